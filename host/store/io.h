@@ -1,0 +1,34 @@
+/* The only place that writes files. Nothing is written in place: a file is
+ * published whole (write, fsync, rename, fsync of the directory) or it is the
+ * append-only journal. Failures are ESC_IO_FAILED with path and errno's text;
+ * what a user got wrong (no such directory, read-only, is a directory) is
+ * ESC_BAD_INPUT. */
+#ifndef ESC_IO_H
+#define ESC_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "escapement/status.h"
+
+/* Replaces or creates `path` with `bytes`, so that a crash at any moment leaves
+ * the old file, the new file or none, never a part. */
+esc_status esc_io_publish(const char *path, const void *bytes, size_t size);
+
+/* Reads a whole file of at most `limit` bytes; *bytes is malloc'd and has a NUL
+ * behind its *size bytes. */
+esc_status esc_io_read(const char *path, size_t limit, char **bytes, size_t *size);
+
+/* Fails with ESC_BAD_INPUT unless a file could be published at `path`: not
+ * empty, not a directory, its directory there and writable. Leaves nothing. */
+esc_status esc_io_check_writable(const char *path);
+
+bool esc_io_exists(const char *path);
+
+/* Writes all of `bytes` to `fd`, through short writes and EINTR. */
+esc_status esc_io_write_all(int fd, const char *path, const void *bytes, size_t size);
+
+/* fsync of the directory that holds `path`. */
+esc_status esc_io_sync_directory(const char *path);
+
+#endif

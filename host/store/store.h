@@ -1,0 +1,21 @@
+/* The result file: HDF5 that xarray opens as it is.
+ *
+ * Assembled in memory (core driver without backing store), its image published
+ * through esc_io_publish: HDF5 itself never touches the disk when writing. */
+#ifndef ESC_STORE_H
+#define ESC_STORE_H
+
+#include "escapement/results.h"
+
+/* Writes `results` to `path`: a dimension scale with coordinates for member,
+ * threshold, layer and interface (from 1), units and long_name on every
+ * variable, creation order tracked, attributes as variable-length UTF-8,
+ * `members_total` style integrity attributes: number of members and an XXH3
+ * digest over all variables. Bytes are a function of `results` alone. */
+esc_status esc_store_write(const char *path, const esc_results *results);
+
+/* Reads a file that esc_store_write made; verifies the digest. A file that is
+ * not ours or is damaged is ESC_BAD_INPUT with its name and what is wrong. */
+esc_status esc_store_read(const char *path, esc_results **out);
+
+#endif

@@ -1,0 +1,126 @@
+/* The table of result variables, walked by everything that stores or reads them. */
+#include "escapement/results.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const esc_result_variable esc_result_variables[] = {
+#define ROW(name, ctype, type, axis, units, text) \
+  {#name, units, text, ESC_TYPE_##type, ESC_AXIS_##axis, offsetof(esc_results, name)},
+    ESC_RESULT_LIST(ROW)
+#undef ROW
+};
+const int esc_result_variable_count =
+    (int)(sizeof esc_result_variables / sizeof esc_result_variables[0]);
+
+size_t esc_type_size(esc_type type) { return type == ESC_TYPE_INT32 ? 4 : 8; }
+
+int64_t esc_axis_length(const esc_results *results, esc_axis axis) {
+  switch (axis) {
+    case ESC_AXIS_THRESHOLD: return results->thresholds;
+    case ESC_AXIS_LAYER: return results->layers;
+    case ESC_AXIS_INTERFACE: return results->layers - 1;
+    default: return 1;
+  }
+}
+
+static void **field(const esc_results *results, const esc_result_variable *v) {
+  return (void **)((char *)results + v->field);
+}
+
+void *esc_result_data(const esc_results *results, const esc_result_variable *v) {
+  return *field(results, v);
+}
+
+static size_t cell_size(const esc_results *results, const esc_result_variable *v) {
+  return esc_type_size(v->type) * (size_t)esc_axis_length(results, v->axis);
+}
+
+esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_results **out) {
+  esc_status status = ESC_OK;
+  const size_t rows = members > 0 ? (size_t)members : 1;
+  esc_results *r = calloc(1, sizeof *r);
+  ESC_TRY_ALLOCATE(r);
+  r->members = members;
+  r->thresholds = thresholds;
+  r->layers = layers;
+  r->threshold = calloc((size_t)thresholds, sizeof *r->threshold);
+  r->member = calloc(rows, sizeof *r->member);
+  ESC_TRY_ALLOCATE(r->threshold);
+  ESC_TRY_ALLOCATE(r->member);
+  for (int i = 0; i < esc_result_variable_count; i++) {
+    const esc_result_variable *v = &esc_result_variables[i];
+    *field(r, v) = calloc(rows, cell_size(r, v));
+    ESC_TRY_ALLOCATE(*field(r, v));
+  }
+  *out = r;
+  r = NULL;
+done:
+  esc_results_free(r);
+  return status;
+}
+
+void esc_results_free(esc_results *results) {
+  if (!results) return;
+  for (int i = 0; i < esc_result_variable_count; i++)
+    free(*field(results, &esc_result_variables[i]));
+  for (int i = 0; i < results->attributes; i++) free(results->attribute[i].text);
+  free(results->threshold);
+  free(results->member);
+  free(results);
+}
+
+static esc_attribute *find_attribute(const esc_results *results, const char *name) {
+  for (int i = 0; i < results->attributes; i++)
+    if (!strcmp(results->attribute[i].name, name)) return (esc_attribute *)&results->attribute[i];
+  return NULL;
+}
+
+esc_status esc_results_set(esc_results *results, const char *name, const char *text) {
+  esc_attribute *a = find_attribute(results, name);
+  if (!a && results->attributes == ESC_ATTRIBUTES_MAX)
+    return ESC_FAIL(ESC_LIBRARY_FAILED, "no room for attribute %s", name);
+  char *copy = strdup(text);
+  if (!copy) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (attribute %s)", name);
+  if (!a) {
+    a = &results->attribute[results->attributes++];
+    snprintf(a->name, sizeof a->name, "%s", name);
+  }
+  free(a->text);
+  a->text = copy;
+  return ESC_OK;
+}
+
+const char *esc_results_get(const esc_results *results, const char *name) {
+  const esc_attribute *a = find_attribute(results, name);
+  return a ? a->text : NULL;
+}
+
+size_t esc_results_row_size(int thresholds, int layers) {
+  const esc_results shape = {.thresholds = thresholds, .layers = layers};
+  size_t size = 0;
+  for (int i = 0; i < esc_result_variable_count; i++)
+    size += cell_size(&shape, &esc_result_variables[i]);
+  return size;
+}
+
+void esc_results_pack(const esc_results *results, int64_t i, void *row) {
+  char *to = row;
+  for (int k = 0; k < esc_result_variable_count; k++) {
+    const esc_result_variable *v = &esc_result_variables[k];
+    const size_t size = cell_size(results, v);
+    memcpy(to, (const char *)*field(results, v) + (size_t)i * size, size);
+    to += size;
+  }
+}
+
+void esc_results_unpack(esc_results *results, int64_t i, const void *row) {
+  const char *from = row;
+  for (int k = 0; k < esc_result_variable_count; k++) {
+    const esc_result_variable *v = &esc_result_variables[k];
+    const size_t size = cell_size(results, v);
+    memcpy((char *)*field(results, v) + (size_t)i * size, from, size);
+    from += size;
+  }
+}
