@@ -6,6 +6,9 @@
 #ifndef ESCAPEMENT_FIT_H
 #define ESCAPEMENT_FIT_H
 
+#include <stdbool.h>
+
+#include "escapement/problem.h"
 #include "escapement/results.h"
 
 typedef enum esc_law { ESC_LAW_CONSTANT, ESC_LAW_LOGARITHMIC, ESC_LAW_POWER } esc_law;
@@ -56,8 +59,7 @@ void esc_fit_free(esc_fit *fit);
  * The per-sample loss at f = 0 is sampled from the teacher; its minibatch mean's
  * law comes from a saddle-point approximation (theory, section 5, false
  * escapes). *hazard is the stationary probability per step. */
-struct esc_problem;
-esc_status esc_false_escape(const struct esc_problem *problem, double threshold, int64_t steps,
+esc_status esc_false_escape(const esc_problem *problem, double threshold, int64_t steps,
                             double *probability, double *hazard, double *baseline);
 
 #endif
