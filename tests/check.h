@@ -3,7 +3,6 @@
 #define ESC_CHECK_H
 
 /* cmocka needs these before it. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "escapement/status.h"
 
