@@ -1,0 +1,43 @@
+/* The three initialisations. */
+#include <math.h>
+#include <string.h>
+
+#include "escapement/model.h"
+#include "escapement/stream.h"
+
+static void he_normal(const esc_problem *p, const esc_member *m, int l, double *w) {
+  const size_t fan_in = (size_t)esc_fan_in(p->shape, l), rows = (size_t)esc_fan_out(p->shape, l);
+  const double deviation = esc_layer_scale(p, m, 0, l) * sqrt(2.0 / (double)fan_in);
+  for (size_t i = 0; i < rows * fan_in; i++)
+    w[i] = deviation * (double)esc_normal_at(m->seed, ESC_DOMAIN_INIT, 0, (uint32_t)l, i);
+}
+
+/* Blocks of n = N/K hidden units, one a mode; the symmetric start is K = 1. */
+static void blocks(const esc_problem *p, const esc_member *m, const double *directions, int l,
+                   double *w) {
+  const int fan_in = esc_fan_in(p->shape, l), rows = esc_fan_out(p->shape, l);
+  const int n = p->shape.width / p->teacher.modes;
+  const int last = p->shape.layers - 1;
+  memset(w, 0, (size_t)rows * (size_t)fan_in * sizeof *w);
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < fan_in; j++) {
+      const int from = l == 0 ? i / n : j / n; /* the mode that the entry serves */
+      const double s = esc_layer_scale(p, m, from, l);
+      double *entry = &w[(size_t)i * (size_t)fan_in + (size_t)j];
+      if (l == 0)
+        *entry = s * directions[(size_t)from * (size_t)fan_in + (size_t)j];
+      else if (l == last || i / n == from)
+        *entry = s / n;
+    }
+}
+
+void esc_initial_weights(const esc_problem *p, const esc_member *m, const double *directions,
+                         double *weights) {
+  for (int l = 0; l < p->shape.layers; l++) {
+    double *w = weights + esc_weight_offset(p->shape, l);
+    if (p->scheme == ESC_SCHEME_HE_NORMAL)
+      he_normal(p, m, l, w);
+    else
+      blocks(p, m, directions, l, w);
+  }
+}

@@ -1,0 +1,60 @@
+/* Activations by name: `tanh`, `softplus-raw`, `poly:0,1,-0.5`. */
+#include "escapement/problem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "escapement/number.h"
+
+static const char *const names[] = {
+#define ROW(name, text) text,
+    ESC_ACTIVATION_LIST(ROW)
+#undef ROW
+};
+
+/* `text` is what follows "poly:". */
+static bool parse_coefficients(const char *text, esc_activation *activation) {
+  esc_activation a = {.kind = ESC_ACTIVATION_POLYNOMIAL};
+  for (;; text++) {
+    const size_t length = strcspn(text, ",");
+    if (a.terms == ESC_POLYNOMIAL_TERMS_MAX) return false;
+    if (esc_number_parse(text, length, &a.coefficient[a.terms])) return false;
+    a.terms++;
+    text += length;
+    if (*text == '\0') break;
+  }
+  *activation = a;
+  return true;
+}
+
+bool esc_activation_parse(const char *text, esc_activation *activation) {
+  const char *polynomial = names[ESC_ACTIVATION_POLYNOMIAL];
+  const size_t length = strlen(polynomial);
+  if (!strncmp(text, polynomial, length) && text[length] == ':')
+    return parse_coefficients(text + length + 1, activation);
+  for (int kind = 0; kind < ESC_ACTIVATION_POLYNOMIAL; kind++)
+    if (!strcmp(text, names[kind])) {
+      *activation = (esc_activation){.kind = (esc_activation_kind)kind};
+      return true;
+    }
+  return false;
+}
+
+/* Puts `more` behind what `text` holds, as far as there is room. */
+static void append(char *text, size_t size, const char *more) {
+  const size_t used = strlen(text);
+  snprintf(text + used, size - used, "%s", more);
+}
+
+void esc_activation_print(const esc_activation *activation, char *text, size_t size) {
+  char number[ESC_NUMBER_SIZE];
+  if (size == 0) return;
+  text[0] = '\0';
+  append(text, size, names[activation->kind]);
+  if (activation->kind != ESC_ACTIVATION_POLYNOMIAL) return;
+  for (int i = 0; i < activation->terms; i++) {
+    esc_number_print(activation->coefficient[i], number, sizeof number);
+    append(text, size, i == 0 ? ":" : ",");
+    append(text, size, number);
+  }
+}
