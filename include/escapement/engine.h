@@ -1,0 +1,54 @@
+/* An engine trains networks of one problem in slots. One coarse table of
+ * functions serves every backend; the reference engine (double, naive loops)
+ * is what all others are checked against. */
+#ifndef ESCAPEMENT_ENGINE_H
+#define ESCAPEMENT_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "escapement/problem.h"
+#include "escapement/results.h"
+
+typedef struct esc_engine_ops {
+  const char *name;      /* "reference", "cpu", ... */
+  const char *precision; /* of weights and activations: "float64", "float32" */
+
+  /* Makes an engine with `slots` empty slots. `problem` must outlive it.
+   * Never uses more than `threads` threads. */
+  esc_status (*create)(const esc_problem *problem, int slots, int threads, void **engine);
+
+  /* Initialises slot with `member` at step 0. */
+  esc_status (*load)(void *engine, int slot, const esc_member *member);
+
+  /* Trains every loaded, unfinished slot by up to `steps` steps. Returns early,
+   * at a step boundary, once *stop is set. */
+  esc_status (*advance)(void *engine, int64_t steps, const atomic_bool *stop);
+
+  /* Whether the slot's member has finished (false for an empty slot), and the
+   * steps it has made. */
+  bool (*finished)(const void *engine, int slot);
+  int64_t (*steps)(const void *engine, int slot);
+
+  /* Writes a finished member's row i of every variable of `results`. */
+  void (*report)(const void *engine, int slot, esc_results *results, int64_t i);
+
+  /* Copies the slot's weights, flat as in esc_weight_offset (for tests and tools). */
+  void (*weights)(const void *engine, int slot, double *weights);
+
+  /* What runs it, for the result's provenance ("avx512, 2 threads"). */
+  void (*describe)(const void *engine, char *text, size_t size);
+
+  void (*destroy)(void *engine); /* NULL is fine */
+} esc_engine_ops;
+
+extern const esc_engine_ops esc_reference_engine;
+
+/* Multiply-adds count as two: 2B(Nd + (L-2)N^2 + N) forward, the same for the
+ * weight gradients, 2B((L-2)N^2 + N) for the input gradients. The textbook
+ * count: inputs, activations, ledger and update are left out. */
+static inline double esc_flop_per_step(const esc_problem *p) {
+  const double n = p->shape.width, d = p->shape.inputs, deep = (p->shape.layers - 2) * n * n + n;
+  return 2.0 * p->batch * (2 * (n * d + deep) + deep);
+}
+
+#endif
