@@ -1,0 +1,96 @@
+/* Memory of the CPU engine: one network, one thread's workspace, and what all
+ * share. Rows of features are padded to ESC_PAD floats, the padding is 0.
+ *
+ *   w  (fan_out, in_pad)   row-major, as in the theory
+ *   wt (fan_in, out_pad)   its transpose, for the forward product
+ *
+ * The output layer, a single row, needs no transpose. */
+#ifndef ESC_CPU_NETWORK_H
+#define ESC_CPU_NETWORK_H
+
+#include <stdatomic.h>
+
+#include "escapement/problem.h"
+#include "escapement/track.h"
+
+enum { ESC_TILE = 64 }; /* samples that go through the network together */
+
+typedef struct esc_cpu_layout {
+  int in_pad[ESC_LAYERS_MAX], out_pad[ESC_LAYERS_MAX];
+  size_t w[ESC_LAYERS_MAX + 1];  /* offset of layer l in w, g, low, initial */
+  size_t wt[ESC_LAYERS_MAX + 1]; /* offset in wt */
+} esc_cpu_layout;
+
+typedef struct esc_cpu_shared {
+  const esc_problem *problem;
+  esc_cpu_layout layout;
+  const float *direction;         /* (mode, input) */
+  float amplitude[ESC_MODES_MAX]; /* a_k */
+  float rate[ESC_LAYERS_MAX];     /* eta gamma_l, rounded */
+  float coefficient[ESC_POLYNOMIAL_TERMS_MAX];
+} esc_cpu_shared;
+
+typedef struct esc_cpu_network {
+  bool loaded;
+  esc_member member;
+  esc_track track;
+  double signal;
+  double norm2_initial[ESC_LAYERS_MAX];
+  float *initial; /* w at step 0 */
+  float *w, *wt;
+  float *low; /* compensation of w; NULL for the plain update */
+} esc_cpu_network;
+
+/* One thread's room: a tile of samples on its way through a network. */
+typedef struct esc_cpu_work {
+  float *x;                           /* (tile, input), padded rows */
+  float *h[ESC_LAYERS_MAX];           /* behind layer l: value, (tile, width) */
+  float *derivative[ESC_LAYERS_MAX];  /* sigma'(z) */
+  float *deficit[ESC_LAYERS_MAX];     /* kappa(z) */
+  float *delta, *u;                   /* (tile, width) */
+  float *f, *target, *error;          /* (tile) */
+  float *g;                           /* gradients, as w */
+  uint32_t *bits;                     /* (4, tile * blocks) words of the tile's Philox blocks */
+  float *draw;                        /* (4, tile * blocks) normals before interleaving */
+  double loss;                        /* sums over the minibatch */
+  double deficit_sum[ESC_LAYERS_MAX]; /* (interface) mean[u . kappa] */
+  double gradient2[ESC_LAYERS_MAX];   /* (layer) |G_l|^2 */
+} esc_cpu_work;
+
+/* The functions compiled once for each instruction set (step.c). */
+typedef struct esc_cpu_isa {
+  const char *name;
+
+  /* Loss, gradient and ledger terms of one minibatch into `work`: inputs x
+   * (sample, input), or the member's own draw of its current step where x is
+   * NULL. Does not change the network. */
+  void (*gradient)(const esc_cpu_shared *shared, const esc_cpu_network *network, const float *x,
+                   esc_cpu_work *work);
+
+  /* Up to `steps` training steps; stops where the member finishes or *stop is set. */
+  void (*train)(const esc_cpu_shared *shared, esc_cpu_network *network, esc_cpu_work *work,
+                int64_t steps, const atomic_bool *stop);
+} esc_cpu_isa;
+
+extern const esc_cpu_isa esc_cpu_isa_generic;
+#ifdef __x86_64__
+extern const esc_cpu_isa esc_cpu_isa_avx2, esc_cpu_isa_avx512;
+#endif
+
+/* Fastest instruction set that this machine has; `name` forces one (NULL: the
+ * fastest). NULL if it is unknown or missing here. */
+const esc_cpu_isa *esc_cpu_isa_find(const char *name);
+
+void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape);
+esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *problem);
+void esc_cpu_shared_free(esc_cpu_shared *shared);
+esc_status esc_cpu_network_create(const esc_cpu_shared *shared, esc_cpu_network *network);
+void esc_cpu_network_free(esc_cpu_network *network);
+esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **work);
+void esc_cpu_work_free(esc_cpu_work *work);
+
+/* Sets the weights from doubles, flat as in esc_weight_offset, and back. */
+void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w);
+void esc_cpu_network_get(const esc_cpu_shared *shared, const float *padded, double *w);
+
+#endif

@@ -1,0 +1,360 @@
+/* One training step of one network in float, compiled once for every
+ * instruction set (ESC_ISA names it):
+ *
+ *   inputs -> forward -> loss -> backward and ledger -> update
+ *
+ * A minibatch goes through in tiles of ESC_TILE samples. Every sum has one
+ * order, whatever the instruction set: products over features or samples are
+ * chains of fused multiply-adds (gemm.h); dot products have ESC_PAD partial sums
+ * folded in halves; sums over a minibatch of losses are in double. */
+#include <string.h>
+
+#include "cpu/gemm.h"
+#include "cpu/network.h"
+#include "escapement/activation.h"
+#include "escapement/loss.h"
+#include "escapement/stream.h"
+
+#define ESC_JOIN_(a, b) a##b
+#define ESC_JOIN(a, b) ESC_JOIN_(a, b)
+#define ESC_TEXT_(a) #a
+#define ESC_TEXT(a) ESC_TEXT_(a)
+
+/* X(kind, function): the activations that are functions of z alone. */
+#define ESC_EVAL_LIST(X)                     \
+  X(LINEAR, esc_linear_eval_f32)             \
+  X(RELU, esc_relu_eval_f32)                 \
+  X(TANH, esc_tanh_eval_f32)                 \
+  X(ERF, esc_erf_eval_f32)                   \
+  X(SIN, esc_sin_eval_f32)                   \
+  X(GELU, esc_gelu_eval_f32)                 \
+  X(SWISH, esc_swish_eval_f32)               \
+  X(SOFTPLUS, esc_softplus_eval_f32)         \
+  X(SIGMOID, esc_sigmoid_eval_f32)           \
+  X(SOFTPLUS_RAW, esc_softplus_raw_eval_f32) \
+  X(SIGMOID_RAW, esc_sigmoid_raw_eval_f32)
+
+/* z[i] -> value[i] (in place), derivative[i], deficit[i]. */
+static void activate(const esc_cpu_shared *s, size_t count, float *restrict z,
+                     float *restrict derivative, float *restrict deficit) {
+  switch (s->problem->activation.kind) {
+#define CASE(kind, function)                                 \
+  case ESC_ACTIVATION_##kind:                                \
+    _Pragma("omp simd") for (size_t i = 0; i < count; i++) { \
+      const esc_eval_f32 e = function(z[i]);                 \
+      z[i] = e.value;                                        \
+      derivative[i] = e.derivative;                          \
+      deficit[i] = e.deficit;                                \
+    }                                                        \
+    break;
+    ESC_EVAL_LIST(CASE)
+#undef CASE
+    default: {
+      const int terms = s->problem->activation.terms;
+      for (size_t i = 0; i < count; i++) {
+        const esc_eval_f32 e = esc_polynomial_eval_f32(s->coefficient, terms, z[i]);
+        z[i] = e.value;
+        derivative[i] = e.derivative;
+        deficit[i] = e.deficit;
+      }
+    }
+  }
+}
+
+/* sum_i a[i] b[i] over `count` padded entries: ESC_PAD partial sums, then halves. */
+static float dot(const float *restrict a, const float *restrict b, int count) {
+  float part[ESC_PAD] = {0};
+  for (int i = 0; i < count; i += ESC_PAD)
+#pragma omp simd
+    for (int j = 0; j < ESC_PAD; j++) part[j] = esc_fma_f32(a[i + j], b[i + j], part[j]);
+  for (int half = ESC_PAD / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; j++) part[j] += part[j + half];
+  return part[0];
+}
+
+/* Words of `count` consecutive Philox blocks from `start` on, word w at bits[w * stride]. */
+static void draw_bits(uint64_t seed, uint64_t step, uint32_t start, int count, int stride,
+                      uint32_t *restrict bits) {
+  const esc_u32x2 key = esc_philox_key(seed);
+#pragma omp simd
+  for (int i = 0; i < count; i++) {
+    const esc_u32x4 block =
+        esc_philox4x32_10(esc_philox_counter(ESC_DOMAIN_DATA, step, 0, start + (uint32_t)i), key);
+    bits[i] = block.v[0];
+    bits[i + stride] = block.v[1];
+    bits[i + 2 * stride] = block.v[2];
+    bits[i + 3 * stride] = block.v[3];
+  }
+}
+
+static void draw_pairs(int count, const uint32_t *restrict radius, const uint32_t *restrict angle,
+                       float *restrict first, float *restrict second) {
+#pragma omp simd
+  for (int i = 0; i < count; i++) {
+    float a, b;
+    esc_normal_pair_f32(radius[i], angle[i], &a, &b);
+    first[i] = a;
+    second[i] = b;
+  }
+}
+
+/* Inputs of samples first.. of the member's current step into work->x: what
+ * esc_draw_inputs gives, but in loops over all blocks of the tile. */
+static void draw_inputs(const esc_cpu_shared *s, const esc_cpu_network *net, int first, int samples,
+                        esc_cpu_work *work) {
+  const int inputs = s->problem->shape.inputs, blocks = (inputs + 3) / 4;
+  const int count = samples * blocks, stride = ESC_TILE * blocks;
+  uint32_t *bits = work->bits;
+  float *draw = work->draw;
+  draw_bits(net->member.seed, (uint64_t)net->track.step, (uint32_t)first * (uint32_t)blocks, count,
+            stride, bits);
+  for (int pair = 0; pair < 4; pair += 2)
+    draw_pairs(count, bits + pair * stride, bits + (pair + 1) * stride, draw + pair * stride,
+               draw + (pair + 1) * stride);
+  const size_t row = (size_t)s->layout.in_pad[0];
+  for (int b = 0; b < samples; b++) {
+    float *restrict x = work->x + (size_t)b * row;
+    const float *restrict normal = draw + b * blocks;
+    for (int j = 0; j < inputs / 4; j++)
+      for (int i = 0; i < 4; i++) x[4 * j + i] = normal[i * stride + j];
+    for (int i = inputs / 4 * 4; i < inputs; i++) x[i] = normal[i % 4 * stride + i / 4];
+  }
+}
+
+static void copy_inputs(const esc_cpu_shared *s, const float *x, int samples, esc_cpu_work *work) {
+  const size_t inputs = (size_t)s->problem->shape.inputs, row = (size_t)s->layout.in_pad[0];
+  for (size_t b = 0; b < (size_t)samples; b++)
+    memcpy(work->x + b * row, x + b * inputs, inputs * sizeof *x);
+}
+
+/* target[b] = sum_k a_k sigma(v_k . x_b). */
+static void targets(const esc_cpu_shared *s, int samples, esc_cpu_work *work) {
+  const esc_problem *p = s->problem;
+  const size_t row = (size_t)s->layout.in_pad[0];
+  float projection[ESC_TILE], derivative[ESC_TILE], deficit[ESC_TILE];
+  memset(work->target, 0, ESC_TILE * sizeof(float));
+  for (int k = 0; k < p->teacher.modes; k++) {
+    const float *v = s->direction + (size_t)k * row;
+    for (int b = 0; b < samples; b++) {
+      const float *x = work->x + (size_t)b * row;
+      projection[b] =
+          p->teacher.directions == ESC_DIRECTIONS_AXES ? x[k] : dot(v, x, s->layout.in_pad[0]);
+    }
+    activate(s, (size_t)samples, projection, derivative, deficit);
+    for (int b = 0; b < samples; b++)
+      work->target[b] = esc_fma_f32(s->amplitude[k], projection[b], work->target[b]);
+  }
+}
+
+/* h_l = sigma(W_l h_{l-1}) for every hidden layer, f = W_L h_{L-1}. */
+static void forward(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
+                    esc_cpu_work *work) {
+  const int last = s->problem->shape.layers - 1, width = s->problem->shape.width;
+  const float *h = work->x;
+  for (int l = 0; l < last; l++) {
+    const size_t in = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
+    float *z = work->h[l];
+    esc_gemm_run(&(esc_gemm){.rows = samples,
+                             .columns = (int)out,
+                             .depth = esc_fan_in(s->problem->shape, l),
+                             .a = h,
+                             .a_row = in,
+                             .a_depth = 1,
+                             .b = net->wt + s->layout.wt[l],
+                             .b_row = out,
+                             .c = z,
+                             .c_row = out});
+    activate(s, (size_t)samples * out, z, work->derivative[l], work->deficit[l]);
+    for (size_t b = 0; b < (size_t)samples && (size_t)width < out; b++) /* sigma(0) may not be 0 */
+      memset(z + b * out + width, 0, (out - (size_t)width) * sizeof *z);
+    h = z;
+  }
+  const int pad = s->layout.in_pad[last];
+  for (int b = 0; b < samples; b++)
+    work->f[b] = dot(net->w + s->layout.w[last], h + (size_t)b * (size_t)pad, pad);
+}
+
+/* Losses of the tile, and dloss/df / B in work->error. */
+static void losses(const esc_problem *p, int samples, esc_cpu_work *work) {
+  for (int b = 0; b < samples; b++) {
+    const esc_loss_f32 loss =
+        esc_loss_eval_f32(p->loss, (float)p->huber_delta, work->f[b], work->target[b]);
+    work->loss += (double)loss.value;
+    work->error[b] = loss.derivative / (float)p->batch;
+  }
+}
+
+/* Output layer: G_L += error h', and u = w error for the layer below. */
+static void backward_output(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
+                            esc_cpu_work *work) {
+  const int last = s->problem->shape.layers - 1, pad = s->layout.in_pad[last];
+  const float *restrict w = net->w + s->layout.w[last];
+  float *restrict g = work->g + s->layout.w[last];
+  for (int b = 0; b < samples; b++) {
+    const float *restrict h = work->h[last - 1] + (size_t)b * (size_t)pad;
+    float *restrict u = work->u + (size_t)b * (size_t)pad;
+    const float error = work->error[b];
+#pragma omp simd
+    for (int j = 0; j < pad; j++) {
+      g[j] = esc_fma_f32(error, h[j], g[j]);
+      u[j] = error * w[j];
+    }
+  }
+}
+
+/* delta_l = u_l sigma'(z_l), and the ledger's sum of u_l kappa(z_l): a chain over
+ * the tile's samples for each feature, the features in double. */
+static void through_activation(const esc_cpu_shared *s, int l, int samples, esc_cpu_work *work) {
+  const int pad = s->layout.out_pad[l];
+  const float *restrict derivative = work->derivative[l], *restrict deficit = work->deficit[l];
+  for (int column = 0; column < pad; column += ESC_PAD) {
+    float part[ESC_PAD] = {0};
+    for (int b = 0; b < samples; b++) {
+      const size_t at = (size_t)b * (size_t)pad + (size_t)column;
+#pragma omp simd
+      for (int j = 0; j < ESC_PAD; j++) {
+        const float u = work->u[at + (size_t)j];
+        part[j] = esc_fma_f32(u, deficit[at + (size_t)j], part[j]);
+        work->delta[at + (size_t)j] = u * derivative[at + (size_t)j];
+      }
+    }
+    for (int j = 0; j < ESC_PAD; j++) work->deficit_sum[l] += (double)part[j];
+  }
+}
+
+/* G_l += delta_l' h_{l-1}, u_{l-1} = delta_l W_l, from the output down. */
+static void backward(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
+                     esc_cpu_work *work) {
+  backward_output(s, net, samples, work);
+  for (int l = s->problem->shape.layers - 2; l >= 0; l--) {
+    const size_t in = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
+    through_activation(s, l, samples, work);
+    esc_gemm_run(&(esc_gemm){.rows = s->problem->shape.width,
+                             .columns = (int)in,
+                             .depth = samples,
+                             .a = work->delta,
+                             .a_row = 1,
+                             .a_depth = out,
+                             .b = l > 0 ? work->h[l - 1] : work->x,
+                             .b_row = in,
+                             .c = work->g + s->layout.w[l],
+                             .c_row = in,
+                             .accumulate = true});
+    if (l > 0)
+      esc_gemm_run(&(esc_gemm){.rows = samples,
+                               .columns = (int)in,
+                               .depth = s->problem->shape.width,
+                               .a = work->delta,
+                               .a_row = out,
+                               .a_depth = 1,
+                               .b = net->w + s->layout.w[l],
+                               .b_row = in,
+                               .c = work->u,
+                               .c_row = in});
+  }
+}
+
+/* |G_l|^2 with ESC_PAD partial sums in double; squares of floats are exact there. */
+static double norm2(const float *restrict g, size_t count) {
+  double part[ESC_PAD] = {0}, sum = 0;
+  for (size_t i = 0; i < count; i += ESC_PAD)
+#pragma omp simd
+    for (size_t j = 0; j < ESC_PAD; j++) part[j] += (double)g[i + j] * (double)g[i + j];
+  for (int j = 0; j < ESC_PAD; j++) sum += part[j];
+  return sum;
+}
+
+static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
+                     esc_cpu_work *work) {
+  const esc_problem *p = s->problem;
+  const int layers = p->shape.layers;
+  work->loss = 0;
+  memset(work->deficit_sum, 0, sizeof work->deficit_sum);
+  memset(work->g, 0, s->layout.w[layers] * sizeof *work->g);
+  for (int first = 0; first < p->batch; first += ESC_TILE) {
+    const int samples = p->batch - first < ESC_TILE ? p->batch - first : ESC_TILE;
+    if (x)
+      copy_inputs(s, x + (size_t)first * (size_t)p->shape.inputs, samples, work);
+    else
+      draw_inputs(s, net, first, samples, work);
+    targets(s, samples, work);
+    forward(s, net, samples, work);
+    losses(p, samples, work);
+    backward(s, net, samples, work);
+  }
+  work->loss /= p->batch;
+  for (int l = 0; l < layers; l++)
+    work->gradient2[l] = norm2(work->g + s->layout.w[l], s->layout.w[l + 1] - s->layout.w[l]);
+}
+
+/* w <- w - rate g; returns how many updates with g != 0 left w as it was. */
+static int64_t update_plain(float rate, size_t count, const float *restrict g, float *restrict w) {
+  int32_t lost = 0;
+#pragma omp simd reduction(+ : lost)
+  for (size_t i = 0; i < count; i++) {
+    const float next = esc_fma_f32(-rate, g[i], w[i]);
+    lost += (next == w[i]) & (g[i] != 0.0f);
+    w[i] = next;
+  }
+  return lost;
+}
+
+/* The same with the rounding error kept in `low` and added to the next step. */
+static int64_t update_compensated(float rate, size_t count, const float *restrict g,
+                                  float *restrict w, float *restrict low) {
+  int32_t lost = 0;
+#pragma omp simd reduction(+ : lost)
+  for (size_t i = 0; i < count; i++) {
+    const float step = esc_fma_f32(-rate, g[i], low[i]);
+    const float next = w[i] + step, kept = next - w[i];
+    const float left = (w[i] - (next - kept)) + (step - kept);
+    lost += (next == w[i]) & (left == low[i]) & (g[i] != 0.0f);
+    low[i] = left;
+    w[i] = next;
+  }
+  return lost;
+}
+
+static int64_t count_nonzero(size_t count, const float *restrict g) {
+  int32_t nonzero = 0;
+#pragma omp simd reduction(+ : nonzero)
+  for (size_t i = 0; i < count; i++) nonzero += g[i] != 0.0f;
+  return nonzero;
+}
+
+static void transpose(const esc_cpu_shared *s, int l, esc_cpu_network *net) {
+  const size_t in = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
+  const size_t rows = (size_t)s->problem->shape.width;
+  const size_t columns = (size_t)esc_fan_in(s->problem->shape, l);
+  const float *restrict w = net->w + s->layout.w[l];
+  float *restrict wt = net->wt + s->layout.wt[l];
+  for (size_t k = 0; k < columns; k++)
+    for (size_t n = 0; n < rows; n++) wt[k * out + n] = w[n * in + k];
+}
+
+static void update(const esc_cpu_shared *s, const esc_cpu_work *work, esc_cpu_network *net) {
+  for (int l = 0; l < s->problem->shape.layers; l++) {
+    const size_t from = s->layout.w[l], count = s->layout.w[l + 1] - from;
+    const float *g = work->g + from;
+    net->track.updates += count_nonzero(count, g);
+    net->track.lost +=
+        net->low ? update_compensated(s->rate[l], count, g, net->w + from, net->low + from)
+                 : update_plain(s->rate[l], count, g, net->w + from);
+    if (l < s->problem->shape.layers - 1) transpose(s, l, net);
+  }
+}
+
+static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work, int64_t steps,
+                  const atomic_bool *stop) {
+  const double rate = (double)(float)s->problem->rate;
+  for (int64_t k = 0; k < steps && !net->track.finished; k++) {
+    if (atomic_load_explicit(stop, memory_order_relaxed)) return;
+    gradient(s, net, NULL, work);
+    if (!esc_track_loss(&net->track, s->problem, work->loss)) return;
+    update(s, work, net);
+    esc_track_update(&net->track, s->problem, rate, work->deficit_sum, work->gradient2);
+  }
+}
+
+const esc_cpu_isa ESC_JOIN(esc_cpu_isa_, ESC_ISA) = {
+    .name = ESC_TEXT(ESC_ISA), .gradient = gradient, .train = train};

@@ -1,0 +1,288 @@
+/* Laws that hold for whole training runs, on every engine. */
+#include "cpu/cpu.h"
+#include "escapement/engine.h"
+#include "escapement/model.h"
+#include "escapement/reference.h"
+#include "problems.h"
+
+static const esc_engine_ops *const engines[2] = {&esc_reference_engine, &esc_cpu_engine};
+
+/* Trains members 1..count (seeds) for `steps` steps in `slots` at once, each
+ * loaded when a slot is free; row i of the result is seed i+1. */
+static esc_results *train(const esc_engine_ops *engine, const esc_problem *p, int count, int slots,
+                          int threads, int64_t block) {
+  const atomic_bool stop = false;
+  esc_results *r = NULL;
+  void *e = NULL;
+  int occupant[16], next = 0, running = 0;
+  esc_assert_ok(esc_results_create(count, p->thresholds, p->shape.layers, &r));
+  esc_assert_ok(engine->create(p, slots, threads, &e));
+  for (int s = 0; s < slots; s++) occupant[s] = -1;
+  do {
+    for (int s = 0; s < slots; s++) {
+      if (occupant[s] >= 0 && engine->finished(e, s)) {
+        engine->report(e, s, r, occupant[s]);
+        occupant[s] = -1;
+        running--;
+      }
+      if (occupant[s] < 0 && next < count) {
+        const esc_member m = member_make((uint64_t)next + 1, 1, 0.5);
+        esc_assert_ok(engine->load(e, s, &m));
+        occupant[s] = next++;
+        running++;
+      }
+    }
+    esc_assert_ok(engine->advance(e, block, &stop));
+  } while (running > 0);
+  engine->destroy(e);
+  return r;
+}
+
+/* Largest residual over all interfaces, relative to the interface's own drift
+ * plus `rounding` times both layers' squared norms. */
+static double worst_residual(const esc_problem *p, const esc_results *r, double rounding) {
+  double worst = 0;
+  for (int64_t i = 0; i < r->members; i++)
+    for (int l = 0; l < r->layers - 1; l++) {
+      const int64_t at = i * (r->layers - 1) + l;
+      const double *norm2 = &r->norm2_final[i * r->layers + l];
+      const double size = norm2[0] / esc_metric_gamma(p, l) + norm2[1] / esc_metric_gamma(p, l + 1);
+      const double scale = r->ledger_drift[at] + rounding * size;
+      if (scale == 0 && r->ledger_residual[at] == 0) continue; /* ReLU, all units dead */
+      const double share = fabs(r->ledger_residual[at]) / scale;
+      if (!(share <= worst)) worst = share;
+    }
+  return worst;
+}
+
+/* Identity 1.4 is exact, so in double only rounding is left. In float each step
+ * rounds every weight by up to 2^-25 of it: |W|^2 wanders by 2^-24 |W|^2 sqrt(steps)
+ * at most, and that is all that may be left beside 1e-4 of the drift. */
+static void the_ledger_closes_for_every_activation_loss_and_metric(void **state) {
+  (void)state;
+  for (int a = 0; a < ACTIVATIONS; a++)
+    for (int loss = ESC_LOSS_SQUARED; loss <= ESC_LOSS_HUBER; loss++)
+      for (int metric = ESC_METRIC_EUCLIDEAN; metric <= ESC_METRIC_NORMALIZED; metric++) {
+        esc_problem p = problem_make(4, 6, 5, 8);
+        problem_activation(&p, activation_names[a]);
+        p.loss = (esc_loss_kind)loss;
+        p.metric = (esc_metric)metric;
+        p.rate = 0.01;
+        p.steps = 100;
+        esc_results *exact = train(&esc_reference_engine, &p, 2, 2, 1, 100);
+        esc_results *rounded = train(&esc_cpu_engine, &p, 2, 2, 1, 100);
+        esc_assert_close(worst_residual(&p, exact, 0), 0, 1e-12, 0);
+        esc_assert_close(worst_residual(&p, rounded, 0x1p-24 * 10 / 1e-4), 0, 1e-4, 0);
+        esc_results_free(exact);
+        esc_results_free(rounded);
+        problem_free(&p);
+      }
+}
+
+/* The same change, computed here from the weights themselves. */
+static void ledger_sum_is_the_change_of_the_imbalance_of_the_weights(void **state) {
+  (void)state;
+  const atomic_bool stop = false;
+  for (int e = 0; e < 2; e++) {
+    esc_problem p = problem_make(3, 5, 4, 8);
+    p.metric = ESC_METRIC_NORMALIZED;
+    p.steps = 50;
+    const esc_member m = member_make(4, 1, 0.5);
+    const size_t first = esc_weight_offset(p.shape, 1), second = esc_weight_offset(p.shape, 2);
+    double w[2][64], imbalance[2] = {0};
+    void *engine = NULL;
+    esc_results *r = NULL;
+    esc_assert_ok(esc_results_create(1, 1, 3, &r));
+    esc_assert_ok(engines[e]->create(&p, 1, 1, &engine));
+    esc_assert_ok(engines[e]->load(engine, 0, &m));
+    engines[e]->weights(engine, 0, w[0]);
+    esc_assert_ok(engines[e]->advance(engine, 50, &stop));
+    engines[e]->weights(engine, 0, w[1]);
+    engines[e]->report(engine, 0, r, 0);
+    for (int k = 0; k < 2; k++) { /* |W_2|^2 / 1 - |W_1|^2 / n */
+      for (size_t i = first; i < second; i++) imbalance[k] += w[k][i] * w[k][i];
+      for (size_t i = 0; i < first; i++) imbalance[k] -= w[k][i] * w[k][i] / 5;
+    }
+    assert_true(fabs(imbalance[1] - imbalance[0]) > 1e-3);
+    esc_assert_close(r->ledger_sum[0], imbalance[1] - imbalance[0], e ? 1e-5 : 1e-13, 0);
+    engines[e]->destroy(engine);
+    esc_results_free(r);
+    problem_free(&p);
+  }
+}
+
+static void linear_and_relu_networks_drift_at_second_order_in_the_rate_alone(void **state) {
+  (void)state;
+  for (int a = 0; a < 2; a++) {
+    double sum[2];
+    for (int k = 0; k < 2; k++) {
+      esc_problem p = problem_make(3, 6, 5, 8);
+      problem_activation(&p, activation_names[a]);
+      p.rate = k ? 0.005 : 0.01;
+      p.steps = k ? 200 : 100; /* the same time */
+      esc_results *r = train(&esc_reference_engine, &p, 1, 1, 1, 1000);
+      sum[k] = r->ledger_drift[0];
+      esc_results_free(r);
+      problem_free(&p);
+    }
+    esc_assert_close(sum[1] / sum[0], 0.5, 0.1, 0); /* eta^2 a step, 1/eta steps */
+  }
+}
+
+/* Every variable but none of the bookkeeping about who ran it. */
+static void assert_same(const esc_results *a, const esc_results *b) {
+  for (int i = 0; i < esc_result_variable_count; i++) {
+    const esc_result_variable *v = &esc_result_variables[i];
+    const size_t size = (size_t)a->members * (size_t)esc_axis_length(a, v->axis);
+    assert_memory_equal(esc_result_data(a, v), esc_result_data(b, v),
+                        size * esc_type_size(v->type));
+  }
+}
+
+static void bits_do_not_depend_on_threads_packing_or_blocks(void **state) {
+  (void)state;
+  for (int e = 0; e < 2; e++) {
+    esc_problem p = problem_make(4, 9, 5, 10);
+    p.steps = 300;
+    p.thresholds = 2;
+    p.threshold[0] = 0.15;
+    p.threshold[1] = 0.05;
+    p.smoothing = 0.8;
+    esc_results *one = train(engines[e], &p, 7, 1, 1, 1000);
+    esc_results *many = train(engines[e], &p, 7, 5, 2, 13);
+    assert_same(one, many);
+    esc_results_free(one);
+    esc_results_free(many);
+    problem_free(&p);
+  }
+}
+
+/* t* is the first step whose moving average, taken before the update, is below. */
+static void escape_step_is_the_first_crossing_of_the_moving_average(void **state) {
+  (void)state;
+  for (int e = 0; e < 2; e++) {
+    esc_problem p = problem_make(3, 16, 8, 16);
+    p.steps = 2000;
+    p.smoothing = 0.9;
+    p.thresholds = 1;
+    p.threshold[0] = 0.05;
+    esc_results *r = train(engines[e], &p, 1, 1, 1, 64);
+    const int64_t crossing = r->escape_step[0];
+    assert_int_equal(r->status[0], ESC_MEMBER_ESCAPED);
+    assert_true(crossing > 0);
+    assert_int_equal(r->steps_run[0], crossing);
+    assert_true(r->final_smoothed_loss[0] < 0.05);
+    esc_results_free(r);
+    p.steps = crossing; /* losses of steps 0..crossing-1 are all above */
+    r = train(engines[e], &p, 1, 1, 1, 64);
+    assert_int_equal(r->status[0], ESC_MEMBER_CENSORED);
+    assert_int_equal(r->escape_step[0], -1);
+    assert_int_equal(r->steps_run[0], crossing);
+    assert_true(r->final_smoothed_loss[0] >= 0.05);
+    esc_results_free(r);
+    problem_free(&p);
+  }
+}
+
+static void a_threshold_above_the_first_loss_is_crossed_at_step_0(void **state) {
+  (void)state;
+  for (int e = 0; e < 2; e++) {
+    esc_problem p = problem_make(3, 4, 4, 16);
+    p.threshold[0] = 100;
+    esc_results *r = train(engines[e], &p, 1, 1, 1, 8);
+    assert_int_equal(r->escape_step[0], 0);
+    assert_int_equal(r->steps_run[0], 0);
+    esc_results_free(r);
+    problem_free(&p);
+  }
+}
+
+static void a_run_that_blows_up_is_diverged_not_escaped(void **state) {
+  (void)state;
+  for (int e = 0; e < 2; e++) {
+    esc_problem p = problem_make(4, 8, 8, 8);
+    problem_activation(&p, "linear");
+    p.rate = 10;
+    p.steps = 1000;
+    esc_results *r = train(engines[e], &p, 1, 1, 1, 100);
+    assert_int_equal(r->status[0], ESC_MEMBER_DIVERGED);
+    assert_int_equal(r->escape_step[0], -1);
+    assert_true(r->steps_run[0] < 1000);
+    esc_results_free(r);
+    problem_free(&p);
+  }
+}
+
+/* Float and double part slowly: over a short run the events agree to a step. */
+static void cpu_follows_the_reference_to_the_escape(void **state) {
+  (void)state;
+  esc_problem p = problem_make(4, 12, 6, 16);
+  p.steps = 5000;
+  p.smoothing = 0.9;
+  p.threshold[0] = 0.08;
+  esc_results *exact = train(&esc_reference_engine, &p, 4, 4, 2, 256);
+  esc_results *rounded = train(&esc_cpu_engine, &p, 4, 4, 2, 256);
+  for (int i = 0; i < 4; i++) {
+    assert_int_equal(exact->status[i], ESC_MEMBER_ESCAPED);
+    assert_true(llabs(exact->escape_step[i] - rounded->escape_step[i]) <= 1);
+    esc_assert_close(rounded->signal_initial[i], exact->signal_initial[i], 0, 1e-12);
+    for (int l = 0; l < 4; l++)
+      esc_assert_close(rounded->norm2_initial[4 * i + l], exact->norm2_initial[4 * i + l], 0, 1e-6);
+  }
+  esc_results_free(exact);
+  esc_results_free(rounded);
+  problem_free(&p);
+}
+
+static void compensated_weights_lose_fewer_updates_and_close_the_ledger_better(void **state) {
+  (void)state;
+  double residual[2], lost[2];
+  for (int k = 0; k < 2; k++) {
+    esc_problem p = problem_make(4, 12, 6, 16);
+    p.update = k ? ESC_UPDATE_COMPENSATED : ESC_UPDATE_PLAIN;
+    p.rate = 1e-6;
+    p.steps = 2000;
+    esc_results *r = train(&esc_cpu_engine, &p, 1, 1, 1, 2000);
+    residual[k] = worst_residual(&p, r, 0);
+    lost[k] = r->lost_updates[0];
+    esc_results_free(r);
+    problem_free(&p);
+  }
+  assert_true(lost[0] > 0.05);
+  assert_true(lost[1] < 0.1 * lost[0]);
+  assert_true(residual[1] < 0.1 * residual[0]);
+}
+
+static void stopping_leaves_the_members_unfinished(void **state) {
+  (void)state;
+  for (int e = 0; e < 2; e++) {
+    esc_problem p = problem_make(3, 4, 4, 8);
+    const esc_member m = member_make(1, 1, 0.5);
+    const atomic_bool stop = true;
+    void *engine = NULL;
+    esc_assert_ok(engines[e]->create(&p, 2, 1, &engine));
+    esc_assert_ok(engines[e]->load(engine, 0, &m));
+    esc_assert_ok(engines[e]->advance(engine, 1000, &stop));
+    assert_false(engines[e]->finished(engine, 0));
+    assert_false(engines[e]->finished(engine, 1));
+    assert_int_equal(engines[e]->steps(engine, 0), 0);
+    engines[e]->destroy(engine);
+    problem_free(&p);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_ledger_closes_for_every_activation_loss_and_metric),
+      cmocka_unit_test(ledger_sum_is_the_change_of_the_imbalance_of_the_weights),
+      cmocka_unit_test(linear_and_relu_networks_drift_at_second_order_in_the_rate_alone),
+      cmocka_unit_test(bits_do_not_depend_on_threads_packing_or_blocks),
+      cmocka_unit_test(escape_step_is_the_first_crossing_of_the_moving_average),
+      cmocka_unit_test(a_threshold_above_the_first_loss_is_crossed_at_step_0),
+      cmocka_unit_test(a_run_that_blows_up_is_diverged_not_escaped),
+      cmocka_unit_test(cpu_follows_the_reference_to_the_escape),
+      cmocka_unit_test(compensated_weights_lose_fewer_updates_and_close_the_ledger_better),
+      cmocka_unit_test(stopping_leaves_the_members_unfinished),
+  };
+  return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
+}
