@@ -1,0 +1,39 @@
+/* The verbs, and what they share. */
+#ifndef ESC_CLI_H
+#define ESC_CLI_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+#include "escapement/fit.h"
+#include "escapement/status.h"
+
+/* A verb gets argv with its own name as argv[0]. */
+typedef esc_status esc_verb(int argc, char **argv);
+
+esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info;
+
+/* A number, or null where it is not finite. */
+json_t *esc_json_number(double value);
+
+/* Prints `object` to stdout and frees it. */
+esc_status esc_json_print(json_t *object);
+
+/* Reads the result files argv[first..argc) into *table (owned; free each and
+ * the array with esc_tables_free). At least one is needed. */
+esc_status esc_tables_read(int argc, char **argv, int first, int *tables, esc_results ***table);
+void esc_tables_free(int tables, esc_results **table);
+
+/* The fit's groups as JSON (the contract's `groups`). */
+json_t *esc_fit_to_json(const esc_fit *fit);
+
+/* INT, TERM and USR1 set *stop at the first, and end the process at the second. */
+void esc_signals_install(atomic_bool *stop);
+
+/* 128 + the signal that came (USR1, a scheduler's warning, counts as TERM), else 130. */
+int esc_signals_exit_code(void);
+
+/* Warnings and notes, one line each, on stderr: "escapement: ...". */
+void esc_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

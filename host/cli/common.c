@@ -1,0 +1,73 @@
+/* What the verbs share: JSON, result tables, signals, notes. */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "store/store.h"
+
+json_t *esc_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+esc_status esc_json_print(json_t *object) {
+  esc_status status = ESC_OK;
+  char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+  ESC_TRY_ALLOCATE(text);
+  printf("%s\n", text);
+done:
+  free(text);
+  json_decref(object);
+  return status;
+}
+
+esc_status esc_tables_read(int argc, char **argv, int first, int *tables, esc_results ***table) {
+  esc_status status = ESC_OK;
+  *tables = 0;
+  *table = NULL;
+  if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "%s: needs a result file (OUT.h5)", argv[0]);
+  ESC_TRY_ALLOCATE(*table = calloc((size_t)(argc - first), sizeof(esc_results *)));
+  for (int i = first; i < argc; i++) {
+    ESC_TRY(esc_store_read(argv[i], &(*table)[*tables]));
+    ++*tables;
+  }
+done:
+  return status;
+}
+
+void esc_tables_free(int tables, esc_results **table) {
+  for (int i = 0; i < tables; i++) esc_results_free(table[i]);
+  free(table);
+}
+
+static atomic_bool *stop_flag;
+static volatile sig_atomic_t signal_seen;
+
+static void on_signal(int number) {
+  signal_seen = number;
+  atomic_store(stop_flag, true);
+}
+
+void esc_signals_install(atomic_bool *stop) {
+  stop_flag = stop;
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  action.sa_flags |= (int)SA_RESETHAND;
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGUSR1, &action, NULL);
+}
+
+int esc_signals_exit_code(void) {
+  return 128 + (signal_seen == SIGTERM || signal_seen == SIGUSR1 ? SIGTERM : SIGINT);
+}
+
+void esc_note(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("escapement: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
+}

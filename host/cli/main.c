@@ -1,0 +1,81 @@
+/* escapement VERB [options]: find the verb, run it, turn its status into an
+ * exit code and one line on stderr. */
+#include <errno.h>
+#include <gsl/gsl_errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "spec/spec.h"
+#include "spec/text.h"
+#include "version.h"
+
+typedef struct verb {
+  const char *name;
+  esc_verb *run;
+  const char *help;
+} verb;
+
+static const verb verbs[] = {
+    {"run", esc_verb_run, "train a sweep and write its result file"},
+    {"fit", esc_verb_fit, "slopes of log t* on log epsilon from result files"},
+    {"plot", esc_verb_plot, "draw t* against epsilon from result files"},
+    {"info", esc_verb_info, "what a result file holds, or what this machine has"},
+};
+enum { VERBS = sizeof verbs / sizeof verbs[0] };
+
+static void print_help(void) {
+  printf(
+      "Usage: escapement VERB [options]\n"
+      "Trains thousands of small teacher-student networks and times their escape from the "
+      "saddle.\n\n");
+  for (int i = 0; i < VERBS; i++) printf("  %-6s %s\n", verbs[i].name, verbs[i].help);
+  printf(
+      "\n'escapement VERB --help' tells more; 'escapement --version' says what this is.\n\n"
+      "Keys of a spec, with defaults:\n");
+  esc_spec_help(stdout);
+}
+
+static esc_status dispatch(int argc, char **argv) {
+  const char *name = argc > 1 ? argv[1] : "";
+  if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+    print_help();
+    return ESC_OK;
+  }
+  if (!strcmp(name, "--version")) {
+    printf("escapement %s (commit %s; %s)\n", esc_version(), esc_commit(), esc_compiler());
+    return ESC_OK;
+  }
+  const verb *nearest = NULL;
+  for (int i = 0; i < VERBS; i++) {
+    if (!strcmp(name, verbs[i].name)) return verbs[i].run(argc - 1, argv + 1);
+    if (esc_text_distance(name, verbs[i].name) < 3) nearest = &verbs[i];
+  }
+  if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "needs a verb: run, fit, plot or info; see --help");
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: no such verb; %s%s", esc_show(name, strlen(name)).text,
+                  nearest ? "did you mean " : "there are run, fit, plot, info",
+                  nearest ? nearest->name : "");
+}
+
+/* A result that did not reach its reader is a failure too (a full disk). */
+static esc_status flush_output(void) {
+  if (fflush(stdout) == 0 && !ferror(stdout)) return ESC_OK;
+  return ESC_FAIL(ESC_IO_FAILED, "standard output: %s; files that were written are whole",
+                  strerror(errno));
+}
+
+int main(int argc, char **argv) {
+  setlocale(LC_NUMERIC, "C");
+  gsl_set_error_handler_off();
+  esc_status status = dispatch(argc, argv);
+  const esc_status flushed = flush_output();
+  if (status == ESC_OK) status = flushed;
+  if (status == ESC_OK) return 0;
+  const int code = esc_status_exit_code(status);
+  if (code == 3)
+    esc_note("%s (%s)", esc_error_message(), esc_error_place());
+  else
+    esc_note("%s", esc_error_message());
+  return status == ESC_INTERRUPTED ? esc_signals_exit_code() : code;
+}

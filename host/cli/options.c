@@ -1,0 +1,88 @@
+/* Parsing of a verb's options with getopt_long, messages of our own. */
+#include "cli/options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spec/text.h"
+
+enum { OPTIONS_MAX = 24, HELP = 1, LONG_BASE = 256 };
+
+static void print_help(const esc_command *command) {
+  printf("Usage: escapement %s\n%s\n\n", command->usage, command->summary);
+  for (const esc_option *o = command->options; o->name; o++) {
+    char left[64];
+    snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ',
+             o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name, o->argument ? " " : "",
+             o->argument ? o->argument : "");
+    printf("  %-28s %s\n", left, o->help);
+  }
+  printf("  %-28s %s\n", "    --help", "print this and stop");
+}
+
+static esc_status take_number(const esc_option *o, const char *value) {
+  char *end = NULL;
+  const bool digits = value[0] >= '0' && value[0] <= '9' && strlen(value) < 18;
+  const long long number = digits ? strtoll(value, &end, 10) : -1;
+  if (!digits || *end || number < o->min || number > o->max)
+    return ESC_FAIL(ESC_BAD_INPUT, "--%s %s: must be a whole number from %lld to %lld", o->name,
+                    esc_show(value, strlen(value)).text, (long long)o->min, (long long)o->max);
+  *o->number = number;
+  return ESC_OK;
+}
+
+static esc_status take(const esc_option *o, const char *value) {
+  if (o->flag) *o->flag = true;
+  if (o->text) *o->text = value;
+  return o->number ? take_number(o, value) : ESC_OK;
+}
+
+static esc_status unknown(const esc_command *command, const char *word) {
+  const esc_option *nearest = NULL;
+  int best = 4;
+  for (const esc_option *o = command->options; o->name; o++) {
+    const int distance = esc_text_distance(word + strspn(word, "-"), o->name);
+    if (distance < best) {
+      best = distance;
+      nearest = o;
+    }
+  }
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown option%s%s%s; see 'escapement %.*s --help'",
+                  esc_show(word, strlen(word)).text, nearest ? "; did you mean --" : "",
+                  nearest ? nearest->name : "", nearest ? "?" : "",
+                  (int)strcspn(command->usage, " "), command->usage);
+}
+
+esc_status esc_options_parse(const esc_command *command, int argc, char **argv, int *first,
+                             bool *help) {
+  struct option table[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, HELP}};
+  char letters[2 * OPTIONS_MAX + 2] = ":";
+  int count = 0;
+  for (const esc_option *o = command->options; o->name && count < OPTIONS_MAX; o++, count++) {
+    const int kind = o->argument ? required_argument : no_argument;
+    table[count + 1] = (struct option){o->name, kind, NULL, LONG_BASE + count};
+    if (o->letter) strcat(letters, (char[3]){o->letter, o->argument ? ':' : 0, 0});
+  }
+  *help = false;
+  optind = 0; /* glibc: start afresh */
+  opterr = 0;
+  for (int c; (c = getopt_long(argc, argv, letters, table, NULL)) != -1;) {
+    const char *word = argv[optind > 1 ? optind - 1 : 1];
+    if (c == HELP) {
+      print_help(command);
+      *help = true;
+      return ESC_OK;
+    }
+    if (c == ':') return ESC_FAIL(ESC_BAD_INPUT, "%s: needs a value", word);
+    if (c == '?') return unknown(command, word);
+    int found = c - LONG_BASE;
+    for (int i = 0; c < LONG_BASE && i < count; i++)
+      if (command->options[i].letter == c) found = i;
+    const esc_status status = take(&command->options[found], optarg);
+    if (status != ESC_OK) return status;
+  }
+  *first = optind;
+  return ESC_OK;
+}

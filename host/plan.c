@@ -1,0 +1,90 @@
+/* Members, shards, order, and the check for false escapes. */
+#include "plan.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escapement/fit.h"
+
+static void make_members(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan) {
+  int64_t index = 0;
+  for (int g = 0; g < spec->groups; g++)
+    for (int s = 0; s < spec->group[g].scales; s++)
+      for (int64_t i = 0; i < spec->seeds; i++, index++)
+        if (index % shards == shard)
+          plan->member[plan->members++] = (esc_member){.index = index,
+                                                       .seed = spec->seed + (uint64_t)i,
+                                                       .group = g,
+                                                       .bottleneck = spec->group[g].bottleneck,
+                                                       .small_layers = spec->group[g].small_layers,
+                                                       .scale = spec->group[g].scale[s]};
+}
+
+/* Escape times grow as scale^-(r-2), so the longest go first and the last
+ * thread to finish has little left alone. A guess: it cannot change a result. */
+static double expected_length(const esc_member *m) {
+  return m->bottleneck > 2 ? pow(m->scale, 2 - m->bottleneck) : 1;
+}
+
+static int longest_first(const void *a, const void *b, void *context) {
+  const esc_member *member = context;
+  const int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
+  const double first = expected_length(&member[i]), second = expected_length(&member[j]);
+  if (first != second) return first > second ? -1 : 1;
+  return i < j ? -1 : 1;
+}
+
+esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan) {
+  esc_status status = ESC_OK;
+  memset(plan, 0, sizeof *plan);
+  plan->total = esc_spec_members(spec);
+  const size_t room = (size_t)(plan->total / shards + 1);
+  ESC_TRY_ALLOCATE(plan->member = calloc(room, sizeof *plan->member));
+  ESC_TRY_ALLOCATE(plan->order = calloc(room, sizeof *plan->order));
+  make_members(spec, shard, shards, plan);
+  for (int64_t i = 0; i < plan->members; i++) plan->order[i] = i;
+  qsort_r(plan->order, (size_t)plan->members, sizeof *plan->order, longest_first, plan->member);
+done:
+  return status;
+}
+
+void esc_plan_free(esc_plan *plan) {
+  free(plan->member);
+  free(plan->order);
+  memset(plan, 0, sizeof *plan);
+}
+
+static const char cure[] =
+    "use a larger train.batch, more escape.smoothing or a lower escape.thresholds";
+
+esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
+                                        char warning[ESC_WARNING_SIZE]) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &spec->problem;
+  warning[0] = 0;
+  int worst = 0;
+  double hazard = 0, baseline = 0, worst_hazard = 0;
+  for (int i = 0; i < p->thresholds; i++) {
+    ESC_TRY(
+        esc_false_escape(p, p->threshold[i], p->steps, &plan->false_escape[i], &hazard, &baseline));
+    if (i == 0 || plan->false_escape[i] > plan->false_escape[worst]) {
+      worst = i;
+      worst_hazard = hazard;
+    }
+  }
+  const double share = plan->false_escape[worst];
+  if (!(share > 0.001)) goto done;
+  snprintf(warning, ESC_WARNING_SIZE,
+           "threshold %g (loss on the plateau %.3g): minibatch noise alone would carry %.2g%% of "
+           "the members below it within %lld steps (%.1g a step)",
+           p->threshold[worst], baseline, 100 * share, (long long)p->steps, worst_hazard);
+  if (share > 0.01 && !spec->allow_false_escapes)
+    status =
+        ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or go on with escape.false_escapes=allow", warning, cure);
+  else
+    snprintf(warning + strlen(warning), ESC_WARNING_SIZE - strlen(warning), "; %s", cure);
+done:
+  return status;
+}

@@ -1,0 +1,30 @@
+/* The plan: a spec's sweep as members, this run's share of them, and the order
+ * in which to start them. */
+#ifndef ESC_PLAN_H
+#define ESC_PLAN_H
+
+#include "spec/spec.h"
+
+typedef struct esc_plan {
+  int64_t total;      /* members of the whole sweep */
+  int64_t members;    /* of this shard */
+  esc_member *member; /* (members), ascending index, owned */
+  int64_t *order;     /* (members) places in `member`, longest expected first, owned */
+  double false_escape[ESC_THRESHOLDS_MAX]; /* (threshold) probability a member */
+} esc_plan;
+
+/* Makes members in the order groups, scales, seeds and keeps those whose index
+ * modulo `shards` is `shard`. */
+esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan);
+void esc_plan_free(esc_plan *plan);
+
+enum { ESC_WARNING_SIZE = 512 };
+
+/* Estimates how many members would cross a threshold by minibatch noise alone
+ * (theory, section 5, false escapes) into plan->false_escape. Above 1% of the
+ * members ESC_BAD_INPUT with the cure, unless the spec allows it; above 0.1% a
+ * sentence in `warning`, else "". */
+esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
+                                        char warning[ESC_WARNING_SIZE]);
+
+#endif

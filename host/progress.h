@@ -1,0 +1,23 @@
+/* Progress on stderr: a bar on a terminal, a full line now and then elsewhere. */
+#ifndef ESC_PROGRESS_H
+#define ESC_PROGRESS_H
+
+#include <stdbool.h>
+
+#include "scheduler.h"
+
+typedef struct esc_progress_bar {
+  bool quiet, terminal;
+  double next; /* seconds into the run when the next report is due */
+  double gap;  /* between lines, off a terminal */
+} esc_progress_bar;
+
+void esc_progress_bar_init(esc_progress_bar *bar, bool quiet);
+
+/* An esc_progress_report; `context` is the esc_progress_bar. */
+void esc_progress_bar_report(void *context, const esc_progress *progress);
+
+/* Wipes the bar. */
+void esc_progress_bar_finish(const esc_progress_bar *bar);
+
+#endif

@@ -1,0 +1,38 @@
+/* The scheduler: trains a plan's members in an engine's slots. A slot whose
+ * member has finished takes the next one, so no lane trains a finished network. */
+#ifndef ESC_SCHEDULER_H
+#define ESC_SCHEDULER_H
+
+#include "escapement/engine.h"
+#include "plan.h"
+#include "store/journal.h"
+
+typedef struct esc_progress {
+  int64_t members, escaped, censored, diverged, running;
+  int64_t network_steps; /* made in this process */
+  double seconds;
+} esc_progress;
+
+typedef void esc_progress_report(void *context, const esc_progress *progress);
+
+typedef struct esc_schedule {
+  const esc_engine_ops *engine;
+  int threads, slots;      /* slots: networks in flight */
+  const atomic_bool *stop; /* set from outside to stop at a step boundary */
+  esc_journal *journal;    /* finished members are appended; NULL for none */
+  bool *done;              /* (members) in: finished earlier; out: finished */
+  esc_progress_report *report;
+  void *context;
+} esc_schedule;
+
+/* Networks in flight when the user names no number: enough for the threads to
+ * share out evenly, few enough to stay in cache. */
+int esc_default_slots(int threads);
+
+/* Trains what is not done into the rows of `results` (same order as
+ * plan->member). `engine_text` gets the engine's description of itself.
+ * ESC_INTERRUPTED when *stop was set before all had finished. */
+esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_schedule *schedule,
+                     esc_results *results, esc_progress *progress, char engine_text[128]);
+
+#endif
