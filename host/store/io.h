@@ -11,6 +11,10 @@
 
 #include "escapement/status.h"
 
+/* Whose fault `error`, an errno of opening or writing a path, is: ESC_BAD_INPUT
+ * or ESC_IO_FAILED. */
+esc_status esc_io_status(int error);
+
 /* Replaces or creates `path` with `bytes`, so that a crash at any moment leaves
  * the old file, the new file or none, never a part. */
 esc_status esc_io_publish(const char *path, const void *bytes, size_t size);
@@ -25,7 +29,8 @@ esc_status esc_io_check_writable(const char *path);
 
 bool esc_io_exists(const char *path);
 
-/* Writes all of `bytes` to `fd`, through short writes and EINTR. */
+/* Writes all of `bytes` to `fd`, through short writes and EINTR; errno
+ * says why when it fails. */
 esc_status esc_io_write_all(int fd, const char *path, const void *bytes, size_t size);
 
 /* fsync of the directory that holds `path`. */

@@ -6,6 +6,8 @@
 #ifndef ESC_JOURNAL_H
 #define ESC_JOURNAL_H
 
+#include <stdbool.h>
+
 #include "escapement/results.h"
 
 typedef struct esc_journal esc_journal;

@@ -9,13 +9,16 @@
 
 /* Writes `results` to `path`: a dimension scale with coordinates for member,
  * threshold, layer and interface (from 1), units and long_name on every
- * variable, creation order tracked, attributes as variable-length UTF-8,
- * `members_total` style integrity attributes: number of members and an XXH3
- * digest over all variables. Bytes are a function of `results` alone. */
+ * variable, creation order tracked, attributes as variable-length UTF-8.
+ * Integrity: attributes `members` and `digest`, the XXH3-64 over the bytes of
+ * member, threshold, layer, interface and then the variables of the table; and
+ * a seal behind the HDF5 data over every byte. Bytes are a function of
+ * `results` alone. Its attributes may not be named Conventions, members, digest. */
 esc_status esc_store_write(const char *path, const esc_results *results);
 
-/* Reads a file that esc_store_write made; verifies the digest. A file that is
- * not ours or is damaged is ESC_BAD_INPUT with its name and what is wrong. */
+/* Reads a file that esc_store_write made; verifies seal and digest. A file that
+ * is not ours, is damaged, or was changed by another program is ESC_BAD_INPUT
+ * with its name and what is wrong. */
 esc_status esc_store_read(const char *path, esc_results **out);
 
 #endif

@@ -1,0 +1,194 @@
+/* The columns of a result file and their digest, the seal, HDF5's errors. */
+#include "store/hdf5_layout.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "digest and seal are of bytes as they lie");
+
+typedef struct seal {
+  char mark[8];
+  uint64_t size, check;
+} seal;
+static const char seal_mark[] = "ESCSEAL1", hdf5_mark[] = "\x89HDF\r\n\x1a\n";
+
+_Static_assert(sizeof(seal) == ESC_SEAL_BYTES, "the seal has no padding");
+
+void esc_layout_make(const esc_results *r, esc_layout *t) {
+  const esc_column coordinate[ESC_COORDINATES] = {
+      {"member", "1", "index in the whole sweep", ESC_TYPE_INT64, 1, {ESC_AXIS_NONE}, r->member},
+      {"threshold",
+       "1",
+       "loss below which a network has escaped",
+       ESC_TYPE_FLOAT64,
+       1,
+       {ESC_AXIS_THRESHOLD},
+       r->threshold},
+      {"layer",
+       "1",
+       "weight layer, counted from the input",
+       ESC_TYPE_INT32,
+       1,
+       {ESC_AXIS_LAYER},
+       t->layer},
+      {"interface",
+       "1",
+       "pair of layers l and l+1, counted from the input",
+       ESC_TYPE_INT32,
+       1,
+       {ESC_AXIS_INTERFACE},
+       t->interface}};
+  memcpy(t->column, coordinate, sizeof coordinate);
+  for (int i = 0; i < esc_result_variable_count; i++) {
+    const esc_result_variable *v = &esc_result_variables[i];
+    const int rank = v->axis == ESC_AXIS_NONE ? 1 : 2;
+    t->column[ESC_COORDINATES + i] = (esc_column){v->name,
+                                                  v->units,
+                                                  v->long_name,
+                                                  v->type,
+                                                  rank,
+                                                  {ESC_AXIS_NONE, v->axis},
+                                                  esc_result_data(r, v)};
+  }
+  t->length[ESC_AXIS_NONE] = r->members;
+  for (int a = 1; a < ESC_COORDINATES; a++) t->length[a] = esc_axis_length(r, (esc_axis)a);
+  for (int l = 0; l < ESC_LAYERS_MAX; l++) t->layer[l] = t->interface[l] = l + 1;
+}
+
+esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thresholds,
+                                  int64_t layers) {
+  if (members >= 0 && thresholds >= 1 && thresholds <= ESC_THRESHOLDS_MAX && layers >= 2 &&
+      layers <= ESC_LAYERS_MAX)
+    return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: a result of %lld members, %lld thresholds and %lld layers; allowed are 0 or "
+                  "more, 1 to %d and 2 to %d",
+                  path, (long long)members, (long long)thresholds, (long long)layers,
+                  ESC_THRESHOLDS_MAX, ESC_LAYERS_MAX);
+}
+
+size_t esc_layout_row_bytes(const esc_layout *t, const esc_column *c) {
+  return esc_type_size(c->type) * (size_t)(c->rank == 2 ? t->length[c->axis[1]] : 1);
+}
+
+esc_status esc_layout_digest(const esc_layout *t, char text[ESC_DIGEST_TEXT]) {
+  esc_status status = ESC_OK;
+  XXH3_state_t *state = XXH3_createState();
+  ESC_TRY_ALLOCATE(state);
+  XXH3_64bits_reset(state);
+  for (int i = 0; i < ESC_COLUMNS; i++) {
+    const esc_column *c = &t->column[i];
+    XXH3_64bits_update(state, c->data, (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c));
+  }
+  snprintf(text, ESC_DIGEST_TEXT, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
+done:
+  XXH3_freeState(state);
+  return status;
+}
+
+static seal make_seal(const char *image, size_t size) {
+  seal s = {.size = size, .check = XXH3_64bits(image, size)};
+  memcpy(s.mark, seal_mark, sizeof s.mark);
+  return s;
+}
+
+void esc_seal_write(char *image, size_t size) {
+  const seal s = make_seal(image, size);
+  memcpy(image + size, &s, sizeof s);
+}
+
+/* Whether a file without a seal lacks its end, by the end of file that the first
+ * form of HDF5's superblock declares at byte 40; a whole foreign file has just that. */
+static bool is_cut_short(const char *bytes, size_t size) {
+  enum { VERSION_AT = 8, END_AT = 40 };
+  uint64_t end;
+  if (size < END_AT + sizeof end) return true;
+  memcpy(&end, bytes + END_AT, sizeof end);
+  return bytes[VERSION_AT] == 0 && (size < end || (size > end && size - end < ESC_SEAL_BYTES));
+}
+
+esc_status esc_seal_verify(const char *path, const char *bytes, size_t size, size_t *image_size) {
+  seal found;
+  if (size == 0) return ESC_FAIL(ESC_BAD_INPUT, "%s: the file is empty, not a result", path);
+  const size_t start = size < strlen(hdf5_mark) ? size : strlen(hdf5_mark);
+  if (memcmp(bytes, hdf5_mark, start) != 0)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: not an HDF5 file, so not a result", path);
+  const bool sealed =
+      size > sizeof found && !memcmp(bytes + size - sizeof found, seal_mark, sizeof found.mark);
+  if (!sealed && is_cut_short(bytes, size))
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: cut short after %zu bytes", path, size);
+  if (!sealed)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: an HDF5 file, but not a result of this program, or another program has "
+                    "changed it (it has no seal)",
+                    path);
+  const seal want = make_seal(bytes, size - sizeof found);
+  memcpy(&found, bytes + size - sizeof found, sizeof found);
+  if (memcmp(&found, &want, sizeof want) != 0)
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%s: damaged, or changed by another program: the checksum of its %zu bytes is wrong", path,
+        size);
+  *image_size = size - sizeof found;
+  return ESC_OK;
+}
+
+static herr_t first_message(unsigned n, const H5E_error2_t *error, void *text) {
+  if (n == 0) snprintf(text, 256, "%s", error->desc ? error->desc : "no reason given");
+  return 0;
+}
+
+esc_status esc_hdf5_failed(const char *file, int line, const esc_hdf5 *h, const char *name) {
+  char reason[256] = "HDF5 gives no reason";
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, first_message, reason);
+  return esc_fail_at(file, line, h->fault, "%s: %s %s: %s", h->path, h->cannot, name, reason);
+}
+
+esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *name, hid_t id) {
+  if (id >= 0 && H5Idec_ref(id) < 0 && status == ESC_OK)
+    return esc_hdf5_failed(__FILE__, __LINE__, h, name);
+  return status;
+}
+
+esc_status esc_hdf5_open(esc_hdf5 *h) {
+  esc_status status = ESC_OK;
+  h->file = h->text = -1;
+  H5Eget_auto2(H5E_DEFAULT, &h->print, &h->print_data);
+  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+  ESC_HDF5_TRY(h, "strings", h->text = H5Tcopy(H5T_C_S1));
+  ESC_HDF5_TRY(h, "strings", H5Tset_size(h->text, H5T_VARIABLE));
+  ESC_HDF5_TRY(h, "strings", H5Tset_cset(h->text, H5T_CSET_UTF8));
+done:
+  return status;
+}
+
+esc_status esc_hdf5_close(esc_hdf5 *h, esc_status status) {
+  status = esc_hdf5_release(h, status, "strings", h->text);
+  if (h->file >= 0 && H5Fclose(h->file) < 0 && status == ESC_OK)
+    status = esc_hdf5_failed(__FILE__, __LINE__, h, "the file");
+  H5Eset_auto2(H5E_DEFAULT, h->print, h->print_data);
+  return status;
+}
+
+esc_status esc_hdf5_make_access(const esc_hdf5 *h, hid_t *access) {
+  static const char what[] = "the file";
+  enum { GROW_BY = 1 << 20 };
+  esc_status status = ESC_OK;
+  ESC_HDF5_TRY(h, what, *access = H5Pcreate(H5P_FILE_ACCESS));
+  ESC_HDF5_TRY(h, what, H5Pset_fapl_core(*access, GROW_BY, false));
+  ESC_HDF5_TRY(h, what, H5Pset_fclose_degree(*access, H5F_CLOSE_STRONG));
+done:
+  return status;
+}
+
+hid_t esc_hdf5_memory_type(esc_type type) {
+  if (type == ESC_TYPE_INT32) return H5T_NATIVE_INT32;
+  return type == ESC_TYPE_INT64 ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE;
+}
+
+hid_t esc_hdf5_file_type(esc_type type) {
+  if (type == ESC_TYPE_INT32) return H5T_STD_I32LE;
+  return type == ESC_TYPE_INT64 ? H5T_STD_I64LE : H5T_IEEE_F64LE;
+}

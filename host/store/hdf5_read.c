@@ -1,0 +1,196 @@
+/* Reads a result file back: the seal first, then each column into place, then
+ * the digest. Sizes that a file declares are checked before they are believed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/hdf5_layout.h"
+#include "store/io.h"
+#include "store/store.h"
+
+static const size_t file_bytes_max = (size_t)1 << 40;
+enum { DEFLATE_MOST = 1100 }; /* deflate packs less than this many bytes into one */
+
+/* Opens a column and checks its type and rank; *length gets its axes'. */
+static esc_status open_column(const esc_hdf5 *h, const esc_column *c, hid_t *dataset,
+                              hsize_t length[2]) {
+  esc_status status = ESC_OK;
+  hid_t space = -1, type = -1;
+  htri_t same;
+  ESC_HDF5_TRY(h, c->name, *dataset = H5Dopen2(h->file, c->name, H5P_DEFAULT));
+  ESC_HDF5_TRY(h, c->name, type = H5Dget_type(*dataset));
+  ESC_HDF5_TRY(h, c->name, same = H5Tequal(type, esc_hdf5_file_type(c->type)));
+  ESC_HDF5_TRY(h, c->name, space = H5Dget_space(*dataset));
+  if (!same || H5Sget_simple_extent_ndims(space) != c->rank) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s has not the type or rank of a result's %s", h->path,
+                      c->name, c->name);
+    goto done;
+  }
+  ESC_HDF5_TRY(h, c->name, H5Sget_simple_extent_dims(space, length, NULL));
+done:
+  status = esc_hdf5_release(h, status, c->name, type);
+  return esc_hdf5_release(h, status, c->name, space);
+}
+
+static esc_status read_length(const esc_hdf5 *h, const esc_column *c, int64_t *length) {
+  hsize_t found[2] = {0, 0};
+  hid_t dataset = -1;
+  const esc_status status = open_column(h, c, &dataset, found);
+  *length = found[0] < INT64_MAX ? (int64_t)found[0] : INT64_MAX;
+  return esc_hdf5_release(h, status, c->name, dataset);
+}
+
+/* Makes room for a table of the shape that the coordinates declare. */
+static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_results **out) {
+  const esc_results none = {0};
+  esc_layout blank;
+  int64_t length[ESC_COORDINATES];
+  esc_status status = ESC_OK;
+  esc_layout_make(&none, &blank);
+  for (int i = 0; i < ESC_COORDINATES; i++) ESC_TRY(read_length(h, &blank.column[i], &length[i]));
+  const int64_t members = length[ESC_AXIS_NONE], thresholds = length[ESC_AXIS_THRESHOLD],
+                layers = length[ESC_AXIS_LAYER];
+  ESC_TRY(esc_layout_check_shape(h->path, members, thresholds, layers));
+  const size_t row = sizeof(int64_t) + esc_results_row_size((int)thresholds, (int)layers);
+  if ((size_t)members > file_size / row * DEFLATE_MOST + DEFLATE_MOST) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: claims %lld members, more than %zu bytes can hold",
+                      h->path, (long long)members, file_size);
+    goto done;
+  }
+  ESC_TRY(esc_results_create(members, (int)thresholds, (int)layers, out));
+done:
+  return status;
+}
+
+static esc_status read_column(const esc_hdf5 *h, const esc_layout *t, const esc_column *c) {
+  hsize_t length[2] = {0, 0};
+  hid_t dataset = -1;
+  esc_status status = ESC_OK;
+  ESC_TRY(open_column(h, c, &dataset, length));
+  for (int a = 0; a < c->rank; a++)
+    if (length[a] != (hsize_t)t->length[c->axis[a]]) {
+      status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s has %llu entries along %s, which has %lld", h->path,
+                        c->name, (unsigned long long)length[a], t->column[c->axis[a]].name,
+                        (long long)t->length[c->axis[a]]);
+      goto done;
+    }
+  ESC_HDF5_TRY(
+      h, c->name,
+      H5Dread(dataset, esc_hdf5_memory_type(c->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, c->data));
+done:
+  return esc_hdf5_release(h, status, c->name, dataset);
+}
+
+/* Reads attribute `name` as text; *text is HDF5's, NULL if the attribute is no single string. */
+static esc_status read_text(const esc_hdf5 *h, const char *name, char **text) {
+  esc_status status = ESC_OK;
+  hid_t attribute = -1, type = -1, space = -1;
+  htri_t string;
+  *text = NULL;
+  ESC_HDF5_TRY(h, name, attribute = H5Aopen(h->file, name, H5P_DEFAULT));
+  ESC_HDF5_TRY(h, name, type = H5Aget_type(attribute));
+  ESC_HDF5_TRY(h, name, space = H5Aget_space(attribute));
+  ESC_HDF5_TRY(h, name, string = H5Tis_variable_str(type));
+  if (string && H5Sget_simple_extent_npoints(space) == 1)
+    ESC_HDF5_TRY(h, name, H5Aread(attribute, h->text, text));
+done:
+  status = esc_hdf5_release(h, status, name, attribute);
+  status = esc_hdf5_release(h, status, name, type);
+  return esc_hdf5_release(h, status, name, space);
+}
+
+/* The attributes that the store itself writes are not the results'. */
+static bool is_own(const char *name) {
+  return !strcmp(name, "Conventions") || !strcmp(name, "members") || !strcmp(name, "digest");
+}
+
+typedef struct gathering {
+  const esc_hdf5 *h;
+  esc_results *results;
+  esc_status status;
+} gathering;
+
+static herr_t gather_attribute(hid_t file, const char *name, const H5A_info_t *info,
+                               void *context) {
+  gathering *g = context;
+  char *text = NULL;
+  (void)file, (void)info;
+  if (is_own(name)) return 0;
+  g->status = read_text(g->h, name, &text);
+  if (g->status == ESC_OK && text) g->status = esc_results_set(g->results, name, text);
+  H5free_memory(text);
+  return g->status == ESC_OK ? 0 : -1;
+}
+
+static esc_status read_attributes(const esc_hdf5 *h, esc_results *results) {
+  esc_status status = ESC_OK;
+  gathering g = {h, results, ESC_OK};
+  hsize_t from = 0;
+  const herr_t result =
+      H5Aiterate2(h->file, H5_INDEX_CRT_ORDER, H5_ITER_INC, &from, gather_attribute, &g);
+  if (g.status != ESC_OK) return g.status;
+  ESC_HDF5_TRY(h, "the attributes", result);
+done:
+  return status;
+}
+
+static esc_status check_digest(const esc_hdf5 *h, const esc_layout *t) {
+  char want[ESC_DIGEST_TEXT], *found = NULL;
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_layout_digest(t, want));
+  ESC_TRY(read_text(h, "digest", &found));
+  if (!found || strcmp(found, want) != 0)
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: its digest is %s, that of its variables %s",
+                      h->path, found ? found : "missing", want);
+done:
+  H5free_memory(found);
+  return status;
+}
+
+static esc_status read_results(const esc_hdf5 *h, size_t file_size, esc_results **out) {
+  esc_layout layout;
+  esc_results *results = NULL;
+  esc_status status = ESC_OK;
+  ESC_TRY(create_results(h, file_size, &results));
+  esc_layout_make(results, &layout);
+  for (int i = 0; i < ESC_COLUMNS; i++) ESC_TRY(read_column(h, &layout, &layout.column[i]));
+  ESC_TRY(read_attributes(h, results));
+  ESC_TRY(check_digest(h, &layout));
+  *out = results;
+  results = NULL;
+done:
+  esc_results_free(results);
+  return status;
+}
+
+/* The high-level library's way to open an image leaks, so this is the plain one. */
+static esc_status open_image(esc_hdf5 *h, char *image, size_t size) {
+  static const char what[] = "the file";
+  esc_status status = ESC_OK;
+  hid_t access = -1;
+  ESC_TRY(esc_hdf5_make_access(h, &access));
+  ESC_HDF5_TRY(h, what, H5Pset_file_image(access, image, size));
+  ESC_HDF5_TRY(h, what, h->file = H5Fopen(ESC_HDF5_IMAGE, H5F_ACC_RDONLY, access));
+done:
+  return esc_hdf5_release(h, status, what, access);
+}
+
+esc_status esc_store_read(const char *path, esc_results **out) {
+  esc_hdf5 h = {.path = path, .cannot = "cannot read", .fault = ESC_BAD_INPUT};
+  esc_results *results = NULL;
+  char *bytes = NULL;
+  size_t size, image_size;
+  esc_status status = esc_hdf5_open(&h);
+  if (status != ESC_OK) goto done;
+  ESC_TRY(esc_io_read(path, file_bytes_max, &bytes, &size));
+  ESC_TRY(esc_seal_verify(path, bytes, size, &image_size));
+  ESC_TRY(open_image(&h, bytes, image_size));
+  ESC_TRY(read_results(&h, size, &results));
+done:
+  status = esc_hdf5_close(&h, status);
+  free(bytes);
+  if (status == ESC_OK)
+    *out = results;
+  else
+    esc_results_free(results);
+  return status;
+}

@@ -1,0 +1,199 @@
+/* Writes a result file: HDF5 in memory, its image sealed and published at once.
+ *
+ * HDF5 never touches the disk (the core driver without backing store), so a full
+ * disk or a crash meets only esc_io_publish, and no lock is taken. Times are not
+ * tracked: the bytes depend on the results alone. */
+#include <hdf5_hl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/hdf5_layout.h"
+#include "store/io.h"
+#include "store/store.h"
+
+enum {
+  COMPRESSED_ABOVE = 1000, /* members; below, chunks cost more than they save */
+  CHUNK_BYTES = 1 << 18,
+  DEFLATE_LEVEL = 4,
+};
+static const unsigned order = H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED;
+
+/* Writes attribute `name` of `object`: a scalar, or `count` values if that is not 0. */
+static esc_status write_attribute(const esc_hdf5 *h, hid_t object, const char *name, hid_t type,
+                                  hsize_t count, const void *value) {
+  esc_status status = ESC_OK;
+  hid_t space = -1, attribute = -1;
+  ESC_HDF5_TRY(h, name, space = count ? H5Screate_simple(1, &count, NULL) : H5Screate(H5S_SCALAR));
+  ESC_HDF5_TRY(h, name,
+               attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT));
+  ESC_HDF5_TRY(h, name, H5Awrite(attribute, type, value));
+done:
+  status = esc_hdf5_release(h, status, name, attribute);
+  return esc_hdf5_release(h, status, name, space);
+}
+
+static esc_status write_text(const esc_hdf5 *h, hid_t object, const char *name, const char *text) {
+  return write_attribute(h, object, name, h->text, 0, &text);
+}
+
+static esc_status describe(const esc_hdf5 *h, hid_t dataset, const esc_column *c) {
+  static const int32_t flags[] = {ESC_MEMBER_ESCAPED, ESC_MEMBER_CENSORED, ESC_MEMBER_DIVERGED};
+  esc_status status = ESC_OK;
+  ESC_TRY(write_text(h, dataset, "units", c->units));
+  ESC_TRY(write_text(h, dataset, "long_name", c->long_name));
+  if (strcmp(c->name, "status") == 0) {
+    ESC_TRY(write_attribute(h, dataset, "flag_values", H5T_STD_I32LE, 3, flags));
+    ESC_TRY(write_text(h, dataset, "flag_meanings", "escaped censored diverged"));
+  }
+done:
+  return status;
+}
+
+/* How a column lies in the file: in one piece, or for many members in compressed chunks. */
+static esc_status make_creation(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+                                hid_t *creation) {
+  const hsize_t members = (hsize_t)t->length[ESC_AXIS_NONE];
+  const hsize_t fit = CHUNK_BYTES / esc_layout_row_bytes(t, c);
+  const hsize_t chunk[2] = {members < fit ? members : fit, (hsize_t)t->length[c->axis[1]]};
+  esc_status status = ESC_OK;
+  ESC_HDF5_TRY(h, c->name, *creation = H5Pcreate(H5P_DATASET_CREATE));
+  ESC_HDF5_TRY(h, c->name, H5Pset_obj_track_times(*creation, false));
+  ESC_HDF5_TRY(h, c->name, H5Pset_attr_creation_order(*creation, order));
+  if (c->axis[0] == ESC_AXIS_NONE && members > COMPRESSED_ABOVE) {
+    ESC_HDF5_TRY(h, c->name, H5Pset_chunk(*creation, c->rank, chunk));
+    ESC_HDF5_TRY(h, c->name, H5Pset_shuffle(*creation));
+    ESC_HDF5_TRY(h, c->name, H5Pset_deflate(*creation, DEFLATE_LEVEL));
+  }
+done:
+  return status;
+}
+
+static esc_status create_column(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+                                hid_t *dataset) {
+  const hsize_t length[2] = {(hsize_t)t->length[c->axis[0]], (hsize_t)t->length[c->axis[1]]};
+  esc_status status = ESC_OK;
+  hid_t space = -1, creation = -1;
+  ESC_TRY(make_creation(h, t, c, &creation));
+  ESC_HDF5_TRY(h, c->name, space = H5Screate_simple(c->rank, length, NULL));
+  ESC_HDF5_TRY(h, c->name,
+               *dataset = H5Dcreate2(h->file, c->name, esc_hdf5_file_type(c->type), space,
+                                     H5P_DEFAULT, creation, H5P_DEFAULT));
+done:
+  status = esc_hdf5_release(h, status, c->name, space);
+  return esc_hdf5_release(h, status, c->name, creation);
+}
+
+/* Makes a coordinate the scale of its axis; gives the axes of others theirs. */
+static esc_status set_scales(const esc_hdf5 *h, const esc_column *c, bool coordinate, hid_t dataset,
+                             const hid_t *scale) {
+  esc_status status = ESC_OK;
+  if (coordinate) ESC_HDF5_TRY(h, c->name, H5DSset_scale(dataset, c->name));
+  for (int a = 0; a < c->rank && !coordinate; a++)
+    ESC_HDF5_TRY(h, c->name, H5DSattach_scale(dataset, scale[c->axis[a]], (unsigned)a));
+done:
+  return status;
+}
+
+static esc_status write_column(const esc_hdf5 *h, const esc_layout *t, int i,
+                               hid_t scale[ESC_COORDINATES]) {
+  const esc_column *c = &t->column[i];
+  const bool coordinate = i < ESC_COORDINATES;
+  esc_status status = ESC_OK;
+  hid_t dataset = -1;
+  ESC_TRY(create_column(h, t, c, &dataset));
+  ESC_HDF5_TRY(
+      h, c->name,
+      H5Dwrite(dataset, esc_hdf5_memory_type(c->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, c->data));
+  ESC_TRY(describe(h, dataset, c));
+  ESC_TRY(set_scales(h, c, coordinate, dataset, scale));
+done:
+  if (coordinate)
+    scale[i] = dataset; /* stays open for the columns along it */
+  else
+    status = esc_hdf5_release(h, status, c->name, dataset);
+  return status;
+}
+
+static esc_status write_columns(const esc_hdf5 *h, const esc_layout *t) {
+  esc_status status = ESC_OK;
+  hid_t scale[ESC_COORDINATES] = {-1, -1, -1, -1};
+  for (int i = 0; i < ESC_COLUMNS; i++) ESC_TRY(write_column(h, t, i, scale));
+done:
+  for (int i = 0; i < ESC_COORDINATES; i++)
+    status = esc_hdf5_release(h, status, t->column[i].name, scale[i]);
+  return status;
+}
+
+static esc_status write_attributes(const esc_hdf5 *h, const esc_layout *t, const esc_results *r) {
+  char digest[ESC_DIGEST_TEXT];
+  esc_status status = ESC_OK;
+  ESC_TRY(write_text(h, h->file, "Conventions", "CF-1.10"));
+  for (int i = 0; i < r->attributes; i++)
+    ESC_TRY(write_text(h, h->file, r->attribute[i].name, r->attribute[i].text));
+  ESC_TRY(write_attribute(h, h->file, "members", H5T_STD_I64LE, 0, &r->members));
+  ESC_TRY(esc_layout_digest(t, digest));
+  ESC_TRY(write_text(h, h->file, "digest", digest));
+done:
+  return status;
+}
+
+static esc_status create_file(esc_hdf5 *h) {
+  static const char what[] = "the file";
+  esc_status status = ESC_OK;
+  hid_t creation = -1, access = -1;
+  ESC_HDF5_TRY(h, what, creation = H5Pcreate(H5P_FILE_CREATE));
+  ESC_HDF5_TRY(h, what, H5Pset_link_creation_order(creation, order));
+  ESC_HDF5_TRY(h, what, H5Pset_attr_creation_order(creation, order));
+  ESC_HDF5_TRY(h, what, H5Pset_obj_track_times(creation, false));
+  ESC_TRY(esc_hdf5_make_access(h, &access));
+  ESC_HDF5_TRY(h, what, h->file = H5Fcreate(ESC_HDF5_IMAGE, H5F_ACC_TRUNC, creation, access));
+done:
+  status = esc_hdf5_release(h, status, what, creation);
+  return esc_hdf5_release(h, status, what, access);
+}
+
+/* Copies the file out of HDF5, sealed; *image is malloc'd and *size counts the seal. */
+static esc_status take_image(const esc_hdf5 *h, char **image, size_t *size) {
+  static const char what[] = "the image";
+  esc_status status = ESC_OK;
+  ssize_t length;
+  char *bytes = NULL;
+  ESC_HDF5_TRY(h, what, H5Fflush(h->file, H5F_SCOPE_GLOBAL));
+  ESC_HDF5_TRY(h, what, length = H5Fget_file_image(h->file, NULL, 0));
+  bytes = malloc((size_t)length + ESC_SEAL_BYTES);
+  ESC_TRY_ALLOCATE(bytes);
+  ESC_HDF5_TRY(h, what, H5Fget_file_image(h->file, bytes, (size_t)length));
+  esc_seal_write(bytes, (size_t)length);
+  *size = (size_t)length + ESC_SEAL_BYTES;
+  *image = bytes;
+  bytes = NULL;
+done:
+  free(bytes);
+  return status;
+}
+
+static esc_status assemble(const char *path, const esc_results *r, char **image, size_t *size) {
+  esc_hdf5 h = {.path = path, .cannot = "cannot write", .fault = ESC_LIBRARY_FAILED};
+  esc_layout layout;
+  esc_status status = ESC_OK;
+  esc_layout_make(r, &layout);
+  ESC_TRY(esc_hdf5_open(&h));
+  ESC_TRY(create_file(&h));
+  ESC_TRY(write_columns(&h, &layout));
+  ESC_TRY(write_attributes(&h, &layout, r));
+  ESC_TRY(take_image(&h, image, size));
+done:
+  return esc_hdf5_close(&h, status);
+}
+
+esc_status esc_store_write(const char *path, const esc_results *results) {
+  char *image = NULL;
+  size_t size;
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_layout_check_shape(path, results->members, results->thresholds, results->layers));
+  ESC_TRY(assemble(path, results, &image, &size));
+  ESC_TRY(esc_io_publish(path, image, size));
+done:
+  free(image);
+  return status;
+}

@@ -1,0 +1,326 @@
+/* Whole files in and out of the file system.
+ *
+ * Publishing writes a temporary file beside the target, syncs it, renames it
+ * over the target and syncs the directory, so that every crash leaves the old
+ * file, the new one or none. A symbolic link is followed by hand: the file that
+ * it names is replaced, the link stays. */
+#include "store/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LINKS_MAX = 40, TEMPORARIES_MAX = 1000, NAME_KEPT = 200, READ_START = 1 << 16 };
+
+/* Where a file really lies: an absolute directory without links, and a name in it. */
+typedef struct place {
+  char directory[PATH_MAX];
+  char name[NAME_MAX + 1];
+} place;
+
+esc_status esc_io_status(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ELOOP:
+    case ENXIO:
+    case ENODEV:
+    case ENAMETOOLONG: return ESC_BAD_INPUT;
+    default: return ESC_IO_FAILED;
+  }
+}
+
+/* Splits `path` at its last slash; the directory is "." if there is none. */
+static bool split(const char *path, char directory[PATH_MAX], char name[NAME_MAX + 1]) {
+  const char *slash = strrchr(path, '/');
+  const char *last = slash ? slash + 1 : path;
+  const size_t length = slash ? (size_t)(slash - path) : 0;
+  if (length >= PATH_MAX || strlen(last) > NAME_MAX) return false;
+  if (!slash)
+    strcpy(directory, ".");
+  else if (length == 0)
+    strcpy(directory, "/");
+  else
+    snprintf(directory, PATH_MAX, "%.*s", (int)length, path);
+  strcpy(name, last);
+  return true;
+}
+
+/* Names there stand for open files or devices, whatever they link to. */
+static bool holds_devices(const char *directory) {
+  return !strcmp(directory, "/dev") || !strcmp(directory, "/proc") ||
+         !strncmp(directory, "/proc/", 6);
+}
+
+/* Finds the place of `current`, itself perhaps a link; `path` is for messages. */
+static esc_status locate(const char *path, const char *current, place *at) {
+  char directory[PATH_MAX];
+  if (!split(current, directory, at->name))
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+  if (!realpath(directory, at->directory))
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot write there: directory %s: %s", path,
+                    directory, strerror(errno));
+  if (holds_devices(at->directory))
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: not a file but a device; name a file", path);
+  return ESC_OK;
+}
+
+static bool join(char out[PATH_MAX], const char *directory, const char *name) {
+  const char *slash = !strcmp(directory, "/") ? "" : "/";
+  return snprintf(out, PATH_MAX, "%s%s%s", directory, slash, name) < PATH_MAX;
+}
+
+/* Follows links from `path` to the place of the file to be written. */
+static esc_status resolve(const char *path, place *at) {
+  char current[PATH_MAX], link[PATH_MAX], full[PATH_MAX];
+  if (strlen(path) >= PATH_MAX)
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+  strcpy(current, path);
+  for (int i = 0; i < LINKS_MAX; i++) {
+    const esc_status status = locate(path, current, at);
+    if (status != ESC_OK) return status;
+    if (!join(full, at->directory, at->name)) break;
+    const ssize_t length = readlink(full, link, sizeof link - 1);
+    if (length < 0) return ESC_OK; /* not a link, or nothing there yet */
+    link[length] = '\0';
+    if (link[0] == '/')
+      strcpy(current, link);
+    else if (!join(current, at->directory, link))
+      break;
+  }
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: too many symbolic links, or a name that is too long", path);
+}
+
+/* Resolves `path`, and refuses what is not a plain file or the name of one. */
+static esc_status find_target(const char *path, place *at, char full[PATH_MAX]) {
+  struct stat info;
+  if (!*path) return ESC_FAIL(ESC_BAD_INPUT, "the name of the file to write is empty");
+  const esc_status status = resolve(path, at);
+  if (status != ESC_OK) return status;
+  if (!*at->name) return ESC_FAIL(ESC_BAD_INPUT, "%s: names a directory; name a file", path);
+  if (!join(full, at->directory, at->name))
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+  if (stat(full, &info) == 0) {
+    if (S_ISDIR(info.st_mode))
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: is a directory; name a file", path);
+    if (!S_ISREG(info.st_mode))
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file; name another", path);
+  } else if (errno != ENOENT) {
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot write there: %s", path, strerror(errno));
+  }
+  return ESC_OK;
+}
+
+/* "NAME.PID-COUNTER.tmp", hidden; the name is cut so that the whole fits. */
+static bool temporary_name(const place *at, unsigned counter, char full[PATH_MAX]) {
+  char name[NAME_MAX + 1];
+  snprintf(name, sizeof name, ".%.*s.%ld-%u.tmp", (int)NAME_KEPT, at->name, (long)getpid(),
+           counter);
+  return join(full, at->directory, name);
+}
+
+/* Opens a new file beside the target; umask applies. */
+static esc_status open_temporary(const char *path, const place *at, char full[PATH_MAX], int *fd) {
+  static unsigned counter;
+  for (int i = 0; i < TEMPORARIES_MAX; i++) {
+    if (!temporary_name(at, counter++, full))
+      return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+    *fd = open(full, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (*fd >= 0) return ESC_OK;
+    if (errno != EEXIST && errno != EINTR) break;
+  }
+  return ESC_FAIL(esc_io_status(errno), "%s: cannot write into %s: %s", path, at->directory,
+                  strerror(errno));
+}
+
+esc_status esc_io_write_all(int fd, const char *path, const void *bytes, size_t size) {
+  const char *from = bytes;
+  while (size > 0) {
+    const ssize_t written = write(fd, from, size);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      const int error = written < 0 ? errno : ENOSPC;
+      const esc_status status =
+          ESC_FAIL(ESC_IO_FAILED, "%s: writing failed: %s", path, strerror(error));
+      errno = error;
+      return status;
+    }
+    from += written;
+    size -= (size_t)written;
+  }
+  return ESC_OK;
+}
+
+static esc_status fill(int fd, const char *path, const void *bytes, size_t size) {
+  const esc_status status = esc_io_write_all(fd, path, bytes, size);
+  if (status != ESC_OK) return status;
+  if (fsync(fd) != 0)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: writing failed: %s", path, strerror(errno));
+  return ESC_OK;
+}
+
+static esc_status sync_directory(const char *path, const char *directory) {
+  const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 && errno == EACCES) return ESC_OK; /* may be written but not read: no way to sync */
+  if (fd < 0)
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot open directory %s: %s", path, directory,
+                    strerror(errno));
+  const int error = fsync(fd) == 0 ? 0 : errno;
+  close(fd);
+  if (error == 0 || error == EINVAL) return ESC_OK; /* some file systems cannot, and need not */
+  return ESC_FAIL(ESC_IO_FAILED, "%s: syncing directory %s failed: %s", path, directory,
+                  strerror(error));
+}
+
+esc_status esc_io_sync_directory(const char *path) {
+  char directory[PATH_MAX], name[NAME_MAX + 1];
+  if (!split(path, directory, name))
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+  return sync_directory(path, directory);
+}
+
+/* Whether `name` is a temporary of the target whose process is gone. */
+static bool is_left_over(const place *at, const char *name) {
+  char prefix[NAME_MAX + 1];
+  long pid;
+  unsigned counter;
+  int end = 0;
+  const int length = snprintf(prefix, sizeof prefix, ".%.*s.", (int)NAME_KEPT, at->name);
+  if (strncmp(name, prefix, (size_t)length) != 0) return false;
+  if (sscanf(name + length, "%ld-%u.tmp%n", &pid, &counter, &end) != 2) return false;
+  if (end == 0 || name[length + end] != '\0' || pid <= 0 || pid > INT_MAX) return false;
+  return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* A run that was killed while publishing leaves its temporary; the next one of
+ * the same target clears it away. */
+static void remove_left_over(const place *at) {
+  char full[PATH_MAX];
+  DIR *directory = opendir(at->directory);
+  if (!directory) return;
+  for (struct dirent *entry; (entry = readdir(directory));)
+    if (is_left_over(at, entry->d_name) && join(full, at->directory, entry->d_name)) unlink(full);
+  closedir(directory);
+}
+
+esc_status esc_io_publish(const char *path, const void *bytes, size_t size) {
+  place at;
+  char target[PATH_MAX], temporary[PATH_MAX];
+  int fd = -1;
+  bool created = false;
+  esc_status status = ESC_OK;
+  ESC_TRY(find_target(path, &at, target));
+  remove_left_over(&at);
+  ESC_TRY(open_temporary(path, &at, temporary, &fd));
+  created = true;
+  ESC_TRY(fill(fd, path, bytes, size));
+  const int closed = close(fd);
+  fd = -1;
+  if (closed != 0 || rename(temporary, target) != 0) {
+    status = ESC_FAIL(esc_io_status(errno), "%s: publishing failed: %s", path, strerror(errno));
+    goto done;
+  }
+  created = false;
+  ESC_TRY(sync_directory(path, at.directory));
+done:
+  if (fd >= 0) close(fd);
+  if (created) unlink(temporary);
+  return status;
+}
+
+esc_status esc_io_check_writable(const char *path) {
+  place at;
+  char full[PATH_MAX];
+  int fd;
+  esc_status status = find_target(path, &at, full);
+  if (status == ESC_OK) status = open_temporary(path, &at, full, &fd);
+  if (status != ESC_OK) return status;
+  close(fd);
+  unlink(full);
+  return ESC_OK;
+}
+
+bool esc_io_exists(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0;
+}
+
+/* Makes room for one byte more than `used`, and never for more than limit + 2. */
+static bool grow(char **bytes, size_t used, size_t *room, size_t limit) {
+  if (used + 1 < *room) return true;
+  const size_t wanted = *room > limit / 2 ? limit + 2 : 2 * *room;
+  char *more = realloc(*bytes, wanted);
+  if (!more) return false;
+  *bytes = more;
+  *room = wanted;
+  return true;
+}
+
+/* Reads `fd` to its end; at most limit + 1 bytes, which tells that it is too long. */
+static esc_status slurp(int fd, const char *path, size_t limit, size_t expected, char **bytes,
+                        size_t *size) {
+  esc_status status = ESC_OK;
+  size_t used = 0, room = expected + 2;
+  char *buffer = malloc(room);
+  ESC_TRY_ALLOCATE(buffer);
+  for (;;) {
+    if (!grow(&buffer, used, &room, limit)) {
+      status = ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory after %zu bytes", path, used);
+      goto done;
+    }
+    const ssize_t got = read(fd, buffer + used, room - used - 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      status = ESC_FAIL(esc_io_status(errno), "%s: cannot read: %s", path, strerror(errno));
+      goto done;
+    }
+    used += (size_t)got;
+    if (got == 0 || used > limit) break;
+  }
+  buffer[used] = '\0';
+  *size = used;
+  *bytes = buffer;
+  buffer = NULL;
+done:
+  free(buffer);
+  return status;
+}
+
+esc_status esc_io_read(const char *path, size_t limit, char **bytes, size_t *size) {
+  struct stat info;
+  char *buffer = NULL;
+  size_t used = 0;
+  esc_status status = ESC_OK;
+  const size_t most = limit < PTRDIFF_MAX - 2 ? limit : PTRDIFF_MAX - 2;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || fstat(fd, &info) != 0) {
+    status = ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
+    goto done;
+  }
+  const bool plain = S_ISREG(info.st_mode);
+  used = plain ? (size_t)info.st_size : 0;
+  if (used <= most) ESC_TRY(slurp(fd, path, most, plain ? used : READ_START, &buffer, &used));
+  if (used > most) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: larger than the %zu bytes allowed", path, most);
+    goto done;
+  }
+  *bytes = buffer;
+  *size = used;
+  buffer = NULL;
+done:
+  free(buffer);
+  if (fd >= 0) close(fd);
+  return status;
+}

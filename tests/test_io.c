@@ -1,0 +1,315 @@
+/* Files are published whole or not at all, read whole, and refused with a reason. */
+#include "store/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include "scratch.h"
+
+static void assert_holds(const char *path, const char *text) {
+  size_t size;
+  char *bytes = scratch_read(path, &size);
+  assert_int_equal(size, strlen(text));
+  assert_memory_equal(bytes, text, size);
+  free(bytes);
+}
+
+static void a_published_file_holds_its_bytes_and_nothing_else_is_left(void **state) {
+  (void)state;
+  esc_assert_ok(esc_io_publish(scratch("a file"), "one", 3));
+  assert_holds(scratch("a file"), "one");
+  esc_assert_ok(esc_io_publish(scratch("a file"), "another", 7));
+  assert_holds(scratch("a file"), "another");
+  esc_assert_ok(esc_io_publish(scratch("empty"), "", 0));
+  assert_holds(scratch("empty"), "");
+  assert_int_equal(scratch_count(), 2);
+}
+
+static void a_relative_path_is_published_where_it_says(void **state) {
+  (void)state;
+  char here[PATH_MAX];
+  assert_non_null(getcwd(here, sizeof here));
+  assert_int_equal(chdir(scratch_directory), 0);
+  assert_int_equal(mkdir("sub", 0777), 0);
+  esc_assert_ok(esc_io_publish("plain", "1", 1));
+  esc_assert_ok(esc_io_publish("sub/../-o", "2", 1));
+  esc_assert_ok(esc_io_publish("./sub/ünïcode", "3", 1));
+  assert_int_equal(chdir(here), 0);
+  assert_holds(scratch("plain"), "1");
+  assert_holds(scratch("-o"), "2");
+  assert_holds(scratch("sub/ünïcode"), "3");
+}
+
+static void the_mode_is_what_umask_leaves(void **state) {
+  (void)state;
+  struct stat info;
+  const mode_t before = umask(027);
+  esc_assert_ok(esc_io_publish(scratch("file"), "x", 1));
+  umask(before);
+  assert_int_equal(stat(scratch("file"), &info), 0);
+  assert_int_equal(info.st_mode & 0777, 0640);
+}
+
+static void a_link_stays_and_its_file_is_replaced(void **state) {
+  (void)state;
+  struct stat info;
+  assert_int_equal(mkdir(scratch("far"), 0777), 0);
+  scratch_write(scratch("far/file"), "old", 3);
+  assert_int_equal(symlink("far/file", scratch("relative")), 0);
+  assert_int_equal(symlink(scratch("relative"), scratch("absolute")), 0);
+  esc_assert_ok(esc_io_publish(scratch("absolute"), "new", 3));
+  assert_holds(scratch("far/file"), "new");
+  assert_int_equal(lstat(scratch("absolute"), &info), 0);
+  assert_true(S_ISLNK(info.st_mode));
+  assert_int_equal(lstat(scratch("relative"), &info), 0);
+  assert_true(S_ISLNK(info.st_mode));
+}
+
+static void a_link_to_nothing_makes_the_file_it_names(void **state) {
+  (void)state;
+  assert_int_equal(symlink("later", scratch("link")), 0);
+  assert_false(esc_io_exists(scratch("link")));
+  esc_assert_ok(esc_io_publish(scratch("link"), "x", 1));
+  assert_holds(scratch("later"), "x");
+}
+
+/* Both publishing and the check before it refuse `path` and say `why`. */
+static void assert_refused(const char *path, const char *why) {
+  assert_int_equal(esc_io_publish(path, "x", 1), ESC_BAD_INPUT);
+  assert_message_names(why, NULL);
+  assert_int_equal(esc_io_check_writable(path), ESC_BAD_INPUT);
+  assert_message_names(why, NULL);
+}
+
+static void what_is_no_place_for_a_file_is_refused(void **state) {
+  (void)state;
+  char name[PATH_MAX + 100];
+  assert_int_equal(symlink("loop", scratch("loop")), 0);
+  assert_int_equal(mkfifo(scratch("fifo"), 0666), 0);
+  scratch_write(scratch("file"), "x", 1);
+  assert_refused("", "empty");
+  assert_refused(scratch_directory, "is a directory");
+  assert_refused(scratch(""), "names a directory");
+  assert_refused(scratch("."), "is a directory");
+  assert_refused(scratch("loop"), "symbolic links");
+  assert_refused(scratch("fifo"), "not a plain file");
+  assert_refused(scratch("none/out.h5"), "No such file or directory");
+  assert_refused(scratch("file/out.h5"), "Not a directory");
+  memset(name, 'n', sizeof name - 1);
+  name[sizeof name - 1] = '\0';
+  assert_refused(name, "too long");
+  assert_refused(scratch(name + PATH_MAX - 200), "too long");
+  assert_int_equal(scratch_count(), 3);
+}
+
+static void devices_are_refused_however_they_are_named(void **state) {
+  (void)state;
+  assert_int_equal(symlink("/dev/stdout", scratch("out.h5")), 0);
+  assert_refused("/dev/stdout", "/dev/stdout: not a file but a device");
+  assert_refused("/dev/null", "device");
+  assert_refused("/proc/self/fd/1", "device");
+  assert_refused("/dev/fd/1", "device");
+  assert_refused(scratch("out.h5"), "device");
+}
+
+static void a_directory_that_may_not_be_written_is_refused(void **state) {
+  (void)state;
+  const uid_t user = geteuid();
+  assert_int_equal(mkdir(scratch("locked"), 0555), 0);
+  if (user == 0) { /* root may write anywhere, so be somebody else */
+    assert_int_equal(chmod(scratch_directory, 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+  }
+  assert_refused(scratch("locked/out.h5"), "Permission denied");
+  assert_int_equal(seteuid(user), 0);
+}
+
+static void checking_leaves_nothing(void **state) {
+  (void)state;
+  esc_assert_ok(esc_io_check_writable(scratch("new")));
+  assert_int_equal(scratch_count(), 0);
+  scratch_write(scratch("old"), "x", 1);
+  esc_assert_ok(esc_io_check_writable(scratch("old")));
+  assert_holds(scratch("old"), "x");
+  assert_int_equal(scratch_count(), 1);
+}
+
+static void a_failed_write_keeps_the_old_file_and_leaves_no_temporary(void **state) {
+  (void)state;
+  static char bytes[100000];
+  scratch_write(scratch("file"), "old", 3);
+  scratch_limit_files(50000);
+  const esc_status status = esc_io_publish(scratch("file"), bytes, sizeof bytes);
+  scratch_limit_files(RLIM_INFINITY);
+  assert_int_equal(status, ESC_IO_FAILED);
+  assert_message_names(scratch("file"), strerror(EFBIG), NULL);
+  assert_holds(scratch("file"), "old");
+  assert_int_equal(scratch_count(), 1);
+}
+
+static void a_full_device_is_told_with_its_reason(void **state) {
+  (void)state;
+  const int fd = open("/dev/full", O_WRONLY);
+  assert_true(fd >= 0);
+  errno = 0;
+  assert_int_equal(esc_io_write_all(fd, "a name", "x", 1), ESC_IO_FAILED);
+  assert_int_equal(errno, ENOSPC);
+  assert_message_names("a name", strerror(ENOSPC), NULL);
+  close(fd);
+}
+
+static pid_t dead_process(void) {
+  const pid_t pid = fork();
+  if (pid == 0) _exit(0);
+  assert_true(pid > 0);
+  assert_int_equal(waitpid(pid, NULL, 0), pid);
+  return pid;
+}
+
+static void temporaries_of_the_dead_are_cleared_away_and_others_stay(void **state) {
+  (void)state;
+  char dead[64], other[64], alive[64];
+  const long pid = dead_process();
+  snprintf(dead, sizeof dead, ".out.h5.%ld-7.tmp", pid);
+  snprintf(other, sizeof other, ".out.%ld-7.tmp", pid);
+  snprintf(alive, sizeof alive, ".out.h5.%ld-999999.tmp", (long)getppid());
+  scratch_write(scratch(dead), "x", 1);
+  scratch_write(scratch(other), "x", 1);
+  scratch_write(scratch(alive), "x", 1);
+  esc_assert_ok(esc_io_publish(scratch("out.h5"), "x", 1));
+  assert_false(esc_io_exists(scratch(dead)));
+  assert_true(esc_io_exists(scratch(other)));
+  assert_true(esc_io_exists(scratch(alive)));
+}
+
+static void a_name_of_the_longest_length_is_published(void **state) {
+  (void)state;
+  char name[NAME_MAX + 1];
+  memset(name, 'n', NAME_MAX);
+  name[NAME_MAX] = '\0';
+  esc_assert_ok(esc_io_publish(scratch(name), "x", 1));
+  assert_holds(scratch(name), "x");
+}
+
+static void a_file_is_read_whole_with_a_nul_behind_it(void **state) {
+  (void)state;
+  static char pattern[200001];
+  char *bytes;
+  size_t size;
+  for (size_t i = 0; i < sizeof pattern; i++) pattern[i] = (char)(i * 7 + i / 256);
+  scratch_write(scratch("file"), pattern, sizeof pattern);
+  esc_assert_ok(esc_io_read(scratch("file"), sizeof pattern, &bytes, &size));
+  assert_int_equal(size, sizeof pattern);
+  assert_memory_equal(bytes, pattern, size);
+  assert_int_equal(bytes[size], '\0');
+  free(bytes);
+}
+
+static void a_file_at_its_limit_is_read_and_one_byte_more_is_refused(void **state) {
+  (void)state;
+  char *bytes;
+  size_t size;
+  scratch_write(scratch("file"), "12345", 5);
+  scratch_write(scratch("empty"), "", 0);
+  esc_assert_ok(esc_io_read(scratch("file"), 5, &bytes, &size));
+  free(bytes);
+  assert_int_equal(esc_io_read(scratch("file"), 4, &bytes, &size), ESC_BAD_INPUT);
+  assert_message_names(scratch("file"), "4 bytes", NULL);
+  esc_assert_ok(esc_io_read(scratch("empty"), 0, &bytes, &size));
+  assert_int_equal(size, 0);
+  free(bytes);
+}
+
+static void a_pipe_is_read_to_its_end_and_held_to_the_limit(void **state) {
+  (void)state;
+  char path[64], *bytes;
+  size_t size;
+  int ends[2];
+  assert_int_equal(pipe(ends), 0);
+  assert_int_equal(write(ends[1], "from a pipe", 11), 11);
+  close(ends[1]);
+  snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+  esc_assert_ok(esc_io_read(path, 1000000, &bytes, &size));
+  assert_string_equal(bytes, "from a pipe");
+  free(bytes);
+  close(ends[0]);
+  assert_int_equal(esc_io_read("/dev/zero", 300000, &bytes, &size), ESC_BAD_INPUT);
+  assert_message_names("/dev/zero", "300000 bytes", NULL);
+}
+
+static void what_cannot_be_read_is_named_with_the_reason(void **state) {
+  (void)state;
+  char *bytes;
+  size_t size;
+  assert_int_equal(esc_io_read(scratch("none"), 10, &bytes, &size), ESC_BAD_INPUT);
+  assert_message_names(scratch("none"), strerror(ENOENT), NULL);
+  assert_int_equal(esc_io_read(scratch_directory, 1 << 20, &bytes, &size), ESC_BAD_INPUT);
+  assert_message_names(scratch_directory, strerror(EISDIR), NULL);
+}
+
+static void ignore(int signal) { (void)signal; }
+
+/* Reads a pipe slowly and exits with 0 if all `size` bytes came in order. */
+static void check_pipe(int fd, size_t size) {
+  size_t got = 0;
+  unsigned char block[4000];
+  for (ssize_t n; (n = read(fd, block, sizeof block)) > 0;) {
+    for (ssize_t i = 0; i < n; i++)
+      if (block[i] != (unsigned char)((got + (size_t)i) % 251)) _exit(1);
+    got += (size_t)n;
+    usleep(200);
+  }
+  _exit(got == size ? 0 : 2);
+}
+
+static void interrupted_and_short_writes_lose_nothing(void **state) {
+  (void)state;
+  static unsigned char bytes[1 << 19];
+  int ends[2], result;
+  for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)(i % 251);
+  assert_int_equal(pipe(ends), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[1]);
+    check_pipe(ends[0], sizeof bytes);
+  }
+  close(ends[0]);
+  const struct sigaction action = {.sa_handler = ignore}; /* without SA_RESTART */
+  const struct itimerval every = {{0, 500}, {0, 500}}, never = {{0, 0}, {0, 0}};
+  sigaction(SIGALRM, &action, NULL);
+  setitimer(ITIMER_REAL, &every, NULL);
+  const esc_status status = esc_io_write_all(ends[1], "pipe", bytes, sizeof bytes);
+  setitimer(ITIMER_REAL, &never, NULL);
+  close(ends[1]);
+  assert_int_equal(waitpid(child, &result, 0), child);
+  assert_int_equal(status, ESC_OK);
+  assert_true(WIFEXITED(result) && WEXITSTATUS(result) == 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      CASE(a_published_file_holds_its_bytes_and_nothing_else_is_left),
+      CASE(a_relative_path_is_published_where_it_says),
+      CASE(the_mode_is_what_umask_leaves),
+      CASE(a_link_stays_and_its_file_is_replaced),
+      CASE(a_link_to_nothing_makes_the_file_it_names),
+      CASE(what_is_no_place_for_a_file_is_refused),
+      CASE(devices_are_refused_however_they_are_named),
+      CASE(a_directory_that_may_not_be_written_is_refused),
+      CASE(checking_leaves_nothing),
+      CASE(a_failed_write_keeps_the_old_file_and_leaves_no_temporary),
+      CASE(a_full_device_is_told_with_its_reason),
+      CASE(temporaries_of_the_dead_are_cleared_away_and_others_stay),
+      CASE(a_name_of_the_longest_length_is_published),
+      CASE(a_file_is_read_whole_with_a_nul_behind_it),
+      CASE(a_file_at_its_limit_is_read_and_one_byte_more_is_refused),
+      CASE(a_pipe_is_read_to_its_end_and_held_to_the_limit),
+      CASE(what_cannot_be_read_is_named_with_the_reason),
+      CASE(interrupted_and_short_writes_lose_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,400 @@
+/* Whatever happens to a journal, what it gives back are whole records that were
+ * appended, from the first on without a gap. */
+#include "store/journal.h"
+
+#include <errno.h>
+#include <xxhash.h>
+
+#include "scratch.h"
+
+enum { MEMBERS = 5, THRESHOLDS = 2, LAYERS = 3, HEADER = 48 };
+static const char spec[] = "name: a small sweep\n";
+
+static size_t row_size(void) { return esc_results_row_size(THRESHOLDS, LAYERS); }
+static size_t record_size(void) { return row_size() + 16; }
+static const char *output(void) { return scratch("out.h5"); }
+static const char *journal(void) { return scratch("out.h5.journal"); }
+
+static int64_t index_of(int i) { return 1000000000000 + 7 * i; }
+
+/* Row i: bytes that no other row has, patterns of NaN among them. */
+static void make_row(int i, char *row) {
+  for (size_t k = 0; k < row_size(); k++) row[k] = (char)(i * 31 + (int)k * 5);
+  memset(row + 8, 0xff, 8);
+}
+
+/* What a journal gave back; `wrong` counts records that were never appended there. */
+typedef struct visited {
+  int count, wrong;
+} visited;
+
+static void visit(void *context, int64_t member, const void *row) {
+  visited *v = context;
+  char *want = malloc(row_size());
+  assert_non_null(want);
+  make_row(v->count, want);
+  if (member != index_of(v->count) || memcmp(row, want, row_size()) != 0) v->wrong++;
+  v->count++;
+  free(want);
+}
+
+static esc_status open_as(bool resume, bool discard, visited *v, esc_journal **j) {
+  *v = (visited){0, 0};
+  return esc_journal_open(output(), spec, THRESHOLDS, LAYERS, resume, discard, visit, v, j);
+}
+
+static esc_status append(esc_journal *j, int i) {
+  char *row = malloc(row_size());
+  assert_non_null(row);
+  make_row(i, row);
+  const esc_status status = esc_journal_append(j, index_of(i), row);
+  free(row);
+  return status;
+}
+
+/* Leaves a journal with `members` records behind. */
+static void make_journal(int members) {
+  visited v;
+  esc_journal *j;
+  esc_assert_ok(open_as(false, false, &v, &j));
+  for (int i = 0; i < members; i++) esc_assert_ok(append(j, i));
+  esc_assert_ok(esc_journal_sync(j));
+  esc_journal_close(j, false);
+}
+
+/* Resuming gives back just the first `members` records. */
+static void assert_holds(int members) {
+  visited v;
+  esc_journal *j;
+  esc_assert_ok(open_as(true, false, &v, &j));
+  esc_journal_close(j, false);
+  assert_int_equal(v.count, members);
+  assert_int_equal(v.wrong, 0);
+}
+
+static void records_come_back_in_order(void **state) {
+  (void)state;
+  make_journal(MEMBERS);
+  assert_holds(MEMBERS);
+}
+
+static void many_records_come_back(void **state) {
+  (void)state;
+  for (int i = 255; i <= 257; i++) {
+    make_journal(i);
+    assert_holds(i);
+    unlink(journal());
+  }
+}
+
+static void the_file_is_a_header_and_equal_records(void **state) {
+  (void)state;
+  struct stat info;
+  make_journal(MEMBERS);
+  assert_int_equal(stat(journal(), &info), 0);
+  assert_int_equal(info.st_size, HEADER + MEMBERS * record_size());
+}
+
+static void resuming_goes_on_behind_the_records(void **state) {
+  (void)state;
+  visited v;
+  esc_journal *j;
+  make_journal(2);
+  for (int i = 2; i < MEMBERS; i++) {
+    esc_assert_ok(open_as(true, false, &v, &j));
+    assert_int_equal(v.count, i);
+    esc_assert_ok(append(j, i));
+    esc_journal_close(j, false);
+  }
+  assert_holds(MEMBERS);
+}
+
+static void resuming_nothing_starts_a_journal(void **state) {
+  (void)state;
+  assert_holds(0);
+  assert_true(access(journal(), F_OK) == 0);
+}
+
+static void a_journal_cut_at_any_byte_keeps_its_whole_records_and_goes_on(void **state) {
+  (void)state;
+  size_t size;
+  visited v;
+  esc_journal *j;
+  make_journal(MEMBERS);
+  char *bytes = scratch_read(journal(), &size);
+  for (size_t cut = 0; cut <= size; cut++) {
+    const int whole = cut < HEADER ? 0 : (int)((cut - HEADER) / record_size());
+    scratch_write(journal(), bytes, cut);
+    esc_assert_ok(open_as(true, false, &v, &j));
+    assert_int_equal(v.count, whole);
+    assert_int_equal(v.wrong, 0);
+    esc_assert_ok(append(j, whole));
+    esc_journal_close(j, false);
+    assert_holds(whole + 1);
+  }
+  free(bytes);
+}
+
+static void a_flipped_byte_keeps_the_records_before_it(void **state) {
+  (void)state;
+  size_t size;
+  make_journal(MEMBERS);
+  char *bytes = scratch_read(journal(), &size);
+  for (size_t at = HEADER; at < size; at++) {
+    bytes[at] ^= (char)(1 << at % 8);
+    scratch_write(journal(), bytes, size);
+    assert_holds((int)((at - HEADER) / record_size()));
+    bytes[at] ^= (char)(1 << at % 8);
+  }
+  free(bytes);
+}
+
+static void a_header_with_a_flipped_byte_is_refused_and_left_alone(void **state) {
+  (void)state;
+  size_t size, after;
+  visited v;
+  esc_journal *j;
+  make_journal(MEMBERS);
+  char *bytes = scratch_read(journal(), &size);
+  for (size_t at = 0; at < HEADER; at++) {
+    bytes[at] ^= 1;
+    scratch_write(journal(), bytes, size);
+    assert_int_equal(open_as(true, false, &v, &j), ESC_BAD_INPUT);
+    assert_message_names(journal(), at < 8 ? "not a journal" : "damaged", "--force", NULL);
+    assert_int_equal(v.count, 0);
+    char *kept = scratch_read(journal(), &after);
+    assert_int_equal(after, size);
+    assert_memory_equal(kept, bytes, size);
+    free(kept);
+    bytes[at] ^= 1;
+  }
+  free(bytes);
+}
+
+static void records_of_another_journal_are_not_taken(void **state) {
+  (void)state;
+  size_t size, other_size;
+  esc_journal *j;
+  make_journal(MEMBERS);
+  char *bytes = scratch_read(journal(), &size);
+  esc_assert_ok(esc_journal_open(scratch("other"), "name: b\n", THRESHOLDS, LAYERS, false, false,
+                                 visit, NULL, &j));
+  for (int i = 0; i < MEMBERS; i++) esc_assert_ok(append(j, i));
+  esc_journal_close(j, false);
+  char *other = scratch_read(scratch("other.journal"), &other_size);
+  assert_int_equal(other_size, size);
+  memcpy(bytes + HEADER + record_size(), other + HEADER + record_size(), record_size());
+  scratch_write(journal(), bytes, size);
+  assert_holds(1);
+  free(bytes);
+  free(other);
+}
+
+static void without_resume_a_journal_is_refused_and_kept(void **state) {
+  (void)state;
+  visited v;
+  esc_journal *j;
+  make_journal(MEMBERS);
+  assert_int_equal(open_as(false, false, &v, &j), ESC_BAD_INPUT);
+  assert_message_names(journal(), "5 finished members", "--resume", "--force", NULL);
+  assert_int_equal(v.count, 0);
+  assert_holds(MEMBERS);
+}
+
+static void discarding_starts_anew(void **state) {
+  (void)state;
+  visited v;
+  esc_journal *j;
+  make_journal(MEMBERS);
+  esc_assert_ok(open_as(false, true, &v, &j));
+  assert_int_equal(v.count, 0);
+  esc_assert_ok(append(j, 0));
+  esc_journal_close(j, false);
+  assert_holds(1);
+}
+
+static void discarding_overwrites_what_is_no_journal(void **state) {
+  (void)state;
+  visited v;
+  esc_journal *j;
+  scratch_write(journal(), "something else that is longer than a header of a journal", 56);
+  assert_int_equal(open_as(true, false, &v, &j), ESC_BAD_INPUT);
+  assert_message_names(journal(), "not a journal", NULL);
+  esc_assert_ok(open_as(false, true, &v, &j));
+  esc_journal_close(j, false);
+  assert_holds(0);
+}
+
+static esc_status resume_with(const char *text, int thresholds, int layers) {
+  esc_journal *j;
+  return esc_journal_open(output(), text, thresholds, layers, true, false, visit, NULL, &j);
+}
+
+static void a_journal_of_another_spec_is_refused_by_name(void **state) {
+  (void)state;
+  make_journal(MEMBERS);
+  assert_int_equal(resume_with("name: another sweep\n", THRESHOLDS, LAYERS), ESC_BAD_INPUT);
+  assert_message_names(journal(), "another spec", "-o", "--force", NULL);
+  assert_int_equal(resume_with(spec, THRESHOLDS + 1, LAYERS), ESC_BAD_INPUT);
+  assert_message_names(journal(), "another spec", NULL);
+  assert_int_equal(resume_with(spec, THRESHOLDS, LAYERS + 1), ESC_BAD_INPUT);
+  assert_holds(MEMBERS);
+}
+
+static void a_journal_of_another_version_is_refused(void **state) {
+  (void)state;
+  size_t size;
+  visited v;
+  esc_journal *j;
+  make_journal(MEMBERS);
+  char *bytes = scratch_read(journal(), &size);
+  bytes[8]++; /* the version */
+  const uint64_t check = XXH3_64bits(bytes, HEADER - sizeof check);
+  memcpy(bytes + HEADER - sizeof check, &check, sizeof check);
+  scratch_write(journal(), bytes, size);
+  free(bytes);
+  assert_int_equal(open_as(true, false, &v, &j), ESC_BAD_INPUT);
+  assert_message_names(journal(), "another version", NULL);
+}
+
+static void a_second_run_on_the_same_output_is_refused(void **state) {
+  (void)state;
+  visited v;
+  esc_journal *first, *second;
+  esc_assert_ok(open_as(false, false, &v, &first));
+  esc_assert_ok(append(first, 0));
+  for (int way = 0; way < 3; way++) {
+    assert_int_equal(open_as(way == 1, way == 2, &v, &second), ESC_BAD_INPUT);
+    assert_message_names(journal(), "another run is writing this output", NULL);
+    assert_int_equal(v.count, 0);
+  }
+  esc_assert_ok(append(first, 1));
+  esc_journal_close(first, false);
+  assert_holds(2);
+}
+
+static void closing_removes_the_file_only_when_asked(void **state) {
+  (void)state;
+  visited v;
+  esc_journal *j;
+  esc_assert_ok(open_as(false, false, &v, &j));
+  esc_journal_close(j, false);
+  assert_int_equal(scratch_count(), 1);
+  esc_assert_ok(open_as(true, false, &v, &j));
+  esc_journal_close(j, true);
+  assert_int_equal(scratch_count(), 0);
+  esc_journal_close(NULL, true);
+}
+
+static void a_place_that_cannot_hold_a_journal_is_refused(void **state) {
+  (void)state;
+  esc_journal *j;
+  assert_int_equal(esc_journal_open(scratch("none/out.h5"), spec, THRESHOLDS, LAYERS, true, false,
+                                    visit, NULL, &j),
+                   ESC_BAD_INPUT);
+  assert_message_names(scratch("none/out.h5.journal"), strerror(ENOENT), NULL);
+  assert_int_equal(mkdir(scratch("dir.journal"), 0777), 0);
+  assert_int_equal(mkfifo(scratch("fifo.journal"), 0666), 0);
+  assert_int_equal(esc_journal_open(scratch("dir"), spec, 1, 2, false, true, visit, NULL, &j),
+                   ESC_BAD_INPUT);
+  assert_int_equal(esc_journal_open(scratch("fifo"), spec, 1, 2, false, true, visit, NULL, &j),
+                   ESC_BAD_INPUT);
+  assert_message_names("not a plain file", NULL);
+}
+
+static void a_failed_append_leaves_whole_records_and_says_how_to_go_on(void **state) {
+  (void)state;
+  visited v;
+  esc_journal *j;
+  struct stat info;
+  esc_assert_ok(open_as(false, false, &v, &j));
+  esc_assert_ok(append(j, 0));
+  esc_assert_ok(append(j, 1));
+  scratch_limit_files(HEADER + 2 * record_size() + 20);
+  const esc_status status = append(j, 2);
+  scratch_limit_files(RLIM_INFINITY);
+  assert_int_equal(status, ESC_IO_FAILED);
+  assert_message_names(journal(), "member 1000000000014", strerror(EFBIG),
+                       "2 finished members are safe", "--resume", NULL);
+  assert_int_equal(stat(journal(), &info), 0);
+  assert_int_equal(info.st_size, HEADER + 2 * record_size());
+  esc_assert_ok(append(j, 2));
+  esc_journal_close(j, false);
+  assert_holds(3);
+}
+
+static void a_journal_that_cannot_be_started_is_not_left_behind(void **state) {
+  (void)state;
+  visited v;
+  esc_journal *j;
+  scratch_limit_files(20);
+  const esc_status status = open_as(false, false, &v, &j);
+  scratch_limit_files(RLIM_INFINITY);
+  assert_int_equal(status, ESC_IO_FAILED);
+  assert_message_names(journal(), strerror(EFBIG), NULL);
+  assert_int_equal(scratch_count(), 0);
+}
+
+static void unpack_row(void *context, int64_t member, const void *row) {
+  esc_results *r = context;
+  r->member[member] = member;
+  esc_results_unpack(r, member, row);
+}
+
+static void packed_rows_round_trip_through_the_journal(void **state) {
+  (void)state;
+  esc_results *out, *in;
+  esc_journal *j;
+  char *row = malloc(row_size());
+  assert_non_null(row);
+  esc_assert_ok(esc_results_create(MEMBERS, THRESHOLDS, LAYERS, &out));
+  esc_assert_ok(esc_results_create(MEMBERS, THRESHOLDS, LAYERS, &in));
+  esc_assert_ok(
+      esc_journal_open(output(), spec, THRESHOLDS, LAYERS, false, false, unpack_row, in, &j));
+  for (int i = MEMBERS - 1; i >= 0; i--) { /* members finish in any order */
+    make_row(i, row);
+    esc_results_unpack(out, i, row);
+    out->final_loss[i] = i == 2 ? (double)NAN : 0.25 * i;
+    esc_results_pack(out, i, row);
+    esc_assert_ok(esc_journal_append(j, i, row));
+  }
+  esc_journal_close(j, false);
+  esc_assert_ok(
+      esc_journal_open(output(), spec, THRESHOLDS, LAYERS, true, false, unpack_row, in, &j));
+  esc_journal_close(j, true);
+  for (int k = 0; k < esc_result_variable_count; k++) {
+    const esc_result_variable *v = &esc_result_variables[k];
+    const size_t cells = (size_t)(MEMBERS * esc_axis_length(out, v->axis));
+    assert_memory_equal(esc_result_data(in, v), esc_result_data(out, v),
+                        cells * esc_type_size(v->type));
+  }
+  esc_results_free(out);
+  esc_results_free(in);
+  free(row);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      CASE(records_come_back_in_order),
+      CASE(many_records_come_back),
+      CASE(the_file_is_a_header_and_equal_records),
+      CASE(resuming_goes_on_behind_the_records),
+      CASE(resuming_nothing_starts_a_journal),
+      CASE(a_journal_cut_at_any_byte_keeps_its_whole_records_and_goes_on),
+      CASE(a_flipped_byte_keeps_the_records_before_it),
+      CASE(a_header_with_a_flipped_byte_is_refused_and_left_alone),
+      CASE(records_of_another_journal_are_not_taken),
+      CASE(without_resume_a_journal_is_refused_and_kept),
+      CASE(discarding_starts_anew),
+      CASE(discarding_overwrites_what_is_no_journal),
+      CASE(a_journal_of_another_spec_is_refused_by_name),
+      CASE(a_journal_of_another_version_is_refused),
+      CASE(a_second_run_on_the_same_output_is_refused),
+      CASE(closing_removes_the_file_only_when_asked),
+      CASE(a_place_that_cannot_hold_a_journal_is_refused),
+      CASE(a_failed_append_leaves_whole_records_and_says_how_to_go_on),
+      CASE(a_journal_that_cannot_be_started_is_not_left_behind),
+      CASE(packed_rows_round_trip_through_the_journal),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
