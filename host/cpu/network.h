@@ -24,10 +24,10 @@ typedef struct esc_cpu_layout {
 typedef struct esc_cpu_shared {
   const esc_problem *problem;
   esc_cpu_layout layout;
-  const float *direction;         /* (mode, input) */
-  float amplitude[ESC_MODES_MAX]; /* a_k */
-  float rate[ESC_LAYERS_MAX];     /* eta gamma_l, rounded */
-  float coefficient[ESC_POLYNOMIAL_TERMS_MAX];
+  const float *direction;                      /* (mode, input) */
+  float amplitude[ESC_MODES_MAX];              /* a_k */
+  float rate[ESC_LAYERS_MAX];                  /* eta gamma_l, rounded */
+  float coefficient[ESC_POLYNOMIAL_TERMS_MAX]; /* 0 beyond the polynomial's terms */
 } esc_cpu_shared;
 
 typedef struct esc_cpu_network {

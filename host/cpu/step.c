@@ -49,15 +49,15 @@ static void activate(const esc_cpu_shared *s, size_t count, float *restrict z,
     break;
     ESC_EVAL_LIST(CASE)
 #undef CASE
-    default: {
-      const int terms = s->problem->activation.terms;
+    default:
+#pragma omp simd
       for (size_t i = 0; i < count; i++) {
-        const esc_eval_f32 e = esc_polynomial_eval_f32(s->coefficient, terms, z[i]);
+        const esc_eval_f32 e =
+            esc_polynomial_eval_f32(s->coefficient, ESC_POLYNOMIAL_TERMS_MAX, z[i]);
         z[i] = e.value;
         derivative[i] = e.derivative;
         deficit[i] = e.deficit;
       }
-    }
   }
 }
 
@@ -287,39 +287,38 @@ static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const 
     work->gradient2[l] = norm2(work->g + s->layout.w[l], s->layout.w[l + 1] - s->layout.w[l]);
 }
 
-/* w <- w - rate g; returns how many updates with g != 0 left w as it was. */
-static int64_t update_plain(float rate, size_t count, const float *restrict g, float *restrict w) {
-  int32_t lost = 0;
-#pragma omp simd reduction(+ : lost)
+/* w <- w - rate g. Counts updates with g != 0, and those of them that left w as
+ * it was. */
+static void update_plain(float rate, size_t count, const float *restrict g, float *restrict w,
+                         esc_track *track) {
+  int32_t updates = 0, lost = 0;
+#pragma omp simd reduction(+ : updates, lost)
   for (size_t i = 0; i < count; i++) {
     const float next = esc_fma_f32(-rate, g[i], w[i]);
+    updates += g[i] != 0.0f;
     lost += (next == w[i]) & (g[i] != 0.0f);
     w[i] = next;
   }
-  return lost;
+  track->updates += updates;
+  track->lost += lost;
 }
 
 /* The same with the rounding error kept in `low` and added to the next step. */
-static int64_t update_compensated(float rate, size_t count, const float *restrict g,
-                                  float *restrict w, float *restrict low) {
-  int32_t lost = 0;
-#pragma omp simd reduction(+ : lost)
+static void update_compensated(float rate, size_t count, const float *restrict g, float *restrict w,
+                               float *restrict low, esc_track *track) {
+  int32_t updates = 0, lost = 0;
+#pragma omp simd reduction(+ : updates, lost)
   for (size_t i = 0; i < count; i++) {
     const float step = esc_fma_f32(-rate, g[i], low[i]);
     const float next = w[i] + step, kept = next - w[i];
     const float left = (w[i] - (next - kept)) + (step - kept);
-    lost += (next == w[i]) & (left == low[i]) & (g[i] != 0.0f);
+    updates += g[i] != 0.0f;
+    lost += (step == low[i]) & (g[i] != 0.0f);
     low[i] = left;
     w[i] = next;
   }
-  return lost;
-}
-
-static int64_t count_nonzero(size_t count, const float *restrict g) {
-  int32_t nonzero = 0;
-#pragma omp simd reduction(+ : nonzero)
-  for (size_t i = 0; i < count; i++) nonzero += g[i] != 0.0f;
-  return nonzero;
+  track->updates += updates;
+  track->lost += lost;
 }
 
 static void transpose(const esc_cpu_shared *s, int l, esc_cpu_network *net) {
@@ -336,10 +335,10 @@ static void update(const esc_cpu_shared *s, const esc_cpu_work *work, esc_cpu_ne
   for (int l = 0; l < s->problem->shape.layers; l++) {
     const size_t from = s->layout.w[l], count = s->layout.w[l + 1] - from;
     const float *g = work->g + from;
-    net->track.updates += count_nonzero(count, g);
-    net->track.lost +=
-        net->low ? update_compensated(s->rate[l], count, g, net->w + from, net->low + from)
-                 : update_plain(s->rate[l], count, g, net->w + from);
+    if (net->low)
+      update_compensated(s->rate[l], count, g, net->w + from, net->low + from, &net->track);
+    else
+      update_plain(s->rate[l], count, g, net->w + from, &net->track);
     if (l < s->problem->shape.layers - 1) transpose(s, l, net);
   }
 }

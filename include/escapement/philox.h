@@ -56,7 +56,7 @@ ESC_SHARED esc_u32x4 esc_philox_round(esc_u32x4 c, esc_u32x2 key) {
   return next;
 }
 
-/* `rounds` is a constant where this is called, so that the loop unrolls. */
+/* Give `rounds` as a constant, so that the loop unrolls. */
 ESC_SHARED esc_u32x4 esc_philox4x32(esc_u32x4 counter, esc_u32x2 key, int rounds) {
   for (int i = 0; i < rounds; i++) {
     counter = esc_philox_round(counter, key);
