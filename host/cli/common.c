@@ -30,7 +30,13 @@ esc_status esc_tables_read(int argc, char **argv, int first, int *tables, esc_re
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "%s: needs a result file (OUT.h5)", argv[0]);
   ESC_TRY_ALLOCATE(*table = calloc((size_t)(argc - first), sizeof(esc_results *)));
   for (int i = first; i < argc; i++) {
-    ESC_TRY(esc_store_read(argv[i], &(*table)[*tables]));
+    bool foreign = false;
+    ESC_TRY(esc_store_read_any(argv[i], &foreign, &(*table)[*tables]));
+    if (foreign)
+      esc_note(
+          "warning: %s is not as escapement wrote it (its seal is missing or broken); its "
+          "numbers are taken as they are",
+          argv[i]);
     ++*tables;
   }
 done:

@@ -9,6 +9,7 @@
 #define ESC_HDF5_LAYOUT_H
 
 #include <hdf5.h>
+#include <stdbool.h>
 
 #include "escapement/problem.h"
 #include "escapement/results.h"
@@ -63,6 +64,7 @@ esc_status esc_seal_verify(const char *path, const char *bytes, size_t size, siz
 typedef struct esc_hdf5 {
   const char *path, *cannot; /* "cannot write" or "cannot read" */
   esc_status fault;          /* what a failure of HDF5 is then */
+  bool foreign;              /* not as we wrote it: read what is there */
   hid_t file, text;          /* text: the type of variable-length UTF-8 strings */
   H5E_auto2_t print;         /* how HDF5 printed errors before */
   void *print_data;

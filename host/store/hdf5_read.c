@@ -1,5 +1,9 @@
 /* Reads a result file back: the seal first, then each column into place, then
- * the digest. Sizes that a file declares are checked before they are believed. */
+ * the digest. Sizes that a file declares are checked before they are believed.
+ *
+ * A file without a valid seal is not as escapement wrote it. When the caller
+ * takes such files, columns may have another width of number, and those that
+ * fits do not need may be missing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +14,14 @@
 static const size_t file_bytes_max = (size_t)1 << 40;
 enum { DEFLATE_MOST = 1100 }; /* deflate packs less than this many bytes into one */
 
+/* Whether values of the file's type are what the column holds: the very type,
+ * or in a foreign file any that HDF5 converts without loss of meaning. */
+static htri_t type_fits(const esc_hdf5 *h, const esc_column *c, hid_t type) {
+  if (!h->foreign) return H5Tequal(type, esc_hdf5_file_type(c->type));
+  const H5T_class_t class = H5Tget_class(type);
+  return class == H5T_INTEGER || (class == H5T_FLOAT && c->type == ESC_TYPE_FLOAT64);
+}
+
 /* Opens a column and checks its type and rank; *length gets its axes'. */
 static esc_status open_column(const esc_hdf5 *h, const esc_column *c, hid_t *dataset,
                               hsize_t length[2]) {
@@ -18,7 +30,7 @@ static esc_status open_column(const esc_hdf5 *h, const esc_column *c, hid_t *dat
   htri_t same;
   ESC_HDF5_TRY(h, c->name, *dataset = H5Dopen2(h->file, c->name, H5P_DEFAULT));
   ESC_HDF5_TRY(h, c->name, type = H5Dget_type(*dataset));
-  ESC_HDF5_TRY(h, c->name, same = H5Tequal(type, esc_hdf5_file_type(c->type)));
+  ESC_HDF5_TRY(h, c->name, same = type_fits(h, c, type));
   ESC_HDF5_TRY(h, c->name, space = H5Dget_space(*dataset));
   if (!same || H5Sget_simple_extent_ndims(space) != c->rank) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s has not the type or rank of a result's %s", h->path,
@@ -39,6 +51,19 @@ static esc_status read_length(const esc_hdf5 *h, const esc_column *c, int64_t *l
   return esc_hdf5_release(h, status, c->name, dataset);
 }
 
+static bool is_column(const esc_hdf5 *h, const char *name) {
+  return H5Lexists(h->file, name, H5P_DEFAULT) > 0;
+}
+
+/* What `fit` cannot do without; the rest of a foreign file may be missing. */
+static bool is_needed(const esc_column *c) {
+  static const char *const needed[] = {"threshold", "seed",        "bottleneck",
+                                       "scale",     "escape_step", "steps_run"};
+  for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+    if (!strcmp(c->name, needed[i])) return true;
+  return false;
+}
+
 /* Makes room for a table of the shape that the coordinates declare. */
 static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_results **out) {
   const esc_results none = {0};
@@ -46,7 +71,13 @@ static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_result
   int64_t length[ESC_COORDINATES];
   esc_status status = ESC_OK;
   esc_layout_make(&none, &blank);
-  for (int i = 0; i < ESC_COORDINATES; i++) ESC_TRY(read_length(h, &blank.column[i], &length[i]));
+  for (int i = 0; i < ESC_COORDINATES; i++) {
+    const esc_column *c = &blank.column[i];
+    length[i] = 2; /* layers of a foreign file that does not say */
+    if (h->foreign && i == ESC_AXIS_NONE)
+      c = &blank.column[ESC_COORDINATES]; /* the first variable */
+    if (!h->foreign || is_column(h, c->name)) ESC_TRY(read_length(h, c, &length[i]));
+  }
   const int64_t members = length[ESC_AXIS_NONE], thresholds = length[ESC_AXIS_THRESHOLD],
                 layers = length[ESC_AXIS_LAYER];
   ESC_TRY(esc_layout_check_shape(h->path, members, thresholds, layers));
@@ -146,15 +177,32 @@ done:
   return status;
 }
 
+/* Members in the order of the file; escaped where every threshold was crossed,
+ * else censored. */
+static void derive_members(esc_results *r, bool with_status) {
+  for (int64_t i = 0; i < r->members; i++) {
+    r->member[i] = i;
+    for (int k = 0; k < r->thresholds; k++)
+      if (with_status && r->escape_step[i * r->thresholds + k] < 0)
+        r->status[i] = ESC_MEMBER_CENSORED;
+  }
+}
+
 static esc_status read_results(const esc_hdf5 *h, size_t file_size, esc_results **out) {
   esc_layout layout;
   esc_results *results = NULL;
   esc_status status = ESC_OK;
   ESC_TRY(create_results(h, file_size, &results));
   esc_layout_make(results, &layout);
-  for (int i = 0; i < ESC_COLUMNS; i++) ESC_TRY(read_column(h, &layout, &layout.column[i]));
+  for (int i = 0; i < ESC_COLUMNS; i++) {
+    const esc_column *c = &layout.column[i];
+    const bool coordinate = i < ESC_COORDINATES, there = is_column(h, c->name);
+    if (h->foreign && !is_needed(c) && (coordinate || !there)) continue;
+    ESC_TRY(read_column(h, &layout, c));
+  }
+  if (h->foreign) derive_members(results, !is_column(h, "status"));
   ESC_TRY(read_attributes(h, results));
-  ESC_TRY(check_digest(h, &layout));
+  if (!h->foreign) ESC_TRY(check_digest(h, &layout));
   *out = results;
   results = NULL;
 done:
@@ -174,7 +222,7 @@ done:
   return esc_hdf5_release(h, status, what, access);
 }
 
-esc_status esc_store_read(const char *path, esc_results **out) {
+static esc_status read_file(const char *path, bool *foreign, esc_results **out) {
   esc_hdf5 h = {.path = path, .cannot = "cannot read", .fault = ESC_BAD_INPUT};
   esc_results *results = NULL;
   char *bytes = NULL;
@@ -182,7 +230,13 @@ esc_status esc_store_read(const char *path, esc_results **out) {
   esc_status status = esc_hdf5_open(&h);
   if (status != ESC_OK) goto done;
   ESC_TRY(esc_io_read(path, file_bytes_max, &bytes, &size));
-  ESC_TRY(esc_seal_verify(path, bytes, size, &image_size));
+  status = esc_seal_verify(path, bytes, size, &image_size);
+  if (foreign) h.foreign = *foreign = status != ESC_OK;
+  if (h.foreign) {
+    image_size = size;
+    status = ESC_OK;
+  }
+  if (status != ESC_OK) goto done;
   ESC_TRY(open_image(&h, bytes, image_size));
   ESC_TRY(read_results(&h, size, &results));
 done:
@@ -193,4 +247,12 @@ done:
   else
     esc_results_free(results);
   return status;
+}
+
+esc_status esc_store_read(const char *path, esc_results **out) {
+  return read_file(path, NULL, out);
+}
+
+esc_status esc_store_read_any(const char *path, bool *foreign, esc_results **out) {
+  return read_file(path, foreign, out);
 }

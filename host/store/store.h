@@ -5,6 +5,8 @@
 #ifndef ESC_STORE_H
 #define ESC_STORE_H
 
+#include <stdbool.h>
+
 #include "escapement/results.h"
 
 /* Writes `results` to `path`: a dimension scale with coordinates for member,
@@ -20,5 +22,11 @@ esc_status esc_store_write(const char *path, const esc_results *results);
  * is not ours, is damaged, or was changed by another program is ESC_BAD_INPUT
  * with its name and what is wrong. */
 esc_status esc_store_read(const char *path, esc_results **out);
+
+/* The same for reading alone: a file that is not as escapement wrote it (made or
+ * changed by another program) is read too if it holds seed, bottleneck, scale,
+ * threshold, escape_step and steps_run as a result does; *foreign says so.
+ * What else it lacks is 0, its status comes from the escape steps. */
+esc_status esc_store_read_any(const char *path, bool *foreign, esc_results **out);
 
 #endif

@@ -1,0 +1,372 @@
+"""The command line from outside: verbs, exit codes, messages, files.
+
+Usage: test_cli.py PROGRAM [unittest arguments]
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import h5py
+import numpy
+import xarray
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+
+SPEC = """\
+name: small
+network: {layers: 4, width: 8, inputs: 6, activation: tanh}
+teacher: {amplitudes: [1.0]}
+train: {rate: 0.05, batch: 64, steps: 3000, update: compensated}
+escape: {thresholds: [0.1, 0.06], smoothing: 0.9}
+sweep:
+  seeds: 3
+  groups:
+    - {bottleneck: 3, scales: [0.3, 0.2]}
+    - {bottleneck: 2, scales: [0.1]}
+"""
+
+LONG = ["train.steps=100000000", "sweep.groups=[{bottleneck: 4, scales: [0.01]}]", "sweep.seeds=8",
+        "escape.thresholds=[0.05]"]
+
+
+def variables(path):
+    with xarray.open_dataset(path, engine="h5netcdf") as data:
+        return data.load()
+
+
+def same(a, b):
+    return a.variables.keys() == b.variables.keys() and all(
+        numpy.array_equal(a[v].values, b[v].values) for v in a.variables)
+
+
+class CommandLine(unittest.TestCase):
+    def setUp(self):
+        room = tempfile.TemporaryDirectory()
+        self.addCleanup(room.cleanup)
+        self.room = room.name
+        self.spec = self.path("small.yaml")
+        with open(self.spec, "w") as file:
+            file.write(SPEC)
+
+    def path(self, name):
+        return os.path.join(self.room, name)
+
+    def call(self, *arguments, **options):
+        options.setdefault("stdout", subprocess.PIPE)
+        return subprocess.run([PROGRAM, *arguments], stderr=subprocess.PIPE, text=True,
+                              cwd=self.room, timeout=300, **options)
+
+    def run_spec(self, name, *arguments):
+        done = self.call("run", self.spec, "-o", self.path(name), "--quiet", *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return variables(self.path(name))
+
+    def refused(self, *arguments):
+        """Exit 2, one line on stderr, nothing on stdout, nothing left behind."""
+        before = sorted(os.listdir(self.room))
+        done = self.call(*arguments)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
+        self.assertEqual(sorted(os.listdir(self.room)), before)
+        return done.stderr
+
+
+class Run(CommandLine):
+    def test_json_is_one_object_with_the_contracts_keys(self):
+        done = self.call("run", self.spec, "-o", "a.h5", "--json", "--quiet")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        summary = json.loads(done.stdout)
+        for key in ("members", "escaped", "censored", "steps", "wall_s", "network_steps_per_s",
+                    "flop_per_s", "backend", "device", "ledger_residual_max"):
+            self.assertIn(key, summary)
+        self.assertEqual(summary["members"], 9)
+        self.assertEqual(summary["escaped"] + summary["censored"], 9)
+        self.assertLess(summary["ledger_residual_max"], 1e-3)
+        self.assertEqual(sorted(os.listdir(self.room)), ["a.h5", "small.yaml"])
+
+    def test_the_result_has_the_contracts_variables_and_attributes(self):
+        data = self.run_spec("a.h5")
+        self.assertEqual(dict(data.sizes), {"member": 9, "threshold": 2, "layer": 4, "interface": 3})
+        for name, dims in {"seed": ("member",), "bottleneck": ("member",), "scale": ("member",),
+                           "escape_step": ("member", "threshold"), "steps_run": ("member",),
+                           "final_loss": ("member",), "norm2_initial": ("member", "layer"),
+                           "norm2_final": ("member", "layer"),
+                           "ledger_sum": ("member", "interface"),
+                           "ledger_residual": ("member", "interface")}.items():
+            self.assertEqual(data[name].dims, dims)
+        for name in ("spec", "command_line", "version", "commit", "backend", "device", "precision",
+                     "start_time", "end_time"):
+            self.assertTrue(data.attrs[name])
+        self.assertEqual(list(data.threshold.values), [0.1, 0.06])
+        self.assertEqual(list(data.bottleneck.values), [3] * 6 + [2] * 3)
+        self.assertEqual(list(data.seed.values), [1, 2, 3] * 3)
+
+    def test_a_lower_threshold_is_crossed_later(self):
+        step = self.run_spec("a.h5").escape_step.values
+        both = (step >= 0).all(axis=1)
+        self.assertTrue(both.any())
+        self.assertTrue((step[both, 1] >= step[both, 0]).all())
+
+    def test_bits_do_not_depend_on_threads_or_packing(self):
+        one = self.run_spec("one.h5", "--threads", "1", "--slots", "1")
+        two = self.run_spec("two.h5", "--threads", "2", "--slots", "5")
+        self.assertTrue(same(one, two))
+
+    def test_bits_of_a_member_do_not_depend_on_its_company(self):
+        whole = self.run_spec("whole.h5")
+        alone = self.run_spec("alone.h5", "sweep.seed=2", "sweep.seeds=1",
+                              "sweep.groups=[{bottleneck: 2, scales: [0.1]}, "
+                              "{bottleneck: 3, scales: [0.2]}]")
+        for row, place in ((0, 7), (1, 4)):
+            for name in ("escape_step", "norm2_final", "ledger_sum", "final_loss"):
+                self.assertTrue(numpy.array_equal(alone[name].values[row], whole[name].values[place]))
+
+    def test_shards_together_are_the_whole(self):
+        whole = self.run_spec("whole.h5")
+        parts = [self.run_spec(f"part{i}.h5", "--shard", f"{i}/2") for i in range(2)]
+        for i, part in enumerate(parts):
+            self.assertEqual(list(part.member.values), list(range(i, 9, 2)))
+            self.assertTrue(numpy.array_equal(part.escape_step, whole.escape_step[i::2]))
+        fits = [self.call("fit", *files, "--json").stdout
+                for files in (["whole.h5"], ["part0.h5", "part1.h5"])]
+        self.assertEqual(fits[0], fits[1])
+
+    def test_the_reference_backend_agrees_on_the_escape_steps(self):
+        exact = self.run_spec("exact.h5", "--backend", "reference")
+        rounded = self.run_spec("rounded.h5", "--backend", "cpu")
+        difference = abs(exact.escape_step.values - rounded.escape_step.values)
+        self.assertLessEqual(difference.max(), 1)
+        worst = abs(exact.ledger_residual / exact.ledger_drift).max()
+        self.assertLess(float(worst), 1e-12)
+        self.assertEqual((exact.precision, rounded.precision), ("float64", "float32"))
+
+    def test_the_resolved_spec_gives_the_same_result(self):
+        first = self.run_spec("a.h5", "train.rate=0.03")
+        with open(self.spec, "w") as file:
+            file.write(first.attrs["spec"])
+        again = self.run_spec("b.h5")
+        self.assertTrue(same(first, again))
+        self.assertEqual(first.attrs["spec"], again.attrs["spec"])
+
+    def test_members_out_of_budget_stay_as_censored(self):
+        data = self.run_spec("a.h5", "train.steps=5")
+        self.assertTrue((data.escape_step == -1).all())
+        self.assertTrue((data.status == 1).all())
+        self.assertTrue((data.steps_run == 5).all())
+
+    def test_an_existing_result_is_kept_unless_forced(self):
+        self.run_spec("a.h5")
+        before = os.stat(self.path("a.h5")).st_mtime_ns
+        self.assertIn("--force", self.refused("run", self.spec, "-o", "a.h5"))
+        self.assertEqual(os.stat(self.path("a.h5")).st_mtime_ns, before)
+        self.assertEqual(self.call("run", self.spec, "-o", "a.h5", "--resume").returncode, 0)
+        self.assertEqual(os.stat(self.path("a.h5")).st_mtime_ns, before)
+        self.run_spec("a.h5", "--force")
+        self.assertNotEqual(os.stat(self.path("a.h5")).st_mtime_ns, before)
+
+    def test_dry_run_trains_and_writes_nothing(self):
+        done = self.call("run", self.spec, "-o", "a.h5", "--dry-run", *LONG)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("members: 8 of 8", done.stdout)
+        self.assertEqual(os.listdir(self.room), ["small.yaml"])
+
+    def test_progress_off_a_terminal_is_whole_lines(self):
+        done = self.call("run", self.spec, "-o", "a.h5")
+        self.assertNotIn("\r", done.stderr)
+        self.assertEqual(self.call("run", self.spec, "-o", "b.h5", "--quiet").stderr, "")
+
+    def test_output_that_cannot_be_printed_is_a_failure(self):
+        with open("/dev/full", "w") as full:
+            done = self.call("run", self.spec, "-o", "a.h5", "--json", "--quiet", stdout=full)
+        self.assertEqual(done.returncode, 3)
+        self.assertTrue(os.path.exists(self.path("a.h5")))
+
+
+class Interrupt(CommandLine):
+    SWEEP = ["train.steps=40000", "sweep.seeds=12", "escape.thresholds=[0.01]",
+             "sweep.groups=[{bottleneck: 3, scales: [0.3]}, {bottleneck: 4, scales: [0.1]}]"]
+
+    def interrupt(self, number):
+        """Stops a run once it has saved some members, and returns its end."""
+        journal = self.path("a.h5.journal")
+        child = subprocess.Popen([PROGRAM, "run", self.spec, "-o", "a.h5", "--quiet", *self.SWEEP],
+                                 stderr=subprocess.PIPE, text=True, cwd=self.room)
+        deadline = time.time() + 120
+        while time.time() < deadline and child.poll() is None:
+            if os.path.exists(journal) and os.path.getsize(journal) > 2500:
+                break
+            time.sleep(0.005)
+        child.send_signal(number)
+        _, errors = child.communicate(timeout=60)
+        return child.returncode, errors
+
+    def test_a_signal_saves_finished_members_and_resume_gives_the_same_bits(self):
+        code, errors = self.interrupt(signal.SIGTERM)
+        self.assertEqual(code, 143, errors)
+        self.assertRegex(errors, r"\Aescapement: interrupted: \d+ of 24 members are safe [^\n]+\n\Z")
+        self.assertFalse(os.path.exists(self.path("a.h5")))
+        self.assertIn("--resume", self.refused("run", self.spec, "-o", "a.h5", *self.SWEEP))
+        resumed = self.run_spec("a.h5", "--resume", *self.SWEEP)
+        self.assertTrue(same(resumed, self.run_spec("b.h5", *self.SWEEP)))
+        self.assertFalse(os.path.exists(self.path("a.h5.journal")))
+
+    def test_exit_codes_name_the_signal(self):
+        self.assertEqual(self.interrupt(signal.SIGINT)[0], 130)
+
+    def test_kill_loses_no_finished_member(self):
+        self.assertEqual(self.interrupt(signal.SIGKILL)[0], -signal.SIGKILL)
+        resumed = self.run_spec("a.h5", "--resume", *self.SWEEP)
+        self.assertTrue(same(resumed, self.run_spec("b.h5", *self.SWEEP)))
+
+    def test_another_specs_journal_is_refused(self):
+        self.interrupt(signal.SIGTERM)
+        self.assertIn("journal", self.refused("run", self.spec, "-o", "a.h5", "--resume",
+                                              *self.SWEEP, "train.rate=0.04"))
+
+
+class BadInput(CommandLine):
+    def test_bad_overrides_are_refused_by_name(self):
+        for override, word in (("train.bach=3", "train.batch"), ("train.batch=many", "many"),
+                               ("train.rate=nan", "nan"), ("network.width=-3", "-3"),
+                               ("network.width=0", "network.width"), ("train.batch=1.5", "1.5"),
+                               ("sweep.groups=[]", "sweep.groups"), ("train.batch", "="),
+                               ("sweep.groups=[{bottleneck: 5, scales: [0.1]}]", "4"),
+                               ("sweep.groups=[{bottleneck: 2, scales: []}]", "scales"),
+                               ("sweep.seeds=0", "sweep.seeds"),
+                               ("network.activation=tahn", "tanh"),
+                               ("escape.thresholds=[.nan]", "escape.thresholds"),
+                               ("escape.smoothing=1", "escape.smoothing")):
+            with self.subTest(override):
+                self.assertIn(word, self.refused("run", self.spec, "-o", "a.h5", override))
+
+    def test_bad_files_are_refused_with_their_line(self):
+        for text, word in (("a: &x [1]\nb: *x\n", ":1:"), (SPEC + "colour: red\n", ":11:"),
+                           (SPEC.replace("batch: 64", "batch: 64, batch: 33"), ":4:"),
+                           ("", "empty"), ("[1, 2", "line"), ("\x00", "NUL"),
+                           ("a: &a [" + "x," * 1000 + "]\n" + "b: *a\n" * 100000, ":1:"),
+                           ("[" * 60000, "deep")):
+            with self.subTest(text[:40]):
+                with open(self.spec, "w") as file:
+                    file.write(text)
+                start = time.time()
+                message = self.refused("run", self.spec, "-o", "a.h5")
+                self.assertLess(time.time() - start, 2)
+                self.assertIn("small.yaml", message)
+
+    def test_bad_paths_are_refused(self):
+        os.mkdir(self.path("folder"))
+        for output in ("folder", "missing/a.h5", "", "/proc/a.h5", "/dev/null"):
+            with self.subTest(output):
+                self.refused("run", self.spec, "-o", output)
+        for spec in ("missing.yaml", "folder", ""):
+            with self.subTest(spec):
+                self.refused("run", spec, "-o", "a.h5")
+
+    def test_bad_usage_is_refused(self):
+        for arguments in ((), ("rnu",), ("run",), ("run", self.spec, "--thread", "0"),
+                          ("run", self.spec, "--threads", "x"), ("run", self.spec, "--colour"),
+                          ("run", self.spec, "--shard", "2/2"), ("run", self.spec, "--backend", "gpu"),
+                          ("run", self.spec, "-o"), ("fit",), ("fit", "missing.h5"),
+                          ("fit", self.spec), ("plot", "missing.h5", "-o", "a.png"), ("info",),
+                          ("info", self.spec)):
+            with self.subTest(arguments):
+                self.refused(*arguments)
+
+    def test_a_threshold_that_noise_would_cross_is_refused_with_the_cure(self):
+        message = self.refused("run", self.spec, "-o", "a.h5", "escape.thresholds=[0.15]",
+                               "escape.smoothing=none")
+        self.assertIn("train.batch", message)
+        self.assertIn("escape.false_escapes=allow", message)
+        done = self.call("run", self.spec, "-o", "a.h5", "--quiet", "escape.thresholds=[0.15]",
+                         "escape.smoothing=none", "escape.false_escapes=allow")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("warning", done.stderr)
+
+
+class FitPlotInfo(CommandLine):
+    def setUp(self):
+        super().setUp()
+        self.run_spec("a.h5")
+
+    def test_fit_gives_the_contracts_json(self):
+        groups = json.loads(self.call("fit", "a.h5", "--json").stdout)["groups"]
+        self.assertEqual([(g["bottleneck"], g["threshold"]) for g in groups],
+                         [(2, 0.06), (2, 0.1), (3, 0.06), (3, 0.1)])
+        for g in groups:
+            for key in ("predicted", "slope", "stderr", "n", "censored", "local", "points"):
+                self.assertIn(key, g)
+        self.assertEqual(groups[2]["predicted"], -1)
+        self.assertEqual(len(groups[2]["points"]), 2)
+        self.assertEqual(len(groups[2]["local"]), 1)
+
+    def test_fit_reads_a_table_that_another_program_made(self):
+        scale = numpy.repeat([0.1, 0.2, 0.4], 2)
+        xarray.Dataset(
+            {"seed": ("member", numpy.tile([1, 2], 3)), "bottleneck": ("member", [3] * 6),
+             "scale": ("member", scale), "steps_run": ("member", [10 ** 6] * 6),
+             "escape_step": (("member", "threshold"),
+                             numpy.rint(1000 / scale).astype(int)[:, None])},
+            {"threshold": [0.1]}).to_netcdf(self.path("b.h5"), engine="h5netcdf")
+        done = self.call("fit", "b.h5", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("not as escapement wrote it", done.stderr)
+        self.assertAlmostEqual(json.loads(done.stdout)["groups"][0]["slope"], -1, delta=1e-9)
+
+    def test_a_file_that_was_changed_is_read_with_a_warning(self):
+        with h5py.File(self.path("a.h5"), "r+") as file:
+            file["escape_step"][0, 0] += 1
+        done = self.call("fit", "a.h5")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("not as escapement wrote it", done.stderr)
+        self.assertIn("a.h5", self.refused("run", self.spec, "-o", "a.h5", "--resume"))
+
+    def test_a_cut_file_is_refused(self):
+        with open(self.path("a.h5"), "rb") as file:
+            whole = file.read()
+        for share in (0, 0.01, 0.3, 0.9):
+            with open(self.path("cut.h5"), "wb") as file:
+                file.write(whole[:int(share * len(whole))])
+            self.assertIn("cut.h5", self.refused("fit", "cut.h5"))
+
+    def test_fit_prints_a_table(self):
+        done = self.call("fit", "a.h5")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("slope", done.stdout)
+
+    def test_the_same_file_twice_is_refused(self):
+        self.refused("fit", "a.h5", "a.h5")
+
+    def test_plot_writes_the_figure(self):
+        for name, magic in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")):
+            done = self.call("plot", "a.h5", "-o", name)
+            self.assertEqual((done.returncode, done.stdout), (0, name + "\n"), done.stderr)
+            with open(self.path(name), "rb") as file:
+                self.assertTrue(file.read(8).startswith(magic))
+
+    def test_plot_refuses_an_unknown_format(self):
+        done = self.call("plot", "a.h5", "-o", "a.doc")
+        self.assertEqual(done.returncode, 2)
+        self.assertFalse(os.path.exists(self.path("a.doc")))
+
+    def test_info_tells_what_a_file_holds(self):
+        self.assertIn("9 members", self.call("info", "a.h5").stdout)
+        info = json.loads(self.call("info", "a.h5", "--json").stdout)
+        self.assertEqual((info["members"], info["layers"]), (9, 4))
+        self.assertIn("cpu", json.loads(self.call("info", "--devices", "--json").stdout))
+
+    def test_help_and_version_are_printed(self):
+        for arguments in (("--help",), ("--version",), ("run", "--help"), ("fit", "--help"),
+                          ("plot", "--help"), ("info", "--help")):
+            done = self.call(*arguments)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("escapement", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
