@@ -161,22 +161,27 @@ done:
   return status;
 }
 
-static double ledger_residual_max(const esc_results *results) {
+/* The larger one; a NaN is larger than any number, so that it is seen. */
+static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
+
+/* Largest residual of a member over its largest accumulated drift, over all members. */
+static double ledger_residual_max(const esc_results *r) {
+  const int64_t interfaces = r->layers - 1;
   double worst = 0;
-  const int64_t count = results->members * (results->layers - 1);
-  for (int64_t i = 0; i < count; i++) {
-    if (results->status[i / (results->layers - 1)] == ESC_MEMBER_DIVERGED) continue;
-    const double drift = results->ledger_drift[i];
-    const double relative = drift > 0 ? fabs(results->ledger_residual[i]) / drift : 0;
-    if (!(relative <= worst)) worst = relative;
+  for (int64_t i = 0; i < r->members; i++) {
+    double residual = 0, drift = 0;
+    for (int64_t k = i * interfaces; k < (i + 1) * interfaces; k++) {
+      residual = larger(residual, fabs(r->ledger_residual[k]));
+      drift = larger(drift, r->ledger_drift[k]);
+    }
+    if (r->status[i] != ESC_MEMBER_DIVERGED && drift != 0) worst = larger(worst, residual / drift);
   }
   return worst;
 }
 
 static double lost_updates_max(const esc_results *results) {
   double worst = 0;
-  for (int64_t i = 0; i < results->members; i++)
-    if (results->lost_updates[i] > worst) worst = results->lost_updates[i];
+  for (int64_t i = 0; i < results->members; i++) worst = larger(worst, results->lost_updates[i]);
   return worst;
 }
 
