@@ -2,7 +2,12 @@
  *
  * A group is (bottleneck, threshold); its points are the scales, its replicas
  * the seeds. The same seed at two scales is a pair, so errors come from a
- * bootstrap over seeds. Runs that did not escape stay in as right-censored. */
+ * bootstrap over seeds. Runs that did not escape stay in as right-censored at
+ * the steps they ran; runs that diverged are counted and left out.
+ *
+ * Groups of the sweep that have the same bottleneck are one group here (windows
+ * of one law), unless two of them share a scale: then they differ in which layers
+ * are small, and all sweep groups of that bottleneck stay apart. */
 #ifndef ESCAPEMENT_FIT_H
 #define ESCAPEMENT_FIT_H
 
@@ -18,11 +23,12 @@ typedef struct esc_fit_point {
   int64_t n;               /* members at this scale, diverged ones left out */
   int64_t censored;        /* of these, not escaped */
   double mean, median, sd; /* of the escape steps of those that escaped; the median counts
-                              censored ones as late, NaN when more than half are */
+                              censored ones as late, NaN where it falls on one */
 } esc_fit_point;
 
 typedef struct esc_fit_group {
   int bottleneck;
+  int sweep_group; /* index in the sweep if groups of this bottleneck stay apart, else -1 */
   double threshold;
   esc_law law;
   double predicted; /* slope: -(r-2) for r >= 3, 0 for r = 1, 2 */
@@ -30,26 +36,31 @@ typedef struct esc_fit_group {
   esc_fit_point *point; /* (points), ascending scale, owned */
   double *local;        /* (points-1) slopes between neighbours of log seed mean, owned */
   int64_t n, censored, diverged;
+  /* In logarithms step 0 counts as half a step. */
   double slope, standard_error; /* the headline: of log seed means, or the censored fit's if any is
-                            censored; standard error from the bootstrap over seeds */
-  double lower, upper;          /* 95% bootstrap percentile interval of `slope` */
-  double slope_weighted;        /* least squares weighted by each point's standard error */
+                            censored; standard error from the bootstrap over seeds, with a single
+                            seed from the residuals of the regression (NaN with two points) */
+  double lower, upper;          /* 95% bootstrap percentile interval of `slope`; with a single
+                            seed the regression's own */
+  double slope_weighted;        /* least squares of log means, weights n (mean/sd)^2; sd at least
+                            that of rounding to whole steps; points with one escape left out */
   double stderr_weighted;
   double slope_median;     /* least squares on log medians */
-  double slope_censored;   /* log-normal with right censoring, maximum likelihood */
-  double stderr_censored;  /* from the observed information */
+  double slope_censored;   /* log-normal with right censoring, maximum likelihood, all members */
+  double stderr_censored;  /* from the observed information, as if members were independent */
   double steps_per_decade; /* least squares of mean t* on log10(1/epsilon): what r=2 asks for */
   bool censored_headline;  /* `slope` is the censored fit's */
 } esc_fit_group;
 
 typedef struct esc_fit {
   int groups;
-  esc_fit_group *group; /* ascending bottleneck, then threshold, owned */
+  esc_fit_group *group; /* ascending bottleneck, threshold, sweep group; owned */
 } esc_fit;
 
 /* Fits all groups of several result tables (shards or runs) together. Tables
- * with the same (bottleneck, scale, seed) twice are refused by name.
- * Quantities that cannot be had (one scale only, all censored) are NaN. */
+ * with the same (bottleneck, sweep group, scale, seed) twice are refused by name.
+ * Quantities that cannot be had (one scale only, all censored) are NaN. The
+ * bootstrap's random numbers are fixed: the same tables give the same numbers. */
 esc_status esc_fit_results(int tables, const esc_results *const *table, esc_fit *out);
 void esc_fit_free(esc_fit *fit);
 

@@ -1,0 +1,19 @@
+/* key=value arguments that replace values of the spec's file. */
+#ifndef ESC_SPEC_OVERRIDE_H
+#define ESC_SPEC_OVERRIDE_H
+
+#include "spec/yaml_tree.h"
+
+/* Who an overriding value is from; nodes borrow it, so it outlives the tree. */
+typedef struct esc_argument {
+  char label[32], key[64];
+  esc_source source;
+} esc_argument;
+
+/* Puts the value of `override` ("train.batch=128"), the `number`-th from 1, into
+ * the tree. The value is read as YAML. Keys without a row in the schema, whole
+ * sections and elements of lists are refused. Fills *argument. */
+esc_status esc_override_apply(esc_node *root, int number, const char *override,
+                              esc_argument *argument);
+
+#endif

@@ -1,0 +1,134 @@
+/* The spec written out in full: every key, every default, every scale, as YAML
+ * that reads back to the same spec. Results carry this text, and its hash tells
+ * whether two files belong to one sweep, so it depends on the spec alone. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "escapement/number.h"
+#include "spec/schema.h"
+#include "spec/spec.h"
+
+static void print_number(FILE *out, double value) {
+  char text[ESC_NUMBER_SIZE];
+  esc_number_print(value, text, sizeof text);
+  fputs(text, out);
+}
+
+static void print_numbers(FILE *out, int count, const double *value) {
+  for (int i = 0; i < count; i++) {
+    fputs(i == 0 ? "[" : ", ", out);
+    print_number(out, value[i]);
+  }
+  fputs("]", out);
+}
+
+/* Printable text in double quotes, which any YAML reader takes for text. */
+static void print_text(FILE *out, const char *text) {
+  putc('"', out);
+  for (; *text; text++) {
+    if (*text == '"' || *text == '\\') putc('\\', out);
+    putc(*text, out);
+  }
+  putc('"', out);
+}
+
+/* The schema's word for an enumerator. */
+static void print_word(FILE *out, const char *path, int index) {
+  int length;
+  const char *word = esc_word_at(esc_schema_find(path)->words, index, &length);
+  fprintf(out, "%.*s\n", length, word);
+}
+
+static void print_network(FILE *out, const esc_problem *p) {
+  char activation[ESC_POLYNOMIAL_TERMS_MAX * ESC_NUMBER_SIZE];
+  esc_activation_print(&p->activation, activation, sizeof activation);
+  fprintf(out, "network:\n  layers: %d\n  width: %d\n  inputs: %d\n  activation: ", p->shape.layers,
+          p->shape.width, p->shape.inputs);
+  print_text(out, activation);
+  fputs("\n", out);
+}
+
+static void print_teacher(FILE *out, const esc_teacher *teacher) {
+  fputs("teacher:\n  amplitudes: ", out);
+  print_numbers(out, teacher->modes, teacher->amplitude);
+  fputs("\n  directions: ", out);
+  print_word(out, "teacher.directions", (int)teacher->directions);
+}
+
+static void print_init(FILE *out, const esc_problem *p) {
+  const int layers = p->shape.layers;
+  fputs("init:\n  scheme: ", out);
+  print_word(out, "init.scheme", (int)p->scheme);
+  fputs(p->scale_modes > 1 ? "  scales: [" : "  scales: ", out);
+  for (int k = 0; k < p->scale_modes; k++) {
+    if (k > 0) fputs(", ", out);
+    print_numbers(out, layers, p->scale + (size_t)k * (size_t)layers);
+  }
+  fputs(p->scale_modes > 1 ? "]\n" : "\n", out);
+}
+
+/* huber_delta is refused, and means nothing, with another loss. */
+static void print_train(FILE *out, const esc_problem *p) {
+  fputs("train:\n  metric: ", out);
+  print_word(out, "train.metric", (int)p->metric);
+  fputs("  rate: ", out);
+  print_number(out, p->rate);
+  fprintf(out, "\n  batch: %d\n  steps: %lld\n  loss: ", p->batch, (long long)p->steps);
+  print_word(out, "train.loss", (int)p->loss);
+  if (p->loss == ESC_LOSS_HUBER) {
+    fputs("  huber_delta: ", out);
+    print_number(out, p->huber_delta);
+    fputs("\n", out);
+  }
+  fputs("  update: ", out);
+  print_word(out, "train.update", (int)p->update);
+}
+
+static void print_escape(FILE *out, const esc_spec *spec) {
+  fputs("escape:\n  thresholds: ", out);
+  print_numbers(out, spec->problem.thresholds, spec->problem.threshold);
+  fputs("\n  smoothing: ", out);
+  print_number(out, spec->problem.smoothing);
+  fputs("\n  false_escapes: ", out);
+  print_word(out, "escape.false_escapes", spec->allow_false_escapes);
+}
+
+static void print_group(FILE *out, const esc_group *group) {
+  const char *separator = "";
+  fprintf(out, "    - bottleneck: %d\n      scales: ", group->bottleneck);
+  print_numbers(out, group->scales, group->scale);
+  fputs("\n      layers: [", out);
+  for (int l = 0; l < ESC_LAYERS_MAX; l++)
+    if (group->small_layers >> l & 1) {
+      fprintf(out, "%s%d", separator, l + 1);
+      separator = ", ";
+    }
+  fputs("]\n", out);
+}
+
+static void print_spec(FILE *out, const esc_spec *spec) {
+  fputs("name: ", out);
+  print_text(out, spec->name);
+  fputs("\n", out);
+  print_network(out, &spec->problem);
+  print_teacher(out, &spec->problem.teacher);
+  print_init(out, &spec->problem);
+  print_train(out, &spec->problem);
+  print_escape(out, spec);
+  fprintf(out, "sweep:\n  seeds: %lld\n  seed: %llu\n  groups:\n", (long long)spec->seeds,
+          (unsigned long long)spec->seed);
+  for (int g = 0; g < spec->groups; g++) print_group(out, &spec->group[g]);
+  fprintf(out, "record:\n  every: %lld\n", (long long)spec->record_every);
+}
+
+char *esc_spec_resolved(const esc_spec *spec) {
+  char *text = NULL;
+  size_t length = 0;
+  FILE *out = open_memstream(&text, &length);
+  if (!out) return NULL;
+  print_spec(out, spec);
+  const int failed = ferror(out);
+  if (fclose(out) == 0 && !failed) return text;
+  free(text);
+  return NULL;
+}

@@ -1,0 +1,312 @@
+/* The table of keys, and what can be read off it. */
+#include "spec/schema.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "escapement/problem.h"
+#include "spec/groups.h"
+#include "spec/spec.h"
+#include "spec/text.h"
+
+#define ACTIVATION_WORD(name, text) "|" text
+static const char activations[] = ESC_ACTIVATION_LIST(ACTIVATION_WORD) ":a0,a1,...";
+#undef ACTIVATION_WORD
+
+/* Words are in the order of their enumerators in problem.h. Rows are checked in
+ * this order, so a `limit` stands above the rows that name it. */
+#define RANGE(from, to) .lower = (from), .upper = (to)
+#define ABOVE(from, to) .lower = (from), .above = true, .upper = (to)
+#define BELOW(from, to) .lower = (from), .upper = (to), .below = true
+#define COUNT(from, to) .fewest = (from), .most = (to)
+
+/* 2^53: exact even where a program passes whole numbers on as doubles. */
+#define EXACT_MAX 9007199254740992.0
+
+const esc_key esc_schema[] = {
+    {"name", ESC_VALUE_TEXT, RANGE(1, 200), .standard = "sweep",
+     .help = "what the sweep is called in results and pictures"},
+
+    {"network", ESC_VALUE_SECTION,
+     .help = "the student, f(x) = W_L s(... s(W_1 x)), without biases"},
+    {"network.layers", ESC_VALUE_INTEGER, RANGE(2, ESC_LAYERS_MAX),
+     .help = "number of weight layers, L"},
+    {"network.width", ESC_VALUE_INTEGER, RANGE(1, ESC_WIDTH_MAX), .unit = "units",
+     .help = "hidden units of a layer, N"},
+    {"network.inputs", ESC_VALUE_INTEGER, RANGE(1, ESC_INPUTS_MAX), .otherwise = "network.width",
+     .help = "input dimension, d"},
+    {"network.activation", ESC_VALUE_ACTIVATION, .words = &activations[1], .standard = "tanh",
+     .help = "activation of student and teacher; poly takes 1 to 17 coefficients"},
+
+    {"teacher", ESC_VALUE_SECTION,
+     .help = "the target, T(x) = sum_k a_k s(v_k.x), v_k orthonormal"},
+    {"teacher.amplitudes", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST, RANGE(-1e6, 1e6),
+     .nonzero = true, COUNT(1, ESC_MODES_MAX), .standard = "[1.0]",
+     .help = "a_k, one for each mode; no more modes than inputs"},
+    {"teacher.directions", ESC_VALUE_WORD, .words = "axes|random", .standard = "axes",
+     .help = "v_k: the first axes, or drawn from sweep.seed"},
+
+    {"init", ESC_VALUE_SECTION, .help = "initial weights, before the sweep scales some layers"},
+    {"init.scheme", ESC_VALUE_WORD, .words = "he-normal|symmetric|blocks", .standard = "he-normal",
+     .help = "random, or on the symmetric manifold of one mode or of several"},
+    {"init.scales", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_ONE | ESC_SHAPE_LIST | ESC_SHAPE_ROWS,
+     ABOVE(0, 1e6), COUNT(1, ESC_LAYERS_MAX), .standard = "1.0",
+     .help = "layer scales that the sweep's multiply: one for all layers, a list with one for each "
+             "layer, or for blocks a list of such lists, one for each mode"},
+
+    {"train", ESC_VALUE_SECTION,
+     .help = "gradient descent on a fresh Gaussian minibatch at every step"},
+    {"train.metric", ESC_VALUE_WORD, .words = "euclidean|normalized", .standard = "euclidean",
+     .help = "layer factors of the rate: all 1, or n, 1, ..., 1, 1/n"},
+    {"train.rate", ESC_VALUE_NUMBER, ABOVE(0, 10), .unit = "flow time per step",
+     .help = "learning rate, eta"},
+    {"train.batch", ESC_VALUE_INTEGER, RANGE(1, ESC_BATCH_MAX), .unit = "samples",
+     .help = "size of the minibatch, B"},
+    {"train.steps", ESC_VALUE_INTEGER, RANGE(1, 1e15), .unit = "steps",
+     .help = "budget of each network; one that has not escaped by then is censored"},
+    {"train.loss", ESC_VALUE_WORD, .words = "squared|logistic|huber", .standard = "squared",
+     .help = "loss of a sample; squared is (f-T)^2/2"},
+    {"train.huber_delta", ESC_VALUE_NUMBER, ABOVE(0, INFINITY), .standard = "1.0",
+     .help = "where the huber loss turns linear; for that loss only"},
+    {"train.update", ESC_VALUE_WORD, .words = "plain|compensated", .standard = "plain",
+     .help = "how weights are added to; compensated keeps what rounding would lose"},
+
+    {"escape", ESC_VALUE_SECTION,
+     .help = "when a network has escaped: at the first step with its loss below a threshold"},
+    {"escape.thresholds", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST, ABOVE(0, INFINITY),
+     .distinct = true, COUNT(1, ESC_THRESHOLDS_MAX), .unit = "loss",
+     .help = "an escape step is recorded for each"},
+    {"escape.smoothing", ESC_VALUE_NUMBER, BELOW(0, 1), .words = "none", .standard = "none",
+     .help = "factor of the moving average that is compared; none: the minibatch loss itself"},
+    {"escape.false_escapes", ESC_VALUE_WORD, .words = "refuse|allow", .standard = "refuse",
+     .help = "what to do if noise alone would cross a threshold in over 1% of the networks"},
+
+    {"sweep", ESC_VALUE_SECTION,
+     .help = "the networks: every seed with every scale of every group"},
+    {"sweep.seeds", ESC_VALUE_INTEGER, RANGE(1, ESC_MEMBERS_MAX), .standard = "1",
+     .help = "number of seeds"},
+    {"sweep.seed", ESC_VALUE_INTEGER, RANGE(0, EXACT_MAX), .standard = "1",
+     .help = "the first seed; the others follow it"},
+    {"sweep.groups", ESC_VALUE_SECTION, .shape = ESC_SHAPE_LIST, COUNT(1, ESC_GROUPS_MAX),
+     .help = "which layers are small, and how small"},
+    {"sweep.groups[].bottleneck", ESC_VALUE_INTEGER, RANGE(0, INFINITY), .limit = "network.layers",
+     .help = "number of layers that carry the small scale, r"},
+    {"sweep.groups[].scales", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST | ESC_SHAPE_MAPPING,
+     ABOVE(0, 10), COUNT(1, ESC_GROUP_SCALES_MAX),
+     .help = "small scales, epsilon; a mapping spaces them evenly in log"},
+    {"sweep.groups[].scales.from", ESC_VALUE_NUMBER, ABOVE(0, 10), .help = "the first scale"},
+    {"sweep.groups[].scales.to", ESC_VALUE_NUMBER, ABOVE(0, 10), .help = "the last scale"},
+    {"sweep.groups[].scales.count", ESC_VALUE_INTEGER, RANGE(1, ESC_GROUP_SCALES_MAX),
+     .help = "number of scales, both ends included"},
+    {"sweep.groups[].layers", ESC_VALUE_INTEGER, .shape = ESC_SHAPE_LIST, RANGE(1, INFINITY),
+     .limit = "network.layers", .distinct = true, COUNT(0, ESC_LAYERS_MAX),
+     .otherwise = "the first `bottleneck` layers",
+     .help = "which layers carry the small scale, counted from 1; as many as `bottleneck`"},
+
+    {"record", ESC_VALUE_SECTION, .help = "what is kept besides events"},
+    {"record.every", ESC_VALUE_INTEGER, RANGE(0, 0), .standard = "0", .unit = "steps",
+     .help = "steps between snapshots; they are not available yet, 0 records events only"},
+};
+const int esc_schema_keys = (int)(sizeof esc_schema / sizeof esc_schema[0]);
+
+const esc_key *esc_schema_find(const char *path) {
+  for (int i = 0; i < esc_schema_keys; i++)
+    if (!strcmp(esc_schema[i].path, path)) return &esc_schema[i];
+  return NULL;
+}
+
+const char *esc_schema_below(const esc_key *key, const char *prefix) {
+  const size_t length = strlen(prefix);
+  const char *name = key->path + length;
+  if (strncmp(key->path, prefix, length) != 0) return NULL;
+  return *name && !strpbrk(name, ".[") ? name : NULL;
+}
+
+/* ---- words ---- */
+
+const char *esc_word_at(const char *words, int index, int *length) {
+  for (; words && index > 0; index--) {
+    words = strchr(words, '|');
+    words = words ? words + 1 : NULL;
+  }
+  *length = words ? (int)strcspn(words, "|") : 0;
+  return words;
+}
+
+int esc_word_index(const char *words, const char *text) {
+  int length;
+  const char *word;
+  for (int i = 0; (word = esc_word_at(words, i, &length)); i++)
+    if ((int)strlen(text) == length && !strncmp(word, text, (size_t)length)) return i;
+  return -1;
+}
+
+/* ---- what is allowed ---- */
+
+/* Adds to `out` as far as there is room. */
+__attribute__((format(printf, 2, 3))) static void add(esc_allowed *out, const char *format, ...) {
+  const size_t used = strlen(out->text);
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(out->text + used, sizeof out->text - used, format, arguments);
+  va_end(arguments);
+}
+
+static void add_words(esc_allowed *out, const char *words) {
+  int length;
+  const char *word;
+  for (int i = 0; (word = esc_word_at(words, i, &length)); i++)
+    add(out, "%s%.*s", i == 0 ? "" : ", ", length, word);
+}
+
+static void add_keys_below(esc_allowed *out, const char *prefix) {
+  const char *name, *comma = "";
+  for (int i = 0; i < esc_schema_keys; i++)
+    if ((name = esc_schema_below(&esc_schema[i], prefix))) {
+      add(out, "%s%s", comma, name);
+      comma = ", ";
+    }
+}
+
+static void add_keys(esc_allowed *out, const esc_key *key, const char *separator) {
+  char prefix[64];
+  snprintf(prefix, sizeof prefix, "%s%s", key->path, separator);
+  add_keys_below(out, prefix);
+}
+
+static void add_range(esc_allowed *out, const esc_key *key) {
+  const bool whole = key->type != ESC_VALUE_NUMBER;
+  if (whole && key->lower == key->upper)
+    add(out, " that is %.0f", key->lower);
+  else if (whole && isinf(key->upper))
+    add(out, " %.0f..%s", key->lower, key->limit);
+  else if (whole)
+    add(out, " %.0f..%.0f%s%s", key->lower, key->upper, key->limit ? " = " : "",
+        key->limit ? key->limit : "");
+  else
+    add(out, " %s %g", key->above ? ">" : ">=", key->lower);
+  if (!whole && isfinite(key->upper)) add(out, " and %s %g", key->below ? "<" : "<=", key->upper);
+  if (key->nonzero) add(out, ", not 0");
+}
+
+static void add_one(esc_allowed *out, const esc_key *key) {
+  switch (key->type) {
+    case ESC_VALUE_SECTION:
+      add(out, "a mapping with the keys ");
+      add_keys(out, key, ".");
+      return;
+    case ESC_VALUE_WORD:
+    case ESC_VALUE_ACTIVATION:
+      add(out, "one of ");
+      add_words(out, key->words);
+      return;
+    case ESC_VALUE_TEXT:
+      add(out, "text of %.0f..%.0f printable bytes", key->lower, key->upper);
+      return;
+    case ESC_VALUE_INTEGER: add(out, "a whole number"); break;
+    case ESC_VALUE_NUMBER: add(out, "a number"); break;
+  }
+  add_range(out, key);
+  if (key->words) {
+    add(out, ", or ");
+    add_words(out, key->words);
+  }
+}
+
+static void add_list(esc_allowed *out, const esc_key *key) {
+  add(out, "a list of %d..%d %s", key->fewest, key->most, key->distinct ? "distinct " : "");
+  switch (key->type) {
+    case ESC_VALUE_SECTION:
+      add(out, "mappings with the keys ");
+      add_keys(out, key, "[].");
+      return;
+    case ESC_VALUE_INTEGER: add(out, "whole numbers"); break;
+    default: add(out, "numbers"); break;
+  }
+  add_range(out, key);
+}
+
+esc_allowed esc_schema_allowed(const esc_key *key) {
+  esc_allowed out = {""};
+  if (!key->shape || key->shape & ESC_SHAPE_ONE) add_one(&out, key);
+  if (key->shape & ESC_SHAPE_LIST) {
+    if (key->shape & ESC_SHAPE_ONE) add(&out, ", or ");
+    add_list(&out, key);
+  }
+  if (key->shape & ESC_SHAPE_ROWS) add(&out, ", or a list of such lists");
+  if (key->shape & ESC_SHAPE_MAPPING) {
+    add(&out, ", or a mapping with the keys ");
+    add_keys(&out, key, ".");
+  }
+  return out;
+}
+
+esc_allowed esc_schema_allowed_keys(const char *prefix) {
+  esc_allowed out = {""};
+  add_keys_below(&out, prefix);
+  return out;
+}
+
+/* ---- did you mean ---- */
+
+static const char *last_name(const char *path) {
+  const char *dot = strrchr(path, '.');
+  return dot ? dot + 1 : path;
+}
+
+/* Edits that may be a slip of the keys; more make another word. */
+static int slips_of(const char *word) { return strlen(word) < 4 ? 1 : 2; }
+
+esc_hint esc_schema_hint(const char *path) {
+  esc_hint hint = {""};
+  const char *name = last_name(path), *nearest = NULL;
+  int least = slips_of(name) + 1;
+  for (int i = 0; i < esc_schema_keys; i++) {
+    const char *other = esc_schema[i].path;
+    int distance = esc_text_distance(path, other);
+    if (distance > 1 && !strcmp(name, last_name(other))) distance = 1; /* in another section */
+    if (distance >= least) continue;
+    least = distance;
+    nearest = other;
+  }
+  if (nearest) snprintf(hint.text, sizeof hint.text, " (did you mean %s?)", nearest);
+  return hint;
+}
+
+esc_hint esc_word_hint(const char *words, const char *text) {
+  esc_hint hint = {""};
+  int length, least = slips_of(text) + 1;
+  const char *next;
+  for (int i = 0; (next = esc_word_at(words, i, &length)); i++) {
+    char word[64];
+    snprintf(word, sizeof word, "%.*s", length, next);
+    const int distance = esc_text_distance(text, word);
+    if (distance >= least) continue;
+    least = distance;
+    snprintf(hint.text, sizeof hint.text, " (did you mean %s?)", word);
+  }
+  return hint;
+}
+
+/* ---- help ---- */
+
+static void print_key(FILE *out, const esc_key *key) {
+  const esc_allowed allowed = esc_schema_allowed(key);
+  const char *standard = key->standard ? key->standard : key->otherwise;
+  fprintf(out, "  %s%s%s%s\n", key->path, key->unit ? " (" : "", key->unit ? key->unit : "",
+          key->unit ? ")" : "");
+  fprintf(out, "      %s\n", key->help);
+  fprintf(out, "      %s; %s%s\n", allowed.text, standard ? "default: " : "required",
+          standard ? standard : "");
+}
+
+void esc_spec_help(FILE *out) {
+  for (int i = 0; i < esc_schema_keys; i++) {
+    const esc_key *key = &esc_schema[i];
+    if (key->type == ESC_VALUE_SECTION && !key->shape)
+      fprintf(out, "\n%s: %s\n", key->path, key->help);
+    else
+      print_key(out, key);
+  }
+}

@@ -1,0 +1,237 @@
+/* From text to a spec: tree, overrides, schema, and then what the schema cannot
+ * see, the rules between keys. */
+#include "spec/spec.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spec/groups.h"
+#include "spec/override.h"
+#include "spec/text.h"
+#include "spec/validate.h"
+#include "spec/yaml_tree.h"
+#include "store/io.h"
+
+enum { LABEL_SIZE = 200 };
+
+/* ---- values that the schema has checked ---- */
+
+static int64_t integer(const esc_node *root, const char *path) {
+  return esc_node_find(root, path)->integer;
+}
+static double number(const esc_node *root, const char *path) {
+  return esc_node_find(root, path)->number;
+}
+static int word(const esc_node *root, const char *path) { return esc_node_find(root, path)->word; }
+
+/* Fills at most as many as the schema lets through; returns their number. */
+static int numbers(const esc_node *root, const char *path, double *out) {
+  const esc_node *list = esc_node_find(root, path);
+  for (int i = 0; i < list->children; i++) out[i] = list->child[i]->number;
+  return list->children;
+}
+
+/* The value of `path` does not go with the rest of the spec. */
+__attribute__((format(printf, 3, 4))) static esc_status refuse(const esc_node *root,
+                                                               const char *path, const char *format,
+                                                               ...) {
+  char what[256];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(what, sizeof what, format, arguments);
+  va_end(arguments);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s: %s", esc_node_place(esc_node_find(root, path)).text, path,
+                  what);
+}
+
+/* ---- sections ---- */
+
+static void read_network(const esc_node *root, esc_problem *p) {
+  const esc_node *inputs = esc_node_find(root, "network.inputs");
+  p->shape.layers = (int)integer(root, "network.layers");
+  p->shape.width = (int)integer(root, "network.width");
+  p->shape.inputs = inputs ? (int)inputs->integer : p->shape.width;
+  esc_activation_parse(esc_node_find(root, "network.activation")->text, &p->activation);
+}
+
+static esc_status read_teacher(const esc_node *root, esc_problem *p) {
+  p->teacher.modes = numbers(root, "teacher.amplitudes", p->teacher.amplitude);
+  p->teacher.directions = (esc_directions)word(root, "teacher.directions");
+  if (p->teacher.modes <= p->shape.inputs) return ESC_OK;
+  return refuse(root, "teacher.amplitudes",
+                "%d modes in %d inputs; allowed: at most as many modes as network.inputs",
+                p->teacher.modes, p->shape.inputs);
+}
+
+static esc_status read_scheme(const esc_node *root, esc_problem *p) {
+  const int modes = p->teacher.modes, width = p->shape.width;
+  p->scheme = (esc_scheme)word(root, "init.scheme");
+  if (p->scheme == ESC_SCHEME_SYMMETRIC && modes != 1)
+    return refuse(root, "init.scheme",
+                  "symmetric with %d amplitudes; allowed: exactly 1 amplitude, or blocks", modes);
+  if (p->scheme == ESC_SCHEME_BLOCKS && width % modes != 0)
+    return refuse(root, "init.scheme",
+                  "blocks with width %d and %d amplitudes; allowed: a width that is a multiple "
+                  "of the number of amplitudes",
+                  width, modes);
+  return ESC_OK;
+}
+
+/* One row of init.scales: a single number for all layers, or a list. */
+static esc_status read_scale_row(const esc_node *root, const esc_node *row, int layers,
+                                 double *scale) {
+  const bool list = row->kind == ESC_NODE_LIST;
+  if (list && row->children != layers)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: init.scales: %d scales for %d layers; allowed: one for each layer",
+                    esc_node_place(row).text, row->children, (int)integer(root, "network.layers"));
+  for (int l = 0; l < layers; l++) scale[l] = list ? row->child[l]->number : row->number;
+  return ESC_OK;
+}
+
+static esc_status check_scale_rows(const esc_node *root, const esc_problem *p, int rows) {
+  if (p->scheme != ESC_SCHEME_BLOCKS)
+    return refuse(root, "init.scales", "a list of lists; allowed: that only with scheme blocks");
+  if (rows != p->teacher.modes)
+    return refuse(root, "init.scales",
+                  "%d lists for %d amplitudes; allowed: one list for each amplitude", rows,
+                  p->teacher.modes);
+  return ESC_OK;
+}
+
+static esc_status read_scales(const esc_node *root, esc_problem *p) {
+  const esc_node *scales = esc_node_find(root, "init.scales");
+  const bool nested = scales->kind == ESC_NODE_LIST && scales->child[0]->kind == ESC_NODE_LIST;
+  const int layers = p->shape.layers;
+  esc_status status = ESC_OK;
+  if (nested) ESC_TRY(check_scale_rows(root, p, scales->children));
+  p->scale_modes = nested ? scales->children : 1;
+  p->scale = calloc((size_t)p->scale_modes * (size_t)layers, sizeof *p->scale);
+  ESC_TRY_ALLOCATE(p->scale);
+  for (int k = 0; k < p->scale_modes; k++)
+    ESC_TRY(read_scale_row(root, nested ? scales->child[k] : scales, layers,
+                           p->scale + (size_t)k * (size_t)layers));
+done:
+  return status;
+}
+
+static esc_status read_train(const esc_node *root, esc_problem *p) {
+  p->metric = (esc_metric)word(root, "train.metric");
+  p->rate = number(root, "train.rate");
+  p->batch = (int)integer(root, "train.batch");
+  p->steps = integer(root, "train.steps");
+  p->loss = (esc_loss_kind)word(root, "train.loss");
+  p->huber_delta = number(root, "train.huber_delta");
+  p->update = (esc_update)word(root, "train.update");
+  if (p->loss != ESC_LOSS_HUBER && !esc_node_find(root, "train.huber_delta")->is_default)
+    return refuse(root, "train.huber_delta",
+                  "given, but train.loss is not huber; allowed: only with loss huber");
+  return ESC_OK;
+}
+
+static void read_escape(const esc_node *root, esc_spec *spec) {
+  spec->problem.thresholds = numbers(root, "escape.thresholds", spec->problem.threshold);
+  spec->problem.smoothing = number(root, "escape.smoothing");
+  spec->allow_false_escapes = word(root, "escape.false_escapes") == 1;
+}
+
+static esc_status read_spec(const esc_node *root, esc_spec *spec) {
+  esc_status status = ESC_OK;
+  spec->name = strdup(esc_node_find(root, "name")->text);
+  ESC_TRY_ALLOCATE(spec->name);
+  read_network(root, &spec->problem);
+  ESC_TRY(read_teacher(root, &spec->problem));
+  ESC_TRY(read_scheme(root, &spec->problem));
+  ESC_TRY(read_scales(root, &spec->problem));
+  ESC_TRY(read_train(root, &spec->problem));
+  read_escape(root, spec);
+  spec->seeds = integer(root, "sweep.seeds");
+  spec->seed = (uint64_t)integer(root, "sweep.seed");
+  spec->problem.run_seed = spec->seed;
+  spec->record_every = integer(root, "record.every");
+  ESC_TRY(esc_groups_read(root, spec));
+done:
+  return status;
+}
+
+/* ---- the whole ---- */
+
+static esc_status build(const esc_source *source, const char *text, size_t length, int overrides,
+                        const char *const *override, esc_argument *arguments, esc_node **out) {
+  esc_node *root = NULL;
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_yaml_parse(source, text, length, &root));
+  if (root->kind != ESC_NODE_MAPPING) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: not a spec; allowed: a mapping (lines of key: value)",
+                      esc_node_place(root).text);
+    goto done;
+  }
+  for (int i = 0; i < overrides; i++)
+    ESC_TRY(esc_override_apply(root, i + 1, override[i], &arguments[i]));
+  ESC_TRY(esc_validate(root));
+  *out = root;
+  root = NULL;
+done:
+  esc_node_free(root);
+  return status;
+}
+
+/* What is left of a long path in messages is its end. */
+static void clean_label(char to[LABEL_SIZE], const char *label) {
+  const size_t length = strlen(label), kept = LABEL_SIZE - 8;
+  const size_t cut = length > kept ? length - kept : 0;
+  strcpy(to, cut ? "..." : "");
+  esc_text_clean(to + strlen(to), LABEL_SIZE - strlen(to), label + cut, length - cut);
+}
+
+esc_status esc_spec_parse(const char *label, const char *text, size_t length, int overrides,
+                          const char *const *override, esc_spec **out) {
+  char shown[LABEL_SIZE];
+  const esc_source source = {.label = shown, .subject = NULL};
+  esc_node *root = NULL;
+  esc_status status = ESC_OK;
+  esc_argument *arguments = calloc((size_t)overrides + 1, sizeof *arguments);
+  esc_spec *spec = calloc(1, sizeof *spec);
+  ESC_TRY_ALLOCATE(arguments);
+  ESC_TRY_ALLOCATE(spec);
+  clean_label(shown, label);
+  ESC_TRY(build(&source, text, length, overrides, override, arguments, &root));
+  ESC_TRY(read_spec(root, spec));
+  *out = spec;
+  spec = NULL;
+done:
+  esc_spec_free(spec);
+  esc_node_free(root);
+  free(arguments);
+  return status;
+}
+
+esc_status esc_spec_load(const char *path, int overrides, const char *const *override,
+                         esc_spec **out) {
+  char *text = NULL;
+  size_t length = 0;
+  esc_status status = ESC_OK;
+  if (!*path) return ESC_FAIL(ESC_BAD_INPUT, "the name of the spec is empty; allowed: a YAML file");
+  ESC_TRY(esc_io_read(path, ESC_YAML_BYTES_MAX, &text, &length));
+  ESC_TRY(esc_spec_parse(path, text, length, overrides, override, out));
+done:
+  free(text);
+  return status;
+}
+
+int64_t esc_spec_members(const esc_spec *spec) {
+  int64_t scales = 0;
+  for (int g = 0; g < spec->groups; g++) scales += spec->group[g].scales;
+  return scales * spec->seeds;
+}
+
+void esc_spec_free(esc_spec *spec) {
+  if (!spec) return;
+  for (int g = 0; g < spec->groups; g++) free(spec->group[g].scale);
+  free(spec->group);
+  free(spec->problem.scale);
+  free(spec->name);
+  free(spec);
+}

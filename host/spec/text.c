@@ -1,0 +1,89 @@
+/* Decoding of UTF-8, for what may be shown, and the distance between words, for
+ * "did you mean". */
+#include "spec/text.h"
+
+#include <stdint.h>
+#include <string.h>
+
+enum { WORD_MAX = 64, FAR = 1000 };
+
+/* Bytes of the character that starts with `byte`; 0 for none. */
+static size_t sequence_length(unsigned char byte) {
+  if (byte < 0x80) return 1;
+  if (byte >= 0xc2 && byte < 0xe0) return 2;
+  if (byte >= 0xe0 && byte < 0xf0) return 3;
+  if (byte >= 0xf0 && byte < 0xf5) return 4;
+  return 0;
+}
+
+/* Bytes of the valid character at `text`, decoded into *code; 0 for none. */
+static size_t decode(const unsigned char *text, size_t length, uint32_t *code) {
+  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  const size_t size = length > 0 ? sequence_length(text[0]) : 0;
+  if (size == 0 || size > length) return 0;
+  *code = size == 1 ? text[0] : text[0] & (0xffu >> (size + 1));
+  for (size_t i = 1; i < size; i++) {
+    if ((text[i] & 0xc0) != 0x80) return 0;
+    *code = *code << 6 | (text[i] & 0x3f);
+  }
+  return *code >= least[size] ? size : 0;
+}
+
+static bool is_printable(uint32_t code) {
+  if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return false;       /* controls */
+  if (code == 0x2028 || code == 0x2029) return false;                   /* line breaks */
+  if (code >= 0xd800 && code < 0xe000) return false;                    /* surrogates */
+  if (code == 0xfeff || code == 0xfffe || code == 0xffff) return false; /* byte order */
+  return code <= 0x10ffff;
+}
+
+/* Bytes of the printable character at `text`; 0 if there is none. */
+static size_t printable_length(const char *text, size_t length) {
+  uint32_t code = 0;
+  const size_t size = decode((const unsigned char *)text, length, &code);
+  return size > 0 && is_printable(code) ? size : 0;
+}
+
+bool esc_text_printable(const char *text, size_t length) {
+  for (size_t at = 0, size; at < length; at += size)
+    if ((size = printable_length(text + at, length - at)) == 0) return false;
+  return true;
+}
+
+void esc_text_clean(char *to, size_t size, const char *text, size_t length) {
+  const size_t room = size - sizeof "...";
+  size_t used = 0, at = 0;
+  while (at < length) {
+    const size_t printable = printable_length(text + at, length - at);
+    const size_t step = printable ? printable : 1;
+    if (used + step > room) break;
+    memcpy(to + used, printable ? text + at : "?", step);
+    used += step;
+    at += step;
+  }
+  strcpy(to + used, at < length ? "..." : "");
+}
+
+esc_shown esc_show(const char *text, size_t length) {
+  esc_shown out;
+  esc_text_clean(out.text, sizeof out.text, text, length);
+  return out;
+}
+
+static int least_of(int a, int b) { return a < b ? a : b; }
+
+int esc_text_distance(const char *a, const char *b) {
+  const size_t n = strlen(a), m = strlen(b);
+  if (n > WORD_MAX || m > WORD_MAX) return FAR;
+  int cost[WORD_MAX + 1][WORD_MAX + 1]; /* (i, j): first i of a against first j of b */
+  for (size_t i = 0; i <= n; i++) cost[i][0] = (int)i;
+  for (size_t j = 0; j <= m; j++) cost[0][j] = (int)j;
+  for (size_t i = 1; i <= n; i++)
+    for (size_t j = 1; j <= m; j++) {
+      const int other = cost[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+      cost[i][j] = least_of(other, 1 + least_of(cost[i - 1][j], cost[i][j - 1]));
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        cost[i][j] = least_of(cost[i][j], 1 + cost[i - 2][j - 2]);
+    }
+  return cost[n][m];
+}

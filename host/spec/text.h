@@ -1,0 +1,25 @@
+/* Text that users wrote, made fit to be shown in a one-line message. */
+#ifndef ESC_SPEC_TEXT_H
+#define ESC_SPEC_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Copies `text` with each byte that is not part of a printable UTF-8 character
+ * replaced by '?'; if it does not fit in `size` it ends in "...". */
+void esc_text_clean(char *to, size_t size, const char *text, size_t length);
+
+/* The same at a length that fits in a message beside other things. */
+typedef struct esc_shown {
+  char text[64];
+} esc_shown;
+esc_shown esc_show(const char *text, size_t length);
+
+/* Valid UTF-8 without control, line-breaking or byte-order characters. */
+bool esc_text_printable(const char *text, size_t length);
+
+/* Edits (one character more, less, other, or two neighbours swapped) between
+ * two short words; a large number if one is longer than any key. */
+int esc_text_distance(const char *a, const char *b);
+
+#endif
