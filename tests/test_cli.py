@@ -21,7 +21,7 @@ SPEC = """\
 name: small
 network: {layers: 4, width: 8, inputs: 6, activation: tanh}
 teacher: {amplitudes: [1.0]}
-train: {rate: 0.05, batch: 64, steps: 3000, update: compensated}
+train: {rate: 0.05, batch: 64, steps: 3000}
 escape: {thresholds: [0.1, 0.06], smoothing: 0.9}
 sweep:
   seeds: 3
@@ -349,10 +349,11 @@ class FitPlotInfo(CommandLine):
             with open(self.path(name), "rb") as file:
                 self.assertTrue(file.read(8).startswith(magic))
 
-    def test_plot_refuses_an_unknown_format(self):
-        done = self.call("plot", "a.h5", "-o", "a.doc")
-        self.assertEqual(done.returncode, 2)
-        self.assertFalse(os.path.exists(self.path("a.doc")))
+    def test_plot_refuses_what_it_cannot_write(self):
+        for figure in ("a.doc", "missing/a.png", "/proc/a.png"):
+            with self.subTest(figure):
+                self.refused("plot", "a.h5", "-o", figure)
+        self.refused("plot", "a.h5")
 
     def test_info_tells_what_a_file_holds(self):
         self.assertIn("9 members", self.call("info", "a.h5").stdout)

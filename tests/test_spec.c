@@ -45,7 +45,7 @@ static void defaults_fill_what_is_not_written(void **state) {
   assert_true(p->teacher.directions == ESC_DIRECTIONS_AXES && p->scheme == ESC_SCHEME_HE_NORMAL);
   assert_true(p->scale_modes == 1 && p->scale[0] == 1 && p->scale[2] == 1);
   assert_true(p->metric == ESC_METRIC_EUCLIDEAN && p->loss == ESC_LOSS_SQUARED);
-  assert_true(p->huber_delta == 1 && p->update == ESC_UPDATE_PLAIN && p->smoothing == 0);
+  assert_true(p->huber_delta == 1 && p->update == ESC_UPDATE_COMPENSATED && p->smoothing == 0);
   assert_true(s->seeds == 1 && s->seed == 1 && p->run_seed == 1 && s->record_every == 0);
   assert_false(s->allow_false_escapes);
   assert_int_equal(p->steps, 400000);
@@ -198,8 +198,8 @@ static void words_choose_the_enumerator_of_their_name(void **state) {
   s = parse_good(with_line(18, "  loss: logistic"));
   assert_int_equal(s->problem.loss, ESC_LOSS_LOGISTIC);
   esc_spec_free(s);
-  s = parse_good(with_line(19, "  update: compensated"));
-  assert_int_equal(s->problem.update, ESC_UPDATE_COMPENSATED);
+  s = parse_good(with_line(19, "  update: plain"));
+  assert_int_equal(s->problem.update, ESC_UPDATE_PLAIN);
   esc_spec_free(s);
   s = parse_good(with_line(23, "  false_escapes: allow"));
   assert_true(s->allow_false_escapes);

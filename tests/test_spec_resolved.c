@@ -173,7 +173,7 @@ static void nested_scales_and_every_word_read_back(void **state) {
                              "init.scales=[[1, 0.1, 0.3, 4], [0.7, 6, 7, 1e-9]]",
                              "train.metric=normalized",
                              "train.loss=logistic",
-                             "train.update=compensated",
+                             "train.update=plain",
                              "escape.smoothing=none",
                              "sweep.seed=9007199254740992"};
   check_round_trip(with_line(0, ""), 9, all);

@@ -1,6 +1,7 @@
 /* escapement plot: fits in C, drawn by plot.py, which travels inside the
  * program and gets the numbers as JSON on its standard input. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
 
 static json_t *drawing(const esc_fit *fit, int tables, esc_results **table) {
   json_t *object = json_object(), *groups = esc_fit_to_json(fit), *thresholds = json_array();
+  const char *title = esc_results_get(table[0], "name");
   for (int i = 0; i < fit->groups; i++) {
     const esc_fit_group *g = &fit->group[i];
     json_t *points = json_object_get(json_array_get(groups, (size_t)i), "points");
@@ -48,7 +50,7 @@ static json_t *drawing(const esc_fit *fit, int tables, esc_results **table) {
     for (int k = 0; k < i; k++) listed = listed || fit->group[k].threshold == g->threshold;
     if (!listed) json_array_append_new(thresholds, json_real(g->threshold));
   }
-  json_object_set_new(object, "title", json_string(""));
+  json_object_set_new(object, "title", json_string(title ? title : ""));
   json_object_set_new(object, "thresholds", thresholds);
   json_object_set_new(object, "groups", groups);
   return object;
@@ -59,44 +61,69 @@ static const char *python(void) {
   return named && *named ? named : "/usr/bin/python3";
 }
 
-/* Starts the script with a pipe to its standard input. */
-static esc_status start_script(const char *figure, pid_t *child, int *input) {
-  int ends[2];
+typedef struct script {
+  pid_t child;
+  int input, errors; /* our ends of its standard input and error */
+} script;
+
+static esc_status start_script(const char *figure, script *s) {
+  int input[2], errors[2];
   posix_spawn_file_actions_t actions;
   char *arguments[] = {(char *)python(), "-c", (char *)plot_script, (char *)figure, NULL};
-  if (pipe(ends) != 0) return ESC_FAIL(ESC_IO_FAILED, "plot: pipe: %s", strerror(errno));
+  if (pipe2(input, O_CLOEXEC) != 0) return ESC_FAIL(ESC_IO_FAILED, "plot: %s", strerror(errno));
+  if (pipe2(errors, O_CLOEXEC) != 0) return ESC_FAIL(ESC_IO_FAILED, "plot: %s", strerror(errno));
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
-  posix_spawn_file_actions_addclose(&actions, ends[0]);
-  posix_spawn_file_actions_addclose(&actions, ends[1]);
-  const int failed = posix_spawnp(child, python(), &actions, NULL, arguments, environ);
+  posix_spawn_file_actions_adddup2(&actions, input[0], STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, errors[1], STDERR_FILENO);
+  const int failed = posix_spawnp(&s->child, python(), &actions, NULL, arguments, environ);
   posix_spawn_file_actions_destroy(&actions);
-  close(ends[0]);
-  *input = ends[1];
+  close(input[0]);
+  close(errors[1]);
+  s->input = input[1];
+  s->errors = errors[0];
   if (!failed) return ESC_OK;
-  close(ends[1]);
+  close(s->input);
+  close(s->errors);
   return ESC_FAIL(ESC_LIBRARY_FAILED,
                   "plot: cannot start %s: %s; install python3-matplotlib, or set ESCAPEMENT_PYTHON",
                   python(), strerror(failed));
 }
 
+/* The last line that the script wrote on standard error: its own message, or
+ * the end of Python's traceback. */
+static void last_words(int errors, char line[512]) {
+  char byte;
+  size_t used = 0;
+  bool fresh = true;
+  line[0] = 0;
+  while (read(errors, &byte, 1) == 1) {
+    if (fresh) used = 0;
+    fresh = byte == '\n';
+    if (!fresh && used < 511) {
+      line[used++] = byte;
+      line[used] = 0;
+    }
+  }
+}
+
 static esc_status draw(const char *figure, json_t *object) {
   esc_status status = ESC_OK;
-  pid_t child = 0;
-  int input = -1, ended = 0;
+  script s;
+  int ended = 0;
+  char words[512];
   char *text = json_dumps(object, JSON_REAL_PRECISION(17));
   ESC_TRY_ALLOCATE(text);
-  ESC_TRY(start_script(figure, &child, &input));
+  ESC_TRY(start_script(figure, &s));
   signal(SIGPIPE, SIG_IGN); /* a script that ends early says so through its exit status */
-  status = esc_io_write_all(input, "plot's standard input", text, strlen(text));
-  close(input);
-  while (waitpid(child, &ended, 0) < 0 && errno == EINTR) continue;
+  esc_io_write_all(s.input, "plot's standard input", text, strlen(text));
+  close(s.input);
+  last_words(s.errors, words);
+  close(s.errors);
+  while (waitpid(s.child, &ended, 0) < 0 && errno == EINTR) continue;
   const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
-  if (code == 2)
-    status = ESC_FAIL(ESC_BAD_INPUT, "plot: no figure was written");
-  else if (code != 0)
-    status =
-        ESC_FAIL(ESC_LIBRARY_FAILED, "plot: drawing failed (%s); no figure was written", python());
+  if (code != 0)
+    status = ESC_FAIL(code == 2 ? ESC_BAD_INPUT : ESC_LIBRARY_FAILED, "%s; no figure was written",
+                      words[0] ? words : "plot: the drawing script ended early");
 done:
   free(text);
   return status;

@@ -189,6 +189,7 @@ static esc_status set_attributes(run *r, const char *start_time) {
   esc_status status = ESC_OK;
   char text[1024] = "";
   size_t used = 0;
+  ESC_TRY(esc_results_set(r->results, "name", r->spec->name));
   ESC_TRY(esc_results_set(r->results, "spec", r->resolved));
   ESC_TRY(esc_results_set(r->results, "backend", r->engine->name));
   ESC_TRY(esc_results_set(r->results, "engine", r->engine_text));

@@ -69,8 +69,9 @@ const esc_key esc_schema[] = {
      .help = "loss of a sample; squared is (f-T)^2/2"},
     {"train.huber_delta", ESC_VALUE_NUMBER, ABOVE(0, INFINITY), .standard = "1.0",
      .help = "where the huber loss turns linear; for that loss only"},
-    {"train.update", ESC_VALUE_WORD, .words = "plain|compensated", .standard = "plain",
-     .help = "how weights are added to; compensated keeps what rounding would lose"},
+    {"train.update", ESC_VALUE_WORD, .words = "plain|compensated",
+     .standard = "compensated",
+     .help = "how float weights are added to; compensated keeps what rounding would lose"},
 
     {"escape", ESC_VALUE_SECTION,
      .help = "when a network has escaped: at the first step with its loss below a threshold"},
