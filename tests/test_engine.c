@@ -95,6 +95,7 @@ static void ledger_sum_is_the_change_of_the_imbalance_of_the_weights(void **stat
     esc_assert_ok(esc_results_create(1, 1, 3, &r));
     esc_assert_ok(engines[e]->create(&p, 1, 1, &engine));
     esc_assert_ok(engines[e]->load(engine, 0, &m));
+    esc_assert_ok(engines[e]->advance(engine, 0, &stop));
     engines[e]->weights(engine, 0, w[0]);
     esc_assert_ok(engines[e]->advance(engine, 50, &stop));
     engines[e]->weights(engine, 0, w[1]);

@@ -333,6 +333,7 @@ static esc_status dry_run(run *r) {
   for (int i = 0; i < slots; i++)
     ESC_TRY(r->engine->load(engine, i, &r->plan.member[r->plan.order[i]]));
   const int64_t steps = 20;
+  ESC_TRY(r->engine->advance(engine, 1, &stop)); /* draws the weights */
   const double start = omp_get_wtime();
   ESC_TRY(r->engine->advance(engine, steps, &stop));
   const double each = (omp_get_wtime() - start) / (double)(steps * slots);

@@ -14,7 +14,6 @@ typedef struct engine {
   const esc_cpu_isa *isa;
   int slots, threads;
   double *directions; /* (mode, input) */
-  double *weights;    /* (weight) for loading */
   esc_cpu_network *network;
   esc_cpu_work **work; /* (thread) */
 } engine;
@@ -53,7 +52,6 @@ static void destroy(void *handle) {
   free(e->network);
   free(e->work);
   free(e->directions);
-  free(e->weights);
   free(e);
 }
 
@@ -76,8 +74,6 @@ static esc_status create(const esc_problem *p, int slots, int threads, void **ou
   ESC_TRY_ALLOCATE(e->directions = calloc((size_t)p->teacher.modes * (size_t)p->shape.inputs,
                                           sizeof *e->directions));
   esc_teacher_directions(p, e->directions);
-  ESC_TRY_ALLOCATE(e->weights =
-                       calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof *e->weights));
   ESC_TRY_ALLOCATE(e->network = calloc((size_t)slots, sizeof *e->network));
   ESC_TRY_ALLOCATE(e->work = calloc((size_t)threads, sizeof(esc_cpu_work *)));
   for (int i = 0; i < slots; i++) ESC_TRY(esc_cpu_network_create(&e->shared, &e->network[i]));
@@ -90,13 +86,20 @@ done:
 }
 
 static esc_status load(void *handle, int slot, const esc_member *member) {
-  engine *e = handle;
+  esc_cpu_network *net = &((engine *)handle)->network[slot];
+  net->member = *member;
+  net->loaded = net->fresh = true;
+  esc_track_start(&net->track);
+  return ESC_OK;
+}
+
+/* Draws the weights of a fresh slot. Not in load, so that threads share it. */
+static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
   const esc_problem *p = e->shared.problem;
   const esc_cpu_layout *layout = &e->shared.layout;
-  esc_cpu_network *net = &e->network[slot];
   const size_t count = layout->w[p->shape.layers];
-  esc_initial_weights(p, member, e->directions, e->weights);
-  esc_cpu_network_set(&e->shared, net, e->weights);
+  esc_initial_weights(p, &net->member, e->directions, work->weights);
+  esc_cpu_network_set(&e->shared, net, work->weights);
   memcpy(net->initial, net->w, count * sizeof *net->w);
   if (net->low) memset(net->low, 0, count * sizeof *net->low);
   for (int l = 0; l < p->shape.layers; l++) {
@@ -105,10 +108,8 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
       esc_sum_add(&norm2, (double)net->w[i] * (double)net->w[i]);
     net->norm2_initial[l] = esc_sum_get(&norm2);
   }
-  net->member = *member;
-  net->loaded = true;
-  esc_track_start(&net->track);
-  return esc_initial_signal(p, member, e->directions, e->weights, &net->signal);
+  net->signal = esc_initial_signal(p, &net->member, e->directions, work->weights, work->room);
+  net->fresh = false;
 }
 
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
@@ -117,9 +118,12 @@ static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) 
   {
     esc_cpu_work *work = e->work[omp_get_thread_num()];
 #pragma omp for schedule(dynamic, 1)
-    for (int i = 0; i < e->slots; i++)
-      if (e->network[i].loaded && !e->network[i].track.finished)
-        e->isa->train(&e->shared, &e->network[i], work, steps, stop);
+    for (int i = 0; i < e->slots; i++) {
+      esc_cpu_network *net = &e->network[i];
+      if (!net->loaded || net->track.finished) continue;
+      if (net->fresh) initialise(e, net, work);
+      e->isa->train(&e->shared, net, work, steps, stop);
+    }
   }
   return ESC_OK;
 }

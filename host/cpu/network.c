@@ -100,6 +100,9 @@ esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **out)
   ESC_TRY_ALLOCATE(w->g = floats(shared->layout.w[p->shape.layers]));
   ESC_TRY_ALLOCATE(w->bits = calloc(4 * tile * blocks, sizeof *w->bits));
   ESC_TRY_ALLOCATE(w->draw = floats(4 * tile * blocks));
+  ESC_TRY_ALLOCATE(w->weights =
+                       calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof *w->weights));
+  ESC_TRY_ALLOCATE(w->room = calloc(esc_signal_room(p->shape), sizeof *w->room));
   *out = w;
   w = NULL;
 done:
@@ -123,6 +126,8 @@ void esc_cpu_work_free(esc_cpu_work *w) {
   free(w->g);
   free(w->bits);
   free(w->draw);
+  free(w->weights);
+  free(w->room);
   free(w);
 }
 

@@ -31,7 +31,7 @@ typedef struct esc_cpu_shared {
 } esc_cpu_shared;
 
 typedef struct esc_cpu_network {
-  bool loaded;
+  bool loaded, fresh; /* fresh: its weights are still to be drawn */
   esc_member member;
   esc_track track;
   double signal;
@@ -52,6 +52,7 @@ typedef struct esc_cpu_work {
   float *g;                           /* gradients, as w */
   uint32_t *bits;                     /* (4, tile * blocks) words of the tile's Philox blocks */
   float *draw;                        /* (4, tile * blocks) normals before interleaving */
+  double *weights, *room;             /* for drawing initial weights and their signal */
   double loss;                        /* sums over the minibatch */
   double deficit_sum[ESC_LAYERS_MAX]; /* (interface) mean[u . kappa] */
   double gradient2[ESC_LAYERS_MAX];   /* (layer) |G_l|^2 */

@@ -17,7 +17,7 @@ typedef struct esc_engine_ops {
    * Never uses more than `threads` threads. */
   esc_status (*create)(const esc_problem *problem, int slots, int threads, void **engine);
 
-  /* Initialises slot with `member` at step 0. */
+  /* Puts `member` into slot at step 0; its weights are drawn at the next advance. */
   esc_status (*load)(void *engine, int slot, const esc_member *member);
 
   /* Trains every loaded, unfinished slot by up to `steps` steps. Returns early,

@@ -5,7 +5,6 @@
 #define ESCAPEMENT_MODEL_H
 
 #include "escapement/problem.h"
-#include "escapement/status.h"
 
 /* Writes the teacher's orthonormal directions v_k, (K, d) row-major: the axes
  * e_k, or Gaussian vectors of the run's seed orthonormalised in order. */
@@ -26,9 +25,10 @@ void esc_draw_inputs(uint64_t seed, int64_t step, int first, int samples, int in
 /* S(0) = E[(v.x) f(x)] of the network `weights` in the direction v of the
  * teacher's linear part, sum_k a_k v_k normalised (theory, section 5). By
  * Stein's lemma this is E[v . grad f], a mean with little spread where the
- * network is nearly linear; estimated over 256 inputs of the member's
- * evaluation stream. */
-esc_status esc_initial_signal(const esc_problem *problem, const esc_member *member,
-                              const double *directions, const double *weights, double *signal);
+ * network is nearly linear; estimated over 64 inputs of the member's evaluation
+ * stream. `room` holds esc_signal_room(shape) doubles. */
+double esc_initial_signal(const esc_problem *problem, const esc_member *member,
+                          const double *directions, const double *weights, double *room);
+size_t esc_signal_room(esc_shape shape);
 
 #endif

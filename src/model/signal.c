@@ -1,12 +1,11 @@
 /* S(0) = E[(v.x) f] = E[v . grad f] by forward differentiation along v. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "escapement/activation.h"
 #include "escapement/model.h"
 #include "escapement/stream.h"
 
-enum { SAMPLES = 256 };
+enum { SAMPLES = 64 };
 
 /* One layer: z = W h and its derivative along v, through the activation. */
 static void forward_layer(const esc_problem *p, const double *w, int l, const double *h,
@@ -39,35 +38,41 @@ static void linear_direction(const esc_problem *p, const double *directions, dou
   }
 }
 
-esc_status esc_initial_signal(const esc_problem *p, const esc_member *m, const double *directions,
-                              const double *weights, double *signal) {
-  esc_status status = ESC_OK;
-  const int layers = p->shape.layers, d = p->shape.inputs;
-  const size_t widest = (size_t)(p->shape.width > d ? p->shape.width : d);
-  double *room = calloc(5 * widest, sizeof *room);
-  ESC_TRY_ALLOCATE(room);
-  double *v = room, *h = v + widest, *h_dot = h + widest, *next = h_dot + widest,
-         *next_dot = next + widest;
+static size_t widest(esc_shape s) { return (size_t)(s.width > s.inputs ? s.width : s.inputs); }
+
+size_t esc_signal_room(esc_shape shape) { return 5 * widest(shape); }
+
+static void swap(double **a, double **b) {
+  double *c = *a;
+  *a = *b;
+  *b = c;
+}
+
+/* v . grad f at one input: h and h_dot come in as x and v, and are used up. */
+static double directional_derivative(const esc_problem *p, const double *weights, double *h,
+                                     double *h_dot, double *next, double *next_dot) {
+  for (int l = 0; l < p->shape.layers; l++) {
+    forward_layer(p, weights + esc_weight_offset(p->shape, l), l, h, h_dot, next, next_dot);
+    swap(&h, &next);
+    swap(&h_dot, &next_dot);
+  }
+  return h_dot[0];
+}
+
+double esc_initial_signal(const esc_problem *p, const esc_member *m, const double *directions,
+                          const double *weights, double *room) {
+  const int d = p->shape.inputs;
+  const size_t n = widest(p->shape);
+  double *v = room, *h = v + n, *h_dot = h + n, *next = h_dot + n, *next_dot = next + n;
+  double signal = 0;
   linear_direction(p, directions, v);
-  *signal = 0;
   for (int b = 0; b < SAMPLES; b++) {
     for (int i = 0; i < d; i++) {
-      h[i] = (double)esc_normal_at(m->seed, ESC_DOMAIN_EVALUATION, 0, 0,
-                                   (uint64_t)b * (uint64_t)d + (uint64_t)i);
+      const uint64_t index = (uint64_t)b * (uint64_t)d + (uint64_t)i;
+      h[i] = (double)esc_normal_at(m->seed, ESC_DOMAIN_EVALUATION, 0, 0, index);
       h_dot[i] = v[i];
     }
-    for (int l = 0; l < layers; l++) {
-      forward_layer(p, weights + esc_weight_offset(p->shape, l), l, h, h_dot, next, next_dot);
-      double *swap = h;
-      h = next;
-      next = swap;
-      swap = h_dot;
-      h_dot = next_dot;
-      next_dot = swap;
-    }
-    *signal += h_dot[0] / SAMPLES;
+    signal += directional_derivative(p, weights, h, h_dot, next, next_dot) / SAMPLES;
   }
-done:
-  free(room);
-  return status;
+  return signal;
 }

@@ -11,7 +11,7 @@
 #include "escapement/track.h"
 
 typedef struct slot {
-  bool loaded;
+  bool loaded, fresh; /* fresh: its weights are still to be drawn */
   esc_member member;
   esc_track track;
   double signal;
@@ -21,6 +21,7 @@ typedef struct slot {
   double *g;       /* (weight) */
   float *draw;     /* (sample, input) */
   double *x;       /* (sample, input) */
+  double *room;    /* for the initial signal */
   double norm2_initial[ESC_LAYERS_MAX];
   esc_reference_work *work;
 } slot;
@@ -43,6 +44,7 @@ static void destroy(void *handle) {
     free(s->g);
     free(s->draw);
     free(s->x);
+    free(s->room);
     esc_reference_work_free(s->work);
   }
   free(e->slot);
@@ -60,6 +62,7 @@ static esc_status create_slot(const esc_problem *p, slot *s) {
   ESC_TRY_ALLOCATE(s->g = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(s->draw = calloc(inputs, sizeof(float)));
   ESC_TRY_ALLOCATE(s->x = calloc(inputs, sizeof(double)));
+  ESC_TRY_ALLOCATE(s->room = calloc(esc_signal_room(p->shape), sizeof(double)));
   ESC_TRY_ALLOCATE(s->work = esc_reference_work_create(p));
 done:
   return status;
@@ -87,11 +90,18 @@ done:
 }
 
 static esc_status load(void *handle, int index, const esc_member *member) {
-  engine *e = handle;
+  slot *s = &((engine *)handle)->slot[index];
+  s->member = *member;
+  s->loaded = s->fresh = true;
+  esc_track_start(&s->track);
+  return ESC_OK;
+}
+
+/* Draws the weights of a fresh slot. Not in load, so that threads share it. */
+static void initialise(const engine *e, slot *s) {
   const esc_problem *p = e->problem;
-  slot *s = &e->slot[index];
   const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
-  esc_initial_weights(p, member, e->directions, s->w);
+  esc_initial_weights(p, &s->member, e->directions, s->w);
   memcpy(s->initial, s->w, weights * sizeof *s->w);
   memset(s->low, 0, weights * sizeof *s->low);
   for (int l = 0; l < p->shape.layers; l++) {
@@ -100,10 +110,8 @@ static esc_status load(void *handle, int index, const esc_member *member) {
       esc_sum_add(&norm2, s->w[i] * s->w[i]);
     s->norm2_initial[l] = esc_sum_get(&norm2);
   }
-  s->member = *member;
-  s->loaded = true;
-  esc_track_start(&s->track);
-  return esc_initial_signal(p, member, e->directions, s->w, &s->signal);
+  s->signal = esc_initial_signal(p, &s->member, e->directions, s->w, s->room);
+  s->fresh = false;
 }
 
 /* W <- W - eta gamma G, the rounding error of the sum kept in `low`. */
@@ -131,14 +139,19 @@ static void train_step(const engine *e, slot *s) {
   esc_track_update(&s->track, p, p->rate, gradient.deficit, gradient.gradient2);
 }
 
+static void train(const engine *e, slot *s, int64_t steps, const atomic_bool *stop) {
+  if (s->fresh) initialise(e, s);
+  for (int64_t k = 0; k < steps && !s->track.finished; k++) {
+    if (atomic_load_explicit(stop, memory_order_relaxed)) return;
+    train_step(e, s);
+  }
+}
+
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
   engine *e = handle;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
   for (int i = 0; i < e->slots; i++)
-    for (int64_t k = 0; k < steps && e->slot[i].loaded; k++) {
-      if (e->slot[i].track.finished || atomic_load_explicit(stop, memory_order_relaxed)) break;
-      train_step(e, &e->slot[i]);
-    }
+    if (e->slot[i].loaded && !e->slot[i].track.finished) train(e, &e->slot[i], steps, stop);
   return ESC_OK;
 }
 
