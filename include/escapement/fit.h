@@ -38,8 +38,9 @@ typedef struct esc_fit_group {
   int64_t n, censored, diverged;
   /* In logarithms step 0 counts as half a step. */
   double slope, standard_error; /* the headline: of log seed means, or the censored fit's if any is
-                            censored; standard error from the bootstrap over seeds, with a single
-                            seed from the residuals of the regression (NaN with two points) */
+                            censored; standard error from the bootstrap over seeds (times
+                            sqrt(n/(n-1)), its bias), with a single seed from the residuals of
+                            the regression (NaN with two points) */
   double lower, upper;          /* 95% bootstrap percentile interval of `slope`; with a single
                             seed the regression's own */
   double slope_weighted;        /* least squares of log means, weights n (mean/sd)^2; sd at least
@@ -66,10 +67,11 @@ void esc_fit_free(esc_fit *fit);
 
 /* Probability that one member at f = 0 (the plateau) falls below `threshold` by
  * minibatch noise within `steps` steps: first passage of the moving average with
- * factor `smoothing` (0: the loss itself), from its start at the first loss.
- * The per-sample loss at f = 0 is sampled from the teacher; its minibatch mean's
- * law comes from a saddle-point approximation (theory, section 5, false
- * escapes). *hazard is the stationary probability per step. */
+ * factor `smoothing` (0: the loss itself), from its start at the first loss, so not
+ * less than that loss's own probability however strong the smoothing. The law of
+ * the loss at f = 0 comes from the teacher by quadrature, its minibatch mean's by
+ * convolution (up to 16 examples) or from a saddle point (theory, section 5, false
+ * escapes). *hazard is the stationary probability per step, *baseline the mean loss. */
 esc_status esc_false_escape(const esc_problem *problem, double threshold, int64_t steps,
                             double *probability, double *hazard, double *baseline);
 

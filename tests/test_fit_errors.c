@@ -1,0 +1,188 @@
+/* The fit of noisy and of censored sweeps: slopes within their errors, and the errors
+ * themselves. */
+#include <gsl/gsl_errno.h>
+
+#include "made_sweep.h"
+
+enum { SEEDS_MAX = 4096 };
+
+/* The same, but the noise is the seed's: equal at all scales, but for 1%. */
+static double paired_power(int64_t seed, double scale, void *context) {
+  static double effect[SEEDS_MAX];
+  if (scale == 1) effect[seed] = gsl_ran_gaussian(context, 0.25);
+  return 1000 / (scale * scale) * exp(effect[seed] + gsl_ran_gaussian(context, 0.01));
+}
+
+static void noise_moves_every_slope_by_less_than_four_standard_errors(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(1);
+  for (int trial = 0; trial < 20; trial++) {
+    const esc_fit_group g = fit_one(&plain, noisy_power, rng);
+    esc_assert_close(g.slope, -2, 4 * g.standard_error, 0);
+    esc_assert_close(g.slope_weighted, -2, 4 * g.stderr_weighted, 0);
+    esc_assert_close(g.slope_censored, -2, 4 * g.stderr_censored, 0);
+    assert_true(g.lower < g.slope && g.slope < g.upper);
+  }
+  gsl_rng_free(rng);
+}
+
+/* Over trials the slopes scatter as the errors say, and the 95% interval holds. */
+static void the_standard_error_is_the_scatter_of_the_slope_over_trials(void **state) {
+  (void)state;
+  enum { TRIALS = 300 };
+  gsl_rng *rng = generator(2);
+  double scatter = 0, plain_error = 0, weighted_error = 0, censored_error = 0;
+  int covered = 0;
+  for (int trial = 0; trial < TRIALS; trial++) {
+    const esc_fit_group g = fit_one(&plain, noisy_power, rng);
+    scatter += gsl_pow_2(g.slope + 2) / TRIALS;
+    plain_error += g.standard_error / TRIALS;
+    weighted_error += g.stderr_weighted / TRIALS;
+    censored_error += g.stderr_censored / TRIALS;
+    covered += g.lower < -2 && -2 < g.upper;
+  }
+  esc_assert_close(plain_error, sqrt(scatter), 0, 0.2);
+  esc_assert_close(weighted_error, sqrt(scatter), 0, 0.2);
+  esc_assert_close(censored_error, sqrt(scatter), 0, 0.2);
+  assert_in_range(covered, (int)(0.90 * TRIALS), (int)(0.99 * TRIALS));
+  gsl_rng_free(rng);
+}
+
+/* A bootstrap over few seeds is corrected for its bias, sqrt(1 - 1/seeds). */
+static void the_standard_error_holds_with_five_seeds(void **state) {
+  (void)state;
+  enum { TRIALS = 1500 };
+  gsl_rng *rng = generator(9);
+  design d = plain;
+  d.seeds = 5;
+  double scatter = 0, error = 0;
+  for (int trial = 0; trial < TRIALS; trial++) {
+    const esc_fit_group g = fit_one(&d, noisy_power, rng);
+    scatter += gsl_pow_2(g.slope + 2) / TRIALS;
+    error += gsl_pow_2(g.standard_error) / TRIALS;
+  }
+  esc_assert_close(sqrt(error), sqrt(scatter), 0, 0.06);
+  gsl_rng_free(rng);
+}
+
+static void what_a_seed_does_at_all_scales_is_no_error_of_the_slope(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(3);
+  const esc_fit_group g = fit_one(&plain, paired_power, rng);
+  esc_assert_close(g.slope, -2, 4 * g.standard_error, 0);
+  assert_true(g.standard_error > 0 && g.standard_error < 0.1 * g.stderr_weighted);
+  gsl_rng_free(rng);
+}
+
+/* The slope that a fit of the escaped members' means alone would give. */
+static double naive_slope(const design *d, law *t, void *context) {
+  esc_results *r = sweep(d, t, context);
+  for (int64_t i = 0; i < r->members; i++)
+    if (r->escape_step[i] < 0) r->status[i] = ESC_MEMBER_DIVERGED;
+  esc_fit fit = fit_of(1, &r);
+  const double slope = fit.group[0].slope;
+  drop(&fit, 1, &r);
+  return slope;
+}
+
+static void a_budget_biases_the_means_but_not_the_censored_fit(void **state) {
+  (void)state;
+  design d = plain;
+  d.seeds = 100;
+  d.budget = 45000; /* the smallest scale's median is 51200 */
+  gsl_rng *rng = generator(4), *same = generator(4);
+  const esc_fit_group g = fit_one(&d, noisy_power, rng);
+  assert_true(g.censored_headline && g.censored > 50 && g.censored < 150);
+  esc_assert_close(g.slope, g.slope_censored, 0, 0);
+  esc_assert_close(g.slope, -2, 3 * g.standard_error, 0);
+  esc_assert_close(g.standard_error, g.stderr_censored, 0, 0.3);
+  assert_true(naive_slope(&d, noisy_power, same) > -2 + 5 * g.standard_error);
+  gsl_rng_free(same);
+  gsl_rng_free(rng);
+}
+
+/* Nine members at three scales, two of them censored at 700 steps. Reference:
+ * the likelihood maximised by an independent program to 1e-10. */
+static double few(int64_t seed, double scale, void *context) {
+  (void)context;
+  static const double step[3][3] = {{90, 130, 110}, {260, 300, 180}, {640, 2000, 800}};
+  return step[scale == 1 ? 0 : scale == 0.5 ? 1 : 2][seed];
+}
+
+static void the_censored_fit_is_the_maximum_of_its_likelihood(void **state) {
+  (void)state;
+  const design d = {
+      .bottleneck = 3, .points = 3, .largest = 1, .ratio = 0.5, .seeds = 3, .budget = 700};
+  const esc_fit_group g = fit_one(&d, few, NULL);
+  assert_int_equal(g.censored, 2);
+  esc_assert_close(g.slope_censored, -1.39957219695867, 0, 1e-8);
+  esc_assert_close(g.stderr_censored, 0.125946305029, 0, 1e-6);
+}
+
+static void the_median_counts_censored_members_as_late(void **state) {
+  (void)state;
+  const design d = {
+      .bottleneck = 3, .points = 3, .largest = 1, .ratio = 0.5, .seeds = 3, .budget = 700};
+  esc_results *r = sweep(&d, few, NULL);
+  esc_fit fit = fit_of(1, &r);
+  assert_true(isnan(fit.group[0].point[0].median));
+  esc_assert_close(fit.group[0].point[0].mean, 640, 0, 0);
+  esc_assert_close(fit.group[0].point[1].median, 260, 0, 0);
+  drop(&fit, 1, &r);
+}
+
+static void when_none_escapes_there_is_no_slope(void **state) {
+  (void)state;
+  int power = 4;
+  design d = plain;
+  d.budget = 2;
+  const esc_fit_group g = fit_one(&d, exact_power, &power);
+  assert_int_equal(g.censored, 200);
+  assert_true(isnan(g.slope) && isnan(g.standard_error) && isnan(g.lower) && isnan(g.upper));
+  assert_true(isnan(g.slope_censored) && isnan(g.slope_median) && isnan(g.steps_per_decade));
+}
+
+/* Escapes at one scale alone say nothing on the slope, however late the others are. */
+static void when_one_scale_escapes_there_is_no_slope(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(5);
+  design d = plain;
+  d.budget = 400; /* medians are 200 and 800 */
+  d.points = 2;
+  d.ratio = 0.1;
+  const esc_fit_group g = fit_one(&d, noisy_power, rng);
+  assert_true(g.censored >= 40 && isnan(g.slope) && isnan(g.stderr_censored));
+  gsl_rng_free(rng);
+}
+
+static void one_seed_takes_its_error_from_the_residuals(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(6);
+  design d = plain;
+  d.seeds = 1;
+  const esc_fit_group g = fit_one(&d, noisy_power, rng);
+  /* closed form: sigma^2 = sum of squares/(n-2), against maximum likelihood's /n */
+  esc_assert_close(g.standard_error, g.stderr_censored * sqrt(5.0 / 3), 0, 1e-9);
+  esc_assert_close(g.upper - g.slope, 3.182446305284263 * g.standard_error, 0, 1e-9);
+  d.points = 2;
+  const esc_fit_group two = fit_one(&d, noisy_power, rng);
+  assert_true(isfinite(two.slope) && isnan(two.standard_error) && isnan(two.stderr_censored));
+  gsl_rng_free(rng);
+}
+
+int main(void) {
+  gsl_set_error_handler_off();
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(noise_moves_every_slope_by_less_than_four_standard_errors),
+      cmocka_unit_test(the_standard_error_is_the_scatter_of_the_slope_over_trials),
+      cmocka_unit_test(the_standard_error_holds_with_five_seeds),
+      cmocka_unit_test(what_a_seed_does_at_all_scales_is_no_error_of_the_slope),
+      cmocka_unit_test(a_budget_biases_the_means_but_not_the_censored_fit),
+      cmocka_unit_test(the_censored_fit_is_the_maximum_of_its_likelihood),
+      cmocka_unit_test(the_median_counts_censored_members_as_late),
+      cmocka_unit_test(when_none_escapes_there_is_no_slope),
+      cmocka_unit_test(when_one_scale_escapes_there_is_no_slope),
+      cmocka_unit_test(one_seed_takes_its_error_from_the_residuals),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
