@@ -56,8 +56,13 @@ void esc_plan_free(esc_plan *plan) {
   memset(plan, 0, sizeof *plan);
 }
 
-static const char cure[] =
-    "use a larger train.batch, more escape.smoothing or a lower escape.thresholds";
+/* The moving average starts at the first loss, so smoothing cannot help where the
+ * first loss itself is likely to be below. */
+static const char *cure(double share, double hazard, int64_t steps) {
+  return share > 2 * hazard * (double)steps
+             ? "use a larger train.batch or a lower escape.thresholds"
+             : "use a larger train.batch, more escape.smoothing or a lower escape.thresholds";
+}
 
 esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
                                         char warning[ESC_WARNING_SIZE]) {
@@ -81,10 +86,11 @@ esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
            "the members below it within %lld steps (%.1g a step)",
            p->threshold[worst], baseline, 100 * share, (long long)p->steps, worst_hazard);
   if (share > 0.01 && !spec->allow_false_escapes)
-    status =
-        ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or go on with escape.false_escapes=allow", warning, cure);
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or go on with escape.false_escapes=allow", warning,
+                      cure(share, worst_hazard, p->steps));
   else
-    snprintf(warning + strlen(warning), ESC_WARNING_SIZE - strlen(warning), "; %s", cure);
+    snprintf(warning + strlen(warning), ESC_WARNING_SIZE - strlen(warning), "; %s",
+             cure(share, worst_hazard, p->steps));
 done:
   return status;
 }

@@ -11,7 +11,7 @@
 
 /* One sweep group: seeds first, ..., first + seeds - 1 at every scale. */
 typedef struct design {
-  int bottleneck, group, points;
+  int bottleneck, small_layers, points;
   double largest, ratio; /* scales largest, largest * ratio, ... */
   int64_t first, seeds;
   int64_t budget;
@@ -29,7 +29,7 @@ static inline void put(esc_results *r, int64_t i, const design *d, int64_t seed,
   const bool censored = step >= (double)d->budget;
   r->member[i] = i;
   r->seed[i] = seed;
-  r->group[i] = d->group;
+  r->small_layers[i] = d->small_layers;
   r->bottleneck[i] = d->bottleneck;
   r->scale[i] = scale;
   r->status[i] = censored ? ESC_MEMBER_CENSORED : ESC_MEMBER_ESCAPED;

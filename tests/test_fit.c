@@ -102,30 +102,44 @@ static void a_member_given_twice_is_refused_by_name(void **state) {
   esc_results_free(b);
 }
 
-/* Sweep groups 0 and 1 of one bottleneck: windows of one law if their scales are
- * disjoint, different layers if not. */
-static void sweep_groups_that_share_a_scale_stay_apart(void **state) {
+/* Sweep groups of the same small layers are windows of one law. */
+static void sweeps_of_other_small_layers_stay_apart(void **state) {
   (void)state;
   int power = 4;
   design low = plain, high = plain;
-  high.group = 1;
   low.largest = 1.0 / 32;
+  low.small_layers = high.small_layers = 0xf;
   esc_results *r[2] = {sweep(&low, exact_power, &power), sweep(&high, exact_power, &power)};
   esc_fit merged = fit_of(2, r);
   assert_int_equal(merged.groups, 1);
   assert_int_equal(merged.group[0].points, 10);
-  assert_int_equal(merged.group[0].sweep_group, -1);
   drop(&merged, 2, r);
   low.largest = 1.0 / 16;
+  high.small_layers = 0x1e;
   r[0] = sweep(&low, exact_power, &power);
   r[1] = sweep(&high, exact_power, &power);
   esc_fit apart = fit_of(2, r);
   assert_int_equal(apart.groups, 2);
   for (int g = 0; g < 2; g++) {
     assert_int_equal(apart.group[g].points, 5);
-    assert_int_equal(apart.group[g].sweep_group, g);
+    assert_int_equal(apart.group[g].small_layers, g ? 0x1e : 0xf);
   }
   drop(&apart, 2, r);
+}
+
+static double later_when_negative(int64_t seed, double scale, void *context) {
+  (void)context;
+  return (seed % 2 ? 300 : 200) / (scale * scale);
+}
+
+static void negative_signals_that_take_half_as_long_again_are_reported_so(void **state) {
+  (void)state;
+  esc_results *r = sweep(&plain, later_when_negative, NULL);
+  for (int64_t i = 0; i < r->members; i++) r->signal_initial[i] = r->seed[i] % 2 ? -0.3 : 0.1;
+  esc_fit fit = fit_of(1, &r);
+  esc_assert_close(fit.group[0].delay_negative, 1.5, 0, 1e-12);
+  esc_assert_close(fit.group[0].signal_correlation, -1, 0, 1e-12);
+  drop(&fit, 1, &r);
 }
 
 static void scales_that_differ_by_rounding_are_one(void **state) {
@@ -271,7 +285,8 @@ int main(void) {
       cmocka_unit_test(one_scale_has_a_mean_and_no_slope),
       cmocka_unit_test(shards_fit_as_the_whole),
       cmocka_unit_test(a_member_given_twice_is_refused_by_name),
-      cmocka_unit_test(sweep_groups_that_share_a_scale_stay_apart),
+      cmocka_unit_test(sweeps_of_other_small_layers_stay_apart),
+      cmocka_unit_test(negative_signals_that_take_half_as_long_again_are_reported_so),
       cmocka_unit_test(scales_that_differ_by_rounding_are_one),
       cmocka_unit_test(groups_ascend_in_bottleneck_then_threshold),
       cmocka_unit_test(two_small_layers_give_steps_per_decade),

@@ -30,9 +30,18 @@ static json_t *points_to_json(const esc_fit_group *g) {
   return points;
 }
 
+/* Layers that carry the small scale, counted from 1. */
+static json_t *layers_to_json(int64_t small_layers) {
+  json_t *layers = json_array();
+  for (int l = 0; l < ESC_LAYERS_MAX; l++)
+    if (small_layers >> l & 1) json_array_append_new(layers, json_integer(l + 1));
+  return layers;
+}
+
 static json_t *group_to_json(const esc_fit_group *g) {
   json_t *group = json_object(), *local = json_array();
   json_object_set_new(group, "bottleneck", json_integer(g->bottleneck));
+  json_object_set_new(group, "small_layers", layers_to_json(g->small_layers));
   json_object_set_new(group, "threshold", json_real(g->threshold));
   json_object_set_new(group, "law", json_string(law_name(g->law)));
   json_object_set_new(group, "predicted", json_real(g->predicted));
@@ -47,6 +56,8 @@ static json_t *group_to_json(const esc_fit_group *g) {
   json_object_set_new(group, "slope_censored", esc_json_number(g->slope_censored));
   json_object_set_new(group, "stderr_censored", esc_json_number(g->stderr_censored));
   json_object_set_new(group, "steps_per_decade", esc_json_number(g->steps_per_decade));
+  json_object_set_new(group, "delay_negative", esc_json_number(g->delay_negative));
+  json_object_set_new(group, "signal_correlation", esc_json_number(g->signal_correlation));
   json_object_set_new(group, "n", json_integer(g->n));
   json_object_set_new(group, "censored", json_integer(g->censored));
   json_object_set_new(group, "diverged", json_integer(g->diverged));
@@ -88,6 +99,10 @@ static void print_points(const esc_fit_group *g) {
          g->censored_headline ? " (slope from the censored fit: some members did not escape)" : "");
   if (g->law == ESC_LAW_LOGARITHMIC)
     printf("  steps per decade of epsilon: %s\n", number(g->steps_per_decade, local));
+  if (isfinite(g->delay_negative))
+    printf(
+        "  members with S(0) < 0 escape %.2f times as late; correlation of log t* with S(0): %s\n",
+        g->delay_negative, number(g->signal_correlation, local));
   printf("  %-10s %10s %10s %9s %5s %8s  %s\n", "scale", "mean", "median", "sd", "n", "censored",
          "local slope");
   for (int i = 0; i < g->points; i++) {

@@ -2,6 +2,7 @@
  * program and gets the numbers as JSON on its standard input. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -24,8 +25,8 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
   for (int t = 0; t < tables; t++) {
     const esc_results *r = table[t];
     for (int64_t i = 0; i < r->members; i++) {
-      if (r->bottleneck[i] != g->bottleneck || r->scale[i] != scale) continue;
-      if (g->sweep_group >= 0 && r->group[i] != g->sweep_group) continue;
+      if (r->bottleneck[i] != g->bottleneck || r->small_layers[i] != g->small_layers) continue;
+      if (fabs(r->scale[i] - scale) > 1e-12 * scale) continue; /* the fit unites these */
       if (r->status[i] == ESC_MEMBER_DIVERGED) continue;
       for (int k = 0; k < r->thresholds; k++)
         if (r->threshold[k] == g->threshold) {

@@ -1,13 +1,10 @@
 /* Slopes of log t* on log epsilon with honest errors (theory, section 5).
  *
- * A group is (bottleneck, threshold); its points are the scales, its replicas
- * the seeds. The same seed at two scales is a pair, so errors come from a
+ * A group is (bottleneck, small layers, threshold); its points are the scales, its
+ * replicas the seeds. The same seed at two scales is a pair, so errors come from a
  * bootstrap over seeds. Runs that did not escape stay in as right-censored at
  * the steps they ran; runs that diverged are counted and left out.
- *
- * Groups of the sweep that have the same bottleneck are one group here (windows
- * of one law), unless two of them share a scale: then they differ in which layers
- * are small, and all sweep groups of that bottleneck stay apart. */
+ */
 #ifndef ESCAPEMENT_FIT_H
 #define ESCAPEMENT_FIT_H
 
@@ -28,7 +25,7 @@ typedef struct esc_fit_point {
 
 typedef struct esc_fit_group {
   int bottleneck;
-  int sweep_group; /* index in the sweep if groups of this bottleneck stay apart, else -1 */
+  int64_t small_layers; /* bit l-1: layer l carries the scale */
   double threshold;
   esc_law law;
   double predicted; /* slope: -(r-2) for r >= 3, 0 for r = 1, 2 */
@@ -46,20 +43,23 @@ typedef struct esc_fit_group {
   double slope_weighted;        /* least squares of log means, weights n (mean/sd)^2; sd at least
                             that of rounding to whole steps; points with one escape left out */
   double stderr_weighted;
-  double slope_median;     /* least squares on log medians */
-  double slope_censored;   /* log-normal with right censoring, maximum likelihood, all members */
-  double stderr_censored;  /* from the observed information, as if members were independent */
-  double steps_per_decade; /* least squares of mean t* on log10(1/epsilon): what r=2 asks for */
-  bool censored_headline;  /* `slope` is the censored fit's */
+  double slope_median;       /* least squares on log medians */
+  double slope_censored;     /* log-normal with right censoring, maximum likelihood, all members */
+  double stderr_censored;    /* from the observed information, as if members were independent */
+  double steps_per_decade;   /* least squares of mean t* on log10(1/epsilon): what r=2 asks for */
+  double delay_negative;     /* t* of members with S(0) < 0 over t* of those with S(0) > 0: ratio of
+                                geometric means at the same scale, averaged over the scales */
+  double signal_correlation; /* of log t* with S(0)/scale^r, within scales; escaped members */
+  bool censored_headline;    /* `slope` is the censored fit's */
 } esc_fit_group;
 
 typedef struct esc_fit {
   int groups;
-  esc_fit_group *group; /* ascending bottleneck, threshold, sweep group; owned */
+  esc_fit_group *group; /* ascending bottleneck, small layers, threshold; owned */
 } esc_fit;
 
 /* Fits all groups of several result tables (shards or runs) together. Tables
- * with the same (bottleneck, sweep group, scale, seed) twice are refused by name.
+ * with the same (bottleneck, small layers, scale, seed) twice are refused by name.
  * Quantities that cannot be had (one scale only, all censored) are NaN. The
  * bootstrap's random numbers are fixed: the same tables give the same numbers. */
 esc_status esc_fit_results(int tables, const esc_results *const *table, esc_fit *out);

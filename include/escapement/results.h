@@ -32,6 +32,8 @@ typedef enum esc_member_status {
   X(seed, int64_t, INT64, NONE, "1", "seed of the member's random numbers")                     \
   X(group, int32_t, INT32, NONE, "1", "sweep group, counted from 0")                            \
   X(bottleneck, int32_t, INT32, NONE, "1", "number of layers at the small scale, r")            \
+  X(small_layers, int64_t, INT64, NONE, "1",                                                    \
+    "which layers carry the small scale, bit l-1 for layer l")                                  \
   X(scale, double, FLOAT64, NONE, "1", "small initialisation scale, epsilon")                   \
   X(status, int32_t, INT32, NONE, "1", "how the member ended")                                  \
   X(escape_step, int64_t, INT64, THRESHOLD, "step",                                             \

@@ -11,112 +11,11 @@
 #include <stdlib.h>
 
 #include "regression.h"
-
-/* One member at one threshold. */
-typedef struct row {
-  int bottleneck, sweep_group, table;
-  int apart; /* sweep_group where groups of this bottleneck are kept apart, else -1 */
-  double threshold, scale;
-  int64_t seed;
-  double step; /* escape step, or steps run if censored */
-  bool censored, diverged;
-} row;
-
-#define COMPARE(field) \
-  if (a->field != b->field) return a->field < b->field ? -1 : 1
-
-static int by_scale(const void *left, const void *right) {
-  const row *a = left, *b = right;
-  COMPARE(bottleneck);
-  COMPARE(scale);
-  COMPARE(sweep_group);
-  return 0;
-}
-
-static int by_group(const row *a, const row *b) {
-  COMPARE(bottleneck);
-  COMPARE(threshold);
-  COMPARE(apart);
-  return 0;
-}
-
-static int by_place(const void *left, const void *right) {
-  const row *a = left, *b = right;
-  const int order = by_group(a, b);
-  if (order) return order;
-  COMPARE(scale);
-  COMPARE(seed);
-  COMPARE(table);
-  return 0;
-}
+#include "rows.h"
 
 static int by_seed(const void *left, const void *right) {
   const int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
   return (a > b) - (a < b);
-}
-
-static row read_row(const esc_results *r, int table, int64_t i, int k) {
-  const int64_t step = r->escape_step[i * r->thresholds + k];
-  return (row){.bottleneck = r->bottleneck[i],
-               .sweep_group = r->group[i],
-               .table = table,
-               .apart = -1,
-               .threshold = r->threshold[k],
-               .scale = r->scale[i],
-               .seed = r->seed[i],
-               .step = (double)(step < 0 ? r->steps_run[i] : step),
-               .censored = step < 0,
-               .diverged = r->status[i] == ESC_MEMBER_DIVERGED};
-}
-
-static esc_status collect(int tables, const esc_results *const *table, row **out, size_t *count) {
-  esc_status status = ESC_OK;
-  size_t total = 0, n = 0;
-  for (int t = 0; t < tables; t++)
-    total += (size_t)table[t]->members * (size_t)table[t]->thresholds;
-  row *rows = malloc((total > 0 ? total : 1) * sizeof *rows);
-  ESC_TRY_ALLOCATE(rows);
-  for (int t = 0; t < tables; t++)
-    for (int64_t i = 0; i < table[t]->members; i++)
-      for (int k = 0; k < table[t]->thresholds; k++) rows[n++] = read_row(table[t], t, i, k);
-  *out = rows;
-  *count = n;
-done:
-  return status;
-}
-
-/* Scales that differ by rounding alone (0.3 and the end of a log-spaced range)
- * become one. Rows in the order of by_scale. */
-static void unite_scales(size_t n, row *rows) {
-  for (size_t i = 1; i < n; i++)
-    if (rows[i].bottleneck == rows[i - 1].bottleneck &&
-        rows[i].scale <= rows[i - 1].scale * (1 + 1e-12))
-      rows[i].scale = rows[i - 1].scale;
-}
-
-/* Sweep groups of one bottleneck that share a scale differ in something that
- * the tables do not hold (which layers are small): they must not be mixed. */
-static void keep_apart(size_t n, row *rows) {
-  for (size_t first = 0, end; first < n; first = end) {
-    bool shared = false;
-    for (end = first + 1; end < n && rows[end].bottleneck == rows[first].bottleneck; end++)
-      shared = shared || (rows[end].scale == rows[end - 1].scale &&
-                          rows[end].sweep_group != rows[end - 1].sweep_group);
-    for (size_t i = first; shared && i < end; i++) rows[i].apart = rows[i].sweep_group;
-  }
-}
-
-static esc_status refuse_duplicates(size_t n, const row *rows) {
-  for (size_t i = 1; i < n; i++) {
-    const row *a = &rows[i - 1], *b = &rows[i];
-    if (by_group(a, b) || a->scale != b->scale || a->seed != b->seed) continue;
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "fit: bottleneck %d, scale %g, seed %lld at threshold %g is there twice "
-                    "(tables %d and %d); give every member once",
-                    a->bottleneck, a->scale, (long long)a->seed, a->threshold, a->table + 1,
-                    b->table + 1);
-  }
-  return ESC_OK;
 }
 
 static void free_sample(esc_sample *sample) {
@@ -127,7 +26,7 @@ static void free_sample(esc_sample *sample) {
 }
 
 /* Distinct seeds of the members that did not diverge, ascending. */
-static int64_t distinct_seeds(size_t n, const row *rows, int64_t *seed) {
+static int64_t distinct_seeds(size_t n, const esc_fit_row *rows, int64_t *seed) {
   size_t all = 0;
   int64_t kept = 0;
   for (size_t i = 0; i < n; i++)
@@ -138,13 +37,14 @@ static int64_t distinct_seeds(size_t n, const row *rows, int64_t *seed) {
   return kept;
 }
 
-static int distinct_scales(size_t n, const row *rows) {
+static int distinct_scales(size_t n, const esc_fit_row *rows) {
   int points = 1;
   for (size_t i = 1; i < n; i++) points += rows[i].scale != rows[i - 1].scale;
   return points;
 }
 
-static void fill_sample(size_t n, const row *rows, const int64_t *seed, esc_sample *sample) {
+static void fill_sample(size_t n, const esc_fit_row *rows, const int64_t *seed,
+                        esc_sample *sample) {
   for (int64_t cell = 0; cell < sample->seeds * sample->points; cell++) sample->step[cell] = NAN;
   int point = 0;
   for (size_t i = 0; i < n; i++) {
@@ -159,7 +59,7 @@ static void fill_sample(size_t n, const row *rows, const int64_t *seed, esc_samp
   }
 }
 
-static esc_status make_sample(size_t n, const row *rows, esc_sample *sample) {
+static esc_status make_sample(size_t n, const esc_fit_row *rows, esc_sample *sample) {
   esc_status status = ESC_OK;
   int64_t *seed = malloc(n * sizeof *seed);
   ESC_TRY_ALLOCATE(seed);
@@ -293,9 +193,9 @@ static esc_law law_of(int bottleneck) {
 }
 
 /* What the rows say of the group before any fit. */
-static void describe(size_t n, const row *rows, esc_fit_group *g) {
+static void describe(size_t n, const esc_fit_row *rows, esc_fit_group *g) {
   g->bottleneck = rows->bottleneck;
-  g->sweep_group = rows->apart;
+  g->small_layers = rows->small_layers;
   g->threshold = rows->threshold;
   g->law = law_of(g->bottleneck);
   g->predicted = g->law == ESC_LAW_POWER ? 2 - g->bottleneck : 0;
@@ -307,7 +207,7 @@ static void describe(size_t n, const row *rows, esc_fit_group *g) {
   g->censored_headline = g->censored > 0;
 }
 
-static esc_status fit_group(size_t n, const row *rows, esc_fit_group *g) {
+static esc_status fit_group(size_t n, const esc_fit_row *rows, esc_fit_group *g) {
   esc_status status = ESC_OK;
   esc_sample sample = {.points = 0};
   esc_line plain;
@@ -323,34 +223,24 @@ static esc_status fit_group(size_t n, const row *rows, esc_fit_group *g) {
   for (int p = 0; p < g->points; p++) fit_point(&sample, p, work, &g->point[p]);
   ESC_TRY(fit_points(&sample, g, &plain));
   ESC_TRY(fit_headline(&sample, &plain, g));
+  esc_fit_signs(n, rows, g);
 done:
   free(work);
   free_sample(&sample);
   return status;
 }
 
-static size_t group_end(size_t n, const row *rows, size_t first) {
-  size_t end = first + 1;
-  while (end < n && by_group(&rows[first], &rows[end]) == 0) end++;
-  return end;
-}
-
 esc_status esc_fit_results(int tables, const esc_results *const *table, esc_fit *out) {
   esc_status status = ESC_OK;
-  row *rows = NULL;
+  esc_fit_row *rows = NULL;
   size_t n = 0, groups = 0;
   *out = (esc_fit){0, NULL};
-  ESC_TRY(collect(tables, table, &rows, &n));
-  qsort(rows, n, sizeof *rows, by_scale);
-  unite_scales(n, rows);
-  keep_apart(n, rows);
-  qsort(rows, n, sizeof *rows, by_place);
-  ESC_TRY(refuse_duplicates(n, rows));
-  for (size_t i = 0; i < n; i = group_end(n, rows, i)) groups++;
+  ESC_TRY(esc_fit_rows(tables, table, &rows, &n));
+  for (size_t i = 0; i < n; i = esc_fit_group_end(n, rows, i)) groups++;
   out->group = calloc(groups + 1, sizeof *out->group);
   ESC_TRY_ALLOCATE(out->group);
   for (size_t i = 0, end; i < n; i = end) {
-    end = group_end(n, rows, i);
+    end = esc_fit_group_end(n, rows, i);
     ESC_TRY(fit_group(end - i, &rows[i], &out->group[out->groups++]));
   }
 done:

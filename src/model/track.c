@@ -53,6 +53,7 @@ void esc_track_report(const esc_track *track, const esc_problem *p, const esc_me
   r->seed[i] = (int64_t)member->seed;
   r->group[i] = member->group;
   r->bottleneck[i] = member->bottleneck;
+  r->small_layers[i] = (int64_t)member->small_layers;
   r->scale[i] = member->scale;
   r->status[i] = (int32_t)track->status;
   r->steps_run[i] = track->step;

@@ -1,0 +1,105 @@
+/* Reads members out of result tables, sorts them into groups, and refuses what
+ * was given twice. */
+#include "rows.h"
+
+#include <stdlib.h>
+
+#define COMPARE(field) \
+  if (a->field != b->field) return a->field < b->field ? -1 : 1
+
+static int by_scale(const void *left, const void *right) {
+  const esc_fit_row *a = left, *b = right;
+  COMPARE(bottleneck);
+  COMPARE(small_layers);
+  COMPARE(scale);
+  return 0;
+}
+
+static int by_group(const esc_fit_row *a, const esc_fit_row *b) {
+  COMPARE(bottleneck);
+  COMPARE(small_layers);
+  COMPARE(threshold);
+  return 0;
+}
+
+static int by_place(const void *left, const void *right) {
+  const esc_fit_row *a = left, *b = right;
+  const int order = by_group(a, b);
+  if (order) return order;
+  COMPARE(scale);
+  COMPARE(seed);
+  COMPARE(table);
+  return 0;
+}
+
+static esc_fit_row read_row(const esc_results *r, int table, int64_t i, int k) {
+  const int64_t step = r->escape_step[i * r->thresholds + k];
+  return (esc_fit_row){.bottleneck = r->bottleneck[i],
+                       .small_layers = r->small_layers[i],
+                       .table = table,
+                       .threshold = r->threshold[k],
+                       .scale = r->scale[i],
+                       .seed = r->seed[i],
+                       .signal = r->signal_initial[i],
+                       .step = (double)(step < 0 ? r->steps_run[i] : step),
+                       .censored = step < 0,
+                       .diverged = r->status[i] == ESC_MEMBER_DIVERGED};
+}
+
+static esc_status collect(int tables, const esc_results *const *table, esc_fit_row **out,
+                          size_t *count) {
+  esc_status status = ESC_OK;
+  size_t total = 0, n = 0;
+  for (int t = 0; t < tables; t++)
+    total += (size_t)table[t]->members * (size_t)table[t]->thresholds;
+  esc_fit_row *rows = malloc((total > 0 ? total : 1) * sizeof *rows);
+  ESC_TRY_ALLOCATE(rows);
+  for (int t = 0; t < tables; t++)
+    for (int64_t i = 0; i < table[t]->members; i++)
+      for (int k = 0; k < table[t]->thresholds; k++) rows[n++] = read_row(table[t], t, i, k);
+  *out = rows;
+  *count = n;
+done:
+  return status;
+}
+
+/* Scales that differ by rounding alone (0.3 and the end of a log-spaced range)
+ * become one. Rows in the order of by_scale. */
+static void unite_scales(size_t n, esc_fit_row *rows) {
+  for (size_t i = 1; i < n; i++)
+    if (rows[i].bottleneck == rows[i - 1].bottleneck &&
+        rows[i].small_layers == rows[i - 1].small_layers &&
+        rows[i].scale <= rows[i - 1].scale * (1 + 1e-12))
+      rows[i].scale = rows[i - 1].scale;
+}
+
+static esc_status refuse_duplicates(size_t n, const esc_fit_row *rows) {
+  for (size_t i = 1; i < n; i++) {
+    const esc_fit_row *a = &rows[i - 1], *b = &rows[i];
+    if (by_group(a, b) || a->scale != b->scale || a->seed != b->seed) continue;
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "fit: bottleneck %d, scale %g, seed %lld at threshold %g is there twice "
+                    "(tables %d and %d); give every member once",
+                    a->bottleneck, a->scale, (long long)a->seed, a->threshold, a->table + 1,
+                    b->table + 1);
+  }
+  return ESC_OK;
+}
+
+size_t esc_fit_group_end(size_t n, const esc_fit_row *rows, size_t first) {
+  size_t end = first + 1;
+  while (end < n && by_group(&rows[first], &rows[end]) == 0) end++;
+  return end;
+}
+
+esc_status esc_fit_rows(int tables, const esc_results *const *table, esc_fit_row **rows,
+                        size_t *count) {
+  esc_status status = ESC_OK;
+  ESC_TRY(collect(tables, table, rows, count));
+  qsort(*rows, *count, sizeof **rows, by_scale);
+  unite_scales(*count, *rows);
+  qsort(*rows, *count, sizeof **rows, by_place);
+  ESC_TRY(refuse_duplicates(*count, *rows));
+done:
+  return status;
+}

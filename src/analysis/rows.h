@@ -1,0 +1,31 @@
+/* Members of result tables as rows, one for each threshold, in the order in which
+ * the fit wants them. Private to the folder. */
+#ifndef ESC_ANALYSIS_ROWS_H
+#define ESC_ANALYSIS_ROWS_H
+
+#include "escapement/fit.h"
+
+/* One member at one threshold. */
+typedef struct esc_fit_row {
+  int bottleneck, table;
+  int64_t small_layers;
+  double threshold, scale;
+  int64_t seed;
+  double step;   /* escape step, or steps run if censored */
+  double signal; /* S(0)/scale^r */
+  bool censored, diverged;
+} esc_fit_row;
+
+/* All members of all tables at all thresholds, groups together, then scales, then
+ * seeds, ascending; scales that differ by rounding made one. *rows is owned by the
+ * caller. ESC_BAD_INPUT, by name, if a member is there twice. */
+esc_status esc_fit_rows(int tables, const esc_results *const *table, esc_fit_row **rows,
+                        size_t *count);
+
+/* Where the group that starts at `first` ends. */
+size_t esc_fit_group_end(size_t n, const esc_fit_row *rows, size_t first);
+
+/* Fills delay_negative and signal_correlation from the rows of one group. */
+void esc_fit_signs(size_t n, const esc_fit_row *rows, esc_fit_group *g);
+
+#endif
