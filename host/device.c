@@ -1,8 +1,10 @@
 #include "device.h"
 
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 
 /* "model name" of /proc/cpuinfo; Arm has none there, so the machine type stands in. */
@@ -24,4 +26,26 @@ void esc_device_name(char *text, size_t size) {
   char model[200];
   model_name(model, sizeof model);
   snprintf(text, size, "%s, %d processors", model, omp_get_num_procs());
+}
+
+/* The number behind `key` in a file of lines "key number", else infinity. */
+static double read_number(const char *path, const char *key) {
+  char line[256];
+  double number = INFINITY;
+  FILE *file = fopen(path, "re");
+  while (file && fgets(line, sizeof line, file))
+    if (!strncmp(line, key, strlen(key)) && sscanf(line + strlen(key), "%lf", &number) == 1) break;
+  if (file) fclose(file);
+  return number;
+}
+
+double esc_memory_available(void) {
+  const double system = 1024 * read_number("/proc/meminfo", "MemAvailable:");
+  const double group = read_number("/sys/fs/cgroup/memory.max", "") -
+                       read_number("/sys/fs/cgroup/memory.current", "");
+  struct rlimit limit;
+  double own = INFINITY;
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    own = (double)limit.rlim_cur - 1024 * read_number("/proc/self/status", "VmSize:");
+  return fmin(system, fmin(isnan(group) ? (double)INFINITY : group, own));
 }

@@ -7,4 +7,8 @@
 /* The processor's name and how many of them this process may use. */
 void esc_device_name(char *text, size_t size);
 
+/* Bytes of memory that this process can still have: what the system calls
+ * available, the control group's limit, the process's own (ulimit -v). */
+double esc_memory_available(void);
+
 #endif

@@ -64,6 +64,14 @@ static const char *cure(double share, double hazard, int64_t steps) {
              : "use a larger train.batch, more escape.smoothing or a lower escape.thresholds";
 }
 
+/* A loss whose law is too wild to estimate anything from, as of a teacher of a
+ * polynomial with large high coefficients. */
+static esc_status cannot_estimate(const esc_spec *spec, char warning[ESC_WARNING_SIZE]) {
+  snprintf(warning, ESC_WARNING_SIZE, "false escapes cannot be estimated: %s", esc_error_message());
+  if (spec->allow_false_escapes) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "%s; go on with escape.false_escapes=allow", warning);
+}
+
 esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
                                         char warning[ESC_WARNING_SIZE]) {
   esc_status status = ESC_OK;
@@ -72,8 +80,10 @@ esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
   int worst = 0;
   double hazard = 0, baseline = 0, worst_hazard = 0;
   for (int i = 0; i < p->thresholds; i++) {
-    ESC_TRY(
-        esc_false_escape(p, p->threshold[i], p->steps, &plan->false_escape[i], &hazard, &baseline));
+    status =
+        esc_false_escape(p, p->threshold[i], p->steps, &plan->false_escape[i], &hazard, &baseline);
+    if (status == ESC_LIBRARY_FAILED) return cannot_estimate(spec, warning);
+    if (status != ESC_OK) goto done;
     if (i == 0 || plan->false_escape[i] > plan->false_escape[worst]) {
       worst = i;
       worst_hazard = hazard;
@@ -83,7 +93,7 @@ esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
   if (!(share > 0.001)) goto done;
   snprintf(warning, ESC_WARNING_SIZE,
            "threshold %g (loss on the plateau %.3g): minibatch noise alone would carry %.2g%% of "
-           "the members below it within %lld steps (%.1g a step)",
+           "the members below it within %lld steps (%.1g a step on a long plateau)",
            p->threshold[worst], baseline, 100 * share, (long long)p->steps, worst_hazard);
   if (share > 0.01 && !spec->allow_false_escapes)
     status = ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or go on with escape.false_escapes=allow", warning,

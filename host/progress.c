@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static const double bar_gap = 0.1, first_line = 5, longest_gap = 60;
@@ -34,6 +35,11 @@ static void draw_bar(double share, char text[24]) {
   text[20] = 0;
 }
 
+static int columns(void) {
+  struct winsize size;
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 256;
+}
+
 void esc_progress_bar_report(void *context, const esc_progress *p) {
   esc_progress_bar *bar = context;
   if (bar->quiet || p->seconds < bar->next) return;
@@ -44,12 +50,16 @@ void esc_progress_bar_report(void *context, const esc_progress *p) {
   draw_bar(share, drawn);
   /* The longest members start first, so this is rather too long than too short. */
   duration(finished ? p->seconds * (1 - share) / share : -1, left);
-  fprintf(stderr,
-          "%s[%s] %lld escaped, %lld censored, %lld running, %lld waiting; %.3g network-steps/s, "
-          "ETA %s%s",
-          bar->terminal ? "\r" : "", drawn, (long long)p->escaped,
-          (long long)(p->censored + p->diverged), (long long)p->running, (long long)waiting,
-          (double)p->network_steps / p->seconds, left, bar->terminal ? "\033[K" : "\n");
+  char line[256];
+  snprintf(line, sizeof line,
+           "[%s] %lld escaped, %lld censored, %lld running, %lld waiting; %.3g network-steps/s, "
+           "ETA %s",
+           drawn, (long long)p->escaped, (long long)(p->censored + p->diverged),
+           (long long)p->running, (long long)waiting, (double)p->network_steps / p->seconds, left);
+  if (bar->terminal)
+    fprintf(stderr, "\r%.*s\033[K", columns() - 1, line); /* a wrapped bar would flood */
+  else
+    fprintf(stderr, "%s\n", line);
   if (!bar->terminal && bar->gap < longest_gap) bar->gap *= 1.5;
   bar->next = p->seconds + bar->gap;
 }

@@ -176,6 +176,52 @@ class Run(CommandLine):
         self.assertIn("members: 8 of 8", done.stdout)
         self.assertEqual(os.listdir(self.room), ["small.yaml"])
 
+    def test_dry_run_answers_in_json(self):
+        done = self.call("run", self.spec, "-o", "a.h5", "--dry-run", "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        plan = json.loads(done.stdout)
+        self.assertEqual(plan["members"], 9)
+        self.assertGreater(plan["memory_bytes"], 0)
+        empty = self.call("run", self.spec, "-o", "a.h5", "--dry-run", "--json", "--shard", "9/10")
+        self.assertEqual(json.loads(empty.stdout)["members"], 0)
+
+    def test_a_network_that_does_not_fit_is_refused_before_work(self):
+        done = self.call("run", self.spec, "-o", "a.h5", "network.width=4096", "network.layers=64",
+                         "--slots", "9")
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertRegex(done.stderr, r"\Aescapement: 9 networks [^\n]*GB[^\n]*--slots 1[^\n]*\n\Z")
+        self.assertEqual(os.listdir(self.room), ["small.yaml"])
+
+    def test_a_result_that_appears_meanwhile_is_not_replaced(self):
+        child = subprocess.Popen([PROGRAM, "run", self.spec, "-o", "a.h5", "--quiet",
+                                  "network.width=64", "sweep.seeds=30"], cwd=self.room,
+                                 stderr=subprocess.PIPE, text=True)
+        while child.poll() is None and not os.path.exists(self.path("a.h5.journal")):
+            time.sleep(0.001)
+        with open(self.path("a.h5"), "w") as file:
+            file.write("precious")
+        errors = child.communicate(timeout=60)[1]
+        self.assertEqual(child.returncode, 2, errors)
+        self.assertIn("--resume --force", errors)
+        with open(self.path("a.h5")) as file:
+            self.assertEqual(file.read(), "precious")
+        resumed = self.run_spec("a.h5", "network.width=64", "sweep.seeds=30", "--resume", "--force")
+        self.assertEqual(resumed.sizes["member"], 90)
+
+    def test_closed_standard_files_do_not_meet_the_journal(self):
+        script = 'exec "$0" run "$1" -o a.h5 <&- >&- 2>&-'
+        code = subprocess.run(["sh", "-c", script, PROGRAM, self.spec], cwd=self.room).returncode
+        self.assertEqual(code, 0)
+        self.assertTrue(same(variables(self.path("a.h5")), self.run_spec("b.h5")))
+
+    def test_two_names_of_one_file_meet(self):
+        self.run_spec("a.h5")
+        os.symlink("a.h5", self.path("b.h5"))
+        self.refused("run", self.spec, "-o", "b.h5")
+        self.run_spec("b.h5", "--force", "sweep.seeds=1")
+        self.assertTrue(os.path.islink(self.path("b.h5")))
+        self.assertEqual(variables(self.path("a.h5")).sizes["member"], 3)
+
     def test_progress_off_a_terminal_is_whole_lines(self):
         done = self.call("run", self.spec, "-o", "a.h5")
         self.assertNotIn("\r", done.stderr)
@@ -224,6 +270,40 @@ class Interrupt(CommandLine):
         resumed = self.run_spec("a.h5", "--resume", *self.SWEEP)
         self.assertTrue(same(resumed, self.run_spec("b.h5", *self.SWEEP)))
 
+    def test_a_forced_run_can_be_resumed_too(self):
+        self.run_spec("a.h5")
+        journal = self.path("a.h5.journal")
+        child = subprocess.Popen([PROGRAM, "run", self.spec, "-o", "a.h5", "--quiet", "--force",
+                                  *self.SWEEP], stderr=subprocess.PIPE, text=True, cwd=self.room)
+        while child.poll() is None and not (os.path.exists(journal)
+                                            and os.path.getsize(journal) > 2500):
+            time.sleep(0.005)
+        child.send_signal(signal.SIGTERM)
+        self.assertIn("--resume goes on", child.communicate(timeout=60)[1])
+        done = self.call("run", self.spec, "-o", "a.h5", "--force", "--resume", "--json", "-q",
+                         *self.SWEEP)
+        resumed = variables(self.path("a.h5"))
+        self.assertLess(json.loads(done.stdout)["steps"], int(resumed.steps_run.sum()))
+        self.assertTrue(same(resumed, self.run_spec("b.h5", *self.SWEEP)))
+
+    def test_another_precision_or_shard_does_not_go_on(self):
+        self.interrupt(signal.SIGTERM)
+        for other in (["--backend", "reference"], ["--shard", "0/2"]):
+            self.refused("run", self.spec, "-o", "a.h5", "--resume", *self.SWEEP, *other)
+        self.run_spec("b.h5", "--shard", "0/2")
+        for other in (["--shard", "1/2"], ["--shard", "0/2", "--backend", "reference"]):
+            self.refused("run", self.spec, "-o", "b.h5", "--resume", *other)
+
+    def test_an_interrupt_before_any_member_finished_leaves_nothing(self):
+        child = subprocess.Popen([PROGRAM, "run", self.spec, "-o", "a.h5", "-q", *LONG],
+                                 stderr=subprocess.PIPE, text=True, cwd=self.room)
+        while child.poll() is None and not os.path.exists(self.path("a.h5.journal")):
+            time.sleep(0.001)
+        time.sleep(0.1)
+        child.send_signal(signal.SIGINT)
+        self.assertIn("nothing is saved", child.communicate(timeout=60)[1])
+        self.assertEqual((child.returncode, os.listdir(self.room)), (130, ["small.yaml"]))
+
     def test_another_specs_journal_is_refused(self):
         self.interrupt(signal.SIGTERM)
         self.assertIn("journal", self.refused("run", self.spec, "-o", "a.h5", "--resume",
@@ -264,6 +344,7 @@ class BadInput(CommandLine):
         for output in ("folder", "missing/a.h5", "", "/proc/a.h5", "/dev/null"):
             with self.subTest(output):
                 self.refused("run", self.spec, "-o", output)
+        self.refused("run", self.spec, "-o", self.spec, "--force")
         for spec in ("missing.yaml", "folder", ""):
             with self.subTest(spec):
                 self.refused("run", spec, "-o", "a.h5")

@@ -16,6 +16,9 @@ esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info;
 /* A number, or null where it is not finite. */
 json_t *esc_json_number(double value);
 
+/* Text; bytes that are not UTF-8 as '?'. */
+json_t *esc_json_text(const char *text);
+
 /* Prints `object` to stdout and frees it. */
 esc_status esc_json_print(json_t *object);
 

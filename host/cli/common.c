@@ -8,9 +8,15 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "spec/text.h"
 #include "store/store.h"
 
 json_t *esc_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+json_t *esc_json_text(const char *text) {
+  json_t *json = json_string(text);
+  return json ? json : json_string(esc_show(text, strlen(text)).text);
+}
 
 esc_status esc_json_print(json_t *object) {
   esc_status status = ESC_OK;
@@ -60,7 +66,9 @@ void esc_signals_install(atomic_bool *stop) {
   stop_flag = stop;
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   action.sa_flags |= (int)SA_RESETHAND;
-  sigaction(SIGINT, &action, NULL);
+  struct sigaction before;
+  if (sigaction(SIGINT, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+    sigaction(SIGINT, &action, NULL); /* ignored: a script's job in the background */
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGUSR1, &action, NULL);
 }

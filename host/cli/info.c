@@ -81,8 +81,9 @@ esc_status esc_verb_info(int argc, char **argv) {
                                "What a result file holds, or what this machine has.", options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
+  if (argc - first > (devices ? 0 : 1))
+    return ESC_FAIL(ESC_BAD_INPUT, "info: takes one file, or --devices");
   if (devices) return print_devices(json);
-  if (argc - first > 1) return ESC_FAIL(ESC_BAD_INPUT, "info: takes one file");
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
   if (json)
     ESC_TRY(print_json(table[0]));

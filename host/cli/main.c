@@ -1,10 +1,13 @@
 /* escapement VERB [options]: find the verb, run it, turn its status into an
  * exit code and one line on stderr. */
 #include <errno.h>
+#include <fcntl.h>
 #include <gsl/gsl_errno.h>
+#include <hdf5.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "spec/spec.h"
@@ -65,7 +68,18 @@ static esc_status flush_output(void) {
                   strerror(errno));
 }
 
+/* A file that we open must never become standard input, output or error. */
+static void fill_standard_files(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv) {
+  fill_standard_files();
+  H5dont_atexit(); /* its own clean-up prints of damaged files; we close what we open */
   setlocale(LC_NUMERIC, "C");
   gsl_set_error_handler_off();
   esc_status status = dispatch(argc, argv);

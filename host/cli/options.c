@@ -19,7 +19,7 @@ static void print_help(const esc_command *command) {
              o->argument ? o->argument : "");
     printf("  %-28s %s\n", left, o->help);
   }
-  printf("  %-28s %s\n", "    --help", "print this and stop");
+  printf("  %-28s %s\n", "-h, --help", "print this and stop");
 }
 
 static esc_status take_number(const esc_option *o, const char *value) {
@@ -58,7 +58,7 @@ static esc_status unknown(const esc_command *command, const char *word) {
 esc_status esc_options_parse(const esc_command *command, int argc, char **argv, int *first,
                              bool *help) {
   struct option table[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, HELP}};
-  char letters[2 * OPTIONS_MAX + 2] = ":";
+  char letters[2 * OPTIONS_MAX + 3] = ":h";
   int count = 0;
   for (const esc_option *o = command->options; o->name && count < OPTIONS_MAX; o++, count++) {
     const int kind = o->argument ? required_argument : no_argument;
@@ -70,7 +70,7 @@ esc_status esc_options_parse(const esc_command *command, int argc, char **argv, 
   opterr = 0;
   for (int c; (c = getopt_long(argc, argv, letters, table, NULL)) != -1;) {
     const char *word = argv[optind > 1 ? optind - 1 : 1];
-    if (c == HELP) {
+    if (c == HELP || c == 'h') {
       print_help(command);
       *help = true;
       return ESC_OK;

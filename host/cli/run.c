@@ -1,56 +1,32 @@
 /* escapement run: spec -> plan -> training -> result file. */
-#include <math.h>
-#include <omp.h>
+#include "cli/run.h"
+
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cpu/cpu.h"
 #include "device.h"
-#include "plan.h"
 #include "progress.h"
 #include "provenance.h"
-#include "scheduler.h"
-#include "spec/spec.h"
 #include "store/io.h"
 #include "store/store.h"
 
-/* Above these a run is reported as one to doubt (README, "The ledger"). */
-static const double ledger_bound_float = 1e-2, ledger_bound_double = 1e-9, lost_bound = 0.01;
-
-typedef struct request {
-  const char *output, *backend, *shard;
-  int64_t threads, slots;
-  bool resume, force, dry_run, quiet, json;
-  char **argv;
-  int argc;
-} request;
-
-typedef struct run {
-  request ask;
-  esc_spec *spec;
-  char *resolved; /* the spec's text with every default */
-  char output[4096];
-  int64_t shard, shards;
-  esc_plan plan;
-  const esc_engine_ops *engine;
-  char engine_text[128], device[256];
-  esc_results *results;
-  esc_journal *journal;
-  bool *done; /* (members) */
-  esc_progress progress;
-  char warning[ESC_WARNING_SIZE];
-} run;
-
 static atomic_bool stop;
 
+/* "I/N" with 0 <= I < N. */
 static esc_status parse_shard(const char *text, int64_t *shard, int64_t *shards) {
-  long long i = 0, n = 1;
-  char rest = 0;
-  const int read = text ? sscanf(text, "%lld/%lld%c", &i, &n, &rest) : 2;
-  if (read != 2 || n < 1 || n > 1000000 || i < 0 || i >= n)
+  *shard = 0;
+  *shards = 1;
+  if (!text) return ESC_OK;
+  long long i = 0, n = 0;
+  const bool plain = strspn(text, "0123456789/") == strlen(text) && strlen(text) < 32;
+  char rest;
+  if (!plain || sscanf(text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 || i >= n)
     return ESC_FAIL(ESC_BAD_INPUT, "--shard %.40s: must be I/N with I from 0 to N-1", text);
   *shard = i;
   *shards = n;
@@ -70,7 +46,7 @@ static esc_status choose_engine(const char *backend, const esc_engine_ops **engi
   return ESC_OK;
 }
 
-static esc_status parse(request *ask, int argc, char **argv, int *first, bool *help) {
+static esc_status parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
        .text = &ask->output},
@@ -81,7 +57,8 @@ static esc_status parse(request *ask, int argc, char **argv, int *first, bool *h
        .max = 1000000},
       {"shard", 0, "I/N", "train only members I, I+N, I+2N, ... (I from 0)", .text = &ask->shard},
       {"resume", 0, NULL, "go on where an interrupted run stopped, or start", .flag = &ask->resume},
-      {"force", 0, NULL, "replace an existing result file or journal", .flag = &ask->force},
+      {"force", 0, NULL, "replace an existing result; without --resume its journal too",
+       .flag = &ask->force},
       {"dry-run", 0, NULL, "say what would be trained, its memory and time; train nothing",
        .flag = &ask->dry_run},
       {"quiet", 'q', NULL, "no progress on stderr", .flag = &ask->quiet},
@@ -94,20 +71,32 @@ static esc_status parse(request *ask, int argc, char **argv, int *first, bool *h
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-/* The output's path; with none given the spec's name in the current directory. */
-static esc_status choose_output(run *r) {
+/* Fills r->output: what was asked for, or the spec's name in the current
+ * directory; where that is a link, the file behind it, so that two names of one
+ * file meet at one journal. Refuses the spec itself. */
+static esc_status choose_output(esc_run *r, const char *spec) {
+  esc_status status = ESC_OK;
+  char wanted[PATH_MAX], target[PATH_MAX], source[PATH_MAX];
+  struct stat info;
   const char *path = r->ask.output;
-  const int length = path ? snprintf(r->output, sizeof r->output, "%s", path)
-                          : snprintf(r->output, sizeof r->output, "%s.h5", r->spec->name);
+  if (!path && strchr(r->spec->name, '/'))
+    return ESC_FAIL(ESC_BAD_INPUT, "name '%s' has a '/': name the output with -o", r->spec->name);
+  const int length = path ? snprintf(wanted, sizeof wanted, "%s", path)
+                          : snprintf(wanted, sizeof wanted, "%s.h5", r->spec->name);
   if (length >= (int)sizeof r->output - 16)
     return ESC_FAIL(ESC_BAD_INPUT, "-o: the path is longer than %d bytes",
                     (int)sizeof r->output - 16);
-  if (!path && strchr(r->spec->name, '/'))
-    return ESC_FAIL(ESC_BAD_INPUT, "name '%s' has a '/': name the output with -o", r->spec->name);
-  return ESC_OK;
+  ESC_TRY(esc_io_check_writable(wanted));
+  ESC_TRY(esc_io_resolve(wanted, target, sizeof target));
+  const bool link = lstat(wanted, &info) == 0 && S_ISLNK(info.st_mode);
+  snprintf(r->output, sizeof r->output, "%.4000s", link ? target : wanted);
+  if (realpath(spec, source) && !strcmp(source, target))
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: is the spec itself; name another output with -o", wanted);
+done:
+  return status;
 }
 
-static esc_status prepare(run *r, int argc, char **argv, int first) {
+static esc_status prepare(esc_run *r, int argc, char **argv, int first) {
   esc_status status = ESC_OK;
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "run: needs a SPEC file; see --help");
   ESC_TRY(choose_engine(r->ask.backend, &r->engine));
@@ -115,20 +104,18 @@ static esc_status prepare(run *r, int argc, char **argv, int first) {
   ESC_TRY(esc_spec_load(argv[first], argc - first - 1, (const char *const *)argv + first + 1,
                         &r->spec));
   ESC_TRY_ALLOCATE(r->resolved = esc_spec_resolved(r->spec));
-  ESC_TRY(choose_output(r));
+  ESC_TRY(choose_output(r, argv[first]));
   ESC_TRY(esc_plan_create(r->spec, r->shard, r->shards, &r->plan));
   ESC_TRY(esc_plan_check_false_escapes(r->spec, &r->plan, r->warning));
   if (r->warning[0]) esc_note("warning: %s", r->warning);
-  if (!r->ask.threads) r->ask.threads = omp_get_max_threads();
-  if (!r->ask.slots) r->ask.slots = esc_default_slots((int)r->ask.threads);
-  if (r->ask.slots > r->plan.members) r->ask.slots = r->plan.members > 0 ? r->plan.members : 1;
+  ESC_TRY(esc_run_size(r));
   esc_device_name(r->device, sizeof r->device);
 done:
   return status;
 }
 
 static void take_row(void *context, int64_t member, const void *row) {
-  run *r = context;
+  esc_run *r = context;
   const int64_t place = (member - r->shard) / r->shards;
   if (member % r->shards != r->shard || place < 0 || place >= r->plan.members) return;
   esc_results_unpack(r->results, place, row);
@@ -136,7 +123,23 @@ static void take_row(void *context, int64_t member, const void *row) {
   r->done[place] = true;
 }
 
-static esc_status train(run *r) {
+/* The spec is not all that the numbers depend on: neither precision nor shard may
+ * change between the parts of a run. */
+static esc_status open_journal(esc_run *r) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  char *identity = NULL;
+  if (asprintf(&identity, "%sprecision: %s\nshard: %lld/%lld\n", r->resolved, r->engine->precision,
+               (long long)r->shard, (long long)r->shards) < 0)
+    return ESC_FAIL(ESC_NO_MEMORY, "out of memory (the journal's header)");
+  ESC_TRY(esc_journal_open(r->output, identity, p->thresholds, p->shape.layers, r->ask.resume,
+                           r->ask.force && !r->ask.resume, take_row, r, &r->journal));
+done:
+  free(identity);
+  return status;
+}
+
+static esc_status train(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
   esc_progress_bar bar;
@@ -144,12 +147,10 @@ static esc_status train(run *r) {
   ESC_TRY(esc_results_create(r->plan.members, p->thresholds, p->shape.layers, &r->results));
   for (int i = 0; i < p->thresholds; i++) r->results->threshold[i] = p->threshold[i];
   ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
-  ESC_TRY(esc_io_check_writable(r->output));
-  ESC_TRY(esc_journal_open(r->output, r->resolved, p->thresholds, p->shape.layers, r->ask.resume,
-                           r->ask.force, take_row, r, &r->journal));
+  ESC_TRY(open_journal(r));
   esc_schedule schedule = {.engine = r->engine,
-                           .threads = (int)r->ask.threads,
-                           .slots = (int)r->ask.slots,
+                           .threads = r->threads,
+                           .slots = r->slots,
                            .stop = &stop,
                            .journal = r->journal,
                            .done = r->done,
@@ -161,31 +162,7 @@ done:
   return status;
 }
 
-/* The larger one; a NaN is larger than any number, so that it is seen. */
-static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
-
-/* Largest residual of a member over its largest accumulated drift, over all members. */
-static double ledger_residual_max(const esc_results *r) {
-  const int64_t interfaces = r->layers - 1;
-  double worst = 0;
-  for (int64_t i = 0; i < r->members; i++) {
-    double residual = 0, drift = 0;
-    for (int64_t k = i * interfaces; k < (i + 1) * interfaces; k++) {
-      residual = larger(residual, fabs(r->ledger_residual[k]));
-      drift = larger(drift, r->ledger_drift[k]);
-    }
-    if (r->status[i] != ESC_MEMBER_DIVERGED && drift != 0) worst = larger(worst, residual / drift);
-  }
-  return worst;
-}
-
-static double lost_updates_max(const esc_results *results) {
-  double worst = 0;
-  for (int64_t i = 0; i < results->members; i++) worst = larger(worst, results->lost_updates[i]);
-  return worst;
-}
-
-static esc_status set_attributes(run *r, const char *start_time) {
+static esc_status set_attributes(esc_run *r, const char *start_time) {
   esc_status status = ESC_OK;
   char text[1024] = "";
   size_t used = 0;
@@ -208,60 +185,48 @@ done:
   return status;
 }
 
-static void warn(const run *r) {
-  const double residual = ledger_residual_max(r->results), lost = lost_updates_max(r->results);
-  const bool exact = r->engine == &esc_reference_engine;
-  const double bound = exact ? ledger_bound_double : ledger_bound_float;
-  if (r->progress.diverged)
-    esc_note("warning: %lld members diverged (loss not finite): use a smaller train.rate",
-             (long long)r->progress.diverged);
-  if (!(residual <= bound))
-    esc_note(
-        "warning: ledger residual %.2g of the accumulated drift is above %.0e: the arithmetic "
-        "of this run is in doubt; compare with --backend reference",
-        residual, bound);
-  if (lost > lost_bound)
-    esc_note(
-        "warning: up to %.1f%% of a member's weight updates were rounded away; "
-        "train.update=compensated keeps them",
-        100 * lost);
-}
-
-static esc_status print_summary(const run *r) {
-  const esc_progress *p = &r->progress;
-  const double rate = p->seconds > 0 ? (double)p->network_steps / p->seconds : 0;
-  const double residual = ledger_residual_max(r->results);
-  const double flops = rate * esc_flop_per_step(&r->spec->problem);
-  if (!r->ask.json) {
-    printf("%lld members: %lld escaped, %lld censored, %lld diverged\n", (long long)p->members,
-           (long long)p->escaped, (long long)p->censored, (long long)p->diverged);
-    if (p->network_steps)
-      printf("%lld network-steps in %.1f s: %.0f a second, %.1f GFLOP/s (%s: %s)\n",
-             (long long)p->network_steps, p->seconds, rate, flops / 1e9, r->engine->name,
-             r->engine_text);
-    printf("largest ledger residual: %.1e of the accumulated drift\n%s\n", residual, r->output);
+/* Publishes the result. Whatever fails here, the members are in the journal. */
+static esc_status publish(esc_run *r, const char *start_time) {
+  char why[900];
+  const bool appeared = !r->ask.force && esc_io_exists(r->output);
+  esc_status status = set_attributes(r, start_time);
+  if (status == ESC_OK && !appeared) status = esc_store_write(r->output, r->results);
+  if (status == ESC_OK && !appeared) {
+    esc_journal_close(r->journal, true);
+    r->journal = NULL;
     return ESC_OK;
   }
-  json_t *json = json_object();
-  json_object_set_new(json, "members", json_integer(p->members));
-  json_object_set_new(json, "escaped", json_integer(p->escaped));
-  json_object_set_new(json, "censored", json_integer(p->censored));
-  json_object_set_new(json, "diverged", json_integer(p->diverged));
-  json_object_set_new(json, "steps", json_integer(p->network_steps));
-  json_object_set_new(json, "wall_s", esc_json_number(p->seconds));
-  json_object_set_new(json, "network_steps_per_s", esc_json_number(rate));
-  json_object_set_new(json, "flop_per_s", esc_json_number(flops));
-  json_object_set_new(json, "backend", json_string(r->engine->name));
-  json_object_set_new(json, "engine", json_string(r->engine_text));
-  json_object_set_new(json, "device", json_string(r->device));
-  json_object_set_new(json, "ledger_residual_max", esc_json_number(residual));
-  json_object_set_new(json, "lost_updates_max", esc_json_number(lost_updates_max(r->results)));
-  json_object_set_new(json, "output", json_string(r->output));
-  return esc_json_print(json);
+  snprintf(why, sizeof why, "%s",
+           appeared ? "appeared while this run was training" : esc_error_message());
+  return ESC_FAIL(appeared ? ESC_BAD_INPUT : ESC_IO_FAILED,
+                  "%s%s%s; all %lld members are safe in %s.journal, and the same command with "
+                  "--resume%s publishes them",
+                  appeared ? r->output : "", appeared ? ": " : "", why, (long long)r->plan.members,
+                  r->output, appeared ? " --force" : "");
 }
 
-/* Whether the output is there already: the same spec's with --resume is done. */
-static esc_status check_existing(run *r, bool *complete) {
+/* Whether what is at r->output is this very run's result, complete. */
+static esc_status compare_existing(esc_run *r) {
+  char shard[64];
+  const char *const spec = esc_results_get(r->results, "spec");
+  const char *const precision = esc_results_get(r->results, "precision");
+  const char *const part = esc_results_get(r->results, "shard");
+  const char *difference = NULL;
+  snprintf(shard, sizeof shard, "%lld/%lld", (long long)r->shard, (long long)r->shards);
+  if (!spec || strcmp(spec, r->resolved))
+    difference = "another spec";
+  else if (!part || strcmp(part, shard))
+    difference = "another shard";
+  else if (!precision || strcmp(precision, r->engine->precision))
+    difference = "another precision (backend)";
+  if (!difference && r->results->members == r->plan.members) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: holds the result of %s; -o names another file, --force replaces it",
+                  r->output, difference ? difference : "another sweep");
+}
+
+/* Without --force an existing output is kept: with --resume it may be complete. */
+static esc_status check_existing(esc_run *r, bool *complete) {
   esc_status status = ESC_OK;
   *complete = false;
   if (!esc_io_exists(r->output) || r->ask.force) return ESC_OK;
@@ -269,14 +234,7 @@ static esc_status check_existing(run *r, bool *complete) {
     return ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it, -o names another",
                     r->output);
   ESC_TRY(esc_store_read(r->output, &r->results));
-  const char *spec = esc_results_get(r->results, "spec");
-  if (!spec || strcmp(spec, r->resolved) || r->results->members != r->plan.members) {
-    status = ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: holds the result of another spec or shard; -o names another file, "
-                      "--force replaces it",
-                      r->output);
-    goto done;
-  }
+  ESC_TRY(compare_existing(r));
   for (int64_t i = 0; i < r->results->members; i++) {
     r->progress.escaped += r->results->status[i] == ESC_MEMBER_ESCAPED;
     r->progress.censored += r->results->status[i] == ESC_MEMBER_CENSORED;
@@ -288,16 +246,18 @@ done:
   return status;
 }
 
-static esc_status explain_interrupt(const run *r) {
+static esc_status explain_interrupt(const esc_run *r) {
   int64_t saved = 0;
   for (int64_t i = 0; i < r->plan.members; i++) saved += r->done[i];
+  if (saved == 0)
+    return ESC_FAIL(ESC_INTERRUPTED, "interrupted: no member had finished, so nothing is saved");
   return ESC_FAIL(ESC_INTERRUPTED,
                   "interrupted: %lld of %lld members are safe in %s.journal; the same command with "
                   "--resume goes on",
                   (long long)saved, (long long)r->plan.members, r->output);
 }
 
-static esc_status execute(run *r) {
+static esc_status execute(esc_run *r) {
   esc_status status = ESC_OK;
   bool complete = false;
   char start_time[32];
@@ -305,64 +265,28 @@ static esc_status execute(run *r) {
   ESC_TRY(check_existing(r, &complete));
   if (complete) {
     esc_note("%s is complete: nothing to do", r->output);
-    return print_summary(r);
+    return esc_run_summary(r);
   }
   esc_signals_install(&stop);
   status = train(r);
   if (status == ESC_INTERRUPTED) status = explain_interrupt(r);
   if (status != ESC_OK) goto done;
-  ESC_TRY(set_attributes(r, start_time));
-  ESC_TRY(esc_store_write(r->output, r->results));
-  esc_journal_close(r->journal, true);
-  r->journal = NULL;
-  warn(r);
-  ESC_TRY(print_summary(r));
+  ESC_TRY(publish(r, start_time));
+  esc_run_warn(r);
+  ESC_TRY(esc_run_summary(r));
 done:
-  return status;
-}
-
-/* Times a few steps of the first members and scales up to the whole budget. */
-static esc_status dry_run(run *r) {
-  esc_status status = ESC_OK;
-  const esc_problem *p = &r->spec->problem;
-  void *engine = NULL;
-  const int slots = (int)r->ask.slots;
-  const double weights = (double)esc_weight_offset(p->shape, p->shape.layers);
-  ESC_TRY(r->engine->create(p, slots, (int)r->ask.threads, &engine));
-  r->engine->describe(engine, r->engine_text, sizeof r->engine_text);
-  for (int i = 0; i < slots; i++)
-    ESC_TRY(r->engine->load(engine, i, &r->plan.member[r->plan.order[i]]));
-  const int64_t steps = 20;
-  ESC_TRY(r->engine->advance(engine, 1, &stop)); /* draws the weights */
-  const double start = omp_get_wtime();
-  ESC_TRY(r->engine->advance(engine, steps, &stop));
-  const double each = (omp_get_wtime() - start) / (double)(steps * slots);
-  const double longest = each * (double)p->steps * (double)r->plan.members;
-  printf("members: %lld of %lld in %d groups, %lld seeds\n", (long long)r->plan.members,
-         (long long)r->plan.total, r->spec->groups, (long long)r->spec->seeds);
-  printf("network: %d layers, %d wide, %d inputs: %.0f weights\n", p->shape.layers, p->shape.width,
-         p->shape.inputs, weights);
-  printf("backend: %s (%s), %d networks in flight\n", r->engine->name, r->engine_text, slots);
-  printf(
-      "result:  %.3g MB in %s\n",
-      (double)r->plan.members * (double)esc_results_row_size(p->thresholds, p->shape.layers) / 1e6,
-      r->output);
-  printf("time:    %.3g us a network-step; at most %.3g s if no member escapes before step %lld\n",
-         1e6 * each, longest, (long long)p->steps);
-done:
-  r->engine->destroy(engine);
   return status;
 }
 
 esc_status esc_verb_run(int argc, char **argv) {
   esc_status status = ESC_OK;
-  run r = {.ask = {.argc = argc, .argv = argv}};
+  esc_run r = {.ask = {.argc = argc, .argv = argv}};
   int first = 0;
   bool help = false;
   ESC_TRY(parse(&r.ask, argc, argv, &first, &help));
   if (help) return ESC_OK;
   ESC_TRY(prepare(&r, argc, argv, first));
-  ESC_TRY(r.ask.dry_run ? dry_run(&r) : execute(&r));
+  ESC_TRY(r.ask.dry_run ? esc_run_dry(&r) : execute(&r));
 done:
   esc_journal_close(r.journal, false);
   esc_results_free(r.results);

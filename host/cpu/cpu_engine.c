@@ -55,6 +55,10 @@ static void destroy(void *handle) {
   free(e);
 }
 
+static double bytes(const esc_problem *p, int slots, int threads) {
+  return slots * esc_cpu_network_bytes(p) + threads * esc_cpu_work_bytes(p);
+}
+
 static esc_status create(const esc_problem *p, int slots, int threads, void **out) {
   esc_status status = ESC_OK;
   const char *forced = getenv("ESCAPEMENT_ISA");
@@ -65,8 +69,8 @@ static esc_status create(const esc_problem *p, int slots, int threads, void **ou
   e->isa = esc_cpu_isa_find(forced);
   if (!e->isa) {
     status = ESC_FAIL(ESC_BAD_INPUT,
-                      "ESCAPEMENT_ISA=%s: this machine does not have it; known are avx512, avx2, "
-                      "generic",
+                      "ESCAPEMENT_ISA=%.40s: must be avx512, avx2 or generic, and one that this "
+                      "machine has",
                       forced);
     goto done;
   }
@@ -120,7 +124,7 @@ static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) 
 #pragma omp for schedule(dynamic, 1)
     for (int i = 0; i < e->slots; i++) {
       esc_cpu_network *net = &e->network[i];
-      if (!net->loaded || net->track.finished) continue;
+      if (!net->loaded || net->track.finished || atomic_load(stop)) continue;
       if (net->fresh) initialise(e, net, work);
       e->isa->train(&e->shared, net, work, steps, stop);
     }
@@ -168,6 +172,7 @@ static void describe(const void *handle, char *text, size_t size) {
 const esc_engine_ops esc_cpu_engine = {
     .name = "cpu",
     .precision = "float32",
+    .bytes = bytes,
     .create = create,
     .load = load,
     .advance = advance,

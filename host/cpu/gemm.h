@@ -1,16 +1,14 @@
-/* C = A B or C += A B for the small matrices of one network.
+/* C = A B for the small matrices of one network.
  *
  * B and C are row-major with columns padded to ESC_PAD; A is read one element
  * at a time with any strides, so that A and A' cost the same and no activation
  * is ever transposed. Element (m, n) is one chain of fused multiply-adds over k
- * in ascending order, from 0 or from C: the canonical order, the same for every
- * instruction set, tile and batch split.
+ * in ascending order: the canonical order, the same for every instruction set.
  *
  * A tile of ROWS x VECTORS accumulators stays in registers for all of k. */
 #ifndef ESC_GEMM_H
 #define ESC_GEMM_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "cpu/simd.h"
@@ -23,7 +21,6 @@ typedef struct esc_gemm {
   size_t b_row;
   float *c; /* (rows, columns), row stride c_row */
   size_t c_row;
-  bool accumulate;
 } esc_gemm;
 
 /* ROWS and VECTORS are constants wherever this is called, so the loops over
@@ -38,9 +35,7 @@ static inline __attribute__((always_inline)) void esc_gemm_tile(const esc_gemm *
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 16
-    for (int v = 0; v < VECTORS; v++)
-      sum[i][v] = g->accumulate ? ESC_VEC_LOAD(c + (size_t)i * g->c_row + v * ESC_LANES)
-                                : ESC_VEC_SET(0.0f);
+    for (int v = 0; v < VECTORS; v++) sum[i][v] = ESC_VEC_SET(0.0f);
   for (int k = 0; k < g->depth; k++) {
     esc_vec line[16];
 #pragma GCC unroll 16

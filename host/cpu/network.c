@@ -98,6 +98,8 @@ esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **out)
   ESC_TRY_ALLOCATE(w->target = floats(tile));
   ESC_TRY_ALLOCATE(w->error = floats(tile));
   ESC_TRY_ALLOCATE(w->g = floats(shared->layout.w[p->shape.layers]));
+  if (p->batch > ESC_TILE)
+    ESC_TRY_ALLOCATE(w->g_sum = calloc(shared->layout.w[p->shape.layers], sizeof *w->g_sum));
   ESC_TRY_ALLOCATE(w->bits = calloc(4 * tile * blocks, sizeof *w->bits));
   ESC_TRY_ALLOCATE(w->draw = floats(4 * tile * blocks));
   ESC_TRY_ALLOCATE(w->weights =
@@ -124,11 +126,30 @@ void esc_cpu_work_free(esc_cpu_work *w) {
   free(w->target);
   free(w->error);
   free(w->g);
+  free(w->g_sum);
   free(w->bits);
   free(w->draw);
   free(w->weights);
   free(w->room);
   free(w);
+}
+
+double esc_cpu_network_bytes(const esc_problem *p) {
+  esc_cpu_layout layout;
+  esc_cpu_layout_init(&layout, p->shape);
+  const int copies = p->update == ESC_UPDATE_COMPENSATED ? 3 : 2; /* w, initial, low */
+  return 4.0 * copies * (double)layout.w[p->shape.layers] +
+         4.0 * (double)layout.wt[p->shape.layers];
+}
+
+double esc_cpu_work_bytes(const esc_problem *p) {
+  esc_cpu_layout layout;
+  esc_cpu_layout_init(&layout, p->shape);
+  const double weights = (double)layout.w[p->shape.layers];
+  const double tile = ESC_TILE * 4.0; /* bytes of one feature */
+  return (p->batch > ESC_TILE ? 20 : 12) * weights + tile * 9 * layout.in_pad[0] +
+         tile * (3 * p->shape.layers + 2) * pad(p->shape.width) +
+         8.0 * (double)esc_signal_room(p->shape);
 }
 
 void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w) {

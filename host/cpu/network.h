@@ -50,6 +50,7 @@ typedef struct esc_cpu_work {
   float *delta, *u;                   /* (tile, width) */
   float *f, *target, *error;          /* (tile) */
   float *g;                           /* gradients, as w */
+  double *g_sum;                      /* the same, added up over tiles; NULL for one tile */
   uint32_t *bits;                     /* (4, tile * blocks) words of the tile's Philox blocks */
   float *draw;                        /* (4, tile * blocks) normals before interleaving */
   double *weights, *room;             /* for drawing initial weights and their signal */
@@ -89,6 +90,10 @@ esc_status esc_cpu_network_create(const esc_cpu_shared *shared, esc_cpu_network 
 void esc_cpu_network_free(esc_cpu_network *network);
 esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **work);
 void esc_cpu_work_free(esc_cpu_work *work);
+
+/* Bytes that a network, and that a thread's workspace take. */
+double esc_cpu_network_bytes(const esc_problem *problem);
+double esc_cpu_work_bytes(const esc_problem *problem);
 
 /* Sets the weights from doubles, flat as in esc_weight_offset, and back. */
 void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w);

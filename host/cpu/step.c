@@ -5,8 +5,8 @@
  *
  * A minibatch goes through in tiles of ESC_TILE samples. Every sum has one
  * order, whatever the instruction set: products over features or samples are
- * chains of fused multiply-adds (gemm.h); dot products have ESC_PAD partial sums
- * folded in halves; sums over a minibatch of losses are in double. */
+ * chains of fused multiply-adds (gemm.h), within a tile; dot products have ESC_PAD
+ * partial sums folded in halves; what is summed over tiles is summed in double. */
 #include <string.h>
 
 #include "cpu/gemm.h"
@@ -184,12 +184,13 @@ static void losses(const esc_problem *p, int samples, esc_cpu_work *work) {
   }
 }
 
-/* Output layer: G_L += error h', and u = w error for the layer below. */
+/* Output layer: G_L = error h', and u = w error for the layer below. */
 static void backward_output(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
                             esc_cpu_work *work) {
   const int last = s->problem->shape.layers - 1, pad = s->layout.in_pad[last];
   const float *restrict w = net->w + s->layout.w[last];
   float *restrict g = work->g + s->layout.w[last];
+  memset(g, 0, (size_t)pad * sizeof *g);
   for (int b = 0; b < samples; b++) {
     const float *restrict h = work->h[last - 1] + (size_t)b * (size_t)pad;
     float *restrict u = work->u + (size_t)b * (size_t)pad;
@@ -222,7 +223,7 @@ static void through_activation(const esc_cpu_shared *s, int l, int samples, esc_
   }
 }
 
-/* G_l += delta_l' h_{l-1}, u_{l-1} = delta_l W_l, from the output down. */
+/* G_l = delta_l' h_{l-1}, u_{l-1} = delta_l W_l, from the output down. */
 static void backward(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
                      esc_cpu_work *work) {
   backward_output(s, net, samples, work);
@@ -238,8 +239,7 @@ static void backward(const esc_cpu_shared *s, const esc_cpu_network *net, int sa
                              .b = l > 0 ? work->h[l - 1] : work->x,
                              .b_row = in,
                              .c = work->g + s->layout.w[l],
-                             .c_row = in,
-                             .accumulate = true});
+                             .c_row = in});
     if (l > 0)
       esc_gemm_run(&(esc_gemm){.rows = samples,
                                .columns = (int)in,
@@ -264,26 +264,47 @@ static double norm2(const float *restrict g, size_t count) {
   return sum;
 }
 
+/* Loss, ledger terms and gradient of the samples in work->x. */
+static void tile_gradient(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
+                          esc_cpu_work *work) {
+  targets(s, samples, work);
+  forward(s, net, samples, work);
+  losses(s->problem, samples, work);
+  backward(s, net, samples, work);
+}
+
+/* Tiles of a large minibatch add up in double: one float chain over all of it
+ * would lose accuracy in proportion to its length. */
+static void add_tile(size_t count, const float *restrict g, double *restrict sum) {
+#pragma omp simd
+  for (size_t i = 0; i < count; i++) sum[i] += (double)g[i];
+}
+
+static void round_sum(size_t count, const double *restrict sum, float *restrict g) {
+#pragma omp simd
+  for (size_t i = 0; i < count; i++) g[i] = (float)sum[i];
+}
+
 static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
                      esc_cpu_work *work) {
   const esc_problem *p = s->problem;
-  const int layers = p->shape.layers;
+  const size_t weights = s->layout.w[p->shape.layers];
+  const bool tiles = p->batch > ESC_TILE;
   work->loss = 0;
   memset(work->deficit_sum, 0, sizeof work->deficit_sum);
-  memset(work->g, 0, s->layout.w[layers] * sizeof *work->g);
+  if (tiles) memset(work->g_sum, 0, weights * sizeof *work->g_sum);
   for (int first = 0; first < p->batch; first += ESC_TILE) {
     const int samples = p->batch - first < ESC_TILE ? p->batch - first : ESC_TILE;
     if (x)
       copy_inputs(s, x + (size_t)first * (size_t)p->shape.inputs, samples, work);
     else
       draw_inputs(s, net, first, samples, work);
-    targets(s, samples, work);
-    forward(s, net, samples, work);
-    losses(p, samples, work);
-    backward(s, net, samples, work);
+    tile_gradient(s, net, samples, work);
+    if (tiles) add_tile(weights, work->g, work->g_sum);
   }
+  if (tiles) round_sum(weights, work->g_sum, work->g);
   work->loss /= p->batch;
-  for (int l = 0; l < layers; l++)
+  for (int l = 0; l < p->shape.layers; l++)
     work->gradient2[l] = norm2(work->g + s->layout.w[l], s->layout.w[l + 1] - s->layout.w[l]);
 }
 

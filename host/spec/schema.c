@@ -21,6 +21,9 @@ static const char activations[] = ESC_ACTIVATION_LIST(ACTIVATION_WORD) ":a0,a1,.
 #define BELOW(from, to) .lower = (from), .upper = (to), .below = true
 #define COUNT(from, to) .fewest = (from), .most = (to)
 
+/* Rates and scales below would vanish in the float arithmetic of the engines. */
+#define SMALLEST 1e-30
+
 /* 2^53: exact even where a program passes whole numbers on as doubles. */
 #define EXACT_MAX 9007199254740992.0
 
@@ -51,7 +54,7 @@ const esc_key esc_schema[] = {
     {"init.scheme", ESC_VALUE_WORD, .words = "he-normal|symmetric|blocks", .standard = "he-normal",
      .help = "random, or on the symmetric manifold of one mode or of several"},
     {"init.scales", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_ONE | ESC_SHAPE_LIST | ESC_SHAPE_ROWS,
-     ABOVE(0, 1e6), COUNT(1, ESC_LAYERS_MAX), .standard = "1.0",
+     RANGE(SMALLEST, 1e6), COUNT(1, ESC_LAYERS_MAX), .standard = "1.0",
      .help = "layer scales that the sweep's multiply: one for all layers, a list with one for each "
              "layer, or for blocks a list of such lists, one for each mode"},
 
@@ -59,7 +62,7 @@ const esc_key esc_schema[] = {
      .help = "gradient descent on a fresh Gaussian minibatch at every step"},
     {"train.metric", ESC_VALUE_WORD, .words = "euclidean|normalized", .standard = "euclidean",
      .help = "layer factors of the rate: all 1, or n, 1, ..., 1, 1/n"},
-    {"train.rate", ESC_VALUE_NUMBER, ABOVE(0, 10), .unit = "flow time per step",
+    {"train.rate", ESC_VALUE_NUMBER, RANGE(SMALLEST, 10), .unit = "flow time per step",
      .help = "learning rate, eta"},
     {"train.batch", ESC_VALUE_INTEGER, RANGE(1, ESC_BATCH_MAX), .unit = "samples",
      .help = "size of the minibatch, B"},
@@ -69,8 +72,7 @@ const esc_key esc_schema[] = {
      .help = "loss of a sample; squared is (f-T)^2/2"},
     {"train.huber_delta", ESC_VALUE_NUMBER, ABOVE(0, INFINITY), .standard = "1.0",
      .help = "where the huber loss turns linear; for that loss only"},
-    {"train.update", ESC_VALUE_WORD, .words = "plain|compensated",
-     .standard = "compensated",
+    {"train.update", ESC_VALUE_WORD, .words = "plain|compensated", .standard = "compensated",
      .help = "how float weights are added to; compensated keeps what rounding would lose"},
 
     {"escape", ESC_VALUE_SECTION,
@@ -94,10 +96,11 @@ const esc_key esc_schema[] = {
     {"sweep.groups[].bottleneck", ESC_VALUE_INTEGER, RANGE(0, INFINITY), .limit = "network.layers",
      .help = "number of layers that carry the small scale, r"},
     {"sweep.groups[].scales", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST | ESC_SHAPE_MAPPING,
-     ABOVE(0, 10), COUNT(1, ESC_GROUP_SCALES_MAX),
+     RANGE(SMALLEST, 10), COUNT(1, ESC_GROUP_SCALES_MAX),
      .help = "small scales, epsilon; a mapping spaces them evenly in log"},
-    {"sweep.groups[].scales.from", ESC_VALUE_NUMBER, ABOVE(0, 10), .help = "the first scale"},
-    {"sweep.groups[].scales.to", ESC_VALUE_NUMBER, ABOVE(0, 10), .help = "the last scale"},
+    {"sweep.groups[].scales.from", ESC_VALUE_NUMBER, RANGE(SMALLEST, 10),
+     .help = "the first scale"},
+    {"sweep.groups[].scales.to", ESC_VALUE_NUMBER, RANGE(SMALLEST, 10), .help = "the last scale"},
     {"sweep.groups[].scales.count", ESC_VALUE_INTEGER, RANGE(1, ESC_GROUP_SCALES_MAX),
      .help = "number of scales, both ends included"},
     {"sweep.groups[].layers", ESC_VALUE_INTEGER, .shape = ESC_SHAPE_LIST, RANGE(1, INFINITY),

@@ -41,7 +41,7 @@ esc_status esc_spec_parse(const char *label, const char *text, size_t length, in
                           const char *const *override, esc_spec **out);
 
 /* The whole spec with every default filled in, as YAML that parses back to the
- * same spec, numbers with 17 digits; malloc'd, NULL when out of memory. */
+ * same spec; malloc'd, NULL when out of memory. */
 char *esc_spec_resolved(const esc_spec *spec);
 
 /* Members of the sweep: groups x scales x seeds. */

@@ -252,6 +252,16 @@ esc_status esc_io_check_writable(const char *path) {
   return ESC_OK;
 }
 
+esc_status esc_io_resolve(const char *path, char *resolved, size_t size) {
+  place at;
+  char full[PATH_MAX];
+  const esc_status status = find_target(path, &at, full);
+  if (status != ESC_OK) return status;
+  if (snprintf(resolved, size, "%s", full) >= (int)size)
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the path is too long", path);
+  return ESC_OK;
+}
+
 bool esc_io_exists(const char *path) {
   struct stat info;
   return stat(path, &info) == 0;

@@ -27,6 +27,10 @@ esc_status esc_io_read(const char *path, size_t limit, char **bytes, size_t *siz
  * empty, not a directory, its directory there and writable. Leaves nothing. */
 esc_status esc_io_check_writable(const char *path);
 
+/* Where a file at `path` really lies, links followed: absolute, at most size - 1
+ * bytes. What cannot be a file there is ESC_BAD_INPUT as above. */
+esc_status esc_io_resolve(const char *path, char *resolved, size_t size);
+
 bool esc_io_exists(const char *path);
 
 /* Writes all of `bytes` to `fd`, through short writes and EINTR; errno

@@ -42,6 +42,7 @@ struct esc_journal {
   int64_t records; /* whole ones in the file */
   int64_t synced;  /* of these, known to be on the disk */
   bool torn;       /* a failed append could not be undone */
+  bool ready;      /* opened: locked, header written */
   bool empty;      /* when it was locked: removed again if it cannot be started */
 };
 
@@ -165,7 +166,8 @@ static esc_status refuse_header(const esc_journal *j, const header *found) {
                     "that one, name another output with -o, or start anew with --force",
                     j->path);
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: the journal belongs to another spec; name another output with -o, or start "
+                  "%s: the journal belongs to another spec, shard or precision; name another "
+                  "output with -o, or start "
                   "anew with --force",
                   j->path);
 }
@@ -270,6 +272,7 @@ esc_status esc_journal_open(const char *result_path, const char *spec, int thres
   ESC_TRY(allocate(result_path, &h, &j));
   ESC_TRY(open_locked(j));
   ESC_TRY(discard ? start(j) : take_over(j, resume, visit, context));
+  j->ready = true;
   *out = j;
   j = NULL;
 done:
@@ -318,7 +321,7 @@ esc_status esc_journal_sync(esc_journal *journal) {
 
 void esc_journal_close(esc_journal *journal, bool remove) {
   if (!journal) return;
-  if (remove) unlink(journal->path);
+  if (remove || (journal->ready && journal->records == 0)) unlink(journal->path);
   if (journal->fd >= 0) close(journal->fd);
   free(journal->record);
   free(journal->path);

@@ -32,7 +32,8 @@ esc_status esc_journal_append(esc_journal *journal, int64_t member, const void *
 /* fdatasync: records appended before this survive a power loss. */
 esc_status esc_journal_sync(esc_journal *journal);
 
-/* Closes; with `remove` also deletes the file (after the result is published). */
+/* Closes; with `remove` also deletes the file (after the result is published), as
+ * it does with a journal that holds no member. */
 void esc_journal_close(esc_journal *journal, bool remove);
 
 #endif

@@ -13,6 +13,9 @@ typedef struct esc_engine_ops {
   const char *name;      /* "reference", "cpu", ... */
   const char *precision; /* of weights and activations: "float64", "float32" */
 
+  /* Bytes of memory that create will take. */
+  double (*bytes)(const esc_problem *problem, int slots, int threads);
+
   /* Makes an engine with `slots` empty slots. `problem` must outlive it.
    * Never uses more than `threads` threads. */
   esc_status (*create)(const esc_problem *problem, int slots, int threads, void **engine);

@@ -25,8 +25,8 @@ void esc_draw_inputs(uint64_t seed, int64_t step, int first, int samples, int in
 /* S(0) = E[(v.x) f(x)] of the network `weights` in the direction v of the
  * teacher's linear part, sum_k a_k v_k normalised (theory, section 5). By
  * Stein's lemma this is E[v . grad f], a mean with little spread where the
- * network is nearly linear; estimated over 64 inputs of the member's evaluation
- * stream. `room` holds esc_signal_room(shape) doubles. */
+ * network is nearly linear; estimated over 256 inputs of the member's
+ * evaluation stream. `room` holds esc_signal_room(shape) doubles. */
 double esc_initial_signal(const esc_problem *problem, const esc_member *member,
                           const double *directions, const double *weights, double *room);
 size_t esc_signal_room(esc_shape shape);

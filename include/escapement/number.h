@@ -20,7 +20,7 @@ const char *esc_number_parse(const char *text, size_t length, double *value);
 const char *esc_integer_parse(const char *text, size_t length, int64_t *value);
 
 /* Writes a finite `value` so that esc_number_parse and any YAML reader give the
- * same double back: 17 digits, always with a point ("1.0", "1.0e-05"). */
+ * same double back: as few digits as do, always with a point ("1.0", "1.0e-05"). */
 void esc_number_print(double value, char *text, size_t size);
 
 #endif

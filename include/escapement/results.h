@@ -52,6 +52,8 @@ typedef enum esc_member_status {
     "accumulated right side of the imbalance identity")                                         \
   X(ledger_drift, double, FLOAT64, INTERFACE, "1",                                              \
     "accumulated absolute terms of the imbalance identity")                                     \
+  X(ledger_gross, double, FLOAT64, INTERFACE, "1",                                              \
+    "accumulated size of the products that the identity is a difference of")                    \
   X(ledger_residual, double, FLOAT64, INTERFACE, "1",                                           \
     "ledger_sum minus the change of the imbalance")
 

@@ -12,12 +12,15 @@ static inline void esc_normal4_at(uint64_t seed, esc_domain domain, uint64_t ste
   esc_normal4_f32(esc_philox4x32_10(counter, esc_philox_key(seed)), normal);
 }
 
-/* Normal number `index` of a stream that is indexed flat. */
-static inline float esc_normal_at(uint64_t seed, esc_domain domain, uint64_t step, uint32_t stream,
-                                  uint64_t index) {
+/* Normals first, ..., first + count - 1 of a stream that is indexed flat. */
+static inline void esc_normals_fill(uint64_t seed, esc_domain domain, uint64_t step,
+                                    uint32_t stream, uint64_t first, uint64_t count, float *out) {
   float normal[4];
-  esc_normal4_at(seed, domain, step, stream, (uint32_t)(index / 4), normal);
-  return normal[index % 4];
+  for (uint64_t i = first; i < first + count; i++) {
+    if (i == first || i % 4 == 0)
+      esc_normal4_at(seed, domain, step, stream, (uint32_t)(i / 4), normal);
+    out[i - first] = normal[i % 4];
+  }
 }
 
 #endif

@@ -29,6 +29,7 @@ typedef struct esc_track {
   int64_t escape_step[ESC_THRESHOLDS_MAX];
   esc_sum ledger[ESC_LAYERS_MAX]; /* (interface) right side of identity 1.4 */
   esc_sum drift[ESC_LAYERS_MAX];  /* (interface) its terms' absolute values */
+  double path[ESC_LAYERS_MAX];    /* (layer) 2 eta |G_l| summed over steps */
   int64_t lost, updates;          /* weight updates that rounding swallowed; all with G != 0 */
 } esc_track;
 

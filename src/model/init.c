@@ -6,10 +6,14 @@
 #include "escapement/stream.h"
 
 static void he_normal(const esc_problem *p, const esc_member *m, int l, double *w) {
-  const size_t fan_in = (size_t)esc_fan_in(p->shape, l), rows = (size_t)esc_fan_out(p->shape, l);
+  const uint64_t fan_in = (uint64_t)esc_fan_in(p->shape, l);
+  const uint64_t rows = (uint64_t)esc_fan_out(p->shape, l);
   const double deviation = esc_layer_scale(p, m, 0, l) * sqrt(2.0 / (double)fan_in);
-  for (size_t i = 0; i < rows * fan_in; i++)
-    w[i] = deviation * (double)esc_normal_at(m->seed, ESC_DOMAIN_INIT, 0, (uint32_t)l, i);
+  float normal[ESC_WIDTH_MAX > ESC_INPUTS_MAX ? ESC_WIDTH_MAX : ESC_INPUTS_MAX];
+  for (uint64_t i = 0; i < rows; i++) {
+    esc_normals_fill(m->seed, ESC_DOMAIN_INIT, 0, (uint32_t)l, i * fan_in, fan_in, normal);
+    for (uint64_t j = 0; j < fan_in; j++) w[i * fan_in + j] = deviation * (double)normal[j];
+  }
 }
 
 /* Blocks of n = N/K hidden units, one a mode; the symmetric start is K = 1. */

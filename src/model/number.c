@@ -126,7 +126,10 @@ void esc_number_print(double value, char *text, size_t size) {
   char digits[ESC_NUMBER_SIZE];
   locale_t c;
   const locale_t before = enter_c_locale(&c);
-  snprintf(digits, sizeof digits, "%.17g", value + 0.0);
+  for (int precision = 15; precision <= 17; precision++) { /* the fewest that read back */
+    snprintf(digits, sizeof digits, "%.*g", precision, value + 0.0);
+    if (strtod(digits, NULL) == value) break;
+  }
   leave_c_locale(c, before);
   const size_t whole = strcspn(digits, ".e");
   const char *point = digits[whole] == '.' ? "" : ".0";

@@ -29,9 +29,10 @@ void esc_teacher_directions(const esc_problem *problem, double *directions) {
       v[k] = 1;
       continue;
     }
-    for (int i = 0; i < inputs; i++)
-      v[i] =
-          (double)esc_normal_at(problem->run_seed, ESC_DOMAIN_TEACHER, 0, (uint32_t)k, (uint64_t)i);
+    float normal[ESC_INPUTS_MAX];
+    esc_normals_fill(problem->run_seed, ESC_DOMAIN_TEACHER, 0, (uint32_t)k, 0, (uint64_t)inputs,
+                     normal);
+    for (int i = 0; i < inputs; i++) v[i] = (double)normal[i];
     orthonormalise(directions, k, inputs);
   }
 }

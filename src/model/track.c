@@ -33,6 +33,7 @@ bool esc_track_loss(esc_track *track, const esc_problem *p, double loss) {
 
 void esc_track_update(esc_track *track, const esc_problem *p, double rate, const double *deficit,
                       const double *gradient2) {
+  for (int l = 0; l < p->shape.layers; l++) track->path[l] += 2 * rate * sqrt(gradient2[l]);
   for (int l = 0; l < p->shape.layers - 1; l++) {
     const double flow = -2 * rate * deficit[l];
     const double above = rate * rate * esc_metric_gamma(p, l + 1) * gradient2[l + 1];
@@ -43,6 +44,13 @@ void esc_track_update(esc_track *track, const esc_problem *p, double rate, const
   }
   track->step++;
   if (track->step == p->steps) finish(track, ESC_MEMBER_CENSORED);
+}
+
+/* Size of the products <G_l, W_l> whose difference over an interface is the flow's
+ * term, by Cauchy-Schwarz and with the larger of the layer's two norms. */
+static double product_size(const esc_track *track, const esc_results *r, int64_t i, int l) {
+  const int64_t at = i * r->layers + l;
+  return track->path[l] * sqrt(fmax(r->norm2_initial[at], r->norm2_final[at]));
 }
 
 void esc_track_report(const esc_track *track, const esc_problem *p, const esc_member *member,
@@ -73,6 +81,9 @@ void esc_track_report(const esc_track *track, const esc_problem *p, const esc_me
         change2[l + 1] / esc_metric_gamma(p, l + 1) - change2[l] / esc_metric_gamma(p, l);
     r->ledger_sum[i * interfaces + l] = sum;
     r->ledger_drift[i * interfaces + l] = esc_sum_get(&track->drift[l]);
+    r->ledger_gross[i * interfaces + l] = esc_sum_get(&track->drift[l]) +
+                                          product_size(track, r, i, l) +
+                                          product_size(track, r, i, l + 1);
     r->ledger_residual[i * interfaces + l] = sum - change;
   }
 }

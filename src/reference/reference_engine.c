@@ -68,6 +68,15 @@ done:
   return status;
 }
 
+static double bytes(const esc_problem *p, int slots, int threads) {
+  (void)threads;
+  const double weights = (double)esc_weight_offset(p->shape, p->shape.layers);
+  const double widest = p->shape.width > p->shape.inputs ? p->shape.width : p->shape.inputs;
+  const double inputs = (double)p->batch * p->shape.inputs;
+  return slots * (32 * weights + 12 * inputs + 24 * p->shape.layers * widest +
+                  8 * (double)esc_signal_room(p->shape));
+}
+
 static esc_status create(const esc_problem *problem, int slots, int threads, void **out) {
   esc_status status = ESC_OK;
   engine *e = calloc(1, sizeof *e);
@@ -151,7 +160,8 @@ static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) 
   engine *e = handle;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
   for (int i = 0; i < e->slots; i++)
-    if (e->slot[i].loaded && !e->slot[i].track.finished) train(e, &e->slot[i], steps, stop);
+    if (e->slot[i].loaded && !e->slot[i].track.finished && !atomic_load(stop))
+      train(e, &e->slot[i], steps, stop);
   return ESC_OK;
 }
 
@@ -187,12 +197,14 @@ static void weights(const void *handle, int index, double *w) {
 }
 
 static void describe(const void *handle, char *text, size_t size) {
-  snprintf(text, size, "double, naive loops, %d threads", ((const engine *)handle)->threads);
+  snprintf(text, size, "double, compensated weights, naive loops, %d threads",
+           ((const engine *)handle)->threads);
 }
 
 const esc_engine_ops esc_reference_engine = {
     .name = "reference",
     .precision = "float64",
+    .bytes = bytes,
     .create = create,
     .load = load,
     .advance = advance,

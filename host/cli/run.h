@@ -1,0 +1,51 @@
+/* One call of the verb run: what was asked, and what it works with. */
+#ifndef ESC_RUN_H
+#define ESC_RUN_H
+
+#include "escapement/engine.h"
+#include "plan.h"
+#include "scheduler.h"
+#include "spec/spec.h"
+#include "store/journal.h"
+
+typedef struct esc_run_request {
+  const char *output, *backend, *shard;
+  int64_t threads, slots; /* 0: not given */
+  bool resume, force, dry_run, quiet, json;
+  char **argv;
+  int argc;
+} esc_run_request;
+
+typedef struct esc_run {
+  esc_run_request ask;
+  esc_spec *spec;
+  char *resolved; /* the spec's text with every default */
+  char output[4096];
+  int64_t shard, shards;
+  esc_plan plan;
+  const esc_engine_ops *engine;
+  int threads, slots;
+  double bytes; /* of the engine with these */
+  char engine_text[128], device[256];
+  esc_results *results;
+  esc_journal *journal;
+  bool *done; /* (members) */
+  esc_progress progress;
+  char warning[ESC_WARNING_SIZE];
+} esc_run;
+
+/* Chooses threads and slots within the machine's processors and memory: fewer
+ * slots than asked for by default, ESC_NO_MEMORY with both numbers if not even
+ * what the user named (or one network on one thread) fits. */
+esc_status esc_run_size(esc_run *run);
+
+/* Says on stderr what makes the finished run one to doubt. */
+void esc_run_warn(const esc_run *run);
+
+/* Prints the summary, as text or as JSON. */
+esc_status esc_run_summary(const esc_run *run);
+
+/* Prints what the run would do, its memory and time; times a few steps. */
+esc_status esc_run_dry(esc_run *run);
+
+#endif
