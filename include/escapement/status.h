@@ -51,12 +51,13 @@ const char *esc_error_place(void);
     if (status != ESC_OK) goto done; \
   } while (0)
 
-#define ESC_TRY_ALLOCATE(pointer)                                       \
-  do {                                                                  \
-    if ((pointer) == NULL) {                                            \
-      status = ESC_FAIL(ESC_NO_MEMORY, "out of memory (%s)", #pointer); \
-      goto done;                                                        \
-    }                                                                   \
+#define ESC_TRY_ALLOCATE(pointer)                                          \
+  do {                                                                     \
+    if ((pointer) == NULL) {                                               \
+      status = ESC_FAIL(ESC_NO_MEMORY, "out of memory (%.*s)",             \
+                        (int)__builtin_strcspn(#pointer, " ="), #pointer); \
+      goto done;                                                           \
+    }                                                                      \
   } while (0)
 
 #endif
