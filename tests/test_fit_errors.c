@@ -1,6 +1,7 @@
 /* The fit of noisy and of censored sweeps: slopes within their errors, and the errors
  * themselves. */
 #include <gsl/gsl_errno.h>
+#include <time.h>
 
 #include "made_sweep.h"
 
@@ -170,6 +171,67 @@ static void one_seed_takes_its_error_from_the_residuals(void **state) {
   gsl_rng_free(rng);
 }
 
+/* Budgets of 10^9 and 10^9 + 1 in turn are the same to 1e-9 in log t*, but are not
+ * counted as one. */
+static double scaled_power(int64_t seed, double scale, void *context) {
+  return 2.5e6 * noisy_power(seed, scale, context) / 200;
+}
+
+static void members_censored_at_one_step_count_each(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(10);
+  design d = plain;
+  d.budget = 1000000000;
+  d.largest = 0.2;
+  d.points = 4;
+  esc_results *r = sweep(&d, scaled_power, rng);
+  esc_fit together = fit_of(1, &r);
+  for (int64_t i = 0; i < r->members; i++)
+    if (r->escape_step[i] < 0) r->steps_run[i] += r->seed[i] % 2;
+  esc_fit apart = fit_of(1, &r);
+  const esc_fit_group *one = &together.group[0], *two = &apart.group[0];
+  assert_in_range(one->censored, 20, 80);
+  esc_assert_close(one->slope, two->slope, 0, 1e-8);
+  esc_assert_close(one->standard_error, two->standard_error, 0, 1e-6);
+  esc_assert_close(one->stderr_censored, two->stderr_censored, 0, 1e-6);
+  assert_true(one->slope != two->slope);
+  esc_fit_free(&together);
+  drop(&apart, 1, &r);
+  gsl_rng_free(rng);
+}
+
+/* The likelihood has no bound where the escaped members lie on a line. */
+static void a_law_without_noise_keeps_its_slope_when_it_is_cut(void **state) {
+  (void)state;
+  int power = 4;
+  design d = plain;
+  d.budget = 100; /* steps are 3, 12, 48, 192, 768 */
+  const esc_fit_group g = fit_one(&d, exact_power, &power);
+  assert_int_equal(g.censored, 80);
+  esc_assert_close(g.slope, -2, 1e-9, 0);
+}
+
+/* 24000 members, half of them censored at the sweep's budget: 0.1 s, more under the
+ * sanitizers. Budgets of their own would take 0.7 s. */
+static void a_large_censored_group_takes_less_than_two_seconds(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(11);
+  design d = plain;
+  d.points = 8;
+  d.seeds = 3000;
+  d.ratio = 0.9;
+  d.largest = 0.01;
+  d.budget = 4000000;
+  esc_results *r = sweep(&d, noisy_power, rng);
+  const clock_t start = clock();
+  esc_fit fit = fit_of(1, &r);
+  assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 2);
+  assert_in_range(fit.group[0].censored, 9000, 15000);
+  esc_assert_close(fit.group[0].slope, -2, 4 * fit.group[0].standard_error, 0);
+  drop(&fit, 1, &r);
+  gsl_rng_free(rng);
+}
+
 int main(void) {
   gsl_set_error_handler_off();
   const struct CMUnitTest tests[] = {
@@ -183,6 +245,9 @@ int main(void) {
       cmocka_unit_test(when_none_escapes_there_is_no_slope),
       cmocka_unit_test(when_one_scale_escapes_there_is_no_slope),
       cmocka_unit_test(one_seed_takes_its_error_from_the_residuals),
+      cmocka_unit_test(members_censored_at_one_step_count_each),
+      cmocka_unit_test(a_law_without_noise_keeps_its_slope_when_it_is_cut),
+      cmocka_unit_test(a_large_censored_group_takes_less_than_two_seconds),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

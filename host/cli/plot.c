@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/tables.h"
 #include "plot_script.h"
 #include "store/io.h"
 
@@ -40,19 +42,15 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
 }
 
 static json_t *drawing(const esc_fit *fit, int tables, esc_results **table) {
-  json_t *object = json_object(), *groups = esc_fit_to_json(fit), *thresholds = json_array();
+  json_t *object = json_object(), *groups = esc_fit_to_json(fit);
   const char *title = esc_results_get(table[0], "name");
   for (int i = 0; i < fit->groups; i++) {
     const esc_fit_group *g = &fit->group[i];
     json_t *points = json_object_get(json_array_get(groups, (size_t)i), "points");
-    bool listed = false;
     for (int k = 0; k < g->points; k++)
       add_members(json_array_get(points, (size_t)k), g, g->point[k].scale, tables, table);
-    for (int k = 0; k < i; k++) listed = listed || fit->group[k].threshold == g->threshold;
-    if (!listed) json_array_append_new(thresholds, json_real(g->threshold));
   }
   json_object_set_new(object, "title", json_string(title ? title : ""));
-  json_object_set_new(object, "thresholds", thresholds);
   json_object_set_new(object, "groups", groups);
   return object;
 }
@@ -130,6 +128,71 @@ done:
   return status;
 }
 
+/* A link, or another way to write the path, is the same file. */
+static bool same_file(const struct stat *a, const struct stat *b) {
+  return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static esc_status refuse_input_as_output(int files, char *const *file, const char *figure) {
+  struct stat there, input;
+  if (stat(figure, &there) != 0) return ESC_OK;
+  for (int i = 0; i < files; i++)
+    if (stat(file[i], &input) == 0 && same_file(&input, &there))
+      return ESC_FAIL(ESC_BAD_INPUT,
+                      "-o %s: is the result file %s, which the figure would replace; name another",
+                      figure, file[i]);
+  return ESC_OK;
+}
+
+/* On logarithmic axes; diverged members are not among the n. */
+static bool is_drawable(const esc_fit_point *p) {
+  return p->n > 0 && p->scale > 0 && isfinite(p->scale);
+}
+
+static esc_status refuse_nothing_to_draw(const esc_fit *fit, int tables, esc_results **table,
+                                         char *const *file) {
+  int64_t members = 0, diverged = 0;
+  char more[32] = "";
+  for (int g = 0; g < fit->groups; g++)
+    for (int p = 0; p < fit->group[g].points; p++)
+      if (is_drawable(&fit->group[g].point[p])) return ESC_OK;
+  for (int t = 0; t < tables; t++) {
+    members += table[t]->members;
+    for (int64_t i = 0; i < table[t]->members; i++)
+      diverged += table[t]->status[i] == ESC_MEMBER_DIVERGED;
+  }
+  if (tables > 1) snprintf(more, sizeof more, " and %d more", tables - 1);
+  if (members == 0)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s%s: nothing to draw: no members", file[0], more);
+  if (diverged < members)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s%s: nothing to draw: no member that did not diverge has a threshold and a "
+                    "scale above 0",
+                    file[0], more);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s%s: nothing to draw: all %lld members diverged", file[0], more,
+                  (long long)members);
+}
+
+/* What the figure's file was before the script ran; st_ino and all else 0: not there. */
+static struct stat look_at(const char *path) {
+  struct stat found;
+  if (stat(path, &found) != 0) memset(&found, 0, sizeof found);
+  return found;
+}
+
+/* The script is whatever ESCAPEMENT_PYTHON makes of it, so its word is not taken.
+ * It replaces the figure, which gives a new inode; another might write in place. */
+static esc_status check_written(const char *figure, const struct stat *before) {
+  const struct stat after = look_at(figure);
+  const bool written = !same_file(&after, before) ||
+                       after.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+                       after.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
+  if (S_ISREG(after.st_mode) && after.st_size > 0 && written) return ESC_OK;
+  return ESC_FAIL(ESC_LIBRARY_FAILED,
+                  "plot: %s ended well but did not write %s; is ESCAPEMENT_PYTHON a Python?",
+                  python(), figure);
+}
+
 esc_status esc_verb_plot(int argc, char **argv) {
   esc_status status = ESC_OK;
   const char *figure = NULL;
@@ -138,6 +201,7 @@ esc_status esc_verb_plot(int argc, char **argv) {
   esc_results **table = NULL;
   esc_fit fit = {0};
   json_t *object = NULL;
+  struct stat before;
   const esc_option options[] = {
       {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &figure},
       {0},
@@ -148,10 +212,15 @@ esc_status esc_verb_plot(int argc, char **argv) {
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (!figure) return ESC_FAIL(ESC_BAD_INPUT, "plot: needs -o FIG.png (or .svg, .pdf)");
+  ESC_TRY(refuse_input_as_output(argc - first, argv + first, figure));
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
+  ESC_TRY(esc_tables_same_experiment(tables, table, argv + first));
   ESC_TRY(esc_fit_results(tables, (const esc_results *const *)table, &fit));
+  ESC_TRY(refuse_nothing_to_draw(&fit, tables, table, argv + first));
   ESC_TRY_ALLOCATE(object = drawing(&fit, tables, table));
+  before = look_at(figure);
   ESC_TRY(draw(figure, object));
+  ESC_TRY(check_written(figure, &before));
   printf("%s\n", figure);
 done:
   json_decref(object);

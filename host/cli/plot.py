@@ -2,15 +2,16 @@
 
     python3 -c SCRIPT FIG < OBJECT
 
-FIG ends in .png, .svg or .pdf. OBJECT is what the verb `plot` writes: a title,
-the thresholds and a group for every bottleneck r and threshold, with the escape
-step of each seed (-1: censored). A threshold is a panel, a bottleneck a colour:
+FIG ends in .png, .svg or .pdf. OBJECT is what the verb `plot` writes: a title
+and a group for every bottleneck r, set of small layers and threshold, with the
+escape step of each seed (-1: censored). A threshold is a panel, a bottleneck a colour:
 seeds faint, their means bold, the predicted law dashed from the mean at the
 largest epsilon, members that did not escape as carets at the steps they ran.
 
-Exit status: 0 drawn; 2 FIG cannot be written or has another ending; 3 anything
-else. A failure is one line on stderr, and FIG is then as it was before. The same
-OBJECT gives the same bytes. Plain ASCII, so that -c means the same everywhere.
+Exit status: 0 drawn; 2 FIG cannot be written or has another ending, or there is
+nothing to draw; 3 anything else. A failure is one line on stderr, and FIG is then
+as it was before. The same OBJECT gives the same bytes. Plain ASCII, so that -c
+means the same everywhere.
 """
 import sys
 
@@ -140,26 +141,56 @@ def read_object(stream):
         sheet = json.load(stream)
     except ValueError as error:
         raise PlotError(3, f"standard input is not a JSON object: {error}") from error
-    if not isinstance(sheet, dict) or not any(g["points"] for g in sheet.get("groups", [])):
-        raise PlotError(3, "standard input holds nothing to draw")
+    if not isinstance(sheet, dict) or not isinstance(sheet.get("groups"), list):
+        raise PlotError(3, "standard input holds no groups")
     return sheet
 
 
-def chosen_thresholds(thresholds):
-    """All of them, or the first, the last and some evenly between."""
+def drawable(point):
+    """Has members that did not diverge, and a place on a logarithmic axis."""
+    scale = point["scale"]
+    return bool(point["steps"]) and scale is not None and 0 < scale < math.inf
+
+
+def groups_to_draw(sheet):
+    """All groups, with the points that can be drawn; a group may be left with none."""
+    groups = [{**g, "points": [p for p in g["points"] if drawable(p)]} for g in sheet["groups"]]
+    if not any(g["points"] for g in groups):
+        raise PlotError(2, "nothing to draw: no member that did not diverge, at a scale above 0")
+    return groups
+
+
+def chosen_thresholds(groups):
+    """Those at which something is drawn: all, or the first, the last and some evenly between."""
+    thresholds = sorted({g["threshold"] for g in groups if g["points"]})
     if len(thresholds) <= PANELS_MAX:
         return thresholds
     last = len(thresholds) - 1
     return [thresholds[round(i * last / (PANELS_MAX - 1))] for i in range(PANELS_MAX)]
 
 
+def layers_words(layers):
+    """`1-3`, `3 4`, `1 4-6`: as the table of the verb `fit` has them."""
+    runs = []
+    for layer in layers:
+        if runs and runs[-1][-1] == layer - 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    words = [f"{run[0]}\u2013{run[-1]}" if len(run) > 2 else " ".join(map(str, run))
+             for run in runs]
+    return textwrap.shorten(" ".join(words), 24, placeholder=" \u2026")
+
+
 def named(groups):
-    """Names the groups of a panel by r: 3, or 3a and 3b that differ in which layers are small."""
+    """Marks what tells the groups of a panel apart: groups of one r differ in which layers
+    are small, and so does one whose layers are not simply the first."""
     bottlenecks = [g["bottleneck"] for g in groups]
     for i, (group, r) in enumerate(zip(groups, bottlenecks)):
-        twin = bottlenecks[:i].count(r)
-        letter = "abcdefghijklmnopqrstuvwxyz"[twin % 26] if bottlenecks.count(r) > 1 else ""
-        group["name"], group["twin"] = f"{r}{letter}", twin
+        layers = group.get("small_layers") or []
+        telling = bottlenecks.count(r) > 1 or layers != list(range(1, len(layers) + 1))
+        group["layers"] = layers_words(layers) if telling else ""
+        group["twin"] = bottlenecks[:i].count(r)
     return groups
 
 
@@ -227,7 +258,8 @@ def predicted_line(group, known):
 
 def title_lines(sheet, shown, width):
     """The title on at most three lines, free of mathematics and of unprintable characters."""
-    title, thresholds = str(sheet.get("title", "")), len(sheet["thresholds"])
+    title = str(sheet.get("title", ""))
+    thresholds = len({g["threshold"] for g in sheet["groups"]})
     if shown < thresholds:
         title += f" ({shown} of {thresholds} thresholds)"
     kept = "".join(c if c.isprintable() else " " for c in title)
@@ -253,7 +285,7 @@ def group_words(group):
     measured = measured_words(group["slope"], group["stderr"])
     logarithmic = group["law"] == "logarithmic"
     theory = "log" if logarithmic else signed(f"{group['predicted']:g}")
-    return f"r = {group['name']}: {measured} (theory {theory})"
+    return f"r = {group['bottleneck']}: {measured} (theory {theory})"
 
 
 def power_words(value):
@@ -311,6 +343,8 @@ def draw_prediction(axes, group):
 def group_handles(group):
     colours = look(group)
     yield Line2D([], [], markeredgecolor="white", label=group_words(group), **colours)
+    if group["layers"]:
+        yield Line2D([], [], linestyle="", label=f"small layers {group['layers']}")
     if group["censored"]:
         yield Line2D([], [], color=colours["color"], linestyle="", marker="^", markersize=4,
                      markeredgewidth=0, label=f"{group['censored']} of {group['n']} censored")
@@ -387,9 +421,9 @@ def draw_panel(axes, threshold, groups, handles):
 
 def draw(sheet):
     """The figure: panels in a row, each over its legend, and the key below them all."""
-    thresholds = chosen_thresholds(sheet["thresholds"])
-    panels = [named([g for g in sheet["groups"] if g["threshold"] == t and g["points"]])
-              for t in thresholds]
+    everything = groups_to_draw(sheet)
+    thresholds = chosen_thresholds(everything)
+    panels = [named([g for g in everything if g["threshold"] == t]) for t in thresholds]
     handles = [[h for g in panel for h in group_handles(g)] for panel in panels]
     groups = [g for panel in panels for g in panel]
     key, columns = list(key_handles(groups)), KEY_COLUMNS[len(panels)]

@@ -3,7 +3,9 @@
  * A group is (bottleneck, small layers, threshold); its points are the scales, its
  * replicas the seeds. The same seed at two scales is a pair, so errors come from a
  * bootstrap over seeds. Runs that did not escape stay in as right-censored at
- * the steps they ran; runs that diverged are counted and left out.
+ * the steps they ran; runs that diverged are counted and left out. What is marked
+ * [escaped] knows only the members that escaped: it is biased where a point has
+ * censored ones.
  */
 #ifndef ESCAPEMENT_FIT_H
 #define ESCAPEMENT_FIT_H
@@ -17,39 +19,45 @@ typedef enum esc_law { ESC_LAW_CONSTANT, ESC_LAW_LOGARITHMIC, ESC_LAW_POWER } es
 
 typedef struct esc_fit_point {
   double scale;
-  int64_t n;               /* members at this scale, diverged ones left out */
-  int64_t censored;        /* of these, not escaped */
-  double mean, median, sd; /* of the escape steps of those that escaped; the median counts
-                              censored ones as late, NaN where it falls on one */
+  int64_t n;        /* members at this scale, diverged ones left out */
+  int64_t censored; /* of these, not escaped */
+  double mean, sd;  /* [escaped] of the escape steps */
+  double median;    /* counts censored members as late, NaN where it falls on one */
 } esc_fit_point;
 
 typedef struct esc_fit_group {
   int bottleneck;
-  int64_t small_layers; /* bit l-1: layer l carries the scale */
+  int64_t small_layers; /* bit l-1: layer l carries the scale; 0: the file does not say */
   double threshold;
   esc_law law;
   double predicted; /* slope: -(r-2) for r >= 3, 0 for r = 1, 2 */
   int points;
   esc_fit_point *point; /* (points), ascending scale, owned */
-  double *local;        /* (points-1) slopes between neighbours of log seed mean, owned */
+  double *local;        /* (points-1) [escaped] log mean's slopes between neighbours, owned */
   int64_t n, censored, diverged;
+
   /* In logarithms step 0 counts as half a step. */
-  double slope, standard_error; /* the headline: of log seed means, or the censored fit's if any is
-                            censored; standard error from the bootstrap over seeds (times
-                            sqrt(n/(n-1)), its bias), with a single seed from the residuals of
-                            the regression (NaN with two points) */
-  double lower, upper;          /* 95% bootstrap percentile interval of `slope`; with a single
-                            seed the regression's own */
-  double slope_weighted;        /* least squares of log means, weights n (mean/sd)^2; sd at least
-                            that of rounding to whole steps; points with one escape left out */
-  double stderr_weighted;
-  double slope_median;       /* least squares on log medians */
-  double slope_censored;     /* log-normal with right censoring, maximum likelihood, all members */
-  double stderr_censored;    /* from the observed information, as if members were independent */
-  double steps_per_decade;   /* least squares of mean t* on log10(1/epsilon): what r=2 asks for */
-  double delay_negative;     /* t* of members with S(0) < 0 over t* of those with S(0) > 0: ratio of
-                                geometric means at the same scale, averaged over the scales */
-  double signal_correlation; /* of log t* with S(0)/scale^r, within scales; escaped members */
+
+  /* The headline: of log seed means, or the censored fit's if any is censored. Standard
+   * error from the bootstrap over seeds (1000 replicates, 200 of the censored fit; times
+   * sqrt(n/(n-1)), its bias), with a single seed from the residuals of the regression
+   * (NaN with two points). */
+  double slope, standard_error;
+  /* 95% bootstrap percentile interval of `slope`; with a single seed the regression's own. */
+  double lower, upper;
+  /* [escaped] Least squares of log means, weights n (mean/sd)^2; sd at least that of
+   * rounding to whole steps; points with one escape left out. */
+  double slope_weighted, stderr_weighted;
+  double slope_median; /* least squares on log medians */
+  /* Log-normal with right censoring, maximum likelihood, all members; error from the
+   * observed information, as if members were independent. */
+  double slope_censored, stderr_censored;
+  /* [escaped] Least squares of mean t* on log10(1/epsilon): what r=2 asks for. */
+  double steps_per_decade;
+  /* [escaped] t* of members with S(0) < 0 over t* of those with S(0) > 0: ratio of
+   * geometric means at the same scale, averaged over the scales. */
+  double delay_negative;
+  double signal_correlation; /* [escaped] of log t* with S(0)/scale^r, within scales */
   bool censored_headline;    /* `slope` is the censored fit's */
 } esc_fit_group;
 

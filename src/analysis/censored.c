@@ -2,9 +2,12 @@
  * log t* = level + slope log scale + sigma g, g standard normal, and of a censored
  * member only log t* > log steps_run is known. Maximum likelihood.
  *
- * In p = (1/sigma, level/sigma, slope/sigma) the log-likelihood is concave, so
- * Newton's method with step halving finds its maximum from anywhere, and the
- * Hessian there is the observed information. */
+ * With y the log step's distance from the escaped members' own least squares line and
+ * x centred at their mean, p = (1/sigma, level/sigma, slope/sigma) makes the
+ * log-likelihood concave, so Newton's method with step halving finds its maximum from
+ * anywhere, and the Hessian there is the observed information. Escaped members enter
+ * only through three moments, for those of the cross terms vanish; equal censored ones
+ * count as one, so that each step costs as many terms as there are different budgets. */
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_linalg.h>
 #include <gsl/gsl_math.h>
@@ -18,37 +21,60 @@
 enum { PARAMETERS = 3, NEWTON_STEPS = 200 };
 
 typedef struct observation {
-  double x, y, weight; /* log scale and log step, centred */
+  double x, y, weight; /* log scale and log step, both relative to the escaped ones' line */
   bool censored;
 } observation;
+
+/* Of the escaped members. */
+typedef struct moments {
+  double weight, xx, yy;
+  double slope; /* of their least squares line */
+} moments;
+
+typedef struct data {
+  moments escaped;
+  int64_t n;                   /* different censored observations */
+  const observation *censored; /* (n) */
+} data;
 
 typedef struct likelihood {
   double value, gradient[PARAMETERS], information[PARAMETERS * PARAMETERS];
 } likelihood;
 
-/* Adds one observation. z = p . v is its standardised residual; its term is
- * log p_0 - z^2/2 if it escaped, log Q(z) with Q the normal tail if it did not. */
+/* Sum of log p_0 - z^2/2 over the escaped members; z = p . (y, -1, -x) is the
+ * standardised residual. */
+static likelihood of_escaped(const moments *m, const double *p) {
+  const double square[PARAMETERS] = {m->yy, m->weight, m->xx};
+  likelihood l = {.value = m->weight * log(p[0])};
+  for (int i = 0; i < PARAMETERS; i++) {
+    l.value -= square[i] * p[i] * p[i] / 2;
+    l.gradient[i] = -square[i] * p[i];
+    l.information[(PARAMETERS + 1) * i] = square[i];
+  }
+  l.gradient[0] += m->weight / p[0];
+  l.information[0] += m->weight / (p[0] * p[0]);
+  return l;
+}
+
+/* Adds the log Q(z) of a censored observation, Q the normal tail. Its slope is the
+ * hazard phi/Q, which beyond 25 would be lost in rounding. */
 static void add(likelihood *l, const observation *o, const double *p) {
   const double v[PARAMETERS] = {o->y, -1, -o->x};
   const double z = p[0] * v[0] + p[1] * v[1] + p[2] * v[2];
-  const double hazard = o->censored ? gsl_sf_hazard(z) : 0;
-  const double first = o->censored ? -hazard : -z;
-  const double second = o->censored ? hazard * (hazard - z) : 1;
-  const double tail = o->censored ? gsl_sf_log_erfc(z / M_SQRT2) - M_LN2 : log(p[0]) - z * z / 2;
+  const double tail = gsl_sf_log_erfc(z / M_SQRT2) - M_LN2;
+  const double log_density = -z * z / 2 - (M_LN2 + M_LNPI) / 2;
+  const double hazard = z < 25 ? exp(log_density - tail) : gsl_sf_hazard(z);
   l->value += o->weight * tail;
   for (int i = 0; i < PARAMETERS; i++) {
-    l->gradient[i] += o->weight * first * v[i];
+    l->gradient[i] -= o->weight * hazard * v[i];
     for (int j = 0; j < PARAMETERS; j++)
-      l->information[PARAMETERS * i + j] += o->weight * second * v[i] * v[j];
+      l->information[PARAMETERS * i + j] += o->weight * hazard * (hazard - z) * v[i] * v[j];
   }
-  if (o->censored) return;
-  l->gradient[0] += o->weight / p[0];
-  l->information[0] += o->weight / (p[0] * p[0]);
 }
 
-static likelihood evaluate(int64_t n, const observation *o, const double *p) {
-  likelihood l = {.value = 0};
-  for (int64_t i = 0; i < n; i++) add(&l, &o[i], p);
+static likelihood evaluate(const data *d, const double *p) {
+  likelihood l = of_escaped(&d->escaped, p);
+  for (int64_t i = 0; i < d->n; i++) add(&l, &d->censored[i], p);
   return l;
 }
 
@@ -64,12 +90,12 @@ static bool solve(const likelihood *l, const double *right, double *step) {
 }
 
 /* Goes along `step`, halving it until the likelihood rises; false if it never does. */
-static bool climb(int64_t n, const observation *o, const double *step, double *p, likelihood *l) {
+static bool climb(const data *d, const double *step, double *p, likelihood *l) {
   for (double length = 1; length > 1e-12; length /= 2) {
     double trial[PARAMETERS];
     for (int i = 0; i < PARAMETERS; i++) trial[i] = p[i] + length * step[i];
     if (!(trial[0] > 0)) continue;
-    const likelihood there = evaluate(n, o, trial);
+    const likelihood there = evaluate(d, trial);
     if (!(there.value > l->value)) continue;
     *l = there;
     memcpy(p, trial, sizeof trial);
@@ -78,17 +104,21 @@ static bool climb(int64_t n, const observation *o, const double *step, double *p
   return false;
 }
 
-/* True at the maximum: Newton's decrement, twice the likelihood still to gain, is
- * negligible against 1 (a move by one standard error costs 1/2). */
-static bool maximise(int64_t n, const observation *o, double *p, likelihood *l) {
-  *l = evaluate(n, o, p);
+/* True at the maximum. Newton's decrement is twice the likelihood still to gain (a move
+ * by one standard error costs 1/2); where rounding would soon hide a rise, one last step
+ * is taken unseen, for Newton's method squares what is left. */
+static bool maximise(const data *d, double *p, likelihood *l) {
+  *l = evaluate(d, p);
   for (int k = 0; k < NEWTON_STEPS; k++) {
     double step[PARAMETERS], decrement = 0;
     if (!solve(l, l->gradient, step)) return false;
     for (int i = 0; i < PARAMETERS; i++) decrement += step[i] * l->gradient[i];
-    const bool risen = climb(n, o, step, p, l);
-    if (decrement < 1e-16) return true;
-    if (!risen) return decrement < 1e-8; /* as flat as rounding lets it be seen */
+    if (decrement < 1e-8) {
+      for (int i = 0; i < PARAMETERS; i++) p[i] += step[i];
+      *l = evaluate(d, p);
+      return true;
+    }
+    if (!climb(d, step, p, l)) return decrement < 1e-6;
   }
   return false;
 }
@@ -101,66 +131,85 @@ static double slope_error(const likelihood *l, const double *p) {
   return sqrt(derivative[0] * covariant[0] + derivative[2] * covariant[2]);
 }
 
-/* The sample as a list, without empty cells. */
+/* The sample as a list, point by point, without empty cells. Members censored at one
+ * step are one observation if no seed between them is censored at another. */
 static int64_t list(const esc_sample *sample, const double *multiplicity, observation *o) {
   int64_t n = 0;
-  for (int64_t cell = 0; cell < sample->seeds * sample->points; cell++) {
-    const double weight = multiplicity[cell / sample->points];
-    if (weight == 0 || isnan(sample->step[cell])) continue;
-    o[n++] = (observation){sample->log_scale[cell % sample->points],
-                           esc_log_step(sample->step[cell]), weight, sample->censored[cell]};
+  for (int p = 0; p < sample->points; p++) {
+    observation *last = NULL; /* censored one of this point */
+    double last_step = NAN;
+    for (int64_t s = 0; s < sample->seeds; s++) {
+      const int64_t cell = s * sample->points + p;
+      const double step = sample->step[cell];
+      if (multiplicity[s] == 0 || isnan(step)) continue;
+      if (sample->censored[cell] && step == last_step) {
+        last->weight += multiplicity[s];
+        continue;
+      }
+      o[n] = (observation){sample->log_scale[p], esc_log_step(step), multiplicity[s],
+                           sample->censored[cell]};
+      if (sample->censored[cell]) {
+        last = &o[n];
+        last_step = step;
+      }
+      n++;
+    }
   }
   return n;
 }
 
-/* Sums over the escaped members: least squares of their own. */
-typedef struct moments {
-  double weight, xx, xy, yy;
-} moments;
-
-/* Centres all observations at the escaped ones' means (x and y in place). */
-static moments centre(int64_t n, observation *o) {
-  moments m = {0, 0, 0, 0};
-  double x = 0, y = 0;
+/* Moves all observations (x and y in place) to the escaped ones' least squares line;
+ * false if these are at one scale or there are none. */
+static bool centre(int64_t n, observation *o, moments *m) {
+  double x = 0, y = 0, xy = 0;
+  *m = (moments){.weight = 0};
   for (int64_t i = 0; i < n; i++) {
     if (o[i].censored) continue;
-    m.weight += o[i].weight;
-    x += (o[i].x - x) * o[i].weight / m.weight;
-    y += (o[i].y - y) * o[i].weight / m.weight;
+    m->weight += o[i].weight;
+    x += (o[i].x - x) * o[i].weight / m->weight;
+    y += (o[i].y - y) * o[i].weight / m->weight;
   }
   for (int64_t i = 0; i < n; i++) {
     o[i].x -= x;
     o[i].y -= y;
     if (o[i].censored) continue;
-    m.xx += o[i].weight * o[i].x * o[i].x;
-    m.xy += o[i].weight * o[i].x * o[i].y;
-    m.yy += o[i].weight * o[i].y * o[i].y;
+    m->xx += o[i].weight * o[i].x * o[i].x;
+    xy += o[i].weight * o[i].x * o[i].y;
   }
-  return m;
+  if (!(m->xx > 1e-20 * m->weight)) return false;
+  m->slope = xy / m->xx;
+  for (int64_t i = 0; i < n; i++) {
+    o[i].y -= m->slope * o[i].x;
+    if (!o[i].censored) m->yy += o[i].weight * o[i].y * o[i].y;
+  }
+  return true;
 }
 
-static bool any_censored(int64_t n, const observation *o) {
+/* Moves the censored observations to the front and counts them. */
+static int64_t keep_censored(int64_t n, observation *o) {
+  int64_t kept = 0;
   for (int64_t i = 0; i < n; i++)
-    if (o[i].censored) return true;
-  return false;
+    if (o[i].censored) o[kept++] = o[i];
+  return kept;
 }
 
 static esc_line fit(int64_t n, observation *o, const esc_censored_start *start,
                     esc_censored_start *end) {
-  const moments m = centre(n, o);
   esc_line line = {NAN, NAN};
-  if (!(m.xx > 1e-20 * m.weight)) return line; /* one scale, or none, has escaped members */
-  const double slope = m.xy / m.xx;
-  const double sigma = sqrt(fmax(m.yy - m.xy * slope, 0) / m.weight);
-  const double first = 1 / fmax(sigma, 1e-6); /* escaped members can lie on a line */
-  *end = start ? *start : (esc_censored_start){first, 0, first * slope};
-  const bool closed_form = !any_censored(n, o);
-  double p[PARAMETERS] = {end->precision, end->level, end->tilt};
+  data d = {.censored = o};
   likelihood top = {.value = NAN};
-  const bool converged = closed_form || maximise(n, o, p, &top);
-  line.slope = closed_form ? slope : p[2] / p[0];
-  if (converged && m.weight > 2)
-    line.standard_error = closed_form ? sigma / sqrt(m.xx) : slope_error(&top, p);
+  if (!centre(n, o, &d.escaped)) return line;
+  d.n = keep_censored(n, o);
+  const moments *m = &d.escaped;
+  const double sigma = sqrt(m->yy / m->weight);
+  /* Escaped members can lie on a line. */
+  *end = start ? *start : (esc_censored_start){1 / fmax(sigma, 1e-6), 0, 0};
+  const bool closed_form = d.n == 0;
+  double p[PARAMETERS] = {end->precision, end->level, end->tilt};
+  const bool converged = closed_form || maximise(&d, p, &top);
+  line.slope = m->slope + (closed_form ? 0 : p[2] / p[0]);
+  if (converged && m->weight > 2)
+    line.standard_error = closed_form ? sigma / sqrt(m->xx) : slope_error(&top, p);
   *end = (esc_censored_start){p[0], p[1], p[2]};
   return line;
 }

@@ -30,7 +30,8 @@ typedef struct esc_interval {
 /* Parameters of the censored fit, in which its log-likelihood is concave. */
 typedef struct esc_censored_start {
   double precision;   /* 1/sigma */
-  double level, tilt; /* intercept and slope of log t* over sigma, abscissa and ordinate centred */
+  double level, tilt; /* intercept and slope over sigma, less those of the escaped members'
+                         own least squares line, the abscissa centred at their mean */
 } esc_censored_start;
 
 /* Log of a step, where step 0 counts as half a step; NaN stays NaN. */

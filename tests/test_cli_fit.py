@@ -1,0 +1,272 @@
+"""The verbs fit and plot from outside: which files go together, what the table says of
+censored and diverged members and of layers, and that a figure is written or refused.
+
+Usage: test_cli_fit.py PROGRAM [unittest arguments]
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import xarray
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+
+SPEC = """\
+name: small
+network: {layers: 4, width: 6, inputs: 6, activation: tanh}
+teacher: {amplitudes: [1.0]}
+train: {rate: 0.05, batch: 64, steps: 40}
+escape: {thresholds: [0.1], smoothing: 0.9}
+sweep:
+  seeds: 2
+  groups:
+    - {bottleneck: 3, scales: [0.3, 0.2]}
+"""
+
+CENSORED, DIVERGED = -1, -2
+BIASED = "* of the members that escaped: biased where some are censored"
+
+
+class Verbs(unittest.TestCase):
+    def setUp(self):
+        room = tempfile.TemporaryDirectory()
+        self.addCleanup(room.cleanup)
+        self.room = room.name
+
+    def path(self, name):
+        return os.path.join(self.room, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        return name
+
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def call(self, *arguments, **changes):
+        return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, cwd=self.room,
+                              timeout=300, env={**os.environ, **changes})
+
+    def run_spec(self, name, *arguments):
+        """A result file of the program's own."""
+        self.write("small.yaml", SPEC)
+        done = self.call("run", "small.yaml", "-o", name, "--quiet", *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return name
+
+    def table(self, name, *groups):
+        """A file of another program: groups are (bottleneck, layers, {scale: steps}), the
+        steps those of seeds 1, 2, ..., CENSORED (at step 1000) or DIVERGED."""
+        rows = [(r, sum(1 << l - 1 for l in layers), scale, seed, step)
+                for r, layers, points in groups for scale, steps in points.items()
+                for seed, step in enumerate(steps, 1)]
+        column = dict(zip(("bottleneck", "small_layers", "scale", "seed", "step"), zip(*rows)))
+        steps = column.pop("step")
+        column["steps_run"] = [step if step >= 0 else 1000 for step in steps]
+        column["status"] = [{CENSORED: 1, DIVERGED: 2}.get(step, 0) for step in steps]
+        xarray.Dataset(
+            {**{key: ("member", list(values)) for key, values in column.items()},
+             "escape_step": (("member", "threshold"), [[max(step, -1)] for step in steps])},
+            {"threshold": [0.1]}).to_netcdf(self.path(name), engine="h5netcdf")
+        return name
+
+    def refused(self, *arguments, code=2, **changes):
+        """One line on stderr, nothing on stdout, nothing left behind."""
+        before = sorted(os.listdir(self.room))
+        done = self.call(*arguments, **changes)
+        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+        lines = done.stderr.splitlines()
+        own = [line for line in lines if "not as escapement wrote it" not in line]
+        self.assertEqual(len(own), 1, done.stderr)
+        self.assertEqual(sorted(os.listdir(self.room)), before)
+        return own[0]
+
+    def groups(self, *files):
+        done = self.call("fit", "--json", *files)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)["groups"]
+
+    def lines(self, *arguments):
+        done = self.call("fit", *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("nan", done.stdout)
+        return done.stdout.splitlines()
+
+
+class FilesTogether(Verbs):
+    def test_other_experiments_are_refused_with_the_key_and_both_values(self):
+        self.run_spec("a.h5")
+        for change, key, one, other in (
+                ("network.width=7", "network.width", "6", "7"),
+                ("train.rate=0.04", "train.rate", "0.05", "0.04"),
+                ("escape.smoothing=none", "escape.smoothing", "0.9", "0.0"),
+                ("teacher.amplitudes=[0.9]", "teacher.amplitudes", "[1.0]", "[0.9]"),
+                ("init.scales=[1, 1, 1, 2]", "init.scales", "[1.0, 1.0, 1.0, 1.0]",
+                 "[1.0, 1.0, 1.0, 2.0]"),
+                ("network.activation=sin", "network.activation", '"tanh"', '"sin"')):
+            with self.subTest(change):
+                self.run_spec("b.h5", change, "sweep.seed=50", "escape.false_escapes=allow",
+                              "--force")
+                message = self.refused("fit", "a.h5", "b.h5")
+                self.assertIn("a.h5 and b.h5 are different experiments: "
+                              f"{key} is {one} in the first and {other} in the second", message)
+                self.assertIn(f"{key} is {other} in the first and {one} in the second",
+                              self.refused("fit", "b.h5", "a.h5"))
+        self.assertIn("network.activation", self.refused("plot", "a.h5", "b.h5", "-o", "f.png"))
+
+    def test_a_key_that_one_has_not_and_the_third_file_are_named(self):
+        self.run_spec("a.h5")
+        self.run_spec("b.h5", "sweep.seed=50")
+        self.run_spec("c.h5", "sweep.seed=60")
+        changed = xarray.load_dataset(self.path("c.h5"), engine="h5netcdf")
+        changed.attrs["spec"] = changed.attrs["spec"].replace("  rate:", "  warmth: 2\n  rate:")
+        changed.to_netcdf(self.path("c.h5"), engine="h5netcdf")
+        for files, said in ((("a.h5", "b.h5", "c.h5"), "absent in the first and 2 in the second"),
+                            (("c.h5", "b.h5", "a.h5"), "2 in the first and absent in the second")):
+            message = self.refused("fit", *files)
+            self.assertIn("train.warmth is " + said, message)
+        self.assertIn("c.h5 and b.h5", message)
+
+    def test_long_values_are_shown_where_they_differ(self):
+        ones = ", ".join(["1"] * 40)
+        for name, last in (("a.h5", "1"), ("b.h5", "2")):
+            self.run_spec(name, "network.layers=41", f"init.scales=[{ones}, {last}]",
+                          "train.steps=1", f"sweep.seed={last}0")
+        self.assertRegex(self.refused("fit", "a.h5", "b.h5"),
+                         r"init\.scales is \.\.\.[1.0, ]+ 1\.0\] in the first "
+                         r"and \.\.\.[1.0, ]+ 2\.0\] in the second")
+
+    def test_how_much_was_done_may_differ(self):
+        self.run_spec("a.h5")
+        self.run_spec("b.h5", "name=other", "sweep.seed=50", "sweep.seeds=3", "train.steps=30",
+                      "escape.thresholds=[0.1, 0.09]", "escape.false_escapes=allow",
+                      "sweep.groups=[{bottleneck: 3, scales: [0.3]}, "
+                      "{bottleneck: 2, scales: [0.1]}]")
+        self.run_spec("c.h5", "--backend", "reference", "sweep.seed=90")
+        pooled = {(g["bottleneck"], g["threshold"]): g["n"]
+                  for g in self.groups("a.h5", "b.h5", "c.h5")}
+        self.assertEqual(pooled, {(2, 0.09): 3, (2, 0.1): 3, (3, 0.09): 3, (3, 0.1): 11})
+
+    def test_files_without_a_spec_are_not_compared(self):
+        self.run_spec("a.h5", "network.layers=3")
+        self.table("b.h5", (3, (1, 2, 3), {0.3: [40]}))
+        self.run_spec("c.h5", "network.layers=3", "sweep.seed=50", "train.rate=0.04")
+        self.refused("fit", "b.h5", "a.h5", "c.h5")
+        rows = xarray.load_dataset(self.path("b.h5"), engine="h5netcdf")
+        rows["seed"] += 1000
+        rows.to_netcdf(self.path("b.h5"), engine="h5netcdf")
+        self.assertEqual(self.groups("b.h5", "a.h5")[0]["n"], 5)
+
+
+class Table(Verbs):
+    def test_layers_tell_groups_of_one_bottleneck_apart(self):
+        steps = {0.1: [100, 110], 0.2: [50, 60]}
+        self.table("a.h5", (2, (1, 2), steps), (2, (3, 4), steps), (3, (1, 2, 3), steps),
+                   (4, (1, 3, 4, 5), steps), (5, (), steps))
+        lines = self.lines("a.h5")
+        self.assertEqual([line.split("0.1")[0].split(None, 1)[1].strip() for line in lines[1:6]],
+                         ["1 2", "3 4", "1-3", "1 3-5", "-"])
+        self.assertEqual(len({len(line) for line in lines[:6]}), 1)  # columns aligned
+        self.assertEqual([line for line in lines if line.startswith("r = ")],
+                         ["r = 2, threshold 0.1", "r = 2, layers 3 4, threshold 0.1",
+                          "r = 3, threshold 0.1", "r = 4, layers 1 3-5, threshold 0.1",
+                          "r = 5, threshold 0.1"])
+        self.assertEqual(self.groups("a.h5")[1]["small_layers"], [3, 4])
+
+    def test_numbers_of_the_escaped_only_are_marked(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [CENSORED] * 3, 0.2: [800, CENSORED, 700],
+                                           0.4: [350, 420, 400], 0.8: [180, 200, 190]}))
+        lines = self.lines("a.h5")
+        self.assertRegex(lines[1], r"^ +3 +1-3 .* -?[\d.]+\* +-?[\d.]+ +-?[\d.]+ +12 +4$")
+        self.assertEqual(lines[2], BIASED)
+        points = [line.split() for line in lines[-4:]]
+        self.assertEqual(points[0], ["0.1", "-", "-", "-", "3", "3", "-"])
+        self.assertEqual(points[1][:3] + points[1][4:6], ["0.2", "750.0*", "800.0", "3", "1"])
+        self.assertRegex(points[1][3], r"^70\.7\*$")
+        self.assertRegex(points[1][6], r"^-[\d.]+\*$")
+        self.assertRegex(points[2][6], r"^-[\d.]+$")
+        self.assertEqual(points[3][6], "-")
+        self.assertIn(BIASED, self.lines("a.h5", "--brief"))
+        self.assertIsInstance(self.groups("a.h5")[0]["slope_weighted"], float)
+
+    def test_nothing_is_marked_where_points_are_whole(self):
+        """All censored at a scale leaves the others' means as they are."""
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [CENSORED] * 3, 0.2: [800, 900, 700],
+                                           0.4: [350, 420, 400]}))
+        lines = self.lines("a.h5")
+        self.assertFalse(any("*" in line.replace("t*", "") for line in lines), lines)
+
+    def test_diverged_members_are_told_and_what_cannot_be_had_is_a_dash(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [DIVERGED, DIVERGED], 0.2: [800, DIVERGED]}),
+                   (2, (1, 2), {0.1: [DIVERGED, DIVERGED]}))
+        lines = self.lines("a.h5")
+        titles = [line for line in lines if line.startswith("r = ")]
+        self.assertEqual(titles, ["r = 2, threshold 0.1, 2 diverged, left out",
+                                  "r = 3, threshold 0.1, 3 diverged, left out"])
+        self.assertEqual(lines[1].split(), ["2", "1", "2", "0.1", "0", *["-"] * 5, "0", "0"])
+        self.assertIn("  steps per decade of epsilon: -", lines)
+        self.assertEqual(lines[-2].split(), ["0.1", "-", "-", "-", "0", "0", "-"])
+        self.assertEqual(lines[-1].split(), ["0.2", "800.0", "800.0", "-", "1", "0", "-"])
+
+
+class Figure(Verbs):
+    def test_a_file_with_nothing_to_draw_is_refused_by_name(self):
+        self.run_spec("a.h5", "--shard", "20/21")
+        self.assertIn("a.h5: nothing to draw: no members",
+                      self.refused("plot", "a.h5", "-o", "f.png"))
+        self.table("b.h5", (3, (1, 2, 3), {0.1: [DIVERGED] * 2, 0.2: [DIVERGED]}))
+        self.assertIn("b.h5: nothing to draw: all 3 members diverged",
+                      self.refused("plot", "b.h5", "-o", "f.png"))
+        self.assertIn("a.h5 and 1 more: nothing to draw",
+                      self.refused("plot", "a.h5", "b.h5", "-o", "f.png"))
+        self.table("c.h5", (3, (1, 2, 3), {0.0: [100]}))
+        self.assertIn("c.h5: nothing to draw", self.refused("plot", "c.h5", "-o", "f.png"))
+
+    def test_what_can_be_drawn_is_drawn(self):
+        """Groups that diverged as a whole or escaped nowhere do not stop the others."""
+        self.table("a.h5", (2, (1, 2), {0.1: [100]}),
+                   (2, (3, 4), {0.1: [CENSORED], 0.2: [DIVERGED]}),
+                   (3, (1, 2, 3), {0.1: [DIVERGED]}), (4, (1, 2, 3, 4), {0.0: [3]}))
+        done = self.call("plot", "a.h5", "-o", "f.svg")
+        self.assertEqual((done.returncode, done.stdout), (0, "f.svg\n"), done.stderr)
+        text = re.sub(r"<[^>]*>", "", self.read("f.svg").decode())
+        for words in ("small layers 1 2", "small layers 3 4", "1 of 1 censored",
+                      "1 diverged, not drawn"):
+            self.assertIn(words, text)
+
+    def test_a_script_that_draws_nothing_is_a_failure(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        message = self.refused("plot", "a.h5", "-o", "f.png", code=3, ESCAPEMENT_PYTHON="/bin/true")
+        self.assertIn("/bin/true ended well but did not write f.png", message)
+        self.write("f.png", "old")
+        self.refused("plot", "a.h5", "-o", "f.png", code=3, ESCAPEMENT_PYTHON="/bin/true")
+        self.assertEqual(self.read("f.png"), b"old")
+        self.write("python", "#!/bin/sh\nprintf new > f.png\n")
+        os.chmod(self.path("python"), 0o755)
+        done = self.call("plot", "a.h5", "-o", "f.png", ESCAPEMENT_PYTHON=self.path("python"))
+        self.assertEqual((done.returncode, done.stdout), (0, "f.png\n"), done.stderr)
+        self.assertEqual(self.read("f.png"), b"new")
+
+    def test_the_input_is_not_drawn_over_through_any_path(self):
+        self.table("in.png", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        self.table("b.h5", (3, (1, 2, 3), {0.3: [30]}))
+        before = self.read("in.png")
+        os.symlink("in.png", self.path("soft.png"))
+        os.link(self.path("in.png"), self.path("hard.png"))
+        for figure in ("in.png", "./in.png", self.path("in.png"), "soft.png", "hard.png"):
+            with self.subTest(figure):
+                message = self.refused("plot", "b.h5", "in.png", "-o", figure)
+                self.assertIn("in.png", message)
+        self.assertIn("is the result file soft.png",
+                      self.refused("plot", "soft.png", "-o", "in.png"))
+        self.assertEqual(self.read("in.png"), before)
+
+
+if __name__ == "__main__":
+    unittest.main()
