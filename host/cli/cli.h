@@ -11,7 +11,8 @@
 /* A verb gets argv with its own name as argv[0]. */
 typedef esc_status esc_verb(int argc, char **argv);
 
-esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info;
+esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info, esc_verb_classify,
+    esc_verb_escape;
 
 /* A number, or null where it is not finite. */
 json_t *esc_json_number(double value);

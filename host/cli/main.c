@@ -24,6 +24,8 @@ static const verb verbs[] = {
     {"run", esc_verb_run, "train a sweep and write its result file"},
     {"fit", esc_verb_fit, "slopes of log t* on log epsilon from result files"},
     {"plot", esc_verb_plot, "draw t* against epsilon from result files"},
+    {"classify", esc_verb_classify, "class and constants of an activation"},
+    {"escape", esc_verb_escape, "escape time on the symmetric manifold: ODE and closed forms"},
     {"info", esc_verb_info, "what a result file holds, or what this machine has"},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
@@ -33,7 +35,7 @@ static void print_help(void) {
       "Usage: escapement VERB [options]\n"
       "Trains thousands of small teacher-student networks and times their escape from the "
       "saddle.\n\n");
-  for (int i = 0; i < VERBS; i++) printf("  %-6s %s\n", verbs[i].name, verbs[i].help);
+  for (int i = 0; i < VERBS; i++) printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
   printf(
       "\n'escapement VERB --help' tells more; 'escapement --version' says what this is.\n\n"
       "Keys of a spec, with defaults:\n");
@@ -55,10 +57,9 @@ static esc_status dispatch(int argc, char **argv) {
     if (!strcmp(name, verbs[i].name)) return verbs[i].run(argc - 1, argv + 1);
     if (esc_text_distance(name, verbs[i].name) < 3) nearest = &verbs[i];
   }
-  if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "needs a verb: run, fit, plot or info; see --help");
+  if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "needs a verb; see --help");
   return ESC_FAIL(ESC_BAD_INPUT, "%s: no such verb; %s%s", esc_show(name, strlen(name)).text,
-                  nearest ? "did you mean " : "there are run, fit, plot, info",
-                  nearest ? nearest->name : "");
+                  nearest ? "did you mean " : "see --help", nearest ? nearest->name : "");
 }
 
 /* A result that did not reach its reader is a failure too (a full disk). */

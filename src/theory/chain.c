@@ -1,0 +1,142 @@
+/* The scalar chain f = s_L sigma(s_{L-1} ... sigma(s_1 g)) on the symmetric
+ * manifold, and the reduced ODE's right side and Jacobian (theory, section 3).
+ *
+ * With h_0 = g, z_l = s_l h_{l-1}, h_l = sigma(z_l), f = z_L, and F_l the map from
+ * z_l to f:
+ *   df/ds_l        = F_l' h_{l-1},
+ *   d2f/ds_l ds_m  = (F_m'' s_m h_{m-1} + F_m') dh_{m-1}/ds_l    for l < m,
+ *   d2f/ds_m^2     = F_m'' h_{m-1}^2,
+ * F_l' and F_l'' by recursion from the output. The flow is a gradient flow, so
+ * the Jacobian is symmetric. */
+#include "chain.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "escapement/activation.h"
+
+typedef struct chain {
+  double value;                      /* f */
+  double input[ESC_LAYERS_MAX];      /* h_{l-1} */
+  double gradient[ESC_LAYERS_MAX];   /* df/ds_l */
+  double slope[ESC_LAYERS_MAX];      /* sigma'(z_l); not of the last layer */
+  double bend[ESC_LAYERS_MAX];       /* sigma''(z_l); likewise */
+  double backward[ESC_LAYERS_MAX];   /* F_l' */
+  double backward_2[ESC_LAYERS_MAX]; /* F_l'' */
+} chain;
+
+/* sigma'' of a polynomial by Horner's rule. */
+static double polynomial_bend(const esc_activation *activation, double z) {
+  double sum = 0;
+  for (int k = activation->terms - 1; k >= 2; k--)
+    sum = sum * z + activation->coefficient[k] * k * (k - 1);
+  return sum;
+}
+
+/* sigma''(z), `e` being sigma and sigma' there. ReLU's point mass at 0 meets h = 0
+ * in every product that it enters. */
+static double activation_bend(const esc_activation *activation, double z, esc_eval_f64 e) {
+  const double root_two_pi = 2.5066282746310005024;
+  const esc_logistic_f64 p = esc_logistic_at_f64(z);
+  const double variance = p.here * p.reflected, skew = p.reflected - p.here;
+  switch (activation->kind) {
+    case ESC_ACTIVATION_LINEAR:
+    case ESC_ACTIVATION_RELU: return 0;
+    case ESC_ACTIVATION_TANH: return -2 * e.value * e.derivative;
+    case ESC_ACTIVATION_ERF: return -2 * z * e.derivative;
+    case ESC_ACTIVATION_SIN: return -e.value;
+    case ESC_ACTIVATION_GELU: return (2 - z * z) * esc_gaussian_f64(0.5, z) / root_two_pi;
+    case ESC_ACTIVATION_SWISH: return variance * (2 + z * skew);
+    case ESC_ACTIVATION_SOFTPLUS:
+    case ESC_ACTIVATION_SOFTPLUS_RAW: return variance;
+    case ESC_ACTIVATION_SIGMOID:
+    case ESC_ACTIVATION_SIGMOID_RAW: return variance * skew;
+    case ESC_ACTIVATION_POLYNOMIAL:
+    case ESC_ACTIVATION_COUNT: break;
+  }
+  return polynomial_bend(activation, z);
+}
+
+static void chain_forward(const esc_activation *activation, int layers, const double *s, double g,
+                          bool curved, chain *c) {
+  c->input[0] = g;
+  for (int l = 0; l + 1 < layers; l++) {
+    const double z = s[l] * c->input[l];
+    const esc_eval_f64 e = esc_activate_f64(activation, z);
+    c->input[l + 1] = e.value;
+    c->slope[l] = e.derivative;
+    if (curved) c->bend[l] = activation_bend(activation, z, e);
+  }
+  c->value = s[layers - 1] * c->input[layers - 1];
+}
+
+static void chain_backward(int layers, const double *s, bool curved, chain *c) {
+  c->backward[layers - 1] = 1;
+  c->backward_2[layers - 1] = 0;
+  for (int l = layers - 2; l >= 0; l--) {
+    const double factor = s[l + 1] * c->slope[l];
+    c->backward[l] = c->backward[l + 1] * factor;
+    if (curved)
+      c->backward_2[l] =
+          c->backward_2[l + 1] * factor * factor + c->backward[l + 1] * s[l + 1] * c->bend[l];
+  }
+  for (int l = 0; l < layers; l++) c->gradient[l] = c->backward[l] * c->input[l];
+}
+
+/* Adds weight * (residual d2f/ds_l ds_m - df/ds_l df/ds_m) for l <= m. */
+static void add_jacobian(const chain *c, int layers, const double *s, double weight,
+                         double residual, double *jacobian) {
+  for (int l = 0; l < layers; l++) {
+    const double own = c->backward_2[l] * c->input[l] * c->input[l];
+    double tangent = c->input[l]; /* dz_l/ds_l, then dh_{m-1}/ds_l */
+    jacobian[l * layers + l] += weight * (residual * own - c->gradient[l] * c->gradient[l]);
+    for (int m = l + 1; m < layers; m++) {
+      tangent *= (m - 1 > l ? s[m - 1] : 1) * c->slope[m - 1];
+      const double mixed = (c->backward_2[m] * s[m] * c->input[m] + c->backward[m]) * tangent;
+      jacobian[l * layers + m] += weight * (residual * mixed - c->gradient[l] * c->gradient[m]);
+    }
+  }
+}
+
+static void mirror(int n, double *matrix) {
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < i; j++) matrix[i * n + j] = matrix[j * n + i];
+}
+
+void esc_reduced_rhs(const esc_escape_problem *problem, int nodes, const double *node,
+                     const double *weight, const double *s, double *rhs, double *jacobian) {
+  const int layers = problem->layers;
+  const size_t length = (size_t)layers;
+  const bool curved = jacobian != NULL;
+  chain c;
+  memset(rhs, 0, length * sizeof *rhs);
+  if (curved) memset(jacobian, 0, length * length * sizeof *jacobian);
+  for (int i = 0; i < nodes; i++) {
+    chain_forward(&problem->activation, layers, s, node[i], curved, &c);
+    chain_backward(layers, s, curved, &c);
+    const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
+    const double residual = problem->amplitude * teacher - c.value;
+    for (int l = 0; l < layers; l++) rhs[l] += weight[i] * residual * c.gradient[l];
+    if (curved) add_jacobian(&c, layers, s, weight[i], residual, jacobian);
+  }
+  if (curved) mirror(layers, jacobian);
+}
+
+double esc_chain_output(const esc_activation *activation, int layers, const double *s, double g) {
+  double h = g;
+  for (int l = 0; l < layers; l++) h = esc_activate_f64(activation, s[l] * h).value;
+  return h;
+}
+
+double esc_reduced_loss(const esc_escape_problem *problem, int nodes, const double *node,
+                        const double *weight, const double *s) {
+  const esc_activation *sigma = &problem->activation;
+  const int last = problem->layers - 1;
+  double sum = 0;
+  for (int i = 0; i < nodes; i++) {
+    const double f = s[last] * esc_chain_output(sigma, last, s, node[i]);
+    const double residual = problem->amplitude * esc_activate_f64(sigma, node[i]).value - f;
+    sum += weight[i] * residual * residual;
+  }
+  return sum / 2;
+}

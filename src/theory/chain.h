@@ -1,0 +1,15 @@
+/* The scalar chain f = s_L sigma(s_{L-1} ... sigma(s_1 g)) (theory, section 3);
+ * private to src/theory. */
+#ifndef ESCAPEMENT_THEORY_CHAIN_H
+#define ESCAPEMENT_THEORY_CHAIN_H
+
+#include "escapement/theory.h"
+
+/* E[(a sigma(g) - f)^2]/2 by the rule given. */
+double esc_reduced_loss(const esc_escape_problem *problem, int nodes, const double *node,
+                        const double *weight, const double *s);
+
+/* h_layers(g), the output of the chain's first `layers` activations: g for 0. */
+double esc_chain_output(const esc_activation *activation, int layers, const double *s, double g);
+
+#endif

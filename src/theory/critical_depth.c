@@ -1,0 +1,29 @@
+/* The critical-depth law (theory, section 4): r layers at the small scale, the
+ * rest O(1), escape after Theta(1), Theta(log 1/epsilon), Theta(epsilon^-(r-2))
+ * for r = 1, 2, >= 3. Signs of scales do not matter to it. */
+#include <math.h>
+
+#include "escapement/theory.h"
+
+static double smallest(int layers, const double *scale) {
+  double least = HUGE_VAL;
+  for (int l = 0; l < layers; l++) least = fmin(least, fabs(scale[l]));
+  return least;
+}
+
+esc_critical_depth esc_critical_depth_of(int layers, const double *scale, double spread) {
+  const double bound = spread * smallest(layers, scale);
+  double largest = 0, next = HUGE_VAL; /* inside the bottleneck, and the first outside */
+  int r = 0;
+  for (int l = 0; l < layers; l++) {
+    const double size = fabs(scale[l]);
+    if (size > bound) {
+      next = fmin(next, size);
+    } else {
+      largest = fmax(largest, size);
+      r++;
+    }
+  }
+  return (esc_critical_depth){
+      .r = r, .exponent = r > 2 ? 2 - r : 0, .logarithmic = r == 2, .hierarchy = next / largest};
+}

@@ -1,0 +1,323 @@
+/* Expectations over g ~ N(0, 1) (theory, section 3), each by the smallest rule
+ * that twice as many nodes confirm. Three kinds of rule:
+ *   trapezoid  on +-reach: exponentially good for what is analytic near the line;
+ *   Hermite    exact for polynomials up to degree 2n-1;
+ *   panels     Gauss-Legendre on intervals that shrink towards 0 from both sides:
+ *              for kinks at 0, and for what saturates too steeply for the others. */
+#include <float.h>
+#include <gsl/gsl_integration.h>
+#include <gsl/gsl_randist.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "escapement/activation.h"
+#include "escapement/theory.h"
+
+static const double reach = 14; /* the density is 1e-43 there */
+enum { FIRST = 32, LAST = FIRST << 8, HERMITE_LAST = FIRST << 2 };
+
+typedef struct rule {
+  int count;
+  double *node, *weight;
+} rule;
+
+static void free_rule(rule *r) {
+  free(r->node);
+  free(r->weight);
+  *r = (rule){0, NULL, NULL};
+}
+
+static esc_status create_rule(int count, rule *r) {
+  esc_status status = ESC_OK;
+  *r = (rule){.count = count};
+  ESC_TRY_ALLOCATE(r->node = malloc((size_t)count * sizeof *r->node));
+  ESC_TRY_ALLOCATE(r->weight = malloc((size_t)count * sizeof *r->weight));
+done:
+  return status;
+}
+
+/* ---- the rules ---- */
+
+static esc_status trapezoid(int n, rule *r) {
+  esc_status status = ESC_OK;
+  const double step = 2 * reach / n;
+  ESC_TRY(create_rule(n + 1, r));
+  for (int i = 0; i <= n; i++) {
+    r->node[i] = (i - n / 2) * step; /* n is even: 0 is a node, the rule symmetric */
+    r->weight[i] = step * gsl_ran_ugaussian_pdf(r->node[i]);
+  }
+done:
+  return status;
+}
+
+static esc_status hermite(int n, rule *r) {
+  esc_status status = ESC_OK;
+  gsl_integration_fixed_workspace *fixed =
+      gsl_integration_fixed_alloc(gsl_integration_fixed_hermite, (size_t)n, 0, 0.5, 0, 0);
+  ESC_TRY_ALLOCATE(fixed);
+  ESC_TRY(create_rule(n, r));
+  for (int i = 0; i < n; i++) {
+    r->node[i] = gsl_integration_fixed_nodes(fixed)[i];
+    r->weight[i] = gsl_integration_fixed_weights(fixed)[i] / (M_SQRT2 * M_SQRTPI);
+  }
+done:
+  if (fixed) gsl_integration_fixed_free(fixed);
+  return status;
+}
+
+/* `panels` intervals on each side, each a quarter of the next, n nodes in all. */
+static esc_status panel_rule(int n, int panels, rule *r) {
+  esc_status status = ESC_OK;
+  const size_t order = (size_t)(n / (2 * panels));
+  gsl_integration_glfixed_table *table = gsl_integration_glfixed_table_alloc(order);
+  ESC_TRY_ALLOCATE(table);
+  ESC_TRY(create_rule(n, r));
+  int filled = 0;
+  double high = reach;
+  for (int p = panels - 1; p >= 0; p--, high /= 4) {
+    for (size_t i = 0; i < order; i++, filled += 2) {
+      double g, weight;
+      gsl_integration_glfixed_point(p > 0 ? high / 4 : 0, high, i, &g, &weight, table);
+      r->node[filled] = g;
+      r->node[filled + 1] = -g;
+      r->weight[filled] = r->weight[filled + 1] = weight * gsl_ran_ugaussian_pdf(g);
+    }
+  }
+done:
+  if (table) gsl_integration_glfixed_table_free(table);
+  return status;
+}
+
+typedef enum family { TRAPEZOID, HERMITE, HALVES, GRADED, FAMILIES } family;
+
+/* GSL tabulates Gauss-Legendre to all digits for orders 2^k up to 1024 only. */
+enum { GRADED_PANELS = 8 /* the innermost ends at reach/4^7 = 1e-3 */, ORDER_MAX = 1024 };
+
+static bool suits(family kind, int n, bool kink) {
+  switch (kind) {
+    case TRAPEZOID: return !kink;
+    case HERMITE: return !kink && n <= HERMITE_LAST;
+    case HALVES: return kink && n <= ORDER_MAX;
+    default: return n >= 4 * 2 * GRADED_PANELS && n <= ORDER_MAX * GRADED_PANELS;
+  }
+}
+
+/* E[1] = 1 to the last digits, too. */
+static void normalise(rule *r) {
+  double total = 0;
+  for (int i = 0; i < r->count; i++) total += r->weight[i];
+  for (int i = 0; i < r->count; i++) r->weight[i] /= total;
+}
+
+static esc_status build(family kind, int n, rule *r) {
+  esc_status status = ESC_OK;
+  switch (kind) {
+    case TRAPEZOID: ESC_TRY(trapezoid(n, r)); break;
+    case HERMITE: ESC_TRY(hermite(n, r)); break;
+    default: ESC_TRY(panel_rule(n, kind == HALVES ? 1 : GRADED_PANELS, r));
+  }
+  normalise(r);
+done:
+  return status;
+}
+
+/* ---- comparing n with 2n ---- */
+
+typedef struct integrand {
+  esc_gaussian_integrand *h;
+  void *context;
+  int n;
+  bool kink;
+} integrand;
+
+/* E[h_i] and E|h_i| by one rule; `value` is room for n values. */
+static void average(const integrand *f, const rule *r, double *value, double *mean, double *size) {
+  for (int i = 0; i < f->n; i++) mean[i] = size[i] = 0;
+  for (int k = 0; k < r->count; k++) {
+    f->h(f->context, r->node[k], value);
+    for (int i = 0; i < f->n; i++) {
+      mean[i] += r->weight[k] * value[i];
+      size[i] += r->weight[k] * fabs(value[i]);
+    }
+  }
+}
+
+/* 0/0 is no error: h_i = 0. */
+static double relative(double error, double size) {
+  return error == 0 && size == 0 ? 0 : fabs(error) / size;
+}
+
+/* A difference of infinities is as bad as an infinite one. */
+static double larger(double a, double b) { return isnan(b) ? HUGE_VAL : fmax(a, b); }
+
+/* What the finite rules leave out beyond +-reach, relative to E|h_i|. */
+static double cut_off(const integrand *f, double *value, const double *size) {
+  double worst = 0;
+  for (int side = -1; side <= 1; side += 2) {
+    f->h(f->context, side * reach, value);
+    for (int i = 0; i < f->n; i++)
+      worst = larger(worst, relative(value[i] * gsl_ran_ugaussian_pdf(reach), size[i]));
+  }
+  return worst;
+}
+
+/* The results of one comparison: the means and sizes by 2n nodes, the n-node rule. */
+typedef struct trial {
+  rule rule;
+  double *mean, *size; /* (n), owned */
+  double error;
+} trial;
+
+static void free_trial(trial *t) {
+  free_rule(&t->rule);
+  free(t->mean);
+  free(t->size);
+  *t = (trial){.error = HUGE_VAL};
+}
+
+static esc_status try_rule(const integrand *f, family kind, int n, trial *t) {
+  esc_status status = ESC_OK;
+  const size_t room = (size_t)f->n * sizeof(double);
+  rule fine = {0, NULL, NULL};
+  double *value = malloc(room), *coarse = malloc(2 * room);
+  *t = (trial){.mean = malloc(room), .size = malloc(room)};
+  ESC_TRY_ALLOCATE(value);
+  ESC_TRY_ALLOCATE(coarse);
+  ESC_TRY_ALLOCATE(t->mean);
+  ESC_TRY_ALLOCATE(t->size);
+  ESC_TRY(build(kind, n, &t->rule));
+  ESC_TRY(build(kind, 2 * n, &fine));
+  average(f, &t->rule, value, coarse, coarse + f->n);
+  average(f, &fine, value, t->mean, t->size);
+  t->error = kind == HERMITE ? 0 : cut_off(f, value, t->size);
+  for (int i = 0; i < f->n; i++)
+    t->error = larger(t->error, relative(coarse[i] - t->mean[i], t->size[i]));
+done:
+  free(coarse);
+  free(value);
+  free_rule(&fine);
+  return status;
+}
+
+/* Keeps the first rule that meets the tolerance, else the best; the caller frees it. */
+static esc_status search(const integrand *f, double tolerance, trial *best) {
+  esc_status status = ESC_OK;
+  trial next = {.error = HUGE_VAL};
+  *best = next;
+  for (int n = FIRST; n <= LAST; n *= 2) {
+    for (family kind = 0; kind < FAMILIES; kind++) {
+      if (!suits(kind, n, f->kink)) continue;
+      ESC_TRY(try_rule(f, kind, n, &next));
+      if (next.error < best->error || best->mean == NULL) {
+        free_trial(best);
+        *best = next;
+        next = (trial){.error = HUGE_VAL};
+      }
+      free_trial(&next);
+      if (best->error <= tolerance) goto done;
+    }
+  }
+done:
+  free_trial(&next);
+  return status;
+}
+
+esc_status esc_gaussian_expectation(esc_gaussian_integrand *h, void *context, int n, bool kink,
+                                    double tolerance, double *out, double *error) {
+  esc_status status = ESC_OK;
+  const integrand f = {h, context, n, kink};
+  trial best;
+  ESC_TRY(search(&f, tolerance, &best));
+  for (int i = 0; i < n; i++) out[i] = best.mean[i];
+  *error = best.error;
+done:
+  free_trial(&best);
+  return status;
+}
+
+/* ---- a rule for the reduced ODE ---- */
+
+typedef struct chain {
+  const esc_activation *activation;
+  int layers;
+  double scale; /* of every layer */
+} chain;
+
+enum { CHAIN_TERMS = 3 }; /* besides those of each layer */
+
+/* 1, so that the rule keeps its weight; sigma(g) g, the drive of small scales; sigma(g)^2, for
+ * the loss; then sigma(g) df/ds_l and f df/ds_l for all l (section 3, layers from 0:
+ * df/ds_l = h_l prod_{j>l} s_j sigma'(z_{j-1})). */
+static void chain_terms(void *context, double g, double *out) {
+  const chain *c = context;
+  double hidden[ESC_LAYERS_MAX] = {g}, slope[ESC_LAYERS_MAX], backward = 1;
+  const int last = c->layers - 1;
+  for (int l = 0; l < last; l++) {
+    const esc_eval_f64 e = esc_activate_f64(c->activation, c->scale * hidden[l]);
+    hidden[l + 1] = e.value;
+    slope[l] = e.derivative;
+  }
+  const double teacher = esc_activate_f64(c->activation, g).value, f = c->scale * hidden[last];
+  out[0] = 1;
+  out[1] = teacher * g;
+  out[2] = teacher * teacher;
+  for (int l = last; l >= 0; l--) {
+    out[CHAIN_TERMS + 2 * l] = teacher * hidden[l] * backward;
+    out[CHAIN_TERMS + 2 * l + 1] = f * hidden[l] * backward;
+    if (l > 0) backward *= c->scale * slope[l - 1];
+  }
+}
+
+/* Drops the nodes that together bring less than an ulp to every E|h_i|. */
+static esc_status prune(const integrand *f, trial *t) {
+  esc_status status = ESC_OK;
+  int kept = 0;
+  rule *r = &t->rule;
+  double *value = malloc((size_t)f->n * sizeof *value);
+  ESC_TRY_ALLOCATE(value);
+  for (int k = 0; k < r->count; k++) {
+    double share = 0;
+    f->h(f->context, r->node[k], value);
+    for (int i = 0; i < f->n; i++)
+      share = larger(share, relative(r->weight[k] * value[i], t->size[i]));
+    if (share < DBL_EPSILON / r->count) continue;
+    r->node[kept] = r->node[k];
+    r->weight[kept++] = r->weight[k];
+  }
+  r->count = kept;
+done:
+  free(value);
+  return status;
+}
+
+static esc_status refuse(const chain *c, double tolerance, double error) {
+  if (!isfinite(error))
+    return ESC_FAIL(ESC_BAD_INPUT, "%d layers at scale %g: their Gaussian averages overflow",
+                    c->layers, c->scale);
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%d layers at scale %g are too steep to be averaged to %g (%d nodes reach %.1g)",
+                  c->layers, c->scale, tolerance, 2 * LAST, error);
+}
+
+esc_status esc_gaussian_rule(const esc_activation *activation, int layers, double largest,
+                             double tolerance, int *count, double **node, double **weight) {
+  esc_status status = ESC_OK;
+  /* Smaller scales are easier, and their products need not underflow. */
+  chain c = {activation, layers, fmax(fabs(largest), 0.1)};
+  const integrand f = {chain_terms, &c, CHAIN_TERMS + 2 * layers,
+                       activation->kind == ESC_ACTIVATION_RELU};
+  trial best;
+  ESC_TRY(search(&f, tolerance, &best));
+  if (best.error > tolerance) {
+    status = refuse(&c, tolerance, best.error);
+    goto done;
+  }
+  ESC_TRY(prune(&f, &best));
+  *count = best.rule.count;
+  *node = best.rule.node;
+  *weight = best.rule.weight;
+  best.rule = (rule){0, NULL, NULL};
+done:
+  free_trial(&best);
+  return status;
+}

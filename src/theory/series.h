@@ -1,0 +1,51 @@
+/* Truncated power series in z (theory, section 2). Every coefficient carries a
+ * bound on its rounding error, so that "this coefficient vanishes" is a statement
+ * that the arithmetic itself supports; private to src/theory. */
+#ifndef ESCAPEMENT_THEORY_SERIES_H
+#define ESCAPEMENT_THEORY_SERIES_H
+
+#include <stdbool.h>
+
+#include "escapement/theory.h"
+
+typedef struct esc_term {
+  double value, error; /* |value - truth| <= error, to first order in rounding */
+} esc_term;
+
+/* sum_k term[k] z^k, k < ESC_TAYLOR_TERMS */
+typedef struct esc_series {
+  esc_term term[ESC_TAYLOR_TERMS];
+} esc_series;
+
+/* slope z, exactly. */
+esc_series esc_series_line(double slope);
+
+/* f + constant; the constant is taken as exact. */
+esc_series esc_series_shift(esc_series f, double constant);
+
+/* factor f; the factor is taken as rounded once. */
+esc_series esc_series_scale(esc_series f, double factor);
+
+esc_series esc_series_add(esc_series f, esc_series g);
+esc_series esc_series_subtract(esc_series f, esc_series g);
+esc_series esc_series_multiply(esc_series f, esc_series g);
+
+/* f / g, g(0) != 0. */
+esc_series esc_series_divide(esc_series f, esc_series g);
+
+esc_series esc_series_exp(esc_series f);
+esc_series esc_series_sin(esc_series f);
+
+/* log f, f(0) > 0. */
+esc_series esc_series_log(esc_series f);
+
+/* The integral from 0 to z. */
+esc_series esc_series_integrate(esc_series f);
+
+/* Taylor series of the activation at 0; none for ReLU, which has no derivative there. */
+esc_series esc_activation_series(const esc_activation *activation);
+
+/* The coefficient is 0 for all that its rounding can tell. */
+bool esc_term_vanishes(esc_term term);
+
+#endif
