@@ -109,6 +109,7 @@ class Escape(Theory):
                     for key in ("ode", "closed"):
                         slope = math.log(times[0][key] / times[1][key]) / math.log(low / high)
                         self.assertLess(abs(slope + (r - 2)), 1e-3, (key, slope))
+                    self.assertEqual((times[0]["bottleneck"], times[0]["exponent"]), (r, 2 - r))
 
     def test_a_start_that_cannot_escape_has_no_time(self):
         got = escape("tanh", -1.0, [.1, .1], .5)

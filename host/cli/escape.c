@@ -74,13 +74,16 @@ done:
   return status;
 }
 
-static esc_status print_json(const esc_escape_times *times) {
+static esc_status print_json(const esc_escape_times *times, const esc_critical_depth *depth) {
   json_t *object = json_object();
   json_object_set_new(object, "ode", esc_json_number(times->ode));
   json_object_set_new(object, "closed", esc_json_number(times->closed));
   json_object_set_new(object, "corrected", esc_json_number(times->corrected));
   json_object_set_new(object, "drive", esc_json_number(times->drive));
   json_object_set_new(object, "remark", json_string(times->remark));
+  json_object_set_new(object, "bottleneck", json_integer(depth->r));
+  json_object_set_new(object, "exponent", json_real(depth->exponent));
+  json_object_set_new(object, "hierarchy", esc_json_number(depth->hierarchy));
   return esc_json_print(object);
 }
 
@@ -91,13 +94,21 @@ static void print_time(const char *name, double time, const char *meaning) {
     printf("%-10s %-16s %s\n", name, "-", meaning);
 }
 
-static void print_text(const esc_escape_times *times) {
+static void print_text(const esc_escape_times *times, const esc_critical_depth *depth) {
   print_time("ode", times->ode, "the reduced ODE");
   print_time("closed", times->closed, "leading order");
   print_time("corrected", times->corrected, "leading order, corrected");
   print_time("drive", times->drive, "a c_1 a_1^(L-1) prod s_l");
+  printf("%-10s %-16d layers at the smallest scale: t* ~ scale^%g%s", "bottleneck", depth->r,
+         depth->exponent, depth->logarithmic ? " log(1/scale)" : "");
+  if (isfinite(depth->hierarchy))
+    printf(", the next larger scale is %.3g times it", depth->hierarchy);
+  printf("\n");
   if (times->remark[0]) printf("remark     %s\n", times->remark);
 }
+
+/* Scales within this factor of the smallest make the bottleneck. */
+static const double same_scale = 3;
 
 esc_status esc_verb_escape(int argc, char **argv) {
   esc_status status = ESC_OK;
@@ -129,10 +140,11 @@ esc_status esc_verb_escape(int argc, char **argv) {
                     esc_show(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
   ESC_TRY(esc_escape(&problem, &times));
+  const esc_critical_depth depth = esc_critical_depth_of(problem.layers, problem.scale, same_scale);
   if (json)
-    ESC_TRY(print_json(&times));
+    ESC_TRY(print_json(&times, &depth));
   else
-    print_text(&times);
+    print_text(&times, &depth);
 done:
   return status;
 }

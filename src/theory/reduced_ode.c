@@ -59,20 +59,21 @@ static void evaluate(flow *f, const double *s, bool with_jacobian) {
 /* 1/(s^2 + e^2): makes a relative rate of an absolute one. */
 static double metric(const flow *f, double s) { return 1 / (s * s + f->floor * f->floor); }
 
+/* By hypot: towards the end of a long escape the rates near a double's largest. */
 static double pace(const flow *f, const double *y) {
   const int n = f->problem->layers;
-  double sum = 1 / ((1 + y[n]) * (1 + y[n]));
-  for (int l = 0; l < n; l++) sum += f->rhs[l] * f->rhs[l] * metric(f, y[l]);
-  return sqrt(sum);
+  double norm = 1 / (1 + y[n]);
+  for (int l = 0; l < n; l++) norm = hypot(norm, f->rhs[l] * sqrt(metric(f, y[l])));
+  return norm;
 }
 
-/* d(pace^2)/dy_m */
-static double pace_gradient(const flow *f, const double *y, int m) {
+/* d(ln pace)/dy_m from rhs and jacobian over pace. */
+static double log_pace_gradient(const flow *f, const double *y, double speed, int m) {
   const int n = f->problem->layers;
-  if (m == n) return -2 / ((1 + y[n]) * (1 + y[n]) * (1 + y[n]));
-  const double weight = f->rhs[m] * metric(f, y[m]);
-  double sum = -2 * weight * weight * y[m];
-  for (int l = 0; l < n; l++) sum += 2 * f->rhs[l] * metric(f, y[l]) * f->jacobian[l * n + m];
+  const double own = m < n ? f->rhs[m] * metric(f, y[m]) : 1 / ((1 + y[n]) * speed);
+  if (m == n) return -own * own / (1 + y[n]);
+  double sum = -own * own * y[m];
+  for (int l = 0; l < n; l++) sum += f->rhs[l] * metric(f, y[l]) * f->jacobian[l * n + m];
   return sum;
 }
 
@@ -97,11 +98,13 @@ static int jacobian(realtype theta, N_Vector y, N_Vector slope, SUNMatrix matrix
   const double *state = N_VGetArrayPointer(y);
   evaluate(f, state, true);
   const double speed = pace(f, state);
+  for (int l = 0; l < n; l++) f->rhs[l] /= speed;
+  for (int i = 0; i < n * n; i++) f->jacobian[i] /= speed;
   for (int m = 0; m <= n; m++) {
-    const double bend = pace_gradient(f, state, m) / (2 * speed * speed * speed);
+    const double bend = log_pace_gradient(f, state, speed, m);
     for (int l = 0; l < n; l++)
-      SM_ELEMENT_D(matrix, l, m) = (m < n ? f->jacobian[l * n + m] / speed : 0) - f->rhs[l] * bend;
-    SM_ELEMENT_D(matrix, n, m) = -bend;
+      SM_ELEMENT_D(matrix, l, m) = (m < n ? f->jacobian[l * n + m] : 0) - f->rhs[l] * bend;
+    SM_ELEMENT_D(matrix, n, m) = -bend / speed;
   }
   return 0;
 }
