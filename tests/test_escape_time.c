@@ -266,7 +266,16 @@ static void wrong_signs_and_no_drive_have_no_times(void **unused) {
   }
 }
 
-/* -tanh, L = 4: c_1 < 0 and a_1 < 0, yet the drive is positive; as tanh by symmetry. */
+/* What cancels but for rounding is 0, too: c_1, or the overlap of sin with a steep prefix. */
+static void drives_lost_in_rounding_have_no_times(void **unused) {
+  (void)unused;
+  const start cubic = {"poly:0,1,0,-0.33333333333333331", 1, {.1, .1, .1}, .5, 1};
+  const start steep = {"sin", 1, {10, .01, .01, .01}, .5, 2};
+  check_no_escape(&cubic, "c_1 = 0");
+  check_no_escape(&steep, "hide the teacher");
+}
+
+/* -z + z^3/10, L = 4: c_1 < 0 and a_1 < 0, yet the drive is positive; its mirror's time. */
 static void the_drives_sign_decides_not_the_constants(void **unused) {
   (void)unused;
   const start s = balanced("poly:0,-1,0,.1", 4, .1, .5);
@@ -335,6 +344,7 @@ int main(void) {
       cmocka_unit_test(slopes_follow_the_critical_depth),
       cmocka_unit_test(two_small_layers_take_logarithmic_time),
       cmocka_unit_test(wrong_signs_and_no_drive_have_no_times),
+      cmocka_unit_test(drives_lost_in_rounding_have_no_times),
       cmocka_unit_test(the_drives_sign_decides_not_the_constants),
       cmocka_unit_test(escaped_starts_take_no_time),
       cmocka_unit_test(unreachable_scales_have_no_ode_time),

@@ -185,15 +185,13 @@ static void overlap_integrand(void *context, double g, double *out) {
   out[2] = h * h;
 }
 
-/* a a_1^{L-1-k} E[sigma(g) h_k(g)] / prod_{j<=k} s_j for a prefix of k layers; 0 where
- * the expectation is lost in rounding. */
+/* a a_1^{L-1-k} E[sigma(g) h_k(g)] / prod_{j<=k} s_j for a prefix of k layers, which is D
+ * for k = 0; 0 where the expectation is lost in rounding. */
 static esc_status find_prefix_drive(analysis *a) {
   esc_status status = ESC_OK;
   const esc_escape_problem *p = a->problem;
   overlap o = {p, a->prefix};
   double mean[3], error;
-  a->prefix_drive = a->drive;
-  if (a->prefix == 0) return ESC_OK;
   const bool kink = p->activation.kind == ESC_ACTIVATION_RELU;
   ESC_TRY(esc_gaussian_expectation(overlap_integrand, &o, 3, kink, 1e-13, mean, &error));
   const double size = sqrt(mean[1] * mean[2]);
@@ -239,8 +237,8 @@ static void find_bottleneck(analysis *a) {
 static void explain(analysis *a) {
   const esc_classification *c = &a->class_;
   const char *zero = c->a[1] == 0                 ? "a_1 = 0"
-                     : c->c1 == 0                 ? "c_1 = 0"
                      : a->problem->amplitude == 0 ? "a = 0"
+                     : a->prefix == 0             ? "c_1 = 0"
                                                   : "the large first layers hide the teacher";
   if (a->prefix_drive == 0)
     remark(a, "no drive at leading order (%s): no escape, no times", zero);
