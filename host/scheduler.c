@@ -21,8 +21,6 @@ typedef struct run {
   int64_t unsynced;  /* journal records since the last sync */
 } run;
 
-int esc_default_slots(int threads) { return 4 * threads; }
-
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -68,12 +66,13 @@ done:
 /* Counts the block's steps, retires what finished and refills. */
 static esc_status collect(run *r) {
   esc_status status = ESC_OK;
-  for (int i = 0; i < r->schedule->slots; i++) {
+  for (int i = 0; i < r->schedule->setup.slots; i++) {
     if (r->occupant[i] == EMPTY) continue;
-    const int64_t steps = r->schedule->engine->steps(r->engine, i);
+    const esc_slot *slot = r->schedule->engine->slot(r->engine, i);
+    const int64_t steps = slot->track.step;
     r->progress->network_steps += steps - r->seen[i];
     r->seen[i] = steps;
-    if (!r->schedule->engine->finished(r->engine, i)) continue;
+    if (!esc_slot_finished(slot)) continue;
     ESC_TRY(retire(r, i));
     ESC_TRY(refill(r, i));
   }
@@ -86,7 +85,7 @@ static esc_status train(run *r) {
   const double start = now();
   double synced = start, before = start;
   int64_t block = 16;
-  for (int i = 0; i < r->schedule->slots; i++) ESC_TRY(refill(r, i));
+  for (int i = 0; i < r->schedule->setup.slots; i++) ESC_TRY(refill(r, i));
   while (r->progress->running > 0) {
     ESC_TRY(r->schedule->engine->advance(r->engine, block, r->schedule->stop));
     ESC_TRY(collect(r));
@@ -113,7 +112,7 @@ done:
 esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_schedule *schedule,
                      esc_results *results, esc_progress *progress, char engine_text[128]) {
   esc_status status = ESC_OK;
-  const size_t slots = (size_t)schedule->slots;
+  const size_t slots = (size_t)schedule->setup.slots;
   run r = {.plan = plan, .schedule = schedule, .results = results, .progress = progress};
   memset(progress, 0, sizeof *progress);
   progress->members = plan->members;
@@ -123,7 +122,7 @@ esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_sched
                        calloc(1, esc_results_row_size(problem->thresholds, problem->shape.layers)));
   ESC_TRY_ALLOCATE(r.occupant = calloc(slots, sizeof *r.occupant));
   ESC_TRY_ALLOCATE(r.seen = calloc(slots, sizeof *r.seen));
-  ESC_TRY(schedule->engine->create(problem, schedule->slots, schedule->threads, &r.engine));
+  ESC_TRY(schedule->engine->create(problem, &schedule->setup, &r.engine));
   schedule->engine->describe(r.engine, engine_text, 128);
   ESC_TRY(train(&r));
 done:

@@ -17,17 +17,13 @@ typedef void esc_progress_report(void *context, const esc_progress *progress);
 
 typedef struct esc_schedule {
   const esc_engine_ops *engine;
-  int threads, slots;      /* slots: networks in flight */
+  esc_engine_setup setup;
   const atomic_bool *stop; /* set from outside to stop at a step boundary */
   esc_journal *journal;    /* finished members are appended; NULL for none */
   bool *done;              /* (members) in: finished earlier; out: finished */
   esc_progress_report *report;
   void *context;
 } esc_schedule;
-
-/* Networks in flight when the user names no number: enough for the threads to
- * share out evenly, few enough to stay in cache. */
-int esc_default_slots(int threads);
 
 /* Trains what is not done into the rows of `results` (same order as
  * plan->member). `engine_text` gets the engine's description of itself.

@@ -34,8 +34,7 @@ static void pair_open(pair *t, esc_problem *p, uint64_t seed) {
   esc_initial_weights(p, &m, t->directions, t->w);
   esc_cpu_network_set(&t->shared, &t->network, t->w);
   esc_cpu_network_get(&t->shared, t->network.w, t->w); /* rounded to float */
-  t->network.member = m;
-  esc_track_start(&t->network.track);
+  esc_slot_load(&t->network.slot, &m);
   esc_draw_inputs(seed, 0, 0, p->batch, p->shape.inputs, t->x32);
   for (size_t i = 0; i < t->inputs; i++) t->x[i] = (double)t->x32[i];
 }
@@ -205,7 +204,7 @@ static void padding_stays_zero(void **state) {
         esc_assert_close(
             (double)t.network.w[t.shared.layout.w[l] + (size_t)(n * t.shared.layout.in_pad[l] + k)],
             0, 0, 0);
-  assert_int_equal(t.network.track.step, 10);
+  assert_int_equal(t.network.slot.track.step, 10);
   pair_close(&t);
   problem_free(&p);
 }

@@ -16,11 +16,11 @@ static esc_results *train(const esc_engine_ops *engine, const esc_problem *p, in
   void *e = NULL;
   int occupant[16], next = 0, running = 0;
   esc_assert_ok(esc_results_create(count, p->thresholds, p->shape.layers, &r));
-  esc_assert_ok(engine->create(p, slots, threads, &e));
+  esc_assert_ok(engine->create(p, &(esc_engine_setup){.slots = slots, .threads = threads}, &e));
   for (int s = 0; s < slots; s++) occupant[s] = -1;
   do {
     for (int s = 0; s < slots; s++) {
-      if (occupant[s] >= 0 && engine->finished(e, s)) {
+      if (occupant[s] >= 0 && esc_slot_finished(engine->slot(e, s))) {
         engine->report(e, s, r, occupant[s]);
         occupant[s] = -1;
         running--;
@@ -93,7 +93,7 @@ static void ledger_sum_is_the_change_of_the_imbalance_of_the_weights(void **stat
     void *engine = NULL;
     esc_results *r = NULL;
     esc_assert_ok(esc_results_create(1, 1, 3, &r));
-    esc_assert_ok(engines[e]->create(&p, 1, 1, &engine));
+    esc_assert_ok(engines[e]->create(&p, &(esc_engine_setup){.slots = 1, .threads = 1}, &engine));
     esc_assert_ok(engines[e]->load(engine, 0, &m));
     esc_assert_ok(engines[e]->advance(engine, 0, &stop));
     engines[e]->weights(engine, 0, w[0]);
@@ -226,7 +226,7 @@ static void cpu_follows_the_reference_to_the_escape(void **state) {
   for (int i = 0; i < 4; i++) {
     assert_int_equal(exact->status[i], ESC_MEMBER_ESCAPED);
     assert_true(llabs(exact->escape_step[i] - rounded->escape_step[i]) <= 1);
-    esc_assert_close(rounded->signal_initial[i], exact->signal_initial[i], 0, 1e-12);
+    esc_assert_close(rounded->signal_initial[i], exact->signal_initial[i], 0, 1e-6);
     for (int l = 0; l < 4; l++)
       esc_assert_close(rounded->norm2_initial[4 * i + l], exact->norm2_initial[4 * i + l], 0, 1e-6);
   }
@@ -261,12 +261,12 @@ static void stopping_leaves_the_members_unfinished(void **state) {
     const esc_member m = member_make(1, 1, 0.5);
     const atomic_bool stop = true;
     void *engine = NULL;
-    esc_assert_ok(engines[e]->create(&p, 2, 1, &engine));
+    esc_assert_ok(engines[e]->create(&p, &(esc_engine_setup){.slots = 2, .threads = 1}, &engine));
     esc_assert_ok(engines[e]->load(engine, 0, &m));
     esc_assert_ok(engines[e]->advance(engine, 1000, &stop));
-    assert_false(engines[e]->finished(engine, 0));
-    assert_false(engines[e]->finished(engine, 1));
-    assert_int_equal(engines[e]->steps(engine, 0), 0);
+    assert_false(esc_slot_finished(engines[e]->slot(engine, 0)));
+    assert_false(esc_slot_finished(engines[e]->slot(engine, 1)));
+    assert_int_equal(engines[e]->slot(engine, 0)->track.step, 0);
     engines[e]->destroy(engine);
     problem_free(&p);
   }

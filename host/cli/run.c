@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backends.h"
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "cpu/cpu.h"
 #include "device.h"
 #include "progress.h"
 #include "provenance.h"
@@ -33,28 +33,17 @@ static esc_status parse_shard(const char *text, int64_t *shard, int64_t *shards)
   return ESC_OK;
 }
 
-static esc_status choose_engine(const char *backend, const esc_engine_ops **engine) {
-  if (!backend || !strcmp(backend, "auto") || !strcmp(backend, "cpu"))
-    *engine = &esc_cpu_engine;
-  else if (!strcmp(backend, "reference"))
-    *engine = &esc_reference_engine;
-  else if (!strcmp(backend, "cuda"))
-    return ESC_FAIL(ESC_BAD_INPUT, "--backend cuda: this build has no CUDA backend");
-  else
-    return ESC_FAIL(ESC_BAD_INPUT, "--backend %.40s: must be auto, reference, cpu or cuda",
-                    backend);
-  return ESC_OK;
-}
-
 static esc_status parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
        .text = &ask->output},
       {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)", .text = &ask->backend},
+      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)", .text = &ask->precision},
+      {"device", 0, "N", "index of the GPU (default 0)", .number = &ask->device, .max = 1023},
       {"threads", 0, "N", "threads (default: all processors)", .number = &ask->threads, .min = 1,
        .max = 4096},
-      {"slots", 0, "N", "networks in flight (default: 4 a thread)", .number = &ask->slots, .min = 1,
-       .max = 1000000},
+      {"slots", 0, "N", "networks in flight (default: what suits the backend)",
+       .number = &ask->slots, .min = 1, .max = 1000000},
       {"shard", 0, "I/N", "train only members I, I+N, I+2N, ... (I from 0)", .text = &ask->shard},
       {"resume", 0, NULL, "go on where an interrupted run stopped, or start", .flag = &ask->resume},
       {"force", 0, NULL, "replace an existing result; without --resume its journal too",
@@ -99,7 +88,7 @@ done:
 static esc_status prepare(esc_run *r, int argc, char **argv, int first) {
   esc_status status = ESC_OK;
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "run: needs a SPEC file; see --help");
-  ESC_TRY(choose_engine(r->ask.backend, &r->engine));
+  ESC_TRY(esc_backend_find(r->ask.backend, r->ask.precision, &r->engine));
   ESC_TRY(parse_shard(r->ask.shard, &r->shard, &r->shards));
   ESC_TRY(esc_spec_load(argv[first], argc - first - 1, (const char *const *)argv + first + 1,
                         &r->spec));
@@ -149,8 +138,7 @@ static esc_status train(esc_run *r) {
   ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
   ESC_TRY(open_journal(r));
   esc_schedule schedule = {.engine = r->engine,
-                           .threads = r->threads,
-                           .slots = r->slots,
+                           .setup = r->setup,
                            .stop = &stop,
                            .journal = r->journal,
                            .done = r->done,

@@ -9,8 +9,9 @@
 #include "store/journal.h"
 
 typedef struct esc_run_request {
-  const char *output, *backend, *shard;
+  const char *output, *backend, *precision, *shard;
   int64_t threads, slots; /* 0: not given */
+  int64_t device;
   bool resume, force, dry_run, quiet, json;
   char **argv;
   int argc;
@@ -24,8 +25,8 @@ typedef struct esc_run {
   int64_t shard, shards;
   esc_plan plan;
   const esc_engine_ops *engine;
-  int threads, slots;
-  double bytes; /* of the engine with these */
+  esc_engine_setup setup;
+  esc_bytes bytes; /* of the engine with it */
   char engine_text[128], device[256];
   esc_results *results;
   esc_journal *journal;

@@ -15,29 +15,54 @@ static double table_bytes(const esc_run *r) {
   return 4 * (double)r->plan.members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
 }
 
-static double needed(const esc_run *r, int slots, int threads) {
-  return r->engine->bytes(&r->spec->problem, slots, threads) + table_bytes(r);
+typedef struct room {
+  double host, device; /* bytes that may be used */
+} room;
+
+static esc_bytes needed(const esc_run *r, esc_engine_setup setup) {
+  esc_bytes bytes = r->engine->bytes(&r->spec->problem, &setup);
+  bytes.host += table_bytes(r);
+  return bytes;
+}
+
+static bool fits(esc_bytes bytes, room room) {
+  return bytes.host <= room.host && bytes.device <= room.device;
+}
+
+static esc_status refuse(const esc_run *r, const char *where, double need, double have,
+                         double least_need) {
+  const esc_shape shape = r->spec->problem.shape;
+  return ESC_FAIL(
+      ESC_NO_MEMORY,
+      "%d networks of %zu weights in flight on %d threads need %.3g GB%s, and %.3g GB may "
+      "be used; --slots 1 needs %.3g GB; nothing was started",
+      r->setup.slots, esc_weight_offset(shape, shape.layers), r->setup.threads, need / 1e9, where,
+      have / 1e9, least_need / 1e9);
 }
 
 esc_status esc_run_size(esc_run *r) {
-  const esc_problem *p = &r->spec->problem;
-  const double available = memory_share * esc_memory_available();
+  esc_status status = ESC_OK;
   const int64_t members = r->plan.members > 0 ? r->plan.members : 1;
   const int processors = least(omp_get_max_threads(), omp_get_num_procs());
-  r->threads = r->ask.threads ? (int)r->ask.threads : least(processors, THREADS_MAX);
-  r->threads = least(r->threads, members);
-  r->slots = least(r->ask.slots ? r->ask.slots : esc_default_slots(r->threads), members);
-  while (!r->ask.slots && r->slots > 1 && needed(r, r->slots, r->threads) > available) {
-    r->slots--;
-    if (!r->ask.threads) r->threads = least(r->threads, r->slots);
+  esc_engine_setup *setup = &r->setup;
+  room room = {.host = memory_share * esc_memory_available()};
+  setup->device = (int)r->ask.device;
+  setup->threads = r->ask.threads ? (int)r->ask.threads : least(processors, THREADS_MAX);
+  setup->threads = least(setup->threads, members);
+  if (r->engine->device_memory) ESC_TRY(r->engine->device_memory(setup, &room.device));
+  setup->slots =
+      least(r->ask.slots ? r->ask.slots : r->engine->slots(&r->spec->problem, setup), members);
+  while (!r->ask.slots && setup->slots > 1 && !fits(needed(r, *setup), room)) {
+    setup->slots--;
+    if (!r->ask.threads) setup->threads = least(setup->threads, setup->slots);
   }
-  r->threads = least(r->threads, r->slots);
-  r->bytes = needed(r, r->slots, r->threads);
-  if (r->bytes <= available) return ESC_OK;
-  return ESC_FAIL(
-      ESC_NO_MEMORY,
-      "%d networks of %zu weights in flight on %d threads need %.3g GB, and %.3g GB may "
-      "be used; --slots 1 needs %.3g GB; nothing was started",
-      r->slots, esc_weight_offset(p->shape, p->shape.layers), r->threads, r->bytes / 1e9,
-      available / 1e9, needed(r, 1, 1) / 1e9);
+  setup->threads = least(setup->threads, setup->slots);
+  r->bytes = needed(r, *setup);
+  const esc_engine_setup one = {.slots = 1, .threads = 1, .device = setup->device};
+  if (r->bytes.host > room.host)
+    return refuse(r, "", r->bytes.host, room.host, needed(r, one).host);
+  if (r->bytes.device > room.device)
+    return refuse(r, " on the device", r->bytes.device, room.device, needed(r, one).device);
+done:
+  return status;
 }

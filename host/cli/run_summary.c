@@ -95,14 +95,14 @@ static esc_status time_step(esc_run *r, double *seconds) {
   const int64_t steps = 20;
   const atomic_bool stop = false;
   void *engine = NULL;
-  ESC_TRY(r->engine->create(&r->spec->problem, r->slots, r->threads, &engine));
+  ESC_TRY(r->engine->create(&r->spec->problem, &r->setup, &engine));
   r->engine->describe(engine, r->engine_text, sizeof r->engine_text);
-  for (int i = 0; i < r->slots; i++)
+  for (int i = 0; i < r->setup.slots; i++)
     ESC_TRY(r->engine->load(engine, i, &r->plan.member[r->plan.order[i]]));
   ESC_TRY(r->engine->advance(engine, 1, &stop)); /* draws the weights */
   const double start = omp_get_wtime();
   ESC_TRY(r->engine->advance(engine, steps, &stop));
-  *seconds = (omp_get_wtime() - start) / (double)(steps * r->slots);
+  *seconds = (omp_get_wtime() - start) / (double)(steps * r->setup.slots);
 done:
   r->engine->destroy(engine);
   return status;
@@ -114,8 +114,10 @@ static void print_dry_text(const esc_run *r, double each, double longest, double
          (long long)r->plan.total, r->spec->groups, (long long)r->spec->seeds);
   printf("network: %d layers, %d wide, %d inputs: %zu weights\n", p->shape.layers, p->shape.width,
          p->shape.inputs, esc_weight_offset(p->shape, p->shape.layers));
-  printf("backend: %s (%s), %d networks in flight\n", r->engine->name, r->engine_text, r->slots);
-  printf("memory:  %.3g MB\n", r->bytes / 1e6);
+  printf("backend: %s (%s), %d networks in flight\n", r->engine->name, r->engine_text,
+         r->setup.slots);
+  printf("memory:  %.3g MB\n", r->bytes.host / 1e6);
+  if (r->engine->device_memory) printf("device:  %.3g MB\n", r->bytes.device / 1e6);
   printf("result:  at most %.3g MB in %s\n", result / 1e6, r->output);
   printf("time:    %.3g us a network-step; at most %.3g s if no member escapes before step %lld\n",
          1e6 * each, longest, (long long)p->steps);
@@ -138,8 +140,9 @@ esc_status esc_run_dry(esc_run *r) {
   json_object_set_new(json, "members_total", json_integer(r->plan.total));
   json_object_set_new(json, "backend", json_string(r->engine->name));
   json_object_set_new(json, "engine", json_string(r->engine_text));
-  json_object_set_new(json, "networks_in_flight", json_integer(r->slots));
-  json_object_set_new(json, "memory_bytes", esc_json_number(r->bytes));
+  json_object_set_new(json, "networks_in_flight", json_integer(r->setup.slots));
+  json_object_set_new(json, "memory_bytes", esc_json_number(r->bytes.host));
+  json_object_set_new(json, "device_bytes", esc_json_number(r->bytes.device));
   json_object_set_new(json, "result_bytes_max", esc_json_number(result));
   json_object_set_new(json, "seconds_per_step", esc_json_number(each));
   json_object_set_new(json, "seconds_max", esc_json_number(longest));

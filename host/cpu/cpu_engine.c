@@ -13,7 +13,7 @@ typedef struct engine {
   esc_cpu_shared shared;
   const esc_cpu_isa *isa;
   int slots, threads;
-  double *directions; /* (mode, input) */
+  double *flat[3]; /* (weight) room for the report: weights, low parts, initial */
   esc_cpu_network *network;
   esc_cpu_work **work; /* (thread) */
 } engine;
@@ -51,21 +51,29 @@ static void destroy(void *handle) {
   esc_cpu_shared_free(&e->shared);
   free(e->network);
   free(e->work);
-  free(e->directions);
+  for (int i = 0; i < 3; i++) free(e->flat[i]);
   free(e);
 }
 
-static double bytes(const esc_problem *p, int slots, int threads) {
-  return slots * esc_cpu_network_bytes(p) + threads * esc_cpu_work_bytes(p);
+static esc_bytes bytes(const esc_problem *p, const esc_engine_setup *setup) {
+  const double flat = 24 * (double)esc_weight_offset(p->shape, p->shape.layers);
+  return (esc_bytes){.host = setup->slots * esc_cpu_network_bytes(p) +
+                             setup->threads * esc_cpu_work_bytes(p) + flat};
 }
 
-static esc_status create(const esc_problem *p, int slots, int threads, void **out) {
+/* Enough for the threads to share out evenly, few enough to stay in cache. */
+static int default_slots(const esc_problem *p, const esc_engine_setup *setup) {
+  (void)p;
+  return 4 * setup->threads;
+}
+
+static esc_status create(const esc_problem *p, const esc_engine_setup *setup, void **out) {
   esc_status status = ESC_OK;
   const char *forced = getenv("ESCAPEMENT_ISA");
   engine *e = calloc(1, sizeof *e);
   ESC_TRY_ALLOCATE(e);
-  e->slots = slots;
-  e->threads = threads;
+  e->slots = setup->slots;
+  e->threads = setup->threads;
   e->isa = esc_cpu_isa_find(forced);
   if (!e->isa) {
     status = ESC_FAIL(ESC_BAD_INPUT,
@@ -75,13 +83,13 @@ static esc_status create(const esc_problem *p, int slots, int threads, void **ou
     goto done;
   }
   ESC_TRY(esc_cpu_shared_init(&e->shared, p));
-  ESC_TRY_ALLOCATE(e->directions = calloc((size_t)p->teacher.modes * (size_t)p->shape.inputs,
-                                          sizeof *e->directions));
-  esc_teacher_directions(p, e->directions);
-  ESC_TRY_ALLOCATE(e->network = calloc((size_t)slots, sizeof *e->network));
-  ESC_TRY_ALLOCATE(e->work = calloc((size_t)threads, sizeof(esc_cpu_work *)));
-  for (int i = 0; i < slots; i++) ESC_TRY(esc_cpu_network_create(&e->shared, &e->network[i]));
-  for (int i = 0; i < threads; i++) ESC_TRY(esc_cpu_work_create(&e->shared, &e->work[i]));
+  for (int i = 0; i < 3; i++)
+    ESC_TRY_ALLOCATE(e->flat[i] =
+                         calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof(double)));
+  ESC_TRY_ALLOCATE(e->network = calloc((size_t)e->slots, sizeof *e->network));
+  ESC_TRY_ALLOCATE(e->work = calloc((size_t)e->threads, sizeof(esc_cpu_work *)));
+  for (int i = 0; i < e->slots; i++) ESC_TRY(esc_cpu_network_create(&e->shared, &e->network[i]));
+  for (int i = 0; i < e->threads; i++) ESC_TRY(esc_cpu_work_create(&e->shared, &e->work[i]));
   *out = e;
   e = NULL;
 done:
@@ -90,30 +98,18 @@ done:
 }
 
 static esc_status load(void *handle, int slot, const esc_member *member) {
-  esc_cpu_network *net = &((engine *)handle)->network[slot];
-  net->member = *member;
-  net->loaded = net->fresh = true;
-  esc_track_start(&net->track);
+  esc_slot_load(&((engine *)handle)->network[slot].slot, member);
   return ESC_OK;
 }
 
 /* Draws the weights of a fresh slot. Not in load, so that threads share it. */
 static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
-  const esc_problem *p = e->shared.problem;
-  const esc_cpu_layout *layout = &e->shared.layout;
-  const size_t count = layout->w[p->shape.layers];
-  esc_initial_weights(p, &net->member, e->directions, work->weights);
+  esc_slot_start(&net->slot, &e->shared.model, work->weights, work->room);
   esc_cpu_network_set(&e->shared, net, work->weights);
-  memcpy(net->initial, net->w, count * sizeof *net->w);
-  if (net->low) memset(net->low, 0, count * sizeof *net->low);
-  for (int l = 0; l < p->shape.layers; l++) {
-    esc_sum norm2 = {0, 0};
-    for (size_t i = layout->w[l]; i < layout->w[l + 1]; i++)
-      esc_sum_add(&norm2, (double)net->w[i] * (double)net->w[i]);
-    net->norm2_initial[l] = esc_sum_get(&norm2);
+  if (net->low) {
+    const size_t count = e->shared.layout.w[e->shared.problem->shape.layers];
+    memset(net->low, 0, count * sizeof *net->low);
   }
-  net->signal = esc_initial_signal(p, &net->member, e->directions, work->weights, work->room);
-  net->fresh = false;
 }
 
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
@@ -124,39 +120,25 @@ static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) 
 #pragma omp for schedule(dynamic, 1)
     for (int i = 0; i < e->slots; i++) {
       esc_cpu_network *net = &e->network[i];
-      if (!net->loaded || net->track.finished || atomic_load(stop)) continue;
-      if (net->fresh) initialise(e, net, work);
+      if (!esc_slot_trains(&net->slot) || atomic_load(stop)) continue;
+      if (net->slot.fresh) initialise(e, net, work);
       e->isa->train(&e->shared, net, work, steps, stop);
     }
   }
   return ESC_OK;
 }
 
-static bool finished(const void *handle, int slot) {
-  const esc_cpu_network *net = &((const engine *)handle)->network[slot];
-  return net->loaded && net->track.finished;
+static const esc_slot *slot(const void *handle, int index) {
+  return &((const engine *)handle)->network[index].slot;
 }
 
-static int64_t steps(const void *handle, int slot) {
-  return ((const engine *)handle)->network[slot].track.step;
-}
-
-static void report(const void *handle, int slot, esc_results *results, int64_t i) {
+static void report(const void *handle, int index, esc_results *results, int64_t i) {
   const engine *e = handle;
-  const esc_cpu_layout *layout = &e->shared.layout;
-  const esc_cpu_network *net = &e->network[slot];
-  double change2[ESC_LAYERS_MAX];
-  for (int l = 0; l < e->shared.problem->shape.layers; l++) {
-    esc_sum change = {0, 0};
-    for (size_t k = layout->w[l]; k < layout->w[l + 1]; k++) {
-      const double low = net->low ? (double)net->low[k] : 0;
-      const double moved = ((double)net->w[k] - (double)net->initial[k]) + low;
-      esc_sum_add(&change, moved * (2 * (double)net->initial[k] + moved));
-    }
-    change2[l] = esc_sum_get(&change);
-  }
-  esc_track_report(&net->track, e->shared.problem, &net->member, net->norm2_initial, change2,
-                   net->signal, results, i);
+  const esc_cpu_network *net = &e->network[index];
+  esc_cpu_network_get(&e->shared, net->w, e->flat[0]);
+  if (net->low) esc_cpu_network_get(&e->shared, net->low, e->flat[1]);
+  esc_slot_report(&net->slot, &e->shared.model, e->flat[0], net->low ? e->flat[1] : NULL,
+                  e->flat[2], results, i);
 }
 
 static void weights(const void *handle, int slot, double *w) {
@@ -173,11 +155,11 @@ const esc_engine_ops esc_cpu_engine = {
     .name = "cpu",
     .precision = "float32",
     .bytes = bytes,
+    .slots = default_slots,
     .create = create,
     .load = load,
     .advance = advance,
-    .finished = finished,
-    .steps = steps,
+    .slot = slot,
     .report = report,
     .weights = weights,
     .describe = describe,

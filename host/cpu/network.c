@@ -34,15 +34,15 @@ esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *p) {
   esc_status status = ESC_OK;
   const size_t inputs = (size_t)p->shape.inputs, row = (size_t)pad(p->shape.inputs);
   float *direction = NULL;
-  double *v = NULL;
   memset(shared, 0, sizeof *shared);
   shared->problem = p;
   esc_cpu_layout_init(&shared->layout, p->shape);
   ESC_TRY_ALLOCATE(direction = floats((size_t)p->teacher.modes * row));
-  ESC_TRY_ALLOCATE(v = calloc((size_t)p->teacher.modes * inputs, sizeof *v));
-  esc_teacher_directions(p, v);
+  ESC_TRY(esc_model_init(&shared->model, p, true));
+  esc_track_rules_init(&shared->rules, p, (double)(float)p->rate);
   for (size_t k = 0; k < (size_t)p->teacher.modes; k++)
-    for (size_t i = 0; i < inputs; i++) direction[k * row + i] = (float)v[k * inputs + i];
+    for (size_t i = 0; i < inputs; i++)
+      direction[k * row + i] = (float)shared->model.directions[k * inputs + i];
   for (int k = 0; k < p->teacher.modes; k++) shared->amplitude[k] = (float)p->teacher.amplitude[k];
   for (int l = 0; l < p->shape.layers; l++)
     shared->rate[l] = (float)p->rate * (float)esc_metric_gamma(p, l);
@@ -52,17 +52,18 @@ esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *p) {
   direction = NULL;
 done:
   free(direction);
-  free(v);
   return status;
 }
 
-void esc_cpu_shared_free(esc_cpu_shared *shared) { free((float *)shared->direction); }
+void esc_cpu_shared_free(esc_cpu_shared *shared) {
+  free((float *)shared->direction);
+  esc_model_free(&shared->model);
+}
 
 esc_status esc_cpu_network_create(const esc_cpu_shared *shared, esc_cpu_network *network) {
   esc_status status = ESC_OK;
   const size_t weights = shared->layout.w[shared->problem->shape.layers];
   memset(network, 0, sizeof *network);
-  ESC_TRY_ALLOCATE(network->initial = floats(weights));
   ESC_TRY_ALLOCATE(network->w = floats(weights));
   ESC_TRY_ALLOCATE(network->wt = floats(shared->layout.wt[shared->problem->shape.layers]));
   if (shared->problem->update == ESC_UPDATE_COMPENSATED)
@@ -72,7 +73,6 @@ done:
 }
 
 void esc_cpu_network_free(esc_cpu_network *network) {
-  free(network->initial);
   free(network->w);
   free(network->wt);
   free(network->low);
@@ -137,7 +137,7 @@ void esc_cpu_work_free(esc_cpu_work *w) {
 double esc_cpu_network_bytes(const esc_problem *p) {
   esc_cpu_layout layout;
   esc_cpu_layout_init(&layout, p->shape);
-  const int copies = p->update == ESC_UPDATE_COMPENSATED ? 3 : 2; /* w, initial, low */
+  const int copies = p->update == ESC_UPDATE_COMPENSATED ? 2 : 1; /* w, low */
   return 4.0 * copies * (double)layout.w[p->shape.layers] +
          4.0 * (double)layout.wt[p->shape.layers];
 }

@@ -10,19 +10,20 @@
 
 #include <stdatomic.h>
 
-#include "escapement/problem.h"
-#include "escapement/track.h"
+#include "escapement/slot.h"
 
 enum { ESC_TILE = 64 }; /* samples that go through the network together */
 
 typedef struct esc_cpu_layout {
   int in_pad[ESC_LAYERS_MAX], out_pad[ESC_LAYERS_MAX];
-  size_t w[ESC_LAYERS_MAX + 1];  /* offset of layer l in w, g, low, initial */
+  size_t w[ESC_LAYERS_MAX + 1];  /* offset of layer l in w, g, low */
   size_t wt[ESC_LAYERS_MAX + 1]; /* offset in wt */
 } esc_cpu_layout;
 
 typedef struct esc_cpu_shared {
   const esc_problem *problem;
+  esc_model model;
+  esc_track_rules rules;
   esc_cpu_layout layout;
   const float *direction;                      /* (mode, input) */
   float amplitude[ESC_MODES_MAX];              /* a_k */
@@ -31,12 +32,7 @@ typedef struct esc_cpu_shared {
 } esc_cpu_shared;
 
 typedef struct esc_cpu_network {
-  bool loaded, fresh; /* fresh: its weights are still to be drawn */
-  esc_member member;
-  esc_track track;
-  double signal;
-  double norm2_initial[ESC_LAYERS_MAX];
-  float *initial; /* w at step 0 */
+  esc_slot slot;
   float *w, *wt;
   float *low; /* compensation of w; NULL for the plain update */
 } esc_cpu_network;

@@ -106,8 +106,8 @@ static void draw_inputs(const esc_cpu_shared *s, const esc_cpu_network *net, int
   const int count = samples * blocks, stride = ESC_TILE * blocks;
   uint32_t *bits = work->bits;
   float *draw = work->draw;
-  draw_bits(net->member.seed, (uint64_t)net->track.step, (uint32_t)first * (uint32_t)blocks, count,
-            stride, bits);
+  draw_bits(net->slot.member.seed, (uint64_t)net->slot.track.step,
+            (uint32_t)first * (uint32_t)blocks, count, stride, bits);
   for (int pair = 0; pair < 4; pair += 2)
     draw_pairs(count, bits + pair * stride, bits + (pair + 1) * stride, draw + pair * stride,
                draw + (pair + 1) * stride);
@@ -357,22 +357,22 @@ static void update(const esc_cpu_shared *s, const esc_cpu_work *work, esc_cpu_ne
     const size_t from = s->layout.w[l], count = s->layout.w[l + 1] - from;
     const float *g = work->g + from;
     if (net->low)
-      update_compensated(s->rate[l], count, g, net->w + from, net->low + from, &net->track);
+      update_compensated(s->rate[l], count, g, net->w + from, net->low + from, &net->slot.track);
     else
-      update_plain(s->rate[l], count, g, net->w + from, &net->track);
+      update_plain(s->rate[l], count, g, net->w + from, &net->slot.track);
     if (l < s->problem->shape.layers - 1) transpose(s, l, net);
   }
 }
 
 static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work, int64_t steps,
                   const atomic_bool *stop) {
-  const double rate = (double)(float)s->problem->rate;
-  for (int64_t k = 0; k < steps && !net->track.finished; k++) {
+  esc_track *track = &net->slot.track;
+  for (int64_t k = 0; k < steps && !track->finished; k++) {
     if (atomic_load_explicit(stop, memory_order_relaxed)) return;
     gradient(s, net, NULL, work);
-    if (!esc_track_loss(&net->track, s->problem, work->loss)) return;
+    if (!esc_track_loss(track, &s->rules, work->loss)) return;
     update(s, work, net);
-    esc_track_update(&net->track, s->problem, rate, work->deficit_sum, work->gradient2);
+    esc_track_update(track, &s->rules, work->deficit_sum, work->gradient2);
   }
 }
 

@@ -8,17 +8,33 @@
 
 #include "escapement/problem.h"
 #include "escapement/results.h"
+#include "escapement/slot.h"
+
+typedef struct esc_engine_setup {
+  int slots;   /* networks in flight */
+  int threads; /* of the host, at most */
+  int device;  /* index of the accelerator, for a backend that has one */
+} esc_engine_setup;
+
+typedef struct esc_bytes {
+  double host, device;
+} esc_bytes;
 
 typedef struct esc_engine_ops {
-  const char *name;      /* "reference", "cpu", ... */
+  const char *name;      /* "reference", "cpu", "cuda" */
   const char *precision; /* of weights and activations: "float64", "float32" */
 
-  /* Bytes of memory that create will take. */
-  double (*bytes)(const esc_problem *problem, int slots, int threads);
+  /* Bytes of main memory that create will take, and of memory on the device. */
+  esc_bytes (*bytes)(const esc_problem *problem, const esc_engine_setup *setup);
 
-  /* Makes an engine with `slots` empty slots. `problem` must outlive it.
-   * Never uses more than `threads` threads. */
-  esc_status (*create)(const esc_problem *problem, int slots, int threads, void **engine);
+  /* Bytes of device memory that can be had; NULL for a backend without a device. */
+  esc_status (*device_memory)(const esc_engine_setup *setup, double *available);
+
+  /* Networks in flight when the user names no number. */
+  int (*slots)(const esc_problem *problem, const esc_engine_setup *setup);
+
+  /* Makes an engine with setup->slots empty slots. `problem` must outlive it. */
+  esc_status (*create)(const esc_problem *problem, const esc_engine_setup *setup, void **engine);
 
   /* Puts `member` into slot at step 0; its weights are drawn at the next advance. */
   esc_status (*load)(void *engine, int slot, const esc_member *member);
@@ -27,10 +43,8 @@ typedef struct esc_engine_ops {
    * at a step boundary, once *stop is set. */
   esc_status (*advance)(void *engine, int64_t steps, const atomic_bool *stop);
 
-  /* Whether the slot's member has finished (false for an empty slot), and the
-   * steps it has made. */
-  bool (*finished)(const void *engine, int slot);
-  int64_t (*steps)(const void *engine, int slot);
+  /* The slot as of the last advance: its member, events, whether it has finished. */
+  const esc_slot *(*slot)(const void *engine, int slot);
 
   /* Writes a finished member's row i of every variable of `results`. */
   void (*report)(const void *engine, int slot, esc_results *results, int64_t i);

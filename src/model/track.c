@@ -3,47 +3,20 @@
 
 #include <string.h>
 
+void esc_track_rules_init(esc_track_rules *rules, const esc_problem *p, double rate) {
+  memset(rules, 0, sizeof *rules);
+  rules->layers = p->shape.layers;
+  rules->thresholds = p->thresholds;
+  rules->steps = p->steps;
+  rules->smoothing = p->smoothing;
+  rules->rate = rate;
+  memcpy(rules->threshold, p->threshold, sizeof rules->threshold);
+  for (int l = 0; l < p->shape.layers; l++) rules->gamma[l] = esc_metric_gamma(p, l);
+}
+
 void esc_track_start(esc_track *track) {
   memset(track, 0, sizeof *track);
   for (int i = 0; i < ESC_THRESHOLDS_MAX; i++) track->escape_step[i] = -1;
-}
-
-static void finish(esc_track *track, esc_member_status status) {
-  track->finished = true;
-  track->status = status;
-}
-
-bool esc_track_loss(esc_track *track, const esc_problem *p, double loss) {
-  track->loss = loss;
-  track->smoothed =
-      track->step == 0 ? loss : p->smoothing * track->smoothed + (1 - p->smoothing) * loss;
-  if (!isfinite(loss)) {
-    finish(track, ESC_MEMBER_DIVERGED);
-    return false;
-  }
-  bool all = true;
-  for (int i = 0; i < p->thresholds; i++) {
-    if (track->escape_step[i] < 0 && track->smoothed < p->threshold[i])
-      track->escape_step[i] = track->step;
-    all = all && track->escape_step[i] >= 0;
-  }
-  if (all) finish(track, ESC_MEMBER_ESCAPED);
-  return !all;
-}
-
-void esc_track_update(esc_track *track, const esc_problem *p, double rate, const double *deficit,
-                      const double *gradient2) {
-  for (int l = 0; l < p->shape.layers; l++) track->path[l] += 2 * rate * sqrt(gradient2[l]);
-  for (int l = 0; l < p->shape.layers - 1; l++) {
-    const double flow = -2 * rate * deficit[l];
-    const double above = rate * rate * esc_metric_gamma(p, l + 1) * gradient2[l + 1];
-    const double below = rate * rate * esc_metric_gamma(p, l) * gradient2[l];
-    esc_sum_add(&track->ledger[l], flow);
-    esc_sum_add(&track->ledger[l], above - below);
-    esc_sum_add(&track->drift[l], fabs(flow) + above + below);
-  }
-  track->step++;
-  if (track->step == p->steps) finish(track, ESC_MEMBER_CENSORED);
 }
 
 /* Size of the products <G_l, W_l> whose difference over an interface is the flow's
@@ -63,7 +36,7 @@ void esc_track_report(const esc_track *track, const esc_problem *p, const esc_me
   r->bottleneck[i] = member->bottleneck;
   r->small_layers[i] = (int64_t)member->small_layers;
   r->scale[i] = member->scale;
-  r->status[i] = (int32_t)track->status;
+  r->status[i] = track->status;
   r->steps_run[i] = track->step;
   r->final_loss[i] = track->loss;
   r->final_smoothed_loss[i] = track->smoothed;

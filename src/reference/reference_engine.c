@@ -8,89 +8,88 @@
 #include "escapement/engine.h"
 #include "escapement/model.h"
 #include "escapement/reference.h"
-#include "escapement/track.h"
+#include "escapement/slot.h"
 
-typedef struct slot {
-  bool loaded, fresh; /* fresh: its weights are still to be drawn */
-  esc_member member;
-  esc_track track;
-  double signal;
-  double *initial; /* (weight) W at step 0 */
-  double *w;       /* (weight) W rounded to double */
-  double *low;     /* (weight) what the rounding left out */
-  double *g;       /* (weight) */
-  float *draw;     /* (sample, input) */
-  double *x;       /* (sample, input) */
-  double *room;    /* for the initial signal */
-  double norm2_initial[ESC_LAYERS_MAX];
+typedef struct network {
+  esc_slot slot;
+  double *w;    /* (weight) W rounded to double */
+  double *low;  /* (weight) what the rounding left out */
+  double *g;    /* (weight) */
+  float *draw;  /* (sample, input) */
+  double *x;    /* (sample, input) */
+  double *room; /* for the initial signal */
   esc_reference_work *work;
-} slot;
+} network;
 
 typedef struct engine {
-  const esc_problem *problem;
+  esc_model model;
+  esc_track_rules rules;
   int slots, threads;
-  double *directions; /* (mode, input) */
-  slot *slot;
+  double *initial; /* (weight) room for the report */
+  network *network;
 } engine;
 
 static void destroy(void *handle) {
   engine *e = handle;
   if (!e) return;
-  for (int i = 0; e->slot && i < e->slots; i++) {
-    slot *s = &e->slot[i];
-    free(s->initial);
-    free(s->w);
-    free(s->low);
-    free(s->g);
-    free(s->draw);
-    free(s->x);
-    free(s->room);
-    esc_reference_work_free(s->work);
+  for (int i = 0; e->network && i < e->slots; i++) {
+    network *n = &e->network[i];
+    free(n->w);
+    free(n->low);
+    free(n->g);
+    free(n->draw);
+    free(n->x);
+    free(n->room);
+    esc_reference_work_free(n->work);
   }
-  free(e->slot);
-  free(e->directions);
+  free(e->network);
+  free(e->initial);
+  esc_model_free(&e->model);
   free(e);
 }
 
-static esc_status create_slot(const esc_problem *p, slot *s) {
+static esc_status create_network(const esc_problem *p, network *n) {
   esc_status status = ESC_OK;
   const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
   const size_t inputs = (size_t)p->batch * (size_t)p->shape.inputs;
-  ESC_TRY_ALLOCATE(s->initial = calloc(weights, sizeof(double)));
-  ESC_TRY_ALLOCATE(s->w = calloc(weights, sizeof(double)));
-  ESC_TRY_ALLOCATE(s->low = calloc(weights, sizeof(double)));
-  ESC_TRY_ALLOCATE(s->g = calloc(weights, sizeof(double)));
-  ESC_TRY_ALLOCATE(s->draw = calloc(inputs, sizeof(float)));
-  ESC_TRY_ALLOCATE(s->x = calloc(inputs, sizeof(double)));
-  ESC_TRY_ALLOCATE(s->room = calloc(esc_signal_room(p->shape), sizeof(double)));
-  ESC_TRY_ALLOCATE(s->work = esc_reference_work_create(p));
+  ESC_TRY_ALLOCATE(n->w = calloc(weights, sizeof(double)));
+  ESC_TRY_ALLOCATE(n->low = calloc(weights, sizeof(double)));
+  ESC_TRY_ALLOCATE(n->g = calloc(weights, sizeof(double)));
+  ESC_TRY_ALLOCATE(n->draw = calloc(inputs, sizeof(float)));
+  ESC_TRY_ALLOCATE(n->x = calloc(inputs, sizeof(double)));
+  ESC_TRY_ALLOCATE(n->room = calloc(esc_signal_room(p->shape), sizeof(double)));
+  ESC_TRY_ALLOCATE(n->work = esc_reference_work_create(p));
 done:
   return status;
 }
 
-static double bytes(const esc_problem *p, int slots, int threads) {
-  (void)threads;
+static esc_bytes bytes(const esc_problem *p, const esc_engine_setup *setup) {
   const double weights = (double)esc_weight_offset(p->shape, p->shape.layers);
   const double widest = p->shape.width > p->shape.inputs ? p->shape.width : p->shape.inputs;
   const double inputs = (double)p->batch * p->shape.inputs;
-  return slots * (32 * weights + 12 * inputs + 24 * p->shape.layers * widest +
-                  8 * (double)esc_signal_room(p->shape));
+  const double each = 24 * weights + 12 * inputs + 24 * p->shape.layers * widest +
+                      8 * (double)esc_signal_room(p->shape);
+  return (esc_bytes){.host = setup->slots * each + 8 * weights};
 }
 
-static esc_status create(const esc_problem *problem, int slots, int threads, void **out) {
+/* Enough for the threads to share out evenly, few enough to stay in cache. */
+static int default_slots(const esc_problem *p, const esc_engine_setup *setup) {
+  (void)p;
+  return 4 * setup->threads;
+}
+
+static esc_status create(const esc_problem *p, const esc_engine_setup *setup, void **out) {
   esc_status status = ESC_OK;
   engine *e = calloc(1, sizeof *e);
   ESC_TRY_ALLOCATE(e);
-  e->problem = problem;
-  e->slots = slots;
-  e->threads = threads;
-  e->directions =
-      calloc((size_t)problem->teacher.modes * (size_t)problem->shape.inputs, sizeof *e->directions);
-  ESC_TRY_ALLOCATE(e->directions);
-  esc_teacher_directions(problem, e->directions);
-  e->slot = calloc((size_t)slots, sizeof *e->slot);
-  ESC_TRY_ALLOCATE(e->slot);
-  for (int i = 0; i < slots; i++) ESC_TRY(create_slot(problem, &e->slot[i]));
+  e->slots = setup->slots;
+  e->threads = setup->threads;
+  ESC_TRY(esc_model_init(&e->model, p, false));
+  esc_track_rules_init(&e->rules, p, p->rate);
+  ESC_TRY_ALLOCATE(e->initial =
+                       calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof(double)));
+  ESC_TRY_ALLOCATE(e->network = calloc((size_t)e->slots, sizeof *e->network));
+  for (int i = 0; i < e->slots; i++) ESC_TRY(create_network(p, &e->network[i]));
   *out = e;
   e = NULL;
 done:
@@ -99,60 +98,48 @@ done:
 }
 
 static esc_status load(void *handle, int index, const esc_member *member) {
-  slot *s = &((engine *)handle)->slot[index];
-  s->member = *member;
-  s->loaded = s->fresh = true;
-  esc_track_start(&s->track);
+  esc_slot_load(&((engine *)handle)->network[index].slot, member);
   return ESC_OK;
 }
 
 /* Draws the weights of a fresh slot. Not in load, so that threads share it. */
-static void initialise(const engine *e, slot *s) {
-  const esc_problem *p = e->problem;
-  const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
-  esc_initial_weights(p, &s->member, e->directions, s->w);
-  memcpy(s->initial, s->w, weights * sizeof *s->w);
-  memset(s->low, 0, weights * sizeof *s->low);
-  for (int l = 0; l < p->shape.layers; l++) {
-    esc_sum norm2 = {0, 0};
-    for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
-      esc_sum_add(&norm2, s->w[i] * s->w[i]);
-    s->norm2_initial[l] = esc_sum_get(&norm2);
-  }
-  s->signal = esc_initial_signal(p, &s->member, e->directions, s->w, s->room);
-  s->fresh = false;
+static void initialise(const engine *e, network *n) {
+  const esc_shape shape = e->model.problem->shape;
+  esc_slot_start(&n->slot, &e->model, n->w, n->room);
+  memset(n->low, 0, esc_weight_offset(shape, shape.layers) * sizeof *n->low);
 }
 
 /* W <- W - eta gamma G, the rounding error of the sum kept in `low`. */
-static void update_layer(const esc_problem *p, slot *s, int l) {
+static void update_layer(const esc_problem *p, network *n, int l) {
   const double rate = p->rate * esc_metric_gamma(p, l);
   for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++) {
-    const double step = s->low[i] - rate * s->g[i];
-    const double w = s->w[i] + step, kept = w - s->w[i];
-    s->low[i] = (s->w[i] - (w - kept)) + (step - kept);
-    s->w[i] = w;
-    s->track.updates += s->g[i] != 0;
+    const double step = n->low[i] - rate * n->g[i];
+    const double w = n->w[i] + step, kept = w - n->w[i];
+    n->low[i] = (n->w[i] - (w - kept)) + (step - kept);
+    n->w[i] = w;
+    n->slot.track.updates += n->g[i] != 0;
   }
 }
 
-static void train_step(const engine *e, slot *s) {
-  const esc_problem *p = e->problem;
+static void train_step(const engine *e, network *n) {
+  const esc_problem *p = e->model.problem;
+  esc_track *track = &n->slot.track;
   const size_t inputs = (size_t)p->batch * (size_t)p->shape.inputs;
-  esc_draw_inputs(s->member.seed, s->track.step, 0, p->batch, p->shape.inputs, s->draw);
-  for (size_t i = 0; i < inputs; i++) s->x[i] = (double)s->draw[i];
-  const esc_batch batch = {.samples = p->batch, .x = s->x};
-  esc_gradient gradient = {.g = s->g};
-  esc_reference_gradient(p, e->directions, s->w, &batch, s->work, &gradient);
-  if (!esc_track_loss(&s->track, p, gradient.loss)) return;
-  for (int l = 0; l < p->shape.layers; l++) update_layer(p, s, l);
-  esc_track_update(&s->track, p, p->rate, gradient.deficit, gradient.gradient2);
+  esc_draw_inputs(n->slot.member.seed, track->step, 0, p->batch, p->shape.inputs, n->draw);
+  for (size_t i = 0; i < inputs; i++) n->x[i] = (double)n->draw[i];
+  const esc_batch batch = {.samples = p->batch, .x = n->x};
+  esc_gradient gradient = {.g = n->g};
+  esc_reference_gradient(p, e->model.directions, n->w, &batch, n->work, &gradient);
+  if (!esc_track_loss(track, &e->rules, gradient.loss)) return;
+  for (int l = 0; l < p->shape.layers; l++) update_layer(p, n, l);
+  esc_track_update(track, &e->rules, gradient.deficit, gradient.gradient2);
 }
 
-static void train(const engine *e, slot *s, int64_t steps, const atomic_bool *stop) {
-  if (s->fresh) initialise(e, s);
-  for (int64_t k = 0; k < steps && !s->track.finished; k++) {
+static void train(const engine *e, network *n, int64_t steps, const atomic_bool *stop) {
+  if (n->slot.fresh) initialise(e, n);
+  for (int64_t k = 0; k < steps && !n->slot.track.finished; k++) {
     if (atomic_load_explicit(stop, memory_order_relaxed)) return;
-    train_step(e, s);
+    train_step(e, n);
   }
 }
 
@@ -160,40 +147,25 @@ static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) 
   engine *e = handle;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
   for (int i = 0; i < e->slots; i++)
-    if (e->slot[i].loaded && !e->slot[i].track.finished && !atomic_load(stop))
-      train(e, &e->slot[i], steps, stop);
+    if (esc_slot_trains(&e->network[i].slot) && !atomic_load(stop))
+      train(e, &e->network[i], steps, stop);
   return ESC_OK;
 }
 
-static bool finished(const void *handle, int index) {
-  const slot *s = &((const engine *)handle)->slot[index];
-  return s->loaded && s->track.finished;
-}
-
-static int64_t steps(const void *handle, int index) {
-  return ((const engine *)handle)->slot[index].track.step;
+static const esc_slot *slot(const void *handle, int index) {
+  return &((const engine *)handle)->network[index].slot;
 }
 
 static void report(const void *handle, int index, esc_results *results, int64_t i) {
   const engine *e = handle;
-  const esc_problem *p = e->problem;
-  const slot *s = &e->slot[index];
-  double change2[ESC_LAYERS_MAX];
-  for (int l = 0; l < p->shape.layers; l++) {
-    esc_sum change = {0, 0};
-    for (size_t k = esc_weight_offset(p->shape, l); k < esc_weight_offset(p->shape, l + 1); k++) {
-      const double moved = (s->w[k] - s->initial[k]) + s->low[k];
-      esc_sum_add(&change, moved * (2 * s->initial[k] + moved));
-    }
-    change2[l] = esc_sum_get(&change);
-  }
-  esc_track_report(&s->track, p, &s->member, s->norm2_initial, change2, s->signal, results, i);
+  const network *n = &e->network[index];
+  esc_slot_report(&n->slot, &e->model, n->w, n->low, e->initial, results, i);
 }
 
 static void weights(const void *handle, int index, double *w) {
   const engine *e = handle;
-  const size_t count = esc_weight_offset(e->problem->shape, e->problem->shape.layers);
-  memcpy(w, e->slot[index].w, count * sizeof *w);
+  const esc_shape shape = e->model.problem->shape;
+  memcpy(w, e->network[index].w, esc_weight_offset(shape, shape.layers) * sizeof *w);
 }
 
 static void describe(const void *handle, char *text, size_t size) {
@@ -205,11 +177,11 @@ const esc_engine_ops esc_reference_engine = {
     .name = "reference",
     .precision = "float64",
     .bytes = bytes,
+    .slots = default_slots,
     .create = create,
     .load = load,
     .advance = advance,
-    .finished = finished,
-    .steps = steps,
+    .slot = slot,
     .report = report,
     .weights = weights,
     .describe = describe,

@@ -1,0 +1,42 @@
+#include "backends.h"
+
+#include <string.h>
+
+#include "cpu/cpu.h"
+#ifdef ESC_HAVE_CUDA
+#include "cuda/cuda.h"
+#endif
+
+#ifdef ESC_HAVE_CUDA
+static esc_status find_cuda(const char *name, bool tf32, const esc_engine_ops **engine) {
+  char why[200];
+  *engine = tf32 ? &esc_cuda_tf32_engine : &esc_cuda_engine;
+  if (esc_cuda_devices(why, sizeof why) > 0) return ESC_OK;
+  *engine = NULL;
+  return ESC_FAIL(ESC_BAD_INPUT, "--backend %s: no CUDA device can be used: %s", name, why);
+}
+#else
+static esc_status find_cuda(const char *name, bool tf32, const esc_engine_ops **engine) {
+  (void)tf32;
+  *engine = NULL;
+  return ESC_FAIL(ESC_BAD_INPUT, "--backend %s: this build has no CUDA backend", name);
+}
+#endif
+
+esc_status esc_backend_find(const char *name, const char *precision,
+                            const esc_engine_ops **engine) {
+  const bool tf32 = precision && !strcmp(precision, "tf32");
+  const bool any = !name || !strcmp(name, "auto");
+  *engine = NULL;
+  if (precision && !tf32 && strcmp(precision, "fp32"))
+    return ESC_FAIL(ESC_BAD_INPUT, "--precision %.40s: must be fp32 or tf32", precision);
+  if (!any && !strcmp(name, "cuda")) return find_cuda(name, tf32, engine);
+  if (any && find_cuda("auto", tf32, engine) == ESC_OK) return ESC_OK;
+  if (any || !strcmp(name, "cpu")) *engine = &esc_cpu_engine;
+  if (!any && !strcmp(name, "reference")) *engine = &esc_reference_engine;
+  if (*engine && tf32)
+    return ESC_FAIL(ESC_BAD_INPUT, "--precision tf32: the backend %s has no such arithmetic",
+                    (*engine)->name);
+  if (*engine) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "--backend %.40s: must be auto, reference, cpu or cuda", name);
+}
