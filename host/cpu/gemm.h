@@ -1,4 +1,4 @@
-/* C = A B for the small matrices of one network.
+/* C = A B, or C += A B, for the small matrices of one network.
  *
  * B and C are row-major with columns padded to ESC_PAD; A is read one element
  * at a time with any strides, so that A and A' cost the same and no activation
@@ -9,6 +9,7 @@
 #ifndef ESC_GEMM_H
 #define ESC_GEMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cpu/simd.h"
@@ -19,6 +20,7 @@ typedef struct esc_gemm {
   size_t a_row, a_depth;
   const float *b; /* (depth, columns), row stride b_row */
   size_t b_row;
+  bool add; /* the chains go on from what is in C */
   float *c; /* (rows, columns), row stride c_row */
   size_t c_row;
 } esc_gemm;
@@ -35,7 +37,9 @@ static inline __attribute__((always_inline)) void esc_gemm_tile(const esc_gemm *
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 16
-    for (int v = 0; v < VECTORS; v++) sum[i][v] = ESC_VEC_SET(0.0f);
+    for (int v = 0; v < VECTORS; v++)
+      sum[i][v] =
+          g->add ? ESC_VEC_LOAD(c + (size_t)i * g->c_row + v * ESC_LANES) : ESC_VEC_SET(0.0f);
   for (int k = 0; k < g->depth; k++) {
     esc_vec line[16];
 #pragma GCC unroll 16

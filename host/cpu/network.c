@@ -97,8 +97,9 @@ esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **out)
   ESC_TRY_ALLOCATE(w->f = floats(tile));
   ESC_TRY_ALLOCATE(w->target = floats(tile));
   ESC_TRY_ALLOCATE(w->error = floats(tile));
-  ESC_TRY_ALLOCATE(w->g = floats(shared->layout.w[p->shape.layers]));
-  if (p->batch > ESC_TILE)
+  ESC_TRY_ALLOCATE(w->g = floats((size_t)esc_gradient_chains(p->shape.width) *
+                                 shared->layout.w[p->shape.layers]));
+  if (p->batch > ESC_SLAB)
     ESC_TRY_ALLOCATE(w->g_sum = calloc(shared->layout.w[p->shape.layers], sizeof *w->g_sum));
   ESC_TRY_ALLOCATE(w->bits = calloc(4 * tile * blocks, sizeof *w->bits));
   ESC_TRY_ALLOCATE(w->draw = floats(4 * tile * blocks));
@@ -147,7 +148,8 @@ double esc_cpu_work_bytes(const esc_problem *p) {
   esc_cpu_layout_init(&layout, p->shape);
   const double weights = (double)layout.w[p->shape.layers];
   const double tile = ESC_TILE * 4.0; /* bytes of one feature */
-  return (p->batch > ESC_TILE ? 20 : 12) * weights + tile * 9 * layout.in_pad[0] +
+  return (p->batch > ESC_SLAB ? 16 : 8) * weights +
+         4 * esc_gradient_chains(p->shape.width) * weights + tile * 9 * layout.in_pad[0] +
          tile * (3 * p->shape.layers + 2) * pad(p->shape.width) +
          8.0 * (double)esc_signal_room(p->shape);
 }

@@ -10,9 +10,8 @@
 
 #include <stdatomic.h>
 
+#include "escapement/order.h"
 #include "escapement/slot.h"
-
-enum { ESC_TILE = 64 }; /* samples that go through the network together */
 
 typedef struct esc_cpu_layout {
   int in_pad[ESC_LAYERS_MAX], out_pad[ESC_LAYERS_MAX];
@@ -45,12 +44,13 @@ typedef struct esc_cpu_work {
   float *deficit[ESC_LAYERS_MAX];     /* kappa(z) */
   float *delta, *u;                   /* (tile, width) */
   float *f, *target, *error;          /* (tile) */
-  float *g;                           /* gradients, as w */
-  double *g_sum;                      /* the same, added up over tiles; NULL for one tile */
+  float *g;                           /* (chain, weight) parts of the gradient; the first is it */
+  double *g_sum;                      /* (weight) added up over slabs; NULL for one slab */
   uint32_t *bits;                     /* (4, tile * blocks) words of the tile's Philox blocks */
   float *draw;                        /* (4, tile * blocks) normals before interleaving */
   double *weights, *room;             /* for drawing initial weights and their signal */
-  double loss;                        /* sums over the minibatch */
+  double loss_part[ESC_PARTS];        /* sums over the minibatch */
+  double loss;                        /* its mean */
   double deficit_sum[ESC_LAYERS_MAX]; /* (interface) mean[u . kappa] */
   double gradient2[ESC_LAYERS_MAX];   /* (layer) |G_l|^2 */
 } esc_cpu_work;

@@ -3,10 +3,8 @@
  *
  *   inputs -> forward -> loss -> backward and ledger -> update
  *
- * A minibatch goes through in tiles of ESC_TILE samples. Every sum has one
- * order, whatever the instruction set: products over features or samples are
- * chains of fused multiply-adds (gemm.h), within a tile; dot products have ESC_PAD
- * partial sums folded in halves; what is summed over tiles is summed in double. */
+ * A minibatch goes through in tiles of ESC_TILE samples. Every sum has the order
+ * of order.h, whatever the instruction set. */
 #include <string.h>
 
 #include "cpu/gemm.h"
@@ -14,6 +12,7 @@
 #include "escapement/activation.h"
 #include "escapement/loss.h"
 #include "escapement/stream.h"
+#include "escapement/update.h"
 
 #define ESC_JOIN_(a, b) a##b
 #define ESC_JOIN(a, b) ESC_JOIN_(a, b)
@@ -61,15 +60,13 @@ static void activate(const esc_cpu_shared *s, size_t count, float *restrict z,
   }
 }
 
-/* sum_i a[i] b[i] over `count` padded entries: ESC_PAD partial sums, then halves. */
+/* sum_i a[i] b[i] over `count` padded entries. */
 static float dot(const float *restrict a, const float *restrict b, int count) {
   float part[ESC_PAD] = {0};
   for (int i = 0; i < count; i += ESC_PAD)
 #pragma omp simd
     for (int j = 0; j < ESC_PAD; j++) part[j] = esc_fma_f32(a[i + j], b[i + j], part[j]);
-  for (int half = ESC_PAD / 2; half > 0; half /= 2)
-    for (int j = 0; j < half; j++) part[j] += part[j + half];
-  return part[0];
+  return esc_fold_f32(part);
 }
 
 /* Words of `count` consecutive Philox blocks from `start` on, word w at bits[w * stride]. */
@@ -174,52 +171,92 @@ static void forward(const esc_cpu_shared *s, const esc_cpu_network *net, int sam
     work->f[b] = dot(net->w + s->layout.w[last], h + (size_t)b * (size_t)pad, pad);
 }
 
-/* Losses of the tile, and dloss/df / B in work->error. */
-static void losses(const esc_problem *p, int samples, esc_cpu_work *work) {
+/* Losses of the tile's samples, from sample `first` on, and dloss/df / B in work->error. */
+static void losses(const esc_problem *p, int first, int samples, esc_cpu_work *work) {
   for (int b = 0; b < samples; b++) {
     const esc_loss_f32 loss =
         esc_loss_eval_f32(p->loss, (float)p->huber_delta, work->f[b], work->target[b]);
-    work->loss += (double)loss.value;
+    work->loss_part[(first + b) % ESC_PARTS] += (double)loss.value;
     work->error[b] = loss.derivative / (float)p->batch;
   }
 }
 
-/* Output layer: G_L = error h', and u = w error for the layer below. */
+/* A tile's samples of gradient chain c: from *first on, how many. */
+static int chain_samples(const esc_problem *p, int samples, int c, int *first) {
+  const int length = ESC_TILE / esc_gradient_chains(p->shape.width);
+  *first = c * length;
+  const int left = samples - *first;
+  return left < 0 ? 0 : left < length ? left : length;
+}
+
+/* Output layer: its gradient's chains of error h', and u = w error for the layer below. */
 static void backward_output(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
                             esc_cpu_work *work) {
-  const int last = s->problem->shape.layers - 1, pad = s->layout.in_pad[last];
+  const esc_problem *p = s->problem;
+  const int last = p->shape.layers - 1, pad = s->layout.in_pad[last];
   const float *restrict w = net->w + s->layout.w[last];
-  float *restrict g = work->g + s->layout.w[last];
-  memset(g, 0, (size_t)pad * sizeof *g);
-  for (int b = 0; b < samples; b++) {
-    const float *restrict h = work->h[last - 1] + (size_t)b * (size_t)pad;
-    float *restrict u = work->u + (size_t)b * (size_t)pad;
-    const float error = work->error[b];
+  for (int c = 0; c < esc_gradient_chains(p->shape.width); c++) {
+    float *restrict g = work->g + (size_t)c * s->layout.w[p->shape.layers] + s->layout.w[last];
+    int first;
+    const int count = chain_samples(p, samples, c, &first);
+    for (int b = first; b < first + count; b++) {
+      const float *restrict h = work->h[last - 1] + (size_t)b * (size_t)pad;
+      float *restrict u = work->u + (size_t)b * (size_t)pad;
+      const float error = work->error[b];
 #pragma omp simd
-    for (int j = 0; j < pad; j++) {
-      g[j] = esc_fma_f32(error, h[j], g[j]);
-      u[j] = error * w[j];
+      for (int j = 0; j < pad; j++) {
+        g[j] = esc_fma_f32(error, h[j], g[j]);
+        u[j] = error * w[j];
+      }
     }
   }
 }
 
-/* delta_l = u_l sigma'(z_l), and the ledger's sum of u_l kappa(z_l): a chain over
- * the tile's samples for each feature, the features in double. */
+/* delta_l = u_l sigma'(z_l), and this tile's part of the ledger's sum of u_l kappa(z_l). */
 static void through_activation(const esc_cpu_shared *s, int l, int samples, esc_cpu_work *work) {
   const int pad = s->layout.out_pad[l];
   const float *restrict derivative = work->derivative[l], *restrict deficit = work->deficit[l];
+  double feature[ESC_PARTS] = {0};
   for (int column = 0; column < pad; column += ESC_PAD) {
-    float part[ESC_PAD] = {0};
+    float part[ESC_PARTS][ESC_PAD] = {{0}};
     for (int b = 0; b < samples; b++) {
       const size_t at = (size_t)b * (size_t)pad + (size_t)column;
 #pragma omp simd
       for (int j = 0; j < ESC_PAD; j++) {
         const float u = work->u[at + (size_t)j];
-        part[j] = esc_fma_f32(u, deficit[at + (size_t)j], part[j]);
+        part[b % ESC_PARTS][j] = esc_fma_f32(u, deficit[at + (size_t)j], part[b % ESC_PARTS][j]);
         work->delta[at + (size_t)j] = u * derivative[at + (size_t)j];
       }
     }
-    for (int j = 0; j < ESC_PAD; j++) work->deficit_sum[l] += (double)part[j];
+    for (int half = ESC_PARTS / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; i++)
+        for (int j = 0; j < ESC_PAD; j++) part[i][j] += part[i + half][j];
+    for (int j = 0; j < ESC_PAD; j++) feature[j] += (double)part[0][j];
+  }
+  work->deficit_sum[l] += esc_fold_f64(feature);
+}
+
+/* The chains of layer l's gradient delta_l' h_{l-1} go on through this tile. */
+static void weight_gradient(const esc_cpu_shared *s, int l, int samples, esc_cpu_work *work) {
+  const esc_problem *p = s->problem;
+  const size_t in = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
+  const float *h = l > 0 ? work->h[l - 1] : work->x;
+  for (int c = 0; c < esc_gradient_chains(p->shape.width); c++) {
+    int first;
+    const int count = chain_samples(p, samples, c, &first);
+    if (count == 0) return;
+    esc_gemm_run(
+        &(esc_gemm){.rows = p->shape.width,
+                    .columns = (int)in,
+                    .depth = count,
+                    .a = work->delta + (size_t)first * out,
+                    .a_row = 1,
+                    .a_depth = out,
+                    .b = h + (size_t)first * in,
+                    .b_row = in,
+                    .add = true,
+                    .c = work->g + (size_t)c * s->layout.w[p->shape.layers] + s->layout.w[l],
+                    .c_row = in});
   }
 }
 
@@ -230,16 +267,7 @@ static void backward(const esc_cpu_shared *s, const esc_cpu_network *net, int sa
   for (int l = s->problem->shape.layers - 2; l >= 0; l--) {
     const size_t in = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
     through_activation(s, l, samples, work);
-    esc_gemm_run(&(esc_gemm){.rows = s->problem->shape.width,
-                             .columns = (int)in,
-                             .depth = samples,
-                             .a = work->delta,
-                             .a_row = 1,
-                             .a_depth = out,
-                             .b = l > 0 ? work->h[l - 1] : work->x,
-                             .b_row = in,
-                             .c = work->g + s->layout.w[l],
-                             .c_row = in});
+    weight_gradient(s, l, samples, work);
     if (l > 0)
       esc_gemm_run(&(esc_gemm){.rows = samples,
                                .columns = (int)in,
@@ -254,28 +282,38 @@ static void backward(const esc_cpu_shared *s, const esc_cpu_network *net, int sa
   }
 }
 
-/* |G_l|^2 with ESC_PAD partial sums in double; squares of floats are exact there. */
-static double norm2(const float *restrict g, size_t count) {
-  double part[ESC_PAD] = {0}, sum = 0;
-  for (size_t i = 0; i < count; i += ESC_PAD)
+/* |G_l|^2; squares of floats are exact in double. */
+static double norm2(const float *restrict g, size_t rows, size_t columns) {
+  double row[ESC_PARTS] = {0};
+  for (size_t n = 0; n < rows; n++) {
+    double part[ESC_PARTS] = {0};
+    for (size_t i = n * columns; i < (n + 1) * columns; i += ESC_PARTS)
 #pragma omp simd
-    for (size_t j = 0; j < ESC_PAD; j++) part[j] += (double)g[i + j] * (double)g[i + j];
-  for (int j = 0; j < ESC_PAD; j++) sum += part[j];
-  return sum;
+      for (size_t j = 0; j < ESC_PARTS; j++) part[j] += (double)g[i + j] * (double)g[i + j];
+    row[n % ESC_PARTS] += esc_fold_f64(part);
+  }
+  return esc_fold_f64(row);
 }
 
-/* Loss, ledger terms and gradient of the samples in work->x. */
-static void tile_gradient(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
-                          esc_cpu_work *work) {
+/* Loss, ledger terms and gradient chains of the samples in work->x. */
+static void tile_gradient(const esc_cpu_shared *s, const esc_cpu_network *net, int first,
+                          int samples, esc_cpu_work *work) {
   targets(s, samples, work);
   forward(s, net, samples, work);
-  losses(s->problem, samples, work);
+  losses(s->problem, first, samples, work);
   backward(s, net, samples, work);
 }
 
-/* Tiles of a large minibatch add up in double: one float chain over all of it
- * would lose accuracy in proportion to its length. */
-static void add_tile(size_t count, const float *restrict g, double *restrict sum) {
+/* Folds the chains of a slab into the first. */
+static void fold_chains(int chains, size_t count, float *restrict g) {
+  for (int half = chains / 2; half > 0; half /= 2)
+    for (int c = 0; c < half; c++)
+#pragma omp simd
+      for (size_t i = 0; i < count; i++)
+        g[(size_t)c * count + i] += g[(size_t)(c + half) * count + i];
+}
+
+static void add_slab(size_t count, const float *restrict g, double *restrict sum) {
 #pragma omp simd
   for (size_t i = 0; i < count; i++) sum[i] += (double)g[i];
 }
@@ -285,58 +323,67 @@ static void round_sum(size_t count, const double *restrict sum, float *restrict 
   for (size_t i = 0; i < count; i++) g[i] = (float)sum[i];
 }
 
+/* Samples from `from` to `to` of the minibatch into the chains, folded. */
+static void slab_gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
+                          int from, int to, esc_cpu_work *work) {
+  const int chains = esc_gradient_chains(s->problem->shape.width);
+  const size_t weights = s->layout.w[s->problem->shape.layers];
+  memset(work->g, 0, (size_t)chains * weights * sizeof *work->g);
+  for (int first = from; first < to; first += ESC_TILE) {
+    const int samples = to - first < ESC_TILE ? to - first : ESC_TILE;
+    if (x)
+      copy_inputs(s, x + (size_t)first * (size_t)s->problem->shape.inputs, samples, work);
+    else
+      draw_inputs(s, net, first, samples, work);
+    tile_gradient(s, net, first, samples, work);
+  }
+  fold_chains(chains, weights, work->g);
+}
+
 static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
                      esc_cpu_work *work) {
   const esc_problem *p = s->problem;
   const size_t weights = s->layout.w[p->shape.layers];
-  const bool tiles = p->batch > ESC_TILE;
-  work->loss = 0;
+  memset(work->loss_part, 0, sizeof work->loss_part);
   memset(work->deficit_sum, 0, sizeof work->deficit_sum);
-  if (tiles) memset(work->g_sum, 0, weights * sizeof *work->g_sum);
-  for (int first = 0; first < p->batch; first += ESC_TILE) {
-    const int samples = p->batch - first < ESC_TILE ? p->batch - first : ESC_TILE;
-    if (x)
-      copy_inputs(s, x + (size_t)first * (size_t)p->shape.inputs, samples, work);
-    else
-      draw_inputs(s, net, first, samples, work);
-    tile_gradient(s, net, samples, work);
-    if (tiles) add_tile(weights, work->g, work->g_sum);
+  if (work->g_sum) memset(work->g_sum, 0, weights * sizeof *work->g_sum);
+  for (int from = 0; from < p->batch; from += ESC_SLAB) {
+    const int to = p->batch - from < ESC_SLAB ? p->batch : from + ESC_SLAB;
+    slab_gradient(s, net, x, from, to, work);
+    if (work->g_sum) add_slab(weights, work->g, work->g_sum);
   }
-  if (tiles) round_sum(weights, work->g_sum, work->g);
-  work->loss /= p->batch;
+  if (work->g_sum) round_sum(weights, work->g_sum, work->g);
+  work->loss = esc_fold_f64(work->loss_part) / p->batch;
   for (int l = 0; l < p->shape.layers; l++)
-    work->gradient2[l] = norm2(work->g + s->layout.w[l], s->layout.w[l + 1] - s->layout.w[l]);
+    work->gradient2[l] = norm2(work->g + s->layout.w[l], (size_t)esc_fan_out(p->shape, l),
+                               (size_t)s->layout.in_pad[l]);
 }
 
-/* w <- w - rate g. Counts updates with g != 0, and those of them that left w as
- * it was. */
+/* w <- w - rate g. */
 static void update_plain(float rate, size_t count, const float *restrict g, float *restrict w,
                          esc_track *track) {
   int32_t updates = 0, lost = 0;
 #pragma omp simd reduction(+ : updates, lost)
   for (size_t i = 0; i < count; i++) {
-    const float next = esc_fma_f32(-rate, g[i], w[i]);
-    updates += g[i] != 0.0f;
-    lost += (next == w[i]) & (g[i] != 0.0f);
-    w[i] = next;
+    const esc_updated u = esc_update_plain(rate, g[i], w[i]);
+    w[i] = u.w;
+    updates += u.moved;
+    lost += u.lost;
   }
   track->updates += updates;
   track->lost += lost;
 }
 
-/* The same with the rounding error kept in `low` and added to the next step. */
 static void update_compensated(float rate, size_t count, const float *restrict g, float *restrict w,
                                float *restrict low, esc_track *track) {
   int32_t updates = 0, lost = 0;
 #pragma omp simd reduction(+ : updates, lost)
   for (size_t i = 0; i < count; i++) {
-    const float step = esc_fma_f32(-rate, g[i], low[i]);
-    const float next = w[i] + step, kept = next - w[i];
-    const float left = (w[i] - (next - kept)) + (step - kept);
-    updates += g[i] != 0.0f;
-    lost += (step == low[i]) & (g[i] != 0.0f);
-    low[i] = left;
-    w[i] = next;
+    const esc_updated u = esc_update_compensated(rate, g[i], w[i], low[i]);
+    w[i] = u.w;
+    low[i] = u.low;
+    updates += u.moved;
+    lost += u.lost;
   }
   track->updates += updates;
   track->lost += lost;
