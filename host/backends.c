@@ -1,5 +1,6 @@
 #include "backends.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cpu/cpu.h"
@@ -8,20 +9,35 @@
 #endif
 
 #ifdef ESC_HAVE_CUDA
-static esc_status find_cuda(const char *name, bool tf32, const esc_engine_ops **engine) {
-  char why[200];
-  *engine = tf32 ? &esc_cuda_tf32_engine : &esc_cuda_engine;
-  if (esc_cuda_devices(why, sizeof why) > 0) return ESC_OK;
-  *engine = NULL;
-  return ESC_FAIL(ESC_BAD_INPUT, "--backend %s: no CUDA device can be used: %s", name, why);
+static const esc_engine_ops *const cuda[2] = {&esc_cuda_engine, &esc_cuda_tf32_engine};
+
+int esc_backend_cuda_devices(char *why, size_t size) { return esc_cuda_devices(why, size); }
+
+esc_status esc_backend_cuda_name(int index, char *text, size_t size) {
+  return esc_cuda_device_name(index, text, size);
 }
 #else
-static esc_status find_cuda(const char *name, bool tf32, const esc_engine_ops **engine) {
-  (void)tf32;
-  *engine = NULL;
-  return ESC_FAIL(ESC_BAD_INPUT, "--backend %s: this build has no CUDA backend", name);
+static const esc_engine_ops *const cuda[2] = {NULL, NULL};
+
+int esc_backend_cuda_devices(char *why, size_t size) {
+  snprintf(why, size, "this build has no CUDA backend");
+  return 0;
+}
+
+esc_status esc_backend_cuda_name(int index, char *text, size_t size) {
+  (void)index;
+  if (size) text[0] = 0;
+  return ESC_FAIL(ESC_BAD_INPUT, "this build has no CUDA backend");
 }
 #endif
+
+static esc_status find_cuda(const char *name, bool tf32, const esc_engine_ops **engine) {
+  char why[200];
+  if (esc_backend_cuda_devices(why, sizeof why) == 0)
+    return ESC_FAIL(ESC_BAD_INPUT, "--backend %s: no CUDA device can be used: %s", name, why);
+  *engine = cuda[tf32];
+  return ESC_OK;
+}
 
 esc_status esc_backend_find(const char *name, const char *precision,
                             const esc_engine_ops **engine) {

@@ -50,7 +50,7 @@ static esc_status refill(run *r, int slot) {
 static esc_status retire(run *r, int slot) {
   esc_status status = ESC_OK;
   const int64_t place = r->occupant[slot];
-  r->schedule->engine->report(r->engine, slot, r->results, place);
+  ESC_TRY(r->schedule->engine->report(r->engine, slot, r->results, place));
   if (r->schedule->journal) {
     esc_results_pack(r->results, place, r->row);
     ESC_TRY(esc_journal_append(r->schedule->journal, r->plan->member[place].index, r->row));

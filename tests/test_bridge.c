@@ -144,7 +144,7 @@ static double distance(const esc_engine_ops *engine, int batch, double rate, int
   }
   esc_assert_ok(engine->advance(e, b.problem.steps, &stop));
   for (int i = 0; i < seeds; i++) {
-    engine->weights(e, i, b.w);
+    esc_assert_ok(engine->weights(e, i, b.w));
     for (int l = 0; l < 3; l++) sum += pow(scale_of(&b, b.w, l) - scale[l], 2) / (3 * seeds);
   }
   engine->destroy(e);

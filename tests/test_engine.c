@@ -1,11 +1,18 @@
-/* Laws that hold for whole training runs, on every engine. */
+/* Laws that hold for whole training runs, on every engine: the reference and a
+ * float engine, the CPU's or (tests/cuda) the one on the GPU or its stand-in. */
+#ifdef ESC_TEST_CUDA
+#include "cuda/cuda.h"
+#define FLOAT_ENGINE esc_cuda_engine
+#else
 #include "cpu/cpu.h"
+#define FLOAT_ENGINE esc_cpu_engine
+#endif
 #include "escapement/engine.h"
 #include "escapement/model.h"
 #include "escapement/reference.h"
 #include "problems.h"
 
-static const esc_engine_ops *const engines[2] = {&esc_reference_engine, &esc_cpu_engine};
+static const esc_engine_ops *const engines[2] = {&esc_reference_engine, &FLOAT_ENGINE};
 
 /* Trains members 1..count (seeds) for `steps` steps in `slots` at once, each
  * loaded when a slot is free; row i of the result is seed i+1. */
@@ -21,7 +28,7 @@ static esc_results *train(const esc_engine_ops *engine, const esc_problem *p, in
   do {
     for (int s = 0; s < slots; s++) {
       if (occupant[s] >= 0 && esc_slot_finished(engine->slot(e, s))) {
-        engine->report(e, s, r, occupant[s]);
+        esc_assert_ok(engine->report(e, s, r, occupant[s]));
         occupant[s] = -1;
         running--;
       }
@@ -70,7 +77,7 @@ static void the_ledger_closes_for_every_activation_loss_and_metric(void **state)
         p.rate = 0.01;
         p.steps = 100;
         esc_results *exact = train(&esc_reference_engine, &p, 2, 2, 1, 100);
-        esc_results *rounded = train(&esc_cpu_engine, &p, 2, 2, 1, 100);
+        esc_results *rounded = train(&FLOAT_ENGINE, &p, 2, 2, 1, 100);
         esc_assert_close(worst_residual(&p, exact, 0), 0, 1e-12, 0);
         esc_assert_close(worst_residual(&p, rounded, 0x1p-24 * 10 / 1e-4), 0, 1e-4, 0);
         esc_results_free(exact);
@@ -96,10 +103,10 @@ static void ledger_sum_is_the_change_of_the_imbalance_of_the_weights(void **stat
     esc_assert_ok(engines[e]->create(&p, &(esc_engine_setup){.slots = 1, .threads = 1}, &engine));
     esc_assert_ok(engines[e]->load(engine, 0, &m));
     esc_assert_ok(engines[e]->advance(engine, 0, &stop));
-    engines[e]->weights(engine, 0, w[0]);
+    esc_assert_ok(engines[e]->weights(engine, 0, w[0]));
     esc_assert_ok(engines[e]->advance(engine, 50, &stop));
-    engines[e]->weights(engine, 0, w[1]);
-    engines[e]->report(engine, 0, r, 0);
+    esc_assert_ok(engines[e]->weights(engine, 0, w[1]));
+    esc_assert_ok(engines[e]->report(engine, 0, r, 0));
     for (int k = 0; k < 2; k++) { /* |W_2|^2 / 1 - |W_1|^2 / n */
       for (size_t i = first; i < second; i++) imbalance[k] += w[k][i] * w[k][i];
       for (size_t i = 0; i < first; i++) imbalance[k] -= w[k][i] * w[k][i] / 5;
@@ -215,14 +222,14 @@ static void a_run_that_blows_up_is_diverged_not_escaped(void **state) {
 }
 
 /* Float and double part slowly: over a short run the events agree to a step. */
-static void cpu_follows_the_reference_to_the_escape(void **state) {
+static void floats_follow_the_reference_to_the_escape(void **state) {
   (void)state;
   esc_problem p = problem_make(4, 12, 6, 16);
   p.steps = 5000;
   p.smoothing = 0.9;
   p.threshold[0] = 0.08;
   esc_results *exact = train(&esc_reference_engine, &p, 4, 4, 2, 256);
-  esc_results *rounded = train(&esc_cpu_engine, &p, 4, 4, 2, 256);
+  esc_results *rounded = train(&FLOAT_ENGINE, &p, 4, 4, 2, 256);
   for (int i = 0; i < 4; i++) {
     assert_int_equal(exact->status[i], ESC_MEMBER_ESCAPED);
     assert_true(llabs(exact->escape_step[i] - rounded->escape_step[i]) <= 1);
@@ -243,7 +250,7 @@ static void compensated_weights_lose_fewer_updates_and_close_the_ledger_better(v
     p.update = k ? ESC_UPDATE_COMPENSATED : ESC_UPDATE_PLAIN;
     p.rate = 1e-6;
     p.steps = 2000;
-    esc_results *r = train(&esc_cpu_engine, &p, 1, 1, 1, 2000);
+    esc_results *r = train(&FLOAT_ENGINE, &p, 1, 1, 1, 2000);
     residual[k] = worst_residual(&p, r, 0);
     lost[k] = r->lost_updates[0];
     esc_results_free(r);
@@ -273,6 +280,13 @@ static void stopping_leaves_the_members_unfinished(void **state) {
 }
 
 int main(void) {
+#ifdef ESC_TEST_CUDA
+  char why[200];
+  if (esc_cuda_devices(why, sizeof why) == 0) {
+    printf("skipped: no CUDA device: %s\n", why);
+    return 77;
+  }
+#endif
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_ledger_closes_for_every_activation_loss_and_metric),
       cmocka_unit_test(ledger_sum_is_the_change_of_the_imbalance_of_the_weights),
@@ -281,7 +295,7 @@ int main(void) {
       cmocka_unit_test(escape_step_is_the_first_crossing_of_the_moving_average),
       cmocka_unit_test(a_threshold_above_the_first_loss_is_crossed_at_step_0),
       cmocka_unit_test(a_run_that_blows_up_is_diverged_not_escaped),
-      cmocka_unit_test(cpu_follows_the_reference_to_the_escape),
+      cmocka_unit_test(floats_follow_the_reference_to_the_escape),
       cmocka_unit_test(compensated_weights_lose_fewer_updates_and_close_the_ledger_better),
       cmocka_unit_test(stopping_leaves_the_members_unfinished),
   };

@@ -3,27 +3,48 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cpu/network.h"
 #include "device.h"
 #include "store/store.h"
 
+static esc_status print_devices_text(const char *cpu, const char *isa) {
+  esc_status status = ESC_OK;
+  char text[256];
+  const int devices = esc_backend_cuda_devices(text, sizeof text);
+  printf("cpu:  %s, %s\n", cpu, isa);
+  if (devices == 0) printf("cuda: none: %s\n", text);
+  for (int i = 0; i < devices; i++) {
+    ESC_TRY(esc_backend_cuda_name(i, text, sizeof text));
+    printf("cuda: %d: %s\n", i, text);
+  }
+done:
+  return status;
+}
+
 static esc_status print_devices(bool json) {
-  char device[256];
+  esc_status status = ESC_OK;
+  char device[256], text[256];
   esc_device_name(device, sizeof device);
   const char *isa = esc_cpu_isa_find(NULL)->name;
-  if (!json) {
-    printf("cpu:  %s, %s\ncuda: this build has no CUDA backend\n", device, isa);
-    return ESC_OK;
-  }
-  json_t *object = json_object(), *cpu = json_object();
+  if (!json) return print_devices_text(device, isa);
+  json_t *object = json_object(), *cpu = json_object(), *cuda = json_array();
   json_object_set_new(cpu, "name", json_string(device));
   json_object_set_new(cpu, "instruction_set", json_string(isa));
   json_object_set_new(cpu, "processors", json_integer(omp_get_num_procs()));
   json_object_set_new(object, "cpu", cpu);
-  json_object_set_new(object, "cuda", json_array());
+  json_object_set_new(object, "cuda", cuda);
+  const int devices = esc_backend_cuda_devices(text, sizeof text);
+  for (int i = 0; i < devices; i++) {
+    ESC_TRY(esc_backend_cuda_name(i, text, sizeof text));
+    json_array_append_new(cuda, json_string(text));
+  }
   return esc_json_print(object);
+done:
+  json_decref(object);
+  return status;
 }
 
 static int64_t count_status(const esc_results *r, int32_t status) {

@@ -98,7 +98,10 @@ static esc_status prepare(esc_run *r, int argc, char **argv, int first) {
   ESC_TRY(esc_plan_check_false_escapes(r->spec, &r->plan, r->warning));
   if (r->warning[0]) esc_note("warning: %s", r->warning);
   ESC_TRY(esc_run_size(r));
-  esc_device_name(r->device, sizeof r->device);
+  if (r->engine->device_memory)
+    ESC_TRY(esc_backend_cuda_name(r->setup.device, r->device, sizeof r->device));
+  else
+    esc_device_name(r->device, sizeof r->device);
 done:
   return status;
 }

@@ -15,9 +15,9 @@ static double table_bytes(const esc_run *r) {
   return 4 * (double)r->plan.members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
 }
 
-typedef struct room {
+typedef struct usable {
   double host, device; /* bytes that may be used */
-} room;
+} usable;
 
 static esc_bytes needed(const esc_run *r, esc_engine_setup setup) {
   esc_bytes bytes = r->engine->bytes(&r->spec->problem, &setup);
@@ -25,7 +25,7 @@ static esc_bytes needed(const esc_run *r, esc_engine_setup setup) {
   return bytes;
 }
 
-static bool fits(esc_bytes bytes, room room) {
+static bool fits(esc_bytes bytes, usable room) {
   return bytes.host <= room.host && bytes.device <= room.device;
 }
 
@@ -45,7 +45,7 @@ esc_status esc_run_size(esc_run *r) {
   const int64_t members = r->plan.members > 0 ? r->plan.members : 1;
   const int processors = least(omp_get_max_threads(), omp_get_num_procs());
   esc_engine_setup *setup = &r->setup;
-  room room = {.host = memory_share * esc_memory_available()};
+  usable room = {.host = memory_share * esc_memory_available()};
   setup->device = (int)r->ask.device;
   setup->threads = r->ask.threads ? (int)r->ask.threads : least(processors, THREADS_MAX);
   setup->threads = least(setup->threads, members);

@@ -132,18 +132,20 @@ static const esc_slot *slot(const void *handle, int index) {
   return &((const engine *)handle)->network[index].slot;
 }
 
-static void report(const void *handle, int index, esc_results *results, int64_t i) {
+static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
   const engine *e = handle;
   const esc_cpu_network *net = &e->network[index];
   esc_cpu_network_get(&e->shared, net->w, e->flat[0]);
   if (net->low) esc_cpu_network_get(&e->shared, net->low, e->flat[1]);
   esc_slot_report(&net->slot, &e->shared.model, e->flat[0], net->low ? e->flat[1] : NULL,
                   e->flat[2], results, i);
+  return ESC_OK;
 }
 
-static void weights(const void *handle, int slot, double *w) {
+static esc_status weights(const void *handle, int slot, double *w) {
   const engine *e = handle;
   esc_cpu_network_get(&e->shared, e->network[slot].w, w);
+  return ESC_OK;
 }
 
 static void describe(const void *handle, char *text, size_t size) {

@@ -26,6 +26,20 @@ ESC_SHARED float esc_normal_cdf_f32(float z) {
 #undef ESC_OF
 #undef ESC_ABSOLUTE
 
+/* X(kind, function): the activations that are functions of z alone, in float. */
+#define ESC_EVAL_LIST(X)                     \
+  X(LINEAR, esc_linear_eval_f32)             \
+  X(RELU, esc_relu_eval_f32)                 \
+  X(TANH, esc_tanh_eval_f32)                 \
+  X(ERF, esc_erf_eval_f32)                   \
+  X(SIN, esc_sin_eval_f32)                   \
+  X(GELU, esc_gelu_eval_f32)                 \
+  X(SWISH, esc_swish_eval_f32)               \
+  X(SOFTPLUS, esc_softplus_eval_f32)         \
+  X(SIGMOID, esc_sigmoid_eval_f32)           \
+  X(SOFTPLUS_RAW, esc_softplus_raw_eval_f32) \
+  X(SIGMOID_RAW, esc_sigmoid_raw_eval_f32)
+
 #define ESC_REAL double
 #define ESC_OF(name) name##_f64
 #define ESC_ABSOLUTE fabs

@@ -47,10 +47,10 @@ typedef struct esc_engine_ops {
   const esc_slot *(*slot)(const void *engine, int slot);
 
   /* Writes a finished member's row i of every variable of `results`. */
-  void (*report)(const void *engine, int slot, esc_results *results, int64_t i);
+  esc_status (*report)(const void *engine, int slot, esc_results *results, int64_t i);
 
   /* Copies the slot's weights, flat as in esc_weight_offset (for tests and tools). */
-  void (*weights)(const void *engine, int slot, double *weights);
+  esc_status (*weights)(const void *engine, int slot, double *weights);
 
   /* What runs it, for the result's provenance ("avx512, 2 threads"). */
   void (*describe)(const void *engine, char *text, size_t size);

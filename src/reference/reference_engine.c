@@ -156,16 +156,18 @@ static const esc_slot *slot(const void *handle, int index) {
   return &((const engine *)handle)->network[index].slot;
 }
 
-static void report(const void *handle, int index, esc_results *results, int64_t i) {
+static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
   const engine *e = handle;
   const network *n = &e->network[index];
   esc_slot_report(&n->slot, &e->model, n->w, n->low, e->initial, results, i);
+  return ESC_OK;
 }
 
-static void weights(const void *handle, int index, double *w) {
+static esc_status weights(const void *handle, int index, double *w) {
   const engine *e = handle;
   const esc_shape shape = e->model.problem->shape;
   memcpy(w, e->network[index].w, esc_weight_offset(shape, shape.layers) * sizeof *w);
+  return ESC_OK;
 }
 
 static void describe(const void *handle, char *text, size_t size) {

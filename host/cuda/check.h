@@ -1,0 +1,33 @@
+/* CUDA and cuBLAS calls as esc_status: the message carries the call and the
+ * library's own words. */
+#ifndef ESC_CUDA_CHECK_H
+#define ESC_CUDA_CHECK_H
+
+#include <cublas_v2.h>
+#include <cuda_runtime_api.h>
+
+#include "escapement/status.h"
+
+esc_status esc_cuda_failed(const char *file, int line, const char *call, cudaError_t error);
+esc_status esc_cublas_failed(const char *file, int line, const char *call, cublasStatus_t error);
+
+/* Leave the function through `done` when the call fails, like ESC_TRY. */
+#define ESC_TRY_CUDA(call)                                             \
+  do {                                                                 \
+    const cudaError_t cuda_error = (call);                             \
+    if (cuda_error != cudaSuccess) {                                   \
+      status = esc_cuda_failed(__FILE__, __LINE__, #call, cuda_error); \
+      goto done;                                                       \
+    }                                                                  \
+  } while (0)
+
+#define ESC_TRY_CUBLAS(call)                                               \
+  do {                                                                     \
+    const cublasStatus_t cublas_error = (call);                            \
+    if (cublas_error != CUBLAS_STATUS_SUCCESS) {                           \
+      status = esc_cublas_failed(__FILE__, __LINE__, #call, cublas_error); \
+      goto done;                                                           \
+    }                                                                      \
+  } while (0)
+
+#endif

@@ -1,0 +1,25 @@
+/* A lot: networks that take every step together, in one set of strided arrays on
+ * the device. Its size is a function of the shape alone, never of how many members
+ * a run has: cuBLAS chooses its kernel by the batch count, and a member's bits must
+ * not depend on its company. */
+#ifndef ESC_CUDA_LOT_H
+#define ESC_CUDA_LOT_H
+
+#include "escapement/status.h"
+#include "kernels.h"
+
+/* Fills all but `direction`, which is the engine's. */
+void esc_device_problem_init(esc_device_problem *device, const esc_problem *problem);
+
+/* Networks in a lot: enough to fill a GPU's multiprocessors together with the
+ * other lots' streams, few enough for the last lot not to be mostly empty. */
+int esc_lot_slots(const esc_problem *problem);
+
+/* Bytes of device memory of one lot. */
+double esc_lot_bytes(const esc_problem *problem);
+
+/* Allocates and clears a lot's arrays; work goes to `stream`, which is waited for. */
+esc_status esc_lot_create(const esc_problem *problem, cudaStream_t stream, esc_lot *lot);
+void esc_lot_free(esc_lot *lot);
+
+#endif

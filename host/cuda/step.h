@@ -1,0 +1,23 @@
+/* One training step of a lot, and graphs of steps. */
+#ifndef ESC_CUDA_STEP_H
+#define ESC_CUDA_STEP_H
+
+#include <cublas_v2.h>
+
+#include "cuda/lot.h"
+
+typedef struct esc_cuda_step {
+  const esc_device_problem *problem;
+  const esc_track_rules *rules;
+  cublasHandle_t cublas; /* works on `stream` */
+  cudaStream_t stream;
+} esc_cuda_step;
+
+/* Puts one step of every training network of the lot on the stream. */
+esc_status esc_cuda_step_enqueue(const esc_cuda_step *step, const esc_lot *lot);
+
+/* A graph of `steps` of them, to be launched again and again. */
+esc_status esc_cuda_step_graph(const esc_cuda_step *step, const esc_lot *lot, int steps,
+                               cudaGraphExec_t *graph);
+
+#endif

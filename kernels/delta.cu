@@ -1,0 +1,85 @@
+/* Backward through an activation: delta = u sigma'(z), fused with the imbalance
+ * ledger's u kappa(z) (theory, 1.4). A block is one tile of samples of a network;
+ * thread (n, q) takes features n, n + blockDim.x, ... and the samples of parts
+ * q, q + QUARTERS, ... of order.h. */
+#include "device.cuh"
+
+enum { QUARTERS = 4, LOCAL = ESC_PARTS / QUARTERS };
+
+/* u of sample b and feature n: for the last hidden layer error w. */
+template <bool top>
+static __device__ float incoming(const esc_lot &lot, const float *w, size_t b, size_t at, int n) {
+  return top ? esc_mul_f32(lot.error[b], w[n]) : lot.u[at];
+}
+
+/* This thread's samples of feature n: writes delta, returns its share of the
+ * feature's folded sum, in which part q + QUARTERS i is local[i]. */
+template <int kind, bool top>
+static __device__ float through(const esc_device_problem &p, const esc_lot &lot, const float *w,
+                                const float *z, size_t first, int samples, int n, int q) {
+  float local[LOCAL] = {0, 0, 0, 0};
+  for (int b = q; b < samples; b += ESC_PARTS)
+#pragma unroll
+    for (int i = 0; i < LOCAL; i++) {
+      const int s = b + QUARTERS * i;
+      if (s >= samples) break;
+      const size_t at = (first + (size_t)s) * (size_t)p.width + (size_t)n;
+      const float u = incoming<top>(lot, w, first + (size_t)s, at, n);
+      const esc_eval_f32 e = esc_evaluate<kind>(p, z[at]);
+      local[i] = esc_fma_f32(u, e.deficit, local[i]);
+      lot.delta[at] = esc_mul_f32(u, e.derivative);
+    }
+  local[0] = esc_add_f32(local[0], local[2]);
+  local[1] = esc_add_f32(local[1], local[3]);
+  return esc_add_f32(local[0], local[1]);
+}
+
+/* grid (tile, slot), block (features, QUARTERS); shared: the feature sums in
+ * double, then the quarters' shares. */
+template <int kind, bool top>
+__global__ void esc_delta_kernel(esc_device_problem p, esc_lot lot, int l) {
+  ESC_SHARED_MEMORY(double, feature);
+  const int slot = (int)blockIdx.y, tile = (int)blockIdx.x, q = (int)threadIdx.y;
+  const int wide = (int)blockDim.x;
+  if (!lot.go[slot]) return;
+  float *share = (float *)(feature + p.width) + threadIdx.x; /* (quarter, thread) */
+  const int start = tile * ESC_TILE;
+  const int samples = p.batch - start < ESC_TILE ? p.batch - start : ESC_TILE;
+  const size_t first = (size_t)slot * (size_t)p.batch + (size_t)start;
+  const float *z = lot.z + (size_t)l * esc_layer_floats(p, lot);
+  const float *w = lot.w + (size_t)slot * lot.weights + p.offset[p.layers - 1];
+  for (int base = 0; base < p.width; base += wide) {
+    const int n = base + (int)threadIdx.x;
+    share[q * wide] = n < p.width ? through<kind, top>(p, lot, w, z, first, samples, n, q) : 0.0f;
+    __syncthreads();
+    if (q == 0 && n < p.width)
+      feature[n] = (double)esc_add_f32(esc_add_f32(share[0], share[2 * wide]),
+                                       esc_add_f32(share[wide], share[3 * wide]));
+    __syncthreads();
+  }
+  if (q != 0 || threadIdx.x >= 32) return;
+  double part = 0;
+  for (int n = (int)threadIdx.x; threadIdx.x < ESC_PARTS && n < p.width; n += ESC_PARTS)
+    part += feature[n];
+  part = esc_fold_lanes(part);
+  if (threadIdx.x == 0)
+    lot.tile[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x + (size_t)tile] = part;
+}
+
+int esc_lot_tiles(const esc_device_problem *p) { return (p->batch + ESC_TILE - 1) / ESC_TILE; }
+
+cudaError_t esc_launch_delta(const esc_device_problem *p, const esc_lot *lot, int l,
+                             cudaStream_t stream) {
+  const dim3 grid((unsigned)esc_lot_tiles(p), (unsigned)lot->slots);
+  const dim3 block(p->width <= 32 ? 32 : 64, QUARTERS);
+  const size_t shared = (size_t)p->width * sizeof(double) + QUARTERS * block.x * sizeof(float);
+  cudaError_t error = cudaSuccess;
+#define LAUNCH(kind)                                                                             \
+  error =                                                                                        \
+      l == p->layers - 2                                                                         \
+          ? ESC_LAUNCH((esc_delta_kernel<kind, true>), grid, block, shared, stream, *p, *lot, l) \
+          : ESC_LAUNCH((esc_delta_kernel<kind, false>), grid, block, shared, stream, *p, *lot, l)
+  ESC_DISPATCH_ACTIVATION(p->activation, LAUNCH)
+#undef LAUNCH
+  return error;
+}

@@ -1,0 +1,63 @@
+/* What the kernels share: who trains, folding over lanes, activations by kind. */
+#ifndef ESC_DEVICE_CUH
+#define ESC_DEVICE_CUH
+
+#include "escapement/activation.h"
+#include "escapement/order.h"
+#include "kernels.h"
+#include "launch.h"
+
+static __device__ inline bool esc_trains(const esc_lot &lot, int slot) {
+  return !lot.track[slot].finished;
+}
+
+/* Sum of the parts that ESC_PARTS neighbouring lanes hold, in halves as esc_fold_f32
+ * does it; valid in the first of them. All lanes of the warp must come. */
+template <typename Real>
+static __device__ inline Real esc_fold_lanes(Real part) {
+  for (int half = ESC_PARTS / 2; half > 0; half /= 2)
+    part += __shfl_down_sync(0xffffffffu, part, half, ESC_PARTS);
+  return part;
+}
+
+/* Floats of one hidden layer of the whole lot. */
+static __device__ __host__ inline size_t esc_layer_floats(const esc_device_problem &p,
+                                                          const esc_lot &lot) {
+  return (size_t)lot.slots * (size_t)p.batch * (size_t)p.width;
+}
+
+template <int kind>
+static __device__ inline esc_eval_f32 esc_evaluate(const esc_device_problem &p, float z) {
+#define ESC_CASE(name, function) \
+  if (kind == ESC_ACTIVATION_##name) return function(z);
+  ESC_EVAL_LIST(ESC_CASE)
+#undef ESC_CASE
+  return esc_polynomial_eval_f32(p.coefficient, ESC_POLYNOMIAL_TERMS_MAX, z);
+}
+
+/* Calls X(kind) for the kind of problem p, known at compile time in there. */
+#define ESC_DISPATCH_CASE(X, name) \
+  case ESC_ACTIVATION_##name:      \
+    X(ESC_ACTIVATION_##name);      \
+    break;
+#define ESC_DISPATCH_ACTIVATION(kind, X)   \
+  switch (kind) {                          \
+    ESC_DISPATCH_CASE(X, LINEAR)           \
+    ESC_DISPATCH_CASE(X, RELU)             \
+    ESC_DISPATCH_CASE(X, TANH)             \
+    ESC_DISPATCH_CASE(X, ERF)              \
+    ESC_DISPATCH_CASE(X, SIN)              \
+    ESC_DISPATCH_CASE(X, GELU)             \
+    ESC_DISPATCH_CASE(X, SWISH)            \
+    ESC_DISPATCH_CASE(X, SOFTPLUS)         \
+    ESC_DISPATCH_CASE(X, SIGMOID)          \
+    ESC_DISPATCH_CASE(X, SOFTPLUS_RAW)     \
+    ESC_DISPATCH_CASE(X, SIGMOID_RAW)      \
+    default: X(ESC_ACTIVATION_POLYNOMIAL); \
+  }
+
+static inline unsigned esc_blocks(size_t count, unsigned each) {
+  return (unsigned)((count + each - 1) / each);
+}
+
+#endif

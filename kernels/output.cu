@@ -1,0 +1,123 @@
+/* From the last hidden layer to the loss and the step's escape events, and the
+ * output layer's gradient. A block is a network, ESC_PARTS lanes a sample. */
+#include "device.cuh"
+#include "escapement/loss.h"
+
+enum { THREADS = ESC_PARTS * ESC_PARTS };
+
+/* T(x) = sum_k a_k sigma(v_k . x); valid in the first lane of a sample. */
+template <int kind>
+static __device__ float target(const esc_device_problem &p, const float *x, int lane) {
+  float sum = 0;
+  for (int k = 0; k < p.modes; k++) {
+    float part = 0;
+    if (!p.axes) {
+      const float *v = p.direction + (size_t)k * (size_t)p.inputs;
+      for (int i = lane; i < p.inputs; i += ESC_PARTS) part = esc_fma_f32(v[i], x[i], part);
+      part = esc_fold_lanes(part);
+    }
+    const float projection = p.axes ? x[k] : part;
+    sum = esc_fma_f32(p.amplitude[k], esc_evaluate<kind>(p, projection).value, sum);
+  }
+  return sum;
+}
+
+/* h = sigma(z) of one sample, and f = w . h; valid in the first lane. */
+template <int kind>
+static __device__ float prediction(const esc_device_problem &p, const float *w, const float *z,
+                                   float *h, int lane, bool valid) {
+  float part = 0;
+  for (int i = lane; valid && i < p.width; i += ESC_PARTS) {
+    h[i] = esc_evaluate<kind>(p, z[i]).value;
+    part = esc_fma_f32(w[i], h[i], part);
+  }
+  return esc_fold_lanes(part);
+}
+
+/* grid (slot). Sample b belongs to group b mod ESC_PARTS, whose losses make that part. */
+template <int kind>
+__global__ void __launch_bounds__(THREADS)
+    esc_output_kernel(esc_device_problem p, esc_track_rules rules, esc_lot lot) {
+  ESC_SHARED_MEMORY(double, loss);
+  const int slot = (int)blockIdx.x, lane = (int)threadIdx.x % ESC_PARTS;
+  const int group = (int)threadIdx.x / ESC_PARTS;
+  if (!esc_trains(lot, slot)) {
+    if (threadIdx.x == 0) lot.go[slot] = 0;
+    return;
+  }
+  const size_t samples = (size_t)slot * (size_t)p.batch;
+  const size_t top = (size_t)(p.layers - 2) * esc_layer_floats(p, lot);
+  const float *w = lot.w + (size_t)slot * lot.weights + p.offset[p.layers - 1];
+  double part = 0;
+  for (int first = 0; first < p.batch; first += ESC_PARTS) {
+    const bool valid = first + group < p.batch;
+    const size_t b = samples + (size_t)(valid ? first + group : 0);
+    const size_t row = top + b * (size_t)p.width;
+    const float f = prediction<kind>(p, w, lot.z + row, lot.h + row, lane, valid);
+    const float t = target<kind>(p, lot.x + b * (size_t)p.inputs, lane);
+    if (lane != 0 || !valid) continue;
+    const esc_loss_f32 e = esc_loss_eval_f32(p.loss, p.huber_delta, f, t);
+    part += (double)e.value;
+    lot.error[b] = esc_div_f32(e.derivative, (float)p.batch);
+  }
+  if (lane == 0) loss[group] = part;
+  __syncthreads();
+  if (threadIdx.x == 0)
+    lot.go[slot] = esc_track_loss(&lot.track[slot], &rules, esc_fold_f64(loss) / p.batch);
+}
+
+cudaError_t esc_launch_output(const esc_device_problem *p, const esc_track_rules *rules,
+                              const esc_lot *lot, cudaStream_t stream) {
+  cudaError_t error = cudaSuccess;
+#define LAUNCH(kind)                                                         \
+  error = ESC_LAUNCH(esc_output_kernel<kind>, (unsigned)lot->slots, THREADS, \
+                     ESC_PARTS * sizeof(double), stream, *p, *rules, *lot)
+  ESC_DISPATCH_ACTIVATION(p->activation, LAUNCH)
+#undef LAUNCH
+  return error;
+}
+
+/* The chain c of one slab, samples from..to of the minibatch. */
+static __device__ float gradient_chain(const esc_device_problem &p, const float *error,
+                                       const float *h, int from, int to, int c, int chains) {
+  const int length = ESC_TILE / chains;
+  float sum = 0;
+  for (int piece = from + c * length; piece < to; piece += ESC_TILE)
+    for (int b = piece; b < piece + length && b < to; b++)
+      sum = esc_fma_f32(error[b], h[(size_t)b * (size_t)p.width], sum);
+  return sum;
+}
+
+/* grid (blocks of features, slot), block (features, chains). */
+__global__ void esc_output_gradient_kernel(esc_device_problem p, esc_lot lot) {
+  ESC_SHARED_MEMORY(float, part); /* (chain, feature) */
+  const int slot = (int)blockIdx.y, chains = (int)blockDim.y, c = (int)threadIdx.y;
+  const int n = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+  if (!lot.go[slot]) return;
+  const size_t samples = (size_t)slot * (size_t)p.batch;
+  const float *h = lot.h + (size_t)(p.layers - 2) * esc_layer_floats(p, lot) +
+                   samples * (size_t)p.width + (n < p.width ? n : 0);
+  double sum = 0;
+  for (int from = 0; from < p.batch; from += ESC_SLAB) {
+    const int to = p.batch - from < ESC_SLAB ? p.batch : from + ESC_SLAB;
+    float *mine = part + (size_t)c * blockDim.x + threadIdx.x;
+    *mine = gradient_chain(p, lot.error + samples, h, from, to, c, chains);
+    __syncthreads();
+    for (int half = chains / 2; half > 0; half /= 2) {
+      if (c < half) *mine += mine[(size_t)half * blockDim.x];
+      __syncthreads();
+    }
+    sum += (double)*mine;
+  }
+  if (c == 0 && n < p.width)
+    lot.g[(size_t)slot * lot.weights + p.offset[p.layers - 1] + (size_t)n] = (float)sum;
+}
+
+cudaError_t esc_launch_output_gradient(const esc_device_problem *p, const esc_lot *lot,
+                                       cudaStream_t stream) {
+  const unsigned chains = (unsigned)esc_gradient_chains(p->width), features = 32;
+  const dim3 grid(esc_blocks((size_t)p->width, features), (unsigned)lot->slots);
+  const dim3 block(features, chains);
+  return ESC_LAUNCH(esc_output_gradient_kernel, grid, block, features * chains * sizeof(float),
+                    stream, *p, *lot);
+}

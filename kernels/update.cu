@@ -1,0 +1,67 @@
+/* |G_l|^2 and the weights' update, in one pass over G. A block is one layer of one
+ * network, ESC_PARTS lanes a row; row n belongs to group n mod ESC_PARTS. */
+#include "device.cuh"
+#include "escapement/update.h"
+
+enum { THREADS = ESC_PARTS * ESC_PARTS };
+
+/* What a thread has seen. */
+struct counts {
+  int moved, lost;
+};
+
+/* Columns lane, lane + ESC_PARTS, ... of a row: updates them, adds up their squares. */
+static __device__ double row_update(const float *g, float *w, float *low, int columns, int lane,
+                                    float rate, counts *seen) {
+  double part = 0;
+  for (int k = lane; k < columns; k += ESC_PARTS) {
+    const esc_updated u =
+        low ? esc_update_compensated(rate, g[k], w[k], low[k]) : esc_update_plain(rate, g[k], w[k]);
+    part += (double)g[k] * (double)g[k];
+    w[k] = u.w;
+    if (low) low[k] = u.low;
+    seen->moved += u.moved;
+    seen->lost += u.lost;
+  }
+  return part;
+}
+
+/* grid (layer, slot) */
+__global__ void __launch_bounds__(THREADS) esc_update_kernel(esc_device_problem p, esc_lot lot) {
+  ESC_SHARED_MEMORY(double, row);        /* (group) */
+  int *total = (int *)(row + ESC_PARTS); /* moved, lost */
+  const int l = (int)blockIdx.x, slot = (int)blockIdx.y;
+  const int lane = (int)threadIdx.x % ESC_PARTS, group = (int)threadIdx.x / ESC_PARTS;
+  if (!lot.go[slot]) return;
+  const int rows = l == p.layers - 1 ? 1 : p.width, columns = l == 0 ? p.inputs : p.width;
+  const size_t layer = (size_t)slot * lot.weights + p.offset[l];
+  counts seen = {0, 0};
+  double sum = 0;
+  if (threadIdx.x < 2) total[threadIdx.x] = 0;
+  for (int first = 0; first < rows; first += ESC_PARTS) { /* all lanes go the same way */
+    const bool valid = first + group < rows;
+    const size_t at = layer + (size_t)(first + group) * (size_t)columns;
+    const double part = valid ? row_update(lot.g + at, lot.w + at, lot.low ? lot.low + at : NULL,
+                                           columns, lane, p.rate[l], &seen)
+                              : 0.0;
+    const double folded = esc_fold_lanes(part);
+    if (valid) sum += folded;
+  }
+  if (lane == 0) row[group] = sum;
+  __syncthreads();
+  atomicAdd(&total[0], seen.moved); /* integers: the order does not matter */
+  atomicAdd(&total[1], seen.lost);
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  const size_t out = (size_t)slot * (size_t)p.layers + (size_t)l;
+  lot.gradient2[out] = esc_fold_f64(row);
+  lot.moved[out] = total[0];
+  lot.lost[out] = total[1];
+}
+
+cudaError_t esc_launch_update(const esc_device_problem *p, const esc_lot *lot,
+                              cudaStream_t stream) {
+  const dim3 grid((unsigned)p->layers, (unsigned)lot->slots);
+  return ESC_LAUNCH(esc_update_kernel, grid, THREADS, ESC_PARTS * sizeof(double) + 2 * sizeof(int),
+                    stream, *p, *lot);
+}

@@ -1,0 +1,87 @@
+"""The command line with --backend cuda, on the SIMT harness.
+
+usage: test_cuda_cli.py ESCAPEMENT_SIMT"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import xarray
+
+PROGRAM = sys.argv.pop(1)
+# One piece of a gradient chain (16 samples): the stand-in for cuBLAS then has the
+# canonical order, and both backends must give the same bits.
+SPEC = """
+name: small
+network: {layers: 3, width: 12, inputs: 6, activation: tanh}
+train: {rate: 0.05, batch: 16, steps: 60}
+escape: {thresholds: [0.02], smoothing: 0.9, false_escapes: allow}
+sweep: {seeds: 3, groups: [{bottleneck: 1, scales: [0.5, 0.8]}]}
+"""
+
+
+class CudaCommandLine(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "spec.yaml").write_text(SPEC)
+
+    def call(self, *arguments, code=0):
+        done = subprocess.run(
+            [PROGRAM, *arguments], cwd=self.folder, capture_output=True, text=True,
+            env={**os.environ, "ESCAPEMENT_CUDA_LOT": "4"}, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def run_sweep(self, name, *arguments):
+        self.call("run", "spec.yaml", "-q", "-o", name, *arguments)
+        with xarray.open_dataset(self.folder / name, engine="h5netcdf") as result:
+            return result.load()
+
+    def test_cuda_is_the_default_where_there_is_a_device_and_is_named_in_the_result(self):
+        result = self.run_sweep("a.h5")
+        self.assertEqual(result.attrs["backend"], "cuda")
+        self.assertIn("SIMT harness", result.attrs["device"])
+        self.assertEqual(result.attrs["precision"], "float32, cuBLAS")
+
+    def test_both_backends_give_the_same_variables(self):
+        cpu = self.run_sweep("cpu.h5", "--backend", "cpu")
+        cuda = self.run_sweep("cuda.h5", "--backend", "cuda")
+        self.assertTrue(cpu.equals(cuda))
+
+    def test_slots_do_not_change_the_result(self):
+        many = self.run_sweep("many.h5", "train.batch=20")
+        one = self.run_sweep("one.h5", "train.batch=20", "--slots", "1")
+        self.assertTrue(many.equals(one))
+
+    def test_a_journal_of_the_cpu_is_not_continued_on_the_gpu(self):
+        self.run_sweep("a.h5", "--backend", "cpu")
+        done = self.call("run", "spec.yaml", "-q", "-o", "a.h5", "--resume", code=2)
+        self.assertIn("precision", done.stderr)
+
+    def test_tf32_is_asked_for_by_name_and_recorded(self):
+        result = self.run_sweep("a.h5", "--precision", "tf32")
+        self.assertEqual(result.attrs["precision"], "tf32, cuBLAS")
+        done = self.call("run", "spec.yaml", "--backend", "cpu", "--precision", "tf32", code=2)
+        self.assertIn("--precision tf32", done.stderr)
+
+    def test_a_device_that_is_not_there_is_refused_with_their_number(self):
+        done = self.call("run", "spec.yaml", "--device", "1", code=2)
+        self.assertIn("--device 1: must be below 1", done.stderr)
+
+    def test_dry_run_tells_the_memory_of_the_device(self):
+        plan = json.loads(self.call("run", "spec.yaml", "--dry-run", "--json").stdout)
+        self.assertGreater(plan["device_bytes"], 1e6)
+        self.assertEqual(plan["backend"], "cuda")
+
+    def test_devices_are_listed(self):
+        devices = json.loads(self.call("info", "--devices", "--json").stdout)
+        self.assertEqual(len(devices["cuda"]), 1)
+
+
+unittest.main()

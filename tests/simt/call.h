@@ -1,0 +1,55 @@
+/* Every runtime call goes through here: it takes the lock, counts, meets injected
+ * faults and spoilt contexts, and remembers its error for cudaGetLastError. */
+#ifndef ESC_SIMT_CALL_H
+#define ESC_SIMT_CALL_H
+
+#include <mutex>
+
+#include "device.h"
+#include "esc_simt.h"
+#include "memory.h"
+
+namespace esc_simt {
+
+/* Calls nest (a template of the runtime, cuBLAS): the lock is recursive. */
+std::recursive_mutex &call_lock();
+
+/* Counts a call; the error that it must return without doing anything, if any. */
+cudaError_t call_fault();
+
+/* Remembers what is not cudaSuccess; returns it. */
+cudaError_t call_remember(cudaError_t error);
+
+/* After cudaDeviceReset. */
+void call_revive();
+
+/* Device memory is open to the CPU only while a call runs work. */
+struct CallScope {
+  std::lock_guard<std::recursive_mutex> guard{call_lock()};
+  ~CallScope() { memory_close(); }
+};
+
+/* A call that needs no device. */
+template <class F>
+cudaError_t call_query(F body) {
+  const CallScope scope;
+  const cudaError_t fault = call_fault();
+  return call_remember(fault != cudaSuccess ? fault : body());
+}
+
+template <class F>
+cudaError_t call(F body) {
+  return call_query([&] { return device_count() == 0 ? cudaErrorNoDevice : body(); });
+}
+
+/* A call that frees or destroys does so in any case. */
+template <class F>
+cudaError_t call_releasing(F body) {
+  const CallScope scope;
+  const cudaError_t fault = call_fault();
+  const cudaError_t error = body();
+  return call_remember(fault != cudaSuccess ? fault : error);
+}
+
+} /* namespace esc_simt */
+#endif

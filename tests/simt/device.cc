@@ -1,0 +1,173 @@
+/* Device queries: a small device with the limits of compute capability 9.0. */
+#include "device.h"
+
+#include <cstdio>
+
+#include "call.h"
+#include "stream.h"
+
+namespace esc_simt {
+namespace {
+
+int count = 1;
+thread_local int current = 0;
+
+constexpr int multiprocessors = 4;
+constexpr int l2_bytes = 50 << 20;
+constexpr int bus_bits = 5120;
+constexpr int registers = 65536;
+
+cudaError_t check_device(int device) {
+  return device < 0 || device >= count ? cudaErrorInvalidDevice : cudaSuccess;
+}
+
+cudaDeviceProp properties(int device) {
+  cudaDeviceProp p = {};
+  snprintf(p.name, sizeof p.name, "SIMT harness on the CPU");
+  p.totalGlobalMem = memory_limit();
+  p.sharedMemPerBlock = shared_default_bytes;
+  p.regsPerBlock = p.regsPerMultiprocessor = registers;
+  p.warpSize = 32;
+  p.maxThreadsPerBlock = 1024;
+  const int block[3] = {1024, 1024, 64}, grid[3] = {0x7fffffff, 65535, 65535};
+  for (int i = 0; i < 3; i++) {
+    p.maxThreadsDim[i] = block[i];
+    p.maxGridSize[i] = grid[i];
+  }
+  p.totalConstMem = 65536;
+  p.major = 9;
+  p.multiProcessorCount = multiprocessors;
+  p.concurrentKernels = 1;
+  p.pciBusID = device + 1;
+  p.unifiedAddressing = 1;
+  p.memoryBusWidth = bus_bits;
+  p.l2CacheSize = l2_bytes;
+  p.maxThreadsPerMultiProcessor = threads_multiprocessor;
+  p.sharedMemPerMultiprocessor = shared_multiprocessor_bytes;
+  p.sharedMemPerBlockOptin = shared_optin_bytes;
+  p.maxBlocksPerMultiProcessor = blocks_multiprocessor;
+  p.reservedSharedMemPerBlock = shared_reserved_bytes;
+  return p;
+}
+
+bool attribute(cudaDeviceAttr attr, int *value) {
+  switch (attr) {
+    case cudaDevAttrMaxThreadsPerBlock:
+    case cudaDevAttrMaxBlockDimX:
+    case cudaDevAttrMaxBlockDimY: *value = 1024; break;
+    case cudaDevAttrMaxBlockDimZ: *value = 64; break;
+    case cudaDevAttrMaxGridDimX: *value = 0x7fffffff; break;
+    case cudaDevAttrMaxGridDimY:
+    case cudaDevAttrMaxGridDimZ: *value = 65535; break;
+    case cudaDevAttrMaxSharedMemoryPerBlock: *value = shared_default_bytes; break;
+    case cudaDevAttrTotalConstantMemory: *value = 65536; break;
+    case cudaDevAttrWarpSize: *value = 32; break;
+    case cudaDevAttrMaxRegistersPerBlock:
+    case cudaDevAttrMaxRegistersPerMultiprocessor: *value = registers; break;
+    case cudaDevAttrClockRate: *value = 1000000; break;
+    case cudaDevAttrMultiProcessorCount: *value = multiprocessors; break;
+    case cudaDevAttrIntegrated:
+    case cudaDevAttrEccEnabled:
+    case cudaDevAttrCooperativeLaunch:
+    case cudaDevAttrClusterLaunch:
+    case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
+    case cudaDevAttrConcurrentKernels:
+    case cudaDevAttrUnifiedAddressing: *value = 1; break;
+    case cudaDevAttrMemoryClockRate: *value = 1000000; break;
+    case cudaDevAttrGlobalMemoryBusWidth: *value = bus_bits; break;
+    case cudaDevAttrL2CacheSize: *value = l2_bytes; break;
+    case cudaDevAttrMaxThreadsPerMultiProcessor: *value = threads_multiprocessor; break;
+    case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = shared_multiprocessor_bytes; break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = shared_optin_bytes; break;
+    case cudaDevAttrMaxBlocksPerMultiprocessor: *value = blocks_multiprocessor; break;
+    case cudaDevAttrReservedSharedMemoryPerBlock: *value = shared_reserved_bytes; break;
+    default: return false;
+  }
+  return true;
+}
+
+} /* namespace */
+
+int device_count() { return count; }
+int device_current() { return current; }
+
+} /* namespace esc_simt */
+
+using namespace esc_simt;
+
+void esc_simt_set_devices(int devices) {
+  const CallScope scope;
+  count = devices < 0 ? 0 : devices > max_devices ? max_devices : devices;
+  current = 0;
+}
+
+cudaError_t cudaGetDeviceCount(int *out) {
+  return call_query([&] {
+    if (out == nullptr) return cudaErrorInvalidValue;
+    *out = count;
+    return count == 0 ? cudaErrorNoDevice : cudaSuccess;
+  });
+}
+
+cudaError_t cudaSetDevice(int device) {
+  return call([&] {
+    const cudaError_t error = check_device(device);
+    if (error == cudaSuccess) current = device;
+    return error;
+  });
+}
+
+cudaError_t cudaGetDevice(int *device) {
+  return call([&] {
+    if (device == nullptr) return cudaErrorInvalidValue;
+    *device = current;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device) {
+  return call([&] {
+    if (prop == nullptr) return cudaErrorInvalidValue;
+    const cudaError_t error = check_device(device);
+    if (error == cudaSuccess) *prop = properties(device);
+    return error;
+  });
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attr, int device) {
+  return call([&] {
+    if (value == nullptr) return cudaErrorInvalidValue;
+    const cudaError_t error = check_device(device);
+    if (error != cudaSuccess) return error;
+    return attribute(attr, value) ? cudaSuccess : cudaErrorInvalidValue;
+  });
+}
+
+cudaError_t cudaRuntimeGetVersion(int *runtimeVersion) {
+  return call_query([&] {
+    if (runtimeVersion == nullptr) return cudaErrorInvalidValue;
+    *runtimeVersion = CUDART_VERSION;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaDriverGetVersion(int *driverVersion) { return cudaRuntimeGetVersion(driverVersion); }
+
+cudaError_t cudaDeviceSynchronize() {
+  return call([&] {
+    if (stream_invalidate_captures()) return cudaErrorStreamCaptureUnsupported;
+    stream_finish_device(current);
+    return cudaSuccess;
+  });
+}
+
+/* Frees the device's memory and heals a spoilt context; streams, events and graphs
+ * remain to be destroyed. */
+cudaError_t cudaDeviceReset() {
+  const CallScope scope;
+  stream_drop_device(current);
+  memory_reset(current);
+  call_revive();
+  return cudaSuccess;
+}

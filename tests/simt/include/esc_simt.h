@@ -1,0 +1,75 @@
+/* Control of the SIMT harness: the order in which things run, faults, limits and
+ * counts, for tests in C and C++.
+ *
+ * What the harness is: kernels run on the CPU, blocks in turn, the threads of a
+ * block as fibres that meet at barriers, shuffles and votes. Where a kernel or
+ * its host code leans on luck, the harness is harsher than a device:
+ *  - memory starts as a NaN (float and double) and a huge number (int);
+ *  - work on a stream runs only when something waits for it, pageable copies too;
+ *  - orders that CUDA leaves open (threads, blocks, streams, branches of a graph)
+ *    are a setting, so that a race gives different results in different orders;
+ *  - a barrier that not all threads reach, a shuffle with a wrong mask, abort with
+ *    kernel, block, threads and source lines;
+ *  - under AddressSanitizer, host code that touches device memory is caught;
+ *  - what is not freed when the process ends is listed, and the process fails.
+ * Threads of different warps or blocks that spin on each other never finish here.
+ * Calls may come from several host threads; they take turns.
+ *
+ * Sanitizers: fibres are announced to ASan; no thread of the host may be inside
+ * another kernel meanwhile (calls hold one lock). */
+#ifndef ESC_SIMT_H
+#define ESC_SIMT_H
+
+#include <stdint.h>
+
+#include "cuda_runtime_api.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The order of threads, warps, blocks, streams and graph branches: "forward",
+ * "reverse" or "shuffled:SEED" (SEED a decimal number). The environment's
+ * ESC_SIMT_ORDER is the first setting. Applied anew at every barrier.
+ *
+ * Between streams, forward runs only what the awaited work needs; reverse runs the
+ * youngest stream that can go on first; shuffled picks any that can.
+ * Returns 0, or -1 for a text that is none of these (nothing then changes). */
+int esc_simt_set_order(const char *order);
+
+/* Makes the `nth` runtime call from now (1: the next) return `error` without doing
+ * its work; 0 calls it off. Calls are those of the runtime, of cuBLAS and launches,
+ * not the readers of errors. Calls that free or destroy do their work and still
+ * return the error. cuBLAS returns ALLOC_FAILED for cudaErrorMemoryAllocation and
+ * else EXECUTION_FAILED. An error that spoils a context (700, 702, 710, 714-719,
+ * 214) is then returned by every call until esc_simt_reset or cudaDeviceReset. */
+void esc_simt_fail_at(int64_t nth, cudaError_t error);
+
+/* Runtime calls so far in this process. */
+int64_t esc_simt_calls(void);
+
+/* Device memory, bytes a device (1 GiB at the start). */
+void esc_simt_set_memory(size_t bytes);
+
+/* Number of devices (1 at the start, 0 for none, 8 at most). */
+void esc_simt_set_devices(int count);
+
+/* How often a kernel of that name ran: executions, graph replays too. Template
+ * arguments are no part of the name. */
+int64_t esc_simt_launches(const char *kernel);
+
+/* Allocations, streams, events, graphs and cuBLAS handles not yet released. */
+int64_t esc_simt_live(void);
+
+/* Forgets faults, spoilt contexts and remembered errors of this thread, and gives
+ * order, memory and devices their first settings. Live objects stay. */
+void esc_simt_reset(void);
+
+/* NVTX ranges pushed and popped so far, in any domain. */
+int64_t esc_simt_nvtx_pushes(void);
+int64_t esc_simt_nvtx_pops(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,12 @@
+/* Element types as cuBLAS names them; the harness computes CUDA_R_32F only. */
+#ifndef ESC_SIMT_LIBRARY_TYPES_H
+#define ESC_SIMT_LIBRARY_TYPES_H
+
+typedef enum cudaDataType_t {
+  CUDA_R_32F = 0,
+  CUDA_R_64F = 1,
+  CUDA_R_16F = 2,
+  CUDA_R_16BF = 14
+} cudaDataType;
+
+#endif
