@@ -148,9 +148,8 @@ static esc_status upload_directions(engine *e) {
   ESC_TRY_ALLOCATE(h_direction = calloc(count, sizeof *h_direction));
   for (size_t i = 0; i < count; i++) h_direction[i] = (float)e->model.directions[i];
   ESC_TRY_CUDA(cudaMalloc((void **)&e->direction, count * sizeof *h_direction));
-  ESC_TRY_CUDA(cudaMemcpyAsync(e->direction, h_direction, count * sizeof *h_direction,
-                               cudaMemcpyHostToDevice, e->lane[0].stream));
-  ESC_TRY_CUDA(cudaStreamSynchronize(e->lane[0].stream));
+  ESC_TRY_CUDA(
+      cudaMemcpy(e->direction, h_direction, count * sizeof *h_direction, cudaMemcpyHostToDevice));
   e->problem.direction = e->direction;
 done:
   free(h_direction);
