@@ -18,10 +18,10 @@ template <int kind, bool top>
 static __device__ float through(const esc_device_problem &p, const esc_lot &lot, const float *w,
                                 const float *z, size_t first, int samples, int n, int q) {
   float local[LOCAL] = {0, 0, 0, 0};
-  for (int b = q; b < samples; b += ESC_PARTS)
 #pragma unroll
-    for (int i = 0; i < LOCAL; i++) {
-      const int s = b + QUARTERS * i;
+  for (int i = 0; i < LOCAL; i++)
+    for (int run = 0; run < ESC_RUN; run++) {
+      const int s = (q + QUARTERS * i) * ESC_RUN + run;
       if (s >= samples) break;
       const size_t at = (first + (size_t)s) * (size_t)p.width + (size_t)n;
       const float u = incoming<top>(lot, w, first + (size_t)s, at, n);

@@ -39,12 +39,13 @@ typedef struct esc_device_problem {
   float rate[ESC_LAYERS_MAX]; /* eta gamma_l, rounded */
 } esc_device_problem;
 
-/* A lot's arrays on the device. */
+/* A lot's arrays on the device; from `go` on of the path `gemm` alone, else NULL. */
 typedef struct esc_lot {
   int slots;
   size_t weights;    /* floats from one network's weights to the next's */
   uint64_t *seed;    /* (slot) */
   esc_track *track;  /* (slot) events and ledger; finished: the slot rests */
+  float *chains;     /* path chip: (slot, esc_chip_scratch) gradient chains between tiles */
   int32_t *go;       /* (slot) whether this step's update is to be made */
   float *w;          /* (slot, weight) flat as in esc_weight_offset */
   float *low;        /* (slot, weight) compensation of w; NULL for the plain update */

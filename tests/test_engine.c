@@ -2,7 +2,7 @@
  * float engine, the CPU's or (tests/cuda) the one on the GPU or its stand-in. */
 #ifdef ESC_TEST_CUDA
 #include "cuda/cuda.h"
-#define FLOAT_ENGINE esc_cuda_engine
+#define FLOAT_ENGINE esc_cuda_gemm_engine
 #ifdef ESC_SIMT
 enum { LEDGER_STEPS = 30 }; /* a step takes the harness long */
 #else

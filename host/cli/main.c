@@ -26,6 +26,8 @@ static const verb verbs[] = {
     {"plot", esc_verb_plot, "draw t* against epsilon from result files"},
     {"classify", esc_verb_classify, "class and constants of an activation"},
     {"escape", esc_verb_escape, "escape time on the symmetric manifold: ODE and closed forms"},
+    {"bench", esc_verb_bench, "throughput of a training step beside the machine's ceiling"},
+    {"compare", esc_verb_compare, "two result files of one sweep, variable by variable"},
     {"info", esc_verb_info, "what a result file holds, or what this machine has"},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };

@@ -15,6 +15,7 @@
 #include "provenance.h"
 #include "store/io.h"
 #include "store/store.h"
+#include "trace.h"
 
 static atomic_bool stop;
 
@@ -37,8 +38,12 @@ static esc_status parse(esc_run_request *ask, int argc, char **argv, int *first,
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
        .text = &ask->output},
-      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)", .text = &ask->backend},
-      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)", .text = &ask->precision},
+      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)",
+       .text = &ask->backend.backend},
+      {"path", 0, "NAME", "on a GPU: auto, chip (a network a block) or gemm (cuBLAS)",
+       .text = &ask->backend.path},
+      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)",
+       .text = &ask->backend.precision},
       {"device", 0, "N", "index of the GPU (default 0)", .number = &ask->device, .max = 1023},
       {"threads", 0, "N", "threads (default: all processors)", .number = &ask->threads, .min = 1,
        .max = 4096},
@@ -87,11 +92,12 @@ done:
 
 static esc_status prepare(esc_run *r, int argc, char **argv, int first) {
   esc_status status = ESC_OK;
+  r->ask.backend.device = (int)r->ask.device;
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "run: needs a SPEC file; see --help");
-  ESC_TRY(esc_backend_find(r->ask.backend, r->ask.precision, &r->engine));
   ESC_TRY(parse_shard(r->ask.shard, &r->shard, &r->shards));
   ESC_TRY(esc_spec_load(argv[first], argc - first - 1, (const char *const *)argv + first + 1,
                         &r->spec));
+  ESC_TRY(esc_backend_find(&r->ask.backend, &r->spec->problem, &r->engine));
   ESC_TRY_ALLOCATE(r->resolved = esc_spec_resolved(r->spec));
   ESC_TRY(choose_output(r, argv[first]));
   ESC_TRY(esc_plan_create(r->spec, r->shard, r->shards, &r->plan));
@@ -262,7 +268,10 @@ static esc_status execute(esc_run *r) {
   status = train(r);
   if (status == ESC_INTERRUPTED) status = explain_interrupt(r);
   if (status != ESC_OK) goto done;
-  ESC_TRY(publish(r, start_time));
+  esc_trace_begin("store");
+  status = publish(r, start_time);
+  esc_trace_end();
+  if (status != ESC_OK) goto done;
   esc_run_warn(r);
   ESC_TRY(esc_run_summary(r));
 done:

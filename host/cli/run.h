@@ -2,6 +2,7 @@
 #ifndef ESC_RUN_H
 #define ESC_RUN_H
 
+#include "backends.h"
 #include "escapement/engine.h"
 #include "plan.h"
 #include "scheduler.h"
@@ -9,7 +10,8 @@
 #include "store/journal.h"
 
 typedef struct esc_run_request {
-  const char *output, *backend, *precision, *shard;
+  const char *output, *shard;
+  esc_backend_request backend;
   int64_t threads, slots; /* 0: not given */
   int64_t device;
   bool resume, force, dry_run, quiet, json;

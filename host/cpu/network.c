@@ -22,11 +22,12 @@ void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape) {
   layout->w[0] = layout->wt[0] = 0;
   for (int l = 0; l < shape.layers; l++) {
     const bool output = l == shape.layers - 1;
-    const size_t rows = (size_t)esc_fan_out(shape, l), columns = (size_t)esc_fan_in(shape, l);
+    const size_t rows = (size_t)esc_fan_out(shape, l);
     layout->in_pad[l] = pad(esc_fan_in(shape, l));
     layout->out_pad[l] = pad(esc_fan_out(shape, l));
     layout->w[l + 1] = layout->w[l] + rows * (size_t)layout->in_pad[l];
-    layout->wt[l + 1] = layout->wt[l] + (output ? 0 : columns * (size_t)layout->out_pad[l]);
+    layout->wt[l + 1] =
+        layout->wt[l] + (output ? 0 : (size_t)layout->in_pad[l] * (size_t)layout->out_pad[l]);
   }
 }
 
@@ -78,6 +79,12 @@ void esc_cpu_network_free(esc_cpu_network *network) {
   free(network->low);
 }
 
+/* Gradients of all weights that are held: chains that go on through several tiles need
+ * each their own, those of a single tile are folded where they end. */
+static size_t gradients(const esc_problem *p) {
+  return p->batch > ESC_TILE ? (size_t)esc_gradient_chains(p->shape.width) : 1;
+}
+
 esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **out) {
   esc_status status = ESC_OK;
   const esc_problem *p = shared->problem;
@@ -92,17 +99,14 @@ esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **out)
     ESC_TRY_ALLOCATE(w->derivative[l] = floats(tile * row));
     ESC_TRY_ALLOCATE(w->deficit[l] = floats(tile * row));
   }
-  ESC_TRY_ALLOCATE(w->delta = floats(tile * row));
-  ESC_TRY_ALLOCATE(w->u = floats(tile * row));
+  for (int i = 0; i < 2; i++) ESC_TRY_ALLOCATE(w->delta[i] = floats(tile * row));
   ESC_TRY_ALLOCATE(w->f = floats(tile));
   ESC_TRY_ALLOCATE(w->target = floats(tile));
   ESC_TRY_ALLOCATE(w->error = floats(tile));
-  ESC_TRY_ALLOCATE(w->g = floats((size_t)esc_gradient_chains(p->shape.width) *
-                                 shared->layout.w[p->shape.layers]));
+  ESC_TRY_ALLOCATE(w->g = floats(gradients(p) * shared->layout.w[p->shape.layers]));
   if (p->batch > ESC_SLAB)
     ESC_TRY_ALLOCATE(w->g_sum = calloc(shared->layout.w[p->shape.layers], sizeof *w->g_sum));
-  ESC_TRY_ALLOCATE(w->bits = calloc(4 * tile * blocks, sizeof *w->bits));
-  ESC_TRY_ALLOCATE(w->draw = floats(4 * tile * blocks));
+  ESC_TRY_ALLOCATE(w->draw = floats(tile * 4 * blocks));
   ESC_TRY_ALLOCATE(w->weights =
                        calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof *w->weights));
   ESC_TRY_ALLOCATE(w->room = calloc(esc_signal_room(p->shape), sizeof *w->room));
@@ -121,14 +125,12 @@ void esc_cpu_work_free(esc_cpu_work *w) {
     free(w->deficit[l]);
   }
   free(w->x);
-  free(w->delta);
-  free(w->u);
+  for (int i = 0; i < 2; i++) free(w->delta[i]);
   free(w->f);
   free(w->target);
   free(w->error);
   free(w->g);
   free(w->g_sum);
-  free(w->bits);
   free(w->draw);
   free(w->weights);
   free(w->room);
@@ -148,8 +150,8 @@ double esc_cpu_work_bytes(const esc_problem *p) {
   esc_cpu_layout_init(&layout, p->shape);
   const double weights = (double)layout.w[p->shape.layers];
   const double tile = ESC_TILE * 4.0; /* bytes of one feature */
-  return (p->batch > ESC_SLAB ? 16 : 8) * weights +
-         4 * esc_gradient_chains(p->shape.width) * weights + tile * 9 * layout.in_pad[0] +
+  return (p->batch > ESC_SLAB ? 16 : 8) * weights + 4 * (double)gradients(p) * weights +
+         tile * 2 * (layout.in_pad[0] + 4) +
          tile * (3 * p->shape.layers + 2) * pad(p->shape.width) +
          8.0 * (double)esc_signal_room(p->shape);
 }

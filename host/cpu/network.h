@@ -2,7 +2,7 @@
  * share. Rows of features are padded to ESC_PAD floats, the padding is 0.
  *
  *   w  (fan_out, in_pad)   row-major, as in the theory
- *   wt (fan_in, out_pad)   its transpose, for the forward product
+ *   wt (in_pad, out_pad)   its transpose, for the forward product
  *
  * The output layer, a single row, needs no transpose. */
 #ifndef ESC_CPU_NETWORK_H
@@ -42,12 +42,11 @@ typedef struct esc_cpu_work {
   float *h[ESC_LAYERS_MAX];           /* behind layer l: value, (tile, width) */
   float *derivative[ESC_LAYERS_MAX];  /* sigma'(z) */
   float *deficit[ESC_LAYERS_MAX];     /* kappa(z) */
-  float *delta, *u;                   /* (tile, width) */
+  float *delta[2];                    /* (tile, width) of a layer, and of the one below */
   float *f, *target, *error;          /* (tile) */
-  float *g;                           /* (chain, weight) parts of the gradient; the first is it */
+  float *g;                           /* (chain, weight) of the gradient; the first becomes it */
   double *g_sum;                      /* (weight) added up over slabs; NULL for one slab */
-  uint32_t *bits;                     /* (4, tile * blocks) words of the tile's Philox blocks */
-  float *draw;                        /* (4, tile * blocks) normals before interleaving */
+  float *draw;                        /* (tile, 4 * blocks) normals, where x has other rows */
   double *weights, *room;             /* for drawing initial weights and their signal */
   double loss_part[ESC_PARTS];        /* sums over the minibatch */
   double loss;                        /* its mean */

@@ -21,9 +21,9 @@ typedef struct ceiling {
   int edge; /* rows and columns of the matrices; 0: not chosen yet */
   cudaStream_t stream;
   cublasHandle_t cublas;
-  void *workspace;    /* device */
-  float *a, *b, *c;   /* device: (edge, edge) */
-  size_t copied;      /* bytes of the copy last timed */
+  void *workspace;  /* device */
+  float *a, *b, *c; /* device: (edge, edge) */
+  size_t copied;    /* bytes of the copy last timed */
 } ceiling;
 
 static void free_matrices(ceiling *c) {
@@ -56,7 +56,7 @@ static esc_status open_cuda(const esc_engine_setup *setup, bool tf32, void **out
   ESC_TRY_CUBLAS(cublasSetStream(c->cublas, c->stream));
   ESC_TRY_CUBLAS(cublasSetWorkspace(c->cublas, c->workspace, workspace));
   ESC_TRY_CUBLAS(
-      cublasSetMathMode(c->cublas, tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
+      cublasSetMathMode(c->cublas, tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
   *out = c;
   c = NULL;
 done:
@@ -99,6 +99,7 @@ static esc_status make_matrices(ceiling *c, int edge) {
   ESC_TRY_CUDA(cudaMalloc((void **)&c->c, bytes));
   ESC_TRY(fill(c, c->a));
   ESC_TRY(fill(c, c->b));
+  ESC_TRY_CUDA(cudaDeviceSynchronize()); /* our stream waits for no other */
 done:
   return status;
 }
@@ -138,8 +139,7 @@ done:
   return status;
 }
 
-static esc_status time_copy(ceiling *c, void *to, const void *from, size_t size,
-                            double *seconds) {
+static esc_status time_copy(ceiling *c, void *to, const void *from, size_t size, double *seconds) {
   esc_status status = ESC_OK;
   const double start = esc_bench_now();
   ESC_TRY_CUDA(cudaMemcpyAsync(to, from, size, cudaMemcpyDeviceToDevice, c->stream));
@@ -154,11 +154,12 @@ done:
 static esc_status copy_size(ceiling *c, size_t size, double *seconds) {
   esc_status status = ESC_OK;
   void *to = NULL, *from = NULL;
-  double once;
+  double once = 0;
   ESC_TRY_CUDA(cudaMalloc(&to, size));
   ESC_TRY_CUDA(cudaMalloc(&from, size));
   ESC_TRY_CUDA(cudaMemset(from, 1, size));
   ESC_TRY_CUDA(cudaMemset(to, 0, size));
+  ESC_TRY_CUDA(cudaDeviceSynchronize());
   for (int i = 0; i < REPEATS; i++) {
     ESC_TRY(time_copy(c, to, from, size, &once));
     if (i == 0 || once < *seconds) *seconds = once;

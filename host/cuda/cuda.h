@@ -1,12 +1,17 @@
-/* The CUDA engine: many networks a step on one GPU, products by cuBLAS, everything
- * between them by the kernels of kernels/. */
+/* The CUDA engine: many networks a step on one GPU, by the kernels of kernels/. */
 #ifndef ESC_CUDA_H
 #define ESC_CUDA_H
 
 #include "escapement/engine.h"
 
-/* Products in float, and in TF32 on the tensor cores (opt-in). */
-extern const esc_engine_ops esc_cuda_engine, esc_cuda_tf32_engine;
+/* Everything on the chip, with the bits of the CPU engine; products by cuBLAS in
+ * float; and in TF32 on the tensor cores (opt-in). */
+extern const esc_engine_ops esc_cuda_chip_engine, esc_cuda_gemm_engine, esc_cuda_tf32_engine;
+
+/* The engine for a problem on a device. path: "chip", "gemm", NULL or "auto" (chip
+ * where the shape fits). ESC_BAD_INPUT, and why, where there is none. */
+esc_status esc_cuda_find(const esc_problem *problem, int device, const char *path, bool tf32,
+                         const esc_engine_ops **engine);
 
 /* Number of devices; where there is none, `why` says what the driver says. */
 int esc_cuda_devices(char *why, size_t size);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chip.h"
 #include "cuda/check.h"
 #include "escapement/order.h"
 
@@ -28,9 +29,10 @@ void esc_device_problem_init(esc_device_problem *d, const esc_problem *p) {
   for (int l = 0; l < d->layers; l++) d->rate[l] = (float)p->rate * (float)esc_metric_gamma(p, l);
 }
 
-int esc_lot_slots(const esc_problem *p) {
+int esc_lot_slots(const esc_problem *p, esc_path path) {
   const char *forced = getenv("ESCAPEMENT_CUDA_LOT"); /* for tests and tuning */
   if (forced && atoi(forced) >= 1 && atoi(forced) <= SLOTS_MAX) return atoi(forced);
+  if (path == ESC_PATH_CHIP) return SLOTS_MAX;
   const double each = (double)p->batch * p->shape.width;
   int slots = SLOTS_MAX;
   while (slots > SLOTS_MIN && slots * each > elements_wanted) slots /= 2;
@@ -38,37 +40,39 @@ int esc_lot_slots(const esc_problem *p) {
 }
 
 /* X(array, element count); S slots, W weights (padded), B samples, N width, L layers. */
-#define LOT_ARRAYS(X)         \
-  X(seed, S)                  \
-  X(track, S)                 \
-  X(go, S)                    \
-  X(w, S *W)                  \
-  X(low, low ? S *W : 0)      \
-  X(g, S *W)                  \
-  X(x, S *B *d)               \
-  X(z, (L - 1) * S * B * N)   \
-  X(h, (L - 1) * S * B * N)   \
-  X(delta, S *B *N)           \
-  X(u, S *B *N)               \
-  X(error, S *B)              \
-  X(tile, S *(L - 1) * tiles) \
-  X(deficit, S *L)            \
-  X(gradient2, S *L)          \
-  X(moved, S *L)              \
-  X(lost, S *L)
+#define LOT_ARRAYS(X)               \
+  X(seed, S)                        \
+  X(track, S)                       \
+  X(w, S *W)                        \
+  X(low, compensated ? S *W : 0)    \
+  X(chains, S *chains)              \
+  X(go, gemm *S)                    \
+  X(g, gemm *S *W)                  \
+  X(x, gemm *S *B *d)               \
+  X(z, gemm *(L - 1) * S * B * N)   \
+  X(h, gemm *(L - 1) * S * B * N)   \
+  X(delta, gemm *S *B *N)           \
+  X(u, gemm *S *B *N)               \
+  X(error, gemm *S *B)              \
+  X(tile, gemm *S *(L - 1) * tiles) \
+  X(deficit, gemm *S *L)            \
+  X(gradient2, gemm *S *L)          \
+  X(moved, gemm *S *L)              \
+  X(lost, gemm *S *L)
 
-#define LOT_SIZES(p)                                                         \
-  const size_t S = (size_t)esc_lot_slots(p),                                 \
-               W = padded(esc_weight_offset((p)->shape, (p)->shape.layers)), \
-               B = (size_t)(p)->batch, N = (size_t)(p)->shape.width,         \
-               L = (size_t)(p)->shape.layers, d = (size_t)(p)->shape.inputs, \
-               tiles = (B + ESC_TILE - 1) / ESC_TILE;                        \
-  const bool low = (p)->update == ESC_UPDATE_COMPENSATED
+#define LOT_SIZES(p, path)                                                                  \
+  const esc_shape shape = (p)->shape;                                                       \
+  const size_t S = (size_t)esc_lot_slots(p, path), B = (size_t)(p)->batch,                  \
+               W = padded(esc_weight_offset(shape, shape.layers)), N = (size_t)shape.width, \
+               L = (size_t)shape.layers, d = (size_t)shape.inputs,                          \
+               tiles = (B + ESC_TILE - 1) / ESC_TILE, gemm = (path) == ESC_PATH_GEMM,       \
+               chains = gemm ? 0 : esc_chip_scratch(shape.layers, shape.width, (p)->batch); \
+  const bool compensated = (p)->update == ESC_UPDATE_COMPENSATED
 
 static size_t padded(size_t weights) { return (weights + ALIGN - 1) / ALIGN * ALIGN; }
 
-double esc_lot_bytes(const esc_problem *p) {
-  LOT_SIZES(p);
+double esc_lot_bytes(const esc_problem *p, esc_path path) {
+  LOT_SIZES(p, path);
   esc_lot *lot = NULL; /* for the elements' sizes only */
   double bytes = 0;
 #define ADD(array, count) \
@@ -78,9 +82,9 @@ double esc_lot_bytes(const esc_problem *p) {
   return bytes;
 }
 
-esc_status esc_lot_create(const esc_problem *p, cudaStream_t stream, esc_lot *lot) {
+esc_status esc_lot_create(const esc_problem *p, esc_path path, cudaStream_t stream, esc_lot *lot) {
   esc_status status = ESC_OK;
-  LOT_SIZES(p);
+  LOT_SIZES(p, path);
   memset(lot, 0, sizeof *lot);
   lot->slots = (int)S;
   lot->weights = W;

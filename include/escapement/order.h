@@ -5,9 +5,10 @@
  *   dot products          float parts, index i in part i mod ESC_PARTS, each a chain in
  *                         ascending order; parts folded in halves: part[j] += part[j + half]
  *   loss                  double parts over the samples of the minibatch, folded in halves
- *   ledger u . kappa(z)   for each tile of ESC_TILE samples and each feature a dot product
- *                         over the tile's samples; those over the features in double parts,
- *                         folded; tiles added in double, ascending
+ *   ledger u . kappa(z)   for each tile of ESC_TILE samples and each feature float parts of
+ *                         ESC_RUN samples next to each other, folded in halves; those over
+ *                         the features in double parts, folded; tiles added in double,
+ *                         ascending
  *   weight gradients      chains over samples, one for each of esc_gradient_chains pieces of
  *                         a tile and going on through the tiles of a slab of ESC_SLAB
  *                         samples; a slab's chains folded in halves; slabs added in double
@@ -23,6 +24,7 @@
 enum {
   ESC_PARTS = 16,
   ESC_TILE = 64,   /* samples that go through a network together */
+  ESC_RUN = ESC_TILE / ESC_PARTS,
   ESC_SLAB = 1024, /* samples of one float chain at most */
 };
 

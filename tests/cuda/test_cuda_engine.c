@@ -8,6 +8,12 @@
 #include "esc_simt.h"
 #endif
 
+#ifdef ESC_SIMT
+enum { CHIP_STEPS = 6 }; /* a step takes the harness long */
+#else
+enum { CHIP_STEPS = 400 };
+#endif
+
 /* Trains members with seeds 1..count all at once, in blocks of `block` steps. */
 static esc_results *train(const esc_engine_ops *engine, const esc_problem *p, int count,
                           int64_t block) {
@@ -55,6 +61,70 @@ static bool same_bits(const esc_results *a, const esc_results *b) {
   return true;
 }
 
+/* Path chip makes every sum in the canonical order, on a device too. */
+static void path_chip_has_the_bits_of_the_cpu_engine(void **state) {
+  (void)state;
+  static const struct {
+    int layers, width, inputs, batch;
+  } shape[] = {{2, 16, 16, 64},  {3, 16, 5, 130}, {4, 32, 32, 7},
+               {3, 32, 30, 200}, {3, 48, 48, 70}, {3, 64, 61, 129}};
+  for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++)
+    for (int update = ESC_UPDATE_PLAIN; update <= ESC_UPDATE_COMPENSATED; update++) {
+      esc_problem p =
+          escape_problem(shape[i].layers, shape[i].width, shape[i].inputs, shape[i].batch);
+      p.update = (esc_update)update;
+      p.teacher.modes = 1 + (int)i % 3;
+      p.teacher.amplitude[1] = p.teacher.amplitude[2] = 0.5;
+      p.teacher.directions = (esc_directions)(i / 2 % 2);
+      p.steps = CHIP_STEPS;
+      esc_results *cpu = train(&esc_cpu_engine, &p, 3, 50);
+      esc_results *cuda = train(&esc_cuda_chip_engine, &p, 3, 4);
+      assert_true(same_bits(cpu, cuda));
+      esc_results_free(cpu);
+      esc_results_free(cuda);
+      problem_free(&p);
+    }
+}
+
+static void path_chip_has_them_for_every_activation_and_loss(void **state) {
+  (void)state;
+  for (int a = 0; a < ACTIVATIONS; a++) {
+    esc_problem p = escape_problem(3, 16, 9, 70);
+    problem_activation(&p, activation_names[a]);
+    p.loss = (esc_loss_kind)(a % 3);
+    p.metric = (esc_metric)(a % 2);
+    p.rate = 0.01;
+    p.steps = CHIP_STEPS;
+    esc_results *cpu = train(&esc_cpu_engine, &p, 2, 17);
+    esc_results *cuda = train(&esc_cuda_chip_engine, &p, 2, 3);
+    assert_true(same_bits(cpu, cuda));
+    esc_results_free(cpu);
+    esc_results_free(cuda);
+    problem_free(&p);
+  }
+}
+
+static void path_chip_is_taken_where_the_shape_fits(void **state) {
+  (void)state;
+  static const struct {
+    int layers, width, inputs, batch;
+    bool fits;
+  } shape[] = {{6, 32, 32, 64, true},   {6, 64, 64, 512, true}, {8, 32, 16, 64, true},
+               {8, 64, 64, 64, false},  {6, 33, 33, 64, false}, {6, 32, 33, 64, false},
+               {6, 16, 16, 2000, false}};
+  for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++) {
+    const esc_engine_ops *engine = NULL;
+    esc_problem p = problem_make(shape[i].layers, shape[i].width, shape[i].inputs, shape[i].batch);
+    esc_assert_ok(esc_cuda_find(&p, 0, NULL, false, &engine));
+    assert_ptr_equal(engine, shape[i].fits ? &esc_cuda_chip_engine : &esc_cuda_gemm_engine);
+    assert_int_equal(esc_cuda_find(&p, 0, "chip", false, &engine),
+                     shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
+    esc_assert_ok(esc_cuda_find(&p, 0, "gemm", false, &engine));
+    assert_ptr_equal(engine, &esc_cuda_gemm_engine);
+    problem_free(&p);
+  }
+}
+
 #ifdef ESC_SIMT
 /* cuBLAS' stand-in makes one chain over all samples. Up to one piece of a tile
  * (order.h) that is the canonical order, so everything else must be it too. */
@@ -70,7 +140,7 @@ static void whole_runs_have_the_bits_of_the_cpu_engine(void **state) {
       p.update = (esc_update)update;
       p.steps = 120;
       esc_results *cpu = train(&esc_cpu_engine, &p, 3, 50);
-      esc_results *cuda = train(&esc_cuda_engine, &p, 3, 50);
+      esc_results *cuda = train(&esc_cuda_gemm_engine, &p, 3, 50);
       assert_true(same_bits(cpu, cuda));
       esc_results_free(cpu);
       esc_results_free(cuda);
@@ -92,7 +162,7 @@ static void every_activation_loss_and_teacher_has_the_bits_of_the_cpu_engine(voi
     p.rate = 0.01;
     p.steps = 40;
     esc_results *cpu = train(&esc_cpu_engine, &p, 2, 17);
-    esc_results *cuda = train(&esc_cuda_engine, &p, 2, 17);
+    esc_results *cuda = train(&esc_cuda_gemm_engine, &p, 2, 17);
     assert_true(same_bits(cpu, cuda));
     esc_results_free(cpu);
     esc_results_free(cuda);
@@ -106,10 +176,10 @@ static void bits_do_not_depend_on_the_order_of_execution(void **state) {
   static const char *const orders[] = {"reverse", "shuffled:1", "shuffled:2"};
   esc_problem p = escape_problem(3, 9, 5, 70);
   p.steps = 40;
-  esc_results *forward = train(&esc_cuda_engine, &p, 5, 20); /* three lots on three streams */
+  esc_results *forward = train(&esc_cuda_gemm_engine, &p, 5, 20); /* three lots on three streams */
   for (int i = 0; i < 3; i++) {
     assert_int_equal(esc_simt_set_order(orders[i]), 0);
-    esc_results *other = train(&esc_cuda_engine, &p, 5, 20);
+    esc_results *other = train(&esc_cuda_gemm_engine, &p, 5, 20);
     assert_true(same_bits(forward, other));
     esc_results_free(other);
   }
@@ -134,15 +204,15 @@ static void every_failing_call_is_an_error_that_names_the_call(void **state) {
   while (failed) {
     void *e = NULL;
     esc_simt_fail_at(++nth, cudaErrorMemoryAllocation);
-    esc_status status = esc_cuda_engine.create(&p, &setup, &e);
-    if (status == ESC_OK) status = esc_cuda_engine.load(e, 0, &m);
-    if (status == ESC_OK) status = esc_cuda_engine.advance(e, 17, &stop);
-    if (status == ESC_OK) status = esc_cuda_engine.advance(e, 17, &stop);
-    if (status == ESC_OK) status = esc_cuda_engine.report(e, 0, r, 0);
+    esc_status status = esc_cuda_gemm_engine.create(&p, &setup, &e);
+    if (status == ESC_OK) status = esc_cuda_gemm_engine.load(e, 0, &m);
+    if (status == ESC_OK) status = esc_cuda_gemm_engine.advance(e, 17, &stop);
+    if (status == ESC_OK) status = esc_cuda_gemm_engine.advance(e, 17, &stop);
+    if (status == ESC_OK) status = esc_cuda_gemm_engine.report(e, 0, r, 0);
     failed = status != ESC_OK;
     if (failed) assert_non_null(strstr(esc_error_message(), "cu"));
     esc_simt_fail_at(0, cudaSuccess);
-    esc_cuda_engine.destroy(e);
+    esc_cuda_gemm_engine.destroy(e);
     if (esc_simt_live() != 0)
       print_message("after a failure of call %lld: %s\n", (long long)nth, esc_error_message());
     assert_int_equal(esc_simt_live(), 0);
@@ -156,13 +226,13 @@ static void bytes_are_what_create_allocates(void **state) {
   (void)state;
   esc_problem p = escape_problem(4, 33, 7, 100);
   const esc_engine_setup setup = {.slots = 9, .threads = 1};
-  const double bytes = esc_cuda_engine.bytes(&p, &setup).device;
+  const double bytes = esc_cuda_gemm_engine.bytes(&p, &setup).device;
   void *e = NULL;
   esc_simt_set_memory((size_t)bytes + 4096);
-  esc_assert_ok(esc_cuda_engine.create(&p, &setup, &e));
-  esc_cuda_engine.destroy(e);
+  esc_assert_ok(esc_cuda_gemm_engine.create(&p, &setup, &e));
+  esc_cuda_gemm_engine.destroy(e);
   esc_simt_set_memory((size_t)(0.9 * bytes));
-  assert_int_equal(esc_cuda_engine.create(&p, &setup, &e), ESC_NO_MEMORY);
+  assert_int_equal(esc_cuda_gemm_engine.create(&p, &setup, &e), ESC_NO_MEMORY);
   assert_non_null(strstr(esc_error_message(), "fewer --slots"));
   esc_simt_reset();
   problem_free(&p);
@@ -172,7 +242,7 @@ static void ranges_of_the_profiler_balance(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 4, 4, 8);
   p.steps = 5;
-  esc_results_free(train(&esc_cuda_engine, &p, 1, 10));
+  esc_results_free(train(&esc_cuda_gemm_engine, &p, 1, 10));
   assert_true(esc_simt_nvtx_pushes() > 0);
   assert_int_equal(esc_simt_nvtx_pushes(), esc_simt_nvtx_pops());
   problem_free(&p);
@@ -186,7 +256,7 @@ static void escape_steps_are_those_of_the_cpu_engine(void **state) {
   (void)state;
   esc_problem p = escape_problem(4, 16, 8, 80);
   esc_results *cpu = train(&esc_cpu_engine, &p, 6, 256);
-  esc_results *cuda = train(&esc_cuda_engine, &p, 6, 256);
+  esc_results *cuda = train(&esc_cuda_gemm_engine, &p, 6, 256);
   for (int i = 0; i < 6; i++) {
     assert_int_equal(cuda->status[i], ESC_MEMBER_ESCAPED);
     for (int k = 0; k < 2; k++)
@@ -205,9 +275,9 @@ static void graphs_give_the_bits_of_plain_launches(void **state) {
   (void)state;
   esc_problem p = escape_problem(4, 10, 5, 70);
   p.steps = 70; /* graphs of 16 steps and of one */
-  esc_results *graphs = train(&esc_cuda_engine, &p, 5, 35);
+  esc_results *graphs = train(&esc_cuda_gemm_engine, &p, 5, 35);
   setenv("ESCAPEMENT_CUDA_GRAPHS", "0", 1);
-  esc_results *plain = train(&esc_cuda_engine, &p, 5, 35);
+  esc_results *plain = train(&esc_cuda_gemm_engine, &p, 5, 35);
   unsetenv("ESCAPEMENT_CUDA_GRAPHS");
   assert_true(same_bits(graphs, plain));
   esc_results_free(graphs);
@@ -219,7 +289,7 @@ static void tf32_differs_and_stays_near(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 16, 8, 64);
   p.steps = 20;
-  esc_results *full = train(&esc_cuda_engine, &p, 2, 20);
+  esc_results *full = train(&esc_cuda_gemm_engine, &p, 2, 20);
   esc_results *tf32 = train(&esc_cuda_tf32_engine, &p, 2, 20);
   assert_true(full->final_loss[0] != tf32->final_loss[0]);
   esc_assert_close(tf32->final_loss[0], full->final_loss[0], 0, 1e-2); /* 2^-11 a product */
@@ -239,6 +309,9 @@ int main(void) {
       cmocka_unit_test(bytes_are_what_create_allocates),
       cmocka_unit_test(ranges_of_the_profiler_balance),
 #endif
+      cmocka_unit_test(path_chip_has_the_bits_of_the_cpu_engine),
+      cmocka_unit_test(path_chip_has_them_for_every_activation_and_loss),
+      cmocka_unit_test(path_chip_is_taken_where_the_shape_fits),
       cmocka_unit_test(escape_steps_are_those_of_the_cpu_engine),
       cmocka_unit_test(graphs_give_the_bits_of_plain_launches),
       cmocka_unit_test(tf32_differs_and_stays_near),

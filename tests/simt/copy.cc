@@ -31,7 +31,8 @@ cudaError_t check(const Copy &c, cudaMemcpyKind kind) {
   if (to_bytes == 0) return cudaSuccess;
   const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
-  const bool to_right = to_device ? memory_is_device(c.to, to_bytes) : memory_is_host(c.to, to_bytes);
+  const bool to_right =
+      to_device ? memory_is_device(c.to, to_bytes) : memory_is_host(c.to, to_bytes);
   const bool from_right =
       from_device ? memory_is_device(c.from, from_bytes) : memory_is_host(c.from, from_bytes);
   return to_right && from_right ? cudaSuccess : cudaErrorInvalidValue;
@@ -85,17 +86,14 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t count, cudaMemcpy
 
 cudaError_t cudaMemcpy2D(void *dst, size_t dpitch, const void *src, size_t spitch, size_t width,
                          size_t height, cudaMemcpyKind kind) {
-  return call([&] {
-    return copy_now(rectangle(dst, dpitch, src, spitch, width, height), kind);
-  });
+  return call([&] { return copy_now(rectangle(dst, dpitch, src, spitch, width, height), kind); });
 }
 
 cudaError_t cudaMemcpy2DAsync(void *dst, size_t dpitch, const void *src, size_t spitch,
                               size_t width, size_t height, cudaMemcpyKind kind,
                               cudaStream_t stream) {
-  return call([&] {
-    return copy_later(rectangle(dst, dpitch, src, spitch, width, height), kind, stream);
-  });
+  return call(
+      [&] { return copy_later(rectangle(dst, dpitch, src, spitch, width, height), kind, stream); });
 }
 
 cudaError_t cudaMemsetAsync(void *devPtr, int value, size_t count, cudaStream_t handle) {

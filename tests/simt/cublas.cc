@@ -43,9 +43,8 @@ cublasStatus_t call_cublas(F body) {
 /* As above, where a live handle is needed. */
 template <class F>
 cublasStatus_t call_handle(cublasHandle_t handle, F body) {
-  return call_cublas([&] {
-    return live_has(Kind::cublas, handle) ? body() : CUBLAS_STATUS_NOT_INITIALIZED;
-  });
+  return call_cublas(
+      [&] { return live_has(Kind::cublas, handle) ? body() : CUBLAS_STATUS_NOT_INITIALIZED; });
 }
 
 size_t extent(bool transpose, size_t rows, size_t columns, size_t ld) {
@@ -122,13 +121,20 @@ cublasStatus_t queue(cublasHandle_t handle, const Arguments &x, bool tf32) {
   refuse_race(x);
   CUstream_st *stream = stream_find(handle->stream);
   if (stream == nullptr) return CUBLAS_STATUS_EXECUTION_FAILED;
-  const Gemm gemm = {x.transa != CUBLAS_OP_N,    x.transb != CUBLAS_OP_N,
-                     static_cast<size_t>(x.m),   static_cast<size_t>(x.n),
-                     static_cast<size_t>(x.k),   *x.alpha,
-                     x.a,                        static_cast<size_t>(x.lda),
-                     x.b,                        static_cast<size_t>(x.ldb),
-                     *x.beta,                    x.c,
-                     static_cast<size_t>(x.ldc), tf32};
+  const Gemm gemm = {x.transa != CUBLAS_OP_N,
+                     x.transb != CUBLAS_OP_N,
+                     static_cast<size_t>(x.m),
+                     static_cast<size_t>(x.n),
+                     static_cast<size_t>(x.k),
+                     *x.alpha,
+                     x.a,
+                     static_cast<size_t>(x.lda),
+                     x.b,
+                     static_cast<size_t>(x.ldb),
+                     *x.beta,
+                     x.c,
+                     static_cast<size_t>(x.ldc),
+                     tf32};
   const Batch batch = {gemm, x.stride_a, x.stride_b, x.stride_c, x.count};
   return status_of(stream_enqueue(stream, [batch] { run_batch(batch); }));
 }
@@ -247,12 +253,14 @@ cublasStatus_t cublasSgemm(cublasHandle_t handle, cublasOperation_t transa,
                                    beta, C, ldc, 0, 1);
 }
 
-cublasStatus_t cublasGemmStridedBatchedEx(
-    cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n, int k,
-    const void *alpha, const void *A, cudaDataType Atype, int lda, long long int strideA,
-    const void *B, cudaDataType Btype, int ldb, long long int strideB, const void *beta, void *C,
-    cudaDataType Ctype, int ldc, long long int strideC, int batchCount,
-    cublasComputeType_t computeType, cublasGemmAlgo_t algo) {
+cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t transa,
+                                          cublasOperation_t transb, int m, int n, int k,
+                                          const void *alpha, const void *A, cudaDataType Atype,
+                                          int lda, long long int strideA, const void *B,
+                                          cudaDataType Btype, int ldb, long long int strideB,
+                                          const void *beta, void *C, cudaDataType Ctype, int ldc,
+                                          long long int strideC, int batchCount,
+                                          cublasComputeType_t computeType, cublasGemmAlgo_t algo) {
   return call_handle(handle, [&] {
     const bool fast = computeType == CUBLAS_COMPUTE_32F_FAST_TF32;
     const bool plain = computeType == CUBLAS_COMPUTE_32F;
@@ -261,11 +269,11 @@ cublasStatus_t cublasGemmStridedBatchedEx(
         (!fast && !plain && computeType != CUBLAS_COMPUTE_32F_PEDANTIC)) {
       return CUBLAS_STATUS_NOT_SUPPORTED;
     }
-    return queue(handle,
-                 {transa, transb, m, n, k, static_cast<const float *>(alpha),
-                  static_cast<const float *>(A), lda, strideA, static_cast<const float *>(B), ldb,
-                  strideB, static_cast<const float *>(beta), static_cast<float *>(C), ldc, strideC,
-                  batchCount},
-                 fast || (plain && uses_tf32(handle)));
+    return queue(
+        handle,
+        {transa, transb, m, n, k, static_cast<const float *>(alpha), static_cast<const float *>(A),
+         lda, strideA, static_cast<const float *>(B), ldb, strideB,
+         static_cast<const float *>(beta), static_cast<float *>(C), ldc, strideC, batchCount},
+        fast || (plain && uses_tf32(handle)));
   });
 }

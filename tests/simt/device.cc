@@ -152,7 +152,9 @@ cudaError_t cudaRuntimeGetVersion(int *runtimeVersion) {
   });
 }
 
-cudaError_t cudaDriverGetVersion(int *driverVersion) { return cudaRuntimeGetVersion(driverVersion); }
+cudaError_t cudaDriverGetVersion(int *driverVersion) {
+  return cudaRuntimeGetVersion(driverVersion);
+}
 
 cudaError_t cudaDeviceSynchronize() {
   return call([&] {

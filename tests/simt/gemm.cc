@@ -66,11 +66,10 @@ SumColumn choose() {
 SumColumn choose() { return sum_plain; }
 #endif
 
-/* C = beta C + alpha chain; a factor 0 reads nothing. */
+/* C = alpha chain + beta C; a beta of 0 does not read C. */
 void store_column(const Gemm &g, const float *chain, float *c) {
   for (size_t i = 0; i < g.m; i++) {
-    const float old = g.beta == 0.0f ? 0.0f : g.beta * c[i];
-    c[i] = g.beta == 0.0f ? g.alpha * chain[i] : g.alpha * chain[i] + old;
+    c[i] = g.beta == 0.0f ? g.alpha * chain[i] : g.alpha * chain[i] + g.beta * c[i];
   }
 }
 

@@ -112,9 +112,10 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *numBlocks, const 
     if (func == nullptr) return cudaErrorInvalidDeviceFunction;
     if (numBlocks == nullptr || blockSize < 1) return cudaErrorInvalidValue;
     const int whole_warps = (blockSize + 31) / 32 * 32;
-    const size_t by_shared = shared_multiprocessor_bytes / (dynamicSMemSize + shared_reserved_bytes);
-    *numBlocks = std::min({blocks_multiprocessor, threads_multiprocessor / whole_warps,
-                           static_cast<int>(by_shared)});
+    const size_t by_shared =
+        shared_multiprocessor_bytes / (dynamicSMemSize + shared_reserved_bytes);
+    *numBlocks = std::min(
+        {blocks_multiprocessor, threads_multiprocessor / whole_warps, static_cast<int>(by_shared)});
     if (blockSize > static_cast<int>(max_threads) || dynamicSMemSize > shared_limit(func)) {
       *numBlocks = 0;
     }

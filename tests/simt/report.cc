@@ -22,8 +22,7 @@ const char *base_name(const char *path) {
 
 bool alike(const Thread &a, const Thread &b) {
   if (a.state != b.state) return false;
-  return a.state == State::returned ||
-         (same_meeting(a.wait, b.wait) && a.wait.mask == b.wait.mask);
+  return a.state == State::returned || (same_meeting(a.wait, b.wait) && a.wait.mask == b.wait.mask);
 }
 
 /* "0-31, 64": the threads that do what thread `like` does. */

@@ -24,7 +24,9 @@ std::vector<CUstream_st *> &streams() {
   return *all;
 }
 
-bool is_legacy(const CUstream_st *stream) { return stream == streams()[static_cast<size_t>(stream->device)]; }
+bool is_legacy(const CUstream_st *stream) {
+  return stream == streams()[static_cast<size_t>(stream->device)];
+}
 bool is_blocking(const CUstream_st *stream) {
   return !(stream->flags & cudaStreamNonBlocking) && !is_legacy(stream);
 }

@@ -19,16 +19,16 @@ struct Test {
 };
 #define TEST_JOIN(a, b) a##b
 #define TEST_NAME(a, line) TEST_JOIN(a, line)
-#define TEST(law)                                                                  \
-  static void TEST_NAME(test_at_, __LINE__)();                                     \
+#define TEST(law)                                                                       \
+  static void TEST_NAME(test_at_, __LINE__)();                                          \
   static const Test TEST_NAME(entry_at_, __LINE__)(law, TEST_NAME(test_at_, __LINE__)); \
   static void TEST_NAME(test_at_, __LINE__)()
 
 /* Counts and prints a failure. */
 void test_fail(const char *file, int line, const std::string &what);
 
-#define CHECK(condition) \
-  do {                   \
+#define CHECK(condition)                                         \
+  do {                                                           \
     if (!(condition)) test_fail(__FILE__, __LINE__, #condition); \
   } while (0)
 
@@ -52,7 +52,8 @@ std::string test_text(const T &value) {
 template <class A, class B>
 void check_equal(const char *file, int line, const char *what, const A &got, const B &want) {
   if (got == static_cast<A>(want)) return;
-  test_fail(file, line, std::string(what) + ": got " + test_text(got) + ", want " + test_text(want));
+  test_fail(file, line,
+            std::string(what) + ": got " + test_text(got) + ", want " + test_text(want));
 }
 
 /* Runs `body` in a child, which must not end well, and must say all of `texts` on

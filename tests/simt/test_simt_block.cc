@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "test_simt.h"
 
@@ -57,6 +58,13 @@ __global__ void scan_kernel(int *out) {
     __syncthreads();
   }
   out[threadIdx.x] = s[threadIdx.x];
+}
+
+/* In which turn each thread ran, before and after a barrier. */
+__global__ void turn_kernel(int *next, int *turn) {
+  turn[threadIdx.x] = atomicAdd(&next[0], 1);
+  __syncthreads();
+  turn[blockDim.x + threadIdx.x] = atomicAdd(&next[1], 1);
 }
 
 __global__ void half_returns_kernel() {
@@ -161,10 +169,28 @@ TEST("a shuffled order is the same for the same seed") {
   CHECK(neighbours(false, "shuffled:3") != neighbours(false, "shuffled:4"));
 }
 
+TEST("the order is applied anew at every barrier") {
+  for (const char *order : orders) {
+    CHECK_EQUAL(esc_simt_set_order(order), 0);
+    TestStream stream;
+    TestArray<int> next(std::vector<int>{0, 0}), turn(256);
+    CHECK_OK(ESC_LAUNCH(turn_kernel, 1, 128, 0, stream, next, turn));
+    CHECK_OK(cudaStreamSynchronize(stream));
+    const std::vector<int> got = turn.read();
+    const std::vector<int> before(got.begin(), got.begin() + 128),
+        after(got.begin() + 128, got.end());
+    CHECK_EQUAL(before == after, order[0] != 's');
+    for (const std::vector<int> &phase : {before, after}) {
+      CHECK_EQUAL(std::set<int>(phase.begin(), phase.end()).size(), 128);
+    }
+  }
+}
+
 TEST("blocks run in the order that is set") {
   CHECK_EQUAL(last_block("forward"), 49);
   CHECK_EQUAL(last_block("reverse"), 0);
-  const int a = last_block("shuffled:1"), b = last_block("shuffled:2"), c = last_block("shuffled:3");
+  const int a = last_block("shuffled:1"), b = last_block("shuffled:2"),
+            c = last_block("shuffled:3");
   CHECK(a != b || b != c);
 }
 
@@ -216,10 +242,10 @@ TEST("barriers count, or and and their predicates") {
 }
 
 TEST("a barrier that some threads miss by returning aborts and says who") {
-  CHECK_DIES([] { launch_and_wait(half_returns_kernel, 2, 128); }, "kernel kernel, block (",
-             "a barrier is not reached by threads that have returned",
-             "threads 0-63 wait in __syncthreads at test_simt_block.cc:",
-             "threads 64-127 have returned");
+  CHECK_DIES(
+      [] { launch_and_wait(half_returns_kernel, 2, 128); }, "kernel kernel, block (",
+      "a barrier is not reached by threads that have returned",
+      "threads 0-63 wait in __syncthreads at test_simt_block.cc:", "threads 64-127 have returned");
 }
 
 TEST("threads at different barriers abort and say where") {

@@ -12,16 +12,16 @@
 #include "library_types.h"
 
 /* X(name, value, what cublasGetStatusString says) */
-#define ESC_SIMT_CUBLAS_STATUSES(X)                                                  \
-  X(CUBLAS_STATUS_SUCCESS, 0, "success")                                             \
-  X(CUBLAS_STATUS_NOT_INITIALIZED, 1, "the library was not initialized")             \
-  X(CUBLAS_STATUS_ALLOC_FAILED, 3, "the resource allocation failed")                 \
-  X(CUBLAS_STATUS_INVALID_VALUE, 7, "an invalid value was used as an argument")      \
+#define ESC_SIMT_CUBLAS_STATUSES(X)                                                       \
+  X(CUBLAS_STATUS_SUCCESS, 0, "success")                                                  \
+  X(CUBLAS_STATUS_NOT_INITIALIZED, 1, "the library was not initialized")                  \
+  X(CUBLAS_STATUS_ALLOC_FAILED, 3, "the resource allocation failed")                      \
+  X(CUBLAS_STATUS_INVALID_VALUE, 7, "an invalid value was used as an argument")           \
   X(CUBLAS_STATUS_ARCH_MISMATCH, 8, "an absent device architectural feature is required") \
-  X(CUBLAS_STATUS_MAPPING_ERROR, 11, "an access to GPU memory space failed")         \
-  X(CUBLAS_STATUS_EXECUTION_FAILED, 13, "the GPU program failed to execute")         \
-  X(CUBLAS_STATUS_INTERNAL_ERROR, 14, "an internal operation failed")                \
-  X(CUBLAS_STATUS_NOT_SUPPORTED, 15, "the functionality is not supported")           \
+  X(CUBLAS_STATUS_MAPPING_ERROR, 11, "an access to GPU memory space failed")              \
+  X(CUBLAS_STATUS_EXECUTION_FAILED, 13, "the GPU program failed to execute")              \
+  X(CUBLAS_STATUS_INTERNAL_ERROR, 14, "an internal operation failed")                     \
+  X(CUBLAS_STATUS_NOT_SUPPORTED, 15, "the functionality is not supported")                \
   X(CUBLAS_STATUS_LICENSE_ERROR, 16, "the functionality requires a license")
 
 typedef enum {
@@ -85,12 +85,14 @@ cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_
                                          long long int strideA, const float *B, int ldb,
                                          long long int strideB, const float *beta, float *C,
                                          int ldc, long long int strideC, int batchCount);
-cublasStatus_t cublasGemmStridedBatchedEx(
-    cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n, int k,
-    const void *alpha, const void *A, cudaDataType Atype, int lda, long long int strideA,
-    const void *B, cudaDataType Btype, int ldb, long long int strideB, const void *beta, void *C,
-    cudaDataType Ctype, int ldc, long long int strideC, int batchCount,
-    cublasComputeType_t computeType, cublasGemmAlgo_t algo);
+cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t transa,
+                                          cublasOperation_t transb, int m, int n, int k,
+                                          const void *alpha, const void *A, cudaDataType Atype,
+                                          int lda, long long int strideA, const void *B,
+                                          cudaDataType Btype, int ldb, long long int strideB,
+                                          const void *beta, void *C, cudaDataType Ctype, int ldc,
+                                          long long int strideC, int batchCount,
+                                          cublasComputeType_t computeType, cublasGemmAlgo_t algo);
 
 #ifdef __cplusplus
 }

@@ -40,8 +40,8 @@ inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attr, T *func) {
 template <class T>
 inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, T *func, int size,
                                                                  size_t shared) {
-  return cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-      blocks, reinterpret_cast<const void *>(func), size, shared);
+  return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, reinterpret_cast<const void *>(func),
+                                                       size, shared);
 }
 template <class T>
 inline cudaError_t cudaMalloc(T **pointer, size_t size) {

@@ -1,6 +1,6 @@
 /* The part of the CUDA 13 runtime that the harness provides, with CUDA's own
- * signatures, for C17 and C++17. Semantics are CUDA's except where README-like
- * notes in esc_simt.h say that the harness is harsher (it is lazy, and strict).
+ * signatures, for C17 and C++17. Semantics are CUDA's; where the harness is harsher
+ * (it is lazy, and strict), esc_simt.h says so.
  * Kernels are launched through ESC_LAUNCH of kernels/launch.h only. */
 #ifndef ESC_SIMT_CUDA_RUNTIME_API_H
 #define ESC_SIMT_CUDA_RUNTIME_API_H

@@ -12,11 +12,13 @@
  *    kernel, block, threads and source lines;
  *  - under AddressSanitizer, host code that touches device memory is caught;
  *  - what is not freed when the process ends is listed, and the process fails.
- * Threads of different warps or blocks that spin on each other never finish here.
- * Calls may come from several host threads; they take turns.
  *
- * Sanitizers: fibres are announced to ASan; no thread of the host may be inside
- * another kernel meanwhile (calls hold one lock). */
+ * What it does not see: a kernel that follows a pointer to pageable host memory; a
+ * race that no order of whole threads between barriers brings out. Threads of
+ * different warps or blocks that spin on each other never finish. The bits of
+ * device functions (tanhf, expf...) and of cuBLAS are the host's, not the device's.
+ *
+ * Calls may come from several host threads; one lock lets them take turns. */
 #ifndef ESC_SIMT_H
 #define ESC_SIMT_H
 

@@ -3,11 +3,11 @@
 #ifndef ESC_SIMT_ATOMIC_H
 #define ESC_SIMT_ATOMIC_H
 
-#define ESC_SIMT_ATOMIC(name, type, change)               \
-  inline type name(type *address, type value) {           \
-    const type old = *address;                            \
-    *address = (change);                                  \
-    return old;                                           \
+#define ESC_SIMT_ATOMIC(name, type, change)     \
+  inline type name(type *address, type value) { \
+    const type old = *address;                  \
+    *address = (change);                        \
+    return old;                                 \
   }
 /* Signed sums wrap on a device. */
 inline int atomicAdd(int *address, int value) {
@@ -20,8 +20,8 @@ ESC_SIMT_ATOMIC(atomicAdd, unsigned long long, old + value)
 ESC_SIMT_ATOMIC(atomicAdd, float, old + value)
 ESC_SIMT_ATOMIC(atomicAdd, double, old + value)
 
-#define ESC_SIMT_EXTREMES(type)                                    \
-  ESC_SIMT_ATOMIC(atomicMax, type, old > value ? old : value)      \
+#define ESC_SIMT_EXTREMES(type)                               \
+  ESC_SIMT_ATOMIC(atomicMax, type, old > value ? old : value) \
   ESC_SIMT_ATOMIC(atomicMin, type, old < value ? old : value)
 ESC_SIMT_EXTREMES(int)
 ESC_SIMT_EXTREMES(unsigned)
@@ -34,9 +34,9 @@ ESC_SIMT_ATOMIC(atomicExch, unsigned, value)
 ESC_SIMT_ATOMIC(atomicExch, unsigned long long, value)
 ESC_SIMT_ATOMIC(atomicExch, float, value)
 
-#define ESC_SIMT_BITS(type)                                \
-  ESC_SIMT_ATOMIC(atomicAnd, type, old &value)             \
-  ESC_SIMT_ATOMIC(atomicOr, type, old | value)             \
+#define ESC_SIMT_BITS(type)                    \
+  ESC_SIMT_ATOMIC(atomicAnd, type, old &value) \
+  ESC_SIMT_ATOMIC(atomicOr, type, old | value) \
   ESC_SIMT_ATOMIC(atomicXor, type, old ^ value)
 ESC_SIMT_BITS(int)
 ESC_SIMT_BITS(unsigned)

@@ -70,9 +70,7 @@ inline T shuffle(const char *what, Site site, unsigned mask, T value, int source
 }
 
 /* Lanes that shuffles read from; one beyond its group of `width` reads itself. */
-inline int lane_at(int index, int width) {
-  return (lane() & ~(width - 1)) | (index & (width - 1));
-}
+inline int lane_at(int index, int width) { return (lane() & ~(width - 1)) | (index & (width - 1)); }
 inline int lane_above(unsigned delta, int width) {
   const int first = lane() & ~(width - 1);
   return delta <= static_cast<unsigned>(lane() - first) ? lane() - static_cast<int>(delta) : lane();
@@ -129,26 +127,26 @@ inline int __all_sync(unsigned mask, int p, esc_simt::Site site = esc_simt::Site
 /* What lanes happen to run together is not for a deterministic kernel to ask. */
 unsigned __activemask() __attribute__((error("__activemask is not deterministic: name the mask")));
 
-#define ESC_SIMT_SHUFFLES(type)                                                            \
-  inline type __shfl_sync(unsigned mask, type v, int source, int width = 32,               \
-                          esc_simt::Site site = esc_simt::Site::here()) {                  \
-    return esc_simt::shuffle("__shfl_sync", site, mask, v, esc_simt::lane_at(source, width), \
-                             width);                                                       \
-  }                                                                                        \
-  inline type __shfl_up_sync(unsigned mask, type v, unsigned delta, int width = 32,        \
-                             esc_simt::Site site = esc_simt::Site::here()) {               \
-    return esc_simt::shuffle("__shfl_up_sync", site, mask, v,                              \
-                             esc_simt::lane_above(delta, width), width);                   \
-  }                                                                                        \
-  inline type __shfl_down_sync(unsigned mask, type v, unsigned delta, int width = 32,      \
-                               esc_simt::Site site = esc_simt::Site::here()) {             \
-    return esc_simt::shuffle("__shfl_down_sync", site, mask, v,                            \
-                             esc_simt::lane_below(delta, width), width);                   \
-  }                                                                                        \
-  inline type __shfl_xor_sync(unsigned mask, type v, int across, int width = 32,           \
-                              esc_simt::Site site = esc_simt::Site::here()) {              \
-    return esc_simt::shuffle("__shfl_xor_sync", site, mask, v,                             \
-                             esc_simt::lane_across(across, width), width);                 \
+#define ESC_SIMT_SHUFFLES(type)                                                                   \
+  inline type __shfl_sync(unsigned mask, type v, int source, int width = 32,                      \
+                          esc_simt::Site site = esc_simt::Site::here()) {                         \
+    return esc_simt::shuffle("__shfl_sync", site, mask, v, esc_simt::lane_at(source, width),      \
+                             width);                                                              \
+  }                                                                                               \
+  inline type __shfl_up_sync(unsigned mask, type v, unsigned delta, int width = 32,               \
+                             esc_simt::Site site = esc_simt::Site::here()) {                      \
+    return esc_simt::shuffle("__shfl_up_sync", site, mask, v, esc_simt::lane_above(delta, width), \
+                             width);                                                              \
+  }                                                                                               \
+  inline type __shfl_down_sync(unsigned mask, type v, unsigned delta, int width = 32,             \
+                               esc_simt::Site site = esc_simt::Site::here()) {                    \
+    return esc_simt::shuffle("__shfl_down_sync", site, mask, v,                                   \
+                             esc_simt::lane_below(delta, width), width);                          \
+  }                                                                                               \
+  inline type __shfl_xor_sync(unsigned mask, type v, int across, int width = 32,                  \
+                              esc_simt::Site site = esc_simt::Site::here()) {                     \
+    return esc_simt::shuffle("__shfl_xor_sync", site, mask, v,                                    \
+                             esc_simt::lane_across(across, width), width);                        \
   }
 ESC_SIMT_SHUFFLES(int)
 ESC_SIMT_SHUFFLES(unsigned)

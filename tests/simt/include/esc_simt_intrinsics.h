@@ -75,8 +75,8 @@ inline void __stcs(T *address, T value) {
  * the number. */
 namespace esc_simt {
 template <class A, class B>
-using Common = std::enable_if_t<std::is_arithmetic_v<A> && std::is_arithmetic_v<B>,
-                                std::common_type_t<A, B>>;
+using Common =
+    std::enable_if_t<std::is_arithmetic_v<A> && std::is_arithmetic_v<B>, std::common_type_t<A, B>>;
 } /* namespace esc_simt */
 
 template <class A, class B>

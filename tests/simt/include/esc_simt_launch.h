@@ -15,7 +15,7 @@ struct Launch {
   const char *name; /* as written at the launch; lives as long as the program */
   const void *kernel;
   dim3 grid, block;
-  size_t shared; /* bytes */
+  size_t shared;              /* bytes */
   std::function<void()> body; /* one thread */
 };
 

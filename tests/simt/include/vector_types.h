@@ -8,14 +8,25 @@
   X(uint, unsigned int)     \
   X(float, float)
 
-#define ESC_SIMT_DECLARE(name, type)                                               \
-  typedef struct name##2 { type x, y; } __attribute__((aligned(8))) name##2;       \
-  typedef struct name##3 { type x, y, z; } name##3;                                \
-  typedef struct name##4 { type x, y, z, w; } __attribute__((aligned(16))) name##4;
+#define ESC_SIMT_DECLARE(name, type)   \
+  typedef struct name##2 {             \
+    type x, y;                         \
+  }                                    \
+  __attribute__((aligned(8))) name##2; \
+  typedef struct name##3 {             \
+    type x, y, z;                      \
+  }                                    \
+  name##3;                             \
+  typedef struct name##4 {             \
+    type x, y, z, w;                   \
+  }                                    \
+  __attribute__((aligned(16))) name##4;
 ESC_SIMT_VECTORS(ESC_SIMT_DECLARE)
 #undef ESC_SIMT_DECLARE
 
-typedef struct double2 { double x, y; } __attribute__((aligned(16))) double2;
+typedef struct double2 {
+  double x, y;
+} __attribute__((aligned(16))) double2;
 
 typedef struct dim3 {
   unsigned int x, y, z;

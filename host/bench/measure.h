@@ -1,0 +1,61 @@
+/* One row of the benchmark: networks of one shape on one backend, timed. */
+#ifndef ESC_BENCH_MEASURE_H
+#define ESC_BENCH_MEASURE_H
+
+#include "bench/ceiling.h"
+#include "bench/check.h"
+
+enum { ESC_BENCH_REPEATS = 9 };
+
+/* A repeated measurement: its median, and the extremes. */
+typedef struct esc_spread {
+  double median, low, high;
+} esc_spread;
+
+/* Of `count` >= 1 samples, which it sorts. */
+esc_spread esc_spread_of(double *sample, int count);
+
+typedef struct esc_bench_case {
+  esc_shape shape;
+  int batch;
+  esc_activation activation;
+  const char *activation_name;
+  int64_t members;        /* 0: as many as the backend takes when nobody says */
+  esc_engine_setup setup; /* threads, device */
+} esc_bench_case;
+
+typedef struct esc_bench_row {
+  const esc_engine_ops *ops;
+  int members;
+  char engine[128];     /* what ran it */
+  char path[16];        /* which way through the backend */
+  double flop_per_step; /* of one network, the textbook count */
+  int64_t steps;        /* of each network, timed */
+  esc_spread seconds;   /* of a network-step: of one step of all members, by their number */
+  esc_spread ceiling;   /* FLOP/s of bursts between the engine's repeats */
+  esc_bytes bytes;      /* of all members */
+  esc_bench_check check;
+} esc_bench_row;
+
+static inline double esc_bench_flop_per_s(const esc_bench_row *row) {
+  return row->flop_per_step / row->seconds.median;
+}
+
+/* Of the ceiling. */
+static inline double esc_bench_fraction(const esc_bench_row *row) {
+  return esc_bench_flop_per_s(row) / row->ceiling.median;
+}
+
+/* What every row trains: He-normal at half its usual scale, so that no activation,
+ * polynomials neither, blows up; squared loss, compensated update, one teacher mode
+ * of amplitude 1; members neither escape nor end. `scale` is room for
+ * shape.layers numbers and must outlive the problem. */
+esc_problem esc_bench_problem(const esc_bench_case *c, double *scale);
+
+/* Checks, warms up and times for about `seconds`. ESC_NO_MEMORY if the members do
+ * not fit, ESC_INTERRUPTED once *stop is set. */
+esc_status esc_bench_measure(const esc_bench_case *c, const esc_engine_ops *engine,
+                             const esc_ceiling_ops *ceiling_ops, void *ceiling, double seconds,
+                             const atomic_bool *stop, esc_bench_row *row);
+
+#endif

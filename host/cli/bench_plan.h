@@ -1,0 +1,34 @@
+/* What the benchmark is asked for, and the rows that it comes to. */
+#ifndef ESC_BENCH_PLAN_H
+#define ESC_BENCH_PLAN_H
+
+#include "bench/measure.h"
+
+/* Options as they were given; lists have commas between. NULL: the default. */
+typedef struct esc_bench_request {
+  const char *backend, *path, *precision, *activation, *seconds;
+  const char *width, *layers, *inputs, *batch, *members;
+  int64_t threads, device;
+  bool json;
+} esc_bench_request;
+
+typedef struct esc_bench_entry {
+  const esc_engine_ops *engine;
+  esc_bench_case shape;
+} esc_bench_entry;
+
+typedef struct esc_bench_plan {
+  double seconds; /* a row */
+  esc_engine_setup setup;
+  int entries;
+  esc_bench_entry *entry; /* those of one backend together; owned */
+  char *names;            /* the activations', cut at the commas; owned */
+} esc_bench_plan;
+
+/* Every backend with every combination of shapes, and on a GPU every path. All that
+ * can be refused is refused here, before anything is timed: ESC_BAD_INPUT. Free in
+ * either case. */
+esc_status esc_bench_plan_create(const esc_bench_request *request, esc_bench_plan *plan);
+void esc_bench_plan_free(esc_bench_plan *plan);
+
+#endif

@@ -1,0 +1,119 @@
+/* The benchmark's table, for people and as JSON. */
+#include "cli/bench_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "version.h"
+
+static const char formula[] = "2B(2(Nd + (L-2)N^2 + N) + (L-2)N^2 + N)";
+
+/* The ceiling's own words; known once its first burst has been. */
+static const char *ceiling_text(const esc_bench_backend *b, char *text, size_t size) {
+  b->ops->describe(b->ceiling, text, size);
+  return text;
+}
+
+void esc_bench_print_header(double seconds) {
+  printf(
+      "# escapement %s, commit %s, %s\n"
+      "# us/step   wall time of a step of all members, by their number: median, least and most of\n"
+      "#           %d repeats, %g s a row together\n"
+      "# GFLOP/s   %s a network-step: the products of\n"
+      "#           forward and backward pass, a multiply-add is 2; inputs, activations, loss,\n"
+      "#           ledger and update take time and count nothing\n"
+      "# ceiling   GFLOP/s of the yardstick below, median of bursts between the repeats\n"
+      "# error     of weights and loss after %d steps of up to 3 of the members, untimed, against\n"
+      "#           the double-precision reference, relative to what the weights moved by\n"
+      "# #wrong    weights and losses beyond what rounding explains, members that did not train\n",
+      esc_version(), esc_commit(), esc_compiler(), ESC_BENCH_REPEATS, seconds, formula,
+      ESC_BENCH_CHECK_STEPS);
+}
+
+void esc_bench_print_backend(const esc_bench_backend *b) {
+  char text[160];
+  printf("#\n# %s: %s\n# ceiling: %s; memory copies at %.1f GB/s, read and written\n", b->name,
+         b->device, ceiling_text(b, text, sizeof text), b->copy_bytes_per_s / 1e9);
+  printf("%-9s %-9s %-9s %-10s %5s %3s %5s %6s %7s %10s %10s %10s %9s %9s %8s %8s %6s\n",
+         "# backend", "path", "precision", "activation", "N", "L", "d", "B", "members", "us/step",
+         "least", "most", "GFLOP/s", "ceiling", "fraction", "error", "#wrong");
+  fflush(stdout);
+}
+
+void esc_bench_print_row(const esc_bench_case *c, const esc_bench_row *r) {
+  printf(
+      "%-9s %-9s %-9.*s %-10.24s %5d %3d %5d %6d %7d %10.4g %10.4g %10.4g %9.4g %9.4g %8.3f "
+      "%8.1e %6lld\n",
+      r->ops->name, r->path, (int)strcspn(r->ops->precision, ","), r->ops->precision,
+      c->activation_name, c->shape.width, c->shape.layers, c->shape.inputs, c->batch, r->members,
+      1e6 * r->seconds.median, 1e6 * r->seconds.low, 1e6 * r->seconds.high,
+      esc_bench_flop_per_s(r) / 1e9, r->ceiling.median / 1e9, esc_bench_fraction(r), r->check.error,
+      (long long)r->check.wrong);
+  fflush(stdout);
+}
+
+json_t *esc_bench_json(double seconds) {
+  json_t *json = json_object();
+  json_object_set_new(json, "version", json_string(esc_version()));
+  json_object_set_new(json, "commit", json_string(esc_commit()));
+  json_object_set_new(json, "compiler", json_string(esc_compiler()));
+  json_object_set_new(json, "flop_formula", json_string(formula));
+  json_object_set_new(json, "seconds_per_row", json_real(seconds));
+  json_object_set_new(json, "repeats", json_integer(ESC_BENCH_REPEATS));
+  json_object_set_new(json, "backends", json_array());
+  json_object_set_new(json, "rows", json_array());
+  return json;
+}
+
+json_t *esc_bench_backend_json(const esc_bench_backend *b) {
+  char text[160];
+  json_t *json = json_object();
+  json_object_set_new(json, "backend", json_string(b->name));
+  json_object_set_new(json, "device", esc_json_text(b->device));
+  json_object_set_new(json, "ceiling", json_string(ceiling_text(b, text, sizeof text)));
+  json_object_set_new(json, "copy_bytes_per_s", esc_json_number(b->copy_bytes_per_s));
+  return json;
+}
+
+static void set_case(json_t *json, const esc_bench_case *c) {
+  json_object_set_new(json, "activation", esc_json_text(c->activation_name));
+  json_object_set_new(json, "width", json_integer(c->shape.width));
+  json_object_set_new(json, "layers", json_integer(c->shape.layers));
+  json_object_set_new(json, "inputs", json_integer(c->shape.inputs));
+  json_object_set_new(json, "batch", json_integer(c->batch));
+  json_object_set_new(json, "threads", json_integer(c->setup.threads));
+}
+
+static void set_timing(json_t *json, const esc_bench_row *r) {
+  const double flop_per_s = esc_bench_flop_per_s(r), ceiling = r->ceiling.median;
+  json_object_set_new(json, "steps", json_integer(r->steps));
+  json_object_set_new(json, "us_per_step", esc_json_number(1e6 * r->seconds.median));
+  json_object_set_new(json, "us_per_step_least", esc_json_number(1e6 * r->seconds.low));
+  json_object_set_new(json, "us_per_step_most", esc_json_number(1e6 * r->seconds.high));
+  json_object_set_new(json, "network_steps_per_s", esc_json_number(1 / r->seconds.median));
+  json_object_set_new(json, "flop_per_step", json_real(r->flop_per_step));
+  json_object_set_new(json, "flop_per_s", esc_json_number(flop_per_s));
+  json_object_set_new(json, "ceiling_flop_per_s", esc_json_number(ceiling));
+  json_object_set_new(json, "ceiling_flop_per_s_least", esc_json_number(r->ceiling.low));
+  json_object_set_new(json, "ceiling_flop_per_s_most", esc_json_number(r->ceiling.high));
+  json_object_set_new(json, "fraction", esc_json_number(esc_bench_fraction(r)));
+}
+
+json_t *esc_bench_row_json(const esc_bench_case *c, const esc_bench_row *r) {
+  json_t *json = json_object();
+  json_object_set_new(json, "backend", json_string(r->ops->name));
+  json_object_set_new(json, "path", json_string(r->path));
+  json_object_set_new(json, "precision", json_string(r->ops->precision));
+  json_object_set_new(json, "engine", esc_json_text(r->engine));
+  set_case(json, c);
+  json_object_set_new(json, "members", json_integer(r->members));
+  json_object_set_new(json, "host_bytes", json_real(r->bytes.host));
+  json_object_set_new(json, "device_bytes", json_real(r->bytes.device));
+  set_timing(json, r);
+  json_object_set_new(json, "error", esc_json_number(r->check.error));
+  json_object_set_new(json, "tolerance", esc_json_number(r->check.tolerance));
+  json_object_set_new(json, "compared", json_integer(r->check.compared));
+  json_object_set_new(json, "wrong", json_integer(r->check.wrong));
+  return json;
+}

@@ -1,0 +1,70 @@
+/* Transposes and folds in registers, written in the compiler's own vectors, which it
+ * cuts to what the machine has. Transposes go 4 x 4 floats at a time. */
+#ifndef ESC_BLOCK_H
+#define ESC_BLOCK_H
+
+#include <stddef.h>
+#include <string.h>
+
+#include "escapement/order.h"
+
+typedef float esc_quad __attribute__((vector_size(16)));
+
+static inline esc_quad esc_quad_load(const float *p) {
+  esc_quad q;
+  memcpy(&q, p, sizeof q);
+  return q;
+}
+
+/* to[j][i] = from[i][j] for i, j < 4; rows to_row and from_row floats apart. */
+static inline void esc_transpose_4(const float *from, size_t from_row, float *to, size_t to_row) {
+  const esc_quad a = esc_quad_load(from), b = esc_quad_load(from + from_row);
+  const esc_quad c = esc_quad_load(from + 2 * from_row), d = esc_quad_load(from + 3 * from_row);
+  const esc_quad ac = __builtin_shufflevector(a, c, 0, 4, 1, 5); /* a0 c0 a1 c1 */
+  const esc_quad bd = __builtin_shufflevector(b, d, 0, 4, 1, 5);
+  const esc_quad ac_high = __builtin_shufflevector(a, c, 2, 6, 3, 7);
+  const esc_quad bd_high = __builtin_shufflevector(b, d, 2, 6, 3, 7);
+  const esc_quad column[4] = {__builtin_shufflevector(ac, bd, 0, 4, 1, 5),
+                              __builtin_shufflevector(ac, bd, 2, 6, 3, 7),
+                              __builtin_shufflevector(ac_high, bd_high, 0, 4, 1, 5),
+                              __builtin_shufflevector(ac_high, bd_high, 2, 6, 3, 7)};
+  for (size_t j = 0; j < 4; j++) memcpy(to + j * to_row, &column[j], sizeof column[j]);
+}
+
+/* to[j][i] = from[i][j] for i < rows, j < columns, both multiples of 4. */
+static inline void esc_transpose(size_t rows, size_t columns, const float *restrict from,
+                                 size_t from_row, float *restrict to, size_t to_row) {
+  for (size_t i = 0; i < rows; i += 4)
+    for (size_t j = 0; j < columns; j += 4)
+      esc_transpose_4(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
+}
+
+/* sum[i] = the ESC_PARTS parts of row i folded in halves, for ESC_PARTS rows. */
+static inline void esc_fold_rows_f32(const float *restrict part, float *restrict sum) {
+  float across[ESC_PARTS][ESC_PARTS];
+  esc_transpose(ESC_PARTS, ESC_PARTS, part, ESC_PARTS, across[0], ESC_PARTS);
+  for (int half = ESC_PARTS / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; j++)
+#pragma omp simd
+      for (int i = 0; i < ESC_PARTS; i++) across[j][i] += across[j + half][i];
+  memcpy(sum, across[0], sizeof across[0]);
+}
+
+typedef double esc_double2 __attribute__((vector_size(16)));
+typedef double esc_double4 __attribute__((vector_size(32)));
+typedef double esc_double8 __attribute__((vector_size(64)));
+
+/* esc_fold_f64, in registers. */
+static inline double esc_fold_parts(const double part[ESC_PARTS]) {
+  esc_double8 low, high;
+  memcpy(&low, part, sizeof low);
+  memcpy(&high, part + 8, sizeof high);
+  const esc_double8 eight = low + high;
+  const esc_double4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+                           __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+  const esc_double2 two =
+      __builtin_shufflevector(four, four, 0, 1) + __builtin_shufflevector(four, four, 2, 3);
+  return two[0] + two[1];
+}
+
+#endif

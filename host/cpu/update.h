@@ -1,0 +1,96 @@
+/* |G|^2 of a layer and the step it makes, in one pass over the weights: ESC_STRIP
+ * rows at a time go through the cache, their transposes with them. */
+#ifndef ESC_CPU_UPDATE_H
+#define ESC_CPU_UPDATE_H
+
+#include "cpu/block.h"
+#include "cpu/network.h"
+#include "escapement/update.h"
+
+enum { ESC_STRIP = ESC_PARTS }; /* row n of a strip is part n of |G|^2 */
+
+/* row[n] += the sum of squares of row n of a strip. Squares of floats are exact in double. */
+static inline void esc_strip_norm2(size_t rows, size_t columns, const float *restrict g,
+                                   double row[ESC_PARTS]) {
+  for (size_t n = 0; n < rows; n++) {
+    double part[ESC_PARTS] = {0};
+    for (size_t i = n * columns; i < (n + 1) * columns; i += ESC_PARTS)
+#pragma omp simd
+      for (size_t j = 0; j < ESC_PARTS; j++)
+        part[j] = esc_fma_f64((double)g[i + j], (double)g[i + j], part[j]);
+    row[n] += esc_fold_parts(part);
+  }
+}
+
+/* |G|^2 of a whole layer. */
+static inline double esc_norm2(size_t rows, size_t columns, const float *g) {
+  double row[ESC_PARTS] = {0};
+  for (size_t n = 0; n < rows; n += ESC_STRIP)
+    esc_strip_norm2(rows - n < ESC_STRIP ? rows - n : ESC_STRIP, columns, g + n * columns, row);
+  return esc_fold_parts(row);
+}
+
+typedef struct esc_counts {
+  int32_t updates, lost;
+} esc_counts;
+
+/* w <- w - rate g. */
+static inline esc_counts esc_step_plain(float rate, size_t count, const float *restrict g,
+                                        float *restrict w) {
+  int32_t updates = 0, lost = 0;
+#pragma omp simd reduction(+ : updates, lost)
+  for (size_t i = 0; i < count; i++) {
+    const esc_updated u = esc_update_plain(rate, g[i], w[i]);
+    w[i] = u.w;
+    updates += u.moved;
+    lost += u.lost;
+  }
+  return (esc_counts){updates, lost};
+}
+
+static inline esc_counts esc_step_compensated(float rate, size_t count, const float *restrict g,
+                                              float *restrict w, float *restrict low) {
+  int32_t updates = 0, lost = 0;
+#pragma omp simd reduction(+ : updates, lost)
+  for (size_t i = 0; i < count; i++) {
+    const esc_updated u = esc_update_compensated(rate, g[i], w[i], low[i]);
+    w[i] = u.w;
+    low[i] = u.low;
+    updates += u.moved;
+    lost += u.lost;
+  }
+  return (esc_counts){updates, lost};
+}
+
+/* to[k][n] = from[n][k] for a strip's rows n and all columns k. */
+static inline void esc_strip_transpose(size_t rows, size_t columns, const float *restrict from,
+                                       float *restrict to, size_t to_row) {
+  const size_t quads = rows / 4 * 4;
+  esc_transpose(quads, columns, from, columns, to, to_row);
+  for (size_t n = quads; n < rows; n++)
+    for (size_t k = 0; k < columns; k++) to[k * to_row + n] = from[n * columns + k];
+}
+
+/* Steps layer l of the network along its gradient g; returns |G|^2. */
+static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float *g,
+                                    esc_cpu_network *net) {
+  const esc_shape shape = s->problem->shape;
+  const size_t rows = (size_t)esc_fan_out(shape, l), columns = (size_t)s->layout.in_pad[l];
+  const size_t out = (size_t)s->layout.out_pad[l];
+  float *w = net->w + s->layout.w[l], *low = net->low ? net->low + s->layout.w[l] : NULL;
+  float *wt = net->wt + s->layout.wt[l];
+  double row[ESC_PARTS] = {0};
+  for (size_t n = 0; n < rows; n += ESC_STRIP) {
+    const size_t strip = rows - n < ESC_STRIP ? rows - n : ESC_STRIP, at = n * columns;
+    esc_strip_norm2(strip, columns, g + at, row);
+    const esc_counts counts =
+        low ? esc_step_compensated(s->rate[l], strip * columns, g + at, w + at, low + at)
+            : esc_step_plain(s->rate[l], strip * columns, g + at, w + at);
+    net->slot.track.updates += counts.updates;
+    net->slot.track.lost += counts.lost;
+    if (l < shape.layers - 1) esc_strip_transpose(strip, columns, w + at, wt + n, out);
+  }
+  return esc_fold_parts(row);
+}
+
+#endif

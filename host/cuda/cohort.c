@@ -1,0 +1,161 @@
+#include "cuda/cohort.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda/check.h"
+#include "cuda/cuda.h"
+#include "escapement/model.h"
+#include "trace.h"
+
+enum { SLOTS_WANTED = 2048 };
+static const size_t workspace = (size_t)4 << 20; /* of one cuBLAS handle */
+
+static int lots_of(const esc_problem *p, esc_path path, int slots) {
+  const int each = esc_lot_slots(p, path);
+  return (slots + each - 1) / each;
+}
+
+static size_t weight_count(const esc_problem *p) {
+  return esc_weight_offset(p->shape, p->shape.layers);
+}
+
+esc_bytes esc_cuda_cohort_bytes(const esc_problem *p, esc_path path,
+                                const esc_engine_setup *setup) {
+  const double lots = lots_of(p, path, setup->slots), each = esc_lot_slots(p, path);
+  const double weights = (double)weight_count(p), signal = (double)esc_signal_room(p->shape);
+  const double lanes = path == ESC_PATH_GEMM ? fmin(lots, ESC_CUDA_STREAMS) : 0;
+  return (esc_bytes){
+      .host = lots * each * (double)(sizeof(esc_slot) + sizeof(esc_track) + sizeof(uint64_t)) +
+              8 * each * (weights + 32) + 8 * setup->threads * (weights + signal) + 24 * weights,
+      .device = lots * esc_lot_bytes(p, path) + lanes * (double)workspace +
+                4.0 * p->teacher.modes * p->shape.inputs};
+}
+
+/* Every lane with a full lot, and enough networks to fill the device. */
+int esc_cuda_cohort_slots(const esc_problem *p, esc_path path) {
+  const int lanes = ESC_CUDA_STREAMS * esc_lot_slots(p, path);
+  return lanes > SLOTS_WANTED ? lanes : SLOTS_WANTED;
+}
+
+static void destroy_lane(esc_cuda_lane *lane) {
+  if (lane->cublas) (void)cublasDestroy(lane->cublas);
+  if (lane->stream) (void)cudaStreamDestroy(lane->stream);
+  (void)cudaFree(lane->workspace);
+}
+
+void esc_cuda_cohort_destroy(esc_cuda_cohort *e) {
+  if (!e) return;
+  for (int i = 0; i < ESC_CUDA_STREAMS; i++)
+    if (e->lane[i].stream) (void)cudaStreamSynchronize(e->lane[i].stream);
+  for (int i = 0; e->lot && i < e->lots; i++) {
+    if (e->lot[i].one) (void)cudaGraphExecDestroy(e->lot[i].one);
+    if (e->lot[i].many) (void)cudaGraphExecDestroy(e->lot[i].many);
+    esc_lot_free(&e->lot[i].device);
+  }
+  for (int i = 0; i < ESC_CUDA_STREAMS; i++) destroy_lane(&e->lane[i]);
+  for (int i = 0; e->room && i < e->threads; i++) {
+    free(e->room[i].weights);
+    free(e->room[i].signal);
+  }
+  (void)cudaFree(e->direction);
+  (void)cudaFreeHost(e->h_w);
+  (void)cudaFreeHost(e->h_low);
+  (void)cudaFreeHost(e->h_seed);
+  (void)cudaFreeHost(e->h_track);
+  for (int i = 0; i < 3; i++) free(e->flat[i]);
+  free(e->lot);
+  free(e->slot);
+  free(e->room);
+  esc_model_free(&e->model);
+  free(e);
+}
+
+static esc_status create_lane(esc_cuda_lane *lane, esc_path path, bool tf32) {
+  esc_status status = ESC_OK;
+  ESC_TRY_CUDA(cudaStreamCreateWithFlags(&lane->stream, cudaStreamNonBlocking));
+  if (path == ESC_PATH_CHIP) return ESC_OK;
+  ESC_TRY_CUDA(cudaMalloc(&lane->workspace, workspace));
+  ESC_TRY_CUBLAS(cublasCreate(&lane->cublas));
+  ESC_TRY_CUBLAS(cublasSetStream(lane->cublas, lane->stream));
+  ESC_TRY_CUBLAS(cublasSetWorkspace(lane->cublas, lane->workspace, workspace));
+  ESC_TRY_CUBLAS(
+      cublasSetMathMode(lane->cublas, tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
+done:
+  return status;
+}
+
+/* The teacher's directions as floats on the device. */
+static esc_status upload_directions(esc_cuda_cohort *e) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = e->model.problem;
+  const size_t count = (size_t)p->teacher.modes * (size_t)p->shape.inputs;
+  float *h_direction = NULL;
+  ESC_TRY_ALLOCATE(h_direction = calloc(count, sizeof *h_direction));
+  for (size_t i = 0; i < count; i++) h_direction[i] = (float)e->model.directions[i];
+  ESC_TRY_CUDA(cudaMalloc((void **)&e->direction, count * sizeof *h_direction));
+  ESC_TRY_CUDA(
+      cudaMemcpy(e->direction, h_direction, count * sizeof *h_direction, cudaMemcpyHostToDevice));
+  e->problem.direction = e->direction;
+done:
+  free(h_direction);
+  return status;
+}
+
+static esc_status create_host(esc_cuda_cohort *e) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = e->model.problem;
+  const size_t slots = (size_t)e->lots * (size_t)e->lot_slots, weights = weight_count(p);
+  const size_t row = e->lot[0].device.weights * (size_t)e->lot_slots * sizeof(float);
+  ESC_TRY_ALLOCATE(e->slot = calloc(slots, sizeof *e->slot));
+  ESC_TRY_ALLOCATE(e->room = calloc((size_t)e->threads, sizeof *e->room));
+  for (int i = 0; i < e->threads; i++) {
+    ESC_TRY_ALLOCATE(e->room[i].weights = calloc(weights, sizeof(double)));
+    ESC_TRY_ALLOCATE(e->room[i].signal = calloc(esc_signal_room(p->shape), sizeof(double)));
+  }
+  for (int i = 0; i < 3; i++) ESC_TRY_ALLOCATE(e->flat[i] = calloc(weights, sizeof(double)));
+  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_w, row));
+  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_low, row));
+  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_seed, slots * sizeof *e->h_seed));
+  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_track, slots * sizeof *e->h_track));
+  memset(e->h_w, 0, row);
+  memset(e->h_seed, 0, slots * sizeof *e->h_seed);
+  memset(e->h_track, 0, slots * sizeof *e->h_track);
+  for (size_t i = 0; i < slots; i++) e->h_track[i].finished = 1; /* empty: rests */
+done:
+  return status;
+}
+
+esc_status esc_cuda_cohort_create(const esc_problem *p, const esc_engine_setup *setup,
+                                  esc_path path, bool tf32, esc_cuda_cohort **out) {
+  esc_status status = ESC_OK;
+  const char *graphs = getenv("ESCAPEMENT_CUDA_GRAPHS");
+  esc_cuda_cohort *e = calloc(1, sizeof *e);
+  ESC_TRY_ALLOCATE(e);
+  esc_trace_begin("cohort");
+  e->slots = setup->slots;
+  e->threads = setup->threads;
+  e->path = path;
+  e->lot_slots = esc_lot_slots(p, path);
+  e->lots = lots_of(p, path, setup->slots);
+  e->lanes = e->lots < ESC_CUDA_STREAMS ? e->lots : ESC_CUDA_STREAMS;
+  e->graphs = !graphs || strcmp(graphs, "0");
+  esc_device_problem_init(&e->problem, p);
+  esc_track_rules_init(&e->rules, p, (double)(float)p->rate);
+  ESC_TRY(esc_model_init(&e->model, p, true));
+  ESC_TRY_CUDA(cudaSetDevice(setup->device));
+  ESC_TRY(esc_cuda_device_name(setup->device, e->device, sizeof e->device));
+  for (int i = 0; i < e->lanes; i++) ESC_TRY(create_lane(&e->lane[i], path, tf32));
+  ESC_TRY_ALLOCATE(e->lot = calloc((size_t)e->lots, sizeof *e->lot));
+  for (int i = 0; i < e->lots; i++)
+    ESC_TRY(esc_lot_create(p, path, e->lane[i % e->lanes].stream, &e->lot[i].device));
+  ESC_TRY(upload_directions(e));
+  ESC_TRY(create_host(e));
+  *out = e;
+  e = NULL;
+done:
+  esc_trace_end();
+  esc_cuda_cohort_destroy(e);
+  return status;
+}

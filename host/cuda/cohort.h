@@ -1,0 +1,59 @@
+/* The networks of one engine on one device: slot i is place i % S of lot i / S. Lots
+ * share a few streams, so that one's small kernels fill what another's leave idle. */
+#ifndef ESC_CUDA_COHORT_H
+#define ESC_CUDA_COHORT_H
+
+#include <cublas_v2.h>
+
+#include "cuda/lot.h"
+#include "escapement/engine.h"
+
+enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16 };
+
+typedef struct esc_cuda_lane {
+  cudaStream_t stream;
+  cublasHandle_t cublas;
+  void *workspace; /* device */
+} esc_cuda_lane;
+
+typedef struct esc_cuda_lot {
+  esc_lot device;
+  cudaGraphExec_t one, many; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
+} esc_cuda_lot;
+
+/* One thread's room for drawing a member's weights. */
+typedef struct esc_cuda_room {
+  double *weights, *signal;
+} esc_cuda_room;
+
+typedef struct esc_cuda_cohort {
+  esc_model model;
+  esc_device_problem problem;
+  esc_track_rules rules;
+  int slots, threads, lots, lot_slots, lanes;
+  esc_path path;
+  bool graphs;
+  char device[200];
+  esc_cuda_lane lane[ESC_CUDA_STREAMS];
+  esc_cuda_lot *lot;   /* (lot) */
+  float *direction;    /* device: (mode, input) */
+  esc_slot *slot;      /* (slot) */
+  esc_cuda_room *room; /* (thread) */
+  /* Pinned, (lot slot): what goes to the device and comes back. */
+  float *h_w, *h_low; /* (lot slot, weight): one lot's */
+  uint64_t *h_seed;   /* (slot) */
+  esc_track *h_track; /* (slot) */
+  double *flat[3];    /* (weight) room for the report: weights, low parts, initial */
+} esc_cuda_cohort;
+
+/* Memory that create takes, and the networks in flight when nobody names a number. */
+esc_bytes esc_cuda_cohort_bytes(const esc_problem *problem, esc_path path,
+                                const esc_engine_setup *setup);
+int esc_cuda_cohort_slots(const esc_problem *problem, esc_path path);
+
+/* Free with esc_cuda_cohort_destroy (NULL is fine). */
+esc_status esc_cuda_cohort_create(const esc_problem *problem, const esc_engine_setup *setup,
+                                  esc_path path, bool tf32, esc_cuda_cohort **out);
+void esc_cuda_cohort_destroy(esc_cuda_cohort *cohort);
+
+#endif

@@ -1,0 +1,440 @@
+/* A lot on the device beside the host's idea of it, for tests of one kernel.
+ *
+ * Each array is there four times: what goes to the device, what the host's twin of
+ * the kernel makes of that, what came back, and what came back from another run.
+ * Guard words lie before and behind each of them. All arrays are compared whole,
+ * so a kernel is seen to write what it should and nothing else. */
+#ifndef ESC_KERNEL_SCENE_H
+#define ESC_KERNEL_SCENE_H
+
+#include "cuda/lot.h"
+#include "escapement/order.h"
+#include "problems.h"
+#ifdef ESC_SIMT
+#include "esc_simt.h"
+#endif
+
+enum { GUARD = 256 }; /* bytes; keeps cudaMalloc's alignment */
+
+typedef enum stage { BEFORE, WANT, GOT, FIRST, STAGES } stage;
+typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
+
+/* X(array of esc_lot, element, layers, elements of one network in one of them). */
+#define SCENE_LOT_ARRAYS(X)             \
+  X(seed, BITS64, 1, 1)                 \
+  X(track, TRACK, 1, 1)                 \
+  X(go, BITS32, 1, 1)                   \
+  X(w, FLOAT, 1, W)                     \
+  X(low, FLOAT, 1, compensated ? W : 0) \
+  X(g, FLOAT, 1, W)                     \
+  X(x, FLOAT, 1, B *D)                  \
+  X(z, FLOAT, L - 1, B * N)             \
+  X(h, FLOAT, L - 1, B * N)             \
+  X(delta, FLOAT, 1, B *N)              \
+  X(u, FLOAT, 1, B *N)                  \
+  X(error, FLOAT, 1, B)                 \
+  X(tile, DOUBLE, 1, (L - 1) * tiles)   \
+  X(deficit, DOUBLE, 1, L)              \
+  X(gradient2, DOUBLE, 1, L)            \
+  X(moved, BITS32, 1, L)                \
+  X(lost, BITS32, 1, L)
+
+enum {
+#define ID(name, kind, layers, each) ARRAY_##name,
+  SCENE_LOT_ARRAYS(ID)
+#undef ID
+      ARRAY_direction,
+  ARRAYS
+};
+
+typedef struct array {
+  const char *name;
+  element kind;
+  size_t size, count, layers, each; /* bytes of an element; count = layers slots each */
+  unsigned char *bytes[STAGES], *device;
+} array;
+
+/* What tells one scene from another. */
+typedef struct setting {
+  int layers, width, inputs, batch, slots;
+  int activation, loss, modes;
+  bool random_directions, normalized, compensated;
+  bool integers; /* small ones, on which float arithmetic is exact */
+  int states;    /* which slots train: see scene_states */
+} setting;
+
+enum { ALL_TRAIN = -1, ALL_REST = -2 }; /* of setting.states; else a number from 0 on */
+
+typedef struct scene {
+  setting set;
+  esc_problem problem;
+  esc_device_problem p; /* `direction` on the host */
+  esc_track_rules rules;
+  array array[ARRAYS];
+  esc_lot lot[STAGES], d_lot;
+  cudaStream_t stream;
+  uint64_t random;
+} scene;
+
+#define assert_cuda(call) cuda_check(__FILE__, __LINE__, #call, (call))
+
+static inline void cuda_check(const char *file, int line, const char *what, cudaError_t error) {
+  if (error == cudaSuccess) return;
+  print_error("%s: %s\n", what, cudaGetErrorString(error));
+  _fail(file, line);
+}
+
+/* Fails, and says where. */
+static inline void scene_fail(const scene *t, const char *what, size_t index) {
+  const setting *s = &t->set;
+  print_error("%s[%zu] of L=%d N=%d d=%d B=%d slots=%d %s loss %d, %d modes%s%s%s%s\n", what, index,
+              s->layers, s->width, s->inputs, s->batch, s->slots, activation_names[s->activation],
+              s->loss, s->modes, s->random_directions ? " random" : "",
+              s->normalized ? " normalized" : "", s->compensated ? " compensated" : "",
+              s->integers ? " integers" : "");
+  fail();
+}
+
+/* |got - want| <= allowed, which a NaN never is. */
+static inline void scene_close(const scene *t, const char *what, size_t index, double got,
+                               double want, double allowed) {
+  if (fabs(got - want) <= allowed) return;
+  print_error("got %.17g, want %.17g, error %.3g, allowed %.3g: ", got, want, got - want, allowed);
+  scene_fail(t, what, index);
+}
+
+/* SplitMix64. */
+static inline uint64_t scene_bits(scene *t) {
+  uint64_t z = t->random += UINT64_C(0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return z ^ (z >> 31);
+}
+
+/* In (-1, 1). */
+static inline double scene_uniform(scene *t) {
+  return 2 * ((double)(scene_bits(t) >> 11) + 0.5) * 0x1p-53 - 1;
+}
+
+/* An integer in low..high. */
+static inline int scene_integer(scene *t, int low, int high) {
+  return low + (int)(scene_bits(t) % (uint64_t)(high - low + 1));
+}
+
+/* In (-size, size), or an integer of -largest..largest. */
+static inline double scene_number(scene *t, double size, int largest) {
+  return t->set.integers ? scene_integer(t, -largest, largest) : size * scene_uniform(t);
+}
+
+/* Of any size an activation may meet: small, large, 0 of both signs. */
+static inline double scene_preactivation(scene *t) {
+  static const double special[] = {0.0, -0.0, 1e-9, -1e-4, 0.999, 1, -25};
+  const int which = scene_integer(t, 0, 40);
+  if (t->set.integers) return scene_integer(t, -1, 2);
+  return which < 7 ? special[which] : 3 * scene_uniform(t);
+}
+
+/* A gradient's entry: some are 0, some vanish beside the weight, the others do not. */
+static inline double scene_gradient(scene *t) {
+  const int which = scene_integer(t, 0, 4);
+  const double u = scene_uniform(t);
+  if (t->set.integers) return scene_integer(t, -2, 2);
+  return which == 0 ? 0 : which == 1 ? 1e-22 * u : copysign(0.5, u) + 0.5 * u;
+}
+
+static inline double scene_value(scene *t, int id) {
+  const double n = t->set.width;
+  switch (id) {
+    case ARRAY_w: return scene_number(t, 1 / sqrt(n), 1);
+    case ARRAY_low: return t->set.integers ? scene_integer(t, -1, 1) : 1e-8 * scene_gradient(t);
+    case ARRAY_g: return scene_gradient(t);
+    case ARRAY_x: return scene_number(t, 2, 1);
+    case ARRAY_z: return scene_preactivation(t);
+    case ARRAY_error: return scene_number(t, 1.0 / t->set.batch, 3);
+    case ARRAY_direction: return scene_number(t, 1 / sqrt(t->set.inputs), 1);
+    case ARRAY_gradient2: return pow(scene_number(t, 2, 4), 2);
+    default: return scene_number(t, 1, 3);
+  }
+}
+
+/* Whether slot i is to train, and what an earlier step left in `go`. Of a step's
+ * first kernels (`early`) the one decides, of the others `go`. */
+static inline void scene_state(scene *t, int i, bool early) {
+  const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
+  const bool rests = states == ALL_REST || which == 2 || (which == 3 && early);
+  const bool stale = early ? (i + states) % 2 == 1 : rests || which == 1;
+  t->lot[BEFORE].track[i].finished = rests;
+  t->lot[BEFORE].go[i] = !stale;
+}
+
+static inline void scene_track(scene *t, esc_track *track, int i) {
+  static const int64_t step[] = {0, 17, (INT64_C(1) << 33) + 5};
+  memset(track, 0, sizeof *track);
+  track->step = step[(i + t->set.width) % 3];
+  track->loss = track->smoothed = fabs(scene_number(t, 2, 5));
+  for (int k = 0; k < ESC_THRESHOLDS_MAX; k++) track->escape_step[k] = k == 1 && i % 2 ? 0 : -1;
+  for (int l = 0; l < t->set.layers; l++) {
+    track->ledger[l] = (esc_sum){scene_number(t, 3, 9), scene_number(t, 1e-17, 1)};
+    track->drift[l] = (esc_sum){fabs(scene_number(t, 9, 9)), scene_number(t, 1e-17, 1)};
+    track->path[l] = fabs(scene_number(t, 5, 9));
+  }
+  track->lost = scene_integer(t, 0, 99);
+  track->updates = (INT64_C(1) << 40) + scene_integer(t, 0, 99);
+}
+
+static inline void scene_fill_reals(scene *t, int id) {
+  const array *a = &t->array[id];
+  unsigned char *to = a->bytes[BEFORE] + GUARD;
+  for (size_t i = 0; i < a->count; i++)
+    if (a->kind == FLOAT)
+      ((float *)(void *)to)[i] = (float)scene_value(t, id);
+    else
+      ((double *)(void *)to)[i] = scene_value(t, id);
+}
+
+static inline void scene_fill(scene *t, bool early) {
+  const esc_lot *lot = &t->lot[BEFORE];
+  for (int id = 0; id < ARRAYS; id++)
+    if (t->array[id].kind == FLOAT || t->array[id].kind == DOUBLE) scene_fill_reals(t, id);
+  for (int i = 0; i < lot->slots; i++) {
+    lot->seed[i] = scene_bits(t);
+    scene_track(t, &lot->track[i], i);
+    scene_state(t, i, early);
+  }
+  for (int i = 0; i < lot->slots * t->set.layers; i++) {
+    lot->moved[i] = scene_integer(t, 0, 1000);
+    lot->lost[i] = scene_integer(t, 0, lot->moved[i]);
+  }
+}
+
+/* Thresholds that all, some or none of the losses are below. */
+static inline void scene_thresholds(esc_problem *p, int which) {
+  static const int count[] = {1, 2, 3, ESC_THRESHOLDS_MAX};
+  static const double highest[] = {1e30, 1, 10, 1e6};
+  p->thresholds = count[which];
+  for (int i = 0; i < p->thresholds; i++) p->threshold[i] = highest[which] * pow(10, -i);
+}
+
+static inline void scene_problem(scene *t) {
+  const setting *s = &t->set;
+  esc_problem *p = &t->problem;
+  *p = problem_make(s->layers, s->width, s->inputs, s->batch);
+  problem_activation(p, s->integers ? "poly:0,1,1" : activation_names[s->activation]);
+  for (int k = 0; k < p->activation.terms; k++) /* the twins in double are to have the same */
+    p->activation.coefficient[k] = (double)(float)p->activation.coefficient[k];
+  p->loss = (esc_loss_kind)s->loss;
+  p->huber_delta = s->integers ? 2 : 0.25;
+  p->teacher.modes = s->modes < s->inputs ? s->modes : s->inputs;
+  for (int k = 0; k < p->teacher.modes; k++)
+    p->teacher.amplitude[k] = s->integers ? 1 - k % 3 : (double)(float)(0.9 - 0.4 * k);
+  p->teacher.directions = s->random_directions ? ESC_DIRECTIONS_RANDOM : ESC_DIRECTIONS_AXES;
+  p->metric = s->normalized ? ESC_METRIC_NORMALIZED : ESC_METRIC_EUCLIDEAN;
+  p->update = s->compensated ? ESC_UPDATE_COMPENSATED : ESC_UPDATE_PLAIN;
+  p->rate = s->integers ? 0.25 : (double)0.05f;
+  p->smoothing = s->integers ? 0.5 : s->batch % 2 ? 0.9 : 0;
+  p->steps = 18; /* the slots at step 17 end with this one */
+  scene_thresholds(p, (s->width + s->batch) % 4);
+  esc_device_problem_init(&t->p, p);
+  esc_track_rules_init(&t->rules, p, (double)(float)p->rate);
+}
+
+/* Rows of weights are further apart than they are long. */
+static inline void scene_sizes(scene *t) {
+  const setting *s = &t->set;
+  const esc_shape shape = t->problem.shape;
+  const size_t L = (size_t)s->layers, N = (size_t)s->width, D = (size_t)s->inputs,
+               B = (size_t)s->batch, tiles = (B + ESC_TILE - 1) / ESC_TILE,
+               W = (esc_weight_offset(shape, s->layers) / 32 + 1) * 32;
+  const bool compensated = s->compensated;
+  array *a = t->array;
+  for (int i = 0; i < STAGES; i++) t->lot[i] = (esc_lot){.slots = s->slots, .weights = W};
+#define SIZE(field, what, in_layers, in_network)                         \
+  *a++ = (array){.name = #field,                                         \
+                 .kind = (what),                                         \
+                 .size = sizeof *t->d_lot.field,                         \
+                 .count = (size_t)s->slots * (in_layers) * (in_network), \
+                 .layers = (in_layers),                                  \
+                 .each = (in_network)};
+  SCENE_LOT_ARRAYS(SIZE)
+#undef SIZE
+  *a = (array){.name = "direction",
+               .kind = FLOAT,
+               .size = sizeof(float),
+               .count = (size_t)t->p.modes * D,
+               .layers = 1};
+}
+
+static inline size_t array_bytes(const array *a) { return a->size * a->count + 2 * GUARD; }
+
+static inline void scene_allocate(scene *t) {
+  for (int id = 0; id < ARRAYS; id++) {
+    array *a = &t->array[id];
+    if (a->count == 0) continue;
+    for (int i = 0; i < STAGES; i++) {
+      assert_non_null(a->bytes[i] = malloc(array_bytes(a)));
+      memset(a->bytes[i], 0xa5, array_bytes(a));
+    }
+    assert_cuda(cudaMalloc((void **)&a->device, array_bytes(a)));
+  }
+}
+
+/* Where an array begins behind its guard; NULL for one that is not there. */
+static inline void *behind_guard(unsigned char *bytes) { return bytes ? bytes + GUARD : NULL; }
+
+static inline void scene_pointers(scene *t) {
+  t->d_lot = t->lot[BEFORE];
+#define POINT(field, kind, layers, each)                              \
+  for (int i = 0; i < STAGES; i++)                                    \
+    t->lot[i].field = behind_guard(t->array[ARRAY_##field].bytes[i]); \
+  t->d_lot.field = behind_guard(t->array[ARRAY_##field].device);
+  SCENE_LOT_ARRAYS(POINT)
+#undef POINT
+  t->p.direction = behind_guard(t->array[ARRAY_direction].bytes[BEFORE]);
+}
+
+static inline void scene_open(scene *t, const setting *set, bool early) {
+  memset(t, 0, sizeof *t);
+  t->set = *set;
+  t->random = (uint64_t)(set->width + 101 * set->batch);
+  scene_problem(t);
+  scene_sizes(t);
+  scene_allocate(t);
+  scene_pointers(t);
+  scene_fill(t, early);
+  assert_cuda(cudaStreamCreateWithFlags(&t->stream, cudaStreamNonBlocking));
+}
+
+static inline void scene_close_all(scene *t) {
+  for (int id = 0; id < ARRAYS; id++) {
+    for (int i = 0; i < STAGES; i++) free(t->array[id].bytes[i]);
+    assert_cuda(cudaFree(t->array[id].device));
+  }
+  assert_cuda(cudaStreamDestroy(t->stream));
+  problem_free(&t->problem);
+}
+
+/* All bits of an output: a NaN, or -1. */
+static inline void scene_poison(scene *t, int id) {
+  array *a = &t->array[id];
+  if (a->count > 0) memset(a->bytes[BEFORE] + GUARD, 0xff, a->size * a->count);
+}
+
+static inline void scene_copy(scene *t, stage to, stage from) {
+  for (int id = 0; id < ARRAYS; id++)
+    if (t->array[id].count > 0)
+      memcpy(t->array[id].bytes[to], t->array[id].bytes[from], array_bytes(&t->array[id]));
+}
+
+static inline void scene_upload(scene *t) {
+  for (int id = 0; id < ARRAYS; id++) {
+    array *a = &t->array[id];
+    if (a->count == 0) continue;
+    assert_cuda(cudaMemcpyAsync(a->device, a->bytes[BEFORE], array_bytes(a), cudaMemcpyHostToDevice,
+                                t->stream));
+  }
+}
+
+static inline void scene_download(scene *t) {
+  for (int id = 0; id < ARRAYS; id++) {
+    array *a = &t->array[id];
+    if (a->count == 0) continue;
+    assert_cuda(cudaMemcpyAsync(a->bytes[GOT], a->device, array_bytes(a), cudaMemcpyDeviceToHost,
+                                t->stream));
+  }
+  assert_cuda(cudaStreamSynchronize(t->stream));
+}
+
+/* The problem as a kernel is given it. */
+static inline esc_device_problem scene_on_device(const scene *t) {
+  esc_device_problem p = t->p;
+  p.direction = behind_guard(t->array[ARRAY_direction].device);
+  return p;
+}
+
+/* The slot that element `index` of an array belongs to. */
+static inline size_t array_slot(const array *a, size_t index, int slots) {
+  return a->each == 0 ? 0 : index / a->each % (size_t)slots;
+}
+
+static inline bool same_bits(const array *a, size_t i, const unsigned char *x,
+                             const unsigned char *y) {
+  return memcmp(x + GUARD + i * a->size, y + GUARD + i * a->size, a->size) == 0;
+}
+
+/* A NaN that arithmetic made: not the poison. Its payload is the machine's own. */
+static inline bool made_nan(double value, const void *bytes, size_t size) {
+  static const unsigned char poison[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  return isnan(value) && memcmp(bytes, poison, size) != 0;
+}
+
+static inline bool element_is_nan(const array *a, const unsigned char *bytes, size_t i) {
+  const void *at = bytes + GUARD + i * a->size;
+  if (a->kind == FLOAT) return made_nan((double)*(const float *)at, at, a->size);
+  if (a->kind == DOUBLE) return made_nan(*(const double *)at, at, a->size);
+  return false;
+}
+
+/* The sums of a track, which may be NaNs, put in place of those of another. */
+static inline void same_nan(double *x, double y) {
+  if (isnan(*x) && isnan(y)) *x = y;
+}
+
+static inline bool same_track(const void *x, const void *y) {
+  esc_track a, b;
+  memcpy(&a, x, sizeof a);
+  memcpy(&b, y, sizeof b);
+  same_nan(&a.loss, b.loss);
+  same_nan(&a.smoothed, b.smoothed);
+  for (int l = 0; l < ESC_LAYERS_MAX; l++) {
+    same_nan(&a.ledger[l].value, b.ledger[l].value);
+    same_nan(&a.ledger[l].correction, b.ledger[l].correction);
+    same_nan(&a.drift[l].value, b.drift[l].value);
+    same_nan(&a.drift[l].correction, b.drift[l].correction);
+    same_nan(&a.path[l], b.path[l]);
+  }
+  return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* The same bits; or both a NaN, where the twin has one. */
+static inline bool same_element(const array *a, size_t i, const unsigned char *x,
+                                const unsigned char *y) {
+  if (same_bits(a, i, x, y)) return true;
+  if (a->kind == TRACK) return same_track(x + GUARD + i * a->size, y + GUARD + i * a->size);
+  return element_is_nan(a, x, i) && element_is_nan(a, y, i);
+}
+
+static inline void scene_guards(const scene *t, const array *a) {
+  const size_t end = array_bytes(a) - GUARD;
+  for (size_t i = 0; i < GUARD; i++)
+    if (a->bytes[GOT][i] != 0xa5 || a->bytes[GOT][end + i] != 0xa5) {
+      print_error("guard of ");
+      scene_fail(t, a->name, i);
+    }
+}
+
+/* What came back is what is wanted, and nothing around it was touched. */
+static inline void scene_compare(const scene *t, stage want) {
+  for (int id = 0; id < ARRAYS; id++) {
+    const array *a = &t->array[id];
+    if (a->count == 0) continue;
+    scene_guards(t, a);
+    if (memcmp(a->bytes[GOT], a->bytes[want], array_bytes(a)) == 0) continue;
+    for (size_t i = 0; i < a->count; i++)
+      if (!same_element(a, i, a->bytes[GOT], a->bytes[want])) scene_fail(t, a->name, i);
+  }
+}
+
+/* Both runs gave the same bits, NaNs' too. */
+static inline void scene_repeats(const scene *t) {
+  for (int id = 0; id < ARRAYS; id++) {
+    const array *a = &t->array[id];
+    if (a->count == 0 || memcmp(a->bytes[GOT], a->bytes[FIRST], array_bytes(a)) == 0) continue;
+    for (size_t i = 0; i < a->count; i++)
+      if (!same_bits(a, i, a->bytes[GOT], a->bytes[FIRST])) {
+        print_error("another run gives other bits: ");
+        scene_fail(t, a->name, i);
+      }
+  }
+}
+
+#endif

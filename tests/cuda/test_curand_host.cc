@@ -1,0 +1,2 @@
+/* cuRAND's header functions as the host's. */
+#include "test_curand.cu"

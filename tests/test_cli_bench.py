@@ -1,0 +1,151 @@
+"""The verb bench from outside: its JSON is whole and consistent, its table reads, and
+what it cannot do it refuses.
+
+Usage: test_cli_bench.py PROGRAM [unittest arguments]
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+QUICK = ["--seconds", "0.02", "--width", "8", "--batch", "16", "--members", "3"]
+
+
+def call(*arguments, **environment):
+    return subprocess.run([PROGRAM, "bench", *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=120,
+                          env={**os.environ, **environment})
+
+
+def ask(*arguments, **environment):
+    done = call(*arguments, "--json", **environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def flop(row):
+    n, d, deep = row["width"], row["inputs"], (row["layers"] - 2) * row["width"] ** 2 + row["width"]
+    return 2 * row["batch"] * (2 * (n * d + deep) + deep)
+
+
+class Json(unittest.TestCase):
+    def check_row(self, row):
+        for key in ("us_per_step", "flop_per_s", "ceiling_flop_per_s", "fraction"):
+            self.assertGreater(row[key], 0, key)
+        self.assertEqual(row["flop_per_step"], flop(row))
+        self.assertAlmostEqual(row["flop_per_s"] * row["us_per_step"] / 1e6 / flop(row), 1, 9)
+        self.assertAlmostEqual(row["fraction"] * row["ceiling_flop_per_s"] / row["flop_per_s"], 1, 9)
+        self.assertLessEqual(row["us_per_step_least"], row["us_per_step"])
+        self.assertLessEqual(row["us_per_step"], row["us_per_step_most"])
+        self.assertEqual(row["wrong"], 0)
+        self.assertLessEqual(row["error"], row["tolerance"])
+        self.assertGreater(row["compared"], 0)
+        self.assertGreater(row["host_bytes"], 0)
+        self.assertTrue(row["path"])
+
+    def test_a_row_for_every_combination(self):
+        got = ask("--backend", "cpu", "--width", "8,12", "--layers", "2,3", "--batch", "4,8",
+                  "--inputs", "5,6", "--members", "1,3", "--activation", "tanh,relu",
+                  "--threads", "2", "--seconds", "0.01")
+        rows = got["rows"]
+        self.assertEqual(len(rows), 64)
+        shapes = {tuple(row[k] for k in ("width", "layers", "inputs", "batch", "members",
+                                         "activation")) for row in rows}
+        self.assertEqual(len(shapes), 64)
+        for row in rows:
+            self.check_row(row)
+        self.assertEqual(got["rows_wrong"], 0)
+        (backend,) = got["backends"]
+        self.assertEqual(backend["backend"], "cpu")
+        self.assertIn("2 threads", backend["ceiling"])
+        self.assertGreater(backend["copy_bytes_per_s"], 0)
+
+    def test_inputs_are_the_width_and_members_are_the_backends_own(self):
+        got = ask("--backend", "cpu", "--width", "16", "--batch", "16", "--threads", "2",
+                  "--seconds", "0.02")
+        (row,) = got["rows"]
+        self.check_row(row)
+        self.assertEqual((row["inputs"], row["layers"], row["threads"]), (16, 6, 2))
+        self.assertGreaterEqual(row["members"], 2)
+
+    def test_the_reference_is_a_row_like_any(self):
+        rows = ask("--backend", "reference,cpu", *QUICK)["rows"]
+        self.assertEqual([row["backend"] for row in rows], ["reference", "cpu"])
+        self.assertEqual([row["precision"] for row in rows], ["float64", "float32"])
+        for row in rows:
+            self.check_row(row)
+        self.assertEqual(rows[0]["error"], 0)
+        self.assertGreater(rows[0]["us_per_step"], rows[1]["us_per_step"])
+
+    def test_a_polynomial_has_commas_of_its_own(self):
+        (row,) = ask("--backend", "cpu", "--activation", "poly:0,1,0,-0.1", *QUICK)["rows"]
+        self.assertEqual(row["activation"], "poly:0,1,0,-0.1")
+        self.check_row(row)
+
+    def test_the_instruction_set_is_the_path(self):
+        (row,) = ask("--backend", "cpu", *QUICK, ESCAPEMENT_ISA="generic")["rows"]
+        self.assertEqual(row["path"], "generic")
+        self.check_row(row)
+
+
+class Table(unittest.TestCase):
+    def test_it_says_what_it_counts_and_has_a_column_of_errors(self):
+        done = call("--backend", "cpu", *QUICK, "--width", "8,16")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        comments = [line for line in done.stdout.splitlines() if line.startswith("#")]
+        rows = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
+        self.assertTrue(any("2B(2(Nd + (L-2)N^2 + N) + (L-2)N^2 + N)" in c for c in comments))
+        self.assertTrue(any("multiply-adds in registers" in c for c in comments))
+        self.assertEqual(len(rows), 2)
+        columns = comments[-1][1:].split()
+        self.assertEqual((columns[0], columns[-1]), ("backend", "#wrong"))
+        for row in rows:
+            self.assertEqual(len(row), len(columns))
+            self.assertEqual(row[-1], "0")
+
+
+class Refusals(unittest.TestCase):
+    def test_bad_options_are_one_line(self):
+        for words in (["--width", "0"], ["--width", "8,"], ["--width", "4097"], ["--width", "8.5"],
+                      ["--width", ",".join(["8"] * 33)], ["--layers", "1"], ["--batch", "x"],
+                      ["--inputs", "-1"], ["--members", "1e7"], ["--activation", "tahn"],
+                      ["--activation", "tanh,"], ["--activation", "poly:"], ["--seconds", "0"],
+                      ["--seconds", "nan"], ["--backend", "gpu"], ["--backend", "cpu,"],
+                      ["--backend", ""], ["--precision", "fp16"],
+                      ["--backend", "cpu", "--precision", "tf32"], ["--threads", "0"],
+                      ["extra"], ["--wdth", "8"]):
+            with self.subTest(words=words):
+                done = call(*words, "--json")
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
+
+    def test_an_unknown_instruction_set_is_refused(self):
+        done = call("--backend", "cpu", *QUICK, ESCAPEMENT_ISA="sse9")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("ESCAPEMENT_ISA", done.stderr)
+
+    def test_what_does_not_fit_is_the_machines_failure(self):
+        done = call("--backend", "cpu", "--width", "4096", "--members", "1000000", "--json")
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("more than there is", done.stderr)
+
+    def test_an_interrupt_ends_it(self):
+        with subprocess.Popen([PROGRAM, "bench", "--backend", "cpu", "--seconds", "60",
+                               "--width", "8", "--batch", "16"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as running:
+            for line in running.stdout:  # the columns' names: rows come next
+                if line.startswith("# backend"):
+                    break
+            time.sleep(0.2)
+            running.send_signal(signal.SIGINT)
+            _, errors = running.communicate(timeout=60)
+        self.assertEqual(running.returncode, 130)
+        self.assertIn("interrupted", errors)
+
+
+if __name__ == "__main__":
+    unittest.main()
