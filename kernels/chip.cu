@@ -56,7 +56,6 @@ static __device__ __forceinline__ void weight_step(const esc_chip_run &r, const 
     __syncthreads(); /* deltas and weights have been read by all */
     return;
   }
-  __syncthreads();
   esc_chip_fold<N>(b, *t, sum);
   const size_t at = (size_t)blockIdx.x * r.lot.weights + p.offset[l];
   esc_chip_update<N>(b, t, p.rate[l], N, l == 0 ? p.inputs : N, b.w + l * N * esc_chip<N>::pitch,
@@ -118,7 +117,6 @@ static __device__ __forceinline__ void output_update(const esc_chip_run &r, cons
   const esc_device_problem &p = r.problem;
   const int last = p.layers - 1, n = t->id % N, chain = t->id / N;
   float *part = b.spare;
-  __syncthreads(); /* spare has been read */
   if (chain < deal::chains) part[chain * N + n] = t->output[0];
   __syncthreads();
   for (int half = deal::chains / 2; half > 0; half /= 2) {
@@ -151,7 +149,6 @@ static __device__ __forceinline__ void book(const esc_chip_run &r, const esc_chi
   esc_track *track = &r.lot.track[blockIdx.x];
   __syncthreads(); /* deficits and norms are there */
   if (id < r.problem.layers) esc_track_layer(track, &r.rules, id, b.deficit, b.gradient2);
-  __syncthreads();
   if (id == 0) esc_track_step(track, &r.rules);
   __syncthreads();
 }
@@ -177,7 +174,6 @@ static __device__ __forceinline__ bool step(const esc_chip_run &r, const esc_chi
     if (last && !decide<N>(r, b, t->id)) return false;
     esc_chip_output_gradient<N>(b, t, h);
     backward<N, kind>(r, b, t, from == 0, last);
-    __syncthreads(); /* ledger terms are there, inputs have been read */
     esc_chip_deficits<N>(p, b, *t);
   }
   output_update<N>(r, b, t);
