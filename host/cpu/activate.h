@@ -7,22 +7,32 @@
 #include "escapement/activation.h"
 #include "escapement/loss.h"
 
+/* The derivative follows from the value: then it is not stored. */
+static inline bool esc_slope_of_value(esc_activation_kind kind) {
+  return kind == ESC_ACTIVATION_TANH;
+}
+
+/* sigma'(z) from sigma(z) where that holds, as esc_tanh_eval_f32 has it. */
+ESC_SHARED float esc_tanh_slope_f32(float value) { return esc_fma_f32(-value, value, 1.0f); }
+
 /* z[i] -> value[i] (in place), derivative[i], deficit[i]. */
 static inline void esc_activate_all(const esc_cpu_shared *s, size_t count, float *restrict z,
                                     float *restrict derivative, float *restrict deficit) {
-#define EVALUATE(expression)                               \
-  _Pragma("omp simd") for (size_t i = 0; i < count; i++) { \
-    const esc_eval_f32 e = expression;                     \
-    z[i] = e.value;                                        \
-    derivative[i] = e.derivative;                          \
-    deficit[i] = e.deficit;                                \
+#define EVALUATE(kind, expression)                               \
+  _Pragma("omp simd") for (size_t i = 0; i < count; i++) {       \
+    const esc_eval_f32 e = expression;                           \
+    z[i] = e.value;                                              \
+    if (!esc_slope_of_value(kind)) derivative[i] = e.derivative; \
+    deficit[i] = e.deficit;                                      \
   }
   switch (s->problem->activation.kind) {
 #define CASE(kind, function) \
-  case ESC_ACTIVATION_##kind: EVALUATE(function(z[i])) break;
+  case ESC_ACTIVATION_##kind: EVALUATE(ESC_ACTIVATION_##kind, function(z[i])) break;
     ESC_EVAL_LIST(CASE)
 #undef CASE
-    default: EVALUATE(esc_polynomial_eval_f32(s->coefficient, ESC_POLYNOMIAL_TERMS_MAX, z[i]))
+    default:
+      EVALUATE(ESC_ACTIVATION_POLYNOMIAL,
+               esc_polynomial_eval_f32(s->coefficient, ESC_POLYNOMIAL_TERMS_MAX, z[i]))
   }
 #undef EVALUATE
 }

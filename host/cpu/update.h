@@ -1,5 +1,5 @@
-/* |G|^2 of a layer and the step it makes, in one pass over the weights: ESC_STRIP
- * rows at a time go through the cache, their transposes with them. */
+/* |G|^2 of a layer and the step it makes, a strip of rows at a time, so that gradient,
+ * weights and their transpose meet in the nearest cache. */
 #ifndef ESC_CPU_UPDATE_H
 #define ESC_CPU_UPDATE_H
 
@@ -7,11 +7,14 @@
 #include "cpu/network.h"
 #include "escapement/update.h"
 
+/* Each loop has the registers to itself. */
+#define ESC_ALONE static __attribute__((noinline))
+
 enum { ESC_STRIP = ESC_PARTS }; /* row n of a strip is part n of |G|^2 */
 
 /* row[n] += the sum of squares of row n of a strip. Squares of floats are exact in double. */
-static inline void esc_strip_norm2(size_t rows, size_t columns, const float *restrict g,
-                                   double row[ESC_PARTS]) {
+ESC_ALONE void esc_strip_norm2(size_t rows, size_t columns, const float *restrict g,
+                               double row[ESC_PARTS]) {
   for (size_t n = 0; n < rows; n++) {
     double part[ESC_PARTS] = {0};
     for (size_t i = n * columns; i < (n + 1) * columns; i += ESC_PARTS)
@@ -22,12 +25,10 @@ static inline void esc_strip_norm2(size_t rows, size_t columns, const float *res
   }
 }
 
-/* |G|^2 of a whole layer. */
-static inline double esc_norm2(size_t rows, size_t columns, const float *g) {
-  double row[ESC_PARTS] = {0};
-  for (size_t n = 0; n < rows; n += ESC_STRIP)
-    esc_strip_norm2(rows - n < ESC_STRIP ? rows - n : ESC_STRIP, columns, g + n * columns, row);
-  return esc_fold_parts(row);
+/* Rows of the strip that begins with row n of layer l. */
+static inline size_t esc_strip_rows(const esc_cpu_shared *s, int l, size_t n) {
+  const size_t left = (size_t)esc_fan_out(s->problem->shape, l) - n;
+  return left < ESC_STRIP ? left : ESC_STRIP;
 }
 
 typedef struct esc_counts {
@@ -35,8 +36,8 @@ typedef struct esc_counts {
 } esc_counts;
 
 /* w <- w - rate g. */
-static inline esc_counts esc_step_plain(float rate, size_t count, const float *restrict g,
-                                        float *restrict w) {
+ESC_ALONE esc_counts esc_step_plain(float rate, size_t count, const float *restrict g,
+                                    float *restrict w) {
   int32_t updates = 0, lost = 0;
 #pragma omp simd reduction(+ : updates, lost)
   for (size_t i = 0; i < count; i++) {
@@ -48,8 +49,8 @@ static inline esc_counts esc_step_plain(float rate, size_t count, const float *r
   return (esc_counts){updates, lost};
 }
 
-static inline esc_counts esc_step_compensated(float rate, size_t count, const float *restrict g,
-                                              float *restrict w, float *restrict low) {
+ESC_ALONE esc_counts esc_step_compensated(float rate, size_t count, const float *restrict g,
+                                          float *restrict w, float *restrict low) {
   int32_t updates = 0, lost = 0;
 #pragma omp simd reduction(+ : updates, lost)
   for (size_t i = 0; i < count; i++) {
@@ -63,33 +64,48 @@ static inline esc_counts esc_step_compensated(float rate, size_t count, const fl
 }
 
 /* to[k][n] = from[n][k] for a strip's rows n and all columns k. */
-static inline void esc_strip_transpose(size_t rows, size_t columns, const float *restrict from,
-                                       float *restrict to, size_t to_row) {
+ESC_ALONE void esc_strip_transpose(size_t rows, size_t columns, const float *restrict from,
+                                   float *restrict to, size_t to_row) {
   const size_t quads = rows / 4 * 4;
   esc_transpose(quads, columns, from, columns, to, to_row);
   for (size_t n = quads; n < rows; n++)
     for (size_t k = 0; k < columns; k++) to[k * to_row + n] = from[n * columns + k];
 }
 
-/* Steps layer l of the network along its gradient g; returns |G|^2. */
-static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float *g,
-                                    esc_cpu_network *net) {
-  const esc_shape shape = s->problem->shape;
-  const size_t rows = (size_t)esc_fan_out(shape, l), columns = (size_t)s->layout.in_pad[l];
-  const size_t out = (size_t)s->layout.out_pad[l];
-  float *w = net->w + s->layout.w[l], *low = net->low ? net->low + s->layout.w[l] : NULL;
-  float *wt = net->wt + s->layout.wt[l];
+/* Steps rows n... of layer l, a strip, along their gradient in g (the layer's); row += their
+ * squares. */
+static inline void esc_strip_step(const esc_cpu_shared *s, int l, size_t n, const float *g,
+                                  esc_cpu_network *net, double row[ESC_PARTS]) {
+  const size_t columns = (size_t)s->layout.in_pad[l], at = n * columns;
+  const size_t strip = esc_strip_rows(s, l, n), count = strip * columns;
+  float *w = net->w + s->layout.w[l] + at, *wt = net->wt + s->layout.wt[l] + n;
+  esc_strip_norm2(strip, columns, g + at, row);
+  const esc_counts counts =
+      net->low ? esc_step_compensated(s->rate[l], count, g + at, w, net->low + s->layout.w[l] + at)
+               : esc_step_plain(s->rate[l], count, g + at, w);
+  net->slot.track.updates += counts.updates;
+  net->slot.track.lost += counts.lost;
+  if (l < s->problem->shape.layers - 1)
+    esc_strip_transpose(strip, columns, w, wt, (size_t)s->layout.out_pad[l]);
+}
+
+/* |G_l|^2 of a whole gradient. */
+static inline double esc_layer_norm2(const esc_cpu_shared *s, int l, const esc_cpu_work *work) {
+  const size_t columns = (size_t)s->layout.in_pad[l];
+  const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
   double row[ESC_PARTS] = {0};
-  for (size_t n = 0; n < rows; n += ESC_STRIP) {
-    const size_t strip = rows - n < ESC_STRIP ? rows - n : ESC_STRIP, at = n * columns;
-    esc_strip_norm2(strip, columns, g + at, row);
-    const esc_counts counts =
-        low ? esc_step_compensated(s->rate[l], strip * columns, g + at, w + at, low + at)
-            : esc_step_plain(s->rate[l], strip * columns, g + at, w + at);
-    net->slot.track.updates += counts.updates;
-    net->slot.track.lost += counts.lost;
-    if (l < shape.layers - 1) esc_strip_transpose(strip, columns, w + at, wt + n, out);
-  }
+  for (size_t n = 0; n < rows; n += ESC_STRIP)
+    esc_strip_norm2(esc_strip_rows(s, l, n), columns, work->g + s->layout.w[l] + n * columns, row);
+  return esc_fold_parts(row);
+}
+
+/* The same, and layer l's step along it. */
+static inline double esc_layer_step(const esc_cpu_shared *s, int l, const esc_cpu_work *work,
+                                    esc_cpu_network *net) {
+  const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
+  double row[ESC_PARTS] = {0};
+  for (size_t n = 0; n < rows; n += ESC_STRIP)
+    esc_strip_step(s, l, n, work->g + s->layout.w[l], net, row);
   return esc_fold_parts(row);
 }
 

@@ -1,6 +1,6 @@
 """Every kernel of the sources has a test, and every tested kernel a source.
 
-Usage: check_kernel_table.py TEST_KERNELS KERNELS_FOLDER
+Usage: check_kernel_table.py KERNELS_FOLDER TEST_PROGRAM...
 """
 import pathlib
 import re
@@ -21,11 +21,12 @@ def kernels(path):
     return names
 
 
-def main(program, folder):
+def main(folder, *programs):
     sources = [p for p in sorted(pathlib.Path(folder).iterdir()) if p.suffix in (".cu", ".cuh", ".h")]
     written = {name for path in sources for name in kernels(path)}
-    tested = subprocess.run([program, "--list"], check=True, text=True,
-                            stdout=subprocess.PIPE).stdout.split()
+    tested = [name for program in programs
+              for name in subprocess.run([program, "--list"], check=True, text=True,
+                                         stdout=subprocess.PIPE).stdout.split()]
     faults = [f"no test for kernel {name}" for name in sorted(written - set(tested))]
     faults += [f"test for {name}, which is no kernel" for name in sorted(set(tested) - written)]
     faults += [f"{name} is in the table twice" for name in sorted(set(tested))

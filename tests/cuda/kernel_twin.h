@@ -6,6 +6,7 @@
 #include "escapement/activation.h"
 #include "escapement/loss.h"
 #include "escapement/model.h"
+#include "escapement/philox.h"
 #include "escapement/update.h"
 #include "kernel_scene.h"
 
@@ -135,15 +136,15 @@ static inline float incoming_u(const scene *t, const esc_lot *lot, int l, int sl
 /* One feature over the samples of one tile: its delta, and sum u kappa(z). */
 static inline float feature_twin(const scene *t, esc_lot *lot, int l, int slot, int first, int n) {
   const int samples = smaller(ESC_TILE, t->set.batch - first);
-  float u[ESC_TILE], deficit[ESC_TILE];
+  float part[ESC_PARTS] = {0};
   for (int b = 0; b < samples; b++) {
     const size_t at = row_at(t, 0, slot, first + b) + (size_t)n;
     const esc_eval_f32 e = evaluate(t, lot->z[row_at(t, l, slot, first + b) + (size_t)n]);
-    u[b] = incoming_u(t, lot, l, slot, first + b, n);
-    deficit[b] = e.deficit;
-    lot->delta[at] = u[b] * e.derivative;
+    const float u = incoming_u(t, lot, l, slot, first + b, n);
+    part[b / ESC_RUN] = esc_fma_f32(u, e.deficit, part[b / ESC_RUN]);
+    lot->delta[at] = u * e.derivative;
   }
-  return canonical_dot(u, 1, deficit, 1, samples);
+  return esc_fold_f32(part);
 }
 
 static void delta_twin(const scene *t, esc_lot *lot, int l) {

@@ -79,6 +79,9 @@ static void path_chip_has_the_bits_of_the_cpu_engine(void **state) {
       p.steps = CHIP_STEPS;
       esc_results *cpu = train(&esc_cpu_engine, &p, 3, 50);
       esc_results *cuda = train(&esc_cuda_chip_engine, &p, 3, 4);
+#ifdef ESC_SIMT
+      assert_true(esc_simt_launches("esc_chip_kernel") > 0);
+#endif
       assert_true(same_bits(cpu, cuda));
       esc_results_free(cpu);
       esc_results_free(cuda);
@@ -310,7 +313,8 @@ static void tf32_differs_and_stays_near(void **state) {
   problem_free(&p);
 }
 
-int main(void) {
+/* With --list: the kernels whose test is here, for check_kernel_table.py. */
+int main(int argc, char **argv) {
   char why[200];
   const struct CMUnitTest tests[] = {
 #ifdef ESC_SIMT
@@ -328,6 +332,10 @@ int main(void) {
       cmocka_unit_test(graphs_give_the_bits_of_plain_launches),
       cmocka_unit_test(tf32_differs_and_stays_near),
   };
+  if (argc > 1 && !strcmp(argv[1], "--list")) {
+    printf("esc_chip_kernel\n");
+    return 0;
+  }
   if (esc_cuda_devices(why, sizeof why) == 0) {
     printf("skipped: no CUDA device: %s\n", why);
     return 77;

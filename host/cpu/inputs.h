@@ -1,9 +1,10 @@
-/* The normal inputs of a tile of samples: what esc_draw_inputs gives, in loops over
- * many Philox blocks. */
-#ifndef ESC_DRAW_H
-#define ESC_DRAW_H
+/* The inputs of a tile of samples: given, or what esc_draw_inputs gives, in loops
+ * over many Philox blocks. */
+#ifndef ESC_CPU_INPUTS_H
+#define ESC_CPU_INPUTS_H
 
 #include "cpu/block.h"
+#include "cpu/network.h"
 #include "cpu/simd.h"
 #include "escapement/stream.h"
 
@@ -72,6 +73,39 @@ static inline void esc_draw_group(const uint64_t key[ESC_ROUNDS][2], esc_u32x4 c
   }
   for (int w = 0; w < 4; w += 2) esc_draw_pairs(count, bits[w], bits[w + 1], draw[w], draw[w + 1]);
   esc_transpose(4, (size_t)count, draw[0], ESC_GROUP, normal, 4);
+}
+
+/* Flat normals of a tile's samples. Whole vectors are drawn, the last may reach into
+ * the room of samples beyond. */
+static inline void esc_draw_flat(const esc_cpu_network *net, uint32_t start, int blocks,
+                                 float *normal) {
+  uint64_t key[ESC_ROUNDS][2];
+  esc_draw_keys(net->slot.member.seed, key);
+  const uint64_t step = (uint64_t)net->slot.track.step;
+  for (int done = 0; done < blocks; done += ESC_GROUP) {
+    const int left = (blocks - done + ESC_PAD - 1) / ESC_PAD * ESC_PAD;
+    const esc_u32x4 counter = esc_philox_counter(ESC_DOMAIN_DATA, step, 0, start + (uint32_t)done);
+    esc_draw_group(key, counter, left < ESC_GROUP ? left : ESC_GROUP, normal + (size_t)done * 4);
+  }
+}
+
+/* `samples` rows of `inputs` floats, `from_row` apart, into work->x. */
+static inline void esc_inputs_copy(const esc_cpu_shared *s, const float *from, size_t from_row,
+                                   int samples, esc_cpu_work *work) {
+  const size_t inputs = (size_t)s->problem->shape.inputs, row = (size_t)s->layout.in_pad[0];
+  for (size_t b = 0; b < (size_t)samples; b++)
+    memcpy(work->x + b * row, from + b * from_row, inputs * sizeof *from);
+}
+
+/* Inputs `first`... of the member's current step into work->x, directly where its rows are
+ * whole blocks and all of the padding. */
+static inline void esc_inputs_draw(const esc_cpu_shared *s, const esc_cpu_network *net, int first,
+                                   int samples, esc_cpu_work *work) {
+  const int inputs = s->problem->shape.inputs, blocks = (inputs + 3) / 4;
+  const bool direct = inputs == s->layout.in_pad[0];
+  esc_draw_flat(net, (uint32_t)first * (uint32_t)blocks, samples * blocks,
+                direct ? work->x : work->draw);
+  if (!direct) esc_inputs_copy(s, work->draw, 4 * (size_t)blocks, samples, work);
 }
 
 #endif

@@ -1,0 +1,77 @@
+/* Teacher and student on a tile of samples: targets, activations, losses. */
+#ifndef ESC_CPU_FORWARD_H
+#define ESC_CPU_FORWARD_H
+
+#include <string.h>
+
+#include "cpu/activate.h"
+#include "cpu/block.h"
+#include "cpu/gemm.h"
+
+/* out[b] = v . row b of x, for rows of `count` padded entries. */
+static inline void esc_dots(const float *restrict v, const float *restrict x, int count,
+                            int samples, float *restrict out) {
+  for (int first = 0; first < samples; first += ESC_PARTS) {
+    float part[ESC_PARTS][ESC_PARTS];
+    for (int b = 0; b < ESC_PARTS; b++) { /* rows beyond the samples are there, their sums unused */
+      const float *restrict row = x + (size_t)(first + b) * (size_t)count;
+      float sum[ESC_PARTS] = {0};
+      for (int i = 0; i < count; i += ESC_PARTS)
+#pragma omp simd
+        for (int j = 0; j < ESC_PARTS; j++) sum[j] = esc_fma_f32(v[i + j], row[i + j], sum[j]);
+      memcpy(part[b], sum, sizeof sum);
+    }
+    esc_fold_rows_f32(part[0], out + first);
+  }
+}
+
+/* target[b] = sum_k a_k sigma(v_k . x_b). */
+static inline void esc_targets(const esc_cpu_shared *s, int samples, esc_cpu_work *work) {
+  const esc_problem *p = s->problem;
+  const int row = s->layout.in_pad[0];
+  float value[ESC_TILE], derivative[ESC_TILE], deficit[ESC_TILE];
+  memset(work->target, 0, ESC_TILE * sizeof(float));
+  for (int k = 0; k < p->teacher.modes; k++) {
+    if (p->teacher.directions == ESC_DIRECTIONS_AXES)
+      for (int b = 0; b < samples; b++) value[b] = work->x[(size_t)b * (size_t)row + (size_t)k];
+    else
+      esc_dots(s->direction + (size_t)k * (size_t)row, work->x, row, samples, value);
+    esc_activate_all(s, (size_t)samples, value, derivative, deficit);
+    for (int b = 0; b < samples; b++)
+      work->target[b] = esc_fma_f32(s->amplitude[k], value[b], work->target[b]);
+  }
+}
+
+/* h_l = sigma(W_l h_{l-1}) for every hidden layer, f = W_L h_{L-1}. */
+static inline void esc_forward(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
+                               esc_cpu_work *work) {
+  const int last = s->problem->shape.layers - 1, width = s->problem->shape.width;
+  const float *h = work->x;
+  for (int l = 0; l < last; l++) {
+    const size_t in = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
+    float *z = work->h[l];
+    esc_multiply(&(esc_gemm){.rows = samples,
+                             .columns = (int)out,
+                             .depth = esc_fan_in(s->problem->shape, l),
+                             .a = h,
+                             .a_row = in,
+                             .b = net->wt + s->layout.wt[l],
+                             .b_row = out,
+                             .c = z,
+                             .c_row = out});
+    esc_activate_all(s, (size_t)samples * out, z, work->derivative[l], work->deficit[l]);
+    for (size_t b = 0; b < (size_t)samples && (size_t)width < out; b++) /* sigma(0) may not be 0 */
+      memset(z + b * out + width, 0, (out - (size_t)width) * sizeof *z);
+    h = z;
+  }
+  esc_dots(net->w + s->layout.w[last], h, s->layout.in_pad[last], samples, work->f);
+}
+
+/* The samples' losses, and dloss/df / B in work->error. */
+static inline void esc_errors(const esc_problem *p, int samples, esc_cpu_work *work) {
+  float value[ESC_TILE];
+  esc_losses(p, (size_t)samples, work->f, work->target, value, work->error);
+  for (int b = 0; b < samples; b++) work->loss_part[b % ESC_PARTS] += (double)value[b];
+}
+
+#endif
