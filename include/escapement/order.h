@@ -23,7 +23,7 @@
 
 enum {
   ESC_PARTS = 16,
-  ESC_TILE = 64,   /* samples that go through a network together */
+  ESC_TILE = 64, /* samples that go through a network together */
   ESC_RUN = ESC_TILE / ESC_PARTS,
   ESC_SLAB = 1024, /* samples of one float chain at most */
 };

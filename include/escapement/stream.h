@@ -7,7 +7,7 @@
 
 /* The four normals of Philox block `block`. */
 ESC_SHARED void esc_normal4_at(uint64_t seed, esc_domain domain, uint64_t step, uint32_t stream,
-                                  uint32_t block, float normal[4]) {
+                               uint32_t block, float normal[4]) {
   const esc_u32x4 counter = esc_philox_counter(domain, step, stream, block);
   esc_normal4_f32(esc_philox4x32_10(counter, esc_philox_key(seed)), normal);
 }
