@@ -3,6 +3,7 @@ what it cannot do it refuses.
 
 Usage: test_cli_bench.py PROGRAM [unittest arguments]
 """
+import itertools
 import json
 import os
 import signal
@@ -48,17 +49,19 @@ class Json(unittest.TestCase):
         self.assertTrue(row["path"])
 
     def test_a_row_for_every_combination(self):
-        got = ask("--backend", "cpu", "--width", "8,12", "--layers", "2,3", "--batch", "4,8",
-                  "--inputs", "5,6", "--members", "1,3", "--activation", "tanh,relu",
-                  "--threads", "2", "--seconds", "0.01")
-        rows = got["rows"]
-        self.assertEqual(len(rows), 64)
-        shapes = {tuple(row[k] for k in ("width", "layers", "inputs", "batch", "members",
-                                         "activation")) for row in rows}
-        self.assertEqual(len(shapes), 64)
+        lists = {"width": [8, 12], "layers": [2, 3], "inputs": [5, 6], "batch": [4, 8],
+                 "members": [1, 3], "activation": ["tanh", "relu"]}
+        rows = []
+        for pair in (("width", "layers", "members"), ("inputs", "batch", "activation")):
+            words = [w for key, values in lists.items() for w in (
+                f"--{key}", ",".join(map(str, values[:2 if key in pair else 1])))]
+            got = ask("--backend", "cpu", "--threads", "2", "--seconds", "0.01", *words)
+            shapes = {tuple(row[key] for key in pair) for row in got["rows"]}
+            self.assertEqual(shapes, set(itertools.product(*(lists[key] for key in pair))))
+            self.assertEqual((len(got["rows"]), got["rows_wrong"]), (8, 0))
+            rows += got["rows"]
         for row in rows:
             self.check_row(row)
-        self.assertEqual(got["rows_wrong"], 0)
         (backend,) = got["backends"]
         self.assertEqual(backend["backend"], "cpu")
         self.assertIn("2 threads", backend["ceiling"])
@@ -79,7 +82,6 @@ class Json(unittest.TestCase):
         for row in rows:
             self.check_row(row)
         self.assertEqual(rows[0]["error"], 0)
-        self.assertGreater(rows[0]["us_per_step"], rows[1]["us_per_step"])
 
     def test_a_polynomial_has_commas_of_its_own(self):
         (row,) = ask("--backend", "cpu", "--activation", "poly:0,1,0,-0.1", *QUICK)["rows"]

@@ -1,54 +1,37 @@
-/* Gradients and the ledger's terms of a tile of samples, from the output down; and,
- * where they complete the minibatch's, each layer's step as soon as it is known. */
+/* Gradients and the ledger's terms of a tile of samples, from the output down. */
 #ifndef ESC_CPU_BACKWARD_H
 #define ESC_CPU_BACKWARD_H
 
 #include "cpu/activate.h"
+#include "cpu/block.h"
 #include "cpu/gemm.h"
-#include "cpu/update.h"
 
 /* A stretch of the minibatch on its way through the network. */
 typedef struct esc_stretch {
-  int first, samples;     /* up to ESC_TILE samples, from a multiple of ESC_TILE on */
-  bool opens, closes;     /* its slab: gradient chains begin, and are folded */
-  bool last;              /* of the minibatch */
-  esc_cpu_network *steps; /* steps along the gradient that this completes; NULL: none does */
+  int first, samples; /* up to ESC_TILE samples, from a multiple of ESC_TILE on */
+  bool opens, closes; /* its slab: gradient chains begin, and are folded */
 } esc_stretch;
 
-/* The chains of the gradient delta' h_{l-1} of a strip of layer l's rows, from n on, go on
- * through this stretch. */
-static inline void esc_strip_gradient(const esc_cpu_shared *s, int l, size_t n,
-                                      const esc_stretch *t, const float *delta, size_t delta_row,
-                                      esc_cpu_work *work) {
+/* The chains of layer l's gradient delta' h_{l-1} go on through this stretch. */
+static inline void esc_weight_gradient(const esc_cpu_shared *s, int l, const esc_stretch *t,
+                                       const float *delta, size_t delta_row, esc_cpu_work *work) {
   const esc_shape shape = s->problem->shape;
   const size_t in = (size_t)s->layout.in_pad[l];
   const int chains = esc_gradient_chains(shape.width);
-  const esc_gemm product = {.rows = (int)esc_strip_rows(s, l, n),
+  const esc_gemm product = {.rows = esc_fan_out(shape, l),
                             .columns = (int)in,
                             .depth = t->samples,
-                            .a = delta + n,
+                            .a = delta,
                             .a_row = delta_row,
                             .b = l > 0 ? work->h[l - 1] : work->x,
                             .b_row = in,
-                            .c = work->g + s->layout.w[l] + n * in,
+                            .c = work->g + s->layout.w[l],
                             .c_row = in};
   esc_correlate(&product, &(esc_chains){.count = chains,
                                         .length = ESC_TILE / chains,
                                         .stride = s->layout.w[shape.layers],
                                         .add = !t->opens,
                                         .fold = t->closes});
-}
-
-/* Layer l's gradient, and its step where the stretch makes it. */
-static inline void esc_layer_gradient(const esc_cpu_shared *s, int l, const esc_stretch *t,
-                                      const float *delta, size_t delta_row, esc_cpu_work *work) {
-  double row[ESC_PARTS] = {0};
-  const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
-  for (size_t n = 0; n < rows; n += ESC_STRIP) {
-    esc_strip_gradient(s, l, n, t, delta, delta_row, work);
-    if (t->steps) esc_strip_step(s, l, n, work->g + s->layout.w[l], t->steps, row);
-  }
-  if (t->steps) work->gradient2[l] = esc_fold_parts(row);
 }
 
 /* u = error w, below the output layer. */
@@ -63,21 +46,20 @@ static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_ne
 }
 
 /* delta = u sigma'(z) in place, for ESC_PAD features of every ESC_PARTS'th of the samples
- * behind u; and the part sum_b u kappa(z) of their dot products. `slope` is sigma'(z), or
- * with FROM_VALUE what it follows from. */
+ * behind u, `count` of them; and the part sum_b u kappa(z) of their dot products. `slope` is
+ * sigma'(z), or with FROM_VALUE what it follows from. */
 static inline __attribute__((always_inline)) void esc_through_part(
-    size_t stride, const float *restrict slope, const bool FROM_VALUE,
-    const float *restrict deficit, int samples, float *restrict u, float *restrict part) {
+    size_t stride, const bool FROM_VALUE, int count, const float *restrict slope,
+    const float *restrict deficit, float *restrict u, float *restrict part) {
   float sum[ESC_PAD] = {0};
-  for (int b = 0; b < samples; b += ESC_PARTS) {
+#pragma GCC unroll 4
+  for (int i = 0; i < count; i++) {
+    const size_t at = (size_t)i * stride;
 #pragma omp simd
-    for (int j = 0; j < ESC_PAD; j++) {
-      sum[j] = esc_fma_f32(u[j], deficit[j], sum[j]);
+    for (size_t j = at; j < at + ESC_PAD; j++) {
+      sum[j - at] = esc_fma_f32(u[j], deficit[j], sum[j - at]);
       u[j] *= FROM_VALUE ? esc_tanh_slope_f32(slope[j]) : slope[j];
     }
-    u += stride;
-    slope += stride;
-    deficit += stride;
   }
   memcpy(part, sum, sizeof sum);
 }
@@ -93,25 +75,38 @@ static inline void esc_fold_columns(float part[ESC_PARTS][ESC_PAD], double *rest
   for (int j = 0; j < ESC_PAD; j++) sums[j] += (double)part[0][j];
 }
 
+/* The same for all samples, whose dot products are added to `feature`. The commonest number
+ * of samples is known to the compiler. */
+static inline __attribute__((always_inline)) void esc_through_columns(
+    size_t pad, const bool FROM_VALUE, int samples, const float *restrict slope,
+    const float *restrict deficit, float *restrict u, double *restrict feature) {
+  const size_t stride = ESC_PARTS * pad;
+  float part[ESC_PARTS][ESC_PAD];
+  for (int i = 0; i < ESC_PARTS; i++) {
+    const size_t at = (size_t)i * pad;
+    const int count = (samples - i + ESC_PARTS - 1) / ESC_PARTS;
+    if (samples == ESC_TILE)
+      esc_through_part(stride, FROM_VALUE, ESC_TILE / ESC_PARTS, slope + at, deficit + at, u + at,
+                       part[i]);
+    else
+      esc_through_part(stride, FROM_VALUE, count, slope + at, deficit + at, u + at, part[i]);
+  }
+  esc_fold_columns(part, feature);
+}
+
 /* u_l -> delta_l = u_l sigma'(z_l), and this tile's part of the ledger's sum of u_l kappa(z_l). */
 static inline void esc_through_activation(const esc_cpu_shared *s, int l, int samples, float *u,
                                           esc_cpu_work *work) {
-  const size_t pad = (size_t)s->layout.out_pad[l], stride = ESC_PARTS * pad;
+  const size_t pad = (size_t)s->layout.out_pad[l];
   const bool from_value = esc_slope_of_value(s->problem->activation.kind);
   double feature[ESC_PARTS] = {0};
-  for (size_t column = 0; column < pad; column += ESC_PAD) {
-    float part[ESC_PARTS][ESC_PAD];
-    for (int i = 0; i < ESC_PARTS; i++) {
-      const size_t at = (size_t)i * pad + column;
-      if (from_value)
-        esc_through_part(stride, work->h[l] + at, true, work->deficit[l] + at, samples - i, u + at,
-                         part[i]);
-      else
-        esc_through_part(stride, work->derivative[l] + at, false, work->deficit[l] + at,
-                         samples - i, u + at, part[i]);
-    }
-    esc_fold_columns(part, feature);
-  }
+  for (size_t column = 0; column < pad; column += ESC_PAD)
+    if (from_value)
+      esc_through_columns(pad, true, samples, work->h[l] + column, work->deficit[l] + column,
+                          u + column, feature);
+    else
+      esc_through_columns(pad, false, samples, work->derivative[l] + column,
+                          work->deficit[l] + column, u + column, feature);
   work->deficit_sum[l] += esc_fold_parts(feature);
 }
 
@@ -130,20 +125,20 @@ static inline void esc_backward_layer(const esc_cpu_shared *s, const esc_cpu_net
                            .c_row = in});
 }
 
-/* From the output down: what a layer hands on comes before its step. */
+/* G_l and u_{l-1} from the output down. */
 static inline void esc_backward(const esc_cpu_shared *s, const esc_cpu_network *net,
                                 const esc_stretch *t, esc_cpu_work *work) {
   const int last = s->problem->shape.layers - 1;
   float *delta = work->delta[0], *u = work->delta[1];
+  esc_weight_gradient(s, last, t, work->error, 1, work);
   esc_backward_output(s, net, t->samples, work->error, u);
-  esc_layer_gradient(s, last, t, work->error, 1, work);
   for (int l = last - 1; l >= 0; l--) {
     float *const swap = delta;
     delta = u;
     u = swap;
     esc_through_activation(s, l, t->samples, delta, work);
+    esc_weight_gradient(s, l, t, delta, (size_t)s->layout.out_pad[l], work);
     if (l > 0) esc_backward_layer(s, net, l, t->samples, delta, u);
-    esc_layer_gradient(s, l, t, delta, (size_t)s->layout.out_pad[l], work);
   }
 }
 

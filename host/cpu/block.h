@@ -1,5 +1,6 @@
 /* Transposes and folds in registers, written in the compiler's own vectors, which it
- * cuts to what the machine has. Transposes go 4 x 4 floats at a time. */
+ * cuts to what the machine has. Transposes go 8 x 8 or
+ * 4 x 4 floats at a time. */
 #ifndef ESC_BLOCK_H
 #define ESC_BLOCK_H
 
@@ -31,10 +32,52 @@ static inline void esc_transpose_4(const float *from, size_t from_row, float *to
   for (size_t j = 0; j < 4; j++) memcpy(to + j * to_row, &column[j], sizeof column[j]);
 }
 
-/* to[j][i] = from[i][j] for i < rows, j < columns, both multiples of 4. */
+typedef float esc_octet __attribute__((vector_size(32)));
+
+/* Of two rows, pairs of columns: a0 b0 a1 b1 a4 b4 a5 b5, and the others. */
+#define ESC_PAIRS_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define ESC_PAIRS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+/* Of two pairs, a column of four: a0 a1 b0 b1 a4 a5 b4 b5, and the other one. */
+#define ESC_FOURS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define ESC_FOURS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+/* Of two columns of four, those of eight. */
+#define ESC_EIGHTS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define ESC_EIGHTS_HIGH(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+
+/* The same for i, j < 8. */
+static inline void esc_transpose_8(const float *from, size_t from_row, float *to, size_t to_row) {
+  esc_octet row[8], pair[8], four[8];
+#pragma GCC unroll 8
+  for (size_t i = 0; i < 8; i++) memcpy(&row[i], from + i * from_row, sizeof row[i]);
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    pair[i] = ESC_PAIRS_LOW(row[i], row[i + 1]);
+    pair[i + 1] = ESC_PAIRS_HIGH(row[i], row[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4)
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; j++) { /* columns 2j and 2j + 1, with 4 and 5 added */
+      four[i + 2 * j] = ESC_FOURS_LOW(pair[i + j], pair[i + j + 2]);
+      four[i + 2 * j + 1] = ESC_FOURS_HIGH(pair[i + j], pair[i + j + 2]);
+    }
+#pragma GCC unroll 4
+  for (size_t j = 0; j < 4; j++) {
+    const esc_octet low = ESC_EIGHTS_LOW(four[j], four[j + 4]);
+    const esc_octet high = ESC_EIGHTS_HIGH(four[j], four[j + 4]);
+    memcpy(to + j * to_row, &low, sizeof low);
+    memcpy(to + (j + 4) * to_row, &high, sizeof high);
+  }
+}
+
+/* to[j][i] = from[i][j] for i < rows, a multiple of 4, and j < columns, of 8. */
 static inline void esc_transpose(size_t rows, size_t columns, const float *restrict from,
                                  size_t from_row, float *restrict to, size_t to_row) {
-  for (size_t i = 0; i < rows; i += 4)
+  size_t i = 0;
+  for (; i + 8 <= rows; i += 8)
+    for (size_t j = 0; j < columns; j += 8)
+      esc_transpose_8(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
+  for (; i < rows; i += 4)
     for (size_t j = 0; j < columns; j += 4)
       esc_transpose_4(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
 }

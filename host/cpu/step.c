@@ -11,6 +11,7 @@
 #include "cpu/forward.h"
 #include "cpu/inputs.h"
 #include "cpu/network.h"
+#include "cpu/update.h"
 
 #define ESC_JOIN_(a, b) a##b
 #define ESC_JOIN(a, b) ESC_JOIN_(a, b)
@@ -27,13 +28,6 @@ static void round_sum(size_t count, const double *restrict sum, float *restrict 
   for (size_t i = 0; i < count; i++) g[i] = (float)sum[i];
 }
 
-static void begin(const esc_cpu_shared *s, esc_cpu_work *work) {
-  memset(work->loss_part, 0, sizeof work->loss_part);
-  memset(work->deficit_sum, 0, sizeof work->deficit_sum);
-  if (work->g_sum)
-    memset(work->g_sum, 0, s->layout.w[s->problem->shape.layers] * sizeof *work->g_sum);
-}
-
 /* The stretch of the minibatch from sample `first` on. */
 static esc_stretch stretch_at(const esc_problem *p, int first) {
   const int left = p->batch - first, slab = ESC_SLAB - first % ESC_SLAB;
@@ -41,12 +35,11 @@ static esc_stretch stretch_at(const esc_problem *p, int first) {
   return (esc_stretch){.first = first,
                        .samples = end < ESC_TILE ? end : ESC_TILE,
                        .opens = first % ESC_SLAB == 0,
-                       .closes = end <= ESC_TILE,
-                       .last = left <= ESC_TILE};
+                       .closes = end <= ESC_TILE};
 }
 
-/* The stretch's losses, for inputs x of the minibatch or (NULL) the member's own. */
-static void predict(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
+/* One stretch, with inputs x of the minibatch or (NULL) the member's own. */
+static void stretch(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
                     const esc_stretch *t, esc_cpu_work *work) {
   const size_t inputs = (size_t)s->problem->shape.inputs;
   if (x)
@@ -56,51 +49,44 @@ static void predict(const esc_cpu_shared *s, const esc_cpu_network *net, const f
   esc_targets(s, t->samples, work);
   esc_forward(s, net, t->samples, work);
   esc_errors(s->problem, t->samples, work);
-  if (t->last) work->loss = esc_fold_parts(work->loss_part) / s->problem->batch;
+  esc_backward(s, net, t, work);
 }
 
-/* The stretch's part of the gradient and of the ledger's terms. */
-static void respond(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_stretch *t,
-                    esc_cpu_work *work) {
-  const size_t weights = s->layout.w[s->problem->shape.layers];
-  esc_backward(s, net, t, work);
-  if (t->closes && work->g_sum) add_slab(weights, work->g, work->g_sum);
-  if (t->last && work->g_sum) round_sum(weights, work->g_sum, work->g);
+/* Loss, ledger terms and gradient of the minibatch, but for |G|^2. */
+static void minibatch(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
+                      esc_cpu_work *work) {
+  const esc_problem *p = s->problem;
+  const size_t weights = s->layout.w[p->shape.layers];
+  memset(work->loss_part, 0, sizeof work->loss_part);
+  memset(work->deficit_sum, 0, sizeof work->deficit_sum);
+  if (work->g_sum) memset(work->g_sum, 0, weights * sizeof *work->g_sum);
+  for (int first = 0; first < p->batch; first += ESC_TILE) {
+    const esc_stretch t = stretch_at(p, first);
+    stretch(s, net, x, &t, work);
+    if (t.closes && work->g_sum) add_slab(weights, work->g, work->g_sum);
+  }
+  if (work->g_sum) round_sum(weights, work->g_sum, work->g);
+  work->loss = esc_fold_parts(work->loss_part) / p->batch;
 }
 
 static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
                      esc_cpu_work *work) {
-  const esc_problem *p = s->problem;
-  begin(s, work);
-  for (int first = 0; first < p->batch; first += ESC_TILE) {
-    const esc_stretch t = stretch_at(p, first);
-    predict(s, net, x, &t, work);
-    respond(s, net, &t, work);
-  }
-  for (int l = 0; l < p->shape.layers; l++) work->gradient2[l] = esc_layer_norm2(s, l, work);
-}
-
-/* One step of training: true if the network's loss let it make it. */
-static bool step(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work) {
-  const esc_problem *p = s->problem;
-  begin(s, work);
-  for (int first = 0; first < p->batch; first += ESC_TILE) {
-    esc_stretch t = stretch_at(p, first);
-    predict(s, net, NULL, &t, work);
-    if (t.last && !esc_track_loss(&net->slot.track, &s->rules, work->loss)) return false;
-    if (t.last && !work->g_sum) t.steps = net;
-    respond(s, net, &t, work);
-  }
-  for (int l = 0; l < p->shape.layers && work->g_sum; l++)
-    work->gradient2[l] = esc_layer_step(s, l, work, net);
-  esc_track_update(&net->slot.track, &s->rules, work->deficit_sum, work->gradient2);
-  return true;
+  minibatch(s, net, x, work);
+  for (int l = 0; l < s->problem->shape.layers; l++)
+    work->gradient2[l] = esc_layer_norm2(s, l, work->g);
 }
 
 static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work, int64_t steps,
                   const atomic_bool *stop) {
-  for (int64_t k = 0; k < steps && !net->slot.track.finished; k++)
-    if (atomic_load_explicit(stop, memory_order_relaxed) || !step(s, net, work)) return;
+  esc_track *track = &net->slot.track;
+  for (int64_t k = 0; k < steps && !track->finished; k++) {
+    if (atomic_load_explicit(stop, memory_order_relaxed)) return;
+    minibatch(s, net, NULL, work);
+    if (!esc_track_loss(track, &s->rules, work->loss)) return;
+    for (int l = 0; l < s->problem->shape.layers; l++)
+      work->gradient2[l] = esc_layer_step(s, l, work->g, net);
+    esc_track_update(track, &s->rules, work->deficit_sum, work->gradient2);
+  }
 }
 
 const esc_cpu_isa ESC_JOIN(esc_cpu_isa_, ESC_ISA) = {

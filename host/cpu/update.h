@@ -25,10 +25,9 @@ ESC_ALONE void esc_strip_norm2(size_t rows, size_t columns, const float *restric
   }
 }
 
-/* Rows of the strip that begins with row n of layer l. */
-static inline size_t esc_strip_rows(const esc_cpu_shared *s, int l, size_t n) {
-  const size_t left = (size_t)esc_fan_out(s->problem->shape, l) - n;
-  return left < ESC_STRIP ? left : ESC_STRIP;
+/* Rows of the strip that begins with row n. */
+static inline size_t esc_strip_rows(size_t rows, size_t n) {
+  return rows - n < ESC_STRIP ? rows - n : ESC_STRIP;
 }
 
 typedef struct esc_counts {
@@ -72,40 +71,40 @@ ESC_ALONE void esc_strip_transpose(size_t rows, size_t columns, const float *res
     for (size_t k = 0; k < columns; k++) to[k * to_row + n] = from[n * columns + k];
 }
 
-/* Steps rows n... of layer l, a strip, along their gradient in g (the layer's); row += their
- * squares. */
-static inline void esc_strip_step(const esc_cpu_shared *s, int l, size_t n, const float *g,
-                                  esc_cpu_network *net, double row[ESC_PARTS]) {
-  const size_t columns = (size_t)s->layout.in_pad[l], at = n * columns;
-  const size_t strip = esc_strip_rows(s, l, n), count = strip * columns;
-  float *w = net->w + s->layout.w[l] + at, *wt = net->wt + s->layout.wt[l] + n;
-  esc_strip_norm2(strip, columns, g + at, row);
-  const esc_counts counts =
-      net->low ? esc_step_compensated(s->rate[l], count, g + at, w, net->low + s->layout.w[l] + at)
-               : esc_step_plain(s->rate[l], count, g + at, w);
-  net->slot.track.updates += counts.updates;
-  net->slot.track.lost += counts.lost;
-  if (l < s->problem->shape.layers - 1)
-    esc_strip_transpose(strip, columns, w, wt, (size_t)s->layout.out_pad[l]);
-}
-
-/* |G_l|^2 of a whole gradient. */
-static inline double esc_layer_norm2(const esc_cpu_shared *s, int l, const esc_cpu_work *work) {
+/* |G_l|^2 of the whole gradient g. */
+static inline double esc_layer_norm2(const esc_cpu_shared *s, int l, const float *g) {
   const size_t columns = (size_t)s->layout.in_pad[l];
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
   double row[ESC_PARTS] = {0};
+  g += s->layout.w[l];
   for (size_t n = 0; n < rows; n += ESC_STRIP)
-    esc_strip_norm2(esc_strip_rows(s, l, n), columns, work->g + s->layout.w[l] + n * columns, row);
+    esc_strip_norm2(esc_strip_rows(rows, n), columns, g + n * columns, row);
   return esc_fold_parts(row);
 }
 
-/* The same, and layer l's step along it. */
-static inline double esc_layer_step(const esc_cpu_shared *s, int l, const esc_cpu_work *work,
+/* Steps a strip from weight `at` on along its gradient. */
+static inline void esc_strip_step(const esc_cpu_shared *s, int l, size_t at, size_t count,
+                                  const float *g, esc_cpu_network *net) {
+  const esc_counts counts =
+      net->low ? esc_step_compensated(s->rate[l], count, g + at, net->w + at, net->low + at)
+               : esc_step_plain(s->rate[l], count, g + at, net->w + at);
+  net->slot.track.updates += counts.updates;
+  net->slot.track.lost += counts.lost;
+}
+
+/* |G_l|^2, and layer l's step along it. */
+static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float *g,
                                     esc_cpu_network *net) {
+  const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
   double row[ESC_PARTS] = {0};
-  for (size_t n = 0; n < rows; n += ESC_STRIP)
-    esc_strip_step(s, l, n, work->g + s->layout.w[l], net, row);
+  for (size_t n = 0; n < rows; n += ESC_STRIP) {
+    const size_t strip = esc_strip_rows(rows, n), at = s->layout.w[l] + n * columns;
+    esc_strip_norm2(strip, columns, g + at, row);
+    esc_strip_step(s, l, at, strip * columns, g, net);
+    if (l < s->problem->shape.layers - 1)
+      esc_strip_transpose(strip, columns, net->w + at, net->wt + s->layout.wt[l] + n, out);
+  }
   return esc_fold_parts(row);
 }
 

@@ -9,8 +9,6 @@
 #ifndef ESC_KERNEL_DOUBLE_H
 #define ESC_KERNEL_DOUBLE_H
 
-#include <float.h>
-
 #include "kernel_twin.h"
 
 static const double pi = 3.14159265358979323846;
@@ -253,8 +251,7 @@ static inline void close_tile(const scene *t, int l, int slot, int tile, double 
 
 static void delta_double(const scene *t, int l, double slack) {
   for (int i = 0; i < t->set.slots; i++)
-    for (int tile = 0; goes(t, i) && tile < esc_lot_tiles(&t->p); tile++)
-      close_tile(t, l, i, tile, slack);
+    for (int tile = 0; goes(t, i) && tile < tiles_of(t); tile++) close_tile(t, l, i, tile, slack);
 }
 
 /* One weight. With compensation only the step itself is rounded. */
@@ -304,7 +301,7 @@ static inline void close_interface(const scene *t, int slot, int l, double slack
   const double *g2 = t->lot[BEFORE].gradient2 + layer_at(t, slot, 0);
   const double rate = (double)(float)t->problem.rate;
   double mean = 0, size = 0;
-  for (int k = 0; k < esc_lot_tiles(&t->p); k++) {
+  for (int k = 0; k < tiles_of(t); k++) {
     mean += t->lot[BEFORE].tile[tile_at(t, slot, l, k)];
     size += fabs(t->lot[BEFORE].tile[tile_at(t, slot, l, k)]);
   }

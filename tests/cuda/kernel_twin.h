@@ -33,8 +33,10 @@ static inline size_t layer_at(const scene *t, int slot, int l) {
   return (size_t)slot * (size_t)t->set.layers + (size_t)l;
 }
 
+static inline int tiles_of(const scene *t) { return (t->set.batch + ESC_TILE - 1) / ESC_TILE; }
+
 static inline size_t tile_at(const scene *t, int slot, int l, int tile) {
-  const size_t interfaces = (size_t)t->set.layers - 1, tiles = (size_t)esc_lot_tiles(&t->p);
+  const size_t interfaces = (size_t)t->set.layers - 1, tiles = (size_t)tiles_of(t);
   return ((size_t)slot * interfaces + (size_t)l) * tiles + (size_t)tile;
 }
 
@@ -196,7 +198,7 @@ static void ledger_twin(const scene *t, esc_lot *lot, int layer) {
     if (!lot->go[i]) continue;
     for (int l = 0; l < t->set.layers; l++) {
       double sum = 0;
-      for (int k = 0; k < esc_lot_tiles(&t->p) && l < t->set.layers - 1; k++)
+      for (int k = 0; k < tiles_of(t) && l < t->set.layers - 1; k++)
         sum += lot->tile[tile_at(t, i, l, k)];
       if (l < t->set.layers - 1) lot->deficit[layer_at(t, i, l)] = sum;
       lot->track[i].updates += lot->moved[layer_at(t, i, l)];

@@ -234,12 +234,17 @@ static const setting middling = {.layers = 3,
                                  .compensated = true,
                                  .states = ALL_TRAIN};
 
+static void skip_because(const char *why) {
+  print_message("skipped: %s\n", why);
+  skip();
+}
+
 /* Bit for bit, but for `go`, which says so. */
 static void leaves_networks_alone_that_rest(void **state) {
   const record *r = *state;
   setting s = middling;
   scene t;
-  if (r->all_slots) skip();
+  if (r->all_slots) skip_because("it works on all slots, a network that rests is not read");
   s.states = ALL_REST;
   scene_open(&t, &s, r->early);
   poison_outputs(r, &t);
@@ -277,7 +282,7 @@ static int compare_others(const scene *t, size_t slot, unsigned outputs) {
 static void keeps_a_nan_within_its_network(void **state) {
   const record *r = *state;
   scene t;
-  if (!r->spoils) skip(); /* it reads no reals */
+  if (!r->spoils) skip_because("it reads no reals");
   scene_open(&t, &middling, r->early);
   poison_outputs(r, &t);
   run_all(r, &t, 0);
@@ -292,16 +297,14 @@ static void keeps_a_nan_within_its_network(void **state) {
 }
 
 /* The loss of slot 1 is lost: it has diverged, the others have not. */
-static void check_diverged(scene *t, int id) {
-  const record *r = &records[2];
-  const bool is_nan = id != ARRAY_w;
-  assert_string_equal(r->kernel, "esc_output_kernel");
+static void check_diverged(scene *t) {
+  const record *r = records;
+  while (r->twin != output_twin) r++;
   poison_outputs(r, t);
   run_all(r, t, 0);
   for (int i = 0; i < t->set.slots; i++) {
     const esc_track *got = &t->lot[GOT].track[i];
-    assert_true((i == 1) == !isfinite(got->loss));
-    if (i == 1 && is_nan) assert_true(isnan(got->loss));
+    assert_true(i == 1 ? isnan(got->loss) : isfinite(got->loss));
     if (i == 1) assert_int_equal(got->status, ESC_MEMBER_DIVERGED);
     assert_int_equal(got->finished, i == 1);
     assert_int_equal(t->lot[GOT].go[i], i != 1);
@@ -330,7 +333,7 @@ static void a_nan_marks_its_network_diverged_and_no_other(void **state) {
           t.lot[BEFORE].w[weight_at(&t, 1, 1)] = (float)NAN;
         else
           spoil(&t, arrays[i], 1);
-        check_diverged(&t, arrays[i]);
+        check_diverged(&t);
         scene_close_all(&t);
       }
 }
