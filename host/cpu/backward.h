@@ -45,9 +45,9 @@ static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_ne
     for (int j = 0; j < pad; j++) u[j] = error[b] * w[j];
 }
 
-/* delta = u sigma'(z) in place, for ESC_PAD features of every ESC_PARTS'th of the samples
- * behind u, `count` of them; and the part sum_b u kappa(z) of their dot products. `slope` is
- * sigma'(z), or with FROM_VALUE what it follows from. */
+/* delta = u sigma'(z) in place, for ESC_PAD features of a run of `count` samples (order.h);
+ * and the run's part of sum_b u kappa(z). `slope` is sigma'(z), or with FROM_VALUE what it
+ * follows from. */
 static inline __attribute__((always_inline)) void esc_through_part(
     size_t stride, const bool FROM_VALUE, int count, const float *restrict slope,
     const float *restrict deficit, float *restrict u, float *restrict part) {
@@ -80,16 +80,14 @@ static inline void esc_fold_columns(float part[ESC_PARTS][ESC_PAD], double *rest
 static inline __attribute__((always_inline)) void esc_through_columns(
     size_t pad, const bool FROM_VALUE, int samples, const float *restrict slope,
     const float *restrict deficit, float *restrict u, double *restrict feature) {
-  const size_t stride = ESC_PARTS * pad;
   float part[ESC_PARTS][ESC_PAD];
   for (int i = 0; i < ESC_PARTS; i++) {
-    const size_t at = (size_t)i * pad;
-    const int count = (samples - i + ESC_PARTS - 1) / ESC_PARTS;
+    const size_t at = (size_t)(i * ESC_RUN) * pad;
+    const int count = samples - i * ESC_RUN < ESC_RUN ? samples - i * ESC_RUN : ESC_RUN;
     if (samples == ESC_TILE)
-      esc_through_part(stride, FROM_VALUE, ESC_TILE / ESC_PARTS, slope + at, deficit + at, u + at,
-                       part[i]);
+      esc_through_part(pad, FROM_VALUE, ESC_RUN, slope + at, deficit + at, u + at, part[i]);
     else
-      esc_through_part(stride, FROM_VALUE, count, slope + at, deficit + at, u + at, part[i]);
+      esc_through_part(pad, FROM_VALUE, count, slope + at, deficit + at, u + at, part[i]);
   }
   esc_fold_columns(part, feature);
 }
