@@ -69,7 +69,7 @@ class Candidate(unittest.TestCase):
     def test_the_fastest_number_of_networks_is_taken(self):
         made, us = {"error": 1e-5}, [{"us_per_step": t} for t in (9, 5, 6, 7)]
         answers = [a for t in us for a in (made, t, t)]
-        candidate = self.choose(*answers, made, made)
+        candidate = self.choose(*answers)
         self.assertEqual(candidate.members, 16)
         self.assertIsNone(candidate.failed)
 
@@ -81,7 +81,7 @@ class Candidate(unittest.TestCase):
 
     def test_what_no_longer_fits_is_left_out(self):
         made, us, no = {"error": 1e-5}, {"us_per_step": 9}, {"failed": "out of memory"}
-        candidate = self.choose(made, us, us, no, made, made)
+        candidate = self.choose(made, us, us, no)
         self.assertEqual((candidate.members, candidate.failed), (4, None))
 
 

@@ -99,12 +99,15 @@ class Candidate:
     def __init__(self, worker, variant, shape):
         self.worker, self.variant, self.shape = worker, variant, shape
         self.precision = "tf32" if "default precision" in variant else "float32"
-        self.swept, self.failed, self.error = {}, None, None
+        self.swept, self.members, self.failed, self.error = {}, None, None, None
         self.times, self.times_fixed = [], []
 
-    def make(self, members, fixed):
-        answer = self.worker.ask("make", name=f"{self.variant}/{fixed}", variant=self.variant,
-                                 shape={**self.shape, "members": members}, fixed_inputs=fixed)
+    def name(self, members):
+        return f"{self.variant}/{members}"
+
+    def make(self, members):
+        answer = self.worker.ask("make", name=self.name(members), variant=self.variant,
+                                 shape={**self.shape, "members": members})
         self.failed = answer.get("failed")
         self.error = answer.get("error")
         if not self.failed and not (self.error is not None
@@ -112,34 +115,33 @@ class Candidate:
             self.failed = f"its gradient is wrong: error {self.error}"
         return not self.failed
 
-    def time(self, fixed, seconds):
-        answer = self.worker.ask("time", name=f"{self.variant}/{fixed}", seconds=seconds)
+    def time(self, members, fixed, seconds):
+        answer = self.worker.ask("time", name=self.name(members), fixed_inputs=fixed,
+                                 seconds=seconds)
         self.failed = answer.get("failed")
         return answer.get("us_per_step")
 
     def choose_members(self, choices, seconds):
         """The fastest; stops early once two in a row are worse than the best."""
         for members in choices:
-            if not self.make(members, False):
+            if not self.make(members):
                 break
-            times = [self.time(False, seconds) for _ in range(2)]
-            self.swept[members] = None if None in times else min(times)
+            times = [self.time(members, False, seconds) for _ in range(2)]
+            if None in times:
+                break
+            self.swept[members] = min(times)
             last = list(self.swept.values())[-2:]
-            if self.failed or (len(last) == 2 and min(last) > 1.05 * min(self.swept.values())):
+            if len(last) == 2 and min(last) > 1.05 * min(self.swept.values()):
                 break
-        if not self.swept or None in self.swept.values():
-            return
-        self.failed = None  # what was too large for the machine has been left
-        self.members = min(self.swept, key=self.swept.get)
-        for fixed in (False, True):
-            if not self.make(self.members, fixed):
-                break
+        if self.swept:  # what was too large for the machine is left
+            self.failed = None
+            self.members = min(self.swept, key=self.swept.get)
 
     def round(self, seconds):
         if not self.failed:
-            self.times.append(self.time(False, seconds))
+            self.times.append(self.time(self.members, False, seconds))
         if not self.failed:
-            self.times_fixed.append(self.time(True, seconds))
+            self.times_fixed.append(self.time(self.members, True, seconds))
 
     def row(self, ours):
         row = {"what": self.variant, "precision": self.precision, **self.shape}
@@ -179,13 +181,23 @@ def our_row(rounds, shape):
             "ceiling_flop_per_s": median(path, "ceiling_flop_per_s"), "ratio": 1.0}
 
 
+def members_to_try(ask, device, candidate, candidates):
+    """What is compiled takes long to make: it tries what suits it uncompiled, and the next."""
+    all_of_them = ask.members or ([128, 1024, 4096] if device == "cuda" else [4, 16, 64, 256])
+    plain, comma, _ = candidate.variant.partition(", ")
+    for other in candidates:
+        if comma and other.variant == plain and other.members:
+            return [m for m in all_of_them if m >= other.members][:2]
+    return all_of_them
+
+
 def run_shape(ask, device, shape, workers):
     """Rows of one shape: ours, then the peers'."""
     candidates = [Candidate(worker, variant, shape)
                   for worker in workers for variant in worker.variants]
-    choices = ask.members or ([128, 1024, 4096] if device == "cuda" else [4, 16, 64, 256])
     for candidate in candidates:
-        candidate.choose_members(choices, ask.seconds / 2)
+        candidate.choose_members(members_to_try(ask, device, candidate, candidates),
+                                 ask.seconds / 2)
         print(f"bench_peers: N={shape['width']} B={shape['batch']} {candidate.variant}: "
               f"{candidate.failed or candidate.swept}", file=sys.stderr)
     rounds, others = [], []

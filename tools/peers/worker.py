@@ -4,8 +4,8 @@ stdin, and answers on stdout. So no library's threads or memory are in another's
 usage: worker.py torch|jax cpu|cuda THREADS
 
   {"do": "hello"} -> {"versions", "variants"}
-  {"do": "make", "name", "variant", "shape", "fixed_inputs"} -> {"error"}
-  {"do": "time", "name", "seconds"} -> {"us_per_step", "steps"}, of a network-step
+  {"do": "make", "name", "variant", "shape"} -> {"error"}
+  {"do": "time", "name", "fixed_inputs", "seconds"} -> {"us_per_step", "steps"}, of a network-step
   {"do": "drop"}: forgets all that was made
 What failed is answered with {"failed": why}.
 """
@@ -30,7 +30,7 @@ library = importlib.import_module(LIBRARY + "_peer")
 
 from problem import Shape  # noqa: E402
 
-CHECKED_MEMBERS, STEPS_LEAST = 4, 8
+STEPS_LEAST = 8
 peers = {}
 
 
@@ -39,12 +39,13 @@ def hello(_):
 
 
 def make(request):
+    """Two peers: one draws its inputs, one has them fixed and is checked first."""
     shape = Shape(**request["shape"])
-    few = Shape(**{**request["shape"], "members": min(shape.members, CHECKED_MEMBERS)})
-    error = library.Peer(request["variant"], few, DEVICE, True).error()
-    peer = library.Peer(request["variant"], shape, DEVICE, request["fixed_inputs"])
-    peer.advance(STEPS_LEAST)  # compiles, and draws the pages in
-    peers[request["name"]] = peer
+    drawing, fixed = (library.Peer(request["variant"], shape, DEVICE, f) for f in (False, True))
+    error = fixed.error()
+    for peer in (drawing, fixed):
+        peer.advance(STEPS_LEAST)  # compiles, and draws the pages in
+    peers[request["name"]] = {False: drawing, True: fixed}
     return {"error": error if error == error else None}
 
 
@@ -56,7 +57,8 @@ def time_steps(peer, steps):
 
 def measure(request):
     """A short stretch, and one of about `seconds` after it that counts."""
-    peer, seconds = peers[request["name"]], request["seconds"]
+    seconds = request["seconds"]
+    peer = peers[request["name"]][request["fixed_inputs"]]
     took = time_steps(peer, STEPS_LEAST)
     steps = max(1, round(seconds / took)) * STEPS_LEAST
     took = time_steps(peer, steps)
