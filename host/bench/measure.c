@@ -47,6 +47,7 @@ typedef struct timing {
   const esc_ceiling_ops *ceiling_ops;
   void *ceiling;
   const atomic_bool *stop;
+  int64_t asked; /* steps of every member so far */
 } timing;
 
 static esc_status check_memory(const esc_bench_case *c, const esc_engine_ops *ops,
@@ -77,16 +78,17 @@ done:
 }
 
 /* Seconds that `steps` steps of all members take. */
-static esc_status time_steps(const timing *t, int64_t steps, double *seconds) {
+static esc_status time_steps(timing *t, int64_t steps, double *seconds) {
   const double start = esc_bench_now();
   const esc_status status = t->ops->advance(t->engine, steps, t->stop);
   *seconds = esc_bench_now() - start;
+  t->asked += steps;
   if (status != ESC_OK || !atomic_load(t->stop)) return status;
   return ESC_FAIL(ESC_INTERRUPTED, "interrupted: rows that were printed are whole");
 }
 
 /* Warms up, and finds how many steps take about `seconds`. */
-static esc_status choose_steps(const timing *t, double seconds, int64_t *steps) {
+static esc_status choose_steps(timing *t, double seconds, int64_t *steps) {
   esc_status status = ESC_OK;
   double took = 0;
   *steps = 1;
@@ -101,7 +103,7 @@ done:
 }
 
 /* Repeats of engine and ceiling in turn. */
-static esc_status repeat(const timing *t, int64_t steps, esc_bench_row *row) {
+static esc_status repeat(timing *t, int64_t steps, esc_bench_row *row) {
   esc_status status = ESC_OK;
   double seconds[ESC_BENCH_REPEATS], ceiling[ESC_BENCH_REPEATS];
   for (int i = 0; i < ESC_BENCH_REPEATS; i++) {
@@ -116,15 +118,16 @@ done:
   return status;
 }
 
-/* A member that did not take every step, or whose loss is no number, is wrong. */
-static void check_steps(const timing *t, int64_t steps, esc_bench_row *row) {
+/* A member that did not take every step, no more and no less, or whose loss is no
+ * number, is wrong. */
+static void check_steps(const timing *t, esc_bench_row *row) {
   for (int i = 0; i < row->members; i++) {
     const esc_track *track = &t->ops->slot(t->engine, i)->track;
-    row->check.wrong += track->finished || track->step < steps || !isfinite(track->loss);
+    row->check.wrong += track->finished || track->step != t->asked || !isfinite(track->loss);
   }
 }
 
-static esc_status measure(const timing *t, const esc_problem *p, const esc_engine_setup *setup,
+static esc_status measure(timing *t, const esc_problem *p, const esc_engine_setup *setup,
                           double seconds, esc_bench_row *row) {
   esc_status status = ESC_OK;
   int64_t steps;
@@ -134,7 +137,7 @@ static esc_status measure(const timing *t, const esc_problem *p, const esc_engin
   ESC_TRY(esc_bench_check_engine(t->ops, t->engine, p, row->members, setup->threads, &row->check));
   ESC_TRY(choose_steps(t, seconds / ESC_BENCH_REPEATS, &steps));
   ESC_TRY(repeat(t, steps, row));
-  check_steps(t, row->steps, row);
+  check_steps(t, row);
 done:
   return status;
 }
