@@ -17,6 +17,7 @@ typedef struct run {
   void *row;         /* one member's row for the journal */
   int64_t *occupant; /* (slot) place in plan->member, or EMPTY */
   int64_t *seen;     /* (slot) steps already counted */
+  int *due;          /* (slot) room for a list of slots */
   int64_t next;      /* into plan->order */
   int64_t unsynced;  /* journal records since the last sync */
 } run;
@@ -42,6 +43,10 @@ static esc_status refill(run *r, int slot) {
     r->occupant[slot] = place;
     r->seen[slot] = 0;
     r->progress->running++;
+    if (r->schedule->recorder) {
+      const esc_status status = esc_recorder_load(r->schedule->recorder, slot, place);
+      if (status != ESC_OK) return status;
+    }
     return r->schedule->engine->load(r->engine, slot, &r->plan->member[place]);
   }
   return ESC_OK;
@@ -61,6 +66,39 @@ static esc_status retire(run *r, int slot) {
   count_status(r->progress, r->results->status[place]);
 done:
   return status;
+}
+
+/* Takes the snapshots that are due. */
+static esc_status record(run *r) {
+  esc_status status = ESC_OK;
+  const esc_schedule *s = r->schedule;
+  int count = 0;
+  bool fresh = false;
+  if (!s->recorder) return ESC_OK;
+  for (int i = 0; i < s->setup.slots; i++)
+    fresh = fresh || (r->occupant[i] != EMPTY && s->engine->slot(r->engine, i)->fresh);
+  if (fresh) ESC_TRY(s->engine->advance(r->engine, 0, s->stop)); /* draws the weights */
+  for (int i = 0; i < s->setup.slots; i++) {
+    if (r->occupant[i] == EMPTY) continue;
+    const esc_slot *slot = s->engine->slot(r->engine, i);
+    if (!slot->fresh && esc_recorder_horizon(s->recorder, i, slot->track.step) == 0)
+      r->due[count++] = i;
+  }
+  if (count) ESC_TRY(esc_recorder_take(s->recorder, s->engine, r->engine, count, r->due));
+done:
+  return status;
+}
+
+/* No more steps than to the next snapshot. */
+static int64_t limit_block(const run *r, int64_t block) {
+  const esc_schedule *s = r->schedule;
+  for (int i = 0; s->recorder && i < s->setup.slots; i++) {
+    if (r->occupant[i] == EMPTY) continue;
+    const int64_t step = s->engine->slot(r->engine, i)->track.step;
+    const int64_t horizon = esc_recorder_horizon(s->recorder, i, step);
+    if (horizon < block) block = horizon > 0 ? horizon : 1;
+  }
+  return block;
 }
 
 /* Counts the block's steps, retires what finished and refills. */
@@ -87,15 +125,20 @@ static esc_status train(run *r) {
   int64_t block = 16;
   for (int i = 0; i < r->schedule->setup.slots; i++) ESC_TRY(refill(r, i));
   while (r->progress->running > 0) {
-    ESC_TRY(r->schedule->engine->advance(r->engine, block, r->schedule->stop));
+    ESC_TRY(record(r));
+    const int64_t steps = limit_block(r, block);
+    ESC_TRY(r->schedule->engine->advance(r->engine, steps, r->schedule->stop));
+    ESC_TRY(record(r));
     ESC_TRY(collect(r));
     const double after = now();
-    if (after - before < block_seconds / 2 && block < 1 << 20) block *= 2;
+    if (steps == block && after - before < block_seconds / 2 && block < 1 << 20) block *= 2;
     if (after - before > block_seconds * 2 && block > 1) block /= 2;
     before = after;
     r->progress->seconds = after - start;
     if (r->schedule->report) r->schedule->report(r->schedule->context, r->progress);
+    /* Snapshots first: a member counts as finished only with all of them. */
     if (r->unsynced && after - synced > sync_seconds) {
+      if (r->schedule->recorder) ESC_TRY(esc_recorder_sync(r->schedule->recorder));
       ESC_TRY(esc_journal_sync(r->schedule->journal));
       r->unsynced = 0;
       synced = after;
@@ -122,17 +165,20 @@ esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_sched
                        calloc(1, esc_results_row_size(problem->thresholds, problem->shape.layers)));
   ESC_TRY_ALLOCATE(r.occupant = calloc(slots, sizeof *r.occupant));
   ESC_TRY_ALLOCATE(r.seen = calloc(slots, sizeof *r.seen));
+  ESC_TRY_ALLOCATE(r.due = calloc(slots, sizeof *r.due));
   ESC_TRY(schedule->engine->create(problem, &schedule->setup, &r.engine));
   schedule->engine->describe(r.engine, engine_text, 128);
   ESC_TRY(train(&r));
 done:
   if (schedule->journal && status != ESC_IO_FAILED) {
-    const esc_status synced = esc_journal_sync(schedule->journal);
+    esc_status synced = schedule->recorder ? esc_recorder_sync(schedule->recorder) : ESC_OK;
+    if (synced == ESC_OK) synced = esc_journal_sync(schedule->journal);
     if (status == ESC_OK) status = synced;
   }
   schedule->engine->destroy(r.engine);
   free(r.row);
   free(r.occupant);
   free(r.seen);
+  free(r.due);
   return status;
 }

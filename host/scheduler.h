@@ -5,6 +5,7 @@
 
 #include "escapement/engine.h"
 #include "plan.h"
+#include "recorder.h"
 #include "store/journal.h"
 
 typedef struct esc_progress {
@@ -20,6 +21,7 @@ typedef struct esc_schedule {
   esc_engine_setup setup;
   const atomic_bool *stop; /* set from outside to stop at a step boundary */
   esc_journal *journal;    /* finished members are appended; NULL for none */
+  esc_recorder *recorder;  /* of snapshots; NULL for none */
   bool *done;              /* (members) in: finished earlier; out: finished */
   esc_progress_report *report;
   void *context;

@@ -46,7 +46,7 @@ static void defaults_fill_what_is_not_written(void **state) {
   assert_true(p->scale_modes == 1 && p->scale[0] == 1 && p->scale[2] == 1);
   assert_true(p->metric == ESC_METRIC_EUCLIDEAN && p->loss == ESC_LOSS_SQUARED);
   assert_true(p->huber_delta == 1 && p->update == ESC_UPDATE_COMPENSATED && p->smoothing == 0);
-  assert_true(s->seeds == 1 && s->seed == 1 && p->run_seed == 1 && s->record_every == 0);
+  assert_true(s->seeds == 1 && s->seed == 1 && p->run_seed == 1 && s->record.every == 0);
   assert_false(s->allow_false_escapes);
   assert_int_equal(p->steps, 400000);
   esc_spec_free(s);
@@ -142,7 +142,7 @@ static void ends_of_ranges_are_as_stated(void **state) {
       {29, "      scales: [1e-30]", "      scales: [10]", "      scales: [0]",
        "      scales: [10.1]"},
       {12, "  scales: 1e-30", "  scales: 1e6", "  scales: 0", "  scales: 1000001"},
-      {32, "  every: 0", "  every: 0", "  every: -1", "  every: 1"},
+      {32, "  every: 0", "  every: 1e15", "  every: -1", "  every: 1000000000000001"},
   };
   for (size_t i = 0; i < sizeof range / sizeof range[0]; i++) {
     char begin[32];
@@ -164,10 +164,12 @@ static void layers_are_two_to_sixty_four(void **state) {
   esc_spec_free(s);
 }
 
-static void snapshots_are_refused_with_what_there_is(void **state) {
+static void snapshots_come_at_even_or_at_log_spaced_steps(void **state) {
   (void)state;
-  refuse_text(with_line(32, "  every: 100"), "spec.yaml:32: record.every: '100'",
-              "not available yet, 0 records events only");
+  refuse_text(with_line(32, "  every: 100\n  per_decade: 5"), "spec.yaml:33: record.per_decade",
+              "allowed: one of them");
+  refuse_text(with_line(32, "  every: 100\n  samples: 63"), "spec.yaml:33: record.samples",
+              "an even number from 2 network.inputs on");
 }
 
 static void words_are_those_of_the_list(void **state) {
@@ -347,7 +349,7 @@ int main(void) {
       cmocka_unit_test(hostile_values_are_refused_where_a_number_belongs),
       cmocka_unit_test(ends_of_ranges_are_as_stated),
       cmocka_unit_test(layers_are_two_to_sixty_four),
-      cmocka_unit_test(snapshots_are_refused_with_what_there_is),
+      cmocka_unit_test(snapshots_come_at_even_or_at_log_spaced_steps),
       cmocka_unit_test(words_are_those_of_the_list),
       cmocka_unit_test(words_choose_the_enumerator_of_their_name),
       cmocka_unit_test(a_name_is_printable_text_of_some_length),

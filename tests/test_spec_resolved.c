@@ -118,7 +118,7 @@ static void check_same_spec(const esc_spec *a, const esc_spec *b) {
   assert_string_equal(a->name, b->name);
   check_same_problem(&a->problem, &b->problem);
   assert_true(a->seeds == b->seeds && a->seed == b->seed && a->groups == b->groups);
-  assert_true(a->record_every == b->record_every);
+  assert_true(a->record.every == b->record.every);
   assert_true(a->allow_false_escapes == b->allow_false_escapes);
   for (int g = 0; g < a->groups; g++) {
     const esc_group *x = &a->group[g], *y = &b->group[g];

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "escapement/observe.h"
 
 /* What a variable's values of both files have in common. Largest differences are
  * NaN as soon as one of them is. */
@@ -74,6 +75,9 @@ static esc_status same_sweep(const comparison *c) {
   ESC_TRY(same_number(c, "the number of layers", c->a->layers, c->b->layers));
   for (int i = 0; i < c->a->thresholds; i++)
     ESC_TRY(same_real(c, "a threshold", c->a->threshold[i], c->b->threshold[i]));
+  ESC_TRY(same_number(c, "the number of snapshots", c->a->snapshots, c->b->snapshots));
+  for (int64_t k = 0; k < c->a->snapshots; k++)
+    ESC_TRY(same_number(c, "a snapshot", c->a->snapshot_step[k], c->b->snapshot_step[k]));
   for (int64_t i = 0; i < c->a->members; i++) ESC_TRY(same_member(c, i));
 done:
   return status;
@@ -95,6 +99,19 @@ static void add_value(difference *d, double a, double b) {
   const double apart = fabs(a - b), size = larger(fabs(a), fabs(b));
   d->absolute = larger(apart, d->absolute);
   d->relative = larger(apart == 0 ? 0 : apart / size, d->relative);
+}
+
+/* Snapshots of two NaN are equal: both members had finished. */
+static difference compare_observable(const comparison *c, int k) {
+  const int length = esc_observable_length(c->a->layers, esc_observables[k].axis);
+  difference d = {.values = c->a->members * c->a->snapshots * length};
+  const double *a = c->a->observable[k], *b = c->b->observable[k];
+  for (int64_t i = 0; i < d.values; i++)
+    if (!memcmp(&a[i], &b[i], sizeof *a) || (isnan(a[i]) && isnan(b[i])))
+      d.equal++;
+    else
+      add_value(&d, a[i], b[i]);
+  return d;
 }
 
 static difference compare_variable(const comparison *c, const esc_result_variable *v) {
@@ -152,18 +169,26 @@ static void add_to_json(json_t *json, const char *name, const difference *d) {
   json_object_set_new(json, "escape_step", steps);
 }
 
-/* Prints the table, or fills `json` where there is one; counts what differs. */
+/* Prints a row, or adds it to `json` where there is one; 1 if something differs. */
+static int report(json_t *json, const char *name, const difference *d) {
+  if (json)
+    add_to_json(json, name, d);
+  else
+    print_row(name, d);
+  return d->equal < d->values;
+}
+
+/* The whole table; counts what differs. */
 static int compare_all(const comparison *c, json_t *json) {
   int different = 0;
   if (!json) print_title(c);
   for (int i = 0; i < esc_result_variable_count; i++) {
-    const esc_result_variable *v = &esc_result_variables[i];
-    const difference d = compare_variable(c, v);
-    different += d.equal < d.values;
-    if (json)
-      add_to_json(json, v->name, &d);
-    else
-      print_row(v->name, &d);
+    const difference d = compare_variable(c, &esc_result_variables[i]);
+    different += report(json, esc_result_variables[i].name, &d);
+  }
+  for (int k = 0; k < ESC_OBSERVABLES && c->a->snapshots; k++) {
+    const difference d = compare_observable(c, k);
+    different += report(json, esc_observables[k].name, &d);
   }
   return different;
 }
@@ -190,7 +215,7 @@ static esc_status print_comparison(const comparison *c, bool as_json, bool exact
   }
   if (exact && different)
     status = ESC_FAIL(ESC_CHECK_FAILED, "%d of %d variables differ", different,
-                      esc_result_variable_count);
+                      esc_result_variable_count + (c->a->snapshots ? ESC_OBSERVABLES : 0));
 done:
   return status;
 }

@@ -121,6 +121,30 @@ static void take_row(void *context, int64_t member, const void *row) {
   r->done[place] = true;
 }
 
+static void take_snapshot(void *context, int64_t member, const void *row) {
+  esc_run *r = context;
+  const int64_t place = (member - r->shard) / r->shards;
+  if (member % r->shards == r->shard && place >= 0 && place < r->plan.members)
+    esc_recorder_restore(r->recorder, place, row);
+}
+
+/* Snapshots of the run so far. A finished member that lacks some is trained again. */
+static esc_status open_snapshots(esc_run *r, const char *identity) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  const bool exact = r->engine == &esc_reference_engine;
+  if (!esc_record_on(&r->spec->record)) return ESC_OK;
+  ESC_TRY(esc_recorder_create(p, &r->spec->record, &r->plan, &r->setup, exact, &r->recorder));
+  ESC_TRY(esc_journal_open_snapshots(r->output, identity, esc_observation_length(p->shape.layers),
+                                     r->ask.resume, r->ask.force && !r->ask.resume, take_snapshot,
+                                     r, &r->snapshots));
+  esc_recorder_keep(r->recorder, r->snapshots);
+  for (int64_t i = 0; i < r->plan.members; i++)
+    r->done[i] = r->done[i] && esc_recorder_is_complete(r->recorder, i, r->results->steps_run[i]);
+done:
+  return status;
+}
+
 /* The spec is not all that the numbers depend on: neither precision nor shard may
  * change between the parts of a run. */
 static esc_status open_journal(esc_run *r) {
@@ -132,6 +156,7 @@ static esc_status open_journal(esc_run *r) {
     return ESC_FAIL(ESC_NO_MEMORY, "out of memory (the journal's header)");
   ESC_TRY(esc_journal_open(r->output, identity, p->thresholds, p->shape.layers, r->ask.resume,
                            r->ask.force && !r->ask.resume, take_row, r, &r->journal));
+  ESC_TRY(open_snapshots(r, identity));
 done:
   free(identity);
   return status;
@@ -150,6 +175,7 @@ static esc_status train(esc_run *r) {
                            .setup = r->setup,
                            .stop = &stop,
                            .journal = r->journal,
+                           .recorder = r->recorder,
                            .done = r->done,
                            .report = esc_progress_bar_report,
                            .context = &bar};
@@ -187,10 +213,12 @@ static esc_status publish(esc_run *r, const char *start_time) {
   char why[900];
   const bool appeared = !r->ask.force && esc_io_exists(r->output);
   esc_status status = set_attributes(r, start_time);
+  if (status == ESC_OK && r->recorder) status = esc_recorder_fill(r->recorder, r->results);
   if (status == ESC_OK && !appeared) status = esc_store_write(r->output, r->results);
   if (status == ESC_OK && !appeared) {
+    esc_journal_close(r->snapshots, true);
     esc_journal_close(r->journal, true);
-    r->journal = NULL;
+    r->journal = r->snapshots = NULL;
     return ESC_OK;
   }
   snprintf(why, sizeof why, "%s",
@@ -288,7 +316,9 @@ esc_status esc_verb_run(int argc, char **argv) {
   ESC_TRY(prepare(&r, argc, argv, first));
   ESC_TRY(r.ask.dry_run ? esc_run_dry(&r) : execute(&r));
 done:
+  esc_journal_close(r.snapshots, false);
   esc_journal_close(r.journal, false);
+  esc_recorder_free(r.recorder);
   esc_results_free(r.results);
   esc_plan_free(&r.plan);
   esc_spec_free(r.spec);

@@ -31,7 +31,8 @@ typedef struct esc_run {
   esc_bytes bytes; /* of the engine with it */
   char engine_text[128], device[256];
   esc_results *results;
-  esc_journal *journal;
+  esc_journal *journal, *snapshots;
+  esc_recorder *recorder; /* NULL: no snapshots */
   bool *done; /* (members) */
   esc_progress progress;
   char warning[ESC_WARNING_SIZE];

@@ -15,13 +15,19 @@ static double table_bytes(const esc_run *r) {
   return 4 * (double)r->plan.members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
 }
 
+/* What recording takes whatever happens; its snapshots grow as they come. */
+static double recorder_bytes(const esc_run *r, const esc_engine_setup *setup) {
+  if (!esc_record_on(&r->spec->record)) return 0;
+  return esc_recorder_bytes(&r->spec->problem, &r->spec->record, setup);
+}
+
 typedef struct usable {
   double host, device; /* bytes that may be used */
 } usable;
 
 static esc_bytes needed(const esc_run *r, esc_engine_setup setup) {
   esc_bytes bytes = r->engine->bytes(&r->spec->problem, &setup);
-  bytes.host += table_bytes(r);
+  bytes.host += table_bytes(r) + recorder_bytes(r, &setup);
   return bytes;
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -108,6 +109,67 @@ done:
   return status;
 }
 
+/* Seconds of one network's snapshot, from one of each network in flight. */
+static esc_status time_snapshot(esc_run *r, double *seconds) {
+  esc_status status = ESC_OK;
+  const atomic_bool stop = false;
+  void *engine = NULL;
+  esc_recorder *recorder = NULL;
+  int *slot = NULL;
+  ESC_TRY_ALLOCATE(slot = calloc((size_t)r->setup.slots, sizeof *slot));
+  ESC_TRY(r->engine->create(&r->spec->problem, &r->setup, &engine));
+  ESC_TRY(esc_recorder_create(&r->spec->problem, &r->spec->record, &r->plan, &r->setup,
+                              r->engine == &esc_reference_engine, &recorder));
+  for (int i = 0; i < r->setup.slots; i++) {
+    slot[i] = i;
+    ESC_TRY(esc_recorder_load(recorder, i, r->plan.order[i]));
+    ESC_TRY(r->engine->load(engine, i, &r->plan.member[r->plan.order[i]]));
+  }
+  ESC_TRY(r->engine->advance(engine, 0, &stop)); /* draws the weights */
+  ESC_TRY(esc_recorder_take(recorder, r->engine, engine, r->setup.slots, slot)); /* warms up */
+  double before = 0, after = 0;
+  const int64_t first = esc_recorder_taken(recorder, &before);
+  for (int i = 0; i < 5; i++)
+    ESC_TRY(esc_recorder_take(recorder, r->engine, engine, r->setup.slots, slot));
+  *seconds = 1 / (double)(esc_recorder_taken(recorder, &after) - first);
+  *seconds *= after - before;
+done:
+  esc_recorder_free(recorder);
+  r->engine->destroy(engine);
+  free(slot);
+  return status;
+}
+
+/* What recording costs: time of a snapshot against that of the steps between two. */
+typedef struct recording {
+  int64_t snapshots; /* of a network at most */
+  double bytes;      /* of all of them, at most, before compression */
+  double seconds;    /* of one network's */
+  double share;      /* of the training's time */
+} recording;
+
+static esc_status measure_recording(esc_run *r, double each, recording *out) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  *out = (recording){0};
+  if (!esc_record_on(&r->spec->record) || r->plan.members == 0) return ESC_OK;
+  out->snapshots = esc_record_count(&r->spec->record, p->steps);
+  out->bytes = (double)r->plan.members * esc_recorder_member_bytes(p, &r->spec->record);
+  ESC_TRY(time_snapshot(r, &out->seconds));
+  out->share = out->seconds * (double)out->snapshots / (each * (double)p->steps);
+done:
+  return status;
+}
+
+static void print_recording(const esc_record *record, const recording *c) {
+  if (!c->snapshots) return;
+  printf(
+      "record:  at most %lld snapshots a network on %d samples, %.3g us each: %.2g%% of the "
+      "training's time\n",
+      (long long)c->snapshots, record->samples, 1e6 * c->seconds, 100 * c->share);
+  printf("         and at most %.3g MB of memory while they are kept\n", c->bytes / 1e6);
+}
+
 static void print_dry_text(const esc_run *r, double each, double longest, double result) {
   const esc_problem *p = &r->spec->problem;
   printf("members: %lld of %lld in %d groups, %lld seeds\n", (long long)r->plan.members,
@@ -127,12 +189,15 @@ esc_status esc_run_dry(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
   double each = 0;
+  recording cost;
   if (r->plan.members > 0) ESC_TRY(time_step(r, &each));
+  ESC_TRY(measure_recording(r, each, &cost));
   const double longest = each * (double)p->steps * (double)r->plan.members;
   const double result =
       (double)r->plan.members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
   if (!r->ask.json) {
     print_dry_text(r, each, longest, result);
+    print_recording(&r->spec->record, &cost);
     return ESC_OK;
   }
   json_t *json = json_object();
@@ -145,6 +210,10 @@ esc_status esc_run_dry(esc_run *r) {
   json_object_set_new(json, "device_bytes", esc_json_number(r->bytes.device));
   json_object_set_new(json, "result_bytes_max", esc_json_number(result));
   json_object_set_new(json, "seconds_per_step", esc_json_number(each));
+  json_object_set_new(json, "snapshots_max", json_integer(cost.snapshots));
+  json_object_set_new(json, "snapshot_bytes_max", esc_json_number(cost.bytes));
+  json_object_set_new(json, "seconds_per_snapshot", esc_json_number(cost.seconds));
+  json_object_set_new(json, "recording_share", esc_json_number(cost.share));
   json_object_set_new(json, "seconds_max", esc_json_number(longest));
   json_object_set_new(json, "output", esc_json_text(r->output));
   ESC_TRY(esc_json_print(json));

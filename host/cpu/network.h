@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "escapement/observe.h"
 #include "escapement/order.h"
 #include "escapement/slot.h"
 
@@ -67,6 +68,12 @@ typedef struct esc_cpu_isa {
   /* Up to `steps` training steps; stops where the member finishes or *stop is set. */
   void (*train)(const esc_cpu_shared *shared, esc_cpu_network *network, esc_cpu_work *work,
                 int64_t steps, const atomic_bool *stop);
+
+  /* Adds the network's response to `sample`, and into g (3, weight) the sums over it of
+   * c df/dW for the weights of esc_response_weights. */
+  void (*respond)(const esc_cpu_shared *shared, const esc_cpu_network *network,
+                  const esc_observer *observer, const esc_sample *sample, esc_cpu_work *work,
+                  double *const g[3], esc_response *out);
 } esc_cpu_isa;
 
 extern const esc_cpu_isa esc_cpu_isa_generic;

@@ -89,5 +89,36 @@ static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *w
   }
 }
 
+/* Samples first, ..., first + count - 1: forward once, backward for each weight. */
+static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
+                         const esc_sample *sample, int first, int count, esc_cpu_work *work,
+                         double *const g[3], esc_response *out) {
+  const size_t inputs = (size_t)s->problem->shape.inputs;
+  const esc_stretch all = {.samples = count, .opens = true, .closes = true};
+  float weight[3][ESC_TILE];
+  esc_inputs_copy(s, sample->x + (size_t)first * inputs, inputs, count, work);
+  esc_forward(s, net, count, work);
+  for (int b = 0; b < count; b++) {
+    double c[3];
+    esc_response_weights(o, sample, first + b, (double)work->f[b], c);
+    esc_response_add(o, sample, first + b, (double)work->f[b], out);
+    for (int k = 0; k < 3; k++) weight[k][b] = (float)c[k];
+  }
+  for (int k = 0; k < 3; k++) {
+    memcpy(work->error, weight[k], (size_t)count * sizeof(float));
+    esc_backward(s, net, &all, work);
+    add_slab(s->layout.w[s->problem->shape.layers], work->g, g[k]);
+  }
+}
+
+static void respond(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
+                    const esc_sample *sample, esc_cpu_work *work, double *const g[3],
+                    esc_response *out) {
+  for (int first = 0; first < sample->samples; first += ESC_TILE) {
+    const int left = sample->samples - first;
+    respond_tile(s, net, o, sample, first, left < ESC_TILE ? left : ESC_TILE, work, g, out);
+  }
+}
+
 const esc_cpu_isa ESC_JOIN(esc_cpu_isa_, ESC_ISA) = {
-    .name = ESC_TEXT(ESC_ISA), .gradient = gradient, .train = train};
+    .name = ESC_TEXT(ESC_ISA), .gradient = gradient, .train = train, .respond = respond};

@@ -118,7 +118,8 @@ static void print_spec(FILE *out, const esc_spec *spec) {
   fprintf(out, "sweep:\n  seeds: %lld\n  seed: %llu\n  groups:\n", (long long)spec->seeds,
           (unsigned long long)spec->seed);
   for (int g = 0; g < spec->groups; g++) print_group(out, &spec->group[g]);
-  fprintf(out, "record:\n  every: %lld\n", (long long)spec->record_every);
+  fprintf(out, "record:\n  every: %lld\n  per_decade: %d\n  samples: %d\n",
+          (long long)spec->record.every, spec->record.per_decade, spec->record.samples);
 }
 
 char *esc_spec_resolved(const esc_spec *spec) {

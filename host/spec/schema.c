@@ -108,9 +108,14 @@ const esc_key esc_schema[] = {
      .otherwise = "the first `bottleneck` layers",
      .help = "which layers carry the small scale, counted from 1; as many as `bottleneck`"},
 
-    {"record", ESC_VALUE_SECTION, .help = "what is kept besides events"},
-    {"record.every", ESC_VALUE_INTEGER, RANGE(0, 0), .standard = "0", .unit = "steps",
-     .help = "steps between snapshots; they are not available yet, 0 records events only"},
+    {"record", ESC_VALUE_SECTION, .help = "snapshots of observables, besides events"},
+    {"record.every", ESC_VALUE_INTEGER, RANGE(0, 1e15), .standard = "0", .unit = "steps",
+     .help = "steps between snapshots; 0 records events only"},
+    {"record.per_decade", ESC_VALUE_INTEGER, RANGE(0, 1000), .standard = "0",
+     .help = "snapshots a decade of steps, evenly in log; instead of `every`"},
+    {"record.samples", ESC_VALUE_INTEGER, RANGE(0, ESC_BATCH_MAX), .standard = "0",
+     .help = "size of the evaluation sample: even, at least 2 network.inputs; 0: the least "
+             "multiple of 128 that is"},
 };
 const int esc_schema_keys = (int)(sizeof esc_schema / sizeof esc_schema[0]);
 

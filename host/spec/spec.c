@@ -137,6 +137,21 @@ static void read_escape(const esc_node *root, esc_spec *spec) {
   spec->allow_false_escapes = word(root, "escape.false_escapes") == 1;
 }
 
+static esc_status read_record(const esc_node *root, esc_spec *spec) {
+  esc_record *r = &spec->record;
+  const esc_shape shape = spec->problem.shape;
+  r->every = integer(root, "record.every");
+  r->per_decade = (int)integer(root, "record.per_decade");
+  r->samples = (int)integer(root, "record.samples");
+  if (r->every && r->per_decade)
+    return refuse(root, "record.per_decade", "given beside record.every; allowed: one of them");
+  if (r->samples && (r->samples % 2 || r->samples < 2 * shape.inputs))
+    return refuse(root, "record.samples",
+                  "does not do; allowed: an even number from 2 network.inputs on, or 0");
+  if (!r->samples) r->samples = esc_observer_samples(shape);
+  return ESC_OK;
+}
+
 static esc_status read_spec(const esc_node *root, esc_spec *spec) {
   esc_status status = ESC_OK;
   spec->name = strdup(esc_node_find(root, "name")->text);
@@ -150,7 +165,7 @@ static esc_status read_spec(const esc_node *root, esc_spec *spec) {
   spec->seeds = integer(root, "sweep.seeds");
   spec->seed = (uint64_t)integer(root, "sweep.seed");
   spec->problem.run_seed = spec->seed;
-  spec->record_every = integer(root, "record.every");
+  ESC_TRY(read_record(root, spec));
   ESC_TRY(esc_groups_read(root, spec));
 done:
   return status;

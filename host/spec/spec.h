@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "escapement/observe.h"
 #include "escapement/problem.h"
 #include "escapement/status.h"
 
@@ -25,7 +26,7 @@ typedef struct esc_spec {
   uint64_t seed;
   int groups;
   esc_group *group; /* owned */
-  int64_t record_every;
+  esc_record record; /* samples: filled in where the user names none */
   bool allow_false_escapes; /* escape.false_escapes: allow */
 } esc_spec;
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "escapement/observe.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "digest and seal are of bytes as they lie");
 
@@ -16,30 +18,56 @@ static const char seal_mark[] = "ESCSEAL1", hdf5_mark[] = "\x89HDF\r\n\x1a\n";
 
 _Static_assert(sizeof(seal) == ESC_SEAL_BYTES, "the seal has no padding");
 
+/* The coordinate `snapshot` and the observables along it. */
+static void add_observables(const esc_results *r, esc_layout *t) {
+  t->column[t->columns++] =
+      (esc_column){"snapshot",       "step", "step of the snapshot: weight updates made before it",
+                   ESC_TYPE_INT64,   1,      {ESC_AXIS_SNAPSHOT},
+                   r->snapshot_step, true};
+  for (int k = 0; k < ESC_OBSERVABLES; k++) {
+    const esc_observable *o = &esc_observables[k];
+    const int rank = o->axis == ESC_AXIS_NONE ? 2 : 3;
+    t->column[t->columns++] =
+        (esc_column){o->name,          o->units, o->long_name,
+                     ESC_TYPE_FLOAT64, rank,     {ESC_AXIS_NONE, ESC_AXIS_SNAPSHOT, o->axis},
+                     r->observable[k], false};
+  }
+}
+
 void esc_layout_make(const esc_results *r, esc_layout *t) {
   const esc_column coordinate[ESC_COORDINATES] = {
-      {"member", "1", "index in the whole sweep", ESC_TYPE_INT64, 1, {ESC_AXIS_NONE}, r->member},
+      {"member",
+       "1",
+       "index in the whole sweep",
+       ESC_TYPE_INT64,
+       1,
+       {ESC_AXIS_NONE},
+       r->member,
+       true},
       {"threshold",
        "1",
        "loss below which a network has escaped",
        ESC_TYPE_FLOAT64,
        1,
        {ESC_AXIS_THRESHOLD},
-       r->threshold},
+       r->threshold,
+       true},
       {"layer",
        "1",
        "weight layer, counted from the input",
        ESC_TYPE_INT32,
        1,
        {ESC_AXIS_LAYER},
-       t->layer},
+       t->layer,
+       true},
       {"interface",
        "1",
        "pair of layers l and l+1, counted from the input",
        ESC_TYPE_INT32,
        1,
        {ESC_AXIS_INTERFACE},
-       t->interface}};
+       t->interface,
+       true}};
   memcpy(t->column, coordinate, sizeof coordinate);
   for (int i = 0; i < esc_result_variable_count; i++) {
     const esc_result_variable *v = &esc_result_variables[i];
@@ -50,10 +78,13 @@ void esc_layout_make(const esc_results *r, esc_layout *t) {
                                                   v->type,
                                                   rank,
                                                   {ESC_AXIS_NONE, v->axis},
-                                                  esc_result_data(r, v)};
+                                                  esc_result_data(r, v),
+                                                  false};
   }
+  t->columns = ESC_VARIABLES;
+  if (r->snapshots > 0) add_observables(r, t);
   t->length[ESC_AXIS_NONE] = r->members;
-  for (int a = 1; a < ESC_COORDINATES; a++) t->length[a] = esc_axis_length(r, (esc_axis)a);
+  for (int a = 1; a < ESC_AXES; a++) t->length[a] = esc_axis_length(r, (esc_axis)a);
   for (int l = 0; l < ESC_LAYERS_MAX; l++) t->layer[l] = t->interface[l] = l + 1;
 }
 
@@ -70,7 +101,9 @@ esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thr
 }
 
 size_t esc_layout_row_bytes(const esc_layout *t, const esc_column *c) {
-  return esc_type_size(c->type) * (size_t)(c->rank == 2 ? t->length[c->axis[1]] : 1);
+  size_t bytes = esc_type_size(c->type);
+  for (int a = 1; a < c->rank; a++) bytes *= (size_t)t->length[c->axis[a]];
+  return bytes;
 }
 
 esc_status esc_layout_digest(const esc_layout *t, char text[ESC_DIGEST_TEXT]) {
@@ -78,7 +111,7 @@ esc_status esc_layout_digest(const esc_layout *t, char text[ESC_DIGEST_TEXT]) {
   XXH3_state_t *state = XXH3_createState();
   ESC_TRY_ALLOCATE(state);
   XXH3_64bits_reset(state);
-  for (int i = 0; i < ESC_COLUMNS; i++) {
+  for (int i = 0; i < t->columns; i++) {
     const esc_column *c = &t->column[i];
     XXH3_64bits_update(state, c->data, (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c));
   }

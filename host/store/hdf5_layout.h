@@ -17,27 +17,31 @@
 #define ESC_COUNT_ONE(...) +1
 enum {
   ESC_COORDINATES = 4, /* one an axis; that of ESC_AXIS_NONE is `member` */
-  ESC_COLUMNS = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
+  ESC_VARIABLES = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
+  ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + ESC_OBSERVABLES, /* with coordinate `snapshot` */
   ESC_DIGEST_TEXT = 17, /* 16 hexadecimal digits */
   ESC_SEAL_BYTES = 24,
 };
 #undef ESC_COUNT_ONE
 
-/* One dataset: a coordinate, or a variable of the table; its first axis is its
- * own or `member`. */
+/* One dataset: a coordinate, a variable of the table, or an observable; its first axis is
+ * its own or `member`. */
 typedef struct esc_column {
   const char *name, *units, *long_name;
   esc_type type;
   int rank;
-  esc_axis axis[2];
-  void *data; /* (length of axis[0]) or (axis[0], axis[1]), not owned */
+  esc_axis axis[3];
+  void *data; /* (length of axis[0]), (axis[0], axis[1]) or with axis[2]; not owned */
+  bool coordinate;
 } esc_column;
 
 /* All datasets of a result file, with the numbers that count layers and interfaces. */
 typedef struct esc_layout {
-  int64_t length[ESC_COORDINATES];
+  int64_t length[ESC_AXES];
+  int columns;
   int32_t layer[ESC_LAYERS_MAX], interface[ESC_LAYERS_MAX];
-  esc_column column[ESC_COLUMNS]; /* the coordinates, then the table in its order */
+  esc_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, and where
+                                         there are snapshots their coordinate and observables */
 } esc_layout;
 
 /* Points at the arrays of `results`, and into itself: do not copy. */

@@ -24,7 +24,7 @@ static htri_t type_fits(const esc_hdf5 *h, const esc_column *c, hid_t type) {
 
 /* Opens a column and checks its type and rank; *length gets its axes'. */
 static esc_status open_column(const esc_hdf5 *h, const esc_column *c, hid_t *dataset,
-                              hsize_t length[2]) {
+                              hsize_t length[3]) {
   esc_status status = ESC_OK;
   hid_t space = -1, type = -1;
   htri_t same;
@@ -44,7 +44,7 @@ done:
 }
 
 static esc_status read_length(const esc_hdf5 *h, const esc_column *c, int64_t *length) {
-  hsize_t found[2] = {0, 0};
+  hsize_t found[3] = {0};
   hid_t dataset = -1;
   const esc_status status = open_column(h, c, &dataset, found);
   *length = found[0] < INT64_MAX ? (int64_t)found[0] : INT64_MAX;
@@ -62,6 +62,23 @@ static bool is_needed(const esc_column *c) {
   for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
     if (!strcmp(c->name, needed[i])) return true;
   return false;
+}
+
+/* Makes room for the snapshots that the file declares. */
+static esc_status create_snapshots(const esc_hdf5 *h, size_t file_size, esc_results *results) {
+  static const esc_column coordinate = {.name = "snapshot", .type = ESC_TYPE_INT64, .rank = 1};
+  esc_status status = ESC_OK;
+  int64_t snapshots;
+  ESC_TRY(read_length(h, &coordinate, &snapshots));
+  const double cells = (double)snapshots * (double)results->members;
+  if (snapshots < 1 || cells > (double)file_size * DEFLATE_MOST) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: claims %lld snapshots, more than %zu bytes can hold",
+                      h->path, (long long)snapshots, file_size);
+    goto done;
+  }
+  ESC_TRY(esc_results_add_snapshots(results, snapshots));
+done:
+  return status;
 }
 
 /* Makes room for a table of the shape that the coordinates declare. */
@@ -88,12 +105,13 @@ static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_result
     goto done;
   }
   ESC_TRY(esc_results_create(members, (int)thresholds, (int)layers, out));
+  if (!h->foreign && is_column(h, "snapshot")) ESC_TRY(create_snapshots(h, file_size, *out));
 done:
   return status;
 }
 
 static esc_status read_column(const esc_hdf5 *h, const esc_layout *t, const esc_column *c) {
-  hsize_t length[2] = {0, 0};
+  hsize_t length[3] = {0};
   hid_t dataset = -1;
   esc_status status = ESC_OK;
   ESC_TRY(open_column(h, c, &dataset, length));
@@ -194,10 +212,9 @@ static esc_status read_results(const esc_hdf5 *h, size_t file_size, esc_results 
   esc_status status = ESC_OK;
   ESC_TRY(create_results(h, file_size, &results));
   esc_layout_make(results, &layout);
-  for (int i = 0; i < ESC_COLUMNS; i++) {
+  for (int i = 0; i < layout.columns; i++) {
     const esc_column *c = &layout.column[i];
-    const bool coordinate = i < ESC_COORDINATES, there = is_column(h, c->name);
-    if (h->foreign && !is_needed(c) && (coordinate || !there)) continue;
+    if (h->foreign && !is_needed(c) && (c->coordinate || !is_column(h, c->name))) continue;
     ESC_TRY(read_column(h, &layout, c));
   }
   if (h->foreign) derive_members(results, !is_column(h, "status"));

@@ -49,17 +49,32 @@ done:
   return status;
 }
 
-/* How a column lies in the file: in one piece, or for many members in compressed chunks. */
+static hsize_t least(hsize_t a, hsize_t b) { return a < b ? a : b; }
+
+/* Chunks of whole rows, or where one alone is too large of pieces along its first axis. */
+static void choose_chunk(const esc_layout *t, const esc_column *c, hsize_t chunk[3]) {
+  const hsize_t row = esc_layout_row_bytes(t, c), fit = CHUNK_BYTES / row;
+  for (int a = 0; a < c->rank; a++) chunk[a] = (hsize_t)t->length[c->axis[a]];
+  chunk[0] = least(chunk[0], fit ? fit : 1);
+  if (!fit) chunk[1] = least(chunk[1], CHUNK_BYTES / (row / chunk[1]) + 1);
+}
+
+static bool is_compressed(const esc_layout *t, const esc_column *c) {
+  const bool observed = c->rank > 1 && c->axis[1] == ESC_AXIS_SNAPSHOT;
+  return c->axis[0] == ESC_AXIS_NONE &&
+         (t->length[ESC_AXIS_NONE] > COMPRESSED_ABOVE || (observed && t->length[ESC_AXIS_NONE]));
+}
+
+/* How a column lies in the file: in one piece, or for much data in compressed chunks. */
 static esc_status make_creation(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
                                 hid_t *creation) {
-  const hsize_t members = (hsize_t)t->length[ESC_AXIS_NONE];
-  const hsize_t fit = CHUNK_BYTES / esc_layout_row_bytes(t, c);
-  const hsize_t chunk[2] = {members < fit ? members : fit, (hsize_t)t->length[c->axis[1]]};
+  hsize_t chunk[3];
   esc_status status = ESC_OK;
   ESC_HDF5_TRY(h, c->name, *creation = H5Pcreate(H5P_DATASET_CREATE));
   ESC_HDF5_TRY(h, c->name, H5Pset_obj_track_times(*creation, false));
   ESC_HDF5_TRY(h, c->name, H5Pset_attr_creation_order(*creation, order));
-  if (c->axis[0] == ESC_AXIS_NONE && members > COMPRESSED_ABOVE) {
+  if (is_compressed(t, c)) {
+    choose_chunk(t, c, chunk);
     ESC_HDF5_TRY(h, c->name, H5Pset_chunk(*creation, c->rank, chunk));
     ESC_HDF5_TRY(h, c->name, H5Pset_shuffle(*creation));
     ESC_HDF5_TRY(h, c->name, H5Pset_deflate(*creation, DEFLATE_LEVEL));
@@ -70,9 +85,10 @@ done:
 
 static esc_status create_column(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
                                 hid_t *dataset) {
-  const hsize_t length[2] = {(hsize_t)t->length[c->axis[0]], (hsize_t)t->length[c->axis[1]]};
+  hsize_t length[3];
   esc_status status = ESC_OK;
   hid_t space = -1, creation = -1;
+  for (int a = 0; a < c->rank; a++) length[a] = (hsize_t)t->length[c->axis[a]];
   ESC_TRY(make_creation(h, t, c, &creation));
   ESC_HDF5_TRY(h, c->name, space = H5Screate_simple(c->rank, length, NULL));
   ESC_HDF5_TRY(h, c->name,
@@ -84,20 +100,19 @@ done:
 }
 
 /* Makes a coordinate the scale of its axis; gives the axes of others theirs. */
-static esc_status set_scales(const esc_hdf5 *h, const esc_column *c, bool coordinate, hid_t dataset,
+static esc_status set_scales(const esc_hdf5 *h, const esc_column *c, hid_t dataset,
                              const hid_t *scale) {
   esc_status status = ESC_OK;
-  if (coordinate) ESC_HDF5_TRY(h, c->name, H5DSset_scale(dataset, c->name));
-  for (int a = 0; a < c->rank && !coordinate; a++)
+  if (c->coordinate) ESC_HDF5_TRY(h, c->name, H5DSset_scale(dataset, c->name));
+  for (int a = 0; a < c->rank && !c->coordinate; a++)
     ESC_HDF5_TRY(h, c->name, H5DSattach_scale(dataset, scale[c->axis[a]], (unsigned)a));
 done:
   return status;
 }
 
 static esc_status write_column(const esc_hdf5 *h, const esc_layout *t, int i,
-                               hid_t scale[ESC_COORDINATES]) {
+                               hid_t scale[ESC_AXES]) {
   const esc_column *c = &t->column[i];
-  const bool coordinate = i < ESC_COORDINATES;
   esc_status status = ESC_OK;
   hid_t dataset = -1;
   ESC_TRY(create_column(h, t, c, &dataset));
@@ -105,10 +120,10 @@ static esc_status write_column(const esc_hdf5 *h, const esc_layout *t, int i,
       h, c->name,
       H5Dwrite(dataset, esc_hdf5_memory_type(c->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, c->data));
   ESC_TRY(describe(h, dataset, c));
-  ESC_TRY(set_scales(h, c, coordinate, dataset, scale));
+  ESC_TRY(set_scales(h, c, dataset, scale));
 done:
-  if (coordinate)
-    scale[i] = dataset; /* stays open for the columns along it */
+  if (c->coordinate)
+    scale[c->axis[0]] = dataset; /* stays open for the columns along it */
   else
     status = esc_hdf5_release(h, status, c->name, dataset);
   return status;
@@ -116,11 +131,10 @@ done:
 
 static esc_status write_columns(const esc_hdf5 *h, const esc_layout *t) {
   esc_status status = ESC_OK;
-  hid_t scale[ESC_COORDINATES] = {-1, -1, -1, -1};
-  for (int i = 0; i < ESC_COLUMNS; i++) ESC_TRY(write_column(h, t, i, scale));
+  hid_t scale[ESC_AXES] = {-1, -1, -1, -1, -1};
+  for (int i = 0; i < t->columns; i++) ESC_TRY(write_column(h, t, i, scale));
 done:
-  for (int i = 0; i < ESC_COORDINATES; i++)
-    status = esc_hdf5_release(h, status, t->column[i].name, scale[i]);
+  for (int i = 0; i < ESC_AXES; i++) status = esc_hdf5_release(h, status, "an axis", scale[i]);
   return status;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "escapement/observe.h"
 #include "store/io.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the journal is written as it lies");
@@ -58,14 +59,22 @@ static uint64_t hash_table(void) {
   return hash;
 }
 
-static header make_header(const char *spec, int thresholds, int layers) {
+static uint64_t hash_observables(void) {
+  uint64_t hash = 1;
+  for (int i = 0; i < ESC_OBSERVABLES; i++)
+    hash = XXH3_64bits_withSeed(esc_observables[i].name, strlen(esc_observables[i].name), hash);
+  return hash;
+}
+
+static header make_header(const char *spec, int thresholds, int layers, size_t row_size,
+                          uint64_t table) {
   header h = {.magic = "ESCJRNL",
               .version = JOURNAL_VERSION,
               .thresholds = (uint32_t)thresholds,
               .layers = (uint32_t)layers,
-              .row_size = (uint32_t)esc_results_row_size(thresholds, layers),
+              .row_size = (uint32_t)row_size,
               .spec = XXH3_64bits(spec, strlen(spec)),
-              .table = hash_table()};
+              .table = table};
   h.check = XXH3_64bits(&h, offsetof(header, check));
   return h;
 }
@@ -243,8 +252,8 @@ static esc_status take_over(esc_journal *j, bool resume, esc_journal_visit *visi
   return esc_journal_sync(j);
 }
 
-static esc_status allocate(const char *result_path, const header *h, esc_journal **out) {
-  static const char suffix[] = ".journal";
+static esc_status allocate(const char *result_path, const char *suffix, const header *h,
+                           esc_journal **out) {
   esc_status status = ESC_OK;
   esc_journal *j = calloc(1, sizeof *j);
   ESC_TRY_ALLOCATE(j);
@@ -253,7 +262,7 @@ static esc_status allocate(const char *result_path, const header *h, esc_journal
   j->record_size = sizeof(int64_t) + h->row_size + sizeof(uint64_t);
   j->record = malloc(j->record_size);
   ESC_TRY_ALLOCATE(j->record);
-  j->path = malloc(strlen(result_path) + sizeof suffix);
+  j->path = malloc(strlen(result_path) + strlen(suffix) + 1);
   ESC_TRY_ALLOCATE(j->path);
   sprintf(j->path, "%s%s", result_path, suffix);
   *out = j;
@@ -263,13 +272,12 @@ done:
   return status;
 }
 
-esc_status esc_journal_open(const char *result_path, const char *spec, int thresholds, int layers,
+static esc_status open_with(const char *result_path, const char *suffix, const header *h,
                             bool resume, bool discard, esc_journal_visit *visit, void *context,
                             esc_journal **out) {
-  const header h = make_header(spec, thresholds, layers);
   esc_journal *j = NULL;
   esc_status status = ESC_OK;
-  ESC_TRY(allocate(result_path, &h, &j));
+  ESC_TRY(allocate(result_path, suffix, h, &j));
   ESC_TRY(open_locked(j));
   ESC_TRY(discard ? start(j) : take_over(j, resume, visit, context));
   j->ready = true;
@@ -278,6 +286,22 @@ esc_status esc_journal_open(const char *result_path, const char *spec, int thres
 done:
   esc_journal_close(j, j && j->empty);
   return status;
+}
+
+esc_status esc_journal_open(const char *result_path, const char *spec, int thresholds, int layers,
+                            bool resume, bool discard, esc_journal_visit *visit, void *context,
+                            esc_journal **out) {
+  const header h =
+      make_header(spec, thresholds, layers, esc_results_row_size(thresholds, layers), hash_table());
+  return open_with(result_path, ".journal", &h, resume, discard, visit, context, out);
+}
+
+esc_status esc_journal_open_snapshots(const char *result_path, const char *spec, int length,
+                                      bool resume, bool discard, esc_journal_visit *visit,
+                                      void *context, esc_journal **out) {
+  const size_t row = sizeof(esc_journal_snapshot) + (size_t)length * sizeof(double);
+  const header h = make_header(spec, 0, length, row, hash_observables());
+  return open_with(result_path, ".snapshots", &h, resume, discard, visit, context, out);
 }
 
 static esc_status fail_append(const esc_journal *j, int64_t member, const char *why) {

@@ -26,6 +26,17 @@ esc_status esc_journal_open(const char *result_path, const char *spec, int thres
                             bool resume, bool discard, esc_journal_visit *visit, void *context,
                             esc_journal **out);
 
+/* The same for snapshots ("OUT.h5.snapshots"): a record is a member's index and an
+ * esc_journal_snapshot with `length` observations. A member has many; one that is not
+ * among the finished may have some too. */
+typedef struct esc_journal_snapshot {
+  int64_t step;
+  double observation[];
+} esc_journal_snapshot;
+esc_status esc_journal_open_snapshots(const char *result_path, const char *spec, int length,
+                                      bool resume, bool discard, esc_journal_visit *visit,
+                                      void *context, esc_journal **out);
+
 /* Appends one member's row with one write(2). Not synced: see esc_journal_sync. */
 esc_status esc_journal_append(esc_journal *journal, int64_t member, const void *row);
 

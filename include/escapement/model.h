@@ -22,6 +22,9 @@ void esc_initial_weights(const esc_problem *problem, const esc_member *member,
  * (samples, d), from sample `first` of the minibatch on. */
 void esc_draw_inputs(uint64_t seed, int64_t step, int first, int samples, int inputs, float *x);
 
+/* v = sum_k a_k v_k / |a|, (d): the direction of the teacher's linear part. */
+void esc_linear_direction(const esc_problem *problem, const double *directions, double *v);
+
 /* S(0) = E[(v.x) f(x)] of the network `weights` in the direction v of the
  * teacher's linear part, sum_k a_k v_k normalised (theory, section 5). By
  * Stein's lemma this is E[v . grad f], a mean with little spread where the

@@ -29,6 +29,11 @@ void esc_reference_work_free(esc_reference_work *work);
 double esc_reference_output(const esc_problem *problem, const double *weights, const double *x,
                             esc_reference_work *work);
 
+/* Adds c (df/dz_l) h_{l-1}' for every layer, so c df/dW, to g (flat as the weights), for
+ * the input that esc_reference_output was last given with this `work`. */
+void esc_reference_backward(const esc_problem *problem, const double *weights, double c,
+                            esc_reference_work *work, double *g);
+
 /* T(x) = sum_k a_k sigma(v_k . x); directions (mode, input). */
 double esc_reference_target(const esc_problem *problem, const double *directions, const double *x);
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "escapement/observables.h"
 #include "escapement/status.h"
 
 /* The second axis of a variable; the first is always `member`. */
@@ -16,7 +17,9 @@ typedef enum esc_axis {
   ESC_AXIS_NONE,
   ESC_AXIS_THRESHOLD,
   ESC_AXIS_LAYER,
-  ESC_AXIS_INTERFACE
+  ESC_AXIS_INTERFACE,
+  ESC_AXIS_SNAPSHOT,
+  ESC_AXES
 } esc_axis;
 typedef enum esc_type { ESC_TYPE_INT32, ESC_TYPE_INT64, ESC_TYPE_FLOAT64 } esc_type;
 
@@ -73,6 +76,10 @@ typedef struct esc_results {
 #define ESC_RESULT_FIELD(name, ctype, type, axis, units, text) ctype *name;
   ESC_RESULT_LIST(ESC_RESULT_FIELD)
 #undef ESC_RESULT_FIELD
+  int64_t snapshots;                   /* 0: none were recorded */
+  int64_t *snapshot_step;              /* (snapshot) coordinate, ascending */
+  double *observable[ESC_OBSERVABLES]; /* (member, snapshot[, layer or interface]); NaN behind
+                                          a member's last snapshot */
   int attributes;
   esc_attribute attribute[ESC_ATTRIBUTES_MAX];
 } esc_results;
@@ -97,6 +104,9 @@ void *esc_result_data(const esc_results *results, const esc_result_variable *v);
 /* Allocates zeroed arrays. Free with esc_results_free (NULL is fine). */
 esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_results **out);
 void esc_results_free(esc_results *results);
+
+/* Makes room for `snapshots` of every member, all NaN. */
+esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
 
 /* Sets attribute `name`, copying `text`; replaces an earlier value. */
 esc_status esc_results_set(esc_results *results, const char *name, const char *text);

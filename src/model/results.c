@@ -1,9 +1,12 @@
 /* The table of result variables, walked by everything that stores or reads them. */
 #include "escapement/results.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "escapement/observe.h"
 
 const esc_result_variable esc_result_variables[] = {
 #define ROW(name, ctype, type, axis, units, text) \
@@ -21,6 +24,7 @@ int64_t esc_axis_length(const esc_results *results, esc_axis axis) {
     case ESC_AXIS_THRESHOLD: return results->thresholds;
     case ESC_AXIS_LAYER: return results->layers;
     case ESC_AXIS_INTERFACE: return results->layers - 1;
+    case ESC_AXIS_SNAPSHOT: return results->snapshots;
     default: return 1;
   }
 }
@@ -61,8 +65,24 @@ done:
   return status;
 }
 
+esc_status esc_results_add_snapshots(esc_results *r, int64_t snapshots) {
+  esc_status status = ESC_OK;
+  const size_t cells = (size_t)r->members * (size_t)snapshots;
+  r->snapshots = snapshots;
+  ESC_TRY_ALLOCATE(r->snapshot_step = calloc((size_t)snapshots + 1, sizeof *r->snapshot_step));
+  for (int k = 0; k < ESC_OBSERVABLES; k++) {
+    const size_t count = cells * (size_t)esc_observable_length(r->layers, esc_observables[k].axis);
+    ESC_TRY_ALLOCATE(r->observable[k] = malloc((count + 1) * sizeof(double)));
+    for (size_t i = 0; i < count; i++) r->observable[k][i] = (double)NAN;
+  }
+done:
+  return status;
+}
+
 void esc_results_free(esc_results *results) {
   if (!results) return;
+  for (int k = 0; k < ESC_OBSERVABLES; k++) free(results->observable[k]);
+  free(results->snapshot_step);
   for (int i = 0; i < esc_result_variable_count; i++)
     free(*field(results, &esc_result_variables[i]));
   for (int i = 0; i < results->attributes; i++) free(results->attribute[i].text);

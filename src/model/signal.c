@@ -36,8 +36,7 @@ static void forward_layer(const esc_problem *p, const double *weights, int l, wa
                  out.h + i * LANES, out.h_dot + i * LANES);
 }
 
-/* v = sum_k a_k v_k / |a|: the direction of the teacher's linear part. */
-static void linear_direction(const esc_problem *p, const double *directions, double *v) {
+void esc_linear_direction(const esc_problem *p, const double *directions, double *v) {
   double size = 0;
   for (int k = 0; k < p->teacher.modes; k++) size = hypot(size, p->teacher.amplitude[k]);
   for (int i = 0; i < p->shape.inputs; i++) {
@@ -73,12 +72,13 @@ double esc_initial_signal(const esc_problem *p, const esc_member *m, const doubl
   double *v = room + 4 * LANES * n;
   wave at[2] = {{room, room + LANES * n}, {room + 2 * LANES * n, room + 3 * LANES * n}};
   double signal = 0;
-  linear_direction(p, directions, v);
+  esc_linear_direction(p, directions, v);
   for (int first = 0; first < SAMPLES; first += LANES) {
     start_wave(p, m, first, v, at[0]);
     for (int l = 0; l < p->shape.layers; l++)
       forward_layer(p, weights, l, at[l % 2], at[(l + 1) % 2]);
-    for (int s = 0; s < LANES; s++) signal += at[p->shape.layers % 2].h_dot[s] / SAMPLES;
+    for (int s = 0; s < LANES; s++)
+      signal += at[p->shape.layers % 2].h_dot[s] / SAMPLES;
   }
   return signal;
 }

@@ -58,7 +58,8 @@ double esc_reference_target(const esc_problem *p, const double *directions, cons
   double target = 0;
   for (int k = 0; k < p->teacher.modes; k++) {
     const double projection = dot(directions + (size_t)k * (size_t)d, x, d);
-    target += p->teacher.amplitude[k] * esc_activate_f64(&p->activation, projection).value;
+    target += p->teacher.amplitude[k] *
+              esc_activate_f64(&p->activation, projection).value;
   }
   return target;
 }
@@ -72,7 +73,8 @@ double esc_reference_output(const esc_problem *p, const double *weights, const d
     const size_t here = (size_t)l * work->widest, next = here + work->widest;
     const int fan_in = esc_fan_in(p->shape, l);
     for (int i = 0; i < p->shape.width; i++) {
-      const double z = dot(w + (size_t)i * (size_t)fan_in, work->h + here, fan_in);
+      const double z =
+          dot(w + (size_t)i * (size_t)fan_in, work->h + here, fan_in);
       const esc_eval_f64 s = esc_activate_f64(&p->activation, z);
       work->h[next + (size_t)i] = s.value;
       work->derivative[here + (size_t)i] = s.derivative;
@@ -106,10 +108,18 @@ static void backward(const esc_problem *p, const double *weights, esc_reference_
     backward_layer(p, weights, l, work, out->g);
     if (l == 0) break;
     const size_t below = (size_t)(l - 1) * work->widest;
-    out->deficit[l - 1] += dot(work->u, work->deficit + below, p->shape.width);
+    out->deficit[l - 1] +=
+        dot(work->u, work->deficit + below, p->shape.width);
     for (int i = 0; i < p->shape.width; i++)
       work->delta[i] = work->u[i] * work->derivative[below + (size_t)i];
   }
+}
+
+void esc_reference_backward(const esc_problem *p, const double *weights, double c,
+                            esc_reference_work *work, double *g) {
+  esc_gradient unused = {.g = g};
+  work->delta[0] = c;
+  backward(p, weights, work, &unused);
 }
 
 void esc_reference_gradient(const esc_problem *p, const double *directions, const double *weights,

@@ -1,0 +1,57 @@
+/* Memory of a responder; the passes themselves are in step.c, once an instruction set. */
+#include "cpu/respond.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/network.h"
+
+struct esc_cpu_responder {
+  esc_cpu_shared shared;
+  const esc_cpu_isa *isa;
+  esc_cpu_network network;
+  esc_cpu_work *work;
+  double *g[3]; /* (weight) padded as the network's */
+};
+
+void esc_cpu_responder_free(esc_cpu_responder *r) {
+  if (!r) return;
+  for (int k = 0; k < 3; k++) free(r->g[k]);
+  esc_cpu_work_free(r->work);
+  esc_cpu_network_free(&r->network);
+  esc_cpu_shared_free(&r->shared);
+  free(r);
+}
+
+esc_status esc_cpu_responder_create(const esc_problem *p, esc_cpu_responder **out) {
+  esc_status status = ESC_OK;
+  esc_cpu_responder *r = calloc(1, sizeof *r);
+  ESC_TRY_ALLOCATE(r);
+  r->isa = esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"));
+  if (!r->isa) r->isa = esc_cpu_isa_find(NULL);
+  ESC_TRY(esc_cpu_shared_init(&r->shared, p));
+  ESC_TRY(esc_cpu_network_create(&r->shared, &r->network));
+  ESC_TRY(esc_cpu_work_create(&r->shared, &r->work));
+  for (int k = 0; k < 3; k++)
+    ESC_TRY_ALLOCATE(r->g[k] = calloc(r->shared.layout.w[p->shape.layers], sizeof(double)));
+  *out = r;
+  r = NULL;
+done:
+  esc_cpu_responder_free(r);
+  return status;
+}
+
+double esc_cpu_responder_bytes(const esc_problem *p) {
+  return esc_cpu_network_bytes(p) + esc_cpu_work_bytes(p) +
+         24.0 * (double)esc_weight_offset(p->shape, p->shape.layers);
+}
+
+void esc_cpu_respond(esc_cpu_responder *r, const esc_observer *observer, const esc_sample *sample,
+                     const double *weights, esc_response *out) {
+  const int layers = observer->problem->shape.layers;
+  memset(out, 0, sizeof *out);
+  for (int k = 0; k < 3; k++) memset(r->g[k], 0, r->shared.layout.w[layers] * sizeof *r->g[k]);
+  esc_cpu_network_set(&r->shared, &r->network, weights);
+  r->isa->respond(&r->shared, &r->network, observer, sample, r->work, r->g, out);
+  esc_response_finish(observer, sample, (const double *const *)r->g, r->shared.layout.w, out);
+}

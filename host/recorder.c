@@ -1,0 +1,259 @@
+/* Snapshots: due steps, observation on all threads, rows kept a member. */
+#include "recorder.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/respond.h"
+#include "escapement/theory.h"
+
+/* A thread's room for observing. */
+typedef struct room {
+  esc_cpu_responder *responder; /* in float, or NULL */
+  esc_reference_work *work;     /* in double, or NULL */
+  double *three;                /* (3, weight), in double only */
+  double *observe;
+} room;
+
+/* The snapshots of one member, in the order of the grid. */
+typedef struct rows {
+  int64_t count, capacity;
+  esc_journal_snapshot **row; /* owned */
+} rows;
+
+struct esc_recorder {
+  const esc_problem *problem;
+  const esc_record *record;
+  const esc_plan *plan;
+  esc_observer observer;
+  int threads, slots, length;
+  room *room;            /* (thread) */
+  esc_sample *sample;    /* (slot) */
+  int64_t *place, *next; /* (slot) member, and step of its next snapshot */
+  double *weights;       /* (slot, weight) of those observed now */
+  rows *rows;            /* (member) */
+  esc_journal *journal;
+  int64_t taken;
+  double seconds;
+};
+
+static size_t weight_count(const esc_problem *p) {
+  return esc_weight_offset(p->shape, p->shape.layers);
+}
+
+static esc_status create_room(const esc_problem *p, bool exact, room *r) {
+  esc_status status = ESC_OK;
+  ESC_TRY_ALLOCATE(r->observe = calloc(esc_observe_room(p->shape), sizeof *r->observe));
+  if (!exact) return esc_cpu_responder_create(p, &r->responder);
+  ESC_TRY_ALLOCATE(r->work = esc_reference_work_create(p));
+  ESC_TRY_ALLOCATE(r->three = calloc(3 * weight_count(p), sizeof *r->three));
+done:
+  return status;
+}
+
+static void free_room(room *r) {
+  esc_cpu_responder_free(r->responder);
+  esc_reference_work_free(r->work);
+  free(r->three);
+  free(r->observe);
+}
+
+static esc_status create_observer(esc_recorder *r) {
+  esc_status status = ESC_OK;
+  esc_classification c;
+  ESC_TRY(esc_classify(&r->problem->activation, &c));
+  ESC_TRY(esc_observer_init(&r->observer, r->problem, c.c1, r->record->samples));
+done:
+  return status;
+}
+
+esc_status esc_recorder_create(const esc_problem *p, const esc_record *record, const esc_plan *plan,
+                               const esc_engine_setup *setup, bool exact, esc_recorder **out) {
+  esc_status status = ESC_OK;
+  const size_t slots = (size_t)setup->slots, threads = (size_t)setup->threads;
+  esc_recorder *r = calloc(1, sizeof *r);
+  ESC_TRY_ALLOCATE(r);
+  r->problem = p;
+  r->record = record;
+  r->plan = plan;
+  r->slots = setup->slots;
+  r->threads = setup->threads;
+  r->length = esc_observation_length(p->shape.layers);
+  ESC_TRY(create_observer(r));
+  ESC_TRY_ALLOCATE(r->room = calloc(threads, sizeof *r->room));
+  ESC_TRY_ALLOCATE(r->sample = calloc(slots, sizeof *r->sample));
+  ESC_TRY_ALLOCATE(r->place = calloc(slots, sizeof *r->place));
+  ESC_TRY_ALLOCATE(r->next = calloc(slots, sizeof *r->next));
+  ESC_TRY_ALLOCATE(r->weights = calloc(slots * weight_count(p), sizeof *r->weights));
+  ESC_TRY_ALLOCATE(r->rows = calloc((size_t)plan->members + 1, sizeof *r->rows));
+  for (int i = 0; i < r->threads; i++) ESC_TRY(create_room(p, exact, &r->room[i]));
+  for (int i = 0; i < r->slots; i++) ESC_TRY(esc_sample_create(&r->observer, &r->sample[i]));
+  *out = r;
+  r = NULL;
+done:
+  esc_recorder_free(r);
+  return status;
+}
+
+static void free_rows(rows *m) {
+  for (int64_t i = 0; i < m->count; i++) free(m->row[i]);
+  free(m->row);
+}
+
+void esc_recorder_free(esc_recorder *r) {
+  if (!r) return;
+  for (int i = 0; r->room && i < r->threads; i++) free_room(&r->room[i]);
+  for (int i = 0; r->sample && i < r->slots; i++) esc_sample_free(&r->sample[i]);
+  for (int64_t i = 0; r->rows && i < r->plan->members; i++) free_rows(&r->rows[i]);
+  esc_observer_free(&r->observer);
+  free(r->room);
+  free(r->sample);
+  free(r->place);
+  free(r->next);
+  free(r->weights);
+  free(r->rows);
+  free(r);
+}
+
+double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
+                          const esc_engine_setup *setup) {
+  const double inputs = p->shape.inputs, weights = (double)weight_count(p);
+  const double sample = record->samples * (4 * inputs + 16);
+  const double thread = esc_cpu_responder_bytes(p) + 8 * (double)esc_observe_room(p->shape);
+  return setup->slots * (sample + 8 * weights) + setup->threads * thread;
+}
+
+/* Twice: as they come, and in the table that is published. */
+double esc_recorder_member_bytes(const esc_problem *p, const esc_record *record) {
+  const double each = 8.0 * (esc_observation_length(p->shape.layers) + 4);
+  return 2 * each * (double)esc_record_count(record, p->steps);
+}
+
+void esc_recorder_keep(esc_recorder *r, esc_journal *journal) { r->journal = journal; }
+
+static size_t row_bytes(const esc_recorder *r) {
+  return sizeof(esc_journal_snapshot) + (size_t)r->length * sizeof(double);
+}
+
+/* A new row behind the member's last. */
+static esc_status add_row(esc_recorder *r, int64_t place, esc_journal_snapshot **row) {
+  esc_status status = ESC_OK;
+  rows *m = &r->rows[place];
+  if (m->count == m->capacity) {
+    const int64_t capacity = 2 * m->capacity + 8;
+    esc_journal_snapshot **grown = realloc(m->row, (size_t)capacity * sizeof(void *));
+    ESC_TRY_ALLOCATE(grown);
+    m->row = grown;
+    m->capacity = capacity;
+  }
+  ESC_TRY_ALLOCATE(*row = calloc(1, row_bytes(r)));
+  m->row[m->count++] = *row;
+done:
+  return status;
+}
+
+/* A member that was cut off and trained again has its first snapshots twice, the same. */
+void esc_recorder_restore(esc_recorder *r, int64_t place, const esc_journal_snapshot *snapshot) {
+  const rows *m = &r->rows[place];
+  const int64_t due = m->count ? esc_record_next(r->record, m->row[m->count - 1]->step + 1) : 0;
+  esc_journal_snapshot *row;
+  if (snapshot->step == due && add_row(r, place, &row) == ESC_OK)
+    memcpy(row, snapshot, row_bytes(r));
+}
+
+bool esc_recorder_is_complete(const esc_recorder *r, int64_t place, int64_t steps) {
+  const rows *m = &r->rows[place];
+  return m->count && esc_record_next(r->record, m->row[m->count - 1]->step + 1) > steps;
+}
+
+esc_status esc_recorder_load(esc_recorder *r, int slot, int64_t place) {
+  rows *m = &r->rows[place];
+  r->place[slot] = place;
+  r->next[slot] = 0;
+  for (int64_t i = 0; i < m->count; i++) free(m->row[i]); /* of a part that was cut off */
+  m->count = 0;
+  return esc_sample_draw(&r->observer, r->plan->member[place].seed, &r->sample[slot]);
+}
+
+int64_t esc_recorder_horizon(const esc_recorder *r, int slot, int64_t step) {
+  return r->next[slot] - step;
+}
+
+static void observe(esc_recorder *r, int slot, const double *weights, double *row) {
+  const room *mine = &r->room[omp_get_thread_num()];
+  const esc_sample *sample = &r->sample[slot];
+  esc_response response;
+  if (mine->responder)
+    esc_cpu_respond(mine->responder, &r->observer, sample, weights, &response);
+  else
+    esc_respond_reference(&r->observer, sample, weights, mine->work, mine->three, &response);
+  esc_observe(&r->observer, &r->plan->member[r->place[slot]], weights, &response, mine->observe,
+              row);
+}
+
+static esc_status append(esc_recorder *r, int slot) {
+  const rows *m = &r->rows[r->place[slot]];
+  if (!r->journal) return ESC_OK;
+  return esc_journal_append(r->journal, r->plan->member[r->place[slot]].index,
+                            m->row[m->count - 1]);
+}
+
+esc_status esc_recorder_take(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
+                             const int *slot) {
+  esc_status status = ESC_OK;
+  const size_t weights = weight_count(r->problem);
+  const double start = omp_get_wtime();
+  for (int i = 0; i < count; i++) {
+    esc_journal_snapshot *row;
+    ESC_TRY(add_row(r, r->place[slot[i]], &row));
+    row->step = r->next[slot[i]];
+    r->next[slot[i]] = esc_record_next(r->record, row->step + 1);
+    ESC_TRY(ops->weights(engine, slot[i], r->weights + (size_t)i * weights));
+  }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
+  for (int i = 0; i < count; i++) {
+    const rows *m = &r->rows[r->place[slot[i]]];
+    observe(r, slot[i], r->weights + (size_t)i * weights, m->row[m->count - 1]->observation);
+  }
+  for (int i = 0; i < count; i++) ESC_TRY(append(r, slot[i]));
+  r->taken += count;
+  r->seconds += omp_get_wtime() - start;
+done:
+  return status;
+}
+
+esc_status esc_recorder_sync(esc_recorder *r) {
+  return r->journal ? esc_journal_sync(r->journal) : ESC_OK;
+}
+
+/* Copies snapshot k of the member at `place` to its cells. */
+static void fill_row(const esc_recorder *r, int64_t place, int64_t k, esc_results *results) {
+  const double *from = r->rows[place].row[k]->observation;
+  for (int o = 0; o < ESC_OBSERVABLES; o++) {
+    const size_t length = (size_t)esc_observable_length(results->layers, esc_observables[o].axis);
+    const size_t at = ((size_t)place * (size_t)results->snapshots + (size_t)k) * length;
+    memcpy(results->observable[o] + at, from, length * sizeof *from);
+    from += length;
+  }
+}
+
+esc_status esc_recorder_fill(esc_recorder *r, esc_results *results) {
+  esc_status status = ESC_OK;
+  int64_t longest = 0;
+  for (int64_t i = 0; i < r->plan->members; i++)
+    if (r->rows[i].count > longest) longest = r->rows[i].count;
+  if (longest == 0) return ESC_OK;
+  ESC_TRY(esc_results_add_snapshots(results, longest));
+  for (int64_t k = 0, step = 0; k < longest; k++, step = esc_record_next(r->record, step + 1))
+    results->snapshot_step[k] = step;
+  for (int64_t i = 0; i < r->plan->members; i++)
+    for (int64_t k = 0; k < r->rows[i].count; k++) fill_row(r, i, k, results);
+done:
+  return status;
+}
+
+int64_t esc_recorder_taken(const esc_recorder *r, double *seconds) {
+  *seconds = r->seconds;
+  return r->taken;
+}

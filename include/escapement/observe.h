@@ -1,0 +1,120 @@
+/* Observables of a network, none of which needs an ansatz (theory, section 5): what a
+ * snapshot records. They are means over a sample of inputs that training never sees.
+ *
+ * The sample: Gaussian vectors that come in pairs x, -x, orthogonalised so that their
+ * second moment is the identity exactly. What is linear in the inputs, so nearly all of
+ * a network on its plateau, then has no sampling error, where independent inputs would
+ * make one of sqrt(d/M) in S and a bias of d/M in Q. Moments of degree four are those of
+ * a Gaussian to O(d/M): E[(v.x)^4] = 3 m/(m+2) with m = M/2. For an odd activation both
+ * vectors of a pair say the same, and one is evaluated. */
+#ifndef ESCAPEMENT_OBSERVE_H
+#define ESCAPEMENT_OBSERVE_H
+
+#include "escapement/observables.h"
+#include "escapement/reference.h"
+#include "escapement/results.h"
+
+typedef struct esc_observable {
+  const char *name, *units, *long_name;
+  esc_axis axis; /* NONE, LAYER or INTERFACE */
+} esc_observable;
+
+extern const esc_observable esc_observables[ESC_OBSERVABLES];
+
+/* A row is all observables of one network at one step: doubles, in the order of the
+ * list. Their number; and the place of observable k, `length` numbers long. */
+int esc_observation_length(int layers);
+int esc_observable_offset(int layers, int k);
+int esc_observable_length(int layers, esc_axis axis);
+
+/* When snapshots are taken: at step 0 and every `every` steps, or `per_decade` times a
+ * decade of steps, or (both 0) never. A snapshot of step k sees the weights before update k. */
+typedef struct esc_record {
+  int64_t every;
+  int per_decade;
+  int samples; /* M of the evaluation sample */
+} esc_record;
+
+static inline bool esc_record_on(const esc_record *r) { return r->every > 0 || r->per_decade > 0; }
+
+/* The first step from `from` on at which a snapshot is taken. */
+int64_t esc_record_next(const esc_record *record, int64_t from);
+
+/* How many are taken of a network that made `steps` updates. */
+int64_t esc_record_count(const esc_record *record, int64_t steps);
+
+/* What all networks of a sweep share. */
+typedef struct esc_observer {
+  const esc_problem *problem;
+  double *directions; /* (mode, input); owned */
+  double *v;          /* (input) direction of the teacher's linear part; owned */
+  double amplitude;   /* |a|: E[T | v.x] = |a| c_1 (v.x) + T_perp */
+  double c1;          /* E[sigma'(g)] */
+  int samples;        /* M, even, at least 2d */
+} esc_observer;
+
+/* Samples when the user names no number: the least multiple of 128 that allows the
+ * orthogonalisation. */
+int esc_observer_samples(esc_shape shape);
+
+/* `c1` of the activation (esc_classify); `problem` must outlive the observer. */
+esc_status esc_observer_init(esc_observer *observer, const esc_problem *problem, double c1,
+                             int samples);
+void esc_observer_free(esc_observer *observer);
+
+/* One network's evaluation sample, a function of its seed alone. */
+typedef struct esc_sample {
+  int samples;    /* that are evaluated: M, or M/2 if each stands for its mirror image too */
+  bool mirrored;  /* then E[f] = 0 exactly */
+  float *x;       /* (sample, input); owned */
+  double *signal; /* (sample) v.x; owned */
+  double *target; /* (sample) T; owned */
+} esc_sample;
+
+esc_status esc_sample_create(const esc_observer *observer, esc_sample *sample);
+void esc_sample_free(esc_sample *sample);
+esc_status esc_sample_draw(const esc_observer *observer, uint64_t seed, esc_sample *sample);
+
+/* What a network answers to a sample: means over it. */
+typedef struct esc_response {
+  double loss, output_mean, output_variance, signal;
+  double gradient2[ESC_LAYERS_MAX];        /* (layer) |Gamma_l|^2 */
+  double orthogonal[ESC_LAYERS_MAX];       /* (layer) <Gamma_l, E[T_perp (df/dz_l) h']> */
+  double self_interaction[ESC_LAYERS_MAX]; /* (layer) <Gamma_l, E[f (df/dz_l) h']> */
+} esc_response;
+
+/* The three weights of sample b whose means E[c (df/dz_l) h'] the response is made of:
+ * v.x, T_perp and f. */
+void esc_response_weights(const esc_observer *observer, const esc_sample *sample, int b, double f,
+                          double c[3]);
+
+/* Adds sample b with output f to loss, mean, second moment and signal of `out`. */
+void esc_response_add(const esc_observer *observer, const esc_sample *sample, int b, double f,
+                      esc_response *out);
+
+/* Finishes: means from sums, and the products of the three matrices g (3, weight), flat
+ * with layer l at offset[l]; padding is 0. */
+void esc_response_finish(const esc_observer *observer, const esc_sample *sample,
+                         const double *const g[3], const size_t *offset, esc_response *out);
+
+/* The response in double, by the reference's own formulas. `room` holds three times as
+ * many numbers as there are weights. */
+void esc_respond_reference(const esc_observer *observer, const esc_sample *sample,
+                           const double *weights, esc_reference_work *work, double *room,
+                           esc_response *out);
+
+/* Writes the row of a member with these weights (flat as in esc_weight_offset) and this
+ * response. `room` holds esc_observe_room(shape) numbers. */
+void esc_observe(const esc_observer *observer, const esc_member *member, const double *weights,
+                 const esc_response *response, double *room, double *row);
+size_t esc_observe_room(esc_shape shape);
+
+/* Largest singular value of w (rows, columns) to 1e-12 relative, with its unit vectors
+ * left (rows) and right (columns), 0 for w = 0. Lanczos on w'w with full
+ * orthogonalisation. `room` holds esc_leading_room(rows, columns) numbers. NaN in w
+ * gives NaN. */
+double esc_leading_singular(int rows, int columns, const double *w, double *left, double *right,
+                            double *room);
+size_t esc_leading_room(int rows, int columns);
+
+#endif

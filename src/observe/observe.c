@@ -1,0 +1,192 @@
+/* A snapshot's row: the response, and what the weights alone say. */
+#include "escapement/observe.h"
+
+#include <math.h>
+#include <string.h>
+
+const esc_observable esc_observables[ESC_OBSERVABLES] = {
+#define ROW(name, axis, units, text) {#name, units, text, ESC_AXIS_##axis},
+    ESC_OBSERVABLE_LIST(ROW)
+#undef ROW
+};
+
+int esc_observable_length(int layers, esc_axis axis) {
+  return axis == ESC_AXIS_LAYER ? layers : axis == ESC_AXIS_INTERFACE ? layers - 1 : 1;
+}
+
+int esc_observable_offset(int layers, int k) {
+  int offset = 0;
+  for (int i = 0; i < k; i++) offset += esc_observable_length(layers, esc_observables[i].axis);
+  return offset;
+}
+
+int esc_observation_length(int layers) { return esc_observable_offset(layers, ESC_OBSERVABLES); }
+
+static int widest(esc_shape s) { return s.width > s.inputs ? s.width : s.inputs; }
+
+size_t esc_observe_room(esc_shape s) {
+  const size_t deep = s.layers > 2 ? esc_leading_room(s.width, s.width) : 0;
+  const size_t first = esc_leading_room(s.width, s.inputs);
+  return (deep > first ? deep : first) + 3 * (size_t)widest(s);
+}
+
+typedef struct view {
+  const esc_observer *o;
+  const esc_member *member;
+  const double *weights;
+  double *at[ESC_OBSERVABLES]; /* places in the row */
+} view;
+
+static const double *weights_of(const view *v, int l, int *rows, int *columns) {
+  const esc_shape shape = v->o->problem->shape;
+  *rows = esc_fan_out(shape, l);
+  *columns = esc_fan_in(shape, l);
+  return v->weights + esc_weight_offset(shape, l);
+}
+
+static bool is_small(const view *v, int l) { return v->member->small_layers >> l & 1; }
+
+static double dot(int n, const double *a, const double *b) {
+  double part[4] = {0};
+  int i = 0;
+  for (; i + 4 <= n; i += 4)
+    for (int j = 0; j < 4; j++) part[j] += a[i + j] * b[i + j];
+  for (; i < n; i++) part[0] += a[i] * b[i];
+  return (part[0] + part[1]) + (part[2] + part[3]);
+}
+
+/* Norms of every layer, imbalance and alignment between neighbours. `room` holds three
+ * vectors of the widest and the singular values' own. */
+static void write_norms(const view *v, double *room) {
+  const esc_problem *p = v->o->problem;
+  const int layers = p->shape.layers;
+  const size_t wide = (size_t)widest(p->shape);
+  double *left = room, *below = room + wide, *right = room + 2 * wide, before = 0;
+  for (int l = 0; l < layers; l++) {
+    int rows, columns;
+    const double *w = weights_of(v, l, &rows, &columns);
+    const double norm2 = dot(rows * columns, w, w), scaled = norm2 / esc_metric_gamma(p, l);
+    v->at[ESC_OBSERVABLE_frobenius_norm][l] = sqrt(norm2);
+    v->at[ESC_OBSERVABLE_operator_norm][l] =
+        esc_leading_singular(rows, columns, w, left, right, room + 3 * wide);
+    if (l > 0) {
+      v->at[ESC_OBSERVABLE_imbalance][l - 1] = scaled - before;
+      v->at[ESC_OBSERVABLE_alignment][l - 1] = fabs(dot(columns, below, right));
+    }
+    before = scaled;
+    double *const swap = below;
+    below = left;
+    left = swap;
+  }
+}
+
+/* m = max over the small layers; NaN where there are none. */
+static double bottleneck_norm(const view *v) {
+  double m = NAN;
+  for (int l = 0; l < v->o->problem->shape.layers; l++) {
+    const double norm = v->at[ESC_OBSERVABLE_operator_norm][l];
+    if (is_small(v, l) && !(norm <= m)) m = norm;
+  }
+  return m;
+}
+
+/* y = W_l x. */
+static void apply(const view *v, int l, const double *x, double *y) {
+  int rows, columns;
+  const double *w = weights_of(v, l, &rows, &columns);
+  for (int i = 0; i < rows; i++) y[i] = dot(columns, w + (size_t)i * (size_t)columns, x);
+}
+
+/* y = W_l' x. */
+static void apply_transposed(const view *v, int l, const double *x, double *y) {
+  int rows, columns;
+  const double *w = weights_of(v, l, &rows, &columns);
+  memset(y, 0, (size_t)columns * sizeof *y);
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < columns; j++) y[j] += x[i] * w[(size_t)i * (size_t)columns + (size_t)j];
+}
+
+/* |W_l ... W_1 v| and |W_L ... W_l|, each over the operator norms of its small layers. */
+static void write_chains(const view *v, double *room) {
+  const esc_shape shape = v->o->problem->shape;
+  const double *norm = v->at[ESC_OBSERVABLE_operator_norm];
+  double *x = room, *y = room + widest(shape), gain = 1;
+  memcpy(x, v->o->v, (size_t)shape.inputs * sizeof *x);
+  for (int l = 0; l < shape.layers; l++) {
+    apply(v, l, x, y);
+    gain *= is_small(v, l) ? norm[l] : 1;
+    v->at[ESC_OBSERVABLE_forward_chain][l] = sqrt(dot(esc_fan_out(shape, l), y, y)) / gain;
+    double *const swap = x;
+    x = y;
+    y = swap;
+  }
+  x[0] = gain = 1;
+  for (int l = shape.layers - 1; l >= 0; l--) {
+    apply_transposed(v, l, x, y);
+    gain *= is_small(v, l) ? norm[l] : 1;
+    v->at[ESC_OBSERVABLE_backward_chain][l] = sqrt(dot(esc_fan_in(shape, l), y, y)) / gain;
+    double *const swap = x;
+    x = y;
+    y = swap;
+  }
+}
+
+/* Squared length of what the manifold's nearest point has of layer l: rows s_1 v' in the
+ * first layer, equal entries in the others. `ones` is room for as many. */
+static double on_manifold2(const view *v, int l, double *ones) {
+  int rows, columns;
+  const double *w = weights_of(v, l, &rows, &columns);
+  double sum = 0;
+  for (int j = 0; j < columns; j++) ones[j] = 1;
+  for (int i = 0; i < rows; i++)
+    sum += dot(columns, w + (size_t)i * (size_t)columns, l == 0 ? v->o->v : ones);
+  return sum * sum / rows / (l == 0 ? 1 : columns);
+}
+
+static double manifold_distance(const view *v, double *room) {
+  double all = 0, on = 0;
+  for (int l = 0; l < v->o->problem->shape.layers; l++) {
+    const double norm = v->at[ESC_OBSERVABLE_frobenius_norm][l];
+    all += norm * norm;
+    on += on_manifold2(v, l, room);
+  }
+  return sqrt(fmax(0, all - on) / all);
+}
+
+/* The terms of dS/dt, which belong to the squared loss, and Q. */
+static void write_signal(const view *v, const esc_response *a) {
+  const esc_observer *o = v->o;
+  const double unit = o->problem->loss == ESC_LOSS_SQUARED ? 1 : NAN;
+  double q = 0, drive = 0, orthogonal = 0, self = 0;
+  for (int l = 0; l < o->problem->shape.layers; l++) {
+    const double gamma = esc_metric_gamma(o->problem, l);
+    v->at[ESC_OBSERVABLE_signal_gradient_norm][l] = sqrt(a->gradient2[l]);
+    q += a->gradient2[l];
+    drive += gamma * a->gradient2[l];
+    orthogonal += gamma * a->orthogonal[l];
+    self += gamma * a->self_interaction[l];
+  }
+  const int r = v->member->bottleneck;
+  *v->at[ESC_OBSERVABLE_signal] = a->signal;
+  *v->at[ESC_OBSERVABLE_signal_gradient2] = q;
+  *v->at[ESC_OBSERVABLE_amgm_ratio] =
+      r > 0 ? q / pow(fabs(a->signal), 2.0 * (r - 1) / r) : (double)NAN;
+  *v->at[ESC_OBSERVABLE_drive] = unit * o->amplitude * o->c1 * drive;
+  *v->at[ESC_OBSERVABLE_orthogonal] = unit * orthogonal;
+  *v->at[ESC_OBSERVABLE_self_interaction] = unit * self;
+}
+
+void esc_observe(const esc_observer *o, const esc_member *member, const double *weights,
+                 const esc_response *response, double *room, double *row) {
+  view v = {.o = o, .member = member, .weights = weights};
+  for (int k = 0; k < ESC_OBSERVABLES; k++)
+    v.at[k] = row + esc_observable_offset(o->problem->shape.layers, k);
+  *v.at[ESC_OBSERVABLE_evaluation_loss] = response->loss;
+  *v.at[ESC_OBSERVABLE_output_mean] = response->output_mean;
+  *v.at[ESC_OBSERVABLE_output_variance] = response->output_variance;
+  write_signal(&v, response);
+  write_norms(&v, room);
+  *v.at[ESC_OBSERVABLE_bottleneck_norm] = bottleneck_norm(&v);
+  write_chains(&v, room);
+  *v.at[ESC_OBSERVABLE_manifold_distance] = manifold_distance(&v, room);
+}

@@ -1,0 +1,65 @@
+/* What a network answers to a sample, and the reference's way to it. */
+#include <math.h>
+#include <string.h>
+
+#include "escapement/loss.h"
+#include "escapement/observe.h"
+
+void esc_response_weights(const esc_observer *o, const esc_sample *s, int b, double f,
+                          double c[3]) {
+  c[0] = s->signal[b];
+  c[1] = s->target[b] - o->amplitude * o->c1 * s->signal[b];
+  c[2] = f;
+}
+
+void esc_response_add(const esc_observer *o, const esc_sample *s, int b, double f,
+                      esc_response *out) {
+  const esc_problem *p = o->problem;
+  out->loss += esc_loss_eval_f64(p->loss, p->huber_delta, f, s->target[b]).value;
+  out->output_mean += f;
+  out->output_variance += f * f;
+  out->signal += s->signal[b] * f;
+}
+
+static double product(const double *a, const double *b, size_t from, size_t to) {
+  double part[4] = {0};
+  for (; from + 4 <= to; from += 4)
+    for (size_t j = 0; j < 4; j++) part[j] += a[from + j] * b[from + j];
+  for (; from < to; from++) part[0] += a[from] * b[from];
+  return (part[0] + part[1]) + (part[2] + part[3]);
+}
+
+void esc_response_finish(const esc_observer *o, const esc_sample *s, const double *const g[3],
+                         const size_t *offset, esc_response *out) {
+  const double each = 1.0 / s->samples;
+  out->loss *= each;
+  out->signal *= each;
+  out->output_mean *= s->mirrored ? 0 : each;
+  out->output_variance = out->output_variance * each - out->output_mean * out->output_mean;
+  for (int l = 0; l < o->problem->shape.layers; l++) {
+    const size_t from = offset[l], to = offset[l + 1];
+    out->gradient2[l] = each * each * product(g[0], g[0], from, to);
+    out->orthogonal[l] = each * each * product(g[0], g[1], from, to);
+    out->self_interaction[l] = each * each * product(g[0], g[2], from, to);
+  }
+}
+
+void esc_respond_reference(const esc_observer *o, const esc_sample *s, const double *weights,
+                           esc_reference_work *work, double *room, esc_response *out) {
+  const esc_shape shape = o->problem->shape;
+  const size_t count = esc_weight_offset(shape, shape.layers);
+  double *const g[3] = {room, room + count, room + 2 * count}, x[ESC_INPUTS_MAX], c[3];
+  size_t offset[ESC_LAYERS_MAX + 1];
+  memset(out, 0, sizeof *out);
+  memset(room, 0, 3 * count * sizeof *room);
+  for (int l = 0; l <= shape.layers; l++) offset[l] = esc_weight_offset(shape, l);
+  for (int b = 0; b < s->samples; b++) {
+    for (int i = 0; i < shape.inputs; i++)
+      x[i] = (double)s->x[(size_t)b * (size_t)shape.inputs + (size_t)i];
+    const double f = esc_reference_output(o->problem, weights, x, work);
+    esc_response_weights(o, s, b, f, c);
+    esc_response_add(o, s, b, f, out);
+    for (int k = 0; k < 3; k++) esc_reference_backward(o->problem, weights, c[k], work, g[k]);
+  }
+  esc_response_finish(o, s, (const double *const *)g, offset, out);
+}

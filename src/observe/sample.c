@@ -1,0 +1,126 @@
+/* Evaluation samples: Gaussian vectors in pairs x, -x with second moment the identity. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escapement/activation.h"
+#include "escapement/model.h"
+#include "escapement/observe.h"
+#include "escapement/stream.h"
+
+/* Inputs of the evaluation stream: step 0 are those of S(0) (signal.c). */
+enum { EVALUATION_STEP = 1, UNIT = 128 };
+
+int esc_observer_samples(esc_shape shape) { return (2 * shape.inputs + UNIT - 1) / UNIT * UNIT; }
+
+esc_status esc_observer_init(esc_observer *o, const esc_problem *p, double c1, int samples) {
+  esc_status status = ESC_OK;
+  const size_t inputs = (size_t)p->shape.inputs, modes = (size_t)p->teacher.modes;
+  *o = (esc_observer){.problem = p, .c1 = c1, .samples = samples};
+  ESC_TRY_ALLOCATE(o->directions = calloc(modes * inputs, sizeof *o->directions));
+  ESC_TRY_ALLOCATE(o->v = calloc(inputs, sizeof *o->v));
+  esc_teacher_directions(p, o->directions);
+  esc_linear_direction(p, o->directions, o->v);
+  for (size_t k = 0; k < modes; k++) o->amplitude = hypot(o->amplitude, p->teacher.amplitude[k]);
+done:
+  return status;
+}
+
+void esc_observer_free(esc_observer *o) {
+  free(o->directions);
+  free(o->v);
+}
+
+/* sigma(-z) = -sigma(z), and so for teacher, student and all their differences. */
+static bool is_odd(const esc_activation *a) {
+  switch (a->kind) {
+    case ESC_ACTIVATION_LINEAR:
+    case ESC_ACTIVATION_TANH:
+    case ESC_ACTIVATION_ERF:
+    case ESC_ACTIVATION_SIN:
+    case ESC_ACTIVATION_SIGMOID: return true;
+    case ESC_ACTIVATION_POLYNOMIAL:
+      for (int k = 0; k < a->terms; k += 2)
+        if (a->coefficient[k] != 0) return false;
+      return true;
+    default: return false;
+  }
+}
+
+esc_status esc_sample_create(const esc_observer *o, esc_sample *s) {
+  esc_status status = ESC_OK;
+  *s = (esc_sample){.mirrored = is_odd(&o->problem->activation)};
+  s->samples = s->mirrored ? o->samples / 2 : o->samples;
+  const size_t samples = (size_t)s->samples, inputs = (size_t)o->problem->shape.inputs;
+  ESC_TRY_ALLOCATE(s->x = calloc(samples * inputs, sizeof *s->x));
+  ESC_TRY_ALLOCATE(s->signal = calloc(samples, sizeof *s->signal));
+  ESC_TRY_ALLOCATE(s->target = calloc(samples, sizeof *s->target));
+done:
+  return status;
+}
+
+void esc_sample_free(esc_sample *s) {
+  free(s->x);
+  free(s->signal);
+  free(s->target);
+  *s = (esc_sample){0};
+}
+
+static double dot(size_t n, const double *a, const double *b) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+/* Makes the `inputs` rows of `half` Gaussians orthogonal, each of squared length `half`:
+ * modified Gram-Schmidt, twice. What comes is uniform over such matrices. */
+static void orthogonalise(size_t inputs, size_t half, double *row) {
+  for (size_t i = 0; i < inputs; i++) {
+    double *const here = row + i * half;
+    for (int pass = 0; pass < 2; pass++)
+      for (size_t j = 0; j < i; j++) {
+        const double along = dot(half, row + j * half, here) / (double)half;
+        for (size_t b = 0; b < half; b++) here[b] -= along * row[j * half + b];
+      }
+    const double scale = sqrt((double)half / dot(half, here, here));
+    for (size_t b = 0; b < half; b++) here[b] *= scale;
+  }
+}
+
+/* v.x and T of every sample, from the inputs as they are stored. */
+static void evaluate(const esc_observer *o, esc_sample *s) {
+  const esc_problem *p = o->problem;
+  const size_t inputs = (size_t)p->shape.inputs;
+  for (size_t b = 0; b < (size_t)s->samples; b++) {
+    const float *const x = s->x + b * inputs;
+    s->signal[b] = s->target[b] = 0;
+    for (size_t i = 0; i < inputs; i++) s->signal[b] += o->v[i] * (double)x[i];
+    for (size_t k = 0; k < (size_t)p->teacher.modes; k++) {
+      double z = 0;
+      for (size_t i = 0; i < inputs; i++) z += o->directions[k * inputs + i] * (double)x[i];
+      s->target[b] += p->teacher.amplitude[k] * esc_activate_f64(&p->activation, z).value;
+    }
+  }
+}
+
+esc_status esc_sample_draw(const esc_observer *o, uint64_t seed, esc_sample *s) {
+  esc_status status = ESC_OK;
+  const size_t inputs = (size_t)o->problem->shape.inputs, half = (size_t)o->samples / 2;
+  float *drawn = NULL;
+  double *row = NULL; /* (input, sample) */
+  ESC_TRY_ALLOCATE(drawn = calloc(half * inputs, sizeof *drawn));
+  ESC_TRY_ALLOCATE(row = calloc(half * inputs, sizeof *row));
+  esc_normals_fill(seed, ESC_DOMAIN_EVALUATION, EVALUATION_STEP, 0, 0, half * inputs, drawn);
+  for (size_t i = 0; i < half * inputs; i++) row[i] = (double)drawn[i];
+  orthogonalise(inputs, half, row);
+  for (size_t b = 0; b < half; b++)
+    for (size_t i = 0; i < inputs; i++) {
+      s->x[b * inputs + i] = (float)row[i * half + b];
+      if (!s->mirrored) s->x[(half + b) * inputs + i] = -(float)row[i * half + b];
+    }
+  evaluate(o, s);
+done:
+  free(drawn);
+  free(row);
+  return status;
+}

@@ -1,0 +1,156 @@
+"""Snapshots of observables: where they lie, that training does not feel them, that a run
+in pieces has the same.
+
+Usage: test_cli_record.py PROGRAM [unittest arguments]
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import numpy
+import xarray
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+
+SPEC = """\
+name: small
+network: {layers: 4, width: 8, inputs: 6, activation: tanh}
+teacher: {amplitudes: [1.0]}
+train: {rate: 0.05, batch: 64, steps: 600}
+escape: {thresholds: [0.1], smoothing: 0.9}
+sweep:
+  seeds: 3
+  groups:
+    - {bottleneck: 3, scales: [0.4, 0.1]}
+record: {every: 50}
+"""
+
+
+class Record(unittest.TestCase):
+    def setUp(self):
+        room = tempfile.TemporaryDirectory()
+        self.addCleanup(room.cleanup)
+        self.room = room.name
+        with open(os.path.join(self.room, "small.yaml"), "w") as file:
+            file.write(SPEC)
+
+    def call(self, *arguments, code=0):
+        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True,
+                              cwd=self.room, timeout=300)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def train(self, name, *arguments):
+        self.call("run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu", *arguments)
+        return name
+
+    def open(self, name, engine="h5netcdf"):
+        return xarray.load_dataset(os.path.join(self.room, name), engine=engine)
+
+    def test_a_member_has_snapshots_up_to_its_end_and_nan_behind(self):
+        for engine in ("h5netcdf", "netcdf4"):
+            run = self.open(self.train(f"{engine}.h5"), engine)
+            self.assertEqual(run.signal.dims, ("member", "snapshot"))
+            self.assertEqual(run.operator_norm.dims, ("member", "snapshot", "layer"))
+            self.assertEqual(run.alignment.dims, ("member", "snapshot", "interface"))
+            self.assertTrue((run.snapshot.values == 50 * numpy.arange(run.sizes["snapshot"])).all())
+            there = run.snapshot.values[None, :] <= run.steps_run.values[:, None]
+            self.assertTrue((numpy.isfinite(run.signal.values) == there).all())
+            self.assertGreater(there.sum(), there.shape[0])
+            self.assertLess(there.sum(), there.size)
+
+    def test_the_first_snapshot_is_the_initial_network(self):
+        run = self.open(self.train("a.h5"))
+        first = run.frobenius_norm.values[:, 0] ** 2
+        numpy.testing.assert_allclose(first, run.norm2_initial.values, rtol=1e-12)
+
+    def test_the_last_snapshot_of_a_censored_member_is_the_final_network(self):
+        run = self.open(self.train("a.h5", "escape.thresholds=[1e-9]"))
+        last = run.frobenius_norm.sel(snapshot=600).values ** 2
+        numpy.testing.assert_allclose(last, run.norm2_final.values, rtol=1e-6)
+
+    def test_training_does_not_feel_them(self):
+        with_, without = self.open(self.train("a.h5")), self.open(self.train("b.h5", "record.every=0"))
+        self.assertNotIn("snapshot", without.dims)
+        for name in without.data_vars:
+            self.assertEqual(with_[name].values.tobytes(), without[name].values.tobytes(), name)
+
+    def test_threads_slots_and_shards_leave_every_bit(self):
+        whole = self.train("a.h5", "--threads", "1", "--slots", "1")
+        self.call("compare", "--exact", whole, self.train("b.h5", "--threads", "2", "--slots", "5"))
+        part = self.open(self.train("c.h5", "--shard", "1/2"))
+        numpy.testing.assert_array_equal(
+            part.signal.values, self.open(whole).signal.values[1::2, :part.sizes["snapshot"]])
+
+    def test_the_reference_sees_the_same_to_rounding(self):
+        fast = self.open(self.train("a.h5", "train.steps=200", "escape.thresholds=[1e-9]"))
+        self.call("run", "small.yaml", "-o", "b.h5", "--quiet", "--backend", "reference",
+                  "train.steps=200", "escape.thresholds=[1e-9]")
+        exact = self.open("b.h5")
+        for name in ("evaluation_loss", "signal_gradient2", "operator_norm", "bottleneck_norm"):
+            numpy.testing.assert_allclose(fast[name], exact[name], rtol=1e-3, err_msg=name)
+
+    def test_log_spaced_on_request(self):
+        run = self.open(self.train("a.h5", "record.every=0", "record.per_decade=3"))
+        self.assertEqual(run.snapshot.values.tolist()[:8], [0, 1, 2, 5, 10, 22, 46, 100])
+
+    def test_a_killed_run_goes_on_to_the_same_file(self):
+        slow = ("train.steps=60000", "escape.thresholds=[1e-9]", "sweep.seeds=8", "--threads", "1")
+        whole = self.train("a.h5", *slow)
+        command = [PROGRAM, "run", "small.yaml", "-o", "b.h5", "--quiet", "--backend", "cpu",
+                   "--slots", "2", *slow]
+        journal = os.path.join(self.room, "b.h5.journal")
+        kills = 0
+        while not os.path.exists(os.path.join(self.room, "b.h5")):
+            run = subprocess.Popen([*command, "--resume"], cwd=self.room)
+            before = os.path.getsize(journal) if os.path.exists(journal) else 0
+            for _ in range(600):
+                if run.poll() is not None:
+                    break
+                time.sleep(0.02)
+                if os.path.exists(journal) and os.path.getsize(journal) > max(before, 48):
+                    run.send_signal(signal.SIGKILL)
+                    kills += 1
+                    break
+            run.wait()
+        self.assertGreater(kills, 0)
+        self.call("compare", "--exact", whole, "b.h5")
+        self.assertEqual([n for n in os.listdir(self.room) if "journal" in n or "snapshots" in n], [])
+
+    def test_a_member_that_lost_its_snapshots_is_trained_again(self):
+        slow = ("train.steps=30000", "escape.thresholds=[1e-9]", "sweep.seeds=8", "--threads", "1",
+                "--slots", "1")
+        whole = self.train("a.h5", *slow)
+        command = [PROGRAM, "run", "small.yaml", "-o", "b.h5", "--quiet", "--backend", "cpu", *slow]
+        run = subprocess.Popen(command, cwd=self.room)
+        journal = os.path.join(self.room, "b.h5.journal")
+        while not os.path.exists(journal) or os.path.getsize(journal) < 500:
+            self.assertIsNone(run.poll())
+            time.sleep(0.01)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        os.truncate(os.path.join(self.room, "b.h5.snapshots"), 5000)
+        self.call(*command[1:], "--resume")
+        self.call("compare", "--exact", whole, "b.h5")
+
+    def test_the_dry_run_says_what_it_costs(self):
+        told = json.loads(self.call("run", "small.yaml", "--dry-run", "--json").stdout)
+        self.assertEqual(told["snapshots_max"], 13)
+        self.assertGreater(told["seconds_per_snapshot"], 0)
+        self.assertGreater(told["snapshot_bytes_max"], 13 * 6 * 8 * 20)
+
+    def test_what_cannot_be_recorded_is_refused(self):
+        for argument, word in (("record.samples=13", "even number"), ("record.samples=8", "even number"),
+                               ("record.per_decade=4", "one of them"), ("record.every=-1", "range")):
+            said = self.call("run", "small.yaml", argument, code=2).stderr
+            self.assertIn(word, said)
+            self.assertEqual(len(said.splitlines()), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,326 @@
+/* Observables: the sample, the signal-energy identity, norms, against other ways to them. */
+#include "escapement/observe.h"
+
+#include <gsl/gsl_linalg.h>
+
+#include "cpu/network.h"
+#include "cpu/respond.h"
+#include "escapement/model.h"
+#include "escapement/theory.h"
+#include "problems.h"
+
+typedef struct scene {
+  esc_problem p;
+  esc_observer o;
+  esc_sample s;
+  esc_member m;
+  double *w, *row;
+  esc_reference_work *work;
+  double *three, *room;
+} scene;
+
+static void *room_for(size_t count) {
+  double *p = calloc(count, sizeof *p);
+  assert_non_null(p);
+  return p;
+}
+
+static size_t weights_of(const scene *t) {
+  return esc_weight_offset(t->p.shape, t->p.shape.layers);
+}
+
+/* Takes over `p`; a member of seed 3 whose first two layers are small. */
+static void scene_make(scene *t, esc_problem p, int samples) {
+  esc_classification c;
+  *t = (scene){.p = p, .m = member_make(3, 2, 0.3)};
+  esc_assert_ok(esc_classify(&t->p.activation, &c));
+  esc_assert_ok(esc_observer_init(&t->o, &t->p, c.c1, samples));
+  esc_assert_ok(esc_sample_create(&t->o, &t->s));
+  esc_assert_ok(esc_sample_draw(&t->o, t->m.seed, &t->s));
+  t->w = room_for(weights_of(t));
+  t->row = room_for((size_t)esc_observation_length(t->p.shape.layers));
+  t->work = esc_reference_work_create(&t->p);
+  t->three = room_for(3 * weights_of(t));
+  t->room = room_for(esc_observe_room(t->p.shape));
+  esc_initial_weights(&t->p, &t->m, t->o.directions, t->w);
+}
+
+static void scene_free(scene *t) {
+  esc_observer_free(&t->o);
+  esc_sample_free(&t->s);
+  esc_reference_work_free(t->work);
+  free(t->w);
+  free(t->row);
+  free(t->three);
+  free(t->room);
+  problem_free(&t->p);
+}
+
+static esc_response respond(scene *t) {
+  esc_response r;
+  esc_respond_reference(&t->o, &t->s, t->w, t->work, t->three, &r);
+  return r;
+}
+
+static void observe(scene *t) {
+  const esc_response r = respond(t);
+  esc_observe(&t->o, &t->m, t->w, &r, t->room, t->row);
+}
+
+static double *at(const scene *t, int k) {
+  return t->row + esc_observable_offset(t->p.shape.layers, k);
+}
+
+/* Theory, section 9: W_l[i][j] = .6 sin(1+i+2j+3l), X[j][b] = 1.5 sin(2+3j+5b). Inputs are
+ * kept in float, hence 1e-7. */
+static void the_checked_network_has_the_sheets_signal(void **state) {
+  (void)state;
+  esc_problem p = problem_make(3, 3, 2, 5);
+  scene t;
+  p.teacher.amplitude[0] = 1.2;
+  scene_make(&t, p, 10);
+  t.s.samples = 5;
+  t.s.mirrored = false;
+  for (int b = 0; b < 5; b++) {
+    for (int j = 0; j < 2; j++) t.s.x[b * 2 + j] = (float)(1.5 * sin(2 + 3 * j + 5 * b));
+    t.s.signal[b] = (double)t.s.x[b * 2];
+    t.s.target[b] = 1.2 * tanh(t.s.signal[b]);
+  }
+  for (int l = 0; l < 3; l++)
+    for (int i = 0; i < esc_fan_out(p.shape, l); i++)
+      for (int j = 0; j < esc_fan_in(p.shape, l); j++)
+        t.w[esc_weight_offset(p.shape, l) + (size_t)(i * esc_fan_in(p.shape, l) + j)] =
+            0.6 * sin(1 + i + 2 * j + 3 * (l + 1));
+  observe(&t);
+  esc_assert_close(*at(&t, ESC_OBSERVABLE_evaluation_loss), .36683818770414, 0, 1e-7);
+  esc_assert_close(*at(&t, ESC_OBSERVABLE_signal), .0065849230659074, 1e-7, 0);
+  esc_assert_close(*at(&t, ESC_OBSERVABLE_signal_gradient2), .836002843743947, 0, 1e-7);
+  esc_assert_close(*at(&t, ESC_OBSERVABLE_drive), .607645834198537, 0, 1e-7);
+  esc_assert_close(*at(&t, ESC_OBSERVABLE_orthogonal), .0823578356719926, 0, 1e-6);
+  esc_assert_close(*at(&t, ESC_OBSERVABLE_self_interaction), .00383468018503042, 1e-8, 0);
+  scene_free(&t);
+}
+
+static void the_sample_has_mean_zero_and_second_moment_one(void **state) {
+  (void)state;
+  scene t;
+  esc_problem p = problem_make(3, 5, 7, 4);
+  problem_activation(&p, "gelu"); /* not odd: the mirror images are there */
+  scene_make(&t, p, 20);
+  assert_int_equal(t.s.samples, 20);
+  for (int i = 0; i < 7; i++) {
+    double mean = 0;
+    for (int b = 0; b < 20; b++) mean += (double)t.s.x[b * 7 + i];
+    esc_assert_close(mean, 0, 1e-12, 0);
+    for (int j = 0; j < 7; j++) {
+      double second = 0;
+      for (int b = 0; b < 20; b++) second += (double)(t.s.x[b * 7 + i] * t.s.x[b * 7 + j]) / 20;
+      esc_assert_close(second, i == j, 1e-6, 0); /* inputs are floats of size 1 */
+    }
+  }
+  scene_free(&t);
+}
+
+/* Half of the sample stands for the whole where sigma is odd. */
+static void an_odd_network_needs_no_mirror_images(void **state) {
+  (void)state;
+  scene t;
+  scene_make(&t, problem_make(3, 5, 7, 4), 20);
+  assert_true(t.s.mirrored);
+  const esc_response half = respond(&t);
+  esc_sample both = {.samples = 20};
+  both.x = calloc(20 * 7, sizeof *both.x);
+  both.signal = room_for(20);
+  both.target = room_for(20);
+  for (int b = 0; b < 20; b++) {
+    const int sign = b < 10 ? 1 : -1;
+    for (int i = 0; i < 7; i++) both.x[b * 7 + i] = (float)sign * t.s.x[b % 10 * 7 + i];
+    both.signal[b] = sign * t.s.signal[b % 10];
+    both.target[b] = sign * t.s.target[b % 10];
+  }
+  esc_sample_free(&t.s);
+  t.s = both;
+  const esc_response all = respond(&t);
+  esc_assert_close(half.signal, all.signal, 0, 1e-14);
+  esc_assert_close(half.output_variance, all.output_variance, 0, 1e-14);
+  esc_assert_close(all.output_mean, 0, 1e-15, 0);
+  for (int l = 0; l < 3; l++) {
+    esc_assert_close(half.gradient2[l], all.gradient2[l], 0, 1e-13);
+    esc_assert_close(half.self_interaction[l], all.self_interaction[l], 1e-18, 1e-13);
+  }
+  scene_free(&t);
+}
+
+/* S after a step of size h of the flow -gamma G on the sample itself. */
+static double signal_after(scene *t, const double *g, double h) {
+  double *const kept = t->w, *moved = room_for(weights_of(t));
+  for (int l = 0; l < t->p.shape.layers; l++)
+    for (size_t i = esc_weight_offset(t->p.shape, l); i < esc_weight_offset(t->p.shape, l + 1); i++)
+      moved[i] = kept[i] - h * esc_metric_gamma(&t->p, l) * g[i];
+  t->w = moved;
+  const double s = respond(t).signal;
+  t->w = kept;
+  free(moved);
+  return s;
+}
+
+/* dS/dt by central differences (h^2 f'''/6 and rounding: 1e-7) is the sum of the terms. */
+static void the_three_terms_are_the_rate_of_the_signal(void **state) {
+  (void)state;
+  for (int a = 0; a < ACTIVATIONS; a++)
+    for (int metric = 0; metric < 2; metric++) {
+      scene t;
+      esc_problem p = problem_make(4, 6, 5, 4);
+      problem_activation(&p, activation_names[a]);
+      p.metric = (esc_metric)metric;
+      p.teacher = (esc_teacher){.modes = 2, .amplitude = {1.1, -0.7}, .directions = 1};
+      scene_make(&t, p, 24);
+      double *g = room_for(weights_of(&t)), *x = room_for(24 * 5);
+      for (int i = 0; i < t.s.samples * 5; i++) x[i] = (double)t.s.x[i];
+      const esc_batch batch = {.samples = t.s.samples, .x = x};
+      esc_gradient gradient = {.g = g};
+      esc_reference_gradient(&t.p, t.o.directions, t.w, &batch, t.work, &gradient);
+      observe(&t);
+      const double h = 1e-4, rate = (signal_after(&t, g, h) - signal_after(&t, g, -h)) / (2 * h);
+      esc_assert_close(*at(&t, ESC_OBSERVABLE_drive) + *at(&t, ESC_OBSERVABLE_orthogonal) -
+                           *at(&t, ESC_OBSERVABLE_self_interaction),
+                       rate, 1e-7, 1e-6);
+      free(g);
+      free(x);
+      scene_free(&t);
+    }
+}
+
+/* In float as in double, to what rounding in float leaves. */
+static void the_fast_response_is_the_references(void **state) {
+  (void)state;
+  const esc_shape shapes[] = {{2, 3, 2}, {6, 32, 32}, {4, 17, 9}, {3, 40, 70}};
+  for (int a = 0; a < ACTIVATIONS; a++)
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+      scene t;
+      esc_problem p = problem_make(shapes[i].layers, shapes[i].width, shapes[i].inputs, 4);
+      problem_activation(&p, activation_names[a]);
+      scene_make(&t, p, esc_observer_samples(p.shape) + 2);
+      for (size_t k = 0; k < weights_of(&t); k++) t.w[k] = (double)(float)t.w[k];
+      esc_cpu_responder *fast;
+      esc_response got;
+      const esc_response want = respond(&t);
+      esc_assert_ok(esc_cpu_responder_create(&t.p, &fast));
+      esc_cpu_respond(fast, &t.o, &t.s, t.w, &got);
+      esc_assert_close(got.loss, want.loss, 0, 1e-5);
+      esc_assert_close(got.signal, want.signal, 1e-6 * sqrt(want.output_variance), 1e-5);
+      for (int l = 0; l < p.shape.layers; l++) {
+        esc_assert_close(got.gradient2[l], want.gradient2[l], 0, 2e-5);
+        /* <Gamma, F> may cancel against |Gamma| |F|, and F's parts against sqrt(E f^2). */
+        const double f2 = want.output_variance + want.output_mean * want.output_mean;
+        const double size = sqrt(want.gradient2[l] * f2);
+        esc_assert_close(got.self_interaction[l], want.self_interaction[l], 5e-5 * size, 2e-5);
+      }
+      esc_cpu_responder_free(fast);
+      scene_free(&t);
+    }
+}
+
+static void on_the_manifold_distance_is_zero_and_layers_align(void **state) {
+  (void)state;
+  scene t;
+  esc_problem p = problem_make(4, 6, 5, 4);
+  p.scheme = ESC_SCHEME_SYMMETRIC;
+  scene_make(&t, p, 20);
+  observe(&t);
+  esc_assert_close(*at(&t, ESC_OBSERVABLE_manifold_distance), 0, 1e-7, 0);
+  for (int i = 0; i < 3; i++) esc_assert_close(at(&t, ESC_OBSERVABLE_alignment)[i], 1, 1e-12, 0);
+  /* |W_1| = sqrt(N) s_1 with s_1 = .3; m is the larger of that and s_2 = .3. */
+  esc_assert_close(*at(&t, ESC_OBSERVABLE_bottleneck_norm), sqrt(6) * 0.3, 0, 1e-12);
+  esc_assert_close(at(&t, ESC_OBSERVABLE_imbalance)[1], 1 - 0.09, 0, 1e-12);
+  /* |W_2 W_1 v| = s_2 s_1 sqrt(N) over both operator norms. */
+  esc_assert_close(at(&t, ESC_OBSERVABLE_forward_chain)[1], 1, 0, 1e-12);
+  scene_free(&t);
+}
+
+static double leading_by_gsl(int rows, int columns, const double *w) {
+  const bool tall = rows >= columns;
+  const size_t m = (size_t)(tall ? rows : columns), n = (size_t)(tall ? columns : rows);
+  gsl_matrix *a = gsl_matrix_alloc(m, n), *v = gsl_matrix_alloc(n, n);
+  gsl_vector *s = gsl_vector_alloc(n), *work = gsl_vector_alloc(n);
+  for (size_t i = 0; i < m; i++)
+    for (size_t j = 0; j < n; j++) gsl_matrix_set(a, i, j, tall ? w[i * n + j] : w[j * m + i]);
+  gsl_linalg_SV_decomp(a, v, s, work);
+  const double largest = gsl_vector_get(s, 0);
+  gsl_matrix_free(a);
+  gsl_matrix_free(v);
+  gsl_vector_free(s);
+  gsl_vector_free(work);
+  return largest;
+}
+
+static void the_leading_singular_value_is_gsls(void **state) {
+  (void)state;
+  const int size[][2] = {{1, 7},   {7, 1},   {2, 3},     {5, 5},
+                         {32, 32}, {64, 48}, {100, 130}, {200, 200}};
+  for (size_t k = 0; k < sizeof size / sizeof size[0]; k++)
+    for (uint64_t seed = 0; seed < 5; seed++) {
+      const int rows = size[k][0], columns = size[k][1], n = rows * columns;
+      float *x = calloc((size_t)n, sizeof *x);
+      double *w = room_for((size_t)n), *left = room_for((size_t)rows);
+      double *right = room_for((size_t)columns);
+      double *room = room_for(esc_leading_room(rows, columns));
+      esc_draw_inputs(seed, 0, 0, rows, columns, x);
+      for (int i = 0; i < n; i++) w[i] = (double)x[i];
+      const double s = esc_leading_singular(rows, columns, w, left, right, room);
+      esc_assert_close(s, leading_by_gsl(rows, columns, w), 0, 1e-10);
+      double bilinear = 0;
+      for (int i = 0; i < n; i++) bilinear += left[i / columns] * w[i] * right[i % columns];
+      esc_assert_close(bilinear, s, 0, 1e-10);
+      free(x);
+      free(w);
+      free(left);
+      free(right);
+      free(room);
+    }
+}
+
+static void odd_matrices_have_leading_values_too(void **state) {
+  (void)state;
+  double left[3], right[3], *room = room_for(esc_leading_room(3, 3));
+  const double zero[9] = {0}, one[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1},
+               rank[9] = {1, 2, 2, 2, 4, 4, 2, 4, 4};
+  const double bad[9] = {1, 0, 0, 0, (double)NAN, 0, 0, 0, 1};
+  assert_true(esc_leading_singular(3, 3, zero, left, right, room) == 0);
+  esc_assert_close(esc_leading_singular(3, 3, one, left, right, room), 1, 0, 1e-14);
+  esc_assert_close(esc_leading_singular(3, 3, rank, left, right, room), 9, 0, 1e-14);
+  assert_true(isnan(esc_leading_singular(3, 3, bad, left, right, room)));
+  free(room);
+}
+
+static void snapshots_fall_on_their_grid(void **state) {
+  (void)state;
+  const esc_record every = {.every = 100}, log = {.per_decade = 3};
+  assert_int_equal(esc_record_next(&every, 0), 0);
+  assert_int_equal(esc_record_next(&every, 1), 100);
+  assert_int_equal(esc_record_next(&every, 100), 100);
+  assert_int_equal(esc_record_count(&every, 99), 1);
+  assert_int_equal(esc_record_count(&every, 100), 2);
+  const int64_t want[] = {0, 1, 2, 5, 10, 22, 46, 100, 215, 464, 1000};
+  int64_t step = 0;
+  for (size_t i = 0; i < sizeof want / sizeof want[0]; i++, step++) {
+    step = esc_record_next(&log, step);
+    assert_int_equal(step, want[i]);
+  }
+  assert_int_equal(esc_record_count(&log, 1000), 11);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_checked_network_has_the_sheets_signal),
+      cmocka_unit_test(the_sample_has_mean_zero_and_second_moment_one),
+      cmocka_unit_test(an_odd_network_needs_no_mirror_images),
+      cmocka_unit_test(the_three_terms_are_the_rate_of_the_signal),
+      cmocka_unit_test(the_fast_response_is_the_references),
+      cmocka_unit_test(on_the_manifold_distance_is_zero_and_layers_align),
+      cmocka_unit_test(the_leading_singular_value_is_gsls),
+      cmocka_unit_test(odd_matrices_have_leading_values_too),
+      cmocka_unit_test(snapshots_fall_on_their_grid),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
