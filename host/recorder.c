@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cpu/respond.h"
+#include "escapement/model.h"
 #include "escapement/theory.h"
 
 /* A thread's room for observing. */
@@ -31,6 +32,7 @@ struct esc_recorder {
   room *room;            /* (thread) */
   esc_sample *sample;    /* (slot) */
   int64_t *place, *next; /* (slot) member, and step of its next snapshot */
+  double *initial;       /* (slot, weight) as drawn */
   double *weights;       /* (slot, weight) of those observed now */
   rows *rows;            /* (member) */
   esc_journal *journal;
@@ -85,6 +87,7 @@ esc_status esc_recorder_create(const esc_problem *p, const esc_record *record, c
   ESC_TRY_ALLOCATE(r->sample = calloc(slots, sizeof *r->sample));
   ESC_TRY_ALLOCATE(r->place = calloc(slots, sizeof *r->place));
   ESC_TRY_ALLOCATE(r->next = calloc(slots, sizeof *r->next));
+  ESC_TRY_ALLOCATE(r->initial = calloc(slots * weight_count(p), sizeof *r->initial));
   ESC_TRY_ALLOCATE(r->weights = calloc(slots * weight_count(p), sizeof *r->weights));
   ESC_TRY_ALLOCATE(r->rows = calloc((size_t)plan->members + 1, sizeof *r->rows));
   for (int i = 0; i < r->threads; i++) ESC_TRY(create_room(p, exact, &r->room[i]));
@@ -111,6 +114,7 @@ void esc_recorder_free(esc_recorder *r) {
   free(r->sample);
   free(r->place);
   free(r->next);
+  free(r->initial);
   free(r->weights);
   free(r->rows);
   free(r);
@@ -121,7 +125,7 @@ double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
   const double inputs = p->shape.inputs, weights = (double)weight_count(p);
   const double sample = record->samples * (4 * inputs + 16);
   const double thread = esc_cpu_responder_bytes(p) + 8 * (double)esc_observe_room(p->shape);
-  return setup->slots * (sample + 8 * weights) + setup->threads * thread;
+  return setup->slots * (sample + 16 * weights) + setup->threads * thread;
 }
 
 /* Twice: as they come, and in the table that is published. */
@@ -169,6 +173,9 @@ bool esc_recorder_is_complete(const esc_recorder *r, int64_t place, int64_t step
 
 esc_status esc_recorder_load(esc_recorder *r, int slot, int64_t place) {
   rows *m = &r->rows[place];
+  const size_t weights = weight_count(r->problem);
+  esc_initial_weights(r->problem, &r->plan->member[place], r->observer.directions,
+                      r->initial + (size_t)slot * weights);
   r->place[slot] = place;
   r->next[slot] = 0;
   for (int64_t i = 0; i < m->count; i++) free(m->row[i]); /* of a part that was cut off */
@@ -188,8 +195,9 @@ static void observe(esc_recorder *r, int slot, const double *weights, double *ro
     esc_cpu_respond(mine->responder, &r->observer, sample, weights, &response);
   else
     esc_respond_reference(&r->observer, sample, weights, mine->work, mine->three, &response);
-  esc_observe(&r->observer, &r->plan->member[r->place[slot]], weights, &response, mine->observe,
-              row);
+  const double *initial = r->initial + (size_t)slot * weight_count(r->problem);
+  esc_observe(&r->observer, &r->plan->member[r->place[slot]], initial, weights, &response,
+              mine->observe, row);
 }
 
 static esc_status append(esc_recorder *r, int slot) {

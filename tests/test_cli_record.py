@@ -144,6 +144,19 @@ class Record(unittest.TestCase):
         self.assertGreater(told["seconds_per_snapshot"], 0)
         self.assertGreater(told["snapshot_bytes_max"], 13 * 6 * 8 * 20)
 
+    def test_the_plateau_of_every_network_is_told(self):
+        name = self.train("a.h5", "record.every=5", "train.steps=2000")
+        told = json.loads(self.call("plateau", name, "--window", "0.8", "--json").stdout)
+        self.assertEqual([m["seed"] for m in told["members"]], [1, 2, 3, 1, 2, 3])
+        for member in told["members"][3:]:
+            self.assertGreater(member["growth"], 0)
+            self.assertGreater(member["snapshots"], 10)
+            self.assertLessEqual(member["exit_bound"], 1)
+        self.assertIn("exponent of Q in |S|", self.call("plateau", name).stdout)
+        said = self.call("plateau", self.train("b.h5", "record.every=0"), code=2).stderr
+        self.assertIn("record.every", said)
+        self.call("plateau", name, "--window", "-1", code=2)
+
     def test_what_cannot_be_recorded_is_refused(self):
         for argument, word in (("record.samples=13", "even number"), ("record.samples=8", "even number"),
                                ("record.per_decade=4", "one of them"), ("record.every=-1", "range")):

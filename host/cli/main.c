@@ -24,6 +24,7 @@ static const verb verbs[] = {
     {"run", esc_verb_run, "train a sweep and write its result file"},
     {"fit", esc_verb_fit, "slopes of log t* on log epsilon from result files"},
     {"plot", esc_verb_plot, "draw t* against epsilon from result files"},
+    {"plateau", esc_verb_plateau, "what theory assumes of a plateau, measured from snapshots"},
     {"classify", esc_verb_classify, "class and constants of an activation"},
     {"escape", esc_verb_escape, "escape time on the symmetric manifold: ODE and closed forms"},
     {"bench", esc_verb_bench, "throughput of a training step beside the machine's ceiling"},

@@ -20,6 +20,7 @@
     "Frobenius distance from the symmetric manifold over the norm of all weights")            \
   X(frobenius_norm, LAYER, "1", "Frobenius norm of the layer")                                \
   X(operator_norm, LAYER, "1", "largest singular value of the layer")                         \
+  X(layer_drift, LAYER, "1", "|W_l - W_l(0)|, Frobenius")                                     \
   X(signal_gradient_norm, LAYER, "1", "|Gamma_l|")                                            \
   X(forward_chain, LAYER, "1", "|W_l ... W_1 v| over the operator norms of its small layers") \
   X(backward_chain, LAYER, "1", "|W_L ... W_l| over the operator norms of its small layers")  \

@@ -6,7 +6,10 @@
  * a network on its plateau, then has no sampling error, where independent inputs would
  * make one of sqrt(d/M) in S and a bias of d/M in Q. Moments of degree four are those of
  * a Gaussian to O(d/M): E[(v.x)^4] = 3 m/(m+2) with m = M/2. For an odd activation both
- * vectors of a pair say the same, and one is evaluated. */
+ * vectors of a pair say the same, and one is evaluated. What is not linear keeps a sampling
+ * error: the second term of dS/dt one of about 4 sd(T_perp)/(|a| c_1 sqrt(M)) of the drive
+ * (3% for tanh at M = 128), which hides its own O(m^2) early on a plateau; a larger sample
+ * lowers it. */
 #ifndef ESCAPEMENT_OBSERVE_H
 #define ESCAPEMENT_OBSERVE_H
 
@@ -103,10 +106,10 @@ void esc_respond_reference(const esc_observer *observer, const esc_sample *sampl
                            const double *weights, esc_reference_work *work, double *room,
                            esc_response *out);
 
-/* Writes the row of a member with these weights (flat as in esc_weight_offset) and this
- * response. `room` holds esc_observe_room(shape) numbers. */
-void esc_observe(const esc_observer *observer, const esc_member *member, const double *weights,
-                 const esc_response *response, double *room, double *row);
+/* Writes the row of a member with these weights, which began as `initial` (both flat as in
+ * esc_weight_offset), and this response. `room` holds esc_observe_room(shape) numbers. */
+void esc_observe(const esc_observer *observer, const esc_member *member, const double *initial,
+                 const double *weights, const esc_response *response, double *room, double *row);
 size_t esc_observe_room(esc_shape shape);
 
 /* Largest singular value of w (rows, columns) to 1e-12 relative, with its unit vectors

@@ -33,7 +33,7 @@ size_t esc_observe_room(esc_shape s) {
 typedef struct view {
   const esc_observer *o;
   const esc_member *member;
-  const double *weights;
+  const double *initial, *weights;
   double *at[ESC_OBSERVABLES]; /* places in the row */
 } view;
 
@@ -77,6 +77,18 @@ static void write_norms(const view *v, double *room) {
     double *const swap = below;
     below = left;
     left = swap;
+  }
+}
+
+static void write_drift(const view *v) {
+  const esc_shape shape = v->o->problem->shape;
+  for (int l = 0; l < shape.layers; l++) {
+    double part[4] = {0};
+    for (size_t i = esc_weight_offset(shape, l); i < esc_weight_offset(shape, l + 1); i++) {
+      const double moved = v->weights[i] - v->initial[i];
+      part[i % 4] += moved * moved;
+    }
+    v->at[ESC_OBSERVABLE_layer_drift][l] = sqrt((part[0] + part[1]) + (part[2] + part[3]));
   }
 }
 
@@ -176,9 +188,9 @@ static void write_signal(const view *v, const esc_response *a) {
   *v->at[ESC_OBSERVABLE_self_interaction] = unit * self;
 }
 
-void esc_observe(const esc_observer *o, const esc_member *member, const double *weights,
-                 const esc_response *response, double *room, double *row) {
-  view v = {.o = o, .member = member, .weights = weights};
+void esc_observe(const esc_observer *o, const esc_member *member, const double *initial,
+                 const double *weights, const esc_response *response, double *room, double *row) {
+  view v = {.o = o, .member = member, .initial = initial, .weights = weights};
   for (int k = 0; k < ESC_OBSERVABLES; k++)
     v.at[k] = row + esc_observable_offset(o->problem->shape.layers, k);
   *v.at[ESC_OBSERVABLE_evaluation_loss] = response->loss;
@@ -186,6 +198,7 @@ void esc_observe(const esc_observer *o, const esc_member *member, const double *
   *v.at[ESC_OBSERVABLE_output_variance] = response->output_variance;
   write_signal(&v, response);
   write_norms(&v, room);
+  write_drift(&v);
   *v.at[ESC_OBSERVABLE_bottleneck_norm] = bottleneck_norm(&v);
   write_chains(&v, room);
   *v.at[ESC_OBSERVABLE_manifold_distance] = manifold_distance(&v, room);
