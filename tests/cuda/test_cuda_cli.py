@@ -54,6 +54,13 @@ class CudaCommandLine(unittest.TestCase):
         cuda = self.run_sweep("cuda.h5", "--backend", "cuda")
         self.assertTrue(cpu.equals(cuda))
 
+    def test_snapshots_are_the_cpus(self):
+        record = ("record.every=3", "--slots", "2")
+        cpu = self.run_sweep("cpu.h5", "--backend", "cpu", *record)
+        cuda = self.run_sweep("cuda.h5", "--backend", "cuda", *record)
+        self.assertGreater(cuda.sizes["snapshot"], 2)
+        self.assertTrue(cpu.equals(cuda))
+
     def test_slots_do_not_change_the_result(self):
         many = self.run_sweep("many.h5", "train.batch=20")
         one = self.run_sweep("one.h5", "train.batch=20", "--slots", "1")
