@@ -1,0 +1,70 @@
+/* Several modes on the exact block reduction (theory, section 6): permutation symmetry keeps
+ * every layer of a block-initialised network block-constant, so that its population flow is
+ * that of a width-K network on g ~ N(0, I_K),
+ *   h_1 = sigma(A_1 g), h_l = sigma(A_l h_{l-1}), f = A_L h_{L-1}, dA/dt = -grad E[(f-T)^2]/2.
+ * A state is A_1, ..., A_{L-1} (K, K), row-major, and A_L (K), one behind the other. */
+#ifndef ESCAPEMENT_BLOCKS_H
+#define ESCAPEMENT_BLOCKS_H
+
+#include "escapement/problem.h"
+#include "escapement/status.h"
+
+enum { ESC_BLOCK_MODES_MAX = 8 };
+
+/* Which coordinates of a state move; the others stay 0 (closure hierarchy). */
+typedef enum esc_block_level {
+  ESC_BLOCK_DIAGONAL, /* 0: the scales: diagonals, and A_L */
+  ESC_BLOCK_ROTATED,  /* 1: all of A_1 and A_2 too */
+  ESC_BLOCK_EXACT     /* 2: everything */
+} esc_block_level;
+
+typedef struct esc_block_problem {
+  esc_activation activation;
+  int modes, layers;                                 /* K, L >= 2 */
+  double amplitude[ESC_BLOCK_MODES_MAX];             /* a_k */
+  double scale[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX]; /* s_{l,k} at the start */
+  esc_block_level level;
+} esc_block_problem;
+
+/* Nodes g with weights for E over N(0, I_K): a tensor trapezoid rule up to K = 4, beyond it
+ * a shifted Sobol sequence with its second moment made the identity. For an odd activation
+ * half of them, each standing for its mirror image too. */
+typedef struct esc_block_grid {
+  int modes, nodes;
+  double *g;      /* (mode, node); owned */
+  double *weight; /* (node); owned */
+} esc_block_grid;
+
+/* `fineness` 1 is what escape times are computed on; 2 has half the step, or twice as many
+ * points; `shift` picks the shift of a Sobol sequence. */
+esc_status esc_block_grid_create(const esc_block_problem *problem, int fineness, int shift,
+                                 esc_block_grid *grid);
+void esc_block_grid_free(esc_block_grid *grid);
+
+int esc_block_size(const esc_block_problem *problem); /* numbers in a state: K^2 (L-1) + K */
+void esc_block_start(const esc_block_problem *problem, double *state);
+
+/* What a state says of the modes. */
+typedef struct esc_block_signals {
+  double loss;                   /* E[(f-T)^2]/2 */
+  double s[ESC_BLOCK_MODES_MAX]; /* S_k = E[g_k f] */
+  double h[ESC_BLOCK_MODES_MAX]; /* E[He_3(g_k) f] */
+} esc_block_signals;
+
+/* dA/dt (NULL: not wanted), coordinates that the level freezes 0, and the signals. Sums over
+ * nodes have one order whatever the number of threads. */
+esc_status esc_block_flow(const esc_block_problem *problem, const esc_block_grid *grid,
+                          const double *state, double *rate, esc_block_signals *signals);
+
+typedef struct esc_block_times {
+  double escape[ESC_BLOCK_MODES_MAX];    /* S_k passes a_k c_1 / 2; NaN: it does not */
+  double hermite[ESC_BLOCK_MODES_MAX];   /* E[He_3(g_k) f] passes a_k c_3 / 2 */
+  double decoupled[ESC_BLOCK_MODES_MAX]; /* leading-order prediction of the mode alone */
+  double quadrature_error; /* of the rate of change, on this grid against a finer one, relative,
+                              where the first mode escaped */
+  char remark[256];
+} esc_block_times;
+
+esc_status esc_block_escape(const esc_block_problem *problem, esc_block_times *out);
+
+#endif

@@ -1,0 +1,230 @@
+/* Several modes on the exact block reduction: theory sheet, section 9, and laws of the flow. */
+#include "escapement/blocks.h"
+
+#include "check.h"
+#include "escapement/model.h"
+#include "escapement/reference.h"
+#include "escapement/theory.h"
+#include "problems.h"
+
+static esc_block_problem make(const char *activation, int layers, double scale, int level,
+                              int modes, const double *amplitude) {
+  esc_block_problem p = {.modes = modes, .layers = layers, .level = (esc_block_level)level};
+  assert_true(esc_activation_parse(activation, &p.activation));
+  for (int k = 0; k < modes; k++) {
+    p.amplitude[k] = amplitude[k];
+    for (int l = 0; l < layers; l++) p.scale[k][l] = scale;
+  }
+  return p;
+}
+
+static const double three[] = {1.5, 1, 0.6}, two[] = {1.5, 1};
+
+/* The sheet's digits: half a unit of the last one given, and 1e-8 of the quadrature. */
+static void check_times(const esc_block_problem *p, const double *escape, const double *hermite,
+                        double digit) {
+  esc_block_times t;
+  esc_assert_ok(esc_block_escape(p, &t));
+  assert_true(t.quadrature_error < 1e-5);
+  for (int k = 0; k < p->modes; k++) {
+    esc_assert_close(t.escape[k], escape[k], digit, 1e-7);
+    if (hermite) esc_assert_close(t.hermite[k], hermite[k], 1e-3, 0);
+  }
+}
+
+static void three_modes_escape_when_the_sheet_says(void **state) {
+  (void)state;
+  const double escape[3][3] = {{58.565632, 87.232704, 144.280648},
+                               {43.260400, 43.325531, 43.318541},
+                               {33.388648, 33.405125, 33.382174}};
+  const double hermite[3][3] = {
+      {58.336, 87.209, 144.982}, {44.0487, 62.9606, 78.5923}, {34.1608, 51.8874, 67.4226}};
+  for (int level = 0; level < 3; level++) {
+    const esc_block_problem p = make("tanh", 4, 0.1, level, 3, three);
+    check_times(&p, escape[level], hermite[level], 1e-6);
+  }
+}
+
+static void two_modes_escape_when_the_sheet_says(void **state) {
+  (void)state;
+  const double escape[3][2] = {
+      {27.45343916, 40.55873925}, {21.97449583, 22.04221595}, {18.43560741, 18.46256864}};
+  for (int level = 0; level < 3; level++) {
+    const esc_block_problem p = make("tanh", 4, 0.15, level, 2, two);
+    check_times(&p, escape[level], NULL, 1e-8);
+  }
+}
+
+static void with_three_layers_levels_one_and_two_coincide(void **state) {
+  (void)state;
+  const double escape[] = {14.201327, 14.223618, 14.215522};
+  for (int level = 1; level < 3; level++) {
+    const esc_block_problem p = make("tanh", 3, 0.05, level, 3, three);
+    check_times(&p, escape, NULL, 1e-6);
+  }
+}
+
+/* One mode is the reduced ODE: its S passes a c_1/2 where the chain's does. */
+static void one_mode_is_the_reduced_ode(void **state) {
+  (void)state;
+  const double one[] = {1.2};
+  const char *const activation[] = {"tanh", "gelu", "softplus-raw"};
+  for (int i = 0; i < 3; i++) {
+    const esc_block_problem p = make(activation[i], 3, 0.2, 2, 1, one);
+    esc_block_grid grid;
+    esc_block_signals unused;
+    double s[3] = {0.2, 0.2, 0.2}, rate[3], want[3];
+    esc_escape_problem chain = {.activation = p.activation, .amplitude = 1.2, .layers = 3};
+    esc_assert_ok(esc_block_grid_create(&p, 1, 0, &grid));
+    esc_assert_ok(esc_block_flow(&p, &grid, s, rate, &unused));
+    esc_reduced_rhs(&chain, grid.nodes, grid.g, grid.weight, s, want, NULL);
+    for (int l = 0; l < 3; l++) esc_assert_close(rate[l], want[l], 1e-16, 1e-12);
+    esc_block_grid_free(&grid);
+  }
+}
+
+static void the_flow_is_minus_the_gradient_of_the_loss(void **state) {
+  (void)state;
+  const char *const activation[] = {"tanh", "gelu", "sigmoid-raw", "poly:0.1,1,0.2,-0.1"};
+  for (int i = 0; i < 4; i++) {
+    const esc_block_problem p = make(activation[i], 4, 0.3, 2, 2, two);
+    const int n = esc_block_size(&p);
+    double a[64], rate[64];
+    esc_block_grid grid;
+    esc_block_signals at, up, down;
+    esc_assert_ok(esc_block_grid_create(&p, 1, 0, &grid));
+    for (int j = 0; j < n; j++) a[j] = 0.5 * sin(1 + 3 * j);
+    esc_assert_ok(esc_block_flow(&p, &grid, a, rate, &at));
+    for (int j = 0; j < n; j++) {
+      const double kept = a[j], h = 1e-5;
+      a[j] = kept + h;
+      esc_assert_ok(esc_block_flow(&p, &grid, a, NULL, &up));
+      a[j] = kept - h;
+      esc_assert_ok(esc_block_flow(&p, &grid, a, NULL, &down));
+      a[j] = kept;
+      /* h^2 f'''/6 and rounding of the loss over h */
+      esc_assert_close(rate[j], -(up.loss - down.loss) / (2 * h), 1e-9, 1e-8);
+    }
+    esc_block_grid_free(&grid);
+  }
+}
+
+/* Nodes as a weighted batch of the width-N network, block-initialised and then moved: its
+ * gradient, in the normalized metric, is constant on blocks and is the reduction's. */
+static void a_wide_networks_gradient_is_the_reductions(void **state) {
+  (void)state;
+  enum { N = 6, K = 2, L = 4, UNITS = N / K };
+  const char *const activation[] = {"tanh", "swish"};
+  for (int i = 0; i < 2; i++) {
+    const esc_block_problem b = make(activation[i], L, 0.3, 2, K, two);
+    esc_problem p = problem_make(L, N, K, 1);
+    double a[64], rate[64], w[N * K + 2 * N * N + N], g[N * K + 2 * N * N + N];
+    esc_block_grid grid;
+    esc_block_signals at;
+    problem_activation(&p, activation[i]);
+    p.teacher = (esc_teacher){.modes = K, .amplitude = {1.5, 1}};
+    for (int j = 0; j < esc_block_size(&b); j++) a[j] = 0.5 * cos(2 + 5 * j);
+    esc_assert_ok(esc_block_grid_create(&b, 1, 0, &grid));
+    esc_assert_ok(esc_block_flow(&b, &grid, a, rate, &at));
+    /* Rows of W_1 are A_1's; entries of W_l, A_l / n; of W_L, A_L / n. */
+    for (int l = 0; l < L; l++)
+      for (int r = 0; r < esc_fan_out(p.shape, l); r++)
+        for (int c = 0; c < esc_fan_in(p.shape, l); c++) {
+          const int row = l == L - 1 ? 0 : r / UNITS, column = l == 0 ? c : c / UNITS;
+          w[esc_weight_offset(p.shape, l) + (size_t)(r * esc_fan_in(p.shape, l) + c)] =
+              a[l * K * K + row * K + column] / (l == 0 ? 1 : UNITS);
+        }
+    /* A grid that stands for mirror images gives half of what is even: use all of it. */
+    const bool odd = i == 0;
+    const int samples = odd ? 2 * grid.nodes : grid.nodes;
+    double *x = calloc((size_t)samples * K, sizeof *x), *v = calloc((size_t)samples, sizeof *v);
+    for (int s = 0; s < samples; s++) {
+      const int node = s % grid.nodes, sign = s < grid.nodes ? 1 : -1;
+      v[s] = grid.weight[node] / (odd ? 2 : 1);
+      for (int k = 0; k < K; k++) x[s * K + k] = sign * grid.g[k * grid.nodes + node];
+    }
+    const double axes[K * K] = {1, 0, 0, 1};
+    const esc_batch batch = {.samples = samples, .x = x, .weight = v};
+    esc_gradient gradient = {.g = g};
+    esc_reference_work *work = esc_reference_work_create(&p);
+    esc_reference_gradient(&p, axes, w, &batch, work, &gradient);
+    esc_assert_close(at.loss, gradient.loss, 0, 1e-12);
+    for (int l = 0; l < L; l++)
+      for (int r = 0; r < esc_fan_out(p.shape, l); r++)
+        for (int c = 0; c < esc_fan_in(p.shape, l); c++) {
+          const int row = l == L - 1 ? 0 : r / UNITS, column = l == 0 ? c : c / UNITS;
+          const double gamma = l == 0 ? UNITS : l == L - 1 ? 1.0 / UNITS : 1;
+          const double moved =
+              -gamma * g[esc_weight_offset(p.shape, l) + (size_t)(r * esc_fan_in(p.shape, l) + c)];
+          esc_assert_close(moved * (l == 0 ? 1 : UNITS), rate[l * K * K + row * K + column], 1e-14,
+                           1e-11);
+        }
+    esc_reference_work_free(work);
+    free(x);
+    free(v);
+    esc_block_grid_free(&grid);
+    problem_free(&p);
+  }
+}
+
+static void a_level_freezes_what_it_leaves_out(void **state) {
+  (void)state;
+  for (int level = 0; level < 3; level++) {
+    const esc_block_problem p = make("tanh", 4, 0.1, level, 3, three);
+    double a[64], rate[64];
+    int moving = 0;
+    esc_block_grid grid;
+    esc_block_signals unused;
+    esc_assert_ok(esc_block_grid_create(&p, 1, 0, &grid));
+    esc_block_start(&p, a);
+    esc_assert_ok(esc_block_flow(&p, &grid, a, rate, &unused));
+    for (int j = 0; j < esc_block_size(&p); j++) moving += rate[j] != 0;
+    assert_int_equal(moving, level == 0 ? 12 : level == 1 ? 12 + 2 * 6 : 30);
+    esc_block_grid_free(&grid);
+  }
+}
+
+/* The weaker mode first when its bottleneck is shallower by one (theory, section 6). */
+static void a_shallower_bottleneck_goes_first(void **state) {
+  (void)state;
+  const double pair[] = {1.5, 0.6};
+  esc_block_problem p = make("tanh", 4, 0.05, 0, 2, pair);
+  p.scale[1][3] = 1; /* r = 3 */
+  esc_block_times t;
+  esc_assert_ok(esc_block_escape(&p, &t));
+  assert_true(t.escape[1] < t.escape[0] && t.decoupled[1] < t.decoupled[0]);
+}
+
+static void six_modes_agree_with_themselves_shifted(void **state) {
+  (void)state;
+  const double six[] = {1.6, 1.4, 1.2, 1, 0.8, 0.6};
+  const esc_block_problem p = make("tanh", 3, 0.2, 2, 6, six);
+  double a[128], rate[3][128];
+  esc_block_signals at;
+  esc_block_start(&p, a);
+  for (int j = 0; j < esc_block_size(&p); j++) a[j] += 0.1 * sin(1 + 7 * j);
+  for (int shift = 0; shift < 3; shift++) {
+    esc_block_grid grid;
+    esc_assert_ok(esc_block_grid_create(&p, 1, shift, &grid));
+    esc_assert_ok(esc_block_flow(&p, &grid, a, rate[shift], &at));
+    esc_block_grid_free(&grid);
+  }
+  for (int j = 0; j < esc_block_size(&p); j++)
+    for (int shift = 1; shift < 3; shift++)
+      esc_assert_close(rate[shift][j], rate[0][j], 1e-3, 0); /* rates are up to 1 */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(three_modes_escape_when_the_sheet_says),
+      cmocka_unit_test(two_modes_escape_when_the_sheet_says),
+      cmocka_unit_test(with_three_layers_levels_one_and_two_coincide),
+      cmocka_unit_test(one_mode_is_the_reduced_ode),
+      cmocka_unit_test(the_flow_is_minus_the_gradient_of_the_loss),
+      cmocka_unit_test(a_wide_networks_gradient_is_the_reductions),
+      cmocka_unit_test(a_level_freezes_what_it_leaves_out),
+      cmocka_unit_test(a_shallower_bottleneck_goes_first),
+      cmocka_unit_test(six_modes_agree_with_themselves_shifted),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
