@@ -6,7 +6,6 @@
 
 /* Shared memory, in this order; doubles first. L layers, N wide. */
 struct esc_chip_block {
-  double *feature;           /* (interface, N) a tile's ledger terms */
   double *row;               /* (N) squares of a gradient's rows */
   double *deficit;           /* (L) the ledger's sums over tiles */
   double *gradient2;         /* (L) */
@@ -19,6 +18,7 @@ struct esc_chip_block {
   float *carry, *spare;      /* (N, row) values going up; deltas going down; sums of chains */
   float *value;              /* (ESC_TILE) loss of each sample */
   float *error;              /* (ESC_TILE) dloss/df / B */
+  float *feature;            /* (interface, 2 N) a tile's ledger terms, P::terms of them */
   int *go;
 };
 
@@ -31,8 +31,9 @@ static __device__ __forceinline__ T *esc_take(char **at, size_t count) {
 
 static __host__ __device__ inline size_t esc_chip_bytes(int layers, int width) {
   const size_t l = (size_t)layers, n = (size_t)width, row = (size_t)ESC_CHIP_ROW;
-  return sizeof(double) * ((l - 1) * n + n + 2 * l + ESC_PARTS + 2) +
-         sizeof(float) * ((l - 1) * n * (n + 4) + n + (l + 2) * n * row + 2 * ESC_TILE + 4);
+  return sizeof(double) * (n + 2 * l + ESC_PARTS + 2) +
+         sizeof(float) *
+             ((l - 1) * n * (n + 4) + n + (l + 2) * n * row + 2 * ESC_TILE + (l - 1) * 2 * n + 4);
 }
 
 template <int N>
@@ -40,7 +41,6 @@ static __device__ __forceinline__ esc_chip_block esc_chip_layout(void *shared, i
   const size_t l = (size_t)layers, tile = (size_t)N * ESC_CHIP_ROW;
   char *at = static_cast<char *>(shared);
   esc_chip_block b;
-  b.feature = esc_take<double>(&at, (l - 1) * N);
   b.row = esc_take<double>(&at, N);
   b.deficit = esc_take<double>(&at, l);
   b.gradient2 = esc_take<double>(&at, l);
@@ -54,29 +54,27 @@ static __device__ __forceinline__ esc_chip_block esc_chip_layout(void *shared, i
   b.spare = esc_take<float>(&at, tile);
   b.value = esc_take<float>(&at, ESC_TILE);
   b.error = esc_take<float>(&at, ESC_TILE);
+  b.feature = esc_take<float>(&at, (l - 1) * 2 * N);
   b.go = esc_take<int>(&at, 1);
   return b;
 }
 
-/* A thread's parts: of forward and input-gradient products (group, lane), of weight
- * gradients (chain, down, across). */
-template <int N>
+/* A thread of a block whose products are P's. */
+template <class P>
 struct esc_chip_thread {
-  int id, group, lane, chain, down, across;
+  int id, group, lane; /* ESC_PARTS lanes a group */
+  typename P::seat seat;
   int moved, lost;
   float output[1]; /* this thread's chain of the output layer's gradient */
 };
 
-template <int N>
-static __device__ __forceinline__ esc_chip_thread<N> esc_chip_self(int id) {
-  typedef esc_chip<N> deal;
-  esc_chip_thread<N> t;
+template <class P>
+static __device__ __forceinline__ esc_chip_thread<P> esc_chip_self(int id) {
+  esc_chip_thread<P> t;
   t.id = id;
   t.group = id / ESC_PARTS;
   t.lane = id % ESC_PARTS;
-  t.chain = id / deal::crew;
-  t.down = id % deal::crew / deal::columns;
-  t.across = id % deal::columns;
+  t.seat = P::take(id);
   t.moved = t.lost = 0;
   t.output[0] = 0;
   return t;

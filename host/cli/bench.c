@@ -86,7 +86,7 @@ static esc_status parse(esc_bench_request *r, int argc, char **argv, int *first,
   const esc_option options[] = {
       {"backend", 0, "LIST", "reference, cpu, cuda (cpu, and cuda where there is a device)",
        .text = &r->backend},
-      {"path", 0, "LIST", "on a GPU: auto, chip, gemm (auto,gemm)", .text = &r->path},
+      {"path", 0, "LIST", "on a GPU: auto, chip, chip-tf32x3, gemm (auto,gemm)", .text = &r->path},
       {"precision", 0, "NAME", "fp32, or on a GPU tf32 (fp32)", .text = &r->precision},
       {"device", 0, "N", "index of the GPU (0)", .number = &r->device, .max = 1023},
       {"threads", 0, "N", "threads (all processors)", .number = &r->threads, .min = 1, .max = 4096},

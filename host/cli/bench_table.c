@@ -35,7 +35,7 @@ void esc_bench_print_backend(const esc_bench_backend *b) {
   char text[160];
   printf("#\n# %s: %s\n# ceiling: %s; memory copies at %.1f GB/s, read and written\n", b->name,
          b->device, ceiling_text(b, text, sizeof text), b->copy_bytes_per_s / 1e9);
-  printf("%-9s %-9s %-9s %-10s %5s %3s %5s %6s %7s %10s %10s %10s %9s %9s %8s %8s %6s\n",
+  printf("%-9s %-11s %-9s %-10s %5s %3s %5s %6s %7s %10s %10s %10s %9s %9s %8s %8s %6s\n",
          "# backend", "path", "precision", "activation", "N", "L", "d", "B", "members", "us/step",
          "least", "most", "GFLOP/s", "ceiling", "fraction", "error", "#wrong");
   fflush(stdout);
@@ -43,7 +43,7 @@ void esc_bench_print_backend(const esc_bench_backend *b) {
 
 void esc_bench_print_row(const esc_bench_case *c, const esc_bench_row *r) {
   printf(
-      "%-9s %-9s %-9.*s %-10.24s %5d %3d %5d %6d %7d %10.4g %10.4g %10.4g %9.4g %9.4g %8.3f "
+      "%-9s %-11s %-9.*s %-10.24s %5d %3d %5d %6d %7d %10.4g %10.4g %10.4g %9.4g %9.4g %8.3f "
       "%8.1e %6lld\n",
       r->ops->name, r->path, (int)strcspn(r->ops->precision, ","), r->ops->precision,
       c->activation_name, c->shape.width, c->shape.layers, c->shape.inputs, c->batch, r->members,

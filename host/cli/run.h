@@ -33,7 +33,7 @@ typedef struct esc_run {
   esc_results *results;
   esc_journal *journal, *snapshots;
   esc_recorder *recorder; /* NULL: no snapshots */
-  bool *done; /* (members) */
+  bool *done;             /* (members) */
   esc_progress progress;
   char warning[ESC_WARNING_SIZE];
 } esc_run;

@@ -75,7 +75,7 @@ void esc_cuda_cohort_destroy(esc_cuda_cohort *e) {
 static esc_status create_lane(esc_cuda_lane *lane, esc_path path, bool tf32) {
   esc_status status = ESC_OK;
   ESC_TRY_CUDA(cudaStreamCreateWithFlags(&lane->stream, cudaStreamNonBlocking));
-  if (path == ESC_PATH_CHIP) return ESC_OK;
+  if (path != ESC_PATH_GEMM) return ESC_OK;
   ESC_TRY_CUDA(cudaMalloc(&lane->workspace, workspace));
   ESC_TRY_CUBLAS(cublasCreate(&lane->cublas));
   ESC_TRY_CUBLAS(cublasSetStream(lane->cublas, lane->stream));

@@ -4,12 +4,14 @@
 
 #include "escapement/engine.h"
 
-/* Everything on the chip, with the bits of the CPU engine; products by cuBLAS in
- * float; and in TF32 on the tensor cores (opt-in). */
-extern const esc_engine_ops esc_cuda_chip_engine, esc_cuda_gemm_engine, esc_cuda_tf32_engine;
+/* Everything on the chip, with the bits of the CPU engine; the same with products on
+ * the tensor cores, as exact as float's; products by cuBLAS in float; and in TF32. */
+extern const esc_engine_ops esc_cuda_chip_engine, esc_cuda_chip_tf32x3_engine, esc_cuda_gemm_engine,
+    esc_cuda_tf32_engine;
 
-/* The engine for a problem on a device. path: "chip", "gemm", NULL or "auto" (chip
- * where the shape fits). ESC_BAD_INPUT, and why, where there is none. */
+/* The engine for a problem on a device. path: "chip", "chip-tf32x3", "gemm", NULL or
+ * "auto" (chip where the shape fits, else gemm; chip-tf32x3 is for those who ask, as
+ * long as no device has run it). ESC_BAD_INPUT, and why, where there is none. */
 esc_status esc_cuda_find(const esc_problem *problem, int device, const char *path, bool tf32,
                          const esc_engine_ops **engine);
 

@@ -99,6 +99,10 @@ static esc_status enqueue(esc_cuda_cohort *e, int index, int64_t steps, const at
     ESC_TRY_CUDA(esc_launch_chip(&e->problem, &e->rules, &lot->device, steps, lane->stream));
     return ESC_OK;
   }
+  if (e->path == ESC_PATH_CHIP_TF32X3) {
+    ESC_TRY_CUDA(esc_launch_chip_tf32x3(&e->problem, &e->rules, &lot->device, steps, lane->stream));
+    return ESC_OK;
+  }
   if (e->graphs && !lot->one) {
     ESC_TRY(esc_cuda_step_graph(&step, &lot->device, 1, &lot->one));
     ESC_TRY(esc_cuda_step_graph(&step, &lot->device, ESC_CUDA_GRAPH_STEPS, &lot->many));
@@ -188,13 +192,16 @@ static esc_status weights(const void *handle, int index, double *w) {
   return fetch(e, index, e->lot[index / e->lot_slots].device.w, e->h_w, w);
 }
 
+static const char *way(const esc_cuda_cohort *e) {
+  if (e->path == ESC_PATH_CHIP) return "chip";
+  if (e->path == ESC_PATH_CHIP_TF32X3) return "chip-tf32x3";
+  return e->graphs ? "gemm in graphs" : "gemm";
+}
+
 static void describe(const void *handle, char *text, size_t size) {
   const esc_cuda_cohort *e = handle;
-  snprintf(text, size, "%.60s, %s, %d lots of %d on %d streams", e->device,
-           e->path == ESC_PATH_CHIP ? "chip"
-           : e->graphs              ? "gemm in graphs"
-                                    : "gemm",
-           e->lots, e->lot_slots, e->lanes);
+  snprintf(text, size, "%.60s, %s, %d lots of %d on %d streams", e->device, way(e), e->lots,
+           e->lot_slots, e->lanes);
 }
 
 static esc_status create(const esc_problem *p, const esc_engine_setup *setup, esc_path path,
@@ -234,28 +241,35 @@ static void destroy(void *handle) { esc_cuda_cohort_destroy(handle); }
                                                  .destroy = destroy}
 
 CUDA_ENGINE(chip, "float32", ESC_PATH_CHIP, false);
+CUDA_ENGINE(chip_tf32x3, "float32, 3xtf32", ESC_PATH_CHIP_TF32X3, false);
 CUDA_ENGINE(gemm, "float32, cuBLAS", ESC_PATH_GEMM, false);
 CUDA_ENGINE(tf32, "tf32, cuBLAS", ESC_PATH_GEMM, true);
+
+/* What path `path`, of the two that work on the chip, does not take. */
+static esc_status refuse_chip(const esc_problem *p, const char *path, size_t limit) {
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "--path %s: takes fp32, width 16, 32, 48 or 64, no more inputs than that, "
+                  "batch up to %d, and layers that fit into %zu bytes of shared memory (%zu "
+                  "here); --path gemm takes any",
+                  path, ESC_SLAB, limit, esc_chip_shared(p->shape.layers, p->shape.width));
+}
 
 esc_status esc_cuda_find(const esc_problem *p, int device, const char *path, bool tf32,
                          const esc_engine_ops **found) {
   esc_status status = ESC_OK;
-  const bool chip = path && !strcmp(path, "chip"), any = !path || !strcmp(path, "auto");
+  const bool any = !path || !strcmp(path, "auto"), tensor = !any && !strcmp(path, "chip-tf32x3");
+  const bool chip = tensor || (!any && !strcmp(path, "chip"));
   const esc_shape s = p->shape;
   struct cudaDeviceProp info;
   if (!any && !chip && strcmp(path, "gemm"))
-    return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, gemm or chip", path);
+    return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, gemm, chip or chip-tf32x3", path);
   ESC_TRY(check_device(device));
   ESC_TRY_CUDA(cudaGetDeviceProperties(&info, device));
-  const bool fits =
-      esc_chip_fits(s.layers, s.width, s.inputs, p->batch, info.sharedMemPerBlockOptin);
-  if (chip && (tf32 || !fits))
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "--path chip: takes fp32, width 16, 32, 48 or 64, no more inputs than that, "
-                    "batch up to %d, and layers that fit into %zu bytes of shared memory (%zu "
-                    "here); --path gemm takes any",
-                    ESC_SLAB, info.sharedMemPerBlockOptin, esc_chip_shared(s.layers, s.width));
+  const size_t limit = info.sharedMemPerBlockOptin;
+  const bool fits = esc_chip_fits(s.layers, s.width, s.inputs, p->batch, limit);
+  if (chip && (tf32 || !fits)) return refuse_chip(p, path, limit);
   *found = tf32                    ? &esc_cuda_tf32_engine
+           : tensor                ? &esc_cuda_chip_tf32x3_engine
            : chip || (any && fits) ? &esc_cuda_chip_engine
                                    : &esc_cuda_gemm_engine;
 done:

@@ -32,7 +32,7 @@ void esc_device_problem_init(esc_device_problem *d, const esc_problem *p) {
 int esc_lot_slots(const esc_problem *p, esc_path path) {
   const char *forced = getenv("ESCAPEMENT_CUDA_LOT"); /* for tests and tuning */
   if (forced && atoi(forced) >= 1 && atoi(forced) <= SLOTS_MAX) return atoi(forced);
-  if (path == ESC_PATH_CHIP) return SLOTS_MAX;
+  if (path != ESC_PATH_GEMM) return SLOTS_MAX;
   const double each = (double)p->batch * p->shape.width;
   int slots = SLOTS_MAX;
   while (slots > SLOTS_MIN && slots * each > elements_wanted) slots /= 2;
@@ -60,13 +60,19 @@ int esc_lot_slots(const esc_problem *p, esc_path path) {
   X(moved, gemm *S *L)              \
   X(lost, gemm *S *L)
 
+static size_t scratch(esc_path path, esc_shape s, int batch) {
+  if (path == ESC_PATH_GEMM) return 0;
+  return path == ESC_PATH_CHIP ? esc_chip_scratch(s.layers, s.width, batch)
+                               : esc_chip_tf32x3_scratch(s.layers, s.width, batch);
+}
+
 #define LOT_SIZES(p, path)                                                                  \
   const esc_shape shape = (p)->shape;                                                       \
   const size_t S = (size_t)esc_lot_slots(p, path), B = (size_t)(p)->batch,                  \
                W = padded(esc_weight_offset(shape, shape.layers)), N = (size_t)shape.width, \
                L = (size_t)shape.layers, d = (size_t)shape.inputs,                          \
                tiles = (B + ESC_TILE - 1) / ESC_TILE, gemm = (path) == ESC_PATH_GEMM,       \
-               chains = gemm ? 0 : esc_chip_scratch(shape.layers, shape.width, (p)->batch); \
+               chains = scratch(path, shape, (p)->batch);                                   \
   const bool compensated = (p)->update == ESC_UPDATE_COMPENSATED
 
 static size_t padded(size_t weights) { return (weights + ALIGN - 1) / ALIGN * ALIGN; }

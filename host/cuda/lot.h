@@ -13,8 +13,9 @@ void esc_device_problem_init(esc_device_problem *device, const esc_problem *prob
 
 /* How a lot's steps are made. */
 typedef enum esc_path {
-  ESC_PATH_GEMM, /* every layer a batched product of cuBLAS, any shape */
-  ESC_PATH_CHIP  /* a block a network, all on the chip (chip.h) */
+  ESC_PATH_GEMM,        /* every layer a batched product of cuBLAS, any shape */
+  ESC_PATH_CHIP,        /* a block a network, all on the chip (chip.h) */
+  ESC_PATH_CHIP_TF32X3, /* the same with products on the tensor cores */
 } esc_path;
 
 /* Networks in a lot: enough to fill a GPU's multiprocessors together with the

@@ -25,8 +25,8 @@ typedef struct esc_spec {
   int64_t seeds; /* seeds seed, seed+1, ..., seed+seeds-1 for every scale of every group */
   uint64_t seed;
   int groups;
-  esc_group *group; /* owned */
-  esc_record record; /* samples: filled in where the user names none */
+  esc_group *group;         /* owned */
+  esc_record record;        /* samples: filled in where the user names none */
   bool allow_false_escapes; /* escape.false_escapes: allow */
 } esc_spec;
 

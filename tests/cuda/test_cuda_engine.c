@@ -107,6 +107,128 @@ static void path_chip_has_them_for_every_activation_and_loss(void **state) {
   }
 }
 
+/* The largest residual of the ledger, as a share of what it balances; 0 before the
+ * first update. */
+static double ledger_error(const esc_results *r, int interfaces) {
+  double worst = 0;
+  for (int k = 0; k < r->members * interfaces; k++) {
+    const double gross = r->ledger_gross[k];
+    const double error = fabs(r->ledger_residual[k]) / (gross == 0 ? 1 : gross);
+    if (!(error <= worst)) worst = error;
+  }
+  return worst;
+}
+
+/* The same ends; losses and weights to a few errors of float, and no more of them in
+ * the ledger. */
+static void assert_near(const esc_problem *p, const esc_results *want, const esc_results *got) {
+  const int layers = p->shape.layers, interfaces = layers - 1;
+  for (int i = 0; i < want->members; i++) {
+    assert_int_equal(got->status[i], want->status[i]);
+    assert_int_equal(got->steps_run[i], want->steps_run[i]);
+    esc_assert_close(got->signal_initial[i], want->signal_initial[i], 0, 0);
+    esc_assert_close(got->final_loss[i], want->final_loss[i], 0, 1e-5);
+    for (int k = i * layers; k < (i + 1) * layers; k++)
+      esc_assert_close(got->norm2_final[k], want->norm2_final[k], 0, 1e-6);
+  }
+  esc_assert_close(ledger_error(got, interfaces), 0, 5 * ledger_error(want, interfaces) + 1e-8, 0);
+}
+
+/* Products of another order and another kind of rounding, but no coarser: measured
+ * were 1e-6 of the loss, 1e-8 of the weights and 4e-9 of the ledger. */
+static void path_chip_tf32x3_is_near_the_cpu_engine(void **state) {
+  (void)state;
+  static const struct {
+    int layers, width, inputs, batch, simt_steps;
+  } shape[] = {{2, 16, 16, 64, 300}, {3, 16, 5, 130, 40}, {4, 32, 32, 7, 100},
+               {3, 32, 30, 200, 20}, {3, 48, 48, 70, 20}, {3, 64, 61, 129, 10}};
+  for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++)
+    for (int update = ESC_UPDATE_PLAIN; update <= ESC_UPDATE_COMPENSATED; update++) {
+      esc_problem p =
+          escape_problem(shape[i].layers, shape[i].width, shape[i].inputs, shape[i].batch);
+      p.update = (esc_update)update;
+      p.teacher.modes = 1 + (int)i % 3;
+      p.teacher.amplitude[1] = p.teacher.amplitude[2] = 0.5;
+      p.teacher.directions = (esc_directions)(i / 2 % 2);
+      p.steps = CHIP_STEPS < 100 ? shape[i].simt_steps : CHIP_STEPS;
+      esc_results *cpu = train(&esc_cpu_engine, &p, 3, 50);
+      esc_results *cuda = train(&esc_cuda_chip_tf32x3_engine, &p, 3, 77);
+#ifdef ESC_SIMT
+      assert_true(esc_simt_launches("esc_chip_tf32x3_kernel") > 0);
+#endif
+      assert_false(same_bits(cpu, cuda)); /* another engine's they would be */
+      assert_near(&p, cpu, cuda);
+      esc_results_free(cpu);
+      esc_results_free(cuda);
+      problem_free(&p);
+    }
+}
+
+static void path_chip_tf32x3_takes_every_activation_and_loss(void **state) {
+  (void)state;
+  for (int a = 0; a < ACTIVATIONS; a++) {
+    esc_problem p = escape_problem(3, 16, 9, 70);
+    problem_activation(&p, activation_names[a]);
+    p.loss = (esc_loss_kind)(a % 3);
+    p.metric = (esc_metric)(a % 2);
+    p.update = ESC_UPDATE_COMPENSATED;
+    p.rate = 0.01;
+    p.steps = CHIP_STEPS;
+    esc_results *cpu = train(&esc_cpu_engine, &p, 2, 17);
+    esc_results *cuda = train(&esc_cuda_chip_tf32x3_engine, &p, 2, 3);
+    assert_near(&p, cpu, cuda);
+    esc_results_free(cpu);
+    esc_results_free(cuda);
+    problem_free(&p);
+  }
+}
+
+/* A network's bits are its own: not of the lot's size, of its company, of how many
+ * steps a launch makes. */
+static void path_chip_tf32x3_has_the_same_bits_in_any_company(void **state) {
+  (void)state;
+  static const struct {
+    const char *lot;
+    int64_t block;
+  } other[] = {{"1", 8}, {"5", 3}, {"16", 1}};
+  esc_problem p = escape_problem(3, 32, 20, 130);
+  p.steps = 8;
+  p.update = ESC_UPDATE_COMPENSATED;
+  esc_results *first = train(&esc_cuda_chip_tf32x3_engine, &p, 5, 8); /* in lots of 2 */
+  for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
+    setenv("ESCAPEMENT_CUDA_LOT", other[i].lot, 1);
+    esc_results *again = train(&esc_cuda_chip_tf32x3_engine, &p, 5, other[i].block);
+    setenv("ESCAPEMENT_CUDA_LOT", "2", 1);
+    assert_true(same_bits(first, again));
+    esc_results_free(again);
+  }
+  esc_results *alone = train(&esc_cuda_chip_tf32x3_engine, &p, 1, 8);
+  assert_true(alone->final_loss[0] == first->final_loss[0]);
+  assert_true(alone->ledger_residual[0] == first->ledger_residual[0]);
+  esc_results_free(alone);
+  esc_results_free(first);
+  problem_free(&p);
+}
+
+/* Weights that grow beyond float end a network, by NaN or infinity. */
+static void path_chip_tf32x3_sees_divergence(void **state) {
+  (void)state;
+  esc_problem p = escape_problem(3, 16, 8, 20);
+  problem_activation(&p, "linear");
+  p.rate = 1000;
+  p.steps = 40;
+  esc_results *cpu = train(&esc_cpu_engine, &p, 3, 10);
+  esc_results *cuda = train(&esc_cuda_chip_tf32x3_engine, &p, 3, 10);
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(cpu->status[i], ESC_MEMBER_DIVERGED);
+    assert_int_equal(cuda->status[i], ESC_MEMBER_DIVERGED);
+    assert_true(llabs(cuda->steps_run[i] - cpu->steps_run[i]) <= 1);
+  }
+  esc_results_free(cpu);
+  esc_results_free(cuda);
+  problem_free(&p);
+}
+
 static void path_chip_is_taken_where_the_shape_fits(void **state) {
   (void)state;
   static const struct {
@@ -122,6 +244,11 @@ static void path_chip_is_taken_where_the_shape_fits(void **state) {
     assert_ptr_equal(engine, shape[i].fits ? &esc_cuda_chip_engine : &esc_cuda_gemm_engine);
     assert_int_equal(esc_cuda_find(&p, 0, "chip", false, &engine),
                      shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
+    assert_int_equal(esc_cuda_find(&p, 0, "chip-tf32x3", false, &engine),
+                     shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
+    if (shape[i].fits) assert_ptr_equal(engine, &esc_cuda_chip_tf32x3_engine);
+    assert_int_equal(esc_cuda_find(&p, 0, "chip-tf32x3", true, &engine), ESC_BAD_INPUT);
+    assert_non_null(strstr(esc_error_message(), "--path chip-tf32x3: takes fp32"));
     esc_assert_ok(esc_cuda_find(&p, 0, "gemm", false, &engine));
     assert_ptr_equal(engine, &esc_cuda_gemm_engine);
     problem_free(&p);
@@ -200,17 +327,25 @@ static void bits_do_not_depend_on_the_order_of_execution(void **state) {
   p = escape_problem(3, 64, 40, 65); /* two chains, more warps */
   p.steps = 1;
   any_order_gives_the_same_bits(&esc_cuda_chip_engine, &p);
+  any_order_gives_the_same_bits(&esc_cuda_chip_tf32x3_engine, &p);
+  problem_free(&p);
+  p = escape_problem(4, 32, 9, 130);
+  p.steps = 2;
+  any_order_gives_the_same_bits(&esc_cuda_chip_tf32x3_engine, &p);
+  problem_free(&p);
+  p = escape_problem(3, 48, 20, 70);
+  p.steps = 1;
+  any_order_gives_the_same_bits(&esc_cuda_chip_tf32x3_engine, &p);
   problem_free(&p);
 }
 
 /* Fails each runtime call of a short run in turn: an error, never a crash, a leak
  * or a success. */
-static void every_failing_call_is_an_error_that_names_the_call(void **state) {
-  (void)state;
+static void every_call_may_fail(const esc_engine_ops *engine, int width, int64_t calls) {
   const atomic_bool stop = false;
   const esc_engine_setup setup = {.slots = 5, .threads = 1};
   const esc_member m = member_make(1, 1, 0.5);
-  esc_problem p = escape_problem(3, 4, 4, 8);
+  esc_problem p = escape_problem(3, width, 4, 8);
   esc_results *r = NULL;
   p.steps = 18;
   esc_assert_ok(esc_results_create(1, p.thresholds, p.shape.layers, &r));
@@ -219,38 +354,50 @@ static void every_failing_call_is_an_error_that_names_the_call(void **state) {
   while (failed) {
     void *e = NULL;
     esc_simt_fail_at(++nth, cudaErrorMemoryAllocation);
-    esc_status status = esc_cuda_gemm_engine.create(&p, &setup, &e);
-    if (status == ESC_OK) status = esc_cuda_gemm_engine.load(e, 0, &m);
-    if (status == ESC_OK) status = esc_cuda_gemm_engine.advance(e, 17, &stop);
-    if (status == ESC_OK) status = esc_cuda_gemm_engine.advance(e, 17, &stop);
-    if (status == ESC_OK) status = esc_cuda_gemm_engine.report(e, 0, r, 0);
+    esc_status status = engine->create(&p, &setup, &e);
+    if (status == ESC_OK) status = engine->load(e, 0, &m);
+    if (status == ESC_OK) status = engine->advance(e, 17, &stop);
+    if (status == ESC_OK) status = engine->advance(e, 17, &stop);
+    if (status == ESC_OK) status = engine->report(e, 0, r, 0);
     failed = status != ESC_OK;
     if (failed) assert_non_null(strstr(esc_error_message(), "cu"));
     esc_simt_fail_at(0, cudaSuccess);
-    esc_cuda_gemm_engine.destroy(e);
+    engine->destroy(e);
     if (esc_simt_live() != 0)
       print_message("after a failure of call %lld: %s\n", (long long)nth, esc_error_message());
     assert_int_equal(esc_simt_live(), 0);
   }
-  assert_true(nth > 100); /* all of them were reached */
+  assert_true(nth > calls); /* all of them were reached */
   esc_results_free(r);
+  problem_free(&p);
+}
+
+static void every_failing_call_is_an_error_that_names_the_call(void **state) {
+  (void)state;
+  every_call_may_fail(&esc_cuda_gemm_engine, 4, 100);
+  every_call_may_fail(&esc_cuda_chip_tf32x3_engine, 16, 20);
+}
+
+static void bytes_are_what(const esc_engine_ops *engine, int width) {
+  esc_problem p = escape_problem(4, width, 7, 100);
+  const esc_engine_setup setup = {.slots = 9, .threads = 1};
+  const double bytes = engine->bytes(&p, &setup).device;
+  void *e = NULL;
+  esc_simt_set_memory((size_t)bytes + 4096);
+  esc_assert_ok(engine->create(&p, &setup, &e));
+  engine->destroy(e);
+  esc_simt_set_memory((size_t)(0.9 * bytes));
+  assert_int_equal(engine->create(&p, &setup, &e), ESC_NO_MEMORY);
+  assert_non_null(strstr(esc_error_message(), "fewer --slots"));
+  esc_simt_reset();
   problem_free(&p);
 }
 
 static void bytes_are_what_create_allocates(void **state) {
   (void)state;
-  esc_problem p = escape_problem(4, 33, 7, 100);
-  const esc_engine_setup setup = {.slots = 9, .threads = 1};
-  const double bytes = esc_cuda_gemm_engine.bytes(&p, &setup).device;
-  void *e = NULL;
-  esc_simt_set_memory((size_t)bytes + 4096);
-  esc_assert_ok(esc_cuda_gemm_engine.create(&p, &setup, &e));
-  esc_cuda_gemm_engine.destroy(e);
-  esc_simt_set_memory((size_t)(0.9 * bytes));
-  assert_int_equal(esc_cuda_gemm_engine.create(&p, &setup, &e), ESC_NO_MEMORY);
-  assert_non_null(strstr(esc_error_message(), "fewer --slots"));
-  esc_simt_reset();
-  problem_free(&p);
+  bytes_are_what(&esc_cuda_gemm_engine, 33);
+  bytes_are_what(&esc_cuda_chip_engine, 32);
+  bytes_are_what(&esc_cuda_chip_tf32x3_engine, 32);
 }
 
 static void ranges_of_the_profiler_balance(void **state) {
@@ -264,14 +411,12 @@ static void ranges_of_the_profiler_balance(void **state) {
 }
 #endif
 
-/* Products are cuBLAS's: another order of sums, so steps may part by a few where
- * the crossing is flat; 2 was not exceeded in 64 seeds on the CPU between float and
- * double. */
-static void escape_steps_are_those_of_the_cpu_engine(void **state) {
-  (void)state;
+/* Sums of another order, so steps may part by a few where the crossing is flat; 2 was
+ * not exceeded in 64 seeds on the CPU between float and double. */
+static void escape_steps_are_those_of_the_cpu_engine(const esc_engine_ops *engine) {
   esc_problem p = escape_problem(4, 16, 8, 80);
   esc_results *cpu = train(&esc_cpu_engine, &p, 6, 256);
-  esc_results *cuda = train(&esc_cuda_gemm_engine, &p, 6, 256);
+  esc_results *cuda = train(engine, &p, 6, 256);
   for (int i = 0; i < 6; i++) {
     assert_int_equal(cuda->status[i], ESC_MEMBER_ESCAPED);
     for (int k = 0; k < 2; k++)
@@ -284,6 +429,16 @@ static void escape_steps_are_those_of_the_cpu_engine(void **state) {
   esc_results_free(cpu);
   esc_results_free(cuda);
   problem_free(&p);
+}
+
+static void escape_steps_of_path_gemm_are_those_of_the_cpu_engine(void **state) {
+  (void)state;
+  escape_steps_are_those_of_the_cpu_engine(&esc_cuda_gemm_engine);
+}
+
+static void escape_steps_of_path_chip_tf32x3_are_those_of_the_cpu_engine(void **state) {
+  (void)state;
+  escape_steps_are_those_of_the_cpu_engine(&esc_cuda_chip_tf32x3_engine);
 }
 
 static void graphs_give_the_bits_of_plain_launches(void **state) {
@@ -327,13 +482,18 @@ int main(int argc, char **argv) {
 #endif
       cmocka_unit_test(path_chip_has_the_bits_of_the_cpu_engine),
       cmocka_unit_test(path_chip_has_them_for_every_activation_and_loss),
+      cmocka_unit_test(path_chip_tf32x3_is_near_the_cpu_engine),
+      cmocka_unit_test(path_chip_tf32x3_takes_every_activation_and_loss),
+      cmocka_unit_test(path_chip_tf32x3_has_the_same_bits_in_any_company),
+      cmocka_unit_test(path_chip_tf32x3_sees_divergence),
       cmocka_unit_test(path_chip_is_taken_where_the_shape_fits),
-      cmocka_unit_test(escape_steps_are_those_of_the_cpu_engine),
+      cmocka_unit_test(escape_steps_of_path_gemm_are_those_of_the_cpu_engine),
+      cmocka_unit_test(escape_steps_of_path_chip_tf32x3_are_those_of_the_cpu_engine),
       cmocka_unit_test(graphs_give_the_bits_of_plain_launches),
       cmocka_unit_test(tf32_differs_and_stays_near),
   };
   if (argc > 1 && !strcmp(argv[1], "--list")) {
-    printf("esc_chip_kernel\n");
+    printf("esc_chip_kernel\nesc_chip_tf32x3_kernel\n");
     return 0;
   }
   if (esc_cuda_devices(why, sizeof why) == 0) {

@@ -38,6 +38,9 @@ extern Block active;
  * ready. `first` is the number of the warp's lane 0. */
 bool warp_release(unsigned first);
 
+/* What the lanes of a warp, all at one product of matrices, wait for (mma.cc). */
+void warp_product(unsigned first);
+
 /* Do two waits belong to one meeting? (Masks aside.) */
 bool same_meeting(const Wait &a, const Wait &b);
 

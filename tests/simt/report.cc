@@ -70,7 +70,7 @@ const char *cause() {
       (thread.wait.meet == Meet::block ? barrier : warp) = true;
     }
   }
-  if (warp) return "a shuffle or vote names lanes that do not come to it";
+  if (warp) return "a shuffle, vote or product names lanes that do not come to it";
   if (barrier && returned) return "a barrier is not reached by threads that have returned";
   return "threads wait at different barriers";
 }

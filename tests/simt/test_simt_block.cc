@@ -256,8 +256,9 @@ TEST("threads at different barriers abort and say where") {
 
 TEST("a shuffle against a barrier aborts") {
   CHECK_DIES([] { launch_and_wait(barrier_against_shuffle_kernel, 1, 32); },
-             "a shuffle or vote names lanes that do not come to it", "threads 0-2, 4-31 wait in",
-             "__shfl_xor_sync", "mask 0xffffffff", "threads 3 wait in __syncthreads");
+             "a shuffle, vote or product names lanes that do not come to it",
+             "threads 0-2, 4-31 wait in", "__shfl_xor_sync", "mask 0xffffffff",
+             "threads 3 wait in __syncthreads");
 }
 
 TEST("the report names kernel, block and thread") {

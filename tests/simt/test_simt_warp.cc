@@ -239,7 +239,7 @@ TEST("intrinsics have CUDA's values at their edges") {
 
 TEST("a lane that the mask names and that has returned aborts") {
   CHECK_DIES([] { run(absent_lane_kernel, 32); },
-             "a shuffle or vote names lanes that do not come to it",
+             "a shuffle, vote or product names lanes that do not come to it",
              "threads 0-8, 10-31 wait in __shfl_sync at test_simt_warp.cc:", "mask 0xffffffff",
              "threads 9 have returned");
 }

@@ -1,6 +1,6 @@
-/* Meetings of the lanes of a warp: shuffles, votes and __syncwarp. One begins when
- * every lane that the mask names waits at the same call with the same mask; all
- * results are taken at that moment. */
+/* Meetings of the lanes of a warp: shuffles, votes, __syncwarp and products of
+ * matrices (mma.cc). One begins when every lane that the mask names waits at the same
+ * call with the same mask; all results are taken at that moment. */
 #include <cstring>
 
 #include "block.h"
@@ -49,11 +49,12 @@ uint64_t shuffled(unsigned first, unsigned number) {
 
 void release(unsigned first, const Wait &wait) {
   const unsigned mask = wait.mask;
-  const bool vote = wait.meet == Meet::vote;
+  const bool vote = wait.meet == Meet::vote, product = wait.meet == Meet::product;
+  if (product) warp_product(first);
   const unsigned votes = vote ? ballot(first, mask) : 0;
   for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
     const unsigned number = first + static_cast<unsigned>(__builtin_ctz(rest));
-    active.thread[number].result = vote ? votes : shuffled(first, number);
+    active.thread[number].result = vote ? votes : product ? 0 : shuffled(first, number);
   }
   for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
     active.thread[first + static_cast<unsigned>(__builtin_ctz(rest))].state = State::ready;

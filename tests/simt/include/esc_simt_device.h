@@ -27,7 +27,7 @@ struct Site {
   }
 };
 
-enum class Meet { block, vote, shuffle };
+enum class Meet { block, vote, shuffle, product };
 
 /* What a thread brings to a meeting. */
 struct Wait {
@@ -36,7 +36,7 @@ struct Wait {
   Site site;
   unsigned mask;  /* lanes that must come; unused at a block's barrier */
   int source;     /* lane that a shuffle reads from */
-  uint64_t value; /* what is shuffled; a predicate, 0 or 1 */
+  uint64_t value; /* what is shuffled; a predicate, 0 or 1; where a Fragment is */
 };
 
 /* Waits until all have come. Returns, for a block, how many predicates are 1; for

@@ -1,0 +1,320 @@
+/* The products of path chip's tensor cores alone, in the block's shared memory as the
+ * kernel has it, against double: for every width, for sums of up to 512 samples. Built
+ * by nvcc for a device, and by the host's compiler for the SIMT harness
+ * (test_chip_products_simt.cc), where threads run in several orders. */
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "chip_stage.cuh"
+#include "chip_tensor.cuh"
+#ifndef __CUDACC__
+#include "esc_simt.h"
+#endif
+
+/* Root mean square of the errors, relative to that of the outputs. With the harness it
+ * is 1.7e-7 at most; a chain of 512 multiply-adds has 4e-7. */
+static const double tolerance = 3e-7;
+static const float guard = 12345.678f;
+enum { MARGIN = 64 }; /* floats of guard before and behind an array */
+
+/* Matrices of one case, and what is made of them: samples side by side. */
+struct matrices {
+  int width, depth, samples;
+  std::vector<float> w, h, delta;    /* (N, N), (N, samples) twice; beyond depth 0 */
+  std::vector<float> z, u, gradient; /* z = w h, u = w' delta, gradient = delta h' */
+};
+
+struct arguments {
+  int depth, samples;
+  const float *w, *h, *delta;
+  float *z, *u, *gradient, *waiting;
+};
+
+template <class P>
+static __device__ void load_tile(const arguments &a, int tile, float *h, float *delta) {
+  for (int i = (int)threadIdx.x; i < P::width * ESC_TILE; i += P::threads) {
+    const int from = i / ESC_TILE * a.samples + tile * ESC_TILE + i % ESC_TILE;
+    const int to = i / ESC_TILE * ESC_CHIP_ROW + i % ESC_TILE;
+    h[to] = a.h[from];
+    delta[to] = a.delta[from];
+  }
+}
+
+/* All products of one block's network, as chip_step.cuh makes them. */
+template <class P>
+static __device__ void multiply_tile(const arguments &a, const esc_chip_thread<P> &t, int tile,
+                                     const float *w, const float *h, const float *delta,
+                                     float *spare) {
+  float z[P::rows][P::columns] = {{0}}, u[P::rows][P::columns] = {{0}};
+  float sum[P::gradient_rows][P::gradient_columns] = {{0}}, *place = a.waiting + t.id;
+  P::forward(w, h, a.depth, t.seat, z);
+  P::input_gradient(w, delta, t.seat, u);
+  for (int i = 0; i < P::rows; i++)
+    for (int j = 0; j < P::columns; j++) {
+      a.z[P::forward_feature(t.seat, i) * a.samples + tile * ESC_TILE +
+          P::forward_sample(t.seat, j)] = z[i][j];
+      a.u[P::gradient_feature(t.seat, i) * a.samples + tile * ESC_TILE +
+          P::gradient_sample(t.seat, j)] = u[i][j];
+    }
+  esc_chip_gradient<P>(delta, h, t, place, tile == 0, sum);
+  if ((tile + 1) * ESC_TILE < a.samples)
+    esc_chip_leave<P>(place, sum);
+  else
+    P::fold_gradient(t.seat, sum, spare);
+}
+
+template <class P>
+__global__ void __launch_bounds__(P::threads, 1) products_kernel(const arguments a) {
+  ESC_SHARED_MEMORY(float, shared);
+  const esc_chip_thread<P> t = esc_chip_self<P>((int)threadIdx.x);
+  float *w = shared, *h = w + P::width * P::pitch, *delta = h + P::width * ESC_CHIP_ROW,
+        *spare = delta + P::width * ESC_CHIP_ROW;
+  for (int i = t.id; i < P::width * P::width; i += P::threads)
+    w[i / P::width * P::pitch + i % P::width] = a.w[i];
+  for (int tile = 0; tile * ESC_TILE < a.samples; tile++) {
+    load_tile<P>(a, tile, h, delta);
+    __syncthreads();
+    multiply_tile<P>(a, t, tile, w, h, delta, spare);
+    __syncthreads();
+  }
+  for (int i = t.id; i < P::width * P::width; i += P::threads) a.gradient[i] = spare[i];
+}
+
+static int faults;
+
+static void fault(const matrices &m, const char *what, double got, double want) {
+  if (faults++ < 20)
+    printf("wrong: %s of N=%d depth=%d samples=%d: %.9g, want %.9g\n", what, m.width, m.depth,
+           m.samples, got, want);
+}
+
+static bool failed(cudaError_t error, const char *call) {
+  if (error == cudaSuccess) return false;
+  printf("%s: %s\n", call, cudaGetErrorString(error));
+  faults++;
+  return true;
+}
+
+/* An array on the device, between guards; an output starts as NaNs. */
+struct device_array {
+  float *at = nullptr;
+  std::vector<float> bytes;
+
+  explicit device_array(size_t count, const float *from = nullptr)
+      : bytes(count + 2 * MARGIN, guard) {
+    for (size_t i = 0; i < count; i++)
+      bytes[MARGIN + i] = from ? from[i] : std::numeric_limits<float>::quiet_NaN();
+    if (failed(cudaMalloc(&at, size()), "cudaMalloc")) return;
+    failed(cudaMemcpy(at, bytes.data(), size(), cudaMemcpyHostToDevice), "cudaMemcpy");
+  }
+  device_array(const device_array &) = delete;
+  device_array &operator=(const device_array &) = delete;
+  ~device_array() { failed(cudaFree(at), "cudaFree"); }
+
+  size_t size() const { return bytes.size() * sizeof(float); }
+  float *begin() const { return at + MARGIN; }
+
+  void read(const matrices &m, const char *what, std::vector<float> *out) {
+    failed(cudaMemcpy(bytes.data(), at, size(), cudaMemcpyDeviceToHost), "cudaMemcpy");
+    for (size_t i = 0; i < MARGIN; i++)
+      if (bytes[i] != guard || bytes[bytes.size() - 1 - i] != guard)
+        fault(m, what, (double)bytes[i], (double)guard);
+    out->assign(bytes.begin() + MARGIN, bytes.end() - MARGIN);
+  }
+};
+
+template <int N>
+static void run_width(matrices *m) {
+  typedef esc_chip_tf32x3<N> P;
+  const size_t wide = (size_t)N * (size_t)m->samples, square = (size_t)N * N;
+  const size_t shared = sizeof(float) * (size_t)(N * P::pitch + 3 * N * ESC_CHIP_ROW);
+  device_array w(square, m->w.data()), h(wide, m->h.data()), delta(wide, m->delta.data());
+  device_array z(wide), u(wide), gradient(square), waiting(square);
+  const arguments a = {m->depth,  m->samples, w.begin(),        h.begin(),      delta.begin(),
+                       z.begin(), u.begin(),  gradient.begin(), waiting.begin()};
+  failed(cudaFuncSetAttribute((const void *)products_kernel<P>,
+                              cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared),
+         "cudaFuncSetAttribute");
+  failed(ESC_LAUNCH((products_kernel<P>), 1, P::threads, shared, 0, a), "products_kernel");
+  failed(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  z.read(*m, "guard of z", &m->z);
+  u.read(*m, "guard of u", &m->u);
+  gradient.read(*m, "guard of the gradient", &m->gradient);
+  std::vector<float> unused;
+  waiting.read(*m, "guard of the waiting sums", &unused);
+}
+
+static void run(matrices *m) {
+  switch (m->width) {
+    case 16: return run_width<16>(m);
+    case 32: return run_width<32>(m);
+    case 48: return run_width<48>(m);
+    default: return run_width<64>(m);
+  }
+}
+
+static uint64_t random_state = 1;
+
+/* In (-1, 1). */
+static double uniform() {
+  random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (double)(random_state >> 11) * 0x1p-52 - 1;
+}
+
+enum kind { MIXED, POSITIVE, WIDE, INTEGERS, KINDS };
+
+/* Of both signs; of one, where errors of one sign add up; of any size; small integers,
+ * of which all sums are exact. */
+static float entry(int kind) {
+  if (kind == INTEGERS) return (float)std::floor(8 * uniform());
+  if (kind == WIDE) return (float)(uniform() * std::exp2(20 * uniform()));
+  return (float)(kind == POSITIVE ? std::fabs(uniform()) : uniform());
+}
+
+static matrices make(int width, int depth, int samples, int kind) {
+  matrices m = {width, depth, samples, {}, {}, {}, {}, {}, {}};
+  for (int i = 0; i < width * width; i++) m.w.push_back(i % width < depth ? entry(kind) : 0);
+  for (int i = 0; i < width * samples; i++) {
+    m.h.push_back(i / samples < depth ? entry(kind) : 0);
+    m.delta.push_back(entry(kind));
+  }
+  return m;
+}
+
+/* Sums of squares: of the errors, and of what is right. */
+struct error {
+  double off = 0, size = 0;
+  int wrong = 0;
+
+  void add(float got, double want) {
+    off += ((double)got - want) * ((double)got - want);
+    size += want * want;
+    wrong += !((double)got == want);
+  }
+  double relative() const { return std::sqrt(off / size); }
+};
+
+static double worst;
+
+static void check_error(const matrices &m, int kind, const char *what, const error &e) {
+  worst = std::fmax(worst, e.relative());
+  if (kind == INTEGERS ? e.wrong > 0 : !(e.relative() <= tolerance))
+    fault(m, what, kind == INTEGERS ? e.wrong : e.relative(), kind == INTEGERS ? 0 : tolerance);
+}
+
+static double times(const float *a, int a_step, const float *b, int b_step, int count) {
+  double sum = 0;
+  for (int i = 0; i < count; i++) sum += (double)a[i * a_step] * (double)b[i * b_step];
+  return sum;
+}
+
+static void check_double(const matrices &m, int kind) {
+  const int n = m.width, s = m.samples;
+  error z, u, gradient;
+  for (int i = 0; i < n; i++) {
+    for (int j = 0; j < s; j++) {
+      z.add(m.z[(size_t)(i * s + j)], times(&m.w[(size_t)(i * n)], 1, &m.h[(size_t)j], s, n));
+      u.add(m.u[(size_t)(i * s + j)], times(&m.w[(size_t)i], n, &m.delta[(size_t)j], s, n));
+    }
+    for (int j = 0; j < n; j++)
+      gradient.add(m.gradient[(size_t)(i * n + j)],
+                   times(&m.delta[(size_t)(i * s)], 1, &m.h[(size_t)(j * s)], 1, s));
+  }
+  check_error(m, kind, "z", z);
+  check_error(m, kind, "u", u);
+  check_error(m, kind, "gradient", gradient);
+}
+
+static bool same(const std::vector<float> &a, const std::vector<float> &b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof a[0]) == 0;
+}
+
+/* In any order of threads the same bits. */
+static void check_orders(const matrices &m) {
+#ifdef __CUDACC__
+  static const char *const orders[] = {"again"};
+#else
+  static const char *const orders[] = {"reverse", "shuffled:1"};
+#endif
+  for (const char *order : orders) {
+    matrices other = m;
+#ifndef __CUDACC__
+    if (esc_simt_set_order(order) != 0) faults++;
+#endif
+    run(&other);
+    if (!same(m.z, other.z) || !same(m.u, other.u) || !same(m.gradient, other.gradient))
+      fault(m, order, 1, 0);
+  }
+#ifndef __CUDACC__
+  esc_simt_reset();
+#endif
+}
+
+static bool same_bits(float a, float b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+
+/* `got`'s rows or columns `row`, `column` (-1: none) are NaNs, the rest is as before. */
+static void check_nans(const matrices &m, const char *what, const std::vector<float> &got,
+                       const std::vector<float> &before, int columns, int row, int column) {
+  for (size_t i = 0; i < got.size(); i++) {
+    const bool nan = (int)i / columns == row || (int)i % columns == column;
+    if (nan ? !std::isnan(got[i]) : !same_bits(got[i], before[i]))
+      return fault(m, what, (double)got[i], (double)before[i]);
+  }
+}
+
+/* A NaN of every matrix is seen where it has a part, and nowhere else. */
+static void check_spoilt(const matrices &m, uint32_t payload) {
+  const int n = m.width, s = m.samples, row = n / 2 + 1, column = n - 3, sample = s - 9;
+  float nan;
+  std::memcpy(&nan, &payload, sizeof nan);
+  matrices spoilt = m;
+  spoilt.w[(size_t)(row * n + column)] = nan;
+  run(&spoilt);
+  check_nans(m, "NaN of w in z", spoilt.z, m.z, s, row, -1);
+  check_nans(m, "NaN of w in u", spoilt.u, m.u, s, column, -1);
+  check_nans(m, "NaN of w in gradient", spoilt.gradient, m.gradient, n, -1, -1);
+  spoilt = m;
+  spoilt.h[(size_t)(column * s + sample)] = nan;
+  spoilt.delta[(size_t)(row * s + sample)] = nan;
+  run(&spoilt);
+  check_nans(m, "NaN of h in z", spoilt.z, m.z, s, -1, sample);
+  check_nans(m, "NaN of delta in u", spoilt.u, m.u, s, -1, sample);
+  check_nans(m, "NaN of both in gradient", spoilt.gradient, m.gradient, n, row, column);
+}
+
+static void check(int width, int depth, int samples) {
+  for (int kind = 0; kind < KINDS; kind++) {
+    matrices m = make(width, depth, samples, kind);
+    run(&m);
+    check_double(m, kind);
+    if (kind == MIXED) check_orders(m);
+    if (kind != MIXED || depth != width || samples > 128) continue;
+    check_spoilt(m, 0x7fc00000u);
+    check_spoilt(m, 0xffffffffu);
+    check_spoilt(m, 0x7f800001u);
+  }
+}
+
+/* Prints why not. */
+static bool have_device() {
+  int devices = 0;
+  const cudaError_t error = cudaGetDeviceCount(&devices);
+  if (error == cudaSuccess && devices > 0) return true;
+  printf("skipped: no CUDA device: %s\n",
+         error == cudaSuccess ? "none is visible" : cudaGetErrorString(error));
+  return false;
+}
+
+int main() {
+  if (!have_device()) return 77;
+  for (int width = 16; width <= 64; width += 16) {
+    for (const int samples : {64, 128, 512}) check(width, width, samples);
+    for (const int depth : {1, 5, 8, 13, 16, width / 2 + 3, width - 1}) check(width, depth, 64);
+  }
+  printf("largest error %.3g of the outputs' size, allowed %.3g; %d faults\n", worst, tolerance,
+         faults);
+  return faults != 0;
+}
