@@ -20,7 +20,7 @@
 
 static void add_slab(size_t count, const float *restrict g, double *restrict sum) {
 #pragma omp simd
-  for (size_t i = 0; i < count; i++) sum[i] += (double)g[i];
+  for (size_t i = 0; i < count; i++) sum[i] += ESC_FLIP(CPU_SLAB) * (double)g[i];
 }
 
 static void round_sum(size_t count, const double *restrict sum, float *restrict g) {

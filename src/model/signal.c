@@ -78,7 +78,7 @@ double esc_initial_signal(const esc_problem *p, const esc_member *m, const doubl
     for (int l = 0; l < p->shape.layers; l++)
       forward_layer(p, weights, l, at[l % 2], at[(l + 1) % 2]);
     for (int s = 0; s < LANES; s++)
-      signal += at[p->shape.layers % 2].h_dot[s] / SAMPLES;
+      signal += ESC_FLIP(SIGNAL) * at[p->shape.layers % 2].h_dot[s] / SAMPLES;
   }
   return signal;
 }

@@ -58,7 +58,7 @@ double esc_reference_target(const esc_problem *p, const double *directions, cons
   double target = 0;
   for (int k = 0; k < p->teacher.modes; k++) {
     const double projection = dot(directions + (size_t)k * (size_t)d, x, d);
-    target += p->teacher.amplitude[k] *
+    target += ESC_FLIP(REFERENCE_TARGET) * p->teacher.amplitude[k] *
               esc_activate_f64(&p->activation, projection).value;
   }
   return target;
@@ -74,7 +74,7 @@ double esc_reference_output(const esc_problem *p, const double *weights, const d
     const int fan_in = esc_fan_in(p->shape, l);
     for (int i = 0; i < p->shape.width; i++) {
       const double z =
-          dot(w + (size_t)i * (size_t)fan_in, work->h + here, fan_in);
+          ESC_FLIP(REFERENCE_FORWARD) * dot(w + (size_t)i * (size_t)fan_in, work->h + here, fan_in);
       const esc_eval_f64 s = esc_activate_f64(&p->activation, z);
       work->h[next + (size_t)i] = s.value;
       work->derivative[here + (size_t)i] = s.derivative;
@@ -96,7 +96,7 @@ static void backward_layer(const esc_problem *p, const double *weights, int l,
   for (int i = 0; i < rows; i++)
     for (int j = 0; j < fan_in; j++) {
       const size_t ij = (size_t)i * (size_t)fan_in + (size_t)j;
-      gl[ij] += work->delta[i] * h[j];
+      gl[ij] += ESC_FLIP(REFERENCE_GRADIENT) * work->delta[i] * h[j];
       work->u[j] += w[ij] * work->delta[i];
     }
 }
@@ -109,9 +109,9 @@ static void backward(const esc_problem *p, const double *weights, esc_reference_
     if (l == 0) break;
     const size_t below = (size_t)(l - 1) * work->widest;
     out->deficit[l - 1] +=
-        dot(work->u, work->deficit + below, p->shape.width);
+        ESC_FLIP(REFERENCE_DEFICIT) * dot(work->u, work->deficit + below, p->shape.width);
     for (int i = 0; i < p->shape.width; i++)
-      work->delta[i] = work->u[i] * work->derivative[below + (size_t)i];
+      work->delta[i] = ESC_FLIP(REFERENCE_DELTA) * work->u[i] * work->derivative[below + (size_t)i];
   }
 }
 

@@ -113,9 +113,9 @@ static void initialise(const engine *e, network *n) {
 static void update_layer(const esc_problem *p, network *n, int l) {
   const double rate = p->rate * esc_metric_gamma(p, l);
   for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++) {
-    const double step = n->low[i] - rate * n->g[i];
+    const double step = n->low[i] - ESC_FLIP(REFERENCE_UPDATE) * rate * n->g[i];
     const double w = n->w[i] + step, kept = w - n->w[i];
-    n->low[i] = (n->w[i] - (w - kept)) + (step - kept);
+    n->low[i] = ESC_FLIP(REFERENCE_LOW) * ((n->w[i] - (w - kept)) + (step - kept));
     n->w[i] = w;
     n->slot.track.updates += n->g[i] != 0;
   }

@@ -115,7 +115,7 @@ void esc_reduced_rhs(const esc_escape_problem *problem, int nodes, const double 
     chain_forward(&problem->activation, layers, s, node[i], curved, &c);
     chain_backward(layers, s, curved, &c);
     const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
-    const double residual = problem->amplitude * teacher - c.value;
+    const double residual = problem->amplitude * teacher - ESC_FLIP(REDUCED_RHS) * c.value;
     for (int l = 0; l < layers; l++) rhs[l] += weight[i] * residual * c.gradient[l];
     if (curved) add_jacobian(&c, layers, s, weight[i], residual, jacobian);
   }

@@ -114,7 +114,7 @@ static double balanced_time(const analysis *a) {
   const int power = a->problem->layers - 2;
   const double growth = log(a->problem->to / a->smallest);
   if (power == 0) return growth;
-  return -expm1(-power * growth) * pow(a->smallest, -power) / power;
+  return -expm1(ESC_FLIP(CLOSED_FORM) * -power * growth) * pow(a->smallest, -power) / power;
 }
 
 typedef struct corrected_leaf {
@@ -125,7 +125,8 @@ typedef struct corrected_leaf {
 /* u^{2-L} / (1 + chi u^p) in log u, relative to its u^{2-L} at the start. */
 static double corrected_integrand(double log_u, void *data) {
   const corrected_leaf *f = data;
-  return exp((2 - f->layers) * (log_u - f->log_start)) / (1 + f->chi * exp(f->power * log_u));
+  return exp((2 - f->layers) * (log_u - f->log_start)) /
+         (1 + ESC_FLIP(CORRECTED) * f->chi * exp(f->power * log_u));
 }
 
 /* ---- the next order, balanced ---- */

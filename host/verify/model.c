@@ -1,0 +1,228 @@
+/* The model: teacher, metric, initial weights, S(0), escape events, float updates. */
+#include "escapement/model.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "escapement/activation.h"
+#include "escapement/stream.h"
+#include "escapement/track.h"
+#include "escapement/update.h"
+#include "verify/scene.h"
+#include "verify/verify.h"
+
+enum { MODES = 3, INPUTS = 7, WIDTH = 6, LAYERS = 3 };
+enum { WEIGHTS = WIDTH * INPUTS + WIDTH * WIDTH + WIDTH };
+
+static double dot(const double *a, const double *b, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+/* Gram-Schmidt twice: an ulp or two of each of the products. */
+static esc_status directions(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  esc_problem p = esc_verify_problem(LAYERS, WIDTH, INPUTS, 1);
+  double v[MODES * INPUTS];
+  esc_verify_modes(&p, MODES);
+  for (int kind = ESC_DIRECTIONS_AXES; kind <= ESC_DIRECTIONS_RANDOM; kind++) {
+    p.teacher.directions = (esc_directions)kind;
+    esc_teacher_directions(&p, v);
+    for (int i = 0; i < MODES; i++)
+      for (int j = 0; j < MODES; j++)
+        esc_verify_take(worst, dot(v + i * INPUTS, v + j * INPUTS, INPUTS) - (i == j),
+                        8 * DBL_EPSILON, "v_%d . v_%d", i + 1, j + 1);
+  }
+  return ESC_OK;
+}
+
+/* T = sum_k a_k sigma(v_k . x), in another order: some ulps of the terms. */
+static esc_status target(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  esc_problem p = esc_verify_problem(LAYERS, WIDTH, INPUTS, 1);
+  double v[MODES * INPUTS], x[INPUTS];
+  esc_verify_modes(&p, MODES);
+  esc_teacher_directions(&p, v);
+  for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++) {
+    double want = 0;
+    p.activation = esc_verify_activation(kind);
+    for (int i = 0; i < INPUTS; i++) x[i] = sin(1 + 3 * i + kind);
+    for (int k = MODES - 1; k >= 0; k--)
+      want += p.teacher.amplitude[k] *
+              esc_activate_f64(&p.activation, dot(x, v + k * INPUTS, INPUTS)).value;
+    esc_verify_take(worst, esc_reference_target(&p, v, x) - want, 32 * DBL_EPSILON, "%s",
+                    esc_verify_activation_name(kind));
+  }
+  return ESC_OK;
+}
+
+/* gamma = (n, 1, ..., 1, 1/n), n = N or the block's N/K; exact. */
+static esc_status metric(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  esc_problem p = esc_verify_problem(4, WIDTH, INPUTS, 1);
+  p.teacher.modes = 2;
+  for (int blocks = 0; blocks < 2; blocks++) {
+    const double n = blocks ? WIDTH / 2.0 : WIDTH, want[4] = {n, 1, 1, 1 / n};
+    p.scheme = blocks ? ESC_SCHEME_BLOCKS : ESC_SCHEME_HE_NORMAL;
+    for (int l = 0; l < 4; l++) {
+      p.metric = ESC_METRIC_EUCLIDEAN;
+      esc_verify_take(worst, esc_metric_gamma(&p, l) - 1, 0, "euclidean, layer %d", l + 1);
+      p.metric = ESC_METRIC_NORMALIZED;
+      esc_verify_take(worst, esc_metric_gamma(&p, l) - want[l], 0, "normalized, layer %d", l + 1);
+    }
+  }
+  return ESC_OK;
+}
+
+/* Entry (i, j) of layer l as theory, sections 5, 3 and 6, has it. */
+static double initial_entry(const esc_problem *p, const esc_member *m, const double *v, int l,
+                            int i, int j) {
+  const int fan_in = esc_fan_in(p->shape, l), n = WIDTH / p->teacher.modes;
+  const double scale = l == 0 ? m->scale : 1; /* the bottleneck is the first layer */
+  const bool output = l == p->shape.layers - 1;
+  if (p->scheme == ESC_SCHEME_HE_NORMAL) {
+    const uint32_t at = (uint32_t)(i * fan_in + j);
+    float normal[4];
+    esc_normal4_at(m->seed, ESC_DOMAIN_INIT, 0, (uint32_t)l, at / 4, normal);
+    return scale * sqrt(2.0 / fan_in) * (double)normal[at % 4];
+  }
+  if (l == 0) return scale * v[i / n * INPUTS + j];
+  return output || i / n == j / n ? scale / n : 0;
+}
+
+/* A product and a root: an ulp or two. */
+static esc_status initial(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  const esc_member m = esc_verify_member(5, 1, 0.3);
+  double v[MODES * INPUTS], w[WEIGHTS];
+  for (int scheme = ESC_SCHEME_HE_NORMAL; scheme <= ESC_SCHEME_BLOCKS; scheme++) {
+    esc_problem p = esc_verify_problem(LAYERS, WIDTH, INPUTS, 1);
+    esc_verify_modes(&p, scheme == ESC_SCHEME_SYMMETRIC ? 1 : MODES);
+    p.scheme = (esc_scheme)scheme;
+    esc_teacher_directions(&p, v);
+    esc_initial_weights(&p, &m, v, w);
+    for (int l = 0; l < LAYERS; l++)
+      for (int i = 0; i < esc_fan_out(p.shape, l); i++)
+        for (int j = 0; j < esc_fan_in(p.shape, l); j++) {
+          const double want = initial_entry(&p, &m, v, l, i, j);
+          const size_t at = esc_weight_offset(p.shape, l);
+          esc_verify_take(worst, w[at + (size_t)(i * esc_fan_in(p.shape, l) + j)] - want,
+                          4 * DBL_EPSILON * fabs(want), "scheme %d, layer %d, %d, %d", scheme,
+                          l + 1, i, j);
+        }
+  }
+  return ESC_OK;
+}
+
+enum { SIGNAL_SAMPLES = 256 };
+
+/* Mean of the output's derivative along v = sum_k a_k v_k / |a| over the same inputs, by
+ * differences of order four. */
+static double signal_by_differences(esc_verify_scene *s, const esc_member *m) {
+  static const double shift[4] = {-2, -1, 1, 2}, weight[4] = {1, -8, 8, -1};
+  const double h = 1e-3;
+  const esc_teacher *teacher = &s->problem.teacher;
+  double sum = 0, size = 0;
+  for (int k = 0; k < MODES; k++) size = hypot(size, teacher->amplitude[k]);
+  for (int b = 0; b < SIGNAL_SAMPLES; b++)
+    for (int i = 0; i < 4; i++) {
+      float drawn[INPUTS];
+      double x[INPUTS];
+      esc_normals_fill(m->seed, ESC_DOMAIN_EVALUATION, 0, 0, (uint64_t)b * INPUTS, INPUTS, drawn);
+      for (int j = 0; j < INPUTS; j++) {
+        x[j] = (double)drawn[j];
+        for (int k = 0; k < MODES; k++)
+          x[j] += shift[i] * h * teacher->amplitude[k] / size * s->directions[k * INPUTS + j];
+      }
+      sum += weight[i] * esc_reference_output(&s->problem, s->w, x, s->work) / (12 * h);
+    }
+  return sum / SIGNAL_SAMPLES;
+}
+
+/* h^4 f^(5)/30 and 1e-16/h of rounding, as for gradients; not ReLU, with its kinks. */
+static esc_status signal(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  esc_status status = ESC_OK;
+  const esc_member m = esc_verify_member(5, 1, 0.7);
+  esc_verify_scene s = {0};
+  esc_problem p = esc_verify_problem(LAYERS, WIDTH, INPUTS, 1);
+  double *room = NULL;
+  esc_verify_modes(&p, MODES);
+  ESC_TRY(esc_verify_scene_open(&p, &s));
+  ESC_TRY_ALLOCATE(room = calloc(esc_signal_room(p.shape), sizeof *room));
+  for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++) {
+    if (kind == ESC_ACTIVATION_RELU) continue;
+    s.problem.activation = esc_verify_activation(kind);
+    const double want = signal_by_differences(&s, &m);
+    const double got = esc_initial_signal(&s.problem, &m, s.directions, s.w, room);
+    esc_verify_take(worst, got - want, 2e-10 + 1e-9 * fabs(want), "%s",
+                    esc_verify_activation_name(kind));
+  }
+done:
+  esc_verify_scene_close(&s);
+  free(room);
+  return status;
+}
+
+/* m_0 = loss_0, m_t = phi m_{t-1} + (1-phi) loss_t, and its first step below a threshold.
+ * Three rounded operations a step, of which the average forgets old ones. */
+static esc_status events(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  esc_problem p = esc_verify_problem(LAYERS, WIDTH, INPUTS, 1);
+  esc_track_rules rules;
+  esc_track track;
+  double average = 0;
+  int64_t crossing = -1;
+  p.smoothing = 0.9;
+  p.thresholds = 2;
+  p.threshold[0] = 0.3;
+  p.threshold[1] = 1e-9;
+  esc_track_rules_init(&rules, &p, p.rate);
+  esc_track_start(&track);
+  for (int step = 0; step < 200; step++) {
+    const double loss = exp(-0.02 * step) * (1 + 0.5 * sin(7 * step));
+    average = step == 0 ? loss : 0.9 * average + 0.1 * loss;
+    if (crossing < 0 && average < 0.3) crossing = step;
+    esc_track_loss(&track, &rules, loss);
+    esc_verify_take(worst, track.smoothed - average, 20 * DBL_EPSILON, "average of step %d", step);
+    esc_track_step(&track, &rules);
+  }
+  esc_verify_take(worst, (double)(track.escape_step[0] - crossing), 0, "crossing");
+  esc_verify_take(worst, (double)(track.escape_step[1] + 1), 0, "no crossing");
+  return ESC_OK;
+}
+
+/* 10^5 steps of 3e-9 from 1, each below half an ulp of float: plain stays, compensated
+ * moves, and what it has left over is less than an ulp of 1. The low part rounds each
+ * step by 2^-48 of 1, all one way at the worst. */
+static esc_status updates(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  const float rate = 1e-3F, g = 3e-6F;
+  const int steps = 100000;
+  float plain = 1, high = 1, low = 0;
+  esc_verify_take(worst, (double)esc_update_plain(0.25F, 2, 1).w - 0.5, 0, "plain");
+  for (int i = 0; i < steps; i++) {
+    const esc_updated u = esc_update_compensated(rate, g, high, low);
+    plain = esc_update_plain(rate, g, plain).w;
+    high = u.w;
+    low = u.low;
+  }
+  const double want = 1 - steps * ((double)rate * (double)g);
+  esc_verify_take(worst, (double)plain - 1, 0, "plain, lost");
+  esc_verify_take(worst, (double)high + (double)low - want, steps * 0x1p-48, "compensated");
+  esc_verify_take(worst, (double)low, 0x1p-24, "left over");
+  return ESC_OK;
+}
+
+const esc_verify_check esc_verify_model[] = {
+    {"teacher: orthonormal directions", directions},
+    {"teacher: targets", target},
+    {"metric", metric},
+    {"initial weights", initial},
+    {"S(0) by differences", signal},
+    {"moving average, first crossing", events},
+    {"float updates, compensated", updates},
+    {0},
+};

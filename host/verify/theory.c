@@ -1,0 +1,230 @@
+/* Theory: constants and escape times against the numbers of another program (theory
+ * sheet, section 9), and the reference, fed with quadrature nodes, against the reduced
+ * ODE: on the symmetric manifold a network of any width is that ODE. */
+#include "escapement/theory.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escapement/model.h"
+#include "verify/scene.h"
+#include "verify/verify.h"
+
+/* The sheet gives 12 decimals of c_1 and 9 of C. */
+static esc_status constants(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  static const struct {
+    int kind;
+    double c1, a1, correction;
+  } row[] = {
+      {ESC_ACTIVATION_TANH, 0.605705509602, 1, -0.799905306},
+      {ESC_ACTIVATION_ERF, 0.651470015871, 1.128379167096, -7.0 / 9},
+      {ESC_ACTIVATION_SIN, 0.606530659712633, 1, -1.0 / 3},
+      {ESC_ACTIVATION_GELU, 0.5, 0.5, 1.125395395},
+      {ESC_ACTIVATION_SWISH, 0.5, 0.5, 0.557466408},
+      {ESC_ACTIVATION_SIGMOID, 0.206620964142, 0.25, -0.224834562},
+  };
+  esc_status status = ESC_OK;
+  for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    const esc_activation a = esc_verify_activation(row[i].kind);
+    const char *name = esc_verify_activation_name(row[i].kind);
+    esc_classification c;
+    ESC_TRY(esc_classify(&a, &c));
+    esc_verify_take(worst, c.c1 - row[i].c1, 1e-12, "c_1 of %s", name);
+    esc_verify_take(worst, c.a[1] - row[i].a1, 1e-12, "a_1 of %s", name);
+    esc_verify_take(worst, c.correction - row[i].correction, 1e-9, "C of %s", name);
+  }
+done:
+  return status;
+}
+
+typedef struct escape_row {
+  int kind, layers;
+  double amplitude, scale[5], to, ode, closed;
+} escape_row;
+
+/* Two of class B, one each of C and A, a bottleneck with a suffix, unequal scales, L = 2. */
+static const escape_row escapes[] = {
+    {ESC_ACTIVATION_TANH, 4, 1, {.1, .1, .1, .1}, .5, 83.3964319, 79.2464312},
+    {ESC_ACTIVATION_SIN, 5, 1.5, {.05, .05, .05, .05, .05}, .4, 2935.09058, 2925.33531},
+    {ESC_ACTIVATION_GELU, 4, 1, {.1, .1, .1, .1}, .5, 598.136458, 768},
+    {ESC_ACTIVATION_LINEAR, 3, 1, {.1, .1, .1}, .5, 8.12678553, 8},
+    {ESC_ACTIVATION_TANH, 5, 1, {.02, .02, .02, 1, 1}, .5, 80.1847907, 78.5451251},
+    {ESC_ACTIVATION_TANH, 4, 2, {.1, .15, .2, .3}, .6, 12.7062432, 11.3345160},
+    {ESC_ACTIVATION_TANH, 2, 1, {.01, .01}, .3, 5.89727183, 5.61526572},
+};
+
+/* The sheet gives nine digits. */
+static esc_status escape_times(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  esc_status status = ESC_OK;
+  for (size_t i = 0; i < sizeof escapes / sizeof escapes[0]; i++) {
+    const escape_row *row = &escapes[i];
+    const char *name = esc_verify_activation_name(row->kind);
+    esc_escape_times got;
+    esc_escape_problem p = {.activation = esc_verify_activation(row->kind),
+                            .amplitude = row->amplitude,
+                            .layers = row->layers,
+                            .to = row->to};
+    memcpy(p.scale, row->scale, sizeof row->scale);
+    ESC_TRY(esc_escape(&p, &got));
+    esc_verify_take(worst, got.ode - row->ode, 1e-8 * row->ode, "ODE: %s, L=%d", name, p.layers);
+    esc_verify_take(worst, got.closed - row->closed, 1e-8 * row->closed, "closed: %s, L=%d", name,
+                    p.layers);
+  }
+done:
+  return status;
+}
+
+/* tanh L=4, 0.01 to 0.3: the sheet's 8253.05036. */
+static esc_status corrected(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  esc_status status = ESC_OK;
+  esc_escape_times got;
+  const esc_escape_problem p = {.activation = esc_verify_activation(ESC_ACTIVATION_TANH),
+                                .amplitude = 1,
+                                .layers = 4,
+                                .scale = {.01, .01, .01, .01},
+                                .to = .3};
+  ESC_TRY(esc_escape(&p, &got));
+  esc_verify_take(worst, got.corrected - 8253.05036, 1e-5, "tanh, L=4");
+done:
+  return status;
+}
+
+/* A network on the manifold whose batch is a Gaussian rule along v. */
+typedef struct bridge {
+  esc_verify_scene scene; /* its x and weight are the rule's here */
+  esc_escape_problem reduced;
+  int nodes;
+  double *node, *weight, *x;
+} bridge;
+
+enum { WIDTH = 4, INPUTS = 3, WEIGHTS_MAX = WIDTH * INPUTS + 2 * WIDTH * WIDTH + WIDTH };
+static const double unbalanced[4] = {.7, .3, .9, .5};
+
+static void bridge_close(bridge *b) {
+  esc_verify_scene_close(&b->scene);
+  free(b->node);
+  free(b->weight);
+  free(b->x);
+}
+
+static esc_status bridge_open(int kind, int layers, bridge *b) {
+  esc_status status = ESC_OK;
+  esc_problem p = esc_verify_problem(layers, WIDTH, INPUTS, 1);
+  const esc_member member = esc_verify_member(1, 0, 1);
+  double scale[4];
+  *b = (bridge){.nodes = 0};
+  memcpy(scale, unbalanced, sizeof scale);
+  p.activation = esc_verify_activation(kind);
+  p.scheme = ESC_SCHEME_SYMMETRIC;
+  p.metric = ESC_METRIC_NORMALIZED;
+  p.scale = scale;
+  esc_verify_modes(&p, 1);
+  p.teacher.amplitude[0] = 1.3;
+  ESC_TRY(esc_verify_scene_open(&p, &b->scene));
+  esc_initial_weights(&p, &member, b->scene.directions, b->scene.w);
+  b->scene.problem.scale = NULL; /* it goes out of scope, and is not needed any more */
+  b->reduced = (esc_escape_problem){
+      .activation = p.activation, .amplitude = 1.3, .layers = layers, .to = 0.5};
+  memcpy(b->reduced.scale, unbalanced, sizeof unbalanced);
+  ESC_TRY(esc_gaussian_rule(&p.activation, layers, 1.5, 1e-12, &b->nodes, &b->node, &b->weight));
+  ESC_TRY_ALLOCATE(b->x = calloc((size_t)b->nodes * INPUTS, sizeof *b->x));
+  for (int i = 0; i < b->nodes; i++)
+    for (int j = 0; j < INPUTS; j++) b->x[INPUTS * i + j] = b->node[i] * b->scene.directions[j];
+  b->scene.batch = (esc_batch){.samples = b->nodes, .x = b->x, .weight = b->weight};
+done:
+  return status;
+}
+
+/* s_l of an array like the weights: W_1 v averaged, sums of entries over N. */
+static double scale_of(const bridge *b, const double *w, int l) {
+  const esc_shape s = b->scene.problem.shape;
+  double sum = 0;
+  for (size_t i = esc_weight_offset(s, l); i < esc_weight_offset(s, l + 1); i++)
+    sum += l == 0 ? w[i] * b->scene.directions[i % INPUTS] : w[i];
+  return l == s.layers - 1 ? sum : sum / s.width;
+}
+
+/* dW/dt = -gamma G at the scene's weights. */
+static void flow(bridge *b, double *rate) {
+  const esc_problem *p = &b->scene.problem;
+  esc_verify_scene_gradient(&b->scene);
+  for (int l = 0; l < p->shape.layers; l++)
+    for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
+      rate[i] = -esc_metric_gamma(p, l) * b->scene.g[i];
+}
+
+/* Both are sums over the same nodes: only rounding differs. */
+static esc_status reduced_flow(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  esc_status status = ESC_OK;
+  bridge b = {.nodes = 0};
+  for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
+    for (int layers = 2; layers <= 4; layers++) {
+      double rate[WEIGHTS_MAX], rhs[4];
+      ESC_TRY(bridge_open(kind, layers, &b));
+      flow(&b, rate);
+      esc_reduced_rhs(&b.reduced, b.nodes, b.node, b.weight, unbalanced, rhs, NULL);
+      for (int l = 0; l < layers; l++)
+        esc_verify_take(worst, scale_of(&b, rate, l) - rhs[l], 1e-13 + 1e-11 * fabs(rhs[l]),
+                        "%s, L=%d, layer %d", esc_verify_activation_name(kind), layers, l + 1);
+      bridge_close(&b);
+      b = (bridge){.nodes = 0};
+    }
+done:
+  bridge_close(&b);
+  return status;
+}
+
+/* Classical Runge-Kutta on all weights: error h^4. */
+static void runge_kutta(bridge *b, double h, size_t count) {
+  static const double share[4] = {0, .5, .5, 1}, weight[4] = {1, 2, 2, 1};
+  double k[WEIGHTS_MAX] = {0}, start[WEIGHTS_MAX], sum[WEIGHTS_MAX] = {0};
+  memcpy(start, b->scene.w, count * sizeof *start);
+  for (int stage = 0; stage < 4; stage++) {
+    for (size_t i = 0; i < count; i++) b->scene.w[i] = start[i] + h * share[stage] * k[i];
+    flow(b, k);
+    for (size_t i = 0; i < count; i++) sum[i] += weight[stage] * k[i];
+  }
+  for (size_t i = 0; i < count; i++) b->scene.w[i] = start[i] + h / 6 * sum[i];
+}
+
+/* 2 units of time, in which scales double: h = 0.01 leaves h^4 = 1e-8 times derivatives
+ * of order 1/10. */
+static esc_status trajectory(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  static const int kinds[2] = {ESC_ACTIVATION_TANH, ESC_ACTIVATION_GELU};
+  esc_status status = ESC_OK;
+  bridge b = {.nodes = 0};
+  for (int i = 0; i < 2; i++) {
+    const double time = 2;
+    double scale[3], loss;
+    ESC_TRY(bridge_open(kinds[i], 3, &b));
+    ESC_TRY(esc_reduced_trajectory(&b.reduced, 1, &time, scale, &loss));
+    for (int k = 0; k < 200; k++)
+      runge_kutta(&b, 0.01, esc_weight_offset(b.scene.problem.shape, 3));
+    esc_verify_scene_gradient(&b.scene);
+    const char *name = esc_verify_activation_name(kinds[i]);
+    for (int l = 0; l < 3; l++)
+      esc_verify_take(worst, scale_of(&b, b.scene.w, l) - scale[l], 1e-8 * scale[l], "%s, layer %d",
+                      name, l + 1);
+    esc_verify_take(worst, b.scene.gradient.loss - loss, 1e-8 * loss, "%s, loss", name);
+    bridge_close(&b);
+    b = (bridge){.nodes = 0};
+  }
+done:
+  bridge_close(&b);
+  return status;
+}
+
+const esc_verify_check esc_verify_theory[] = {
+    {"constants of activations", constants},
+    {"escape times: ODE, closed form", escape_times},
+    {"escape times: corrected", corrected},
+    {"manifold: the network's flow is the ODE's", reduced_flow},
+    {"manifold: the network follows the ODE", trajectory},
+    {0},
+};

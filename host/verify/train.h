@@ -1,0 +1,19 @@
+/* Whole training runs for the checks. */
+#ifndef ESC_VERIFY_TRAIN_H
+#define ESC_VERIFY_TRAIN_H
+
+#include "escapement/engine.h"
+
+/* How members are laid out over an engine. None of it may touch a bit of the result. */
+typedef struct esc_verify_layout {
+  int slots, threads, device;
+  int64_t block; /* steps of one advance */
+} esc_verify_layout;
+
+/* Trains seeds 1..members, the first layer at scale 1/2, to their ends. Row i of *out
+ * (owned by the caller) is seed i+1; w (member, weight), NULL if not wanted, takes the
+ * final weights. */
+esc_status esc_verify_train(const esc_engine_ops *engine, const esc_problem *problem, int members,
+                            const esc_verify_layout *layout, esc_results **out, double *w);
+
+#endif

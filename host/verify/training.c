@@ -1,0 +1,306 @@
+/* Training by one engine: against the reference, against the identity, and against
+ * itself in other layouts. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends.h"
+#include "bench/check.h"
+#include "escapement/model.h"
+#include "verify/scene.h"
+#include "verify/train.h"
+#include "verify/verify.h"
+
+/* The engine for `p`; NULL where the path that was asked for does not take the shape. */
+static const esc_engine_ops *engine_for(const esc_verify_target *t, const esc_problem *p) {
+  const esc_backend_request request = {.backend = t->backend, .path = t->path, .device = t->device};
+  const esc_engine_ops *ops = NULL;
+  return esc_backend_find(&request, p, &ops) == ESC_OK ? ops : NULL;
+}
+
+/* One case: the reference's run and the engine's. */
+typedef struct pair {
+  esc_results *want, *got;
+  double *want_w, *got_w;      /* (member, weight) */
+  double *initial, *direction; /* (weight), (mode, input) */
+} pair;
+
+static void pair_free(pair *r) {
+  esc_results_free(r->want);
+  esc_results_free(r->got);
+  free(r->want_w);
+  free(r->got_w);
+  free(r->initial);
+  free(r->direction);
+}
+
+static esc_status pair_run(const esc_verify_target *t, const esc_engine_ops *ops,
+                           const esc_problem *p, int members, pair *r) {
+  esc_status status = ESC_OK;
+  const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
+  const size_t room = (size_t)members * weights * sizeof(double);
+  const esc_verify_layout layout = {
+      .slots = members, .threads = t->threads, .device = t->device, .block = p->steps + 1};
+  *r = (pair){0};
+  ESC_TRY_ALLOCATE(r->want_w = malloc(room));
+  ESC_TRY_ALLOCATE(r->got_w = malloc(room));
+  ESC_TRY_ALLOCATE(r->initial = malloc(weights * sizeof(double)));
+  ESC_TRY_ALLOCATE(r->direction =
+                       malloc((size_t)(p->teacher.modes * p->shape.inputs) * sizeof(double)));
+  esc_teacher_directions(p, r->direction);
+  ESC_TRY(esc_verify_train(&esc_reference_engine, p, members, &layout, &r->want, r->want_w));
+  ESC_TRY(esc_verify_train(ops, p, members, &layout, &r->got, r->got_w));
+done:
+  return status;
+}
+
+/* The error of bench's check (bench/check.h), worst weight or loss of a member. */
+static void take_weights(const esc_problem *p, const char *precision, const pair *r, int member,
+                         const char *name, esc_verify_worst *worst) {
+  const size_t at = (size_t)member * esc_weight_offset(p->shape, p->shape.layers);
+  const esc_member m = esc_verify_member((uint64_t)member + 1, 1, 0.5);
+  esc_bench_check weights = {0}, loss = {0};
+  esc_initial_weights(p, &m, r->direction, r->initial);
+  esc_bench_check_weights(p, precision, r->want->steps_run[member], r->initial, r->want_w + at,
+                          r->got_w + at, &weights);
+  esc_bench_check_loss(p, precision, r->want->final_loss[member], r->got->final_loss[member],
+                       &loss);
+  esc_verify_take(worst, weights.error, weights.tolerance, "%s, weights", name);
+  esc_verify_take(worst, loss.error, loss.tolerance, "%s, loss", name);
+  esc_verify_take(worst, (double)(r->got->steps_run[member] - r->want->steps_run[member]), 0,
+                  "%s, steps", name);
+}
+
+/* What the storage of plain float weights may cost interface l's imbalance: half an ulp of
+ * every weight at every step. */
+static double stored(const esc_problem *p, const esc_results *r, int member, int l) {
+  const double *norm2 = &r->norm2_final[(int64_t)member * p->shape.layers + l];
+  const double size = norm2[0] / esc_metric_gamma(p, l) + norm2[1] / esc_metric_gamma(p, l + 1);
+  return p->update == ESC_UPDATE_PLAIN ? (double)r->steps_run[member] * 0x1p-24 * size : 0;
+}
+
+/* A float run's ledger may be off by 1e-6 of the products that its terms are differences
+ * of, which is where `run` begins to warn. S(0), made in double from weights in float, is
+ * off by 2^-24 of each of them, layers adding up. */
+static void take_ledger(const esc_problem *p, const pair *r, int member, const char *name,
+                        esc_verify_worst *worst) {
+  const int interfaces = p->shape.layers - 1;
+  for (int l = 0; l < interfaces; l++) {
+    const int64_t at = (int64_t)member * interfaces + l;
+    const double level = 1e-6 * r->want->ledger_gross[at];
+    esc_verify_take(worst, r->got->ledger_sum[at] - r->want->ledger_sum[at], level,
+                    "%s, ledger of interface %d", name, l + 1);
+    esc_verify_take(worst, r->got->ledger_drift[at] - r->want->ledger_drift[at], level,
+                    "%s, drift of interface %d", name, l + 1);
+    esc_verify_take(worst, r->got->ledger_residual[at], level + stored(p, r->got, member, l),
+                    "%s, residual of interface %d", name, l + 1);
+  }
+  const double signal = r->want->signal_initial[member];
+  esc_verify_take(worst, r->got->signal_initial[member] - signal, 1e-6 * (fabs(signal) + 0.1),
+                  "%s, S(0)", name);
+}
+
+enum { MEMBERS = 3 };
+
+static esc_status check_case(const esc_verify_target *t, const esc_problem *p, const char *name,
+                             esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  const esc_engine_ops *ops = engine_for(t, p);
+  pair r = {0};
+  if (!ops) return ESC_OK; /* a shape for another path */
+  ESC_TRY(pair_run(t, ops, p, MEMBERS, &r));
+  for (int i = 0; i < MEMBERS; i++) {
+    take_weights(p, ops->precision, &r, i, name, worst);
+    take_ledger(p, &r, i, name, worst);
+  }
+done:
+  pair_free(&r);
+  return status;
+}
+
+typedef struct shape {
+  int layers, width, inputs, batch, modes;
+} shape;
+
+/* The smallest, odd ones, every width of path chip with one and several tiles of samples,
+ * a path-gemm width, more than a slab. */
+static const shape shapes[] = {
+    {2, 1, 1, 5, 1},   {3, 5, 3, 7, 2},    {4, 17, 9, 70, 1},  {2, 16, 16, 64, 1},
+    {4, 16, 7, 33, 3}, {3, 32, 32, 96, 1}, {3, 48, 20, 64, 1}, {3, 64, 33, 65, 1},
+    {3, 70, 5, 20, 1}, {2, 8, 4, 1100, 2},
+};
+
+static const double quick_flop = 1e6; /* of one step: the double loops go at a GFLOP/s */
+
+static esc_status check_shapes(const esc_verify_target *t, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  const int count = sizeof shapes / sizeof shapes[0];
+  for (int i = 0; i < count; i++) {
+    const shape *s = &shapes[i];
+    char name[64];
+    esc_problem p = esc_verify_problem(s->layers, s->width, s->inputs, s->batch);
+    if (t->quick && esc_flop_per_step(&p) > quick_flop) continue;
+    esc_verify_modes(&p, s->modes);
+    if (i % 2) p.teacher.directions = ESC_DIRECTIONS_AXES;
+    p.steps = t->quick ? 3 : 50;
+    p.update = i % 2 ? ESC_UPDATE_PLAIN : ESC_UPDATE_COMPENSATED;
+    if (s->modes > 1 && s->width % s->modes == 0) p.scheme = ESC_SCHEME_BLOCKS;
+    snprintf(name, sizeof name, "L=%d N=%d d=%d B=%d K=%d", s->layers, s->width, s->inputs,
+             s->batch, s->modes);
+    if (p.teacher.modes > p.shape.inputs) p.teacher.modes = p.shape.inputs;
+    ESC_TRY(check_case(t, &p, name, worst));
+  }
+done:
+  return status;
+}
+
+/* Losses, metrics and updates take turns over the activations in --quick. */
+static esc_status check_kinds(const esc_verify_target *t, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
+    for (int i = 0; i < ESC_VERIFY_LOSSES * ESC_VERIFY_METRICS; i++) {
+      char name[64];
+      esc_problem p = esc_verify_problem(3, 16, 5, 20);
+      if (t->quick && i != kind % (ESC_VERIFY_LOSSES * ESC_VERIFY_METRICS)) continue;
+      p.activation = esc_verify_activation(kind);
+      p.loss = (esc_loss_kind)(i % ESC_VERIFY_LOSSES);
+      p.metric = (esc_metric)(i / ESC_VERIFY_LOSSES);
+      p.update = (kind + i) % 2 ? ESC_UPDATE_PLAIN : ESC_UPDATE_COMPENSATED;
+      p.rate = p.metric == ESC_METRIC_NORMALIZED ? 0.01 / p.shape.width : 0.01; /* gamma_1 = N */
+      p.steps = t->quick ? 3 : 50;
+      snprintf(name, sizeof name, "%s, %s, %s", esc_verify_activation_name(kind),
+               esc_verify_loss_name(p.loss), esc_verify_metric_name(p.metric));
+      ESC_TRY(check_case(t, &p, name, worst));
+    }
+done:
+  return status;
+}
+
+/* Float and double part slowly: the crossing is the same but for a step. */
+static esc_status check_escapes(const esc_verify_target *t, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  esc_problem p = esc_verify_problem(3, 16, 8, 16);
+  pair r = {0};
+  p.rate = 0.2;
+  p.steps = 2000;
+  p.smoothing = 0.8;
+  p.thresholds = 2;
+  p.threshold[0] = 0.15;
+  p.threshold[1] = t->quick ? 0.1 : 0.04;
+  ESC_TRY(pair_run(t, engine_for(t, &p), &p, 3, &r));
+  for (int i = 0; i < 3 * p.thresholds; i++) {
+    esc_verify_take(worst, (double)(r.got->escape_step[i] - r.want->escape_step[i]), 1,
+                    "seed %d, threshold %g", i / 2 + 1, p.threshold[i % 2]);
+    esc_verify_take(worst, r.want->escape_step[i] < 1, 0, "seed %d starts above", i / 2 + 1);
+  }
+done:
+  pair_free(&r);
+  return status;
+}
+
+/* Updates of less than half an ulp, which a plain run would lose altogether: what is
+ * left of the compensated run's ledger is the rounding of its gradients, 1e-5 of what was
+ * added up in float and 1e-12 in double. */
+static esc_status check_small_updates(const esc_verify_target *t, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  const esc_verify_layout layout = {
+      .slots = 1, .threads = t->threads, .device = t->device, .block = 1000};
+  esc_problem p = esc_verify_problem(3, 16, 6, 16);
+  const esc_engine_ops *ops = engine_for(t, &p);
+  const double level = strcmp(ops->precision, "float64") ? 1e-5 : 1e-12;
+  esc_results *r = NULL;
+  p.update = ESC_UPDATE_COMPENSATED;
+  p.rate = 1e-7;
+  p.steps = t->quick ? 20 : 200;
+  ESC_TRY(esc_verify_train(ops, &p, 1, &layout, &r, NULL));
+  for (int l = 0; l < p.shape.layers - 1; l++)
+    esc_verify_take(worst, r->ledger_residual[l], level * r->ledger_drift[l], "interface %d",
+                    l + 1);
+done:
+  esc_results_free(r);
+  return status;
+}
+
+/* How many bytes of all variables differ. */
+static int64_t different_bytes(const esc_results *a, const esc_results *b) {
+  int64_t different = 0;
+  for (int i = 0; i < esc_result_variable_count; i++) {
+    const esc_result_variable *v = &esc_result_variables[i];
+    const char *x = esc_result_data(a, v), *y = esc_result_data(b, v);
+    const size_t size = esc_type_size(v->type);
+    const size_t count = (size_t)a->members * (size_t)esc_axis_length(a, v->axis) * size;
+    for (size_t k = 0; k < count; k++) different += x[k] != y[k];
+  }
+  return different;
+}
+
+static esc_problem bits_problem(const esc_verify_target *t) {
+  esc_problem p = esc_verify_problem(3, 16, 5, 70);
+  p.steps = t->quick ? 5 : 40;
+  p.thresholds = 2;
+  p.threshold[0] = 0.15;
+  p.smoothing = 0.8;
+  p.threshold[1] = 0.05;
+  return p;
+}
+
+enum { BITS_MEMBERS = 5 };
+
+/* Bytes: none may differ. */
+static esc_status check_layouts(const esc_verify_target *t, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  static const esc_verify_layout layouts[] = {{.slots = 1, .threads = 1, .block = 1000},
+                                              {.slots = 3, .threads = 2, .block = 3},
+                                              {.slots = 5, .threads = 2, .block = 17}};
+  const esc_problem p = bits_problem(t);
+  esc_results *first = NULL, *other = NULL;
+  for (int i = 0; i < 3; i++) {
+    esc_verify_layout layout = layouts[i];
+    layout.device = t->device;
+    esc_results_free(other);
+    other = NULL;
+    ESC_TRY(
+        esc_verify_train(engine_for(t, &p), &p, BITS_MEMBERS, &layout, i ? &other : &first, NULL));
+    if (i)
+      esc_verify_take(worst, (double)different_bytes(first, other), 0,
+                      "%d slots, %d threads, blocks of %lld steps", layout.slots, layout.threads,
+                      (long long)layout.block);
+  }
+done:
+  esc_results_free(first);
+  esc_results_free(other);
+  return status;
+}
+
+const esc_verify_check esc_verify_training[] = {
+    {"shapes against the reference", check_shapes},
+    {"activations, losses, metrics", check_kinds},
+    {"escape steps", check_escapes},
+    {"updates below an ulp, compensated", check_small_updates},
+    {"same bits in any layout", check_layouts},
+    {0},
+};
+
+/* The order of every sum is that of order.h, on a device too; where products are left to
+ * cuBLAS it is cuBLAS' own. */
+static esc_status check_cpu_bits(const esc_verify_target *t, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  const esc_verify_target cpu = {.backend = "cpu"};
+  const esc_verify_layout layout = {
+      .slots = BITS_MEMBERS, .threads = t->threads, .device = t->device, .block = 1000};
+  const esc_problem p = bits_problem(t);
+  esc_results *want = NULL, *got = NULL;
+  ESC_TRY(esc_verify_train(engine_for(&cpu, &p), &p, BITS_MEMBERS, &layout, &want, NULL));
+  ESC_TRY(esc_verify_train(engine_for(t, &p), &p, BITS_MEMBERS, &layout, &got, NULL));
+  esc_verify_take(worst, (double)different_bytes(want, got), 0, "%d networks", (int)BITS_MEMBERS);
+done:
+  esc_results_free(want);
+  esc_results_free(got);
+  return status;
+}
+
+const esc_verify_check esc_verify_chip[] = {
+    {"the bits of the CPU engine", check_cpu_bits},
+    {0},
+};

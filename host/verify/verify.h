@@ -1,0 +1,49 @@
+/* The checks that the verb verify makes on the machine at hand. A family is one file
+ * with a table of checks; each compares numbers with what they must be and keeps the
+ * worst of its errors, measured by its own tolerance. */
+#ifndef ESC_VERIFY_H
+#define ESC_VERIFY_H
+
+#include "escapement/engine.h"
+
+/* An engine to be checked; `backend` NULL in families that need none. */
+typedef struct esc_verify_target {
+  const char *backend, *path; /* as in esc_backend_request; path NULL for the only one */
+  int device, threads;
+  bool quick; /* fewer combinations */
+} esc_verify_target;
+
+/* The worst comparison of a check. A NaN is worse than anything, and fails. */
+typedef struct esc_verify_worst {
+  double error, tolerance;
+  int64_t compared;
+  char at[96]; /* where it was: "gelu, huber" */
+} esc_verify_worst;
+
+/* Takes |error| against tolerance; `format` says where. */
+void esc_verify_take(esc_verify_worst *worst, double error, double tolerance, const char *format,
+                     ...) __attribute__((format(printf, 4, 5)));
+
+/* False for a NaN, and for a check that compared nothing. */
+bool esc_verify_passed(const esc_verify_worst *worst);
+
+/* Fails only where the check could not be made (no memory, device lost). */
+typedef esc_status esc_verify_run(const esc_verify_target *target, esc_verify_worst *worst);
+
+typedef struct esc_verify_check {
+  const char *name; /* NULL ends a table */
+  esc_verify_run *run;
+} esc_verify_check;
+
+/* X(table): those that need no engine, from the plainest to the most composite. */
+#define ESC_VERIFY_FAMILIES(X) \
+  X(random) X(activations) X(losses) X(model) X(network) X(gradients) X(identities) X(theory)
+
+#define ESC_VERIFY_TABLE(family) extern const esc_verify_check esc_verify_##family[];
+ESC_VERIFY_FAMILIES(ESC_VERIFY_TABLE)
+/* Of one engine; and of path chip, whose sums have the order of the CPU engine. */
+ESC_VERIFY_TABLE(training)
+ESC_VERIFY_TABLE(chip)
+#undef ESC_VERIFY_TABLE
+
+#endif

@@ -1,0 +1,145 @@
+/* The matrix-valued imbalance identity: identity.h. */
+#include "escapement/identity.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "escapement/activation.h"
+#include "escapement/loss.h"
+
+/* One sample on its way: rows of `width` behind each hidden layer. */
+typedef struct passage {
+  size_t width;
+  double *z, *h, *slope; /* (interface, width) z_l, sigma(z_l), sigma'(z_l) */
+  double *u, *delta;     /* (width) */
+} passage;
+
+static void passage_free(passage *s) {
+  free(s->z);
+  free(s->h);
+  free(s->slope);
+  free(s->u);
+  free(s->delta);
+}
+
+static esc_status passage_create(esc_shape shape, passage *s) {
+  esc_status status = ESC_OK;
+  const size_t width = (size_t)shape.width, room = (size_t)(shape.layers - 1) * width;
+  *s = (passage){.width = width};
+  ESC_TRY_ALLOCATE(s->z = calloc(room, sizeof *s->z));
+  ESC_TRY_ALLOCATE(s->h = calloc(room, sizeof *s->h));
+  ESC_TRY_ALLOCATE(s->slope = calloc(room, sizeof *s->slope));
+  ESC_TRY_ALLOCATE(s->u = calloc(width, sizeof *s->u));
+  ESC_TRY_ALLOCATE(s->delta = calloc(width, sizeof *s->delta));
+done:
+  return status;
+}
+
+/* Fills z, h and slope; returns f(x). */
+static double forward(const esc_problem *p, const double *weights, const double *x, passage *s) {
+  const double *in = x;
+  double f = 0;
+  for (int l = 0; l < p->shape.layers; l++) {
+    const size_t fan_in = (size_t)esc_fan_in(p->shape, l), at = (size_t)l * s->width;
+    const double *w = weights + esc_weight_offset(p->shape, l);
+    for (size_t i = 0; i < (size_t)esc_fan_out(p->shape, l); i++) {
+      double z = 0;
+      for (size_t j = 0; j < fan_in; j++) z += w[i * fan_in + j] * in[j];
+      if (l == p->shape.layers - 1) return z;
+      const esc_eval_f64 e = esc_activate_f64(&p->activation, z);
+      s->z[at + i] = z;
+      s->h[at + i] = e.value;
+      s->slope[at + i] = e.derivative;
+    }
+    in = s->h + at;
+  }
+  return f;
+}
+
+/* u_l = W_{l+1}' delta_{l+1} and delta_l, from delta_{l+1} in s->delta. */
+static void backward(const esc_problem *p, const double *weights, int l, passage *s) {
+  const double *w = weights + esc_weight_offset(p->shape, l + 1);
+  const double *slope = s->slope + (size_t)l * s->width;
+  memset(s->u, 0, s->width * sizeof *s->u);
+  for (size_t i = 0; i < (size_t)esc_fan_out(p->shape, l + 1); i++)
+    for (size_t j = 0; j < s->width; j++) s->u[j] += w[i * s->width + j] * s->delta[i];
+  for (size_t j = 0; j < s->width; j++) s->delta[j] = s->u[j] * slope[j];
+}
+
+/* Adds one sample's -(h u' + u h' - z delta' - delta z'); its weight is in u and delta. */
+static void add_sample(int l, const passage *s, double *flow) {
+  const size_t n = s->width, at = (size_t)l * n;
+  const double *z = s->z + at, *h = s->h + at;
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++)
+      flow[i * n + j] -= h[i] * s->u[j] + s->u[i] * h[j] -
+                         ESC_FLIP(IDENTITY_FLOW) * z[i] * s->delta[j] - s->delta[i] * z[j];
+}
+
+esc_status esc_imbalance_flow(const esc_problem *p, const double *directions, const double *weights,
+                              const esc_batch *batch, double *flow) {
+  esc_status status = ESC_OK;
+  const size_t square = (size_t)p->shape.width * (size_t)p->shape.width;
+  passage s;
+  ESC_TRY(passage_create(p->shape, &s));
+  memset(flow, 0, (size_t)(p->shape.layers - 1) * square * sizeof *flow);
+  for (int b = 0; b < batch->samples; b++) {
+    const double *x = batch->x + (size_t)b * (size_t)p->shape.inputs;
+    const double weight = batch->weight ? batch->weight[b] : 1.0 / batch->samples;
+    const double f = forward(p, weights, x, &s), t = esc_reference_target(p, directions, x);
+    s.delta[0] = weight * esc_loss_eval_f64(p->loss, p->huber_delta, f, t).derivative;
+    for (int l = p->shape.layers - 2; l >= 0; l--) {
+      backward(p, weights, l, &s);
+      add_sample(l, &s, flow + (size_t)l * square);
+    }
+  }
+done:
+  passage_free(&s);
+  return status;
+}
+
+/* out (N, N) += factor A'A for A (rows, N). */
+static void add_inner(double factor, const double *a, size_t rows, size_t n, double *out) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t i = 0; i < n; i++)
+      for (size_t j = 0; j < n; j++) out[i * n + j] += factor * a[r * n + i] * a[r * n + j];
+}
+
+/* out (N, N) += factor A A' for A (N, columns). */
+static void add_outer(double factor, const double *a, size_t columns, size_t n, double *out) {
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++)
+      for (size_t c = 0; c < columns; c++)
+        out[i * n + j] +=
+            ESC_FLIP(IDENTITY_SECOND) * factor * a[i * columns + c] * a[j * columns + c];
+}
+
+/* gamma_{l+1} A_{l+1}' A_{l+1} - gamma_l A_l A_l' at every interface, or (inverse) with
+ * each gamma in the denominator. */
+static void differences(const esc_problem *p, const double *a, bool inverse, double *out) {
+  const size_t n = (size_t)p->shape.width;
+  memset(out, 0, (size_t)(p->shape.layers - 1) * n * n * sizeof *out);
+  for (int l = 0; l < p->shape.layers - 1; l++) {
+    const double above = esc_metric_gamma(p, l + 1), below = esc_metric_gamma(p, l);
+    double *matrix = out + (size_t)l * n * n;
+    add_inner(inverse ? 1 / above : above, a + esc_weight_offset(p->shape, l + 1),
+              (size_t)esc_fan_out(p->shape, l + 1), n, matrix);
+    add_outer(inverse ? -1 / below : -below, a + esc_weight_offset(p->shape, l),
+              (size_t)esc_fan_in(p->shape, l), n, matrix);
+  }
+}
+
+void esc_imbalance_matrix(const esc_problem *p, const double *weights, double *matrix) {
+  differences(p, weights, true, matrix);
+}
+
+void esc_imbalance_second(const esc_problem *p, const double *g, double *second) {
+  differences(p, g, false, second);
+}
+
+double esc_imbalance_trace(const esc_problem *p, const double *matrix, int l) {
+  const size_t n = (size_t)p->shape.width;
+  double trace = 0;
+  for (size_t i = 0; i < n; i++) trace += matrix[((size_t)l * n + i) * n + i];
+  return trace;
+}

@@ -1,0 +1,114 @@
+"""The verb verify from outside: its JSON is whole and consistent, it says what it left
+out, and what it cannot do it refuses.
+
+Usage: test_cli_verify.py PROGRAM [unittest arguments]
+"""
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+
+
+def call(*arguments, **environment):
+    return subprocess.run([PROGRAM, "verify", *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=300,
+                          env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment})
+
+
+def ask(*arguments, **environment):
+    done = call(*arguments, "--json", **environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", done.stderr
+    return json.loads(done.stdout)
+
+
+class Json(unittest.TestCase):
+    def check(self, result):
+        names = [check["name"] for check in result["checks"]]
+        self.assertEqual(len(names), len(set(names)))
+        for check in result["checks"]:
+            with self.subTest(check["name"]):
+                self.assertIs(check["pass"], True)
+                self.assertLessEqual(check["error"], check["tolerance"])
+                self.assertGreaterEqual(check["error"], 0)
+                self.assertGreater(check["compared"], 0)
+        self.assertEqual((result["passed"], result["failed"]), (len(names), 0))
+        return names
+
+    def test_all_that_runs_here_passes_and_the_rest_is_named(self):
+        result = ask()
+        names = self.check(result)
+        for start in ("Philox", "gradients", "ledger", "matrix identity", "escape times",
+                      "manifold", "reference: ", "cpu: "):
+            self.assertTrue(any(name.startswith(start) for name in names), start)
+        self.assertFalse(any(name.startswith("cuda") for name in names))
+        self.assertEqual([left["name"] for left in result["skipped"]], ["cuda"])
+        self.assertTrue(result["skipped"][0]["reason"])
+        self.assertFalse(result["quick"])
+        self.assertLess(result["wall_s"], 200)
+
+    def test_one_backend_is_that_one_alone(self):
+        result = ask("--quick", "--backend", "cpu", "--threads", "1")
+        names = self.check(result)
+        self.assertTrue(any(name.startswith("cpu: ") for name in names))
+        self.assertFalse(any(name.startswith("reference: ") for name in names))
+        self.assertEqual(result["skipped"], [])
+        self.assertTrue(result["quick"])
+
+    def test_the_reference_against_itself_has_no_error(self):
+        result = ask("--quick", "--backend", "reference")
+        self.check(result)
+        (escape,) = (c for c in result["checks"] if c["name"] == "reference: escape steps")
+        self.assertEqual(escape["error"], 0)
+
+    def test_every_instruction_set_passes(self):
+        self.check(ask("--quick", "--backend", "cpu", ESCAPEMENT_ISA="generic"))
+
+
+class Table(unittest.TestCase):
+    def test_a_row_a_check_and_a_sum(self):
+        done = call("--quick", "--backend", "cpu")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        head, *rows, last = done.stdout.splitlines()
+        self.assertEqual(head.split(), ["check", "error", "allowed", "where"])
+        self.assertTrue(all("  pass  " in row for row in rows))
+        self.assertRegex(last, rf"\A{len(rows)} passed, 0 failed, 0 skipped in [0-9.]+ s\Z")
+
+
+class Refusals(unittest.TestCase):
+    def test_bad_options_are_one_line(self):
+        for words in (["--backend", "gpu"], ["--backend", ""], ["--backend", "cuda"],
+                      ["--path", "chip"], ["--backend", "cpu", "--path", "chip"],
+                      ["--backend", "reference", "--path", "gemm"], ["--threads", "0"],
+                      ["--threads", "many"], ["--device", "-1"], ["extra"], ["--qick"]):
+            with self.subTest(words=words):
+                done = call(*words, "--json")
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
+
+    def test_an_instruction_set_that_is_not_there_fails_the_engines_checks(self):
+        done = call("--quick", "--backend", "cpu", "--json", ESCAPEMENT_ISA="sse9")
+        self.assertEqual(done.returncode, 1)
+        failed = [c for c in json.loads(done.stdout)["checks"] if not c["pass"]]
+        self.assertTrue(failed and all(c["name"].startswith("cpu: ") for c in failed))
+        self.assertTrue(all(c["error"] is None for c in failed))
+        self.assertIn("checks failed", done.stderr)
+
+    def test_fail_fast_ends_with_the_first(self):
+        done = call("--quick", "--backend", "cpu", "--fail-fast", "--json", ESCAPEMENT_ISA="sse9")
+        self.assertEqual(done.returncode, 1)
+        checks = json.loads(done.stdout)["checks"]
+        self.assertEqual([c["pass"] for c in checks], [True] * (len(checks) - 1) + [False])
+
+    def test_help_tells_the_options(self):
+        done = call("--help")
+        self.assertEqual(done.returncode, 0)
+        for option in ("--backend", "--quick", "--fail-fast", "--json"):
+            self.assertIn(option, done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
