@@ -1,5 +1,6 @@
-/* How kernels are launched and get their shared memory: the one place that tells
- * nvcc from the SIMT harness (tests/simt), which compiles the same sources as C++.
+/* How kernels are launched and get their shared memory: here, and in mma.cuh for
+ * the tensor cores, nvcc is told from the SIMT harness (tests/simt), which compiles the
+ * same sources as C++.
  *
  *   ESC_LAUNCH(kernel, grid, block, shared_bytes, stream, arguments...)
  *     is an expression of type cudaError_t. Arguments convert as in a call. A

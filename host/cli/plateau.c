@@ -105,7 +105,8 @@ static void print_field(const report *r, int64_t first, int64_t end, size_t offs
                         const char *heading, const char *theory, double *room) {
   size_t n = 0;
   for (int64_t i = first; i < end; i++) {
-    const double value = *(const double *)((const char *)&r->plateau[i] + offset);
+    double value;
+    memcpy(&value, (const char *)&r->plateau[i] + offset, sizeof value);
     if (isfinite(value)) room[n++] = value;
   }
   qsort(room, n, sizeof *room, ascending);

@@ -37,7 +37,8 @@ typedef struct esc_verify_check {
 
 /* X(table): those that need no engine, from the plainest to the most composite. */
 #define ESC_VERIFY_FAMILIES(X) \
-  X(random) X(activations) X(losses) X(model) X(network) X(gradients) X(identities) X(theory)
+  X(random)                    \
+  X(activations) X(losses) X(model) X(network) X(gradients) X(identities) X(observables) X(theory)
 
 #define ESC_VERIFY_TABLE(family) extern const esc_verify_check esc_verify_##family[];
 ESC_VERIFY_FAMILIES(ESC_VERIFY_TABLE)

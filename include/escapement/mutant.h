@@ -36,6 +36,9 @@
   X(CLOSED_FORM, "the gaps in the closed form of the escape time")              \
   X(CORRECTED, "the next order in the corrected escape time")                   \
   X(GAUSSIAN_MEAN, "means by a Gaussian rule")                                  \
+  X(OBSERVE_REST, "T_perp as the observables take it")                          \
+  X(OBSERVE_THIRD, "the third term of dS/dt")                                   \
+  X(CPU_RESPOND, "f as the float responses weigh it")                           \
   X(CPU_INPUTS, "a quarter of the inputs, in the CPU engine")                   \
   X(CPU_TARGET, "the teacher's amplitude, in the CPU engine")                   \
   X(CPU_PRODUCT, "matrix products of the CPU engine")                           \

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "escapement/mutant.h"
+
 const esc_observable esc_observables[ESC_OBSERVABLES] = {
 #define ROW(name, axis, units, text) {#name, units, text, ESC_AXIS_##axis},
     ESC_OBSERVABLE_LIST(ROW)
@@ -176,7 +178,7 @@ static void write_signal(const view *v, const esc_response *a) {
     q += a->gradient2[l];
     drive += gamma * a->gradient2[l];
     orthogonal += gamma * a->orthogonal[l];
-    self += gamma * a->self_interaction[l];
+    self += ESC_FLIP(OBSERVE_THIRD) * gamma * a->self_interaction[l];
   }
   const int r = v->member->bottleneck;
   *v->at[ESC_OBSERVABLE_signal] = a->signal;

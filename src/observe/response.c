@@ -3,12 +3,13 @@
 #include <string.h>
 
 #include "escapement/loss.h"
+#include "escapement/mutant.h"
 #include "escapement/observe.h"
 
 void esc_response_weights(const esc_observer *o, const esc_sample *s, int b, double f,
                           double c[3]) {
   c[0] = s->signal[b];
-  c[1] = s->target[b] - o->amplitude * o->c1 * s->signal[b];
+  c[1] = s->target[b] - ESC_FLIP(OBSERVE_REST) * o->amplitude * o->c1 * s->signal[b];
   c[2] = f;
 }
 

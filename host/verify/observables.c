@@ -1,0 +1,154 @@
+/* The observables that snapshots record: the signal's rate is what the three terms say,
+ * and responses in float are the reference's. */
+#include "escapement/observe.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "cpu/respond.h"
+#include "escapement/model.h"
+#include "escapement/theory.h"
+#include "verify/scene.h"
+#include "verify/verify.h"
+
+enum { SAMPLES = 24 };
+
+/* A scene whose batch is an evaluation sample. */
+typedef struct scene {
+  esc_verify_scene network;
+  esc_observer observer;
+  esc_sample sample;
+  esc_member member;
+  double *three, *x, *moved, *room, *row;
+} scene;
+
+static void close_scene(scene *s) {
+  esc_verify_scene_close(&s->network);
+  esc_observer_free(&s->observer);
+  esc_sample_free(&s->sample);
+  free(s->three);
+  free(s->x);
+  free(s->moved);
+  free(s->room);
+  free(s->row);
+}
+
+static esc_status open_scene(const esc_problem *p, scene *s) {
+  esc_status status = ESC_OK;
+  const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
+  esc_classification c;
+  *s = (scene){.member = esc_verify_member(3, 2, 0.3)};
+  ESC_TRY(esc_verify_scene_open(p, &s->network));
+  const esc_problem *own = &s->network.problem;
+  ESC_TRY(esc_classify(&p->activation, &c));
+  ESC_TRY(esc_observer_init(&s->observer, own, c.c1, SAMPLES));
+  ESC_TRY(esc_sample_create(&s->observer, &s->sample));
+  ESC_TRY(esc_sample_draw(&s->observer, 3, &s->sample));
+  ESC_TRY_ALLOCATE(s->three = calloc(3 * weights, sizeof(double)));
+  ESC_TRY_ALLOCATE(s->moved = calloc(weights, sizeof(double)));
+  ESC_TRY_ALLOCATE(s->room = calloc(esc_observe_room(p->shape), sizeof(double)));
+  ESC_TRY_ALLOCATE(s->row = calloc((size_t)esc_observation_length(p->shape.layers), 8));
+  ESC_TRY_ALLOCATE(s->x = calloc((size_t)(SAMPLES * p->shape.inputs), sizeof(double)));
+  for (int i = 0; i < s->sample.samples * p->shape.inputs; i++) s->x[i] = (double)s->sample.x[i];
+done:
+  return status;
+}
+
+static double at(const scene *s, int observable) {
+  return s->row[esc_observable_offset(s->network.problem.shape.layers, observable)];
+}
+
+/* S after a step h of the flow along -gamma G. */
+static double signal_after(scene *s, double h) {
+  const esc_problem *p = &s->network.problem;
+  esc_response r;
+  for (int l = 0; l < p->shape.layers; l++)
+    for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
+      s->moved[i] = s->network.w[i] - h * esc_metric_gamma(p, l) * s->network.g[i];
+  esc_respond_reference(&s->observer, &s->sample, s->moved, s->network.work, s->three, &r);
+  return r.signal;
+}
+
+/* Central differences over a time in which S moves by 1e-4: h^2 S'''/6 and rounding over h
+ * are below 1e-6 of the terms. */
+static esc_status check_rate(const esc_problem *p, const char *name, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  scene s;
+  esc_response response;
+  ESC_TRY(open_scene(p, &s));
+  esc_verify_scene *n = &s.network;
+  const esc_batch batch = {.samples = s.sample.samples, .x = s.x};
+  esc_gradient gradient = {.g = n->g};
+  esc_reference_gradient(&n->problem, s.observer.directions, n->w, &batch, n->work, &gradient);
+  esc_respond_reference(&s.observer, &s.sample, n->w, n->work, s.three, &response);
+  esc_observe(&s.observer, &s.member, n->w, n->w, &response, s.room, s.row);
+  const double drive = at(&s, ESC_OBSERVABLE_drive), second = at(&s, ESC_OBSERVABLE_orthogonal);
+  const double third = at(&s, ESC_OBSERVABLE_self_interaction);
+  const double size = fabs(drive) + fabs(second) + fabs(third), h = 1e-4 / (1 + size);
+  const double rate = (signal_after(&s, h) - signal_after(&s, -h)) / (2 * h);
+  esc_verify_take(worst, drive + second - third - rate, 1e-7 + 1e-6 * size, "%s", name);
+done:
+  close_scene(&s);
+  return status;
+}
+
+static esc_status rate_of_the_signal(const esc_verify_target *t, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  (void)t;
+  for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++) {
+    esc_problem p = esc_verify_problem(4, 6, 5, 8);
+    p.activation = esc_verify_activation(kind);
+    p.metric = (esc_metric)(kind % ESC_VERIFY_METRICS);
+    esc_verify_modes(&p, 2);
+    ESC_TRY(check_rate(&p, esc_verify_activation_name(kind), worst));
+  }
+done:
+  return status;
+}
+
+/* Sums of some hundred products in float, each good to 1e-7 of its parts. */
+static esc_status check_response(const esc_problem *p, const char *name, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  esc_cpu_responder *fast = NULL;
+  esc_response want, got;
+  scene s;
+  ESC_TRY(open_scene(p, &s));
+  for (size_t i = 0; i < esc_weight_offset(p->shape, p->shape.layers); i++)
+    s.network.w[i] = (double)(float)s.network.w[i];
+  ESC_TRY(esc_cpu_responder_create(&s.network.problem, &fast));
+  esc_respond_reference(&s.observer, &s.sample, s.network.w, s.network.work, s.three, &want);
+  esc_cpu_respond(fast, &s.observer, &s.sample, s.network.w, &got);
+  const double f = sqrt(want.output_variance + want.output_mean * want.output_mean);
+  esc_verify_take(worst, got.loss - want.loss, 1e-5 * (want.loss + f), "%s, loss", name);
+  esc_verify_take(worst, got.signal - want.signal, 1e-5 * f, "%s, S", name);
+  for (int l = 0; l < p->shape.layers; l++) {
+    const double gamma2 = want.gradient2[l];
+    esc_verify_take(worst, got.gradient2[l] - gamma2, 5e-5 * gamma2, "%s, |Gamma|^2", name);
+    esc_verify_take(worst, got.orthogonal[l] - want.orthogonal[l], 5e-5 * (gamma2 + sqrt(gamma2)),
+                    "%s, second term", name);
+    esc_verify_take(worst, got.self_interaction[l] - want.self_interaction[l],
+                    5e-5 * (gamma2 + sqrt(gamma2) * f), "%s, third term", name);
+  }
+done:
+  esc_cpu_responder_free(fast);
+  close_scene(&s);
+  return status;
+}
+
+static esc_status responses_in_float(const esc_verify_target *t, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  (void)t;
+  for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++) {
+    esc_problem p = esc_verify_problem(4, 17, 9, 8);
+    p.activation = esc_verify_activation(kind);
+    ESC_TRY(check_response(&p, esc_verify_activation_name(kind), worst));
+  }
+done:
+  return status;
+}
+
+const esc_verify_check esc_verify_observables[] = {
+    {"dS/dt is the sum of its three terms", rate_of_the_signal},
+    {"responses in float against the reference", responses_in_float},
+    {0},
+};
