@@ -100,7 +100,8 @@ class Record(unittest.TestCase):
         self.assertEqual(run.snapshot.values.tolist()[:8], [0, 1, 2, 5, 10, 22, 46, 100])
 
     def test_a_killed_run_goes_on_to_the_same_file(self):
-        slow = ("train.steps=60000", "escape.thresholds=[1e-9]", "sweep.seeds=8", "--threads", "1")
+        slow = ("train.steps=4000", "record.every=500", "escape.thresholds=[1e-9]", "sweep.seeds=8",
+                "--threads", "1")
         whole = self.train("a.h5", *slow)
         command = [PROGRAM, "run", "small.yaml", "-o", "b.h5", "--quiet", "--backend", "cpu",
                    "--slots", "2", *slow]
@@ -109,10 +110,10 @@ class Record(unittest.TestCase):
         while not os.path.exists(os.path.join(self.room, "b.h5")):
             run = subprocess.Popen([*command, "--resume"], cwd=self.room)
             before = os.path.getsize(journal) if os.path.exists(journal) else 0
-            for _ in range(600):
+            while True:
                 if run.poll() is not None:
                     break
-                time.sleep(0.02)
+                time.sleep(0.002)
                 if os.path.exists(journal) and os.path.getsize(journal) > max(before, 48):
                     run.send_signal(signal.SIGKILL)
                     kills += 1
@@ -123,7 +124,7 @@ class Record(unittest.TestCase):
         self.assertEqual([n for n in os.listdir(self.room) if "journal" in n or "snapshots" in n], [])
 
     def test_a_member_that_lost_its_snapshots_is_trained_again(self):
-        slow = ("train.steps=30000", "escape.thresholds=[1e-9]", "sweep.seeds=8", "--threads", "1",
+        slow = ("train.steps=2000", "record.every=25", "escape.thresholds=[1e-9]", "sweep.seeds=8", "--threads", "1",
                 "--slots", "1")
         whole = self.train("a.h5", *slow)
         command = [PROGRAM, "run", "small.yaml", "-o", "b.h5", "--quiet", "--backend", "cpu", *slow]
