@@ -109,6 +109,63 @@ static void the_flow_is_minus_the_gradient_of_the_loss(void **state) {
   }
 }
 
+/* Against central differences of the flow: h^2 of its third derivative, rounding over h. */
+static void the_jacobian_is_the_flows_derivative(void **state) {
+  (void)state;
+  const char *const activation[] = {
+      "tanh",     "erf",     "sin",          "gelu",        "swish",
+      "softplus", "sigmoid", "softplus-raw", "sigmoid-raw", "poly:0.1,1,0.2,-0.1"};
+  for (int i = 0; i < 10; i++)
+    for (int level = 0; level < 3; level++) {
+      const esc_block_problem p = make(activation[i], 4, 0.3, level, 2, two);
+      const int n = esc_block_size(&p);
+      double a[64], jacobian[64 * 64], up[64], down[64];
+      esc_block_grid grid;
+      esc_block_signals unused;
+      esc_assert_ok(esc_block_grid_create(&p, 1, 0, &grid));
+      for (int j = 0; j < n; j++) a[j] = 0.5 * sin(1 + 3 * j);
+      esc_assert_ok(esc_block_jacobian(&p, &grid, a, jacobian));
+      for (int j = 0; j < n; j++) {
+        const double kept = a[j], h = 1e-4;
+        double only[64] = {0};
+        only[j] = 1;
+        esc_block_mask(&p, only);
+        a[j] = kept + h;
+        esc_assert_ok(esc_block_flow(&p, &grid, a, up, &unused));
+        a[j] = kept - h;
+        esc_assert_ok(esc_block_flow(&p, &grid, a, down, &unused));
+        a[j] = kept;
+        for (int m = 0; m < n; m++)
+          esc_assert_close(jacobian[j * n + m], only[j] * (up[m] - down[m]) / (2 * h), 1e-7, 1e-7);
+      }
+      esc_block_grid_free(&grid);
+    }
+}
+
+static void a_signals_gradient_is_its_derivative(void **state) {
+  (void)state;
+  const esc_block_problem p = make("gelu", 3, 0.3, 2, 2, two);
+  const int n = esc_block_size(&p);
+  double a[64], gradient[64];
+  esc_block_grid grid;
+  esc_block_signals up, down;
+  esc_assert_ok(esc_block_grid_create(&p, 1, 0, &grid));
+  for (int j = 0; j < n; j++) a[j] = 0.5 * sin(1 + 3 * j);
+  for (int k = 0; k < 2; k++) {
+    esc_assert_ok(esc_block_signal_gradient(&p, &grid, a, k, gradient));
+    for (int j = 0; j < n; j++) {
+      const double kept = a[j], h = 1e-5;
+      a[j] = kept + h;
+      esc_assert_ok(esc_block_flow(&p, &grid, a, NULL, &up));
+      a[j] = kept - h;
+      esc_assert_ok(esc_block_flow(&p, &grid, a, NULL, &down));
+      a[j] = kept;
+      esc_assert_close(gradient[j], (up.s[k] - down.s[k]) / (2 * h), 1e-9, 1e-8);
+    }
+  }
+  esc_block_grid_free(&grid);
+}
+
 /* Nodes as a weighted batch of the width-N network, block-initialised and then moved: its
  * gradient, in the normalized metric, is constant on blocks and is the reduction's. */
 static void a_wide_networks_gradient_is_the_reductions(void **state) {
@@ -221,6 +278,8 @@ int main(void) {
       cmocka_unit_test(with_three_layers_levels_one_and_two_coincide),
       cmocka_unit_test(one_mode_is_the_reduced_ode),
       cmocka_unit_test(the_flow_is_minus_the_gradient_of_the_loss),
+      cmocka_unit_test(the_jacobian_is_the_flows_derivative),
+      cmocka_unit_test(a_signals_gradient_is_its_derivative),
       cmocka_unit_test(a_wide_networks_gradient_is_the_reductions),
       cmocka_unit_test(a_level_freezes_what_it_leaves_out),
       cmocka_unit_test(a_shallower_bottleneck_goes_first),

@@ -9,7 +9,11 @@
 #include "escapement/problem.h"
 #include "escapement/status.h"
 
-enum { ESC_BLOCK_MODES_MAX = 8 };
+enum {
+  ESC_BLOCK_MODES_MAX = 8,
+  ESC_BLOCK_SIZE_MAX =
+      ESC_BLOCK_MODES_MAX * ESC_BLOCK_MODES_MAX * (ESC_LAYERS_MAX - 1) + ESC_BLOCK_MODES_MAX
+};
 
 /* Which coordinates of a state move; the others stay 0 (closure hierarchy). */
 typedef enum esc_block_level {
@@ -44,6 +48,12 @@ void esc_block_grid_free(esc_block_grid *grid);
 int esc_block_size(const esc_block_problem *problem); /* numbers in a state: K^2 (L-1) + K */
 void esc_block_start(const esc_block_problem *problem, double *state);
 
+/* A coordinate's channel: 0 for the scales (diagonals and A_L), l for the rest of A_l. */
+int esc_block_channel(const esc_block_problem *problem, int coordinate);
+
+/* Makes 0 the coordinates of a state or a rate that the level leaves out. */
+void esc_block_mask(const esc_block_problem *problem, double *vector);
+
 /* What a state says of the modes. */
 typedef struct esc_block_signals {
   double loss;                   /* E[(f-T)^2]/2 */
@@ -55,6 +65,21 @@ typedef struct esc_block_signals {
  * nodes have one order whatever the number of threads. */
 esc_status esc_block_flow(const esc_block_problem *problem, const esc_block_grid *grid,
                           const double *state, double *rate, esc_block_signals *signals);
+
+/* dS_k/dA of mode k, all coordinates. */
+esc_status esc_block_signal_gradient(const esc_block_problem *problem, const esc_block_grid *grid,
+                                     const double *state, int mode, double *gradient);
+
+/* J v for `count` directions v (count, size), J = d(rate)/dA. Directions are the caller's to
+ * mask; products are masked. J is minus the loss's Hessian, so symmetric. For ReLU the delta
+ * function of sigma'' is missing. */
+esc_status esc_block_jacobian_product(const esc_block_problem *problem, const esc_block_grid *grid,
+                                      const double *state, int count, const double *direction,
+                                      double *product);
+
+/* J itself (size, size), row-major; rows and columns that the level leaves out are 0. */
+esc_status esc_block_jacobian(const esc_block_problem *problem, const esc_block_grid *grid,
+                              const double *state, double *jacobian);
 
 typedef struct esc_block_times {
   double escape[ESC_BLOCK_MODES_MAX];    /* S_k passes a_k c_1 / 2; NaN: it does not */

@@ -1,0 +1,47 @@
+/* Sums over the nodes of a block grid, and what the passes over them share. */
+#ifndef ESCAPEMENT_THEORY_BLOCK_NODES_H
+#define ESCAPEMENT_THEORY_BLOCK_NODES_H
+
+#include "escapement/blocks.h"
+
+enum { ESC_BLOCK_LANES = 16 };
+
+/* One number at each of the nodes that are on their way together. */
+typedef double esc_block_lane[ESC_BLOCK_LANES];
+
+typedef struct esc_block_tile {
+  esc_block_lane weight;
+  esc_block_lane h[ESC_LAYERS_MAX][ESC_BLOCK_MODES_MAX];     /* h[0] = g */
+  esc_block_lane slope[ESC_LAYERS_MAX][ESC_BLOCK_MODES_MAX]; /* sigma' */
+  esc_block_lane bend[ESC_LAYERS_MAX][ESC_BLOCK_MODES_MAX];  /* sigma'' */
+  esc_block_lane target, f;
+} esc_block_tile;
+
+/* Place of layer l's (0-based) first number in a state. */
+static inline int esc_block_layer(const esc_block_problem *p, int l) {
+  return l * p->modes * p->modes;
+}
+
+static inline double esc_block_dot(const double *a, const double *b) {
+  double sum = 0;
+  for (int s = 0; s < ESC_BLOCK_LANES; s++) sum += a[s] * b[s];
+  return sum;
+}
+
+/* Fills h, slope, target and f from h[0]; bend too where wanted. */
+void esc_block_forward(const esc_block_problem *p, const double *state, bool bend,
+                       esc_block_tile *t);
+
+/* Adds sum_s u[s] df/dA at the tile's nodes. */
+void esc_block_backward(const esc_block_problem *p, const double *state, const esc_block_tile *t,
+                        const esc_block_lane u, double *gradient);
+
+/* Adds a tile's part to `out`. The tile comes with its weights and h[0]. */
+typedef void esc_block_visit(const esc_block_problem *p, const void *context, esc_block_tile *t,
+                             double *out);
+
+/* out[0..row) = the sum of all visits, in one order whatever the number of threads. */
+esc_status esc_block_sum(const esc_block_problem *p, const esc_block_grid *grid, int row,
+                         esc_block_visit *visit, const void *context, double *out);
+
+#endif
