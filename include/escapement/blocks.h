@@ -30,18 +30,17 @@ typedef struct esc_block_problem {
   esc_block_level level;
 } esc_block_problem;
 
-/* Nodes g with weights for E over N(0, I_K): a tensor trapezoid rule up to K = 4, beyond it
- * a shifted Sobol sequence with its second moment made the identity. For an odd activation
+/* Nodes g with weights for E over N(0, I_K), on a lattice; K up to 8. For an odd activation
  * half of them, each standing for its mirror image too. */
 typedef struct esc_block_grid {
   int modes, nodes;
   double *g;      /* (mode, node); owned */
   double *weight; /* (node); owned */
+  double *target; /* (node): the teacher there; owned */
 } esc_block_grid;
 
-/* `fineness` 1 is what escape times are computed on; 2 has half the step, or twice as many
- * points; `shift` picks the shift of a Sobol sequence. */
-esc_status esc_block_grid_create(const esc_block_problem *problem, int fineness, int shift,
+/* `fineness` 1 is what escape times are computed on; 1.25 checks it. */
+esc_status esc_block_grid_create(const esc_block_problem *problem, double fineness,
                                  esc_block_grid *grid);
 void esc_block_grid_free(esc_block_grid *grid);
 

@@ -1,20 +1,26 @@
-/* Grids for E over N(0, I_K). The trapezoid rule converges geometrically for what is analytic
- * and decays: with step h as exp(-2 pi y / h), y the distance of the chain's nearest pole
- * (pi / 2s for tanh), so 1/2 is good to 1e-8 for scales up to 1. */
-#include <gsl/gsl_cdf.h>
-#include <gsl/gsl_qrng.h>
+/* Grids for E over N(0, I_K): the trapezoid rule on a lattice. What is analytic and decays has
+ * a spectrum that falls off geometrically, and the rule's error is that spectrum at the other
+ * points of the reciprocal lattice: so the reciprocal lattice is the densest packing there is,
+ * a root lattice (A_2, A_3, D_4, D_5, E_6, E_7, E_8), scaled to a least distance. It is turned
+ * away from the axes, along which the teacher's spectrum lies. */
+#include <gsl/gsl_linalg.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "escapement/activation.h"
 #include "escapement/blocks.h"
 
-enum { TENSOR_MODES = 4, POINTS = 1 << 14 };
-static const double least_exponent = 26; /* nodes of weight below exp(-26) are left out */
+enum { MODES = ESC_BLOCK_MODES_MAX };
+
+/* By K: least distance in the reciprocal lattice, and radius that the nodes fill. */
+static const double distance[MODES] = {60, 26, 18, 12, 9, 7.5, 6.75, 6};
+static const double radius[MODES] = {7.5, 7.3, 7.2, 6.6, 6, 5.6, 5.5, 5.4};
 
 void esc_block_grid_free(esc_block_grid *grid) {
   free(grid->g);
   free(grid->weight);
+  free(grid->target);
   *grid = (esc_block_grid){0};
 }
 
@@ -27,39 +33,91 @@ static bool is_odd(const esc_activation *a) {
   return fabs(esc_activate_f64(a, 0).value) < 1e-15;
 }
 
-static esc_status allocate(esc_block_grid *grid, int modes, int nodes) {
-  esc_status status = ESC_OK;
-  *grid = (esc_block_grid){.modes = modes, .nodes = nodes};
-  ESC_TRY_ALLOCATE(grid->g = calloc((size_t)modes * (size_t)nodes, sizeof *grid->g));
-  ESC_TRY_ALLOCATE(grid->weight = calloc((size_t)nodes, sizeof *grid->weight));
-done:
-  return status;
-}
-
-/* 1: a node that stands for its mirror image too; 0: such an image; the origin is its own. */
-static int side_of(int modes, const int *index) {
-  for (int k = 0; k < modes; k++)
-    if (index[k] != 0) return index[k] > 0;
-  return 1;
-}
-
-/* Walks the tensor rule of steps -half..half; fills the grid where there is one. */
-static int walk_tensor(int modes, int half, double step, bool odd, esc_block_grid *grid) {
-  int index[ESC_BLOCK_MODES_MAX], nodes = 0;
-  for (int k = 0; k < modes; k++) index[k] = -half;
-  for (int k = 0; k < modes;) {
-    double exponent = 0;
-    for (int j = 0; j < modes; j++) exponent += step * step * index[j] * index[j] / 2;
-    if (exponent < least_exponent && (!odd || side_of(modes, index))) {
-      for (int j = 0; j < modes && grid; j++)
-        grid->g[(size_t)j * (size_t)grid->nodes + (size_t)nodes] = step * index[j];
-      if (grid) grid->weight[nodes] = exp(-exponent) * (odd && exponent > 0 ? 2 : 1);
-      nodes++;
-    }
-    for (k = 0; k < modes && index[k] == half; k++) index[k] = -half;
-    if (k < modes) index[k]++;
+/* Half the Cartan matrix of the densest root lattice of rank K: scalar products of a basis
+ * whose vectors are shortest ones of length 1. A chain, from K = 4 on with a branch. */
+static void fill_gram(int modes, gsl_matrix *gram) {
+  const int branch = modes < 4 ? modes - 2 : modes < 6 ? 1 : 2;
+  gsl_matrix_set_identity(gram);
+  for (int i = 1; i < modes; i++) {
+    const int to = i < modes - 1 ? i - 1 : branch;
+    gsl_matrix_set(gram, (size_t)i, (size_t)to, -0.5);
+    gsl_matrix_set(gram, (size_t)to, (size_t)i, -0.5);
   }
-  return nodes;
+}
+
+/* A basis of the nodes, a vector a row, upper triangular. */
+static void fill_basis(int modes, double least, double basis[MODES][MODES]) {
+  double room[MODES * MODES];
+  gsl_matrix_view view = gsl_matrix_view_array(room, (size_t)modes, (size_t)modes);
+  fill_gram(modes, &view.matrix);
+  gsl_linalg_cholesky_decomp1(&view.matrix); /* the reciprocal basis, lower triangular */
+  gsl_linalg_tri_invert(CblasLower, CblasNonUnit, &view.matrix);
+  for (int i = 0; i < modes; i++)
+    for (int j = i; j < modes; j++)
+      basis[i][j] = 2 * M_PI / least * gsl_matrix_get(&view.matrix, (size_t)j, (size_t)i);
+}
+
+static void turn(int modes, double *x) {
+  for (int i = 0; i < modes; i++)
+    for (int j = i + 1; j < modes; j++) {
+      const double angle = 1 + 0.7 * i + 1.3 * j, c = cos(angle), s = sin(angle);
+      const double kept = x[i];
+      x[i] = c * kept - s * x[j];
+      x[j] = s * kept + c * x[j];
+    }
+}
+
+typedef struct walk {
+  int modes;
+  bool half; /* one of each pair g, -g */
+  double basis[MODES][MODES], radius2;
+  int index[MODES], count;
+  esc_block_grid *grid; /* NULL: only count */
+} walk;
+
+static bool at_origin(const walk *w, int depth) {
+  for (int i = 0; i < depth; i++)
+    if (w->index[i] != 0) return false;
+  return true;
+}
+
+static void keep(walk *w, const double *x, double norm2) {
+  if (w->grid) {
+    double g[MODES];
+    memcpy(g, x, sizeof g);
+    turn(w->modes, g);
+    for (int k = 0; k < w->modes; k++)
+      w->grid->g[(size_t)k * (size_t)w->grid->nodes + (size_t)w->count] = g[k];
+    w->grid->weight[w->count] = exp(-norm2 / 2) * (w->half && !at_origin(w, w->modes) ? 2 : 1);
+  }
+  w->count++;
+}
+
+/* x: sum of what the indices chosen so far give; its first `depth` coordinates are final. */
+static void descend(walk *w, int depth, const double *x, double norm2) {
+  if (depth == w->modes) {
+    keep(w, x, norm2);
+    return;
+  }
+  const double step = w->basis[depth][depth], reach = sqrt(w->radius2 - norm2);
+  int from = (int)ceil((-reach - x[depth]) / step);
+  const int to = (int)floor((reach - x[depth]) / step);
+  if (w->half && at_origin(w, depth) && from < 0) from = 0;
+  for (int i = from; i <= to; i++) {
+    double moved[MODES] = {0};
+    for (int j = 0; j < w->modes; j++) moved[j] = x[j] + (j < depth ? 0 : i * w->basis[depth][j]);
+    const double now = norm2 + moved[depth] * moved[depth];
+    w->index[depth] = i;
+    if (now <= w->radius2) descend(w, depth + 1, moved, now);
+  }
+}
+
+static int walk_lattice(const walk *plan, esc_block_grid *grid) {
+  walk w = *plan;
+  const double origin[MODES] = {0};
+  w.grid = grid;
+  descend(&w, 0, origin, 0);
+  return w.count;
 }
 
 static void normalise(esc_block_grid *grid) {
@@ -68,64 +126,29 @@ static void normalise(esc_block_grid *grid) {
   for (int i = 0; i < grid->nodes; i++) grid->weight[i] /= sum;
 }
 
-static esc_status make_tensor(const esc_block_problem *p, int fineness, bool odd,
-                              esc_block_grid *grid) {
-  static const double step[TENSOR_MODES] = {0.1, 0.25, 0.4, 0.6};
-  const double h = step[p->modes - 1] / fineness;
-  const int half = (int)(sqrt(2 * least_exponent) / h) + 1;
-  const int nodes = walk_tensor(p->modes, half, h, odd, NULL);
-  const esc_status status = allocate(grid, p->modes, nodes);
-  if (status != ESC_OK) return status;
-  walk_tensor(p->modes, half, h, odd, grid);
-  normalise(grid);
-  return ESC_OK;
-}
-
-/* Makes the rows orthogonal with mean square 1 (modified Gram-Schmidt): what is linear in g
- * then has no error. */
-static void orthogonalise(int modes, int nodes, double *g) {
-  for (int k = 0; k < modes; k++) {
-    double *const row = g + (size_t)k * (size_t)nodes;
-    for (int j = 0; j <= k; j++) {
-      const double *const other = g + (size_t)j * (size_t)nodes;
-      double along = 0;
-      for (int i = 0; i < nodes; i++) along += row[i] * other[i] / nodes;
-      if (j == k) along = 1 - 1 / sqrt(along);
-      for (int i = 0; i < nodes; i++) row[i] -= along * other[i];
+static void fill_target(const esc_block_problem *p, esc_block_grid *grid) {
+  for (int k = 0; k < p->modes; k++)
+    for (int i = 0; i < grid->nodes; i++) {
+      const double g = grid->g[(size_t)k * (size_t)grid->nodes + (size_t)i];
+      grid->target[i] += p->amplitude[k] * esc_activate_f64(&p->activation, g).value;
     }
-  }
 }
 
-/* Points of the cube in pairs x, 1 - x. */
-static esc_status make_sobol(const esc_block_problem *p, int fineness, int shift, bool odd,
-                             esc_block_grid *grid) {
-  const int points = POINTS * fineness, nodes = odd ? points : 2 * points;
-  double x[ESC_BLOCK_MODES_MAX];
-  esc_status status = allocate(grid, p->modes, nodes);
-  if (status != ESC_OK) return status;
-  gsl_qrng *sobol = gsl_qrng_alloc(gsl_qrng_sobol, (unsigned)p->modes);
-  ESC_TRY_ALLOCATE(sobol);
-  for (int i = 0; i < points; i++) {
-    gsl_qrng_get(sobol, x);
-    for (int k = 0; k < p->modes; k++) {
-      const double moved = fmod(x[k] + 0.61803398874989485 * (shift + 1) * (k + 1), 1);
-      const double g = gsl_cdf_ugaussian_Pinv(fmin(fmax(moved, 1e-12), 1 - 1e-12));
-      grid->g[(size_t)k * (size_t)nodes + (size_t)i] = g;
-      if (!odd) grid->g[(size_t)k * (size_t)nodes + (size_t)(points + i)] = -g;
-    }
-  }
-  orthogonalise(p->modes, nodes, grid->g);
-  for (int i = 0; i < nodes; i++) grid->weight[i] = 1.0 / nodes;
-done:
-  gsl_qrng_free(sobol);
-  return status;
-}
-
-esc_status esc_block_grid_create(const esc_block_problem *p, int fineness, int shift,
+esc_status esc_block_grid_create(const esc_block_problem *p, double fineness,
                                  esc_block_grid *grid) {
-  const bool odd = is_odd(&p->activation);
-  const esc_status status = p->modes <= TENSOR_MODES ? make_tensor(p, fineness, odd, grid)
-                                                     : make_sobol(p, fineness, shift, odd, grid);
+  esc_status status = ESC_OK;
+  const double r = radius[p->modes - 1] * sqrt(fineness);
+  walk plan = {.modes = p->modes, .half = is_odd(&p->activation), .radius2 = r * r};
+  fill_basis(p->modes, fineness * distance[p->modes - 1], plan.basis);
+  *grid = (esc_block_grid){.modes = p->modes, .nodes = walk_lattice(&plan, NULL)};
+  const size_t nodes = (size_t)grid->nodes;
+  ESC_TRY_ALLOCATE(grid->g = calloc((size_t)p->modes * nodes, sizeof *grid->g));
+  ESC_TRY_ALLOCATE(grid->weight = calloc(nodes, sizeof *grid->weight));
+  ESC_TRY_ALLOCATE(grid->target = calloc(nodes, sizeof *grid->target));
+  walk_lattice(&plan, grid);
+  normalise(grid);
+  fill_target(p, grid);
+done:
   if (status != ESC_OK) esc_block_grid_free(grid);
   return status;
 }

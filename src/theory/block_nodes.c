@@ -4,20 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/activation.h"
-#include "curvature.h"
-
 enum { LANES = ESC_BLOCK_LANES, CHUNK = 16 * LANES };
-
-static void activate(const esc_activation *a, bool bend, int l, int k, esc_block_tile *t,
-                     const esc_block_lane z) {
-  for (int s = 0; s < LANES; s++) {
-    const esc_eval_f64 e = esc_activate_f64(a, z[s]);
-    t->h[l + 1][k][s] = e.value;
-    t->slope[l][k][s] = e.derivative;
-    if (bend) t->bend[l][k][s] = esc_curvature(a, z[s], &e);
-  }
-}
 
 /* out = A in, one row of A. */
 static void apply(int modes, const double *a, const esc_block_lane *in, double *out) {
@@ -30,14 +17,11 @@ void esc_block_forward(const esc_block_problem *p, const double *state, bool ben
                        esc_block_tile *t) {
   const int modes = p->modes, last = p->layers - 1;
   esc_block_lane z;
-  memset(t->target, 0, sizeof t->target);
-  for (int k = 0; k < modes; k++)
-    for (int s = 0; s < LANES; s++)
-      t->target[s] += p->amplitude[k] * esc_activate_f64(&p->activation, t->h[0][k][s]).value;
   for (int l = 0; l < last; l++)
     for (int k = 0; k < modes; k++) {
       apply(modes, state + esc_block_layer(p, l) + k * modes, t->h[l], z);
-      activate(&p->activation, bend, l, k, t, z);
+      esc_lanes_activate(&p->activation, z, t->h[l + 1][k], t->slope[l][k],
+                         bend ? t->bend[l][k] : NULL);
     }
   apply(modes, state + esc_block_layer(p, last), t->h[last], t->f);
 }
@@ -72,6 +56,7 @@ static void load(const esc_block_problem *p, const esc_block_grid *grid, int fir
     const bool there = first + s < grid->nodes;
     const size_t node = (size_t)(there ? first + s : first);
     t->weight[s] = there ? grid->weight[node] : 0;
+    t->target[s] = grid->target[node];
     for (int k = 0; k < p->modes; k++)
       t->h[0][k][s] = grid->g[(size_t)k * (size_t)grid->nodes + node];
   }

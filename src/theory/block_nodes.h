@@ -3,18 +3,14 @@
 #define ESCAPEMENT_THEORY_BLOCK_NODES_H
 
 #include "escapement/blocks.h"
-
-enum { ESC_BLOCK_LANES = 16 };
-
-/* One number at each of the nodes that are on their way together. */
-typedef double esc_block_lane[ESC_BLOCK_LANES];
+#include "lanes.h"
 
 typedef struct esc_block_tile {
-  esc_block_lane weight;
+  esc_block_lane weight, target;
   esc_block_lane h[ESC_LAYERS_MAX][ESC_BLOCK_MODES_MAX];     /* h[0] = g */
   esc_block_lane slope[ESC_LAYERS_MAX][ESC_BLOCK_MODES_MAX]; /* sigma' */
   esc_block_lane bend[ESC_LAYERS_MAX][ESC_BLOCK_MODES_MAX];  /* sigma'' */
-  esc_block_lane target, f;
+  esc_block_lane f;
 } esc_block_tile;
 
 /* Place of layer l's (0-based) first number in a state. */
@@ -28,7 +24,7 @@ static inline double esc_block_dot(const double *a, const double *b) {
   return sum;
 }
 
-/* Fills h, slope, target and f from h[0]; bend too where wanted. */
+/* Fills h, slope and f from h[0]; bend too where wanted. */
 void esc_block_forward(const esc_block_problem *p, const double *state, bool bend,
                        esc_block_tile *t);
 
@@ -36,7 +32,7 @@ void esc_block_forward(const esc_block_problem *p, const double *state, bool ben
 void esc_block_backward(const esc_block_problem *p, const double *state, const esc_block_tile *t,
                         const esc_block_lane u, double *gradient);
 
-/* Adds a tile's part to `out`. The tile comes with its weights and h[0]. */
+/* Adds a tile's part to `out`. The tile comes with its weights, targets and h[0]. */
 typedef void esc_block_visit(const esc_block_problem *p, const void *context, esc_block_tile *t,
                              double *out);
 

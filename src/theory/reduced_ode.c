@@ -8,7 +8,7 @@
  * scale by its own size, or doubles t where none moves. Both ends are then smooth. */
 #include "reduced_ode.h"
 
-#include <cvode/cvode.h>
+#include <cvodes/cvodes.h>
 #include <math.h>
 #include <nvector/nvector_serial.h>
 #include <stdio.h>
