@@ -5,14 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/blocks_attribution.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "escapement/number.h"
 #include "spec/text.h"
 
 typedef struct request {
-  const char *activation, *amplitudes, *scale, *scales;
-  int64_t layers, level;
+  const char *activation, *amplitudes, *scale, *scales, *threshold;
+  int64_t layers, level, lower;
 } request;
 
 /* Numbers between commas, up to the first of `ends`; *text is left there. */
@@ -71,6 +72,19 @@ static esc_status check_scales(const esc_block_problem *p) {
   return ESC_OK;
 }
 
+static esc_status read_threshold(const request *r, esc_block_problem *p) {
+  esc_status status = ESC_OK;
+  const char *text = r->threshold;
+  int count;
+  if (!text) return ESC_OK;
+  ESC_TRY(read_list("threshold", &text, "", 1, &p->threshold, &count));
+  if (p->threshold < 0)
+    status =
+        ESC_FAIL(ESC_BAD_INPUT, "--threshold: %g is out of range; allowed: above 0", p->threshold);
+done:
+  return status;
+}
+
 static esc_status read_request(const request *r, esc_block_problem *p) {
   esc_status status = ESC_OK;
   const char *missing = !r->activation            ? "activation"
@@ -89,6 +103,7 @@ static esc_status read_request(const request *r, esc_block_problem *p) {
   ESC_TRY(read_list("amplitudes", &text, "", ESC_BLOCK_MODES_MAX, p->amplitude, &p->modes));
   ESC_TRY(read_scale(r, p));
   ESC_TRY(check_scales(p));
+  ESC_TRY(read_threshold(r, p));
 done:
   return status;
 }
@@ -99,15 +114,16 @@ static json_t *numbers(int count, const double *value) {
   return list;
 }
 
-static esc_status print_json(const esc_block_problem *p, const esc_block_times *t) {
+static json_t *times_json(const esc_block_problem *p, const esc_block_times *t) {
   json_t *json = json_object();
   json_object_set_new(json, "level", json_integer(p->level));
   json_object_set_new(json, "escape", numbers(p->modes, t->escape));
   json_object_set_new(json, "hermite", numbers(p->modes, t->hermite));
   json_object_set_new(json, "decoupled", numbers(p->modes, t->decoupled));
   json_object_set_new(json, "quadrature_error", esc_json_number(t->quadrature_error));
+  if (p->threshold > 0) json_object_set_new(json, "loss", esc_json_number(t->loss));
   json_object_set_new(json, "remark", json_string(t->remark));
-  return esc_json_print(json);
+  return json;
 }
 
 static void print_time(double time) {
@@ -126,17 +142,44 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
     print_time(t->decoupled[k]);
     printf("\n");
   }
+  if (p->threshold > 0) {
+    printf("loss below %g:", p->threshold);
+    print_time(t->loss);
+    printf("\n");
+  }
   printf("quadrature error of the rate where the first escaped: %.1e\n", t->quadrature_error);
   if (t->remark[0]) printf("remark: %s\n", t->remark);
 }
 
+static esc_status tell(const request *r, const esc_block_problem *problem, bool attribution,
+                       bool json) {
+  esc_status status = ESC_OK;
+  const esc_homotopy homotopy = {*problem, (esc_block_level)r->lower};
+  esc_block_times times;
+  esc_attribution a = {0};
+  json_t *object = NULL;
+  ESC_TRY(esc_block_escape(problem, &times));
+  if (attribution) ESC_TRY(esc_blocks_attribute(&homotopy, &a));
+  if (!json) {
+    print_text(problem, &times);
+    if (attribution) esc_blocks_attribution_print(&homotopy, &a);
+    goto done;
+  }
+  object = times_json(problem, &times);
+  if (attribution)
+    json_object_set_new(object, "attribution", esc_blocks_attribution_json(&homotopy, &a));
+  status = esc_json_print(object);
+done:
+  esc_attribution_free(&a);
+  return status;
+}
+
 esc_status esc_verb_blocks(int argc, char **argv) {
   esc_status status = ESC_OK;
-  bool json = false, help = false;
+  bool json = false, help = false, attribution = false;
   int first = 0;
   request r = {.level = 2};
   esc_block_problem problem;
-  esc_block_times times;
   const esc_option options[] = {
       {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r.activation},
       {"amplitudes", 0, "a1,..,aK", "the teacher's, up to 8", .text = &r.amplitudes},
@@ -146,6 +189,10 @@ esc_status esc_verb_blocks(int argc, char **argv) {
       {"level", 0, "0|1|2",
        "of the closure: scales alone; with the rest of layers 1 and 2; all (2)", .number = &r.level,
        .max = 2},
+      {"threshold", 0, "x", "also the time at which the loss falls below x", .text = &r.threshold},
+      {"attribution", 0, NULL, "also the shift from a lower level, split by layer",
+       .flag = &attribution},
+      {"lower", 0, "0|1", "that lower level (0)", .number = &r.lower, .max = 1},
       {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
       {0},
   };
@@ -154,7 +201,9 @@ esc_status esc_verb_blocks(int argc, char **argv) {
       "Escape times of the modes of T(x) = sum_k a_k sigma(v_k.x) for a block-initialised network\n"
       "of any width: when S_k = E[(v_k.x) f] passes a_k c_1 / 2, and when E[He_3(v_k.x) f], which\n"
       "tells the modes apart, passes a_k c_3 / 2. Level 2 is exact. The last column is the\n"
-      "leading-order time of the mode alone. What never happens is '-', null in JSON.",
+      "leading-order time of the mode alone. What never happens is '-', null in JSON.\n"
+      "--attribution integrates dt_k/dlambda along the homotopy from the lower level to this one\n"
+      "by adjoints: what the scales, and the off-diagonal part of each layer, did to the shift.",
       options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
@@ -162,11 +211,10 @@ esc_status esc_verb_blocks(int argc, char **argv) {
     return ESC_FAIL(ESC_BAD_INPUT, "blocks: does not take '%s'",
                     esc_show(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
-  ESC_TRY(esc_block_escape(&problem, &times));
-  if (json)
-    ESC_TRY(print_json(&problem, &times));
-  else
-    print_text(&problem, &times);
+  if (attribution && r.lower >= r.level)
+    return ESC_FAIL(ESC_BAD_INPUT, "--lower: %d is not below --level %d", (int)r.lower,
+                    (int)r.level);
+  status = tell(&r, &problem, attribution, json);
 done:
   return status;
 }

@@ -28,6 +28,7 @@ typedef struct esc_block_problem {
   double amplitude[ESC_BLOCK_MODES_MAX];             /* a_k */
   double scale[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX]; /* s_{l,k} at the start */
   esc_block_level level;
+  double threshold; /* of the loss E[(f-T)^2]/2, whose passage is timed too; 0: none */
 } esc_block_problem;
 
 /* Nodes g with weights for E over N(0, I_K), on a lattice; K up to 8. For an odd activation
@@ -83,6 +84,7 @@ esc_status esc_block_jacobian(const esc_block_problem *problem, const esc_block_
 typedef struct esc_block_times {
   double escape[ESC_BLOCK_MODES_MAX];    /* S_k passes a_k c_1 / 2; NaN: it does not */
   double hermite[ESC_BLOCK_MODES_MAX];   /* E[He_3(g_k) f] passes a_k c_3 / 2 */
+  double loss;                           /* falls below the threshold; NaN: it does not */
   double decoupled[ESC_BLOCK_MODES_MAX]; /* leading-order prediction of the mode alone */
   double quadrature_error; /* of the rate of change, on this grid against a finer one, relative,
                               where the first mode escaped */

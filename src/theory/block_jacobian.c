@@ -15,6 +15,7 @@ static void add(esc_block_lane out, double a, const esc_block_lane in) {
   for (int s = 0; s < LANES; s++) out[s] += a * in[s];
 }
 
+ESC_FOR_EVERY_WIDTH
 static void forward(const esc_block_problem *p, const double *state, const double *direction,
                     const esc_block_tile *t, tangent *d) {
   const int modes = p->modes, last = p->layers - 1;
@@ -34,6 +35,7 @@ static void forward(const esc_block_problem *p, const double *state, const doubl
 }
 
 /* Adds (d/d direction) of E[(T - f) df/dA]. */
+ESC_FOR_EVERY_WIDTH
 static void backward(const esc_block_problem *p, const double *state, const double *direction,
                      const esc_block_tile *t, const tangent *d, double *out) {
   const int modes = p->modes, last = p->layers - 1;

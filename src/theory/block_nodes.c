@@ -13,6 +13,7 @@ static void apply(int modes, const double *a, const esc_block_lane *in, double *
     for (int s = 0; s < LANES; s++) out[s] += a[j] * in[j][s];
 }
 
+ESC_FOR_EVERY_WIDTH
 void esc_block_forward(const esc_block_problem *p, const double *state, bool bend,
                        esc_block_tile *t) {
   const int modes = p->modes, last = p->layers - 1;
@@ -26,6 +27,7 @@ void esc_block_forward(const esc_block_problem *p, const double *state, bool ben
   apply(modes, state + esc_block_layer(p, last), t->h[last], t->f);
 }
 
+ESC_FOR_EVERY_WIDTH
 void esc_block_backward(const esc_block_problem *p, const double *state, const esc_block_tile *t,
                         const esc_block_lane output, double *gradient) {
   const int modes = p->modes, last = p->layers - 1;

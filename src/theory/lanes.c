@@ -12,16 +12,9 @@
 
 enum { LANES = ESC_BLOCK_LANES };
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define FOR_EVERY_WIDTH \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EVERY_WIDTH
-#endif
-
 /* tanh z = -m / (2 + m) with m = e^x - 1, x = -2|z|. With x = n ln 2 + r and |r| <= ln 2 / 2,
  * m = 2^n (e^r - 1) + (2^n - 1), e^r - 1 by its series to r^13: nothing cancels. */
-FOR_EVERY_WIDTH
+ESC_FOR_EVERY_WIDTH
 static void lanes_tanh(const double *restrict z, double *restrict h) {
   static const double series[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
                                   1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,

@@ -4,6 +4,14 @@
 
 #include "escapement/problem.h"
 
+/* Compiled for each width of vectors; the machine at hand picks. */
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define ESC_FOR_EVERY_WIDTH \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define ESC_FOR_EVERY_WIDTH
+#endif
+
 enum { ESC_BLOCK_LANES = 16 };
 
 /* One number at each of the nodes that are on their way together. */

@@ -1,0 +1,89 @@
+/* The attribution of escape times between closure levels: table and JSON. */
+#include "cli/blocks_attribution.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static void show_progress(void *context, double from, double to) {
+  (void)context;
+  (void)from;
+  fprintf(stderr, "\rlambda %.4f of 1", to);
+}
+
+esc_status esc_blocks_attribute(const esc_homotopy *homotopy, esc_attribution *out) {
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  const esc_status status =
+      esc_homotopy_attribute(homotopy, terminal ? show_progress : NULL, NULL, out);
+  if (terminal) fprintf(stderr, "\r%20s\r", "");
+  return status;
+}
+
+static json_t *numbers(int count, const double *value) {
+  json_t *list = json_array();
+  for (int k = 0; k < count; k++) json_array_append_new(list, esc_json_number(value[k]));
+  return list;
+}
+
+/* (channel, mode) */
+static json_t *channels(const esc_block_problem *p, const double value[][ESC_LAYERS_MAX]) {
+  json_t *object = json_object();
+  for (int c = 0; c < p->layers; c++) {
+    char name[32];
+    double row[ESC_BLOCK_MODES_MAX];
+    for (int k = 0; k < p->modes; k++) row[k] = value[k][c];
+    if (c == 0)
+      snprintf(name, sizeof name, "scales");
+    else
+      snprintf(name, sizeof name, "layer_%d", c);
+    json_object_set_new(object, name, numbers(p->modes, row));
+  }
+  return object;
+}
+
+static json_t *path(const esc_block_problem *p, const esc_attribution *a) {
+  json_t *list = json_array();
+  for (int i = 0; i < a->points; i++) {
+    const esc_homotopy_point *at = &a->point[i];
+    json_t *point = json_object();
+    json_object_set_new(point, "lambda", esc_json_number(at->lambda));
+    json_object_set_new(point, "escape", numbers(p->modes, at->escape));
+    json_object_set_new(point, "slope", numbers(p->modes, at->slope));
+    json_object_set_new(point, "channels", channels(p, at->channel));
+    json_array_append_new(list, point);
+  }
+  return list;
+}
+
+json_t *esc_blocks_attribution_json(const esc_homotopy *h, const esc_attribution *a) {
+  const esc_block_problem *p = &h->problem;
+  json_t *json = json_object();
+  json_object_set_new(json, "lower", json_integer(h->lower));
+  json_object_set_new(json, "upper", json_integer(p->level));
+  json_object_set_new(json, "from", numbers(p->modes, a->from));
+  json_object_set_new(json, "to", numbers(p->modes, a->to));
+  json_object_set_new(json, "channels", channels(p, a->channel));
+  json_object_set_new(json, "residual", numbers(p->modes, a->residual));
+  json_object_set_new(json, "cancellation", numbers(p->modes, a->cancellation));
+  json_object_set_new(json, "cancels_at", numbers(p->modes, a->cancels_at));
+  json_object_set_new(json, "path", path(p, a));
+  return json;
+}
+
+void esc_blocks_attribution_print(const esc_homotopy *h, const esc_attribution *a) {
+  const esc_block_problem *p = &h->problem;
+  printf("\nshift of S_k half from level %d to level %d, by channel\n%4s %12s %12s", h->lower,
+         p->level, "mode", "shift", "scales");
+  for (int l = 1; l < p->layers; l++) printf("    layer %2d", l);
+  printf(" %10s\n", "residual");
+  for (int k = 0; k < p->modes; k++) {
+    printf("%4d %12.6g", k + 1, a->to[k] - a->from[k]);
+    for (int c = 0; c < p->layers; c++) printf(c == 0 ? " %12.6g" : " %11.5g", a->channel[k][c]);
+    printf(" %10.1e\n", a->residual[k]);
+  }
+  for (int k = 0; k < p->modes; k++)
+    if (a->cancellation[k] < 0.9)
+      printf("mode %d: the channels cancel down to %.2g of their size at lambda = %.3g\n", k + 1,
+             a->cancellation[k], a->cancels_at[k]);
+}

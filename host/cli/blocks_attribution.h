@@ -1,0 +1,15 @@
+/* The attribution of escape times between closure levels, as `blocks --attribution` tells it. */
+#ifndef ESC_BLOCKS_ATTRIBUTION_H
+#define ESC_BLOCKS_ATTRIBUTION_H
+
+#include <jansson.h>
+
+#include "escapement/homotopy.h"
+
+/* esc_homotopy_attribute with a line of progress on stderr, if that is a terminal. */
+esc_status esc_blocks_attribute(const esc_homotopy *homotopy, esc_attribution *out);
+
+json_t *esc_blocks_attribution_json(const esc_homotopy *homotopy, const esc_attribution *a);
+void esc_blocks_attribution_print(const esc_homotopy *homotopy, const esc_attribution *a);
+
+#endif

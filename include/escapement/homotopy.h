@@ -1,0 +1,50 @@
+/* How the escape of a mode moves from one closure level to another (theory, section 6): along
+ *   F_lambda(y) = (1 - lambda) M F(M y) + lambda F(y),
+ * M the mask of the lower level, F the flow of the upper one. With the adjoint p (p' = -J' p
+ * backwards from p(t*) = -grad S_k / (grad S_k . F_lambda), so that p . F_lambda = -1)
+ *   dt_k/dlambda = integral over 0..t_k of p . (F(y) - M F(M y)) dt,
+ * and each group of coordinates, a channel, has its part in the scalar product. */
+#ifndef ESCAPEMENT_HOMOTOPY_H
+#define ESCAPEMENT_HOMOTOPY_H
+
+#include "escapement/blocks.h"
+
+typedef struct esc_homotopy {
+  esc_block_problem problem; /* its level is the upper one */
+  esc_block_level lower;
+} esc_homotopy;
+
+/* One lambda. Mode k that does not escape has NaN. */
+typedef struct esc_homotopy_point {
+  double lambda;
+  double escape[ESC_BLOCK_MODES_MAX];                  /* first time that S_k passes a_k c_1 / 2 */
+  double slope[ESC_BLOCK_MODES_MAX];                   /* dt_k/dlambda */
+  double channel[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX]; /* its parts, by esc_block_channel */
+  double adjoint_error;                                /* largest |p . F_lambda + 1| at t = 0 */
+} esc_homotopy_point;
+
+/* escape, and with `slopes` the rest. Refuses activations without sigma'' (relu), and in
+ * words a mode that does not escape. */
+esc_status esc_homotopy_at(const esc_homotopy *homotopy, const esc_block_grid *grid, double lambda,
+                           bool slopes, esc_homotopy_point *out);
+
+/* The shift t_k(1) - t_k(0) split by channel: dt_k/dlambda integrated by Gauss-Legendre panels,
+ * each cut in two until it agrees with the times at its ends. */
+typedef struct esc_attribution {
+  int points;
+  esc_homotopy_point *point; /* (points), lambda ascending, where slopes were taken; owned */
+  double from[ESC_BLOCK_MODES_MAX], to[ESC_BLOCK_MODES_MAX]; /* t_k at lambda 0 and 1 */
+  double channel[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX];       /* integrated */
+  double residual[ESC_BLOCK_MODES_MAX];                      /* t_k(1) - t_k(0) - their sum */
+  double
+      cancellation[ESC_BLOCK_MODES_MAX];  /* least |sum| / sum of |.| of the channels over lambda */
+  double cancels_at[ESC_BLOCK_MODES_MAX]; /* where that is */
+} esc_attribution;
+
+/* `report` (NULL: none) is told each panel that is done. */
+esc_status esc_homotopy_attribute(const esc_homotopy *homotopy,
+                                  void (*report)(void *context, double from, double to),
+                                  void *context, esc_attribution *out);
+void esc_attribution_free(esc_attribution *attribution);
+
+#endif

@@ -1,0 +1,117 @@
+"""The verb blocks: held-out numbers of an independent program (tensor trapezoid rule, DOP853 at
+1e-11), shifts between closure levels, and sampled training of a whole network beside them.
+
+Usage: test_cli_blocks.py PROGRAM [unittest arguments]
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy
+import xarray
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+
+SPEC = """\
+name: modes
+network: {layers: 4, width: 12, inputs: 5, activation: tanh}
+teacher: {amplitudes: [1.5, 1.0]}
+init: {scheme: blocks}
+train: {metric: normalized, rate: 0.02, batch: 1024, steps: 4000}
+escape: {thresholds: [0.2], smoothing: none}
+sweep:
+  seeds: 8
+  groups:
+    - {bottleneck: 4, scales: [0.15]}
+"""
+
+
+def call(*arguments):
+    return subprocess.run([PROGRAM, "blocks", *arguments], capture_output=True, text=True,
+                          timeout=300)
+
+
+def ask(activation, amplitudes, layers, *more):
+    done = call("--activation", activation, "--amplitudes", amplitudes, "--layers", str(layers),
+                "--json", *more)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+class Blocks(unittest.TestCase):
+    def test_held_out_cases_of_unequal_scales(self):
+        for arguments, escape, hermite in (
+                (("erf", "1.5,0.8", 3, "--scales", "0.1,0.2,0.15;0.2,0.1,0.3"),
+                 [3.7003974, 3.5851067], [4.3382359, 15.869984]),
+                (("gelu", "1.2,0.7", 2, "--scales", "0.2,0.3;0.3,0.1"),
+                 [2.4959295, 2.6869744], None),
+                (("gelu", "1.2,0.7", 3, "--scales", "0.2,0.3,0.25;0.3,0.2,0.3", "--level", "1"),
+                 [7.9837738, 7.9027448], None),
+                (("swish", "1.5,1", 4, "--scales", "0.3,0.3,0.3,0.3;0.4,0.3,0.3,0.5"),
+                 [18.08272, 17.743801], None),
+                (("sin", "1,0.6", 3, "--scales", "0.1,0.1,0.1;0.05,0.05,1", "--level", "0"),
+                 [15.988082, 6.9221511], [17.246297, 13.827147]),
+                (("tanh", "0.6,1.5", 5, "--scales", "0.3,0.3,1,0.3,0.3;0.3,0.3,0.3,0.3,0.3"),
+                 [7.3792954, 7.5895611], [33.010988, 7.7097707])):
+            with self.subTest(arguments):
+                got = ask(*arguments)
+                numpy.testing.assert_allclose(got["escape"], escape, rtol=1e-6)
+                if hermite:
+                    numpy.testing.assert_allclose(got["hermite"], hermite, rtol=1e-6)
+                else:
+                    self.assertEqual(got["hermite"], [None, None])
+                self.assertLess(got["quadrature_error"], 1e-8)
+
+    def test_channels_add_up_to_the_shift(self):
+        got = ask("tanh", "1.5,1", 3, "--scale", "0.3", "--attribution")
+        told = got["attribution"]
+        low = ask("tanh", "1.5,1", 3, "--scale", "0.3", "--level", "0")
+        numpy.testing.assert_allclose(told["to"], got["escape"], rtol=1e-8)
+        numpy.testing.assert_allclose(told["from"], low["escape"], rtol=1e-8)
+        shift = numpy.array(told["to"]) - told["from"]
+        parts = numpy.array(list(told["channels"].values()))
+        self.assertEqual(list(told["channels"]), ["scales", "layer_1", "layer_2"])
+        numpy.testing.assert_allclose(parts.sum(axis=0), shift, rtol=1e-5)
+        numpy.testing.assert_allclose(shift - parts.sum(axis=0), told["residual"], atol=1e-9)
+        self.assertTrue(all(point["lambda"] < later["lambda"]
+                            for point, later in zip(told["path"], told["path"][1:])))
+
+    def test_what_cannot_be_is_refused(self):
+        usual = ["--activation", "tanh", "--amplitudes", "1.5,1", "--layers", "3", "--scale", "0.1"]
+        for more, said in ((["--attribution", "--level", "0"], "--lower"),
+                           (["--threshold", "-1"], "--threshold"),
+                           (["--scales", "1,2;3"], "--scales"),
+                           (["--level", "3"], "--level"),
+                           (["--amplitudes", "1,1,1,1,1,1,1,1,1"], "--amplitudes")):
+            done = call(*usual, *more)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_sampled_training_is_level_two_and_neither_other(self):
+        """The minibatch's noise, seen in the seeds, moves the mean by its standard error; the
+        step of gradient descent moves it by about one step; the noise of the minibatch loss
+        itself lets it dip early by a few steps. Levels 0 and 1 are far off."""
+        with tempfile.TemporaryDirectory() as room:
+            spec, out = os.path.join(room, "modes.yaml"), os.path.join(room, "modes.h5")
+            with open(spec, "w") as file:
+                file.write(SPEC)
+            subprocess.run([PROGRAM, "run", spec, "-o", out, "--quiet"], check=True,
+                           capture_output=True)
+            steps = xarray.load_dataset(out, engine="h5netcdf").escape_step.values[:, 0]
+        self.assertTrue((steps > 0).all())
+        error = 3 * steps.std(ddof=1) / len(steps) ** 0.5 + 5
+        for level in (0, 1, 2):
+            loss = ask("tanh", "1.5,1", 4, "--scale", "0.15", "--level", str(level),
+                       "--threshold", "0.2")["loss"] / 0.02
+            if level == 2:
+                self.assertLess(abs(steps.mean() - loss), error)
+            else:
+                self.assertGreater(abs(steps.mean() - loss), 5 * error)
+
+
+if __name__ == "__main__":
+    unittest.main()
