@@ -79,12 +79,28 @@ class Blocks(unittest.TestCase):
         self.assertTrue(all(point["lambda"] < later["lambda"]
                             for point, later in zip(told["path"], told["path"][1:])))
 
+    def test_the_plateaus_spectrum_is_reported_with_its_hypotheses(self):
+        got = ask("tanh", "1.5,1", 3, "--scale", "0.1", "--spectrum")
+        told = got["spectrum"]
+        self.assertEqual([at["time"] for at in told["jacobian"]], [0, min(got["escape"]) / 2])
+        for at in told["jacobian"]:
+            self.assertEqual(at["holds"], at["diagonal"] and at["positive"] and at["nonnegative"])
+            self.assertGreater(at["abscissa"], 0)  # the plateau is unstable
+            self.assertLess(at["asymmetry"], 1e-9)  # J is minus a Hessian
+        self.assertFalse(told["jacobian"][0]["holds"])
+        self.assertEqual(len(told["duhamel"]), 4)
+        for pair in told["duhamel"]:
+            self.assertGreater(pair["until"], 0)
+            self.assertLess(pair["until"], min(got["escape"]))  # growth feeds through B
+
     def test_what_cannot_be_is_refused(self):
         usual = ["--activation", "tanh", "--amplitudes", "1.5,1", "--layers", "3", "--scale", "0.1"]
         for more, said in ((["--attribution", "--level", "0"], "--lower"),
                            (["--threshold", "-1"], "--threshold"),
                            (["--scales", "1,2;3"], "--scales"),
                            (["--level", "3"], "--level"),
+                           (["--spectrum", "--level", "0"], "--spectrum"),
+                           (["--spectrum", "--layers", "2"], "3 layers"),
                            (["--amplitudes", "1,1,1,1,1,1,1,1,1"], "--amplitudes")):
             done = call(*usual, *more)
             self.assertEqual(done.returncode, 2, done.stderr)

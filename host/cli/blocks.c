@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/blocks_attribution.h"
+#include "cli/blocks_spectrum.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "escapement/number.h"
@@ -14,6 +15,7 @@
 typedef struct request {
   const char *activation, *amplitudes, *scale, *scales, *threshold;
   int64_t layers, level, lower;
+  bool attribution, spectrum, json;
 } request;
 
 /* Numbers between commas, up to the first of `ends`; *text is left there. */
@@ -151,23 +153,26 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
   if (t->remark[0]) printf("remark: %s\n", t->remark);
 }
 
-static esc_status tell(const request *r, const esc_block_problem *problem, bool attribution,
-                       bool json) {
+static esc_status tell(const request *r, const esc_block_problem *problem) {
   esc_status status = ESC_OK;
   const esc_homotopy homotopy = {*problem, (esc_block_level)r->lower};
   esc_block_times times;
   esc_attribution a = {0};
+  esc_plateau_spectrum spectrum;
   json_t *object = NULL;
   ESC_TRY(esc_block_escape(problem, &times));
-  if (attribution) ESC_TRY(esc_blocks_attribute(&homotopy, &a));
-  if (!json) {
+  if (r->attribution) ESC_TRY(esc_blocks_attribute(&homotopy, &a));
+  if (r->spectrum) ESC_TRY(esc_blocks_spectrum(problem, &times, &spectrum));
+  if (!r->json) {
     print_text(problem, &times);
-    if (attribution) esc_blocks_attribution_print(&homotopy, &a);
+    if (r->attribution) esc_blocks_attribution_print(&homotopy, &a);
+    if (r->spectrum) esc_blocks_spectrum_print(&spectrum);
     goto done;
   }
   object = times_json(problem, &times);
-  if (attribution)
+  if (r->attribution)
     json_object_set_new(object, "attribution", esc_blocks_attribution_json(&homotopy, &a));
+  if (r->spectrum) json_object_set_new(object, "spectrum", esc_blocks_spectrum_json(&spectrum));
   status = esc_json_print(object);
 done:
   esc_attribution_free(&a);
@@ -176,7 +181,7 @@ done:
 
 esc_status esc_verb_blocks(int argc, char **argv) {
   esc_status status = ESC_OK;
-  bool json = false, help = false, attribution = false;
+  bool help = false;
   int first = 0;
   request r = {.level = 2};
   esc_block_problem problem;
@@ -191,9 +196,11 @@ esc_status esc_verb_blocks(int argc, char **argv) {
        .max = 2},
       {"threshold", 0, "x", "also the time at which the loss falls below x", .text = &r.threshold},
       {"attribution", 0, NULL, "also the shift from a lower level, split by layer",
-       .flag = &attribution},
+       .flag = &r.attribution},
       {"lower", 0, "0|1", "that lower level (0)", .number = &r.lower, .max = 1},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
+      {"spectrum", 0, NULL, "also the plateau's Jacobian, and Duhamel's frozen form",
+       .flag = &r.spectrum},
+      {"json", 0, NULL, "one JSON object on stdout", .flag = &r.json},
       {0},
   };
   const esc_command command = {
@@ -203,7 +210,11 @@ esc_status esc_verb_blocks(int argc, char **argv) {
       "tells the modes apart, passes a_k c_3 / 2. Level 2 is exact. The last column is the\n"
       "leading-order time of the mode alone. What never happens is '-', null in JSON.\n"
       "--attribution integrates dt_k/dlambda along the homotopy from the lower level to this one\n"
-      "by adjoints: what the scales, and the off-diagonal part of each layer, did to the shift.",
+      "by adjoints: what the scales, and the off-diagonal part of each layer, did to the shift.\n"
+      "--spectrum takes the Jacobian of (theta, omega), the off-diagonals of layers 1 and 2, at\n"
+      "the start and at half the first escape time: the Schur-Perron criterion's hypotheses, its\n"
+      "loop gain and growth rate, J's largest real eigenvalue; and until when theta and omega are\n"
+      "what Duhamel's form with coefficients frozen at the start says.",
       options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
@@ -211,10 +222,10 @@ esc_status esc_verb_blocks(int argc, char **argv) {
     return ESC_FAIL(ESC_BAD_INPUT, "blocks: does not take '%s'",
                     esc_show(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
-  if (attribution && r.lower >= r.level)
+  if (r.attribution && r.lower >= r.level)
     return ESC_FAIL(ESC_BAD_INPUT, "--lower: %d is not below --level %d", (int)r.lower,
                     (int)r.level);
-  status = tell(&r, &problem, attribution, json);
+  status = tell(&r, &problem);
 done:
   return status;
 }

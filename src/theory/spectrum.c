@@ -1,0 +1,206 @@
+/* Spectral radii and abscissas, the Schur-Perron criterion, nested truncations. */
+#include "escapement/spectrum.h"
+
+#include <gsl/gsl_eigen.h>
+#include <gsl/gsl_errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Eigenvalues of m into `out`. */
+static esc_status eigenvalues(int n, const double *m, gsl_vector_complex *out) {
+  esc_status status = ESC_OK;
+  const size_t size = (size_t)n;
+  gsl_eigen_nonsymm_workspace *work = gsl_eigen_nonsymm_alloc(size);
+  gsl_matrix *copy = gsl_matrix_alloc(size, size);
+  ESC_TRY_ALLOCATE(work);
+  ESC_TRY_ALLOCATE(copy);
+  for (size_t i = 0; i < size; i++)
+    for (size_t j = 0; j < size; j++) {
+      if (!isfinite(m[i * size + j])) {
+        status = ESC_FAIL(ESC_LIBRARY_FAILED, "a matrix entry is not finite");
+        goto done;
+      }
+      gsl_matrix_set(copy, i, j, m[i * size + j]);
+    }
+  gsl_eigen_nonsymm_params(0, 1, work);
+  const int code = gsl_eigen_nonsymm(copy, out, work);
+  if (code) status = ESC_FAIL(ESC_LIBRARY_FAILED, "eigenvalues: %s", gsl_strerror(code));
+done:
+  if (work) gsl_eigen_nonsymm_free(work);
+  if (copy) gsl_matrix_free(copy);
+  return status;
+}
+
+/* The largest of |eigenvalue| or, with `real`, of real parts. */
+static esc_status extreme(int n, const double *m, bool real, double *out) {
+  esc_status status = ESC_OK;
+  gsl_vector_complex *values = gsl_vector_complex_alloc((size_t)n);
+  ESC_TRY_ALLOCATE(values);
+  ESC_TRY(eigenvalues(n, m, values));
+  *out = -INFINITY;
+  for (size_t i = 0; i < (size_t)n; i++) {
+    const gsl_complex z = gsl_vector_complex_get(values, i);
+    *out = fmax(*out, real ? GSL_REAL(z) : hypot(GSL_REAL(z), GSL_IMAG(z)));
+  }
+done:
+  if (values) gsl_vector_complex_free(values);
+  return status;
+}
+
+esc_status esc_spectral_abscissa(int n, const double *m, double *abscissa) {
+  return extreme(n, m, true, abscissa);
+}
+
+/* reach (n, n): there is a path of nonzero entries from i to j. */
+static void find_paths(int n, const double *m, bool *reach) {
+  for (int i = 0; i < n * n; i++) reach[i] = m[i] != 0;
+  for (int k = 0; k < n; k++)
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < n; j++)
+        reach[i * n + j] = reach[i * n + j] || (reach[i * n + k] && reach[k * n + j]);
+}
+
+/* The submatrix of the coordinates that `first` reaches and that reach it; its size. */
+static int cut_class(int n, const double *m, const bool *reach, int first, double *part) {
+  int size = 0, *member = malloc((size_t)n * sizeof *member);
+  if (!member) return -1;
+  for (int j = 0; j < n; j++)
+    if (j == first || (reach[first * n + j] && reach[j * n + first])) member[size++] = j;
+  for (int i = 0; i < size; i++)
+    for (int j = 0; j < size; j++) part[i * size + j] = m[member[i] * n + member[j]];
+  const bool is_first = member[0] == first;
+  free(member);
+  return is_first ? size : 0; /* a class once */
+}
+
+esc_status esc_spectral_radius(int n, const double *m, double *rho) {
+  esc_status status = ESC_OK;
+  bool *reach = malloc((size_t)(n * n) * sizeof *reach);
+  double *part = malloc((size_t)(n * n) * sizeof *part);
+  ESC_TRY_ALLOCATE(reach);
+  ESC_TRY_ALLOCATE(part);
+  find_paths(n, m, reach);
+  *rho = 0;
+  for (int first = 0; first < n; first++) {
+    double own = 0;
+    const int size = cut_class(n, m, reach, first, part);
+    if (size < 0) ESC_TRY_ALLOCATE(NULL);
+    if (size == 1) own = fabs(part[0]);
+    if (size > 1) ESC_TRY(extreme(size, part, false, &own));
+    *rho = fmax(*rho, own);
+  }
+done:
+  free(reach);
+  free(part);
+  return status;
+}
+
+typedef struct split {
+  int n1, n2;
+  const double *j;
+} split;
+
+static double entry(const split *s, int row, int column) {
+  return s->j[row * (s->n1 + s->n2) + column];
+}
+
+/* rho((lambda + D_1)^-1 B (lambda + D_2)^-1 C), D the diagonals. */
+static esc_status loop_gain(const split *s, double lambda, double *rho) {
+  esc_status status = ESC_OK;
+  const int n1 = s->n1, n2 = s->n2;
+  double *product = calloc((size_t)(n1 * n1), sizeof *product);
+  ESC_TRY_ALLOCATE(product);
+  for (int i = 0; i < n1; i++)
+    for (int k = 0; k < n2; k++) {
+      const double b = entry(s, i, n1 + k) / (lambda - entry(s, i, i));
+      for (int j = 0; j < n1; j++)
+        product[i * n1 + j] += b * entry(s, n1 + k, j) / (lambda - entry(s, n1 + k, n1 + k));
+    }
+  ESC_TRY(esc_spectral_radius(n1, product, rho));
+done:
+  free(product);
+  return status;
+}
+
+/* The gain falls as lambda grows: doubles until it is below 1, then halves the bracket. */
+static esc_status solve_growth(const split *s, double *growth) {
+  esc_status status = ESC_OK;
+  double low = 0, high = 1e-3, rho;
+  for (;; low = high, high *= 2) {
+    ESC_TRY(loop_gain(s, high, &rho));
+    if (!(rho > 1)) break;
+  }
+  while (high - low > 4e-16 * high && (low + high) / 2 > low && (low + high) / 2 < high) {
+    const double middle = (low + high) / 2;
+    ESC_TRY(loop_gain(s, middle, &rho));
+    if (rho > 1)
+      low = middle;
+    else
+      high = middle;
+  }
+  *growth = (low + high) / 2;
+done:
+  return status;
+}
+
+static esc_status solve_criterion(const split *s, double *gain, double *growth) {
+  esc_status status = ESC_OK;
+  *growth = (double)NAN;
+  ESC_TRY(loop_gain(s, 0, gain));
+  if (*gain > 1) ESC_TRY(solve_growth(s, growth));
+done:
+  return status;
+}
+
+static void check_hypotheses(const split *s, double tolerance, esc_schur *out) {
+  const int n = s->n1 + s->n2;
+  double largest = 0;
+  for (int i = 0; i < n * n; i++) largest = fmax(largest, fabs(s->j[i]));
+  out->least_damping = INFINITY;
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++) {
+      const double value = entry(s, i, j) / largest;
+      const bool inside = (i < s->n1) == (j < s->n1);
+      out->asymmetry = fmax(out->asymmetry, fabs(value - entry(s, j, i) / largest));
+      if (i == j)
+        out->least_damping = fmin(out->least_damping, -value);
+      else if (inside)
+        out->off_diagonal = fmax(out->off_diagonal, fabs(value));
+      else
+        out->most_negative = fmin(out->most_negative, value);
+    }
+  out->diagonal = out->off_diagonal <= tolerance;
+  out->positive = out->least_damping > 0;
+  out->nonnegative = out->most_negative >= -tolerance;
+  out->holds = out->diagonal && out->positive && out->nonnegative;
+}
+
+esc_status esc_schur_perron(int n1, int n2, const double *j, double tolerance, esc_schur *out) {
+  esc_status status = ESC_OK;
+  const split s = {n1, n2, j};
+  *out = (esc_schur){.gain = (double)NAN, .growth = (double)NAN};
+  check_hypotheses(&s, tolerance, out);
+  ESC_TRY(esc_spectral_abscissa(n1 + n2, j, &out->abscissa));
+  if (out->positive) ESC_TRY(solve_criterion(&s, &out->gain, &out->growth));
+done:
+  return status;
+}
+
+esc_status esc_truncations(int n, const double *j, double factor, esc_truncation *out) {
+  esc_status status = ESC_OK;
+  double *cut = malloc((size_t)(4 * n * n) * sizeof *cut);
+  ESC_TRY_ALLOCATE(cut);
+  for (int m = 1; m <= n; m++) {
+    const split s = {m, m, cut};
+    for (int row = 0; row < 2 * m; row++)
+      for (int column = 0; column < 2 * m; column++)
+        cut[row * 2 * m + column] =
+            j[(row < m ? row : n + row - m) * 2 * n + (column < m ? column : n + column - m)];
+    ESC_TRY(solve_criterion(&s, &out[m - 1].gain, &out[m - 1].growth));
+    out[m - 1].time = out[m - 1].growth > 0 ? log(factor) / out[m - 1].growth : (double)INFINITY;
+  }
+done:
+  free(cut);
+  return status;
+}
