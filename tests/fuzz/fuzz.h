@@ -1,0 +1,31 @@
+/* What the fuzz targets share. A target is handed bytes as a stranger may have written them and
+ * demands: taken, or refused with one line that says why; and what the file at hand promises. */
+#ifndef ESC_FUZZ_H
+#define ESC_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escapement/status.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define DEMAND(claim)                                             \
+  do {                                                            \
+    if (!(claim)) {                                               \
+      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #claim); \
+      abort();                                                    \
+    }                                                             \
+  } while (0)
+
+/* A refusal blames the input, in one line. */
+static inline void demand_refusal(esc_status status) {
+  const char *message = esc_error_message();
+  DEMAND(status == ESC_BAD_INPUT);
+  DEMAND(message[0] && !strchr(message, '\n'));
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* The journal: opened again it holds what it held when it was opened first. */
+#include "store/journal.h"
+
+#include "scratch_file.h"
+
+enum { THRESHOLDS = 1, LAYERS = 2 };
+
+static void count(void *context, int64_t member, const void *row) {
+  (void)row;
+  DEMAND(member >= 0);
+  ++*(int *)context;
+}
+
+static esc_status open_journal(const char *result, int *records, esc_journal **out) {
+  *records = 0;
+  return esc_journal_open(result, "spec", THRESHOLDS, LAYERS, true, false, count, records, out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  const char *const result = scratch_path(".h5"), *const file = scratch_path(".h5.journal");
+  int first, again;
+  esc_journal *journal = NULL;
+  write_scratch(file, data, size);
+  const esc_status status = open_journal(result, &first, &journal);
+  if (status != ESC_OK) {
+    demand_refusal(status);
+  } else {
+    esc_journal_close(journal, false);
+    DEMAND(open_journal(result, &again, &journal) == ESC_OK);
+    DEMAND(again == first);
+    esc_journal_close(journal, true);
+  }
+  unlink(file);
+  return 0;
+}
