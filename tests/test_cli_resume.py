@@ -100,7 +100,7 @@ class Resume(unittest.TestCase):
                 parts += 1
                 self.assertLess(parts, 300)
                 done = subprocess.run(
-                    self.command("--resume", "--max-time", "0.1", "--json", *extra,
+                    self.command("--resume", "--max-time", "0.04", "--json", *extra,
                                  *shapes[parts % 4]),
                     cwd=self.room, capture_output=True, text=True, env=self.environment)
                 if done.returncode != 0:
