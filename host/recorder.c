@@ -171,16 +171,20 @@ bool esc_recorder_is_complete(const esc_recorder *r, int64_t place, int64_t step
   return m->count && esc_record_next(r->record, m->row[m->count - 1]->step + 1) > steps;
 }
 
-esc_status esc_recorder_load(esc_recorder *r, int slot, int64_t place) {
+esc_status esc_recorder_resume(esc_recorder *r, int slot, int64_t place, int64_t step) {
   rows *m = &r->rows[place];
   const size_t weights = weight_count(r->problem);
   esc_initial_weights(r->problem, &r->plan->member[place], r->observer.directions,
                       r->initial + (size_t)slot * weights);
+  while (m->count && m->row[m->count - 1]->step > step) free(m->row[--m->count]);
   r->place[slot] = place;
-  r->next[slot] = 0;
-  for (int64_t i = 0; i < m->count; i++) free(m->row[i]); /* of a part that was cut off */
-  m->count = 0;
+  r->next[slot] = m->count ? esc_record_next(r->record, m->row[m->count - 1]->step + 1) : 0;
   return esc_sample_draw(&r->observer, r->plan->member[place].seed, &r->sample[slot]);
+}
+
+/* None of the snapshots of a part that was cut off is kept: the first is due at once. */
+esc_status esc_recorder_load(esc_recorder *r, int slot, int64_t place) {
+  return esc_recorder_resume(r, slot, place, -1);
 }
 
 int64_t esc_recorder_horizon(const esc_recorder *r, int slot, int64_t step) {

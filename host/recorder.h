@@ -35,6 +35,11 @@ bool esc_recorder_is_complete(const esc_recorder *recorder, int64_t place, int64
 /* The slot now trains the member at `place`. */
 esc_status esc_recorder_load(esc_recorder *recorder, int slot, int64_t place);
 
+/* The slot now trains on the member at `place`, which stands at `step`; all its snapshots
+ * so far are there (esc_recorder_is_complete). Those behind `step`, of a part that went on
+ * for a while, are dropped: they will be taken again. */
+esc_status esc_recorder_resume(esc_recorder *recorder, int slot, int64_t place, int64_t step);
+
 /* Steps that the slot may make before its next snapshot; 0: one is due. */
 int64_t esc_recorder_horizon(const esc_recorder *recorder, int slot, int64_t step);
 

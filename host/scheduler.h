@@ -6,11 +6,13 @@
 #include "escapement/engine.h"
 #include "plan.h"
 #include "recorder.h"
+#include "store/checkpoint.h"
 #include "store/journal.h"
 
 typedef struct esc_progress {
   int64_t members, escaped, censored, diverged, running;
   int64_t network_steps; /* made in this process */
+  int64_t in_flight;     /* networks in the checkpoint that was written last */
   double seconds;
 } esc_progress;
 
@@ -19,17 +21,23 @@ typedef void esc_progress_report(void *context, const esc_progress *progress);
 typedef struct esc_schedule {
   const esc_engine_ops *engine;
   esc_engine_setup setup;
-  const atomic_bool *stop; /* set from outside to stop at a step boundary */
-  esc_journal *journal;    /* finished members are appended; NULL for none */
-  esc_recorder *recorder;  /* of snapshots; NULL for none */
-  bool *done;              /* (members) in: finished earlier; out: finished */
+  const atomic_bool *stop;    /* set from outside to stop at a step boundary */
+  esc_journal *journal;       /* finished members are appended; NULL for none */
+  esc_recorder *recorder;     /* of snapshots; NULL for none */
+  esc_checkpoint *checkpoint; /* of members in flight; NULL for none */
+  double checkpoint_seconds;  /* between two; 0: only one, when it is stopped */
+  double seconds_max;         /* when to stop; 0: never */
+  bool *done;                 /* (members) in: finished earlier; out: finished */
   esc_progress_report *report;
   void *context;
+  void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));
 } esc_schedule;
 
 /* Trains what is not done into the rows of `results` (same order as
  * plan->member). `engine_text` gets the engine's description of itself.
- * ESC_INTERRUPTED when *stop was set before all had finished. */
+ * ESC_INTERRUPTED when *stop was set before all had finished, ESC_OUT_OF_TIME when
+ * seconds_max had passed: members in flight are in the checkpoint then. A checkpoint that
+ * fails on the way is warned of, and the one before it stays. */
 esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_schedule *schedule,
                      esc_results *results, esc_progress *progress, char engine_text[128]);
 

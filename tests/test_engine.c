@@ -1,6 +1,7 @@
 /* Laws that hold for whole training runs, on every engine: the reference and a
  * float engine, the CPU's or (tests/cuda) the one on the GPU or its stand-in. */
 #ifdef ESC_TEST_CUDA
+#include "cpu/cpu.h"
 #include "cuda/cuda.h"
 #define FLOAT_ENGINE esc_cuda_gemm_engine
 #ifdef ESC_SIMT
@@ -267,6 +268,71 @@ static void compensated_weights_lose_fewer_updates_and_close_the_ledger_better(v
   assert_true(residual[1] < 0.1 * residual[0]);
 }
 
+/* Trains seed `seed` in slot 1 of 3, by engine `from` up to step `cut`, and on from its
+ * state in slot 2 of `to`; writes row `row`. The other slots hold others. */
+static void train_in_two(const esc_engine_ops *from, const esc_engine_ops *to, const esc_problem *p,
+                         uint64_t seed, int64_t cut, esc_results *r, int64_t row) {
+  const atomic_bool stop = false;
+  const esc_engine_setup setup = {.slots = 3, .threads = 1};
+  const esc_member m = member_make(seed, 1, 0.5), other = member_make(seed + 50, 1, 0.4);
+  void *first = NULL, *second = NULL, *state = malloc(from->state_size(p));
+  assert_non_null(state);
+  assert_int_equal(from->state_size(p), to->state_size(p));
+  esc_assert_ok(from->create(p, &setup, &first));
+  esc_assert_ok(to->create(p, &setup, &second));
+  esc_assert_ok(from->load(first, 1, &m));
+  esc_assert_ok(from->advance(first, cut, &stop));
+  esc_assert_ok(from->save(first, 1, state));
+  for (int i = 1; i < 3; i++) esc_assert_ok(to->load(second, i, &other));
+  esc_assert_ok(to->advance(second, 3, &stop));
+  esc_assert_ok(to->restore(second, 2, &m, state));
+  assert_int_equal(to->slot(second, 2)->track.step, cut);
+  while (!esc_slot_finished(to->slot(second, 2))) esc_assert_ok(to->advance(second, 17, &stop));
+  esc_assert_ok(to->report(second, 2, r, row));
+  from->destroy(first);
+  to->destroy(second);
+  free(state);
+}
+
+static void goes_on_to_the_same_bits(const esc_engine_ops *from, const esc_engine_ops *to,
+                                     esc_problem *p) {
+  esc_results *whole = train(from, p, 4, 2, 1, 1000), *parts = NULL;
+  esc_assert_ok(esc_results_create(4, p->thresholds, p->shape.layers, &parts));
+  for (int i = 0; i < 4; i++) train_in_two(from, to, p, (uint64_t)i + 1, 1 + 9 * i, parts, i);
+  assert_same(whole, parts);
+  esc_results_free(whole);
+  esc_results_free(parts);
+}
+
+static void a_restored_network_goes_on_to_the_same_bits(void **state) {
+  (void)state;
+  for (int e = 0; e < 2; e++)
+    for (int update = ESC_UPDATE_PLAIN; update <= ESC_UPDATE_COMPENSATED; update++) {
+      esc_problem p = problem_make(4, 9, 5, 10);
+      p.update = (esc_update)update;
+      p.steps = 60;
+      p.smoothing = 0.8;
+      p.thresholds = 2; /* the first is crossed on the way */
+      p.threshold[0] = 0.3;
+      p.threshold[1] = 1e-9;
+      goes_on_to_the_same_bits(engines[e], engines[e], &p);
+      problem_free(&p);
+    }
+}
+
+#ifdef ESC_TEST_CUDA
+/* Path chip has the CPU's bits, so a network may change between them. */
+static void a_network_goes_on_between_cpu_and_chip_to_the_same_bits(void **state) {
+  (void)state;
+  esc_problem p = problem_make(3, 16, 5, 10);
+  p.update = ESC_UPDATE_COMPENSATED;
+  p.steps = 40;
+  goes_on_to_the_same_bits(&esc_cpu_engine, &esc_cuda_chip_engine, &p);
+  goes_on_to_the_same_bits(&esc_cuda_chip_engine, &esc_cpu_engine, &p);
+  problem_free(&p);
+}
+#endif
+
 static void stopping_leaves_the_members_unfinished(void **state) {
   (void)state;
   for (int e = 0; e < 2; e++) {
@@ -303,6 +369,10 @@ int main(void) {
       cmocka_unit_test(a_run_that_blows_up_is_diverged_not_escaped),
       cmocka_unit_test(floats_follow_the_reference_to_the_escape),
       cmocka_unit_test(compensated_weights_lose_fewer_updates_and_close_the_ledger_better),
+      cmocka_unit_test(a_restored_network_goes_on_to_the_same_bits),
+#ifdef ESC_TEST_CUDA
+      cmocka_unit_test(a_network_goes_on_between_cpu_and_chip_to_the_same_bits),
+#endif
       cmocka_unit_test(stopping_leaves_the_members_unfinished),
   };
   return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

@@ -31,6 +31,7 @@ static const verb verbs[] = {
     {"verify", esc_verb_verify, "checks of theory, gradients and engines on this machine"},
     {"bench", esc_verb_bench, "throughput of a training step beside the machine's ceiling"},
     {"compare", esc_verb_compare, "two result files of one sweep, variable by variable"},
+    {"merge", esc_verb_merge, "join the shards of a sweep to one result file"},
     {"info", esc_verb_info, "what a result file holds, or what this machine has"},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };

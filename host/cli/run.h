@@ -7,6 +7,7 @@
 #include "plan.h"
 #include "scheduler.h"
 #include "spec/spec.h"
+#include "store/checkpoint.h"
 #include "store/journal.h"
 
 typedef struct esc_run_request {
@@ -14,6 +15,7 @@ typedef struct esc_run_request {
   esc_backend_request backend;
   int64_t threads, slots; /* 0: not given */
   int64_t device;
+  double checkpoint_seconds, seconds_max;
   bool resume, force, dry_run, quiet, json;
   char **argv;
   int argc;
@@ -32,11 +34,32 @@ typedef struct esc_run {
   char engine_text[128], device[256];
   esc_results *results;
   esc_journal *journal, *snapshots;
+  esc_checkpoint *checkpoint;
   esc_recorder *recorder; /* NULL: no snapshots */
   bool *done;             /* (members) */
   esc_progress progress;
   char warning[ESC_WARNING_SIZE];
 } esc_run;
+
+/* Reads the options; *first is the place of the spec in argv. */
+esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help);
+
+/* Fills shard and shards: what was asked for, or in a Slurm array, if the output's name
+ * has a %a, the task's number and how many there are; else the whole sweep. */
+esc_status esc_run_choose_shard(esc_run *run);
+
+/* Fills output; `spec` is the spec's path. */
+esc_status esc_run_choose_output(esc_run *run, const char *spec);
+
+/* Opens journals and checkpoint, and takes from them what an earlier part of the run left:
+ * results, done, snapshots, networks that wait. */
+esc_status esc_run_open_files(esc_run *run);
+
+/* Closes them; with `remove`, the result being published, deletes them. */
+void esc_run_close_files(esc_run *run, bool remove);
+
+/* Deletes what a run left that died after it had published its result. */
+void esc_run_clear_files(esc_run *run);
 
 /* Chooses threads and slots within the machine's processors and memory: fewer
  * slots than asked for by default, ESC_NO_MEMORY with both numbers if not even

@@ -28,6 +28,7 @@ typedef struct usable {
 static esc_bytes needed(const esc_run *r, esc_engine_setup setup) {
   esc_bytes bytes = r->engine->bytes(&r->spec->problem, &setup);
   bytes.host += table_bytes(r) + recorder_bytes(r, &setup);
+  bytes.host += 2 * (double)r->engine->state_size(&r->spec->problem); /* for the checkpoint */
   return bytes;
 }
 

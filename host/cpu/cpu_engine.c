@@ -8,6 +8,7 @@
 #include "cpu/cpu.h"
 #include "cpu/network.h"
 #include "escapement/model.h"
+#include "escapement/state.h"
 
 typedef struct engine {
   esc_cpu_shared shared;
@@ -148,6 +149,27 @@ static esc_status weights(const void *handle, int slot, double *w) {
   return ESC_OK;
 }
 
+static size_t state_size(const esc_problem *p) { return esc_state_size(p, true); }
+
+static esc_status save(const void *handle, int index, void *state) {
+  const engine *e = handle;
+  const esc_cpu_network *net = &e->network[index];
+  esc_cpu_network_get(&e->shared, net->w, e->flat[0]);
+  if (net->low) esc_cpu_network_get(&e->shared, net->low, e->flat[1]);
+  esc_state_pack(&e->shared.model, &net->slot, e->flat[0], net->low ? e->flat[1] : NULL, state);
+  return ESC_OK;
+}
+
+static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
+  engine *e = handle;
+  esc_cpu_network *net = &e->network[index];
+  esc_state_unpack(&e->shared.model, member, state, &net->slot, e->flat[0],
+                   net->low ? e->flat[1] : NULL);
+  esc_cpu_network_set(&e->shared, net, e->flat[0]);
+  if (net->low) esc_cpu_network_set_low(&e->shared, net, e->flat[1]);
+  return ESC_OK;
+}
+
 static void describe(const void *handle, char *text, size_t size) {
   const engine *e = handle;
   snprintf(text, size, "%s, %d threads", e->isa->name, e->threads);
@@ -164,6 +186,9 @@ const esc_engine_ops esc_cpu_engine = {
     .slot = slot,
     .report = report,
     .weights = weights,
+    .state_size = state_size,
+    .save = save,
+    .restore = restore,
     .describe = describe,
     .destroy = destroy,
 };

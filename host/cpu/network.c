@@ -170,6 +170,18 @@ void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network,
   }
 }
 
+void esc_cpu_network_set_low(const esc_cpu_shared *shared, esc_cpu_network *network,
+                             const double *low) {
+  const esc_shape shape = shared->problem->shape;
+  for (int l = 0; l < shape.layers; l++) {
+    const size_t columns = (size_t)esc_fan_in(shape, l), in = (size_t)shared->layout.in_pad[l];
+    for (size_t n = 0; n < (size_t)esc_fan_out(shape, l); n++)
+      for (size_t k = 0; k < columns; k++)
+        network->low[shared->layout.w[l] + n * in + k] =
+            (float)low[esc_weight_offset(shape, l) + n * columns + k];
+  }
+}
+
 void esc_cpu_network_get(const esc_cpu_shared *shared, const float *padded, double *w) {
   const esc_shape shape = shared->problem->shape;
   for (int l = 0; l < shape.layers; l++) {

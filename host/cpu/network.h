@@ -99,6 +99,8 @@ double esc_cpu_work_bytes(const esc_problem *problem);
 
 /* Sets the weights from doubles, flat as in esc_weight_offset, and back. */
 void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w);
+void esc_cpu_network_set_low(const esc_cpu_shared *shared, esc_cpu_network *network,
+                             const double *low);
 void esc_cpu_network_get(const esc_cpu_shared *shared, const float *padded, double *w);
 
 #endif

@@ -9,6 +9,7 @@
 #include "cuda/cuda.h"
 #include "cuda/step.h"
 #include "escapement/order.h"
+#include "escapement/state.h"
 #include "trace.h"
 
 static size_t weight_count(const esc_problem *p) {
@@ -192,6 +193,55 @@ static esc_status weights(const void *handle, int index, double *w) {
   return fetch(e, index, e->lot[index / e->lot_slots].device.w, e->h_w, w);
 }
 
+static size_t state_size(const esc_problem *p) { return esc_state_size(p, true); }
+
+static esc_status save(const void *handle, int index, void *state) {
+  esc_status status = ESC_OK;
+  const esc_cuda_cohort *e = handle;
+  const esc_lot *d = &e->lot[index / e->lot_slots].device;
+  ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
+  if (d->low) ESC_TRY(fetch(e, index, d->low, e->h_low, e->flat[1]));
+  esc_state_pack(&e->model, &e->slot[index], e->flat[0], d->low ? e->flat[1] : NULL, state);
+done:
+  return status;
+}
+
+/* Weights, or low parts, of one network from `flat` to its row on the device. */
+static esc_status put_row(const esc_cuda_cohort *e, int index, const double *flat, float *h_row,
+                          float *d_rows) {
+  esc_status status = ESC_OK;
+  const int lot = index / e->lot_slots, place = index % e->lot_slots;
+  const size_t stride = e->lot[lot].device.weights, count = weight_count(e->model.problem);
+  const cudaStream_t stream = e->lane[lot % e->lanes].stream;
+  for (size_t i = 0; i < stride; i++) h_row[i] = i < count ? (float)flat[i] : 0;
+  ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)place * stride, h_row, stride * sizeof *h_row,
+                               cudaMemcpyHostToDevice, stream));
+  ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* h_row is the next one's */
+done:
+  return status;
+}
+
+static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
+  esc_status status = ESC_OK;
+  esc_cuda_cohort *e = handle;
+  const int lot = index / e->lot_slots, place = index % e->lot_slots;
+  const esc_lot *d = &e->lot[lot].device;
+  const cudaStream_t stream = e->lane[lot % e->lanes].stream;
+  esc_slot *slot = &e->slot[index];
+  esc_state_unpack(&e->model, member, state, slot, e->flat[0], d->low ? e->flat[1] : NULL);
+  e->h_seed[index] = member->seed;
+  e->h_track[index] = slot->track;
+  ESC_TRY(put_row(e, index, e->flat[0], e->h_w, d->w));
+  if (d->low) ESC_TRY(put_row(e, index, e->flat[1], e->h_low, d->low));
+  ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + place, e->h_seed + index, sizeof *d->seed,
+                               cudaMemcpyHostToDevice, stream));
+  ESC_TRY_CUDA(cudaMemcpyAsync(d->track + place, e->h_track + index, sizeof *d->track,
+                               cudaMemcpyHostToDevice, stream));
+  ESC_TRY_CUDA(cudaStreamSynchronize(stream));
+done:
+  return status;
+}
+
 static const char *way(const esc_cuda_cohort *e) {
   if (e->path == ESC_PATH_CHIP) return "chip";
   if (e->path == ESC_PATH_CHIP_TF32X3) return "chip-tf32x3";
@@ -237,6 +287,9 @@ static void destroy(void *handle) { esc_cuda_cohort_destroy(handle); }
                                                  .slot = slot,                                     \
                                                  .report = report,                                 \
                                                  .weights = weights,                               \
+                                                 .state_size = state_size,                         \
+                                                 .save = save,                                     \
+                                                 .restore = restore,                               \
                                                  .describe = describe,                             \
                                                  .destroy = destroy}
 

@@ -163,14 +163,6 @@ esc_status esc_io_write_all(int fd, const char *path, const void *bytes, size_t 
   return ESC_OK;
 }
 
-static esc_status fill(int fd, const char *path, const void *bytes, size_t size) {
-  const esc_status status = esc_io_write_all(fd, path, bytes, size);
-  if (status != ESC_OK) return status;
-  if (fsync(fd) != 0)
-    return ESC_FAIL(ESC_IO_FAILED, "%s: writing failed: %s", path, strerror(errno));
-  return ESC_OK;
-}
-
 static esc_status sync_directory(const char *path, const char *directory) {
   const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0 && errno == EACCES) return ESC_OK; /* may be written but not read: no way to sync */
@@ -215,29 +207,103 @@ static void remove_left_over(const place *at) {
   closedir(directory);
 }
 
-esc_status esc_io_publish(const char *path, const void *bytes, size_t size) {
+struct esc_io_file {
+  char path[PATH_MAX], target[PATH_MAX], temporary[PATH_MAX]; /* path: for messages */
   place at;
-  char target[PATH_MAX], temporary[PATH_MAX];
-  int fd = -1;
-  bool created = false;
+  int fd;
+};
+
+esc_status esc_io_begin(const char *path, esc_io_file **out) {
   esc_status status = ESC_OK;
-  ESC_TRY(find_target(path, &at, target));
-  remove_left_over(&at);
-  ESC_TRY(open_temporary(path, &at, temporary, &fd));
-  created = true;
-  ESC_TRY(fill(fd, path, bytes, size));
-  const int closed = close(fd);
-  fd = -1;
-  if (closed != 0 || rename(temporary, target) != 0) {
-    status = ESC_FAIL(esc_io_status(errno), "%s: publishing failed: %s", path, strerror(errno));
-    goto done;
-  }
-  created = false;
-  ESC_TRY(sync_directory(path, at.directory));
+  esc_io_file *f = calloc(1, sizeof *f);
+  ESC_TRY_ALLOCATE(f);
+  f->fd = -1;
+  ESC_TRY(find_target(path, &f->at, f->target));
+  snprintf(f->path, sizeof f->path, "%s", path);
+  remove_left_over(&f->at);
+  ESC_TRY(open_temporary(path, &f->at, f->temporary, &f->fd));
+  *out = f;
+  f = NULL;
 done:
-  if (fd >= 0) close(fd);
-  if (created) unlink(temporary);
+  free(f);
   return status;
+}
+
+esc_status esc_io_write(esc_io_file *f, const void *bytes, size_t size) {
+  return esc_io_write_all(f->fd, f->path, bytes, size);
+}
+
+void esc_io_discard(esc_io_file *f) {
+  if (!f) return;
+  if (f->fd >= 0) close(f->fd);
+  if (f->temporary[0]) unlink(f->temporary);
+  free(f);
+}
+
+/* Puts the temporary, complete, in its place. */
+static bool put_in_place(esc_io_file *f, const char *previous) {
+  const int closed = close(f->fd);
+  f->fd = -1;
+  if (closed != 0) return false;
+  if (previous && rename(f->target, previous) != 0 && errno != ENOENT) return false;
+  if (rename(f->temporary, f->target) != 0) return false;
+  f->temporary[0] = '\0';
+  return true;
+}
+
+esc_status esc_io_commit(esc_io_file *f, const char *previous) {
+  esc_status status = ESC_OK;
+  if (fsync(f->fd) != 0)
+    status = ESC_FAIL(ESC_IO_FAILED, "%s: writing failed: %s", f->path, strerror(errno));
+  else if (!put_in_place(f, previous))
+    status = ESC_FAIL(esc_io_status(errno), "%s: publishing failed: %s", f->path, strerror(errno));
+  else
+    status = sync_directory(f->path, f->at.directory);
+  esc_io_discard(f);
+  return status;
+}
+
+esc_status esc_io_publish(const char *path, const void *bytes, size_t size) {
+  esc_io_file *f = NULL;
+  esc_status status = esc_io_begin(path, &f);
+  if (status != ESC_OK) return status;
+  status = esc_io_write(f, bytes, size);
+  if (status == ESC_OK) return esc_io_commit(f, NULL);
+  esc_io_discard(f);
+  return status;
+}
+
+void esc_io_remove(const char *path) {
+  place at;
+  char full[PATH_MAX];
+  if (find_target(path, &at, full) != ESC_OK) return;
+  unlink(full);
+  remove_left_over(&at);
+}
+
+esc_status esc_io_open(const char *path, int *fd, size_t *size) {
+  struct stat info;
+  *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (*fd < 0 || fstat(*fd, &info) != 0)
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
+  if (!S_ISREG(info.st_mode)) return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file", path);
+  *size = (size_t)info.st_size;
+  return ESC_OK;
+}
+
+esc_status esc_io_read_at(int fd, const char *path, void *bytes, size_t size, size_t offset) {
+  char *to = bytes;
+  while (size > 0) {
+    const ssize_t got = pread(fd, to, size, (off_t)offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0)
+      return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read: %s", path,
+                      got < 0 ? strerror(errno) : "it ends too early");
+    to += got;
+    offset += (size_t)got;
+    size -= (size_t)got;
+  }
+  return ESC_OK;
 }
 
 esc_status esc_io_check_writable(const char *path) {

@@ -19,6 +19,24 @@ esc_status esc_io_status(int error);
  * the old file, the new file or none, never a part. */
 esc_status esc_io_publish(const char *path, const void *bytes, size_t size);
 
+/* The same in pieces: begin, write as often as needed, and then commit or discard, which
+ * both free it. Commit keeps the file that it replaces under the name `previous` (NULL: it
+ * does not); at every instant one of the two is whole. `path` is not to be a link then. */
+typedef struct esc_io_file esc_io_file;
+esc_status esc_io_begin(const char *path, esc_io_file **out);
+esc_status esc_io_write(esc_io_file *file, const void *bytes, size_t size);
+esc_status esc_io_commit(esc_io_file *file, const char *previous);
+void esc_io_discard(esc_io_file *file); /* NULL is fine */
+
+/* Deletes `path`, if there, and what killed runs left of writing it. */
+void esc_io_remove(const char *path);
+
+/* Opens a plain file for reading in pieces, to be closed with close(2). */
+esc_status esc_io_open(const char *path, int *fd, size_t *size);
+
+/* Reads `size` bytes at `offset`; a file that ends before is ESC_IO_FAILED. */
+esc_status esc_io_read_at(int fd, const char *path, void *bytes, size_t size, size_t offset);
+
 /* Reads a whole file of at most `limit` bytes; *bytes is malloc'd and has a NUL
  * behind its *size bytes. */
 esc_status esc_io_read(const char *path, size_t limit, char **bytes, size_t *size);

@@ -52,6 +52,16 @@ typedef struct esc_engine_ops {
   /* Copies the slot's weights, flat as in esc_weight_offset (for tests and tools). */
   esc_status (*weights)(const void *engine, int slot, double *weights);
 
+  /* Bytes of one network's state (state.h). Engines of one precision have one format. */
+  size_t (*state_size)(const esc_problem *problem);
+
+  /* Fills `state` from a slot that trains and is not fresh, as of the last advance. */
+  esc_status (*save)(const void *engine, int slot, void *state);
+
+  /* Puts `member` into slot as it was when `state` was filled, by whatever engine of the
+   * same precision: it goes on to the same bits. */
+  esc_status (*restore)(void *engine, int slot, const esc_member *member, const void *state);
+
   /* What runs it, for the result's provenance ("avx512, 2 threads"). */
   void (*describe)(const void *engine, char *text, size_t size);
 

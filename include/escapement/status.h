@@ -16,7 +16,8 @@
   X(ESC_NO_MEMORY, 3, "out of memory")                        \
   X(ESC_LIBRARY_FAILED, 3, "a library call failed")           \
   X(ESC_DEVICE_FAILED, 3, "the device failed")                \
-  X(ESC_INTERRUPTED, 130, "interrupted; what finished is saved")
+  X(ESC_INTERRUPTED, 130, "interrupted; all is saved")        \
+  X(ESC_OUT_OF_TIME, 143, "stopped at --max-time; all is saved")
 
 typedef enum esc_status {
 #define ESC_STATUS_ENUM(name, code, text) name,

@@ -9,6 +9,7 @@
 #include "escapement/model.h"
 #include "escapement/reference.h"
 #include "escapement/slot.h"
+#include "escapement/state.h"
 
 typedef struct network {
   esc_slot slot;
@@ -170,6 +171,22 @@ static esc_status weights(const void *handle, int index, double *w) {
   return ESC_OK;
 }
 
+static size_t state_size(const esc_problem *p) { return esc_state_size(p, false); }
+
+static esc_status save(const void *handle, int index, void *state) {
+  const engine *e = handle;
+  const network *n = &e->network[index];
+  esc_state_pack(&e->model, &n->slot, n->w, n->low, state);
+  return ESC_OK;
+}
+
+static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
+  const engine *e = handle;
+  const network *n = &e->network[index];
+  esc_state_unpack(&e->model, member, state, &e->network[index].slot, n->w, n->low);
+  return ESC_OK;
+}
+
 static void describe(const void *handle, char *text, size_t size) {
   snprintf(text, size, "double, compensated weights, naive loops, %d threads",
            ((const engine *)handle)->threads);
@@ -186,6 +203,9 @@ const esc_engine_ops esc_reference_engine = {
     .slot = slot,
     .report = report,
     .weights = weights,
+    .state_size = state_size,
+    .save = save,
+    .restore = restore,
     .describe = describe,
     .destroy = destroy,
 };

@@ -71,6 +71,38 @@ class CudaCommandLine(unittest.TestCase):
         done = self.call("run", "spec.yaml", "-q", "-o", "a.h5", "--resume", code=2)
         self.assertIn("precision", done.stderr)
 
+    def test_a_checkpoint_of_one_engine_is_continued_on_the_other(self):
+        wide = ("network.width=16", "train.steps=400", "record.every=10", "--slots", "4")
+        whole = self.run_sweep("whole.h5", "--backend", "cpu", *wide)
+        turns = 0
+        while not (self.folder / "a.h5").exists():
+            done = subprocess.run(
+                [PROGRAM, "run", "spec.yaml", "-q", "-o", "a.h5", "--resume", *wide,
+                 "--max-time", "0.01" if turns % 2 else "0.1",
+                 "--backend", "cpu" if turns % 2 else "cuda"],
+                cwd=self.folder, capture_output=True, text=True,
+                env={**os.environ, "ESCAPEMENT_CUDA_LOT": "4"}, check=False)
+            self.assertIn(done.returncode, (0, 143), done.stderr)
+            turns += 1
+        self.assertGreater(turns, 1)
+        with xarray.open_dataset(self.folder / "a.h5", engine="h5netcdf") as result:
+            self.assertTrue(whole.equals(result.load()))
+
+    def test_the_gemm_path_goes_on_from_its_checkpoint(self):
+        record = ("record.every=7", "--slots", "4", "--path", "gemm")
+        whole = self.run_sweep("whole.h5", *record)
+        parts = 0
+        while not (self.folder / "a.h5").exists():
+            done = subprocess.run(
+                [PROGRAM, "run", "spec.yaml", "-q", "-o", "a.h5", "--resume", *record,
+                 "--max-time", "0.05"], cwd=self.folder, capture_output=True, text=True,
+                env={**os.environ, "ESCAPEMENT_CUDA_LOT": str(2 + parts % 3)}, check=False)
+            self.assertIn(done.returncode, (0, 143), done.stderr)
+            parts += 1
+        self.assertGreater(parts, 1)
+        with xarray.open_dataset(self.folder / "a.h5", engine="h5netcdf") as result:
+            self.assertTrue(whole.equals(result.load()))
+
     def test_tf32_is_asked_for_by_name_and_recorded(self):
         result = self.run_sweep("a.h5", "--precision", "tf32")
         self.assertEqual(result.attrs["precision"], "tf32, cuBLAS")

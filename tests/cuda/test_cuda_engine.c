@@ -349,6 +349,8 @@ static void every_call_may_fail(const esc_engine_ops *engine, int width, int64_t
   esc_results *r = NULL;
   p.steps = 18;
   esc_assert_ok(esc_results_create(1, p.thresholds, p.shape.layers, &r));
+  void *state = malloc(engine->state_size(&p));
+  assert_non_null(state);
   bool failed = true;
   int64_t nth = 0;
   while (failed) {
@@ -358,6 +360,8 @@ static void every_call_may_fail(const esc_engine_ops *engine, int width, int64_t
     if (status == ESC_OK) status = engine->load(e, 0, &m);
     if (status == ESC_OK) status = engine->advance(e, 17, &stop);
     if (status == ESC_OK) status = engine->advance(e, 17, &stop);
+    if (status == ESC_OK) status = engine->save(e, 0, state);
+    if (status == ESC_OK) status = engine->restore(e, 1, &m, state);
     if (status == ESC_OK) status = engine->report(e, 0, r, 0);
     failed = status != ESC_OK;
     if (failed) assert_non_null(strstr(esc_error_message(), "cu"));
@@ -368,6 +372,7 @@ static void every_call_may_fail(const esc_engine_ops *engine, int width, int64_t
     assert_int_equal(esc_simt_live(), 0);
   }
   assert_true(nth > calls); /* all of them were reached */
+  free(state);
   esc_results_free(r);
   problem_free(&p);
 }

@@ -1,0 +1,149 @@
+/* What the user asked of run: options, shard, output. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/run.h"
+#include "store/io.h"
+
+/* "I/N" with 0 <= I < N. */
+static esc_status parse_shard(const char *text, int64_t *shard, int64_t *shards) {
+  *shard = 0;
+  *shards = 1;
+  if (!text) return ESC_OK;
+  long long i = 0, n = 0;
+  const bool plain = strspn(text, "0123456789/") == strlen(text) && strlen(text) < 32;
+  char rest;
+  if (!plain || sscanf(text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 || i >= n)
+    return ESC_FAIL(ESC_BAD_INPUT, "--shard %.40s: must be I/N with I from 0 to N-1", text);
+  *shard = i;
+  *shards = n;
+  return ESC_OK;
+}
+
+/* A task of a Slurm array: which of how many. Ids have to be 0..N-1, as nothing else tells
+ * a whole array from a part of one that is submitted again. */
+static esc_status parse_array(const char *output, const char *id, const char *count, int64_t *shard,
+                              int64_t *shards) {
+  esc_status status = ESC_OK;
+  char text[64];
+  const char *first = getenv("SLURM_ARRAY_TASK_MIN"), *last = getenv("SLURM_ARRAY_TASK_MAX");
+  if (!output || !strstr(output, "%a"))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "this is task %.20s of a Slurm array of %.20s: with %%a in the output's name "
+                    "(-o out.%%a.h5) each task trains its shard, with --shard 0/1 the whole sweep",
+                    id, count);
+  if ((first && strcmp(first, "0")) || (last && atoll(last) != atoll(count) - 1))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "the tasks of this Slurm array are not 0 to %lld: name the shard yourself, "
+                    "--shard I/N",
+                    atoll(count) - 1);
+  snprintf(text, sizeof text, "%.20s/%.20s", id, count);
+  ESC_TRY(parse_shard(text, shard, shards));
+  esc_note("task %s of a Slurm array: --shard %s", id, text);
+done:
+  return status;
+}
+
+esc_status esc_run_choose_shard(esc_run *r) {
+  const char *id = getenv("SLURM_ARRAY_TASK_ID"), *count = getenv("SLURM_ARRAY_TASK_COUNT");
+  if (r->ask.shard || !id || !count || !strcmp(count, "1"))
+    return parse_shard(r->ask.shard, &r->shard, &r->shards);
+  return parse_array(r->ask.output, id, count, &r->shard, &r->shards);
+}
+
+/* Seconds, or HH:MM:SS. */
+static esc_status parse_time(const char *option, const char *text, double *seconds) {
+  int h = 0, m = 0, s = 0;
+  char rest, *end = NULL;
+  const bool plain = *text && strspn(text, "0123456789.:") == strlen(text) && strlen(text) < 16;
+  *seconds = plain ? strtod(text, &end) : 0;
+  if (plain && !*end && *seconds <= 1e8) return ESC_OK;
+  const bool clock = plain && sscanf(text, "%6d:%2d:%2d%c", &h, &m, &s, &rest) == 3;
+  *seconds = 3600.0 * h + 60 * m + s;
+  if (clock && m < 60 && s < 60) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "--%s %.40s: must be seconds or HH:MM:SS", option, text);
+}
+
+esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help) {
+  const char *checkpoint = "60", *longest = NULL;
+  const esc_option options[] = {
+      {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
+       .text = &ask->output},
+      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)",
+       .text = &ask->backend.backend},
+      {"path", 0, "NAME", "on a GPU: auto, chip (a network a block), chip-tf32x3 or gemm (cuBLAS)",
+       .text = &ask->backend.path},
+      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)",
+       .text = &ask->backend.precision},
+      {"device", 0, "N", "index of the GPU (default 0)", .number = &ask->device, .max = 1023},
+      {"threads", 0, "N", "threads (default: all processors)", .number = &ask->threads, .min = 1,
+       .max = 4096},
+      {"slots", 0, "N", "networks in flight (default: what suits the backend)",
+       .number = &ask->slots, .min = 1, .max = 1000000},
+      {"shard", 0, "I/N", "train only members I, I+N, ... (I from 0; %a in OUT.h5 is I)",
+       .text = &ask->shard},
+      {"checkpoint", 0, "TIME", "between two checkpoints (default 60; 0: only when stopped)",
+       .text = &checkpoint},
+      {"max-time", 0, "TIME", "stop, saved, after so many seconds or HH:MM:SS; exit status 143",
+       .text = &longest},
+      {"resume", 0, NULL, "go on where an interrupted run stopped, or start", .flag = &ask->resume},
+      {"force", 0, NULL, "replace an existing result; without --resume its journal too",
+       .flag = &ask->force},
+      {"dry-run", 0, NULL, "say what would be trained, its memory and time; train nothing",
+       .flag = &ask->dry_run},
+      {"quiet", 'q', NULL, "no progress on stderr", .flag = &ask->quiet},
+      {"json", 0, NULL, "the summary as one JSON object on stdout", .flag = &ask->json},
+      {0},
+  };
+  const esc_command command = {
+      "run SPEC [-o OUT.h5] [options] [key=value ...]",
+      "Trains the sweep that SPEC (YAML) describes; key=value replaces a key of it.", options};
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_options_parse(&command, argc, argv, first, help));
+  ESC_TRY(parse_time("checkpoint", checkpoint, &ask->checkpoint_seconds));
+  if (longest) ESC_TRY(parse_time("max-time", longest, &ask->seconds_max));
+  if (longest && ask->seconds_max == 0)
+    status = ESC_FAIL(ESC_BAD_INPUT, "--max-time %.40s: must be more than 0", longest);
+done:
+  return status;
+}
+
+/* Copies `path` with the first "%a" as the shard's number; false if it does not fit. */
+static bool expand(const char *path, int64_t shard, char *out, size_t size) {
+  const char *at = strstr(path, "%a");
+  const int length =
+      !at ? snprintf(out, size, "%s", path)
+          : snprintf(out, size, "%.*s%lld%s", (int)(at - path), path, (long long)shard, at + 2);
+  return length >= 0 && (size_t)length < size;
+}
+
+/* Fills r->output: what was asked for, or the spec's name in the current
+ * directory; where that is a link, the file behind it, so that two names of one
+ * file meet at one journal. Refuses the spec itself. */
+esc_status esc_run_choose_output(esc_run *r, const char *spec) {
+  esc_status status = ESC_OK;
+  char wanted[PATH_MAX], target[PATH_MAX], source[PATH_MAX];
+  struct stat info;
+  const char *path = r->ask.output;
+  if (!path && strchr(r->spec->name, '/'))
+    return ESC_FAIL(ESC_BAD_INPUT, "name '%s' has a '/': name the output with -o", r->spec->name);
+  const bool fits =
+      path ? expand(path, r->shard, wanted, sizeof r->output - 32)
+           : snprintf(wanted, sizeof wanted, "%s.h5", r->spec->name) < (int)sizeof r->output - 32;
+  if (!fits)
+    return ESC_FAIL(ESC_BAD_INPUT, "-o: the path is longer than %d bytes",
+                    (int)sizeof r->output - 33);
+  ESC_TRY(esc_io_check_writable(wanted));
+  ESC_TRY(esc_io_resolve(wanted, target, sizeof target));
+  const bool link = lstat(wanted, &info) == 0 && S_ISLNK(info.st_mode);
+  snprintf(r->output, sizeof r->output, "%.4000s", link ? target : wanted);
+  if (realpath(spec, source) && !strcmp(source, target))
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: is the spec itself; name another output with -o", wanted);
+done:
+  return status;
+}

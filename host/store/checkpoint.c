@@ -1,0 +1,291 @@
+/* Writing and reading the checkpoint. States stay in the file until they are taken: the
+ * descriptor keeps the file that was opened, whatever is published under its name since. */
+#include "store/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "store/io.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a checkpoint is written as it lies");
+
+enum { CHECKPOINT_VERSION = 1 };
+
+typedef struct header {
+  char magic[8];
+  uint32_t version, zero;
+  uint64_t spec, state_size, count;
+  uint64_t check; /* of all before it */
+} header;
+
+_Static_assert(sizeof(header) == 48, "the header has no padding");
+
+struct esc_checkpoint {
+  char *path, *previous;
+  char warning[1024]; /* "" for none */
+  uint64_t spec;
+  size_t state_size, record_size;
+  char *record;
+  int fd; /* of the file that was opened, or -1 */
+  int64_t entries, waiting;
+  int64_t *member;   /* (entry) */
+  bool *waits;       /* (entry) */
+  bool whole;        /* what lies at `path` is worth keeping as the previous one */
+  esc_io_file *file; /* being written, or NULL */
+};
+
+/* What a file is to this run. */
+typedef enum verdict { ABSENT, WHOLE, DAMAGED, FOREIGN } verdict;
+
+static header make_header(const esc_checkpoint *c, int64_t count) {
+  header h = {.magic = "ESCCKPT",
+              .version = CHECKPOINT_VERSION,
+              .spec = c->spec,
+              .state_size = c->state_size,
+              .count = (uint64_t)count};
+  h.check = XXH3_64bits(&h, offsetof(header, check));
+  return h;
+}
+
+static uint64_t record_check(const esc_checkpoint *c) {
+  return XXH3_64bits_withSeed(c->record, c->record_size - sizeof(uint64_t), c->spec);
+}
+
+/* Reads record `entry` of the open file into c->record; damage is ESC_BAD_INPUT. */
+static esc_status read_record(const esc_checkpoint *c, const char *path, int64_t entry) {
+  uint64_t check;
+  const size_t offset = sizeof(header) + (size_t)entry * c->record_size;
+  const esc_status status = esc_io_read_at(c->fd, path, c->record, c->record_size, offset);
+  if (status != ESC_OK) return status;
+  memcpy(&check, c->record + c->record_size - sizeof check, sizeof check);
+  if (check == record_check(c)) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: the checksum of network %lld of %lld is wrong", path,
+                  (long long)entry + 1, (long long)c->entries);
+}
+
+/* Judges the header of a file of `size` bytes. */
+static verdict judge_header(const esc_checkpoint *c, const char *path, const header *found,
+                            size_t size) {
+  const header want = make_header(c, (int64_t)found->count);
+  if (found->check != XXH3_64bits(found, offsetof(header, check))) {
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: the checksum of its header is wrong", path);
+    return DAMAGED;
+  }
+  if (memcmp(found->magic, want.magic, sizeof want.magic) != 0 || found->version != want.version) {
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: a checkpoint of another version of this program", path);
+    return FOREIGN;
+  }
+  if (found->spec != want.spec || found->state_size != want.state_size) {
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: a checkpoint of another spec, shard or precision", path);
+    return FOREIGN;
+  }
+  if (found->count > (size - sizeof *found) / c->record_size ||
+      size != sizeof *found + found->count * c->record_size) {
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: %zu bytes do not hold %llu networks", path, size,
+                   (unsigned long long)found->count);
+    return DAMAGED;
+  }
+  return WHOLE;
+}
+
+static verdict judge_records(esc_checkpoint *c, const char *path) {
+  for (int64_t i = 0; i < c->entries; i++) {
+    if (read_record(c, path, i) != ESC_OK) return DAMAGED;
+    memcpy(&c->member[i], c->record, sizeof *c->member);
+  }
+  return WHOLE;
+}
+
+static void forget(esc_checkpoint *c) {
+  if (c->fd >= 0) close(c->fd);
+  free(c->member);
+  free(c->waits);
+  c->fd = -1;
+  c->member = NULL;
+  c->waits = NULL;
+  c->entries = c->waiting = 0;
+}
+
+/* Opens the file at `path` and verifies every byte of it. What is wrong is the last
+ * message; a failure is one of this machine's. */
+static esc_status examine(esc_checkpoint *c, const char *path, verdict *out) {
+  esc_status status = ESC_OK;
+  header found;
+  size_t size = 0;
+  *out = ABSENT;
+  forget(c);
+  if (!esc_io_exists(path)) return ESC_OK;
+  ESC_TRY(esc_io_open(path, &c->fd, &size));
+  if (size < sizeof found) {
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: it is shorter than a header", path);
+    *out = DAMAGED;
+    return ESC_OK;
+  }
+  ESC_TRY(esc_io_read_at(c->fd, path, &found, sizeof found, 0));
+  *out = judge_header(c, path, &found, size);
+  if (*out != WHOLE) return ESC_OK;
+  c->entries = (int64_t)found.count;
+  ESC_TRY_ALLOCATE(c->member = calloc(found.count + 1, sizeof *c->member));
+  ESC_TRY_ALLOCATE(c->waits = calloc(found.count + 1, sizeof *c->waits));
+  *out = judge_records(c, path);
+done:
+  return status;
+}
+
+static esc_status refuse(const char *why) {
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s; move it away to train its networks anew, name another output with -o, or "
+                  "start anew with --force",
+                  why);
+}
+
+/* Takes the newest file, or the one before it where the newest is damaged or missing (a
+ * run may die between the two renames). */
+static esc_status load(esc_checkpoint *c) {
+  esc_status status = ESC_OK;
+  verdict newest, previous;
+  char why[512];
+  ESC_TRY(examine(c, c->path, &newest));
+  snprintf(why, sizeof why, "%.500s", newest == WHOLE ? "" : esc_error_message());
+  c->whole = newest == WHOLE;
+  if (newest == WHOLE) return ESC_OK;
+  if (newest == FOREIGN) return refuse(why);
+  ESC_TRY(examine(c, c->previous, &previous));
+  if (previous == WHOLE && newest == DAMAGED)
+    snprintf(c->warning, sizeof c->warning, "%s; %s is whole and is taken", why, c->previous);
+  if (previous == WHOLE) return ESC_OK;
+  if (newest == DAMAGED) return refuse(why);
+  if (previous != ABSENT) {
+    snprintf(why, sizeof why, "%.500s", esc_error_message());
+    return refuse(why);
+  }
+done:
+  return status;
+}
+
+static esc_status refuse_without_resume(const esc_checkpoint *c) {
+  const char *path = esc_io_exists(c->path)       ? c->path
+                     : esc_io_exists(c->previous) ? c->previous
+                                                  : NULL;
+  if (!path) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: an unfinished run left this checkpoint; --resume goes on with it, --force "
+                  "starts anew",
+                  path);
+}
+
+static void delete_files(const esc_checkpoint *c) {
+  esc_io_remove(c->path);
+  esc_io_remove(c->previous);
+}
+
+static esc_status allocate(const char *result_path, size_t state_size, esc_checkpoint **out) {
+  esc_status status = ESC_OK;
+  const size_t room = strlen(result_path) + sizeof ".checkpoint.previous";
+  esc_checkpoint *c = calloc(1, sizeof *c);
+  ESC_TRY_ALLOCATE(c);
+  c->fd = -1;
+  c->state_size = state_size;
+  c->record_size = sizeof(int64_t) + state_size + sizeof(uint64_t);
+  ESC_TRY_ALLOCATE(c->record = calloc(1, c->record_size));
+  ESC_TRY_ALLOCATE(c->path = malloc(room));
+  ESC_TRY_ALLOCATE(c->previous = malloc(room));
+  snprintf(c->path, room, "%s.checkpoint", result_path);
+  snprintf(c->previous, room, "%s.checkpoint.previous", result_path);
+  *out = c;
+  c = NULL;
+done:
+  esc_checkpoint_close(c, false);
+  return status;
+}
+
+esc_status esc_checkpoint_open(const char *result_path, const char *spec, size_t state_size,
+                               bool resume, bool discard, esc_checkpoint_wanted *wanted,
+                               void *context, esc_checkpoint **out) {
+  esc_status status = ESC_OK;
+  esc_checkpoint *c = NULL;
+  ESC_TRY(allocate(result_path, state_size, &c));
+  c->spec = XXH3_64bits(spec, strlen(spec));
+  if (discard) delete_files(c);
+  ESC_TRY(resume ? load(c) : refuse_without_resume(c));
+  for (int64_t i = 0; i < c->entries; i++)
+    c->waiting += c->waits[i] = wanted(context, c->member[i]);
+  *out = c;
+  c = NULL;
+done:
+  esc_checkpoint_close(c, false);
+  return status;
+}
+
+const char *esc_checkpoint_warning(const esc_checkpoint *c) {
+  return c->warning[0] ? c->warning : NULL;
+}
+
+int64_t esc_checkpoint_waiting(const esc_checkpoint *c) { return c->waiting; }
+
+esc_status esc_checkpoint_take(esc_checkpoint *c, int64_t member, void *state, bool *found) {
+  esc_status status = ESC_OK;
+  int64_t i = 0;
+  *found = false;
+  if (c->waiting == 0) return ESC_OK;
+  while (i < c->entries && !(c->waits[i] && c->member[i] == member)) i++;
+  if (i == c->entries) return ESC_OK;
+  ESC_TRY(read_record(c, c->path, i));
+  memcpy(state, c->record + sizeof member, c->state_size);
+  c->waits[i] = false;
+  c->waiting--;
+  *found = true;
+done:
+  return status;
+}
+
+esc_status esc_checkpoint_begin(esc_checkpoint *c, int64_t count) {
+  esc_status status = ESC_OK;
+  const header h = make_header(c, count + c->waiting);
+  ESC_TRY(esc_io_begin(c->path, &c->file));
+  ESC_TRY(esc_io_write(c->file, &h, sizeof h));
+done:
+  return status;
+}
+
+esc_status esc_checkpoint_add(esc_checkpoint *c, int64_t member, const void *state) {
+  memcpy(c->record, &member, sizeof member);
+  memcpy(c->record + sizeof member, state, c->state_size);
+  const uint64_t check = record_check(c);
+  memcpy(c->record + sizeof member + c->state_size, &check, sizeof check);
+  return esc_io_write(c->file, c->record, c->record_size);
+}
+
+esc_status esc_checkpoint_commit(esc_checkpoint *c) {
+  esc_status status = ESC_OK;
+  for (int64_t i = 0; i < c->entries; i++) {
+    if (!c->waits[i]) continue;
+    ESC_TRY(read_record(c, c->path, i));
+    ESC_TRY(esc_io_write(c->file, c->record, c->record_size));
+  }
+  esc_io_file *file = c->file;
+  c->file = NULL;
+  ESC_TRY(esc_io_commit(file, c->whole ? c->previous : NULL));
+  c->whole = true;
+done:
+  return status;
+}
+
+void esc_checkpoint_abandon(esc_checkpoint *c) {
+  esc_io_discard(c->file);
+  c->file = NULL;
+}
+
+void esc_checkpoint_close(esc_checkpoint *c, bool remove) {
+  if (!c) return;
+  esc_checkpoint_abandon(c);
+  if (remove) delete_files(c);
+  forget(c);
+  free(c->record);
+  free(c->path);
+  free(c->previous);
+  free(c);
+}

@@ -1,0 +1,74 @@
+/* A network in training to bytes and back. */
+#include "escapement/state.h"
+
+#include <string.h>
+
+#include "escapement/model.h"
+
+typedef struct head {
+  esc_track track;
+  double signal;
+  double norm2_initial[ESC_LAYERS_MAX];
+} head;
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a state is written as it lies");
+_Static_assert(sizeof(head) == 8 * (1 + 1 + 2 + ESC_THRESHOLDS_MAX + 5 * ESC_LAYERS_MAX + 2 + 1 +
+                                    ESC_LAYERS_MAX),
+               "the head has no padding");
+
+/* The reference always compensates. */
+static bool has_low(const esc_problem *p, bool single) {
+  return !single || p->update == ESC_UPDATE_COMPENSATED;
+}
+
+static size_t weight_bytes(const esc_problem *p, bool single) {
+  return esc_weight_offset(p->shape, p->shape.layers) * (single ? sizeof(float) : sizeof(double));
+}
+
+size_t esc_state_size(const esc_problem *p, bool single) {
+  const size_t bytes = sizeof(head) + (has_low(p, single) ? 2 : 1) * weight_bytes(p, single);
+  return (bytes + 7) / 8 * 8;
+}
+
+static void put_weights(const esc_model *m, const double *w, char *to) {
+  const size_t count = esc_weight_offset(m->problem->shape, m->problem->shape.layers);
+  if (!m->single) memcpy(to, w, count * sizeof *w);
+  for (size_t i = 0; m->single && i < count; i++) {
+    const float kept = (float)w[i];
+    memcpy(to + i * sizeof kept, &kept, sizeof kept);
+  }
+}
+
+static void get_weights(const esc_model *m, const char *from, double *w) {
+  const size_t count = esc_weight_offset(m->problem->shape, m->problem->shape.layers);
+  if (!m->single) memcpy(w, from, count * sizeof *w);
+  for (size_t i = 0; m->single && i < count; i++) {
+    float kept;
+    memcpy(&kept, from + i * sizeof kept, sizeof kept);
+    w[i] = (double)kept;
+  }
+}
+
+void esc_state_pack(const esc_model *m, const esc_slot *slot, const double *w, const double *low,
+                    void *state) {
+  head h = {.track = slot->track, .signal = slot->signal};
+  char *to = state;
+  memcpy(h.norm2_initial, slot->norm2_initial, sizeof h.norm2_initial);
+  memset(to, 0, esc_state_size(m->problem, m->single));
+  memcpy(to, &h, sizeof h);
+  put_weights(m, w, to + sizeof h);
+  if (has_low(m->problem, m->single) && low)
+    put_weights(m, low, to + sizeof h + weight_bytes(m->problem, m->single));
+}
+
+void esc_state_unpack(const esc_model *m, const esc_member *member, const void *state,
+                      esc_slot *slot, double *w, double *low) {
+  head h;
+  const char *from = state;
+  memcpy(&h, from, sizeof h);
+  *slot = (esc_slot){.loaded = true, .member = *member, .track = h.track, .signal = h.signal};
+  memcpy(slot->norm2_initial, h.norm2_initial, sizeof h.norm2_initial);
+  get_weights(m, from + sizeof h, w);
+  if (has_low(m->problem, m->single) && low)
+    get_weights(m, from + sizeof h + weight_bytes(m->problem, m->single), low);
+}

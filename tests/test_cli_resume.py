@@ -1,0 +1,255 @@
+"""A run in pieces: stopped by a signal, by the clock or by a kill, it goes on from its
+checkpoint to the same file as a run in one piece.
+
+Usage: test_cli_resume.py PROGRAM [unittest arguments]
+"""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+
+# No member finishes early, so all progress is in the checkpoint.
+SPEC = """\
+name: small
+network: {layers: 4, width: 8, inputs: 6, activation: tanh}
+teacher: {amplitudes: [1.0]}
+train: {rate: 0.05, batch: 64, steps: 5000}
+escape: {thresholds: [0.1, 1e-9], smoothing: 0.9}
+sweep: {seeds: 3, groups: [{bottleneck: 3, scales: [0.3, 0.1]}]}
+record: {every: 300}
+"""
+STEPS = 6 * 5000
+SHORT = "train.steps=250"  # for the reference
+
+
+class Resume(unittest.TestCase):
+    def setUp(self):
+        room = tempfile.TemporaryDirectory()
+        self.addCleanup(room.cleanup)
+        self.room = room.name
+        with open(self.path("small.yaml"), "w") as file:
+            file.write(SPEC)
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
+
+    def path(self, name):
+        return os.path.join(self.room, name)
+
+    def files(self, name="a.h5"):
+        return sorted(n for n in os.listdir(self.room) if name in n)
+
+    def size(self, name):
+        return os.path.getsize(self.path(name)) if os.path.exists(self.path(name)) else 0
+
+    def command(self, *arguments, name="a.h5"):
+        return [PROGRAM, "run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu",
+                *arguments]
+
+    def call(self, *arguments, code=0, name="a.h5", **environment):
+        done = subprocess.run(self.command(*arguments, name=name), capture_output=True, text=True,
+                              cwd=self.room, timeout=300, env={**self.environment, **environment})
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def compare(self, a, b):
+        done = subprocess.run([PROGRAM, "compare", "--exact", a, b], capture_output=True,
+                              text=True, cwd=self.room)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def assert_done_as_in_one_piece(self, *arguments):
+        self.call(*arguments, name="whole.h5")
+        self.compare("whole.h5", "a.h5")
+        self.assertEqual(self.files(), ["a.h5"])
+
+    def start(self, *arguments):
+        return subprocess.Popen(self.command(*arguments), cwd=self.room, text=True,
+                                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                env=self.environment)
+
+    def stop_when(self, there, number, *arguments):
+        """Sends the signal once `there()` holds; returns exit status and stderr."""
+        child = self.start(*arguments)
+        while child.poll() is None and not there():
+            time.sleep(0.002)
+        child.send_signal(number)
+        return child, child.communicate(timeout=120)[1]
+
+    def checkpoints(self):
+        return tuple(os.stat(self.path(n)).st_ino for n in self.files() if "checkpoint" in n
+                     and not n.startswith("."))
+
+    def leave_checkpoint(self, *arguments):
+        """Two whole checkpoints, of different steps, and no finished member."""
+        for _ in range(2):
+            self.call("--resume", "--max-time", "0.02", *arguments, code=143)
+        self.assertEqual(self.files()[:2], ["a.h5.checkpoint", "a.h5.checkpoint.previous"])
+
+    def test_stopped_by_the_clock_it_goes_on(self):
+        for extra in ((), ("--backend", "reference", SHORT, "record.every=40")):
+            shapes = [("--slots", "6"), ("--slots", "4", "--threads", "2"),
+                      ("--slots", "3", "--threads", "1"), ("--slots", "1")]
+            parts = 0
+            while not os.path.exists(self.path("a.h5")):
+                parts += 1
+                self.assertLess(parts, 300)
+                done = subprocess.run(
+                    self.command("--resume", "--max-time", "0.04", "--json", *extra,
+                                 *shapes[parts % 4]),
+                    cwd=self.room, capture_output=True, text=True, env=self.environment)
+                if done.returncode != 0:
+                    self.assertEqual(done.returncode, 143, done.stderr)
+                    self.assertRegex(done.stderr, r"\Aescapement: stopped at --max-time: .*in "
+                                     r"flight are safe in .*--resume goes on\n\Z")
+            self.assertGreater(parts, 2)
+            self.assertLess(json.loads(done.stdout)["steps"], STEPS)
+            self.assert_done_as_in_one_piece(*extra)
+            os.remove(self.path("a.h5"))
+            os.remove(self.path("whole.h5"))
+
+    def test_a_signal_saves_the_networks_in_flight(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)):
+            before = self.checkpoints()
+            child, errors = self.stop_when(
+                lambda: self.checkpoints() not in ((), before), number, "train.steps=10000",
+                "--slots", "6", "--resume", "--checkpoint", "0.01")
+            self.assertEqual(child.returncode, code, errors)
+            self.assertIn("; 6 in flight are safe in", errors)
+            self.assertEqual(len(errors.splitlines()), 1)
+        self.call("--resume", "train.steps=10000")
+        self.assert_done_as_in_one_piece("train.steps=10000")
+
+    def test_killed_at_any_moment_it_goes_on_from_its_last_checkpoint(self):
+        draw = random.Random(1)
+        kills = 0
+        while not os.path.exists(self.path("a.h5")):
+            child = self.start("--resume", "--checkpoint", "0.01",
+                               "--slots", str(draw.randint(1, 7)))
+            try:
+                child.wait(timeout=draw.uniform(0.05, 0.2))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                kills += 1
+            self.assertIn(child.wait(), (0, -signal.SIGKILL))
+            child.stderr.close()
+            self.assertLess(kills, 300)
+        print(f"{kills} kills", file=sys.stderr)
+        self.assertGreater(kills, 3)
+        self.call("--resume")  # clears what a kill behind the publication left
+        self.assert_done_as_in_one_piece()
+
+    def test_a_member_that_finished_after_the_checkpoint_is_not_trained_again(self):
+        some = ("escape.thresholds=[0.1]", "train.steps=30000", "train.rate=0.01",
+                "sweep.seeds=8", "sweep.groups=[{bottleneck: 4, scales: [0.3, 0.1]}]",
+                "record.every=0", "--slots", "4")
+        child, _ = self.stop_when(lambda: "a.h5.checkpoint" in self.files(), signal.SIGKILL,
+                                  "--checkpoint", "0.001", *some)
+        self.assertEqual(child.returncode, -signal.SIGKILL)
+        shutil.copy(self.path("a.h5.checkpoint"), self.path("old"))
+        child, errors = self.stop_when(lambda: self.size("a.h5.journal") > 1500, signal.SIGTERM,
+                                       "--resume", *some)
+        self.assertIn("members are safe", errors)
+        os.rename(self.path("old"), self.path("a.h5.checkpoint"))
+        self.call("--resume", *some)
+        self.assert_done_as_in_one_piece(*some)
+
+    def test_a_damaged_checkpoint_is_replaced_by_the_one_before_and_that_is_said(self):
+        self.leave_checkpoint()
+        with open(self.path("a.h5.checkpoint"), "r+b") as file:
+            file.seek(3000)
+            file.write(b"\xff\x00\xff\x00")
+        done = self.call("--resume", "--json")
+        self.assertRegex(done.stderr, r"\Aescapement: warning: [^\n]*a.h5.checkpoint: damaged"
+                         r"[^\n]*a.h5.checkpoint.previous is whole and is taken\n\Z")
+        self.assertLess(json.loads(done.stdout)["steps"], STEPS)
+        self.assert_done_as_in_one_piece()
+
+    def test_two_damaged_checkpoints_are_refused(self):
+        self.leave_checkpoint()
+        for name in self.files()[:2]:
+            os.truncate(self.path(name), 1000)
+        before = self.files()
+        self.assertIn("damaged", self.call("--resume", code=2).stderr)
+        self.assertEqual(self.files(), before)
+
+    def test_another_spec_or_precision_is_refused_by_name(self):
+        self.leave_checkpoint("record.every=0")
+        before = self.files()
+        for other in ("train.rate=0.04", "--backend=reference", "--shard=0/2"):
+            said = self.call("--resume", "record.every=0", other, code=2).stderr
+            self.assertIn("a.h5.checkpoint: a checkpoint of another spec", said)
+        self.assertEqual(self.files(), before)
+
+    def test_without_resume_it_is_refused_and_force_starts_anew(self):
+        self.leave_checkpoint("record.every=0")
+        self.assertIn("--resume goes on", self.call("record.every=0", code=2).stderr)
+        told = json.loads(self.call("--force", "--json", "record.every=0").stdout)
+        self.assertEqual(told["steps"], STEPS)
+        self.assert_done_as_in_one_piece("record.every=0")
+
+    def test_without_its_snapshots_a_network_starts_anew(self):
+        self.leave_checkpoint()
+        os.remove(self.path("a.h5.snapshots"))
+        self.assertEqual(json.loads(self.call("--resume", "--json").stdout)["steps"], STEPS)
+        self.assert_done_as_in_one_piece()
+
+    def test_what_a_kill_behind_the_publication_left_is_cleared(self):
+        self.leave_checkpoint()
+        left = self.files()
+        os.mkdir(self.path("left"))
+        for name in left:
+            shutil.copy(self.path(name), self.path("left"))
+        self.call("--resume")
+        for name in left:
+            shutil.copy(os.path.join(self.path("left"), name), self.room)
+        self.assertIn("complete", self.call("--resume").stderr)
+        self.assert_done_as_in_one_piece()
+
+    def test_others_files_beside_a_complete_result_stay(self):
+        self.call("record.every=0")
+        with open(self.path("a.h5.checkpoint"), "w") as file:
+            file.write("mine")
+        self.call("--resume", "record.every=0")
+        self.assertIn("a.h5.checkpoint", self.files())
+
+    def test_a_second_run_on_one_output_is_refused(self):
+        child = self.start("train.steps=1000000")
+        while child.poll() is None and "a.h5.snapshots" not in self.files():
+            time.sleep(0.005)
+        for way in ("--resume", "--force"):
+            self.assertIn("another run is writing this output",
+                          self.call("train.steps=1000000", way, code=2).stderr)
+        child.terminate()
+        child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 143)
+
+    def test_times_are_seconds_or_a_clock(self):
+        for option in ("--max-time", "--checkpoint"):
+            for wrong in ("x", "", "-1", "1:2", "0:60:00", "nan", "1:2:3:4", "1e3"):
+                self.assertIn(option, self.call(f"{option}={wrong}", code=2).stderr)
+        self.call("--max-time", "0", code=2)
+        self.call("--max-time", "0:00:01", "train.steps=1000000", code=143)
+
+    def test_a_slurm_array_is_sharded_by_the_placeholder_in_the_outputs_name(self):
+        for task in range(2):
+            array = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": "2",
+                     "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "1"}
+            said = self.call("train.steps=50", code=2, **array).stderr
+            self.assertIn("%a", said)
+            said = self.call("train.steps=50", name="part.%a.h5", **array).stderr
+            self.assertIn(f"--shard {task}/2", said)
+            self.call("train.steps=50", "--shard", f"{task}/2", name=f"named.{task}.h5", **array)
+            self.compare(f"part.{task}.h5", f"named.{task}.h5")
+        array["SLURM_ARRAY_TASK_MAX"] = "7"  # tasks 0 and 7 of eight, submitted again
+        self.assertIn("--shard I/N", self.call(code=2, name="b.%a.h5", **array).stderr)
+        self.assertNotIn("b.1.h5", self.files("b."))
+
+
+if __name__ == "__main__":
+    unittest.main()
