@@ -1,0 +1,36 @@
+/* The checkpoint: what is taken, is taken the same way again; what is not, says why. */
+#include "store/checkpoint.h"
+
+#include "scratch_file.h"
+
+enum { STATE = 24 };
+
+static bool want_all(void *context, int64_t member) {
+  (void)context;
+  (void)member;
+  return true;
+}
+
+static esc_status open_checkpoint(const char *result, esc_checkpoint **out) {
+  return esc_checkpoint_open(result, "spec", STATE, true, false, want_all, NULL, out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  const char *const result = scratch_path(".h5"), *const file = scratch_path(".h5.checkpoint");
+  esc_checkpoint *first = NULL, *again = NULL;
+  write_scratch(file, data, size);
+  const esc_status status = open_checkpoint(result, &first);
+  if (status != ESC_OK) {
+    demand_refusal(status);
+  } else {
+    char state[STATE];
+    bool found;
+    DEMAND(open_checkpoint(result, &again) == ESC_OK);
+    DEMAND(esc_checkpoint_waiting(first) == esc_checkpoint_waiting(again));
+    DEMAND(esc_checkpoint_take(again, 0, state, &found) == ESC_OK);
+  }
+  esc_checkpoint_close(again, false);
+  esc_checkpoint_close(first, true);
+  unlink(file);
+  return 0;
+}
