@@ -132,7 +132,7 @@ class Resume(unittest.TestCase):
             child = self.start("--resume", "--checkpoint", "0.01",
                                "--slots", str(draw.randint(1, 7)))
             try:
-                child.wait(timeout=draw.uniform(0.05, 0.2))
+                child.wait(timeout=draw.uniform(0.05, 0.2) * (1 + kills / 20))  # loaded machines
             except subprocess.TimeoutExpired:
                 child.kill()
                 kills += 1
