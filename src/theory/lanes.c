@@ -19,22 +19,23 @@ static void lanes_tanh(const double *restrict z, double *restrict h) {
   static const double series[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
                                   1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,
                                   1.0 / 120,        1.0 / 24,        1.0 / 6,        1.0 / 2};
-  const double round = 0x1.8p52, ln_two = 0x1.62e42fefa39efp-1, ln_two_low = 0x1.abc9e3b39803fp-56;
+  /* ln_two has zeros at its end, so that n ln_two is exact. */
+  const double round = 0x1.8p52, ln_two = 0x1.62e42feep-1, ln_two_low = 0x1.a39ef35793c76p-33;
   esc_block_lane r, scale, sum;
   for (int s = 0; s < LANES; s++) {
     const double twice = -2 * fabs(z[s]), x = twice < -80 ? -80 : twice;
-    const double shifted = fma(x, 1.4426950408889634074, round), n = shifted - round;
+    const double shifted = x * 1.4426950408889634074 + round, n = shifted - round;
     int64_t bits; /* of shifted: n in the lowest ones */
-    r[s] = fma(-n, ln_two_low, fma(-n, ln_two, x));
+    r[s] = (x - n * ln_two) - n * ln_two_low;
     memcpy(&bits, &shifted, sizeof bits);
     bits = (int64_t)((uint64_t)(bits + 1023) << 52);
     memcpy(&scale[s], &bits, sizeof bits);
     sum[s] = series[0];
   }
   for (int i = 1; i < 12; i++)
-    for (int s = 0; s < LANES; s++) sum[s] = fma(sum[s], r[s], series[i]);
+    for (int s = 0; s < LANES; s++) sum[s] = sum[s] * r[s] + series[i];
   for (int s = 0; s < LANES; s++) {
-    const double m = fma(scale[s], fma(sum[s] * r[s], r[s], r[s]), scale[s] - 1);
+    const double m = scale[s] * (sum[s] * r[s] * r[s] + r[s]) + (scale[s] - 1);
     h[s] = copysign(-m / (2 + m), z[s]);
   }
 }
