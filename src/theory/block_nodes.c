@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LANES = ESC_BLOCK_LANES, CHUNK = 16 * LANES };
+enum { LANES = ESC_BLOCK_LANES, CHUNK = 16 * LANES, WORTH_SHARING = 16 };
 
 /* out = A in, one row of A. */
 static void apply(int modes, const double *a, const esc_block_lane *in, double *out) {
@@ -70,7 +70,7 @@ esc_status esc_block_sum(const esc_block_problem *p, const esc_block_grid *grid,
   const int chunks = (grid->nodes + CHUNK - 1) / CHUNK;
   double *part = calloc((size_t)chunks * (size_t)row, sizeof *part);
   ESC_TRY_ALLOCATE(part);
-#pragma omp parallel for schedule(dynamic, 1) if (chunks > 3)
+#pragma omp parallel for schedule(dynamic, 1) if (chunks >= WORTH_SHARING)
   for (int c = 0; c < chunks; c++) {
     esc_block_tile t;
     for (int at = c * CHUNK; at < (c + 1) * CHUNK && at < grid->nodes; at += LANES) {
