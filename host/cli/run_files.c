@@ -91,6 +91,7 @@ static bool exists(const esc_run *r, const char *suffix) {
 
 /* Whose files they are is found out by opening them: others' stay. */
 void esc_run_clear_files(esc_run *r) {
+  esc_io_clear(r->output);
   if (!exists(r, ".journal") && !exists(r, ".snapshots") && !exists(r, ".checkpoint") &&
       !exists(r, ".checkpoint.previous"))
     return;

@@ -273,12 +273,15 @@ esc_status esc_io_publish(const char *path, const void *bytes, size_t size) {
   return status;
 }
 
-void esc_io_remove(const char *path) {
+void esc_io_clear(const char *path) {
   place at;
   char full[PATH_MAX];
-  if (find_target(path, &at, full) != ESC_OK) return;
-  unlink(full);
-  remove_left_over(&at);
+  if (find_target(path, &at, full) == ESC_OK) remove_left_over(&at);
+}
+
+void esc_io_remove(const char *path) {
+  unlink(path);
+  esc_io_clear(path);
 }
 
 esc_status esc_io_open(const char *path, int *fd, size_t *size) {

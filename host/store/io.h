@@ -28,7 +28,8 @@ esc_status esc_io_write(esc_io_file *file, const void *bytes, size_t size);
 esc_status esc_io_commit(esc_io_file *file, const char *previous);
 void esc_io_discard(esc_io_file *file); /* NULL is fine */
 
-/* Deletes `path`, if there, and what killed runs left of writing it. */
+/* Deletes what killed runs left of writing `path`; remove: and `path` itself, if there. */
+void esc_io_clear(const char *path);
 void esc_io_remove(const char *path);
 
 /* Opens a plain file for reading in pieces, to be closed with close(2). */

@@ -36,6 +36,7 @@ _Static_assert(sizeof(header) == 48, "the header has no padding");
 
 struct esc_journal {
   char *path;
+  const char *what; /* its records are, in words */
   int fd;
   header header;
   size_t record_size;
@@ -241,9 +242,9 @@ static esc_status take_over(esc_journal *j, bool resume, esc_journal_visit *visi
   if (fresh) return start(j);
   if (!resume)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: an unfinished run left this journal of %lld finished members; --resume "
-                    "goes on with it, --force starts anew",
-                    j->path, (long long)count_records(j));
+                    "%s: an unfinished run left this journal of %lld %s; --resume goes on with "
+                    "it, --force starts anew",
+                    j->path, (long long)count_records(j), j->what);
   status = visit_records(j, visit, context);
   if (status != ESC_OK) return status;
   if (cut_back(j) != 0)
@@ -252,12 +253,13 @@ static esc_status take_over(esc_journal *j, bool resume, esc_journal_visit *visi
   return esc_journal_sync(j);
 }
 
-static esc_status allocate(const char *result_path, const char *suffix, const header *h,
-                           esc_journal **out) {
+static esc_status allocate(const char *result_path, const char *suffix, const char *what,
+                           const header *h, esc_journal **out) {
   esc_status status = ESC_OK;
   esc_journal *j = calloc(1, sizeof *j);
   ESC_TRY_ALLOCATE(j);
   j->fd = -1;
+  j->what = what;
   j->header = *h;
   j->record_size = sizeof(int64_t) + h->row_size + sizeof(uint64_t);
   j->record = malloc(j->record_size);
@@ -272,12 +274,12 @@ done:
   return status;
 }
 
-static esc_status open_with(const char *result_path, const char *suffix, const header *h,
-                            bool resume, bool discard, esc_journal_visit *visit, void *context,
-                            esc_journal **out) {
+static esc_status open_with(const char *result_path, const char *suffix, const char *what,
+                            const header *h, bool resume, bool discard, esc_journal_visit *visit,
+                            void *context, esc_journal **out) {
   esc_journal *j = NULL;
   esc_status status = ESC_OK;
-  ESC_TRY(allocate(result_path, suffix, h, &j));
+  ESC_TRY(allocate(result_path, suffix, what, h, &j));
   ESC_TRY(open_locked(j));
   ESC_TRY(discard ? start(j) : take_over(j, resume, visit, context));
   j->ready = true;
@@ -293,7 +295,8 @@ esc_status esc_journal_open(const char *result_path, const char *spec, int thres
                             esc_journal **out) {
   const header h =
       make_header(spec, thresholds, layers, esc_results_row_size(thresholds, layers), hash_table());
-  return open_with(result_path, ".journal", &h, resume, discard, visit, context, out);
+  return open_with(result_path, ".journal", "finished members", &h, resume, discard, visit, context,
+                   out);
 }
 
 esc_status esc_journal_open_snapshots(const char *result_path, const char *spec, int length,
@@ -301,14 +304,15 @@ esc_status esc_journal_open_snapshots(const char *result_path, const char *spec,
                                       void *context, esc_journal **out) {
   const size_t row = sizeof(esc_journal_snapshot) + (size_t)length * sizeof(double);
   const header h = make_header(spec, 0, length, row, hash_observables());
-  return open_with(result_path, ".snapshots", &h, resume, discard, visit, context, out);
+  return open_with(result_path, ".snapshots", "snapshots", &h, resume, discard, visit, context,
+                   out);
 }
 
 static esc_status fail_append(const esc_journal *j, int64_t member, const char *why) {
   return ESC_FAIL(ESC_IO_FAILED,
-                  "%s: cannot save member %lld: %s; %lld finished members are safe in the journal, "
-                  "and the same command with --resume goes on",
-                  j->path, (long long)member, why, (long long)j->records);
+                  "%s: cannot save member %lld: %s; %lld %s are safe in the journal, and the same "
+                  "command with --resume goes on",
+                  j->path, (long long)member, why, (long long)j->records, j->what);
 }
 
 esc_status esc_journal_append(esc_journal *journal, int64_t member, const void *row) {
@@ -338,9 +342,9 @@ esc_status esc_journal_sync(esc_journal *journal) {
     return ESC_OK;
   }
   return ESC_FAIL(ESC_IO_FAILED,
-                  "%s: syncing the journal failed: %s; %lld finished members are safe in it, and "
-                  "the same command with --resume goes on",
-                  journal->path, strerror(errno), (long long)journal->synced);
+                  "%s: syncing the journal failed: %s; %lld %s are safe in it, and the same "
+                  "command with --resume goes on",
+                  journal->path, strerror(errno), (long long)journal->synced, journal->what);
 }
 
 void esc_journal_close(esc_journal *journal, bool remove) {
