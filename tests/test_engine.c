@@ -296,9 +296,9 @@ static void train_in_two(const esc_engine_ops *from, const esc_engine_ops *to, c
 
 static void goes_on_to_the_same_bits(const esc_engine_ops *from, const esc_engine_ops *to,
                                      esc_problem *p) {
-  esc_results *whole = train(from, p, 4, 2, 1, 1000), *parts = NULL;
-  esc_assert_ok(esc_results_create(4, p->thresholds, p->shape.layers, &parts));
-  for (int i = 0; i < 4; i++) train_in_two(from, to, p, (uint64_t)i + 1, 1 + 9 * i, parts, i);
+  esc_results *whole = train(from, p, 3, 2, 1, 1000), *parts = NULL;
+  esc_assert_ok(esc_results_create(3, p->thresholds, p->shape.layers, &parts));
+  for (int i = 0; i < 3; i++) train_in_two(from, to, p, (uint64_t)i + 1, 1 + 9 * i, parts, i);
   assert_same(whole, parts);
   esc_results_free(whole);
   esc_results_free(parts);
@@ -310,7 +310,7 @@ static void a_restored_network_goes_on_to_the_same_bits(void **state) {
     for (int update = ESC_UPDATE_PLAIN; update <= ESC_UPDATE_COMPENSATED; update++) {
       esc_problem p = problem_make(4, 9, 5, 10);
       p.update = (esc_update)update;
-      p.steps = 60;
+      p.steps = 30;
       p.smoothing = 0.8;
       p.thresholds = 2; /* the first is crossed on the way */
       p.threshold[0] = 0.3;
@@ -326,7 +326,7 @@ static void a_network_goes_on_between_cpu_and_chip_to_the_same_bits(void **state
   (void)state;
   esc_problem p = problem_make(3, 16, 5, 10);
   p.update = ESC_UPDATE_COMPENSATED;
-  p.steps = 40;
+  p.steps = 22;
   goes_on_to_the_same_bits(&esc_cpu_engine, &esc_cuda_chip_engine, &p);
   goes_on_to_the_same_bits(&esc_cuda_chip_engine, &esc_cpu_engine, &p);
   problem_free(&p);

@@ -60,7 +60,7 @@ esc_status esc_run_choose_shard(esc_run *r) {
 static esc_status parse_time(const char *option, const char *text, double *seconds) {
   int h = 0, m = 0, s = 0;
   char rest, *end = NULL;
-  const bool plain = *text && strspn(text, "0123456789.:") == strlen(text) && strlen(text) < 16;
+  const bool plain = *text && strspn(text, "0123456789.:") == strlen(text) && strlen(text) < 40;
   *seconds = plain ? strtod(text, &end) : 0;
   if (plain && !*end && *seconds <= 1e8) return ESC_OK;
   const bool clock = plain && sscanf(text, "%6d:%2d:%2d%c", &h, &m, &s, &rest) == 3;
