@@ -554,7 +554,7 @@ class Profile(Room):
             capture_output=True, text=True, check=True).stdout
         ranges = {line.split('"')[1] for line in pushed.splitlines()}
         self.assertEqual(ranges, {"cohort", "step block", "forward", "backward", "update",
-                                  "read-back", "store"})
+                                  "read-back", "checkpoint", "store"})
         for name in ranges:
             self.assertIn(name, text)
 
