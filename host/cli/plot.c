@@ -1,24 +1,16 @@
 /* escapement plot: fits in C, drawn by plot.py, which travels inside the
  * program and gets the numbers as JSON on its standard input. */
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/python.h"
 #include "cli/tables.h"
 #include "plot_script.h"
-#include "store/io.h"
-
-extern char **environ;
 
 /* Steps of the members at one point of the fit, for the spread over seeds. */
 static void add_members(json_t *point, const esc_fit_group *g, double scale, int tables,
@@ -55,74 +47,12 @@ static json_t *drawing(const esc_fit *fit, int tables, esc_results **table) {
   return object;
 }
 
-static const char *python(void) {
-  const char *named = getenv("ESCAPEMENT_PYTHON");
-  return named && *named ? named : "/usr/bin/python3";
-}
-
-typedef struct script {
-  pid_t child;
-  int input, errors; /* our ends of its standard input and error */
-} script;
-
-static esc_status start_script(const char *figure, script *s) {
-  int input[2], errors[2];
-  posix_spawn_file_actions_t actions;
-  char *arguments[] = {(char *)python(), "-c", (char *)plot_script, (char *)figure, NULL};
-  if (pipe2(input, O_CLOEXEC) != 0) return ESC_FAIL(ESC_IO_FAILED, "plot: %s", strerror(errno));
-  if (pipe2(errors, O_CLOEXEC) != 0) return ESC_FAIL(ESC_IO_FAILED, "plot: %s", strerror(errno));
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, input[0], STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, errors[1], STDERR_FILENO);
-  const int failed = posix_spawnp(&s->child, python(), &actions, NULL, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(input[0]);
-  close(errors[1]);
-  s->input = input[1];
-  s->errors = errors[0];
-  if (!failed) return ESC_OK;
-  close(s->input);
-  close(s->errors);
-  return ESC_FAIL(ESC_LIBRARY_FAILED,
-                  "plot: cannot start %s: %s; install python3-matplotlib, or set ESCAPEMENT_PYTHON",
-                  python(), strerror(failed));
-}
-
-/* The last line that the script wrote on standard error: its own message, or
- * the end of Python's traceback. */
-static void last_words(int errors, char line[512]) {
-  char byte;
-  size_t used = 0;
-  bool fresh = true;
-  line[0] = 0;
-  while (read(errors, &byte, 1) == 1) {
-    if (fresh) used = 0;
-    fresh = byte == '\n';
-    if (!fresh && used < 511) {
-      line[used++] = byte;
-      line[used] = 0;
-    }
-  }
-}
-
 static esc_status draw(const char *figure, json_t *object) {
   esc_status status = ESC_OK;
-  script s;
-  int ended = 0;
-  char words[512];
+  char *const arguments[] = {(char *)figure, NULL};
   char *text = json_dumps(object, JSON_REAL_PRECISION(17));
   ESC_TRY_ALLOCATE(text);
-  ESC_TRY(start_script(figure, &s));
-  signal(SIGPIPE, SIG_IGN); /* a script that ends early says so through its exit status */
-  esc_io_write_all(s.input, "plot's standard input", text, strlen(text));
-  close(s.input);
-  last_words(s.errors, words);
-  close(s.errors);
-  while (waitpid(s.child, &ended, 0) < 0 && errno == EINTR) continue;
-  const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
-  if (code != 0)
-    status = ESC_FAIL(code == 2 ? ESC_BAD_INPUT : ESC_LIBRARY_FAILED, "%s; no figure was written",
-                      words[0] ? words : "plot: the drawing script ended early");
+  status = esc_python_run(plot_script, "plot", text, arguments);
 done:
   free(text);
   return status;
@@ -190,7 +120,7 @@ static esc_status check_written(const char *figure, const struct stat *before) {
   if (S_ISREG(after.st_mode) && after.st_size > 0 && written) return ESC_OK;
   return ESC_FAIL(ESC_LIBRARY_FAILED,
                   "plot: %s ended well but did not write %s; is ESCAPEMENT_PYTHON a Python?",
-                  python(), figure);
+                  esc_python(), figure);
 }
 
 esc_status esc_verb_plot(int argc, char **argv) {

@@ -12,6 +12,7 @@
 typedef struct esc_homotopy {
   esc_block_problem problem; /* its level is the upper one */
   esc_block_level lower;
+  double tolerance; /* of a panel of an attribution, relative to the shift; 0: 2e-7 */
 } esc_homotopy;
 
 /* One lambda. Mode k that does not escape has NaN. */

@@ -11,7 +11,7 @@
 
 enum { NODES = 6, PANELS_MAX = 200, MODES = ESC_BLOCK_MODES_MAX };
 static const double first_cut[] = {0, 0.02, 0.15, 1};
-static const double panel_tolerance = 2e-7; /* of the whole shift */
+static const double usual_tolerance = 2e-7; /* of a panel, relative to the whole shift */
 
 typedef struct task {
   const esc_homotopy *homotopy;
@@ -51,12 +51,13 @@ done:
 /* The panel's integral is the difference of the times at its ends. */
 static bool agrees(const task *t, const panel *p, const double *before, const double *after) {
   const esc_block_problem *b = &t->homotopy->problem;
+  const double tolerance = t->homotopy->tolerance > 0 ? t->homotopy->tolerance : usual_tolerance;
   bool good = true;
   for (int k = 0; k < b->modes; k++) {
     double residual = after[k] - before[k];
     const double shift = t->out->to[k] - t->out->from[k];
     for (int c = 0; c < b->layers; c++) residual -= p->sum[k][c];
-    good = good && fabs(residual) <= panel_tolerance * (fabs(shift) + 1e-3 * t->out->to[k]);
+    good = good && fabs(residual) <= tolerance * (fabs(shift) + 1e-3 * t->out->to[k]);
   }
   return good;
 }

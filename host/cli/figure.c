@@ -1,0 +1,270 @@
+/* escapement figure: trains what a figure of the paper needs, holds it against theory, draws it.
+ *
+ * Sweeps are ordinary runs of this program on specs that travel inside it; each is resumed where
+ * it stands, so a second call computes and draws again from finished files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/python.h"
+#include "figure/figure.h"
+#include "figure_draw.h"
+#include "spec/text.h"
+#include "store/io.h"
+#include "store/store.h"
+
+extern char **environ;
+
+enum { PATH_SIZE = 4096, ARGUMENTS_MAX = 64 };
+
+typedef struct request {
+  const char *directory, *scale, *backend;
+  int64_t threads;
+  bool replot, json, quiet;
+  int first, last; /* figures */
+  int overrides;   /* of every spec, after the figure's own */
+  char *const *override;
+} request;
+
+static esc_status join(const request *r, const char *name, const char *suffix, char *path) {
+  if (snprintf(path, PATH_SIZE, "%s/%s%s", r->directory, name, suffix) < PATH_SIZE) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "-o: the path is longer than %d bytes", (int)PATH_SIZE);
+}
+
+/* ---- training ---- */
+
+static esc_status status_of_child(const char *name, int ended) {
+  const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
+  if (code == 0) return ESC_OK;
+  if (code == 130 || code == 143)
+    return ESC_FAIL(ESC_INTERRUPTED,
+                    "interrupted in %s; the same command goes on from what is saved", name);
+  return ESC_FAIL(code == 2 ? ESC_BAD_INPUT : ESC_IO_FAILED,
+                  "%s: training failed, as said above; what is finished is safe", name);
+}
+
+/* This program's verb run in a process of its own, its summary not shown. */
+static esc_status spawn_run(const char *name, char *const *arguments) {
+  posix_spawn_file_actions_t actions;
+  pid_t child;
+  int ended = 0;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  const int failed = posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed) return ESC_FAIL(ESC_LIBRARY_FAILED, "%s: %s", name, strerror(failed));
+  while (waitpid(child, &ended, 0) < 0 && errno == EINTR) continue;
+  return status_of_child(name, ended);
+}
+
+static esc_status train(const request *r, const esc_figure_sweep *s, const char *output) {
+  esc_status status = ESC_OK;
+  char spec[PATH_SIZE], threads[24];
+  char *arguments[ARGUMENTS_MAX];
+  int count = 0;
+  const char *text = esc_figure_spec(r->scale, s->spec);
+  if (!text)
+    return ESC_FAIL(ESC_BAD_INPUT, "--scale %s: there is no such set of sweeps; allowed: small",
+                    esc_show(r->scale, strlen(r->scale)).text);
+  ESC_TRY(join(r, s->name, ".yaml", spec));
+  ESC_TRY(esc_io_publish(spec, text, strlen(text)));
+  const char *const usual[] = {"escapement", "run",     spec,        "-o",      output,
+                               "--resume",   "--quiet", "--backend", r->backend};
+  for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) arguments[count++] = (char *)usual[i];
+  if (r->threads) {
+    snprintf(threads, sizeof threads, "--threads=%lld", (long long)r->threads);
+    arguments[count++] = threads;
+  }
+  if (s->override) arguments[count++] = (char *)s->override;
+  for (int i = 0; i < r->overrides && count < ARGUMENTS_MAX - 1; i++)
+    arguments[count++] = r->override[i];
+  arguments[count] = NULL;
+  if (!r->quiet) esc_note("%s", s->name);
+  status = spawn_run(s->name, arguments);
+done:
+  return status;
+}
+
+/* ---- reading ---- */
+
+static esc_status load(const request *r, const esc_figure_sweep *s, esc_figure_run *out) {
+  esc_status status = ESC_OK;
+  char path[PATH_SIZE];
+  bool foreign = false;
+  *out = (esc_figure_run){.sweep = s};
+  ESC_TRY(join(r, s->name, ".h5", path));
+  if (!r->replot) ESC_TRY(train(r, s, path));
+  ESC_TRY(esc_store_read_any(path, &foreign, &out->results));
+  if (foreign) esc_note("warning: %s is not as escapement wrote it", path);
+  const char *spec = esc_results_get(out->results, "spec");
+  if (!spec) return ESC_FAIL(ESC_BAD_INPUT, "%s: does not say its spec", path);
+  ESC_TRY(esc_spec_parse(path, spec, strlen(spec), 0, NULL, &out->spec));
+done:
+  return status;
+}
+
+/* ---- what comes out ---- */
+
+static esc_status draw(const request *r, const char *name, const char *text) {
+  esc_status status = ESC_OK;
+  char data[PATH_SIZE], png[PATH_SIZE], pdf[PATH_SIZE];
+  ESC_TRY(join(r, name, ".json", data));
+  ESC_TRY(join(r, name, ".png", png));
+  ESC_TRY(join(r, name, ".pdf", pdf));
+  ESC_TRY(esc_io_publish(data, text, strlen(text)));
+  char *const arguments[] = {png, pdf, NULL};
+  status = esc_python_run(figure_draw, name, text, arguments);
+done:
+  return status;
+}
+
+static json_t *figure_json(const esc_figure *f) {
+  json_t *json = json_object();
+  json_object_set_new(json, "number", json_integer(f->number));
+  json_object_set_new(json, "title", json_string(f->title));
+  json_object_set(json, "checks", f->checks);
+  return json;
+}
+
+static esc_status make(const request *r, int number, json_t *figures, int *failed) {
+  esc_status status = ESC_OK;
+  esc_figure f = {.number = number};
+  json_t *drawing = NULL;
+  char name[16], *text = NULL;
+  snprintf(name, sizeof name, "figure%d", number);
+  for (int i = 0; i < esc_figure_sweep_count; i++)
+    if (esc_figure_sweeps[i].figure == number)
+      ESC_TRY(load(r, &esc_figure_sweeps[i], &f.run[f.runs++]));
+  ESC_TRY(esc_figure_make(&f));
+  drawing = figure_json(&f);
+  json_object_set(drawing, "panels", f.panels);
+  ESC_TRY_ALLOCATE(text = json_dumps(drawing, JSON_INDENT(1) | JSON_REAL_PRECISION(17)));
+  ESC_TRY(draw(r, name, text));
+  json_array_append_new(figures, figure_json(&f));
+  *failed += f.failed;
+done:
+  free(text);
+  json_decref(drawing);
+  esc_figure_free(&f);
+  return status;
+}
+
+static void print_check(FILE *out, const json_t *check) {
+  const char *pass = json_is_true(json_object_get(check, "pass")) ? "PASS" : "FAIL";
+  fprintf(out, "%s  %s: expected %.6g, got %.6g, tolerance %.3g\n      %s\n", pass,
+          json_string_value(json_object_get(check, "name")),
+          json_number_value(json_object_get(check, "expected")),
+          json_number_value(json_object_get(check, "got")),
+          json_number_value(json_object_get(check, "tolerance")),
+          json_string_value(json_object_get(check, "reason")));
+}
+
+static void print_checks(FILE *out, const json_t *figures) {
+  size_t i, k, passed = 0, all = 0;
+  const json_t *figure, *check;
+  json_array_foreach(figures, i, figure) {
+    fprintf(out, "%sfigure %lld: %s\n", i ? "\n" : "",
+            (long long)json_integer_value(json_object_get(figure, "number")),
+            json_string_value(json_object_get(figure, "title")));
+    json_array_foreach(json_object_get(figure, "checks"), k, check) {
+      print_check(out, check);
+      passed += json_is_true(json_object_get(check, "pass"));
+      all++;
+    }
+  }
+  fprintf(out, "\n%zu of %zu checks passed\n", passed, all);
+}
+
+static esc_status write_checks(const request *r, const json_t *figures) {
+  esc_status status = ESC_OK;
+  char path[PATH_SIZE], *text = NULL;
+  size_t size = 0;
+  FILE *out = open_memstream(&text, &size);
+  ESC_TRY_ALLOCATE(out);
+  print_checks(out, figures);
+  fclose(out);
+  ESC_TRY(join(r, "checks", ".txt", path));
+  ESC_TRY(esc_io_publish(path, text, size));
+done:
+  free(text);
+  return status;
+}
+
+static esc_status tell(const request *r, json_t *figures) {
+  if (!r->json) {
+    print_checks(stdout, figures);
+    return ESC_OK;
+  }
+  json_t *object = json_object();
+  json_object_set(object, "figures", figures);
+  return esc_json_print(object);
+}
+
+static esc_status make_all(const request *r) {
+  esc_status status = ESC_OK;
+  int failed = 0;
+  json_t *figures = json_array();
+  ESC_TRY_ALLOCATE(figures);
+  if (mkdir(r->directory, 0777) != 0 && errno != EEXIST)
+    return ESC_FAIL(ESC_BAD_INPUT, "-o %s: %s", r->directory, strerror(errno));
+  for (int n = r->first; n <= r->last; n++) ESC_TRY(make(r, n, figures, &failed));
+  ESC_TRY(write_checks(r, figures));
+  ESC_TRY(tell(r, figures));
+  if (failed) status = ESC_FAIL(ESC_CHECK_FAILED, "%d checks failed", failed);
+done:
+  json_decref(figures);
+  return status;
+}
+
+static esc_status read_which(request *r, const char *which) {
+  r->first = 1;
+  r->last = ESC_FIGURES;
+  if (!strcmp(which, "all")) return ESC_OK;
+  r->first = r->last = which[0] - '0';
+  if (strlen(which) == 1 && r->first >= 1 && r->first <= ESC_FIGURES) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "figure: '%s'; allowed: 1 to %d, or all",
+                  esc_show(which, strlen(which)).text, (int)ESC_FIGURES);
+}
+
+esc_status esc_verb_figure(int argc, char **argv) {
+  esc_status status = ESC_OK;
+  bool help = false;
+  int first = 0;
+  request r = {.scale = "small", .backend = "auto"};
+  const esc_option options[] = {
+      {"output", 'o', "DIR", "directory of data, pictures and checks", .text = &r.directory},
+      {"scale", 0, "small", "which set of sweeps (small: minutes on two cores)", .text = &r.scale},
+      {"backend", 0, "NAME", "of the runs (auto)", .text = &r.backend},
+      {"threads", 0, "N", "of the runs (all processors)", .number = &r.threads, .min = 1,
+       .max = 4096},
+      {"replot", 0, NULL, "from the data in DIR, training nothing", .flag = &r.replot},
+      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r.quiet},
+      {"json", 0, NULL, "the checks as one JSON object on stdout", .flag = &r.json},
+      {0},
+  };
+  const esc_command command = {
+      "figure 1..5|all -o DIR [options] [key=value ...]",
+      "Trains what a figure of the paper needs, checks it against theory and draws it: data (.h5,\n"
+      ".json), pictures (.png, .pdf), and checks.txt with expected, got, tolerance and its "
+      "reason.\n"
+      "key=value replaces a key of every spec. Exit status 1 if a check fails.",
+      options};
+  ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
+  if (help) return ESC_OK;
+  if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs a number, 1 to 5, or all");
+  if (!r.directory) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs -o DIR");
+  ESC_TRY(read_which(&r, argv[first]));
+  r.overrides = argc - first - 1;
+  r.override = argv + first + 1;
+  status = make_all(&r);
+done:
+  return status;
+}

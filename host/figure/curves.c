@@ -1,0 +1,103 @@
+/* Theory's escape times over a range of epsilon, and slopes of what is drawn. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "figure/figure.h"
+
+esc_status esc_curves_of(const esc_escape_problem *problem, uint64_t small_layers, double low,
+                         double high, int points, esc_curves *out) {
+  esc_status status = ESC_OK;
+  esc_escape_problem p = *problem;
+  out->points = points;
+  for (int i = 0; i < points; i++) {
+    const double epsilon = low * pow(high / low, points > 1 ? (double)i / (points - 1) : 0);
+    esc_escape_times times;
+    for (int l = 0; l < p.layers; l++)
+      if (small_layers >> l & 1) p.scale[l] = problem->scale[l] * epsilon;
+    ESC_TRY(esc_escape(&p, &times));
+    out->epsilon[i] = epsilon;
+    out->ode[i] = times.ode;
+    out->closed[i] = times.closed;
+    out->corrected[i] = times.corrected;
+  }
+done:
+  return status;
+}
+
+double esc_local_slope(const double *x, const double *y, int i, int j) {
+  return log(y[j] / y[i]) / log(x[j] / x[i]);
+}
+
+esc_status esc_mean_curve_of(const esc_figure_run *run, esc_observable_index observable, int at,
+                             esc_mean_curve *out) {
+  const esc_results *r = run->results;
+  const double *value = r->observable[observable];
+  *out = (esc_mean_curve){.points = (int)r->snapshots};
+  if (r->snapshots < 2 || r->snapshots > ESC_FIGURE_POINTS_MAX || r->members < 2)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s.h5: needs 2 to %d snapshots of two members or more",
+                    run->sweep->name, (int)ESC_FIGURE_POINTS_MAX);
+  const bool by_layer = observable >= ESC_OBSERVABLE_frobenius_norm;
+  const int64_t width = !by_layer                                ? 1
+                        : observable >= ESC_OBSERVABLE_imbalance ? r->layers - 1
+                                                                 : r->layers;
+  for (int i = 0; i < out->points; i++) {
+    double sum = 0, square = 0;
+    for (int64_t m = 0; m < r->members; m++) sum += value[(m * r->snapshots + i) * width + at];
+    out->step[i] = (double)r->snapshot_step[i];
+    out->mean[i] = sum / (double)r->members;
+    for (int64_t m = 0; m < r->members; m++) {
+      const double off = value[(m * r->snapshots + i) * width + at] - out->mean[i];
+      square += off * off;
+    }
+    out->error[i] = sqrt(square / (double)(r->members - 1) / (double)r->members);
+  }
+  return ESC_OK;
+}
+
+void esc_mean_curve_draw(json_t *panel, const esc_mean_curve *c, double rate, int colour,
+                         const char *label) {
+  double time[ESC_FIGURE_POINTS_MAX], low[ESC_FIGURE_POINTS_MAX], high[ESC_FIGURE_POINTS_MAX];
+  for (int i = 0; i < c->points; i++) {
+    time[i] = rate * c->step[i];
+    low[i] = c->mean[i] - 2 * c->error[i];
+    high[i] = c->mean[i] + 2 * c->error[i];
+  }
+  const esc_series band = {ESC_BAND, colour, c->points, time, c->mean, low, high};
+  const esc_series marks = {ESC_MARKS, colour, c->points, time, c->mean, NULL, NULL};
+  esc_panel_series(panel, &band, "%s", "");
+  esc_panel_series(panel, &marks, "%s", label);
+}
+
+static double least_squares(int n, const double *x, const double *y, bool log_y) {
+  double sx = 0, sy = 0, sxx = 0, sxy = 0;
+  for (int i = 0; i < n; i++) {
+    const double u = log(x[i]), v = log_y ? log(y[i]) : y[i];
+    sx += u;
+    sy += v;
+    sxx += u * u;
+    sxy += u * v;
+  }
+  return (n * sxy - sx * sy) / (n * sxx - sx * sx);
+}
+
+double esc_log_slope(int n, const double *x, const double *y) {
+  return least_squares(n, x, y, true);
+}
+
+double esc_steps_per_decade(int n, const double *x, const double *y) {
+  return -least_squares(n, x, y, false) * log(10);
+}
+
+void esc_layers_text(int64_t layers, char *text, size_t size) {
+  size_t used = 0;
+  text[0] = 0;
+  for (int l = 0; l < ESC_LAYERS_MAX && used + 8 < size; l++) {
+    if (!((uint64_t)layers >> l & 1)) continue;
+    int end = l;
+    while (end + 1 < ESC_LAYERS_MAX && (uint64_t)layers >> (end + 1) & 1) end++;
+    used += (size_t)snprintf(text + used, size - used, end > l ? "%s%d-%d" : "%s%d",
+                             used ? ", " : "", l + 1, end + 1);
+    l = end;
+  }
+}
