@@ -27,7 +27,7 @@ class Figure(unittest.TestCase):
         return json.loads(done.stdout)["figures"][0]["checks"] if done.stdout else done.stderr
 
     def test_a_figure_is_data_pictures_and_checks_and_a_wrong_exponent_fails(self):
-        self.call("4", "sweep.seeds=4", "--quiet")
+        self.call("4", "sweep.seeds=4", "network.width=16", "network.inputs=16", "--quiet")
         for name in ("figure4.png", "figure4.pdf", "figure4.json", "checks.txt"):
             self.assertGreater(os.path.getsize(os.path.join(self.room, name)), 500, name)
         before = self.call("4", "--replot")
