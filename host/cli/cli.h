@@ -13,7 +13,7 @@ typedef esc_status esc_verb(int argc, char **argv);
 
 esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info, esc_verb_classify,
     esc_verb_escape, esc_verb_blocks, esc_verb_bench, esc_verb_compare, esc_verb_plateau,
-    esc_verb_verify, esc_verb_merge, esc_verb_figure;
+    esc_verb_verify, esc_verb_merge, esc_verb_figure, esc_verb_report;
 
 /* A number, or null where it is not finite. */
 json_t *esc_json_number(double value);

@@ -126,6 +126,29 @@ done:
   return status;
 }
 
+/* Where a sweep's numbers come from, and its spec. */
+static json_t *origin_json(const esc_figure_run *run) {
+  static const char *const kept[] = {"device", "backend",    "engine",   "precision",
+                                     "commit", "start_time", "end_time", "spec"};
+  json_t *json = json_object();
+  double steps = 0;
+  for (int64_t i = 0; i < run->results->members; i++) steps += (double)run->results->steps_run[i];
+  json_object_set_new(json, "name", json_string(run->sweep->name));
+  json_object_set_new(json, "members", json_integer(run->results->members));
+  json_object_set_new(json, "network_steps", json_real(steps));
+  for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+    const char *text = esc_results_get(run->results, kept[i]);
+    if (text) json_object_set_new(json, kept[i], esc_json_text(text));
+  }
+  return json;
+}
+
+static json_t *origins_json(const esc_figure *f) {
+  json_t *runs = json_array();
+  for (int i = 0; i < f->runs; i++) json_array_append_new(runs, origin_json(&f->run[i]));
+  return runs;
+}
+
 static json_t *figure_json(const esc_figure *f) {
   json_t *json = json_object();
   json_object_set_new(json, "number", json_integer(f->number));
@@ -145,6 +168,7 @@ static esc_status make(const request *r, int number, json_t *figures, int *faile
       ESC_TRY(load(r, &esc_figure_sweeps[i], &f.run[f.runs++]));
   ESC_TRY(esc_figure_make(&f));
   drawing = figure_json(&f);
+  json_object_set_new(drawing, "runs", origins_json(&f));
   json_object_set(drawing, "panels", f.panels);
   ESC_TRY_ALLOCATE(text = json_dumps(drawing, JSON_INDENT(1) | JSON_REAL_PRECISION(17)));
   ESC_TRY(draw(r, name, text));

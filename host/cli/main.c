@@ -29,6 +29,7 @@ static const verb verbs[] = {
     {"escape", esc_verb_escape, "escape time on the symmetric manifold: ODE and closed forms"},
     {"blocks", esc_verb_blocks, "escape of several modes on the exact block reduction"},
     {"figure", esc_verb_figure, "a figure of the paper: data, picture and checks"},
+    {"report", esc_verb_report, "figures, checks and studies as one HTML page"},
     {"verify", esc_verb_verify, "checks of theory, gradients and engines on this machine"},
     {"bench", esc_verb_bench, "throughput of a training step beside the machine's ceiling"},
     {"compare", esc_verb_compare, "two result files of one sweep, variable by variable"},

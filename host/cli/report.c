@@ -1,0 +1,55 @@
+/* escapement report: figures, checks and studies as one HTML page. */
+#include "report/report.h"
+
+#include <stdlib.h>
+
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "store/io.h"
+
+static esc_status publish(const char *figures, const char *studies, const char *output,
+                          esc_report_counts *counts) {
+  esc_status status = ESC_OK;
+  char *text = NULL;
+  size_t size = 0;
+  FILE *page = open_memstream(&text, &size);
+  ESC_TRY_ALLOCATE(page);
+  status = esc_report_write(page, figures, studies, counts);
+  if (fclose(page) != 0 && status == ESC_OK)
+    status = ESC_FAIL(ESC_NO_MEMORY, "report: no memory for the page");
+  if (status == ESC_OK) ESC_TRY(esc_io_publish(output, text, size));
+done:
+  free(text);
+  return status;
+}
+
+esc_status esc_verb_report(int argc, char **argv) {
+  esc_status status = ESC_OK;
+  bool help = false;
+  int first = 0;
+  const char *output = NULL, *studies = NULL;
+  esc_report_counts counts = {0};
+  const esc_option options[] = {
+      {"output", 'o', "FILE.html", "the page, with its pictures inside", .text = &output},
+      {"studies", 0, "DIR", "folders of studies, as in runs/studies", .text = &studies},
+      {0},
+  };
+  const esc_command command = {
+      "report FIGURES -o FILE.html [options]",
+      "One self-contained HTML page of the figures that `figure -o FIGURES` made, their checks, "
+      "the\n"
+      "specs and machines behind them, and studies. Exit status 1 if a check in it failed.",
+      options};
+  ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
+  if (help) return ESC_OK;
+  if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "report: needs one directory of figures");
+  if (!output) return ESC_FAIL(ESC_BAD_INPUT, "report: needs -o FILE.html");
+  ESC_TRY(esc_io_check_writable(output));
+  ESC_TRY(publish(argv[first], studies, output, &counts));
+  printf("%s: %d figures, %d of %d checks passed, %d studies\n", output, counts.figures,
+         counts.checks - counts.failed, counts.checks, counts.studies);
+  if (counts.failed)
+    status = ESC_FAIL(ESC_CHECK_FAILED, "%d of the report's checks failed", counts.failed);
+done:
+  return status;
+}

@@ -1,0 +1,64 @@
+/* What made the page: this machine, this program and the libraries it runs with. */
+#include <gsl/gsl_version.h>
+#include <hdf5.h>
+#include <sundials/sundials_version.h>
+#include <sys/utsname.h>
+#include <xxhash.h>
+#include <yaml.h>
+
+#include "backends.h"
+#include "device.h"
+#include "provenance.h"
+#include "report/html.h"
+#include "report/report.h"
+#include "version.h"
+
+static void put(FILE *out, const char *what, const char *text) {
+  fputs("<tr>", out);
+  esc_html_element(out, "th", "%s", what);
+  esc_html_element(out, "td", "%s", text);
+  fputs("</tr>", out);
+}
+
+static void put_system(FILE *out) {
+  struct utsname name;
+  char text[512];
+  if (uname(&name) != 0) return;
+  snprintf(text, sizeof text, "%s %s, %s", name.sysname, name.release, name.machine);
+  put(out, "system", text);
+}
+
+static void put_libraries(FILE *out) {
+  unsigned major, minor, patch;
+  char sundials[64] = "unknown", text[512];
+  H5get_libversion(&major, &minor, &patch);
+  SUNDIALSGetVersion(sundials, sizeof sundials);
+  snprintf(text, sizeof text,
+           "HDF5 %u.%u.%u, GSL %s, SUNDIALS %s, libyaml %s, jansson %s, xxHash %d.%d.%d", major,
+           minor, patch, gsl_version, sundials, yaml_get_version_string(), jansson_version_str(),
+           (int)(XXH_versionNumber() / 10000), (int)(XXH_versionNumber() / 100 % 100),
+           (int)(XXH_versionNumber() % 100));
+  put(out, "libraries", text);
+}
+
+void esc_report_machine(FILE *out) {
+  char text[512], now[32];
+  fputs("<h2 id=\"machine\">This report</h2>\n<table>", out);
+  esc_time_now(now);
+  put(out, "made", now);
+  snprintf(text, sizeof text, "escapement %s, commit %s, %s", esc_version(), esc_commit(),
+           esc_compiler());
+  put(out, "by", text);
+  esc_device_name(text, sizeof text);
+  put(out, "processor", text);
+  const int devices = esc_backend_cuda_devices(text, sizeof text);
+  if (devices == 0) put(out, "GPU", text);
+  for (int i = 0; i < devices; i++)
+    if (esc_backend_cuda_name(i, text, sizeof text) == ESC_OK) put(out, "GPU", text);
+  put_system(out);
+  put_libraries(out);
+  fputs(
+      "</table>\n<p class=quiet>Each figure and study names the machine and the commit that its "
+      "data came from, which need not be these.</p>\n",
+      out);
+}

@@ -1,0 +1,74 @@
+/* The page around the sections. They are written first: the summary on top counts them. */
+#include <stdlib.h>
+
+#include "report/html.h"
+#include "report/report.h"
+#include "report_style.h"
+#include "store/io.h"
+
+enum { JSON_MAX = 64 << 20 };
+
+esc_status esc_report_path(const char *directory, const char *name, const char *suffix,
+                           char path[ESC_REPORT_PATH_SIZE]) {
+  const int length = snprintf(path, ESC_REPORT_PATH_SIZE, "%s/%s%s", directory, name, suffix);
+  if (length < ESC_REPORT_PATH_SIZE) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "report: a path is longer than %d bytes",
+                  (int)ESC_REPORT_PATH_SIZE);
+}
+
+esc_status esc_report_read(const char *path, json_t **out) {
+  esc_status status = ESC_OK;
+  char *text = NULL;
+  size_t size = 0;
+  json_error_t error;
+  ESC_TRY(esc_io_read(path, JSON_MAX, &text, &size));
+  *out = json_loadb(text, size, 0, &error);
+  if (!*out) status = ESC_FAIL(ESC_BAD_INPUT, "%s:%d: %s", path, error.line, error.text);
+done:
+  free(text);
+  return status;
+}
+
+const char *esc_report_string(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
+static void put_head(FILE *out, const esc_report_counts *counts) {
+  fprintf(out,
+          "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>\n"
+          "<meta name=viewport content=\"width=device-width\">\n"
+          "<title>Saddle escape in deep networks: report</title>\n<style>\n%s</style></head>"
+          "<body>\n<h1>Saddle escape in deep networks</h1>\n"
+          "<p class=quiet>Figures of the paper <cite>A Theory of Saddle Escape in Deep Nonlinear "
+          "Networks</cite> (arXiv 2605.01288), trained, held against theory and drawn by "
+          "escapement; and studies beyond it. The law: with r layers at the small scale "
+          "&epsilon;, t* = &Theta;(&epsilon;<sup>&minus;(r&minus;2)</sup>).</p>\n",
+          report_style);
+  fprintf(out, "<p class=\"summary%s\">%d of %d checks passed in %d figures",
+          counts->failed ? " fail" : "", counts->checks - counts->failed, counts->checks,
+          counts->figures);
+  if (counts->studies) fprintf(out, "; %d studies", counts->studies);
+  fputs(".</p>\n", out);
+}
+
+esc_status esc_report_write(FILE *out, const char *figures, const char *studies,
+                            esc_report_counts *counts) {
+  esc_status status = ESC_OK;
+  char *text = NULL;
+  size_t size = 0;
+  FILE *body = open_memstream(&text, &size);
+  ESC_TRY_ALLOCATE(body);
+  ESC_TRY(esc_report_figures(body, figures, counts));
+  if (studies) ESC_TRY(esc_report_studies(body, studies, counts));
+  esc_report_machine(body);
+  fclose(body);
+  body = NULL;
+  put_head(out, counts);
+  fwrite(text, 1, size, out);
+  fputs("</body></html>\n", out);
+done:
+  if (body) fclose(body);
+  free(text);
+  return status;
+}

@@ -1,0 +1,42 @@
+/* The report: one HTML page of figures, their checks, studies, machine and versions.
+ *
+ * It is made of what `figure` and tools/study left: figureN.json and .png, and a folder a study
+ * with result.json, .png and README.md. */
+#ifndef ESC_REPORT_H
+#define ESC_REPORT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "escapement/status.h"
+
+enum { ESC_REPORT_PATH_SIZE = 4096 };
+
+typedef struct esc_report_counts {
+  int figures, checks, failed, studies;
+} esc_report_counts;
+
+/* A section for every figure in `directory` (at least one); adds to *counts. */
+esc_status esc_report_figures(FILE *out, const char *directory, esc_report_counts *counts);
+
+/* A section for every folder of `directory` that has a result.json, by name. */
+esc_status esc_report_studies(FILE *out, const char *directory, esc_report_counts *counts);
+
+/* This machine, this program and its libraries. */
+void esc_report_machine(FILE *out);
+
+/* "directory/name" + suffix; a path that is too long is refused. */
+esc_status esc_report_path(const char *directory, const char *name, const char *suffix,
+                           char path[ESC_REPORT_PATH_SIZE]);
+
+/* The JSON object in a file; owned by the caller. */
+esc_status esc_report_read(const char *path, json_t **out);
+
+/* A member that is a string; "" where it is not one. */
+const char *esc_report_string(const json_t *object, const char *key);
+
+/* The whole page. `studies` may be NULL. */
+esc_status esc_report_write(FILE *out, const char *figures, const char *studies,
+                            esc_report_counts *counts);
+
+#endif
