@@ -1,7 +1,9 @@
-"""The verb figure: data, pictures and checks, and that planted errors fail them.
+"""The verbs figure and report: data, pictures, checks and the page, and that planted errors fail.
 
 Usage: test_cli_figure.py PROGRAM [unittest arguments]
 """
+import base64
+import html.parser
 import json
 import os
 import subprocess
@@ -12,6 +14,31 @@ import unittest
 import h5py
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
+STUDIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../runs/studies")
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser would fetch, and the text of table cells."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.sources, self.cells, self.open = [], [], []
+        with open(path) as file:
+            self.feed(file.read())
+
+    def handle_starttag(self, tag, attributes):
+        self.sources += [v for k, v in attributes if k in ("src", "href", "data")]
+        if tag == "td":
+            self.cells.append("")
+        if tag not in ("img", "meta"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"{tag} is not what is open"
+
+    def handle_data(self, text):
+        if self.cells:
+            self.cells[-1] += text
 
 
 class Figure(unittest.TestCase):
@@ -33,6 +60,7 @@ class Figure(unittest.TestCase):
         before = self.call("4", "--replot")
         self.assertTrue(all(check["pass"] for check in before), before)
         self.assertGreater(len(before), 10)
+        self.check_report(before)
         with h5py.File(os.path.join(self.room, "figure4-slopes.h5"), "r+") as file:
             small = file["scale"][:] < 0.0015
             steps = file["escape_step"][:]
@@ -41,6 +69,48 @@ class Figure(unittest.TestCase):
         after = self.call("4", "--replot", code=1)
         wrong = [check["name"] for check in after if not check["pass"]]
         self.assertTrue(any("r = 3" in name and "slope" in name for name in wrong), wrong)
+        self.assertEqual(self.report(code=1).cells.count("FAIL"), len(wrong))
+
+    def report(self, code=0):
+        """The page is one file that needs no other."""
+        path = os.path.join(self.room, "report.html")
+        done = subprocess.run([PROGRAM, "report", self.room, "-o", path, "--studies", STUDIES],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, code, done.stderr)
+        page = Page(path)
+        self.assertEqual(page.open, [])
+        self.assertTrue(all(s.startswith(("data:image/png;base64,", "#")) for s in page.sources))
+        return page
+
+    def check_report(self, checks):
+        page = self.report()
+        pictures = [s for s in page.sources if s.startswith("data:")]
+        with open(os.path.join(self.room, "figure4.png"), "rb") as file:
+            self.assertEqual(base64.b64decode(pictures[0].partition(",")[2]), file.read())
+        self.assertEqual(len(pictures), 1 + len(self.studies()))
+        self.assertEqual(page.cells.count("PASS"), len(checks))
+        for check in checks:
+            self.assertIn(check["name"], page.cells)
+
+    @staticmethod
+    def studies():
+        return [s for s in os.listdir(STUDIES)
+                if os.path.exists(os.path.join(STUDIES, s, "result.json"))]
+
+    def test_a_report_of_nothing_is_refused(self):
+        done = subprocess.run([PROGRAM, "report", self.room, "-o", self.room + "/report.html"],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("figure all", done.stderr)
+        self.assertFalse(os.path.exists(self.room + "/report.html"))
+
+    def test_both_sets_of_sweeps_name_the_same_runs_and_are_sound(self):
+        specs = os.path.join(STUDIES, "../figures")
+        self.assertEqual(set(os.listdir(specs + "/small")), set(os.listdir(specs + "/large")))
+        for name in sorted(os.listdir(specs + "/large")):
+            done = subprocess.run([PROGRAM, "run", f"{specs}/large/{name}", "--dry-run"],
+                                  capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), name)
 
     def test_what_cannot_be_drawn_is_refused(self):
         self.assertIn("allowed: 1 to 5", self.call("6", code=2))

@@ -72,7 +72,8 @@ static esc_status train(const request *r, const esc_figure_sweep *s, const char 
   int count = 0;
   const char *text = esc_figure_spec(r->scale, s->spec);
   if (!text)
-    return ESC_FAIL(ESC_BAD_INPUT, "--scale %s: there is no such set of sweeps; allowed: small",
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--scale %s: there is no such set of sweeps; allowed: small, large",
                     esc_show(r->scale, strlen(r->scale)).text);
   ESC_TRY(join(r, s->name, ".yaml", spec));
   ESC_TRY(esc_io_publish(spec, text, strlen(text)));
@@ -265,7 +266,8 @@ esc_status esc_verb_figure(int argc, char **argv) {
   request r = {.scale = "small", .backend = "auto"};
   const esc_option options[] = {
       {"output", 'o', "DIR", "directory of data, pictures and checks", .text = &r.directory},
-      {"scale", 0, "small", "which set of sweeps (small: minutes on two cores)", .text = &r.scale},
+      {"scale", 0, "small|large", "which set of sweeps (small: minutes on two cores; large: a GPU)",
+       .text = &r.scale},
       {"backend", 0, "NAME", "of the runs (auto)", .text = &r.backend},
       {"threads", 0, "N", "of the runs (all processors)", .number = &r.threads, .min = 1,
        .max = 4096},

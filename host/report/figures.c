@@ -42,29 +42,31 @@ static void put_run(FILE *out, const json_t *run) {
   fputs("</pre></details>\n", out);
 }
 
-static esc_status put_figure(FILE *out, const json_t *figure, const char *picture,
-                             esc_report_counts *counts) {
+static esc_status put_figure(esc_report *report, const json_t *figure, const char *picture) {
   esc_status status = ESC_OK;
+  FILE *out = report->body;
+  char id[32], title[400];
   size_t i;
   const json_t *item;
   const int number = (int)json_integer_value(json_object_get(figure, "number"));
-  fprintf(out, "<h2 id=\"figure%d\">Figure %d. ", number, number);
-  esc_html_text(out, esc_report_string(figure, "title"));
-  fputs("</h2>\n", out);
+  snprintf(id, sizeof id, "figure%d", number);
+  snprintf(title, sizeof title, "Figure %d. %s", number, esc_report_string(figure, "title"));
+  esc_report_section(report, id, title);
   ESC_TRY(esc_html_picture(out, picture, esc_report_string(figure, "title")));
   fputs(
       "<div class=wide><table><tr><th></th><th>check</th><th class=number>expected</th>"
       "<th class=number>got</th><th class=number>tolerance</th><th>why that tolerance</th></tr>\n",
       out);
-  json_array_foreach(json_object_get(figure, "checks"), i, item) put_check(out, item, counts);
+  json_array_foreach(json_object_get(figure, "checks"), i, item)
+      put_check(out, item, &report->counts);
   fputs("</table></div>\n", out);
   json_array_foreach(json_object_get(figure, "runs"), i, item) put_run(out, item);
-  counts->figures++;
+  report->counts.figures++;
 done:
   return status;
 }
 
-esc_status esc_report_figures(FILE *out, const char *directory, esc_report_counts *counts) {
+esc_status esc_report_figures(esc_report *report, const char *directory) {
   esc_status status = ESC_OK;
   json_t *figure = NULL;
   for (int n = 1; n <= ESC_FIGURES; n++) {
@@ -74,11 +76,11 @@ esc_status esc_report_figures(FILE *out, const char *directory, esc_report_count
     ESC_TRY(esc_report_path(directory, name, ".png", picture));
     if (!esc_io_exists(data)) continue;
     ESC_TRY(esc_report_read(data, &figure));
-    ESC_TRY(put_figure(out, figure, picture, counts));
+    ESC_TRY(put_figure(report, figure, picture));
     json_decref(figure);
     figure = NULL;
   }
-  if (counts->figures == 0)
+  if (report->counts.figures == 0)
     status = ESC_FAIL(ESC_BAD_INPUT,
                       "%s: has no figure1.json to figure%d.json; "
                       "'escapement figure all -o %s' makes them",

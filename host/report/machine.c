@@ -41,9 +41,11 @@ static void put_libraries(FILE *out) {
   put(out, "libraries", text);
 }
 
-void esc_report_machine(FILE *out) {
+void esc_report_machine(esc_report *report) {
+  FILE *out = report->body;
   char text[512], now[32];
-  fputs("<h2 id=\"machine\">This report</h2>\n<table>", out);
+  esc_report_section(report, "machine", "Machine and versions");
+  fputs("<table>", out);
   esc_time_now(now);
   put(out, "made", now);
   snprintf(text, sizeof text, "escapement %s, commit %s, %s", esc_version(), esc_commit(),

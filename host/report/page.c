@@ -52,23 +52,48 @@ static void put_head(FILE *out, const esc_report_counts *counts) {
   fputs(".</p>\n", out);
 }
 
+void esc_report_section(esc_report *report, const char *id, const char *title) {
+  fputs("<li><a href=\"#", report->links);
+  esc_html_text(report->links, id);
+  fputs("\">", report->links);
+  esc_html_text(report->links, title);
+  fputs("</a></li>\n", report->links);
+  fputs("<h2 id=\"", report->body);
+  esc_html_text(report->body, id);
+  fputs("\">", report->body);
+  esc_html_text(report->body, title);
+  fputs("</h2>\n", report->body);
+}
+
+static esc_status write_sections(esc_report *report, const char *figures, const char *studies) {
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_report_figures(report, figures));
+  if (studies) ESC_TRY(esc_report_studies(report, studies));
+  esc_report_machine(report);
+done:
+  return status;
+}
+
 esc_status esc_report_write(FILE *out, const char *figures, const char *studies,
                             esc_report_counts *counts) {
   esc_status status = ESC_OK;
-  char *text = NULL;
-  size_t size = 0;
-  FILE *body = open_memstream(&text, &size);
-  ESC_TRY_ALLOCATE(body);
-  ESC_TRY(esc_report_figures(body, figures, counts));
-  if (studies) ESC_TRY(esc_report_studies(body, studies, counts));
-  esc_report_machine(body);
-  fclose(body);
-  body = NULL;
-  put_head(out, counts);
-  fwrite(text, 1, size, out);
-  fputs("</body></html>\n", out);
-done:
-  if (body) fclose(body);
-  free(text);
+  char *body = NULL, *links = NULL;
+  size_t body_size = 0, links_size = 0;
+  esc_report report = {open_memstream(&body, &body_size), open_memstream(&links, &links_size), {0}};
+  if (report.body && report.links)
+    status = write_sections(&report, figures, studies);
+  else
+    status = ESC_FAIL(ESC_NO_MEMORY, "report: no memory for the page");
+  if (report.body) fclose(report.body);
+  if (report.links) fclose(report.links);
+  if (status == ESC_OK) {
+    put_head(out, &report.counts);
+    fprintf(out, "<nav><ul>\n%s</ul></nav>\n", links);
+    fwrite(body, 1, body_size, out);
+    fputs("</body></html>\n", out);
+  }
+  *counts = report.counts;
+  free(body);
+  free(links);
   return status;
 }

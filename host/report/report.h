@@ -16,14 +16,23 @@ typedef struct esc_report_counts {
   int figures, checks, failed, studies;
 } esc_report_counts;
 
-/* A section for every figure in `directory` (at least one); adds to *counts. */
-esc_status esc_report_figures(FILE *out, const char *directory, esc_report_counts *counts);
+/* A page in the making: its sections, and the links to them. */
+typedef struct esc_report {
+  FILE *body, *links;
+  esc_report_counts counts;
+} esc_report;
+
+/* Begins a section, and adds a link to it; `id` is its anchor. */
+void esc_report_section(esc_report *report, const char *id, const char *title);
+
+/* A section for every figure in `directory` (at least one). */
+esc_status esc_report_figures(esc_report *report, const char *directory);
 
 /* A section for every folder of `directory` that has a result.json, by name. */
-esc_status esc_report_studies(FILE *out, const char *directory, esc_report_counts *counts);
+esc_status esc_report_studies(esc_report *report, const char *directory);
 
 /* This machine, this program and its libraries. */
-void esc_report_machine(FILE *out);
+void esc_report_machine(esc_report *report);
 
 /* "directory/name" + suffix; a path that is too long is refused. */
 esc_status esc_report_path(const char *directory, const char *name, const char *suffix,

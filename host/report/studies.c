@@ -56,19 +56,16 @@ done:
   return status;
 }
 
-static esc_status put_study(FILE *out, const char *folder, const char *name) {
+static esc_status put_study(esc_report *report, const char *folder, const char *name) {
   esc_status status = ESC_OK;
+  FILE *out = report->body;
   char path[ESC_REPORT_PATH_SIZE];
   size_t i;
   const json_t *table;
   json_t *study = NULL;
   ESC_TRY(esc_report_path(folder, "result", ".json", path));
   ESC_TRY(esc_report_read(path, &study));
-  fputs("<h2 id=\"", out);
-  esc_html_text(out, name);
-  fputs("\">Study. ", out);
-  esc_html_text(out, esc_report_string(study, "title"));
-  fputs("</h2>\n", out);
+  esc_report_section(report, name, esc_report_string(study, "title"));
   ESC_TRY(esc_report_path(folder, "README", ".md", path));
   ESC_TRY(put_paragraph(out, path));
   ESC_TRY(esc_report_path(folder, name, ".png", path));
@@ -88,7 +85,7 @@ static int by_name(const struct dirent **a, const struct dirent **b) {
 
 static int is_visible(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
-esc_status esc_report_studies(FILE *out, const char *directory, esc_report_counts *counts) {
+esc_status esc_report_studies(esc_report *report, const char *directory) {
   esc_status status = ESC_OK;
   struct dirent **entry = NULL;
   const int entries = scandir(directory, &entry, is_visible, by_name);
@@ -98,8 +95,8 @@ esc_status esc_report_studies(FILE *out, const char *directory, esc_report_count
     ESC_TRY(esc_report_path(directory, entry[i]->d_name, "", folder));
     ESC_TRY(esc_report_path(folder, "result", ".json", result));
     if (!esc_io_exists(result)) continue;
-    ESC_TRY(put_study(out, folder, entry[i]->d_name));
-    counts->studies++;
+    ESC_TRY(put_study(report, folder, entry[i]->d_name));
+    report->counts.studies++;
   }
 done:
   for (int i = 0; i < entries; i++) free(entry[i]);

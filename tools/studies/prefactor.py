@@ -97,11 +97,11 @@ def draw(run, features):
                        mark(i)["marker"], color=mark(i)["color"], ms=2, alpha=0.6)
     relative = "$t^*$ / mean"
     places[0].set(xlabel=relative, ylabel="share of seeds", title="(a) distribution")
-    places[1].set(xlabel="$S(0)$ / its sd", ylabel=relative, yscale="log", title="(b) signal")
-    places[2].set(xlabel="backward chain behind layer r / mean", ylabel=relative, xscale="log",
-                  yscale="log", title="(c) the layers behind the small ones")
-    places[3].plot([0.4, 3], [0.4, 3], "k-", lw=0.6)
-    places[3].set(xlabel="regression on all", ylabel=relative, xscale="log", yscale="log",
+    places[1].set(xlabel="$S(0)$ / its sd", ylabel=relative, title="(b) signal")
+    places[2].set(xlabel="backward chain behind layer r / mean", ylabel=relative,
+                  title="(c) the layers behind the small ones")
+    places[3].plot([0.4, 2], [0.4, 2], "k-", lw=0.6)
+    places[3].set(xlabel="fitted to all features", ylabel=relative,
                   title="(d) what the initial network explains")
     places[0].legend()
     return sheet
@@ -110,8 +110,8 @@ def draw(run, features):
 def analyse(tables, _fit):
     run = tables["prefactor"]
     rows, features = regressions(run)
-    spread = table("t* over 512 seeds: relative spread, quantiles over the mean, skewness of t* and "
-                   "log t*, Shapiro-Wilk p of log t*, share of S(0) < 0 and how much later those are",
+    spread = table("t* over 512 seeds: spread, quantiles over the mean, skewness of t* and of log "
+                   "t*, Shapiro-Wilk p of log t*, share of S(0) < 0 and how much later those are",
                    ["r", "epsilon", "seeds", "mean", "sd/mean", "sd log", "5%", "50%", "95%", "skew",
                     "skew log", "p", "S(0)<0", "later"], distribution(run))
     fits = table(f"Variance of log t* explained, {FOLDS}-fold cross-validated",

@@ -80,10 +80,10 @@ def analyse(tables, _fit):
     batches, rates = all_families[1], all_families[2]
     noise = (noise_rows("batch", batches[1], batches[2], batches[2][-1]) +
              noise_rows("rate", rates[1], rates[2], rates[2][-1]))
-    slopes = table("Slope over each window (three scales), time at the middle scale, its spread over "
-                   "seeds", ["varied", "value", "r", "seeds", "censored", "slope", "stderr",
+    slopes = table("Slope over each window (three scales), time at the middle scale, its spread",
+                   ["varied", "value", "r", "seeds", "censored", "slope", "stderr",
                              "eta t*", "sd log t*"], rows)
-    spread = table("The same initial networks against batch 1024 and against rate 0.0125: sd of the "
-                   "log ratio of times, and its variance over that of log t*",
+    spread = table("The same initial networks against batch 1024 and against rate 0.0125: sd of "
+                   "the log ratio of times, and its variance over that of log t*",
                    ["varied", "value", "r", "sd log ratio", "share of variance"], noise)
     return [slopes, spread], draw(all_families)
