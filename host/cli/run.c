@@ -169,7 +169,7 @@ static esc_status explain_end(const esc_run *r, esc_status status) {
                   flying);
 }
 
-static esc_status execute(esc_run *r) {
+static esc_status execute(esc_run *r, int argc, char **argv, int first) {
   esc_status status = ESC_OK;
   bool complete = false;
   char start_time[32];
@@ -177,9 +177,11 @@ static esc_status execute(esc_run *r) {
   ESC_TRY(check_existing(r, &complete));
   if (complete) {
     esc_run_clear_files(r);
+    if (r->ask.devices) esc_run_devices_clear(r);
     esc_note("%s is complete: nothing to do", r->output);
     return esc_run_summary(r);
   }
+  if (r->ask.devices) return esc_run_devices(r, argc, argv, first, &stop);
   esc_signals_install(&stop);
   status = train(r);
   if (status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME) status = explain_end(r, status);
@@ -199,10 +201,11 @@ esc_status esc_verb_run(int argc, char **argv) {
   esc_run r = {.ask = {.argc = argc, .argv = argv}};
   int first = 0;
   bool help = false;
+  esc_run_follow_parent();
   ESC_TRY(esc_run_parse(&r.ask, argc, argv, &first, &help));
   if (help) return ESC_OK;
   ESC_TRY(prepare(&r, argc, argv, first));
-  ESC_TRY(r.ask.dry_run ? esc_run_dry(&r) : execute(&r));
+  ESC_TRY(r.ask.dry_run ? esc_run_dry(&r) : execute(&r, argc, argv, first));
 done:
   esc_run_close_files(&r, false);
   esc_recorder_free(r.recorder);

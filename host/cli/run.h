@@ -2,6 +2,8 @@
 #ifndef ESC_RUN_H
 #define ESC_RUN_H
 
+#include <stdatomic.h>
+
 #include "backends.h"
 #include "escapement/engine.h"
 #include "plan.h"
@@ -11,7 +13,7 @@
 #include "store/journal.h"
 
 typedef struct esc_run_request {
-  const char *output, *shard;
+  const char *output, *shard, *devices;
   esc_backend_request backend;
   int64_t threads, slots; /* 0: not given */
   int64_t device;
@@ -71,6 +73,19 @@ void esc_run_warn(const esc_run *run);
 
 /* Prints the summary, as text or as JSON. */
 esc_status esc_run_summary(const esc_run *run);
+
+/* Where `run` is the worker of a run with --devices: ends, saved, when that run's process does. */
+void esc_run_follow_parent(void);
+
+/* Refuses what is no list of devices. */
+esc_status esc_run_devices_check(const char *text);
+
+/* run --devices: trains the sweep in a process a device and merges the parts. The spec is at
+ * argv[first]. */
+esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first, atomic_bool *stop);
+
+/* Deletes parts that such a run left that died after it had published its result. */
+void esc_run_devices_clear(const esc_run *run);
 
 /* Prints what the run would do, its memory and time; times a few steps. */
 esc_status esc_run_dry(esc_run *run);

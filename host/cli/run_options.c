@@ -81,6 +81,8 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
       {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)",
        .text = &ask->backend.precision},
       {"device", 0, "N", "index of the GPU (default 0)", .number = &ask->device, .max = 1023},
+      {"devices", 0, "LIST", "several, 0,1,...: a worker process for each (or cpu,cpu), watched",
+       .text = &ask->devices},
       {"threads", 0, "N", "threads (default: all processors)", .number = &ask->threads, .min = 1,
        .max = 4096},
       {"slots", 0, "N", "networks in flight (default: what suits the backend)",
@@ -107,6 +109,11 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
   ESC_TRY(esc_options_parse(&command, argc, argv, first, help));
   ESC_TRY(parse_time("checkpoint", checkpoint, &ask->checkpoint_seconds));
   if (longest) ESC_TRY(parse_time("max-time", longest, &ask->seconds_max));
+  if (ask->devices) ESC_TRY(esc_run_devices_check(ask->devices));
+  if (ask->devices && !ask->backend.backend)
+    ask->backend.backend = strncmp(ask->devices, "cpu", 3) ? "cuda" : "cpu";
+  if (ask->devices && ask->shard)
+    return ESC_FAIL(ESC_BAD_INPUT, "--devices divides the whole sweep: not together with --shard");
   if (longest && ask->seconds_max == 0)
     status = ESC_FAIL(ESC_BAD_INPUT, "--max-time %.40s: must be more than 0", longest);
 done:

@@ -31,14 +31,23 @@ RUNS = [(f"{layers}-{a}", layers, [f"network.activation={a}",
         for layers in ("four",) for a in SIGMA]
 
 
+def drive_behind(name):
+    """Root mean square over the units of layer 1, at its He scale, of E[T h_1]: what small layers 2
+    to L learn from. A unit sees v.x = g with weight w ~ N(0, 2/inputs), and variance 2 in all."""
+    sigma, inputs = SIGMA[name], 32
+    w = np.sqrt(2 / inputs) * G[::10]
+    weight = norm.pdf(G[::10]) * 0.2
+    z = w[:, None, None] * G[::5, None] + np.sqrt(np.maximum(2 - w**2, 0))[:, None, None] * G[::5]
+    plane = 25 * WEIGHT[::5, None] * WEIGHT[::5]
+    product = (plane * sigma(G[::5, None]) * sigma(z)).sum(axis=(1, 2))
+    return np.sqrt((weight * product**2).sum())
+
+
 def factors(name, layers=4):
-    """c_1 a_1^(L-1), and what replaces it where layer 1 has its He scale: hidden units of layer 1
-    see inputs of variance 2, and sigma'(0) of that layer gives way to its linear gain there."""
-    z = G * np.sqrt(2)
-    slope = (WEIGHT * SIGMA[name](z) * G).sum() / np.sqrt(2)
+    """c_1 a_1^(L-1), and a_1^(L-2) |E[T h_1]| for layer 1 at its He scale."""
     a_1 = (SIGMA[name](1e-5) - SIGMA[name](-1e-5)) / 2e-5
     c_1 = (WEIGHT * SIGMA[name](G) * G).sum()
-    return c_1 * a_1**(layers - 1), c_1 * a_1**(layers - 2) * slope
+    return c_1 * a_1**(layers - 1), a_1**(layers - 2) * drive_behind(name)
 
 
 GROUPS = ("all four small", "1-3 small", "2-4 small")
@@ -52,21 +61,23 @@ def ratios(tables):
         for name in SIGMA:
             g = groups(tables[f"four-{name}"])[i]
             raw = np.log(g.t[:, 0] / base)
-            plain, gain = (np.log(f / t) for f, t in zip(factors(name), factors("tanh")))
-            out[group, name] = raw, raw + plain, raw + gain
+            plain, behind = (np.log(f / t) for f, t in zip(factors(name), factors("tanh")))
+            out[group, name] = raw, raw + plain, raw + behind
     return out
 
 
 def draw(all_ratios):
     sheet, places = canvas(3, columns=3)
-    titles = ("raw", "times $c_1 a_1^{L-1}$", "times $c_1 a_1^{L-2}$ and layer 1's gain")
+    titles = ("raw", "times $c_1 a_1^{L-1}$", "times $a_1^{L-2}\\|E[T h_1]\\|$")
     for k, (place, title) in enumerate(zip(places, titles)):
         for i, group in enumerate(GROUPS):
             values = [np.exp(all_ratios[group, a][k]) for a in SIGMA]
             place.errorbar(np.arange(len(SIGMA)) + 0.2 * (i - 1), [v.mean() for v in values],
                            [v.std(ddof=1) for v in values], ls="none", label=group, **mark(i))
         place.set_xticks(range(len(SIGMA)), SIGMA)
-        place.set(yscale="log", ylabel="$t^*$ / tanh's, same seed", title=title)
+        place.set(yscale="log", ylabel="$t^*$ / tanh's, same seed", title=title, ylim=(0.15, 14))
+        place.set_yticks([0.2, 0.5, 1, 2, 5, 10], ["0.2", "0.5", "1", "2", "5", "10"])
+        place.minorticks_off()
         place.axhline(1, color="black", lw=0.6)
     places[0].legend()
     return sheet
@@ -75,17 +86,17 @@ def draw(all_ratios):
 def analyse(tables, _fit):
     all_ratios = ratios(tables)
     rows = []
-    for (group, name), (raw, plain, gain) in all_ratios.items():
+    for (group, name), (raw, plain, behind) in all_ratios.items():
         rows.append([group, name, f"{np.exp(raw.mean()):.3f}", f"{np.exp(plain.mean()):.3f}",
-                     f"{np.exp(gain.mean()):.3f}", f"{raw.std(ddof=1):.3f}"])
+                     f"{np.exp(behind.mean()):.3f}", f"{raw.std(ddof=1):.3f}"])
     spread = []
     for group in GROUPS:
         mean = np.array([[all_ratios[group, a][k].mean() for a in SIGMA] for k in range(3)])
         spread.append([group, *(f"{m.std():.3f}" for m in mean)])
     return [table("t* over tanh's, geometric mean over seeds at the smaller scale: as it is, times "
-                  "c_1 a_1^(L-1), and with layer 1's gain at its He scale for one a_1",
-                  ["small layers", "activation", "raw", "c_1 a_1^(L-1)", "gain of layer 1",
+                  "c_1 a_1^(L-1), and times a_1^(L-2) |E[T h_1]| with layer 1 at its He scale",
+                  ["small layers", "activation", "raw", "c_1 a_1^(L-1)", "a_1^(L-2) |E[T h_1]|",
                    "sd over seeds of log"], rows),
             table("Spread over activations: sd of log", ["small layers", "raw", "c_1 a_1^(L-1)",
-                                                         "gain of layer 1"], spread)], \
+                                                         "a_1^(L-2) |E[T h_1]|"], spread)], \
         draw(all_ratios)

@@ -62,9 +62,9 @@ def draw(all_families):
             off = [mean_slope(h.t, h.scale) + h.r - 2 for h in g]
             errors = [2 * bootstrap(h.t, lambda t, h=h: mean_slope(t, h.scale)).std() for h in g]
             slopes.errorbar(values, off, errors, label=f"r = {g[0].r}", **mark(i))
-        time.set(xscale="log", yscale="log", xlabel=what, ylabel=r"$\eta t^*$",
+        time.set(xscale="log", ylim=(0, 140), xlabel=what, ylabel=r"$\eta t^*$",
                  title=f"({'abc'[column]}) time at the middle scale")
-        slopes.set(xscale="log", xlabel=what, ylabel="slope $+ (r-2)$",
+        slopes.set(xscale="log", ylim=(-0.023, 0.018), xlabel=what, ylabel="slope $+ (r-2)$",
                    title=f"({'def'[column]}) deviation of the slope")
         slopes.axhline(0, color="black", lw=0.6)
         for place in (time, slopes):

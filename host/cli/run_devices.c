@@ -1,0 +1,384 @@
+/* run --devices: a worker process a device, each training shards of the sweep, watched by this
+ * one, which restarts what dies and merges what they leave.
+ *
+ * A worker is this program's `run --shard I/S --resume` into OUT.h5.part-I-of-S. S is the number of
+ * devices that the run began with; it goes on with any number of them, for a device takes the next
+ * shard when it has finished one. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <omp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/run.h"
+#include "store/io.h"
+
+extern char **environ;
+
+enum { DEVICES_MAX = 64, ARGUMENTS_MAX = 24, TRIES_MAX = 3, FAILURES_MAX = 2, PART_SIZE = 4200 };
+
+static const char parent_variable[] = "ESCAPEMENT_PARENT";
+
+typedef struct worker {
+  const char *device; /* its number, or "cpu" */
+  char name[16];
+  pid_t pid; /* 0: none runs */
+  int shard;
+  int failures; /* in a row */
+} worker;
+
+typedef struct fleet {
+  const esc_run *run;
+  int argc, first; /* of run's arguments: the spec and what follows */
+  char **argv;
+  atomic_bool *stop;
+  worker worker[DEVICES_MAX];
+  int workers;
+  int shards;
+  enum { WAITING, TRAINING, DONE } state[DEVICES_MAX];
+  int tries[DEVICES_MAX]; /* (shards) */
+  struct timespec start;
+  bool told;         /* workers were told to stop */
+  esc_status status; /* why not all is done */
+} fleet;
+
+void esc_run_follow_parent(void) {
+  const char *text = getenv(parent_variable);
+  if (!text) return;
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != atoi(text)) raise(SIGTERM); /* it died before */
+  unsetenv(parent_variable);
+}
+
+static double seconds_since(const struct timespec *start) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
+}
+
+static void part_of(const fleet *f, int shard, char path[PART_SIZE]) {
+  snprintf(path, PART_SIZE, "%s.part-%d-of-%d", f->run->output, shard, f->shards);
+}
+
+/* ---- which devices, how many shards ---- */
+
+static esc_status bad_devices(const char *text) {
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "--devices %.80s: must be numbers of GPUs, each once (0,1), or cpu as often as "
+                  "there are to be workers (cpu,cpu); at most %d",
+                  text, (int)DEVICES_MAX);
+}
+
+static esc_status parse_devices(fleet *f, const char *text) {
+  for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+    const size_t length = strcspn(at, ",");
+    if (f->workers == DEVICES_MAX || length == 0 || length > 4) return bad_devices(text);
+    worker *w = &f->worker[f->workers];
+    snprintf(w->name, sizeof w->name, "%.*s", (int)length, at);
+    const bool cpu = !strcmp(w->name, "cpu"), first_cpu = !strcmp(f->worker[0].name, "cpu");
+    if (cpu != first_cpu || (!cpu && strspn(w->name, "0123456789") != length))
+      return bad_devices(text);
+    for (int i = 0; i < f->workers && !cpu; i++)
+      if (atoi(f->worker[i].name) == atoi(w->name)) return bad_devices(text);
+    w->device = w->name;
+    f->workers++;
+  }
+  return ESC_OK;
+}
+
+esc_status esc_run_devices_check(const char *text) {
+  fleet f = {.workers = 0};
+  return parse_devices(&f, text);
+}
+
+/* S of a file OUT.h5.part-I-of-S and whatever follows, 0 of others. */
+static int shards_of(const char *name, const char *output) {
+  int shard = 0, shards = 0;
+  const size_t length = strlen(output);
+  if (strncmp(name, output, length) != 0) return 0;
+  const int found = sscanf(name + length, ".part-%d-of-%d", &shard, &shards);
+  return found == 2 && shard >= 0 && shard < shards && shards <= DEVICES_MAX ? shards : 0;
+}
+
+/* Number of shards that files of an earlier part of the run say, 0 if there are none; or removes
+ * them. */
+static esc_status look_for_parts(const fleet *f, bool remove_them, int *shards) {
+  esc_status status = ESC_OK;
+  char path[PART_SIZE], copy[PART_SIZE], left[2 * PART_SIZE];
+  snprintf(path, sizeof path, "%s", f->run->output);
+  snprintf(copy, sizeof copy, "%s", f->run->output);
+  const char *name = basename(path), *directory = dirname(copy);
+  DIR *entries = opendir(directory);
+  *shards = 0;
+  if (!entries) return ESC_FAIL(esc_io_status(errno), "%s: %s", directory, strerror(errno));
+  for (struct dirent *e; (e = readdir(entries));) {
+    const int here = shards_of(e->d_name, name);
+    if (here == 0) continue;
+    snprintf(left, sizeof left, "%s/%s", directory, e->d_name);
+    if (remove_them)
+      esc_io_remove(left);
+    else if (*shards && *shards != here)
+      status = ESC_FAIL(ESC_BAD_INPUT,
+                        "%s: beside it are parts of %d and of %d shards; --force "
+                        "without --resume removes them",
+                        f->run->output, *shards, here);
+    *shards = here;
+  }
+  closedir(entries);
+  return status;
+}
+
+static esc_status choose_shards(fleet *f) {
+  esc_status status = ESC_OK;
+  const esc_run_request *ask = &f->run->ask;
+  int begun = 0;
+  ESC_TRY(look_for_parts(f, ask->force && !ask->resume, &begun));
+  if (ask->force && !ask->resume) begun = 0;
+  if (begun && !ask->resume)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: parts of an interrupted run are beside it; --resume goes on, --force "
+                    "starts anew",
+                    f->run->output);
+  f->shards = begun ? begun : f->workers;
+done:
+  return status;
+}
+
+/* ---- workers ---- */
+
+/* "--name=value" in a buffer of its own. */
+static void add(char **arguments, int *count, const char *name, const char *value) {
+  if (value && asprintf(&arguments[*count], "--%s=%s", name, value) >= 0) ++*count;
+}
+
+static void add_number(char **arguments, int *count, const char *name, double value) {
+  char text[40];
+  snprintf(text, sizeof text, "%.15g", value);
+  add(arguments, count, name, text);
+}
+
+static esc_status spawn(worker *w, char *const *arguments) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  char parent[24];
+  snprintf(parent, sizeof parent, "%lld", (long long)getpid());
+  setenv(parent_variable, parent, 1);
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP); /* Ctrl-C comes through here alone */
+  const int failed =
+      posix_spawn(&w->pid, "/proc/self/exe", &actions, &attributes, arguments, environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  unsetenv(parent_variable);
+  if (!failed) return ESC_OK;
+  w->pid = 0;
+  return ESC_FAIL(ESC_LIBRARY_FAILED,
+                  "device %s: cannot start a worker: %s; what is finished is "
+                  "safe",
+                  w->device, strerror(failed));
+}
+
+static esc_status start(fleet *f, worker *w, int shard) {
+  const esc_run_request *ask = &f->run->ask;
+  char *arguments[ARGUMENTS_MAX + 1] = {0}, shard_text[32], part[PART_SIZE];
+  const int threads = omp_get_num_procs() / f->workers;
+  int count = 0;
+  part_of(f, shard, part);
+  snprintf(shard_text, sizeof shard_text, "%d/%d", shard, f->shards);
+  const bool cpu = !strcmp(w->device, "cpu");
+  static const char *const usual[] = {"escapement", "run", "--resume", "--quiet"};
+  for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) arguments[count++] = strdup(usual[i]);
+  add(arguments, &count, "output", part);
+  add(arguments, &count, "shard", shard_text);
+  add(arguments, &count, "backend", ask->backend.backend);
+  add(arguments, &count, "path", ask->backend.path);
+  add(arguments, &count, "precision", ask->backend.precision);
+  add(arguments, &count, "device", cpu ? NULL : w->device);
+  add_number(arguments, &count, "threads",
+             ask->threads  ? (double)ask->threads
+             : threads > 1 ? threads
+                           : 1);
+  if (ask->slots) add_number(arguments, &count, "slots", (double)ask->slots);
+  add_number(arguments, &count, "checkpoint", ask->checkpoint_seconds);
+  if (ask->seconds_max > 0) {
+    const double left = ask->seconds_max - seconds_since(&f->start);
+    add_number(arguments, &count, "max-time", left > 1e-3 ? left : 1e-3);
+  }
+  const int own = count;
+  char **all = calloc((size_t)(own + f->argc - f->first + 1), sizeof *all);
+  esc_status status = ESC_OK;
+  ESC_TRY_ALLOCATE(all);
+  memcpy(all, arguments, (size_t)own * sizeof *all);
+  memcpy(all + own, f->argv + f->first, (size_t)(f->argc - f->first) * sizeof *all);
+  ESC_TRY(spawn(w, all));
+  w->shard = shard;
+  f->state[shard] = TRAINING;
+  f->tries[shard]++;
+done:
+  for (int i = 0; i < own; i++) free(arguments[i]);
+  free(all);
+  return status;
+}
+
+/* Gives idle devices that still work the shards that wait. */
+static void start_waiting(fleet *f) {
+  for (int i = 0; i < f->workers && f->status == ESC_OK; i++) {
+    worker *w = &f->worker[i];
+    if (w->pid || w->failures == FAILURES_MAX) continue;
+    for (int s = 0; s < f->shards; s++)
+      if (f->state[s] == WAITING) {
+        f->status = start(f, w, s);
+        break;
+      }
+  }
+}
+
+static int running(const fleet *f) {
+  int count = 0;
+  for (int i = 0; i < f->workers; i++) count += f->worker[i].pid != 0;
+  return count;
+}
+
+static void tell_all_to_stop(fleet *f) {
+  for (int i = 0; i < f->workers && !f->told; i++)
+    if (f->worker[i].pid) kill(f->worker[i].pid, SIGTERM);
+  f->told = true;
+}
+
+/* How a worker that failed ended, for people. */
+static void describe_end(int ended, char *text, size_t size) {
+  if (WIFSIGNALED(ended))
+    snprintf(text, size, "was killed by signal %d (%s)", WTERMSIG(ended),
+             strsignal(WTERMSIG(ended)));
+  else
+    snprintf(text, size, "ended with exit status %d", WEXITSTATUS(ended));
+}
+
+/* A worker died: its shard waits again, and its device gets another chance. */
+static void take_failure(fleet *f, worker *w, int ended) {
+  char how[80];
+  describe_end(ended, how, sizeof how);
+  w->failures++;
+  const bool again = f->tries[w->shard] < TRIES_MAX;
+  f->state[w->shard] = WAITING;
+  bool any = false;
+  for (int i = 0; i < f->workers; i++) any = any || f->worker[i].failures < FAILURES_MAX;
+  if (again && any && !f->told) {
+    esc_note("the worker on device %s %s; shard %d of %d goes on from what it saved%s", w->device,
+             how, w->shard, f->shards,
+             w->failures == FAILURES_MAX ? ", on another device: this one has failed twice" : "");
+    return;
+  }
+  f->status = ESC_FAIL(ESC_DEVICE_FAILED,
+                       "the worker on device %s %s, try %d of shard %d of %d; what is finished is "
+                       "safe in %.3000s.part-*, and the same command with --resume goes on",
+                       w->device, how, f->tries[w->shard], w->shard, f->shards, f->run->output);
+}
+
+static void take_end(fleet *f, worker *w, int ended) {
+  const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+  w->pid = 0;
+  if (code == 0) {
+    f->state[w->shard] = DONE;
+    w->failures = 0;
+  } else if (code == 128 + SIGINT || code == 128 + SIGTERM) {
+    f->state[w->shard] = WAITING;
+    if (f->status == ESC_OK && !f->told) f->status = ESC_OUT_OF_TIME;
+  } else if (code == 1 || code == 2) {
+    f->state[w->shard] = WAITING;
+    if (f->status == ESC_OK)
+      f->status = ESC_FAIL(ESC_BAD_INPUT, "device %s: refused, as said above", w->device);
+  } else {
+    take_failure(f, w, ended);
+  }
+}
+
+/* Until every worker has ended. */
+static void watch(fleet *f) {
+  const struct timespec pause = {0, 20000000};
+  start_waiting(f);
+  while (running(f)) {
+    int ended = 0;
+    const pid_t pid = waitpid(-1, &ended, WNOHANG);
+    for (int i = 0; i < f->workers && pid > 0; i++)
+      if (f->worker[i].pid == pid) take_end(f, &f->worker[i], ended);
+    if (atomic_load(f->stop) && f->status == ESC_OK) f->status = ESC_INTERRUPTED;
+    if (f->status != ESC_OK && f->status != ESC_OUT_OF_TIME) tell_all_to_stop(f);
+    if (f->status == ESC_OK) start_waiting(f);
+    if (pid <= 0) nanosleep(&pause, NULL);
+  }
+}
+
+/* ---- the whole ---- */
+
+/* The parts as one file; then they go. */
+static esc_status merge(fleet *f) {
+  esc_status status = ESC_OK;
+  char *arguments[DEVICES_MAX + 8] = {0}, part[PART_SIZE];
+  int count = 0;
+  const int parts = f->shards;
+  arguments[count++] = (char *)"merge";
+  arguments[count++] = (char *)"-o";
+  arguments[count++] = (char *)f->run->output;
+  if (f->run->ask.force) arguments[count++] = (char *)"--force";
+  if (f->run->ask.json) arguments[count++] = (char *)"--json";
+  const int first = count;
+  for (int s = 0; s < parts; s++) {
+    part_of(f, s, part);
+    ESC_TRY_ALLOCATE(arguments[count++] = strdup(part));
+  }
+  ESC_TRY(esc_verb_merge(count, arguments));
+  int ignored = 0;
+  look_for_parts(f, true, &ignored);
+done:
+  for (int i = first; i < count; i++) free(arguments[i]);
+  return status;
+}
+
+static esc_status explain(const fleet *f) {
+  int done = 0;
+  for (int s = 0; s < f->shards; s++) done += f->state[s] == DONE;
+  if (f->status == ESC_INTERRUPTED || f->status == ESC_OUT_OF_TIME)
+    return ESC_FAIL(f->status,
+                    "%s: %d of %d shards are complete, the others are safe as far as they went, in "
+                    "%.3000s.part-*; the same command with --resume goes on",
+                    f->status == ESC_INTERRUPTED ? "interrupted" : "stopped at --max-time", done,
+                    f->shards, f->run->output);
+  return f->status;
+}
+
+esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,
+                           atomic_bool *stop) {
+  esc_status status = ESC_OK;
+  fleet f = {.run = run, .argc = argc, .argv = argv, .first = first, .stop = stop};
+  clock_gettime(CLOCK_MONOTONIC, &f.start);
+  ESC_TRY(parse_devices(&f, run->ask.devices));
+  ESC_TRY(choose_shards(&f));
+  esc_signals_install(stop);
+  if (!run->ask.quiet)
+    esc_note("%d shards on %d devices (%s), in %s.part-*", f.shards, f.workers, run->ask.devices,
+             run->output);
+  watch(&f);
+  status = f.status == ESC_OK ? merge(&f) : explain(&f);
+done:
+  return status;
+}
+
+void esc_run_devices_clear(const esc_run *run) {
+  int ignored = 0;
+  const fleet f = {.run = run};
+  look_for_parts(&f, true, &ignored);
+}

@@ -1,0 +1,160 @@
+"""run --devices: a worker process a device, watched, restarted and merged; here the devices are
+processors.
+
+Usage: test_cli_devices.py PROGRAM [unittest arguments]
+"""
+import contextlib
+import glob
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+
+# Nothing escapes at the second threshold: every network makes all its steps, as many as take this
+# build about a second.
+SPEC = """\
+name: dev
+network: {layers: 4, width: 8, inputs: 6, activation: tanh}
+train: {rate: 0.05, batch: 64, steps: STEPS}
+escape: {thresholds: [0.1, 1e-9], smoothing: 0.9}
+sweep: {seeds: 4, groups: [{bottleneck: 3, scales: [0.3, 0.1]}]}
+record: {every: 2000}
+"""
+
+
+class Devices(unittest.TestCase):
+    steps = 2000
+
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.TemporaryDirectory() as room:
+            cls.write_spec(room)
+            start = time.monotonic()
+            subprocess.run([PROGRAM, "run", "dev.yaml", "-o", "a.h5", "--quiet", "--backend",
+                            "cpu"], cwd=room, check=True, stdout=subprocess.DEVNULL)
+            cls.steps = min(max(int(2000 / (time.monotonic() - start)), 2000), 100000)
+
+    @classmethod
+    def write_spec(cls, room):
+        with open(os.path.join(room, "dev.yaml"), "w") as file:
+            file.write(SPEC.replace("STEPS", str(cls.steps)))
+
+    def setUp(self):
+        room = tempfile.TemporaryDirectory()
+        self.addCleanup(room.cleanup)
+        self.room = room.name
+        self.write_spec(self.room)
+
+    def path(self, name):
+        return os.path.join(self.room, name)
+
+    def command(self, *arguments, name="a.h5"):
+        return [PROGRAM, "run", "dev.yaml", "-o", name, "--quiet", "--checkpoint", "0.05",
+                *arguments]
+
+    def call(self, *arguments, code=0, name="a.h5"):
+        done = subprocess.run(self.command(*arguments, name=name), capture_output=True, text=True,
+                              cwd=self.room, timeout=300)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stderr
+
+    def start(self, *arguments):
+        return subprocess.Popen(self.command(*arguments), cwd=self.room, text=True,
+                                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+    def assert_as_one_process(self):
+        self.call("--backend", "cpu", name="whole.h5")
+        done = subprocess.run([PROGRAM, "compare", "--exact", "whole.h5", "a.h5"],
+                              capture_output=True, text=True, cwd=self.room)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual([n for n in os.listdir(self.room) if n.startswith("a.h5")], ["a.h5"])
+
+    @staticmethod
+    def workers(parent):
+        """Process ids of its children."""
+        with open(f"/proc/{parent}/task/{parent}/children") as file:
+            return [int(pid) for pid in file.read().split()]
+
+    def wait_for(self, what, child=None):
+        while not what():
+            self.assertTrue(child is None or child.poll() is None, "it ended too soon")
+            time.sleep(0.002)
+
+    def wait_for_progress(self, child):
+        """Until both shards have networks in flight on disk."""
+        self.wait_for(lambda: len(glob.glob(self.path("*.checkpoint"))) == 2, child)
+
+    def test_the_result_does_not_depend_on_how_many_there_are(self):
+        self.call("--devices", "cpu,cpu,cpu")
+        self.assert_as_one_process()
+        self.assertIn("nothing to do", self.call("--devices", "cpu,cpu", "--resume"))
+
+    def test_a_worker_that_dies_is_restarted_from_its_checkpoint(self):
+        child = self.start("--devices", "cpu,cpu")
+        self.wait_for_progress(child)
+        os.kill(self.workers(child.pid)[0], signal.SIGKILL)
+        said = child.communicate(timeout=300)[1]
+        self.assertEqual(child.returncode, 0, said)
+        self.assertIn("killed by signal 9", said)
+        self.assert_as_one_process()
+
+    def test_where_all_keep_dying_all_is_safe_and_goes_on_with_another_number(self):
+        child = self.start("--devices", "cpu,cpu")
+        self.wait_for_progress(child)
+        while child.poll() is None:
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # gone meanwhile
+                for pid in self.workers(child.pid):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.002)
+        self.assertEqual(child.returncode, 3)
+        self.assertIn("--resume goes on", child.communicate()[1].splitlines()[-1])
+        self.assertIn("--resume goes on", self.call("--devices", "cpu", code=2))
+        self.call("--devices", "cpu,cpu,cpu", "--resume")
+        self.assert_as_one_process()
+
+    def test_a_signal_to_the_parent_stops_all_workers_saved(self):
+        child = self.start("--devices", "cpu,cpu")
+        self.wait_for_progress(child)
+        child.terminate()
+        said = child.communicate(timeout=300)[1]
+        self.assertEqual(child.returncode, 143, said)
+        self.assertEqual(len(glob.glob(self.path("a.h5.part-*.checkpoint"))), 2)
+        self.call("--devices", "cpu", "--resume")
+        self.assert_as_one_process()
+
+    def test_workers_end_with_their_parent(self):
+        child = self.start("--devices", "cpu,cpu")
+        self.wait_for_progress(child)
+        workers = self.workers(child.pid)
+        child.kill()
+        child.communicate()
+        self.wait_for(lambda: not any(os.path.exists(f"/proc/{pid}/maps") and
+                                      self.is_alive(pid) for pid in workers))
+        self.call("--devices", "cpu,cpu", "--resume")
+        self.assert_as_one_process()
+
+    @staticmethod
+    def is_alive(pid):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                return file.read().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    def test_time_is_up_for_all_together(self):
+        said = self.call("--devices", "cpu,cpu", "--max-time", "0.01", code=143)
+        self.assertIn("--resume goes on", said)
+
+    def test_what_is_no_list_of_devices_is_refused(self):
+        for text in ("0,0", "cpu,0", "", ",", "one", "-1", "0,"):
+            self.assertIn("devices", self.call(f"--devices={text}", code=2), text)
+        self.assertIn("--shard", self.call("--devices", "cpu", "--shard", "0/2", code=2))
+
+
+if __name__ == "__main__":
+    unittest.main()
