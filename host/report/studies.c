@@ -39,7 +39,7 @@ static void put_origin(FILE *out, const json_t *study) {
           (long long)json_integer_value(json_object_get(study, "network_steps")),
           json_number_value(json_object_get(study, "seconds")));
   esc_html_text(out, esc_report_string(study, "device"));
-  fprintf(out, " (%s), %s, commit %.12s</p>\n", esc_report_string(study, "engine"),
+  fprintf(out, " (%s), %s, commit %s</p>\n", esc_report_string(study, "engine"),
           esc_report_string(study, "date"), esc_report_string(study, "commit"));
 }
 

@@ -1,13 +1,13 @@
 """Exponents of t* ~ epsilon^-(r-2), r = 3..6: local slopes and their limit at epsilon -> 0.
 
 log mean t* = a + p log epsilon + corrections. The flow's first one is of relative order
-s^(q-1) = s^2 (theory, section 4); the time from a fixed scale on, the moving average's lag included,
-is a constant, of relative order epsilon^(r-2). At r = 4 they coincide and make the resonance's
+s^(q-1) = s^2 (theory, section 4); the time from a fixed scale on, the moving average's lag
+included, is a constant, of relative order epsilon^(r-2). At r = 4 they coincide and make the resonance's
 epsilon^2 log epsilon beside epsilon^2. Generalised least squares with the covariance of the points,
 which share their seeds; the limit with one more term says how far the choice matters."""
 import numpy as np
 
-from .sheet import bootstrap, canvas, groups, mark, mean_slope, table
+from .sheet import bootstrap, canvas, groups, mark, mean_slope, middle_threshold, table
 
 NAME = "exponents"
 TITLE = "Exponents for r = 3 to 6, extrapolated to epsilon = 0"
@@ -121,7 +121,7 @@ def analyse(tables, _fit):
                    "corrections, 95% interval over seeds",
                    ["r", "threshold", "law", "window", "limit", "stderr", "95%",
                     "corrections", "chi2/dof", "limit (stderr) with one more"], rows_of_limits(run))
-    steps = table(f"Local slopes at threshold {run.threshold.values[1]:g}",
+    steps = table(f"Local slopes at threshold {middle_threshold(run):g}",
                   ["r", "scales", "mean t*", "slope", "stderr", "off the law"],
                   rows_of_locals(run))
     return [limits, steps], draw(run)

@@ -112,8 +112,8 @@ def analyse(tables, _fit):
     rows, features = regressions(run)
     spread = table("t* over 512 seeds: spread, quantiles over the mean, skewness of t* and of log "
                    "t*, Shapiro-Wilk p of log t*, share of S(0) < 0 and how much later those are",
-                   ["r", "epsilon", "seeds", "mean", "sd/mean", "sd log", "5%", "50%", "95%", "skew",
-                    "skew log", "p", "S(0)<0", "later"], distribution(run))
+                   ["r", "epsilon", "seeds", "mean", "sd/mean", "sd log", "5%", "50%", "95%",
+                    "skew", "skew log", "p", "S(0)<0", "later"], distribution(run))
     fits = table(f"Variance of log t* explained, {FOLDS}-fold cross-validated",
                  ["r", "of the initial network", "columns", "R2"], rows)
     return [spread, fits], draw(run, features)

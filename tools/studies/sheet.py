@@ -32,10 +32,14 @@ class Group:
         return np.log(self.t.mean(axis=0))
 
 
+def middle_threshold(table):
+    return table.threshold.values[table.sizes["threshold"] // 2]
+
+
 def groups(table, threshold=None):
     """All groups at a threshold (the middle one)."""
     if threshold is None:
-        threshold = table.threshold.values[table.sizes["threshold"] // 2]
+        threshold = middle_threshold(table)
     return [Group(table, g, threshold) for g in np.unique(table.group.values)]
 
 
@@ -61,7 +65,7 @@ def table(caption, columns, rows):
 def text_of(result):
     """The study as text: where it was made, then its tables."""
     lines = [result["title"],
-             f"{result['command']}, commit {result['commit'][:12]}, {result['date']}",
+             f"{result['command']}, commit {result['commit']}, {result['date']}",
              f"{result['device']} ({result['engine']}): {result['members']} networks, "
              f"{result['network_steps']} network-steps in {result['seconds']:.0f} s"]
     for t in result["tables"]:

@@ -1,0 +1,49 @@
+"""tools/study on few and narrow networks: trained, analysed, and near what the full study says.
+
+Usage: test_studies.py PROGRAM TOOLS [unittest arguments]
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM, TOOLS = os.path.abspath(sys.argv.pop(1)), os.path.abspath(sys.argv.pop(1))
+
+
+class Studies(unittest.TestCase):
+    def tables(self, name, *overrides):
+        room = tempfile.TemporaryDirectory()
+        self.addCleanup(room.cleanup)
+        done = subprocess.run([f"{TOOLS}/study", name, "-o", room.name, "--escapement", PROGRAM,
+                               "network.width=6", "network.inputs=6", "train.batch=32", *overrides],
+                              capture_output=True, text=True, timeout=600)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        place = os.path.join(room.name, name)
+        self.assertGreater(os.path.getsize(f"{place}/{name}.png"), 10000)
+        with open(f"{place}/result.txt") as file:
+            self.assertEqual(file.read(), done.stdout)
+        with open(f"{place}/result.json") as file:
+            return [[dict(zip(t["columns"], row)) for row in t["rows"]]
+                    for t in json.load(file)["tables"]]
+
+    def test_extrapolated_exponents_are_nearer_the_law_than_those_of_the_window(self):
+        limits, local = self.tables("exponents", "sweep.seeds=8", "escape.thresholds=[0.1]")
+        for row in limits:
+            law = float(row["law"])
+            self.assertLess(abs(float(row["limit"]) - law), 0.03, row)
+        six = next(row for row in limits if row["r"] == "6")
+        self.assertGreater(abs(float(six["window"]) + 4), 3 * abs(float(six["limit"]) + 4))
+        self.assertEqual(len(local), 13)
+
+    def test_the_naive_slope_is_biased_and_the_censored_one_is_not(self):
+        rows = self.tables("censoring", "sweep.seeds=40")[0]
+        full, least = rows[0], rows[-2]
+        self.assertGreater(float(least["of those that escaped"]),
+                           float(full["of those that escaped"]) + 0.15)
+        self.assertLess(abs(float(least["censored fit"]) + 2), 5 * float(least["stderr"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
