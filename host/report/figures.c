@@ -57,10 +57,11 @@ static esc_status put_figure(esc_report *report, const json_t *figure, const cha
       "<div class=wide><table><tr><th></th><th>check</th><th class=number>expected</th>"
       "<th class=number>got</th><th class=number>tolerance</th><th>why that tolerance</th></tr>\n",
       out);
-  json_array_foreach(json_object_get(figure, "checks"), i, item)
-      put_check(out, item, &report->counts);
+  json_array_foreach(json_object_get(figure, "checks"), i, item) {
+    put_check(out, item, &report->counts);
+  }
   fputs("</table></div>\n", out);
-  json_array_foreach(json_object_get(figure, "runs"), i, item) put_run(out, item);
+  json_array_foreach(json_object_get(figure, "runs"), i, item) { put_run(out, item); }
   report->counts.figures++;
 done:
   return status;

@@ -27,7 +27,7 @@ static void put_table(FILE *out, const json_t *table) {
   fputs("<div class=wide><table>", out);
   esc_html_element(out, "caption", "%s", esc_report_string(table, "caption"));
   put_row(out, json_object_get(table, "columns"), "th");
-  json_array_foreach(json_object_get(table, "rows"), i, row) put_row(out, row, "td");
+  json_array_foreach(json_object_get(table, "rows"), i, row) { put_row(out, row, "td"); }
   fputs("</table></div>\n", out);
 }
 
@@ -70,7 +70,7 @@ static esc_status put_study(esc_report *report, const char *folder, const char *
   ESC_TRY(put_paragraph(out, path));
   ESC_TRY(esc_report_path(folder, name, ".png", path));
   ESC_TRY(esc_html_picture(out, path, esc_report_string(study, "title")));
-  json_array_foreach(json_object_get(study, "tables"), i, table) put_table(out, table);
+  json_array_foreach(json_object_get(study, "tables"), i, table) { put_table(out, table); }
   put_origin(out, study);
 done:
   json_decref(study);
