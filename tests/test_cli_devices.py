@@ -5,6 +5,7 @@ Usage: test_cli_devices.py PROGRAM [unittest arguments]
 """
 import contextlib
 import glob
+import json
 import os
 import signal
 import subprocess
@@ -15,8 +16,8 @@ import unittest
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 
-# Nothing escapes at the second threshold: every network makes all its steps, as many as take this
-# build about a second.
+# Nothing escapes at the second threshold: every network makes all its steps, as many as take two
+# workers about a second.
 SPEC = """\
 name: dev
 network: {layers: 4, width: 8, inputs: 6, activation: tanh}
@@ -34,10 +35,10 @@ class Devices(unittest.TestCase):
     def setUpClass(cls):
         with tempfile.TemporaryDirectory() as room:
             cls.write_spec(room)
-            start = time.monotonic()
-            subprocess.run([PROGRAM, "run", "dev.yaml", "-o", "a.h5", "--quiet", "--backend",
-                            "cpu"], cwd=room, check=True, stdout=subprocess.DEVNULL)
-            cls.steps = min(max(int(2000 / (time.monotonic() - start)), 2000), 100000)
+            done = subprocess.run([PROGRAM, "run", "dev.yaml", "-o", "a.h5", "--quiet", "--json",
+                                   "--backend", "cpu", "--threads", "1"], cwd=room, check=True,
+                                  stdout=subprocess.PIPE)
+            cls.steps = min(max(int(4000 / json.loads(done.stdout)["wall_s"]), 2000), 200000)
 
     @classmethod
     def write_spec(cls, room):
@@ -54,7 +55,7 @@ class Devices(unittest.TestCase):
         return os.path.join(self.room, name)
 
     def command(self, *arguments, name="a.h5"):
-        return [PROGRAM, "run", "dev.yaml", "-o", name, "--quiet", "--checkpoint", "0.05",
+        return [PROGRAM, "run", "dev.yaml", "-o", name, "--quiet", "--checkpoint", "0.02",
                 *arguments]
 
     def call(self, *arguments, code=0, name="a.h5"):
@@ -124,8 +125,13 @@ class Devices(unittest.TestCase):
         said = child.communicate(timeout=300)[1]
         self.assertEqual(child.returncode, 143, said)
         self.assertEqual(len(glob.glob(self.path("a.h5.part-*.checkpoint"))), 2)
+        self.assertIn("--devices", self.call("--backend", "cpu", "--resume", code=2))
         self.call("--devices", "cpu", "--resume")
         self.assert_as_one_process()
+
+    def test_what_was_begun_without_devices_is_not_begun_again_with_them(self):
+        self.call("--backend", "cpu", "--max-time", "0.3", code=143)
+        self.assertIn("without --devices", self.call("--devices", "cpu", "--resume", code=2))
 
     def test_workers_end_with_their_parent(self):
         child = self.start("--devices", "cpu,cpu")

@@ -182,6 +182,7 @@ static esc_status execute(esc_run *r, int argc, char **argv, int first) {
     return esc_run_summary(r);
   }
   if (r->ask.devices) return esc_run_devices(r, argc, argv, first, &stop);
+  ESC_TRY(esc_run_devices_refuse(r));
   esc_signals_install(&stop);
   status = train(r);
   if (status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME) status = explain_end(r, status);

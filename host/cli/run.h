@@ -84,6 +84,9 @@ esc_status esc_run_devices_check(const char *text);
  * argv[first]. */
 esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first, atomic_bool *stop);
 
+/* Refuses to train without --devices what was begun with it. */
+esc_status esc_run_devices_refuse(const esc_run *run);
+
 /* Deletes parts that such a run left that died after it had published its result. */
 void esc_run_devices_clear(const esc_run *run);
 

@@ -142,6 +142,17 @@ static esc_status choose_shards(fleet *f) {
   esc_status status = ESC_OK;
   const esc_run_request *ask = &f->run->ask;
   int begun = 0;
+  char left[PART_SIZE];
+  if (f->run->shards > 1)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--devices divides the whole sweep: not for a task of a Slurm array");
+  for (int i = 0; i < 2 && !ask->force; i++) {
+    snprintf(left, sizeof left, "%s%s", f->run->output, i ? ".checkpoint" : ".journal");
+    if (esc_io_exists(left))
+      return ESC_FAIL(
+          ESC_BAD_INPUT,
+          "%s: is of a run without --devices, which goes on so too; --force starts anew", left);
+  }
   ESC_TRY(look_for_parts(f, ask->force && !ask->resume, &begun));
   if (ask->force && !ask->resume) begun = 0;
   if (begun && !ask->resume)
@@ -373,6 +384,21 @@ esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,
              run->output);
   watch(&f);
   status = f.status == ESC_OK ? merge(&f) : explain(&f);
+done:
+  return status;
+}
+
+esc_status esc_run_devices_refuse(const esc_run *run) {
+  esc_status status = ESC_OK;
+  int begun = 0;
+  const fleet f = {.run = run};
+  if (run->ask.force) return ESC_OK;
+  ESC_TRY(look_for_parts(&f, false, &begun));
+  if (begun)
+    status = ESC_FAIL(ESC_BAD_INPUT,
+                      "%s.part-*: are of a run with --devices, which goes on so too (--devices cpu "
+                      "--resume); --force starts anew",
+                      run->output);
 done:
   return status;
 }
