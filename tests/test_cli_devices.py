@@ -77,9 +77,16 @@ class Devices(unittest.TestCase):
 
     @staticmethod
     def workers(parent):
-        """Process ids of its children."""
+        """Process ids of its workers; a sanitizer has children too."""
         with open(f"/proc/{parent}/task/{parent}/children") as file:
-            return [int(pid) for pid in file.read().split()]
+            children = [int(pid) for pid in file.read().split()]
+        return [pid for pid in children if "--shard=" in Devices.command_line(pid)]
+
+    @staticmethod
+    def command_line(pid):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
+            return file.read()
+        return ""
 
     def wait_for(self, what, child=None):
         while not what():
