@@ -305,9 +305,10 @@ static void take_end(fleet *f, worker *w, int ended) {
   if (code == 0) {
     f->state[w->shard] = DONE;
     w->failures = 0;
-  } else if (code == 128 + SIGINT || code == 128 + SIGTERM) {
-    f->state[w->shard] = WAITING;
-    if (f->status == ESC_OK && !f->told) f->status = ESC_OUT_OF_TIME;
+  } else if ((code == 128 + SIGINT || code == 128 + SIGTERM) &&
+             (f->told || f->run->ask.seconds_max > 0)) {
+    f->state[w->shard] = WAITING; /* saved */
+    if (f->status == ESC_OK) f->status = ESC_OUT_OF_TIME;
   } else if (code == 1 || code == 2) {
     f->state[w->shard] = WAITING;
     if (f->status == ESC_OK)
