@@ -1,9 +1,10 @@
-/* Activations: numbers, derivatives by differences, the deficit by its definition, and
- * the float functions against the double ones. */
+/* Activations: numbers, long double, derivatives by differences, the deficit by its
+ * definition, and the float functions against the double ones. */
 #include <float.h>
 #include <math.h>
 
 #include "escapement/activation.h"
+#include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 
@@ -41,6 +42,27 @@ static void at_every_z(void (*check)(int kind, double z, esc_verify_worst *worst
                        esc_verify_worst *worst) {
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
     for (int i = -60; i < 60; i++) check(kind, 0.1 * i + 0.05, worst);
+}
+
+/* Values and derivatives of some ulps; kappa, where it is a difference, of its terms. */
+static void check_oracle(int kind, double z, esc_verify_worst *worst) {
+  const esc_activation a = esc_verify_activation(kind);
+  const esc_eval_f64 got = esc_activate_f64(&a, z);
+  const esc_oracle_value want = esc_oracle_activate(&a, (long double)z);
+  const double ulps = 8 * DBL_EPSILON, size = fabs(got.value) + fabs(z * got.derivative);
+  const char *name = esc_verify_activation_name(kind);
+  esc_verify_take(worst, (double)(got.value - want.value), ulps * (1 + fabs(got.value)),
+                  "%s at %.2f", name, z);
+  esc_verify_take(worst, (double)(got.derivative - want.derivative), ulps * (1 + fabs(z)),
+                  "%s' at %.2f", name, z);
+  esc_verify_take(worst, (double)(got.deficit - want.deficit), ulps * size, "kappa of %s at %.2f",
+                  name, z);
+}
+
+static esc_status against_oracle(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  at_every_z(check_oracle, worst);
+  return ESC_OK;
 }
 
 /* Central difference of order eight. */
@@ -112,6 +134,7 @@ static esc_status floats(const esc_verify_target *t, esc_verify_worst *worst) {
 
 const esc_verify_check esc_verify_activations[] = {
     {"activations: values", values},
+    {"activations: double against long double", against_oracle},
     {"activations: derivative by differences", derivatives},
     {"activations: kappa = sigma - z sigma'", deficits},
     {"activations: float against double", floats},
