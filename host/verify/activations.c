@@ -106,9 +106,10 @@ static esc_status deficits(const esc_verify_target *t, esc_verify_worst *worst) 
   return ESC_OK;
 }
 
-/* Functions to 2.4 ulp, and up to three operations behind them; relative to 1 + |z| where
- * parts cancel. The deficit keeps six digits of itself below 1/2, also where it is tiny;
- * beyond, where sin's and the polynomial's have zeros, of its terms. */
+/* Functions to 2.4 ulp, and up to three operations behind them: of the value and its slope
+ * below 1/2, also where they are tiny; beyond, where parts cancel, of 1 + |z|. The deficit keeps
+ * six digits of itself below 1/2, also where it is tiny; beyond, where sin's and the polynomial's
+ * have zeros, of its terms. */
 static void check_float(int kind, double at, esc_verify_worst *worst) {
   const esc_activation a = esc_verify_activation(kind);
   const float z = (float)at;
@@ -116,8 +117,9 @@ static void check_float(int kind, double at, esc_verify_worst *worst) {
   const esc_eval_f32 got = esc_activate_f32(&a, z);
   const char *name = esc_verify_activation_name(kind);
   const double size = fabs(want.value) + fabs((double)z * want.derivative);
-  const double ulps = 8 * (double)FLT_EPSILON * (1 + fabs((double)z) + size);
-  esc_verify_take(worst, (double)got.value - want.value, ulps, "%s at %g", name, at);
+  const double ulp = 8 * (double)FLT_EPSILON, ulps = ulp * (1 + fabs((double)z) + size);
+  esc_verify_take(worst, (double)got.value - want.value, fabs(at) < 0.5 ? ulp * size : ulps,
+                  "%s at %g", name, at);
   esc_verify_take(worst, (double)got.derivative - want.derivative, ulps, "%s' at %g", name, at);
   esc_verify_take(worst, (double)got.deficit - want.deficit,
                   2e-6 * (fabs(at) < 0.5 ? fabs(want.deficit) : size), "kappa of %s at %g", name,
