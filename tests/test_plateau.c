@@ -135,7 +135,7 @@ static void what_cannot_be_measured_says_why(void **state) {
   check_obstacle(r, &with, "the snapshots span a factor of 1.8");
   with.window = 0.05;
   for (int64_t k = 0; k < 29; k++) set(r, ESC_OBSERVABLE_signal, k, 0, -1e-9);
-  check_obstacle(r, &with, "4 snapshots with m above twice its start");
+  check_obstacle(r, &with, "snapshots with m above twice its start: 4, of 5 needed");
   for (int64_t k = 0; k < SNAPSHOTS; k++) set(r, ESC_OBSERVABLE_signal, k, 0, -1e-9);
   check_obstacle(r, &with, "S is not positive");
   esc_results_free(r);

@@ -81,6 +81,7 @@ static esc_status set_theory(report *r) {
   esc_classification c;
   ESC_TRY(esc_classify(&r->spec->problem.activation, &c));
   r->table.rules.order = c.q;
+  r->table.squared = r->spec->problem.loss == ESC_LOSS_SQUARED;
   r->table.odd = c.class_ == ESC_CLASS_B;
   ESC_TRY(sampling_floor(r->spec, c.c1, &r->table.rules.floor));
   r->table.rules.rate = r->spec->problem.rate;
@@ -304,12 +305,17 @@ static void print_block_head(const esc_plateau_table *t, int64_t first, int64_t 
 static void print_group(const esc_plateau_table *t, int64_t first, int64_t end) {
   esc_plateau_row scaling[ESC_PLATEAU_ROWS], row[ESC_PLATEAU_ROWS];
   const int64_t start = first;
+  const bool scales = t->results->scale[first] != t->results->scale[end - 1];
   const int n = esc_plateau_scaling_rows(t, first, end, scaling);
   for (int64_t last; first < end; first = last) {
     last = end_of(t->results, first, same_block);
     print_block_head(t, first, last);
     print_exponents(esc_plateau_exponent_rows(t, first, last, row), row, "exponents along the run");
     print_numbers(esc_plateau_number_rows(t, first, last, n, scaling, row), row);
+  }
+  if (!scales) {
+    printf("r = %d, over the scales: there is one only\n\n", t->results->bottleneck[start]);
+    return;
   }
   printf("r = %d, over the scales\n", t->results->bottleneck[start]);
   print_exponents(ESC_PLATEAU_EXPONENTS, scaling, "exponents at the start");

@@ -34,13 +34,19 @@ static void judge(double value, double error, double lower, double upper, double
   const double tiny = 1e-9 * (1 + fabs(predicted));
   if (isnan(predicted))
     snprintf(text, size, "no prediction: the activation is not odd");
-  else if (!isfinite(lower) || !isfinite(upper))
-    snprintf(text, size, "not measurable: fewer than two networks");
   else if (lower - tiny <= predicted && predicted <= upper + tiny)
     snprintf(text, size, "consistent with theory");
   else
     snprintf(text, size, "differs from theory by %.2g standard errors",
              fabs(value - predicted) / error);
+}
+
+static const char not_squared[] =
+    "not measurable: the terms of dS/dt are those of the squared loss, which this run has not";
+
+/* Of the rows named after them. */
+static bool is_term(const char *name) {
+  return !strncmp(name, "self_", 5) || !strncmp(name, "orthogonal_", 11);
 }
 
 /* A single network's interval, from its own regression. */
@@ -55,7 +61,10 @@ void esc_plateau_member_verdict(const esc_plateau_table *t, int64_t i, int which
   if (e->why != ESC_MEASURED) {
     char why[128];
     esc_exponent_explain(e, &t->rules, why, sizeof why);
-    snprintf(text, size, "not measurable: %s", why);
+    if (!t->squared && is_term(esc_plateau_exponent_name[which]))
+      snprintf(text, size, "%s", not_squared);
+    else
+      snprintf(text, size, "not measurable: %s", why);
     return;
   }
   const esc_estimate one = estimate_one(e);
@@ -84,16 +93,13 @@ static void explain_missing(const esc_plateau_table *t, int64_t first, int64_t e
                             esc_plateau_row *row) {
   int64_t count[ESC_OBSTACLES] = {0}, example[ESC_OBSTACLES] = {0};
   int worst = 0;
-  char why[128];
   for (int64_t i = end - 1; i >= first; i--) {
     const esc_obstacle o = esc_plateau_exponent(&t->plateau[i], which)->why;
     count[o]++;
     example[o] = i;
     if (count[o] > count[worst]) worst = (int)o;
   }
-  esc_exponent_explain(esc_plateau_exponent(&t->plateau[example[worst]], which), &t->rules, why,
-                       sizeof why);
-  snprintf(row->verdict, sizeof row->verdict, "not measurable: %s", why);
+  esc_plateau_member_verdict(t, example[worst], which, row->verdict, sizeof row->verdict);
 }
 
 static void exponent_row(const esc_plateau_table *t, int64_t first, int64_t end, int which,
@@ -266,11 +272,14 @@ static int64_t count_seeds(const esc_plateau_table *t, int64_t first, int64_t en
 static void explain_no_scaling(const esc_plateau_table *t, int64_t first, const seed_slopes *s,
                                esc_plateau_row *row) {
   const bool all = t->results->bottleneck[first] == t->results->layers;
-  if (all && !strncmp(row->name, "drift", 5))
+  if (!t->squared && is_term(row->name))
+    snprintf(row->verdict, sizeof row->verdict, "%s", not_squared);
+  else if (all && !strncmp(row->name, "drift", 5))
     snprintf(row->verdict, sizeof row->verdict, "not measurable: every layer is small");
   else if (s->plateau)
     snprintf(row->verdict, sizeof row->verdict,
-             "not measurable: fewer than two scales at which m grows by a factor of %d inside the window",
+             "not measurable: fewer than two scales at which m grows by a factor of %d inside the "
+             "window",
              ESC_EXPONENT_START * ESC_EXPONENT_FACTOR);
   else
     snprintf(row->verdict, sizeof row->verdict,
@@ -287,6 +296,10 @@ static void scaling_row(const esc_plateau_table *t, int64_t first, int64_t end, 
   set_spread(seeds, t->work, row);
   row->low = row->high = none;
   if (seeds == 0) explain_no_scaling(t, first, s, row);
+  if (seeds != 1) return;
+  row->estimate.value = none;
+  snprintf(row->verdict, sizeof row->verdict,
+           "not measurable: a single network, which has no error");
 }
 
 static const struct {
@@ -333,9 +346,7 @@ static void judge_bound(bound b, esc_plateau_row *row) {
   const double lower = sign * (b == BOUND_ABOVE ? row->estimate.lower : row->estimate.upper);
   const double upper = sign * (b == BOUND_ABOVE ? row->estimate.upper : row->estimate.lower);
   const char *what = b == BOUND_ABOVE ? "grows" : "shrinks";
-  if (!isfinite(lower) || !isfinite(upper))
-    snprintf(row->verdict, sizeof row->verdict, "not measurable: fewer than two networks");
-  else if (lower >= -bounded_exponent)
+  if (lower >= -bounded_exponent)
     snprintf(row->verdict, sizeof row->verdict, "consistent with theory: bounded");
   else if (upper < -bounded_exponent)
     snprintf(row->verdict, sizeof row->verdict, "differs from theory: %s as epsilon falls", what);
@@ -369,6 +380,10 @@ static bool judge_here(const esc_plateau_table *t, bool outside, esc_plateau_row
     snprintf(row->verdict, sizeof row->verdict, "not measurable: m starts above the window");
     return true;
   }
+  if (!t->squared && is_term(row->name)) {
+    snprintf(row->verdict, sizeof row->verdict, "%s", not_squared);
+    return true;
+  }
   if (!strcmp(row->name, "exit_bound")) {
     snprintf(row->verdict, sizeof row->verdict, "%s theory",
              row->most <= 1 + 1e-9 ? "consistent with" : "differs from");
@@ -388,8 +403,13 @@ static void judge_number(const esc_plateau_table *t, const number *n, bool outsi
                          const esc_plateau_row *scaling, esc_plateau_row *row) {
   if (!n->judged_by[0] || judge_here(t, outside, row)) return;
   for (int k = 0; k < scalings; k++)
-    if (!strcmp(scaling[k].name, n->judged_by))
-      snprintf(row->verdict, sizeof row->verdict, "%s", scaling[k].verdict);
+    if (!strcmp(scaling[k].name, n->judged_by)) {
+      static const char reason[] = "not measurable: ";
+      const char *verdict = scaling[k].verdict;
+      const bool open = row->measured && !strncmp(verdict, reason, sizeof reason - 1);
+      snprintf(row->verdict, sizeof row->verdict, "%s%s", open ? "no verdict: " : "",
+               verdict + (open ? sizeof reason - 1 : 0));
+    }
 }
 
 int esc_plateau_number_rows(const esc_plateau_table *t, int64_t first, int64_t end, int scalings,

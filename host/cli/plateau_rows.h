@@ -12,6 +12,7 @@ typedef struct esc_plateau_table {
   esc_results *results;
   esc_plateau_rules rules;
   esc_plateau *plateau; /* (member); owned */
+  bool squared;         /* the loss whose dS/dt has the three terms */
   bool odd;             /* class B, for which the T_perp term's exponent is predicted */
   double *work;         /* 4 x (member + 1); owned */
   int64_t *index;       /* (member + 1); owned */

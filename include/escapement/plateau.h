@@ -9,15 +9,13 @@
 /* Why a number cannot be measured; MEASURED is 0. */
 typedef enum esc_obstacle {
   ESC_MEASURED,
-  ESC_OBSTACLE_OUTSIDE,  /* m starts above the window */
-  ESC_OBSTACLE_GROWTH,   /* m hardly grows inside the window */
-  ESC_OBSTACLE_SIGN,     /* S is not positive at the window's end */
-  ESC_OBSTACLE_FEW,      /* too few snapshots in the range */
-  ESC_OBSTACLE_RANGE,    /* they span too little of the abscissa */
-  ESC_OBSTACLE_FLOOR,    /* the quantity is below the noise of the evaluation sample */
-  ESC_OBSTACLE_VALUE,    /* one of the values is 0 or not a number */
-  ESC_OBSTACLE_SCALES,   /* over the scales: fewer than two */
-  ESC_OBSTACLE_NETWORKS, /* over networks: fewer than two, and no error of a single one */
+  ESC_OBSTACLE_OUTSIDE, /* m starts above the window */
+  ESC_OBSTACLE_GROWTH,  /* m hardly grows inside the window */
+  ESC_OBSTACLE_SIGN,    /* S is not positive at the window's end */
+  ESC_OBSTACLE_FEW,     /* too few snapshots in the range */
+  ESC_OBSTACLE_RANGE,   /* they span too little of the abscissa */
+  ESC_OBSTACLE_FLOOR,   /* the quantity is below the noise of the evaluation sample */
+  ESC_OBSTACLE_VALUE,   /* one of the values is 0 or not a number */
   ESC_OBSTACLES
 } esc_obstacle;
 

@@ -154,7 +154,7 @@ void esc_exponent_explain(const esc_exponent *e, const esc_plateau_rules *rules,
       return;
     case ESC_OBSTACLE_SIGN: snprintf(text, size, "S is not positive at the window's end"); return;
     case ESC_OBSTACLE_FEW:
-      snprintf(text, size, "%lld snapshots with m above twice its start; %d are needed",
+      snprintf(text, size, "snapshots with m above twice its start: %lld, of %d needed",
                (long long)e->snapshots, ESC_EXPONENT_SNAPSHOTS);
       return;
     case ESC_OBSTACLE_RANGE:
@@ -166,8 +166,6 @@ void esc_exponent_explain(const esc_exponent *e, const esc_plateau_rules *rules,
                ESC_FLOOR_FACTOR, rules->floor);
       return;
     case ESC_OBSTACLE_VALUE: snprintf(text, size, "a value is 0 or not a number"); return;
-    case ESC_OBSTACLE_SCALES: snprintf(text, size, "fewer than two scales"); return;
-    case ESC_OBSTACLE_NETWORKS: snprintf(text, size, "fewer than two networks"); return;
     case ESC_MEASURED:
     case ESC_OBSTACLES: break;
   }
