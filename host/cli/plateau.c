@@ -350,14 +350,12 @@ esc_status esc_verb_plateau(int argc, char **argv) {
   };
   const esc_command command = {
       "plateau OUT.h5 [--window M]",
-      "What the proof of the critical-depth law assumes of a plateau, measured on every network "
-      "of\n"
-      "a result with snapshots, up to the first at which m, the largest operator norm of the "
-      "small\n"
-      "layers, is above the window: drift of the other layers, the terms of dS/dt, growth of m\n"
-      "against its comparison equation, chain norms. Exponents have an error, the range over "
-      "which\n"
-      "they are measured, and a verdict; where one cannot be measured, the reason is given.",
+      "Measures, on every network of a result with snapshots, what the proof of the\n"
+      "critical-depth law assumes of a plateau, up to the first snapshot at which m, the largest\n"
+      "operator norm of the small layers, is above the window: drift of the other layers, the\n"
+      "terms of dS/dt, growth of m against its comparison equation, chain norms. Each exponent\n"
+      "has an error, the range over which it is measured, and a verdict, or the reason why it\n"
+      "cannot be measured.",
       options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

@@ -42,7 +42,7 @@ static void judge(double value, double error, double lower, double upper, double
 }
 
 static const char not_squared[] =
-    "not measurable: the terms of dS/dt are those of the squared loss, which this run has not";
+    "not measurable: the three terms of dS/dt are defined for the squared loss only";
 
 /* Of the rows named after them. */
 static bool is_term(const char *name) {
@@ -298,8 +298,7 @@ static void scaling_row(const esc_plateau_table *t, int64_t first, int64_t end, 
   if (seeds == 0) explain_no_scaling(t, first, s, row);
   if (seeds != 1) return;
   row->estimate.value = none;
-  snprintf(row->verdict, sizeof row->verdict,
-           "not measurable: a single network, which has no error");
+  snprintf(row->verdict, sizeof row->verdict, "not measurable: one network only, so no error");
 }
 
 static const struct {

@@ -79,7 +79,7 @@ typedef struct esc_plateau {
 void esc_plateau_measure(const esc_results *results, int64_t i, const esc_plateau_rules *rules,
                          esc_plateau *out);
 
-/* In words: "m starts above the window". */
+/* Writes the obstacle as text: "m starts above the window". */
 void esc_exponent_explain(const esc_exponent *exponent, const esc_plateau_rules *rules, char *text,
                           size_t size);
 
