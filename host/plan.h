@@ -18,7 +18,7 @@ typedef struct esc_plan {
 esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan);
 void esc_plan_free(esc_plan *plan);
 
-enum { ESC_WARNING_SIZE = 512 };
+enum { ESC_WARNING_SIZE = 768 };
 
 /* Estimates how many members would cross a threshold by minibatch noise alone
  * (theory, section 5, false escapes) into plan->false_escape. Above 1% of the

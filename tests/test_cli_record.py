@@ -153,7 +153,7 @@ class Record(unittest.TestCase):
             self.assertGreater(member["growth"], 0)
             self.assertGreater(member["snapshots"], 10)
             self.assertLessEqual(member["exit_bound"], 1)
-        self.assertIn("exponent of Q in |S|", self.call("plateau", name).stdout)
+        self.assertIn("Q in |S|", self.call("plateau", name).stdout)
         said = self.call("plateau", self.train("b.h5", "record.every=0"), code=2).stderr
         self.assertIn("record.every", said)
         self.call("plateau", name, "--window", "-1", code=2)

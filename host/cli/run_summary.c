@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "spec/text.h"
 
 /* Residuals above these shares of ledger_gross are more than rounding (README,
  * "Why to trust a number"). */
@@ -164,9 +165,9 @@ done:
 static void print_recording(const esc_record *record, const recording *c) {
   if (!c->snapshots) return;
   printf(
-      "record:  at most %lld snapshots a network on %d samples, %.3g us each: %.2g%% of the "
+      "record:  at most %lld snapshots a network on %d samples, %.3g us each: %s of the "
       "training's time\n",
-      (long long)c->snapshots, record->samples, 1e6 * c->seconds, 100 * c->share);
+      (long long)c->snapshots, record->samples, 1e6 * c->seconds, esc_percent_of(c->share).text);
   printf("         and at most %.3g MB of memory while they are kept\n", c->bytes / 1e6);
 }
 

@@ -22,4 +22,12 @@ bool esc_text_printable(const char *text, size_t length);
  * two short words; a large number if one is longer than any key. */
 int esc_text_distance(const char *a, const char *b);
 
+/* A probability or share as a percentage that never claims more than it knows: "0%", "less
+ * than 0.001%", "0.25%", "41%", "99.7%", "more than 99.9%", "100%". */
+typedef struct esc_percent {
+  char text[32];
+} esc_percent;
+
+esc_percent esc_percent_of(double share);
+
 #endif

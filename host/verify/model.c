@@ -9,6 +9,7 @@
 #include "escapement/stream.h"
 #include "escapement/track.h"
 #include "escapement/update.h"
+#include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 
@@ -76,42 +77,25 @@ static esc_status metric(const esc_verify_target *t, esc_verify_worst *worst) {
   return ESC_OK;
 }
 
-/* Entry (i, j) of layer l as theory, sections 5, 3 and 6, has it. */
-static double initial_entry(const esc_problem *p, const esc_member *m, const double *v, int l,
-                            int i, int j) {
-  const int fan_in = esc_fan_in(p->shape, l), n = WIDTH / p->teacher.modes;
-  const double scale = l == 0 ? m->scale : 1; /* the bottleneck is the first layer */
-  const bool output = l == p->shape.layers - 1;
-  if (p->scheme == ESC_SCHEME_HE_NORMAL) {
-    const uint32_t at = (uint32_t)(i * fan_in + j);
-    float normal[4];
-    esc_normal4_at(m->seed, ESC_DOMAIN_INIT, 0, (uint32_t)l, at / 4, normal);
-    return scale * sqrt(2.0 / fan_in) * (double)normal[at % 4];
-  }
-  if (l == 0) return scale * v[i / n * INPUTS + j];
-  return output || i / n == j / n ? scale / n : 0;
-}
-
-/* A product and a root: an ulp or two. */
+/* Against the oracle's own teacher, in long double: a product and a root, an ulp or two;
+ * entries that are made of directions, some ulps of 1. */
 static esc_status initial(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   const esc_member m = esc_verify_member(5, 1, 0.3);
   double v[MODES * INPUTS], w[WEIGHTS];
+  long double v_want[MODES * INPUTS], want[WEIGHTS];
   for (int scheme = ESC_SCHEME_HE_NORMAL; scheme <= ESC_SCHEME_BLOCKS; scheme++) {
     esc_problem p = esc_verify_problem(LAYERS, WIDTH, INPUTS, 1);
     esc_verify_modes(&p, scheme == ESC_SCHEME_SYMMETRIC ? 1 : MODES);
     p.scheme = (esc_scheme)scheme;
     esc_teacher_directions(&p, v);
     esc_initial_weights(&p, &m, v, w);
-    for (int l = 0; l < LAYERS; l++)
-      for (int i = 0; i < esc_fan_out(p.shape, l); i++)
-        for (int j = 0; j < esc_fan_in(p.shape, l); j++) {
-          const double want = initial_entry(&p, &m, v, l, i, j);
-          const size_t at = esc_weight_offset(p.shape, l);
-          esc_verify_take(worst, w[at + (size_t)(i * esc_fan_in(p.shape, l) + j)] - want,
-                          4 * DBL_EPSILON * fabs(want), "scheme %d, layer %d, %d, %d", scheme,
-                          l + 1, i, j);
-        }
+    esc_oracle_directions(&p, v_want);
+    esc_oracle_initial(&p, &m, v_want, want);
+    for (int i = 0; i < WEIGHTS; i++)
+      esc_verify_take(worst, (double)(w[i] - want[i]),
+                      4 * DBL_EPSILON * (double)fmaxl(fabsl(want[i]), scheme ? 0.3L : 0),
+                      "scheme %d, weight %d", scheme, i);
   }
   return ESC_OK;
 }
@@ -141,7 +125,7 @@ static double signal_by_differences(esc_verify_scene *s, const esc_member *m) {
   return sum / SIGNAL_SAMPLES;
 }
 
-/* h^4 f^(5)/30 and 1e-16/h of rounding, as for gradients; not ReLU, with its kinks. */
+/* h^4 f^(5)/30 and 1e-16/h of rounding, 1e-13 each; not ReLU, with its kinks. */
 static esc_status signal(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   esc_status status = ESC_OK;
@@ -157,7 +141,7 @@ static esc_status signal(const esc_verify_target *t, esc_verify_worst *worst) {
     s.problem.activation = esc_verify_activation(kind);
     const double want = signal_by_differences(&s, &m);
     const double got = esc_initial_signal(&s.problem, &m, s.directions, s.w, room);
-    esc_verify_take(worst, got - want, 2e-10 + 1e-9 * fabs(want), "%s",
+    esc_verify_take(worst, got - want, 5e-12 * (1 + fabs(want)), "%s",
                     esc_verify_activation_name(kind));
   }
 done:
@@ -196,7 +180,7 @@ static esc_status events(const esc_verify_target *t, esc_verify_worst *worst) {
 
 /* 10^5 steps of 3e-9 from 1, each below half an ulp of float: plain stays, compensated
  * moves, and what it has left over is less than an ulp of 1. The low part rounds each
- * step by 2^-48 of 1, all one way at the worst. */
+ * step by 2^-48 of 1, up or down. */
 static esc_status updates(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   const float rate = 1e-3F, g = 3e-6F;
@@ -211,7 +195,8 @@ static esc_status updates(const esc_verify_target *t, esc_verify_worst *worst) {
   }
   const double want = 1 - steps * ((double)rate * (double)g);
   esc_verify_take(worst, (double)plain - 1, 0, "plain, lost");
-  esc_verify_take(worst, (double)high + (double)low - want, steps * 0x1p-48, "compensated");
+  esc_verify_take(worst, (double)high + (double)low - want, 4 * sqrt(steps) * 0x1p-48,
+                  "compensated");
   esc_verify_take(worst, (double)low, 0x1p-24, "left over");
   return ESC_OK;
 }

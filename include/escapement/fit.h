@@ -76,7 +76,8 @@ void esc_fit_free(esc_fit *fit);
 /* Probability that one member at f = 0 (the plateau) falls below `threshold` by
  * minibatch noise within `steps` steps: first passage of the moving average with
  * factor `smoothing` (0: the loss itself), from its start at the first loss, so not
- * less than that loss's own probability however strong the smoothing. The law of
+ * less than that loss's own probability, which is the result for 1 step, however strong the
+ * smoothing. The law of
  * the loss at f = 0 comes from the teacher by quadrature, its minibatch mean's by
  * convolution (up to 16 examples) or from a saddle point (theory, section 5, false
  * escapes). *hazard is the stationary probability per step, *baseline the mean loss. */
