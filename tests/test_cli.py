@@ -12,6 +12,7 @@ import time
 import unittest
 
 import h5py
+import netCDF4
 import numpy
 import xarray
 
@@ -341,6 +342,56 @@ class BadInput(CommandLine):
                 self.assertLess(time.time() - start, 2)
                 self.assertIn("small.yaml", message)
 
+    def test_the_suffix_of_an_output_is_that_of_its_format(self):
+        for output in ("a.csv", "a.json", "a.H5X", "a.b.parquet", "a.hdf"):
+            with self.subTest(output):
+                self.assertIn("allowed suffixes: .h5, .hdf5, .nc, or none",
+                              self.refused("run", self.spec, "-o", output))
+        for output in ("a.hdf5", "a.H5", "a", "a-0.05", "a.v2.h5"):
+            with self.subTest(output):
+                self.assertEqual(self.call("run", self.spec, "-o", output, "-q", "train.steps=1")
+                                 .returncode, 0)
+
+    def test_a_result_named_nc_is_netcdf4(self):
+        self.call("run", self.spec, "-o", "a.nc", "-q", "train.steps=9")
+        with netCDF4.Dataset(self.path("a.nc")) as file:
+            self.assertEqual((file.data_model, file.dimensions["member"].size), ("NETCDF4", 9))
+
+    def test_other_outputs_are_named_for_their_formats_too(self):
+        self.run_spec("a.h5", "train.steps=1")
+        for words, allowed in ((("merge", "-o", "b.csv", "a.h5"), ".h5, .hdf5, .nc, or none"),
+                               (("plot", "a.h5", "-o", "b.csv"), ".png, .svg, .pdf"),
+                               (("plot", "a.h5", "-o", "b"), ".png, .svg, .pdf"),
+                               (("report", ".", "-o", "b.pdf"), ".html, .htm, or none")):
+            with self.subTest(words):
+                self.assertTrue(self.refused(*words).endswith(f"allowed suffixes: {allowed}\n"))
+
+    def test_an_activation_is_called_by_one_name(self):
+        data = self.run_spec("a.h5", "network.activation=SiLU", "train.steps=1",
+                             "train.batch=256")
+        self.assertIn('activation: "swish"', data.attrs["spec"])
+        for words in (["classify", "SILU"],
+                      ["escape", "--activation", "Silu", "--amplitude", "1", "--scales", ".1,.1",
+                       "--to", ".5"],
+                      ["blocks", "--activation", "SiLU", "--amplitudes", "1,.5", "--layers", "2",
+                       "--scale", ".1", "--level", "0"]):
+            with self.subTest(words[0]):
+                name = ["swish" if word.lower() == "silu" else word for word in words]
+                told = self.call(*words, "--json")
+                self.assertEqual((told.returncode, told.stdout),
+                                 (0, self.call(*name, "--json").stdout), told.stderr)
+
+    def test_an_element_of_a_list_is_overridden(self):
+        changed = self.run_spec("a.h5", "sweep.groups[1].scales[0]=0.2", "escape.thresholds[1]=.05",
+                                "train.steps=300")
+        whole = self.run_spec("b.h5", "sweep.groups=[{bottleneck: 3, scales: [0.3, 0.2]}, "
+                              "{bottleneck: 2, scales: [0.2]}]", "escape.thresholds=[0.1, 0.05]",
+                              "train.steps=300")
+        self.assertTrue(same(changed, whole))
+        self.assertEqual(changed.attrs["spec"], whole.attrs["spec"])
+        self.assertIn("allowed indices: 0 to 1",
+                      self.refused("run", self.spec, "-o", "c.h5", "sweep.groups[2].scales=[1]"))
+
     def test_bad_paths_are_refused(self):
         os.mkdir(self.path("folder"))
         for output in ("folder", "missing/a.h5", "", "/proc/a.h5", "/dev/null"):
@@ -450,6 +501,15 @@ class FitPlotInfo(CommandLine):
             done = self.call(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn("escapement", done.stdout)
+
+    def test_help_of_a_verb_is_the_verbs_help(self):
+        for verb in ("run", "fit", "bench", "info"):
+            self.assertEqual(self.call("help", verb).stdout, self.call(verb, "--help").stdout)
+        self.assertEqual(self.call("help").stdout, self.call("--help").stdout)
+        self.assertIn("did you mean run", self.refused("help", "rnu"))
+
+    def test_v_is_version(self):
+        self.assertEqual(self.call("-V").stdout, self.call("--version").stdout)
 
 
 if __name__ == "__main__":

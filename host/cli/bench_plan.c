@@ -5,12 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "backends.h"
 #include "escapement/number.h"
 #include "spec/text.h"
 
-enum { LIST_MAX = 32, WORD = 16, ENTRIES_MAX = 100000 };
+enum {
+  LIST_MAX = 32,
+  WORD = 16,
+  ENTRIES_MAX = 100000,
+  NAME = ESC_POLYNOMIAL_TERMS_MAX * ESC_NUMBER_SIZE, /* of an activation, as it is printed */
+};
 
 typedef struct numbers {
   int count;
@@ -65,23 +71,34 @@ static esc_status read_words(const char *name, const char *text, words *list) {
   }
 }
 
-/* Named activations with commas between, or one polynomial, which has its own. */
+/* One activation; rows call it by its name in the table, however it was written. */
+static esc_status read_activation(const char *text, char name[NAME], esc_activation *activation) {
+  if (!esc_activation_parse(text, activation))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--activation: '%s' is not an activation; see 'escapement classify --help'",
+                    esc_show(text, strlen(text)).text);
+  esc_activation_print(activation, name, NAME);
+  return ESC_OK;
+}
+
+/* Named activations with commas between, or one polynomial, which has commas too. */
 static esc_status read_activations(const char *text, esc_bench_plan *plan, grid *g) {
   esc_status status = ESC_OK;
-  const bool polynomial = !strncmp(text, "poly:", 5);
-  ESC_TRY_ALLOCATE(plan->names = strdup(text));
-  for (char *name = plan->names, *end; name; name = end) {
-    end = polynomial ? NULL : strchr(name, ',');
+  const bool polynomial = !strncasecmp(text, "poly:", 5);
+  char *copy = strdup(text);
+  ESC_TRY_ALLOCATE(copy);
+  ESC_TRY_ALLOCATE(plan->names = calloc(LIST_MAX, NAME));
+  for (char *word = copy, *end; word; word = end) {
+    end = polynomial ? NULL : strchr(word, ',');
     if (end) *end++ = 0;
     if (g->activations == LIST_MAX)
-      return ESC_FAIL(ESC_BAD_INPUT, "--activation: at most %d of them", LIST_MAX);
-    g->name[g->activations] = name;
-    if (!esc_activation_parse(name, &g->activation[g->activations++]))
-      return ESC_FAIL(ESC_BAD_INPUT,
-                      "--activation: '%s' is not an activation; see 'escapement classify --help'",
-                      esc_show(name, strlen(name)).text);
+      ESC_TRY(ESC_FAIL(ESC_BAD_INPUT, "--activation: at most %d of them", LIST_MAX));
+    char *name = plan->names + (size_t)g->activations * NAME;
+    ESC_TRY(read_activation(word, name, &g->activation[g->activations]));
+    g->name[g->activations++] = name;
   }
 done:
+  free(copy);
   return status;
 }
 
