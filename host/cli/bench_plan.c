@@ -15,7 +15,7 @@ enum {
   LIST_MAX = 32,
   WORD = 16,
   ENTRIES_MAX = 100000,
-  NAME = ESC_POLYNOMIAL_TERMS_MAX * ESC_NUMBER_SIZE, /* of an activation, as it is printed */
+  NAME = 32, /* of an activation that is no polynomial */
 };
 
 typedef struct numbers {
@@ -71,34 +71,42 @@ static esc_status read_words(const char *name, const char *text, words *list) {
   }
 }
 
-/* One activation; rows call it by its name in the table, however it was written. */
-static esc_status read_activation(const char *text, char name[NAME], esc_activation *activation) {
-  if (!esc_activation_parse(text, activation))
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "--activation: '%s' is not an activation; see 'escapement classify --help'",
-                    esc_show(text, strlen(text)).text);
-  esc_activation_print(activation, name, NAME);
-  return ESC_OK;
+static esc_status refuse_activation(const char *text) {
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "--activation: '%s' is not an activation; see 'escapement classify --help'",
+                  esc_show(text, strlen(text)).text);
 }
 
-/* Named activations with commas between, or one polynomial, which has commas too. */
+/* One polynomial, whose coefficients have commas between too. */
+static esc_status read_polynomial(const char *text, esc_bench_plan *plan, grid *g) {
+  esc_status status = ESC_OK;
+  ESC_TRY_ALLOCATE(plan->names = strdup(text));
+  g->name[g->activations] = plan->names;
+  if (!esc_activation_parse(text, &g->activation[g->activations++]))
+    status = refuse_activation(text);
+done:
+  return status;
+}
+
+/* Activations by name, with commas between; rows call each by its name in the table of problem.h,
+ * however it was written. */
 static esc_status read_activations(const char *text, esc_bench_plan *plan, grid *g) {
   esc_status status = ESC_OK;
-  const bool polynomial = !strncasecmp(text, "poly:", 5);
-  char *copy = strdup(text);
-  ESC_TRY_ALLOCATE(copy);
+  char word[NAME];
+  if (!strncasecmp(text, "poly:", 5)) return read_polynomial(text, plan, g);
   ESC_TRY_ALLOCATE(plan->names = calloc(LIST_MAX, NAME));
-  for (char *word = copy, *end; word; word = end) {
-    end = polynomial ? NULL : strchr(word, ',');
-    if (end) *end++ = 0;
+  for (size_t length; text; text = text[length] ? text + length + 1 : NULL) {
+    length = strcspn(text, ",");
+    snprintf(word, sizeof word, "%.*s", (int)length, text);
     if (g->activations == LIST_MAX)
-      ESC_TRY(ESC_FAIL(ESC_BAD_INPUT, "--activation: at most %d of them", LIST_MAX));
+      return ESC_FAIL(ESC_BAD_INPUT, "--activation: at most %d of them", LIST_MAX);
+    esc_activation *activation = &g->activation[g->activations];
+    if (!esc_activation_parse(word, activation)) return refuse_activation(word);
     char *name = plan->names + (size_t)g->activations * NAME;
-    ESC_TRY(read_activation(word, name, &g->activation[g->activations]));
+    esc_activation_print(activation, name, NAME);
     g->name[g->activations++] = name;
   }
 done:
-  free(copy);
   return status;
 }
 

@@ -87,3 +87,22 @@ int esc_text_distance(const char *a, const char *b) {
     }
   return cost[n][m];
 }
+
+void esc_text_print_wrapped(FILE *out, const char *text, int indent, int columns) {
+  int used = indent;
+  for (bool first = true; *text; first = false) {
+    const int length = (int)strcspn(text, " ");
+    const bool fits = used + length + !first <= columns;
+    if (!first && !fits) {
+      fprintf(out, "\n%*s", indent, "");
+      used = indent;
+    } else if (!first) {
+      putc(' ', out);
+      used++;
+    }
+    fprintf(out, "%.*s", length, text);
+    used += length;
+    text += length + (text[length] == ' ');
+  }
+  putc('\n', out);
+}
