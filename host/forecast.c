@@ -14,6 +14,7 @@ typedef struct cell {
 
 struct esc_forecast {
   double budget;
+  double longest; /* of the finished members; 0: none has finished */
   int cells;
   cell *cell;
   int *cell_of; /* (members) */
@@ -64,13 +65,15 @@ void esc_forecast_finish(esc_forecast *f, int64_t index, int64_t steps) {
   cell *c = &f->cell[f->cell_of[index]];
   c->finished++;
   c->steps += (double)steps;
+  f->longest = fmax(f->longest, (double)steps);
 }
 
-static bool is_known(const cell *c) { return c->finished > 0 || !isnan(c->predicted); }
+static bool is_predicted(const cell *c) { return !isnan(c->predicted); }
 
 static double expected_of_one(const esc_forecast *f, const cell *c) {
   if (c->finished > 0) return c->steps / (double)c->finished;
-  return is_known(c) ? c->predicted / (double)c->members : f->budget;
+  if (is_predicted(c)) return c->predicted / (double)c->members;
+  return f->longest > 0 ? f->longest : f->budget;
 }
 
 esc_expectation esc_forecast_expect(esc_forecast *f, int slots, const int64_t *index,
@@ -91,7 +94,7 @@ esc_expectation esc_forecast_expect(esc_forecast *f, int slots, const int64_t *i
     const int64_t waiting = c->members - c->finished - c->running;
     finished += c->steps;
     out.expected += c->steps + (double)waiting * expected_of_one(f, c);
-    out.is_bound |= c->finished < c->members && !is_known(c);
+    out.is_bound |= c->finished == 0 && !is_predicted(c) && f->longest == 0;
   }
   out.made += (int64_t)finished;
   return out;

@@ -14,7 +14,7 @@ typedef struct esc_forecast esc_forecast;
 typedef struct esc_expectation {
   int64_t made;    /* network-steps so far, those of earlier parts of the run too */
   double expected; /* in all, >= made */
-  bool is_bound;   /* for some members only the budget is known, so `expected` is an upper bound */
+  bool is_bound;   /* of some members only the budget is known, so `expected` is an upper bound */
 } esc_expectation;
 
 /* `budget`: steps after which a member is censored. `predicted` (plan->members), or NULL: the steps
@@ -26,10 +26,12 @@ void esc_forecast_free(esc_forecast *forecast); /* NULL is fine */
 /* The member at `index` of the plan has ended after `steps` steps. */
 void esc_forecast_finish(esc_forecast *forecast, int64_t index, int64_t steps);
 
-/* Finished members count with the steps that they made. For the others of a scale of a group the
- * mean of its finished members is expected, before there are any the mean of the prediction,
- * without one the budget; and of a member in flight a quarter more than it has made, if that is
- * more. `index` (slots): the member in each slot, or below 0; `steps` (slots): what it has made. */
+/* Finished members count with the steps that they made. Of the others of a scale of a group each is
+ * expected to make the mean of its finished members; before there are any the mean of the
+ * prediction; without one the most that any member has made, because the plan starts those first
+ * that are expected to be longest; before any has finished the budget. A member in flight is
+ * expected to make at least a quarter more than it has made.
+ * `index` (slots): the member in each slot, or below 0; `steps` (slots): what it has made. */
 esc_expectation esc_forecast_expect(esc_forecast *forecast, int slots, const int64_t *index,
                                     const int64_t *steps);
 

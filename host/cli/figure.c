@@ -235,8 +235,9 @@ static void print_files(const json_t *figures) {
   const json_t *figure, *file;
   json_array_foreach(figures, i, figure) {
     printf("figure %lld:", (long long)json_integer_value(json_object_get(figure, "number")));
-    json_array_foreach(json_object_get(figure, "files"), k, file)
-        printf(" %s", json_string_value(file));
+    json_array_foreach(json_object_get(figure, "files"), k, file) {
+      printf(" %s", json_string_value(file));
+    }
     printf("\n");
   }
 }
