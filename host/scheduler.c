@@ -16,6 +16,7 @@ typedef struct run {
   esc_schedule *schedule;
   esc_results *results;
   esc_progress *progress;
+  esc_forecast *forecast;
   void *engine;
   void *row;                   /* one member's row for the journal */
   int64_t *occupant;           /* (slot) place in plan->member, or EMPTY */
@@ -94,6 +95,7 @@ static esc_status retire(run *r, int slot) {
     r->unsynced++;
   }
   r->schedule->done[place] = true;
+  esc_forecast_finish(r->forecast, place, r->results->steps_run[place]);
   r->progress->running--;
   count_status(r->progress, r->results->status[place]);
 done:
@@ -265,6 +267,8 @@ static esc_status train(run *r) {
     if (after - before > block_seconds * 2 && block > 1) block /= 2;
     before = after;
     r->progress->seconds = after - r->start;
+    r->progress->steps =
+        esc_forecast_expect(r->forecast, r->schedule->setup.slots, r->occupant, r->seen);
     if (r->schedule->report) r->schedule->report(r->schedule->context, r->progress);
     ESC_TRY(check_end(r, after));
     ESC_TRY(keep(r, after));
@@ -280,8 +284,12 @@ esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_sched
   run r = {.plan = plan, .schedule = schedule, .results = results, .progress = progress};
   memset(progress, 0, sizeof *progress);
   progress->members = plan->members;
-  for (int64_t i = 0; i < plan->members; i++)
-    if (schedule->done[i]) count_status(progress, results->status[i]);
+  ESC_TRY(esc_forecast_create(plan, problem->steps, schedule->predicted, &r.forecast));
+  for (int64_t i = 0; i < plan->members; i++) {
+    if (!schedule->done[i]) continue;
+    count_status(progress, results->status[i]);
+    esc_forecast_finish(r.forecast, i, results->steps_run[i]);
+  }
   ESC_TRY_ALLOCATE(r.row =
                        calloc(1, esc_results_row_size(problem->thresholds, problem->shape.layers)));
   ESC_TRY_ALLOCATE(r.occupant = calloc(slots, sizeof *r.occupant));
@@ -297,6 +305,7 @@ done:
     if (status == ESC_OK) status = synced;
   }
   schedule->engine->destroy(r.engine);
+  esc_forecast_free(r.forecast);
   free(r.row);
   free(r.occupant);
   free(r.seen);

@@ -253,6 +253,42 @@ class Figure(Verbs):
         self.assertEqual((done.returncode, done.stdout), (0, "f.png\n"), done.stderr)
         self.assertEqual(self.read("f.png"), b"new")
 
+    def interpreter(self, folder, text="exit 86"):
+        """A python3 that is not one, in a folder for $PATH."""
+        os.makedirs(self.path(folder), exist_ok=True)
+        self.write(f"{folder}/python3", f"#!/bin/sh\n{text}\n")
+        os.chmod(self.path(f"{folder}/python3"), 0o755)
+        return self.path(f"{folder}/python3")
+
+    def test_python_of_the_path_draws(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        self.interpreter("env", 'printf %s "$1" > f.png')
+        self.call("plot", "a.h5", "-o", "f.png", PATH=self.path("env") + ":/usr/bin:/bin")
+        self.assertEqual(self.read("f.png"), b"-I")
+
+    def test_where_that_has_no_matplotlib_the_systems_draws(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        self.interpreter("env")
+        done = self.call("plot", "a.h5", "-o", "f.png", PATH=self.path("env") + ":/usr/bin:/bin")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(self.read("f.png").startswith(b"\x89PNG"))
+
+    def test_without_matplotlib_the_interpreter_and_its_error_are_named(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        bare = self.interpreter("bare", "echo 'No module named matplotlib' >&2; exit 86")
+        for named, error in ((bare, "No module named matplotlib"),
+                             (self.path("missing"), "No such file or directory")):
+            message = self.refused("plot", "a.h5", "-o", "f.png", code=3, ESCAPEMENT_PYTHON=named)
+            self.assertIn(named, message)
+            self.assertIn(error, message)
+            self.assertIn("ESCAPEMENT_PYTHON", message)
+
+    def test_modules_of_the_working_directory_are_not_imported(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        self.write("matplotlib.py", "raise SystemExit('not this one')")
+        done = self.call("plot", "a.h5", "-o", "f.png", PYTHONPATH=self.room)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_the_input_is_not_drawn_over_through_any_path(self):
         self.table("in.png", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
         self.table("b.h5", (3, (1, 2, 3), {0.3: [30]}))

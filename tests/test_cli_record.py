@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 import numpy
 import xarray
+
+import hold
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 
@@ -36,6 +37,7 @@ class Record(unittest.TestCase):
         room = tempfile.TemporaryDirectory()
         self.addCleanup(room.cleanup)
         self.room = room.name
+        self.hold = hold.Hold(PROGRAM, self.room)
         with open(os.path.join(self.room, "small.yaml"), "w") as file:
             file.write(SPEC)
 
@@ -103,38 +105,27 @@ class Record(unittest.TestCase):
         slow = ("train.steps=4000", "record.every=500", "escape.thresholds=[1e-9]", "sweep.seeds=8",
                 "--threads", "1")
         whole = self.train("a.h5", *slow)
-        command = [PROGRAM, "run", "small.yaml", "-o", "b.h5", "--quiet", "--backend", "cpu",
-                   "--slots", "2", *slow]
-        journal = os.path.join(self.room, "b.h5.journal")
-        kills = 0
-        while not os.path.exists(os.path.join(self.room, "b.h5")):
-            run = subprocess.Popen([*command, "--resume"], cwd=self.room)
-            before = os.path.getsize(journal) if os.path.exists(journal) else 0
-            while True:
-                if run.poll() is not None:
-                    break
-                time.sleep(0.002)
-                if os.path.exists(journal) and os.path.getsize(journal) > max(before, 48):
-                    run.send_signal(signal.SIGKILL)
-                    kills += 1
-                    break
-            run.wait()
-        self.assertGreater(kills, 0)
+        command = self.held_command("b.h5", "--slots", "2", *slow, "--resume")
+        for _ in range(3):  # each time with some more members in the journal
+            journal = os.path.join(self.room, "b.h5.journal")
+            size = os.path.getsize(journal) if os.path.exists(journal) else 48
+            self.assertEqual(self.hold.interrupt(command, self.room, signal.SIGKILL, file=journal,
+                                                 size=max(size, 48))[0], -signal.SIGKILL)
+        self.call(*command[1:])
         self.call("compare", "--exact", whole, "b.h5")
         self.assertEqual([n for n in os.listdir(self.room) if "journal" in n or "snapshots" in n], [])
+
+    def held_command(self, name, *arguments):
+        return [PROGRAM, "run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu",
+                *hold.CHECKPOINTS, *arguments]
 
     def test_a_member_that_lost_its_snapshots_is_trained_again(self):
         slow = ("train.steps=2000", "record.every=25", "escape.thresholds=[1e-9]", "sweep.seeds=8", "--threads", "1",
                 "--slots", "1")
         whole = self.train("a.h5", *slow)
-        command = [PROGRAM, "run", "small.yaml", "-o", "b.h5", "--quiet", "--backend", "cpu", *slow]
-        run = subprocess.Popen(command, cwd=self.room)
-        journal = os.path.join(self.room, "b.h5.journal")
-        while not os.path.exists(journal) or os.path.getsize(journal) < 500:
-            self.assertIsNone(run.poll())
-            time.sleep(0.01)
-        run.send_signal(signal.SIGKILL)
-        run.wait()
+        command = self.held_command("b.h5", *slow)
+        self.hold.interrupt(command, self.room, signal.SIGKILL, size=500,
+                            file=os.path.join(self.room, "b.h5.journal"))
         os.truncate(os.path.join(self.room, "b.h5.snapshots"), 5000)
         self.call(*command[1:], "--resume")
         self.call("compare", "--exact", whole, "b.h5")

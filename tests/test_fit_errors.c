@@ -213,7 +213,7 @@ static void a_law_without_noise_keeps_its_slope_when_it_is_cut(void **state) {
 
 /* 24000 members, half of them censored at the sweep's budget: 0.1 s, more under the
  * sanitizers. Budgets of their own would take 0.7 s. */
-static void a_large_censored_group_takes_less_than_two_seconds(void **state) {
+static void a_large_censored_group_is_fitted_in_linear_time(void **state) {
   (void)state;
   gsl_rng *rng = generator(11);
   design d = plain;
@@ -225,7 +225,7 @@ static void a_large_censored_group_takes_less_than_two_seconds(void **state) {
   esc_results *r = sweep(&d, noisy_power, rng);
   const clock_t start = clock();
   esc_fit fit = fit_of(1, &r);
-  assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 2);
+  assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 60); /* quadratic: hours */
   assert_in_range(fit.group[0].censored, 9000, 15000);
   esc_assert_close(fit.group[0].slope, -2, 4 * fit.group[0].standard_error, 0);
   drop(&fit, 1, &r);
@@ -247,7 +247,7 @@ int main(void) {
       cmocka_unit_test(one_seed_takes_its_error_from_the_residuals),
       cmocka_unit_test(members_censored_at_one_step_count_each),
       cmocka_unit_test(a_law_without_noise_keeps_its_slope_when_it_is_cut),
-      cmocka_unit_test(a_large_censored_group_takes_less_than_two_seconds),
+      cmocka_unit_test(a_large_censored_group_is_fitted_in_linear_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "escapement/observe.h"
 #include "spec/spec.h"
 #include "store/io.h"
@@ -267,6 +268,7 @@ static esc_status parse(merge *m, int argc, char **argv, bool *help) {
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, help));
   if (*help) return ESC_OK;
   if (!m->output) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs -o OUT.h5");
+  ESC_TRY(esc_output_check(m->output, "HDF5", ESC_RESULT_SUFFIXES, true));
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs the shards' files");
   m->file = argv + first;
   ESC_TRY_ALLOCATE(m->part = calloc((size_t)(argc - first), sizeof(esc_results *)));

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <math.h>
 #include <omp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -172,9 +173,10 @@ static void add(char **arguments, int *count, const char *name, const char *valu
   if (value && asprintf(&arguments[*count], "--%s=%s", name, value) >= 0) ++*count;
 }
 
+/* Never with an exponent, which the options of times do not take. */
 static void add_number(char **arguments, int *count, const char *name, double value) {
-  char text[40];
-  snprintf(text, sizeof text, "%.15g", value);
+  char text[64];
+  snprintf(text, sizeof text, "%.*f", value == floor(value) ? 0 : 9, value);
   add(arguments, count, name, text);
 }
 

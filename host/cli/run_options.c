@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/run.h"
 #include "store/io.h"
 
@@ -145,6 +146,7 @@ esc_status esc_run_choose_output(esc_run *r, const char *spec) {
   if (!fits)
     return ESC_FAIL(ESC_BAD_INPUT, "-o: the path is longer than %d bytes",
                     (int)sizeof r->output - 33);
+  ESC_TRY(esc_output_check(wanted, "HDF5", ESC_RESULT_SUFFIXES, true));
   ESC_TRY(esc_io_check_writable(wanted));
   ESC_TRY(esc_io_resolve(wanted, target, sizeof target));
   const bool link = lstat(wanted, &info) == 0 && S_ISLNK(info.st_mode);

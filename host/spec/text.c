@@ -104,3 +104,22 @@ esc_percent esc_percent_of(double share) {
     snprintf(p.text, sizeof p.text, "%.2g%%", percent);
   return p;
 }
+
+void esc_text_print_wrapped(FILE *out, const char *text, int indent, int columns) {
+  int used = indent;
+  for (bool first = true; *text; first = false) {
+    const int length = (int)strcspn(text, " ");
+    const bool fits = used + length + !first <= columns;
+    if (!first && !fits) {
+      fprintf(out, "\n%*s", indent, "");
+      used = indent;
+    } else if (!first) {
+      putc(' ', out);
+      used++;
+    }
+    fprintf(out, "%.*s", length, text);
+    used += length;
+    text += length + (text[length] == ' ');
+  }
+  putc('\n', out);
+}

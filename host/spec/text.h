@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* Copies `text` with each byte that is not part of a printable UTF-8 character
  * replaced by '?'; if it does not fit in `size` it ends in "...". */
@@ -14,6 +15,11 @@ typedef struct esc_shown {
   char text[64];
 } esc_shown;
 esc_shown esc_show(const char *text, size_t length);
+
+/* Prints `text` and a line's end, broken at spaces so that no line is longer than `columns` bytes
+ * unless a word is; lines behind the first begin with `indent` spaces, which the first is taken to
+ * have before it. */
+void esc_text_print_wrapped(FILE *out, const char *text, int indent, int columns);
 
 /* Valid UTF-8 without control, line-breaking or byte-order characters. */
 bool esc_text_printable(const char *text, size_t length);

@@ -54,7 +54,8 @@ typedef struct esc_activation {
   double coefficient[ESC_POLYNOMIAL_TERMS_MAX]; /* a_0, a_1, ...; polynomial only */
 } esc_activation;
 
-/* Reads `tanh` or `poly:a0,a1,...` into *activation. False if it is neither. */
+/* Reads `tanh` or `poly:a0,a1,...`, in capitals or small letters, or the alias `silu` of
+ * `swish`, into *activation. False if `text` is none of these. */
 bool esc_activation_parse(const char *text, esc_activation *activation);
 
 /* Writes the name that esc_activation_parse reads back to the same activation. */
