@@ -205,6 +205,32 @@ done:
   return status;
 }
 
+esc_status esc_run_result_bytes(esc_run *r, int64_t snapshots, double *bytes) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  const bool whole = r->results != NULL; /* of a run that is complete */
+  esc_results *const before = r->results;
+  const int64_t done_before = r->done_before;
+  r->results = NULL;
+  ESC_TRY(esc_results_create(1, p->thresholds, p->shape.layers, &r->results));
+  if (snapshots) ESC_TRY(esc_results_add_snapshots(r->results, 1));
+  if (!r->segments) ESC_TRY_ALLOCATE(r->segments = json_array());
+  for (int b = 0; b < ESC_RUN_BASES && !whole; b++) {
+    json_t *more = r->base[b] ? esc_segments_of(r->base[b]) : NULL;
+    status = esc_segments_join(r->segments, more);
+    json_decref(more);
+    if (status != ESC_OK) goto done;
+  }
+  ESC_TRY(esc_run_segment_begin(r));
+  ESC_TRY(esc_run_set_attributes(r));
+  ESC_TRY(esc_store_size(r->results, r->plan.members, snapshots, bytes));
+done:
+  esc_results_free(r->results);
+  r->results = before;
+  r->done_before = done_before;
+  return status;
+}
+
 /* Marks the members that a base holds. */
 static void mark_base(esc_run *r, const esc_results *base) {
   for (int64_t i = 0; base && i < base->members; i++) {

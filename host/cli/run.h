@@ -143,6 +143,9 @@ esc_status esc_run_devices_refuse(const esc_run *run);
 /* Deletes parts that such a run left that died after it had published its result. */
 void esc_run_devices_clear(const esc_run *run);
 
+/* Bytes of the result file at most, from the description that writes it. */
+esc_status esc_run_result_bytes(esc_run *run, int64_t snapshots, double *bytes);
+
 /* Prints what the run would do, its memory and time; times a few steps. */
 esc_status esc_run_dry(esc_run *run);
 

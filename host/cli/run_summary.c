@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "cli/run_forecast.h"
 #include "segments.h"
 
 /* Residuals above these shares of ledger_gross are more than rounding (README,
@@ -211,17 +212,21 @@ static void print_dry_text(const esc_run *r, double each, double longest, double
 esc_status esc_run_dry(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  double each = 0;
+  double each = 0, result = 0;
   recording cost;
+  esc_run_forecast forecast = {0};
   if (r->plan.members > 0) ESC_TRY(time_step(r, &each));
   ESC_TRY(measure_recording(r, each, &cost));
+  ESC_TRY(esc_run_forecast_create(r, &forecast));
+  const double expected = each * forecast.steps;
   const double longest = each * (double)p->steps * (double)(r->plan.members - r->done_before);
-  const double result =
-      (double)r->plan.members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
+  ESC_TRY(esc_run_result_bytes(r, cost.snapshots, &result));
   if (!r->ask.json) {
     print_dry_text(r, each, longest, result);
     print_recording(&r->spec->record, &cost);
-    return ESC_OK;
+    esc_run_forecast_print(r, &forecast);
+    if (isfinite(expected)) printf("         in all about %.3g s if that is right\n", expected);
+    goto done;
   }
   json_t *json = json_object();
   json_object_set_new(json, "members", json_integer(r->plan.members));
@@ -239,8 +244,11 @@ esc_status esc_run_dry(esc_run *r) {
   json_object_set_new(json, "seconds_per_snapshot", esc_json_number(cost.seconds));
   json_object_set_new(json, "recording_share", esc_json_number(cost.share));
   json_object_set_new(json, "seconds_max", esc_json_number(longest));
+  json_object_set_new(json, "seconds_predicted", esc_json_number(expected));
+  json_object_set_new(json, "groups", esc_run_forecast_json(r, &forecast));
   json_object_set_new(json, "output", esc_json_text(r->output));
   ESC_TRY(esc_json_print(json));
 done:
+  esc_run_forecast_free(&forecast);
   return status;
 }

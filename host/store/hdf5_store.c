@@ -4,6 +4,7 @@
  * disk or a crash meets only esc_io_publish, and no lock is taken. Times are not
  * tracked: the bytes depend on the results alone. */
 #include <hdf5_hl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,44 @@ static esc_status assemble(const char *path, const esc_results *r, char **image,
   ESC_TRY(take_image(&h, image, size));
 done:
   return esc_hdf5_close(&h, status);
+}
+
+/* Bytes of all columns; and of the index of those in chunks, of which HDF5 keeps some 64 in
+ * a node of a few kilobytes. */
+static double columns_size(const esc_layout *t) {
+  enum { INDEX_BYTES = 96, NODE_BYTES = 4096 };
+  double bytes = 0;
+  hsize_t chunk[3];
+  for (int i = 0; i < t->columns; i++) {
+    const esc_column *c = &t->column[i];
+    const double whole = (double)t->length[c->axis[0]] * (double)esc_layout_row_bytes(t, c);
+    bytes += whole;
+    if (!is_compressed(t, c)) continue;
+    choose_chunk(t, c, chunk);
+    double chunks = 1;
+    for (int a = 0; a < c->rank; a++)
+      chunks *= ceil((double)t->length[c->axis[a]] / (double)chunk[a]);
+    bytes += NODE_BYTES + INDEX_BYTES * chunks;
+  }
+  return bytes;
+}
+
+esc_status esc_store_size(const esc_results *results, int64_t members, int64_t snapshots,
+                          double *bytes) {
+  esc_status status = ESC_OK;
+  char *image = NULL;
+  size_t size;
+  esc_layout one, all;
+  esc_results counted = *results;
+  ESC_TRY(assemble("the result", results, &image, &size));
+  esc_layout_make(results, &one);
+  counted.members = members;
+  counted.snapshots = snapshots;
+  esc_layout_make(&counted, &all);
+  *bytes = (double)size - columns_size(&one) + columns_size(&all);
+done:
+  free(image);
+  return status;
 }
 
 esc_status esc_store_write(const char *path, const esc_results *results) {
