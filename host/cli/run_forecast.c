@@ -1,7 +1,6 @@
 #include "cli/run_forecast.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,7 @@
 #include "cli/cli.h"
 
 enum { TRIED_MOST = 16, LINES_MOST = 24 };
-static const double seconds_most = 0.8;
+static const double work_most = 1e9; /* operations: about half a second */
 
 /* Forecasts of one cell's members as they come. */
 typedef struct sample {
@@ -60,14 +59,22 @@ static void try_member(const esc_run *r, esc_cell_forecast *c, sample *s) {
   c->own = f->own;
 }
 
-/* A member of every cell, then another of each, until the time is used up. */
+/* A member of every cell, then another of each, until the work is used up: by its count and
+ * not by the clock, so that the forecast does not depend on the machine. */
 static void try_members(const esc_run *r, esc_run_forecast *out, sample *samples) {
-  const double start = omp_get_wtime();
-  for (int pass = 0; pass < TRIED_MOST; pass++) {
+  const esc_problem *p = &r->spec->problem;
+  double left = work_most;
+  for (int pass = 0; pass < TRIED_MOST && left > 0; pass++) {
+    int end = 0; /* cells of this pass */
+    for (; end < out->cells && left > 0; end++) {
+      const esc_cell_forecast *c = &out->cell[end];
+      const char *why;
+      if (wants_more(c))
+        left -= esc_forecast_cost(p, c->member, esc_forecast_method_of(p, c->member, &why));
+    }
 #pragma omp parallel for schedule(dynamic, 1) num_threads(r->setup.threads)
-    for (int i = 0; i < out->cells; i++)
-      if (omp_get_wtime() - start < seconds_most && wants_more(&out->cell[i]))
-        try_member(r, &out->cell[i], &samples[i]);
+    for (int i = 0; i < end; i++)
+      if (wants_more(&out->cell[i])) try_member(r, &out->cell[i], &samples[i]);
   }
 }
 
@@ -93,7 +100,7 @@ static double quantile(int n, const double *sorted, double q) {
 static void summarise(const esc_problem *p, esc_cell_forecast *c, const sample *s) {
   double end[TRIED_MOST], one[TRIED_MOST];
   const double budget = (double)p->steps;
-  if (c->tried == 0) c->why = "the dry run's second was used up by other scales";
+  if (c->tried == 0) c->why = "other scales took the time that a dry run gives to forecasts";
   if (c->why) {
     c->step = c->lower = c->upper = c->censored = c->steps = (double)NAN;
     return;
@@ -125,11 +132,6 @@ esc_status esc_run_forecast_create(const esc_run *r, esc_run_forecast *out) {
     esc_cell_forecast *c = &out->cell[i];
     summarise(p, c, &samples[i]);
     out->steps += (double)c->remaining * c->steps;
-    if (esc_record_on(&r->spec->record))
-      out->snapshots +=
-          isnan(c->steps)
-              ? (double)NAN
-              : (double)c->members * (double)esc_record_count(&r->spec->record, (int64_t)c->steps);
   }
 done:
   free(samples);

@@ -24,10 +24,9 @@ typedef struct esc_run_forecast {
   int cells;
   esc_cell_forecast *cell; /* (cells), in the order of the sweep; owned */
   double steps;            /* expected of all members that remain; NaN: some cell has none */
-  double snapshots;        /* expected of all members, at most record's; NaN likewise */
 } esc_run_forecast;
 
-/* Takes about a second at most: what is not reached by then has no forecast. */
+/* Takes about a second: scales beyond what can be done in that have no forecast. */
 esc_status esc_run_forecast_create(const esc_run *run, esc_run_forecast *out);
 void esc_run_forecast_free(esc_run_forecast *forecast);
 

@@ -14,7 +14,7 @@
  * O(epsilon^(q-1)). A network wider than 64 is stood for by one of width 64 with as many
  * inputs a unit: its distribution over seeds, not its seeds.
  * Symmetric starts under the normalized metric take the reduced ODE's loss instead, blocks of
- * up to three modes the block reduction's; both have saturation in them.
+ * up to two modes the block reduction's; both have saturation in them.
  *
  * Measured (runs/forecast/): see the table there for medians and single members. */
 #ifndef ESCAPEMENT_FORECAST_H
@@ -47,6 +47,10 @@ esc_forecast_method esc_forecast_method_of(const esc_problem *problem, const esc
 /* The forecast of one member. Without a method ESC_OK with NaN and `why`. */
 esc_status esc_forecast_member(const esc_problem *problem, const esc_member *member,
                                esc_forecast *out);
+
+/* Floating-point operations that a forecast takes, to a factor of a few. */
+double esc_forecast_cost(const esc_problem *problem, const esc_member *member,
+                         esc_forecast_method method);
 
 /* Whether every seed has the same forecast. */
 bool esc_forecast_is_seedless(esc_forecast_method method);

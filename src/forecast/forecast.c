@@ -8,7 +8,7 @@
 #include "escapement/blocks.h"
 #include "escapement/theory.h"
 
-enum { WIDTH_MOST = 64, MODES_MOST = 3, TIMES = 200 };
+enum { WIDTH_MOST = 64, MODES_MOST = 2, TIMES = 80, INSIDE = 8 };
 static const double budgets = 1000;     /* how far ahead of train.steps is looked */
 static const double linear_reach = 0.9; /* of the way to the linear part's floor */
 
@@ -112,55 +112,83 @@ static void set_scales(const esc_problem *p, const esc_member *m, int mode, doub
   for (int l = 0; l < p->shape.layers; l++) scale[l] = esc_layer_scale(p, m, mode, l);
 }
 
-/* Losses at TIMES even times of (from, to]. */
-static esc_status losses_between(const esc_escape_problem *e, double from, double to, double *time,
-                                 double *loss) {
+/* A threshold's crossing lies between two times. */
+typedef struct bracket {
+  double from, to;      /* to infinite: it does not cross */
+  double before, after; /* the loss there */
+} bracket;
+
+/* Narrows the brackets by the losses at `count` ascending times. */
+static esc_status narrow_brackets(const esc_escape_problem *e, const esc_problem *p, int count,
+                                  const double *time, bracket *found) {
   esc_status status = ESC_OK;
-  double *scale = calloc((size_t)TIMES * (size_t)e->layers, sizeof *scale);
-  ESC_TRY_ALLOCATE(scale);
-  for (int i = 0; i < TIMES; i++) time[i] = from + (to - from) * (i + 1) / TIMES;
-  ESC_TRY(esc_reduced_trajectory(e, TIMES, time, scale, loss));
+  double *scale = NULL, *loss = NULL;
+  ESC_TRY_ALLOCATE(scale = calloc((size_t)count * (size_t)e->layers, sizeof *scale));
+  ESC_TRY_ALLOCATE(loss = calloc((size_t)count, sizeof *loss));
+  ESC_TRY(esc_reduced_trajectory(e, count, time, scale, loss));
+  for (int t = 0; t < p->thresholds; t++)
+    for (int i = 0; i < count; i++) {
+      bracket *b = &found[t];
+      if (time[i] < b->from || time[i] >= b->to) continue;
+      if (loss[i] < p->threshold[t])
+        b->to = time[i], b->after = loss[i];
+      else
+        b->from = time[i], b->before = loss[i];
+    }
 done:
   free(scale);
+  free(loss);
   return status;
 }
 
-/* First time at which the loss is below `level`: a bracket among even times, refined twice,
- * of windows ten times longer each until the longest. */
-static esc_status time_of_loss(const esc_escape_problem *e, double first, double longest,
-                               double level, double *out) {
-  esc_status status = ESC_OK;
-  double time[TIMES], loss[TIMES], from = 0, to = fmin(first, longest);
-  *out = (double)INFINITY;
-  for (int round = 0; round < 12; round++) {
-    int i = 0;
-    ESC_TRY(losses_between(e, from, to, time, loss));
-    while (i < TIMES && !(loss[i] < level)) i++;
-    if (i == TIMES && (to >= longest || isfinite(*out))) goto done;
-    if (i == TIMES) {
-      from = to;
-      to = fmin(10 * to, longest);
-      continue;
-    }
-    const bool fine = isfinite(*out) && fabs(*out - time[i]) < 1e-4 * time[i];
-    *out = time[i];
-    if (fine) goto done;
-    to = time[i];
-    from = i ? time[i - 1] : from;
-  }
-done:
-  return status;
+static int compare_times(const void *left, const void *right) {
+  const double a = *(const double *)left, b = *(const double *)right;
+  return (a > b) - (a < b);
+}
+
+/* Times between the ends of all finite brackets, ascending; their number. */
+static int refine(const esc_problem *p, const bracket *found, double *time) {
+  int count = 0;
+  for (int t = 0; t < p->thresholds; t++)
+    for (int i = 1; i < INSIDE && isfinite(found[t].to); i++)
+      time[count++] = found[t].from + (found[t].to - found[t].from) * i / INSIDE;
+  qsort(time, (size_t)count, sizeof *time, compare_times);
+  return count;
+}
+
+/* TIMES times, evenly in the logarithm, up to `last`, the first a factor of 10^decades before. */
+static void lay_times(double last, double decades, double *time) {
+  for (int i = 0; i < TIMES; i++) time[i] = last * pow(10, decades * ((i + 1.0) / TIMES - 1));
+}
+
+static bool all_found(const esc_problem *p, const bracket *found) {
+  for (int t = 0; t < p->thresholds; t++)
+    if (isinf(found[t].to)) return false;
+  return true;
 }
 
 static esc_status by_reduced_ode(const esc_problem *p, const esc_member *m, esc_forecast *out) {
   esc_status status = ESC_OK;
+  bracket found[ESC_THRESHOLDS_MAX];
+  double time[TIMES + INSIDE * ESC_THRESHOLDS_MAX];
   esc_escape_problem e = {
       .activation = p->activation, .amplitude = p->teacher.amplitude[0], .layers = p->shape.layers};
   set_scales(p, m, 0, e.scale);
-  for (int i = 0; i < p->thresholds; i++) {
-    double time;
-    ESC_TRY(time_of_loss(&e, (double)p->steps * p->rate, longest_time(p), p->threshold[i], &time));
-    set_step(p, time, &out->step[i]);
+  for (int t = 0; t < p->thresholds; t++)
+    found[t] = (bracket){.to = (double)INFINITY, .before = (double)INFINITY};
+  lay_times((double)p->steps * p->rate, 4, time);
+  ESC_TRY(narrow_brackets(&e, p, TIMES, time, found));
+  if (!all_found(p, found)) { /* the long way only where it is needed: at rest it is slow */
+    lay_times(longest_time(p), log10(budgets), time);
+    ESC_TRY(narrow_brackets(&e, p, TIMES, time, found));
+  }
+  const int count = refine(p, found, time);
+  if (count) ESC_TRY(narrow_brackets(&e, p, count, time, found));
+  for (int t = 0; t < p->thresholds; t++) {
+    const bracket b = found[t];
+    const double share = (b.before - p->threshold[t]) / (b.before - b.after);
+    set_step(p, isfinite(b.before) && isfinite(b.to) ? b.from + share * (b.to - b.from) : b.to,
+             &out->step[t]);
   }
   out->own = true;
   out->spread = spread_exact;
@@ -203,6 +231,21 @@ esc_status esc_forecast_member(const esc_problem *p, const esc_member *m, esc_fo
     case ESC_FORECAST_REDUCED_ODE: return by_reduced_ode(p, m, out);
     case ESC_FORECAST_BLOCKS: return by_blocks(p, m, out);
     default: return ESC_OK;
+  }
+}
+
+/* Steps of an integration, and what else takes time, as measured; to a factor of a few. */
+double esc_forecast_cost(const esc_problem *problem, const esc_member *m,
+                         esc_forecast_method method) {
+  const esc_problem p = narrow(problem);
+  const double weights = (double)esc_weight_offset(p.shape, p.shape.layers);
+  const double samples = m->small_layers & 1 ? 0 : 2048, width = p.shape.width;
+  switch (method) {
+    case ESC_FORECAST_LINEAR_FLOW:
+      return 100 * 18 * weights + samples * (2 * weights + 2 * width * width);
+    case ESC_FORECAST_REDUCED_ODE: return 6e7 * p.shape.layers;
+    case ESC_FORECAST_BLOCKS: return 1e8 * p.thresholds * p.shape.layers;
+    default: return 1e4;
   }
 }
 
