@@ -23,6 +23,30 @@ static void make_members(const esc_spec *spec, int64_t shard, int64_t shards, es
                                                        .scale = spec->group[g].scale[s]};
 }
 
+static int compare_cells(const void *left, const void *right) {
+  const esc_plan_cell *a = left, *b = right;
+  if (a->small_layers != b->small_layers) return a->small_layers < b->small_layers ? -1 : 1;
+  return (a->scale > b->scale) - (a->scale < b->scale);
+}
+
+static void make_cells(const esc_spec *spec, esc_plan *plan) {
+  for (int g = 0; g < spec->groups; g++)
+    for (int s = 0; s < spec->group[g].scales; s++, plan->cells++)
+      plan->cell[plan->cells] = (esc_plan_cell){spec->group[g].small_layers,
+                                                spec->group[g].scale[s], plan->cells * spec->seeds};
+  qsort(plan->cell, (size_t)plan->cells, sizeof *plan->cell, compare_cells);
+}
+
+int64_t esc_plan_find(const esc_plan *plan, esc_member_key key) {
+  const esc_plan_cell wanted = {key.small_layers, key.scale, 0};
+  const esc_plan_cell *cell = NULL;
+  if (plan->cells)
+    cell = bsearch(&wanted, plan->cell, (size_t)plan->cells, sizeof *cell, compare_cells);
+  if (!cell || key.seed < plan->seed || key.seed - plan->seed >= (uint64_t)plan->seeds) return -1;
+  const int64_t index = cell->first + (int64_t)(key.seed - plan->seed);
+  return index % plan->shards == plan->shard ? index / plan->shards : -1;
+}
+
 /* Escape times grow as scale^-(r-2), so the longest go first and the last
  * thread to finish has little left alone. A guess: it cannot change a result. */
 static double expected_length(const esc_member *m) {
@@ -41,7 +65,14 @@ esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, 
   esc_status status = ESC_OK;
   memset(plan, 0, sizeof *plan);
   plan->total = esc_spec_members(spec);
+  plan->shard = shard;
+  plan->shards = shards;
+  plan->seed = spec->seed;
+  plan->seeds = spec->seeds;
   const size_t room = (size_t)(plan->total / shards + 1);
+  ESC_TRY_ALLOCATE(plan->cell =
+                       calloc((size_t)(plan->total / spec->seeds + 1), sizeof *plan->cell));
+  make_cells(spec, plan);
   ESC_TRY_ALLOCATE(plan->member = calloc(room, sizeof *plan->member));
   ESC_TRY_ALLOCATE(plan->order = calloc(room, sizeof *plan->order));
   make_members(spec, shard, shards, plan);
@@ -52,6 +83,7 @@ done:
 }
 
 void esc_plan_free(esc_plan *plan) {
+  free(plan->cell);
   free(plan->member);
   free(plan->order);
   memset(plan, 0, sizeof *plan);

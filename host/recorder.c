@@ -207,7 +207,7 @@ static void observe(esc_recorder *r, int slot, const double *weights, double *ro
 static esc_status append(esc_recorder *r, int slot) {
   const rows *m = &r->rows[r->place[slot]];
   if (!r->journal) return ESC_OK;
-  return esc_journal_append(r->journal, r->plan->member[r->place[slot]].index,
+  return esc_journal_append(r->journal, esc_member_key_of(&r->plan->member[r->place[slot]]),
                             m->row[m->count - 1]);
 }
 

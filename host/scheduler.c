@@ -48,7 +48,7 @@ static esc_status restore(run *r, int slot, int64_t place, bool *found) {
   const esc_member *member = &r->plan->member[place];
   *found = false;
   if (!s->checkpoint) return ESC_OK;
-  ESC_TRY(esc_checkpoint_take(s->checkpoint, member->index, r->state, found));
+  ESC_TRY(esc_checkpoint_take(s->checkpoint, esc_member_key_of(member), r->state, found));
   if (!*found) return ESC_OK;
   ESC_TRY(s->engine->restore(r->engine, slot, member, r->state));
   const int64_t step = r->seen[slot] = s->engine->slot(r->engine, slot)->track.step;
@@ -91,7 +91,8 @@ static esc_status retire(run *r, int slot) {
   ESC_TRY(r->schedule->engine->report(r->engine, slot, r->results, place));
   if (r->schedule->journal) {
     esc_results_pack(r->results, place, r->row);
-    ESC_TRY(esc_journal_append(r->schedule->journal, r->plan->member[place].index, r->row));
+    ESC_TRY(esc_journal_append(r->schedule->journal, esc_member_key_of(&r->plan->member[place]),
+                               r->row));
     r->unsynced++;
   }
   r->schedule->done[place] = true;
@@ -183,7 +184,8 @@ static esc_status write_checkpoint(run *r) {
   for (int i = 0; i < s->setup.slots; i++) {
     if (!is_worth_saving(r, i)) continue;
     ESC_TRY(s->engine->save(r->engine, i, r->state));
-    ESC_TRY(esc_checkpoint_add(s->checkpoint, r->plan->member[r->occupant[i]].index, r->state));
+    ESC_TRY(esc_checkpoint_add(s->checkpoint, esc_member_key_of(&r->plan->member[r->occupant[i]]),
+                               r->state));
   }
   ESC_TRY(esc_checkpoint_commit(s->checkpoint));
   r->progress->in_flight += count;

@@ -15,20 +15,21 @@ class Hold:
         self.shim = os.path.join(os.path.dirname(os.path.abspath(program)), "tests/shims/libhold.so")
         self.folder = os.path.join(folder, "held")
 
-    def environment(self, file=None, size=0):
-        """Where processes wait at each checkpoint, or only while `file` has more bytes than `size`."""
+    def environment(self, journal=None, members=0):
+        """Where processes wait at each checkpoint, or only while `journal` has more finished members
+        than `members`."""
         os.makedirs(self.folder, exist_ok=True)
         sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        condition = {"HOLD_FILE": file, "HOLD_SIZE": str(size)} if file else {}
+        condition = {"HOLD_JOURNAL": journal, "HOLD_MEMBERS": str(members)} if journal else {}
         return {"LD_PRELOAD": self.shim, "HOLD": self.folder, "ASAN_OPTIONS": sanitizer, **condition}
 
-    def start(self, command, cwd, file=None, size=0, **options):
+    def start(self, command, cwd, journal=None, members=0, **options):
         """The process, once it waits."""
         options.setdefault("env", os.environ)
         options.setdefault("stderr", subprocess.PIPE)
         child = subprocess.Popen(
             command, cwd=cwd, text=True, stdout=subprocess.DEVNULL,
-            **{**options, "env": {**options["env"], **self.environment(file, size)}})
+            **{**options, "env": {**options["env"], **self.environment(journal, members)}})
         self.wait(lambda: self.is_held(child.pid), child)
         return child
 

@@ -246,7 +246,7 @@ class Interrupt(CommandLine):
     def interrupt(self, number, *arguments):
         """Stops a run once it has saved some members, and returns its end."""
         return self.hold.interrupt(self.command(*self.SWEEP, *arguments), self.room, number,
-                                   file=self.path("a.h5.journal"), size=2500)
+                                   journal=self.path("a.h5.journal"), members=4)
 
     def test_a_signal_saves_finished_members_and_resume_gives_the_same_bits(self):
         code, errors = self.interrupt(signal.SIGTERM)
@@ -272,7 +272,7 @@ class Interrupt(CommandLine):
         done = self.call("run", self.spec, "-o", "a.h5", "--force", "--resume", "--json", "-q",
                          *self.SWEEP)
         resumed = variables(self.path("a.h5"))
-        self.assertLess(json.loads(done.stdout)["steps"], int(resumed.steps_run.sum()))
+        self.assertLess(json.loads(done.stdout)["steps_made"], int(resumed.steps_run.sum()))
         self.assertTrue(same(resumed, self.run_spec("b.h5", *self.SWEEP)))
 
     def test_another_precision_or_shard_does_not_go_on(self):
@@ -287,12 +287,89 @@ class Interrupt(CommandLine):
         code, errors = self.hold.interrupt(self.command(*LONG), self.room, signal.SIGINT)
         self.assertRegex(errors, r"interrupted: no member had finished; \d in flight are safe")
         self.assertEqual((code, sorted(os.listdir(self.room))), (130, [
-            "a.h5.checkpoint", "a.h5.checkpoint.previous", "small.yaml"]))
+            "a.h5.checkpoint", "a.h5.checkpoint.previous", "a.h5.journal", "small.yaml"]))
 
     def test_another_specs_journal_is_refused(self):
         self.interrupt(signal.SIGTERM)
         self.assertIn("journal", self.refused("run", self.spec, "-o", "a.h5", "--resume",
                                               *self.SWEEP, "train.rate=0.04"))
+
+
+class Kinds(CommandLine):
+    """Every reader says what a file is that is no result, and how to go on."""
+    READERS = (["fit"], ["info"], ["plateau"], ["compare", "whole.h5"], ["merge", "-o", "m.h5"],
+               ["plot", "-o", "m.png"])
+
+    def assert_told(self, name, *words, readers=READERS):
+        for reader in readers:
+            said = self.refused(*reader, name)
+            for word in (name, *words):
+                self.assertIn(word, said, reader)
+
+    def leave_a_journal(self):
+        done = self.call("run", self.spec, "-o", "a.h5", "-q", "--max-time", "0.05",
+                         "train.steps=1000000", "escape.thresholds=[1e-9]",
+                         "sweep.groups=[{bottleneck: 3, scales: [0.3]}]", "record.every=1000000")
+        self.assertEqual(done.returncode, 143, done.stderr)
+
+    def setUp(self):
+        super().setUp()
+        self.run_spec("whole.h5")
+
+    def test_a_spec_a_picture_and_a_text(self):
+        self.assert_told("small.yaml", "YAML spec", "escapement run small.yaml")
+        for name, data, word in (("a.png", b"\x89PNG\r\n\x1a\n1234", "PNG"),
+                                 ("a.pdf", b"%PDF-1.5", "PDF"), ("a.csv", b"1,2\n", "text file"),
+                                 ("a.bin", b"\x01\x02", "unknown format"), ("a.h5", b"", "empty")):
+            with open(self.path(name), "wb") as file:
+                file.write(data)
+            self.assert_told(name, word)
+
+    def test_hdf5_of_another_program_and_half_a_result(self):
+        with h5py.File(self.path("other.h5"), "w") as file:
+            file["x"] = [1, 2]
+        self.assert_told("other.h5", "HDF5 file, but not a result")
+        with open(self.path("whole.h5"), "rb") as whole, open(self.path("cut.h5"), "wb") as cut:
+            cut.write(whole.read()[:5000])
+        self.assert_told("cut.h5", "cut short after 5000 bytes")
+
+    def test_what_a_run_in_progress_left(self):
+        self.leave_a_journal()
+        others = [reader for reader in self.READERS if reader != ["info"]]
+        for name, word in (("a.h5.journal", "0 of 3 finished members"),
+                           ("a.h5.snapshots", "snapshots of a run"),
+                           ("a.h5.checkpoint", "3 networks in flight")):
+            self.assert_told(name, word, "-o a.h5 --resume", readers=others)
+        self.assert_told("a.h5", "not there yet", "0 of 3", "--resume")
+
+    def test_info_reads_them(self):
+        self.leave_a_journal()
+        told = json.loads(self.call("info", "a.h5.journal", "--json").stdout)
+        self.assertEqual((told["kind"], told["members"], told["finished"], told["running"]),
+                         ("journal", 3, 0, False))
+        self.assertEqual(told["segments"][0]["ended"], "max-time")
+        self.assertIn("train:", told["spec"])
+        told = json.loads(self.call("info", "a.h5.checkpoint", "--json").stdout)
+        self.assertEqual((told["kind"], told["in_flight"], told["precision"]),
+                         ("checkpoint", 3, "float32"))
+        self.assertGreater(told["most_steps"], 0)
+        self.assertIn("continue with", self.call("info", "a.h5.snapshots").stdout)
+
+    def test_info_lists_what_was_recorded(self):
+        self.run_spec("r.h5", "record.every=100")
+        said = self.call("info", "r.h5").stdout
+        self.assertRegex(said, r"recorded at \d+ steps from 0 to \d+, \d+ snapshots of 9 members")
+        self.assertIn("operator_norm(member, snapshot, layer)", said)
+        self.assertIn("segments:", said)
+        told = json.loads(self.call("info", "r.h5", "--json").stdout)
+        self.assertIn("signal_gradient2", told["variables"])
+        self.assertNotIn("signal_gradient2",
+                         json.loads(self.call("info", "whole.h5", "--json").stdout)["variables"])
+
+    def test_a_result_where_a_spec_should_be(self):
+        self.assertIn("not a YAML spec", self.refused("run", "whole.h5", "-o", "b.h5"))
+        self.leave_a_journal()
+        self.assertIn("not a YAML spec", self.refused("run", "a.h5.journal", "-o", "b.h5"))
 
 
 class BadInput(CommandLine):

@@ -15,6 +15,7 @@ import numpy
 import xarray
 
 import hold
+from journal_file import members
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 
@@ -108,9 +109,8 @@ class Record(unittest.TestCase):
         command = self.held_command("b.h5", "--slots", "2", *slow, "--resume")
         for _ in range(3):  # each time with some more members in the journal
             journal = os.path.join(self.room, "b.h5.journal")
-            size = os.path.getsize(journal) if os.path.exists(journal) else 48
-            self.assertEqual(self.hold.interrupt(command, self.room, signal.SIGKILL, file=journal,
-                                                 size=max(size, 48))[0], -signal.SIGKILL)
+            self.assertEqual(self.hold.interrupt(command, self.room, signal.SIGKILL, journal=journal,
+                                                 members=members(journal))[0], -signal.SIGKILL)
         self.call(*command[1:])
         self.call("compare", "--exact", whole, "b.h5")
         self.assertEqual([n for n in os.listdir(self.room) if "journal" in n or "snapshots" in n], [])
@@ -124,8 +124,8 @@ class Record(unittest.TestCase):
                 "--slots", "1")
         whole = self.train("a.h5", *slow)
         command = self.held_command("b.h5", *slow)
-        self.hold.interrupt(command, self.room, signal.SIGKILL, size=500,
-                            file=os.path.join(self.room, "b.h5.journal"))
+        self.hold.interrupt(command, self.room, signal.SIGKILL, members=1,
+                            journal=os.path.join(self.room, "b.h5.journal"))
         os.truncate(os.path.join(self.room, "b.h5.snapshots"), 5000)
         self.call(*command[1:], "--resume")
         self.call("compare", "--exact", whole, "b.h5")

@@ -64,6 +64,9 @@ void esc_seal_write(char *image, size_t size);
  * its seal; *image_size leaves out the seal. */
 esc_status esc_seal_verify(const char *path, const char *bytes, size_t size, size_t *image_size);
 
+/* Whether an HDF5 file without a seal lacks its end. */
+bool esc_image_is_cut_short(const char *bytes, size_t size);
+
 /* A file being written or read in memory, for its messages. */
 typedef struct esc_hdf5 {
   const char *path, *cannot; /* "cannot write" or "cannot read" */

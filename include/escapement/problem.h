@@ -115,6 +115,22 @@ typedef struct esc_member {
   double scale;          /* epsilon */
 } esc_member;
 
+/* What tells a network from every other of its experiment: the same key, the same bits,
+ * whatever else the sweep holds. Journals and checkpoints know members by it. */
+typedef struct esc_member_key {
+  uint64_t seed, small_layers;
+  double scale;
+} esc_member_key;
+
+static inline esc_member_key esc_member_key_of(const esc_member *m) {
+  const esc_member_key key = {m->seed, m->small_layers, m->scale};
+  return key;
+}
+
+static inline bool esc_member_key_equal(esc_member_key a, esc_member_key b) {
+  return a.seed == b.seed && a.small_layers == b.small_layers && a.scale == b.scale;
+}
+
 static inline int esc_fan_in(esc_shape s, int l) { return l == 0 ? s.inputs : s.width; }
 static inline int esc_fan_out(esc_shape s, int l) { return l == s.layers - 1 ? 1 : s.width; }
 

@@ -2,26 +2,45 @@
  * interrupt it there however fast or slow the machine is.
  *
  * The process makes the file $HOLD/PID and waits until somebody removes it, or until INT, TERM or
- * USR1 has been handled. Without the
- * directory $HOLD it goes on, and with $HOLD_FILE also as long as that file has no more than
- * $HOLD_SIZE bytes. */
+ * USR1 has been handled. Without the directory $HOLD it continues, and with $HOLD_JOURNAL also as
+ * long as that journal has no more than $HOLD_MEMBERS finished members. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+/* Finished members in a journal (host/store/journal.c): whole parts of kind 1. */
+static long count_members(const char *path) {
+  enum { HEADER = 48, IDENTITY_SIZE = 20, MEMBER = 1, FRAME = 16 };
+  uint32_t part[2] = {0}; /* kind, bytes of the payload */
+  long members = 0;
+  FILE *file = fopen(path, "rb");
+  if (!file) return 0;
+  fseek(file, 0, SEEK_END);
+  const long end = ftell(file);
+  fseek(file, IDENTITY_SIZE, SEEK_SET);
+  long offset = fread(part, sizeof *part, 1, file) == 1 ? HEADER + (long)part[0] : end;
+  while (offset + FRAME <= end) {
+    fseek(file, offset, SEEK_SET);
+    if (fread(part, sizeof part, 1, file) != 1) break;
+    offset += FRAME + (long)part[1];
+    members += part[0] == MEMBER && offset <= end;
+  }
+  fclose(file);
+  return members;
+}
+
 static bool is_due(void) {
-  struct stat found;
-  const char *file = getenv("HOLD_FILE"), *size = getenv("HOLD_SIZE");
-  return !file || (stat(file, &found) == 0 && found.st_size > atoll(size ? size : "0"));
+  const char *journal = getenv("HOLD_JOURNAL"), *members = getenv("HOLD_MEMBERS");
+  return !journal || count_members(journal) > atol(members ? members : "0");
 }
 
 /* The program's handlers uninstall themselves. */
