@@ -95,6 +95,25 @@ class Record(unittest.TestCase):
         for name in ("evaluation_loss", "signal_gradient2", "operator_norm", "bottleneck_norm"):
             numpy.testing.assert_allclose(fast[name], exact[name], rtol=1e-3, err_msg=name)
 
+    def test_the_outputs_row_has_its_own_norm(self):
+        """At 0513306 the norm of seeds 10 and 11 was NaN: GELU, two modes, one row of 24."""
+        run = self.open(self.train(
+            "a.h5", "network.activation=gelu", "network.width=24", "network.inputs=12",
+            "teacher.amplitudes=[2, 1.2]", "teacher.directions=random", "train.batch=128",
+            "train.steps=4", "record.every=1", "escape.thresholds=[1e-9]", "sweep.seeds=11",
+            "sweep.groups=[{bottleneck: 3, scales: [0.2, 0.1]}]"))
+        numpy.testing.assert_allclose(run.operator_norm.values[:, :, -1],
+                                      run.frobenius_norm.values[:, :, -1], rtol=1e-12)
+        for name in ("operator_norm", "bottleneck_norm", "forward_chain", "backward_chain", "alignment"):
+            self.assertTrue(numpy.isfinite(run[name].values).all(), name)
+
+    def test_terms_of_another_loss_are_nan_and_their_text_says_so(self):
+        run = self.open(self.train("a.h5", "train.loss=huber", "train.steps=50", "escape.thresholds=[1e-9]"))
+        for name in ("drive", "orthogonal", "self_interaction"):
+            self.assertTrue(numpy.isnan(run[name].values).all(), name)
+            self.assertIn("NaN for another loss than squared", run[name].long_name)
+        self.assertTrue(numpy.isfinite(run.signal.values).all())
+
     def test_log_spaced_on_request(self):
         run = self.open(self.train("a.h5", "record.every=0", "record.per_decade=3"))
         self.assertEqual(run.snapshot.values.tolist()[:8], [0, 1, 2, 5, 10, 22, 46, 100])

@@ -22,7 +22,7 @@ void esc_initial_weights(const esc_problem *problem, const esc_member *member,
  * (samples, d), from sample `first` of the minibatch on. */
 void esc_draw_inputs(uint64_t seed, int64_t step, int first, int samples, int inputs, float *x);
 
-/* v = sum_k a_k v_k / |a|, (d): the direction of the teacher's linear part. */
+/* v = sum_k a_k v_k / |a|, (d): the direction of the teacher's linear part; 0 for a = 0. */
 void esc_linear_direction(const esc_problem *problem, const double *directions, double *v);
 
 /* S(0) = E[(v.x) f(x)] of the network `weights` in the direction v of the

@@ -112,10 +112,12 @@ void esc_observe(const esc_observer *observer, const esc_member *member, const d
                  const double *weights, const esc_response *response, double *room, double *row);
 size_t esc_observe_room(esc_shape shape);
 
-/* Largest singular value of w (rows, columns) to 1e-12 relative, with its unit vectors
- * left (rows) and right (columns), 0 for w = 0. Lanczos on w'w with full
- * orthogonalisation. `room` holds esc_leading_room(rows, columns) numbers. NaN in w
- * gives NaN. */
+/* Largest singular value of w (rows, columns) with its unit vectors left (rows) and right
+ * (columns), all 0 for w = 0; NaN, with vectors 0, where an entry of w is not finite. Any
+ * finite entries: their squares may be out of a double's range. Relative error 1e-12 where
+ * the next singular value is further off than 1e-6 of it, else at most as far as that; the
+ * vectors are then any two that have the value between them. Lanczos on w'w or ww' with full
+ * orthogonalisation. `room` holds esc_leading_room(rows, columns) numbers. */
 double esc_leading_singular(int rows, int columns, const double *w, double *left, double *right,
                             double *room);
 size_t esc_leading_room(int rows, int columns);

@@ -41,7 +41,7 @@ void esc_linear_direction(const esc_problem *p, const double *directions, double
   for (int k = 0; k < p->teacher.modes; k++) size = hypot(size, p->teacher.amplitude[k]);
   for (int i = 0; i < p->shape.inputs; i++) {
     v[i] = 0;
-    for (int k = 0; k < p->teacher.modes; k++)
+    for (int k = 0; k < p->teacher.modes && size > 0; k++)
       v[i] += p->teacher.amplitude[k] / size *
               directions[(size_t)k * (size_t)p->shape.inputs + (size_t)i];
   }
