@@ -74,6 +74,36 @@ class Record(unittest.TestCase):
         last = run.frobenius_norm.sel(snapshot=600).values ** 2
         numpy.testing.assert_allclose(last, run.norm2_final.values, rtol=1e-6)
 
+    def test_every_curve_ends_with_its_event(self):
+        """At the escape or the end of the budget, whether the grid has that step or not."""
+        for i, (steps, grid) in enumerate((("600", "record.every=50"), ("599", "record.per_decade=4"),
+                                           ("600", "record.every=600"))):
+            run = self.open(self.train(f"{i}.h5", "record.every=0", grid, f"train.steps={steps}",
+                                       "sweep.groups=[{bottleneck: 3, scales: [0.4, 0.001]}]"))
+            self.assertEqual(run.signal_end.dims, ("member",))
+            self.assertEqual(run.operator_norm_end.dims, ("member", "layer"))
+            self.assertEqual(run.alignment_end.dims, ("member", "interface"))
+            self.assertEqual(set(run.status.values), {0, 1})
+            numpy.testing.assert_allclose(run.frobenius_norm_end.values ** 2, run.norm2_final.values, rtol=1e-6)
+            # the loss that crossed was evaluated on these weights, on other inputs
+            escaped = run.status.values == 0
+            self.assertLess(run.evaluation_loss_end.values[escaped].max(), 0.14)
+            self.assertGreater(run.evaluation_loss_end.values[~escaped].min(), 0.14)
+
+    def test_the_end_is_the_snapshot_that_falls_on_it(self):
+        run = self.open(self.train("a.h5", "escape.thresholds=[1e-9]"))
+        for name in ("signal", "operator_norm", "alignment", "evaluation_loss"):
+            numpy.testing.assert_array_equal(run[name].sel(snapshot=600), run[name + "_end"])
+
+    def test_the_curve_of_the_readme_ends_at_the_escape(self):
+        network = self.open(self.train("a.h5")).isel(member=0)
+        grid = network.snapshot[network.snapshot <= network.steps_run]
+        steps = [*grid.values, int(network.steps_run)]
+        signal = [*network.signal.sel(snapshot=grid).values, float(network.signal_end)]
+        self.assertEqual(steps[-1], int(network.escape_step[0]))
+        self.assertTrue(numpy.isfinite(signal).all())
+        self.assertGreater(abs(signal[-1]), abs(signal[-2]))
+
     def test_training_does_not_feel_them(self):
         with_, without = self.open(self.train("a.h5")), self.open(self.train("b.h5", "record.every=0"))
         self.assertNotIn("snapshot", without.dims)

@@ -19,7 +19,8 @@
 
 typedef struct esc_observable {
   const char *name, *units, *long_name;
-  esc_axis axis; /* NONE, LAYER or INTERFACE */
+  const char *end_name, *end_long_name; /* of the network's state when training ended */
+  esc_axis axis;                        /* NONE, LAYER or INTERFACE */
 } esc_observable;
 
 extern const esc_observable esc_observables[ESC_OBSERVABLES];
@@ -31,7 +32,9 @@ int esc_observable_offset(int layers, int k);
 int esc_observable_length(int layers, esc_axis axis);
 
 /* When snapshots are taken: at step 0 and every `every` steps, or `per_decade` times a
- * decade of steps, or (both 0) never. A snapshot of step k sees the weights before update k. */
+ * decade of steps, or (both 0) never. A snapshot of step k sees the weights before update k.
+ * Where any are taken there is one more, at the end of training: of the weights whose loss
+ * crossed the last threshold, or of those after the last update of the budget. */
 typedef struct esc_record {
   int64_t every;
   int per_decade;
@@ -45,6 +48,10 @@ int64_t esc_record_next(const esc_record *record, int64_t from);
 
 /* How many are taken of a network that made `steps` updates. */
 int64_t esc_record_count(const esc_record *record, int64_t steps);
+
+/* Bytes of all observables of such a network, the end's too, as a result file holds them
+ * uncompressed; 0 where nothing is recorded. */
+double esc_record_bytes(const esc_record *record, int layers, int64_t steps);
 
 /* What all networks of a sweep share. */
 typedef struct esc_observer {

@@ -76,10 +76,12 @@ typedef struct esc_results {
 #define ESC_RESULT_FIELD(name, ctype, type, axis, units, text) ctype *name;
   ESC_RESULT_LIST(ESC_RESULT_FIELD)
 #undef ESC_RESULT_FIELD
-  int64_t snapshots;                   /* 0: none were recorded */
-  int64_t *snapshot_step;              /* (snapshot) coordinate, ascending */
-  double *observable[ESC_OBSERVABLES]; /* (member, snapshot[, layer or interface]); NaN behind
-                                          a member's last snapshot */
+  int64_t snapshots;                       /* 0: none were recorded */
+  int64_t *snapshot_step;                  /* (snapshot) coordinate, ascending */
+  double *observable[ESC_OBSERVABLES];     /* (member, snapshot[, layer or interface]); NaN behind
+                                              a member's last snapshot */
+  double *observable_end[ESC_OBSERVABLES]; /* (member[, layer or interface]) at steps_run; only
+                                              where there are snapshots */
   int attributes;
   esc_attribute attribute[ESC_ATTRIBUTES_MAX];
 } esc_results;

@@ -7,7 +7,15 @@
 #include "escapement/mutant.h"
 
 const esc_observable esc_observables[ESC_OBSERVABLES] = {
-#define ROW(name, axis, units, text) {#name, units, text, ESC_AXIS_##axis},
+#define ROW(name, axis, units, text)                                                   \
+  {#name,                                                                              \
+   units,                                                                              \
+   text,                                                                               \
+   #name "_end",                                                                       \
+   text                                                                                \
+   "; when training ended: at the escape (the last threshold's) or at the end of the " \
+   "budget, after steps_run updates",                                                  \
+   ESC_AXIS_##axis},
     ESC_OBSERVABLE_LIST(ROW)
 #undef ROW
 };
