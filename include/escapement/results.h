@@ -46,6 +46,7 @@ typedef enum esc_member_status {
   X(final_smoothed_loss, double, FLOAT64, NONE, "1", "last value compared with the thresholds") \
   X(signal_initial, double, FLOAT64, NONE, "1",                                                 \
     "S(0) = E[(v.x) f(x)] at initialisation, divided by scale^r")                               \
+  X(signal_initial_error, double, FLOAT64, NONE, "1", "standard error of signal_initial")       \
   X(lost_updates, double, FLOAT64, NONE, "1",                                                   \
     "fraction of weight updates that rounding made vanish")                                     \
   X(norm2_initial, double, FLOAT64, LAYER, "1",                                                 \

@@ -31,25 +31,9 @@ void esc_observer_free(esc_observer *o) {
   free(o->v);
 }
 
-/* sigma(-z) = -sigma(z), and so for teacher, student and all their differences. */
-static bool is_odd(const esc_activation *a) {
-  switch (a->kind) {
-    case ESC_ACTIVATION_LINEAR:
-    case ESC_ACTIVATION_TANH:
-    case ESC_ACTIVATION_ERF:
-    case ESC_ACTIVATION_SIN:
-    case ESC_ACTIVATION_SIGMOID: return true;
-    case ESC_ACTIVATION_POLYNOMIAL:
-      for (int k = 0; k < a->terms; k += 2)
-        if (a->coefficient[k] != 0) return false;
-      return true;
-    default: return false;
-  }
-}
-
 esc_status esc_sample_create(const esc_observer *o, esc_sample *s) {
   esc_status status = ESC_OK;
-  *s = (esc_sample){.mirrored = is_odd(&o->problem->activation)};
+  *s = (esc_sample){.mirrored = esc_activation_is_odd(&o->problem->activation)};
   s->samples = s->mirrored ? o->samples / 2 : o->samples;
   const size_t samples = (size_t)s->samples, inputs = (size_t)o->problem->shape.inputs;
   ESC_TRY_ALLOCATE(s->x = calloc(samples * inputs, sizeof *s->x));
