@@ -125,7 +125,8 @@ void esc_recorder_free(esc_recorder *r) {
 double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
                           const esc_engine_setup *setup) {
   const double inputs = p->shape.inputs, weights = (double)weight_count(p);
-  const double sample = record->samples * (4 * inputs + 16);
+  const double sample =
+      record->samples * (4 * inputs + 24) + 8 * (double)esc_sample_work(record->samples);
   const double thread = esc_cpu_responder_bytes(p) + 8 * (double)esc_observe_room(p->shape);
   return setup->slots * (sample + 16 * weights) + setup->threads * thread;
 }

@@ -74,6 +74,23 @@ class Record(unittest.TestCase):
         last = run.frobenius_norm.sel(snapshot=600).values ** 2
         numpy.testing.assert_allclose(last, run.norm2_final.values, rtol=1e-6)
 
+    def test_means_have_their_errors_beside_them(self):
+        run = self.open(self.train("a.h5", "network.activation=gelu", "escape.false_escapes=allow"))
+        there = run.snapshot.values[None, :] <= run.steps_run.values[:, None]
+        for name in ("signal", "evaluation_loss", "output_mean", "output_variance"):
+            self.assertTrue((run[name + "_error"].values[there] > 0).all(), name)
+            self.assertEqual(run[name + "_error_end"].dims, ("member",))
+        self.assertTrue((run.signal_initial_error.values > 0).all())
+        first = run.signal.values[:, 0] / run.scale.values ** 3
+        apart = numpy.abs(first - run.signal_initial.values)
+        error = run.signal_error.values[:, 0] / run.scale.values ** 3 + run.signal_initial_error.values
+        self.assertTrue((apart <= 4 * error).all(), apart / error)
+
+    def test_a_sample_that_is_too_small_has_no_errors(self):
+        run = self.open(self.train("a.h5", "record.samples=16"))
+        self.assertTrue(numpy.isnan(run.signal_error.values).all())
+        self.assertIn("NaN where record.samples", run.signal_error.long_name)
+
     def test_every_curve_ends_with_its_event(self):
         """At the escape or the end of the budget, whether the grid has that step or not."""
         for i, (steps, grid) in enumerate((("600", "record.every=50"), ("599", "record.per_decade=4"),

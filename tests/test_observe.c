@@ -132,6 +132,8 @@ static void an_odd_network_needs_no_mirror_images(void **state) {
   both.x = calloc(20 * 7, sizeof *both.x);
   both.signal = room_for(20);
   both.target = room_for(20);
+  both.output = room_for(20);
+  both.work = room_for(esc_sample_work(20));
   for (int b = 0; b < 20; b++) {
     const int sign = b < 10 ? 1 : -1;
     for (int i = 0; i < 7; i++) both.x[b * 7 + i] = (float)sign * t.s.x[b % 10 * 7 + i];
@@ -394,6 +396,80 @@ static void a_matrix_with_a_nan_has_no_leading_value(void **state) {
   free(room);
 }
 
+/* The response over a sample 1024 times as large: its errors are 1/32. */
+static esc_response truth_of(scene *t) {
+  esc_observer large = t->o;
+  esc_sample sample;
+  esc_response r;
+  large.samples = 1024 * t->o.samples;
+  esc_assert_ok(esc_sample_create(&large, &sample));
+  esc_assert_ok(esc_sample_draw(&large, 12345, &sample));
+  esc_respond_reference(&large, &sample, t->w, t->work, t->three, &r);
+  esc_sample_free(&sample);
+  return r;
+}
+
+/* How often of `seeds` samples each mean is beyond two of its errors, and the rms error that
+ * is stated over the one that is seen. */
+static void judge_errors(scene *t, int seeds, int beyond[4], double ratio[4]) {
+  const esc_response want = truth_of(t);
+  double seen[4] = {0}, told[4] = {0};
+  memset(beyond, 0, 4 * sizeof *beyond);
+  for (int seed = 0; seed < seeds; seed++) {
+    esc_assert_ok(esc_sample_draw(&t->o, (uint64_t)seed, &t->s));
+    const esc_response r = respond(t);
+    const double off[4] = {r.loss - want.loss, r.output_mean - want.output_mean,
+                           r.output_variance - want.output_variance, r.signal - want.signal};
+    const double error[4] = {r.loss_error, r.output_mean_error, r.output_variance_error,
+                             r.signal_error};
+    for (int k = 0; k < 4; k++) {
+      beyond[k] += !(fabs(off[k]) <= 2 * error[k]);
+      seen[k] += off[k] * off[k];
+      told[k] += error[k] * error[k];
+    }
+  }
+  for (int k = 0; k < 4; k++) ratio[k] = sqrt(told[k] / seen[k]);
+}
+
+/* Of 60 samples of 32 pairs 3 are expected beyond two errors, and a few more for the variance,
+ * whose values have long tails. E[f] and the loss of a network that is not odd have errors
+ * that are too large, by a factor that is not asked for; those of S are right. */
+static void means_have_the_errors_that_are_stated(void **state) {
+  (void)state;
+  const char *const name[] = {"tanh", "gelu", "softplus-raw", "relu"};
+  for (size_t a = 0; a < sizeof name / sizeof name[0]; a++) {
+    const int most[4] = {8, 8, 13, 8};
+    int beyond[4];
+    double ratio[4];
+    scene t;
+    esc_problem p = problem_make(3, 8, 6, 4);
+    problem_activation(&p, name[a]);
+    p.loss = a == 1 ? ESC_LOSS_HUBER : ESC_LOSS_SQUARED;
+    scene_make(&t, p, 64);
+    t.m.scale = 1;
+    esc_initial_weights(&t.p, &t.m, t.o.directions, t.w);
+    judge_errors(&t, 60, beyond, ratio);
+    for (int k = 0; k < 4; k++) assert_in_range(beyond[k], 0, most[k]);
+    esc_assert_close(ratio[3], 1, 0.3, 0);
+    if (a == 0) esc_assert_close(ratio[0], 1, 0.3, 0);
+    scene_free(&t);
+  }
+}
+
+/* What is linear or quadratic in the inputs has no sampling error, and none is stated. */
+static void a_linear_network_has_no_sampling_error(void **state) {
+  (void)state;
+  scene t;
+  esc_problem p = problem_make(4, 8, 6, 4);
+  problem_activation(&p, "linear");
+  scene_make(&t, p, 64);
+  const esc_response r = respond(&t);
+  esc_assert_close(r.signal_error, 0, 1e-6 * fabs(r.signal), 0); /* inputs are floats */
+  esc_assert_close(r.output_variance_error, 0, 1e-6 * r.output_variance, 0);
+  esc_assert_close(r.loss_error, 0, 1e-6 * r.loss, 0);
+  scene_free(&t);
+}
+
 /* The NaN that the texts of the observables name, and no other. */
 static bool may_be_nan(const scene *t, int k) {
   const bool squared = t->p.loss == ESC_LOSS_SQUARED;
@@ -478,6 +554,8 @@ int main(void) {
       cmocka_unit_test(the_leading_singular_value_is_that_of_a_full_decomposition),
       cmocka_unit_test(large_matrices_have_the_singular_values_they_were_made_of),
       cmocka_unit_test(a_matrix_with_a_nan_has_no_leading_value),
+      cmocka_unit_test(means_have_the_errors_that_are_stated),
+      cmocka_unit_test(a_linear_network_has_no_sampling_error),
       cmocka_unit_test(no_observable_is_nan_but_where_its_text_says_so),
       cmocka_unit_test(snapshots_fall_on_their_grid),
   };

@@ -9,7 +9,7 @@
  * vectors of a pair say the same, and one is evaluated. What is not linear keeps a sampling
  * error: the second term of dS/dt one of about 4 sd(T_perp)/(|a| c_1 sqrt(M)) of the drive
  * (3% for tanh at M = 128), which hides its own O(m^2) early on a plateau; a larger sample
- * lowers it. */
+ * lowers it. Standard errors of the means are in <name>_error (error.c). */
 #ifndef ESCAPEMENT_OBSERVE_H
 #define ESCAPEMENT_OBSERVE_H
 
@@ -63,8 +63,8 @@ typedef struct esc_observer {
   int samples;        /* M, even, at least 2d */
 } esc_observer;
 
-/* Samples when the user names no number: the least multiple of 128 that allows the
- * orthogonalisation. */
+/* Samples when the user names no number: the least multiple of 128 that is four a dimension,
+ * twice what the orthogonalisation needs, so that half of it can tell the errors. */
 int esc_observer_samples(esc_shape shape);
 
 /* `c1` of the activation (esc_classify); `problem` must outlive the observer. */
@@ -79,6 +79,8 @@ typedef struct esc_sample {
   float *x;       /* (sample, input); owned */
   double *signal; /* (sample) v.x; owned */
   double *target; /* (sample) T; owned */
+  double *output; /* (sample) f of the network that was evaluated last; owned */
+  double *work;   /* (esc_sample_work) of the errors; owned */
 } esc_sample;
 
 esc_status esc_sample_create(const esc_observer *observer, esc_sample *sample);
@@ -88,6 +90,7 @@ esc_status esc_sample_draw(const esc_observer *observer, uint64_t seed, esc_samp
 /* What a network answers to a sample: means over it. */
 typedef struct esc_response {
   double loss, output_mean, output_variance, signal;
+  double loss_error, output_mean_error, output_variance_error, signal_error;
   double gradient2[ESC_LAYERS_MAX];        /* (layer) |Gamma_l|^2 */
   double orthogonal[ESC_LAYERS_MAX];       /* (layer) <Gamma_l, E[T_perp (df/dz_l) h']> */
   double self_interaction[ESC_LAYERS_MAX]; /* (layer) <Gamma_l, E[f (df/dz_l) h']> */
@@ -102,8 +105,14 @@ void esc_response_weights(const esc_observer *observer, const esc_sample *sample
 void esc_response_add(const esc_observer *observer, const esc_sample *sample, int b, double f,
                       esc_response *out);
 
-/* Finishes: means from sums, and the products of the three matrices g (3, weight), flat
- * with layer l at offset[l]; padding is 0. */
+/* Standard errors of the four means, from the outputs in the sample; NaN where the sample has
+ * not the size for it. esc_response_finish calls it. */
+void esc_response_errors(const esc_observer *observer, const esc_sample *sample, esc_response *out);
+bool esc_sample_has_errors(int samples, int inputs);
+size_t esc_sample_work(int samples);
+
+/* Finishes: means from sums, their errors, and the products of the three matrices g (3, weight),
+ * flat with layer l at offset[l]; padding is 0. */
 void esc_response_finish(const esc_observer *observer, const esc_sample *sample,
                          const double *const g[3], const size_t *offset, esc_response *out);
 

@@ -217,6 +217,10 @@ void esc_observe(const esc_observer *o, const esc_member *member, const double *
   *v.at[ESC_OBSERVABLE_evaluation_loss] = response->loss;
   *v.at[ESC_OBSERVABLE_output_mean] = response->output_mean;
   *v.at[ESC_OBSERVABLE_output_variance] = response->output_variance;
+  *v.at[ESC_OBSERVABLE_evaluation_loss_error] = response->loss_error;
+  *v.at[ESC_OBSERVABLE_output_mean_error] = response->output_mean_error;
+  *v.at[ESC_OBSERVABLE_output_variance_error] = response->output_variance_error;
+  *v.at[ESC_OBSERVABLE_signal_error] = response->signal_error;
   write_signal(&v, response);
   write_norms(&v, room);
   write_drift(&v);

@@ -11,7 +11,7 @@
 /* Inputs of the evaluation stream: step 0 are those of S(0) (signal.c). */
 enum { EVALUATION_STEP = 1, UNIT = 128 };
 
-int esc_observer_samples(esc_shape shape) { return (2 * shape.inputs + UNIT - 1) / UNIT * UNIT; }
+int esc_observer_samples(esc_shape shape) { return (4 * shape.inputs + UNIT - 1) / UNIT * UNIT; }
 
 esc_status esc_observer_init(esc_observer *o, const esc_problem *p, double c1, int samples) {
   esc_status status = ESC_OK;
@@ -39,6 +39,8 @@ esc_status esc_sample_create(const esc_observer *o, esc_sample *s) {
   ESC_TRY_ALLOCATE(s->x = calloc(samples * inputs, sizeof *s->x));
   ESC_TRY_ALLOCATE(s->signal = calloc(samples, sizeof *s->signal));
   ESC_TRY_ALLOCATE(s->target = calloc(samples, sizeof *s->target));
+  ESC_TRY_ALLOCATE(s->output = calloc(samples, sizeof *s->output));
+  ESC_TRY_ALLOCATE(s->work = calloc(esc_sample_work(o->samples), sizeof *s->work));
 done:
   return status;
 }
@@ -47,6 +49,8 @@ void esc_sample_free(esc_sample *s) {
   free(s->x);
   free(s->signal);
   free(s->target);
+  free(s->output);
+  free(s->work);
   *s = (esc_sample){0};
 }
 
