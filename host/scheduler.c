@@ -103,6 +103,16 @@ done:
   return status;
 }
 
+/* Takes the snapshots of members that have just finished. */
+static esc_status record_ends(run *r) {
+  const esc_schedule *s = r->schedule;
+  int count = 0;
+  for (int i = 0; i < s->setup.slots; i++)
+    if (r->occupant[i] != EMPTY && esc_slot_finished(s->engine->slot(r->engine, i)))
+      r->due[count++] = i;
+  return count ? esc_recorder_take_end(s->recorder, s->engine, r->engine, count, r->due) : ESC_OK;
+}
+
 /* Takes the snapshots that are due. */
 static esc_status record(run *r) {
   esc_status status = ESC_OK;
@@ -120,6 +130,7 @@ static esc_status record(run *r) {
       r->due[count++] = i;
   }
   if (count) ESC_TRY(esc_recorder_take(s->recorder, s->engine, r->engine, count, r->due));
+  ESC_TRY(record_ends(r));
 done:
   return status;
 }

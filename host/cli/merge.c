@@ -147,6 +147,8 @@ static void copy_snapshots(const merge *m, int64_t j) {
     memcpy(m->whole->observable[o] + j * m->whole->snapshots * length,
            from->observable[o] + j / m->files * from->snapshots * length,
            (size_t)(from->snapshots * length) * sizeof(double));
+    memcpy(m->whole->observable_end[o] + j * length,
+           from->observable_end[o] + j / m->files * length, (size_t)length * sizeof(double));
   }
 }
 

@@ -121,7 +121,7 @@ static esc_status open_snapshots(esc_run *r) {
                                      r->ask.resume, discards(r), &reader, &r->snapshots));
   esc_recorder_keep(r->recorder, r->snapshots);
   for (int64_t i = 0; i < r->plan.members; i++)
-    r->done[i] = r->done[i] && esc_recorder_is_complete(r->recorder, i, r->results->steps_run[i]);
+    r->done[i] = r->done[i] && esc_recorder_is_finished(r->recorder, i, r->results->steps_run[i]);
 done:
   return status;
 }

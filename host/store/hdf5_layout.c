@@ -19,7 +19,7 @@ static const char seal_mark[] = "ESCSEAL1";
 
 _Static_assert(sizeof(seal) == ESC_SEAL_BYTES, "the seal has no padding");
 
-/* The coordinate `snapshot` and the observables along it. */
+/* The coordinate `snapshot`, the observables along it and those at the end. */
 static void add_observables(const esc_results *r, esc_layout *t) {
   t->column[t->columns++] =
       (esc_column){"snapshot",       "step", "step of the snapshot: weight updates made before it",
@@ -32,6 +32,13 @@ static void add_observables(const esc_results *r, esc_layout *t) {
         (esc_column){o->name,          o->units, o->long_name,
                      ESC_TYPE_FLOAT64, rank,     {ESC_AXIS_NONE, ESC_AXIS_SNAPSHOT, o->axis},
                      r->observable[k], false};
+  }
+  for (int k = 0; k < ESC_OBSERVABLES; k++) {
+    const esc_observable *o = &esc_observables[k];
+    const int rank = o->axis == ESC_AXIS_NONE ? 1 : 2;
+    t->column[t->columns++] = (esc_column){o->end_name,          o->units, o->end_long_name,
+                                           ESC_TYPE_FLOAT64,     rank,     {ESC_AXIS_NONE, o->axis},
+                                           r->observable_end[k], false};
   }
 }
 

@@ -18,8 +18,8 @@
 enum {
   ESC_COORDINATES = 4, /* one an axis; that of ESC_AXIS_NONE is `member` */
   ESC_VARIABLES = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
-  ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + ESC_OBSERVABLES, /* with coordinate `snapshot` */
-  ESC_DIGEST_TEXT = 17,                                  /* 16 hexadecimal digits */
+  ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + 2 * ESC_OBSERVABLES, /* with coordinate `snapshot` */
+  ESC_DIGEST_TEXT = 17,                                      /* 16 hexadecimal digits */
   ESC_SEAL_BYTES = 24,
 };
 #undef ESC_COUNT_ONE

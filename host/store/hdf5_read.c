@@ -1,10 +1,12 @@
 /* Reads a result file back: the seal first, then each column into place, then
- * the digest. Sizes that a file declares are checked before they are believed.
+ * the digest. Sizes that a file declares are checked before they are believed. A file of an earlier
+ * version lacks the variables that came later.
  *
  * A file without a valid seal is not as escapement wrote it. When the caller
  * takes such files, columns may have another width of number, and those that
  * fits do not need may be missing. */
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,12 +225,41 @@ static void derive_members(esc_results *r, bool with_status) {
   }
 }
 
+/* Variables that version 0.1.0's first files lack: errors, and observables at the end. */
+static bool came_later(const char *name) {
+  static const char *const ending[] = {"_end", "_error"};
+  const size_t length = strlen(name);
+  for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++) {
+    const size_t tail = strlen(ending[i]);
+    if (length > tail && !strcmp(name + length - tail, ending[i])) return true;
+  }
+  return false;
+}
+
+/* Takes from the layout what an earlier version did not write; numbers that are then unknown
+ * are NaN. The digest of such a file is over the columns that it has. */
+static void drop_missing(const esc_hdf5 *h, esc_layout *t) {
+  int kept = 0;
+  for (int i = 0; i < t->columns; i++) {
+    const esc_column *c = &t->column[i];
+    const size_t values = (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c) / 8;
+    if (!came_later(c->name) || is_column(h, c->name)) {
+      t->column[kept++] = *c;
+      continue;
+    }
+    double *const unknown = c->data;
+    for (size_t k = 0; k < values && c->type == ESC_TYPE_FLOAT64; k++) unknown[k] = (double)NAN;
+  }
+  t->columns = kept;
+}
+
 static esc_status read_results(const esc_hdf5 *h, size_t file_size, esc_results **out) {
   esc_layout layout;
   esc_results *results = NULL;
   esc_status status = ESC_OK;
   ESC_TRY(create_results(h, file_size, &results));
   esc_layout_make(results, &layout);
+  if (!h->foreign) drop_missing(h, &layout);
   for (int i = 0; i < layout.columns; i++) {
     const esc_column *c = &layout.column[i];
     if (h->foreign && !is_needed(c) && (c->coordinate || !is_column(h, c->name))) continue;

@@ -47,7 +47,7 @@ esc_status esc_journal_open(const char *result_path, esc_identity identity, int 
 
 /* The same for snapshots ("OUT.h5.snapshots"): a record is a member's key and an
  * esc_journal_snapshot with `length` observations. A member has many; one that is not
- * among the finished may have some too. */
+ * among the finished may have some too. Step k of the member's end is stored as -1 - k. */
 typedef struct esc_journal_snapshot {
   int64_t step;
   double observation[];

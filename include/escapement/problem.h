@@ -61,6 +61,9 @@ bool esc_activation_parse(const char *text, esc_activation *activation);
 /* Writes the name that esc_activation_parse reads back to the same activation. */
 void esc_activation_print(const esc_activation *activation, char *text, size_t size);
 
+/* sigma(-z) = -sigma(z), and so for teacher, student and all their differences. */
+bool esc_activation_is_odd(const esc_activation *activation);
+
 typedef enum esc_loss_kind { ESC_LOSS_SQUARED, ESC_LOSS_LOGISTIC, ESC_LOSS_HUBER } esc_loss_kind;
 typedef enum esc_metric { ESC_METRIC_EUCLIDEAN, ESC_METRIC_NORMALIZED } esc_metric;
 typedef enum esc_scheme {

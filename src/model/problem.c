@@ -74,3 +74,18 @@ void esc_activation_print(const esc_activation *activation, char *text, size_t s
     append(text, size, number);
   }
 }
+
+bool esc_activation_is_odd(const esc_activation *a) {
+  switch (a->kind) {
+    case ESC_ACTIVATION_LINEAR:
+    case ESC_ACTIVATION_TANH:
+    case ESC_ACTIVATION_ERF:
+    case ESC_ACTIVATION_SIN:
+    case ESC_ACTIVATION_SIGMOID: return true;
+    case ESC_ACTIVATION_POLYNOMIAL:
+      for (int k = 0; k < a->terms; k += 2)
+        if (a->coefficient[k] != 0) return false;
+      return true;
+    default: return false;
+  }
+}
