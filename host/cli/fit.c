@@ -91,16 +91,29 @@ static json_t *limit_to_json(const esc_fit_group *g) {
   return limit;
 }
 
+static void few_seeds_text(const esc_fit_group *g, char text[SENTENCE]) {
+  if (g->seeds == 1)
+    snprintf(text, SENTENCE,
+             "1 seed: the interval is the scatter of the scales about the line, not of seeds; use "
+             "%d or more",
+             ESC_FIT_SEEDS_MIN);
+  else
+    snprintf(text, SENTENCE,
+             "%lld seeds: the length of the interval is uncertain by %.0f%%; use %d or more",
+             (long long)g->seeds, 100 / sqrt(2.0 * (double)(g->seeds - 1)), ESC_FIT_SEEDS_MIN);
+}
+
 /* A sentence for each warning; false if the group has not the warning. */
 static bool warning_text(const esc_fit_group *g, esc_fit_warning warning, char text[SENTENCE]) {
   const esc_limit *l = &g->limit;
   if (!(g->warnings >> warning & 1)) return false;
   switch (warning) {
-    case ESC_FIT_FEW_SEEDS:
-      snprintf(text, SENTENCE,
-               "%lld seed%s: the length of the interval is uncertain by %.0f%%; use %d or more",
-               (long long)g->seeds, g->seeds == 1 ? "" : "s", 100 / sqrt(2 * g->dof),
-               ESC_FIT_SEEDS_MIN);
+    case ESC_FIT_FEW_SEEDS: few_seeds_text(g, text); return true;
+    case ESC_FIT_SPREAD:
+      snprintf(
+          text, SENTENCE,
+          "times at one scale spread by more than their mean: for such spreads the 95%% interval "
+          "holds the truth in about 92%% of sweeps");
       return true;
     case ESC_FIT_SKEWED:
       snprintf(text, SENTENCE,
@@ -263,12 +276,24 @@ static void print_title(const esc_fit_group *g) {
   puts("");
 }
 
+/* "slope -1.007 +- 0.0006 over 16 seeds (...)", "slope <= -1.65 (95%)", or why there is none. */
 static void print_slope(const esc_fit_group *g) {
   char slope[NUMBER], error[NUMBER], dof[NUMBER];
-  printf("  slope %s +- %s over %lld seed%s (Student's t, %s degrees of freedom), from %s\n",
-         number(g->slope, 4, slope), error_text(g->standard_error, error), (long long)g->seeds,
-         g->seeds == 1 ? "" : "s", g->dof < 1e5 ? number(g->dof, 1, dof) : "many",
-         estimator_name(g->estimator));
+  if (!isfinite(g->slope)) {
+    const bool above = isfinite(g->upper);
+    if (above || isfinite(g->lower))
+      printf("  slope %s %.4f (95%%, one-sided)\n",
+             above ? "<=" : ">=", above ? g->upper : g->lower);
+    else
+      puts("  no slope: members escaped at fewer than two scales");
+    return;
+  }
+  printf("  slope %s from %s", number(g->slope, 4, slope), estimator_name(g->estimator));
+  if (isfinite(g->standard_error))
+    printf(", +- %s over %lld seed%s (Student's t, %s degrees of freedom)",
+           error_text(g->standard_error, error), (long long)g->seeds, g->seeds == 1 ? "" : "s",
+           g->dof < 1e5 ? number(g->dof, 1, dof) : "many");
+  puts("");
 }
 
 /* Nothing where there are too few scales. */
@@ -376,10 +401,11 @@ static void print_marks(const esc_fit *fit) {
   bool escaped = false, medians = false;
   for (int i = 0; i < fit->groups; i++) {
     escaped = escaped || any_partial(&fit->group[i]);
-    medians = medians || fit->group[i].median_dropped > 0;
+    medians = medians || (fit->group[i].median_dropped > 0 && isfinite(fit->group[i].slope_median));
   }
-  if (escaped) puts("\n* of the members that escaped: biased where some are censored");
-  if (medians) puts("\n* medians: of the scales whose median escaped: biased by that selection");
+  if (escaped || medians) puts("");
+  if (escaped) puts("* of the members that escaped: biased where some are censored");
+  if (medians) puts("* medians: of the scales whose median escaped: biased by that selection");
 }
 
 /* A line for each warning and the groups that have it, where no details are printed. */

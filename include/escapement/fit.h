@@ -35,6 +35,7 @@ typedef enum esc_estimator {
 
 typedef enum esc_fit_warning {
   ESC_FIT_FEW_SEEDS,     /* fewer than ESC_FIT_SEEDS_MIN */
+  ESC_FIT_SPREAD,        /* a scale's times have a standard deviation above their mean */
   ESC_FIT_SKEWED,        /* log-normal fit and headline disagree beyond their errors */
   ESC_FIT_MEDIANS_OFF,   /* medians and log-normal fit disagree beyond their errors */
   ESC_FIT_ONE_SIDED,     /* the slope is bounded on one side */

@@ -90,6 +90,7 @@ static esc_status local_interval(const esc_means *means, const esc_fit_group *g,
   double *lower = &g->local_lower[p], *upper = &g->local_upper[p];
   esc_spread spread;
   *lower = *upper = NAN;
+  if (low->n < 2 || high->n < 2) goto done; /* a single member shows no error */
   if (is_censored(low) && is_whole(high)) {
     ESC_TRY(bound_slope(means, p + 1, p, contrast, upper));
   } else if (is_whole(low) && is_censored(high)) {
@@ -231,6 +232,14 @@ done:
   return status;
 }
 
+/* Of the points, standard deviation over mean. */
+static double largest_spread(const esc_fit_group *g) {
+  double largest = 0;
+  for (int p = 0; p < g->points; p++)
+    if (g->point[p].mean > 1) largest = fmax(largest, g->point[p].sd / g->point[p].mean);
+  return largest;
+}
+
 esc_status esc_headline_fit(const esc_seed_table *table, esc_fit_group *g) {
   esc_status status = ESC_OK;
   esc_means means = {NULL};
@@ -246,14 +255,17 @@ esc_status esc_headline_fit(const esc_seed_table *table, esc_fit_group *g) {
   g->slope_censored = line.slope;
   g->stderr_censored = line.standard_error;
   ESC_TRY(fit_medians(table, influence + 2 * table->seeds, g));
-  g->stderr_median = error_over_seeds(table->seeds, influence + 2 * table->seeds, NULL);
+  g->stderr_median = isfinite(g->slope_median)
+                         ? error_over_seeds(table->seeds, influence + 2 * table->seeds, NULL)
+                         : (double)NAN;
   if (g->censored == 0)
     ESC_TRY(fit_means(&means, contrast, g));
   else
     ESC_TRY(fit_censored(table, &line, influence, g));
   if (g->censored > 0 && isnan(g->slope)) ESC_TRY(bound_headline(&means, contrast, g));
-  if (table->seeds < ESC_FIT_SEEDS_MIN && isfinite(g->slope))
+  if (table->seeds < ESC_FIT_SEEDS_MIN && isfinite(g->standard_error))
     g->warnings |= 1U << ESC_FIT_FEW_SEEDS;
+  if (isfinite(g->standard_error) && largest_spread(g) > 1) g->warnings |= 1U << ESC_FIT_SPREAD;
 done:
   esc_means_free(&means);
   free(influence);

@@ -84,14 +84,26 @@ static void add_points(const problem *p, int u, int v, double b, moment *sum) {
     }
 }
 
+/* All pairs of points; of many points each with PARTNERS others, evenly spread. */
+static void add_across(const problem *p, double b, moment *sum) {
+  const int points = p->table->points;
+  for (int u = 0; u < points; u++) {
+    if (points <= PARTNERS) {
+      for (int v = u + 1; v < points; v++) add_points(p, u, v, b, sum);
+      continue;
+    }
+    for (int64_t k = 0; k < PARTNERS; k++)
+      add_points(p, u, (int)((u + 1 + k * (points - 1) / PARTNERS) % points), b, sum);
+  }
+}
+
 static moment evaluate(const problem *p, double b) {
   moment sum = {0, 0};
   if (p->within) {
     add_within(p, b, &sum);
     return sum;
   }
-  for (int u = 0; u < p->table->points; u++)
-    for (int v = u + 1; v < p->table->points; v++) add_points(p, u, v, b, &sum);
+  add_across(p, b, &sum);
   return sum;
 }
 
