@@ -169,6 +169,44 @@ static void one_censored_member_leaves_a_paired_slope_and_its_error(void **state
   gsl_rng_free(rng);
 }
 
+/* Without pairs of one seed all members are compared; 100 scales: each with 64 others. */
+static void censored_seeds_of_one_scale_each_are_compared_across_seeds(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(14);
+  design d[2] = {plain, plain};
+  d[0].seeds = 60;
+  d[0].budget = 45000;
+  d[1].points = 100;
+  d[1].seeds = 3;
+  d[1].ratio = 0.97;
+  d[1].budget = 20000; /* the smallest scale's median is 83000 */
+  for (int i = 0; i < 2; i++) {
+    esc_results *r = sweep(&d[i], noisy_power, rng);
+    for (int64_t m = 0; m < r->members; m++) r->seed[m] = m;
+    esc_fit fit = fit_of(1, &r);
+    const esc_fit_group *g = &fit.group[0];
+    assert_int_equal(g->estimator, ESC_ESTIMATOR_ACROSS);
+    assert_in_range(g->censored, 30, 100);
+    esc_assert_close(g->slope, -2, 4 * g->standard_error, 0);
+    esc_assert_close(g->standard_error, g->stderr_censored, 0, 0.3);
+    drop(&fit, 1, &r);
+  }
+  gsl_rng_free(rng);
+}
+
+static double wide(int64_t seed, double scale, void *context) {
+  (void)seed;
+  return 1000 / (scale * scale) * exp(gsl_ran_gaussian(context, 1.2));
+}
+
+static void times_that_spread_by_more_than_their_mean_are_warned_of(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(15);
+  assert_int_equal(fit_one(&plain, noisy_power, rng).warnings >> ESC_FIT_SPREAD & 1, 0);
+  assert_int_equal(fit_one(&plain, wide, rng).warnings >> ESC_FIT_SPREAD & 1, 1);
+  gsl_rng_free(rng);
+}
+
 /* Nine members at three scales, two of them censored at 700 steps. Reference:
  * the likelihood maximised by an independent program to 1e-10. */
 static double few(int64_t seed, double scale, void *context) {
@@ -329,6 +367,8 @@ int main(void) {
       cmocka_unit_test(what_a_seed_does_at_all_scales_is_no_error_of_the_slope),
       cmocka_unit_test(a_budget_biases_the_means_but_not_the_headline),
       cmocka_unit_test(skewed_seeds_bias_the_lognormal_fit_and_not_the_headline),
+      cmocka_unit_test(censored_seeds_of_one_scale_each_are_compared_across_seeds),
+      cmocka_unit_test(times_that_spread_by_more_than_their_mean_are_warned_of),
       cmocka_unit_test(one_censored_member_leaves_a_paired_slope_and_its_error),
       cmocka_unit_test(the_censored_fit_is_the_maximum_of_its_likelihood),
       cmocka_unit_test(the_median_counts_censored_members_as_late),

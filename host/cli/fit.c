@@ -320,7 +320,7 @@ static void print_limit(const esc_fit_group *g) {
 static void print_others(const esc_fit_group *g) {
   char weighted[NUMBER], median[NUMBER], censored[NUMBER], error[3][NUMBER];
   const bool partial = any_partial(g);
-  printf("  beside it: weighted means %s%s +- %s, medians %s%s +- %s, log-normal %s +- %s\n",
+  printf("  other estimators: weighted means %s%s +- %s, medians %s%s +- %s, log-normal %s +- %s\n",
          number(g->slope_weighted, 3, weighted), mark(g->slope_weighted, partial),
          error_text(g->stderr_weighted, error[0]), number(g->slope_median, 3, median),
          mark(g->slope_median, g->median_dropped > 0), error_text(g->stderr_median, error[1]),

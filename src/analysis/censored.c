@@ -134,7 +134,7 @@ static bool slope_row(const likelihood *l, const double *p, double *row) {
 
 /* The table as a list, point by point. Members censored at one step are one observation if
  * no seed between them is censored at another. */
-static int64_t list(const esc_seed_table *table, observation *o) {
+static int64_t list_observations(const esc_seed_table *table, observation *o) {
   int64_t n = 0;
   for (int p = 0; p < table->points; p++) {
     observation *last = NULL; /* censored one of this point */
@@ -184,7 +184,7 @@ static bool centre(int64_t n, observation *o, moments *m) {
 }
 
 /* Moves the censored observations to the front and counts them. */
-static int64_t keep_censored(int64_t n, observation *o) {
+static int64_t move_censored_first(int64_t n, observation *o) {
   int64_t kept = 0;
   for (int64_t i = 0; i < n; i++)
     if (o[i].censored) o[kept++] = o[i];
@@ -227,9 +227,9 @@ static esc_line fit(const esc_seed_table *table, observation *o, double *influen
   data d = {.censored = o};
   likelihood top;
   double row[PARAMETERS];
-  const int64_t n = list(table, o);
+  const int64_t n = list_observations(table, o);
   if (!centre(n, o, &d.escaped)) return line;
-  d.n = keep_censored(n, o);
+  d.n = move_censored_first(n, o);
   const moments *m = &d.escaped;
   /* Escaped members can lie on a line: then sigma is not 0 but small. */
   double p[PARAMETERS] = {1 / fmax(sqrt(m->yy / m->weight), d.n ? 1e-6 : 1e-12), 0, 0};

@@ -187,7 +187,7 @@ static void add_outer(int n, double factor, const double *psi, double *covarianc
     for (int l = 0; l < n; l++) covariance[k * n + l] += factor * psi[k] * psi[l];
 }
 
-/* Sums over seeds alone, without what the members do not show. */
+/* Sums over seeds alone, without `unseen`. */
 static void sum_seeds(const esc_means *means, int n, const double *contrast, const double *square,
                       double *psi, double *covariance) {
   const int points = means->table->points;

@@ -21,7 +21,7 @@ typedef struct esc_means {
   double *y;         /* (points) log of the mean, or the mean */
   double *count;     /* (points) members */
   double *influence; /* (cells) 0 where the point has a single member */
-  double *unseen;    /* (points) variance of y that no spread over members shows: see contrast.c */
+  double *unseen;    /* (points) variance of y beyond that over members: rounding, single members */
 } esc_means;
 
 /* *means borrows the table. Free with esc_means_free, also after a failure. */
@@ -29,7 +29,7 @@ esc_status esc_means_create(const esc_seed_table *table, esc_scaling scaling, es
 void esc_means_free(esc_means *means);
 
 typedef struct esc_spread {
-  double variance, dof; /* NaN where the members do not tell */
+  double variance, dof; /* NaN if no point has two members */
 } esc_spread;
 
 /* Variance of sum_p contrast[p] y_p; points with contrast 0 are not looked at. */

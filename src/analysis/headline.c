@@ -65,7 +65,7 @@ static double log_budget(const esc_seed_table *table, int p) {
 }
 
 /* Bound on the slope between the whole point w and the censored point c: log mean t* there is
- * above log budget, and its own error, which nothing shows, is taken to be as large
+ * above log budget, and its own error, which cannot be measured, is taken to be as large
  * as that of w and independent of it. 95%, one-sided; `contrast` is scratch, all 0. */
 static esc_status bound_slope(const esc_means *means, int w, int c, double *contrast,
                               double *bound) {
