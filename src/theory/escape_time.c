@@ -128,7 +128,7 @@ static void explain_end(esc_escape_times *times, const esc_escape_problem *p,
                  "be computed: the activation is too steep",
                  c->time, state);
       return;
-    case ESC_FLOW_TINY: esc_remark(times, "no ode: the rates are too small for a double"); return;
+    case ESC_FLOW_TINY: esc_remark(times, "no ode: the rates are 0, or too small for a double"); return;
     case ESC_FLOW_STALLED:
       esc_remark(times, "no ode: at t = %.4g, %s, no step of the integrator is accurate enough",
                  c->time, state);
@@ -194,6 +194,7 @@ esc_status esc_escape(const esc_escape_problem *problem, esc_escape_times *out) 
   } else {
     ESC_TRY(esc_leading_times(&a));
     ESC_TRY(full_order(&a));
+    esc_leading_note_roughness(&a);
   }
 done:
   return status;

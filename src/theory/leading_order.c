@@ -9,7 +9,7 @@
 #include "remark.h"
 
 /* The defect of corrected above which it is called rough. */
-static const double rough_min = 0.05;
+static const double rough_min = 0.1;
 
 static bool is_balanced(const esc_leading *a) { return a->largest <= a->smallest; }
 
@@ -31,30 +31,31 @@ static esc_status leaf_time(const esc_leading *a, double *out) {
   return esc_leading_path_time(&path, out);
 }
 
-static void note_roughness(const esc_leading *a, double defect) {
-  if (isnan(defect))
-    esc_remark(a->times, "the error of corrected is not known: the exact rates cannot be computed");
-  else if (isinf(defect))
-    esc_remark(a->times, "corrected is rough: the terms that it leaves out turn its path back");
-  else if (fabs(defect) > rough_min)
+void esc_leading_note_roughness(const esc_leading *a) {
+  const esc_escape_times *times = a->times;
+  if (isnan(times->corrected)) return;
+  const double change = isfinite(a->defect) ? a->defect : times->ode / times->corrected - 1;
+  if (fabs(change) > rough_min)
     esc_remark(a->times,
-               "corrected is rough: the terms that it leaves out change its time by "
-               "about %+.0f%%",
-               100 * defect);
+               "corrected is rough: the terms that it leaves out change its time by about %+.0f%%",
+               100 * change);
+  else if (isnan(change) && isinf(a->defect))
+    esc_remark(a->times,
+               "corrected is rough: the terms that it leaves out turn its path back before s*");
+  else if (isnan(change))
+    esc_remark(a->times, "the error of corrected is not known: the exact rates cannot be computed");
 }
 
 /* The time along the path that corrected assumes, and what the exact rates make of it. */
-static esc_status follow(const esc_leading *a, const esc_leading_path *path) {
+static esc_status follow(esc_leading *a, const esc_leading_path *path) {
   esc_status status = ESC_OK;
-  double defect;
   ESC_TRY(esc_leading_path_time(path, &a->times->corrected));
-  ESC_TRY(esc_leading_path_defect(path, a->times->corrected, &defect));
-  note_roughness(a, defect);
+  ESC_TRY(esc_leading_path_defect(path, a->times->corrected, &a->defect));
 done:
   return status;
 }
 
-static esc_status corrected_balanced(const esc_leading *a) {
+static esc_status corrected_balanced(esc_leading *a) {
   esc_leading_path path;
   if (esc_leading_balanced(a, &path)) return follow(a, &path);
   esc_remark(a->times,
@@ -63,7 +64,7 @@ static esc_status corrected_balanced(const esc_leading *a) {
   return ESC_OK;
 }
 
-static esc_status corrected_prefix(const esc_leading *a) {
+static esc_status corrected_prefix(esc_leading *a) {
   const double ratio = a->drive / a->prefix_drive;
   if (a->bottleneck < 2) {
     esc_remark(a->times,
@@ -81,7 +82,7 @@ static esc_status corrected_prefix(const esc_leading *a) {
 }
 
 /* Why there is no corrected time, or the time. */
-static esc_status find_corrected(const esc_leading *a) {
+static esc_status find_corrected(esc_leading *a) {
   if (isnan(a->prefix_drive))
     esc_remark(a->times,
                "no corrected time: the average over the first %d layers, large and steep, "
@@ -125,7 +126,7 @@ done:
   return status;
 }
 
-esc_status esc_leading_times(const esc_leading *a) {
+esc_status esc_leading_times(esc_leading *a) {
   esc_status status = ESC_OK;
   const esc_classification *c = &a->class_;
   if (c->a[0] != 0) {

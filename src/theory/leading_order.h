@@ -13,10 +13,16 @@ typedef struct esc_leading {
   int bottleneck;           /* layers within a factor of 3 of the smallest */
   double drive;             /* D */
   double prefix_drive;      /* D with the prefix exact; D if there is none; NaN if unknown */
+  double defect;            /* of corrected: leading_path.h */
   esc_escape_times *times;  /* receives closed, corrected and remarks */
 } esc_leading;
 
-/* closed and corrected, or why there is none, or that corrected is rough. The start is below s*. */
-esc_status esc_leading_times(const esc_leading *a);
+/* closed and corrected, with the defect of the latter, or why there is none. The start is below
+ * s*. */
+esc_status esc_leading_times(esc_leading *a);
+
+/* Remarks that corrected is rough where the terms that it leaves out change its time by over 10%:
+ * by its defect, or by ode where the defect has no finite value. After ode is known. */
+void esc_leading_note_roughness(const esc_leading *a);
 
 #endif

@@ -154,7 +154,6 @@ done:
   return status;
 }
 
-#include <stdio.h>
 esc_status esc_leading_path_defect(const esc_leading_path *path, double time, double *out) {
   const esc_escape_problem *p = path->start->problem;
   double end[ESC_LAYERS_MAX], value[2];
@@ -170,7 +169,6 @@ esc_status esc_leading_path_defect(const esc_leading_path *path, double time, do
     ESC_TRY(exact_time(&f, &value[i]));
     value[i] = isnan(value[i]) ? HUGE_VAL : value[i] / time - 1;
   }
-  if (getenv("DBG")) fprintf(stderr, "DEFECT %g %g\n", value[0], value[1]);
   *out = fabs(value[1]) > fabs(value[0]) ? value[1] : value[0];
 done:
   free(f.node);

@@ -27,7 +27,8 @@ enum {
   EVENTS = 2,
   STEPS_A_JUDGEMENT = 20,
   STEPS_A_LOOK = 300,
-  JACOBIAN_COST = 3 /* right sides */
+  JACOBIAN_COST = 3,
+  RULE_COST = 6 /* in right sides */
 };
 
 static const double relative_tolerance = 1e-13;
@@ -36,23 +37,26 @@ static const double stiff_tolerance = 1e-11;
 static const double stiff_advance = 1; /* in theta, of STEPS_A_LOOK steps: less is stiff */
 static const double rule_tolerance[2] = {1e-13, 1e-10};
 static const double rule_margin[2] = {1.5, 1.05}; /* scales that a rule serves, over those now */
-static const double rule_work = 2e5;              /* evaluations a layer to find a rule, about */
-static const double time_max = 1e250;             /* in units, and absolutely */
-static const double rate_min = 1e-290;            /* smaller ones lose digits in a double */
+static const double refusal_work = 2e5; /* evaluations a layer to find that no rule will do */
+static const double time_max = 1e250;   /* in units, and absolutely */
+static const double rate_min = 1e-290;  /* smaller ones lose digits in a double */
 static const double decay_share = 1e-7;
+static const double distance_min =
+    1e-20; /* rate times time below this of the smallest scale: rest */
 static const double unlimited_work = 1e10;
 
 typedef struct flow {
   const esc_escape_problem *problem;
-  double unit, floor;           /* T and e; time in the state is t/T */
-  double perturbation;          /* as in esc_crossing_request */
-  double work, work_max;        /* evaluations of the activation */
-  int watched;                  /* a layer, or `layers` for the time */
-  double target;                /* its value at the event */
-  double bound[ESC_LAYERS_MAX]; /* scales up to these are what the rule is good for */
-  int nodes;                    /* of the rule */
-  double *node, *weight;        /* (nodes) */
-  double theta, checked;        /* where the integrator stands; at the last look at stiffness */
+  double unit, floor;            /* T and e; time in the state is t/T */
+  double perturbation;           /* as in esc_crossing_request */
+  double work, work_max;         /* evaluations of the activation */
+  int watched;                   /* a layer, or `layers` for the time */
+  double target;                 /* its value at the event */
+  double bound[ESC_LAYERS_MAX];  /* scales up to these are what the rule is good for */
+  double served[ESC_LAYERS_MAX]; /* largest that each scale has had; at least a start value */
+  int nodes;                     /* of the rule */
+  double *node, *weight;         /* (nodes) */
+  double theta, checked;         /* where the integrator stands; at the last look at stiffness */
   esc_ode_method method;
   double *state;          /* (layers + 1): scales, t/T; lies in y */
   double *rhs, *jacobian; /* (layers), (layers, layers): d/d(t/T) */
@@ -183,29 +187,31 @@ static void perturb_weights(flow *f) {
 
 /* A rule good for scales up to `bound`, in place of the one there. */
 static esc_status find_rule(flow *f, const double *bound, double tolerance) {
-  esc_status status = ESC_OK;
   const int n = f->problem->layers;
   free(f->node);
   free(f->weight);
   f->node = f->weight = NULL;
-  f->work += rule_work * n;
-  ESC_TRY(esc_gaussian_rule_of(&f->problem->activation, n, bound, tolerance, &f->nodes, &f->node,
-                               &f->weight));
+  f->nodes = 0;
+  const esc_status status = esc_gaussian_rule_of(&f->problem->activation, n, bound, tolerance,
+                                                 &f->nodes, &f->node, &f->weight);
+  f->work += n * (status == ESC_OK ? RULE_COST * (double)f->nodes : refusal_work);
+  if (status != ESC_OK) return status;
   for (int l = 0; l < n; l++) f->bound[l] = fmax(fabs(bound[l]), ESC_RULE_SCALE_MIN);
   perturb_weights(f);
-done:
-  return status;
+  return ESC_OK;
 }
 
-/* A rule for the scales s, which may grow to `low` without another. Large scales make steep
- * chains, for which a narrower margin or the second tolerance has to do. */
-static esc_status set_rule(flow *f, const double *s, double low) {
+/* A rule for the scales where the flow stands, preferably for all that it has had, too. Large
+ * scales make steep chains, for which a narrower margin or the second tolerance has to do. */
+static esc_status set_rule(flow *f) {
   esc_status status = ESC_OK;
+  const int n = f->problem->layers;
   double bound[ESC_LAYERS_MAX];
+  for (int l = 0; l < n; l++) f->served[l] = fmax(f->served[l], fabs(f->state[l]));
   for (int i = 0; i < 4; i++) {
-    const double margin = rule_margin[i % 2];
-    for (int l = 0; l < f->problem->layers; l++)
-      bound[l] = copysign(margin * fmax(fabs(s[l]), i % 2 ? 0 : low), s[l]);
+    for (int l = 0; l < n; l++)
+      bound[l] =
+          copysign(rule_margin[i % 2] * (i % 2 ? fabs(f->state[l]) : f->served[l]), f->state[l]);
     status = find_rule(f, bound, rule_tolerance[i / 2]);
     if (status != ESC_BAD_INPUT) break;
   }
@@ -307,7 +313,8 @@ static esc_status flow_open(flow *f, const esc_crossing_request *request, double
   f->work_max = request->work;
   ESC_TRY(allocate(f));
   set_start(f);
-  ESC_TRY(set_rule(f, f->state, low));
+  for (int l = 0; l < f->problem->layers; l++) f->served[l] = low;
+  ESC_TRY(set_rule(f));
   f->unit = request->unit > 0 ? request->unit : time_of_change(f);
   f->method = request->method;
   ESC_TRY(start(f, f->method == ESC_ODE_BDF ? CV_BDF : CV_ADAMS, relative_tolerance));
@@ -315,29 +322,44 @@ done:
   return status;
 }
 
-/* The verdict on where the flow stands: ESC_FLOW_CROSSED means that it goes on. */
-static esc_status judge(flow *f, esc_flow_end *end) {
+/* Rest by the Jacobian; ESC_FLOW_CROSSED where the flow moves on. */
+static esc_status judge_rest(flow *f, esc_flow_end *end) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
   double size[ESC_LAYERS_MAX];
   esc_rest rest;
   evaluate(f, f->state, true);
   esc_reduced_sizes(f->problem, f->nodes, f->node, f->weight, f->state, size);
+  f->work += (double)f->nodes * n;
   for (int l = 0; l < n; l++) size[l] *= f->unit;
   ESC_TRY(esc_equilibrium_judge(n, f->state, f->rhs, size, f->jacobian, &rest));
   *end = rest == ESC_REST_STABLE   ? ESC_FLOW_FIXED
          : rest == ESC_REST_SADDLE ? ESC_FLOW_SADDLE
                                    : ESC_FLOW_CROSSED;
+done:
+  return status;
+}
+
+/* The verdict on where the flow stands; ESC_FLOW_CROSSED where it moves on. Without a teacher all
+ * terms of the rates vanish together, and no rounding shows: the distance left decides. */
+static esc_status judge(flow *f, esc_flow_end *end) {
+  esc_status status = ESC_OK;
+  const int n = f->problem->layers;
+  const double time = f->state[n];
+  ESC_TRY(judge_rest(f, end));
+  const double rate = largest_scale(n, f->rhs);
   if (largest_scale(n, f->state) < decay_share * largest_scale(n, f->problem->scale))
     *end = ESC_FLOW_DECAYED;
-  else if (largest_scale(n, f->rhs) < rate_min * f->unit)
+  else if (time > 1 && rate * time <= distance_min * f->floor)
+    *end = ESC_FLOW_FIXED;
+  else if (rate < rate_min * f->unit)
     *end = ESC_FLOW_TINY;
 done:
   return status;
 }
 
 /* Whether the search is at its end, apart from the event. */
-static esc_status look(flow *f, int step, bool *over) {
+static esc_status check_end(flow *f, int step, bool *over) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
   for (int l = 0; l < n; l++) f->shrank |= fabs(f->state[l]) < 0.5 * fabs(f->problem->scale[l]);
@@ -352,7 +374,7 @@ done:
 
 /* A new rule where a scale has outgrown the one there; the search ends where there is none. */
 static esc_status renew_rule(flow *f, bool *over) {
-  esc_status status = set_rule(f, f->state, 0);
+  esc_status status = set_rule(f);
   *over = status == ESC_BAD_INPUT;
   if (*over) f->end = ESC_FLOW_STEEP;
   if (status != ESC_OK) return *over ? ESC_OK : status;
@@ -380,7 +402,7 @@ static esc_status integrate(flow *f) {
   bool over = false;
   for (int step = 0;; step++) {
     int found[EVENTS] = {0};
-    ESC_TRY(look(f, step, &over));
+    ESC_TRY(check_end(f, step, &over));
     if (over) goto done;
     ESC_TRY(change_method(f, step));
     const int code = CVode(f->cvode, f->theta + 1, f->y, &f->theta, CV_ONE_STEP);
