@@ -100,45 +100,28 @@ done:
 /* ---- the reduced ODE ---- */
 
 /* How a search that found no crossing ended. */
+static const char *end_text(esc_flow_end end) {
+  switch (end) {
+    case ESC_FLOW_FIXED: return "the flow has converged to a fixed point";
+    case ESC_FLOW_SADDLE:
+      return "the flow is at a saddle to within rounding: digits beyond a double decide on what "
+             "follows";
+    case ESC_FLOW_DECAYED: return "all scales decay towards 0";
+    case ESC_FLOW_STEEP:
+      return "the activation is too steep for the Gaussian averages of the reduced ODE";
+    case ESC_FLOW_TINY: return "the rates are 0, or too small for a double";
+    case ESC_FLOW_STALLED: return "no step of the integrator is accurate enough";
+    default: return "the flow still moves where the search ends";
+  }
+}
+
 static void explain_end(esc_escape_times *times, const esc_escape_problem *p,
                         const esc_crossing *c) {
   char state[ESC_STATE_TEXT];
-  const int layer = p->layer + 1;
+  const bool final = c->end == ESC_FLOW_FIXED || c->end == ESC_FLOW_DECAYED;
   esc_state_text(p->layers, c->scale, state);
-  switch (c->end) {
-    case ESC_FLOW_FIXED:
-      esc_remark(times,
-                 "s_%d does not reach %g: by t = %.4g the flow has converged to the fixed "
-                 "point %s",
-                 layer, p->to, c->time, state);
-      return;
-    case ESC_FLOW_SADDLE:
-      esc_remark(times,
-                 "no ode: at t = %.4g the flow is at a saddle, %s, to within rounding; "
-                 "digits beyond a double decide on what follows",
-                 c->time, state);
-      return;
-    case ESC_FLOW_DECAYED:
-      esc_remark(times, "s_%d does not reach %g: all scales decay towards 0; at t = %.4g %s", layer,
-                 p->to, c->time, state);
-      return;
-    case ESC_FLOW_STEEP:
-      esc_remark(times,
-                 "no ode: from t = %.4g, %s, the Gaussian averages of the reduced ODE cannot "
-                 "be computed: the activation is too steep",
-                 c->time, state);
-      return;
-    case ESC_FLOW_TINY: esc_remark(times, "no ode: the rates are 0, or too small for a double"); return;
-    case ESC_FLOW_STALLED:
-      esc_remark(times, "no ode: at t = %.4g, %s, no step of the integrator is accurate enough",
-                 c->time, state);
-      return;
-    default:
-      esc_remark(times,
-                 "s_%d has not reached %g by t = %.4g, where the search ended; the flow "
-                 "still moves, %s",
-                 layer, p->to, c->time, state);
-  }
+  esc_remark(times, "no ode: s_%d %s %g; at t = %.4g, %s, %s", p->layer + 1,
+             final ? "does not reach" : "has not reached", p->to, c->time, state, end_text(c->end));
 }
 
 /* The same search from data that are changed in the tenth digit: the relative change of the time

@@ -115,7 +115,26 @@ done:
 
 /* ---- the defect ---- */
 
-/* The exact dln v/dt over the path's own. */
+/* dln s_l / dln v on the path */
+static double log_growth(const esc_leading_path *path, double log_v, int l, double s) {
+  const double v = exp(log_v), start = path->start->smallest;
+  if (path->leaf) return v / (2 * s * s);
+  if (path->ahead == 0) return 1;
+  const int share = l == 0 ? path->start->problem->layers - 1 : -1;
+  const double change =
+      path->order * pow(v, path->order) + 2 * pow(start / v, 2) * pow(start, path->order);
+  return 1 + share * path->ahead * change * v / s;
+}
+
+/* The layer at the smallest scale. */
+static int smallest_layer(const esc_leading *a) {
+  int l = 0;
+  while (a->problem->scale[l] > a->smallest) l++;
+  return l;
+}
+
+/* The exact dln v/dt over the path's own: by the watched layer; by the smallest, which carries the
+ * leaf; or by u = (prod s_l)^{1/L}. */
 static double rate_ratio(const integrand *f, double log_v) {
   const esc_leading_path *path = f->path;
   const esc_escape_problem *p = path->start->problem;
@@ -123,10 +142,8 @@ static double rate_ratio(const integrand *f, double log_v) {
   scales_at(path, log_v, s);
   esc_reduced_rhs(p, f->nodes, f->node, f->weight, s, rate, NULL);
   if (f->watched || path->leaf) {
-    int l = p->layer;
-    for (int i = 0; !f->watched && i < p->layers; i++)
-      if (p->scale[i] <= path->start->smallest) l = i;
-    exact = path->leaf ? 2 * s[l] * rate[l] / exp(log_v) : rate[l] / s[l];
+    const int l = f->watched ? p->layer : smallest_layer(path->start);
+    exact = rate[l] / s[l] / log_growth(path, log_v, l, s[l]);
   } else {
     for (int l = 0; l < p->layers; l++) exact += rate[l] / s[l] / p->layers;
   }
