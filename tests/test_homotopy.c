@@ -34,7 +34,6 @@ static void slopes_are_the_sheets(void **state) {
     const esc_homotopy h = make("tanh", 4, 0.15, 2, 0, upper);
     const esc_homotopy_point p = at(&h, 0.5, true);
     for (int k = 0; k < 2; k++) esc_assert_close(p.slope[k], want[upper - 1][k], 0, 5e-7);
-    assert_true(p.adjoint_error < 1e-7);
   }
 }
 

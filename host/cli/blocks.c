@@ -15,7 +15,7 @@
 typedef struct request {
   const char *activation, *amplitudes, *scale, *scales, *threshold;
   int64_t layers, level, lower;
-  bool attribution, spectrum, json;
+  bool attribution, spectrum, json, quiet;
 } request;
 
 /* Numbers between commas, up to the first of `ends`; *text is left there. */
@@ -121,9 +121,14 @@ static json_t *times_json(const esc_block_problem *p, const esc_block_times *t) 
   json_object_set_new(json, "level", json_integer(p->level));
   json_object_set_new(json, "escape", numbers(p->modes, t->escape));
   json_object_set_new(json, "hermite", numbers(p->modes, t->hermite));
+  json_object_set_new(json, "escape_error", numbers(p->modes, t->escape_error));
+  json_object_set_new(json, "hermite_error", numbers(p->modes, t->hermite_error));
   json_object_set_new(json, "decoupled", numbers(p->modes, t->decoupled));
   json_object_set_new(json, "quadrature_error", esc_json_number(t->quadrature_error));
-  if (p->threshold > 0) json_object_set_new(json, "loss", esc_json_number(t->loss));
+  if (p->threshold > 0) {
+    json_object_set_new(json, "loss", esc_json_number(t->loss));
+    json_object_set_new(json, "loss_error", esc_json_number(t->loss_error));
+  }
   json_object_set_new(json, "remark", json_string(t->remark));
   return json;
 }
@@ -149,7 +154,7 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
     print_time(t->loss);
     printf("\n");
   }
-  printf("quadrature error of the rate where the first escaped: %.1e\n", t->quadrature_error);
+  printf("relative error of these times, at most: %.1e\n", t->quadrature_error);
   if (t->remark[0]) printf("remark: %s\n", t->remark);
 }
 
@@ -161,7 +166,7 @@ static esc_status tell(const request *r, const esc_block_problem *problem) {
   esc_plateau_spectrum spectrum;
   json_t *object = NULL;
   ESC_TRY(esc_block_escape(problem, &times));
-  if (r->attribution) ESC_TRY(esc_blocks_attribute(&homotopy, &a));
+  if (r->attribution) ESC_TRY(esc_blocks_attribute(&homotopy, r->quiet, &a));
   if (r->spectrum) ESC_TRY(esc_blocks_spectrum(problem, &times, &spectrum));
   if (!r->json) {
     print_text(problem, &times);
@@ -200,6 +205,7 @@ esc_status esc_verb_blocks(int argc, char **argv) {
       {"lower", 0, "0|1", "that lower level (0)", .number = &r.lower, .max = 1},
       {"spectrum", 0, NULL, "also the plateau's Jacobian, and Duhamel's frozen form",
        .flag = &r.spectrum},
+      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r.quiet},
       {"json", 0, NULL, "one JSON object on stdout", .flag = &r.json},
       {0},
   };
@@ -208,9 +214,14 @@ esc_status esc_verb_blocks(int argc, char **argv) {
       "Escape times of the modes of T(x) = sum_k a_k sigma(v_k.x) for a block-initialised network\n"
       "of any width: when S_k = E[(v_k.x) f] passes a_k c_1 / 2, and when E[He_3(v_k.x) f], which\n"
       "tells the modes apart, passes a_k c_3 / 2. Level 2 is exact. The last column is the\n"
-      "leading-order time of the mode alone. What never happens is '-', null in JSON.\n"
-      "--attribution integrates dt_k/dlambda along the homotopy from the lower level to this one\n"
-      "by adjoints: what the scales, and the off-diagonal part of each layer, did to the shift.\n"
+      "leading-order time of the mode alone. What never happens is '-', null in JSON, and the "
+      "remark\n"
+      "gives the reason. The errors, absolute in JSON (escape_error, ..), are the change from a\n"
+      "coarser grid and a looser solver; the relative one covers all times of the table.\n"
+      "--attribution integrates dt_k/dlambda along the homotopy from the lower level to this one:\n"
+      "what the scales, and the off-diagonal part of each layer, did to the shift. Progress and "
+      "the\n"
+      "time left are on stderr.\n"
       "--spectrum takes the Jacobian of (theta, omega), the off-diagonals of layers 1 and 2, at\n"
       "the start and at half the first escape time: the Schur-Perron criterion's hypotheses, its\n"
       "loop gain and growth rate, J's largest real eigenvalue; and until when theta and omega are\n"

@@ -2,21 +2,40 @@
 #include "cli/blocks_attribution.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 
-static void show_progress(void *context, double from, double to) {
-  (void)context;
-  (void)from;
-  fprintf(stderr, "\rlambda %.4f of 1", to);
+static const double line_gap = 10; /* s between lines on what is no terminal */
+
+typedef struct progress {
+  bool terminal;
+  double start, next; /* s; the next line's */
+} progress;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-esc_status esc_blocks_attribute(const esc_homotopy *homotopy, esc_attribution *out) {
-  const bool terminal = isatty(STDERR_FILENO) != 0;
-  const esc_status status =
-      esc_homotopy_attribute(homotopy, terminal ? show_progress : NULL, NULL, out);
-  if (terminal) fprintf(stderr, "\r%20s\r", "");
+/* The first points, at both ends of lambda, give the estimate. */
+static void show_progress(void *context, int done, int expected) {
+  progress *p = context;
+  const double spent = now() - p->start, left = spent / done * (expected - done);
+  if (done < 2 || (spent < p->next && !p->terminal)) return;
+  fprintf(stderr,
+          "%sescapement: attribution: %d of up to %d points of lambda, %.0f s, up to %.0f s "
+          "to go%s",
+          p->terminal ? "\r" : "", done, expected, spent, left, p->terminal ? "\033[K" : "\n");
+  p->next = spent + line_gap;
+}
+
+esc_status esc_blocks_attribute(const esc_homotopy *homotopy, bool quiet, esc_attribution *out) {
+  progress p = {.terminal = isatty(STDERR_FILENO) != 0, .start = now()};
+  const esc_status status = esc_homotopy_attribute(homotopy, quiet ? NULL : show_progress, &p, out);
+  if (p.terminal && !quiet) fprintf(stderr, "\r\033[K");
   return status;
 }
 

@@ -98,7 +98,7 @@ void esc_blocks_spectrum_print(const esc_plateau_spectrum *s) {
   for (int i = 0; i < s->pairs; i++) {
     int mode[2];
     name_pair(s, i, mode);
-    printf("%4d %4d %12.5g %12.5g\n", mode[0], mode[1], s->duhamel[i].until,
+    printf("%4d %4d %12.6g %12.6g\n", mode[0], mode[1], s->duhamel[i].until,
            s->duhamel[s->pairs + i].until);
   }
 }

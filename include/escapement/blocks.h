@@ -77,20 +77,32 @@ esc_status esc_block_jacobian_product(const esc_block_problem *problem, const es
                                       const double *state, int count, const double *direction,
                                       double *product);
 
+/* The rate and J v for `count` directions at once, in one pass over the nodes; all masked. */
+esc_status esc_block_linearise(const esc_block_problem *problem, const esc_block_grid *grid,
+                               const double *state, int count, const double *direction,
+                               double *rate, double *product);
+
 /* J itself (size, size), row-major; rows and columns that the level leaves out are 0. */
 esc_status esc_block_jacobian(const esc_block_problem *problem, const esc_block_grid *grid,
                               const double *state, double *jacobian);
 
+/* Each time with an absolute error: its change from a coarser grid and a ten times looser solver
+ * to the ones that it is from. NaN: the event does not happen, and `remark` says how it is known.
+ */
 typedef struct esc_block_times {
-  double escape[ESC_BLOCK_MODES_MAX];    /* S_k passes a_k c_1 / 2; NaN: it does not */
-  double hermite[ESC_BLOCK_MODES_MAX];   /* E[He_3(g_k) f] passes a_k c_3 / 2 */
-  double loss;                           /* falls below the threshold; NaN: it does not */
+  double escape[ESC_BLOCK_MODES_MAX];  /* S_k passes a_k c_1 / 2 */
+  double hermite[ESC_BLOCK_MODES_MAX]; /* E[He_3(g_k) f] passes a_k c_3 / 2 */
+  double loss;                         /* falls below the threshold */
+  double escape_error[ESC_BLOCK_MODES_MAX], hermite_error[ESC_BLOCK_MODES_MAX], loss_error;
   double decoupled[ESC_BLOCK_MODES_MAX]; /* leading-order prediction of the mode alone */
-  double quadrature_error; /* of the rate of change, on this grid against a finer one, relative,
-                              where the first mode escaped */
-  char remark[256];
+  double quadrature_error; /* relative; covers every time above, and the rate of change where the
+                              first mode escaped (at the start, if none does), between the grids */
+  char remark[512];
 } esc_block_times;
 
+/* Integrates whatever the sign of the leading drive: a start may escape by a higher order, or
+ * after its smallest scale has passed through 0. ESC_BAD_INPUT where the flow overflows a double
+ * at the start. */
 esc_status esc_block_escape(const esc_block_problem *problem, esc_block_times *out);
 
 #endif

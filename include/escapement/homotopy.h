@@ -3,7 +3,9 @@
  * M the mask of the lower level, F the flow of the upper one. With the adjoint p (p' = -J' p
  * backwards from p(t*) = -grad S_k / (grad S_k . F_lambda), so that p . F_lambda = -1)
  *   dt_k/dlambda = integral over 0..t_k of p . (F(y) - M F(M y)) dt,
- * and each group of coordinates, a channel, has its part in the scalar product. */
+ * and each group of coordinates, a channel, has its part in the scalar product. Computed forward:
+ * the same parts from z_c' = J z_c + P_c (F(y) - M F(M y)), P_c the projection onto channel c,
+ * as -(grad S_k . z_c) / (grad S_k . F_lambda) at t_k. */
 #ifndef ESCAPEMENT_HOMOTOPY_H
 #define ESCAPEMENT_HOMOTOPY_H
 
@@ -21,7 +23,6 @@ typedef struct esc_homotopy_point {
   double escape[ESC_BLOCK_MODES_MAX];                  /* first time that S_k passes a_k c_1 / 2 */
   double slope[ESC_BLOCK_MODES_MAX];                   /* dt_k/dlambda */
   double channel[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX]; /* its parts, by esc_block_channel */
-  double adjoint_error;                                /* largest |p . F_lambda + 1| at t = 0 */
 } esc_homotopy_point;
 
 /* escape, and with `slopes` the rest. Refuses activations without sigma'' (relu), and in
@@ -29,8 +30,8 @@ typedef struct esc_homotopy_point {
 esc_status esc_homotopy_at(const esc_homotopy *homotopy, const esc_block_grid *grid, double lambda,
                            bool slopes, esc_homotopy_point *out);
 
-/* The shift t_k(1) - t_k(0) split by channel: dt_k/dlambda integrated by Gauss-Legendre panels,
- * each cut in two until it agrees with the times at its ends. */
+/* The shift t_k(1) - t_k(0) split by channel: dt_k/dlambda integrated by Clenshaw-Curtis rules,
+ * refined until the sum agrees with the times at the ends. */
 typedef struct esc_attribution {
   int points;
   esc_homotopy_point *point; /* (points), lambda ascending, where slopes were taken; owned */
@@ -42,9 +43,12 @@ typedef struct esc_attribution {
   double cancels_at[ESC_BLOCK_MODES_MAX]; /* where that is */
 } esc_attribution;
 
-/* `report` (NULL: none) is told each panel that is done. */
-esc_status esc_homotopy_attribute(const esc_homotopy *homotopy,
-                                  void (*report)(void *context, double from, double to),
+/* Called after each point of lambda, from any thread but one at a time: `expected` is the number
+ * that the attribution needs at most, as far as it is known yet. */
+typedef void esc_attribution_report(void *context, int done, int expected);
+
+/* `report` (NULL: none). The numbers do not depend on the number of threads. */
+esc_status esc_homotopy_attribute(const esc_homotopy *homotopy, esc_attribution_report *report,
                                   void *context, esc_attribution *out);
 void esc_attribution_free(esc_attribution *attribution);
 

@@ -67,7 +67,7 @@ esc_status esc_block_states(const esc_block_problem *problem, const esc_block_gr
  * beta = -J_ii, alpha = y'(0), against the integrated coordinate. */
 typedef struct esc_duhamel {
   double alpha, beta;
-  double until; /* first time at which it is 10% off; `horizon` if it is not before */
+  double until; /* first time at which it is 10% off, to 1e-8; `horizon` if it is not before */
 } esc_duhamel;
 
 /* For `count` coordinates that start at 0. off (count, times; NULL: not wanted): relative

@@ -1,90 +1,224 @@
 /* When each mode escapes on the block reduction. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "block_path.h"
 #include "escapement/theory.h"
 
-static const double patience = 20; /* in the slowest mode's own time */
+/* By K: fineness of the two grids whose times are compared; the finer one's are reported. Up to
+ * three modes the finer is finer than usual; for more it would take 4 to 15 times as long. */
+enum { USUAL_MODES = 3 };
+static const double fineness_few[] = {1, 1.25}, fineness_many[] = {0.8, 1};
+/* The solver's relative tolerance on those grids, over the usual one. */
+static const double accuracy[] = {1, 0.1};
 
-esc_status esc_block_predict(const esc_block_problem *p, double *decoupled, double *end) {
-  esc_status status = ESC_OK;
-  double longest = 0;
-  for (int k = 0; k < p->modes; k++) {
-    esc_escape_problem alone = {
-        .activation = p->activation, .amplitude = p->amplitude[k], .layers = p->layers};
-    esc_escape_times times;
-    for (int l = 0; l < p->layers; l++) {
-      alone.scale[l] = p->scale[k][l];
-      if (alone.scale[l] < alone.scale[alone.layer]) alone.layer = l;
-    }
-    alone.to = fmax(0.5, 2 * alone.scale[alone.layer]);
-    ESC_TRY(esc_escape(&alone, &times));
-    decoupled[k] = times.closed;
-    longest = fmax(longest, fmax(isfinite(times.closed) ? times.closed : 0,
-                                 isfinite(times.ode) ? times.ode : 0));
+/* ---- how long to wait ---- */
+
+static esc_status leading_time(const esc_block_problem *p, int k, double *closed) {
+  esc_escape_times times;
+  esc_escape_problem alone = {
+      .activation = p->activation, .amplitude = p->amplitude[k], .layers = p->layers};
+  for (int l = 0; l < p->layers; l++) {
+    alone.scale[l] = p->scale[k][l];
+    if (alone.scale[l] < alone.scale[alone.layer]) alone.layer = l;
   }
-  *end = patience * longest;
+  alone.to = fmax(0.5, 2 * alone.scale[alone.layer]);
+  const esc_status status = esc_escape(&alone, &times);
+  /* What the reduced ODE's own solver makes of a steep polynomial is not asked here. */
+  *closed = status == ESC_OK ? times.closed : (double)NAN;
+  return status == ESC_NO_MEMORY ? status : ESC_OK;
+}
+
+/* s / |s'| of mode k's fastest scale; infinite where none moves. */
+static double own_time(const esc_block_problem *p, int k, const double *rate) {
+  double fastest = INFINITY;
+  for (int l = 0; l < p->layers; l++) {
+    const int at = l * p->modes * p->modes + (l == p->layers - 1 ? k : k * p->modes + k);
+    fastest = fmin(fastest, p->scale[k][l] / fabs(rate[at]));
+  }
+  return fastest;
+}
+
+esc_status esc_block_predict(const esc_block_problem *p, const esc_block_grid *grid,
+                             double *decoupled, double *unit) {
+  esc_status status = ESC_OK;
+  double start[ESC_BLOCK_SIZE_MAX], rate[ESC_BLOCK_SIZE_MAX];
+  esc_block_signals unused;
+  esc_block_start(p, start);
+  ESC_TRY(esc_block_flow(p, grid, start, rate, &unused));
+  *unit = 0;
+  for (int k = 0; k < p->modes; k++) {
+    const double own = own_time(p, k, rate);
+    ESC_TRY(leading_time(p, k, &decoupled[k]));
+    if (isfinite(own)) *unit = fmax(*unit, own);
+    if (isfinite(decoupled[k])) *unit = fmax(*unit, decoupled[k]);
+  }
+  if (*unit == 0) *unit = 1; /* nothing moves */
 done:
   return status;
 }
 
-/* |rate there - rate on a finer grid| over |rate|. */
-static esc_status check_grid(const esc_block_path *path, const double *state, double *error) {
+/* ---- the remark ---- */
+
+__attribute__((format(printf, 2, 3))) static void say(esc_block_times *out, const char *format,
+                                                      ...) {
+  char *text = out->remark;
+  const size_t size = sizeof out->remark, used = strlen(text);
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text + used, size - used, format, arguments);
+  va_end(arguments);
+}
+
+static void next_clause(esc_block_times *out) { say(out, "%s", out->remark[0] ? "; " : ""); }
+
+/* "S_1, S_2, H_1, loss": the events that `path` looks for and that `wanted` chooses. */
+static int name_events(const esc_block_path *path, bool (*wanted)(double time),
+                       esc_block_times *out) {
+  int count = 0;
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) {
+    if (!path->timed[i] || !wanted(path->time[i])) continue;
+    say(out, "%s", count++ ? ", " : "");
+    if (i == ESC_BLOCK_LOSS)
+      say(out, "loss");
+    else
+      say(out, "%c_%d", i < path->upper.modes ? 'S' : 'H', i % path->upper.modes + 1);
+  }
+  return count;
+}
+
+static bool is_missing(double time) { return isnan(time); }
+static bool is_at_start(double time) { return time == 0; }
+
+static void explain_missing(const esc_block_path *path, esc_block_times *out) {
+  if (path->pending == 0) return;
+  next_clause(out);
+  name_events(path, is_missing, out);
+  if (path->end == ESC_BLOCK_AT_REST)
+    say(out, ": not reached; the flow is at rest at t = %.6g", path->t);
+  else if (path->end == ESC_BLOCK_DECAYED)
+    say(out,
+        ": not reached; every coordinate has decayed to 1e-4 of the start by t = %.6g, on the "
+        "border of escape, beyond which the solver cannot follow",
+        path->t);
+  else
+    say(out, ": not reached by t = %.6g, where the search was given up", path->t);
+}
+
+static void explain_start(const esc_block_path *path, esc_block_times *out) {
+  const size_t used = strlen(out->remark);
+  next_clause(out);
+  if (name_events(path, is_at_start, out) > 0)
+    say(out, ": passed at the start already");
+  else
+    out->remark[used] = 0;
+}
+
+static void explain(const esc_block_path *path, esc_block_times *out) {
+  if (path->c1 == 0) say(out, "c_1 = 0 for this activation: S_k has no half to pass");
+  if (path->c3 == 0) {
+    next_clause(out);
+    say(out, "c_3 = 0 for this activation: there is no hermite time");
+  }
+  explain_start(path, out);
+  explain_missing(path, out);
+}
+
+/* ---- times and their errors ---- */
+
+/* |rate on one grid - rate on the other| over |rate| at a state. */
+static esc_status compare_rates(const esc_block_problem *p, const esc_block_grid *grid,
+                                const double *state, double *error) {
   esc_status status = ESC_OK;
-  const int n = esc_block_size(&path->upper);
-  esc_block_grid fine = {0};
   esc_block_signals unused;
   double difference = 0, size = 0, rate[2][ESC_BLOCK_SIZE_MAX];
-  ESC_TRY(esc_block_grid_create(&path->upper, 1.25, &fine));
-  ESC_TRY(esc_block_flow(&path->upper, path->grid, state, rate[0], &unused));
-  ESC_TRY(esc_block_flow(&path->upper, &fine, state, rate[1], &unused));
-  for (int i = 0; i < n; i++) {
+  for (int i = 0; i < 2; i++) ESC_TRY(esc_block_flow(p, &grid[i], state, rate[i], &unused));
+  for (int i = 0; i < esc_block_size(p); i++) {
     difference = hypot(difference, rate[0][i] - rate[1][i]);
     size = hypot(size, rate[1][i]);
   }
-  *error = difference / size;
+  *error = size > 0 ? difference / size : 0;
 done:
-  esc_block_grid_free(&fine);
   return status;
 }
 
-/* The state where the first mode escaped; where the path stands, if none did. */
-static const double *first_escape(const esc_block_path *path) {
+/* The state where the first mode escaped, at the start if none did. */
+static void first_escape(const esc_block_path *path, double *state) {
   int first = -1;
+  const int n = esc_block_size(&path->upper);
   for (int i = 0; i < path->upper.modes; i++)
     if (isfinite(path->time[i]) && (first < 0 || path->time[i] < path->time[first])) first = i;
-  return first < 0 ? N_VGetArrayPointer(path->y)
-                   : path->state + first * esc_block_size(&path->upper);
+  if (first < 0)
+    esc_block_start(&path->upper, state);
+  else
+    memcpy(state, path->state + first * n, (size_t)n * sizeof *state);
+}
+
+static double last_time(const esc_block_path *path) {
+  double last = 0;
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) last = fmax(last, path->time[i]); /* passes NaN over */
+  return last;
+}
+
+/* Time and error of event i; raises the relative error that covers them all. */
+static void take_time(const esc_block_path *path, int i, double *time, double *error,
+                      double *covers) {
+  *time = path[1].time[i];
+  *error = fabs(path[1].time[i] - path[0].time[i]);
+  if (*error > 0) *covers = fmax(*covers, *error / *time);
+}
+
+static void take_times(const esc_block_path *path, esc_block_times *out) {
+  const int modes = path->upper.modes;
+  double *covers = &out->quadrature_error;
+  for (int k = 0; k < modes; k++) {
+    take_time(path, k, &out->escape[k], &out->escape_error[k], covers);
+    take_time(path, modes + k, &out->hermite[k], &out->hermite_error[k], covers);
+  }
+  take_time(path, ESC_BLOCK_LOSS, &out->loss, &out->loss_error, covers);
+}
+
+static esc_status open_pair(const esc_block_problem *p, esc_block_grid *grid,
+                            esc_block_path *path) {
+  esc_status status = ESC_OK;
+  const double *fineness = p->modes <= USUAL_MODES ? fineness_few : fineness_many;
+  for (int i = 0; i < 2; i++) {
+    const esc_block_plan plan = {.problem = p,
+                                 .grid = &grid[i],
+                                 .lower = p->level,
+                                 .lambda = 1,
+                                 .hermite = true,
+                                 .loss = true,
+                                 .accuracy = accuracy[i]};
+    ESC_TRY(esc_block_grid_create(p, fineness[i], &grid[i]));
+    ESC_TRY(esc_block_path_open(&plan, &path[i]));
+  }
+done:
+  return status;
 }
 
 esc_status esc_block_escape(const esc_block_problem *p, esc_block_times *out) {
   esc_status status = ESC_OK;
-  esc_block_path path = {0};
-  esc_block_grid grid = {0};
-  double end;
-  *out = (esc_block_times){.loss = (double)NAN};
-  for (int k = 0; k < p->modes; k++) out->escape[k] = out->hermite[k] = (double)NAN;
-  ESC_TRY(esc_block_predict(p, out->decoupled, &end));
-  if (!(end > 0)) {
-    snprintf(out->remark, sizeof out->remark, "no mode has a positive drive: none escapes");
-    goto done;
-  }
-  ESC_TRY(esc_block_grid_create(p, 1, &grid));
-  ESC_TRY(esc_block_path_open(p, &grid, &path));
-  ESC_TRY(esc_block_path_run(&path, end));
-  for (int k = 0; k < p->modes; k++) {
-    out->escape[k] = path.time[k];
-    out->hermite[k] = path.time[p->modes + k];
-  }
-  out->loss = path.time[ESC_BLOCK_LOSS];
-  ESC_TRY(check_grid(&path, first_escape(&path), &out->quadrature_error));
-  if (path.c3 == 0)
-    snprintf(out->remark, sizeof out->remark,
-             "c_3 = 0 for this activation: there is no hermite time");
+  esc_block_path path[2] = {0};
+  esc_block_grid grid[2] = {0};
+  double unit, state[ESC_BLOCK_SIZE_MAX];
+  *out = (esc_block_times){.loss = (double)NAN, .loss_error = (double)NAN};
+  ESC_TRY(open_pair(p, grid, path));
+  ESC_TRY(esc_block_predict(p, &grid[0], out->decoupled, &unit));
+  ESC_TRY(esc_block_path_search(&path[0], unit));
+  /* The finer grid's times are within a hundredth of these, if these mean anything. */
+  ESC_TRY(esc_block_path_run(&path[1], 1.01 * last_time(&path[0])));
+  first_escape(&path[1], state);
+  ESC_TRY(compare_rates(p, grid, state, &out->quadrature_error));
+  take_times(path, out);
+  explain(&path[0], out);
 done:
-  esc_block_path_close(&path);
-  esc_block_grid_free(&grid);
+  for (int i = 0; i < 2; i++) {
+    esc_block_path_close(&path[i]);
+    esc_block_grid_free(&grid[i]);
+  }
   return status;
 }

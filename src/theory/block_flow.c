@@ -35,26 +35,27 @@ typedef struct flow_pass {
   bool rate;
 } flow_pass;
 
+ESC_FOR_EVERY_WIDTH
 static void sum_signals(const esc_block_problem *p, const esc_block_tile *t,
-                        const esc_block_lane error, double *out) {
-  double *const s_k = out + 1, *const h_k = s_k + p->modes;
-  for (int s = 0; s < LANES; s++) out[0] += error[s] * (t->target[s] - t->f[s]) / 2;
+                        const esc_block_lane error, esc_block_lane *out) {
+  esc_block_lane *const s_k = out + 1, *const h_k = s_k + p->modes;
+  for (int s = 0; s < LANES; s++) out[0][s] += error[s] * (t->target[s] - t->f[s]) / 2;
   for (int k = 0; k < p->modes; k++)
     for (int s = 0; s < LANES; s++) {
       const double g = t->h[0][k][s], f = t->weight[s] * t->f[s];
-      s_k[k] += g * f;
-      h_k[k] += (g * g - 3) * g * f;
+      s_k[k][s] += g * f;
+      h_k[k][s] += (g * g - 3) * g * f;
     }
 }
 
 static void visit_flow(const esc_block_problem *p, const void *context, esc_block_tile *t,
-                       double *out) {
+                       esc_block_lane *out) {
   const flow_pass *pass = context;
   esc_block_lane error; /* weighted */
   esc_block_forward(p, pass->state, false, t);
   for (int s = 0; s < LANES; s++) error[s] = t->weight[s] * (t->target[s] - t->f[s]);
   sum_signals(p, t, error, out + esc_block_size(p));
-  if (pass->rate) esc_block_backward(p, pass->state, t, error, out);
+  if (pass->rate) esc_block_backward(p, pass->state, false, t, error, out);
 }
 
 esc_status esc_block_flow(const esc_block_problem *p, const esc_block_grid *grid,
@@ -81,12 +82,12 @@ typedef struct signal_pass {
 } signal_pass;
 
 static void visit_signal(const esc_block_problem *p, const void *context, esc_block_tile *t,
-                         double *out) {
+                         esc_block_lane *out) {
   const signal_pass *pass = context;
   esc_block_lane u;
   esc_block_forward(p, pass->state, false, t);
   for (int s = 0; s < LANES; s++) u[s] = t->weight[s] * t->h[0][pass->mode][s];
-  esc_block_backward(p, pass->state, t, u, out);
+  esc_block_backward(p, pass->state, true, t, u, out);
 }
 
 esc_status esc_block_signal_gradient(const esc_block_problem *p, const esc_block_grid *grid,

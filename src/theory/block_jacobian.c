@@ -1,5 +1,6 @@
 /* The Jacobian of the block flow, minus the Hessian of the loss: the backward pass
  * differentiated along a direction, so that a product costs about as much as three flows. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "block_nodes.h"
@@ -11,23 +12,19 @@ typedef struct tangent {
   esc_block_lane z[ESC_LAYERS_MAX][MODES], h[ESC_LAYERS_MAX][MODES], f;
 } tangent;
 
-static void add(esc_block_lane out, double a, const esc_block_lane in) {
-  for (int s = 0; s < LANES; s++) out[s] += a * in[s];
-}
-
 ESC_FOR_EVERY_WIDTH
 static void forward(const esc_block_problem *p, const double *state, const double *direction,
                     const esc_block_tile *t, tangent *d) {
   const int modes = p->modes, last = p->layers - 1;
-  memset(d->h[0], 0, sizeof d->h[0]); /* the inputs do not change */
+  memset(d->h[0], 0, sizeof d->h[0]); /* the inputs do not change, which l > 0 uses below */
   for (int l = 0; l <= last; l++)
     for (int k = 0; k < (l == last ? 1 : modes); k++) {
       double *const z = l == last ? d->f : d->z[l][k];
       memset(z, 0, sizeof d->f);
       for (int j = 0; j < modes; j++) {
         const int at = esc_block_layer(p, l) + k * modes + j;
-        add(z, direction[at], t->h[l][j]);
-        add(z, state[at], d->h[l][j]);
+        if (direction[at] != 0) esc_block_add(z, direction[at], t->h[l][j]);
+        if (state[at] != 0 && l > 0) esc_block_add(z, state[at], d->h[l][j]);
       }
       if (l < last)
         for (int s = 0; s < LANES; s++) d->h[l + 1][k][s] = t->slope[l][k][s] * z[s];
@@ -37,7 +34,7 @@ static void forward(const esc_block_problem *p, const double *state, const doubl
 /* Adds (d/d direction) of E[(T - f) df/dA]. */
 ESC_FOR_EVERY_WIDTH
 static void backward(const esc_block_problem *p, const double *state, const double *direction,
-                     const esc_block_tile *t, const tangent *d, double *out) {
+                     const esc_block_tile *t, const tangent *d, esc_block_lane *out) {
   const int modes = p->modes, last = p->layers - 1;
   esc_block_lane u[MODES] = {0}, du[MODES] = {0}, delta[MODES], change[MODES], error, moved;
   for (int s = 0; s < LANES; s++) {
@@ -46,10 +43,11 @@ static void backward(const esc_block_problem *p, const double *state, const doub
   }
   for (int k = 0; k < modes; k++) {
     const int at = esc_block_layer(p, last) + k;
-    out[at] += esc_block_dot(moved, t->h[last][k]) + esc_block_dot(error, d->h[last][k]);
-    add(u[k], state[at], error);
-    add(du[k], direction[at], error);
-    add(du[k], state[at], moved);
+    esc_block_add_product(out[at], moved, t->h[last][k]);
+    esc_block_add_product(out[at], error, d->h[last][k]);
+    esc_block_add(u[k], state[at], error);
+    esc_block_add(du[k], direction[at], error);
+    esc_block_add(du[k], state[at], moved);
   }
   for (int l = last - 1; l >= 0; l--) {
     for (int k = 0; k < modes; k++)
@@ -62,39 +60,62 @@ static void backward(const esc_block_problem *p, const double *state, const doub
     for (int k = 0; k < modes; k++)
       for (int j = 0; j < modes; j++) {
         const int at = esc_block_layer(p, l) + k * modes + j;
-        out[at] += esc_block_dot(change[k], t->h[l][j]) + esc_block_dot(delta[k], d->h[l][j]);
-        add(u[j], state[at], delta[k]);
-        add(du[j], direction[at], delta[k]);
-        add(du[j], state[at], change[k]);
+        if (esc_block_moves(p, l, k, j)) {
+          esc_block_add_product(out[at], change[k], t->h[l][j]);
+          if (l > 0) esc_block_add_product(out[at], delta[k], d->h[l][j]);
+        }
+        if (l > 0 && direction[at] != 0) esc_block_add(du[j], direction[at], delta[k]);
+        if (l > 0 && state[at] != 0) {
+          esc_block_add(u[j], state[at], delta[k]);
+          esc_block_add(du[j], state[at], change[k]);
+        }
       }
   }
 }
 
-typedef struct product_pass {
+typedef struct linear_pass {
   const double *state, *direction; /* (count, size) */
   int count;
-} product_pass;
+  bool rate; /* behind the products */
+} linear_pass;
 
-static void visit(const esc_block_problem *p, const void *context, esc_block_tile *t, double *out) {
-  const product_pass *pass = context;
+static void visit(const esc_block_problem *p, const void *context, esc_block_tile *t,
+                  esc_block_lane *out) {
+  const linear_pass *pass = context;
   const int size = esc_block_size(p);
   tangent d;
-  esc_block_forward(p, pass->state, true, t);
+  esc_block_forward(p, pass->state, pass->count > 0, t);
   for (int i = 0; i < pass->count; i++) {
     forward(p, pass->state, pass->direction + i * size, t, &d);
     backward(p, pass->state, pass->direction + i * size, t, &d, out + i * size);
   }
+  if (!pass->rate) return;
+  esc_block_lane error;
+  for (int s = 0; s < LANES; s++) error[s] = t->weight[s] * (t->target[s] - t->f[s]);
+  esc_block_backward(p, pass->state, false, t, error, out + pass->count * size);
+}
+
+esc_status esc_block_linearise(const esc_block_problem *p, const esc_block_grid *grid,
+                               const double *state, int count, const double *direction,
+                               double *rate, double *product) {
+  esc_status status = ESC_OK;
+  const int size = esc_block_size(p), rows = count + (rate != NULL);
+  const linear_pass pass = {state, direction, count, rate != NULL};
+  double *sum = malloc((size_t)(rows * size) * sizeof *sum);
+  ESC_TRY_ALLOCATE(sum);
+  ESC_TRY(esc_block_sum(p, grid, rows * size, visit, &pass, sum));
+  for (int i = 0; i < rows; i++) esc_block_mask(p, sum + i * size);
+  memcpy(product, sum, (size_t)(count * size) * sizeof *sum);
+  if (rate) memcpy(rate, sum + count * size, (size_t)size * sizeof *sum);
+done:
+  free(sum);
+  return status;
 }
 
 esc_status esc_block_jacobian_product(const esc_block_problem *p, const esc_block_grid *grid,
                                       const double *state, int count, const double *direction,
                                       double *product) {
-  const int size = esc_block_size(p);
-  const product_pass pass = {state, direction, count};
-  const esc_status status = esc_block_sum(p, grid, count * size, visit, &pass, product);
-  if (status != ESC_OK) return status;
-  for (int i = 0; i < count; i++) esc_block_mask(p, product + i * size);
-  return ESC_OK;
+  return esc_block_linearise(p, grid, state, count, direction, NULL, product);
 }
 
 esc_status esc_block_jacobian(const esc_block_problem *p, const esc_block_grid *grid,

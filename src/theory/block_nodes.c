@@ -1,16 +1,17 @@
 /* The width-K network at blocks of nodes: forward, backward, and sums over a grid. */
 #include "block_nodes.h"
 
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { LANES = ESC_BLOCK_LANES, CHUNK = 16 * LANES, WORTH_SHARING = 16 };
 
-/* out = A in, one row of A. */
-static void apply(int modes, const double *a, const esc_block_lane *in, double *out) {
+/* out = A in, one row of A. Lower levels have many zeros. */
+static inline void apply(int modes, const double *a, const esc_block_lane *in, double *out) {
   for (int s = 0; s < LANES; s++) out[s] = 0;
   for (int j = 0; j < modes; j++)
-    for (int s = 0; s < LANES; s++) out[s] += a[j] * in[j][s];
+    if (a[j] != 0) esc_block_add(out, a[j], in[j]);
 }
 
 ESC_FOR_EVERY_WIDTH
@@ -28,26 +29,27 @@ void esc_block_forward(const esc_block_problem *p, const double *state, bool ben
 }
 
 ESC_FOR_EVERY_WIDTH
-void esc_block_backward(const esc_block_problem *p, const double *state, const esc_block_tile *t,
-                        const esc_block_lane output, double *gradient) {
+void esc_block_backward(const esc_block_problem *p, const double *state, bool all,
+                        const esc_block_tile *t, const esc_block_lane output,
+                        esc_block_lane *gradient) {
   const int modes = p->modes, last = p->layers - 1;
   esc_block_lane u[ESC_BLOCK_MODES_MAX], delta[ESC_BLOCK_MODES_MAX];
   for (int k = 0; k < modes; k++) {
     const int at = esc_block_layer(p, last) + k;
-    gradient[at] += esc_block_dot(output, t->h[last][k]);
+    esc_block_add_product(gradient[at], output, t->h[last][k]);
     for (int s = 0; s < LANES; s++) u[k][s] = state[at] * output[s];
   }
   for (int l = last - 1; l >= 0; l--) {
-    const double *a = state + esc_block_layer(p, l);
     for (int k = 0; k < modes; k++)
       for (int s = 0; s < LANES; s++) delta[k][s] = u[k][s] * t->slope[l][k][s];
-    for (int k = 0; k < modes; k++)
-      for (int j = 0; j < modes; j++)
-        gradient[esc_block_layer(p, l) + k * modes + j] += esc_block_dot(delta[k], t->h[l][j]);
     memset(u, 0, sizeof u);
     for (int k = 0; k < modes; k++)
-      for (int j = 0; j < modes; j++)
-        for (int s = 0; s < LANES; s++) u[j][s] += a[k * modes + j] * delta[k][s];
+      for (int j = 0; j < modes; j++) {
+        const int at = esc_block_layer(p, l) + k * modes + j;
+        if (all || esc_block_moves(p, l, k, j))
+          esc_block_add_product(gradient[at], delta[k], t->h[l][j]);
+        if (state[at] != 0) esc_block_add(u[j], state[at], delta[k]);
+      }
   }
 }
 
@@ -64,24 +66,46 @@ static void load(const esc_block_problem *p, const esc_block_grid *grid, int fir
   }
 }
 
+/* A lane's numbers, summed as a tree. */
+static double sum_lanes(const esc_block_lane in) {
+  double t[LANES];
+  memcpy(t, in, sizeof t);
+  for (int half = LANES / 2; half > 0; half /= 2)
+    for (int s = 0; s < half; s++) t[s] += t[s + half];
+  return t[0];
+}
+
+static void sum_chunk(const esc_block_problem *p, const esc_block_grid *grid, int first, int row,
+                      esc_block_visit *visit, const void *context, esc_block_lane *lanes,
+                      double *part) {
+  esc_block_tile t;
+  memset(lanes, 0, (size_t)row * sizeof *lanes);
+  for (int at = first; at < first + CHUNK && at < grid->nodes; at += LANES) {
+    load(p, grid, at, &t);
+    visit(p, context, &t, lanes);
+  }
+  for (int i = 0; i < row; i++) part[i] = sum_lanes(lanes[i]);
+}
+
 esc_status esc_block_sum(const esc_block_problem *p, const esc_block_grid *grid, int row,
                          esc_block_visit *visit, const void *context, double *out) {
   esc_status status = ESC_OK;
   const int chunks = (grid->nodes + CHUNK - 1) / CHUNK;
-  double *part = calloc((size_t)chunks * (size_t)row, sizeof *part);
+  const int threads = chunks >= WORTH_SHARING ? omp_get_max_threads() : 1;
+  const size_t size = (size_t)row;
+  double *part = malloc((size_t)chunks * size * sizeof *part);
+  esc_block_lane *lanes = malloc((size_t)threads * size * sizeof *lanes);
   ESC_TRY_ALLOCATE(part);
-#pragma omp parallel for schedule(dynamic, 1) if (chunks >= WORTH_SHARING)
-  for (int c = 0; c < chunks; c++) {
-    esc_block_tile t;
-    for (int at = c * CHUNK; at < (c + 1) * CHUNK && at < grid->nodes; at += LANES) {
-      load(p, grid, at, &t);
-      visit(p, context, &t, part + (size_t)c * (size_t)row);
-    }
-  }
-  memset(out, 0, (size_t)row * sizeof *out);
+  ESC_TRY_ALLOCATE(lanes);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int c = 0; c < chunks; c++)
-    for (int i = 0; i < row; i++) out[i] += part[(size_t)c * (size_t)row + (size_t)i];
+    sum_chunk(p, grid, c * CHUNK, row, visit, context, lanes + (size_t)omp_get_thread_num() * size,
+              part + (size_t)c * size);
+  memset(out, 0, size * sizeof *out);
+  for (int c = 0; c < chunks; c++)
+    for (size_t i = 0; i < size; i++) out[i] += part[(size_t)c * size + i];
 done:
   free(part);
+  free(lanes);
   return status;
 }

@@ -18,26 +18,35 @@ static inline int esc_block_layer(const esc_block_problem *p, int l) {
   return l * p->modes * p->modes;
 }
 
-/* Summed as a tree, so that it vectorises. */
-static inline double esc_block_dot(const double *a, const double *b) {
-  esc_block_lane t;
-  for (int s = 0; s < ESC_BLOCK_LANES; s++) t[s] = a[s] * b[s];
-  for (int s = 0; s < 8; s++) t[s] += t[s + 8];
-  for (int s = 0; s < 4; s++) t[s] += t[s + 4];
-  return (t[0] + t[2]) + (t[1] + t[3]);
+/* Whether the level moves entry (k, j) of layer l, l not the last. */
+static inline bool esc_block_moves(const esc_block_problem *p, int l, int k, int j) {
+  const int channels = p->level == ESC_BLOCK_EXACT     ? p->layers
+                       : p->level == ESC_BLOCK_ROTATED ? 3
+                                                       : 1;
+  return k == j || l + 1 < channels;
+}
+
+static inline void esc_block_add(esc_block_lane out, double a, const esc_block_lane in) {
+  for (int s = 0; s < ESC_BLOCK_LANES; s++) out[s] += a * in[s];
+}
+
+static inline void esc_block_add_product(esc_block_lane out, const esc_block_lane a,
+                                         const esc_block_lane b) {
+  for (int s = 0; s < ESC_BLOCK_LANES; s++) out[s] += a[s] * b[s];
 }
 
 /* Fills h, slope and f from h[0]; bend too where wanted. */
 void esc_block_forward(const esc_block_problem *p, const double *state, bool bend,
                        esc_block_tile *t);
 
-/* Adds sum_s u[s] df/dA at the tile's nodes. */
-void esc_block_backward(const esc_block_problem *p, const double *state, const esc_block_tile *t,
-                        const esc_block_lane u, double *gradient);
+/* Adds u df/dA, node by node, where `all` or the level moves the entry. */
+void esc_block_backward(const esc_block_problem *p, const double *state, bool all,
+                        const esc_block_tile *t, const esc_block_lane u, esc_block_lane *gradient);
 
-/* Adds a tile's part to `out`. The tile comes with its weights, targets and h[0]. */
+/* Adds a tile's part to `out`, lane by lane: the lanes are summed at the end of a chunk of tiles.
+ * The tile comes with its weights, targets and h[0]. */
 typedef void esc_block_visit(const esc_block_problem *p, const void *context, esc_block_tile *t,
-                             double *out);
+                             esc_block_lane *out);
 
 /* out[0..row) = the sum of all visits, in one order whatever the number of threads. */
 esc_status esc_block_sum(const esc_block_problem *p, const esc_block_grid *grid, int row,

@@ -1,7 +1,11 @@
 /* A block flow integrated until its modes have escaped. Modes that have escaped are held at
  * rest with rates of order 1 while others wait on their plateaus, for tens of their own times
  * only: not stiff, so Adams' formulas with functional iteration, whose high orders a tight
- * tolerance rewards. */
+ * tolerance rewards.
+ *
+ * With slopes, dy/dlambda goes along, split by channel: z_c' = J_lambda z_c + P_c (F(y) - M F(M y))
+ * from z_c = 0, P_c the projection onto channel c. All channels share the activations of one
+ * pass over the grid, which are most of its cost. */
 #include "block_path.h"
 
 #include <cvodes/cvodes.h>
@@ -14,52 +18,103 @@
 #include "escapement/activation.h"
 #include "escapement/theory.h"
 
-enum { STEPS_MAX = 200000 };
-static const double no_hermite = 1e-10;
+enum { STEPS_MAX = 8000, STEPS_BEYOND = 1000, SIZE = ESC_BLOCK_SIZE_MAX };
+static const double vanishes = 1e-10;     /* |c_1|, |c_3| that count as 0 */
+static const double patience = 20;        /* units before a path is suspected to rest */
+static const double longest = 1e4;        /* units before it is given up */
+static const double slope_tolerance = 10; /* over the state's */
+static const double resolution = 1e-4;    /* of the smallest start: what its tolerance can follow */
 
-esc_status esc_block_path_rate(const esc_block_path *path, const double *y, double *rate,
-                               double *lower, double *upper) {
+/* ---- the right side ---- */
+
+/* Rate and slopes of one end of the homotopy: M F(M y) with a mask, F(y) without. */
+static esc_status add_end(const esc_block_path *path, const esc_block_problem *p, double weight,
+                          const double *y, double *rate, double *out) {
+  esc_status status = ESC_OK;
+  const int n = esc_block_size(p), rows = 1 + path->channels;
+  double *work = malloc((size_t)(2 * rows * n) * sizeof *work);
+  ESC_TRY_ALLOCATE(work);
+  double *const masked = work, *const product = work + rows * n;
+  memcpy(masked, y, (size_t)(rows * n) * sizeof *y);
+  for (int c = 0; c < rows; c++) esc_block_mask(p, masked + c * n);
+  const int directions = weight == 0 ? 0 : path->channels;
+  ESC_TRY(esc_block_linearise(p, path->plan.grid, masked, directions, masked + n, rate, product));
+  for (int i = 0; i < n; i++) out[i] += weight * rate[i];
+  for (int i = 0; i < directions * n; i++) out[n + i] += weight * product[i];
+done:
+  free(work);
+  return status;
+}
+
+static esc_status find_rate(const esc_block_path *path, const double *y, double *out) {
   esc_status status = ESC_OK;
   const int n = esc_block_size(&path->upper);
-  double masked[ESC_BLOCK_SIZE_MAX], below[ESC_BLOCK_SIZE_MAX] = {0}, above[ESC_BLOCK_SIZE_MAX];
-  esc_block_signals unused;
-  ESC_TRY(esc_block_flow(&path->upper, path->grid, y, above, &unused));
-  if (lower || path->lambda < 1) {
-    memcpy(masked, y, (size_t)n * sizeof *y);
-    esc_block_mask(&path->lower, masked);
-    ESC_TRY(esc_block_flow(&path->lower, path->grid, masked, below, &unused));
-  }
-  for (int i = 0; rate && i < n; i++)
-    rate[i] = (1 - path->lambda) * below[i] + path->lambda * above[i];
-  if (lower) memcpy(lower, below, (size_t)n * sizeof *y);
-  if (upper) memcpy(upper, above, (size_t)n * sizeof *y);
+  const double lambda = path->plan.lambda;
+  double lower[SIZE], upper[SIZE];
+  memset(out, 0, (size_t)((1 + path->channels) * n) * sizeof *out);
+  ESC_TRY(add_end(path, &path->upper, lambda, y, upper, out));
+  if (lambda < 1 || path->channels) ESC_TRY(add_end(path, &path->lower, 1 - lambda, y, lower, out));
+  for (int i = 0; path->channels && i < n; i++)
+    out[(1 + esc_block_channel(&path->upper, i)) * n + i] += upper[i] - lower[i];
 done:
   return status;
 }
 
-static int derivative(realtype t, N_Vector y, N_Vector rate, void *data) {
-  (void)t;
-  return esc_block_path_rate(data, N_VGetArrayPointer(y), N_VGetArrayPointer(rate), NULL, NULL) ==
-                 ESC_OK
-             ? 0
-             : -1;
+esc_status esc_block_path_rate(const esc_block_path *path, const double *y, double *rate) {
+  esc_block_path plain = *path;
+  plain.channels = 0;
+  return find_rate(&plain, y, rate);
 }
 
-/* How far each event is from its passage, rising; -1: not waited for. */
-static int events(realtype t, N_Vector y, realtype *root, void *data) {
+static bool are_finite(int n, const double *value) {
+  for (int i = 0; i < n; i++)
+    if (!isfinite(value[i])) return false;
+  return true;
+}
+
+/* An overflow asks CVODES for a smaller step. */
+static int derivative(realtype t, N_Vector y, N_Vector rate, void *data) {
   (void)t;
   const esc_block_path *path = data;
+  double *out = N_VGetArrayPointer(rate);
+  if (find_rate(path, N_VGetArrayPointer(y), out) != ESC_OK) return -1;
+  return are_finite((1 + path->channels) * esc_block_size(&path->upper), out) ? 0 : 1;
+}
+
+/* ---- events ---- */
+
+esc_status esc_block_path_events(const esc_block_path *path, const double *y, double *distance) {
+  esc_status status = ESC_OK;
   const esc_block_problem *p = &path->upper;
   esc_block_signals at;
-  if (esc_block_flow(p, path->grid, N_VGetArrayPointer(y), NULL, &at) != ESC_OK) return -1;
-  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) root[i] = -1;
+  ESC_TRY(esc_block_flow(p, path->plan.grid, y, NULL, &at));
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) distance[i] = -1;
   for (int k = 0; k < p->modes; k++) {
-    root[k] = at.s[k] / (p->amplitude[k] * path->c1) - 0.5;
-    if (path->hermite) root[p->modes + k] = at.h[k] / (p->amplitude[k] * path->c3) - 0.5;
+    const int hermite = p->modes + k;
+    if (path->timed[k]) distance[k] = at.s[k] / (p->amplitude[k] * path->c1) - 0.5;
+    if (path->timed[hermite]) distance[hermite] = at.h[k] / (p->amplitude[k] * path->c3) - 0.5;
   }
-  if (p->threshold > 0) root[ESC_BLOCK_LOSS] = 1 - at.loss / p->threshold;
-  return 0;
+  if (path->timed[ESC_BLOCK_LOSS]) distance[ESC_BLOCK_LOSS] = 1 - at.loss / p->threshold;
+done:
+  return status;
 }
+
+static int events(realtype t, N_Vector y, realtype *root, void *data) {
+  (void)t;
+  return esc_block_path_events(data, N_VGetArrayPointer(y), root) == ESC_OK ? 0 : -1;
+}
+
+/* Gives event i the time that the path has reached. */
+static void note(esc_block_path *path, int i) {
+  const size_t row = (size_t)((1 + path->channels) * esc_block_size(&path->upper));
+  if (!path->timed[i] || !isnan(path->time[i])) return;
+  path->time[i] = path->t;
+  path->pending--;
+  if (i < path->upper.modes)
+    memcpy(path->state + (size_t)i * row, N_VGetArrayPointer(path->y), row * sizeof *path->state);
+}
+
+/* ---- opening ---- */
 
 static void keep_message(int code, const char *module, const char *function, char *message,
                          void *data) {
@@ -75,60 +130,121 @@ esc_status esc_block_path_check(const esc_block_path *path, int result) {
 }
 
 static void hermite_integrand(void *context, double g, double *out) {
-  out[0] = (g * g - 3) * g * esc_activate_f64((const esc_activation *)context, g).value;
+  const double value = esc_activate_f64((const esc_activation *)context, g).value;
+  out[0] = (g * g - 3) * g * value;
+  out[1] = g * value;
+  out[2] = value * value;
 }
 
-esc_status esc_block_constants(const esc_activation *activation, double *c1, double *c3) {
+/* c_1 and c_3 of an activation, 0 where they vanish against its size. */
+static esc_status find_constants(const esc_activation *activation, double *c1, double *c3) {
   esc_status status = ESC_OK;
   esc_activation copy = *activation;
   esc_classification c;
-  double error;
+  double mean[3], error;
   ESC_TRY(esc_classify(activation, &c));
-  ESC_TRY(esc_gaussian_expectation(hermite_integrand, &copy, 1,
-                                   activation->kind == ESC_ACTIVATION_RELU, 1e-9, c3, &error));
-  *c1 = c.c1;
-  if (fabs(*c3) <= no_hermite) *c3 = 0;
+  ESC_TRY(esc_gaussian_expectation(hermite_integrand, &copy, 3,
+                                   activation->kind == ESC_ACTIVATION_RELU, 1e-9, mean, &error));
+  const double size = sqrt(mean[2]);
+  *c1 = fabs(c.c1) <= vanishes * size ? 0 : c.c1;
+  *c3 = fabs(mean[0]) <= vanishes * size ? 0 : mean[0];
 done:
   return status;
+}
+
+static double smallest_scale(const esc_block_problem *p) {
+  double smallest = INFINITY;
+  for (int k = 0; k < p->modes; k++)
+    for (int l = 0; l < p->layers; l++) smallest = fmin(smallest, p->scale[k][l]);
+  return smallest;
+}
+
+/* Weights of the solver's error norm, a root mean square: over the state alone with or without
+ * slopes. Slopes count against their largest number: they need no smaller one's digits. */
+static int weigh(N_Vector y, N_Vector weight, void *data) {
+  const esc_block_path *path = data;
+  const int n = esc_block_size(&path->upper), all = (1 + path->channels) * n;
+  const double *at = N_VGetArrayPointer(y), least = 1e-2 * path->tolerance * path->smallest;
+  const double rows = sqrt(1 + path->channels);
+  double *w = N_VGetArrayPointer(weight), largest = 0;
+  for (int i = n; i < all; i++) largest = fmax(largest, fabs(at[i]));
+  const double slope = 1 / (slope_tolerance * path->tolerance * largest + least);
+  for (int i = 0; i < n; i++) w[i] = rows / (path->tolerance * fabs(at[i]) + least);
+  for (int i = n; i < all; i++) w[i] = slope;
+  return are_finite(all, w) ? 0 : -1;
 }
 
 static esc_status open_solver(esc_block_path *path) {
   esc_status status = ESC_OK;
   /* By K: no finer than the grid. */
-  static const double tolerance[] = {1e-10, 1e-10, 1e-10, 1e-9, 1e-8, 1e-7, 1e-7, 1e-7};
-  const esc_block_problem *p = &path->upper;
-  double smallest = INFINITY;
-  for (int k = 0; k < p->modes; k++)
-    for (int l = 0; l < p->layers; l++) smallest = fmin(smallest, p->scale[k][l]);
-  path->tolerance = tolerance[p->modes - 1];
+  static const double usual[] = {1e-10, 1e-10, 1e-10, 1e-9, 1e-8, 1e-7, 1e-7, 1e-7};
+  path->tolerance = usual[path->upper.modes - 1] * path->plan.accuracy;
+  path->smallest = smallest_scale(&path->upper);
   ESC_TRY_ALLOCATE(path->solver = SUNNonlinSol_FixedPoint(path->y, 0, path->context));
   ESC_TRY_ALLOCATE(path->cvode = CVodeCreate(CV_ADAMS, path->context));
   void *const cvode = path->cvode;
   ESC_TRY(esc_block_path_check(path, CVodeSetErrHandlerFn(cvode, keep_message, path)));
   ESC_TRY(esc_block_path_check(path, CVodeInit(cvode, derivative, 0, path->y)));
-  ESC_TRY(esc_block_path_check(
-      path, CVodeSStolerances(cvode, path->tolerance, 1e-2 * path->tolerance * smallest)));
+  ESC_TRY(esc_block_path_check(path, CVodeWFtolerances(cvode, weigh)));
   ESC_TRY(esc_block_path_check(path, CVodeSetUserData(cvode, path)));
   ESC_TRY(esc_block_path_check(path, CVodeSetNonlinearSolver(cvode, path->solver)));
   ESC_TRY(esc_block_path_check(path, CVodeSetMaxNumSteps(cvode, STEPS_MAX)));
+  ESC_TRY(esc_block_path_check(path, CVodeRootInit(cvode, ESC_BLOCK_EVENTS, events)));
+  ESC_TRY(esc_block_path_check(path, CVodeSetNoInactiveRootWarn(cvode)));
 done:
   return status;
 }
 
-esc_status esc_block_path_open(const esc_block_problem *problem, const esc_block_grid *grid,
-                               esc_block_path *path) {
+/* Which events are looked for; those that have passed at the start have time 0. */
+static esc_status open_events(esc_block_path *path) {
   esc_status status = ESC_OK;
-  const int n = esc_block_size(problem);
-  *path = (esc_block_path){.lower = *problem, .upper = *problem, .lambda = 1, .grid = grid};
+  const esc_block_problem *p = &path->upper;
+  double distance[ESC_BLOCK_EVENTS];
+  for (int k = 0; k < p->modes; k++) {
+    path->timed[k] = path->c1 != 0;
+    path->timed[p->modes + k] = path->plan.hermite && path->c3 != 0;
+  }
+  path->timed[ESC_BLOCK_LOSS] = path->plan.loss && p->threshold > 0;
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) path->pending += path->timed[i];
+  ESC_TRY(esc_block_path_events(path, N_VGetArrayPointer(path->y), distance));
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++)
+    if (distance[i] >= 0) note(path, i);
+done:
+  return status;
+}
+
+static esc_status check_start(const esc_block_path *path) {
+  double rate[SIZE], distance[ESC_BLOCK_EVENTS];
+  const double *start = N_VGetArrayPointer(path->y);
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_block_path_rate(path, start, rate));
+  ESC_TRY(esc_block_path_events(path, start, distance));
+  if (!are_finite(esc_block_size(&path->upper), rate) || !are_finite(ESC_BLOCK_EVENTS, distance))
+    status = ESC_FAIL(ESC_BAD_INPUT,
+                      "the block flow overflows a double at its start; allowed: smaller scales, "
+                      "amplitudes or coefficients of the polynomial");
+done:
+  return status;
+}
+
+esc_status esc_block_path_open(const esc_block_plan *plan, esc_block_path *path) {
+  esc_status status = ESC_OK;
+  const esc_block_problem *p = plan->problem;
+  const int channels = plan->slopes ? p->layers : 0, n = esc_block_size(p);
+  *path = (esc_block_path){.plan = *plan, .lower = *p, .upper = *p, .channels = channels};
+  path->lower.level = plan->lower;
   for (int i = 0; i < ESC_BLOCK_EVENTS; i++) path->time[i] = (double)NAN;
-  ESC_TRY(esc_block_constants(&problem->activation, &path->c1, &path->c3));
-  path->hermite = path->c3 != 0;
-  ESC_TRY_ALLOCATE(path->state = calloc((size_t)(problem->modes * n), sizeof *path->state));
+  ESC_TRY(find_constants(&p->activation, &path->c1, &path->c3));
+  const size_t row = (size_t)((1 + channels) * n);
+  ESC_TRY_ALLOCATE(path->state = calloc((size_t)p->modes * row, sizeof *path->state));
   if (SUNContext_Create(NULL, &path->context) != 0)
     return ESC_FAIL(ESC_LIBRARY_FAILED, "SUNDIALS could not be started");
-  ESC_TRY_ALLOCATE(path->y = N_VNew_Serial(n, path->context));
-  esc_block_start(problem, N_VGetArrayPointer(path->y));
+  ESC_TRY_ALLOCATE(path->y = N_VNew_Serial((sunindextype)row, path->context));
+  N_VConst(0, path->y);
+  esc_block_start(p, N_VGetArrayPointer(path->y));
   ESC_TRY(open_solver(path));
+  ESC_TRY(check_start(path));
+  ESC_TRY(open_events(path));
 done:
   return status;
 }
@@ -142,56 +258,58 @@ void esc_block_path_close(esc_block_path *path) {
   path->state = NULL;
 }
 
-/* Notes the events that the solver has found; how many of them are new. */
-static int note(esc_block_path *path, double t) {
-  int found[ESC_BLOCK_EVENTS] = {0}, fresh = 0;
-  const int n = esc_block_size(&path->upper);
-  CVodeGetRootInfo(path->cvode, found);
-  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) {
-    if (found[i] <= 0 || !isnan(path->time[i])) continue;
-    path->time[i] = t;
-    if (i < path->upper.modes)
-      memcpy(path->state + i * n, N_VGetArrayPointer(path->y), (size_t)n * sizeof *path->state);
-    fresh++;
-  }
-  return fresh;
+/* ---- running ---- */
+
+/* What stops a search without being the machine's fault: too many steps, or steps too small. */
+static bool gives_up(int code) {
+  return code == CV_TOO_MUCH_WORK || code == CV_ERR_FAILURE || code == CV_CONV_FAILURE ||
+         code == CV_REPTD_RHSFUNC_ERR || code == CV_FIRST_RHSFUNC_ERR || code == CV_TOO_MUCH_ACC;
 }
 
 esc_status esc_block_path_run(esc_block_path *path, double end) {
   esc_status status = ESC_OK;
   void *const cvode = path->cvode;
-  ESC_TRY(esc_block_path_check(path, CVodeRootInit(cvode, ESC_BLOCK_EVENTS, events)));
-  ESC_TRY(esc_block_path_check(path, CVodeSetNoInactiveRootWarn(cvode)));
-  ESC_TRY(esc_block_path_check(path, CVodeSetStopTime(cvode, end)));
-  double t = 0;
-  for (int left = path->upper.modes * (path->hermite ? 2 : 1) + (path->upper.threshold > 0);
-       left > 0 && t < end;) {
-    const int code = CVode(cvode, end, path->y, &t, CV_NORMAL);
+  int found[ESC_BLOCK_EVENTS];
+  path->end = ESC_BLOCK_ALL_TIMED;
+  if (end > path->t) ESC_TRY(esc_block_path_check(path, CVodeSetStopTime(cvode, end)));
+  while (path->pending > 0 && path->t < end) {
+    const int code = CVode(cvode, end, path->y, &path->t, CV_NORMAL);
+    if (gives_up(code)) {
+      path->end = ESC_BLOCK_GAVE_UP;
+      break;
+    }
     ESC_TRY(esc_block_path_check(path, code));
-    if (code == CV_ROOT_RETURN) left -= note(path, t);
-    if (code == CV_TSTOP_RETURN) break;
+    if (code != CV_ROOT_RETURN) continue;
+    CVodeGetRootInfo(cvode, found);
+    for (int i = 0; i < ESC_BLOCK_EVENTS; i++)
+      if (found[i] > 0) note(path, i);
   }
 done:
   return status;
 }
 
-esc_status esc_block_path_keep(esc_block_path *path, double end) {
+static bool has_decayed(const esc_block_path *path) {
+  const double *y = N_VGetArrayPointer(path->y);
+  double largest = 0;
+  for (int i = 0; i < esc_block_size(&path->upper); i++) largest = fmax(largest, fabs(y[i]));
+  return largest <= resolution * path->smallest;
+}
+
+esc_status esc_block_path_search(esc_block_path *path, double unit) {
   esc_status status = ESC_OK;
-  void *const cvode = path->cvode;
-  const double tolerance = path->tolerance / 100; /* adjoints interpolate this path */
-  double t;
-  long steps;
-  int kept;
-  /* No checkpoint before the end: CVODES (6.4, 7.1) can crash where it takes more steps from a
-   * checkpoint than it took the first time (llnl/sundials issue 49). */
-  ESC_TRY(esc_block_path_check(path, CVodeGetNumSteps(cvode, &steps)));
-  esc_block_start(&path->upper, N_VGetArrayPointer(path->y));
-  ESC_TRY(esc_block_path_check(path, CVodeRootInit(cvode, 0, NULL)));
-  ESC_TRY(esc_block_path_check(path, CVodeReInit(cvode, 0, path->y)));
-  ESC_TRY(esc_block_path_check(path, CVodeSStolerances(cvode, tolerance, 1e-2 * tolerance)));
-  ESC_TRY(esc_block_path_check(path, CVodeSetStopTime(cvode, end)));
-  ESC_TRY(esc_block_path_check(path, CVodeAdjInit(cvode, 20 * steps + 1000, CV_POLYNOMIAL)));
-  ESC_TRY(esc_block_path_check(path, CVodeF(cvode, end, path->y, &t, CV_NORMAL, &kept)));
+  bool rests = false;
+  ESC_TRY(esc_block_path_run(path, patience * unit));
+  ESC_TRY(esc_block_path_check(path, CVodeSetMaxNumSteps(path->cvode, STEPS_BEYOND)));
+  while (path->pending > 0 && path->end != ESC_BLOCK_GAVE_UP) {
+    const double left = longest * unit - path->t;
+    ESC_TRY(esc_block_path_rests(path, fmax(left, 0), &rests));
+    path->end = rests               ? ESC_BLOCK_AT_REST
+                : has_decayed(path) ? ESC_BLOCK_DECAYED
+                : !(left > 0)       ? ESC_BLOCK_GAVE_UP
+                                    : ESC_BLOCK_ALL_TIMED;
+    if (path->end != ESC_BLOCK_ALL_TIMED) break;
+    ESC_TRY(esc_block_path_run(path, fmin(3 * path->t, longest * unit)));
+  }
 done:
   return status;
 }

@@ -8,7 +8,7 @@
 #include "block_path.h"
 #include "escapement/spectrum.h"
 
-enum { MODES = ESC_BLOCK_MODES_MAX, PAIRS_MAX = MODES * (MODES - 1), SAMPLES = 200 };
+enum { MODES = ESC_BLOCK_MODES_MAX, PAIRS_MAX = MODES * (MODES - 1) };
 static const double counts_as_zero = 1e-10, too_far = 0.1;
 
 esc_status esc_block_pairs(const esc_block_problem *p, int *count, int *coordinate) {
@@ -48,9 +48,12 @@ esc_status esc_block_states(const esc_block_problem *p, const esc_block_grid *gr
                             const double *time, double *state) {
   esc_status status = ESC_OK;
   esc_block_path path;
+  const esc_block_plan plan = {
+      .problem = p, .grid = grid, .lower = p->level, .lambda = 1, .accuracy = 1};
   const size_t n = (size_t)esc_block_size(p);
   double t;
-  ESC_TRY(esc_block_path_open(p, grid, &path));
+  ESC_TRY(esc_block_path_open(&plan, &path));
+  ESC_TRY(esc_block_path_check(&path, CVodeRootInit(path.cvode, 0, NULL)));
   for (int i = 0; i < count; i++) {
     if (time[i] > 0)
       ESC_TRY(esc_block_path_check(&path, CVode(path.cvode, time[i], path.y, &t, CV_NORMAL)));
@@ -67,6 +70,11 @@ static double frozen(const esc_duhamel *d, double t) {
 
 static double departure(const esc_duhamel *d, double t, double y) {
   return fabs(frozen(d, t) - y) / fabs(y);
+}
+
+/* Both are 0 at the start: no quotient. */
+static bool is_off(const esc_duhamel *d, double t, double y) {
+  return fabs(frozen(d, t) - y) > too_far * fabs(y);
 }
 
 /* Coefficients at the start. */
@@ -90,25 +98,70 @@ done:
   return status;
 }
 
+/* Within the solver's last step, from..path->t: bisects its own interpolant. */
+static esc_status find_departure(const esc_block_path *path, double from, int at,
+                                 const esc_duhamel *form, N_Vector work, double *until) {
+  esc_status status = ESC_OK;
+  double near = from, far = path->t;
+  while (far - near > 1e-12 * far) {
+    const double middle = (near + far) / 2;
+    if (!(middle > near && middle < far)) break;
+    ESC_TRY(esc_block_path_check(path, CVodeGetDky(path->cvode, middle, 0, work)));
+    if (is_off(form, middle, NV_Ith_S(work, at)))
+      far = middle;
+    else
+      near = middle;
+  }
+  *until = far;
+done:
+  return status;
+}
+
+/* Fills `until`: steps to the horizon, and looks back where a coordinate has gone off. */
+static esc_status find_departures(const esc_block_problem *p, const esc_block_grid *grid, int count,
+                                  const int *coordinate, double horizon, esc_duhamel *out) {
+  esc_status status = ESC_OK;
+  esc_block_path path;
+  const esc_block_plan plan = {
+      .problem = p, .grid = grid, .lower = p->level, .lambda = 1, .accuracy = 1};
+  N_Vector work = NULL;
+  int left = count;
+  for (int i = 0; i < count; i++) out[i].until = (double)INFINITY;
+  ESC_TRY(esc_block_path_open(&plan, &path));
+  ESC_TRY_ALLOCATE(work = N_VClone(path.y));
+  ESC_TRY(esc_block_path_check(&path, CVodeRootInit(path.cvode, 0, NULL)));
+  ESC_TRY(esc_block_path_check(&path, CVodeSetStopTime(path.cvode, horizon)));
+  for (double from = 0; left > 0 && path.t < horizon; from = path.t) {
+    ESC_TRY(esc_block_path_check(&path, CVode(path.cvode, horizon, path.y, &path.t, CV_ONE_STEP)));
+    for (int i = 0; i < count; i++) {
+      if (isfinite(out[i].until) || !is_off(&out[i], path.t, NV_Ith_S(path.y, coordinate[i])))
+        continue;
+      ESC_TRY(find_departure(&path, from, coordinate[i], &out[i], work, &out[i].until));
+      left--;
+    }
+  }
+  for (int i = 0; i < count; i++) out[i].until = fmin(out[i].until, horizon);
+done:
+  if (work) N_VDestroy(work);
+  esc_block_path_close(&path);
+  return status;
+}
+
 esc_status esc_block_duhamel(const esc_block_problem *p, const esc_block_grid *grid, int count,
                              const int *coordinate, double horizon, int times, const double *time,
                              esc_duhamel *out, double *off) {
   esc_status status = ESC_OK;
   const size_t n = (size_t)esc_block_size(p);
-  double sample[SAMPLES], *state = malloc(n * (size_t)(SAMPLES + times) * sizeof *state);
-  ESC_TRY_ALLOCATE(state);
-  for (int s = 0; s < SAMPLES; s++) sample[s] = horizon * (s + 1) / SAMPLES;
+  double *state = NULL;
   ESC_TRY(freeze(p, grid, count, coordinate, out));
-  ESC_TRY(esc_block_states(p, grid, SAMPLES, sample, state));
-  if (times) ESC_TRY(esc_block_states(p, grid, times, time, state + n * SAMPLES));
-  for (int i = 0; i < count; i++) {
-    const double *y = state + coordinate[i];
-    int s = 0;
-    while (s < SAMPLES && departure(&out[i], sample[s], y[n * (size_t)s]) <= too_far) s++;
-    out[i].until = s < SAMPLES ? sample[s] : horizon;
+  ESC_TRY(find_departures(p, grid, count, coordinate, horizon, out));
+  if (times == 0) goto done;
+  ESC_TRY_ALLOCATE(state = malloc(n * (size_t)times * sizeof *state));
+  ESC_TRY(esc_block_states(p, grid, times, time, state));
+  for (int i = 0; i < count; i++)
     for (int t = 0; t < times; t++)
-      off[i * times + t] = departure(&out[i], time[t], y[n * (size_t)(SAMPLES + t)]);
-  }
+      off[i * times + t] =
+          departure(&out[i], time[t], state[n * (size_t)t + (size_t)coordinate[i]]);
 done:
   free(state);
   return status;

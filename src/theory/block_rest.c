@@ -1,0 +1,75 @@
+/* Whether a block flow that has become slow can still reach an event: its Jacobian, symmetric,
+ * carries the rate on along each eigenvector, to r (e^(mu T) - 1) / mu. A plateau has a growing
+ * direction, so it is not taken for rest however slow it is. */
+#include <gsl/gsl_eigen.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block_path.h"
+
+/* Movement left over, relative to the state, against the nearest event's distance: events change
+ * by tens of the state's relative change at most. */
+static const double is_small = 1e-5;
+
+/* out += weight * M J(M y) M, M the mask of p's level; (size, size). */
+static esc_status add_jacobian(const esc_block_path *path, const esc_block_problem *p,
+                               double weight, const double *y, gsl_matrix *out) {
+  esc_status status = ESC_OK;
+  const int n = esc_block_size(p);
+  double masked[ESC_BLOCK_SIZE_MAX], *jacobian = malloc((size_t)(n * n) * sizeof *jacobian);
+  ESC_TRY_ALLOCATE(jacobian);
+  memcpy(masked, y, (size_t)n * sizeof *y);
+  esc_block_mask(p, masked);
+  ESC_TRY(esc_block_jacobian(p, path->plan.grid, masked, jacobian));
+  for (int i = 0; i < n * n; i++) out->data[i] += weight * jacobian[i];
+done:
+  free(jacobian);
+  return status;
+}
+
+/* Length of the way that the linearised flow makes in `horizon`; infinity where that overflows. */
+static double remaining_way(const gsl_vector *value, const gsl_matrix *vector, const double *rate,
+                            double horizon) {
+  double way = 0;
+  for (size_t i = 0; i < value->size; i++) {
+    const double mu = gsl_vector_get(value, i);
+    double along = 0;
+    for (size_t j = 0; j < value->size; j++) along += gsl_matrix_get(vector, j, i) * rate[j];
+    if (along != 0) way = hypot(way, along * (mu == 0 ? horizon : expm1(mu * horizon) / mu));
+  }
+  return way;
+}
+
+static double nearest_event(const esc_block_path *path, const double *distance) {
+  double nearest = INFINITY;
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++)
+    if (path->timed[i] && isnan(path->time[i])) nearest = fmin(nearest, fabs(distance[i]));
+  return nearest;
+}
+
+esc_status esc_block_path_rests(const esc_block_path *path, double horizon, bool *rests) {
+  esc_status status = ESC_OK;
+  const int n = esc_block_size(&path->upper);
+  const size_t size = (size_t)n;
+  const double *y = N_VGetArrayPointer(path->y);
+  double rate[ESC_BLOCK_SIZE_MAX], distance[ESC_BLOCK_EVENTS], length = 0;
+  gsl_matrix *j = gsl_matrix_calloc(size, size), *vector = gsl_matrix_alloc(size, size);
+  gsl_vector *value = gsl_vector_alloc(size);
+  gsl_eigen_symmv_workspace *work = gsl_eigen_symmv_alloc(size);
+  if (!j || !vector || !value || !work) ESC_TRY_ALLOCATE(NULL);
+  ESC_TRY(esc_block_path_rate(path, y, rate));
+  ESC_TRY(esc_block_path_events(path, y, distance));
+  ESC_TRY(add_jacobian(path, &path->upper, path->plan.lambda, y, j));
+  if (path->plan.lambda < 1) ESC_TRY(add_jacobian(path, &path->lower, 1 - path->plan.lambda, y, j));
+  gsl_eigen_symmv(j, value, vector, work);
+  for (int i = 0; i < n; i++) length = hypot(length, y[i]);
+  *rests = remaining_way(value, vector, rate, horizon) <=
+           is_small * nearest_event(path, distance) * length;
+done:
+  if (j) gsl_matrix_free(j);
+  if (vector) gsl_matrix_free(vector);
+  if (value) gsl_vector_free(value);
+  if (work) gsl_eigen_symmv_free(work);
+  return status;
+}
