@@ -107,20 +107,27 @@ done:
 
 /* ---- rows and snapshots ---- */
 
-/* Gives the recorder the snapshots of row i, as they were recorded. */
+/* Entry `index` of each observable's array, in the order of a journal's observation. */
+static void pack_observation(const esc_results *base, double *const *array, int64_t index,
+                             double *to) {
+  for (int o = 0; o < ESC_OBSERVABLES; o++) {
+    const int length = esc_observable_length(base->layers, esc_observables[o].axis);
+    memcpy(to, array[o] + index * length, (size_t)length * sizeof *to);
+    to += length;
+  }
+}
+
+/* Gives the recorder the snapshots of row i and that of its end, as they were recorded. */
 static void restore_snapshots(esc_run *r, const esc_results *base, int64_t i, int64_t place,
                               esc_journal_snapshot *room) {
   for (int64_t k = 0; k < base->snapshots && base->snapshot_step[k] <= base->steps_run[i]; k++) {
-    double *to = room->observation;
-    for (int o = 0; o < ESC_OBSERVABLES; o++) {
-      const int length = esc_observable_length(base->layers, esc_observables[o].axis);
-      memcpy(to, base->observable[o] + (i * base->snapshots + k) * length,
-             (size_t)length * sizeof *to);
-      to += length;
-    }
+    pack_observation(base, base->observable, i * base->snapshots + k, room->observation);
     room->step = base->snapshot_step[k];
     esc_recorder_restore(r->recorder, place, room);
   }
+  pack_observation(base, base->observable_end, i, room->observation);
+  room->step = -1 - base->steps_run[i];
+  esc_recorder_restore(r->recorder, place, room);
 }
 
 static esc_status use_base(esc_run *r, const esc_results *base) {
