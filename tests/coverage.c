@@ -379,7 +379,8 @@ static int report(const study *s, const char *file, bool quick) {
          s->replicates, 100 * sqrt(P95 * (1 - P95) / n), 100 * sqrt(P68 * (1 - P68) / n));
   if (quick) printf("%d off by more than 4 of them\n", s->off);
   json_t *object = json_pack("{s:i, s:O}", "replicates", s->replicates, "rows", s->rows);
-  const bool written = !file || json_dump_file(object, file, JSON_INDENT(1)) == 0;
+  const bool written =
+      !file || json_dump_file(object, file, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
   json_decref(object);
   if (!written) fprintf(stderr, "coverage: cannot write %s\n", file);
   return written ? s->off > 0 : 3;
