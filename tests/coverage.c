@@ -248,9 +248,11 @@ typedef struct study {
   int cases, off;
 } study;
 
-/* Off nominal by more than 4 counting errors. */
+/* Off nominal by more than 4 counting errors; Student's interval covers up to 2.2% more with few
+ * seeds of heavy tails (runs/fit/coverage.txt). */
 static bool is_off(double in, double n, double nominal) {
-  return !(fabs(in / n - nominal) < 4 * sqrt(nominal * (1 - nominal) / n));
+  const double error = 4 * sqrt(nominal * (1 - nominal) / n), off = in / n - nominal;
+  return !(off > -error && off < error + 0.022);
 }
 
 static void run(study *s, const experiment *x) {
@@ -285,7 +287,7 @@ static void run_slopes(study *s, bool quick) {
         for (int n = 0; n < 6; n++)
           for (int i = 0; i < 4; i++) {
             experiment x = plain;
-            if (quick && (n != 1 || i > 1 || points == 4)) continue;
+            if (quick && (n != 1 || (paired ? i > 1 : i != 2) || points == 4)) continue;
             if (!paired && i != 2 && i != 3) continue;
             if (k == STUDENT && i == 3) continue; /* exp(t3) has no mean */
             x.shape = (shape)k;
@@ -379,7 +381,8 @@ static int report(const study *s, const char *file, bool quick) {
          s->replicates, 100 * sqrt(P95 * (1 - P95) / n), 100 * sqrt(P68 * (1 - P68) / n));
   if (quick) printf("%d off by more than 4 of them\n", s->off);
   json_t *object = json_pack("{s:i, s:O}", "replicates", s->replicates, "rows", s->rows);
-  const bool written = !file || json_dump_file(object, file, JSON_INDENT(1)) == 0;
+  const bool written =
+      !file || json_dump_file(object, file, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
   json_decref(object);
   if (!written) fprintf(stderr, "coverage: cannot write %s\n", file);
   return written ? s->off > 0 : 3;

@@ -346,11 +346,11 @@ static void huge_arguments_saturate_without_nan(void **state) {
 
 /* The printed name of what `text` is read as; "" if it is no activation. */
 static const char *read_as(const char *text) {
-  static char name[ESC_POLYNOMIAL_TERMS_MAX * 32];
+  static char printed[ESC_POLYNOMIAL_TERMS_MAX * 32];
   esc_activation a = {0};
-  name[0] = 0;
-  if (esc_activation_parse(text, &a)) esc_activation_print(&a, name, sizeof name);
-  return name;
+  printed[0] = 0;
+  if (esc_activation_parse(text, &a)) esc_activation_print(&a, printed, sizeof printed);
+  return printed;
 }
 
 static void names_are_read_without_regard_to_case(void **state) {

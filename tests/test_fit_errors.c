@@ -1,7 +1,6 @@
 /* The fit of noisy and of censored sweeps: slopes within their errors, and the errors
  * themselves. */
 #include <gsl/gsl_errno.h>
-#include <time.h>
 
 #include "made_sweep.h"
 
@@ -336,9 +335,8 @@ static void a_law_without_noise_keeps_its_slope_when_it_is_cut(void **state) {
   esc_assert_close(g.slope, -2, 1e-9, 0);
 }
 
-/* 24000 members, half of them censored at the sweep's budget: 0.1 s, more under the
- * sanitizers. Budgets of their own would take 0.7 s. */
-static void a_large_censored_group_is_fitted_in_linear_time(void **state) {
+/* 24000 members, half of them censored: work that grew as their square would stop here. */
+static void a_large_censored_group_has_its_slope(void **state) {
   (void)state;
   gsl_rng *rng = generator(11);
   design d = plain;
@@ -348,9 +346,7 @@ static void a_large_censored_group_is_fitted_in_linear_time(void **state) {
   d.largest = 0.01;
   d.budget = 4000000;
   esc_results *r = sweep(&d, noisy_power, rng);
-  const clock_t start = clock();
   esc_fit fit = fit_of(1, &r);
-  assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 60); /* quadratic: hours */
   assert_in_range(fit.group[0].censored, 9000, 15000);
   esc_assert_close(fit.group[0].slope, -2, 4 * fit.group[0].standard_error, 0);
   drop(&fit, 1, &r);
@@ -378,7 +374,7 @@ int main(void) {
       cmocka_unit_test(one_seed_takes_its_error_from_the_residuals),
       cmocka_unit_test(members_censored_at_one_step_count_each),
       cmocka_unit_test(a_law_without_noise_keeps_its_slope_when_it_is_cut),
-      cmocka_unit_test(a_large_censored_group_is_fitted_in_linear_time),
+      cmocka_unit_test(a_large_censored_group_has_its_slope),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
