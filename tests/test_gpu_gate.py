@@ -63,8 +63,7 @@ def fake(arguments):
         print("  bench    throughput" if verb == "--help" else "  --path NAME" * (verb == "run"))
         return 0
     if verb in told.get("hang", []):
-        parent = os.getppid()
-        while os.getppid() == parent:  # for good, but not longer than the gate lives
+        while os.path.exists(told["room"]):  # for good, but not longer than the test
             time.sleep(0.05)
     slots = "few.h5" in " ".join(arguments)
     answers = {
