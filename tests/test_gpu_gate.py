@@ -320,7 +320,7 @@ class Whole(Room):
         self.addCleanup(change.stop)
 
     def tell(self, **told):
-        change = mock.patch.dict(os.environ, FAKE=json.dumps(told))
+        change = mock.patch.dict(os.environ, FAKE=json.dumps({"room": self.room, **told}))
         change.start()
         self.addCleanup(change.stop)
 
@@ -413,7 +413,7 @@ class Whole(Room):
         bench = next(stage for stage in gate.STAGES if stage.name == "bench")
         with mock.patch.object(bench, "limit", 1.5), mock.patch.object(bench, "least", 0):
             report = self.run_gate(1, "bench", "ncu")
-        self.assertEqual(report["stages"]["bench"]["status"], "cut off")
+        self.assertEqual(report["stages"]["bench"]["status"], "cut off", report["stages"]["bench"])
         self.assertEqual(report["stages"]["ncu"]["status"], "pass")
         self.assertEqual(report["verdict"]["failed"], ["bench"])
 
