@@ -139,11 +139,11 @@ static void print_title(const comparison *c) {
   for (int i = 0; i < 2; i++)
     printf("  %s: backend %s, precision %s\n", i ? c->file_b : c->file_a, said(file[i], "backend"),
            said(file[i], "precision"));
-  printf("%-20s %9s %9s  %11s  %11s\n", "variable", "values", "equal", "largest", "relative");
+  printf("%-26s %9s %9s  %11s  %11s\n", "variable", "values", "equal", "largest", "relative");
 }
 
 static void print_row(const char *name, const difference *d) {
-  printf("%-20s %9lld %9lld", name, (long long)d->values, (long long)d->equal);
+  printf("%-26s %9lld %9lld", name, (long long)d->values, (long long)d->equal);
   if (d->equal + d->one_side == d->values)
     printf("  %11s  %11s", "-", "-");
   else
