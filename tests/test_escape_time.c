@@ -213,16 +213,15 @@ static void corrected_states_where_it_is_rough(void **unused) {
       {"gelu", 2, {3, .05, .05, .05, .5}, .2, 2}, /* a prefix that moves */
       {"gelu", 2, {.5, .1, .15}, .6, 2},
       {"swish", .5, {.15923, .15923, .15923, .15923}, .9842, 2},
+      {"erf", .5, {.0047826, .0047826, .0047826, .0047826}, .8543, 3}, /* near a fixed point */
   };
   const start fine[] = {
       {"tanh", 1, {1, 1, .005, .005, .005}, .1, 3},
       {"gelu", 1, {1, 1e-4, 2e-4, 1e-4}, .3, 2}, /* unequal small layers */
       {"tanh", 1, {.05, .05, .05, .05}, .2, 1},
   };
-  for (int i = 0; i < 3; i++) {
-    corrected_is_rough(&rough[i], true);
-    corrected_is_rough(&fine[i], false);
-  }
+  for (int i = 0; i < 4; i++) corrected_is_rough(&rough[i], true);
+  for (int i = 0; i < 3; i++) corrected_is_rough(&fine[i], false);
 }
 
 /* ---- critical depth ---- */
