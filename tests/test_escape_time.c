@@ -206,7 +206,7 @@ static void corrected_is_rough(const start *s, bool rough) {
   assert_true((strstr(t.remark, "corrected is rough") != NULL) == rough);
 }
 
-/* Exact rates along corrected's own path, against ode (a study of 600 starts: runs/escape/). */
+/* Exact rates along corrected's own path, against ode (a study of 400 starts: runs/escape/). */
 static void corrected_states_where_it_is_rough(void **unused) {
   (void)unused;
   const start rough[] = {
