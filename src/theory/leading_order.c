@@ -34,7 +34,10 @@ static esc_status leaf_time(const esc_leading *a, double *out) {
 void esc_leading_note_roughness(const esc_leading *a) {
   const esc_escape_times *times = a->times;
   if (isnan(times->corrected)) return;
-  const double change = isfinite(a->defect) ? a->defect : times->ode / times->corrected - 1;
+  /* The path cannot tell how long a flow lingers beside it: near a fixed point, ode is more. */
+  const double beside = times->ode / times->corrected - 1;
+  const double change =
+      isfinite(a->defect) && !(fabs(beside) > fabs(a->defect)) ? a->defect : beside;
   if (fabs(change) > rough_min)
     esc_remark(a->times,
                "corrected is rough: the terms that it leaves out change its time by about %+.0f%%",

@@ -22,7 +22,7 @@ typedef struct esc_leading {
 esc_status esc_leading_times(esc_leading *a);
 
 /* Remarks that corrected is rough where the terms that it leaves out change its time by over 10%:
- * by its defect, or by ode where the defect has no finite value. After ode is known. */
+ * by its defect or by ode, the larger of those that are known. After ode. */
 void esc_leading_note_roughness(const esc_leading *a);
 
 #endif
