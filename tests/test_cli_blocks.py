@@ -79,6 +79,12 @@ class Blocks(unittest.TestCase):
         self.assertTrue(all(point["lambda"] < later["lambda"]
                             for point, later in zip(told["path"], told["path"][1:])))
 
+    def test_an_attribution_reports_its_progress_unless_quiet(self):
+        usual = ["--activation", "tanh", "--amplitudes", "1.5,1", "--layers", "2", "--scale", "0.3",
+                 "--attribution"]
+        self.assertIn("points of lambda", call(*usual).stderr)
+        self.assertEqual(call(*usual, "--quiet").stderr, "")
+
     def test_the_plateaus_spectrum_is_reported_with_its_hypotheses(self):
         got = ask("tanh", "1.5,1", 3, "--scale", "0.1", "--spectrum")
         told = got["spectrum"]
