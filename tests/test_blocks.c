@@ -279,6 +279,68 @@ static void a_finer_grid_changes_nothing(void **state) {
   for (int modes = 1; modes <= 4; modes++) check_against_finer("gelu", modes, tolerance[modes - 1]);
 }
 
+static esc_block_times times_of(const char *activation, int layers, double scale, double a1,
+                                double a2, double threshold) {
+  const double amplitude[] = {a1, a2};
+  esc_block_problem p = make(activation, layers, scale, 2, 2, amplitude);
+  esc_block_times t;
+  p.threshold = threshold;
+  esc_assert_ok(esc_block_escape(&p, &t));
+  return t;
+}
+
+/* Held-out times by the tensor trapezoid rule and DOP853 at 1e-11, where the leading drive is
+ * negative for each mode, or 0. */
+static void a_start_without_positive_drive_is_integrated(void **state) {
+  (void)state;
+  esc_block_times t = times_of("poly:0,1,0,-0.34", 3, 0.3, 1, 0.7, 0.3);
+  esc_assert_close(t.loss, 26.9505274, 0, 2e-7);
+  t = times_of("linear", 3, 0.3, -1, -0.7, 0.1);
+  esc_assert_close(t.escape[0], 5.7722767970, 0, 1e-8);
+  esc_assert_close(t.escape[1], 6.1685723215, 0, 1e-8);
+  esc_assert_close(t.loss, 6.1142155644, 0, 1e-8);
+  t = times_of("poly:0,0,1", 2, 0.3, 1, 0.7, 0.3); /* c_1 = 0: no half to pass */
+  esc_assert_close(t.loss, 0.4840891998, 0, 1e-8);
+  assert_true(isnan(t.escape[0]) && strstr(t.remark, "c_1 = 0"));
+}
+
+/* One balanced linear chain with a negative amplitude decays to 0. */
+static void what_never_passes_is_told_with_its_reason(void **state) {
+  (void)state;
+  const double one[] = {-1};
+  const esc_block_problem p = make("linear", 3, 0.3, 2, 1, one);
+  esc_block_times t;
+  esc_assert_ok(esc_block_escape(&p, &t));
+  assert_true(isnan(t.escape[0]) && strstr(t.remark, "S_1: not reached"));
+}
+
+static void what_has_passed_at_the_start_has_time_0(void **state) {
+  (void)state;
+  const esc_block_times t = times_of("tanh", 3, 0.3, 1.5, 1, 1e3);
+  assert_true(t.loss == 0 && strstr(t.remark, "loss: passed at the start"));
+}
+
+/* The last hermite time is an order less exact than the rate. */
+static void errors_cover_the_times(void **state) {
+  (void)state;
+  const double escape[] = {4.586189339, 5.316242659}, hermite[] = {5.697335359, 48.496496827};
+  const esc_block_times t = times_of("tanh", 3, 0.3, 1, -0.7, 0.1);
+  for (int k = 0; k < 2; k++) {
+    assert_true(fabs(t.escape[k] - escape[k]) <= t.escape_error[k] + 1e-9);
+    assert_true(fabs(t.hermite[k] - hermite[k]) <= t.hermite_error[k] + 1e-9);
+    assert_true(t.hermite_error[k] <= t.quadrature_error * t.hermite[k] * (1 + 1e-12));
+  }
+  assert_true(fabs(t.loss - 4.513869356) <= t.loss_error + 1e-9);
+}
+
+static void an_overflow_at_the_start_is_refused(void **state) {
+  (void)state;
+  const esc_block_problem p = make("poly:0,1e160,1", 3, 0.3, 2, 2, two);
+  esc_block_times t;
+  assert_int_equal(esc_block_escape(&p, &t), ESC_BAD_INPUT);
+  assert_non_null(strstr(esc_error_message(), "overflows"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(three_modes_escape_when_the_sheet_says),
@@ -292,6 +354,11 @@ int main(void) {
       cmocka_unit_test(a_level_freezes_what_it_leaves_out),
       cmocka_unit_test(a_shallower_bottleneck_goes_first),
       cmocka_unit_test(a_finer_grid_changes_nothing),
+      cmocka_unit_test(a_start_without_positive_drive_is_integrated),
+      cmocka_unit_test(what_never_passes_is_told_with_its_reason),
+      cmocka_unit_test(what_has_passed_at_the_start_has_time_0),
+      cmocka_unit_test(errors_cover_the_times),
+      cmocka_unit_test(an_overflow_at_the_start_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,11 @@ class Blocks(unittest.TestCase):
                     numpy.testing.assert_allclose(got["hermite"], hermite, rtol=1e-6)
                 else:
                     self.assertEqual(got["hermite"], [None, None])
-                self.assertLess(got["quadrature_error"], 1e-8)
+                for names, want in (("escape", escape), ("hermite", hermite)):
+                    for time, error, right in zip(got[names], got[names + "_error"], want or []):
+                        self.assertLess(error, 1e-6 * time)
+                        self.assertLessEqual(abs(time - right), error + 1e-7 * right)  # its digits
+                        self.assertLessEqual(error, 1.000001 * got["quadrature_error"] * time)
 
     def test_channels_add_up_to_the_shift(self):
         got = ask("tanh", "1.5,1", 2, "--scale", "0.3", "--attribution")
@@ -78,6 +82,12 @@ class Blocks(unittest.TestCase):
         numpy.testing.assert_allclose(shift - parts.sum(axis=0), told["residual"], atol=1e-9)
         self.assertTrue(all(point["lambda"] < later["lambda"]
                             for point, later in zip(told["path"], told["path"][1:])))
+
+    def test_an_attribution_reports_its_progress_unless_quiet(self):
+        usual = ["--activation", "tanh", "--amplitudes", "1.5,1", "--layers", "2", "--scale", "0.3",
+                 "--attribution"]
+        self.assertIn("points of lambda", call(*usual).stderr)
+        self.assertEqual(call(*usual, "--quiet").stderr, "")
 
     def test_the_plateaus_spectrum_is_reported_with_its_hypotheses(self):
         got = ask("tanh", "1.5,1", 3, "--scale", "0.1", "--spectrum")

@@ -1,4 +1,4 @@
-/* From one closure level to another: the adjoint against differences, the integral against the
+/* From one closure level to another: slopes against differences, the integral against the
  * times at its ends, the sheet's numbers (theory, section 9). */
 #include "escapement/homotopy.h"
 

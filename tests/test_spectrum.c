@@ -211,6 +211,24 @@ static void duhamels_frozen_form_holds_at_first_only(void **state) {
   esc_block_grid_free(&grid);
 }
 
+/* Held out: tensor trapezoid rule, DOP853 at 1e-11, the root on its dense output. */
+static void duhamels_departure_is_located(void **state) {
+  (void)state;
+  esc_block_problem p = three_modes();
+  p.modes = 2;
+  p.layers = 3;
+  const int coordinate[] = {1, 2, 5, 6};
+  const double until[] = {0.7631204357, 1.0716357939, 0.7254845541, 1.0361932026};
+  esc_block_grid grid;
+  esc_duhamel d[4];
+  esc_assert_ok(esc_block_grid_create(&p, 1, &grid));
+  esc_assert_ok(esc_block_duhamel(&p, &grid, 4, coordinate, 8.3, 0, NULL, d, NULL));
+  for (int i = 0; i < 4; i++) esc_assert_close(d[i].until, until[i], 0, 1e-7);
+  esc_assert_ok(esc_block_duhamel(&p, &grid, 1, coordinate, 0.5, 0, NULL, d, NULL));
+  assert_true(d[0].until == 0.5); /* not before the horizon */
+  esc_block_grid_free(&grid);
+}
+
 static void states_are_the_paths(void **state) {
   (void)state;
   const esc_block_problem p = three_modes();
@@ -238,6 +256,7 @@ int main(void) {
       cmocka_unit_test(the_first_hermite_coupling_is_c1),
       cmocka_unit_test(the_block_start_is_not_at_rest_and_not_schur_perron),
       cmocka_unit_test(duhamels_frozen_form_holds_at_first_only),
+      cmocka_unit_test(duhamels_departure_is_located),
       cmocka_unit_test(states_are_the_paths),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,8 +9,8 @@
 #include "escapement/theory.h"
 
 /* By K: fineness of the two grids whose times are compared; the finer one's are reported. Up to
- * three modes the finer is finer than usual; for more it would take 4 to 15 times as long. */
-enum { USUAL_MODES = 3 };
+ * two modes the finer is finer than usual; for more it would take 3 to 15 times as long. */
+enum { USUAL_MODES = 2 };
 static const double fineness_few[] = {1, 1.25}, fineness_many[] = {0.8, 1};
 /* The solver's relative tolerance on those grids, over the usual one. */
 static const double accuracy[] = {1, 0.1};
