@@ -16,7 +16,7 @@ typedef struct run {
   esc_schedule *schedule;
   esc_results *results;
   esc_progress *progress;
-  esc_forecast *forecast;
+  esc_workload *workload;
   void *engine;
   void *row;                   /* one member's row for the journal */
   int64_t *occupant;           /* (slot) place in plan->member, or EMPTY */
@@ -96,7 +96,7 @@ static esc_status retire(run *r, int slot) {
     r->unsynced++;
   }
   r->schedule->done[place] = true;
-  esc_forecast_finish(r->forecast, place, r->results->steps_run[place]);
+  esc_workload_finish(r->workload, place, r->results->steps_run[place]);
   r->progress->running--;
   count_status(r->progress, r->results->status[place]);
 done:
@@ -281,7 +281,7 @@ static esc_status train(run *r) {
     before = after;
     r->progress->seconds = after - r->start;
     r->progress->steps =
-        esc_forecast_expect(r->forecast, r->schedule->setup.slots, r->occupant, r->seen);
+        esc_workload_expect(r->workload, r->schedule->setup.slots, r->occupant, r->seen);
     if (r->schedule->report) r->schedule->report(r->schedule->context, r->progress);
     ESC_TRY(check_end(r, after));
     ESC_TRY(keep(r, after));
@@ -297,11 +297,11 @@ esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_sched
   run r = {.plan = plan, .schedule = schedule, .results = results, .progress = progress};
   memset(progress, 0, sizeof *progress);
   progress->members = plan->members;
-  ESC_TRY(esc_forecast_create(plan, problem->steps, schedule->predicted, &r.forecast));
+  ESC_TRY(esc_workload_create(plan, problem->steps, schedule->predicted, &r.workload));
   for (int64_t i = 0; i < plan->members; i++) {
     if (!schedule->done[i]) continue;
     count_status(progress, results->status[i]);
-    esc_forecast_finish(r.forecast, i, results->steps_run[i]);
+    esc_workload_finish(r.workload, i, results->steps_run[i]);
   }
   ESC_TRY_ALLOCATE(r.row =
                        calloc(1, esc_results_row_size(problem->thresholds, problem->shape.layers)));
@@ -318,7 +318,7 @@ done:
     if (status == ESC_OK) status = synced;
   }
   schedule->engine->destroy(r.engine);
-  esc_forecast_free(r.forecast);
+  esc_workload_free(r.workload);
   free(r.row);
   free(r.occupant);
   free(r.seen);

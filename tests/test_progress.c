@@ -57,7 +57,7 @@ static void no_line_is_wider_than_its_terminal(void **state) {
   esc_progress p = sample;
   p.members = p.running = 10000000;
   p.seconds = 9e5;
-  p.steps = (esc_expectation){.made = 123456789012, .expected = 9.99e17, .is_bound = true};
+  p.steps = (esc_workload_steps){.made = 123456789012, .expected = 9.99e17, .is_bound = true};
   for (int columns = 1; columns < 300; columns++)
     assert_true(strlen(print(&p, columns)) <= (size_t)columns);
 }
@@ -84,56 +84,57 @@ static esc_plan two_scales(esc_member member[6]) {
   return (esc_plan){.total = 6, .members = 6, .member = member};
 }
 
-static esc_expectation expect(const double *predicted, int finished, const int64_t *ends,
-                              int running, const int64_t *steps) {
+static esc_workload_steps expect(const double *predicted, int finished, const int64_t *ends,
+                                 int running, const int64_t *steps) {
   esc_member member[6];
   const esc_plan plan = two_scales(member);
   int64_t index[6];
-  esc_forecast *f = NULL;
-  esc_assert_ok(esc_forecast_create(&plan, 1000, predicted, &f));
-  for (int i = 0; i < finished; i++) esc_forecast_finish(f, i, ends[i]);
+  esc_workload *f = NULL;
+  esc_assert_ok(esc_workload_create(&plan, 1000, predicted, &f));
+  for (int i = 0; i < finished; i++) esc_workload_finish(f, i, ends[i]);
   for (int i = 0; i < running; i++) index[i] = finished + i;
-  const esc_expectation out = esc_forecast_expect(f, running, index, steps);
-  esc_forecast_free(f);
+  const esc_workload_steps out = esc_workload_expect(f, running, index, steps);
+  esc_workload_free(f);
   return out;
 }
 
 static void without_a_prediction_the_budget_is_the_bound(void **state) {
   (void)state;
-  const esc_expectation e = expect(NULL, 0, NULL, 2, (const int64_t[]){10, 20});
+  const esc_workload_steps e = expect(NULL, 0, NULL, 2, (const int64_t[]){10, 20});
   assert_true(e.made == 30 && e.expected == 6000 && e.is_bound);
 }
 
 static void a_prediction_is_taken_up_to_the_budget(void **state) {
   (void)state;
   const double predicted[6] = {100, 100, 100, 100, 5000, 5000};
-  const esc_expectation e = expect(predicted, 0, NULL, 0, NULL);
+  const esc_workload_steps e = expect(predicted, 0, NULL, 0, NULL);
   assert_true(e.made == 0 && e.expected == 4 * 100 + 2 * 1000 && !e.is_bound);
 }
 
 static void a_prediction_of_nan_is_none(void **state) {
   (void)state;
   const double predicted[6] = {100, 100, 100, 100, 50, NAN};
-  const esc_expectation e = expect(predicted, 0, NULL, 0, NULL);
+  const esc_workload_steps e = expect(predicted, 0, NULL, 0, NULL);
   assert_true(e.expected == 4 * 100 + 2 * 1000 && e.is_bound);
 }
 
 static void finished_members_speak_for_their_scale_and_the_longest_for_others(void **state) {
   (void)state;
-  const esc_expectation e = expect(NULL, 2, (const int64_t[]){200, 300}, 1, (const int64_t[]){40});
+  const esc_workload_steps e =
+      expect(NULL, 2, (const int64_t[]){200, 300}, 1, (const int64_t[]){40});
   assert_true(e.made == 540 && e.expected == 500 + 2 * 250 + 2 * 300 && !e.is_bound);
 }
 
 static void a_member_that_outlives_the_mean_is_given_a_quarter_more(void **state) {
   (void)state;
-  const esc_expectation e =
+  const esc_workload_steps e =
       expect(NULL, 2, (const int64_t[]){200, 200}, 2, (const int64_t[]){400, 900});
   assert_true(e.expected == 400 + 500 + 1000 + 2 * 200);
 }
 
 static void at_the_end_what_is_expected_is_what_was_made(void **state) {
   (void)state;
-  const esc_expectation e = expect(NULL, 6, (const int64_t[]){1, 2, 3, 4, 5, 1000}, 0, NULL);
+  const esc_workload_steps e = expect(NULL, 6, (const int64_t[]){1, 2, 3, 4, 5, 1000}, 0, NULL);
   assert_true(e.made == 1015 && e.expected == 1015 && !e.is_bound);
 }
 

@@ -8,6 +8,7 @@
 
 #include "backends.h"
 #include "cli/cli.h"
+#include "cli/run_forecast.h"
 #include "device.h"
 #include "progress.h"
 #include "provenance.h"
@@ -79,6 +80,7 @@ static esc_status train(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
   watching watch = {.run = r};
+  double *predicted = NULL;
   esc_progress_bar_init(&watch.bar, r->ask.quiet);
   ESC_TRY(esc_results_create(r->plan.members, p->thresholds, p->shape.layers, &r->results));
   for (int i = 0; i < p->thresholds; i++) r->results->threshold[i] = p->threshold[i];
@@ -86,6 +88,7 @@ static esc_status train(esc_run *r) {
   ESC_TRY_ALLOCATE(r->segments = json_array());
   ESC_TRY(esc_run_open_files(r));
   tell_what_is_kept(r);
+  if (esc_progress_bar_is_shown(&watch.bar)) ESC_TRY(esc_run_forecast_members(r, &predicted));
   ESC_TRY(esc_run_segment_begin(r));
   esc_schedule schedule = {.engine = r->engine,
                            .setup = r->setup,
@@ -96,6 +99,7 @@ static esc_status train(esc_run *r) {
                            .checkpoint_seconds = r->ask.checkpoint_seconds,
                            .seconds_max = r->ask.seconds_max,
                            .done = r->done,
+                           .predicted = predicted,
                            .report = report,
                            .context = &watch,
                            .warn = esc_note};
@@ -103,6 +107,7 @@ static esc_status train(esc_run *r) {
   esc_progress_bar_finish(&watch.bar);
   status = end_segment(r, status);
 done:
+  free(predicted);
   return status;
 }
 

@@ -140,6 +140,20 @@ done:
 
 void esc_run_forecast_free(esc_run_forecast *forecast) { free(forecast->cell); }
 
+esc_status esc_run_forecast_members(const esc_run *r, double **out) {
+  esc_status status = ESC_OK;
+  esc_run_forecast forecast = {0};
+  double *steps = NULL;
+  ESC_TRY(esc_run_forecast_create(r, &forecast));
+  ESC_TRY_ALLOCATE(steps = malloc(((size_t)r->plan.members + 1) * sizeof *steps));
+  for (int64_t i = 0, member = 0; i < forecast.cells; i++)
+    for (int64_t k = 0; k < forecast.cell[i].members; k++) steps[member++] = forecast.cell[i].steps;
+  *out = steps;
+done:
+  esc_run_forecast_free(&forecast);
+  return status;
+}
+
 /* ---- text and JSON ---- */
 
 static const char *method_name(esc_forecast_method method) {

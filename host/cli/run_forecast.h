@@ -30,6 +30,10 @@ typedef struct esc_run_forecast {
 esc_status esc_run_forecast_create(const esc_run *run, esc_run_forecast *out);
 void esc_run_forecast_free(esc_run_forecast *forecast);
 
+/* Expected steps of every member of the plan, NaN without a forecast: *out (members), owned by
+ * the caller. */
+esc_status esc_run_forecast_members(const esc_run *run, double **out);
+
 void esc_run_forecast_print(const esc_run *run, const esc_run_forecast *forecast);
 json_t *esc_run_forecast_json(const esc_run *run, const esc_run_forecast *forecast);
 

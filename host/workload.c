@@ -1,5 +1,5 @@
 /* Expected steps of a run, kept up to date cell by cell: a cell is one scale of one group. */
-#include "forecast.h"
+#include "workload.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@ typedef struct cell {
   double predicted; /* sum over members; NaN: unknown */
 } cell;
 
-struct esc_forecast {
+struct esc_workload {
   double budget;
   double longest; /* of the finished members; 0: none has finished */
   int cells;
@@ -25,7 +25,7 @@ static bool is_same_cell(const esc_member *a, const esc_member *b) {
   return a->group == b->group && a->scale == b->scale;
 }
 
-static void fill(esc_forecast *f, const esc_plan *plan, const double *predicted) {
+static void fill(esc_workload *f, const esc_plan *plan, const double *predicted) {
   for (int64_t i = 0; i < plan->members; i++) {
     const esc_member *m = &plan->member[i];
     f->cells += i == 0 || !is_same_cell(m, m - 1);
@@ -37,11 +37,11 @@ static void fill(esc_forecast *f, const esc_plan *plan, const double *predicted)
   }
 }
 
-esc_status esc_forecast_create(const esc_plan *plan, int64_t budget, const double *predicted,
-                               esc_forecast **out) {
+esc_status esc_workload_create(const esc_plan *plan, int64_t budget, const double *predicted,
+                               esc_workload **out) {
   esc_status status = ESC_OK;
   const size_t members = (size_t)plan->members + 1;
-  esc_forecast *f = calloc(1, sizeof *f);
+  esc_workload *f = calloc(1, sizeof *f);
   ESC_TRY_ALLOCATE(f);
   f->budget = (double)budget;
   ESC_TRY_ALLOCATE(f->cell = calloc(members, sizeof *f->cell));
@@ -50,18 +50,18 @@ esc_status esc_forecast_create(const esc_plan *plan, int64_t budget, const doubl
   *out = f;
   f = NULL;
 done:
-  esc_forecast_free(f);
+  esc_workload_free(f);
   return status;
 }
 
-void esc_forecast_free(esc_forecast *f) {
+void esc_workload_free(esc_workload *f) {
   if (!f) return;
   free(f->cell);
   free(f->cell_of);
   free(f);
 }
 
-void esc_forecast_finish(esc_forecast *f, int64_t index, int64_t steps) {
+void esc_workload_finish(esc_workload *f, int64_t index, int64_t steps) {
   cell *c = &f->cell[f->cell_of[index]];
   c->finished++;
   c->steps += (double)steps;
@@ -70,15 +70,15 @@ void esc_forecast_finish(esc_forecast *f, int64_t index, int64_t steps) {
 
 static bool is_predicted(const cell *c) { return !isnan(c->predicted); }
 
-static double expected_of_one(const esc_forecast *f, const cell *c) {
+static double expected_of_one(const esc_workload *f, const cell *c) {
   if (c->finished > 0) return c->steps / (double)c->finished;
   if (is_predicted(c)) return c->predicted / (double)c->members;
   return f->longest > 0 ? f->longest : f->budget;
 }
 
-esc_expectation esc_forecast_expect(esc_forecast *f, int slots, const int64_t *index,
-                                    const int64_t *steps) {
-  esc_expectation out = {0};
+esc_workload_steps esc_workload_expect(esc_workload *f, int slots, const int64_t *index,
+                                       const int64_t *steps) {
+  esc_workload_steps out = {0};
   double finished = 0;
   for (int i = 0; i < f->cells; i++) f->cell[i].running = 0;
   for (int i = 0; i < slots; i++) {
