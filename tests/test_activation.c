@@ -359,7 +359,7 @@ static void names_are_read_without_regard_to_case(void **state) {
   assert_string_equal(read_as("ReLU"), "relu");
   assert_string_equal(read_as("GELU"), "gelu");
   assert_string_equal(read_as("Softplus-Raw"), "softplus-raw");
-  assert_string_equal(read_as("Poly:0,1,-5E-1"), "poly:0,1,-0.5");
+  assert_string_equal(read_as("Poly:0,1,-5E-1"), "poly:0.0,1.0,-0.5");
 }
 
 static void silu_is_swish(void **state) {
