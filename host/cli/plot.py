@@ -240,7 +240,7 @@ def group_words(group):
 
 def look(group):
     place = group["bottleneck"] - 3
-    return {"colour": place % len(house_style.PALETTE), "marker": place + group["twin"]}
+    return {"colour": place % len(house_style.PALETTE), "marker": place + 3 * group["twin"]}
 
 
 def seed_series(group):

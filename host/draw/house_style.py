@@ -1,15 +1,13 @@
 """The house style: one look for every picture of the program, the studies and the benches.
 
-A picture is described as data, a sheet: {"panels": [...]} with, for each panel, "title", axis
-labels "x" and "y", "scale" (linear, loglog, semilogx, semilogy) and "series"; optional "xlim",
-"ylim", "xticks" ([[value, word], ...]) and "zero" (a thin line at this y). Of the sheet:
-"columns", panels in a row; "common_legend", one for all panels. A series has "role",
-"colour" (place in the palette; -1: black, theory's; -2: grey), "label" ("key": in the
-common legend), "x", "y" and optional
-"low", "high" (error bars, or the band's edges), "xlow", "xhigh", "marker", "hollow" and "every"
-(each n-th point is drawn).
-Roles: line, dash, dot, dashdot, marks, joined (marks on a line), faint (small dots), cloud
-(small marks), carets, band, bars.
+A picture is described as data, a sheet: {"panels": [...], "caption"}, optionally with "columns"
+(panels in a row) and "common_legend" (one for all panels). A panel has "title", the labels "x" and
+"y", "scale" (linear, loglog, semilogx, semilogy) and "series"; optionally "xlim", "ylim", "xticks"
+([[value, word], ...], turned by "rotate" degrees) and "zero" (a thin line at this y). A series has
+"role", "colour" (place in the palette; -1: black, theory's; -2: grey), "label", "x", "y"; optionally
+"low", "high", "xlow", "xhigh" (ends of error bars, or of a band), "marker", "hollow", "every" (each
+n-th point is drawn) and "key" (an entry of the common legend). Roles: line, dash, dot, dashdot,
+marks, joined (marks on a line), faint (small dots), cloud (small marks), carets, band, bars.
 
 Labels and captions set mathematics between dollars, in the part of LaTeX that matplotlib knows;
 plain() is the same for a terminal or a text file. The same sheet gives the same bytes. Plain
@@ -335,6 +333,7 @@ def scale_axes(axes, panel):
             getattr(axes, f"set_{name}ticks")([v for v, _ in panel[f"{name}ticks"]],
                                               [w for _, w in panel[f"{name}ticks"]])
             axis.set_minor_locator(FixedLocator([]))
+            axis.set_tick_params(rotation=panel.get("rotate", 0) if name == "x" else 0)
         elif is_log:
             scale_log_axis(axis, getattr(axes, f"get_{name}lim")())
         else:
@@ -391,7 +390,7 @@ def legends_of(sheet):
 
 def text_width(label):
     """Inches, about, in a legend."""
-    return 0.055 * max(len(plain(line)) for line in label.split("\n")) + 0.42
+    return 0.044 * max(len(plain(line)) for line in label.split("\n")) + 0.42
 
 
 def columns_for(entries, width):
@@ -425,6 +424,8 @@ class Page:
         self.left = [0.5] * self.columns
         self.own, self.shared = legends_of(sheet)
         inner = self.panel_width()
+        words = [len(w) for p in sheet["panels"] if p.get("rotate") for _, w in p["xticks"]]
+        self.label = AXIS_LABEL + max([0.04 * n - 0.1 for n in words], default=0)
         self.height = sheet.get("panel_height", max(1.35, min(2.1, 0.72 * inner)))
         self.own_columns = [columns_for(entries, inner) for entries in self.own]
         legends = [legend_height(e, c) for e, c in zip(self.own, self.own_columns)]
@@ -432,7 +433,7 @@ class Page:
                        for r in range(self.rows)]
         titled = any(title_of(p, i, count) for i, p in enumerate(sheet["panels"]))
         self.head = TITLE if titled else SPACE
-        self.row_heights = [self.head + self.height + AXIS_LABEL + (h + SPACE if h else 0)
+        self.row_heights = [self.head + self.height + self.label + (h + SPACE if h else 0)
                             for h in row_legends]
         self.shared_columns = columns_for(self.shared, width - 2 * EDGE)
         self.foot = legend_height(self.shared, self.shared_columns)
@@ -479,7 +480,7 @@ def draw(sheet, width):
         draw_panel(axes, panel)
         scale_axes(axes, panel)
         axes.set_title(title_of(panel, place, count), loc="left")
-        below = axes.transAxes + ScaledTranslation(0, -AXIS_LABEL - SPACE / 2,
+        below = axes.transAxes + ScaledTranslation(0, -page.label - SPACE / 2,
                                                    figure.dpi_scale_trans)
         add_legend(axes, page.own[place], page.own_columns[place], bbox_to_anchor=(0, 0),
                    bbox_transform=below)

@@ -96,7 +96,7 @@ typedef struct esc_series {
   int count;
   const double *x, *y;
   const double *low, *high; /* NULL: none */
-  int marker;               /* places behind the colour's own marker */
+  int marker;               /* 0: the colour's own; 1, 2, ...: others */
   int every;                /* draws each n-th point; 0: all */
 } esc_series;
 
@@ -206,7 +206,7 @@ void esc_activation_title(const esc_activation *activation, char *text, size_t s
 /* Place in the palette of a bottleneck r, as in `plot`. */
 int esc_bottleneck_colour(int r);
 
-/* Scales `layers` (bits) as "1-3" or "2 3". */
+/* `layers` (bits) as "layer 1" or "layers 2, 4–5". */
 void esc_layers_text(int64_t layers, char *text, size_t size);
 
 #endif

@@ -5,7 +5,7 @@
 #include "figure/figure.h"
 
 static const char *const scale_axis = "initialisation scale $\\varepsilon$";
-static const char *const time_axis = "escape time $\\eta t^*$";
+static const char *const time_axis = "escape time $\\eta t^*$ (flow time)";
 
 static esc_status draw_theory(json_t *panel, const esc_compared *c, bool legend) {
   esc_status status = ESC_OK;
@@ -73,7 +73,7 @@ static esc_status add_bottlenecks(esc_figure *f, const esc_figure_run *run) {
     const int r = fit.group[g].bottleneck;
     if (r == table->layers) continue; /* in (a) */
     esc_layers_text(fit.group[g].small_layers, layers, sizeof layers);
-    snprintf(label, sizeof label, "$r = %d$, layers %s", fit.group[g].bottleneck, layers);
+    snprintf(label, sizeof label, "$r = %d$, %s", fit.group[g].bottleneck, layers);
     ESC_TRY(add_group(f, panel, run, &fit.group[g], twins[r]++, label));
   }
 done:

@@ -96,7 +96,8 @@ esc_status esc_figure_3(esc_figure *f) {
       "two standard errors, hidden by the mark where they are smaller. Lines of the same colour: "
       "the reduced ODE until its loss passes the same threshold; in (b) they go on to the "
       "$\\varepsilon$ where they have met.");
-  json_t *raw = esc_panel_add(f, "raw", scale_axis, "escape time $\\eta t^*$", "loglog");
+  json_t *raw =
+      esc_panel_add(f, "raw", scale_axis, "escape time $\\eta t^*$ (flow time)", "loglog");
   json_t *scaled =
       esc_panel_add(f, "scaled", scale_axis, "scaled time $a c_1 (a_1)^{L-1} \\eta t^*$", "loglog");
   esc_panel_key(raw, ESC_LINE, "reduced ODE, same threshold");

@@ -17,7 +17,7 @@ static void name_group(const esc_figure_run *run, const esc_fit_group *g, char *
   char activation[32], layers[64];
   esc_activation_title(&run->spec->problem.activation, activation, sizeof activation);
   esc_layers_text(g->small_layers, layers, sizeof layers);
-  snprintf(text, size, "%s, $r = %d$, layers %s", activation, g->bottleneck, layers);
+  snprintf(text, size, "%s, $r = %d$, %s", activation, g->bottleneck, layers);
 }
 
 static void check_power(esc_figure *f, const esc_fit_group *g, const char *name) {

@@ -47,7 +47,8 @@ void esc_panel_series(json_t *panel, const esc_series *s, const char *label, ...
   va_end(arguments);
   json_object_set_new(series, "role", json_string(role_names[s->role]));
   json_object_set_new(series, "colour", json_integer(s->colour));
-  if (s->colour >= 0) json_object_set_new(series, "marker", json_integer(s->colour + s->marker));
+  if (s->colour >= 0)
+    json_object_set_new(series, "marker", json_integer(s->colour + 3 * s->marker));
   if (s->every > 1) json_object_set_new(series, "every", json_integer(s->every));
   set_numbers(series, "x", s->count, s->x);
   set_numbers(series, "y", s->count, s->y);
