@@ -311,7 +311,7 @@ class Style(Law):
 
     def test_mathematics_is_plain_in_a_text(self):
         for text, want in ((r"$a_1^{L-1}$", "a_1^(L\u22121)"), (r"$\log t^*$", "log t*"),
-                           (r"5 \$ of $\varepsilon^2$", "5 $ of \u03b5^2"),
+                           (r"5 \$ of $\varepsilon^2$", "5 $ of \u03b5\u00b2"),
                            (r"$\|E[T h_1]\|$", "\u2016E[T h_1]\u2016"),
                            (r"$\eta = 0.1$, $r \geq 3$", "\u03b7 = 0.1, r \u2265 3")):
             self.assertEqual(PLOT.plain(text), want)

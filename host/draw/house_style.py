@@ -92,7 +92,7 @@ ACTIVATIONS = {"gelu": "GELU", "relu": "ReLU", "swish": "Swish"}
 SYMBOLS = {r"\varepsilon": "\u03b5", r"\epsilon": "\u03b5", r"\eta": "\u03b7", r"\ell": "\u2113",
            r"\lambda": "\u03bb", r"\gamma": "\u03b3", r"\chi": "\u03c7", r"\nabla": "\u2207",
            r"\sigma": "\u03c3", r"\Theta": "\u0398", r"\to": "\u2192", r"\times": "\u00d7",
-           r"\pm": "\u00b1", r"\infty": "\u221e", r"\|": "\u2016", r"\log": "log ",
+           r"\pm": "\u00b1", r"\infty": "\u221e", r"\|": "\u2016", r"\log": " log ", r"\sim": "~",
            r"\geq": "\u2265", r"\leq": "\u2264", r"\sqrt": "sqrt", r"\,": " ", r"\;": " "}
 
 
@@ -109,8 +109,9 @@ def plain_math(found):
     text = re.sub(r"\\(?:mathrm|mathsf|text)\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"([_^])\{(.)\}", r"\1\2", text)
     text = re.sub(r"\^\*|\^\{\*\}", "*", text)
+    text = re.sub(r"\^2(?![0-9])", "\u00b2", text)
     text = text.replace("{", "(").replace("}", ")").replace("-", "\u2212")
-    return re.sub(" +", " ", text).strip()
+    return re.sub(" +", " ", text).replace("( ", "(").strip()
 
 
 def plain(text):

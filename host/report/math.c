@@ -44,9 +44,10 @@ static void put_name(FILE *out, reader *r) {
 static void put_sign(FILE *out, reader *r) {
   const char *first = r->at++;
   while (r->at < r->end && ((unsigned char)*r->at & 0xC0) == 0x80) r->at++;
-  fputs("<mo>", out);
+  fputs(strchr("()[]|", *first) ? "<mo stretchy=\"false\">" : "<mo>", out);
   switch (*first) {
     case '-': fputs("−", out); break;
+    case '*': fputs("∗", out); break;
     case '<': fputs("&lt;", out); break;
     case '>': fputs("&gt;", out); break;
     case '&': fputs("&amp;", out); break;

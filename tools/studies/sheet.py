@@ -60,8 +60,8 @@ def text_of(result):
     """The study as text: where it was made, then its tables."""
     lines = [plain(result["title"]),
              f"{result['command']}, commit {result['commit']}, {result['date']}",
-             f"{result['device']} ({result['engine']}): {result['members']} networks, "
-             f"{result['network_steps']} network-steps in {result['seconds']:.0f} s"]
+             f"{result['device']} ({result['engine']}): {result['members']} network"
+             f"{'s' if result['members'] != 1 else ''}, {result['network_steps']} network-steps in {result['seconds']:.0f} s"]
     for t in result["tables"]:
         rows = [[plain(cell) for cell in row] for row in (t["columns"], *t["rows"])]
         width = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
