@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 from house_style import activation_name
 
-from .sheet import caption, groups, panel, series, table
+from .sheet import caption, groups, panel, rounded, series, table
 
 NAME = "activations"
 TITLE = "Activations off the manifold: does $c_1 a_1^{L-1}$ collapse the times?"
@@ -70,35 +70,37 @@ def ratios(tables):
 
 CAPTION = r"""Escape times of He-normal networks over those of tanh networks with the same seed, at the
 smaller of two scales: (a) as they are, (b) times $c_1 a_1^{{L-1}}$, (c) times
-$a_1^{{L-2}} \|E[T h_1]\|$ with layer 1 at its He scale, both over tanh's. Marks: means over {seeds}
-seeds; bars: one standard deviation over seeds. Marks are set apart sideways by which layers are small.
+$a_1^{{L-2}} \|E[T h_1]\|$ with layer 1 at its He scale, both over tanh's. Marks: geometric means
+over {seeds} seeds; bars: one standard deviation of the logarithm over seeds. Marks are set apart
+sideways by which layers are small.
 A factor that puts all activations on one curve gives 1 (line).
 
 $L = 4$, thresholds at half of each activation's baseline."""
 
 
-def draw(all_ratios):
+def draw(means, seeds):
+    """means: by group and activation, three geometric means and the standard deviation of log."""
     titles = ("as they are", "times $c_1 a_1^{L-1}$", r"times $a_1^{L-2} \|E[T h_1]\|$")
     ticks = [[i, activation_name(a)] for i, a in enumerate(SIGMA)]
     panels = []
     for k, title in enumerate(titles):
         marks = []
         for i, group in enumerate(GROUPS):
-            values = [np.exp(all_ratios[group, a][k]) for a in SIGMA]
-            marks.append(series("marks", i, np.arange(len(SIGMA)) + 0.2 * (i - 1),
-                                [v.mean() for v in values], group,
-                                np.array([v.std(ddof=1) for v in values])))
-        panels.append(panel(title, "", "$t^*$ over tanh's, same seed", "semilogy", *marks, zero=1,
+            mean = np.array([means[group, a][k] for a in SIGMA])
+            spread = np.exp([means[group, a][3] for a in SIGMA])
+            marks.append(series("marks", i, np.arange(len(SIGMA)) + 0.2 * (i - 1), mean, group,
+                                low=rounded(mean / spread), high=rounded(mean * spread)))
+        panels.append(panel(title, "", "$t^*$ over tanh's", "semilogy", *marks, zero=1,
                             ylim=[0.12, 15], xlim=[-0.6, len(SIGMA) - 0.4], xticks=ticks,
                             rotate=45))
-    seeds = len(next(iter(all_ratios.values()))[0])
     return {"caption": caption(CAPTION, seeds=seeds), "columns": 3, "panels": panels}
 
 
 def analyse(tables, _fit):
     all_ratios = ratios(tables)
-    rows = []
+    rows, means = [], {}
     for (group, name), logs in all_ratios.items():
+        means[group, name] = [*(np.exp(x.mean()) for x in logs), logs[0].std(ddof=1)]
         rows.append([group, activation_name(name), *(f"{np.exp(x.mean()):.3f}" for x in logs),
                      f"{logs[0].std(ddof=1):.3f}"])
     spread = []
@@ -112,4 +114,4 @@ def analyse(tables, _fit):
                   rows),
             table("Spread over activations: sd of log", ["small layers", "raw", plain, behind],
                   spread)], \
-        draw(all_ratios)
+        draw(means, len(next(iter(all_ratios.values()))[0]))

@@ -7,8 +7,8 @@ epsilon^2 log epsilon beside epsilon^2. Generalised least squares with the covar
 which share their seeds; the limit with one more term says how far the choice matters."""
 import numpy as np
 
-from .sheet import bootstrap, caption, colour_of, groups, key, mean_slope, middle_threshold, panel, series, \
-    table
+from .sheet import bootstrap, caption, colour_of, groups, key, mean_slope, middle_threshold, \
+    panel, series, table
 
 NAME = "exponents"
 TITLE = r"Exponents for $r = 3$ to 6, extrapolated to $\varepsilon = 0$"
