@@ -67,9 +67,9 @@ esc_figure_maker esc_figure_1, esc_figure_2, esc_figure_3, esc_figure_4, esc_fig
 json_t *esc_panel_add(esc_figure *figure, const char *title, const char *x, const char *y,
                       const char *scale);
 
-/* Adds what a colour-blind reader of the legend needs to know of lines that differ in colour only:
- * an entry without data, in grey, for all panels. */
-void esc_panel_key(json_t *panel, int role, const char *label);
+/* Adds an entry to the common legend, without data: what lines of one role mean. Colour -1: black;
+ * -2: grey, for lines of several colours. */
+void esc_panel_key(json_t *panel, int role, int colour, const char *label);
 
 /* Marks on the x axis: places 1..count with these words. */
 void esc_panel_words(json_t *panel, int count, const char *const *word);
@@ -96,7 +96,7 @@ typedef struct esc_series {
   int count;
   const double *x, *y;
   const double *low, *high; /* NULL: none */
-  int marker;               /* 0: the colour's own; 1, 2, ...: others */
+  int marker;               /* 0: the colour's own; 1: another; 2, 3: the same, hollow */
   int every;                /* draws each n-th point; 0: all */
 } esc_series;
 

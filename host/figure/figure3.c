@@ -100,7 +100,7 @@ esc_status esc_figure_3(esc_figure *f) {
       esc_panel_add(f, "raw", scale_axis, "escape time $\\eta t^*$ (flow time)", "loglog");
   json_t *scaled =
       esc_panel_add(f, "scaled", scale_axis, "scaled time $a c_1 (a_1)^{L-1} \\eta t^*$", "loglog");
-  esc_panel_key(raw, ESC_LINE, "reduced ODE, same threshold");
+  esc_panel_key(raw, ESC_LINE, -2, "reduced ODE, same threshold");
   draw_master(scaled, f->run[0].results->layers);
   for (int i = 0; i < f->runs; i++) {
     esc_fit fit = {0};

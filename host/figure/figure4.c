@@ -155,7 +155,7 @@ esc_status esc_figure_4(esc_figure *f) {
       "$\\log\\varepsilon$, with half of their 95%% interval (bootstrap over seeds):");
   json_t *slopes = esc_panel_add(f, "slopes $-(r-2)$", scale_axis, time_axis, "loglog");
   json_t *corners = esc_panel_add(f, "corners", scale_axis, time_axis, "semilogx");
-  esc_panel_key(slopes, ESC_DASH, "law, through the smallest $\\varepsilon$");
+  esc_panel_key(slopes, ESC_DASH, -1, "law, through the smallest $\\varepsilon$");
   for (int i = 0; i < f->runs; i++) {
     const bool corner = f->run[i].results->bottleneck[0] < 3;
     ESC_TRY(add_run(f, &f->run[i], corner ? corners : slopes, corner, twins));

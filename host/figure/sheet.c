@@ -48,7 +48,8 @@ void esc_panel_series(json_t *panel, const esc_series *s, const char *label, ...
   json_object_set_new(series, "role", json_string(role_names[s->role]));
   json_object_set_new(series, "colour", json_integer(s->colour));
   if (s->colour >= 0)
-    json_object_set_new(series, "marker", json_integer(s->colour + 3 * s->marker));
+    json_object_set_new(series, "marker", json_integer(s->colour + 3 * (s->marker % 2)));
+  if (s->marker > 1) json_object_set_new(series, "hollow", json_true());
   if (s->every > 1) json_object_set_new(series, "every", json_integer(s->every));
   set_numbers(series, "x", s->count, s->x);
   set_numbers(series, "y", s->count, s->y);
@@ -57,9 +58,9 @@ void esc_panel_series(json_t *panel, const esc_series *s, const char *label, ...
   json_array_append_new(json_object_get(panel, "series"), series);
 }
 
-void esc_panel_key(json_t *panel, int role, const char *label) {
+void esc_panel_key(json_t *panel, int role, int colour, const char *label) {
   json_t *key = json_pack("{s:s, s:s, s:i, s:b, s:[], s:[]}", "label", label, "role",
-                          role_names[role], "colour", -2, "key", 1, "x", "y");
+                          role_names[role], "colour", colour, "key", 1, "x", "y");
   json_array_append_new(json_object_get(panel, "series"), key);
 }
 
