@@ -27,6 +27,19 @@ static void test_curves_follow_the_law_between_their_knots(void **state) {
   }
 }
 
+/* A cliff between two of the known steps gets most of the points; the ends are kept. */
+static void test_points_of_a_curve_gather_where_it_falls(void **state) {
+  (void)state;
+  const double step[] = {0, 10, 20, 30}, y[] = {1, 1, 0, 0};
+  double out[ESC_CURVE_POINTS];
+  int inside = 0;
+  esc_curve_steps(4, step, y, out);
+  for (int i = 0; i < ESC_CURVE_POINTS; i++) inside += out[i] > 10 && out[i] < 20;
+  for (int i = 1; i < ESC_CURVE_POINTS; i++) assert_true(out[i] > out[i - 1]);
+  assert_true(inside > ESC_CURVE_POINTS / 2);
+  assert_true(out[0] == 0 && fabs(out[ESC_CURVE_POINTS - 1] - 30) < 1e-12);
+}
+
 static void test_layers_are_named_in_singular_and_plural(void **state) {
   (void)state;
   char text[64];
@@ -39,6 +52,7 @@ static void test_layers_are_named_in_singular_and_plural(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_curves_follow_the_law_between_their_knots),
+      cmocka_unit_test(test_points_of_a_curve_gather_where_it_falls),
       cmocka_unit_test(test_layers_are_named_in_singular_and_plural),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

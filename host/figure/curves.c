@@ -25,6 +25,31 @@ done:
   return status;
 }
 
+static double part_of_length(int points, const double *step, const double *y, int i) {
+  double low = INFINITY, high = -INFINITY;
+  for (int k = 0; k < points; k++) {
+    low = fmin(low, y[k]);
+    high = fmax(high, y[k]);
+  }
+  const double move = high > low ? fabs(y[i] - y[i - 1]) / (high - low) : 0;
+  return (step[i] - step[i - 1]) / (step[points - 1] - step[0]) + 2 * move;
+}
+
+void esc_curve_steps(int points, const double *step, const double *y, double *out) {
+  double whole = 0, before = 0;
+  int k = 1;
+  for (int i = 1; i < points; i++) whole += part_of_length(points, step, y, i);
+  for (int i = 0; i < ESC_CURVE_POINTS; i++) {
+    const double at = whole * i / (ESC_CURVE_POINTS - 1);
+    double part = part_of_length(points, step, y, k);
+    while (k + 1 < points && before + part < at) {
+      before += part;
+      part = part_of_length(points, step, y, ++k);
+    }
+    out[i] = step[k - 1] + (step[k] - step[k - 1]) * fmin((at - before) / part, 1);
+  }
+}
+
 void esc_curve_knots(double low, double high, double *epsilon) {
   for (int i = 0; i < ESC_CURVE_KNOTS; i++) {
     const double x = (1 - cos(M_PI * i / (ESC_CURVE_KNOTS - 1))) / 2;

@@ -186,6 +186,11 @@ typedef struct esc_curves {
 esc_status esc_curves_of(const esc_escape_problem *problem, uint64_t small_layers, double low,
                          double high, int points, esc_curves *out);
 
+/* ESC_CURVE_POINTS steps over those of a curve known at a few, the more where it moves more, so
+ * that its bends look round: equal parts of its length, both axes being 1 long, the fall counted
+ * twice. */
+void esc_curve_steps(int points, const double *step, const double *y, double *out);
+
 /* ESC_CURVE_KNOTS values of epsilon from `low` to `high`, Chebyshev's points of its logarithm. */
 void esc_curve_knots(double low, double high, double *epsilon);
 

@@ -40,9 +40,8 @@ static esc_status follow_both(const esc_escape_problem *p, double rate, const es
   at->points = c->points;
   memcpy(at->step, c->step, (size_t)c->points * sizeof *c->step);
   drawn->points = ESC_CURVE_POINTS;
-  for (int i = 0; i < ESC_CURVE_POINTS; i++)
-    drawn->step[i] = c->step[c->points - 1] * i / (ESC_CURVE_POINTS - 1);
   ESC_TRY(follow(p, rate, at));
+  esc_curve_steps(at->points, at->step, at->loss, drawn->step);
   ESC_TRY(follow(p, rate, drawn));
 done:
   return status;

@@ -95,13 +95,11 @@ static esc_status add_losses(esc_figure *f, const esc_figure_run *run) {
       esc_panel_add(f, "closure levels", "flow time $\\eta k$", "population loss", "linear");
   ESC_TRY(esc_block_grid_create(&b, 1, &grid));
   ESC_TRY(esc_mean_curve_of(run, ESC_OBSERVABLE_evaluation_loss, 0, &c));
-  for (int i = 0; i < ESC_CURVE_POINTS; i++) {
-    step[i] = c.step[c.points - 1] * i / (ESC_CURVE_POINTS - 1);
-    time[i] = p->rate * step[i];
-  }
   for (int level = 0; level <= ESC_BLOCK_EXACT; level++) {
     b.level = (esc_block_level)level;
     ESC_TRY(level_losses(&b, &grid, p->rate, c.points, c.step, loss));
+    esc_curve_steps(c.points, c.step, loss, step);
+    for (int i = 0; i < ESC_CURVE_POINTS; i++) time[i] = p->rate * step[i];
     ESC_TRY(level_losses(&b, &grid, p->rate, ESC_CURVE_POINTS, step, drawn));
     check_level(f, level, departure(&c, loss));
     const esc_series line = {
