@@ -110,8 +110,8 @@ done:
 /* Mathematics between dollars as plain text: "$\log t^*$" is "log t*". */
 static void put_plain(FILE *out, const char *text) {
   static const char *const symbol[][2] = {
-      {"\\varepsilon", "ε"}, {"\\lambda", "λ"}, {"\\log", "log "}, {"\\,", " "},
-      {"^*", "*"},           {"{", "("},        {"}", ")"},        {"-", "−"}};
+      {"\\varepsilon", "ε"}, {"\\lambda", "λ"}, {"\\log ", "log "}, {"\\log", "log "}, {"\\,", " "},
+      {"^*", "*"},           {"{", "("},        {"}", ")"},         {"-", "−"}};
   bool math = false;
   while (*text) {
     size_t k = 0, length = 1;
@@ -122,7 +122,7 @@ static void put_plain(FILE *out, const char *text) {
       math = !math;
     else if (k < symbols)
       fputs(symbol[k][1], out);
-    else if (!math || *text != ' ')
+    else
       fputc(*text, out);
     text += length;
   }

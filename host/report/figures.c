@@ -43,6 +43,18 @@ static size_t reason_place(const json_t *checks, size_t check, bool *first) {
   return place;
 }
 
+/* With a minus sign instead of a hyphen. */
+static void put_number(FILE *out, const char *format, double value) {
+  char text[64];
+  snprintf(text, sizeof text, format, value);
+  for (const char *c = text; *c; c++) {
+    if (*c == '-')
+      fputs("−", out);
+    else
+      fputc(*c, out);
+  }
+}
+
 /* A check in a sentence. */
 static void put_check(FILE *out, const json_t *check, size_t reason) {
   const bool pass = json_is_true(json_object_get(check, "pass"));
@@ -51,11 +63,12 @@ static void put_check(FILE *out, const json_t *check, size_t reason) {
   fprintf(out, "<li><span class=\"%s\">%s</span> ", pass ? "pass" : "fail", pass ? "PASS" : "FAIL");
   esc_html_math(out, without_figure(typeset(check, "name")));
   if (json_is_number(got))
-    fprintf(out, ": %.6g", json_number_value(got));
+    put_number(out, ": %.6g", json_number_value(got));
   else
     fputs(": not a number", out);
-  fprintf(out, ", expected %.6g to within %.3g<sup>%c</sup>", number_of(check, "expected"),
-          number_of(check, "tolerance"), (char)('a' + reason % 26));
+  put_number(out, ", expected %.6g", number_of(check, "expected"));
+  put_number(out, " to within %.3g", number_of(check, "tolerance"));
+  fprintf(out, "<sup>%c</sup>", (char)('a' + reason % 26));
   if (*detail) fputs(" (", out);
   esc_html_math(out, detail);
   fputs(*detail ? ").</li>\n" : ".</li>\n", out);

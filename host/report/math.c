@@ -12,16 +12,26 @@ typedef struct reader {
 } reader;
 
 static const char *const symbols[][2] = {
-    {"varepsilon", "<mi>ε</mi>"}, {"epsilon", "<mi>ε</mi>"},
-    {"eta", "<mi>η</mi>"},        {"ell", "<mi>ℓ</mi>"},
-    {"lambda", "<mi>λ</mi>"},     {"gamma", "<mi>γ</mi>"},
-    {"chi", "<mi>χ</mi>"},        {"sigma", "<mi>σ</mi>"},
-    {"Theta", "<mi>Θ</mi>"},      {"nabla", "<mo>∇</mo>"},
-    {"log", "<mi>log</mi>"},      {"to", "<mo>→</mo>"},
-    {"times", "<mo>×</mo>"},      {"pm", "<mo>±</mo>"},
-    {"geq", "<mo>≥</mo>"},        {"leq", "<mo>≤</mo>"},
-    {"sim", "<mo>∼</mo>"},        {"infty", "<mi>∞</mi>"},
-    {"|", "<mo>‖</mo>"},          {",", "<mspace width=\"0.17em\"></mspace>"},
+    {"varepsilon", "<mi>ε</mi>"},
+    {"epsilon", "<mi>ε</mi>"},
+    {"eta", "<mi>η</mi>"},
+    {"ell", "<mi>ℓ</mi>"},
+    {"lambda", "<mi>λ</mi>"},
+    {"gamma", "<mi>γ</mi>"},
+    {"chi", "<mi>χ</mi>"},
+    {"sigma", "<mi>σ</mi>"},
+    {"Theta", "<mi>Θ</mi>"},
+    {"nabla", "<mo>∇</mo>"},
+    {"log", "<mi>log</mi><mspace width=\"0.17em\"></mspace>"},
+    {"to", "<mo>→</mo>"},
+    {"times", "<mo>×</mo>"},
+    {"pm", "<mo>±</mo>"},
+    {"geq", "<mo>≥</mo>"},
+    {"leq", "<mo>≤</mo>"},
+    {"sim", "<mo>∼</mo>"},
+    {"infty", "<mi>∞</mi>"},
+    {"|", "<mo>‖</mo>"},
+    {",", "<mspace width=\"0.17em\"></mspace>"},
 };
 
 static void put_row(FILE *out, reader *r);
