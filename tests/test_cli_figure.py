@@ -18,27 +18,30 @@ STUDIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../runs/stud
 
 
 class Page(html.parser.HTMLParser):
-    """What a browser would fetch, and the text of table cells."""
+    """What a browser would fetch, the order of elements, and the text of checks and of all."""
 
     def __init__(self, path):
         super().__init__()
-        self.sources, self.cells, self.open = [], [], []
+        self.sources, self.checks, self.open, self.order, self.text = [], [], [], [], ""
         with open(path) as file:
             self.feed(file.read())
 
     def handle_starttag(self, tag, attributes):
         self.sources += [v for k, v in attributes if k in ("src", "href", "data")]
-        if tag == "td":
-            self.cells.append("")
-        if tag not in ("img", "meta"):
+        self.order.append(tag)
+        if tag == "li" and "details" in self.open:
+            self.checks.append("")
+        if tag not in ("img", "meta", "br"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag, f"{tag} is not what is open"
 
     def handle_data(self, text):
-        if self.cells:
-            self.cells[-1] += text
+        if "li" in self.open and self.checks:
+            self.checks[-1] += text
+        if "style" not in self.open and "pre" not in self.open:
+            self.text += text
 
 
 class Figure(unittest.TestCase):
@@ -57,8 +60,9 @@ class Figure(unittest.TestCase):
         changes = ["sweep.seeds=4", "network.width=16", "network.inputs=16"]
         self.call("4", *changes, "--quiet")
         self.check_text(changes)
-        for name in ("figure4.png", "figure4.pdf", "figure4.json", "checks.txt"):
+        for name in ("figure4.png", "figure4.pdf", "figure4.json", "figure4.txt", "checks.txt"):
             self.assertGreater(os.path.getsize(os.path.join(self.room, name)), 500, name)
+        self.check_caption()
         before = self.call("4", "--replot")
         self.assertTrue(all(check["pass"] for check in before), before)
         self.assertGreater(len(before), 10)
@@ -71,7 +75,20 @@ class Figure(unittest.TestCase):
         after = self.call("4", "--replot", code=1)
         wrong = [check["name"] for check in after if not check["pass"]]
         self.assertTrue(any("r = 3" in name and "slope" in name for name in wrong), wrong)
-        self.assertEqual(self.report(code=1).cells.count("FAIL"), len(wrong))
+        failed = [check for check in self.report(code=1).checks if check.startswith("FAIL")]
+        self.assertEqual(len(failed), len(wrong))
+
+    def check_caption(self):
+        """Beside the picture and in its data: marks, errors, sizes, activations by their names."""
+        with open(os.path.join(self.room, "figure4.txt")) as file:
+            told = " ".join(file.read().split())
+        for words in ("Figure 4. He-normal networks", "two standard errors", "smallest \u03b5",
+                      "GELU, L = 4, width N = 16", "4 seeds", "escapement figure 4"):
+            self.assertIn(words, told)
+        self.assertNotRegex(told, r"[$\\{}]|\*\*|gelu")
+        with open(os.path.join(self.room, "figure4.json")) as file:
+            panels = json.load(file)["panels"]
+        self.assertEqual([p["title"][0] for p in panels], ["s", "c"])
 
     def check_text(self, changes):
         """Sweeps are counted, files named, and no line is long."""
@@ -100,9 +117,17 @@ class Figure(unittest.TestCase):
         with open(os.path.join(self.room, "figure4.png"), "rb") as file:
             self.assertEqual(base64.b64decode(pictures[0].partition(",")[2]), file.read())
         self.assertEqual(len(pictures), 1 + len(self.studies()))
-        self.assertEqual(page.cells.count("PASS"), len(checks))
-        for check in checks:
-            self.assertIn(check["name"], page.cells)
+        self.assertEqual(sum(c.startswith("PASS") for c in page.checks), len(checks))
+        self.assertTrue(all(c.strip().endswith(".") for c in page.checks), page.checks)
+        self.assertIn(f"{len(checks)} of {len(checks)} checks passed", page.text)
+        self.check_words(page)
+
+    def check_words(self, page):
+        """A caption before its picture, mathematics set, no marks of Markdown or LaTeX left."""
+        self.assertEqual(page.order.count("figcaption"), page.order.count("img"))
+        self.assertLess(page.order.index("figcaption"), page.order.index("img"))
+        self.assertGreater(page.order.count("math"), 20)
+        self.assertNotRegex(page.text, r"\$|\*\*|\\[a-z]|epsilon|\b1 (members|networks|studies)")
 
     @staticmethod
     def studies():
@@ -128,6 +153,7 @@ class Figure(unittest.TestCase):
         self.assertIn("allowed: 1 to 5", self.call("6", code=2))
         self.assertIn("figure2-L2.h5", self.call("2", "--replot", code=2))
         self.assertIn("--scale", self.call("1", "--scale", "huge", code=2))
+        self.assertIn("single, double", self.call("1", "--width", "wide", code=2))
 
 
 if __name__ == "__main__":

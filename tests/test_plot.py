@@ -1,8 +1,8 @@
-"""Laws of the drawing script, host/cli/plot.py.
+"""Laws of the drawing script, host/cli/plot.py, and of the house style that it comes with.
 
-    python3 test_plot.py PLOT.PY
+    python3 test_plot.py PLOT_SCRIPT.PY
 
-What concerns processes and files runs the script as the verb `plot` does (python3 -c
+The argument is the script as it travels inside the program. What concerns processes and files runs the script as the verb `plot` does (python3 -c
 SCRIPT FIG, the numbers on standard input); what it draws and refuses is looked at in
 this process, which loads matplotlib once.
 """
@@ -40,17 +40,34 @@ def group(r, threshold, points, slope=None, error=None, diverged=0, layers=None)
             "points": points}
 
 
-def sweep(r, threshold, scales=(0.03, 0.05, 0.1), slope=None, error=None, layers=None):
-    """Escapes on the law itself, the seeds a quarter apart."""
+def sweep(r, threshold, scales=(0.03, 0.05, 0.1), slope=None, error=None, layers=None, times=1):
+    """Escapes on the law itself, `times` as late, the seeds a quarter apart."""
     def steps(scale):
         law = math.log(1 / scale) if r == 2 else scale ** -max(r - 2, 0)
-        return [int(100 * law * (1 + 0.25 * i)) for i in range(4)]
+        return [int(1000 * times * law * (1 + 0.25 * i)) for i in range(4)]
     return group(r, threshold, [point(scale, steps(scale)) for scale in scales], slope, error,
                  layers=layers)
 
 
 def sheet(*groups, title="slopes"):
     return {"title": title, "groups": list(groups)}
+
+
+def picture(given):
+    return PLOT.Drawing(given).sheet()
+
+
+def render(given, form):
+    return PLOT.house_style.render(picture(given), form)
+
+
+def caption(given):
+    return PLOT.house_style.caption_text(picture(given), 10000)
+
+
+def lines(given, role):
+    """The series of one role in the first panel."""
+    return [s for s in picture(given)["panels"][0]["series"] if s["role"] == role and s["x"]]
 
 
 NORMAL = sheet(sweep(1, 0.1, slope=0.001, error=0.0), sweep(2, 0.1, slope=-0.31, error=0.02),
@@ -74,9 +91,9 @@ class Law(unittest.TestCase):
         with open(self.path(name), "rb") as file:
             return file.read()
 
-    def start(self, path, given, **how):
+    def start(self, path, given, *more, **how):
         """The script in a process of its own."""
-        return subprocess.run([sys.executable, "-c", SCRIPT, path], timeout=120,
+        return subprocess.run([sys.executable, "-c", SCRIPT, path, *more], timeout=120,
                               input=json.dumps(given).encode(), capture_output=True,
                               cwd=self.directory, **how)
 
@@ -87,7 +104,7 @@ class Law(unittest.TestCase):
         return self.read(name)
 
     def texts(self, *groups, **more):
-        svg = xml.etree.ElementTree.fromstring(PLOT.render(sheet(*groups, **more), "svg"))
+        svg = xml.etree.ElementTree.fromstring(render(sheet(*groups, **more), "svg"))
         return ["".join(t.itertext()).strip() for t in svg.iter("{http://www.w3.org/2000/svg}text")]
 
     def assert_refusal(self, status, errors, want, words):
@@ -119,7 +136,7 @@ class Files(Law):
                 image = self.draw(NORMAL, "figure." + ending)
                 self.assertTrue(image.startswith(magic))
                 self.assertGreater(len(image), 4000)
-                self.assertEqual(image, PLOT.render(NORMAL, ending))
+                self.assertEqual(image, render(NORMAL, ending))
                 self.assertEqual(os.stat(self.path("figure." + ending)).st_mode,
                                  os.stat(self.path("plain")).st_mode)
         self.assertEqual(sorted(os.listdir(self.directory)),
@@ -131,7 +148,7 @@ class Files(Law):
         for name in strange:
             self.write(name, "raise SystemExit(9)\n" if name.endswith(".py") else "font.size: 40\n")
         there = self.draw(NORMAL, HOME="/nonexistent", TMPDIR=self.directory)
-        self.assertEqual(there, PLOT.render(NORMAL, "svg"))
+        self.assertEqual(there, render(NORMAL, "svg"))
         self.assertEqual(sorted(os.listdir(self.directory)), sorted(["figure.svg", *strange]))
 
     def test_the_script_is_ascii_and_fits_on_a_command_line(self):
@@ -140,69 +157,172 @@ class Files(Law):
 
 
 class Words(Law):
-    def test_labels_give_slope_error_and_theory(self):
-        texts = self.texts(*NORMAL["groups"])
-        for text in ("r = 1: 0.00 \u00b1 0.00 (theory 0)",
-                     "r = 2: \u22120.31 \u00b1 0.02 (theory log)",
-                     "r = 3: \u22121.00 \u00b1 0.01 (theory \u22121)",
-                     "r = 4: \u22121.987 \u00b1 0.003 (theory \u22122)", "loss threshold 0.1",
-                     "slopes", "escape step t*", "one seed", "mean over seeds"):
-            self.assertIn(text, texts)
-        self.assertFalse(any("censored" in text or "layers" in text for text in texts))
+    def legends(self, *groups, **more):
+        """The lines of what the legends of the time panels say, without marks of mathematics."""
+        panels = picture(sheet(*groups, **more))["panels"]
+        found = [s.get("label") for p in panels for s in p["series"]]
+        return [line.strip() for label in found if label
+                for line in PLOT.plain(label).split("\n")]
+
+    def test_labels_give_slope_half_interval_and_law(self):
+        found = self.legends(*NORMAL["groups"])
+        for text in ("r = 1: slope 0.00 \u00b1 0.00 (law 0)",
+                     "r = 2: slope \u22120.31 \u00b1 0.04 (law log)",
+                     "r = 3: slope \u22121.00 \u00b1 0.02 (law \u22121)",
+                     "r = 4: slope \u22121.99 \u00b1 0.01 (law \u22122)",
+                     "one seed, jittered sideways", "mean over seeds \u00b1 2 s.e.",
+                     "law, through the smallest \u03b5"):
+            self.assertIn(text, found)
+        self.assertFalse(any("censored" in text or "layers" in text for text in found))
+
+    def test_the_half_interval_is_the_fits_own_where_it_has_one(self):
+        fitted = {**sweep(3, 0.1, slope=-1.0, error=0.01), "lower": -1.2, "upper": -0.8}
+        self.assertIn("r = 3: slope \u22121.00 \u00b1 0.20 (law \u22121)", self.legends(fitted))
+
+    def test_of_two_small_layers_the_steps_a_decade_are_told(self):
+        two = {**sweep(2, 0.1, slope=-0.1, error=0.01), "steps_per_decade": 230.4}
+        self.assertIn("r = 2: 230.4 steps a decade (law: logarithmic)", self.legends(two))
 
     def test_what_did_not_escape_is_counted_and_told_apart(self):
         """A single point has no slope; a panel's groups do not need to share anything."""
-        texts = self.texts(sweep(3, 0.05, scales=(0.05,)),
-                           group(3, 0.1, [point(0.05, [900, -1, 800]), point(0.1, [400, 450, 500])],
-                                 diverged=3),
-                           group(4, 0.1, [point(s, [-1] * 5, 1000) for s in (0.05, 0.1)]))
-        for text in ("r = 3: no slope (theory \u22121)", "1 of 6 censored", "10 of 10 censored",
-                     "3 diverged, not drawn", "mean over seeds", "mean of the escaped only",
-                     "censored, at the steps run"):
-            self.assertIn(text, texts)
-        alone = self.texts(group(4, 0.1, [point(0.1, [-1] * 5, 1000)]))
+        found = self.legends(sweep(3, 0.05, scales=(0.05,)),
+                             group(3, 0.1, [point(0.05, [900, -1, 800]),
+                                            point(0.1, [400, 450, 500])], diverged=3),
+                             group(4, 0.1, [point(s, [-1] * 5, 1000) for s in (0.05, 0.1)]))
+        for text in ("r = 3: no slope (law \u22121)", "1 of 6 censored", "10 of 10 censored",
+                     "3 diverged, not drawn", "mean over seeds \u00b1 2 s.e.",
+                     "mean of the escaped only", "censored, at the steps run"):
+            self.assertIn(text, found)
+        alone = self.legends(group(4, 0.1, [point(0.1, [-1] * 5, 1000)]))
         self.assertIn("censored, at the steps run", alone)
         self.assertFalse(any(text.startswith("mean") for text in alone))
 
     def test_points_without_members_or_place_are_left_out(self):
         """Diverged at some scales, at all of one group, at all of one threshold."""
         empty = [point(0.05, []), point(0.1, [])]
-        texts = self.texts(group(3, 0.1, [*empty, point(0.2, [0, 1, 2]), point(0, [5]),
-                                          {**point(0.3, [7]), "scale": None}], diverged=4),
-                           group(4, 0.1, empty, diverged=6), group(3, 0.2, empty, diverged=6))
-        self.assertIn("r = 4: no slope (theory \u22122)", texts)
-        self.assertIn("4 diverged, not drawn", texts)
-        self.assertIn("6 diverged, not drawn", texts)
-        self.assertIn("slopes (1 of 2 thresholds)", texts)
+        given = (group(3, 0.1, [*empty, point(0.2, [0, 1, 2]), point(0, [5]),
+                                {**point(0.3, [7]), "scale": None}], diverged=4),
+                 group(4, 0.1, empty, diverged=6), group(3, 0.2, empty, diverged=6))
+        found = self.legends(*given)
+        self.assertIn("r = 4: no slope (law \u22122)", found)
+        self.assertIn("4 diverged, not drawn", found)
+        self.assertEqual(len(picture(sheet(*given))["panels"]), 1)
 
-    def test_of_many_thresholds_four_have_panels_and_the_title_says_so(self):
-        texts = self.texts(*[sweep(3, t, slope=-t) for t in (0.02, 0.05, 0.08, 0.11, 0.12, 0.15)])
-        self.assertIn("slopes (4 of 6 thresholds)", texts)
-        self.assertEqual([t for t in texts if t.startswith("loss threshold")],
-                         ["loss threshold " + t for t in ("0.02", "0.08", "0.11", "0.15")])
-        for text in ("r = 3: \u22120.02 (theory \u22121)", "r = 3: \u22120.15 (theory \u22121)"):
-            self.assertIn(text, texts)
+    def test_of_many_thresholds_four_have_panels_and_the_caption_says_so(self):
+        many = [sweep(3, t, slope=-t, times=1 + t) for t in (0.02, 0.05, 0.08, 0.11, 0.12, 0.35)]
+        self.assertIn("4 of 6 thresholds.", caption(sheet(*many)))
+        self.assertEqual([p["title"] for p in picture(sheet(*many))["panels"]],
+                         ["loss threshold " + t for t in ("0.02", "0.08", "0.11", "0.35")])
 
     def test_groups_of_one_bottleneck_are_told_apart_by_their_layers(self):
-        texts = self.texts(sweep(2, 0.1, slope=-0.1), sweep(2, 0.1, slope=-0.2, layers=[3, 4]),
-                           sweep(3, 0.1, slope=-1.0), sweep(4, 0.1, layers=[1, 3, 4, 5]))
-        labels = [t for t in texts if t.startswith(("r = ", "small layers "))]
-        self.assertEqual(labels, ["r = 2: \u22120.10 (theory log)", "small layers 1 2",
-                                  "r = 2: \u22120.20 (theory log)", "small layers 3 4",
-                                  "r = 3: \u22121.00 (theory \u22121)",
-                                  "r = 4: no slope (theory \u22122)",
+        found = self.legends(sweep(2, 0.1, slope=-0.1), sweep(2, 0.1, slope=-0.2, layers=[3, 4]),
+                             sweep(3, 0.1, slope=-1.0), sweep(4, 0.1, layers=[1, 3, 4, 5]))
+        labels = [t for t in found if t.startswith(("r = ", "small layers "))]
+        self.assertEqual(labels, ["r = 2: slope \u22120.10 (law log)", "small layers 1 2",
+                                  "r = 2: slope \u22120.20 (law log)", "small layers 3 4",
+                                  "r = 3: slope \u22121.00 (law \u22121)",
+                                  "r = 4: no slope (law \u22122)",
                                   "small layers 1 3\u20135"])
 
     def test_very_many_layers_are_cut(self):
-        texts = self.texts(sweep(32, 0.1, scales=(0.5, 0.9), layers=list(range(1, 64, 2))))
-        label, = (t for t in texts if t.startswith("small layers "))
+        found = self.legends(sweep(32, 0.1, scales=(0.5, 0.9), layers=list(range(1, 64, 2))))
+        label, = (t for t in found if t.startswith("small layers "))
         self.assertLess(len(label), 50)
         self.assertTrue(label.endswith("\u2026"))
 
-    def test_a_title_is_drawn_as_it_is_written(self):
-        for title in ("", "5 $ and \\alpha$ & <b>\t\u03b7 = 0.01"):
-            texts = self.texts(sweep(3, 0.1), title=title)
-            self.assertIn(title.replace("\t", " ") or "escape step t*", texts)
+    def test_a_title_opens_the_caption_as_it_is_written(self):
+        for title in ("5 $ and \\alpha$ & <b>\t\u03b7 = 0.01", "a**b"):
+            given = sheet(sweep(3, 0.1), title=title)
+            self.assertTrue(caption(given).startswith(title.replace("\t", " ") + ". "))
+            self.assertTrue(render(given, "svg"))
+
+    def test_a_caption_declares_jitter_errors_and_marks(self):
+        told = caption(NORMAL)
+        for words in ("jitter", "two standard errors", "Dashed: theory's law", "smallest \u03b5",
+                      "half of their 95% interval", "4 at each scale"):
+            self.assertIn(words, told)
+
+    def test_a_caption_is_written_beside_the_picture_on_demand(self):
+        done = self.start(self.path("figure.svg"), NORMAL, "single", self.path("told.txt"))
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertTrue(self.read("told.txt").startswith(b"slopes. Escape time t*"))
+
+
+class Panels(Law):
+    def test_thresholds_with_alike_times_share_a_panel(self):
+        alike = sheet(*[sweep(3, t, times=1 + 0.01 * i) for i, t in enumerate((0.08, 0.1, 0.12))])
+        self.assertEqual(len(picture(alike)["panels"]), 1)
+        self.assertIn("Loss threshold 0.1; times at 0.08, 0.12 differ by at most 2.0%",
+                      caption(alike))
+
+    def test_thresholds_that_differ_in_times_or_in_what_escaped_do_not(self):
+        for other in (sweep(3, 0.2, times=1.1), sweep(3, 0.2, scales=(0.03, 0.05)),
+                      group(3, 0.2, [point(s, [100, -1]) for s in (0.03, 0.05, 0.1)])):
+            self.assertEqual(len(picture(sheet(sweep(3, 0.1), other))["panels"]), 2)
+
+    def test_the_law_goes_through_the_mean_at_the_smallest_scale(self):
+        """Of r = 1, 2, 3; where some members are censored, at the smallest that is whole."""
+        for r in (1, 2, 3):
+            points = [point(s, [t]) for s, t in ((0.01, 1000), (0.02, 480), (0.04, 210))]
+            for censored, anchor in ((False, (0.01, 1000)), (True, (0.02, 480))):
+                if censored:
+                    points[0] = point(0.01, [900, -1])
+                law, = lines(sheet(group(r, 0.1, points, slope=-1.1)), "dash")
+                nearest = min(zip(law["x"], law["y"]), key=lambda p: abs(math.log(p[0] / anchor[0])))
+                law_slope = {1: 0, 2: -1, 3: -1}[r]
+                self.assertAlmostEqual(nearest[1], anchor[1] * (nearest[0] / anchor[0])**law_slope,
+                                       delta=0.01 * anchor[1])
+
+    def test_the_fitted_slope_is_a_line_of_its_own(self):
+        line, = lines(sheet(sweep(3, 0.1, slope=-1.25)), "line")
+        (x0, x1), (y0, y1) = line["x"], line["y"]
+        self.assertAlmostEqual(math.log(y1 / y0) / math.log(x1 / x0), -1.25)
+
+    def test_limits_have_a_panel_with_their_interval(self):
+        """And a group without a limit is not in it."""
+        limit = {"slope": -1.001, "lower": -1.004, "upper": -0.998, "chi2": 0.7, "dof": 1}
+        given = sheet({**sweep(3, 0.1, slope=-1.02), "limit": limit},
+                      {**sweep(4, 0.1, slope=-2), "limit": None})
+        panel = picture(given)["panels"][1]
+        hollow, = (s for s in panel["series"] if s.get("hollow"))
+        for got, want in zip((*hollow["x"], *hollow["low"], *hollow["y"], *hollow["high"]),
+                             (0, -0.004, -0.001, 0.002)):
+            self.assertAlmostEqual(got, want)
+        self.assertIn("limit \u22121.001 \u00b1 0.003 (\u03c7\u00b2 = 0.7, 1 degree of freedom)",
+                      caption(given))
+
+
+class Style(Law):
+    def test_a_width_is_one_or_two_columns_or_inches(self):
+        for width, inches in (("single", 3.4), ("double", 7.0), ("5.5", 5.5), ("", 3.4)):
+            image = PLOT.house_style.render(picture(NORMAL), "png", width)
+            self.assertEqual(int.from_bytes(image[16:20], "big"), round(300 * inches))
+
+    def test_an_axis_has_powers_or_plain_numbers_never_both(self):
+        for low, high in ((0.9e-3, 0.13), (0.1, 0.36), (0.011, 0.2), (20, 1100), (300, 5e4), (2, 7),
+                          (1e-9, 1), (0.95, 1.3), (3e6, 5e7), (1e-5, 3e-5)):
+            ticks, words = PLOT.house_style.log_ticks(low, high)
+            said = [words(t) for t in ticks]
+            self.assertGreaterEqual(len(said), 2, (low, high))
+            self.assertEqual(len(set(said)), len(said), said)
+            self.assertIn(sum("^" in word for word in said), (0, len(said)), said)
+            if math.log10(high / low) < 1.5 and 1e-4 < low and high < 1e5:
+                self.assertFalse(any("^" in word for word in said), said)
+
+    def test_mathematics_is_plain_in_a_text(self):
+        for text, want in ((r"$a_1^{L-1}$", "a_1^(L\u22121)"), (r"$\log t^*$", "log t*"),
+                           (r"5 \$ of $\varepsilon^2$", "5 $ of \u03b5\u00b2"),
+                           (r"$\|E[T h_1]\|$", "\u2016E[T h_1]\u2016"),
+                           (r"$\eta = 0.1$, $r \geq 3$", "\u03b7 = 0.1, r \u2265 3")):
+            self.assertEqual(PLOT.plain(text), want)
+
+    def test_colours_and_markers_of_neighbours_differ_in_grey_too(self):
+        """Of two series in one panel either the marker or the dash differs."""
+        groups = [sweep(r, 0.1, slope=2 - r) for r in (1, 2, 3, 4, 5, 6, 7, 8)]
+        groups += [sweep(3, 0.1, slope=-1, layers=layers) for layers in ([2, 3, 4], [4, 5, 6])]
+        looks = [(s["colour"], PLOT.house_style.marker_of(s)) for s in lines(sheet(*groups), "marks")]
+        self.assertEqual(len(set(looks)), len(looks))
+        self.assertEqual(len({m for _, m in looks[:8]}), 8)
 
 
 class Refusals(Law):
@@ -241,7 +361,7 @@ class Refusals(Law):
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python3 test_plot.py PLOT.PY")
+        sys.exit("usage: python3 test_plot.py PLOT_SCRIPT.PY")
     sys.dont_write_bytecode = True
     spec = importlib.util.spec_from_file_location("plot", sys.argv.pop())
     PLOT = importlib.util.module_from_spec(spec)

@@ -14,6 +14,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/picture.h"
 #include "cli/python.h"
 #include "figure/figure.h"
 #include "figure_draw.h"
@@ -31,7 +32,7 @@ enum {
 };
 
 typedef struct request {
-  const char *directory, *scale, *backend;
+  const char *directory, *scale, *backend, *width;
   int64_t threads;
   bool replot, json, quiet;
   int first, last; /* figures */
@@ -133,12 +134,13 @@ done:
 
 static esc_status draw(const request *r, const char *name, const char *text) {
   esc_status status = ESC_OK;
-  char data[PATH_SIZE], png[PATH_SIZE], pdf[PATH_SIZE];
+  char data[PATH_SIZE], png[PATH_SIZE], pdf[PATH_SIZE], caption[PATH_SIZE];
   ESC_TRY(join(r, name, ".json", data));
   ESC_TRY(join(r, name, ".png", png));
   ESC_TRY(join(r, name, ".pdf", pdf));
+  ESC_TRY(join(r, name, ".txt", caption));
   ESC_TRY(esc_io_publish(data, text, strlen(text)));
-  char *const arguments[] = {png, pdf, NULL};
+  char *const arguments[] = {(char *)(r->width ? r->width : "double"), png, pdf, caption, NULL};
   status = esc_python_run(figure_draw, name, text, arguments);
 done:
   return status;
@@ -201,6 +203,8 @@ static esc_status make(const request *r, int number, json_t *figures, int *faile
       ESC_TRY(load(r, &esc_figure_sweeps[i], &f.run[f.runs++]));
   ESC_TRY(esc_figure_make(&f));
   drawing = figure_json(&f);
+  json_object_set_new(drawing, "common_legend", json_boolean(f.common_legend));
+  json_object_set_new(drawing, "caption", json_string(f.caption_text));
   json_object_set_new(drawing, "runs", origins_json(&f));
   json_object_set(drawing, "panels", f.panels);
   ESC_TRY_ALLOCATE(text = json_dumps(drawing, JSON_INDENT(1) | JSON_REAL_PRECISION(17)));
@@ -217,7 +221,8 @@ done:
 
 static void print_check(FILE *out, const json_t *check) {
   const char *pass = json_is_true(json_object_get(check, "pass")) ? "PASS" : "FAIL";
-  char line[1024];
+  const char *detail = json_string_value(json_object_get(check, "detail"));
+  char line[2048];
   snprintf(line, sizeof line, "%s: expected %.6g, got %.6g, tolerance %.3g",
            json_string_value(json_object_get(check, "name")),
            json_number_value(json_object_get(check, "expected")),
@@ -226,7 +231,9 @@ static void print_check(FILE *out, const json_t *check) {
   fprintf(out, "%s  ", pass);
   esc_text_print_wrapped(out, line, INDENT, COLUMNS);
   fprintf(out, "%*s", (int)INDENT, "");
-  esc_text_print_wrapped(out, json_string_value(json_object_get(check, "reason")), INDENT, COLUMNS);
+  snprintf(line, sizeof line, "%s%s%s", json_string_value(json_object_get(check, "reason")),
+           detail ? "; " : "", detail ? detail : "");
+  esc_text_print_wrapped(out, line, INDENT, COLUMNS);
 }
 
 /* Names the files that were written, beside the table of checks. */
@@ -322,6 +329,7 @@ esc_status esc_verb_figure(int argc, char **argv) {
       {"backend", 0, "NAME", "of the runs (auto)", .text = &r.backend},
       {"threads", 0, "N", "of the runs (all processors)", .number = &r.threads, .min = 1,
        .max = 4096},
+      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP " (double)", .text = &r.width},
       {"replot", 0, NULL, "from the data in DIR, training nothing", .flag = &r.replot},
       {"quiet", 'q', NULL, "no progress on stderr", .flag = &r.quiet},
       {"json", 0, NULL, "the checks as one JSON object on stdout", .flag = &r.json},
@@ -330,14 +338,16 @@ esc_status esc_verb_figure(int argc, char **argv) {
   const esc_command command = {
       "figure 1..5|all -o DIR [options] [key=value ...]",
       "Trains what a figure of the paper needs, checks it against theory and draws it: data (.h5,\n"
-      ".json), pictures (.png, .pdf), and checks.txt with expected, got, tolerance and its "
-      "reason.\n"
+      ".json), pictures (.png, .pdf), captions (.txt), and checks.txt with expected, got, "
+      "tolerance\n"
+      "and its reason.\n"
       "key=value replaces a key of every spec. Exit status 1 if a check fails.",
       options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs a number, 1 to 5, or all");
   if (!r.directory) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs -o DIR");
+  ESC_TRY(esc_picture_width_check(r.width));
   ESC_TRY(read_which(&r, argv[first]));
   r.overrides = argc - first - 1;
   r.override = argv + first + 1;

@@ -9,9 +9,11 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/picture.h"
 #include "cli/python.h"
 #include "cli/tables.h"
 #include "plot_script.h"
+#include "spec/spec.h"
 
 /* Steps of the members at one point of the fit, for the spread over seeds. */
 static void add_members(json_t *point, const esc_fit_group *g, double scale, int tables,
@@ -34,8 +36,29 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
   json_object_set_new(point, "steps_run", steps_run);
 }
 
+/* What was trained, for the caption; NULL for a file that does not state its spec. */
+static json_t *setup_json(const esc_results *results) {
+  static const char *const schemes[] = {"he-normal", "symmetric", "blocks"};
+  const char *text = esc_results_get(results, "spec");
+  esc_spec *spec = NULL;
+  char activation[128];
+  if (!text || esc_spec_parse("spec", text, strlen(text), 0, NULL, &spec) != ESC_OK) return NULL;
+  const esc_problem *p = &spec->problem;
+  json_t *setup = json_object();
+  esc_activation_print(&p->activation, activation, sizeof activation);
+  json_object_set_new(setup, "activation", json_string(activation));
+  json_object_set_new(setup, "layers", json_integer(p->shape.layers));
+  json_object_set_new(setup, "width", json_integer(p->shape.width));
+  json_object_set_new(setup, "batch", json_integer(p->batch));
+  json_object_set_new(setup, "rate", json_real(p->rate));
+  json_object_set_new(setup, "init", json_string(schemes[p->scheme]));
+  esc_spec_free(spec);
+  return setup;
+}
+
 static json_t *drawing(const esc_fit *fit, int tables, esc_results **table) {
   json_t *object = json_object(), *groups = esc_fit_to_json(fit);
+  json_t *setup = setup_json(table[0]);
   const char *title = esc_results_get(table[0], "name");
   for (int i = 0; i < fit->groups; i++) {
     const esc_fit_group *g = &fit->group[i];
@@ -44,13 +67,26 @@ static json_t *drawing(const esc_fit *fit, int tables, esc_results **table) {
       add_members(json_array_get(points, (size_t)k), g, g->point[k].scale, tables, table);
   }
   json_object_set_new(object, "title", json_string(title ? title : ""));
+  if (setup) json_object_set_new(object, "setup", setup);
   json_object_set_new(object, "groups", groups);
   return object;
 }
 
-static esc_status draw(const char *figure, json_t *object) {
+/* The command, for the caption. */
+static void set_command(json_t *object, int files, char *const *file, const char *figure) {
+  size_t used = 0;
+  char text[1024];
+  used = (size_t)snprintf(text, sizeof text, "escapement plot");
+  for (int i = 0; i < files && used < sizeof text; i++)
+    used += (size_t)snprintf(text + used, sizeof text - used, " %s", file[i]);
+  if (used < sizeof text) snprintf(text + used, sizeof text - used, " -o %s", figure);
+  json_object_set_new(object, "command", esc_json_text(text));
+}
+
+static esc_status draw(const char *figure, const char *width, const char *caption, json_t *object) {
   esc_status status = ESC_OK;
-  char *const arguments[] = {(char *)figure, NULL};
+  char *const arguments[] = {(char *)figure, (char *)(width ? width : ""),
+                             (char *)(caption ? caption : ""), NULL};
   char *text = json_dumps(object, JSON_REAL_PRECISION(17));
   ESC_TRY_ALLOCATE(text);
   status = esc_python_run(plot_script, "plot", text, arguments);
@@ -64,14 +100,15 @@ static bool same_file(const struct stat *a, const struct stat *b) {
   return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static esc_status refuse_input_as_output(int files, char *const *file, const char *figure) {
+static esc_status refuse_input_as_output(int files, char *const *file, const char *option,
+                                         const char *figure) {
   struct stat there, input;
-  if (stat(figure, &there) != 0) return ESC_OK;
+  if (!figure || stat(figure, &there) != 0) return ESC_OK;
   for (int i = 0; i < files; i++)
     if (stat(file[i], &input) == 0 && same_file(&input, &there))
       return ESC_FAIL(ESC_BAD_INPUT,
-                      "-o %s: is the result file %s, which the figure would replace; name another",
-                      figure, file[i]);
+                      "%s %s: is the result file %s, which it would replace; name another file",
+                      option, figure, file[i]);
   return ESC_OK;
 }
 
@@ -126,7 +163,7 @@ static esc_status check_written(const char *figure, const struct stat *before) {
 
 esc_status esc_verb_plot(int argc, char **argv) {
   esc_status status = ESC_OK;
-  const char *figure = NULL;
+  const char *figure = NULL, *width = NULL, *caption = NULL;
   bool help = false;
   int first = 0, tables = 0;
   esc_results **table = NULL;
@@ -135,23 +172,35 @@ esc_status esc_verb_plot(int argc, char **argv) {
   struct stat before;
   const esc_option options[] = {
       {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &figure},
+      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP, .text = &width},
+      {"caption", 0, "FILE.txt", "the figure's caption, as text: marks, errors, sizes, slopes",
+       .text = &caption},
       {0},
   };
   const esc_command command = {
       "plot OUT.h5... -o FIG.png",
-      "Draws t* against epsilon on log axes: seeds, seed means and the predicted slopes.", options};
+      "Draws t* against epsilon on log axes: seeds, seed means, least-squares and predicted "
+      "slopes;\n"
+      "one panel where the times at all thresholds are alike, else a panel a threshold.",
+      options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (!figure) return ESC_FAIL(ESC_BAD_INPUT, "plot: needs -o FIG.png (or .svg, .pdf)");
   ESC_TRY(esc_output_check(figure, "a picture", "png|svg|pdf", false));
-  ESC_TRY(refuse_input_as_output(argc - first, argv + first, figure));
+  ESC_TRY(esc_picture_width_check(width));
+  if (caption && !strcmp(caption, figure))
+    return ESC_FAIL(ESC_BAD_INPUT, "--caption %s: is the figure's name; name another file",
+                    caption);
+  ESC_TRY(refuse_input_as_output(argc - first, argv + first, "-o", figure));
+  ESC_TRY(refuse_input_as_output(argc - first, argv + first, "--caption", caption));
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
   ESC_TRY(esc_tables_same_experiment(tables, table, argv + first));
   ESC_TRY(esc_fit_results(tables, (const esc_results *const *)table, &fit));
   ESC_TRY(refuse_nothing_to_draw(&fit, tables, table, argv + first));
   ESC_TRY_ALLOCATE(object = drawing(&fit, tables, table));
+  set_command(object, argc - first, argv + first, figure);
   before = look_at(figure);
-  ESC_TRY(draw(figure, object));
+  ESC_TRY(draw(figure, width, caption, object));
   ESC_TRY(check_written(figure, &before));
   printf("%s\n", figure);
 done:

@@ -1,136 +1,31 @@
-"""Draws escape steps t* against the small initialisation scale epsilon, log-log.
+"""Draws escape times t* against the small initialisation scale epsilon, log-log.
 
-    python3 -c SCRIPT FIG < OBJECT
+    python3 -c SCRIPT FIG [WIDTH [CAPTION]] < OBJECT
 
-FIG ends in .png, .svg or .pdf. OBJECT is what the verb `plot` writes: a title
-and a group for every bottleneck r, set of small layers and threshold, with the
-escape step of each seed (-1: censored). A threshold is a panel, a bottleneck a colour:
-seeds faint, their means bold, the predicted law dashed from the mean at the
-largest epsilon, members that did not escape as carets at the steps they ran.
+FIG ends in .png, .svg or .pdf; WIDTH is single, double or inches; CAPTION, a text file for the
+picture's caption. OBJECT is what the verb `plot` writes: a title and a group for every bottleneck
+r, set of small layers and threshold, with the escape step of each seed (-1: censored). Thresholds
+are a panel each, or one for all where their times are alike; a bottleneck is a colour: seeds
+faint, their means bold, the least-squares line solid, theory's law dashed from the mean at the
+smallest epsilon, where theory is best, members that did not escape as carets at the steps they
+ran. Where the fit has limits at epsilon -> 0, one more panel has the local slopes and the limits.
 
 Exit status: 0 drawn; 2 FIG cannot be written or has another ending, or there is
 nothing to draw; 3 anything else. A failure is one line on stderr, and FIG is then
 as it was before. The same OBJECT gives the same bytes. Plain ASCII, so that -c
 means the same everywhere.
 """
-import sys
-
-# With -c the first entry is the working directory: a user's random.py or
-# json.py there must not stand in for Python's.
-sys.path[:] = [entry for entry in sys.path if entry]
-
-import atexit
-import errno
-import io
 import json
 import math
-import os
-import shutil
-import tempfile
+import sys
 import textwrap
-import warnings
 
-# Before matplotlib is loaded: no display, no need of a home directory, and no
-# words of its own on stderr.
-warnings.simplefilter("ignore")
-os.environ["MPLBACKEND"] = "Agg"
-if "MPLCONFIGDIR" not in os.environ and not os.access(os.path.expanduser("~"), os.W_OK | os.X_OK):
-    os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="plot-")
-    atexit.register(shutil.rmtree, os.environ["MPLCONFIGDIR"], ignore_errors=True)
-try:
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
-except ImportError as failure:
-    print(f"plot: {sys.executable} cannot load matplotlib: {failure}", file=sys.stderr)
-    sys.exit(3)
+import house_style
+from house_style import DrawingError, activation_name, figure_format, guarded, plain, publish, \
+    signed
 
-FORMATS = ("png", "svg", "pdf")
-MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 PANELS_MAX = 4
-
-# Okabe and Ito's colours without black, which is theory's, and yellow, too pale
-# on white. A bottleneck looks the same in every figure; r = 3, 4, 5 come first.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osDvPXh"
-DASHES = (0, (4, 2.5))
-KEY_COLOUR = "#555555"
-
-STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False, "axes.spines.right": False,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 4.5,
-    "lines.markeredgewidth": 0.5,
-    "legend.frameon": False,
-    **{"legend.borderpad": 0, "legend.borderaxespad": 0},
-    "legend.handlelength": 1.5,
-    "legend.handletextpad": 0.5,
-    "legend.columnspacing": 1.6,
-    "legend.labelspacing": 0.35,
-    **{f"{axis}tick.{rank}.width": 0.5 for axis in "xy" for rank in ("major", "minor")},
-    "savefig.dpi": 200,
-    "svg.fonttype": "none", "svg.hashsalt": "escapement",
-    "pdf.fonttype": 42,
-}
-
-# Inches; widths by the number of panels.
-LEFT, RIGHT, GAP = 0.66, 0.14, 0.2
-PANEL_WIDTHS, PANEL_HEIGHT = {1: 2.8, 2: 2.3, 3: 2.12, 4: 2.12}, 2.1
-AXIS_LABELS_HEIGHT, PANEL_TITLE_HEIGHT, SPACE, LINE_HEIGHT = 0.46, 0.22, 0.1, 0.155
-KEY_COLUMNS = {1: 1, 2: 2, 3: 3, 4: 5}
-
-
-class PlotError(Exception):
-    """A failure with the exit status that tells it apart and one line of text."""
-
-    def __init__(self, status, message):
-        super().__init__(message)
-        self.status = status
-
-
-# --- The figure's file -------------------------------------------------------
-
-
-def figure_format(path):
-    ending = os.path.splitext(path)[1].lower().lstrip(".")
-    if ending not in FORMATS:
-        raise PlotError(2, f"cannot draw '{path}': its name must end in .png, .svg or .pdf")
-    return ending
-
-
-def open_beside(path):
-    """A new file in the directory of `path`, with the mode a plain open would give."""
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    directory = os.path.dirname(os.path.abspath(path))
-    descriptor, temporary = tempfile.mkstemp(prefix=".plot-", dir=directory)
-    mask = os.umask(0)
-    os.umask(mask)
-    os.fchmod(descriptor, 0o666 & ~mask)
-    return os.fdopen(descriptor, "wb"), temporary
-
-
-def publish(path, image):
-    """Puts `image` at `path` whole or not at all."""
-    temporary = None
-    try:
-        file, temporary = open_beside(path)
-        with file:
-            file.write(image)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        status = 3 if error.errno in MACHINE_ERRORS else 2
-        raise PlotError(status, f"cannot write '{path}': {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            os.unlink(temporary)
+ALIKE = 0.05  # means that differ by less, relatively, are the same mark in a picture
 
 
 # --- What to draw ------------------------------------------------------------
@@ -140,9 +35,9 @@ def read_object(stream):
     try:
         sheet = json.load(stream)
     except ValueError as error:
-        raise PlotError(3, f"standard input is not a JSON object: {error}") from error
+        raise DrawingError(3, f"standard input is not a JSON object: {error}") from error
     if not isinstance(sheet, dict) or not isinstance(sheet.get("groups"), list):
-        raise PlotError(3, "standard input holds no groups")
+        raise DrawingError(3, "standard input holds no groups")
     return sheet
 
 
@@ -156,17 +51,38 @@ def groups_to_draw(sheet):
     """All groups, with the points that can be drawn; a group may be left with none."""
     groups = [{**g, "points": [p for p in g["points"] if drawable(p)]} for g in sheet["groups"]]
     if not any(g["points"] for g in groups):
-        raise PlotError(2, "nothing to draw: no member that did not diverge, at a scale above 0")
+        raise DrawingError(2, "nothing to draw: no member that did not diverge, at a scale above 0")
     return groups
 
 
-def chosen_thresholds(groups):
-    """Those at which something is drawn: all, or the first, the last and some evenly between."""
-    thresholds = sorted({g["threshold"] for g in groups if g["points"]})
+def thresholds_of(groups):
+    """Those at which something is drawn."""
+    return sorted({g["threshold"] for g in groups if g["points"]})
+
+
+def chosen_thresholds(thresholds):
+    """All, or the first, the last and some evenly between."""
     if len(thresholds) <= PANELS_MAX:
         return thresholds
     last = len(thresholds) - 1
     return [thresholds[round(i * last / (PANELS_MAX - 1))] for i in range(PANELS_MAX)]
+
+
+def difference(groups):
+    """The largest relative difference between thresholds of a mean at one (layers, scale);
+    infinite where they differ in what is drawn at all."""
+    times, worst = {}, 0.0
+    for g in groups:
+        key = g["bottleneck"], tuple(g.get("small_layers") or [])
+        for p in g["points"]:
+            times.setdefault((*key, p["scale"]), []).append((p["mean"], p["censored"]))
+    counts = {len(found) for found in times.values()}
+    for found in times.values():
+        known = [mean for mean, censored in found if mean and not censored]
+        if len(known) < len(found) or len(counts) > 1:
+            return math.inf
+        worst = max(worst, max(known) / min(known) - 1)
+    return worst
 
 
 def layers_words(layers):
@@ -208,10 +124,15 @@ def budgets(point):
     return [drawn(run) for step, run in zip(point["steps"], point["steps_run"]) if step < 0]
 
 
-def means(group):
-    """(scale, mean, censored) of the points where some member escaped, ascending."""
-    known = [p for p in group["points"] if p["mean"] is not None]
-    return sorted((p["scale"], drawn(p["mean"]), p["censored"]) for p in known)
+def known_points(group):
+    """Points at which some member escaped, by ascending scale."""
+    return sorted((p for p in group["points"] if p["mean"] is not None), key=lambda p: p["scale"])
+
+
+def whole_points(group):
+    """Those from whose mean no member is missing; all that are known where there are none."""
+    known = known_points(group)
+    return [p for p in known if not p["censored"]] or known
 
 
 def spread_width(group):
@@ -227,48 +148,51 @@ def spread_out(scale, count, half_width):
     return [scale * 10 ** (half_width * (2 * (i * golden % 1) - 1)) for i in range(count)]
 
 
-def logarithmic_rate(known):
-    """Least squares of mean t* on log(1/epsilon), through the mean at the largest epsilon."""
-    anchor_scale, anchor, _ = known[-1]
-    decays = [(math.log(anchor_scale / scale), mean - anchor) for scale, mean, _ in known]
+def curve_scales(group):
+    """Scales of a curve: a tenth of a decade beyond the group's."""
+    logs = [math.log10(p["scale"]) for p in group["points"]]
+    low, high = min(logs) - 0.1, max(logs) + 0.1
+    return [10 ** (low + (high - low) * i / 120) for i in range(121)]
+
+
+def logarithmic_rate(points):
+    """Least squares of mean t* on log(1/epsilon), through the mean at the smallest epsilon."""
+    decays = [(math.log(points[0]["scale"] / p["scale"]), drawn(p["mean"]) - drawn(points[0]["mean"]))
+              for p in points]
     weight = sum(x * x for x, _ in decays)
     return sum(x * y for x, y in decays) / weight if weight > 0 else 0.0
 
 
-def predicted_line(group, known):
-    """Scales and steps of the predicted law, anchored at the largest epsilon's mean.
-
-    The line goes a tenth of a decade beyond the group's scales. For r = 2 theory
-    gives the law t* = a + b log(1/epsilon) but not b, which is fitted.
-    """
-    logs = [math.log10(p["scale"]) for p in group["points"]]
-    low, high = min(logs) - 0.1, max(logs) + 0.1
-    scales = [10 ** (low + (high - low) * i / 64) for i in range(65)]
-    anchor_scale, anchor, _ = known[-1]
+def law_line(group):
+    """Theory's law through the mean at the smallest epsilon, where theory is best. For r = 2
+    theory gives t* = a + b log(1/epsilon) but not b, which is fitted."""
+    points, scales = whole_points(group), curve_scales(group)
+    anchor_scale, anchor = points[0]["scale"], drawn(points[0]["mean"])
     if group["law"] == "logarithmic":
-        rate = logarithmic_rate(known)
+        rate = logarithmic_rate(points)
         steps = [anchor + rate * math.log(anchor_scale / scale) for scale in scales]
     else:
         steps = [anchor * (scale / anchor_scale) ** group["predicted"] for scale in scales]
-    return scales, [step if step > 0 else math.nan for step in steps]
+    return scales, [step if step > 0 else None for step in steps]
+
+
+def fit_line(group):
+    """The power law of the fitted slope through the middle of the means."""
+    points = whole_points(group)
+    x = sum(math.log(p["scale"]) for p in points) / len(points)
+    y = sum(math.log(drawn(p["mean"])) for p in points) / len(points)
+    ends = [min(p["scale"] for p in group["points"]), max(p["scale"] for p in group["points"])]
+    return ends, [math.exp(y + group["slope"] * (math.log(end) - x)) for end in ends]
 
 
 # --- Words -------------------------------------------------------------------
 
 
-def title_lines(sheet, shown, width):
-    """The title on at most three lines, free of mathematics and of unprintable characters."""
-    title = str(sheet.get("title", ""))
-    thresholds = len({g["threshold"] for g in sheet["groups"]})
-    if shown < thresholds:
-        title += f" ({shown} of {thresholds} thresholds)"
-    kept = "".join(c if c.isprintable() else " " for c in title)
-    lines = textwrap.wrap(kept, int(width / 0.068), max_lines=3, placeholder="\u2026")
-    return [line.replace("$", r"\$") for line in lines]
-
-
-def signed(text):
-    return text.replace("-", "\u2212")
+def half_interval(fitted):
+    """Half of the 95% interval; from the standard error where the fit gives no interval."""
+    if fitted.get("lower") is not None and fitted.get("upper") is not None:
+        return (fitted["upper"] - fitted["lower"]) / 2
+    return None if fitted.get("stderr") is None else 1.96 * fitted["stderr"]
 
 
 def measured_words(slope, error):
@@ -281,203 +205,265 @@ def measured_words(slope, error):
     return signed(f"{slope:.{decimals}f}") + f" \u00b1 {error:.{decimals}f}"
 
 
+def limit_of(group):
+    """The slope's limit at epsilon -> 0, where the fit has one."""
+    limit = group.get("limit")
+    return limit if isinstance(limit, dict) and limit.get("slope") is not None else None
+
+
+def slope_words(group):
+    """What is fitted, and the law: of r = 2 steps a decade, else the slope."""
+    rate = group.get("steps_per_decade")
+    if group["law"] == "logarithmic" and rate is not None:
+        return signed(f"{rate:.4g}") + " steps a decade (law: logarithmic)"
+    law = "log" if group["law"] == "logarithmic" else signed(f"{group['predicted']:g}")
+    measured = measured_words(group["slope"], half_interval(group))
+    return f"{'' if group['slope'] is None else 'slope '}{measured} (law {law})"
+
+
 def group_words(group):
-    measured = measured_words(group["slope"], group["stderr"])
-    logarithmic = group["law"] == "logarithmic"
-    theory = "log" if logarithmic else signed(f"{group['predicted']:g}")
-    return f"r = {group['bottleneck']}: {measured} (theory {theory})"
+    """The lines of a group's legend."""
+    yield f"$r$ = {group['bottleneck']}: {slope_words(group)}"
+    if limit_of(group):
+        limit = limit_of(group)
+        yield f"  limit {measured_words(limit['slope'], half_interval(limit))}"
+    if group["layers"]:
+        yield f"  small layers {group['layers']}"
+    if group["censored"]:
+        yield f"  {group['censored']} of {group['n']} censored"
+    if group.get("diverged"):
+        yield f"  {group['diverged']} diverged, not drawn"
 
 
-def power_words(value):
-    """`10^3`, `2 10^3`: a tick where plain numbers would be long."""
-    exponent = math.floor(math.log10(value) + 1e-9)
-    leading = round(value / 10**exponent)
-    factor = "" if leading == 1 else rf"{leading}\times"
-    return rf"${factor}10^{{{exponent}}}$"
-
-
-# --- Marks and their legends -------------------------------------------------
+# --- Series ------------------------------------------------------------------
 
 
 def look(group):
     place = group["bottleneck"] - 3
-    return {"color": COLOURS[place % len(COLOURS)],
-            "marker": MARKERS[(place + group["twin"]) % len(MARKERS)]}
+    return {"colour": place % len(house_style.PALETTE), "marker": place + 3 * group["twin"]}
 
 
-def hollow(colour):
-    return {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1}
-
-
-def draw_seeds(axes, group):
-    """The more seeds, the fainter; many thousands as pixels, or no viewer opens the file."""
-    colour, half_width = look(group)["color"], spread_width(group)
-    marks = {"color": colour, "markeredgewidth": 0, "rasterized": group["n"] > 5000}
+def seed_series(group):
+    """The more seeds, the fainter."""
+    half_width = spread_width(group)
     for point in group["points"]:
-        steps, runs = escaped(point), budgets(point)
-        faint = min(0.5, max(0.08, 8 / max(len(steps), 1)))
-        axes.plot(spread_out(point["scale"], len(steps), half_width), steps, ".", markersize=3.4,
-                  alpha=faint, **marks)
-        axes.plot(spread_out(point["scale"], len(runs), half_width), runs, "^", markersize=4,
-                  alpha=0.8, zorder=5, **marks)
+        for role, steps in (("faint", escaped(point)), ("carets", budgets(point))):
+            if steps:
+                yield {"role": role, **look(group), "many": len(steps), "y": steps,
+                       "x": spread_out(point["scale"], len(steps), half_width)}
 
 
-def draw_means(axes, group):
-    """Hollow, and off the line, where censored members are missing from the mean."""
-    colours = look(group)
-    whole = [k for k in means(group) if not k[2]]
-    partial = [k for k in means(group) if k[2]]
-    axes.plot([k[0] for k in whole], [k[1] for k in whole], "-", zorder=3,
-              markeredgecolor="white", **colours)
-    axes.plot([k[0] for k in partial], [k[1] for k in partial], linestyle="", zorder=3, **colours,
-              **hollow(colours["color"]))
+def mean_series(group, label):
+    """With two standard errors; hollow where censored members are missing from the mean."""
+    for hollow in (False, True):
+        points = [p for p in known_points(group) if bool(p["censored"]) == hollow]
+        means = [drawn(p["mean"]) for p in points]
+        errors = [2 * (p.get("sd") or 0) / math.sqrt(max(p["n"] - p["censored"], 1))
+                  for p in points]
+        if points or not hollow:
+            yield {"role": "marks", **look(group), "hollow": hollow, "label": "" if hollow else label,
+                   "x": [p["scale"] for p in points], "y": means,
+                   "low": [max(m - e, m / 100) for m, e in zip(means, errors)],
+                   "high": [m + e for m, e in zip(means, errors)]}
 
 
-def draw_prediction(axes, group):
-    known = means(group)
-    if known:
-        axes.plot(*predicted_line(group, known), color="black", linewidth=0.8, linestyle=DASHES,
-                  zorder=4)
+def line_series(group):
+    if not known_points(group):
+        return
+    if group["slope"] is not None and group["law"] == "power":
+        x, y = fit_line(group)
+        yield {"role": "line", **look(group), "x": x, "y": y}
+    x, y = law_line(group)
+    yield {"role": "dash", "colour": -1, "x": x, "y": y}
 
 
-def group_handles(group):
-    colours = look(group)
-    yield Line2D([], [], markeredgecolor="white", label=group_words(group), **colours)
-    if group["layers"]:
-        yield Line2D([], [], linestyle="", label=f"small layers {group['layers']}")
-    if group["censored"]:
-        yield Line2D([], [], color=colours["color"], linestyle="", marker="^", markersize=4,
-                     markeredgewidth=0, label=f"{group['censored']} of {group['n']} censored")
-    if group.get("diverged"):
-        yield Line2D([], [], linestyle="", label=f"{group['diverged']} diverged, not drawn")
+def key(role, label, colour=-2, **more):
+    return {"role": role, "label": label, "colour": colour, "x": [], "y": [], "key": True, **more}
 
 
-def key_handles(groups):
+def key_series(groups):
     """What the marks mean that the panels' legends do not name, where there are such."""
     points = [p for g in groups for p in g["points"] if p["mean"] is not None]
     if points:
-        yield Line2D([], [], color=KEY_COLOUR, linestyle="", marker=".", markersize=4,
-                     markeredgewidth=0, label="one seed")
+        yield key("faint", "one seed, jittered sideways")
     if any(not p["censored"] for p in points):
-        yield Line2D([], [], color=KEY_COLOUR, marker="o", markeredgecolor="white",
-                     label="mean over seeds")
+        yield key("marks", "mean over seeds \u00b1 2 s.e.", marker=0, low=[], high=[])
     if any(p["censored"] for p in points):
-        yield Line2D([], [], color=KEY_COLOUR, linestyle="", marker="o",
-                     label="mean of the escaped only", **hollow(KEY_COLOUR))
+        yield key("marks", "mean of the escaped only", hollow=True, marker=0, low=[], high=[])
+    if any(g["slope"] is not None and g["law"] == "power" and known_points(g) for g in groups):
+        yield key("line", "least-squares line; slope \u00b1 half of 95% interval")
     if points:
-        yield Line2D([], [], color="black", linewidth=0.8, linestyle=DASHES,
-                     label="theory, anchored at largest \u03b5")
+        yield key("dash", r"law, through the smallest $\varepsilon$", -1)
     if any(g["censored"] for g in groups):
-        yield Line2D([], [], color=KEY_COLOUR, linestyle="", marker="^", markersize=4,
-                     markeredgewidth=0, label="censored, at the steps run")
+        yield key("carets", "censored, at the steps run")
+    if any(limit_of(g) for g in groups):
+        yield key("marks", r"limit at $\varepsilon\to 0$, 95% interval", hollow=True, marker=1,
+                  low=[], high=[])
 
 
-# --- Axes and page -----------------------------------------------------------
+# --- Panels ------------------------------------------------------------------
 
 
-def limits(values):
-    """Ends, in decades, of a logarithmic axis that holds `values` with some air."""
+def ends(values):
+    """Ends of a logarithmic axis that holds `values` with some air."""
     low, high = math.log10(min(values)), math.log10(max(values))
-    air = max(0.07 * (high - low), 0.08, 0.4 - (high - low) / 2)
-    return low - air, high + air
+    air = max(0.07 * (high - low), 0.08, 0.2 - (high - low) / 2)
+    return [10 ** (low - air), 10 ** (high + air)]
 
 
-def scale_axis(axis, low, high):
-    """Ticks at decades, or at 1, 2, 5 where there are less than two of them."""
-    if high - low < 2:
-        ticks = [m * 10.0**e for e in range(math.floor(low), math.ceil(high)) for m in (1, 2, 5)]
-        axis.set_major_locator(FixedLocator([t for t in ticks if low <= math.log10(t) <= high]))
-    else:
-        axis.set_major_locator(LogLocator(base=10, numticks=9))
-    words = "{:g}".format if low > -3.1 and high < 5 else power_words
-    axis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
-    axis.set_minor_locator(LogLocator(base=10, subs=range(1, 10), numticks=12))
-    axis.set_minor_formatter(NullFormatter())
+def time_panel(title, groups, limits):
+    series = [s for g in groups for s in seed_series(g)]
+    for g in groups:
+        series += [*mean_series(g, "\n".join(group_words(g))), *line_series(g)]
+    return {"title": title, "x": r"initialisation scale $\varepsilon$",
+            "y": "escape time $t^*$ (steps)", "scale": "loglog", **limits,
+            "series": series + list(key_series(groups))}
 
 
-def scale_axes(all_axes, groups):
-    """The same for all panels, from the data alone: predictions may run out of them."""
-    points = [p for g in groups for p in g["points"]]
-    x = limits([p["scale"] for p in points])
-    y = limits([step for p in points for step in escaped(p) + budgets(p)])
-    for axes in all_axes:
-        axes.set(xscale="log", yscale="log", xlim=(10 ** x[0], 10 ** x[1]),
-                 ylim=(10 ** y[0], 10 ** y[1]), xlabel="initialisation scale \u03b5")
-        scale_axis(axes.xaxis, *x)
-        scale_axis(axes.yaxis, *y)
-        axes.tick_params(labelleft=axes is all_axes[0])
-    all_axes[0].set_ylabel("escape step t*")
+def local_slopes(group):
+    """(scale at the middle over the largest, local slope less the law's) between neighbours."""
+    points = sorted(group["points"], key=lambda p: p["scale"])
+    largest = points[-1]["scale"]
+    for a, b in zip(points, points[1:]):
+        if a["mean"] and b["mean"] and not a["censored"] and not b["censored"]:
+            slope = math.log(b["mean"] / a["mean"]) / math.log(b["scale"] / a["scale"])
+            yield math.sqrt(a["scale"] * b["scale"]) / largest, slope - group["predicted"]
 
 
-def draw_panel(axes, threshold, groups, handles):
-    for group in groups:
-        draw_seeds(axes, group)
-        draw_means(axes, group)
-        draw_prediction(axes, group)
-    axes.set_title(f"loss threshold {threshold:g}", loc="left")
-    axes.legend(handles=handles, loc="upper left",
-                bbox_to_anchor=(0, -(AXIS_LABELS_HEIGHT + SPACE) / PANEL_HEIGHT))
+def slope_panel(groups):
+    """Local slopes over the window, the fitted slope, and the limit at epsilon -> 0."""
+    series = []
+    for i, g in enumerate([g for g in groups if limit_of(g)]):
+        limit, off, local = limit_of(g), g["predicted"], list(local_slopes(g))
+        width = half_interval(limit) or 0
+        lowest = min(p["scale"] for p in g["points"]) / max(p["scale"] for p in g["points"])
+        series += [
+            {"role": "marks", **look(g), "label": "", "x": [x for x, _ in local],
+             "y": [y for _, y in local]},
+            {"role": "line", **look(g), "x": [lowest, 1], "y": [g["slope"] - off] * 2},
+            {"role": "marks", **look(g), "hollow": True, "x": [-0.02 * i],
+             "y": [limit["slope"] - off], "low": [limit["slope"] - width - off],
+             "high": [limit["slope"] + width - off]}]
+    return {"title": "local slopes, their limit", "scale": "linear", "zero": 0, "series": series,
+            "x": r"$\varepsilon$ / largest $\varepsilon$ of the group",
+            "y": "slope \u2212 law's slope"}
 
 
-def draw(sheet):
-    """The figure: panels in a row, each over its legend, and the key below them all."""
-    everything = groups_to_draw(sheet)
-    thresholds = chosen_thresholds(everything)
-    panels = [named([g for g in everything if g["threshold"] == t]) for t in thresholds]
-    handles = [[h for g in panel for h in group_handles(g)] for panel in panels]
-    groups = [g for panel in panels for g in panel]
-    key, columns = list(key_handles(groups)), KEY_COLUMNS[len(panels)]
+class Drawing:
+    """The sheet of an OBJECT, and what its caption tells."""
 
-    panel_width = PANEL_WIDTHS[len(panels)]
-    width = LEFT + len(panels) * (panel_width + GAP) - GAP + RIGHT
-    title = title_lines(sheet, len(panels), width - LEFT)
-    key_height = SPACE + LINE_HEIGHT * math.ceil(len(key) / columns)
-    legend_height = AXIS_LABELS_HEIGHT + 2 * SPACE + LINE_HEIGHT * max(map(len, handles))
-    bottom = key_height + legend_height
-    height = bottom + PANEL_HEIGHT + PANEL_TITLE_HEIGHT + LINE_HEIGHT * len(title) + SPACE
+    def __init__(self, given):
+        self.given, everything = given, groups_to_draw(given)
+        self.thresholds = thresholds_of(everything)
+        self.difference = difference(everything)
+        self.alike = len(self.thresholds) > 1 and self.difference < ALIKE
+        middle = self.thresholds[(len(self.thresholds) - 1) // 2]
+        self.shown = [middle] if self.alike else chosen_thresholds(self.thresholds)
+        self.panels = [named([g for g in everything if g["threshold"] == t]) for t in self.shown]
+        self.groups = [g for panel in self.panels for g in panel]
+        self.others = [g for g in everything if g["threshold"] not in self.shown]
 
-    figure = Figure(figsize=(width, height))
-    all_axes = []
-    for i, threshold in enumerate(thresholds):
-        left = LEFT + i * (panel_width + GAP)
-        all_axes.append(figure.add_axes((left / width, bottom / height, panel_width / width,
-                                         PANEL_HEIGHT / height)))
-        draw_panel(all_axes[i], threshold, panels[i], handles[i])
-    scale_axes(all_axes, groups)
-    figure.legend(handles=key, loc="upper left", ncol=columns,
-                  bbox_to_anchor=(LEFT / width, key_height / height))
-    figure.text(LEFT / width, 1 - SPACE / 2 / height, "\n".join(title), size=9, va="top")
-    return figure
+    def title(self, threshold):
+        if self.alike:
+            return f"loss threshold {threshold:g} (others alike)"
+        return f"loss threshold {threshold:g}" if len(self.thresholds) > 1 or self.limits() else ""
+
+    def limits(self):
+        return any(limit_of(g) for g in self.groups)
+
+    def sheet(self):
+        points = [p for g in self.groups for p in g["points"]]
+        limits = {"xlim": ends([p["scale"] for p in points]),
+                  "ylim": ends([s for p in points for s in escaped(p) + budgets(p)])}
+        panels = [time_panel(self.title(t), g, limits) for t, g in zip(self.shown, self.panels)]
+        if self.limits():
+            panels.append(slope_panel(self.panels[(len(self.shown) - 1) // 2]))
+        return {"panels": panels, "caption": "\n".join(self.caption())}
+
+    def caption(self):
+        yield " ".join(self.sentences())
+        yield "Slopes of log t* on log \u03b5, half of their 95% interval over seeds, law: " + \
+            "; ".join(self.slopes(self.groups)) + "."
+        if self.others:
+            yield "At thresholds that are not drawn: " + "; ".join(self.slopes(self.others)) + "."
+        if self.given.get("command"):
+            yield f"Made by: {self.given['command']}"
+
+    def slopes(self, groups):
+        for g in groups:
+            text = f"threshold {g['threshold']:g}, " + plain(next(iter(group_words(
+                {**g, "layers": ""}))))
+            layers = layers_words(g.get("small_layers") or [])
+            text += f", layers {layers}" if layers else ""
+            if limit_of(g):
+                limit = limit_of(g)
+                text += f", limit {measured_words(limit['slope'], half_interval(limit))}"
+                if limit.get("dof"):
+                    text += f" (\u03c7\u00b2 = {limit['chi2']:.1f}, {limit['dof']} degree" \
+                        f"{'s' if limit['dof'] > 1 else ''} of freedom)"
+            yield text
+
+    def sentences(self):
+        title = "".join(c if c.isprintable() else " " for c in str(self.given.get("title", "")))
+        if title.strip():
+            yield title.strip().replace("$", r"\$") + "."
+        yield "Escape time t*, in steps of gradient descent, against the initialisation scale \u03b5 " \
+            "of the small layers; both axes logarithmic."
+        if self.given.get("setup"):
+            yield setup_sentence(self.given["setup"])
+        yield from self.threshold_sentences()
+        yield from self.mark_sentences()
+
+    def threshold_sentences(self):
+        if self.alike:
+            rest = ", ".join(f"{t:g}" for t in self.thresholds if t not in self.shown)
+            yield f"Loss threshold {self.shown[0]:g}; times at {rest} differ by at most " \
+                f"{100 * self.difference:.1f}% and are not drawn."
+        elif len(self.shown) < len(self.thresholds):
+            yield f"{len(self.shown)} of {len(self.thresholds)} thresholds."
+        elif len(self.shown) == 1:
+            yield f"Loss threshold {self.shown[0]:g}."
+
+    def mark_sentences(self):
+        seeds = sorted({p["n"] for g in self.groups for p in g["points"]})
+        many = f"{seeds[0]}" if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]}"
+        jitter = 10 ** max(spread_width(g) for g in self.groups if g["points"]) - 1
+        yield f"Dots: single seeds, {many} at each scale, spread sideways by up to " \
+            f"{100 * jitter:.0f}% so that they can be seen (jitter). Marks: means over seeds with " \
+            "two standard errors."
+        if any(p["censored"] and p["mean"] is not None for g in self.groups for p in g["points"]):
+            yield "Hollow: mean of those that escaped, where some did not."
+        if any(g["censored"] for g in self.groups):
+            yield "Carets: networks that did not escape, at the steps that they ran."
+        if any(g["slope"] is not None and g["law"] == "power" for g in self.groups):
+            yield "Solid: least-squares line."
+        yield "Dashed: theory's law t* ~ \u03b5^-(r-2) through the mean at the smallest \u03b5, where " \
+            "theory is best (r = 2: a + b log(1/\u03b5) with b fitted)."
+        if self.limits():
+            yield "Right: local slopes between neighbouring scales less the law's slope, the slope " \
+                "of the whole window (line), and its limit at \u03b5 \u2192 0 with its 95% interval " \
+                "(hollow; set apart sideways)."
 
 
-def render(sheet, form):
-    matplotlib.rcdefaults()
-    matplotlib.rcParams.update(STYLE)
-    undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    image = io.BytesIO()
-    draw(sheet).savefig(image, format=form, metadata=undated[form])
-    return image.getvalue()
+def setup_sentence(setup):
+    return f"{activation_name(setup['activation'])} networks of L = {setup['layers']} layers, width N = {setup['width']}, " \
+        f"initialised {setup['init']}, batch B = {setup['batch']}, rate \u03b7 = {setup['rate']:g}."
 
 
 def plot(arguments):
-    if len(arguments) != 1:
-        raise PlotError(2, "usage: python3 plot.py FIG < OBJECT")
-    form = figure_format(arguments[0])
-    publish(arguments[0], render(read_object(sys.stdin.buffer), form))
+    if not 1 <= len(arguments) <= 3:
+        raise DrawingError(2, "usage: python3 plot.py FIG [WIDTH [CAPTION]] < OBJECT")
+    figure, width, caption = (arguments + ["", ""])[:3]
+    form = figure_format(figure)
+    sheet = Drawing(read_object(sys.stdin.buffer)).sheet()
+    image = house_style.render(sheet, form, width)
+    if caption:
+        publish(caption, house_style.caption_text(sheet).encode())
+    publish(figure, image)
 
 
 def main():
-    try:
-        plot(sys.argv[1:])
-        return 0
-    except KeyboardInterrupt:
-        return 130
-    except PlotError as error:
-        status, message = error.status, str(error)
-    except Exception as error:  # a line for the user, whatever it is
-        status, message = 3, f"cannot draw: {type(error).__name__}: {error}"
-    print("plot: " + " ".join(message.split()), file=sys.stderr)
-    return status
+    return guarded("plot", lambda: plot(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "report/html.h"
 #include "store/io.h"
 
 static esc_status publish(const char *figures, const char *studies, const char *output,
@@ -48,8 +49,9 @@ esc_status esc_verb_report(int argc, char **argv) {
   ESC_TRY(esc_output_check(output, "HTML", "html|htm", true));
   ESC_TRY(esc_io_check_writable(output));
   ESC_TRY(publish(argv[first], studies, output, &counts));
-  printf("%s: %d figures, %d of %d checks passed, %d studies\n", output, counts.figures,
-         counts.checks - counts.failed, counts.checks, counts.studies);
+  printf("%s: %d figure%s, %d of %d check%s passed, %d %s\n", output, counts.figures,
+         esc_html_plural(counts.figures), counts.checks - counts.failed, counts.checks,
+         esc_html_plural(counts.checks), counts.studies, counts.studies == 1 ? "study" : "studies");
   if (counts.failed)
     status = ESC_FAIL(ESC_CHECK_FAILED, "%d of the report's checks failed", counts.failed);
 done:

@@ -25,6 +25,67 @@ done:
   return status;
 }
 
+static double part_of_length(int points, const double *step, const double *y, int i) {
+  double low = INFINITY, high = -INFINITY;
+  for (int k = 0; k < points; k++) {
+    low = fmin(low, y[k]);
+    high = fmax(high, y[k]);
+  }
+  const double move = high > low ? fabs(y[i] - y[i - 1]) / (high - low) : 0;
+  return (step[i] - step[i - 1]) / (step[points - 1] - step[0]) + 2 * move;
+}
+
+void esc_curve_steps(int points, const double *step, const double *y, double *out) {
+  double whole = 0, before = 0;
+  int k = 1;
+  for (int i = 1; i < points; i++) whole += part_of_length(points, step, y, i);
+  for (int i = 0; i < ESC_CURVE_POINTS; i++) {
+    const double at = whole * i / (ESC_CURVE_POINTS - 1);
+    double part = part_of_length(points, step, y, k);
+    while (k + 1 < points && before + part < at) {
+      before += part;
+      part = part_of_length(points, step, y, ++k);
+    }
+    out[i] = step[k - 1] + (step[k] - step[k - 1]) * fmin((at - before) / part, 1);
+  }
+}
+
+void esc_curve_knots(double low, double high, double *epsilon) {
+  for (int i = 0; i < ESC_CURVE_KNOTS; i++) {
+    const double x = (1 - cos(M_PI * i / (ESC_CURVE_KNOTS - 1))) / 2;
+    epsilon[i] = low * pow(high / low, x);
+  }
+}
+
+/* Barycentric interpolation in Chebyshev's points of the second kind (Berrut and Trefethen 2004,
+ * eq. 5.4): weights alternate, and are halved at the ends. */
+static double interpolate(const double *x, const double *y, double at) {
+  double above = 0, below = 0;
+  for (int i = 0; i < ESC_CURVE_KNOTS; i++) {
+    const double end = i == 0 || i == ESC_CURVE_KNOTS - 1 ? 0.5 : 1;
+    const double off = at - x[i];
+    if (fabs(off) < 1e-12) return y[i];
+    const double weight = (i % 2 ? -end : end) / off;
+    above += weight * y[i];
+    below += weight;
+  }
+  return above / below;
+}
+
+void esc_curve_smooth(const double *knot, const double *value, double *epsilon, double *y) {
+  double x[ESC_CURVE_KNOTS], logs[ESC_CURVE_KNOTS];
+  for (int i = 0; i < ESC_CURVE_KNOTS; i++) {
+    x[i] = log(knot[i]);
+    logs[i] = log(value[i]);
+  }
+  const double low = x[0], high = x[ESC_CURVE_KNOTS - 1];
+  for (int i = 0; i < ESC_CURVE_POINTS; i++) {
+    const double at = low + (high - low) * i / (ESC_CURVE_POINTS - 1);
+    epsilon[i] = exp(at);
+    y[i] = exp(interpolate(x, logs, at));
+  }
+}
+
 double esc_local_slope(const double *x, const double *y, int i, int j) {
   return log(y[j] / y[i]) / log(x[j] / x[i]);
 }
@@ -63,9 +124,14 @@ void esc_mean_curve_draw(json_t *panel, const esc_mean_curve *c, double rate, in
     low[i] = c->mean[i] - 2 * c->error[i];
     high[i] = c->mean[i] + 2 * c->error[i];
   }
-  const esc_series band = {ESC_BAND, colour, c->points, time, c->mean, low, high};
-  const esc_series marks = {ESC_MARKS, colour, c->points, time, c->mean, NULL, NULL};
-  esc_panel_series(panel, &band, "%s", "");
+  const esc_series marks = {.role = ESC_MARKS,
+                            .colour = colour,
+                            .count = c->points,
+                            .x = time,
+                            .y = c->mean,
+                            .low = low,
+                            .high = high,
+                            .every = 2};
   esc_panel_series(panel, &marks, "%s", label);
 }
 
@@ -89,15 +155,28 @@ double esc_steps_per_decade(int n, const double *x, const double *y) {
   return -least_squares(n, x, y, false) * log(10);
 }
 
+void esc_activation_title(const esc_activation *activation, char *text, size_t size) {
+  static const char *const title[][2] = {{"gelu", "GELU"}, {"relu", "ReLU"}, {"swish", "Swish"}};
+  esc_activation_print(activation, text, size);
+  for (size_t i = 0; i < sizeof title / sizeof title[0]; i++)
+    if (!strcmp(text, title[i][0])) snprintf(text, size, "%s", title[i][1]);
+}
+
+int esc_bottleneck_colour(int r) {
+  enum { PALETTE = 8 };
+  return (r - 3 + PALETTE) % PALETTE;
+}
+
 void esc_layers_text(int64_t layers, char *text, size_t size) {
-  size_t used = 0;
-  text[0] = 0;
-  for (int l = 0; l < ESC_LAYERS_MAX && used + 8 < size; l++) {
+  const bool one = ((uint64_t)layers & ((uint64_t)layers - 1)) == 0;
+  size_t used = (size_t)snprintf(text, size, one ? "layer " : "layers ");
+  const size_t start = used;
+  for (int l = 0; l < ESC_LAYERS_MAX && used + 12 < size; l++) {
     if (!((uint64_t)layers >> l & 1)) continue;
     int end = l;
     while (end + 1 < ESC_LAYERS_MAX && (uint64_t)layers >> (end + 1) & 1) end++;
-    used += (size_t)snprintf(text + used, size - used, end > l ? "%s%d-%d" : "%s%d",
-                             used ? ", " : "", l + 1, end + 1);
+    used += (size_t)snprintf(text + used, size - used, end > l ? "%s%d–%d" : "%s%d",
+                             used > start ? ", " : "", l + 1, end + 1);
     l = end;
   }
 }

@@ -7,12 +7,19 @@
 #define ESC_FIGURE_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "escapement/fit.h"
 #include "escapement/theory.h"
 #include "spec/spec.h"
 
-enum { ESC_FIGURES = 5, ESC_FIGURE_RUNS_MAX = 8, ESC_FIGURE_POINTS_MAX = 64 };
+enum {
+  ESC_FIGURES = 5,
+  ESC_FIGURE_RUNS_MAX = 8,
+  ESC_FIGURE_POINTS_MAX = 64,
+  ESC_CURVE_POINTS = 161, /* of a theory curve over time or log epsilon: smooth to the eye */
+  ESC_CURVE_KNOTS = 9     /* of a curve over log epsilon: where theory is evaluated */
+};
 
 /* One sweep of a figure: the result is DIR/name.h5, of the embedded spec SCALE/spec. */
 typedef struct esc_figure_sweep {
@@ -40,6 +47,10 @@ typedef struct esc_figure {
   esc_figure_run run[ESC_FIGURE_RUNS_MAX];
   json_t *panels, *checks; /* arrays, owned */
   int failed;              /* checks */
+  bool common_legend;      /* one for all panels */
+  FILE *caption;           /* open while the figure is made */
+  char *caption_text;      /* owned; mathematics between dollars, as in labels (host/draw) */
+  size_t caption_size;
 } esc_figure;
 
 /* Fills panels and checks from the runs. A file that lacks what a figure needs is
@@ -55,6 +66,17 @@ esc_figure_maker esc_figure_1, esc_figure_2, esc_figure_3, esc_figure_4, esc_fig
 /* A panel with axes `x`, `y`; `scale` is "linear", "loglog" or "semilogx", "semilogy". */
 json_t *esc_panel_add(esc_figure *figure, const char *title, const char *x, const char *y,
                       const char *scale);
+
+/* Adds an entry to the common legend, without data: what lines of one role mean. Colour -1: black;
+ * -2: grey, for lines of several colours. */
+void esc_panel_key(json_t *panel, int role, int colour, const char *label);
+
+/* Marks on the x axis: places 1..count with these words. */
+void esc_panel_words(json_t *panel, int count, const char *const *word);
+
+/* Adds to the figure's caption. */
+void esc_caption_add(esc_figure *figure, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* How a series is drawn: solid, dashed or dotted line; marks with the interval low..high as
  * error bars; faint dots; the interval filled; bars. */
@@ -74,6 +96,8 @@ typedef struct esc_series {
   int count;
   const double *x, *y;
   const double *low, *high; /* NULL: none */
+  int marker;               /* 0: the colour's own; 1: another; 2, 3: the same, hollow */
+  int every;                /* draws each n-th point; 0: all */
 } esc_series;
 
 /* Adds a copy; the label is for the legend, "" for none. */
@@ -81,9 +105,13 @@ void esc_panel_series(json_t *panel, const esc_series *series, const char *label
     __attribute__((format(printf, 3, 4)));
 
 /* Passes if |got - expected| <= tolerance; what is not finite fails. `reason` says why the
- * tolerance is what it is. */
+ * tolerance is what it is. Both texts may have mathematics between dollars. */
 void esc_check_add(esc_figure *figure, double expected, double got, double tolerance,
                    const char *reason, const char *name, ...) __attribute__((format(printf, 6, 7)));
+
+/* Adds to the last check the numbers where it came nearest to failing. */
+void esc_check_detail(esc_figure *figure, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* ---- manifold.c: training on the symmetric manifold against the reduced ODE ---- */
 
@@ -96,16 +124,21 @@ esc_status esc_flow_speed(const esc_escape_problem *problem, const double *s, do
 /* Where the population loss passes `threshold` on the reduced ODE. */
 typedef struct esc_loss_crossing {
   double time;
+  double closed; /* leading order, to s = 1/2 (twice the start if that is more) */
   double scale[ESC_LAYERS_MAX];
   double speed, speed_start; /* |ds/dt| there, at the start */
 } esc_loss_crossing;
 esc_status esc_loss_crossing_of(const esc_escape_problem *problem, double threshold,
                                 esc_loss_crossing *out);
 
-/* The same at `points` values of epsilon from `low` to `high`; `unit` has the scales at 1. */
+/* The same over epsilon from `low` to `high`, at ESC_CURVE_POINTS values; `unit` has the scales at
+ * 1. */
+typedef struct esc_crossing_curve {
+  double epsilon[ESC_CURVE_POINTS], time[ESC_CURVE_POINTS], closed[ESC_CURVE_POINTS];
+} esc_crossing_curve;
 esc_status esc_loss_crossings_of(const esc_escape_problem *unit, uint64_t small_layers,
-                                 double threshold, double low, double high, int points,
-                                 double *epsilon, double *time);
+                                 double threshold, double low, double high,
+                                 esc_crossing_curve *out);
 
 /* Mean escape steps of a group beside those of the ODE. Gradient descent with step eta
  * follows the flow F - (eta/2) F'F, which takes ln(|F| at the end / at the start)/2 steps
@@ -125,7 +158,7 @@ esc_status esc_compare_group(const esc_figure_run *run, const esc_fit_group *gro
 void esc_compared_check(esc_figure *figure, const esc_compared *c, const char *what);
 
 /* Marks with two standard errors, in flow time times `factor`. */
-void esc_compared_draw(json_t *panel, const esc_compared *c, int colour, double factor,
+void esc_compared_draw(json_t *panel, const esc_compared *c, int colour, int marker, double factor,
                        const char *label);
 
 /* ---- curves.c: training's and theory's curves ---- */
@@ -139,7 +172,7 @@ typedef struct esc_mean_curve {
 esc_status esc_mean_curve_of(const esc_figure_run *run, esc_observable_index observable, int at,
                              esc_mean_curve *out);
 
-/* Adds the curve over time eta * step: a band of two standard errors and marks. */
+/* Adds the curve over time eta * step: marks with two standard errors, at every second snapshot. */
 void esc_mean_curve_draw(json_t *panel, const esc_mean_curve *c, double rate, int colour,
                          const char *label);
 
@@ -153,6 +186,18 @@ typedef struct esc_curves {
 esc_status esc_curves_of(const esc_escape_problem *problem, uint64_t small_layers, double low,
                          double high, int points, esc_curves *out);
 
+/* ESC_CURVE_POINTS steps over those of a curve known at a few, the more where it moves more, so
+ * that its bends look round: equal parts of its length, both axes being 1 long, the fall counted
+ * twice. */
+void esc_curve_steps(int points, const double *step, const double *y, double *out);
+
+/* ESC_CURVE_KNOTS values of epsilon from `low` to `high`, Chebyshev's points of its logarithm. */
+void esc_curve_knots(double low, double high, double *epsilon);
+
+/* A curve through ESC_CURVE_KNOTS knots (esc_curve_knots) at ESC_CURVE_POINTS values of epsilon:
+ * the polynomial of log y in log epsilon; escape times are as smooth as the flow is. */
+void esc_curve_smooth(const double *knot, const double *value, double *epsilon, double *y);
+
 /* d log y / d log x between places i and j. */
 double esc_local_slope(const double *x, const double *y, int i, int j);
 
@@ -160,7 +205,13 @@ double esc_local_slope(const double *x, const double *y, int i, int j);
 double esc_log_slope(int n, const double *x, const double *y);
 double esc_steps_per_decade(int n, const double *x, const double *y);
 
-/* Scales `layers` (bits) as "1-3" or "2 3". */
+/* An activation as people write it: GELU, Swish, tanh. */
+void esc_activation_title(const esc_activation *activation, char *text, size_t size);
+
+/* Place in the palette of a bottleneck r, as in `plot`. */
+int esc_bottleneck_colour(int r);
+
+/* `layers` (bits) as "layer 1" or "layers 2, 4–5". */
 void esc_layers_text(int64_t layers, char *text, size_t size);
 
 #endif

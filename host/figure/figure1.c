@@ -2,29 +2,47 @@
  * unbalanced starts on the symmetric manifold. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "figure/figure.h"
 
-enum { POINTS = ESC_FIGURE_POINTS_MAX };
+enum { POINTS = ESC_FIGURE_POINTS_MAX, layers_drawn = 4 };
+static const char *const flow_time = "flow time $\\eta k$";
 
 /* The ODE where gradient descent is: with step eta it follows F - (eta/2) F'F, so at step k it
  * is at time eta (k - ln(|F| / |F(0)|) / 2). */
 typedef struct ode_curve {
-  double scale[POINTS * ESC_LAYERS_MAX], loss[POINTS];
+  int points;
+  double step[ESC_CURVE_POINTS], loss[ESC_CURVE_POINTS];
+  double scale[ESC_CURVE_POINTS * ESC_LAYERS_MAX];
 } ode_curve;
 
-static esc_status follow(const esc_escape_problem *p, double rate, const esc_mean_curve *c,
-                         ode_curve *out) {
+/* Fills loss and scale at the steps of `out`. */
+static esc_status follow(const esc_escape_problem *p, double rate, ode_curve *out) {
   esc_status status = ESC_OK;
-  double time[POINTS], speed, first;
-  for (int i = 0; i < c->points; i++) time[i] = rate * c->step[i];
-  ESC_TRY(esc_reduced_trajectory(p, c->points, time, out->scale, out->loss));
+  double time[ESC_CURVE_POINTS], speed, first;
+  for (int i = 0; i < out->points; i++) time[i] = rate * out->step[i];
+  ESC_TRY(esc_reduced_trajectory(p, out->points, time, out->scale, out->loss));
   ESC_TRY(esc_flow_speed(p, p->scale, &first));
-  for (int i = 1; i < c->points; i++) {
+  for (int i = 1; i < out->points; i++) {
     ESC_TRY(esc_flow_speed(p, out->scale + i * p->layers, &speed));
-    time[i] = fmax(time[i - 1], rate * (c->step[i] - log(speed / first) / 2));
+    time[i] = fmax(time[i - 1], rate * (out->step[i] - log(speed / first) / 2));
   }
-  ESC_TRY(esc_reduced_trajectory(p, c->points, time, out->scale, out->loss));
+  ESC_TRY(esc_reduced_trajectory(p, out->points, time, out->scale, out->loss));
+done:
+  return status;
+}
+
+/* At the snapshots of training, for the checks, and densely, for the picture. */
+static esc_status follow_both(const esc_escape_problem *p, double rate, const esc_mean_curve *c,
+                              ode_curve *at, ode_curve *drawn) {
+  esc_status status = ESC_OK;
+  at->points = c->points;
+  memcpy(at->step, c->step, (size_t)c->points * sizeof *c->step);
+  drawn->points = ESC_CURVE_POINTS;
+  ESC_TRY(follow(p, rate, at));
+  esc_curve_steps(at->points, at->step, at->loss, drawn->step);
+  ESC_TRY(follow(p, rate, drawn));
 done:
   return status;
 }
@@ -81,25 +99,26 @@ static const char reason[] =
     "(what "
     "is left of the finite step's error), and for a scale the part of its norm off the manifold";
 
-static void draw_ode(json_t *panel, const esc_mean_curve *c, double rate, const double *y,
-                     int stride, const char *label) {
-  double time[POINTS], value[POINTS];
+static void draw_ode(json_t *panel, const ode_curve *c, double rate, const double *y, int stride,
+                     const char *label) {
+  double time[ESC_CURVE_POINTS], value[ESC_CURVE_POINTS];
   for (int i = 0; i < c->points; i++) {
     time[i] = rate * c->step[i];
     value[i] = y[i * stride];
   }
-  const esc_series line = {ESC_LINE, -1, c->points, time, value, NULL, NULL};
+  const esc_series line = {
+      .role = ESC_LINE, .colour = -1, .count = c->points, .x = time, .y = value};
   esc_panel_series(panel, &line, "%s", label);
 }
 
 static esc_status add_scales(esc_figure *f, const esc_figure_run *run, const ode_curve *ode,
-                             const char *name) {
+                             const ode_curve *drawn, const char *name) {
   esc_status status = ESC_OK;
   const esc_problem *p = &run->spec->problem;
   const int layers = p->shape.layers;
   char text[64];
   snprintf(text, sizeof text, "%s, scales", name);
-  json_t *panel = esc_panel_add(f, text, "time $\\eta\\,t$", "$s_\\ell$", "linear");
+  json_t *panel = esc_panel_add(f, text, flow_time, "scale $s_\\ell$", "linear");
   for (int l = 0; l < layers; l++) {
     esc_mean_curve c;
     double inflation[POINTS];
@@ -109,12 +128,12 @@ static esc_status add_scales(esc_figure *f, const esc_figure_run *run, const ode
       c.mean[i] *= unit_scale(p, l);
       c.error[i] *= unit_scale(p, l);
     }
-    draw_ode(panel, &c, p->rate, ode->scale + l, layers, l == 0 ? "reduced ODE" : "");
-    snprintf(text, sizeof text, "$s_%d$, training", l + 1);
+    draw_ode(panel, drawn, p->rate, drawn->scale + l, layers, l == 0 ? "reduced ODE" : "");
+    snprintf(text, sizeof text, "training, $s_%d$", l + 1);
     esc_mean_curve_draw(panel, &c, p->rate, l, text);
     esc_check_add(f, 0, worst_departure(&c, ode->scale + l, layers, inflation), 1, reason,
-                  "figure 1, %s: s_%d of training against the reduced ODE's, worst over time", name,
-                  l + 1);
+                  "figure 1, %s: $s_%d$ of training against the reduced ODE's, worst over time",
+                  name, l + 1);
   }
 done:
   return status;
@@ -125,25 +144,34 @@ static esc_status add_run(esc_figure *f, const esc_figure_run *run) {
   const esc_problem *p = &run->spec->problem;
   const esc_escape_problem reduced = esc_figure_problem(p, 0, 1);
   esc_mean_curve loss;
-  ode_curve ode;
+  ode_curve ode, drawn;
   char name[32], title[64];
-  esc_activation_print(&p->activation, name, sizeof name);
+  esc_activation_title(&p->activation, name, sizeof name);
   ESC_TRY(esc_mean_curve_of(run, ESC_OBSERVABLE_evaluation_loss, 0, &loss));
-  ESC_TRY(follow(&reduced, p->rate, &loss, &ode));
+  ESC_TRY(follow_both(&reduced, p->rate, &loss, &ode, &drawn));
   snprintf(title, sizeof title, "%s, loss", name);
-  json_t *panel = esc_panel_add(f, title, "time $\\eta\\,t$", "population loss", "linear");
-  draw_ode(panel, &loss, p->rate, ode.loss, 1, "reduced ODE");
-  esc_mean_curve_draw(panel, &loss, p->rate, 0, "training");
+  json_t *panel = esc_panel_add(f, title, flow_time, "population loss", "linear");
+  draw_ode(panel, &drawn, p->rate, drawn.loss, 1, "reduced ODE");
+  esc_mean_curve_draw(panel, &loss, p->rate, layers_drawn, "training, loss");
   esc_check_add(f, 0, worst_departure(&loss, ode.loss, 1, NULL), 1, reason,
                 "figure 1, %s: loss of training against the reduced ODE's, worst over time", name);
-  ESC_TRY(add_scales(f, run, &ode, name));
+  ESC_TRY(add_scales(f, run, &ode, &drawn, name));
 done:
   return status;
 }
 
 esc_status esc_figure_1(esc_figure *f) {
   esc_status status = ESC_OK;
+  f->common_legend = true;
   f->title = "Full training against the reduced ODE";
+  esc_caption_add(
+      f,
+      "Population loss and layer scales $s_\\ell$ (the norm of layer $\\ell$ in units of the "
+      "symmetric manifold) over the flow time $\\eta k$, $k$ being the step of gradient descent, "
+      "from unequal scales on the symmetric manifold. Lines: the reduced ODE, at the time where "
+      "gradient descent with step $\\eta$ follows it. Marks: training, means over seeds, every "
+      "second snapshot; bars: two standard errors over seeds, hidden by the mark where they are "
+      "smaller.");
   for (int i = 0; i < f->runs; i++) ESC_TRY(add_run(f, &f->run[i]));
 done:
   return status;

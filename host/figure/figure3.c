@@ -5,7 +5,6 @@
 
 #include "figure/figure.h"
 
-enum { POINTS = 7 };                 /* of a theory line */
 static const double smallest = 0.07; /* where the scaled lines have met */
 
 typedef struct activation_run {
@@ -21,7 +20,7 @@ static esc_status examine(const esc_figure_run *run, const esc_fit_group *g, act
   const esc_problem *p = &run->spec->problem;
   esc_classification c;
   ESC_TRY(esc_classify(&p->activation, &c));
-  esc_activation_print(&p->activation, out->name, sizeof out->name);
+  esc_activation_title(&p->activation, out->name, sizeof out->name);
   out->factor = p->teacher.amplitude[0] * c.c1 * pow(c.a[1], p->shape.layers - 1);
   out->order = c.q - 1;
   out->reduced = esc_figure_problem(p, (uint64_t)g->small_layers, 1);
@@ -37,11 +36,12 @@ static esc_status check_order(esc_figure *f, const activation_run *a) {
   const uint64_t all = (UINT64_C(1) << a->reduced.layers) - 1;
   ESC_TRY(esc_curves_of(&a->reduced, all, 0.005, 0.01, 2, &t));
   const double near = fabs(t.ode[0] / t.closed[0] - 1), far = fabs(t.ode[1] / t.closed[1] - 1);
-  esc_check_add(f, a->order, log(far / near) / log(2), 0.1,
-                "the next order is higher by one, or by a logarithm: at epsilon = 0.005 and 0.01 a "
-                "few per cent of the exponent",
-                "figure 3, %s: order in epsilon of the collapse's residual, ODE over closed form",
-                a->name);
+  esc_check_add(
+      f, a->order, log(far / near) / log(2), 0.1,
+      "the next order is higher by one, or by a logarithm: at $\\varepsilon = 0.005$ and 0.01 a "
+      "few per cent of the exponent",
+      "figure 3, %s: order in $\\varepsilon$ of the collapse's residual, ODE over closed form",
+      a->name);
 done:
   return status;
 }
@@ -53,39 +53,54 @@ static void check_collapse(esc_figure *f, const activation_run *a) {
   const double master = pow(c->scale[0], -power) / power;
   esc_check_add(
       f, unit * c->expected[0] / master, unit * c->mean[0] / master,
-      unit * c->tolerance[0] / master, "what escape steps are allowed at the smallest epsilon",
-      "figure 3, %s: scaled time over epsilon^-(L-2)/(L-2), training against the ODE", a->name);
+      unit * c->tolerance[0] / master,
+      "what escape steps are allowed at the smallest $\\varepsilon$",
+      "figure 3, %s: scaled time over $\\varepsilon^{-(L-2)}/(L-2)$, training against the ODE",
+      a->name);
 }
 
 static esc_status draw(json_t *panel, const activation_run *a, int colour, bool scaled) {
   esc_status status = ESC_OK;
   const esc_compared *c = &a->compared;
   const uint64_t all = (UINT64_C(1) << a->reduced.layers) - 1;
-  double epsilon[POINTS], time[POINTS];
+  esc_crossing_curve t;
   ESC_TRY(esc_loss_crossings_of(&a->reduced, all, c->group->threshold,
-                                scaled ? smallest : c->scale[0], c->scale[c->points - 1], POINTS,
-                                epsilon, time));
-  for (int i = 0; i < POINTS && scaled; i++) time[i] *= a->factor;
-  const esc_series ode = {ESC_LINE, colour, POINTS, epsilon, time, NULL, NULL};
+                                scaled ? smallest : c->scale[0], c->scale[c->points - 1], &t));
+  for (int i = 0; i < ESC_CURVE_POINTS && scaled; i++) t.time[i] *= a->factor;
+  const esc_series ode = {
+      .role = ESC_LINE, .colour = colour, .count = ESC_CURVE_POINTS, .x = t.epsilon, .y = t.time};
   esc_panel_series(panel, &ode, "%s", "");
-  esc_compared_draw(panel, c, colour, scaled ? a->factor : 1, a->name);
+  esc_compared_draw(panel, c, colour, 0, scaled ? a->factor : 1, a->name);
 done:
   return status;
 }
 
 static void draw_master(json_t *panel, int layers) {
-  double x[2] = {smallest, 0.36}, y[2];
+  const double x[2] = {smallest, 0.36};
+  double y[2];
   for (int i = 0; i < 2; i++) y[i] = pow(x[i], 2 - layers) / (layers - 2);
-  const esc_series line = {ESC_DASH, -1, 2, x, y, NULL, NULL};
+  const esc_series line = {.role = ESC_DASH, .colour = -1, .count = 2, .x = x, .y = y};
   esc_panel_series(panel, &line, "%s", "$\\varepsilon^{-(L-2)}/(L-2)$");
 }
 
 esc_status esc_figure_3(esc_figure *f) {
   esc_status status = ESC_OK;
+  static const char *const scale_axis = "initialisation scale $\\varepsilon$";
+  f->common_legend = true;
   f->title = "Five activations: one master curve";
-  json_t *raw = esc_panel_add(f, "(a) raw", "$\\varepsilon$", "$t^*$", "loglog");
+  esc_caption_add(
+      f,
+      "Escape time against the scale $\\varepsilon$ of all layers, on the symmetric manifold: (a) "
+      "in flow time $\\eta t^*$; (b) times $a c_1 a_1^{L-1}$, which puts all activations on the "
+      "master curve (dashed) as $\\varepsilon$ goes to 0. Marks: training, means over seeds; bars: "
+      "two standard errors, hidden by the mark where they are smaller. Lines of the same colour: "
+      "the reduced ODE until its loss passes the same threshold; in (b) they go on to the "
+      "$\\varepsilon$ where they have met.");
+  json_t *raw =
+      esc_panel_add(f, "raw", scale_axis, "escape time $\\eta t^*$ (flow time)", "loglog");
   json_t *scaled =
-      esc_panel_add(f, "(b) scaled", "$\\varepsilon$", "$a\\,c_1 a_1^{L-1}\\,t^*$", "loglog");
+      esc_panel_add(f, "scaled", scale_axis, "scaled time $a c_1 (a_1)^{L-1} \\eta t^*$", "loglog");
+  esc_panel_key(raw, ESC_LINE, -2, "reduced ODE, same threshold");
   draw_master(scaled, f->run[0].results->layers);
   for (int i = 0; i < f->runs; i++) {
     esc_fit fit = {0};

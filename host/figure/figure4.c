@@ -11,18 +11,19 @@ static double middle_threshold(const esc_results *r) { return r->threshold[r->th
  * to the factors of r layers may tilt a window by a few per cent; a wrong exponent is off by 1. */
 static const char slope_reason[] =
     "5 standard errors over seeds and 0.06 for corrections of the law at finite "
-    "epsilon; the next exponent is 1 away";
+    "$\\varepsilon$; the next exponent is 1 away";
 
 static void name_group(const esc_figure_run *run, const esc_fit_group *g, char *text, size_t size) {
   char activation[32], layers[64];
-  esc_activation_print(&run->spec->problem.activation, activation, sizeof activation);
+  esc_activation_title(&run->spec->problem.activation, activation, sizeof activation);
   esc_layers_text(g->small_layers, layers, sizeof layers);
-  snprintf(text, size, "%s, r = %d, layers %s", activation, g->bottleneck, layers);
+  snprintf(text, size, "%s, $r = %d$, %s", activation, g->bottleneck, layers);
 }
 
 static void check_power(esc_figure *f, const esc_fit_group *g, const char *name) {
   esc_check_add(f, g->predicted, g->slope, 0.06 + 5 * g->standard_error, slope_reason,
-                "figure 4, %s: slope of log t* on log epsilon at threshold %g", name, g->threshold);
+                "figure 4, %s: slope of $\\log t^*$ on $\\log\\varepsilon$ at threshold %g", name,
+                g->threshold);
 }
 
 /* r = 1: no dependence; r = 2: as many steps for each decade. */
@@ -30,10 +31,11 @@ static void check_corner(esc_figure *f, const esc_fit_group *g, const char *name
   const int n = g->points;
   const double whole = g->point[0].mean - g->point[n - 1].mean;
   if (g->law == ESC_LAW_CONSTANT) {
-    esc_check_add(
-        f, 0, whole / g->point[0].mean, 0.05,
-        "five per cent of t*: corrections at the largest epsilon; r = 2 changes by its whole",
-        "figure 4, %s: change of t* over three decades of epsilon, relative", name);
+    esc_check_add(f, 0, whole / g->point[0].mean, 0.05,
+                  "five per cent of $t^*$: corrections at the largest $\\varepsilon$; $r = 2$ "
+                  "changes by its whole",
+                  "figure 4, %s: change of $t^*$ over three decades of $\\varepsilon$, relative",
+                  name);
     return;
   }
   const double first = g->point[0].mean - g->point[1].mean;
@@ -42,13 +44,16 @@ static void check_corner(esc_figure *f, const esc_fit_group *g, const char *name
                        sqrt((double)g->point[0].n);
   esc_check_add(f, 1, first / last, fmin(0.05 + 5 * error / last, 0.5),
                 "5 standard errors of a difference of means (at most 0.5; a power law would give "
-                "10 or more), 0.05 for corrections at the largest epsilon",
+                "10 or more), 0.05 for corrections at the largest $\\varepsilon$",
                 "figure 4, %s: steps of the smallest decade over those of the largest", name);
 }
 
-static void draw_group(json_t *panel, const esc_fit_group *g, int colour, const char *name) {
+/* Means over seeds, and the law through the mean at the smallest epsilon. */
+static void draw_group(json_t *panel, const esc_fit_group *g, int colour, int marker,
+                       const char *name) {
   double x[ESC_FIGURE_POINTS_MAX], y[ESC_FIGURE_POINTS_MAX], low[ESC_FIGURE_POINTS_MAX];
   double high[ESC_FIGURE_POINTS_MAX], line[2], ends[2];
+  const double decades = log10(g->point[g->points - 1].scale / g->point[0].scale);
   const int n = g->points < ESC_FIGURE_POINTS_MAX ? g->points : ESC_FIGURE_POINTS_MAX;
   for (int i = 0; i < n; i++) {
     const double error = 2 * g->point[i].sd / sqrt((double)g->point[i].n);
@@ -57,14 +62,14 @@ static void draw_group(json_t *panel, const esc_fit_group *g, int colour, const 
     low[i] = y[i] - error;
     high[i] = y[i] + error;
   }
-  const esc_series marks = {ESC_MARKS, colour, n, x, y, low, high};
+  const esc_series marks = {ESC_MARKS, colour, n, x, y, low, high, marker, 0};
   esc_panel_series(panel, &marks, "%s", name);
   for (int i = 0; i < 2; i++) {
     ends[i] = x[i ? n - 1 : 0];
-    line[i] =
-        g->law == ESC_LAW_LOGARITHMIC ? y[i ? n - 1 : 0] : y[0] * pow(ends[i] / x[0], g->predicted);
+    line[i] = g->law == ESC_LAW_LOGARITHMIC ? y[0] - i * decades * g->steps_per_decade
+                                            : y[0] * pow(ends[i] / x[0], g->predicted);
   }
-  const esc_series law = {ESC_DASH, colour, 2, ends, line, NULL, NULL};
+  const esc_series law = {.role = ESC_DASH, .colour = -1, .count = 2, .x = ends, .y = line};
   esc_panel_series(panel, &law, "%s", "");
 }
 
@@ -79,8 +84,8 @@ static void check_thresholds(esc_figure *f, const esc_fit *fit, const esc_fit_gr
       most = fmax(most, fit->group[i].slope);
     }
   esc_check_add(f, 0, most - least, 0.05,
-                "t* differs between thresholds by a time that does not depend on epsilon: of order "
-                "its share of t* at the window's large end",
+                "$t^*$ differs between thresholds by a time that does not depend on "
+                "$\\varepsilon$: of order its share of $t^*$ at the window's large end",
                 "figure 4, %s: spread of the slope over thresholds", name);
 }
 
@@ -96,11 +101,19 @@ static void check_order(esc_figure *f, const esc_results *r, const esc_fit *fit)
           wrong += !(a->slope > b->slope + 0.5);
       }
   esc_check_add(f, 0, wrong, 0, "neighbouring exponents differ by 1, so slopes by more than a half",
-                "figure 4: pairs of r whose slopes are not in order, over all thresholds");
+                "figure 4: pairs of $r$ whose slopes are not in order, over all thresholds");
+}
+
+static void caption_slope(esc_figure *f, const esc_fit_group *g, const char *name) {
+  if (g->law == ESC_LAW_LOGARITHMIC)
+    esc_caption_add(f, " %s: %.4g steps a decade.", name, g->steps_per_decade);
+  else
+    esc_caption_add(f, " %s: slope $%.3f \\pm %.3f$, law $%g$.", name, g->slope,
+                    (g->upper - g->lower) / 2, g->predicted);
 }
 
 static esc_status add_run(esc_figure *f, const esc_figure_run *run, json_t *panel, bool corners,
-                          int *colour) {
+                          int twins[ESC_LAYERS_MAX + 1]) {
   esc_status status = ESC_OK;
   esc_fit fit = {0};
   const esc_results *table = run->results;
@@ -110,7 +123,8 @@ static esc_status add_run(esc_figure *f, const esc_figure_run *run, json_t *pane
     char name[128];
     if (g->threshold != middle_threshold(table)) continue;
     name_group(run, g, name, sizeof name);
-    draw_group(panel, g, (*colour)++, name);
+    draw_group(panel, g, esc_bottleneck_colour(g->bottleneck), twins[g->bottleneck]++, name);
+    caption_slope(f, g, name);
     if (corners) {
       check_corner(f, g, name);
     } else {
@@ -126,15 +140,25 @@ done:
 
 esc_status esc_figure_4(esc_figure *f) {
   esc_status status = ESC_OK;
-  int colour = 0, corner_colour = 0;
+  int twins[ESC_LAYERS_MAX + 1] = {0}; /* groups of each r so far: their markers differ */
+  static const char *const scale_axis = "initialisation scale $\\varepsilon$";
+  static const char *const time_axis = "escape time $t^*$ (steps)";
   f->title = "He-normal networks: the critical depth";
-  json_t *slopes =
-      esc_panel_add(f, "(a) slopes $-(r-2)$", "$\\varepsilon$", "$t^*$ (steps)", "loglog");
-  json_t *corners = esc_panel_add(f, "(b) corners", "$\\varepsilon$", "$t^*$ (steps)", "semilogx");
+  esc_caption_add(
+      f,
+      "Escape time of He-normal networks, in steps, against the scale $\\varepsilon$ of $r$ small "
+      "layers: (a) $r \\geq 3$, both axes logarithmic; (b) the corners $r = 1$ and $r = 2$ at a "
+      "smaller rate, time linear. Marks: means over seeds at the middle threshold; bars: two "
+      "standard errors. Dashed: the law through the mean at the smallest $\\varepsilon$, where "
+      "theory is best: $t^* \\sim \\varepsilon^{-(r-2)}$, a constant for $r = 1$, and for $r = 2$ "
+      "$a + b \\log(1/\\varepsilon)$ with $b$ fitted. Slopes of $\\log t^*$ on "
+      "$\\log\\varepsilon$, with half of their 95%% interval (bootstrap over seeds):");
+  json_t *slopes = esc_panel_add(f, "slopes $-(r-2)$", scale_axis, time_axis, "loglog");
+  json_t *corners = esc_panel_add(f, "corners", scale_axis, time_axis, "semilogx");
+  esc_panel_key(slopes, ESC_DASH, -1, "law, through the smallest $\\varepsilon$");
   for (int i = 0; i < f->runs; i++) {
     const bool corner = f->run[i].results->bottleneck[0] < 3;
-    ESC_TRY(add_run(f, &f->run[i], corner ? corners : slopes, corner,
-                    corner ? &corner_colour : &colour));
+    ESC_TRY(add_run(f, &f->run[i], corner ? corners : slopes, corner, twins));
   }
 done:
   return status;

@@ -66,6 +66,7 @@ esc_status esc_loss_crossing_of(const esc_escape_problem *problem, double thresh
   ESC_TRY(esc_escape(&p, &times));
   if (!isfinite(times.ode))
     return ESC_FAIL(ESC_BAD_INPUT, "the reduced ODE does not escape: %s", times.remark);
+  out->closed = times.closed;
   double low = 0, high = 2 * times.ode + 40;
   for (int i = 0; i < ROUNDS; i++) ESC_TRY(narrow(&p, threshold, &low, &high, out->scale));
   out->time = (low + high) / 2;
@@ -76,18 +77,22 @@ done:
 }
 
 esc_status esc_loss_crossings_of(const esc_escape_problem *unit, uint64_t small_layers,
-                                 double threshold, double low, double high, int points,
-                                 double *epsilon, double *time) {
+                                 double threshold, double low, double high,
+                                 esc_crossing_curve *out) {
   esc_status status = ESC_OK;
   esc_escape_problem p = *unit;
-  for (int i = 0; i < points; i++) {
+  double knot[ESC_CURVE_KNOTS], time[ESC_CURVE_KNOTS], closed[ESC_CURVE_KNOTS];
+  esc_curve_knots(low, high, knot);
+  for (int i = 0; i < ESC_CURVE_KNOTS; i++) {
     esc_loss_crossing at;
-    epsilon[i] = low * pow(high / low, (double)i / (points - 1));
     for (int l = 0; l < p.layers; l++)
-      if (small_layers >> l & 1) p.scale[l] = unit->scale[l] * epsilon[i];
+      if (small_layers >> l & 1) p.scale[l] = unit->scale[l] * knot[i];
     ESC_TRY(esc_loss_crossing_of(&p, threshold, &at));
     time[i] = at.time;
+    closed[i] = at.closed;
   }
+  esc_curve_smooth(knot, time, out->epsilon, out->time);
+  esc_curve_smooth(knot, closed, out->epsilon, out->closed);
 done:
   return status;
 }
@@ -126,20 +131,20 @@ done:
 
 static void check_points(esc_figure *f, const esc_compared *c, const char *what) {
   double worst = 0;
-  char reason[320];
+  static const char *const reason =
+      "in units of 5 standard errors over seeds, three deviations of a minibatch loss over its "
+      "fall in a step, and a step";
   int at = 0;
   for (int i = 0; i < c->points; i++) {
     const double ratio = fabs(c->mean[i] - c->expected[i]) / c->tolerance[i];
     if (!(ratio <= worst)) at = i;
     if (!(ratio <= worst)) worst = ratio;
   }
-  snprintf(reason, sizeof reason,
-           "in units of 5 standard errors over seeds, three deviations of a minibatch loss (batch "
-           "%d) over its fall in a step, and a step; worst at epsilon %.3g: %.1f steps against "
-           "%.1f, allowed %.1f",
-           c->problem->batch, c->scale[at], c->mean[at], c->expected[at], c->tolerance[at]);
   esc_check_add(f, 0, worst, 1, reason, "%s: escape steps of training, ODE's at the same threshold",
                 what);
+  esc_check_detail(
+      f, "worst at $\\varepsilon = %.3g$, batch %d: %.1f steps against %.1f, allowed %.1f",
+      c->scale[at], c->problem->batch, c->mean[at], c->expected[at], c->tolerance[at]);
 }
 
 /* What the tolerances of the points allow the law to be off. */
@@ -157,14 +162,14 @@ static void check_law(esc_figure *f, const esc_compared *c, const char *what) {
   const int n = c->points;
   if (c->group->law == ESC_LAW_POWER) {
     esc_check_add(f, esc_log_slope(n, c->scale, c->expected), c->group->slope,
-                  law_tolerance(c, true), reason, "%s: slope of log t* on log epsilon, training",
-                  what);
+                  law_tolerance(c, true), reason,
+                  "%s: slope of $\\log t^*$ on $\\log\\varepsilon$, training", what);
     return;
   }
   const double expected = esc_steps_per_decade(n, c->scale, c->expected);
   esc_check_add(f, expected, esc_steps_per_decade(n, c->scale, c->mean),
                 law_tolerance(c, false) * log(10), reason,
-                "%s: steps a decade of epsilon, training", what);
+                "%s: steps a decade of $\\varepsilon$, training", what);
 }
 
 void esc_compared_check(esc_figure *figure, const esc_compared *c, const char *what) {
@@ -172,7 +177,7 @@ void esc_compared_check(esc_figure *figure, const esc_compared *c, const char *w
   check_law(figure, c, what);
 }
 
-void esc_compared_draw(json_t *panel, const esc_compared *c, int colour, double factor,
+void esc_compared_draw(json_t *panel, const esc_compared *c, int colour, int marker, double factor,
                        const char *label) {
   double y[ESC_FIGURE_POINTS_MAX], low[ESC_FIGURE_POINTS_MAX], high[ESC_FIGURE_POINTS_MAX];
   const double unit = factor * c->problem->rate;
@@ -181,6 +186,6 @@ void esc_compared_draw(json_t *panel, const esc_compared *c, int colour, double 
     low[i] = unit * (c->mean[i] - 2 * c->error[i]);
     high[i] = unit * (c->mean[i] + 2 * c->error[i]);
   }
-  const esc_series series = {ESC_MARKS, colour, c->points, c->scale, y, low, high};
+  const esc_series series = {ESC_MARKS, colour, c->points, c->scale, y, low, high, marker, 0};
   esc_panel_series(panel, &series, "%s", label);
 }

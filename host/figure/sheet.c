@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "figure/figure.h"
 
@@ -45,6 +47,10 @@ void esc_panel_series(json_t *panel, const esc_series *s, const char *label, ...
   va_end(arguments);
   json_object_set_new(series, "role", json_string(role_names[s->role]));
   json_object_set_new(series, "colour", json_integer(s->colour));
+  if (s->colour >= 0)
+    json_object_set_new(series, "marker", json_integer(s->colour + 3 * (s->marker % 2)));
+  if (s->marker > 1) json_object_set_new(series, "hollow", json_true());
+  if (s->every > 1) json_object_set_new(series, "every", json_integer(s->every));
   set_numbers(series, "x", s->count, s->x);
   set_numbers(series, "y", s->count, s->y);
   set_numbers(series, "low", s->count, s->low);
@@ -52,18 +58,114 @@ void esc_panel_series(json_t *panel, const esc_series *s, const char *label, ...
   json_array_append_new(json_object_get(panel, "series"), series);
 }
 
+void esc_panel_key(json_t *panel, int role, int colour, const char *label) {
+  json_t *key = json_pack("{s:s, s:s, s:i, s:b, s:[], s:[]}", "label", label, "role",
+                          role_names[role], "colour", colour, "key", 1, "x", "y");
+  json_array_append_new(json_object_get(panel, "series"), key);
+}
+
+void esc_panel_words(json_t *panel, int count, const char *const *word) {
+  json_t *ticks = json_array();
+  for (int i = 0; i < count; i++)
+    json_array_append_new(ticks, json_pack("[f, s]", (double)(i + 1), word[i]));
+  json_object_set_new(panel, "xticks", ticks);
+}
+
+void esc_caption_add(esc_figure *figure, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vfprintf(figure->caption, format, arguments);
+  va_end(arguments);
+}
+
+/* What was trained, for each sweep. */
+static void caption_runs(esc_figure *f) {
+  fputs("\nTrained:", f->caption);
+  for (int i = 0; i < f->runs; i++) {
+    const esc_spec *s = f->run[i].spec;
+    const esc_problem *p = &s->problem;
+    char activation[128];
+    esc_activation_title(&p->activation, activation, sizeof activation);
+    esc_caption_add(f,
+                    "%s %s, $L = %d$, width $N = %d$, inputs $d = %d$, batch $B = %d$, rate "
+                    "$\\eta = %g$, %lld seed%s",
+                    i ? ";" : "", activation, p->shape.layers, p->shape.width, p->shape.inputs,
+                    p->batch, p->rate, (long long)s->seeds, s->seeds == 1 ? "" : "s");
+  }
+  esc_caption_add(f, ".\nMade by: escapement figure %d -o DIR", f->number);
+}
+
+/* Opens the caption with the title, has the maker fill panels, checks and caption, and ends it. */
+static esc_status make_captioned(esc_figure *f, esc_figure_maker *maker) {
+  esc_status status = ESC_OK;
+  ESC_TRY_ALLOCATE(f->caption = open_memstream(&f->caption_text, &f->caption_size));
+  status = maker(f);
+  if (status == ESC_OK) caption_runs(f);
+  fclose(f->caption);
+  f->caption = NULL;
+done:
+  return status;
+}
+
+/* Mathematics between dollars as plain text: "$\log t^*$" is "log t*". */
+static void put_plain(FILE *out, const char *text) {
+  static const char *const symbol[][2] = {
+      {"\\varepsilon", "ε"}, {"\\lambda", "λ"}, {"\\log ", "log "}, {"\\log", "log "}, {"\\,", " "},
+      {"^*", "*"},           {"{", "("},        {"}", ")"},         {"-", "−"}};
+  bool math = false;
+  while (*text) {
+    size_t k = 0, length = 1;
+    const size_t symbols = math ? sizeof symbol / sizeof symbol[0] : 0;
+    while (k < symbols && strncmp(text, symbol[k][0], strlen(symbol[k][0])) != 0) k++;
+    if (k < symbols) length = strlen(symbol[k][0]);
+    if (*text == '$')
+      math = !math;
+    else if (k < symbols)
+      fputs(symbol[k][1], out);
+    else
+      fputc(*text, out);
+    text += length;
+  }
+}
+
+/* Sets `key` to the plain text, and the text as it is within "typeset". */
+static void set_text(json_t *check, const char *key, const char *text) {
+  char *plain = NULL;
+  size_t size = 0;
+  json_t *typeset = json_object_get(check, "typeset");
+  FILE *out = open_memstream(&plain, &size);
+  if (!out) return;
+  put_plain(out, text);
+  fclose(out);
+  if (!typeset) json_object_set_new(check, "typeset", typeset = json_object());
+  json_object_set_new(typeset, key, json_string(text));
+  json_object_set_new(check, key, json_string(plain));
+  free(plain);
+}
+
+void esc_check_detail(esc_figure *figure, const char *format, ...) {
+  char text[400];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  set_text(json_array_get(figure->checks, json_array_size(figure->checks) - 1), "detail", text);
+}
+
 void esc_check_add(esc_figure *figure, double expected, double got, double tolerance,
                    const char *reason, const char *name, ...) {
   const bool pass = isfinite(tolerance) && fabs(got - expected) <= tolerance;
   json_t *check = json_object();
+  char text[400];
   va_list arguments;
   va_start(arguments, name);
-  json_object_set_new(check, "name", formatted(name, arguments));
+  vsnprintf(text, sizeof text, name, arguments);
   va_end(arguments);
+  set_text(check, "name", text);
   json_object_set_new(check, "expected", number(expected));
   json_object_set_new(check, "got", number(got));
   json_object_set_new(check, "tolerance", number(tolerance));
-  json_object_set_new(check, "reason", json_string(reason));
+  set_text(check, "reason", reason);
   json_object_set_new(check, "pass", json_boolean(pass));
   json_array_append_new(figure->checks, check);
   figure->failed += !pass;
@@ -75,7 +177,7 @@ esc_status esc_figure_make(esc_figure *figure) {
   esc_status status = ESC_OK;
   ESC_TRY_ALLOCATE(figure->panels = json_array());
   ESC_TRY_ALLOCATE(figure->checks = json_array());
-  ESC_TRY(makers[figure->number - 1](figure));
+  ESC_TRY(make_captioned(figure, makers[figure->number - 1]));
 done:
   return status;
 }
@@ -87,4 +189,5 @@ void esc_figure_free(esc_figure *figure) {
   }
   json_decref(figure->panels);
   json_decref(figure->checks);
+  free(figure->caption_text);
 }

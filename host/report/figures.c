@@ -1,5 +1,7 @@
 /* A figure's section: picture, checks, and where its data came from. */
 #include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "figure/figure.h"
 #include "report/html.h"
@@ -10,28 +12,114 @@ static double number_of(const json_t *object, const char *key) {
   return json_number_value(json_object_get(object, key));
 }
 
-static void put_check(FILE *out, const json_t *check, esc_report_counts *counts) {
+/* A text of a check as it is typeset; files of older programs have it plain alone. */
+static const char *typeset(const json_t *check, const char *key) {
+  const char *text = esc_report_string(json_object_get(check, "typeset"), key);
+  return *text ? text : esc_report_string(check, key);
+}
+
+/* "figure 4, " before a check's name is told by the section. */
+static const char *without_figure(const char *name) {
+  if (strncmp(name, "figure ", 7) != 0) return name;
+  const size_t length = 7 + strspn(name + 7, "0123456789");
+  return name + length + strspn(name + length, ",: ");
+}
+
+/* The place of a check's reason among those that differ: 0 for the first. */
+static size_t reason_place(const json_t *checks, size_t check, bool *first) {
+  size_t place = 0;
+  const char *reason = esc_report_string(json_array_get(checks, check), "reason");
+  for (size_t i = 0; i <= check; i++) {
+    const char *other = esc_report_string(json_array_get(checks, i), "reason");
+    bool known = false;
+    for (size_t k = 0; k < i; k++)
+      known = known || !strcmp(other, esc_report_string(json_array_get(checks, k), "reason"));
+    if (!strcmp(other, reason)) {
+      *first = i == check;
+      return place;
+    }
+    place += !known;
+  }
+  return place;
+}
+
+/* With a minus sign instead of a hyphen. */
+static void put_number(FILE *out, const char *format, double value) {
+  char text[64];
+  snprintf(text, sizeof text, format, value);
+  for (const char *c = text; *c; c++) {
+    if (*c == '-')
+      fputs("−", out);
+    else
+      fputc(*c, out);
+  }
+}
+
+/* A check in a sentence. */
+static void put_check(FILE *out, const json_t *check, size_t reason) {
   const bool pass = json_is_true(json_object_get(check, "pass"));
-  counts->checks++;
-  counts->failed += !pass;
-  fprintf(out, "<tr><td class=\"%s\">%s</td><td>", pass ? "pass" : "fail", pass ? "PASS" : "FAIL");
-  esc_html_text(out, esc_report_string(check, "name"));
   const json_t *got = json_object_get(check, "got");
-  fprintf(out, "</td><td class=number>%.6g</td><td class=number>", number_of(check, "expected"));
+  const char *detail = typeset(check, "detail");
+  fprintf(out, "<li><span class=\"%s\">%s</span> ", pass ? "pass" : "fail", pass ? "PASS" : "FAIL");
+  esc_html_math(out, without_figure(typeset(check, "name")));
   if (json_is_number(got))
-    fprintf(out, "%.6g", json_number_value(got));
+    put_number(out, ": %.6g", json_number_value(got));
   else
-    fputs("not a number", out);
-  fprintf(out, "</td><td class=number>%.3g</td><td class=reason>", number_of(check, "tolerance"));
-  esc_html_text(out, esc_report_string(check, "reason"));
-  fputs("</td></tr>\n", out);
+    fputs(": not a number", out);
+  put_number(out, ", expected %.6g", number_of(check, "expected"));
+  put_number(out, " to within %.3g", number_of(check, "tolerance"));
+  fprintf(out, "<sup>%c</sup>", (char)('a' + reason % 26));
+  if (*detail) fputs(" (", out);
+  esc_html_math(out, detail);
+  fputs(*detail ? ").</li>\n" : ".</li>\n", out);
+}
+
+static void put_reason(FILE *out, const json_t *check, size_t reason) {
+  fprintf(out, "<sup>%c</sup> ", (char)('a' + reason % 26));
+  esc_html_math(out, typeset(check, "reason"));
+  fputs(".<br>\n", out);
+}
+
+/* Folded, unless one failed. */
+static void put_checks(FILE *out, const json_t *checks, esc_report_counts *counts) {
+  size_t i;
+  int failed = 0;
+  bool first = false;
+  const json_t *check;
+  json_array_foreach(checks, i, check) failed += !json_is_true(json_object_get(check, "pass"));
+  const int all = (int)json_array_size(checks);
+  fprintf(out, "<details%s><summary>%d of %d check%s passed</summary><ul class=checks>\n",
+          failed ? " open" : "", all - failed, all, esc_html_plural(all));
+  json_array_foreach(checks, i, check) { put_check(out, check, reason_place(checks, i, &first)); }
+  fputs("</ul><p class=reason>Tolerances:<br>\n", out);
+  json_array_foreach(checks, i, check) {
+    const size_t place = reason_place(checks, i, &first);
+    if (first) put_reason(out, check, place);
+  }
+  fputs("</p></details>\n", out);
+  counts->checks += all;
+  counts->failed += failed;
+}
+
+void esc_report_caption(FILE *out, const char *caption) {
+  fputs("<figcaption>", out);
+  while (*caption) {
+    const size_t length = strcspn(caption, "\n");
+    char *line = strndup(caption, length);
+    fputs("<p>", out);
+    if (line) esc_html_math(out, line);
+    fputs("</p>\n", out);
+    free(line);
+    caption += length + (caption[length] == '\n');
+  }
+  fputs("</figcaption>\n", out);
 }
 
 static void put_run(FILE *out, const json_t *run) {
   fputs("<details><summary>", out);
   esc_html_text(out, esc_report_string(run, "name"));
-  fprintf(out, ": %lld networks, %.3g network-steps, ",
-          (long long)json_integer_value(json_object_get(run, "members")),
+  const long long members = (long long)json_integer_value(json_object_get(run, "members"));
+  fprintf(out, ": %lld network%s, %.3g network-steps, ", members, esc_html_plural(members),
           number_of(run, "network_steps"));
   esc_html_text(out, esc_report_string(run, "device"));
   fprintf(out, " (%s: %s, %s), %.10s, commit %.12s</summary><pre>",
@@ -52,15 +140,11 @@ static esc_status put_figure(esc_report *report, const json_t *figure, const cha
   snprintf(id, sizeof id, "figure%d", number);
   snprintf(title, sizeof title, "Figure %d. %s", number, esc_report_string(figure, "title"));
   esc_report_section(report, id, title);
+  fputs("<figure>\n", out);
+  esc_report_caption(out, esc_report_string(figure, "caption"));
   ESC_TRY(esc_html_picture(out, picture, esc_report_string(figure, "title")));
-  fputs(
-      "<div class=wide><table><tr><th></th><th>check</th><th class=number>expected</th>"
-      "<th class=number>got</th><th class=number>tolerance</th><th>why that tolerance</th></tr>\n",
-      out);
-  json_array_foreach(json_object_get(figure, "checks"), i, item) {
-    put_check(out, item, &report->counts);
-  }
-  fputs("</table></div>\n", out);
+  fputs("</figure>\n", out);
+  put_checks(out, json_object_get(figure, "checks"), &report->counts);
   json_array_foreach(json_object_get(figure, "runs"), i, item) { put_run(out, item); }
   report->counts.figures++;
 done:

@@ -24,6 +24,12 @@ void esc_html_text(FILE *out, const char *text) {
   for (; *text; text++) put(out, *text);
 }
 
+void esc_html_span(FILE *out, const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++) put(out, text[i]);
+}
+
+const char *esc_html_plural(long long count) { return count == 1 ? "" : "s"; }
+
 void esc_html_element(FILE *out, const char *tag, const char *format, ...) {
   char text[4096];
   va_list arguments;
@@ -68,31 +74,49 @@ done:
   return status;
 }
 
-/* One line of Markdown into an open paragraph. */
-static void put_line(FILE *out, const char *line, size_t length) {
-  bool code = false;
-  for (size_t i = 0; i < length; i++) {
-    if (line[i] == '`') {
-      fputs(code ? "</code>" : "<code>", out);
-      code = !code;
+/* The length of `mark` at `text` if it closes again before `end`, at *close; else 0. */
+static size_t opens(const char *text, const char *end, const char *mark, const char **close) {
+  const size_t length = strlen(mark);
+  if ((size_t)(end - text) < 2 * length + 1 || strncmp(text, mark, length) != 0) return 0;
+  for (*close = text + length; *close + length <= end; (*close)++)
+    if (!strncmp(*close, mark, length)) return length;
+  return 0;
+}
+
+/* A paragraph of Markdown: marks may go on from line to line. */
+static void put_inline(FILE *out, const char *text, const char *end) {
+  const char *close;
+  size_t mark;
+  while (text < end) {
+    if ((mark = opens(text, end, "`", &close))) {
+      fputs("<code>", out);
+      esc_html_span(out, text + mark, (size_t)(close - text) - mark);
+      fputs("</code>", out);
+    } else if ((mark = opens(text, end, "**", &close))) {
+      fputs("<strong>", out);
+      put_inline(out, text + mark, close);
+      fputs("</strong>", out);
+    } else if ((mark = opens(text, end, "$", &close))) {
+      esc_html_math_span(out, text + mark, (size_t)(close - text) - mark);
     } else {
-      put(out, line[i]);
+      put(out, *text++);
+      continue;
     }
+    text = close + mark;
   }
-  if (code) fputs("</code>", out);
-  fputc('\n', out);
 }
 
 void esc_html_paragraphs(FILE *out, const char *markdown) {
-  bool open = false;
-  for (const char *line = markdown; *line;) {
-    const size_t length = strcspn(line, "\n");
-    const bool text = length > 0 && line[0] != '#';
-    if (text && !open) fputs("<p>", out);
-    if (!text && open) fputs("</p>\n", out);
-    if (text) put_line(out, line, length);
-    open = text;
-    line += length + (line[length] == '\n');
+  while (*markdown) {
+    const char *end = markdown;
+    while (*end && *end != '#' && *end != '\n') end += strcspn(end, "\n"), end += *end == '\n';
+    if (end > markdown) {
+      fputs("<p>", out);
+      put_inline(out, markdown, end);
+      fputs("</p>\n", out);
+    }
+    markdown = end;
+    if (*markdown == '#') markdown += strcspn(markdown, "\n");
+    if (*markdown) markdown++;
   }
-  if (open) fputs("</p>\n", out);
 }

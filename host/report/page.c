@@ -41,14 +41,17 @@ static void put_head(FILE *out, const esc_report_counts *counts) {
           "<title>Saddle escape in deep networks: report</title>\n<style>\n%s</style></head>"
           "<body>\n<h1>Saddle escape in deep networks</h1>\n"
           "<p class=quiet>Figures of the paper <cite>A Theory of Saddle Escape in Deep Nonlinear "
-          "Networks</cite> (arXiv 2605.01288), trained, held against theory and drawn by "
-          "escapement; and studies beyond it. The law: with r layers at the small scale "
-          "&epsilon;, t* = &Theta;(&epsilon;<sup>&minus;(r&minus;2)</sup>).</p>\n",
+          "Networks</cite> (arXiv 2605.01288), trained, compared with theory and drawn by "
+          "escapement; and studies beyond it. ",
           report_style);
-  fprintf(out, "<p class=\"summary%s\">%d of %d checks passed in %d figures",
+  esc_html_math(out,
+                "The law: with $r$ layers at the small scale $\\varepsilon$, the escape time is "
+                "$t^* = \\Theta(\\varepsilon^{-(r-2)})$.");
+  fprintf(out, "</p>\n<p class=\"summary%s\">%d of %d check%s passed in %d figure%s",
           counts->failed ? " fail" : "", counts->checks - counts->failed, counts->checks,
-          counts->figures);
-  if (counts->studies) fprintf(out, "; %d studies", counts->studies);
+          esc_html_plural(counts->checks), counts->figures, esc_html_plural(counts->figures));
+  if (counts->studies)
+    fprintf(out, "; %d %s", counts->studies, counts->studies == 1 ? "study" : "studies");
   fputs(".</p>\n", out);
 }
 
@@ -56,12 +59,12 @@ void esc_report_section(esc_report *report, const char *id, const char *title) {
   fputs("<li><a href=\"#", report->links);
   esc_html_text(report->links, id);
   fputs("\">", report->links);
-  esc_html_text(report->links, title);
+  esc_html_math(report->links, title);
   fputs("</a></li>\n", report->links);
   fputs("<h2 id=\"", report->body);
   esc_html_text(report->body, id);
   fputs("\">", report->body);
-  esc_html_text(report->body, title);
+  esc_html_math(report->body, title);
   fputs("</h2>\n", report->body);
 }
 

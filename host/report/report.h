@@ -44,6 +44,9 @@ esc_status esc_report_read(const char *path, json_t **out);
 /* A member that is a string; "" where it is not one. */
 const char *esc_report_string(const json_t *object, const char *key);
 
+/* A picture's caption, which comes before it: a paragraph a line. */
+void esc_report_caption(FILE *out, const char *caption);
+
 /* The whole page. `studies` may be NULL. */
 esc_status esc_report_write(FILE *out, const char *figures, const char *studies,
                             esc_report_counts *counts);

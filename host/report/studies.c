@@ -15,7 +15,7 @@ static void put_row(FILE *out, const json_t *row, const char *tag) {
   fputs("<tr>", out);
   json_array_foreach(row, i, cell) {
     fprintf(out, "<%s class=number>", tag);
-    esc_html_text(out, json_is_string(cell) ? json_string_value(cell) : "");
+    esc_html_math(out, json_is_string(cell) ? json_string_value(cell) : "");
     fprintf(out, "</%s>", tag);
   }
   fputs("</tr>\n", out);
@@ -24,18 +24,20 @@ static void put_row(FILE *out, const json_t *row, const char *tag) {
 static void put_table(FILE *out, const json_t *table) {
   size_t i;
   const json_t *row;
-  fputs("<div class=wide><table>", out);
-  esc_html_element(out, "caption", "%s", esc_report_string(table, "caption"));
+  fputs("<details><summary>", out);
+  esc_html_math(out, esc_report_string(table, "caption"));
+  fputs("</summary><div class=wide><table>", out);
   put_row(out, json_object_get(table, "columns"), "th");
   json_array_foreach(json_object_get(table, "rows"), i, row) { put_row(out, row, "td"); }
-  fputs("</table></div>\n", out);
+  fputs("</table></div></details>\n", out);
 }
 
 static void put_origin(FILE *out, const json_t *study) {
   fputs("<p class=quiet><code>", out);
   esc_html_text(out, esc_report_string(study, "command"));
-  fprintf(out, "</code>: %lld networks, %lld network-steps in %.0f s, ",
-          (long long)json_integer_value(json_object_get(study, "members")),
+  const long long members = (long long)json_integer_value(json_object_get(study, "members"));
+  fprintf(out, "</code>: %lld network%s, %lld network-steps in %.0f s, ", members,
+          esc_html_plural(members),
           (long long)json_integer_value(json_object_get(study, "network_steps")),
           json_number_value(json_object_get(study, "seconds")));
   esc_html_text(out, esc_report_string(study, "device"));
@@ -69,7 +71,10 @@ static esc_status put_study(esc_report *report, const char *folder, const char *
   ESC_TRY(esc_report_path(folder, "README", ".md", path));
   ESC_TRY(put_paragraph(out, path));
   ESC_TRY(esc_report_path(folder, name, ".png", path));
+  fputs("<figure>\n", out);
+  esc_report_caption(out, esc_report_string(study, "caption"));
   ESC_TRY(esc_html_picture(out, path, esc_report_string(study, "title")));
+  fputs("</figure>\n", out);
   json_array_foreach(json_object_get(study, "tables"), i, table) { put_table(out, table); }
   put_origin(out, study);
 done:

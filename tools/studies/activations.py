@@ -5,10 +5,12 @@ import numpy as np
 from scipy.special import ndtr, erf
 from scipy.stats import norm
 
-from .sheet import canvas, groups, mark, table
+from house_style import activation_name
+
+from .sheet import caption, groups, panel, rounded, series, table
 
 NAME = "activations"
-TITLE = "Activations off the manifold: does c_1 a_1^(L-1) collapse the times?"
+TITLE = "Activations off the manifold: does $c_1 a_1^{L-1}$ collapse the times?"
 SIGMA = {
     "tanh": np.tanh,
     "erf": erf,
@@ -66,37 +68,50 @@ def ratios(tables):
     return out
 
 
-def draw(all_ratios):
-    sheet, places = canvas(3, columns=3)
-    titles = ("raw", "times $c_1 a_1^{L-1}$", "times $a_1^{L-2}\\|E[T h_1]\\|$")
-    for k, (place, title) in enumerate(zip(places, titles)):
+CAPTION = r"""Escape times of He-normal networks over those of tanh networks with the same seed, at the
+smaller of two scales: (a) as they are, (b) times $c_1 a_1^{{L-1}}$, (c) times
+$a_1^{{L-2}} \|E[T h_1]\|$ with layer 1 at its He scale, both over tanh's. Marks: geometric means
+over {seeds} seeds; bars: one standard deviation of the logarithm over seeds. Marks are set apart
+sideways by which layers are small.
+A factor that puts all activations on one curve gives 1 (line).
+
+$L = 4$, thresholds at half of each activation's baseline."""
+
+
+def draw(means, seeds):
+    """means: by group and activation, three geometric means and the standard deviation of log."""
+    titles = ("as they are", "times $c_1 a_1^{L-1}$", r"times $a_1^{L-2} \|E[T h_1]\|$")
+    ticks = [[i, activation_name(a)] for i, a in enumerate(SIGMA)]
+    panels = []
+    for k, title in enumerate(titles):
+        marks = []
         for i, group in enumerate(GROUPS):
-            values = [np.exp(all_ratios[group, a][k]) for a in SIGMA]
-            place.errorbar(np.arange(len(SIGMA)) + 0.2 * (i - 1), [v.mean() for v in values],
-                           [v.std(ddof=1) for v in values], ls="none", label=group, **mark(i))
-        place.set_xticks(range(len(SIGMA)), SIGMA)
-        place.set(yscale="log", ylabel="$t^*$ / tanh's, same seed", title=title, ylim=(0.15, 14))
-        place.set_yticks([0.2, 0.5, 1, 2, 5, 10], ["0.2", "0.5", "1", "2", "5", "10"])
-        place.minorticks_off()
-        place.axhline(1, color="black", lw=0.6)
-    places[0].legend()
-    return sheet
+            mean = np.array([means[group, a][k] for a in SIGMA])
+            spread = np.exp([means[group, a][3] for a in SIGMA])
+            marks.append(series("marks", i, np.arange(len(SIGMA)) + 0.2 * (i - 1), mean, group,
+                                low=rounded(mean / spread), high=rounded(mean * spread)))
+        panels.append(panel(title, "", "$t^*$ over tanh's", "semilogy", *marks, zero=1,
+                            ylim=[0.12, 15], xlim=[-0.6, len(SIGMA) - 0.4], xticks=ticks,
+                            rotate=45))
+    return {"caption": caption(CAPTION, seeds=seeds), "columns": 3, "panels": panels}
 
 
 def analyse(tables, _fit):
     all_ratios = ratios(tables)
-    rows = []
-    for (group, name), (raw, plain, behind) in all_ratios.items():
-        rows.append([group, name, f"{np.exp(raw.mean()):.3f}", f"{np.exp(plain.mean()):.3f}",
-                     f"{np.exp(behind.mean()):.3f}", f"{raw.std(ddof=1):.3f}"])
+    rows, means = [], {}
+    for (group, name), logs in all_ratios.items():
+        means[group, name] = [*(np.exp(x.mean()) for x in logs), logs[0].std(ddof=1)]
+        rows.append([group, activation_name(name), *(f"{np.exp(x.mean()):.3f}" for x in logs),
+                     f"{logs[0].std(ddof=1):.3f}"])
     spread = []
     for group in GROUPS:
         mean = np.array([[all_ratios[group, a][k].mean() for a in SIGMA] for k in range(3)])
         spread.append([group, *(f"{m.std():.3f}" for m in mean)])
-    return [table("t* over tanh's, geometric mean over seeds at the smaller scale: as it is, times "
-                  "c_1 a_1^(L-1), and times a_1^(L-2) |E[T h_1]| with layer 1 at its He scale",
-                  ["small layers", "activation", "raw", "c_1 a_1^(L-1)", "a_1^(L-2) |E[T h_1]|",
-                   "sd over seeds of log"], rows),
-            table("Spread over activations: sd of log", ["small layers", "raw", "c_1 a_1^(L-1)",
-                                                         "a_1^(L-2) |E[T h_1]|"], spread)], \
-        draw(all_ratios)
+    plain, behind = "$c_1 a_1^{L-1}$", r"$a_1^{L-2} \|E[T h_1]\|$"
+    return [table("$t^*$ over tanh's, geometric mean over seeds at the smaller scale: as it is, "
+                  f"times {plain}, and times {behind} with layer 1 at its He scale",
+                  ["small layers", "activation", "raw", plain, behind, "sd over seeds of log"],
+                  rows),
+            table("Spread over activations: sd of log", ["small layers", "raw", plain, behind],
+                  spread)], \
+        draw(means, len(next(iter(all_ratios.values()))[0]))

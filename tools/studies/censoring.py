@@ -2,7 +2,7 @@
 escape."""
 import numpy as np
 
-from .sheet import bootstrap, canvas, groups, mark, table
+from .sheet import bootstrap, caption, groups, panel, series, table
 
 NAME = "censoring"
 TITLE = "Censoring: the naive slope is biased, the censored fit is not"
@@ -31,18 +31,25 @@ def measure(tables, fit):
     return out
 
 
-def draw(measured):
-    sheet, (place,) = canvas(1, columns=1)
+CAPTION = r"""Slope of $\log t^*$ on $\log\varepsilon$ for $r = 4$ (law: $-2$) against the share of the
+members that did not escape within the budget of steps. Circles: slope of the mean over those that
+escaped; squares: the fit that counts the others as later than their budget. Bars: two standard
+errors (over {seeds} seeds). The two are set apart sideways by
+0.8%.
+
+He-normal tanh networks at four scales, budgets of {budgets} steps."""
+
+
+def draw(measured, seeds):
     share = np.array([100 * m[0].mean() for m in measured.values()])
-    for i, (name, column) in enumerate((("those that escaped", 1), ("censored fit", 3))):
-        values = [m[column] for m in measured.values()]
-        errors = [2 * m[column + 1] for m in measured.values()]
-        place.errorbar(share, values, errors, label=name, **mark(i))
-    place.axhline(-2, color="black", lw=0.6)
-    place.set(xlabel="members that did not escape (%)", ylabel="slope, r = 4",
-              title="Slope against the share that was censored")
-    place.legend()
-    return sheet
+    column = lambda i: np.array([m[i] for m in measured.values()])  # noqa: E731
+    budgets = ", ".join(f"{b}" for b in BUDGETS)
+    return {"caption": caption(CAPTION, seeds=seeds, budgets=budgets),
+            "panels": [panel("", "members that did not escape (%)", "slope, $r = 4$", "linear",
+                             series("marks", 0, share - 0.4, column(1), "those that escaped",
+                                    2 * column(2)),
+                             series("marks", 1, share + 0.4, column(3), "censored fit", 2 * column(4)),
+                             series("dash", -1, [0, share.max()], [-2, -2], "law"))]}
 
 
 def analyse(tables, fit):
@@ -51,6 +58,7 @@ def analyse(tables, fit):
     for budget, (share, slope, error, counted, counted_error) in measured.items():
         rows.append([budget, " ".join(f"{100 * s:.0f}" for s in share), f"{slope:.3f}",
                      f"{error:.3f}", f"{counted:.3f}", f"{counted_error:.3f}"])
-    return [table("Slope of r = 4 (law: -2) with smaller and smaller budgets",
+    return [table("Slope of $r = 4$ (law: $-2$) with smaller and smaller budgets",
                   ["budget", "censored % by scale, ascending", "of those that escaped", "stderr",
-                   "censored fit", "stderr"], rows)], draw(measured)
+                   "censored fit", "stderr"], rows)], \
+        draw(measured, len(groups(tables[f"steps-{BUDGETS[0]}"])[0].seed))

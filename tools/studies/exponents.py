@@ -7,10 +7,20 @@ epsilon^2 log epsilon beside epsilon^2. Generalised least squares with the covar
 which share their seeds; the limit with one more term says how far the choice matters."""
 import numpy as np
 
-from .sheet import bootstrap, canvas, groups, mark, mean_slope, middle_threshold, table
+from .sheet import bootstrap, caption, colour_of, groups, key, mean_slope, middle_threshold, \
+    panel, series, table
 
 NAME = "exponents"
-TITLE = "Exponents for r = 3 to 6, extrapolated to epsilon = 0"
+TITLE = r"Exponents for $r = 3$ to 6, extrapolated to $\varepsilon = 0$"
+CAPTION = r"""(a) Escape time in steps against the initialisation scale $\varepsilon$ of the first $r$
+layers, both axes logarithmic. Marks: means over {seeds} seeds at the middle threshold; bars: two
+standard errors, hidden by the mark where they are smaller. Dashed: the law
+$t^* \sim \varepsilon^{{-(r-2)}}$ through the mean at the smallest $\varepsilon$. (b) Local slopes
+between neighbouring scales, less the law's, at the middle of the two scales; bars: two standard
+errors (bootstrap over seeds). Lines: the fit of $\log t^*$ with the corrections that theory
+expects. Hollow: its limit at $\varepsilon \to 0$ with its 95% interval.
+
+He-normal tanh networks, $L = 6$, width $N = 32$, batch $B = 64$, rate $\eta = 0.05$."""
 RUNS = [("exponents", "exponents", [])]
 
 
@@ -21,6 +31,8 @@ TERMS = {
     5: ("e^2", "e^3"),
     6: ("e^2", "e^4"),
 }
+NAMES = {"e": r"$\varepsilon$", "e^2": r"$\varepsilon^2$", "e^3": r"$\varepsilon^3$",
+         "e^4": r"$\varepsilon^4$", "e^2 log e": r"$\varepsilon^2 \log\varepsilon$"}
 TERM = {
     "e": lambda e: e,
     "e^2": lambda e: e**2,
@@ -28,6 +40,10 @@ TERM = {
     "e^3": lambda e: e**3,
     "e^4": lambda e: e**4,
 }
+
+
+def typeset(names):
+    return ", ".join(NAMES[name] for name in names.split(", "))
 
 
 def corrections(names):
@@ -72,9 +88,9 @@ def rows_of_limits(run):
             other = Limit(g, f"{first}, {more}") if more else None
             plain = mean_slope(g.t, g.scale)
             rows.append([g.r, f"{threshold:g}", 2 - g.r, f"{plain:.4f}", f"{limit.p:.4f}",
-                         f"{limit.error:.4f}", f"[{limit.low:.4f}, {limit.high:.4f}]", first,
+                         f"{limit.error:.4f}", f"[{limit.low:.4f}, {limit.high:.4f}]", typeset(first),
                          f"{limit.chi2:.1f}/{limit.freedom}",
-                         f"{other.p:.4f} ({other.error:.4f}) with {more}" if more else "-"])
+                         f"{other.p:.4f} ({other.error:.4f}) with {typeset(more)}" if more else "-"])
     return rows
 
 
@@ -90,38 +106,39 @@ def rows_of_locals(run):
 
 
 def draw(run):
-    sheet, (times, slopes) = canvas(2)
-    for i, g in enumerate(groups(run)):
+    times, slopes, r_minus_2 = [], [], lambda g: 2 - g.r
+    for g in groups(run):
+        colour, law, label = colour_of(g.r), r_minus_2(g), f"$r = {g.r}$"
         mean, error = g.t.mean(axis=0), g.t.std(axis=0, ddof=1) / np.sqrt(len(g.seed))
-        times.errorbar(g.scale, mean, 2 * error, label=f"r = {g.r}", ls="none", **mark(i))
-        times.plot(g.scale, mean[0] * (g.scale / g.scale[0])**(2 - g.r), "--",
-                   color=mark(i)["color"], lw=1)
-        limit = Limit(g, TERMS[g.r][0])
-        middle = np.sqrt(g.scale[1:] * g.scale[:-1])
+        times += [series("marks", colour, g.scale, mean, label, 2 * error),
+                  series("dash", -1, g.scale, mean[0] * (g.scale / g.scale[0])**law)]
+        limit, top = Limit(g, TERMS[g.r][0]), g.scale[-1]
         errors = bootstrap(g.t, lambda t, g=g: local(t, g.scale)).std(axis=0)
-        slopes.errorbar(middle / g.scale[-1], local(g.t, g.scale) - (2 - g.r), 2 * errors,
-                        label=f"r = {g.r}", ls="none", **mark(i))
-        x = np.linspace(0.01, 1, 60)
-        slopes.plot(x, limit.slope(x * g.scale[-1]) - (2 - g.r), lw=1,
-                    color=mark(i)["color"])
-        slopes.errorbar([0], [limit.p - (2 - g.r)], 1.96 * limit.error, **mark(i), ls="none")
-    times.set(xscale="log", yscale="log", xlabel=r"$\varepsilon$", ylabel="$t^*$ (steps)",
-              title="(a) mean over 200 seeds; dashed: the law")
-    slopes.axhline(0, color="black", lw=0.6)
-    slopes.set(xlabel=r"$\varepsilon$ / largest $\varepsilon$ of the window",
-               ylabel=r"local slope $+ (r-2)$", title=r"(b) local slopes and their limit")
-    for place in (times, slopes):
-        place.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0)
-    return sheet
+        x = np.linspace(0.005, 1, 120)
+        slopes += [series("marks", colour, np.sqrt(g.scale[1:] * g.scale[:-1]) / top,
+                          local(g.t, g.scale) - law, label, 2 * errors),
+                   series("line", colour, x, limit.slope(x * top) - law),
+                   series("marks", colour, [-0.015 * colour], [limit.p - law], "",
+                          1.96 * limit.error, hollow=True)]
+    times.append(key("dash", r"law, through the smallest $\varepsilon$", -1))
+    slopes += [key("line", "fit with corrections"),
+               key("marks", r"limit at $\varepsilon \to 0$, 95% interval", hollow=True, marker=0,
+                   low=[], high=[])]
+    return {"caption": caption(CAPTION, seeds=len(groups(run)[0].seed)), "common_legend": True,
+            "panels": [panel("means over seeds", r"initialisation scale $\varepsilon$",
+                             "escape time $t^*$ (steps)", "loglog", *times),
+                       panel("local slopes and their limit",
+                             r"$\varepsilon$ / largest $\varepsilon$ of the window",
+                             "local slope $+ (r-2)$", "linear", *slopes, zero=0)]}
 
 
 def analyse(tables, _fit):
     run = tables["exponents"]
-    limits = table("Slope over the window, and its limit at epsilon = 0: log t* = a + p log e + "
+    limits = table("Slope over the window, and its limit at $\\varepsilon = 0$: $\\log t^* = a + p\\log\\varepsilon$ + "
                    "corrections, 95% interval over seeds",
                    ["r", "threshold", "law", "window", "limit", "stderr", "95%",
-                    "corrections", "chi2/dof", "limit (stderr) with one more"], rows_of_limits(run))
+                    "corrections", "$\\chi^2$/dof", "limit (stderr) with one more"], rows_of_limits(run))
     steps = table(f"Local slopes at threshold {middle_threshold(run):g}",
-                  ["r", "scales", "mean t*", "slope", "stderr", "off the law"],
+                  ["r", "scales", "mean $t^*$", "slope", "stderr", "off the law"],
                   rows_of_locals(run))
     return [limits, steps], draw(run)

@@ -1,14 +1,8 @@
 """What the studies share: escape times out of a result file, the bootstrap over seeds, tables and
-pictures."""
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-
-# Okabe and Ito: told apart with any colour vision; markers differ too.
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31"]
-MARKERS = "os^DvPX"
+the pieces of pictures. Labels and captions have mathematics between dollars."""
+import house_style
+import numpy as np
+from house_style import plain
 
 
 class Group:
@@ -64,32 +58,46 @@ def table(caption, columns, rows):
 
 def text_of(result):
     """The study as text: where it was made, then its tables."""
-    lines = [result["title"],
+    lines = [plain(result["title"]),
              f"{result['command']}, commit {result['commit']}, {result['date']}",
-             f"{result['device']} ({result['engine']}): {result['members']} networks, "
-             f"{result['network_steps']} network-steps in {result['seconds']:.0f} s"]
+             f"{result['device']} ({result['engine']}): {result['members']} network"
+             f"{'s' if result['members'] != 1 else ''}, {result['network_steps']} network-steps in {result['seconds']:.0f} s"]
     for t in result["tables"]:
-        rows = [t["columns"], *t["rows"]]
+        rows = [[plain(cell) for cell in row] for row in (t["columns"], *t["rows"])]
         width = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-        lines += ["", t["caption"]]
+        lines += ["", plain(t["caption"])]
         lines += ["  ".join(c.rjust(w) for c, w in zip(r, width)) for r in rows]
     return "\n".join(lines) + "\n"
 
 
-def canvas(panels, columns=2):
-    plt.rcParams.update({"font.size": 8.5, "axes.linewidth": 0.7, "axes.spines.top": False,
-                         "axes.spines.right": False, "axes.titlesize": 9,
-                         "axes.titlelocation": "left", "legend.frameon": False,
-                         "legend.fontsize": 6.5})
-    rows = (panels + columns - 1) // columns
-    sheet, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 3.1 * rows), squeeze=False,
-                               layout="constrained")
-    for place in list(axes.flat)[panels:]:
-        place.set_visible(False)
-    return sheet, list(axes.flat)
+def caption(text, **values):
+    """Its lines joined to paragraphs, which blank lines divide, and `values` filled in."""
+    filled = text.format(**values)
+    return "\n".join(" ".join(paragraph.split()) for paragraph in filled.split("\n\n"))
 
 
-def mark(place):
-    """Colour and marker of the place-th series."""
-    return {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)],
-            "ms": 4, "capsize": 2, "elinewidth": 0.9, "lw": 1}
+def rounded(values):
+    """Six digits are enough for a picture, and keep result.json small."""
+    return [None if v is None or not np.isfinite(v) else float(f"{v:.6g}") for v in values]
+
+
+def series(role, colour, x, y, label="", error=None, **more):
+    """A series of a panel (host/draw/house_style.py); `error`: half the bar, on either side."""
+    y = np.asarray(y, float)
+    bars = {} if error is None else {"low": rounded(y - error), "high": rounded(y + error)}
+    return {"role": role, "colour": colour, "label": label, "x": rounded(x), "y": rounded(y),
+            **bars, **more}
+
+
+def key(role, label, colour=-2, **more):
+    """What marks of several colours mean: an entry of the legend without data."""
+    return {"role": role, "colour": colour, "label": label, "x": [], "y": [], "key": True, **more}
+
+
+def panel(title, x, y, scale, *all_series, **more):
+    return {"title": title, "x": x, "y": y, "scale": scale, "series": list(all_series), **more}
+
+
+def colour_of(r):
+    """A bottleneck looks the same in every picture."""
+    return (r - 3) % len(house_style.PALETTE)

@@ -1,0 +1,15 @@
+#include "cli/picture.h"
+
+#include <string.h>
+
+#include "escapement/number.h"
+#include "spec/text.h"
+
+esc_status esc_picture_width_check(const char *width) {
+  double inches = 0;
+  if (!width || !strcmp(width, "single") || !strcmp(width, "double")) return ESC_OK;
+  if (!esc_number_parse(width, strlen(width), &inches) && inches >= 2 && inches <= 20)
+    return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "--width %s: allowed: single, double, or 2 to 20 (inches)",
+                  esc_show(width, strlen(width)).text);
+}

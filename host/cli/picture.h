@@ -1,0 +1,14 @@
+/* Options that every verb that draws has. */
+#ifndef ESC_PICTURE_H
+#define ESC_PICTURE_H
+
+#include "escapement/status.h"
+
+/* Of --width. */
+#define ESC_PICTURE_WIDTH_HELP \
+  "single or double (one or two columns of a journal: 3.4, 7.0 inches), or inches, 2 to 20"
+
+/* Refuses a width that is neither single, double nor 2 to 20 inches; NULL, none named, is right. */
+esc_status esc_picture_width_check(const char *width);
+
+#endif

@@ -1,0 +1,149 @@
+/* Mathematics in a page, as MathML: what stands between dollars, in the part of LaTeX that labels
+ * and captions use (host/draw): letters, digits, signs, _ and ^, braces, and the names below. */
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/html.h"
+
+typedef struct reader {
+  const char *at, *end;
+} reader;
+
+static const char *const symbols[][2] = {
+    {"varepsilon", "<mi>ε</mi>"},
+    {"epsilon", "<mi>ε</mi>"},
+    {"eta", "<mi>η</mi>"},
+    {"ell", "<mi>ℓ</mi>"},
+    {"lambda", "<mi>λ</mi>"},
+    {"gamma", "<mi>γ</mi>"},
+    {"chi", "<mi>χ</mi>"},
+    {"sigma", "<mi>σ</mi>"},
+    {"Theta", "<mi>Θ</mi>"},
+    {"nabla", "<mo>∇</mo>"},
+    {"log", "<mi>log</mi><mspace width=\"0.17em\"></mspace>"},
+    {"to", "<mo>→</mo>"},
+    {"times", "<mo>×</mo>"},
+    {"pm", "<mo>±</mo>"},
+    {"geq", "<mo>≥</mo>"},
+    {"leq", "<mo>≤</mo>"},
+    {"sim", "<mo>∼</mo>"},
+    {"infty", "<mi>∞</mi>"},
+    {"|", "<mo>‖</mo>"},
+    {",", "<mspace width=\"0.17em\"></mspace>"},
+};
+
+static void put_row(FILE *out, reader *r);
+
+/* \name; one that is not known is set upright. */
+static void put_name(FILE *out, reader *r) {
+  const char *name = ++r->at;
+  while (r->at < r->end && isalpha((unsigned char)*r->at)) r->at++;
+  if (r->at == name && r->at < r->end) r->at++;
+  const size_t length = (size_t)(r->at - name);
+  for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
+    if (strlen(symbols[i][0]) == length && !strncmp(symbols[i][0], name, length)) {
+      fputs(symbols[i][1], out);
+      return;
+    }
+  fprintf(out, "<mi mathvariant=\"normal\">%.*s</mi>", (int)length, name);
+}
+
+/* A sign, or a character of more than one byte. */
+static void put_sign(FILE *out, reader *r) {
+  const char *first = r->at++;
+  while (r->at < r->end && ((unsigned char)*r->at & 0xC0) == 0x80) r->at++;
+  fputs(strchr("()[]|", *first) ? "<mo stretchy=\"false\">" : "<mo>", out);
+  switch (*first) {
+    case '-': fputs("−", out); break;
+    case '*': fputs("∗", out); break;
+    case '<': fputs("&lt;", out); break;
+    case '>': fputs("&gt;", out); break;
+    case '&': fputs("&amp;", out); break;
+    default: fwrite(first, 1, (size_t)(r->at - first), out);
+  }
+  fputs("</mo>", out);
+}
+
+static void put_number(FILE *out, reader *r) {
+  fputs("<mn>", out);
+  while (r->at < r->end && (isdigit((unsigned char)*r->at) || *r->at == '.')) fputc(*r->at++, out);
+  fputs("</mn>", out);
+}
+
+static void put_atom(FILE *out, reader *r) {
+  while (r->at < r->end && *r->at == ' ') r->at++;
+  if (r->at == r->end) return;
+  const unsigned char c = (unsigned char)*r->at;
+  if (c == '{') {
+    r->at++;
+    fputs("<mrow>", out);
+    put_row(out, r);
+    fputs("</mrow>", out);
+    if (r->at < r->end) r->at++;
+  } else if (c == '\\') {
+    put_name(out, r);
+  } else if (isdigit(c)) {
+    put_number(out, r);
+  } else if (isalpha(c)) {
+    fprintf(out, "<mi>%c</mi>", *r->at++);
+  } else {
+    put_sign(out, r);
+  }
+}
+
+/* An atom as text of its own, because the element around it depends on what follows. */
+static char *atom_text(reader *r) {
+  char *text = NULL;
+  size_t size = 0;
+  FILE *out = open_memstream(&text, &size);
+  if (!out) return NULL;
+  put_atom(out, r);
+  fclose(out);
+  return text;
+}
+
+static void put_scripts(FILE *out, char *const part[3]) {
+  const char *tag = part[1] && part[2] ? "msubsup" : part[1] ? "msub" : "msup";
+  const bool scripts = part[1] || part[2];
+  if (scripts) fprintf(out, "<%s>", tag);
+  for (int i = 0; i < 3; i++)
+    if (part[i]) fputs(*part[i] ? part[i] : "<mrow></mrow>", out);
+  if (scripts) fprintf(out, "</%s>", tag);
+}
+
+static void put_row(FILE *out, reader *r) {
+  while (r->at < r->end && *r->at != '}') {
+    char *part[3] = {atom_text(r), NULL, NULL}; /* base, below, above */
+    while (r->at < r->end && (*r->at == '_' || *r->at == '^')) {
+      const int which = *r->at++ == '_' ? 1 : 2;
+      free(part[which]);
+      part[which] = atom_text(r);
+    }
+    put_scripts(out, part);
+    for (int i = 0; i < 3; i++) free(part[i]);
+  }
+}
+
+void esc_html_math_span(FILE *out, const char *text, size_t length) {
+  reader r = {text, text + length};
+  fputs("<math>", out);
+  while (r.at < r.end) {
+    put_row(out, &r);
+    if (r.at < r.end) r.at++; /* a brace that opens nothing */
+  }
+  fputs("</math>", out);
+}
+
+void esc_html_math(FILE *out, const char *text) {
+  const char *open;
+  while ((open = strchr(text, '$'))) {
+    const char *close = strchr(open + 1, '$');
+    if (!close) break;
+    esc_html_span(out, text, (size_t)(open - text));
+    esc_html_math_span(out, open + 1, (size_t)(close - open - 1));
+    text = close + 1;
+  }
+  esc_html_text(out, text);
+}
