@@ -4,16 +4,16 @@
 #define ESC_SCHEDULER_H
 
 #include "escapement/engine.h"
-#include "workload.h"
 #include "plan.h"
 #include "recorder.h"
 #include "store/checkpoint.h"
 #include "store/journal.h"
+#include "workload.h"
 
 typedef struct esc_progress {
   int64_t members, escaped, censored, diverged, running;
-  int64_t network_steps; /* made in this process */
-  int64_t in_flight;     /* networks in the checkpoint that was written last */
+  int64_t network_steps;    /* made in this process */
+  int64_t in_flight;        /* networks in the checkpoint that was written last */
   esc_workload_steps steps; /* made and expected, in all parts of the run */
   double seconds;
 } esc_progress;

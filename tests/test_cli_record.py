@@ -181,6 +181,12 @@ class Record(unittest.TestCase):
         self.call("compare", "--exact", whole, "b.h5")
         self.assertEqual([n for n in os.listdir(self.room) if "journal" in n or "snapshots" in n], [])
 
+    def test_two_layers_of_few_inputs_have_the_same_snapshots_in_any_slots(self):
+        wide = ("network.layers=2", "network.width=96", "network.inputs=8", "record.every=20",
+                "sweep.groups=[{bottleneck: 2, scales: [0.1, 0.5]}]", "escape.false_escapes=allow")
+        self.call("compare", "--exact", self.train("a.h5", *wide, "--slots", "1"),
+                  self.train("b.h5", *wide, "--slots", "4"))
+
     def held_command(self, name, *arguments):
         return [PROGRAM, "run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu",
                 *hold.CHECKPOINTS, *arguments]

@@ -406,7 +406,7 @@ static void judge_number(const esc_plateau_table *t, const number *n, bool outsi
       static const char reason[] = "not measurable: ";
       const char *verdict = scaling[k].verdict;
       const bool open = row->measured && !strncmp(verdict, reason, sizeof reason - 1);
-      snprintf(row->verdict, sizeof row->verdict, "%s%s", open ? "no verdict: " : "",
+      snprintf(row->verdict, sizeof row->verdict, "%s%.140s", open ? "no verdict: " : "",
                verdict + (open ? sizeof reason - 1 : 0));
     }
 }

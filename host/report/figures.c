@@ -155,7 +155,7 @@ esc_status esc_report_figures(esc_report *report, const char *directory) {
   esc_status status = ESC_OK;
   json_t *figure = NULL;
   for (int n = 1; n <= ESC_FIGURES; n++) {
-    char name[16], data[ESC_REPORT_PATH_SIZE], picture[ESC_REPORT_PATH_SIZE];
+    char name[24], data[ESC_REPORT_PATH_SIZE], picture[ESC_REPORT_PATH_SIZE];
     snprintf(name, sizeof name, "figure%d", n);
     ESC_TRY(esc_report_path(directory, name, ".json", data));
     ESC_TRY(esc_report_path(directory, name, ".png", picture));

@@ -35,9 +35,12 @@ int esc_observation_length(int layers) { return esc_observable_offset(layers, ES
 static int widest(esc_shape s) { return s.width > s.inputs ? s.width : s.inputs; }
 
 size_t esc_observe_room(esc_shape s) {
-  const size_t deep = s.layers > 2 ? esc_leading_room(s.width, s.width) : 0;
-  const size_t first = esc_leading_room(s.width, s.inputs);
-  return (deep > first ? deep : first) + 3 * (size_t)widest(s);
+  size_t most = 0;
+  for (int l = 0; l < s.layers; l++) {
+    const size_t room = esc_leading_room(esc_fan_out(s, l), esc_fan_in(s, l));
+    if (room > most) most = room;
+  }
+  return most + 3 * (size_t)widest(s);
 }
 
 typedef struct view {
