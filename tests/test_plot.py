@@ -309,6 +309,18 @@ class Style(Law):
             if math.log10(high / low) < 1.5 and 1e-4 < low and high < 1e5:
                 self.assertFalse(any("^" in word for word in said), said)
 
+    def test_legends_stay_within_the_page(self):
+        """In one column too; what the legends of one and of several panels share included."""
+        style = PLOT.house_style
+        wide = sheet(*[sweep(r, t, slope=2 - r, error=0.1, layers=list(range(2, r + 2)), times=1 + t)
+                       for r in (3, 4) for t in (0.1, 0.3)])
+        for width in (3.4, 7.0):
+            figure = style.draw(picture(wide), width)
+            figure.canvas.draw()
+            for legend in [*figure.legends, *(a.get_legend() for a in figure.axes)]:
+                if legend:
+                    self.assertLessEqual(legend.get_window_extent().x1, figure.bbox.x1 + 1)
+
     def test_mathematics_is_plain_in_a_text(self):
         for text, want in ((r"$a_1^{L-1}$", "a_1^(L\u22121)"), (r"$\log t^*$", "log t*"),
                            (r"5 \$ of $\varepsilon^2$", "5 $ of \u03b5\u00b2"),

@@ -39,6 +39,7 @@ try:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
+    from matplotlib.textpath import TextPath
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, ScalarFormatter
     from matplotlib.transforms import ScaledTranslation
 except ImportError as failure:
@@ -390,8 +391,11 @@ def legends_of(sheet):
 
 
 def text_width(label):
-    """Inches, about, in a legend."""
-    return 0.044 * max(len(plain(line)) for line in label.split("\n")) + 0.42
+    """Inches of a legend's entry: its widest line, handle and gaps."""
+    size = RC["legend.fontsize"]
+    lines = [TextPath((0, 0), line, size=size).get_extents().width for line in label.split("\n")]
+    gaps = sum(RC[f"legend.{gap}"] for gap in ("handlelength", "handletextpad", "columnspacing"))
+    return (max(lines) + size * gaps) / 72
 
 
 def columns_for(entries, width):
@@ -436,7 +440,7 @@ class Page:
         self.head = TITLE if titled else SPACE
         self.row_heights = [self.head + self.height + self.label + (h + SPACE if h else 0)
                             for h in row_legends]
-        self.shared_columns = columns_for(self.shared, width - 2 * EDGE)
+        self.shared_columns = columns_for(self.shared, width - self.left[0] - 2 * EDGE)
         self.foot = legend_height(self.shared, self.shared_columns)
         self.foot += SPACE if self.foot else 0
         self.total = sum(self.row_heights) + GAP / 2 * (self.rows - 1) + self.foot + 2 * EDGE
