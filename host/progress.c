@@ -128,8 +128,6 @@ void esc_progress_bar_report(void *context, const esc_progress *p) {
   bar->next = p->seconds + bar->gap;
 }
 
-bool esc_progress_bar_is_shown(const esc_progress_bar *bar) { return bar->terminal && !bar->quiet; }
-
 void esc_progress_bar_finish(const esc_progress_bar *bar) {
-  if (esc_progress_bar_is_shown(bar)) fputs("\r\033[K", stderr);
+  if (bar->terminal && !bar->quiet) fputs("\r\033[K", stderr);
 }

@@ -15,9 +15,6 @@ typedef struct esc_progress_bar {
 
 void esc_progress_bar_init(esc_progress_bar *bar, bool quiet);
 
-/* A bar on a terminal: worth a forecast of its length. */
-bool esc_progress_bar_is_shown(const esc_progress_bar *bar);
-
 /* An esc_progress_report; `context` is the esc_progress_bar. */
 void esc_progress_bar_report(void *context, const esc_progress *progress);
 

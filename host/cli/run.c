@@ -88,7 +88,7 @@ static esc_status train(esc_run *r) {
   ESC_TRY_ALLOCATE(r->segments = json_array());
   ESC_TRY(esc_run_open_files(r));
   tell_what_is_kept(r);
-  if (esc_progress_bar_is_shown(&watch.bar)) ESC_TRY(esc_run_forecast_members(r, &predicted));
+  if (!r->ask.quiet) ESC_TRY(esc_run_forecast_members(r, &predicted));
   ESC_TRY(esc_run_segment_begin(r));
   esc_schedule schedule = {.engine = r->engine,
                            .setup = r->setup,
