@@ -14,6 +14,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdalign.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,6 +250,14 @@ static esc_status judge_identity(esc_journal *j, char *payload, size_t size) {
                   j->path);
 }
 
+/* Texts of any length precede a record in the buffer, and its row is read as a structure: moves
+ * the payload down to an aligned address, over the part's head, which has been read. */
+static const char *align_payload(char *payload, size_t size) {
+  char *const aligned = payload - (uintptr_t)payload % alignof(esc_journal_snapshot);
+  _Static_assert(alignof(esc_journal_snapshot) <= sizeof(part), "the head leaves enough room");
+  return memmove(aligned, payload, size);
+}
+
 /* Shows the reader one part. A kind that this version does not know is passed over. */
 static esc_status visit_part(esc_journal *j, const part *p, char *payload) {
   const esc_journal_reader *reader = j->reader;
@@ -257,7 +267,8 @@ static esc_status visit_part(esc_journal *j, const part *p, char *payload) {
       if (p->size != sizeof key + j->header.row_size) return ESC_OK;
       j->records++;
       memcpy(&key, payload, sizeof key);
-      if (reader && reader->row) reader->row(reader->context, key, payload + sizeof key);
+      if (reader && reader->row)
+        reader->row(reader->context, key, align_payload(payload, p->size) + sizeof key);
       return ESC_OK;
     case PART_IDENTITY: return judge_identity(j, payload, p->size);
     case PART_SEGMENT_BEGIN:
