@@ -26,7 +26,8 @@ static void make_row(int i, char *row) {
   memset(row + 8, 0xff, 8);
 }
 
-/* What a journal gave back; `wrong` counts records that were never appended there. */
+/* What a journal gave back; `wrong` counts records that were never appended there, or not at
+ * an address from which a structure can be read. */
 typedef struct visited {
   int count, wrong;
 } visited;
@@ -36,7 +37,8 @@ static void visit(void *context, esc_member_key member, const void *row) {
   char *want = malloc(row_size());
   assert_non_null(want);
   make_row(v->count, want);
-  if (!esc_member_key_equal(member, key_of(v->count)) || memcmp(row, want, row_size()) != 0)
+  if (!esc_member_key_equal(member, key_of(v->count)) || memcmp(row, want, row_size()) != 0 ||
+      (uintptr_t)row % sizeof(double) != 0)
     v->wrong++;
   v->count++;
   free(want);
