@@ -1,5 +1,6 @@
 #include "segments.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,23 @@ esc_status esc_segments_join(json_t *segments, const json_t *more) {
       return ESC_FAIL(ESC_NO_MEMORY, "out of memory (segments)");
   }
   return ESC_OK;
+}
+
+/* The same start of the program: numbers may have been printed with fewer digits. */
+static bool is_same_start(const json_t *a, const json_t *b) {
+  static const char *const names[] = {"start_time",   "end_time", "host",
+                                      "command_line", "steps",    "members"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (!json_equal(json_object_get(a, names[i]), json_object_get(b, names[i]))) return false;
+  return fabs(json_number_value(json_object_get(a, "wall_s")) -
+              json_number_value(json_object_get(b, "wall_s"))) < 1e-3;
+}
+
+void esc_segments_drop_repeated(json_t *segments) {
+  for (size_t i = 0; i < json_array_size(segments); i++)
+    for (size_t k = json_array_size(segments) - 1; k > i; k--)
+      if (is_same_start(json_array_get(segments, i), json_array_get(segments, k)))
+        json_array_remove(segments, k);
 }
 
 static const char *text_of(const json_t *segment, const char *key) {

@@ -21,6 +21,10 @@ json_t *esc_segments_of(const esc_results *results);
  * object is left out. */
 void esc_segments_add_text(json_t *segments, const char *text, bool begins);
 
+/* Keeps the first of segments that are the same start of the program: a journal that a crash
+ * left beside its published result repeats those of the result. */
+void esc_segments_drop_repeated(json_t *segments);
+
 /* Adds those of `more` that are not there yet. */
 esc_status esc_segments_join(json_t *segments, const json_t *more);
 

@@ -169,12 +169,13 @@ static esc_status explain_end(const esc_run *r, esc_status status) {
   char finished[64] = "no member had finished", flying[4200] = "";
   int64_t saved = 0;
   for (int64_t i = 0; i < r->plan.members; i++) saved += r->done[i];
+  saved -= r->based; /* these are in the earlier result */
   const long long in_flight = (long long)r->progress.in_flight;
   if (saved == 0 && in_flight == 0)
     return ESC_FAIL(status, "%s: no network had made a step, so nothing is saved", end);
   if (saved)
     snprintf(finished, sizeof finished, "%lld of %lld members are safe in", (long long)saved,
-             (long long)r->plan.members);
+             (long long)(r->plan.members - r->based));
   if (in_flight)
     snprintf(flying, sizeof flying, "; %lld in flight are safe in %s.checkpoint", in_flight,
              r->output);

@@ -1,4 +1,5 @@
 /* Earlier results of the same experiment: their members are not trained again. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,6 +33,20 @@ static esc_status identity_of(const char *path, const esc_results *r, char **out
   return ESC_OK;
 }
 
+/* Members of a version that estimated S(0) otherwise, without its error, would not be those of one
+ * sweep in one piece. */
+static esc_status check_version(const char *path, const esc_results *base) {
+  for (int64_t i = 0; i < base->members; i++)
+    if (isfinite(base->signal_initial_error[i]) || !isfinite(base->signal_initial[i]))
+      return ESC_OK;
+  if (base->members == 0) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: was made by an earlier version (commit %s), which estimated signal_initial "
+                  "otherwise; no members can be added to it: -o names another file",
+                  path,
+                  esc_results_get(base, "commit") ? esc_results_get(base, "commit") : "unknown");
+}
+
 /* Reads a result that is the whole or a part of this run. */
 static esc_status read_base(esc_run *r, const char *path, esc_results **out, bool *complete) {
   esc_status status = ESC_OK;
@@ -41,6 +56,7 @@ static esc_status read_base(esc_run *r, const char *path, esc_results **out, boo
   ESC_TRY(identity_of(path, base, &identity));
   ESC_TRY(esc_run_accepts(r, path, (esc_identity){identity, base->members}));
   *complete = !strcmp(identity, r->identity) && base->members == r->plan.members;
+  if (!*complete) ESC_TRY(check_version(path, base));
   *out = base;
   base = NULL;
 done:
@@ -67,6 +83,7 @@ static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
                       "--from %s: %s is %s there and %s here; only name, escape.false_escapes, "
                       "sweep.seeds and sweep.groups may differ",
                       path, d.key.text, d.one.text, d.other.text);
+  if (status == ESC_OK) status = check_version(path, base);
   if (status != ESC_OK) goto done;
   *out = base;
   base = NULL;

@@ -152,6 +152,7 @@ esc_status esc_run_open_files(esc_run *r) {
   ESC_TRY(esc_run_use_bases(r));
   ESC_TRY(esc_journal_open(r->output, identity_of(r), p->thresholds, p->shape.layers, r->ask.resume,
                            discards(r), &reader, &r->journal));
+  esc_segments_drop_repeated(r->segments);
   ESC_TRY(open_snapshots(r));
   ESC_TRY(open_checkpoint(r));
 done:

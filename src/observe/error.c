@@ -79,6 +79,11 @@ static void remove_forms(const units *u, int count, double *x) {
   }
 }
 
+/* What a form must keep of its squared length to count as another one. Forms that coincide but
+ * for their leverage corrections (v and b parallel, as always with one input) keep less; removing
+ * such a remainder would remove the residuals themselves. */
+static const double independent_min = 1e-3;
+
 /* Makes the forms orthonormal; returns how many are independent. */
 static int orthonormalise(units *u) {
   int count = 0;
@@ -86,7 +91,7 @@ static int orthonormalise(units *u) {
     const double before = dot(u->count, u->form[k], u->form[k]);
     remove_forms(u, count, u->form[k]);
     const double length2 = dot(u->count, u->form[k], u->form[k]);
-    if (!(length2 > 1e-12 * before)) continue;
+    if (!(length2 > independent_min * before)) continue;
     for (int i = 0; i < u->count; i++) u->form[count][i] = u->form[k][i] / sqrt(length2);
     count++;
   }
