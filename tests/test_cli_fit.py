@@ -215,8 +215,8 @@ class Table(Verbs):
         self.assertEqual(titles, ["r = 2, threshold 0.1, 2 diverged, left out",
                                   "r = 3, threshold 0.1, 3 diverged, left out"])
         self.assertIn("  no slope: members escaped at fewer than two scales", lines)
-        self.assertEqual(lines[1].split(), ["2", "1", "2", "0.1", "0", *["-"] * 6, "0", "0"])
-        self.assertIn("  steps per decade of epsilon: -", lines)
+        self.assertEqual(lines[1].split(), ["2", "1", "2", "0.1", "log", *["-"] * 6, "0", "0"])
+        self.assertIn("  steps per decade of epsilon over this window: -", lines)
         self.assertEqual(lines[-2].split(), ["0.1", "-", "-", "-", "0", "0", "-"])
         self.assertEqual(lines[-1].split(), ["0.2", "800.0", "800.0", "-", "1", "0", "-"])
 
@@ -228,7 +228,8 @@ class Slopes(Verbs):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [100, 130, 90], 0.2: [52, 61, 47]}))
         warning = "3 seeds: the length of the interval is uncertain by 50%; use 5 or more"
         self.assertIn("  warning: " + warning, self.lines("a.h5"))
-        self.assertIn("warning: r = 3, threshold 0.1: " + warning, self.lines("a.h5", "--brief"))
+        self.assertIn(f"warning: {warning} (r = 3, layers 1-3, threshold 0.1)",
+                      self.lines("a.h5", "--brief"))
         self.assertEqual(self.groups("a.h5")[0]["warnings"], [warning])
 
     def test_a_budget_alone_bounds_the_slope_on_one_side(self):

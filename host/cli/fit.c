@@ -259,8 +259,11 @@ static void print_group(const esc_fit_group *g, int layers_width) {
                            decade ? (double)NAN : g->limit.slope,
                            decade ? (double)NAN : g->limit.lower,
                            decade ? (double)NAN : g->limit.upper};
-  printf("%3d  %*s  %9g  %9.0f", g->bottleneck, layers_width, layers(g, small), g->threshold,
-         g->predicted);
+  printf("%3d  %*s  %9g  ", g->bottleneck, layers_width, layers(g, small), g->threshold);
+  if (decade)
+    printf("%9s", "log");
+  else
+    printf("%9.0f", g->predicted);
   for (int i = 0; i < 6; i++) printf(" %s%7s", i % 3 ? "" : " ", number(value[i], 3, text[i]));
   printf("  %5lld  %8lld\n", (long long)g->n, (long long)g->censored);
 }
@@ -296,16 +299,22 @@ static void print_slope(const esc_fit_group *g) {
   puts("");
 }
 
-/* Nothing where there are too few scales. */
 static void print_limit(const esc_fit_group *g) {
   const esc_limit *l = &g->limit;
   const bool decade = g->law == ESC_LAW_LOGARITHMIC;
   const int decimals = decade ? 1 : 4;
   char value[NUMBER], error[NUMBER], next[NUMBER], lower[NUMBER], upper[NUMBER], term[NUMBER];
-  if (!isfinite(l->slope)) return;
-  printf("  limit at eps = 0: %s%s +- %s, 95%% [%s, %s], with", decade ? "steps per decade " : "",
-         number(l->slope, decimals, value), error_text(l->standard_error, error),
-         number(l->lower, decimals, lower), number(l->upper, decimals, upper));
+  if (!isfinite(l->slope)) {
+    puts(g->points < 3
+             ? "  no limit at eps = 0: it needs three scales; the interval is that of the "
+               "slope over this window of eps"
+             : "  no limit at eps = 0: too few scales have a mean");
+    return;
+  }
+  printf("  limit at eps = 0: %s%s +- %s, 95%% [%s, %s], correction",
+         decade ? "steps per decade " : "", number(l->slope, decimals, value),
+         error_text(l->standard_error, error), number(l->lower, decimals, lower),
+         number(l->upper, decimals, upper));
   for (int i = 0; i < l->terms; i++)
     printf("%s %s", i ? "," : "", correction_text(&l->term[i], term));
   if (isfinite(l->p_value))
@@ -314,12 +323,14 @@ static void print_limit(const esc_fit_group *g) {
   if (isfinite(l->slope_next))
     printf("; with one more term %s\n", number(l->slope_next, decimals, next));
   else
-    puts("; no scale left to estimate the terms left out");
+    puts("; too few scales to estimate the next correction, which the interval leaves out");
 }
 
 static void print_others(const esc_fit_group *g) {
   char weighted[NUMBER], median[NUMBER], censored[NUMBER], error[3][NUMBER];
   const bool partial = any_partial(g);
+  if (!isfinite(g->slope_weighted) && !isfinite(g->slope_median) && !isfinite(g->slope_censored))
+    return;
   printf("  other estimators: weighted means %s%s +- %s, medians %s%s +- %s, log-normal %s +- %s\n",
          number(g->slope_weighted, 3, weighted), mark(g->slope_weighted, partial),
          error_text(g->stderr_weighted, error[0]), number(g->slope_median, 3, median),
@@ -338,8 +349,8 @@ static void print_laws(const esc_fit_group *g) {
   char decade[NUMBER], delay[NUMBER], correlation[NUMBER];
   const bool biased = any_partial(g);
   if (g->law == ESC_LAW_LOGARITHMIC)
-    printf("  steps per decade of epsilon: %s%s\n", number(g->steps_per_decade, 3, decade),
-           mark(g->steps_per_decade, biased));
+    printf("  steps per decade of epsilon over this window: %s%s\n",
+           number(g->steps_per_decade, 3, decade), mark(g->steps_per_decade, biased));
   if (isfinite(g->delay_negative))
     printf(
         "  members with S(0) < 0 escape %s%s times as late; correlation of log t* with S(0): "
@@ -408,14 +419,37 @@ static void print_marks(const esc_fit *fit) {
   if (medians) puts("* medians: of the scales whose median escaped: biased by that selection");
 }
 
-/* A line for each warning and the groups that have it, where no details are printed. */
+/* The groups from `first` on with this very warning, as "r = 3, threshold 0.08; ...". */
+static void print_groups_warned(const esc_fit *fit, int first, esc_fit_warning w,
+                                const char *text) {
+  char other[SENTENCE], small[LAYERS];
+  for (int i = first; i < fit->groups; i++) {
+    const esc_fit_group *g = &fit->group[i];
+    if (!warning_text(g, w, other) || strcmp(text, other) != 0) continue;
+    printf("%sr = %d, layers %s, threshold %g", i == first ? " (" : "; ", g->bottleneck,
+           layers(g, small), g->threshold);
+  }
+  puts(")");
+}
+
+static bool is_warned_before(const esc_fit *fit, int group, esc_fit_warning w, const char *text) {
+  char other[SENTENCE];
+  for (int i = 0; i < group; i++)
+    if (warning_text(&fit->group[i], w, other) && !strcmp(text, other)) return true;
+  return false;
+}
+
+/* A line for each warning with the groups that have it, where no details are printed. */
 static void print_brief_warnings(const esc_fit *fit) {
   char text[SENTENCE];
-  for (int i = 0; i < fit->groups; i++)
-    for (int w = 0; w < ESC_FIT_WARNINGS; w++)
-      if (warning_text(&fit->group[i], (esc_fit_warning)w, text))
-        printf("warning: r = %d, threshold %g: %s\n", fit->group[i].bottleneck,
-               fit->group[i].threshold, text);
+  for (int w = 0; w < ESC_FIT_WARNINGS; w++)
+    for (int i = 0; i < fit->groups; i++) {
+      if (!warning_text(&fit->group[i], (esc_fit_warning)w, text) ||
+          is_warned_before(fit, i, (esc_fit_warning)w, text))
+        continue;
+      printf("warning: %s", text);
+      print_groups_warned(fit, i, (esc_fit_warning)w, text);
+    }
 }
 
 static void print_table(const esc_fit *fit, bool brief) {

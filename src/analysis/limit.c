@@ -221,8 +221,14 @@ static esc_status choose_terms(curve *c, estimate *e) {
   c->terms = c->points > (c->term[0].log ? 4 : 5) ? 2 : 1;
   ESC_TRY(estimate_curve(c, e));
   while (e->p_value < 0.05 && e->dof > 1 && c->terms < ESC_LIMIT_TERMS_MAX - 1) {
+    estimate more;
     c->terms++;
-    ESC_TRY(estimate_curve(c, e));
+    ESC_TRY(estimate_curve(c, &more));
+    if (!isfinite(more.slope)) { /* the scales do not tell this term from the others */
+      c->terms--;
+      break;
+    }
+    *e = more;
   }
 done:
   return status;
