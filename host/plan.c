@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "escapement/fit.h"
+#include "spec/text.h"
 
 static void make_members(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan) {
   int64_t index = 0;
@@ -20,6 +21,30 @@ static void make_members(const esc_spec *spec, int64_t shard, int64_t shards, es
                                                        .bottleneck = spec->group[g].bottleneck,
                                                        .small_layers = spec->group[g].small_layers,
                                                        .scale = spec->group[g].scale[s]};
+}
+
+static int compare_cells(const void *left, const void *right) {
+  const esc_plan_cell *a = left, *b = right;
+  if (a->small_layers != b->small_layers) return a->small_layers < b->small_layers ? -1 : 1;
+  return (a->scale > b->scale) - (a->scale < b->scale);
+}
+
+static void make_cells(const esc_spec *spec, esc_plan *plan) {
+  for (int g = 0; g < spec->groups; g++)
+    for (int s = 0; s < spec->group[g].scales; s++, plan->cells++)
+      plan->cell[plan->cells] = (esc_plan_cell){spec->group[g].small_layers,
+                                                spec->group[g].scale[s], plan->cells * spec->seeds};
+  qsort(plan->cell, (size_t)plan->cells, sizeof *plan->cell, compare_cells);
+}
+
+int64_t esc_plan_find(const esc_plan *plan, esc_member_key key) {
+  const esc_plan_cell wanted = {key.small_layers, key.scale, 0};
+  const esc_plan_cell *cell = NULL;
+  if (plan->cells)
+    cell = bsearch(&wanted, plan->cell, (size_t)plan->cells, sizeof *cell, compare_cells);
+  if (!cell || key.seed < plan->seed || key.seed - plan->seed >= (uint64_t)plan->seeds) return -1;
+  const int64_t index = cell->first + (int64_t)(key.seed - plan->seed);
+  return index % plan->shards == plan->shard ? index / plan->shards : -1;
 }
 
 /* Escape times grow as scale^-(r-2), so the longest go first and the last
@@ -40,7 +65,14 @@ esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, 
   esc_status status = ESC_OK;
   memset(plan, 0, sizeof *plan);
   plan->total = esc_spec_members(spec);
+  plan->shard = shard;
+  plan->shards = shards;
+  plan->seed = spec->seed;
+  plan->seeds = spec->seeds;
   const size_t room = (size_t)(plan->total / shards + 1);
+  ESC_TRY_ALLOCATE(plan->cell =
+                       calloc((size_t)(plan->total / spec->seeds + 1), sizeof *plan->cell));
+  make_cells(spec, plan);
   ESC_TRY_ALLOCATE(plan->member = calloc(room, sizeof *plan->member));
   ESC_TRY_ALLOCATE(plan->order = calloc(room, sizeof *plan->order));
   make_members(spec, shard, shards, plan);
@@ -51,17 +83,58 @@ done:
 }
 
 void esc_plan_free(esc_plan *plan) {
+  free(plan->cell);
   free(plan->member);
   free(plan->order);
   memset(plan, 0, sizeof *plan);
 }
 
-/* The moving average starts at the first loss, so smoothing cannot help where the
- * first loss itself is likely to be below. */
-static const char *cure(double share, double hazard, int64_t steps) {
-  return share > 2 * hazard * (double)steps
+/* What the probability of a false escape is made of. */
+typedef struct false_escape {
+  double threshold, baseline;
+  double total; /* probability of one member within its budget of steps */
+  double first; /* its part at step 0, where the average is the first loss itself */
+  double later; /* of a member that was not below at step 0 */
+  double hazard;
+} false_escape;
+
+static esc_status estimate(const esc_problem *p, double threshold, false_escape *out) {
+  esc_status status = ESC_OK;
+  double hazard, baseline;
+  *out = (false_escape){.threshold = threshold};
+  ESC_TRY(esc_false_escape(p, threshold, 1, &out->first, &hazard, &baseline));
+  ESC_TRY(esc_false_escape(p, threshold, p->steps, &out->total, &out->hazard, &out->baseline));
+  if (out->first < 1) out->later = fmax((out->total - out->first) / (1 - out->first), 0);
+done:
+  return status;
+}
+
+/* Smoothing cannot help where the first loss itself, at which the average starts, is
+ * likely to be below. */
+static const char *cure(const esc_problem *p, const false_escape *f) {
+  return p->smoothing > 0 && f->first > f->later
              ? "use a larger train.batch or a lower escape.thresholds"
              : "use a larger train.batch, more escape.smoothing or a lower escape.thresholds";
+}
+
+static void explain(const esc_problem *p, const false_escape *f, int64_t members, char *text) {
+  const double number = f->total * (double)members;
+  const double expected = number < 10 ? number : round(number);
+  char parts[200];
+  if (p->smoothing > 0)
+    snprintf(parts, sizeof parts,
+             "%s at step 0, where the average is the first loss itself; %s in later steps, in "
+             "the long run %.1g a step",
+             esc_percent_of(f->first).text, esc_percent_of(f->later).text, f->hazard);
+  else
+    snprintf(parts, sizeof parts, "%.1g a step", f->hazard);
+  snprintf(text, ESC_WARNING_SIZE,
+           "threshold %g: by minibatch noise alone, the %s of a network on its plateau (mean "
+           "%.3g) falls below it within %lld steps with probability %s (%s): about %.*g of %lld "
+           "members would seem to escape",
+           f->threshold, p->smoothing > 0 ? "smoothed loss" : "loss", f->baseline,
+           (long long)p->steps, esc_percent_of(f->total).text, parts, expected < 10 ? 2 : 15,
+           expected, (long long)members);
 }
 
 /* A loss whose law is too wild to estimate anything from, as of a teacher of a
@@ -77,30 +150,22 @@ esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
   esc_status status = ESC_OK;
   const esc_problem *p = &spec->problem;
   warning[0] = 0;
-  int worst = 0;
-  double hazard = 0, baseline = 0, worst_hazard = 0;
+  false_escape worst = {.total = -1}, f;
   for (int i = 0; i < p->thresholds; i++) {
-    status =
-        esc_false_escape(p, p->threshold[i], p->steps, &plan->false_escape[i], &hazard, &baseline);
+    status = estimate(p, p->threshold[i], &f);
     if (status == ESC_LIBRARY_FAILED) return cannot_estimate(spec, warning);
     if (status != ESC_OK) goto done;
-    if (i == 0 || plan->false_escape[i] > plan->false_escape[worst]) {
-      worst = i;
-      worst_hazard = hazard;
-    }
+    plan->false_escape[i] = f.total;
+    if (f.total > worst.total) worst = f;
   }
-  const double share = plan->false_escape[worst];
-  if (!(share > 0.001)) goto done;
-  snprintf(warning, ESC_WARNING_SIZE,
-           "threshold %g (loss on the plateau %.3g): minibatch noise alone would carry %.2g%% of "
-           "the members below it within %lld steps (%.1g a step on a long plateau)",
-           p->threshold[worst], baseline, 100 * share, (long long)p->steps, worst_hazard);
-  if (share > 0.01 && !spec->allow_false_escapes)
+  if (!(worst.total > 0.001)) goto done;
+  explain(p, &worst, plan->total, warning);
+  if (worst.total > 0.01 && !spec->allow_false_escapes)
     status = ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or go on with escape.false_escapes=allow", warning,
-                      cure(share, worst_hazard, p->steps));
+                      cure(p, &worst));
   else
     snprintf(warning + strlen(warning), ESC_WARNING_SIZE - strlen(warning), "; %s",
-             cure(share, worst_hazard, p->steps));
+             cure(p, &worst));
 done:
   return status;
 }

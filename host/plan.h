@@ -5,11 +5,22 @@
 
 #include "spec/spec.h"
 
+/* One scale of one group: its seeds are members `first`, first + 1, ... of the sweep. */
+typedef struct esc_plan_cell {
+  uint64_t small_layers;
+  double scale;
+  int64_t first;
+} esc_plan_cell;
+
 typedef struct esc_plan {
-  int64_t total;      /* members of the whole sweep */
-  int64_t members;    /* of this shard */
-  esc_member *member; /* (members), ascending index, owned */
-  int64_t *order;     /* (members) places in `member`, longest expected first, owned */
+  int64_t total; /* members of the whole sweep */
+  int64_t shard, shards, seeds;
+  uint64_t seed;
+  int cells;
+  esc_plan_cell *cell; /* (cells), sorted by layers and scale, owned */
+  int64_t members;     /* of this shard */
+  esc_member *member;  /* (members), ascending index, owned */
+  int64_t *order;      /* (members) places in `member`, longest expected first, owned */
   double false_escape[ESC_THRESHOLDS_MAX]; /* (threshold) probability a member */
 } esc_plan;
 
@@ -18,7 +29,10 @@ typedef struct esc_plan {
 esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan);
 void esc_plan_free(esc_plan *plan);
 
-enum { ESC_WARNING_SIZE = 512 };
+/* Index in plan->member of the network with this key, -1 if it is not among them. */
+int64_t esc_plan_find(const esc_plan *plan, esc_member_key key);
+
+enum { ESC_WARNING_SIZE = 768 };
 
 /* Estimates how many members would cross a threshold by minibatch noise alone
  * (theory, section 5, false escapes) into plan->false_escape. Above 1% of the

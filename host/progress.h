@@ -3,6 +3,7 @@
 #define ESC_PROGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "scheduler.h"
 
@@ -14,8 +15,16 @@ typedef struct esc_progress_bar {
 
 void esc_progress_bar_init(esc_progress_bar *bar, bool quiet);
 
+/* A bar on a terminal: worth a forecast of its length. */
+bool esc_progress_bar_is_shown(const esc_progress_bar *bar);
+
 /* An esc_progress_report; `context` is the esc_progress_bar. */
 void esc_progress_bar_report(void *context, const esc_progress *progress);
+
+/* Prints a line of at most `columns` characters (0: no limit, and no bar): the share of the
+ * expected steps that is made, ETA and elapsed time always, then what there is room for of steps,
+ * members, the bar, how members ended, and the rate. `size` is the line's, at least 256. */
+void esc_progress_print(const esc_progress *progress, int columns, char *line, size_t size);
 
 /* Wipes the bar. */
 void esc_progress_bar_finish(const esc_progress_bar *bar);

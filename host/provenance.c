@@ -20,7 +20,7 @@ void esc_time_now(char text[32]) {
   strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-static char *command_line(int argc, char **argv) {
+char *esc_command_line(int argc, char **argv) {
   size_t size = sizeof "escapement";
   for (int i = 0; i < argc; i++) size += strlen(argv[i]) + 3;
   char *text = malloc(size);
@@ -47,7 +47,7 @@ static void environment(char *text, size_t size) {
 esc_status esc_provenance(esc_results *results, int argc, char **argv, const char *start_time) {
   esc_status status = ESC_OK;
   char text[512], host[128] = "";
-  char *command = command_line(argc, argv);
+  char *command = esc_command_line(argc, argv);
   ESC_TRY_ALLOCATE(command);
   ESC_TRY(esc_results_set(results, "title", "Escape steps of teacher-student networks"));
   ESC_TRY(esc_results_set(results, "version", esc_version()));

@@ -7,6 +7,10 @@
 /* The time now, ISO 8601 in UTC. */
 void esc_time_now(char text[32]);
 
+/* "escapement run ...", quoted where a shell would need it; owned by the caller, NULL when out
+ * of memory. */
+char *esc_command_line(int argc, char **argv);
+
 /* Sets title, version, commit, compiler, command_line, host, environment,
  * start_time and end_time (now). argv[0] is the verb. */
 esc_status esc_provenance(esc_results *results, int argc, char **argv, const char *start_time);

@@ -17,10 +17,11 @@ typedef struct room {
   double *observe;
 } room;
 
-/* The snapshots of one member, in the order of the grid. */
+/* The snapshots of one member, in the order of the grid, and that of its end. */
 typedef struct rows {
   int64_t count, capacity;
   esc_journal_snapshot **row; /* owned */
+  esc_journal_snapshot *end;  /* owned; its step k is stored as -1 - k; NULL: not yet */
 } rows;
 
 struct esc_recorder {
@@ -102,6 +103,7 @@ done:
 static void free_rows(rows *m) {
   for (int64_t i = 0; i < m->count; i++) free(m->row[i]);
   free(m->row);
+  free(m->end);
 }
 
 void esc_recorder_free(esc_recorder *r) {
@@ -123,15 +125,16 @@ void esc_recorder_free(esc_recorder *r) {
 double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
                           const esc_engine_setup *setup) {
   const double inputs = p->shape.inputs, weights = (double)weight_count(p);
-  const double sample = record->samples * (4 * inputs + 16);
+  const double sample =
+      record->samples * (4 * inputs + 24) + 8 * (double)esc_sample_work(record->samples);
   const double thread = esc_cpu_responder_bytes(p) + 8 * (double)esc_observe_room(p->shape);
   return setup->slots * (sample + 16 * weights) + setup->threads * thread;
 }
 
 /* Twice: as they come, and in the table that is published. */
 double esc_recorder_member_bytes(const esc_problem *p, const esc_record *record) {
-  const double each = 8.0 * (esc_observation_length(p->shape.layers) + 4);
-  return 2 * each * (double)esc_record_count(record, p->steps);
+  const double count = (double)esc_record_count(record, p->steps) + 1;
+  return 2 * (esc_record_bytes(record, p->shape.layers, p->steps) + 32 * count);
 }
 
 void esc_recorder_keep(esc_recorder *r, esc_journal *journal) { r->journal = journal; }
@@ -157,11 +160,20 @@ done:
   return status;
 }
 
+static void restore_end(esc_recorder *r, rows *m, const esc_journal_snapshot *snapshot) {
+  if (!m->end) m->end = calloc(1, row_bytes(r));
+  if (m->end) memcpy(m->end, snapshot, row_bytes(r));
+}
+
 /* A member that was cut off and trained again has its first snapshots twice, the same. */
 void esc_recorder_restore(esc_recorder *r, int64_t place, const esc_journal_snapshot *snapshot) {
-  const rows *m = &r->rows[place];
+  rows *m = &r->rows[place];
   const int64_t due = m->count ? esc_record_next(r->record, m->row[m->count - 1]->step + 1) : 0;
   esc_journal_snapshot *row;
+  if (snapshot->step < 0) {
+    restore_end(r, m, snapshot);
+    return;
+  }
   if (snapshot->step == due && add_row(r, place, &row) == ESC_OK)
     memcpy(row, snapshot, row_bytes(r));
 }
@@ -169,6 +181,11 @@ void esc_recorder_restore(esc_recorder *r, int64_t place, const esc_journal_snap
 bool esc_recorder_is_complete(const esc_recorder *r, int64_t place, int64_t steps) {
   const rows *m = &r->rows[place];
   return m->count && esc_record_next(r->record, m->row[m->count - 1]->step + 1) > steps;
+}
+
+bool esc_recorder_is_finished(const esc_recorder *r, int64_t place, int64_t steps) {
+  const esc_journal_snapshot *end = r->rows[place].end;
+  return esc_recorder_is_complete(r, place, steps) && end && end->step == -1 - steps;
 }
 
 esc_status esc_recorder_resume(esc_recorder *r, int slot, int64_t place, int64_t step) {
@@ -204,32 +221,60 @@ static void observe(esc_recorder *r, int slot, const double *weights, double *ro
               mine->observe, row);
 }
 
-static esc_status append(esc_recorder *r, int slot) {
-  const rows *m = &r->rows[r->place[slot]];
+static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *row) {
   if (!r->journal) return ESC_OK;
-  return esc_journal_append(r->journal, r->plan->member[r->place[slot]].index,
-                            m->row[m->count - 1]);
+  return esc_journal_append(r->journal, esc_member_key_of(&r->plan->member[r->place[slot]]), row);
+}
+
+/* Observes the `count` slots named into the rows that are their members' newest: the last
+ * of the grid, or the end. */
+static esc_status observe_all(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
+                              const int *slot, bool end) {
+  esc_status status = ESC_OK;
+  const size_t weights = weight_count(r->problem);
+  for (int i = 0; i < count; i++)
+    ESC_TRY(ops->weights(engine, slot[i], r->weights + (size_t)i * weights));
+#pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
+  for (int i = 0; i < count; i++) {
+    const rows *m = &r->rows[r->place[slot[i]]];
+    esc_journal_snapshot *row = end ? m->end : m->row[m->count - 1];
+    observe(r, slot[i], r->weights + (size_t)i * weights, row->observation);
+  }
+  for (int i = 0; i < count; i++) {
+    const rows *m = &r->rows[r->place[slot[i]]];
+    ESC_TRY(append(r, slot[i], end ? m->end : m->row[m->count - 1]));
+  }
+  r->taken += count;
+done:
+  return status;
 }
 
 esc_status esc_recorder_take(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
                              const int *slot) {
   esc_status status = ESC_OK;
-  const size_t weights = weight_count(r->problem);
   const double start = omp_get_wtime();
   for (int i = 0; i < count; i++) {
     esc_journal_snapshot *row;
     ESC_TRY(add_row(r, r->place[slot[i]], &row));
     row->step = r->next[slot[i]];
     r->next[slot[i]] = esc_record_next(r->record, row->step + 1);
-    ESC_TRY(ops->weights(engine, slot[i], r->weights + (size_t)i * weights));
   }
-#pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
+  ESC_TRY(observe_all(r, ops, engine, count, slot, false));
+  r->seconds += omp_get_wtime() - start;
+done:
+  return status;
+}
+
+esc_status esc_recorder_take_end(esc_recorder *r, const esc_engine_ops *ops, void *engine,
+                                 int count, const int *slot) {
+  esc_status status = ESC_OK;
+  const double start = omp_get_wtime();
   for (int i = 0; i < count; i++) {
-    const rows *m = &r->rows[r->place[slot[i]]];
-    observe(r, slot[i], r->weights + (size_t)i * weights, m->row[m->count - 1]->observation);
+    rows *m = &r->rows[r->place[slot[i]]];
+    if (!m->end) ESC_TRY_ALLOCATE(m->end = calloc(1, row_bytes(r)));
+    m->end->step = -1 - ops->slot(engine, slot[i])->track.step;
   }
-  for (int i = 0; i < count; i++) ESC_TRY(append(r, slot[i]));
-  r->taken += count;
+  ESC_TRY(observe_all(r, ops, engine, count, slot, true));
   r->seconds += omp_get_wtime() - start;
 done:
   return status;
@@ -239,15 +284,23 @@ esc_status esc_recorder_sync(esc_recorder *r) {
   return r->journal ? esc_journal_sync(r->journal) : ESC_OK;
 }
 
-/* Copies snapshot k of the member at `place` to its cells. */
-static void fill_row(const esc_recorder *r, int64_t place, int64_t k, esc_results *results) {
-  const double *from = r->rows[place].row[k]->observation;
+/* Copies the observables of `row` to entry `at` of each of the arrays. */
+static void fill_row(const esc_recorder *r, const esc_journal_snapshot *row, size_t at,
+                     double *const *array) {
+  const double *from = row->observation;
   for (int o = 0; o < ESC_OBSERVABLES; o++) {
-    const size_t length = (size_t)esc_observable_length(results->layers, esc_observables[o].axis);
-    const size_t at = ((size_t)place * (size_t)results->snapshots + (size_t)k) * length;
-    memcpy(results->observable[o] + at, from, length * sizeof *from);
+    const int layers = r->problem->shape.layers;
+    const size_t length = (size_t)esc_observable_length(layers, esc_observables[o].axis);
+    memcpy(array[o] + at * length, from, length * sizeof *from);
     from += length;
   }
+}
+
+static void fill_member(const esc_recorder *r, int64_t place, esc_results *results) {
+  const rows *m = &r->rows[place];
+  for (int64_t k = 0; k < m->count; k++)
+    fill_row(r, m->row[k], (size_t)(place * results->snapshots + k), results->observable);
+  if (m->end) fill_row(r, m->end, (size_t)place, results->observable_end);
 }
 
 esc_status esc_recorder_fill(esc_recorder *r, esc_results *results) {
@@ -259,8 +312,7 @@ esc_status esc_recorder_fill(esc_recorder *r, esc_results *results) {
   ESC_TRY(esc_results_add_snapshots(results, longest));
   for (int64_t k = 0, step = 0; k < longest; k++, step = esc_record_next(r->record, step + 1))
     results->snapshot_step[k] = step;
-  for (int64_t i = 0; i < r->plan->members; i++)
-    for (int64_t k = 0; k < r->rows[i].count; k++) fill_row(r, i, k, results);
+  for (int64_t i = 0; i < r->plan->members; i++) fill_member(r, i, results);
 done:
   return status;
 }

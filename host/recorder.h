@@ -29,8 +29,10 @@ void esc_recorder_keep(esc_recorder *recorder, esc_journal *journal);
 void esc_recorder_restore(esc_recorder *recorder, int64_t place,
                           const esc_journal_snapshot *snapshot);
 
-/* Whether all snapshots are there of a member that made `steps` updates. */
+/* Whether all snapshots are there of a member that made `steps` updates; and whether that of
+ * its end is too. */
 bool esc_recorder_is_complete(const esc_recorder *recorder, int64_t place, int64_t steps);
+bool esc_recorder_is_finished(const esc_recorder *recorder, int64_t place, int64_t steps);
 
 /* The slot now trains the member at `place`. */
 esc_status esc_recorder_load(esc_recorder *recorder, int slot, int64_t place);
@@ -47,6 +49,11 @@ int64_t esc_recorder_horizon(const esc_recorder *recorder, int slot, int64_t ste
  * is due. `engine` gives their weights. */
 esc_status esc_recorder_take(esc_recorder *recorder, const esc_engine_ops *ops, void *engine,
                              int count, const int *slot);
+
+/* Takes the snapshot of the end, behind all others, of each of the `count` slots named:
+ * their members have finished. */
+esc_status esc_recorder_take_end(esc_recorder *recorder, const esc_engine_ops *ops, void *engine,
+                                 int count, const int *slot);
 
 /* Syncs the journal. */
 esc_status esc_recorder_sync(esc_recorder *recorder);

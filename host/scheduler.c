@@ -16,6 +16,7 @@ typedef struct run {
   esc_schedule *schedule;
   esc_results *results;
   esc_progress *progress;
+  esc_workload *workload;
   void *engine;
   void *row;                   /* one member's row for the journal */
   int64_t *occupant;           /* (slot) place in plan->member, or EMPTY */
@@ -47,7 +48,7 @@ static esc_status restore(run *r, int slot, int64_t place, bool *found) {
   const esc_member *member = &r->plan->member[place];
   *found = false;
   if (!s->checkpoint) return ESC_OK;
-  ESC_TRY(esc_checkpoint_take(s->checkpoint, member->index, r->state, found));
+  ESC_TRY(esc_checkpoint_take(s->checkpoint, esc_member_key_of(member), r->state, found));
   if (!*found) return ESC_OK;
   ESC_TRY(s->engine->restore(r->engine, slot, member, r->state));
   const int64_t step = r->seen[slot] = s->engine->slot(r->engine, slot)->track.step;
@@ -90,14 +91,26 @@ static esc_status retire(run *r, int slot) {
   ESC_TRY(r->schedule->engine->report(r->engine, slot, r->results, place));
   if (r->schedule->journal) {
     esc_results_pack(r->results, place, r->row);
-    ESC_TRY(esc_journal_append(r->schedule->journal, r->plan->member[place].index, r->row));
+    ESC_TRY(esc_journal_append(r->schedule->journal, esc_member_key_of(&r->plan->member[place]),
+                               r->row));
     r->unsynced++;
   }
   r->schedule->done[place] = true;
+  esc_workload_finish(r->workload, place, r->results->steps_run[place]);
   r->progress->running--;
   count_status(r->progress, r->results->status[place]);
 done:
   return status;
+}
+
+/* Takes the snapshots of members that have just finished. */
+static esc_status record_ends(run *r) {
+  const esc_schedule *s = r->schedule;
+  int count = 0;
+  for (int i = 0; i < s->setup.slots; i++)
+    if (r->occupant[i] != EMPTY && esc_slot_finished(s->engine->slot(r->engine, i)))
+      r->due[count++] = i;
+  return count ? esc_recorder_take_end(s->recorder, s->engine, r->engine, count, r->due) : ESC_OK;
 }
 
 /* Takes the snapshots that are due. */
@@ -117,6 +130,7 @@ static esc_status record(run *r) {
       r->due[count++] = i;
   }
   if (count) ESC_TRY(esc_recorder_take(s->recorder, s->engine, r->engine, count, r->due));
+  ESC_TRY(record_ends(r));
 done:
   return status;
 }
@@ -181,7 +195,8 @@ static esc_status write_checkpoint(run *r) {
   for (int i = 0; i < s->setup.slots; i++) {
     if (!is_worth_saving(r, i)) continue;
     ESC_TRY(s->engine->save(r->engine, i, r->state));
-    ESC_TRY(esc_checkpoint_add(s->checkpoint, r->plan->member[r->occupant[i]].index, r->state));
+    ESC_TRY(esc_checkpoint_add(s->checkpoint, esc_member_key_of(&r->plan->member[r->occupant[i]]),
+                               r->state));
   }
   ESC_TRY(esc_checkpoint_commit(s->checkpoint));
   r->progress->in_flight += count;
@@ -265,6 +280,8 @@ static esc_status train(run *r) {
     if (after - before > block_seconds * 2 && block > 1) block /= 2;
     before = after;
     r->progress->seconds = after - r->start;
+    r->progress->steps =
+        esc_workload_expect(r->workload, r->schedule->setup.slots, r->occupant, r->seen);
     if (r->schedule->report) r->schedule->report(r->schedule->context, r->progress);
     ESC_TRY(check_end(r, after));
     ESC_TRY(keep(r, after));
@@ -280,8 +297,12 @@ esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_sched
   run r = {.plan = plan, .schedule = schedule, .results = results, .progress = progress};
   memset(progress, 0, sizeof *progress);
   progress->members = plan->members;
-  for (int64_t i = 0; i < plan->members; i++)
-    if (schedule->done[i]) count_status(progress, results->status[i]);
+  ESC_TRY(esc_workload_create(plan, problem->steps, schedule->predicted, &r.workload));
+  for (int64_t i = 0; i < plan->members; i++) {
+    if (!schedule->done[i]) continue;
+    count_status(progress, results->status[i]);
+    esc_workload_finish(r.workload, i, results->steps_run[i]);
+  }
   ESC_TRY_ALLOCATE(r.row =
                        calloc(1, esc_results_row_size(problem->thresholds, problem->shape.layers)));
   ESC_TRY_ALLOCATE(r.occupant = calloc(slots, sizeof *r.occupant));
@@ -297,6 +318,7 @@ done:
     if (status == ESC_OK) status = synced;
   }
   schedule->engine->destroy(r.engine);
+  esc_workload_free(r.workload);
   free(r.row);
   free(r.occupant);
   free(r.seen);

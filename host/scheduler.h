@@ -4,6 +4,7 @@
 #define ESC_SCHEDULER_H
 
 #include "escapement/engine.h"
+#include "workload.h"
 #include "plan.h"
 #include "recorder.h"
 #include "store/checkpoint.h"
@@ -13,6 +14,7 @@ typedef struct esc_progress {
   int64_t members, escaped, censored, diverged, running;
   int64_t network_steps; /* made in this process */
   int64_t in_flight;     /* networks in the checkpoint that was written last */
+  esc_workload_steps steps; /* made and expected, in all parts of the run */
   double seconds;
 } esc_progress;
 
@@ -28,6 +30,7 @@ typedef struct esc_schedule {
   double checkpoint_seconds;  /* between two; 0: only one, when it is stopped */
   double seconds_max;         /* when to stop; 0: never */
   bool *done;                 /* (members) in: finished earlier; out: finished */
+  const double *predicted;    /* (members) steps that theory expects of each; NULL: none */
   esc_progress_report *report;
   void *context;
   void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));

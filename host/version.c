@@ -7,8 +7,8 @@ const char *esc_commit(void) { return ESC_COMMIT; }
 
 const char *esc_compiler(void) {
 #ifdef __clang__
-  return "clang " __clang_version__ ", " ESC_BUILD_TYPE;
+  return "clang " __clang_version__ ", " ESC_BUILD_OPTIONS;
 #else
-  return "gcc " __VERSION__ ", " ESC_BUILD_TYPE;
+  return "gcc " __VERSION__ ", " ESC_BUILD_OPTIONS;
 #endif
 }

@@ -4,6 +4,6 @@
 
 const char *esc_version(void);  /* "0.1.0" */
 const char *esc_commit(void);   /* git describe of the built tree, "unknown" without git */
-const char *esc_compiler(void); /* compiler and build type */
+const char *esc_compiler(void); /* compiler, build type and CFLAGS */
 
 #endif

@@ -344,6 +344,37 @@ static void huge_arguments_saturate_without_nan(void **state) {
   }
 }
 
+/* The printed name of what `text` is read as; "" if it is no activation. */
+static const char *read_as(const char *text) {
+  static char printed[ESC_POLYNOMIAL_TERMS_MAX * 32];
+  esc_activation a = {0};
+  printed[0] = 0;
+  if (esc_activation_parse(text, &a)) esc_activation_print(&a, printed, sizeof printed);
+  return printed;
+}
+
+static void names_are_read_without_regard_to_case(void **state) {
+  (void)state;
+  assert_string_equal(read_as("Tanh"), "tanh");
+  assert_string_equal(read_as("ReLU"), "relu");
+  assert_string_equal(read_as("GELU"), "gelu");
+  assert_string_equal(read_as("Softplus-Raw"), "softplus-raw");
+  assert_string_equal(read_as("Poly:0,1,-5E-1"), "poly:0.0,1.0,-0.5");
+}
+
+static void silu_is_swish(void **state) {
+  (void)state;
+  assert_string_equal(read_as("silu"), "swish");
+  assert_string_equal(read_as("SiLU"), "swish");
+}
+
+static void what_is_no_name_is_not_read(void **state) {
+  (void)state;
+  static const char *const wrong[] = {"", "poly", "POLY", "silu ", "sil", "tanhx", "softplus_raw"};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    assert_string_equal(read_as(wrong[i]), "");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(deficit_has_thirteen_digits_from_tiny_to_large_z),
@@ -363,6 +394,9 @@ int main(void) {
       cmocka_unit_test(odd_activations_are_odd_to_the_last_bit),
       cmocka_unit_test(a_nan_goes_through),
       cmocka_unit_test(huge_arguments_saturate_without_nan),
+      cmocka_unit_test(names_are_read_without_regard_to_case),
+      cmocka_unit_test(silu_is_swish),
+      cmocka_unit_test(what_is_no_name_is_not_read),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,22 @@ static void the_worst_error_is_kept(void **state) {
   problem_free(&p);
 }
 
+static bool is_disturbed(esc_spread seconds, esc_spread ceiling) {
+  const esc_bench_row row = {.seconds = seconds, .ceiling = ceiling};
+  return esc_bench_is_disturbed(&row);
+}
+
+/* The first is a row that was seen: 9 to 7491 us. */
+static void a_row_with_a_repeat_far_from_the_median_is_disturbed(void **state) {
+  (void)state;
+  const esc_spread steady = {.median = 10, .low = 5, .high = 20};
+  assert_true(is_disturbed((esc_spread){.median = 12, .low = 9, .high = 7491}, steady));
+  assert_true(is_disturbed((esc_spread){.median = 10, .low = 4.9, .high = 11}, steady));
+  assert_true(is_disturbed(steady, (esc_spread){.median = 10, .low = 9, .high = 20.1}));
+  assert_true(is_disturbed((esc_spread){.median = (double)NAN, .low = 1, .high = 2}, steady));
+  assert_false(is_disturbed(steady, steady));
+}
+
 static void a_spread_is_median_and_extremes(void **state) {
   (void)state;
   double odd[5] = {3, 1, 9, 2, 5}, even[4] = {4, 1, 3, 2};
@@ -224,6 +240,7 @@ int main(void) {
       cmocka_unit_test(what_is_no_number_is_wrong),
       cmocka_unit_test(the_worst_error_is_kept),
       cmocka_unit_test(a_spread_is_median_and_extremes),
+      cmocka_unit_test(a_row_with_a_repeat_far_from_the_median_is_disturbed),
       cmocka_unit_test(an_engine_that_is_right_has_a_row),
       cmocka_unit_test(one_network_is_checked_too),
       cmocka_unit_test(an_engine_that_is_wrong_is_caught),

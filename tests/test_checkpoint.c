@@ -7,30 +7,34 @@
 
 #include "scratch.h"
 
-enum { STATE = 40, HEADER = 48, RECORD = STATE + 16, NETWORKS = 3 };
 static const char spec[] = "name: a small sweep\n";
+/* Header with the identity: a number and the text. */
+enum { STATE = 40, HEADER = 48 + 8 + sizeof spec - 1, RECORD = 24 + STATE + 8, NETWORKS = 3 };
 
 static const char *output(void) { return scratch("out.h5"); }
 static const char *newest(void) { return scratch("out.h5.checkpoint"); }
 static const char *before(void) { return scratch("out.h5.checkpoint.previous"); }
-static int64_t index_of(int i) { return 1000000000000 + 7 * i; }
+static esc_member_key key_of(int i) {
+  return (esc_member_key){1000000000000 + 7 * (uint64_t)i, 7, 0.25};
+}
 
 static void make_state(int version, int i, char state[STATE]) {
   for (int k = 0; k < STATE; k++) state[k] = (char)(100 * version + 31 * i + 5 * k);
 }
 
-static bool all(void *context, int64_t member) {
+static bool all(void *context, esc_member_key member) {
   (void)context, (void)member;
   return true;
 }
 
-static bool but_the_second(void *context, int64_t member) {
+static bool but_the_second(void *context, esc_member_key member) {
   (void)context;
-  return member != index_of(1);
+  return !esc_member_key_equal(member, key_of(1));
 }
 
-static esc_status resume(esc_checkpoint_wanted *wanted, esc_checkpoint **c) {
-  return esc_checkpoint_open(output(), spec, STATE, true, false, wanted, NULL, c);
+static esc_status resume(bool (*wanted)(void *, esc_member_key), esc_checkpoint **c) {
+  const esc_checkpoint_reader reader = {.wanted = wanted};
+  return esc_checkpoint_open(output(), (esc_identity){spec, 5}, STATE, true, false, &reader, c);
 }
 
 static esc_status save(esc_checkpoint *c, int version, int first, int end) {
@@ -38,7 +42,7 @@ static esc_status save(esc_checkpoint *c, int version, int first, int end) {
   esc_status status = esc_checkpoint_begin(c, end - first);
   for (int i = first; i < end && status == ESC_OK; i++) {
     make_state(version, i, state);
-    status = esc_checkpoint_add(c, index_of(i), state);
+    status = esc_checkpoint_add(c, key_of(i), state);
   }
   if (status == ESC_OK) status = esc_checkpoint_commit(c);
   if (status != ESC_OK) esc_checkpoint_abandon(c);
@@ -57,10 +61,10 @@ static void assert_gives(esc_checkpoint *c, int version, int i) {
   char state[STATE], want[STATE];
   bool found;
   make_state(version, i, want);
-  esc_assert_ok(esc_checkpoint_take(c, index_of(i), state, &found));
+  esc_assert_ok(esc_checkpoint_take(c, key_of(i), state, &found));
   assert_true(found);
   assert_memory_equal(state, want, STATE);
-  esc_assert_ok(esc_checkpoint_take(c, index_of(i), state, &found));
+  esc_assert_ok(esc_checkpoint_take(c, key_of(i), state, &found));
   assert_false(found);
 }
 
@@ -97,7 +101,7 @@ static void a_member_that_is_not_wanted_is_skipped(void **state) {
   make_checkpoints(1);
   esc_assert_ok(resume(but_the_second, &c));
   assert_int_equal(esc_checkpoint_waiting(c), NETWORKS - 1);
-  esc_assert_ok(esc_checkpoint_take(c, index_of(1), room, &found));
+  esc_assert_ok(esc_checkpoint_take(c, key_of(1), room, &found));
   assert_false(found);
   esc_checkpoint_close(c, false);
 }
@@ -196,7 +200,7 @@ static void the_one_before_alone_is_enough(void **state) {
 
 static esc_status resume_as(const char *text, size_t state_size) {
   esc_checkpoint *c;
-  return esc_checkpoint_open(output(), text, state_size, true, false, all, NULL, &c);
+  return esc_checkpoint_open(output(), (esc_identity){text, 5}, state_size, true, false, NULL, &c);
 }
 
 static void one_of_another_spec_is_refused_by_name(void **state) {
@@ -215,8 +219,8 @@ static void one_of_another_version_is_refused_by_name(void **state) {
   make_checkpoints(2);
   char *bytes = scratch_read(newest(), &size);
   bytes[8]++; /* the version */
-  const uint64_t check = XXH3_64bits(bytes, HEADER - sizeof check);
-  memcpy(bytes + HEADER - sizeof check, &check, sizeof check);
+  const uint64_t check = XXH3_64bits(bytes, 48 - sizeof check);
+  memcpy(bytes + 48 - sizeof check, &check, sizeof check);
   scratch_write(newest(), bytes, size);
   free(bytes);
   assert_int_equal(resume_as(spec, STATE), ESC_BAD_INPUT);
@@ -228,13 +232,15 @@ static void without_resume_it_is_refused_or_discarded(void **state) {
   esc_checkpoint *c;
   make_checkpoints(2);
   for (int i = 0; i < 2; i++) { /* either file is enough */
-    assert_int_equal(esc_checkpoint_open(output(), spec, STATE, false, false, all, NULL, &c),
-                     ESC_BAD_INPUT);
+    assert_int_equal(
+        esc_checkpoint_open(output(), (esc_identity){spec, 5}, STATE, false, false, NULL, &c),
+        ESC_BAD_INPUT);
     assert_message_names(i ? before() : newest(), "--resume", "--force", NULL);
     unlink(newest());
   }
   make_checkpoints(2);
-  esc_assert_ok(esc_checkpoint_open(output(), "other", STATE, false, true, all, NULL, &c));
+  esc_assert_ok(
+      esc_checkpoint_open(output(), (esc_identity){"other", 5}, STATE, false, true, NULL, &c));
   assert_int_equal(esc_checkpoint_waiting(c), 0);
   assert_int_equal(scratch_count(), 0);
   esc_checkpoint_close(c, false);
@@ -279,6 +285,33 @@ static void what_is_no_plain_file_is_refused(void **state) {
   assert_message_names(newest(), "not a plain file", NULL);
 }
 
+static esc_status accept_any(void *context, const char *path, esc_identity found) {
+  (void)path;
+  *(int64_t *)context = found.members;
+  return ESC_OK;
+}
+
+static void sum_seeds(void *context, esc_member_key member, int64_t step) {
+  (void)step;
+  *(int64_t *)context += (int64_t)member.seed;
+}
+
+static void a_sweep_that_grew_takes_it_over(void **state) {
+  (void)state;
+  esc_checkpoint *c;
+  int64_t members = 0;
+  const esc_checkpoint_reader reader = {&members, accept_any, NULL};
+  make_checkpoints(1);
+  esc_assert_ok(
+      esc_checkpoint_open(output(), (esc_identity){"larger", 9}, STATE, true, false, &reader, &c));
+  assert_int_equal(members, 5);
+  assert_gives(c, 1, 1);
+  esc_assert_ok(save(c, 2, 1, 2));
+  esc_checkpoint_close(c, false);
+  esc_assert_ok(esc_checkpoint_read(newest(), &reader, sum_seeds));
+  assert_int_equal(members, 9 + 3 * 1000000000000 + 7 * 3);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(states_come_back_once_in_any_order),
@@ -296,6 +329,7 @@ int main(void) {
       CASE(a_write_that_fails_leaves_all_as_it_was),
       CASE(removing_leaves_nothing),
       CASE(what_is_no_plain_file_is_refused),
+      CASE(a_sweep_that_grew_takes_it_over),
   };
   return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);
 }

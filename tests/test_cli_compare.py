@@ -72,7 +72,7 @@ class Compare(unittest.TestCase):
             self.assertEqual(v["values"], v["equal"], v)
             self.assertGreaterEqual(v["values"], 4, v)
             self.assertEqual((v["largest_absolute"], v["largest_relative"]), (0, 0), v)
-        self.assertEqual(len(got["variables"]), 18)
+        self.assertEqual(len(got["variables"]), 19)
 
     def test_float_and_double_differ_by_rounding(self):
         files = self.train("a.h5"), self.train("b.h5", "--backend", "reference")
@@ -86,7 +86,7 @@ class Compare(unittest.TestCase):
         self.assertGreater(got["norm2_final"]["largest_relative"], 1e-12)
         self.assertLess(got["norm2_final"]["largest_relative"], 1e-4)
         done = self.call("compare", *files, "--exact", code=1)
-        self.assertRegex(done.stderr, r"\Aescapement: \d+ of 18 variables differ\n\Z")
+        self.assertRegex(done.stderr, r"\Aescapement: \d+ of 19 variables differ\n\Z")
         self.assertRegex(done.stdout, r"(?m)^norm2_final +16 +\d+ +\S+e-\d+ +\S+e-\d+$")
         self.assertRegex(done.stdout, r"(?m)^seed +4 +4 +- +-$")
         self.call("compare", *files)

@@ -5,7 +5,6 @@ Usage: test_cli_devices.py PROGRAM [unittest arguments]
 """
 import contextlib
 import glob
-import json
 import os
 import signal
 import subprocess
@@ -14,14 +13,15 @@ import tempfile
 import time
 import unittest
 
+import hold
+
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 
-# Nothing escapes at the second threshold: every network makes all its steps, as many as take two
-# workers about a second.
+# Nothing escapes at the second threshold: every network makes all its steps.
 SPEC = """\
 name: dev
 network: {layers: 4, width: 8, inputs: 6, activation: tanh}
-train: {rate: 0.05, batch: 64, steps: STEPS}
+train: {rate: 0.05, batch: 64, steps: 2000}
 escape: {thresholds: [0.1, 1e-9], smoothing: 0.9}
 sweep: {seeds: 4, groups: [{bottleneck: 3, scales: [0.3, 0.1]}]}
 record: {every: 2000}
@@ -29,27 +29,13 @@ record: {every: 2000}
 
 
 class Devices(unittest.TestCase):
-    steps = 2000
-
-    @classmethod
-    def setUpClass(cls):
-        with tempfile.TemporaryDirectory() as room:
-            cls.write_spec(room)
-            done = subprocess.run([PROGRAM, "run", "dev.yaml", "-o", "a.h5", "--quiet", "--json",
-                                   "--backend", "cpu", "--threads", "1"], cwd=room, check=True,
-                                  stdout=subprocess.PIPE)
-            cls.steps = min(max(int(4000 / json.loads(done.stdout)["wall_s"]), 2000), 200000)
-
-    @classmethod
-    def write_spec(cls, room):
-        with open(os.path.join(room, "dev.yaml"), "w") as file:
-            file.write(SPEC.replace("STEPS", str(cls.steps)))
-
     def setUp(self):
         room = tempfile.TemporaryDirectory()
         self.addCleanup(room.cleanup)
         self.room = room.name
-        self.write_spec(self.room)
+        self.hold = hold.Hold(PROGRAM, self.room)
+        with open(self.path("dev.yaml"), "w") as file:
+            file.write(SPEC)
 
     def path(self, name):
         return os.path.join(self.room, name)
@@ -65,8 +51,13 @@ class Devices(unittest.TestCase):
         return done.stderr
 
     def start(self, *arguments):
-        return subprocess.Popen(self.command(*arguments), cwd=self.room, text=True,
-                                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        """A run with two workers, once both wait at a checkpoint, and their process ids."""
+        child = subprocess.Popen(self.command("--devices", "cpu,cpu", *hold.CHECKPOINTS, *arguments),
+                                 cwd=self.room, text=True, stderr=subprocess.PIPE,
+                                 stdout=subprocess.DEVNULL,
+                                 env={**os.environ, **self.hold.environment()})
+        self.hold.wait(lambda: len(self.hold.held()) == 2, child)
+        return child, self.hold.held()
 
     def assert_as_one_process(self):
         self.call("--backend", "cpu", name="whole.h5")
@@ -75,50 +66,28 @@ class Devices(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual([n for n in os.listdir(self.room) if n.startswith("a.h5")], ["a.h5"])
 
-    @staticmethod
-    def workers(parent):
-        """Process ids of its workers; a sanitizer has children too."""
-        with open(f"/proc/{parent}/task/{parent}/children") as file:
-            children = [int(pid) for pid in file.read().split()]
-        return [pid for pid in children if "--shard=" in Devices.command_line(pid)]
-
-    @staticmethod
-    def command_line(pid):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
-            return file.read()
-        return ""
-
-    def wait_for(self, what, child=None):
-        while not what():
-            self.assertTrue(child is None or child.poll() is None, "it ended too soon")
-            time.sleep(0.002)
-
-    def wait_for_progress(self, child):
-        """Until both shards have networks in flight on disk."""
-        self.wait_for(lambda: len(glob.glob(self.path("*.checkpoint"))) == 2, child)
-
     def test_the_result_does_not_depend_on_how_many_there_are(self):
         self.call("--devices", "cpu,cpu,cpu")
         self.assert_as_one_process()
         self.assertIn("nothing to do", self.call("--devices", "cpu,cpu", "--resume"))
 
     def test_a_worker_that_dies_is_restarted_from_its_checkpoint(self):
-        child = self.start("--devices", "cpu,cpu")
-        self.wait_for_progress(child)
-        os.kill(self.workers(child.pid)[0], signal.SIGKILL)
-        said = child.communicate(timeout=300)[1]
+        child, workers = self.start()
+        os.kill(workers[0], signal.SIGKILL)
+        self.hold.release()
+        said = child.communicate()[1]
         self.assertEqual(child.returncode, 0, said)
         self.assertIn("killed by signal 9", said)
         self.assert_as_one_process()
 
     def test_where_all_keep_dying_all_is_safe_and_goes_on_with_another_number(self):
-        child = self.start("--devices", "cpu,cpu")
-        self.wait_for_progress(child)
+        child, _ = self.start()
         while child.poll() is None:
-            with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # gone meanwhile
-                for pid in self.workers(child.pid):
+            for pid in self.hold.held():
+                with contextlib.suppress(ProcessLookupError):  # its mark outlives it
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.002)
+        self.hold.release()
         self.assertEqual(child.returncode, 3)
         self.assertIn("--resume goes on", child.communicate()[1].splitlines()[-1])
         self.assertIn("--resume goes on", self.call("--devices", "cpu", code=2))
@@ -126,10 +95,9 @@ class Devices(unittest.TestCase):
         self.assert_as_one_process()
 
     def test_a_signal_to_the_parent_stops_all_workers_saved(self):
-        child = self.start("--devices", "cpu,cpu")
-        self.wait_for_progress(child)
+        child, _ = self.start()
         child.terminate()
-        said = child.communicate(timeout=300)[1]
+        said = child.communicate()[1]
         self.assertEqual(child.returncode, 143, said)
         self.assertEqual(len(glob.glob(self.path("a.h5.part-*.checkpoint"))), 2)
         self.assertIn("--devices", self.call("--backend", "cpu", "--resume", code=2))
@@ -137,17 +105,15 @@ class Devices(unittest.TestCase):
         self.assert_as_one_process()
 
     def test_what_was_begun_without_devices_is_not_begun_again_with_them(self):
-        self.call("--backend", "cpu", "--max-time", "0.3", code=143)
+        self.call("--backend", "cpu", "--max-time", "0.000001", code=143)
         self.assertIn("without --devices", self.call("--devices", "cpu", "--resume", code=2))
 
     def test_workers_end_with_their_parent(self):
-        child = self.start("--devices", "cpu,cpu")
-        self.wait_for_progress(child)
-        workers = self.workers(child.pid)
+        child, workers = self.start()
         child.kill()
         child.communicate()
-        self.wait_for(lambda: not any(os.path.exists(f"/proc/{pid}/maps") and
-                                      self.is_alive(pid) for pid in workers))
+        while any(map(self.is_alive, workers)):
+            time.sleep(0.002)
         self.call("--devices", "cpu,cpu", "--resume")
         self.assert_as_one_process()
 
@@ -160,7 +126,8 @@ class Devices(unittest.TestCase):
             return False
 
     def test_time_is_up_for_all_together(self):
-        said = self.call("--devices", "cpu,cpu", "--max-time", "0.01", code=143)
+        said = self.call("--devices", "cpu,cpu", "--max-time", "0.01", "train.steps=1000000000",
+                         code=143)
         self.assertIn("--resume goes on", said)
 
     def test_what_is_no_list_of_devices_is_refused(self):

@@ -54,7 +54,9 @@ class Figure(unittest.TestCase):
         return json.loads(done.stdout)["figures"][0]["checks"] if done.stdout else done.stderr
 
     def test_a_figure_is_data_pictures_and_checks_and_a_wrong_exponent_fails(self):
-        self.call("4", "sweep.seeds=4", "network.width=16", "network.inputs=16", "--quiet")
+        changes = ["sweep.seeds=4", "network.width=16", "network.inputs=16"]
+        self.call("4", *changes, "--quiet")
+        self.check_text(changes)
         for name in ("figure4.png", "figure4.pdf", "figure4.json", "checks.txt"):
             self.assertGreater(os.path.getsize(os.path.join(self.room, name)), 500, name)
         before = self.call("4", "--replot")
@@ -70,6 +72,16 @@ class Figure(unittest.TestCase):
         wrong = [check["name"] for check in after if not check["pass"]]
         self.assertTrue(any("r = 3" in name and "slope" in name for name in wrong), wrong)
         self.assertEqual(self.report(code=1).cells.count("FAIL"), len(wrong))
+
+    def check_text(self, changes):
+        """Sweeps are counted, files named, and no line is long."""
+        done = subprocess.run([PROGRAM, "figure", "4", "-o", self.room, *changes],
+                              capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("escapement: figure 4, sweep 1 of 3: training figure4-slopes\n", done.stderr)
+        self.assertIn(f"figure 4: {self.room}/figure4.png {self.room}/figure4.pdf ", done.stdout)
+        table = done.stdout.rpartition("figure 4:")[0]
+        self.assertLessEqual(max(map(len, table.splitlines())), 100)
 
     def report(self, code=0):
         """The page is one file that needs no other."""

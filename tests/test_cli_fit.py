@@ -4,6 +4,7 @@ censored and diverged members and of layers, and that a figure is written or ref
 Usage: test_cli_fit.py PROGRAM [unittest arguments]
 """
 import json
+import math
 import os
 import re
 import subprocess
@@ -29,6 +30,7 @@ sweep:
 
 CENSORED, DIVERGED = -1, -2
 BIASED = "* of the members that escaped: biased where some are censored"
+MEDIANS = "* medians: of the scales whose median escaped: biased by that selection"
 
 
 class Verbs(unittest.TestCase):
@@ -183,24 +185,27 @@ class Table(Verbs):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [CENSORED] * 3, 0.2: [800, CENSORED, 700],
                                            0.4: [350, 420, 400], 0.8: [180, 200, 190]}))
         lines = self.lines("a.h5")
-        self.assertRegex(lines[1], r"^ +3 +1-3 .* -?[\d.]+\* +-?[\d.]+ +-?[\d.]+ +12 +4$")
-        self.assertEqual(lines[2], BIASED)
-        points = [line.split() for line in lines[-4:]]
+        self.assertRegex(lines[1], r"^ +3 +1-3 .*( +-?[\d.]+){3}( +-){3} +12 +4$")
+        self.assertEqual([line for line in lines if line.startswith("*")], [BIASED, MEDIANS])
+        self.assertRegex("\n".join(lines), r"weighted means -[\d.]+\* \+- .* medians -[\d.]+\* ")
+        points = [line.split() for line in lines[-7:-3]]
         self.assertEqual(points[0], ["0.1", "-", "-", "-", "3", "3", "-"])
         self.assertEqual(points[1][:3] + points[1][4:6], ["0.2", "750.0*", "800.0", "3", "1"])
         self.assertRegex(points[1][3], r"^70\.7\*$")
         self.assertRegex(points[1][6], r"^-[\d.]+\*$")
         self.assertRegex(points[2][6], r"^-[\d.]+$")
         self.assertEqual(points[3][6], "-")
-        self.assertIn(BIASED, self.lines("a.h5", "--brief"))
         self.assertIsInstance(self.groups("a.h5")[0]["slope_weighted"], float)
 
     def test_nothing_is_marked_where_points_are_whole(self):
-        """All censored at a scale leaves the others' means as they are."""
+        """All censored at a scale leaves the others' means unbiased; that scale is missing from the
+        medians, and bounds its local slope by its budget."""
         self.table("a.h5", (3, (1, 2, 3), {0.1: [CENSORED] * 3, 0.2: [800, 900, 700],
                                            0.4: [350, 420, 400]}))
         lines = self.lines("a.h5")
-        self.assertFalse(any("*" in line.replace("t*", "") for line in lines), lines)
+        self.assertEqual([line for line in lines if line.startswith("*")], [MEDIANS])
+        self.assertNotRegex("\n".join(lines), r"weighted means -[\d.]+\*")
+        self.assertRegex(lines[-5], r"^  0\.1 .* 3 +3  <= [\d.-]+$")
 
     def test_diverged_members_are_told_and_what_cannot_be_had_is_a_dash(self):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [DIVERGED, DIVERGED], 0.2: [800, DIVERGED]}),
@@ -209,10 +214,64 @@ class Table(Verbs):
         titles = [line for line in lines if line.startswith("r = ")]
         self.assertEqual(titles, ["r = 2, threshold 0.1, 2 diverged, left out",
                                   "r = 3, threshold 0.1, 3 diverged, left out"])
-        self.assertEqual(lines[1].split(), ["2", "1", "2", "0.1", "0", *["-"] * 5, "0", "0"])
+        self.assertIn("  no slope: members escaped at fewer than two scales", lines)
+        self.assertEqual(lines[1].split(), ["2", "1", "2", "0.1", "0", *["-"] * 6, "0", "0"])
         self.assertIn("  steps per decade of epsilon: -", lines)
         self.assertEqual(lines[-2].split(), ["0.1", "-", "-", "-", "0", "0", "-"])
         self.assertEqual(lines[-1].split(), ["0.2", "800.0", "800.0", "-", "1", "0", "-"])
+
+
+class Slopes(Verbs):
+    """Numbers of the issue: a sweep of 3 seeds, and what theory allows at epsilon = 0."""
+
+    def test_few_seeds_are_warned_of_in_the_table_and_in_json(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100, 130, 90], 0.2: [52, 61, 47]}))
+        warning = "3 seeds: the length of the interval is uncertain by 50%; use 5 or more"
+        self.assertIn("  warning: " + warning, self.lines("a.h5"))
+        self.assertIn("warning: r = 3, threshold 0.1: " + warning, self.lines("a.h5", "--brief"))
+        self.assertEqual(self.groups("a.h5")[0]["warnings"], [warning])
+
+    def test_a_budget_alone_bounds_the_slope_on_one_side(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [CENSORED] * 8,
+                                           0.4: [100, 101, 99, 102, 98, 100, 101, 99]}))
+        group = self.groups("a.h5")[0]
+        self.assertIsNone(group["slope"])
+        self.assertIsNone(group["lower"])
+        self.assertAlmostEqual(group["upper"], -1.65, delta=0.02)  # log(100/1000)/log(4)
+        self.assertEqual(group["local_upper"], [group["upper"]])
+        self.assertRegex("\n".join(self.lines("a.h5")), r"slope <= -1\.6\d+ \(95%, one-sided\)")
+
+    def test_the_limit_holds_the_law_where_the_slope_excludes_it(self):
+        """t* = 1000 (1 + 4 e) / e: the local slopes reach -1 at e = 0 only."""
+        t = {e: [round(1000 * f * (1 + 4 * e) / e) for f in (0.8, 0.9, 1, 1.1, 1.2)]
+             for e in (0.005, 0.01, 0.02, 0.04)}
+        self.table("a.h5", (3, (1, 2, 3), t))
+        group = self.groups("a.h5")[0]
+        limit = group["limit"]
+        self.assertGreater(group["lower"], -0.97)
+        self.assertLess(limit["lower"], -1)
+        self.assertGreater(limit["upper"], -1)
+        self.assertLess(limit["upper"] - limit["lower"], 0.03)
+        self.assertEqual((limit["terms"], limit["dof"]), (["eps"], 1))
+
+    def test_the_limit_of_two_small_layers_is_in_steps_per_decade(self):
+        t = {e: [round(50 + 100 * math.log10(1 / e) + 40 * e) + k for k in (-2, -1, 0, 1, 2)]
+             for e in (0.001, 0.01, 0.1, 0.3)}
+        self.table("a.h5", (2, (1, 2), t))
+        limit = self.groups("a.h5")[0]["limit"]
+        self.assertEqual((limit["quantity"], limit["slope"]), ("steps per decade", None))
+        self.assertAlmostEqual(limit["value"], 100, delta=1)
+        self.assertTrue(limit["lower"] < 100 < limit["upper"])
+
+    def test_corrections_follow_the_activation_and_the_bottleneck(self):
+        for activation, r, terms in (("tanh", 3, ["eps"]), ("tanh", 4, ["eps^2 log eps"]),
+                                     ("tanh", 5, ["eps^2"]), ("gelu", 5, ["eps"]),
+                                     ("gelu", 3, ["eps log eps"]), ("linear", 5, ["eps^3"])):
+            with self.subTest(f"{activation}, r = {r}"):
+                self.run_spec("a.h5", f"network.activation={activation}", "network.layers=5",
+                              f"sweep.groups=[{{bottleneck: {r}, scales: [0.5, 0.6, 0.7, 0.8]}}]",
+                              "escape.thresholds=[1]", "escape.false_escapes=allow", "--force")
+                self.assertEqual(self.groups("a.h5")[0]["limit"]["terms"], terms)
 
 
 class Figure(Verbs):
@@ -252,6 +311,42 @@ class Figure(Verbs):
         done = self.call("plot", "a.h5", "-o", "f.png", ESCAPEMENT_PYTHON=self.path("python"))
         self.assertEqual((done.returncode, done.stdout), (0, "f.png\n"), done.stderr)
         self.assertEqual(self.read("f.png"), b"new")
+
+    def interpreter(self, folder, text="exit 86"):
+        """A python3 that is not one, in a folder for $PATH."""
+        os.makedirs(self.path(folder), exist_ok=True)
+        self.write(f"{folder}/python3", f"#!/bin/sh\n{text}\n")
+        os.chmod(self.path(f"{folder}/python3"), 0o755)
+        return self.path(f"{folder}/python3")
+
+    def test_python_of_the_path_draws(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        self.interpreter("env", 'printf %s "$1" > f.png')
+        self.call("plot", "a.h5", "-o", "f.png", PATH=self.path("env") + ":/usr/bin:/bin")
+        self.assertEqual(self.read("f.png"), b"-I")
+
+    def test_where_that_has_no_matplotlib_the_systems_draws(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        self.interpreter("env")
+        done = self.call("plot", "a.h5", "-o", "f.png", PATH=self.path("env") + ":/usr/bin:/bin")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(self.read("f.png").startswith(b"\x89PNG"))
+
+    def test_without_matplotlib_the_interpreter_and_its_error_are_named(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        bare = self.interpreter("bare", "echo 'No module named matplotlib' >&2; exit 86")
+        for named, error in ((bare, "No module named matplotlib"),
+                             (self.path("missing"), "No such file or directory")):
+            message = self.refused("plot", "a.h5", "-o", "f.png", code=3, ESCAPEMENT_PYTHON=named)
+            self.assertIn(named, message)
+            self.assertIn(error, message)
+            self.assertIn("ESCAPEMENT_PYTHON", message)
+
+    def test_modules_of_the_working_directory_are_not_imported(self):
+        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
+        self.write("matplotlib.py", "raise SystemExit('not this one')")
+        done = self.call("plot", "a.h5", "-o", "f.png", PYTHONPATH=self.room)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_the_input_is_not_drawn_over_through_any_path(self):
         self.table("in.png", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))

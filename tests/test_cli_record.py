@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 import numpy
 import xarray
+
+import hold
+from journal_file import members
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 
@@ -36,6 +38,7 @@ class Record(unittest.TestCase):
         room = tempfile.TemporaryDirectory()
         self.addCleanup(room.cleanup)
         self.room = room.name
+        self.hold = hold.Hold(PROGRAM, self.room)
         with open(os.path.join(self.room, "small.yaml"), "w") as file:
             file.write(SPEC)
 
@@ -74,6 +77,53 @@ class Record(unittest.TestCase):
         last = run.frobenius_norm.sel(snapshot=600).values ** 2
         numpy.testing.assert_allclose(last, run.norm2_final.values, rtol=1e-6)
 
+    def test_means_have_their_errors_beside_them(self):
+        run = self.open(self.train("a.h5", "network.activation=gelu", "escape.false_escapes=allow"))
+        there = run.snapshot.values[None, :] <= run.steps_run.values[:, None]
+        for name in ("signal", "evaluation_loss", "output_mean", "output_variance"):
+            self.assertTrue((run[name + "_error"].values[there] > 0).all(), name)
+            self.assertEqual(run[name + "_error_end"].dims, ("member",))
+        self.assertTrue((run.signal_initial_error.values > 0).all())
+        first = run.signal.values[:, 0] / run.scale.values ** 3
+        apart = numpy.abs(first - run.signal_initial.values)
+        error = run.signal_error.values[:, 0] / run.scale.values ** 3 + run.signal_initial_error.values
+        self.assertTrue((apart <= 4 * error).all(), apart / error)
+
+    def test_a_sample_that_is_too_small_has_no_errors(self):
+        run = self.open(self.train("a.h5", "record.samples=16"))
+        self.assertTrue(numpy.isnan(run.signal_error.values).all())
+        self.assertIn("NaN where record.samples", run.signal_error.long_name)
+
+    def test_every_curve_ends_with_its_event(self):
+        """At the escape or the end of the budget, whether the grid has that step or not."""
+        for i, (steps, grid) in enumerate((("600", "record.every=50"), ("599", "record.per_decade=4"),
+                                           ("600", "record.every=600"))):
+            run = self.open(self.train(f"{i}.h5", "record.every=0", grid, f"train.steps={steps}",
+                                       "sweep.groups=[{bottleneck: 3, scales: [0.4, 0.001]}]"))
+            self.assertEqual(run.signal_end.dims, ("member",))
+            self.assertEqual(run.operator_norm_end.dims, ("member", "layer"))
+            self.assertEqual(run.alignment_end.dims, ("member", "interface"))
+            self.assertEqual(set(run.status.values), {0, 1})
+            numpy.testing.assert_allclose(run.frobenius_norm_end.values ** 2, run.norm2_final.values, rtol=1e-6)
+            # the loss that crossed was evaluated on these weights, on other inputs
+            escaped = run.status.values == 0
+            self.assertLess(run.evaluation_loss_end.values[escaped].max(), 0.14)
+            self.assertGreater(run.evaluation_loss_end.values[~escaped].min(), 0.14)
+
+    def test_the_end_is_the_snapshot_that_falls_on_it(self):
+        run = self.open(self.train("a.h5", "escape.thresholds=[1e-9]"))
+        for name in ("signal", "operator_norm", "alignment", "evaluation_loss"):
+            numpy.testing.assert_array_equal(run[name].sel(snapshot=600), run[name + "_end"])
+
+    def test_the_curve_of_the_readme_ends_at_the_escape(self):
+        network = self.open(self.train("a.h5")).isel(member=0)
+        grid = network.snapshot[network.snapshot <= network.steps_run]
+        steps = [*grid.values, int(network.steps_run)]
+        signal = [*network.signal.sel(snapshot=grid).values, float(network.signal_end)]
+        self.assertEqual(steps[-1], int(network.escape_step[0]))
+        self.assertTrue(numpy.isfinite(signal).all())
+        self.assertGreater(abs(signal[-1]), abs(signal[-2]))
+
     def test_training_does_not_feel_them(self):
         with_, without = self.open(self.train("a.h5")), self.open(self.train("b.h5", "record.every=0"))
         self.assertNotIn("snapshot", without.dims)
@@ -95,6 +145,25 @@ class Record(unittest.TestCase):
         for name in ("evaluation_loss", "signal_gradient2", "operator_norm", "bottleneck_norm"):
             numpy.testing.assert_allclose(fast[name], exact[name], rtol=1e-3, err_msg=name)
 
+    def test_the_outputs_row_has_its_own_norm(self):
+        """At 0513306 the norm of seeds 10 and 11 was NaN: GELU, two modes, one row of 24."""
+        run = self.open(self.train(
+            "a.h5", "network.activation=gelu", "network.width=24", "network.inputs=12",
+            "teacher.amplitudes=[2, 1.2]", "teacher.directions=random", "train.batch=128",
+            "train.steps=4", "record.every=1", "escape.thresholds=[1e-9]", "sweep.seeds=11",
+            "sweep.groups=[{bottleneck: 3, scales: [0.2, 0.1]}]"))
+        numpy.testing.assert_allclose(run.operator_norm.values[:, :, -1],
+                                      run.frobenius_norm.values[:, :, -1], rtol=1e-12)
+        for name in ("operator_norm", "bottleneck_norm", "forward_chain", "backward_chain", "alignment"):
+            self.assertTrue(numpy.isfinite(run[name].values).all(), name)
+
+    def test_terms_of_another_loss_are_nan_and_their_text_says_so(self):
+        run = self.open(self.train("a.h5", "train.loss=huber", "train.steps=50", "escape.thresholds=[1e-9]"))
+        for name in ("drive", "orthogonal", "self_interaction"):
+            self.assertTrue(numpy.isnan(run[name].values).all(), name)
+            self.assertIn("NaN for another loss than squared", run[name].long_name)
+        self.assertTrue(numpy.isfinite(run.signal.values).all())
+
     def test_log_spaced_on_request(self):
         run = self.open(self.train("a.h5", "record.every=0", "record.per_decade=3"))
         self.assertEqual(run.snapshot.values.tolist()[:8], [0, 1, 2, 5, 10, 22, 46, 100])
@@ -103,38 +172,26 @@ class Record(unittest.TestCase):
         slow = ("train.steps=4000", "record.every=500", "escape.thresholds=[1e-9]", "sweep.seeds=8",
                 "--threads", "1")
         whole = self.train("a.h5", *slow)
-        command = [PROGRAM, "run", "small.yaml", "-o", "b.h5", "--quiet", "--backend", "cpu",
-                   "--slots", "2", *slow]
-        journal = os.path.join(self.room, "b.h5.journal")
-        kills = 0
-        while not os.path.exists(os.path.join(self.room, "b.h5")):
-            run = subprocess.Popen([*command, "--resume"], cwd=self.room)
-            before = os.path.getsize(journal) if os.path.exists(journal) else 0
-            while True:
-                if run.poll() is not None:
-                    break
-                time.sleep(0.002)
-                if os.path.exists(journal) and os.path.getsize(journal) > max(before, 48):
-                    run.send_signal(signal.SIGKILL)
-                    kills += 1
-                    break
-            run.wait()
-        self.assertGreater(kills, 0)
+        command = self.held_command("b.h5", "--slots", "2", *slow, "--resume")
+        for _ in range(3):  # each time with some more members in the journal
+            journal = os.path.join(self.room, "b.h5.journal")
+            self.assertEqual(self.hold.interrupt(command, self.room, signal.SIGKILL, journal=journal,
+                                                 members=members(journal))[0], -signal.SIGKILL)
+        self.call(*command[1:])
         self.call("compare", "--exact", whole, "b.h5")
         self.assertEqual([n for n in os.listdir(self.room) if "journal" in n or "snapshots" in n], [])
+
+    def held_command(self, name, *arguments):
+        return [PROGRAM, "run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu",
+                *hold.CHECKPOINTS, *arguments]
 
     def test_a_member_that_lost_its_snapshots_is_trained_again(self):
         slow = ("train.steps=2000", "record.every=25", "escape.thresholds=[1e-9]", "sweep.seeds=8", "--threads", "1",
                 "--slots", "1")
         whole = self.train("a.h5", *slow)
-        command = [PROGRAM, "run", "small.yaml", "-o", "b.h5", "--quiet", "--backend", "cpu", *slow]
-        run = subprocess.Popen(command, cwd=self.room)
-        journal = os.path.join(self.room, "b.h5.journal")
-        while not os.path.exists(journal) or os.path.getsize(journal) < 500:
-            self.assertIsNone(run.poll())
-            time.sleep(0.01)
-        run.send_signal(signal.SIGKILL)
-        run.wait()
+        command = self.held_command("b.h5", *slow)
+        self.hold.interrupt(command, self.room, signal.SIGKILL, members=1,
+                            journal=os.path.join(self.room, "b.h5.journal"))
         os.truncate(os.path.join(self.room, "b.h5.snapshots"), 5000)
         self.call(*command[1:], "--resume")
         self.call("compare", "--exact", whole, "b.h5")
@@ -153,7 +210,7 @@ class Record(unittest.TestCase):
             self.assertGreater(member["growth"], 0)
             self.assertGreater(member["snapshots"], 10)
             self.assertLessEqual(member["exit_bound"], 1)
-        self.assertIn("exponent of Q in |S|", self.call("plateau", name).stdout)
+        self.assertIn("Q in |S|", self.call("plateau", name).stdout)
         said = self.call("plateau", self.train("b.h5", "record.every=0"), code=2).stderr
         self.assertIn("record.every", said)
         self.call("plateau", name, "--window", "-1", code=2)

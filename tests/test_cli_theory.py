@@ -111,13 +111,43 @@ class Escape(Theory):
                         self.assertLess(abs(slope + (r - 2)), 1e-3, (key, slope))
                     self.assertEqual((times[0]["bottleneck"], times[0]["exponent"]), (r, 2 - r))
 
-    def test_a_start_that_cannot_escape_has_no_time(self):
-        got = escape("tanh", -1.0, [.1, .1], .5)
-        self.assertEqual((got["ode"], got["closed"], got["corrected"]), (None, None, None))
-        self.assertIn("does not escape", got["remark"])
-        self.assertIsNotNone(ask("escape", "--activation", "poly:0,-1,0,0.333", "--amplitude", "1",
-                                 "--scales", ".1,.1,.1,.1", "--to", ".3")["ode"])
+    def test_the_ode_is_integrated_whatever_the_leading_drive(self):
+        for activation, amplitude, scales, to, layer, ode in (
+                ("poly:0,0,1", 1.0, [.3, .3], .5, 1, "0.25979"),
+                ("poly:0,1,0,-0.34", 1.0, [.3] * 3, .6, 1, "8.4674"),
+                ("tanh", -1.0, [.1, .2, .3], .5, 2, "12.2271"),
+                ("poly:0,-1,0,-0.2", .328, [.465, .1264, .1562], .511, 1, "9.9304"),
+                ("poly:0,0,0,1", 1.0, [.3, .3], .5, 1, "0.09175"),
+                ("poly:0,0,0,0,0,1", .5, [.3, .3], .5, 1, "0.01308"),
+                ("poly:0,1,0,-0.33333333333333333", 1.0, [.3] * 3, .6, 1, "8.2356"),
+                ("poly:0,1,0,-1,1", 1.0, [.2] * 3, .4, 1, "0.5127")):
+            with self.subTest(activation=activation, scales=scales):
+                got = escape(activation, amplitude, scales, to, layer)
+                self.same_digits(got["ode"], ode)
+                self.assertEqual((got["closed"], got["corrected"]), (None, None))
+                self.assertNotIn("does not", got["remark"])
+        self.assertIsNotNone(escape("poly:0,-1,0,0.333", 1.0, [.1] * 4, .3)["ode"])
+
+    def test_a_threshold_next_to_the_start_is_reached(self):
+        self.assertLess(abs(escape("tanh", 1.0, [.3] * 3, .3000002)["ode"] / 4.68787e-6 - 1), 2e-6)
         self.assertEqual(escape("tanh", 1.0, [.6, .1], .5)["ode"], 0)
+
+    def test_a_flow_that_does_not_cross_has_no_time_and_exit_status_0(self):
+        for activation, amplitude, scales, to, word in (
+                ("linear", 1.0, [.1] * 3, 5.0, "fixed point"),
+                ("linear", -1.0, [.1] * 3, .5, "decay towards 0"),
+                ("poly:0.05,0.001,1", 1.0, [.03] * 4, .5, "still moves"),
+                ("poly:0,1e160,1", 1.0, [.1] * 2, .5, "too steep"),
+                ("poly:0,1e300,1e300", 1.0, [.1] * 2, .5, "too steep")):
+            with self.subTest(activation=activation, amplitude=amplitude):
+                got = escape(activation, amplitude, scales, to)
+                self.assertIsNone(got["ode"])
+                self.assertIn(word, got["remark"])
+
+    def test_corrected_with_a_moving_prefix_is_rough(self):
+        got = escape("gelu", 1.0, [2.0, 3.0, .05, .05, .05, .5], .2, layer=3)
+        self.assertGreater(got["corrected"] / got["ode"], 1.9)
+        self.assertIn("corrected is rough", got["remark"])
 
     def test_bad_arguments_are_one_line(self):
         good = {"--activation": "tanh", "--amplitude": "1", "--scales": ".1,.1", "--to": ".5"}

@@ -26,6 +26,18 @@ def ask(*arguments, **environment):
 
 
 class Json(unittest.TestCase):
+    def check_ratio(self, check):
+        """A tolerance a thousand times the error checks nothing; a row without an error
+        demands equality."""
+        if check["error"] == 0:
+            self.assertIsNone(check["ratio"])
+            self.assertIs(check["exact"], True)
+            self.assertEqual(check["tolerance"], 0)
+        else:
+            self.assertIs(check["exact"], False)
+            self.assertAlmostEqual(check["ratio"], check["tolerance"] / check["error"])
+            self.assertLess(check["ratio"], 1000)
+
     def check(self, result):
         names = [check["name"] for check in result["checks"]]
         self.assertEqual(len(names), len(set(names)))
@@ -35,6 +47,7 @@ class Json(unittest.TestCase):
                 self.assertLessEqual(check["error"], check["tolerance"])
                 self.assertGreaterEqual(check["error"], 0)
                 self.assertGreater(check["compared"], 0)
+                self.check_ratio(check)
         self.assertEqual((result["passed"], result["failed"]), (len(names), 0))
         return names
 
@@ -58,11 +71,12 @@ class Json(unittest.TestCase):
         self.assertEqual(result["skipped"], [])
         self.assertTrue(result["quick"])
 
-    def test_the_reference_against_itself_has_no_error(self):
+    def test_the_reference_is_compared_with_long_double_not_with_itself(self):
         result = ask("--quick", "--backend", "reference")
         self.check(result)
-        (escape,) = (c for c in result["checks"] if c["name"] == "reference: escape steps")
-        self.assertEqual(escape["error"], 0)
+        (shapes,) = (c for c in result["checks"]
+                     if c["name"] == "reference: shapes against long double")
+        self.assertGreater(shapes["error"], 0)
 
     def test_every_instruction_set_passes(self):
         self.check(ask("--quick", "--backend", "cpu", ESCAPEMENT_ISA="generic"))
@@ -73,8 +87,10 @@ class Table(unittest.TestCase):
         done = call("--quick", "--backend", "cpu")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         head, *rows, last = done.stdout.splitlines()
-        self.assertEqual(head.split(), ["check", "error", "allowed", "where"])
+        self.assertEqual(head.split(), ["check", "error", "allowed", "ratio", "where"])
         self.assertTrue(all("  pass  " in row for row in rows))
+        self.assertRegex(rows[0], r" 0\.00e\+00 +0\.00e\+00 +exact  pass  ")
+        self.assertRegex(rows[1], r" +1\.\d+  pass  ")
         self.assertRegex(last, rf"\A{len(rows)} passed, 0 failed, 0 skipped in [0-9.]+ s\Z")
 
 

@@ -1,5 +1,6 @@
 /* Escape times on the symmetric manifold (theory, sections 4 and 9): every number of
- * the sheet, the resonance's logarithm, the critical-depth slopes, and what cannot escape. */
+ * the sheet, the resonance's logarithm, the critical-depth slopes, starts beyond the leading
+ * order, and starts that do not escape. */
 #include <gsl/gsl_errno.h>
 
 #include "check.h"
@@ -196,6 +197,33 @@ static void prefix_is_exact_towards_small_scales(void **unused) {
   }
 }
 
+/* ---- corrected, rough or not ---- */
+
+static void corrected_is_rough(const start *s, bool rough) {
+  const esc_escape_times t = times_of(s);
+  const double error = fabs(t.corrected / t.ode - 1);
+  assert_true(rough ? error > .25 : error < .01);
+  assert_true((strstr(t.remark, "corrected is rough") != NULL) == rough);
+}
+
+/* Exact rates along corrected's own path, against ode (a study of 400 starts: runs/escape/). */
+static void corrected_states_where_it_is_rough(void **unused) {
+  (void)unused;
+  const start rough[] = {
+      {"gelu", 2, {3, .05, .05, .05, .5}, .2, 2}, /* a prefix that moves */
+      {"gelu", 2, {.5, .1, .15}, .6, 2},
+      {"swish", .5, {.15923, .15923, .15923, .15923}, .9842, 2},
+      {"erf", .5, {.0047826, .0047826, .0047826, .0047826}, .8543, 3}, /* near a fixed point */
+  };
+  const start fine[] = {
+      {"tanh", 1, {1, 1, .005, .005, .005}, .1, 3},
+      {"gelu", 1, {1, 1e-4, 2e-4, 1e-4}, .3, 2}, /* unequal small layers */
+      {"tanh", 1, {.05, .05, .05, .05}, .2, 1},
+  };
+  for (int i = 0; i < 4; i++) corrected_is_rough(&rough[i], true);
+  for (int i = 0; i < 3; i++) corrected_is_rough(&fine[i], false);
+}
+
 /* ---- critical depth ---- */
 
 /* r layers at epsilon, the first or the last of six; the rest at 1: the local slope at 1e-4. */
@@ -236,43 +264,116 @@ static void two_small_layers_take_logarithmic_time(void **unused) {
   esc_assert_close(time[2] - time[1], decade, 1e-6, 0);
 }
 
-/* ---- starts that do not escape, or need no time ---- */
+/* ---- drives that are not positive at leading order: the reduced ODE alone ---- */
 
-static void check_no_escape(const start *s, const char *why) {
-  const esc_escape_times t = times_of(s);
-  assert_true(isnan(t.ode) && isnan(t.closed) && isnan(t.corrected) && !t.already);
-  assert_non_null(strstr(t.remark, why));
-}
+/* Times by two integrators of another library, LSODA (relative tolerance 1e-12) and an explicit
+ * Runge-Kutta method of order 8 (1e-11), with a Gauss-Legendre rule on panels; they agree to the
+ * digits here. */
+static const row beyond_leading_order[] = {
+    {{"poly:0,0,1", 1, {.3, .3}, .5, 1}, .25979213996, 0, 0}, /* a_1 = 0 */
+    {{"poly:0,0,0,1", 1, {.3, .3}, .5, 1}, .09175443219, 0, 0},
+    {{"poly:0,0,0,0,0,1", .5, {.3, .3}, .5, 1}, .01308465014, 0, 0},
+    {{"poly:0,1,0,-0.34", 1, {.3, .3, .3}, .6, 1}, 8.46735257, 0, 0}, /* c_1 < 0 */
+    {{"poly:0,1,0,-1,1", 1, {.2, .2, .2}, .4, 1}, .512731799, 0, 0},
+    {{"poly:0,1,0,-0.33333333333333333", 1, {.3, .3, .3}, .6, 1}, 8.235599329, 0, 0}, /* c_1 = 0 */
+    /* The smallest scale passes through 0 and turns the drive. */
+    {{"tanh", -1, {.1, .2, .3}, .5, 2}, 12.22705061, 0, 0},
+    {{"gelu", -.5, {.1, .2, .3}, .5, 2}, 141.267129396, 0, 0},
+    {{"poly:0,-1,0,-0.2", .328, {.465, .1264, .1562}, .511, 1}, 9.930390371, 0, 0},
+    /* Equal scales do not stay equal: the nonlinear terms differ from layer to layer. */
+    {{"tanh", -1, {.1, .1}, .5, 1}, 13.789266368, 0, 0},
+    {{"tanh", -1, {.1, .1, .1}, .5, 1}, 1424.120568, 0, 0},
+    {{"tanh", -1, {.1, .1, .1}, .5, 2}, 1423.712393, 0, 0},
+    {{"poly:0,-1,0,.1", 1, {.1, .1, .1}, .5, 1}, 2379.418006, 0, 0},
+};
 
-static void wrong_signs_and_no_drive_have_no_times(void **unused) {
+static void the_ode_is_integrated_whatever_the_drive(void **unused) {
   (void)unused;
-  const start negative[] = {
-      {"tanh", -1, {.1, .1, .1}, .5, 1},
-      {"gelu", -.5, {.1, .2, .3}, .5, 2},
-      {"poly:0,1,0,-1", 1, {.1, .1, .1}, .5, 1},  /* c_1 = -2 */
-      {"poly:0,-1,0,.1", 1, {.1, .1, .1}, .5, 1}, /* c_1 < 0, a_1^2 > 0 */
-  };
-  const start none[] = {
-      {"tanh", 0, {.1, .1, .1}, .5, 1},
-      {"poly:0,0,0,1", 1, {.1, .1, .1}, .5, 1}, /* a_1 = 0, c_1 = 3 */
-      {"poly:0,0,1", 1, {.1, .1, .1}, .5, 1},
-      {"poly:0", 1, {.1, .1}, .5, 1},
-  };
-  for (int i = 0; i < 4; i++) {
-    check_no_escape(&negative[i], "negative");
-    assert_true(times_of(&negative[i]).drive < 0);
-    check_no_escape(&none[i], "no drive");
-    assert_true(times_of(&none[i]).drive == 0);
+  for (size_t i = 0; i < sizeof beyond_leading_order / sizeof beyond_leading_order[0]; i++) {
+    const row *r = &beyond_leading_order[i];
+    const esc_escape_times t = times_of(&r->start);
+    esc_assert_close(t.ode, r->ode, 0, 1e-9);
+    assert_true(isnan(t.closed) && isnan(t.corrected));
+    assert_null(strstr(t.remark, "does not"));
   }
 }
 
-/* What cancels but for rounding is 0, too: c_1, or the overlap of sin with a steep prefix. */
-static void drives_lost_in_rounding_have_no_times(void **unused) {
+static void the_remark_names_what_the_leading_order_lacks(void **unused) {
   (void)unused;
-  const start cubic = {"poly:0,1,0,-0.33333333333333331", 1, {.1, .1, .1}, .5, 1};
-  const start steep = {"sin", 1, {10, .01, .01, .01}, .5, 2};
-  check_no_escape(&cubic, "c_1 = 0");
-  check_no_escape(&steep, "hide the teacher");
+  static const struct {
+    start start;
+    const char *why;
+  } cases[] = {
+      {{"tanh", -1, {.1, .2, .3}, .5, 2}, "negative"},
+      {{"poly:0,1,0,-1", 1, {.1, .1, .1}, .5, 1}, "negative"},
+      {{"tanh", 0, {.1, .1, .1}, .5, 1}, "(a = 0)"},
+      {{"poly:0,0,1", 1, {.1, .1, .1}, .5, 1}, "(a_1 = 0)"},
+      {{"poly:0,1,0,-0.33333333333333331", 1, {.1, .1, .1}, .5, 1}, "(c_1 = 0)"},
+      {{"sin", 1, {10, .01, .01, .01}, .5, 2}, "hide the teacher"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    assert_non_null(strstr(times_of(&cases[i].start).remark, cases[i].why));
+}
+
+/* A move of 1e-6 or 1e-12 of the scale: its length over the rate at the start. */
+static void near_thresholds_are_reached(void **unused) {
+  (void)unused;
+  const start near = {"tanh", 1, {.3, .3, .3}, .3000002, 1};
+  esc_assert_close(times_of(&near).ode, 4.687874424e-6, 0, 2e-9);
+  start nearer = near;
+  nearer.to = .3 * (1 + 1e-12);
+  /* The threshold's own rounding is 2e-4 of the move. */
+  esc_assert_close(times_of(&nearer).ode, 4.687874424e-6 * 3e-13 / 2e-7, 0, 4e-4);
+}
+
+/* ---- starts that do not escape, or need no time ---- */
+
+static void check_no_crossing(const start *s, const char *why) {
+  const esc_escape_times t = times_of(s);
+  assert_true(isnan(t.ode) && !t.already);
+  assert_non_null(strstr(t.remark, why));
+}
+
+static void the_remark_tells_how_a_flow_without_crossing_ends(void **unused) {
+  (void)unused;
+  static const struct {
+    start start;
+    const char *end;
+  } cases[] = {
+      {{"linear", 1, {.1, .1, .1}, 5, 1}, "s = (1, 1, 1), the flow has converged to a fixed point"},
+      {{"linear", 0, {.3, .02}, .5, 2}, "fixed point"},
+      {{"gelu", 1, {.1, .1, .1, .1}, 5, 1}, "fixed point"},
+      {{"linear", -1, {.1, .1}, .5, 1}, "decay towards 0"},
+      {{"linear", -1, {.1, .1, .1}, .5, 1}, "decay towards 0"},
+      {{"poly:0", 1, {.1, .1}, .5, 1}, "rates are 0"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    check_no_crossing(&cases[i].start, cases[i].end);
+}
+
+/* Layers 2 and 3 differ by s^4 = 1e-16 of themselves when one of them passes 0: which one, and
+ * so the end, a double does not hold. */
+static void what_rounding_decides_has_no_time(void **unused) {
+  (void)unused;
+  const start s = {"tanh", -1, {1e-4, 1e-4, 1e-4}, .5, 1};
+  check_no_crossing(&s, "beyond a double");
+}
+
+/* closed needs no Gaussian rule for the chain. */
+static void steep_chains_keep_their_closed_time(void **unused) {
+  (void)unused;
+  const start s = balanced("poly:0,1,0,.3", 6, .1, .5);
+  const esc_escape_times t = times_of(&s);
+  assert_true(isnan(t.ode));
+  assert_non_null(strstr(t.remark, "too steep"));
+  /* D = c_1 = 1 + 3 * 0.3 */
+  esc_assert_close(t.closed, (1e4 - 16) / 4 / 1.9, 0, 1e-12);
+}
+
+static void coefficients_that_overflow_end_in_a_remark(void **unused) {
+  (void)unused;
+  const start huge = balanced("poly:0,1,1e100", 4, .1, .5);
+  check_no_crossing(&huge, "too steep");
 }
 
 /* -z + z^3/10, L = 4: c_1 < 0 and a_1 < 0, yet the drive is positive; its mirror's time. */
@@ -302,7 +403,7 @@ static void unreachable_scales_have_no_ode_time(void **unused) {
   const start s = balanced("tanh", 3, .1, 3);
   const esc_escape_times t = times_of(&s);
   assert_true(isnan(t.ode) && isnan(t.corrected) && t.closed > 0);
-  assert_non_null(strstr(t.remark, "not reached"));
+  assert_non_null(strstr(t.remark, "has not reached"));
 }
 
 /* a_0 != 0: no saddle at 0; the ODE alone. Times as in test_reduced_ode.c. */
@@ -325,7 +426,8 @@ static void extremes_stay_finite_or_say_why(void **unused) {
   esc_assert_close(t.ode, t.closed, 0, 1e-6);
   assert_true(t.ode > 1e240);
   const start tiny = balanced("sin", 3, 1e-160, .5);
-  check_no_escape(&tiny, "too small");
+  check_no_crossing(&tiny, "too small");
+  esc_assert_close(times_of(&tiny).closed, 1e160 / exp(-.5), 0, 1e-12);
   const start quick = {"tanh", 1e300, {.1, .1}, .3, 1};
   assert_true(times_of(&quick).ode > 0 && times_of(&quick).ode < 1e-299);
 }
@@ -343,8 +445,14 @@ int main(void) {
       cmocka_unit_test(prefix_is_exact_towards_small_scales),
       cmocka_unit_test(slopes_follow_the_critical_depth),
       cmocka_unit_test(two_small_layers_take_logarithmic_time),
-      cmocka_unit_test(wrong_signs_and_no_drive_have_no_times),
-      cmocka_unit_test(drives_lost_in_rounding_have_no_times),
+      cmocka_unit_test(corrected_states_where_it_is_rough),
+      cmocka_unit_test(the_ode_is_integrated_whatever_the_drive),
+      cmocka_unit_test(the_remark_names_what_the_leading_order_lacks),
+      cmocka_unit_test(near_thresholds_are_reached),
+      cmocka_unit_test(the_remark_tells_how_a_flow_without_crossing_ends),
+      cmocka_unit_test(what_rounding_decides_has_no_time),
+      cmocka_unit_test(steep_chains_keep_their_closed_time),
+      cmocka_unit_test(coefficients_that_overflow_end_in_a_remark),
       cmocka_unit_test(the_drives_sign_decides_not_the_constants),
       cmocka_unit_test(escaped_starts_take_no_time),
       cmocka_unit_test(unreachable_scales_have_no_ode_time),

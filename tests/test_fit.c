@@ -15,9 +15,21 @@ static void a_power_law_without_noise_gives_its_slope_to_rounding(void **state) 
     esc_assert_close(g.slope_weighted, 2 - r, 1e-12, 0);
     esc_assert_close(g.slope_median, 2 - r, 1e-12, 0);
     esc_assert_close(g.slope_censored, 2 - r, 1e-12, 0);
-    esc_assert_close(g.standard_error, 0, 1e-12, 0);
-    assert_false(g.censored_headline);
+    assert_int_equal(g.estimator, ESC_ESTIMATOR_MEANS);
   }
+}
+
+/* Equal steps share the error of rounding, variance 1/12, which their number does not
+ * reduce: here through d log t = dt/t and the least squares weights (k-2) log 2/(10 log^2 2). */
+static void without_noise_the_error_is_that_of_whole_steps(void **state) {
+  (void)state;
+  int power = 4;
+  double variance = 0;
+  for (int k = 0; k < 5; k++)
+    variance += gsl_pow_2((k - 2) / (10 * M_LN2) / (3 * gsl_pow_int(4, k))) / 12;
+  const esc_fit_group g = fit_one(&plain, exact_power, &power);
+  esc_assert_close(g.standard_error, sqrt(variance), 0, 1e-12);
+  esc_assert_close(g.upper - g.slope, 1.959963984540054 * sqrt(variance), 0, 1e-9);
 }
 
 static void points_and_local_slopes_ascend_in_scale(void **state) {
@@ -281,6 +293,7 @@ int main(void) {
   gsl_set_error_handler_off();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_power_law_without_noise_gives_its_slope_to_rounding),
+      cmocka_unit_test(without_noise_the_error_is_that_of_whole_steps),
       cmocka_unit_test(points_and_local_slopes_ascend_in_scale),
       cmocka_unit_test(one_scale_has_a_mean_and_no_slope),
       cmocka_unit_test(shards_fit_as_the_whole),

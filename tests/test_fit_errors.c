@@ -1,7 +1,6 @@
 /* The fit of noisy and of censored sweeps: slopes within their errors, and the errors
  * themselves. */
 #include <gsl/gsl_errno.h>
-#include <time.h>
 
 #include "made_sweep.h"
 
@@ -49,20 +48,42 @@ static void the_standard_error_is_the_scatter_of_the_slope_over_trials(void **st
   gsl_rng_free(rng);
 }
 
-/* A bootstrap over few seeds is corrected for its bias, sqrt(1 - 1/seeds). */
-static void the_standard_error_holds_with_five_seeds(void **state) {
+/* Few seeds: the error keeps its size, and the interval its coverage (the bootstrap's held the
+ * truth in 74 to 78% at three seeds). 1500 trials: 4 counting errors are 2.3%. */
+static void the_interval_covers_with_few_seeds(void **state) {
   (void)state;
   enum { TRIALS = 1500 };
   gsl_rng *rng = generator(9);
-  design d = plain;
-  d.seeds = 5;
-  double scatter = 0, error = 0;
-  for (int trial = 0; trial < TRIALS; trial++) {
-    const esc_fit_group g = fit_one(&d, noisy_power, rng);
-    scatter += gsl_pow_2(g.slope + 2) / TRIALS;
-    error += gsl_pow_2(g.standard_error) / TRIALS;
+  for (int seeds = 2; seeds <= 5; seeds++) {
+    design d = plain;
+    d.seeds = seeds;
+    double scatter = 0, error = 0, covered = 0;
+    for (int trial = 0; trial < TRIALS; trial++) {
+      const esc_fit_group g = fit_one(&d, noisy_power, rng);
+      scatter += gsl_pow_2(g.slope + 2) / TRIALS;
+      error += gsl_pow_2(g.standard_error) / TRIALS;
+      covered += (double)(g.lower < -2 && -2 < g.upper) / TRIALS;
+      assert_true(g.dof > seeds - 1 - 1e-9); /* more only where steps are nearly equal */
+    }
+    esc_assert_close(sqrt(error), sqrt(scatter), 0, 0.1); /* 4 counting errors of two seeds */
+    esc_assert_close(covered, 0.95, 0.023, 0);
   }
-  esc_assert_close(sqrt(error), sqrt(scatter), 0, 0.06);
+  gsl_rng_free(rng);
+}
+
+/* Seeds of its own at each scale: the scales' errors are independent, and with them the
+ * degrees of freedom grow: Satterthwaite's (sum c^2)^2/sum c^4 times n - 1, c = -2..2. */
+static void seeds_of_one_scale_each_give_the_error_of_independent_points(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(12);
+  design d = plain;
+  d.seeds = 4;
+  esc_results *r = sweep(&d, noisy_power, rng);
+  for (int64_t i = 0; i < r->members; i++) r->seed[i] = i;
+  esc_fit fit = fit_of(1, &r);
+  esc_assert_close(fit.group[0].dof, 3 * 10.0 * 10.0 / 34.0, 0, 1e-9);
+  assert_int_equal(fit.group[0].seeds, 20);
+  drop(&fit, 1, &r);
   gsl_rng_free(rng);
 }
 
@@ -86,19 +107,102 @@ static double naive_slope(const design *d, law *t, void *context) {
   return slope;
 }
 
-static void a_budget_biases_the_means_but_not_the_censored_fit(void **state) {
+static void a_budget_biases_the_means_but_not_the_headline(void **state) {
   (void)state;
   design d = plain;
   d.seeds = 100;
   d.budget = 45000; /* the smallest scale's median is 51200 */
   gsl_rng *rng = generator(4), *same = generator(4);
   const esc_fit_group g = fit_one(&d, noisy_power, rng);
-  assert_true(g.censored_headline && g.censored > 50 && g.censored < 150);
-  esc_assert_close(g.slope, g.slope_censored, 0, 0);
+  assert_true(g.censored > 50 && g.censored < 150);
+  assert_int_equal(g.estimator, ESC_ESTIMATOR_WITHIN);
   esc_assert_close(g.slope, -2, 3 * g.standard_error, 0);
-  esc_assert_close(g.standard_error, g.stderr_censored, 0, 0.3);
+  esc_assert_close(g.slope_censored, -2, 3 * g.stderr_censored, 0);
+  assert_int_equal(g.warnings, 1U << ESC_FIT_NO_ACTIVATION);
   assert_true(naive_slope(&d, noisy_power, same) > -2 + 5 * g.standard_error);
   gsl_rng_free(same);
+  gsl_rng_free(rng);
+}
+
+/* Exponential seed effects: late seeds are very late. Of the same seed at all scales. */
+static double skewed_power(int64_t seed, double scale, void *context) {
+  static double effect[SEEDS_MAX];
+  if (scale == 1) effect[seed] = gsl_ran_exponential(context, 0.4);
+  return 1000 / (scale * scale) * exp(effect[seed] + gsl_ran_gaussian(context, 0.01));
+}
+
+/* The log-normal fit was the headline: biased by .08 here, and its error ten times that of pairs.
+ */
+static void skewed_seeds_bias_the_lognormal_fit_and_not_the_headline(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(13);
+  design d = plain;
+  d.seeds = 200;
+  d.budget = 100000; /* all of the smallest scale, a third of the next */
+  const esc_fit_group g = fit_one(&d, skewed_power, rng);
+  assert_in_range(g.censored, 240, 300);
+  assert_true(g.standard_error < 0.004);
+  esc_assert_close(g.slope, -2, 4 * g.standard_error, 0);
+  assert_true(fabs(g.slope_censored + 2) > 10 * g.standard_error);
+  assert_true(g.warnings >> ESC_FIT_SKEWED & 1);
+  gsl_rng_free(rng);
+}
+
+/* One member of 200 cut off must not change the slope or its error by much (its stderr rose
+ * from .0006 to .0019 with 5%). */
+static void one_censored_member_leaves_a_paired_slope_and_its_error(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(3);
+  esc_results *r = sweep(&plain, paired_power, rng);
+  esc_fit whole = fit_of(1, &r);
+  int64_t last = 0;
+  for (int64_t i = 0; i < r->members; i++)
+    if (r->escape_step[i] > r->escape_step[last]) last = i;
+  r->escape_step[last] = -1;
+  r->steps_run[last]--;
+  esc_fit cut = fit_of(1, &r);
+  esc_assert_close(cut.group[0].slope, whole.group[0].slope, whole.group[0].standard_error, 0);
+  esc_assert_close(cut.group[0].standard_error, whole.group[0].standard_error, 0, 0.3);
+  esc_fit_free(&whole);
+  drop(&cut, 1, &r);
+  gsl_rng_free(rng);
+}
+
+/* Without pairs of one seed all members are compared; 100 scales: each with 64 others. */
+static void censored_seeds_of_one_scale_each_are_compared_across_seeds(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(14);
+  design d[2] = {plain, plain};
+  d[0].seeds = 60;
+  d[0].budget = 45000;
+  d[1].points = 100;
+  d[1].seeds = 3;
+  d[1].ratio = 0.97;
+  d[1].budget = 20000; /* the smallest scale's median is 83000 */
+  for (int i = 0; i < 2; i++) {
+    esc_results *r = sweep(&d[i], noisy_power, rng);
+    for (int64_t m = 0; m < r->members; m++) r->seed[m] = m;
+    esc_fit fit = fit_of(1, &r);
+    const esc_fit_group *g = &fit.group[0];
+    assert_int_equal(g->estimator, ESC_ESTIMATOR_ACROSS);
+    assert_in_range(g->censored, 30, 100);
+    esc_assert_close(g->slope, -2, 4 * g->standard_error, 0);
+    esc_assert_close(g->standard_error, g->stderr_censored, 0, 0.3);
+    drop(&fit, 1, &r);
+  }
+  gsl_rng_free(rng);
+}
+
+static double wide(int64_t seed, double scale, void *context) {
+  (void)seed;
+  return 1000 / (scale * scale) * exp(gsl_ran_gaussian(context, 1.2));
+}
+
+static void times_that_spread_by_more_than_their_mean_are_warned_of(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(15);
+  assert_int_equal(fit_one(&plain, noisy_power, rng).warnings >> ESC_FIT_SPREAD & 1, 0);
+  assert_int_equal(fit_one(&plain, wide, rng).warnings >> ESC_FIT_SPREAD & 1, 1);
   gsl_rng_free(rng);
 }
 
@@ -117,7 +221,6 @@ static void the_censored_fit_is_the_maximum_of_its_likelihood(void **state) {
   const esc_fit_group g = fit_one(&d, few, NULL);
   assert_int_equal(g.censored, 2);
   esc_assert_close(g.slope_censored, -1.39957219695867, 0, 1e-8);
-  esc_assert_close(g.stderr_censored, 0.125946305029, 0, 1e-6);
 }
 
 static void the_median_counts_censored_members_as_late(void **state) {
@@ -143,16 +246,37 @@ static void when_none_escapes_there_is_no_slope(void **state) {
   assert_true(isnan(g.slope_censored) && isnan(g.slope_median) && isnan(g.steps_per_decade));
 }
 
-/* Escapes at one scale alone say nothing on the slope, however late the others are. */
-static void when_one_scale_escapes_there_is_no_slope(void **state) {
+/* Escapes at one scale alone bound the slope by the other scale's budget. */
+static void when_one_scale_escapes_the_budget_bounds_the_slope(void **state) {
   (void)state;
   gsl_rng *rng = generator(5);
   design d = plain;
-  d.budget = 400; /* medians are 200 and 800 */
   d.points = 2;
   d.ratio = 0.1;
+  d.budget = 2000; /* medians are 200 and 20000: a slope of -2, of which -1 shows */
   const esc_fit_group g = fit_one(&d, noisy_power, rng);
-  assert_true(g.censored >= 40 && isnan(g.slope) && isnan(g.stderr_censored));
+  assert_int_equal(g.censored, 40);
+  assert_true(isnan(g.slope) && isnan(g.lower) && isnan(g.stderr_censored));
+  assert_true(g.warnings >> ESC_FIT_ONE_SIDED & 1);
+  esc_assert_close(g.upper, -0.95, 0.04, 0);
+  gsl_rng_free(rng);
+}
+
+/* The same scales the other way round. */
+static double rising(int64_t seed, double scale, void *context) {
+  return noisy_power(seed, 0.1 / scale, context);
+}
+
+static void a_large_scale_that_never_escapes_bounds_the_slope_from_below(void **state) {
+  (void)state;
+  gsl_rng *rng = generator(5);
+  design d = plain;
+  d.points = 2;
+  d.ratio = 0.1;
+  d.budget = 2000;
+  const esc_fit_group g = fit_one(&d, rising, rng);
+  assert_true(isnan(g.slope) && isnan(g.upper));
+  esc_assert_close(g.lower, 0.95, 0.04, 0);
   gsl_rng_free(rng);
 }
 
@@ -211,9 +335,8 @@ static void a_law_without_noise_keeps_its_slope_when_it_is_cut(void **state) {
   esc_assert_close(g.slope, -2, 1e-9, 0);
 }
 
-/* 24000 members, half of them censored at the sweep's budget: 0.1 s, more under the
- * sanitizers. Budgets of their own would take 0.7 s. */
-static void a_large_censored_group_takes_less_than_two_seconds(void **state) {
+/* 24000 members, half of them censored: work that grew as their square would stop here. */
+static void a_large_censored_group_has_its_slope(void **state) {
   (void)state;
   gsl_rng *rng = generator(11);
   design d = plain;
@@ -223,9 +346,7 @@ static void a_large_censored_group_takes_less_than_two_seconds(void **state) {
   d.largest = 0.01;
   d.budget = 4000000;
   esc_results *r = sweep(&d, noisy_power, rng);
-  const clock_t start = clock();
   esc_fit fit = fit_of(1, &r);
-  assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 2);
   assert_in_range(fit.group[0].censored, 9000, 15000);
   esc_assert_close(fit.group[0].slope, -2, 4 * fit.group[0].standard_error, 0);
   drop(&fit, 1, &r);
@@ -237,17 +358,23 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(noise_moves_every_slope_by_less_than_four_standard_errors),
       cmocka_unit_test(the_standard_error_is_the_scatter_of_the_slope_over_trials),
-      cmocka_unit_test(the_standard_error_holds_with_five_seeds),
+      cmocka_unit_test(the_interval_covers_with_few_seeds),
+      cmocka_unit_test(seeds_of_one_scale_each_give_the_error_of_independent_points),
       cmocka_unit_test(what_a_seed_does_at_all_scales_is_no_error_of_the_slope),
-      cmocka_unit_test(a_budget_biases_the_means_but_not_the_censored_fit),
+      cmocka_unit_test(a_budget_biases_the_means_but_not_the_headline),
+      cmocka_unit_test(skewed_seeds_bias_the_lognormal_fit_and_not_the_headline),
+      cmocka_unit_test(censored_seeds_of_one_scale_each_are_compared_across_seeds),
+      cmocka_unit_test(times_that_spread_by_more_than_their_mean_are_warned_of),
+      cmocka_unit_test(one_censored_member_leaves_a_paired_slope_and_its_error),
       cmocka_unit_test(the_censored_fit_is_the_maximum_of_its_likelihood),
       cmocka_unit_test(the_median_counts_censored_members_as_late),
       cmocka_unit_test(when_none_escapes_there_is_no_slope),
-      cmocka_unit_test(when_one_scale_escapes_there_is_no_slope),
+      cmocka_unit_test(when_one_scale_escapes_the_budget_bounds_the_slope),
+      cmocka_unit_test(a_large_scale_that_never_escapes_bounds_the_slope_from_below),
       cmocka_unit_test(one_seed_takes_its_error_from_the_residuals),
       cmocka_unit_test(members_censored_at_one_step_count_each),
       cmocka_unit_test(a_law_without_noise_keeps_its_slope_when_it_is_cut),
-      cmocka_unit_test(a_large_censored_group_takes_less_than_two_seconds),
+      cmocka_unit_test(a_large_censored_group_has_its_slope),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,7 +210,7 @@ static void a_rule_that_cannot_be_is_refused_in_words(void **state) {
   double *node, *weight;
   assert_true(esc_activation_parse("poly:0,1,0,-1", &cubic));
   assert_int_equal(esc_gaussian_rule(&cubic, 6, 1, 1e-11, &count, &node, &weight), ESC_BAD_INPUT);
-  assert_non_null(strstr(esc_error_message(), "6 layers at scale 1"));
+  assert_non_null(strstr(esc_error_message(), "6 layers at scales up to 1"));
 }
 
 int main(void) {

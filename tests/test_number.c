@@ -248,7 +248,7 @@ static void a_polynomial_has_one_to_seventeen_coefficients(void **state) {
 
 static void what_names_no_activation_is_refused_and_changes_nothing(void **state) {
   (void)state;
-  static const char *const bad[] = {"",        "Tanh",      "tanh ",       "tan",
+  static const char *const bad[] = {"",        "-tanh",     "tanh ",       "tan",
                                     "tanhh",   "poly",      "poly:",       "poly:1,",
                                     "poly:,1", "poly:1,,2", "poly:nan",    "poly:1e400",
                                     "poly: 1", "poly:0x1",  "polynomial:1"};

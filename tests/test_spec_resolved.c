@@ -84,14 +84,113 @@ static void a_malformed_override_is_refused_by_name(void **state) {
   refuse_override("a\nb=1", "argument 1: 'a?b' is an unknown key", "");
 }
 
-static void part_of_a_list_cannot_be_overridden(void **state) {
+/* The resolved specs of two lists of overrides are the same text. */
+static void check_same_overrides(int count, const char *const *elements, const char *whole) {
+  const char *text = with_line(0, "");
+  esc_spec *a = NULL, *b = NULL;
+  esc_assert_ok(esc_spec_parse("s", text, strlen(text), count, elements, &a));
+  esc_assert_ok(esc_spec_parse("s", text, strlen(text), 1, &whole, &b));
+  char *left = esc_spec_resolved(a), *right = esc_spec_resolved(b);
+  assert_string_equal(left, right);
+  free(left);
+  free(right);
+  esc_spec_free(a);
+  esc_spec_free(b);
+}
+
+static void an_element_of_a_list_is_overridden_by_its_index(void **state) {
   (void)state;
-  refuse_override("teacher.amplitudes[0]=3", "argument 1: 'teacher.amplitudes[0]' is inside a list",
-                  "teacher.amplitudes='[...]'");
+  check_same_overrides(1, (const char *const[]){"sweep.groups[0].scales=[0.2]"},
+                       "sweep.groups=[{bottleneck: 3, scales: [0.2]}, {bottleneck: 4, scales: "
+                       "{from: 0.05, to: 0.3, count: 6}}]");
+  check_same_overrides(
+      2, (const char *const[]){"sweep.groups[0].scales[1]=0.06", "sweep.groups[1].scales.count=2"},
+      "sweep.groups=[{bottleneck: 3, scales: [0.1, 0.06]}, {bottleneck: 4, "
+      "scales: [0.05, 0.3]}]");
+  check_same_overrides(1, (const char *const[]){"sweep.groups[1]={bottleneck: 1, scales: [1]}"},
+                       "sweep.groups=[{bottleneck: 3, scales: [0.1, 0.05]}, {bottleneck: 1, "
+                       "scales: [1]}]");
+  check_same_overrides(1, (const char *const[]){"escape.thresholds[1]=0.2"},
+                       "escape.thresholds=[0.05, 0.2]");
+  check_same_overrides(1, (const char *const[]){"teacher.amplitudes[0]=0.5"},
+                       "teacher.amplitudes=[0.5]");
+  check_same_overrides(2, (const char *const[]){"init.scales=[1, 2, 3, 4]", "init.scales[3]=0.5"},
+                       "init.scales=[1, 2, 3, 0.5]");
+}
+
+static void an_element_of_a_default_is_overridden_too(void **state) {
+  (void)state;
+  const char *const override = "teacher.amplitudes[0]=0.5";
+  const char *text = with_line(8, "");
+  esc_spec *s = NULL;
+  esc_assert_ok(esc_spec_parse("s", text, strlen(text), 1, &override, &s));
+  assert_true(s->problem.teacher.modes == 1 && s->problem.teacher.amplitude[0] == 0.5);
+  esc_spec_free(s);
+}
+
+static void an_index_out_of_range_is_refused_with_the_range(void **state) {
+  (void)state;
+  refuse_override("sweep.groups[2].scales=[1]",
+                  "argument 1: 'sweep.groups[2].scales': sweep.groups has 2 elements",
+                  "allowed indices: 0 to 1");
+  refuse_override(
+      "escape.thresholds[2]=0.3",
+      "argument 1: 'escape.thresholds[2]': escape.thresholds has 2 elements in spec.yaml:21",
+      "0 to 1");
+  refuse_override("teacher.amplitudes[999999]=1",
+                  "argument 1: 'teacher.amplitudes[999999]': teacher.amplitudes has 1 element in",
+                  "0 to 0");
+  refuse_override("teacher.amplitudes[9999999]=1",
+                  "argument 1: 'teacher.amplitudes[9999999]' is no key",
+                  "sweep.groups[0].scales[1]");
+}
+
+static void an_element_is_checked_as_in_the_file(void **state) {
+  (void)state;
+  refuse_override("sweep.groups[0].scales[1]=0", "argument 1: sweep.groups[0].scales[1]: '0'",
+                  ">= 1e-30");
+  refuse_override("escape.thresholds[0]=0.1",
+                  "spec.yaml:21: escape.thresholds: '0.1' is there twice", "");
+  refuse_override("sweep.groups[0]=3", "argument 1: sweep.groups[0]: '3' is not a mapping", "");
+}
+
+static void a_path_that_leads_nowhere_is_refused(void **state) {
+  (void)state;
   refuse_override("sweep.groups.0.scales=[1]",
-                  "argument 1: 'sweep.groups.0.scales' is inside a list", "sweep.groups='[...]'");
+                  "argument 1: 'sweep.groups.0.scales' is inside the list sweep.groups",
+                  "sweep.groups[0]");
   refuse_override("sweep.groups[].bottleneck=1",
-                  "argument 1: 'sweep.groups[].bottleneck' is inside", "sweep.groups='[...]'");
+                  "argument 1: 'sweep.groups[].bottleneck' is no key", "sweep.groups[0].scales[1]");
+  refuse_override("sweep.groups[0].scalse=[1]",
+                  "argument 1: 'sweep.groups[0].scalse' is an unknown key",
+                  "sweep.groups[].scales");
+  refuse_override("train.batch[0]=1",
+                  "argument 1: 'train.batch[0]' has more brackets than train.batch", "no list");
+  refuse_override("escape.thresholds[0][0]=1",
+                  "argument 1: 'escape.thresholds[0][0]' has more brackets",
+                  "a list of single values");
+  refuse_override("init.scales[0]=1",
+                  "argument 1: 'init.scales[0]': init.scales is a single value in spec.yaml:12",
+                  "init.scales=...");
+  refuse_override("sweep.groups[1].scales[0]=1",
+                  "argument 1: 'sweep.groups[1].scales[0]': sweep.groups[1].scales is a mapping",
+                  "");
+  refuse_override("sweep.groups[0].scales.from=1",
+                  "spec.yaml:29: sweep.groups[0].scales: must be a mapping", "");
+  refuse_override("sweep.groups[0].layers[0]=1",
+                  "argument 1: 'sweep.groups[0].layers[0]': the spec has no sweep.groups[0].layers",
+                  "");
+  static const char *const malformed[] = {"[0]=1",
+                                          "sweep[0=1",
+                                          "sweep.groups[x]=1",
+                                          "a]=1",
+                                          "sweep.groups[0]scales=1",
+                                          "sweep..x=1",
+                                          "sweep.groups[-1]=1",
+                                          ".=1",
+                                          "train.batch.=1"};
+  for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++)
+    refuse_override(malformed[i], "argument 1: '", "");
 }
 
 static void an_override_below_what_is_no_section_is_refused_there(void **state) {
@@ -294,7 +393,11 @@ int main(void) {
       cmocka_unit_test(the_last_override_of_a_key_counts),
       cmocka_unit_test(an_override_is_checked_as_the_file_is_and_names_its_number),
       cmocka_unit_test(a_malformed_override_is_refused_by_name),
-      cmocka_unit_test(part_of_a_list_cannot_be_overridden),
+      cmocka_unit_test(an_element_of_a_list_is_overridden_by_its_index),
+      cmocka_unit_test(an_element_of_a_default_is_overridden_too),
+      cmocka_unit_test(an_index_out_of_range_is_refused_with_the_range),
+      cmocka_unit_test(an_element_is_checked_as_in_the_file),
+      cmocka_unit_test(a_path_that_leads_nowhere_is_refused),
       cmocka_unit_test(an_override_below_what_is_no_section_is_refused_there),
       cmocka_unit_test(the_resolved_text_reads_back_to_the_same_spec),
       cmocka_unit_test(names_that_need_quotes_read_back),

@@ -122,13 +122,11 @@ static void a_long_file_name_keeps_its_end_in_messages(void **state) {
 
 /* ---- bombs ---- */
 
-static double seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+/* Processor time: a loaded machine changes nothing. */
+static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
-/* `head`, then `part` up to `size` bytes, is refused in less than a second. */
+/* `head`, then `part` up to `size` bytes, is refused in time linear in the size: what is not takes
+ * hours, so the limit is far from both. */
 static void refuse_bomb(const char *head, const char *part, size_t size, const char *more) {
   char *text = malloc(size + 1), *at = stpcpy(text, head);
   while ((size_t)(at - text) + strlen(part) <= size) at = stpcpy(at, part);
@@ -136,7 +134,7 @@ static void refuse_bomb(const char *head, const char *part, size_t size, const c
   refuse_bytes(text, (size_t)(at - text), "spec.yaml:", more);
   const double taken = seconds() - start;
   free(text);
-  assert_true(taken < 1);
+  assert_true(taken < 60);
 }
 
 enum { MEGABYTE = 1 << 20 };

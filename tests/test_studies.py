@@ -42,7 +42,9 @@ class Studies(unittest.TestCase):
         full, least = rows[0], rows[-2]
         self.assertGreater(float(least["of those that escaped"]),
                            float(full["of those that escaped"]) + 0.15)
-        self.assertLess(abs(float(least["censored fit"]) + 2), 5 * float(least["stderr"]))
+        # 0.03: with the smallest scale cut off the window's corrections at finite epsilon differ
+        self.assertLess(abs(float(least["censored fit"]) - float(full["censored fit"])),
+                        0.03 + 3 * float(least["stderr"]))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ static double half_ulp(const char *precision) {
   return !strcmp(precision, "float64") ? 0x1p-53 : float_half_ulp;
 }
 
-/* What rounding may do to a gradient, relative to it. */
-static double rounding(const esc_problem *p, const char *precision) {
+double esc_bench_rounding(const esc_problem *p, const char *precision) {
   if (is_tf32(precision)) return 4 * tf32_half_ulp * p->shape.layers;
   return 20 * half_ulp(precision) * p->shape.layers *
          sqrt(p->shape.width + p->shape.inputs + p->batch);
@@ -48,7 +47,7 @@ static double largest(const double *a, const double *b, size_t first, size_t end
 void esc_bench_check_weights(const esc_problem *p, const char *precision, int64_t steps,
                              const double *initial, const double *want, const double *got,
                              esc_bench_check *check) {
-  const double relative = rounding(p, precision);
+  const double relative = esc_bench_rounding(p, precision);
   for (int l = 0; l < p->shape.layers; l++) {
     const size_t first = esc_weight_offset(p->shape, l), end = esc_weight_offset(p->shape, l + 1);
     const double unit = largest(want, initial, first, end) +
@@ -62,7 +61,7 @@ void esc_bench_check_weights(const esc_problem *p, const char *precision, int64_
 
 void esc_bench_check_loss(const esc_problem *p, const char *precision, double want, double got,
                           esc_bench_check *check) {
-  book(check, fabs(got - want) / fabs(want), rounding(p, precision));
+  book(check, fabs(got - want) / fabs(want), esc_bench_rounding(p, precision));
 }
 
 /* How many networks the reference can follow, and which: spread over all there are. */

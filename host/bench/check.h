@@ -12,6 +12,10 @@ typedef struct esc_bench_check {
   int64_t wrong;    /* those beyond the tolerance; a NaN is */
 } esc_bench_check;
 
+/* What rounding may do to a gradient, relative to it: 20 errors of typical size, eps
+ * sqrt(terms of the sums) for each layer passed. */
+double esc_bench_rounding(const esc_problem *problem, const char *precision);
+
 /* Compares one network after `steps` steps. Weights are flat, as in
  * esc_weight_offset: `initial` (exact), `want` (the reference's) and `got`.
  *

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "backends.h"
 #include "bench/clock.h"
@@ -21,6 +22,16 @@ esc_spread esc_spread_of(double *sample, int count) {
   qsort(sample, (size_t)count, sizeof *sample, ascending);
   const double middle = (sample[(count - 1) / 2] + sample[count / 2]) / 2;
   return (esc_spread){.median = middle, .low = sample[0], .high = sample[count - 1]};
+}
+
+/* NaN counts as disturbed. */
+static bool is_steady(esc_spread s) {
+  const double most = 2;
+  return s.high <= most * s.median && s.median <= most * s.low;
+}
+
+bool esc_bench_is_disturbed(const esc_bench_row *row) {
+  return !is_steady(row->seconds) || !is_steady(row->ceiling);
 }
 
 esc_problem esc_bench_problem(const esc_bench_case *c, double *scale) {
@@ -114,6 +125,7 @@ static esc_status repeat(timing *t, int64_t steps, esc_bench_row *row) {
   row->steps = steps * ESC_BENCH_REPEATS;
   row->seconds = esc_spread_of(seconds, ESC_BENCH_REPEATS);
   row->ceiling = esc_spread_of(ceiling, ESC_BENCH_REPEATS);
+  memcpy(row->repeat, seconds, sizeof row->repeat); /* which esc_spread_of has sorted */
 done:
   return status;
 }

@@ -33,7 +33,8 @@ typedef struct esc_bench_row {
   int64_t steps;        /* of each network, timed */
   esc_spread seconds;   /* of a network-step: of one step of all members, by their number */
   esc_spread ceiling;   /* FLOP/s of bursts between the engine's repeats */
-  esc_bytes bytes;      /* of all members */
+  double repeat[ESC_BENCH_REPEATS]; /* seconds of a network-step, ascending */
+  esc_bytes bytes;                  /* of all members */
   esc_bench_check check;
 } esc_bench_row;
 
@@ -45,6 +46,10 @@ static inline double esc_bench_flop_per_s(const esc_bench_row *row) {
 static inline double esc_bench_fraction(const esc_bench_row *row) {
   return esc_bench_flop_per_s(row) / row->ceiling.median;
 }
+
+/* Something else had the machine for part of the row: a repeat of the engine, or of the ceiling,
+ * that is more than twice or less than half the median. The median may be wrong then. */
+bool esc_bench_is_disturbed(const esc_bench_row *row);
 
 /* What every row trains: He-normal at half its usual scale, so that no activation,
  * polynomials neither, blows up; squared loss, compensated update, one teacher mode

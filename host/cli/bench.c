@@ -13,8 +13,8 @@ static atomic_bool stop;
 
 typedef struct bench {
   esc_bench_plan plan;
-  json_t *json; /* NULL: print a table */
-  int64_t wrong;
+  json_t *json;             /* NULL: print a table */
+  int64_t wrong, disturbed; /* rows */
 } bench;
 
 static esc_status open_backend(const bench *b, const esc_engine_ops *engine,
@@ -39,6 +39,7 @@ static esc_status run_entry(bench *b, const esc_bench_entry *e, const esc_bench_
   ESC_TRY(esc_bench_measure(&e->shape, e->engine, backend->ops, backend->ceiling, b->plan.seconds,
                             &stop, &row));
   b->wrong += row.check.wrong > 0;
+  b->disturbed += esc_bench_is_disturbed(&row);
   if (b->json)
     json_array_append_new(json_object_get(b->json, "rows"), esc_bench_row_json(&e->shape, &row));
   else
@@ -73,8 +74,14 @@ static esc_status run(bench *b) {
   for (int next = 0; next < b->plan.entries;) ESC_TRY(run_backend(b, &next));
   if (b->json) {
     json_object_set_new(b->json, "rows_wrong", json_integer(b->wrong));
+    json_object_set_new(b->json, "rows_disturbed", json_integer(b->disturbed));
     ESC_TRY(esc_json_print(json_incref(b->json)));
   }
+  if (b->disturbed)
+    esc_note(
+        "warning: %lld of %d rows are disturbed: something else used the machine; time them "
+        "again on an idle one",
+        (long long)b->disturbed, b->plan.entries);
   if (b->wrong)
     status = ESC_FAIL(ESC_CHECK_FAILED, "bench: %lld of %d rows are wrong; see their #wrong",
                       (long long)b->wrong, b->plan.entries);

@@ -5,12 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "backends.h"
 #include "escapement/number.h"
 #include "spec/text.h"
 
-enum { LIST_MAX = 32, WORD = 16, ENTRIES_MAX = 100000 };
+enum {
+  LIST_MAX = 32,
+  WORD = 16,
+  ENTRIES_MAX = 100000,
+  NAME = 32, /* of an activation that is no polynomial */
+};
 
 typedef struct numbers {
   int count;
@@ -65,21 +71,40 @@ static esc_status read_words(const char *name, const char *text, words *list) {
   }
 }
 
-/* Named activations with commas between, or one polynomial, which has its own. */
+static esc_status refuse_activation(const char *text) {
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "--activation: '%s' is not an activation; see 'escapement classify --help'",
+                  esc_show(text, strlen(text)).text);
+}
+
+/* One polynomial, whose coefficients have commas between too. */
+static esc_status read_polynomial(const char *text, esc_bench_plan *plan, grid *g) {
+  esc_status status = ESC_OK;
+  ESC_TRY_ALLOCATE(plan->names = strdup(text));
+  g->name[g->activations] = plan->names;
+  if (!esc_activation_parse(text, &g->activation[g->activations++]))
+    status = refuse_activation(text);
+done:
+  return status;
+}
+
+/* Activations by name, with commas between; rows call each by its name in the table of problem.h,
+ * however it was written. */
 static esc_status read_activations(const char *text, esc_bench_plan *plan, grid *g) {
   esc_status status = ESC_OK;
-  const bool polynomial = !strncmp(text, "poly:", 5);
-  ESC_TRY_ALLOCATE(plan->names = strdup(text));
-  for (char *name = plan->names, *end; name; name = end) {
-    end = polynomial ? NULL : strchr(name, ',');
-    if (end) *end++ = 0;
+  char word[NAME];
+  if (!strncasecmp(text, "poly:", 5)) return read_polynomial(text, plan, g);
+  ESC_TRY_ALLOCATE(plan->names = calloc(LIST_MAX, NAME));
+  for (size_t length; text; text = text[length] ? text + length + 1 : NULL) {
+    length = strcspn(text, ",");
+    snprintf(word, sizeof word, "%.*s", (int)length, text);
     if (g->activations == LIST_MAX)
       return ESC_FAIL(ESC_BAD_INPUT, "--activation: at most %d of them", LIST_MAX);
-    g->name[g->activations] = name;
-    if (!esc_activation_parse(name, &g->activation[g->activations++]))
-      return ESC_FAIL(ESC_BAD_INPUT,
-                      "--activation: '%s' is not an activation; see 'escapement classify --help'",
-                      esc_show(name, strlen(name)).text);
+    esc_activation *activation = &g->activation[g->activations];
+    if (!esc_activation_parse(word, activation)) return refuse_activation(word);
+    char *name = plan->names + (size_t)g->activations * NAME;
+    esc_activation_print(activation, name, NAME);
+    g->name[g->activations++] = name;
   }
 done:
   return status;

@@ -22,7 +22,7 @@ typedef struct esc_bench_plan {
   esc_engine_setup setup;
   int entries;
   esc_bench_entry *entry; /* those of one backend together; owned */
-  char *names;            /* the activations', cut at the commas; owned */
+  char *names;            /* the activations'; owned */
 } esc_bench_plan;
 
 /* Every backend with every combination of shapes, and on a GPU every path. All that

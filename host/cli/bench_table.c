@@ -20,6 +20,8 @@ void esc_bench_print_header(double seconds) {
       "# escapement %s, commit %s, %s\n"
       "# us/step   wall time of a step of all members, by their number: median, least and most of\n"
       "#           %d repeats, %g s a row together\n"
+      "# disturbed yes: a repeat (of the step or of the ceiling) is more than twice or less than\n"
+      "#           half the median, because something else used the machine; time it again\n"
       "# GFLOP/s   %s a network-step: the products of\n"
       "#           forward and backward pass, a multiply-add is 2; inputs, activations, loss,\n"
       "#           ledger and update take time and count nothing\n"
@@ -35,21 +37,21 @@ void esc_bench_print_backend(const esc_bench_backend *b) {
   char text[160];
   printf("#\n# %s: %s\n# ceiling: %s; memory copies at %.1f GB/s, read and written\n", b->name,
          b->device, ceiling_text(b, text, sizeof text), b->copy_bytes_per_s / 1e9);
-  printf("%-9s %-11s %-9s %-10s %5s %3s %5s %6s %7s %10s %10s %10s %9s %9s %8s %8s %6s\n",
+  printf("%-9s %-11s %-9s %-10s %5s %3s %5s %6s %7s %10s %10s %10s %9s %9s %9s %8s %8s %6s\n",
          "# backend", "path", "precision", "activation", "N", "L", "d", "B", "members", "us/step",
-         "least", "most", "GFLOP/s", "ceiling", "fraction", "error", "#wrong");
+         "least", "most", "disturbed", "GFLOP/s", "ceiling", "fraction", "error", "#wrong");
   fflush(stdout);
 }
 
 void esc_bench_print_row(const esc_bench_case *c, const esc_bench_row *r) {
   printf(
-      "%-9s %-11s %-9.*s %-10.24s %5d %3d %5d %6d %7d %10.4g %10.4g %10.4g %9.4g %9.4g %8.3f "
+      "%-9s %-11s %-9.*s %-10.24s %5d %3d %5d %6d %7d %10.4g %10.4g %10.4g %9s %9.4g %9.4g %8.3f "
       "%8.1e %6lld\n",
       r->ops->name, r->path, (int)strcspn(r->ops->precision, ","), r->ops->precision,
       c->activation_name, c->shape.width, c->shape.layers, c->shape.inputs, c->batch, r->members,
       1e6 * r->seconds.median, 1e6 * r->seconds.low, 1e6 * r->seconds.high,
-      esc_bench_flop_per_s(r) / 1e9, r->ceiling.median / 1e9, esc_bench_fraction(r), r->check.error,
-      (long long)r->check.wrong);
+      esc_bench_is_disturbed(r) ? "yes" : "no", esc_bench_flop_per_s(r) / 1e9,
+      r->ceiling.median / 1e9, esc_bench_fraction(r), r->check.error, (long long)r->check.wrong);
   fflush(stdout);
 }
 
@@ -91,6 +93,11 @@ static void set_timing(json_t *json, const esc_bench_row *r) {
   json_object_set_new(json, "us_per_step", esc_json_number(1e6 * r->seconds.median));
   json_object_set_new(json, "us_per_step_least", esc_json_number(1e6 * r->seconds.low));
   json_object_set_new(json, "us_per_step_most", esc_json_number(1e6 * r->seconds.high));
+  json_t *repeats = json_array();
+  for (int i = 0; i < ESC_BENCH_REPEATS; i++)
+    json_array_append_new(repeats, esc_json_number(1e6 * r->repeat[i]));
+  json_object_set_new(json, "us_per_step_repeats", repeats);
+  json_object_set_new(json, "disturbed", json_boolean(esc_bench_is_disturbed(r)));
   json_object_set_new(json, "network_steps_per_s", esc_json_number(1 / r->seconds.median));
   json_object_set_new(json, "flop_per_step", json_real(r->flop_per_step));
   json_object_set_new(json, "flop_per_s", esc_json_number(flop_per_s));

@@ -102,10 +102,11 @@ static void add_value(difference *d, double a, double b) {
 }
 
 /* Snapshots of two NaN are equal: both members had finished. */
-static difference compare_observable(const comparison *c, int k) {
+static difference compare_observable(const comparison *c, int k, bool end) {
   const int length = esc_observable_length(c->a->layers, esc_observables[k].axis);
-  difference d = {.values = c->a->members * c->a->snapshots * length};
-  const double *a = c->a->observable[k], *b = c->b->observable[k];
+  difference d = {.values = c->a->members * (end ? 1 : c->a->snapshots) * length};
+  const double *a = end ? c->a->observable_end[k] : c->a->observable[k];
+  const double *b = end ? c->b->observable_end[k] : c->b->observable[k];
   for (int64_t i = 0; i < d.values; i++)
     if (!memcmp(&a[i], &b[i], sizeof *a) || (isnan(a[i]) && isnan(b[i])))
       d.equal++;
@@ -138,11 +139,11 @@ static void print_title(const comparison *c) {
   for (int i = 0; i < 2; i++)
     printf("  %s: backend %s, precision %s\n", i ? c->file_b : c->file_a, said(file[i], "backend"),
            said(file[i], "precision"));
-  printf("%-20s %9s %9s  %11s  %11s\n", "variable", "values", "equal", "largest", "relative");
+  printf("%-26s %9s %9s  %11s  %11s\n", "variable", "values", "equal", "largest", "relative");
 }
 
 static void print_row(const char *name, const difference *d) {
-  printf("%-20s %9lld %9lld", name, (long long)d->values, (long long)d->equal);
+  printf("%-26s %9lld %9lld", name, (long long)d->values, (long long)d->equal);
   if (d->equal + d->one_side == d->values)
     printf("  %11s  %11s", "-", "-");
   else
@@ -186,9 +187,10 @@ static int compare_all(const comparison *c, json_t *json) {
     const difference d = compare_variable(c, &esc_result_variables[i]);
     different += report(json, esc_result_variables[i].name, &d);
   }
-  for (int k = 0; k < ESC_OBSERVABLES && c->a->snapshots; k++) {
-    const difference d = compare_observable(c, k);
-    different += report(json, esc_observables[k].name, &d);
+  for (int k = 0; k < 2 * ESC_OBSERVABLES && c->a->snapshots; k++) {
+    const esc_observable *o = &esc_observables[k % ESC_OBSERVABLES];
+    const difference d = compare_observable(c, k % ESC_OBSERVABLES, k >= ESC_OBSERVABLES);
+    different += report(json, k < ESC_OBSERVABLES ? o->name : o->end_name, &d);
   }
   return different;
 }
@@ -215,7 +217,7 @@ static esc_status print_comparison(const comparison *c, bool as_json, bool exact
   }
   if (exact && different)
     status = ESC_FAIL(ESC_CHECK_FAILED, "%d of %d variables differ", different,
-                      esc_result_variable_count + (c->a->snapshots ? ESC_OBSERVABLES : 0));
+                      esc_result_variable_count + (c->a->snapshots ? 2 * ESC_OBSERVABLES : 0));
 done:
   return status;
 }

@@ -98,7 +98,7 @@ static void print_text(const esc_escape_times *times, const esc_critical_depth *
   print_time("ode", times->ode, "the reduced ODE");
   print_time("closed", times->closed, "leading order");
   print_time("corrected", times->corrected, "leading order, corrected");
-  print_time("drive", times->drive, "a c_1 a_1^(L-1) prod s_l");
+  print_time("drive", times->drive, "leading order: a c_1 a_1^(L-1) prod s_l");
   printf("%-10s %-16d layers at the smallest scale: t* ~ scale^%g%s", "bottleneck", depth->r,
          depth->exponent, depth->logarithmic ? " log(1/scale)" : "");
   if (isfinite(depth->hierarchy))
@@ -128,10 +128,18 @@ esc_status esc_verb_escape(int argc, char **argv) {
   };
   const esc_command command = {
       "escape --activation A --amplitude a --scales s1,..,sL --to s [--layer l]",
-      "Time until a layer's scale reaches s on the symmetric manifold: by the reduced ODE; by the\n"
-      "leading order in closed form; and by that corrected, with the next order in\n"
-      "u = (s_1 ... s_L)^(1/L) for equal scales, or with the drive through large layers before\n"
-      "small ones. What does not apply is '-', null in JSON, and the remark says why.",
+      "Time until a layer's scale first rises to s on the symmetric manifold (0 if it is there at\n"
+      "the start), three ways:\n"
+      "  ode        the reduced ODE, integrated whatever the sign of the leading order's drive "
+      "and\n"
+      "             through changes of sign of the scales; '-' (null in JSON) where nothing "
+      "crosses\n"
+      "  closed     the leading order in closed form, where its drive is positive\n"
+      "  corrected  closed with the next order in u = (s_1 ... s_L)^(1/L) for equal scales, or "
+      "with\n"
+      "             the drive through large layers before small ones\n"
+      "The remark states why a time is missing, how a trajectory without crossing ends, and that\n"
+      "corrected is rough where the terms that it leaves out change its time by over 10%.",
       options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

@@ -23,7 +23,12 @@
 
 extern char **environ;
 
-enum { PATH_SIZE = 4096, ARGUMENTS_MAX = 64 };
+enum {
+  PATH_SIZE = 4096,
+  ARGUMENTS_MAX = 64,
+  INDENT = 6,    /* of the second line of a check: behind "PASS  " */
+  COLUMNS = 100, /* of the table of checks */
+};
 
 typedef struct request {
   const char *directory, *scale, *backend;
@@ -65,6 +70,17 @@ static esc_status spawn_run(const char *name, char *const *arguments) {
   return status_of_child(name, ended);
 }
 
+/* "figure 2, sweep 1 of 3: figure2-r"; the run's own progress follows. */
+static void announce(const request *r, const esc_figure_sweep *s) {
+  int number = 0, count = 0;
+  for (int i = 0; i < esc_figure_sweep_count; i++) {
+    count += esc_figure_sweeps[i].figure == s->figure;
+    if (&esc_figure_sweeps[i] == s) number = count;
+  }
+  if (!r->quiet)
+    esc_note("figure %d, sweep %d of %d: training %s", s->figure, number, count, s->name);
+}
+
 static esc_status train(const request *r, const esc_figure_sweep *s, const char *output) {
   esc_status status = ESC_OK;
   char spec[PATH_SIZE], threads[24];
@@ -77,9 +93,10 @@ static esc_status train(const request *r, const esc_figure_sweep *s, const char 
                     esc_show(r->scale, strlen(r->scale)).text);
   ESC_TRY(join(r, s->name, ".yaml", spec));
   ESC_TRY(esc_io_publish(spec, text, strlen(text)));
-  const char *const usual[] = {"escapement", "run",     spec,        "-o",      output,
-                               "--resume",   "--quiet", "--backend", r->backend};
+  const char *const usual[] = {"escapement", "run",      spec,        "-o",
+                               output,       "--resume", "--backend", r->backend};
   for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) arguments[count++] = (char *)usual[i];
+  if (r->quiet) arguments[count++] = (char *)"--quiet";
   if (r->threads) {
     snprintf(threads, sizeof threads, "--threads=%lld", (long long)r->threads);
     arguments[count++] = threads;
@@ -88,7 +105,7 @@ static esc_status train(const request *r, const esc_figure_sweep *s, const char 
   for (int i = 0; i < r->overrides && count < ARGUMENTS_MAX - 1; i++)
     arguments[count++] = r->override[i];
   arguments[count] = NULL;
-  if (!r->quiet) esc_note("%s", s->name);
+  announce(r, s);
   status = spawn_run(s->name, arguments);
 done:
   return status;
@@ -158,6 +175,21 @@ static json_t *figure_json(const esc_figure *f) {
   return json;
 }
 
+/* Paths of what was written, in a figure of the summary. */
+static esc_status add_files(const request *r, const char *name, json_t *figure) {
+  static const char *const suffix[] = {".png", ".pdf", ".json"};
+  esc_status status = ESC_OK;
+  json_t *files = json_array();
+  char path[PATH_SIZE];
+  json_object_set_new(figure, "files", files);
+  for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++) {
+    ESC_TRY(join(r, name, suffix[i], path));
+    json_array_append_new(files, esc_json_text(path));
+  }
+done:
+  return status;
+}
+
 static esc_status make(const request *r, int number, json_t *figures, int *failed) {
   esc_status status = ESC_OK;
   esc_figure f = {.number = number};
@@ -174,6 +206,7 @@ static esc_status make(const request *r, int number, json_t *figures, int *faile
   ESC_TRY_ALLOCATE(text = json_dumps(drawing, JSON_INDENT(1) | JSON_REAL_PRECISION(17)));
   ESC_TRY(draw(r, name, text));
   json_array_append_new(figures, figure_json(&f));
+  ESC_TRY(add_files(r, name, json_array_get(figures, json_array_size(figures) - 1)));
   *failed += f.failed;
 done:
   free(text);
@@ -184,12 +217,29 @@ done:
 
 static void print_check(FILE *out, const json_t *check) {
   const char *pass = json_is_true(json_object_get(check, "pass")) ? "PASS" : "FAIL";
-  fprintf(out, "%s  %s: expected %.6g, got %.6g, tolerance %.3g\n      %s\n", pass,
-          json_string_value(json_object_get(check, "name")),
-          json_number_value(json_object_get(check, "expected")),
-          json_number_value(json_object_get(check, "got")),
-          json_number_value(json_object_get(check, "tolerance")),
-          json_string_value(json_object_get(check, "reason")));
+  char line[1024];
+  snprintf(line, sizeof line, "%s: expected %.6g, got %.6g, tolerance %.3g",
+           json_string_value(json_object_get(check, "name")),
+           json_number_value(json_object_get(check, "expected")),
+           json_number_value(json_object_get(check, "got")),
+           json_number_value(json_object_get(check, "tolerance")));
+  fprintf(out, "%s  ", pass);
+  esc_text_print_wrapped(out, line, INDENT, COLUMNS);
+  fprintf(out, "%*s", (int)INDENT, "");
+  esc_text_print_wrapped(out, json_string_value(json_object_get(check, "reason")), INDENT, COLUMNS);
+}
+
+/* Names the files that were written, beside the table of checks. */
+static void print_files(const json_t *figures) {
+  size_t i, k;
+  const json_t *figure, *file;
+  json_array_foreach(figures, i, figure) {
+    printf("figure %lld:", (long long)json_integer_value(json_object_get(figure, "number")));
+    json_array_foreach(json_object_get(figure, "files"), k, file) {
+      printf(" %s", json_string_value(file));
+    }
+    printf("\n");
+  }
 }
 
 static void print_checks(FILE *out, const json_t *figures) {
@@ -226,6 +276,7 @@ done:
 static esc_status tell(const request *r, json_t *figures) {
   if (!r->json) {
     print_checks(stdout, figures);
+    print_files(figures);
     return ESC_OK;
   }
   json_t *object = json_object();

@@ -8,7 +8,7 @@
 #include "cli/options.h"
 #include "cli/tables.h"
 
-enum { NUMBER = 32, LAYERS = 192 }; /* bytes of a number, and of a set of layers, as text */
+enum { NUMBER = 32, LAYERS = 192, SENTENCE = 256 }; /* bytes of a number, of a set of layers, ... */
 
 static const char *law_name(esc_law law) {
   switch (law) {
@@ -17,6 +17,17 @@ static const char *law_name(esc_law law) {
     default: return "power";
   }
 }
+
+static const char *estimator_name(esc_estimator estimator) {
+  switch (estimator) {
+    case ESC_ESTIMATOR_WITHIN: return "pairs within seeds";
+    case ESC_ESTIMATOR_ACROSS: return "pairs across seeds";
+    case ESC_ESTIMATOR_LOGNORMAL: return "log-normal";
+    default: return "log means";
+  }
+}
+
+static bool is_censored(const esc_fit_group *g) { return g->censored > 0; }
 
 static json_t *points_to_json(const esc_fit_group *g) {
   json_t *points = json_array();
@@ -42,8 +53,112 @@ static json_t *layers_to_json(int64_t small_layers) {
   return layers;
 }
 
+static json_t *numbers_to_json(int n, const double *value) {
+  json_t *numbers = json_array();
+  for (int i = 0; i < n; i++) json_array_append_new(numbers, esc_json_number(value[i]));
+  return numbers;
+}
+
+/* "eps", "eps^2", "eps^2 log eps" */
+static const char *correction_text(const esc_correction *term, char text[NUMBER]) {
+  char power[NUMBER] = "";
+  if (term->power > 1) snprintf(power, sizeof power, "^%d", term->power);
+  snprintf(text, NUMBER, "eps%.10s%s", power, term->log ? " log eps" : "");
+  return text;
+}
+
+/* For r = 2 there is no slope but a number of steps per decade, which has keys of its own. */
+static json_t *limit_to_json(const esc_fit_group *g) {
+  const esc_limit *l = &g->limit;
+  const bool decade = g->law == ESC_LAW_LOGARITHMIC;
+  json_t *limit = json_object(), *terms = json_array();
+  char text[NUMBER];
+  for (int i = 0; i < l->terms; i++)
+    json_array_append_new(terms, json_string(correction_text(&l->term[i], text)));
+  json_object_set_new(limit, "quantity", json_string(decade ? "steps per decade" : "slope"));
+  json_object_set_new(limit, "slope", esc_json_number(decade ? (double)NAN : l->slope));
+  json_object_set_new(limit, "value", esc_json_number(l->slope));
+  json_object_set_new(limit, "stderr", esc_json_number(l->standard_error));
+  json_object_set_new(limit, "lower", esc_json_number(l->lower));
+  json_object_set_new(limit, "upper", esc_json_number(l->upper));
+  json_object_set_new(limit, "terms", terms);
+  json_object_set_new(limit, "dof", json_integer(l->dof));
+  json_object_set_new(limit, "chi2", esc_json_number(l->chi2));
+  json_object_set_new(limit, "p_value", esc_json_number(l->p_value));
+  json_object_set_new(limit, "systematic", esc_json_number(l->systematic));
+  json_object_set_new(limit, "next", esc_json_number(l->slope_next));
+  json_object_set_new(limit, "stderr_next", esc_json_number(l->stderr_next));
+  return limit;
+}
+
+static void few_seeds_text(const esc_fit_group *g, char text[SENTENCE]) {
+  if (g->seeds == 1)
+    snprintf(text, SENTENCE,
+             "1 seed: the interval is the scatter of the scales about the line, not of seeds; use "
+             "%d or more",
+             ESC_FIT_SEEDS_MIN);
+  else
+    snprintf(text, SENTENCE,
+             "%lld seeds: the length of the interval is uncertain by %.0f%%; use %d or more",
+             (long long)g->seeds, 100 / sqrt(2.0 * (double)(g->seeds - 1)), ESC_FIT_SEEDS_MIN);
+}
+
+/* A sentence for each warning; false if the group has not the warning. */
+static bool warning_text(const esc_fit_group *g, esc_fit_warning warning, char text[SENTENCE]) {
+  const esc_limit *l = &g->limit;
+  if (!(g->warnings >> warning & 1)) return false;
+  switch (warning) {
+    case ESC_FIT_FEW_SEEDS: few_seeds_text(g, text); return true;
+    case ESC_FIT_SPREAD:
+      snprintf(
+          text, SENTENCE,
+          "times at one scale spread by more than their mean: for such spreads the 95%% interval "
+          "holds the truth in about 92%% of sweeps");
+      return true;
+    case ESC_FIT_SKEWED:
+      snprintf(text, SENTENCE,
+               "the log-normal fit (%.3f) and the slope (%.3f) differ by more than the seeds "
+               "explain: the times are not log-normal; the slope assumes no distribution",
+               g->slope_censored, g->slope);
+      return true;
+    case ESC_FIT_MEDIANS_OFF:
+      snprintf(text, SENTENCE,
+               "the slope of the medians (%.3f) and the log-normal fit (%.3f) differ by more than "
+               "the seeds explain: %s",
+               g->slope_median, g->slope_censored,
+               g->median_dropped ? "medians leave out the scales whose median is censored"
+                                 : "the times are not log-normal");
+      return true;
+    case ESC_FIT_ONE_SIDED:
+      snprintf(text, SENTENCE,
+               "members escaped at one scale only: the budgets of the others bound the slope on "
+               "one side (95%%)");
+      return true;
+    case ESC_FIT_MISFIT:
+      snprintf(text, SENTENCE,
+               "limit at eps = 0: the correction terms do not describe the scales (p = %.2g); "
+               "add smaller scales",
+               l->p_value);
+      return true;
+    default:
+      snprintf(text, SENTENCE,
+               "limit at eps = 0: the file does not name the activation; corrections are taken "
+               "in all powers of eps");
+      return true;
+  }
+}
+
+static json_t *warnings_to_json(const esc_fit_group *g) {
+  json_t *warnings = json_array();
+  char text[SENTENCE];
+  for (int w = 0; w < ESC_FIT_WARNINGS; w++)
+    if (warning_text(g, (esc_fit_warning)w, text))
+      json_array_append_new(warnings, json_string(text));
+  return warnings;
+}
+
 static json_t *group_to_json(const esc_fit_group *g) {
-  json_t *group = json_object(), *local = json_array();
+  json_t *group = json_object();
   json_object_set_new(group, "bottleneck", json_integer(g->bottleneck));
   json_object_set_new(group, "small_layers", layers_to_json(g->small_layers));
   json_object_set_new(group, "threshold", json_real(g->threshold));
@@ -53,22 +168,29 @@ static json_t *group_to_json(const esc_fit_group *g) {
   json_object_set_new(group, "stderr", esc_json_number(g->standard_error));
   json_object_set_new(group, "lower", esc_json_number(g->lower));
   json_object_set_new(group, "upper", esc_json_number(g->upper));
-  json_object_set_new(group, "method", json_string(g->censored_headline ? "censored" : "mean"));
+  json_object_set_new(group, "dof", esc_json_number(g->dof));
+  json_object_set_new(group, "method", json_string(is_censored(g) ? "censored" : "mean"));
+  json_object_set_new(group, "estimator", json_string(estimator_name(g->estimator)));
   json_object_set_new(group, "slope_weighted", esc_json_number(g->slope_weighted));
   json_object_set_new(group, "stderr_weighted", esc_json_number(g->stderr_weighted));
   json_object_set_new(group, "slope_median", esc_json_number(g->slope_median));
+  json_object_set_new(group, "stderr_median", esc_json_number(g->stderr_median));
+  json_object_set_new(group, "median_dropped", json_integer(g->median_dropped));
   json_object_set_new(group, "slope_censored", esc_json_number(g->slope_censored));
   json_object_set_new(group, "stderr_censored", esc_json_number(g->stderr_censored));
+  json_object_set_new(group, "limit", limit_to_json(g));
   json_object_set_new(group, "steps_per_decade", esc_json_number(g->steps_per_decade));
   json_object_set_new(group, "delay_negative", esc_json_number(g->delay_negative));
   json_object_set_new(group, "signal_correlation", esc_json_number(g->signal_correlation));
+  json_object_set_new(group, "seeds", json_integer(g->seeds));
   json_object_set_new(group, "n", json_integer(g->n));
   json_object_set_new(group, "censored", json_integer(g->censored));
   json_object_set_new(group, "diverged", json_integer(g->diverged));
-  for (int i = 0; i + 1 < g->points; i++)
-    json_array_append_new(local, esc_json_number(g->local[i]));
-  json_object_set_new(group, "local", local);
+  json_object_set_new(group, "local", numbers_to_json(g->points - 1, g->local));
+  json_object_set_new(group, "local_lower", numbers_to_json(g->points - 1, g->local_lower));
+  json_object_set_new(group, "local_upper", numbers_to_json(g->points - 1, g->local_upper));
   json_object_set_new(group, "points", points_to_json(g));
+  json_object_set_new(group, "warnings", warnings_to_json(g));
   return group;
 }
 
@@ -83,6 +205,15 @@ json_t *esc_fit_to_json(const esc_fit *fit) {
 static const char *number(double x, int decimals, char text[NUMBER]) {
   if (isfinite(x))
     snprintf(text, NUMBER, "%.*f", decimals, x);
+  else
+    snprintf(text, NUMBER, "-");
+  return text;
+}
+
+/* An error: two digits. */
+static const char *error_text(double x, char text[NUMBER]) {
+  if (isfinite(x))
+    snprintf(text, NUMBER, "%.2g", x);
   else
     snprintf(text, NUMBER, "-");
   return text;
@@ -120,13 +251,18 @@ static const char *layers(const esc_fit_group *g, char text[LAYERS]) {
 }
 
 static void print_group(const esc_fit_group *g, int layers_width) {
-  char small[LAYERS], slope[NUMBER], error[NUMBER], weighted[NUMBER], median[NUMBER],
-      censored[NUMBER];
-  printf("%3d  %*s  %9g  %9.0f  %8s  %7s  %8s%-1s %7s  %9s  %5lld  %8lld\n", g->bottleneck,
-         layers_width, layers(g, small), g->threshold, g->predicted, number(g->slope, 3, slope),
-         number(g->standard_error, 3, error), number(g->slope_weighted, 3, weighted),
-         mark(g->slope_weighted, any_partial(g)), number(g->slope_median, 3, median),
-         number(g->slope_censored, 3, censored), (long long)g->n, (long long)g->censored);
+  char small[LAYERS], text[6][NUMBER];
+  const bool decade = g->law == ESC_LAW_LOGARITHMIC; /* its limit is not a slope */
+  const double value[6] = {g->slope,
+                           g->lower,
+                           g->upper,
+                           decade ? (double)NAN : g->limit.slope,
+                           decade ? (double)NAN : g->limit.lower,
+                           decade ? (double)NAN : g->limit.upper};
+  printf("%3d  %*s  %9g  %9.0f", g->bottleneck, layers_width, layers(g, small), g->threshold,
+         g->predicted);
+  for (int i = 0; i < 6; i++) printf(" %s%7s", i % 3 ? "" : " ", number(value[i], 3, text[i]));
+  printf("  %5lld  %8lld\n", (long long)g->n, (long long)g->censored);
 }
 
 /* "r = 2, layers 3 4, threshold 0.1, 3 diverged, left out" */
@@ -137,7 +273,64 @@ static void print_title(const esc_fit_group *g) {
   printf("\nr = %d%s%s, threshold %g", g->bottleneck, first_layers ? "" : ", layers ",
          first_layers ? "" : layers(g, small), g->threshold);
   if (g->diverged) printf(", %lld diverged, left out", (long long)g->diverged);
-  puts(g->censored_headline ? " (slope from the censored fit: some members did not escape)" : "");
+  puts("");
+}
+
+/* "slope -1.007 +- 0.0006 over 16 seeds (...)", "slope <= -1.65 (95%)", or why there is none. */
+static void print_slope(const esc_fit_group *g) {
+  char slope[NUMBER], error[NUMBER], dof[NUMBER];
+  if (!isfinite(g->slope)) {
+    const bool above = isfinite(g->upper);
+    if (above || isfinite(g->lower))
+      printf("  slope %s %.4f (95%%, one-sided)\n",
+             above ? "<=" : ">=", above ? g->upper : g->lower);
+    else
+      puts("  no slope: members escaped at fewer than two scales");
+    return;
+  }
+  printf("  slope %s from %s", number(g->slope, 4, slope), estimator_name(g->estimator));
+  if (isfinite(g->standard_error))
+    printf(", +- %s over %lld seed%s (Student's t, %s degrees of freedom)",
+           error_text(g->standard_error, error), (long long)g->seeds, g->seeds == 1 ? "" : "s",
+           g->dof < 1e5 ? number(g->dof, 1, dof) : "many");
+  puts("");
+}
+
+/* Nothing where there are too few scales. */
+static void print_limit(const esc_fit_group *g) {
+  const esc_limit *l = &g->limit;
+  const bool decade = g->law == ESC_LAW_LOGARITHMIC;
+  const int decimals = decade ? 1 : 4;
+  char value[NUMBER], error[NUMBER], next[NUMBER], lower[NUMBER], upper[NUMBER], term[NUMBER];
+  if (!isfinite(l->slope)) return;
+  printf("  limit at eps = 0: %s%s +- %s, 95%% [%s, %s], with", decade ? "steps per decade " : "",
+         number(l->slope, decimals, value), error_text(l->standard_error, error),
+         number(l->lower, decimals, lower), number(l->upper, decimals, upper));
+  for (int i = 0; i < l->terms; i++)
+    printf("%s %s", i ? "," : "", correction_text(&l->term[i], term));
+  if (isfinite(l->p_value))
+    printf("; T^2 %.2f, %d degree%s of freedom, p = %.2g", l->chi2, l->dof, l->dof == 1 ? "" : "s",
+           l->p_value);
+  if (isfinite(l->slope_next))
+    printf("; with one more term %s\n", number(l->slope_next, decimals, next));
+  else
+    puts("; no scale left to estimate the terms left out");
+}
+
+static void print_others(const esc_fit_group *g) {
+  char weighted[NUMBER], median[NUMBER], censored[NUMBER], error[3][NUMBER];
+  const bool partial = any_partial(g);
+  printf("  other estimators: weighted means %s%s +- %s, medians %s%s +- %s, log-normal %s +- %s\n",
+         number(g->slope_weighted, 3, weighted), mark(g->slope_weighted, partial),
+         error_text(g->stderr_weighted, error[0]), number(g->slope_median, 3, median),
+         mark(g->slope_median, g->median_dropped > 0), error_text(g->stderr_median, error[1]),
+         number(g->slope_censored, 3, censored), error_text(g->stderr_censored, error[2]));
+}
+
+static void print_warnings(const esc_fit_group *g) {
+  char text[SENTENCE];
+  for (int w = 0; w < ESC_FIT_WARNINGS; w++)
+    if (warning_text(g, (esc_fit_warning)w, text)) printf("  warning: %s\n", text);
 }
 
 /* Laws that no slope shows: the r = 2 law, and the two signs of S(0). */
@@ -155,22 +348,38 @@ static void print_laws(const esc_fit_group *g) {
         number(g->signal_correlation, 3, correlation), mark(g->signal_correlation, biased));
 }
 
+/* "-1.003", "<= -2.900" where one end alone is known. */
+static const char *local_text(const esc_fit_group *g, int i, char text[NUMBER]) {
+  const double slope = g->local[i], lower = g->local_lower[i], upper = g->local_upper[i];
+  const bool biased = is_partial(&g->point[i]) || is_partial(&g->point[i + 1]);
+  if (isfinite(slope))
+    snprintf(text, NUMBER, "%.3f%s", slope, mark(slope, biased));
+  else if (isfinite(upper) || isfinite(lower))
+    snprintf(text, NUMBER, "%s %.3f",
+             isfinite(upper) ? "<=" : ">=", isfinite(upper) ? upper : lower);
+  else
+    snprintf(text, NUMBER, "-");
+  return text;
+}
+
 static void print_point(const esc_fit_group *g, int i) {
   char mean[NUMBER], median[NUMBER], sd[NUMBER], local[NUMBER];
   const esc_fit_point *p = &g->point[i];
-  const bool last = i + 1 == g->points, biased = is_partial(p);
-  const double slope = last ? (double)NAN : g->local[i];
-  const bool slope_biased = !last && (biased || is_partial(p + 1));
-  printf("  %-10g %10s%-1s %10s %9s%-1s %5lld %8lld  %s%s\n", p->scale, number(p->mean, 1, mean),
+  const bool biased = is_partial(p);
+  printf("  %-10g %10s%-1s %10s %9s%-1s %5lld %8lld  %s\n", p->scale, number(p->mean, 1, mean),
          mark(p->mean, biased), number(p->median, 1, median), number(p->sd, 1, sd),
-         mark(p->sd, biased), (long long)p->n, (long long)p->censored, number(slope, 3, local),
-         mark(slope, slope_biased));
+         mark(p->sd, biased), (long long)p->n, (long long)p->censored,
+         i + 1 < g->points ? local_text(g, i, local) : "-");
 }
 
 /* What a slope alone does not show. */
 static void print_points(const esc_fit_group *g) {
   print_title(g);
+  print_slope(g);
+  print_limit(g);
+  print_others(g);
   print_laws(g);
+  print_warnings(g);
   printf("  %-10s %10s  %10s %9s  %5s %8s  %s\n", "scale", "mean", "median", "sd", "n", "censored",
          "local slope");
   for (int i = 0; i < g->points; i++) print_point(g, i);
@@ -187,20 +396,41 @@ static int width_of_layers(const esc_fit *fit) {
   return (int)width;
 }
 
+/* What the marks mean, if there are any. */
+static void print_marks(const esc_fit *fit) {
+  bool escaped = false, medians = false;
+  for (int i = 0; i < fit->groups; i++) {
+    escaped = escaped || any_partial(&fit->group[i]);
+    medians = medians || (fit->group[i].median_dropped > 0 && isfinite(fit->group[i].slope_median));
+  }
+  if (escaped || medians) puts("");
+  if (escaped) puts("* of the members that escaped: biased where some are censored");
+  if (medians) puts("* medians: of the scales whose median escaped: biased by that selection");
+}
+
+/* A line for each warning and the groups that have it, where no details are printed. */
+static void print_brief_warnings(const esc_fit *fit) {
+  char text[SENTENCE];
+  for (int i = 0; i < fit->groups; i++)
+    for (int w = 0; w < ESC_FIT_WARNINGS; w++)
+      if (warning_text(&fit->group[i], (esc_fit_warning)w, text))
+        printf("warning: r = %d, threshold %g: %s\n", fit->group[i].bottleneck,
+               fit->group[i].threshold, text);
+}
+
 static void print_table(const esc_fit *fit, bool brief) {
   const int width = width_of_layers(fit);
-  bool marked = false;
   printf(
-      "  r  %*s  threshold  predicted     slope   stderr  weighted   median   censored      n  "
+      "  r  %*s  threshold  predicted    slope   lower   upper    limit   lower   upper      n  "
       "censored\n",
       width, "layers");
-  for (int i = 0; i < fit->groups; i++) {
-    const esc_fit_group *g = &fit->group[i];
-    print_group(g, width);
-    marked = marked || (any_partial(g) && (!brief || isfinite(g->slope_weighted)));
+  for (int i = 0; i < fit->groups; i++) print_group(&fit->group[i], width);
+  if (brief) {
+    print_brief_warnings(fit);
+    return;
   }
-  if (marked) puts("* of the members that escaped: biased where some are censored");
-  for (int i = 0; i < fit->groups && !brief; i++) print_points(&fit->group[i]);
+  for (int i = 0; i < fit->groups; i++) print_points(&fit->group[i]);
+  print_marks(fit);
 }
 
 esc_status esc_verb_fit(int argc, char **argv) {
@@ -216,10 +446,11 @@ esc_status esc_verb_fit(int argc, char **argv) {
   };
   const esc_command command = {
       "fit OUT.h5... [options]",
-      "Slopes of log t* on log epsilon for every bottleneck and threshold: of the seed means "
-      "(with\n"
-      "the bootstrap error over seeds), weighted, of the medians, and by a log-normal fit that\n"
-      "counts members that did not escape as censored. Several files must be of one experiment.",
+      "Slopes of log t* on log epsilon for every bottleneck and threshold, with 95% intervals "
+      "over\n"
+      "seeds (Student's t), and their limit at epsilon = 0. Members that did not escape count as\n"
+      "censored. Beside them: weighted, of the medians, and a log-normal fit. Several files must\n"
+      "be of one experiment.",
       options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

@@ -5,9 +5,13 @@
 
 #include "backends.h"
 #include "cli/cli.h"
+#include "cli/info_progress.h"
 #include "cli/options.h"
 #include "cpu/network.h"
 #include "device.h"
+#include "escapement/observe.h"
+#include "segments.h"
+#include "store/file_kind.h"
 #include "store/store.h"
 
 static esc_status print_devices_text(const char *cpu, const char *isa) {
@@ -53,6 +57,16 @@ static int64_t count_status(const esc_results *r, int32_t status) {
   return count;
 }
 
+/* Names of all variables, the recorded ones too. */
+static json_t *list_variables(const esc_results *r) {
+  json_t *names = json_array();
+  for (int i = 0; i < esc_result_variable_count; i++)
+    json_array_append_new(names, json_string(esc_result_variables[i].name));
+  for (int k = 0; k < ESC_OBSERVABLES && r->snapshots; k++)
+    json_array_append_new(names, json_string(esc_observables[k].name));
+  return names;
+}
+
 static esc_status print_json(const esc_results *r) {
   json_t *object = json_object(), *attributes = json_object(), *thresholds = json_array();
   json_object_set_new(object, "members", json_integer(r->members));
@@ -66,24 +80,56 @@ static esc_status print_json(const esc_results *r) {
   for (int i = 0; i < r->attributes; i++)
     json_object_set_new(attributes, r->attribute[i].name, json_string(r->attribute[i].text));
   json_object_set_new(object, "attributes", attributes);
+  json_object_set_new(object, "segments", esc_segments_of(r));
+  json_object_set_new(object, "variables", list_variables(r));
+  json_object_set_new(object, "snapshots", json_integer(r->snapshots));
   return esc_json_print(object);
 }
 
+/* Snapshots of member i: those up to its last step. */
+static int64_t count_snapshots(const esc_results *r, int64_t i) {
+  int64_t count = 0;
+  while (count < r->snapshots && r->snapshot_step[count] <= r->steps_run[i]) count++;
+  return count;
+}
+
+static void print_recorded(const esc_results *r) {
+  static const char *const axis[] = {"", "", ", layer", ", interface"};
+  int64_t all = 0;
+  if (r->snapshots == 0) return;
+  for (int64_t i = 0; i < r->members; i++) all += count_snapshots(r, i);
+  printf("\nrecorded at %lld steps from %lld to %lld, %lld snapshots of %lld members:\n",
+         (long long)r->snapshots, (long long)r->snapshot_step[0],
+         (long long)r->snapshot_step[r->snapshots - 1], (long long)all, (long long)r->members);
+  for (int k = 0; k < ESC_OBSERVABLES; k++)
+    printf("  %s(member, snapshot%s)  %s\n", esc_observables[k].name, axis[esc_observables[k].axis],
+           esc_observables[k].long_name);
+}
+
+static void print_variables(const esc_results *r) {
+  static const char *const axis[] = {"member", "member, threshold", "member, layer",
+                                     "member, interface"};
+  printf("\nvariables:\n");
+  for (int i = 0; i < esc_result_variable_count; i++) {
+    const esc_result_variable *v = &esc_result_variables[i];
+    printf("  %s(%s)  %s\n", v->name, axis[v->axis], v->long_name);
+  }
+  print_recorded(r);
+}
+
 static void print_text(const esc_results *r) {
+  json_t *segments = esc_segments_of(r);
   printf("%lld members (%lld escaped, %lld censored, %lld diverged), %d thresholds, %d layers\n",
          (long long)r->members, (long long)count_status(r, ESC_MEMBER_ESCAPED),
          (long long)count_status(r, ESC_MEMBER_CENSORED),
          (long long)count_status(r, ESC_MEMBER_DIVERGED), r->thresholds, r->layers);
   for (int i = 0; i < r->attributes; i++)
-    if (strcmp(r->attribute[i].name, "spec"))
+    if (strcmp(r->attribute[i].name, "spec") != 0 && strcmp(r->attribute[i].name, "segments") != 0)
       printf("%-25s %s\n", r->attribute[i].name, r->attribute[i].text);
-  printf("\nvariables:\n");
-  for (int i = 0; i < esc_result_variable_count; i++) {
-    static const char *const axis[] = {"member", "member, threshold", "member, layer",
-                                       "member, interface"};
-    const esc_result_variable *v = &esc_result_variables[i];
-    printf("  %s(%s)  %s\n", v->name, axis[v->axis], v->long_name);
-  }
+  if (json_array_size(segments)) printf("\nsegments:\n");
+  esc_info_print_segments(segments);
+  json_decref(segments);
+  print_variables(r);
   const char *spec = esc_results_get(r, "spec");
   if (spec) printf("\nspec:\n%s", spec);
 }
@@ -98,13 +144,18 @@ esc_status esc_verb_info(int argc, char **argv) {
       {"devices", 0, NULL, "what this machine has", .flag = &devices},
       {0},
   };
-  const esc_command command = {"info OUT.h5 | info --devices",
-                               "What a result file holds, or what this machine has.", options};
+  const esc_command command = {"info FILE | info --devices",
+                               "What a result, a journal or a checkpoint holds, or what this "
+                               "machine has.",
+                               options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first > (devices ? 0 : 1))
     return ESC_FAIL(ESC_BAD_INPUT, "info: takes one file, or --devices");
   if (devices) return print_devices(json);
+  const esc_file_kind kind = first < argc ? esc_file_kind_at(argv[first]) : ESC_FILE_OTHER;
+  if (kind == ESC_FILE_JOURNAL) return esc_info_journal(argv[first], json);
+  if (kind == ESC_FILE_CHECKPOINT) return esc_info_checkpoint(argv[first], json);
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
   if (json)
     ESC_TRY(print_json(table[0]));

@@ -45,29 +45,49 @@ static void print_help(void) {
       "saddle.\n\n");
   for (int i = 0; i < VERBS; i++) printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
   printf(
-      "\n'escapement VERB --help' tells more; 'escapement --version' says what this is.\n\n"
+      "\n'escapement help VERB' describes the options of a verb; 'escapement --version' (-V) "
+      "prints\n"
+      "version, commit and compiler.\n\n"
       "Keys of a spec, with defaults:\n");
   esc_spec_help(stdout);
 }
 
-static esc_status dispatch(int argc, char **argv) {
-  const char *name = argc > 1 ? argv[1] : "";
-  if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+static const verb *find_verb(const char *name) {
+  for (int i = 0; i < VERBS; i++)
+    if (!strcmp(name, verbs[i].name)) return &verbs[i];
+  return NULL;
+}
+
+static esc_status refuse_verb(const char *name) {
+  const verb *nearest = NULL;
+  for (int i = 0; i < VERBS; i++)
+    if (esc_text_distance(name, verbs[i].name) < 3) nearest = &verbs[i];
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: no such verb; %s%s", esc_show(name, strlen(name)).text,
+                  nearest ? "did you mean " : "see --help", nearest ? nearest->name : "");
+}
+
+/* "help", or "help VERB", which is "VERB --help". */
+static esc_status help(const char *name) {
+  if (!name) {
     print_help();
     return ESC_OK;
   }
-  if (!strcmp(name, "--version")) {
+  const verb *asked = find_verb(name);
+  char *const arguments[] = {(char *)name, (char *)"--help", NULL};
+  return asked ? asked->run(2, (char **)arguments) : refuse_verb(name);
+}
+
+static esc_status dispatch(int argc, char **argv) {
+  const char *name = argc > 1 ? argv[1] : "";
+  if (!strcmp(name, "help")) return help(argv[2]);
+  if (!strcmp(name, "--help") || !strcmp(name, "-h")) return help(NULL);
+  if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
     printf("escapement %s (commit %s; %s)\n", esc_version(), esc_commit(), esc_compiler());
     return ESC_OK;
   }
-  const verb *nearest = NULL;
-  for (int i = 0; i < VERBS; i++) {
-    if (!strcmp(name, verbs[i].name)) return verbs[i].run(argc - 1, argv + 1);
-    if (esc_text_distance(name, verbs[i].name) < 3) nearest = &verbs[i];
-  }
   if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "needs a verb; see --help");
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: no such verb; %s%s", esc_show(name, strlen(name)).text,
-                  nearest ? "did you mean " : "see --help", nearest ? nearest->name : "");
+  const verb *asked = find_verb(name);
+  return asked ? asked->run(argc - 1, argv + 1) : refuse_verb(name);
 }
 
 /* A result that did not reach its reader is a failure too (a full disk). */

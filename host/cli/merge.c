@@ -5,7 +5,9 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "escapement/observe.h"
+#include "segments.h"
 #include "spec/spec.h"
 #include "store/io.h"
 #include "store/store.h"
@@ -145,6 +147,8 @@ static void copy_snapshots(const merge *m, int64_t j) {
     memcpy(m->whole->observable[o] + j * m->whole->snapshots * length,
            from->observable[o] + j / m->files * from->snapshots * length,
            (size_t)(from->snapshots * length) * sizeof(double));
+    memcpy(m->whole->observable_end[o] + j * length,
+           from->observable_end[o] + j / m->files * length, (size_t)length * sizeof(double));
   }
 }
 
@@ -200,30 +204,30 @@ done:
   return status;
 }
 
-/* The first (sign 1) or last (-1) of the shards' times: as text they are in order. */
-static esc_status join_time(merge *m, const char *name, int sign) {
-  const char *best = NULL;
+/* The segments of all shards; those of an earlier result that all grew from once. */
+static esc_status join_segments(merge *m) {
+  esc_status status = ESC_OK;
+  json_t *segments = json_array(), *more = NULL;
+  ESC_TRY_ALLOCATE(segments);
   for (int i = 0; i < m->files; i++) {
-    const char *here = esc_results_get(m->part[i], name);
-    if (here && (!best || sign * strcmp(here, best) < 0)) best = here;
+    json_decref(more);
+    ESC_TRY_ALLOCATE(more = esc_segments_of(m->part[i]));
+    ESC_TRY(esc_segments_join(segments, more));
   }
-  return best ? esc_results_set(m->whole, name, best) : ESC_OK;
+  ESC_TRY(esc_segments_sort(&segments));
+  ESC_TRY(esc_segments_store(segments, m->whole));
+done:
+  json_decref(more);
+  json_decref(segments);
+  return status;
 }
 
 static esc_status join_attributes(merge *m) {
   esc_status status = ESC_OK;
-  double seconds = 0;
   char text[64];
   for (int i = 0; i < m->part[0]->attributes; i++)
     ESC_TRY(join_attribute(m, m->part[0]->attribute[i].name));
-  for (int i = 0; i < m->files; i++) {
-    const char *wall = esc_results_get(m->part[i], "wall_s");
-    seconds += wall ? strtod(wall, NULL) : 0;
-  }
-  snprintf(text, sizeof text, "%.3f", seconds);
-  ESC_TRY(esc_results_set(m->whole, "wall_s", text));
-  ESC_TRY(join_time(m, "start_time", 1));
-  ESC_TRY(join_time(m, "end_time", -1));
+  ESC_TRY(join_segments(m));
   ESC_TRY(esc_results_set(m->whole, "shard", "0/1"));
   snprintf(text, sizeof text, "%d", m->files);
   ESC_TRY(esc_results_set(m->whole, "merged_shards", text));
@@ -267,6 +271,7 @@ static esc_status parse(merge *m, int argc, char **argv, bool *help) {
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, help));
   if (*help) return ESC_OK;
   if (!m->output) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs -o OUT.h5");
+  ESC_TRY(esc_output_check(m->output, "HDF5", ESC_RESULT_SUFFIXES, true));
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs the shards' files");
   m->file = argv + first;
   ESC_TRY_ALLOCATE(m->part = calloc((size_t)(argc - first), sizeof(esc_results *)));

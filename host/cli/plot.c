@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/python.h"
 #include "cli/tables.h"
 #include "plot_script.h"
@@ -142,6 +143,7 @@ esc_status esc_verb_plot(int argc, char **argv) {
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (!figure) return ESC_FAIL(ESC_BAD_INPUT, "plot: needs -o FIG.png (or .svg, .pdf)");
+  ESC_TRY(esc_output_check(figure, "a picture", "png|svg|pdf", false));
   ESC_TRY(refuse_input_as_output(argc - first, argv + first, figure));
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
   ESC_TRY(esc_tables_same_experiment(tables, table, argv + first));

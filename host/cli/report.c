@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "store/io.h"
 
 static esc_status publish(const char *figures, const char *studies, const char *output,
@@ -44,6 +45,7 @@ esc_status esc_verb_report(int argc, char **argv) {
   if (help) return ESC_OK;
   if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "report: needs one directory of figures");
   if (!output) return ESC_FAIL(ESC_BAD_INPUT, "report: needs -o FILE.html");
+  ESC_TRY(esc_output_check(output, "HTML", "html|htm", true));
   ESC_TRY(esc_io_check_writable(output));
   ESC_TRY(publish(argv[first], studies, output, &counts));
   printf("%s: %d figures, %d of %d checks passed, %d studies\n", output, counts.figures,

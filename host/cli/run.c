@@ -1,15 +1,18 @@
 /* escapement run: spec -> plan -> training -> result file. */
 #include "cli/run.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backends.h"
 #include "cli/cli.h"
+#include "cli/run_forecast.h"
 #include "device.h"
 #include "progress.h"
 #include "provenance.h"
+#include "segments.h"
 #include "store/io.h"
 #include "store/store.h"
 #include "trace.h"
@@ -25,6 +28,7 @@ static esc_status prepare(esc_run *r, int argc, char **argv, int first) {
                         &r->spec));
   ESC_TRY(esc_backend_find(&r->ask.backend, &r->spec->problem, &r->engine));
   ESC_TRY_ALLOCATE(r->resolved = esc_spec_resolved(r->spec));
+  ESC_TRY(esc_run_identify(r));
   ESC_TRY(esc_run_choose_output(r, argv[first]));
   ESC_TRY(esc_plan_create(r->spec, r->shard, r->shards, &r->plan));
   ESC_TRY(esc_plan_check_false_escapes(r->spec, &r->plan, r->warning));
@@ -38,15 +42,54 @@ done:
   return status;
 }
 
+/* What follows the training of a run: the bar, and the notes of its segment. */
+typedef struct watching {
+  esc_run *run;
+  esc_progress_bar bar;
+} watching;
+
+static void report(void *context, const esc_progress *progress) {
+  watching *w = context;
+  esc_run *r = w->run;
+  esc_progress_bar_report(&w->bar, progress);
+  const double due = r->noted + fmax(1, 0.01 * r->noted);
+  if (progress->seconds >= due && esc_run_segment_note(r, NULL) != ESC_OK)
+    r->noted = progress->seconds; /* what matters more fails too, and says so */
+}
+
+/* How the training ended, for its segment. A failure keeps its own message. */
+static esc_status end_segment(esc_run *r, esc_status status) {
+  const char *const ended = status == ESC_OK            ? "finished"
+                            : status == ESC_INTERRUPTED ? "interrupted"
+                            : status == ESC_OUT_OF_TIME ? "max-time"
+                                                        : "failed";
+  if (status == ESC_OK) return esc_run_segment_note(r, ended);
+  char why[1000];
+  snprintf(why, sizeof why, "%s", esc_error_message());
+  if (r->progress.network_steps > 0) (void)esc_run_segment_note(r, ended);
+  return ESC_FAIL(status, "%s", why);
+}
+
+static void tell_what_is_kept(const esc_run *r) {
+  if (r->based && !r->ask.quiet)
+    esc_note("%lld of %lld members are taken from earlier results, the others are trained",
+             (long long)r->based, (long long)r->plan.members);
+}
+
 static esc_status train(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  esc_progress_bar bar;
-  esc_progress_bar_init(&bar, r->ask.quiet);
+  watching watch = {.run = r};
+  double *predicted = NULL;
+  esc_progress_bar_init(&watch.bar, r->ask.quiet);
   ESC_TRY(esc_results_create(r->plan.members, p->thresholds, p->shape.layers, &r->results));
   for (int i = 0; i < p->thresholds; i++) r->results->threshold[i] = p->threshold[i];
   ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
+  ESC_TRY_ALLOCATE(r->segments = json_array());
   ESC_TRY(esc_run_open_files(r));
+  tell_what_is_kept(r);
+  if (esc_progress_bar_is_shown(&watch.bar)) ESC_TRY(esc_run_forecast_members(r, &predicted));
+  ESC_TRY(esc_run_segment_begin(r));
   esc_schedule schedule = {.engine = r->engine,
                            .setup = r->setup,
                            .stop = &stop,
@@ -56,19 +99,23 @@ static esc_status train(esc_run *r) {
                            .checkpoint_seconds = r->ask.checkpoint_seconds,
                            .seconds_max = r->ask.seconds_max,
                            .done = r->done,
-                           .report = esc_progress_bar_report,
-                           .context = &bar,
+                           .predicted = predicted,
+                           .report = report,
+                           .context = &watch,
                            .warn = esc_note};
   status = esc_train(p, &r->plan, &schedule, r->results, &r->progress, r->engine_text);
-  esc_progress_bar_finish(&bar);
+  esc_progress_bar_finish(&watch.bar);
+  status = end_segment(r, status);
 done:
+  free(predicted);
   return status;
 }
 
-static esc_status set_attributes(esc_run *r, const char *start_time) {
+esc_status esc_run_set_attributes(esc_run *r) {
   esc_status status = ESC_OK;
-  char text[1024] = "";
+  char text[1024] = "", now[32];
   size_t used = 0;
+  esc_time_now(now);
   ESC_TRY(esc_results_set(r->results, "name", r->spec->name));
   ESC_TRY(esc_results_set(r->results, "spec", r->resolved));
   ESC_TRY(esc_results_set(r->results, "backend", r->engine->name));
@@ -77,76 +124,43 @@ static esc_status set_attributes(esc_run *r, const char *start_time) {
   ESC_TRY(esc_results_set(r->results, "device", r->device));
   snprintf(text, sizeof text, "%lld/%lld", (long long)r->shard, (long long)r->shards);
   ESC_TRY(esc_results_set(r->results, "shard", text));
-  snprintf(text, sizeof text, "%.3f", r->progress.seconds);
-  ESC_TRY(esc_results_set(r->results, "wall_s", text));
   for (int i = 0; i < r->spec->problem.thresholds; i++)
     used += (size_t)snprintf(text + used, sizeof text - used, "%s%.3g", i ? " " : "",
                              r->plan.false_escape[i]);
   ESC_TRY(esc_results_set(r->results, "false_escape_probability", text));
-  ESC_TRY(esc_provenance(r->results, r->ask.argc, r->ask.argv, start_time));
+  ESC_TRY(esc_provenance(r->results, r->ask.argc, r->ask.argv, now));
+  ESC_TRY(esc_segments_store(r->segments, r->results));
 done:
   return status;
 }
 
+/* Whether the output is another file than when the run began. */
+static bool has_changed(const esc_run *r) {
+  const esc_run_stamp now = esc_run_stamp_of(r->output);
+  return !r->ask.force && memcmp(&now, &r->stamp, sizeof now) != 0;
+}
+
 /* Publishes the result. Whatever fails here, the members are in the journal. */
-static esc_status publish(esc_run *r, const char *start_time) {
+static esc_status publish(esc_run *r) {
   char why[900];
-  const bool appeared = !r->ask.force && esc_io_exists(r->output);
-  esc_status status = set_attributes(r, start_time);
+  const bool changed = has_changed(r);
+  esc_status status = esc_run_set_attributes(r);
   if (status == ESC_OK && r->recorder) status = esc_recorder_fill(r->recorder, r->results);
-  if (status == ESC_OK && !appeared) status = esc_store_write(r->output, r->results);
-  if (status == ESC_OK && !appeared) {
+  if (status == ESC_OK && !changed) status = esc_store_write(r->output, r->results);
+  if (status == ESC_OK && !changed) {
     esc_run_close_files(r, true);
     return ESC_OK;
   }
   snprintf(why, sizeof why, "%s",
-           appeared ? "appeared while this run was training" : esc_error_message());
-  return ESC_FAIL(appeared ? ESC_BAD_INPUT : ESC_IO_FAILED,
-                  "%s%s%s; all %lld members are safe in %s.journal, and the same command with "
+           changed ? r->stamp.inode ? "was changed while this run was training"
+                                    : "appeared while this run was training"
+                   : esc_error_message());
+  return ESC_FAIL(changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
+                  "%s%s%s; all %lld members are safe in %s%s.journal, and the same command with "
                   "--resume%s publishes them",
-                  appeared ? r->output : "", appeared ? ": " : "", why, (long long)r->plan.members,
-                  r->output, appeared ? " --force" : "");
-}
-
-/* Whether what is at r->output is this very run's result, complete. */
-static esc_status compare_existing(esc_run *r) {
-  char shard[64];
-  const char *const spec = esc_results_get(r->results, "spec");
-  const char *const precision = esc_results_get(r->results, "precision");
-  const char *const part = esc_results_get(r->results, "shard");
-  const char *difference = NULL;
-  snprintf(shard, sizeof shard, "%lld/%lld", (long long)r->shard, (long long)r->shards);
-  if (!spec || strcmp(spec, r->resolved))
-    difference = "another spec";
-  else if (!part || strcmp(part, shard))
-    difference = "another shard";
-  else if (!precision || strcmp(precision, r->engine->precision))
-    difference = "another precision (backend)";
-  if (!difference && r->results->members == r->plan.members) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: holds the result of %s; -o names another file, --force replaces it",
-                  r->output, difference ? difference : "another sweep");
-}
-
-/* Without --force an existing output is kept: with --resume it may be complete. */
-static esc_status check_existing(esc_run *r, bool *complete) {
-  esc_status status = ESC_OK;
-  *complete = false;
-  if (!esc_io_exists(r->output) || r->ask.force) return ESC_OK;
-  if (!r->ask.resume)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it, -o names another",
-                    r->output);
-  ESC_TRY(esc_store_read(r->output, &r->results));
-  ESC_TRY(compare_existing(r));
-  for (int64_t i = 0; i < r->results->members; i++) {
-    r->progress.escaped += r->results->status[i] == ESC_MEMBER_ESCAPED;
-    r->progress.censored += r->results->status[i] == ESC_MEMBER_CENSORED;
-    r->progress.diverged += r->results->status[i] == ESC_MEMBER_DIVERGED;
-  }
-  r->progress.members = r->results->members;
-  *complete = true;
-done:
-  return status;
+                  changed ? r->output : "", changed ? ": " : "", why, (long long)r->plan.members,
+                  r->stamp.inode ? "the earlier result and " : "", r->output,
+                  changed && !r->stamp.inode ? " --force" : "");
 }
 
 /* What is safe, and how to go on. */
@@ -172,10 +186,9 @@ static esc_status explain_end(const esc_run *r, esc_status status) {
 static esc_status execute(esc_run *r, int argc, char **argv, int first) {
   esc_status status = ESC_OK;
   bool complete = false;
-  char start_time[32];
-  esc_time_now(start_time);
-  ESC_TRY(check_existing(r, &complete));
+  ESC_TRY(esc_run_read_bases(r, &complete));
   if (complete) {
+    ESC_TRY_ALLOCATE(r->segments = esc_segments_of(r->results));
     esc_run_clear_files(r);
     if (r->ask.devices) esc_run_devices_clear(r);
     esc_note("%s is complete: nothing to do", r->output);
@@ -188,11 +201,70 @@ static esc_status execute(esc_run *r, int argc, char **argv, int first) {
   if (status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME) status = explain_end(r, status);
   if (status != ESC_OK) goto done;
   esc_trace_begin("store");
-  status = publish(r, start_time);
+  status = publish(r);
   esc_trace_end();
   if (status != ESC_OK) goto done;
   esc_run_warn(r);
   ESC_TRY(esc_run_summary(r));
+done:
+  return status;
+}
+
+esc_status esc_run_result_bytes(esc_run *r, int64_t snapshots, double *bytes) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  const bool whole = r->results != NULL; /* of a run that is complete */
+  esc_results *const before = r->results;
+  const int64_t done_before = r->done_before;
+  r->results = NULL;
+  ESC_TRY(esc_results_create(1, p->thresholds, p->shape.layers, &r->results));
+  if (snapshots) ESC_TRY(esc_results_add_snapshots(r->results, 1));
+  if (!r->segments) ESC_TRY_ALLOCATE(r->segments = json_array());
+  for (int b = 0; b < ESC_RUN_BASES && !whole; b++) {
+    json_t *more = r->base[b] ? esc_segments_of(r->base[b]) : NULL;
+    status = esc_segments_join(r->segments, more);
+    json_decref(more);
+    if (status != ESC_OK) goto done;
+  }
+  ESC_TRY(esc_run_segment_begin(r));
+  ESC_TRY(esc_run_set_attributes(r));
+  ESC_TRY(esc_store_size(r->results, r->plan.members, snapshots, bytes));
+done:
+  esc_results_free(r->results);
+  r->results = before;
+  r->done_before = done_before;
+  return status;
+}
+
+/* Marks the members that a base holds. */
+static void mark_base(esc_run *r, const esc_results *base) {
+  for (int64_t i = 0; base && i < base->members; i++) {
+    const esc_member_key key = {(uint64_t)base->seed[i], (uint64_t)base->small_layers[i],
+                                base->scale[i]};
+    const int64_t place = esc_plan_find(&r->plan, key);
+    if (place >= 0) r->done[place] = true;
+  }
+}
+
+/* The checks that the run itself would begin with, and what is finished already. */
+static esc_status inspect(esc_run *r) {
+  esc_status status = ESC_OK;
+  bool complete = false;
+  int64_t in_parts = 0;
+  ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
+  if (!r->ask.resume && !r->ask.force && esc_io_exists(r->output)) {
+    esc_note("%s exists already: the run will need --resume or --force", r->output);
+    return ESC_OK;
+  }
+  if (!r->ask.resume && !r->ask.from) return ESC_OK;
+  ESC_TRY(esc_run_read_bases(r, &complete));
+  if (complete) mark_base(r, r->results);
+  for (int b = 0; b < ESC_RUN_BASES; b++) mark_base(r, r->base[b]);
+  if (r->ask.resume && r->ask.devices) ESC_TRY(esc_run_devices_inspect(r, &in_parts));
+  if (r->ask.resume && !r->ask.devices) ESC_TRY(esc_run_devices_refuse(r));
+  if (r->ask.resume && !r->ask.devices) ESC_TRY(esc_run_inspect_files(r, r->output));
+  for (int64_t i = 0; i < r->plan.members; i++) r->done_before += r->done[i];
+  if (in_parts > r->done_before) r->done_before = in_parts; /* parts hold those of the base too */
 done:
   return status;
 }
@@ -206,14 +278,18 @@ esc_status esc_verb_run(int argc, char **argv) {
   ESC_TRY(esc_run_parse(&r.ask, argc, argv, &first, &help));
   if (help) return ESC_OK;
   ESC_TRY(prepare(&r, argc, argv, first));
+  if (r.ask.dry_run) ESC_TRY(inspect(&r));
   ESC_TRY(r.ask.dry_run ? esc_run_dry(&r) : execute(&r, argc, argv, first));
 done:
   esc_run_close_files(&r, false);
+  for (int i = 0; i < ESC_RUN_BASES; i++) esc_results_free(r.base[i]);
+  json_decref(r.segments);
   esc_recorder_free(r.recorder);
   esc_results_free(r.results);
   esc_plan_free(&r.plan);
   esc_spec_free(r.spec);
   free(r.resolved);
+  free(r.identity);
   free(r.done);
   return status;
 }

@@ -2,6 +2,7 @@
 #ifndef ESC_RUN_H
 #define ESC_RUN_H
 
+#include <jansson.h>
 #include <stdatomic.h>
 
 #include "backends.h"
@@ -14,6 +15,7 @@
 
 typedef struct esc_run_request {
   const char *output, *shard, *devices;
+  const char *from; /* a result whose members are not trained again, or NULL */
   esc_backend_request backend;
   int64_t threads, slots; /* 0: not given */
   int64_t device;
@@ -23,10 +25,18 @@ typedef struct esc_run_request {
   int argc;
 } esc_run_request;
 
+/* Which file was at a path: another one has other numbers. */
+typedef struct esc_run_stamp {
+  int64_t device, inode, size, seconds, nanoseconds; /* all 0: none */
+} esc_run_stamp;
+
+enum { ESC_RUN_BASES = 2 };
+
 typedef struct esc_run {
   esc_run_request ask;
   esc_spec *spec;
   char *resolved; /* the spec's text with every default */
+  char *identity; /* the same with precision and shard: all that the numbers depend on */
   char output[4096];
   int64_t shard, shards;
   esc_plan plan;
@@ -35,10 +45,16 @@ typedef struct esc_run {
   esc_bytes bytes; /* of the engine with it */
   char engine_text[128], device[256];
   esc_results *results;
+  esc_results *base[ESC_RUN_BASES]; /* earlier results of this experiment, NULL: none */
+  esc_run_stamp stamp;              /* of the output that is one of them */
+  int64_t based;                    /* members taken from them */
+  json_t *segments;                 /* of the whole run; the last is this one's, once begun */
+  int64_t done_before;              /* members finished before this segment */
+  double noted;                     /* when this segment was noted last, seconds into it */
   esc_journal *journal, *snapshots;
   esc_checkpoint *checkpoint;
   esc_recorder *recorder; /* NULL: no snapshots */
-  bool *done;             /* (members) */
+  bool *done;             /* (members) finished */
   esc_progress progress;
   char warning[ESC_WARNING_SIZE];
 } esc_run;
@@ -53,12 +69,42 @@ esc_status esc_run_choose_shard(esc_run *run);
 /* Fills output; `spec` is the spec's path. */
 esc_status esc_run_choose_output(esc_run *run, const char *spec);
 
-/* Opens journals and checkpoint, and takes from them what an earlier part of the run left:
- * results, done, snapshots, networks that wait. */
+/* Fills `identity`. */
+esc_status esc_run_identify(esc_run *run);
+
+/* Whether a run of identity `found`, of the file `path`, may continue as this one: it is the
+ * same, or has some of its members. Fits esc_journal_reader; `context` is the esc_run. */
+esc_status esc_run_accepts(void *context, const char *path, esc_identity found);
+
+/* Opens journals and checkpoint, and restores from them and from `base` what is finished:
+ * results, done, snapshots, segments, networks that wait. */
 esc_status esc_run_open_files(esc_run *run);
+
+/* The member at `place` is finished, with this row. */
+void esc_run_set_row(esc_run *run, int64_t place, const void *row);
+
+/* Counts in `done` what earlier parts of the run left at `output`, and checks that they may
+ * be continued, without changing a file. */
+esc_status esc_run_inspect_files(esc_run *run, const char *output);
 
 /* Closes them; with `remove`, the result being published, deletes them. */
 void esc_run_close_files(esc_run *run, bool remove);
+
+/* Reads the result at `output`, if there is one and --force does not discard it, and the one
+ * of --from: either is the whole of this run (*complete, its results are in run->results),
+ * or a part of it (run->base), or is refused. */
+esc_status esc_run_read_bases(esc_run *run, bool *complete);
+
+/* Takes over the rows and snapshots of `base`; frees it. */
+esc_status esc_run_use_bases(esc_run *run);
+
+esc_run_stamp esc_run_stamp_of(const char *path);
+
+/* This start of the program becomes a segment, in memory and in the journal (if open). */
+esc_status esc_run_segment_begin(esc_run *run);
+
+/* Notes what it has done so far; `ended`: how it ended, NULL: it has not. */
+esc_status esc_run_segment_note(esc_run *run, const char *ended);
 
 /* Deletes what a run left that died after it had published its result. */
 void esc_run_clear_files(esc_run *run);
@@ -67,6 +113,9 @@ void esc_run_clear_files(esc_run *run);
  * slots than asked for by default, ESC_NO_MEMORY with both numbers if not even
  * what the user named (or one network on one thread) fits. */
 esc_status esc_run_size(esc_run *run);
+
+/* Sets the attributes of `results`. */
+esc_status esc_run_set_attributes(esc_run *run);
 
 /* Says on stderr what makes the finished run one to doubt. */
 void esc_run_warn(const esc_run *run);
@@ -84,11 +133,18 @@ esc_status esc_run_devices_check(const char *text);
  * argv[first]. */
 esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first, atomic_bool *stop);
 
+/* Checks that the parts that a run with --devices left may be continued, and counts their
+ * finished members, without changing a file. */
+esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished);
+
 /* Refuses to train without --devices what was begun with it. */
 esc_status esc_run_devices_refuse(const esc_run *run);
 
 /* Deletes parts that such a run left that died after it had published its result. */
 void esc_run_devices_clear(const esc_run *run);
+
+/* Bytes of the result file at most, from the description that writes it. */
+esc_status esc_run_result_bytes(esc_run *run, int64_t snapshots, double *bytes);
 
 /* Prints what the run would do, its memory and time; times a few steps. */
 esc_status esc_run_dry(esc_run *run);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <math.h>
 #include <omp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -172,9 +173,10 @@ static void add(char **arguments, int *count, const char *name, const char *valu
   if (value && asprintf(&arguments[*count], "--%s=%s", name, value) >= 0) ++*count;
 }
 
+/* Never with an exponent, which the options of times do not take. */
 static void add_number(char **arguments, int *count, const char *name, double value) {
-  char text[40];
-  snprintf(text, sizeof text, "%.15g", value);
+  char text[64];
+  snprintf(text, sizeof text, "%.*f", value == floor(value) ? 0 : 9, value);
   add(arguments, count, name, text);
 }
 
@@ -214,6 +216,7 @@ static esc_status start(fleet *f, worker *w, int shard) {
   for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) arguments[count++] = strdup(usual[i]);
   add(arguments, &count, "output", part);
   add(arguments, &count, "shard", shard_text);
+  add(arguments, &count, "from", f->run->base[0] ? f->run->output : ask->from);
   add(arguments, &count, "backend", ask->backend.backend);
   add(arguments, &count, "path", ask->backend.path);
   add(arguments, &count, "precision", ask->backend.precision);
@@ -336,16 +339,63 @@ static void watch(fleet *f) {
 
 /* ---- the whole ---- */
 
+/* One part as the worker of it would find it. */
+static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
+                               int64_t *finished) {
+  esc_status status = ESC_OK;
+  bool complete = false;
+  esc_run part = {.ask = {.resume = true},
+                  .spec = whole->spec,
+                  .resolved = whole->resolved,
+                  .engine = whole->engine,
+                  .shard = shard,
+                  .shards = shards};
+  snprintf(part.output, sizeof part.output, "%.4090s", path);
+  ESC_TRY(esc_plan_create(part.spec, shard, shards, &part.plan));
+  ESC_TRY(esc_run_identify(&part));
+  ESC_TRY_ALLOCATE(part.done = calloc((size_t)part.plan.members + 1, sizeof *part.done));
+  ESC_TRY(esc_run_read_bases(&part, &complete));
+  ESC_TRY(esc_run_inspect_files(&part, part.output));
+  for (int64_t i = 0; i < part.plan.members; i++) *finished += complete || part.done[i];
+done:
+  esc_results_free(part.results);
+  esc_results_free(part.base[0]);
+  esc_plan_free(&part.plan);
+  free(part.identity);
+  free(part.done);
+  return status;
+}
+
+esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished) {
+  esc_status status = ESC_OK;
+  fleet f = {.run = run};
+  char path[PART_SIZE];
+  *finished = 0;
+  ESC_TRY(look_for_parts(&f, false, &f.shards));
+  for (int s = 0; s < f.shards; s++) {
+    part_of(&f, s, path);
+    ESC_TRY(inspect_part(run, path, s, f.shards, finished));
+  }
+done:
+  return status;
+}
+
 /* The parts as one file; then they go. */
 static esc_status merge(fleet *f) {
   esc_status status = ESC_OK;
+  const esc_run_stamp now = esc_run_stamp_of(f->run->output);
+  if (f->run->base[0] && memcmp(&now, &f->run->stamp, sizeof now) != 0)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: was changed while this run was training; all members are safe in %.3000s"
+                    ".part-*, and the same command with --resume publishes them",
+                    f->run->output, f->run->output);
   char *arguments[DEVICES_MAX + 8] = {0}, part[PART_SIZE];
   int count = 0;
   const int parts = f->shards;
   arguments[count++] = (char *)"merge";
   arguments[count++] = (char *)"-o";
   arguments[count++] = (char *)f->run->output;
-  if (f->run->ask.force) arguments[count++] = (char *)"--force";
+  if (f->run->ask.force || f->run->base[0]) arguments[count++] = (char *)"--force";
   if (f->run->ask.json) arguments[count++] = (char *)"--json";
   const int first = count;
   for (int s = 0; s < parts; s++) {
@@ -376,9 +426,15 @@ esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,
                            atomic_bool *stop) {
   esc_status status = ESC_OK;
   fleet f = {.run = run, .argc = argc, .argv = argv, .first = first, .stop = stop};
+  int64_t finished = 0;
   clock_gettime(CLOCK_MONOTONIC, &f.start);
+  if (run->base[0] && run->ask.from)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--from %s: %s is there already, and its members are taken over without it",
+                    run->ask.from, run->output);
   ESC_TRY(parse_devices(&f, run->ask.devices));
   ESC_TRY(choose_shards(&f));
+  ESC_TRY(esc_run_devices_inspect(run, &finished));
   esc_signals_install(stop);
   if (!run->ask.quiet)
     esc_note("%d shards on %d devices (%s), in %s.part-*", f.shards, f.workers, run->ask.devices,

@@ -2,75 +2,159 @@
  * checkpoint of networks in flight; opened together under the journal's lock. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "segments.h"
+#include "spec/difference.h"
 #include "store/io.h"
 
-static void take_row(void *context, int64_t member, const void *row) {
-  esc_run *r = context;
-  const int64_t place = (member - r->shard) / r->shards;
-  if (member % r->shards != r->shard || place < 0 || place >= r->plan.members) return;
+/* ---- which runs may continue as this one ---- */
+
+esc_status esc_run_identify(esc_run *r) {
+  if (asprintf(&r->identity, "%sprecision: %s\nshard: %lld/%lld\n", r->resolved,
+               r->engine->precision, (long long)r->shard, (long long)r->shards) >= 0)
+    return ESC_OK;
+  r->identity = NULL;
+  return ESC_FAIL(ESC_NO_MEMORY, "out of memory (the run's identity)");
+}
+
+/* In a shard of a sweep that grew, members may belong to other shards. */
+static esc_status check_shard(const esc_run *r, const char *path, const esc_spec *before) {
+  esc_status status = ESC_OK;
+  esc_plan plan = {0};
+  ESC_TRY(esc_plan_create(before, r->shard, r->shards, &plan));
+  for (int64_t i = 0; i < plan.members; i++)
+    if (esc_plan_find(&r->plan, esc_member_key_of(&plan.member[i])) < 0) {
+      status = ESC_FAIL(ESC_BAD_INPUT,
+                        "%s: in the larger sweep, its member of seed %llu at scale %g belongs to "
+                        "another shard than %lld/%lld; finish and merge the shards of the smaller "
+                        "sweep first, and add to the merged file",
+                        path, (unsigned long long)plan.member[i].seed, plan.member[i].scale,
+                        (long long)r->shard, (long long)r->shards);
+      goto done;
+    }
+done:
+  esc_plan_free(&plan);
+  return status;
+}
+
+/* Precision and shard of an identity, on one line. */
+static const char *show_rest(const char *rest, char *text, size_t size) {
+  char precision[32] = "?", shard[64] = "?";
+  (void)sscanf(rest, "precision: %31s shard: %63s", precision, shard);
+  snprintf(text, size, "precision %s, shard %s", precision, shard);
+  return text;
+}
+
+esc_status esc_run_accepts(void *context, const char *path, esc_identity found) {
+  esc_status status = ESC_OK;
+  const esc_run *r = context;
+  esc_spec *before = NULL;
+  char *spec = NULL, theirs[120], ours[120];
+  if (!strcmp(found.text, r->identity)) return ESC_OK;
+  const char *rest = strstr(found.text, "\nprecision: ");
+  rest = rest ? rest + 1 : found.text + strlen(found.text);
+  const char *own = r->identity + strlen(r->resolved);
+  if (strcmp(rest, own) != 0)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: is of %s, this run of %s; -o names another file, --force "
+                    "starts anew",
+                    path, show_rest(rest, theirs, sizeof theirs),
+                    show_rest(own, ours, sizeof ours));
+  ESC_TRY_ALLOCATE(spec = strndup(found.text, (size_t)(rest - found.text)));
+  ESC_TRY(esc_spec_check_growth(path, spec, r->spec, r->resolved, &before));
+  if (r->shards > 1) ESC_TRY(check_shard(r, path, before));
+done:
+  esc_spec_free(before);
+  free(spec);
+  return status;
+}
+
+/* ---- what earlier parts left ---- */
+
+void esc_run_set_row(esc_run *r, int64_t place, const void *row) {
+  const esc_member *m = &r->plan.member[place];
   esc_results_unpack(r->results, place, row);
-  r->results->member[place] = member;
+  r->results->member[place] = m->index;
+  r->results->group[place] = m->group; /* may be another one in a sweep that grew */
   r->done[place] = true;
 }
 
-static void take_snapshot(void *context, int64_t member, const void *row) {
+static void restore_row(void *context, esc_member_key member, const void *row) {
   esc_run *r = context;
-  const int64_t place = (member - r->shard) / r->shards;
-  if (member % r->shards == r->shard && place >= 0 && place < r->plan.members)
-    esc_recorder_restore(r->recorder, place, row);
+  const int64_t place = esc_plan_find(&r->plan, member);
+  if (place >= 0) esc_run_set_row(r, place, row);
+}
+
+static void restore_segment(void *context, const char *text, bool begins) {
+  const esc_run *r = context;
+  if (r->segments) esc_segments_add_text(r->segments, text, begins);
+}
+
+static void restore_snapshot(void *context, esc_member_key member, const void *row) {
+  const esc_run *r = context;
+  const int64_t place = esc_plan_find(&r->plan, member);
+  if (place >= 0) esc_recorder_restore(r->recorder, place, row);
+}
+
+static bool discards(const esc_run *r) { return r->ask.force && !r->ask.resume; }
+
+static esc_identity identity_of(const esc_run *r) {
+  return (esc_identity){r->identity, r->plan.members};
+}
+
+static esc_status create_recorder(esc_run *r) {
+  if (!esc_record_on(&r->spec->record)) return ESC_OK;
+  return esc_recorder_create(&r->spec->problem, &r->spec->record, &r->plan, &r->setup,
+                             r->engine == &esc_reference_engine, &r->recorder);
 }
 
 /* Snapshots of the run so far. A finished member that lacks some is trained again. */
-static esc_status open_snapshots(esc_run *r, const char *identity) {
+static esc_status open_snapshots(esc_run *r) {
   esc_status status = ESC_OK;
-  const esc_problem *p = &r->spec->problem;
-  const bool exact = r->engine == &esc_reference_engine;
-  if (!esc_record_on(&r->spec->record)) return ESC_OK;
-  ESC_TRY(esc_recorder_create(p, &r->spec->record, &r->plan, &r->setup, exact, &r->recorder));
-  ESC_TRY(esc_journal_open_snapshots(r->output, identity, esc_observation_length(p->shape.layers),
-                                     r->ask.resume, r->ask.force && !r->ask.resume, take_snapshot,
-                                     r, &r->snapshots));
+  const esc_journal_reader reader = {r, esc_run_accepts, NULL, restore_snapshot};
+  if (!r->recorder) return ESC_OK;
+  ESC_TRY(esc_journal_open_snapshots(r->output, identity_of(r),
+                                     esc_observation_length(r->spec->problem.shape.layers),
+                                     r->ask.resume, discards(r), &reader, &r->snapshots));
   esc_recorder_keep(r->recorder, r->snapshots);
   for (int64_t i = 0; i < r->plan.members; i++)
-    r->done[i] = r->done[i] && esc_recorder_is_complete(r->recorder, i, r->results->steps_run[i]);
+    r->done[i] = r->done[i] && esc_recorder_is_finished(r->recorder, i, r->results->steps_run[i]);
 done:
   return status;
 }
 
-static bool is_wanted(void *context, int64_t member) {
+static bool is_wanted(void *context, esc_member_key member) {
   const esc_run *r = context;
-  const int64_t place = (member - r->shard) / r->shards;
-  return member % r->shards == r->shard && place >= 0 && place < r->plan.members && !r->done[place];
+  const int64_t place = esc_plan_find(&r->plan, member);
+  return place >= 0 && !r->done[place];
 }
 
 /* Networks in flight, but for those that have finished since: the journal has them. */
-static esc_status open_checkpoint(esc_run *r, const char *identity) {
-  const esc_status status = esc_checkpoint_open(
-      r->output, identity, r->engine->state_size(&r->spec->problem), r->ask.resume,
-      r->ask.force && !r->ask.resume, is_wanted, r, &r->checkpoint);
+static esc_status open_checkpoint(esc_run *r) {
+  const esc_checkpoint_reader reader = {r, esc_run_accepts, is_wanted};
+  const esc_status status =
+      esc_checkpoint_open(r->output, identity_of(r), r->engine->state_size(&r->spec->problem),
+                          r->ask.resume, discards(r), &reader, &r->checkpoint);
   if (status == ESC_OK && esc_checkpoint_warning(r->checkpoint))
     esc_note("warning: %s", esc_checkpoint_warning(r->checkpoint));
   return status;
 }
 
-/* The spec is not all that the numbers depend on: neither precision nor shard may
- * change between the parts of a run. */
+/* The journal first: it is the lock. */
 esc_status esc_run_open_files(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  char *identity = NULL;
-  if (asprintf(&identity, "%sprecision: %s\nshard: %lld/%lld\n", r->resolved, r->engine->precision,
-               (long long)r->shard, (long long)r->shards) < 0)
-    return ESC_FAIL(ESC_NO_MEMORY, "out of memory (the journal's header)");
-  ESC_TRY(esc_journal_open(r->output, identity, p->thresholds, p->shape.layers, r->ask.resume,
-                           r->ask.force && !r->ask.resume, take_row, r, &r->journal));
-  ESC_TRY(open_snapshots(r, identity));
-  ESC_TRY(open_checkpoint(r, identity));
+  const esc_journal_reader reader = {r, esc_run_accepts, restore_segment, restore_row};
+  ESC_TRY(create_recorder(r));
+  ESC_TRY(esc_run_use_bases(r));
+  ESC_TRY(esc_journal_open(r->output, identity_of(r), p->thresholds, p->shape.layers, r->ask.resume,
+                           discards(r), &reader, &r->journal));
+  ESC_TRY(open_snapshots(r));
+  ESC_TRY(open_checkpoint(r));
 done:
-  free(identity);
   return status;
 }
 
@@ -83,19 +167,54 @@ void esc_run_close_files(esc_run *r, bool remove) {
   r->journal = r->snapshots = NULL;
 }
 
-static bool exists(const esc_run *r, const char *suffix) {
-  char path[sizeof r->output + 32];
-  snprintf(path, sizeof path, "%s%s", r->output, suffix);
+static bool exists(const char *output, const char *suffix, char path[], size_t size) {
+  snprintf(path, size, "%s%s", output, suffix);
   return esc_io_exists(path);
 }
 
 /* Whose files they are is found out by opening them: others' stay. */
 void esc_run_clear_files(esc_run *r) {
+  char path[sizeof r->output + 32];
+  bool any = false;
   esc_io_clear(r->output);
-  if (!exists(r, ".journal") && !exists(r, ".snapshots") && !exists(r, ".checkpoint") &&
-      !exists(r, ".checkpoint.previous"))
-    return;
+  static const char *const suffix[] = {".journal", ".snapshots", ".checkpoint",
+                                       ".checkpoint.previous"};
+  for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
+    any = any || exists(r->output, suffix[i], path, sizeof path);
+  if (!any) return;
+  json_t *segments = r->segments; /* the result has those of the journal */
+  r->segments = NULL;
   r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done);
   const bool ours = r->done && esc_run_open_files(r) == ESC_OK;
   esc_run_close_files(r, ours);
+  r->segments = segments;
+}
+
+/* ---- looking without changing anything ---- */
+
+static void count_row(void *context, esc_member_key member, const void *row) {
+  const esc_run *r = context;
+  const int64_t place = esc_plan_find(&r->plan, member);
+  (void)row;
+  if (place >= 0) r->done[place] = true;
+}
+
+esc_status esc_run_inspect_files(esc_run *r, const char *output) {
+  esc_status status = ESC_OK;
+  char path[sizeof r->output + 128];
+  esc_journal_summary summary;
+  const esc_journal_reader reader = {r, esc_run_accepts, NULL, count_row};
+  const esc_journal_reader snapshots = {r, esc_run_accepts, NULL, NULL};
+  const esc_checkpoint_reader flying = {r, esc_run_accepts, NULL};
+  if (exists(output, ".journal", path, sizeof path))
+    ESC_TRY(esc_journal_read(path, &reader, &summary));
+  if (esc_record_on(&r->spec->record) && exists(output, ".snapshots", path, sizeof path))
+    ESC_TRY(esc_journal_read(path, &snapshots, &summary));
+  if (exists(output, ".checkpoint", path, sizeof path) &&
+      esc_checkpoint_read(path, &flying, NULL) != ESC_OK) {
+    exists(output, ".checkpoint.previous", path, sizeof path);
+    status = esc_checkpoint_read(path, &flying, NULL);
+  }
+done:
+  return status;
 }

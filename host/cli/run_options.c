@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/run.h"
 #include "store/io.h"
 
@@ -93,7 +94,10 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
        .text = &checkpoint},
       {"max-time", 0, "TIME", "stop, saved, after so many seconds or HH:MM:SS; exit status 143",
        .text = &longest},
-      {"resume", 0, NULL, "go on where an interrupted run stopped, or start", .flag = &ask->resume},
+      {"resume", 0, NULL, "continue an interrupted run; add members to a finished one",
+       .flag = &ask->resume},
+      {"from", 0, "OLD.h5", "take the members that this result holds, train only the others",
+       .text = &ask->from},
       {"force", 0, NULL, "replace an existing result; without --resume its journal too",
        .flag = &ask->force},
       {"dry-run", 0, NULL, "say what would be trained, its memory and time; train nothing",
@@ -145,6 +149,7 @@ esc_status esc_run_choose_output(esc_run *r, const char *spec) {
   if (!fits)
     return ESC_FAIL(ESC_BAD_INPUT, "-o: the path is longer than %d bytes",
                     (int)sizeof r->output - 33);
+  ESC_TRY(esc_output_check(wanted, "HDF5", ESC_RESULT_SUFFIXES, true));
   ESC_TRY(esc_io_check_writable(wanted));
   ESC_TRY(esc_io_resolve(wanted, target, sizeof target));
   const bool link = lstat(wanted, &info) == 0 && S_ISLNK(info.st_mode);

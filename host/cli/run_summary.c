@@ -7,6 +7,9 @@
 
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "cli/run_forecast.h"
+#include "segments.h"
+#include "spec/text.h"
 
 /* Residuals above these shares of ledger_gross are more than rounding (README,
  * "Why to trust a number"). */
@@ -52,23 +55,39 @@ void esc_run_warn(const esc_run *r) {
                 : ": compare with --backend reference");
 }
 
-static void print_text(const esc_run *r, double rate, double residual) {
+/* What the segments of a run that was not made in one piece come to. */
+static void print_segments(const esc_run *r, const esc_segments_total *total) {
+  const esc_progress *p = &r->progress;
+  const size_t count = json_array_size(r->segments);
+  if (count < 2) return;
+  printf("in %zu segments from %s to %s; ", count, total->start, total->end);
+  if (p->network_steps)
+    printf("this one: %lld network-steps in %.1f s\n", (long long)p->network_steps, p->seconds);
+  else
+    printf("none of them now\n");
+}
+
+static void print_text(const esc_run *r, const esc_segments_total *total, double rate,
+                       double residual) {
   const esc_progress *p = &r->progress;
   printf("%lld members: %lld escaped, %lld censored, %lld diverged\n", (long long)p->members,
          (long long)p->escaped, (long long)p->censored, (long long)p->diverged);
-  if (p->network_steps)
-    printf("%lld network-steps in %.1f s: %.0f a second, %.1f GFLOP/s (%s: %s)\n",
-           (long long)p->network_steps, p->seconds, rate,
-           rate * esc_flop_per_step(&r->spec->problem) / 1e9, r->engine->name, r->engine_text);
+  if (total->steps)
+    printf("%lld network-steps in %.1f s: %.0f a second, %.1f GFLOP/s (%s%s%s)\n",
+           (long long)total->steps, total->seconds, rate,
+           rate * esc_flop_per_step(&r->spec->problem) / 1e9, r->engine->name,
+           r->engine_text[0] ? ": " : "", r->engine_text);
+  print_segments(r, total);
   printf("the ledger closes to %.1e of what it balances\n%s\n", residual, r->output);
 }
 
 esc_status esc_run_summary(const esc_run *r) {
   const esc_progress *p = &r->progress;
-  const double rate = p->seconds > 0 ? (double)p->network_steps / p->seconds : 0;
+  const esc_segments_total total = esc_segments_sum(r->segments);
+  const double rate = total.seconds > 0 ? (double)total.steps / total.seconds : 0;
   const double residual = ledger_residual_max(r->results);
   if (!r->ask.json) {
-    print_text(r, rate, residual);
+    print_text(r, &total, rate, residual);
     return ESC_OK;
   }
   json_t *json = json_object();
@@ -76,8 +95,11 @@ esc_status esc_run_summary(const esc_run *r) {
   json_object_set_new(json, "escaped", json_integer(p->escaped));
   json_object_set_new(json, "censored", json_integer(p->censored));
   json_object_set_new(json, "diverged", json_integer(p->diverged));
-  json_object_set_new(json, "steps", json_integer(p->network_steps));
-  json_object_set_new(json, "wall_s", esc_json_number(p->seconds));
+  json_object_set_new(json, "steps", json_integer(total.steps));
+  json_object_set_new(json, "steps_made", json_integer(p->network_steps));
+  json_object_set_new(json, "wall_s", esc_json_number(total.seconds));
+  json_object_set_new(json, "members_kept", json_integer(r->done_before));
+  json_object_set(json, "segments", r->segments);
   json_object_set_new(json, "network_steps_per_s", esc_json_number(rate));
   json_object_set_new(json, "flop_per_s",
                       esc_json_number(rate * esc_flop_per_step(&r->spec->problem)));
@@ -164,9 +186,9 @@ done:
 static void print_recording(const esc_record *record, const recording *c) {
   if (!c->snapshots) return;
   printf(
-      "record:  at most %lld snapshots a network on %d samples, %.3g us each: %.2g%% of the "
+      "record:  at most %lld snapshots a network on %d samples, %.3g us each: %s of the "
       "training's time\n",
-      (long long)c->snapshots, record->samples, 1e6 * c->seconds, 100 * c->share);
+      (long long)c->snapshots, record->samples, 1e6 * c->seconds, esc_percent_of(c->share).text);
   printf("         and at most %.3g MB of memory while they are kept\n", c->bytes / 1e6);
 }
 
@@ -174,6 +196,9 @@ static void print_dry_text(const esc_run *r, double each, double longest, double
   const esc_problem *p = &r->spec->problem;
   printf("members: %lld of %lld in %d groups, %lld seeds\n", (long long)r->plan.members,
          (long long)r->plan.total, r->spec->groups, (long long)r->spec->seeds);
+  if (r->done_before)
+    printf("         %lld of them are finished, %lld train\n", (long long)r->done_before,
+           (long long)(r->plan.members - r->done_before));
   printf("network: %d layers, %d wide, %d inputs: %zu weights\n", p->shape.layers, p->shape.width,
          p->shape.inputs, esc_weight_offset(p->shape, p->shape.layers));
   printf("backend: %s (%s), %d networks in flight\n", r->engine->name, r->engine_text,
@@ -188,21 +213,26 @@ static void print_dry_text(const esc_run *r, double each, double longest, double
 esc_status esc_run_dry(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  double each = 0;
+  double each = 0, result = 0;
   recording cost;
+  esc_run_forecast forecast = {0};
   if (r->plan.members > 0) ESC_TRY(time_step(r, &each));
   ESC_TRY(measure_recording(r, each, &cost));
-  const double longest = each * (double)p->steps * (double)r->plan.members;
-  const double result =
-      (double)r->plan.members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
+  ESC_TRY(esc_run_forecast_create(r, &forecast));
+  const double expected = each * forecast.steps;
+  const double longest = each * (double)p->steps * (double)(r->plan.members - r->done_before);
+  ESC_TRY(esc_run_result_bytes(r, cost.snapshots, &result));
   if (!r->ask.json) {
     print_dry_text(r, each, longest, result);
     print_recording(&r->spec->record, &cost);
-    return ESC_OK;
+    esc_run_forecast_print(r, &forecast);
+    if (isfinite(expected)) printf("         in all about %.3g s if that is right\n", expected);
+    goto done;
   }
   json_t *json = json_object();
   json_object_set_new(json, "members", json_integer(r->plan.members));
   json_object_set_new(json, "members_total", json_integer(r->plan.total));
+  json_object_set_new(json, "members_kept", json_integer(r->done_before));
   json_object_set_new(json, "backend", json_string(r->engine->name));
   json_object_set_new(json, "engine", json_string(r->engine_text));
   json_object_set_new(json, "networks_in_flight", json_integer(r->setup.slots));
@@ -215,8 +245,11 @@ esc_status esc_run_dry(esc_run *r) {
   json_object_set_new(json, "seconds_per_snapshot", esc_json_number(cost.seconds));
   json_object_set_new(json, "recording_share", esc_json_number(cost.share));
   json_object_set_new(json, "seconds_max", esc_json_number(longest));
+  json_object_set_new(json, "seconds_predicted", esc_json_number(expected));
+  json_object_set_new(json, "groups", esc_run_forecast_json(r, &forecast));
   json_object_set_new(json, "output", esc_json_text(r->output));
   ESC_TRY(esc_json_print(json));
 done:
+  esc_run_forecast_free(&forecast);
   return status;
 }

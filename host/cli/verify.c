@@ -25,8 +25,21 @@ typedef struct report {
 
 static bool over(const report *r) { return r->fail_fast && r->failed > 0; }
 
+/* Tolerance over error as a column: "exact" where the row allows no error at all. */
+static void print_ratio(const esc_verify_worst *worst, char text[16]) {
+  const double ratio = esc_verify_ratio(worst);
+  if (esc_verify_exact(worst) && worst->error == 0)
+    snprintf(text, 16, "exact");
+  else if (isfinite(ratio))
+    snprintf(text, 16, "%.3g", ratio);
+  else
+    snprintf(text, 16, "-");
+}
+
 static void print_row(const char *name, const esc_verify_worst *worst, bool passed) {
-  printf("%-48s %9.2e  %9.2e  %s  %s\n", name, worst->error, worst->tolerance,
+  char ratio[16];
+  print_ratio(worst, ratio);
+  printf("%-48s %9.2e  %9.2e  %7s  %s  %s\n", name, worst->error, worst->tolerance, ratio,
          passed ? "pass" : "FAIL", worst->at);
   fflush(stdout); /* the next one may take seconds */
 }
@@ -43,6 +56,8 @@ static void add_row(report *r, const char *name, const esc_verify_worst *worst) 
   json_object_set_new(row, "name", json_string(name));
   json_object_set_new(row, "error", esc_json_number(worst->error));
   json_object_set_new(row, "tolerance", esc_json_number(worst->tolerance));
+  json_object_set_new(row, "ratio", esc_json_number(esc_verify_ratio(worst)));
+  json_object_set_new(row, "exact", json_boolean(esc_verify_exact(worst)));
   json_object_set_new(row, "pass", json_boolean(passed));
   json_object_set_new(row, "at", esc_json_text(worst->at));
   json_object_set_new(row, "compared", json_integer(worst->compared));
@@ -105,7 +120,8 @@ static esc_status run_engine(report *r, const request *q, const char *backend, c
                                     .quick = q->quick};
   snprintf(name, sizeof name, "%s%s%.20s", backend, path ? " " : "", path ? path : "");
   ESC_TRY(probe(&target));
-  ESC_TRY(run_table(r, esc_verify_training, name, &target));
+  ESC_TRY(run_table(r, strcmp(backend, "reference") ? esc_verify_training : esc_verify_reference,
+                    name, &target));
   if (path && !strcmp(path, "chip")) ESC_TRY(run_table(r, esc_verify_chip, name, &target));
 done:
   return status;
@@ -197,8 +213,9 @@ static esc_status parse(request *q, int argc, char **argv, int *first, bool *hel
       "verify [options]",
       "Checks what runs on this machine: random numbers, activations, gradients, imbalance\n"
       "identities and theory against numbers from elsewhere and each other; then each engine\n"
-      "against the reference. A row is a check, its largest error, what is allowed, and where\n"
-      "it was. Exit status 1 when one fails.",
+      "against the reference, and the reference against an independent evaluation in long\n"
+      "double. A row is a check, its worst error, the error allowed there, their ratio (exact:\n"
+      "nothing may differ), and where it was. Exit status 1 when one fails.",
       options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
@@ -221,7 +238,7 @@ esc_status esc_verb_verify(int argc, char **argv) {
     ESC_TRY_ALLOCATE(r.checks = json_array());
     ESC_TRY_ALLOCATE(r.skipped = json_array());
   } else {
-    printf("%-48s %9s  %9s        %s\n", "check", "error", "allowed", "where");
+    printf("%-48s %9s  %9s  %7s        %s\n", "check", "error", "allowed", "ratio", "where");
   }
   ESC_TRY(run_all(&r, &q));
   ESC_TRY(finish(&r, &q, omp_get_wtime() - began));

@@ -10,7 +10,7 @@ static double middle_threshold(const esc_results *r) { return r->threshold[r->th
 /* Off the manifold the law is the limit of small epsilon. Corrections of relative size epsilon
  * to the factors of r layers may tilt a window by a few per cent; a wrong exponent is off by 1. */
 static const char slope_reason[] =
-    "5 standard errors (bootstrap over seeds) and 0.06 for corrections of the law at finite "
+    "5 standard errors over seeds and 0.06 for corrections of the law at finite "
     "epsilon; the next exponent is 1 away";
 
 static void name_group(const esc_figure_run *run, const esc_fit_group *g, char *text, size_t size) {

@@ -2,22 +2,12 @@
 #include "spec/override.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "spec/schema.h"
 #include "spec/text.h"
 #include "spec/validate.h"
-
-/* The list that `key` reaches into ("sweep.groups[0].scales"), or NULL. */
-static const esc_key *list_around(const char *key) {
-  for (int i = 0; i < esc_schema_keys; i++) {
-    const size_t length = strlen(esc_schema[i].path);
-    const bool inside =
-        !strncmp(key, esc_schema[i].path, length) && (key[length] == '.' || key[length] == '[');
-    if (inside && esc_schema[i].shape & ESC_SHAPE_LIST) return &esc_schema[i];
-  }
-  return NULL;
-}
 
 static bool is_section(const esc_key *key) { return key->type == ESC_VALUE_SECTION && !key->shape; }
 
@@ -26,19 +16,102 @@ static esc_status refuse(const esc_argument *argument, const char *key, const ch
                   why);
 }
 
-/* `key` may be overridden as a whole. */
-static esc_status check_key(const esc_argument *argument, const char *key) {
-  char why[192];
-  const esc_key *list = list_around(key), *row = esc_schema_find(key);
-  if (list) {
-    snprintf(why, sizeof why,
-             "is inside a list, of which no part can be overridden; give all of it, "
-             "%s='[...]'",
-             list->path);
-    return refuse(argument, key, why);
+/* ---- paths: names with dots between, elements of lists in brackets ---- */
+
+enum { PATH_SIZE = 64, INDEX_DIGITS = 6 };
+
+/* One part of a path: a name, or the index of an element. */
+typedef struct part {
+  const char *name; /* NULL: an index */
+  size_t length;    /* of the name */
+  int index;
+} part;
+
+/* Reads "[12]" behind *path; false if it is something else. */
+static bool read_index(const char **path, part *out) {
+  const size_t digits = strspn(*path + 1, "0123456789");
+  if (digits == 0 || digits > INDEX_DIGITS || (*path)[digits + 1] != ']') return false;
+  *out = (part){.index = atoi(*path + 1)};
+  *path += digits + 2;
+  return **path == '\0' || **path == '.' || **path == '[';
+}
+
+/* Reads the part at *path, `first` being the start of the whole; false if there is none. */
+static bool read_part(const char **path, const char *first, part *out) {
+  if (**path == '[') return *path > first && read_index(path, out);
+  if (**path == '.' && *path > first) ++*path;
+  *out = (part){.name = *path, .length = strcspn(*path, ".[]")};
+  *path += out->length;
+  return out->length > 0 && **path != ']';
+}
+
+/* `key` as the schema writes it, "sweep.groups[].scales"; false if it is no path. */
+static bool schema_path(const char *key, char path[PATH_SIZE]) {
+  part p = {0};
+  size_t used = 0;
+  for (const char *rest = key; *rest;) {
+    if (!read_part(&rest, key, &p) || used + p.length + 3 > PATH_SIZE) return false;
+    used += p.name ? (size_t)sprintf(path + used, "%s%.*s", used ? "." : "", (int)p.length, p.name)
+                   : (size_t)sprintf(path + used, "[]");
   }
-  if (!row) {
-    snprintf(why, sizeof why, "is an unknown key%s", esc_schema_hint(key).text);
+  path[used] = '\0';
+  return used > 0;
+}
+
+/* ---- against the schema ---- */
+
+/* Lists within lists that a value of `row` may be. */
+static int list_depth(const esc_key *row) {
+  return row->shape & ESC_SHAPE_ROWS ? 2 : row->shape & ESC_SHAPE_LIST ? 1 : 0;
+}
+
+/* The row of a schema path, which may end in an element of the row's list; it is cut to the
+ * row's own path then, and *depth says how many brackets were cut. */
+static const esc_key *find_row(char path[PATH_SIZE], int *depth) {
+  const esc_key *row = esc_schema_find(path);
+  for (*depth = 0; !row && strlen(path) > 2 && !strcmp(path + strlen(path) - 2, "[]"); ++*depth) {
+    path[strlen(path) - 2] = '\0';
+    row = esc_schema_find(path);
+  }
+  return row;
+}
+
+/* The list that `key` names keys of without saying of which element: "sweep.groups.scales". */
+static const esc_key *list_without_index(const char *key) {
+  for (int i = 0; i < esc_schema_keys; i++) {
+    const size_t length = strlen(esc_schema[i].path);
+    const bool section = esc_schema[i].type == ESC_VALUE_SECTION && esc_schema[i].shape;
+    if (section && !strncmp(key, esc_schema[i].path, length) && key[length] == '.')
+      return &esc_schema[i];
+  }
+  return NULL;
+}
+
+static esc_status refuse_unknown(const esc_argument *argument, const char *key, const char *path) {
+  char why[256];
+  const esc_key *list = list_without_index(key);
+  if (list)
+    snprintf(why, sizeof why, "is inside the list %s: name an element of it, as %s[0]", list->path,
+             list->path);
+  else
+    snprintf(why, sizeof why, "is an unknown key%s", esc_schema_hint(path).text);
+  return refuse(argument, key, why);
+}
+
+/* `key` is in the schema, and may be replaced as a whole. */
+static esc_status check_key(const esc_argument *argument, const char *key) {
+  char path[PATH_SIZE], why[128];
+  int depth = 0;
+  if (!schema_path(key, path))
+    return strpbrk(key, "[]")
+               ? refuse(argument, key,
+                        "is no key; an element of a list is sweep.groups[0].scales[1]")
+               : refuse_unknown(argument, key, key);
+  const esc_key *row = find_row(path, &depth);
+  if (!row) return refuse_unknown(argument, key, path);
+  if (depth > list_depth(row)) {
+    snprintf(why, sizeof why, "has more brackets than %s, which is %s", row->path,
+             list_depth(row) ? "a list of single values" : "no list");
     return refuse(argument, key, why);
   }
   if (is_section(row)) return refuse(argument, key, "is a section; override its keys one by one");
@@ -58,41 +131,121 @@ static esc_status split(const char *override, esc_argument *argument, const char
   return ESC_OK;
 }
 
-/* The mapping that holds `key`, and *name, the key's name in it. */
-static esc_status open_section(esc_node *root, const char *key, esc_node **section,
-                               const char **name) {
-  const char *dot = strchr(key, '.');
-  char prefix[64];
-  *section = root;
-  *name = dot ? dot + 1 : key;
-  if (!dot) return ESC_OK;
-  snprintf(prefix, sizeof prefix, "%.*s", (int)(dot - key), key);
-  esc_node *there = esc_node_get(root, prefix);
-  if (!there) {
-    there = esc_node_mapping(root);
-    if (!there) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (override)");
-    const esc_status status = esc_node_put(root, prefix, there);
-    if (status != ESC_OK) return status;
+/* ---- in the tree ---- */
+
+/* A way into the tree: `key` up to `end` leads to `node`. */
+typedef struct way {
+  const esc_argument *argument;
+  const char *key, *end;
+  esc_node *node;
+} way;
+
+/* What `w` has led to, as the user wrote it. */
+static esc_shown reached(const way *w) { return esc_show(w->key, (size_t)(w->end - w->key)); }
+
+/* The element of w->node at `index`, or why there is none. */
+static esc_status find_element(const way *w, int index, esc_node ***element) {
+  esc_node *list = w->node;
+  const esc_shown path = reached(w);
+  if (list->kind != ESC_NODE_LIST)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: '%s': %s is %s in %s, not a list; replace all of it, %s=...",
+                    w->argument->label, w->key, path.text,
+                    list->kind == ESC_NODE_MAPPING ? "a mapping" : "a single value",
+                    esc_node_place(list).text, path.text);
+  if (index >= list->children)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: '%s': %s has %d element%s in %s; allowed indices: 0 to %d; replace all of "
+                    "it to change their number, %s='[...]'",
+                    w->argument->label, w->key, path.text, list->children,
+                    list->children == 1 ? "" : "s", esc_node_place(list).text, list->children - 1,
+                    path.text);
+  *element = &list->child[index];
+  return ESC_OK;
+}
+
+static esc_status require_mapping(const way *w) {
+  if (w->node->kind == ESC_NODE_MAPPING) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s: must be a mapping", esc_node_place(w->node).text,
+                  reached(w).text);
+}
+
+/* Puts what the spec leaves out, and an override reaches into, in w->node: an empty section or
+ * the default. `next` is the end of the missing name in the key. */
+static esc_status supply(const way *w, const char *name, const char *next) {
+  static const esc_source defaults = {.label = "the defaults", .subject = "default"};
+  char prefix[PATH_SIZE], path[PATH_SIZE];
+  esc_node *value = NULL;
+  esc_status status = ESC_OK;
+  snprintf(prefix, sizeof prefix, "%.*s", (int)(next - w->key), w->key);
+  const esc_key *row = schema_path(prefix, path) ? esc_schema_find(path) : NULL;
+  if (row && is_section(row))
+    ESC_TRY_ALLOCATE(value = esc_node_mapping(w->node));
+  else if (row && row->standard)
+    ESC_TRY(esc_yaml_parse(&defaults, row->standard, strlen(row->standard), &value));
+  else
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: '%s': the spec has no %s; give all of it, %s=...",
+                    w->argument->label, w->key, prefix, prefix);
+  status = esc_node_put(w->node, name, value);
+done:
+  return status;
+}
+
+/* One part further. */
+static esc_status go_on(way *w, const part *p, const char *next) {
+  esc_status status = ESC_OK;
+  esc_node **element = NULL;
+  char name[PATH_SIZE];
+  if (p->name) {
+    snprintf(name, sizeof name, "%.*s", (int)p->length, p->name);
+    ESC_TRY(require_mapping(w));
+    if (!esc_node_get(w->node, name)) ESC_TRY(supply(w, name, next));
+    w->node = esc_node_get(w->node, name);
+  } else {
+    ESC_TRY(find_element(w, p->index, &element));
+    w->node = *element;
   }
-  *section = there;
-  return there->kind == ESC_NODE_MAPPING ? ESC_OK
-                                         : ESC_FAIL(ESC_BAD_INPUT, "%s: %s: must be a mapping",
-                                                    esc_node_place(there).text, prefix);
+  w->end = next;
+done:
+  return status;
+}
+
+/* Makes *value what the last part of the key names; the tree owns it then. */
+static esc_status put(const way *w, const part *last, esc_node **value) {
+  esc_status status = ESC_OK;
+  esc_node **element = NULL, *given = *value;
+  if (last->name) {
+    ESC_TRY(require_mapping(w));
+    *value = NULL;
+    ESC_TRY(esc_node_put(w->node, last->name, given));
+  } else {
+    ESC_TRY(find_element(w, last->index, &element));
+    *value = NULL;
+    esc_node_free(*element);
+    *element = given;
+  }
+done:
+  return status;
 }
 
 esc_status esc_override_apply(esc_node *root, int number, const char *override,
                               esc_argument *argument) {
-  esc_node *value = NULL, *section = NULL;
-  const char *text = NULL, *name = NULL;
+  esc_node *value = NULL;
+  const char *text = NULL;
+  part p = {0};
   esc_status status = ESC_OK;
   snprintf(argument->label, sizeof argument->label, "argument %d", number);
   argument->source = (esc_source){.label = argument->label, .subject = argument->key};
   ESC_TRY(split(override, argument, &text));
   ESC_TRY(check_key(argument, argument->key));
   ESC_TRY(esc_yaml_parse(&argument->source, text, strlen(text), &value));
-  ESC_TRY(open_section(root, argument->key, &section, &name));
-  status = esc_node_put(section, name, value);
-  value = NULL;
+  way w = {.argument = argument, .key = argument->key, .end = argument->key, .node = root};
+  for (const char *next = argument->key;;) {
+    read_part(&next, argument->key, &p); /* check_key has read them all */
+    if (!*next) break;
+    ESC_TRY(go_on(&w, &p, next));
+  }
+  status = put(&w, &p, &value);
 done:
   esc_node_free(value);
   return status;

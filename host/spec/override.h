@@ -11,8 +11,9 @@ typedef struct esc_argument {
 } esc_argument;
 
 /* Puts the value of `override` ("train.batch=128"), the `number`-th from 1, into
- * the tree. The value is read as YAML. Keys without a row in the schema, whole
- * sections and elements of lists are refused. Fills *argument. */
+ * the tree. The value is read as YAML. An element of a list is named by its index from 0
+ * ("sweep.groups[0].scales[1]=0.05"); it must exist. Keys without a row in the schema and whole
+ * sections are refused. Fills *argument. */
 esc_status esc_override_apply(esc_node *root, int number, const char *override,
                               esc_argument *argument);
 

@@ -114,8 +114,9 @@ const esc_key esc_schema[] = {
     {"record.per_decade", ESC_VALUE_INTEGER, RANGE(0, 1000), .standard = "0",
      .help = "snapshots a decade of steps, evenly in log; instead of `every`"},
     {"record.samples", ESC_VALUE_INTEGER, RANGE(0, ESC_BATCH_MAX), .standard = "0",
-     .help = "size of the evaluation sample: even, at least 2 network.inputs; 0: the least "
-             "multiple of 128 that is"},
+     .help =
+         "size of the evaluation sample: even, at least 2 network.inputs; 0: the least "
+         "multiple of 128 that is 4 network.inputs, which leaves enough to tell sampling errors"},
 };
 const int esc_schema_keys = (int)(sizeof esc_schema / sizeof esc_schema[0]);
 

@@ -12,6 +12,7 @@
 #include "spec/text.h"
 #include "spec/validate.h"
 #include "spec/yaml_tree.h"
+#include "store/file_kind.h"
 #include "store/io.h"
 
 enum { LABEL_SIZE = 200 };
@@ -173,6 +174,26 @@ done:
 
 /* ---- the whole ---- */
 
+/* A file of another kind where a spec should be. */
+static esc_status check_is_text(const char *path) {
+  switch (esc_file_kind_at(path)) {
+    case ESC_FILE_HDF5:
+      return ESC_FAIL(
+          ESC_BAD_INPUT,
+          "%s: is an HDF5 file, not a YAML spec; `escapement info %s` prints the spec of "
+          "a result",
+          path, path);
+    case ESC_FILE_JOURNAL:
+    case ESC_FILE_CHECKPOINT:
+      return ESC_FAIL(
+          ESC_BAD_INPUT,
+          "%s: is a journal or checkpoint of a run, not a YAML spec; `escapement info %s` "
+          "prints its spec",
+          path, path);
+    default: return ESC_OK;
+  }
+}
+
 static esc_status build(const esc_source *source, const char *text, size_t length, int overrides,
                         const char *const *override, esc_argument *arguments, esc_node **out) {
   esc_node *root = NULL;
@@ -229,6 +250,7 @@ esc_status esc_spec_load(const char *path, int overrides, const char *const *ove
   size_t length = 0;
   esc_status status = ESC_OK;
   if (!*path) return ESC_FAIL(ESC_BAD_INPUT, "the name of the spec is empty; allowed: a YAML file");
+  ESC_TRY(check_is_text(path));
   ESC_TRY(esc_io_read(path, ESC_YAML_BYTES_MAX, &text, &length));
   ESC_TRY(esc_spec_parse(path, text, length, overrides, override, out));
 done:

@@ -3,6 +3,7 @@
 #include "spec/text.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { WORD_MAX = 64, FAR = 1000 };
@@ -86,4 +87,39 @@ int esc_text_distance(const char *a, const char *b) {
         cost[i][j] = least_of(cost[i][j], 1 + cost[i - 2][j - 2]);
     }
   return cost[n][m];
+}
+
+esc_percent esc_percent_of(double share) {
+  esc_percent p;
+  const double percent = 100 * share;
+  if (percent > 0 && percent < 1e-3)
+    snprintf(p.text, sizeof p.text, "less than 0.001%%");
+  else if (percent > 99.9 && percent < 100)
+    snprintf(p.text, sizeof p.text, "more than 99.9%%");
+  else if (percent > 99 && percent < 100)
+    snprintf(p.text, sizeof p.text, "%.1f%%", percent);
+  else if (percent >= 9.95)
+    snprintf(p.text, sizeof p.text, "%.0f%%", percent);
+  else
+    snprintf(p.text, sizeof p.text, "%.2g%%", percent);
+  return p;
+}
+
+void esc_text_print_wrapped(FILE *out, const char *text, int indent, int columns) {
+  int used = indent;
+  for (bool first = true; *text; first = false) {
+    const int length = (int)strcspn(text, " ");
+    const bool fits = used + length + !first <= columns;
+    if (!first && !fits) {
+      fprintf(out, "\n%*s", indent, "");
+      used = indent;
+    } else if (!first) {
+      putc(' ', out);
+      used++;
+    }
+    fprintf(out, "%.*s", length, text);
+    used += length;
+    text += length + (text[length] == ' ');
+  }
+  putc('\n', out);
 }

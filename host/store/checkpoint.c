@@ -12,12 +12,13 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a checkpoint is written as it lies");
 
-enum { CHECKPOINT_VERSION = 1 };
+enum { CHECKPOINT_VERSION = 2, IDENTITY_MAX = 1 << 26 };
+static const char checkpoint_magic[8] = "ESCCKPT";
 
 typedef struct header {
   char magic[8];
-  uint32_t version, zero;
-  uint64_t spec, state_size, count;
+  uint32_t version, identity_size;
+  uint64_t identity, state_size, count;
   uint64_t check; /* of all before it */
 } header;
 
@@ -25,70 +26,109 @@ _Static_assert(sizeof(header) == 48, "the header has no padding");
 
 struct esc_checkpoint {
   char *path, *previous;
-  char warning[1024]; /* "" for none */
-  uint64_t spec;
+  char warning[1024];                  /* "" for none */
+  const esc_checkpoint_reader *reader; /* while opening */
+  char *identity;                      /* of this run: members and text */
+  size_t identity_size;
+  uint64_t hash; /* of it */
+  char *found;   /* identity of the file that was opened */
+  size_t found_size;
+  uint64_t found_hash;
   size_t state_size, record_size;
   char *record;
   int fd; /* of the file that was opened, or -1 */
   int64_t entries, waiting;
-  int64_t *member;   /* (entry) */
-  bool *waits;       /* (entry) */
-  bool whole;        /* what lies at `path` is worth keeping as the previous one */
-  esc_io_file *file; /* being written, or NULL */
+  esc_member_key *member; /* (entry) */
+  bool *waits;            /* (entry) */
+  bool whole;             /* what lies at `path` is worth keeping as the previous one */
+  esc_io_file *file;      /* being written, or NULL */
 };
 
 /* What a file is to this run. */
 typedef enum verdict { ABSENT, WHOLE, DAMAGED, FOREIGN } verdict;
 
 static header make_header(const esc_checkpoint *c, int64_t count) {
-  header h = {.magic = "ESCCKPT",
-              .version = CHECKPOINT_VERSION,
-              .spec = c->spec,
+  header h = {.version = CHECKPOINT_VERSION,
+              .identity_size = (uint32_t)c->identity_size,
+              .identity = c->hash,
               .state_size = c->state_size,
               .count = (uint64_t)count};
+  memcpy(h.magic, checkpoint_magic, sizeof h.magic);
   h.check = XXH3_64bits(&h, offsetof(header, check));
   return h;
 }
 
-static uint64_t record_check(const esc_checkpoint *c) {
-  return XXH3_64bits_withSeed(c->record, c->record_size - sizeof(uint64_t), c->spec);
+static uint64_t record_check(const esc_checkpoint *c, uint64_t seed) {
+  return XXH3_64bits_withSeed(c->record, c->record_size - sizeof(uint64_t), seed);
 }
 
 /* Reads record `entry` of the open file into c->record; damage is ESC_BAD_INPUT. */
 static esc_status read_record(const esc_checkpoint *c, const char *path, int64_t entry) {
   uint64_t check;
-  const size_t offset = sizeof(header) + (size_t)entry * c->record_size;
+  const size_t offset = sizeof(header) + c->found_size + (size_t)entry * c->record_size;
   const esc_status status = esc_io_read_at(c->fd, path, c->record, c->record_size, offset);
   if (status != ESC_OK) return status;
   memcpy(&check, c->record + c->record_size - sizeof check, sizeof check);
-  if (check == record_check(c)) return ESC_OK;
+  if (check == record_check(c, c->found_hash)) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: the checksum of network %lld of %lld is wrong", path,
                   (long long)entry + 1, (long long)c->entries);
 }
 
-/* Judges the header of a file of `size` bytes. */
-static verdict judge_header(const esc_checkpoint *c, const char *path, const header *found,
-                            size_t size) {
-  const header want = make_header(c, (int64_t)found->count);
+/* Judges the header of a file of `size` bytes, all but its identity. */
+static verdict judge_header(const char *path, const header *found, size_t size) {
   if (found->check != XXH3_64bits(found, offsetof(header, check))) {
     (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: the checksum of its header is wrong", path);
     return DAMAGED;
   }
-  if (memcmp(found->magic, want.magic, sizeof want.magic) != 0 || found->version != want.version) {
+  if (memcmp(found->magic, checkpoint_magic, sizeof found->magic) != 0 ||
+      found->version != CHECKPOINT_VERSION) {
     (void)ESC_FAIL(ESC_BAD_INPUT, "%s: a checkpoint of another version of this program", path);
     return FOREIGN;
   }
-  if (found->spec != want.spec || found->state_size != want.state_size) {
-    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: a checkpoint of another spec, shard or precision", path);
-    return FOREIGN;
-  }
-  if (found->count > (size - sizeof *found) / c->record_size ||
-      size != sizeof *found + found->count * c->record_size) {
+  const size_t record = sizeof(esc_member_key) + found->state_size + sizeof(uint64_t);
+  const size_t rest = size - sizeof *found - found->identity_size;
+  if (found->identity_size > size - sizeof *found || found->identity_size > IDENTITY_MAX ||
+      found->state_size > size || found->count > rest / record || rest != found->count * record) {
     (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: %zu bytes do not hold %llu networks", path, size,
                    (unsigned long long)found->count);
     return DAMAGED;
   }
   return WHOLE;
+}
+
+/* Whether a run of the identity that was found may continue as this one. */
+static verdict judge_identity(esc_checkpoint *c, const char *path) {
+  esc_identity found = {.text = c->found + sizeof found.members};
+  const bool same =
+      c->found_size == c->identity_size && memcmp(c->found, c->identity, c->identity_size) == 0;
+  if (c->found_hash != XXH3_64bits(c->found, c->found_size) || c->found_size < sizeof(int64_t)) {
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: the checksum of its identity is wrong", path);
+    return DAMAGED;
+  }
+  memcpy(&found.members, c->found, sizeof found.members);
+  if (c->reader && c->reader->identity)
+    return c->reader->identity(c->reader->context, path, found) == ESC_OK ? WHOLE : FOREIGN;
+  if (same) return WHOLE;
+  (void)ESC_FAIL(ESC_BAD_INPUT, "%s: a checkpoint of another spec, shard or precision", path);
+  return FOREIGN;
+}
+
+/* Reads the identity behind the header, and judges it. */
+static esc_status read_identity(esc_checkpoint *c, const char *path, const header *found,
+                                verdict *out) {
+  esc_status status = ESC_OK;
+  free(c->found);
+  c->found_size = found->identity_size;
+  c->found_hash = found->identity;
+  ESC_TRY_ALLOCATE(c->found = calloc(1, c->found_size + sizeof(int64_t) + 1));
+  ESC_TRY(esc_io_read_at(c->fd, path, c->found, c->found_size, sizeof *found));
+  *out = judge_identity(c, path);
+  if (*out == WHOLE && c->state_size && found->state_size != c->state_size) {
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: a checkpoint of another spec, shard or precision", path);
+    *out = FOREIGN;
+  }
+done:
+  return status;
 }
 
 static verdict judge_records(esc_checkpoint *c, const char *path) {
@@ -125,7 +165,9 @@ static esc_status examine(esc_checkpoint *c, const char *path, verdict *out) {
     return ESC_OK;
   }
   ESC_TRY(esc_io_read_at(c->fd, path, &found, sizeof found, 0));
-  *out = judge_header(c, path, &found, size);
+  *out = judge_header(path, &found, size);
+  if (*out != WHOLE) return ESC_OK;
+  ESC_TRY(read_identity(c, path, &found, out));
   if (*out != WHOLE) return ESC_OK;
   c->entries = (int64_t)found.count;
   ESC_TRY_ALLOCATE(c->member = calloc(found.count + 1, sizeof *c->member));
@@ -189,7 +231,7 @@ static esc_status allocate(const char *result_path, size_t state_size, esc_check
   ESC_TRY_ALLOCATE(c);
   c->fd = -1;
   c->state_size = state_size;
-  c->record_size = sizeof(int64_t) + state_size + sizeof(uint64_t);
+  c->record_size = sizeof(esc_member_key) + state_size + sizeof(uint64_t);
   ESC_TRY_ALLOCATE(c->record = calloc(1, c->record_size));
   ESC_TRY_ALLOCATE(c->path = malloc(room));
   ESC_TRY_ALLOCATE(c->previous = malloc(room));
@@ -202,17 +244,33 @@ done:
   return status;
 }
 
-esc_status esc_checkpoint_open(const char *result_path, const char *spec, size_t state_size,
-                               bool resume, bool discard, esc_checkpoint_wanted *wanted,
-                               void *context, esc_checkpoint **out) {
+static esc_status set_identity(esc_checkpoint *c, esc_identity identity) {
+  esc_status status = ESC_OK;
+  c->identity_size = sizeof identity.members + strlen(identity.text);
+  ESC_TRY_ALLOCATE(c->identity = malloc(c->identity_size));
+  memcpy(c->identity, &identity.members, sizeof identity.members);
+  memcpy(c->identity + sizeof identity.members, identity.text, strlen(identity.text));
+  c->hash = XXH3_64bits(c->identity, c->identity_size);
+done:
+  return status;
+}
+
+static bool is_wanted(const esc_checkpoint *c, esc_member_key member) {
+  return !c->reader || !c->reader->wanted || c->reader->wanted(c->reader->context, member);
+}
+
+esc_status esc_checkpoint_open(const char *result_path, esc_identity identity, size_t state_size,
+                               bool resume, bool discard, const esc_checkpoint_reader *reader,
+                               esc_checkpoint **out) {
   esc_status status = ESC_OK;
   esc_checkpoint *c = NULL;
   ESC_TRY(allocate(result_path, state_size, &c));
-  c->spec = XXH3_64bits(spec, strlen(spec));
+  ESC_TRY(set_identity(c, identity));
+  c->reader = reader;
   if (discard) delete_files(c);
   ESC_TRY(resume ? load(c) : refuse_without_resume(c));
-  for (int64_t i = 0; i < c->entries; i++)
-    c->waiting += c->waits[i] = wanted(context, c->member[i]);
+  for (int64_t i = 0; i < c->entries; i++) c->waiting += c->waits[i] = is_wanted(c, c->member[i]);
+  c->reader = NULL;
   *out = c;
   c = NULL;
 done:
@@ -226,12 +284,12 @@ const char *esc_checkpoint_warning(const esc_checkpoint *c) {
 
 int64_t esc_checkpoint_waiting(const esc_checkpoint *c) { return c->waiting; }
 
-esc_status esc_checkpoint_take(esc_checkpoint *c, int64_t member, void *state, bool *found) {
+esc_status esc_checkpoint_take(esc_checkpoint *c, esc_member_key member, void *state, bool *found) {
   esc_status status = ESC_OK;
   int64_t i = 0;
   *found = false;
   if (c->waiting == 0) return ESC_OK;
-  while (i < c->entries && !(c->waits[i] && c->member[i] == member)) i++;
+  while (i < c->entries && !(c->waits[i] && esc_member_key_equal(c->member[i], member))) i++;
   if (i == c->entries) return ESC_OK;
   ESC_TRY(read_record(c, c->path, i));
   memcpy(state, c->record + sizeof member, c->state_size);
@@ -247,16 +305,22 @@ esc_status esc_checkpoint_begin(esc_checkpoint *c, int64_t count) {
   const header h = make_header(c, count + c->waiting);
   ESC_TRY(esc_io_begin(c->path, &c->file));
   ESC_TRY(esc_io_write(c->file, &h, sizeof h));
+  ESC_TRY(esc_io_write(c->file, c->identity, c->identity_size));
 done:
   return status;
 }
 
-esc_status esc_checkpoint_add(esc_checkpoint *c, int64_t member, const void *state) {
+/* Writes c->record with its check, of this run's identity. */
+static esc_status write_record(esc_checkpoint *c) {
+  const uint64_t check = record_check(c, c->hash);
+  memcpy(c->record + c->record_size - sizeof check, &check, sizeof check);
+  return esc_io_write(c->file, c->record, c->record_size);
+}
+
+esc_status esc_checkpoint_add(esc_checkpoint *c, esc_member_key member, const void *state) {
   memcpy(c->record, &member, sizeof member);
   memcpy(c->record + sizeof member, state, c->state_size);
-  const uint64_t check = record_check(c);
-  memcpy(c->record + sizeof member + c->state_size, &check, sizeof check);
-  return esc_io_write(c->file, c->record, c->record_size);
+  return write_record(c);
 }
 
 esc_status esc_checkpoint_commit(esc_checkpoint *c) {
@@ -264,7 +328,7 @@ esc_status esc_checkpoint_commit(esc_checkpoint *c) {
   for (int64_t i = 0; i < c->entries; i++) {
     if (!c->waits[i]) continue;
     ESC_TRY(read_record(c, c->path, i));
-    ESC_TRY(esc_io_write(c->file, c->record, c->record_size));
+    ESC_TRY(write_record(c));
   }
   esc_io_file *file = c->file;
   c->file = NULL;
@@ -285,7 +349,60 @@ void esc_checkpoint_close(esc_checkpoint *c, bool remove) {
   if (remove) delete_files(c);
   forget(c);
   free(c->record);
+  free(c->identity);
+  free(c->found);
   free(c->path);
   free(c->previous);
   free(c);
+}
+
+/* ---- any checkpoint, as it is ---- */
+
+bool esc_checkpoint_is(const char *bytes, size_t size) {
+  return size >= sizeof checkpoint_magic &&
+         !memcmp(bytes, checkpoint_magic, sizeof checkpoint_magic);
+}
+
+/* The size of a state, as the file's header has it. */
+static esc_status read_state_size(const char *path, size_t *state_size) {
+  esc_status status = ESC_OK;
+  header found;
+  size_t size;
+  int fd = -1;
+  ESC_TRY(esc_io_open(path, &fd, &size));
+  if (size < sizeof found) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: it is shorter than a header", path);
+    goto done;
+  }
+  ESC_TRY(esc_io_read_at(fd, path, &found, sizeof found, 0));
+  if (judge_header(path, &found, size) != WHOLE)
+    status = ESC_BAD_INPUT;
+  else
+    *state_size = found.state_size;
+done:
+  if (fd >= 0) close(fd);
+  return status;
+}
+
+esc_status esc_checkpoint_read(const char *path, const esc_checkpoint_reader *reader,
+                               void (*network)(void *context, esc_member_key member,
+                                               int64_t step)) {
+  esc_status status = ESC_OK;
+  esc_checkpoint *c = NULL;
+  verdict found;
+  int64_t step;
+  size_t state_size = 0;
+  ESC_TRY(read_state_size(path, &state_size));
+  ESC_TRY(allocate(path, state_size, &c));
+  c->reader = reader;
+  ESC_TRY(examine(c, path, &found));
+  if (found != WHOLE) status = ESC_BAD_INPUT;
+  for (int64_t i = 0; i < c->entries && status == ESC_OK; i++) {
+    ESC_TRY(read_record(c, path, i));
+    memcpy(&step, c->record + sizeof(esc_member_key), sizeof step); /* first of the state */
+    if (network) network(reader->context, c->member[i], step);
+  }
+done:
+  esc_checkpoint_close(c, false);
+  return status;
 }

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "escapement/observe.h"
+#include "store/file_kind.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "digest and seal are of bytes as they lie");
@@ -14,11 +15,11 @@ typedef struct seal {
   char mark[8];
   uint64_t size, check;
 } seal;
-static const char seal_mark[] = "ESCSEAL1", hdf5_mark[] = "\x89HDF\r\n\x1a\n";
+static const char seal_mark[] = "ESCSEAL1";
 
 _Static_assert(sizeof(seal) == ESC_SEAL_BYTES, "the seal has no padding");
 
-/* The coordinate `snapshot` and the observables along it. */
+/* The coordinate `snapshot`, the observables along it and those at the end. */
 static void add_observables(const esc_results *r, esc_layout *t) {
   t->column[t->columns++] =
       (esc_column){"snapshot",       "step", "step of the snapshot: weight updates made before it",
@@ -31,6 +32,13 @@ static void add_observables(const esc_results *r, esc_layout *t) {
         (esc_column){o->name,          o->units, o->long_name,
                      ESC_TYPE_FLOAT64, rank,     {ESC_AXIS_NONE, ESC_AXIS_SNAPSHOT, o->axis},
                      r->observable[k], false};
+  }
+  for (int k = 0; k < ESC_OBSERVABLES; k++) {
+    const esc_observable *o = &esc_observables[k];
+    const int rank = o->axis == ESC_AXIS_NONE ? 1 : 2;
+    t->column[t->columns++] = (esc_column){o->end_name,          o->units, o->end_long_name,
+                                           ESC_TYPE_FLOAT64,     rank,     {ESC_AXIS_NONE, o->axis},
+                                           r->observable_end[k], false};
   }
 }
 
@@ -134,7 +142,7 @@ void esc_seal_write(char *image, size_t size) {
 
 /* Whether a file without a seal lacks its end, by the end of file that the first
  * form of HDF5's superblock declares at byte 40; a whole foreign file has just that. */
-static bool is_cut_short(const char *bytes, size_t size) {
+bool esc_image_is_cut_short(const char *bytes, size_t size) {
   enum { VERSION_AT = 8, END_AT = 40 };
   uint64_t end;
   if (size < END_AT + sizeof end) return true;
@@ -144,13 +152,10 @@ static bool is_cut_short(const char *bytes, size_t size) {
 
 esc_status esc_seal_verify(const char *path, const char *bytes, size_t size, size_t *image_size) {
   seal found;
-  if (size == 0) return ESC_FAIL(ESC_BAD_INPUT, "%s: the file is empty, not a result", path);
-  const size_t start = size < strlen(hdf5_mark) ? size : strlen(hdf5_mark);
-  if (memcmp(bytes, hdf5_mark, start) != 0)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: not an HDF5 file, so not a result", path);
+  if (esc_file_kind_of(bytes, size) != ESC_FILE_HDF5) return esc_file_refuse(path, bytes, size);
   const bool sealed =
       size > sizeof found && !memcmp(bytes + size - sizeof found, seal_mark, sizeof found.mark);
-  if (!sealed && is_cut_short(bytes, size))
+  if (!sealed && esc_image_is_cut_short(bytes, size))
     return ESC_FAIL(ESC_BAD_INPUT, "%s: cut short after %zu bytes", path, size);
   if (!sealed)
     return ESC_FAIL(ESC_BAD_INPUT,

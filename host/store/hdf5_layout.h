@@ -18,8 +18,8 @@
 enum {
   ESC_COORDINATES = 4, /* one an axis; that of ESC_AXIS_NONE is `member` */
   ESC_VARIABLES = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
-  ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + ESC_OBSERVABLES, /* with coordinate `snapshot` */
-  ESC_DIGEST_TEXT = 17,                                  /* 16 hexadecimal digits */
+  ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + 2 * ESC_OBSERVABLES, /* with coordinate `snapshot` */
+  ESC_DIGEST_TEXT = 17,                                      /* 16 hexadecimal digits */
   ESC_SEAL_BYTES = 24,
 };
 #undef ESC_COUNT_ONE
@@ -63,6 +63,9 @@ void esc_seal_write(char *image, size_t size);
 /* ESC_BAD_INPUT, saying what is wrong, unless the `size` bytes are an image with
  * its seal; *image_size leaves out the seal. */
 esc_status esc_seal_verify(const char *path, const char *bytes, size_t size, size_t *image_size);
+
+/* Whether an HDF5 file without a seal lacks its end. */
+bool esc_image_is_cut_short(const char *bytes, size_t size);
 
 /* A file being written or read in memory, for its messages. */
 typedef struct esc_hdf5 {

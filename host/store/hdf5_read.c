@@ -1,14 +1,20 @@
 /* Reads a result file back: the seal first, then each column into place, then
- * the digest. Sizes that a file declares are checked before they are believed.
+ * the digest. Sizes that a file declares are checked before they are believed. A file of an earlier
+ * version lacks the variables that came later.
  *
  * A file without a valid seal is not as escapement wrote it. When the caller
  * takes such files, columns may have another width of number, and those that
  * fits do not need may be missing. */
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/file_kind.h"
 #include "store/hdf5_layout.h"
 #include "store/io.h"
+#include "store/journal.h"
 #include "store/store.h"
 
 static const size_t file_bytes_max = (size_t)1 << 40;
@@ -62,6 +68,19 @@ static bool is_needed(const esc_column *c) {
   for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
     if (!strcmp(c->name, needed[i])) return true;
   return false;
+}
+
+/* A file of another program must hold what `fit` needs. */
+static esc_status check_is_result(const esc_hdf5 *h) {
+  const esc_results none = {0};
+  esc_layout blank;
+  esc_layout_make(&none, &blank);
+  for (int i = 0; h->foreign && i < blank.columns; i++)
+    if (is_needed(&blank.column[i]) && !is_column(h, blank.column[i].name))
+      return ESC_FAIL(ESC_BAD_INPUT,
+                      "%s: is an HDF5 file, but not a result of escapement: it has no variable %s",
+                      h->path, blank.column[i].name);
+  return ESC_OK;
 }
 
 /* Makes room for the snapshots that the file declares. */
@@ -206,12 +225,41 @@ static void derive_members(esc_results *r, bool with_status) {
   }
 }
 
+/* Variables that version 0.1.0's first files lack: errors, and observables at the end. */
+static bool came_later(const char *name) {
+  static const char *const ending[] = {"_end", "_error"};
+  const size_t length = strlen(name);
+  for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++) {
+    const size_t tail = strlen(ending[i]);
+    if (length > tail && !strcmp(name + length - tail, ending[i])) return true;
+  }
+  return false;
+}
+
+/* Takes from the layout what an earlier version did not write; numbers that are then unknown
+ * are NaN. The digest of such a file is over the columns that it has. */
+static void drop_missing(const esc_hdf5 *h, esc_layout *t) {
+  int kept = 0;
+  for (int i = 0; i < t->columns; i++) {
+    const esc_column *c = &t->column[i];
+    const size_t values = (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c) / 8;
+    if (!came_later(c->name) || is_column(h, c->name)) {
+      t->column[kept++] = *c;
+      continue;
+    }
+    double *const unknown = c->data;
+    for (size_t k = 0; k < values && c->type == ESC_TYPE_FLOAT64; k++) unknown[k] = (double)NAN;
+  }
+  t->columns = kept;
+}
+
 static esc_status read_results(const esc_hdf5 *h, size_t file_size, esc_results **out) {
   esc_layout layout;
   esc_results *results = NULL;
   esc_status status = ESC_OK;
   ESC_TRY(create_results(h, file_size, &results));
   esc_layout_make(results, &layout);
+  if (!h->foreign) drop_missing(h, &layout);
   for (int i = 0; i < layout.columns; i++) {
     const esc_column *c = &layout.column[i];
     if (h->foreign && !is_needed(c) && (c->coordinate || !is_column(h, c->name))) continue;
@@ -239,6 +287,20 @@ done:
   return esc_hdf5_release(h, status, what, access);
 }
 
+/* A result that is not there yet: a run that has not ended left its journal. */
+static esc_status explain_absence(const char *path) {
+  char journal[PATH_MAX], why[600];
+  esc_journal_summary found;
+  snprintf(why, sizeof why, "%.590s", esc_error_message());
+  if (snprintf(journal, sizeof journal, "%s.journal", path) >= (int)sizeof journal ||
+      !esc_io_exists(journal) || esc_journal_read(journal, NULL, &found) != ESC_OK)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s", why);
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: is not there yet: its run has not ended, and its journal holds %lld of %lld "
+                  "finished members; continue with `escapement run SPEC -o %s --resume`",
+                  path, (long long)found.records, (long long)found.members, path);
+}
+
 static esc_status read_file(const char *path, bool *foreign, esc_results **out) {
   esc_hdf5 h = {.path = path, .cannot = "cannot read", .fault = ESC_BAD_INPUT};
   esc_results *results = NULL;
@@ -246,15 +308,20 @@ static esc_status read_file(const char *path, bool *foreign, esc_results **out) 
   size_t size, image_size;
   esc_status status = esc_hdf5_open(&h);
   if (status != ESC_OK) goto done;
-  ESC_TRY(esc_io_read(path, file_bytes_max, &bytes, &size));
+  status = esc_io_read(path, file_bytes_max, &bytes, &size);
+  if (status == ESC_BAD_INPUT && !esc_io_exists(path)) status = explain_absence(path);
+  if (status != ESC_OK) goto done;
   status = esc_seal_verify(path, bytes, size, &image_size);
-  if (foreign) h.foreign = *foreign = status != ESC_OK;
+  const bool hdf5 =
+      esc_file_kind_of(bytes, size) == ESC_FILE_HDF5 && !esc_image_is_cut_short(bytes, size);
+  if (foreign) h.foreign = *foreign = status != ESC_OK && hdf5;
   if (h.foreign) {
     image_size = size;
     status = ESC_OK;
   }
   if (status != ESC_OK) goto done;
   ESC_TRY(open_image(&h, bytes, image_size));
+  ESC_TRY(check_is_result(&h));
   ESC_TRY(read_results(&h, size, &results));
 done:
   status = esc_hdf5_close(&h, status);

@@ -4,6 +4,7 @@
  * disk or a crash meets only esc_io_publish, and no lock is taken. Times are not
  * tracked: the bytes depend on the results alone. */
 #include <hdf5_hl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,60 @@ static esc_status assemble(const char *path, const esc_results *r, char **image,
   ESC_TRY(take_image(&h, image, size));
 done:
   return esc_hdf5_close(&h, status);
+}
+
+/* Bytes of HDF5's index of `chunks` chunks: a tree of nodes with room for 64 each, at least
+ * half full, and as many more in a split. */
+static double index_size(int rank, double chunks) {
+  const double key = 8 + 8 * (rank + 1), node = 24 + 65 * key + 64 * 8;
+  return node * (chunks <= 64 ? 1 : 2 + ceil(chunks / 32));
+}
+
+/* Whether the sweep itself determines the column: sequences and constants, which compress. */
+static bool is_planned(const esc_column *c) {
+  static const char *const planned[] = {"member",     "seed",         "group",
+                                        "bottleneck", "small_layers", "scale"};
+  for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++)
+    if (!strcmp(c->name, planned[i])) return true;
+  return false;
+}
+
+/* Bytes of all columns with their indices. */
+static double columns_size(const esc_layout *t) {
+  double bytes = 0;
+  hsize_t chunk[3];
+  for (int i = 0; i < t->columns; i++) {
+    const esc_column *c = &t->column[i];
+    const double whole = (double)t->length[c->axis[0]] * (double)esc_layout_row_bytes(t, c);
+    if (!is_compressed(t, c)) {
+      bytes += whole;
+      continue;
+    }
+    choose_chunk(t, c, chunk);
+    double chunks = 1;
+    for (int a = 0; a < c->rank; a++)
+      chunks *= ceil((double)t->length[c->axis[a]] / (double)chunk[a]);
+    bytes += (is_planned(c) ? 0.25 : 1) * whole + index_size(c->rank, chunks);
+  }
+  return bytes;
+}
+
+esc_status esc_store_size(const esc_results *results, int64_t members, int64_t snapshots,
+                          double *bytes) {
+  esc_status status = ESC_OK;
+  char *image = NULL;
+  size_t size;
+  esc_layout one, all;
+  esc_results counted = *results;
+  ESC_TRY(assemble("the result", results, &image, &size));
+  esc_layout_make(results, &one);
+  counted.members = members;
+  counted.snapshots = snapshots;
+  esc_layout_make(&counted, &all);
+  *bytes = (double)size - columns_size(&one) + columns_size(&all);
+done:
+  free(image);
+  return status;
 }
 
 esc_status esc_store_write(const char *path, const esc_results *results) {

@@ -1,50 +1,89 @@
 /* Journal of finished members: an append-only file beside the result
  * ("OUT.h5.journal") that survives kill -9, so that finished work is never
- * trained again. Each record is one member's row (results.h) with its index and
- * an XXH3 checksum; the header names the format, the shape and the hash of the
- * resolved spec. A torn tail is cut off when the journal is opened again. */
+ * trained again. It holds
+ *   - the identity of the run: the resolved spec and what else the numbers depend on,
+ *     as text, and the number of members; again where the sweep grew since;
+ *   - the run's segments (one for each start of the program), as text;
+ *   - a record for each finished member: its key and its row (results.h).
+ * Each part has an XXH3 checksum; the header names the format and the shape. A torn
+ * tail is cut off when the journal is opened again. */
 #ifndef ESC_JOURNAL_H
 #define ESC_JOURNAL_H
 
 #include <stdbool.h>
 
+#include "escapement/problem.h"
 #include "escapement/results.h"
 
 typedef struct esc_journal esc_journal;
 
-/* Called for each whole record of an existing journal. `row` as in
- * esc_results_unpack. */
-typedef void esc_journal_visit(void *context, int64_t member, const void *row);
+/* What identifies a run, and the members of its sweep or shard. */
+typedef struct esc_identity {
+  const char *text;
+  int64_t members;
+} esc_identity;
+
+/* Who reads an existing journal; every function may be NULL. */
+typedef struct esc_journal_reader {
+  void *context;
+  /* Whether a run of identity `found` may continue as the one that opens `path`: not
+   * ESC_OK refuses the journal. NULL: only the very same text may. */
+  esc_status (*identity)(void *context, const char *path, esc_identity found);
+  /* A segment; `begins`: a new one, else what the last one has become. */
+  void (*segment)(void *context, const char *text, bool begins);
+  /* A finished member. `row` as in esc_results_unpack. */
+  void (*row)(void *context, esc_member_key member, const void *row);
+} esc_journal_reader;
 
 /* Opens the journal of the result file `result_path`, creating it if there is
  * none, and takes an exclusive lock on it (a second run on the same output is
- * refused). With `resume` the records there are visited and kept; without it an
- * existing journal is refused with ESC_BAD_INPUT, saying that --resume goes on
- * and --force starts anew (`discard` does that). A journal of another spec is
- * refused by name. `spec` is the resolved spec's text. */
-esc_status esc_journal_open(const char *result_path, const char *spec, int thresholds, int layers,
-                            bool resume, bool discard, esc_journal_visit *visit, void *context,
+ * refused). With `resume` its parts are read and kept, and where its last identity is
+ * another one than `identity`, which the reader accepted, this one is noted too; without
+ * `resume` an existing journal is refused with ESC_BAD_INPUT, saying that --resume
+ * continues it and --force starts anew (`discard` does that). */
+esc_status esc_journal_open(const char *result_path, esc_identity identity, int thresholds,
+                            int layers, bool resume, bool discard, const esc_journal_reader *reader,
                             esc_journal **out);
 
-/* The same for snapshots ("OUT.h5.snapshots"): a record is a member's index and an
+/* The same for snapshots ("OUT.h5.snapshots"): a record is a member's key and an
  * esc_journal_snapshot with `length` observations. A member has many; one that is not
- * among the finished may have some too. */
+ * among the finished may have some too. Step k of the member's end is stored as -1 - k. */
 typedef struct esc_journal_snapshot {
   int64_t step;
   double observation[];
 } esc_journal_snapshot;
-esc_status esc_journal_open_snapshots(const char *result_path, const char *spec, int length,
-                                      bool resume, bool discard, esc_journal_visit *visit,
-                                      void *context, esc_journal **out);
+esc_status esc_journal_open_snapshots(const char *result_path, esc_identity identity, int length,
+                                      bool resume, bool discard, const esc_journal_reader *reader,
+                                      esc_journal **out);
 
 /* Appends one member's row with one write(2). Not synced: see esc_journal_sync. */
-esc_status esc_journal_append(esc_journal *journal, int64_t member, const void *row);
+esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const void *row);
+
+/* Appends a segment, or with `begins` false what the last one has become. */
+esc_status esc_journal_note_segment(esc_journal *journal, const char *text, bool begins);
 
 /* fdatasync: records appended before this survive a power loss. */
 esc_status esc_journal_sync(esc_journal *journal);
 
 /* Closes; with `remove` also deletes the file (after the result is published), as
- * it does with a journal that holds no member. */
+ * it does with a journal that holds neither a member nor a segment beyond its begin. */
 void esc_journal_close(esc_journal *journal, bool remove);
+
+/* What a journal at any path holds, found without changing or locking it. */
+typedef struct esc_journal_summary {
+  int thresholds, layers; /* 0, length of a snapshot's observations: of snapshots */
+  int64_t members;        /* of the sweep or shard */
+  int64_t records;        /* whole ones */
+  bool snapshots;         /* its records are snapshots */
+  bool readable;          /* its rows are those of this version: the reader was shown them */
+  bool locked;            /* a run is writing it now */
+} esc_journal_summary;
+
+/* Whether these first bytes of a file are a journal's. */
+bool esc_journal_is(const char *bytes, size_t size);
+
+/* Reads the file at `path`; a damaged header is ESC_BAD_INPUT. */
+esc_status esc_journal_read(const char *path, const esc_journal_reader *reader,
+                            esc_journal_summary *out);
 
 #endif

@@ -18,6 +18,13 @@
  * `results` alone. Its attributes may not be named Conventions, members, digest. */
 esc_status esc_store_write(const char *path, const esc_results *results);
 
+/* Bytes, at most, of the file that esc_store_write would make of a result with these
+ * attributes, thresholds and layers if it had `members` members with `snapshots` each:
+ * from the description of the columns, the file's own overhead from one without members.
+ * Of what compression saves, only that on columns which the sweep determines is counted. */
+esc_status esc_store_size(const esc_results *results, int64_t members, int64_t snapshots,
+                          double *bytes);
+
 /* Reads a file that esc_store_write made; verifies seal and digest. A file that
  * is not ours, is damaged, or was changed by another program is ESC_BAD_INPUT
  * with its name and what is wrong. */

@@ -1,9 +1,10 @@
-/* Activations: numbers, derivatives by differences, the deficit by its definition, and
- * the float functions against the double ones. */
+/* Activations: numbers, long double, derivatives by differences, the deficit by its
+ * definition, and the float functions against the double ones. */
 #include <float.h>
 #include <math.h>
 
 #include "escapement/activation.h"
+#include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 
@@ -41,6 +42,27 @@ static void at_every_z(void (*check)(int kind, double z, esc_verify_worst *worst
                        esc_verify_worst *worst) {
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
     for (int i = -60; i < 60; i++) check(kind, 0.1 * i + 0.05, worst);
+}
+
+/* Values and derivatives of some ulps; kappa, where it is a difference, of its terms. */
+static void check_oracle(int kind, double z, esc_verify_worst *worst) {
+  const esc_activation a = esc_verify_activation(kind);
+  const esc_eval_f64 got = esc_activate_f64(&a, z);
+  const esc_oracle_value want = esc_oracle_activate(&a, (long double)z);
+  const double ulps = 8 * DBL_EPSILON, size = fabs(got.value) + fabs(z * got.derivative);
+  const char *name = esc_verify_activation_name(kind);
+  esc_verify_take(worst, (double)(got.value - want.value), ulps * (1 + fabs(got.value)),
+                  "%s at %.2f", name, z);
+  esc_verify_take(worst, (double)(got.derivative - want.derivative), ulps * (1 + fabs(z)),
+                  "%s' at %.2f", name, z);
+  esc_verify_take(worst, (double)(got.deficit - want.deficit), ulps * size, "kappa of %s at %.2f",
+                  name, z);
+}
+
+static esc_status against_oracle(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  at_every_z(check_oracle, worst);
+  return ESC_OK;
 }
 
 /* Central difference of order eight. */
@@ -84,9 +106,10 @@ static esc_status deficits(const esc_verify_target *t, esc_verify_worst *worst) 
   return ESC_OK;
 }
 
-/* Functions to 2.4 ulp, and up to three operations behind them; relative to 1 + |z| where
- * parts cancel. The deficit keeps six digits of itself below 1/2, also where it is tiny;
- * beyond, where sin's and the polynomial's have zeros, of its terms. */
+/* Functions to 2.4 ulp, and up to three operations behind them: of the value and its slope
+ * below 1/2, also where they are tiny; beyond, where parts cancel, of 1 + |z|. The deficit keeps
+ * six digits of itself below 1/2, also where it is tiny; beyond, where sin's and the polynomial's
+ * have zeros, of its terms. */
 static void check_float(int kind, double at, esc_verify_worst *worst) {
   const esc_activation a = esc_verify_activation(kind);
   const float z = (float)at;
@@ -94,8 +117,9 @@ static void check_float(int kind, double at, esc_verify_worst *worst) {
   const esc_eval_f32 got = esc_activate_f32(&a, z);
   const char *name = esc_verify_activation_name(kind);
   const double size = fabs(want.value) + fabs((double)z * want.derivative);
-  const double ulps = 8 * (double)FLT_EPSILON * (1 + fabs((double)z) + size);
-  esc_verify_take(worst, (double)got.value - want.value, ulps, "%s at %g", name, at);
+  const double ulp = 8 * (double)FLT_EPSILON, ulps = ulp * (1 + fabs((double)z) + size);
+  esc_verify_take(worst, (double)got.value - want.value, fabs(at) < 0.5 ? ulp * size : ulps,
+                  "%s at %g", name, at);
   esc_verify_take(worst, (double)got.derivative - want.derivative, ulps, "%s' at %g", name, at);
   esc_verify_take(worst, (double)got.deficit - want.deficit,
                   2e-6 * (fabs(at) < 0.5 ? fabs(want.deficit) : size), "kappa of %s at %g", name,
@@ -112,6 +136,7 @@ static esc_status floats(const esc_verify_target *t, esc_verify_worst *worst) {
 
 const esc_verify_check esc_verify_activations[] = {
     {"activations: values", values},
+    {"activations: double against long double", against_oracle},
     {"activations: derivative by differences", derivatives},
     {"activations: kappa = sigma - z sigma'", deficits},
     {"activations: float against double", floats},

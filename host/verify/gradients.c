@@ -1,7 +1,10 @@
-/* The reference's gradient against differences of its loss, for every activation and
- * loss: odd width, d != N, two modes off the axes, samples of different weight. */
+/* The reference's gradient against the oracle's and against differences of its loss, for
+ * every activation and loss: odd width, d != N, two modes off the axes, samples of
+ * different weight. */
+#include <float.h>
 #include <math.h>
 
+#include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 
@@ -17,7 +20,8 @@ static double loss_at(esc_verify_scene *s, double *unused) {
   return loss;
 }
 
-/* Order four in w_i: h = 1e-3 leaves h^4 l^(5)/30 and 1e-16/h of rounding. */
+/* Order four in w_i: h = 1e-3 leaves h^4 l^(5)/30, with fifth derivatives of up to 30, and
+ * 1e-16/h of rounding. */
 static double quotient(esc_verify_scene *s, size_t i, double *unused) {
   static const double shift[4] = {-2, -1, 1, 2};
   const double h = 1e-3, w = s->w[i];
@@ -32,21 +36,28 @@ static double quotient(esc_verify_scene *s, size_t i, double *unused) {
 
 enum { WEIGHTS = 5 * 3 + 5 * 5 + 5 };
 
-static esc_status check(int kind, int loss, esc_verify_worst *worst) {
-  esc_status status = ESC_OK;
-  esc_verify_scene s;
-  double unused[WEIGHTS];
+typedef esc_status one_case(int kind, int loss, esc_verify_worst *worst);
+
+static esc_status open(int kind, int loss, esc_verify_scene *s) {
   esc_problem p = esc_verify_problem(3, 5, 3, 6);
   p.activation = esc_verify_activation(kind);
   p.loss = (esc_loss_kind)loss;
   p.huber_delta = 0.9;
   esc_verify_modes(&p, 2);
-  ESC_TRY(esc_verify_scene_open(&p, &s));
-  esc_verify_scene_gradient(&s);
+  const esc_status status = esc_verify_scene_open(&p, s);
+  if (status == ESC_OK) esc_verify_scene_gradient(s);
+  return status;
+}
+
+static esc_status check_differences(int kind, int loss, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  esc_verify_scene s;
+  double unused[WEIGHTS];
+  ESC_TRY(open(kind, loss, &s));
   esc_verify_take(worst, s.gradient.loss - loss_at(&s, unused), 1e-14, "loss: %s, %s",
                   esc_verify_activation_name(kind), esc_verify_loss_name(loss));
   for (size_t i = 0; i < WEIGHTS; i++)
-    esc_verify_take(worst, s.g[i] - quotient(&s, i, unused), 2e-10 + 1e-9 * fabs(s.g[i]),
+    esc_verify_take(worst, s.g[i] - quotient(&s, i, unused), 1e-11 * (1 + fabs(s.g[i])),
                     "%s, %s, weight %zu", esc_verify_activation_name(kind),
                     esc_verify_loss_name(loss), i);
 done:
@@ -54,16 +65,53 @@ done:
   return status;
 }
 
-static esc_status gradients(const esc_verify_target *t, esc_verify_worst *worst) {
+/* Directions, weights and sample weights are the scene's. Sums of up to thirty products of
+ * numbers up to 2, each good to some ulps. */
+static esc_status check_oracle(int kind, int loss, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
-  (void)t;
+  esc_verify_scene s;
+  long double v[2 * 3], w[WEIGHTS], g[WEIGHTS];
+  esc_oracle_gradient want = {.g = g};
+  const char *name = esc_verify_activation_name(kind), *cost = esc_verify_loss_name(loss);
+  ESC_TRY(open(kind, loss, &s));
+  for (int i = 0; i < 2 * 3; i++) v[i] = s.directions[i];
+  for (int i = 0; i < WEIGHTS; i++) w[i] = s.w[i];
+  ESC_TRY(esc_oracle_gradient_of(&s.problem, v, w, &s.batch, &want));
+  const double ulps = 30 * DBL_EPSILON;
+  esc_verify_take(worst, s.gradient.loss - (double)want.loss, ulps, "%s, %s, loss", name, cost);
+  for (int l = 0; l < 2; l++)
+    esc_verify_take(worst, s.gradient.deficit[l] - (double)want.deficit[l], ulps,
+                    "%s, %s, E[u.kappa] of interface %d", name, cost, l + 1);
+  for (int l = 0; l < 3; l++)
+    esc_verify_take(worst, s.gradient.gradient2[l] - (double)want.gradient2[l],
+                    ulps * (1 + s.gradient.gradient2[l]), "%s, %s, |G_%d|^2", name, cost, l + 1);
+  for (int i = 0; i < WEIGHTS; i++)
+    esc_verify_take(worst, s.g[i] - (double)g[i], ulps, "%s, %s, weight %d", name, cost, i);
+done:
+  esc_verify_scene_close(&s);
+  return status;
+}
+
+static esc_status every_case(one_case *check, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
     for (int loss = 0; loss < ESC_VERIFY_LOSSES; loss++) ESC_TRY(check(kind, loss, worst));
 done:
   return status;
 }
 
+static esc_status against_oracle(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  return every_case(check_oracle, worst);
+}
+
+static esc_status differences(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  return every_case(check_differences, worst);
+}
+
 const esc_verify_check esc_verify_gradients[] = {
-    {"gradients: differences of the loss", gradients},
+    {"gradients: against long double", against_oracle},
+    {"gradients: differences of the loss", differences},
     {0},
 };

@@ -1,8 +1,9 @@
-/* Losses: numbers, derivatives by differences, float against double. */
+/* Losses: numbers, long double, derivatives by differences, float against double. */
 #include <float.h>
 #include <math.h>
 
 #include "escapement/loss.h"
+#include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 
@@ -10,14 +11,31 @@ static const double delta = 0.75;
 static const double targets[] = {-1.6, -0.3, 0.4, 2.0};
 enum { TARGETS = sizeof targets / sizeof targets[0] };
 
-/* At f = 1.5, t = -0.5: 2^2/2; ln(1 + e^1.5), the label being -1; 0.75 (2 - 0.375). */
+/* Some ulps of the terms: softplus and the square of a difference. */
+static void take_oracle(int kind, double f, double to, esc_verify_worst *worst) {
+  const esc_problem p = {.loss = (esc_loss_kind)kind, .huber_delta = delta};
+  const esc_loss_f64 got = esc_loss_eval_f64(p.loss, delta, f, to);
+  long double derivative;
+  const double want = (double)esc_oracle_loss(&p, (long double)f, (long double)to, &derivative);
+  const char *name = esc_verify_loss_name(kind);
+  esc_verify_take(worst, got.value - want, 4 * DBL_EPSILON * (1 + want), "%s at %.2f, %.1f", name,
+                  f, to);
+  esc_verify_take(worst, (double)(got.derivative - derivative), 4 * DBL_EPSILON * (1 + want),
+                  "%s' at %.2f, %.1f", name, f, to);
+}
+
+/* At f = 1.5, t = -0.5: 2^2/2; ln(1 + e^1.5), the label being -1; 0.75 (2 - 0.375). And the
+ * oracle's on a grid. */
 static esc_status values(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   static const double want[ESC_VERIFY_LOSSES] = {2, 1.70141327798275240949, 1.21875};
-  for (int kind = 0; kind < ESC_VERIFY_LOSSES; kind++)
+  for (int kind = 0; kind < ESC_VERIFY_LOSSES; kind++) {
     esc_verify_take(worst,
                     esc_loss_eval_f64((esc_loss_kind)kind, delta, 1.5, -0.5).value - want[kind],
                     4 * DBL_EPSILON, "%s", esc_verify_loss_name(kind));
+    for (int i = -30; i <= 30; i++)
+      for (int k = 0; k < TARGETS; k++) take_oracle(kind, 0.1 * i + 0.0125, targets[k], worst);
+  }
   return ESC_OK;
 }
 

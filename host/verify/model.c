@@ -9,6 +9,7 @@
 #include "escapement/stream.h"
 #include "escapement/track.h"
 #include "escapement/update.h"
+#include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 
@@ -76,88 +77,65 @@ static esc_status metric(const esc_verify_target *t, esc_verify_worst *worst) {
   return ESC_OK;
 }
 
-/* Entry (i, j) of layer l as theory, sections 5, 3 and 6, has it. */
-static double initial_entry(const esc_problem *p, const esc_member *m, const double *v, int l,
-                            int i, int j) {
-  const int fan_in = esc_fan_in(p->shape, l), n = WIDTH / p->teacher.modes;
-  const double scale = l == 0 ? m->scale : 1; /* the bottleneck is the first layer */
-  const bool output = l == p->shape.layers - 1;
-  if (p->scheme == ESC_SCHEME_HE_NORMAL) {
-    const uint32_t at = (uint32_t)(i * fan_in + j);
-    float normal[4];
-    esc_normal4_at(m->seed, ESC_DOMAIN_INIT, 0, (uint32_t)l, at / 4, normal);
-    return scale * sqrt(2.0 / fan_in) * (double)normal[at % 4];
-  }
-  if (l == 0) return scale * v[i / n * INPUTS + j];
-  return output || i / n == j / n ? scale / n : 0;
-}
-
-/* A product and a root: an ulp or two. */
+/* Against the oracle's own teacher, in long double: a product and a root, an ulp or two;
+ * entries that are made of directions, some ulps of 1. */
 static esc_status initial(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   const esc_member m = esc_verify_member(5, 1, 0.3);
   double v[MODES * INPUTS], w[WEIGHTS];
+  long double v_want[MODES * INPUTS], want[WEIGHTS];
   for (int scheme = ESC_SCHEME_HE_NORMAL; scheme <= ESC_SCHEME_BLOCKS; scheme++) {
     esc_problem p = esc_verify_problem(LAYERS, WIDTH, INPUTS, 1);
     esc_verify_modes(&p, scheme == ESC_SCHEME_SYMMETRIC ? 1 : MODES);
     p.scheme = (esc_scheme)scheme;
     esc_teacher_directions(&p, v);
     esc_initial_weights(&p, &m, v, w);
-    for (int l = 0; l < LAYERS; l++)
-      for (int i = 0; i < esc_fan_out(p.shape, l); i++)
-        for (int j = 0; j < esc_fan_in(p.shape, l); j++) {
-          const double want = initial_entry(&p, &m, v, l, i, j);
-          const size_t at = esc_weight_offset(p.shape, l);
-          esc_verify_take(worst, w[at + (size_t)(i * esc_fan_in(p.shape, l) + j)] - want,
-                          4 * DBL_EPSILON * fabs(want), "scheme %d, layer %d, %d, %d", scheme,
-                          l + 1, i, j);
-        }
+    esc_oracle_directions(&p, v_want);
+    esc_oracle_initial(&p, &m, v_want, want);
+    for (int i = 0; i < WEIGHTS; i++)
+      esc_verify_take(worst, (double)(w[i] - want[i]),
+                      4 * DBL_EPSILON * (double)fmaxl(fabsl(want[i]), scheme ? 0.3L : 0),
+                      "scheme %d, weight %d", scheme, i);
   }
   return ESC_OK;
 }
 
-enum { SIGNAL_SAMPLES = 256 };
-
-/* Mean of the output's derivative along v = sum_k a_k v_k / |a| over the same inputs, by
- * differences of order four. */
-static double signal_by_differences(esc_verify_scene *s, const esc_member *m) {
-  static const double shift[4] = {-2, -1, 1, 2}, weight[4] = {1, -8, 8, -1};
-  const double h = 1e-3;
-  const esc_teacher *teacher = &s->problem.teacher;
-  double sum = 0, size = 0;
-  for (int k = 0; k < MODES; k++) size = hypot(size, teacher->amplitude[k]);
-  for (int b = 0; b < SIGNAL_SAMPLES; b++)
-    for (int i = 0; i < 4; i++) {
-      float drawn[INPUTS];
-      double x[INPUTS];
-      esc_normals_fill(m->seed, ESC_DOMAIN_EVALUATION, 0, 0, (uint64_t)b * INPUTS, INPUTS, drawn);
-      for (int j = 0; j < INPUTS; j++) {
-        x[j] = (double)drawn[j];
-        for (int k = 0; k < MODES; k++)
-          x[j] += shift[i] * h * teacher->amplitude[k] / size * s->directions[k * INPUTS + j];
-      }
-      sum += weight[i] * esc_reference_output(&s->problem, s->w, x, s->work) / (12 * h);
+/* E[(v.x) f] of a network of two inputs by the trapezoid rule over the plane, and
+ * sqrt(E[f^2]). */
+static double signal_by_quadrature(const esc_verify_scene *s, double *rms) {
+  const double h = 0.2, range = 8;
+  double v[2], signal = 0, f2 = 0;
+  esc_linear_direction(&s->problem, s->directions, v);
+  for (double x0 = -range; x0 <= range; x0 += h)
+    for (double x1 = -range; x1 <= range; x1 += h) {
+      const double x[2] = {x0, x1}, mass = h * h / (2 * acos(-1)) * exp(-(x0 * x0 + x1 * x1) / 2);
+      const double f = esc_reference_output(&s->problem, s->w, x, s->work);
+      signal += mass * (v[0] * x0 + v[1] * x1) * f;
+      f2 += mass * f * f;
     }
-  return sum / SIGNAL_SAMPLES;
+  *rms = sqrt(f2);
+  return signal;
 }
 
-/* h^4 f^(5)/30 and 1e-16/h of rounding, as for gradients; not ReLU, with its kinks. */
+/* Five of the errors that the estimate states, and what the rule leaves: 1e-6 of
+ * sqrt(E[f^2]), at ReLU's kinks h^2 of it. */
 static esc_status signal(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   esc_status status = ESC_OK;
   const esc_member m = esc_verify_member(5, 1, 0.7);
   esc_verify_scene s = {0};
-  esc_problem p = esc_verify_problem(LAYERS, WIDTH, INPUTS, 1);
+  esc_problem p = esc_verify_problem(LAYERS, WIDTH, 2, 1);
   double *room = NULL;
-  esc_verify_modes(&p, MODES);
+  esc_verify_modes(&p, 2);
   ESC_TRY(esc_verify_scene_open(&p, &s));
   ESC_TRY_ALLOCATE(room = calloc(esc_signal_room(p.shape), sizeof *room));
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++) {
-    if (kind == ESC_ACTIVATION_RELU) continue;
+    double rms, error;
     s.problem.activation = esc_verify_activation(kind);
-    const double want = signal_by_differences(&s, &m);
-    const double got = esc_initial_signal(&s.problem, &m, s.directions, s.w, room);
-    esc_verify_take(worst, got - want, 2e-10 + 1e-9 * fabs(want), "%s",
+    const double want = signal_by_quadrature(&s, &rms);
+    const double got = esc_initial_signal(&s.problem, &m, s.directions, s.w, room, &error);
+    const double rule = kind == ESC_ACTIVATION_RELU ? 0.04 : 1e-6;
+    esc_verify_take(worst, got - want, 5 * error + rule * rms, "%s",
                     esc_verify_activation_name(kind));
   }
 done:
@@ -196,7 +174,7 @@ static esc_status events(const esc_verify_target *t, esc_verify_worst *worst) {
 
 /* 10^5 steps of 3e-9 from 1, each below half an ulp of float: plain stays, compensated
  * moves, and what it has left over is less than an ulp of 1. The low part rounds each
- * step by 2^-48 of 1, all one way at the worst. */
+ * step by 2^-48 of 1, up or down. */
 static esc_status updates(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   const float rate = 1e-3F, g = 3e-6F;
@@ -211,7 +189,8 @@ static esc_status updates(const esc_verify_target *t, esc_verify_worst *worst) {
   }
   const double want = 1 - steps * ((double)rate * (double)g);
   esc_verify_take(worst, (double)plain - 1, 0, "plain, lost");
-  esc_verify_take(worst, (double)high + (double)low - want, steps * 0x1p-48, "compensated");
+  esc_verify_take(worst, (double)high + (double)low - want, 4 * sqrt(steps) * 0x1p-48,
+                  "compensated");
   esc_verify_take(worst, (double)low, 0x1p-24, "left over");
   return ESC_OK;
 }
@@ -221,7 +200,7 @@ const esc_verify_check esc_verify_model[] = {
     {"teacher: targets", target},
     {"metric", metric},
     {"initial weights", initial},
-    {"S(0) by differences", signal},
+    {"S(0) by quadrature", signal},
     {"moving average, first crossing", events},
     {"float updates, compensated", updates},
     {0},

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "escapement/theory.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 
@@ -151,10 +152,90 @@ done:
   return status;
 }
 
+/* S, Q and the three terms of dS/dt under the Euclidean flow (theory, section 5), by the
+ * reference's outputs and backward passes alone. */
+typedef struct rate {
+  double signal, energy, drive, second, third;
+} rate;
+
+enum { WEIGHTS = 3 * 2 + 3 * 3 + 3 };
+
+static double product(const double *a, const double *b) {
+  double sum = 0;
+  for (int i = 0; i < WEIGHTS; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+static rate rate_of(esc_verify_scene *s, double c1) {
+  const double amplitude = s->problem.teacher.amplitude[0];
+  double g[3][WEIGHTS] = {{0}}; /* means of x_1, T_perp and f times df/dW */
+  rate r = {0};
+  for (int b = 0; b < s->batch.samples; b++) {
+    const double *x = s->batch.x + (ptrdiff_t)2 * b, weight = s->batch.weight[b];
+    const double f = esc_reference_output(&s->problem, s->w, x, s->work);
+    const double rest = esc_reference_target(&s->problem, s->directions, x) - amplitude * c1 * x[0];
+    r.signal += weight * x[0] * f;
+    const double c[3] = {x[0], rest, f};
+    for (int k = 0; k < 3; k++)
+      esc_reference_backward(&s->problem, s->w, weight * c[k], s->work, g[k]);
+  }
+  r.energy = product(g[0], g[0]);
+  r.drive = amplitude * c1 * r.energy;
+  r.second = product(g[0], g[1]);
+  r.third = product(g[0], g[2]);
+  return r;
+}
+
+/* The error of c_1 is in the drive, and with T_perp in the second term. */
+static void take_rate(esc_verify_worst *worst, const rate *got, const rate *want,
+                      const char *inputs) {
+  const struct {
+    const char *name;
+    double got, want, size;
+  } row[] = {
+      {"S", got->signal, want->signal, want->signal},
+      {"Q", got->energy, want->energy, want->energy},
+      {"drive", got->drive, want->drive, want->drive},
+      {"second term", got->second, want->second, want->drive},
+      {"third term", got->third, want->third, want->third},
+  };
+  for (int k = 0; k < 5; k++)
+    esc_verify_take(worst, row[k].got - row[k].want, digits * row[k].size, "%s, %s", row[k].name,
+                    inputs);
+}
+
+static esc_status signal_rate(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  esc_status status = ESC_OK;
+  static const rate five = {.0065849230659074, .836002843743947, .607645834198537,
+                            .0823578356719926, .00383468018503042};
+  static const rate gaussian = {.139911710778937, .348043074449351, .252973929327415,
+                                .00922478250663689, .0505481748258261};
+  esc_verify_scene s = {0};
+  esc_classification c;
+  double *x = NULL, *weight = NULL;
+  ESC_TRY(open(ESC_ACTIVATION_TANH, ESC_LOSS_SQUARED, &s));
+  ESC_TRY(esc_classify(&s.problem.activation, &c));
+  rate got = rate_of(&s, c.c1);
+  take_rate(worst, &got, &five, "five inputs");
+  ESC_TRY_ALLOCATE(x = calloc((size_t)2 * NODES * NODES, sizeof *x));
+  ESC_TRY_ALLOCATE(weight = calloc((size_t)NODES * NODES, sizeof *weight));
+  grid(x, weight);
+  s.batch = (esc_batch){.samples = NODES * NODES, .x = x, .weight = weight};
+  got = rate_of(&s, c.c1);
+  take_rate(worst, &got, &gaussian, "Gaussian inputs");
+done:
+  esc_verify_scene_close(&s);
+  free(x);
+  free(weight);
+  return status;
+}
+
 const esc_verify_check esc_verify_network[] = {
     {"3x2 network: tanh, squared", tanh_squared},
     {"3x2 network: other losses, activations", others},
     {"3x2 network: imbalance of one update", update},
     {"3x2 network: Gaussian population", population},
+    {"3x2 network: S, Q and the terms of dS/dt", signal_rate},
     {0},
 };

@@ -27,8 +27,10 @@ done:
   return status;
 }
 
+esc_member esc_verify_train_member(int i) { return esc_verify_member((uint64_t)i + 1, 1, 0.5); }
+
 static esc_status put_in(shift *s, int slot) {
-  const esc_member member = esc_verify_member((uint64_t)s->next + 1, 1, 0.5);
+  const esc_member member = esc_verify_train_member(s->next);
   s->occupant[slot] = s->next++;
   s->running++;
   return s->ops->load(s->engine, slot, &member);

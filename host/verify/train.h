@@ -10,6 +10,9 @@ typedef struct esc_verify_layout {
   int64_t block; /* steps of one advance */
 } esc_verify_layout;
 
+/* Member i of such a run: seed i+1, the first layer at scale 1/2. */
+esc_member esc_verify_train_member(int i);
+
 /* Trains seeds 1..members, the first layer at scale 1/2, to their ends. Row i of *out
  * (owned by the caller) is seed i+1; w (member, weight), NULL if not wanted, takes the
  * final weights. */

@@ -1,6 +1,8 @@
 /* The checks that the verb verify makes on the machine at hand. A family is one file
  * with a table of checks; each compares numbers with what they must be and keeps the
- * worst of its errors, measured by its own tolerance. */
+ * worst of its errors, measured by its own tolerance. A tolerance far above its error
+ * checks nothing: tests demand that no row's is more than ESC_VERIFY_RATIO_MAX times its
+ * error, and that rows without an error are exact. */
 #ifndef ESC_VERIFY_H
 #define ESC_VERIFY_H
 
@@ -13,19 +15,28 @@ typedef struct esc_verify_target {
   bool quick; /* fewer combinations */
 } esc_verify_target;
 
-/* The worst comparison of a check. A NaN is worse than anything, and fails. */
+/* The worst comparison of a check: the one with the largest error in units of its own
+ * tolerance. A NaN is worse than anything, and fails. */
 typedef struct esc_verify_worst {
   double error, tolerance;
-  int64_t compared;
-  char at[96]; /* where it was: "gelu, huber" */
+  int64_t compared, exact; /* comparisons; those of them with tolerance 0 */
+  char at[96];             /* where it was: "gelu, huber" */
 } esc_verify_worst;
 
-/* Takes |error| against tolerance; `format` says where. */
+enum { ESC_VERIFY_RATIO_MAX = 1000 };
+
+/* Takes |error| against tolerance; `format` says where. A tolerance below 0 is a NaN. */
 void esc_verify_take(esc_verify_worst *worst, double error, double tolerance, const char *format,
                      ...) __attribute__((format(printf, 4, 5)));
 
 /* False for a NaN, and for a check that compared nothing. */
 bool esc_verify_passed(const esc_verify_worst *worst);
+
+/* True where every comparison was one of equality. */
+bool esc_verify_exact(const esc_verify_worst *worst);
+
+/* Tolerance over error of the worst comparison: infinite where nothing differs. */
+double esc_verify_ratio(const esc_verify_worst *worst);
 
 /* Fails only where the check could not be made (no memory, device lost). */
 typedef esc_status esc_verify_run(const esc_verify_target *target, esc_verify_worst *worst);
@@ -42,8 +53,10 @@ typedef struct esc_verify_check {
 
 #define ESC_VERIFY_TABLE(family) extern const esc_verify_check esc_verify_##family[];
 ESC_VERIFY_FAMILIES(ESC_VERIFY_TABLE)
-/* Of one engine; and of path chip, whose sums have the order of the CPU engine. */
+/* Of an engine against the reference; of the reference against the oracle (oracle.h); and
+ * of path chip, whose sums have the order of the CPU engine. */
 ESC_VERIFY_TABLE(training)
+ESC_VERIFY_TABLE(reference)
 ESC_VERIFY_TABLE(chip)
 #undef ESC_VERIFY_TABLE
 

@@ -22,16 +22,19 @@ void esc_initial_weights(const esc_problem *problem, const esc_member *member,
  * (samples, d), from sample `first` of the minibatch on. */
 void esc_draw_inputs(uint64_t seed, int64_t step, int first, int samples, int inputs, float *x);
 
-/* v = sum_k a_k v_k / |a|, (d): the direction of the teacher's linear part. */
+/* v = sum_k a_k v_k / |a|, (d): the direction of the teacher's linear part; 0 for a = 0. */
 void esc_linear_direction(const esc_problem *problem, const double *directions, double *v);
 
 /* S(0) = E[(v.x) f(x)] of the network `weights` in the direction v of the
- * teacher's linear part, sum_k a_k v_k normalised (theory, section 5). By
- * Stein's lemma this is E[v . grad f], a mean with little spread where the
- * network is nearly linear; estimated over 256 inputs of the member's
- * evaluation stream. `room` holds esc_signal_room(shape) doubles. */
+ * teacher's linear part, sum_k a_k v_k normalised (theory, section 5), and its
+ * standard error. By Stein's lemma this is E[v . grad f]; estimated over inputs of
+ * the member's evaluation stream by regression on what the network has of first order in
+ * its departure from linear (signal.c): 128 inputs where the error is then below
+ * 1e-3 sqrt(E[f^2]), as it is where the first layer is small, else 256. `room` holds
+ * esc_signal_room(shape) doubles. */
 double esc_initial_signal(const esc_problem *problem, const esc_member *member,
-                          const double *directions, const double *weights, double *room);
+                          const double *directions, const double *weights, double *room,
+                          double *error);
 size_t esc_signal_room(esc_shape shape);
 
 #endif

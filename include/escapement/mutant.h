@@ -25,6 +25,11 @@
   X(COMPENSATION, "what the compensated float update keeps")                    \
   X(REFERENCE_TARGET, "the teacher's amplitude, in the reference")              \
   X(REFERENCE_FORWARD, "hidden pre-activations, in the reference")              \
+  X(REFERENCE_OUTPUT, "f, in the reference")                                    \
+  X(REFERENCE_MEAN, "the mean loss, in the reference")                          \
+  X(REFERENCE_INPUT_GRADIENT, "u = W' delta, in the reference")                 \
+  X(REFERENCE_NORM2, "|G|^2, in the reference")                                 \
+  X(REFERENCE_INPUTS, "inputs, in the reference engine")                        \
   X(REFERENCE_DELTA, "delta = u sigma', in the reference")                      \
   X(REFERENCE_GRADIENT, "weight gradients, in the reference")                   \
   X(REFERENCE_DEFICIT, "u.kappa, in the reference")                             \

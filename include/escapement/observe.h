@@ -9,7 +9,7 @@
  * vectors of a pair say the same, and one is evaluated. What is not linear keeps a sampling
  * error: the second term of dS/dt one of about 4 sd(T_perp)/(|a| c_1 sqrt(M)) of the drive
  * (3% for tanh at M = 128), which hides its own O(m^2) early on a plateau; a larger sample
- * lowers it. */
+ * lowers it. Standard errors of the means are in <name>_error (error.c). */
 #ifndef ESCAPEMENT_OBSERVE_H
 #define ESCAPEMENT_OBSERVE_H
 
@@ -19,7 +19,8 @@
 
 typedef struct esc_observable {
   const char *name, *units, *long_name;
-  esc_axis axis; /* NONE, LAYER or INTERFACE */
+  const char *end_name, *end_long_name; /* of the network's state when training ended */
+  esc_axis axis;                        /* NONE, LAYER or INTERFACE */
 } esc_observable;
 
 extern const esc_observable esc_observables[ESC_OBSERVABLES];
@@ -31,7 +32,9 @@ int esc_observable_offset(int layers, int k);
 int esc_observable_length(int layers, esc_axis axis);
 
 /* When snapshots are taken: at step 0 and every `every` steps, or `per_decade` times a
- * decade of steps, or (both 0) never. A snapshot of step k sees the weights before update k. */
+ * decade of steps, or (both 0) never. A snapshot of step k sees the weights before update k.
+ * Where any are taken there is one more, at the end of training: of the weights whose loss
+ * crossed the last threshold, or of those after the last update of the budget. */
 typedef struct esc_record {
   int64_t every;
   int per_decade;
@@ -46,6 +49,10 @@ int64_t esc_record_next(const esc_record *record, int64_t from);
 /* How many are taken of a network that made `steps` updates. */
 int64_t esc_record_count(const esc_record *record, int64_t steps);
 
+/* Bytes of all observables of such a network, the end's too, as a result file holds them
+ * uncompressed; 0 where nothing is recorded. */
+double esc_record_bytes(const esc_record *record, int layers, int64_t steps);
+
 /* What all networks of a sweep share. */
 typedef struct esc_observer {
   const esc_problem *problem;
@@ -56,8 +63,8 @@ typedef struct esc_observer {
   int samples;        /* M, even, at least 2d */
 } esc_observer;
 
-/* Samples when the user names no number: the least multiple of 128 that allows the
- * orthogonalisation. */
+/* Samples when the user names no number: the least multiple of 128 that is four a dimension,
+ * twice what the orthogonalisation needs, so that half of it can tell the errors. */
 int esc_observer_samples(esc_shape shape);
 
 /* `c1` of the activation (esc_classify); `problem` must outlive the observer. */
@@ -72,6 +79,8 @@ typedef struct esc_sample {
   float *x;       /* (sample, input); owned */
   double *signal; /* (sample) v.x; owned */
   double *target; /* (sample) T; owned */
+  double *output; /* (sample) f of the network that was evaluated last; owned */
+  double *work;   /* (esc_sample_work) of the errors; owned */
 } esc_sample;
 
 esc_status esc_sample_create(const esc_observer *observer, esc_sample *sample);
@@ -81,6 +90,7 @@ esc_status esc_sample_draw(const esc_observer *observer, uint64_t seed, esc_samp
 /* What a network answers to a sample: means over it. */
 typedef struct esc_response {
   double loss, output_mean, output_variance, signal;
+  double loss_error, output_mean_error, output_variance_error, signal_error;
   double gradient2[ESC_LAYERS_MAX];        /* (layer) |Gamma_l|^2 */
   double orthogonal[ESC_LAYERS_MAX];       /* (layer) <Gamma_l, E[T_perp (df/dz_l) h']> */
   double self_interaction[ESC_LAYERS_MAX]; /* (layer) <Gamma_l, E[f (df/dz_l) h']> */
@@ -95,8 +105,14 @@ void esc_response_weights(const esc_observer *observer, const esc_sample *sample
 void esc_response_add(const esc_observer *observer, const esc_sample *sample, int b, double f,
                       esc_response *out);
 
-/* Finishes: means from sums, and the products of the three matrices g (3, weight), flat
- * with layer l at offset[l]; padding is 0. */
+/* Standard errors of the four means, from the outputs in the sample; NaN where the sample has
+ * not the size for it. esc_response_finish calls it. */
+void esc_response_errors(const esc_observer *observer, const esc_sample *sample, esc_response *out);
+bool esc_sample_has_errors(int samples, int inputs);
+size_t esc_sample_work(int samples);
+
+/* Finishes: means from sums, their errors, and the products of the three matrices g (3, weight),
+ * flat with layer l at offset[l]; padding is 0. */
 void esc_response_finish(const esc_observer *observer, const esc_sample *sample,
                          const double *const g[3], const size_t *offset, esc_response *out);
 
@@ -112,10 +128,12 @@ void esc_observe(const esc_observer *observer, const esc_member *member, const d
                  const double *weights, const esc_response *response, double *room, double *row);
 size_t esc_observe_room(esc_shape shape);
 
-/* Largest singular value of w (rows, columns) to 1e-12 relative, with its unit vectors
- * left (rows) and right (columns), 0 for w = 0. Lanczos on w'w with full
- * orthogonalisation. `room` holds esc_leading_room(rows, columns) numbers. NaN in w
- * gives NaN. */
+/* Largest singular value of w (rows, columns) with its unit vectors left (rows) and right
+ * (columns), all 0 for w = 0; NaN, with vectors 0, where an entry of w is not finite. Any
+ * finite entries: their squares may be out of a double's range. Relative error 1e-12 where
+ * the next singular value is further off than 1e-6 of it, else at most as far as that; the
+ * vectors are then any two that have the value between them. Lanczos on w'w or ww' with full
+ * orthogonalisation. `room` holds esc_leading_room(rows, columns) numbers. */
 double esc_leading_singular(int rows, int columns, const double *w, double *left, double *right,
                             double *room);
 size_t esc_leading_room(int rows, int columns);

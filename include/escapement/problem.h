@@ -54,11 +54,15 @@ typedef struct esc_activation {
   double coefficient[ESC_POLYNOMIAL_TERMS_MAX]; /* a_0, a_1, ...; polynomial only */
 } esc_activation;
 
-/* Reads `tanh` or `poly:a0,a1,...` into *activation. False if it is neither. */
+/* Reads `tanh` or `poly:a0,a1,...`, in capitals or small letters, or the alias `silu` of
+ * `swish`, into *activation. False if `text` is none of these. */
 bool esc_activation_parse(const char *text, esc_activation *activation);
 
 /* Writes the name that esc_activation_parse reads back to the same activation. */
 void esc_activation_print(const esc_activation *activation, char *text, size_t size);
+
+/* sigma(-z) = -sigma(z), and so for teacher, student and all their differences. */
+bool esc_activation_is_odd(const esc_activation *activation);
 
 typedef enum esc_loss_kind { ESC_LOSS_SQUARED, ESC_LOSS_LOGISTIC, ESC_LOSS_HUBER } esc_loss_kind;
 typedef enum esc_metric { ESC_METRIC_EUCLIDEAN, ESC_METRIC_NORMALIZED } esc_metric;
@@ -113,6 +117,22 @@ typedef struct esc_member {
   uint64_t small_layers; /* bit l: layer l carries it */
   double scale;          /* epsilon */
 } esc_member;
+
+/* What tells a network from every other of its experiment: the same key, the same bits,
+ * whatever else the sweep holds. Journals and checkpoints know members by it. */
+typedef struct esc_member_key {
+  uint64_t seed, small_layers;
+  double scale;
+} esc_member_key;
+
+static inline esc_member_key esc_member_key_of(const esc_member *m) {
+  const esc_member_key key = {m->seed, m->small_layers, m->scale};
+  return key;
+}
+
+static inline bool esc_member_key_equal(esc_member_key a, esc_member_key b) {
+  return a.seed == b.seed && a.small_layers == b.small_layers && a.scale == b.scale;
+}
 
 static inline int esc_fan_in(esc_shape s, int l) { return l == 0 ? s.inputs : s.width; }
 static inline int esc_fan_out(esc_shape s, int l) { return l == s.layers - 1 ? 1 : s.width; }

@@ -46,6 +46,7 @@ typedef enum esc_member_status {
   X(final_smoothed_loss, double, FLOAT64, NONE, "1", "last value compared with the thresholds") \
   X(signal_initial, double, FLOAT64, NONE, "1",                                                 \
     "S(0) = E[(v.x) f(x)] at initialisation, divided by scale^r")                               \
+  X(signal_initial_error, double, FLOAT64, NONE, "1", "standard error of signal_initial")       \
   X(lost_updates, double, FLOAT64, NONE, "1",                                                   \
     "fraction of weight updates that rounding made vanish")                                     \
   X(norm2_initial, double, FLOAT64, LAYER, "1",                                                 \
@@ -76,10 +77,12 @@ typedef struct esc_results {
 #define ESC_RESULT_FIELD(name, ctype, type, axis, units, text) ctype *name;
   ESC_RESULT_LIST(ESC_RESULT_FIELD)
 #undef ESC_RESULT_FIELD
-  int64_t snapshots;                   /* 0: none were recorded */
-  int64_t *snapshot_step;              /* (snapshot) coordinate, ascending */
-  double *observable[ESC_OBSERVABLES]; /* (member, snapshot[, layer or interface]); NaN behind
-                                          a member's last snapshot */
+  int64_t snapshots;                       /* 0: none were recorded */
+  int64_t *snapshot_step;                  /* (snapshot) coordinate, ascending */
+  double *observable[ESC_OBSERVABLES];     /* (member, snapshot[, layer or interface]); NaN behind
+                                              a member's last snapshot */
+  double *observable_end[ESC_OBSERVABLES]; /* (member[, layer or interface]) at steps_run; only
+                                              where there are snapshots */
   int attributes;
   esc_attribute attribute[ESC_ATTRIBUTES_MAX];
 } esc_results;

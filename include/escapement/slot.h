@@ -19,7 +19,7 @@ typedef struct esc_slot {
   bool loaded, fresh; /* fresh: its weights are still to be drawn */
   esc_member member;
   esc_track track;
-  double signal; /* S(0) */
+  double signal, signal_error; /* S(0) and its standard error */
   double norm2_initial[ESC_LAYERS_MAX];
 } esc_slot;
 

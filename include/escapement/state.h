@@ -1,7 +1,7 @@
 /* A network in training as bytes, from which it goes on to the same bits. The same
  * format for every engine of a precision, so that one may go on where another stopped:
  *
- *   esc_track, S(0) (f64), |W_l(0)|^2 (layers_max f64)   as they lie, little-endian
+ *   esc_track, S(0) and its error (f64), |W_l(0)|^2 (layers_max f64)   as they lie, little-endian
  *   weights, flat as in esc_weight_offset               f32, or f64 of the reference
  *   their low parts (compensation), likewise            where the engine keeps them
  *

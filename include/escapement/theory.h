@@ -69,16 +69,20 @@ typedef struct esc_escape_problem {
 } esc_escape_problem;
 
 typedef struct esc_escape_times {
-  double ode;       /* reduced ODE, exact on the manifold; NaN if it never escapes */
-  double closed;    /* leading-order quadrature; NaN where the drive is not positive */
-  double corrected; /* with the next order and the prefix's drive; NaN where it does not apply */
-  double drive;     /* a c_1 a_1^{L-1} prod s_l(0): its sign decides */
-  bool already;     /* escaped at the start: all times 0 */
-  char remark[512]; /* what the numbers rest on or why they are missing, in words; "" if nothing */
+  double ode;        /* reduced ODE, exact on the manifold; NaN where nothing crosses */
+  double closed;     /* leading-order quadrature; NaN where the drive is not positive */
+  double corrected;  /* with the next order and the prefix's drive; NaN where it does not apply */
+  double drive;      /* a c_1 a_1^{L-1} prod s_l(0): its sign decides on the leading order only */
+  bool already;      /* escaped at the start: all times 0 */
+  char remark[1024]; /* the conditions of the numbers, or why one is missing; "" if none */
 } esc_escape_times;
 
-/* Escape times to 1e-8 relative (ode). A start that cannot escape is ESC_OK with
- * NaN and a remark; arguments are the caller's to check. */
+/* Escape times, ode to 1e-8 relative unless the remark states another error. Escape is the first
+ * time at which scale[layer] reaches `to` from below (0 if it is there at the start; a scale that
+ * starts above and falls does not count). The reduced ODE is integrated whatever the leading order
+ * says, also while scales pass through 0. Where nothing crosses, ode is NaN and the remark states
+ * how the trajectory ended, as it does where the input is too hard for a double; both are ESC_OK.
+ * The scales must be positive and finite; the caller checks arguments. */
 esc_status esc_escape(const esc_escape_problem *problem, esc_escape_times *out);
 
 /* The right side ds_l/dt = E[(a sigma(g) - f) df/ds_l] of the reduced ODE with its

@@ -110,6 +110,6 @@ ESC_SHARED void esc_track_update(esc_track *track, const esc_track_rules *r, con
  * minus at the start, summed without cancellation. */
 void esc_track_report(const esc_track *track, const esc_problem *problem, const esc_member *member,
                       const double *norm2_initial, const double *change2, double signal,
-                      esc_results *results, int64_t i);
+                      double signal_error, esc_results *results, int64_t i);
 
 #endif

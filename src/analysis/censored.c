@@ -6,8 +6,11 @@
  * x centred at their mean, p = (1/sigma, level/sigma, slope/sigma) makes the
  * log-likelihood concave, so Newton's method with step halving finds its maximum from
  * anywhere, and the Hessian there is the observed information. Escaped members enter
- * only through three moments, for those of the cross terms vanish; equal censored ones
- * count as one, so that each step costs as many terms as there are different budgets. */
+ * only through three moments, because the cross terms vanish; equal censored ones
+ * count as one, so that each step costs as many terms as there are different budgets.
+ *
+ * Members of one seed are not independent, so the error is the sandwich over seeds: each
+ * seed's score through the inverse information. */
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_linalg.h>
 #include <gsl/gsl_math.h>
@@ -16,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "regression.h"
+#include "censored.h"
 
 enum { PARAMETERS = 3, NEWTON_STEPS = 200 };
 
@@ -28,7 +31,7 @@ typedef struct observation {
 /* Of the escaped members. */
 typedef struct moments {
   double weight, xx, yy;
-  double slope; /* of their least squares line */
+  double x, y, slope; /* their means, and the slope of their least squares line */
 } moments;
 
 typedef struct data {
@@ -123,34 +126,29 @@ static bool maximise(const data *d, double *p, likelihood *l) {
   return false;
 }
 
-/* Standard error of p_2/p_0 by the delta method. */
-static double slope_error(const likelihood *l, const double *p) {
+/* `row` = (d(p_2/p_0)/dp) information^-1: what a score moves the slope by. */
+static bool slope_row(const likelihood *l, const double *p, double *row) {
   const double derivative[PARAMETERS] = {-p[2] / (p[0] * p[0]), 0, 1 / p[0]};
-  double covariant[PARAMETERS];
-  if (!solve(l, derivative, covariant)) return NAN;
-  return sqrt(derivative[0] * covariant[0] + derivative[2] * covariant[2]);
+  return solve(l, derivative, row);
 }
 
-/* The sample as a list, point by point, without empty cells. Members censored at one
- * step are one observation if no seed between them is censored at another. */
-static int64_t list(const esc_sample *sample, const double *multiplicity, observation *o) {
+/* The table as a list, point by point. Members censored at one step are one observation if
+ * no seed between them is censored at another. */
+static int64_t list_observations(const esc_seed_table *table, observation *o) {
   int64_t n = 0;
-  for (int p = 0; p < sample->points; p++) {
+  for (int p = 0; p < table->points; p++) {
     observation *last = NULL; /* censored one of this point */
     double last_step = NAN;
-    for (int64_t s = 0; s < sample->seeds; s++) {
-      const int64_t cell = s * sample->points + p;
-      const double step = sample->step[cell];
-      if (multiplicity[s] == 0 || isnan(step)) continue;
-      if (sample->censored[cell] && step == last_step) {
-        last->weight += multiplicity[s];
+    for (int64_t i = table->point_begin[p]; i < table->point_begin[p + 1]; i++) {
+      const esc_cell *cell = &table->cell[table->column[i]];
+      if (cell->censored && cell->step == last_step) {
+        last->weight++;
         continue;
       }
-      o[n] = (observation){sample->log_scale[p], esc_log_step(step), multiplicity[s],
-                           sample->censored[cell]};
-      if (sample->censored[cell]) {
+      o[n] = (observation){table->log_scale[p], esc_log_step(cell->step), 1, cell->censored};
+      if (cell->censored) {
         last = &o[n];
-        last_step = step;
+        last_step = cell->step;
       }
       n++;
     }
@@ -161,17 +159,17 @@ static int64_t list(const esc_sample *sample, const double *multiplicity, observ
 /* Moves all observations (x and y in place) to the escaped ones' least squares line;
  * false if these are at one scale or there are none. */
 static bool centre(int64_t n, observation *o, moments *m) {
-  double x = 0, y = 0, xy = 0;
+  double xy = 0;
   *m = (moments){.weight = 0};
   for (int64_t i = 0; i < n; i++) {
     if (o[i].censored) continue;
     m->weight += o[i].weight;
-    x += (o[i].x - x) * o[i].weight / m->weight;
-    y += (o[i].y - y) * o[i].weight / m->weight;
+    m->x += (o[i].x - m->x) * o[i].weight / m->weight;
+    m->y += (o[i].y - m->y) * o[i].weight / m->weight;
   }
   for (int64_t i = 0; i < n; i++) {
-    o[i].x -= x;
-    o[i].y -= y;
+    o[i].x -= m->x;
+    o[i].y -= m->y;
     if (o[i].censored) continue;
     m->xx += o[i].weight * o[i].x * o[i].x;
     xy += o[i].weight * o[i].x * o[i].y;
@@ -186,42 +184,70 @@ static bool centre(int64_t n, observation *o, moments *m) {
 }
 
 /* Moves the censored observations to the front and counts them. */
-static int64_t keep_censored(int64_t n, observation *o) {
+static int64_t move_censored_first(int64_t n, observation *o) {
   int64_t kept = 0;
   for (int64_t i = 0; i < n; i++)
     if (o[i].censored) o[kept++] = o[i];
   return kept;
 }
 
-static esc_line fit(int64_t n, observation *o, const esc_censored_start *start,
-                    esc_censored_start *end) {
+/* influence[s] = row . score of seed s. */
+static void fill_influence(const esc_seed_table *table, const moments *m, const double *p,
+                           const double *row, double *influence) {
+  for (int64_t s = 0; s < table->seeds; s++) influence[s] = 0;
+  for (int64_t i = 0; i < table->cells; i++) {
+    const esc_cell *cell = &table->cell[i];
+    const double x = table->log_scale[cell->point] - m->x;
+    const observation o = {x, esc_log_step(cell->step) - m->y - m->slope * x, 1, cell->censored};
+    const double z = p[0] * o.y - p[1] - p[2] * o.x;
+    likelihood l = {.value = 0};
+    if (o.censored) {
+      add(&l, &o, p);
+    } else {
+      l.gradient[0] = 1 / p[0] - z * o.y;
+      l.gradient[1] = z;
+      l.gradient[2] = z * o.x;
+    }
+    for (int k = 0; k < PARAMETERS; k++) influence[cell->seed] += row[k] * l.gradient[k];
+  }
+}
+
+/* With one seed the observed information's own error. */
+static double error_over_seeds(const esc_seed_table *table, const double *row, const double *p,
+                               const double *influence) {
+  const double n = (double)table->seeds;
+  double sum = 0;
+  if (table->seeds < 2) return sqrt((row[2] - row[0] * p[2] / p[0]) / p[0]);
+  for (int64_t s = 0; s < table->seeds; s++) sum += influence[s] * influence[s];
+  return sqrt(sum * n / (n - 1));
+}
+
+static esc_line fit(const esc_seed_table *table, observation *o, double *influence) {
   esc_line line = {NAN, NAN};
   data d = {.censored = o};
-  likelihood top = {.value = NAN};
+  likelihood top;
+  double row[PARAMETERS];
+  const int64_t n = list_observations(table, o);
   if (!centre(n, o, &d.escaped)) return line;
-  d.n = keep_censored(n, o);
+  d.n = move_censored_first(n, o);
   const moments *m = &d.escaped;
-  const double sigma = sqrt(m->yy / m->weight);
-  /* Escaped members can lie on a line. */
-  *end = start ? *start : (esc_censored_start){1 / fmax(sigma, 1e-6), 0, 0};
-  const bool closed_form = d.n == 0;
-  double p[PARAMETERS] = {end->precision, end->level, end->tilt};
-  const bool converged = closed_form || maximise(&d, p, &top);
-  line.slope = m->slope + (closed_form ? 0 : p[2] / p[0]);
-  if (converged && m->weight > 2)
-    line.standard_error = closed_form ? sigma / sqrt(m->xx) : slope_error(&top, p);
-  *end = (esc_censored_start){p[0], p[1], p[2]};
+  /* Escaped members can lie on a line: then sigma is not 0 but small. */
+  double p[PARAMETERS] = {1 / fmax(sqrt(m->yy / m->weight), d.n ? 1e-6 : 1e-12), 0, 0};
+  top = evaluate(&d, p);
+  const bool converged = d.n == 0 || maximise(&d, p, &top);
+  line.slope = m->slope + p[2] / p[0];
+  if (!converged || m->weight < 3 || !slope_row(&top, p, row)) return line;
+  fill_influence(table, m, p, row, influence);
+  line.standard_error = error_over_seeds(table, row, p, influence);
   return line;
 }
 
-esc_status esc_censored_fit(const esc_sample *sample, const double *multiplicity,
-                            const esc_censored_start *start, esc_line *line,
-                            esc_censored_start *end) {
+esc_status esc_censored_slope(const esc_seed_table *table, double *influence, esc_line *line) {
   esc_status status = ESC_OK;
-  observation *o = malloc((size_t)(sample->seeds * sample->points + 1) * sizeof *o);
+  observation *o = malloc(((size_t)table->cells + 1) * sizeof *o);
   ESC_TRY_ALLOCATE(o);
-  *end = (esc_censored_start){0, 0, 0};
-  *line = fit(list(sample, multiplicity, o), o, start, end);
+  for (int64_t s = 0; s < table->seeds; s++) influence[s] = 0;
+  *line = fit(table, o, influence);
 done:
   free(o);
   return status;

@@ -2,13 +2,15 @@
 #include "escapement/plateau.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
 
 #include "escapement/observe.h"
 
 typedef struct member {
   const esc_results *r;
   int64_t i, inside; /* snapshots inside the window */
-  double window;
+  const esc_plateau_rules *rules;
 } member;
 
 static double at(const member *m, int observable, int64_t k, int l) {
@@ -36,7 +38,7 @@ static double bottleneck(const member *m, int64_t k) {
 /* First snapshot outside the window, or the first that is not there. */
 static int64_t count_inside(const member *m) {
   int64_t k = 0;
-  while (k < m->r->snapshots && bottleneck(m, k) <= m->window) k++;
+  while (k < m->r->snapshots && bottleneck(m, k) <= m->rules->window) k++;
   return k;
 }
 
@@ -57,29 +59,133 @@ static double gradient2(const member *m, int64_t k) {
   return scalar(m, ESC_OBSERVABLE_signal_gradient2, k);
 }
 
-/* Slope of log y in log x by the sums of a line fit, so that nothing is allocated. */
-static double exponent(const member *m, quantity *x, quantity *y) {
-  double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
-  for (int64_t k = 0; k < m->inside; k++) {
-    if (!(signal(m, k) > 0)) continue;
-    const double a = log(x(m, k)) - log(m->window), b = log(y(m, k));
-    n++;
-    sx += a;
-    sy += b;
-    sxx += a * a;
-    sxy += a * b;
-  }
-  return n < 3 ? (double)NAN : (n * sxy - sx * sy) / (n * sxx - sx * sx);
+/* First snapshot of the last stretch inside the window with S > 0, m well above its start
+ * and y not below the floor. */
+static int64_t range_start(const member *m, quantity *y, double floor) {
+  const double least = ESC_EXPONENT_START * bottleneck(m, 0);
+  int64_t k = m->inside;
+  while (k > 0 && signal(m, k - 1) > 0 && bottleneck(m, k - 1) >= least && !(y(m, k - 1) < floor))
+    k--;
+  return k;
 }
 
+/* Sums over centred logarithms: s<i><j> of dx^i dy^j. */
+typedef struct sums {
+  double n, mean_x, mean_y, s20, s30, s40, s11, s21, s02;
+} sums;
+
+static sums add_up(const member *m, int64_t first, quantity *x, quantity *y) {
+  sums s = {.n = (double)(m->inside - first)};
+  for (int64_t k = first; k < m->inside; k++) {
+    s.mean_x += log(x(m, k)) / s.n;
+    s.mean_y += log(y(m, k)) / s.n;
+  }
+  for (int64_t k = first; k < m->inside; k++) {
+    const double dx = log(x(m, k)) - s.mean_x, dy = log(y(m, k)) - s.mean_y, dx2 = dx * dx;
+    s.s20 += dx2;
+    s.s30 += dx2 * dx;
+    s.s40 += dx2 * dx2;
+    s.s11 += dx * dy;
+    s.s21 += dx2 * dy;
+    s.s02 += dy * dy;
+  }
+  return s;
+}
+
+/* The part of x beyond its own noise, in squares. */
+static double beyond(double x, double noise) { return fmax(x * x - noise * noise, 0); }
+
+/* Line, and the parabola's part that is orthogonal to it. */
+static void fit(const sums *s, double range, esc_exponent *out) {
+  const double slope = s->s11 / s->s20, left = fmax(s->s02 - slope * s->s11, 0);
+  const double square = s->s40 - s->s20 * s->s20 / s->n - s->s30 * s->s30 / s->s20;
+  const double curvature = (s->s21 - s->s30 / s->s20 * s->s11) / square;
+  const double noise = sqrt(fmax(left - curvature * curvature * square, 0) / (s->n - 3) / square);
+  out->value = slope;
+  out->bend = curvature * range / 2;
+  out->error = sqrt(left / (s->n - 2) / s->s20 + beyond(out->bend, noise * range / 2) +
+                    out->next * out->next);
+}
+
+static esc_obstacle obstacle(const member *m, int64_t without_floor, const esc_exponent *e) {
+  const int64_t above_start = m->inside - without_floor;
+  if (m->inside == 0) return ESC_OBSTACLE_OUTSIDE;
+  if (above_start > 0 && e->snapshots == 0) return ESC_OBSTACLE_FLOOR;
+  if (above_start < ESC_EXPONENT_SNAPSHOTS) {
+    if (e->growth < ESC_EXPONENT_START * ESC_EXPONENT_FACTOR) return ESC_OBSTACLE_GROWTH;
+    return signal(m, m->inside - 1) > 0 ? ESC_OBSTACLE_FEW : ESC_OBSTACLE_SIGN;
+  }
+  if (e->snapshots < ESC_EXPONENT_SNAPSHOTS) return ESC_OBSTACLE_FLOOR;
+  return e->high >= ESC_EXPONENT_FACTOR * e->low ? ESC_MEASURED : ESC_OBSTACLE_RANGE;
+}
+
+static esc_exponent exponent(const member *m, quantity *x, quantity *y, double floor) {
+  const double none = (double)NAN;
+  const int64_t first = range_start(m, y, floor);
+  esc_exponent e = {
+      .value = none, .error = none, .bend = none, .next = none, .low = none, .high = none};
+  e.snapshots = m->inside - first;
+  e.growth = m->inside ? bottleneck(m, m->inside - 1) / bottleneck(m, 0) : none;
+  if (e.snapshots > 0) {
+    e.low = INFINITY;
+    e.high = 0;
+  }
+  for (int64_t k = first; k < m->inside; k++) widen(x(m, k), &e.low, &e.high);
+  e.why = obstacle(m, range_start(m, y, 0), &e);
+  if (e.why != ESC_MEASURED) return e;
+  const double range = log(e.high / e.low);
+  const sums s = add_up(m, first, x, y);
+  const int q = m->rules->order;
+  e.next = q > 1 ? pow(bottleneck(m, m->inside - 1), q - 1) / range : 0;
+  if (!isfinite(s.s02) || !isfinite(s.s20))
+    e.why = ESC_OBSTACLE_VALUE;
+  else
+    fit(&s, range, &e);
+  return e;
+}
+
+void esc_exponent_explain(const esc_exponent *e, const esc_plateau_rules *rules, char *text,
+                          size_t size) {
+  switch (e->why) {
+    case ESC_OBSTACLE_OUTSIDE: snprintf(text, size, "m starts above the window"); return;
+    case ESC_OBSTACLE_GROWTH:
+      snprintf(text, size, "m grows by a factor of %.3g only inside the window; %d is needed",
+               e->growth, ESC_EXPONENT_START * ESC_EXPONENT_FACTOR);
+      return;
+    case ESC_OBSTACLE_SIGN: snprintf(text, size, "S is not positive at the window's end"); return;
+    case ESC_OBSTACLE_FEW:
+      snprintf(text, size, "snapshots with m above twice its start: %lld, of %d needed",
+               (long long)e->snapshots, ESC_EXPONENT_SNAPSHOTS);
+      return;
+    case ESC_OBSTACLE_RANGE:
+      snprintf(text, size, "the snapshots span a factor of %.3g only; %d is needed",
+               e->high / e->low, ESC_EXPONENT_FACTOR);
+      return;
+    case ESC_OBSTACLE_FLOOR:
+      snprintf(text, size, "below %d times the sampling noise, which is %.2g of the drive",
+               ESC_FLOOR_FACTOR, rules->floor);
+      return;
+    case ESC_OBSTACLE_VALUE: snprintf(text, size, "a value is 0 or not a number"); return;
+    case ESC_MEASURED:
+    case ESC_OBSTACLES: break;
+  }
+  snprintf(text, size, "measured");
+}
+
+static double self_over_mr(const member *m, int64_t k) {
+  return self_share(m, k) / pow(bottleneck(m, k), m->r->bottleneck[m->i]);
+}
+
+/* NaN where nothing is inside the window. */
 static double largest(const member *m, quantity *x) {
-  double most = 0;
+  double most = m->inside ? 0 : (double)NAN;
   for (int64_t k = 0; k < m->inside; k++) most = larger(x(m, k), most);
   return most;
 }
 
 static double largest_drift(const member *m) {
-  double most = 0;
+  const bool any = m->inside && m->r->bottleneck[m->i] < m->r->layers;
+  double most = any ? 0 : (double)NAN;
   for (int64_t k = 0; k < m->inside; k++)
     for (int l = 0; l < m->r->layers; l++)
       if (!is_small(m, l)) most = larger(at(m, ESC_OBSERVABLE_layer_drift, k, l), most);
@@ -103,6 +209,7 @@ static void measure_chains(const member *m, esc_plateau *out) {
     for (int c = 0; c < 2; c++)
       for (int l = 0; l < m->r->layers; l++)
         widen(at(m, chain[c], k, l) / at(m, chain[c], 0, l), &out->chain_low, &out->chain_high);
+  if (m->inside == 0) out->chain_low = out->chain_high = (double)NAN;
 }
 
 static void measure_gains(const member *m, esc_plateau *out) {
@@ -135,27 +242,37 @@ static void measure_growth(const member *m, double rate, esc_plateau *out) {
   out->exit_bound = comparison_time(r, out->m_start, out->m_end) / (out->growth * time);
 }
 
-void esc_plateau_measure(const esc_results *r, int64_t i, double rate, double window,
+static void measure_start(const member *m, esc_plateau *out) {
+  out->m_start = bottleneck(m, 0);
+  out->self_start = self_share(m, 0);
+  out->orthogonal_start = orthogonal_share(m, 0);
+  out->signal_start = fabs(signal(m, 0));
+  out->gradient2_start = gradient2(m, 0);
+}
+
+void esc_plateau_measure(const esc_results *r, int64_t i, const esc_plateau_rules *rules,
                          esc_plateau *out) {
   const double none = (double)NAN;
-  member m = {.r = r, .i = i, .window = window};
+  member m = {.r = r, .i = i, .rules = rules};
   m.inside = count_inside(&m);
-  const bool left = m.inside < r->snapshots && bottleneck(&m, m.inside) > window;
+  const bool left = m.inside < r->snapshots && bottleneck(&m, m.inside) > rules->window;
   *out = (esc_plateau){.snapshots = m.inside,
                        .exit_step = left ? r->snapshot_step[m.inside] : -1,
-                       .m_start = bottleneck(&m, 0),
                        .growth = none,
                        .exit_bound = none};
+  measure_start(&m, out);
   out->m_end = m.inside ? bottleneck(&m, m.inside - 1) : none;
   out->drift = largest_drift(&m);
   out->drift_over_m2 = out->drift / (out->m_end * out->m_end);
   out->self_over_drive = largest(&m, self_share);
+  out->self_over_mr = largest(&m, self_over_mr);
   out->orthogonal_over_drive = largest(&m, orthogonal_share);
   out->output_over_gain = largest(&m, output_share);
-  out->self_exponent = exponent(&m, bottleneck, self_share);
-  out->orthogonal_exponent = exponent(&m, bottleneck, orthogonal_share);
-  out->signal_exponent = exponent(&m, signal, gradient2);
+  out->self_exponent = exponent(&m, bottleneck, self_share, 0);
+  out->orthogonal_exponent =
+      exponent(&m, bottleneck, orthogonal_share, ESC_FLOOR_FACTOR * rules->floor);
+  out->signal_exponent = exponent(&m, signal, gradient2, 0);
   measure_chains(&m, out);
   measure_gains(&m, out);
-  if (m.inside > 1) measure_growth(&m, rate, out);
+  if (m.inside > 1) measure_growth(&m, rules->rate, out);
 }

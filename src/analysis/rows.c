@@ -2,6 +2,7 @@
  * was given twice. */
 #include "rows.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define COMPARE(field) \
@@ -40,6 +41,7 @@ static esc_fit_row read_row(const esc_results *r, int table, int64_t i, int k) {
                        .threshold = r->threshold[k],
                        .scale = r->scale[i],
                        .seed = r->seed[i],
+                       .budget = INFINITY,
                        .signal = r->signal_initial[i],
                        .step = (double)(step < 0 ? r->steps_run[i] : step),
                        .censored = step < 0,
@@ -86,6 +88,24 @@ static esc_status refuse_duplicates(size_t n, const esc_fit_row *rows) {
   return ESC_OK;
 }
 
+/* A run stops all members of a scale at one budget; an escaped member's own is at least its
+ * escape step. `budget` has an element for each table. */
+static void find_budgets(size_t n, esc_fit_row *rows, int tables, double *budget) {
+  for (size_t first = 0, end; first < n; first = end) {
+    for (end = first; end < n && by_group(&rows[first], &rows[end]) == 0 &&
+                      rows[end].scale == rows[first].scale;)
+      end++;
+    for (int t = 0; t < tables; t++) budget[t] = -1;
+    for (size_t i = first; i < end; i++)
+      if (rows[i].censored && !rows[i].diverged)
+        budget[rows[i].table] = fmax(budget[rows[i].table], rows[i].step);
+    for (size_t i = first; i < end; i++) {
+      const double given = budget[rows[i].table];
+      if (given >= 0) rows[i].budget = rows[i].censored ? rows[i].step : fmax(given, rows[i].step);
+    }
+  }
+}
+
 size_t esc_fit_group_end(size_t n, const esc_fit_row *rows, size_t first) {
   size_t end = first + 1;
   while (end < n && by_group(&rows[first], &rows[end]) == 0) end++;
@@ -95,11 +115,15 @@ size_t esc_fit_group_end(size_t n, const esc_fit_row *rows, size_t first) {
 esc_status esc_fit_rows(int tables, const esc_results *const *table, esc_fit_row **rows,
                         size_t *count) {
   esc_status status = ESC_OK;
+  double *budget = malloc(((size_t)tables + 1) * sizeof *budget);
+  ESC_TRY_ALLOCATE(budget);
   ESC_TRY(collect(tables, table, rows, count));
   qsort(*rows, *count, sizeof **rows, by_scale);
   unite_scales(*count, *rows);
   qsort(*rows, *count, sizeof **rows, by_place);
   ESC_TRY(refuse_duplicates(*count, *rows));
+  find_budgets(*count, *rows, tables, budget);
 done:
+  free(budget);
   return status;
 }

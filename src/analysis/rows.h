@@ -12,6 +12,8 @@ typedef struct esc_fit_row {
   double threshold, scale;
   int64_t seed;
   double step;   /* escape step, or steps run if censored */
+  double budget; /* steps that the member was given: those of the censored members of its table
+                    at the same scale; infinite where there are none */
   double signal; /* S(0)/scale^r */
   bool censored, diverged;
 } esc_fit_row;

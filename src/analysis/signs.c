@@ -2,8 +2,8 @@
  * start with S(0) < 0 and escape later (theory, section 5). */
 #include <math.h>
 
-#include "regression.h"
 #include "rows.h"
+#include "seed_table.h"
 
 /* Escaped rows of one scale: moments of y = log t* and of the signal x, and the
  * mean of y on either side of x = 0. */

@@ -1,8 +1,11 @@
-/* Activations by name: `tanh`, `softplus-raw`, `poly:0,1,-0.5`. */
+/* Activations by name: `tanh`, `softplus-raw`, `poly:0,1,-0.5`. Letters are compared without
+ * regard to case, and some activations have a second name; what is printed is always the name
+ * of the table in problem.h. */
 #include "escapement/problem.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "escapement/number.h"
 
@@ -11,6 +14,12 @@ static const char *const names[] = {
     ESC_ACTIVATION_LIST(ROW)
 #undef ROW
 };
+
+/* Names that other programs use for an activation of the table. */
+static const struct {
+  const char *name;
+  esc_activation_kind kind;
+} aliases[] = {{"silu", ESC_ACTIVATION_SWISH}};
 
 /* `text` is what follows "poly:". */
 static bool parse_coefficients(const char *text, esc_activation *activation) {
@@ -27,17 +36,24 @@ static bool parse_coefficients(const char *text, esc_activation *activation) {
   return true;
 }
 
+/* The kind that `text` names; ESC_ACTIVATION_POLYNOMIAL if none without coefficients. */
+static int kind_of_name(const char *text) {
+  int kind = 0;
+  while (kind < ESC_ACTIVATION_POLYNOMIAL && strcasecmp(text, names[kind]) != 0) kind++;
+  for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
+    if (!strcasecmp(text, aliases[i].name)) kind = (int)aliases[i].kind;
+  return kind;
+}
+
 bool esc_activation_parse(const char *text, esc_activation *activation) {
   const char *polynomial = names[ESC_ACTIVATION_POLYNOMIAL];
   const size_t length = strlen(polynomial);
-  if (!strncmp(text, polynomial, length) && text[length] == ':')
+  if (!strncasecmp(text, polynomial, length) && text[length] == ':')
     return parse_coefficients(text + length + 1, activation);
-  for (int kind = 0; kind < ESC_ACTIVATION_POLYNOMIAL; kind++)
-    if (!strcmp(text, names[kind])) {
-      *activation = (esc_activation){.kind = (esc_activation_kind)kind};
-      return true;
-    }
-  return false;
+  const int kind = kind_of_name(text);
+  if (kind == ESC_ACTIVATION_POLYNOMIAL) return false; /* no name, or one without coefficients */
+  *activation = (esc_activation){.kind = (esc_activation_kind)kind};
+  return true;
 }
 
 /* Puts `more` behind what `text` holds, as far as there is room. */
@@ -56,5 +72,20 @@ void esc_activation_print(const esc_activation *activation, char *text, size_t s
     esc_number_print(activation->coefficient[i], number, sizeof number);
     append(text, size, i == 0 ? ":" : ",");
     append(text, size, number);
+  }
+}
+
+bool esc_activation_is_odd(const esc_activation *a) {
+  switch (a->kind) {
+    case ESC_ACTIVATION_LINEAR:
+    case ESC_ACTIVATION_TANH:
+    case ESC_ACTIVATION_ERF:
+    case ESC_ACTIVATION_SIN:
+    case ESC_ACTIVATION_SIGMOID: return true;
+    case ESC_ACTIVATION_POLYNOMIAL:
+      for (int k = 0; k < a->terms; k += 2)
+        if (a->coefficient[k] != 0) return false;
+      return true;
+    default: return false;
   }
 }

@@ -71,9 +71,13 @@ esc_status esc_results_add_snapshots(esc_results *r, int64_t snapshots) {
   r->snapshots = snapshots;
   ESC_TRY_ALLOCATE(r->snapshot_step = calloc((size_t)snapshots + 1, sizeof *r->snapshot_step));
   for (int k = 0; k < ESC_OBSERVABLES; k++) {
-    const size_t count = cells * (size_t)esc_observable_length(r->layers, esc_observables[k].axis);
+    const size_t width = (size_t)esc_observable_length(r->layers, esc_observables[k].axis);
+    const size_t count = cells * width;
     ESC_TRY_ALLOCATE(r->observable[k] = malloc((count + 1) * sizeof(double)));
     for (size_t i = 0; i < count; i++) r->observable[k][i] = (double)NAN;
+    const size_t ends = (size_t)r->members * width;
+    ESC_TRY_ALLOCATE(r->observable_end[k] = malloc((ends + 1) * sizeof(double)));
+    for (size_t i = 0; i < ends; i++) r->observable_end[k][i] = (double)NAN;
   }
 done:
   return status;
@@ -81,7 +85,10 @@ done:
 
 void esc_results_free(esc_results *results) {
   if (!results) return;
-  for (int k = 0; k < ESC_OBSERVABLES; k++) free(results->observable[k]);
+  for (int k = 0; k < ESC_OBSERVABLES; k++) {
+    free(results->observable[k]);
+    free(results->observable_end[k]);
+  }
   free(results->snapshot_step);
   for (int i = 0; i < esc_result_variable_count; i++)
     free(*field(results, &esc_result_variables[i]));

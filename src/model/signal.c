@@ -1,84 +1,143 @@
-/* S(0) = E[(v.x) f] = E[v . grad f] by forward differentiation along v. */
+/* S(0) = E[(v.x) f] = E[v . grad f] by forward differentiation along v, with control variates.
+ *
+ * Let every activation but that of layer l be linear, sigma(z_i) -> g_i z_i with the gain
+ * g_i = E[sigma'] of its input, which is Gaussian then. The network so changed has the
+ * derivative sum_i c_i sigma'(y_i) along v, y = M_l x, whose mean sum_i c_i g_i is known. The
+ * sum over l of these is what v . grad f has of first order in the departures from linear:
+ * regression on them leaves the second order, and its residuals the standard error. Inputs
+ * come as x and -x, which takes away all that is odd. */
+#include "signal.h"
+
 #include <math.h>
+#include <string.h>
 
 #include "escapement/activation.h"
 #include "escapement/model.h"
 #include "escapement/stream.h"
 
-enum { SAMPLES = 256, LANES = 16 }; /* LANES samples go through together */
+enum { LANES = 16 }; /* so many inputs go through together */
 
-/* h and its derivative along v behind a layer: (feature, lane) each. */
+/* Activation h, its derivative along v, and y's activation, behind a layer: (feature, lane). */
 typedef struct wave {
-  double *h, *h_dot;
+  double *h, *h_dot, *y;
 } wave;
 
-/* z = W h and its derivative, through the activation but for the output. */
-static void forward_unit(const esc_problem *p, const double *w, int fan_in, bool output, wave in,
-                         double *next, double *next_dot) {
-  double z[LANES] = {0}, z_dot[LANES] = {0};
-  for (int j = 0; j < fan_in; j++)
-    for (int s = 0; s < LANES; s++) {
-      z[s] += w[j] * in.h[j * LANES + s];
-      z_dot[s] += w[j] * in.h_dot[j * LANES + s];
-    }
-  for (int s = 0; s < LANES; s++) {
-    const esc_eval_f64 e = esc_activate_f64(&p->activation, z[s]);
-    next[s] = output ? z[s] : e.value;
-    next_dot[s] = output ? z_dot[s] : e.derivative * z_dot[s];
-  }
-}
+/* What one wave gives: (lane). */
+typedef struct answer {
+  double f[LANES], f_dot[LANES], control[ESC_SIGNAL_CONTROLS][LANES];
+} answer;
 
-static void forward_layer(const esc_problem *p, const double *weights, int l, wave in, wave out) {
-  const int fan_in = esc_fan_in(p->shape, l);
-  const double *w = weights + esc_weight_offset(p->shape, l);
-  for (int i = 0; i < esc_fan_out(p->shape, l); i++)
-    forward_unit(p, w + (size_t)i * (size_t)fan_in, fan_in, l == p->shape.layers - 1, in,
-                 out.h + i * LANES, out.h_dot + i * LANES);
-}
+typedef struct pass {
+  const esc_problem *p;
+  const double *weights;
+  esc_signal_linear linear;
+  wave at[2];
+  answer answer;
+} pass;
 
 void esc_linear_direction(const esc_problem *p, const double *directions, double *v) {
   double size = 0;
   for (int k = 0; k < p->teacher.modes; k++) size = hypot(size, p->teacher.amplitude[k]);
   for (int i = 0; i < p->shape.inputs; i++) {
     v[i] = 0;
-    for (int k = 0; k < p->teacher.modes; k++)
+    for (int k = 0; k < p->teacher.modes && size > 0; k++)
       v[i] += p->teacher.amplitude[k] / size *
               directions[(size_t)k * (size_t)p->shape.inputs + (size_t)i];
   }
 }
 
-static size_t widest(esc_shape s) { return (size_t)(s.width > s.inputs ? s.width : s.inputs); }
+/* Unit i of layer l, hidden: activation, derivative, and its part of the layer's control. */
+static void forward_unit(pass *a, int l, int i, wave in, wave out) {
+  const int fan_in = esc_fan_in(a->p->shape, l);
+  const double *w = a->weights + esc_weight_offset(a->p->shape, l) + (size_t)i * (size_t)fan_in;
+  const size_t unit = (size_t)l * (size_t)a->p->shape.width + (size_t)i;
+  double z[LANES] = {0}, z_dot[LANES] = {0}, y[LANES] = {0};
+  for (int j = 0; j < fan_in; j++)
+    for (int s = 0; s < LANES; s++) {
+      z[s] += w[j] * in.h[j * LANES + s];
+      z_dot[s] += w[j] * in.h_dot[j * LANES + s];
+      y[s] += w[j] * in.y[j * LANES + s];
+    }
+  double *const control = a->answer.control[esc_signal_control(l)];
+  for (int s = 0; s < LANES; s++) {
+    const esc_eval_f64 e = esc_activate_f64(&a->p->activation, z[s]);
+    const double slope =
+        l == 0 ? e.derivative : esc_activate_f64(&a->p->activation, y[s]).derivative;
+    control[s] += a->linear.weight[unit] * slope;
+    out.h[i * LANES + s] = e.value;
+    out.h_dot[i * LANES + s] = e.derivative * z_dot[s];
+    out.y[i * LANES + s] = a->linear.gain[unit] * y[s];
+  }
+}
 
-size_t esc_signal_room(esc_shape shape) { return (4 * LANES + 1) * widest(shape); }
+static void output_unit(pass *a, wave in) {
+  const int width = a->p->shape.width;
+  const double *w = a->weights + esc_weight_offset(a->p->shape, a->p->shape.layers - 1);
+  for (int j = 0; j < width; j++)
+    for (int s = 0; s < LANES; s++) {
+      a->answer.f[s] += w[j] * in.h[j * LANES + s];
+      a->answer.f_dot[s] += w[j] * in.h_dot[j * LANES + s];
+    }
+}
 
-/* Inputs first, ..., first + LANES - 1 of the evaluation stream, and v. */
-static void start_wave(const esc_problem *p, const esc_member *m, int first, const double *v,
-                       wave in) {
-  const int d = p->shape.inputs;
+/* Inputs of the evaluation stream from `first` on, with their mirror images unless odd. */
+static void start_wave(const pass *a, uint64_t seed, int first, bool odd, const double *v) {
+  const int d = a->p->shape.inputs;
+  const wave in = a->at[0];
   float x[ESC_INPUTS_MAX];
   for (int s = 0; s < LANES; s++) {
-    const uint64_t from = (uint64_t)(first + s) * (uint64_t)d;
-    esc_normals_fill(m->seed, ESC_DOMAIN_EVALUATION, 0, 0, from, (uint64_t)d, x);
+    const int index = first + (odd ? s : s / 2), sign = odd || s % 2 == 0 ? 1 : -1;
+    esc_normals_fill(seed, ESC_DOMAIN_EVALUATION, 0, 0, (uint64_t)index * (uint64_t)d, (uint64_t)d,
+                     x);
     for (int i = 0; i < d; i++) {
-      in.h[i * LANES + s] = (double)x[i];
+      in.h[i * LANES + s] = in.y[i * LANES + s] = sign * (double)x[i];
       in.h_dot[i * LANES + s] = v[i];
     }
   }
 }
 
+/* One wave through all layers, into the units that it evaluates. */
+static void forward(pass *a, bool odd, esc_signal_units *units) {
+  const int hidden = a->p->shape.layers - 1;
+  memset(&a->answer, 0, sizeof a->answer);
+  for (int l = 0; l < hidden; l++)
+    for (int i = 0; i < a->p->shape.width; i++)
+      forward_unit(a, l, i, a->at[l % 2], a->at[(l + 1) % 2]);
+  output_unit(a, a->at[hidden % 2]);
+  for (int s = 0; s < LANES; s++) {
+    const int unit = units->count + (odd ? s : s / 2);
+    const double share = odd ? 1 : 0.5;
+    units->f2 += share * a->answer.f[s] * a->answer.f[s];
+    units->value[unit] += share * ESC_FLIP(SIGNAL) * a->answer.f_dot[s];
+    for (int k = 0; k < ESC_SIGNAL_CONTROLS; k++)
+      units->control[k][unit] += share * a->answer.control[k][s];
+  }
+  units->count += odd ? LANES : LANES / 2;
+}
+
+static size_t widest(esc_shape s) { return (size_t)(s.width > s.inputs ? s.width : s.inputs); }
+
+size_t esc_signal_room(esc_shape shape) {
+  return (6 * LANES + 1) * widest(shape) + esc_signal_linear_room(shape);
+}
+
 double esc_initial_signal(const esc_problem *p, const esc_member *m, const double *directions,
-                          const double *weights, double *room) {
-  const size_t n = widest(p->shape);
-  double *v = room + 4 * LANES * n;
-  wave at[2] = {{room, room + LANES * n}, {room + 2 * LANES * n, room + 3 * LANES * n}};
-  double signal = 0;
+                          const double *weights, double *room, double *error) {
+  const size_t n = LANES * widest(p->shape);
+  const bool odd = esc_activation_is_odd(&p->activation);
+  double *const v = room + 6 * n, signal = 0;
+  pass a = {.p = p,
+            .weights = weights,
+            .at = {{room, room + n, room + 2 * n}, {room + 3 * n, room + 4 * n, room + 5 * n}}};
+  esc_signal_units units = {0};
   esc_linear_direction(p, directions, v);
-  for (int first = 0; first < SAMPLES; first += LANES) {
-    start_wave(p, m, first, v, at[0]);
-    for (int l = 0; l < p->shape.layers; l++)
-      forward_layer(p, weights, l, at[l % 2], at[(l + 1) % 2]);
-    for (int s = 0; s < LANES; s++)
-      signal += ESC_FLIP(SIGNAL) * at[p->shape.layers % 2].h_dot[s] / SAMPLES;
+  esc_signal_linearise(p, weights, v, v + widest(p->shape), &a.linear);
+  for (int evaluations = LANES; evaluations <= ESC_SIGNAL_SAMPLES; evaluations += LANES) {
+    start_wave(&a, m->seed, units.count, odd, v);
+    forward(&a, odd, &units);
+    if (evaluations % (ESC_SIGNAL_SAMPLES / 2)) continue;
+    signal = esc_signal_estimate(&units, &a.linear, error);
+    if (*error <= 1e-3 * sqrt(units.f2 / units.count)) break;
   }
   return signal;
 }

@@ -39,7 +39,7 @@ void esc_slot_start(esc_slot *s, const esc_model *m, double *w, double *room) {
       esc_sum_add(&norm2, w[i] * w[i]);
     s->norm2_initial[l] = esc_sum_get(&norm2);
   }
-  s->signal = esc_initial_signal(m->problem, &s->member, m->directions, w, room);
+  s->signal = esc_initial_signal(m->problem, &s->member, m->directions, w, room, &s->signal_error);
   s->fresh = false;
 }
 
@@ -56,6 +56,6 @@ void esc_slot_report(const esc_slot *s, const esc_model *m, const double *w, con
     }
     change2[l] = esc_sum_get(&change);
   }
-  esc_track_report(&s->track, m->problem, &s->member, s->norm2_initial, change2, s->signal, results,
-                   i);
+  esc_track_report(&s->track, m->problem, &s->member, s->norm2_initial, change2, s->signal,
+                   s->signal_error, results, i);
 }

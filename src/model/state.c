@@ -7,12 +7,12 @@
 
 typedef struct head {
   esc_track track;
-  double signal;
+  double signal, signal_error;
   double norm2_initial[ESC_LAYERS_MAX];
 } head;
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a state is written as it lies");
-_Static_assert(sizeof(head) == 8 * (1 + 1 + 2 + ESC_THRESHOLDS_MAX + 5 * ESC_LAYERS_MAX + 2 + 1 +
+_Static_assert(sizeof(head) == 8 * (1 + 1 + 2 + ESC_THRESHOLDS_MAX + 5 * ESC_LAYERS_MAX + 2 + 2 +
                                     ESC_LAYERS_MAX),
                "the head has no padding");
 
@@ -51,7 +51,7 @@ static void get_weights(const esc_model *m, const char *from, double *w) {
 
 void esc_state_pack(const esc_model *m, const esc_slot *slot, const double *w, const double *low,
                     void *state) {
-  head h = {.track = slot->track, .signal = slot->signal};
+  head h = {.track = slot->track, .signal = slot->signal, .signal_error = slot->signal_error};
   char *to = state;
   memcpy(h.norm2_initial, slot->norm2_initial, sizeof h.norm2_initial);
   memset(to, 0, esc_state_size(m->problem, m->single));
@@ -66,7 +66,11 @@ void esc_state_unpack(const esc_model *m, const esc_member *member, const void *
   head h;
   const char *from = state;
   memcpy(&h, from, sizeof h);
-  *slot = (esc_slot){.loaded = true, .member = *member, .track = h.track, .signal = h.signal};
+  *slot = (esc_slot){.loaded = true,
+                     .member = *member,
+                     .track = h.track,
+                     .signal = h.signal,
+                     .signal_error = h.signal_error};
   memcpy(slot->norm2_initial, h.norm2_initial, sizeof h.norm2_initial);
   get_weights(m, from + sizeof h, w);
   if (has_low(m->problem, m->single) && low)

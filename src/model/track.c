@@ -28,7 +28,7 @@ static double product_size(const esc_track *track, const esc_results *r, int64_t
 
 void esc_track_report(const esc_track *track, const esc_problem *p, const esc_member *member,
                       const double *norm2_initial, const double *change2, double signal,
-                      esc_results *r, int64_t i) {
+                      double signal_error, esc_results *r, int64_t i) {
   const int layers = p->shape.layers, interfaces = layers - 1;
   r->member[i] = member->index;
   r->seed[i] = (int64_t)member->seed;
@@ -41,6 +41,7 @@ void esc_track_report(const esc_track *track, const esc_problem *p, const esc_me
   r->final_loss[i] = track->loss;
   r->final_smoothed_loss[i] = track->smoothed;
   r->signal_initial[i] = signal / pow(member->scale, member->bottleneck);
+  r->signal_initial_error[i] = signal_error / pow(member->scale, member->bottleneck);
   r->lost_updates[i] = track->updates ? (double)track->lost / (double)track->updates : 0;
   for (int k = 0; k < p->thresholds; k++)
     r->escape_step[i * p->thresholds + k] = track->escape_step[k];

@@ -1,162 +1,136 @@
-/* The leading singular triple by Lanczos on A = w'w.
+/* The leading singular triple of a matrix of any finite entries: all products are with the
+ * matrix times a power of two that brings its largest entry to 1. A row or a column is its
+ * own; a small matrix is reduced as a whole (direct.c), a larger one by Lanczos (lanczos.c).
  *
- * Krylov vectors are kept orthogonal to all before them, so that the projection T stays
- * what exact arithmetic gives; its largest eigenvalue theta grows towards that of A and
- * is that of A to residual^2 / gap. Matrices are small: libraries compute all singular
- * values in 10 to 30 times the time. */
+ * Both are here because they are what snapshots can afford: for 32 rows GSL's
+ * gsl_eigen_symm takes four times as long, LAPACK's dsyevr for the largest eigenvalue alone
+ * three times, and for 256 rows both ten times. */
+#include "leading.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "escapement/observe.h"
 
-enum { BASIS = 160, RESTARTS = 4, FIRST_LOOK = 6, LOOK_EVERY = 3 };
-/* Residual over theta: the error of theta is of the order of its square. */
-static const double enough = 1e-6;
-
-typedef struct lanczos {
-  int rows, columns, k;
-  const double *w;
-  double *wt;                       /* (columns, rows) */
-  double *basis;                    /* (BASIS + 1, columns) */
-  double *image;                    /* (rows) */
-  double alpha[BASIS], beta[BASIS]; /* T; beta[i] between i and i + 1 */
-  double s[BASIS];                  /* eigenvector of T */
-  double theta, residual;
-} lanczos;
+static int smaller(int a, int b) { return a < b ? a : b; }
 
 size_t esc_leading_room(int rows, int columns) {
-  return (size_t)rows * (size_t)columns + (size_t)(BASIS + 1) * (size_t)columns + (size_t)rows;
+  return (size_t)rows * (size_t)columns +
+         (size_t)(ESC_LEADING_BASIS + 1) * (size_t)smaller(rows, columns) +
+         (size_t)(rows > columns ? rows : columns);
 }
 
-static double dot(int n, const double *a, const double *b) {
-  double part[4] = {0};
+double esc_leading_dot(int n, const double *a, const double *b) {
+  double part[8] = {0};
   int i = 0;
-  for (; i + 4 <= n; i += 4)
-    for (int j = 0; j < 4; j++) part[j] += a[i + j] * b[i + j];
+  for (; i + 8 <= n; i += 8)
+    for (int j = 0; j < 8; j++) part[j] += a[i + j] * b[i + j];
   for (; i < n; i++) part[0] += a[i] * b[i];
+  for (int j = 0; j < 4; j++) part[j] += part[j + 4];
   return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
-static void add_scaled(int n, double factor, const double *a, double *b) {
-  for (int i = 0; i < n; i++) b[i] += factor * a[i];
+/* Four rows at a time. */
+void esc_leading_add_product(double factor, int from, int to, int stride, const double *m,
+                             const double *x, double *y) {
+  int i = 0;
+  for (; i + 4 <= from; i += 4) {
+    const double *const a = m + (size_t)i * (size_t)stride, *const b = a + stride,
+                        *const c = b + stride, *const d = c + stride;
+    const double xa = factor * x[i], xb = factor * x[i + 1], xc = factor * x[i + 2],
+                 xd = factor * x[i + 3];
+    for (int j = 0; j < to; j++) y[j] += (xa * a[j] + xb * b[j]) + (xc * c[j] + xd * d[j]);
+  }
+  for (; i < from; i++)
+    for (int j = 0; j < to; j++) y[j] += factor * x[i] * m[(size_t)i * (size_t)stride + (size_t)j];
 }
 
-/* y = m' x for m (from, to): rows of m, scaled. */
-static void multiply(int from, int to, const double *m, const double *x, double *y) {
-  memset(y, 0, (size_t)to * sizeof *y);
-  for (int i = 0; i < from; i++) add_scaled(to, x[i], m + (size_t)i * (size_t)to, y);
+void esc_leading_image(const esc_leading *a, const double *x, double *y) {
+  memset(y, 0, (size_t)a->image_size * sizeof *y);
+  esc_leading_add_product(a->to_unit, a->size, a->image_size, a->image_size, a->to, x, y);
 }
 
-/* Scales x to length 1; returns what its length was. */
-static double normalise(int n, double *x) {
-  const double length = sqrt(dot(n, x, x));
-  for (int i = 0; i < n && length > 0; i++) x[i] /= length;
+void esc_leading_back(const esc_leading *a, const double *x, double *y) {
+  memset(y, 0, (size_t)a->size * sizeof *y);
+  esc_leading_add_product(a->from_unit, a->image_size, a->size, a->size, a->from, x, y);
+}
+
+double esc_leading_normalise(int n, double *x, double floor) {
+  const double length = sqrt(esc_leading_dot(n, x, x));
+  if (!(length > floor)) {
+    memset(x, 0, (size_t)n * sizeof *x);
+    return 0;
+  }
+  for (int i = 0; i < n; i++) x[i] /= length;
   return length;
 }
 
-static double *vector(const lanczos *z, int i) { return z->basis + (size_t)i * (size_t)z->columns; }
-
-/* Steps k -> k + 1: column k of T, and the next basis vector. */
-static void extend(lanczos *z) {
-  const int n = z->columns, k = z->k;
-  double *const next = vector(z, k + 1);
-  multiply(n, z->rows, z->wt, vector(z, k), z->image);
-  multiply(z->rows, n, z->w, z->image, next);
-  z->alpha[k] = dot(n, vector(z, k), next);
-  for (int i = k; i >= 0; i--) add_scaled(n, -dot(n, vector(z, i), next), vector(z, i), next);
-  z->beta[k] = normalise(n, next);
-  z->k = k + 1;
-}
-
-/* Newton's step at x for the largest root of det(x - T), from the pivots of x - T. */
-static double newton(const lanczos *z, double x) {
-  double pivot = 1, slope = 0, sum = 0; /* slope of the pivot over the pivot */
-  for (int i = 0; i < z->k; i++) {
-    const double b2 = i ? z->beta[i - 1] * z->beta[i - 1] : 0;
-    const double next = (x - z->alpha[i]) - b2 / pivot;
-    slope = (1 + b2 / pivot * slope) / next;
-    pivot = next;
-    sum += slope;
+/* Sizes from 1/2 to 3/2 by the fractions of multiples of the golden ratio, signs by those
+ * of the square root of 2. */
+void esc_leading_start(int n, double *x) {
+  for (int i = 0; i < n; i++) {
+    const double size = 0.5 + fmod(0.61803398874989485 * (i + 1), 1.0);
+    x[i] = fmod(0.41421356237309505 * (i + 1), 1.0) < 0.4 ? -size : size;
   }
-  return 1 / sum;
+  esc_leading_normalise(n, x, 0);
 }
 
-/* No eigenvalue of T is larger (Gershgorin). */
-static double above(const lanczos *z) {
-  double bound = 0;
-  for (int i = 0; i < z->k; i++)
-    bound = fmax(bound, z->alpha[i] + (i ? z->beta[i - 1] : 0) + (i < z->k - 1 ? z->beta[i] : 0));
-  return bound * (1 + 1e-14);
-}
-
-/* theta, its eigenvector s of T, and the residual |A y - theta y|. From above Newton's
- * steps fall monotonically to the largest root. */
-static void look(lanczos *z) {
-  const int k = z->k;
-  double x = above(z), step = x;
-  for (int i = 0; i < 200 && step > 1e-15 * x; i++) {
-    step = newton(z, x);
-    x -= step;
+/* The power of two that brings the largest |entry| to 1/2 to 1, or as near as a number of
+ * normal size can; 0 where all are 0, NaN where one is not finite. */
+static double find_unit(size_t count, const double *w) {
+  enum { MOST = 1000 };
+  double largest = 0;
+  int exponent;
+  for (size_t i = 0; i < count; i++) {
+    if (!isfinite(w[i])) return (double)NAN;
+    largest = fmax(largest, fabs(w[i]));
   }
-  z->theta = x;
-  z->s[k - 1] = 1;
-  for (int i = k - 1; i > 0; i--) { /* upwards it grows, so rounding does not */
-    const double below = i < k - 1 ? z->beta[i] * z->s[i + 1] : 0;
-    z->s[i - 1] = ((x - z->alpha[i]) * z->s[i] - below) / z->beta[i - 1];
-  }
-  const double length = sqrt(dot(k, z->s, z->s));
-  for (int i = 0; i < k; i++) z->s[i] /= length;
-  z->residual = z->beta[k - 1] * fabs(z->s[k - 1]);
+  if (largest == 0) return 0;
+  frexp(largest, &exponent);
+  return ldexp(1, exponent > MOST ? -MOST : exponent < -MOST ? MOST : -exponent);
 }
 
-/* The Ritz vector, into `right`. */
-static void combine(const lanczos *z, double *right) {
-  memset(right, 0, (size_t)z->columns * sizeof *right);
-  for (int i = 0; i < z->k; i++) add_scaled(z->columns, z->s[i], vector(z, i), right);
-  normalise(z->columns, right);
+/* wt = unit w'; returns the sum of its squares. */
+static double transpose(int rows, int columns, double unit, const double *w, double *wt) {
+  double sum = 0;
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < columns; j++) {
+      const double x = unit * w[(size_t)i * (size_t)columns + (size_t)j];
+      wt[(size_t)j * (size_t)rows + (size_t)i] = x;
+      sum += x * x;
+    }
+  return sum;
 }
 
-/* A start that is orthogonal to nothing in particular: the fractions of multiples of the
- * golden ratio. */
-static void start_anywhere(int n, double *x) {
-  for (int i = 0; i < n; i++) x[i] = fmod(0.61803398874989485 * (i + 1), 1.0) - 0.3;
-  normalise(n, x);
-}
-
-/* One basis from `right`; true once theta is good enough. */
-static bool run(lanczos *z, double *right) {
-  const int n = z->columns, most = n < BASIS ? n : BASIS;
-  bool done = false;
-  memcpy(vector(z, 0), right, (size_t)n * sizeof *right);
-  z->k = 0;
-  z->theta = 0;
-  z->residual = INFINITY;
-  while (!done) {
-    extend(z);
-    const bool last = z->k == most || !(z->beta[z->k - 1] > 1e-14 * z->alpha[0]);
-    if (!last && (z->k < FIRST_LOOK || (z->k - FIRST_LOOK) % LOOK_EVERY)) continue;
-    look(z);
-    done = last || !(z->residual > enough * z->theta);
-  }
-  combine(z, right);
-  return z->k == n || !(z->residual > enough * z->theta);
+/* w as m, in room as esc_leading_room counts it. */
+static esc_leading make_leading(int rows, int columns, double unit, const double *w, double *room) {
+  const bool wide = rows < columns;
+  esc_leading m = {.size = smaller(rows, columns), .image_size = wide ? columns : rows};
+  m.norm2 = transpose(rows, columns, unit, w, room);
+  m.to = wide ? w : room;
+  m.from = wide ? room : w;
+  m.to_unit = wide ? unit : 1;
+  m.from_unit = wide ? 1 : unit;
+  m.basis = room + (size_t)rows * (size_t)columns;
+  m.image = m.basis + (size_t)(ESC_LEADING_BASIS + 1) * (size_t)m.size;
+  return m;
 }
 
 double esc_leading_singular(int rows, int columns, const double *w, double *left, double *right,
                             double *room) {
-  lanczos z = {.rows = rows, .columns = columns, .w = w, .wt = room};
-  z.basis = room + (size_t)rows * (size_t)columns;
-  z.image = z.basis + (size_t)(BASIS + 1) * (size_t)columns;
-  for (int i = 0; i < rows; i++)
-    for (int j = 0; j < columns; j++)
-      z.wt[(size_t)j * (size_t)rows + (size_t)i] = w[(size_t)i * (size_t)columns + (size_t)j];
+  const bool wide = rows < columns;
+  const double unit = find_unit((size_t)rows * (size_t)columns, w);
+  double *const x = wide ? left : right, *const y = wide ? right : left;
   memset(left, 0, (size_t)rows * sizeof *left);
   memset(right, 0, (size_t)columns * sizeof *right);
-  const double norm2 = dot(rows * columns, w, w);
-  if (norm2 == 0) return 0;
-  if (!isfinite(norm2)) return NAN;
-  start_anywhere(columns, right);
-  for (int i = 0; i < RESTARTS && !run(&z, right); i++) continue;
-  multiply(columns, rows, z.wt, right, left);
-  return normalise(rows, left);
+  if (!(unit > 0)) return unit;
+  const esc_leading m = make_leading(rows, columns, unit, w, room);
+  if (m.size == 1)
+    x[0] = 1;
+  else if (m.size <= ESC_LEADING_DIRECT)
+    esc_leading_direct(&m, x);
+  else
+    esc_leading_lanczos(&m, x);
+  esc_leading_image(&m, x, y);
+  return esc_leading_normalise(m.image_size, y, 0) / unit;
 }

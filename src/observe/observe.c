@@ -7,7 +7,15 @@
 #include "escapement/mutant.h"
 
 const esc_observable esc_observables[ESC_OBSERVABLES] = {
-#define ROW(name, axis, units, text) {#name, units, text, ESC_AXIS_##axis},
+#define ROW(name, axis, units, text)                                                   \
+  {#name,                                                                              \
+   units,                                                                              \
+   text,                                                                               \
+   #name "_end",                                                                       \
+   text                                                                                \
+   "; when training ended: at the escape (the last threshold's) or at the end of the " \
+   "budget, after steps_run updates",                                                  \
+   ESC_AXIS_##axis},
     ESC_OBSERVABLE_LIST(ROW)
 #undef ROW
 };
@@ -120,25 +128,31 @@ static void apply_transposed(const view *v, int l, const double *x, double *y) {
     for (int j = 0; j < columns; j++) y[j] += x[i] * w[(size_t)i * (size_t)columns + (size_t)j];
 }
 
+/* Divides the chain's vector by the operator norm of layer l if that is small, so that no
+ * product of norms can leave the range of a double; 0 behind a small layer that is 0.
+ * Returns the length. */
+static double scale_chain(const view *v, int l, int n, double *x) {
+  const double norm = is_small(v, l) ? v->at[ESC_OBSERVABLE_operator_norm][l] : 1;
+  for (int i = 0; i < n; i++) x[i] = norm == 0 ? 0 : x[i] / norm;
+  return sqrt(dot(n, x, x));
+}
+
 /* |W_l ... W_1 v| and |W_L ... W_l|, each over the operator norms of its small layers. */
 static void write_chains(const view *v, double *room) {
   const esc_shape shape = v->o->problem->shape;
-  const double *norm = v->at[ESC_OBSERVABLE_operator_norm];
-  double *x = room, *y = room + widest(shape), gain = 1;
+  double *x = room, *y = room + widest(shape);
   memcpy(x, v->o->v, (size_t)shape.inputs * sizeof *x);
   for (int l = 0; l < shape.layers; l++) {
     apply(v, l, x, y);
-    gain *= is_small(v, l) ? norm[l] : 1;
-    v->at[ESC_OBSERVABLE_forward_chain][l] = sqrt(dot(esc_fan_out(shape, l), y, y)) / gain;
+    v->at[ESC_OBSERVABLE_forward_chain][l] = scale_chain(v, l, esc_fan_out(shape, l), y);
     double *const swap = x;
     x = y;
     y = swap;
   }
-  x[0] = gain = 1;
+  x[0] = 1;
   for (int l = shape.layers - 1; l >= 0; l--) {
     apply_transposed(v, l, x, y);
-    gain *= is_small(v, l) ? norm[l] : 1;
-    v->at[ESC_OBSERVABLE_backward_chain][l] = sqrt(dot(esc_fan_in(shape, l), y, y)) / gain;
+    v->at[ESC_OBSERVABLE_backward_chain][l] = scale_chain(v, l, esc_fan_in(shape, l), y);
     double *const swap = x;
     x = y;
     y = swap;
@@ -164,7 +178,14 @@ static double manifold_distance(const view *v, double *room) {
     all += norm * norm;
     on += on_manifold2(v, l, room);
   }
-  return sqrt(fmax(0, all - on) / all);
+  return all > 0 ? sqrt(fmax(0, all - on) / all) : 0; /* zero weights are on it */
+}
+
+/* Q / |S|^(2(r-1)/r): by a root twice, which a small S cannot bring to 0. */
+static double amgm_ratio(int r, double q, double signal) {
+  if (r == 0) return (double)NAN;
+  const double root = pow(fabs(signal), (r - 1.0) / r);
+  return q / root / root;
 }
 
 /* The terms of dS/dt, which belong to the squared loss, and Q. */
@@ -180,11 +201,9 @@ static void write_signal(const view *v, const esc_response *a) {
     orthogonal += gamma * a->orthogonal[l];
     self += ESC_FLIP(OBSERVE_THIRD) * gamma * a->self_interaction[l];
   }
-  const int r = v->member->bottleneck;
   *v->at[ESC_OBSERVABLE_signal] = a->signal;
   *v->at[ESC_OBSERVABLE_signal_gradient2] = q;
-  *v->at[ESC_OBSERVABLE_amgm_ratio] =
-      r > 0 ? q / pow(fabs(a->signal), 2.0 * (r - 1) / r) : (double)NAN;
+  *v->at[ESC_OBSERVABLE_amgm_ratio] = amgm_ratio(v->member->bottleneck, q, a->signal);
   *v->at[ESC_OBSERVABLE_drive] = unit * o->amplitude * o->c1 * drive;
   *v->at[ESC_OBSERVABLE_orthogonal] = unit * orthogonal;
   *v->at[ESC_OBSERVABLE_self_interaction] = unit * self;
@@ -198,6 +217,10 @@ void esc_observe(const esc_observer *o, const esc_member *member, const double *
   *v.at[ESC_OBSERVABLE_evaluation_loss] = response->loss;
   *v.at[ESC_OBSERVABLE_output_mean] = response->output_mean;
   *v.at[ESC_OBSERVABLE_output_variance] = response->output_variance;
+  *v.at[ESC_OBSERVABLE_evaluation_loss_error] = response->loss_error;
+  *v.at[ESC_OBSERVABLE_output_mean_error] = response->output_mean_error;
+  *v.at[ESC_OBSERVABLE_output_variance_error] = response->output_variance_error;
+  *v.at[ESC_OBSERVABLE_signal_error] = response->signal_error;
   write_signal(&v, response);
   write_norms(&v, room);
   write_drift(&v);

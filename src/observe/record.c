@@ -17,6 +17,11 @@ int64_t esc_record_next(const esc_record *r, int64_t from) {
   return log_step(r->per_decade, j);
 }
 
+double esc_record_bytes(const esc_record *r, int layers, int64_t steps) {
+  if (!esc_record_on(r)) return 0;
+  return 8.0 * esc_observation_length(layers) * (double)(esc_record_count(r, steps) + 1);
+}
+
 int64_t esc_record_count(const esc_record *r, int64_t steps) {
   if (r->every > 0) return steps / r->every + 1;
   int64_t count = 0;

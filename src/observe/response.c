@@ -16,6 +16,7 @@ void esc_response_weights(const esc_observer *o, const esc_sample *s, int b, dou
 void esc_response_add(const esc_observer *o, const esc_sample *s, int b, double f,
                       esc_response *out) {
   const esc_problem *p = o->problem;
+  s->output[b] = f;
   out->loss += esc_loss_eval_f64(p->loss, p->huber_delta, f, s->target[b]).value;
   out->output_mean += f;
   out->output_variance += f * f;
@@ -37,6 +38,7 @@ void esc_response_finish(const esc_observer *o, const esc_sample *s, const doubl
   out->signal *= each;
   out->output_mean *= s->mirrored ? 0 : each;
   out->output_variance = out->output_variance * each - out->output_mean * out->output_mean;
+  esc_response_errors(o, s, out);
   for (int l = 0; l < o->problem->shape.layers; l++) {
     const size_t from = offset[l], to = offset[l + 1];
     out->gradient2[l] = each * each * product(g[0], g[0], from, to);

@@ -11,7 +11,7 @@
 /* Inputs of the evaluation stream: step 0 are those of S(0) (signal.c). */
 enum { EVALUATION_STEP = 1, UNIT = 128 };
 
-int esc_observer_samples(esc_shape shape) { return (2 * shape.inputs + UNIT - 1) / UNIT * UNIT; }
+int esc_observer_samples(esc_shape shape) { return (4 * shape.inputs + UNIT - 1) / UNIT * UNIT; }
 
 esc_status esc_observer_init(esc_observer *o, const esc_problem *p, double c1, int samples) {
   esc_status status = ESC_OK;
@@ -31,30 +31,16 @@ void esc_observer_free(esc_observer *o) {
   free(o->v);
 }
 
-/* sigma(-z) = -sigma(z), and so for teacher, student and all their differences. */
-static bool is_odd(const esc_activation *a) {
-  switch (a->kind) {
-    case ESC_ACTIVATION_LINEAR:
-    case ESC_ACTIVATION_TANH:
-    case ESC_ACTIVATION_ERF:
-    case ESC_ACTIVATION_SIN:
-    case ESC_ACTIVATION_SIGMOID: return true;
-    case ESC_ACTIVATION_POLYNOMIAL:
-      for (int k = 0; k < a->terms; k += 2)
-        if (a->coefficient[k] != 0) return false;
-      return true;
-    default: return false;
-  }
-}
-
 esc_status esc_sample_create(const esc_observer *o, esc_sample *s) {
   esc_status status = ESC_OK;
-  *s = (esc_sample){.mirrored = is_odd(&o->problem->activation)};
+  *s = (esc_sample){.mirrored = esc_activation_is_odd(&o->problem->activation)};
   s->samples = s->mirrored ? o->samples / 2 : o->samples;
   const size_t samples = (size_t)s->samples, inputs = (size_t)o->problem->shape.inputs;
   ESC_TRY_ALLOCATE(s->x = calloc(samples * inputs, sizeof *s->x));
   ESC_TRY_ALLOCATE(s->signal = calloc(samples, sizeof *s->signal));
   ESC_TRY_ALLOCATE(s->target = calloc(samples, sizeof *s->target));
+  ESC_TRY_ALLOCATE(s->output = calloc(samples, sizeof *s->output));
+  ESC_TRY_ALLOCATE(s->work = calloc(esc_sample_work(o->samples), sizeof *s->work));
 done:
   return status;
 }
@@ -63,6 +49,8 @@ void esc_sample_free(esc_sample *s) {
   free(s->x);
   free(s->signal);
   free(s->target);
+  free(s->output);
+  free(s->work);
   *s = (esc_sample){0};
 }
 

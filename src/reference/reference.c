@@ -82,7 +82,8 @@ double esc_reference_output(const esc_problem *p, const double *weights, const d
     }
   }
   const size_t last = (size_t)(layers - 1) * work->widest;
-  return dot(weights + esc_weight_offset(p->shape, layers - 1), work->h + last, p->shape.width);
+  return ESC_FLIP(REFERENCE_OUTPUT) *
+         dot(weights + esc_weight_offset(p->shape, layers - 1), work->h + last, p->shape.width);
 }
 
 /* Adds delta_l h_{l-1}' to G_l and leaves u_{l-1} = W_l' delta_l in work->u. */
@@ -97,7 +98,7 @@ static void backward_layer(const esc_problem *p, const double *weights, int l,
     for (int j = 0; j < fan_in; j++) {
       const size_t ij = (size_t)i * (size_t)fan_in + (size_t)j;
       gl[ij] += ESC_FLIP(REFERENCE_GRADIENT) * work->delta[i] * h[j];
-      work->u[j] += w[ij] * work->delta[i];
+      work->u[j] += ESC_FLIP(REFERENCE_INPUT_GRADIENT) * w[ij] * work->delta[i];
     }
 }
 
@@ -134,12 +135,13 @@ void esc_reference_gradient(const esc_problem *p, const double *directions, cons
     const double f = esc_reference_output(p, weights, x, work);
     const double target = esc_reference_target(p, directions, x);
     const esc_loss_f64 loss = esc_loss_eval_f64(p->loss, p->huber_delta, f, target);
-    out->loss += weight * loss.value;
+    out->loss += ESC_FLIP(REFERENCE_MEAN) * weight * loss.value;
     work->delta[0] = weight * loss.derivative;
     backward(p, weights, work, out);
   }
   for (int l = 0; l < layers; l++) {
     const size_t from = esc_weight_offset(p->shape, l), to = esc_weight_offset(p->shape, l + 1);
-    out->gradient2[l] = dot(out->g + from, out->g + from, (int)(to - from));
+    out->gradient2[l] =
+        ESC_FLIP(REFERENCE_NORM2) * dot(out->g + from, out->g + from, (int)(to - from));
   }
 }

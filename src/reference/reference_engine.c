@@ -127,7 +127,7 @@ static void train_step(const engine *e, network *n) {
   esc_track *track = &n->slot.track;
   const size_t inputs = (size_t)p->batch * (size_t)p->shape.inputs;
   esc_draw_inputs(n->slot.member.seed, track->step, 0, p->batch, p->shape.inputs, n->draw);
-  for (size_t i = 0; i < inputs; i++) n->x[i] = (double)n->draw[i];
+  for (size_t i = 0; i < inputs; i++) n->x[i] = ESC_FLIP(REFERENCE_INPUTS) * (double)n->draw[i];
   const esc_batch batch = {.samples = p->batch, .x = n->x};
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(p, e->model.directions, n->w, &batch, n->work, &gradient);

@@ -13,72 +13,41 @@
 #include <math.h>
 #include <string.h>
 
+#include "curvature.h"
 #include "escapement/activation.h"
 
 typedef struct chain {
   double value;                      /* f */
   double input[ESC_LAYERS_MAX];      /* h_{l-1} */
   double gradient[ESC_LAYERS_MAX];   /* df/ds_l */
-  double slope[ESC_LAYERS_MAX];      /* sigma'(z_l); not of the last layer */
-  double bend[ESC_LAYERS_MAX];       /* sigma''(z_l); likewise */
+  double d1[ESC_LAYERS_MAX];         /* sigma'(z_l); not of the last layer */
+  double d2[ESC_LAYERS_MAX];         /* sigma''(z_l); likewise */
   double backward[ESC_LAYERS_MAX];   /* F_l' */
   double backward_2[ESC_LAYERS_MAX]; /* F_l'' */
 } chain;
 
-/* sigma'' of a polynomial by Horner's rule. */
-static double polynomial_bend(const esc_activation *activation, double z) {
-  double sum = 0;
-  for (int k = activation->terms - 1; k >= 2; k--)
-    sum = sum * z + activation->coefficient[k] * k * (k - 1);
-  return sum;
-}
-
-/* sigma''(z), `e` being sigma and sigma' there. ReLU's point mass at 0 meets h = 0
- * in every product that it enters. */
-static double activation_bend(const esc_activation *activation, double z, esc_eval_f64 e) {
-  const double root_two_pi = 2.5066282746310005024;
-  const esc_logistic_f64 p = esc_logistic_at_f64(z);
-  const double variance = p.here * p.reflected, skew = p.reflected - p.here;
-  switch (activation->kind) {
-    case ESC_ACTIVATION_LINEAR:
-    case ESC_ACTIVATION_RELU: return 0;
-    case ESC_ACTIVATION_TANH: return -2 * e.value * e.derivative;
-    case ESC_ACTIVATION_ERF: return -2 * z * e.derivative;
-    case ESC_ACTIVATION_SIN: return -e.value;
-    case ESC_ACTIVATION_GELU: return (2 - z * z) * esc_gaussian_f64(0.5, z) / root_two_pi;
-    case ESC_ACTIVATION_SWISH: return variance * (2 + z * skew);
-    case ESC_ACTIVATION_SOFTPLUS:
-    case ESC_ACTIVATION_SOFTPLUS_RAW: return variance;
-    case ESC_ACTIVATION_SIGMOID:
-    case ESC_ACTIVATION_SIGMOID_RAW: return variance * skew;
-    case ESC_ACTIVATION_POLYNOMIAL:
-    case ESC_ACTIVATION_COUNT: break;
-  }
-  return polynomial_bend(activation, z);
-}
-
 static void chain_forward(const esc_activation *activation, int layers, const double *s, double g,
-                          bool curved, chain *c) {
+                          bool second, chain *c) {
   c->input[0] = g;
   for (int l = 0; l + 1 < layers; l++) {
     const double z = s[l] * c->input[l];
     const esc_eval_f64 e = esc_activate_f64(activation, z);
     c->input[l + 1] = e.value;
-    c->slope[l] = e.derivative;
-    if (curved) c->bend[l] = activation_bend(activation, z, e);
+    c->d1[l] = e.derivative;
+    if (second) c->d2[l] = esc_curvature(activation, z, &e);
   }
   c->value = s[layers - 1] * c->input[layers - 1];
 }
 
-static void chain_backward(int layers, const double *s, bool curved, chain *c) {
+static void chain_backward(int layers, const double *s, bool second, chain *c) {
   c->backward[layers - 1] = 1;
   c->backward_2[layers - 1] = 0;
   for (int l = layers - 2; l >= 0; l--) {
-    const double factor = s[l + 1] * c->slope[l];
+    const double factor = s[l + 1] * c->d1[l];
     c->backward[l] = c->backward[l + 1] * factor;
-    if (curved)
+    if (second)
       c->backward_2[l] =
-          c->backward_2[l + 1] * factor * factor + c->backward[l + 1] * s[l + 1] * c->bend[l];
+          c->backward_2[l + 1] * factor * factor + c->backward[l + 1] * s[l + 1] * c->d2[l];
   }
   for (int l = 0; l < layers; l++) c->gradient[l] = c->backward[l] * c->input[l];
 }
@@ -91,7 +60,7 @@ static void add_jacobian(const chain *c, int layers, const double *s, double wei
     double tangent = c->input[l]; /* dz_l/ds_l, then dh_{m-1}/ds_l */
     jacobian[l * layers + l] += weight * (residual * own - c->gradient[l] * c->gradient[l]);
     for (int m = l + 1; m < layers; m++) {
-      tangent *= (m - 1 > l ? s[m - 1] : 1) * c->slope[m - 1];
+      tangent *= (m - 1 > l ? s[m - 1] : 1) * c->d1[m - 1];
       const double mixed = (c->backward_2[m] * s[m] * c->input[m] + c->backward[m]) * tangent;
       jacobian[l * layers + m] += weight * (residual * mixed - c->gradient[l] * c->gradient[m]);
     }
@@ -107,19 +76,34 @@ void esc_reduced_rhs(const esc_escape_problem *problem, int nodes, const double 
                      const double *weight, const double *s, double *rhs, double *jacobian) {
   const int layers = problem->layers;
   const size_t length = (size_t)layers;
-  const bool curved = jacobian != NULL;
+  const bool second = jacobian != NULL;
   chain c;
   memset(rhs, 0, length * sizeof *rhs);
-  if (curved) memset(jacobian, 0, length * length * sizeof *jacobian);
+  if (second) memset(jacobian, 0, length * length * sizeof *jacobian);
   for (int i = 0; i < nodes; i++) {
-    chain_forward(&problem->activation, layers, s, node[i], curved, &c);
-    chain_backward(layers, s, curved, &c);
+    chain_forward(&problem->activation, layers, s, node[i], second, &c);
+    chain_backward(layers, s, second, &c);
     const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
     const double residual = problem->amplitude * teacher - ESC_FLIP(REDUCED_RHS) * c.value;
     for (int l = 0; l < layers; l++) rhs[l] += weight[i] * residual * c.gradient[l];
-    if (curved) add_jacobian(&c, layers, s, weight[i], residual, jacobian);
+    if (second) add_jacobian(&c, layers, s, weight[i], residual, jacobian);
   }
-  if (curved) mirror(layers, jacobian);
+  if (second) mirror(layers, jacobian);
+}
+
+/* A polynomial may meet infinities of both signs: NaN, which no comparison accepts. */
+void esc_reduced_sizes(const esc_escape_problem *problem, int nodes, const double *node,
+                       const double *weight, const double *s, double *size) {
+  const int layers = problem->layers;
+  chain c;
+  memset(size, 0, (size_t)layers * sizeof *size);
+  for (int i = 0; i < nodes; i++) {
+    chain_forward(&problem->activation, layers, s, node[i], false, &c);
+    chain_backward(layers, s, false, &c);
+    const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
+    const double terms = fabs(problem->amplitude * teacher) + fabs(c.value);
+    for (int l = 0; l < layers; l++) size[l] += weight[i] * terms * fabs(c.gradient[l]);
+  }
 }
 
 double esc_chain_output(const esc_activation *activation, int layers, const double *s, double g) {

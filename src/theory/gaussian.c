@@ -12,6 +12,7 @@
 
 #include "escapement/activation.h"
 #include "escapement/theory.h"
+#include "gaussian.h"
 
 static const double reach = 14; /* the density is 1e-43 there */
 enum { FIRST = 32, LAST = FIRST << 8, HERMITE_LAST = FIRST << 2 };
@@ -240,7 +241,7 @@ done:
 typedef struct chain {
   const esc_activation *activation;
   int layers;
-  double scale; /* of every layer */
+  double scale[ESC_LAYERS_MAX];
 } chain;
 
 enum { CHAIN_TERMS = 3 }; /* besides those of each layer */
@@ -250,21 +251,22 @@ enum { CHAIN_TERMS = 3 }; /* besides those of each layer */
  * df/ds_l = h_l prod_{j>l} s_j sigma'(z_{j-1})). */
 static void chain_terms(void *context, double g, double *out) {
   const chain *c = context;
-  double hidden[ESC_LAYERS_MAX] = {g}, slope[ESC_LAYERS_MAX], backward = 1;
+  double hidden[ESC_LAYERS_MAX] = {g}, d1[ESC_LAYERS_MAX], backward = 1;
   const int last = c->layers - 1;
   for (int l = 0; l < last; l++) {
-    const esc_eval_f64 e = esc_activate_f64(c->activation, c->scale * hidden[l]);
+    const esc_eval_f64 e = esc_activate_f64(c->activation, c->scale[l] * hidden[l]);
     hidden[l + 1] = e.value;
-    slope[l] = e.derivative;
+    d1[l] = e.derivative;
   }
-  const double teacher = esc_activate_f64(c->activation, g).value, f = c->scale * hidden[last];
+  const double teacher = esc_activate_f64(c->activation, g).value,
+               f = c->scale[last] * hidden[last];
   out[0] = 1;
   out[1] = teacher * g;
   out[2] = teacher * teacher;
   for (int l = last; l >= 0; l--) {
     out[CHAIN_TERMS + 2 * l] = teacher * hidden[l] * backward;
     out[CHAIN_TERMS + 2 * l + 1] = f * hidden[l] * backward;
-    if (l > 0) backward *= c->scale * slope[l - 1];
+    if (l > 0) backward *= c->scale[l] * d1[l - 1];
   }
 }
 
@@ -290,25 +292,36 @@ done:
   return status;
 }
 
-static esc_status refuse(const chain *c, double tolerance, double error) {
-  if (!isfinite(error))
-    return ESC_FAIL(ESC_BAD_INPUT, "%d layers at scale %g: their Gaussian averages overflow",
-                    c->layers, c->scale);
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%d layers at scale %g are too steep to be averaged to %g (%d nodes reach %.1g)",
-                  c->layers, c->scale, tolerance, 2 * LAST, error);
+/* The largest of the scales that sigma acts on. */
+static double largest_of(const chain *c) {
+  double largest = 0;
+  for (int l = 0; l + 1 < c->layers; l++) largest = fmax(largest, fabs(c->scale[l]));
+  return largest;
 }
 
-esc_status esc_gaussian_rule(const esc_activation *activation, int layers, double largest,
-                             double tolerance, int *count, double **node, double **weight) {
+static esc_status refuse(const chain *c, double tolerance, double error) {
+  if (!isfinite(error))
+    return ESC_FAIL(ESC_BAD_INPUT, "%d layers at scales up to %g: their Gaussian averages overflow",
+                    c->layers, largest_of(c));
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%d layers at scales up to %g: too steep for Gaussian averages to %g (%d nodes "
+                  "reach %.1g)",
+                  c->layers, largest_of(c), tolerance, 2 * LAST, error);
+}
+
+esc_status esc_gaussian_rule_of(const esc_activation *activation, int layers, const double *scale,
+                                double tolerance, int *count, double **node, double **weight) {
   esc_status status = ESC_OK;
-  /* Smaller scales are easier, and their products need not underflow. */
-  chain c = {activation, layers, fmax(fabs(largest), 0.1)};
+  chain c = {.activation = activation, .layers = layers};
   const integrand f = {chain_terms, &c, CHAIN_TERMS + 2 * layers,
                        activation->kind == ESC_ACTIVATION_RELU};
-  trial best;
+  trial best = {.error = HUGE_VAL};
+  /* Smaller scales are easier, and their products need not underflow. */
+  for (int l = 0; l < layers; l++)
+    c.scale[l] = copysign(fmax(fabs(scale[l]), ESC_RULE_SCALE_MIN), scale[l]);
+  c.scale[layers - 1] = 1; /* a factor of f, and no more */
   ESC_TRY(search(&f, tolerance, &best));
-  if (best.error > tolerance) {
+  if (!(best.error <= tolerance)) {
     status = refuse(&c, tolerance, best.error);
     goto done;
   }
@@ -320,4 +333,11 @@ esc_status esc_gaussian_rule(const esc_activation *activation, int layers, doubl
 done:
   free_trial(&best);
   return status;
+}
+
+esc_status esc_gaussian_rule(const esc_activation *activation, int layers, double largest,
+                             double tolerance, int *count, double **node, double **weight) {
+  double scale[ESC_LAYERS_MAX];
+  for (int l = 0; l < layers; l++) scale[l] = fabs(largest);
+  return esc_gaussian_rule_of(activation, layers, scale, tolerance, count, node, weight);
 }

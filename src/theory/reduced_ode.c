@@ -1,11 +1,12 @@
 /* The reduced ODE ds_l/dt = E[(a sigma(g) - f) df/ds_l] by CVODE: crossing times
  * and trajectories (theory, section 3).
  *
- * An escape takes up to 1e15 units of time and its last part one unit, less than
+ * An escape takes up to 1e250 units of time and its last part one unit, less than
  * an ulp of t. So t is a variable like the scales, and the independent one is theta,
- *   dt/dtheta = 1/pace,  pace^2 = sum_l (ds_l/dt)^2 / (s_l^2 + e^2) + 1/(T + t)^2,
+ *   dt/dtheta = 1/r,  r^2 = sum_l (ds_l/dt)^2 / (s_l^2 + e^2) + 1/(T + t)^2,
  * with e the smallest scale of the start and T = `unit`: a step of 1 in theta changes some
- * scale by its own size, or doubles t where none moves. Both ends are then smooth. */
+ * scale by its own size, or doubles t where none moves. Both ends are then smooth, and a
+ * plateau of any length, or a decay by a power of t, takes steps in proportion to log t. */
 #include "reduced_ode.h"
 
 #include <cvodes/cvodes.h>
@@ -19,26 +20,49 @@
 #include <sunmatrix/sunmatrix_dense.h>
 
 #include "chain.h"
+#include "equilibrium.h"
+#include "gaussian.h"
 
-enum { EVENTS = 2, STEPS_MAX = 2000000 };
+enum {
+  EVENTS = 2,
+  STEPS_A_JUDGEMENT = 20,
+  STEPS_A_LOOK = 300,
+  JACOBIAN_COST = 3,
+  RULE_COST = 6 /* in right sides */
+};
 
 static const double relative_tolerance = 1e-13;
+/* Of BDF once Adams' method has found the flow stiff: that is, contracting, so that errors fade. */
+static const double stiff_tolerance = 1e-11;
+static const double stiff_advance = 1; /* in theta, of STEPS_A_LOOK steps: less is stiff */
 static const double rule_tolerance[2] = {1e-13, 1e-10};
-static const double patience = 1e4;   /* in `unit` */
-static const double rest_ratio = 1e3; /* at rest: nothing moves while t grows by this */
+static const double rule_margin[2] = {1.5, 1.05}; /* scales that a rule serves, over those now */
+static const double refusal_work = 2e5; /* evaluations a layer to find that no rule will do */
+static const double time_max = 1e250;   /* in units, and absolutely */
+static const double rate_min = 1e-290;  /* smaller ones lose digits in a double */
+static const double decay_share = 1e-7;
+static const double distance_min =
+    1e-20; /* rate times time below this of the smallest scale: rest */
+static const double unlimited_work = 1e10;
 
 typedef struct flow {
   const esc_escape_problem *problem;
-  double unit, floor;     /* T and e; time in the state is t/T */
-  int watched;            /* a layer, or `layers` for the time */
-  double target;          /* its value at the event */
-  double largest;         /* scales up to this are what the rule is good for */
-  int nodes;              /* of the rule */
-  double *node, *weight;  /* (nodes) */
-  double theta;           /* where the integrator stands */
+  double unit, floor;            /* T and e; time in the state is t/T */
+  double perturbation;           /* as in esc_crossing_request */
+  double work, work_max;         /* evaluations of the activation */
+  int watched;                   /* a layer, or `layers` for the time */
+  double target;                 /* its value at the event */
+  double bound[ESC_LAYERS_MAX];  /* scales up to these are what the rule is good for */
+  double served[ESC_LAYERS_MAX]; /* largest that each scale has had; at least a start value */
+  int nodes;                     /* of the rule */
+  double *node, *weight;         /* (nodes) */
+  double theta, checked;         /* where the integrator stands; at the last look at stiffness */
+  esc_ode_method method;
   double *state;          /* (layers + 1): scales, t/T; lies in y */
   double *rhs, *jacobian; /* (layers), (layers, layers): d/d(t/T) */
-  char message[256];      /* CVODE's own, of its last failure */
+  esc_flow_end end;
+  bool shrank;
+  char message[256]; /* CVODE's own, of its last failure */
   SUNContext context;
   N_Vector y, tolerance;
   SUNMatrix matrix;
@@ -51,6 +75,7 @@ static void evaluate(flow *f, const double *s, bool with_jacobian) {
   const int n = f->problem->layers;
   esc_reduced_rhs(f->problem, f->nodes, f->node, f->weight, s, f->rhs,
                   with_jacobian ? f->jacobian : NULL);
+  f->work += (double)f->nodes * n * (with_jacobian ? JACOBIAN_COST : 1);
   for (int i = 0; i < n; i++) f->rhs[i] *= f->unit;
   if (!with_jacobian) return;
   for (int i = 0; i < n * n; i++) f->jacobian[i] *= f->unit;
@@ -59,18 +84,18 @@ static void evaluate(flow *f, const double *s, bool with_jacobian) {
 /* 1/(s^2 + e^2): makes a relative rate of an absolute one. */
 static double metric(const flow *f, double s) { return 1 / (s * s + f->floor * f->floor); }
 
-/* By hypot: towards the end of a long escape the rates near a double's largest. */
-static double pace(const flow *f, const double *y) {
+/* r T. By hypot: towards the end of a long escape the rates near a double's largest. */
+static double relative_rate(const flow *f, const double *y) {
   const int n = f->problem->layers;
   double norm = 1 / (1 + y[n]);
   for (int l = 0; l < n; l++) norm = hypot(norm, f->rhs[l] * sqrt(metric(f, y[l])));
   return norm;
 }
 
-/* d(ln pace)/dy_m from rhs and jacobian over pace. */
-static double log_pace_gradient(const flow *f, const double *y, double speed, int m) {
+/* d(ln r)/dy_m from rhs and jacobian over r. */
+static double log_rate_gradient(const flow *f, const double *y, double rate, int m) {
   const int n = f->problem->layers;
-  const double own = m < n ? f->rhs[m] * metric(f, y[m]) : 1 / ((1 + y[n]) * speed);
+  const double own = m < n ? f->rhs[m] * metric(f, y[m]) : 1 / ((1 + y[n]) * rate);
   if (m == n) return -own * own / (1 + y[n]);
   double sum = -own * own * y[m];
   for (int l = 0; l < n; l++) sum += f->rhs[l] * metric(f, y[l]) * f->jacobian[l * n + m];
@@ -82,37 +107,38 @@ static int derivative(realtype theta, N_Vector y, N_Vector out, void *data) {
   flow *f = data;
   const int n = f->problem->layers;
   const double *state = N_VGetArrayPointer(y);
-  double *slope = N_VGetArrayPointer(out);
+  double *dy = N_VGetArrayPointer(out);
   evaluate(f, state, false);
-  const double speed = pace(f, state);
-  for (int l = 0; l < n; l++) slope[l] = f->rhs[l] / speed;
-  slope[n] = 1 / speed;
-  return isfinite(speed) ? 0 : 1; /* 1: CVODE tries a smaller step */
+  const double rate = relative_rate(f, state);
+  for (int l = 0; l < n; l++) dy[l] = f->rhs[l] / rate;
+  dy[n] = 1 / rate;
+  return isfinite(rate) ? 0 : 1; /* 1: CVODE tries a smaller step */
 }
 
-static int jacobian(realtype theta, N_Vector y, N_Vector slope, SUNMatrix matrix, void *data,
+static int jacobian(realtype theta, N_Vector y, N_Vector dy, SUNMatrix matrix, void *data,
                     N_Vector scratch_1, N_Vector scratch_2, N_Vector scratch_3) {
-  (void)theta, (void)slope, (void)scratch_1, (void)scratch_2, (void)scratch_3;
+  (void)theta, (void)dy, (void)scratch_1, (void)scratch_2, (void)scratch_3;
   flow *f = data;
   const int n = f->problem->layers;
   const double *state = N_VGetArrayPointer(y);
   evaluate(f, state, true);
-  const double speed = pace(f, state);
-  for (int l = 0; l < n; l++) f->rhs[l] /= speed;
-  for (int i = 0; i < n * n; i++) f->jacobian[i] /= speed;
+  const double rate = relative_rate(f, state);
+  for (int l = 0; l < n; l++) f->rhs[l] /= rate;
+  for (int i = 0; i < n * n; i++) f->jacobian[i] /= rate;
   for (int m = 0; m <= n; m++) {
-    const double bend = log_pace_gradient(f, state, speed, m);
+    const double change = log_rate_gradient(f, state, rate, m);
     for (int l = 0; l < n; l++)
-      SM_ELEMENT_D(matrix, l, m) = (m < n ? f->jacobian[l * n + m] : 0) - f->rhs[l] * bend;
-    SM_ELEMENT_D(matrix, n, m) = -bend / speed;
+      SM_ELEMENT_D(matrix, l, m) = (m < n ? f->jacobian[l * n + m] : 0) - f->rhs[l] * change;
+    SM_ELEMENT_D(matrix, n, m) = -change / rate;
   }
   return 0;
 }
 
-/* Of the layers whose output goes through sigma: the last one's scale is a mere factor. */
-static double largest_scale(int layers, const double *s) {
+/* The largest scale over its bound. The last layer has none: its scale is a mere factor. */
+static double largest_over_bound(const flow *f, const double *s) {
   double largest = 0;
-  for (int l = 0; l + 1 < layers; l++) largest = fmax(largest, fabs(s[l]));
+  for (int l = 0; l + 1 < f->problem->layers; l++)
+    largest = fmax(largest, fabs(s[l]) / f->bound[l]);
   return largest;
 }
 
@@ -122,12 +148,12 @@ static int events(realtype theta, N_Vector y, realtype *root, void *data) {
   const flow *f = data;
   const double *state = N_VGetArrayPointer(y);
   root[0] = state[f->watched] - f->target;
-  root[1] = largest_scale(f->problem->layers, state) - f->largest;
+  root[1] = largest_over_bound(f, state) - 1;
   return 0;
 }
 
-static void keep_message(int code, const char *module, const char *function, char *message,
-                         void *data) {
+static void record_message(int code, const char *module, const char *function, char *message,
+                           void *data) {
   (void)module;
   flow *f = data;
   if (code < 0) snprintf(f->message, sizeof f->message, "%s: %s", function, message);
@@ -153,18 +179,41 @@ static esc_status failed(const flow *f, const char *call, int code) {
     }                                    \
   } while (0)
 
-/* A rule good for scales up to `largest`, in place of the one there. Large scales make
- * steep chains, for which the second tolerance has to do. */
-static esc_status set_rule(flow *f, double largest) {
+/* Symmetric in g, so that odd activations stay odd. */
+static void perturb_weights(flow *f) {
+  for (int i = 0; i < f->nodes; i++)
+    f->weight[i] *= 1 + f->perturbation * cos(7 * f->node[i] * f->node[i]);
+}
+
+/* A rule good for scales up to `bound`, in place of the one there. */
+static esc_status find_rule(flow *f, const double *bound, double tolerance) {
+  const int n = f->problem->layers;
+  free(f->node);
+  free(f->weight);
+  f->node = f->weight = NULL;
+  f->nodes = 0;
+  const esc_status status = esc_gaussian_rule_of(&f->problem->activation, n, bound, tolerance,
+                                                 &f->nodes, &f->node, &f->weight);
+  f->work += n * (status == ESC_OK ? RULE_COST * (double)f->nodes : refusal_work);
+  if (status != ESC_OK) return status;
+  for (int l = 0; l < n; l++) f->bound[l] = fmax(fabs(bound[l]), ESC_RULE_SCALE_MIN);
+  perturb_weights(f);
+  return ESC_OK;
+}
+
+/* A rule for the scales where the flow stands, preferably for all that it has had, too. Large
+ * scales make steep chains, for which a narrower margin or the second tolerance has to do. */
+static esc_status set_rule(flow *f) {
   esc_status status = ESC_OK;
-  f->largest = largest;
-  for (int i = 0; i < 2; i++) {
-    free(f->node);
-    free(f->weight);
-    f->node = f->weight = NULL;
-    status = esc_gaussian_rule(&f->problem->activation, f->problem->layers, largest,
-                               rule_tolerance[i], &f->nodes, &f->node, &f->weight);
-    if (status == ESC_OK) break;
+  const int n = f->problem->layers;
+  double bound[ESC_LAYERS_MAX];
+  for (int l = 0; l < n; l++) f->served[l] = fmax(f->served[l], fabs(f->state[l]));
+  for (int i = 0; i < 4; i++) {
+    for (int l = 0; l < n; l++)
+      bound[l] =
+          copysign(rule_margin[i % 2] * (i % 2 ? fabs(f->state[l]) : f->served[l]), f->state[l]);
+    status = find_rule(f, bound, rule_tolerance[i / 2]);
+    if (status != ESC_BAD_INPUT) break;
   }
   return status;
 }
@@ -193,27 +242,50 @@ static double smallest_scale(int layers, const double *s) {
   return isfinite(smallest) ? smallest : 1;
 }
 
-static void set_start(flow *f) {
-  const int n = f->problem->layers;
-  double *absolute = N_VGetArrayPointer(f->tolerance);
-  f->floor = smallest_scale(n, f->problem->scale);
-  memcpy(f->state, f->problem->scale, (size_t)n * sizeof *f->state);
-  f->state[n] = 0;
-  for (int l = 0; l < n; l++) absolute[l] = 1e-2 * relative_tolerance * f->floor;
-  absolute[n] = 1e-2 * relative_tolerance;
+static double largest_scale(int layers, const double *s) {
+  double largest = 0;
+  for (int l = 0; l < layers; l++) largest = fmax(largest, fabs(s[l]));
+  return largest;
 }
 
-static esc_status start(flow *f, esc_ode_method method) {
+/* Absolute tolerances, 1% of the relative one of the smallest scale and of T. */
+static void set_absolute(flow *f, double relative) {
+  const int n = f->problem->layers;
+  double *absolute = N_VGetArrayPointer(f->tolerance);
+  for (int l = 0; l < n; l++) absolute[l] = 1e-2 * relative * f->floor;
+  absolute[n] = 1e-2 * relative;
+}
+
+static void set_start(flow *f) {
+  const int n = f->problem->layers;
+  f->floor = smallest_scale(n, f->problem->scale);
+  for (int l = 0; l < n; l++)
+    f->state[l] = f->problem->scale[l] * (1 + f->perturbation * cos(2 * l + 1));
+  f->state[n] = 0;
+}
+
+/* The time in which the start changes by its own size; 1 where it does not. */
+static double time_of_change(flow *f) {
+  double rate = 0;
+  f->unit = 1;
+  evaluate(f, f->state, false);
+  for (int l = 0; l < f->problem->layers; l++)
+    rate = hypot(rate, f->rhs[l] * sqrt(metric(f, f->state[l])));
+  return 1 / rate > 0 && isfinite(1 / rate) ? 1 / rate : 1;
+}
+
+/* An integrator from where the flow stands. */
+static esc_status start(flow *f, int method, double relative) {
   esc_status status = ESC_OK;
-  const int lmm = method == ESC_ODE_BDF ? CV_BDF : CV_ADAMS;
-  ESC_TRY_ALLOCATE(f->cvode = CVodeCreate(lmm, f->context));
-  TRY_CVODE(CVodeSetErrHandlerFn(f->cvode, keep_message, f));
-  TRY_CVODE(CVodeInit(f->cvode, derivative, 0, f->y));
-  TRY_CVODE(CVodeSVtolerances(f->cvode, relative_tolerance, f->tolerance));
+  if (f->cvode) CVodeFree(&f->cvode);
+  set_absolute(f, relative);
+  ESC_TRY_ALLOCATE(f->cvode = CVodeCreate(method, f->context));
+  TRY_CVODE(CVodeSetErrHandlerFn(f->cvode, record_message, f));
+  TRY_CVODE(CVodeInit(f->cvode, derivative, f->theta, f->y));
+  TRY_CVODE(CVodeSVtolerances(f->cvode, relative, f->tolerance));
   TRY_CVODE(CVodeSetUserData(f->cvode, f));
   TRY_CVODE(CVodeSetLinearSolver(f->cvode, f->linear, f->matrix));
   TRY_CVODE(CVodeSetJacFn(f->cvode, jacobian));
-  TRY_CVODE(CVodeSetMaxNumSteps(f->cvode, STEPS_MAX));
   TRY_CVODE(CVodeRootInit(f->cvode, EVENTS, events));
   TRY_CVODE(CVodeSetRootDirection(f->cvode, (int[EVENTS]){1, 1}));
   TRY_CVODE(CVodeSetNoInactiveRootWarn(f->cvode));
@@ -234,74 +306,159 @@ static void flow_free(flow *f) {
   free(f->jacobian);
 }
 
-static esc_status flow_open(flow *f, const esc_escape_problem *problem, esc_ode_method method,
-                            double unit, double largest) {
+/* ESC_BAD_INPUT where no rule is good for the start. */
+static esc_status flow_open(flow *f, const esc_crossing_request *request, double low) {
   esc_status status = ESC_OK;
-  *f = (flow){.problem = problem, .unit = unit};
-  ESC_TRY(set_rule(f, largest));
+  f->perturbation = request->perturbation;
+  f->work_max = request->work;
   ESC_TRY(allocate(f));
   set_start(f);
-  ESC_TRY(start(f, method));
+  for (int l = 0; l < f->problem->layers; l++) f->served[l] = low;
+  ESC_TRY(set_rule(f));
+  f->unit = request->unit > 0 ? request->unit : time_of_change(f);
+  f->method = request->method;
+  ESC_TRY(start(f, f->method == ESC_ODE_BDF ? CV_BDF : CV_ADAMS, relative_tolerance));
 done:
   return status;
 }
 
-/* Whether no scale has moved since `before`, which is then renewed. */
-static bool at_rest(const flow *f, double *before) {
-  const int n = f->problem->layers;
-  bool rest = f->state[n] >= 1;
-  if (f->state[n] < fmax(1, rest_ratio * before[n])) return false;
-  for (int l = 0; l < n; l++)
-    if (fabs(f->state[l] - before[l]) > 1e-6 * fabs(before[l])) rest = false;
-  memcpy(before, f->state, ((size_t)n + 1) * sizeof *before);
-  return rest;
-}
-
-/* Goes on until the event (*reached) or until there is no hope of it. */
-static esc_status integrate(flow *f, bool *reached) {
+/* Rest by the Jacobian; ESC_FLOW_CROSSED where the flow moves on. */
+static esc_status judge_rest(flow *f, esc_flow_end *end) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
-  double before[ESC_LAYERS_MAX + 1];
-  memcpy(before, f->state, ((size_t)n + 1) * sizeof *before);
-  *reached = false;
-  for (int step = 0; step < STEPS_MAX; step++) {
+  double size[ESC_LAYERS_MAX];
+  esc_rest rest;
+  evaluate(f, f->state, true);
+  esc_reduced_sizes(f->problem, f->nodes, f->node, f->weight, f->state, size);
+  f->work += (double)f->nodes * n;
+  for (int l = 0; l < n; l++) size[l] *= f->unit;
+  ESC_TRY(esc_equilibrium_judge(n, f->state, f->rhs, size, f->jacobian, &rest));
+  *end = rest == ESC_REST_STABLE   ? ESC_FLOW_FIXED
+         : rest == ESC_REST_SADDLE ? ESC_FLOW_SADDLE
+                                   : ESC_FLOW_CROSSED;
+done:
+  return status;
+}
+
+/* The verdict on where the flow stands; ESC_FLOW_CROSSED where it moves on. Without a teacher all
+ * terms of the rates vanish together, and no rounding shows: the distance left decides. */
+static esc_status judge(flow *f, esc_flow_end *end) {
+  esc_status status = ESC_OK;
+  const int n = f->problem->layers;
+  const double time = f->state[n];
+  ESC_TRY(judge_rest(f, end));
+  const double rate = largest_scale(n, f->rhs);
+  if (largest_scale(n, f->state) < decay_share * largest_scale(n, f->problem->scale))
+    *end = ESC_FLOW_DECAYED;
+  else if (time > 1 && rate * time <= distance_min * f->floor)
+    *end = ESC_FLOW_FIXED;
+  else if (rate < rate_min * f->unit)
+    *end = ESC_FLOW_TINY;
+done:
+  return status;
+}
+
+/* Whether the search is at its end, apart from the event. */
+static esc_status check_end(flow *f, int step, bool *over) {
+  esc_status status = ESC_OK;
+  const int n = f->problem->layers;
+  for (int l = 0; l < n; l++) f->shrank |= fabs(f->state[l]) < 0.5 * fabs(f->problem->scale[l]);
+  f->end = ESC_FLOW_MOVING;
+  *over = f->work > f->work_max || !(f->state[n] * fmax(1, f->unit) < time_max);
+  if (*over || f->watched == n || step % STEPS_A_JUDGEMENT != 0) goto done;
+  ESC_TRY(judge(f, &f->end));
+  *over = f->end != ESC_FLOW_CROSSED;
+done:
+  return status;
+}
+
+/* A new rule where a scale has outgrown the one there; the search ends where there is none. */
+static esc_status renew_rule(flow *f, bool *over) {
+  esc_status status = set_rule(f);
+  *over = status == ESC_BAD_INPUT;
+  if (*over) f->end = ESC_FLOW_STEEP;
+  if (status != ESC_OK) return *over ? ESC_OK : status;
+  TRY_CVODE(CVodeReInit(f->cvode, f->theta, f->y));
+done:
+  return status;
+}
+
+/* From Adams' method to BDF where the former's steps have become short. */
+static esc_status change_method(flow *f, int step) {
+  esc_status status = ESC_OK;
+  if (f->method != ESC_ODE_AUTO || step == 0 || step % STEPS_A_LOOK != 0) return ESC_OK;
+  const bool stiff = f->theta - f->checked < stiff_advance;
+  f->checked = f->theta;
+  if (!stiff) return ESC_OK;
+  f->method = ESC_ODE_BDF;
+  ESC_TRY(start(f, CV_BDF, stiff_tolerance));
+done:
+  return status;
+}
+
+/* Goes on until the event or until the search is over: `end` says which. */
+static esc_status integrate(flow *f) {
+  esc_status status = ESC_OK;
+  bool over = false;
+  for (int step = 0;; step++) {
     int found[EVENTS] = {0};
+    ESC_TRY(check_end(f, step, &over));
+    if (over) goto done;
+    ESC_TRY(change_method(f, step));
     const int code = CVode(f->cvode, f->theta + 1, f->y, &f->theta, CV_ONE_STEP);
-    if (code < 0) return failed(f, "CVode", code);
+    f->end = code < 0 ? ESC_FLOW_STALLED : ESC_FLOW_CROSSED;
+    if (code < 0) goto done;
     if (code == CV_ROOT_RETURN) TRY_CVODE(CVodeGetRootInfo(f->cvode, found));
-    *reached = found[0] != 0;
-    if (*reached) goto done;
-    if (found[1]) {
-      ESC_TRY(set_rule(f, 1.5 * f->largest));
-      TRY_CVODE(CVodeReInit(f->cvode, f->theta, f->y));
-    }
-    if (f->watched < n && (f->state[n] > patience || at_rest(f, before))) goto done;
+    if (found[0] != 0) goto done;
+    if (found[1] != 0) ESC_TRY(renew_rule(f, &over));
+    if (over) goto done;
   }
-  status = ESC_FAIL(ESC_LIBRARY_FAILED, "the reduced ODE: not done after %d steps, at t = %g",
-                    (int)STEPS_MAX, f->state[n] * f->unit);
 done:
   return status;
 }
 
-esc_status esc_reduced_crossing(const esc_escape_problem *problem, esc_ode_method method,
-                                double unit, esc_crossing *out) {
+esc_status esc_reduced_crossing(const esc_escape_problem *problem,
+                                const esc_crossing_request *request, esc_crossing *out) {
   esc_status status = ESC_OK;
-  flow f = {0};
-  const double largest = fmax(fmin(problem->to, 1), largest_scale(problem->layers, problem->scale));
-  ESC_TRY(flow_open(&f, problem, method, unit, 1.1 * largest));
-  f.watched = problem->layer;
-  f.target = problem->to;
-  ESC_TRY(integrate(&f, &out->reached));
-  out->time = f.state[problem->layers] * unit;
+  const int n = problem->layers;
+  flow f = {.problem = problem, .watched = problem->layer, .target = problem->to};
+  *out = (esc_crossing){.end = ESC_FLOW_STEEP};
+  status = flow_open(&f, request, fmin(problem->to, 1));
+  if (status == ESC_BAD_INPUT) {
+    status = ESC_OK;
+    memcpy(out->scale, problem->scale, sizeof out->scale);
+    goto done;
+  }
+  if (status != ESC_OK) goto done;
+  ESC_TRY(integrate(&f));
+  out->end = f.end;
+  out->time = f.state[n] * f.unit;
+  out->work = f.work;
+  out->shrank = f.shrank;
+  memcpy(out->scale, f.state, (size_t)n * sizeof *f.state);
 done:
   flow_free(&f);
   return status;
 }
 
 /* One row of a trajectory from where the flow stands. */
-static void take_row(const flow *f, double *scale, double *loss) {
+static void get_row(const flow *f, double *scale, double *loss) {
   memcpy(scale, f->state, (size_t)f->problem->layers * sizeof *scale);
   *loss = esc_reduced_loss(f->problem, f->nodes, f->node, f->weight, f->state);
+}
+
+/* On to the time t. */
+static esc_status advance(flow *f, double t) {
+  esc_status status = ESC_OK;
+  f->target = t / f->unit;
+  ESC_TRY(integrate(f));
+  if (f->end == ESC_FLOW_STEEP) return ESC_BAD_INPUT; /* with the rule's own message */
+  if (f->end != ESC_FLOW_CROSSED)
+    status =
+        ESC_FAIL(ESC_BAD_INPUT, "the reduced ODE: no way on from t = %g to %g%s%s",
+                 f->state[f->problem->layers] * f->unit, t, f->message[0] ? ": " : "", f->message);
+done:
+  return status;
 }
 
 esc_status esc_reduced_trajectory(const esc_escape_problem *problem, int times, const double *time,
@@ -309,15 +466,13 @@ esc_status esc_reduced_trajectory(const esc_escape_problem *problem, int times, 
   esc_status status = ESC_OK;
   const int n = problem->layers;
   const double last = times > 0 ? time[times - 1] : 0;
-  flow f = {0};
-  ESC_TRY(flow_open(&f, problem, ESC_ODE_BDF, last > 0 ? last : 1,
-                    fmax(1, 1.5 * largest_scale(n, problem->scale))));
-  f.watched = n;
+  const esc_crossing_request request = {
+      .method = ESC_ODE_BDF, .unit = last > 0 ? last : 1, .work = unlimited_work};
+  flow f = {.problem = problem, .watched = n};
+  ESC_TRY(flow_open(&f, &request, 1));
   for (int i = 0; i < times; i++) {
-    bool reached;
-    f.target = time[i] / f.unit;
-    if (time[i] > (i > 0 ? time[i - 1] : 0)) ESC_TRY(integrate(&f, &reached));
-    take_row(&f, scale + (ptrdiff_t)i * n, &loss[i]);
+    if (time[i] > (i > 0 ? time[i - 1] : 0)) ESC_TRY(advance(&f, time[i]));
+    get_row(&f, scale + (ptrdiff_t)i * n, &loss[i]);
   }
 done:
   flow_free(&f);

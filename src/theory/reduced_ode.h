@@ -4,17 +4,40 @@
 
 #include "escapement/theory.h"
 
-typedef enum esc_ode_method { ESC_ODE_BDF, ESC_ODE_ADAMS } esc_ode_method;
+/* AUTO: Adams' method, and BDF from where the flow becomes stiff. */
+typedef enum esc_ode_method { ESC_ODE_AUTO, ESC_ODE_BDF, ESC_ODE_ADAMS } esc_ode_method;
+
+/* How a search for a crossing ends. */
+typedef enum esc_flow_end {
+  ESC_FLOW_CROSSED,
+  ESC_FLOW_FIXED,   /* converged to a fixed point */
+  ESC_FLOW_SADDLE,  /* at a saddle to within rounding */
+  ESC_FLOW_DECAYED, /* every scale below 1e-7 of the start's largest */
+  ESC_FLOW_MOVING,  /* still moves where the search ends: by its time or its cost */
+  ESC_FLOW_STEEP,   /* the Gaussian averages of the right side cannot be computed further on */
+  ESC_FLOW_TINY,    /* the right side is too small for a double */
+  ESC_FLOW_STALLED, /* the integrator finds no step that meets its tolerance */
+} esc_flow_end;
+
+typedef struct esc_crossing_request {
+  esc_ode_method method;
+  double unit;         /* the order of the time sought; 0: the start's own time of change */
+  double perturbation; /* relative change of the start and of the quadrature weights: how much the
+                          time depends on them is its conditioning; 0 for none */
+  double work;         /* cost at which the search ends, in evaluations of the activation */
+} esc_crossing_request;
 
 typedef struct esc_crossing {
-  bool reached;
-  double time; /* of the crossing, or where the search was given up */
+  esc_flow_end end;
+  double time;                  /* of the crossing, or where the search ended */
+  double scale[ESC_LAYERS_MAX]; /* there */
+  double work;                  /* evaluations of the activation */
+  bool shrank;                  /* some scale fell below half of its start on the way */
 } esc_crossing;
 
-/* When scale[layer] first reaches `to`. `unit` > 0 is the order of that time (the
- * closed form will do); a flow that has come to rest, or is not there after 1e4
- * units, is given up. */
-esc_status esc_reduced_crossing(const esc_escape_problem *problem, esc_ode_method method,
-                                double unit, esc_crossing *out);
+/* When scale[layer], below `to` at the start, first rises to `to`. Hard input is no error: `end`
+ * says how the search ended. */
+esc_status esc_reduced_crossing(const esc_escape_problem *problem,
+                                const esc_crossing_request *request, esc_crossing *out);
 
 #endif

@@ -72,13 +72,13 @@ class CudaCommandLine(unittest.TestCase):
         self.assertIn("precision", done.stderr)
 
     def test_a_checkpoint_of_one_engine_is_continued_on_the_other(self):
-        wide = ("network.width=16", "train.steps=400", "record.every=10", "--slots", "4")
+        wide = ("network.width=16", "train.steps=64", "record.every=10", "--slots", "4")
         whole = self.run_sweep("whole.h5", "--backend", "cpu", *wide)
         turns = 0
         while not (self.folder / "a.h5").exists():
             done = subprocess.run(
                 [PROGRAM, "run", "spec.yaml", "-q", "-o", "a.h5", "--resume", *wide,
-                 "--max-time", "0.01" if turns % 2 else "0.1",
+                 "--max-time", "0.000001",
                  "--backend", "cpu" if turns % 2 else "cuda"],
                 cwd=self.folder, capture_output=True, text=True,
                 env={**os.environ, "ESCAPEMENT_CUDA_LOT": "4"}, check=False)
@@ -95,7 +95,7 @@ class CudaCommandLine(unittest.TestCase):
         while not (self.folder / "a.h5").exists():
             done = subprocess.run(
                 [PROGRAM, "run", "spec.yaml", "-q", "-o", "a.h5", "--resume", *record,
-                 "--max-time", "0.05"], cwd=self.folder, capture_output=True, text=True,
+                 "--max-time", "0.000001"], cwd=self.folder, capture_output=True, text=True,
                 env={**os.environ, "ESCAPEMENT_CUDA_LOT": str(2 + parts % 3)}, check=False)
             self.assertIn(done.returncode, (0, 143), done.stderr)
             parts += 1

@@ -5,14 +5,8 @@
 
 enum { STATE = 24 };
 
-static bool want_all(void *context, int64_t member) {
-  (void)context;
-  (void)member;
-  return true;
-}
-
 static esc_status open_checkpoint(const char *result, esc_checkpoint **out) {
-  return esc_checkpoint_open(result, "spec", STATE, true, false, want_all, NULL, out);
+  return esc_checkpoint_open(result, (esc_identity){"spec", 3}, STATE, true, false, NULL, out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -27,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool found;
     DEMAND(open_checkpoint(result, &again) == ESC_OK);
     DEMAND(esc_checkpoint_waiting(first) == esc_checkpoint_waiting(again));
-    DEMAND(esc_checkpoint_take(again, 0, state, &found) == ESC_OK);
+    DEMAND(esc_checkpoint_take(again, (esc_member_key){0}, state, &found) == ESC_OK);
   }
   esc_checkpoint_close(again, false);
   esc_checkpoint_close(first, true);

@@ -27,14 +27,14 @@ def measure(tables, fit):
         error = np.nanstd(bootstrap(g.t, lambda t, g=g: naive(t, g.scale)))
         fitted = fit(name)["groups"][0]
         out[budget] = (np.isnan(g.t).mean(axis=0), naive(g.t, g.scale), error, fitted["slope"],
-                       fitted["stderr"], fitted["slope_censored"], fitted["stderr_censored"])
+                       fitted["stderr"])
     return out
 
 
 def draw(measured):
     sheet, (place,) = canvas(1, columns=1)
     share = np.array([100 * m[0].mean() for m in measured.values()])
-    for i, (name, column) in enumerate((("those that escaped", 1), ("censored fit", 5))):
+    for i, (name, column) in enumerate((("those that escaped", 1), ("censored fit", 3))):
         values = [m[column] for m in measured.values()]
         errors = [2 * m[column + 1] for m in measured.values()]
         place.errorbar(share, values, errors, label=name, **mark(i))
@@ -48,7 +48,7 @@ def draw(measured):
 def analyse(tables, fit):
     measured = measure(tables, fit)
     rows = []
-    for budget, (share, slope, error, _, _, counted, counted_error) in measured.items():
+    for budget, (share, slope, error, counted, counted_error) in measured.items():
         rows.append([budget, " ".join(f"{100 * s:.0f}" for s in share), f"{slope:.3f}",
                      f"{error:.3f}", f"{counted:.3f}", f"{counted_error:.3f}"])
     return [table("Slope of r = 4 (law: -2) with smaller and smaller budgets",

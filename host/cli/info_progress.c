@@ -1,0 +1,194 @@
+#include "cli/info_progress.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "segments.h"
+#include "store/checkpoint.h"
+#include "store/journal.h"
+
+/* What is found in a file on the way through it. */
+typedef struct found {
+  char *identity; /* the newest; owned */
+  int64_t members;
+  json_t *segments;              /* owned */
+  esc_results *one;              /* room for a row; NULL: rows cannot be read */
+  int64_t ended[3];              /* (status) */
+  int64_t networks, least, most; /* in flight, and their steps */
+} found;
+
+static void found_free(found *f) {
+  free(f->identity);
+  json_decref(f->segments);
+  esc_results_free(f->one);
+}
+
+static esc_status keep_identity(void *context, const char *path, esc_identity identity) {
+  found *f = context;
+  (void)path;
+  free(f->identity);
+  f->members = identity.members;
+  f->identity = strdup(identity.text);
+  return f->identity ? ESC_OK : ESC_FAIL(ESC_NO_MEMORY, "out of memory (identity)");
+}
+
+static void keep_segment(void *context, const char *text, bool begins) {
+  const found *f = context;
+  esc_segments_add_text(f->segments, text, begins);
+}
+
+static void count_row(void *context, esc_member_key member, const void *row) {
+  found *f = context;
+  (void)member;
+  if (!f->one) return;
+  esc_results_unpack(f->one, 0, row);
+  const int32_t status = f->one->status[0];
+  if (status >= 0 && status < 3) f->ended[status]++;
+}
+
+static void count_network(void *context, esc_member_key member, int64_t step) {
+  found *f = context;
+  (void)member;
+  if (f->networks == 0 || step < f->least) f->least = step;
+  if (f->networks == 0 || step > f->most) f->most = step;
+  f->networks++;
+}
+
+/* When the file was written last, ISO 8601 in UTC. */
+static void time_of(const char *path, char text[32]) {
+  struct stat info;
+  struct tm utc;
+  text[0] = 0;
+  if (stat(path, &info) == 0 && gmtime_r(&info.st_mtim.tv_sec, &utc))
+    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+/* `path` without the first of the suffixes that it ends in. */
+static void output_of(const char *path, char *out, size_t size) {
+  static const char *const suffix[] = {".journal", ".snapshots", ".checkpoint",
+                                       ".checkpoint.previous"};
+  size_t length = strlen(path);
+  for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
+    if (length > strlen(suffix[i]) && !strcmp(path + length - strlen(suffix[i]), suffix[i])) {
+      length -= strlen(suffix[i]);
+      break;
+    }
+  snprintf(out, size, "%.*s", (int)length, path);
+}
+
+void esc_info_print_segments(const json_t *segments) {
+  for (size_t i = 0; i < json_array_size(segments); i++) {
+    const json_t *s = json_array_get(segments, i);
+    const char *start = json_string_value(json_object_get(s, "start_time"));
+    const char *ended = json_string_value(json_object_get(s, "ended"));
+    const char *backend = json_string_value(json_object_get(s, "backend"));
+    const char *device = json_string_value(json_object_get(s, "device"));
+    printf("  %zu. %s: %.1f s, %lld network-steps, %lld members, %s on %s; %s\n", i + 1,
+           start ? start : "?", json_number_value(json_object_get(s, "wall_s")),
+           (long long)json_integer_value(json_object_get(s, "steps")),
+           (long long)json_integer_value(json_object_get(s, "members")), backend ? backend : "?",
+           device ? device : "?", ended ? ended : "not ended: it runs, or was killed");
+  }
+}
+
+/* What all three kinds of file say alike. */
+static json_t *describe(const char *kind, const char *path, const found *f) {
+  char text[4200];
+  json_t *object = json_object();
+  json_object_set_new(object, "kind", json_string(kind));
+  json_object_set_new(object, "members", json_integer(f->members));
+  time_of(path, text);
+  json_object_set_new(object, "modified", json_string(text));
+  output_of(path, text, sizeof text);
+  json_object_set_new(object, "output", esc_json_text(text));
+  const char *rest = f->identity ? strstr(f->identity, "\nprecision: ") : NULL;
+  char precision[32] = "", shard[64] = "";
+  if (rest) (void)sscanf(rest, " precision: %31s shard: %63s", precision, shard);
+  if (rest) f->identity[rest + 1 - f->identity] = 0;
+  json_object_set_new(object, "precision", json_string(precision));
+  json_object_set_new(object, "shard", json_string(shard));
+  json_object_set_new(object, "spec", f->identity ? esc_json_text(f->identity) : json_null());
+  return object;
+}
+
+static void print_end(const char *path, const found *f) {
+  char text[4200];
+  time_of(path, text);
+  printf("written last at %s\n", text);
+  if (json_array_size(f->segments)) printf("\nsegments:\n");
+  esc_info_print_segments(f->segments);
+  output_of(path, text, sizeof text);
+  printf("\ncontinue with: escapement run SPEC -o %s --resume\n", text);
+  if (f->identity) printf("\nspec, with precision and shard of the run:\n%s", f->identity);
+}
+
+static esc_status print_journal(const char *path, const found *f, const esc_journal_summary *s,
+                                bool json) {
+  const char *kind = s->snapshots ? "snapshots" : "journal";
+  if (json) {
+    json_t *object = describe(kind, path, f);
+    json_object_set_new(object, s->snapshots ? "snapshots" : "finished", json_integer(s->records));
+    json_object_set_new(object, "running", json_boolean(s->locked));
+    json_object_set_new(object, "segments", json_incref(f->segments));
+    if (s->snapshots || !s->readable) return esc_json_print(object);
+    json_object_set_new(object, "escaped", json_integer(f->ended[ESC_MEMBER_ESCAPED]));
+    json_object_set_new(object, "censored", json_integer(f->ended[ESC_MEMBER_CENSORED]));
+    json_object_set_new(object, "diverged", json_integer(f->ended[ESC_MEMBER_DIVERGED]));
+    return esc_json_print(object);
+  }
+  if (s->snapshots)
+    printf("%s: a journal with %lld snapshots of the networks of a run that has not ended\n", path,
+           (long long)s->records);
+  else
+    printf("%s: a journal with %lld of %lld finished members of a run that %s\n", path,
+           (long long)s->records, (long long)s->members,
+           s->locked ? "is writing it now" : "has not ended");
+  if (!s->snapshots && s->readable)
+    printf("%lld escaped, %lld censored, %lld diverged\n", (long long)f->ended[ESC_MEMBER_ESCAPED],
+           (long long)f->ended[ESC_MEMBER_CENSORED], (long long)f->ended[ESC_MEMBER_DIVERGED]);
+  print_end(path, f);
+  return ESC_OK;
+}
+
+esc_status esc_info_journal(const char *path, bool json) {
+  esc_status status = ESC_OK;
+  esc_journal_summary summary;
+  found f = {0};
+  const esc_journal_reader reader = {&f, keep_identity, keep_segment, count_row};
+  ESC_TRY_ALLOCATE(f.segments = json_array());
+  ESC_TRY(esc_journal_read(path, NULL, &summary));
+  if (summary.readable && !summary.snapshots)
+    ESC_TRY(esc_results_create(1, summary.thresholds, summary.layers, &f.one));
+  ESC_TRY(esc_journal_read(path, &reader, &summary));
+  ESC_TRY(print_journal(path, &f, &summary, json));
+done:
+  found_free(&f);
+  return status;
+}
+
+esc_status esc_info_checkpoint(const char *path, bool json) {
+  esc_status status = ESC_OK;
+  found f = {0};
+  const esc_checkpoint_reader reader = {&f, keep_identity, NULL};
+  ESC_TRY(esc_checkpoint_read(path, &reader, count_network));
+  if (json) {
+    json_t *object = describe("checkpoint", path, &f);
+    json_object_set_new(object, "in_flight", json_integer(f.networks));
+    json_object_set_new(object, "least_steps", json_integer(f.least));
+    json_object_set_new(object, "most_steps", json_integer(f.most));
+    status = esc_json_print(object);
+    goto done;
+  }
+  printf(
+      "%s: a checkpoint of %lld networks in flight, after %lld to %lld steps, of a run of %lld "
+      "members that has not ended\n",
+      path, (long long)f.networks, (long long)f.least, (long long)f.most, (long long)f.members);
+  print_end(path, &f);
+done:
+  found_free(&f);
+  return status;
+}

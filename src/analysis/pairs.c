@@ -1,0 +1,199 @@
+/* Pairwise differences of censored members.
+ *
+ * log t* = level + slope x + residual, and of a censored member only log t* > log budget is
+ * known. At a trial slope b let r = log t* - b x and k = log budget - b x. Two members i, j whose
+ * true residuals are exchangeable (two scales of one seed with any effect of the seed, or
+ * two seeds) have E[min(r_i, K) - min(r_j, K)] = 0, K = min(k_i, k_j), at the true slope, and
+ * both terms are known. M(b) = sum over pairs of (x_i - x_j) times that difference is
+ * piecewise linear and never rises with b, so it has one zero, or none where the
+ * data bound the slope on one side only. */
+#include "pairs.h"
+
+#include <gsl/gsl_math.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { NEWTON_STEPS = 200, PARTNERS = 64 };
+static const double SLOPE_MAX = 1e6; /* no zero of M within: bounded on one side */
+
+/* A member in the terms of the fit; y is infinite where it is censored. */
+typedef struct member {
+  double x, y, budget; /* logs, x relative to their mean */
+} member;
+
+typedef struct moment {
+  double value, slope; /* M and -dM/db */
+} moment;
+
+typedef struct problem {
+  const esc_seed_table *table;
+  member *member; /* (cells) */
+  bool within;
+  moment *seed; /* (seeds) each seed's terms, or NULL */
+} problem;
+
+/* Where the residual is cut: at its own place (slope x) or at K's. */
+typedef struct cut {
+  double value, x;
+} cut;
+
+static cut earlier(cut a, cut b) { return b.value < a.value ? b : a; }
+
+static moment moment_of(const member *i, const member *j, double b) {
+  const cut limit = earlier((cut){i->budget - b * i->x, i->x}, (cut){j->budget - b * j->x, j->x});
+  const cut r = earlier((cut){i->y - b * i->x, i->x}, limit);
+  const cut s = earlier((cut){j->y - b * j->x, j->x}, limit);
+  return (moment){(i->x - j->x) * (r.value - s.value), (i->x - j->x) * (r.x - s.x)};
+}
+
+static void add(moment *sum, moment term) {
+  sum->value += term.value;
+  sum->slope += term.slope;
+}
+
+static void add_pair(const problem *p, int64_t i, int64_t j, double b, moment *sum) {
+  const moment term = moment_of(&p->member[i], &p->member[j], b);
+  add(sum, term);
+  if (!p->seed) return;
+  add(&p->seed[p->table->cell[i].seed], term);
+  if (!p->within) add(&p->seed[p->table->cell[j].seed], term);
+}
+
+static void add_within(const problem *p, double b, moment *sum) {
+  const esc_seed_table *table = p->table;
+  for (int64_t s = 0; s < table->seeds; s++)
+    for (int64_t i = table->seed_begin[s]; i < table->seed_begin[s + 1]; i++)
+      for (int64_t j = i + 1; j < table->seed_begin[s + 1]; j++) add_pair(p, i, j, b, sum);
+}
+
+/* Members of points u and v: each of the larger point with up to PARTNERS of the smaller one,
+ * evenly spread, so that the work grows as the members and not as their square. */
+static void add_points(const problem *p, int u, int v, double b, moment *sum) {
+  const esc_seed_table *table = p->table;
+  const int64_t *begin = table->point_begin;
+  if (begin[u + 1] - begin[u] < begin[v + 1] - begin[v]) {
+    add_points(p, v, u, b, sum);
+    return;
+  }
+  const int64_t many = begin[u + 1] - begin[u], few = begin[v + 1] - begin[v];
+  const int64_t partners = few < PARTNERS ? few : PARTNERS;
+  for (int64_t i = 0; i < many; i++)
+    for (int64_t k = 0; k < partners; k++) {
+      const int64_t j = (i + k * few / partners) % few;
+      add_pair(p, table->column[begin[u] + i], table->column[begin[v] + j], b, sum);
+    }
+}
+
+/* All pairs of points; of many points each with PARTNERS others, evenly spread. */
+static void add_across(const problem *p, double b, moment *sum) {
+  const int points = p->table->points;
+  for (int u = 0; u < points; u++) {
+    if (points <= PARTNERS) {
+      for (int v = u + 1; v < points; v++) add_points(p, u, v, b, sum);
+      continue;
+    }
+    for (int64_t k = 0; k < PARTNERS; k++)
+      add_points(p, u, (int)((u + 1 + k * (points - 1) / PARTNERS) % points), b, sum);
+  }
+}
+
+static moment evaluate(const problem *p, double b) {
+  moment sum = {0, 0};
+  if (p->within) {
+    add_within(p, b, &sum);
+    return sum;
+  }
+  add_across(p, b, &sum);
+  return sum;
+}
+
+/* Doubles `step` until M has changed its sign; false beyond SLOPE_MAX. */
+static bool bracket(const problem *p, double start, double sign, double *end) {
+  for (double step = 1; step < SLOPE_MAX; step *= 2) {
+    *end = start + sign * step;
+    if (sign * evaluate(p, *end).value < 0) return true;
+  }
+  return false;
+}
+
+/* The zero of M between low (M > 0) and high (M < 0): Newton's method, which ends exactly on
+ * a piece's own zero, kept inside a shrinking bracket. */
+static double zero_of(const problem *p, double low, double high) {
+  double b = (low + high) / 2;
+  for (int k = 0; k < NEWTON_STEPS && high - low > 1e-14 * (1 + fabs(b)); k++) {
+    const moment m = evaluate(p, b);
+    if (m.value == 0) return b;
+    *(m.value > 0 ? &low : &high) = b;
+    const double newton = b + m.value / m.slope;
+    const bool settled = fabs(newton - b) < 1e-13 * (1 + fabs(b));
+    b = newton > low && newton < high ? newton : (low + high) / 2;
+    if (settled) return newton;
+  }
+  return b;
+}
+
+static double solve(const problem *p) {
+  double low, high;
+  if (!bracket(p, 0, -1, &low) || !bracket(p, 0, 1, &high)) return NAN;
+  return zero_of(p, low, high);
+}
+
+/* The members' leverages h_s = slope_s/slope take a share 1 - h_s off the squares of the
+ * seeds' terms, and Bell and McCaffrey's degrees of freedom follow as in contrast.c. */
+static void spread_over_seeds(const problem *p, double *influence, esc_pairs_fit *fit) {
+  double variance = 0, trace = 0, diagonal = 0, sum = 0, squares = 0;
+  for (int64_t s = 0; s < p->table->seeds; s++) p->seed[s] = (moment){0, 0};
+  const moment total = evaluate(p, fit->slope);
+  for (int64_t s = 0; s < p->table->seeds; s++) {
+    const double info = p->seed[s].slope, rest = 1 - info / total.slope;
+    influence[s] = p->seed[s].value / total.slope;
+    if (info == 0 && influence[s] == 0) continue;
+    const double share = info * info / rest;
+    variance += rest > 1e-9 ? gsl_pow_2(influence[s]) / rest : (double)NAN;
+    trace += info;
+    diagonal += info * info;
+    sum += share;
+    squares += share * share;
+  }
+  fit->variance = variance;
+  fit->dof = trace * trace / (diagonal + (sum * sum - squares) / gsl_pow_2(total.slope));
+}
+
+/* Half of the members or more have a partner: another scale of their own seed. */
+static bool mostly_paired(const esc_seed_table *table) {
+  int64_t partnered = 0;
+  for (int64_t s = 0; s < table->seeds; s++) {
+    const int64_t n = table->seed_begin[s + 1] - table->seed_begin[s];
+    if (n > 1) partnered += n;
+  }
+  return 2 * partnered >= table->cells;
+}
+
+static void fill_members(const esc_seed_table *table, member *m) {
+  double x = 0;
+  for (int64_t i = 0; i < table->cells; i++)
+    x += table->log_scale[table->cell[i].point] / (double)table->cells;
+  for (int64_t i = 0; i < table->cells; i++) {
+    const esc_cell *cell = &table->cell[i];
+    m[i] = (member){table->log_scale[cell->point] - x,
+                    cell->censored ? (double)INFINITY : esc_log_step(cell->step),
+                    esc_log_step(cell->budget)};
+  }
+}
+
+esc_status esc_pairs_slope(const esc_seed_table *table, double *influence, esc_pairs_fit *fit) {
+  esc_status status = ESC_OK;
+  problem p = {.table = table, .within = mostly_paired(table)};
+  moment *seed = malloc(((size_t)table->seeds + 1) * sizeof *seed);
+  p.member = malloc(((size_t)table->cells + 1) * sizeof *p.member);
+  ESC_TRY_ALLOCATE(seed);
+  ESC_TRY_ALLOCATE(p.member);
+  fill_members(table, p.member);
+  *fit = (esc_pairs_fit){solve(&p), NAN, NAN, p.within};
+  p.seed = seed;
+  if (isfinite(fit->slope) && table->seeds > 1) spread_over_seeds(&p, influence, fit);
+done:
+  free(p.member);
+  free(seed);
+  return status;
+}

@@ -1,0 +1,26 @@
+/* The linear flow of a plateau; private to src/forecast. */
+#ifndef ESC_FORECAST_PRIVATE_H
+#define ESC_FORECAST_PRIVATE_H
+
+#include "escapement/forecast.h"
+
+/* Moments of the teacher: a, E[T^2]/2, and b, C of the features before layer `first`. */
+typedef struct esc_features {
+  int first, size; /* k from 0, and the length of h */
+  double *b, *c;   /* (size), (size, size) or NULL for the identity; owned */
+  double baseline; /* E[T^2]/2 */
+  double floor;    /* least loss along b */
+} esc_features;
+
+esc_status esc_features_create(const esc_problem *problem, const esc_member *member,
+                               esc_features *out);
+void esc_features_free(esc_features *features);
+
+/* Times at which the loss of the flow from the member's weights passes the levels
+ * (descending); infinity: not by time `longest`. *unstable: eta times the largest rate of
+ * the flow passes 2 by then, so that steps do not follow it. */
+esc_status esc_linear_flow(const esc_problem *problem, const esc_member *member,
+                           const esc_features *features, int levels, const double *level,
+                           double longest, double *time, bool *unstable);
+
+#endif

@@ -1,0 +1,223 @@
+/* The flow dW_l/dt = gamma_l g B_l' F_l' of a network that is linear behind its features, by
+ * Bogacki and Shampine's pair of orders 3 and 2. B_l is the row W_L ... W_{l+1}, F_l the
+ * residual e = b - C w carried forward. Derivatives have rank one, so the stages of a step
+ * are kept as vectors and only accepted steps touch the weights. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escapement/model.h"
+#include "escapement/theory.h"
+#include "forecast.h"
+
+enum { STAGES = 4, STEPS_MAX = 4000 };
+static const double tolerance = 1e-3;
+static const double stage_weight[STAGES][3] = {{0}, {0.5}, {0, 0.75}, {2.0 / 9, 1.0 / 3, 4.0 / 9}};
+static const double error_weight[STAGES] = {-5.0 / 72, 1.0 / 12, 1.0 / 9, -1.0 / 8};
+
+typedef struct flow {
+  const esc_features *features;
+  int layers; /* behind the features */
+  int in[ESC_LAYERS_MAX], out[ESC_LAYERS_MAX];
+  double rate[ESC_LAYERS_MAX]; /* gamma_l g */
+  double gain;                 /* g = a_1^(number of activations) */
+  double *w[ESC_LAYERS_MAX];   /* (out, in); in `weights` */
+  double *back[STAGES][ESC_LAYERS_MAX], *forth[STAGES][ESC_LAYERS_MAX]; /* B_l, F_l */
+  double loss[STAGES];
+  double *weights, *vectors; /* owned */
+  double *end;               /* (in[0]) W_L ... W_k; in `vectors` */
+} flow;
+
+static double dot(int n, const double *a, const double *b) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+/* out = (W_l + h rate sum_j weight_j B_j F_j') u at stage s of a step h. */
+static void apply(const flow *f, int s, double h, int l, const double *u, double *out) {
+  const int rows = f->out[l], columns = f->in[l];
+  for (int i = 0; i < rows; i++) out[i] = dot(columns, f->w[l] + (size_t)i * (size_t)columns, u);
+  for (int j = 0; j < s; j++) {
+    const double c = h * f->rate[l] * stage_weight[s][j];
+    if (c == 0) continue;
+    const double along = c * dot(columns, f->forth[j][l], u);
+    for (int i = 0; i < rows; i++) out[i] += along * f->back[j][l][i];
+  }
+}
+
+/* The same from the left: out = u (W_l + ...). */
+static void apply_left(const flow *f, int s, double h, int l, const double *u, double *out) {
+  const int rows = f->out[l], columns = f->in[l];
+  memset(out, 0, (size_t)columns * sizeof *out);
+  for (int i = 0; i < rows; i++) {
+    const double *row = f->w[l] + (size_t)i * (size_t)columns;
+    for (int k = 0; k < columns; k++) out[k] += u[i] * row[k];
+  }
+  for (int j = 0; j < s; j++) {
+    const double c = h * f->rate[l] * stage_weight[s][j];
+    if (c == 0) continue;
+    const double along = c * dot(rows, f->back[j][l], u);
+    for (int k = 0; k < columns; k++) out[k] += along * f->forth[j][l][k];
+  }
+}
+
+/* e = b - C w and the loss at w = gain * end. */
+static double measure(const flow *f, double *e) {
+  const esc_features *x = f->features;
+  double loss = x->baseline;
+  for (int i = 0; i < x->size; i++) {
+    const double w = f->gain * f->end[i];
+    const double cw = x->c ? f->gain * dot(x->size, x->c + (size_t)i * (size_t)x->size, f->end) : w;
+    e[i] = x->b[i] - cw;
+    loss += w * (0.5 * cw - x->b[i]);
+  }
+  return loss;
+}
+
+/* Fills back, forth and loss of stage s. */
+static void evaluate(flow *f, int s, double h) {
+  const int n = f->layers;
+  f->back[s][n - 1][0] = 1;
+  for (int l = n - 1; l > 0; l--) apply_left(f, s, h, l, f->back[s][l], f->back[s][l - 1]);
+  apply_left(f, s, h, 0, f->back[s][0], f->end);
+  f->loss[s] = measure(f, f->forth[s][0]);
+  for (int l = 0; l + 1 < n; l++) apply(f, s, h, l, f->forth[s][l], f->forth[s][l + 1]);
+}
+
+/* Largest relative error of a layer in the step h. */
+static double step_error(const flow *f, double h) {
+  double worst = 0;
+  for (int l = 0; l < f->layers; l++) {
+    const size_t size = (size_t)f->in[l] * (size_t)f->out[l];
+    double square = 0, norm2 = 0;
+    for (int i = 0; i < STAGES; i++)
+      for (int j = 0; j < STAGES; j++)
+        square += error_weight[i] * error_weight[j] * dot(f->out[l], f->back[i][l], f->back[j][l]) *
+                  dot(f->in[l], f->forth[i][l], f->forth[j][l]);
+    for (size_t k = 0; k < size; k++) norm2 += f->w[l][k] * f->w[l][k];
+    worst = fmax(worst, h * f->rate[l] * sqrt(fmax(square, 0) / norm2));
+  }
+  return worst;
+}
+
+/* W_l += h rate sum_j weight_j B_j F_j', the last stage's weights. */
+static void accept(flow *f, double h) {
+  for (int l = 0; l < f->layers; l++)
+    for (int i = 0; i < f->out[l]; i++) {
+      double *row = f->w[l] + (size_t)i * (size_t)f->in[l];
+      for (int j = 0; j < STAGES - 1; j++) {
+        const double c = h * f->rate[l] * stage_weight[STAGES - 1][j] * f->back[j][l][i];
+        for (int k = 0; k < f->in[l]; k++) row[k] += c * f->forth[j][l][k];
+      }
+    }
+  for (int l = 0; l < f->layers; l++) {
+    memcpy(f->back[0][l], f->back[STAGES - 1][l], (size_t)f->out[l] * sizeof(double));
+    memcpy(f->forth[0][l], f->forth[STAGES - 1][l], (size_t)f->in[l] * sizeof(double));
+  }
+  f->loss[0] = f->loss[STAGES - 1];
+}
+
+/* Rate at which the residual decays: g sum_l gamma_l g |B_l|^2 |F_l|^2 / |e|^2. */
+static double decay_rate(const flow *f) {
+  const double e2 = dot(f->in[0], f->forth[0][0], f->forth[0][0]);
+  double sum = 0;
+  for (int l = 0; l < f->layers; l++)
+    sum += f->rate[l] * f->gain * dot(f->out[l], f->back[0][l], f->back[0][l]) *
+           dot(f->in[l], f->forth[0][l], f->forth[0][l]);
+  return e2 > 0 ? sum / e2 : 0;
+}
+
+static esc_status allocate(flow *f, const esc_problem *p) {
+  esc_status status = ESC_OK;
+  size_t vectors = 0;
+  for (int l = 0; l < f->layers; l++) vectors += (size_t)f->in[l] + (size_t)f->out[l];
+  const size_t all = STAGES * vectors + (size_t)f->in[0];
+  ESC_TRY_ALLOCATE(f->vectors = calloc(all, sizeof *f->vectors));
+  ESC_TRY_ALLOCATE(f->weights =
+                       calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof *f->weights));
+  double *at = f->vectors;
+  f->end = at;
+  at += f->in[0];
+  for (int s = 0; s < STAGES; s++)
+    for (int l = 0; l < f->layers; l++) {
+      f->back[s][l] = at;
+      f->forth[s][l] = at + f->out[l];
+      at += f->in[l] + f->out[l];
+    }
+done:
+  return status;
+}
+
+static esc_status draw(flow *f, const esc_problem *p, const esc_member *m) {
+  esc_status status = ESC_OK;
+  double *directions = NULL;
+  ESC_TRY_ALLOCATE(
+      directions = calloc((size_t)p->teacher.modes * (size_t)p->shape.inputs, sizeof *directions));
+  esc_teacher_directions(p, directions);
+  esc_initial_weights(p, m, directions, f->weights);
+  for (int l = 0; l < f->layers; l++)
+    f->w[l] = f->weights + esc_weight_offset(p->shape, f->features->first + l);
+done:
+  free(directions);
+  return status;
+}
+
+static esc_status open_flow(flow *f, const esc_problem *p, const esc_member *m,
+                            const esc_features *features) {
+  esc_status status = ESC_OK;
+  esc_classification c;
+  *f = (flow){.features = features, .layers = p->shape.layers - features->first};
+  ESC_TRY(esc_classify(&p->activation, &c));
+  f->gain = pow(c.a[1], f->layers - 1);
+  for (int l = 0; l < f->layers; l++) {
+    f->in[l] = esc_fan_in(p->shape, features->first + l);
+    f->out[l] = esc_fan_out(p->shape, features->first + l);
+    f->rate[l] = esc_metric_gamma(p, features->first + l) * f->gain;
+  }
+  ESC_TRY(allocate(f, p));
+  ESC_TRY(draw(f, p, m));
+done:
+  return status;
+}
+
+/* Time within a step from `before` to `after` at which the loss passes `level`. */
+static double interpolate(double t, double h, double before, double after, double level) {
+  return t + h * (before > after ? (before - level) / (before - after) : 1);
+}
+
+esc_status esc_linear_flow(const esc_problem *p, const esc_member *m, const esc_features *features,
+                           int levels, const double *level, double longest, double *time,
+                           bool *unstable) {
+  esc_status status = ESC_OK;
+  flow f = {0};
+  int next = 0;
+  double fastest = 0;
+  for (int i = 0; i < levels; i++) time[i] = (double)INFINITY;
+  *unstable = false;
+  ESC_TRY(open_flow(&f, p, m, features));
+  evaluate(&f, 0, 0);
+  while (next < levels && f.loss[0] < level[next]) time[next++] = 0;
+  double t = 0, h = fmin(longest, 1e-3 * p->rate);
+  for (int step = 0; step < STEPS_MAX && next < levels && t < longest; step++) {
+    for (int s = 1; s < STAGES; s++) evaluate(&f, s, h);
+    const double error = step_error(&f, h) / tolerance;
+    if (error <= 1) {
+      const double before = f.loss[0];
+      accept(&f, h);
+      while (next < levels && f.loss[0] < level[next]) {
+        time[next] = interpolate(t, h, before, f.loss[0], level[next]);
+        next++;
+      }
+      fastest = fmax(fastest, decay_rate(&f));
+      t += h;
+    }
+    if (!isfinite(error) && h < 1e-12 * longest) break;
+    h *= isfinite(error) ? fmin(5, fmax(0.2, 0.9 * pow(fmax(error, 1e-6), -1.0 / 3))) : 0.2;
+  }
+  *unstable = p->rate * fastest > 2;
+done:
+  free(f.weights);
+  free(f.vectors);
+  return status;
+}

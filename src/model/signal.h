@@ -1,0 +1,38 @@
+/* Control variates of S(0) and the regression on them. Private to src/model. */
+#ifndef ESC_SIGNAL_H
+#define ESC_SIGNAL_H
+
+#include "escapement/problem.h"
+
+enum {
+  ESC_SIGNAL_SAMPLES = 256, /* evaluations at most; half where that is good enough */
+  ESC_SIGNAL_CONTROLS = 8,  /* one a layer; the last for all that are left */
+};
+
+static inline int esc_signal_control(int l) {
+  return l < ESC_SIGNAL_CONTROLS ? l : ESC_SIGNAL_CONTROLS - 1;
+}
+
+/* The network with linear activations. */
+typedef struct esc_signal_linear {
+  double *gain;                     /* (hidden layer, unit) g = E[sigma'(|row of M_l| g)] */
+  double *weight;                   /* (hidden layer, unit) c of the layer's control */
+  double mean[ESC_SIGNAL_CONTROLS]; /* of each control, exactly */
+} esc_signal_linear;
+
+/* Independent evaluations, one or a mirrored pair each. */
+typedef struct esc_signal_units {
+  int count;
+  double f2; /* sum of f^2 over units */
+  double value[ESC_SIGNAL_SAMPLES], control[ESC_SIGNAL_CONTROLS][ESC_SIGNAL_SAMPLES];
+} esc_signal_units;
+
+size_t esc_signal_linear_room(esc_shape shape);
+void esc_signal_linearise(const esc_problem *problem, const double *weights, const double *v,
+                          double *room, esc_signal_linear *linear);
+
+/* Mean value by regression on the controls, and its standard error. */
+double esc_signal_estimate(const esc_signal_units *units, const esc_signal_linear *linear,
+                           double *error);
+
+#endif

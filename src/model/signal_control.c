@@ -1,0 +1,147 @@
+/* What the estimate of S(0) knows exactly: means of the network with all activations but one
+ * linear; and the regression on them. */
+#include <math.h>
+#include <string.h>
+
+#include "escapement/activation.h"
+#include "signal.h"
+
+/* sigma' of inputs wider than this is too sharp for the rule below. */
+static const double widest_input = 10;
+
+static size_t hidden(esc_shape s) { return (size_t)(s.layers - 1); }
+
+size_t esc_signal_linear_room(esc_shape s) {
+  const size_t n = (size_t)s.width;
+  return 2 * hidden(s) * n + 2 * n * (size_t)s.inputs + 2 * n;
+}
+
+/* E[sigma'(s g)]: the midpoint rule, whose error falls as exp(-pi^2/(s h)) for tanh, whose
+ * poles are nearest. No node is at 0, where sigma' of ReLU jumps. */
+static double mean_slope(const esc_activation *a, double s) {
+  const double h = fmin(0.5, 0.4 / fmin(s, widest_input));
+  const int half = (int)ceil(9 / h);
+  double sum = 0;
+  for (int k = -half; k < half; k++) {
+    const double g = (k + 0.5) * h;
+    sum += exp(-g * g / 2) * esc_activate_f64(a, s * g).derivative;
+  }
+  return sum * h / sqrt(2 * acos(-1));
+}
+
+/* Row i of M_l from M_{l-1} (rows in `before`, times their gains). */
+static void make_row(int fan_in, int inputs, const double *w, const double *before,
+                     const double *gain, double *row) {
+  memset(row, 0, (size_t)inputs * sizeof *row);
+  for (int j = 0; j < fan_in; j++)
+    for (int i = 0; i < inputs; i++)
+      row[i] += w[j] * gain[j] * before[(size_t)j * (size_t)inputs + (size_t)i];
+}
+
+static double dot(int n, const double *a, const double *b) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+/* M_l, its units' gains and derivatives along v (into `weight`). Units whose input is too
+ * wide for an exact mean get the derivative 0, so no part in the control. */
+static void linearise_layer(const esc_problem *p, const double *weights, const double *v, int l,
+                            const double *before, double *now, const esc_signal_linear *linear) {
+  const int width = p->shape.width, inputs = p->shape.inputs;
+  const double *const w = weights + esc_weight_offset(p->shape, l);
+  double *const gain = linear->gain + l * width, *const along = linear->weight + l * width;
+  for (int i = 0; i < width; i++) {
+    double *const row = now + (size_t)i * (size_t)inputs;
+    if (l == 0)
+      memcpy(row, w + (size_t)i * (size_t)inputs, (size_t)inputs * sizeof *row);
+    else
+      make_row(width, inputs, w + (size_t)i * (size_t)width, before, gain - width, row);
+    const double size = sqrt(dot(inputs, row, row));
+    gain[i] = mean_slope(&p->activation, size);
+    along[i] = size <= widest_input ? dot(inputs, row, v) : 0;
+  }
+}
+
+/* From the derivatives of z_l along v to the controls' weights: times those of f by h_l. */
+static void weigh(const esc_problem *p, const double *weights, double *back, double *next,
+                  esc_signal_linear *linear) {
+  const int width = p->shape.width, last = p->shape.layers - 1;
+  memcpy(back, weights + esc_weight_offset(p->shape, last), (size_t)width * sizeof *back);
+  for (int l = last - 1; l >= 0; l--) {
+    const double *const w = weights + esc_weight_offset(p->shape, l),
+                        *gain = linear->gain + l * width;
+    for (int i = 0; i < width; i++) {
+      linear->weight[l * width + i] *= back[i];
+      linear->mean[esc_signal_control(l)] += linear->weight[l * width + i] * gain[i];
+    }
+    memset(next, 0, (size_t)width * sizeof *next);
+    for (int i = 0; i < width && l > 0; i++)
+      for (int j = 0; j < width; j++)
+        next[j] += back[i] * gain[i] * w[(size_t)i * (size_t)width + (size_t)j];
+    double *const swap = back;
+    back = next;
+    next = swap;
+  }
+}
+
+void esc_signal_linearise(const esc_problem *p, const double *weights, const double *v,
+                          double *room, esc_signal_linear *linear) {
+  const size_t width = (size_t)p->shape.width, all = hidden(p->shape) * width;
+  const size_t matrix = width * (size_t)p->shape.inputs;
+  *linear = (esc_signal_linear){.gain = room, .weight = room + all};
+  double *now = room + 2 * all, *before = now + matrix, *const back = before + matrix;
+  for (int l = 0; l < p->shape.layers - 1; l++) {
+    linearise_layer(p, weights, v, l, before, now, linear);
+    double *const swap = before;
+    before = now;
+    now = swap;
+  }
+  weigh(p, weights, back, back + width, linear);
+}
+
+static double mean(int n, const double *x) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += x[i];
+  return sum / n;
+}
+
+/* Controls orthonormal over the units, each with its mean's distance from the known one; a
+ * control that hardly varies beside its size is left out. */
+typedef struct basis {
+  int count;
+  double vector[ESC_SIGNAL_CONTROLS][ESC_SIGNAL_SAMPLES], off[ESC_SIGNAL_CONTROLS];
+} basis;
+
+static void add_control(basis *b, int n, const double *control, double known) {
+  double *const x = b->vector[b->count], sampled = mean(n, control), off = sampled - known;
+  for (int i = 0; i < n; i++) x[i] = control[i] - sampled;
+  const double least = 1e-10 * dot(n, x, x) + 1e-24 * n * (sampled * sampled + known * known);
+  for (int pass = 0; pass < 2; pass++)
+    for (int k = 0; k < b->count; k++) {
+      const double along = dot(n, b->vector[k], x);
+      for (int i = 0; i < n; i++) x[i] -= along * b->vector[k][i];
+      off -= along * b->off[k];
+    }
+  const double length2 = dot(n, x, x);
+  if (!(length2 > least)) return;
+  for (int i = 0; i < n; i++) x[i] /= sqrt(length2);
+  b->off[b->count++] = off / sqrt(length2);
+}
+
+double esc_signal_estimate(const esc_signal_units *u, const esc_signal_linear *linear,
+                           double *error) {
+  const int n = u->count;
+  basis b = {0};
+  double residual[ESC_SIGNAL_SAMPLES], value = mean(n, u->value), spread = 1.0 / n;
+  for (int k = 0; k < ESC_SIGNAL_CONTROLS; k++) add_control(&b, n, u->control[k], linear->mean[k]);
+  for (int i = 0; i < n; i++) residual[i] = u->value[i] - value;
+  for (int k = 0; k < b.count; k++) {
+    const double slope = dot(n, b.vector[k], residual);
+    for (int i = 0; i < n; i++) residual[i] -= slope * b.vector[k][i];
+    value -= slope * b.off[k];
+    spread += b.off[k] * b.off[k];
+  }
+  *error = sqrt(dot(n, residual, residual) / (n - 1 - b.count) * spread);
+  return value;
+}

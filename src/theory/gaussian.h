@@ -1,0 +1,15 @@
+/* Gaussian rules for a chain of unequal scales; private to src/theory. */
+#ifndef ESCAPEMENT_THEORY_GAUSSIAN_H
+#define ESCAPEMENT_THEORY_GAUSSIAN_H
+
+#include "escapement/theory.h"
+
+/* Every rule serves scales up to this. */
+#define ESC_RULE_SCALE_MIN 0.1
+
+/* As esc_gaussian_rule, for the chain whose layer l has scale[l] (layers); the rule serves smaller
+ * scales too. ESC_BAD_INPUT where no rule reaches the tolerance. */
+esc_status esc_gaussian_rule_of(const esc_activation *activation, int layers, const double *scale,
+                                double tolerance, int *count, double **node, double **weight);
+
+#endif

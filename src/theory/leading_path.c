@@ -1,0 +1,194 @@
+/* Times along the path of the leading order, at its own rates and at the exact ones. */
+#include "leading_path.h"
+
+#include <gsl/gsl_errno.h>
+#include <gsl/gsl_integration.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "escapement/activation.h"
+#include "gaussian.h"
+
+enum { INTERVALS = 200, DEFECT_INTERVALS = 12 };
+
+static const double rule_tolerance = 1e-8;
+
+static double squared_gap(double s, double smallest) { return (s - smallest) * (s + smallest); }
+
+/* ---- the two paths ---- */
+
+esc_leading_path esc_leading_leaf(const esc_leading *a, double drive) {
+  const esc_escape_problem *p = a->problem;
+  return (esc_leading_path){
+      .start = a,
+      .leaf = true,
+      .drive = drive,
+      .from = 2 * log(a->smallest),
+      .to = log(p->to * p->to - squared_gap(p->scale[p->layer], a->smallest))};
+}
+
+/* chi and p, and A's constants. E[h^2] of the first activation's linear part is 1; ReLU's half
+ * line has 1/2. */
+static void set_next_order(esc_leading_path *path) {
+  const esc_classification *c = &path->start->class_;
+  const esc_escape_problem *p = path->start->problem;
+  const int layers = p->layers, order = c->q - 1;
+  const double half_line = p->activation.kind == ESC_ACTIVATION_RELU ? 0.5 : 1;
+  const double own = half_line * pow(c->a[1], layers - 1) / (p->amplitude * c->c1);
+  path->power = layers;
+  path->chi = -own;
+  if (c->q == 0 || layers < order) return;
+  path->power = path->order = order;
+  path->chi = c->correction * (order + layers) / layers - (layers == order ? own : 0);
+  path->ahead = c->correction * order / (order + 2) / layers;
+}
+
+/* A at u */
+static double lead(const esc_leading_path *path, double u) {
+  const double decay = pow(path->start->smallest / u, path->order + 2);
+  return path->ahead == 0 ? 0 : path->ahead * pow(u, path->order) * (1 - decay);
+}
+
+bool esc_leading_balanced(const esc_leading *a, esc_leading_path *out) {
+  const esc_escape_problem *p = a->problem;
+  *out = (esc_leading_path){.start = a, .drive = a->drive, .from = log(a->smallest)};
+  set_next_order(out);
+  const double end = p->to * (1 + (p->layer == 0 ? 1 - p->layers : 1) * lead(out, p->to));
+  out->to = log(end);
+  return end > a->smallest && out->chi * pow(end, out->power) > -1;
+}
+
+/* The scales at ln v. */
+static void scales_at(const esc_leading_path *path, double log_v, double *s) {
+  const esc_escape_problem *p = path->start->problem;
+  const double v = exp(log_v), ahead = path->leaf ? 0 : lead(path, v);
+  for (int l = 0; l < p->layers; l++)
+    s[l] = path->leaf ? sqrt(v + squared_gap(p->scale[l], path->start->smallest))
+                      : v * (1 + (l == 0 ? p->layers - 1 : -1) * ahead);
+}
+
+/* ln of D dt/dln v */
+static double log_time(const esc_leading_path *path, double log_v) {
+  const esc_escape_problem *p = path->start->problem;
+  if (!path->leaf)
+    return (2 - p->layers) * log_v -
+           log1p(ESC_FLIP(CORRECTED) * path->chi * exp(path->power * log_v));
+  double sum = log_v - log(2);
+  for (int l = 0; l < p->layers; l++)
+    sum -= log(exp(log_v) + squared_gap(p->scale[l], path->start->smallest)) / 2;
+  return sum;
+}
+
+/* ---- the time ---- */
+
+typedef struct integrand {
+  const esc_leading_path *path;
+  double log_start; /* of the integrand, so that it starts at 1 */
+  int nodes;
+  double *node, *weight; /* the Gaussian rule of the exact rates */
+  bool watched;          /* the exact rate is that of the watched layer, else the path's own */
+} integrand;
+
+static double time_integrand(double log_v, void *data) {
+  const integrand *f = data;
+  return exp(log_time(f->path, log_v) - f->log_start);
+}
+
+esc_status esc_leading_path_time(const esc_leading_path *path, double *out) {
+  esc_status status = ESC_OK;
+  double error = 0;
+  integrand f = {.path = path, .log_start = log_time(path, path->from)};
+  gsl_function function = {time_integrand, &f};
+  gsl_integration_workspace *work = NULL;
+  *out = 0;
+  if (!(path->to > path->from)) return ESC_OK;
+  ESC_TRY_ALLOCATE(work = gsl_integration_workspace_alloc(INTERVALS));
+  gsl_integration_qag(&function, path->from, path->to, 0, 1e-13, INTERVALS, GSL_INTEG_GAUSS61, work,
+                      out, &error);
+  /* Rounding may stop it short of 1e-13: the error says how far. */
+  if (!(error <= 1e-11 * fabs(*out))) *out = (double)NAN;
+  *out *= exp(f.log_start) / path->drive;
+done:
+  gsl_integration_workspace_free(work);
+  return status;
+}
+
+/* ---- the defect ---- */
+
+/* dln s_l / dln v on the path */
+static double log_growth(const esc_leading_path *path, double log_v, int l, double s) {
+  const double v = exp(log_v), start = path->start->smallest;
+  if (path->leaf) return v / (2 * s * s);
+  if (path->ahead == 0) return 1;
+  const int share = l == 0 ? path->start->problem->layers - 1 : -1;
+  const double change =
+      path->order * pow(v, path->order) + 2 * pow(start / v, 2) * pow(start, path->order);
+  return 1 + share * path->ahead * change * v / s;
+}
+
+/* The layer at the smallest scale. */
+static int smallest_layer(const esc_leading *a) {
+  int l = 0;
+  while (a->problem->scale[l] > a->smallest) l++;
+  return l;
+}
+
+/* The exact dln v/dt over the path's own: by the watched layer; by the smallest, which carries the
+ * leaf; or by u = (prod s_l)^{1/L}. */
+static double rate_ratio(const integrand *f, double log_v) {
+  const esc_leading_path *path = f->path;
+  const esc_escape_problem *p = path->start->problem;
+  double s[ESC_LAYERS_MAX], rate[ESC_LAYERS_MAX], exact = 0;
+  scales_at(path, log_v, s);
+  esc_reduced_rhs(p, f->nodes, f->node, f->weight, s, rate, NULL);
+  if (f->watched || path->leaf) {
+    const int l = f->watched ? p->layer : smallest_layer(path->start);
+    exact = rate[l] / s[l] / log_growth(path, log_v, l, s[l]);
+  } else {
+    for (int l = 0; l < p->layers; l++) exact += rate[l] / s[l] / p->layers;
+  }
+  return exact / path->drive * exp(log_time(path, log_v));
+}
+
+static double defect_integrand(double log_v, void *data) {
+  const integrand *f = data;
+  const double ratio = rate_ratio(f, log_v);
+  return ratio > 0 ? time_integrand(log_v, data) / ratio : (double)NAN;
+}
+
+static esc_status exact_time(integrand *f, double *out) {
+  esc_status status = ESC_OK;
+  double error;
+  const esc_leading_path *path = f->path;
+  gsl_function function = {defect_integrand, f};
+  gsl_integration_workspace *work = NULL;
+  ESC_TRY_ALLOCATE(work = gsl_integration_workspace_alloc(DEFECT_INTERVALS));
+  gsl_integration_qag(&function, path->from, path->to, 0, 1e-3, DEFECT_INTERVALS, GSL_INTEG_GAUSS15,
+                      work, out, &error);
+  *out *= exp(f->log_start) / path->drive;
+done:
+  gsl_integration_workspace_free(work);
+  return status;
+}
+
+esc_status esc_leading_path_defect(const esc_leading_path *path, double time, double *out) {
+  const esc_escape_problem *p = path->start->problem;
+  double end[ESC_LAYERS_MAX], value[2];
+  integrand f = {.path = path, .log_start = log_time(path, path->from)};
+  scales_at(path, path->to, end);
+  esc_status status = esc_gaussian_rule_of(&p->activation, p->layers, end, rule_tolerance, &f.nodes,
+                                           &f.node, &f.weight);
+  *out = (double)NAN;
+  if (status == ESC_BAD_INPUT) return ESC_OK;
+  if (status != ESC_OK || !(time > 0)) goto done;
+  for (int i = 0; i < 2; i++) {
+    f.watched = i == 1;
+    ESC_TRY(exact_time(&f, &value[i]));
+    value[i] = isnan(value[i]) ? HUGE_VAL : value[i] / time - 1;
+  }
+  *out = fabs(value[1]) > fabs(value[0]) ? value[1] : value[0];
+done:
+  free(f.node);
+  free(f.weight);
+  return status;
+}

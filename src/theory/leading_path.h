@@ -1,0 +1,38 @@
+/* The path s(t) that the leading order, closed or corrected, assumes; private to src/theory.
+ *
+ * A path is a line in the scales with a coordinate v and the time along it, dt/dln v:
+ *   leaf:     v = x = s_m^2, s_j = sqrt(x + d_j), dt = dx / (2 D prod_j s_j);
+ *   balanced: v = u, s_1 = u (1 + (L-1) A), s_j = u (1 - A),
+ *             dt = du / [D u^{L-1} (1 + chi u^p)], A the lead of the first layer.
+ * The next order of the balanced one: with C = a_q m_q / (a_1 m_1),
+ *   d(s_1^2 - s_j^2)/dt = 2 (q-1) C D s^{L+q-1}, so
+ *   A = C (q-1) / (L (q+1)) u^{q-1} [1 - (e/u)^{q+1}]. */
+#ifndef ESCAPEMENT_THEORY_LEADING_PATH_H
+#define ESCAPEMENT_THEORY_LEADING_PATH_H
+
+#include "leading_order.h"
+
+typedef struct esc_leading_path {
+  const esc_leading *start;
+  bool leaf;         /* else balanced */
+  double drive;      /* D */
+  double chi, ahead; /* balanced: chi, and C (q-1) / (L (q+1)) or 0 */
+  int power, order;  /* balanced: p, and q-1 */
+  double from, to;   /* ln v at both ends */
+} esc_leading_path;
+
+/* The path of any start, with the drive given. */
+esc_leading_path esc_leading_leaf(const esc_leading *a, double drive);
+
+/* The path of a balanced start; false where the next order does not reach s*. */
+bool esc_leading_balanced(const esc_leading *a, esc_leading_path *out);
+
+/* The time along the path, to 1e-11. */
+esc_status esc_leading_path_time(const esc_leading_path *path, double *out);
+
+/* The relative change of that time if the path is followed at the exact rates of the reduced ODE:
+ * what the terms left out come to. Infinite where they turn the path back; NaN where the rates
+ * cannot be computed. */
+esc_status esc_leading_path_defect(const esc_leading_path *path, double time, double *out);
+
+#endif

@@ -1,0 +1,16 @@
+/* The remark of an escape time; private to src/theory. */
+#ifndef ESCAPEMENT_THEORY_REMARK_H
+#define ESCAPEMENT_THEORY_REMARK_H
+
+#include "escapement/theory.h"
+
+enum { ESC_STATE_TEXT = 160 };
+
+/* Appends a clause to the remark, after "; " where there is one already. */
+__attribute__((format(printf, 2, 3))) void esc_remark(esc_escape_times *times, const char *format,
+                                                      ...);
+
+/* "s = (0.1, -0.2, ...)" with the first six scales at most, into text[ESC_STATE_TEXT]. */
+void esc_state_text(int layers, const double *scale, char *text);
+
+#endif

@@ -1,0 +1,75 @@
+/* Preloaded before a program, makes it wait when it has published a checkpoint, so that a test can
+ * interrupt it there however fast or slow the machine is.
+ *
+ * The process makes the file $HOLD/PID and waits until somebody removes it, or until INT, TERM or
+ * USR1 has been handled. Without the directory $HOLD it continues, and with $HOLD_JOURNAL also as
+ * long as that journal has no more than $HOLD_MEMBERS finished members. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Finished members in a journal (host/store/journal.c): whole parts of kind 1. */
+static long count_members(const char *path) {
+  enum { HEADER = 48, IDENTITY_SIZE = 20, MEMBER = 1, FRAME = 16 };
+  uint32_t part[2] = {0}; /* kind, bytes of the payload */
+  long members = 0;
+  FILE *file = fopen(path, "rb");
+  if (!file) return 0;
+  fseek(file, 0, SEEK_END);
+  const long end = ftell(file);
+  fseek(file, IDENTITY_SIZE, SEEK_SET);
+  long offset = fread(part, sizeof *part, 1, file) == 1 ? HEADER + (long)part[0] : end;
+  while (offset + FRAME <= end) {
+    fseek(file, offset, SEEK_SET);
+    if (fread(part, sizeof part, 1, file) != 1) break;
+    offset += FRAME + (long)part[1];
+    members += part[0] == MEMBER && offset <= end;
+  }
+  fclose(file);
+  return members;
+}
+
+static bool is_due(void) {
+  const char *journal = getenv("HOLD_JOURNAL"), *members = getenv("HOLD_MEMBERS");
+  return !journal || count_members(journal) > atol(members ? members : "0");
+}
+
+/* The program's handlers uninstall themselves. */
+static bool has_handled_signal(void) {
+  static const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
+  struct sigaction action;
+  for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+    if (sigaction(signals[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL) return true;
+  return false;
+}
+
+static void wait_for_removal(const char *directory) {
+  char path[PATH_MAX];
+  const struct timespec pause = {.tv_nsec = 1000000};
+  if (has_handled_signal()) return; /* the checkpoint with which it stops */
+  snprintf(path, sizeof path, "%s/%ld", directory, (long)getpid());
+  const int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  close(fd);
+  while (access(path, F_OK) == 0 && !has_handled_signal()) nanosleep(&pause, NULL);
+}
+
+int rename(const char *from, const char *to) {
+  int (*real)(const char *, const char *) = NULL;
+  *(void **)&real = dlsym(RTLD_NEXT, "rename");
+  const int result = real(from, to), error = errno;
+  const char *directory = getenv("HOLD"), *suffix = strrchr(to, '.');
+  if (result == 0 && directory && suffix && !strcmp(suffix, ".checkpoint") && is_due())
+    wait_for_removal(directory);
+  errno = error;
+  return result;
+}

@@ -1,0 +1,64 @@
+"""Runs that wait behind a checkpoint until a test has interrupted them (tests/faults/hold.c), so that
+no test depends on how fast a run is beside the test that watches it."""
+import os
+import shutil
+import subprocess
+import time
+
+CHECKPOINTS = ("--checkpoint", "0.000001")  # after every block of steps
+
+
+class Hold:
+    """`program` is built with the tests; `folder` is the test's own."""
+
+    def __init__(self, program, folder):
+        self.shim = os.path.join(os.path.dirname(os.path.abspath(program)), "tests/shims/libhold.so")
+        self.folder = os.path.join(folder, "held")
+
+    def environment(self, journal=None, members=0):
+        """Where processes wait at each checkpoint, or only while `journal` has more finished members
+        than `members`."""
+        os.makedirs(self.folder, exist_ok=True)
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        condition = {"HOLD_JOURNAL": journal, "HOLD_MEMBERS": str(members)} if journal else {}
+        return {"LD_PRELOAD": self.shim, "HOLD": self.folder, "ASAN_OPTIONS": sanitizer, **condition}
+
+    def start(self, command, cwd, journal=None, members=0, **options):
+        """The process, once it waits."""
+        options.setdefault("env", os.environ)
+        options.setdefault("stderr", subprocess.PIPE)
+        child = subprocess.Popen(
+            command, cwd=cwd, text=True, stdout=subprocess.DEVNULL,
+            **{**options, "env": {**options["env"], **self.environment(journal, members)}})
+        self.wait(lambda: self.is_held(child.pid), child)
+        return child
+
+    @staticmethod
+    def wait(there, child):
+        while not there():
+            if child.poll() is not None:
+                raise AssertionError(f"it ended too soon, with {child.returncode}:\n" +
+                                     (child.stderr.read() if child.stderr else ""))
+            time.sleep(0.002)
+
+    def held(self):
+        """Processes that wait."""
+        return [int(name) for name in os.listdir(self.folder)] if os.path.exists(self.folder) else []
+
+    def is_held(self, pid):
+        return pid in self.held()
+
+    def go_on(self, pid):
+        os.remove(os.path.join(self.folder, str(pid)))
+
+    def release(self):
+        """All go on, and none waits again."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def interrupt(self, command, cwd, number, **options):
+        """Starts it, sends the signal where it waits; exit status and standard error."""
+        child = self.start(command, cwd, **options)
+        child.send_signal(number)
+        errors = child.communicate()[1]
+        self.release()
+        return child.returncode, errors
