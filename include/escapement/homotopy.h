@@ -14,7 +14,7 @@
 typedef struct esc_homotopy {
   esc_block_problem problem; /* its level is the upper one */
   esc_block_level lower;
-  double tolerance; /* of an attribution, relative to the shift; 0: 1e-6 */
+  double tolerance; /* of an attribution, relative to the shift; 0: 1e-5 */
 } esc_homotopy;
 
 /* One lambda. Mode k that does not escape has NaN. */

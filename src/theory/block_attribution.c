@@ -26,7 +26,9 @@ enum {
   MODES = ESC_BLOCK_MODES_MAX
 };
 static const double steep = 0.01;
-static const double usual_tolerance = 1e-6; /* of the whole, relative to the shift */
+/* Sum of the |errors| of the intervals, relative to the shift. In a steep layer the grid of nodes
+ * allows no better (7e-5 of the time there for gelu, four layers). */
+static const double usual_tolerance = 1e-5;
 /* The lower polynomial's distance overestimates the error of the other: by the factor that an
  * analytic integrand gains with two more points where these settle it to 1e-6. */
 static const double order_gain = 0.01;
