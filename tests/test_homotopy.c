@@ -2,6 +2,8 @@
  * times at its ends, the sheet's numbers (theory, section 9). */
 #include "escapement/homotopy.h"
 
+#include <omp.h>
+
 #include "check.h"
 
 static esc_homotopy make(const char *activation, int layers, double scale, int modes, int lower,
@@ -80,6 +82,38 @@ static void the_attribution_is_the_sheets(void **state) {
   esc_attribution_free(&a);
 }
 
+static esc_attribution attribute(const esc_homotopy *h, int threads) {
+  esc_attribution a;
+  omp_set_num_threads(threads);
+  esc_assert_ok(esc_homotopy_attribute(h, NULL, NULL, &a));
+  return a;
+}
+
+/* dt_2/dlambda is ten times as large at lambda = 0.04 as at 0.5. */
+static void a_steep_layer_is_resolved(void **state) {
+  (void)state;
+  const esc_homotopy h = make("tanh", 3, 0.02, 2, 0, 2);
+  esc_attribution a = attribute(&h, 2);
+  assert_true(a.converged);
+  assert_int_equal(a.jumps, 0);
+  for (int k = 0; k < 2; k++) {
+    const double shift = fabs(a.to[k] - a.from[k]);
+    assert_true(fabs(a.residual[k]) <= 1e-5 * (shift + 1e-3 * a.to[k]));
+  }
+  esc_attribution_free(&a);
+}
+
+static void threads_do_not_change_an_attribution(void **state) {
+  (void)state;
+  const esc_homotopy h = make("tanh", 2, 0.3, 2, 0, 2);
+  esc_attribution one = attribute(&h, 1), two = attribute(&h, 2);
+  assert_int_equal(one.points, two.points);
+  assert_memory_equal(one.channel, two.channel, sizeof one.channel);
+  assert_memory_equal(one.residual, two.residual, sizeof one.residual);
+  esc_attribution_free(&one);
+  esc_attribution_free(&two);
+}
+
 static void an_activation_without_curvature_is_refused(void **state) {
   (void)state;
   const esc_homotopy h = make("relu", 3, 0.3, 2, 0, 2);
@@ -93,6 +127,8 @@ int main(void) {
       cmocka_unit_test(slopes_are_the_sheets),
       cmocka_unit_test(slopes_are_the_differences_of_times),
       cmocka_unit_test(the_attribution_is_the_sheets),
+      cmocka_unit_test(a_steep_layer_is_resolved),
+      cmocka_unit_test(threads_do_not_change_an_attribution),
       cmocka_unit_test(an_activation_without_curvature_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ static void show_progress(void *context, int done, int expected) {
   const double spent = now() - p->start, left = spent / done * (expected - done);
   if (done < 2 || (spent < p->next && !p->terminal)) return;
   fprintf(stderr,
-          "%sescapement: attribution: %d of up to %d points of lambda, %.0f s, up to %.0f s "
+          "%sescapement: attribution: %d of about %d points of lambda, %.0f s, about %.0f s "
           "to go%s",
           p->terminal ? "\r" : "", done, expected, spent, left, p->terminal ? "\033[K" : "\n");
   p->next = spent + line_gap;
@@ -75,6 +75,18 @@ static json_t *path(const esc_block_problem *p, const esc_attribution *a) {
   return list;
 }
 
+static json_t *jumps(const esc_block_problem *p, const esc_attribution *a) {
+  json_t *list = json_array();
+  for (int i = 0; i < a->jumps; i++) {
+    json_t *jump = json_object();
+    json_object_set_new(jump, "from", esc_json_number(a->jump[i].from));
+    json_object_set_new(jump, "to", esc_json_number(a->jump[i].to));
+    json_object_set_new(jump, "size", numbers(p->modes, a->jump[i].size));
+    json_array_append_new(list, jump);
+  }
+  return list;
+}
+
 json_t *esc_blocks_attribution_json(const esc_homotopy *h, const esc_attribution *a) {
   const esc_block_problem *p = &h->problem;
   json_t *json = json_object();
@@ -84,10 +96,25 @@ json_t *esc_blocks_attribution_json(const esc_homotopy *h, const esc_attribution
   json_object_set_new(json, "to", numbers(p->modes, a->to));
   json_object_set_new(json, "channels", channels(p, a->channel));
   json_object_set_new(json, "residual", numbers(p->modes, a->residual));
+  json_object_set_new(json, "error", numbers(p->modes, a->error));
+  json_object_set_new(json, "converged", json_boolean(a->converged));
+  json_object_set_new(json, "jumps", jumps(p, a));
   json_object_set_new(json, "cancellation", numbers(p->modes, a->cancellation));
   json_object_set_new(json, "cancels_at", numbers(p->modes, a->cancels_at));
   json_object_set_new(json, "path", path(p, a));
   return json;
+}
+
+static void print_doubts(const esc_block_problem *p, const esc_attribution *a) {
+  for (int i = 0; i < a->jumps; i++) {
+    printf("the escape time jumps at lambda = %.6g..%.6g, by", a->jump[i].from, a->jump[i].to);
+    for (int k = 0; k < p->modes; k++) printf("%s %.6g", k ? "," : "", a->jump[i].size[k]);
+    printf(" (modes in order): no channel has a part in that\n");
+  }
+  if (a->converged) return;
+  printf("not converged with %d points of lambda: the channels may be off by", a->points);
+  for (int k = 0; k < p->modes; k++) printf("%s %.2g", k ? "," : "", a->error[k]);
+  printf(" (modes in order)\n");
 }
 
 void esc_blocks_attribution_print(const esc_homotopy *h, const esc_attribution *a) {
@@ -105,4 +132,5 @@ void esc_blocks_attribution_print(const esc_homotopy *h, const esc_attribution *
     if (a->cancellation[k] < 0.9)
       printf("mode %d: the channels cancel down to %.2g of their size at lambda = %.3g\n", k + 1,
              a->cancellation[k], a->cancels_at[k]);
+  print_doubts(p, a);
 }

@@ -10,7 +10,7 @@
 #include "figure/figure.h"
 
 enum { POINTS = ESC_FIGURE_POINTS_MAX };
-static const double panel_tolerance = 1e-4;
+static const double attribution_tolerance = 1e-4;
 
 static esc_block_problem reduction(const esc_problem *p, const esc_results *r, int level) {
   esc_block_problem out = {.activation = p->activation,
@@ -137,7 +137,7 @@ static void draw_attribution(esc_figure *f, const esc_block_problem *b, const es
 static esc_status add_attribution(esc_figure *f, const esc_figure_run *run) {
   esc_status status = ESC_OK;
   esc_homotopy h = {reduction(&run->spec->problem, run->results, ESC_BLOCK_EXACT),
-                    ESC_BLOCK_DIAGONAL, panel_tolerance};
+                    ESC_BLOCK_DIAGONAL, attribution_tolerance};
   if (h.problem.modes > 2) h.problem.modes = 2;
   esc_attribution a = {0};
   ESC_TRY(esc_homotopy_attribute(&h, NULL, NULL, &a));
@@ -145,8 +145,9 @@ static esc_status add_attribution(esc_figure *f, const esc_figure_run *run) {
     const double shift = a.to[k] - a.from[k];
     esc_check_add(
         f, shift, shift - a.residual[k], 1e-3 * fabs(shift),
-        "panels of the integral over $\\lambda$ are cut until each agrees with the times at its "
-        "ends to 1e-4 of the shift; blocks --attribution goes on to 2e-7",
+        "intervals of $\\lambda$ are halved until their integrals agree with the times at their "
+        "ends "
+        "to 1e-4 of the shift; blocks --attribution refines to 1e-5",
         "figure 5, two modes alone, mode %d: sum of the channels against the shift of $t_%d$",
         k + 1, k + 1);
   }

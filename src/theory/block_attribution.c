@@ -1,9 +1,13 @@
 /* The integral of dt_k/dlambda over 0..1, by channel. It is steep near lambda = 0, where little
- * of the upper level already lets a late mode go with an early one: so it is taken in u, with
- * lambda = steep ((1 + 1/steep)^u - 1), by Clenshaw and Curtis's rule, whose nodes serve the rule
- * of twice the order too. A rule is compared with the escape times at its ends, which the
- * sum of the channels must give, and each channel with the rule before; a panel that the last rule
- * does not settle is cut in two. Nodes are independent, and shared between threads. */
+ * of the upper level already lets a late mode go with an early one, and in a layer, where a late
+ * mode begins to escape with the early one: so it is taken in u, with
+ * lambda = steep ((1 + 1/steep)^u - 1), on a grid of u that is halved where the error is largest.
+ * Each interval has the integral of the polynomial through the nearest STENCIL points, so that no
+ * point is lost when the grid is refined. Its error is known: the channels must add up to the
+ * difference of the escape times at its ends; a channel's own error is judged by a polynomial of
+ * lower degree. An interval that keeps its error however narrow has a jump of the escape time (a
+ * passage that appears or vanishes), which no channel accounts for. Points are independent, and
+ * shared between threads. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,168 +16,262 @@
 #include "block_path.h"
 #include "escapement/homotopy.h"
 
-enum { FIRST = 8, LAST = 32, POINTS_MAX = 1200, MODES = ESC_BLOCK_MODES_MAX };
+enum {
+  FIRST = 8,     /* intervals at the start */
+  HALVINGS = 10, /* of those, until an error is taken for a jump */
+  STENCIL = 10,
+  STENCIL_BELOW = 8,
+  POINTS_MAX = 200,
+  GAUSS = 5, /* exact for polynomials through STENCIL points */
+  MODES = ESC_BLOCK_MODES_MAX
+};
 static const double steep = 0.01;
-static const double usual_tolerance = 2e-7;  /* of a panel, relative to the whole shift */
-static const double channel_tolerance = 100; /* of a change by one rule to the next, over that */
+/* Sum of the |errors| of the intervals, relative to the shift. In a steep layer the grid of nodes
+ * allows no better (7e-5 of the time there for gelu, four layers). */
+static const double usual_tolerance = 1e-5;
+/* The lower polynomial's distance overestimates the error of the other: by the factor that an
+ * analytic integrand gains with two more points where these settle it to 1e-6. */
+static const double order_gain = 0.01;
+static const double noise = 30; /* of a time, relative, over the solver's tolerance */
+/* Of the worst interval's error, above which others are halved together with it. */
+static const double is_bad = 0.02;
+/* By what halving an interval reduces its error, at least, once it is resolved. */
+static const double halving_gain = 256;
 
 typedef double channels[MODES][ESC_LAYERS_MAX];
+
+typedef struct interval {
+  channels sum;
+  double error[MODES]; /* 0: below the noise */
+  double excess;       /* largest error over its share of what is allowed */
+} interval;
 
 typedef struct task {
   const esc_homotopy *homotopy;
   esc_block_grid grid;
-  esc_attribution *out;
-  int done, expected; /* points */
+  esc_attribution *out;  /* its points, ascending, are the ends of the intervals */
+  double u[POINTS_MAX];  /* of the points */
+  interval *at;          /* (POINTS_MAX) */
+  double allowed[MODES]; /* error of the whole */
+  double floor[MODES];   /* error of an interval that is noise */
+  int done, expected;    /* points */
   esc_attribution_report *report;
   void *context;
 } task;
-
-/* Nodes by the finest rule; u from..to. */
-typedef struct panel {
-  double from, to;
-  bool known[LAST + 1];
-  esc_homotopy_point node[LAST + 1];
-} panel;
 
 void esc_attribution_free(esc_attribution *a) {
   free(a->point);
   *a = (esc_attribution){0};
 }
 
-static double node_position(const panel *p, int i) {
-  if (i == LAST) return p->to;
-  return p->from + (p->to - p->from) * (1 - cos(M_PI * i / LAST)) / 2;
-}
-
 static double lambda_at(double u) { return u == 1 ? 1 : steep * expm1(u * log1p(1 / steep)); }
 
 static double lambda_slope(double lambda) { return (lambda + steep) * log1p(1 / steep); }
 
-/* Weight of node i of the rule of order n on an interval of length 1. */
-static double rule_weight(int n, int i) {
-  double sum = 1;
-  for (int j = 1; j <= n / 2; j++)
-    sum -= (2 * j == n ? 1 : 2) * cos(2 * M_PI * i * j / n) / (4.0 * j * j - 1);
-  return (i == 0 || i == n ? 0.5 : 1) * sum / n;
-}
+/* ---- points ---- */
 
 static void count_point(task *t) {
   t->done++;
   if (t->report) t->report(t->context, t->done, t->expected);
 }
 
-/* The message of a failure goes from the worker's thread to the caller's. */
-static esc_status fill_nodes(task *t, panel *p, int order) {
-  const int stride = LAST / order;
+static void insert_point(task *t, double u, const esc_homotopy_point *point) {
+  esc_attribution *out = t->out;
+  int i = out->points++;
+  for (; i > 0 && t->u[i - 1] > u; i--) {
+    t->u[i] = t->u[i - 1];
+    out->point[i] = out->point[i - 1];
+  }
+  t->u[i] = u;
+  out->point[i] = *point;
+}
+
+/* The message of a failure is carried from the worker's thread to the caller's. */
+static esc_status add_points(task *t, int count, const double *u) {
   esc_status first = ESC_OK;
   char message[1024] = "";
-  int missing = 0;
-  for (int i = 0; i <= LAST; i += stride) missing += !p->known[i];
-  if (t->done + missing > t->expected) t->expected = t->done + missing;
+  esc_homotopy_point *point = malloc((size_t)count * sizeof *point);
+  if (!point) return ESC_FAIL(ESC_NO_MEMORY, "no memory for %d points of lambda", count);
+  if (t->done + count > t->expected) t->expected = t->done + count;
 #pragma omp parallel for schedule(dynamic, 1)
-  for (int i = 0; i <= LAST; i += stride) {
-    if (p->known[i]) continue;
+  for (int i = 0; i < count; i++) {
     const esc_status status =
-        esc_homotopy_at(t->homotopy, &t->grid, lambda_at(node_position(p, i)), true, &p->node[i]);
+        esc_homotopy_at(t->homotopy, &t->grid, lambda_at(u[i]), true, &point[i]);
 #pragma omp critical
     {
       if (status != ESC_OK && first == ESC_OK) {
         first = status;
         snprintf(message, sizeof message, "%s", esc_error_message());
       }
-      p->known[i] = true;
       count_point(t);
     }
   }
+  for (int i = 0; first == ESC_OK && i < count; i++) insert_point(t, u[i], &point[i]);
+  free(point);
   return first == ESC_OK ? ESC_OK : ESC_FAIL(first, "%s", message);
 }
 
-static void integrate_panel(const task *t, const panel *p, int order, channels sum) {
-  const esc_block_problem *b = &t->homotopy->problem;
-  memset(sum, 0, sizeof(channels));
-  for (int i = 0; i <= order; i++) {
-    const esc_homotopy_point *at = &p->node[i * (LAST / order)];
-    const double weight = (p->to - p->from) * rule_weight(order, i) * lambda_slope(at->lambda);
-    for (int k = 0; k < b->modes; k++)
-      for (int c = 0; c < b->layers; c++) sum[k][c] += weight * at->channel[k][c];
-  }
+/* ---- intervals ---- */
+
+static bool is_jump(const task *t, int i) {
+  for (int j = 0; j < t->out->jumps; j++)
+    if (t->out->jump[j].from == t->out->point[i].lambda) return true;
+  return false;
 }
 
-/* The panel's integral is the difference of the times at its ends. */
-static bool is_settled(const task *t, const panel *p, channels coarse, channels fine) {
-  const esc_block_problem *b = &t->homotopy->problem;
-  const double relative = t->homotopy->tolerance > 0 ? t->homotopy->tolerance : usual_tolerance;
-  bool settled = true;
-  for (int k = 0; k < b->modes; k++) {
-    const double shift = t->out->to[k] - t->out->from[k];
-    const double tolerance = relative * (fabs(shift) + 1e-3 * t->out->to[k]);
-    double residual = p->node[LAST].escape[k] - p->node[0].escape[k];
-    for (int c = 0; c < b->layers; c++) {
-      residual -= fine[k][c];
-      settled = settled && fabs(fine[k][c] - coarse[k][c]) <= channel_tolerance * tolerance;
+/* Weights of the integral over from..to of the polynomial through the values at u[0..count). */
+static void find_weights(const double *u, int count, double from, double to, double *weight) {
+  static const double root[GAUSS] = {-0.9061798459386640, -0.5384693101056831, 0,
+                                     0.5384693101056831, 0.9061798459386640};
+  static const double share[GAUSS] = {0.2369268850561891, 0.4786286704993665, 0.5688888888888889,
+                                      0.4786286704993665, 0.2369268850561891};
+  for (int j = 0; j < count; j++) {
+    weight[j] = 0;
+    for (int g = 0; g < GAUSS; g++) {
+      const double x = from + (to - from) * (1 + root[g]) / 2;
+      double basis = share[g] * (to - from) / 2;
+      for (int k = 0; k < count; k++)
+        if (k != j) basis *= (x - u[k]) / (u[j] - u[k]);
+      weight[j] += basis;
     }
-    settled = settled && fabs(residual) <= tolerance;
   }
-  return settled;
 }
 
-/* The first node of a panel is the last one of the panel before. */
-static esc_status keep_panel(task *t, const panel *p, int order, channels sum) {
-  esc_status status = ESC_OK;
-  esc_attribution *out = t->out;
+/* Interval i by the nearest `stencil` points that no jump parts from it. */
+static void integrate_interval(const task *t, int i, int stencil, channels sum) {
   const esc_block_problem *b = &t->homotopy->problem;
-  const int stride = LAST / order;
-  esc_homotopy_point *grown =
-      realloc(out->point, (size_t)(out->points + order + 1) * sizeof *out->point);
-  ESC_TRY_ALLOCATE(grown);
-  out->point = grown;
-  for (int i = out->points > 0 ? stride : 0; i <= LAST; i += stride)
-    out->point[out->points++] = p->node[i];
-  for (int k = 0; k < b->modes; k++)
-    for (int c = 0; c < b->layers; c++) out->channel[k][c] += sum[k][c];
-done:
-  return status;
+  int low = i, high = i + 1;
+  double weight[STENCIL];
+  while (low > 0 && !is_jump(t, low - 1)) low--;
+  while (high + 1 < t->out->points && !is_jump(t, high)) high++;
+  const int count = high - low + 1 < stencil ? high - low + 1 : stencil;
+  int first = i + 1 - count / 2;
+  if (first < low) first = low;
+  if (first + count - 1 > high) first = high + 1 - count;
+  find_weights(t->u + first, count, t->u[i], t->u[i + 1], weight);
+  memset(sum, 0, sizeof(channels));
+  for (int j = 0; j < count; j++) {
+    const esc_homotopy_point *p = &t->out->point[first + j];
+    for (int k = 0; k < b->modes; k++)
+      for (int c = 0; c < b->layers; c++)
+        sum[k][c] += weight[j] * lambda_slope(p->lambda) * p->channel[k][c];
+  }
 }
 
-static esc_status integrate(task *t, panel *p);
-
-static esc_status integrate_halves(task *t, const panel *p) {
-  esc_status status = ESC_OK;
-  const double middle = (p->from + p->to) / 2;
-  const panel shape[2] = {{.from = p->from, .to = middle}, {.from = middle, .to = p->to}};
-  panel *half = malloc(sizeof *half);
-  ESC_TRY_ALLOCATE(half);
-  for (int i = 0; i < 2; i++) {
-    *half = shape[i];
-    half->known[0] = half->known[LAST] = true;
-    half->node[0] = p->node[i * LAST / 2];
-    half->node[LAST] = p->node[(1 + i) * LAST / 2];
-    ESC_TRY(integrate(t, half));
+/* NaN stays NaN. */
+static double find_error(const task *t, int i, int k, channels fine, channels coarse) {
+  const esc_homotopy_point *p = &t->out->point[i];
+  double residual = p[1].escape[k] - p[0].escape[k], change = 0;
+  for (int c = 0; c < t->homotopy->problem.layers; c++) {
+    residual -= fine[k][c];
+    change = hypot(change, fine[k][c] - coarse[k][c]);
   }
-done:
-  free(half);
-  return status;
+  const double error = hypot(residual, order_gain * change);
+  return error <= t->floor[k] ? 0 : error;
 }
 
-static esc_status integrate(task *t, panel *p) {
+static void integrate_intervals(task *t) {
+  const int modes = t->homotopy->problem.modes, count = t->out->points - 1;
+  for (int i = 0; i < count; i++) {
+    interval *at = &t->at[i];
+    channels coarse;
+    *at = (interval){0};
+    if (is_jump(t, i)) continue;
+    integrate_interval(t, i, STENCIL, at->sum);
+    integrate_interval(t, i, STENCIL_BELOW, coarse);
+    for (int k = 0; k < modes; k++) {
+      at->error[k] = find_error(t, i, k, at->sum, coarse);
+      const double excess = count * at->error[k] / t->allowed[k];
+      if (!(excess <= at->excess)) at->excess = excess;
+    }
+  }
+}
+
+static bool is_settled(const task *t) {
+  for (int k = 0; k < t->homotopy->problem.modes; k++) {
+    double error = 0;
+    for (int i = 0; i + 1 < t->out->points; i++) error += t->at[i].error[k];
+    if (!(error <= t->allowed[k])) return false;
+  }
+  return true;
+}
+
+/* ---- refinement ---- */
+
+static bool is_finest(const task *t, int i) {
+  return t->u[i + 1] - t->u[i] < 1.5 / (FIRST << HALVINGS);
+}
+
+static int find_worst(const task *t) {
+  int worst = 0;
+  for (int i = 1; i + 1 < t->out->points; i++)
+    if (!(t->at[i].excess <= t->at[worst].excess)) worst = i;
+  return worst;
+}
+
+static void add_jump(task *t, int i) {
+  const esc_homotopy_point *p = &t->out->point[i];
+  esc_attribution_jump *jump = &t->out->jump[t->out->jumps++];
+  *jump = (esc_attribution_jump){.from = p[0].lambda, .to = p[1].lambda};
+  for (int k = 0; k < t->homotopy->problem.modes; k++)
+    jump->size[k] = p[1].escape[k] - p[0].escape[k];
+}
+
+/* Neighbours differ by a factor of 2 at most: a polynomial through points that are packed to one
+ * side is none to trust. */
+static bool has_narrow_neighbour(const task *t, const bool *halve, int i) {
+  const double width = t->u[i + 1] - t->u[i];
+  for (int j = i - 1; j <= i + 1; j += 2) {
+    if (j < 0 || j + 1 >= t->out->points || is_jump(t, j)) continue;
+    if ((t->u[j + 1] - t->u[j]) / (halve[j] ? 2 : 1) < 0.4 * width) return true;
+  }
+  return false;
+}
+
+/* u of the points to add. */
+static int choose_points(const task *t, double worst, double *u) {
+  bool halve[POINTS_MAX] = {0}, changes = true;
+  const int intervals = t->out->points - 1;
+  int count = 0;
+  for (int i = 0; i < intervals; i++)
+    halve[i] = t->at[i].excess > 1 && !(t->at[i].excess < is_bad * worst) && !is_finest(t, i);
+  while (changes) {
+    changes = false;
+    for (int i = 0; i < intervals; i++)
+      if (!halve[i] && !is_jump(t, i) && has_narrow_neighbour(t, halve, i))
+        halve[i] = changes = true;
+  }
+  for (int i = 0; i < intervals; i++)
+    if (halve[i]) u[count++] = (t->u[i] + t->u[i + 1]) / 2;
+  return count;
+}
+
+/* Points that the errors of now lead to expect. */
+static void expect_points(task *t) {
+  double more = 0;
+  for (int i = 0; i + 1 < t->out->points; i++)
+    if (t->at[i].excess > 1) more += exp2(ceil(log(t->at[i].excess) / log(halving_gain))) - 1;
+  t->expected = more < POINTS_MAX - t->done ? t->done + (int)more : POINTS_MAX;
+}
+
+static esc_status refine(task *t) {
   esc_status status = ESC_OK;
-  channels sum[2];
-  ESC_TRY(fill_nodes(t, p, FIRST));
-  integrate_panel(t, p, FIRST, sum[0]);
-  for (int order = 2 * FIRST; order <= LAST; order *= 2) {
-    ESC_TRY(fill_nodes(t, p, order));
-    integrate_panel(t, p, order, sum[1]);
-    if (is_settled(t, p, sum[0], sum[1])) return keep_panel(t, p, order, sum[1]);
-    memcpy(sum[0], sum[1], sizeof sum[0]);
+  double u[POINTS_MAX];
+  for (;;) {
+    integrate_intervals(t);
+    if (is_settled(t)) break;
+    const int worst = find_worst(t);
+    if (is_finest(t, worst)) {
+      if (t->out->jumps == ESC_ATTRIBUTION_JUMPS_MAX) break;
+      add_jump(t, worst);
+      continue;
+    }
+    const int count = choose_points(t, t->at[worst].excess, u);
+    expect_points(t);
+    if (count == 0 || t->out->points + count > POINTS_MAX) break;
+    ESC_TRY(add_points(t, count, u));
   }
-  if (t->done > POINTS_MAX) {
-    status = ESC_FAIL(ESC_LIBRARY_FAILED,
-                      "the attribution does not converge near lambda = %g: the escape time may "
-                      "jump there",
-                      p->node[0].lambda);
-    goto done;
-  }
-  status = integrate_halves(t, p);
+  t->out->converged = is_settled(t);
 done:
   return status;
 }
@@ -193,33 +291,52 @@ static void find_cancellation(const esc_block_problem *b, int k, esc_attribution
   }
 }
 
-static void summarise(const esc_block_problem *b, esc_attribution *out) {
+static void summarise(const task *t) {
+  const esc_block_problem *b = &t->homotopy->problem;
+  esc_attribution *out = t->out;
   for (int k = 0; k < b->modes; k++) {
     out->residual[k] = out->to[k] - out->from[k];
+    for (int j = 0; j < out->jumps; j++) out->residual[k] -= out->jump[j].size[k];
+    for (int i = 0; i + 1 < out->points; i++) {
+      out->error[k] += t->at[i].error[k];
+      for (int c = 0; c < b->layers; c++) out->channel[k][c] += t->at[i].sum[k][c];
+    }
     for (int c = 0; c < b->layers; c++) out->residual[k] -= out->channel[k][c];
     find_cancellation(b, k, out);
   }
 }
 
+static esc_status add_first_points(task *t) {
+  esc_status status = ESC_OK;
+  esc_attribution *out = t->out;
+  const esc_homotopy *h = t->homotopy;
+  const double relative = h->tolerance > 0 ? h->tolerance : usual_tolerance;
+  double u[FIRST + 1];
+  for (int i = 0; i <= FIRST; i++) u[i] = (double)i / FIRST;
+  ESC_TRY(add_points(t, FIRST + 1, u));
+  for (int k = 0; k < h->problem.modes; k++) {
+    out->from[k] = out->point[0].escape[k];
+    out->to[k] = out->point[FIRST].escape[k];
+    t->allowed[k] = relative * (fabs(out->to[k] - out->from[k]) + 1e-3 * out->to[k]);
+    t->floor[k] = noise * esc_block_path_tolerance(h->problem.modes) * out->to[k];
+  }
+done:
+  return status;
+}
+
 esc_status esc_homotopy_attribute(const esc_homotopy *homotopy, esc_attribution_report *report,
                                   void *context, esc_attribution *out) {
   esc_status status = ESC_OK;
-  task t = {
-      .homotopy = homotopy, .out = out, .expected = LAST + 1, .report = report, .context = context};
-  panel *whole = calloc(1, sizeof *whole);
+  task t = {.homotopy = homotopy, .out = out, .report = report, .context = context};
   *out = (esc_attribution){0};
-  ESC_TRY_ALLOCATE(whole);
-  whole->to = 1;
+  ESC_TRY_ALLOCATE(out->point = malloc(POINTS_MAX * sizeof *out->point));
+  ESC_TRY_ALLOCATE(t.at = calloc(POINTS_MAX, sizeof *t.at));
   ESC_TRY(esc_block_grid_create(&homotopy->problem, 1, &t.grid));
-  ESC_TRY(fill_nodes(&t, whole, 1));
-  for (int k = 0; k < homotopy->problem.modes; k++) {
-    out->from[k] = whole->node[0].escape[k];
-    out->to[k] = whole->node[LAST].escape[k];
-  }
-  ESC_TRY(integrate(&t, whole));
-  summarise(&homotopy->problem, out);
+  ESC_TRY(add_first_points(&t));
+  ESC_TRY(refine(&t));
+  summarise(&t);
 done:
-  free(whole);
+  free(t.at);
   esc_block_grid_free(&t.grid);
   if (status != ESC_OK) esc_attribution_free(out);
   return status;

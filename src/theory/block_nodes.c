@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LANES = ESC_BLOCK_LANES, CHUNK = 16 * LANES, WORTH_SHARING = 16 };
+enum { LANES = ESC_BLOCK_LANES, CHUNK = 16 * LANES, WORTH_SHARING = 32 };
 
 /* out = A in, one row of A. Lower levels have many zeros. */
 static inline void apply(int modes, const double *a, const esc_block_lane *in, double *out) {

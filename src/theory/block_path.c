@@ -174,11 +174,15 @@ static int weigh(N_Vector y, N_Vector weight, void *data) {
   return are_finite(all, w) ? 0 : -1;
 }
 
-static esc_status open_solver(esc_block_path *path) {
-  esc_status status = ESC_OK;
+double esc_block_path_tolerance(int modes) {
   /* By K: no finer than the grid. */
   static const double usual[] = {1e-10, 1e-10, 1e-10, 1e-9, 1e-8, 1e-7, 1e-7, 1e-7};
-  path->tolerance = usual[path->upper.modes - 1] * path->plan.accuracy;
+  return usual[modes - 1];
+}
+
+static esc_status open_solver(esc_block_path *path) {
+  esc_status status = ESC_OK;
+  path->tolerance = esc_block_path_tolerance(path->upper.modes) * path->plan.accuracy;
   path->smallest = smallest_scale(&path->upper);
   ESC_TRY_ALLOCATE(path->solver = SUNNonlinSol_FixedPoint(path->y, 0, path->context));
   ESC_TRY_ALLOCATE(path->cvode = CVodeCreate(CV_ADAMS, path->context));

@@ -53,6 +53,9 @@ typedef struct esc_block_path {
   void *cvode;
 } esc_block_path;
 
+/* The usual relative tolerance of the solver for so many modes. */
+double esc_block_path_tolerance(int modes);
+
 /* Puts the path at the start of the problem. The grid stays the caller's, and the path needs it.
  * ESC_BAD_INPUT where the flow overflows a double there. On failure close the path all the same. */
 esc_status esc_block_path_open(const esc_block_plan *plan, esc_block_path *path);
