@@ -149,7 +149,7 @@ static void put_run(FILE *out, const json_t *run) {
   fprintf(out, ": %lld network%s, %.3g network-steps, ", members, esc_html_plural(members),
           number_of(run, "network_steps"));
   esc_html_text(out, esc_report_string(run, "device"));
-  fprintf(out, " (%s: %s, %s), %.10s, commit %.12s</summary><pre>",
+  fprintf(out, " (%s: %s, %s), <time>%.10s</time>, commit %.12s</summary><pre>",
           esc_report_string(run, "backend"), esc_report_string(run, "engine"),
           esc_report_string(run, "precision"), esc_report_string(run, "end_time"),
           esc_report_string(run, "commit"));
