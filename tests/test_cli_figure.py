@@ -66,6 +66,8 @@ class Figure(unittest.TestCase):
         before = self.call("4", "--replot")
         self.assertTrue(all(check["pass"] for check in before), before)
         self.assertGreater(len(before), 10)
+        names = [check["name"] for check in before]
+        self.assertEqual(len(set(names)), len(names))
         self.check_report(before)
         with h5py.File(os.path.join(self.room, "figure4-slopes.h5"), "r+") as file:
             small = file["scale"][:] < 0.0015
@@ -83,7 +85,8 @@ class Figure(unittest.TestCase):
         with open(os.path.join(self.room, "figure4.txt")) as file:
             told = " ".join(file.read().split())
         for words in ("Figure 4. He-normal networks", "two standard errors", "smallest \u03b5",
-                      "GELU, L = 4, width N = 16", "4 seeds", "escapement figure 4"):
+                      "GELU, L = 4, width N = 16", "4 seeds", "GELU, r = 3", "Student's t over seeds",
+                      "figure 4 -o DIR sweep.seeds=4 network.width=16 network.inputs=16"):
             self.assertIn(words, told)
         self.assertNotRegex(told, r"[$\\{}]|\*\*|gelu")
         with open(os.path.join(self.room, "figure4.json")) as file:
@@ -97,6 +100,8 @@ class Figure(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("escapement: figure 4, sweep 1 of 3: training figure4-slopes\n", done.stderr)
         self.assertIn(f"figure 4: {self.room}/figure4.png {self.room}/figure4.pdf ", done.stdout)
+        self.assertIn("tolerances are those of the preset; overridden: " + " ".join(changes),
+                      " ".join(done.stdout.split()))
         table = done.stdout.rpartition("figure 4:")[0]
         self.assertLessEqual(max(map(len, table.splitlines())), 100)
 

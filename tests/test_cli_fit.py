@@ -296,7 +296,7 @@ class Figure(Verbs):
         done = self.call("plot", "a.h5", "-o", "f.svg")
         self.assertEqual((done.returncode, done.stdout), (0, "f.svg\n"), done.stderr)
         text = re.sub(r"<[^>]*>", "", self.read("f.svg").decode())
-        for words in ("small layers 1 2", "small layers 3 4", "1 of 1 censored",
+        for words in ("small layers 1\u20132", "small layers 3\u20134", "1 of 1 censored",
                       "1 diverged, not drawn"):
             self.assertIn(words, text)
 

@@ -125,6 +125,9 @@ class Law(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(self.directory)), before)
 
 
+LIMIT = {"slope": -1.001, "lower": -1.004, "upper": -0.998, "chi2": 0.7, "dof": 1}
+
+
 class Files(Law):
     def test_a_figure_is_written_whole_over_an_old_one_and_nothing_else(self):
         """In every format, with the mode of any new file, and the same bytes each time."""
@@ -189,7 +192,7 @@ class Words(Law):
                              group(3, 0.1, [point(0.05, [900, -1, 800]),
                                             point(0.1, [400, 450, 500])], diverged=3),
                              group(4, 0.1, [point(s, [-1] * 5, 1000) for s in (0.05, 0.1)]))
-        for text in ("r = 3: no slope (law \u22121)", "1 of 6 censored", "10 of 10 censored",
+        for text in ("r = 3: no slope, law \u22121", "1 of 6 censored", "10 of 10 censored",
                      "3 diverged, not drawn", "mean over seeds \u00b1 2 s.e.",
                      "mean of the escaped only", "censored, at the steps run"):
             self.assertIn(text, found)
@@ -204,7 +207,7 @@ class Words(Law):
                                 {**point(0.3, [7]), "scale": None}], diverged=4),
                  group(4, 0.1, empty, diverged=6), group(3, 0.2, empty, diverged=6))
         found = self.legends(*given)
-        self.assertIn("r = 4: no slope (law \u22122)", found)
+        self.assertIn("r = 4: no slope, law \u22122", found)
         self.assertIn("4 diverged, not drawn", found)
         self.assertEqual(len(picture(sheet(*given))["panels"]), 1)
 
@@ -218,11 +221,11 @@ class Words(Law):
         found = self.legends(sweep(2, 0.1, slope=-0.1), sweep(2, 0.1, slope=-0.2, layers=[3, 4]),
                              sweep(3, 0.1, slope=-1.0), sweep(4, 0.1, layers=[1, 3, 4, 5]))
         labels = [t for t in found if t.startswith(("r = ", "small layers "))]
-        self.assertEqual(labels, ["r = 2: slope \u22120.10 (law log)", "small layers 1 2",
-                                  "r = 2: slope \u22120.20 (law log)", "small layers 3 4",
+        self.assertEqual(labels, ["r = 2: slope \u22120.10 (law log)", "small layers 1\u20132",
+                                  "r = 2: slope \u22120.20 (law log)", "small layers 3\u20134",
                                   "r = 3: slope \u22121.00 (law \u22121)",
-                                  "r = 4: no slope (law \u22122)",
-                                  "small layers 1 3\u20135"])
+                                  "r = 4: no slope, law \u22122",
+                                  "small layers 1, 3\u20135"])
 
     def test_very_many_layers_are_cut(self):
         found = self.legends(sweep(32, 0.1, scales=(0.5, 0.9), layers=list(range(1, 64, 2))))
@@ -230,10 +233,25 @@ class Words(Law):
         self.assertLess(len(label), 50)
         self.assertTrue(label.endswith("\u2026"))
 
+    def test_a_slope_that_only_budgets_bound_is_told_as_a_bound(self):
+        one = {**sweep(4, 0.1), "lower": None, "upper": -1.2238}
+        self.assertIn("r = 4: slope \u2264 \u22121.224 (95%), law \u22122", self.legends(one))
+        self.assertIn("r = 4: slope \u2265 0.2 (95%), law \u22122",
+                      self.legends({**one, "lower": 0.2, "upper": None}))
+
+    def test_the_law_is_said_to_go_through_the_mean_that_it_goes_through(self):
+        escaped, censored = [point(s, [100, 120]) for s in (0.05, 0.1)], [-1, -1]
+        for steps, words in (([200, 210], ""), ([200, -1], " where all escaped"),
+                             (censored, " where all escaped")):
+            given = group(3, 0.1, [point(0.02, steps), *escaped], slope=-1)
+            self.assertIn("law, through the smallest \u03b5" + words, self.legends(given))
+        partial = group(3, 0.1, [point(0.02, censored), point(0.05, [100, -1])])
+        self.assertIn("law, through the smallest \u03b5 with a mean", self.legends(partial))
+
     def test_a_title_opens_the_caption_as_it_is_written(self):
         for title in ("5 $ and \\alpha$ & <b>\t\u03b7 = 0.01", "a**b"):
             given = sheet(sweep(3, 0.1), title=title)
-            self.assertTrue(caption(given).startswith(title.replace("\t", " ") + ". "))
+            self.assertTrue(caption(given).startswith(f"Sweep {title}: ".replace("\t", " ")))
             self.assertTrue(render(given, "svg"))
 
     def test_a_caption_declares_jitter_errors_and_marks(self):
@@ -245,7 +263,7 @@ class Words(Law):
     def test_a_caption_is_written_beside_the_picture_on_demand(self):
         done = self.start(self.path("figure.svg"), NORMAL, "single", self.path("told.txt"))
         self.assertEqual((done.returncode, done.stderr), (0, b""))
-        self.assertTrue(self.read("told.txt").startswith(b"slopes. Escape time t*"))
+        self.assertTrue(self.read("told.txt").startswith(b"Sweep slopes: Escape time t*"))
 
 
 class Panels(Law):
@@ -280,16 +298,40 @@ class Panels(Law):
 
     def test_limits_have_a_panel_with_their_interval(self):
         """And a group without a limit is not in it."""
-        limit = {"slope": -1.001, "lower": -1.004, "upper": -0.998, "chi2": 0.7, "dof": 1}
-        given = sheet({**sweep(3, 0.1, slope=-1.02), "limit": limit},
+        given = sheet({**sweep(3, 0.1, slope=-1.02), "limit": LIMIT},
                       {**sweep(4, 0.1, slope=-2), "limit": None})
         panel = picture(given)["panels"][1]
-        hollow, = (s for s in panel["series"] if s.get("hollow"))
+        hollow, = (s for s in panel["series"] if s.get("hollow") and s["x"])
         for got, want in zip((*hollow["x"], *hollow["low"], *hollow["y"], *hollow["high"]),
                              (0, -0.004, -0.001, 0.002)):
             self.assertAlmostEqual(got, want)
-        self.assertIn("limit \u22121.001 \u00b1 0.003 (\u03c7\u00b2 = 0.7, 1 degree of freedom)",
-                      caption(given))
+        told = caption(given)
+        self.assertIn("limit at \u03b5 \u2192 0 \u22121.001 \u00b1 0.003 "
+                      "(T\u00b2 = 0.7, 1 degree of freedom)", told)
+        self.assertIn("Not in (b), because the fit has no limit of a slope there: r = 4.", told)
+        self.assertNotIn("set apart sideways", told)
+
+    def test_local_slopes_are_the_fits_with_their_interval(self):
+        local = {"local": [-1.1, None], "local_lower": [-1.2, None], "local_upper": [-0.9, None]}
+        given = sheet({**sweep(3, 0.1, slope=-1.02), "limit": LIMIT, **local})
+        marks = next(s for s in picture(given)["panels"][1]["series"] if s["role"] == "marks")
+        for got, want in zip((*marks["low"], *marks["y"], *marks["high"]), (-0.2, -0.1, 0.1)):
+            self.assertAlmostEqual(got, want)
+
+    def test_every_mark_of_the_limits_panel_is_in_its_legend(self):
+        given = sheet({**sweep(4, 0.1, slope=-2.02), "limit": {**LIMIT, "slope": -2.001}})
+        own = PLOT.house_style.legends_of(picture(given))[0][1]
+        self.assertEqual([PLOT.plain(label) for label, _ in own],
+                         ["local slope, 95% interval", "limit at \u03b5\u2192 0, 95% interval",
+                          "slope of the whole window"])
+
+    def test_numbers_that_a_fit_does_not_have_are_left_out(self):
+        """Of 4 scales and 4 seeds there is a residual contrast but no T^2; and each one alone."""
+        for null in (*LIMIT, "all"):
+            limit = {k: None if null in (k, "all") else v for k, v in LIMIT.items()}
+            given = sheet({**sweep(3, 0.1, slope=-1.02), "limit": limit, "stderr": None})
+            self.assertEqual("T\u00b2" in caption(given), null in ("lower", "upper"), null)
+        self.assertTrue(render(sheet({**sweep(3, 0.1), "limit": LIMIT}), "svg"))
 
 
 class Style(Law):

@@ -23,8 +23,10 @@ static void expect(const char *text, const char *page) {
 static void test_scripts_stand_over_each_other(void **state) {
   (void)state;
   expect("times $a_1^{L-1}$.",
-         "times <math><msubsup><mi>a</mi><mn>1</mn><mrow><mi>L</mi><mo>−</mo><mn>1</mn></mrow>"
-         "</msubsup></math>.");
+         "times <span "
+         "class=unbroken><math><msubsup><mi>a</mi><mn>1</mn><mrow><mi>L</mi><mo>−</mo><mn>1</mn></"
+         "mrow>"
+         "</msubsup></math>.</span>");
   expect("$t^*$", "<math><msup><mi>t</mi><mo>∗</mo></msup></math>");
   expect("$\\eta<0.1$", "<math><mi>η</mi><mo>&lt;</mo><mn>0.1</mn></math>");
 }

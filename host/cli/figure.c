@@ -169,8 +169,35 @@ static json_t *origins_json(const esc_figure *f) {
   return runs;
 }
 
-static json_t *figure_json(const esc_figure *f) {
+/* A word of a command, quoted where a shell would take it apart. */
+static void put_word(FILE *out, const char *word) {
+  static const char plain[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789=.,:_/+-";
+  const bool quoted = word[strspn(word, plain)] != '\0';
+  fprintf(out, quoted ? " '%s'" : " %s", word);
+}
+
+/* What of the command changes the numbers of a figure: owned by the caller, NULL without memory. */
+static char *options_text(const request *r) {
+  char *text = NULL;
+  size_t size = 0;
+  FILE *out = open_memstream(&text, &size);
+  if (!out) return NULL;
+  if (strcmp(r->scale, "small") != 0) fprintf(out, " --scale %s", r->scale);
+  for (int i = 0; i < r->overrides; i++) put_word(out, r->override[i]);
+  fclose(out);
+  return text;
+}
+
+static json_t *overrides_json(const request *r) {
+  json_t *list = json_array();
+  for (int i = 0; i < r->overrides; i++) json_array_append_new(list, esc_json_text(r->override[i]));
+  return list;
+}
+
+static json_t *figure_json(const request *r, const esc_figure *f) {
   json_t *json = json_object();
+  if (r->overrides) json_object_set_new(json, "overrides", overrides_json(r));
   json_object_set_new(json, "number", json_integer(f->number));
   json_object_set_new(json, "title", json_string(f->title));
   json_object_set(json, "checks", f->checks);
@@ -196,24 +223,27 @@ static esc_status make(const request *r, int number, json_t *figures, int *faile
   esc_status status = ESC_OK;
   esc_figure f = {.number = number};
   json_t *drawing = NULL;
-  char name[16], *text = NULL;
+  char name[16], *text = NULL, *options = NULL;
   snprintf(name, sizeof name, "figure%d", number);
+  ESC_TRY_ALLOCATE(options = options_text(r));
+  f.options = options;
   for (int i = 0; i < esc_figure_sweep_count; i++)
     if (esc_figure_sweeps[i].figure == number)
       ESC_TRY(load(r, &esc_figure_sweeps[i], &f.run[f.runs++]));
   ESC_TRY(esc_figure_make(&f));
-  drawing = figure_json(&f);
+  drawing = figure_json(r, &f);
   json_object_set_new(drawing, "common_legend", json_boolean(f.common_legend));
   json_object_set_new(drawing, "caption", json_string(f.caption_text));
   json_object_set_new(drawing, "runs", origins_json(&f));
   json_object_set(drawing, "panels", f.panels);
   ESC_TRY_ALLOCATE(text = json_dumps(drawing, JSON_INDENT(1) | JSON_REAL_PRECISION(17)));
   ESC_TRY(draw(r, name, text));
-  json_array_append_new(figures, figure_json(&f));
+  json_array_append_new(figures, figure_json(r, &f));
   ESC_TRY(add_files(r, name, json_array_get(figures, json_array_size(figures) - 1)));
   *failed += f.failed;
 done:
   free(text);
+  free(options);
   json_decref(drawing);
   esc_figure_free(&f);
   return status;
@@ -236,6 +266,21 @@ static void print_check(FILE *out, const json_t *check) {
   esc_text_print_wrapped(out, line, INDENT, COLUMNS);
 }
 
+/* The tolerances of a figure are derived for its preset: a table of other sweeps says so. */
+static void print_overrides(FILE *out, const json_t *overrides) {
+  char line[2048];
+  size_t i, used = 0;
+  const json_t *word;
+  if (!json_array_size(overrides)) return;
+  json_array_foreach(overrides, i, word) {
+    if (used < sizeof line)
+      used += (size_t)snprintf(
+          line + used, sizeof line - used, "%s %s",
+          i ? "" : "tolerances are those of the preset; overridden:", json_string_value(word));
+  }
+  esc_text_print_wrapped(out, line, 0, COLUMNS);
+}
+
 /* Names the files that were written, beside the table of checks. */
 static void print_files(const json_t *figures) {
   size_t i, k;
@@ -256,6 +301,7 @@ static void print_checks(FILE *out, const json_t *figures) {
     fprintf(out, "%sfigure %lld: %s\n", i ? "\n" : "",
             (long long)json_integer_value(json_object_get(figure, "number")),
             json_string_value(json_object_get(figure, "title")));
+    print_overrides(out, json_object_get(figure, "overrides"));
     json_array_foreach(json_object_get(figure, "checks"), k, check) {
       print_check(out, check);
       passed += json_is_true(json_object_get(check, "pass"));
@@ -301,7 +347,8 @@ static esc_status make_all(const request *r) {
   for (int n = r->first; n <= r->last; n++) ESC_TRY(make(r, n, figures, &failed));
   ESC_TRY(write_checks(r, figures));
   ESC_TRY(tell(r, figures));
-  if (failed) status = ESC_FAIL(ESC_CHECK_FAILED, "%d checks failed", failed);
+  if (failed)
+    status = ESC_FAIL(ESC_CHECK_FAILED, "%d check%s failed", failed, failed == 1 ? "" : "s");
 done:
   json_decref(figures);
   return status;

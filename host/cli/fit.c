@@ -318,7 +318,7 @@ static void print_limit(const esc_fit_group *g) {
   for (int i = 0; i < l->terms; i++)
     printf("%s %s", i ? "," : "", correction_text(&l->term[i], term));
   if (isfinite(l->p_value))
-    printf("; T^2 %.2f, %d degree%s of freedom, p = %.2g", l->chi2, l->dof, l->dof == 1 ? "" : "s",
+    printf("; T² = %.2f, %d degree%s of freedom, p = %.2g", l->chi2, l->dof, l->dof == 1 ? "" : "s",
            l->p_value);
   if (isfinite(l->slope_next))
     printf("; with one more term %s\n", number(l->slope_next, decimals, next));

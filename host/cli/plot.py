@@ -86,16 +86,16 @@ def difference(groups):
 
 
 def layers_words(layers):
-    """`1-3`, `3 4`, `1 4-6`: as the table of the verb `fit` has them."""
+    """`layer 3`, `layers 1-3`, `layers 1, 4-6`, with en dashes: as in the figures' captions."""
     runs = []
     for layer in layers:
         if runs and runs[-1][-1] == layer - 1:
             runs[-1].append(layer)
         else:
             runs.append([layer])
-    words = [f"{run[0]}\u2013{run[-1]}" if len(run) > 2 else " ".join(map(str, run))
-             for run in runs]
-    return textwrap.shorten(" ".join(words), 24, placeholder=" \u2026")
+    words = ", ".join(f"{run[0]}" + (f"\u2013{run[-1]}" if len(run) > 1 else "") for run in runs)
+    return f"layer{'s' if len(layers) > 1 else ''} " + \
+        textwrap.shorten(words, 24, placeholder=" \u2026") if layers else ""
 
 
 def named(groups):
@@ -202,7 +202,16 @@ def measured_words(slope, error):
     if error is None:
         return signed(f"{slope:.2f}")
     decimals = 2 if error <= 0 else min(6, max(2, -math.floor(math.log10(2 * error))))
-    return signed(f"{slope:.{decimals}f}") + f" \u00b1 {error:.{decimals}f}"
+    rounded = round(slope, decimals) + 0.0  # not minus zero
+    return signed(f"{rounded:.{decimals}f}") + f" \u00b1 {error:.{decimals}f}"
+
+
+def bound_words(group):
+    """Where only budgets bound the slope, on one side: `slope <= 0.22 (95%)`; else `no slope`."""
+    for side, sign in (("upper", "\u2264"), ("lower", "\u2265")):
+        if group.get(side) is not None:
+            return f"slope {sign} " + signed(f"{group[side]:.4g}") + " (95%)"
+    return "no slope"
 
 
 def limit_of(group):
@@ -217,8 +226,28 @@ def slope_words(group):
     if group["law"] == "logarithmic" and rate is not None:
         return signed(f"{rate:.4g}") + " steps a decade (law: logarithmic)"
     law = "log" if group["law"] == "logarithmic" else signed(f"{group['predicted']:g}")
-    measured = measured_words(group["slope"], half_interval(group))
-    return f"{'' if group['slope'] is None else 'slope '}{measured} (law {law})"
+    if group["slope"] is None:
+        return f"{bound_words(group)}, law {law}"
+    return f"slope {measured_words(group['slope'], half_interval(group))} (law {law})"
+
+
+def limit_words(limit):
+    """The limit with what there is of its interval and its goodness of fit (Hotelling's T^2)."""
+    words = measured_words(limit["slope"], half_interval(limit))
+    if limit.get("chi2") is None or not limit.get("dof"):
+        return words
+    return f"{words} (T\u00b2 = {limit['chi2']:.1f}, {limit['dof']} degree" \
+        f"{'s' if limit['dof'] > 1 else ''} of freedom)"
+
+
+def anchor_words(groups):
+    """Which mean theory's law goes through: the smallest scale's may be missing or not whole."""
+    groups = [g for g in groups if known_points(g)]
+    if all(whole_points(g)[0]["scale"] == min(p["scale"] for p in g["points"]) for g in groups):
+        return r"the smallest $\varepsilon$"
+    if any(whole_points(g)[0]["censored"] for g in groups):
+        return r"the smallest $\varepsilon$ with a mean"
+    return r"the smallest $\varepsilon$ where all escaped"
 
 
 def group_words(group):
@@ -228,7 +257,7 @@ def group_words(group):
         limit = limit_of(group)
         yield f"  limit {measured_words(limit['slope'], half_interval(limit))}"
     if group["layers"]:
-        yield f"  small layers {group['layers']}"
+        yield f"  small {group['layers']}"
     if group["censored"]:
         yield f"  {group['censored']} of {group['n']} censored"
     if group.get("diverged"):
@@ -293,12 +322,9 @@ def key_series(groups):
     if any(g["slope"] is not None and g["law"] == "power" and known_points(g) for g in groups):
         yield key("line", "least-squares line; slope \u00b1 half of 95% interval")
     if points:
-        yield key("dash", r"law, through the smallest $\varepsilon$", -1)
+        yield key("dash", f"law, through {anchor_words(groups)}", -1)
     if any(g["censored"] for g in groups):
         yield key("carets", "censored, at the steps run")
-    if any(limit_of(g) for g in groups):
-        yield key("marks", r"limit at $\varepsilon\to 0$, 95% interval", hollow=True, marker=1,
-                  low=[], high=[])
 
 
 # --- Panels ------------------------------------------------------------------
@@ -321,29 +347,48 @@ def time_panel(title, groups, limits):
 
 
 def local_slopes(group):
-    """(scale at the middle over the largest, local slope less the law's) between neighbours."""
-    points = sorted(group["points"], key=lambda p: p["scale"])
-    largest = points[-1]["scale"]
-    for a, b in zip(points, points[1:]):
-        if a["mean"] and b["mean"] and not a["censored"] and not b["censored"]:
-            slope = math.log(b["mean"] / a["mean"]) / math.log(b["scale"] / a["scale"])
-            yield math.sqrt(a["scale"] * b["scale"]) / largest, slope - group["predicted"]
+    """(scale at the middle over the largest, local slope, ends of its interval), the slopes less
+    the law's, between neighbours: the fit's own."""
+    largest = max(p["scale"] for p in group["points"])
+    scales = sorted(p["scale"] for p in group["points"])
+    found = [group.get(name) or [] for name in ("local", "local_lower", "local_upper")]
+    if len(found[0]) != len(scales) - 1:
+        return
+    none = [None] * len(found[0])
+    ends_or_none = (f or none for f in found[1:])
+    for a, b, slope, low, high in zip(scales, scales[1:], found[0], *ends_or_none):
+        if slope is not None:
+            ends = [slope if end is None else end for end in (low, high)]
+            yield [math.sqrt(a * b) / largest, *(v - group["predicted"] for v in (slope, *ends))]
+
+
+def slope_series(group, sideways):
+    """Local slopes, the window's slope and the limit of one group, less the law's slope."""
+    limit, law = limit_of(group), group["predicted"]
+    scales = [p["scale"] for p in group["points"]]
+    x, y, low, high = zip(*local_slopes(group)) if list(local_slopes(group)) else [()] * 4
+    yield {"role": "marks", **look(group), "x": list(x), "y": list(y), "low": list(low),
+           "high": list(high)}
+    if group["slope"] is not None:
+        yield {"role": "line", **look(group), "y": [group["slope"] - law] * 2,
+               "x": [min(scales) / max(scales), 1]}
+    width = half_interval(limit) or 0
+    yield {"role": "marks", **look(group), "hollow": True, "x": [sideways],
+           "y": [limit["slope"] - law], "low": [limit["slope"] - width - law],
+           "high": [limit["slope"] + width - law]}
 
 
 def slope_panel(groups):
     """Local slopes over the window, the fitted slope, and the limit at epsilon -> 0."""
-    series = []
-    for i, g in enumerate([g for g in groups if limit_of(g)]):
-        limit, off, local = limit_of(g), g["predicted"], list(local_slopes(g))
-        width = half_interval(limit) or 0
-        lowest = min(p["scale"] for p in g["points"]) / max(p["scale"] for p in g["points"])
-        series += [
-            {"role": "marks", **look(g), "label": "", "x": [x for x, _ in local],
-             "y": [y for _, y in local]},
-            {"role": "line", **look(g), "x": [lowest, 1], "y": [g["slope"] - off] * 2},
-            {"role": "marks", **look(g), "hollow": True, "x": [-0.02 * i],
-             "y": [limit["slope"] - off], "low": [limit["slope"] - width - off],
-             "high": [limit["slope"] + width - off]}]
+    groups = [g for g in groups if limit_of(g)]
+    series = [s for i, g in enumerate(groups) for s in slope_series(g, -0.02 * i)]
+    grey = {"colour": -2, "x": [], "y": [], "marker": look(groups[0])["marker"]}
+    bars = {"low": [], "high": []}
+    series += [{"role": "marks", "label": "local slope, 95% interval", **grey, **bars},
+               {"role": "marks", "label": r"limit at $\varepsilon\to 0$, 95% interval",
+                "hollow": True, **grey, **bars}]
+    if any(g["slope"] is not None for g in groups):
+        series.append({"role": "line", "label": "slope of the whole window", **grey})
     return {"title": "local slopes, their limit", "scale": "linear", "zero": 0, "series": series,
             "x": r"$\varepsilon$ / largest $\varepsilon$ of the group",
             "y": "slope \u2212 law's slope"}
@@ -369,7 +414,8 @@ class Drawing:
         return f"loss threshold {threshold:g}" if len(self.thresholds) > 1 or self.limits() else ""
 
     def limits(self):
-        return any(limit_of(g) for g in self.groups)
+        """The groups of the panel of local slopes."""
+        return [g for g in self.panels[(len(self.shown) - 1) // 2] if limit_of(g)]
 
     def sheet(self):
         points = [p for g in self.groups for p in g["points"]]
@@ -382,31 +428,29 @@ class Drawing:
 
     def caption(self):
         yield " ".join(self.sentences())
-        yield "Slopes of log t* on log \u03b5, half of their 95% interval over seeds, law: " + \
-            "; ".join(self.slopes(self.groups)) + "."
+        yield "Slopes of log t* on log \u03b5, \u00b1 half of their 95% interval over seeds. " + \
+            self.slopes(self.groups)
         if self.others:
-            yield "At thresholds that are not drawn: " + "; ".join(self.slopes(self.others)) + "."
+            yield "At thresholds that are not drawn. " + self.slopes(self.others)
         if self.given.get("command"):
             yield f"Made by: {self.given['command']}"
 
     def slopes(self, groups):
-        for g in groups:
-            text = f"threshold {g['threshold']:g}, " + plain(next(iter(group_words(
-                {**g, "layers": ""}))))
-            layers = layers_words(g.get("small_layers") or [])
-            text += f", layers {layers}" if layers else ""
-            if limit_of(g):
-                limit = limit_of(g)
-                text += f", limit {measured_words(limit['slope'], half_interval(limit))}"
-                if limit.get("dof"):
-                    text += f" (\u03c7\u00b2 = {limit['chi2']:.1f}, {limit['dof']} degree" \
-                        f"{'s' if limit['dof'] > 1 else ''} of freedom)"
-            yield text
+        """A sentence for each group."""
+        return " ".join(self.slope_sentence(g) for g in groups)
+
+    def slope_sentence(self, group):
+        layers = layers_words(group.get("small_layers") or [])
+        threshold = f"threshold {group['threshold']:g}" if len(self.thresholds) > 1 else ""
+        who = ", ".join(w for w in (f"r = {group['bottleneck']}", layers, threshold) if w)
+        limit = limit_of(group)
+        more = f", limit at \u03b5 \u2192 0 {limit_words(limit)}" if limit else ""
+        return f"{who}: {slope_words(group)}{more}."
 
     def sentences(self):
         title = "".join(c if c.isprintable() else " " for c in str(self.given.get("title", "")))
         if title.strip():
-            yield title.strip().replace("$", r"\$") + "."
+            yield "Sweep " + title.strip().replace("$", r"\$") + ":"
         yield "Escape time t*, in steps of gradient descent, against the initialisation scale \u03b5 " \
             "of the small layers; both axes logarithmic."
         if self.given.get("setup"):
@@ -437,12 +481,21 @@ class Drawing:
             yield "Carets: networks that did not escape, at the steps that they ran."
         if any(g["slope"] is not None and g["law"] == "power" for g in self.groups):
             yield "Solid: least-squares line."
-        yield "Dashed: theory's law t* ~ \u03b5^-(r-2) through the mean at the smallest \u03b5, where " \
-            "theory is best (r = 2: a + b log(1/\u03b5) with b fitted)."
+        yield "Dashed: theory's law t* ~ \u03b5^-(r-2) through the mean at " \
+            f"{anchor_words(self.groups)}, towards which theory gets better (r = 2: a + b log(1/\u03b5) with b fitted)."
         if self.limits():
-            yield "Right: local slopes between neighbouring scales less the law's slope, the slope " \
-                "of the whole window (line), and its limit at \u03b5 \u2192 0 with its 95% interval " \
-                "(hollow; set apart sideways)."
+            yield from self.limit_sentences()
+
+    def limit_sentences(self):
+        apart = "; set apart sideways" if len(self.limits()) > 1 else ""
+        letter = chr(ord("a") + len(self.shown))
+        yield f"({letter}): local slopes between neighbouring scales less the law's slope, with " \
+            "their 95% intervals; the slope of the whole window (line); its limit at " \
+            f"\u03b5 \u2192 0 with its 95% interval (hollow{apart})."
+        without = [g for g in self.panels[(len(self.shown) - 1) // 2] if not limit_of(g)]
+        if without:
+            names = ", ".join(sorted({f"r = {g['bottleneck']}" for g in without}))
+            yield f"Not in ({letter}), because the fit has no limit of a slope there: {names}."
 
 
 def setup_sentence(setup):

@@ -470,7 +470,8 @@ class Page:
 
 def title_of(panel, place, count):
     letter = f"({chr(ord('a') + place)})" if count > 1 else ""
-    return " ".join(word for word in (letter, panel.get("title", "")) if word)
+    title = panel.get("title", "").replace(r"\|", r"\Vert ")  # which matplotlib draws as one bar
+    return " ".join(word for word in (letter, title) if word)
 
 
 def draw(sheet, width):

@@ -43,6 +43,7 @@ typedef struct esc_figure_run {
 typedef struct esc_figure {
   int number;
   const char *title;
+  const char *options; /* of the command after "-o DIR", for the caption; may be empty */
   int runs;
   esc_figure_run run[ESC_FIGURE_RUNS_MAX];
   json_t *panels, *checks; /* arrays, owned */

@@ -89,19 +89,26 @@ static void check_thresholds(esc_figure *f, const esc_fit *fit, const esc_fit_gr
                 "figure 4, %s: spread of the slope over thresholds", name);
 }
 
-/* At each threshold a larger r is steeper. */
-static void check_order(esc_figure *f, const esc_results *r, const esc_fit *fit) {
-  int wrong = 0;
+/* At each threshold a larger r is steeper; no check of a sweep that has one r. */
+static void check_order(esc_figure *f, const esc_figure_run *run, const esc_fit *fit) {
+  const esc_results *r = run->results;
+  char activation[32];
+  int wrong = 0, pairs = 0;
   for (int t = 0; t < r->thresholds; t++)
     for (int i = 0; i < fit->groups; i++)
       for (int j = 0; j < fit->groups; j++) {
         const esc_fit_group *a = &fit->group[i], *b = &fit->group[j];
         if (a->threshold == r->threshold[t] && b->threshold == r->threshold[t] &&
-            a->bottleneck < b->bottleneck)
+            a->bottleneck < b->bottleneck) {
           wrong += !(a->slope > b->slope + 0.5);
+          pairs++;
+        }
       }
+  if (pairs == 0) return;
+  esc_activation_title(&run->spec->problem.activation, activation, sizeof activation);
   esc_check_add(f, 0, wrong, 0, "neighbouring exponents differ by 1, so slopes by more than a half",
-                "figure 4: pairs of $r$ whose slopes are not in order, over all thresholds");
+                "figure 4, %s: pairs of $r$ whose slopes are not in order, over all thresholds",
+                activation);
 }
 
 static void caption_slope(esc_figure *f, const esc_fit_group *g, const char *name) {
@@ -132,7 +139,7 @@ static esc_status add_run(esc_figure *f, const esc_figure_run *run, json_t *pane
       check_thresholds(f, &fit, g, name);
     }
   }
-  if (!corners) check_order(f, table, &fit);
+  if (!corners) check_order(f, run, &fit);
 done:
   esc_fit_free(&fit);
   return status;
@@ -152,7 +159,7 @@ esc_status esc_figure_4(esc_figure *f) {
       "standard errors. Dashed: the law through the mean at the smallest $\\varepsilon$, where "
       "theory is best: $t^* \\sim \\varepsilon^{-(r-2)}$, a constant for $r = 1$, and for $r = 2$ "
       "$a + b \\log(1/\\varepsilon)$ with $b$ fitted. Slopes of $\\log t^*$ on "
-      "$\\log\\varepsilon$, with half of their 95%% interval (bootstrap over seeds):");
+      "$\\log\\varepsilon$, with half of their 95%% interval (Student's t over seeds):");
   json_t *slopes = esc_panel_add(f, "slopes $-(r-2)$", scale_axis, time_axis, "loglog");
   json_t *corners = esc_panel_add(f, "corners", scale_axis, time_axis, "semilogx");
   esc_panel_key(slopes, ESC_DASH, -1, "law, through the smallest $\\varepsilon$");

@@ -92,7 +92,8 @@ static void caption_runs(esc_figure *f) {
                     i ? ";" : "", activation, p->shape.layers, p->shape.width, p->shape.inputs,
                     p->batch, p->rate, (long long)s->seeds, s->seeds == 1 ? "" : "s");
   }
-  esc_caption_add(f, ".\nMade by: escapement figure %d -o DIR", f->number);
+  esc_caption_add(f, ".\nMade by: escapement figure %d -o DIR%s", f->number,
+                  f->options ? f->options : "");
 }
 
 /* Opens the caption with the title, has the maker fill panels, checks and caption, and ends it. */

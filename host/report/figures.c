@@ -1,5 +1,6 @@
 /* A figure's section: picture, checks, and where its data came from. */
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,15 @@ static void put_number(FILE *out, const char *format, double value) {
   }
 }
 
+/* Three digits, and more where the tolerance is finer. */
+static void put_got(FILE *out, double got, double tolerance) {
+  double decimals = got != 0 ? 2 - floor(log10(fabs(got))) : 0;
+  char format[16];
+  if (tolerance > 0) decimals = fmax(decimals, 1 - floor(log10(tolerance)));
+  snprintf(format, sizeof format, ": %%.%df", (int)fmin(fmax(decimals, 0), 6));
+  put_number(out, got != 0 && fabs(got) < 1e-4 ? ": %.3g" : got == 0 ? ": %.0f" : format, got);
+}
+
 /* A check in a sentence. */
 static void put_check(FILE *out, const json_t *check, size_t reason) {
   const bool pass = json_is_true(json_object_get(check, "pass"));
@@ -63,7 +73,7 @@ static void put_check(FILE *out, const json_t *check, size_t reason) {
   fprintf(out, "<li><span class=\"%s\">%s</span> ", pass ? "pass" : "fail", pass ? "PASS" : "FAIL");
   esc_html_math(out, without_figure(typeset(check, "name")));
   if (json_is_number(got))
-    put_number(out, ": %.6g", json_number_value(got));
+    put_got(out, json_number_value(got), number_of(check, "tolerance"));
   else
     fputs(": not a number", out);
   put_number(out, ", expected %.6g", number_of(check, "expected"));
@@ -80,8 +90,24 @@ static void put_reason(FILE *out, const json_t *check, size_t reason) {
   fputs(".<br>\n", out);
 }
 
+/* Tolerances are derived for the presets of a figure: other sweeps are told. */
+static void put_overrides(FILE *out, const json_t *overrides) {
+  size_t i;
+  const json_t *word;
+  if (!json_array_size(overrides)) return;
+  fputs("Those of the preset; overridden:", out);
+  json_array_foreach(overrides, i, word) {
+    fputs(" <code>", out);
+    esc_html_text(out, json_string_value(word));
+    fputs("</code>", out);
+  }
+  fputs(".<br>\n", out);
+}
+
 /* Folded, unless one failed. */
-static void put_checks(FILE *out, const json_t *checks, esc_report_counts *counts) {
+static void put_checks(FILE *out, const json_t *figure, esc_report_counts *counts) {
+  const json_t *checks = json_object_get(figure, "checks");
+  const json_t *overrides = json_object_get(figure, "overrides");
   size_t i;
   int failed = 0;
   bool first = false;
@@ -92,6 +118,7 @@ static void put_checks(FILE *out, const json_t *checks, esc_report_counts *count
           failed ? " open" : "", all - failed, all, esc_html_plural(all));
   json_array_foreach(checks, i, check) { put_check(out, check, reason_place(checks, i, &first)); }
   fputs("</ul><p class=reason>Tolerances:<br>\n", out);
+  put_overrides(out, overrides);
   json_array_foreach(checks, i, check) {
     const size_t place = reason_place(checks, i, &first);
     if (first) put_reason(out, check, place);
@@ -122,7 +149,7 @@ static void put_run(FILE *out, const json_t *run) {
   fprintf(out, ": %lld network%s, %.3g network-steps, ", members, esc_html_plural(members),
           number_of(run, "network_steps"));
   esc_html_text(out, esc_report_string(run, "device"));
-  fprintf(out, " (%s: %s, %s), %.10s, commit %.12s</summary><pre>",
+  fprintf(out, " (%s: %s, %s), <time>%.10s</time>, commit %.12s</summary><pre>",
           esc_report_string(run, "backend"), esc_report_string(run, "engine"),
           esc_report_string(run, "precision"), esc_report_string(run, "end_time"),
           esc_report_string(run, "commit"));
@@ -144,7 +171,7 @@ static esc_status put_figure(esc_report *report, const json_t *figure, const cha
   esc_report_caption(out, esc_report_string(figure, "caption"));
   ESC_TRY(esc_html_picture(out, picture, esc_report_string(figure, "title")));
   fputs("</figure>\n", out);
-  put_checks(out, json_object_get(figure, "checks"), &report->counts);
+  put_checks(out, figure, &report->counts);
   json_array_foreach(json_object_get(figure, "runs"), i, item) { put_run(out, item); }
   report->counts.figures++;
 done:

@@ -142,8 +142,12 @@ void esc_html_math(FILE *out, const char *text) {
     const char *close = strchr(open + 1, '$');
     if (!close) break;
     esc_html_span(out, text, (size_t)(open - text));
+    const size_t signs = strspn(close + 1, ",.;:)"); /* no line starts with these */
+    if (signs) fputs("<span class=unbroken>", out);
     esc_html_math_span(out, open + 1, (size_t)(close - open - 1));
-    text = close + 1;
+    esc_html_span(out, close + 1, signs);
+    if (signs) fputs("</span>", out);
+    text = close + 1 + signs;
   }
   esc_html_text(out, text);
 }

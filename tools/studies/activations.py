@@ -46,13 +46,13 @@ def drive_behind(name):
 
 
 def factors(name, layers=4):
-    """c_1 a_1^(L-1), and a_1^(L-2) |E[T h_1]| for layer 1 at its He scale."""
+    """c_1 a_1^(L-1), and a_1^(L-2) ||E[T h_1]|| for layer 1 at its He scale."""
     a_1 = (SIGMA[name](1e-5) - SIGMA[name](-1e-5)) / 2e-5
     c_1 = (WEIGHT * SIGMA[name](G) * G).sum()
     return c_1 * a_1**(layers - 1), a_1**(layers - 2) * drive_behind(name)
 
 
-GROUPS = ("all four small", "1-3 small", "2-4 small")
+GROUPS = ("all four small", "layers 1\u20133 small", "layers 2\u20134 small")
 
 
 def ratios(tables):
@@ -90,7 +90,8 @@ def draw(means, seeds):
             spread = np.exp([means[group, a][3] for a in SIGMA])
             marks.append(series("marks", i, np.arange(len(SIGMA)) + 0.2 * (i - 1), mean, group,
                                 low=rounded(mean / spread), high=rounded(mean * spread)))
-        panels.append(panel(title, "", "$t^*$ over tanh's", "semilogy", *marks, zero=1,
+        panels.append(panel(title, "", ("$t^*$ over tanh's", "product over tanh's",
+                                         "product over tanh's")[k], "semilogy", *marks, zero=1,
                             ylim=[0.12, 15], xlim=[-0.6, len(SIGMA) - 0.4], xticks=ticks,
                             rotate=45))
     return {"caption": caption(CAPTION, seeds=seeds), "columns": 3, "panels": panels}

@@ -18,7 +18,8 @@ standard errors, hidden by the mark where they are smaller. Dashed: the law
 $t^* \sim \varepsilon^{{-(r-2)}}$ through the mean at the smallest $\varepsilon$. (b) Local slopes
 between neighbouring scales, less the law's, at the middle of the two scales; bars: two standard
 errors (bootstrap over seeds). Lines: the fit of $\log t^*$ with the corrections that theory
-expects. Hollow: its limit at $\varepsilon \to 0$ with its 95% interval.
+expects. Hollow: its limit at $\varepsilon \to 0$ with its 95% interval, in a strip left of the dotted
+line, set apart sideways there: positions in the strip have no meaning.
 
 He-normal tanh networks, $L = 6$, width $N = 32$, batch $B = 64$, rate $\eta = 0.05$."""
 RUNS = [("exponents", "exponents", [])]
@@ -105,6 +106,12 @@ def rows_of_locals(run):
     return rows
 
 
+def ends_of(all_series):
+    """The least and the most of what has bars."""
+    return [f(v for s in all_series for v in s.get(name, [])) for f, name in ((min, "low"),
+                                                                              (max, "high"))]
+
+
 def draw(run):
     times, slopes, r_minus_2 = [], [], lambda g: 2 - g.r
     for g in groups(run):
@@ -118,9 +125,10 @@ def draw(run):
         slopes += [series("marks", colour, np.sqrt(g.scale[1:] * g.scale[:-1]) / top,
                           local(g.t, g.scale) - law, label, 2 * errors),
                    series("line", colour, x, limit.slope(x * top) - law),
-                   series("marks", colour, [-0.015 * colour], [limit.p - law], "",
+                   series("marks", colour, [-0.06 - 0.05 * colour], [limit.p - law], "",
                           1.96 * limit.error, hollow=True)]
     times.append(key("dash", r"law, through the smallest $\varepsilon$", -1))
+    slopes.append(series("dot", -2, [-0.03] * 2, ends_of(slopes)))
     slopes += [key("line", "fit with corrections"),
                key("marks", r"limit at $\varepsilon \to 0$, 95% interval", hollow=True, marker=0,
                    low=[], high=[])]
@@ -129,7 +137,8 @@ def draw(run):
                              "escape time $t^*$ (steps)", "loglog", *times),
                        panel("local slopes and their limit",
                              r"$\varepsilon$ / largest $\varepsilon$ of the window",
-                             "local slope $+ (r-2)$", "linear", *slopes, zero=0)]}
+                             "local slope $+ (r-2)$", "linear", *slopes, zero=0,
+                             xticks=[[v, f"{v:g}"] for v in (0, 0.25, 0.5, 0.75, 1)])]}
 
 
 def analyse(tables, _fit):

@@ -73,9 +73,9 @@ def panels_of(what, rows):
         slopes.append(series("marks", look, x, slope + r - 2, label, 2 * error))
     values = sorted({float(row[1]) for row in rows})
     every = 1 if what != "rate" else 2  # of the words: those of rates are long
-    ticks = [[v, f"{v:g}" if i % every == 0 else ""] for i, v in enumerate(values)]
-    return (panel("time", NAMES[what], r"$\eta t^*$ (flow time)", "semilogx", *times, xticks=ticks),
-            panel("slope", NAMES[what], "slope $+ (r-2)$", "semilogx", *slopes, xticks=ticks,
+    ticks = [[v, f"{v:g}"] for v in values[::every]]
+    return (panel("time over " + what, NAMES[what], r"$\eta t^*$ (flow time)", "semilogx", *times, xticks=ticks),
+            panel("slope over " + what, NAMES[what], "slope $+ (r-2)$", "semilogx", *slopes, xticks=ticks,
                   zero=0))
 
 
