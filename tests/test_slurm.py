@@ -14,13 +14,15 @@ import tempfile
 import time
 import unittest
 
+import hold
+
 PROGRAM, SCRIPT = (os.path.abspath(sys.argv.pop(1)) for _ in range(2))
 
 SPEC = """\
 name: array
 network: {layers: 4, width: 8, inputs: 6, activation: tanh}
 teacher: {amplitudes: [1.0]}
-train: {rate: 0.01, batch: 64, steps: 200000}
+train: {rate: 0.01, batch: 64, steps: 2000}
 escape: {thresholds: [1e-9], false_escapes: allow}
 sweep: {seeds: 3, groups: [{bottleneck: 3, scales: [0.3, 0.1]}]}
 """
@@ -76,12 +78,13 @@ class Array(unittest.TestCase):
             room=self.room, host=socket.gethostname().split(".")[0], controller=controller, cpus=os.cpu_count(),
             daemon=daemon, user=pwd.getpwuid(os.getuid()).pw_name))
         self.write("array.yaml", SPEC)
+        self.hold = hold.Hold(PROGRAM, self.room)
         self.environment = {**os.environ, "SLURM_CONF": self.path("slurm.conf"),
                             "ESCAPEMENT": PROGRAM}
         self.daemons = [self.start(["slurmctld", "-D", "-i"])]
         self.wait_for(lambda: self.ask("scontrol", "ping"), "the controller")
         self.daemons.append(self.start(["slurmd", "-D"]))
-        self.wait_for(lambda: "idle" in self.ask("sinfo", "-h", "-o", "%T"), "the node", 60)
+        self.wait_for(lambda: "idle" in self.ask("sinfo", "-h", "-o", "%T"), "the node")
 
     def start(self, command):
         log = open(self.path(command[0] + ".out"), "w")
@@ -108,7 +111,8 @@ class Array(unittest.TestCase):
                               text=True, timeout=60)
         return done.stdout if done.returncode == 0 else ""
 
-    def wait_for(self, there, what, seconds=240):
+    def wait_for(self, there, what, seconds=1200):
+        """The limit only ends a test that would wait for ever."""
         end = time.monotonic() + seconds
         while not there():
             if time.monotonic() > end:
@@ -124,25 +128,14 @@ class Array(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def process_of(self, task):
-        """The trainer of a task, once it has a checkpoint."""
+        """The trainer of a task, where it waits at a checkpoint."""
         found = []
 
         def look():
-            name = f"array.{task}.h5"
-            found[:] = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and
-                        self.command_of(pid)[:1] == [PROGRAM] and name.replace(str(task), "%a") in
-                        self.command_of(pid) and self.task_of(pid) == str(task)]
-            return found and os.path.exists(self.path(name + ".checkpoint"))
+            found[:] = [pid for pid in self.hold.held() if self.task_of(pid) == str(task)]
+            return found
         self.wait_for(look, f"a checkpoint of task {task}")
         return found[0]
-
-    @staticmethod
-    def command_of(pid):
-        try:
-            with open(f"/proc/{pid}/cmdline") as file:
-                return file.read().split("\0")
-        except OSError:
-            return []
 
     @staticmethod
     def task_of(pid):
@@ -154,8 +147,9 @@ class Array(unittest.TestCase):
             return None
 
     def test_tasks_that_are_warned_requeued_and_killed_end_in_the_unsharded_run(self):
-        submitted = self.ask("sbatch", "--parsable", "--array=0-2", "-o", "task.%a.out", SCRIPT,
-                             "array.yaml", "array.%a.h5", "--checkpoint", "0.1")
+        held = ",".join(["ALL", *(f"{k}={v}" for k, v in self.hold.environment().items())])
+        submitted = self.ask("sbatch", "--parsable", "--array=0-2", "-o", "task.%a.out",
+                             "--export", held, SCRIPT, "array.yaml", "array.%a.h5", *hold.CHECKPOINTS)
         job = submitted.strip()
         self.assertTrue(job.isdigit(), submitted)
         self.process_of(0)
@@ -163,6 +157,7 @@ class Array(unittest.TestCase):
         self.process_of(1)
         self.ask("scontrol", "requeue", f"{job}_1")  # as when it is preempted
         os.kill(self.process_of(2), signal.SIGKILL)  # as when memory runs out: not requeued
+        self.hold.release()
         self.wait_for(lambda: not self.ask("squeue", "-h", "-j", job).strip(), "the array")
         for task in (0, 1):
             self.assertTrue(os.path.exists(self.path(f"array.{task}.h5")),
