@@ -37,6 +37,10 @@ static void make_cells(const esc_spec *spec, esc_plan *plan) {
   qsort(plan->cell, (size_t)plan->cells, sizeof *plan->cell, compare_cells);
 }
 
+bool esc_plan_is_same_cell(const esc_member *a, const esc_member *b) {
+  return a->group == b->group && a->scale == b->scale;
+}
+
 int64_t esc_plan_find(const esc_plan *plan, esc_member_key key) {
   const esc_plan_cell wanted = {key.small_layers, key.scale, 0};
   const esc_plan_cell *cell = NULL;

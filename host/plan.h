@@ -29,6 +29,9 @@ typedef struct esc_plan {
 esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan);
 void esc_plan_free(esc_plan *plan);
 
+/* One scale of one group. Members of a cell are neighbours in the plan. */
+bool esc_plan_is_same_cell(const esc_member *a, const esc_member *b);
+
 /* Index in plan->member of the network with this key, -1 if it is not among them. */
 int64_t esc_plan_find(const esc_plan *plan, esc_member_key key);
 

@@ -20,15 +20,10 @@ struct esc_workload {
   int *cell_of; /* (members) */
 };
 
-/* Members of one cell are neighbours in the plan. */
-static bool is_same_cell(const esc_member *a, const esc_member *b) {
-  return a->group == b->group && a->scale == b->scale;
-}
-
 static void fill(esc_workload *f, const esc_plan *plan, const double *predicted) {
   for (int64_t i = 0; i < plan->members; i++) {
     const esc_member *m = &plan->member[i];
-    f->cells += i == 0 || !is_same_cell(m, m - 1);
+    f->cells += i == 0 || !esc_plan_is_same_cell(m, m - 1);
     f->cell_of[i] = f->cells - 1;
     cell *c = &f->cell[f->cells - 1];
     c->members++;

@@ -16,10 +16,6 @@ typedef struct sample {
   esc_forecast forecast[TRIED_MOST];
 } sample;
 
-static bool same_cell(const esc_member *a, const esc_member *b) {
-  return a->group == b->group && a->scale == b->scale;
-}
-
 /* Members of a scale follow each other. */
 static esc_status make_cells(const esc_run *r, esc_run_forecast *out, sample **samples) {
   esc_status status = ESC_OK;
@@ -28,7 +24,7 @@ static esc_status make_cells(const esc_run *r, esc_run_forecast *out, sample **s
   ESC_TRY_ALLOCATE(out->cell = calloc(most, sizeof *out->cell));
   ESC_TRY_ALLOCATE(*samples = calloc(most, sizeof **samples));
   for (int64_t i = 0; i < p->members; i++) {
-    if (i == 0 || !same_cell(&p->member[i - 1], &p->member[i])) {
+    if (i == 0 || !esc_plan_is_same_cell(&p->member[i - 1], &p->member[i])) {
       (*samples)[out->cells].first = i;
       out->cell[out->cells++] = (esc_cell_forecast){.member = &p->member[i]};
     }

@@ -86,10 +86,6 @@ void esc_curve_smooth(const double *knot, const double *value, double *epsilon, 
   }
 }
 
-double esc_local_slope(const double *x, const double *y, int i, int j) {
-  return log(y[j] / y[i]) / log(x[j] / x[i]);
-}
-
 esc_status esc_mean_curve_of(const esc_figure_run *run, esc_observable_index observable, int at,
                              esc_mean_curve *out) {
   const esc_results *r = run->results;

@@ -199,9 +199,6 @@ void esc_curve_knots(double low, double high, double *epsilon);
  * the polynomial of log y in log epsilon; escape times are as smooth as the flow is. */
 void esc_curve_smooth(const double *knot, const double *value, double *epsilon, double *y);
 
-/* d log y / d log x between places i and j. */
-double esc_local_slope(const double *x, const double *y, int i, int j);
-
 /* Least squares of log y on log x, or of y on log10 x. */
 double esc_log_slope(int n, const double *x, const double *y);
 double esc_steps_per_decade(int n, const double *x, const double *y);

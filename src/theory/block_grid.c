@@ -24,15 +24,6 @@ void esc_block_grid_free(esc_block_grid *grid) {
   *grid = (esc_block_grid){0};
 }
 
-static bool is_odd(const esc_activation *a) {
-  for (int i = 1; i <= 8; i++) {
-    const double z = 0.37 * i;
-    const double plus = esc_activate_f64(a, z).value, minus = esc_activate_f64(a, -z).value;
-    if (fabs(plus + minus) > 1e-13 * (fabs(plus) + 1e-3)) return false;
-  }
-  return fabs(esc_activate_f64(a, 0).value) < 1e-15;
-}
-
 /* Half the Cartan matrix of the densest root lattice of rank K: scalar products of a basis
  * whose vectors are shortest ones of length 1. A chain, from K = 4 on with a branch. */
 static void fill_gram(int modes, gsl_matrix *gram) {
@@ -138,7 +129,7 @@ esc_status esc_block_grid_create(const esc_block_problem *p, double fineness,
                                  esc_block_grid *grid) {
   esc_status status = ESC_OK;
   const double r = radius[p->modes - 1] * sqrt(fineness);
-  walk plan = {.modes = p->modes, .half = is_odd(&p->activation), .radius2 = r * r};
+  walk plan = {.modes = p->modes, .half = esc_activation_is_odd(&p->activation), .radius2 = r * r};
   fill_basis(p->modes, fineness * distance[p->modes - 1], plan.basis);
   *grid = (esc_block_grid){.modes = p->modes, .nodes = walk_lattice(&plan, NULL)};
   const size_t nodes = (size_t)grid->nodes;
