@@ -52,6 +52,7 @@ static esc_status open_cuda(const esc_engine_setup *setup, bool tf32, void **out
   ESC_TRY_CUDA(cudaSetDevice(setup->device));
   ESC_TRY_CUDA(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
   ESC_TRY_CUDA(cudaMalloc(&c->workspace, workspace));
+  ESC_TRY(esc_cublas_load());
   ESC_TRY_CUBLAS(cublasCreate(&c->cublas));
   ESC_TRY_CUBLAS(cublasSetStream(c->cublas, c->stream));
   ESC_TRY_CUBLAS(cublasSetWorkspace(c->cublas, c->workspace, workspace));

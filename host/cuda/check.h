@@ -11,6 +11,9 @@
 esc_status esc_cuda_failed(const char *file, int line, const char *call, cudaError_t error);
 esc_status esc_cublas_failed(const char *file, int line, const char *call, cublasStatus_t error);
 
+/* To be called before cuBLAS is: loads it, once. Fails with ESC_DEVICE_FAILED where it cannot. */
+esc_status esc_cublas_load(void);
+
 /* Leave the function through `done` when the call fails, like ESC_TRY. */
 #define ESC_TRY_CUDA(call)                                             \
   do {                                                                 \

@@ -76,6 +76,7 @@ static esc_status create_lane(esc_cuda_lane *lane, esc_path path, bool tf32) {
   esc_status status = ESC_OK;
   ESC_TRY_CUDA(cudaStreamCreateWithFlags(&lane->stream, cudaStreamNonBlocking));
   if (path != ESC_PATH_GEMM) return ESC_OK;
+  ESC_TRY(esc_cublas_load());
   ESC_TRY_CUDA(cudaMalloc(&lane->workspace, workspace));
   ESC_TRY_CUBLAS(cublasCreate(&lane->cublas));
   ESC_TRY_CUBLAS(cublasSetStream(lane->cublas, lane->stream));
