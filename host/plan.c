@@ -93,52 +93,38 @@ void esc_plan_free(esc_plan *plan) {
   memset(plan, 0, sizeof *plan);
 }
 
-/* What the probability of a false escape is made of. */
-typedef struct false_escape {
-  double threshold, baseline;
-  double total; /* probability of one member within its budget of steps */
-  double first; /* its part at step 0, where the average is the first loss itself */
-  double later; /* of a member that was not below at step 0 */
-  double hazard;
-} false_escape;
-
-static esc_status estimate(const esc_problem *p, double threshold, false_escape *out) {
-  esc_status status = ESC_OK;
-  double hazard, baseline;
-  *out = (false_escape){.threshold = threshold};
-  ESC_TRY(esc_false_escape(p, threshold, 1, &out->first, &hazard, &baseline));
-  ESC_TRY(esc_false_escape(p, threshold, p->steps, &out->total, &out->hazard, &out->baseline));
-  if (out->first < 1) out->later = fmax((out->total - out->first) / (1 - out->first), 0);
-done:
-  return status;
+/* Of a member that was not below at step 0. */
+static double later_part(const esc_false_escape *f) {
+  return f->first < 1 ? fmax((f->probability - f->first) / (1 - f->first), 0) : 0;
 }
 
 /* Smoothing cannot help where the first loss itself, at which the average starts, is
  * likely to be below. */
-static const char *cure(const esc_problem *p, const false_escape *f) {
-  return p->smoothing > 0 && f->first > f->later
+static const char *cure(const esc_problem *p, const esc_false_escape *f) {
+  return p->smoothing > 0 && f->first > later_part(f)
              ? "use a larger train.batch or a lower escape.thresholds"
              : "use a larger train.batch, more escape.smoothing or a lower escape.thresholds";
 }
 
-static void explain(const esc_problem *p, const false_escape *f, int64_t members, char *text) {
-  const double number = f->total * (double)members;
+static void explain(const esc_problem *p, double threshold, const esc_false_escape *f,
+                    int64_t members, char *text) {
+  const double number = f->probability * (double)members;
   const double expected = number < 10 ? number : round(number);
   char parts[200];
   if (p->smoothing > 0)
     snprintf(parts, sizeof parts,
              "%s at step 0, where the average is the first loss itself; %s in later steps, in "
              "the long run %.1g a step",
-             esc_percent_of(f->first).text, esc_percent_of(f->later).text, f->hazard);
+             esc_percent_of(f->first).text, esc_percent_of(later_part(f)).text, f->hazard);
   else
     snprintf(parts, sizeof parts, "%.1g a step", f->hazard);
   snprintf(text, ESC_WARNING_SIZE,
            "threshold %g: by minibatch noise alone, the %s of a network on its plateau (mean "
            "%.3g) falls below it within %lld steps with probability %s (%s): about %.*g of %lld "
            "members would seem to escape",
-           f->threshold, p->smoothing > 0 ? "smoothed loss" : "loss", f->baseline,
-           (long long)p->steps, esc_percent_of(f->total).text, parts, expected < 10 ? 2 : 15,
-           expected, (long long)members);
+           threshold, p->smoothing > 0 ? "smoothed loss" : "loss", f->baseline, (long long)p->steps,
+           esc_percent_of(f->probability).text, parts, expected < 10 ? 2 : 15, expected,
+           (long long)members);
 }
 
 /* A loss whose law is too wild to estimate anything from, as of a teacher of a
@@ -153,23 +139,24 @@ esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
                                         char warning[ESC_WARNING_SIZE]) {
   esc_status status = ESC_OK;
   const esc_problem *p = &spec->problem;
+  esc_false_escape each[ESC_THRESHOLDS_MAX];
+  int worst = 0;
   warning[0] = 0;
-  false_escape worst = {.total = -1}, f;
+  status = esc_false_escapes(p, p->steps, p->thresholds, p->threshold, each);
+  if (status == ESC_LIBRARY_FAILED) return cannot_estimate(spec, warning);
+  if (status != ESC_OK) goto done;
   for (int i = 0; i < p->thresholds; i++) {
-    status = estimate(p, p->threshold[i], &f);
-    if (status == ESC_LIBRARY_FAILED) return cannot_estimate(spec, warning);
-    if (status != ESC_OK) goto done;
-    plan->false_escape[i] = f.total;
-    if (f.total > worst.total) worst = f;
+    plan->false_escape[i] = each[i].probability;
+    if (each[i].probability > each[worst].probability) worst = i;
   }
-  if (!(worst.total > 0.001)) goto done;
-  explain(p, &worst, plan->total, warning);
-  if (worst.total > 0.01 && !spec->allow_false_escapes)
+  if (!(each[worst].probability > 0.001)) goto done;
+  explain(p, p->threshold[worst], &each[worst], plan->total, warning);
+  if (each[worst].probability > 0.01 && !spec->allow_false_escapes)
     status = ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or go on with escape.false_escapes=allow", warning,
-                      cure(p, &worst));
+                      cure(p, &each[worst]));
   else
     snprintf(warning + strlen(warning), ESC_WARNING_SIZE - strlen(warning), "; %s",
-             cure(p, &worst));
+             cure(p, &each[worst]));
 done:
   return status;
 }

@@ -21,10 +21,10 @@ PROGRAM = os.path.abspath(sys.argv.pop(1))
 SPEC = """\
 name: dev
 network: {layers: 4, width: 8, inputs: 6, activation: tanh}
-train: {rate: 0.05, batch: 64, steps: 2000}
-escape: {thresholds: [0.1, 1e-9], smoothing: 0.9}
+train: {rate: 0.05, batch: 16, steps: 1000}
+escape: {thresholds: [0.06, 1e-9], smoothing: 0.9}
 sweep: {seeds: 4, groups: [{bottleneck: 3, scales: [0.3, 0.1]}]}
-record: {every: 2000}
+record: {every: 1000}
 """
 
 

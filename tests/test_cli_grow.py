@@ -19,8 +19,8 @@ SPEC = """\
 name: small
 network: {layers: 4, width: 6, inputs: 6, activation: tanh}
 teacher: {amplitudes: [1.0]}
-train: {rate: 0.05, batch: 64, steps: 400}
-escape: {thresholds: [0.1, 0.02], smoothing: 0.9}
+train: {rate: 0.05, batch: 16, steps: 400}
+escape: {thresholds: [0.1, 0.02], smoothing: 0.9, false_escapes: allow}
 sweep: {seeds: 3, groups: [{bottleneck: 3, scales: [0.4, 0.1]}]}
 record: {every: 90}
 """

@@ -18,8 +18,8 @@ SPEC = """\
 name: small
 network: {layers: 4, width: 6, inputs: 6, activation: tanh}
 teacher: {amplitudes: [1.0]}
-train: {rate: 0.05, batch: 64, steps: 600}
-escape: {thresholds: [0.1, 0.06], smoothing: 0.9}
+train: {rate: 0.05, batch: 16, steps: 300}
+escape: {thresholds: [0.1, 0.06], smoothing: 0.9, false_escapes: allow}
 sweep: {seeds: 4, groups: [{bottleneck: 3, scales: [0.4, 0.2]}]}
 record: {every: 50}
 """

@@ -169,7 +169,7 @@ class Record(unittest.TestCase):
         self.assertEqual(run.snapshot.values.tolist()[:8], [0, 1, 2, 5, 10, 22, 46, 100])
 
     def test_a_killed_run_goes_on_to_the_same_file(self):
-        slow = ("train.steps=800", "record.every=100", "escape.thresholds=[1e-9]", "sweep.seeds=8",
+        slow = ("train.steps=400", "record.every=50", "escape.thresholds=[1e-9]", "sweep.seeds=4",
                 "--threads", "1")
         whole = self.train("a.h5", *slow)
         command = self.held_command("b.h5", "--slots", "2", *slow, "--resume")
@@ -192,7 +192,7 @@ class Record(unittest.TestCase):
                 *hold.CHECKPOINTS, *arguments]
 
     def test_a_member_that_lost_its_snapshots_is_trained_again(self):
-        slow = ("train.steps=800", "record.every=25", "escape.thresholds=[1e-9]", "sweep.seeds=8", "--threads", "1",
+        slow = ("train.steps=400", "record.every=12", "escape.thresholds=[1e-9]", "sweep.seeds=3", "--threads", "1",
                 "--slots", "1")
         whole = self.train("a.h5", *slow)
         command = self.held_command("b.h5", *slow)

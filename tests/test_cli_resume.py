@@ -24,12 +24,12 @@ SPEC = """\
 name: small
 network: {layers: 4, width: 8, inputs: 6, activation: tanh}
 teacher: {amplitudes: [1.0]}
-train: {rate: 0.05, batch: 64, steps: 2000}
-escape: {thresholds: [0.1, 1e-9], smoothing: 0.9}
+train: {rate: 0.05, batch: 16, steps: 1000}
+escape: {thresholds: [0.06, 1e-9], smoothing: 0.9}
 sweep: {seeds: 3, groups: [{bottleneck: 3, scales: [0.3, 0.1]}]}
-record: {every: 300}
+record: {every: 150}
 """
-STEPS = 6 * 2000
+STEPS = 6 * 1000
 ENDLESS = "train.steps=1000000000"
 A_BLOCK = ("--max-time", "0.000001")  # a part of a run makes one block of 16 steps, then it stops
 
@@ -136,7 +136,7 @@ class Resume(unittest.TestCase):
                                 stdout=subprocess.DEVNULL, env=self.environment)
 
     def test_a_member_that_finished_after_the_checkpoint_is_not_trained_again(self):
-        some = ("escape.thresholds=[0.1]", "train.steps=30000", "train.rate=0.01",
+        some = ("escape.thresholds=[0.1]", "train.steps=10000", "train.rate=0.02",
                 "sweep.seeds=6", "sweep.groups=[{bottleneck: 4, scales: [0.3, 0.15]}]",
                 "record.every=0", "--slots", "4")
         self.assertEqual(self.interrupt(signal.SIGKILL, *some)[0], -signal.SIGKILL)

@@ -13,10 +13,6 @@
 
 enum { POOL = 100000 };
 
-typedef struct answer {
-  double probability, hazard, baseline;
-} answer;
-
 static esc_problem problem(esc_activation_kind kind, int batch, double smoothing) {
   return (esc_problem){.activation = {.kind = kind},
                        .teacher = {.modes = 1, .amplitude = {1}},
@@ -25,13 +21,13 @@ static esc_problem problem(esc_activation_kind kind, int batch, double smoothing
                        .huber_delta = 1};
 }
 
-static answer ask(const esc_problem *p, double threshold, int64_t steps) {
-  answer a = {NAN, NAN, NAN};
-  esc_assert_ok(esc_false_escape(p, threshold, steps, &a.probability, &a.hazard, &a.baseline));
+static esc_false_escape ask(const esc_problem *p, double threshold, int64_t steps) {
+  esc_false_escape a = {NAN, NAN, NAN, NAN};
+  esc_assert_ok(esc_false_escapes(p, steps, 1, &threshold, &a));
   return a;
 }
 
-static answer ask_tanh(int batch, double smoothing, double threshold, int64_t steps) {
+static esc_false_escape ask_tanh(int batch, double smoothing, double threshold, int64_t steps) {
   const esc_problem p = problem(ESC_ACTIVATION_TANH, batch, smoothing);
   return ask(&p, threshold, steps);
 }
@@ -157,7 +153,7 @@ static void check_against(const double *pool, const esc_problem *p, double thres
   const double start = (double)first / POOL, start_error = sqrt(start * (1 - start) / POOL);
   for (int i = 0; i < paths; i++) later += crosses(p, threshold, steps, pool, rng);
   const double gain = (double)later / paths, error = sqrt(gain * (1 - gain) / paths);
-  const answer a = ask(p, threshold, steps), at_once = ask(p, threshold, 1);
+  const esc_false_escape a = ask(p, threshold, steps), at_once = ask(p, threshold, 1);
   assert_true(later > 200); /* else there is nothing to see */
   esc_assert_close(at_once.probability, start, 4 * start_error, 0.01);
   esc_assert_close(a.probability - at_once.probability, gain, 4 * error, 0.05);
@@ -250,7 +246,7 @@ static void a_huge_batch_crosses_as_a_gaussian_autoregression(void **state) {
       const double loss_sd = sqrt(((1 + exp(-8)) / 2 - exp(-4)) / 16 / batch);
       const double sd = loss_sd * sqrt((1 - phi) / (1 + phi));
       const esc_problem p = problem(ESC_ACTIVATION_SIN, batch, phi);
-      const answer a = ask(&p, baseline - 2 * (k + 1) * sd, 1);
+      const esc_false_escape a = ask(&p, baseline - 2 * (k + 1) * sd, 1);
       esc_assert_close(a.baseline, baseline, 0, 1e-12);
       esc_assert_close(a.hazard, row[i].hazard[k], 0, 0.015);
     }
@@ -258,7 +254,8 @@ static void a_huge_batch_crosses_as_a_gaussian_autoregression(void **state) {
 
 static void the_hazard_is_continuous_where_merging_begins(void **state) {
   (void)state;
-  const answer one = ask_tanh(64, 0.98994, 0.1915, 1000), two = ask_tanh(64, 0.98996, 0.1915, 1000);
+  const esc_false_escape one = ask_tanh(64, 0.98994, 0.1915, 1000),
+                         two = ask_tanh(64, 0.98996, 0.1915, 1000);
   esc_assert_close(two.hazard, one.hazard, 0, 0.05);
   esc_assert_close(two.probability, one.probability, 0, 0.01);
 }
@@ -267,9 +264,9 @@ static void a_higher_threshold_is_crossed_more_often(void **state) {
   (void)state;
   for (int i = 0; i < 3; i++) {
     const double smoothing = (double[]){0, 0.9, 0.99}[i];
-    answer last = {-1, -1, 0};
+    esc_false_escape last = {.probability = -1, .hazard = -1};
     for (double threshold = 0.02; threshold < 0.4; threshold += 0.02) {
-      const answer a = ask_tanh(64, smoothing, threshold, 1000);
+      const esc_false_escape a = ask_tanh(64, smoothing, threshold, 1000);
       assert_true(a.probability >= last.probability && a.probability <= 1);
       if (threshold < a.baseline) assert_true(a.hazard >= last.hazard && a.hazard <= 1);
       last = a;
@@ -320,10 +317,11 @@ static void more_steps_are_survived_less_often(void **state) {
 /* Nothing is lost in 1 - (1 - hazard)^steps. */
 static void a_minute_hazard_adds_up_over_very_many_steps(void **state) {
   (void)state;
-  const answer a = ask_tanh(64, 0, 0.034, 1000000000000000);
+  const esc_false_escape a = ask_tanh(64, 0, 0.034, 1000000000000000);
   assert_true(a.hazard > 1e-27 && a.hazard < 1e-22);
   esc_assert_close(a.probability, 1e15 * a.hazard, 0, 1e-6);
-  const answer once = ask_tanh(64, 0.5, 0.1, 1), late = ask_tanh(64, 0.5, 0.1, 10000000000);
+  const esc_false_escape once = ask_tanh(64, 0.5, 0.1, 1),
+                         late = ask_tanh(64, 0.5, 0.1, 10000000000);
   assert_true(late.hazard > 0 && late.hazard < 1e-13);
   esc_assert_close(late.probability - once.probability, 1e10 * late.hazard, 0.05 * once.probability,
                    1e-3);
@@ -332,7 +330,7 @@ static void a_minute_hazard_adds_up_over_very_many_steps(void **state) {
 static void no_loss_is_below_zero(void **state) {
   (void)state;
   for (int i = 0; i < 2; i++) {
-    const answer a = ask_tanh(1, i ? 0.9 : 0, 0, 1000000);
+    const esc_false_escape a = ask_tanh(1, i ? 0.9 : 0, 0, 1000000);
     esc_assert_close(a.probability, 0, 0, 0);
     esc_assert_close(a.hazard, 0, 0, 0);
   }

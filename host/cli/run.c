@@ -31,8 +31,6 @@ static esc_status prepare(esc_run *r, int argc, char **argv, int first) {
   ESC_TRY(esc_run_identify(r));
   ESC_TRY(esc_run_choose_output(r, argv[first]));
   ESC_TRY(esc_plan_create(r->spec, r->shard, r->shards, &r->plan));
-  ESC_TRY(esc_plan_check_false_escapes(r->spec, &r->plan, r->warning));
-  if (r->warning[0]) esc_note("warning: %s", r->warning);
   ESC_TRY(esc_run_size(r));
   if (r->engine->device_memory)
     ESC_TRY(esc_backend_cuda_name(r->setup.device, r->device, sizeof r->device));
@@ -184,6 +182,13 @@ static esc_status explain_end(const esc_run *r, esc_status status) {
                   flying);
 }
 
+/* Behind what refuses the run or ends it at once, for it takes a tenth of a second. */
+static esc_status check_false_escapes(esc_run *r) {
+  const esc_status status = esc_plan_check_false_escapes(r->spec, &r->plan, r->warning);
+  if (status == ESC_OK && r->warning[0]) esc_note("warning: %s", r->warning);
+  return status;
+}
+
 static esc_status execute(esc_run *r, int argc, char **argv, int first) {
   esc_status status = ESC_OK;
   bool complete = false;
@@ -195,6 +200,7 @@ static esc_status execute(esc_run *r, int argc, char **argv, int first) {
     esc_note("%s is complete: nothing to do", r->output);
     return esc_run_summary(r);
   }
+  ESC_TRY(check_false_escapes(r));
   if (r->ask.devices) return esc_run_devices(r, argc, argv, first, &stop);
   ESC_TRY(esc_run_devices_refuse(r));
   esc_signals_install(&stop);
@@ -280,6 +286,7 @@ esc_status esc_verb_run(int argc, char **argv) {
   if (help) return ESC_OK;
   ESC_TRY(prepare(&r, argc, argv, first));
   if (r.ask.dry_run) ESC_TRY(inspect(&r));
+  if (r.ask.dry_run) ESC_TRY(check_false_escapes(&r));
   ESC_TRY(r.ask.dry_run ? esc_run_dry(&r) : execute(&r, argc, argv, first));
 done:
   esc_run_close_files(&r, false);

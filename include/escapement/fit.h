@@ -130,15 +130,21 @@ typedef struct esc_fit {
 esc_status esc_fit_results(int tables, const esc_results *const *table, esc_fit *out);
 void esc_fit_free(esc_fit *fit);
 
-/* Probability that one member at f = 0 (the plateau) falls below `threshold` by
- * minibatch noise within `steps` steps: first passage of the moving average with
- * factor `smoothing` (0: the loss itself), from its start at the first loss, so not
- * less than that loss's own probability, which is the result for 1 step, however strong the
- * smoothing. The law of
- * the loss at f = 0 comes from the teacher by quadrature, its minibatch mean's by
- * convolution (up to 16 examples) or from a saddle point (theory, section 5, false
- * escapes). *hazard is the stationary probability per step, *baseline the mean loss. */
-esc_status esc_false_escape(const esc_problem *problem, double threshold, int64_t steps,
-                            double *probability, double *hazard, double *baseline);
+/* How likely noise alone carries one member at f = 0 (the plateau) below a threshold. */
+typedef struct esc_false_escape {
+  double probability; /* within the steps asked for */
+  double first;       /* its part at the first step, where the average is the loss itself */
+  double hazard;      /* a step, in the long run */
+  double baseline;    /* the mean loss at f = 0 */
+} esc_false_escape;
+
+/* Fills one of them for each of `count` thresholds: first passage of the moving average
+ * with factor `smoothing` (0: the loss itself) within `steps` steps of minibatch noise,
+ * from its start at the first loss, so not less than that loss's own probability, however
+ * strong the smoothing. The law of the loss at f = 0 comes from the teacher by quadrature,
+ * its minibatch mean's by convolution (up to 16 examples) or from a saddle point (theory,
+ * section 5, false escapes). ESC_LIBRARY_FAILED: it is too wild to be estimated. */
+esc_status esc_false_escapes(const esc_problem *problem, int64_t steps, int count,
+                             const double *threshold, esc_false_escape *out);
 
 #endif

@@ -204,40 +204,52 @@ done:
   return status;
 }
 
+/* Of the moving average: *logarithm of the probability that it never crosses, the first
+ * loss's part being `first`. */
 static esc_status smoothed(const esc_problem *problem, const esc_loss_sample *sample,
                            const esc_mean_law *law, double threshold, int64_t steps,
-                           double *logarithm, double *hazard) {
+                           double *logarithm, esc_false_escape *out) {
   esc_status status = ESC_OK;
   chain c = {.n = 0};
   esc_mean_law merged = {.score = NULL};
   const double batch = merge_steps(problem, threshold, sample->sd, &c);
   ESC_TRY(esc_mean_law_create(sample, batch, &merged));
   ESC_TRY(fill_chain(&merged, &c));
-  ESC_TRY(survive(&c, law, threshold, ((double)steps - 1) / c.stride, logarithm, hazard));
-  *logarithm += log1p(-esc_mean_law_below(law, threshold));
-  *hazard = -expm1(log1p(-*hazard) / c.stride);
+  ESC_TRY(survive(&c, law, threshold, ((double)steps - 1) / c.stride, logarithm, &out->hazard));
+  *logarithm += log1p(-out->first);
+  out->hazard = -expm1(log1p(-out->hazard) / c.stride);
 done:
   free_chain(&c);
   esc_mean_law_free(&merged);
   return status;
 }
 
-esc_status esc_false_escape(const esc_problem *problem, double threshold, int64_t steps,
-                            double *probability, double *hazard, double *baseline) {
+static esc_status one_threshold(const esc_problem *problem, const esc_loss_sample *sample,
+                                const esc_mean_law *law, double threshold, int64_t steps,
+                                esc_false_escape *out) {
+  esc_status status = ESC_OK;
+  double logarithm = 0;
+  *out = (esc_false_escape){.first = esc_mean_law_below(law, threshold), .baseline = sample->mean};
+  if (problem->smoothing > 0 && sample->sd > 0) {
+    ESC_TRY(smoothed(problem, sample, law, threshold, steps, &logarithm, out));
+  } else {
+    out->hazard = out->first;
+    logarithm = (double)steps * log1p(-out->hazard);
+  }
+  out->probability = steps > 0 ? fabs(expm1(logarithm)) : 0; /* not -0 */
+done:
+  return status;
+}
+
+esc_status esc_false_escapes(const esc_problem *problem, int64_t steps, int count,
+                             const double *threshold, esc_false_escape *out) {
   esc_status status = ESC_OK;
   esc_loss_sample sample = {.n = 0};
   esc_mean_law law = {.score = NULL};
-  double logarithm = 0;
   ESC_TRY(esc_loss_sample_create(problem, &sample));
   ESC_TRY(esc_mean_law_create(&sample, problem->batch, &law));
-  *baseline = sample.mean;
-  if (problem->smoothing > 0 && sample.sd > 0) {
-    ESC_TRY(smoothed(problem, &sample, &law, threshold, steps, &logarithm, hazard));
-  } else {
-    *hazard = esc_mean_law_below(&law, threshold);
-    logarithm = (double)steps * log1p(-*hazard);
-  }
-  *probability = steps > 0 ? fabs(expm1(logarithm)) : 0; /* not -0 */
+  for (int i = 0; i < count; i++)
+    ESC_TRY(one_threshold(problem, &sample, &law, threshold[i], steps, &out[i]));
 done:
   esc_mean_law_free(&law);
   esc_loss_sample_free(&sample);
