@@ -64,9 +64,14 @@ typedef struct esc_run {
 /* Reads the options; *first is the place of the spec in argv. */
 esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help);
 
-/* Fills shard and shards: what was asked for, or in a Slurm array, if the output's name
- * has a %a, the task's number and how many there are; else the whole sweep. */
+/* Fills shard and shards: what was asked for; in a Slurm array, if the output's name has a %a, the
+ * task's number and the number of shards that files of tasks beside it say, or a whole array has;
+ * else the whole sweep. What leaves the number open is refused. */
 esc_status esc_run_choose_shard(esc_run *run);
+
+/* Copies `path` with %a as the shard's number, %A and %j as Slurm's of array and job, which have to
+ * be there. */
+esc_status esc_run_expand(const char *path, int64_t shard, char *out, size_t size);
 
 /* Fills output; `spec` is the spec's path. */
 esc_status esc_run_choose_output(esc_run *run, const char *spec);
