@@ -171,14 +171,26 @@ static esc_status share_or_wait(esc_lock *l, esc_lock_note *note) {
   return ESC_FAIL(ESC_IO_FAILED, "%s: cannot lock the output: %s", l->path, strerror(errno));
 }
 
-/* A file system without locks has to go without: then only the user guards. */
+/* On a file system without locks the file alone has to tell of a run, which it can of one on this
+ * machine. */
+static esc_status go_without(esc_lock *l, esc_lock_note *note, int error) {
+  const holder here = this_process(), there = read_holder(l->fd);
+  l->borrowed = there.pid && is_same_process(&here, &there);
+  if (l->borrowed) return ESC_OK;
+  if (there.pid && there.started && !strcmp(there.host, here.host) && !is_gone(&there, &here))
+    return refuse(l, &there);
+  if (!l->whole)
+    note(
+        "warning: %s: this file system has no locks (%s); nothing stops a run on another machine "
+        "from writing this output too",
+        l->path, strerror(error));
+  return ESC_OK;
+}
+
 static esc_status lock_open_file(esc_lock *l, esc_lock_note *note) {
   const int error = lock_file(l->fd, LOCK_EX | LOCK_NB);
   if (error == 0) return ESC_OK;
-  if (error == EWOULDBLOCK) return share_or_wait(l, note);
-  note("warning: %s: this file system has no locks (%s); nothing stops a second run on this output",
-       l->path, strerror(error));
-  return ESC_OK;
+  return error == EWOULDBLOCK ? share_or_wait(l, note) : go_without(l, note, error);
 }
 
 static void close_file(esc_lock *l) {
