@@ -11,7 +11,11 @@
 const char esc_signals_parent_variable[] = "ESCAPEMENT_PARENT";
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
-enum { STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0], AT_ONCE = 2, IN_ANY_CASE = 3 };
+enum {
+  STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0],
+  AT_ONCE = 2,
+  IN_ANY_CASE = ESC_SIGNALS_LEVEL_MAX
+};
 static const double repeat_seconds = 1;
 
 static atomic_bool *stop_flag;

@@ -35,6 +35,7 @@ void esc_signals_save_begin(void);
 void esc_signals_save_end(void);
 
 /* 0: nothing came; 1: stop; 2: stop at once, but save to the end; 3: at once. */
+enum { ESC_SIGNALS_LEVEL_MAX = 3 };
 int esc_signals_level(void);
 
 /* Makes a follower's level at least that. */

@@ -289,11 +289,15 @@ static int running(const fleet *f) {
   return count;
 }
 
+/* Workers get this process' level; at the third INT all ends, whatever they do. */
 static void tell_all_to_stop(fleet *f) {
   const int level = esc_signals_level() > 1 ? esc_signals_level() : 1;
-  for (int i = 0; i < f->workers && f->told < level; i++)
+  for (int i = 0; i < f->workers && f->told < level; i++) {
     if (f->worker[i].pid) esc_signals_send_level(f->worker[i].pid, level);
+    if (f->worker[i].pid && level == ESC_SIGNALS_LEVEL_MAX) kill(f->worker[i].pid, SIGKILL);
+  }
   f->told = level;
+  if (level == ESC_SIGNALS_LEVEL_MAX) esc_signals_supervise(false);
 }
 
 /* How a worker that failed ended, for people. */
