@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
+
+extern char **environ;
 
 const char esc_signals_parent_variable[] = "ESCAPEMENT_PARENT";
 
@@ -21,8 +24,8 @@ static const double repeat_seconds = 1;
 static atomic_bool *stop_flag;
 static atomic_int level_now, saving, first_number;
 static atomic_llong changed; /* nanoseconds of CLOCK_MONOTONIC */
-static atomic_bool supervising, child_follows, installed;
-static atomic_int child, parent; /* process ids, 0: none */
+static atomic_bool supervising;
+static atomic_int parent; /* its process id, 0: this is no follower */
 
 /* Of the count that a parent sends. */
 static int level_signal(void) { return SIGRTMIN; }
@@ -44,16 +47,9 @@ static void end_by(int number) {
   raise(number);
 }
 
-static void pass_on(pid_t pid, int level) {
-  if (child_follows)
-    esc_signals_send_level(pid, level);
-  else
-    kill(pid, level < AT_ONCE ? SIGTERM : SIGKILL);
-}
-
 static void end_if_due(void) {
   const int level = atomic_load(&level_now);
-  if (atomic_load(&supervising) || atomic_load(&child)) return;
+  if (atomic_load(&supervising)) return;
   if (level >= IN_ANY_CASE || (level >= AT_ONCE && atomic_load(&saving) == 0)) end_by(SIGINT);
 }
 
@@ -64,8 +60,7 @@ static void raise_level(int wanted, int number) {
   if (level >= wanted) return;
   atomic_store(&changed, now());
   atomic_compare_exchange_strong(&first_number, &none, number);
-  if (stop_flag) atomic_store(stop_flag, true);
-  if (atomic_load(&child)) pass_on(atomic_load(&child), wanted);
+  atomic_store(stop_flag, true);
   end_if_due();
 }
 
@@ -75,8 +70,6 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   if (number == level_signal()) {
     if (info->si_code == SI_QUEUE && info->si_pid == atomic_load(&parent))
       raise_level(info->si_value.sival_int, SIGTERM);
-  } else if (!stop_flag && !atomic_load(&child)) {
-    end_by(number);
   } else if (atomic_load(&parent)) {
     raise_level(1, number); /* whoever wants more tells the parent */
   } else {
@@ -97,30 +90,18 @@ static bool is_ignored(int number) {
          before.sa_handler == SIG_IGN;
 }
 
-static void install(void) {
+void esc_signals_install(atomic_bool *stop) {
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
-  if (atomic_exchange(&installed, true)) return;
+  stop_flag = stop;
   collect_signals(&action.sa_mask);
   for (int i = 0; i < STOP_SIGNALS; i++) {
     const int number = stop_signals[i];
     if ((number == SIGINT || number == SIGHUP) && is_ignored(number)) continue;
     sigaction(number, &action, NULL);
   }
-  if (atomic_load(&parent)) sigaction(level_signal(), &action, NULL);
-}
-
-void esc_signals_install(atomic_bool *stop) {
-  sigset_t set;
-  stop_flag = stop;
-  install();
-  collect_signals(&set);
-  if (atomic_load(&parent)) sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
-void esc_signals_set_child(pid_t pid, bool follower) {
-  atomic_store(&child_follows, follower);
-  atomic_store(&child, pid);
-  install();
+  if (!atomic_load(&parent)) return;
+  sigaction(level_signal(), &action, NULL);
+  sigprocmask(SIG_UNBLOCK, &action.sa_mask, NULL);
 }
 
 void esc_signals_supervise(bool on) {
@@ -154,11 +135,24 @@ void esc_signals_follow_parent(void) {
   unsetenv(esc_signals_parent_variable);
 }
 
-void esc_signals_block(sigset_t *before, sigset_t *blocked) {
+/* Its signals are blocked from its birth on, so that one to the whole job waits for its handlers.
+ */
+int esc_signals_start_follower(char *const *arguments, const posix_spawn_file_actions_t *files,
+                               pid_t *child) {
+  posix_spawnattr_t attributes;
   sigset_t set;
+  char here[24];
+  snprintf(here, sizeof here, "%lld", (long long)getpid());
   collect_signals(&set);
-  sigprocmask(SIG_BLOCK, &set, before);
-  sigprocmask(SIG_BLOCK, NULL, blocked);
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setsigmask(&attributes, &set);
+  setenv(esc_signals_parent_variable, here, 1);
+  const int failed = posix_spawn(child, "/proc/self/exe", files, &attributes, arguments, environ);
+  unsetenv(esc_signals_parent_variable);
+  posix_spawnattr_destroy(&attributes);
+  if (failed) *child = 0;
+  return failed;
 }
 
 void esc_signals_ignore_write(bool pipes) {

@@ -13,6 +13,7 @@
 #define ESC_SIGNALS_H
 
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -22,10 +23,6 @@ void esc_signals_ignore_write(bool pipes);
 
 /* A process that works until it is asked to stop: sets *stop then. */
 void esc_signals_install(atomic_bool *stop);
-
-/* A process that waits for the child `pid` (0: no longer), which gets what comes: a `follower` the
- * count, another program TERM and then KILL. Without a child a signal ends the process at once. */
-void esc_signals_set_child(pid_t pid, bool follower);
 
 /* While true, a second and third INT are only counted: the process passes the count to others. */
 void esc_signals_supervise(bool on);
@@ -48,10 +45,12 @@ int esc_signals_exit_code(void);
  * signals are blocked until esc_signals_install. */
 void esc_signals_follow_parent(void);
 
-/* In a child that is no follower signals have to be as `*before`; see esc_child_start. */
-void esc_signals_block(sigset_t *before, sigset_t *blocked);
+/* Starts this program again as a follower, in a process group of its own: what a terminal sends it
+ * gets from its parent alone. errno's value where that fails, else 0. */
+int esc_signals_start_follower(char *const *arguments, const posix_spawn_file_actions_t *files,
+                               pid_t *child);
 
-/* The name of the environment variable that makes a child a follower: its parent's process id. */
+/* The environment variable that makes a process a follower: its parent's process id. */
 extern const char esc_signals_parent_variable[];
 
 /* What a signal does, for tests: the level that follows `level` when `number` comes `seconds` after

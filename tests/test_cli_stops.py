@@ -136,35 +136,6 @@ class Signals(Room):
         self.run_it("--resume")
 
 
-class Children(Room):
-    def test_a_stopped_figure_stops_the_run_that_it_started(self):
-        child = subprocess.Popen([PROGRAM, "figure", "1", "-o", "f", "--quiet", ENDLESS,
-                                  "escape.thresholds=[1e-12]"], cwd=self.room, text=True,
-                                 stderr=subprocess.PIPE, env=self.environment)
-        self.hold.wait(lambda: glob.glob(self.path("f/*.journal")), child)
-        child.terminate()
-        self.assertEqual(child.wait(), 143)
-        said = child.communicate()[1]  # of its child too, which has the same stderr
-        self.assertIn("goes on from what is saved", said.splitlines()[-1])
-
-    def test_a_stopped_plot_stops_its_drawing_script(self):
-        self.run_it()
-        python = self.path("python")
-        with open(python, "w") as file:
-            file.write("#!/bin/sh\necho $$ > drawing\nexec sleep 100000\n")
-        os.chmod(python, 0o755)
-        child = subprocess.Popen([PROGRAM, "plot", "a.h5", "-o", "a.png"], cwd=self.room, text=True,
-                                 stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.PIPE,
-                                 env={**self.environment, "ESCAPEMENT_PYTHON": python})
-        self.hold.wait(lambda: self.contents().get("drawing", b"").endswith(b"\n"), child)
-        child.terminate()
-        self.assertEqual(child.wait(), 143)
-        child.stderr.close()
-        with self.assertRaises(ProcessLookupError):
-            os.kill(int(self.contents()["drawing"]), 0)
-
-
 class Outputs(Room):
     def test_nothing_touches_the_files_of_a_live_run(self):
         self.run_it()

@@ -83,8 +83,6 @@ static int end_of_follower(void (*deed)(int ready), int level, int times) {
   assert_int_equal(pipe(ready), 0);
   const pid_t pid = fork();
   if (pid == 0) {
-    sigset_t before, blocked;
-    esc_signals_block(&before, &blocked);
     follow_the_test();
     deed(ready[1]);
     _exit(7);

@@ -4,6 +4,7 @@
  * it stands, so a second call computes and draws again from finished files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "child.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/picture.h"
@@ -21,6 +21,8 @@
 #include "spec/text.h"
 #include "store/io.h"
 #include "store/store.h"
+
+extern char **environ;
 
 enum {
   PATH_SIZE = 4096,
@@ -47,8 +49,8 @@ static esc_status join(const request *r, const char *name, const char *suffix, c
 
 static esc_status status_of_child(const char *name, int ended) {
   const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
-  if (code == 0 && esc_signals_level() == 0) return ESC_OK;
-  if (code == 130 || code == 143 || esc_signals_level())
+  if (code == 0) return ESC_OK;
+  if (code == 130 || code == 143)
     return ESC_FAIL(ESC_INTERRUPTED,
                     "interrupted in %s; the same command goes on from what is saved", name);
   return ESC_FAIL(code == 2 ? ESC_BAD_INPUT : ESC_IO_FAILED,
@@ -57,15 +59,16 @@ static esc_status status_of_child(const char *name, int ended) {
 
 /* This program's verb run in a process of its own, its summary not shown. */
 static esc_status spawn_run(const char *name, char *const *arguments) {
-  posix_spawn_file_actions_t files;
-  const esc_child_options options = {.files = &files, .follower = true, .watched = true};
+  posix_spawn_file_actions_t actions;
   pid_t child;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  const int failed = esc_child_start("/proc/self/exe", arguments, &options, &child);
-  posix_spawn_file_actions_destroy(&files);
+  int ended = 0;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  const int failed = posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, environ);
+  posix_spawn_file_actions_destroy(&actions);
   if (failed) return ESC_FAIL(ESC_LIBRARY_FAILED, "%s: %s", name, strerror(failed));
-  return status_of_child(name, esc_child_wait(child));
+  while (waitpid(child, &ended, 0) < 0 && errno == EINTR) continue;
+  return status_of_child(name, ended);
 }
 
 /* "figure 2, sweep 1 of 3: figure2-r"; the run's own progress follows. */

@@ -6,6 +6,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "signals.h"
 #include "store/io.h"
+
+extern char **environ;
 
 enum { ARGUMENTS_MAX = 8 };
 
@@ -24,8 +25,7 @@ enum { INTERPRETERS_MAX = 2, NO_MATPLOTLIB = 86 };
 /* In front of every script: tells an interpreter without matplotlib, with which another one may
  * help, from a script that fails. */
 static const char prelude[] =
-    "import os, signal, sys\n"
-    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n" /* removes what it was writing */
+    "import os, sys\n"
     "os.environ['MPLBACKEND'] = 'Agg'\n"
     "try:\n"
     "    import matplotlib\n"
@@ -101,8 +101,7 @@ static esc_status start(const char *python, const char *text, const char *verb,
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, input[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, errors[1], STDERR_FILENO);
-  const esc_child_options options = {.files = &actions, .watched = true};
-  *error = esc_child_start(python, all, &options, &s->child);
+  *error = posix_spawnp(&s->child, python, &actions, NULL, all, environ);
   posix_spawn_file_actions_destroy(&actions);
   close(input[0]);
   close(errors[1]);
@@ -136,7 +135,7 @@ static void last_words(int errors, char line[512]) {
 static esc_status run(const char *python, const char *text, const char *verb, const char *input,
                       char *const *arguments, char words[512], int *code) {
   script s;
-  int error = 0;
+  int ended = 0, error = 0;
   *code = NO_MATPLOTLIB;
   const esc_status status = start(python, text, verb, arguments, &s, &error);
   if (error) snprintf(words, 512, "cannot be started: %s", strerror(error));
@@ -146,7 +145,7 @@ static esc_status run(const char *python, const char *text, const char *verb, co
   close(s.input);
   last_words(s.errors, words);
   close(s.errors);
-  const int ended = esc_child_wait(s.child);
+  while (waitpid(s.child, &ended, 0) < 0 && errno == EINTR) continue;
   *code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
   return ESC_OK;
 }
@@ -180,9 +179,7 @@ esc_status esc_python_run(const char *script_text, const char *verb, const char 
   if (asprintf(&text, "%s%s", prelude, script_text) < 0) text = NULL;
   ESC_TRY_ALLOCATE(text);
   ESC_TRY(run_first(&all, text, verb, input, arguments, words, &code, tried, sizeof tried));
-  if (esc_signals_level())
-    status = ESC_FAIL(ESC_INTERRUPTED, "%s: interrupted; no figure was written", verb);
-  else if (code == NO_MATPLOTLIB)
+  if (code == NO_MATPLOTLIB)
     status = ESC_FAIL(ESC_LIBRARY_FAILED,
                       "%s: no Python with matplotlib, so no figure was written; tried %s; install "
                       "matplotlib there (Debian: python3-matplotlib), or set ESCAPEMENT_PYTHON to "

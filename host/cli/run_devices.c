@@ -20,7 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "child.h"
 #include "cli/cli.h"
 #include "cli/run.h"
 #include "signals.h"
@@ -206,10 +205,9 @@ static void add_number(char **arguments, int *count, const char *name, double va
   add(arguments, count, name, text);
 }
 
-/* It keeps the lock's descriptor open. What a terminal sends, it gets from this process alone. */
+/* It keeps the lock's descriptor open. */
 static esc_status spawn(const fleet *f, worker *w, char *const *arguments) {
   posix_spawn_file_actions_t files;
-  const esc_child_options options = {.files = &files, .follower = true, .own_group = true};
   const int lock = esc_lock_descriptor(f->run->lock);
   char text[24];
   snprintf(text, sizeof text, "%d", lock);
@@ -217,7 +215,7 @@ static esc_status spawn(const fleet *f, worker *w, char *const *arguments) {
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&files, lock, lock);
-  const int failed = esc_child_start("/proc/self/exe", arguments, &options, &w->pid);
+  const int failed = esc_signals_start_follower(arguments, &files, &w->pid);
   posix_spawn_file_actions_destroy(&files);
   unsetenv(esc_run_lock_variable);
   if (!failed) return ESC_OK;
