@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "signals.h"
 #include "trace.h"
 
 enum { EMPTY = -1 };
@@ -210,6 +211,7 @@ done:
  * checkpoint before stays. A lost device is. */
 static esc_status save_on_the_way(run *r) {
   esc_status status = ESC_OK;
+  esc_signals_save_begin();
   ESC_TRY(sync_journals(r)); /* what the checkpoint builds on */
   status = write_checkpoint(r);
   r->saved = now();
@@ -217,6 +219,7 @@ static esc_status save_on_the_way(run *r) {
   r->schedule->warn("warning: no checkpoint: %s; training goes on", esc_error_message());
   status = ESC_OK;
 done:
+  esc_signals_save_end();
   return status;
 }
 
@@ -239,8 +242,10 @@ done:
 static esc_status save_at_the_end(run *r) {
   char why[600];
   if (!r->schedule->checkpoint) return ESC_OK;
+  esc_signals_save_begin();
   esc_status status = sync_journals(r);
   if (status == ESC_OK) status = write_checkpoint(r);
+  esc_signals_save_end();
   if (status == ESC_OK) return ESC_OK;
   snprintf(why, sizeof why, "%.590s", esc_error_message());
   return ESC_FAIL(status,
@@ -314,8 +319,10 @@ esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_sched
   ESC_TRY(train(&r));
 done:
   if (status != ESC_IO_FAILED) {
+    esc_signals_save_begin();
     const esc_status synced = sync_journals(&r);
     if (status == ESC_OK) status = synced;
+    esc_signals_save_end();
   }
   schedule->engine->destroy(r.engine);
   esc_workload_free(r.workload);

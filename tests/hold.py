@@ -15,21 +15,22 @@ class Hold:
         self.shim = os.path.join(os.path.dirname(os.path.abspath(program)), "tests/shims/libhold.so")
         self.folder = os.path.join(folder, "held")
 
-    def environment(self, journal=None, members=0):
+    def environment(self, journal=None, members=0, signals=1):
         """Where processes wait at each checkpoint, or only while `journal` has more finished members
-        than `members`."""
+        than `members`, until they have handled so many `signals`."""
         os.makedirs(self.folder, exist_ok=True)
         sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         condition = {"HOLD_JOURNAL": journal, "HOLD_MEMBERS": str(members)} if journal else {}
-        return {"LD_PRELOAD": self.shim, "HOLD": self.folder, "ASAN_OPTIONS": sanitizer, **condition}
+        return {"LD_PRELOAD": self.shim, "HOLD": self.folder, "ASAN_OPTIONS": sanitizer,
+                "HOLD_SIGNALS": str(signals), **condition}
 
-    def start(self, command, cwd, journal=None, members=0, **options):
+    def start(self, command, cwd, journal=None, members=0, signals=1, **options):
         """The process, once it waits."""
         options.setdefault("env", os.environ)
         options.setdefault("stderr", subprocess.PIPE)
         child = subprocess.Popen(
             command, cwd=cwd, text=True, stdout=subprocess.DEVNULL,
-            **{**options, "env": {**options["env"], **self.environment(journal, members)}})
+            **{**options, "env": {**options["env"], **self.environment(journal, members, signals)}})
         self.wait(lambda: self.is_held(child.pid), child)
         return child
 
@@ -47,6 +48,11 @@ class Hold:
 
     def is_held(self, pid):
         return pid in self.held()
+
+    def handled(self, pid):
+        """Signals that a process has handled where it waits."""
+        path = os.path.join(self.folder, str(pid))
+        return os.path.getsize(path) if os.path.exists(path) else 0
 
     def go_on(self, pid):
         os.remove(os.path.join(self.folder, str(pid)))

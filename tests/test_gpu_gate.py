@@ -171,6 +171,14 @@ class Bundle(Room):
         with self.assertRaisesRegex(bundle.BundleError, "bin/escapement: is not the file"):
             bundle.open_bundle(self.path("bundle"))
 
+    def test_a_file_that_the_bundle_does_not_name_is_not_deleted_with_it(self):
+        self.make()
+        with open(self.path("bundle/lib/notes.txt"), "w") as file:
+            file.write("mine")
+        with self.assertRaisesRegex(bundle.BundleError, r"lib/notes\.txt"):
+            bundle.make(self.path("bundle"))
+        self.assertTrue(os.path.exists(self.path("bundle/lib/notes.txt")))
+
     def test_a_folder_that_is_no_bundle_is_not_replaced(self):
         self.write("precious", "x")
         with self.assertRaisesRegex(bundle.BundleError, "holds something else"):

@@ -171,13 +171,25 @@ def write_manifest(folder, tests, left_out):
     return manifest
 
 
+def clear(folder):
+    """Deletes the bundle in `folder`, which must hold nothing else: files that it does not name are
+    somebody's."""
+    if not os.path.exists(os.path.join(folder, MANIFEST)):
+        raise BundleError(f"{folder}: holds something else than a bundle")
+    with open(os.path.join(folder, MANIFEST), encoding="utf-8") as file:
+        known = {MANIFEST, *json.load(file)["files"]}
+    found = {os.path.relpath(os.path.join(place, name), folder)
+             for place, _, names in os.walk(folder) for name in names}
+    if found - known:
+        raise BundleError(f"{folder}: holds {min(found - known)} besides a bundle; move it away")
+    shutil.rmtree(folder)
+
+
 def make(folder):
     """Builds and makes the bundle in `folder`, which must be new, empty or a bundle.
     Returns its manifest."""
     if os.path.isdir(folder) and os.listdir(folder):
-        if not os.path.exists(os.path.join(folder, MANIFEST)):
-            raise BundleError(f"{folder}: holds something else than a bundle")
-        shutil.rmtree(folder)
+        clear(folder)
     # An old-style run path, for it also serves the libraries' own libraries. Device code
     # with line numbers is large, and it is in every program.
     build("-DCMAKE_BUILD_RPATH=$ORIGIN/../lib",

@@ -3,10 +3,10 @@
 #define ESC_CLI_H
 
 #include <jansson.h>
-#include <stdatomic.h>
 
 #include "escapement/fit.h"
 #include "escapement/status.h"
+#include "signals.h"
 
 /* A verb gets argv with its own name as argv[0]. */
 typedef esc_status esc_verb(int argc, char **argv);
@@ -31,12 +31,6 @@ void esc_tables_free(int tables, esc_results **table);
 
 /* The fit's groups as JSON (the contract's `groups`). */
 json_t *esc_fit_to_json(const esc_fit *fit);
-
-/* INT, TERM and USR1 set *stop at the first, and end the process at the second. */
-void esc_signals_install(atomic_bool *stop);
-
-/* 128 + the signal that came (USR1, a scheduler's warning, counts as TERM), else 130. */
-int esc_signals_exit_code(void);
 
 /* Warnings and notes, one line each, on stderr: "escapement: ...". */
 void esc_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,7 +1,6 @@
 /* What the verbs share: JSON, result tables, signals, notes. */
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,29 +51,6 @@ done:
 void esc_tables_free(int tables, esc_results **table) {
   for (int i = 0; i < tables; i++) esc_results_free(table[i]);
   free(table);
-}
-
-static atomic_bool *stop_flag;
-static volatile sig_atomic_t signal_seen;
-
-static void on_signal(int number) {
-  signal_seen = number;
-  atomic_store(stop_flag, true);
-}
-
-void esc_signals_install(atomic_bool *stop) {
-  stop_flag = stop;
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  action.sa_flags |= (int)SA_RESETHAND;
-  struct sigaction before;
-  if (sigaction(SIGINT, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-    sigaction(SIGINT, &action, NULL); /* ignored: a script's job in the background */
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGUSR1, &action, NULL);
-}
-
-int esc_signals_exit_code(void) {
-  return 128 + (signal_seen == SIGTERM || signal_seen == SIGUSR1 ? SIGTERM : SIGINT);
 }
 
 void esc_note(const char *format, ...) {

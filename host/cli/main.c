@@ -18,23 +18,26 @@ typedef struct verb {
   const char *name;
   esc_verb *run;
   const char *help;
+  bool prints; /* nothing else, so that a reader who has enough may end it */
 } verb;
 
 static const verb verbs[] = {
-    {"run", esc_verb_run, "train a sweep and write its result file"},
-    {"fit", esc_verb_fit, "slopes of log t* on log epsilon from result files"},
-    {"plot", esc_verb_plot, "draw t* against epsilon from result files"},
-    {"plateau", esc_verb_plateau, "what theory assumes of a plateau, measured from snapshots"},
-    {"classify", esc_verb_classify, "class and constants of an activation"},
-    {"escape", esc_verb_escape, "escape time on the symmetric manifold: ODE and closed forms"},
-    {"blocks", esc_verb_blocks, "escape of several modes on the exact block reduction"},
-    {"figure", esc_verb_figure, "a figure of the paper: data, picture and checks"},
-    {"report", esc_verb_report, "figures, checks and studies as one HTML page"},
-    {"verify", esc_verb_verify, "checks of theory, gradients and engines on this machine"},
-    {"bench", esc_verb_bench, "throughput of a training step beside the machine's ceiling"},
-    {"compare", esc_verb_compare, "two result files of one sweep, variable by variable"},
-    {"merge", esc_verb_merge, "join the shards of a sweep to one result file"},
-    {"info", esc_verb_info, "what a result file holds, or what this machine has"},
+    {"run", esc_verb_run, "train a sweep and write its result file", false},
+    {"fit", esc_verb_fit, "slopes of log t* on log epsilon from result files", true},
+    {"plot", esc_verb_plot, "draw t* against epsilon from result files", false},
+    {"plateau", esc_verb_plateau, "what theory assumes of a plateau, measured from snapshots",
+     true},
+    {"classify", esc_verb_classify, "class and constants of an activation", true},
+    {"escape", esc_verb_escape, "escape time on the symmetric manifold: ODE and closed forms",
+     true},
+    {"blocks", esc_verb_blocks, "escape of several modes on the exact block reduction", true},
+    {"figure", esc_verb_figure, "a figure of the paper: data, picture and checks", false},
+    {"report", esc_verb_report, "figures, checks and studies as one HTML page", false},
+    {"verify", esc_verb_verify, "checks of theory, gradients and engines on this machine", true},
+    {"bench", esc_verb_bench, "throughput of a training step beside the machine's ceiling", true},
+    {"compare", esc_verb_compare, "two result files of one sweep, variable by variable", true},
+    {"merge", esc_verb_merge, "join the shards of a sweep to one result file", false},
+    {"info", esc_verb_info, "what a result file holds, or what this machine has", true},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
@@ -87,7 +90,9 @@ static esc_status dispatch(int argc, char **argv) {
   }
   if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "needs a verb; see --help");
   const verb *asked = find_verb(name);
-  return asked ? asked->run(argc - 1, argv + 1) : refuse_verb(name);
+  if (!asked) return refuse_verb(name);
+  esc_signals_ignore_write(!asked->prints);
+  return asked->run(argc - 1, argv + 1);
 }
 
 /* A result that did not reach its reader is a failure too (a full disk). */

@@ -1,4 +1,5 @@
 /* escapement merge: the shards of one sweep joined to the file of the whole. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "segments.h"
 #include "spec/spec.h"
 #include "store/io.h"
+#include "store/lock.h"
 #include "store/store.h"
 
 typedef struct merge {
@@ -284,10 +286,14 @@ done:
 esc_status esc_verb_merge(int argc, char **argv) {
   esc_status status = ESC_OK;
   merge m = {0};
+  esc_lock *lock = NULL;
+  char output[PATH_MAX];
   bool help = false;
   ESC_TRY(parse(&m, argc, argv, &help));
   if (help) goto done;
   ESC_TRY(esc_io_check_writable(m.output));
+  ESC_TRY(esc_io_resolve(m.output, output, sizeof output)); /* a link is another name of one lock */
+  ESC_TRY(esc_lock_take(output, -1, esc_note, &lock));
   if (!m.force && esc_io_exists(m.output)) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it", m.output);
     goto done;
@@ -299,6 +305,7 @@ esc_status esc_verb_merge(int argc, char **argv) {
   ESC_TRY(esc_store_write(m.output, m.whole));
   ESC_TRY(print_summary(&m));
 done:
+  esc_lock_release(lock);
   esc_tables_free(m.files, m.part);
   esc_results_free(m.whole);
   return status;

@@ -192,23 +192,27 @@ static esc_status check_false_escapes(esc_run *r) {
 static esc_status execute(esc_run *r, int argc, char **argv, int first) {
   esc_status status = ESC_OK;
   bool complete = false;
+  ESC_TRY(esc_run_lock(r));
   ESC_TRY(esc_run_read_bases(r, &complete));
   if (complete) {
     ESC_TRY_ALLOCATE(r->segments = esc_segments_of(r->results));
     esc_run_clear_files(r);
-    if (r->ask.devices) esc_run_devices_clear(r);
+    if (r->ask.devices) ESC_TRY(esc_run_devices_clear(r));
     esc_note("%s is complete: nothing to do", r->output);
     return esc_run_summary(r);
   }
   ESC_TRY(check_false_escapes(r));
   if (r->ask.devices) return esc_run_devices(r, argc, argv, first, &stop);
+  if (r->ask.force && !r->ask.resume) ESC_TRY(esc_run_devices_clear(r));
   ESC_TRY(esc_run_devices_refuse(r));
   esc_signals_install(&stop);
   status = train(r);
   if (status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME) status = explain_end(r, status);
   if (status != ESC_OK) goto done;
   esc_trace_begin("store");
+  esc_signals_save_begin();
   status = publish(r);
+  esc_signals_save_end();
   esc_trace_end();
   if (status != ESC_OK) goto done;
   esc_run_warn(r);
@@ -281,7 +285,7 @@ esc_status esc_verb_run(int argc, char **argv) {
   esc_run r = {.ask = {.argc = argc, .argv = argv}};
   int first = 0;
   bool help = false;
-  esc_run_follow_parent();
+  esc_signals_follow_parent();
   ESC_TRY(esc_run_parse(&r.ask, argc, argv, &first, &help));
   if (help) return ESC_OK;
   ESC_TRY(prepare(&r, argc, argv, first));
@@ -290,6 +294,7 @@ esc_status esc_verb_run(int argc, char **argv) {
   ESC_TRY(r.ask.dry_run ? esc_run_dry(&r) : execute(&r, argc, argv, first));
 done:
   esc_run_close_files(&r, false);
+  esc_lock_release(r.lock);
   for (int i = 0; i < ESC_RUN_BASES; i++) esc_results_free(r.base[i]);
   json_decref(r.segments);
   esc_recorder_free(r.recorder);

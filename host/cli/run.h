@@ -12,6 +12,7 @@
 #include "spec/spec.h"
 #include "store/checkpoint.h"
 #include "store/journal.h"
+#include "store/lock.h"
 
 typedef struct esc_run_request {
   const char *output, *shard, *devices;
@@ -38,6 +39,7 @@ typedef struct esc_run {
   char *resolved; /* the spec's text with every default */
   char *identity; /* the same with precision and shard: all that the numbers depend on */
   char output[4096];
+  esc_lock *lock; /* on it, from before its files are read */
   int64_t shard, shards;
   esc_plan plan;
   const esc_engine_ops *engine;
@@ -62,9 +64,14 @@ typedef struct esc_run {
 /* Reads the options; *first is the place of the spec in argv. */
 esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help);
 
-/* Fills shard and shards: what was asked for, or in a Slurm array, if the output's name
- * has a %a, the task's number and how many there are; else the whole sweep. */
+/* Fills shard and shards: what was asked for; in a Slurm array, if the output's name has a %a, the
+ * task's number and the number of shards that files of tasks beside it say, or a whole array has;
+ * else the whole sweep. What leaves the number open is refused. */
 esc_status esc_run_choose_shard(esc_run *run);
+
+/* Copies `path` with %a as the shard's number, %A and %j as Slurm's of array and job, which have to
+ * be there. */
+esc_status esc_run_expand(const char *path, int64_t shard, char *out, size_t size);
 
 /* Fills output; `spec` is the spec's path. */
 esc_status esc_run_choose_output(esc_run *run, const char *spec);
@@ -123,8 +130,9 @@ void esc_run_warn(const esc_run *run);
 /* Prints the summary, as text or as JSON. */
 esc_status esc_run_summary(const esc_run *run);
 
-/* Where `run` is the worker of a run with --devices: ends, saved, when that run's process does. */
-void esc_run_follow_parent(void);
+/* Takes the lock of the output; a worker of a run with --devices has that of the whole from it. */
+esc_status esc_run_lock(esc_run *run);
+extern const char esc_run_lock_variable[];
 
 /* Refuses what is no list of devices. */
 esc_status esc_run_devices_check(const char *text);
@@ -140,8 +148,9 @@ esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished);
 /* Refuses to train without --devices what was begun with it. */
 esc_status esc_run_devices_refuse(const esc_run *run);
 
-/* Deletes parts that such a run left that died after it had published its result. */
-void esc_run_devices_clear(const esc_run *run);
+/* Deletes parts that such a run left: it died after it had published its result, or --force starts
+ * anew. */
+esc_status esc_run_devices_clear(const esc_run *run);
 
 /* Bytes of the result file at most, from the description that writes it. */
 esc_status esc_run_result_bytes(esc_run *run, int64_t snapshots, double *bytes);

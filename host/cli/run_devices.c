@@ -3,7 +3,9 @@
  *
  * A worker is this program's `run --shard I/S --resume` into OUT.h5.part-I-of-S. S is the number of
  * devices that the run began with; it goes on with any number of them, for a device takes the next
- * shard when it has finished one. */
+ * shard when it has finished one. Workers inherit the lock on OUT.h5, so that it holds as long as
+ * one of them lives, and are told to stop through signals.h, so that a signal that also reached
+ * them directly counts once. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,24 +13,26 @@
 #include <math.h>
 #include <omp.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "signals.h"
 #include "store/io.h"
+#include "store/names.h"
 
-extern char **environ;
-
-enum { DEVICES_MAX = 64, ARGUMENTS_MAX = 24, TRIES_MAX = 3, FAILURES_MAX = 2, PART_SIZE = 4200 };
-
-static const char parent_variable[] = "ESCAPEMENT_PARENT";
+enum {
+  DEVICES_MAX = ESC_PARTS_MAX,
+  ARGUMENTS_MAX = 24,
+  TRIES_MAX = 3,
+  FAILURES_MAX = 2,
+  PART_SIZE = 4200
+};
 
 typedef struct worker {
   const char *device; /* its number, or "cpu" */
@@ -49,17 +53,9 @@ typedef struct fleet {
   enum { WAITING, TRAINING, DONE } state[DEVICES_MAX];
   int tries[DEVICES_MAX]; /* (shards) */
   struct timespec start;
-  bool told;         /* workers were told to stop */
+  int told;          /* the level of stopping that workers were told (signals.h) */
   esc_status status; /* why not all is done */
 } fleet;
-
-void esc_run_follow_parent(void) {
-  const char *text = getenv(parent_variable);
-  if (!text) return;
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != atoi(text)) raise(SIGTERM); /* it died before */
-  unsetenv(parent_variable);
-}
 
 static double seconds_since(const struct timespec *start) {
   struct timespec now;
@@ -102,40 +98,69 @@ esc_status esc_run_devices_check(const char *text) {
   return parse_devices(&f, text);
 }
 
-/* S of a file OUT.h5.part-I-of-S and whatever follows, 0 of others. */
-static int shards_of(const char *name, const char *output) {
+/* Which numbers of shards the parts beside `output` are of: there[S]. */
+static esc_status find_parts(const char *output, bool there[DEVICES_MAX + 1]) {
+  char path[PART_SIZE], copy[PART_SIZE];
   int shard = 0, shards = 0;
-  const size_t length = strlen(output);
-  if (strncmp(name, output, length) != 0) return 0;
-  const int found = sscanf(name + length, ".part-%d-of-%d", &shard, &shards);
-  return found == 2 && shard >= 0 && shard < shards && shards <= DEVICES_MAX ? shards : 0;
-}
-
-/* Number of shards that files of an earlier part of the run say, 0 if there are none; or removes
- * them. */
-static esc_status look_for_parts(const fleet *f, bool remove_them, int *shards) {
-  esc_status status = ESC_OK;
-  char path[PART_SIZE], copy[PART_SIZE], left[2 * PART_SIZE];
-  snprintf(path, sizeof path, "%s", f->run->output);
-  snprintf(copy, sizeof copy, "%s", f->run->output);
+  size_t whole = 0;
+  snprintf(path, sizeof path, "%s", output);
+  snprintf(copy, sizeof copy, "%s", output);
   const char *name = basename(path), *directory = dirname(copy);
   DIR *entries = opendir(directory);
-  *shards = 0;
   if (!entries) return ESC_FAIL(esc_io_status(errno), "%s: %s", directory, strerror(errno));
-  for (struct dirent *e; (e = readdir(entries));) {
-    const int here = shards_of(e->d_name, name);
-    if (here == 0) continue;
-    snprintf(left, sizeof left, "%s/%s", directory, e->d_name);
-    if (remove_them)
-      esc_io_remove(left);
-    else if (*shards && *shards != here)
-      status = ESC_FAIL(ESC_BAD_INPUT,
-                        "%s: beside it are parts of %d and of %d shards; --force "
-                        "without --resume removes them",
-                        f->run->output, *shards, here);
-    *shards = here;
-  }
+  for (struct dirent *e; (e = readdir(entries));)
+    if (esc_names_parse_part(e->d_name, &whole, &shard, &shards) && whole == strlen(name) &&
+        !strncmp(e->d_name, name, whole))
+      there[shards] = true;
   closedir(entries);
+  return ESC_OK;
+}
+
+/* Number of shards that files of an earlier part of the run say, 0 if there are none. */
+static esc_status count_parts(const char *output, int *shards) {
+  esc_status status = ESC_OK;
+  bool there[DEVICES_MAX + 1] = {false};
+  *shards = 0;
+  ESC_TRY(find_parts(output, there));
+  for (int s = 1; s <= DEVICES_MAX; s++) {
+    if (there[s] && *shards)
+      return ESC_FAIL(ESC_BAD_INPUT,
+                      "%s: beside it are parts of %d and of %d shards; --force without --resume "
+                      "removes them",
+                      output, *shards, s);
+    if (there[s]) *shards = s;
+  }
+done:
+  return status;
+}
+
+/* Deletes the files of one part, which no other process may be writing. */
+static esc_status remove_part(const char *part) {
+  esc_status status = ESC_OK;
+  esc_lock *lock = NULL;
+  char path[PART_SIZE + 32];
+  ESC_TRY(esc_lock_take(part, -1, esc_note, &lock));
+  for (int i = 0; esc_names_suffixes[i]; i++) {
+    snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
+    if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
+  }
+done:
+  esc_lock_release(lock);
+  return status;
+}
+
+/* Deletes the parts beside the output, of any number of shards. */
+static esc_status remove_parts(const char *output) {
+  esc_status status = ESC_OK;
+  bool there[DEVICES_MAX + 1] = {false};
+  char part[PART_SIZE];
+  ESC_TRY(find_parts(output, there));
+  for (int shards = 1; shards <= DEVICES_MAX; shards++)
+    for (int i = 0; there[shards] && i < shards; i++) {
+      snprintf(part, sizeof part, "%s.part-%d-of-%d", output, i, shards);
+      ESC_TRY(remove_part(part));
+    }
+done:
   return status;
 }
 
@@ -154,8 +179,8 @@ static esc_status choose_shards(fleet *f) {
           ESC_BAD_INPUT,
           "%s: is of a run without --devices, which goes on so too; --force starts anew", left);
   }
-  ESC_TRY(look_for_parts(f, ask->force && !ask->resume, &begun));
-  if (ask->force && !ask->resume) begun = 0;
+  if (ask->force && !ask->resume) ESC_TRY(remove_parts(f->run->output));
+  ESC_TRY(count_parts(f->run->output, &begun));
   if (begun && !ask->resume)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "%s: parts of an interrupted run are beside it; --resume goes on, --force "
@@ -180,24 +205,20 @@ static void add_number(char **arguments, int *count, const char *name, double va
   add(arguments, count, name, text);
 }
 
-static esc_status spawn(worker *w, char *const *arguments) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  char parent[24];
-  snprintf(parent, sizeof parent, "%lld", (long long)getpid());
-  setenv(parent_variable, parent, 1);
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETPGROUP); /* Ctrl-C comes through here alone */
-  const int failed =
-      posix_spawn(&w->pid, "/proc/self/exe", &actions, &attributes, arguments, environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  unsetenv(parent_variable);
+/* It keeps the lock's descriptor open. */
+static esc_status spawn(const fleet *f, worker *w, char *const *arguments) {
+  posix_spawn_file_actions_t files;
+  const int lock = esc_lock_descriptor(f->run->lock);
+  char text[24];
+  snprintf(text, sizeof text, "%d", lock);
+  setenv(esc_run_lock_variable, text, 1);
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, lock, lock);
+  const int failed = esc_signals_start_follower(arguments, &files, &w->pid);
+  posix_spawn_file_actions_destroy(&files);
+  unsetenv(esc_run_lock_variable);
   if (!failed) return ESC_OK;
-  w->pid = 0;
   return ESC_FAIL(ESC_LIBRARY_FAILED,
                   "device %s: cannot start a worker: %s; what is finished is "
                   "safe",
@@ -237,7 +258,7 @@ static esc_status start(fleet *f, worker *w, int shard) {
   ESC_TRY_ALLOCATE(all);
   memcpy(all, arguments, (size_t)own * sizeof *all);
   memcpy(all + own, f->argv + f->first, (size_t)(f->argc - f->first) * sizeof *all);
-  ESC_TRY(spawn(w, all));
+  ESC_TRY(spawn(f, w, all));
   w->shard = shard;
   f->state[shard] = TRAINING;
   f->tries[shard]++;
@@ -266,10 +287,15 @@ static int running(const fleet *f) {
   return count;
 }
 
+/* Workers get this process' level; at the third INT all ends, whatever they do. */
 static void tell_all_to_stop(fleet *f) {
-  for (int i = 0; i < f->workers && !f->told; i++)
-    if (f->worker[i].pid) kill(f->worker[i].pid, SIGTERM);
-  f->told = true;
+  const int level = esc_signals_level() > 1 ? esc_signals_level() : 1;
+  for (int i = 0; i < f->workers && f->told < level; i++) {
+    if (f->worker[i].pid) esc_signals_send_level(f->worker[i].pid, level);
+    if (f->worker[i].pid && level == ESC_SIGNALS_LEVEL_MAX) kill(f->worker[i].pid, SIGKILL);
+  }
+  f->told = level;
+  if (level == ESC_SIGNALS_LEVEL_MAX) esc_signals_supervise(false);
 }
 
 /* How a worker that failed ended, for people. */
@@ -302,15 +328,23 @@ static void take_failure(fleet *f, worker *w, int ended) {
                        w->device, how, f->tries[w->shard], w->shard, f->shards, f->run->output);
 }
 
+/* Whether a worker that was to stop did so: saved, or by a signal to the whole job before it had
+ * trained, or of a second or third INT. */
+static bool has_stopped(const fleet *f, int ended) {
+  const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+  if (WIFSIGNALED(ended)) return f->told || atomic_load(f->stop);
+  return (code == 128 + SIGINT || code == 128 + SIGTERM) &&
+         (f->told || atomic_load(f->stop) || f->run->ask.seconds_max > 0);
+}
+
 static void take_end(fleet *f, worker *w, int ended) {
   const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
   w->pid = 0;
   if (code == 0) {
     f->state[w->shard] = DONE;
     w->failures = 0;
-  } else if ((code == 128 + SIGINT || code == 128 + SIGTERM) &&
-             (f->told || f->run->ask.seconds_max > 0)) {
-    f->state[w->shard] = WAITING; /* saved */
+  } else if (has_stopped(f, ended)) {
+    f->state[w->shard] = WAITING;
     if (f->status == ESC_OK) f->status = ESC_OUT_OF_TIME;
   } else if (code == 1 || code == 2) {
     f->state[w->shard] = WAITING;
@@ -324,17 +358,20 @@ static void take_end(fleet *f, worker *w, int ended) {
 /* Until every worker has ended. */
 static void watch(fleet *f) {
   const struct timespec pause = {0, 20000000};
+  esc_signals_supervise(true);
   start_waiting(f);
   while (running(f)) {
     int ended = 0;
     const pid_t pid = waitpid(-1, &ended, WNOHANG);
     for (int i = 0; i < f->workers && pid > 0; i++)
       if (f->worker[i].pid == pid) take_end(f, &f->worker[i], ended);
-    if (atomic_load(f->stop) && f->status == ESC_OK) f->status = ESC_INTERRUPTED;
+    if (atomic_load(f->stop) && (f->status == ESC_OK || f->status == ESC_OUT_OF_TIME))
+      f->status = ESC_INTERRUPTED;
     if (f->status != ESC_OK && f->status != ESC_OUT_OF_TIME) tell_all_to_stop(f);
     if (f->status == ESC_OK) start_waiting(f);
     if (pid <= 0) nanosleep(&pause, NULL);
   }
+  if (f->status == ESC_OK) esc_signals_supervise(false);
 }
 
 /* ---- the whole ---- */
@@ -371,7 +408,7 @@ esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished) {
   fleet f = {.run = run};
   char path[PART_SIZE];
   *finished = 0;
-  ESC_TRY(look_for_parts(&f, false, &f.shards));
+  ESC_TRY(count_parts(run->output, &f.shards));
   for (int s = 0; s < f.shards; s++) {
     part_of(&f, s, path);
     ESC_TRY(inspect_part(run, path, s, f.shards, finished));
@@ -403,8 +440,7 @@ static esc_status merge(fleet *f) {
     ESC_TRY_ALLOCATE(arguments[count++] = strdup(part));
   }
   ESC_TRY(esc_verb_merge(count, arguments));
-  int ignored = 0;
-  look_for_parts(f, true, &ignored);
+  ESC_TRY(remove_parts(f->run->output));
 done:
   for (int i = first; i < count; i++) free(arguments[i]);
   return status;
@@ -440,7 +476,9 @@ esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,
     esc_note("%d shards on %d devices (%s), in %s.part-*", f.shards, f.workers, run->ask.devices,
              run->output);
   watch(&f);
+  esc_signals_save_begin();
   status = f.status == ESC_OK ? merge(&f) : explain(&f);
+  esc_signals_save_end();
 done:
   return status;
 }
@@ -448,9 +486,8 @@ done:
 esc_status esc_run_devices_refuse(const esc_run *run) {
   esc_status status = ESC_OK;
   int begun = 0;
-  const fleet f = {.run = run};
   if (run->ask.force) return ESC_OK;
-  ESC_TRY(look_for_parts(&f, false, &begun));
+  ESC_TRY(count_parts(run->output, &begun));
   if (begun)
     status = ESC_FAIL(ESC_BAD_INPUT,
                       "%s.part-*: are of a run with --devices, which goes on so too (--devices cpu "
@@ -460,8 +497,4 @@ done:
   return status;
 }
 
-void esc_run_devices_clear(const esc_run *run) {
-  int ignored = 0;
-  const fleet f = {.run = run};
-  look_for_parts(&f, true, &ignored);
-}
+esc_status esc_run_devices_clear(const esc_run *run) { return remove_parts(run->output); }

@@ -10,6 +10,16 @@
 #include "spec/difference.h"
 #include "store/io.h"
 
+const char esc_run_lock_variable[] = "ESCAPEMENT_LOCK";
+
+/* A worker finds the descriptor of its parent's lock in its environment. */
+esc_status esc_run_lock(esc_run *r) {
+  const char *inherited = getenv(esc_run_lock_variable);
+  const int fd = inherited ? atoi(inherited) : -1;
+  unsetenv(esc_run_lock_variable);
+  return esc_lock_take(r->output, fd, esc_note, &r->lock);
+}
+
 /* ---- which runs may continue as this one ---- */
 
 esc_status esc_run_identify(esc_run *r) {

@@ -1,4 +1,4 @@
-/* What the user asked of run: options, shard, output. */
+/* What the user asked of run: options, output. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,52 +10,6 @@
 #include "cli/output.h"
 #include "cli/run.h"
 #include "store/io.h"
-
-/* "I/N" with 0 <= I < N. */
-static esc_status parse_shard(const char *text, int64_t *shard, int64_t *shards) {
-  *shard = 0;
-  *shards = 1;
-  if (!text) return ESC_OK;
-  long long i = 0, n = 0;
-  const bool plain = strspn(text, "0123456789/") == strlen(text) && strlen(text) < 32;
-  char rest;
-  if (!plain || sscanf(text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 || i >= n)
-    return ESC_FAIL(ESC_BAD_INPUT, "--shard %.40s: must be I/N with I from 0 to N-1", text);
-  *shard = i;
-  *shards = n;
-  return ESC_OK;
-}
-
-/* A task of a Slurm array: which of how many. Ids have to be 0..N-1, as nothing else tells
- * a whole array from a part of one that is submitted again. */
-static esc_status parse_array(const char *output, const char *id, const char *count, int64_t *shard,
-                              int64_t *shards) {
-  esc_status status = ESC_OK;
-  char text[64];
-  const char *first = getenv("SLURM_ARRAY_TASK_MIN"), *last = getenv("SLURM_ARRAY_TASK_MAX");
-  if (!output || !strstr(output, "%a"))
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "this is task %.20s of a Slurm array of %.20s: with %%a in the output's name "
-                    "(-o out.%%a.h5) each task trains its shard, with --shard 0/1 the whole sweep",
-                    id, count);
-  if ((first && strcmp(first, "0")) || (last && atoll(last) != atoll(count) - 1))
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "the tasks of this Slurm array are not 0 to %lld: name the shard yourself, "
-                    "--shard I/N",
-                    atoll(count) - 1);
-  snprintf(text, sizeof text, "%.20s/%.20s", id, count);
-  ESC_TRY(parse_shard(text, shard, shards));
-  esc_note("task %s of a Slurm array: --shard %s", id, text);
-done:
-  return status;
-}
-
-esc_status esc_run_choose_shard(esc_run *r) {
-  const char *id = getenv("SLURM_ARRAY_TASK_ID"), *count = getenv("SLURM_ARRAY_TASK_COUNT");
-  if (r->ask.shard || !id || !count || !strcmp(count, "1"))
-    return parse_shard(r->ask.shard, &r->shard, &r->shards);
-  return parse_array(r->ask.output, id, count, &r->shard, &r->shards);
-}
 
 /* Seconds, or HH:MM:SS. */
 static esc_status parse_time(const char *option, const char *text, double *seconds) {
@@ -88,7 +42,8 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
        .max = 4096},
       {"slots", 0, "N", "networks in flight (default: what suits the backend)",
        .number = &ask->slots, .min = 1, .max = 1000000},
-      {"shard", 0, "I/N", "train only members I, I+N, ... (I from 0; %a in OUT.h5 is I)",
+      {"shard", 0, "I/N",
+       "train only members I, I+N, ... (I from 0; %a in OUT.h5 is I); %a/N in a Slurm array",
        .text = &ask->shard},
       {"checkpoint", 0, "TIME", "between two checkpoints (default 60; 0: only when stopped)",
        .text = &checkpoint},
@@ -124,15 +79,6 @@ done:
   return status;
 }
 
-/* Copies `path` with the first "%a" as the shard's number; false if it does not fit. */
-static bool expand(const char *path, int64_t shard, char *out, size_t size) {
-  const char *at = strstr(path, "%a");
-  const int length =
-      !at ? snprintf(out, size, "%s", path)
-          : snprintf(out, size, "%.*s%lld%s", (int)(at - path), path, (long long)shard, at + 2);
-  return length >= 0 && (size_t)length < size;
-}
-
 /* Fills r->output: what was asked for, or the spec's name in the current
  * directory; where that is a link, the file behind it, so that two names of one
  * file meet at one journal. Refuses the spec itself. */
@@ -143,12 +89,10 @@ esc_status esc_run_choose_output(esc_run *r, const char *spec) {
   const char *path = r->ask.output;
   if (!path && strchr(r->spec->name, '/'))
     return ESC_FAIL(ESC_BAD_INPUT, "name '%s' has a '/': name the output with -o", r->spec->name);
-  const bool fits =
-      path ? expand(path, r->shard, wanted, sizeof r->output - 32)
-           : snprintf(wanted, sizeof wanted, "%s.h5", r->spec->name) < (int)sizeof r->output - 32;
-  if (!fits)
-    return ESC_FAIL(ESC_BAD_INPUT, "-o: the path is longer than %d bytes",
-                    (int)sizeof r->output - 33);
+  const int longest = (int)sizeof r->output - 32;
+  if (path) ESC_TRY(esc_run_expand(path, r->shard, wanted, (size_t)longest));
+  if (!path && snprintf(wanted, sizeof wanted, "%s.h5", r->spec->name) >= longest)
+    return ESC_FAIL(ESC_BAD_INPUT, "-o: the path is longer than %d bytes", longest - 1);
   ESC_TRY(esc_output_check(wanted, "HDF5", ESC_RESULT_SUFFIXES, true));
   ESC_TRY(esc_io_check_writable(wanted));
   ESC_TRY(esc_io_resolve(wanted, target, sizeof target));

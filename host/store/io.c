@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/names.h"
+
 enum { LINKS_MAX = 40, TEMPORARIES_MAX = 1000, NAME_KEPT = 200, READ_START = 1 << 16 };
 
 /* Where a file really lies: an absolute directory without links, and a name in it. */
@@ -203,7 +205,8 @@ static void remove_left_over(const place *at) {
   DIR *directory = opendir(at->directory);
   if (!directory) return;
   for (struct dirent *entry; (entry = readdir(directory));)
-    if (is_left_over(at, entry->d_name) && join(full, at->directory, entry->d_name)) unlink(full);
+    if (is_left_over(at, entry->d_name) && join(full, at->directory, entry->d_name))
+      esc_names_remove(full);
   closedir(directory);
 }
 
@@ -280,7 +283,7 @@ void esc_io_clear(const char *path) {
 }
 
 void esc_io_remove(const char *path) {
-  unlink(path);
+  esc_names_remove(path);
   esc_io_clear(path);
 }
 

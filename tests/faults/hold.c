@@ -1,9 +1,10 @@
 /* Preloaded before a program, makes it wait when it has published a checkpoint, so that a test can
  * interrupt it there however fast or slow the machine is.
  *
- * The process makes the file $HOLD/PID and waits until somebody removes it, or until INT, TERM or
- * USR1 has been handled. Without the directory $HOLD it continues, and with $HOLD_JOURNAL also as
- * long as that journal has no more than $HOLD_MEMBERS finished members. */
+ * The process makes the file $HOLD/PID and waits until somebody removes it, or until its own
+ * handlers have handled $HOLD_SIGNALS signals (1); the file has a byte for each. Without the
+ * directory $HOLD it continues, and with $HOLD_JOURNAL also as long as that journal has no more
+ * than $HOLD_MEMBERS finished members. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,24 +44,50 @@ static bool is_due(void) {
   return !journal || count_members(journal) > atol(members ? members : "0");
 }
 
-/* The program's handlers uninstall themselves. */
-static bool has_handled_signal(void) {
-  static const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
-  struct sigaction action;
-  for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-    if (sigaction(signals[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL) return true;
-  return false;
+/* ---- signals that the program handled ---- */
+
+typedef void handler(int, siginfo_t *, void *);
+static handler *program_handler[NSIG];
+static volatile sig_atomic_t handled;
+static volatile int mark = -1; /* the open file, or -1 */
+
+static void on_signal(int number, siginfo_t *info, void *context) {
+  const int error = errno;
+  program_handler[number](number, info, context);
+  handled++;
+  if (mark >= 0 && write(mark, "x", 1) < 0) return;
+  errno = error;
+}
+
+/* Puts a handler of ours around each of the program's. */
+int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
+  int (*real)(int, const struct sigaction *, struct sigaction *) = NULL;
+  *(void **)&real = dlsym(RTLD_NEXT, "sigaction");
+  const bool handles = action && action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
+  if (!handles || number < 0 || number >= NSIG) return real(number, action, before);
+  struct sigaction ours = *action;
+  *(void **)&program_handler[number] = *(void *const *)&action->sa_sigaction;
+  ours.sa_sigaction = on_signal;
+  ours.sa_flags |= SA_SIGINFO;
+  return real(number, &ours, before);
+}
+
+static bool has_handled_signals(void) {
+  const char *wanted = getenv("HOLD_SIGNALS");
+  return handled >= (wanted ? atoi(wanted) : 1);
 }
 
 static void wait_for_removal(const char *directory) {
   char path[PATH_MAX];
   const struct timespec pause = {.tv_nsec = 1000000};
-  if (has_handled_signal()) return; /* the checkpoint with which it stops */
+  if (has_handled_signals()) return; /* the checkpoint with which it stops */
   snprintf(path, sizeof path, "%s/%ld", directory, (long)getpid());
   const int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
   if (fd < 0) return;
+  mark = fd;
+  while (access(path, F_OK) == 0 && !has_handled_signals()) nanosleep(&pause, NULL);
+  mark = -1;
   close(fd);
-  while (access(path, F_OK) == 0 && !has_handled_signal()) nanosleep(&pause, NULL);
 }
 
 int rename(const char *from, const char *to) {

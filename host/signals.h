@@ -1,0 +1,60 @@
+/* Stop signals, how they reach child processes, and what a second one does.
+ *
+ * INT, TERM, HUP, USR1, USR2 and XCPU ask the process to stop: to save and end. INT and HUP that
+ * were ignored at the start stay so (a script's job in the background, nohup). Only INT (Ctrl-C)
+ * counts further, and only if it follows the one before by a second: the second ends the process at
+ * once, but never while it saves; the third in any case. All others count once, however many there
+ * are.
+ *
+ * A child that this program starts of itself gets its parent's count by a signal of another number,
+ * so that a signal to a whole job, which reaches the child directly too, counts once there. It
+ * ends, saved, when its parent dies. */
+#ifndef ESC_SIGNALS_H
+#define ESC_SIGNALS_H
+
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Writing to a closed pipe and beyond RLIMIT_FSIZE are failures of the call, not of the process. */
+void esc_signals_ignore_write(bool pipes);
+
+/* A process that works until it is asked to stop: sets *stop then. */
+void esc_signals_install(atomic_bool *stop);
+
+/* While true, a second and third INT are only counted: the process passes the count to others. */
+void esc_signals_supervise(bool on);
+
+/* Around saving; may be nested. The end may end the process, if INT came twice meanwhile. */
+void esc_signals_save_begin(void);
+void esc_signals_save_end(void);
+
+/* 0: nothing came; 1: stop; 2: stop at once, but save to the end; 3: at once. */
+enum { ESC_SIGNALS_LEVEL_MAX = 3 };
+int esc_signals_level(void);
+
+/* Makes a follower's level at least that. */
+void esc_signals_send_level(pid_t follower, int level);
+
+/* 130 after INT, else 143 (of HUP, USR1, USR2 and XCPU too: the run is saved and can go on). */
+int esc_signals_exit_code(void);
+
+/* If this process was started as a follower: from now on it ends, saved, when its parent does. Its
+ * signals are blocked until esc_signals_install. */
+void esc_signals_follow_parent(void);
+
+/* Starts this program again as a follower, in a process group of its own: what a terminal sends it
+ * gets from its parent alone. errno's value where that fails, else 0. */
+int esc_signals_start_follower(char *const *arguments, const posix_spawn_file_actions_t *files,
+                               pid_t *child);
+
+/* The environment variable that makes a process a follower: its parent's process id. */
+extern const char esc_signals_parent_variable[];
+
+/* What a signal does, for tests: the level that follows `level` when `number` comes `seconds` after
+ * the level changed last. */
+int esc_signals_next_level(int level, int number, double seconds);
+
+#endif

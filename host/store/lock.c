@@ -1,0 +1,275 @@
+#include "store/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "spec/text.h"
+#include "store/io.h"
+#include "store/names.h"
+
+enum { TEXT_MAX = 512, ATTEMPTS_MAX = 1000 };
+static const char lock_magic[] = "escapement lock";
+
+struct esc_lock {
+  char *path;
+  int fd;
+  bool borrowed;   /* this process holds it elsewhere, or its parent does: the file stays */
+  esc_lock *whole; /* of the run that this output is a part of, or NULL */
+};
+
+/* Who holds a lock, as its file says; pid 0: it does not. */
+typedef struct holder {
+  long pid;
+  unsigned long long started; /* of the process, in clock ticks since boot: pids come again */
+  char host[72], since[32];
+} holder;
+
+/* When a process began; 0 if it is gone (or a zombie), or the system does not say. */
+static unsigned long long start_of(long pid) {
+  char path[48], text[1024];
+  unsigned long long started = 0;
+  char state = 0;
+  snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return 0;
+  const size_t size = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[size] = 0;
+  const char *rest = strrchr(text, ')'); /* a process may be named anything */
+  if (!rest || sscanf(rest,
+                      ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                      "%*s %llu",
+                      &state, &started) != 2)
+    return 0;
+  return state == 'Z' || state == 'X' ? 0 : started;
+}
+
+static holder this_process(void) {
+  holder h = {.pid = (long)getpid(), .started = start_of((long)getpid())};
+  struct tm parts;
+  const time_t now = time(NULL);
+  if (gethostname(h.host, sizeof h.host - 1) != 0 || !h.host[0]) strcpy(h.host, "?");
+  gmtime_r(&now, &parts);
+  strftime(h.since, sizeof h.since, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return h;
+}
+
+static bool is_same_process(const holder *a, const holder *b) {
+  return a->pid == b->pid && a->started == b->started && !strcmp(a->host, b->host);
+}
+
+/* Whether the process ended; of one on another machine nobody here can tell. */
+static bool is_gone(const holder *h, const holder *here) {
+  return h->pid && h->started && !strcmp(h->host, here->host) && start_of(h->pid) != h->started;
+}
+
+static ssize_t read_text(int fd, char text[TEXT_MAX]) {
+  const ssize_t size = pread(fd, text, TEXT_MAX - 1, 0);
+  text[size > 0 ? size : 0] = 0;
+  return size;
+}
+
+static holder read_holder(int fd) {
+  char text[TEXT_MAX];
+  holder h = {0};
+  read_text(fd, text);
+  if (sscanf(text, "escapement lock: process %ld started %llu host %71s since %31s", &h.pid,
+             &h.started, h.host, h.since) != 4)
+    h.pid = 0;
+  return h;
+}
+
+/* The lock counts, not what the file says: a full disk is no failure. */
+static void write_holder(int fd) {
+  const holder h = this_process();
+  char text[TEXT_MAX];
+  const int size = snprintf(text, sizeof text, "%s: process %ld started %llu host %s since %s\n",
+                            lock_magic, h.pid, h.started, h.host, h.since);
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)size, 0) != size) return;
+}
+
+/* Whether the program made the file: it is empty, or begins as a lock does, perhaps with zeros
+ * where a loss of power kept bytes from the disk. */
+static bool is_lock_file(int fd) {
+  char text[TEXT_MAX];
+  const ssize_t size = read_text(fd, text);
+  const size_t known = sizeof lock_magic - 1;
+  for (size_t i = 0; size > 0 && i < (size_t)size && i < known; i++)
+    if (text[i] && text[i] != lock_magic[i]) return false;
+  return size >= 0;
+}
+
+/* Whether the open file is still the one of that name: who held it may have deleted it. */
+static bool is_in_place(const char *path, int fd) {
+  struct stat ours, named;
+  return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
+         ours.st_ino == named.st_ino;
+}
+
+static int lock_file(int fd, int how) {
+  int result;
+  do {
+    result = flock(fd, how);
+  } while (result != 0 && errno == EINTR);
+  return result == 0 ? 0 : errno;
+}
+
+static esc_status open_file(esc_lock *l) {
+  struct stat info;
+  l->fd = open(l->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+  if (l->fd < 0 && errno == ELOOP)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: is a symbolic link, which no lock is; delete it", l->path);
+  if (l->fd < 0 || fstat(l->fd, &info) != 0)
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot lock the output: %s", l->path,
+                    strerror(errno));
+  if (!S_ISREG(info.st_mode))
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file, so not a lock", l->path);
+  if (!is_lock_file(l->fd))
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%s: not a lock of this program, which needs the name; rename that file, or name "
+        "another output with -o",
+        l->path);
+  return ESC_OK;
+}
+
+static esc_status refuse(const esc_lock *l, const holder *h) {
+  const int output = (int)(strlen(l->path) - strlen(".lock"));
+  if (!h->pid)
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%.*s: another run is writing this output; wait for it, or name another with -o", output,
+        l->path);
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%.*s: another run is writing this output: process %ld on %s, since %s; wait for "
+                  "it, stop it, or name another with -o",
+                  output, l->path, h->pid, esc_show(h->host, strlen(h->host)).text,
+                  esc_show(h->since, strlen(h->since)).text);
+}
+
+/* Another descriptor holds the lock. */
+static esc_status share_or_wait(esc_lock *l, esc_lock_note *note) {
+  const holder here = this_process(), there = read_holder(l->fd);
+  if (there.pid && is_same_process(&here, &there)) {
+    l->borrowed = true;
+    return ESC_OK;
+  }
+  if (!is_gone(&there, &here)) return refuse(l, &there);
+  note(
+      "%s: process %ld has ended, but its workers are still saving; this run starts when they have "
+      "ended",
+      l->path, there.pid);
+  if (lock_file(l->fd, LOCK_EX) == 0) return ESC_OK;
+  return ESC_FAIL(ESC_IO_FAILED, "%s: cannot lock the output: %s", l->path, strerror(errno));
+}
+
+/* On a file system without locks the file alone has to tell of a run, which it can of one on this
+ * machine. */
+static esc_status go_without(esc_lock *l, esc_lock_note *note, int error) {
+  const holder here = this_process(), there = read_holder(l->fd);
+  l->borrowed = there.pid && is_same_process(&here, &there);
+  if (l->borrowed) return ESC_OK;
+  if (there.pid && there.started && !strcmp(there.host, here.host) && !is_gone(&there, &here))
+    return refuse(l, &there);
+  if (!l->whole)
+    note(
+        "warning: %s: this file system has no locks (%s); nothing stops a run on another machine "
+        "from writing this output too",
+        l->path, strerror(error));
+  return ESC_OK;
+}
+
+static esc_status lock_open_file(esc_lock *l, esc_lock_note *note) {
+  const int error = lock_file(l->fd, LOCK_EX | LOCK_NB);
+  if (error == 0) return ESC_OK;
+  return error == EWOULDBLOCK ? share_or_wait(l, note) : go_without(l, note, error);
+}
+
+static void close_file(esc_lock *l) {
+  if (l->fd >= 0) close(l->fd);
+  l->fd = -1;
+}
+
+static esc_status acquire(esc_lock *l, esc_lock_note *note) {
+  esc_status status = ESC_OK;
+  for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    ESC_TRY(open_file(l));
+    ESC_TRY(lock_open_file(l, note));
+    if (is_in_place(l->path, l->fd)) {
+      if (!l->borrowed) write_holder(l->fd);
+      return ESC_OK;
+    }
+    close_file(l);
+  }
+  status = ESC_FAIL(ESC_BAD_INPUT, "%s: other runs keep replacing this lock", l->path);
+done:
+  close_file(l);
+  return status;
+}
+
+/* The lock that a worker has from its parent: the same open file, of that name still. */
+static esc_status inherit(esc_lock *l, int fd) {
+  const int error = is_in_place(l->path, fd) ? lock_file(fd, LOCK_EX | LOCK_NB) : EWOULDBLOCK;
+  if (error == EWOULDBLOCK || error == EBADF)
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%s: is no longer the lock of the run that started this worker; another program "
+        "replaced or deleted it",
+        l->path);
+  l->fd = fd;
+  l->borrowed = true;
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return ESC_OK;
+}
+
+static esc_status create(const char *output, size_t length, esc_lock **out) {
+  esc_status status = ESC_OK;
+  esc_lock *l = calloc(1, sizeof *l);
+  ESC_TRY_ALLOCATE(l);
+  l->fd = -1;
+  if (asprintf(&l->path, "%.*s.lock", (int)length, output) < 0) l->path = NULL;
+  ESC_TRY_ALLOCATE(l->path);
+  *out = l;
+  l = NULL;
+done:
+  free(l);
+  return status;
+}
+
+esc_status esc_lock_take(const char *output, int inherited, esc_lock_note *note, esc_lock **out) {
+  esc_status status = ESC_OK;
+  esc_lock *l = NULL;
+  size_t whole;
+  int shard, shards;
+  ESC_TRY(create(output, strlen(output), &l));
+  if (esc_names_parse_part(output, &whole, &shard, &shards)) {
+    ESC_TRY(create(output, whole, &l->whole));
+    ESC_TRY(inherited >= 0 ? inherit(l->whole, inherited) : acquire(l->whole, note));
+  }
+  ESC_TRY(acquire(l, note));
+  *out = l;
+  l = NULL;
+done:
+  esc_lock_release(l);
+  return status;
+}
+
+int esc_lock_descriptor(const esc_lock *lock) { return lock->fd; }
+
+void esc_lock_release(esc_lock *lock) {
+  if (!lock) return;
+  if (lock->fd >= 0 && !lock->borrowed && is_in_place(lock->path, lock->fd))
+    esc_names_remove(lock->path);
+  close_file(lock);
+  esc_lock_release(lock->whole);
+  free(lock->path);
+  free(lock);
+}

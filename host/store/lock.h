@@ -1,0 +1,33 @@
+/* One lock on an output, for every form of run (plain, a shard, the parent of a run with --devices)
+ * and for merge: who holds it may write, replace and delete the output and the files beside it
+ * (names.h), and nobody else does.
+ *
+ * It is flock(2) on OUT.h5.lock, so a process that dies, of kill -9 too, leaves none, and on NFS it
+ * holds between machines. The file says who holds it; what a dead run left of it is taken over, and
+ * the one that holds the lock deletes it. The workers of a run with --devices inherit the open file
+ * and so hold the lock together with their parent, as long as any of them lives. The output
+ * OUT.h5.part-I-of-S is also under the lock of OUT.h5. */
+#ifndef ESC_LOCK_H
+#define ESC_LOCK_H
+
+#include "escapement/status.h"
+
+typedef struct esc_lock esc_lock;
+
+/* Prints a line: a warning, or what is waited for. */
+typedef void esc_lock_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Takes the lock of `output`. Where a living process holds it: ESC_BAD_INPUT that names the
+ * process, its machine and since when. Where that process is gone and its workers are still saving,
+ * waits for them, which `note` says. A lock that this process holds already is shared. A file
+ * system without locks is warned of. `inherited`: a worker's descriptor of the lock of the whole,
+ * -1: none; it is the worker's own then, and ESC_BAD_INPUT if it is no longer that lock. */
+esc_status esc_lock_take(const char *output, int inherited, esc_lock_note *note, esc_lock **out);
+
+/* The descriptor for workers to inherit (it closes on exec). */
+int esc_lock_descriptor(const esc_lock *lock);
+
+/* Frees it and deletes its file. NULL is fine. */
+void esc_lock_release(esc_lock *lock);
+
+#endif

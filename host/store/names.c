@@ -1,0 +1,68 @@
+#include "store/names.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *const esc_names_suffixes[] = {
+    "", ".journal", ".snapshots", ".checkpoint", ".checkpoint.previous", ".lock", NULL};
+
+static bool ends_in(const char *text, const char *end) {
+  const size_t length = strlen(text), tail = strlen(end);
+  return length > tail && !strcmp(text + length - tail, end);
+}
+
+const char *esc_names_own_suffix(const char *path) {
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  for (int i = 1; esc_names_suffixes[i]; i++)
+    if (ends_in(name, esc_names_suffixes[i])) return esc_names_suffixes[i];
+  return NULL;
+}
+
+/* Whether `text` is exactly ".part-I-of-S" and a suffix. */
+static bool is_part(const char *text, int shard, int shards) {
+  char expected[80];
+  for (int i = 0; esc_names_suffixes[i]; i++) {
+    snprintf(expected, sizeof expected, ".part-%d-of-%d%s", shard, shards, esc_names_suffixes[i]);
+    if (!strcmp(text, expected)) return true;
+  }
+  return false;
+}
+
+bool esc_names_parse_part(const char *path, size_t *whole, int *shard, int *shards) {
+  const char *slash = strrchr(path, '/'), *found = NULL;
+  for (const char *at = slash ? slash : path; (at = strstr(at, ".part-")); at++) found = at;
+  if (!found || found == (slash ? slash + 1 : path)) return false;
+  if (sscanf(found, ".part-%9d-of-%9d", shard, shards) != 2) return false;
+  if (*shard < 0 || *shard >= *shards || *shards > ESC_PARTS_MAX) return false;
+  *whole = (size_t)(found - path);
+  return is_part(found, *shard, *shards);
+}
+
+/* Whose a new file in the directory of `path` is: on some file systems (of a network, or mounted
+ * for one user) not the process' own. */
+static uid_t owner_of_new_file(const char *path) {
+  char name[PATH_MAX];
+  struct stat info;
+  const char *slash = strrchr(path, '/');
+  const int length = slash ? (int)(slash - path) + 1 : 0;
+  if (snprintf(name, sizeof name, "%.*s.owner.XXXXXX", length, path) >= (int)sizeof name)
+    return geteuid();
+  const int fd = mkostemp(name, O_CLOEXEC);
+  if (fd < 0) return geteuid();
+  unlink(name);
+  const uid_t owner = fstat(fd, &info) == 0 ? info.st_uid : geteuid();
+  close(fd);
+  return owner;
+}
+
+bool esc_names_remove(const char *path) {
+  struct stat info;
+  if (lstat(path, &info) != 0 || !S_ISREG(info.st_mode)) return false;
+  if (info.st_uid != geteuid() && info.st_uid != owner_of_new_file(path)) return false;
+  return unlink(path) == 0;
+}

@@ -1,0 +1,215 @@
+"""What stops a run and what another one may do to it: signals, closed pipes, limits of file sizes, the lock on
+an output, strangers' files, tasks of a Slurm array that are submitted again.
+
+Usage: test_cli_stops.py PROGRAM [unittest arguments]
+"""
+import glob
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import hold
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+
+# Nothing escapes: every network makes all its steps.
+SPEC = """\
+name: stops
+network: {layers: 3, width: 4, inputs: 4, activation: tanh}
+train: {rate: 0.05, batch: 4, steps: 50}
+escape: {thresholds: [1e-9], false_escapes: allow}
+sweep: {seeds: 4, groups: [{bottleneck: 2, scales: [0.1]}]}
+"""
+ENDLESS = "train.steps=1000000000"
+OFTEN = ("--checkpoint", "0.0001")
+
+
+class Room(unittest.TestCase):
+    def setUp(self):
+        room = tempfile.TemporaryDirectory()
+        self.addCleanup(room.cleanup)
+        self.room = room.name
+        self.hold = hold.Hold(PROGRAM, self.room)
+        self.addCleanup(self.hold.release)
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
+        with open(self.path("stops.yaml"), "w") as file:
+            file.write(SPEC)
+
+    def path(self, name):
+        return os.path.join(self.room, name)
+
+    def command(self, *arguments, name="a.h5"):
+        return [PROGRAM, "run", "stops.yaml", "-o", name, "--quiet", "--backend", "cpu", *arguments]
+
+    def call(self, command, code=0, **environment):
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.room, timeout=600,
+                              env={**self.environment, **environment})
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stderr
+
+    def run_it(self, *arguments, code=0, name="a.h5", **environment):
+        return self.call(self.command(*arguments, name=name), code, **environment)
+
+    def contents(self):
+        """Every file's name and bytes, but for the marks of those that wait."""
+        found = {}
+        for path in glob.glob(self.path("*")) + glob.glob(self.path(".*.tmp")):
+            if os.path.isfile(path):
+                with open(path, "rb") as file:
+                    found[os.path.basename(path)] = file.read()
+        return found
+
+
+class Signals(Room):
+    def start(self, *arguments, signals=1):
+        return self.hold.start(self.command(ENDLESS, *hold.CHECKPOINTS, *arguments), self.room,
+                               env=self.environment, signals=signals)
+
+    def assert_stopped(self, child):
+        said = child.communicate()[1]
+        self.assertEqual(child.returncode, 143, said)
+        self.assertIn("in flight are safe", said)
+
+    def test_a_second_term_does_not_cut_off_the_save(self):
+        child = self.start(signals=2)
+        child.terminate()
+        self.hold.wait(lambda: self.hold.handled(child.pid) == 1, child)
+        child.terminate()
+        self.assert_stopped(child)
+
+    def test_a_hang_up_is_a_stop(self):
+        child = self.start()
+        child.send_signal(signal.SIGHUP)
+        self.assert_stopped(child)
+
+    def test_the_end_of_processor_time_is_a_stop(self):
+        child = self.start()
+        child.send_signal(signal.SIGXCPU)
+        self.assert_stopped(child)
+
+    def test_a_signal_to_the_whole_job_counts_once_in_a_worker(self):
+        child = subprocess.Popen(
+            self.command(ENDLESS, *OFTEN, "--devices", "cpu,cpu"), cwd=self.room, text=True,
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            env={**self.environment, **self.hold.environment(signals=2)})
+        self.hold.wait(lambda: len(self.hold.held()) == 2, child)
+        first, second = self.hold.held()
+        os.kill(first, signal.SIGTERM)  # directly, then from its parent
+        self.hold.wait(lambda: self.hold.handled(first) == 1, child)
+        child.terminate()
+        self.hold.wait(lambda: self.hold.handled(second) == 1, child)
+        os.kill(second, signal.SIGTERM)  # the other way round
+        said = child.communicate()[1]
+        self.assertEqual(child.returncode, 143, said)
+        self.assertEqual(said.count("in flight are safe"), 2, said)
+
+    def test_a_closed_stderr_does_not_end_a_run(self):
+        ends = os.pipe()
+        os.close(ends[0])
+        array = {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_COUNT": "2"}  # which is told there
+        done = subprocess.run(self.command(name="a.%a.h5"), cwd=self.room, stderr=ends[1],
+                              stdout=subprocess.DEVNULL, env={**self.environment, **array})
+        os.close(ends[1])
+        self.assertEqual(done.returncode, 0)
+
+    def test_a_closed_stdout_does_not_end_a_run_and_is_told(self):
+        ends = os.pipe()
+        os.close(ends[0])
+        done = subprocess.run(self.command(), cwd=self.room, stdout=ends[1], stderr=subprocess.PIPE,
+                              text=True, env=self.environment)
+        os.close(ends[1])
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("files that were written are whole", done.stderr)
+        self.assertIn("complete", self.run_it("--resume"))
+
+    def test_a_limit_of_file_sizes_is_a_full_disk(self):
+        done = subprocess.run(self.command(), cwd=self.room, capture_output=True, text=True,
+                              env=self.environment, preexec_fn=lambda: resource.setrlimit(
+                                  resource.RLIMIT_FSIZE, (4096, 4096)))
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("File too large", done.stderr)
+        self.assertIn("--resume", done.stderr)
+        self.run_it("--resume")
+
+
+class Outputs(Room):
+    def test_nothing_touches_the_files_of_a_live_run(self):
+        self.run_it()
+        self.run_it(name="shard.h5")
+        strangers = {"a.h5.part-0-of-2.notes.txt": b"notes", "a.h5.part-1-of-2~": b"",
+                     "a.h5.part-00-of-2": b"", "a.h5.journal.bak": b"copy", ".a.h5.notes.tmp": b"mine"}
+        for name, text in strangers.items():
+            with open(self.path(name), "wb") as file:
+                file.write(text)
+        child = subprocess.Popen(
+            self.command("--devices", "cpu,cpu", "--force", *OFTEN),
+            cwd=self.room, stdout=subprocess.DEVNULL, text=True, stderr=subprocess.PIPE,
+            env={**self.environment, **self.hold.environment()})
+        self.hold.wait(lambda: len(self.hold.held()) == 2, child)
+        before = self.contents()
+        for other in (self.command("--devices", "cpu,cpu", "--force"),
+                      self.command("--devices", "cpu", "--resume"),  # beside a complete file
+                      self.command("--devices", "cpu,cpu,cpu", "--resume", "sweep.seeds=8"),
+                      self.command("--force"), self.command("--resume"),
+                      self.command("--force", name="a.h5.part-0-of-2"),
+                      self.command("--force", name="a.h5.part-2-of-3"),
+                      [PROGRAM, "merge", "-o", "a.h5", "shard.h5", "--force"]):
+            said = self.call(other, code=2)
+            self.assertIn(f"another run is writing this output: process {child.pid} on ", said, other)
+            self.assertEqual(self.contents(), before, other)
+        for own in ("a.h5.part-0-of-2.journal", "a.h5.part-0-of-2.checkpoint", "a.h5.lock"):
+            self.assertIn("beside its result", self.run_it("--force", name=own, code=2))
+        self.assertEqual(self.contents(), before)
+        self.hold.release()
+        said = child.communicate()[1]
+        self.assertEqual(child.returncode, 0, said)
+        after = self.contents()
+        self.assertEqual({name: after.get(name) for name in strangers}, strangers)
+        self.assertEqual([n for n in after if n.startswith("a.h5") and n not in strangers], ["a.h5"])
+
+
+class Arrays(Room):
+    @staticmethod
+    def task(number, count=1, first=None, last=None):
+        return {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": str(count),
+                "SLURM_ARRAY_TASK_MIN": str(number if first is None else first),
+                "SLURM_ARRAY_TASK_MAX": str(number if last is None else last),
+                "SLURM_ARRAY_JOB_ID": "70", "SLURM_JOB_ID": "73"}
+
+    def test_one_task_submitted_again_trains_its_shard_or_nothing(self):
+        alone = self.run_it(name="my.%a.h5", code=2, **self.task(3))
+        self.assertIn("--shard %a/N", alone)
+        self.assertEqual(glob.glob(self.path("my.*")), [])
+        named = self.run_it("--shard", "%a/4", name="my.%a.h5", **self.task(2))
+        self.assertEqual(named, "")
+        self.assertIn("--shard 3/4, as in ./my.2.h5", self.run_it(name="my.%a.h5", **self.task(3)))
+        self.assertIn("of 4 shards", self.run_it(name="my.%a.h5", code=2, **self.task(4)))
+        for shard in (0, 1):
+            self.run_it(name="my.%a.h5", **self.task(shard, count=2, first=0, last=1))
+        self.call([PROGRAM, "merge", "-o", "whole.h5", *(f"my.{i}.h5" for i in range(4))])
+
+    def test_an_array_that_is_not_0_to_n_minus_1_needs_the_number(self):
+        for first, last, count in ((1, 4, 4), (0, 15, 4)):
+            said = self.run_it(name="my.%a.h5", code=2, **self.task(0, count, first, last))
+            self.assertIn("--shard %a/N", said)
+        self.assertIn("0 to N-1", self.run_it("--shard", "%a/4", name="my.%a.h5", code=2,
+                                              **self.task(4, 4, 1, 4)))
+
+    def test_the_journal_of_another_task_says_the_number_too(self):
+        self.run_it("--shard", "0/3", "--max-time", "0.000001", ENDLESS, name="my.0.h5", code=143)
+        said = self.run_it(name="my.%a.h5", **self.task(2))
+        self.assertIn("--shard 2/3, as in ./my.0.h5.journal", said)
+
+    def test_placeholders_are_slurms_numbers_or_refused(self):
+        self.run_it("--shard", "%a/4", name="m%A.%j.%a.h5", **self.task(1))
+        self.assertTrue(os.path.exists(self.path("m70.73.1.h5")))
+        for name, what in (("m.%A.h5", "Slurm array"), ("m.%j.h5", "Slurm job"), ("m.%a.h5", "--shard")):
+            self.assertIn(what, self.run_it(name=name, code=2))
+
+
+if __name__ == "__main__":
+    unittest.main()
