@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Seconds of processor time that reading may take: a hundred times what it takes. */
-static rlim_t limit_of(size_t size) { return 60 + size / 1000000; }
+static rlim_t limit_of(size_t size) { return 20 + size / 1000000; }
 
 /* In the child: neither a core file, nor words of libraries that crash, nor a life after the
  * parent's. */
