@@ -204,7 +204,7 @@ def huge_chunk(file, there):
 
 
 def long_text(file, there):
-    file.attrs["spec"] = "x" * (8 << 20)
+    file.attrs["spec"] = "x" * (1 << 20)
 
 
 def many_texts(file, there):
