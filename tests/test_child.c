@@ -16,18 +16,6 @@ static void make_interpreter(const char *text) {
   setenv("ESCAPEMENT_PYTHON", scratch("python"), 1);
 }
 
-static pid_t start_shell(const char *text, int *output) {
-  char *const arguments[] = {(char *)"sh", (char *)"-c", (char *)text, NULL};
-  const esc_child_spec spec = {
-      .program = "/bin/sh", .arguments = arguments, .piped = output != NULL};
-  pid_t child = 0;
-  int input = -1, error = 0;
-  esc_assert_ok(esc_child_start(&spec, "test", &child, &input, output, &error));
-  assert_int_equal(error, 0);
-  if (input >= 0) close(input);
-  return child;
-}
-
 static void a_script_that_writes_before_it_reads_does_not_hang(void **state) {
   (void)state;
   enum { MUCH = 1 << 20 };
@@ -79,14 +67,20 @@ static void a_program_that_is_not_there_is_told(void **state) {
   assert_int_equal(error, ENOENT);
 }
 
+/* Loops until it is stopped, after one command. */
+#define UNTIL_STOPPED(action, command) \
+  "trap '" action "' TERM; " command " $PPID; while :; do sleep 1 & wait; done"
+
 static void a_stop_is_relayed_and_the_end_waited_for(void **state) {
   (void)state;
-  static const char *const names[] = {"TERM", "USR1", "HUP", "INT"};
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    char text[200];
-    snprintf(text, sizeof text,
-             "trap 'exit 143' TERM; kill -%s $PPID; while :; do sleep 1 & wait; done", names[i]);
-    const int ended = esc_child_wait_relaying(start_shell(text, NULL));
+  static const char *const shells[] = {
+      UNTIL_STOPPED("exit 143", "kill -TERM"), UNTIL_STOPPED("exit 143", "kill -USR1"),
+      UNTIL_STOPPED("exit 143", "kill -HUP"), UNTIL_STOPPED("exit 143", "kill -INT")};
+  for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
+    char *const arguments[] = {(char *)"sh", (char *)"-c", (char *)shells[i], NULL};
+    const esc_child_spec spec = {.program = "/bin/sh", .arguments = arguments};
+    int ended = 0, error = 0;
+    esc_assert_ok(esc_child_run(&spec, "test", &ended, &error));
     assert_true(WIFEXITED(ended));
     assert_int_equal(WEXITSTATUS(ended), 143);
   }
@@ -103,9 +97,12 @@ static void a_child_is_stopped_when_its_parent_dies(void **state) {
     dup2(pipe_ends[1], STDOUT_FILENO);
     close(pipe_ends[0]);
     close(pipe_ends[1]);
-    start_shell(
-        "trap 'echo stopped; exit' TERM; kill -KILL $PPID; while :; do sleep 1 & wait; done", NULL);
-    for (;;) pause();
+    char *const arguments[] = {(char *)"sh", (char *)"-c",
+                               (char *)UNTIL_STOPPED("echo stopped; exit", "kill -KILL"), NULL};
+    const esc_child_spec spec = {.program = "/bin/sh", .arguments = arguments};
+    int ended, error;
+    (void)esc_child_run(&spec, "test", &ended, &error);
+    _exit(1);
   }
   close(pipe_ends[1]);
   for (size_t used = 0; used < 7;) {

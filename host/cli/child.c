@@ -106,20 +106,27 @@ int esc_child_wait(pid_t child) {
   return ended;
 }
 
-int esc_child_wait_relaying(pid_t child) {
-  static const int relayed[] = {SIGTERM, SIGUSR1, SIGHUP, SIGINT};
-  sigset_t set, before;
+/* Waits with the signals of `set` blocked: they come one by one. */
+static int wait_relaying(pid_t child, const sigset_t *set) {
   siginfo_t info;
   int ended = 0, sent = 0;
-  sigemptyset(&set);
-  sigaddset(&set, SIGCHLD);
-  for (size_t i = 0; i < sizeof relayed / sizeof relayed[0]; i++) sigaddset(&set, relayed[i]);
-  sigprocmask(SIG_BLOCK, &set, &before);
   while (waitpid(child, &ended, WNOHANG) == 0) {
-    const int number = sigwaitinfo(&set, &info);
+    const int number = sigwaitinfo(set, &info);
     const bool terminal = number == SIGINT && info.si_code > 0;
     if (number > 0 && number != SIGCHLD && !terminal && !sent++) kill(child, SIGTERM);
   }
-  sigprocmask(SIG_SETMASK, &before, NULL);
   return ended;
+}
+
+esc_status esc_child_run(const esc_child_spec *spec, const char *verb, int *ended, int *error) {
+  static const int relayed[] = {SIGCHLD, SIGTERM, SIGUSR1, SIGHUP, SIGINT};
+  sigset_t set, before;
+  pid_t child;
+  sigemptyset(&set);
+  for (size_t i = 0; i < sizeof relayed / sizeof relayed[0]; i++) sigaddset(&set, relayed[i]);
+  sigprocmask(SIG_BLOCK, &set, &before);
+  const esc_status status = esc_child_start(spec, verb, &child, NULL, NULL, error);
+  if (status == ESC_OK && !*error) *ended = wait_relaying(child, &set);
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  return status;
 }

@@ -58,12 +58,11 @@ static esc_status status_of_child(const char *name, int ended) {
  */
 static esc_status spawn_run(const char *name, char *const *arguments) {
   const esc_child_spec spec = {.program = "/proc/self/exe", .arguments = arguments, .silent = true};
-  pid_t child;
-  int error = 0;
-  const esc_status status = esc_child_start(&spec, name, &child, NULL, NULL, &error);
+  int ended = 0, error = 0;
+  const esc_status status = esc_child_run(&spec, name, &ended, &error);
   if (status != ESC_OK) return status;
   if (error) return ESC_FAIL(ESC_LIBRARY_FAILED, "%s: %s", name, strerror(error));
-  return status_of_child(name, esc_child_wait_relaying(child));
+  return status_of_child(name, ended);
 }
 
 /* "figure 2, sweep 1 of 3: figure2-r"; the run's own progress follows. */

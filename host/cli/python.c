@@ -69,7 +69,7 @@ static bool find_on_path(char path[PATH_MAX]) {
   const char *all = getenv("PATH");
   for (size_t length; all && *all; all += length + (all[length] == ':')) {
     length = strcspn(all, ":");
-    if (length == 0 || length > PATH_MAX - 16) continue; /* the working directory: never */
+    if (*all != '/' || length > PATH_MAX - 16) continue; /* the working directory: never */
     snprintf(path, PATH_MAX, "%.*s/python3", (int)length, all);
     if (access(path, X_OK) == 0) return true;
   }

@@ -552,5 +552,6 @@ def render(sheet, form, width=""):
 def caption_text(sheet, columns=100):
     """The caption for a file beside the picture: filled paragraphs, no marks of mathematics."""
     import textwrap
-    paragraphs = plain(sheet["caption"]).split("\n")
+    shown = "".join(c if c.isprintable() or c == "\n" else " " for c in plain(sheet["caption"]))
+    paragraphs = shown.split("\n")
     return "\n".join(textwrap.fill(p, columns, break_on_hyphens=False) for p in paragraphs) + "\n"
