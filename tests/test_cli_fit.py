@@ -343,12 +343,6 @@ class Figure(Verbs):
             self.assertIn(error, message)
             self.assertIn("ESCAPEMENT_PYTHON", message)
 
-    def test_modules_of_the_working_directory_are_not_imported(self):
-        self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
-        self.write("matplotlib.py", "raise SystemExit('not this one')")
-        done = self.call("plot", "a.h5", "-o", "f.png", PYTHONPATH=self.room)
-        self.assertEqual(done.returncode, 0, done.stderr)
-
     def test_the_input_is_not_drawn_over_through_any_path(self):
         self.table("in.png", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
         self.table("b.h5", (3, (1, 2, 3), {0.3: [30]}))

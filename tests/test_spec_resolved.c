@@ -81,7 +81,7 @@ static void a_malformed_override_is_refused_by_name(void **state) {
                   "did you mean train.batch?");
   refuse_override("batch=3", "argument 1: 'batch' is an unknown key", "did you mean train.batch?");
   refuse_override("train={rate: 1}", "argument 1: 'train' is a section", "");
-  refuse_override("a\nb=1", "argument 1: 'a?b' is an unknown key", "");
+  refuse_override("a\nb=1", "argument 1: 'a\\nb' is an unknown key", "");
 }
 
 /* The resolved specs of two lists of overrides are the same text. */

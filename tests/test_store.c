@@ -1,6 +1,7 @@
 /* A result file gives back what was written, or is refused by name.
  *
- * `test_store --write PATH` writes a sample file instead, for other readers. */
+ * `test_store --write PATH` writes a sample file instead, for other readers; `test_store --read
+ * PATH...` prints what reading each gives: its exit status and, if it is refused, the message. */
 #include "store/store.h"
 
 #include <errno.h>
@@ -367,6 +368,17 @@ static int write_sample(const char *path) {
   return esc_status_exit_code(status);
 }
 
+static int read_all(int paths, char **path) {
+  for (int i = 0; i < paths; i++) {
+    esc_results *r = NULL;
+    bool foreign;
+    const esc_status status = esc_store_read_any(path[i], &foreign, &r);
+    printf("%d %s\n", esc_status_exit_code(status), status == ESC_OK ? "" : esc_error_message());
+    esc_results_free(r);
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       CASE(what_was_written_is_read_back_bit_for_bit),
@@ -387,5 +399,6 @@ int main(int argc, char **argv) {
       CASE(neither_success_nor_failure_leaves_files_open_or_printing_changed),
   };
   if (argc == 3 && !strcmp(argv[1], "--write")) return write_sample(argv[2]);
+  if (argc > 1 && !strcmp(argv[1], "--read")) return read_all(argc - 2, argv + 2);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

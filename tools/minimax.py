@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -I
 """Coefficients of include/escapement/float_math.h.
 
 Each function there rests on a polynomial in s, r or x, fitted here by Remez

@@ -18,7 +18,7 @@ esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info, esc_verb_clas
 /* A number, or null where it is not finite. */
 json_t *esc_json_number(double value);
 
-/* Text; bytes that are not UTF-8 as '?'. */
+/* Text, the whole of it; bytes that are not UTF-8 as '?'. */
 json_t *esc_json_text(const char *text);
 
 /* Prints `object` to stdout and frees it. */
@@ -32,7 +32,8 @@ void esc_tables_free(int tables, esc_results **table);
 /* The fit's groups as JSON (the contract's `groups`). */
 json_t *esc_fit_to_json(const esc_fit *fit);
 
-/* Warnings and notes, one line each, on stderr: "escapement: ...". */
+/* Messages, warnings and notes, one line each, on stderr: "escapement: ...". What they quote of
+ * files and arguments is shown with its control characters as escapes (esc_text_put). */
 void esc_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -14,16 +14,25 @@ json_t *esc_json_number(double value) { return isfinite(value) ? json_real(value
 
 json_t *esc_json_text(const char *text) {
   json_t *json = json_string(text);
-  return json ? json : json_string(esc_show(text, strlen(text)).text);
+  if (json) return json;
+  char *const copy = strdup(text);
+  if (!copy) return NULL;
+  esc_text_force_utf8(copy);
+  json = json_string(copy);
+  free(copy);
+  return json;
 }
 
 esc_status esc_json_print(json_t *object) {
   esc_status status = ESC_OK;
   char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+  char *safe = NULL;
   ESC_TRY_ALLOCATE(text);
-  printf("%s\n", text);
+  ESC_TRY_ALLOCATE(safe = esc_text_json(text));
+  printf("%s\n", safe);
 done:
   free(text);
+  free(safe);
   json_decref(object);
   return status;
 }
@@ -54,10 +63,13 @@ void esc_tables_free(int tables, esc_results **table) {
 }
 
 void esc_note(const char *format, ...) {
+  char *text = NULL;
   va_list arguments;
   va_start(arguments, format);
-  fputs("escapement: ", stderr);
-  vfprintf(stderr, format, arguments);
-  fputc('\n', stderr);
+  const int length = vasprintf(&text, format, arguments);
   va_end(arguments);
+  fputs("escapement: ", stderr);
+  if (length >= 0) esc_text_put(stderr, text, (size_t)length, false);
+  fputc('\n', stderr);
+  if (length >= 0) free(text);
 }

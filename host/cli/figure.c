@@ -3,8 +3,6 @@
  * Sweeps are ordinary runs of this program on specs that travel inside it; each is resumed where
  * it stands, so a second call computes and draws again from finished files. */
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/child.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/picture.h"
@@ -21,8 +20,6 @@
 #include "spec/text.h"
 #include "store/io.h"
 #include "store/store.h"
-
-extern char **environ;
 
 enum {
   PATH_SIZE = 4096,
@@ -51,23 +48,20 @@ static esc_status status_of_child(const char *name, int ended) {
   const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
   if (code == 0) return ESC_OK;
   if (code == 130 || code == 143)
-    return ESC_FAIL(ESC_INTERRUPTED,
+    return ESC_FAIL(code == 130 ? ESC_INTERRUPTED : ESC_OUT_OF_TIME,
                     "interrupted in %s; the same command goes on from what is saved", name);
   return ESC_FAIL(code == 2 ? ESC_BAD_INPUT : ESC_IO_FAILED,
                   "%s: training failed, as said above; what is finished is safe", name);
 }
 
-/* This program's verb run in a process of its own, its summary not shown. */
+/* This program's verb run in a process of its own, its summary not shown; a stop is relayed to it.
+ */
 static esc_status spawn_run(const char *name, char *const *arguments) {
-  posix_spawn_file_actions_t actions;
-  pid_t child;
-  int ended = 0;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  const int failed = posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (failed) return ESC_FAIL(ESC_LIBRARY_FAILED, "%s: %s", name, strerror(failed));
-  while (waitpid(child, &ended, 0) < 0 && errno == EINTR) continue;
+  const esc_child_spec spec = {.program = "/proc/self/exe", .arguments = arguments, .silent = true};
+  int ended = 0, error = 0;
+  const esc_status status = esc_child_run(&spec, name, &ended, &error);
+  if (status != ESC_OK) return status;
+  if (error) return ESC_FAIL(ESC_LIBRARY_FAILED, "%s: %s", name, strerror(error));
   return status_of_child(name, ended);
 }
 
@@ -344,6 +338,7 @@ static esc_status make_all(const request *r) {
   ESC_TRY_ALLOCATE(figures);
   if (mkdir(r->directory, 0777) != 0 && errno != EEXIST)
     return ESC_FAIL(ESC_BAD_INPUT, "-o %s: %s", r->directory, strerror(errno));
+  if (!r->replot) ESC_TRY(esc_python_check(figure_draw, "figure")); /* before minutes of training */
   for (int n = r->first; n <= r->last; n++) ESC_TRY(make(r, n, figures, &failed));
   ESC_TRY(write_checks(r, figures));
   ESC_TRY(tell(r, figures));

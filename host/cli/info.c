@@ -11,6 +11,7 @@
 #include "device.h"
 #include "escapement/observe.h"
 #include "segments.h"
+#include "spec/text.h"
 #include "store/file_kind.h"
 #include "store/store.h"
 
@@ -67,6 +68,13 @@ static json_t *list_variables(const esc_results *r) {
   return names;
 }
 
+/* Sets a key that may be no UTF-8. */
+static void set_text(json_t *object, const char *name, const char *text) {
+  json_t *key = esc_json_text(name);
+  if (key) json_object_set_new(object, json_string_value(key), esc_json_text(text));
+  json_decref(key);
+}
+
 static esc_status print_json(const esc_results *r) {
   json_t *object = json_object(), *attributes = json_object(), *thresholds = json_array();
   json_object_set_new(object, "members", json_integer(r->members));
@@ -78,7 +86,7 @@ static esc_status print_json(const esc_results *r) {
     json_array_append_new(thresholds, json_real(r->threshold[i]));
   json_object_set_new(object, "thresholds", thresholds);
   for (int i = 0; i < r->attributes; i++)
-    json_object_set_new(attributes, r->attribute[i].name, json_string(r->attribute[i].text));
+    set_text(attributes, r->attribute[i].name, r->attribute[i].text);
   json_object_set_new(object, "attributes", attributes);
   json_object_set_new(object, "segments", esc_segments_of(r));
   json_object_set_new(object, "variables", list_variables(r));
@@ -117,6 +125,15 @@ static void print_variables(const esc_results *r) {
   print_recorded(r);
 }
 
+/* An attribute on one line. */
+static void print_attribute(const esc_attribute *a) {
+  const int width = 25;
+  esc_text_put(stdout, a->name, strlen(a->name), false);
+  printf("%*s ", strlen(a->name) < (size_t)width ? width - (int)strlen(a->name) : 0, "");
+  esc_text_put(stdout, a->text, strlen(a->text), false);
+  putchar('\n');
+}
+
 static void print_text(const esc_results *r) {
   json_t *segments = esc_segments_of(r);
   printf("%lld members (%lld escaped, %lld censored, %lld diverged), %d thresholds, %d layers\n",
@@ -125,7 +142,7 @@ static void print_text(const esc_results *r) {
          (long long)count_status(r, ESC_MEMBER_DIVERGED), r->thresholds, r->layers);
   for (int i = 0; i < r->attributes; i++)
     if (strcmp(r->attribute[i].name, "spec") != 0 && strcmp(r->attribute[i].name, "segments") != 0)
-      printf("%-25s %s\n", r->attribute[i].name, r->attribute[i].text);
+      print_attribute(&r->attribute[i]);
   if (json_array_size(segments)) printf("\nsegments:\n");
   esc_info_print_segments(segments);
   json_decref(segments);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "spec/spec.h"
 #include "spec/text.h"
 #include "version.h"
@@ -113,6 +114,7 @@ static void fill_standard_files(void) {
 
 int main(int argc, char **argv) {
   fill_standard_files();
+  esc_terminal_guard();
   H5dont_atexit(); /* its own clean-up prints of damaged files; we close what we open */
   setlocale(LC_NUMERIC, "C");
   gsl_set_error_handler_off();

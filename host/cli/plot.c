@@ -66,7 +66,7 @@ static json_t *drawing(const esc_fit *fit, int tables, esc_results **table) {
     for (int k = 0; k < g->points; k++)
       add_members(json_array_get(points, (size_t)k), g, g->point[k].scale, tables, table);
   }
-  json_object_set_new(object, "title", json_string(title ? title : ""));
+  json_object_set_new(object, "title", esc_json_text(title ? title : ""));
   if (setup) json_object_set_new(object, "setup", setup);
   json_object_set_new(object, "groups", groups);
   return object;

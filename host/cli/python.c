@@ -1,12 +1,15 @@
-/* Drawing scripts, which travel inside the program, as processes of their own. */
+/* Drawing scripts, which travel inside the program, as processes of their own.
+ *
+ * The interpreter sees nothing of where it was started: isolated (-I), without the environment's
+ * PYTHON* variables, and with / as its directory while matplotlib is loaded, which else would read
+ * a matplotlibrc that lies about. */
 #include "cli/python.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,24 +17,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store/io.h"
-
-extern char **environ;
+#include "cli/child.h"
 
 enum { ARGUMENTS_MAX = 8 };
 
 enum { INTERPRETERS_MAX = 2, NO_MATPLOTLIB = 86 };
 
 /* In front of every script: tells an interpreter without matplotlib, with which another one may
- * help, from a script that fails. */
+ * help, from a script that fails. A stop lets the script take its temporary file away. */
 static const char prelude[] =
-    "import os, sys\n"
+    "import os, signal, sys\n"
+    "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))\n"
     "os.environ['MPLBACKEND'] = 'Agg'\n"
+    "os.environ.pop('MATPLOTLIBRC', None)\n"
+    "here = os.open('.', os.O_RDONLY)\n"
     "try:\n"
+    "    os.chdir('/')\n"
     "    import matplotlib\n"
+    "    os.fchdir(here)\n"
     "except Exception as failure:\n"
     "    sys.stderr.write(f'{type(failure).__name__}: {failure}')\n"
     "    sys.exit(86)\n";
+
+/* Behind that, where the script is loaded and not run. */
+static const char only_load[] = "__name__ = 'loaded'\n";
 
 /* Interpreters to try, in this order. */
 typedef struct interpreters {
@@ -60,7 +69,7 @@ static bool find_on_path(char path[PATH_MAX]) {
   const char *all = getenv("PATH");
   for (size_t length; all && *all; all += length + (all[length] == ':')) {
     length = strcspn(all, ":");
-    if (length == 0 || length > PATH_MAX - 16) continue; /* the working directory: never */
+    if (*all != '/' || length > PATH_MAX - 16) continue; /* the working directory: never */
     snprintf(path, PATH_MAX, "%.*s/python3", (int)length, all);
     if (access(path, X_OK) == 0) return true;
   }
@@ -83,69 +92,81 @@ static interpreters find_interpreters(void) {
 
 typedef struct script {
   pid_t child;
-  int input, errors; /* our ends of its standard input and error */
+  int input, output; /* our ends of its standard input, and of its standard output and error */
+  const char *unread;
+  size_t left;      /* bytes of the input that it has not read */
+  char line[512];   /* the last line that it wrote */
+  size_t used;      /* of the line */
+  bool is_complete; /* the next byte begins another */
 } script;
 
-/* Starts `python` on `text`, isolated (-I): modules come from the interpreter's own environment,
- * never from the working directory, PYTHONPATH or the user's site directory. *error is errno if
- * it cannot be started. */
 static esc_status start(const char *python, const char *text, const char *verb,
                         char *const *arguments, script *s, int *error) {
-  int input[2], errors[2];
-  posix_spawn_file_actions_t actions;
   char *all[ARGUMENTS_MAX + 5] = {(char *)python, "-I", "-c", (char *)text};
-  for (int i = 0; i < ARGUMENTS_MAX && arguments[i]; i++) all[4 + i] = arguments[i];
-  if (pipe2(input, O_CLOEXEC) != 0) return ESC_FAIL(ESC_IO_FAILED, "%s: %s", verb, strerror(errno));
-  if (pipe2(errors, O_CLOEXEC) != 0)
-    return ESC_FAIL(ESC_IO_FAILED, "%s: %s", verb, strerror(errno));
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, input[0], STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, errors[1], STDERR_FILENO);
-  *error = posix_spawnp(&s->child, python, &actions, NULL, all, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(input[0]);
-  close(errors[1]);
-  s->input = input[1];
-  s->errors = errors[0];
-  if (!*error) return ESC_OK;
-  close(s->input);
-  close(s->errors);
-  return ESC_OK;
+  for (int i = 0; i < ARGUMENTS_MAX && arguments && arguments[i]; i++) all[4 + i] = arguments[i];
+  const esc_child_spec spec = {
+      .program = python, .arguments = all, .leave_out = "PYTHON", .piped = true};
+  return esc_child_start(&spec, verb, &s->child, &s->input, &s->output, error);
 }
 
-/* The last line that the script wrote on standard error: its own message, or
- * the end of Python's traceback. */
-static void last_words(int errors, char line[512]) {
-  char byte;
-  size_t used = 0;
-  bool fresh = true;
-  line[0] = 0;
-  while (read(errors, &byte, 1) == 1) {
-    if (fresh) used = 0;
-    fresh = byte == '\n';
-    if (!fresh && used < 511) {
-      line[used++] = byte;
-      line[used] = 0;
-    }
+static void close_input(script *s) {
+  if (s->input >= 0) close(s->input);
+  s->input = -1;
+}
+
+/* Hands over as much of the input as there is room for; a script that ends early reads no more. */
+static void feed(script *s) {
+  const ssize_t written = write(s->input, s->unread, s->left);
+  if (written < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (written > 0) {
+    s->unread += written;
+    s->left -= (size_t)written;
+  }
+  if (written <= 0 || s->left == 0) close_input(s);
+}
+
+/* Keeps the last line of what was written: the script's own message, or the end of Python's
+ * traceback. False at the end. */
+static bool listen_to(script *s) {
+  char bytes[4096];
+  const ssize_t got = read(s->output, bytes, sizeof bytes);
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
+  for (ssize_t i = 0; i < got; i++) {
+    if (s->is_complete && bytes[i] != '\n') s->used = 0;
+    s->is_complete = bytes[i] == '\n';
+    if (!s->is_complete && s->used < sizeof s->line - 1) s->line[s->used++] = bytes[i];
+    s->line[s->used] = '\0';
+  }
+  return got > 0;
+}
+
+/* Both pipes at once: a script that writes much before it reads would else wait for ever. */
+static void talk(script *s) {
+  for (bool open = true; open;) {
+    struct pollfd pipes[2] = {{.fd = s->output, .events = POLLIN},
+                              {.fd = s->input, .events = POLLOUT}};
+    if (poll(pipes, 2, -1) < 0 && errno != EINTR) return;
+    if (s->input >= 0 && pipes[1].revents) feed(s);
+    if (pipes[0].revents) open = listen_to(s);
   }
 }
 
-/* Runs `python` on `text`. `words` gets the last line of what it wrote on standard error, or why it
- * could not be started; *code its exit status, NO_MATPLOTLIB if another interpreter may help. */
+/* Runs `python` on `text`. `words` gets the last line that it wrote, or why it could not be
+ * started; *code its exit status, NO_MATPLOTLIB if another interpreter may help. */
 static esc_status run(const char *python, const char *text, const char *verb, const char *input,
                       char *const *arguments, char words[512], int *code) {
-  script s;
-  int ended = 0, error = 0;
+  script s = {.unread = input, .left = strlen(input), .input = -1, .output = -1};
+  int error = 0;
   *code = NO_MATPLOTLIB;
   const esc_status status = start(python, text, verb, arguments, &s, &error);
   if (error) snprintf(words, 512, "cannot be started: %s", strerror(error));
   if (status != ESC_OK || error) return status;
-  signal(SIGPIPE, SIG_IGN); /* a script that ends early says so through its exit status */
-  esc_io_write_all(s.input, "the drawing script's standard input", input, strlen(input));
-  close(s.input);
-  last_words(s.errors, words);
-  close(s.errors);
-  while (waitpid(s.child, &ended, 0) < 0 && errno == EINTR) continue;
+  if (s.left == 0) close_input(&s);
+  talk(&s);
+  close_input(&s);
+  close(s.output);
+  snprintf(words, 512, "%s", s.line);
+  const int ended = esc_child_wait(s.child);
   *code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
   return ESC_OK;
 }
@@ -170,13 +191,14 @@ done:
   return status;
 }
 
-esc_status esc_python_run(const char *script_text, const char *verb, const char *input,
-                          char *const *arguments) {
+/* Runs `script`, behind `more` of the prelude. */
+static esc_status run_script(const char *more, const char *script_text, const char *verb,
+                             const char *input, char *const *arguments) {
   esc_status status = ESC_OK;
   char words[512] = "", tried[900], *text = NULL;
   int code = 0;
   const interpreters all = find_interpreters();
-  if (asprintf(&text, "%s%s", prelude, script_text) < 0) text = NULL;
+  if (asprintf(&text, "%s%s%s", prelude, more, script_text) < 0) text = NULL;
   ESC_TRY_ALLOCATE(text);
   ESC_TRY(run_first(&all, text, verb, input, arguments, words, &code, tried, sizeof tried));
   if (code == NO_MATPLOTLIB)
@@ -191,4 +213,13 @@ esc_status esc_python_run(const char *script_text, const char *verb, const char 
 done:
   free(text);
   return status;
+}
+
+esc_status esc_python_run(const char *script_text, const char *verb, const char *input,
+                          char *const *arguments) {
+  return run_script("", script_text, verb, input, arguments);
+}
+
+esc_status esc_python_check(const char *script_text, const char *verb) {
+  return run_script(only_load, script_text, verb, "", NULL);
 }

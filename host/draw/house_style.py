@@ -23,6 +23,7 @@ import shutil
 import sys
 import tempfile
 import warnings
+import zlib
 
 # Before matplotlib is loaded: no display, no need of a home directory, and no
 # words of its own on stderr.
@@ -134,12 +135,41 @@ def figure_format(path):
     return ending
 
 
+def temporary_prefix():
+    """Of this machine, for directories that several share; a process number follows."""
+    return f".plot-{zlib.crc32(os.uname().nodename.encode()):08x}-"
+
+
+def is_left_over(entry):
+    """Whether a file is the temporary of a drawing of this user's whose process is gone."""
+    process = re.fullmatch(temporary_prefix() + r"(\d{1,9})-[a-z0-9_]{8}", entry.name)
+    try:
+        if not process or not entry.is_file(follow_symlinks=False) or \
+                entry.stat(follow_symlinks=False).st_uid != os.geteuid():
+            return False
+        os.kill(int(process.group(1)), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def remove_left_over(directory):
+    """What drawings that were killed left there; a process that draws there now keeps its own."""
+    with os.scandir(directory) as entries:
+        for entry in filter(is_left_over, entries):
+            os.unlink(entry.path)
+
+
 def open_beside(path):
-    """A new file in the directory of `path`, with the mode a plain open would give."""
+    """A new file of a random name in the directory of `path` (never through a link: O_EXCL and
+    O_NOFOLLOW), with the mode a plain open would give."""
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     directory = os.path.dirname(os.path.abspath(path))
-    descriptor, temporary = tempfile.mkstemp(prefix=".plot-", dir=directory)
+    remove_left_over(directory)
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{temporary_prefix()}{os.getpid()}-", dir=directory)
     mask = os.umask(0)
     os.umask(mask)
     os.fchmod(descriptor, 0o666 & ~mask)
@@ -522,5 +552,6 @@ def render(sheet, form, width=""):
 def caption_text(sheet, columns=100):
     """The caption for a file beside the picture: filled paragraphs, no marks of mathematics."""
     import textwrap
-    paragraphs = plain(sheet["caption"]).split("\n")
+    shown = "".join(c if c.isprintable() or c == "\n" else " " for c in plain(sheet["caption"]))
+    paragraphs = shown.split("\n")
     return "\n".join(textwrap.fill(p, columns, break_on_hyphens=False) for p in paragraphs) + "\n"

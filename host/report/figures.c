@@ -46,13 +46,13 @@ static size_t reason_place(const json_t *checks, size_t check, bool *first) {
 
 /* With a minus sign instead of a hyphen. */
 static void put_number(FILE *out, const char *format, double value) {
-  char text[64];
+  char text[400];
   snprintf(text, sizeof text, format, value);
   for (const char *c = text; *c; c++) {
     if (*c == '-')
-      fputs("−", out);
+      esc_html_print(out, "−");
     else
-      fputc(*c, out);
+      esc_html_span(out, c, 1);
   }
 }
 
@@ -70,24 +70,25 @@ static void put_check(FILE *out, const json_t *check, size_t reason) {
   const bool pass = json_is_true(json_object_get(check, "pass"));
   const json_t *got = json_object_get(check, "got");
   const char *detail = typeset(check, "detail");
-  fprintf(out, "<li><span class=\"%s\">%s</span> ", pass ? "pass" : "fail", pass ? "PASS" : "FAIL");
+  esc_html_print(out, "<li><span class=\"%s\">%s</span> ", pass ? "pass" : "fail",
+                 pass ? "PASS" : "FAIL");
   esc_html_math(out, without_figure(typeset(check, "name")));
   if (json_is_number(got))
     put_got(out, json_number_value(got), number_of(check, "tolerance"));
   else
-    fputs(": not a number", out);
+    esc_html_print(out, ": not a number");
   put_number(out, ", expected %.6g", number_of(check, "expected"));
   put_number(out, " to within %.3g", number_of(check, "tolerance"));
-  fprintf(out, "<sup>%c</sup>", (char)('a' + reason % 26));
-  if (*detail) fputs(" (", out);
+  esc_html_print(out, "<sup>%c</sup>", (char)('a' + reason % 26));
+  if (*detail) esc_html_print(out, " (");
   esc_html_math(out, detail);
-  fputs(*detail ? ").</li>\n" : ".</li>\n", out);
+  esc_html_print(out, "%s.</li>\n", *detail ? ")" : "");
 }
 
 static void put_reason(FILE *out, const json_t *check, size_t reason) {
-  fprintf(out, "<sup>%c</sup> ", (char)('a' + reason % 26));
+  esc_html_print(out, "<sup>%c</sup> ", (char)('a' + reason % 26));
   esc_html_math(out, typeset(check, "reason"));
-  fputs(".<br>\n", out);
+  esc_html_print(out, ".<br>\n");
 }
 
 /* Tolerances are derived for the presets of a figure: other sweeps are told. */
@@ -95,13 +96,11 @@ static void put_overrides(FILE *out, const json_t *overrides) {
   size_t i;
   const json_t *word;
   if (!json_array_size(overrides)) return;
-  fputs("Those of the preset; overridden:", out);
+  esc_html_print(out, "Those of the preset; overridden:");
   json_array_foreach(overrides, i, word) {
-    fputs(" <code>", out);
-    esc_html_text(out, json_string_value(word));
-    fputs("</code>", out);
+    if (json_is_string(word)) esc_html_print(out, " <code>%s</code>", json_string_value(word));
   }
-  fputs(".<br>\n", out);
+  esc_html_print(out, ".<br>\n");
 }
 
 /* Folded, unless one failed. */
@@ -114,47 +113,53 @@ static void put_checks(FILE *out, const json_t *figure, esc_report_counts *count
   const json_t *check;
   json_array_foreach(checks, i, check) failed += !json_is_true(json_object_get(check, "pass"));
   const int all = (int)json_array_size(checks);
-  fprintf(out, "<details%s><summary>%d of %d check%s passed</summary><ul class=checks>\n",
-          failed ? " open" : "", all - failed, all, esc_html_plural(all));
+  esc_html_print(out, "<details%s><summary>%d of %d check%s passed</summary><ul class=checks>\n",
+                 failed ? " open" : "", all - failed, all, esc_html_plural(all));
   json_array_foreach(checks, i, check) { put_check(out, check, reason_place(checks, i, &first)); }
-  fputs("</ul><p class=reason>Tolerances:<br>\n", out);
+  esc_html_print(out, "</ul><p class=reason>Tolerances:<br>\n");
   put_overrides(out, overrides);
   json_array_foreach(checks, i, check) {
     const size_t place = reason_place(checks, i, &first);
     if (first) put_reason(out, check, place);
   }
-  fputs("</p></details>\n", out);
+  esc_html_print(out, "</p></details>\n");
   counts->checks += all;
   counts->failed += failed;
 }
 
 void esc_report_caption(FILE *out, const char *caption) {
-  fputs("<figcaption>", out);
+  esc_html_print(out, "<figcaption>");
   while (*caption) {
     const size_t length = strcspn(caption, "\n");
     char *line = strndup(caption, length);
-    fputs("<p>", out);
+    esc_html_print(out, "<p>");
     if (line) esc_html_math(out, line);
-    fputs("</p>\n", out);
+    esc_html_print(out, "</p>\n");
     free(line);
     caption += length + (caption[length] == '\n');
   }
-  fputs("</figcaption>\n", out);
+  esc_html_print(out, "</figcaption>\n");
 }
 
 static void put_run(FILE *out, const json_t *run) {
-  fputs("<details><summary>", out);
-  esc_html_text(out, esc_report_string(run, "name"));
   const long long members = (long long)json_integer_value(json_object_get(run, "members"));
-  fprintf(out, ": %lld network%s, %.3g network-steps, ", members, esc_html_plural(members),
-          number_of(run, "network_steps"));
-  esc_html_text(out, esc_report_string(run, "device"));
-  fprintf(out, " (%s: %s, %s), <time>%.10s</time>, commit %.12s</summary><pre>",
-          esc_report_string(run, "backend"), esc_report_string(run, "engine"),
-          esc_report_string(run, "precision"), esc_report_string(run, "end_time"),
-          esc_report_string(run, "commit"));
-  esc_html_text(out, esc_report_string(run, "spec"));
-  fputs("</pre></details>\n", out);
+  esc_html_print(out,
+                 "<details><summary>%s: %lld network%s, %.3g network-steps, %s (%s: %s, %s), "
+                 "<time>%.10s</time>, commit %.12s</summary><pre>%s</pre></details>\n",
+                 esc_report_string(run, "name"), members, esc_html_plural(members),
+                 number_of(run, "network_steps"), esc_report_string(run, "device"),
+                 esc_report_string(run, "backend"), esc_report_string(run, "engine"),
+                 esc_report_string(run, "precision"), esc_report_string(run, "end_time"),
+                 esc_report_string(run, "commit"), esc_report_string(run, "spec"));
+}
+
+/* Reasons are compared with each other. */
+static esc_status refuse_too_many(const json_t *figure) {
+  enum { CHECKS_MAX = 1000 };
+  const size_t checks = json_array_size(json_object_get(figure, "checks"));
+  if (checks <= CHECKS_MAX) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "report: a figure has %zu checks; allowed: up to %d", checks,
+                  (int)CHECKS_MAX);
 }
 
 static esc_status put_figure(esc_report *report, const json_t *figure, const char *picture) {
@@ -164,13 +169,14 @@ static esc_status put_figure(esc_report *report, const json_t *figure, const cha
   size_t i;
   const json_t *item;
   const int number = (int)json_integer_value(json_object_get(figure, "number"));
+  ESC_TRY(refuse_too_many(figure));
   snprintf(id, sizeof id, "figure%d", number);
   snprintf(title, sizeof title, "Figure %d. %s", number, esc_report_string(figure, "title"));
   esc_report_section(report, id, title);
-  fputs("<figure>\n", out);
+  esc_html_print(out, "<figure>\n");
   esc_report_caption(out, esc_report_string(figure, "caption"));
   ESC_TRY(esc_html_picture(out, picture, esc_report_string(figure, "title")));
-  fputs("</figure>\n", out);
+  esc_html_print(out, "</figure>\n");
   put_checks(out, figure, &report->counts);
   json_array_foreach(json_object_get(figure, "runs"), i, item) { put_run(out, item); }
   report->counts.figures++;

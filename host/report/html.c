@@ -6,40 +6,85 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spec/text.h"
 #include "store/io.h"
 
 enum { PICTURE_MAX = 64 << 20 };
 
-static void put(FILE *out, char c) {
+static const char *entity_of(char c) {
   switch (c) {
-    case '&': fputs("&amp;", out); break;
-    case '<': fputs("&lt;", out); break;
-    case '>': fputs("&gt;", out); break;
-    case '"': fputs("&quot;", out); break;
-    default: fputc(c, out);
+    case '&': return "&amp;";
+    case '<': return "&lt;";
+    case '>': return "&gt;";
+    case '"': return "&quot;";
+    case '\'': return "&#39;";
+    default: return NULL;
   }
 }
 
-void esc_html_text(FILE *out, const char *text) {
-  for (; *text; text++) put(out, *text);
+void esc_html_span(FILE *out, const char *text, size_t length) {
+  while (length > 0) {
+    size_t plain = 0;
+    while (plain < length && !entity_of(text[plain])) plain++;
+    esc_text_put(out, text, plain, true);
+    if (plain < length) fputs(entity_of(text[plain++]), out);
+    text += plain;
+    length -= plain;
+  }
 }
 
-void esc_html_span(FILE *out, const char *text, size_t length) {
-  for (size_t i = 0; i < length; i++) put(out, text[i]);
+void esc_html_text(FILE *out, const char *text) { esc_html_span(out, text, strlen(text)); }
+
+/* Prints a number by the conversion `specification`, "%.3g". */
+static void put_number(FILE *out, const char *specification, va_list *arguments) {
+  const size_t length = strlen(specification);
+  char text[400];
+  switch (specification[length - 1]) {
+    case 'c':
+      text[0] = (char)va_arg(*arguments, int);
+      text[1] = '\0';
+      break;
+    case 'd':
+      if (strstr(specification, "ll"))
+        snprintf(text, sizeof text, specification, va_arg(*arguments, long long));
+      else
+        snprintf(text, sizeof text, specification, va_arg(*arguments, int));
+      break;
+    default: snprintf(text, sizeof text, specification, va_arg(*arguments, double));
+  }
+  esc_html_text(out, text);
+}
+
+/* Prints a string, of which a precision ("%.12s") allows so many bytes. */
+static void put_string(FILE *out, const char *specification, va_list *arguments) {
+  const char *text = va_arg(*arguments, const char *);
+  const char *point = strchr(specification, '.');
+  esc_html_span(out, text, point ? strnlen(text, strtoul(point + 1, NULL, 10)) : strlen(text));
+}
+
+void esc_html_print(FILE *out, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  while (*format) {
+    char specification[16];
+    const size_t plain = strcspn(format, "%");
+    fwrite(format, 1, plain, out);
+    format += plain;
+    if (!*format) break;
+    const size_t length = 1 + strcspn(format + 1, "scdfeg%") + 1;
+    snprintf(specification, sizeof specification, "%.*s", (int)length, format);
+    format += length;
+    if (specification[length - 1] == '%')
+      fputc('%', out);
+    else if (specification[length - 1] == 's')
+      put_string(out, specification, &arguments);
+    else
+      put_number(out, specification, &arguments);
+  }
+  va_end(arguments);
 }
 
 const char *esc_html_plural(long long count) { return count == 1 ? "" : "s"; }
-
-void esc_html_element(FILE *out, const char *tag, const char *format, ...) {
-  char text[4096];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  fprintf(out, "<%s>", tag);
-  esc_html_text(out, text);
-  fprintf(out, "</%s>\n", tag);
-}
 
 static void put_base64(FILE *out, const unsigned char *bytes, size_t size) {
   static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -68,16 +113,15 @@ esc_status esc_html_picture(FILE *out, const char *path, const char *alternative
   enum { HEADER = 24 }; /* up to the width and height of IHDR */
   char *bytes = NULL;
   size_t size = 0;
-  ESC_TRY(esc_io_read(path, PICTURE_MAX, &bytes, &size));
+  ESC_TRY(esc_io_read_plain(path, PICTURE_MAX, &bytes, &size));
   if (size < HEADER || memcmp(bytes, signature, sizeof signature) != 0) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: is not a PNG picture", path);
     goto done;
   }
-  fprintf(out, "<img width=%d alt=\"", (int)(width_of((const unsigned char *)bytes) * CSS_PIXELS));
-  esc_html_text(out, alternative);
-  fputs("\" src=\"data:image/png;base64,", out);
+  esc_html_print(out, "<img width=%d alt=\"%s\" src=\"data:image/png;base64,",
+                 (int)(width_of((const unsigned char *)bytes) * CSS_PIXELS), alternative);
   put_base64(out, (const unsigned char *)bytes, size);
-  fputs("\">\n", out);
+  esc_html_print(out, "\">\n");
 done:
   free(bytes);
   return status;
@@ -90,6 +134,13 @@ static size_t opens(const char *text, const char *end, const char *mark, const c
   for (*close = text + length; *close + length <= end; (*close)++)
     if (!strncmp(*close, mark, length)) return length;
   return 0;
+}
+
+/* Bytes at `text`, before `end`, that are none of `marks`. */
+static size_t length_before(const char *text, const char *end, const char *marks) {
+  size_t length = 0;
+  while (text + length < end && !strchr(marks, text[length])) length++;
+  return length;
 }
 
 /* A paragraph of Markdown: marks may go on from line to line. */
@@ -108,7 +159,9 @@ static void put_inline(FILE *out, const char *text, const char *end) {
     } else if ((mark = opens(text, end, "$", &close))) {
       esc_html_math_span(out, text + mark, (size_t)(close - text) - mark);
     } else {
-      put(out, *text++);
+      const size_t plain = 1 + length_before(text + 1, end, "`*$");
+      esc_html_span(out, text, plain);
+      text += plain;
       continue;
     }
     text = close + mark;

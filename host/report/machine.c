@@ -14,10 +14,7 @@
 #include "version.h"
 
 static void put(FILE *out, const char *what, const char *text) {
-  fputs("<tr>", out);
-  esc_html_element(out, "th", "%s", what);
-  esc_html_element(out, "td", "%s", text);
-  fputs("</tr>", out);
+  esc_html_print(out, "<tr><th>%s</th>\n<td>%s</td>\n</tr>", what, text);
 }
 
 static void put_system(FILE *out) {
@@ -45,7 +42,7 @@ void esc_report_machine(esc_report *report) {
   FILE *out = report->body;
   char text[512], now[32];
   esc_report_section(report, "machine", "Machine and versions");
-  fputs("<table>", out);
+  esc_html_print(out, "<table>");
   esc_time_now(now);
   put(out, "made", now);
   snprintf(text, sizeof text, "escapement %s, commit %s, %s", esc_version(), esc_commit(),
@@ -59,8 +56,8 @@ void esc_report_machine(esc_report *report) {
     if (esc_backend_cuda_name(i, text, sizeof text) == ESC_OK) put(out, "GPU", text);
   put_system(out);
   put_libraries(out);
-  fputs(
+  esc_html_print(
+      out,
       "</table>\n<p class=quiet>Each figure and study names the machine and the commit that its "
-      "data came from, which need not be these.</p>\n",
-      out);
+      "data came from, which need not be these.</p>\n");
 }

@@ -7,8 +7,11 @@
 
 #include "report/html.h"
 
+enum { DEPTH_MAX = 40 }; /* of braces and scripts in each other */
+
 typedef struct reader {
   const char *at, *end;
+  int depth;
 } reader;
 
 static const char *const symbols[][2] = {
@@ -47,7 +50,9 @@ static void put_name(FILE *out, reader *r) {
       fputs(symbols[i][1], out);
       return;
     }
-  fprintf(out, "<mi mathvariant=\"normal\">%.*s</mi>", (int)length, name);
+  esc_html_print(out, "<mi mathvariant=\"normal\">");
+  esc_html_span(out, name, length);
+  esc_html_print(out, "</mi>");
 }
 
 /* A sign, or a character of more than one byte. */
@@ -58,10 +63,7 @@ static void put_sign(FILE *out, reader *r) {
   switch (*first) {
     case '-': fputs("−", out); break;
     case '*': fputs("∗", out); break;
-    case '<': fputs("&lt;", out); break;
-    case '>': fputs("&gt;", out); break;
-    case '&': fputs("&amp;", out); break;
-    default: fwrite(first, 1, (size_t)(r->at - first), out);
+    default: esc_html_span(out, first, (size_t)(r->at - first));
   }
   fputs("</mo>", out);
 }
@@ -76,12 +78,14 @@ static void put_atom(FILE *out, reader *r) {
   while (r->at < r->end && *r->at == ' ') r->at++;
   if (r->at == r->end) return;
   const unsigned char c = (unsigned char)*r->at;
-  if (c == '{') {
+  if (c == '{' && r->depth < DEPTH_MAX) {
     r->at++;
+    r->depth++;
     fputs("<mrow>", out);
     put_row(out, r);
     fputs("</mrow>", out);
     if (r->at < r->end) r->at++;
+    r->depth--;
   } else if (c == '\\') {
     put_name(out, r);
   } else if (isdigit(c)) {
@@ -127,7 +131,7 @@ static void put_row(FILE *out, reader *r) {
 }
 
 void esc_html_math_span(FILE *out, const char *text, size_t length) {
-  reader r = {text, text + length};
+  reader r = {text, text + length, 0};
   fputs("<math>", out);
   while (r.at < r.end) {
     put_row(out, &r);

@@ -21,7 +21,7 @@ esc_status esc_report_read(const char *path, json_t **out) {
   char *text = NULL;
   size_t size = 0;
   json_error_t error;
-  ESC_TRY(esc_io_read(path, JSON_MAX, &text, &size));
+  ESC_TRY(esc_io_read_plain(path, JSON_MAX, &text, &size));
   *out = json_loadb(text, size, 0, &error);
   if (!*out) status = ESC_FAIL(ESC_BAD_INPUT, "%s:%d: %s", path, error.line, error.text);
 done:
@@ -34,38 +34,43 @@ const char *esc_report_string(const json_t *object, const char *key) {
   return text ? text : "";
 }
 
+/* A browser runs no script of this page and loads nothing for it, whatever text is in it. */
+static const char policy[] =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'";
+
 static void put_head(FILE *out, const esc_report_counts *counts) {
-  fprintf(out,
-          "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>\n"
-          "<meta name=viewport content=\"width=device-width\">\n"
-          "<title>Saddle escape in deep networks: report</title>\n<style>\n%s</style></head>"
-          "<body>\n<h1>Saddle escape in deep networks</h1>\n"
-          "<p class=quiet>Figures of the paper <cite>A Theory of Saddle Escape in Deep Nonlinear "
-          "Networks</cite> (arXiv 2605.01288), trained, compared with theory and drawn by "
-          "escapement; and studies beyond it. ",
-          report_style);
+  esc_html_print(out,
+                 "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>\n"
+                 "<meta http-equiv=Content-Security-Policy content=\"%s\">\n"
+                 "<meta name=viewport content=\"width=device-width\">\n"
+                 "<title>Saddle escape in deep networks: report</title>\n<style>\n",
+                 policy);
+  fputs(report_style, out); /* the program's own */
+  esc_html_print(out,
+                 "</style></head><body>\n<h1>Saddle escape in deep networks</h1>\n"
+                 "<p class=quiet>Figures of the paper <cite>A Theory of Saddle Escape in Deep "
+                 "Nonlinear Networks</cite> (arXiv 2605.01288), trained, compared with theory and "
+                 "drawn by escapement; and studies beyond it. ");
   esc_html_math(out,
                 "The law: with $r$ layers at the small scale $\\varepsilon$, the escape time is "
                 "$t^* = \\Theta(\\varepsilon^{-(r-2)})$.");
-  fprintf(out, "</p>\n<p class=\"summary%s\">%d of %d check%s passed in %d figure%s",
-          counts->failed ? " fail" : "", counts->checks - counts->failed, counts->checks,
-          esc_html_plural(counts->checks), counts->figures, esc_html_plural(counts->figures));
+  esc_html_print(out, "</p>\n<p class=\"summary%s\">%d of %d check%s passed in %d figure%s",
+                 counts->failed ? " fail" : "", counts->checks - counts->failed, counts->checks,
+                 esc_html_plural(counts->checks), counts->figures,
+                 esc_html_plural(counts->figures));
   if (counts->studies)
-    fprintf(out, "; %d %s", counts->studies, counts->studies == 1 ? "study" : "studies");
-  fputs(".</p>\n", out);
+    esc_html_print(out, "; %d %s", counts->studies, counts->studies == 1 ? "study" : "studies");
+  esc_html_print(out, ".</p>\n");
 }
 
 void esc_report_section(esc_report *report, const char *id, const char *title) {
-  fputs("<li><a href=\"#", report->links);
-  esc_html_text(report->links, id);
-  fputs("\">", report->links);
+  esc_html_print(report->links, "<li><a href=\"#%s\">", id);
   esc_html_math(report->links, title);
-  fputs("</a></li>\n", report->links);
-  fputs("<h2 id=\"", report->body);
-  esc_html_text(report->body, id);
-  fputs("\">", report->body);
+  esc_html_print(report->links, "</a></li>\n");
+  esc_html_print(report->body, "<h2 id=\"%s\">", id);
   esc_html_math(report->body, title);
-  fputs("</h2>\n", report->body);
+  esc_html_print(report->body, "</h2>\n");
 }
 
 static esc_status write_sections(esc_report *report, const char *figures, const char *studies) {
@@ -91,9 +96,11 @@ esc_status esc_report_write(FILE *out, const char *figures, const char *studies,
   if (report.links) fclose(report.links);
   if (status == ESC_OK) {
     put_head(out, &report.counts);
-    fprintf(out, "<nav><ul>\n%s</ul></nav>\n", links);
+    esc_html_print(out, "<nav><ul>\n");
+    fwrite(links, 1, links_size, out); /* escaped when they were made, as is the body */
+    esc_html_print(out, "</ul></nav>\n");
     fwrite(body, 1, body_size, out);
-    fputs("</body></html>\n", out);
+    esc_html_print(out, "</body></html>\n");
   }
   *counts = report.counts;
   free(body);

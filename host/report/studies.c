@@ -12,37 +12,36 @@ enum { TEXT_MAX = 1 << 20 };
 static void put_row(FILE *out, const json_t *row, const char *tag) {
   size_t i;
   const json_t *cell;
-  fputs("<tr>", out);
+  esc_html_print(out, "<tr>");
   json_array_foreach(row, i, cell) {
-    fprintf(out, "<%s class=number>", tag);
+    esc_html_print(out, "<%s class=number>", tag);
     esc_html_math(out, json_is_string(cell) ? json_string_value(cell) : "");
-    fprintf(out, "</%s>", tag);
+    esc_html_print(out, "</%s>", tag);
   }
-  fputs("</tr>\n", out);
+  esc_html_print(out, "</tr>\n");
 }
 
 static void put_table(FILE *out, const json_t *table) {
   size_t i;
   const json_t *row;
-  fputs("<details><summary>", out);
+  esc_html_print(out, "<details><summary>");
   esc_html_math(out, esc_report_string(table, "caption"));
-  fputs("</summary><div class=wide><table>", out);
+  esc_html_print(out, "</summary><div class=wide><table>");
   put_row(out, json_object_get(table, "columns"), "th");
   json_array_foreach(json_object_get(table, "rows"), i, row) { put_row(out, row, "td"); }
-  fputs("</table></div></details>\n", out);
+  esc_html_print(out, "</table></div></details>\n");
 }
 
 static void put_origin(FILE *out, const json_t *study) {
-  fputs("<p class=quiet><code>", out);
-  esc_html_text(out, esc_report_string(study, "command"));
   const long long members = (long long)json_integer_value(json_object_get(study, "members"));
-  fprintf(out, "</code>: %lld network%s, %lld network-steps in %.0f s, ", members,
-          esc_html_plural(members),
-          (long long)json_integer_value(json_object_get(study, "network_steps")),
-          json_number_value(json_object_get(study, "seconds")));
-  esc_html_text(out, esc_report_string(study, "device"));
-  fprintf(out, " (%s), %s, commit %s</p>\n", esc_report_string(study, "engine"),
-          esc_report_string(study, "date"), esc_report_string(study, "commit"));
+  esc_html_print(out,
+                 "<p class=quiet><code>%s</code>: %lld network%s, %lld network-steps in %.0f s, %s "
+                 "(%s), %s, commit %s</p>\n",
+                 esc_report_string(study, "command"), members, esc_html_plural(members),
+                 (long long)json_integer_value(json_object_get(study, "network_steps")),
+                 json_number_value(json_object_get(study, "seconds")),
+                 esc_report_string(study, "device"), esc_report_string(study, "engine"),
+                 esc_report_string(study, "date"), esc_report_string(study, "commit"));
 }
 
 /* The paragraph that goes with the numbers; a study may be without. */
@@ -51,7 +50,7 @@ static esc_status put_paragraph(FILE *out, const char *path) {
   char *text = NULL;
   size_t size = 0;
   if (!esc_io_exists(path)) return ESC_OK;
-  ESC_TRY(esc_io_read(path, TEXT_MAX, &text, &size));
+  ESC_TRY(esc_io_read_plain(path, TEXT_MAX, &text, &size));
   esc_html_paragraphs(out, text);
 done:
   free(text);
@@ -71,10 +70,10 @@ static esc_status put_study(esc_report *report, const char *folder, const char *
   ESC_TRY(esc_report_path(folder, "README", ".md", path));
   ESC_TRY(put_paragraph(out, path));
   ESC_TRY(esc_report_path(folder, name, ".png", path));
-  fputs("<figure>\n", out);
+  esc_html_print(out, "<figure>\n");
   esc_report_caption(out, esc_report_string(study, "caption"));
   ESC_TRY(esc_html_picture(out, path, esc_report_string(study, "title")));
-  fputs("</figure>\n", out);
+  esc_html_print(out, "</figure>\n");
   json_array_foreach(json_object_get(study, "tables"), i, table) { put_table(out, table); }
   put_origin(out, study);
 done:

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { WORD_MAX = 64, FAR = 1000 };
@@ -35,6 +36,9 @@ static bool is_printable(uint32_t code) {
   if (code == 0x2028 || code == 0x2029) return false;                   /* line breaks */
   if (code >= 0xd800 && code < 0xe000) return false;                    /* surrogates */
   if (code == 0xfeff || code == 0xfffe || code == 0xffff) return false; /* byte order */
+  if (code >= 0x202a && code <= 0x202e) return false;                   /* direction of writing */
+  if (code >= 0x2066 && code <= 0x2069) return false;
+  if (code == 0x61c || code == 0x200e || code == 0x200f) return false;
   return code <= 0x10ffff;
 }
 
@@ -51,18 +55,89 @@ bool esc_text_printable(const char *text, size_t length) {
   return true;
 }
 
+/* What stands for the unprintable character, or byte, at `text`; *step: bytes that it covers. */
+static void print_escape(const char *text, size_t length, char out[16], size_t *step) {
+  static const char named[] = "abtnvfr"; /* 7 to 13 */
+  uint32_t code = 0;
+  const size_t size = decode((const unsigned char *)text, length, &code);
+  *step = size > 0 ? size : 1;
+  if (size == 0)
+    snprintf(out, 16, "\\x%02x", (unsigned)(unsigned char)*text);
+  else if (code == '\t' || code == '\n' || code == '\r')
+    snprintf(out, 16, "\\%c", named[code - 7]);
+  else if (code < 0x80)
+    snprintf(out, 16, "\\x%02x", (unsigned)code);
+  else
+    snprintf(out, 16, code > 0xffff ? "\\U%08x" : "\\u%04x", (unsigned)code);
+}
+
+void esc_text_put(FILE *out, const char *text, size_t length, bool lines) {
+  char escape[16];
+  for (size_t at = 0, step; at < length; at += step) {
+    const size_t printable = printable_length(text + at, length - at);
+    if (printable || (lines && (text[at] == '\n' || text[at] == '\t'))) {
+      step = printable ? printable : 1;
+      fwrite(text + at, 1, step, out);
+    } else {
+      print_escape(text + at, length - at, escape, &step);
+      fputs(escape, out);
+    }
+  }
+}
+
 void esc_text_clean(char *to, size_t size, const char *text, size_t length) {
   const size_t room = size - sizeof "...";
-  size_t used = 0, at = 0;
-  while (at < length) {
+  size_t used = 0, at = 0, step;
+  char escape[16];
+  for (; at < length; at += step) {
     const size_t printable = printable_length(text + at, length - at);
-    const size_t step = printable ? printable : 1;
-    if (used + step > room) break;
-    memcpy(to + used, printable ? text + at : "?", step);
-    used += step;
-    at += step;
+    step = printable;
+    if (!printable) print_escape(text + at, length - at, escape, &step);
+    const size_t more = printable ? printable : strlen(escape);
+    if (used + more > room) break;
+    memcpy(to + used, printable ? text + at : escape, more);
+    used += more;
   }
   strcpy(to + used, at < length ? "..." : "");
+}
+
+size_t esc_text_whole(const char *text, size_t length) {
+  for (size_t back = 1; back < 4 && back <= length; back++) {
+    const size_t size = sequence_length((unsigned char)text[length - back]);
+    if (size > back) return length - back;
+    if (size > 0) break;
+  }
+  return length;
+}
+
+void esc_text_force_utf8(char *text) {
+  uint32_t code;
+  for (size_t length = strlen(text), step; length > 0; text += step, length -= step) {
+    step = decode((const unsigned char *)text, length, &code);
+    if (step > 0 && code <= 0x10ffff && (code < 0xd800 || code >= 0xe000)) continue;
+    *text = '?';
+    step = 1;
+  }
+}
+
+char *esc_text_json(const char *text) {
+  char *copy = NULL, escape[16];
+  size_t size = 0, step;
+  FILE *out = open_memstream(&copy, &size);
+  if (!out) return NULL;
+  for (size_t length = strlen(text); length > 0; text += step, length -= step) {
+    uint32_t code = 0;
+    step = decode((const unsigned char *)text, length, &code);
+    const bool shown = step > 0 && (is_printable(code) || code < 0x20 || code > 0xffff);
+    if (step == 0) step = 1;
+    if (!shown) snprintf(escape, sizeof escape, "\\u%04x", (unsigned)code);
+    fwrite(shown ? text : escape, 1, shown ? step : strlen(escape), out);
+  }
+  if (fclose(out) != 0) {
+    free(copy);
+    return NULL;
+  }
+  return copy;
 }
 
 esc_shown esc_show(const char *text, size_t length) {

@@ -6,9 +6,23 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Copies `text` with each byte that is not part of a printable UTF-8 character
- * replaced by '?'; if it does not fit in `size` it ends in "...". */
+/* Writes `text` so that a terminal shows it and obeys nothing in it: control characters (of the
+ * second set too), characters that turn the direction of writing or break lines, and bytes that
+ * are not UTF-8 become \n, \x1b, \u202e, \xff. With `lines`, tabs and the ends of lines stay. */
+void esc_text_put(FILE *out, const char *text, size_t length, bool lines);
+
+/* Copies `text` in that way, without `lines`; if it does not fit in `size` it ends in "...". */
 void esc_text_clean(char *to, size_t size, const char *text, size_t length);
+
+/* Bytes of `text` without the part of a UTF-8 character that it may end in. */
+size_t esc_text_whole(const char *text, size_t length);
+
+/* Replaces bytes that are not UTF-8 by '?', in place. */
+void esc_text_force_utf8(char *text);
+
+/* `text`, JSON that is valid, with the characters that esc_text_put shows as escapes written as
+ * JSON's own (\u202e); malloc'd, NULL without memory. */
+char *esc_text_json(const char *text);
 
 /* The same at a length that fits in a message beside other things. */
 typedef struct esc_shown {
@@ -21,7 +35,7 @@ esc_shown esc_show(const char *text, size_t length);
  * have before it. */
 void esc_text_print_wrapped(FILE *out, const char *text, int indent, int columns);
 
-/* Valid UTF-8 without control, line-breaking or byte-order characters. */
+/* Valid UTF-8 without control, line-breaking, direction or byte-order characters. */
 bool esc_text_printable(const char *text, size_t length);
 
 /* Edits (one character more, less, other, or two neighbours swapped) between

@@ -193,6 +193,7 @@ esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *na
 esc_status esc_hdf5_open(esc_hdf5 *h) {
   esc_status status = ESC_OK;
   h->file = h->text = -1;
+  H5PLset_loading_state(0); /* no code from folders that the environment names */
   H5Eget_auto2(H5E_DEFAULT, &h->print, &h->print_data);
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   ESC_HDF5_TRY(h, "strings", h->text = H5Tcopy(H5T_C_S1));

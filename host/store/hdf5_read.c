@@ -3,8 +3,10 @@
  * version lacks the variables that came later.
  *
  * A file without a valid seal is not as escapement wrote it. When the caller
- * takes such files, columns may have another width of number, and those that
- * fits do not need may be missing. */
+ * takes such files, columns may have another type of number, packed or with missing values, and
+ * those that fits do not need may be missing. A seal proves nothing of who wrote the file, so that
+ * both kinds are read with the same care (hdf5_variable.h). */
+#include <hdf5_hl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,49 +14,39 @@
 #include <string.h>
 
 #include "store/file_kind.h"
-#include "store/hdf5_layout.h"
+#include "store/hdf5_trial.h"
+#include "store/hdf5_variable.h"
 #include "store/io.h"
 #include "store/journal.h"
 #include "store/store.h"
 
 static const size_t file_bytes_max = (size_t)1 << 40;
-enum { DEFLATE_MOST = 1100 }; /* deflate packs less than this many bytes into one */
+enum {
+  DEFLATE_MOST = 1100,   /* deflate packs less than this many bytes into one */
+  ATTRIBUTES_MAX = 1000, /* texts of one file */
+};
 
-/* Whether values of the file's type are what the column holds: the very type,
- * or in a foreign file any that HDF5 converts without loss of meaning. */
-static htri_t type_fits(const esc_hdf5 *h, const esc_column *c, hid_t type) {
-  if (!h->foreign) return H5Tequal(type, esc_hdf5_file_type(c->type));
-  const H5T_class_t class = H5Tget_class(type);
-  return class == H5T_INTEGER || (class == H5T_FLOAT && c->type == ESC_TYPE_FLOAT64);
-}
-
-/* Opens a column and checks its type and rank; *length gets its axes'. */
-static esc_status open_column(const esc_hdf5 *h, const esc_column *c, hid_t *dataset,
-                              hsize_t length[3]) {
+/* Opens a column and checks its type and rank: the very type, or in a foreign file any number,
+ * whose values are looked at when they are read. */
+static esc_status open_column(const esc_hdf5 *h, const esc_column *c, esc_hdf5_variable *v) {
   esc_status status = ESC_OK;
-  hid_t space = -1, type = -1;
-  htri_t same;
-  ESC_HDF5_TRY(h, c->name, *dataset = H5Dopen2(h->file, c->name, H5P_DEFAULT));
-  ESC_HDF5_TRY(h, c->name, type = H5Dget_type(*dataset));
-  ESC_HDF5_TRY(h, c->name, same = type_fits(h, c, type));
-  ESC_HDF5_TRY(h, c->name, space = H5Dget_space(*dataset));
-  if (!same || H5Sget_simple_extent_ndims(space) != c->rank) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s has not the type or rank of a result's %s", h->path,
-                      c->name, c->name);
-    goto done;
-  }
-  ESC_HDF5_TRY(h, c->name, H5Sget_simple_extent_dims(space, length, NULL));
+  htri_t same = true;
+  ESC_TRY(esc_hdf5_variable_open(h, c->name, v));
+  if (!h->foreign) same = H5Tequal(v->type, esc_hdf5_file_type(c->type));
+  if (same > 0 && v->rank == c->rank) return ESC_OK;
+  status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s has not the type or rank of a result's %s", h->path,
+                    c->name, c->name);
+  return esc_hdf5_variable_close(h, status, v);
 done:
-  status = esc_hdf5_release(h, status, c->name, type);
-  return esc_hdf5_release(h, status, c->name, space);
+  return status;
 }
 
 static esc_status read_length(const esc_hdf5 *h, const esc_column *c, int64_t *length) {
-  hsize_t found[3] = {0};
-  hid_t dataset = -1;
-  const esc_status status = open_column(h, c, &dataset, found);
-  *length = found[0] < INT64_MAX ? (int64_t)found[0] : INT64_MAX;
-  return esc_hdf5_release(h, status, c->name, dataset);
+  esc_hdf5_variable v;
+  const esc_status status = open_column(h, c, &v);
+  if (status != ESC_OK) return status;
+  *length = v.length[0] < INT64_MAX ? (int64_t)v.length[0] : INT64_MAX;
+  return esc_hdf5_variable_close(h, status, &v);
 }
 
 static bool is_column(const esc_hdf5 *h, const char *name) {
@@ -129,41 +121,64 @@ done:
   return status;
 }
 
-static esc_status read_column(const esc_hdf5 *h, const esc_layout *t, const esc_column *c) {
-  hsize_t length[3] = {0};
-  hid_t dataset = -1;
-  esc_status status = ESC_OK;
-  ESC_TRY(open_column(h, c, &dataset, length));
+static esc_status check_lengths(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+                                const esc_hdf5_variable *v) {
   for (int a = 0; a < c->rank; a++)
-    if (length[a] != (hsize_t)t->length[c->axis[a]]) {
-      status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s has %llu entries along %s, which has %lld", h->path,
-                        c->name, (unsigned long long)length[a], t->column[c->axis[a]].name,
-                        (long long)t->length[c->axis[a]]);
-      goto done;
-    }
-  ESC_HDF5_TRY(
-      h, c->name,
-      H5Dread(dataset, esc_hdf5_memory_type(c->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, c->data));
-done:
-  return esc_hdf5_release(h, status, c->name, dataset);
+    if (v->length[a] != (hsize_t)t->length[c->axis[a]])
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: %s has %llu entries along %s, which has %lld", h->path,
+                      c->name, (unsigned long long)v->length[a], t->column[c->axis[a]].name,
+                      (long long)t->length[c->axis[a]]);
+  return ESC_OK;
 }
 
-/* Reads attribute `name` as text; *text is HDF5's, NULL if the attribute is no single string. */
-static esc_status read_text(const esc_hdf5 *h, const char *name, char **text) {
+/* What the coordinate of an axis is called, where the file says. */
+static herr_t note_scale(hid_t dataset, unsigned axis, hid_t scale, void *name) {
+  (void)dataset, (void)axis;
+  return H5Iget_name(scale, name, NAME_MAX) > 0 ? 1 : 0;
+}
+
+/* Axes in another order could have the same lengths. */
+static esc_status check_axes(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+                             const esc_hdf5_variable *v) {
+  for (int a = 0; a < c->rank && !c->coordinate; a++) {
+    char name[NAME_MAX + 1] = "";
+    const char *const wanted = t->column[c->axis[a]].name;
+    if (H5DSget_num_scales(v->dataset, (unsigned)a) < 1) continue;
+    if (H5DSiterate_scales(v->dataset, (unsigned)a, NULL, note_scale, name) <= 0) continue;
+    if (strcmp(name + (name[0] == '/'), wanted) != 0)
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: axis %d of %s is %s; allowed: %s", h->path, a + 1,
+                      c->name, name + (name[0] == '/'), wanted);
+  }
+  return ESC_OK;
+}
+
+/* Reads the numbers of a column: as they are stored, or of a foreign file what they stand for. */
+static esc_status read_values(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+                              const esc_hdf5_variable *v) {
   esc_status status = ESC_OK;
-  hid_t attribute = -1, type = -1, space = -1;
-  htri_t string;
-  *text = NULL;
-  ESC_HDF5_TRY(h, name, attribute = H5Aopen(h->file, name, H5P_DEFAULT));
-  ESC_HDF5_TRY(h, name, type = H5Aget_type(attribute));
-  ESC_HDF5_TRY(h, name, space = H5Aget_space(attribute));
-  ESC_HDF5_TRY(h, name, string = H5Tis_variable_str(type));
-  if (string && H5Sget_simple_extent_npoints(space) == 1)
-    ESC_HDF5_TRY(h, name, H5Aread(attribute, h->text, text));
+  const size_t values =
+      (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c) / esc_type_size(c->type);
+  if (h->foreign) {
+    ESC_TRY(check_axes(h, t, c, v));
+    return esc_cf_read(h, v, c, values);
+  }
+  ESC_TRY(esc_cf_refuse(h, v));
+  ESC_HDF5_TRY(
+      h, c->name,
+      H5Dread(v->dataset, esc_hdf5_memory_type(c->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, c->data));
 done:
-  status = esc_hdf5_release(h, status, name, attribute);
-  status = esc_hdf5_release(h, status, name, type);
-  return esc_hdf5_release(h, status, name, space);
+  return status;
+}
+
+static esc_status read_column(const esc_hdf5 *h, const esc_layout *t, const esc_column *c) {
+  esc_hdf5_variable v;
+  esc_status status = open_column(h, c, &v);
+  if (status != ESC_OK) return status;
+  ESC_TRY(check_lengths(h, t, c, &v));
+  ESC_TRY(esc_hdf5_variable_check_stored(h, &v));
+  ESC_TRY(read_values(h, t, c, &v));
+done:
+  return esc_hdf5_variable_close(h, status, &v);
 }
 
 /* The attributes that the store itself writes are not the results'. */
@@ -177,15 +192,25 @@ typedef struct gathering {
   esc_status status;
 } gathering;
 
+static esc_status add_attribute(gathering *g, const char *name) {
+  esc_status status = ESC_OK;
+  char *text = NULL;
+  ESC_TRY(esc_hdf5_read_text(g->h, g->h->file, name, &text));
+  if (text && g->results->attributes == ATTRIBUTES_MAX)
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: has more than %d attributes that are texts", g->h->path,
+                      ATTRIBUTES_MAX);
+  else if (text)
+    status = esc_results_set(g->results, name, text);
+done:
+  free(text);
+  return status;
+}
+
 static herr_t gather_attribute(hid_t file, const char *name, const H5A_info_t *info,
                                void *context) {
   gathering *g = context;
-  char *text = NULL;
   (void)file, (void)info;
-  if (is_own(name)) return 0;
-  g->status = read_text(g->h, name, &text);
-  if (g->status == ESC_OK && text) g->status = esc_results_set(g->results, name, text);
-  H5free_memory(text);
+  if (!is_own(name)) g->status = add_attribute(g, name);
   return g->status == ESC_OK ? 0 : -1;
 }
 
@@ -205,12 +230,12 @@ static esc_status check_digest(const esc_hdf5 *h, const esc_layout *t) {
   char want[ESC_DIGEST_TEXT], *found = NULL;
   esc_status status = ESC_OK;
   ESC_TRY(esc_layout_digest(t, want));
-  ESC_TRY(read_text(h, "digest", &found));
+  ESC_TRY(esc_hdf5_read_text(h, h->file, "digest", &found));
   if (!found || strcmp(found, want) != 0)
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: its digest is %s, that of its variables %s",
                       h->path, found ? found : "missing", want);
 done:
-  H5free_memory(found);
+  free(found);
   return status;
 }
 
@@ -223,6 +248,19 @@ static void derive_members(esc_results *r, bool with_status) {
       if (with_status && r->escape_step[i * r->thresholds + k] < 0)
         r->status[i] = ESC_MEMBER_CENSORED;
   }
+}
+
+/* Refuses what cannot be compared with anything: fits group members by these. */
+static esc_status check_comparable(const esc_hdf5 *h, const esc_results *r) {
+  for (int k = 0; k < r->thresholds; k++)
+    if (!isfinite(r->threshold[k]))
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: threshold is %g at number %d of its values", h->path,
+                      r->threshold[k], k + 1);
+  for (int64_t i = 0; i < r->members; i++)
+    if (isnan(r->scale[i]))
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: scale is not a number at number %lld of its values",
+                      h->path, (long long)i + 1);
+  return ESC_OK;
 }
 
 /* Variables that version 0.1.0's first files lack: errors, and observables at the end. */
@@ -266,6 +304,7 @@ static esc_status read_results(const esc_hdf5 *h, size_t file_size, esc_results 
     ESC_TRY(read_column(h, &layout, c));
   }
   if (h->foreign) derive_members(results, !is_column(h, "status"));
+  if (h->foreign) ESC_TRY(check_comparable(h, results));
   ESC_TRY(read_attributes(h, results));
   if (!h->foreign) ESC_TRY(check_digest(h, &layout));
   *out = results;
@@ -301,35 +340,58 @@ static esc_status explain_absence(const char *path) {
                   path, (long long)found.records, (long long)found.members, path);
 }
 
+/* A file's bytes, and what is made of them. */
+typedef struct reading {
+  esc_hdf5 h;
+  char *bytes;
+  size_t size, image_size; /* with the seal, and without */
+  esc_results *results;
+} reading;
+
+static esc_status read_image(reading *r) {
+  esc_status status = ESC_OK;
+  ESC_TRY(open_image(&r->h, r->bytes, r->image_size));
+  ESC_TRY(check_is_result(&r->h));
+  ESC_TRY(read_results(&r->h, r->size, &r->results));
+done:
+  return status;
+}
+
+/* With the closing, on which HDF5 can crash too. */
+static void read_on_trial(void *context) {
+  reading *r = context;
+  (void)esc_hdf5_close(&r->h, read_image(r));
+}
+
+/* Tells by the seal whether escapement wrote the file; others are for those who ask, `foreign`. */
+static esc_status check_seal(reading *r, bool *foreign) {
+  const char *path = r->h.path;
+  const esc_status status = esc_seal_verify(path, r->bytes, r->size, &r->image_size);
+  const bool hdf5 = esc_file_kind_of(r->bytes, r->size) == ESC_FILE_HDF5 &&
+                    !esc_image_is_cut_short(r->bytes, r->size);
+  if (foreign) r->h.foreign = *foreign = status != ESC_OK && hdf5;
+  if (!r->h.foreign) return status;
+  r->image_size = r->size;
+  return ESC_OK;
+}
+
 static esc_status read_file(const char *path, bool *foreign, esc_results **out) {
-  esc_hdf5 h = {.path = path, .cannot = "cannot read", .fault = ESC_BAD_INPUT};
-  esc_results *results = NULL;
-  char *bytes = NULL;
-  size_t size, image_size;
-  esc_status status = esc_hdf5_open(&h);
+  reading r = {.h = {.path = path, .cannot = "cannot read", .fault = ESC_BAD_INPUT}};
+  esc_status status = esc_hdf5_open(&r.h);
   if (status != ESC_OK) goto done;
-  status = esc_io_read(path, file_bytes_max, &bytes, &size);
+  status = esc_io_read_plain(path, file_bytes_max, &r.bytes, &r.size);
   if (status == ESC_BAD_INPUT && !esc_io_exists(path)) status = explain_absence(path);
   if (status != ESC_OK) goto done;
-  status = esc_seal_verify(path, bytes, size, &image_size);
-  const bool hdf5 =
-      esc_file_kind_of(bytes, size) == ESC_FILE_HDF5 && !esc_image_is_cut_short(bytes, size);
-  if (foreign) h.foreign = *foreign = status != ESC_OK && hdf5;
-  if (h.foreign) {
-    image_size = size;
-    status = ESC_OK;
-  }
-  if (status != ESC_OK) goto done;
-  ESC_TRY(open_image(&h, bytes, image_size));
-  ESC_TRY(check_is_result(&h));
-  ESC_TRY(read_results(&h, size, &results));
+  ESC_TRY(check_seal(&r, foreign));
+  ESC_TRY(esc_hdf5_try_reading(path, r.size, read_on_trial, &r));
+  ESC_TRY(read_image(&r));
 done:
-  status = esc_hdf5_close(&h, status);
-  free(bytes);
+  status = esc_hdf5_close(&r.h, status);
+  free(r.bytes);
   if (status == ESC_OK)
-    *out = results;
+    *out = r.results;
   else
-    esc_results_free(results);
+    esc_results_free(r.results);
   return status;
 }
 

@@ -406,3 +406,25 @@ done:
   if (fd >= 0) close(fd);
   return status;
 }
+
+esc_status esc_io_read_plain(const char *path, size_t limit, char **bytes, size_t *size) {
+  esc_status status = ESC_OK;
+  char *buffer = NULL;
+  size_t length = 0;
+  int fd = -1;
+  ESC_TRY(esc_io_open(path, &fd, &length));
+  if (length > limit) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: larger than the %zu bytes allowed", path, limit);
+    goto done;
+  }
+  ESC_TRY_ALLOCATE(buffer = malloc(length + 1));
+  ESC_TRY(esc_io_read_at(fd, path, buffer, length, 0));
+  buffer[length] = '\0';
+  *size = length;
+  *bytes = buffer;
+  buffer = NULL;
+done:
+  free(buffer);
+  if (fd >= 0) close(fd);
+  return status;
+}

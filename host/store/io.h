@@ -42,6 +42,10 @@ esc_status esc_io_read_at(int fd, const char *path, void *bytes, size_t size, si
  * behind its *size bytes. */
 esc_status esc_io_read(const char *path, size_t limit, char **bytes, size_t *size);
 
+/* The same of a plain file alone: pipes, sockets and devices, which could block or never end, are
+ * ESC_BAD_INPUT. */
+esc_status esc_io_read_plain(const char *path, size_t limit, char **bytes, size_t *size);
+
 /* Fails with ESC_BAD_INPUT unless a file could be published at `path`: not
  * empty, not a directory, its directory there and writable. Leaves nothing. */
 esc_status esc_io_check_writable(const char *path);

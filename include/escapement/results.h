@@ -61,11 +61,8 @@ typedef enum esc_member_status {
   X(ledger_residual, double, FLOAT64, INTERFACE, "1",                                           \
     "ledger_sum minus the change of the imbalance")
 
-enum { ESC_ATTRIBUTES_MAX = 48 };
-
 typedef struct esc_attribute {
-  char name[40];
-  char *text; /* owned */
+  char *name, *text; /* owned */
 } esc_attribute;
 
 /* Row-major arrays, owned; e.g. escape_step is (member, threshold). */
@@ -84,7 +81,7 @@ typedef struct esc_results {
   double *observable_end[ESC_OBSERVABLES]; /* (member[, layer or interface]) at steps_run; only
                                               where there are snapshots */
   int attributes;
-  esc_attribute attribute[ESC_ATTRIBUTES_MAX];
+  esc_attribute *attribute; /* (attributes) */
 } esc_results;
 
 typedef struct esc_result_variable {

@@ -92,7 +92,11 @@ void esc_results_free(esc_results *results) {
   free(results->snapshot_step);
   for (int i = 0; i < esc_result_variable_count; i++)
     free(*field(results, &esc_result_variables[i]));
-  for (int i = 0; i < results->attributes; i++) free(results->attribute[i].text);
+  for (int i = 0; i < results->attributes; i++) {
+    free(results->attribute[i].name);
+    free(results->attribute[i].text);
+  }
+  free(results->attribute);
   free(results->threshold);
   free(results->member);
   free(results);
@@ -100,23 +104,37 @@ void esc_results_free(esc_results *results) {
 
 static esc_attribute *find_attribute(const esc_results *results, const char *name) {
   for (int i = 0; i < results->attributes; i++)
-    if (!strcmp(results->attribute[i].name, name)) return (esc_attribute *)&results->attribute[i];
+    if (!strcmp(results->attribute[i].name, name)) return &results->attribute[i];
   return NULL;
 }
 
-esc_status esc_results_set(esc_results *results, const char *name, const char *text) {
-  esc_attribute *a = find_attribute(results, name);
-  if (!a && results->attributes == ESC_ATTRIBUTES_MAX)
-    return ESC_FAIL(ESC_LIBRARY_FAILED, "no room for attribute %s", name);
-  char *copy = strdup(text);
-  if (!copy) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (attribute %s)", name);
-  if (!a) {
-    a = &results->attribute[results->attributes++];
-    snprintf(a->name, sizeof a->name, "%s", name);
-  }
-  free(a->text);
-  a->text = copy;
+/* Adds an attribute, whose strings become the results'. */
+static esc_status add_attribute(esc_results *results, char *name, char *text) {
+  const size_t count = (size_t)results->attributes + 1;
+  esc_attribute *more = realloc(results->attribute, count * sizeof *more);
+  if (!more) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (attribute %s)", name);
+  more[results->attributes++] = (esc_attribute){name, text};
+  results->attribute = more;
   return ESC_OK;
+}
+
+esc_status esc_results_set(esc_results *results, const char *name, const char *text) {
+  esc_status status = ESC_OK;
+  esc_attribute *const known = find_attribute(results, name);
+  char *copy = strdup(text), *own_name = known ? NULL : strdup(name);
+  ESC_TRY_ALLOCATE(copy);
+  if (known) {
+    free(known->text);
+    known->text = copy;
+    return ESC_OK;
+  }
+  ESC_TRY_ALLOCATE(own_name);
+  ESC_TRY(add_attribute(results, own_name, copy));
+  return ESC_OK;
+done:
+  free(copy);
+  free(own_name);
+  return status;
 }
 
 const char *esc_results_get(const esc_results *results, const char *name) {

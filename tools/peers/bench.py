@@ -18,9 +18,11 @@ import subprocess
 import sys
 import time
 
-import problem
-
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # isolated (-I) it is not there
+
+import problem  # noqa: E402
+
 ROOT = HERE.parent.parent
 # Relative to a layer's largest gradient, after one step from weights of size 0.1: storing
 # a weight costs 1e-5 of that; TF32 rounds the products' inputs to 2^-11.
@@ -76,7 +78,7 @@ class Worker:
                  "OMP_NUM_THREADS": str(threads)}
         self.library = library
         self.process = subprocess.Popen(
-            [sys.executable, "-B", HERE / "worker.py", library, device, str(threads)],
+            [sys.executable, "-I", "-B", HERE / "worker.py", library, device, str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, **cache})
 

@@ -26,6 +26,7 @@ os.environ["JAX_PLATFORMS"] = DEVICE
 if DEVICE == "cpu":
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # isolated (-I) it is not there
 library = importlib.import_module(LIBRARY + "_peer")
 
 from problem import Shape  # noqa: E402

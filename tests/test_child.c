@@ -1,0 +1,129 @@
+/* Processes that the program starts: drawing scripts, and the runs of `figure`. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "cli/child.h"
+#include "cli/python.h"
+#include "scratch.h"
+
+/* A shell that stands for the interpreter. */
+static void make_interpreter(const char *text) {
+  scratch_write(scratch("python"), text, strlen(text));
+  assert_int_equal(chmod(scratch("python"), 0700), 0);
+  setenv("ESCAPEMENT_PYTHON", scratch("python"), 1);
+}
+
+static void a_script_that_writes_before_it_reads_does_not_hang(void **state) {
+  (void)state;
+  enum { MUCH = 1 << 20 };
+  char *input = malloc(MUCH + 1);
+  assert_non_null(input);
+  memset(input, 'x', MUCH);
+  input[MUCH] = '\0';
+  make_interpreter(
+      "#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' y >&2\necho >&2\n"
+      "test $(wc -c) = 1048576 && echo read all >&2\nexit 3\n");
+  assert_int_equal(esc_python_run("pass", "plot", input, NULL), ESC_LIBRARY_FAILED);
+  assert_message_names("read all", NULL);
+  free(input);
+}
+
+static void a_script_that_reads_nothing_ends_with_its_own_words(void **state) {
+  (void)state;
+  make_interpreter("#!/bin/sh\necho first\necho the last >&2\nexit 2\n");
+  assert_int_equal(esc_python_run("pass", "plot", "{}", NULL), ESC_BAD_INPUT);
+  assert_message_names("the last", NULL);
+}
+
+static void the_interpreter_gets_no_variable_of_pythons(void **state) {
+  (void)state;
+  setenv("PYTHONPATH", "/", 1);
+  setenv("PYTHONSTARTUP", "/", 1);
+  make_interpreter("#!/bin/sh\nenv | grep -c ^PYTHON\nexit 2\n");
+  assert_int_equal(esc_python_run("pass", "plot", "", NULL), ESC_BAD_INPUT);
+  assert_message_names("0; no figure", NULL);
+  unsetenv("PYTHONPATH");
+  unsetenv("PYTHONSTARTUP");
+}
+
+static void a_check_loads_a_script_and_runs_nothing_of_it(void **state) {
+  (void)state;
+  unsetenv("ESCAPEMENT_PYTHON");
+  esc_assert_ok(esc_python_check("if __name__ == '__main__':\n    sys.exit(3)\n", "figure"));
+  assert_int_equal(esc_python_check("import no_such_module\n", "figure"), ESC_LIBRARY_FAILED);
+  assert_message_names("ModuleNotFoundError: No module named 'no_such_module'", NULL);
+}
+
+static void a_program_that_is_not_there_is_told(void **state) {
+  (void)state;
+  char *const arguments[] = {(char *)"none", NULL};
+  const esc_child_spec spec = {.program = scratch("none"), .arguments = arguments};
+  pid_t child = 0;
+  int error = 0;
+  esc_assert_ok(esc_child_start(&spec, "test", &child, NULL, NULL, &error));
+  assert_int_equal(error, ENOENT);
+}
+
+/* Loops until it is stopped, after one command. */
+#define UNTIL_STOPPED(action, command) \
+  "trap '" action "' TERM; " command " $PPID; while :; do sleep 1 & wait; done"
+
+static void a_stop_is_relayed_and_the_end_waited_for(void **state) {
+  (void)state;
+  static const char *const shells[] = {
+      UNTIL_STOPPED("exit 143", "kill -TERM"), UNTIL_STOPPED("exit 143", "kill -USR1"),
+      UNTIL_STOPPED("exit 143", "kill -HUP"), UNTIL_STOPPED("exit 143", "kill -INT")};
+  for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
+    char *const arguments[] = {(char *)"sh", (char *)"-c", (char *)shells[i], NULL};
+    const esc_child_spec spec = {.program = "/bin/sh", .arguments = arguments};
+    int ended = 0, error = 0;
+    esc_assert_ok(esc_child_run(&spec, "test", &ended, &error));
+    assert_true(WIFEXITED(ended));
+    assert_int_equal(WEXITSTATUS(ended), 143);
+  }
+}
+
+/* As a parent that is killed: it cannot relay anything. */
+static void a_child_is_stopped_when_its_parent_dies(void **state) {
+  (void)state;
+  int pipe_ends[2];
+  char word[16] = "";
+  assert_int_equal(pipe(pipe_ends), 0);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    dup2(pipe_ends[1], STDOUT_FILENO);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    char *const arguments[] = {(char *)"sh", (char *)"-c",
+                               (char *)UNTIL_STOPPED("echo stopped; exit", "kill -KILL"), NULL};
+    const esc_child_spec spec = {.program = "/bin/sh", .arguments = arguments};
+    int ended, error;
+    (void)esc_child_run(&spec, "test", &ended, &error);
+    _exit(1);
+  }
+  close(pipe_ends[1]);
+  for (size_t used = 0; used < 7;) {
+    const ssize_t got = read(pipe_ends[0], word + used, 7 - used);
+    if (got <= 0) break;
+    used += (size_t)got;
+  }
+  assert_string_equal(word, "stopped");
+  waitpid(parent, NULL, 0);
+  close(pipe_ends[0]);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      CASE(a_script_that_writes_before_it_reads_does_not_hang),
+      CASE(a_script_that_reads_nothing_ends_with_its_own_words),
+      CASE(the_interpreter_gets_no_variable_of_pythons),
+      CASE(a_check_loads_a_script_and_runs_nothing_of_it),
+      CASE(a_program_that_is_not_there_is_told),
+      CASE(a_stop_is_relayed_and_the_end_waited_for),
+      CASE(a_child_is_stopped_when_its_parent_dies),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,154 @@
+"""Hostile result files (hostile.py): refused by name, or read; no crash, no memory without end, no
+number of another file, nothing that a terminal obeys.
+
+Usage: test_hostile_results.py PROGRAM TEST_STORE [--all-verbs] [unittest arguments]
+"""
+import os
+import re
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import hostile
+
+PROGRAM, STORE = (os.path.abspath(sys.argv.pop(1)) for _ in range(2))
+ALL = "--all-verbs" in sys.argv and not sys.argv.remove("--all-verbs")
+SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read()
+MEMORY = 1 << 30  # bytes of address space; of the small files here, a thousand times what they hold
+
+SPEC = """\
+name: small
+network: {layers: 4, width: 8, inputs: 6, activation: tanh}
+train: {rate: 0.05, batch: 64, steps: 600}
+escape: {thresholds: [0.1, 0.06], smoothing: 0.9, false_escapes: allow}
+sweep: {seeds: 3, groups: [{bottleneck: 3, scales: [0.3, 0.2]}]}
+"""
+
+# What the reader says of each file (unsealed); those that are not here are read.
+REFUSED = {
+    "external_storage": "scale has its numbers in another file",
+    "external_storage_of_steps": "steps_run has its numbers in another file",
+    "virtual_dataset": "scale is a virtual dataset",
+    "virtual_dataset_of_itself": "scale is a virtual dataset",
+    "virtual_dataset_without_end": "scale is a virtual dataset",
+    "external_link": "scale is an external link",
+    "external_link_of_an_optional_variable": "final_loss is an external link",
+    "soft_link": "scale is a soft link",
+    "soft_link_to_itself": "seed is a soft link",
+    "group_for_a_variable": "seed is a group",
+    "named_type_for_a_variable": "seed is a named data type",
+    "declared_endless": "claims 1152921504606846976 members",
+    "declared_large": "claims 8589934592 members",
+    "declared_long_thresholds": "1099511627776 thresholds",
+    "sparse_variable": "scale claims 48 bytes",
+    "contiguous_variable_without_data": "scale claims 48 bytes",
+    "huge_chunk": "scale is stored in chunks of 4.29e+09 bytes",
+    "filter_of_a_plugin": "filter 32000 (lzf)",
+    "filter_that_is_known_but_not_used": "filter 6 (scaleoffset)",
+    "too_many_texts": "more than 1000 attributes",
+    "unsigned_numbers_beyond_range": "steps_run is 9.2",
+    "bottleneck_beyond_range": "bottleneck is 1099511627776",
+    "scales_that_are_none": "scale is not a number",
+    "thresholds_that_are_none": "threshold is nan",
+    **{name: "has not the type or rank of a result's variable" for name in (
+        "compound_variable", "string_variable", "variable_of_lists", "variable_of_arrays",
+        "boolean_variable", "variable_of_references", "opaque_variable", "wide_integers",
+        "scalar_variable", "variable_without_space", "variable_of_many_axes")},
+}
+# Nothing is wrong with these but that another program changed a value: the digest tells.
+VALUES = ("odd_integers", "negative_bottleneck", "steps_beyond_all", "scales_that_are_none",
+          "thresholds_that_are_none", "status_of_no_kind", "layers_of_no_network", "no_members",
+          "unsigned_numbers_beyond_range", "bottleneck_beyond_range")
+
+
+def limit_memory():
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if not SANITIZED:  # whose shadow is larger than any limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+class Hostile(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        room = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(room.cleanup)
+        cls.room = room.name
+        cls.spec, cls.good = cls.room + "/small.yaml", cls.room + "/good.h5"
+        with open(cls.spec, "w") as file:
+            file.write(SPEC)
+        subprocess.run([PROGRAM, "run", cls.spec, "-o", cls.good, "--quiet", "--threads", "1"],
+                       check=True, stdout=subprocess.DEVNULL)
+        cls.paths = hostile.make(cls.good, cls.room)
+
+    def verbs(self, path):
+        other = self.room + "/other.h5"
+        return {
+            "info": ("info", path), "info --json": ("info", path, "--json"), "fit": ("fit", path),
+            "merge": ("merge", "-o", other, path), "plateau": ("plateau", path),
+            "compare": ("compare", self.good, path),
+            "plot": ("plot", path, "-o", self.room + "/f.png"),
+            "run --resume": ("run", self.spec, "-o", path, "--resume", "--dry-run"),
+            "run --from": ("run", self.spec, "-o", other, "--from", path, "--dry-run"),
+        }
+
+    def call(self, *arguments):
+        """Exit status 0 or 2, then with one line; what it printed."""
+        done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                              preexec_fn=limit_memory, cwd=self.room, timeout=300)
+        printed = done.stdout + done.stderr
+        text = printed.decode()  # UTF-8, whatever the file holds
+        self.assertIn(done.returncode, (0, 2), f"{arguments}: {text[-2000:]}")
+        if done.returncode == 2:
+            own = [line for line in done.stderr.decode().splitlines() if "warning: " not in line]
+            self.assertEqual(len(own), 1, f"{arguments}: {text[-2000:]}")
+        self.assertNotIn(hostile.MARKS["digits"], text, arguments)
+        self.assertEqual(re.findall("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text),
+                         [], arguments)
+        return text
+
+    def read(self, paths):
+        """What reading each of the files gives, all in one process."""
+        done = subprocess.run([STORE, "--read", *paths], capture_output=True,
+                              preexec_fn=limit_memory, timeout=300)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        return zip(paths, done.stdout.decode("latin-1").splitlines(), strict=True)
+
+    def test_each_file_is_read_or_refused_by_name(self):
+        for name, (path, line) in zip(self.paths, self.read(list(self.paths.values()))):
+            case, sealed = name.removesuffix("+sealed"), name.endswith("+sealed")
+            words = REFUSED.get(case, "")
+            if sealed and case in VALUES:
+                words = "digest" if "has not" not in line else "has not the type"
+            with self.subTest(name):
+                self.assertTrue(line.startswith(f"2 {path}: " if words else "0 "), line)
+                self.assertIn(words, line)
+
+    def test_every_verb_ends_well(self):
+        names = self.paths if ALL else ("external_storage", "name_that_is_not_utf8",
+                                        "texts_that_a_terminal_obeys+sealed")
+        for name in names:
+            for verb, arguments in self.verbs(self.paths[name]).items():
+                if verb != "plot" or ALL or name in REFUSED:  # a picture takes a second
+                    with self.subTest(f"{verb}: {name}"):
+                        self.call(*arguments)
+
+    def test_info_shows_texts_with_their_escapes(self):
+        text = self.call("info", self.paths["texts_that_a_terminal_obeys"])
+        self.assertIn(r"\x1b]0;owned\x07\x1b[2J\r\u009b31m\u202ereversed\u2066", text)
+        self.assertIn(r"evil\x1b[31m", text)
+
+    def test_what_is_no_file_is_refused_at_once(self):
+        os.mkfifo(self.room + "/fifo")
+        with socket.socket(socket.AF_UNIX) as here:
+            here.bind(self.room + "/socket")
+            for path, line in self.read([self.room + "/fifo", self.room + "/socket", self.room,
+                                         "/dev/zero", "/dev/null", "/dev/tty"]):
+                with self.subTest(path):
+                    self.assertTrue(line.startswith(f"2 {path}: "), line)
+
+
+if __name__ == "__main__":
+    unittest.main()
