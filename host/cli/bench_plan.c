@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "backends.h"
+#include "device.h"
 #include "escapement/number.h"
 #include "spec/text.h"
 
@@ -208,7 +209,7 @@ done:
 
 esc_status esc_bench_plan_create(const esc_bench_request *r, esc_bench_plan *plan) {
   esc_status status = ESC_OK;
-  const int processors = omp_get_num_procs(), allowed = omp_get_max_threads();
+  const int processors = esc_processors(), allowed = omp_get_max_threads();
   grid g = {0};
   *plan = (esc_bench_plan){.setup = {.device = (int)r->device}};
   plan->setup.threads = r->threads ? (int)r->threads : processors < allowed ? processors : allowed;

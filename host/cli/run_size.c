@@ -50,7 +50,7 @@ static esc_status refuse(const esc_run *r, const char *where, double need, doubl
 esc_status esc_run_size(esc_run *r) {
   esc_status status = ESC_OK;
   const int64_t members = r->plan.members > 0 ? r->plan.members : 1;
-  const int processors = least(omp_get_max_threads(), omp_get_num_procs());
+  const int processors = least(omp_get_max_threads(), esc_processors());
   esc_engine_setup *setup = &r->setup;
   usable room = {.host = memory_share * esc_memory_available()};
   setup->device = (int)r->ask.device;

@@ -7,6 +7,7 @@
 #include "backends.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "device.h"
 #include "spec/text.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
@@ -222,7 +223,7 @@ static esc_status parse(request *q, int argc, char **argv, int *first, bool *hel
 
 esc_status esc_verb_verify(int argc, char **argv) {
   esc_status status = ESC_OK;
-  request q = {.threads = omp_get_num_procs()};
+  request q = {.threads = esc_processors()};
   report r = {0};
   int first = 0;
   bool help = false;
