@@ -1,5 +1,6 @@
 /* From the benchmark's options to its rows. */
 #include "cli/bench_plan.h"
+#include "cli/threads.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -213,6 +214,7 @@ esc_status esc_bench_plan_create(const esc_bench_request *r, esc_bench_plan *pla
   grid g = {0};
   *plan = (esc_bench_plan){.setup = {.device = (int)r->device}};
   plan->setup.threads = r->threads ? (int)r->threads : processors < allowed ? processors : allowed;
+  ESC_TRY(esc_threads_settle(r->threads != 0, &plan->setup.threads));
   ESC_TRY(read_seconds(r->seconds, &plan->seconds));
   ESC_TRY(read_grid(r, plan, &g));
   ESC_TRY(add_all(plan, r, &g));

@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "cli/run.h"
+#include "cli/threads.h"
 #include "device.h"
 
 enum { THREADS_MAX = 4096 };
@@ -70,6 +71,7 @@ esc_status esc_run_size(esc_run *r) {
     return refuse(r, "", r->bytes.host, room.host, needed(r, one).host);
   if (r->bytes.device > room.device)
     return refuse(r, " on the device", r->bytes.device, room.device, needed(r, one).device);
+  status = esc_threads_settle(r->ask.threads != 0, &setup->threads);
 done:
   return status;
 }

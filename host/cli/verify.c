@@ -7,6 +7,7 @@
 #include "backends.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/threads.h"
 #include "device.h"
 #include "spec/text.h"
 #include "verify/scene.h"
@@ -233,6 +234,9 @@ esc_status esc_verb_verify(int argc, char **argv) {
     return ESC_FAIL(ESC_BAD_INPUT, "verify: does not take '%s'",
                     esc_show(argv[first], strlen(argv[first])).text);
   ESC_TRY(refuse_early(&q));
+  int threads = (int)q.threads;
+  ESC_TRY(esc_threads_settle(false, &threads));
+  q.threads = threads;
   const double began = omp_get_wtime();
   r.fail_fast = q.fail_fast;
   if (q.json) {
