@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
+#include "control_group.h"
+
 /* "model name" of /proc/cpuinfo; Arm has none there, so the machine type stands in. */
 static void model_name(char *text, size_t size) {
   struct utsname machine;
@@ -25,7 +27,13 @@ static void model_name(char *text, size_t size) {
 void esc_device_name(char *text, size_t size) {
   char model[200];
   model_name(model, sizeof model);
-  snprintf(text, size, "%s, %d processors", model, omp_get_num_procs());
+  snprintf(text, size, "%s, %d processors", model, esc_processors());
+}
+
+int esc_processors(void) {
+  const double quota = ceil(esc_control_group_processors(""));
+  const int own = omp_get_num_procs();
+  return quota < own ? (int)fmax(quota, 1) : own;
 }
 
 /* The number behind `key` in a file of lines "key number", else infinity. */
@@ -41,11 +49,9 @@ static double read_number(const char *path, const char *key) {
 
 double esc_memory_available(void) {
   const double system = 1024 * read_number("/proc/meminfo", "MemAvailable:");
-  const double group = read_number("/sys/fs/cgroup/memory.max", "") -
-                       read_number("/sys/fs/cgroup/memory.current", "");
   struct rlimit limit;
   double own = INFINITY;
   if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
     own = (double)limit.rlim_cur - 1024 * read_number("/proc/self/status", "VmSize:");
-  return fmin(system, fmin(isnan(group) ? (double)INFINITY : group, own));
+  return fmin(system, fmin(esc_control_group_memory(""), own));
 }

@@ -7,8 +7,12 @@
 /* The processor's name and how many of them this process may use. */
 void esc_device_name(char *text, size_t size);
 
-/* Bytes of memory that this process can still have: what the system calls
- * available, the control group's limit, the process's own (ulimit -v). */
+/* Processors that this process may use: those of its affinity and cpuset, or fewer where control
+ * groups give it less of their time (rounded up). */
+int esc_processors(void);
+
+/* Bytes of memory that this process can still have: what the system calls available, the limits
+ * of its control group and of those above it, its own limit (ulimit -v). */
 double esc_memory_available(void);
 
 #endif

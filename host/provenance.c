@@ -9,9 +9,10 @@
 #include "version.h"
 
 /* Variables that can change speed or choice of device, kept where they are set. */
-static const char *const watched[] = {"OMP_NUM_THREADS", "OMP_PROC_BIND",
-                                      "ESCAPEMENT_ISA",  "CUDA_VISIBLE_DEVICES",
-                                      "SLURM_JOB_ID",    "SLURM_ARRAY_TASK_ID"};
+static const char *const watched[] = {
+    "OMP_NUM_THREADS",  "OMP_PROC_BIND",      "OMP_PLACES",     "OMP_STACKSIZE",
+    "OMP_THREAD_LIMIT", "GOMP_CPU_AFFINITY",  "ESCAPEMENT_ISA", "CUDA_VISIBLE_DEVICES",
+    "SLURM_JOB_ID",     "SLURM_ARRAY_TASK_ID"};
 
 void esc_time_now(char text[32]) {
   const time_t now = time(NULL);

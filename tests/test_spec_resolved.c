@@ -64,7 +64,7 @@ static void an_override_is_checked_as_the_file_is_and_names_its_number(void **st
   check_message("argument 2: train.rate: '1e400' is too large", "<= 10");
   refuse_override("train.batch=0", "argument 1: train.batch: '0' is out of range", "1..1048576");
   refuse_override("train.batch=\"1\"", "argument 1: train.batch: \"1\" is a quoted string", "");
-  refuse_override("train.batch=", "argument 1: train.batch: nothing is written here", "");
+  refuse_override("train.batch=", "argument 1: train.batch: the value is empty", "");
   refuse_override("train.batch=&a 1", "argument 1: train.batch: anchors", "");
   refuse_override("train.batch=[1", "argument 1: train.batch: not valid YAML", "");
   refuse_override("train.batch=1\n---\n2", "argument 1: train.batch: a second document", "");
@@ -363,7 +363,7 @@ static void what_is_no_readable_file_is_refused(void **state) {
   scratch_write(scratch("large.yaml"), large, sizeof large);
   refuse_file(scratch("large.yaml"), "1048576");
   scratch_write(scratch("empty.yaml"), "", 0);
-  refuse_file(scratch("empty.yaml"), "empty.yaml:1: nothing is written here");
+  refuse_file(scratch("empty.yaml"), "empty.yaml:1: the file is empty");
 }
 
 /* The superuser reads everything, so it steps aside for the test. */

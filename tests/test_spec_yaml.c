@@ -37,16 +37,18 @@ static void a_second_document_is_refused(void **state) {
 
 static void an_empty_document_is_refused(void **state) {
   (void)state;
-  static const char *const empty[] = {"", "\n", "# only a comment\n", "---\n", "--- # no\n...\n"};
-  for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++)
-    refuse_text(empty[i], "spec.yaml:1: nothing is written here", "");
+  refuse_text("", "spec.yaml:1: the file is empty", "key: value");
+  refuse_text("\n", "spec.yaml:1: the file holds only blank lines and comments", "key: value");
+  refuse_text("# only a comment\r\n \r\n", "spec.yaml:1: the file holds only blank", "comments");
+  refuse_text("---\n", "spec.yaml:1: the document is empty", "key: value");
+  refuse_text("--- # no\n...\n", "spec.yaml:1: the document is empty", "");
 }
 
 static void what_is_no_mapping_is_no_spec(void **state) {
   (void)state;
-  refuse_text("just words\n", "spec.yaml:1: not a spec", "mapping");
-  refuse_text("# c\n\n- a\n- b\n", "spec.yaml:3: not a spec", "mapping");
-  refuse_text("\"\"\n", "spec.yaml:1: not a spec", "mapping");
+  refuse_text("just words\n", "spec.yaml:1: a single value, not a spec", "mapping");
+  refuse_text("# c\n\n- a\n- b\n", "spec.yaml:3: a list, not a spec", "mapping");
+  refuse_text("\"\"\n", "spec.yaml:1: a single value, not a spec", "mapping");
 }
 
 static void directives_are_refused(void **state) {

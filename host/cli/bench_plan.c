@@ -1,5 +1,6 @@
 /* From the benchmark's options to its rows. */
 #include "cli/bench_plan.h"
+#include "cli/threads.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <strings.h>
 
 #include "backends.h"
+#include "device.h"
 #include "escapement/number.h"
 #include "spec/text.h"
 
@@ -208,10 +210,11 @@ done:
 
 esc_status esc_bench_plan_create(const esc_bench_request *r, esc_bench_plan *plan) {
   esc_status status = ESC_OK;
-  const int processors = omp_get_num_procs(), allowed = omp_get_max_threads();
+  const int processors = esc_processors(), allowed = omp_get_max_threads();
   grid g = {0};
   *plan = (esc_bench_plan){.setup = {.device = (int)r->device}};
   plan->setup.threads = r->threads ? (int)r->threads : processors < allowed ? processors : allowed;
+  ESC_TRY(esc_threads_settle(r->threads != 0, &plan->setup.threads));
   ESC_TRY(read_seconds(r->seconds, &plan->seconds));
   ESC_TRY(read_grid(r, plan, &g));
   ESC_TRY(add_all(plan, r, &g));

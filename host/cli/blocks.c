@@ -2,6 +2,7 @@
 #include "escapement/blocks.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "cli/blocks_spectrum.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/threads.h"
 #include "escapement/number.h"
 #include "spec/text.h"
 
@@ -236,6 +238,8 @@ esc_status esc_verb_blocks(int argc, char **argv) {
   if (r.attribution && r.lower >= r.level)
     return ESC_FAIL(ESC_BAD_INPUT, "--lower: %d is not below --level %d", (int)r.lower,
                     (int)r.level);
+  int threads = omp_get_max_threads();
+  ESC_TRY(esc_threads_settle(false, &threads));
   status = tell(&r, &problem);
 done:
   return status;

@@ -1,5 +1,4 @@
 /* escapement info: what a result file holds, or what this machine has. */
-#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +37,7 @@ static esc_status print_devices(bool json) {
   json_t *object = json_object(), *cpu = json_object(), *cuda = json_array();
   json_object_set_new(cpu, "name", json_string(device));
   json_object_set_new(cpu, "instruction_set", json_string(isa));
-  json_object_set_new(cpu, "processors", json_integer(omp_get_num_procs()));
+  json_object_set_new(cpu, "processors", json_integer(esc_processors()));
   json_object_set_new(object, "cpu", cpu);
   json_object_set_new(object, "cuda", cuda);
   const int devices = esc_backend_cuda_devices(text, sizeof text);

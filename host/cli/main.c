@@ -13,6 +13,7 @@
 #include "cli/terminal.h"
 #include "spec/spec.h"
 #include "spec/text.h"
+#include "thread_limit.h"
 #include "version.h"
 
 typedef struct verb {
@@ -118,7 +119,8 @@ int main(int argc, char **argv) {
   H5dont_atexit(); /* its own clean-up prints of damaged files; we close what we open */
   setlocale(LC_NUMERIC, "C");
   gsl_set_error_handler_off();
-  esc_status status = dispatch(argc, argv);
+  esc_status status = esc_threads_check_stack();
+  if (status == ESC_OK) status = dispatch(argc, argv);
   const esc_status flushed = flush_output();
   if (status == ESC_OK) status = flushed;
   if (status == ESC_OK) return 0;

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <math.h>
-#include <omp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "device.h"
 #include "signals.h"
 #include "store/io.h"
 #include "store/names.h"
@@ -228,7 +228,7 @@ static esc_status spawn(const fleet *f, worker *w, char *const *arguments) {
 static esc_status start(fleet *f, worker *w, int shard) {
   const esc_run_request *ask = &f->run->ask;
   char *arguments[ARGUMENTS_MAX + 1] = {0}, shard_text[32], part[PART_SIZE];
-  const int threads = omp_get_num_procs() / f->workers;
+  const int threads = esc_processors() / f->workers;
   int count = 0;
   part_of(f, shard, part);
   snprintf(shard_text, sizeof shard_text, "%d/%d", shard, f->shards);

@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "cli/run.h"
+#include "cli/threads.h"
 #include "device.h"
 
 enum { THREADS_MAX = 4096 };
@@ -50,7 +51,7 @@ static esc_status refuse(const esc_run *r, const char *where, double need, doubl
 esc_status esc_run_size(esc_run *r) {
   esc_status status = ESC_OK;
   const int64_t members = r->plan.members > 0 ? r->plan.members : 1;
-  const int processors = least(omp_get_max_threads(), omp_get_num_procs());
+  const int processors = least(omp_get_max_threads(), esc_processors());
   esc_engine_setup *setup = &r->setup;
   usable room = {.host = memory_share * esc_memory_available()};
   setup->device = (int)r->ask.device;
@@ -70,6 +71,7 @@ esc_status esc_run_size(esc_run *r) {
     return refuse(r, "", r->bytes.host, room.host, needed(r, one).host);
   if (r->bytes.device > room.device)
     return refuse(r, " on the device", r->bytes.device, room.device, needed(r, one).device);
+  status = esc_threads_settle(r->ask.threads != 0, &setup->threads);
 done:
   return status;
 }

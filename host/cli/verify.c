@@ -7,6 +7,8 @@
 #include "backends.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/threads.h"
+#include "device.h"
 #include "spec/text.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
@@ -222,7 +224,7 @@ static esc_status parse(request *q, int argc, char **argv, int *first, bool *hel
 
 esc_status esc_verb_verify(int argc, char **argv) {
   esc_status status = ESC_OK;
-  request q = {.threads = omp_get_num_procs()};
+  request q = {.threads = esc_processors()};
   report r = {0};
   int first = 0;
   bool help = false;
@@ -232,6 +234,9 @@ esc_status esc_verb_verify(int argc, char **argv) {
     return ESC_FAIL(ESC_BAD_INPUT, "verify: does not take '%s'",
                     esc_show(argv[first], strlen(argv[first])).text);
   ESC_TRY(refuse_early(&q));
+  int threads = (int)q.threads;
+  ESC_TRY(esc_threads_settle(false, &threads));
+  q.threads = threads;
   const double began = omp_get_wtime();
   r.fail_fast = q.fail_fast;
   if (q.json) {

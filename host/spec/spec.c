@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "spec/groups.h"
 #include "spec/override.h"
@@ -174,6 +176,24 @@ done:
 
 /* ---- the whole ---- */
 
+static bool is_terminal(const struct stat *info) {
+  struct stat input;
+  return S_ISCHR(info->st_mode) && isatty(STDIN_FILENO) && fstat(STDIN_FILENO, &input) == 0 &&
+         input.st_rdev == info->st_rdev;
+}
+
+/* Reading a device may never end; a pipe ends, `<(...)` and /dev/stdin too. */
+static esc_status check_can_be_read(const char *path) {
+  struct stat info;
+  if (stat(path, &info) != 0 || S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode) ||
+      is_terminal(&info))
+    return ESC_OK; /* opening tells why there is no such file */
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: is %s, not a YAML spec; allowed: a file or a pipe", path,
+                  S_ISDIR(info.st_mode)   ? "a directory"
+                  : S_ISCHR(info.st_mode) ? "a device"
+                                          : "neither a file nor a pipe");
+}
+
 /* A file of another kind where a spec should be. */
 static esc_status check_is_text(const char *path) {
   switch (esc_file_kind_at(path)) {
@@ -200,8 +220,9 @@ static esc_status build(const esc_source *source, const char *text, size_t lengt
   esc_status status = ESC_OK;
   ESC_TRY(esc_yaml_parse(source, text, length, &root));
   if (root->kind != ESC_NODE_MAPPING) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: not a spec; allowed: a mapping (lines of key: value)",
-                      esc_node_place(root).text);
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s, not a spec; allowed: a mapping (lines of key: value)",
+                      esc_node_place(root).text,
+                      root->kind == ESC_NODE_LIST ? "a list" : "a single value");
     goto done;
   }
   for (int i = 0; i < overrides; i++)
@@ -250,6 +271,7 @@ esc_status esc_spec_load(const char *path, int overrides, const char *const *ove
   size_t length = 0;
   esc_status status = ESC_OK;
   if (!*path) return ESC_FAIL(ESC_BAD_INPUT, "the name of the spec is empty; allowed: a YAML file");
+  ESC_TRY(check_can_be_read(path));
   ESC_TRY(check_is_text(path));
   ESC_TRY(esc_io_read(path, ESC_YAML_BYTES_MAX, &text, &length));
   ESC_TRY(esc_spec_parse(path, text, length, overrides, override, out));

@@ -61,10 +61,24 @@ static const char *fault_of_integer(const esc_key *key, esc_node *node) {
   return low || node->integer > (int64_t)key->upper ? "is out of range" : NULL;
 }
 
+/* "0,05": a number if its one comma were a point. */
+static bool has_decimal_comma(const char *text) {
+  char number[64];
+  double value;
+  const char *comma = strchr(text, ',');
+  if (!comma || strchr(comma + 1, ',') || strlen(text) >= sizeof number) return false;
+  strcpy(number, text);
+  number[comma - text] = '.';
+  return !esc_number_parse(number, strlen(number), &value);
+}
+
+static const char decimal_comma[] = "has a decimal comma; allowed: a decimal point, 0.05";
+
 static const char *fault_of_number(const esc_key *key, esc_node *node) {
   if (key->words && (node->word = esc_word_index(key->words, node->text)) >= 0) return NULL;
   if (node->quoted) return "is a quoted string, not a number";
   const char *fault = esc_number_parse(node->text, strlen(node->text), &node->number);
+  if (fault && has_decimal_comma(node->text)) return decimal_comma;
   return fault ? fault : fault_of_range(key, node->number);
 }
 
@@ -214,10 +228,29 @@ static esc_status refuse_unknown_key(const walk *at, const esc_node *node, const
                   esc_schema_allowed_keys(at->prefix).text);
 }
 
+/* {rate: 0,05}: in braces the comma ends the value, and a key 05 without a value follows. */
+static bool is_after_decimal_comma(const esc_node *before, const esc_node *node) {
+  double value;
+  return strspn(node->key, "0123456789eE+-") == strlen(node->key) &&
+         node->kind == ESC_NODE_SCALAR && !node->quoted && !node->text[0] &&
+         before->kind == ESC_NODE_SCALAR &&
+         !esc_number_parse(before->text, strlen(before->text), &value);
+}
+
+static esc_status refuse_decimal_comma(const walk *at, const esc_node *before,
+                                       const esc_node *node) {
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s%s: '%s,%s' %s", esc_node_key_place(node).text, at->shown,
+                  esc_show(before->key, strlen(before->key)).text,
+                  esc_show(before->text, strlen(before->text)).text,
+                  esc_show(node->key, strlen(node->key)).text, decimal_comma);
+}
+
 static esc_status check_key_names(const walk *at, const esc_node *mapping) {
   char path[2 * PATH_SIZE];
   for (int i = 0; i < mapping->children; i++) {
     const esc_node *node = mapping->child[i];
+    if (i > 0 && is_after_decimal_comma(mapping->child[i - 1], node))
+      return refuse_decimal_comma(at, mapping->child[i - 1], node);
     snprintf(path, sizeof path, "%s%.60s", at->prefix, node->key);
     if (strpbrk(node->key, ".[") || !esc_schema_find(path))
       return refuse_unknown_key(at, node, path);

@@ -69,10 +69,24 @@ static int line_in_text(const builder *b, yaml_mark_t mark) {
   return line_of(mark) < last ? line_of(mark) : last;
 }
 
+/* Whether line `line` (from 1) has a tab in its indentation. */
+static bool is_indented_by_tab(const builder *b, int line) {
+  size_t start = 0;
+  for (int passed = 1; passed < line && start < b->length; start++) {
+    const char c = b->text[start];
+    passed += c == '\n' || (c == '\r' && !(start + 1 < b->length && b->text[start + 1] == '\n'));
+  }
+  while (start < b->length && b->text[start] == ' ') start++;
+  return start < b->length && b->text[start] == '\t';
+}
+
 static esc_status refuse_syntax(const builder *b) {
   const yaml_parser_t *p = &b->parser;
   const int line = line_in_text(b, p->problem_mark);
   if (p->error == YAML_MEMORY_ERROR) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (YAML)");
+  if (p->error != YAML_READER_ERROR && is_indented_by_tab(b, line))
+    return refuse(b->source, line,
+                  "not valid YAML: the line is indented by a tab; allowed: spaces");
   if (p->error == YAML_READER_ERROR)
     return refuse(b->source, line_of_offset(b->text, p->problem_offset),
                   "not valid UTF-8 text (%s)", p->problem);
@@ -233,6 +247,34 @@ static esc_status open_node(builder *b, const yaml_event_t *event, esc_node_kind
   return attached;
 }
 
+/* ---- the text as a whole ---- */
+
+/* Offset of the first byte that is neither blank nor in a comment. */
+static size_t first_content(const char *text, size_t length) {
+  bool comment = false;
+  for (size_t i = 0; i < length; i++) {
+    const char c = text[i];
+    if (c == '\n' || c == '\r')
+      comment = false;
+    else if (c == '#')
+      comment = true;
+    else if (!comment && c != ' ' && c != '\t')
+      return i;
+  }
+  return length;
+}
+
+/* There is no value: an empty text, one of comments, or one of document marks. */
+static esc_status refuse_nothing(const builder *b) {
+  if (b->source->subject) return refuse(b->source, 1, "the value is empty; a value is needed");
+  if (b->length == 0)
+    return refuse(b->source, 1, "the file is empty; a spec is lines of `key: value`");
+  if (first_content(b->text, b->length) == b->length)
+    return refuse(b->source, 1,
+                  "the file holds only blank lines and comments; a spec is lines of `key: value`");
+  return refuse(b->source, 1, "the document is empty; a spec is lines of `key: value`");
+}
+
 static esc_status take_document(builder *b, const yaml_event_t *event) {
   if (b->has_document)
     return refuse(b->source, line_of(event->start_mark), "a second document; only one is allowed");
@@ -270,25 +312,8 @@ static esc_status take_all_events(builder *b) {
   }
   const esc_node *root = b->root;
   if (!root || (root->kind == ESC_NODE_SCALAR && !root->quoted && !root->text[0]))
-    return refuse(b->source, 1, "nothing is written here; a value is needed");
+    return refuse_nothing(b);
   return ESC_OK;
-}
-
-/* ---- the text as a whole ---- */
-
-/* Offset of the first byte that is neither blank nor in a comment. */
-static size_t first_content(const char *text, size_t length) {
-  bool comment = false;
-  for (size_t i = 0; i < length; i++) {
-    const char c = text[i];
-    if (c == '\n' || c == '\r')
-      comment = false;
-    else if (c == '#')
-      comment = true;
-    else if (!comment && c != ' ' && c != '\t')
-      return i;
-  }
-  return length;
 }
 
 /* YAML takes these for line breaks or for nothing at all, other programs do not. */
@@ -308,14 +333,50 @@ static esc_status check_characters(const esc_source *source, const char *text, s
   const char *nul = memchr(text, '\0', length);
   if (nul)
     return refuse(source, line_of_offset(text, (size_t)(nul - text)),
-                  "NUL characters are not allowed");
+                  "NUL characters are not allowed; allowed: UTF-8 text");
   return ESC_OK;
+}
+
+/* The encoding of text that is not UTF-8: by its byte order mark, or by NULs where the ASCII
+ * characters of YAML have their high bytes, at which offsets modulo 4 (bits); NULL: none of them.
+ */
+static const char *wide_encoding(const char *text, size_t length) {
+  static const struct {
+    const char *mark;
+    size_t size;
+    unsigned nuls;
+    const char *name;
+  } known[] = {{"\xff\xfe\0\0", 4, 0xe, "UTF-32LE"},
+               {"\0\0\xfe\xff", 4, 0x7, "UTF-32BE"},
+               {"\xff\xfe", 2, 0xa, "UTF-16LE"},
+               {"\xfe\xff", 2, 0x5, "UTF-16BE"}};
+  const size_t fours = length < 256 ? length / 4 : 64;
+  unsigned nuls = 0;
+  for (size_t offset = 0; offset < 4; offset++) {
+    size_t count = 0;
+    for (size_t i = 0; i < fours; i++) count += text[4 * i + offset] == 0;
+    nuls |= (unsigned)(2 * count > fours) << offset;
+  }
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (nuls == known[i].nuls ||
+        (length >= known[i].size && !memcmp(text, known[i].mark, known[i].size)))
+      return known[i].name;
+  return NULL;
+}
+
+static esc_status check_encoding(const esc_source *source, const char *text, size_t length) {
+  const char *encoding = wide_encoding(text, length);
+  if (!encoding) return ESC_OK;
+  return refuse(source, 1, "the text is %s; allowed: UTF-8 (`iconv -f %s -t UTF-8` converts it)",
+                encoding, encoding);
 }
 
 /* Directives could only slow the parser down: it compares each %TAG with all. */
 static esc_status check_text(const esc_source *source, const char *text, size_t length) {
   if (length > ESC_YAML_BYTES_MAX)
     return refuse(source, 1, "longer than %d bytes", ESC_YAML_BYTES_MAX);
+  const esc_status status = check_encoding(source, text, length);
+  if (status != ESC_OK) return status;
   const size_t first = first_content(text, length);
   if (first < length && text[first] == '%')
     return refuse(source, line_of_offset(text, first),
