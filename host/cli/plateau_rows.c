@@ -373,10 +373,14 @@ int esc_plateau_scaling_rows(const esc_plateau_table *t, int64_t first, int64_t 
 
 /* ---- numbers of one scale ---- */
 
-/* Those that one scale decides: the bound on the exit, and the noise under T_perp. */
-static bool judge_here(const esc_plateau_table *t, bool outside, esc_plateau_row *row) {
+/* Those that one scale decides: the bound on the exit, and the noise under T_perp. `outside`: a
+ * network of those that have no snapshot inside the window, where none has one; or NULL. */
+static bool judge_here(const esc_plateau_table *t, const esc_plateau *outside,
+                       esc_plateau_row *row) {
   if (outside) {
-    snprintf(row->verdict, sizeof row->verdict, "not measurable: m starts above the window");
+    char why[128];
+    esc_exponent_explain(&outside->self_exponent, &t->rules, why, sizeof why);
+    snprintf(row->verdict, sizeof row->verdict, "not measurable: %s", why);
     return true;
   }
   if (!t->squared && is_term(row->name)) {
@@ -384,8 +388,9 @@ static bool judge_here(const esc_plateau_table *t, bool outside, esc_plateau_row
     return true;
   }
   if (!strcmp(row->name, "exit_bound")) {
-    snprintf(row->verdict, sizeof row->verdict, "%s theory",
-             row->most <= 1 + 1e-9 ? "consistent with" : "differs from");
+    snprintf(row->verdict, sizeof row->verdict, "%s",
+             row->measured ? "no test of theory: at most 1 by the choice of C"
+                           : "not measurable: m does not grow inside the window");
     return true;
   }
   if (strcmp(row->name, "orthogonal_over_drive")) return false;
@@ -398,8 +403,8 @@ static bool judge_here(const esc_plateau_table *t, bool outside, esc_plateau_row
   return true;
 }
 
-static void judge_number(const esc_plateau_table *t, const number *n, bool outside, int scalings,
-                         const esc_plateau_row *scaling, esc_plateau_row *row) {
+static void judge_number(const esc_plateau_table *t, const number *n, const esc_plateau *outside,
+                         int scalings, const esc_plateau_row *scaling, esc_plateau_row *row) {
   if (!n->judged_by[0] || judge_here(t, outside, row)) return;
   for (int k = 0; k < scalings; k++)
     if (!strcmp(scaling[k].name, n->judged_by)) {
@@ -413,8 +418,9 @@ static void judge_number(const esc_plateau_table *t, const number *n, bool outsi
 
 int esc_plateau_number_rows(const esc_plateau_table *t, int64_t first, int64_t end, int scalings,
                             const esc_plateau_row *scaling, esc_plateau_row row[ESC_PLATEAU_ROWS]) {
-  bool outside = true;
-  for (int64_t i = first; i < end; i++) outside = outside && t->plateau[i].snapshots == 0;
+  const esc_plateau *outside = &t->plateau[first];
+  for (int64_t i = first; i < end && outside; i++)
+    if (t->plateau[i].snapshots > 0) outside = NULL;
   for (int k = 0; k < NUMBER_COUNT; k++) {
     int64_t n = 0;
     row[k] = (esc_plateau_row){.name = numbers[k].name,
