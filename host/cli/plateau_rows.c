@@ -22,8 +22,9 @@ const esc_exponent *esc_plateau_exponent(const esc_plateau *p, int which) {
   return all[which];
 }
 
-/* r; 2 for odd activations; 2(r-1)/r. */
+/* r; 2 for odd activations; 2(r-1)/r. None without a small layer. */
 static double predict(const esc_plateau_table *t, int which, int r) {
+  if (r < 1) return none;
   if (which == 0) return r;
   return which == 1 ? t->odd ? 2 : none : 2.0 * (r - 1) / r;
 }
@@ -171,8 +172,8 @@ typedef enum bound { BOUND_NONE, BOUND_ABOVE, BOUND_BELOW } bound;
   X(orthogonal_over_drive, "T_perp term / drive", "T_perp term / drive", "O(m^2)", BOUND_NONE,     \
     "orthogonal_over_drive")                                                                       \
   X(growth, "C in dm/dt <= C m^(r-1)", "C in dm/dt <= C m^(r-1)", "O(1)", BOUND_ABOVE, "growth")   \
-  X(exit_bound, "  time that C asks for / taken", "time that C asks for / taken", "<= 1",          \
-    BOUND_NONE, "exit_bound")                                                                      \
+  X(exit_bound, "  time by this law / time taken", "time by dm/dt = C m^(r-1) / time taken",       \
+    "<= 1", BOUND_NONE, "exit_bound")                                                              \
   X(chain_low, "chain norms / start, least", "chain norms / start, least", "O(1), not 0",          \
     BOUND_BELOW, "chain_low")                                                                      \
   X(chain_high, "chain norms / start, most", "chain norms / start, most", "O(1)", BOUND_ABOVE,     \
