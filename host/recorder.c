@@ -13,7 +13,7 @@
 typedef struct room {
   esc_cpu_responder *responder; /* in float, or NULL */
   esc_reference_work *work;     /* in double, or NULL */
-  double *three;                /* (3, weight), in double only */
+  double *three;                /* (ESC_RESPONSE_SUMS, weight), in double only */
   double *observe;
 } room;
 
@@ -50,7 +50,7 @@ static esc_status create_room(const esc_problem *p, bool exact, room *r) {
   ESC_TRY_ALLOCATE(r->observe = calloc(esc_observe_room(p->shape), sizeof *r->observe));
   if (!exact) return esc_cpu_responder_create(p, &r->responder);
   ESC_TRY_ALLOCATE(r->work = esc_reference_work_create(p));
-  ESC_TRY_ALLOCATE(r->three = calloc(3 * weight_count(p), sizeof *r->three));
+  ESC_TRY_ALLOCATE(r->three = calloc(ESC_RESPONSE_SUMS * weight_count(p), sizeof *r->three));
 done:
   return status;
 }
@@ -126,7 +126,7 @@ double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
                           const esc_engine_setup *setup) {
   const double inputs = p->shape.inputs, weights = (double)weight_count(p);
   const double sample =
-      record->samples * (4 * inputs + 24) + 8 * (double)esc_sample_work(record->samples);
+      record->samples * (4 * inputs + 32) + 8 * (double)esc_sample_work(record->samples);
   const double thread = esc_cpu_responder_bytes(p) + 8 * (double)esc_observe_room(p->shape);
   return setup->slots * (sample + 16 * weights) + setup->threads * thread;
 }

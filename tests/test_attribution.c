@@ -9,19 +9,30 @@ static esc_status of_closed_form(const esc_homotopy *h, const esc_block_grid *gr
 
 #include "check.h"
 
-typedef enum shape { LAYER, JUMP, NOISE, ROUGH } shape;
+typedef enum shape { LAYER, JUMP, NOISE, ROUGH, NODES } shape;
 static shape of;
+
+static int usual_nodes(void) {
+  esc_block_grid grid;
+  const esc_block_problem p = {.modes = 1, .layers = 2, .amplitude = {1}};
+  esc_assert_ok(esc_block_grid_create(&p, 1, &grid));
+  const int nodes = grid.nodes;
+  esc_block_grid_free(&grid);
+  return nodes;
+}
 
 static double noise_of(double lambda) { return sin(1e7 * lambda * lambda); }
 
 /* t_1 falls by 10 along lambda in two channels, 3 : 1, besides: a layer of width 0.01 and height
- * 3 pi, a jump of 3 at 0.3, or errors of the times as the solver leaves them, or larger ones. */
+ * 3 pi, a jump of 3 at 0.3, errors of the times as the solver leaves them, or larger ones, or
+ * that layer with an error of the coarser nodes in it. */
 static esc_status of_closed_form(const esc_homotopy *h, const esc_block_grid *grid, double lambda,
                                  bool slopes, esc_homotopy_point *out) {
-  (void)h, (void)grid, (void)slopes;
+  (void)h, (void)slopes;
   const double x = (lambda - 0.07) / 0.01;
   double t = 100 - 10 * lambda, slope = -10;
-  if (of == LAYER) t -= 3 * atan(x), slope -= 3 / 0.01 / (1 + x * x);
+  if (of == NODES && grid->nodes < usual_nodes()) t += 0.2 * exp(-x * x);
+  if (of == LAYER || of == NODES) t -= 3 * atan(x), slope -= 3 / 0.01 / (1 + x * x);
   if (of == JUMP && lambda > 0.3) t -= 3;
   if (of == NOISE) t += 1e-7 * noise_of(lambda);
   if (of == ROUGH) t += 0.1 * noise_of(lambda);
@@ -49,6 +60,17 @@ static void a_steep_layer_takes_tens_of_points(void **state) {
   assert_true(a.converged && a.jumps == 0 && a.points <= 80);
   esc_assert_close(a.channel[0][0], 0.75 * shift, 0, 1e-5);
   esc_assert_close(a.channel[0][1], 0.25 * shift, 0, 1e-5);
+  esc_attribution_free(&a);
+}
+
+/* The nodes' error is looked for where the time is steepest, not at the ends alone. */
+static void what_coarser_nodes_change_in_a_steep_layer_is_told(void **state) {
+  (void)state;
+  esc_attribution a = attribute(NODES, 0);
+  assert_true(a.node_error[0] > 0.1 && a.node_error[0] <= 0.2);
+  esc_attribution_free(&a);
+  a = attribute(LAYER, 0);
+  assert_true(a.node_error[0] == 0);
   esc_attribution_free(&a);
 }
 
@@ -82,6 +104,7 @@ static void an_attribution_that_does_not_converge_ends_and_is_marked(void **stat
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_steep_layer_takes_tens_of_points),
+      cmocka_unit_test(what_coarser_nodes_change_in_a_steep_layer_is_told),
       cmocka_unit_test(a_jump_is_found_and_left_out),
       cmocka_unit_test(noise_of_the_solver_ends_the_refinement),
       cmocka_unit_test(an_attribution_that_does_not_converge_ends_and_is_marked),

@@ -20,7 +20,8 @@ static void a_power_law_without_noise_gives_its_slope_to_rounding(void **state) 
 }
 
 /* Equal steps share the error of rounding, variance 1/12, which their number does not
- * reduce: here through d log t = dt/t and the least squares weights (k-2) log 2/(10 log^2 2). */
+ * reduce: here through d log t = dt/t and the least squares weights (k-2) log 2/(10 log^2 2). That
+ * 40 seeds agree they may have by chance: Student's t of 39 degrees of freedom. */
 static void without_noise_the_error_is_that_of_whole_steps(void **state) {
   (void)state;
   int power = 4;
@@ -29,7 +30,7 @@ static void without_noise_the_error_is_that_of_whole_steps(void **state) {
     variance += gsl_pow_2((k - 2) / (10 * M_LN2) / (3 * gsl_pow_int(4, k))) / 12;
   const esc_fit_group g = fit_one(&plain, exact_power, &power);
   esc_assert_close(g.standard_error, sqrt(variance), 0, 1e-12);
-  esc_assert_close(g.upper - g.slope, 1.959963984540054 * sqrt(variance), 0, 1e-9);
+  esc_assert_close(g.upper - g.slope, 2.022690920036761 * sqrt(variance), 0, 1e-9);
 }
 
 static void points_and_local_slopes_ascend_in_scale(void **state) {

@@ -178,8 +178,8 @@ class Limit(Numbers):
         self.assert_close(got, ancova(steps, SCALES, columns), 1e-6)
         more = np.linalg.solve(np.c_[columns, SCALES ** 2], np.log(steps.mean(axis=0)))[1]
         self.assert_close(limit["next"], more, 1e-6)
-        change = np.hypot(1.5 * (more - limit["slope"]),
-                          np.sqrt(max(limit["stderr_next"] ** 2 - limit["stderr"] ** 2, 0)))
+        change = 2 * np.hypot(more - limit["slope"],
+                              np.sqrt(max(limit["stderr_next"] ** 2 - limit["stderr"] ** 2, 0)))
         self.assert_close(limit["systematic"], change, 1e-6)
         half = stats.t.ppf(0.975, 12) * limit["stderr"] + change
         self.assert_close([limit["lower"], limit["upper"]],

@@ -40,7 +40,7 @@ static void scene_make(scene *t, esc_problem p, int samples) {
   t->w = room_for(weights_of(t));
   t->row = room_for((size_t)esc_observation_length(t->p.shape.layers));
   t->work = esc_reference_work_create(&t->p);
-  t->three = room_for(3 * weights_of(t));
+  t->three = room_for(ESC_RESPONSE_SUMS * weights_of(t));
   t->room = room_for(esc_observe_room(t->p.shape));
   esc_initial_weights(&t->p, &t->m, t->o.directions, t->w);
 }
@@ -133,6 +133,7 @@ static void an_odd_network_needs_no_mirror_images(void **state) {
   both.signal = room_for(20);
   both.target = room_for(20);
   both.output = room_for(20);
+  both.radial = room_for(20);
   both.work = room_for(esc_sample_work(20));
   for (int b = 0; b < 20; b++) {
     const int sign = b < 10 ? 1 : -1;
@@ -396,12 +397,12 @@ static void a_matrix_with_a_nan_has_no_leading_value(void **state) {
   free(room);
 }
 
-/* The response over a sample 1024 times as large: its errors are 1/32. */
+/* The response over a sample 256 times as large: its errors are 1/16. */
 static esc_response truth_of(scene *t) {
   esc_observer large = t->o;
   esc_sample sample;
   esc_response r;
-  large.samples = 1024 * t->o.samples;
+  large.samples = 256 * t->o.samples;
   esc_assert_ok(esc_sample_create(&large, &sample));
   esc_assert_ok(esc_sample_draw(&large, 12345, &sample));
   esc_respond_reference(&large, &sample, t->w, t->work, t->three, &r);
@@ -431,29 +432,47 @@ static void judge_errors(scene *t, int seeds, int beyond[4], double ratio[4]) {
   for (int k = 0; k < 4; k++) ratio[k] = sqrt(told[k] / seen[k]);
 }
 
-/* Of 60 samples of 32 pairs 3 are expected beyond two errors, and a few more for the variance,
- * whose values have long tails. E[f] and the loss of a network that is not odd have errors
- * that are too large, by a factor that is not asked for; those of S are right. */
+/* Of 60 samples of 64 pairs 3 are expected beyond two errors, and a few more where values have long
+ * tails. Of the rms error that is seen 10% is chance, and the errors that are stated may be off by
+ * 15%. Before the quadratic part of f was taken off, those of E[f] were 2 to 9 times too large. */
 static void means_have_the_errors_that_are_stated(void **state) {
   (void)state;
   const char *const name[] = {"tanh", "gelu", "softplus-raw", "relu"};
   for (size_t a = 0; a < sizeof name / sizeof name[0]; a++) {
-    const int most[4] = {8, 8, 13, 8};
     int beyond[4];
     double ratio[4];
     scene t;
     esc_problem p = problem_make(3, 8, 6, 4);
     problem_activation(&p, name[a]);
     p.loss = a == 1 ? ESC_LOSS_HUBER : ESC_LOSS_SQUARED;
-    scene_make(&t, p, 64);
-    t.m.scale = 1;
+    scene_make(&t, p, 128);
+    t.m.scale = a % 2 ? 0.3 : 1;
     esc_initial_weights(&t.p, &t.m, t.o.directions, t.w);
     judge_errors(&t, 60, beyond, ratio);
-    for (int k = 0; k < 4; k++) assert_in_range(beyond[k], 0, most[k]);
-    esc_assert_close(ratio[3], 1, 0.3, 0);
-    if (a == 0) esc_assert_close(ratio[0], 1, 0.3, 0);
+    for (int k = 0; k < 4; k++) {
+      if (t.s.mirrored && k == 1) continue; /* E[f] is 0 */
+      assert_in_range(beyond[k], 0, 10);
+      esc_assert_close(ratio[k], 1, 0.3, 0);
+    }
     scene_free(&t);
   }
+}
+
+/* f = 1/2 + 1e-7 (...): its variance has digits, where E[f^2] - E[f]^2 has none. */
+static void a_nearly_constant_output_has_its_variance(void **state) {
+  (void)state;
+  scene t;
+  esc_problem p = problem_make(3, 8, 6, 4);
+  problem_activation(&p, "softplus-raw");
+  scene_make(&t, p, 64);
+  t.m.scale = 1;
+  esc_initial_weights(&t.p, &t.m, t.o.directions, t.w);
+  for (size_t i = 0; i < esc_weight_offset(t.p.shape, 1); i++) t.w[i] *= 1e-9;
+  const esc_response tiny = respond(&t);
+  for (size_t i = 0; i < esc_weight_offset(t.p.shape, 1); i++) t.w[i] *= 1e3;
+  const esc_response small = respond(&t);
+  esc_assert_close(1e6 * tiny.output_variance, small.output_variance, 0, 1e-5);
+  scene_free(&t);
 }
 
 /* What is linear or quadratic in the inputs has no sampling error, and none is stated. */
@@ -554,6 +573,7 @@ int main(void) {
       cmocka_unit_test(the_leading_singular_value_is_that_of_a_full_decomposition),
       cmocka_unit_test(large_matrices_have_the_singular_values_they_were_made_of),
       cmocka_unit_test(a_matrix_with_a_nan_has_no_leading_value),
+      cmocka_unit_test(a_nearly_constant_output_has_its_variance),
       cmocka_unit_test(means_have_the_errors_that_are_stated),
       cmocka_unit_test(a_linear_network_has_no_sampling_error),
       cmocka_unit_test(no_observable_is_nan_but_where_its_text_says_so),

@@ -93,6 +93,32 @@ static void a_network_that_never_leaves_has_no_exit(void **state) {
   esc_results_free(r);
 }
 
+/* Without a small layer m is no number; that is not "above the window". */
+static void without_a_small_layer_the_reason_says_so(void **state) {
+  (void)state;
+  esc_results *r = lawful();
+  esc_plateau p;
+  char why[128];
+  for (int64_t k = 0; k < SNAPSHOTS; k++) set(r, ESC_OBSERVABLE_bottleneck_norm, k, 0, (double)NAN);
+  esc_plateau_measure(r, 0, &rules, &p);
+  assert_int_equal(p.self_exponent.why, ESC_OBSTACLE_NO_M);
+  esc_exponent_explain(&p.signal_exponent, &rules, why, sizeof why);
+  assert_true(strstr(why, "no layer is small") && !strstr(why, "window"));
+  esc_results_free(r);
+}
+
+/* C = 0: no time is asked for, and a ratio to it is no number (it was -inf, "consistent"). */
+static void where_m_never_grows_there_is_no_time_to_compare(void **state) {
+  (void)state;
+  esc_results *r = lawful();
+  esc_plateau p;
+  for (int64_t k = 0; k < SNAPSHOTS; k++)
+    set(r, ESC_OBSERVABLE_bottleneck_norm, k, 0, 0.01 / (1 + (double)k));
+  esc_plateau_measure(r, 0, &rules, &p);
+  assert_true(p.growth == 0 && isnan(p.exit_bound));
+  esc_results_free(r);
+}
+
 static void no_number_comes_out_as_no_number(void **state) {
   (void)state;
   esc_results *r = lawful();
@@ -273,6 +299,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(laws_that_hold_are_found),
       cmocka_unit_test(a_network_that_never_leaves_has_no_exit),
+      cmocka_unit_test(without_a_small_layer_the_reason_says_so),
+      cmocka_unit_test(where_m_never_grows_there_is_no_time_to_compare),
       cmocka_unit_test(no_number_comes_out_as_no_number),
       cmocka_unit_test(what_cannot_be_measured_says_why),
       cmocka_unit_test(noise_of_the_sample_is_no_exponent),

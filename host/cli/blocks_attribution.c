@@ -97,6 +97,7 @@ json_t *esc_blocks_attribution_json(const esc_homotopy *h, const esc_attribution
   json_object_set_new(json, "channels", channels(p, a->channel));
   json_object_set_new(json, "residual", numbers(p->modes, a->residual));
   json_object_set_new(json, "error", numbers(p->modes, a->error));
+  json_object_set_new(json, "node_error", numbers(p->modes, a->node_error));
   json_object_set_new(json, "converged", json_boolean(a->converged));
   json_object_set_new(json, "jumps", jumps(p, a));
   json_object_set_new(json, "cancellation", numbers(p->modes, a->cancellation));
@@ -106,6 +107,9 @@ json_t *esc_blocks_attribution_json(const esc_homotopy *h, const esc_attribution
 }
 
 static void print_doubts(const esc_block_problem *p, const esc_attribution *a) {
+  printf("a coarser grid of nodes moves the escape times along lambda by up to");
+  for (int k = 0; k < p->modes; k++) printf("%s %.2g", k ? "," : "", a->node_error[k]);
+  printf(" (modes in order)\n");
   for (int i = 0; i < a->jumps; i++) {
     printf("the escape time jumps at lambda = %.6g..%.6g, by", a->jump[i].from, a->jump[i].to);
     for (int k = 0; k < p->modes; k++) printf("%s %.6g", k ? "," : "", a->jump[i].size[k]);

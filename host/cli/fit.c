@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/tables.h"
+#include "figure/figure.h"
 
 enum { NUMBER = 32, LAYERS = 192, SENTENCE = 256 }; /* bytes of a number, of a set of layers, ... */
 
@@ -103,6 +104,14 @@ static void few_seeds_text(const esc_fit_group *g, char text[SENTENCE]) {
              (long long)g->seeds, 100 / sqrt(2.0 * (double)(g->seeds - 1)), ESC_FIT_SEEDS_MIN);
 }
 
+static void far_text(const esc_fit_group *g, char text[SENTENCE]) {
+  const bool decade = g->law == ESC_LAW_LOGARITHMIC;
+  snprintf(text, SENTENCE,
+           "limit at eps = 0: %.*f, against %.*f over these scales: too far for a few correction "
+           "terms; add smaller scales",
+           decade ? 1 : 3, g->limit.slope, decade ? 1 : 3, decade ? g->steps_per_decade : g->slope);
+}
+
 /* A sentence for each warning; false if the group has not the warning. */
 static bool warning_text(const esc_fit_group *g, esc_fit_warning warning, char text[SENTENCE]) {
   const esc_limit *l = &g->limit;
@@ -139,6 +148,11 @@ static bool warning_text(const esc_fit_group *g, esc_fit_warning warning, char t
                "limit at eps = 0: the correction terms do not describe the scales (p = %.2g); "
                "add smaller scales",
                l->p_value);
+      return true;
+    case ESC_FIT_FAR: far_text(g, text); return true;
+    case ESC_FIT_NO_INTERVAL:
+      snprintf(text, SENTENCE,
+               "no interval: nothing shows the slope's error; use more seeds, each at all scales");
       return true;
     default:
       snprintf(text, SENTENCE,
@@ -231,23 +245,17 @@ static bool any_partial(const esc_fit_group *g) {
   return false;
 }
 
-static bool is_small(const esc_fit_group *g, int layer) {
-  return layer <= ESC_LAYERS_MAX && (uint64_t)g->small_layers >> (layer - 1) & 1;
+/* "1–3", "3–4", "1, 4–6"; "-" where the file does not say. */
+static const char *layers(const esc_fit_group *g, char text[LAYERS]) {
+  esc_layers_list(g->small_layers, text, LAYERS);
+  return text[0] ? text : "-";
 }
 
-/* "1-3", "3 4", "1 4-6"; "-" where the file does not say. */
-static const char *layers(const esc_fit_group *g, char text[LAYERS]) {
-  int used = 0;
-  snprintf(text, LAYERS, "-");
-  for (int first = 1, last; first <= ESC_LAYERS_MAX; first = last + 1) {
-    last = first;
-    if (!is_small(g, first)) continue;
-    while (is_small(g, last + 1)) last++;
-    if (last == first + 1) last = first; /* a dash would save nothing */
-    used += snprintf(text + used, (size_t)(LAYERS - used), "%s%d", used ? " " : "", first);
-    if (last > first) used += snprintf(text + used, (size_t)(LAYERS - used), "-%d", last);
-  }
-  return text;
+/* Of UTF-8. */
+static int characters(const char *text) {
+  int count = 0;
+  for (; *text; text++) count += (*text & 0xc0) != 0x80;
+  return count;
 }
 
 static void print_group(const esc_fit_group *g, int layers_width) {
@@ -259,7 +267,8 @@ static void print_group(const esc_fit_group *g, int layers_width) {
                            decade ? (double)NAN : g->limit.slope,
                            decade ? (double)NAN : g->limit.lower,
                            decade ? (double)NAN : g->limit.upper};
-  printf("%3d  %*s  %9g  ", g->bottleneck, layers_width, layers(g, small), g->threshold);
+  const char *set = layers(g, small);
+  printf("%3d  %*s%s  %9g  ", g->bottleneck, layers_width - characters(set), "", set, g->threshold);
   if (decade)
     printf("%9s", "log");
   else
@@ -268,7 +277,7 @@ static void print_group(const esc_fit_group *g, int layers_width) {
   printf("  %5lld  %8lld\n", (long long)g->n, (long long)g->censored);
 }
 
-/* "r = 2, layers 3 4, threshold 0.1, 3 diverged, left out" */
+/* "r = 2, layers 3–4, threshold 0.1, 3 diverged, left out" */
 static void print_title(const esc_fit_group *g) {
   char small[LAYERS];
   const uint64_t set = (uint64_t)g->small_layers;
@@ -323,7 +332,8 @@ static void print_limit(const esc_fit_group *g) {
   if (isfinite(l->slope_next))
     printf("; with one more term %s\n", number(l->slope_next, decimals, next));
   else
-    puts("; too few scales to estimate the next correction, which the interval leaves out");
+    puts(
+        "; too few scales for one more term: the interval is widened by what the last one changed");
 }
 
 static void print_others(const esc_fit_group *g) {
@@ -398,13 +408,13 @@ static void print_points(const esc_fit_group *g) {
 
 /* The width of the longest layers' text, or of the column's title. */
 static int width_of_layers(const esc_fit *fit) {
-  size_t width = strlen("layers");
+  int width = characters("layers");
   for (int i = 0; i < fit->groups; i++) {
     char small[LAYERS];
-    const size_t length = strlen(layers(&fit->group[i], small));
+    const int length = characters(layers(&fit->group[i], small));
     if (length > width) width = length;
   }
-  return (int)width;
+  return width;
 }
 
 /* What the marks mean, if there are any. */

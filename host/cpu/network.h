@@ -69,11 +69,11 @@ typedef struct esc_cpu_isa {
   void (*train)(const esc_cpu_shared *shared, esc_cpu_network *network, esc_cpu_work *work,
                 int64_t steps, const atomic_bool *stop);
 
-  /* Adds the network's response to `sample`, and into g (3, weight) the sums over it of
-   * c df/dW for the weights of esc_response_weights. */
+  /* Adds the network's response to `sample`, and into g (4, weight) the sums over it that
+   * esc_response_sums names. */
   void (*respond)(const esc_cpu_shared *shared, const esc_cpu_network *network,
                   const esc_observer *observer, const esc_sample *sample, esc_cpu_work *work,
-                  double *const g[3], esc_response *out);
+                  double *const g[4], esc_response *out);
 } esc_cpu_isa;
 
 extern const esc_cpu_isa esc_cpu_isa_generic;

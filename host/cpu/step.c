@@ -89,10 +89,26 @@ static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *w
   }
 }
 
+/* x.grad f = sum_j delta_j z_j of layer 1, behind a backward pass from error 1. */
+static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *net, int count,
+                               const esc_cpu_work *work, double *radial) {
+  const esc_shape shape = s->problem->shape;
+  const size_t in = (size_t)s->layout.in_pad[0], out = (size_t)s->layout.out_pad[0];
+  const float *delta = work->delta[(shape.layers - 1) % 2];
+  for (int b = 0; b < count; b++) {
+    radial[b] = 0;
+    for (size_t j = 0; j < (size_t)shape.width; j++) {
+      float z = 0;
+      for (size_t i = 0; i < in; i++) z += net->w[j * in + i] * work->x[(size_t)b * in + i];
+      radial[b] += (double)(delta[(size_t)b * out + j] * z);
+    }
+  }
+}
+
 /* Samples first, ..., first + count - 1: forward once, backward for each weight. */
 static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
                          const esc_sample *sample, int first, int count, esc_cpu_work *work,
-                         double *const g[3], esc_response *out) {
+                         double *const g[4], esc_response *out) {
   const size_t inputs = (size_t)s->problem->shape.inputs;
   const esc_stretch all = {.samples = count, .opens = true, .closes = true};
   float weight[3][ESC_TILE];
@@ -110,10 +126,15 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, co
     esc_backward(s, net, &all, work);
     add_slab(s->layout.w[s->problem->shape.layers], work->g, g[k]);
   }
+  if (sample->mirrored) return;
+  for (int b = 0; b < count; b++) work->error[b] = 1;
+  esc_backward(s, net, &all, work);
+  add_slab(s->layout.w[1], work->g, g[3]);
+  radial_derivatives(s, net, count, work, sample->radial + first);
 }
 
 static void respond(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
-                    const esc_sample *sample, esc_cpu_work *work, double *const g[3],
+                    const esc_sample *sample, esc_cpu_work *work, double *const g[4],
                     esc_response *out) {
   for (int first = 0; first < sample->samples; first += ESC_TILE) {
     const int left = sample->samples - first;

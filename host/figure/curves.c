@@ -163,16 +163,21 @@ int esc_bottleneck_colour(int r) {
   return (r - 3 + PALETTE) % PALETTE;
 }
 
-void esc_layers_text(int64_t layers, char *text, size_t size) {
-  const bool one = ((uint64_t)layers & ((uint64_t)layers - 1)) == 0;
-  size_t used = (size_t)snprintf(text, size, one ? "layer " : "layers ");
-  const size_t start = used;
+void esc_layers_list(int64_t layers, char *text, size_t size) {
+  size_t used = 0;
+  text[0] = 0;
   for (int l = 0; l < ESC_LAYERS_MAX && used + 12 < size; l++) {
     if (!((uint64_t)layers >> l & 1)) continue;
     int end = l;
     while (end + 1 < ESC_LAYERS_MAX && (uint64_t)layers >> (end + 1) & 1) end++;
     used += (size_t)snprintf(text + used, size - used, end > l ? "%s%d–%d" : "%s%d",
-                             used > start ? ", " : "", l + 1, end + 1);
+                             used > 0 ? ", " : "", l + 1, end + 1);
     l = end;
   }
+}
+
+void esc_layers_text(int64_t layers, char *text, size_t size) {
+  const bool one = ((uint64_t)layers & ((uint64_t)layers - 1)) == 0;
+  const size_t used = (size_t)snprintf(text, size, one ? "layer " : "layers ");
+  esc_layers_list(layers, text + used, size - used);
 }

@@ -209,7 +209,8 @@ void esc_activation_title(const esc_activation *activation, char *text, size_t s
 /* Place in the palette of a bottleneck r, as in `plot`. */
 int esc_bottleneck_colour(int r);
 
-/* `layers` (bits) as "layer 1" or "layers 2, 4–5". */
+/* `layers` (bits) as "2, 4–5", or with the word: "layer 1", "layers 2, 4–5". */
+void esc_layers_list(int64_t layers, char *text, size_t size);
 void esc_layers_text(int64_t layers, char *text, size_t size);
 
 #endif

@@ -44,7 +44,7 @@ static esc_status open_scene(const esc_problem *p, scene *s) {
   ESC_TRY(esc_observer_init(&s->observer, own, c.c1, SAMPLES));
   ESC_TRY(esc_sample_create(&s->observer, &s->sample));
   ESC_TRY(esc_sample_draw(&s->observer, 3, &s->sample));
-  ESC_TRY_ALLOCATE(s->three = calloc(3 * weights, sizeof(double)));
+  ESC_TRY_ALLOCATE(s->three = calloc(ESC_RESPONSE_SUMS * weights, sizeof(double)));
   ESC_TRY_ALLOCATE(s->moved = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(s->room = calloc(esc_observe_room(p->shape), sizeof(double)));
   ESC_TRY_ALLOCATE(s->row = calloc((size_t)esc_observation_length(p->shape.layers), 8));

@@ -87,8 +87,9 @@ esc_status esc_block_jacobian(const esc_block_problem *problem, const esc_block_
                               const double *state, double *jacobian);
 
 /* Each time with an absolute error: its change from a coarser grid and a ten times looser solver
- * to the ones that it is from. NaN: the event does not happen, and `remark` says how it is known.
- */
+ * to the ones that it is from; ten times that where the grids' rates differ by more than 1e-3,
+ * as they fall slowly then, and `remark` says so. NaN: the event does not happen, or on one of the
+ * grids only, and `remark` says how it is known. */
 typedef struct esc_block_times {
   double escape[ESC_BLOCK_MODES_MAX];  /* S_k passes a_k c_1 / 2 */
   double hermite[ESC_BLOCK_MODES_MAX]; /* E[He_3(g_k) f] passes a_k c_3 / 2 */

@@ -40,6 +40,8 @@ typedef enum esc_fit_warning {
   ESC_FIT_MEDIANS_OFF,   /* medians and log-normal fit disagree beyond their errors */
   ESC_FIT_ONE_SIDED,     /* the slope is bounded on one side */
   ESC_FIT_MISFIT,        /* the limit's correction terms do not describe the points: p < 0.01 */
+  ESC_FIT_FAR,           /* limit and slope over the window differ by more than 0.2 (r = 2: 20%) */
+  ESC_FIT_NO_INTERVAL,   /* a slope whose error nothing shows */
   ESC_FIT_NO_ACTIVATION, /* the tables do not name it: all powers of epsilon, no logarithm */
   ESC_FIT_WARNINGS
 } esc_fit_warning;
@@ -59,10 +61,12 @@ typedef struct esc_correction {
  * at the resonance. One term, two with six scales or more (a resonance's two with five), and
  * more while chi^2 rejects (p < 0.05) and scales are left. */
 typedef struct esc_limit {
-  double slope, standard_error, lower, upper; /* NaN with fewer than three scales */
+  double slope, standard_error, lower, upper; /* NaN with fewer than three scales; the interval
+                                                 also where no seeds show an error */
   double systematic; /* by how much `lower` and `upper` were moved apart, each, for the terms left
-                        out: 1.5 times the change that one more makes and the error of that
-                        change, as a root of squares; NaN where no scale is left to find it */
+                        out: twice the change that one more makes and the error of that change,
+                        as a root of squares; where no scale is left to find it, the change that
+                        the last term made (twice that for one of a resonance's two) */
   double slope_next; /* the limit with one more term */
   double stderr_next;
   double chi2, p_value; /* of the points about the curve; NaN without degrees of freedom */

@@ -48,7 +48,10 @@ typedef struct esc_attribution {
   double channel[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX];       /* integrated */
   double residual[ESC_BLOCK_MODES_MAX]; /* t_k(1) - t_k(0) - their sum - jumps */
   double error[ESC_BLOCK_MODES_MAX]; /* estimate: the sum of the intervals' |errors| above noise */
-  bool converged;                    /* error <= tolerance; false: too many points or jumps */
+  /* Largest change of t_k by a coarser grid of nodes, at the ends and at points between, the
+   * steepest among them; NaN where a mode does not escape on it. */
+  double node_error[ESC_BLOCK_MODES_MAX];
+  bool converged; /* error <= tolerance; false: too many points or jumps */
   int jumps;
   esc_attribution_jump jump[ESC_ATTRIBUTION_JUMPS_MAX]; /* no channel has a part in these */
   double

@@ -80,6 +80,7 @@ typedef struct esc_sample {
   double *signal; /* (sample) v.x; owned */
   double *target; /* (sample) T; owned */
   double *output; /* (sample) f of the network that was evaluated last; owned */
+  double *radial; /* (sample) its x.grad f, unless mirrored; owned */
   double *work;   /* (esc_sample_work) of the errors; owned */
 } esc_sample;
 
@@ -105,19 +106,29 @@ void esc_response_weights(const esc_observer *observer, const esc_sample *sample
 void esc_response_add(const esc_observer *observer, const esc_sample *sample, int b, double f,
                       esc_response *out);
 
-/* Standard errors of the four means, from the outputs in the sample; NaN where the sample has
- * not the size for it. esc_response_finish calls it. */
-void esc_response_errors(const esc_observer *observer, const esc_sample *sample, esc_response *out);
+/* Sums that a responder hands over: g (4, weight), flat with layer l at offset[l], each row of
+ * layer 1 `row` numbers long; padding is 0. g[0..2]: of c df/dW for the weights c of
+ * esc_response_weights; g[3], for a sample that is not mirrored: of df/dW_1. */
+enum { ESC_RESPONSE_SUMS = 4 };
+typedef struct esc_response_sums {
+  const double *g[ESC_RESPONSE_SUMS];
+  const size_t *offset; /* (layers+1) */
+  size_t row;
+} esc_response_sums;
+
+/* Standard errors of the four means, from what the sample holds of the network with these
+ * weights; NaN where the sample is too small. esc_response_finish calls it. */
+void esc_response_errors(const esc_observer *observer, const esc_sample *sample,
+                         const double *weights, const esc_response_sums *sums, esc_response *out);
 bool esc_sample_has_errors(int samples, int inputs);
 size_t esc_sample_work(int samples);
 
-/* Finishes: means from sums, their errors, and the products of the three matrices g (3, weight),
- * flat with layer l at offset[l]; padding is 0. */
+/* Finishes: means from sums, their errors, and the products of the first three matrices. */
 void esc_response_finish(const esc_observer *observer, const esc_sample *sample,
-                         const double *const g[3], const size_t *offset, esc_response *out);
+                         const double *weights, const esc_response_sums *sums, esc_response *out);
 
-/* The response in double, by the reference's own formulas. `room` holds three times as
- * many numbers as there are weights. */
+/* The response in double, by the reference's own formulas. `room` holds ESC_RESPONSE_SUMS times
+ * as many numbers as there are weights. */
 void esc_respond_reference(const esc_observer *observer, const esc_sample *sample,
                            const double *weights, esc_reference_work *work, double *room,
                            esc_response *out);

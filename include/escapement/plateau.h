@@ -9,6 +9,7 @@
 /* Why a number cannot be measured; MEASURED is 0. */
 typedef enum esc_obstacle {
   ESC_MEASURED,
+  ESC_OBSTACLE_NO_M,    /* m is not a number at the start: no layer is small */
   ESC_OBSTACLE_OUTSIDE, /* m starts above the window */
   ESC_OBSTACLE_GROWTH,  /* m hardly grows inside the window */
   ESC_OBSTACLE_SIGN,    /* S is not positive at the window's end */
@@ -67,7 +68,8 @@ typedef struct esc_plateau {
   esc_exponent orthogonal_exponent; /* of it in m: 2 */
   esc_exponent signal_exponent;     /* of Q in |S|: 2(r-1)/r */
   double growth;                    /* C = largest (dm/dt) / m^(r-1): O(1) */
-  double exit_bound; /* dm/dt = C m^(r-1) from m_start to m_end, over the time taken: <= 1 */
+  double exit_bound; /* dm/dt = C m^(r-1) from m_start to m_end, over the time taken: <= 1,
+                        whatever m does, as C is the largest; NaN where m never grows */
   double chain_low, chain_high; /* chain norms over those at step 0: O(1) from both sides */
   double gain_low, gain_high;   /* |Gamma_l| mu_l / |S| of small layers, S > 0: O(1) */
   double output_over_gain; /* largest |f|_L2 over the product of the small layers' mu_l: O(1) */

@@ -34,6 +34,9 @@ double esc_reference_output(const esc_problem *problem, const double *weights, c
 void esc_reference_backward(const esc_problem *problem, const double *weights, double c,
                             esc_reference_work *work, double *g);
 
+/* c grad_x f of the last esc_reference_backward (input); `work` owns it. */
+const double *esc_reference_input_gradient(const esc_reference_work *work);
+
 /* T(x) = sum_k a_k sigma(v_k . x); directions (mode, input). */
 double esc_reference_target(const esc_problem *problem, const double *directions, const double *x);
 

@@ -26,14 +26,19 @@ static double influence_of(double step, double sum, double n, esc_scaling scalin
   return (n - 1) * (esc_log_step(sum / n) - esc_log_step((sum - step) / (n - 1)));
 }
 
-/* Steps are whole numbers: where all members of a point are nearly equal, their common
- * rounding error (variance 1/12, less what their spread shows) is not reduced by their
- * number. A point's only member shows no spread at all: `single`, relative to the mean. */
+/* Variance of a step's rounding to a whole number, of y at this mean. */
+static double rounding_variance(double mean, esc_scaling scaling) {
+  return (scaling == ESC_SCALING_LINEAR ? 1 : 1 / gsl_pow_2(fmax(mean, 0.5))) / 12;
+}
+
+/* Where all members of a point are nearly equal, their common rounding error, less what their
+ * spread shows, is not reduced by their number. A point's only member shows no spread at all:
+ * `single`, relative to the mean. */
 static double unseen_variance(double mean, double squares, double n, double single,
                               esc_scaling scaling) {
-  const double unit = scaling == ESC_SCALING_LINEAR ? 1 : 1 / gsl_pow_2(fmax(mean, 0.5));
-  if (n < 2) return fmax(single * (scaling == ESC_SCALING_LINEAR ? mean * mean : 1), unit / 12);
-  return unit * fmax(1.0 / 12 - squares / (n - 1), 0);
+  const double rounding = rounding_variance(mean, scaling);
+  if (n < 2) return fmax(single * (scaling == ESC_SCALING_LINEAR ? mean * mean : 1), rounding);
+  return rounding * fmax(1 - 12 * squares / (n - 1), 0);
 }
 
 typedef struct column {
@@ -52,8 +57,9 @@ static column read_column(const esc_seed_table *table, int p) {
   return c;
 }
 
-/* Relative variance of members, from the points that have two or more; NaN if none has. */
-static double pooled_variance(const esc_seed_table *table) {
+/* Relative variance of members and its degrees of freedom, from the points that have two or more;
+ * NaN if none has. */
+static double pooled_variance(const esc_seed_table *table, double *degrees) {
   double squares = 0, dof = 0;
   for (int p = 0; p < table->points; p++) {
     const column c = read_column(table, p);
@@ -61,6 +67,7 @@ static double pooled_variance(const esc_seed_table *table) {
     squares += c.squares / gsl_pow_2(c.sum / c.n);
     dof += c.n - 1;
   }
+  *degrees = dof;
   return dof > 0 ? squares / dof : (double)NAN;
 }
 
@@ -71,6 +78,7 @@ static void fill_point(esc_means *means, int p, double single) {
   const double mean = usable ? c.sum / c.n : (double)NAN;
   means->y[p] = means->scaling == ESC_SCALING_LOG ? esc_log_step(mean) : mean;
   means->count[p] = c.n;
+  means->rounding[p] = rounding_variance(mean, means->scaling);
   means->unseen[p] = usable && !(c.n < 2 && isnan(single))
                          ? unseen_variance(mean, c.squares, c.n, single, means->scaling)
                          : (double)NAN;
@@ -84,14 +92,16 @@ static void fill_point(esc_means *means, int p, double single) {
 esc_status esc_means_create(const esc_seed_table *table, esc_scaling scaling, esc_means *means) {
   esc_status status = ESC_OK;
   const size_t points = (size_t)table->points;
-  const double single = pooled_variance(table);
   *means = (esc_means){.table = table, .scaling = scaling};
+  const double single = pooled_variance(table, &means->single_dof);
   means->y = malloc(points * sizeof *means->y);
   means->count = malloc(points * sizeof *means->count);
+  means->rounding = malloc(points * sizeof *means->rounding);
   means->unseen = malloc(points * sizeof *means->unseen);
   means->influence = malloc(((size_t)table->cells + 1) * sizeof *means->influence);
   ESC_TRY_ALLOCATE(means->y);
   ESC_TRY_ALLOCATE(means->count);
+  ESC_TRY_ALLOCATE(means->rounding);
   ESC_TRY_ALLOCATE(means->unseen);
   ESC_TRY_ALLOCATE(means->influence);
   for (int p = 0; p < table->points; p++) fill_point(means, p, single);
@@ -102,6 +112,7 @@ done:
 void esc_means_free(esc_means *means) {
   free(means->y);
   free(means->count);
+  free(means->rounding);
   free(means->unseen);
   free(means->influence);
   *means = (esc_means){.table = NULL};
@@ -209,6 +220,23 @@ static double unseen_sum(const esc_means *means, const double *a, const double *
   return sum;
 }
 
+/* What the seeds' sums have at least: each member's own rounding, where it is not the common one.
+ */
+static double rounding_floor(const esc_means *means, const double *square) {
+  double sum = 0;
+  for (int p = 0; p < means->table->points; p++)
+    if (square[p] > 0) sum += square[p] / means->count[p] * (means->rounding[p] - means->unseen[p]);
+  return sum;
+}
+
+/* Variance of the points with a single member: part of unseen_sum. */
+static double single_sum(const esc_means *means, const double *contrast) {
+  double sum = 0;
+  for (int p = 0; p < means->table->points; p++)
+    if (contrast[p] != 0 && means->count[p] < 2) sum += gsl_pow_2(contrast[p]) * means->unseen[p];
+  return sum;
+}
+
 esc_status esc_contrast_spread(const esc_means *means, const double *contrast, esc_spread *spread) {
   esc_status status = ESC_OK;
   const int points = means->table->points;
@@ -217,10 +245,13 @@ esc_status esc_contrast_spread(const esc_means *means, const double *contrast, e
   ESC_TRY_ALLOCATE(square);
   for (int p = 0; p < points; p++) add_square(means, p, contrast[p], square);
   sum_seeds(means, 1, contrast, square, &psi, &seen);
-  const double total = seen + unseen_sum(means, contrast, contrast);
+  const double single = single_sum(means, contrast);
+  const double total =
+      fmax(seen, rounding_floor(means, square)) + unseen_sum(means, contrast, contrast);
   const double dof = degrees_of_freedom(means, square, square + points);
+  const double doubt = gsl_pow_2(total - single) / dof + gsl_pow_2(single) / means->single_dof;
   spread->variance = total;
-  spread->dof = seen > 0 ? fmin(dof * gsl_pow_2(total / seen), DOF_MAX) : DOF_MAX;
+  spread->dof = fmin(total * total / doubt, DOF_MAX);
 done:
   free(square);
   return status;

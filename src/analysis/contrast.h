@@ -21,13 +21,18 @@ typedef struct esc_means {
   double *y;         /* (points) log of the mean, or the mean */
   double *count;     /* (points) members */
   double *influence; /* (cells) 0 where the point has a single member */
-  double *unseen;    /* (points) variance of y beyond that over members: rounding, single members */
+  double *rounding;  /* (points) variance of y by one member's rounding to whole steps */
+  double *unseen; /* (points) variance of y that no spread over members shows: the members' common
+                     rounding; all of it where the point has a single member */
+  double single_dof; /* of the variance that single members are given */
 } esc_means;
 
 /* *means borrows the table. Free with esc_means_free, also after a failure. */
 esc_status esc_means_create(const esc_seed_table *table, esc_scaling scaling, esc_means *means);
 void esc_means_free(esc_means *means);
 
+/* Seeds that differ by less than a step may agree by chance: what they show is not taken below
+ * the rounding of their steps, and no knowledge of that rounding adds to the degrees of freedom. */
 typedef struct esc_spread {
   double variance, dof; /* NaN if no point has two members */
 } esc_spread;

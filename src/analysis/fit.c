@@ -112,6 +112,18 @@ done:
   return status;
 }
 
+/* The terms beyond the first few matter as much as those where they change the slope by this. */
+static const double far_from_limit = 0.2;
+
+static void warn_of_limit(int order, esc_fit_group *g) {
+  const bool decade = g->law == ESC_LAW_LOGARITHMIC;
+  const double window = decade ? g->steps_per_decade : g->slope;
+  const double off = fabs(g->limit.slope - window) / (decade ? fabs(window) : 1);
+  if (g->limit.p_value < 0.01) g->warnings |= 1U << ESC_FIT_MISFIT;
+  if (off > far_from_limit) g->warnings |= 1U << ESC_FIT_FAR;
+  if (order == ESC_ORDER_UNKNOWN && g->limit.terms > 0) g->warnings |= 1U << ESC_FIT_NO_ACTIVATION;
+}
+
 static esc_status fit_group(size_t n, const esc_fit_row *rows, int order, esc_fit_group *g) {
   esc_status status = ESC_OK;
   esc_seed_table table = {.points = 0};
@@ -126,8 +138,7 @@ static esc_status fit_group(size_t n, const esc_fit_row *rows, int order, esc_fi
   ESC_TRY(fit_points(&table, g));
   ESC_TRY(esc_headline_fit(&table, g));
   ESC_TRY(esc_limit_fit(&table, g->bottleneck, order, &g->limit));
-  if (g->limit.p_value < 0.01) g->warnings |= 1U << ESC_FIT_MISFIT;
-  if (order == ESC_ORDER_UNKNOWN && g->limit.terms > 0) g->warnings |= 1U << ESC_FIT_NO_ACTIVATION;
+  warn_of_limit(order, g);
   esc_fit_signs(n, rows, g);
 done:
   free(work);

@@ -265,6 +265,7 @@ esc_status esc_headline_fit(const esc_seed_table *table, esc_fit_group *g) {
   if (g->censored > 0 && isnan(g->slope)) ESC_TRY(bound_headline(&means, contrast, g));
   if (table->seeds < ESC_FIT_SEEDS_MIN && isfinite(g->standard_error))
     g->warnings |= 1U << ESC_FIT_FEW_SEEDS;
+  if (isfinite(g->slope) && !isfinite(g->standard_error)) g->warnings |= 1U << ESC_FIT_NO_INTERVAL;
   if (isfinite(g->standard_error) && largest_spread(g) > 1) g->warnings |= 1U << ESC_FIT_SPREAD;
 done:
   esc_means_free(&means);

@@ -234,23 +234,34 @@ done:
   return status;
 }
 
-/* The terms left out: the change that the first of them makes, half of it for the others, and
- * the error of that change, for nested curves the difference of their variances. */
-static esc_status extrapolate(curve *c, esc_limit *limit) {
-  esc_status status = ESC_OK;
-  estimate e, next;
-  ESC_TRY(choose_terms(c, &e));
-  fill_limit(c, &e, limit);
-  if (e.dof < 1 || !isfinite(e.slope)) goto done;
-  c->terms++;
-  ESC_TRY(estimate_curve(c, &next));
-  if (!isfinite(next.slope)) goto done;
-  limit->slope_next = next.slope;
-  limit->stderr_next = sqrt(next.variance);
-  limit->systematic =
-      hypot(1.5 * (next.slope - e.slope), sqrt(fmax(next.variance - e.variance, 0)));
+/* Adds what the terms left out may do: twice what one of them changes, and twice its error. */
+static void widen(double change, double variance, esc_limit *limit) {
+  limit->systematic = 2 * hypot(change, sqrt(fmax(variance, 0)));
   limit->lower -= limit->systematic;
   limit->upper += limit->systematic;
+}
+
+/* The first term left out makes a change, the others are given as much; for nested curves the
+ * error of that change is the difference of the variances. Where the scales cannot tell it from
+ * the others, the last term that they can tell stands for all: as terms fall with epsilon, the
+ * next one changes less than half of that, but for the second of a resonance's two. */
+static esc_status extrapolate(curve *c, esc_limit *limit) {
+  esc_status status = ESC_OK;
+  estimate e, next = {.slope = NAN}, before;
+  ESC_TRY(choose_terms(c, &e));
+  fill_limit(c, &e, limit);
+  if (!isfinite(e.slope)) goto done;
+  c->terms++;
+  if (e.dof > 0) ESC_TRY(estimate_curve(c, &next));
+  if (isfinite(next.slope)) {
+    limit->slope_next = next.slope;
+    limit->stderr_next = sqrt(next.variance);
+    widen(next.slope - e.slope, next.variance - e.variance, limit);
+    goto done;
+  }
+  c->terms -= 2;
+  ESC_TRY(estimate_curve(c, &before));
+  widen((e.slope - before.slope) / (c->term[c->terms].log ? 1 : 2), 0, limit);
 done:
   return status;
 }

@@ -30,6 +30,7 @@ typedef struct problem {
   member *member; /* (cells) */
   bool within;
   moment *seed; /* (seeds) each seed's terms, or NULL */
+  double *pull; /* (cells) dM/dy of each member, or NULL */
 } problem;
 
 /* Where the residual is cut: at its own place (slope x) or at K's. */
@@ -46,6 +47,16 @@ static moment moment_of(const member *i, const member *j, double b) {
   return (moment){(i->x - j->x) * (r.value - s.value), (i->x - j->x) * (r.x - s.x)};
 }
 
+static bool is_cut(const member *i, const member *limiting, double b) {
+  return i->y - b * i->x >= fmin(i->budget - b * i->x, limiting->budget - b * limiting->x);
+}
+
+static void add_pulls(const problem *p, int64_t i, int64_t j, double b) {
+  const member *one = &p->member[i], *other = &p->member[j];
+  if (!is_cut(one, other, b)) p->pull[i] += one->x - other->x;
+  if (!is_cut(other, one, b)) p->pull[j] += other->x - one->x;
+}
+
 static void add(moment *sum, moment term) {
   sum->value += term.value;
   sum->slope += term.slope;
@@ -54,6 +65,7 @@ static void add(moment *sum, moment term) {
 static void add_pair(const problem *p, int64_t i, int64_t j, double b, moment *sum) {
   const moment term = moment_of(&p->member[i], &p->member[j], b);
   add(sum, term);
+  if (p->pull) add_pulls(p, i, j, b);
   if (!p->seed) return;
   add(&p->seed[p->table->cell[i].seed], term);
   if (!p->within) add(&p->seed[p->table->cell[j].seed], term);
@@ -159,6 +171,42 @@ static void spread_over_seeds(const problem *p, double *influence, esc_pairs_fit
   fit->dof = trace * trace / (diagonal + (sum * sum - squares) / gsl_pow_2(total.slope));
 }
 
+/* Share of a step's rounding that the escaped members of point p have in common: all where they
+ * are equal, none where they spread by more than it. */
+static double common_share(const esc_seed_table *table, int p) {
+  double n = 0, mean = 0, squares = 0;
+  for (int64_t i = table->point_begin[p]; i < table->point_begin[p + 1]; i++) {
+    const esc_cell *cell = &table->cell[table->column[i]];
+    if (cell->censored) continue;
+    const double off = cell->step - mean;
+    mean += off / ++n;
+    squares += off * (cell->step - mean);
+  }
+  return n > 1 ? fmax(1 - 12 * squares / (n - 1), 0) : 0;
+}
+
+/* Rounding to whole steps (variance 1/12): what seeds that agree by chance do not show. Each
+ * member's own part is a floor for what they show; the common part comes on top. */
+static void add_rounding(const problem *p, esc_pairs_fit *fit) {
+  const esc_seed_table *table = p->table;
+  double own = 0, common = 0;
+  for (int64_t i = 0; i < table->cells; i++) p->pull[i] = 0;
+  const double slope = evaluate(p, fit->slope).slope;
+  for (int u = 0; u < table->points; u++) {
+    const double share = common_share(table, u);
+    double sum = 0, squares = 0;
+    for (int64_t k = table->point_begin[u]; k < table->point_begin[u + 1]; k++) {
+      const int64_t i = table->column[k];
+      const double error = p->pull[i] / fmax(table->cell[i].step, 0.5) / slope;
+      sum += error;
+      squares += error * error;
+    }
+    own += (1 - share) * squares / 12;
+    common += share * sum * sum / 12;
+  }
+  fit->variance = fmax(fit->variance, own) + common;
+}
+
 /* Half of the members or more have a partner: another scale of their own seed. */
 static bool mostly_paired(const esc_seed_table *table) {
   int64_t partnered = 0;
@@ -191,8 +239,14 @@ esc_status esc_pairs_slope(const esc_seed_table *table, double *influence, esc_p
   fill_members(table, p.member);
   *fit = (esc_pairs_fit){solve(&p), NAN, NAN, p.within};
   p.seed = seed;
-  if (isfinite(fit->slope) && table->seeds > 1) spread_over_seeds(&p, influence, fit);
+  if (isfinite(fit->slope) && table->seeds > 1) {
+    spread_over_seeds(&p, influence, fit);
+    ESC_TRY_ALLOCATE(p.pull = calloc((size_t)table->cells + 1, sizeof *p.pull));
+    p.seed = NULL;
+    if (isfinite(fit->variance)) add_rounding(&p, fit);
+  }
 done:
+  free(p.pull);
   free(p.member);
   free(seed);
   return status;

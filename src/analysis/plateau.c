@@ -109,7 +109,7 @@ static void fit(const sums *s, double range, esc_exponent *out) {
 
 static esc_obstacle obstacle(const member *m, int64_t without_floor, const esc_exponent *e) {
   const int64_t above_start = m->inside - without_floor;
-  if (m->inside == 0) return ESC_OBSTACLE_OUTSIDE;
+  if (m->inside == 0) return isnan(bottleneck(m, 0)) ? ESC_OBSTACLE_NO_M : ESC_OBSTACLE_OUTSIDE;
   if (above_start > 0 && e->snapshots == 0) return ESC_OBSTACLE_FLOOR;
   if (above_start < ESC_EXPONENT_SNAPSHOTS) {
     if (e->growth < ESC_EXPONENT_START * ESC_EXPONENT_FACTOR) return ESC_OBSTACLE_GROWTH;
@@ -147,6 +147,9 @@ static esc_exponent exponent(const member *m, quantity *x, quantity *y, double f
 void esc_exponent_explain(const esc_exponent *e, const esc_plateau_rules *rules, char *text,
                           size_t size) {
   switch (e->why) {
+    case ESC_OBSTACLE_NO_M:
+      snprintf(text, size, "m is not a number at the start: no layer is small");
+      return;
     case ESC_OBSTACLE_OUTSIDE: snprintf(text, size, "m starts above the window"); return;
     case ESC_OBSTACLE_GROWTH:
       snprintf(text, size, "m grows by a factor of %.3g only inside the window; %d is needed",
@@ -239,6 +242,7 @@ static void measure_growth(const member *m, double rate, esc_plateau *out) {
     if (b > a) out->growth = larger(comparison_time(r, a, b) / time, out->growth);
   }
   const double time = rate * (double)m->r->snapshot_step[m->inside - 1];
+  if (out->growth == 0) return;
   out->exit_bound = comparison_time(r, out->m_start, out->m_end) / (out->growth * time);
 }
 

@@ -17,7 +17,8 @@ static inline int esc_signal_control(int l) {
 typedef struct esc_signal_linear {
   double *gain;                     /* (hidden layer, unit) g = E[sigma'(|row of M_l| g)] */
   double *weight;                   /* (hidden layer, unit) c of the layer's control */
-  double mean[ESC_SIGNAL_CONTROLS]; /* of each control, exactly */
+  double mean[ESC_SIGNAL_CONTROLS]; /* of each control, to 1e-14 of `size` */
+  double size;                      /* sum of |c g| over all units */
 } esc_signal_linear;
 
 /* Independent evaluations, one or a mirrored pair each. */

@@ -19,8 +19,13 @@ void esc_response_add(const esc_observer *o, const esc_sample *s, int b, double 
   s->output[b] = f;
   out->loss += esc_loss_eval_f64(p->loss, p->huber_delta, f, s->target[b]).value;
   out->output_mean += f;
-  out->output_variance += f * f;
   out->signal += s->signal[b] * f;
+}
+
+static double dot(int n, const double *a, const double *b) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += a[i] * b[i];
+  return sum;
 }
 
 static double product(const double *a, const double *b, size_t from, size_t to) {
@@ -31,14 +36,22 @@ static double product(const double *a, const double *b, size_t from, size_t to) 
   return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
-void esc_response_finish(const esc_observer *o, const esc_sample *s, const double *const g[3],
-                         const size_t *offset, esc_response *out) {
-  const double each = 1.0 / s->samples;
+/* About the mean: E[f^2] - E[f]^2 has no digits left where f is nearly constant. */
+static double output_variance(const esc_sample *s, double mean) {
+  double sum = 0;
+  for (int b = 0; b < s->samples; b++) sum += (s->output[b] - mean) * (s->output[b] - mean);
+  return sum / s->samples;
+}
+
+void esc_response_finish(const esc_observer *o, const esc_sample *s, const double *weights,
+                         const esc_response_sums *sums, esc_response *out) {
+  const double each = 1.0 / s->samples, *const *g = sums->g;
+  const size_t *offset = sums->offset;
   out->loss *= each;
   out->signal *= each;
   out->output_mean *= s->mirrored ? 0 : each;
-  out->output_variance = out->output_variance * each - out->output_mean * out->output_mean;
-  esc_response_errors(o, s, out);
+  out->output_variance = output_variance(s, out->output_mean);
+  esc_response_errors(o, s, weights, sums, out);
   for (int l = 0; l < o->problem->shape.layers; l++) {
     const size_t from = offset[l], to = offset[l + 1];
     out->gradient2[l] = each * each * product(g[0], g[0], from, to);
@@ -51,10 +64,11 @@ void esc_respond_reference(const esc_observer *o, const esc_sample *s, const dou
                            esc_reference_work *work, double *room, esc_response *out) {
   const esc_shape shape = o->problem->shape;
   const size_t count = esc_weight_offset(shape, shape.layers);
-  double *const g[3] = {room, room + count, room + 2 * count}, x[ESC_INPUTS_MAX], c[3];
+  double *const g[ESC_RESPONSE_SUMS] = {room, room + count, room + 2 * count, room + 3 * count};
+  double x[ESC_INPUTS_MAX], c[3];
   size_t offset[ESC_LAYERS_MAX + 1];
   memset(out, 0, sizeof *out);
-  memset(room, 0, 3 * count * sizeof *room);
+  memset(room, 0, ESC_RESPONSE_SUMS * count * sizeof *room);
   for (int l = 0; l <= shape.layers; l++) offset[l] = esc_weight_offset(shape, l);
   for (int b = 0; b < s->samples; b++) {
     for (int i = 0; i < shape.inputs; i++)
@@ -63,6 +77,10 @@ void esc_respond_reference(const esc_observer *o, const esc_sample *s, const dou
     esc_response_weights(o, s, b, f, c);
     esc_response_add(o, s, b, f, out);
     for (int k = 0; k < 3; k++) esc_reference_backward(o->problem, weights, c[k], work, g[k]);
+    if (s->mirrored) continue;
+    esc_reference_backward(o->problem, weights, 1, work, g[3]);
+    s->radial[b] = dot(shape.inputs, x, esc_reference_input_gradient(work));
   }
-  esc_response_finish(o, s, (const double *const *)g, offset, out);
+  const esc_response_sums sums = {{g[0], g[1], g[2], g[3]}, offset, (size_t)shape.inputs};
+  esc_response_finish(o, s, weights, &sums, out);
 }

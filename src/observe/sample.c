@@ -40,6 +40,7 @@ esc_status esc_sample_create(const esc_observer *o, esc_sample *s) {
   ESC_TRY_ALLOCATE(s->signal = calloc(samples, sizeof *s->signal));
   ESC_TRY_ALLOCATE(s->target = calloc(samples, sizeof *s->target));
   ESC_TRY_ALLOCATE(s->output = calloc(samples, sizeof *s->output));
+  ESC_TRY_ALLOCATE(s->radial = calloc(samples, sizeof *s->radial));
   ESC_TRY_ALLOCATE(s->work = calloc(esc_sample_work(o->samples), sizeof *s->work));
 done:
   return status;
@@ -50,6 +51,7 @@ void esc_sample_free(esc_sample *s) {
   free(s->signal);
   free(s->target);
   free(s->output);
+  free(s->radial);
   free(s->work);
   *s = (esc_sample){0};
 }

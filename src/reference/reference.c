@@ -123,6 +123,8 @@ void esc_reference_backward(const esc_problem *p, const double *weights, double 
   backward(p, weights, work, &unused);
 }
 
+const double *esc_reference_input_gradient(const esc_reference_work *work) { return work->u; }
+
 void esc_reference_gradient(const esc_problem *p, const double *directions, const double *weights,
                             const esc_batch *batch, esc_reference_work *work, esc_gradient *out) {
   const int layers = p->shape.layers;

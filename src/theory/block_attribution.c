@@ -22,7 +22,8 @@ enum {
   STENCIL = 10,
   STENCIL_BELOW = 8,
   POINTS_MAX = 200,
-  GAUSS = 5, /* exact for polynomials through STENCIL points */
+  CHECKS = 7, /* points that are evaluated on a coarser grid of nodes, too */
+  GAUSS = 5,  /* exact for polynomials through STENCIL points */
   MODES = ESC_BLOCK_MODES_MAX
 };
 static const double steep = 0.01;
@@ -32,7 +33,8 @@ static const double usual_tolerance = 1e-5;
 /* The lower polynomial's distance overestimates the error of the other: by the factor that an
  * analytic integrand gains with two more points where these settle it to 1e-6. */
 static const double order_gain = 0.01;
-static const double noise = 30; /* of a time, relative, over the solver's tolerance */
+static const double coarser = 0.8; /* fineness of that grid */
+static const double noise = 30;    /* of a time, relative, over the solver's tolerance */
 /* Of the worst interval's error, above which others are halved together with it. */
 static const double is_bad = 0.02;
 /* By what halving an interval reduces its error, at least, once it is resolved. */
@@ -306,6 +308,49 @@ static void summarise(const task *t) {
   }
 }
 
+/* ---- the nodes ---- */
+
+/* Of all modes, along the grid. */
+static double steepness(const task *t, int i) {
+  const esc_homotopy_point *p = &t->out->point[i];
+  double sum = 0;
+  for (int k = 0; k < t->homotopy->problem.modes; k++) sum += fabs(p->slope[k]);
+  return sum * lambda_slope(p->lambda);
+}
+
+/* Index of the k-th point to look at again: spread over the grid, the last the steepest. */
+static int checked_point(const task *t, int k) {
+  int steepest = 0;
+  if (k < CHECKS - 1) return k * (t->out->points - 1) / (CHECKS - 2);
+  for (int i = 1; i < t->out->points; i++)
+    if (steepness(t, i) > steepness(t, steepest)) steepest = i;
+  return steepest;
+}
+
+/* Without slopes, and with fewer nodes: all of it costs less than one point of the grid. */
+static esc_status compare_nodes(task *t) {
+  esc_status status = ESC_OK;
+  esc_attribution *out = t->out;
+  esc_block_grid coarse = {0};
+  esc_homotopy_point point[CHECKS];
+  esc_status found[CHECKS];
+  ESC_TRY(esc_block_grid_create(&t->homotopy->problem, coarser, &coarse));
+#pragma omp parallel for schedule(dynamic, 1)
+  for (int i = 0; i < CHECKS; i++)
+    found[i] = esc_homotopy_at(t->homotopy, &coarse, out->point[checked_point(t, i)].lambda, false,
+                               &point[i]);
+  for (int i = 0; i < CHECKS; i++)
+    for (int k = 0; k < t->homotopy->problem.modes; k++) {
+      const double time = out->point[checked_point(t, i)].escape[k];
+      const double change = found[i] == ESC_OK ? fabs(point[i].escape[k] - time) : (double)NAN;
+      if (!isnan(out->node_error[k]) && !(change <= out->node_error[k]))
+        out->node_error[k] = change;
+    }
+done:
+  esc_block_grid_free(&coarse);
+  return status;
+}
+
 static esc_status add_first_points(task *t) {
   esc_status status = ESC_OK;
   esc_attribution *out = t->out;
@@ -335,6 +380,7 @@ esc_status esc_homotopy_attribute(const esc_homotopy *homotopy, esc_attribution_
   ESC_TRY(add_first_points(&t));
   ESC_TRY(refine(&t));
   summarise(&t);
+  ESC_TRY(compare_nodes(&t));
 done:
   free(t.at);
   esc_block_grid_free(&t.grid);

@@ -15,6 +15,9 @@ static const double fineness_few[] = {1, 1.25}, fineness_many[] = {0.8, 1};
 /* The solver's relative tolerance on those grids, over the usual one. */
 static const double accuracy[] = {1, 0.1};
 
+/* Difference of the grids' rates above which their times fall slowly with the spacing. */
+static const double is_rough = 1e-3;
+
 /* ---- how long to wait ---- */
 
 static esc_status leading_time(const esc_block_problem *p, int k, double *closed) {
@@ -93,8 +96,15 @@ static int name_events(const esc_block_path *path, bool (*wanted)(double time),
 static bool is_missing(double time) { return isnan(time); }
 static bool is_at_start(double time) { return time == 0; }
 
-static void explain_missing(const esc_block_path *path, esc_block_times *out) {
-  if (path->pending == 0) return;
+/* Times that neither path has. */
+static void explain_missing(const esc_block_path *pair, esc_block_times *out) {
+  esc_block_path both = pair[0], *path = &both;
+  int missing = 0;
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) {
+    if (isfinite(pair[1].time[i])) path->time[i] = pair[1].time[i];
+    missing += path->timed[i] && isnan(path->time[i]);
+  }
+  if (missing == 0) return;
   next_clause(out);
   name_events(path, is_missing, out);
   if (path->end == ESC_BLOCK_AT_REST)
@@ -117,6 +127,36 @@ static void explain_start(const esc_block_path *path, esc_block_times *out) {
     out->remark[used] = 0;
 }
 
+static bool is_on_one_grid(const esc_block_path *path, int i) {
+  return path->timed[i] && isnan(path[0].time[i]) != isnan(path[1].time[i]);
+}
+
+/* Times that one of the two paths alone has. */
+static void explain_disagreement(const esc_block_path *path, esc_block_times *out) {
+  esc_block_path one = path[0];
+  bool any = false;
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) {
+    one.time[i] = is_on_one_grid(path, i) ? (double)NAN : 1;
+    any = any || isnan(one.time[i]);
+  }
+  if (!any) return;
+  next_clause(out);
+  name_events(&one, is_missing, out);
+  say(out,
+      ": passed on one of the two grids of nodes that are compared, not on the other: so near the "
+      "border of escape that neither is right");
+}
+
+static void explain_roughness(esc_block_times *out) {
+  if (!(out->quadrature_error > is_rough)) return;
+  next_clause(out);
+  say(out,
+      "rough: the two grids of nodes that are compared differ by %.2g of the rate or of a time; "
+      "the "
+      "activation is too steep for their spacing, or grows too fast for their range",
+      out->quadrature_error);
+}
+
 static void explain(const esc_block_path *path, esc_block_times *out) {
   if (path->c1 == 0) say(out, "c_1 = 0 for this activation: S_k has no half to pass");
   if (path->c3 == 0) {
@@ -125,6 +165,8 @@ static void explain(const esc_block_path *path, esc_block_times *out) {
   }
   explain_start(path, out);
   explain_missing(path, out);
+  explain_disagreement(path, out);
+  explain_roughness(out);
 }
 
 /* ---- times and their errors ---- */
@@ -164,21 +206,36 @@ static double last_time(const esc_block_path *path) {
 }
 
 /* Time and error of event i; raises the relative error that covers them all. */
-static void take_time(const esc_block_path *path, int i, double *time, double *error,
+static void take_time(const esc_block_path *path, int i, double slow, double *time, double *error,
                       double *covers) {
-  *time = path[1].time[i];
-  *error = fabs(path[1].time[i] - path[0].time[i]);
+  *error = slow * fabs(path[1].time[i] - path[0].time[i]);
+  *time = isnan(*error) ? (double)NAN : path[1].time[i];
   if (*error > 0) *covers = fmax(*covers, *error / *time);
 }
 
 static void take_times(const esc_block_path *path, esc_block_times *out) {
   const int modes = path->upper.modes;
+  const double slow = out->quadrature_error > is_rough ? 10 : 1;
   double *covers = &out->quadrature_error;
   for (int k = 0; k < modes; k++) {
-    take_time(path, k, &out->escape[k], &out->escape_error[k], covers);
-    take_time(path, modes + k, &out->hermite[k], &out->hermite_error[k], covers);
+    take_time(path, k, slow, &out->escape[k], &out->escape_error[k], covers);
+    take_time(path, modes + k, slow, &out->hermite[k], &out->hermite_error[k], covers);
   }
-  take_time(path, ESC_BLOCK_LOSS, &out->loss, &out->loss_error, covers);
+  take_time(path, ESC_BLOCK_LOSS, slow, &out->loss, &out->loss_error, covers);
+}
+
+/* The finer path up to the coarser one's last time, with a hundredth to spare, which is enough if
+ * these times mean anything; else three times as far. */
+static esc_status run_finer(esc_block_path *path) {
+  esc_status status = ESC_OK;
+  const double last = last_time(&path[0]);
+  bool all = true;
+  ESC_TRY(esc_block_path_run(&path[1], 1.01 * last));
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++)
+    all = all && !(isfinite(path[0].time[i]) && isnan(path[1].time[i]));
+  if (!all && path[1].end != ESC_BLOCK_GAVE_UP) ESC_TRY(esc_block_path_run(&path[1], 3 * last));
+done:
+  return status;
 }
 
 static esc_status open_pair(const esc_block_problem *p, esc_block_grid *grid,
@@ -209,12 +266,11 @@ esc_status esc_block_escape(const esc_block_problem *p, esc_block_times *out) {
   ESC_TRY(open_pair(p, grid, path));
   ESC_TRY(esc_block_predict(p, &grid[0], out->decoupled, &unit));
   ESC_TRY(esc_block_path_search(&path[0], unit));
-  /* The finer grid's times are within a hundredth of these, if these mean anything. */
-  ESC_TRY(esc_block_path_run(&path[1], 1.01 * last_time(&path[0])));
+  ESC_TRY(run_finer(path));
   first_escape(&path[1], state);
   ESC_TRY(compare_rates(p, grid, state, &out->quadrature_error));
   take_times(path, out);
-  explain(&path[0], out);
+  explain(path, out);
 done:
   for (int i = 0; i < 2; i++) {
     esc_block_path_close(&path[i]);
