@@ -8,11 +8,18 @@
 #include "scratch.h"
 
 static const char spec[] = "name: a small sweep\n";
-/* Header with the identity: a number and the text. */
-enum { MEMBERS = 5, THRESHOLDS = 2, LAYERS = 3, HEADER = 48 + 8 + sizeof spec - 1 };
+/* Header with the identity, a number and the text; the start is that and a part with its copy. */
+enum {
+  MEMBERS = 5,
+  THRESHOLDS = 2,
+  LAYERS = 3,
+  HEADER = 48 + 8 + sizeof spec - 1,
+  PART = 24, /* bytes of a part beside its payload */
+  START = 2 * HEADER + PART
+};
 
 static size_t row_size(void) { return esc_results_row_size(THRESHOLDS, LAYERS); }
-static size_t record_size(void) { return 8 + 24 + row_size() + 8; }
+static size_t record_size(void) { return PART + 24 + row_size(); }
 static const char *output(void) { return scratch("out.h5"); }
 static const char *journal(void) { return scratch("out.h5.journal"); }
 
@@ -97,12 +104,12 @@ static void many_records_come_back(void **state) {
   }
 }
 
-static void the_file_is_a_header_and_equal_records(void **state) {
+static void the_file_is_a_start_and_equal_records(void **state) {
   (void)state;
   struct stat info;
   make_journal(MEMBERS);
   assert_int_equal(stat(journal(), &info), 0);
-  assert_int_equal(info.st_size, HEADER + MEMBERS * record_size());
+  assert_int_equal(info.st_size, START + MEMBERS * record_size());
 }
 
 static void resuming_goes_on_behind_the_records(void **state) {
@@ -137,7 +144,7 @@ static void a_journal_cut_at_any_byte_keeps_its_whole_records_and_goes_on(void *
   make_journal(MEMBERS);
   char *bytes = scratch_read(journal(), &size);
   for (size_t cut = 0; cut <= size; cut++) {
-    const int whole = cut < HEADER ? 0 : (int)((cut - HEADER) / record_size());
+    const int whole = cut < START ? 0 : (int)((cut - START) / record_size());
     scratch_write(journal(), bytes, cut);
     esc_assert_ok(open_as(true, false, &v, &j));
     assert_int_equal(v.count, whole);
@@ -149,40 +156,166 @@ static void a_journal_cut_at_any_byte_keeps_its_whole_records_and_goes_on(void *
   free(bytes);
 }
 
-static void a_flipped_byte_keeps_the_records_before_it(void **state) {
+/* What is kept of a damaged journal: bit i for record i; the last warning. */
+static unsigned kept;
+static char warning[2048];
+
+static void keep_row(void *context, esc_member_key member, const void *row) {
+  char *want = malloc(row_size());
+  const int i = (int)((member.seed - 1000000000000) / 7);
+  assert_non_null(want);
+  make_row(i, want);
+  *(int *)context += memcmp(row, want, row_size()) != 0;
+  kept |= 1u << i;
+  free(want);
+}
+
+__attribute__((format(printf, 1, 2))) static void keep_warning(const char *format, ...) {
+  va_list more;
+  va_start(more, format);
+  vsnprintf(warning, sizeof warning, format, more);
+  va_end(more);
+}
+
+/* Resumes and closes; which records came back, all of them right. */
+static unsigned survivors(void) {
+  int wrong = 0;
+  esc_journal *j;
+  const esc_journal_reader reader = {&wrong, NULL, NULL, keep_row, keep_warning};
+  kept = 0;
+  warning[0] = 0;
+  esc_assert_ok(
+      esc_journal_open(output(), identity_of(spec), THRESHOLDS, LAYERS, true, false, &reader, &j));
+  esc_journal_close(j, false);
+  assert_int_equal(wrong, 0);
+  return kept;
+}
+
+static const char *copy_of_damage(void) { return scratch("out.h5.journal.damaged-1"); }
+
+/* The warning names what is lost and where, the copy has the damaged bytes, and the file is
+ * whole from now on. */
+static void assert_damage_is_told(const char *bytes, size_t size, const char *what) {
+  size_t copied;
+  if (!strstr(warning, what) || !strstr(warning, copy_of_damage())) {
+    fprintf(stderr, "\"%s\" does not say \"%s\"\n", warning, what);
+    fail();
+  }
+  char *copy = scratch_read(copy_of_damage(), &copied);
+  assert_int_equal(copied, size);
+  assert_memory_equal(copy, bytes, size);
+  free(copy);
+  unlink(copy_of_damage());
+  (void)survivors();
+  assert_string_equal(warning, "");
+}
+
+static void a_flipped_bit_anywhere_costs_no_more_than_its_own_record(void **state) {
   (void)state;
   size_t size;
+  char where[80];
   make_journal(MEMBERS);
   char *bytes = scratch_read(journal(), &size);
-  for (size_t at = HEADER; at < size; at++) {
+  for (size_t at = 0; at < size; at += at < START ? 3 : 23) {
+    const int hit = at < START ? -1 : (int)((at - START) / record_size());
+    const size_t first = at < HEADER ? 0 : hit < 0 ? HEADER : START + (size_t)hit * record_size();
     bytes[at] ^= (char)(1 << at % 8);
     scratch_write(journal(), bytes, size);
-    assert_holds((int)((at - HEADER) / record_size()));
+    const unsigned all = (1u << MEMBERS) - 1;
+    assert_int_equal(survivors(), hit < 0 ? all : all & ~(1u << hit));
+    snprintf(where, sizeof where, "offset %zu: about %d finished members are lost", first,
+             hit >= 0);
+    assert_damage_is_told(bytes, size, where);
     bytes[at] ^= (char)(1 << at % 8);
   }
   free(bytes);
 }
 
-static void a_header_with_a_flipped_byte_is_refused_and_left_alone(void **state) {
+static void damage_of_any_length_keeps_the_records_that_it_leaves_whole(void **state) {
+  (void)state;
+  size_t size;
+  make_journal(MEMBERS);
+  char *bytes = scratch_read(journal(), &size), *hurt = malloc(size);
+  assert_non_null(hurt);
+  for (size_t length = 1; length < 3 * record_size(); length += 61) {
+    const size_t from = START + record_size() / 2, last = from + length - 1 - START;
+    memcpy(hurt, bytes, size);
+    memset(hurt + from, 'E', length);
+    scratch_write(journal(), hurt, size);
+    const unsigned lost = (1u << (last / record_size() + 1)) - 1;
+    assert_int_equal(survivors(), ((1u << MEMBERS) - 1) & ~lost);
+    assert_damage_is_told(hurt, size, "offset");
+  }
+  free(bytes);
+  free(hurt);
+}
+
+static void bytes_that_slipped_in_or_out_cost_one_record(void **state) {
+  (void)state;
+  size_t size;
+  make_journal(MEMBERS);
+  char *bytes = scratch_read(journal(), &size), *hurt = malloc(size + 8);
+  const size_t from = START + record_size() + 5;
+  assert_non_null(hurt);
+  for (int more = -3; more <= 3; more += 6) {
+    const size_t all = more < 0 ? size - 3 : size + 3;
+    memcpy(hurt, bytes, from);
+    memset(hurt + from, 'E', 3);
+    memcpy(hurt + from + (more > 0 ? 3 : 0), bytes + from + (more < 0 ? 3 : 0),
+           size - from - (more < 0 ? 3 : 0));
+    scratch_write(journal(), hurt, all);
+    assert_int_equal(survivors(), ((1u << MEMBERS) - 1) & ~2u);
+    assert_damage_is_told(hurt, all, "offset");
+  }
+  free(bytes);
+  free(hurt);
+}
+
+static void a_start_whose_copy_is_damaged_too_is_refused_and_left_alone(void **state) {
   (void)state;
   size_t size, after;
   visited v;
   esc_journal *j;
   make_journal(MEMBERS);
   char *bytes = scratch_read(journal(), &size);
-  for (size_t at = 0; at < HEADER; at++) {
+  for (size_t at = 0; at < HEADER; at += 5) {
     bytes[at] ^= 1;
+    bytes[HEADER + 16 + at] ^= 1;
     scratch_write(journal(), bytes, size);
     assert_int_equal(open_as(true, false, &v, &j), ESC_BAD_INPUT);
     assert_message_names(journal(), at < 8 ? "not a journal" : "damaged", "--force", NULL);
-    assert_int_equal(v.count, 0);
-    char *kept = scratch_read(journal(), &after);
+    char *still = scratch_read(journal(), &after);
     assert_int_equal(after, size);
-    assert_memory_equal(kept, bytes, size);
-    free(kept);
+    assert_memory_equal(still, bytes, size);
+    free(still);
     bytes[at] ^= 1;
+    bytes[HEADER + 16 + at] ^= 1;
   }
+  assert_int_equal(scratch_count(), 1);
   free(bytes);
+}
+
+/* Heads of parts that overlap, each with a wrong checksum behind it: the search ends. */
+static void a_file_made_of_overlapping_parts_is_not_read_for_ever(void **state) {
+  (void)state;
+  size_t size;
+  const uint64_t many = 1 << 16;
+  make_journal(1);
+  char *bytes = scratch_read(journal(), &size);
+  char *hostile = calloc(1, size + 16 * many);
+  assert_non_null(hostile);
+  memcpy(hostile, bytes, size);
+  const uint64_t seed = XXH3_64bits(bytes + 48, HEADER - 48);
+  for (uint64_t i = 0; i < many; i++) {
+    uint32_t head[4] = {0x54525045, 1, (uint32_t)(16 * (many - i) - 24), 0};
+    if (i + 2 > many) head[2] = 0;
+    head[3] = (uint32_t)XXH3_64bits_withSeed(head, 12, seed);
+    memcpy(hostile + size + 16 * i, head, 16);
+  }
+  scratch_write(journal(), hostile, size + 16 * many);
+  assert_int_equal(survivors(), 1);
+  free(bytes);
+  free(hostile);
 }
 
 static void records_of_another_journal_are_not_taken(void **state) {
@@ -197,11 +330,103 @@ static void records_of_another_journal_are_not_taken(void **state) {
   esc_journal_close(j, false);
   char *other = scratch_read(scratch("other.journal"), &other_size);
   assert_int_equal(other_size, size);
-  memcpy(bytes + HEADER + record_size(), other + HEADER + record_size(), record_size());
+  memcpy(bytes + START + record_size(), other + START + record_size(), record_size());
   scratch_write(journal(), bytes, size);
-  assert_holds(1);
+  assert_int_equal(survivors(), ((1u << MEMBERS) - 1) & ~2u);
   free(bytes);
   free(other);
+}
+
+/* ---- what another program does to a journal that is written ---- */
+
+static void a_journal_removed_while_it_is_written_is_written_anew_whole(void **state) {
+  (void)state;
+  esc_journal *j, *second;
+  visited v;
+  const esc_journal_reader reader = {.context = &v, .warn = keep_warning};
+  esc_assert_ok(
+      esc_journal_open(output(), identity_of(spec), THRESHOLDS, LAYERS, false, false, &reader, &j));
+  esc_assert_ok(append(j, 0));
+  unlink(journal());
+  esc_assert_ok(esc_journal_sync(j));
+  assert_non_null(strstr(warning, "was removed"));
+  assert_int_equal(open_as(true, false, &v, &second), ESC_BAD_INPUT);
+  assert_message_names("another run is writing", NULL);
+  esc_assert_ok(append(j, 1));
+  assert_int_equal(esc_journal_confirmed(j), 2);
+  esc_journal_close(j, false);
+  assert_holds(2);
+}
+
+static void a_journal_emptied_while_it_is_written_is_not_called_safe(void **state) {
+  (void)state;
+  esc_journal *j;
+  visited v;
+  for (int way = 0; way < 2; way++) {
+    make_journal(2);
+    esc_assert_ok(open_as(true, false, &v, &j));
+    assert_int_equal(truncate(journal(), (off_t)(START + record_size() * (way ? 1 : 0))), 0);
+    assert_int_equal(way ? esc_journal_sync(j) : append(j, 2), ESC_IO_FAILED);
+    assert_message_names(journal(), "another program changed its length",
+                         way ? "1 of 2 finished members are safe" : "0 finished members are safe",
+                         NULL);
+    assert_int_equal(esc_journal_confirmed(j), way);
+    esc_journal_close(j, false);
+    unlink(journal());
+  }
+}
+
+static void a_stranger_s_file_in_the_journal_s_place_stays_and_the_records_go_beside_it(
+    void **state) {
+  (void)state;
+  esc_journal *j;
+  visited v;
+  size_t size;
+  make_journal(2);
+  esc_assert_ok(open_as(true, false, &v, &j));
+  unlink(journal());
+  scratch_write(journal(), "mine", 4);
+  assert_int_equal(esc_journal_sync(j), ESC_IO_FAILED);
+  assert_message_names(journal(), "replaced", scratch("out.h5.journal.rescued-1"), NULL);
+  assert_int_equal(esc_journal_confirmed(j), 0);
+  esc_journal_close(j, true);
+  char *bytes = scratch_read(journal(), &size);
+  assert_memory_equal(bytes, "mine", 4);
+  free(bytes);
+  assert_int_equal(rename(scratch("out.h5.journal.rescued-1"), journal()), 0);
+  assert_holds(2);
+}
+
+static void a_journal_that_is_a_link_is_refused_and_its_target_untouched(void **state) {
+  (void)state;
+  esc_journal *j;
+  visited v;
+  size_t size;
+  scratch_write(scratch("victim"), "precious", 8);
+  assert_int_equal(symlink(scratch("victim"), journal()), 0);
+  for (int way = 0; way < 3; way++) {
+    assert_int_equal(open_as(way == 1, way == 2, &v, &j), ESC_BAD_INPUT);
+    assert_message_names(journal(), "symbolic link", NULL);
+  }
+  unlink(journal());
+  assert_int_equal(symlink(scratch("nothing"), journal()), 0); /* would be created there */
+  assert_int_equal(open_as(false, false, &v, &j), ESC_BAD_INPUT);
+  char *bytes = scratch_read(scratch("victim"), &size);
+  assert_int_equal(size, 8);
+  assert_memory_equal(bytes, "precious", 8);
+  free(bytes);
+  assert_int_equal(scratch_count(), 2);
+}
+
+static void a_journal_of_another_user_is_refused(void **state) {
+  (void)state;
+  esc_journal *j;
+  visited v;
+  make_journal(1);
+  if (geteuid() != 0 || chown(journal(), 12345, (gid_t)-1) != 0) skip();
+  assert_int_equal(open_as(true, false, &v, &j), ESC_BAD_INPUT);
+  assert_message_names(journal(), "another user", "12345", NULL);
+  assert_int_equal(scratch_count(), 1);
 }
 
 static void without_resume_a_journal_is_refused_and_kept(void **state) {
@@ -329,14 +554,14 @@ static void a_failed_append_leaves_whole_records_and_says_how_to_go_on(void **st
   esc_assert_ok(open_as(false, false, &v, &j));
   esc_assert_ok(append(j, 0));
   esc_assert_ok(append(j, 1));
-  scratch_limit_files(HEADER + 2 * record_size() + 20);
+  scratch_limit_files(START + 2 * record_size() + 20);
   const esc_status status = append(j, 2);
   scratch_limit_files(RLIM_INFINITY);
   assert_int_equal(status, ESC_IO_FAILED);
   assert_message_names(journal(), "seed 1000000000014", strerror(EFBIG),
                        "2 finished members are safe", "--resume", NULL);
   assert_int_equal(stat(journal(), &info), 0);
-  assert_int_equal(info.st_size, HEADER + 2 * record_size());
+  assert_int_equal(info.st_size, START + 2 * record_size());
   esc_assert_ok(append(j, 2));
   esc_journal_close(j, false);
   assert_holds(3);
@@ -421,7 +646,7 @@ static void note_row(void *context, esc_member_key member, const void *row) {
 }
 
 static esc_journal *reopen(esc_identity identity, notes *n) {
-  const esc_journal_reader reader = {n, note_identity, note_segment, note_row};
+  const esc_journal_reader reader = {n, note_identity, note_segment, note_row, NULL};
   esc_journal *j;
   n->text[0] = 0;
   esc_assert_ok(esc_journal_open(output(), identity, THRESHOLDS, LAYERS, true, false, &reader, &j));
@@ -495,13 +720,13 @@ static void looking_at_a_journal_changes_nothing_and_sees_who_writes_it(void **s
 /* The length came to disk, the bytes did not. */
 static void a_start_lost_with_the_power_is_started_again(void **state) {
   (void)state;
-  char zeros[HEADER] = {0};
+  char zeros[START] = {0};
   size_t size;
   make_journal(1);
   char *bytes = scratch_read(journal(), &size);
   for (size_t written = 0; written < HEADER; written += written == 0 ? 48 : 1) {
     memcpy(zeros, bytes, written);
-    scratch_write(journal(), zeros, HEADER);
+    scratch_write(journal(), zeros, written % 2 ? HEADER : START);
     assert_holds(0);
   }
   free(bytes);
@@ -511,12 +736,20 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(records_come_back_in_order),
       CASE(many_records_come_back),
-      CASE(the_file_is_a_header_and_equal_records),
+      CASE(the_file_is_a_start_and_equal_records),
       CASE(resuming_goes_on_behind_the_records),
       CASE(resuming_nothing_starts_a_journal),
       CASE(a_journal_cut_at_any_byte_keeps_its_whole_records_and_goes_on),
-      CASE(a_flipped_byte_keeps_the_records_before_it),
-      CASE(a_header_with_a_flipped_byte_is_refused_and_left_alone),
+      CASE(a_flipped_bit_anywhere_costs_no_more_than_its_own_record),
+      CASE(damage_of_any_length_keeps_the_records_that_it_leaves_whole),
+      CASE(bytes_that_slipped_in_or_out_cost_one_record),
+      CASE(a_start_whose_copy_is_damaged_too_is_refused_and_left_alone),
+      CASE(a_file_made_of_overlapping_parts_is_not_read_for_ever),
+      CASE(a_journal_removed_while_it_is_written_is_written_anew_whole),
+      CASE(a_journal_emptied_while_it_is_written_is_not_called_safe),
+      CASE(a_stranger_s_file_in_the_journal_s_place_stays_and_the_records_go_beside_it),
+      CASE(a_journal_that_is_a_link_is_refused_and_its_target_untouched),
+      CASE(a_journal_of_another_user_is_refused),
       CASE(records_of_another_journal_are_not_taken),
       CASE(without_resume_a_journal_is_refused_and_kept),
       CASE(discarding_starts_anew),

@@ -158,7 +158,7 @@ esc_status esc_info_journal(const char *path, bool json) {
   esc_status status = ESC_OK;
   esc_journal_summary summary;
   found f = {0};
-  const esc_journal_reader reader = {&f, keep_identity, keep_segment, count_row};
+  const esc_journal_reader reader = {&f, keep_identity, keep_segment, count_row, NULL};
   ESC_TRY_ALLOCATE(f.segments = json_array());
   ESC_TRY(esc_journal_read(path, NULL, &summary));
   if (summary.readable && !summary.snapshots)

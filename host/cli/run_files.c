@@ -124,7 +124,7 @@ static esc_status create_recorder(esc_run *r) {
 /* Snapshots of the run so far. A finished member that lacks some is trained again. */
 static esc_status open_snapshots(esc_run *r) {
   esc_status status = ESC_OK;
-  const esc_journal_reader reader = {r, esc_run_accepts, NULL, restore_snapshot};
+  const esc_journal_reader reader = {r, esc_run_accepts, NULL, restore_snapshot, esc_note};
   if (!r->recorder) return ESC_OK;
   ESC_TRY(esc_journal_open_snapshots(r->output, identity_of(r),
                                      esc_observation_length(r->spec->problem.shape.layers),
@@ -157,7 +157,7 @@ static esc_status open_checkpoint(esc_run *r) {
 esc_status esc_run_open_files(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  const esc_journal_reader reader = {r, esc_run_accepts, restore_segment, restore_row};
+  const esc_journal_reader reader = {r, esc_run_accepts, restore_segment, restore_row, esc_note};
   ESC_TRY(create_recorder(r));
   ESC_TRY(esc_run_use_bases(r));
   ESC_TRY(esc_journal_open(r->output, identity_of(r), p->thresholds, p->shape.layers, r->ask.resume,
@@ -214,8 +214,8 @@ esc_status esc_run_inspect_files(esc_run *r, const char *output) {
   esc_status status = ESC_OK;
   char path[sizeof r->output + 128];
   esc_journal_summary summary;
-  const esc_journal_reader reader = {r, esc_run_accepts, NULL, count_row};
-  const esc_journal_reader snapshots = {r, esc_run_accepts, NULL, NULL};
+  const esc_journal_reader reader = {r, esc_run_accepts, NULL, count_row, NULL};
+  const esc_journal_reader snapshots = {r, esc_run_accepts, NULL, NULL, NULL};
   const esc_checkpoint_reader flying = {r, esc_run_accepts, NULL};
   if (exists(output, ".journal", path, sizeof path))
     ESC_TRY(esc_journal_read(path, &reader, &summary));

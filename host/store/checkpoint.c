@@ -303,7 +303,7 @@ done:
 esc_status esc_checkpoint_begin(esc_checkpoint *c, int64_t count) {
   esc_status status = ESC_OK;
   const header h = make_header(c, count + c->waiting);
-  ESC_TRY(esc_io_begin(c->path, &c->file));
+  ESC_TRY(esc_io_begin_own(c->path, &c->file));
   ESC_TRY(esc_io_write(c->file, &h, sizeof h));
   ESC_TRY(esc_io_write(c->file, c->identity, c->identity_size));
 done:

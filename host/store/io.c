@@ -15,7 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/names.h"
@@ -125,24 +128,42 @@ static esc_status find_target(const char *path, place *at, char full[PATH_MAX]) 
   return ESC_OK;
 }
 
-/* "NAME.PID-COUNTER.tmp", hidden; the name is cut so that the whole fits. */
-static bool temporary_name(const place *at, unsigned counter, char full[PATH_MAX]) {
+/* ".NAME.PID-RANDOM.tmp"; NAME is cut so that the whole fits. Nobody can guess the name. */
+static bool temporary_name(const place *at, char full[PATH_MAX]) {
   char name[NAME_MAX + 1];
-  snprintf(name, sizeof name, ".%.*s.%ld-%u.tmp", (int)NAME_KEPT, at->name, (long)getpid(),
-           counter);
+  uint64_t random;
+  if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) random = (uint64_t)clock();
+  snprintf(name, sizeof name, ".%.*s.%ld-%016llx.tmp", (int)NAME_KEPT, at->name, (long)getpid(),
+           (unsigned long long)random);
   return join(full, at->directory, name);
 }
 
-/* Opens a new file beside the target; umask applies. */
+/* Locks a file; on a file system without locks it stays unlocked. False where another holds the
+ * lock or has removed the file before it was ours. */
+static bool lock_new(int fd) {
+  struct stat info;
+  int result;
+  do {
+    result = flock(fd, LOCK_EX | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  if (result != 0 && errno == EWOULDBLOCK) return false;
+  return fstat(fd, &info) != 0 || info.st_nlink > 0;
+}
+
+/* Opens a new file beside the target, locked as long as it is open, which tells others that its
+ * writer lives; umask applies. */
 static esc_status open_temporary(const char *path, const place *at, char full[PATH_MAX], int *fd) {
-  static unsigned counter;
   for (int i = 0; i < TEMPORARIES_MAX; i++) {
-    if (!temporary_name(at, counter++, full))
+    if (!temporary_name(at, full))
       return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
-    *fd = open(full, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (*fd >= 0) return ESC_OK;
-    if (errno != EEXIST && errno != EINTR) break;
+    *fd = open(full, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (*fd >= 0 && lock_new(*fd)) return ESC_OK;
+    if (*fd >= 0)
+      close(*fd);
+    else if (errno != EEXIST && errno != EINTR)
+      break;
   }
+  *fd = -1;
   return ESC_FAIL(esc_io_status(errno), "%s: cannot write into %s: %s", path, at->directory,
                   strerror(errno));
 }
@@ -185,17 +206,30 @@ esc_status esc_io_sync_directory(const char *path) {
   return sync_directory(path, directory);
 }
 
-/* Whether `name` is a temporary of the target whose process is gone. */
+/* Whether `name` is a temporary of the target whose process is gone, as far as this machine
+ * knows. */
 static bool is_left_over(const place *at, const char *name) {
   char prefix[NAME_MAX + 1];
   long pid;
-  unsigned counter;
+  unsigned long long random;
   int end = 0;
   const int length = snprintf(prefix, sizeof prefix, ".%.*s.", (int)NAME_KEPT, at->name);
   if (strncmp(name, prefix, (size_t)length) != 0) return false;
-  if (sscanf(name + length, "%ld-%u.tmp%n", &pid, &counter, &end) != 2) return false;
+  if (sscanf(name + length, "%ld-%16llx.tmp%n", &pid, &random, &end) != 2) return false;
   if (end == 0 || name[length + end] != '\0' || pid <= 0 || pid > INT_MAX) return false;
   return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* Deletes a plain file of this user's that nobody holds locked: on another machine, or in another
+ * container, its writer may live. */
+static void remove_unlocked(const char *full) {
+  struct stat info;
+  const int fd = open(full, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return;
+  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
+      flock(fd, LOCK_EX | LOCK_NB) == 0)
+    unlink(full);
+  close(fd);
 }
 
 /* A run that was killed while publishing leaves its temporary; the next one of
@@ -206,7 +240,7 @@ static void remove_left_over(const place *at) {
   if (!directory) return;
   for (struct dirent *entry; (entry = readdir(directory));)
     if (is_left_over(at, entry->d_name) && join(full, at->directory, entry->d_name))
-      esc_names_remove(full);
+      remove_unlocked(full);
   closedir(directory);
 }
 
@@ -216,20 +250,154 @@ struct esc_io_file {
   int fd;
 };
 
+/* Begins a file whose place and target are set; frees it where that fails. */
+static esc_status begin_at(const char *path, esc_io_file *f, esc_io_file **out) {
+  snprintf(f->path, sizeof f->path, "%s", path);
+  remove_left_over(&f->at);
+  const esc_status status = open_temporary(path, &f->at, f->temporary, &f->fd);
+  if (status == ESC_OK)
+    *out = f;
+  else
+    free(f);
+  return status;
+}
+
 esc_status esc_io_begin(const char *path, esc_io_file **out) {
   esc_status status = ESC_OK;
   esc_io_file *f = calloc(1, sizeof *f);
   ESC_TRY_ALLOCATE(f);
   f->fd = -1;
   ESC_TRY(find_target(path, &f->at, f->target));
-  snprintf(f->path, sizeof f->path, "%s", path);
-  remove_left_over(&f->at);
-  ESC_TRY(open_temporary(path, &f->at, f->temporary, &f->fd));
-  *out = f;
-  f = NULL;
+  return begin_at(path, f, out);
 done:
   free(f);
   return status;
+}
+
+/* ---- files that this program names itself ---- */
+
+/* Whether files that this process makes in the folder get this owner: on some file systems all
+ * have the one that the mount names. */
+static bool is_owner_there(const char *path, uid_t owner) {
+  place at;
+  struct stat info = {.st_uid = owner + 1};
+  char full[PATH_MAX];
+  int fd;
+  if (owner == geteuid()) return true;
+  if (locate(path, path, &at) != ESC_OK || open_temporary(path, &at, full, &fd) != ESC_OK)
+    return false;
+  const bool same = fstat(fd, &info) == 0 && info.st_uid == owner;
+  unlink(full);
+  close(fd);
+  return same;
+}
+
+/* Refuses by name what this program did not make. */
+static esc_status check_own(const char *path, const struct stat *info) {
+  if (S_ISLNK(info->st_mode))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: is a symbolic link, which this program does not follow for files that it "
+                    "names itself; remove it, or name another output with -o",
+                    path);
+  if (!S_ISREG(info->st_mode))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: not a plain file, so none of this program's; remove it, or name another "
+                    "output with -o",
+                    path);
+  if (!is_owner_there(path, info->st_uid))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: belongs to another user (number %u); copy what is to be continued into a "
+                    "folder of yours, or name another output with -o",
+                    path, (unsigned)info->st_uid);
+  return ESC_OK;
+}
+
+esc_status esc_io_open_own(const char *path, bool create, int *fd) {
+  struct stat info;
+  const int flags = create ? O_RDWR | O_CREAT : O_RDONLY;
+  *fd = -1;
+  if (lstat(path, &info) == 0) { /* a device is not even opened */
+    const esc_status status = check_own(path, &info);
+    if (status != ESC_OK) return status;
+  }
+  *fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+  if (*fd < 0 || fstat(*fd, &info) != 0)
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
+  return check_own(path, &info);
+}
+
+esc_status esc_io_begin_own(const char *path, esc_io_file **out) {
+  esc_status status = ESC_OK;
+  struct stat info;
+  esc_io_file *f = calloc(1, sizeof *f);
+  ESC_TRY_ALLOCATE(f);
+  f->fd = -1;
+  ESC_TRY(locate(path, path, &f->at));
+  if (!join(f->target, f->at.directory, f->at.name)) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+    goto done;
+  }
+  if (lstat(f->target, &info) == 0) ESC_TRY(check_own(path, &info));
+  return begin_at(path, f, out);
+done:
+  free(f);
+  return status;
+}
+
+/* Gives the temporary its name if that is free. */
+static int name_new(const esc_io_file *f) {
+  if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->target, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  if (link(f->temporary, f->target) != 0) return -1;
+  return unlink(f->temporary);
+}
+
+esc_status esc_io_commit_locked(esc_io_file *f, int *fd) {
+  esc_status status = ESC_OK;
+  if (fsync(f->fd) != 0 || name_new(f) != 0) {
+    status = ESC_FAIL(esc_io_status(errno), "%s: publishing failed: %s", f->path, strerror(errno));
+    goto done;
+  }
+  f->temporary[0] = '\0';
+  ESC_TRY(sync_directory(f->path, f->at.directory));
+  *fd = f->fd;
+  f->fd = -1;
+done:
+  esc_io_discard(f);
+  return status;
+}
+
+/* Longest name and path of the file system of `directory`. */
+static void find_limits(const char *directory, size_t *name, size_t *path) {
+  const long names = pathconf(directory, _PC_NAME_MAX), paths = pathconf(directory, _PC_PATH_MAX);
+  *name = names > 0 && names < NAME_MAX ? (size_t)names : NAME_MAX;
+  *path = (paths > 0 && paths < PATH_MAX ? (size_t)paths : PATH_MAX) - 1; /* with its NUL */
+}
+
+esc_status esc_io_check_names(const char *path, const char *const *suffix, size_t count) {
+  place at;
+  size_t longest = 0, name_max, path_max;
+  const esc_status status = locate(path, path, &at);
+  if (status != ESC_OK) return status;
+  for (size_t i = 1; i < count; i++)
+    if (strlen(suffix[i]) > strlen(suffix[longest])) longest = i;
+  const size_t more = count ? strlen(suffix[longest]) : 0, name = strlen(at.name) + more;
+  const size_t given = strlen(path) + more, whole = strlen(at.directory) + 1 + name;
+  const size_t full = given > whole ? given : whole;
+  find_limits(at.directory, &name_max, &path_max);
+  if (name > name_max)
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%.300s: the name is too long by %zu bytes: with the \"%s\" of a file beside it "
+        "it has %zu, and this file system allows %zu",
+        path, name - name_max, count ? suffix[longest] : "", name, name_max);
+  if (full > path_max)
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%.300s...: the path is too long by %zu bytes: with the \"%s\" of a file beside "
+        "it it has %zu, and this system allows %zu",
+        path, full - path_max, count ? suffix[longest] : "", full, path_max);
+  return ESC_OK;
 }
 
 esc_status esc_io_write(esc_io_file *f, const void *bytes, size_t size) {

@@ -28,6 +28,19 @@ esc_status esc_io_write(esc_io_file *file, const void *bytes, size_t size);
 esc_status esc_io_commit(esc_io_file *file, const char *previous);
 void esc_io_discard(esc_io_file *file); /* NULL is fine */
 
+/* A file that this program names itself, beside a result. What is not a plain file there (a
+ * symbolic link above all), or belongs to another user, is ESC_BAD_INPUT: nothing is followed.
+ * begin: as above. open: for reading, or with `create` for writing too, made if it is missing.
+ * commit_locked: fails where the name has been taken meanwhile; *fd is the open file, under an
+ * exclusive flock since before it had its name. */
+esc_status esc_io_begin_own(const char *path, esc_io_file **out);
+esc_status esc_io_open_own(const char *path, bool create, int *fd);
+esc_status esc_io_commit_locked(esc_io_file *file, int *fd);
+
+/* Checks that `path` with each of `count` suffixes is a name that its file system and this
+ * system allow. */
+esc_status esc_io_check_names(const char *path, const char *const *suffix, size_t count);
+
 /* Deletes what killed runs left of writing `path`; remove: and `path` itself, if there. */
 void esc_io_clear(const char *path);
 void esc_io_remove(const char *path);

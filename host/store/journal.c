@@ -1,21 +1,9 @@
-/* The journal of finished members, so that no finished work is done twice.
- *
- * Layout, little-endian:
- *   header    "ESCJRNL" NUL, version (u32), thresholds, layers (2 x u16), bytes of a row,
- *             bytes of the identity (2 x u32), XXH3-64 of the identity, of the table of
- *             variables, of the header so far
- *   identity  members (i64), text: the run that began the journal
- *   parts     kind, bytes of the payload (2 x u32), payload, XXH3-64 of all three, seeded
- *             with the first identity's hash. Payloads: a record is a key (seed, layers:
- *             u64, scale: f64) and a row; an identity as above; a segment its text
- * Parts are only ever appended, so whatever a crash cuts off or a disk spoils, the parts
- * before it are whole. */
+/* The journal of finished members, so that no finished work is done twice: writing it. Its format
+ * is in journal_format.h. */
 #include "store/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdalign.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,83 +12,12 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "escapement/observe.h"
 #include "store/io.h"
+#include "store/journal_format.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the journal is written as it lies");
 
-enum {
-  JOURNAL_VERSION = 2,
-  READ_AT_ONCE = 1 << 16,
-  PAYLOAD_MAX = 1 << 26, /* larger than any spec and any row */
-};
-static const char journal_magic[8] = "ESCJRNL";
-
-typedef struct header {
-  char magic[8];
-  uint32_t version;
-  uint16_t thresholds, layers;
-  uint32_t row_size, identity_size;
-  uint64_t identity, table;
-  uint64_t check; /* of all before it */
-} header;
-
-_Static_assert(sizeof(header) == 48, "the header has no padding");
-
-typedef enum part_kind {
-  PART_RECORD = 1,
-  PART_IDENTITY,
-  PART_SEGMENT_BEGIN,
-  PART_SEGMENT
-} part_kind;
-
-typedef struct part {
-  uint32_t kind, size; /* of the payload, which follows with its check behind it */
-} part;
-
-_Static_assert(sizeof(part) == 8, "a part's head has no padding");
-
-struct esc_journal {
-  char *path;
-  const char *what; /* name of its records in messages */
-  int fd;
-  header header;  /* as this run writes it, and once opened as it is in the file */
-  char *identity; /* payload of this run's; NULL: it only reads */
-  size_t identity_size;
-  char *buffer;                     /* parts being read, or one being written */
-  size_t capacity;                  /* of the buffer */
-  size_t filled;                    /* bytes read into it */
-  const esc_journal_reader *reader; /* while opening */
-  uint64_t last_identity;           /* hash of the newest in the file */
-  off_t end;                        /* of the whole parts in the file */
-  int64_t records;                  /* whole ones in the file */
-  int64_t notes;                    /* of segments behind their begin */
-  int64_t synced;                   /* records known to be on the disk */
-  bool torn;                        /* a failed append could not be undone */
-  bool ready;                       /* opened: locked, header written */
-  bool empty;                       /* when it was locked: removed again if it cannot be started */
-};
-
-/* Tells tables of variables apart: a row means nothing without its table. */
-static uint64_t hash_table(void) {
-  uint64_t hash = 0;
-  for (int i = 0; i < esc_result_variable_count; i++) {
-    const esc_result_variable *v = &esc_result_variables[i];
-    const int kind[2] = {(int)v->type, (int)v->axis};
-    hash = XXH3_64bits_withSeed(v->name, strlen(v->name), hash);
-    hash = XXH3_64bits_withSeed(kind, sizeof kind, hash);
-  }
-  return hash;
-}
-
-static uint64_t hash_observables(void) {
-  uint64_t hash = 1;
-  for (int i = 0; i < ESC_OBSERVABLES; i++)
-    hash = XXH3_64bits_withSeed(esc_observables[i].name, strlen(esc_observables[i].name), hash);
-  return hash;
-}
-
-static uint64_t hash_of_header(const header *h) { return XXH3_64bits(h, offsetof(header, check)); }
+enum { COPIES_MAX = 9, VOID_MAX = 1 << 20 };
 
 /* Fills the journal's header and identity. */
 static esc_status set_header(esc_journal *j, esc_identity identity, int thresholds, int layers,
@@ -110,295 +27,384 @@ static esc_status set_header(esc_journal *j, esc_identity identity, int threshol
   ESC_TRY_ALLOCATE(j->identity = malloc(size));
   memcpy(j->identity, &identity.members, sizeof identity.members);
   memcpy(j->identity + sizeof identity.members, identity.text, strlen(identity.text));
-  j->header = (header){.version = JOURNAL_VERSION,
-                       .thresholds = (uint16_t)thresholds,
-                       .layers = (uint16_t)layers,
-                       .row_size = (uint32_t)row_size,
-                       .identity_size = (uint32_t)size,
-                       .identity = XXH3_64bits(j->identity, size),
-                       .table = table};
-  memcpy(j->header.magic, journal_magic, sizeof journal_magic);
-  j->header.check = hash_of_header(&j->header);
+  j->header = (esc_journal_header){.magic = "ESCJRNL",
+                                   .version = ESC_JOURNAL_VERSION,
+                                   .thresholds = (uint16_t)thresholds,
+                                   .layers = (uint16_t)layers,
+                                   .row_size = (uint32_t)row_size,
+                                   .identity_size = (uint32_t)size,
+                                   .identity = XXH3_64bits(j->identity, size),
+                                   .table = table};
+  j->header.check = esc_journal_header_check(&j->header);
   j->last_identity = j->header.identity;
   j->identity_size = size;
 done:
   return status;
 }
 
-static uint64_t part_check(const esc_journal *j, const char *bytes, size_t size) {
-  return XXH3_64bits_withSeed(bytes, size, j->header.identity);
-}
+/* ---- the file of that name ---- */
 
-/* A file system without locks goes without: then only the user guards. */
+/* On a file system without locks the run goes on: then only the user guards the output. */
 static esc_status lock(const esc_journal *j) {
   int result;
   do {
     result = flock(j->fd, LOCK_EX | LOCK_NB);
   } while (result != 0 && errno == EINTR);
-  if (result == 0 || errno != EWOULDBLOCK) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: another run is writing this output; wait for it, or name another with -o",
-                  j->path);
+  if (result == 0) return ESC_OK;
+  if (errno == EWOULDBLOCK)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: another run is writing this output; wait for it, or name another with -o",
+                    j->path);
+  if (j->warn)
+    j->warn(
+        "warning: %s: cannot be locked (%s): nothing keeps a second run from writing this "
+        "output, so start none",
+        j->path, strerror(errno));
+  return ESC_OK;
 }
 
-/* Whether the open file is still the one of that name: a run that just ended
- * may have removed it between our open and our lock. */
-static bool is_in_place(const esc_journal *j) {
+/* What is at the journal's name. */
+typedef enum presence { IN_PLACE, MISSING, REPLACED } presence;
+
+/* A run that just ended may have removed the file between our open and our lock, and anyone
+ * may at any time. */
+static presence find_presence(const esc_journal *j) {
   struct stat ours, named;
-  return fstat(j->fd, &ours) == 0 && stat(j->path, &named) == 0 && ours.st_dev == named.st_dev &&
-         ours.st_ino == named.st_ino;
+  if (fstat(j->fd, &ours) != 0) return REPLACED;
+  if (lstat(j->path, &named) != 0) return errno == ENOENT ? MISSING : REPLACED;
+  return ours.st_dev == named.st_dev && ours.st_ino == named.st_ino ? IN_PLACE : REPLACED;
 }
 
 static esc_status open_locked(esc_journal *j) {
   struct stat info;
   for (int attempt = 0; attempt < 100; attempt++) {
-    j->fd = open(j->path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0666);
-    if (j->fd < 0 || fstat(j->fd, &info) != 0)
-      return ESC_FAIL(esc_io_status(errno), "%s: cannot open the journal: %s", j->path,
-                      strerror(errno));
-    if (!S_ISREG(info.st_mode))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file, so not a journal", j->path);
-    const esc_status status = lock(j);
+    esc_status status = esc_io_open_own(j->path, true, &j->fd);
+    if (status == ESC_OK) status = lock(j);
     if (status != ESC_OK) return status;
     j->empty = fstat(j->fd, &info) == 0 && info.st_size == 0;
-    if (is_in_place(j)) return ESC_OK;
+    if (find_presence(j) == IN_PLACE) return ESC_OK;
     close(j->fd);
     j->fd = -1;
   }
   return ESC_FAIL(ESC_BAD_INPUT, "%s: other runs keep replacing this journal", j->path);
 }
 
-/* Empties the file and writes the header. */
-static esc_status start(esc_journal *j) {
-  esc_status status = ESC_OK;
-  j->records = j->synced = j->notes = 0;
-  if (ftruncate(j->fd, 0) != 0 || lseek(j->fd, 0, SEEK_SET) != 0)
-    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot empty the journal: %s", j->path, strerror(errno));
-  ESC_TRY(esc_io_write_all(j->fd, j->path, &j->header, sizeof j->header));
-  ESC_TRY(esc_io_write_all(j->fd, j->path, j->identity, j->header.identity_size));
-  j->end = (off_t)(sizeof j->header + j->header.identity_size);
-  ESC_TRY(esc_journal_sync(j));
-  ESC_TRY(esc_io_sync_directory(j->path));
-done:
-  return status;
-}
+/* ---- parts ---- */
 
-/* ---- reading ---- */
-
-/* Reads up to `size` bytes at the file's position; fewer only at its end. */
-static esc_status read_up_to(const esc_journal *j, void *bytes, size_t size, size_t *got) {
-  char *to = bytes;
-  for (*got = 0; *got < size;) {
-    const ssize_t n = read(j->fd, to + *got, size - *got);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0)
-      return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read the journal: %s", j->path, strerror(errno));
-    if (n == 0) break;
-    *got += (size_t)n;
-  }
+/* Puts a part together in the buffer; its size in bytes in *size. */
+static esc_status build_part(esc_journal *j, esc_journal_kind kind, const void *first,
+                             size_t first_size, const void *rest, size_t rest_size, size_t *size) {
+  const uint64_t seed = esc_journal_seed(j, kind);
+  const esc_journal_part p = esc_journal_make_part(kind, first_size + rest_size, seed);
+  *size = sizeof p + p.size + sizeof(uint64_t);
+  const esc_status status = esc_journal_reserve(j, *size);
+  if (status != ESC_OK) return status;
+  j->filled = 0; /* it holds no bytes of the file now */
+  memcpy(j->buffer, &p, sizeof p);
+  if (first_size) memcpy(j->buffer + sizeof p, first, first_size);
+  if (rest_size) memcpy(j->buffer + sizeof p + first_size, rest, rest_size);
+  const uint64_t check = esc_journal_part_check(j->buffer, sizeof p + p.size, seed);
+  memcpy(j->buffer + sizeof p + p.size, &check, sizeof check);
   return ESC_OK;
 }
-
-static esc_status reserve(esc_journal *j, size_t size) {
-  if (size <= j->capacity) return ESC_OK;
-  char *grown = realloc(j->buffer, size);
-  if (!grown) return ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory (%zu bytes)", j->path, size);
-  j->buffer = grown;
-  j->capacity = size;
-  return ESC_OK;
-}
-
-/* Shifts the buffer so that what begins at `from` is in front, and reads more behind it,
- * up to at least `size` bytes unless the file ends before. */
-static esc_status refill(esc_journal *j, size_t from, size_t size) {
-  esc_status status = ESC_OK;
-  size_t got;
-  if (j->filled > from) memmove(j->buffer, j->buffer + from, j->filled - from);
-  j->filled -= from;
-  ESC_TRY(reserve(j, size > READ_AT_ONCE ? size : READ_AT_ONCE));
-  ESC_TRY(read_up_to(j, j->buffer + j->filled, j->capacity - j->filled, &got));
-  j->filled += got;
-done:
-  return status;
-}
-
-/* Payload of an identity as text with its number of members; false if it is none. */
-static bool parse_identity(char *payload, size_t size, esc_identity *out) {
-  if (size < sizeof out->members) return false;
-  memcpy(&out->members, payload, sizeof out->members);
-  memmove(payload, payload + sizeof out->members, size - sizeof out->members);
-  payload[size - sizeof out->members] = 0; /* the bytes before it have moved */
-  out->text = payload;
-  return true;
-}
-
-/* Shows the reader an identity; the payload is overwritten. */
-static esc_status judge_identity(esc_journal *j, char *payload, size_t size) {
-  esc_identity found;
-  const uint64_t hash = XXH3_64bits(payload, size);
-  const bool same =
-      j->identity && size == j->identity_size && memcmp(payload, j->identity, size) == 0;
-  j->last_identity = hash;
-  if (!parse_identity(payload, size, &found))
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: an identity without a number of members", j->path);
-  if (j->reader && j->reader->identity)
-    return j->reader->identity(j->reader->context, j->path, found);
-  if (same || !j->identity) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: the journal belongs to another spec, shard or precision; name another "
-                  "output with -o, or start anew with --force",
-                  j->path);
-}
-
-/* Texts of any length precede a record in the buffer, and its row is read as a structure: moves
- * the payload down to an aligned address, over the part's head, which has been read. */
-static const char *align_payload(char *payload, size_t size) {
-  char *const aligned = payload - (uintptr_t)payload % alignof(esc_journal_snapshot);
-  _Static_assert(alignof(esc_journal_snapshot) <= sizeof(part), "the head leaves enough room");
-  return memmove(aligned, payload, size);
-}
-
-/* Shows the reader one part. A kind that this version does not know is passed over. */
-static esc_status visit_part(esc_journal *j, const part *p, char *payload) {
-  const esc_journal_reader *reader = j->reader;
-  esc_member_key key;
-  switch (p->kind) {
-    case PART_RECORD:
-      if (p->size != sizeof key + j->header.row_size) return ESC_OK;
-      j->records++;
-      memcpy(&key, payload, sizeof key);
-      if (reader && reader->row)
-        reader->row(reader->context, key, align_payload(payload, p->size) + sizeof key);
-      return ESC_OK;
-    case PART_IDENTITY: return judge_identity(j, payload, p->size);
-    case PART_SEGMENT_BEGIN:
-    case PART_SEGMENT:
-      j->notes += p->kind == PART_SEGMENT;
-      payload[p->size] = 0; /* over the check, which has been compared */
-      if (reader && reader->segment)
-        reader->segment(reader->context, payload, p->kind == PART_SEGMENT_BEGIN);
-      return ESC_OK;
-    default: return ESC_OK;
-  }
-}
-
-/* Visits the parts behind the header, up to the first that is not whole. */
-static esc_status visit_parts(esc_journal *j) {
-  esc_status status = ESC_OK;
-  size_t from = 0;
-  uint64_t check;
-  part p;
-  for (j->filled = 0;;) {
-    if (j->filled < from + sizeof p) {
-      ESC_TRY(refill(j, from, sizeof p));
-      from = 0;
-    }
-    if (j->filled < from + sizeof p) break;
-    memcpy(&p, j->buffer + from, sizeof p);
-    const size_t size = sizeof p + p.size + sizeof check;
-    if (p.size > PAYLOAD_MAX) break;
-    if (j->filled < from + size) {
-      ESC_TRY(refill(j, from, size));
-      from = 0;
-    }
-    if (j->filled < from + size) break;
-    memcpy(&check, j->buffer + from + sizeof p + p.size, sizeof check);
-    if (check != part_check(j, j->buffer + from, sizeof p + p.size)) break;
-    ESC_TRY(visit_part(j, &p, j->buffer + from + sizeof p));
-    j->end += (off_t)size;
-    from += size;
-  }
-done:
-  return status;
-}
-
-/* ---- the header ---- */
-
-static esc_status refuse_header(const esc_journal *j, const header *found) {
-  if (memcmp(found->magic, journal_magic, sizeof journal_magic) != 0)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: not a journal of this program; move it away, name another output with "
-                    "-o, or overwrite it with --force",
-                    j->path);
-  if (found->check != hash_of_header(found))
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: the journal's header is damaged; --force starts anew",
-                    j->path);
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: the journal was written by another version of this program; continue with "
-                  "that one, name another output with -o, or start anew with --force",
-                  j->path);
-}
-
-static bool is_header(const header *found) {
-  return !memcmp(found->magic, journal_magic, sizeof journal_magic) &&
-         found->check == hash_of_header(found) && found->version == JOURNAL_VERSION &&
-         found->identity_size <= PAYLOAD_MAX;
-}
-
-/* Whether the file ends here: nothing was written behind what was read. */
-static bool is_at_end(const esc_journal *j) {
-  struct stat info;
-  return fstat(j->fd, &info) == 0 && lseek(j->fd, 0, SEEK_CUR) >= info.st_size;
-}
-
-static bool is_no_longer_than_a_start(const esc_journal *j) {
-  struct stat info;
-  return fstat(j->fd, &info) == 0 && info.st_size <= (off_t)(sizeof(header) + j->identity_size);
-}
-
-/* Reads the first identity and shows it to the reader. A file that ends within it is a run
- * that died while starting: *fresh. */
-static esc_status read_first_identity(esc_journal *j, const header *found, bool *fresh) {
-  esc_status status = ESC_OK;
-  const size_t size = found->identity_size;
-  size_t got;
-  ESC_TRY(reserve(j, size + 1));
-  ESC_TRY(read_up_to(j, j->buffer, size, &got));
-  /* A text has no zeros: after a loss of power a file can be longer than what reached it. */
-  *fresh = got < size || (size > 0 && j->buffer[size - 1] == 0 && is_at_end(j));
-  if (*fresh) return ESC_OK;
-  if (XXH3_64bits(j->buffer, size) != found->identity)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: the journal's identity is damaged; --force starts anew",
-                    j->path);
-  ESC_TRY(judge_identity(j, j->buffer, size));
-done:
-  return status;
-}
-
-/* Checks the header. A part of one is a run that died while starting: *fresh. */
-static esc_status check_header(esc_journal *j, bool *fresh) {
-  esc_status status = ESC_OK;
-  header found = {0};
-  size_t got;
-  ESC_TRY(read_up_to(j, &found, sizeof found, &got));
-  const size_t fixed = offsetof(header, identity_size);
-  const header zeros = {0};
-  *fresh = got < sizeof found && memcmp(&found, &j->header, got < fixed ? got : fixed) == 0;
-  *fresh = *fresh || (memcmp(&found, &zeros, got) == 0 && is_no_longer_than_a_start(j));
-  if (*fresh) return ESC_OK;
-  if (got < sizeof found || !is_header(&found)) return refuse_header(j, &found);
-  ESC_TRY(read_first_identity(j, &found, fresh));
-  if (*fresh) return ESC_OK;
-  if (found.thresholds != j->header.thresholds || found.layers != j->header.layers)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: the journal belongs to another spec; name another output with -o, or "
-                    "start anew with --force",
-                    j->path);
-  if (found.table != j->header.table || found.row_size != j->header.row_size)
-    return refuse_header(j, &found);
-  j->header = found; /* seeds the parts' checks */
-  j->end = (off_t)(sizeof found + found.identity_size);
-done:
-  return status;
-}
-
-/* ---- opening ---- */
 
 /* Cuts the file behind the last whole part and continues writing there. */
 static int cut_back(const esc_journal *j) {
   if (ftruncate(j->fd, j->end) != 0) return -1;
   return lseek(j->fd, j->end, SEEK_SET) < 0 ? -1 : 0;
 }
+
+/* Nothing is written where another program has cut the file: that would leave a hole. */
+static esc_status check_length(const esc_journal *j) {
+  struct stat info;
+  if (fstat(j->fd, &info) == 0 && info.st_size == j->end) return ESC_OK;
+  return ESC_FAIL(ESC_IO_FAILED, "another program changed its length from %lld to %lld bytes",
+                  (long long)j->end, (long long)info.st_size);
+}
+
+static esc_status append_part(esc_journal *j, esc_journal_kind kind, const void *first,
+                              size_t first_size, const void *rest, size_t rest_size) {
+  size_t size;
+  if (j->torn) return ESC_FAIL(ESC_IO_FAILED, "an earlier failure left a torn tail");
+  if (j->unreliable) return ESC_FAIL(ESC_IO_FAILED, "an earlier sync of it failed");
+  esc_status status = check_length(j);
+  if (status == ESC_OK) status = build_part(j, kind, first, first_size, rest, rest_size, &size);
+  if (status != ESC_OK) return status;
+  if (esc_io_write_all(j->fd, j->path, j->buffer, size) == ESC_OK) {
+    j->end += (off_t)size;
+    return ESC_OK;
+  }
+  const int error = errno;
+  j->torn = cut_back(j) != 0;
+  return ESC_FAIL(ESC_IO_FAILED, "%s", strerror(error));
+}
+
+static esc_status append_start_copy(esc_journal *j) {
+  j->start_copied = true;
+  return append_part(j, ESC_PART_START, &j->header, sizeof j->header, j->first,
+                     j->header.identity_size);
+}
+
+/* Empties the file and writes the start. */
+static esc_status start(esc_journal *j) {
+  esc_status status = ESC_OK;
+  j->records = j->synced = j->notes = 0;
+  free(j->first);
+  ESC_TRY_ALLOCATE(j->first = malloc(j->identity_size));
+  memcpy(j->first, j->identity, j->identity_size);
+  if (ftruncate(j->fd, 0) != 0 || lseek(j->fd, 0, SEEK_SET) != 0)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot empty the journal: %s", j->path, strerror(errno));
+  ESC_TRY(esc_io_write_all(j->fd, j->path, &j->header, sizeof j->header));
+  ESC_TRY(esc_io_write_all(j->fd, j->path, j->first, j->header.identity_size));
+  j->end = (off_t)(sizeof j->header + j->header.identity_size);
+  if (append_start_copy(j) != ESC_OK)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot start the journal: %s", j->path, strerror(errno));
+  ESC_TRY(esc_journal_sync(j));
+  ESC_TRY(esc_io_sync_directory(j->path));
+done:
+  return status;
+}
+
+/* ---- what is safe ---- */
+
+/* fdatasync, after which records appended before survive a power loss. After one that failed
+ * the system may have dropped what it did not write, and a later one says nothing about that. */
+static int sync_file(esc_journal *j) {
+  int result;
+  if (j->unreliable) return EIO;
+  do {
+    result = fdatasync(j->fd);
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) {
+    j->unreliable = true;
+    return errno;
+  }
+  j->synced = j->records;
+  j->synced_end = j->end;
+  return 0;
+}
+
+/* Whole records that the file of that name holds within what a sync has confirmed, read anew,
+ * where possible from the disk. */
+static int64_t count_records(const esc_journal *j, off_t end) {
+  esc_journal *again = NULL;
+  int64_t records = 0;
+  bool fresh = true;
+  esc_status status = ESC_OK;
+  if (find_presence(j) != IN_PLACE) return 0;
+  ESC_TRY(esc_journal_allocate(j->path, "", j->what, &again));
+  ESC_TRY(esc_io_open_own(j->path, false, &again->fd));
+  (void)posix_fadvise(again->fd, 0, 0, POSIX_FADV_DONTNEED);
+  ESC_TRY(esc_journal_check_start(again, &fresh));
+  if (again->size > end) again->size = end;
+  if (!fresh) status = esc_journal_visit_parts(again);
+  records = again->records; /* those before what cannot be read */
+done:
+  esc_journal_close(again, false);
+  return records;
+}
+
+int64_t esc_journal_confirmed(esc_journal *j) {
+  char why[1024]; /* the message of a failure is the caller's */
+  snprintf(why, sizeof why, "%s", esc_error_message());
+  (void)sync_file(j);
+  const int64_t found = count_records(j, j->synced_end);
+  (void)ESC_FAIL(ESC_IO_FAILED, "%s", why);
+  return found < j->synced ? found : j->synced;
+}
+
+static esc_status fail_append(esc_journal *j, const char *what) {
+  char why[200];
+  snprintf(why, sizeof why, "%.190s", esc_error_message());
+  const long long safe = esc_journal_confirmed(j);
+  return ESC_FAIL(ESC_IO_FAILED,
+                  "%s: cannot save %s: %s; %lld %s are safe in the journal, and the same "
+                  "command with --resume goes on",
+                  j->path, what, why, safe, j->what);
+}
+
+/* ---- copies of the file ---- */
+
+static esc_status copy_bytes(const esc_journal *j, off_t size, esc_io_file *to) {
+  esc_status status = ESC_OK;
+  char bytes[1 << 16];
+  for (off_t at = 0; at < size; at += (off_t)sizeof bytes) {
+    const size_t rest = (size_t)(size - at);
+    const size_t more = rest < sizeof bytes ? rest : sizeof bytes;
+    ESC_TRY(esc_io_read_at(j->fd, j->path, bytes, more, (size_t)at));
+    ESC_TRY(esc_io_write(to, bytes, more));
+  }
+done:
+  return status;
+}
+
+/* Publishes a copy of the open file as "PATH.REASON-N", the first N that is free: its name in
+ * `copy`. */
+static esc_status keep_copy(const esc_journal *j, const char *reason, char *copy, size_t size) {
+  esc_status status = ESC_OK;
+  struct stat info;
+  esc_io_file *file = NULL;
+  int n = 1;
+  for (; n <= COPIES_MAX; n++) {
+    snprintf(copy, size, "%s.%s-%d", j->path, reason, n);
+    if (lstat(copy, &info) != 0) break;
+  }
+  if (n > COPIES_MAX)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s.%s-1 to -%d: copies of earlier damages; move them away",
+                    j->path, reason, COPIES_MAX);
+  if (fstat(j->fd, &info) != 0)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read: %s", j->path, strerror(errno));
+  ESC_TRY(esc_io_begin_own(copy, &file));
+  ESC_TRY(copy_bytes(j, info.st_size, file));
+  esc_io_file *const whole = file;
+  file = NULL;
+  ESC_TRY(esc_io_commit(whole, NULL));
+done:
+  esc_io_discard(file);
+  return status;
+}
+
+/* ---- a journal that is removed or replaced while it is written ---- */
+
+/* The name is gone, the open file is not: writes it anew under its name, and goes on there. */
+static esc_status restore_name(esc_journal *j) {
+  esc_status status = ESC_OK;
+  esc_io_file *file = NULL;
+  int made = -1;
+  ESC_TRY(esc_io_begin_own(j->path, &file));
+  ESC_TRY(copy_bytes(j, j->end, file));
+  esc_io_file *const whole = file;
+  file = NULL;
+  ESC_TRY(esc_io_commit_locked(whole, &made));
+  close(j->fd);
+  j->fd = made;
+  if (lseek(j->fd, j->end, SEEK_SET) < 0)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
+  if (j->warn)
+    j->warn("warning: %s: was removed while this run was writing it; it is written anew, whole",
+            j->path);
+done:
+  esc_io_discard(file);
+  return status;
+}
+
+/* Another file has the journal's name and stays as it is; what this run wrote goes beside it. */
+static esc_status fail_replaced(esc_journal *j) {
+  char copy[4200];
+  if (keep_copy(j, "rescued", copy, sizeof copy) != ESC_OK)
+    return ESC_FAIL(ESC_IO_FAILED,
+                    "%.900s: another program replaced it while this run was writing it; none of "
+                    "its %s are safe there",
+                    j->path, j->what);
+  return ESC_FAIL(ESC_IO_FAILED,
+                  "%.400s: another program replaced it while this run was writing it; its %lld %s "
+                  "are in %.400s: move that to the name of the journal, and the same command with "
+                  "--resume goes on",
+                  j->path, (long long)j->records, j->what, copy);
+}
+
+/* Fails unless the file that was written still is the journal. */
+static esc_status check_presence(esc_journal *j) {
+  const presence there = find_presence(j);
+  if (there == REPLACED) return fail_replaced(j);
+  if (check_length(j) != ESC_OK) {
+    char why[200];
+    snprintf(why, sizeof why, "%.190s", esc_error_message());
+    const long long found = count_records(j, j->end);
+    return ESC_FAIL(ESC_IO_FAILED,
+                    "%s: %s while this run was writing it; %lld of %lld %s are safe in it, and "
+                    "the same command with --resume goes on from there",
+                    j->path, why, found < j->synced ? found : (long long)j->synced,
+                    (long long)j->records, j->what);
+  }
+  return there == MISSING ? restore_name(j) : ESC_OK;
+}
+
+esc_status esc_journal_sync(esc_journal *journal) {
+  const bool failed_before = journal->unreliable;
+  const int error = sync_file(journal);
+  if (error == 0) return check_presence(journal);
+  return ESC_FAIL(ESC_IO_FAILED,
+                  "%s: syncing the journal failed%s: %s; %lld %s are safe in it, and the same "
+                  "command with --resume goes on",
+                  journal->path, failed_before ? " before" : "", strerror(error),
+                  (long long)esc_journal_confirmed(journal), journal->what);
+}
+
+/* ---- damage ---- */
+
+/* Covers a gap so that it is whole parts, which hold nothing. */
+static esc_status cover_gap(esc_journal *j, esc_journal_gap gap) {
+  esc_status status = ESC_OK;
+  static const char nothing[VOID_MAX];
+  size_t size, left = (size_t)gap.size;
+  for (off_t at = gap.offset; left > 0; at += (off_t)size, left -= size) {
+    size = left < VOID_MAX ? left : VOID_MAX;
+    if (left - size > 0 && left - size < ESC_JOURNAL_PART_LEAST) size -= ESC_JOURNAL_PART_LEAST;
+    ESC_TRY(esc_journal_reserve(j, size));
+    if (size < ESC_JOURNAL_PART_LEAST)
+      memset(j->buffer, ESC_JOURNAL_FILLER, size);
+    else
+      ESC_TRY(build_part(j, ESC_PART_VOID, nothing, size - ESC_JOURNAL_PART_LEAST, NULL, 0, &size));
+    if (lseek(j->fd, at, SEEK_SET) < 0)
+      return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
+    ESC_TRY(esc_io_write_all(j->fd, j->path, j->buffer, size));
+  }
+done:
+  return status;
+}
+
+static esc_status rewrite_start(esc_journal *j) {
+  esc_status status = ESC_OK;
+  if (lseek(j->fd, 0, SEEK_SET) < 0)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
+  ESC_TRY(esc_io_write_all(j->fd, j->path, &j->header, sizeof j->header));
+  ESC_TRY(esc_io_write_all(j->fd, j->path, j->first, j->header.identity_size));
+done:
+  return status;
+}
+
+/* Damaged bytes are covered one by one: whole parts are never written over. Those behind the
+ * last whole part are cut off later. */
+static esc_status cover_gaps(esc_journal *j) {
+  esc_status status = ESC_OK;
+  for (int64_t i = 0; i < j->gaps; i++) {
+    if (i == 0 && j->start_damaged)
+      ESC_TRY(rewrite_start(j));
+    else if (j->gap[i].offset < j->end)
+      ESC_TRY(cover_gap(j, j->gap[i]));
+  }
+done:
+  return status;
+}
+
+/* Records of the usual size that would fill the gaps. */
+static int64_t estimate_lost(const esc_journal *j) {
+  const size_t record = ESC_JOURNAL_PART_LEAST + sizeof(esc_member_key) + j->header.row_size;
+  int64_t lost = 0;
+  for (int64_t i = j->start_damaged; i < j->gaps; i++) lost += j->gap[i].size / (off_t)record;
+  return lost;
+}
+
+/* Keeps a copy of the damaged file, says what is lost, and mends the file. */
+static esc_status mend(esc_journal *j) {
+  esc_status status = ESC_OK;
+  char copy[4200];
+  if (j->gaps == 0) return ESC_OK;
+  ESC_TRY(keep_copy(j, "damaged", copy, sizeof copy));
+  if (j->warn)
+    j->warn(
+        "warning: %s: damaged: %lld bytes in %lld places, the first at offset %lld: about %lld "
+        "%s are lost and made again, %lld are kept%s; a copy of the damaged file is %s",
+        j->path, (long long)esc_journal_damaged_bytes(j), (long long)j->gaps,
+        (long long)j->gap[0].offset, (long long)estimate_lost(j), j->what, (long long)j->records,
+        j->start_damaged ? ", and the header is restored from its copy" : "", copy);
+  ESC_TRY(cover_gaps(j));
+done:
+  return status;
+}
+
+/* ---- opening ---- */
 
 static esc_status refuse_without_resume(esc_journal *j) {
   esc_journal_summary found = {0};
@@ -409,57 +415,31 @@ static esc_status refuse_without_resume(esc_journal *j) {
                   j->path, (long long)found.records, j->what);
 }
 
-static esc_status append_part(esc_journal *j, part_kind kind, const void *first, size_t first_size,
-                              const void *rest, size_t rest_size) {
-  const part p = {kind, (uint32_t)(first_size + rest_size)};
-  const size_t size = sizeof p + p.size;
-  const esc_status status = reserve(j, size + sizeof(uint64_t));
-  if (status != ESC_OK) return status;
-  memcpy(j->buffer, &p, sizeof p);
-  memcpy(j->buffer + sizeof p, first, first_size);
-  if (rest_size) memcpy(j->buffer + sizeof p + first_size, rest, rest_size);
-  const uint64_t check = part_check(j, j->buffer, size);
-  memcpy(j->buffer + size, &check, sizeof check);
-  if (esc_io_write_all(j->fd, j->path, j->buffer, size + sizeof check) == ESC_OK) {
-    j->end += (off_t)(size + sizeof check);
-    return ESC_OK;
-  }
-  const int error = errno;
-  j->torn = cut_back(j) != 0;
-  return ESC_FAIL(ESC_IO_FAILED, "%s", strerror(error));
-}
-
-static esc_status fail_append(const esc_journal *j, const char *what) {
-  char why[200];
-  snprintf(why, sizeof why, "%.190s", esc_error_message());
-  return ESC_FAIL(ESC_IO_FAILED,
-                  "%s: cannot save %s: %s; %lld %s are safe in the journal, and the same "
-                  "command with --resume goes on",
-                  j->path, what, why, (long long)j->records, j->what);
-}
-
-/* Continues the file: reads it, cuts off a torn tail, notes that the sweep grew. */
+/* Continues the file: reads it, mends it, cuts off a torn tail, notes that the sweep grew. */
 static esc_status take_over(esc_journal *j, bool resume) {
   esc_status status = ESC_OK;
   const uint64_t ours = j->header.identity;
   bool fresh;
-  ESC_TRY(check_header(j, &fresh));
+  ESC_TRY(esc_journal_check_start(j, &fresh));
   if (fresh) return start(j);
   if (!resume) return refuse_without_resume(j);
-  ESC_TRY(visit_parts(j));
+  ESC_TRY(esc_journal_visit_parts(j));
+  ESC_TRY(mend(j));
   if (cut_back(j) != 0)
     return ESC_FAIL(ESC_IO_FAILED, "%s: cannot cut off the journal's torn tail: %s", j->path,
                     strerror(errno));
+  if (!j->start_copied && append_start_copy(j) != ESC_OK)
+    return fail_append(j, "a copy of its header");
   if (j->last_identity != ours &&
-      append_part(j, PART_IDENTITY, j->identity, j->identity_size, NULL, 0) != ESC_OK)
+      append_part(j, ESC_PART_IDENTITY, j->identity, j->identity_size, NULL, 0) != ESC_OK)
     return fail_append(j, "the new spec");
   ESC_TRY(esc_journal_sync(j));
 done:
   return status;
 }
 
-static esc_status allocate(const char *result_path, const char *suffix, const char *what,
-                           esc_journal **out) {
+esc_status esc_journal_allocate(const char *result_path, const char *suffix, const char *what,
+                                esc_journal **out) {
   esc_status status = ESC_OK;
   esc_journal *j = calloc(1, sizeof *j);
   ESC_TRY_ALLOCATE(j);
@@ -488,7 +468,8 @@ static esc_status open_with(const char *result_path, const kind *k, esc_identity
                             esc_journal **out) {
   esc_journal *j = NULL;
   esc_status status = ESC_OK;
-  ESC_TRY(allocate(result_path, k->suffix, k->what, &j));
+  ESC_TRY(esc_journal_allocate(result_path, k->suffix, k->what, &j));
+  j->warn = reader ? reader->warn : NULL;
   ESC_TRY(set_header(j, identity, k->thresholds, k->layers, k->row_size, k->table));
   ESC_TRY(open_locked(j));
   j->reader = reader;
@@ -505,9 +486,9 @@ done:
 esc_status esc_journal_open(const char *result_path, esc_identity identity, int thresholds,
                             int layers, bool resume, bool discard, const esc_journal_reader *reader,
                             esc_journal **out) {
-  const kind k = {
-      ".journal",  "finished members", thresholds, layers, esc_results_row_size(thresholds, layers),
-      hash_table()};
+  const size_t row = esc_results_row_size(thresholds, layers);
+  const kind k = {".journal", "finished members",           thresholds, layers,
+                  row,        esc_journal_table_hash(false)};
   return open_with(result_path, &k, identity, resume, discard, reader, out);
 }
 
@@ -515,7 +496,7 @@ esc_status esc_journal_open_snapshots(const char *result_path, esc_identity iden
                                       bool resume, bool discard, const esc_journal_reader *reader,
                                       esc_journal **out) {
   const size_t row = sizeof(esc_journal_snapshot) + (size_t)length * sizeof(double);
-  const kind k = {".snapshots", "snapshots", 0, length, row, hash_observables()};
+  const kind k = {".snapshots", "snapshots", 0, length, row, esc_journal_table_hash(true)};
   return open_with(result_path, &k, identity, resume, discard, reader, out);
 }
 
@@ -524,112 +505,32 @@ esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const
   char what[80];
   snprintf(what, sizeof what, "the member of seed %llu at scale %g",
            (unsigned long long)member.seed, member.scale);
-  if (j->torn) (void)ESC_FAIL(ESC_IO_FAILED, "an earlier failure left a torn tail");
-  if (j->torn || append_part(j, PART_RECORD, &member, sizeof member, row, j->header.row_size))
+  if (append_part(j, ESC_PART_RECORD, &member, sizeof member, row, j->header.row_size))
     return fail_append(j, what);
   j->records++;
   return ESC_OK;
 }
 
 esc_status esc_journal_note_segment(esc_journal *j, const char *text, bool begins) {
-  if (j->torn) (void)ESC_FAIL(ESC_IO_FAILED, "an earlier failure left a torn tail");
-  if (j->torn ||
-      append_part(j, begins ? PART_SEGMENT_BEGIN : PART_SEGMENT, text, strlen(text), NULL, 0))
+  const esc_journal_kind noted = begins ? ESC_PART_SEGMENT_BEGIN : ESC_PART_SEGMENT;
+  if (append_part(j, noted, text, strlen(text), NULL, 0))
     return fail_append(j, "times and steps of the run");
   j->notes += !begins;
   return ESC_OK;
 }
 
-esc_status esc_journal_sync(esc_journal *journal) {
-  int result;
-  do {
-    result = fdatasync(journal->fd);
-  } while (result != 0 && errno == EINTR);
-  if (result == 0) {
-    journal->synced = journal->records;
-    return ESC_OK;
-  }
-  return ESC_FAIL(ESC_IO_FAILED,
-                  "%s: syncing the journal failed: %s; %lld %s are safe in it, and the same "
-                  "command with --resume goes on",
-                  journal->path, strerror(errno), (long long)journal->synced, journal->what);
-}
+int64_t esc_journal_records(const esc_journal *journal) { return journal->records; }
 
 void esc_journal_close(esc_journal *journal, bool remove) {
   if (!journal) return;
   const bool worthless = journal->ready && journal->records == 0 && journal->notes == 0;
-  if (remove || worthless) unlink(journal->path);
+  if ((remove || worthless) && journal->fd >= 0 && find_presence(journal) == IN_PLACE)
+    unlink(journal->path);
   if (journal->fd >= 0) close(journal->fd);
   free(journal->identity);
+  free(journal->first);
+  free(journal->gap);
   free(journal->buffer);
   free(journal->path);
   free(journal);
-}
-
-/* ---- any journal, as it is ---- */
-
-bool esc_journal_is(const char *bytes, size_t size) {
-  return size >= sizeof journal_magic && !memcmp(bytes, journal_magic, sizeof journal_magic);
-}
-
-/* Whether another process holds the lock. */
-static bool is_locked(int fd) {
-  if (flock(fd, LOCK_SH | LOCK_NB) != 0) return errno == EWOULDBLOCK;
-  flock(fd, LOCK_UN);
-  return false;
-}
-
-/* Notes the members of the newest identity on the way to the caller's reader. */
-typedef struct summing {
-  const esc_journal_reader *reader;
-  esc_journal_summary *out;
-} summing;
-
-static esc_status sum_identity(void *context, const char *path, esc_identity found) {
-  const summing *s = context;
-  s->out->members = found.members;
-  const bool asked = s->reader && s->reader->identity;
-  return asked ? s->reader->identity(s->reader->context, path, found) : ESC_OK;
-}
-
-static void sum_segment(void *context, const char *text, bool begins) {
-  const summing *s = context;
-  if (s->reader && s->reader->segment) s->reader->segment(s->reader->context, text, begins);
-}
-
-static void sum_row(void *context, esc_member_key member, const void *row) {
-  const summing *s = context;
-  if (s->out->readable && s->reader && s->reader->row)
-    s->reader->row(s->reader->context, member, row);
-}
-
-esc_status esc_journal_read(const char *path, const esc_journal_reader *reader,
-                            esc_journal_summary *out) {
-  esc_status status = ESC_OK;
-  esc_journal *j = NULL;
-  bool fresh = false;
-  size_t got, size;
-  summing s = {reader, out};
-  const esc_journal_reader all = {&s, sum_identity, sum_segment, sum_row};
-  *out = (esc_journal_summary){.thresholds = 0};
-  ESC_TRY(allocate(path, "", "finished members", &j));
-  ESC_TRY(esc_io_open(path, &j->fd, &size));
-  ESC_TRY(read_up_to(j, &j->header, sizeof j->header, &got));
-  const header *h = &j->header;
-  if (got < sizeof *h || !is_header(h)) {
-    status = refuse_header(j, h);
-    goto done;
-  }
-  out->thresholds = h->thresholds;
-  out->layers = h->layers;
-  out->snapshots = h->table == hash_observables() || h->thresholds == 0;
-  out->readable = h->table == (out->snapshots ? hash_observables() : hash_table());
-  j->reader = &all;
-  ESC_TRY(read_first_identity(j, h, &fresh));
-  if (!fresh) ESC_TRY(visit_parts(j));
-  out->records = j->records;
-  out->locked = is_locked(j->fd);
-done:
-  esc_journal_close(j, false);
-  return status;
 }

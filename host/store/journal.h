@@ -5,8 +5,10 @@
  *     as text, and the number of members; again where the sweep grew since;
  *   - the run's segments (one for each start of the program), as text;
  *   - a record for each finished member: its key and its row (results.h).
- * Each part has an XXH3 checksum; the header names the format and the shape. A torn
- * tail is cut off when the journal is opened again. */
+ * Each part has an XXH3 checksum; the header names the format and the shape, and is there twice.
+ * When the journal is opened again, a torn tail is cut off; damaged bytes are passed over, the
+ * parts behind them are kept, and a copy of the damaged file stays beside it
+ * ("OUT.h5.journal.damaged-1"). */
 #ifndef ESC_JOURNAL_H
 #define ESC_JOURNAL_H
 
@@ -23,6 +25,9 @@ typedef struct esc_identity {
   int64_t members;
 } esc_identity;
 
+/* Says on the side what the user should know. */
+typedef void esc_journal_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Who reads an existing journal; every function may be NULL. */
 typedef struct esc_journal_reader {
   void *context;
@@ -33,6 +38,8 @@ typedef struct esc_journal_reader {
   void (*segment)(void *context, const char *text, bool begins);
   /* A finished member. `row` as in esc_results_unpack. */
   void (*row)(void *context, esc_member_key member, const void *row);
+  /* Of damage, of a missing lock, of a journal that was removed; also while it is written. */
+  esc_journal_warn *warn;
 } esc_journal_reader;
 
 /* Opens the journal of the result file `result_path`, creating it if there is
@@ -62,8 +69,16 @@ esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const
 /* Appends a segment, or with `begins` false what the last one has become. */
 esc_status esc_journal_note_segment(esc_journal *journal, const char *text, bool begins);
 
-/* fdatasync: records appended before this survive a power loss. */
+/* fdatasync: records appended before this survive a power loss. A journal that was removed
+ * meanwhile is written anew; one that another program cut or replaced is ESC_IO_FAILED. */
 esc_status esc_journal_sync(esc_journal *journal);
+
+/* Records that a sync has confirmed and that are found when the file of that name is read again;
+ * syncs first. The last message stays. */
+int64_t esc_journal_confirmed(esc_journal *journal);
+
+/* Records in it, earlier runs' too. */
+int64_t esc_journal_records(const esc_journal *journal);
 
 /* Closes; with `remove` also deletes the file (after the result is published), as
  * it does with a journal that holds neither a member nor a segment beyond its begin. */
@@ -71,12 +86,14 @@ void esc_journal_close(esc_journal *journal, bool remove);
 
 /* What a journal at any path holds, found without changing or locking it. */
 typedef struct esc_journal_summary {
-  int thresholds, layers; /* 0, length of a snapshot's observations: of snapshots */
-  int64_t members;        /* of the sweep or shard */
-  int64_t records;        /* whole ones */
-  bool snapshots;         /* its records are snapshots */
-  bool readable;          /* its rows are those of this version: the reader was shown them */
-  bool locked;            /* a run is writing it now */
+  int thresholds, layers;               /* 0, length of a snapshot's observations: of snapshots */
+  int64_t members;                      /* of the sweep or shard */
+  int64_t records;                      /* whole ones */
+  int64_t damages;                      /* places of damage */
+  int64_t damaged_bytes, damaged_first; /* bytes in them all, offset of the first */
+  bool snapshots;                       /* its records are snapshots */
+  bool readable; /* its rows are those of this version: the reader was shown them */
+  bool locked;   /* a run is writing it now */
 } esc_journal_summary;
 
 /* Whether these first bytes of a file are a journal's. */

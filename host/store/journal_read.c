@@ -1,0 +1,552 @@
+/* Reading a journal, damaged or not. */
+#include <errno.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "escapement/observe.h"
+#include "store/io.h"
+#include "store/journal_format.h"
+
+enum { READ_AT_ONCE = 1 << 16, WORK_FACTOR = 8, WORK_LEAST = 1 << 26 };
+
+static const char journal_magic[8] = "ESCJRNL";
+
+/* ---- checksums ---- */
+
+/* Tells tables of variables apart: a row means nothing without its table. */
+static uint64_t hash_variables(void) {
+  uint64_t hash = 0;
+  for (int i = 0; i < esc_result_variable_count; i++) {
+    const esc_result_variable *v = &esc_result_variables[i];
+    const int kind[2] = {(int)v->type, (int)v->axis};
+    hash = XXH3_64bits_withSeed(v->name, strlen(v->name), hash);
+    hash = XXH3_64bits_withSeed(kind, sizeof kind, hash);
+  }
+  return hash;
+}
+
+static uint64_t hash_observables(void) {
+  uint64_t hash = 1;
+  for (int i = 0; i < ESC_OBSERVABLES; i++)
+    hash = XXH3_64bits_withSeed(esc_observables[i].name, strlen(esc_observables[i].name), hash);
+  return hash;
+}
+
+uint64_t esc_journal_table_hash(bool snapshots) {
+  return snapshots ? hash_observables() : hash_variables();
+}
+
+uint64_t esc_journal_header_check(const esc_journal_header *h) {
+  return XXH3_64bits(h, offsetof(esc_journal_header, check));
+}
+
+uint32_t esc_journal_head_check(const esc_journal_part *head, uint64_t seed) {
+  return (uint32_t)XXH3_64bits_withSeed(head, offsetof(esc_journal_part, check), seed);
+}
+
+uint64_t esc_journal_part_check(const char *bytes, size_t size, uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes, size, seed);
+}
+
+uint64_t esc_journal_seed(const esc_journal *j, uint32_t kind) {
+  return kind == ESC_PART_START ? 0 : j->header.identity;
+}
+
+esc_journal_part esc_journal_make_part(esc_journal_kind kind, size_t size, uint64_t seed) {
+  esc_journal_part p = {ESC_JOURNAL_PART_MAGIC, kind, (uint32_t)size, 0};
+  p.check = esc_journal_head_check(&p, seed);
+  return p;
+}
+
+/* ---- bytes of the file ---- */
+
+esc_status esc_journal_reserve(esc_journal *j, size_t size) {
+  if (size <= j->capacity) return ESC_OK;
+  char *grown = realloc(j->buffer, size);
+  if (!grown) return ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory (%zu bytes)", j->path, size);
+  j->buffer = grown;
+  j->capacity = size;
+  return ESC_OK;
+}
+
+/* *bytes: the `size` bytes at `offset`, with room for one more behind them; NULL where the file
+ * ends before. Valid until the next call. */
+static esc_status window(esc_journal *j, off_t offset, size_t size, char **bytes) {
+  esc_status status = ESC_OK;
+  *bytes = NULL;
+  if (offset > j->size || (off_t)size > j->size - offset) return ESC_OK;
+  const bool here = offset >= j->window && offset + (off_t)size <= j->window + (off_t)j->filled;
+  if (!here) {
+    size_t more = size > READ_AT_ONCE ? size : READ_AT_ONCE;
+    if ((off_t)more > j->size - offset) more = (size_t)(j->size - offset);
+    j->filled = 0;
+    ESC_TRY(esc_journal_reserve(j, more + 1));
+    ESC_TRY(esc_io_read_at(j->fd, j->path, j->buffer, more, (size_t)offset));
+    j->window = offset;
+    j->filled = more;
+    j->work += (off_t)more;
+  }
+  *bytes = j->buffer + (offset - j->window);
+done:
+  return status;
+}
+
+/* Forgets what was read: it has been overwritten, or the file has grown. */
+static esc_status begin_reading(esc_journal *j) {
+  struct stat info;
+  if (fstat(j->fd, &info) != 0)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read the journal: %s", j->path, strerror(errno));
+  j->size = info.st_size;
+  j->filled = 0;
+  j->work = 0;
+  return ESC_OK;
+}
+
+/* ---- one part ---- */
+
+typedef enum verdict {
+  NO_PART, /* no whole head here */
+  CUT,     /* a head, and the file ends before its part does */
+  BAD,     /* the checksum is wrong */
+  WHOLE
+} verdict;
+
+static size_t part_bytes(const esc_journal_part *p) {
+  return sizeof *p + p->size + sizeof(uint64_t);
+}
+
+static bool is_head(const esc_journal *j, const char *bytes, esc_journal_part *out) {
+  memcpy(out, bytes, sizeof *out);
+  return out->magic == ESC_JOURNAL_PART_MAGIC && out->size <= ESC_JOURNAL_PAYLOAD_MAX &&
+         out->check == esc_journal_head_check(out, esc_journal_seed(j, out->kind));
+}
+
+/* Judges what is at `offset`; *payload of a whole part is valid until the next is read. */
+static esc_status examine(esc_journal *j, off_t offset, esc_journal_part *p, char **payload,
+                          verdict *out) {
+  esc_status status = ESC_OK;
+  char *bytes;
+  uint64_t check;
+  *out = NO_PART;
+  ESC_TRY(window(j, offset, sizeof *p, &bytes));
+  if (!bytes || !is_head(j, bytes, p)) return ESC_OK;
+  *out = CUT;
+  ESC_TRY(window(j, offset, part_bytes(p), &bytes));
+  if (!bytes) return ESC_OK;
+  memcpy(&check, bytes + sizeof *p + p->size, sizeof check);
+  const uint64_t seed = esc_journal_seed(j, p->kind);
+  *out = check == esc_journal_part_check(bytes, sizeof *p + p->size, seed) ? WHOLE : BAD;
+  *payload = bytes + sizeof *p;
+  j->work += (off_t)part_bytes(p);
+done:
+  return status;
+}
+
+/* Offset of the next bytes at or behind `offset` that could be a head, or the file's size. */
+static esc_status find_head(esc_journal *j, off_t *offset) {
+  esc_status status = ESC_OK;
+  static const uint32_t magic = ESC_JOURNAL_PART_MAGIC;
+  char *bytes;
+  for (esc_journal_part p; *offset + (off_t)ESC_JOURNAL_PART_LEAST <= j->size;) {
+    ESC_TRY(window(j, *offset, sizeof p, &bytes));
+    if (!bytes) break;
+    const size_t here = (size_t)(j->window + (off_t)j->filled - *offset);
+    const char *found = memmem(bytes, here, &magic, sizeof magic);
+    const size_t before = found ? (size_t)(found - bytes) : here - (sizeof p - 1);
+    if (found && before + sizeof p <= here && is_head(j, found, &p)) {
+      *offset += (off_t)before;
+      return ESC_OK;
+    }
+    /* A head that ends beyond the bytes at hand is looked at again with those behind it. */
+    *offset += (off_t)(found && before + sizeof p <= here ? before + 1 : before ? before : 1);
+  }
+  *offset = j->size;
+done:
+  return status;
+}
+
+/* Finds the next whole part behind `offset`. A file made to have many heads whose parts overlap
+ * is not searched for ever: the rest of it counts as damaged. */
+static esc_status find_part(esc_journal *j, off_t *offset) {
+  esc_status status = ESC_OK;
+  const off_t most = WORK_FACTOR * j->size + WORK_LEAST;
+  esc_journal_part p;
+  char *payload;
+  verdict v = NO_PART;
+  while (*offset < j->size && v != WHOLE) {
+    ++*offset;
+    ESC_TRY(find_head(j, offset));
+    if (j->work > most) *offset = j->size;
+    if (*offset < j->size) ESC_TRY(examine(j, *offset, &p, &payload, &v));
+  }
+done:
+  return status;
+}
+
+/* ---- what parts hold ---- */
+
+/* Payload of an identity as text with its number of members; false if it is none. */
+static bool parse_identity(char *payload, size_t size, esc_identity *out) {
+  if (size < sizeof out->members) return false;
+  memcpy(&out->members, payload, sizeof out->members);
+  memmove(payload, payload + sizeof out->members, size - sizeof out->members);
+  payload[size - sizeof out->members] = 0; /* the bytes before it have moved */
+  out->text = payload;
+  return true;
+}
+
+/* Shows the reader an identity; the payload is overwritten. */
+static esc_status judge_identity(esc_journal *j, char *payload, size_t size) {
+  esc_identity found;
+  const uint64_t hash = XXH3_64bits(payload, size);
+  const bool same =
+      j->identity && size == j->identity_size && memcmp(payload, j->identity, size) == 0;
+  j->last_identity = hash;
+  if (!parse_identity(payload, size, &found))
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: an identity without a number of members", j->path);
+  if (j->reader && j->reader->identity)
+    return j->reader->identity(j->reader->context, j->path, found);
+  if (same || !j->identity) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: the journal belongs to another spec, shard or precision; name another "
+                  "output with -o, or start anew with --force",
+                  j->path);
+}
+
+/* A row is read as a structure: moves the payload down to an aligned address, over the part's
+ * head, which has been read. */
+static const char *align_payload(char *payload, size_t size) {
+  char *const aligned = payload - (uintptr_t)payload % alignof(esc_journal_snapshot);
+  _Static_assert(alignof(esc_journal_snapshot) <= sizeof(esc_journal_part), "over the head only");
+  return memmove(aligned, payload, size);
+}
+
+/* Shows the reader one part. A kind that this version does not know is passed over. */
+static esc_status visit_part(esc_journal *j, const esc_journal_part *p, char *payload) {
+  const esc_journal_reader *reader = j->reader;
+  esc_member_key key;
+  switch (p->kind) {
+    case ESC_PART_RECORD:
+      if (p->size != sizeof key + j->header.row_size) return ESC_OK;
+      j->records++;
+      memcpy(&key, payload, sizeof key);
+      if (reader && reader->row)
+        reader->row(reader->context, key, align_payload(payload, p->size) + sizeof key);
+      return ESC_OK;
+    case ESC_PART_IDENTITY: return judge_identity(j, payload, p->size);
+    case ESC_PART_SEGMENT_BEGIN:
+    case ESC_PART_SEGMENT:
+      j->notes += p->kind == ESC_PART_SEGMENT;
+      payload[p->size] = 0; /* over the checksum, which has been compared */
+      if (reader && reader->segment)
+        reader->segment(reader->context, payload, p->kind == ESC_PART_SEGMENT_BEGIN);
+      return ESC_OK;
+    case ESC_PART_START: j->start_copied = true; return ESC_OK;
+    default: return ESC_OK;
+  }
+}
+
+/* ---- all parts ---- */
+
+static esc_status add_gap(esc_journal *j, off_t from, off_t to) {
+  if ((j->gaps & (j->gaps - 1)) == 0) {
+    const size_t room = j->gaps ? 2 * (size_t)j->gaps : 1;
+    esc_journal_gap *grown = realloc(j->gap, room * sizeof *grown);
+    if (!grown) return ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory (its damages)", j->path);
+    j->gap = grown;
+  }
+  j->gap[j->gaps++] = (esc_journal_gap){from, to - from};
+  return ESC_OK;
+}
+
+off_t esc_journal_damaged_bytes(const esc_journal *j) {
+  off_t bytes = 0;
+  for (int64_t i = 0; i < j->gaps; i++) bytes += j->gap[i].size;
+  return bytes;
+}
+
+/* Whether an earlier run has covered this gap, too short for a part, with filler. */
+static esc_status is_filler(esc_journal *j, off_t from, off_t to, bool *out) {
+  char *bytes;
+  *out = false;
+  if (to - from >= (off_t)ESC_JOURNAL_PART_LEAST) return ESC_OK;
+  const esc_status status = window(j, from, (size_t)(to - from), &bytes);
+  if (status != ESC_OK || !bytes) return status;
+  *out = true;
+  for (off_t i = 0; i < to - from; i++) *out = *out && bytes[i] == ESC_JOURNAL_FILLER;
+  return ESC_OK;
+}
+
+/* Whether the file from `offset` on, no whole part, is what a crash leaves: a part that was not
+ * written to its end, or with the power lost, a length whose bytes did not reach the disk. */
+static esc_status is_torn(esc_journal *j, off_t offset, verdict here, bool *out) {
+  esc_status status = ESC_OK;
+  char *bytes;
+  const size_t least = sizeof(uint64_t);
+  *out = here == CUT || j->size - offset < (off_t)sizeof(esc_journal_part);
+  if (*out) return ESC_OK;
+  ESC_TRY(window(j, j->size - (off_t)least, least, &bytes));
+  *out = true;
+  for (size_t i = 0; bytes && i < least; i++) *out = *out && bytes[i] == 0;
+done:
+  return status;
+}
+
+/* What is at `offset` is no whole part: goes on behind it. */
+static esc_status pass_damage(esc_journal *j, verdict here, off_t *offset) {
+  esc_status status = ESC_OK;
+  const off_t from = *offset;
+  bool harmless;
+  ESC_TRY(find_part(j, offset));
+  if (*offset == j->size)
+    ESC_TRY(is_torn(j, from, here, &harmless));
+  else
+    ESC_TRY(is_filler(j, from, *offset, &harmless));
+  if (!harmless) ESC_TRY(add_gap(j, from, *offset));
+done:
+  return status;
+}
+
+esc_status esc_journal_visit_parts(esc_journal *j) {
+  esc_status status = ESC_OK;
+  esc_journal_part p;
+  verdict v;
+  char *payload;
+  off_t offset = j->end;
+  while (offset < j->size) {
+    ESC_TRY(examine(j, offset, &p, &payload, &v));
+    if (v == WHOLE) {
+      ESC_TRY(visit_part(j, &p, payload));
+      offset += (off_t)part_bytes(&p);
+      j->end = offset;
+    } else {
+      ESC_TRY(pass_damage(j, v, &offset));
+    }
+  }
+done:
+  return status;
+}
+
+/* ---- the start ---- */
+
+static esc_status refuse_start(const esc_journal *j, const esc_journal_header *found) {
+  if (memcmp(found->magic, journal_magic, sizeof journal_magic) != 0)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: not a journal of this program; move it away, name another output with "
+                    "-o, or overwrite it with --force",
+                    j->path);
+  if (found->check != esc_journal_header_check(found) || found->version == ESC_JOURNAL_VERSION)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: the journal's header is damaged, and no copy of it is left in the file; "
+                    "--force starts anew",
+                    j->path);
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: the journal was written by another version of this program (format %u, this "
+                  "one reads %d); continue with that one, name another output with -o, or start "
+                  "anew with --force",
+                  j->path, found->version, ESC_JOURNAL_VERSION);
+}
+
+static bool is_header(const esc_journal_header *found) {
+  return !memcmp(found->magic, journal_magic, sizeof journal_magic) &&
+         found->check == esc_journal_header_check(found) && found->version == ESC_JOURNAL_VERSION &&
+         found->identity_size <= ESC_JOURNAL_PAYLOAD_MAX;
+}
+
+static bool is_another_version(const esc_journal_header *found) {
+  return !memcmp(found->magic, journal_magic, sizeof journal_magic) &&
+         found->check == esc_journal_header_check(found) && found->version != ESC_JOURNAL_VERSION;
+}
+
+/* Bytes of a file that holds only its start. */
+static off_t start_bytes(size_t identity_size) {
+  return (off_t)(2 * (sizeof(esc_journal_header) + identity_size) + ESC_JOURNAL_PART_LEAST);
+}
+
+/* Finds the copy of the start, where the start itself is damaged: *header, zeros if there is
+ * none, and its identity in *payload. */
+static esc_status find_copy(esc_journal *j, esc_journal_header *header, char **payload) {
+  esc_status status = ESC_OK;
+  esc_journal_part p;
+  verdict v;
+  off_t offset = 0;
+  for (;;) {
+    ESC_TRY(find_part(j, &offset));
+    if (offset >= j->size) break;
+    ESC_TRY(examine(j, offset, &p, payload, &v));
+    if (p.kind != ESC_PART_START || p.size < sizeof *header) continue;
+    memcpy(header, *payload, sizeof *header);
+    *payload += sizeof *header;
+    if (is_header(header) && header->identity_size == p.size - sizeof *header) return ESC_OK;
+  }
+  *header = (esc_journal_header){.version = 0};
+done:
+  return status;
+}
+
+/* Where the first identity is whole: *payload, else NULL. */
+static esc_status read_identity(esc_journal *j, const esc_journal_header *h, char **payload) {
+  const esc_status status = window(j, sizeof *h, h->identity_size, payload);
+  if (status == ESC_OK && *payload && XXH3_64bits(*payload, h->identity_size) != h->identity)
+    *payload = NULL;
+  return status;
+}
+
+/* Whether a run died while it wrote this start: the file ends within it, or in zeros, because
+ * after a loss of power a file can be longer than what reached it. */
+static esc_status is_unfinished(esc_journal *j, const esc_journal_header *found, bool *out) {
+  esc_status status = ESC_OK;
+  char *last;
+  const bool whole = is_header(found);
+  const size_t identity = whole ? found->identity_size : j->identity_size;
+  static const esc_journal_header zeros;
+  ESC_TRY(window(j, j->size - 1, 1, &last));
+  const bool ends_in_zeros = j->size == 0 || (last && *last == 0);
+  *out = (whole && j->size < (off_t)(sizeof *found + identity)) ||
+         (ends_in_zeros && j->size <= start_bytes(identity) &&
+          (whole || memcmp(found, &zeros, sizeof zeros) == 0));
+done:
+  return status;
+}
+
+/* A file shorter than a header is one that this program began, or none of its own. */
+static esc_status check_short(esc_journal *j, bool *fresh) {
+  esc_journal_header found = {.version = 0};
+  const esc_journal_header zeros = {.version = 0};
+  const size_t size = (size_t)j->size, fixed = offsetof(esc_journal_header, identity_size);
+  const esc_status status = esc_io_read_at(j->fd, j->path, &found, size, 0);
+  if (status != ESC_OK) return status;
+  *fresh = memcmp(&found, &j->header, size < fixed ? size : fixed) == 0 ||
+           memcmp(&found, &zeros, size) == 0;
+  return *fresh ? ESC_OK : refuse_start(j, &found);
+}
+
+/* The start, from its copy where it is damaged: *header and *payload, its identity. */
+static esc_status read_start(esc_journal *j, esc_journal_header *header, char **payload,
+                             bool *fresh) {
+  esc_status status = ESC_OK;
+  esc_journal_header found;
+  ESC_TRY(esc_io_read_at(j->fd, j->path, &found, sizeof found, 0));
+  if (is_another_version(&found)) return refuse_start(j, &found);
+  *payload = NULL;
+  *header = found;
+  if (is_header(&found)) ESC_TRY(read_identity(j, &found, payload));
+  if (*payload) return ESC_OK;
+  ESC_TRY(is_unfinished(j, &found, fresh));
+  if (*fresh) return ESC_OK;
+  ESC_TRY(find_copy(j, header, payload));
+  if (header->version == 0) return refuse_start(j, &found);
+  j->start_damaged = true;
+done:
+  return status;
+}
+
+esc_status esc_journal_check_start(esc_journal *j, bool *fresh) {
+  esc_status status = ESC_OK;
+  esc_journal_header found;
+  char *payload;
+  *fresh = false;
+  ESC_TRY(begin_reading(j));
+  if (j->size < (off_t)sizeof found) return check_short(j, fresh);
+  ESC_TRY(read_start(j, &found, &payload, fresh));
+  if (*fresh) return ESC_OK;
+  if (j->identity && (found.thresholds != j->header.thresholds || found.layers != j->header.layers))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: the journal belongs to another spec; name another output with -o, or "
+                    "start anew with --force",
+                    j->path);
+  if (j->identity && (found.table != j->header.table || found.row_size != j->header.row_size))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: the journal was written by another version of this program, with other "
+                    "variables; continue with that one, name another output with -o, or start "
+                    "anew with --force",
+                    j->path);
+  ESC_TRY_ALLOCATE(j->first = malloc(found.identity_size + 1));
+  memcpy(j->first, payload, found.identity_size);
+  ESC_TRY(judge_identity(j, payload, found.identity_size));
+  j->filled = 0;     /* overwritten */
+  j->header = found; /* seeds the parts' checksums */
+  j->end = (off_t)(sizeof found + found.identity_size);
+  if (j->end > j->size) j->end = j->size;
+  if (j->start_damaged) ESC_TRY(add_gap(j, 0, j->end));
+done:
+  return status;
+}
+
+/* ---- any journal, as it is ---- */
+
+bool esc_journal_is(const char *bytes, size_t size) {
+  return size >= sizeof journal_magic && !memcmp(bytes, journal_magic, sizeof journal_magic);
+}
+
+/* Whether another process holds the lock. */
+static bool is_locked(int fd) {
+  if (flock(fd, LOCK_SH | LOCK_NB) != 0) return errno == EWOULDBLOCK;
+  flock(fd, LOCK_UN);
+  return false;
+}
+
+/* Notes the members of the newest identity on the way to the caller's reader. */
+typedef struct summing {
+  const esc_journal_reader *reader;
+  esc_journal *journal;
+  esc_journal_summary *out;
+} summing;
+
+static esc_status sum_identity(void *context, const char *path, esc_identity found) {
+  const summing *s = context;
+  s->out->members = found.members;
+  const bool asked = s->reader && s->reader->identity;
+  return asked ? s->reader->identity(s->reader->context, path, found) : ESC_OK;
+}
+
+static void sum_segment(void *context, const char *text, bool begins) {
+  const summing *s = context;
+  if (s->reader && s->reader->segment) s->reader->segment(s->reader->context, text, begins);
+}
+
+static void sum_row(void *context, esc_member_key member, const void *row) {
+  const summing *s = context;
+  const uint64_t table = s->journal->header.table;
+  const bool readable = table == hash_variables() || table == hash_observables();
+  if (readable && s->reader && s->reader->row) s->reader->row(s->reader->context, member, row);
+}
+
+esc_status esc_journal_read(const char *path, const esc_journal_reader *reader,
+                            esc_journal_summary *out) {
+  esc_status status = ESC_OK;
+  esc_journal *j = NULL;
+  bool fresh = false;
+  size_t size;
+  *out = (esc_journal_summary){.thresholds = 0};
+  ESC_TRY(esc_journal_allocate(path, "", "finished members", &j));
+  summing s = {reader, j, out};
+  const esc_journal_reader all = {&s, sum_identity, sum_segment, sum_row, NULL};
+  ESC_TRY(esc_io_open(path, &j->fd, &size));
+  j->reader = &all;
+  if (size < sizeof j->header) {
+    status = refuse_start(j, &j->header);
+    goto done;
+  }
+  ESC_TRY(esc_journal_check_start(j, &fresh));
+  const esc_journal_header *h = &j->header;
+  if (!fresh) ESC_TRY(esc_journal_visit_parts(j));
+  out->thresholds = h->thresholds;
+  out->layers = h->layers;
+  out->snapshots = h->table == hash_observables() || (!fresh && h->thresholds == 0);
+  out->readable = h->table == (out->snapshots ? hash_observables() : hash_variables());
+  out->records = j->records;
+  out->damages = j->gaps;
+  out->damaged_bytes = esc_journal_damaged_bytes(j);
+  out->damaged_first = j->gaps ? j->gap[0].offset : 0;
+  out->locked = is_locked(j->fd);
+done:
+  esc_journal_close(j, false);
+  return status;
+}
