@@ -94,8 +94,8 @@ static esc_status copy_identity(void *context, const char *path, esc_identity fo
 
 /* The shard that the result, journal or checkpoint `path` says it is of, as "I/N"; "" if none. */
 static void read_shard(const char *path, const char *suffix, char text[64]) {
-  const esc_journal_reader journal = {text, copy_identity, NULL, NULL};
-  const esc_checkpoint_reader checkpoint = {text, copy_identity, NULL};
+  const esc_journal_reader journal = {.context = text, .identity = copy_identity};
+  const esc_checkpoint_reader checkpoint = {.context = text, .identity = copy_identity};
   esc_journal_summary summary;
   esc_results *result = NULL;
   text[0] = 0;
