@@ -171,6 +171,22 @@ class Outputs(Room):
         self.assertEqual({name: after.get(name) for name in strangers}, strangers)
         self.assertEqual([n for n in after if n.startswith("a.h5") and n not in strangers], ["a.h5"])
 
+    def test_a_run_after_a_kill_waits_for_the_workers_that_are_left(self):
+        child = subprocess.Popen(
+            self.command("--devices", "cpu,cpu", *OFTEN), cwd=self.room, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={**self.environment, **self.hold.environment(signals=2)})
+        self.hold.wait(lambda: len(self.hold.held()) == 2, child)
+        child.kill()
+        child.wait()
+        again = subprocess.Popen(self.command("--devices", "cpu,cpu", "--resume"), cwd=self.room, text=True,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self.environment)
+        self.assertIn(f"process {child.pid} has ended, but its workers are still saving",
+                      again.stderr.readline())
+        self.hold.release()
+        said = again.communicate()[1]
+        self.assertEqual(again.returncode, 0, said)
+        self.assertEqual([n for n in self.contents() if n.startswith("a.h5")], ["a.h5"])
+
 
 class Arrays(Room):
     @staticmethod
