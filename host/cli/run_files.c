@@ -159,6 +159,46 @@ done:
   return status;
 }
 
+/* ---- what is safe ---- */
+
+/* For each row or snapshot that is not confirmed a member counts as lost: which ones are is not
+ * known. */
+int64_t esc_run_confirmed_members(const esc_run *r) {
+  int64_t members = -r->based; /* these are in the earlier result */
+  esc_journal *const journal[] = {r->journal, r->snapshots};
+  for (int64_t i = 0; i < r->plan.members; i++) members += r->done[i];
+  for (int i = 0; i < 2; i++)
+    if (journal[i]) members -= esc_journal_records(journal[i]) - esc_journal_confirmed(journal[i]);
+  return members > 0 ? members : 0;
+}
+
+static esc_status accept_any(void *context, const char *path, esc_identity found) {
+  (void)context, (void)path, (void)found;
+  return ESC_OK;
+}
+
+static void count_network(void *context, esc_member_key member, int64_t step) {
+  (void)member, (void)step;
+  ++*(int64_t *)context;
+}
+
+int64_t esc_run_confirmed_networks(const esc_run *r) {
+  int64_t networks = 0;
+  char path[sizeof r->output + 32], why[1024]; /* the message of a failure is the caller's */
+  const esc_checkpoint_reader reader = {&networks, accept_any, NULL};
+  snprintf(path, sizeof path, "%s.checkpoint", r->output);
+  snprintf(why, sizeof why, "%s", esc_error_message());
+  esc_status status = esc_checkpoint_read(path, &reader, count_network);
+  if (status != ESC_OK) { /* the one before it, where this run has not written one */
+    networks = 0;
+    snprintf(path, sizeof path, "%s.checkpoint.previous", r->output);
+    status = esc_checkpoint_read(path, &reader, count_network);
+  }
+  (void)ESC_FAIL(ESC_IO_FAILED, "%s", why);
+  if (status != ESC_OK) return 0;
+  return networks < r->progress.in_flight ? networks : r->progress.in_flight;
+}
+
 /* The journal last: it is the lock. */
 void esc_run_close_files(esc_run *r, bool remove) {
   esc_checkpoint_close(r->checkpoint, remove);
@@ -166,6 +206,18 @@ void esc_run_close_files(esc_run *r, bool remove) {
   esc_journal_close(r->journal, remove);
   r->checkpoint = NULL;
   r->journal = r->snapshots = NULL;
+}
+
+/* Every file that a run makes beside its output, or reads there. */
+static const char *const suffixes[] = {
+    ".journal",           ".snapshots",           ".checkpoint",         ".checkpoint.previous",
+    ".journal.damaged-9", ".snapshots.damaged-9", ".snapshots.rescued-9"};
+enum { SUFFIXES = sizeof suffixes / sizeof suffixes[0], OF_A_RUN = 4 };
+
+esc_status esc_run_check_names(const esc_run *r) {
+  char part[sizeof r->output + 64];
+  snprintf(part, sizeof part, "%s%s", r->output, r->ask.devices ? ".part-63-of-64" : "");
+  return esc_io_check_names(part, suffixes, SUFFIXES);
 }
 
 static bool exists(const char *output, const char *suffix, char path[], size_t size) {
@@ -178,10 +230,8 @@ void esc_run_clear_files(esc_run *r) {
   char path[sizeof r->output + 32];
   bool any = false;
   esc_io_clear(r->output);
-  static const char *const suffix[] = {".journal", ".snapshots", ".checkpoint",
-                                       ".checkpoint.previous"};
-  for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
-    any = any || exists(r->output, suffix[i], path, sizeof path);
+  for (size_t i = 0; i < OF_A_RUN; i++)
+    any = any || exists(r->output, suffixes[i], path, sizeof path);
   if (!any) return;
   json_t *segments = r->segments; /* the result has those of the journal */
   r->segments = NULL;
