@@ -278,6 +278,7 @@ static esc_status inspect(esc_run *r) {
     return ESC_OK;
   }
   if (!r->ask.resume && !r->ask.from) return ESC_OK;
+  ESC_TRY_ALLOCATE(r->segments = json_array()); /* those of earlier parts are in the result too */
   ESC_TRY(esc_run_read_bases(r, &complete));
   if (complete) mark_base(r, r->results);
   for (int b = 0; b < ESC_RUN_BASES; b++) mark_base(r, r->base[b]);
