@@ -230,10 +230,12 @@ done:
 }
 
 static esc_status refuse_without_resume(const esc_checkpoint *c) {
-  const char *path = esc_io_exists(c->path)       ? c->path
-                     : esc_io_exists(c->previous) ? c->previous
-                                                  : NULL;
+  const char *path = is_there(c->path) ? c->path : is_there(c->previous) ? c->previous : NULL;
+  int fd;
   if (!path) return ESC_OK;
+  const esc_status status = esc_io_open_own(path, false, &fd);
+  if (fd >= 0) close(fd);
+  if (status != ESC_OK) return status;
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%s: an unfinished run left this checkpoint; --resume goes on with it, --force "
                   "starts anew",
