@@ -17,6 +17,14 @@ int fdatasync(int fd) {
   return sync_error ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 
+/* The same of locks. */
+static int lock_error;
+
+int flock(int fd, int operation) {
+  errno = lock_error;
+  return lock_error ? -1 : (int)syscall(SYS_flock, fd, operation);
+}
+
 static const char spec[] = "name: a small sweep\n";
 /* Header with the identity, a number and the text; the start is that and a part with its copy. */
 enum {
@@ -424,6 +432,21 @@ static void what_reading_again_does_not_find_is_not_called_safe(void **state) {
   esc_journal_close(j, false);
 }
 
+static void a_file_system_without_locks_is_told_in_one_line_and_used(void **state) {
+  (void)state;
+  static const int errors[] = {ENOLCK, ENOSYS, EOPNOTSUPP};
+  make_journal(2);
+  for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+    lock_error = errors[i];
+    const unsigned found = survivors();
+    lock_error = 0;
+    assert_int_equal(found, 3);
+    assert_non_null(strstr(warning, "cannot be locked"));
+    assert_non_null(strstr(warning, strerror(errors[i])));
+    assert_null(strchr(warning, '\n'));
+  }
+}
+
 static void a_journal_emptied_while_it_is_written_is_not_called_safe(void **state) {
   (void)state;
   esc_journal *j;
@@ -815,6 +838,7 @@ int main(void) {
       CASE(only_what_a_sync_has_confirmed_is_called_safe),
       CASE(a_write_and_a_sync_that_fail_leave_what_was_confirmed),
       CASE(what_reading_again_does_not_find_is_not_called_safe),
+      CASE(a_file_system_without_locks_is_told_in_one_line_and_used),
       CASE(a_journal_emptied_while_it_is_written_is_not_called_safe),
       CASE(a_stranger_s_file_in_the_journal_s_place_stays_and_the_records_go_beside_it),
       CASE(a_journal_that_is_a_link_is_refused_and_its_target_untouched),
