@@ -142,7 +142,10 @@ def open_beside(path):
     descriptor, temporary = tempfile.mkstemp(prefix=".plot-", dir=directory)
     mask = os.umask(0)
     os.umask(mask)
-    os.fchmod(descriptor, 0o666 & ~mask)
+    try:
+        os.fchmod(descriptor, 0o666 & ~mask)
+    except OSError:
+        pass  # file systems without modes, such as vfat
     return os.fdopen(descriptor, "wb"), temporary
 
 
