@@ -2,7 +2,7 @@
 import os
 import struct
 
-HEADER, RECORD = 48, 1
+HEADER, HEAD, RECORD, MAGIC = 48, 16, 1, b"EPRT"
 
 
 def parts(path):
@@ -12,12 +12,12 @@ def parts(path):
     with open(path, "rb") as file:
         data = file.read()
     at = HEADER + (struct.unpack_from("<I", data, 20)[0] if len(data) >= HEADER else 0)
-    while at + 16 <= len(data):
-        kind, size = struct.unpack_from("<II", data, at)
-        if at + 16 + size > len(data):
+    while at + HEAD + 8 <= len(data) and data[at:at + 4] == MAGIC:
+        kind, size = struct.unpack_from("<II", data, at + 4)
+        if at + HEAD + size + 8 > len(data):
             return
-        yield kind, data[at + 8:at + 8 + size]
-        at += 16 + size
+        yield kind, data[at + HEAD:at + HEAD + size]
+        at += HEAD + size + 8
 
 
 def members(path):

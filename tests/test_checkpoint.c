@@ -312,6 +312,29 @@ static void a_sweep_that_grew_takes_it_over(void **state) {
   assert_int_equal(members, 9 + 3 * 1000000000000 + 7 * 3);
 }
 
+/* A link of that name would have its target replaced, and read. */
+static void a_checkpoint_that_is_a_link_is_refused_and_its_target_untouched(void **state) {
+  (void)state;
+  esc_checkpoint *c;
+  size_t size;
+  make_checkpoints(1);
+  esc_assert_ok(resume(all, &c));
+  assert_int_equal(rename(newest(), scratch("victim")), 0);
+  assert_int_equal(symlink(scratch("victim"), newest()), 0);
+  char *bytes = scratch_read(scratch("victim"), &size);
+  assert_int_equal(save(c, 2, 0, NETWORKS), ESC_BAD_INPUT);
+  assert_message_names(newest(), "symbolic link", NULL);
+  esc_checkpoint_close(c, true);
+  assert_int_equal(resume(all, &c), ESC_BAD_INPUT);
+  assert_message_names(newest(), "symbolic link", NULL);
+  size_t after;
+  char *still = scratch_read(scratch("victim"), &after);
+  assert_int_equal(after, size);
+  assert_memory_equal(still, bytes, size);
+  free(still);
+  free(bytes);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(states_come_back_once_in_any_order),
@@ -330,6 +353,7 @@ int main(void) {
       CASE(removing_leaves_nothing),
       CASE(what_is_no_plain_file_is_refused),
       CASE(a_sweep_that_grew_takes_it_over),
+      CASE(a_checkpoint_that_is_a_link_is_refused_and_its_target_untouched),
   };
   return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);
 }

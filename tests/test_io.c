@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -290,6 +291,96 @@ static void interrupted_and_short_writes_lose_nothing(void **state) {
   assert_true(WIFEXITED(result) && WEXITSTATUS(result) == 0);
 }
 
+/* ---- files that the program names itself ---- */
+
+static void a_file_of_its_own_follows_no_link_and_opens_no_pipe(void **state) {
+  (void)state;
+  esc_io_file *file;
+  int fd;
+  scratch_write(scratch("victim"), "precious", 8);
+  assert_int_equal(symlink(scratch("victim"), scratch("link")), 0);
+  assert_int_equal(symlink(scratch("nothing"), scratch("dangling")), 0);
+  assert_int_equal(mkfifo(scratch("pipe"), 0666), 0);
+  static const char *const names[] = {"link", "dangling", "pipe", "."};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    const char *const why = i < 2 ? "symbolic link" : "not a plain file";
+    assert_int_equal(esc_io_begin_own(scratch(names[i]), &file), ESC_BAD_INPUT);
+    assert_message_names(names[i], why, NULL);
+    for (int create = 0; create < 2; create++) {
+      assert_int_equal(esc_io_open_own(scratch(names[i]), create, &fd), ESC_BAD_INPUT);
+      assert_message_names(names[i], why, NULL);
+    }
+  }
+  esc_io_remove(scratch("link")); /* not a file of its own */
+  assert_holds(scratch("link"), "precious");
+  assert_int_equal(scratch_count(), 4);
+}
+
+static void a_name_taken_meanwhile_is_not_written_over(void **state) {
+  (void)state;
+  esc_io_file *file;
+  int fd = -1;
+  esc_assert_ok(esc_io_begin_own(scratch("file"), &file));
+  esc_assert_ok(esc_io_write(file, "ours", 4));
+  scratch_write(scratch("file"), "theirs", 6);
+  assert_int_equal(esc_io_commit_locked(file, &fd), ESC_IO_FAILED);
+  assert_message_names("file", strerror(EEXIST), NULL);
+  assert_holds(scratch("file"), "theirs");
+  assert_int_equal(scratch_count(), 1);
+}
+
+static void a_temporary_that_another_process_holds_locked_stays(void **state) {
+  (void)state;
+  scratch_write(scratch(".file.2147483646-1234.tmp"), "x", 1);
+  const int fd = open(scratch(".file.2147483646-1234.tmp"), O_RDWR | O_CLOEXEC);
+  assert_int_equal(flock(fd, LOCK_EX), 0);
+  esc_io_clear(scratch("file"));
+  assert_int_equal(scratch_count(), 1);
+  close(fd);
+  assert_int_equal(symlink("elsewhere", scratch(".file.2147483646-99.tmp")), 0);
+  esc_io_clear(scratch("file"));
+  assert_int_equal(scratch_count(), 1); /* the link, which is none of its own */
+}
+
+/* Whether a run with all its files could be at a name of `length` bytes, and at a path. */
+static esc_status check_length_of(size_t length, const char *suffix) {
+  char name[NAME_MAX + 2];
+  const char *const suffixes[] = {".journal", suffix, ".x"};
+  memset(name, 'n', length);
+  name[length] = '\0';
+  return esc_io_check_names(scratch(name), suffixes, 3);
+}
+
+static void names_are_checked_to_the_byte(void **state) {
+  (void)state;
+  esc_assert_ok(check_length_of(235, ".checkpoint.previous"));
+  for (size_t length = 236; length <= NAME_MAX; length++) {
+    char told[80];
+    assert_int_equal(check_length_of(length, ".checkpoint.previous"), ESC_BAD_INPUT);
+    snprintf(told, sizeof told, "too long by %zu bytes", length - 235);
+    assert_message_names(told, ".checkpoint.previous", "allows 255", NULL);
+  }
+  esc_assert_ok(check_length_of(221, ".part-63-of-64.checkpoint.previous"));
+  assert_int_equal(check_length_of(222, ".part-63-of-64.checkpoint.previous"), ESC_BAD_INPUT);
+}
+
+static void paths_are_checked_to_the_byte(void **state) {
+  (void)state;
+  static const char *const suffix[] = {".checkpoint.previous"};
+  char path[PATH_MAX + 10];
+  const size_t base = strlen(scratch_directory);
+  for (size_t whole = PATH_MAX - 2; whole <= PATH_MAX + 1; whole++) {
+    const size_t given = whole - strlen(suffix[0]);
+    strcpy(path, scratch_directory);
+    for (size_t at = base; at < given - 6; at += 2) memcpy(path + at, "/.", 3);
+    memset(path + strlen(path), 'n', given - strlen(path));
+    path[given] = '\0';
+    *strrchr(path, '.') = '/'; /* "//nnn" */
+    assert_int_equal(esc_io_check_names(path, suffix, 1),
+                     whole < PATH_MAX ? ESC_OK : ESC_BAD_INPUT);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(a_published_file_holds_its_bytes_and_nothing_else_is_left),
@@ -310,6 +401,11 @@ int main(void) {
       CASE(a_pipe_is_read_to_its_end_and_held_to_the_limit),
       CASE(what_cannot_be_read_is_named_with_the_reason),
       CASE(interrupted_and_short_writes_lose_nothing),
+      CASE(a_file_of_its_own_follows_no_link_and_opens_no_pipe),
+      CASE(a_name_taken_meanwhile_is_not_written_over),
+      CASE(a_temporary_that_another_process_holds_locked_stays),
+      CASE(names_are_checked_to_the_byte),
+      CASE(paths_are_checked_to_the_byte),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,9 +3,27 @@
 #include "store/journal.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <xxhash.h>
 
 #include "scratch.h"
+
+/* The system's, or one that fails with this errno. */
+static int sync_error;
+
+int fdatasync(int fd) {
+  errno = sync_error;
+  return sync_error ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+/* The same of locks. */
+static int lock_error;
+
+int flock(int fd, int operation) {
+  errno = lock_error;
+  return lock_error ? -1 : (int)syscall(SYS_flock, fd, operation);
+}
 
 static const char spec[] = "name: a small sweep\n";
 /* Header with the identity, a number and the text; the start is that and a part with its copy. */
@@ -356,6 +374,77 @@ static void a_journal_removed_while_it_is_written_is_written_anew_whole(void **s
   assert_int_equal(esc_journal_confirmed(j), 2);
   esc_journal_close(j, false);
   assert_holds(2);
+}
+
+/* After a failed sync the system may have dropped what it did not write, and a later sync that
+ * succeeds says nothing about that. */
+static void only_what_a_sync_has_confirmed_is_called_safe(void **state) {
+  (void)state;
+  esc_journal *j;
+  visited v;
+  esc_assert_ok(open_as(false, false, &v, &j));
+  for (int i = 0; i < 2; i++) esc_assert_ok(append(j, i));
+  esc_assert_ok(esc_journal_sync(j));
+  esc_assert_ok(append(j, 2));
+  sync_error = EIO;
+  const esc_status first = esc_journal_sync(j);
+  assert_message_names(journal(), strerror(EIO), "; 2 finished members are safe", NULL);
+  sync_error = 0;
+  assert_int_equal(first, ESC_IO_FAILED);
+  assert_int_equal(esc_journal_sync(j), ESC_IO_FAILED);
+  assert_message_names(journal(), "failed before", "; 2 finished members are safe", NULL);
+  assert_int_equal(append(j, 3), ESC_IO_FAILED);
+  assert_message_names("; 2 finished members are safe", NULL);
+  assert_int_equal(esc_journal_confirmed(j), 2);
+  esc_journal_close(j, false);
+}
+
+static void a_write_and_a_sync_that_fail_leave_what_was_confirmed(void **state) {
+  (void)state;
+  esc_journal *j;
+  visited v;
+  esc_assert_ok(open_as(false, false, &v, &j));
+  esc_assert_ok(append(j, 0));
+  esc_assert_ok(esc_journal_sync(j));
+  esc_assert_ok(append(j, 1));
+  sync_error = EIO;
+  scratch_limit_files(START + 2 * record_size() + 20);
+  const esc_status status = append(j, 2);
+  scratch_limit_files(RLIM_INFINITY);
+  sync_error = 0;
+  assert_int_equal(status, ESC_IO_FAILED);
+  assert_message_names(strerror(EFBIG), "; 1 finished members are safe", NULL);
+  esc_journal_close(j, false);
+}
+
+/* What is confirmed is read again: here the disk has lost it since. */
+static void what_reading_again_does_not_find_is_not_called_safe(void **state) {
+  (void)state;
+  esc_journal *j;
+  visited v;
+  make_journal(3);
+  esc_assert_ok(open_as(true, false, &v, &j));
+  assert_int_equal(esc_journal_confirmed(j), 3);
+  const int fd = open(journal(), O_WRONLY | O_CLOEXEC);
+  assert_int_equal(pwrite(fd, "spoilt", 6, (off_t)(START + record_size() + 40)), 6);
+  close(fd);
+  assert_int_equal(esc_journal_confirmed(j), 2);
+  esc_journal_close(j, false);
+}
+
+static void a_file_system_without_locks_is_told_in_one_line_and_used(void **state) {
+  (void)state;
+  static const int errors[] = {ENOLCK, ENOSYS, EOPNOTSUPP};
+  make_journal(2);
+  for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+    lock_error = errors[i];
+    const unsigned found = survivors();
+    lock_error = 0;
+    assert_int_equal(found, 3);
+    assert_non_null(strstr(warning, "cannot be locked"));
+    assert_non_null(strstr(warning, strerror(errors[i])));
+    assert_null(strchr(warning, '\n'));
+  }
 }
 
 static void a_journal_emptied_while_it_is_written_is_not_called_safe(void **state) {
@@ -746,6 +835,10 @@ int main(void) {
       CASE(a_start_whose_copy_is_damaged_too_is_refused_and_left_alone),
       CASE(a_file_made_of_overlapping_parts_is_not_read_for_ever),
       CASE(a_journal_removed_while_it_is_written_is_written_anew_whole),
+      CASE(only_what_a_sync_has_confirmed_is_called_safe),
+      CASE(a_write_and_a_sync_that_fail_leave_what_was_confirmed),
+      CASE(what_reading_again_does_not_find_is_not_called_safe),
+      CASE(a_file_system_without_locks_is_told_in_one_line_and_used),
       CASE(a_journal_emptied_while_it_is_written_is_not_called_safe),
       CASE(a_stranger_s_file_in_the_journal_s_place_stays_and_the_records_go_beside_it),
       CASE(a_journal_that_is_a_link_is_refused_and_its_target_untouched),

@@ -138,6 +138,22 @@ static bool has_changed(const esc_run *r) {
   return !r->ask.force && memcmp(&now, &r->stamp, sizeof now) != 0;
 }
 
+/* What a result that could not be published leaves, by reading it again. */
+static esc_status explain_unpublished(esc_run *r, const char *why, bool changed) {
+  const int64_t here = esc_run_confirmed_members(r) + r->based;
+  char safe[80];
+  if (here == r->plan.members)
+    snprintf(safe, sizeof safe, "all %lld members are safe", (long long)here);
+  else
+    snprintf(safe, sizeof safe, "%lld of %lld members are safe", (long long)here,
+             (long long)r->plan.members);
+  return ESC_FAIL(changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
+                  "%s%s%s; %s in %s%s.journal, and the same command with --resume%s publishes them",
+                  changed ? r->output : "", changed ? ": " : "", why, safe,
+                  r->stamp.inode ? "the earlier result and " : "", r->output,
+                  changed && !r->stamp.inode ? " --force" : "");
+}
+
 /* Publishes the result. Whatever fails here, the members are in the journal. */
 static esc_status publish(esc_run *r) {
   char why[900];
@@ -153,30 +169,32 @@ static esc_status publish(esc_run *r) {
            changed ? r->stamp.inode ? "was changed while this run was training"
                                     : "appeared while this run was training"
                    : esc_error_message());
-  return ESC_FAIL(changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
-                  "%s%s%s; all %lld members are safe in %s%s.journal, and the same command with "
-                  "--resume%s publishes them",
-                  changed ? r->output : "", changed ? ": " : "", why, (long long)r->plan.members,
-                  r->stamp.inode ? "the earlier result and " : "", r->output,
-                  changed && !r->stamp.inode ? " --force" : "");
+  return explain_unpublished(r, why, changed);
 }
 
-/* What is safe, and how to go on. */
+/* What is safe, by reading it again, and how to go on. */
 static esc_status explain_end(const esc_run *r, esc_status status) {
   const char *end = status == ESC_INTERRUPTED ? "interrupted" : "stopped at --max-time";
   char finished[64] = "no member had finished", flying[4200] = "";
-  int64_t saved = 0;
-  for (int64_t i = 0; i < r->plan.members; i++) saved += r->done[i];
-  saved -= r->based; /* these are in the earlier result */
-  const long long in_flight = (long long)r->progress.in_flight;
+  int64_t done = -r->based; /* these are in the earlier result */
+  for (int64_t i = 0; i < r->plan.members; i++) done += r->done[i];
+  const int64_t saved = esc_run_confirmed_members(r);
+  const int64_t in_flight = r->progress.in_flight ? esc_run_confirmed_networks(r) : 0;
+  if (saved < done || in_flight < r->progress.in_flight)
+    return ESC_FAIL(ESC_IO_FAILED,
+                    "%s, but another program changed what was saved: %lld members are safe of %lld "
+                    "that had finished, in %.1500s.journal, and %lld of %lld networks in flight; "
+                    "the same command with --resume goes on from there",
+                    end, (long long)saved, (long long)done, r->output, (long long)in_flight,
+                    (long long)r->progress.in_flight);
   if (saved == 0 && in_flight == 0)
     return ESC_FAIL(status, "%s: no network had made a step, so nothing is saved", end);
   if (saved)
     snprintf(finished, sizeof finished, "%lld of %lld members are safe in", (long long)saved,
              (long long)(r->plan.members - r->based));
   if (in_flight)
-    snprintf(flying, sizeof flying, "; %lld in flight are safe in %s.checkpoint", in_flight,
-             r->output);
+    snprintf(flying, sizeof flying, "; %lld in flight are safe in %s.checkpoint",
+             (long long)in_flight, r->output);
   return ESC_FAIL(status, "%s: %s%s%.4096s%s%s; the same command with --resume goes on", end,
                   finished, saved ? " " : "", saved ? r->output : "", saved ? ".journal" : "",
                   flying);
@@ -192,6 +210,7 @@ static esc_status check_false_escapes(esc_run *r) {
 static esc_status execute(esc_run *r, int argc, char **argv, int first) {
   esc_status status = ESC_OK;
   bool complete = false;
+  ESC_TRY(esc_run_check_names(r));
   ESC_TRY(esc_run_lock(r));
   ESC_TRY(esc_run_read_bases(r, &complete));
   if (complete) {
@@ -262,12 +281,14 @@ static esc_status inspect(esc_run *r) {
   esc_status status = ESC_OK;
   bool complete = false;
   int64_t in_parts = 0;
+  ESC_TRY(esc_run_check_names(r));
   ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
   if (!r->ask.resume && !r->ask.force && esc_io_exists(r->output)) {
     esc_note("%s exists already: the run will need --resume or --force", r->output);
     return ESC_OK;
   }
   if (!r->ask.resume && !r->ask.from) return ESC_OK;
+  ESC_TRY_ALLOCATE(r->segments = json_array()); /* those of earlier parts are in the result too */
   ESC_TRY(esc_run_read_bases(r, &complete));
   if (complete) mark_base(r, r->results);
   for (int b = 0; b < ESC_RUN_BASES; b++) mark_base(r, r->base[b]);

@@ -94,6 +94,14 @@ void esc_run_set_row(esc_run *run, int64_t place, const void *row);
  * be continued, without changing a file. */
 esc_status esc_run_inspect_files(esc_run *run, const char *output);
 
+/* Members of this run that are found when the journals are synced and read again, --from's and an
+ * earlier result's not counted; and networks in flight, when the checkpoint is. */
+int64_t esc_run_confirmed_members(const esc_run *run);
+int64_t esc_run_confirmed_networks(const esc_run *run);
+
+/* Checks that every file of the run has a name that the file system of the output allows. */
+esc_status esc_run_check_names(const esc_run *run);
+
 /* Closes them; with `remove`, the result being published, deletes them. */
 void esc_run_close_files(esc_run *run, bool remove);
 

@@ -385,6 +385,7 @@ static esc_status inspect_part(const esc_run *whole, const char *path, int shard
                   .spec = whole->spec,
                   .resolved = whole->resolved,
                   .engine = whole->engine,
+                  .segments = whole->segments,
                   .shard = shard,
                   .shards = shards};
   snprintf(part.output, sizeof part.output, "%.4090s", path);

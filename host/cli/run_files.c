@@ -121,7 +121,13 @@ static esc_status create_recorder(esc_run *r) {
                              r->engine == &esc_reference_engine, &r->recorder);
 }
 
-/* Snapshots of the run so far. A finished member that lacks some is trained again. */
+/* A finished member that lacks some of its snapshots is trained again. */
+static void require_snapshots(esc_run *r) {
+  for (int64_t i = 0; i < r->plan.members; i++)
+    r->done[i] = r->done[i] && esc_recorder_is_finished(r->recorder, i, r->results->steps_run[i]);
+}
+
+/* Snapshots of the run so far. */
 static esc_status open_snapshots(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_journal_reader reader = {r, esc_run_accepts, NULL, restore_snapshot, esc_note};
@@ -130,8 +136,7 @@ static esc_status open_snapshots(esc_run *r) {
                                      esc_observation_length(r->spec->problem.shape.layers),
                                      r->ask.resume, discards(r), &reader, &r->snapshots));
   esc_recorder_keep(r->recorder, r->snapshots);
-  for (int64_t i = 0; i < r->plan.members; i++)
-    r->done[i] = r->done[i] && esc_recorder_is_finished(r->recorder, i, r->results->steps_run[i]);
+  require_snapshots(r);
 done:
   return status;
 }
@@ -169,6 +174,46 @@ done:
   return status;
 }
 
+/* ---- what is safe ---- */
+
+/* For each row or snapshot that is not confirmed a member counts as lost: which ones are is not
+ * known. */
+int64_t esc_run_confirmed_members(const esc_run *r) {
+  int64_t members = -r->based; /* these are in the earlier result */
+  esc_journal *const journal[] = {r->journal, r->snapshots};
+  for (int64_t i = 0; i < r->plan.members; i++) members += r->done[i];
+  for (int i = 0; i < 2; i++)
+    if (journal[i]) members -= esc_journal_records(journal[i]) - esc_journal_confirmed(journal[i]);
+  return members > 0 ? members : 0;
+}
+
+static esc_status accept_any(void *context, const char *path, esc_identity found) {
+  (void)context, (void)path, (void)found;
+  return ESC_OK;
+}
+
+static void count_network(void *context, esc_member_key member, int64_t step) {
+  (void)member, (void)step;
+  ++*(int64_t *)context;
+}
+
+int64_t esc_run_confirmed_networks(const esc_run *r) {
+  int64_t networks = 0;
+  char path[sizeof r->output + 32], why[1024]; /* the message of a failure is the caller's */
+  const esc_checkpoint_reader reader = {&networks, accept_any, NULL};
+  snprintf(path, sizeof path, "%s.checkpoint", r->output);
+  snprintf(why, sizeof why, "%s", esc_error_message());
+  esc_status status = esc_checkpoint_read(path, &reader, count_network);
+  if (status != ESC_OK) { /* the one before it, where this run has not written one */
+    networks = 0;
+    snprintf(path, sizeof path, "%s.checkpoint.previous", r->output);
+    status = esc_checkpoint_read(path, &reader, count_network);
+  }
+  (void)ESC_FAIL(ESC_IO_FAILED, "%s", why);
+  if (status != ESC_OK) return 0;
+  return networks < r->progress.in_flight ? networks : r->progress.in_flight;
+}
+
 /* The journal last: it is the lock. */
 void esc_run_close_files(esc_run *r, bool remove) {
   esc_checkpoint_close(r->checkpoint, remove);
@@ -176,6 +221,18 @@ void esc_run_close_files(esc_run *r, bool remove) {
   esc_journal_close(r->journal, remove);
   r->checkpoint = NULL;
   r->journal = r->snapshots = NULL;
+}
+
+/* Every file that a run makes beside its output, or reads there. */
+static const char *const suffixes[] = {
+    ".journal",           ".snapshots",           ".checkpoint",         ".checkpoint.previous",
+    ".journal.damaged-9", ".snapshots.damaged-9", ".snapshots.rescued-9"};
+enum { SUFFIXES = sizeof suffixes / sizeof suffixes[0], OF_A_RUN = 4 };
+
+esc_status esc_run_check_names(const esc_run *r) {
+  char part[sizeof r->output + 64];
+  snprintf(part, sizeof part, "%s%s", r->output, r->ask.devices ? ".part-63-of-64" : "");
+  return esc_io_check_names(part, suffixes, SUFFIXES);
 }
 
 static bool exists(const char *output, const char *suffix, char path[], size_t size) {
@@ -188,10 +245,8 @@ void esc_run_clear_files(esc_run *r) {
   char path[sizeof r->output + 32];
   bool any = false;
   esc_io_clear(r->output);
-  static const char *const suffix[] = {".journal", ".snapshots", ".checkpoint",
-                                       ".checkpoint.previous"};
-  for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
-    any = any || exists(r->output, suffix[i], path, sizeof path);
+  for (size_t i = 0; i < OF_A_RUN; i++)
+    any = any || exists(r->output, suffixes[i], path, sizeof path);
   if (!any) return;
   json_t *segments = r->segments; /* the result has those of the journal */
   r->segments = NULL;
@@ -203,24 +258,63 @@ void esc_run_clear_files(esc_run *r) {
 
 /* ---- looking without changing anything ---- */
 
-static void count_row(void *context, esc_member_key member, const void *row) {
-  const esc_run *r = context;
-  const int64_t place = esc_plan_find(&r->plan, member);
-  (void)row;
-  if (place >= 0) r->done[place] = true;
+static void tell_damage(const char *path, const esc_journal_summary *found) {
+  if (found->damages)
+    esc_note(
+        "warning: %s: damaged: %lld bytes in %lld places, the first at offset %lld; what they "
+        "held is made again",
+        path, (long long)found->damaged_bytes, (long long)found->damages,
+        (long long)found->damaged_first);
+}
+
+/* Restores from the journals into `probe`, whose results and recorder are its own, as a run that
+ * opens them would. */
+static esc_status inspect_journals(esc_run *probe, const char *output) {
+  esc_status status = ESC_OK;
+  char path[sizeof probe->output + 128];
+  esc_journal_summary summary;
+  const esc_journal_reader reader = {probe, esc_run_accepts, restore_segment, restore_row, NULL};
+  const esc_journal_reader snapshots = {probe, esc_run_accepts, NULL, restore_snapshot, NULL};
+  if (exists(output, ".journal", path, sizeof path)) {
+    ESC_TRY(esc_journal_read(path, &reader, &summary));
+    esc_segments_drop_repeated(probe->segments);
+    tell_damage(path, &summary);
+  }
+  if (probe->recorder && exists(output, ".snapshots", path, sizeof path)) {
+    ESC_TRY(esc_journal_read(path, &snapshots, &summary));
+    tell_damage(path, &summary);
+  }
+done:
+  return status;
+}
+
+/* Counts finished members of the journals in `done`, where those of a base are already. */
+static esc_status count_finished(esc_run *r, const char *output) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  esc_run probe = *r;
+  probe.results = NULL;
+  probe.recorder = NULL;
+  probe.done = NULL;
+  probe.setup = (esc_engine_setup){.slots = 1, .threads = 1};
+  ESC_TRY_ALLOCATE(probe.done = calloc((size_t)r->plan.members + 1, sizeof *probe.done));
+  ESC_TRY(esc_results_create(r->plan.members, p->thresholds, p->shape.layers, &probe.results));
+  ESC_TRY(create_recorder(&probe));
+  ESC_TRY(inspect_journals(&probe, output));
+  if (probe.recorder) require_snapshots(&probe);
+  for (int64_t i = 0; i < r->plan.members; i++) r->done[i] = r->done[i] || probe.done[i];
+done:
+  esc_recorder_free(probe.recorder);
+  esc_results_free(probe.results);
+  free(probe.done);
+  return status;
 }
 
 esc_status esc_run_inspect_files(esc_run *r, const char *output) {
   esc_status status = ESC_OK;
   char path[sizeof r->output + 128];
-  esc_journal_summary summary;
-  const esc_journal_reader reader = {r, esc_run_accepts, NULL, count_row, NULL};
-  const esc_journal_reader snapshots = {r, esc_run_accepts, NULL, NULL, NULL};
   const esc_checkpoint_reader flying = {r, esc_run_accepts, NULL};
-  if (exists(output, ".journal", path, sizeof path))
-    ESC_TRY(esc_journal_read(path, &reader, &summary));
-  if (esc_record_on(&r->spec->record) && exists(output, ".snapshots", path, sizeof path))
-    ESC_TRY(esc_journal_read(path, &snapshots, &summary));
+  ESC_TRY(count_finished(r, output));
   if (exists(output, ".checkpoint", path, sizeof path) &&
       esc_checkpoint_read(path, &flying, NULL) != ESC_OK) {
     exists(output, ".checkpoint.previous", path, sizeof path);

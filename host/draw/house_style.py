@@ -172,7 +172,10 @@ def open_beside(path):
     descriptor, temporary = tempfile.mkstemp(prefix=f"{temporary_prefix()}{os.getpid()}-", dir=directory)
     mask = os.umask(0)
     os.umask(mask)
-    os.fchmod(descriptor, 0o666 & ~mask)
+    try:
+        os.fchmod(descriptor, 0o666 & ~mask)
+    except OSError:
+        pass  # file systems without modes, such as vfat
     return os.fdopen(descriptor, "wb"), temporary
 
 

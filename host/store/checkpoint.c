@@ -2,9 +2,11 @@
  * descriptor keeps the file that was opened, whatever is published under its name since. */
 #include "store/checkpoint.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -40,6 +42,7 @@ struct esc_checkpoint {
   int64_t entries, waiting;
   esc_member_key *member; /* (entry) */
   bool *waits;            /* (entry) */
+  bool own;               /* of this run, by its name beside the output: no link is followed */
   bool whole;             /* what lies at `path` is worth keeping as the previous one */
   esc_io_file *file;      /* being written, or NULL */
 };
@@ -149,6 +152,24 @@ static void forget(esc_checkpoint *c) {
   c->entries = c->waiting = 0;
 }
 
+/* A link to nothing is something too. */
+static bool is_there(const char *path) {
+  struct stat info;
+  return lstat(path, &info) == 0;
+}
+
+static esc_status open_file(esc_checkpoint *c, const char *path, size_t *size) {
+  esc_status status = ESC_OK;
+  struct stat info;
+  if (!c->own) return esc_io_open(path, &c->fd, size);
+  ESC_TRY(esc_io_open_own(path, false, &c->fd));
+  if (fstat(c->fd, &info) != 0)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read: %s", path, strerror(errno));
+  *size = (size_t)info.st_size;
+done:
+  return status;
+}
+
 /* Opens the file at `path` and verifies every byte of it. What is wrong is the last
  * message; a failure is one of this machine's. */
 static esc_status examine(esc_checkpoint *c, const char *path, verdict *out) {
@@ -157,8 +178,8 @@ static esc_status examine(esc_checkpoint *c, const char *path, verdict *out) {
   size_t size = 0;
   *out = ABSENT;
   forget(c);
-  if (!esc_io_exists(path)) return ESC_OK;
-  ESC_TRY(esc_io_open(path, &c->fd, &size));
+  if (!is_there(path)) return ESC_OK;
+  ESC_TRY(open_file(c, path, &size));
   if (size < sizeof found) {
     (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: it is shorter than a header", path);
     *out = DAMAGED;
@@ -209,10 +230,12 @@ done:
 }
 
 static esc_status refuse_without_resume(const esc_checkpoint *c) {
-  const char *path = esc_io_exists(c->path)       ? c->path
-                     : esc_io_exists(c->previous) ? c->previous
-                                                  : NULL;
+  const char *path = is_there(c->path) ? c->path : is_there(c->previous) ? c->previous : NULL;
+  int fd;
   if (!path) return ESC_OK;
+  const esc_status status = esc_io_open_own(path, false, &fd);
+  if (fd >= 0) close(fd);
+  if (status != ESC_OK) return status;
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%s: an unfinished run left this checkpoint; --resume goes on with it, --force "
                   "starts anew",
@@ -267,6 +290,7 @@ esc_status esc_checkpoint_open(const char *result_path, esc_identity identity, s
   ESC_TRY(allocate(result_path, state_size, &c));
   ESC_TRY(set_identity(c, identity));
   c->reader = reader;
+  c->own = true;
   if (discard) delete_files(c);
   ESC_TRY(resume ? load(c) : refuse_without_resume(c));
   for (int64_t i = 0; i < c->entries; i++) c->waiting += c->waits[i] = is_wanted(c, c->member[i]);

@@ -456,6 +456,9 @@ esc_status esc_journal_check_start(esc_journal *j, bool *fresh) {
   if (j->size < (off_t)sizeof found) return check_short(j, fresh);
   ESC_TRY(read_start(j, &found, &payload, fresh));
   if (*fresh) return ESC_OK;
+  ESC_TRY_ALLOCATE(j->first = malloc(found.identity_size + 1));
+  memcpy(j->first, payload, found.identity_size);
+  ESC_TRY(judge_identity(j, payload, found.identity_size));
   if (j->identity && (found.thresholds != j->header.thresholds || found.layers != j->header.layers))
     return ESC_FAIL(ESC_BAD_INPUT,
                     "%s: the journal belongs to another spec; name another output with -o, or "
@@ -467,9 +470,6 @@ esc_status esc_journal_check_start(esc_journal *j, bool *fresh) {
                     "variables; continue with that one, name another output with -o, or start "
                     "anew with --force",
                     j->path);
-  ESC_TRY_ALLOCATE(j->first = malloc(found.identity_size + 1));
-  memcpy(j->first, payload, found.identity_size);
-  ESC_TRY(judge_identity(j, payload, found.identity_size));
   j->filled = 0;     /* overwritten */
   j->header = found; /* seeds the parts' checksums */
   j->end = (off_t)(sizeof found + found.identity_size);

@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Finished members in a journal (host/store/journal.c): whole parts of kind 1. */
+/* Finished members in a journal (host/store/journal_format.h): whole parts of kind 1. */
 static long count_members(const char *path) {
-  enum { HEADER = 48, IDENTITY_SIZE = 20, MEMBER = 1, FRAME = 16 };
-  uint32_t part[2] = {0}; /* kind, bytes of the payload */
+  enum { HEADER = 48, IDENTITY_SIZE = 20, MEMBER = 1, FRAME = 24 };
+  uint32_t part[3] = {0}; /* magic number, kind, bytes of the payload */
   long members = 0;
   FILE *file = fopen(path, "rb");
   if (!file) return 0;
@@ -32,8 +32,8 @@ static long count_members(const char *path) {
   while (offset + FRAME <= end) {
     fseek(file, offset, SEEK_SET);
     if (fread(part, sizeof part, 1, file) != 1) break;
-    offset += FRAME + (long)part[1];
-    members += part[0] == MEMBER && offset <= end;
+    offset += FRAME + (long)part[2];
+    members += part[1] == MEMBER && offset <= end;
   }
   fclose(file);
   return members;

@@ -20,6 +20,7 @@ static esc_status open_journal(const char *result, int *records, esc_journal **o
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *const result = scratch_path(".h5"), *const file = scratch_path(".h5.journal");
+  const char *const copy = scratch_path(".h5.journal.damaged-1");
   int first, again;
   esc_journal *journal = NULL;
   write_scratch(file, data, size);
@@ -33,5 +34,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     esc_journal_close(journal, true);
   }
   unlink(file);
+  unlink(copy);
   return 0;
 }

@@ -9,9 +9,9 @@
 
 /* "<directory>/escapement-fuzz-<pid><suffix>" */
 static inline const char *scratch_path(const char *suffix) {
-  static char path[2][128];
+  static char path[4][128];
   static int turn;
-  turn = !turn;
+  turn = (turn + 1) % 4;
   snprintf(path[turn], sizeof path[turn], "%s/escapement-fuzz-%ld%s",
            access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid(), suffix);
   return path[turn];

@@ -1,0 +1,112 @@
+"""What other programs do to the files of a run while it runs and before: nothing false is called
+safe, and nothing of theirs is touched.
+
+Usage: test_cli_files.py PROGRAM
+"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import hold
+from journal_file import members
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+SPEC = """\
+name: small
+network: {layers: 3, width: 8, inputs: 6, activation: tanh}
+train: {rate: 0.05, batch: 16, steps: 200}
+escape: {thresholds: [1.0e-9], smoothing: 0.9}
+sweep: {seeds: 6, groups: [{bottleneck: 2, scales: [0.4]}]}
+record: {every: 50}
+"""
+
+
+class Files(unittest.TestCase):
+    def setUp(self):
+        room = tempfile.TemporaryDirectory()
+        self.addCleanup(room.cleanup)
+        self.room = pathlib.Path(room.name)
+        self.hold = hold.Hold(PROGRAM, room.name)
+        self.journal = self.room / "a.h5.journal"
+        (self.room / "small.yaml").write_text(SPEC)
+
+    def command(self, *arguments, name="a.h5"):
+        return [PROGRAM, "run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu", "--threads",
+                "1", "--slots", "2", *arguments]
+
+    def run_it(self, *arguments, **options):
+        return subprocess.run(self.command(*arguments, **options), cwd=self.room, text=True,
+                              capture_output=True, check=False)
+
+    def held(self):
+        """A run with two finished members at least."""
+        return self.hold.start(self.command(*hold.CHECKPOINTS), self.room, members=1,
+                               journal=str(self.journal))
+
+    def end(self, child):
+        errors = child.communicate()[1]
+        self.hold.release()
+        return child.returncode, errors
+
+    def test_an_emptied_journal_ends_the_run_which_calls_none_of_it_safe(self):
+        child = self.held()
+        os.truncate(self.journal, 0)
+        child.send_signal(signal.SIGTERM)
+        code, errors = self.end(child)
+        self.assertEqual(code, 3, errors)
+        self.assertRegex(errors, r"another program changed its length from \d+ to 0 bytes.*; 0 "
+                                 r"(of \d )?finished members are safe")
+        self.assertEqual(self.run_it("--resume").returncode, 0)
+
+    def test_a_removed_journal_is_whole_again_before_anything_is_called_safe(self):
+        child = self.held()
+        had = members(self.journal)
+        self.journal.unlink()
+        child.send_signal(signal.SIGTERM)
+        code, errors = self.end(child)
+        self.assertEqual(code, 143, errors)
+        self.assertIn("a.h5.journal: was removed while this run was writing it", errors)
+        self.assertGreaterEqual(members(self.journal), had)
+        self.assertEqual(int(re.search(r"(\d+) of 6 members are safe", errors)[1]), members(self.journal))
+
+    def test_a_removed_checkpoint_is_not_called_safe(self):
+        self.hold.interrupt(self.command(*hold.CHECKPOINTS), self.room, signal.SIGKILL)
+        for name in ("a.h5.checkpoint", "a.h5.checkpoint.previous"):
+            (self.room / name).unlink(missing_ok=True)
+            (self.room / name).symlink_to(self.room / "victim")
+        (self.room / "victim").write_text("precious")
+        done = self.run_it("--resume")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("a.h5.checkpoint: is a symbolic link", done.stderr)
+        self.assertEqual((self.room / "victim").read_text(), "precious")
+
+    def test_no_link_beside_the_output_is_followed(self):
+        (self.room / "victim").write_text("precious")
+        for suffix in ("journal", "snapshots", "checkpoint"):
+            link = self.room / f"a.h5.{suffix}"
+            link.symlink_to(self.room / "victim")
+            done = self.run_it("--force", "--max-time", "0.000001")
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("symbolic link", done.stderr)
+            self.assertEqual((self.room / "victim").read_text(), "precious")
+            link.unlink()
+
+    def test_an_output_whose_second_checkpoint_could_not_be_named_is_refused_at_the_start(self):
+        self.assertEqual(self.run_it(name="n" * 232 + ".h5").returncode, 0)
+        for length in (236, 237, 247, 255):
+            done = self.run_it(name="n" * (length - 3) + ".h5")
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(f"too long by {length - 235} bytes", done.stderr)
+        done = self.run_it("--devices", "cpu,cpu", name="n" * 222 + ".h5")
+        self.assertIn(".part-", done.stderr)
+        self.assertEqual(sorted(p.name for p in self.room.iterdir()),
+                         sorted(["n" * 232 + ".h5", "small.yaml"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
