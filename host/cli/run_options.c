@@ -72,6 +72,7 @@ static esc_status parse_time(const char *option, const char *text, double *secon
 
 esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help) {
   const char *checkpoint = "60", *longest = NULL;
+  int64_t device = -1;
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
        .text = &ask->output},
@@ -81,7 +82,7 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
        .text = &ask->backend.path},
       {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)",
        .text = &ask->backend.precision},
-      {"device", 0, "N", "index of the GPU (default 0)", .number = &ask->device, .max = 1023},
+      {"device", 0, "N", "index of the GPU (default 0)", .number = &device, .max = 1023},
       {"devices", 0, "LIST", "several, 0,1,...: a worker process for each (or cpu,cpu), watched",
        .text = &ask->devices},
       {"threads", 0, "N", "threads (default: all processors)", .number = &ask->threads, .min = 1,
@@ -112,6 +113,12 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
   esc_status status = ESC_OK;
   ESC_TRY(esc_options_parse(&command, argc, argv, first, help));
   ESC_TRY(parse_time("checkpoint", checkpoint, &ask->checkpoint_seconds));
+  ask->device_named = device >= 0;
+  ask->device = device >= 0 ? device : 0;
+  if (ask->devices && ask->device_named)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--device %lld: not together with --devices; allowed: one of them",
+                    (long long)device);
   if (longest) ESC_TRY(parse_time("max-time", longest, &ask->seconds_max));
   if (ask->devices) ESC_TRY(esc_run_devices_check(ask->devices));
   if (ask->devices && !ask->backend.backend)
