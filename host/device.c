@@ -27,7 +27,8 @@ static void model_name(char *text, size_t size) {
 void esc_device_name(char *text, size_t size) {
   char model[200];
   model_name(model, sizeof model);
-  snprintf(text, size, "%s, %d processors", model, esc_processors());
+  const int processors = esc_processors();
+  snprintf(text, size, "%s, %d processor%s", model, processors, processors == 1 ? "" : "s");
 }
 
 /* Processors to which OpenMP binds threads (OMP_PLACES, GOMP_CPU_AFFINITY); `all` where it does not

@@ -49,8 +49,9 @@ void esc_run_warn(const esc_run *r) {
                  : ": train.rate is too small for float; use a larger one or --backend reference");
   if (!(residual <= (exact ? ledger_bound_double : ledger_bound_float)))
     esc_note(
-        "warning: the ledger is off by %.2g of what it balances, more than rounding explains%s",
-        residual,
+        "warning: imbalance ledger: residual %.2g (relative), more than rounding explains (bound "
+        "%.0e)%s",
+        residual, exact ? ledger_bound_double : ledger_bound_float,
         exact   ? ""
         : plain ? "; see train.update=compensated"
                 : ": compare with --backend reference");
@@ -65,7 +66,7 @@ static void print_segments(const esc_run *r, const esc_segments_total *total) {
   if (p->network_steps)
     printf("this one: %lld network-steps in %.1f s\n", (long long)p->network_steps, p->seconds);
   else
-    printf("none of them now\n");
+    printf("nothing was trained in this one\n");
 }
 
 static void print_text(const esc_run *r, const esc_segments_total *total, double rate,
@@ -79,7 +80,8 @@ static void print_text(const esc_run *r, const esc_segments_total *total, double
            rate * esc_flop_per_step(&r->spec->problem) / 1e9, r->engine->name,
            r->engine_text[0] ? ": " : "", r->engine_text);
   print_segments(r, total);
-  printf("the ledger closes to %.1e of what it balances\n%s\n", residual, r->output);
+  printf("imbalance ledger: residual %.1e (relative); bound %.0e\n%s\n", residual,
+         r->engine == &esc_reference_engine ? ledger_bound_double : ledger_bound_float, r->output);
 }
 
 esc_status esc_run_summary(const esc_run *r) {
