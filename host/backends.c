@@ -67,6 +67,17 @@ esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *pro
                   r->backend);
 }
 
+esc_status esc_backend_check_device(const esc_engine_ops *engine, int64_t device) {
+  char why[200] = "";
+  if (engine->device_memory) return ESC_OK;
+  const int devices = esc_backend_cuda_devices(why, sizeof why);
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "--device %lld: the backend %s has no devices%s%s; leave --device out, or name "
+                  "--backend cuda",
+                  (long long)device, engine->name,
+                  devices > 0 ? "" : ", and no GPU can be used: ", why);
+}
+
 const esc_ceiling_ops *esc_backend_ceiling(const esc_engine_ops *engine) {
 #ifdef ESC_HAVE_CUDA
   if (engine == &esc_cuda_tf32_engine) return &esc_cuda_tf32_ceiling;

@@ -13,6 +13,9 @@ typedef struct esc_backend_request {
   int device;
 } esc_backend_request;
 
+/* Refuses a number of a GPU (`--device`, given by the user) for an engine without one. */
+esc_status esc_backend_check_device(const esc_engine_ops *engine, int64_t device);
+
 /* Finds the engine that will train `problem`. ESC_BAD_INPUT where there is none, and why. */
 esc_status esc_backend_find(const esc_backend_request *request, const esc_problem *problem,
                             const esc_engine_ops **engine);

@@ -27,12 +27,21 @@ static void model_name(char *text, size_t size) {
 void esc_device_name(char *text, size_t size) {
   char model[200];
   model_name(model, sizeof model);
-  snprintf(text, size, "%s, %d processors", model, esc_processors());
+  const int processors = esc_processors();
+  snprintf(text, size, "%s, %d processor%s", model, processors, processors == 1 ? "" : "s");
+}
+
+/* Processors to which OpenMP binds threads (OMP_PLACES, GOMP_CPU_AFFINITY); `all` where it does not
+ * bind them. */
+static int bound_processors(int all) {
+  int bound = 0;
+  for (int i = 0; i < omp_get_num_places(); i++) bound += omp_get_place_num_procs(i);
+  return bound > 0 && bound < all ? bound : all;
 }
 
 int esc_processors(void) {
   const double quota = ceil(esc_control_group_processors(""));
-  const int own = omp_get_num_procs();
+  const int own = bound_processors(omp_get_num_procs());
   return quota < own ? (int)fmax(quota, 1) : own;
 }
 

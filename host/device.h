@@ -7,8 +7,9 @@
 /* The processor's name and how many of them this process may use. */
 void esc_device_name(char *text, size_t size);
 
-/* Processors that this process may use: those of its affinity and cpuset, or fewer where control
- * groups give it less of their time (rounded up). */
+/* Processors that this process may use: those of its affinity and cpuset, or fewer where OpenMP
+ * binds its threads to fewer (OMP_PLACES, GOMP_CPU_AFFINITY) or control groups give it less of
+ * their time (rounded up). */
 int esc_processors(void);
 
 /* Bytes of memory that this process can still have: what the system calls available, the limits

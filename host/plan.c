@@ -51,18 +51,50 @@ int64_t esc_plan_find(const esc_plan *plan, esc_member_key key) {
   return index % plan->shards == plan->shard ? index / plan->shards : -1;
 }
 
+/* Neighbours in the plan that are of one cell. */
+typedef struct run_of_members {
+  int64_t first, members;
+  double length;
+} run_of_members;
+
 /* Escape times grow as scale^-(r-2), so the longest go first and the last
  * thread to finish has little left alone. A guess: it cannot change a result. */
 static double expected_length(const esc_member *m) {
   return m->bottleneck > 2 ? pow(m->scale, 2 - m->bottleneck) : 1;
 }
 
-static int longest_first(const void *a, const void *b, void *context) {
-  const esc_member *member = context;
-  const int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
-  const double first = expected_length(&member[i]), second = expected_length(&member[j]);
-  if (first != second) return first > second ? -1 : 1;
-  return i < j ? -1 : 1;
+static int longest_first(const void *left, const void *right) {
+  const run_of_members *a = left, *b = right;
+  if (a->length != b->length) return a->length > b->length ? -1 : 1;
+  return a->first < b->first ? -1 : 1;
+}
+
+/* Sorts the cells and not the members, of which there may be millions. */
+static esc_status make_order(esc_plan *plan) {
+  esc_status status = ESC_OK;
+  int64_t runs = 0, next = 0;
+  run_of_members *run = calloc((size_t)plan->cells + 1, sizeof *run);
+  ESC_TRY_ALLOCATE(run);
+  for (int64_t i = 0; i < plan->members; i++) {
+    const esc_member *m = &plan->member[i];
+    if (i == 0 || !esc_plan_is_same_cell(m, m - 1))
+      run[runs++] = (run_of_members){i, 0, expected_length(m)};
+    run[runs - 1].members++;
+  }
+  qsort(run, (size_t)runs, sizeof *run, longest_first);
+  for (int64_t k = 0; k < runs; k++)
+    for (int64_t i = 0; i < run[k].members; i++) plan->order[next++] = run[k].first + i;
+done:
+  free(run);
+  return status;
+}
+
+int64_t esc_plan_members(const esc_spec *spec, int64_t shard, int64_t shards) {
+  return (esc_spec_members(spec) - shard + shards - 1) / shards;
+}
+
+double esc_plan_bytes(int64_t members) {
+  return (double)members * (double)(sizeof(esc_member) + sizeof(int64_t));
 }
 
 esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan) {
@@ -80,8 +112,7 @@ esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, 
   ESC_TRY_ALLOCATE(plan->member = calloc(room, sizeof *plan->member));
   ESC_TRY_ALLOCATE(plan->order = calloc(room, sizeof *plan->order));
   make_members(spec, shard, shards, plan);
-  for (int64_t i = 0; i < plan->members; i++) plan->order[i] = i;
-  qsort_r(plan->order, (size_t)plan->members, sizeof *plan->order, longest_first, plan->member);
+  status = make_order(plan);
 done:
   return status;
 }

@@ -24,6 +24,12 @@ typedef struct esc_plan {
   double false_escape[ESC_THRESHOLDS_MAX]; /* (threshold) probability a member */
 } esc_plan;
 
+/* Members of the shard `shard` of `shards`, from the spec's numbers alone. */
+int64_t esc_plan_members(const esc_spec *spec, int64_t shard, int64_t shards);
+
+/* Bytes that a plan of so many members takes. */
+double esc_plan_bytes(int64_t members);
+
 /* Makes members in the order groups, scales, seeds and keeps those whose index
  * modulo `shards` is `shard`. */
 esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan);

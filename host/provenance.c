@@ -21,16 +21,30 @@ void esc_time_now(char text[32]) {
   strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
+/* Writes ` word` as a shell reads it back; returns the end. Within single quotes every character
+ * stands for itself, but for the quote. */
+static char *quote(const char *word, char *to) {
+  static const char plain[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  *to++ = ' ';
+  if (*word && !word[strspn(word, plain)]) return stpcpy(to, word);
+  *to++ = '\'';
+  for (; *word; word++) {
+    if (*word == '\'')
+      to = stpcpy(to, "'\\''");
+    else
+      *to++ = *word;
+  }
+  return stpcpy(to, "'");
+}
+
 char *esc_command_line(int argc, char **argv) {
   size_t size = sizeof "escapement";
-  for (int i = 0; i < argc; i++) size += strlen(argv[i]) + 3;
+  for (int i = 0; i < argc; i++) size += 4 * strlen(argv[i]) + 3;
   char *text = malloc(size);
   if (!text) return NULL;
   char *end = stpcpy(text, "escapement");
-  for (int i = 0; i < argc; i++) {
-    const char *quote = strpbrk(argv[i], " \t[]{}'\"*?$") ? "'" : "";
-    end += sprintf(end, " %s%s%s", quote, argv[i], quote);
-  }
+  for (int i = 0; i < argc; i++) end = quote(argv[i], end);
   return text;
 }
 

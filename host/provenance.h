@@ -7,8 +7,8 @@
 /* The time now, ISO 8601 in UTC. */
 void esc_time_now(char text[32]);
 
-/* "escapement run ...", quoted where a shell would need it; owned by the caller, NULL when out
- * of memory. */
+/* "escapement run ...", a command that a POSIX shell splits into the same words; owned by the
+ * caller, NULL when out of memory. */
 char *esc_command_line(int argc, char **argv);
 
 /* Sets title, version, commit, compiler, command_line, host, environment,

@@ -68,6 +68,23 @@ esc_status esc_segments_join(json_t *segments, const json_t *more) {
   return ESC_OK;
 }
 
+void esc_segments_share(json_t *segments, int64_t taken, int64_t all) {
+  const double share = all > 0 ? (double)taken / (double)all : 0;
+  double exact = 0; /* rounded as a sum, which is `taken` then */
+  int64_t before = 0;
+  if (taken == all) return;
+  for (size_t i = 0; i < json_array_size(segments); i++) {
+    json_t *segment = json_array_get(segments, i);
+    const double seconds = json_number_value(json_object_get(segment, "wall_s"));
+    exact += share * (double)json_integer_value(json_object_get(segment, "steps"));
+    const int64_t steps = llround(exact) - before;
+    before += steps;
+    json_object_set_new(segment, "steps", json_integer(steps));
+    json_object_set_new(segment, "wall_s", json_real(share * seconds));
+    json_object_set_new(segment, "share", json_real(share));
+  }
+}
+
 /* The same start of the program: numbers may have been printed with fewer digits. */
 static bool is_same_start(const json_t *a, const json_t *b) {
   static const char *const names[] = {"start_time",   "end_time", "host",

@@ -2,9 +2,9 @@
  * as JSON objects
  *   {start_time, end_time, wall_s, steps, members, ended, backend, precision, engine,
  *    device, threads, slots, host, version, commit, command_line}
- * with steps and members finished in it, and `ended` one of "finished", "interrupted",
- * "max-time", "failed"; null where the process was killed, whose last steps and seconds
- * are then not counted. */
+ * (and `share`: see esc_segments_share) with steps and members finished in it, and `ended` one of
+ * "finished", "interrupted", "max-time", "failed"; null where the process was killed, whose last
+ * steps and seconds are then not counted. */
 #ifndef ESC_SEGMENTS_H
 #define ESC_SEGMENTS_H
 
@@ -27,6 +27,10 @@ void esc_segments_drop_repeated(json_t *segments);
 
 /* Adds those of `more` that are not there yet. */
 esc_status esc_segments_join(json_t *segments, const json_t *more);
+
+/* Makes steps and seconds of `segments` those of the members that are taken from their result,
+ * whose steps are `taken` of `all`; `share` in each segment is the fraction. */
+void esc_segments_share(json_t *segments, int64_t taken, int64_t all);
 
 /* Sorts by start time (shards are joined one after the other). */
 esc_status esc_segments_sort(json_t **segments);

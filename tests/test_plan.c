@@ -78,12 +78,54 @@ static void without_smoothing_every_step_is_alike(void **state) {
                                  "more escape.smoothing", NULL});
 }
 
+/* ---- members ---- */
+
+static esc_plan plan_of(const char *text, int64_t shard, int64_t shards, esc_spec **spec) {
+  esc_plan plan;
+  *spec = parse_good(text);
+  assert_true(esc_plan_members(*spec, shard, shards) >= 0);
+  esc_assert_ok(esc_plan_create(*spec, shard, shards, &plan));
+  return plan;
+}
+
+static void the_number_of_members_follows_from_the_specs_numbers(void **state) {
+  (void)state;
+  for (int64_t shards = 1; shards < 200; shards += 13)
+    for (int64_t shard = 0; shard < shards; shard++) {
+      esc_spec *spec;
+      esc_plan plan = plan_of(with_line(0, ""), shard, shards, &spec);
+      assert_int_equal(esc_plan_members(spec, shard, shards), plan.members);
+      esc_plan_free(&plan);
+      esc_spec_free(spec);
+    }
+}
+
+static double length_of(const esc_member *m) {
+  return m->bottleneck > 2 ? pow(m->scale, 2 - m->bottleneck) : 1;
+}
+
+static void the_longest_members_start_first_and_equals_in_their_order(void **state) {
+  (void)state;
+  esc_spec *spec;
+  esc_plan plan = plan_of(
+      with_line(28, "    - {bottleneck: 2, scales: [0.3, 0.2]}\n    - bottleneck: 3"), 1, 3, &spec);
+  for (int64_t i = 1; i < plan.members; i++) {
+    const int64_t a = plan.order[i - 1], b = plan.order[i];
+    const double before = length_of(&plan.member[a]), after = length_of(&plan.member[b]);
+    assert_true(before > after || (before == after && a < b));
+  }
+  esc_plan_free(&plan);
+  esc_spec_free(spec);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_percentage_never_claims_more_than_is_known),
       cmocka_unit_test(a_warning_of_the_first_loss_says_so),
       cmocka_unit_test(a_warning_of_a_long_plateau_says_so),
       cmocka_unit_test(without_smoothing_every_step_is_alike),
+      cmocka_unit_test(the_number_of_members_follows_from_the_specs_numbers),
+      cmocka_unit_test(the_longest_members_start_first_and_equals_in_their_order),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

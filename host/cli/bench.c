@@ -118,7 +118,7 @@ static esc_status parse(esc_bench_request *r, int argc, char **argv, int *first,
 
 esc_status esc_verb_bench(int argc, char **argv) {
   esc_status status = ESC_OK;
-  esc_bench_request r = {0};
+  esc_bench_request r = {.device = -1};
   bench b = {0};
   int first = 0;
   bool help = false;

@@ -8,7 +8,7 @@
 typedef struct esc_bench_request {
   const char *backend, *path, *precision, *activation, *seconds;
   const char *width, *layers, *inputs, *batch, *members;
-  int64_t threads, device;
+  int64_t threads, device; /* device: -1 where none was given */
   bool json;
 } esc_bench_request;
 

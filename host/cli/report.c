@@ -2,6 +2,7 @@
 #include "report/report.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -31,6 +32,7 @@ esc_status esc_verb_report(int argc, char **argv) {
   int first = 0;
   const char *output = NULL, *studies = NULL;
   esc_report_counts counts = {0};
+  struct stat info;
   const esc_option options[] = {
       {"output", 'o', "FILE.html", "the page, with its pictures inside", .text = &output},
       {"studies", 0, "DIR", "folders of studies, as in runs/studies", .text = &studies},
@@ -45,6 +47,11 @@ esc_status esc_verb_report(int argc, char **argv) {
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "report: needs one directory of figures");
+  if (stat(argv[first], &info) == 0 && !S_ISDIR(info.st_mode))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "report: %s is a file; allowed: a directory that `escapement figure -o` made. "
+                    "`escapement fit` and `escapement plot` show a result file",
+                    argv[first]);
   if (!output) return ESC_FAIL(ESC_BAD_INPUT, "report: needs -o FILE.html");
   ESC_TRY(esc_output_check(output, "HTML", "html|htm", true));
   ESC_TRY(esc_io_check_writable(output));

@@ -27,11 +27,12 @@ static esc_status prepare(esc_run *r, int argc, char **argv, int first) {
   ESC_TRY(esc_spec_load(argv[first], argc - first - 1, (const char *const *)argv + first + 1,
                         &r->spec));
   ESC_TRY(esc_backend_find(&r->ask.backend, &r->spec->problem, &r->engine));
+  if (r->ask.device_named) ESC_TRY(esc_backend_check_device(r->engine, r->ask.device));
   ESC_TRY_ALLOCATE(r->resolved = esc_spec_resolved(r->spec));
   ESC_TRY(esc_run_identify(r));
   ESC_TRY(esc_run_choose_output(r, argv[first]));
+  ESC_TRY(esc_run_size(r)); /* before anything is allocated for each member */
   ESC_TRY(esc_plan_create(r->spec, r->shard, r->shards, &r->plan));
-  ESC_TRY(esc_run_size(r));
   if (r->engine->device_memory)
     ESC_TRY(esc_backend_cuda_name(r->setup.device, r->device, sizeof r->device));
   else

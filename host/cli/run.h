@@ -20,6 +20,7 @@ typedef struct esc_run_request {
   esc_backend_request backend;
   int64_t threads, slots; /* 0: not given */
   int64_t device;
+  bool device_named; /* by the user; else 0 */
   double checkpoint_seconds, seconds_max;
   bool resume, force, dry_run, quiet, json;
   char **argv;

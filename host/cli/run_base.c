@@ -147,7 +147,8 @@ static void restore_snapshots(esc_run *r, const esc_results *base, int64_t i, in
   esc_recorder_restore(r->recorder, place, room);
 }
 
-static esc_status use_base(esc_run *r, const esc_results *base) {
+/* *taken: steps of the members that are taken over. */
+static esc_status use_base(esc_run *r, const esc_results *base, int64_t *taken) {
   esc_status status = ESC_OK;
   const int length = esc_observation_length(r->results->layers);
   char *row = NULL;
@@ -163,6 +164,7 @@ static esc_status use_base(esc_run *r, const esc_results *base) {
     esc_run_set_row(r, place, row);
     if (r->recorder) restore_snapshots(r, base, i, place, room);
     r->based++;
+    *taken += base->steps_run[i];
   }
 done:
   free(row);
@@ -175,7 +177,10 @@ esc_status esc_run_use_bases(esc_run *r) {
   for (int b = ESC_RUN_BASES - 1; b >= 0; b--) {
     if (!r->base[b]) continue;
     json_t *segments = esc_segments_of(r->base[b]);
-    status = use_base(r, r->base[b]);
+    int64_t taken = 0, all = 0;
+    for (int64_t i = 0; i < r->base[b]->members; i++) all += r->base[b]->steps_run[i];
+    status = use_base(r, r->base[b], &taken);
+    if (b == 1) esc_segments_share(segments, taken, all); /* --from: other members may stay there */
     if (status == ESC_OK) status = esc_segments_join(r->segments, segments);
     json_decref(segments);
     if (status != ESC_OK) goto done;

@@ -34,15 +34,19 @@ esc_status esc_run_identify(esc_run *r) {
 static esc_status check_shard(const esc_run *r, const char *path, const esc_spec *before) {
   esc_status status = ESC_OK;
   esc_plan plan = {0};
+  const bool by_devices = strstr(path, ".part-") != NULL; /* shards that run --devices made */
   ESC_TRY(esc_plan_create(before, r->shard, r->shards, &plan));
   for (int64_t i = 0; i < plan.members; i++)
     if (esc_plan_find(&r->plan, esc_member_key_of(&plan.member[i])) < 0) {
       status = ESC_FAIL(ESC_BAD_INPUT,
                         "%s: in the larger sweep, its member of seed %llu at scale %g belongs to "
-                        "another shard than %lld/%lld; finish and merge the shards of the smaller "
-                        "sweep first, and add to the merged file",
+                        "another shard than %lld/%lld; %s",
                         path, (unsigned long long)plan.member[i].seed, plan.member[i].scale,
-                        (long long)r->shard, (long long)r->shards);
+                        (long long)r->shard, (long long)r->shards,
+                        by_devices ? "finish the run first with the spec as it was (--devices and "
+                                     "--resume), then add members to its result"
+                                   : "finish and merge the shards of the smaller sweep first, and "
+                                     "add to the merged file");
       goto done;
     }
 done:

@@ -96,7 +96,7 @@ static double quantile(int n, const double *sorted, double q) {
 static void summarise(const esc_problem *p, esc_cell_forecast *c, const sample *s) {
   double end[TRIED_MOST], one[TRIED_MOST];
   const double budget = (double)p->steps;
-  if (c->tried == 0) c->why = "other scales took the time that a dry run gives to forecasts";
+  if (c->tried == 0) c->why = "the time limit of forecasts was used up by other scales";
   if (c->why) {
     c->step = c->lower = c->upper = c->censored = c->steps = (double)NAN;
     return;
@@ -182,30 +182,32 @@ static void print_cell(const esc_run *r, const esc_cell_forecast *c) {
   if (c->why)
     printf("no forecast: %s\n", c->why);
   else if (isinf(c->step))
-    printf("no escape within %.3g steps; censored 100%%\n", 1e3 * (double)r->spec->problem.steps);
+    printf("no escape within %.3g steps; 100%% censored\n", 1e3 * (double)r->spec->problem.steps);
   else if (c->tried > 1)
-    printf("%.3g steps (%.3g to %.3g for 2 of 3 seeds); censored %.0f%%%s\n", c->step, c->lower,
-           c->upper, 100 * c->censored, c->late ? " at least" : "");
+    printf("step %.3g (%.3g to %.3g for 2 of 3 seeds); %s%.0f%% censored\n", c->step, c->lower,
+           c->upper, c->late ? "at least " : "", 100 * c->censored);
   else
-    printf("%.3g steps; censored %.0f%%%s\n", c->step, 100 * c->censored,
-           c->late ? " at least" : "");
+    printf("step %.3g; %s%.0f%% censored\n", c->step, c->late ? "at least " : "",
+           100 * c->censored);
 }
 
 void esc_run_forecast_print(const esc_run *r, const esc_run_forecast *f) {
   bool late = false, stand_in = false;
-  printf("forecast of the last threshold's step, from theory:\n");
+  printf(
+      "forecast from theory: step at which the loss has passed the last threshold; censored: not\n"
+      "  passed within train.steps\n");
   for (int i = 0; i < f->cells && i < LINES_MOST; i++) print_cell(r, &f->cell[i]);
   if (f->cells > LINES_MOST)
-    printf("  and %d more scales: --json has all\n", f->cells - LINES_MOST);
+    printf("  %d more scales are left out here; --json prints all\n", f->cells - LINES_MOST);
   for (int i = 0; i < f->cells; i++) {
     late = late || f->cell[i].late;
     stand_in = stand_in || (!f->cell[i].why && !f->cell[i].own);
   }
   if (late)
     printf(
-        "  a threshold is below what the linear part of the network can reach: its step is a "
-        "lower bound\n");
-  if (stand_in) printf("  by networks of width 64 in place of the wider ones\n");
+        "  at least: a threshold is below the loss that the linear part of a network can reach, "
+        "so\n  that its step is a lower bound\n");
+  if (stand_in) printf("  forecast with networks of width 64 in place of the wider ones\n");
 }
 
 static json_t *cell_json(const esc_problem *p, const esc_cell_forecast *c) {

@@ -26,6 +26,7 @@ static esc_status parse_time(const char *option, const char *text, double *secon
 
 esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help) {
   const char *checkpoint = "60", *longest = NULL;
+  int64_t device = -1;
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
        .text = &ask->output},
@@ -35,8 +36,8 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
        .text = &ask->backend.path},
       {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)",
        .text = &ask->backend.precision},
-      {"device", 0, "N", "index of the GPU (default 0)", .number = &ask->device, .max = 1023},
-      {"devices", 0, "LIST", "several, 0,1,...: a worker process for each (or cpu,cpu), watched",
+      {"device", 0, "N", "index of the GPU (default 0)", .number = &device, .max = 1023},
+      {"devices", 0, "LIST", "several GPUs, 0,1,... (or cpu,cpu): a worker process for each",
        .text = &ask->devices},
       {"threads", 0, "N", "threads (default: all processors)", .number = &ask->threads, .min = 1,
        .max = 4096},
@@ -45,9 +46,10 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
       {"shard", 0, "I/N",
        "train only members I, I+N, ... (I from 0; %a in OUT.h5 is I); %a/N in a Slurm array",
        .text = &ask->shard},
-      {"checkpoint", 0, "TIME", "between two checkpoints (default 60; 0: only when stopped)",
+      {"checkpoint", 0, "TIME", "seconds between checkpoints (default 60; 0: only when stopped)",
        .text = &checkpoint},
-      {"max-time", 0, "TIME", "stop, saved, after so many seconds or HH:MM:SS; exit status 143",
+      {"max-time", 0, "TIME",
+       "stop after TIME (seconds or HH:MM:SS) with a checkpoint; exit status 143",
        .text = &longest},
       {"resume", 0, NULL, "continue an interrupted run; add members to a finished one",
        .flag = &ask->resume},
@@ -55,7 +57,7 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
        .text = &ask->from},
       {"force", 0, NULL, "replace an existing result; without --resume its journal too",
        .flag = &ask->force},
-      {"dry-run", 0, NULL, "say what would be trained, its memory and time; train nothing",
+      {"dry-run", 0, NULL, "print memory, time and a forecast of the run; train nothing",
        .flag = &ask->dry_run},
       {"quiet", 'q', NULL, "no progress on stderr", .flag = &ask->quiet},
       {"json", 0, NULL, "the summary as one JSON object on stdout", .flag = &ask->json},
@@ -67,6 +69,12 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
   esc_status status = ESC_OK;
   ESC_TRY(esc_options_parse(&command, argc, argv, first, help));
   ESC_TRY(parse_time("checkpoint", checkpoint, &ask->checkpoint_seconds));
+  ask->device_named = device >= 0;
+  ask->device = device >= 0 ? device : 0;
+  if (ask->devices && ask->device_named)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--device %lld: not together with --devices; allowed: one of them",
+                    (long long)device);
   if (longest) ESC_TRY(parse_time("max-time", longest, &ask->seconds_max));
   if (ask->devices) ESC_TRY(esc_run_devices_check(ask->devices));
   if (ask->devices && !ask->backend.backend)

@@ -13,7 +13,12 @@ static int least(int64_t a, int64_t b) { return (int)(a < b ? a : b); }
 /* Results in memory, and the image of their file beside them when it is written. */
 static double table_bytes(const esc_run *r) {
   const esc_problem *p = &r->spec->problem;
-  return 4 * (double)r->plan.members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
+  const double members = (double)esc_plan_members(r->spec, r->shard, r->shards);
+  return 4 * members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
+}
+
+static double members_bytes(const esc_run *r) {
+  return table_bytes(r) + esc_plan_bytes(esc_plan_members(r->spec, r->shard, r->shards));
 }
 
 /* What recording takes whatever happens; its snapshots grow as they come. */
@@ -28,13 +33,23 @@ typedef struct usable {
 
 static esc_bytes needed(const esc_run *r, esc_engine_setup setup) {
   esc_bytes bytes = r->engine->bytes(&r->spec->problem, &setup);
-  bytes.host += table_bytes(r) + recorder_bytes(r, &setup);
+  bytes.host += members_bytes(r) + recorder_bytes(r, &setup);
   bytes.host += 2 * (double)r->engine->state_size(&r->spec->problem); /* for the checkpoint */
   return bytes;
 }
 
 static bool fits(esc_bytes bytes, usable room) {
   return bytes.host <= room.host && bytes.device <= room.device;
+}
+
+/* Members alone, whatever the networks in flight: refused before one is allocated. */
+static esc_status refuse_members(const esc_run *r, double need, double have) {
+  return ESC_FAIL(ESC_NO_MEMORY,
+                  "the plan and the results of %lld members need %.3g GB of memory, and %.3g GB "
+                  "may be used; fewer sweep.seeds or scales, or parts of the sweep with --shard, "
+                  "need less; nothing was started",
+                  (long long)esc_plan_members(r->spec, r->shard, r->shards), need / 1e9,
+                  have / 1e9);
 }
 
 static esc_status refuse(const esc_run *r, const char *where, double need, double have,
@@ -50,10 +65,12 @@ static esc_status refuse(const esc_run *r, const char *where, double need, doubl
 
 esc_status esc_run_size(esc_run *r) {
   esc_status status = ESC_OK;
-  const int64_t members = r->plan.members > 0 ? r->plan.members : 1;
+  const int64_t planned = esc_plan_members(r->spec, r->shard, r->shards);
+  const int64_t members = planned > 0 ? planned : 1;
   const int processors = least(omp_get_max_threads(), esc_processors());
   esc_engine_setup *setup = &r->setup;
   usable room = {.host = memory_share * esc_memory_available()};
+  if (members_bytes(r) > room.host) return refuse_members(r, members_bytes(r), room.host);
   setup->device = (int)r->ask.device;
   setup->threads = r->ask.threads ? (int)r->ask.threads : least(processors, THREADS_MAX);
   setup->threads = least(setup->threads, members);

@@ -10,6 +10,7 @@
 #include "cli/run_forecast.h"
 #include "segments.h"
 #include "spec/text.h"
+#include "step_time.h"
 
 /* Residuals above these shares of ledger_gross are more than rounding (README,
  * "Why to trust a number"). */
@@ -48,8 +49,9 @@ void esc_run_warn(const esc_run *r) {
                  : ": train.rate is too small for float; use a larger one or --backend reference");
   if (!(residual <= (exact ? ledger_bound_double : ledger_bound_float)))
     esc_note(
-        "warning: the ledger is off by %.2g of what it balances, more than rounding explains%s",
-        residual,
+        "warning: imbalance ledger: residual %.2g (relative), more than rounding explains (bound "
+        "%.0e)%s",
+        residual, exact ? ledger_bound_double : ledger_bound_float,
         exact   ? ""
         : plain ? "; see train.update=compensated"
                 : ": compare with --backend reference");
@@ -64,7 +66,7 @@ static void print_segments(const esc_run *r, const esc_segments_total *total) {
   if (p->network_steps)
     printf("this one: %lld network-steps in %.1f s\n", (long long)p->network_steps, p->seconds);
   else
-    printf("none of them now\n");
+    printf("nothing was trained in this one\n");
 }
 
 static void print_text(const esc_run *r, const esc_segments_total *total, double rate,
@@ -78,7 +80,8 @@ static void print_text(const esc_run *r, const esc_segments_total *total, double
            rate * esc_flop_per_step(&r->spec->problem) / 1e9, r->engine->name,
            r->engine_text[0] ? ": " : "", r->engine_text);
   print_segments(r, total);
-  printf("the ledger closes to %.1e of what it balances\n%s\n", residual, r->output);
+  printf("imbalance ledger: residual %.1e (relative); bound %.0e\n%s\n", residual,
+         r->engine == &esc_reference_engine ? ledger_bound_double : ledger_bound_float, r->output);
 }
 
 esc_status esc_run_summary(const esc_run *r) {
@@ -110,25 +113,6 @@ esc_status esc_run_summary(const esc_run *r) {
   json_object_set_new(json, "lost_updates_max", esc_json_number(lost_updates_max(r->results)));
   json_object_set_new(json, "output", esc_json_text(r->output));
   return esc_json_print(json);
-}
-
-/* Seconds of one network-step, from a few steps of the first members. */
-static esc_status time_step(esc_run *r, double *seconds) {
-  esc_status status = ESC_OK;
-  const int64_t steps = 20;
-  const atomic_bool stop = false;
-  void *engine = NULL;
-  ESC_TRY(r->engine->create(&r->spec->problem, &r->setup, &engine));
-  r->engine->describe(engine, r->engine_text, sizeof r->engine_text);
-  for (int i = 0; i < r->setup.slots; i++)
-    ESC_TRY(r->engine->load(engine, i, &r->plan.member[r->plan.order[i]]));
-  ESC_TRY(r->engine->advance(engine, 1, &stop)); /* draws the weights */
-  const double start = omp_get_wtime();
-  ESC_TRY(r->engine->advance(engine, steps, &stop));
-  *seconds = (omp_get_wtime() - start) / (double)(steps * r->setup.slots);
-done:
-  r->engine->destroy(engine);
-  return status;
 }
 
 /* Seconds of one network's snapshot, from one of each network in flight. */
@@ -183,31 +167,75 @@ done:
   return status;
 }
 
+/* A number with its unit. */
+typedef struct quantity {
+  char text[32];
+} quantity;
+
+static quantity bytes_of(double bytes) {
+  static const char *const unit[] = {"bytes", "kB", "MB", "GB", "TB"};
+  quantity q;
+  int i = 0;
+  while (bytes >= 999.5 && i < 4) {
+    bytes /= 1000;
+    i++;
+  }
+  snprintf(q.text, sizeof q.text, "%.3g %s", bytes, unit[i]);
+  return q;
+}
+
+/* In the largest unit of which there is at least one. */
+static quantity time_of(double seconds) {
+  static const struct {
+    double seconds;
+    const char *name;
+  } unit[] = {{365.25 * 86400, "years"},
+              {86400, "days"},
+              {3600, "hours"},
+              {60, "minutes"},
+              {1, "s"},
+              {1e-3, "ms"},
+              {1e-6, "us"}};
+  const size_t units = sizeof unit / sizeof unit[0];
+  quantity q;
+  size_t i = 0;
+  while (i + 1 < units && seconds < unit[i].seconds) i++;
+  if (seconds == 0) i = 4;
+  snprintf(q.text, sizeof q.text, "%.3g %s", seconds / unit[i].seconds, unit[i].name);
+  return q;
+}
+
+static const char *plural(int64_t count) { return count == 1 ? "" : "s"; }
+
 static void print_recording(const esc_record *record, const recording *c) {
   if (!c->snapshots) return;
-  printf(
-      "record:  at most %lld snapshots a network on %d samples, %.3g us each: %s of the "
-      "training's time\n",
-      (long long)c->snapshots, record->samples, 1e6 * c->seconds, esc_percent_of(c->share).text);
-  printf("         and at most %.3g MB of memory while they are kept\n", c->bytes / 1e6);
+  printf("record:  at most %lld snapshot%s a network, on an evaluation sample of %d\n",
+         (long long)c->snapshots, plural(c->snapshots), record->samples);
+  printf("         %s a snapshot: %s of the training time where no network escapes early\n",
+         time_of(c->seconds).text, esc_percent_of(c->share).text);
+  printf("         at most %s of memory for all snapshots\n", bytes_of(c->bytes).text);
 }
 
 static void print_dry_text(const esc_run *r, double each, double longest, double result) {
   const esc_problem *p = &r->spec->problem;
-  printf("members: %lld of %lld in %d groups, %lld seeds\n", (long long)r->plan.members,
-         (long long)r->plan.total, r->spec->groups, (long long)r->spec->seeds);
+  printf("members: %lld of %lld networks of the sweep (%d group%s, %lld seed%s)\n",
+         (long long)r->plan.members, (long long)r->plan.total, r->spec->groups,
+         plural(r->spec->groups), (long long)r->spec->seeds, plural(r->spec->seeds));
   if (r->done_before)
-    printf("         %lld of them are finished, %lld train\n", (long long)r->done_before,
+    printf("         %lld finished already, %lld to train\n", (long long)r->done_before,
            (long long)(r->plan.members - r->done_before));
-  printf("network: %d layers, %d wide, %d inputs: %zu weights\n", p->shape.layers, p->shape.width,
-         p->shape.inputs, esc_weight_offset(p->shape, p->shape.layers));
-  printf("backend: %s (%s), %d networks in flight\n", r->engine->name, r->engine_text,
-         r->setup.slots);
-  printf("memory:  %.3g MB\n", r->bytes.host / 1e6);
-  if (r->engine->device_memory) printf("device:  %.3g MB\n", r->bytes.device / 1e6);
-  printf("result:  at most %.3g MB in %s\n", result / 1e6, r->output);
-  printf("time:    %.3g us a network-step; at most %.3g s if no member escapes before step %lld\n",
-         1e6 * each, longest, (long long)p->steps);
+  printf("network: %d layers of width %d, %d input%s: %zu weights\n", p->shape.layers,
+         p->shape.width, p->shape.inputs, plural(p->shape.inputs),
+         esc_weight_offset(p->shape, p->shape.layers));
+  printf("backend: %s (%s), %d network%s at a time (--slots)\n", r->engine->name, r->engine_text,
+         r->setup.slots, plural(r->setup.slots));
+  printf("memory:  %s\n", bytes_of(r->bytes.host).text);
+  if (r->engine->device_memory)
+    printf("         %s on the device\n", bytes_of(r->bytes.device).text);
+  printf("result:  at most %s in %s\n", bytes_of(result).text, r->output);
+  printf("time:    %s for one step of one network, measured here\n", time_of(each).text);
+  printf("         at most %s in all, if every network trains for train.steps = %lld\n",
+         time_of(longest).text, (long long)p->steps);
 }
 
 esc_status esc_run_dry(esc_run *r) {
@@ -216,7 +244,9 @@ esc_status esc_run_dry(esc_run *r) {
   double each = 0, result = 0;
   recording cost;
   esc_run_forecast forecast = {0};
-  if (r->plan.members > 0) ESC_TRY(time_step(r, &each));
+  if (r->plan.members > 0)
+    ESC_TRY(esc_step_time(r->engine, p, &r->setup, r->plan.member, r->plan.order, omp_get_wtime,
+                          &each, r->engine_text, sizeof r->engine_text));
   ESC_TRY(measure_recording(r, each, &cost));
   ESC_TRY(esc_run_forecast_create(r, &forecast));
   const double expected = each * forecast.steps;
@@ -226,7 +256,8 @@ esc_status esc_run_dry(esc_run *r) {
     print_dry_text(r, each, longest, result);
     print_recording(&r->spec->record, &cost);
     esc_run_forecast_print(r, &forecast);
-    if (isfinite(expected)) printf("         in all about %.3g s if that is right\n", expected);
+    if (isfinite(expected))
+      printf("  with these steps, the run takes about %s in all\n", time_of(expected).text);
     goto done;
   }
   json_t *json = json_object();

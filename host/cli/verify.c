@@ -224,19 +224,26 @@ static esc_status parse(request *q, int argc, char **argv, int *first, bool *hel
 
 esc_status esc_verb_verify(int argc, char **argv) {
   esc_status status = ESC_OK;
-  request q = {.threads = esc_processors()};
+  request q = {.threads = esc_processors(), .device = -1};
   report r = {0};
   int first = 0;
   bool help = false;
+  char why[200];
   ESC_TRY(parse(&q, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
     return ESC_FAIL(ESC_BAD_INPUT, "verify: does not take '%s'",
                     esc_show(argv[first], strlen(argv[first])).text);
+  if (q.device >= 0 && esc_backend_cuda_devices(why, sizeof why) == 0)
+    return ESC_FAIL(ESC_BAD_INPUT, "--device %lld: no GPU can be used: %s; leave --device out",
+                    (long long)q.device, why);
+  if (q.device < 0) q.device = 0;
   ESC_TRY(refuse_early(&q));
-  int threads = (int)q.threads;
+  int threads = q.threads < 2 ? 2 : (int)q.threads; /* some checks compare 2 threads with 1 */
   ESC_TRY(esc_threads_settle(false, &threads));
-  q.threads = threads;
+  if (threads < 2)
+    return ESC_FAIL(ESC_LIBRARY_FAILED, "verify: needs 2 threads, and the system starts 1");
+  if (threads < q.threads) q.threads = threads;
   const double began = omp_get_wtime();
   r.fail_fast = q.fail_fast;
   if (q.json) {
