@@ -33,6 +33,30 @@ static void without_noise_the_error_is_that_of_whole_steps(void **state) {
   esc_assert_close(g.upper - g.slope, 2.022690920036761 * sqrt(variance), 0, 1e-9);
 }
 
+/* A NaN scale was equal to nothing, itself included, and the fit never ended. */
+static void numbers_that_no_run_writes_are_refused_by_name(void **state) {
+  (void)state;
+  int power = 4;
+  esc_results *r = sweep(&plain, exact_power, &power);
+  const double scale = r->scale[7], bad[] = {(double)NAN, 0, -1, INFINITY};
+  esc_fit fit;
+  for (int i = 0; i < 4; i++) {
+    r->scale[7] = bad[i];
+    assert_int_equal(esc_fit_results(1, (const esc_results *const *)&r, &fit), ESC_BAD_INPUT);
+    assert_non_null(strstr(esc_error_message(), "member 7: scale is "));
+  }
+  r->scale[7] = scale;
+  r->escape_step[3] = -2;
+  assert_int_equal(esc_fit_results(1, (const esc_results *const *)&r, &fit), ESC_BAD_INPUT);
+  r->escape_step[3] = -1;
+  r->steps_run[3] = -1;
+  assert_int_equal(esc_fit_results(1, (const esc_results *const *)&r, &fit), ESC_BAD_INPUT);
+  r->steps_run[3] = 3;
+  r->threshold[0] = (double)NAN;
+  assert_int_equal(esc_fit_results(1, (const esc_results *const *)&r, &fit), ESC_BAD_INPUT);
+  esc_results_free(r);
+}
+
 static void points_and_local_slopes_ascend_in_scale(void **state) {
   (void)state;
   int power = 4;
@@ -295,6 +319,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_power_law_without_noise_gives_its_slope_to_rounding),
       cmocka_unit_test(without_noise_the_error_is_that_of_whole_steps),
+      cmocka_unit_test(numbers_that_no_run_writes_are_refused_by_name),
       cmocka_unit_test(points_and_local_slopes_ascend_in_scale),
       cmocka_unit_test(one_scale_has_a_mean_and_no_slope),
       cmocka_unit_test(shards_fit_as_the_whole),

@@ -249,7 +249,8 @@ esc_status esc_contrast_spread(const esc_means *means, const double *contrast, e
   const double total =
       fmax(seen, rounding_floor(means, square)) + unseen_sum(means, contrast, contrast);
   const double dof = degrees_of_freedom(means, square, square + points);
-  const double doubt = gsl_pow_2(total - single) / dof + gsl_pow_2(single) / means->single_dof;
+  double doubt = gsl_pow_2(total - single) / dof;
+  if (single > 0) doubt += gsl_pow_2(single) / means->single_dof;
   spread->variance = total;
   spread->dof = fmin(total * total / doubt, DOF_MAX);
 done:
