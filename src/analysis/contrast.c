@@ -74,7 +74,7 @@ static double pooled_variance(const esc_seed_table *table, double *degrees) {
 static void fill_point(esc_means *means, int p, double single) {
   const esc_seed_table *table = means->table;
   const column c = read_column(table, p);
-  const bool usable = c.whole && c.n > 0;
+  const bool usable = c.whole && c.n > 0 && isfinite(table->log_scale[p]);
   const double mean = usable ? c.sum / c.n : (double)NAN;
   means->y[p] = means->scaling == ESC_SCALING_LOG ? esc_log_step(mean) : mean;
   means->count[p] = c.n;

@@ -52,12 +52,12 @@ static esc_fit_row read_row(const esc_results *r, int table, int64_t i, int k) {
  * no group of it would ever end. */
 static esc_status check_row(const esc_results *r, int table, int64_t i, int k) {
   const int64_t step = r->escape_step[i * r->thresholds + k];
-  const char *name = NULL, *allowed = "finite and above 0";
+  const char *name = NULL, *allowed = "finite, 0 or above";
   double value = 0;
-  if (!(isfinite(r->scale[i]) && r->scale[i] > 0))
+  if (!(isfinite(r->scale[i]) && r->scale[i] >= 0))
     name = "scale", value = r->scale[i];
   else if (!isfinite(r->threshold[k]))
-    name = "threshold", value = r->threshold[k];
+    name = "threshold", value = r->threshold[k], allowed = "a finite number";
   else if (r->bottleneck[i] < 0)
     name = "bottleneck", value = r->bottleneck[i], allowed = "0 or above";
   else if (step < -1)
