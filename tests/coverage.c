@@ -1,13 +1,14 @@
 /* How often the fit's intervals hold the truth, over made sweeps whose truth is known.
  *
- * Usage: coverage [--quick] [--replicates N] [--json FILE]
+ * Usage: coverage [--quick | --few] [--replicates N] [--json FILE]
  *
  * A sweep is log t = c + slope log epsilon + u_seed + b_seed log(epsilon/largest) + e_member, t
  * rounded to whole steps and cut at a budget. The effects u, b and e have the law of the case
  * (normal, Student's t with 3 degrees of freedom, exponential, Gumbel) and the standard
  * deviations of the case. Coverage is of the 95% interval and of +-t standard errors at 68.27%;
  * its counting error is sqrt(p(1-p)/N) at the nominal p. --quick makes fewer cases
- * and replicates, and exits with status 1 where a case is off by more than 4 counting errors. */
+ * and replicates, and exits with status 1 where a case is off by more than 4 counting errors.
+ * --few has cases of its own: few steps for few seeds, few scales for a limit. */
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_randist.h>
@@ -351,6 +352,45 @@ static void run_limits(study *s) {
       }
 }
 
+/* Seeds of 10%, members of 2%, 10 and 20 steps: two seeds agree to a step now and then. */
+static void run_few_steps(study *s) {
+  for (int points = 2; points <= 4; points += 2)
+    for (int seeds = 2; seeds <= 5; seeds++)
+      for (int first = 10; first <= 20; first += 10) {
+        experiment x = plain;
+        x.name = "ties";
+        x.points = points;
+        x.seeds = seeds;
+        x.first = first;
+        x.ratio = 0.7;
+        x.u = 0.1;
+        x.e = 0.02;
+        run(s, &x);
+      }
+}
+
+/* Three to five scales up to 0.05, 0.1 and 0.2. */
+static void run_few_scales(study *s) {
+  static const double largest[] = {0.05, 0.1, 0.2};
+  for (int r = 3; r <= 5; r++)
+    for (int points = 3; points <= 5; points++)
+      for (int n = 0; n < 3; n++)
+        for (int seeds = 8; seeds <= 64; seeds *= 8) {
+          experiment x = plain;
+          x.name = "limit";
+          x.bottleneck = r;
+          x.seeds = seeds;
+          x.points = points;
+          x.largest = largest[n];
+          x.ratio = 0.7;
+          x.first = 100000;
+          x.e = 0.003;
+          x.power = r == 3 ? 1 : 2;
+          x.correction = r == 3 ? 2 : 5;
+          run(s, &x);
+        }
+}
+
 static void run_censored(study *s, bool quick) {
   static const double share_[] = {0.05, 0.2, 0.6}, effect[][2] = {{0.25, 0.05}, {0, 0.25}};
   static const shape shapes[] = {NORMAL, EXPONENTIAL, GUMBEL};
@@ -390,19 +430,25 @@ static int report(const study *s, const char *file, bool quick) {
 
 int main(int argc, char **argv) {
   study s = {.replicates = 4000, .rows = json_array()};
-  bool quick = false;
+  bool quick = false, few = false;
   const char *file = NULL;
   gsl_set_error_handler_off();
   for (int i = 1; i < argc; i++) {
     quick = quick || !strcmp(argv[i], "--quick");
+    few = few || !strcmp(argv[i], "--few");
     if (!strcmp(argv[i], "--replicates") && i + 1 < argc) s.replicates = atoi(argv[++i]);
     if (!strcmp(argv[i], "--json") && i + 1 < argc) file = argv[++i];
   }
-  run_slopes(&s, quick);
-  if (!quick) run_own_slopes(&s);
-  if (!quick) run_ties(&s);
-  if (!quick) run_limits(&s);
-  run_censored(&s, quick);
+  if (few) {
+    run_few_steps(&s);
+    run_few_scales(&s);
+  } else {
+    run_slopes(&s, quick);
+    if (!quick) run_own_slopes(&s);
+    if (!quick) run_ties(&s);
+    if (!quick) run_limits(&s);
+    run_censored(&s, quick);
+  }
   const int code = report(&s, file, quick);
   json_decref(s.rows);
   return code;

@@ -155,6 +155,20 @@ static void a_limit_far_from_the_scales_is_warned_of(void **state) {
   gsl_rng_free(t.rng);
 }
 
+static double nothing(int64_t seed, double scale, void *context) {
+  (void)seed, (void)scale, (void)context;
+  return 0;
+}
+
+/* All at step 0, where no member has a relative spread: the degrees of freedom were those of a
+ * known variance. */
+static void seeds_that_all_agree_keep_their_degrees_of_freedom(void **state) {
+  (void)state;
+  design d = plain;
+  d.seeds = 4;
+  esc_assert_close(fit_one(&d, nothing, NULL).dof, 3, 0, 1e-9);
+}
+
 static void a_slope_without_an_interval_is_warned_of(void **state) {
   (void)state;
   int power = 4;
@@ -456,6 +470,7 @@ int main(void) {
       cmocka_unit_test(seeds_that_agree_to_a_step_keep_the_coverage),
       cmocka_unit_test(the_limit_of_few_scales_covers),
       cmocka_unit_test(a_limit_far_from_the_scales_is_warned_of),
+      cmocka_unit_test(seeds_that_all_agree_keep_their_degrees_of_freedom),
       cmocka_unit_test(a_slope_without_an_interval_is_warned_of),
       cmocka_unit_test(seeds_of_one_scale_each_give_the_error_of_independent_points),
       cmocka_unit_test(what_a_seed_does_at_all_scales_is_no_error_of_the_slope),

@@ -320,10 +320,14 @@ static void print_limit(const esc_fit_group *g) {
              : "  no limit at eps = 0: too few scales have a mean");
     return;
   }
-  printf("  limit at eps = 0: %s%s +- %s, 95%% [%s, %s], correction",
-         decade ? "steps per decade " : "", number(l->slope, decimals, value),
-         error_text(l->standard_error, error), number(l->lower, decimals, lower),
-         number(l->upper, decimals, upper));
+  printf("  limit at eps = 0: %s%s", decade ? "steps per decade " : "",
+         number(l->slope, decimals, value));
+  if (!isfinite(l->lower)) {
+    puts(", no interval: a single member at each scale shows no error");
+    return;
+  }
+  printf(" +- %s, 95%% [%s, %s], correction", error_text(l->standard_error, error),
+         number(l->lower, decimals, lower), number(l->upper, decimals, upper));
   for (int i = 0; i < l->terms; i++)
     printf("%s %s", i ? "," : "", correction_text(&l->term[i], term));
   if (isfinite(l->p_value))

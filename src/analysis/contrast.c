@@ -74,7 +74,7 @@ static double pooled_variance(const esc_seed_table *table, double *degrees) {
 static void fill_point(esc_means *means, int p, double single) {
   const esc_seed_table *table = means->table;
   const column c = read_column(table, p);
-  const bool usable = c.whole && c.n > 0;
+  const bool usable = c.whole && c.n > 0 && isfinite(table->log_scale[p]);
   const double mean = usable ? c.sum / c.n : (double)NAN;
   means->y[p] = means->scaling == ESC_SCALING_LOG ? esc_log_step(mean) : mean;
   means->count[p] = c.n;
@@ -249,7 +249,8 @@ esc_status esc_contrast_spread(const esc_means *means, const double *contrast, e
   const double total =
       fmax(seen, rounding_floor(means, square)) + unseen_sum(means, contrast, contrast);
   const double dof = degrees_of_freedom(means, square, square + points);
-  const double doubt = gsl_pow_2(total - single) / dof + gsl_pow_2(single) / means->single_dof;
+  double doubt = gsl_pow_2(total - single) / dof;
+  if (single > 0) doubt += gsl_pow_2(single) / means->single_dof;
   spread->variance = total;
   spread->dof = fmin(total * total / doubt, DOF_MAX);
 done:

@@ -13,8 +13,8 @@
 
 typedef enum esc_scaling { ESC_SCALING_LOG, ESC_SCALING_LINEAR } esc_scaling;
 
-/* The points' means and the members' influences on them. Points with censored members are
- * left out: `mean` is NaN there. */
+/* The points' means and the members' influences on them. Points with censored members, and that of
+ * scale 0, which has no logarithm, are left out: `y` is NaN there. */
 typedef struct esc_means {
   const esc_seed_table *table;
   esc_scaling scaling;

@@ -46,7 +46,7 @@ static double point_weight(const esc_fit_point *point) {
 
 static void fit_weighted(int n, const double *log_scale, const double *log_mean, double *weight,
                          esc_fit_group *g) {
-  for (int p = 0; p < n; p++) weight[p] = point_weight(&g->point[p]);
+  for (int p = 0; p < n; p++) weight[p] = isfinite(log_scale[p]) ? point_weight(&g->point[p]) : 0;
   const esc_line line = esc_line_fit(n, log_scale, log_mean, weight, true);
   g->slope_weighted = line.slope;
   g->stderr_weighted = line.standard_error;
@@ -54,7 +54,9 @@ static void fit_weighted(int n, const double *log_scale, const double *log_mean,
 
 static void local_slopes(int n, const double *log_scale, const double *log_mean, double *local) {
   for (int p = 0; p + 1 < n; p++)
-    local[p] = (log_mean[p + 1] - log_mean[p]) / (log_scale[p + 1] - log_scale[p]);
+    local[p] = !isfinite(log_scale[p])
+                   ? (double)NAN
+                   : (log_mean[p + 1] - log_mean[p]) / (log_scale[p + 1] - log_scale[p]);
 }
 
 /* Everything that needs only the points. */

@@ -48,20 +48,47 @@ static esc_fit_row read_row(const esc_results *r, int table, int64_t i, int k) {
                        .diverged = r->status[i] == ESC_MEMBER_DIVERGED};
 }
 
+/* Numbers of a made or damaged table that have no place in a fit: NaN is equal to nothing, so that
+ * no group of it would ever end. */
+static esc_status check_row(const esc_results *r, int table, int64_t i, int k) {
+  const int64_t step = r->escape_step[i * r->thresholds + k];
+  const char *name = NULL, *allowed = "finite, 0 or above";
+  double value = 0;
+  if (!(isfinite(r->scale[i]) && r->scale[i] >= 0))
+    name = "scale", value = r->scale[i];
+  else if (!isfinite(r->threshold[k]))
+    name = "threshold", value = r->threshold[k], allowed = "a finite number";
+  else if (r->bottleneck[i] < 0)
+    name = "bottleneck", value = r->bottleneck[i], allowed = "0 or above";
+  else if (step < -1)
+    name = "escape_step", value = (double)step, allowed = "-1 (not crossed) or above";
+  else if (step < 0 && r->steps_run[i] < 0)
+    name = "steps_run", value = (double)r->steps_run[i], allowed = "0 or above";
+  if (!name) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "fit: table %d, member %lld: %s is %g; allowed: %s", table + 1,
+                  (long long)r->member[i], name, value, allowed);
+}
+
 static esc_status collect(int tables, const esc_results *const *table, esc_fit_row **out,
                           size_t *count) {
   esc_status status = ESC_OK;
   size_t total = 0, n = 0;
+  esc_fit_row *rows = NULL;
   for (int t = 0; t < tables; t++)
     total += (size_t)table[t]->members * (size_t)table[t]->thresholds;
-  esc_fit_row *rows = malloc((total > 0 ? total : 1) * sizeof *rows);
+  rows = malloc((total > 0 ? total : 1) * sizeof *rows);
   ESC_TRY_ALLOCATE(rows);
   for (int t = 0; t < tables; t++)
     for (int64_t i = 0; i < table[t]->members; i++)
-      for (int k = 0; k < table[t]->thresholds; k++) rows[n++] = read_row(table[t], t, i, k);
+      for (int k = 0; k < table[t]->thresholds; k++) {
+        ESC_TRY(check_row(table[t], t, i, k));
+        rows[n++] = read_row(table[t], t, i, k);
+      }
   *out = rows;
   *count = n;
+  rows = NULL;
 done:
+  free(rows);
   return status;
 }
 
