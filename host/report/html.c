@@ -1,5 +1,6 @@
 #include "report/html.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,7 +74,8 @@ esc_status esc_html_picture(FILE *out, const char *path, const char *alternative
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: is not a PNG picture", path);
     goto done;
   }
-  fprintf(out, "<img width=%d alt=\"", (int)(width_of((const unsigned char *)bytes) * CSS_PIXELS));
+  fprintf(out, "<img width=%.0f alt=\"",
+          floor(width_of((const unsigned char *)bytes) * CSS_PIXELS));
   esc_html_text(out, alternative);
   fputs("\" src=\"data:image/png;base64,", out);
   put_base64(out, (const unsigned char *)bytes, size);
