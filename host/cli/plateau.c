@@ -102,6 +102,7 @@ static esc_status read_file(report *r) {
     goto done;
   }
   ESC_TRY(esc_spec_parse(r->file, spec, strlen(spec), 0, NULL, &r->spec));
+  ESC_TRY(esc_results_check(r->file, t->results, &r->spec->problem));
   ESC_TRY(set_theory(r));
   const size_t room = (size_t)t->results->members + 1;
   ESC_TRY_ALLOCATE(t->plateau = calloc(room, sizeof *t->plateau));
