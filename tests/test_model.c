@@ -142,14 +142,15 @@ static double output(const esc_problem *p, const double *w, const double *x) {
 /* S(0) of a member with two inputs, and by the trapezoid rule over the plane, good to 1e-9
  * but for ReLU's kinks. */
 static signal signal_of(const esc_problem *p, const esc_member *m) {
-  double w[2000], directions[4], v[2], *room = calloc(esc_signal_room(p->shape), sizeof *room);
+  double w[2000], directions[4], v[2];
+  esc_arena workspace;
   signal s = {0};
-  assert_non_null(room);
+  esc_assert_ok(esc_arena_create(esc_signal_workspace(p->shape), &workspace));
   assert_true(esc_weight_offset(p->shape, p->shape.layers) <= 2000);
   esc_teacher_directions(p, directions);
   esc_linear_direction(p, directions, v);
   esc_initial_weights(p, m, directions, w);
-  s.got = esc_initial_signal(p, m, directions, w, room, &s.error);
+  s.got = esc_initial_signal(p, m, directions, w, &workspace, &s.error);
   for (int i = -36; i <= 36; i++)
     for (int j = -36; j <= 36; j++) {
       const double x[2] = {i * .2, j * .2};
@@ -159,7 +160,7 @@ static signal signal_of(const esc_problem *p, const esc_member *m) {
       s.rms += mass * f * f;
     }
   s.rms = sqrt(s.rms);
-  free(room);
+  esc_arena_free(&workspace);
   return s;
 }
 

@@ -109,7 +109,7 @@ esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **out)
   ESC_TRY_ALLOCATE(w->draw = floats(tile * 4 * blocks));
   ESC_TRY_ALLOCATE(w->weights =
                        calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof *w->weights));
-  ESC_TRY_ALLOCATE(w->room = calloc(esc_signal_room(p->shape), sizeof *w->room));
+  ESC_TRY(esc_arena_create(esc_signal_workspace(p->shape), &w->signal));
   *out = w;
   w = NULL;
 done:
@@ -133,7 +133,7 @@ void esc_cpu_work_free(esc_cpu_work *w) {
   free(w->g_sum);
   free(w->draw);
   free(w->weights);
-  free(w->room);
+  esc_arena_free(&w->signal);
   free(w);
 }
 
@@ -153,7 +153,7 @@ double esc_cpu_work_bytes(const esc_problem *p) {
   return (p->batch > ESC_SLAB ? 16 : 8) * weights + 4 * (double)gradients(p) * weights +
          tile * 2 * (layout.in_pad[0] + 4) +
          tile * (3 * p->shape.layers + 2) * pad(p->shape.width) +
-         8.0 * (double)esc_signal_room(p->shape);
+         esc_arena_bytes(esc_signal_workspace(p->shape));
 }
 
 void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w) {

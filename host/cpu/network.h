@@ -37,7 +37,7 @@ typedef struct esc_cpu_network {
   float *low; /* compensation of w; NULL for the plain update */
 } esc_cpu_network;
 
-/* One thread's room: a tile of samples on its way through a network. */
+/* Per-thread workspace for one tile of samples. */
 typedef struct esc_cpu_work {
   float *x;                           /* (tile, input), padded rows */
   float *h[ESC_LAYERS_MAX];           /* behind layer l: value, (tile, width) */
@@ -48,7 +48,8 @@ typedef struct esc_cpu_work {
   float *g;                           /* (chain, weight) of the gradient; the first becomes it */
   double *g_sum;                      /* (weight) added up over slabs; NULL for one slab */
   float *draw;                        /* (tile, 4 * blocks) normals, where x has other rows */
-  double *weights, *room;             /* for drawing initial weights and their signal */
+  double *weights;                    /* (weight) initial, as they are drawn */
+  esc_arena signal;                   /* for their initial signal */
   double loss_part[ESC_PARTS];        /* sums over the minibatch */
   double loss;                        /* its mean */
   double deficit_sum[ESC_LAYERS_MAX]; /* (interface) mean[u . kappa] */

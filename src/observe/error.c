@@ -109,18 +109,33 @@ static double error_of(const units *u, int forms, double *value) {
 
 bool esc_sample_has_errors(int samples, int inputs) { return samples / 2 >= inputs + SPARE; }
 
-size_t esc_sample_work(int samples) { return (1 + MEANS + FORMS) * (size_t)(samples / 2); }
+/* For `count` independent evaluations: half of a sample, or what stands for its mirror images. */
+static units describe(esc_arena *a, int count) {
+  units u = {.count = count};
+  u.odd = ESC_CARVE(a, double, count);
+  for (int k = 0; k < MEANS; k++) u.value[k] = ESC_CARVE(a, double, count);
+  for (int k = 0; k < FORMS; k++) u.form[k] = ESC_CARVE(a, double, count);
+  return u;
+}
+
+esc_arena esc_sample_workspace(int samples) {
+  esc_arena a = {0};
+  describe(&a, samples / 2);
+  return a;
+}
 
 void esc_response_errors(const esc_observer *o, const esc_sample *s, esc_response *out) {
   double *const error[MEANS] = {&out->loss_error, &out->output_mean_error,
                                 &out->output_variance_error, &out->signal_error};
-  units u = {.count = s->mirrored ? s->samples : s->samples / 2, .odd = s->work};
+  const int count = s->mirrored ? s->samples : s->samples / 2;
   for (int k = 0; k < MEANS; k++) *error[k] = (double)NAN;
-  if (!esc_sample_has_errors(2 * u.count, o->problem->shape.inputs)) return;
-  for (int k = 0; k < MEANS; k++) u.value[k] = u.odd + (1 + k) * u.count;
-  for (int k = 0; k < FORMS; k++) u.form[k] = u.odd + (1 + MEANS + k) * u.count;
+  if (!esc_sample_has_errors(2 * count, o->problem->shape.inputs)) return;
+  esc_arena *const workspace = (esc_arena *)&s->workspace;
+  const size_t mark = esc_arena_mark(workspace);
+  units u = describe(workspace, count);
   fill_values(o, s, out->output_mean, &u);
   fill_forms(o, s, &u);
   const int forms = orthonormalise(&u);
   for (int k = 0; k < MEANS; k++) *error[k] = error_of(&u, forms, u.value[k]);
+  esc_arena_release(workspace, mark);
 }

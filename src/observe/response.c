@@ -47,14 +47,32 @@ void esc_response_finish(const esc_observer *o, const esc_sample *s, const doubl
   }
 }
 
+/* Sums of c df/dW for the three weights c: (weight) each. */
+typedef struct sums {
+  double *g[3];
+} sums;
+
+static sums describe(esc_arena *a, esc_shape shape) {
+  sums s;
+  for (int k = 0; k < 3; k++) s.g[k] = ESC_CARVE(a, double, esc_weight_offset(shape, shape.layers));
+  return s;
+}
+
+esc_arena esc_respond_reference_workspace(esc_shape shape) {
+  esc_arena a = {0};
+  describe(&a, shape);
+  return a;
+}
+
 void esc_respond_reference(const esc_observer *o, const esc_sample *s, const double *weights,
-                           esc_reference_work *work, double *room, esc_response *out) {
+                           esc_reference_work *work, esc_arena *workspace, esc_response *out) {
   const esc_shape shape = o->problem->shape;
-  const size_t count = esc_weight_offset(shape, shape.layers);
-  double *const g[3] = {room, room + count, room + 2 * count}, x[ESC_INPUTS_MAX], c[3];
+  const size_t count = esc_weight_offset(shape, shape.layers), mark = esc_arena_mark(workspace);
+  const sums sum = describe(workspace, shape);
+  double x[ESC_INPUTS_MAX], c[3];
   size_t offset[ESC_LAYERS_MAX + 1];
   memset(out, 0, sizeof *out);
-  memset(room, 0, 3 * count * sizeof *room);
+  for (int k = 0; k < 3; k++) memset(sum.g[k], 0, count * sizeof *sum.g[k]);
   for (int l = 0; l <= shape.layers; l++) offset[l] = esc_weight_offset(shape, l);
   for (int b = 0; b < s->samples; b++) {
     for (int i = 0; i < shape.inputs; i++)
@@ -62,7 +80,8 @@ void esc_respond_reference(const esc_observer *o, const esc_sample *s, const dou
     const double f = esc_reference_output(o->problem, weights, x, work);
     esc_response_weights(o, s, b, f, c);
     esc_response_add(o, s, b, f, out);
-    for (int k = 0; k < 3; k++) esc_reference_backward(o->problem, weights, c[k], work, g[k]);
+    for (int k = 0; k < 3; k++) esc_reference_backward(o->problem, weights, c[k], work, sum.g[k]);
   }
-  esc_response_finish(o, s, (const double *const *)g, offset, out);
+  esc_response_finish(o, s, (const double *const *)sum.g, offset, out);
+  esc_arena_release(workspace, mark);
 }
