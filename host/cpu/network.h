@@ -35,6 +35,7 @@ typedef struct esc_cpu_network {
   esc_slot slot;
   float *w, *wt;
   float *low; /* compensation of w; NULL for the plain update */
+  esc_arena arena;
 } esc_cpu_network;
 
 /* Per-thread workspace for one tile of samples. */
@@ -54,6 +55,7 @@ typedef struct esc_cpu_work {
   double loss;                        /* its mean */
   double deficit_sum[ESC_LAYERS_MAX]; /* (interface) mean[u . kappa] */
   double gradient2[ESC_LAYERS_MAX];   /* (layer) |G_l|^2 */
+  esc_arena arena;                    /* of the blocks above */
 } esc_cpu_work;
 
 /* The functions compiled once for each instruction set (step.c). */
