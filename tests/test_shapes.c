@@ -143,6 +143,7 @@ static void figure_4_of_too_few_scales_fails_its_check(void **state) {
     esc_assert_ok(esc_figure_4(&f));
     assert_int_equal(f.failed, 1);
     assert_int_equal(json_array_size(f.checks), 1);
+    fclose(f.caption);
     esc_figure_free(&f);
   }
 }
