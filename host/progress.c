@@ -19,8 +19,9 @@ void esc_progress_bar_init(esc_progress_bar *bar, bool quiet) {
 
 /* "1h02m", "3m05s" or "12s"; "?" where it is not known. */
 static void print_duration(double seconds, char text[24]) {
-  const long s = (long)(seconds + 0.5);
-  if (!(seconds >= 0 && seconds < 1e8))
+  const bool is_known = seconds >= 0 && seconds < 1e8;
+  const long s = is_known ? (long)(seconds + 0.5) : 0;
+  if (!is_known)
     snprintf(text, 24, "?");
   else if (s >= 3600)
     snprintf(text, 24, "%ldh%02ldm", s / 3600, s % 3600 / 60);
@@ -47,7 +48,7 @@ enum { BAR, SHARE, STEPS, ELAPSED, ETA, MEMBERS, ENDS, RATE, PARTS, PART_SIZE = 
 
 static void print_bar(double share, char text[PART_SIZE]) {
   enum { CELLS = 10 };
-  const int full = (int)(share * CELLS);
+  const int full = (int)(fmin(fmax(share, 0), 1) * CELLS);
   text[0] = '[';
   for (int i = 0; i < CELLS; i++) text[1 + i] = i < full ? '#' : '.';
   memcpy(text + 1 + CELLS, "]", 2);

@@ -9,13 +9,13 @@
 #include "escapement/model.h"
 #include "escapement/theory.h"
 
-/* A thread's room for observing. */
-typedef struct room {
+/* A thread's workspace for observing. */
+typedef struct workspace {
   esc_cpu_responder *responder; /* in float, or NULL */
   esc_reference_work *work;     /* in double, or NULL */
-  double *three;                /* (ESC_RESPONSE_SUMS, weight), in double only */
-  double *observe;
-} room;
+  esc_arena respond;            /* in double only */
+  esc_arena observe;
+} workspace;
 
 /* The snapshots of one member, in the order of the grid, and that of its end. */
 typedef struct rows {
@@ -30,7 +30,7 @@ struct esc_recorder {
   const esc_plan *plan;
   esc_observer observer;
   int threads, slots, length;
-  room *room;            /* (thread) */
+  workspace *workspace;  /* (thread) */
   esc_sample *sample;    /* (slot) */
   int64_t *place, *next; /* (slot) member, and step of its next snapshot */
   double *initial;       /* (slot, weight) as drawn */
@@ -45,21 +45,21 @@ static size_t weight_count(const esc_problem *p) {
   return esc_weight_offset(p->shape, p->shape.layers);
 }
 
-static esc_status create_room(const esc_problem *p, bool exact, room *r) {
+static esc_status create_workspace(const esc_problem *p, bool exact, workspace *w) {
   esc_status status = ESC_OK;
-  ESC_TRY_ALLOCATE(r->observe = calloc(esc_observe_room(p->shape), sizeof *r->observe));
-  if (!exact) return esc_cpu_responder_create(p, &r->responder);
-  ESC_TRY_ALLOCATE(r->work = esc_reference_work_create(p));
-  ESC_TRY_ALLOCATE(r->three = calloc(ESC_RESPONSE_SUMS * weight_count(p), sizeof *r->three));
+  ESC_TRY(esc_arena_create(esc_observe_workspace(p->shape), &w->observe));
+  if (!exact) return esc_cpu_responder_create(p, &w->responder);
+  ESC_TRY_ALLOCATE(w->work = esc_reference_work_create(p));
+  ESC_TRY(esc_arena_create(esc_respond_reference_workspace(p->shape), &w->respond));
 done:
   return status;
 }
 
-static void free_room(room *r) {
-  esc_cpu_responder_free(r->responder);
-  esc_reference_work_free(r->work);
-  free(r->three);
-  free(r->observe);
+static void free_workspace(workspace *w) {
+  esc_cpu_responder_free(w->responder);
+  esc_reference_work_free(w->work);
+  esc_arena_free(&w->respond);
+  esc_arena_free(&w->observe);
 }
 
 static esc_status create_observer(esc_recorder *r) {
@@ -84,14 +84,14 @@ esc_status esc_recorder_create(const esc_problem *p, const esc_record *record, c
   r->threads = setup->threads;
   r->length = esc_observation_length(p->shape.layers);
   ESC_TRY(create_observer(r));
-  ESC_TRY_ALLOCATE(r->room = calloc(threads, sizeof *r->room));
+  ESC_TRY_ALLOCATE(r->workspace = calloc(threads, sizeof *r->workspace));
   ESC_TRY_ALLOCATE(r->sample = calloc(slots, sizeof *r->sample));
   ESC_TRY_ALLOCATE(r->place = calloc(slots, sizeof *r->place));
   ESC_TRY_ALLOCATE(r->next = calloc(slots, sizeof *r->next));
   ESC_TRY_ALLOCATE(r->initial = calloc(slots * weight_count(p), sizeof *r->initial));
   ESC_TRY_ALLOCATE(r->weights = calloc(slots * weight_count(p), sizeof *r->weights));
   ESC_TRY_ALLOCATE(r->rows = calloc((size_t)plan->members + 1, sizeof *r->rows));
-  for (int i = 0; i < r->threads; i++) ESC_TRY(create_room(p, exact, &r->room[i]));
+  for (int i = 0; i < r->threads; i++) ESC_TRY(create_workspace(p, exact, &r->workspace[i]));
   for (int i = 0; i < r->slots; i++) ESC_TRY(esc_sample_create(&r->observer, &r->sample[i]));
   *out = r;
   r = NULL;
@@ -108,11 +108,11 @@ static void free_rows(rows *m) {
 
 void esc_recorder_free(esc_recorder *r) {
   if (!r) return;
-  for (int i = 0; r->room && i < r->threads; i++) free_room(&r->room[i]);
+  for (int i = 0; r->workspace && i < r->threads; i++) free_workspace(&r->workspace[i]);
   for (int i = 0; r->sample && i < r->slots; i++) esc_sample_free(&r->sample[i]);
   for (int64_t i = 0; r->rows && i < r->plan->members; i++) free_rows(&r->rows[i]);
   esc_observer_free(&r->observer);
-  free(r->room);
+  free(r->workspace);
   free(r->sample);
   free(r->place);
   free(r->next);
@@ -126,8 +126,9 @@ double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
                           const esc_engine_setup *setup) {
   const double inputs = p->shape.inputs, weights = (double)weight_count(p);
   const double sample =
-      record->samples * (4 * inputs + 32) + 8 * (double)esc_sample_work(record->samples);
-  const double thread = esc_cpu_responder_bytes(p) + 8 * (double)esc_observe_room(p->shape);
+      record->samples * (4 * inputs + 32) + esc_arena_bytes(esc_sample_workspace(record->samples));
+  const double thread =
+      esc_cpu_responder_bytes(p) + esc_arena_bytes(esc_observe_workspace(p->shape));
   return setup->slots * (sample + 16 * weights) + setup->threads * thread;
 }
 
@@ -209,16 +210,16 @@ int64_t esc_recorder_horizon(const esc_recorder *r, int slot, int64_t step) {
 }
 
 static void observe(esc_recorder *r, int slot, const double *weights, double *row) {
-  const room *mine = &r->room[omp_get_thread_num()];
+  workspace *const mine = &r->workspace[omp_get_thread_num()];
   const esc_sample *sample = &r->sample[slot];
   esc_response response;
   if (mine->responder)
     esc_cpu_respond(mine->responder, &r->observer, sample, weights, &response);
   else
-    esc_respond_reference(&r->observer, sample, weights, mine->work, mine->three, &response);
+    esc_respond_reference(&r->observer, sample, weights, mine->work, &mine->respond, &response);
   const double *initial = r->initial + (size_t)slot * weight_count(r->problem);
   esc_observe(&r->observer, &r->plan->member[r->place[slot]], initial, weights, &response,
-              mine->observe, row);
+              &mine->observe, row);
 }
 
 static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *row) {

@@ -91,6 +91,6 @@ esc_workload_steps esc_workload_expect(esc_workload *f, int slots, const int64_t
     out.expected += c->steps + (double)waiting * expected_of_one(f, c);
     out.is_bound |= c->finished == 0 && !is_predicted(c) && f->longest == 0;
   }
-  out.made += (int64_t)finished;
+  out.made += (int64_t)fmin(finished, 4e18);
   return out;
 }

@@ -142,14 +142,15 @@ static double output(const esc_problem *p, const double *w, const double *x) {
 /* S(0) of a member with two inputs, and by the trapezoid rule over the plane with this step, good
  * to 1e-9 with .2, to 1e-15 with .1, but for ReLU's kinks. */
 static signal signal_of(const esc_problem *p, const esc_member *m, double step) {
-  double w[2000], directions[4], v[2], *room = calloc(esc_signal_room(p->shape), sizeof *room);
+  double w[2000], directions[4], v[2];
+  esc_arena workspace;
   signal s = {0};
-  assert_non_null(room);
+  esc_assert_ok(esc_arena_create(esc_signal_workspace(p->shape), &workspace));
   assert_true(esc_weight_offset(p->shape, p->shape.layers) <= 2000);
   esc_teacher_directions(p, directions);
   esc_linear_direction(p, directions, v);
   esc_initial_weights(p, m, directions, w);
-  s.got = esc_initial_signal(p, m, directions, w, room, &s.error);
+  s.got = esc_initial_signal(p, m, directions, w, &workspace, &s.error);
   const int half = (int)((step < .2 ? 8.6 : 7.2) / step + .5);
   for (int i = -half; i <= half; i++)
     for (int j = -half; j <= half; j++) {
@@ -160,7 +161,7 @@ static signal signal_of(const esc_problem *p, const esc_member *m, double step) 
       s.rms += mass * f * f;
     }
   s.rms = sqrt(s.rms);
-  free(room);
+  esc_arena_free(&workspace);
   return s;
 }
 

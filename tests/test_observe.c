@@ -16,13 +16,20 @@ typedef struct scene {
   esc_member m;
   double *w, *row;
   esc_reference_work *work;
-  double *three, *room;
+  esc_arena respond, observe;
 } scene;
 
 static void *room_for(size_t count) {
   double *p = calloc(count, sizeof *p);
   assert_non_null(p);
   return p;
+}
+
+static esc_arena leading_workspace(int rows, int columns) {
+  esc_arena measured = {0}, a;
+  esc_leading_describe(&measured, rows, columns);
+  esc_assert_ok(esc_arena_create(measured, &a));
+  return a;
 }
 
 static size_t weights_of(const scene *t) {
@@ -40,8 +47,8 @@ static void scene_make(scene *t, esc_problem p, int samples) {
   t->w = room_for(weights_of(t));
   t->row = room_for((size_t)esc_observation_length(t->p.shape.layers));
   t->work = esc_reference_work_create(&t->p);
-  t->three = room_for(ESC_RESPONSE_SUMS * weights_of(t));
-  t->room = room_for(esc_observe_room(t->p.shape));
+  esc_assert_ok(esc_arena_create(esc_respond_reference_workspace(t->p.shape), &t->respond));
+  esc_assert_ok(esc_arena_create(esc_observe_workspace(t->p.shape), &t->observe));
   esc_initial_weights(&t->p, &t->m, t->o.directions, t->w);
 }
 
@@ -51,20 +58,20 @@ static void scene_free(scene *t) {
   esc_reference_work_free(t->work);
   free(t->w);
   free(t->row);
-  free(t->three);
-  free(t->room);
+  esc_arena_free(&t->respond);
+  esc_arena_free(&t->observe);
   problem_free(&t->p);
 }
 
 static esc_response respond(scene *t) {
   esc_response r;
-  esc_respond_reference(&t->o, &t->s, t->w, t->work, t->three, &r);
+  esc_respond_reference(&t->o, &t->s, t->w, t->work, &t->respond, &r);
   return r;
 }
 
 static void observe(scene *t) {
   const esc_response r = respond(t);
-  esc_observe(&t->o, &t->m, t->w, t->w, &r, t->room, t->row);
+  esc_observe(&t->o, &t->m, t->w, t->w, &r, &t->observe, t->row);
 }
 
 static double *at(const scene *t, int k) {
@@ -134,7 +141,7 @@ static void an_odd_network_needs_no_mirror_images(void **state) {
   both.target = room_for(20);
   both.output = room_for(20);
   both.radial = room_for(20);
-  both.work = room_for(esc_sample_work(20));
+  esc_assert_ok(esc_arena_create(esc_sample_workspace(20), &both.workspace));
   for (int b = 0; b < 20; b++) {
     const int sign = b < 10 ? 1 : -1;
     for (int i = 0; i < 7; i++) both.x[b * 7 + i] = (float)sign * t.s.x[b % 10 * 7 + i];
@@ -307,8 +314,9 @@ static double norm_of(size_t n, const double *x) {
 /* The leading value is `want` to 1e-11, and its unit vectors have w between them. */
 static void check_leading(int rows, int columns, const double *w, double want) {
   double *left = room_for((size_t)rows), *right = room_for((size_t)columns);
-  double *room = room_for(esc_leading_room(rows, columns)), bilinear = 0;
-  const double s = esc_leading_singular(rows, columns, w, left, right, room);
+  double bilinear = 0;
+  esc_arena workspace = leading_workspace(rows, columns);
+  const double s = esc_leading_singular(rows, columns, w, left, right, &workspace);
   esc_assert_close(s, want, 0, 1e-11);
   for (int i = 0; i < rows * columns; i++)
     bilinear += left[i / columns] * w[i] * right[i % columns];
@@ -317,7 +325,7 @@ static void check_leading(int rows, int columns, const double *w, double want) {
   esc_assert_close(norm_of((size_t)columns, right), want > 0, 1e-14, 0);
   free(left);
   free(right);
-  free(room);
+  esc_arena_free(&workspace);
 }
 
 static void the_leading_singular_value_is_that_of_a_full_decomposition(void **state) {
@@ -376,25 +384,26 @@ static void large_matrices_have_the_singular_values_they_were_made_of(void **sta
       }
       make_from_values(n, value, w);
       double *left = room_for((size_t)n), *right = room_for((size_t)n);
-      double *room = room_for(esc_leading_room(n, n));
-      esc_assert_close(esc_leading_singular(n, n, w, left, right, room), want, 0,
+      esc_arena workspace = leading_workspace(n, n);
+      esc_assert_close(esc_leading_singular(n, n, w, left, right, &workspace), want, 0,
                        kind == 1 ? 1e-9 : 1e-11);
       free(value);
       free(w);
       free(left);
       free(right);
-      free(room);
+      esc_arena_free(&workspace);
     }
 }
 
 /* Weights that no number can stand for have no leading value, and say so. */
 static void a_matrix_with_a_nan_has_no_leading_value(void **state) {
   (void)state;
-  double left[3], right[3], *room = room_for(esc_leading_room(3, 3));
+  double left[3], right[3];
+  esc_arena workspace = leading_workspace(3, 3);
   const double bad[9] = {1, 0, 0, 0, (double)NAN, 0, 0, 0, 1}, row[3] = {1, (double)INFINITY, 0};
-  assert_true(isnan(esc_leading_singular(3, 3, bad, left, right, room)));
-  assert_true(isnan(esc_leading_singular(1, 3, row, left, right, room)));
-  free(room);
+  assert_true(isnan(esc_leading_singular(3, 3, bad, left, right, &workspace)));
+  assert_true(isnan(esc_leading_singular(1, 3, row, left, right, &workspace)));
+  esc_arena_free(&workspace);
 }
 
 /* The response over a sample 256 times as large: its errors are 1/16. */
@@ -405,7 +414,7 @@ static esc_response truth_of(scene *t) {
   large.samples = 256 * t->o.samples;
   esc_assert_ok(esc_sample_create(&large, &sample));
   esc_assert_ok(esc_sample_draw(&large, 12345, &sample));
-  esc_respond_reference(&large, &sample, t->w, t->work, t->three, &r);
+  esc_respond_reference(&large, &sample, t->w, t->work, &t->respond, &r);
   esc_sample_free(&sample);
   return r;
 }

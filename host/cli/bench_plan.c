@@ -84,8 +84,12 @@ static esc_status read_polynomial(const char *text, esc_bench_plan *plan, grid *
   esc_status status = ESC_OK;
   ESC_TRY_ALLOCATE(plan->names = strdup(text));
   g->name[g->activations] = plan->names;
-  if (!esc_activation_parse(text, &g->activation[g->activations++]))
+  esc_activation *activation = &g->activation[g->activations++];
+  if (!esc_activation_parse(text, activation))
     status = refuse_activation(text);
+  else if (!esc_activation_is_trainable(activation))
+    status = ESC_FAIL(ESC_BAD_INPUT, "--activation: '%s' has a coefficient above %g in size",
+                      esc_show(text, strlen(text)).text, ESC_COEFFICIENT_MAX);
 done:
   return status;
 }

@@ -120,6 +120,7 @@ static esc_status load(const request *r, const esc_figure_sweep *s, esc_figure_r
   const char *spec = esc_results_get(out->results, "spec");
   if (!spec) return ESC_FAIL(ESC_BAD_INPUT, "%s: does not say its spec", path);
   ESC_TRY(esc_spec_parse(path, spec, strlen(spec), 0, NULL, &out->spec));
+  ESC_TRY(esc_results_check(path, out->results, &out->spec->problem));
 done:
   return status;
 }

@@ -45,16 +45,19 @@ static esc_status check_alike(const merge *m, int i, const char *attribute) {
                   m->file[i], attribute);
 }
 
-/* Puts `part` and `file` in the order of shards; refuses what is there twice. */
+/* Puts `part` and `file` in the order of shards; refuses what is there twice. Of more shards than
+ * files one of the first files + 1 is missing, so that no more of them need a place. */
 static esc_status order_parts(merge *m, int64_t shards) {
   esc_status status = ESC_OK;
   int64_t shard = 0, others = 0;
-  esc_results **part = calloc((size_t)shards, sizeof *part);
-  char **file = calloc((size_t)shards, sizeof *file);
+  const int64_t places = shards < m->files ? shards : m->files + 1;
+  esc_results **part = calloc((size_t)places, sizeof *part);
+  char **file = calloc((size_t)places, sizeof *file);
   ESC_TRY_ALLOCATE(part);
   ESC_TRY_ALLOCATE(file);
   for (int i = 0; i < m->files; i++) {
     ESC_TRY(read_shard(m->file[i], m->part[i], &shard, &others));
+    if (shard >= places) continue;
     if (part[shard])
       status = ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s are both shard %lld of %lld", file[shard],
                         m->file[i], (long long)shard, (long long)shards);
@@ -63,7 +66,7 @@ static esc_status order_parts(merge *m, int64_t shards) {
     file[shard] = m->file[i];
   }
   for (int64_t i = 0; i < shards; i++) {
-    if (!part[i])
+    if (i >= places || !part[i])
       status = ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld is missing: %d files were named",
                         (long long)i, (long long)shards, m->files);
     if (status != ESC_OK) goto done;
@@ -76,13 +79,16 @@ done:
   return status;
 }
 
-/* Members of the sweep that the files' spec describes. */
-static esc_status count_members(merge *m) {
+/* Counts the members of the sweep that the files' spec describes, and checks that the files have
+ * the spec's shape: rows of another length must not be copied. */
+static esc_status check_shapes(merge *m) {
   esc_status status = ESC_OK;
   esc_spec *spec = NULL;
   const char *text = esc_results_get(m->part[0], "spec");
   ESC_TRY(esc_spec_parse(m->file[0], text, strlen(text), 0, NULL, &spec));
   m->members = esc_spec_members(spec);
+  for (int i = 0; i < m->files; i++)
+    ESC_TRY(esc_results_check(m->file[i], m->part[i], &spec->problem));
 done:
   esc_spec_free(spec);
   return status;
@@ -118,7 +124,7 @@ static esc_status check_parts(merge *m) {
                       m->file[0], m->file[i], (long long)shards, (long long)others);
   }
   ESC_TRY(order_parts(m, shards));
-  ESC_TRY(count_members(m));
+  ESC_TRY(check_shapes(m));
   ESC_TRY(check_members(m));
 done:
   return status;
@@ -162,11 +168,15 @@ static esc_status join_snapshots(merge *m) {
     if (m->part[i]->snapshots > m->part[longest]->snapshots) longest = i;
   const esc_results *full = m->part[longest];
   if (full->snapshots == 0) return ESC_OK;
-  for (int i = 0; i < m->files; i++)
+  for (int i = 0; i < m->files; i++) {
+    if (m->part[i]->members > 0 && m->part[i]->snapshots == 0)
+      return ESC_FAIL(ESC_BAD_INPUT, "%.300s has snapshots and %.300s has none", m->file[longest],
+                      m->file[i]);
     for (int64_t k = 0; k < m->part[i]->snapshots; k++)
       if (m->part[i]->snapshot_step[k] != full->snapshot_step[k])
         return ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s have snapshots of different steps",
                         m->file[longest], m->file[i]);
+  }
   ESC_TRY(esc_results_add_snapshots(m->whole, full->snapshots));
   memcpy(m->whole->snapshot_step, full->snapshot_step,
          (size_t)full->snapshots * sizeof *full->snapshot_step);

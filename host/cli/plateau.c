@@ -102,11 +102,12 @@ static esc_status read_file(report *r) {
     goto done;
   }
   ESC_TRY(esc_spec_parse(r->file, spec, strlen(spec), 0, NULL, &r->spec));
+  ESC_TRY(esc_results_check(r->file, t->results, &r->spec->problem));
   ESC_TRY(set_theory(r));
-  const size_t room = (size_t)t->results->members + 1;
-  ESC_TRY_ALLOCATE(t->plateau = calloc(room, sizeof *t->plateau));
-  ESC_TRY_ALLOCATE(t->work = calloc(4 * room, sizeof *t->work));
-  ESC_TRY_ALLOCATE(t->index = calloc(room, sizeof *t->index));
+  const size_t rows = (size_t)t->results->members + 1;
+  ESC_TRY_ALLOCATE(t->plateau = calloc(rows, sizeof *t->plateau));
+  for (int k = 0; k < 3; k++) ESC_TRY_ALLOCATE(t->work[k] = calloc(rows, sizeof *t->work[k]));
+  ESC_TRY_ALLOCATE(t->index = calloc(rows, sizeof *t->index));
   for (int64_t i = 0; i < t->results->members; i++)
     esc_plateau_measure(t->results, i, &t->rules, &t->plateau[i]);
 done:
@@ -369,7 +370,7 @@ esc_status esc_verb_plateau(int argc, char **argv) {
     print_text(&r.table);
 done:
   free(r.table.plateau);
-  free(r.table.work);
+  for (int k = 0; k < 3; k++) free(r.table.work[k]);
   free(r.table.index);
   esc_spec_free(r.spec);
   esc_results_free(r.table.results);

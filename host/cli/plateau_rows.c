@@ -105,7 +105,7 @@ static void explain_missing(const esc_plateau_table *t, int64_t first, int64_t e
 
 static void exponent_row(const esc_plateau_table *t, int64_t first, int64_t end, int which,
                          esc_plateau_row *row) {
-  double *value = t->work, *bend = value + (end - first);
+  double *value = t->work[0], *bend = t->work[1];
   const esc_exponent *last = NULL;
   double next = 0;
   int64_t n = 0;
@@ -233,11 +233,11 @@ static double abscissa(const esc_plateau_table *t, const seed_slopes *s, int64_t
   return s->x == OF_SCALE ? t->results->scale[i] : get(&t->plateau[i], (size_t)s->x);
 }
 
-/* The slopes into table->work; how many. */
+/* The slopes into table->work[0]; how many. */
 static int64_t slopes_by_seed(const esc_plateau_table *t, int64_t first, int64_t end,
                               seed_slopes *s) {
   const int64_t n = end - first;
-  double *slope = t->work, *x = slope + n, *y = x + n, low = INFINITY, high = 0;
+  double *slope = t->work[0], *x = t->work[1], *y = t->work[2], low = INFINITY, high = 0;
   int64_t seeds = 0, count = 0;
   s->m = 0;
   for (int64_t k = 0; k < n; k++) t->index[k] = first + k;
@@ -293,8 +293,8 @@ static void scaling_row(const esc_plateau_table *t, int64_t first, int64_t end, 
   const int64_t seeds = slopes_by_seed(t, first, end, s);
   const int q = t->rules.order;
   const double next = !s->plateau && q > 1 ? pow(s->m, q - 1) / log(s->span) : 0;
-  row->estimate = esc_estimate_of(seeds, t->work, NULL, seeds ? next : 0);
-  set_spread(seeds, t->work, row);
+  row->estimate = esc_estimate_of(seeds, t->work[0], NULL, seeds ? next : 0);
+  set_spread(seeds, t->work[0], row);
   row->low = row->high = none;
   if (seeds == 0) explain_no_scaling(t, first, s, row);
   if (seeds != 1) return;
@@ -434,9 +434,9 @@ int esc_plateau_number_rows(const esc_plateau_table *t, int64_t first, int64_t e
     snprintf(row[k].theory, sizeof row->theory, "%s", numbers[k].theory);
     for (int64_t i = first; i < end; i++) {
       const double value = get(&t->plateau[i], numbers[k].field);
-      if (isfinite(value)) t->work[n++] = value;
+      if (isfinite(value)) t->work[0][n++] = value;
     }
-    set_spread(n, t->work, &row[k]);
+    set_spread(n, t->work[0], &row[k]);
     judge_number(t, &numbers[k], outside, scalings, scaling, &row[k]);
   }
   return NUMBER_COUNT;

@@ -14,7 +14,7 @@ typedef struct esc_plateau_table {
   esc_plateau *plateau; /* (member); owned */
   bool squared;         /* the loss whose dS/dt has the three terms */
   bool odd;             /* class B, for which the T_perp term's exponent is predicted */
-  double *work;         /* 4 x (member + 1); owned */
+  double *work[3];      /* (member + 1) each: columns of numbers; owned */
   int64_t *index;       /* (member + 1); owned */
 } esc_plateau_table;
 

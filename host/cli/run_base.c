@@ -56,6 +56,7 @@ static esc_status read_base(esc_run *r, const char *path, esc_results **out, boo
   ESC_TRY(identity_of(path, base, &identity));
   ESC_TRY(esc_run_accepts(r, path, (esc_identity){identity, base->members}));
   *complete = !strcmp(identity, r->identity) && base->members == r->plan.members;
+  ESC_TRY(esc_results_check(path, base, &r->spec->problem));
   if (!*complete) ESC_TRY(check_version(path, base));
   *out = base;
   base = NULL;
@@ -83,6 +84,7 @@ static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
                       "--from %s: %s is %s there and %s here; only name, escape.false_escapes, "
                       "sweep.seeds and sweep.groups may differ",
                       path, d.key.text, d.one.text, d.other.text);
+  if (status == ESC_OK) status = esc_results_check(path, base, &r->spec->problem);
   if (status == ESC_OK) status = check_version(path, base);
   if (status != ESC_OK) goto done;
   *out = base;

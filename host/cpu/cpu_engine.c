@@ -105,7 +105,7 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
 
 /* Draws the weights of a fresh slot. Not in load, so that threads share it. */
 static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
-  esc_slot_start(&net->slot, &e->shared.model, work->weights, work->room);
+  esc_slot_start(&net->slot, &e->shared.model, work->weights, &work->signal);
   esc_cpu_network_set(&e->shared, net, work->weights);
   if (net->low) {
     const size_t count = e->shared.layout.w[e->shared.problem->shape.layers];

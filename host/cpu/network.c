@@ -10,12 +10,10 @@
 
 static int pad(int count) { return (count + ESC_PAD - 1) / ESC_PAD * ESC_PAD; }
 
-/* Zeroed, aligned to a cache line. */
-static float *floats(size_t count) {
-  const size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
-  float *p = aligned_alloc(64, bytes ? bytes : 64);
-  if (p) memset(p, 0, bytes);
-  return p;
+/* Zeroed, for padding is 0. */
+static float *floats(esc_arena *a, size_t count) {
+  float *const block = ESC_CARVE(a, float, count);
+  return block ? memset(block, 0, count * sizeof *block) : NULL;
 }
 
 void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape) {
@@ -38,7 +36,7 @@ esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *p) {
   memset(shared, 0, sizeof *shared);
   shared->problem = p;
   esc_cpu_layout_init(&shared->layout, p->shape);
-  ESC_TRY_ALLOCATE(direction = floats((size_t)p->teacher.modes * row));
+  ESC_TRY_ALLOCATE(direction = calloc((size_t)p->teacher.modes * row, sizeof *direction));
   ESC_TRY(esc_model_init(&shared->model, p, true));
   esc_track_rules_init(&shared->rules, p, (double)(float)p->rate);
   for (size_t k = 0; k < (size_t)p->teacher.modes; k++)
@@ -61,23 +59,30 @@ void esc_cpu_shared_free(esc_cpu_shared *shared) {
   esc_model_free(&shared->model);
 }
 
+static void describe_network(esc_arena *a, const esc_problem *p, const esc_cpu_layout *layout,
+                             esc_cpu_network *n) {
+  n->w = floats(a, layout->w[p->shape.layers]);
+  n->wt = floats(a, layout->wt[p->shape.layers]);
+  if (p->update == ESC_UPDATE_COMPENSATED) n->low = floats(a, layout->w[p->shape.layers]);
+}
+
+static esc_arena measure_network(const esc_problem *p, const esc_cpu_layout *layout) {
+  esc_arena a = {0};
+  esc_cpu_network none = {0};
+  describe_network(&a, p, layout, &none);
+  return a;
+}
+
 esc_status esc_cpu_network_create(const esc_cpu_shared *shared, esc_cpu_network *network) {
   esc_status status = ESC_OK;
-  const size_t weights = shared->layout.w[shared->problem->shape.layers];
   memset(network, 0, sizeof *network);
-  ESC_TRY_ALLOCATE(network->w = floats(weights));
-  ESC_TRY_ALLOCATE(network->wt = floats(shared->layout.wt[shared->problem->shape.layers]));
-  if (shared->problem->update == ESC_UPDATE_COMPENSATED)
-    ESC_TRY_ALLOCATE(network->low = floats(weights));
+  ESC_TRY(esc_arena_create(measure_network(shared->problem, &shared->layout), &network->arena));
+  describe_network(&network->arena, shared->problem, &shared->layout, network);
 done:
   return status;
 }
 
-void esc_cpu_network_free(esc_cpu_network *network) {
-  free(network->w);
-  free(network->wt);
-  free(network->low);
-}
+void esc_cpu_network_free(esc_cpu_network *network) { esc_arena_free(&network->arena); }
 
 /* Gradients of all weights that are held: chains that go on through several tiles need
  * each their own, those of a single tile are folded where they end. */
@@ -85,31 +90,41 @@ static size_t gradients(const esc_problem *p) {
   return p->batch > ESC_TILE ? (size_t)esc_gradient_chains(p->shape.width) : 1;
 }
 
+static void describe_work(esc_arena *a, const esc_problem *p, const esc_cpu_layout *layout,
+                          esc_cpu_work *w) {
+  const size_t weights = layout->w[p->shape.layers], blocks = ((size_t)p->shape.inputs + 3) / 4;
+  const size_t row = (size_t)pad(p->shape.width), tile = ESC_TILE;
+  w->x = floats(a, tile * (size_t)layout->in_pad[0]);
+  for (int l = 0; l < p->shape.layers - 1; l++) {
+    w->h[l] = floats(a, tile * row);
+    w->derivative[l] = floats(a, tile * row);
+    w->deficit[l] = floats(a, tile * row);
+  }
+  for (int i = 0; i < 2; i++) w->delta[i] = floats(a, tile * row);
+  w->f = floats(a, tile);
+  w->target = floats(a, tile);
+  w->error = floats(a, tile);
+  w->g = floats(a, gradients(p) * weights);
+  if (p->batch > ESC_SLAB) w->g_sum = ESC_CARVE(a, double, weights);
+  w->draw = floats(a, tile * 4 * blocks);
+  w->weights = ESC_CARVE(a, double, esc_weight_offset(p->shape, p->shape.layers));
+}
+
+static esc_arena measure_work(const esc_problem *p, const esc_cpu_layout *layout) {
+  esc_arena a = {0};
+  esc_cpu_work none = {0};
+  describe_work(&a, p, layout, &none);
+  return a;
+}
+
 esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **out) {
   esc_status status = ESC_OK;
   const esc_problem *p = shared->problem;
-  const size_t input_row = (size_t)shared->layout.in_pad[0],
-               blocks = ((size_t)p->shape.inputs + 3) / 4;
-  const size_t row = (size_t)pad(p->shape.width), tile = ESC_TILE;
   esc_cpu_work *w = calloc(1, sizeof *w);
   ESC_TRY_ALLOCATE(w);
-  ESC_TRY_ALLOCATE(w->x = floats(tile * input_row));
-  for (int l = 0; l < p->shape.layers - 1; l++) {
-    ESC_TRY_ALLOCATE(w->h[l] = floats(tile * row));
-    ESC_TRY_ALLOCATE(w->derivative[l] = floats(tile * row));
-    ESC_TRY_ALLOCATE(w->deficit[l] = floats(tile * row));
-  }
-  for (int i = 0; i < 2; i++) ESC_TRY_ALLOCATE(w->delta[i] = floats(tile * row));
-  ESC_TRY_ALLOCATE(w->f = floats(tile));
-  ESC_TRY_ALLOCATE(w->target = floats(tile));
-  ESC_TRY_ALLOCATE(w->error = floats(tile));
-  ESC_TRY_ALLOCATE(w->g = floats(gradients(p) * shared->layout.w[p->shape.layers]));
-  if (p->batch > ESC_SLAB)
-    ESC_TRY_ALLOCATE(w->g_sum = calloc(shared->layout.w[p->shape.layers], sizeof *w->g_sum));
-  ESC_TRY_ALLOCATE(w->draw = floats(tile * 4 * blocks));
-  ESC_TRY_ALLOCATE(w->weights =
-                       calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof *w->weights));
-  ESC_TRY_ALLOCATE(w->room = calloc(esc_signal_room(p->shape), sizeof *w->room));
+  ESC_TRY(esc_arena_create(measure_work(p, &shared->layout), &w->arena));
+  ESC_TRY(esc_arena_create(esc_signal_workspace(p->shape), &w->signal));
+  describe_work(&w->arena, p, &shared->layout, w);
   *out = w;
   w = NULL;
 done:
@@ -119,41 +134,22 @@ done:
 
 void esc_cpu_work_free(esc_cpu_work *w) {
   if (!w) return;
-  for (int l = 0; l < ESC_LAYERS_MAX; l++) {
-    free(w->h[l]);
-    free(w->derivative[l]);
-    free(w->deficit[l]);
-  }
-  free(w->x);
-  for (int i = 0; i < 2; i++) free(w->delta[i]);
-  free(w->f);
-  free(w->target);
-  free(w->error);
-  free(w->g);
-  free(w->g_sum);
-  free(w->draw);
-  free(w->weights);
-  free(w->room);
+  esc_arena_free(&w->arena);
+  esc_arena_free(&w->signal);
   free(w);
 }
 
 double esc_cpu_network_bytes(const esc_problem *p) {
   esc_cpu_layout layout;
   esc_cpu_layout_init(&layout, p->shape);
-  const int copies = p->update == ESC_UPDATE_COMPENSATED ? 2 : 1; /* w, low */
-  return 4.0 * copies * (double)layout.w[p->shape.layers] +
-         4.0 * (double)layout.wt[p->shape.layers];
+  return esc_arena_bytes(measure_network(p, &layout));
 }
 
 double esc_cpu_work_bytes(const esc_problem *p) {
   esc_cpu_layout layout;
   esc_cpu_layout_init(&layout, p->shape);
-  const double weights = (double)layout.w[p->shape.layers];
-  const double tile = ESC_TILE * 4.0; /* bytes of one feature */
-  return (p->batch > ESC_SLAB ? 16 : 8) * weights + 4 * (double)gradients(p) * weights +
-         tile * 2 * (layout.in_pad[0] + 4) +
-         tile * (3 * p->shape.layers + 2) * pad(p->shape.width) +
-         8.0 * (double)esc_signal_room(p->shape);
+  return esc_arena_bytes(measure_work(p, &layout)) +
+         esc_arena_bytes(esc_signal_workspace(p->shape));
 }
 
 void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w) {

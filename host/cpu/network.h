@@ -35,9 +35,10 @@ typedef struct esc_cpu_network {
   esc_slot slot;
   float *w, *wt;
   float *low; /* compensation of w; NULL for the plain update */
+  esc_arena arena;
 } esc_cpu_network;
 
-/* One thread's room: a tile of samples on its way through a network. */
+/* Per-thread workspace for one tile of samples. */
 typedef struct esc_cpu_work {
   float *x;                           /* (tile, input), padded rows */
   float *h[ESC_LAYERS_MAX];           /* behind layer l: value, (tile, width) */
@@ -48,11 +49,13 @@ typedef struct esc_cpu_work {
   float *g;                           /* (chain, weight) of the gradient; the first becomes it */
   double *g_sum;                      /* (weight) added up over slabs; NULL for one slab */
   float *draw;                        /* (tile, 4 * blocks) normals, where x has other rows */
-  double *weights, *room;             /* for drawing initial weights and their signal */
+  double *weights;                    /* (weight) initial, as they are drawn */
+  esc_arena signal;                   /* for their initial signal */
   double loss_part[ESC_PARTS];        /* sums over the minibatch */
   double loss;                        /* its mean */
   double deficit_sum[ESC_LAYERS_MAX]; /* (interface) mean[u . kappa] */
   double gradient2[ESC_LAYERS_MAX];   /* (layer) |G_l|^2 */
+  esc_arena arena;                    /* of the blocks above */
 } esc_cpu_work;
 
 /* The functions compiled once for each instruction set (step.c). */

@@ -24,11 +24,12 @@ static size_t weight_count(const esc_problem *p) {
 esc_bytes esc_cuda_cohort_bytes(const esc_problem *p, esc_path path,
                                 const esc_engine_setup *setup) {
   const double lots = lots_of(p, path, setup->slots), each = esc_lot_slots(p, path);
-  const double weights = (double)weight_count(p), signal = (double)esc_signal_room(p->shape);
+  const double weights = (double)weight_count(p),
+               signal = esc_arena_bytes(esc_signal_workspace(p->shape));
   const double lanes = path == ESC_PATH_GEMM ? fmin(lots, ESC_CUDA_STREAMS) : 0;
   return (esc_bytes){
       .host = lots * each * (double)(sizeof(esc_slot) + sizeof(esc_track) + sizeof(uint64_t)) +
-              8 * each * (weights + 32) + 8 * setup->threads * (weights + signal) + 24 * weights,
+              8 * each * (weights + 32) + setup->threads * (8 * weights + signal) + 24 * weights,
       .device = lots * esc_lot_bytes(p, path) + lanes * (double)workspace +
                 4.0 * p->teacher.modes * p->shape.inputs};
 }
@@ -55,9 +56,9 @@ void esc_cuda_cohort_destroy(esc_cuda_cohort *e) {
     esc_lot_free(&e->lot[i].device);
   }
   for (int i = 0; i < ESC_CUDA_STREAMS; i++) destroy_lane(&e->lane[i]);
-  for (int i = 0; e->room && i < e->threads; i++) {
-    free(e->room[i].weights);
-    free(e->room[i].signal);
+  for (int i = 0; e->workspace && i < e->threads; i++) {
+    free(e->workspace[i].weights);
+    esc_arena_free(&e->workspace[i].signal);
   }
   (void)cudaFree(e->direction);
   (void)cudaFreeHost(e->h_w);
@@ -67,7 +68,7 @@ void esc_cuda_cohort_destroy(esc_cuda_cohort *e) {
   for (int i = 0; i < 3; i++) free(e->flat[i]);
   free(e->lot);
   free(e->slot);
-  free(e->room);
+  free(e->workspace);
   esc_model_free(&e->model);
   free(e);
 }
@@ -110,10 +111,10 @@ static esc_status create_host(esc_cuda_cohort *e) {
   const size_t slots = (size_t)e->lots * (size_t)e->lot_slots, weights = weight_count(p);
   const size_t row = e->lot[0].device.weights * (size_t)e->lot_slots * sizeof(float);
   ESC_TRY_ALLOCATE(e->slot = calloc(slots, sizeof *e->slot));
-  ESC_TRY_ALLOCATE(e->room = calloc((size_t)e->threads, sizeof *e->room));
+  ESC_TRY_ALLOCATE(e->workspace = calloc((size_t)e->threads, sizeof *e->workspace));
   for (int i = 0; i < e->threads; i++) {
-    ESC_TRY_ALLOCATE(e->room[i].weights = calloc(weights, sizeof(double)));
-    ESC_TRY_ALLOCATE(e->room[i].signal = calloc(esc_signal_room(p->shape), sizeof(double)));
+    ESC_TRY_ALLOCATE(e->workspace[i].weights = calloc(weights, sizeof(double)));
+    ESC_TRY(esc_arena_create(esc_signal_workspace(p->shape), &e->workspace[i].signal));
   }
   for (int i = 0; i < 3; i++) ESC_TRY_ALLOCATE(e->flat[i] = calloc(weights, sizeof(double)));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_w, row));

@@ -21,10 +21,11 @@ typedef struct esc_cuda_lot {
   cudaGraphExec_t one, many; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
 } esc_cuda_lot;
 
-/* One thread's room for drawing a member's weights. */
-typedef struct esc_cuda_room {
-  double *weights, *signal;
-} esc_cuda_room;
+/* Per-thread workspace for drawing a member's weights. */
+typedef struct esc_cuda_workspace {
+  double *weights; /* (weight) */
+  esc_arena signal;
+} esc_cuda_workspace;
 
 typedef struct esc_cuda_cohort {
   esc_model model;
@@ -35,10 +36,10 @@ typedef struct esc_cuda_cohort {
   bool graphs;
   char device[200];
   esc_cuda_lane lane[ESC_CUDA_STREAMS];
-  esc_cuda_lot *lot;   /* (lot) */
-  float *direction;    /* device: (mode, input) */
-  esc_slot *slot;      /* (slot) */
-  esc_cuda_room *room; /* (thread) */
+  esc_cuda_lot *lot;             /* (lot) */
+  float *direction;              /* device: (mode, input) */
+  esc_slot *slot;                /* (slot) */
+  esc_cuda_workspace *workspace; /* (thread) */
   /* Pinned, (lot slot): what goes to the device and comes back. */
   float *h_w, *h_low; /* (lot slot, weight): one lot's */
   uint64_t *h_seed;   /* (slot) */

@@ -55,10 +55,11 @@ static void draw_fresh(esc_cuda_cohort *e, int lot) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
   for (int i = 0; i < e->lot_slots; i++) {
     esc_slot *slot = &e->slot[lot * e->lot_slots + i];
-    const esc_cuda_room *room = &e->room[omp_get_thread_num()];
+    esc_cuda_workspace *const workspace = &e->workspace[omp_get_thread_num()];
     if (!is_fresh(slot)) continue;
-    esc_slot_start(slot, &e->model, room->weights, room->signal);
-    for (size_t k = 0; k < weights; k++) e->h_w[(size_t)i * stride + k] = (float)room->weights[k];
+    esc_slot_start(slot, &e->model, workspace->weights, &workspace->signal);
+    for (size_t k = 0; k < weights; k++)
+      e->h_w[(size_t)i * stride + k] = (float)workspace->weights[k];
     e->h_seed[lot * e->lot_slots + i] = slot->member.seed;
     e->h_track[lot * e->lot_slots + i] = slot->track;
   }

@@ -28,7 +28,13 @@ static void check_power(esc_figure *f, const esc_fit_group *g, const char *name)
 
 /* r = 1: no dependence; r = 2: as many steps for each decade. */
 static void check_corner(esc_figure *f, const esc_fit_group *g, const char *name) {
-  const int n = g->points;
+  const int n = g->points, needed = g->law == ESC_LAW_CONSTANT ? 2 : 3;
+  if (n < needed) {
+    esc_check_add(f, 0, (double)NAN, 0, "the law is of the change from one scale to the next",
+                  "figure 4, %s: %d of the %d scales or more that the check needs", name, n,
+                  needed);
+    return;
+  }
   const double whole = g->point[0].mean - g->point[n - 1].mean;
   if (g->law == ESC_LAW_CONSTANT) {
     esc_check_add(f, 0, whole / g->point[0].mean, 0.05,
@@ -53,8 +59,8 @@ static void draw_group(json_t *panel, const esc_fit_group *g, int colour, int ma
                        const char *name) {
   double x[ESC_FIGURE_POINTS_MAX], y[ESC_FIGURE_POINTS_MAX], low[ESC_FIGURE_POINTS_MAX];
   double high[ESC_FIGURE_POINTS_MAX], line[2], ends[2];
-  const double decades = log10(g->point[g->points - 1].scale / g->point[0].scale);
   const int n = g->points < ESC_FIGURE_POINTS_MAX ? g->points : ESC_FIGURE_POINTS_MAX;
+  const double decades = log10(g->point[n - 1].scale / g->point[0].scale);
   for (int i = 0; i < n; i++) {
     const double error = 2 * g->point[i].sd / sqrt((double)g->point[i].n);
     x[i] = g->point[i].scale;

@@ -1,5 +1,6 @@
 #include "report/html.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -118,8 +119,8 @@ esc_status esc_html_picture(FILE *out, const char *path, const char *alternative
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: is not a PNG picture", path);
     goto done;
   }
-  esc_html_print(out, "<img width=%d alt=\"%s\" src=\"data:image/png;base64,",
-                 (int)(width_of((const unsigned char *)bytes) * CSS_PIXELS), alternative);
+  esc_html_print(out, "<img width=%.0f alt=\"%s\" src=\"data:image/png;base64,",
+                 floor(width_of((const unsigned char *)bytes) * CSS_PIXELS), alternative);
   put_base64(out, (const unsigned char *)bytes, size);
   esc_html_print(out, "\">\n");
 done:

@@ -40,7 +40,8 @@ const esc_key esc_schema[] = {
     {"network.inputs", ESC_VALUE_INTEGER, RANGE(1, ESC_INPUTS_MAX), .otherwise = "network.width",
      .help = "input dimension, d"},
     {"network.activation", ESC_VALUE_ACTIVATION, .words = &activations[1], .standard = "tanh",
-     .help = "activation of student and teacher; poly takes 1 to 17 coefficients"},
+     .help = "activation of student and teacher; poly takes 1 to 17 coefficients, "
+             "each from -1e30 to 1e30"},
 
     {"teacher", ESC_VALUE_SECTION,
      .help = "the target, T(x) = sum_k a_k s(v_k.x), v_k orthonormal"},

@@ -95,14 +95,18 @@ static const char *fault_of_text(const esc_key *key, const esc_node *node) {
   return fault_of_range(key, (double)length);
 }
 
-static const char *fault_of_scalar(const esc_key *key, esc_node *node) {
+static const char *fault_of_activation(const esc_node *node) {
   esc_activation activation;
+  if (!esc_activation_parse(node->text, &activation)) return "is not an activation";
+  return esc_activation_is_trainable(&activation) ? NULL : "has a coefficient above 1e30 in size";
+}
+
+static const char *fault_of_scalar(const esc_key *key, esc_node *node) {
   switch (key->type) {
     case ESC_VALUE_INTEGER: return fault_of_integer(key, node);
     case ESC_VALUE_NUMBER: return fault_of_number(key, node);
     case ESC_VALUE_TEXT: return fault_of_text(key, node);
-    case ESC_VALUE_ACTIVATION:
-      return esc_activation_parse(node->text, &activation) ? NULL : "is not an activation";
+    case ESC_VALUE_ACTIVATION: return fault_of_activation(node);
     case ESC_VALUE_WORD:
       node->word = esc_word_index(key->words, node->text);
       return node->word >= 0 ? NULL : "is none of the words";

@@ -125,22 +125,22 @@ static esc_status signal(const esc_verify_target *t, esc_verify_worst *worst) {
   const esc_member m = esc_verify_member(5, 1, 0.7);
   esc_verify_scene s = {0};
   esc_problem p = esc_verify_problem(LAYERS, WIDTH, 2, 1);
-  double *room = NULL;
+  esc_arena workspace = {0};
   esc_verify_modes(&p, 2);
   ESC_TRY(esc_verify_scene_open(&p, &s));
-  ESC_TRY_ALLOCATE(room = calloc(esc_signal_room(p.shape), sizeof *room));
+  ESC_TRY(esc_arena_create(esc_signal_workspace(p.shape), &workspace));
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++) {
     double rms, error;
     s.problem.activation = esc_verify_activation(kind);
     const double want = signal_by_quadrature(&s, &rms);
-    const double got = esc_initial_signal(&s.problem, &m, s.directions, s.w, room, &error);
+    const double got = esc_initial_signal(&s.problem, &m, s.directions, s.w, &workspace, &error);
     const double rule = kind == ESC_ACTIVATION_RELU ? 0.04 : 1e-6;
     esc_verify_take(worst, got - want, 5 * error + rule * rms, "%s",
                     esc_verify_activation_name(kind));
   }
 done:
   esc_verify_scene_close(&s);
-  free(room);
+  esc_arena_free(&workspace);
   return status;
 }
 

@@ -19,17 +19,18 @@ typedef struct scene {
   esc_observer observer;
   esc_sample sample;
   esc_member member;
-  double *three, *x, *moved, *room, *row;
+  double *x, *moved, *row;
+  esc_arena respond, observe;
 } scene;
 
 static void close_scene(scene *s) {
   esc_verify_scene_close(&s->network);
   esc_observer_free(&s->observer);
   esc_sample_free(&s->sample);
-  free(s->three);
+  esc_arena_free(&s->respond);
   free(s->x);
   free(s->moved);
-  free(s->room);
+  esc_arena_free(&s->observe);
   free(s->row);
 }
 
@@ -44,9 +45,9 @@ static esc_status open_scene(const esc_problem *p, scene *s) {
   ESC_TRY(esc_observer_init(&s->observer, own, c.c1, SAMPLES));
   ESC_TRY(esc_sample_create(&s->observer, &s->sample));
   ESC_TRY(esc_sample_draw(&s->observer, 3, &s->sample));
-  ESC_TRY_ALLOCATE(s->three = calloc(ESC_RESPONSE_SUMS * weights, sizeof(double)));
+  ESC_TRY(esc_arena_create(esc_respond_reference_workspace(p->shape), &s->respond));
   ESC_TRY_ALLOCATE(s->moved = calloc(weights, sizeof(double)));
-  ESC_TRY_ALLOCATE(s->room = calloc(esc_observe_room(p->shape), sizeof(double)));
+  ESC_TRY(esc_arena_create(esc_observe_workspace(p->shape), &s->observe));
   ESC_TRY_ALLOCATE(s->row = calloc((size_t)esc_observation_length(p->shape.layers), 8));
   ESC_TRY_ALLOCATE(s->x = calloc((size_t)(SAMPLES * p->shape.inputs), sizeof(double)));
   for (int i = 0; i < s->sample.samples * p->shape.inputs; i++) s->x[i] = (double)s->sample.x[i];
@@ -62,10 +63,13 @@ static double at(const scene *s, int observable) {
 static double signal_after(scene *s, double h) {
   const esc_problem *p = &s->network.problem;
   esc_response r;
-  for (int l = 0; l < p->shape.layers; l++)
-    for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
+  for (int l = 0; l < p->shape.layers; l++) {
+    const size_t first = esc_weight_offset(p->shape, l);
+    const size_t count = (size_t)esc_fan_out(p->shape, l) * (size_t)esc_fan_in(p->shape, l);
+    for (size_t i = first; i < first + count; i++)
       s->moved[i] = s->network.w[i] - h * esc_metric_gamma(p, l) * s->network.g[i];
-  esc_respond_reference(&s->observer, &s->sample, s->moved, s->network.work, s->three, &r);
+  }
+  esc_respond_reference(&s->observer, &s->sample, s->moved, s->network.work, &s->respond, &r);
   return r.signal;
 }
 
@@ -80,8 +84,8 @@ static esc_status check_rate(const esc_problem *p, const char *name, esc_verify_
   const esc_batch batch = {.samples = s.sample.samples, .x = s.x};
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(&n->problem, s.observer.directions, n->w, &batch, n->work, &gradient);
-  esc_respond_reference(&s.observer, &s.sample, n->w, n->work, s.three, &response);
-  esc_observe(&s.observer, &s.member, n->w, n->w, &response, s.room, s.row);
+  esc_respond_reference(&s.observer, &s.sample, n->w, n->work, &s.respond, &response);
+  esc_observe(&s.observer, &s.member, n->w, n->w, &response, &s.observe, s.row);
   const double drive = at(&s, ESC_OBSERVABLE_drive), second = at(&s, ESC_OBSERVABLE_orthogonal);
   const double third = at(&s, ESC_OBSERVABLE_self_interaction);
   const double size = fabs(drive) + fabs(second) + fabs(third), h = 1e-3 / (1 + size);
@@ -118,7 +122,7 @@ static esc_status check_response(const esc_problem *p, const char *name, esc_ver
   for (size_t i = 0; i < esc_weight_offset(p->shape, p->shape.layers); i++)
     s.network.w[i] = (double)(float)s.network.w[i];
   ESC_TRY(esc_cpu_responder_create(&s.network.problem, &fast));
-  esc_respond_reference(&s.observer, &s.sample, s.network.w, s.network.work, s.three, &want);
+  esc_respond_reference(&s.observer, &s.sample, s.network.w, s.network.work, &s.respond, &want);
   esc_cpu_respond(fast, &s.observer, &s.sample, s.network.w, &got);
   const double f = sqrt(want.output_variance + want.output_mean * want.output_mean);
   esc_verify_take(worst, got.loss - want.loss, 1e-5 * (want.loss + f), "%s, loss", name);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "escapement/arena.h"
 #include "escapement/stream.h"
 
 typedef long double real;
@@ -173,17 +174,25 @@ typedef struct wave {
   size_t samples, widest;
   real *z, *h;         /* (layer, widest, sample): z_l behind layer l, and its input */
   real *delta, *above; /* (widest, sample) */
+  esc_arena arena;
 } wave;
+
+static void wave_describe(esc_arena *a, size_t layers, wave *s) {
+  const size_t plane = s->widest * s->samples;
+  s->z = ESC_CARVE(a, real, layers * plane);
+  s->h = ESC_CARVE(a, real, layers * plane);
+  s->delta = ESC_CARVE(a, real, plane);
+  s->above = ESC_CARVE(a, real, plane);
+}
 
 static esc_status wave_create(const esc_problem *p, int samples, wave *s) {
   esc_status status = ESC_OK;
+  esc_arena measured = {0};
   const size_t width = (size_t)p->shape.width, d = (size_t)p->shape.inputs;
   *s = (wave){.samples = (size_t)samples, .widest = width > d ? width : d};
-  const size_t plane = s->widest * s->samples, layers = (size_t)p->shape.layers;
-  ESC_TRY_ALLOCATE(s->z = calloc((2 * layers + 2) * plane, sizeof *s->z));
-  s->h = s->z + layers * plane;
-  s->delta = s->h + layers * plane;
-  s->above = s->delta + plane;
+  wave_describe(&measured, (size_t)p->shape.layers, s);
+  ESC_TRY(esc_arena_create(measured, &s->arena));
+  wave_describe(&s->arena, (size_t)p->shape.layers, s);
 done:
   return status;
 }
@@ -263,7 +272,7 @@ esc_status esc_oracle_gradient_of(const esc_problem *p, const long double *v, co
   wave s;
   const esc_status status = wave_create(p, batch->samples, &s);
   if (status == ESC_OK) differentiate(p, v, w, batch, &s, out);
-  free(s.z);
+  esc_arena_free(&s.arena);
   return status;
 }
 
@@ -359,7 +368,7 @@ done:
   free(gradient.g);
   free(v);
   free(x);
-  free(s.z);
+  esc_arena_free(&s.arena);
   return status;
 }
 

@@ -4,6 +4,7 @@
 #ifndef ESCAPEMENT_MODEL_H
 #define ESCAPEMENT_MODEL_H
 
+#include "escapement/arena.h"
 #include "escapement/problem.h"
 
 /* Writes the teacher's orthonormal directions v_k, (K, d) row-major: the axes
@@ -30,11 +31,11 @@ void esc_linear_direction(const esc_problem *problem, const double *directions, 
  * standard error. By Stein's lemma this is E[v . grad f]; estimated over inputs of
  * the member's evaluation stream by regression on what the network has of first order in
  * its departure from linear (signal.c): 128 inputs where the error is then below
- * 1e-3 sqrt(E[f^2]), as it is where the first layer is small, else 256. `room` holds
- * esc_signal_room(shape) doubles. */
+ * 1e-3 sqrt(E[f^2]), as it is where the first layer is small, else 256. `workspace` is
+ * made from esc_signal_workspace. */
 double esc_initial_signal(const esc_problem *problem, const esc_member *member,
-                          const double *directions, const double *weights, double *room,
+                          const double *directions, const double *weights, esc_arena *workspace,
                           double *error);
-size_t esc_signal_room(esc_shape shape);
+esc_arena esc_signal_workspace(esc_shape shape); /* measured */
 
 #endif

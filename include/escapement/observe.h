@@ -13,6 +13,7 @@
 #ifndef ESCAPEMENT_OBSERVE_H
 #define ESCAPEMENT_OBSERVE_H
 
+#include "escapement/arena.h"
 #include "escapement/observables.h"
 #include "escapement/reference.h"
 #include "escapement/results.h"
@@ -74,14 +75,14 @@ void esc_observer_free(esc_observer *observer);
 
 /* One network's evaluation sample, a function of its seed alone. */
 typedef struct esc_sample {
-  int samples;    /* that are evaluated: M, or M/2 if each stands for its mirror image too */
-  bool mirrored;  /* then E[f] = 0 exactly */
-  float *x;       /* (sample, input); owned */
-  double *signal; /* (sample) v.x; owned */
-  double *target; /* (sample) T; owned */
-  double *output; /* (sample) f of the network that was evaluated last; owned */
-  double *radial; /* (sample) its x.grad f, unless mirrored; owned */
-  double *work;   /* (esc_sample_work) of the errors; owned */
+  int samples;         /* that are evaluated: M, or M/2 if each stands for its mirror image too */
+  bool mirrored;       /* then E[f] = 0 exactly */
+  float *x;            /* (sample, input); owned */
+  double *signal;      /* (sample) v.x; owned */
+  double *target;      /* (sample) T; owned */
+  double *output;      /* (sample) f of the network that was evaluated last; owned */
+  double *radial;      /* (sample) its x.grad f, unless mirrored; owned */
+  esc_arena workspace; /* esc_sample_workspace, of the errors; owned */
 } esc_sample;
 
 esc_status esc_sample_create(const esc_observer *observer, esc_sample *sample);
@@ -121,32 +122,35 @@ typedef struct esc_response_sums {
 void esc_response_errors(const esc_observer *observer, const esc_sample *sample,
                          const double *weights, const esc_response_sums *sums, esc_response *out);
 bool esc_sample_has_errors(int samples, int inputs);
-size_t esc_sample_work(int samples);
+esc_arena esc_sample_workspace(int samples); /* measured */
 
 /* Finishes: means from sums, their errors, and the products of the first three matrices. */
 void esc_response_finish(const esc_observer *observer, const esc_sample *sample,
                          const double *weights, const esc_response_sums *sums, esc_response *out);
 
-/* The response in double, by the reference's own formulas. `room` holds ESC_RESPONSE_SUMS times
- * as many numbers as there are weights. */
+/* The response in double, by the reference's own formulas. `workspace` is
+ * made from esc_respond_reference_workspace. */
 void esc_respond_reference(const esc_observer *observer, const esc_sample *sample,
-                           const double *weights, esc_reference_work *work, double *room,
+                           const double *weights, esc_reference_work *work, esc_arena *workspace,
                            esc_response *out);
+esc_arena esc_respond_reference_workspace(esc_shape shape); /* measured */
 
 /* Writes the row of a member with these weights, which began as `initial` (both flat as in
- * esc_weight_offset), and this response. `room` holds esc_observe_room(shape) numbers. */
+ * esc_weight_offset), and this response. `workspace` is made from
+ * esc_observe_workspace. */
 void esc_observe(const esc_observer *observer, const esc_member *member, const double *initial,
-                 const double *weights, const esc_response *response, double *room, double *row);
-size_t esc_observe_room(esc_shape shape);
+                 const double *weights, const esc_response *response, esc_arena *workspace,
+                 double *row);
+esc_arena esc_observe_workspace(esc_shape shape); /* measured */
 
 /* Largest singular value of w (rows, columns) with its unit vectors left (rows) and right
  * (columns), all 0 for w = 0; NaN, with vectors 0, where an entry of w is not finite. Any
  * finite entries: their squares may be out of a double's range. Relative error 1e-12 where
  * the next singular value is further off than 1e-6 of it, else at most as far as that; the
  * vectors are then any two that have the value between them. Lanczos on w'w or ww' with full
- * orthogonalisation. `room` holds esc_leading_room(rows, columns) numbers. */
+ * orthogonalisation. `workspace` is made from esc_leading_workspace. */
 double esc_leading_singular(int rows, int columns, const double *w, double *left, double *right,
-                            double *room);
-size_t esc_leading_room(int rows, int columns);
+                            esc_arena *workspace);
+void esc_leading_describe(esc_arena *workspace, int rows, int columns); /* all that it carves */
 
 #endif

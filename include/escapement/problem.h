@@ -58,6 +58,11 @@ typedef struct esc_activation {
  * `swish`, into *activation. False if `text` is none of these. */
 bool esc_activation_parse(const char *text, esc_activation *activation);
 
+/* Coefficients that a network can be trained with: larger ones, or the first products with them,
+ * are outside the range of the engines' floats. The theory takes any. */
+#define ESC_COEFFICIENT_MAX 1e30
+bool esc_activation_is_trainable(const esc_activation *activation);
+
 /* Writes the name that esc_activation_parse reads back to the same activation. */
 void esc_activation_print(const esc_activation *activation, char *text, size_t size);
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "escapement/observables.h"
+#include "escapement/problem.h"
 #include "escapement/status.h"
 
 /* The second axis of a variable; the first is always `member`. */
@@ -117,6 +118,13 @@ const char *esc_results_get(const esc_results *results, const char *name);
 /* Bytes of one member's row over all variables, and copies to and from `row`
  * in the order of the list. The journal's payload. */
 size_t esc_results_row_size(int thresholds, int layers);
+
+/* ESC_BAD_INPUT, calling the file `path`, unless the results have the thresholds and layers of
+ * `problem`, and no member more small layers than there are. */
+esc_status esc_results_check(const char *path, const esc_results *results,
+                             const esc_problem *problem);
+
+/* Row i to and from esc_results_row_size bytes; both sides must have the same shape. */
 void esc_results_pack(const esc_results *results, int64_t i, void *row);
 void esc_results_unpack(esc_results *results, int64_t i, const void *row);
 

@@ -3,6 +3,7 @@
 #ifndef ESCAPEMENT_SLOT_H
 #define ESCAPEMENT_SLOT_H
 
+#include "escapement/arena.h"
 #include "escapement/track.h"
 
 /* What the slots of one engine have in common. */
@@ -31,9 +32,9 @@ static inline bool esc_slot_trains(const esc_slot *s) { return s->loaded && !s->
 static inline bool esc_slot_finished(const esc_slot *s) { return s->loaded && s->track.finished; }
 
 /* Draws the initial weights (flat as in esc_weight_offset, rounded to the
- * engine's precision), and from them the initial norms and signal. `room` holds
- * esc_signal_room(shape) doubles. */
-void esc_slot_start(esc_slot *slot, const esc_model *model, double *weights, double *room);
+ * engine's precision), and from them the initial norms and signal. `workspace` is made
+ * from esc_signal_workspace. */
+void esc_slot_start(esc_slot *slot, const esc_model *model, double *weights, esc_arena *workspace);
 
 /* Writes the member's row i. Weights now are w + low (low NULL: 0), both flat;
  * `initial` is room for as many: the initial weights are drawn again into it. */

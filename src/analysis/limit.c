@@ -142,12 +142,13 @@ static double apply(const esc_means *means, const double *contrast) {
 }
 
 /* Analysis of covariance; v is the (1 + k, 1 + k) covariance of slope and residual
- * contrasts, `work` has k^2 + 2k elements. Subtracts gamma times the residual contrasts from
+ * contrasts. Subtracts gamma times the residual contrasts from
  * row 0 of `contrast`. False if V_zz is singular. */
 static bool generalise(const curve *c, int k, const double *v, double nu, double *contrast,
-                       double *work, estimate *e) {
+                       estimate *e) {
   const int all = c->means->table->points;
-  double *gamma = work + (int64_t)k * k, *z = gamma + k, t2 = 0, shared = 0;
+  double work[CHI2_DOF_MAX * CHI2_DOF_MAX], gamma[CHI2_DOF_MAX], z[CHI2_DOF_MAX], t2 = 0,
+                                                                                  shared = 0;
   for (int i = 0; i < k; i++) {
     z[i] = apply(c->means, contrast + (int64_t)(1 + i) * all);
     for (int j = 0; j < k; j++) work[i * k + j] = v[(1 + i) * (1 + k) + 1 + j];
@@ -179,7 +180,7 @@ static esc_status estimate_curve(const curve *c, estimate *e) {
   bool independent = false;
   esc_spread spread;
   double *contrast = calloc((size_t)(1 + k) * (size_t)all, sizeof *contrast);
-  double *v = malloc((size_t)((1 + k) * (1 + k) + k * (k + 2)) * sizeof *v);
+  double *v = malloc((size_t)((1 + k) * (1 + k)) * sizeof *v);
   ESC_TRY_ALLOCATE(contrast);
   ESC_TRY_ALLOCATE(v);
   *e = (estimate){NAN, NAN, NAN, NAN, NAN, dof};
@@ -191,7 +192,7 @@ static esc_status estimate_curve(const curve *c, estimate *e) {
   e->dof_t = spread.dof;
   if (k > 0 && spread.dof - k >= SPARE_DOF) {
     ESC_TRY(esc_contrast_covariance(c->means, 1 + k, contrast, v));
-    generalise(c, k, v, spread.dof, contrast, v + (1 + k) * (1 + k), e);
+    generalise(c, k, v, spread.dof, contrast, e);
   }
 done:
   free(v);

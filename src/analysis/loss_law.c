@@ -72,7 +72,7 @@ void esc_lattice_spread(int n, const double *value, const double *weight, double
   memset(cell, 0, (size_t)cells * sizeof *cell);
   for (int i = 0; i < n; i++) {
     const double place = step > 0 ? (value[i] - low) / step : 0;
-    if (place > cells - 1) continue;
+    if (!(place > -1 && place <= cells - 1)) continue; /* NaN too: it has no cell */
     const int left = (int)place;
     const double share = place - left;
     cell[left] += weight[i] * (1 - share);
@@ -101,7 +101,7 @@ static void least_and_most(const points *p, double *least, double *most) {
 static esc_status add_mode(const points *mode, double low, double high, double step, int room,
                            double *sum, int *used) {
   esc_status status = ESC_OK;
-  const int cells = step > 0 ? (int)ceil((high - low) / step) + 2 : 1;
+  const int cells = step > 0 ? (int)fmin(ceil((high - low) / step) + 2, room) : 1;
   double *cell = malloc((size_t)cells * sizeof *cell);
   double *next = malloc((size_t)room * sizeof *next);
   ESC_TRY_ALLOCATE(cell);
@@ -147,12 +147,21 @@ done:
   return status;
 }
 
+/* Squares of the values and their sum are numbers. */
+static esc_status check_finite(const points *p, const char *what) {
+  if (isfinite(mean_of(p)) && isfinite(variance_of(p))) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "false escapes: the %s at f = 0 exceeds the range of a double",
+                  what);
+}
+
 static esc_status teacher_points(const esc_problem *problem, points *t) {
   esc_status status = ESC_OK;
   const esc_teacher *teacher = &problem->teacher;
   points mode[ESC_MODES_MAX] = {{0, NULL, NULL}};
-  for (int k = 0; k < teacher->modes; k++)
+  for (int k = 0; k < teacher->modes; k++) {
     ESC_TRY(mode_points(&problem->activation, teacher->amplitude[k], &mode[k]));
+    ESC_TRY(check_finite(&mode[k], "teacher"));
+  }
   if (teacher->modes == 1) {
     *t = mode[0];
     mode[0] = (points){0, NULL, NULL};
@@ -175,6 +184,7 @@ esc_status esc_loss_sample_create(const esc_problem *problem, esc_loss_sample *s
     p.weight[i] /= total;
     p.value[i] = esc_loss_eval_f64(problem->loss, problem->huber_delta, 0, p.value[i]).value;
   }
+  ESC_TRY(check_finite(&p, "loss"));
   gsl_sort2(p.value, 1, p.weight, 1, (size_t)p.n);
   const bool constant = p.value[p.n - 1] - p.value[0] <= 1e-12 * p.value[p.n - 1];
   *sample = (esc_loss_sample){p.n, p.value, p.weight, constant ? p.value[0] : mean_of(&p),

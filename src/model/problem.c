@@ -3,6 +3,7 @@
  * of the table in problem.h. */
 #include "escapement/problem.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -53,6 +54,12 @@ bool esc_activation_parse(const char *text, esc_activation *activation) {
   const int kind = kind_of_name(text);
   if (kind == ESC_ACTIVATION_POLYNOMIAL) return false; /* no name, or one without coefficients */
   *activation = (esc_activation){.kind = (esc_activation_kind)kind};
+  return true;
+}
+
+bool esc_activation_is_trainable(const esc_activation *activation) {
+  for (int i = 0; i < activation->terms; i++)
+    if (!(fabs(activation->coefficient[i]) <= ESC_COEFFICIENT_MAX)) return false;
   return true;
 }
 

@@ -150,6 +150,22 @@ size_t esc_results_row_size(int thresholds, int layers) {
   return size;
 }
 
+esc_status esc_results_check(const char *path, const esc_results *r, const esc_problem *p) {
+  if (r->thresholds != p->thresholds || r->layers != p->shape.layers)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%.300s: has %d thresholds and %d layers, but its spec describes %d and %d",
+                    path, r->thresholds, r->layers, p->thresholds, p->shape.layers);
+  for (int k = 0; k < r->thresholds; k++)
+    if (!(r->threshold[k] == p->threshold[k]))
+      return ESC_FAIL(ESC_BAD_INPUT, "%.300s: threshold %d is %.17g, in its spec %.17g", path,
+                      k + 1, r->threshold[k], p->threshold[k]);
+  for (int64_t i = 0; i < r->members; i++)
+    if (r->bottleneck[i] < 0 || r->bottleneck[i] > r->layers)
+      return ESC_FAIL(ESC_BAD_INPUT, "%.300s: row %lld has %d small layers of %d", path,
+                      (long long)i, r->bottleneck[i], r->layers);
+  return ESC_OK;
+}
+
 void esc_results_pack(const esc_results *results, int64_t i, void *row) {
   char *to = row;
   for (int k = 0; k < esc_result_variable_count; k++) {

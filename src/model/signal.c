@@ -117,27 +117,46 @@ static void forward(pass *a, bool odd, esc_signal_units *units) {
 
 static size_t widest(esc_shape s) { return (size_t)(s.width > s.inputs ? s.width : s.inputs); }
 
-size_t esc_signal_room(esc_shape shape) {
-  return (6 * LANES + 1) * widest(shape) + esc_signal_linear_room(shape);
+typedef struct blocks {
+  wave at[2]; /* (widest, lane) each */
+  double *v;  /* (input) */
+} blocks;
+
+static blocks describe(esc_arena *a, esc_shape shape) {
+  blocks b;
+  for (int i = 0; i < 2; i++) {
+    b.at[i].h = ESC_CARVE(a, double, LANES *widest(shape));
+    b.at[i].h_dot = ESC_CARVE(a, double, LANES *widest(shape));
+    b.at[i].y = ESC_CARVE(a, double, LANES *widest(shape));
+  }
+  b.v = ESC_CARVE(a, double, shape.inputs);
+  return b;
+}
+
+esc_arena esc_signal_workspace(esc_shape shape) {
+  esc_arena a = {0};
+  describe(&a, shape);
+  esc_signal_linear_describe(&a, shape);
+  return a;
 }
 
 double esc_initial_signal(const esc_problem *p, const esc_member *m, const double *directions,
-                          const double *weights, double *room, double *error) {
-  const size_t n = LANES * widest(p->shape);
+                          const double *weights, esc_arena *workspace, double *error) {
+  const size_t mark = esc_arena_mark(workspace);
+  const blocks b = describe(workspace, p->shape);
   const bool odd = esc_activation_is_odd(&p->activation);
-  double *const v = room + 6 * n, signal = 0;
-  pass a = {.p = p,
-            .weights = weights,
-            .at = {{room, room + n, room + 2 * n}, {room + 3 * n, room + 4 * n, room + 5 * n}}};
+  double signal = 0;
+  pass a = {.p = p, .weights = weights, .at = {b.at[0], b.at[1]}};
   esc_signal_units units = {0};
-  esc_linear_direction(p, directions, v);
-  esc_signal_linearise(p, weights, v, v + widest(p->shape), &a.linear);
+  esc_linear_direction(p, directions, b.v);
+  esc_signal_linearise(p, weights, b.v, workspace, &a.linear);
   for (int evaluations = LANES; evaluations <= ESC_SIGNAL_SAMPLES; evaluations += LANES) {
-    start_wave(&a, m->seed, units.count, odd, v);
+    start_wave(&a, m->seed, units.count, odd, b.v);
     forward(&a, odd, &units);
     if (evaluations % (ESC_SIGNAL_SAMPLES / 2)) continue;
     signal = esc_signal_estimate(&units, &a.linear, error);
     if (*error <= 1e-3 * sqrt(units.f2 / units.count)) break;
   }
+  esc_arena_release(workspace, mark);
   return signal;
 }

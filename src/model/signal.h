@@ -2,6 +2,7 @@
 #ifndef ESC_SIGNAL_H
 #define ESC_SIGNAL_H
 
+#include "escapement/arena.h"
 #include "escapement/problem.h"
 
 enum {
@@ -28,9 +29,10 @@ typedef struct esc_signal_units {
   double value[ESC_SIGNAL_SAMPLES], control[ESC_SIGNAL_CONTROLS][ESC_SIGNAL_SAMPLES];
 } esc_signal_units;
 
-size_t esc_signal_linear_room(esc_shape shape);
+/* Fills `linear` with blocks of the workspace, which the caller gives back. */
 void esc_signal_linearise(const esc_problem *problem, const double *weights, const double *v,
-                          double *room, esc_signal_linear *linear);
+                          esc_arena *workspace, esc_signal_linear *linear);
+void esc_signal_linear_describe(esc_arena *workspace, esc_shape shape); /* all that it carves */
 
 /* Mean value by regression on the controls, and its standard error. */
 double esc_signal_estimate(const esc_signal_units *units, const esc_signal_linear *linear,

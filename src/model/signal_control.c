@@ -11,10 +11,25 @@ static const double widest_input = 10;
 
 static size_t hidden(esc_shape s) { return (size_t)(s.layers - 1); }
 
-size_t esc_signal_linear_room(esc_shape s) {
-  const size_t n = (size_t)s.width;
-  return 2 * hidden(s) * n + 2 * n * (size_t)s.inputs + 2 * n;
+typedef struct blocks {
+  double *gain, *weight; /* of esc_signal_linear */
+  double *now, *before;  /* (unit, input) M_l, M_{l-1} */
+  double *back, *next;   /* (unit) derivatives of f by h_l */
+} blocks;
+
+static blocks describe(esc_arena *a, esc_shape s) {
+  const size_t units = (size_t)s.width, inputs = (size_t)s.inputs;
+  blocks b;
+  b.gain = ESC_CARVE(a, double, hidden(s) * units);
+  b.weight = ESC_CARVE(a, double, hidden(s) * units);
+  b.now = ESC_CARVE(a, double, units *inputs);
+  b.before = ESC_CARVE(a, double, units *inputs);
+  b.back = ESC_CARVE(a, double, units);
+  b.next = ESC_CARVE(a, double, units);
+  return b;
 }
+
+void esc_signal_linear_describe(esc_arena *a, esc_shape s) { describe(a, s); }
 
 /* Of the known means, relative to the sum of their terms' sizes: the rule below and rounding. */
 static const double mean_error = 1e-14;
@@ -90,18 +105,17 @@ static void weigh(const esc_problem *p, const double *weights, double *back, dou
 }
 
 void esc_signal_linearise(const esc_problem *p, const double *weights, const double *v,
-                          double *room, esc_signal_linear *linear) {
-  const size_t width = (size_t)p->shape.width, all = hidden(p->shape) * width;
-  const size_t matrix = width * (size_t)p->shape.inputs;
-  *linear = (esc_signal_linear){.gain = room, .weight = room + all};
-  double *now = room + 2 * all, *before = now + matrix, *const back = before + matrix;
+                          esc_arena *workspace, esc_signal_linear *linear) {
+  const blocks b = describe(workspace, p->shape);
+  *linear = (esc_signal_linear){.gain = b.gain, .weight = b.weight};
+  double *now = b.now, *before = b.before;
   for (int l = 0; l < p->shape.layers - 1; l++) {
     linearise_layer(p, weights, v, l, before, now, linear);
     double *const swap = before;
     before = now;
     now = swap;
   }
-  weigh(p, weights, back, back + width, linear);
+  weigh(p, weights, b.back, b.next, linear);
 }
 
 static double mean(int n, const double *x) {

@@ -30,7 +30,7 @@ static void draw_weights(const esc_model *m, const esc_member *member, double *w
   for (size_t i = 0; i < esc_weight_offset(shape, shape.layers); i++) w[i] = (double)(float)w[i];
 }
 
-void esc_slot_start(esc_slot *s, const esc_model *m, double *w, double *room) {
+void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *workspace) {
   const esc_shape shape = m->problem->shape;
   draw_weights(m, &s->member, w);
   for (int l = 0; l < shape.layers; l++) {
@@ -39,7 +39,8 @@ void esc_slot_start(esc_slot *s, const esc_model *m, double *w, double *room) {
       esc_sum_add(&norm2, w[i] * w[i]);
     s->norm2_initial[l] = esc_sum_get(&norm2);
   }
-  s->signal = esc_initial_signal(m->problem, &s->member, m->directions, w, room, &s->signal_error);
+  s->signal =
+      esc_initial_signal(m->problem, &s->member, m->directions, w, workspace, &s->signal_error);
   s->fresh = false;
 }
 

@@ -164,20 +164,33 @@ static double output_error(const units *u) {
 
 bool esc_sample_has_errors(int samples, int inputs) { return samples / 2 >= inputs + SPARE; }
 
-size_t esc_sample_work(int samples) { return (2 + MEANS + FORMS) * (size_t)(samples / 2); }
+/* For `count` independent evaluations: half of a sample, or what stands for its mirror images. */
+static units describe(esc_arena *a, int count) {
+  units u = {.count = count};
+  u.odd = ESC_CARVE(a, double, count);
+  for (int k = 0; k < MEANS; k++) u.value[k] = ESC_CARVE(a, double, count);
+  for (int k = 0; k < FORMS; k++) u.form[k] = ESC_CARVE(a, double, count);
+  u.leverage = ESC_CARVE(a, double, count);
+  return u;
+}
+
+esc_arena esc_sample_workspace(int samples) {
+  esc_arena a = {0};
+  describe(&a, samples / 2);
+  return a;
+}
 
 void esc_response_errors(const esc_observer *o, const esc_sample *s, const double *weights,
                          const esc_response_sums *sums, esc_response *out) {
   double *const error[MEANS] = {&out->loss_error, &out->output_mean_error,
                                 &out->output_variance_error, &out->signal_error};
-  units u = {.count = s->mirrored ? s->samples : s->samples / 2,
-             .forms = s->mirrored ? QUADRATIC : FORMS,
-             .odd = s->work};
+  const int count = s->mirrored ? s->samples : s->samples / 2;
   for (int k = 0; k < MEANS; k++) *error[k] = (double)NAN;
-  if (!esc_sample_has_errors(2 * u.count, o->problem->shape.inputs)) return;
-  for (int k = 0; k < MEANS; k++) u.value[k] = u.odd + (1 + k) * u.count;
-  for (int k = 0; k < FORMS; k++) u.form[k] = u.odd + (1 + MEANS + k) * u.count;
-  u.leverage = u.odd + (1 + MEANS + FORMS) * u.count;
+  if (!esc_sample_has_errors(2 * count, o->problem->shape.inputs)) return;
+  esc_arena *const workspace = (esc_arena *)&s->workspace;
+  const size_t mark = esc_arena_mark(workspace);
+  units u = describe(workspace, count);
+  u.forms = s->mirrored ? QUADRATIC : FORMS;
   fill_values(o, s, out->output_mean, &u);
   fill_quadratic(o, s, weights, sums, &u);
   fill_forms(o, s, &u);
@@ -185,4 +198,5 @@ void esc_response_errors(const esc_observer *o, const esc_sample *s, const doubl
   const int forms = orthonormalise(&u, o->problem->shape.inputs);
   for (int k = 0; k < MEANS; k++)
     if (k != OUTPUT) *error[k] = regressed_error(&u, forms, u.value[k]);
+  esc_arena_release(workspace, mark);
 }

@@ -14,10 +14,23 @@
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 
-size_t esc_leading_room(int rows, int columns) {
-  return (size_t)rows * (size_t)columns +
-         (size_t)(ESC_LEADING_BASIS + 1) * (size_t)smaller(rows, columns) +
-         (size_t)(rows > columns ? rows : columns);
+typedef struct blocks {
+  double *transposed;    /* (columns, rows) */
+  double *basis, *image; /* of esc_leading */
+} blocks;
+
+static blocks describe(esc_arena *a, int rows, int columns) {
+  blocks b;
+  b.transposed = ESC_CARVE(a, double, (size_t)rows *(size_t)columns);
+  b.basis = ESC_CARVE(a, double, (size_t)(ESC_LEADING_BASIS + 1) * (size_t)smaller(rows, columns));
+  b.image = ESC_CARVE(a, double, rows > columns ? rows : columns);
+  return b;
+}
+
+void esc_leading_describe(esc_arena *a, int rows, int columns) {
+  const size_t mark = esc_arena_mark(a);
+  describe(a, rows, columns);
+  esc_arena_release(a, mark);
 }
 
 double esc_leading_dot(int n, const double *a, const double *b) {
@@ -102,29 +115,30 @@ static double transpose(int rows, int columns, double unit, const double *w, dou
   return sum;
 }
 
-/* w as m, in room as esc_leading_room counts it. */
-static esc_leading make_leading(int rows, int columns, double unit, const double *w, double *room) {
+/* w as m. */
+static esc_leading make_leading(int rows, int columns, double unit, const double *w, blocks b) {
   const bool wide = rows < columns;
   esc_leading m = {.size = smaller(rows, columns), .image_size = wide ? columns : rows};
-  m.norm2 = transpose(rows, columns, unit, w, room);
-  m.to = wide ? w : room;
-  m.from = wide ? room : w;
+  m.norm2 = transpose(rows, columns, unit, w, b.transposed);
+  m.to = wide ? w : b.transposed;
+  m.from = wide ? b.transposed : w;
   m.to_unit = wide ? unit : 1;
   m.from_unit = wide ? 1 : unit;
-  m.basis = room + (size_t)rows * (size_t)columns;
-  m.image = m.basis + (size_t)(ESC_LEADING_BASIS + 1) * (size_t)m.size;
+  m.basis = b.basis;
+  m.image = b.image;
   return m;
 }
 
 double esc_leading_singular(int rows, int columns, const double *w, double *left, double *right,
-                            double *room) {
+                            esc_arena *workspace) {
   const bool wide = rows < columns;
   const double unit = find_unit((size_t)rows * (size_t)columns, w);
   double *const x = wide ? left : right, *const y = wide ? right : left;
   memset(left, 0, (size_t)rows * sizeof *left);
   memset(right, 0, (size_t)columns * sizeof *right);
   if (!(unit > 0)) return unit;
-  const esc_leading m = make_leading(rows, columns, unit, w, room);
+  const size_t mark = esc_arena_mark(workspace);
+  const esc_leading m = make_leading(rows, columns, unit, w, describe(workspace, rows, columns));
   if (m.size == 1)
     x[0] = 1;
   else if (m.size <= ESC_LEADING_DIRECT)
@@ -132,5 +146,6 @@ double esc_leading_singular(int rows, int columns, const double *w, double *left
   else
     esc_leading_lanczos(&m, x);
   esc_leading_image(&m, x, y);
+  esc_arena_release(workspace, mark);
   return esc_leading_normalise(m.image_size, y, 0) / unit;
 }

@@ -34,13 +34,24 @@ int esc_observation_length(int layers) { return esc_observable_offset(layers, ES
 
 static int widest(esc_shape s) { return s.width > s.inputs ? s.width : s.inputs; }
 
-size_t esc_observe_room(esc_shape s) {
-  size_t most = 0;
-  for (int l = 0; l < s.layers; l++) {
-    const size_t room = esc_leading_room(esc_fan_out(s, l), esc_fan_in(s, l));
-    if (room > most) most = room;
-  }
-  return most + 3 * (size_t)widest(s);
+/* Vectors of the widest layer. */
+typedef struct vectors {
+  double *x, *y, *z; /* (widest) */
+} vectors;
+
+static vectors carve_vectors(esc_arena *a, esc_shape s) {
+  vectors v;
+  v.x = ESC_CARVE(a, double, widest(s));
+  v.y = ESC_CARVE(a, double, widest(s));
+  v.z = ESC_CARVE(a, double, widest(s));
+  return v;
+}
+
+esc_arena esc_observe_workspace(esc_shape s) {
+  esc_arena a = {0};
+  carve_vectors(&a, s);
+  for (int l = 0; l < s.layers; l++) esc_leading_describe(&a, esc_fan_out(s, l), esc_fan_in(s, l));
+  return a;
 }
 
 typedef struct view {
@@ -68,20 +79,19 @@ static double dot(int n, const double *a, const double *b) {
   return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
-/* Norms of every layer, imbalance and alignment between neighbours. `room` holds three
- * vectors of the widest and the singular values' own. */
-static void write_norms(const view *v, double *room) {
+/* Norms of every layer, imbalance and alignment between neighbours. `workspace` is
+ * that of the singular values. */
+static void write_norms(const view *v, vectors space, esc_arena *workspace) {
   const esc_problem *p = v->o->problem;
   const int layers = p->shape.layers;
-  const size_t wide = (size_t)widest(p->shape);
-  double *left = room, *below = room + wide, *right = room + 2 * wide, before = 0;
+  double *left = space.x, *below = space.y, *right = space.z, before = 0;
   for (int l = 0; l < layers; l++) {
     int rows, columns;
     const double *w = weights_of(v, l, &rows, &columns);
     const double norm2 = dot(rows * columns, w, w), scaled = norm2 / esc_metric_gamma(p, l);
     v->at[ESC_OBSERVABLE_frobenius_norm][l] = sqrt(norm2);
     v->at[ESC_OBSERVABLE_operator_norm][l] =
-        esc_leading_singular(rows, columns, w, left, right, room + 3 * wide);
+        esc_leading_singular(rows, columns, w, left, right, workspace);
     if (l > 0) {
       v->at[ESC_OBSERVABLE_imbalance][l - 1] = scaled - before;
       v->at[ESC_OBSERVABLE_alignment][l - 1] = fabs(dot(columns, below, right));
@@ -141,9 +151,9 @@ static double scale_chain(const view *v, int l, int n, double *x) {
 }
 
 /* |W_l ... W_1 v| and |W_L ... W_l|, each over the operator norms of its small layers. */
-static void write_chains(const view *v, double *room) {
+static void write_chains(const view *v, vectors space) {
   const esc_shape shape = v->o->problem->shape;
-  double *x = room, *y = room + widest(shape);
+  double *x = space.x, *y = space.y;
   memcpy(x, v->o->v, (size_t)shape.inputs * sizeof *x);
   for (int l = 0; l < shape.layers; l++) {
     apply(v, l, x, y);
@@ -163,7 +173,7 @@ static void write_chains(const view *v, double *room) {
 }
 
 /* Squared length of what the manifold's nearest point has of layer l: rows s_1 v' in the
- * first layer, equal entries in the others. `ones` is room for as many. */
+ * first layer, equal entries in the others. `ones` (fan-in) is overwritten. */
 static double on_manifold2(const view *v, int l, double *ones) {
   int rows, columns;
   const double *w = weights_of(v, l, &rows, &columns);
@@ -174,12 +184,12 @@ static double on_manifold2(const view *v, int l, double *ones) {
   return sum * sum / rows / (l == 0 ? 1 : columns);
 }
 
-static double manifold_distance(const view *v, double *room) {
+static double manifold_distance(const view *v, vectors space) {
   double all = 0, on = 0;
   for (int l = 0; l < v->o->problem->shape.layers; l++) {
     const double norm = v->at[ESC_OBSERVABLE_frobenius_norm][l];
     all += norm * norm;
-    on += on_manifold2(v, l, room);
+    on += on_manifold2(v, l, space.x);
   }
   return all > 0 ? sqrt(fmax(0, all - on) / all) : 0; /* zero weights are on it */
 }
@@ -213,7 +223,8 @@ static void write_signal(const view *v, const esc_response *a) {
 }
 
 void esc_observe(const esc_observer *o, const esc_member *member, const double *initial,
-                 const double *weights, const esc_response *response, double *room, double *row) {
+                 const double *weights, const esc_response *response, esc_arena *workspace,
+                 double *row) {
   view v = {.o = o, .member = member, .initial = initial, .weights = weights};
   for (int k = 0; k < ESC_OBSERVABLES; k++)
     v.at[k] = row + esc_observable_offset(o->problem->shape.layers, k);
@@ -225,9 +236,12 @@ void esc_observe(const esc_observer *o, const esc_member *member, const double *
   *v.at[ESC_OBSERVABLE_output_variance_error] = response->output_variance_error;
   *v.at[ESC_OBSERVABLE_signal_error] = response->signal_error;
   write_signal(&v, response);
-  write_norms(&v, room);
+  const size_t mark = esc_arena_mark(workspace);
+  const vectors space = carve_vectors(workspace, o->problem->shape);
+  write_norms(&v, space, workspace);
   write_drift(&v);
   *v.at[ESC_OBSERVABLE_bottleneck_norm] = bottleneck_norm(&v);
-  write_chains(&v, room);
-  *v.at[ESC_OBSERVABLE_manifold_distance] = manifold_distance(&v, room);
+  write_chains(&v, space);
+  *v.at[ESC_OBSERVABLE_manifold_distance] = manifold_distance(&v, space);
+  esc_arena_release(workspace, mark);
 }

@@ -60,15 +60,33 @@ void esc_response_finish(const esc_observer *o, const esc_sample *s, const doubl
   }
 }
 
+/* Of esc_response_sums: (weight) each. */
+typedef struct sums {
+  double *g[ESC_RESPONSE_SUMS];
+} sums;
+
+static sums describe(esc_arena *a, esc_shape shape) {
+  sums s;
+  for (int k = 0; k < ESC_RESPONSE_SUMS; k++)
+    s.g[k] = ESC_CARVE(a, double, esc_weight_offset(shape, shape.layers));
+  return s;
+}
+
+esc_arena esc_respond_reference_workspace(esc_shape shape) {
+  esc_arena a = {0};
+  describe(&a, shape);
+  return a;
+}
+
 void esc_respond_reference(const esc_observer *o, const esc_sample *s, const double *weights,
-                           esc_reference_work *work, double *room, esc_response *out) {
+                           esc_reference_work *work, esc_arena *workspace, esc_response *out) {
   const esc_shape shape = o->problem->shape;
-  const size_t count = esc_weight_offset(shape, shape.layers);
-  double *const g[ESC_RESPONSE_SUMS] = {room, room + count, room + 2 * count, room + 3 * count};
+  const size_t count = esc_weight_offset(shape, shape.layers), mark = esc_arena_mark(workspace);
+  const sums sum = describe(workspace, shape);
   double x[ESC_INPUTS_MAX], c[3];
   size_t offset[ESC_LAYERS_MAX + 1];
   memset(out, 0, sizeof *out);
-  memset(room, 0, ESC_RESPONSE_SUMS * count * sizeof *room);
+  for (int k = 0; k < ESC_RESPONSE_SUMS; k++) memset(sum.g[k], 0, count * sizeof *sum.g[k]);
   for (int l = 0; l <= shape.layers; l++) offset[l] = esc_weight_offset(shape, l);
   for (int b = 0; b < s->samples; b++) {
     for (int i = 0; i < shape.inputs; i++)
@@ -76,11 +94,13 @@ void esc_respond_reference(const esc_observer *o, const esc_sample *s, const dou
     const double f = esc_reference_output(o->problem, weights, x, work);
     esc_response_weights(o, s, b, f, c);
     esc_response_add(o, s, b, f, out);
-    for (int k = 0; k < 3; k++) esc_reference_backward(o->problem, weights, c[k], work, g[k]);
+    for (int k = 0; k < 3; k++) esc_reference_backward(o->problem, weights, c[k], work, sum.g[k]);
     if (s->mirrored) continue;
-    esc_reference_backward(o->problem, weights, 1, work, g[3]);
+    esc_reference_backward(o->problem, weights, 1, work, sum.g[3]);
     s->radial[b] = dot(shape.inputs, x, esc_reference_input_gradient(work));
   }
-  const esc_response_sums sums = {{g[0], g[1], g[2], g[3]}, offset, (size_t)shape.inputs};
-  esc_response_finish(o, s, weights, &sums, out);
+  const esc_response_sums all = {
+      {sum.g[0], sum.g[1], sum.g[2], sum.g[3]}, offset, (size_t)shape.inputs};
+  esc_response_finish(o, s, weights, &all, out);
+  esc_arena_release(workspace, mark);
 }

@@ -41,7 +41,7 @@ esc_status esc_sample_create(const esc_observer *o, esc_sample *s) {
   ESC_TRY_ALLOCATE(s->target = calloc(samples, sizeof *s->target));
   ESC_TRY_ALLOCATE(s->output = calloc(samples, sizeof *s->output));
   ESC_TRY_ALLOCATE(s->radial = calloc(samples, sizeof *s->radial));
-  ESC_TRY_ALLOCATE(s->work = calloc(esc_sample_work(o->samples), sizeof *s->work));
+  ESC_TRY(esc_arena_create(esc_sample_workspace(o->samples), &s->workspace));
 done:
   return status;
 }
@@ -52,7 +52,7 @@ void esc_sample_free(esc_sample *s) {
   free(s->target);
   free(s->output);
   free(s->radial);
-  free(s->work);
+  esc_arena_free(&s->workspace);
   *s = (esc_sample){0};
 }
 

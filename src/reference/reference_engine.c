@@ -13,12 +13,12 @@
 
 typedef struct network {
   esc_slot slot;
-  double *w;    /* (weight) W rounded to double */
-  double *low;  /* (weight) what the rounding left out */
-  double *g;    /* (weight) */
-  float *draw;  /* (sample, input) */
-  double *x;    /* (sample, input) */
-  double *room; /* for the initial signal */
+  double *w;           /* (weight) W rounded to double */
+  double *low;         /* (weight) what the rounding left out */
+  double *g;           /* (weight) */
+  float *draw;         /* (sample, input) */
+  double *x;           /* (sample, input) */
+  esc_arena workspace; /* for the initial signal */
   esc_reference_work *work;
 } network;
 
@@ -40,7 +40,7 @@ static void destroy(void *handle) {
     free(n->g);
     free(n->draw);
     free(n->x);
-    free(n->room);
+    esc_arena_free(&n->workspace);
     esc_reference_work_free(n->work);
   }
   free(e->network);
@@ -58,7 +58,7 @@ static esc_status create_network(const esc_problem *p, network *n) {
   ESC_TRY_ALLOCATE(n->g = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(n->draw = calloc(inputs, sizeof(float)));
   ESC_TRY_ALLOCATE(n->x = calloc(inputs, sizeof(double)));
-  ESC_TRY_ALLOCATE(n->room = calloc(esc_signal_room(p->shape), sizeof(double)));
+  ESC_TRY(esc_arena_create(esc_signal_workspace(p->shape), &n->workspace));
   ESC_TRY_ALLOCATE(n->work = esc_reference_work_create(p));
 done:
   return status;
@@ -69,7 +69,7 @@ static esc_bytes bytes(const esc_problem *p, const esc_engine_setup *setup) {
   const double widest = p->shape.width > p->shape.inputs ? p->shape.width : p->shape.inputs;
   const double inputs = (double)p->batch * p->shape.inputs;
   const double each = 24 * weights + 12 * inputs + 24 * p->shape.layers * widest +
-                      8 * (double)esc_signal_room(p->shape);
+                      esc_arena_bytes(esc_signal_workspace(p->shape));
   return (esc_bytes){.host = setup->slots * each + 8 * weights};
 }
 
@@ -106,7 +106,7 @@ static esc_status load(void *handle, int index, const esc_member *member) {
 /* Draws the weights of a fresh slot. Not in load, so that threads share it. */
 static void initialise(const engine *e, network *n) {
   const esc_shape shape = e->model.problem->shape;
-  esc_slot_start(&n->slot, &e->model, n->w, n->room);
+  esc_slot_start(&n->slot, &e->model, n->w, &n->workspace);
   memset(n->low, 0, esc_weight_offset(shape, shape.layers) * sizeof *n->low);
 }
 
