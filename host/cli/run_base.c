@@ -182,7 +182,9 @@ esc_status esc_run_use_bases(esc_run *r) {
     int64_t taken = 0, all = 0;
     for (int64_t i = 0; i < r->base[b]->members; i++) all += r->base[b]->steps_run[i];
     status = use_base(r, r->base[b], &taken);
-    if (b == 1) esc_segments_share(segments, taken, all); /* --from: other members may stay there */
+    /* --from: other members may stay there. Shards take theirs together, and merge counts once what
+     * the result's segments repeat. */
+    if (b == 1 && r->shards == 1) esc_segments_share(segments, taken, all);
     if (status == ESC_OK) status = esc_segments_join(r->segments, segments);
     json_decref(segments);
     if (status != ESC_OK) goto done;
