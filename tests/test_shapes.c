@@ -27,8 +27,8 @@ static void a_false_escape_of_an_infinite_loss_is_refused(void **state) {
   for (size_t i = 0; i < sizeof a / sizeof *a; i++)
     for (int modes = 1; modes <= 2; modes++) {
       const esc_problem p = steep(a[i][0], a[i][1], a[i][2], modes);
-      double total, hazard, baseline;
-      assert_int_equal(esc_false_escape(&p, 0.05, 100, &total, &hazard, &baseline), ESC_BAD_INPUT);
+      esc_false_escape of_noise;
+      assert_int_equal(esc_false_escapes(&p, 100, 1, &(double){0.05}, &of_noise), ESC_BAD_INPUT);
       assert_non_null(strstr(esc_error_message(), "exceeds the range of a double"));
     }
 }
