@@ -117,7 +117,7 @@ static void require(esc_status status) {
 
 static void put(esc_results *r, int64_t i, const experiment *x, int64_t seed, int p, double t,
                 int64_t budget) {
-  const int64_t step = (int64_t)llround(t);
+  const int64_t step = llround(fmin(t, 0x1p53)); /* Student's t3 is in an exponent */
   const bool censored = step >= budget;
   r->member[i] = i;
   r->seed[i] = seed;

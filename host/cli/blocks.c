@@ -162,7 +162,7 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
 
 static esc_status tell(const request *r, const esc_block_problem *problem) {
   esc_status status = ESC_OK;
-  const esc_homotopy homotopy = {*problem, (esc_block_level)r->lower, 0};
+  const esc_homotopy homotopy = {.problem = *problem, .lower = (esc_block_level)r->lower};
   esc_block_times times;
   esc_attribution a = {0};
   esc_plateau_spectrum spectrum;

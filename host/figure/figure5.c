@@ -136,8 +136,9 @@ static void draw_attribution(esc_figure *f, const esc_block_problem *b, const es
 /* Of the two strongest modes alone: with three an attribution takes many minutes. */
 static esc_status add_attribution(esc_figure *f, const esc_figure_run *run) {
   esc_status status = ESC_OK;
-  esc_homotopy h = {reduction(&run->spec->problem, run->results, ESC_BLOCK_EXACT),
-                    ESC_BLOCK_DIAGONAL, attribution_tolerance};
+  esc_homotopy h = {.problem = reduction(&run->spec->problem, run->results, ESC_BLOCK_EXACT),
+                    .lower = ESC_BLOCK_DIAGONAL,
+                    .tolerance = attribution_tolerance};
   if (h.problem.modes > 2) h.problem.modes = 2;
   esc_attribution a = {0};
   ESC_TRY(esc_homotopy_attribute(&h, NULL, NULL, &a));
