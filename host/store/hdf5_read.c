@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "store/file_kind.h"
+#include "store/hdf5_heap.h"
 #include "store/hdf5_trial.h"
 #include "store/hdf5_variable.h"
 #include "store/io.h"
@@ -383,6 +384,7 @@ static esc_status read_file(const char *path, bool *foreign, esc_results **out) 
   if (status == ESC_BAD_INPUT && !esc_io_exists(path)) status = explain_absence(path);
   if (status != ESC_OK) goto done;
   ESC_TRY(check_seal(&r, foreign));
+  ESC_TRY(esc_hdf5_heap_check(path, r.bytes, r.image_size));
   ESC_TRY(esc_hdf5_try_reading(path, r.size, read_on_trial, &r));
   ESC_TRY(read_image(&r));
 done:
