@@ -55,9 +55,10 @@ class Bounds(unittest.TestCase):
         self.assertIn("--device 0: the backend cpu has no devices", said)
 
     def test_threads_that_cannot_start_leave_no_journal(self):
-        huge = {**os.environ, "OMP_STACKSIZE": "100000G"}
-        self.assertIn("continue with --threads 1",
-                      self.refuse(3, "run", "small.yaml", "--threads", "2", env=huge))
+        for name, value in (("OMP_STACKSIZE", "100000G"), ("OMP_THREAD_LIMIT", "1")):
+            self.assertIn("continue with --threads 1",
+                          self.refuse(3, "run", "small.yaml", "--threads", "2",
+                                      env={**os.environ, name: value}))
         tiny = {**os.environ, "OMP_STACKSIZE": "16k"}
         self.assertIn("OMP_STACKSIZE", self.refuse(3, "run", "small.yaml", env=tiny))
 

@@ -62,6 +62,18 @@ class Packed(unittest.TestCase):
         self.assertEqual(counts, wanted)
         self.assertLessEqual(abs(slope - want), within)
 
+    def test_axes_in_another_order_are_refused_by_their_names(self):
+        self.refused(table().transpose("threshold", "member"),
+                     "axis 1 of escape_step is threshold; allowed: member")
+
+    def test_netcdf_of_the_classic_formats_is_refused_by_its_name(self):
+        for magic in (b"CDF\1", b"CDF\2", b"CDF\5"):
+            with open(self.path, "wb") as file:
+                file.write(magic + bytes(60))
+            done = subprocess.run([PROGRAM, "fit", self.path], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("is a netCDF-3 file, not an HDF5 file", done.stderr)
+
     def test_packed_floats_mean_their_values(self):
         # 16 bits over 0.4 round the smallest scale, 0.1, by 3e-5 of it: 5e-5 of a slope of 1.
         self.assert_same(table(), within=1e-4,

@@ -80,7 +80,14 @@ static void a_malformed_override_is_refused_by_name(void **state) {
   refuse_override("train.bacth=3", "argument 1: 'train.bacth' is an unknown key",
                   "did you mean train.batch?");
   refuse_override("batch=3", "argument 1: 'batch' is an unknown key", "did you mean train.batch?");
-  refuse_override("train={rate: 1}", "argument 1: 'train' is a section", "");
+  refuse_override("train={rate: 1}", "argument 1: 'train' is a section", "allowed: metric, rate, ");
+  refuse_override("train.momentum=1", "argument 1: 'train.momentum' is an unknown key",
+                  "allowed: metric, rate, ");
+  refuse_override("train.rate.x=1", "argument 1: 'train.rate.x' is an unknown key",
+                  "allowed: metric, rate, ");
+  refuse_override("sweep.groups[0].x=1", "argument 1: 'sweep.groups[0].x' is an unknown key",
+                  "allowed: bottleneck, ");
+  refuse_override("x=1", "argument 1: 'x' is an unknown key", "allowed: name, network, ");
   refuse_override("a\nb=1", "argument 1: 'a\\nb' is an unknown key", "");
 }
 

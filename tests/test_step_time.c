@@ -1,5 +1,5 @@
 /* The time of a step, with an engine and a clock that are made up: a step of a network takes one
- * second of that clock, and drawing its weights ten. */
+ * second of that clock, or less, and drawing its weights ten. */
 #include "step_time.h"
 
 #include "check.h"
@@ -12,7 +12,7 @@ typedef struct fake {
   int slots;
 } fake;
 
-static double seconds_now;
+static double seconds_now, seconds_of_step = 1, seconds_of_start; /* of the threads, each time */
 static int64_t diverges_at[SLOTS]; /* step at which a network ends, by seed */
 static double now(void) { return seconds_now; }
 
@@ -35,12 +35,13 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
   fake *f = handle;
   (void)stop;
+  seconds_now += seconds_of_start;
   for (int i = 0; i < f->slots; i++) {
     esc_track *track = &f->slot[i].track;
     seconds_now += f->slot[i].fresh ? 10 : 0;
     f->slot[i].fresh = false;
     for (int64_t k = 0; k < steps && !track->finished; k++) {
-      seconds_now += 1;
+      seconds_now += seconds_of_step;
       track->step++;
       track->finished = track->step >= f->problem.steps || f->problem.threshold[0] > 1e-6 ||
                         track->step >= diverges_at[f->slot[i].member.seed];
@@ -92,6 +93,15 @@ static void a_step_takes_its_time_whatever_the_budget_or_the_thresholds(void **s
   esc_assert_close(time_of(problem(400, 10)), 1, 0, 0);
 }
 
+/* 0.001 s of starting in at least 0.1 s; the clock's rounding is far below. */
+static void the_start_of_threads_does_not_count_beside_fast_steps(void **state) {
+  (void)state;
+  diverge_at(1 << 30, 1 << 30, 1 << 30, 1 << 30);
+  seconds_of_step = 1e-6, seconds_of_start = 1e-3;
+  esc_assert_close(time_of(problem(400, 1e-9)), 1e-6, 0, 0.01);
+  seconds_of_step = 1, seconds_of_start = 0;
+}
+
 static void only_steps_that_were_made_are_counted(void **state) {
   (void)state;
   diverge_at(1, 1, 1, 1000);
@@ -107,6 +117,7 @@ static void networks_that_all_diverge_at_once_leave_the_first_steps_time(void **
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_step_takes_its_time_whatever_the_budget_or_the_thresholds),
+      cmocka_unit_test(the_start_of_threads_does_not_count_beside_fast_steps),
       cmocka_unit_test(only_steps_that_were_made_are_counted),
       cmocka_unit_test(networks_that_all_diverge_at_once_leave_the_first_steps_time),
   };

@@ -9,16 +9,17 @@ esc_status esc_threads_settle(bool named, int *threads) {
   int possible = 1;
   const int wanted = *threads;
   ESC_TRY(esc_threads_probe(wanted, &possible));
+  if (omp_get_thread_limit() < possible) possible = omp_get_thread_limit();
   if (possible >= wanted) return ESC_OK;
   if (named)
     return ESC_FAIL(ESC_LIBRARY_FAILED,
                     "%d threads were asked for, and the system starts %d (limits: ulimit -u and "
-                    "-v, pids.max of the control group, OMP_STACKSIZE); nothing was started; "
-                    "continue with --threads %d",
+                    "-v, pids.max of the control group, OMP_STACKSIZE, OMP_THREAD_LIMIT); nothing "
+                    "was started; continue with --threads %d",
                     wanted, possible, possible);
   esc_note(
       "warning: the system starts %d of %d threads (limits: ulimit -u and -v, pids.max of the "
-      "control group, OMP_STACKSIZE): %d %s used",
+      "control group, OMP_STACKSIZE, OMP_THREAD_LIMIT): %d %s used",
       possible, wanted, possible, possible == 1 ? "is" : "are");
   omp_set_num_threads(possible);
   *threads = possible;

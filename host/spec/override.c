@@ -87,14 +87,36 @@ static const esc_key *list_without_index(const char *key) {
   return NULL;
 }
 
+/* The keys of the innermost section that `path` names, else the sections. */
+static esc_allowed keys_beside(const char *path) {
+  char prefix[PATH_SIZE + 1];
+  size_t length = strlen(path) < PATH_SIZE ? strlen(path) : 0;
+  for (; length > 0; length--) {
+    if (path[length - 1] != '.') continue;
+    snprintf(prefix, sizeof prefix, "%.*s", (int)length, path);
+    const esc_allowed keys = esc_schema_allowed_keys(prefix);
+    if (keys.text[0]) return keys;
+  }
+  return esc_schema_allowed_keys("");
+}
+
 static esc_status refuse_unknown(const esc_argument *argument, const char *key, const char *path) {
-  char why[256];
+  char why[sizeof(esc_allowed) + 256];
   const esc_key *list = list_without_index(key);
   if (list)
     snprintf(why, sizeof why, "is inside the list %s: name an element of it, as %s[0]", list->path,
              list->path);
   else
-    snprintf(why, sizeof why, "is an unknown key%s", esc_schema_hint(path).text);
+    snprintf(why, sizeof why, "is an unknown key%s; allowed: %s", esc_schema_hint(path).text,
+             keys_beside(path).text);
+  return refuse(argument, key, why);
+}
+
+static esc_status refuse_section(const esc_argument *argument, const char *key, const char *path) {
+  char prefix[PATH_SIZE + 1], why[sizeof(esc_allowed) + 64];
+  snprintf(prefix, sizeof prefix, "%s.", path);
+  snprintf(why, sizeof why, "is a section; override its keys one by one; allowed: %s",
+           esc_schema_allowed_keys(prefix).text);
   return refuse(argument, key, why);
 }
 
@@ -114,7 +136,7 @@ static esc_status check_key(const esc_argument *argument, const char *key) {
              list_depth(row) ? "a list of single values" : "no list");
     return refuse(argument, key, why);
   }
-  if (is_section(row)) return refuse(argument, key, "is a section; override its keys one by one");
+  if (is_section(row)) return refuse_section(argument, key, path);
   return ESC_OK;
 }
 

@@ -28,6 +28,7 @@ static const char *format_of(const char *bytes, size_t size) {
       {"<?xml", 5, "an XML file, a figure (SVG) perhaps"},
       {"CDF\x01", 4, "a netCDF-3 file"},
       {"CDF\x02", 4, "a netCDF-3 file"},
+      {"CDF\x05", 4, "a netCDF-3 file"},
       {"\x1f\x8b", 2, "a gzip archive"},
       {"PK\x03\x04", 4, "a zip archive"},
       {"\x7f"

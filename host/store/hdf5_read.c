@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "store/file_kind.h"
+#include "store/hdf5_heap.h"
 #include "store/hdf5_trial.h"
 #include "store/hdf5_variable.h"
 #include "store/io.h"
@@ -158,10 +159,7 @@ static esc_status read_values(const esc_hdf5 *h, const esc_layout *t, const esc_
   esc_status status = ESC_OK;
   const size_t values =
       (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c) / esc_type_size(c->type);
-  if (h->foreign) {
-    ESC_TRY(check_axes(h, t, c, v));
-    return esc_cf_read(h, v, c, values);
-  }
+  if (h->foreign) return esc_cf_read(h, v, c, values);
   ESC_TRY(esc_cf_refuse(h, v));
   ESC_HDF5_TRY(
       h, c->name,
@@ -174,6 +172,7 @@ static esc_status read_column(const esc_hdf5 *h, const esc_layout *t, const esc_
   esc_hdf5_variable v;
   esc_status status = open_column(h, c, &v);
   if (status != ESC_OK) return status;
+  if (h->foreign) ESC_TRY(check_axes(h, t, c, &v));
   ESC_TRY(check_lengths(h, t, c, &v));
   ESC_TRY(esc_hdf5_variable_check_stored(h, &v));
   ESC_TRY(read_values(h, t, c, &v));
@@ -383,6 +382,7 @@ static esc_status read_file(const char *path, bool *foreign, esc_results **out) 
   if (status == ESC_BAD_INPUT && !esc_io_exists(path)) status = explain_absence(path);
   if (status != ESC_OK) goto done;
   ESC_TRY(check_seal(&r, foreign));
+  ESC_TRY(esc_hdf5_heap_check(path, r.bytes, r.image_size));
   ESC_TRY(esc_hdf5_try_reading(path, r.size, read_on_trial, &r));
   ESC_TRY(read_image(&r));
 done:
