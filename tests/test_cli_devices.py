@@ -130,6 +130,12 @@ class Devices(unittest.TestCase):
                          code=143)
         self.assertIn("--resume goes on", said)
 
+    def test_a_name_may_begin_with_a_dash(self):
+        os.rename(self.path("dev.yaml"), self.path("-dev.yaml"))
+        done = subprocess.run([PROGRAM, "run", "-q", "--devices=cpu", "-o", "-a.h5", "--", "-dev.yaml", "train.steps=2"],
+                              capture_output=True, text=True, cwd=self.room)
+        self.assertEqual((done.returncode, os.listdir(self.room).count("-a.h5")), (0, 1), done.stderr)
+
     def test_what_is_no_list_of_devices_is_refused(self):
         for text in ("0,0", "cpu,0", "", ",", "one", "-1", "0,"):
             self.assertIn("devices", self.call(f"--devices={text}", code=2), text)

@@ -252,6 +252,7 @@ static esc_status start(fleet *f, worker *w, int shard) {
     const double left = ask->seconds_max - seconds_since(&f->start);
     add_number(arguments, &count, "max-time", left > 1e-3 ? left : 1e-3);
   }
+  arguments[count++] = strdup("--"); /* a spec's name may begin with '-' */
   const int own = count;
   char **all = calloc((size_t)(own + f->argc - f->first + 1), sizeof *all);
   esc_status status = ESC_OK;
@@ -435,6 +436,7 @@ static esc_status merge(fleet *f) {
   arguments[count++] = (char *)f->run->output;
   if (f->run->ask.force || f->run->base[0]) arguments[count++] = (char *)"--force";
   if (f->run->ask.json) arguments[count++] = (char *)"--json";
+  arguments[count++] = (char *)"--"; /* a part's name may begin with '-' */
   const int first = count;
   for (int s = 0; s < parts; s++) {
     part_of(f, s, part);
