@@ -78,27 +78,35 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   errno = error;
 }
 
-static void collect_signals(sigset_t *set) {
-  sigemptyset(set);
-  for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(set, stop_signals[i]);
-  sigaddset(set, level_signal());
-}
-
 static bool is_ignored(int number) {
   struct sigaction before;
   return sigaction(number, NULL, &before) == 0 && !(before.sa_flags & SA_SIGINFO) &&
          before.sa_handler == SIG_IGN;
 }
 
+/* Whether the signal asks for a stop: these two not where a shell or nohup had them ignored. */
+static bool is_stop(int number) {
+  return (number != SIGINT && number != SIGHUP) || !is_ignored(number);
+}
+
+void esc_signals_collect(sigset_t *set) {
+  sigemptyset(set);
+  for (int i = 0; i < STOP_SIGNALS; i++)
+    if (is_stop(stop_signals[i])) sigaddset(set, stop_signals[i]);
+}
+
+static void collect_all(sigset_t *set) {
+  sigemptyset(set);
+  for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(set, stop_signals[i]);
+  sigaddset(set, level_signal());
+}
+
 void esc_signals_install(atomic_bool *stop) {
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
   stop_flag = stop;
-  collect_signals(&action.sa_mask);
-  for (int i = 0; i < STOP_SIGNALS; i++) {
-    const int number = stop_signals[i];
-    if ((number == SIGINT || number == SIGHUP) && is_ignored(number)) continue;
-    sigaction(number, &action, NULL);
-  }
+  collect_all(&action.sa_mask);
+  for (int i = 0; i < STOP_SIGNALS; i++)
+    if (is_stop(stop_signals[i])) sigaction(stop_signals[i], &action, NULL);
   if (!atomic_load(&parent)) return;
   sigaction(level_signal(), &action, NULL);
   sigprocmask(SIG_UNBLOCK, &action.sa_mask, NULL);
@@ -143,7 +151,7 @@ int esc_signals_start_follower(char *const *arguments, const posix_spawn_file_ac
   sigset_t set;
   char here[24];
   snprintf(here, sizeof here, "%lld", (long long)getpid());
-  collect_signals(&set);
+  collect_all(&set);
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setsigmask(&attributes, &set);

@@ -21,6 +21,9 @@
 /* Writing to a closed pipe and beyond RLIMIT_FSIZE are failures of the call, not of the process. */
 void esc_signals_ignore_write(bool pipes);
 
+/* The signals that ask this process to stop: without INT and HUP where they are ignored. */
+void esc_signals_collect(sigset_t *set);
+
 /* A process that works until it is asked to stop: sets *stop then. */
 void esc_signals_install(atomic_bool *stop);
 

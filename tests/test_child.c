@@ -75,7 +75,10 @@ static void a_stop_is_relayed_and_the_end_waited_for(void **state) {
   (void)state;
   static const char *const shells[] = {
       UNTIL_STOPPED("exit 143", "kill -TERM"), UNTIL_STOPPED("exit 143", "kill -USR1"),
-      UNTIL_STOPPED("exit 143", "kill -HUP"), UNTIL_STOPPED("exit 143", "kill -INT")};
+      UNTIL_STOPPED("exit 143", "kill -USR2"), UNTIL_STOPPED("exit 143", "kill -XCPU"),
+      UNTIL_STOPPED("exit 143", "kill -HUP"),  UNTIL_STOPPED("exit 143", "kill -INT")};
+  signal(SIGHUP, SIG_DFL); /* whatever started the tests */
+  signal(SIGINT, SIG_DFL);
   for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
     char *const arguments[] = {(char *)"sh", (char *)"-c", (char *)shells[i], NULL};
     const esc_child_spec spec = {.program = "/bin/sh", .arguments = arguments};

@@ -99,6 +99,7 @@ class Devices(unittest.TestCase):
         child.terminate()
         said = child.communicate()[1]
         self.assertEqual(child.returncode, 143, said)
+        self.assertIn("safe in a.h5.part-*: 0 of 8 members, 8 networks in flight;", said)
         self.assertEqual(len(glob.glob(self.path("a.h5.part-*.checkpoint"))), 2)
         self.assertIn("--devices", self.call("--backend", "cpu", "--resume", code=2))
         self.call("--devices", "cpu", "--resume")
@@ -129,6 +130,22 @@ class Devices(unittest.TestCase):
         said = self.call("--devices", "cpu,cpu", "--max-time", "0.01", "train.steps=1000000000",
                          code=143)
         self.assertIn("--resume goes on", said)
+
+    def test_a_name_may_begin_with_a_dash(self):
+        os.rename(self.path("dev.yaml"), self.path("-dev.yaml"))
+        done = subprocess.run([PROGRAM, "run", "-q", "--devices=cpu", "-o", "-a.h5", "--", "-dev.yaml", "train.steps=2"],
+                              capture_output=True, text=True, cwd=self.room)
+        self.assertEqual((done.returncode, os.listdir(self.room).count("-a.h5")), (0, 1), done.stderr)
+
+    def test_what_a_worker_refuses_is_no_clean_stop(self):
+        os.mkdir(self.path("a.h5.part-0-of-2.lock"))
+        said = self.call("--devices", "cpu,cpu", "--resume", "--max-time", "0.000001", code=2)
+        self.assertIn("safe in a.h5.part-*: 0 of 8 members, ", said)
+
+    def test_an_empty_journal_is_started_as_without_devices(self):
+        for name in ("a.h5.part-0-of-1.journal", "a.h5.part-0-of-1.snapshots"):
+            open(self.path(name), "w").close()
+        self.call("--devices", "cpu", "--resume", "train.steps=2")
 
     def test_what_is_no_list_of_devices_is_refused(self):
         for text in ("0,0", "cpu,0", "", ",", "one", "-1", "0,"):

@@ -212,6 +212,8 @@ class Arrays(Room):
         for first, last, count in ((1, 4, 4), (0, 15, 4)):
             said = self.run_it(name="my.%a.h5", code=2, **self.task(0, count, first, last))
             self.assertIn("--shard %a/N", said)
+        said = self.run_it(name="my.%a.h5", code=2, **self.task(4, count=4, first=0, last=3))
+        self.assertIn("but the array is of 4 shards, 0 to 3; name", said)
         self.assertIn("0 to N-1", self.run_it("--shard", "%a/4", name="my.%a.h5", code=2,
                                               **self.task(4, 4, 1, 4)))
 

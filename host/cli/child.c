@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "signals.h"
+
 extern char **environ;
 
 /* Variables of this process without some; the strings are the process' own. NULL without memory. */
@@ -119,11 +121,10 @@ static int wait_relaying(pid_t child, const sigset_t *set) {
 }
 
 esc_status esc_child_run(const esc_child_spec *spec, const char *verb, int *ended, int *error) {
-  static const int relayed[] = {SIGCHLD, SIGTERM, SIGUSR1, SIGHUP, SIGINT};
   sigset_t set, before;
   pid_t child;
-  sigemptyset(&set);
-  for (size_t i = 0; i < sizeof relayed / sizeof relayed[0]; i++) sigaddset(&set, relayed[i]);
+  esc_signals_collect(&set);
+  sigaddset(&set, SIGCHLD);
   sigprocmask(SIG_BLOCK, &set, &before);
   const esc_status status = esc_child_start(spec, verb, &child, NULL, NULL, error);
   if (status == ESC_OK && !*error) *ended = wait_relaying(child, &set);

@@ -62,14 +62,36 @@ void esc_tables_free(int tables, esc_results **table) {
   free(table);
 }
 
+static void put_line(FILE *out, const char *text, size_t length) {
+  fputs("escapement: ", out);
+  esc_text_put(out, text, length, false);
+  fputc('\n', out);
+}
+
+/* The line as one write, because several processes of a run share standard error; in pieces where
+ * there is no memory for it. */
+static void put_line_whole(const char *text, size_t length) {
+  char *line = NULL;
+  size_t size = 0;
+  FILE *whole = open_memstream(&line, &size);
+  if (whole) put_line(whole, text, length);
+  if (whole && fclose(whole) == 0)
+    fwrite(line, 1, size, stderr);
+  else
+    put_line(stderr, text, length);
+  free(line);
+}
+
 void esc_note(const char *format, ...) {
   char *text = NULL;
   va_list arguments;
   va_start(arguments, format);
   const int length = vasprintf(&text, format, arguments);
   va_end(arguments);
-  fputs("escapement: ", stderr);
-  if (length >= 0) esc_text_put(stderr, text, (size_t)length, false);
-  fputc('\n', stderr);
-  if (length >= 0) free(text);
+  if (length < 0) {
+    fputs("escapement: out of memory, for a message too\n", stderr);
+    return;
+  }
+  put_line_whole(text, (size_t)length);
+  free(text);
 }

@@ -44,14 +44,21 @@ static esc_status join(const request *r, const char *name, const char *suffix, c
 
 /* ---- training ---- */
 
+/* What is safe the run itself has said; nothing of it is read here. */
 static esc_status status_of_child(const char *name, int ended) {
   const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
   if (code == 0) return ESC_OK;
   if (code == 130 || code == 143)
     return ESC_FAIL(code == 130 ? ESC_INTERRUPTED : ESC_OUT_OF_TIME,
                     "interrupted in %s; the same command goes on from what is saved", name);
+  if (WIFSIGNALED(ended))
+    return ESC_FAIL(ESC_IO_FAILED,
+                    "%s: training was killed by signal %d (%s); the same command goes on from what "
+                    "is saved",
+                    name, WTERMSIG(ended), strsignal(WTERMSIG(ended)));
   return ESC_FAIL(code == 2 ? ESC_BAD_INPUT : ESC_IO_FAILED,
-                  "%s: training failed, as said above; what is finished is safe", name);
+                  "%s: training failed, as said above; the same command goes on from what is saved",
+                  name);
 }
 
 /* This program's verb run in a process of its own, its summary not shown; a stop is relayed to it.

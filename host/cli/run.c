@@ -204,7 +204,7 @@ static esc_status explain_end(const esc_run *r, esc_status status) {
 /* Behind what refuses the run or ends it at once, for it takes a tenth of a second. */
 static esc_status check_false_escapes(esc_run *r) {
   const esc_status status = esc_plan_check_false_escapes(r->spec, &r->plan, r->warning);
-  if (status == ESC_OK && r->warning[0]) esc_note("warning: %s", r->warning);
+  if (status == ESC_OK && r->warning[0] && !r->worker) esc_note("warning: %s", r->warning);
   return status;
 }
 
@@ -218,7 +218,7 @@ static esc_status execute(esc_run *r, int argc, char **argv, int first) {
     ESC_TRY_ALLOCATE(r->segments = esc_segments_of(r->results));
     esc_run_clear_files(r);
     if (r->ask.devices) ESC_TRY(esc_run_devices_clear(r));
-    esc_note("%s is complete: nothing to do", r->output);
+    if (!r->worker) esc_note("%s is complete: nothing to do", r->output);
     return esc_run_summary(r);
   }
   ESC_TRY(check_false_escapes(r));
@@ -267,8 +267,7 @@ done:
   return status;
 }
 
-/* Marks the members that a base holds. */
-static void mark_base(esc_run *r, const esc_results *base) {
+void esc_run_mark_base(esc_run *r, const esc_results *base) {
   for (int64_t i = 0; base && i < base->members; i++) {
     const esc_member_key key = {(uint64_t)base->seed[i], (uint64_t)base->small_layers[i],
                                 base->scale[i]};
@@ -291,8 +290,8 @@ static esc_status inspect(esc_run *r) {
   if (!r->ask.resume && !r->ask.from) return ESC_OK;
   ESC_TRY_ALLOCATE(r->segments = json_array()); /* those of earlier parts are in the result too */
   ESC_TRY(esc_run_read_bases(r, &complete));
-  if (complete) mark_base(r, r->results);
-  for (int b = 0; b < ESC_RUN_BASES; b++) mark_base(r, r->base[b]);
+  if (complete) esc_run_mark_base(r, r->results);
+  for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(r, r->base[b]);
   if (r->ask.resume && r->ask.devices) ESC_TRY(esc_run_devices_inspect(r, &in_parts));
   if (r->ask.resume && !r->ask.devices) ESC_TRY(esc_run_devices_refuse(r));
   if (r->ask.resume && !r->ask.devices) ESC_TRY(esc_run_inspect_files(r, r->output));

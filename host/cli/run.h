@@ -41,6 +41,7 @@ typedef struct esc_run {
   char *identity; /* the same with precision and shard: all that the numbers depend on */
   char output[4096];
   esc_lock *lock; /* on it, from before its files are read */
+  bool worker;    /* of a run with --devices, which says what concerns the whole */
   int64_t shard, shards;
   esc_plan plan;
   const esc_engine_ops *engine;
@@ -99,6 +100,15 @@ esc_status esc_run_inspect_files(esc_run *run, const char *output);
  * earlier result's not counted; and networks in flight, when the checkpoint is. */
 int64_t esc_run_confirmed_members(const esc_run *run);
 int64_t esc_run_confirmed_networks(const esc_run *run);
+
+/* Makes what journals of the run at `output` hold survive a power loss. */
+esc_status esc_run_sync_files(const char *output);
+
+/* Networks in the checkpoint of the run's output that are not `done`. */
+int64_t esc_run_networks_in_files(const esc_run *run);
+
+/* Marks in `done` the members that `base` holds (NULL: none). */
+void esc_run_mark_base(esc_run *run, const esc_results *base);
 
 /* Checks that every file of the run has a name that the file system of the output allows. */
 esc_status esc_run_check_names(const esc_run *run);

@@ -215,9 +215,10 @@ static esc_status choose_in_array(const char *output, const char *id, int64_t *s
   if (*shard >= *shards)
     return ESC_FAIL(
         ESC_BAD_INPUT,
-        "this is task %.20s of a Slurm array, but %.300s is of %lld shard%s, 0 to %lld; move it "
-        "away, or name the shard with --shard %%a/N",
-        id, path, (long long)*shards, *shards == 1 ? "" : "s", (long long)*shards - 1);
+        "this is task %.20s of a Slurm array, but %.300s is of %lld shard%s, 0 to %lld; %sname the "
+        "shard with --shard %%a/N",
+        id, path[0] ? path : "the array", (long long)*shards, *shards == 1 ? "" : "s",
+        (long long)*shards - 1, path[0] ? "move it away, or " : "");
   esc_note("task %s of a Slurm array: --shard %lld/%lld%s%s", id, (long long)*shard,
            (long long)*shards, path[0] ? ", as in " : "", path);
 done:

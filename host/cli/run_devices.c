@@ -219,10 +219,8 @@ static esc_status spawn(const fleet *f, worker *w, char *const *arguments) {
   posix_spawn_file_actions_destroy(&files);
   unsetenv(esc_run_lock_variable);
   if (!failed) return ESC_OK;
-  return ESC_FAIL(ESC_LIBRARY_FAILED,
-                  "device %s: cannot start a worker: %s; what is finished is "
-                  "safe",
-                  w->device, strerror(failed));
+  return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: cannot start a worker: %s", w->device,
+                  strerror(failed));
 }
 
 static esc_status start(fleet *f, worker *w, int shard) {
@@ -252,6 +250,7 @@ static esc_status start(fleet *f, worker *w, int shard) {
     const double left = ask->seconds_max - seconds_since(&f->start);
     add_number(arguments, &count, "max-time", left > 1e-3 ? left : 1e-3);
   }
+  arguments[count++] = strdup("--"); /* a spec's name may begin with '-' */
   const int own = count;
   char **all = calloc((size_t)(own + f->argc - f->first + 1), sizeof *all);
   esc_status status = ESC_OK;
@@ -322,10 +321,8 @@ static void take_failure(fleet *f, worker *w, int ended) {
              w->failures == FAILURES_MAX ? ", on another device: this one has failed twice" : "");
     return;
   }
-  f->status = ESC_FAIL(ESC_DEVICE_FAILED,
-                       "the worker on device %s %s, try %d of shard %d of %d; what is finished is "
-                       "safe in %.3000s.part-*, and the same command with --resume goes on",
-                       w->device, how, f->tries[w->shard], w->shard, f->shards, f->run->output);
+  f->status = ESC_FAIL(ESC_DEVICE_FAILED, "the worker on device %s %s, try %d of shard %d of %d",
+                       w->device, how, f->tries[w->shard], w->shard, f->shards);
 }
 
 /* Whether a worker that was to stop did so: saved, or by a signal to the whole job before it had
@@ -337,6 +334,11 @@ static bool has_stopped(const fleet *f, int ended) {
          (f->told || atomic_load(f->stop) || f->run->ask.seconds_max > 0);
 }
 
+/* Whether nothing but a stop keeps the run from its end. */
+static bool is_stop(esc_status status) {
+  return status == ESC_OK || status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME;
+}
+
 static void take_end(fleet *f, worker *w, int ended) {
   const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
   w->pid = 0;
@@ -346,9 +348,9 @@ static void take_end(fleet *f, worker *w, int ended) {
   } else if (has_stopped(f, ended)) {
     f->state[w->shard] = WAITING;
     if (f->status == ESC_OK) f->status = ESC_OUT_OF_TIME;
-  } else if (code == 1 || code == 2) {
+  } else if (code == 1 || code == 2) { /* which a stop does not excuse: its part is not safe */
     f->state[w->shard] = WAITING;
-    if (f->status == ESC_OK)
+    if (is_stop(f->status))
       f->status = ESC_FAIL(ESC_BAD_INPUT, "device %s: refused, as said above", w->device);
   } else {
     take_failure(f, w, ended);
@@ -376,9 +378,14 @@ static void watch(fleet *f) {
 
 /* ---- the whole ---- */
 
-/* One part as the worker of it would find it. */
+/* What parts hold, members of a base among them. */
+typedef struct found {
+  int64_t finished, in_flight;
+} found;
+
+/* Reads one part as the worker of it would, and adds what it holds. */
 static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
-                               int64_t *finished) {
+                               found *sum) {
   esc_status status = ESC_OK;
   bool complete = false;
   esc_run part = {.ask = {.resume = true},
@@ -394,7 +401,9 @@ static esc_status inspect_part(const esc_run *whole, const char *path, int shard
   ESC_TRY_ALLOCATE(part.done = calloc((size_t)part.plan.members + 1, sizeof *part.done));
   ESC_TRY(esc_run_read_bases(&part, &complete));
   ESC_TRY(esc_run_inspect_files(&part, part.output));
-  for (int64_t i = 0; i < part.plan.members; i++) *finished += complete || part.done[i];
+  for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(&part, whole->base[b]);
+  for (int64_t i = 0; i < part.plan.members; i++) sum->finished += complete || part.done[i];
+  if (!complete) sum->in_flight += esc_run_networks_in_files(&part);
 done:
   esc_results_free(part.results);
   esc_results_free(part.base[0]);
@@ -407,15 +416,33 @@ done:
 esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished) {
   esc_status status = ESC_OK;
   fleet f = {.run = run};
+  found sum = {0};
   char path[PART_SIZE];
-  *finished = 0;
   ESC_TRY(count_parts(run->output, &f.shards));
   for (int s = 0; s < f.shards; s++) {
     part_of(&f, s, path);
-    ESC_TRY(inspect_part(run, path, s, f.shards, finished));
+    ESC_TRY(inspect_part(run, path, s, f.shards, &sum));
   }
 done:
+  *finished = sum.finished;
   return status;
+}
+
+/* What is safe: found by syncing and reading the parts, whatever their workers said or did not. A
+ * part that cannot be synced or read counts as nothing. */
+static found confirm_parts(const fleet *f) {
+  found sum = {0};
+  char path[PART_SIZE];
+  for (int s = 0; s < f->shards; s++) {
+    found one = {0};
+    part_of(f, s, path);
+    if (esc_run_sync_files(path) != ESC_OK ||
+        inspect_part(f->run, path, s, f->shards, &one) != ESC_OK)
+      continue;
+    sum.finished += one.finished;
+    sum.in_flight += one.in_flight;
+  }
+  return sum;
 }
 
 /* The parts as one file; then they go. */
@@ -435,6 +462,7 @@ static esc_status merge(fleet *f) {
   arguments[count++] = (char *)f->run->output;
   if (f->run->ask.force || f->run->base[0]) arguments[count++] = (char *)"--force";
   if (f->run->ask.json) arguments[count++] = (char *)"--json";
+  arguments[count++] = (char *)"--"; /* a part's name may begin with '-' */
   const int first = count;
   for (int s = 0; s < parts; s++) {
     part_of(f, s, part);
@@ -447,16 +475,20 @@ done:
   return status;
 }
 
+/* Why not all is done, what is safe, and how to go on. */
 static esc_status explain(const fleet *f) {
-  int done = 0;
-  for (int s = 0; s < f->shards; s++) done += f->state[s] == DONE;
-  if (f->status == ESC_INTERRUPTED || f->status == ESC_OUT_OF_TIME)
-    return ESC_FAIL(f->status,
-                    "%s: %d of %d shards are complete, the others are safe as far as they went, in "
-                    "%.3000s.part-*; the same command with --resume goes on",
-                    f->status == ESC_INTERRUPTED ? "interrupted" : "stopped at --max-time", done,
-                    f->shards, f->run->output);
-  return f->status;
+  char why[500];
+  snprintf(why, sizeof why, "%.499s",
+           f->status == ESC_INTERRUPTED   ? "interrupted"
+           : f->status == ESC_OUT_OF_TIME ? "stopped at --max-time"
+                                          : esc_error_message());
+  const found safe = confirm_parts(f);
+  return ESC_FAIL(f->status,
+                  "%s; safe in %.400s.part-*%s: %lld of %lld members, %lld networks in flight; the "
+                  "same command with --resume goes on",
+                  why, f->run->output, f->run->base[0] ? " and the earlier result" : "",
+                  (long long)safe.finished, (long long)f->run->plan.members,
+                  (long long)safe.in_flight);
 }
 
 esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/run.h"
@@ -17,6 +18,7 @@ esc_status esc_run_lock(esc_run *r) {
   const char *inherited = getenv(esc_run_lock_variable);
   const int fd = inherited ? atoi(inherited) : -1;
   unsetenv(esc_run_lock_variable);
+  r->worker = inherited != NULL;
   return esc_lock_take(r->output, fd, esc_note, &r->lock);
 }
 
@@ -196,25 +198,46 @@ static esc_status accept_any(void *context, const char *path, esc_identity found
   return ESC_OK;
 }
 
+typedef struct counting {
+  const esc_run *run;
+  int64_t networks;
+} counting;
+
 static void count_network(void *context, esc_member_key member, int64_t step) {
-  (void)member, (void)step;
-  ++*(int64_t *)context;
+  counting *c = context;
+  const int64_t place = esc_plan_find(&c->run->plan, member);
+  (void)step;
+  c->networks += place >= 0 && !c->run->done[place];
+}
+
+int64_t esc_run_networks_in_files(const esc_run *r) {
+  static const char *const suffix[] = {".checkpoint", ".checkpoint.previous"};
+  char path[sizeof r->output + 32];
+  for (int i = 0; i < 2; i++) { /* the one before it, where this run has not written one */
+    counting c = {r, 0};
+    const esc_checkpoint_reader reader = {&c, accept_any, NULL};
+    snprintf(path, sizeof path, "%s%s", r->output, suffix[i]);
+    if (esc_checkpoint_read(path, &reader, count_network) == ESC_OK) return c.networks;
+  }
+  return 0;
+}
+
+esc_status esc_run_sync_files(const char *output) {
+  static const char *const journal[] = {".journal", ".snapshots"};
+  char path[4200];
+  for (int i = 0; i < 2; i++) {
+    snprintf(path, sizeof path, "%s%s", output, journal[i]);
+    const esc_status status = esc_io_exists(path) ? esc_io_sync_own(path) : ESC_OK;
+    if (status != ESC_OK) return status;
+  }
+  return ESC_OK;
 }
 
 int64_t esc_run_confirmed_networks(const esc_run *r) {
-  int64_t networks = 0;
-  char path[sizeof r->output + 32], why[1024]; /* the message of a failure is the caller's */
-  const esc_checkpoint_reader reader = {&networks, accept_any, NULL};
-  snprintf(path, sizeof path, "%s.checkpoint", r->output);
+  char why[1024]; /* the message of a failure is the caller's */
   snprintf(why, sizeof why, "%s", esc_error_message());
-  esc_status status = esc_checkpoint_read(path, &reader, count_network);
-  if (status != ESC_OK) { /* the one before it, where this run has not written one */
-    networks = 0;
-    snprintf(path, sizeof path, "%s.checkpoint.previous", r->output);
-    status = esc_checkpoint_read(path, &reader, count_network);
-  }
+  const int64_t networks = esc_run_networks_in_files(r);
   (void)ESC_FAIL(ESC_IO_FAILED, "%s", why);
-  if (status != ESC_OK) return 0;
   return networks < r->progress.in_flight ? networks : r->progress.in_flight;
 }
 
@@ -271,6 +294,13 @@ static void tell_damage(const char *path, const esc_journal_summary *found) {
         (long long)found->damaged_first);
 }
 
+/* An empty journal is one to be started, as for a run that opens it. */
+static bool has_begun(const char *output, const char *suffix, char path[], size_t size) {
+  struct stat info;
+  return exists(output, suffix, path, size) &&
+         (lstat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > 0);
+}
+
 /* Restores from the journals into `probe`, whose results and recorder are its own, as a run that
  * opens them would. */
 static esc_status inspect_journals(esc_run *probe, const char *output) {
@@ -279,12 +309,12 @@ static esc_status inspect_journals(esc_run *probe, const char *output) {
   esc_journal_summary summary;
   const esc_journal_reader reader = {probe, esc_run_accepts, restore_segment, restore_row, NULL};
   const esc_journal_reader snapshots = {probe, esc_run_accepts, NULL, restore_snapshot, NULL};
-  if (exists(output, ".journal", path, sizeof path)) {
+  if (has_begun(output, ".journal", path, sizeof path)) {
     ESC_TRY(esc_journal_read(path, &reader, &summary));
     esc_segments_drop_repeated(probe->segments);
     tell_damage(path, &summary);
   }
-  if (probe->recorder && exists(output, ".snapshots", path, sizeof path)) {
+  if (probe->recorder && has_begun(output, ".snapshots", path, sizeof path)) {
     ESC_TRY(esc_journal_read(path, &snapshots, &summary));
     tell_damage(path, &summary);
   }

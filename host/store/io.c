@@ -326,6 +326,17 @@ esc_status esc_io_open_own(const char *path, bool create, int *fd) {
   return check_own(path, &info);
 }
 
+esc_status esc_io_sync_own(const char *path) {
+  int fd, error = 0;
+  const esc_status status = esc_io_open_own(path, false, &fd);
+  if (status != ESC_OK) return status;
+  if (fdatasync(fd) != 0) error = errno;
+  (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  close(fd);
+  if (!error) return ESC_OK;
+  return ESC_FAIL(ESC_IO_FAILED, "%s: syncing failed: %s", path, strerror(error));
+}
+
 esc_status esc_io_begin_own(const char *path, esc_io_file **out) {
   esc_status status = ESC_OK;
   struct stat info;
