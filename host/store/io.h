@@ -37,8 +37,8 @@ esc_status esc_io_begin_own(const char *path, esc_io_file **out);
 esc_status esc_io_open_own(const char *path, bool create, int *fd);
 esc_status esc_io_commit_locked(esc_io_file *file, int *fd);
 
-/* fdatasync of such a file, what others wrote to it too; who reads it next reads the disk, where the
- * system can forget what it has in memory. */
+/* fdatasync of such a file, what others wrote to it too; who reads it next reads the disk, where
+ * the system can forget what it has in memory. */
 esc_status esc_io_sync_own(const char *path);
 
 /* Checks that `path` with each of `count` suffixes is a name that its file system and this
