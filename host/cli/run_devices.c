@@ -182,10 +182,13 @@ static esc_status choose_shards(fleet *f) {
   if (ask->force && !ask->resume) ESC_TRY(remove_parts(f->run->output));
   ESC_TRY(count_parts(f->run->output, &begun));
   if (begun && !ask->resume)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: parts of an interrupted run are beside it; --resume goes on, --force "
-                    "starts anew",
-                    f->run->output);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        ask->force ? "%s: parts of an interrupted run are beside it that this user may not "
+                     "delete; name another output with -o"
+                   : "%s: parts of an interrupted run are beside it; --resume goes on, --force "
+                     "starts anew",
+        f->run->output);
   f->shards = begun ? begun : f->workers;
 done:
   return status;

@@ -132,6 +132,7 @@ static esc_status open_file(esc_lock *l) {
                     strerror(errno));
   if (!S_ISREG(info.st_mode))
     return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file, so not a lock", l->path);
+  if (info.st_uid == 0) esc_io_adopt_owner(l->fd, l->path);
   if (!is_lock_file(l->fd))
     return ESC_FAIL(
         ESC_BAD_INPUT,
