@@ -364,6 +364,7 @@ static void take_end(fleet *f, worker *w, int ended) {
 static void watch(fleet *f) {
   const struct timespec pause = {0, 20000000};
   esc_signals_supervise(true);
+  if (atomic_load(f->stop)) f->status = ESC_INTERRUPTED; /* before anything began */
   start_waiting(f);
   while (running(f)) {
     int ended = 0;
@@ -507,7 +508,6 @@ esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,
   ESC_TRY(parse_devices(&f, run->ask.devices));
   ESC_TRY(choose_shards(&f));
   ESC_TRY(esc_run_devices_inspect(run, &finished));
-  esc_signals_install(stop);
   if (!run->ask.quiet)
     esc_note("%d shards on %d devices (%s), in %s.part-*", f.shards, f.workers, run->ask.devices,
              run->output);
