@@ -24,9 +24,9 @@ esc_status esc_child_start(const esc_child_spec *spec, const char *verb, pid_t *
 /* Waits for its end; the status of waitpid. */
 int esc_child_wait(pid_t child);
 
-/* Starts a child (not a piped one) and waits for its end, the status of waitpid in *ended. What asks
- * this process to stop (signals.h) is relayed to it as one TERM from the first moment on, so that it
- * can save; INT of a terminal, which the child gets itself, is not. */
+/* Starts a child (not a piped one) and waits for its end, the status of waitpid in *ended. What
+ * asks this process to stop (signals.h) is relayed to it as one TERM from the first moment on, so
+ * that it can save; INT of a terminal, which the child gets itself, is not. */
 esc_status esc_child_run(const esc_child_spec *spec, const char *verb, int *ended, int *error);
 
 #endif
