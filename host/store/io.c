@@ -206,6 +206,20 @@ esc_status esc_io_sync_directory(const char *path) {
   return sync_directory(path, directory);
 }
 
+/* Whether no process of this machine has that number, or only one that has ended and whose parent
+ * has not asked for it yet, which in a container can be for ever. */
+static bool is_gone(long pid) {
+  char path[48], text[256] = "";
+  if (kill((pid_t)pid, 0) != 0) return errno == ESRCH;
+  snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  text[fread(text, 1, sizeof text - 1, file)] = '\0';
+  fclose(file);
+  const char *state = strrchr(text, ')'); /* a process may be named anything */
+  return state && (!strncmp(state, ") Z", 3) || !strncmp(state, ") X", 3));
+}
+
 /* Whether `name` is a temporary of the target whose process is gone, as far as this machine
  * knows. */
 static bool is_left_over(const place *at, const char *name) {
@@ -217,7 +231,7 @@ static bool is_left_over(const place *at, const char *name) {
   if (strncmp(name, prefix, (size_t)length) != 0) return false;
   if (sscanf(name + length, "%ld-%16llx.tmp%n", &pid, &random, &end) != 2) return false;
   if (end == 0 || name[length + end] != '\0' || pid <= 0 || pid > INT_MAX) return false;
-  return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+  return is_gone(pid);
 }
 
 /* ---- whose a file is ---- */
