@@ -248,10 +248,11 @@ static esc_status save_at_the_end(run *r) {
   esc_signals_save_end();
   if (status == ESC_OK) return ESC_OK;
   snprintf(why, sizeof why, "%.590s", esc_error_message());
-  return ESC_FAIL(status,
-                  "stopped, but the networks in flight could not be saved: %s; what was reported "
-                  "as saved is safe, and the same command with --resume goes on from there",
-                  why);
+  return ESC_FAIL(
+      status == ESC_BAD_INPUT ? ESC_IO_FAILED : status, /* not the command is at fault */
+      "stopped, but the networks in flight could not be saved: %s; what was reported "
+      "as saved is safe, and the same command with --resume goes on from there",
+      why);
 }
 
 /* Whether to end before all have finished, as ESC_INTERRUPTED or ESC_OUT_OF_TIME. */

@@ -85,6 +85,12 @@ class Files(unittest.TestCase):
         self.assertIn("a.h5.checkpoint: is a symbolic link", done.stderr)
         self.assertEqual((self.room / "victim").read_text(), "precious")
 
+    def test_an_output_that_is_no_result_is_named_with_the_way_on(self):
+        (self.room / "a.h5").touch()
+        done = self.run_it("--resume")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("a.h5: the file is empty, not a result; move it away", done.stderr)
+
     def test_no_link_beside_the_output_is_followed(self):
         (self.room / "victim").write_text("precious")
         for suffix in ("journal", "snapshots", "checkpoint"):

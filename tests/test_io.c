@@ -381,6 +381,57 @@ static void paths_are_checked_to_the_byte(void **state) {
   }
 }
 
+/* Its parent, the test, has not asked for it yet. */
+static void a_temporary_of_a_process_that_ended_unseen_is_left_over(void **state) {
+  (void)state;
+  siginfo_t info;
+  char name[64];
+  const pid_t ended = fork();
+  if (ended == 0) _exit(0);
+  assert_int_equal(waitid(P_PID, (id_t)ended, &info, WEXITED | WNOWAIT), 0);
+  snprintf(name, sizeof name, ".out.h5.%ld-1234.tmp", (long)ended);
+  scratch_write(scratch(name), "x", 1);
+  esc_assert_ok(esc_io_publish(scratch("out.h5"), "x", 1));
+  assert_int_equal(scratch_count(), 1);
+  assert_int_equal(waitpid(ended, NULL, 0), ended);
+}
+
+static uid_t owner_of(const char *name) {
+  struct stat info;
+  assert_int_equal(stat(scratch(name), &info), 0);
+  return info.st_uid;
+}
+
+static void root_goes_on_with_a_users_files_which_stay_the_users(void **state) {
+  (void)state;
+  esc_io_file *file;
+  int fd;
+  scratch_write(scratch("a.h5.journal"), "x", 1);
+  if (geteuid() != 0 || chown(scratch("a.h5.journal"), 12345, 12345) != 0) skip();
+  assert_int_equal(esc_io_open_own(scratch("a.h5.journal"), true, &fd), ESC_BAD_INPUT);
+  assert_int_equal(chown(scratch_directory, 12345, 12345),
+                   0); /* now the folder is the user's too */
+  esc_assert_ok(esc_io_open_own(scratch("a.h5.journal"), true, &fd));
+  close(fd);
+  esc_assert_ok(esc_io_open_own(scratch("a.h5.snapshots"), true, &fd));
+  close(fd);
+  esc_assert_ok(esc_io_begin_own(scratch("a.h5.checkpoint.previous"), &file));
+  esc_assert_ok(esc_io_commit(file, NULL));
+  esc_assert_ok(esc_io_publish(scratch("a.h5"), "x", 1));
+  esc_assert_ok(esc_io_publish(scratch("b.h5"), "x", 1)); /* root's own */
+  scratch_write(scratch("roots"), "", 0);
+  assert_int_equal(link(scratch("roots"), scratch("a.h5.lock")), 0);
+  esc_assert_ok(esc_io_open_own(scratch("a.h5.lock"), true, &fd));
+  close(fd);
+  assert_int_equal(owner_of("roots"), 0);
+  assert_int_equal(owner_of("a.h5.journal"), 12345);
+  assert_int_equal(owner_of("a.h5.snapshots"), 12345);
+  assert_int_equal(owner_of("a.h5.checkpoint.previous"), 12345);
+  assert_int_equal(owner_of("a.h5"), 12345);
+  assert_int_equal(owner_of("b.h5"), 0);
+  assert_true(chown(scratch_directory, 0, 0) == 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(a_published_file_holds_its_bytes_and_nothing_else_is_left),
@@ -402,6 +453,8 @@ int main(void) {
       CASE(what_cannot_be_read_is_named_with_the_reason),
       CASE(interrupted_and_short_writes_lose_nothing),
       CASE(a_file_of_its_own_follows_no_link_and_opens_no_pipe),
+      CASE(a_temporary_of_a_process_that_ended_unseen_is_left_over),
+      CASE(root_goes_on_with_a_users_files_which_stay_the_users),
       CASE(a_name_taken_meanwhile_is_not_written_over),
       CASE(a_temporary_that_another_process_holds_locked_stays),
       CASE(names_are_checked_to_the_byte),

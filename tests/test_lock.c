@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "scratch.h"
+#include "signals.h"
 
 static char noted[512];
 static int tell = -1; /* gets a byte for each note */
@@ -148,6 +149,36 @@ static void a_run_waits_for_the_workers_of_a_dead_one(void **state) {
   assert_int_equal(scratch_count(), 0);
 }
 
+/* As a run that waits for the workers of a dead one. */
+static void wait_for_the_lock(int waits) {
+  static atomic_bool stop;
+  esc_lock *lock = NULL;
+  esc_signals_install(&stop);
+  tell = waits;
+  const esc_status status = esc_lock_take(scratch("a.h5"), -1, note, &lock);
+  _exit(status == ESC_INTERRUPTED ? 0 : 1);
+}
+
+static void a_run_that_waits_can_be_stopped(void **state) {
+  (void)state;
+  int worker[2], waits[2], ended = 1;
+  char byte;
+  assert_int_equal(pipe(worker), 0);
+  assert_int_equal(pipe(waits), 0);
+  const pid_t holder = fork();
+  if (holder == 0) die_with_a_worker(worker);
+  assert_int_equal(waitpid(holder, NULL, 0), holder);
+  const pid_t later = fork();
+  if (later == 0) wait_for_the_lock(waits[1]);
+  assert_int_equal(read(waits[0], &byte, 1), 1);
+  assert_int_equal(kill(later, SIGTERM), 0);
+  assert_int_equal(waitpid(later, &ended, 0), later);
+  assert_int_equal(ended, 0);
+  assert_int_equal(scratch_count(), 1); /* the worker's */
+  close(worker[0]);
+  close(worker[1]);
+}
+
 static void a_worker_holds_its_parents_lock_as_long_as_that_is_the_files(void **state) {
   (void)state;
   esc_lock *whole = take(scratch("a.h5")), *part = NULL;
@@ -200,6 +231,7 @@ int main(void) {
       CASE(one_process_may_take_its_lock_again),
       CASE(what_a_killed_run_left_is_taken_over),
       CASE(a_run_waits_for_the_workers_of_a_dead_one),
+      CASE(a_run_that_waits_can_be_stopped),
       CASE(a_worker_holds_its_parents_lock_as_long_as_that_is_the_files),
       CASE(a_strangers_file_of_that_name_is_left_as_it_is),
       CASE(a_link_is_no_lock),

@@ -212,6 +212,7 @@ static esc_status execute(esc_run *r, int argc, char **argv, int first) {
   esc_status status = ESC_OK;
   bool complete = false;
   ESC_TRY(esc_run_check_names(r));
+  esc_signals_install(&stop); /* before there is a file that a stop would leave behind */
   ESC_TRY(esc_run_lock(r));
   ESC_TRY(esc_run_read_bases(r, &complete));
   if (complete) {
@@ -225,7 +226,6 @@ static esc_status execute(esc_run *r, int argc, char **argv, int first) {
   if (r->ask.devices) return esc_run_devices(r, argc, argv, first, &stop);
   if (r->ask.force && !r->ask.resume) ESC_TRY(esc_run_devices_clear(r));
   ESC_TRY(esc_run_devices_refuse(r));
-  esc_signals_install(&stop);
   status = train(r);
   if (status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME) status = explain_end(r, status);
   if (status != ESC_OK) goto done;

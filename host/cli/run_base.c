@@ -47,12 +47,21 @@ static esc_status check_version(const char *path, const esc_results *base) {
                   esc_results_get(base, "commit") ? esc_results_get(base, "commit") : "unknown");
 }
 
+/* What is at the output's name, and what to do about a file that is no result. */
+static esc_status read_output(const char *path, esc_results **base) {
+  char why[900];
+  const esc_status status = esc_store_read(path, base);
+  if (status != ESC_BAD_INPUT) return status;
+  snprintf(why, sizeof why, "%s", esc_error_message());
+  return ESC_FAIL(status, "%s; move it away, and the same command goes on", why);
+}
+
 /* Reads a result that is the whole or a part of this run. */
 static esc_status read_base(esc_run *r, const char *path, esc_results **out, bool *complete) {
   esc_status status = ESC_OK;
   esc_results *base = NULL;
   char *identity = NULL;
-  ESC_TRY(esc_store_read(path, &base));
+  ESC_TRY(read_output(path, &base));
   ESC_TRY(identity_of(path, base, &identity));
   ESC_TRY(esc_run_accepts(r, path, (esc_identity){identity, base->members}));
   *complete = !strcmp(identity, r->identity) && base->members == r->plan.members;

@@ -182,10 +182,13 @@ static esc_status choose_shards(fleet *f) {
   if (ask->force && !ask->resume) ESC_TRY(remove_parts(f->run->output));
   ESC_TRY(count_parts(f->run->output, &begun));
   if (begun && !ask->resume)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: parts of an interrupted run are beside it; --resume goes on, --force "
-                    "starts anew",
-                    f->run->output);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        ask->force ? "%s: parts of an interrupted run are beside it that this user may not "
+                     "delete; name another output with -o"
+                   : "%s: parts of an interrupted run are beside it; --resume goes on, --force "
+                     "starts anew",
+        f->run->output);
   f->shards = begun ? begun : f->workers;
 done:
   return status;
@@ -361,6 +364,7 @@ static void take_end(fleet *f, worker *w, int ended) {
 static void watch(fleet *f) {
   const struct timespec pause = {0, 20000000};
   esc_signals_supervise(true);
+  if (atomic_load(f->stop)) f->status = ESC_INTERRUPTED; /* before anything began */
   start_waiting(f);
   while (running(f)) {
     int ended = 0;
@@ -504,7 +508,6 @@ esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,
   ESC_TRY(parse_devices(&f, run->ask.devices));
   ESC_TRY(choose_shards(&f));
   ESC_TRY(esc_run_devices_inspect(run, &finished));
-  esc_signals_install(stop);
   if (!run->ask.quiet)
     esc_note("%d shards on %d devices (%s), in %s.part-*", f.shards, f.workers, run->ask.devices,
              run->output);

@@ -140,6 +140,19 @@ def temporary_prefix():
     return f".plot-{zlib.crc32(os.uname().nodename.encode()):08x}-"
 
 
+def is_alive(process):
+    """Whether a process of this machine runs; one that has ended, but whose parent has not asked for it
+    yet (in a container that can be for ever), does not."""
+    try:
+        os.kill(process, 0)
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except ProcessLookupError:
+        return False
+    except (OSError, IndexError):
+        return True
+
+
 def is_left_over(entry):
     """Whether a file is the temporary of a drawing of this user's whose process is gone."""
     process = re.fullmatch(temporary_prefix() + r"(\d{1,9})-[a-z0-9_]{8}", entry.name)
@@ -147,12 +160,9 @@ def is_left_over(entry):
         if not process or not entry.is_file(follow_symlinks=False) or \
                 entry.stat(follow_symlinks=False).st_uid != os.geteuid():
             return False
-        os.kill(int(process.group(1)), 0)
-    except ProcessLookupError:
-        return True
     except OSError:
-        pass
-    return False
+        return False
+    return not is_alive(int(process.group(1)))
 
 
 def remove_left_over(directory):

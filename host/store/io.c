@@ -206,6 +206,20 @@ esc_status esc_io_sync_directory(const char *path) {
   return sync_directory(path, directory);
 }
 
+/* Whether no process of this machine has that number, or only one that has ended and whose parent
+ * has not asked for it yet, which in a container can be for ever. */
+static bool is_gone(long pid) {
+  char path[48], text[256] = "";
+  if (kill((pid_t)pid, 0) != 0) return errno == ESRCH;
+  snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  text[fread(text, 1, sizeof text - 1, file)] = '\0';
+  fclose(file);
+  const char *state = strrchr(text, ')'); /* a process may be named anything */
+  return state && (!strncmp(state, ") Z", 3) || !strncmp(state, ") X", 3));
+}
+
 /* Whether `name` is a temporary of the target whose process is gone, as far as this machine
  * knows. */
 static bool is_left_over(const place *at, const char *name) {
@@ -217,7 +231,54 @@ static bool is_left_over(const place *at, const char *name) {
   if (strncmp(name, prefix, (size_t)length) != 0) return false;
   if (sscanf(name + length, "%ld-%16llx.tmp%n", &pid, &random, &end) != 2) return false;
   if (end == 0 || name[length + end] != '\0' || pid <= 0 || pid > INT_MAX) return false;
-  return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+  return is_gone(pid);
+}
+
+/* ---- whose a file is ---- */
+
+/* Whether this process counts files of `owner` beside `path` as its own: they are its user's; or
+ * new files get that owner there (on some file systems the one that the mount names); or it is
+ * root, and the folder is the owner's, who could have put anything there anyway. */
+static bool is_owner_there(const char *path, uid_t owner) {
+  place at;
+  struct stat info = {.st_uid = owner + 1};
+  char full[PATH_MAX];
+  int fd;
+  if (owner == geteuid()) return true;
+  if (locate(path, path, &at) != ESC_OK) return false;
+  if (geteuid() == 0 && stat(at.directory, &info) == 0 && info.st_uid == owner) return true;
+  if (open_temporary(path, &at, full, &fd) != ESC_OK) return false;
+  const bool same = fstat(fd, &info) == 0 && info.st_uid == owner;
+  unlink(full);
+  close(fd);
+  return same;
+}
+
+bool esc_io_is_own(const char *path, const struct stat *info) {
+  return S_ISREG(info->st_mode) && is_owner_there(path, info->st_uid);
+}
+
+/* A user's file that root goes on with. */
+static bool is_of_user(const char *path, struct stat *info) {
+  return lstat(path, info) == 0 && info->st_uid != 0 && esc_io_is_own(path, info);
+}
+
+/* Whether nothing of somebody's can be in the open file, not even by a hard link. */
+static bool is_new(int fd) {
+  struct stat info;
+  return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0 && info.st_nlink == 1;
+}
+
+void esc_io_adopt_owner(int fd, const char *path) {
+  struct stat info;
+  char journal[PATH_MAX];
+  const char *suffix = esc_names_own_suffix(path);
+  const size_t length = strlen(path) - (suffix ? strlen(suffix) : 0);
+  if (geteuid() != 0 || !is_new(fd)) return;
+  if (snprintf(journal, sizeof journal, "%.*s.journal", (int)length, path) >= (int)sizeof journal)
+    return;
+  if (is_of_user(path, &info) || is_of_user(journal, &info))
+    (void)!fchown(fd, info.st_uid, info.st_gid); /* if not, the file is root's */
 }
 
 /* Deletes a plain file of this user's that nobody holds locked: on another machine, or in another
@@ -226,8 +287,7 @@ static void remove_unlocked(const char *full) {
   struct stat info;
   const int fd = open(full, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return;
-  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
-      flock(fd, LOCK_EX | LOCK_NB) == 0)
+  if (fstat(fd, &info) == 0 && esc_io_is_own(full, &info) && flock(fd, LOCK_EX | LOCK_NB) == 0)
     unlink(full);
   close(fd);
 }
@@ -255,11 +315,13 @@ static esc_status begin_at(const char *path, esc_io_file *f, esc_io_file **out) 
   snprintf(f->path, sizeof f->path, "%s", path);
   remove_left_over(&f->at);
   const esc_status status = open_temporary(path, &f->at, f->temporary, &f->fd);
-  if (status == ESC_OK)
-    *out = f;
-  else
+  if (status != ESC_OK) {
     free(f);
-  return status;
+    return status;
+  }
+  esc_io_adopt_owner(f->fd, f->target);
+  *out = f;
+  return ESC_OK;
 }
 
 esc_status esc_io_begin(const char *path, esc_io_file **out) {
@@ -275,22 +337,6 @@ done:
 }
 
 /* ---- files that this program names itself ---- */
-
-/* Whether files that this process makes in the folder get this owner: on some file systems all
- * have the one that the mount names. */
-static bool is_owner_there(const char *path, uid_t owner) {
-  place at;
-  struct stat info = {.st_uid = owner + 1};
-  char full[PATH_MAX];
-  int fd;
-  if (owner == geteuid()) return true;
-  if (locate(path, path, &at) != ESC_OK || open_temporary(path, &at, full, &fd) != ESC_OK)
-    return false;
-  const bool same = fstat(fd, &info) == 0 && info.st_uid == owner;
-  unlink(full);
-  close(fd);
-  return same;
-}
 
 /* Refuses by name what this program did not make. */
 static esc_status check_own(const char *path, const struct stat *info) {
@@ -323,6 +369,7 @@ esc_status esc_io_open_own(const char *path, bool create, int *fd) {
   *fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
   if (*fd < 0 || fstat(*fd, &info) != 0)
     return ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
+  if (create && info.st_uid == 0) esc_io_adopt_owner(*fd, path);
   return check_own(path, &info);
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "escapement/status.h"
 
@@ -27,6 +28,17 @@ esc_status esc_io_begin(const char *path, esc_io_file **out);
 esc_status esc_io_write(esc_io_file *file, const void *bytes, size_t size);
 esc_status esc_io_commit(esc_io_file *file, const char *previous);
 void esc_io_discard(esc_io_file *file); /* NULL is fine */
+
+/* Whether a file found at `path` (its lstat) is a plain file of this user: of the user that runs
+ * the process, of the one that new files belong to there (some mounts), or, for root, of the one
+ * whom the folder belongs to. */
+bool esc_io_is_own(const char *path, const struct stat *info);
+
+/* Run by root: the new file open as `fd`, to be found at `path`, gets the owner of the one that it
+ * replaces, or of the journal of the run that it is a part of, so that a user's run stays the
+ * user's. Nothing is done to
+ * a file that is not empty or has another name too, nor for other users. */
+void esc_io_adopt_owner(int fd, const char *path);
 
 /* A file that this program names itself, beside a result. What is not a plain file there (a
  * symbolic link above all), or belongs to another user, is ESC_BAD_INPUT: nothing is followed.

@@ -266,28 +266,6 @@ done:
 
 /* ---- a journal that is removed or replaced while it is written ---- */
 
-/* The name is gone, the open file is not: writes it anew under its name, and goes on there. */
-static esc_status restore_name(esc_journal *j) {
-  esc_status status = ESC_OK;
-  esc_io_file *file = NULL;
-  int made = -1;
-  ESC_TRY(esc_io_begin_own(j->path, &file));
-  ESC_TRY(copy_bytes(j, j->end, file));
-  esc_io_file *const whole = file;
-  file = NULL;
-  ESC_TRY(esc_io_commit_locked(whole, &made));
-  close(j->fd);
-  j->fd = made;
-  if (lseek(j->fd, j->end, SEEK_SET) < 0)
-    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
-  if (j->warn)
-    j->warn("warning: %s: was removed while this run was writing it; it is written anew, whole",
-            j->path);
-done:
-  esc_io_discard(file);
-  return status;
-}
-
 /* Another file has the journal's name and stays as it is; what this run wrote goes beside it. */
 static esc_status fail_replaced(esc_journal *j) {
   char copy[4200];
@@ -301,6 +279,30 @@ static esc_status fail_replaced(esc_journal *j) {
                   "are in %.400s: move that to the name of the journal, and the same command with "
                   "--resume goes on",
                   j->path, (long long)j->records, j->what, copy);
+}
+
+/* The name is gone, the open file is not: writes it anew under its name, and goes on there. */
+static esc_status restore_name(esc_journal *j) {
+  esc_status status = ESC_OK;
+  esc_io_file *file = NULL;
+  int made = -1;
+  ESC_TRY(esc_io_begin_own(j->path, &file));
+  ESC_TRY(copy_bytes(j, j->end, file));
+  esc_io_file *const whole = file;
+  file = NULL;
+  status = esc_io_commit_locked(whole, &made);
+  if (status != ESC_OK && find_presence(j) == REPLACED) return fail_replaced(j);
+  if (status != ESC_OK) goto done;
+  close(j->fd);
+  j->fd = made;
+  if (lseek(j->fd, j->end, SEEK_SET) < 0)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
+  if (j->warn)
+    j->warn("warning: %s: was removed while this run was writing it; it is written anew, whole",
+            j->path);
+done:
+  esc_io_discard(file);
+  return status;
 }
 
 /* Fails unless the file that was written still is the journal. */

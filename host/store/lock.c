@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "signals.h"
 #include "spec/text.h"
 #include "store/io.h"
 #include "store/names.h"
@@ -132,6 +133,7 @@ static esc_status open_file(esc_lock *l) {
                     strerror(errno));
   if (!S_ISREG(info.st_mode))
     return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file, so not a lock", l->path);
+  if (info.st_uid == 0) esc_io_adopt_owner(l->fd, l->path);
   if (!is_lock_file(l->fd))
     return ESC_FAIL(
         ESC_BAD_INPUT,
@@ -155,6 +157,20 @@ static esc_status refuse(const esc_lock *l, const holder *h) {
                   esc_show(h->since, strlen(h->since)).text);
 }
 
+/* Until whoever holds the lock lets it go, or this process is asked to stop. */
+static esc_status wait_for_lock(const esc_lock *l) {
+  const struct timespec pause = {0, 20000000};
+  int error;
+  while ((error = lock_file(l->fd, LOCK_EX | LOCK_NB)) == EWOULDBLOCK) {
+    if (esc_signals_level() > 0)
+      return ESC_FAIL(ESC_INTERRUPTED,
+                      "interrupted before training: %s was held by another process", l->path);
+    nanosleep(&pause, NULL);
+  }
+  if (error == 0) return ESC_OK;
+  return ESC_FAIL(ESC_IO_FAILED, "%s: cannot lock the output: %s", l->path, strerror(error));
+}
+
 /* Another descriptor holds the lock. */
 static esc_status share_or_wait(esc_lock *l, esc_lock_note *note) {
   const holder here = this_process(), there = read_holder(l->fd);
@@ -167,8 +183,7 @@ static esc_status share_or_wait(esc_lock *l, esc_lock_note *note) {
       "%s: process %ld has ended, but its workers are still saving; this run starts when they have "
       "ended",
       l->path, there.pid);
-  if (lock_file(l->fd, LOCK_EX) == 0) return ESC_OK;
-  return ESC_FAIL(ESC_IO_FAILED, "%s: cannot lock the output: %s", l->path, strerror(errno));
+  return wait_for_lock(l);
 }
 
 /* On a file system without locks the file alone has to tell of a run, which it can of one on this

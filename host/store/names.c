@@ -1,12 +1,11 @@
 #include "store/names.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "store/io.h"
 
 const char *const esc_names_suffixes[] = {
     "", ".journal", ".snapshots", ".checkpoint", ".checkpoint.previous", ".lock", NULL};
@@ -43,26 +42,7 @@ bool esc_names_parse_part(const char *path, size_t *whole, int *shard, int *shar
   return is_part(found, *shard, *shards);
 }
 
-/* Whose a new file in the directory of `path` is: on some file systems (of a network, or mounted
- * for one user) not the process' own. */
-static uid_t owner_of_new_file(const char *path) {
-  char name[PATH_MAX];
-  struct stat info;
-  const char *slash = strrchr(path, '/');
-  const int length = slash ? (int)(slash - path) + 1 : 0;
-  if (snprintf(name, sizeof name, "%.*s.owner.XXXXXX", length, path) >= (int)sizeof name)
-    return geteuid();
-  const int fd = mkostemp(name, O_CLOEXEC);
-  if (fd < 0) return geteuid();
-  unlink(name);
-  const uid_t owner = fstat(fd, &info) == 0 ? info.st_uid : geteuid();
-  close(fd);
-  return owner;
-}
-
 bool esc_names_remove(const char *path) {
   struct stat info;
-  if (lstat(path, &info) != 0 || !S_ISREG(info.st_mode)) return false;
-  if (info.st_uid != geteuid() && info.st_uid != owner_of_new_file(path)) return false;
-  return unlink(path) == 0;
+  return lstat(path, &info) == 0 && esc_io_is_own(path, &info) && unlink(path) == 0;
 }

@@ -21,7 +21,7 @@ const char *esc_names_own_suffix(const char *path);
  * and the bytes of `path` before ".part-" in *whole. Numbers have no sign and no leading zero. */
 bool esc_names_parse_part(const char *path, size_t *whole, int *shard, int *shards);
 
-/* Deletes `path` if it is a regular file (not a link) of this user, and leaves anything else. True
+/* Deletes `path` if it is a plain file of this user (esc_io_is_own), and leaves anything else. True
  * if it was deleted. */
 bool esc_names_remove(const char *path);
 
