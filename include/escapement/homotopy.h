@@ -15,7 +15,6 @@ typedef struct esc_homotopy {
   esc_block_problem problem; /* its level is the upper one */
   esc_block_level lower;
   double tolerance; /* of an attribution, relative to the shift; 0: 1e-5 */
-  double accuracy;  /* the solver's relative tolerance is the usual one times this; 0: 1 */
 } esc_homotopy;
 
 /* One lambda. Mode k that does not escape has NaN. */

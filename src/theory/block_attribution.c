@@ -30,9 +30,6 @@ static const double steep = 0.01;
 /* Sum of the |errors| of the intervals, relative to the shift. In a steep layer the grid of nodes
  * allows no better (7e-5 of the time there for gelu, four layers). */
 static const double usual_tolerance = 1e-5;
-/* The solver's tolerance over the attribution's, and at most over its usual one: an integral to
- * 1e-5 needs no rate of change to 1e-9, and half of the steps do. */
-static const double solver_share = 1e-3, solver_slack = 100;
 /* The lower polynomial's distance overestimates the error of the other: by the factor that an
  * analytic integrand gains with two more points where these settle it to 1e-6. */
 static const double order_gain = 0.01;
@@ -52,7 +49,7 @@ typedef struct interval {
 } interval;
 
 typedef struct task {
-  const esc_homotopy *homotopy; /* with the solver's accuracy */
+  const esc_homotopy *homotopy;
   esc_block_grid grid;
   esc_attribution *out;  /* its points, ascending, are the ends of the intervals */
   double u[POINTS_MAX];  /* of the points */
@@ -358,35 +355,24 @@ static esc_status add_first_points(task *t) {
   esc_status status = ESC_OK;
   esc_attribution *out = t->out;
   const esc_homotopy *h = t->homotopy;
+  const double relative = h->tolerance > 0 ? h->tolerance : usual_tolerance;
   double u[FIRST + 1];
   for (int i = 0; i <= FIRST; i++) u[i] = (double)i / FIRST;
   ESC_TRY(add_points(t, FIRST + 1, u));
   for (int k = 0; k < h->problem.modes; k++) {
     out->from[k] = out->point[0].escape[k];
     out->to[k] = out->point[FIRST].escape[k];
-    t->allowed[k] = h->tolerance * (fabs(out->to[k] - out->from[k]) + 1e-3 * out->to[k]);
-    t->floor[k] = noise * h->accuracy * esc_block_path_tolerance(h->problem.modes) * out->to[k];
+    t->allowed[k] = relative * (fabs(out->to[k] - out->from[k]) + 1e-3 * out->to[k]);
+    t->floor[k] = noise * esc_block_path_tolerance(h->problem.modes) * out->to[k];
   }
 done:
   return status;
 }
 
-/* The homotopy with what its zeros stand for in an attribution. */
-static esc_homotopy with_defaults(const esc_homotopy *homotopy) {
-  esc_homotopy h = *homotopy;
-  if (!(h.tolerance > 0)) h.tolerance = usual_tolerance;
-  if (!(h.accuracy > 0)) {
-    const double usual = esc_block_path_tolerance(h.problem.modes);
-    h.accuracy = fmin(fmax(solver_share * h.tolerance / usual, 1), solver_slack);
-  }
-  return h;
-}
-
 esc_status esc_homotopy_attribute(const esc_homotopy *homotopy, esc_attribution_report *report,
                                   void *context, esc_attribution *out) {
   esc_status status = ESC_OK;
-  const esc_homotopy h = with_defaults(homotopy);
-  task t = {.homotopy = &h, .out = out, .report = report, .context = context};
+  task t = {.homotopy = homotopy, .out = out, .report = report, .context = context};
   *out = (esc_attribution){0};
   ESC_TRY_ALLOCATE(out->point = malloc(POINTS_MAX * sizeof *out->point));
   ESC_TRY_ALLOCATE(t.at = calloc(POINTS_MAX, sizeof *t.at));

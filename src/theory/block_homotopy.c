@@ -58,7 +58,7 @@ esc_status esc_homotopy_at(const esc_homotopy *h, const esc_block_grid *grid, do
                                .lower = h->lower,
                                .lambda = lambda,
                                .slopes = slopes,
-                               .accuracy = h->accuracy > 0 ? h->accuracy : 1};
+                               .accuracy = 1};
   *out = (esc_homotopy_point){.lambda = lambda};
   if (h->problem.activation.kind == ESC_ACTIVATION_RELU)
     return ESC_FAIL(ESC_BAD_INPUT, "relu has no second derivative, which an attribution needs");
