@@ -125,15 +125,20 @@ static void die_with_a_worker(int worker[2]) {
   _exit(taken ? 0 : 1);
 }
 
+/* A run takes the lock and dies; its worker lives until worker[1] is closed. */
+static void leave_a_worker(int worker[2]) {
+  assert_int_equal(pipe(worker), 0);
+  const pid_t holder = fork();
+  if (holder == 0) die_with_a_worker(worker);
+  assert_int_equal(waitpid(holder, NULL, 0), holder);
+}
+
 static void a_run_waits_for_the_workers_of_a_dead_one(void **state) {
   (void)state;
   int worker[2], waits[2], ended = 1;
   char byte;
-  assert_int_equal(pipe(worker), 0);
+  leave_a_worker(worker);
   assert_int_equal(pipe(waits), 0);
-  const pid_t holder = fork();
-  if (holder == 0) die_with_a_worker(worker);
-  assert_int_equal(waitpid(holder, NULL, 0), holder);
   const pid_t later = fork();
   if (later == 0) {
     close(worker[1]);
@@ -163,11 +168,8 @@ static void a_run_that_waits_can_be_stopped(void **state) {
   (void)state;
   int worker[2], waits[2], ended = 1;
   char byte;
-  assert_int_equal(pipe(worker), 0);
+  leave_a_worker(worker);
   assert_int_equal(pipe(waits), 0);
-  const pid_t holder = fork();
-  if (holder == 0) die_with_a_worker(worker);
-  assert_int_equal(waitpid(holder, NULL, 0), holder);
   const pid_t later = fork();
   if (later == 0) wait_for_the_lock(waits[1]);
   assert_int_equal(read(waits[0], &byte, 1), 1);
