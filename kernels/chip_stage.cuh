@@ -5,9 +5,9 @@
 #define ESC_CHIP_STAGE_CUH
 
 #include "chip_block.cuh"
-#include "escapement/loss.h"
-#include "escapement/stream.h"
-#include "escapement/update.h"
+#include "escapement/internal/loss.h"
+#include "escapement/internal/stream.h"
+#include "escapement/internal/update.h"
 
 enum { ESC_ANY_ACTIVATION = -1 };
 

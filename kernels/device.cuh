@@ -2,8 +2,8 @@
 #ifndef ESC_DEVICE_CUH
 #define ESC_DEVICE_CUH
 
-#include "escapement/activation.h"
-#include "escapement/order.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/order.h"
 #include "kernels.h"
 #include "launch.h"
 

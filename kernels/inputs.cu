@@ -1,6 +1,6 @@
 /* Inputs x ~ N(0, I_d): the draws of esc_draw_inputs, a Philox block a thread. */
 #include "device.cuh"
-#include "escapement/stream.h"
+#include "escapement/internal/stream.h"
 
 static const unsigned threads = 256;
 

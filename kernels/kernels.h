@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "escapement/problem.h"
-#include "escapement/track.h"
+#include "escapement/internal/problem.h"
+#include "escapement/internal/track.h"
 
 #ifdef __cplusplus
 extern "C" {

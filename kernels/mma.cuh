@@ -12,7 +12,7 @@
 
 #include <cuda_runtime.h>
 
-#include "escapement/float_math.h"
+#include "escapement/internal/float_math.h"
 #ifndef __CUDACC__
 #include "esc_simt_mma.h"
 #endif

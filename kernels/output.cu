@@ -1,7 +1,7 @@
 /* From the last hidden layer to the loss and the step's escape events, and the
  * output layer's gradient. A block is a network, ESC_PARTS lanes a sample. */
 #include "device.cuh"
-#include "escapement/loss.h"
+#include "escapement/internal/loss.h"
 
 enum { THREADS = ESC_PARTS * ESC_PARTS };
 

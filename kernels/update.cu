@@ -1,7 +1,7 @@
 /* |G_l|^2 and the weights' update, in one pass over G. A block is one layer of one
  * network, ESC_PARTS lanes a row; row n belongs to group n mod ESC_PARTS. */
 #include "device.cuh"
-#include "escapement/update.h"
+#include "escapement/internal/update.h"
 
 enum { THREADS = ESC_PARTS * ESC_PARTS };
 

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 /* |got - want| <= absolute + relative * |want|; on failure says how much of the
  * error budget was used. */

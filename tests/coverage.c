@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/fit.h"
+#include "escapement/internal/fit.h"
 
 enum { POINTS_MAX = 6, BIG = 400000 };
 static const double P95 = 0.95, P68 = 0.682689492137086;

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "escapement/problem.h"
+#include "escapement/internal/problem.h"
 
 enum { KINDS = ESC_ACTIVATION_COUNT };
 

@@ -7,7 +7,7 @@
 #include <gsl/gsl_rng.h>
 
 #include "check.h"
-#include "escapement/fit.h"
+#include "escapement/internal/fit.h"
 
 /* One sweep group: seeds first, ..., first + seeds - 1 at every scale. */
 typedef struct design {

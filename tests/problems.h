@@ -3,7 +3,7 @@
 #define ESC_PROBLEMS_H
 
 #include "check.h"
-#include "escapement/problem.h"
+#include "escapement/internal/problem.h"
 
 enum { ACTIVATIONS = 12 };
 static const char *const activation_names[ACTIVATIONS] = {

@@ -7,7 +7,7 @@
 #include <float.h>
 
 #include "check.h"
-#include "escapement/activation.h"
+#include "escapement/internal/activation.h"
 #include "exact_activation.h"
 
 static const char *const name[] = {

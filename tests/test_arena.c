@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "escapement/arena.h"
-#include "escapement/model.h"
-#include "escapement/observe.h"
-#include "escapement/theory.h"
+#include "escapement/internal/arena.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/observe.h"
+#include "escapement/internal/theory.h"
 #include "problems.h"
 
 /* The arena for blocks of 5 and 3 doubles, then for one of 7 in the place of the second. */

@@ -1,5 +1,5 @@
 /* The integral over lambda by itself: escape times with closed forms in place of flows. */
-#include "escapement/homotopy.h"
+#include "escapement/internal/homotopy.h"
 
 static esc_status of_closed_form(const esc_homotopy *h, const esc_block_grid *grid, double lambda,
                                  bool slopes, esc_homotopy_point *out);

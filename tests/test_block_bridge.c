@@ -1,9 +1,9 @@
 /* A whole network against the block reduction (theory, section 6): block-initialised, with the
  * grid's nodes as a weighted batch, the reference engine's gradient flow escapes when level 2
  * says, and when levels 0 and 1 do not. */
-#include "escapement/blocks.h"
-#include "escapement/model.h"
-#include "escapement/reference.h"
+#include "escapement/internal/blocks.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/reference.h"
 #include "problems.h"
 
 enum { N = 4, K = 2, L = 4, UNITS = N / K, WEIGHTS = N * K + (L - 2) * N * N + N };

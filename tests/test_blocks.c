@@ -1,10 +1,10 @@
 /* Several modes on the exact block reduction: theory sheet, section 9, and laws of the flow. */
-#include "escapement/blocks.h"
+#include "escapement/internal/blocks.h"
 
 #include "check.h"
-#include "escapement/model.h"
-#include "escapement/reference.h"
-#include "escapement/theory.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/reference.h"
+#include "escapement/internal/theory.h"
 #include "problems.h"
 
 static esc_block_problem make(const char *activation, int layers, double scale, int level,

@@ -4,10 +4,10 @@
  * agree to the quadrature's and the solver's tolerance; with samples to the error
  * of the minibatch and of the step. */
 #include "cpu/cpu.h"
-#include "escapement/engine.h"
-#include "escapement/model.h"
-#include "escapement/reference.h"
-#include "escapement/theory.h"
+#include "escapement/internal/engine.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/reference.h"
+#include "escapement/internal/theory.h"
 #include "problems.h"
 
 typedef struct bridge {

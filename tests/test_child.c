@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "cli/child.h"
-#include "cli/python.h"
+#include "draw/child.h"
+#include "draw/python.h"
 #include "scratch.h"
 
 /* A shell that stands for the interpreter. */

@@ -2,7 +2,7 @@
  * closed forms, the theory's numbers (section 9) and 40-digit quadrature
  * (mpmath, quad on half-integer intervals); the critical-depth law. */
 #include "check.h"
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 #include "exact_activation.h"
 
 static esc_activation named(const char *name) {

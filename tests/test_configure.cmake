@@ -64,7 +64,7 @@ function(git)
 endfunction()
 function(commit_of folder out)
   execute_process(COMMAND ${CMAKE_COMMAND} -DSOURCE=${folder} -DOUTPUT=${SCRATCH}/commit.h
-                          -P ${SOURCE}/host/commit.cmake)
+                          -P ${SOURCE}/host/base/commit.cmake)
   file(READ ${SCRATCH}/commit.h text)
   set(${out} "${text}" PARENT_SCOPE)
 endfunction()

@@ -1,5 +1,5 @@
 /* Limits of control groups, read from made-up trees of /proc and /sys. */
-#include "control_group.h"
+#include "machine/control_group.h"
 
 #include "scratch.h"
 

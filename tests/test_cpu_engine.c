@@ -1,8 +1,8 @@
 /* The CPU engine's gradients, losses and ledger terms against the reference,
  * and its bits across instruction sets. */
 #include "cpu/network.h"
-#include "escapement/model.h"
-#include "escapement/reference.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/reference.h"
 #include "problems.h"
 
 typedef struct pair {

@@ -14,9 +14,9 @@ enum { LEDGER_STEPS = 100 };
 #include "cpu/cpu.h"
 #define FLOAT_ENGINE esc_cpu_engine
 #endif
-#include "escapement/engine.h"
-#include "escapement/model.h"
-#include "escapement/reference.h"
+#include "escapement/internal/engine.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/reference.h"
 #include "problems.h"
 
 static const esc_engine_ops *const engines[2] = {&esc_reference_engine, &FLOAT_ENGINE};

@@ -4,7 +4,7 @@
 #include <gsl/gsl_errno.h>
 
 #include "check.h"
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 enum { LAYERS = 6 }; /* of the longest chain in the tables; a scale of 0 ends the list */
 

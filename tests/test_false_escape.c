@@ -7,9 +7,9 @@
 #include <gsl/gsl_rng.h>
 
 #include "check.h"
-#include "escapement/activation.h"
-#include "escapement/fit.h"
-#include "escapement/loss.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/fit.h"
+#include "escapement/internal/loss.h"
 
 enum { POOL = 100000 };
 

@@ -4,7 +4,7 @@
 #include <float.h>
 
 #include "check.h"
-#include "escapement/float_math.h"
+#include "escapement/internal/float_math.h"
 
 static const long double two_over_root_pi = 1.12837916709551257389615890312154517L;
 

@@ -1,10 +1,10 @@
 /* Forecasts of escape steps against flows that share no code with them: a closed form, and
  * the quadratic loss of a linear network descended by finite differences. */
-#include "escapement/forecast.h"
+#include "escapement/internal/forecast.h"
 
 #include <math.h>
 
-#include "escapement/model.h"
+#include "escapement/internal/model.h"
 #include "problems.h"
 
 enum { LAYERS = 3, N = 2, D = 2, WEIGHTS = N * D + N * N + N };

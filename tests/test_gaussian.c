@@ -1,8 +1,8 @@
 /* Gaussian expectations against numbers from elsewhere: 40-digit adaptive
  * quadrature (mpmath, quad of h(g) npdf(g) on half-integer intervals) or exact. */
 #include "check.h"
-#include "escapement/activation.h"
-#include "escapement/theory.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/theory.h"
 
 static void steep_products(void *context, double g, double *out) {
   (void)context;

@@ -1,6 +1,6 @@
 /* From one closure level to another: slopes against differences, the integral against the
  * times at its ends, the sheet's numbers (theory, section 9). */
-#include "escapement/homotopy.h"
+#include "escapement/internal/homotopy.h"
 
 #include <omp.h>
 

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "check.h"
 #include "report/html.h"
-#include "spec/text.h"
 
 static char *page;
 static size_t size;

@@ -2,8 +2,8 @@
  * activation, loss, metric, width and batch; its traces are the scalar ledger. */
 #include <float.h>
 
-#include "escapement/identity.h"
-#include "escapement/model.h"
+#include "escapement/internal/identity.h"
+#include "escapement/internal/model.h"
 #include "problems.h"
 
 enum { WEIGHTS = 200, ENTRIES = 200, SAMPLES = 9, INPUTS_AT_MOST = 7, MODES = 3 };

@@ -1,5 +1,5 @@
 /* Files are published whole or not at all, read whole, and refused with a reason. */
-#include "store/io.h"
+#include "base/io.h"
 
 #include <errno.h>
 #include <fcntl.h>

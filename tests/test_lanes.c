@@ -3,7 +3,7 @@
 
 #include "../src/theory/curvature.h"
 #include "check.h"
-#include "escapement/activation.h"
+#include "escapement/internal/activation.h"
 
 /* Largest error in units of 2^-52 (1 + |scalar|); infinite for NaN. */
 static double error(double lane, double scalar) {

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <sys/wait.h>
 
+#include "base/signals.h"
 #include "scratch.h"
-#include "signals.h"
 
 static char noted[512];
 static int tell = -1; /* gets a byte for each note */

@@ -3,7 +3,7 @@
 #include <float.h>
 
 #include "check.h"
-#include "escapement/loss.h"
+#include "escapement/internal/loss.h"
 
 static const double delta = 0.75;
 static const double targets[] = {-1.6, -0.3, 0.0, 0.4, 2.0};

@@ -1,7 +1,7 @@
 /* Initialisations, teacher directions and inputs. */
-#include "escapement/activation.h"
-#include "escapement/model.h"
-#include "escapement/reference.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/reference.h"
 #include "problems.h"
 
 static double entry(const esc_problem *p, const double *w, int l, int i, int j) {

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
+#include "base/io.h"
 #include "scratch.h"
-#include "store/io.h"
 
 static bool is_part(const char *name) {
   size_t whole = 0;

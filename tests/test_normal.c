@@ -2,7 +2,7 @@
  * of ten million draws. All draws are fixed, so nothing here is left to chance;
  * limits are four or five standard errors. */
 #include "check.h"
-#include "escapement/normal.h"
+#include "escapement/internal/normal.h"
 
 enum { BLOCKS = 2500000, SORTED = 1000000 };
 static const double pi = 3.14159265358979323846;

@@ -3,8 +3,8 @@
 #include <locale.h>
 
 #include "check.h"
-#include "escapement/number.h"
-#include "escapement/problem.h"
+#include "escapement/internal/number.h"
+#include "escapement/internal/problem.h"
 
 static double number(const char *text) {
   double value = NAN;

@@ -1,12 +1,12 @@
 /* Observables: the sample, the signal-energy identity, norms, against other ways to them. */
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 #include <gsl/gsl_linalg.h>
 
 #include "cpu/network.h"
 #include "cpu/respond.h"
-#include "escapement/model.h"
-#include "escapement/theory.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/theory.h"
 #include "problems.h"
 
 typedef struct scene {

@@ -1,6 +1,6 @@
 /* Philox against the known answers of its authors, and the layout of the counter. */
 #include "check.h"
-#include "escapement/philox.h"
+#include "escapement/internal/philox.h"
 
 typedef struct known_answer {
   int rounds;

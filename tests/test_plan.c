@@ -1,9 +1,9 @@
 /* The message about false escapes: what its probability is made of, and percentages that
  * read as such. */
-#include "plan.h"
+#include "run/plan.h"
 
+#include "base/text.h"
 #include "check.h"
-#include "spec/text.h"
 #include "spec_text.h"
 
 static void a_percentage_never_claims_more_than_is_known(void **state) {

@@ -1,12 +1,12 @@
 /* The plateau's numbers, from snapshots made to obey the laws exactly or with noise. */
-#include "escapement/plateau.h"
+#include "escapement/internal/plateau.h"
 
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_randist.h>
 #include <gsl/gsl_rng.h>
 
 #include "check.h"
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 enum { LAYERS = 4, SNAPSHOTS = 40, R = 3 };
 static const double rate = 0.1, c = 0.7;

@@ -1,4 +1,4 @@
-"""Laws of the drawing script, host/cli/plot.py, and of the house style that it comes with.
+"""Laws of the drawing script, host/draw/plot.py, and of the house style that it comes with.
 
     python3 test_plot.py PLOT_SCRIPT.PY
 

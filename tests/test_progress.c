@@ -1,5 +1,5 @@
 /* The progress line at terminals of several widths, and the steps that it is measured against. */
-#include "progress.h"
+#include "cli/progress.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The command line of a result is a command: a shell splits it into the same words again. */
-#include "provenance.h"
+#include "run/provenance.h"
 
 #include "check.h"
 

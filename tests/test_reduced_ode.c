@@ -5,7 +5,7 @@
 
 #include "../src/theory/reduced_ode.h"
 #include "check.h"
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 static esc_escape_problem problem(const char *activation, double amplitude, int layers,
                                   const double *scale, double to, int layer) {

@@ -1,6 +1,6 @@
 /* The reference engine against numbers from elsewhere and finite differences. */
-#include "escapement/model.h"
-#include "escapement/reference.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/reference.h"
 #include "problems.h"
 
 /* The check network of the theory sheet, section 9: N=3, d=2, L=3, a=1.2, v=e_1,

@@ -1,6 +1,6 @@
 /* Segments of a result from which some members are taken: their steps and seconds are those
  * members' share. */
-#include "segments.h"
+#include "store/segments.h"
 
 #include "check.h"
 

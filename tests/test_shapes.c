@@ -2,8 +2,8 @@
  * whose shape is not that of their spec, figures of too few scales. */
 #include "check.h"
 #include "cli/cli.h"
-#include "escapement/fit.h"
-#include "escapement/results.h"
+#include "escapement/internal/fit.h"
+#include "escapement/internal/results.h"
 #include "figure/figure.h"
 #include "scratch.h"
 #include "spec_text.h"

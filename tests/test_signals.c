@@ -1,5 +1,5 @@
 /* What stop signals do: how many count, and when they end the process. */
-#include "signals.h"
+#include "base/signals.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* Schur-Perron both ways on random matrices, nested truncations, and what holds of them at the
  * plateau of several modes (theory, section 6). */
-#include "escapement/spectrum.h"
+#include "escapement/internal/spectrum.h"
 
 #include "check.h"
 

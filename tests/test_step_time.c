@@ -1,6 +1,6 @@
 /* The time of a step, with an engine and a clock that are made up: a step of a network takes one
  * second of that clock, or less, and drawing its weights ten. */
-#include "step_time.h"
+#include "run/step_time.h"
 
 #include "check.h"
 

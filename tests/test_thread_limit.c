@@ -1,5 +1,5 @@
 /* Threads that cannot be started are found out before OpenMP's library ends the process. */
-#include "thread_limit.h"
+#include "machine/thread_limit.h"
 
 #include <sys/resource.h>
 

@@ -216,7 +216,7 @@ def commit(program):
 
 
 def tree_commit():
-    """The working tree's, as host/commit.cmake asks for it; "" without git."""
+    """The working tree's, as host/base/commit.cmake asks for it; "" without git."""
     return output_of("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -I
-"""Coefficients of include/escapement/float_math.h.
+"""Coefficients of include/escapement/internal/float_math.h.
 
 Each function there rests on a polynomial in s, r or x, fitted here by Remez
 exchange to the least maximal error relative to the function's value.
@@ -19,7 +19,7 @@ from mpmath import mp, mpf
 
 mp.dps = 50
 GRID = 800
-HEADER = pathlib.Path(__file__).parent.parent / "include/escapement/float_math.h"
+HEADER = pathlib.Path(__file__).parent.parent / "include/escapement/internal/float_math.h"
 
 
 def nearest_float(value):

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "escapement/engine.h"
+#include "escapement/internal/engine.h"
 
 typedef struct esc_ceiling_ops {
   /* Makes one for the threads, or the device, of `setup`. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/model.h"
+#include "escapement/internal/model.h"
 
 static const double float_half_ulp = 0x1p-24, tf32_half_ulp = 0x1p-11;
 static const double flop_at_most = 4e9; /* of the reference: a few seconds */

@@ -3,7 +3,7 @@
 #ifndef ESC_BENCH_CHECK_H
 #define ESC_BENCH_CHECK_H
 
-#include "escapement/engine.h"
+#include "escapement/internal/engine.h"
 
 typedef struct esc_bench_check {
   double error;     /* the worst one found, relative to what it is an error of */

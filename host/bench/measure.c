@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends.h"
+#include "backend/registry.h"
 #include "bench/clock.h"
-#include "device.h"
+#include "machine/processor.h"
 
 static const double memory_share = 0.8; /* of what is available: others live here too */
 

@@ -1,13 +1,13 @@
 /* escapement bench: throughput of a training step beside the machine's ceiling. */
 #include <string.h>
 
-#include "backends.h"
-#include "cli/bench_plan.h"
+#include "backend/registry.h"
+#include "base/text.h"
+#include "bench/plan.h"
 #include "cli/bench_table.h"
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "device.h"
-#include "spec/text.h"
+#include "machine/processor.h"
 
 static atomic_bool stop;
 
@@ -78,7 +78,7 @@ static esc_status run(bench *b) {
     ESC_TRY(esc_json_print(json_incref(b->json)));
   }
   if (b->disturbed)
-    esc_note(
+    esc_log(
         "warning: %lld of %d rows are disturbed: something else used the machine; time them "
         "again on an idle one",
         (long long)b->disturbed, b->plan.entries);

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "cli/cli.h"
-#include "version.h"
 
 static const char formula[] = "2B(2(Nd + (L-2)N^2 + N) + (L-2)N^2 + N)";
 

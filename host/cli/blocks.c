@@ -1,18 +1,18 @@
 /* escapement blocks: escape of several modes on the exact block reduction (theory, section 6). */
-#include "escapement/blocks.h"
+#include "escapement/internal/blocks.h"
 
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/blocks_attribution.h"
 #include "cli/blocks_spectrum.h"
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "cli/threads.h"
-#include "escapement/number.h"
-#include "spec/text.h"
+#include "escapement/internal/number.h"
+#include "run/threads.h"
 
 typedef struct request {
   const char *activation, *amplitudes, *scale, *scales, *threshold;

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "escapement/homotopy.h"
+#include "escapement/internal/homotopy.h"
 
 /* esc_homotopy_attribute with progress and an estimate of the time left on stderr: one line kept up
  * to date on a terminal, elsewhere a line after the first two points and then every 10 s. */

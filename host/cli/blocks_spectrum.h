@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "escapement/spectrum.h"
+#include "escapement/internal/spectrum.h"
 
 enum { ESC_PAIRS_MAX = ESC_BLOCK_MODES_MAX * (ESC_BLOCK_MODES_MAX - 1) };
 

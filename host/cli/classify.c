@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "escapement/number.h"
-#include "escapement/theory.h"
-#include "spec/text.h"
+#include "escapement/internal/number.h"
+#include "escapement/internal/theory.h"
 
 enum { NAME = ESC_POLYNOMIAL_TERMS_MAX * ESC_NUMBER_SIZE, DOUBTS = 1024 };
 

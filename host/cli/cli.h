@@ -2,11 +2,12 @@
 #ifndef ESC_CLI_H
 #define ESC_CLI_H
 
-#include <jansson.h>
+#include "base/json.h"
+#include "base/log.h"
 
-#include "escapement/fit.h"
-#include "escapement/status.h"
-#include "signals.h"
+#include "base/signals.h"
+#include "escapement/internal/fit.h"
+#include "escapement/internal/status.h"
 
 /* A verb gets argv with its own name as argv[0]. */
 typedef esc_status esc_verb(int argc, char **argv);
@@ -14,12 +15,6 @@ typedef esc_status esc_verb(int argc, char **argv);
 esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info, esc_verb_classify,
     esc_verb_escape, esc_verb_blocks, esc_verb_bench, esc_verb_compare, esc_verb_plateau,
     esc_verb_verify, esc_verb_merge, esc_verb_figure, esc_verb_report;
-
-/* A number, or null where it is not finite. */
-json_t *esc_json_number(double value);
-
-/* Text, the whole of it; bytes that are not UTF-8 as '?'. */
-json_t *esc_json_text(const char *text);
 
 /* Prints `object` to stdout and frees it. */
 esc_status esc_json_print(json_t *object);
@@ -32,8 +27,8 @@ void esc_tables_free(int tables, esc_results **table);
 /* The fit's groups as JSON (the contract's `groups`). */
 json_t *esc_fit_to_json(const esc_fit *fit);
 
-/* Messages, warnings and notes, one line each, on stderr: "escapement: ...". What they quote of
- * files and arguments is shown with its control characters as escapes (esc_text_put). */
-void esc_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Messages of this thread (base/log.h) go to standard error from now on, one line and one write
+ * each: "escapement: ...", control characters as escapes (esc_text_put). */
+void esc_log_to_stderr(void);
 
 #endif

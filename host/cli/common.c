@@ -6,22 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
-#include "spec/text.h"
 #include "store/store.h"
-
-json_t *esc_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
-json_t *esc_json_text(const char *text) {
-  json_t *json = json_string(text);
-  if (json) return json;
-  char *const copy = strdup(text);
-  if (!copy) return NULL;
-  esc_text_force_utf8(copy);
-  json = json_string(copy);
-  free(copy);
-  return json;
-}
 
 esc_status esc_json_print(json_t *object) {
   esc_status status = ESC_OK;
@@ -47,7 +34,7 @@ esc_status esc_tables_read(int argc, char **argv, int first, int *tables, esc_re
     bool foreign = false;
     ESC_TRY(esc_store_read_any(argv[i], &foreign, &(*table)[*tables]));
     if (foreign)
-      esc_note(
+      esc_log(
           "warning: %s is not as escapement wrote it (its seal is missing or broken); its "
           "numbers are taken as they are",
           argv[i]);
@@ -82,16 +69,9 @@ static void put_line_whole(const char *text, size_t length) {
   free(line);
 }
 
-void esc_note(const char *format, ...) {
-  char *text = NULL;
-  va_list arguments;
-  va_start(arguments, format);
-  const int length = vasprintf(&text, format, arguments);
-  va_end(arguments);
-  if (length < 0) {
-    fputs("escapement: out of memory, for a message too\n", stderr);
-    return;
-  }
-  put_line_whole(text, (size_t)length);
-  free(text);
+static void print_message(void *context, const char *text) {
+  (void)context;
+  put_line_whole(text, strlen(text));
 }
+
+void esc_log_to_stderr(void) { esc_log_redirect((esc_log_receiver){print_message, NULL}); }

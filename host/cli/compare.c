@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 /* What a variable's values of both files have in common. Largest differences are
  * NaN as soon as one of them is. */

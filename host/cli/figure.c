@@ -10,15 +10,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/child.h"
+#include "base/io.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/picture.h"
-#include "cli/python.h"
+#include "draw/child.h"
+#include "draw/python.h"
 #include "figure/figure.h"
 #include "figure_draw.h"
-#include "spec/text.h"
-#include "store/io.h"
 #include "store/store.h"
 
 enum {
@@ -80,7 +80,7 @@ static void announce(const request *r, const esc_figure_sweep *s) {
     if (&esc_figure_sweeps[i] == s) number = count;
   }
   if (!r->quiet)
-    esc_note("figure %d, sweep %d of %d: training %s", s->figure, number, count, s->name);
+    esc_log("figure %d, sweep %d of %d: training %s", s->figure, number, count, s->name);
 }
 
 static esc_status train(const request *r, const esc_figure_sweep *s, const char *output) {
@@ -123,7 +123,7 @@ static esc_status load(const request *r, const esc_figure_sweep *s, esc_figure_r
   ESC_TRY(join(r, s->name, ".h5", path));
   if (!r->replot) ESC_TRY(train(r, s, path));
   ESC_TRY(esc_store_read_any(path, &foreign, &out->results));
-  if (foreign) esc_note("warning: %s is not as escapement wrote it", path);
+  if (foreign) esc_log("warning: %s is not as escapement wrote it", path);
   const char *spec = esc_results_get(out->results, "spec");
   if (!spec) return ESC_FAIL(ESC_BAD_INPUT, "%s: does not say its spec", path);
   ESC_TRY(esc_spec_parse(path, spec, strlen(spec), 0, NULL, &out->spec));

@@ -2,16 +2,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backends.h"
+#include "backend/registry.h"
+#include "base/file_kind.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/info_progress.h"
 #include "cli/options.h"
 #include "cpu/network.h"
-#include "device.h"
-#include "escapement/observe.h"
-#include "segments.h"
-#include "spec/text.h"
-#include "store/file_kind.h"
+#include "escapement/internal/observe.h"
+#include "machine/processor.h"
+#include "store/segments.h"
 #include "store/store.h"
 
 static esc_status print_devices_text(const char *cpu, const char *isa) {

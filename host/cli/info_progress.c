@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "segments.h"
 #include "store/checkpoint.h"
 #include "store/journal.h"
+#include "store/segments.h"
 
 /* What is found in a file on the way through it. */
 typedef struct found {

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 /* A journal of members or of snapshots. */
 esc_status esc_info_journal(const char *path, bool json);

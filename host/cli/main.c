@@ -9,12 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
+#include "base/version.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
+#include "machine/thread_limit.h"
 #include "spec/spec.h"
-#include "spec/text.h"
-#include "thread_limit.h"
-#include "version.h"
 
 typedef struct verb {
   const char *name;
@@ -116,6 +116,7 @@ static void fill_standard_files(void) {
 int main(int argc, char **argv) {
   fill_standard_files();
   esc_terminal_guard();
+  esc_log_to_stderr();
   H5dont_atexit(); /* its own clean-up prints of damaged files; we close what we open */
   setlocale(LC_NUMERIC, "C");
   gsl_set_error_handler_off();
@@ -126,8 +127,8 @@ int main(int argc, char **argv) {
   if (status == ESC_OK) return 0;
   const int code = esc_status_exit_code(status);
   if (code == 3)
-    esc_note("%s (%s)", esc_error_message(), esc_error_place());
+    esc_log("%s (%s)", esc_error_message(), esc_error_place());
   else
-    esc_note("%s", esc_error_message());
+    esc_log("%s", esc_error_message());
   return status == ESC_INTERRUPTED ? esc_signals_exit_code() : code;
 }

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "escapement/observe.h"
-#include "segments.h"
+#include "escapement/internal/observe.h"
 #include "spec/spec.h"
-#include "store/io.h"
 #include "store/lock.h"
+#include "store/segments.h"
 #include "store/store.h"
 
 typedef struct merge {
@@ -303,7 +303,7 @@ esc_status esc_verb_merge(int argc, char **argv) {
   if (help) goto done;
   ESC_TRY(esc_io_check_writable(m.output));
   ESC_TRY(esc_io_resolve(m.output, output, sizeof output)); /* a link is another name of one lock */
-  ESC_TRY(esc_lock_take(output, -1, esc_note, &lock));
+  ESC_TRY(esc_lock_take(output, -1, esc_log, &lock));
   if (!m.force && esc_io_exists(m.output)) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it", m.output);
     goto done;

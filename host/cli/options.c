@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spec/text.h"
+#include "base/text.h"
 
 enum { OPTIONS_MAX = 24, HELP = 1, LONG_BASE = 256 };
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 typedef struct esc_option {
   const char *name;     /* "--name" without the dashes; NULL ends the table */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "spec/text.h"
+#include "base/text.h"
 #include "store/names.h"
 
 enum { SUFFIX_MAX = 8 };

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 /* Result files; the format is HDF5, laid out as netCDF-4 has it. */
 #define ESC_RESULT_SUFFIXES "h5|hdf5|nc"

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "escapement/number.h"
-#include "spec/text.h"
+#include "base/text.h"
+#include "escapement/internal/number.h"
 
 esc_status esc_picture_width_check(const char *width) {
   double inches = 0;

@@ -2,7 +2,7 @@
 #ifndef ESC_PICTURE_H
 #define ESC_PICTURE_H
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 /* Of --width. */
 #define ESC_PICTURE_WIDTH_HELP \

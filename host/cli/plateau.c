@@ -1,19 +1,19 @@
 /* escapement plateau: the bootstrap interval of every network, as measured. */
-#include "escapement/plateau.h"
+#include "escapement/internal/plateau.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/plateau_rows.h"
-#include "escapement/activation.h"
-#include "escapement/number.h"
-#include "escapement/theory.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/number.h"
+#include "escapement/internal/theory.h"
 #include "spec/spec.h"
-#include "spec/text.h"
 #include "store/store.h"
 
 static const char default_window[] = "0.3";
@@ -60,7 +60,7 @@ static void moments(void *context, double g, double out[3]) {
 
 /* Standard deviation of the T_perp term over the drive at the start, where both are those of
  * the linear path: of the mean of T_perp (v.x) over |a| c_1, for M/2 pairs x, -x whose second
- * moment is exact (escapement/observe.h), which takes out the part along (v.x)^2 - 1. With
+ * moment is exact (escapement/internal/observe.h), which takes out the part along (v.x)^2 - 1. With
  * several modes the larger of two bounds. */
 static esc_status sampling_floor(const esc_spec *spec, double c1, double *floor) {
   esc_status status = ESC_OK;

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "escapement/plateau.h"
+#include "escapement/internal/plateau.h"
 
 /* Every network of a result, measured. */
 typedef struct esc_plateau_table {

@@ -10,8 +10,8 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/picture.h"
-#include "cli/python.h"
 #include "cli/tables.h"
+#include "draw/python.h"
 #include "plot_script.h"
 #include "spec/spec.h"
 

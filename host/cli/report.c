@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/io.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "report/html.h"
-#include "store/io.h"
 
 static esc_status publish(const char *figures, const char *studies, const char *output,
                           esc_report_counts *counts) {

@@ -5,11 +5,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/io.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "cli/run.h"
-#include "store/io.h"
+#include "run/run.h"
 
 /* Seconds, or HH:MM:SS. */
 static esc_status parse_time(const char *option, const char *text, double *seconds) {

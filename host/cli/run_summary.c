@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
-#include "cli/run.h"
-#include "cli/run_forecast.h"
-#include "segments.h"
-#include "spec/text.h"
-#include "step_time.h"
+#include "run/forecast.h"
+#include "run/run.h"
+#include "run/step_time.h"
+#include "store/segments.h"
 
 /* Residuals above these shares of ledger_gross are more than rounding (README,
  * "Why to trust a number"). */
@@ -40,15 +40,14 @@ void esc_run_warn(const esc_run *r) {
   const bool exact = r->engine == &esc_reference_engine;
   const bool plain = r->spec->problem.update == ESC_UPDATE_PLAIN;
   if (r->progress.diverged)
-    esc_note("warning: %lld members diverged (loss not finite): use a smaller train.rate",
-             (long long)r->progress.diverged);
+    esc_log("warning: %lld members diverged (loss not finite): use a smaller train.rate",
+            (long long)r->progress.diverged);
   if (!(lost <= lost_bound))
-    esc_note("warning: up to %.1f%% of a member's weight updates were rounded away%s", 100 * lost,
-             plain
-                 ? "; train.update=compensated keeps them"
-                 : ": train.rate is too small for float; use a larger one or --backend reference");
+    esc_log("warning: up to %.1f%% of a member's weight updates were rounded away%s", 100 * lost,
+            plain ? "; train.update=compensated keeps them"
+                  : ": train.rate is too small for float; use a larger one or --backend reference");
   if (!(residual <= (exact ? ledger_bound_double : ledger_bound_float)))
-    esc_note(
+    esc_log(
         "warning: imbalance ledger: residual %.2g (relative), more than rounding explains (bound "
         "%.0e)%s",
         residual, exact ? ledger_bound_double : ledger_bound_float,

@@ -2,7 +2,7 @@
 #ifndef ESC_TABLES_H
 #define ESC_TABLES_H
 
-#include "escapement/results.h"
+#include "escapement/internal/results.h"
 
 /* Refuses tables of different experiments (other width, rate, ...): their specs must
  * agree in every key but those that say how much was done: name, sweep, train.steps,

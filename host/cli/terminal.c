@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spec/text.h"
+#include "base/text.h"
 
 /* The first bytes of a character whose others are still to come. */
 static struct {

@@ -4,7 +4,7 @@
 
 /* Puts a stream before standard output that shows control characters as escapes (esc_text_put, with
  * lines); standard output stays as it is where there is no memory for that. Messages on standard
- * error are esc_note's. */
+ * error are esc_log's. */
 void esc_terminal_guard(void);
 
 #endif

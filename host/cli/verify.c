@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backends.h"
+#include "backend/registry.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "cli/threads.h"
-#include "device.h"
-#include "spec/text.h"
+#include "machine/processor.h"
+#include "run/threads.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 

@@ -4,8 +4,8 @@
 #define ESC_CPU_ACTIVATE_H
 
 #include "cpu/network.h"
-#include "escapement/activation.h"
-#include "escapement/loss.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/loss.h"
 
 /* The derivative follows from the value: then it is not stored. */
 static inline bool esc_slope_of_value(esc_activation_kind kind) {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "escapement/order.h"
+#include "escapement/internal/order.h"
 
 typedef float esc_quad __attribute__((vector_size(16)));
 

@@ -2,7 +2,7 @@
 #ifndef ESC_CPU_H
 #define ESC_CPU_H
 
-#include "escapement/engine.h"
+#include "escapement/internal/engine.h"
 
 extern const esc_engine_ops esc_cpu_engine;
 

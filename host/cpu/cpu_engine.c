@@ -7,8 +7,8 @@
 
 #include "cpu/cpu.h"
 #include "cpu/network.h"
-#include "escapement/model.h"
-#include "escapement/state.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/state.h"
 
 typedef struct engine {
   esc_cpu_shared shared;

@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 #include "cpu/simd.h"
-#include "escapement/mutant.h"
+#include "escapement/internal/mutant.h"
 
 typedef struct esc_gemm {
   int rows, columns, depth; /* C is (rows, columns), columns a multiple of ESC_PAD */

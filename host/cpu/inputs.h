@@ -6,7 +6,7 @@
 #include "cpu/block.h"
 #include "cpu/network.h"
 #include "cpu/simd.h"
-#include "escapement/stream.h"
+#include "escapement/internal/stream.h"
 
 enum { ESC_GROUP = 128 }; /* Philox blocks on their way together, of 4 normals each */
 enum { ESC_SIDE_BY_SIDE = ESC_WIDE_LANES == 8 ? 4 : 2 };

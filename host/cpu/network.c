@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cpu/simd.h"
-#include "escapement/model.h"
+#include "escapement/internal/model.h"
 
 static int pad(int count) { return (count + ESC_PAD - 1) / ESC_PAD * ESC_PAD; }
 

@@ -10,9 +10,9 @@
 
 #include <stdatomic.h>
 
-#include "escapement/observe.h"
-#include "escapement/order.h"
-#include "escapement/slot.h"
+#include "escapement/internal/observe.h"
+#include "escapement/internal/order.h"
+#include "escapement/internal/slot.h"
 
 typedef struct esc_cpu_layout {
   int in_pad[ESC_LAYERS_MAX], out_pad[ESC_LAYERS_MAX];

@@ -3,7 +3,7 @@
 #ifndef ESC_CPU_RESPOND_H
 #define ESC_CPU_RESPOND_H
 
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 typedef struct esc_cpu_responder esc_cpu_responder;
 

@@ -5,7 +5,7 @@
 
 #include "cpu/block.h"
 #include "cpu/network.h"
-#include "escapement/update.h"
+#include "escapement/internal/update.h"
 
 /* Each loop has the registers to itself. */
 #define ESC_ALONE static __attribute__((noinline))

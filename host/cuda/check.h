@@ -6,7 +6,7 @@
 #include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 esc_status esc_cuda_failed(const char *file, int line, const char *call, cudaError_t error);
 esc_status esc_cublas_failed(const char *file, int line, const char *call, cublasStatus_t error);

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "cuda/check.h"
 #include "cuda/cuda.h"
-#include "escapement/model.h"
-#include "trace.h"
+#include "escapement/internal/model.h"
 
 enum { SLOTS_WANTED = 2048 };
 static const size_t workspace = (size_t)4 << 20; /* of one cuBLAS handle */

@@ -6,7 +6,7 @@
 #include <cublas_v2.h>
 
 #include "cuda/lot.h"
-#include "escapement/engine.h"
+#include "escapement/internal/engine.h"
 
 enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16 };
 

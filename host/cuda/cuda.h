@@ -2,7 +2,7 @@
 #ifndef ESC_CUDA_H
 #define ESC_CUDA_H
 
-#include "escapement/engine.h"
+#include "escapement/internal/engine.h"
 
 /* Everything on the chip, with the bits of the CPU engine; the same with products on
  * the tensor cores, as exact as float's; products by cuBLAS in float; and in TF32. */

@@ -3,14 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "chip.h"
 #include "cuda/check.h"
 #include "cuda/cohort.h"
 #include "cuda/cuda.h"
 #include "cuda/step.h"
-#include "escapement/order.h"
-#include "escapement/state.h"
-#include "trace.h"
+#include "escapement/internal/order.h"
+#include "escapement/internal/state.h"
 
 static size_t weight_count(const esc_problem *p) {
   return esc_weight_offset(p->shape, p->shape.layers);

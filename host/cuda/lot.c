@@ -6,7 +6,7 @@
 
 #include "chip.h"
 #include "cuda/check.h"
-#include "escapement/order.h"
+#include "escapement/internal/order.h"
 
 enum { ALIGN = 32, GRANULE = 512, SLOTS_MIN = 16, SLOTS_MAX = 256 };
 static const double elements_wanted = 1 << 19; /* of one layer's activations */

@@ -5,7 +5,7 @@
 #ifndef ESC_CUDA_LOT_H
 #define ESC_CUDA_LOT_H
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 #include "kernels.h"
 
 /* Fills all but `direction`, which is the engine's. */

@@ -1,7 +1,7 @@
 #include "cuda/step.h"
 
+#include "base/trace.h"
 #include "cuda/check.h"
-#include "trace.h"
 
 /* cuBLAS counts columns first, so a row-major matrix is its transpose there. Below,
  * the row-major product C = A B is asked for as C' = B' A'. */

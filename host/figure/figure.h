@@ -9,8 +9,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "escapement/fit.h"
-#include "escapement/theory.h"
+#include "escapement/internal/fit.h"
+#include "escapement/internal/theory.h"
 #include "spec/spec.h"
 
 enum {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/homotopy.h"
-#include "escapement/spectrum.h"
+#include "escapement/internal/homotopy.h"
+#include "escapement/internal/spectrum.h"
 #include "figure/figure.h"
 
 enum { POINTS = ESC_FIGURE_POINTS_MAX };

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "figure/figure.h"
 #include "report/html.h"
 #include "report/report.h"
-#include "store/io.h"
 
 static double number_of(const json_t *object, const char *key) {
   return json_number_value(json_object_get(object, key));

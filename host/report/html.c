@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spec/text.h"
-#include "store/io.h"
+#include "base/io.h"
+#include "base/text.h"
 
 enum { PICTURE_MAX = 64 << 20 };
 

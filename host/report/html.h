@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 /* The one way of text into the page, as an element's content or a quoted attribute: &, <, >, " and
  * ' become entities, and what a reader would not see or would see turned around becomes an escape

@@ -6,12 +6,12 @@
 #include <xxhash.h>
 #include <yaml.h>
 
-#include "backends.h"
-#include "device.h"
-#include "provenance.h"
+#include "backend/registry.h"
+#include "base/version.h"
+#include "machine/processor.h"
 #include "report/html.h"
 #include "report/report.h"
-#include "version.h"
+#include "run/provenance.h"
 
 static void put(FILE *out, const char *what, const char *text) {
   esc_html_print(out, "<tr><th>%s</th>\n<td>%s</td>\n</tr>", what, text);

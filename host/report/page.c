@@ -1,10 +1,10 @@
 /* The page around the sections. They are written first: the summary on top counts them. */
 #include <stdlib.h>
 
+#include "base/io.h"
 #include "report/html.h"
 #include "report/report.h"
 #include "report_style.h"
-#include "store/io.h"
 
 enum { JSON_MAX = 64 << 20 };
 

@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 enum { ESC_REPORT_PATH_SIZE = 4096 };
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "report/html.h"
 #include "report/report.h"
-#include "store/io.h"
 
 enum { TEXT_MAX = 1 << 20 };
 

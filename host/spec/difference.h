@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
+#include "base/text.h"
 #include "spec/spec.h"
-#include "spec/text.h"
 
 /* The first key that differs. Long values are shown from where they begin to. */
 typedef struct esc_spec_difference {

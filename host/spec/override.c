@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "spec/schema.h"
-#include "spec/text.h"
 #include "spec/validate.h"
 
 static bool is_section(const esc_key *key) { return key->type == ESC_VALUE_SECTION && !key->shape; }

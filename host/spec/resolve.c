@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "escapement/number.h"
+#include "escapement/internal/number.h"
 #include "spec/schema.h"
 #include "spec/spec.h"
 

@@ -5,10 +5,10 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "escapement/problem.h"
+#include "base/text.h"
+#include "escapement/internal/problem.h"
 #include "spec/groups.h"
 #include "spec/spec.h"
-#include "spec/text.h"
 
 #define ACTIVATION_WORD(name, text) "|" text
 static const char activations[] = ESC_ACTIVATION_LIST(ACTIVATION_WORD) ":a0,a1,...";

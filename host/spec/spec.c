@@ -9,13 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_kind.h"
+#include "base/io.h"
+#include "base/text.h"
 #include "spec/groups.h"
 #include "spec/override.h"
-#include "spec/text.h"
 #include "spec/validate.h"
 #include "spec/yaml_tree.h"
-#include "store/file_kind.h"
-#include "store/io.h"
 
 enum { LABEL_SIZE = 200 };
 

@@ -8,9 +8,9 @@
 
 #include <stdio.h>
 
-#include "escapement/observe.h"
-#include "escapement/problem.h"
-#include "escapement/status.h"
+#include "escapement/internal/observe.h"
+#include "escapement/internal/problem.h"
+#include "escapement/internal/status.h"
 
 typedef struct esc_group {
   int bottleneck;        /* r, 0..L */

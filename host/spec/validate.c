@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "escapement/number.h"
-#include "escapement/problem.h"
+#include "base/text.h"
+#include "escapement/internal/number.h"
+#include "escapement/internal/problem.h"
 #include "spec/schema.h"
-#include "spec/text.h"
 
 enum { PATH_SIZE = 96 };
 

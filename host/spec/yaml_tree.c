@@ -10,7 +10,7 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "spec/text.h"
+#include "base/text.h"
 
 typedef struct builder {
   yaml_parser_t parser;

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 enum {
   ESC_YAML_BYTES_MAX = 1 << 20,

@@ -6,7 +6,7 @@
  *             identity (u64), bytes of a state (u64), count (u64), XXH3-64 of the header so
  *             far (u64)
  *   identity  members (i64), text (store/journal.h)
- *   record    key (seed, layers: u64, scale: f64), state (escapement/state.h), XXH3-64 of
+ *   record    key (seed, layers: u64, scale: f64), state (internal/state.h), XXH3-64 of
  *             both, seeded with the identity's hash
  * A file is written whole beside its name, synced and renamed, so a crash at any instant
  * leaves one that is whole. Who opens it holds the journal's lock. */

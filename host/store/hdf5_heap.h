@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 /* ESC_BAD_INPUT unless each object of each collection in the `size` bytes ends inside its
  * collection and behind its own start: HDF5 1.10 reads a collection without end otherwise. At most

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "escapement/observe.h"
-#include "store/file_kind.h"
+#include "base/file_kind.h"
+#include "escapement/internal/observe.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "digest and seal are of bytes as they lie");

@@ -11,8 +11,8 @@
 #include <hdf5.h>
 #include <stdbool.h>
 
-#include "escapement/problem.h"
-#include "escapement/results.h"
+#include "escapement/internal/problem.h"
+#include "escapement/internal/results.h"
 
 #define ESC_COUNT_ONE(...) +1
 enum {

@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/file_kind.h"
+#include "base/file_kind.h"
+#include "base/io.h"
 #include "store/hdf5_heap.h"
 #include "store/hdf5_trial.h"
 #include "store/hdf5_variable.h"
-#include "store/io.h"
 #include "store/journal.h"
 #include "store/store.h"
 

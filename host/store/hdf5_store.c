@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "store/hdf5_layout.h"
-#include "store/io.h"
 #include "store/store.h"
 
 enum {

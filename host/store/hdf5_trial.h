@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 /* Calls read(context), whose result is dropped, in a child process, and returns ESC_OK when that
  * ended whatever the reading found, so that the caller may read the same bytes itself. HDF5 crashes

@@ -14,8 +14,8 @@
 
 #include <stdbool.h>
 
-#include "escapement/problem.h"
-#include "escapement/results.h"
+#include "escapement/internal/problem.h"
+#include "escapement/internal/results.h"
 
 typedef struct esc_journal esc_journal;
 

@@ -9,8 +9,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "escapement/observe.h"
-#include "store/io.h"
+#include "base/io.h"
+#include "escapement/internal/observe.h"
 #include "store/journal_format.h"
 
 enum { READ_AT_ONCE = 1 << 16, WORK_FACTOR = 8, WORK_LEAST = 1 << 26 };

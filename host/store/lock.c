@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "signals.h"
-#include "spec/text.h"
-#include "store/io.h"
+#include "base/io.h"
+#include "base/signals.h"
+#include "base/text.h"
 #include "store/names.h"
 
 enum { TEXT_MAX = 512, ATTEMPTS_MAX = 1000 };

@@ -10,7 +10,7 @@
 #ifndef ESC_LOCK_H
 #define ESC_LOCK_H
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 typedef struct esc_lock esc_lock;
 

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/io.h"
+#include "base/io.h"
 
 const char *const esc_names_suffixes[] = {
     "", ".journal", ".snapshots", ".checkpoint", ".checkpoint.previous", ".lock", NULL};

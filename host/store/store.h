@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "escapement/results.h"
+#include "escapement/internal/results.h"
 
 /* Writes `results` to `path`: a dimension scale with coordinates for member,
  * threshold, layer and interface (from 1), units and long_name on every

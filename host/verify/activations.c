@@ -3,7 +3,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "escapement/activation.h"
+#include "escapement/internal/activation.h"
 #include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/verify.h"

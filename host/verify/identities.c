@@ -1,6 +1,6 @@
 /* The imbalance identities, scalar and matrix-valued, over steps of SGD by the
  * reference: exact for every activation, loss and metric, so only rounding is left. */
-#include "escapement/identity.h"
+#include "escapement/internal/identity.h"
 
 #include <float.h>
 #include <math.h>

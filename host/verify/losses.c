@@ -2,7 +2,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "escapement/loss.h"
+#include "escapement/internal/loss.h"
 #include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/verify.h"

@@ -1,14 +1,14 @@
 /* The model: teacher, metric, initial weights, S(0), escape events, float updates. */
-#include "escapement/model.h"
+#include "escapement/internal/model.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
-#include "escapement/activation.h"
-#include "escapement/stream.h"
-#include "escapement/track.h"
-#include "escapement/update.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/stream.h"
+#include "escapement/internal/track.h"
+#include "escapement/internal/update.h"
 #include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/verify.h"

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 

@@ -1,13 +1,13 @@
 /* The observables that snapshots record: the signal's rate is what the three terms say,
  * and responses in float are the reference's. */
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "cpu/respond.h"
-#include "escapement/model.h"
-#include "escapement/theory.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/theory.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/arena.h"
-#include "escapement/stream.h"
+#include "escapement/internal/arena.h"
+#include "escapement/internal/stream.h"
 
 typedef long double real;
 

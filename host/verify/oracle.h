@@ -7,8 +7,8 @@
 #ifndef ESC_VERIFY_ORACLE_H
 #define ESC_VERIFY_ORACLE_H
 
-#include "escapement/problem.h"
-#include "escapement/reference.h"
+#include "escapement/internal/problem.h"
+#include "escapement/internal/reference.h"
 
 /* sigma, sigma' and kappa = sigma - z sigma' at z; ReLU' is 0 at 0. */
 typedef struct esc_oracle_value {

@@ -2,7 +2,7 @@
  * the moments of N(0, 1). */
 #include <math.h>
 
-#include "escapement/stream.h"
+#include "escapement/internal/stream.h"
 #include "verify/verify.h"
 
 typedef struct known_answer {

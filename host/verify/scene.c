@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/model.h"
+#include "escapement/internal/model.h"
 
 static const char *const activation_name[] = {
 #define NAME(kind, text) text,

@@ -2,7 +2,7 @@
 #ifndef ESC_VERIFY_SCENE_H
 #define ESC_VERIFY_SCENE_H
 
-#include "escapement/reference.h"
+#include "escapement/internal/reference.h"
 
 /* Activation `kind`; the polynomial is 0.1 + 0.9 z - 0.1 z^2 + 0.02 z^3. */
 esc_activation esc_verify_activation(int kind);

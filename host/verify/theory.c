@@ -1,14 +1,14 @@
 /* Theory: constants and escape times against the numbers of another program (theory
  * sheet, section 9), and the reference, fed with quadrature nodes, against the reduced
  * ODE: on the symmetric manifold a network of any width is that ODE. */
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/model.h"
+#include "escapement/internal/model.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 

@@ -2,7 +2,7 @@
 #ifndef ESC_VERIFY_TRAIN_H
 #define ESC_VERIFY_TRAIN_H
 
-#include "escapement/engine.h"
+#include "escapement/internal/engine.h"
 
 /* How members are laid out over an engine. None of it may touch a bit of the result. */
 typedef struct esc_verify_layout {

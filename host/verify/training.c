@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends.h"
+#include "backend/registry.h"
 #include "bench/check.h"
-#include "escapement/model.h"
+#include "escapement/internal/model.h"
 #include "verify/oracle.h"
 #include "verify/scene.h"
 #include "verify/train.h"

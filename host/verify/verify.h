@@ -6,7 +6,7 @@
 #ifndef ESC_VERIFY_H
 #define ESC_VERIFY_H
 
-#include "escapement/engine.h"
+#include "escapement/internal/engine.h"
 
 /* An engine to be checked; `backend` NULL in families that need none. */
 typedef struct esc_verify_target {

@@ -2,7 +2,7 @@
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 
-#include "escapement/plateau.h"
+#include "escapement/internal/plateau.h"
 
 /* Mean, and the mean's standard error in *error (NaN with one number). */
 static double mean_of(int64_t n, const double *x, double *error) {

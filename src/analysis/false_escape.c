@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/fit.h"
+#include "escapement/internal/fit.h"
 #include "loss_law.h"
 
 enum { NODES_LEAST = 400 };

@@ -1,7 +1,7 @@
 /* Groups the members of result tables and fits log t* against log epsilon in each
  * group (theory, section 5, slopes): points, local slopes, and what headline.c and limit.c
  * make of them. */
-#include "escapement/fit.h"
+#include "escapement/internal/fit.h"
 
 #include <gsl/gsl_math.h>
 #include <gsl/gsl_sort.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 #include "headline.h"
 #include "limit.h"
 #include "regression.h"

@@ -3,7 +3,7 @@
 #ifndef ESC_ANALYSIS_HEADLINE_H
 #define ESC_ANALYSIS_HEADLINE_H
 
-#include "escapement/fit.h"
+#include "escapement/internal/fit.h"
 #include "seed_table.h"
 
 /* Fills slope, standard_error, dof, lower, upper, estimator, the local slopes' intervals, the

@@ -2,7 +2,7 @@
 #ifndef ESC_ANALYSIS_LIMIT_H
 #define ESC_ANALYSIS_LIMIT_H
 
-#include "escapement/fit.h"
+#include "escapement/internal/fit.h"
 #include "seed_table.h"
 
 enum { ESC_ORDER_UNKNOWN = -1 };

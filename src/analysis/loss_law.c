@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/activation.h"
-#include "escapement/loss.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/loss.h"
 
 enum { NODES = 4096 };         /* of g, midpoints: exact to rounding for smooth functions */
 static const double reach = 8; /* of |g|: P(|g| > 8) = 1e-15 */

@@ -5,8 +5,8 @@
 
 #include <gsl/gsl_spline.h>
 
-#include "escapement/problem.h"
-#include "escapement/status.h"
+#include "escapement/internal/problem.h"
+#include "escapement/internal/status.h"
 
 enum {
   ESC_LATTICE = 4096, /* cells of a convolution */

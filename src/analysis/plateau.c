@@ -1,11 +1,11 @@
 /* The bootstrap interval of one member, from its snapshots. */
-#include "escapement/plateau.h"
+#include "escapement/internal/plateau.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 typedef struct member {
   const esc_results *r;

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 typedef struct esc_line {
   double slope;

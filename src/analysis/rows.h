@@ -3,7 +3,7 @@
 #ifndef ESC_ANALYSIS_ROWS_H
 #define ESC_ANALYSIS_ROWS_H
 
-#include "escapement/fit.h"
+#include "escapement/internal/fit.h"
 
 /* One member at one threshold. */
 typedef struct esc_fit_row {

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 #include "rows.h"
 
 typedef struct esc_cell {

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/activation.h"
-#include "escapement/model.h"
-#include "escapement/theory.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/theory.h"
 #include "forecast.h"
 
 enum { SAMPLES = 2048 };

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/blocks.h"
-#include "escapement/theory.h"
+#include "escapement/internal/blocks.h"
+#include "escapement/internal/theory.h"
 
 enum { WIDTH_MOST = 64, MODES_MOST = 2, TIMES = 80, INSIDE = 8 };
 static const double budgets = 1000;     /* how far ahead of train.steps is looked */

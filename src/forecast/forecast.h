@@ -2,7 +2,7 @@
 #ifndef ESC_FORECAST_PRIVATE_H
 #define ESC_FORECAST_PRIVATE_H
 
-#include "escapement/forecast.h"
+#include "escapement/internal/forecast.h"
 
 /* Moments of the teacher: a, E[T^2]/2, and b, C of the features before layer `first`. */
 typedef struct esc_features {

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/model.h"
-#include "escapement/theory.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/theory.h"
 #include "forecast.h"
 
 enum { STAGES = 4, STEPS_MAX = 4000 };

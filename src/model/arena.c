@@ -3,7 +3,7 @@
  *   | block | slack to the alignment | guard | block | ...
  *
  * Slack and guard hold a pattern; the guard's last words are the block's offset and bytes. */
-#include "escapement/arena.h"
+#include "escapement/internal/arena.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Training inputs from the counter-based stream. */
-#include "escapement/model.h"
-#include "escapement/stream.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/stream.h"
 
 void esc_draw_inputs(uint64_t seed, int64_t step, int first, int samples, int inputs, float *x) {
   const int blocks = (inputs + 3) / 4; /* four normals a Philox block */

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/model.h"
-#include "escapement/stream.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/stream.h"
 
 static void he_normal(const esc_problem *p, const esc_member *m, int l, double *w) {
   const uint64_t fan_in = (uint64_t)esc_fan_in(p->shape, l);

@@ -1,6 +1,6 @@
 /* Strict decimal numbers: one scanner of the grammar, on which the readers of
  * doubles and of whole numbers stand. */
-#include "escapement/number.h"
+#include "escapement/internal/number.h"
 
 #include <float.h>
 #include <locale.h>

@@ -1,14 +1,14 @@
 /* Activations by name: `tanh`, `softplus-raw`, `poly:0,1,-0.5`. Letters are compared without
  * regard to case, and some activations have a second name; what is printed is always the name
  * of the table in problem.h. */
-#include "escapement/problem.h"
+#include "escapement/internal/problem.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "escapement/number.h"
+#include "escapement/internal/number.h"
 
 static const char *const names[] = {
 #define ROW(name, text) text,

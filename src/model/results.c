@@ -1,12 +1,12 @@
 /* The table of result variables, walked by everything that stores or reads them. */
-#include "escapement/results.h"
+#include "escapement/internal/results.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 const esc_result_variable esc_result_variables[] = {
 #define ROW(name, ctype, type, axis, units, text) \

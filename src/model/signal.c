@@ -11,9 +11,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/activation.h"
-#include "escapement/model.h"
-#include "escapement/stream.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/stream.h"
 
 enum { LANES = 16 }; /* so many inputs go through together */
 

@@ -2,8 +2,8 @@
 #ifndef ESC_SIGNAL_H
 #define ESC_SIGNAL_H
 
-#include "escapement/arena.h"
-#include "escapement/problem.h"
+#include "escapement/internal/arena.h"
+#include "escapement/internal/problem.h"
 
 enum {
   ESC_SIGNAL_SAMPLES = 256, /* evaluations at most; half where that is good enough */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/activation.h"
+#include "escapement/internal/activation.h"
 #include "signal.h"
 
 /* sigma' of inputs wider than this is too sharp for the rule below. */

@@ -1,9 +1,9 @@
 /* A member's beginning and end, for every engine. */
-#include "escapement/slot.h"
+#include "escapement/internal/slot.h"
 
 #include <stdlib.h>
 
-#include "escapement/model.h"
+#include "escapement/internal/model.h"
 
 esc_status esc_model_init(esc_model *model, const esc_problem *p, bool single) {
   esc_status status = ESC_OK;

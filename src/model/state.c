@@ -1,9 +1,9 @@
 /* A network in training to bytes and back. */
-#include "escapement/state.h"
+#include "escapement/internal/state.h"
 
 #include <string.h>
 
-#include "escapement/model.h"
+#include "escapement/internal/model.h"
 
 typedef struct head {
   esc_track track;

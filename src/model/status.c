@@ -1,5 +1,5 @@
 /* The thread's last error message, and what each status means. */
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 #include <stdarg.h>
 #include <stdio.h>

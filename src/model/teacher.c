@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/model.h"
-#include "escapement/stream.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/stream.h"
 
 /* Classical Gram-Schmidt twice is as good as Householder at these sizes. */
 static void orthonormalise(double *directions, int k, int inputs) {

@@ -1,5 +1,5 @@
 /* Escape events and the ledger. */
-#include "escapement/track.h"
+#include "escapement/internal/track.h"
 
 #include <string.h>
 

@@ -14,8 +14,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/loss.h"
-#include "escapement/observe.h"
+#include "escapement/internal/loss.h"
+#include "escapement/internal/observe.h"
 
 enum { MEANS = 4, FORMS = 4, QUADRATIC = 3, OUTPUT = 1, SPARE = 8 };
 

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 

@@ -1,10 +1,10 @@
 /* A snapshot's row: the response, and what the weights alone say. */
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "escapement/mutant.h"
+#include "escapement/internal/mutant.h"
 
 const esc_observable esc_observables[ESC_OBSERVABLES] = {
 #define ROW(name, axis, units, text)                                                   \

@@ -1,7 +1,7 @@
 /* The steps at which snapshots are taken. */
 #include <math.h>
 
-#include "escapement/observe.h"
+#include "escapement/internal/observe.h"
 
 /* Step j of the logarithmic grid, 10^(j / per_decade) rounded. */
 static int64_t log_step(int per_decade, int64_t j) {

@@ -2,9 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/loss.h"
-#include "escapement/mutant.h"
-#include "escapement/observe.h"
+#include "escapement/internal/loss.h"
+#include "escapement/internal/mutant.h"
+#include "escapement/internal/observe.h"
 
 void esc_response_weights(const esc_observer *o, const esc_sample *s, int b, double f,
                           double c[3]) {

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/activation.h"
-#include "escapement/model.h"
-#include "escapement/observe.h"
-#include "escapement/stream.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/observe.h"
+#include "escapement/internal/stream.h"
 
 /* Inputs of the evaluation stream: step 0 are those of S(0) (signal.c). */
 enum { EVALUATION_STEP = 1, UNIT = 128 };

@@ -1,11 +1,11 @@
 /* The matrix-valued imbalance identity: identity.h. */
-#include "escapement/identity.h"
+#include "escapement/internal/identity.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/activation.h"
-#include "escapement/loss.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/loss.h"
 
 /* One sample on its way: rows of `width` behind each hidden layer. */
 typedef struct passage {

@@ -5,13 +5,13 @@
  *   G_l = E[delta_l h_{l-1}'],  ledger term E[u_l . kappa(z_l)]
  *
  * Every faster engine is checked against this file. */
-#include "escapement/reference.h"
+#include "escapement/internal/reference.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/activation.h"
-#include "escapement/loss.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/loss.h"
 
 struct esc_reference_work {
   double *h;          /* (layers, widest): h[l] is the input of layer l */

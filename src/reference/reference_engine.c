@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/engine.h"
-#include "escapement/model.h"
-#include "escapement/reference.h"
-#include "escapement/slot.h"
-#include "escapement/state.h"
+#include "escapement/internal/engine.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/reference.h"
+#include "escapement/internal/slot.h"
+#include "escapement/internal/state.h"
 
 typedef struct network {
   esc_slot slot;

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "block_path.h"
-#include "escapement/homotopy.h"
+#include "escapement/internal/homotopy.h"
 
 enum {
   FIRST = 8,     /* intervals at the start */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "block_path.h"
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 /* By K: fineness of the two grids whose times are compared; the finer one's are reported. Up to
  * two modes the finer is finer than usual; for more it would take 3 to 15 times as long. */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/activation.h"
-#include "escapement/blocks.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/blocks.h"
 
 enum { MODES = ESC_BLOCK_MODES_MAX };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "block_path.h"
-#include "escapement/homotopy.h"
+#include "escapement/internal/homotopy.h"
 
 static double dot(int n, const double *a, const double *b) {
   double sum = 0;

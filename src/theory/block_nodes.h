@@ -2,7 +2,7 @@
 #ifndef ESCAPEMENT_THEORY_BLOCK_NODES_H
 #define ESCAPEMENT_THEORY_BLOCK_NODES_H
 
-#include "escapement/blocks.h"
+#include "escapement/internal/blocks.h"
 #include "lanes.h"
 
 typedef struct esc_block_tile {

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <sunnonlinsol/sunnonlinsol_fixedpoint.h>
 
-#include "escapement/activation.h"
-#include "escapement/theory.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/theory.h"
 
 enum { STEPS_MAX = 8000, STEPS_BEYOND = 1000, SIZE = ESC_BLOCK_SIZE_MAX };
 static const double vanishes = 1e-10;     /* |c_1|, |c_3| that count as 0 */

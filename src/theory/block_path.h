@@ -7,7 +7,7 @@
 #include <sundials/sundials_context.h>
 #include <sundials/sundials_nonlinearsolver.h>
 
-#include "escapement/blocks.h"
+#include "escapement/internal/blocks.h"
 
 /* S_1..S_K, then H_1..H_K, through a half; the loss through its threshold. */
 enum { ESC_BLOCK_LOSS = 2 * ESC_BLOCK_MODES_MAX, ESC_BLOCK_EVENTS };

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "block_path.h"
-#include "escapement/spectrum.h"
+#include "escapement/internal/spectrum.h"
 
 enum { MODES = ESC_BLOCK_MODES_MAX, PAIRS_MAX = MODES * (MODES - 1) };
 static const double counts_as_zero = 1e-10, too_far = 0.1;

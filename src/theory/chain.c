@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "curvature.h"
-#include "escapement/activation.h"
+#include "escapement/internal/activation.h"
 
 typedef struct chain {
   double value;                      /* f */

@@ -3,7 +3,7 @@
 #ifndef ESCAPEMENT_THEORY_CHAIN_H
 #define ESCAPEMENT_THEORY_CHAIN_H
 
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 /* E[(a sigma(g) - f)^2]/2 by the rule given. */
 double esc_reduced_loss(const esc_escape_problem *problem, int nodes, const double *node,

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "escapement/activation.h"
-#include "escapement/theory.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/theory.h"
 #include "series.h"
 
 static void take_coefficients(const esc_activation *activation, esc_classification *c) {

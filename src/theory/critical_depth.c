@@ -3,7 +3,7 @@
  * for r = 1, 2, >= 3. Signs of scales do not matter to it. */
 #include <math.h>
 
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 static double smallest(int layers, const double *scale) {
   double least = HUGE_VAL;

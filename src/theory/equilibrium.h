@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 typedef enum esc_rest {
   ESC_REST_NONE,   /* still moves */

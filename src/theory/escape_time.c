@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "chain.h"
-#include "escapement/activation.h"
+#include "escapement/internal/activation.h"
 #include "leading_order.h"
 #include "reduced_ode.h"
 #include "remark.h"

@@ -10,8 +10,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "escapement/activation.h"
-#include "escapement/theory.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/theory.h"
 #include "gaussian.h"
 
 static const double reach = 14; /* the density is 1e-43 there */

@@ -2,7 +2,7 @@
 #ifndef ESCAPEMENT_THEORY_GAUSSIAN_H
 #define ESCAPEMENT_THEORY_GAUSSIAN_H
 
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 /* Every rule serves scales up to this. */
 #define ESC_RULE_SCALE_MIN 0.1

@@ -2,9 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "escapement/activation.h"
-#include "escapement/spectrum.h"
-#include "escapement/theory.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/spectrum.h"
+#include "escapement/internal/theory.h"
 
 /* he[m] = He_m(g) / sqrt(m!), m < count. */
 static void hermite(double g, int count, double *he) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "curvature.h"
-#include "escapement/activation.h"
+#include "escapement/internal/activation.h"
 
 enum { LANES = ESC_BLOCK_LANES };
 

@@ -2,7 +2,7 @@
 #ifndef ESCAPEMENT_THEORY_LANES_H
 #define ESCAPEMENT_THEORY_LANES_H
 
-#include "escapement/problem.h"
+#include "escapement/internal/problem.h"
 
 /* Compiled for each width of vectors; the machine at hand picks. Not under sanitizers, which begin
  * after the picking, nor by clang, whose clones a caller in another file does not find. */

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "escapement/activation.h"
+#include "escapement/internal/activation.h"
 #include "leading_path.h"
 #include "remark.h"
 

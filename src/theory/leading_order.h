@@ -2,7 +2,7 @@
 #ifndef ESCAPEMENT_THEORY_LEADING_ORDER_H
 #define ESCAPEMENT_THEORY_LEADING_ORDER_H
 
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 /* A start, as the leading order sees it. */
 typedef struct esc_leading {

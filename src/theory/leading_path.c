@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "escapement/activation.h"
+#include "escapement/internal/activation.h"
 #include "gaussian.h"
 
 enum { INTERVALS = 200, DEFECT_INTERVALS = 12 };

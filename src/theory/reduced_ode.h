@@ -2,7 +2,7 @@
 #ifndef ESCAPEMENT_THEORY_REDUCED_ODE_H
 #define ESCAPEMENT_THEORY_REDUCED_ODE_H
 
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 /* AUTO: Adams' method, and BDF from where the flow becomes stiff. */
 typedef enum esc_ode_method { ESC_ODE_AUTO, ESC_ODE_BDF, ESC_ODE_ADAMS } esc_ode_method;

@@ -2,7 +2,7 @@
 #ifndef ESCAPEMENT_THEORY_REMARK_H
 #define ESCAPEMENT_THEORY_REMARK_H
 
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 enum { ESC_STATE_TEXT = 160 };
 

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "escapement/theory.h"
+#include "escapement/internal/theory.h"
 
 typedef struct esc_term {
   double value, error; /* |value - truth| <= error, to first order in rounding */

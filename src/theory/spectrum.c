@@ -1,5 +1,5 @@
 /* Spectral radii and abscissas, the Schur-Perron criterion, nested truncations. */
-#include "escapement/spectrum.h"
+#include "escapement/internal/spectrum.h"
 
 #include <gsl/gsl_eigen.h>
 #include <gsl/gsl_errno.h>

@@ -8,7 +8,7 @@
 #define ESC_KERNEL_SCENE_H
 
 #include "cuda/lot.h"
-#include "escapement/order.h"
+#include "escapement/internal/order.h"
 #include "problems.h"
 #ifdef ESC_SIMT
 #include "esc_simt.h"

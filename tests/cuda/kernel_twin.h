@@ -3,11 +3,11 @@
 #ifndef ESC_KERNEL_TWIN_H
 #define ESC_KERNEL_TWIN_H
 
-#include "escapement/activation.h"
-#include "escapement/loss.h"
-#include "escapement/model.h"
-#include "escapement/philox.h"
-#include "escapement/update.h"
+#include "escapement/internal/activation.h"
+#include "escapement/internal/loss.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/philox.h"
+#include "escapement/internal/update.h"
 #include "kernel_scene.h"
 
 static inline esc_eval_f32 evaluate(const scene *t, float z) {

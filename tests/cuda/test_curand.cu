@@ -13,7 +13,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "escapement/philox.h"
+#include "escapement/internal/philox.h"
 
 struct draw {
   uint64_t seed;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/status.h"
+#include "escapement/internal/status.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

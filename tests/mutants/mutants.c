@@ -3,7 +3,7 @@
  *
  *   mutants --list           the families' names, one a line
  *   mutants [options]        `escapement verify [options]` */
-#include "escapement/mutant.h"
+#include "escapement/internal/mutant.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -46,9 +46,10 @@ int main(int argc, char **argv) {
     fprintf(stderr, "ESCAPEMENT_MUTANT: no such family; see --list\n");
     return 2;
   }
+  esc_log_to_stderr();
   setlocale(LC_NUMERIC, "C");
   gsl_set_error_handler_off();
   const esc_status status = esc_verb_verify(argc, argv);
-  if (status != ESC_OK) esc_note("%s", esc_error_message());
+  if (status != ESC_OK) esc_log("%s", esc_error_message());
   return esc_status_exit_code(status);
 }

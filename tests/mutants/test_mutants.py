@@ -1,5 +1,5 @@
 """The mutation test: verify passes over the code as it is, and fails over every mutant,
-each of which has one wrong sign (include/escapement/mutant.h). Prints which check caught
+each of which has one wrong sign (include/escapement/internal/mutant.h). Prints which check caught
 which mutant. Errors of the reference engine must be found by its training rows too, which
 compare it with an evaluation that shares no code with it.
 

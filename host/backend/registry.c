@@ -1,0 +1,102 @@
+#include "backend/registry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/cpu.h"
+#include "cpu/network.h"
+#ifdef ESC_HAVE_CUDA
+#include "bench/ceiling_cuda.h"
+#include "cuda/cuda.h"
+#endif
+
+#ifdef ESC_HAVE_CUDA
+int esc_backend_cuda_devices(char *why, size_t size) { return esc_cuda_devices(why, size); }
+
+esc_status esc_backend_cuda_name(int index, char *text, size_t size) {
+  return esc_cuda_device_name(index, text, size);
+}
+#else
+static esc_status esc_cuda_find(const esc_problem *p, int device, const char *path, bool tf32,
+                                const esc_engine_ops **engine) {
+  (void)p, (void)path, (void)tf32, (void)engine;
+  return esc_backend_cuda_name(device, NULL, 0);
+}
+
+int esc_backend_cuda_devices(char *why, size_t size) {
+  snprintf(why, size, "this build has no CUDA backend");
+  return 0;
+}
+
+esc_status esc_backend_cuda_name(int index, char *text, size_t size) {
+  (void)index;
+  if (size) text[0] = 0;
+  return ESC_FAIL(ESC_BAD_INPUT, "this build has no CUDA backend");
+}
+#endif
+
+static bool is(const char *given, const char *name) { return given && !strcmp(given, name); }
+static bool any(const char *given) { return !given || is(given, "auto"); }
+
+/* What only a GPU has must not be asked of a CPU. */
+static esc_status refuse_gpu_options(const esc_backend_request *r, const char *name) {
+  if (is(r->precision, "tf32"))
+    return ESC_FAIL(ESC_BAD_INPUT, "--precision tf32: the backend %s has no such arithmetic", name);
+  if (!any(r->path))
+    return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: the backend %s has one path only", r->path, name);
+  return ESC_OK;
+}
+
+esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *problem,
+                            const esc_engine_ops **engine) {
+  char why[200];
+  const bool tf32 = is(r->precision, "tf32"), cuda = is(r->backend, "cuda");
+  *engine = NULL;
+  if (r->precision && !tf32 && !is(r->precision, "fp32"))
+    return ESC_FAIL(ESC_BAD_INPUT, "--precision %.40s: must be fp32 or tf32", r->precision);
+  if (cuda || any(r->backend)) {
+    if (esc_backend_cuda_devices(why, sizeof why) > 0)
+      return esc_cuda_find(problem, r->device, r->path, tf32, engine);
+    if (cuda) return ESC_FAIL(ESC_BAD_INPUT, "--backend cuda: no CUDA device can be used: %s", why);
+  }
+  if (any(r->backend) || is(r->backend, "cpu")) *engine = &esc_cpu_engine;
+  if (is(r->backend, "reference")) *engine = &esc_reference_engine;
+  if (*engine) return refuse_gpu_options(r, (*engine)->name);
+  return ESC_FAIL(ESC_BAD_INPUT, "--backend %.40s: must be auto, reference, cpu or cuda",
+                  r->backend);
+}
+
+esc_status esc_backend_check_device(const esc_engine_ops *engine, int64_t device) {
+  char why[200] = "";
+  if (engine->device_memory) return ESC_OK;
+  const int devices = esc_backend_cuda_devices(why, sizeof why);
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "--device %lld: the backend %s has no devices%s%s; leave --device out, or name "
+                  "--backend cuda",
+                  (long long)device, engine->name,
+                  devices > 0 ? "" : ", and no GPU can be used: ", why);
+}
+
+const esc_ceiling_ops *esc_backend_ceiling(const esc_engine_ops *engine) {
+#ifdef ESC_HAVE_CUDA
+  if (engine == &esc_cuda_tf32_engine) return &esc_cuda_tf32_ceiling;
+  if (engine->device_memory) return &esc_cuda_ceiling;
+#endif
+  (void)engine;
+  return &esc_cpu_ceiling;
+}
+
+void esc_backend_path(const esc_engine_ops *engine, const esc_problem *problem, char *text,
+                      size_t size) {
+  (void)problem;
+  const char *path = "loops";
+  if (engine == &esc_cpu_engine) path = esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"))->name;
+#ifdef ESC_HAVE_CUDA
+  if (engine == &esc_cuda_chip_engine) path = "chip";
+  if (engine == &esc_cuda_chip_tf32x3_engine) path = "chip-tf32x3";
+  if (engine == &esc_cuda_gemm_engine) path = "gemm";
+  if (engine == &esc_cuda_tf32_engine) path = "gemm-tf32";
+#endif
+  snprintf(text, size, "%s", path);
+}

@@ -1,0 +1,656 @@
+/* Whole files in and out of the file system.
+ *
+ * Publishing writes a temporary file beside the target, syncs it, renames it
+ * over the target and syncs the directory, so that every crash leaves the old
+ * file, the new one or none. A symbolic link is followed by hand: the file that
+ * it names is replaced, the link stays. */
+#include "base/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/names.h"
+
+enum { LINKS_MAX = 40, TEMPORARIES_MAX = 1000, NAME_KEPT = 200, READ_START = 1 << 16 };
+
+/* Where a file really lies: an absolute directory without links, and a name in it. */
+typedef struct place {
+  char directory[PATH_MAX];
+  char name[NAME_MAX + 1];
+} place;
+
+esc_status esc_io_status(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ELOOP:
+    case ENXIO:
+    case ENODEV:
+    case ENAMETOOLONG: return ESC_BAD_INPUT;
+    default: return ESC_IO_FAILED;
+  }
+}
+
+/* Splits `path` at its last slash; the directory is "." if there is none. */
+static bool split(const char *path, char directory[PATH_MAX], char name[NAME_MAX + 1]) {
+  const char *slash = strrchr(path, '/');
+  const char *last = slash ? slash + 1 : path;
+  const size_t length = slash ? (size_t)(slash - path) : 0;
+  if (length >= PATH_MAX || strlen(last) > NAME_MAX) return false;
+  if (!slash)
+    strcpy(directory, ".");
+  else if (length == 0)
+    strcpy(directory, "/");
+  else
+    snprintf(directory, PATH_MAX, "%.*s", (int)length, path);
+  strcpy(name, last);
+  return true;
+}
+
+/* Names there stand for open files or devices, whatever they link to. */
+static bool holds_devices(const char *directory) {
+  return !strcmp(directory, "/dev") || !strcmp(directory, "/proc") ||
+         !strncmp(directory, "/proc/", 6);
+}
+
+/* Finds the place of `current`, itself perhaps a link; `path` is for messages. */
+static esc_status locate(const char *path, const char *current, place *at) {
+  char directory[PATH_MAX];
+  if (!split(current, directory, at->name))
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+  if (!realpath(directory, at->directory))
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot write there: directory %s: %s", path,
+                    directory, strerror(errno));
+  if (holds_devices(at->directory))
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: not a file but a device; name a file", path);
+  return ESC_OK;
+}
+
+static bool join(char out[PATH_MAX], const char *directory, const char *name) {
+  const char *slash = !strcmp(directory, "/") ? "" : "/";
+  return snprintf(out, PATH_MAX, "%s%s%s", directory, slash, name) < PATH_MAX;
+}
+
+/* Follows links from `path` to the place of the file to be written. */
+static esc_status resolve(const char *path, place *at) {
+  char current[PATH_MAX], link[PATH_MAX], full[PATH_MAX];
+  if (strlen(path) >= PATH_MAX)
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+  strcpy(current, path);
+  for (int i = 0; i < LINKS_MAX; i++) {
+    const esc_status status = locate(path, current, at);
+    if (status != ESC_OK) return status;
+    if (!join(full, at->directory, at->name)) break;
+    const ssize_t length = readlink(full, link, sizeof link - 1);
+    if (length < 0) return ESC_OK; /* not a link, or nothing there yet */
+    link[length] = '\0';
+    if (link[0] == '/')
+      strcpy(current, link);
+    else if (!join(current, at->directory, link))
+      break;
+  }
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: too many symbolic links, or a name that is too long", path);
+}
+
+/* Resolves `path`, and refuses what is not a plain file or the name of one. */
+static esc_status find_target(const char *path, place *at, char full[PATH_MAX]) {
+  struct stat info;
+  if (!*path) return ESC_FAIL(ESC_BAD_INPUT, "the name of the file to write is empty");
+  const esc_status status = resolve(path, at);
+  if (status != ESC_OK) return status;
+  if (!*at->name) return ESC_FAIL(ESC_BAD_INPUT, "%s: names a directory; name a file", path);
+  if (!join(full, at->directory, at->name))
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+  if (stat(full, &info) == 0) {
+    if (S_ISDIR(info.st_mode))
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: is a directory; name a file", path);
+    if (!S_ISREG(info.st_mode))
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file; name another", path);
+  } else if (errno != ENOENT) {
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot write there: %s", path, strerror(errno));
+  }
+  return ESC_OK;
+}
+
+/* ".NAME.PID-RANDOM.tmp"; NAME is cut so that the whole fits. Nobody can guess the name. */
+static bool temporary_name(const place *at, char full[PATH_MAX]) {
+  char name[NAME_MAX + 1];
+  uint64_t random;
+  if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) random = (uint64_t)clock();
+  snprintf(name, sizeof name, ".%.*s.%ld-%016llx.tmp", (int)NAME_KEPT, at->name, (long)getpid(),
+           (unsigned long long)random);
+  return join(full, at->directory, name);
+}
+
+/* Locks a file; on a file system without locks it stays unlocked. False where another holds the
+ * lock or has removed the file before it was ours. */
+static bool lock_new(int fd) {
+  struct stat info;
+  int result;
+  do {
+    result = flock(fd, LOCK_EX | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  if (result != 0 && errno == EWOULDBLOCK) return false;
+  return fstat(fd, &info) != 0 || info.st_nlink > 0;
+}
+
+/* Opens a new file beside the target, locked as long as it is open, which tells others that its
+ * writer lives; umask applies. */
+static esc_status open_temporary(const char *path, const place *at, char full[PATH_MAX], int *fd) {
+  for (int i = 0; i < TEMPORARIES_MAX; i++) {
+    if (!temporary_name(at, full))
+      return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+    *fd = open(full, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (*fd >= 0 && lock_new(*fd)) return ESC_OK;
+    if (*fd >= 0)
+      close(*fd);
+    else if (errno != EEXIST && errno != EINTR)
+      break;
+  }
+  *fd = -1;
+  return ESC_FAIL(esc_io_status(errno), "%s: cannot write into %s: %s", path, at->directory,
+                  strerror(errno));
+}
+
+esc_status esc_io_write_all(int fd, const char *path, const void *bytes, size_t size) {
+  const char *from = bytes;
+  while (size > 0) {
+    const ssize_t written = write(fd, from, size);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      const int error = written < 0 ? errno : ENOSPC;
+      const esc_status status =
+          ESC_FAIL(ESC_IO_FAILED, "%s: writing failed: %s", path, strerror(error));
+      errno = error;
+      return status;
+    }
+    from += written;
+    size -= (size_t)written;
+  }
+  return ESC_OK;
+}
+
+static esc_status sync_directory(const char *path, const char *directory) {
+  const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 && errno == EACCES) return ESC_OK; /* may be written but not read: no way to sync */
+  if (fd < 0)
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot open directory %s: %s", path, directory,
+                    strerror(errno));
+  const int error = fsync(fd) == 0 ? 0 : errno;
+  close(fd);
+  if (error == 0 || error == EINVAL) return ESC_OK; /* some file systems cannot, and need not */
+  return ESC_FAIL(ESC_IO_FAILED, "%s: syncing directory %s failed: %s", path, directory,
+                  strerror(error));
+}
+
+esc_status esc_io_sync_directory(const char *path) {
+  char directory[PATH_MAX], name[NAME_MAX + 1];
+  if (!split(path, directory, name))
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+  return sync_directory(path, directory);
+}
+
+/* Whether no process of this machine has that number, or only one that has ended and whose parent
+ * has not asked for it yet, which in a container can be for ever. */
+static bool is_gone(long pid) {
+  char path[48], text[256] = "";
+  if (kill((pid_t)pid, 0) != 0) return errno == ESRCH;
+  snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  text[fread(text, 1, sizeof text - 1, file)] = '\0';
+  fclose(file);
+  const char *state = strrchr(text, ')'); /* a process may be named anything */
+  return state && (!strncmp(state, ") Z", 3) || !strncmp(state, ") X", 3));
+}
+
+/* Whether `name` is a temporary of the target whose process is gone, as far as this machine
+ * knows. */
+static bool is_left_over(const place *at, const char *name) {
+  char prefix[NAME_MAX + 1];
+  long pid;
+  unsigned long long random;
+  int end = 0;
+  const int length = snprintf(prefix, sizeof prefix, ".%.*s.", (int)NAME_KEPT, at->name);
+  if (strncmp(name, prefix, (size_t)length) != 0) return false;
+  if (sscanf(name + length, "%ld-%16llx.tmp%n", &pid, &random, &end) != 2) return false;
+  if (end == 0 || name[length + end] != '\0' || pid <= 0 || pid > INT_MAX) return false;
+  return is_gone(pid);
+}
+
+/* ---- whose a file is ---- */
+
+/* Whether this process counts files of `owner` beside `path` as its own: they are its user's; or
+ * new files get that owner there (on some file systems the one that the mount names); or it is
+ * root, and the folder is the owner's, who could have put anything there anyway. */
+static bool is_owner_there(const char *path, uid_t owner) {
+  place at;
+  struct stat info = {.st_uid = owner + 1};
+  char full[PATH_MAX];
+  int fd;
+  if (owner == geteuid()) return true;
+  if (locate(path, path, &at) != ESC_OK) return false;
+  if (geteuid() == 0 && stat(at.directory, &info) == 0 && info.st_uid == owner) return true;
+  if (open_temporary(path, &at, full, &fd) != ESC_OK) return false;
+  const bool same = fstat(fd, &info) == 0 && info.st_uid == owner;
+  unlink(full);
+  close(fd);
+  return same;
+}
+
+bool esc_io_is_own(const char *path, const struct stat *info) {
+  return S_ISREG(info->st_mode) && is_owner_there(path, info->st_uid);
+}
+
+/* A user's file that root goes on with. */
+static bool is_of_user(const char *path, struct stat *info) {
+  return lstat(path, info) == 0 && info->st_uid != 0 && esc_io_is_own(path, info);
+}
+
+/* Whether nothing of somebody's can be in the open file, not even by a hard link. */
+static bool is_new(int fd) {
+  struct stat info;
+  return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0 && info.st_nlink == 1;
+}
+
+void esc_io_adopt_owner(int fd, const char *path) {
+  struct stat info;
+  char journal[PATH_MAX];
+  const char *suffix = esc_names_own_suffix(path);
+  const size_t length = strlen(path) - (suffix ? strlen(suffix) : 0);
+  if (geteuid() != 0 || !is_new(fd)) return;
+  if (snprintf(journal, sizeof journal, "%.*s.journal", (int)length, path) >= (int)sizeof journal)
+    return;
+  if (is_of_user(path, &info) || is_of_user(journal, &info))
+    (void)!fchown(fd, info.st_uid, info.st_gid); /* if not, the file is root's */
+}
+
+/* Deletes a plain file of this user's that nobody holds locked: on another machine, or in another
+ * container, its writer may live. */
+static void remove_unlocked(const char *full) {
+  struct stat info;
+  const int fd = open(full, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return;
+  if (fstat(fd, &info) == 0 && esc_io_is_own(full, &info) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+    unlink(full);
+  close(fd);
+}
+
+/* A run that was killed while publishing leaves its temporary; the next one of
+ * the same target clears it away. */
+static void remove_left_over(const place *at) {
+  char full[PATH_MAX];
+  DIR *directory = opendir(at->directory);
+  if (!directory) return;
+  for (struct dirent *entry; (entry = readdir(directory));)
+    if (is_left_over(at, entry->d_name) && join(full, at->directory, entry->d_name))
+      remove_unlocked(full);
+  closedir(directory);
+}
+
+struct esc_io_file {
+  char path[PATH_MAX], target[PATH_MAX], temporary[PATH_MAX]; /* path: for messages */
+  place at;
+  int fd;
+};
+
+/* Begins a file whose place and target are set; frees it where that fails. */
+static esc_status begin_at(const char *path, esc_io_file *f, esc_io_file **out) {
+  snprintf(f->path, sizeof f->path, "%s", path);
+  remove_left_over(&f->at);
+  const esc_status status = open_temporary(path, &f->at, f->temporary, &f->fd);
+  if (status != ESC_OK) {
+    free(f);
+    return status;
+  }
+  esc_io_adopt_owner(f->fd, f->target);
+  *out = f;
+  return ESC_OK;
+}
+
+esc_status esc_io_begin(const char *path, esc_io_file **out) {
+  esc_status status = ESC_OK;
+  esc_io_file *f = calloc(1, sizeof *f);
+  ESC_TRY_ALLOCATE(f);
+  f->fd = -1;
+  ESC_TRY(find_target(path, &f->at, f->target));
+  return begin_at(path, f, out);
+done:
+  free(f);
+  return status;
+}
+
+/* ---- files that this program names itself ---- */
+
+/* Refuses by name what this program did not make. */
+static esc_status check_own(const char *path, const struct stat *info) {
+  if (S_ISLNK(info->st_mode))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: is a symbolic link, which this program does not follow for files that it "
+                    "names itself; remove it, or name another output with -o",
+                    path);
+  if (!S_ISREG(info->st_mode))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: not a plain file, so none of this program's; remove it, or name another "
+                    "output with -o",
+                    path);
+  if (!is_owner_there(path, info->st_uid))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: belongs to another user (number %u); copy what is to be continued into a "
+                    "folder of yours, or name another output with -o",
+                    path, (unsigned)info->st_uid);
+  return ESC_OK;
+}
+
+esc_status esc_io_open_own(const char *path, bool create, int *fd) {
+  struct stat info;
+  const int flags = create ? O_RDWR | O_CREAT : O_RDONLY;
+  *fd = -1;
+  if (lstat(path, &info) == 0) { /* a device is not even opened */
+    const esc_status status = check_own(path, &info);
+    if (status != ESC_OK) return status;
+  }
+  *fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+  if (*fd < 0 || fstat(*fd, &info) != 0)
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
+  if (create && info.st_uid == 0) esc_io_adopt_owner(*fd, path);
+  return check_own(path, &info);
+}
+
+esc_status esc_io_sync_own(const char *path) {
+  int fd, error = 0;
+  const esc_status status = esc_io_open_own(path, false, &fd);
+  if (status != ESC_OK) return status;
+  if (fdatasync(fd) != 0) error = errno;
+  (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  close(fd);
+  if (!error) return ESC_OK;
+  return ESC_FAIL(ESC_IO_FAILED, "%s: syncing failed: %s", path, strerror(error));
+}
+
+esc_status esc_io_begin_own(const char *path, esc_io_file **out) {
+  esc_status status = ESC_OK;
+  struct stat info;
+  esc_io_file *f = calloc(1, sizeof *f);
+  ESC_TRY_ALLOCATE(f);
+  f->fd = -1;
+  ESC_TRY(locate(path, path, &f->at));
+  if (!join(f->target, f->at.directory, f->at.name)) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
+    goto done;
+  }
+  if (lstat(f->target, &info) == 0) ESC_TRY(check_own(path, &info));
+  return begin_at(path, f, out);
+done:
+  free(f);
+  return status;
+}
+
+/* Gives the temporary its name if that is free. */
+static int name_new(const esc_io_file *f) {
+  if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->target, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  if (link(f->temporary, f->target) != 0) return -1;
+  return unlink(f->temporary);
+}
+
+esc_status esc_io_commit_locked(esc_io_file *f, int *fd) {
+  esc_status status = ESC_OK;
+  if (fsync(f->fd) != 0 || name_new(f) != 0) {
+    status = ESC_FAIL(esc_io_status(errno), "%s: publishing failed: %s", f->path, strerror(errno));
+    goto done;
+  }
+  f->temporary[0] = '\0';
+  ESC_TRY(sync_directory(f->path, f->at.directory));
+  *fd = f->fd;
+  f->fd = -1;
+done:
+  esc_io_discard(f);
+  return status;
+}
+
+/* Longest name and path of the file system of `directory`. */
+static void find_limits(const char *directory, size_t *name, size_t *path) {
+  const long names = pathconf(directory, _PC_NAME_MAX), paths = pathconf(directory, _PC_PATH_MAX);
+  *name = names > 0 && names < NAME_MAX ? (size_t)names : NAME_MAX;
+  *path = (paths > 0 && paths < PATH_MAX ? (size_t)paths : PATH_MAX) - 1; /* with its NUL */
+}
+
+esc_status esc_io_check_names(const char *path, const char *const *suffix, size_t count) {
+  place at;
+  size_t longest = 0, name_max, path_max;
+  const esc_status status = locate(path, path, &at);
+  if (status != ESC_OK) return status;
+  for (size_t i = 1; i < count; i++)
+    if (strlen(suffix[i]) > strlen(suffix[longest])) longest = i;
+  const size_t more = count ? strlen(suffix[longest]) : 0, name = strlen(at.name) + more;
+  const size_t given = strlen(path) + more, whole = strlen(at.directory) + 1 + name;
+  const size_t full = given > whole ? given : whole;
+  find_limits(at.directory, &name_max, &path_max);
+  if (name > name_max)
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%.300s: the name is too long by %zu bytes: with the \"%s\" of a file beside it "
+        "it has %zu, and this file system allows %zu",
+        path, name - name_max, count ? suffix[longest] : "", name, name_max);
+  if (full > path_max)
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%.300s...: the path is too long by %zu bytes: with the \"%s\" of a file beside "
+        "it it has %zu, and this system allows %zu",
+        path, full - path_max, count ? suffix[longest] : "", full, path_max);
+  return ESC_OK;
+}
+
+esc_status esc_io_write(esc_io_file *f, const void *bytes, size_t size) {
+  return esc_io_write_all(f->fd, f->path, bytes, size);
+}
+
+void esc_io_discard(esc_io_file *f) {
+  if (!f) return;
+  if (f->fd >= 0) close(f->fd);
+  if (f->temporary[0]) unlink(f->temporary);
+  free(f);
+}
+
+/* Puts the temporary, complete, in its place. */
+static bool put_in_place(esc_io_file *f, const char *previous) {
+  const int closed = close(f->fd);
+  f->fd = -1;
+  if (closed != 0) return false;
+  if (previous && rename(f->target, previous) != 0 && errno != ENOENT) return false;
+  if (rename(f->temporary, f->target) != 0) return false;
+  f->temporary[0] = '\0';
+  return true;
+}
+
+esc_status esc_io_commit(esc_io_file *f, const char *previous) {
+  esc_status status = ESC_OK;
+  if (fsync(f->fd) != 0)
+    status = ESC_FAIL(ESC_IO_FAILED, "%s: writing failed: %s", f->path, strerror(errno));
+  else if (!put_in_place(f, previous))
+    status = ESC_FAIL(esc_io_status(errno), "%s: publishing failed: %s", f->path, strerror(errno));
+  else
+    status = sync_directory(f->path, f->at.directory);
+  esc_io_discard(f);
+  return status;
+}
+
+esc_status esc_io_publish(const char *path, const void *bytes, size_t size) {
+  esc_io_file *f = NULL;
+  esc_status status = esc_io_begin(path, &f);
+  if (status != ESC_OK) return status;
+  status = esc_io_write(f, bytes, size);
+  if (status == ESC_OK) return esc_io_commit(f, NULL);
+  esc_io_discard(f);
+  return status;
+}
+
+void esc_io_clear(const char *path) {
+  place at;
+  char full[PATH_MAX];
+  if (find_target(path, &at, full) == ESC_OK) remove_left_over(&at);
+}
+
+void esc_io_remove(const char *path) {
+  esc_names_remove(path);
+  esc_io_clear(path);
+}
+
+esc_status esc_io_open(const char *path, int *fd, size_t *size) {
+  struct stat info;
+  *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (*fd < 0 || fstat(*fd, &info) != 0)
+    return ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
+  if (!S_ISREG(info.st_mode)) return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file", path);
+  *size = (size_t)info.st_size;
+  return ESC_OK;
+}
+
+esc_status esc_io_read_at(int fd, const char *path, void *bytes, size_t size, size_t offset) {
+  char *to = bytes;
+  while (size > 0) {
+    const ssize_t got = pread(fd, to, size, (off_t)offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0)
+      return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read: %s", path,
+                      got < 0 ? strerror(errno) : "it ends too early");
+    to += got;
+    offset += (size_t)got;
+    size -= (size_t)got;
+  }
+  return ESC_OK;
+}
+
+esc_status esc_io_check_writable(const char *path) {
+  place at;
+  char full[PATH_MAX];
+  int fd;
+  esc_status status = find_target(path, &at, full);
+  if (status == ESC_OK) status = open_temporary(path, &at, full, &fd);
+  if (status != ESC_OK) return status;
+  close(fd);
+  unlink(full);
+  return ESC_OK;
+}
+
+esc_status esc_io_resolve(const char *path, char *resolved, size_t size) {
+  place at;
+  char full[PATH_MAX];
+  const esc_status status = find_target(path, &at, full);
+  if (status != ESC_OK) return status;
+  if (snprintf(resolved, size, "%s", full) >= (int)size)
+    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the path is too long", path);
+  return ESC_OK;
+}
+
+bool esc_io_exists(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0;
+}
+
+/* Makes room for one byte more than `used`, and never for more than limit + 2. */
+static bool grow(char **bytes, size_t used, size_t *room, size_t limit) {
+  if (used + 1 < *room) return true;
+  const size_t wanted = *room > limit / 2 ? limit + 2 : 2 * *room;
+  char *more = realloc(*bytes, wanted);
+  if (!more) return false;
+  *bytes = more;
+  *room = wanted;
+  return true;
+}
+
+/* Reads `fd` to its end; at most limit + 1 bytes, which tells that it is too long. */
+static esc_status slurp(int fd, const char *path, size_t limit, size_t expected, char **bytes,
+                        size_t *size) {
+  esc_status status = ESC_OK;
+  size_t used = 0, room = expected + 2;
+  char *buffer = malloc(room);
+  ESC_TRY_ALLOCATE(buffer);
+  for (;;) {
+    if (!grow(&buffer, used, &room, limit)) {
+      status = ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory after %zu bytes", path, used);
+      goto done;
+    }
+    const ssize_t got = read(fd, buffer + used, room - used - 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      status = ESC_FAIL(esc_io_status(errno), "%s: cannot read: %s", path, strerror(errno));
+      goto done;
+    }
+    used += (size_t)got;
+    if (got == 0 || used > limit) break;
+  }
+  buffer[used] = '\0';
+  *size = used;
+  *bytes = buffer;
+  buffer = NULL;
+done:
+  free(buffer);
+  return status;
+}
+
+esc_status esc_io_read(const char *path, size_t limit, char **bytes, size_t *size) {
+  struct stat info;
+  char *buffer = NULL;
+  size_t used = 0;
+  esc_status status = ESC_OK;
+  const size_t most = limit < PTRDIFF_MAX - 2 ? limit : PTRDIFF_MAX - 2;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || fstat(fd, &info) != 0) {
+    status = ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
+    goto done;
+  }
+  const bool plain = S_ISREG(info.st_mode);
+  used = plain ? (size_t)info.st_size : 0;
+  if (used <= most) ESC_TRY(slurp(fd, path, most, plain ? used : READ_START, &buffer, &used));
+  if (used > most) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: larger than the %zu bytes allowed", path, most);
+    goto done;
+  }
+  *bytes = buffer;
+  *size = used;
+  buffer = NULL;
+done:
+  free(buffer);
+  if (fd >= 0) close(fd);
+  return status;
+}
+
+esc_status esc_io_read_plain(const char *path, size_t limit, char **bytes, size_t *size) {
+  esc_status status = ESC_OK;
+  char *buffer = NULL;
+  size_t length = 0;
+  int fd = -1;
+  ESC_TRY(esc_io_open(path, &fd, &length));
+  if (length > limit) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: larger than the %zu bytes allowed", path, limit);
+    goto done;
+  }
+  ESC_TRY_ALLOCATE(buffer = malloc(length + 1));
+  ESC_TRY(esc_io_read_at(fd, path, buffer, length, 0));
+  buffer[length] = '\0';
+  *size = length;
+  *bytes = buffer;
+  buffer = NULL;
+done:
+  free(buffer);
+  if (fd >= 0) close(fd);
+  return status;
+}

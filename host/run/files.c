@@ -1,0 +1,359 @@
+/* The files of a run in progress: journal of finished members, journal of snapshots,
+ * checkpoint of networks in flight; opened together under the journal's lock. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "run/run.h"
+#include "spec/difference.h"
+#include "store/segments.h"
+
+const char esc_run_lock_variable[] = "ESCAPEMENT_LOCK";
+
+/* A worker finds the descriptor of its parent's lock in its environment. */
+esc_status esc_run_lock(esc_run *r) {
+  const char *inherited = getenv(esc_run_lock_variable);
+  const int fd = inherited ? atoi(inherited) : -1;
+  unsetenv(esc_run_lock_variable);
+  r->worker = inherited != NULL;
+  return esc_lock_take(r->output, fd, esc_log, &r->lock);
+}
+
+/* ---- which runs may continue as this one ---- */
+
+esc_status esc_run_identify(esc_run *r) {
+  if (asprintf(&r->identity, "%sprecision: %s\nshard: %lld/%lld\n", r->resolved,
+               r->engine->precision, (long long)r->shard, (long long)r->shards) >= 0)
+    return ESC_OK;
+  r->identity = NULL;
+  return ESC_FAIL(ESC_NO_MEMORY, "out of memory (the run's identity)");
+}
+
+/* In a shard of a sweep that grew, members may belong to other shards. */
+static esc_status check_shard(const esc_run *r, const char *path, const esc_spec *before) {
+  esc_status status = ESC_OK;
+  esc_plan plan = {0};
+  const bool by_devices = strstr(path, ".part-") != NULL; /* shards that run --devices made */
+  ESC_TRY(esc_plan_create(before, r->shard, r->shards, &plan));
+  for (int64_t i = 0; i < plan.members; i++)
+    if (esc_plan_find(&r->plan, esc_member_key_of(&plan.member[i])) < 0) {
+      status = ESC_FAIL(ESC_BAD_INPUT,
+                        "%s: in the larger sweep, its member of seed %llu at scale %g belongs to "
+                        "another shard than %lld/%lld; %s",
+                        path, (unsigned long long)plan.member[i].seed, plan.member[i].scale,
+                        (long long)r->shard, (long long)r->shards,
+                        by_devices ? "finish the run first with the spec as it was (--devices and "
+                                     "--resume), then add members to its result"
+                                   : "finish and merge the shards of the smaller sweep first, and "
+                                     "add to the merged file");
+      goto done;
+    }
+done:
+  esc_plan_free(&plan);
+  return status;
+}
+
+/* Precision and shard of an identity, on one line. */
+static const char *show_rest(const char *rest, char *text, size_t size) {
+  char precision[32] = "?", shard[64] = "?";
+  (void)sscanf(rest, "precision: %31s shard: %63s", precision, shard);
+  snprintf(text, size, "precision %s, shard %s", precision, shard);
+  return text;
+}
+
+esc_status esc_run_accepts(void *context, const char *path, esc_identity found) {
+  esc_status status = ESC_OK;
+  const esc_run *r = context;
+  esc_spec *before = NULL;
+  char *spec = NULL, theirs[120], ours[120];
+  if (!strcmp(found.text, r->identity)) return ESC_OK;
+  const char *rest = strstr(found.text, "\nprecision: ");
+  rest = rest ? rest + 1 : found.text + strlen(found.text);
+  const char *own = r->identity + strlen(r->resolved);
+  if (strcmp(rest, own) != 0)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: is of %s, this run of %s; -o names another file, --force "
+                    "starts anew",
+                    path, show_rest(rest, theirs, sizeof theirs),
+                    show_rest(own, ours, sizeof ours));
+  ESC_TRY_ALLOCATE(spec = strndup(found.text, (size_t)(rest - found.text)));
+  ESC_TRY(esc_spec_check_growth(path, spec, r->spec, r->resolved, &before));
+  if (r->shards > 1) ESC_TRY(check_shard(r, path, before));
+done:
+  esc_spec_free(before);
+  free(spec);
+  return status;
+}
+
+/* ---- what earlier parts left ---- */
+
+void esc_run_set_row(esc_run *r, int64_t place, const void *row) {
+  const esc_member *m = &r->plan.member[place];
+  esc_results_unpack(r->results, place, row);
+  r->results->member[place] = m->index;
+  r->results->group[place] = m->group; /* may be another one in a sweep that grew */
+  r->done[place] = true;
+}
+
+static void restore_row(void *context, esc_member_key member, const void *row) {
+  esc_run *r = context;
+  const int64_t place = esc_plan_find(&r->plan, member);
+  if (place >= 0) esc_run_set_row(r, place, row);
+}
+
+static void restore_segment(void *context, const char *text, bool begins) {
+  const esc_run *r = context;
+  if (r->segments) esc_segments_add_text(r->segments, text, begins);
+}
+
+static void restore_snapshot(void *context, esc_member_key member, const void *row) {
+  const esc_run *r = context;
+  const int64_t place = esc_plan_find(&r->plan, member);
+  if (place >= 0) esc_recorder_restore(r->recorder, place, row);
+}
+
+static bool discards(const esc_run *r) { return r->ask.force && !r->ask.resume; }
+
+static esc_identity identity_of(const esc_run *r) {
+  return (esc_identity){r->identity, r->plan.members};
+}
+
+static esc_status create_recorder(esc_run *r) {
+  if (!esc_record_on(&r->spec->record)) return ESC_OK;
+  return esc_recorder_create(&r->spec->problem, &r->spec->record, &r->plan, &r->setup,
+                             r->engine == &esc_reference_engine, &r->recorder);
+}
+
+/* A finished member that lacks some of its snapshots is trained again. */
+static void require_snapshots(esc_run *r) {
+  for (int64_t i = 0; i < r->plan.members; i++)
+    r->done[i] = r->done[i] && esc_recorder_is_finished(r->recorder, i, r->results->steps_run[i]);
+}
+
+/* Snapshots of the run so far. */
+static esc_status open_snapshots(esc_run *r) {
+  esc_status status = ESC_OK;
+  const esc_journal_reader reader = {r, esc_run_accepts, NULL, restore_snapshot, esc_log};
+  if (!r->recorder) return ESC_OK;
+  ESC_TRY(esc_journal_open_snapshots(r->output, identity_of(r),
+                                     esc_observation_length(r->spec->problem.shape.layers),
+                                     r->ask.resume, discards(r), &reader, &r->snapshots));
+  esc_recorder_keep(r->recorder, r->snapshots);
+  require_snapshots(r);
+done:
+  return status;
+}
+
+static bool is_wanted(void *context, esc_member_key member) {
+  const esc_run *r = context;
+  const int64_t place = esc_plan_find(&r->plan, member);
+  return place >= 0 && !r->done[place];
+}
+
+/* Networks in flight, but for those that have finished since: the journal has them. */
+static esc_status open_checkpoint(esc_run *r) {
+  const esc_checkpoint_reader reader = {r, esc_run_accepts, is_wanted};
+  const esc_status status =
+      esc_checkpoint_open(r->output, identity_of(r), r->engine->state_size(&r->spec->problem),
+                          r->ask.resume, discards(r), &reader, &r->checkpoint);
+  if (status == ESC_OK && esc_checkpoint_warning(r->checkpoint))
+    esc_log("warning: %s", esc_checkpoint_warning(r->checkpoint));
+  return status;
+}
+
+/* The journal first: it is the lock. */
+esc_status esc_run_open_files(esc_run *r) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  const esc_journal_reader reader = {r, esc_run_accepts, restore_segment, restore_row, esc_log};
+  ESC_TRY(create_recorder(r));
+  ESC_TRY(esc_run_use_bases(r));
+  ESC_TRY(esc_journal_open(r->output, identity_of(r), p->thresholds, p->shape.layers, r->ask.resume,
+                           discards(r), &reader, &r->journal));
+  esc_segments_drop_repeated(r->segments);
+  ESC_TRY(open_snapshots(r));
+  ESC_TRY(open_checkpoint(r));
+done:
+  return status;
+}
+
+/* ---- what is safe ---- */
+
+/* For each row or snapshot that is not confirmed a member counts as lost: which ones are is not
+ * known. */
+int64_t esc_run_confirmed_members(const esc_run *r) {
+  int64_t members = -r->based; /* these are in the earlier result */
+  esc_journal *const journal[] = {r->journal, r->snapshots};
+  for (int64_t i = 0; i < r->plan.members; i++) members += r->done[i];
+  for (int i = 0; i < 2; i++)
+    if (journal[i]) members -= esc_journal_records(journal[i]) - esc_journal_confirmed(journal[i]);
+  return members > 0 ? members : 0;
+}
+
+static esc_status accept_any(void *context, const char *path, esc_identity found) {
+  (void)context, (void)path, (void)found;
+  return ESC_OK;
+}
+
+typedef struct counting {
+  const esc_run *run;
+  int64_t networks;
+} counting;
+
+static void count_network(void *context, esc_member_key member, int64_t step) {
+  counting *c = context;
+  const int64_t place = esc_plan_find(&c->run->plan, member);
+  (void)step;
+  c->networks += place >= 0 && !c->run->done[place];
+}
+
+int64_t esc_run_networks_in_files(const esc_run *r) {
+  static const char *const suffix[] = {".checkpoint", ".checkpoint.previous"};
+  char path[sizeof r->output + 32];
+  for (int i = 0; i < 2; i++) { /* the one before it, where this run has not written one */
+    counting c = {r, 0};
+    const esc_checkpoint_reader reader = {&c, accept_any, NULL};
+    snprintf(path, sizeof path, "%s%s", r->output, suffix[i]);
+    if (esc_checkpoint_read(path, &reader, count_network) == ESC_OK) return c.networks;
+  }
+  return 0;
+}
+
+esc_status esc_run_sync_files(const char *output) {
+  static const char *const journal[] = {".journal", ".snapshots"};
+  char path[4200];
+  for (int i = 0; i < 2; i++) {
+    snprintf(path, sizeof path, "%s%s", output, journal[i]);
+    const esc_status status = esc_io_exists(path) ? esc_io_sync_own(path) : ESC_OK;
+    if (status != ESC_OK) return status;
+  }
+  return ESC_OK;
+}
+
+int64_t esc_run_confirmed_networks(const esc_run *r) {
+  char why[1024]; /* the message of a failure is the caller's */
+  snprintf(why, sizeof why, "%s", esc_error_message());
+  const int64_t networks = esc_run_networks_in_files(r);
+  (void)ESC_FAIL(ESC_IO_FAILED, "%s", why);
+  return networks < r->progress.in_flight ? networks : r->progress.in_flight;
+}
+
+/* The journal last: it is the lock. */
+void esc_run_close_files(esc_run *r, bool remove) {
+  esc_checkpoint_close(r->checkpoint, remove);
+  esc_journal_close(r->snapshots, remove);
+  esc_journal_close(r->journal, remove);
+  r->checkpoint = NULL;
+  r->journal = r->snapshots = NULL;
+}
+
+/* Every file that a run makes beside its output, or reads there. */
+static const char *const suffixes[] = {
+    ".journal",           ".snapshots",           ".checkpoint",         ".checkpoint.previous",
+    ".journal.damaged-9", ".snapshots.damaged-9", ".snapshots.rescued-9"};
+enum { SUFFIXES = sizeof suffixes / sizeof suffixes[0], OF_A_RUN = 4 };
+
+esc_status esc_run_check_names(const esc_run *r) {
+  char part[sizeof r->output + 64];
+  snprintf(part, sizeof part, "%s%s", r->output, r->ask.devices ? ".part-63-of-64" : "");
+  return esc_io_check_names(part, suffixes, SUFFIXES);
+}
+
+static bool exists(const char *output, const char *suffix, char path[], size_t size) {
+  snprintf(path, size, "%s%s", output, suffix);
+  return esc_io_exists(path);
+}
+
+/* Whose files they are is found out by opening them: others' stay. */
+void esc_run_clear_files(esc_run *r) {
+  char path[sizeof r->output + 32];
+  bool any = false;
+  esc_io_clear(r->output);
+  for (size_t i = 0; i < OF_A_RUN; i++)
+    any = any || exists(r->output, suffixes[i], path, sizeof path);
+  if (!any) return;
+  json_t *segments = r->segments; /* the result has those of the journal */
+  r->segments = NULL;
+  r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done);
+  const bool ours = r->done && esc_run_open_files(r) == ESC_OK;
+  esc_run_close_files(r, ours);
+  r->segments = segments;
+}
+
+/* ---- looking without changing anything ---- */
+
+static void tell_damage(const char *path, const esc_journal_summary *found) {
+  if (found->damages)
+    esc_log(
+        "warning: %s: damaged: %lld bytes in %lld places, the first at offset %lld; what they "
+        "held is made again",
+        path, (long long)found->damaged_bytes, (long long)found->damages,
+        (long long)found->damaged_first);
+}
+
+/* An empty journal is one to be started, as for a run that opens it. */
+static bool has_begun(const char *output, const char *suffix, char path[], size_t size) {
+  struct stat info;
+  return exists(output, suffix, path, size) &&
+         (lstat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > 0);
+}
+
+/* Restores from the journals into `probe`, whose results and recorder are its own, as a run that
+ * opens them would. */
+static esc_status inspect_journals(esc_run *probe, const char *output) {
+  esc_status status = ESC_OK;
+  char path[sizeof probe->output + 128];
+  esc_journal_summary summary;
+  const esc_journal_reader reader = {probe, esc_run_accepts, restore_segment, restore_row, NULL};
+  const esc_journal_reader snapshots = {probe, esc_run_accepts, NULL, restore_snapshot, NULL};
+  if (has_begun(output, ".journal", path, sizeof path)) {
+    ESC_TRY(esc_journal_read(path, &reader, &summary));
+    esc_segments_drop_repeated(probe->segments);
+    tell_damage(path, &summary);
+  }
+  if (probe->recorder && has_begun(output, ".snapshots", path, sizeof path)) {
+    ESC_TRY(esc_journal_read(path, &snapshots, &summary));
+    tell_damage(path, &summary);
+  }
+done:
+  return status;
+}
+
+/* Counts finished members of the journals in `done`, where those of a base are already. */
+static esc_status count_finished(esc_run *r, const char *output) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  esc_run probe = *r;
+  probe.results = NULL;
+  probe.recorder = NULL;
+  probe.done = NULL;
+  probe.setup = (esc_engine_setup){.slots = 1, .threads = 1};
+  ESC_TRY_ALLOCATE(probe.done = calloc((size_t)r->plan.members + 1, sizeof *probe.done));
+  ESC_TRY(esc_results_create(r->plan.members, p->thresholds, p->shape.layers, &probe.results));
+  ESC_TRY(create_recorder(&probe));
+  ESC_TRY(inspect_journals(&probe, output));
+  if (probe.recorder) require_snapshots(&probe);
+  for (int64_t i = 0; i < r->plan.members; i++) r->done[i] = r->done[i] || probe.done[i];
+done:
+  esc_recorder_free(probe.recorder);
+  esc_results_free(probe.results);
+  free(probe.done);
+  return status;
+}
+
+esc_status esc_run_inspect_files(esc_run *r, const char *output) {
+  esc_status status = ESC_OK;
+  char path[sizeof r->output + 128];
+  const esc_checkpoint_reader flying = {r, esc_run_accepts, NULL};
+  ESC_TRY(count_finished(r, output));
+  if (exists(output, ".checkpoint", path, sizeof path) &&
+      esc_checkpoint_read(path, &flying, NULL) != ESC_OK) {
+    exists(output, ".checkpoint.previous", path, sizeof path);
+    status = esc_checkpoint_read(path, &flying, NULL);
+  }
+done:
+  return status;
+}

@@ -1,0 +1,82 @@
+#include "run/provenance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/version.h"
+
+/* Variables that can change speed or choice of device, kept where they are set. */
+static const char *const watched[] = {
+    "OMP_NUM_THREADS",  "OMP_PROC_BIND",      "OMP_PLACES",     "OMP_STACKSIZE",
+    "OMP_THREAD_LIMIT", "GOMP_CPU_AFFINITY",  "ESCAPEMENT_ISA", "CUDA_VISIBLE_DEVICES",
+    "SLURM_JOB_ID",     "SLURM_ARRAY_TASK_ID"};
+
+void esc_time_now(char text[32]) {
+  const time_t now = time(NULL);
+  struct tm utc;
+  gmtime_r(&now, &utc);
+  strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+/* Writes ` word` as a shell reads it back; returns the end. Within single quotes every character
+ * stands for itself, but for the quote. */
+static char *quote(const char *word, char *to) {
+  static const char plain[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  *to++ = ' ';
+  if (*word && !word[strspn(word, plain)]) return stpcpy(to, word);
+  *to++ = '\'';
+  for (; *word; word++) {
+    if (*word == '\'')
+      to = stpcpy(to, "'\\''");
+    else
+      *to++ = *word;
+  }
+  return stpcpy(to, "'");
+}
+
+char *esc_command_line(int argc, char **argv) {
+  size_t size = sizeof "escapement";
+  for (int i = 0; i < argc; i++) size += 4 * strlen(argv[i]) + 3;
+  char *text = malloc(size);
+  if (!text) return NULL;
+  char *end = stpcpy(text, "escapement");
+  for (int i = 0; i < argc; i++) end = quote(argv[i], end);
+  return text;
+}
+
+static void environment(char *text, size_t size) {
+  size_t used = 0;
+  text[0] = 0;
+  for (size_t i = 0; i < sizeof watched / sizeof watched[0] && used < size; i++) {
+    const char *value = getenv(watched[i]);
+    if (value)
+      used +=
+          (size_t)snprintf(text + used, size - used, "%s%s=%s", used ? " " : "", watched[i], value);
+  }
+}
+
+esc_status esc_provenance(esc_results *results, int argc, char **argv, const char *start_time) {
+  esc_status status = ESC_OK;
+  char text[512], host[128] = "";
+  char *command = esc_command_line(argc, argv);
+  ESC_TRY_ALLOCATE(command);
+  ESC_TRY(esc_results_set(results, "title", "Escape steps of teacher-student networks"));
+  ESC_TRY(esc_results_set(results, "version", esc_version()));
+  ESC_TRY(esc_results_set(results, "commit", esc_commit()));
+  ESC_TRY(esc_results_set(results, "compiler", esc_compiler()));
+  ESC_TRY(esc_results_set(results, "command_line", command));
+  gethostname(host, sizeof host - 1);
+  ESC_TRY(esc_results_set(results, "host", host));
+  environment(text, sizeof text);
+  ESC_TRY(esc_results_set(results, "environment", text));
+  ESC_TRY(esc_results_set(results, "start_time", start_time));
+  esc_time_now(text);
+  ESC_TRY(esc_results_set(results, "end_time", text));
+done:
+  free(command);
+  return status;
+}

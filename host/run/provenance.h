@@ -1,0 +1,18 @@
+/* Where a result comes from: attributes that let it be judged and repeated. */
+#ifndef ESC_PROVENANCE_H
+#define ESC_PROVENANCE_H
+
+#include "escapement/internal/results.h"
+
+/* The time now, ISO 8601 in UTC. */
+void esc_time_now(char text[32]);
+
+/* "escapement run ...", a command that a POSIX shell splits into the same words; owned by the
+ * caller, NULL when out of memory. */
+char *esc_command_line(int argc, char **argv);
+
+/* Sets title, version, commit, compiler, command_line, host, environment,
+ * start_time and end_time (now). argv[0] is the verb. */
+esc_status esc_provenance(esc_results *results, int argc, char **argv, const char *start_time);
+
+#endif

@@ -1,0 +1,324 @@
+/* Snapshots: due steps, observation on all threads, rows kept a member. */
+#include "run/recorder.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/respond.h"
+#include "escapement/internal/model.h"
+#include "escapement/internal/theory.h"
+
+/* A thread's workspace for observing. */
+typedef struct workspace {
+  esc_cpu_responder *responder; /* in float, or NULL */
+  esc_reference_work *work;     /* in double, or NULL */
+  esc_arena respond;            /* in double only */
+  esc_arena observe;
+} workspace;
+
+/* The snapshots of one member, in the order of the grid, and that of its end. */
+typedef struct rows {
+  int64_t count, capacity;
+  esc_journal_snapshot **row; /* owned */
+  esc_journal_snapshot *end;  /* owned; its step k is stored as -1 - k; NULL: not yet */
+} rows;
+
+struct esc_recorder {
+  const esc_problem *problem;
+  const esc_record *record;
+  const esc_plan *plan;
+  esc_observer observer;
+  int threads, slots, length;
+  workspace *workspace;  /* (thread) */
+  esc_sample *sample;    /* (slot) */
+  int64_t *place, *next; /* (slot) member, and step of its next snapshot */
+  double *initial;       /* (slot, weight) as drawn */
+  double *weights;       /* (slot, weight) of those observed now */
+  rows *rows;            /* (member) */
+  esc_journal *journal;
+  int64_t taken;
+  double seconds;
+};
+
+static size_t weight_count(const esc_problem *p) {
+  return esc_weight_offset(p->shape, p->shape.layers);
+}
+
+static esc_status create_workspace(const esc_problem *p, bool exact, workspace *w) {
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_arena_create(esc_observe_workspace(p->shape), &w->observe));
+  if (!exact) return esc_cpu_responder_create(p, &w->responder);
+  ESC_TRY_ALLOCATE(w->work = esc_reference_work_create(p));
+  ESC_TRY(esc_arena_create(esc_respond_reference_workspace(p->shape), &w->respond));
+done:
+  return status;
+}
+
+static void free_workspace(workspace *w) {
+  esc_cpu_responder_free(w->responder);
+  esc_reference_work_free(w->work);
+  esc_arena_free(&w->respond);
+  esc_arena_free(&w->observe);
+}
+
+static esc_status create_observer(esc_recorder *r) {
+  esc_status status = ESC_OK;
+  esc_classification c;
+  ESC_TRY(esc_classify(&r->problem->activation, &c));
+  ESC_TRY(esc_observer_init(&r->observer, r->problem, c.c1, r->record->samples));
+done:
+  return status;
+}
+
+esc_status esc_recorder_create(const esc_problem *p, const esc_record *record, const esc_plan *plan,
+                               const esc_engine_setup *setup, bool exact, esc_recorder **out) {
+  esc_status status = ESC_OK;
+  const size_t slots = (size_t)setup->slots, threads = (size_t)setup->threads;
+  esc_recorder *r = calloc(1, sizeof *r);
+  ESC_TRY_ALLOCATE(r);
+  r->problem = p;
+  r->record = record;
+  r->plan = plan;
+  r->slots = setup->slots;
+  r->threads = setup->threads;
+  r->length = esc_observation_length(p->shape.layers);
+  ESC_TRY(create_observer(r));
+  ESC_TRY_ALLOCATE(r->workspace = calloc(threads, sizeof *r->workspace));
+  ESC_TRY_ALLOCATE(r->sample = calloc(slots, sizeof *r->sample));
+  ESC_TRY_ALLOCATE(r->place = calloc(slots, sizeof *r->place));
+  ESC_TRY_ALLOCATE(r->next = calloc(slots, sizeof *r->next));
+  ESC_TRY_ALLOCATE(r->initial = calloc(slots * weight_count(p), sizeof *r->initial));
+  ESC_TRY_ALLOCATE(r->weights = calloc(slots * weight_count(p), sizeof *r->weights));
+  ESC_TRY_ALLOCATE(r->rows = calloc((size_t)plan->members + 1, sizeof *r->rows));
+  for (int i = 0; i < r->threads; i++) ESC_TRY(create_workspace(p, exact, &r->workspace[i]));
+  for (int i = 0; i < r->slots; i++) ESC_TRY(esc_sample_create(&r->observer, &r->sample[i]));
+  *out = r;
+  r = NULL;
+done:
+  esc_recorder_free(r);
+  return status;
+}
+
+static void free_rows(rows *m) {
+  for (int64_t i = 0; i < m->count; i++) free(m->row[i]);
+  free(m->row);
+  free(m->end);
+}
+
+void esc_recorder_free(esc_recorder *r) {
+  if (!r) return;
+  for (int i = 0; r->workspace && i < r->threads; i++) free_workspace(&r->workspace[i]);
+  for (int i = 0; r->sample && i < r->slots; i++) esc_sample_free(&r->sample[i]);
+  for (int64_t i = 0; r->rows && i < r->plan->members; i++) free_rows(&r->rows[i]);
+  esc_observer_free(&r->observer);
+  free(r->workspace);
+  free(r->sample);
+  free(r->place);
+  free(r->next);
+  free(r->initial);
+  free(r->weights);
+  free(r->rows);
+  free(r);
+}
+
+double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
+                          const esc_engine_setup *setup) {
+  const double inputs = p->shape.inputs, weights = (double)weight_count(p);
+  const double sample =
+      record->samples * (4 * inputs + 32) + esc_arena_bytes(esc_sample_workspace(record->samples));
+  const double thread =
+      esc_cpu_responder_bytes(p) + esc_arena_bytes(esc_observe_workspace(p->shape));
+  return setup->slots * (sample + 16 * weights) + setup->threads * thread;
+}
+
+/* Twice: as they come, and in the table that is published. */
+double esc_recorder_member_bytes(const esc_problem *p, const esc_record *record) {
+  const double count = (double)esc_record_count(record, p->steps) + 1;
+  return 2 * (esc_record_bytes(record, p->shape.layers, p->steps) + 32 * count);
+}
+
+void esc_recorder_keep(esc_recorder *r, esc_journal *journal) { r->journal = journal; }
+
+static size_t row_bytes(const esc_recorder *r) {
+  return sizeof(esc_journal_snapshot) + (size_t)r->length * sizeof(double);
+}
+
+/* A new row behind the member's last. */
+static esc_status add_row(esc_recorder *r, int64_t place, esc_journal_snapshot **row) {
+  esc_status status = ESC_OK;
+  rows *m = &r->rows[place];
+  if (m->count == m->capacity) {
+    const int64_t capacity = 2 * m->capacity + 8;
+    esc_journal_snapshot **grown = realloc(m->row, (size_t)capacity * sizeof(void *));
+    ESC_TRY_ALLOCATE(grown);
+    m->row = grown;
+    m->capacity = capacity;
+  }
+  ESC_TRY_ALLOCATE(*row = calloc(1, row_bytes(r)));
+  m->row[m->count++] = *row;
+done:
+  return status;
+}
+
+static void restore_end(esc_recorder *r, rows *m, const esc_journal_snapshot *snapshot) {
+  if (!m->end) m->end = calloc(1, row_bytes(r));
+  if (m->end) memcpy(m->end, snapshot, row_bytes(r));
+}
+
+/* A member that was cut off and trained again has its first snapshots twice, the same. */
+void esc_recorder_restore(esc_recorder *r, int64_t place, const esc_journal_snapshot *snapshot) {
+  rows *m = &r->rows[place];
+  const int64_t due = m->count ? esc_record_next(r->record, m->row[m->count - 1]->step + 1) : 0;
+  esc_journal_snapshot *row;
+  if (snapshot->step < 0) {
+    restore_end(r, m, snapshot);
+    return;
+  }
+  if (snapshot->step == due && add_row(r, place, &row) == ESC_OK)
+    memcpy(row, snapshot, row_bytes(r));
+}
+
+bool esc_recorder_is_complete(const esc_recorder *r, int64_t place, int64_t steps) {
+  const rows *m = &r->rows[place];
+  return m->count && esc_record_next(r->record, m->row[m->count - 1]->step + 1) > steps;
+}
+
+bool esc_recorder_is_finished(const esc_recorder *r, int64_t place, int64_t steps) {
+  const esc_journal_snapshot *end = r->rows[place].end;
+  return esc_recorder_is_complete(r, place, steps) && end && end->step == -1 - steps;
+}
+
+esc_status esc_recorder_resume(esc_recorder *r, int slot, int64_t place, int64_t step) {
+  rows *m = &r->rows[place];
+  const size_t weights = weight_count(r->problem);
+  esc_initial_weights(r->problem, &r->plan->member[place], r->observer.directions,
+                      r->initial + (size_t)slot * weights);
+  while (m->count && m->row[m->count - 1]->step > step) free(m->row[--m->count]);
+  r->place[slot] = place;
+  r->next[slot] = m->count ? esc_record_next(r->record, m->row[m->count - 1]->step + 1) : 0;
+  return esc_sample_draw(&r->observer, r->plan->member[place].seed, &r->sample[slot]);
+}
+
+/* None of the snapshots of a part that was cut off is kept: the first is due at once. */
+esc_status esc_recorder_load(esc_recorder *r, int slot, int64_t place) {
+  return esc_recorder_resume(r, slot, place, -1);
+}
+
+int64_t esc_recorder_horizon(const esc_recorder *r, int slot, int64_t step) {
+  return r->next[slot] - step;
+}
+
+static void observe(esc_recorder *r, int slot, const double *weights, double *row) {
+  workspace *const mine = &r->workspace[omp_get_thread_num()];
+  const esc_sample *sample = &r->sample[slot];
+  esc_response response;
+  if (mine->responder)
+    esc_cpu_respond(mine->responder, &r->observer, sample, weights, &response);
+  else
+    esc_respond_reference(&r->observer, sample, weights, mine->work, &mine->respond, &response);
+  const double *initial = r->initial + (size_t)slot * weight_count(r->problem);
+  esc_observe(&r->observer, &r->plan->member[r->place[slot]], initial, weights, &response,
+              &mine->observe, row);
+}
+
+static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *row) {
+  if (!r->journal) return ESC_OK;
+  return esc_journal_append(r->journal, esc_member_key_of(&r->plan->member[r->place[slot]]), row);
+}
+
+/* Observes the `count` slots named into the rows that are their members' newest: the last
+ * of the grid, or the end. */
+static esc_status observe_all(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
+                              const int *slot, bool end) {
+  esc_status status = ESC_OK;
+  const size_t weights = weight_count(r->problem);
+  for (int i = 0; i < count; i++)
+    ESC_TRY(ops->weights(engine, slot[i], r->weights + (size_t)i * weights));
+#pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
+  for (int i = 0; i < count; i++) {
+    const rows *m = &r->rows[r->place[slot[i]]];
+    esc_journal_snapshot *row = end ? m->end : m->row[m->count - 1];
+    observe(r, slot[i], r->weights + (size_t)i * weights, row->observation);
+  }
+  for (int i = 0; i < count; i++) {
+    const rows *m = &r->rows[r->place[slot[i]]];
+    ESC_TRY(append(r, slot[i], end ? m->end : m->row[m->count - 1]));
+  }
+  r->taken += count;
+done:
+  return status;
+}
+
+esc_status esc_recorder_take(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
+                             const int *slot) {
+  esc_status status = ESC_OK;
+  const double start = omp_get_wtime();
+  for (int i = 0; i < count; i++) {
+    esc_journal_snapshot *row;
+    ESC_TRY(add_row(r, r->place[slot[i]], &row));
+    row->step = r->next[slot[i]];
+    r->next[slot[i]] = esc_record_next(r->record, row->step + 1);
+  }
+  ESC_TRY(observe_all(r, ops, engine, count, slot, false));
+  r->seconds += omp_get_wtime() - start;
+done:
+  return status;
+}
+
+esc_status esc_recorder_take_end(esc_recorder *r, const esc_engine_ops *ops, void *engine,
+                                 int count, const int *slot) {
+  esc_status status = ESC_OK;
+  const double start = omp_get_wtime();
+  for (int i = 0; i < count; i++) {
+    rows *m = &r->rows[r->place[slot[i]]];
+    if (!m->end) ESC_TRY_ALLOCATE(m->end = calloc(1, row_bytes(r)));
+    m->end->step = -1 - ops->slot(engine, slot[i])->track.step;
+  }
+  ESC_TRY(observe_all(r, ops, engine, count, slot, true));
+  r->seconds += omp_get_wtime() - start;
+done:
+  return status;
+}
+
+esc_status esc_recorder_sync(esc_recorder *r) {
+  return r->journal ? esc_journal_sync(r->journal) : ESC_OK;
+}
+
+/* Copies the observables of `row` to entry `at` of each of the arrays. */
+static void fill_row(const esc_recorder *r, const esc_journal_snapshot *row, size_t at,
+                     double *const *array) {
+  const double *from = row->observation;
+  for (int o = 0; o < ESC_OBSERVABLES; o++) {
+    const int layers = r->problem->shape.layers;
+    const size_t length = (size_t)esc_observable_length(layers, esc_observables[o].axis);
+    memcpy(array[o] + at * length, from, length * sizeof *from);
+    from += length;
+  }
+}
+
+static void fill_member(const esc_recorder *r, int64_t place, esc_results *results) {
+  const rows *m = &r->rows[place];
+  for (int64_t k = 0; k < m->count; k++)
+    fill_row(r, m->row[k], (size_t)(place * results->snapshots + k), results->observable);
+  if (m->end) fill_row(r, m->end, (size_t)place, results->observable_end);
+}
+
+esc_status esc_recorder_fill(esc_recorder *r, esc_results *results) {
+  esc_status status = ESC_OK;
+  int64_t longest = 0;
+  for (int64_t i = 0; i < r->plan->members; i++)
+    if (r->rows[i].count > longest) longest = r->rows[i].count;
+  if (longest == 0) return ESC_OK;
+  ESC_TRY(esc_results_add_snapshots(results, longest));
+  for (int64_t k = 0, step = 0; k < longest; k++, step = esc_record_next(r->record, step + 1))
+    results->snapshot_step[k] = step;
+  for (int64_t i = 0; i < r->plan->members; i++) fill_member(r, i, results);
+done:
+  return status;
+}
+
+int64_t esc_recorder_taken(const esc_recorder *r, double *seconds) {
+  *seconds = r->seconds;
+  return r->taken;
+}

@@ -1,0 +1,77 @@
+/* The segment of a run that this start of the program is. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/version.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "run/provenance.h"
+#include "run/run.h"
+#include "store/segments.h"
+
+static json_t *current(const esc_run *r) {
+  const size_t count = json_array_size(r->segments);
+  return count ? json_array_get(r->segments, count - 1) : NULL;
+}
+
+/* Members that finished in this process. */
+static int64_t finished_here(const esc_run *r) {
+  const esc_progress *p = &r->progress;
+  const int64_t all = p->escaped + p->censored + p->diverged;
+  return all > r->done_before ? all - r->done_before : 0;
+}
+
+static esc_status note(const esc_run *r, bool begins) {
+  esc_status status = ESC_OK;
+  char *text = NULL;
+  if (!r->journal) return ESC_OK;
+  ESC_TRY_ALLOCATE(text = json_dumps(current(r), JSON_COMPACT | JSON_REAL_PRECISION(9)));
+  ESC_TRY(esc_journal_note_segment(r->journal, text, begins));
+done:
+  free(text);
+  return status;
+}
+
+/* Puts in what changes as the run goes on. */
+static void update(esc_run *r, const char *ended) {
+  char now[32];
+  json_t *segment = current(r);
+  esc_time_now(now);
+  r->noted = r->progress.seconds;
+  json_object_set_new(segment, "end_time", json_string(now));
+  json_object_set_new(segment, "wall_s", esc_json_number(r->progress.seconds));
+  json_object_set_new(segment, "steps", json_integer(r->progress.network_steps));
+  json_object_set_new(segment, "members", json_integer(finished_here(r)));
+  json_object_set_new(segment, "ended", ended ? json_string(ended) : json_null());
+  json_object_set_new(segment, "engine", esc_json_text(r->engine_text));
+}
+
+esc_status esc_run_segment_begin(esc_run *r) {
+  char now[32], host[128] = "";
+  json_t *segment = json_object();
+  char *command = esc_command_line(r->ask.argc, r->ask.argv);
+  gethostname(host, sizeof host - 1);
+  esc_time_now(now);
+  r->done_before = 0;
+  for (int64_t i = 0; r->done && i < r->plan.members; i++) r->done_before += r->done[i];
+  json_object_set_new(segment, "start_time", json_string(now));
+  json_object_set_new(segment, "backend", json_string(r->engine->name));
+  json_object_set_new(segment, "precision", json_string(r->engine->precision));
+  json_object_set_new(segment, "device", esc_json_text(r->device));
+  json_object_set_new(segment, "threads", json_integer(r->setup.threads));
+  json_object_set_new(segment, "slots", json_integer(r->setup.slots));
+  json_object_set_new(segment, "host", esc_json_text(host));
+  json_object_set_new(segment, "version", json_string(esc_version()));
+  json_object_set_new(segment, "commit", json_string(esc_commit()));
+  json_object_set_new(segment, "command_line", esc_json_text(command ? command : ""));
+  free(command);
+  if (json_array_append_new(r->segments, segment) != 0)
+    return ESC_FAIL(ESC_NO_MEMORY, "out of memory (segments)");
+  update(r, NULL);
+  return note(r, true);
+}
+
+esc_status esc_run_segment_note(esc_run *r, const char *ended) {
+  update(r, ended);
+  return note(r, false);
+}

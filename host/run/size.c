@@ -1,0 +1,94 @@
+/* How many networks and threads a run takes. */
+#include <omp.h>
+
+#include "machine/processor.h"
+#include "run/run.h"
+#include "run/threads.h"
+
+enum { THREADS_MAX = 4096 };
+static const double memory_share = 0.8; /* of what is available: others live here too */
+
+static int least(int64_t a, int64_t b) { return (int)(a < b ? a : b); }
+
+/* Results in memory, and the image of their file beside them when it is written. */
+static double table_bytes(const esc_run *r) {
+  const esc_problem *p = &r->spec->problem;
+  const double members = (double)esc_plan_members(r->spec, r->shard, r->shards);
+  return 4 * members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
+}
+
+static double members_bytes(const esc_run *r) {
+  return table_bytes(r) + esc_plan_bytes(esc_plan_members(r->spec, r->shard, r->shards));
+}
+
+/* What recording takes whatever happens; its snapshots grow as they come. */
+static double recorder_bytes(const esc_run *r, const esc_engine_setup *setup) {
+  if (!esc_record_on(&r->spec->record)) return 0;
+  return esc_recorder_bytes(&r->spec->problem, &r->spec->record, setup);
+}
+
+typedef struct usable {
+  double host, device; /* bytes that may be used */
+} usable;
+
+static esc_bytes needed(const esc_run *r, esc_engine_setup setup) {
+  esc_bytes bytes = r->engine->bytes(&r->spec->problem, &setup);
+  bytes.host += members_bytes(r) + recorder_bytes(r, &setup);
+  bytes.host += 2 * (double)r->engine->state_size(&r->spec->problem); /* for the checkpoint */
+  return bytes;
+}
+
+static bool fits(esc_bytes bytes, usable room) {
+  return bytes.host <= room.host && bytes.device <= room.device;
+}
+
+/* Members alone, whatever the networks in flight: refused before one is allocated. */
+static esc_status refuse_members(const esc_run *r, double need, double have) {
+  return ESC_FAIL(ESC_NO_MEMORY,
+                  "the plan and the results of %lld members need %.3g GB of memory, and %.3g GB "
+                  "may be used; fewer sweep.seeds or scales, or parts of the sweep with --shard, "
+                  "need less; nothing was started",
+                  (long long)esc_plan_members(r->spec, r->shard, r->shards), need / 1e9,
+                  have / 1e9);
+}
+
+static esc_status refuse(const esc_run *r, const char *where, double need, double have,
+                         double least_need) {
+  const esc_shape shape = r->spec->problem.shape;
+  return ESC_FAIL(
+      ESC_NO_MEMORY,
+      "%d networks of %zu weights in flight on %d threads need %.3g GB%s, and %.3g GB may "
+      "be used; --slots 1 needs %.3g GB; nothing was started",
+      r->setup.slots, esc_weight_offset(shape, shape.layers), r->setup.threads, need / 1e9, where,
+      have / 1e9, least_need / 1e9);
+}
+
+esc_status esc_run_size(esc_run *r) {
+  esc_status status = ESC_OK;
+  const int64_t planned = esc_plan_members(r->spec, r->shard, r->shards);
+  const int64_t members = planned > 0 ? planned : 1;
+  const int processors = least(omp_get_max_threads(), esc_processors());
+  esc_engine_setup *setup = &r->setup;
+  usable room = {.host = memory_share * esc_memory_available()};
+  if (members_bytes(r) > room.host) return refuse_members(r, members_bytes(r), room.host);
+  setup->device = (int)r->ask.device;
+  setup->threads = r->ask.threads ? (int)r->ask.threads : least(processors, THREADS_MAX);
+  setup->threads = least(setup->threads, members);
+  if (r->engine->device_memory) ESC_TRY(r->engine->device_memory(setup, &room.device));
+  setup->slots =
+      least(r->ask.slots ? r->ask.slots : r->engine->slots(&r->spec->problem, setup), members);
+  while (!r->ask.slots && setup->slots > 1 && !fits(needed(r, *setup), room)) {
+    setup->slots--;
+    if (!r->ask.threads) setup->threads = least(setup->threads, setup->slots);
+  }
+  setup->threads = least(setup->threads, setup->slots);
+  r->bytes = needed(r, *setup);
+  const esc_engine_setup one = {.slots = 1, .threads = 1, .device = setup->device};
+  if (r->bytes.host > room.host)
+    return refuse(r, "", r->bytes.host, room.host, needed(r, one).host);
+  if (r->bytes.device > room.device)
+    return refuse(r, " on the device", r->bytes.device, room.device, needed(r, one).device);
+  status = esc_threads_settle(r->ask.threads != 0, &setup->threads);
+done:
+  return status;
+}

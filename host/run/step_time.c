@@ -1,0 +1,66 @@
+#include "run/step_time.h"
+
+#include <math.h>
+
+static const double enough =
+    0.1; /* seconds, a hundred times what a busy machine needs to start threads */
+static const int64_t steps_max = (int64_t)1 << 40;
+
+typedef struct timing {
+  const esc_engine_ops *ops;
+  void *engine;
+  int slots;
+  double (*now)(void);
+} timing;
+
+static int64_t steps_made(const timing *t) {
+  int64_t made = 0;
+  for (int i = 0; i < t->slots; i++) made += t->ops->slot(t->engine, i)->track.step;
+  return made;
+}
+
+/* Seconds of one of the steps that were made, NaN where none was, and of all. */
+static esc_status time_advance(const timing *t, int64_t steps, double *seconds, double *took) {
+  const atomic_bool stop = false;
+  const int64_t before = steps_made(t);
+  const double start = t->now();
+  const esc_status status = t->ops->advance(t->engine, steps, &stop);
+  *took = t->now() - start;
+  const int64_t made = steps_made(t) - before;
+  *seconds = made > 0 ? *took / (double)made : (double)NAN;
+  return status;
+}
+
+/* More and more steps, until their time is long enough or all networks have diverged. */
+static esc_status time_steps(const timing *t, double *seconds) {
+  esc_status status = ESC_OK;
+  double first, later, took = 0;
+  ESC_TRY(time_advance(t, 1, &first, &took)); /* draws the weights too */
+  *seconds = first;
+  took = 0;
+  for (int64_t steps = 1; took < enough && steps < steps_max; steps *= 4) {
+    ESC_TRY(time_advance(t, steps, &later, &took));
+    if (isnan(later)) break;
+    *seconds = later;
+  }
+done:
+  return status;
+}
+
+esc_status esc_step_time(const esc_engine_ops *ops, const esc_problem *problem,
+                         const esc_engine_setup *setup, const esc_member *member,
+                         const int64_t *order, double (*now)(void), double *seconds, char *text,
+                         size_t size) {
+  esc_status status = ESC_OK;
+  esc_problem p = *problem;
+  timing t = {.ops = ops, .slots = setup->slots, .now = now};
+  p.steps = INT64_MAX / 2;
+  for (int i = 0; i < p.thresholds; i++) p.threshold[i] = 1e-300 / (1 + i);
+  ESC_TRY(ops->create(&p, setup, &t.engine));
+  ops->describe(t.engine, text, size);
+  for (int i = 0; i < t.slots; i++) ESC_TRY(ops->load(t.engine, i, &member[order[i]]));
+  ESC_TRY(time_steps(&t, seconds));
+done:
+  ops->destroy(t.engine);
+  return status;
+}

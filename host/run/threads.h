@@ -1,0 +1,14 @@
+/* The threads of a verb, settled before anything is written. */
+#ifndef ESC_CLI_THREADS_H
+#define ESC_CLI_THREADS_H
+
+#include <stdbool.h>
+
+#include "machine/thread_limit.h"
+
+/* Where the system does not start *threads threads: with `named` (the user gave the number)
+ * ESC_LIBRARY_FAILED; else a warning, and *threads and OpenMP's default become as many as there
+ * can be. */
+esc_status esc_threads_settle(bool named, int *threads);
+
+#endif

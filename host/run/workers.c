@@ -1,0 +1,537 @@
+/* run --devices: a worker process a device, each training shards of the sweep, watched by this
+ * one, which restarts what dies and merges what they leave.
+ *
+ * A worker is this program's `run --shard I/S --resume` into OUT.h5.part-I-of-S. S is the number of
+ * devices that the run began with; it goes on with any number of them, for a device takes the next
+ * shard when it has finished one. Workers inherit the lock on OUT.h5, so that it holds as long as
+ * one of them lives, and are told to stop through signals.h, so that a signal that also reached
+ * them directly counts once. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/signals.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "machine/processor.h"
+#include "run/run.h"
+#include "store/names.h"
+
+enum {
+  DEVICES_MAX = ESC_PARTS_MAX,
+  ARGUMENTS_MAX = 24,
+  TRIES_MAX = 3,
+  FAILURES_MAX = 2,
+  PART_SIZE = 4200
+};
+
+typedef struct worker {
+  const char *device; /* its number, or "cpu" */
+  char name[16];
+  pid_t pid; /* 0: none runs */
+  int shard;
+  int failures; /* in a row */
+} worker;
+
+typedef struct fleet {
+  const esc_run *run;
+  int argc, first; /* of run's arguments: the spec and what follows */
+  char **argv;
+  atomic_bool *stop;
+  worker worker[DEVICES_MAX];
+  int workers;
+  int shards;
+  enum { WAITING, TRAINING, DONE } state[DEVICES_MAX];
+  int tries[DEVICES_MAX]; /* (shards) */
+  struct timespec start;
+  int told;          /* the level of stopping that workers were told (signals.h) */
+  esc_status status; /* why not all is done */
+} fleet;
+
+static double seconds_since(const struct timespec *start) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
+}
+
+static void part_of(const fleet *f, int shard, char path[PART_SIZE]) {
+  snprintf(path, PART_SIZE, "%s.part-%d-of-%d", f->run->output, shard, f->shards);
+}
+
+/* ---- which devices, how many shards ---- */
+
+static esc_status bad_devices(const char *text) {
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "--devices %.80s: must be numbers of GPUs, each once (0,1), or cpu as often as "
+                  "there are to be workers (cpu,cpu); at most %d",
+                  text, (int)DEVICES_MAX);
+}
+
+static esc_status parse_devices(fleet *f, const char *text) {
+  for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+    const size_t length = strcspn(at, ",");
+    if (f->workers == DEVICES_MAX || length == 0 || length > 4) return bad_devices(text);
+    worker *w = &f->worker[f->workers];
+    snprintf(w->name, sizeof w->name, "%.*s", (int)length, at);
+    const bool cpu = !strcmp(w->name, "cpu"), first_cpu = !strcmp(f->worker[0].name, "cpu");
+    if (cpu != first_cpu || (!cpu && strspn(w->name, "0123456789") != length))
+      return bad_devices(text);
+    for (int i = 0; i < f->workers && !cpu; i++)
+      if (atoi(f->worker[i].name) == atoi(w->name)) return bad_devices(text);
+    w->device = w->name;
+    f->workers++;
+  }
+  return ESC_OK;
+}
+
+esc_status esc_run_devices_check(const char *text) {
+  fleet f = {.workers = 0};
+  return parse_devices(&f, text);
+}
+
+/* Which numbers of shards the parts beside `output` are of: there[S]. */
+static esc_status find_parts(const char *output, bool there[DEVICES_MAX + 1]) {
+  char path[PART_SIZE], copy[PART_SIZE];
+  int shard = 0, shards = 0;
+  size_t whole = 0;
+  snprintf(path, sizeof path, "%s", output);
+  snprintf(copy, sizeof copy, "%s", output);
+  const char *name = basename(path), *directory = dirname(copy);
+  DIR *entries = opendir(directory);
+  if (!entries) return ESC_FAIL(esc_io_status(errno), "%s: %s", directory, strerror(errno));
+  for (struct dirent *e; (e = readdir(entries));)
+    if (esc_names_parse_part(e->d_name, &whole, &shard, &shards) && whole == strlen(name) &&
+        !strncmp(e->d_name, name, whole))
+      there[shards] = true;
+  closedir(entries);
+  return ESC_OK;
+}
+
+/* Number of shards that files of an earlier part of the run say, 0 if there are none. */
+static esc_status count_parts(const char *output, int *shards) {
+  esc_status status = ESC_OK;
+  bool there[DEVICES_MAX + 1] = {false};
+  *shards = 0;
+  ESC_TRY(find_parts(output, there));
+  for (int s = 1; s <= DEVICES_MAX; s++) {
+    if (there[s] && *shards)
+      return ESC_FAIL(ESC_BAD_INPUT,
+                      "%s: beside it are parts of %d and of %d shards; --force without --resume "
+                      "removes them",
+                      output, *shards, s);
+    if (there[s]) *shards = s;
+  }
+done:
+  return status;
+}
+
+/* Deletes the files of one part, which no other process may be writing. */
+static esc_status remove_part(const char *part) {
+  esc_status status = ESC_OK;
+  esc_lock *lock = NULL;
+  char path[PART_SIZE + 32];
+  ESC_TRY(esc_lock_take(part, -1, esc_log, &lock));
+  for (int i = 0; esc_names_suffixes[i]; i++) {
+    snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
+    if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
+  }
+done:
+  esc_lock_release(lock);
+  return status;
+}
+
+/* Deletes the parts beside the output, of any number of shards. */
+static esc_status remove_parts(const char *output) {
+  esc_status status = ESC_OK;
+  bool there[DEVICES_MAX + 1] = {false};
+  char part[PART_SIZE];
+  ESC_TRY(find_parts(output, there));
+  for (int shards = 1; shards <= DEVICES_MAX; shards++)
+    for (int i = 0; there[shards] && i < shards; i++) {
+      snprintf(part, sizeof part, "%s.part-%d-of-%d", output, i, shards);
+      ESC_TRY(remove_part(part));
+    }
+done:
+  return status;
+}
+
+static esc_status choose_shards(fleet *f) {
+  esc_status status = ESC_OK;
+  const esc_run_request *ask = &f->run->ask;
+  int begun = 0;
+  char left[PART_SIZE];
+  if (f->run->shards > 1)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--devices divides the whole sweep: not for a task of a Slurm array");
+  for (int i = 0; i < 2 && !ask->force; i++) {
+    snprintf(left, sizeof left, "%s%s", f->run->output, i ? ".checkpoint" : ".journal");
+    if (esc_io_exists(left))
+      return ESC_FAIL(
+          ESC_BAD_INPUT,
+          "%s: is of a run without --devices, which goes on so too; --force starts anew", left);
+  }
+  if (ask->force && !ask->resume) ESC_TRY(remove_parts(f->run->output));
+  ESC_TRY(count_parts(f->run->output, &begun));
+  if (begun && !ask->resume)
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        ask->force ? "%s: parts of an interrupted run are beside it that this user may not "
+                     "delete; name another output with -o"
+                   : "%s: parts of an interrupted run are beside it; --resume goes on, --force "
+                     "starts anew",
+        f->run->output);
+  f->shards = begun ? begun : f->workers;
+done:
+  return status;
+}
+
+/* ---- workers ---- */
+
+/* "--name=value" in a buffer of its own. */
+static void add(char **arguments, int *count, const char *name, const char *value) {
+  if (value && asprintf(&arguments[*count], "--%s=%s", name, value) >= 0) ++*count;
+}
+
+/* Never with an exponent, which the options of times do not take. */
+static void add_number(char **arguments, int *count, const char *name, double value) {
+  char text[64];
+  snprintf(text, sizeof text, "%.*f", value == floor(value) ? 0 : 9, value);
+  add(arguments, count, name, text);
+}
+
+/* It keeps the lock's descriptor open. */
+static esc_status spawn(const fleet *f, worker *w, char *const *arguments) {
+  posix_spawn_file_actions_t files;
+  const int lock = esc_lock_descriptor(f->run->lock);
+  char text[24];
+  snprintf(text, sizeof text, "%d", lock);
+  setenv(esc_run_lock_variable, text, 1);
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, lock, lock);
+  const int failed = esc_signals_start_follower(arguments, &files, &w->pid);
+  posix_spawn_file_actions_destroy(&files);
+  unsetenv(esc_run_lock_variable);
+  if (!failed) return ESC_OK;
+  return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: cannot start a worker: %s", w->device,
+                  strerror(failed));
+}
+
+static esc_status start(fleet *f, worker *w, int shard) {
+  const esc_run_request *ask = &f->run->ask;
+  char *arguments[ARGUMENTS_MAX + 1] = {0}, shard_text[32], part[PART_SIZE];
+  const int threads = esc_processors() / f->workers;
+  int count = 0;
+  part_of(f, shard, part);
+  snprintf(shard_text, sizeof shard_text, "%d/%d", shard, f->shards);
+  const bool cpu = !strcmp(w->device, "cpu");
+  static const char *const usual[] = {"escapement", "run", "--resume", "--quiet"};
+  for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) arguments[count++] = strdup(usual[i]);
+  add(arguments, &count, "output", part);
+  add(arguments, &count, "shard", shard_text);
+  add(arguments, &count, "from", f->run->base[0] ? f->run->output : ask->from);
+  add(arguments, &count, "backend", ask->backend.backend);
+  add(arguments, &count, "path", ask->backend.path);
+  add(arguments, &count, "precision", ask->backend.precision);
+  add(arguments, &count, "device", cpu ? NULL : w->device);
+  add_number(arguments, &count, "threads",
+             ask->threads  ? (double)ask->threads
+             : threads > 1 ? threads
+                           : 1);
+  if (ask->slots) add_number(arguments, &count, "slots", (double)ask->slots);
+  add_number(arguments, &count, "checkpoint", ask->checkpoint_seconds);
+  if (ask->seconds_max > 0) {
+    const double left = ask->seconds_max - seconds_since(&f->start);
+    add_number(arguments, &count, "max-time", left > 1e-3 ? left : 1e-3);
+  }
+  arguments[count++] = strdup("--"); /* a spec's name may begin with '-' */
+  const int own = count;
+  char **all = calloc((size_t)(own + f->argc - f->first + 1), sizeof *all);
+  esc_status status = ESC_OK;
+  ESC_TRY_ALLOCATE(all);
+  memcpy(all, arguments, (size_t)own * sizeof *all);
+  memcpy(all + own, f->argv + f->first, (size_t)(f->argc - f->first) * sizeof *all);
+  ESC_TRY(spawn(f, w, all));
+  w->shard = shard;
+  f->state[shard] = TRAINING;
+  f->tries[shard]++;
+done:
+  for (int i = 0; i < own; i++) free(arguments[i]);
+  free(all);
+  return status;
+}
+
+/* Gives idle devices that still work the shards that wait. */
+static void start_waiting(fleet *f) {
+  for (int i = 0; i < f->workers && f->status == ESC_OK; i++) {
+    worker *w = &f->worker[i];
+    if (w->pid || w->failures == FAILURES_MAX) continue;
+    for (int s = 0; s < f->shards; s++)
+      if (f->state[s] == WAITING) {
+        f->status = start(f, w, s);
+        break;
+      }
+  }
+}
+
+static int running(const fleet *f) {
+  int count = 0;
+  for (int i = 0; i < f->workers; i++) count += f->worker[i].pid != 0;
+  return count;
+}
+
+/* Workers get this process' level; at the third INT all ends, whatever they do. */
+static void tell_all_to_stop(fleet *f) {
+  const int level = esc_signals_level() > 1 ? esc_signals_level() : 1;
+  for (int i = 0; i < f->workers && f->told < level; i++) {
+    if (f->worker[i].pid) esc_signals_send_level(f->worker[i].pid, level);
+    if (f->worker[i].pid && level == ESC_SIGNALS_LEVEL_MAX) kill(f->worker[i].pid, SIGKILL);
+  }
+  f->told = level;
+  if (level == ESC_SIGNALS_LEVEL_MAX) esc_signals_supervise(false);
+}
+
+/* How a worker that failed ended, for people. */
+static void describe_end(int ended, char *text, size_t size) {
+  if (WIFSIGNALED(ended))
+    snprintf(text, size, "was killed by signal %d (%s)", WTERMSIG(ended),
+             strsignal(WTERMSIG(ended)));
+  else
+    snprintf(text, size, "ended with exit status %d", WEXITSTATUS(ended));
+}
+
+/* A worker died: its shard waits again, and its device gets another chance. */
+static void take_failure(fleet *f, worker *w, int ended) {
+  char how[80];
+  describe_end(ended, how, sizeof how);
+  w->failures++;
+  const bool again = f->tries[w->shard] < TRIES_MAX;
+  f->state[w->shard] = WAITING;
+  bool any = false;
+  for (int i = 0; i < f->workers; i++) any = any || f->worker[i].failures < FAILURES_MAX;
+  if (again && any && !f->told) {
+    esc_log("the worker on device %s %s; shard %d of %d goes on from what it saved%s", w->device,
+            how, w->shard, f->shards,
+            w->failures == FAILURES_MAX ? ", on another device: this one has failed twice" : "");
+    return;
+  }
+  f->status = ESC_FAIL(ESC_DEVICE_FAILED, "the worker on device %s %s, try %d of shard %d of %d",
+                       w->device, how, f->tries[w->shard], w->shard, f->shards);
+}
+
+/* Whether a worker that was to stop did so: saved, or by a signal to the whole job before it had
+ * trained, or of a second or third INT. */
+static bool has_stopped(const fleet *f, int ended) {
+  const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+  if (WIFSIGNALED(ended)) return f->told || atomic_load(f->stop);
+  return (code == 128 + SIGINT || code == 128 + SIGTERM) &&
+         (f->told || atomic_load(f->stop) || f->run->ask.seconds_max > 0);
+}
+
+/* Whether nothing but a stop keeps the run from its end. */
+static bool is_stop(esc_status status) {
+  return status == ESC_OK || status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME;
+}
+
+static void take_end(fleet *f, worker *w, int ended) {
+  const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+  w->pid = 0;
+  if (code == 0) {
+    f->state[w->shard] = DONE;
+    w->failures = 0;
+  } else if (has_stopped(f, ended)) {
+    f->state[w->shard] = WAITING;
+    if (f->status == ESC_OK) f->status = ESC_OUT_OF_TIME;
+  } else if (code == 1 || code == 2) { /* which a stop does not excuse: its part is not safe */
+    f->state[w->shard] = WAITING;
+    if (is_stop(f->status))
+      f->status = ESC_FAIL(ESC_BAD_INPUT, "device %s: refused, as said above", w->device);
+  } else {
+    take_failure(f, w, ended);
+  }
+}
+
+/* Until every worker has ended. */
+static void watch(fleet *f) {
+  const struct timespec pause = {0, 20000000};
+  esc_signals_supervise(true);
+  if (atomic_load(f->stop)) f->status = ESC_INTERRUPTED; /* before anything began */
+  start_waiting(f);
+  while (running(f)) {
+    int ended = 0;
+    const pid_t pid = waitpid(-1, &ended, WNOHANG);
+    for (int i = 0; i < f->workers && pid > 0; i++)
+      if (f->worker[i].pid == pid) take_end(f, &f->worker[i], ended);
+    if (atomic_load(f->stop) && (f->status == ESC_OK || f->status == ESC_OUT_OF_TIME))
+      f->status = ESC_INTERRUPTED;
+    if (f->status != ESC_OK && f->status != ESC_OUT_OF_TIME) tell_all_to_stop(f);
+    if (f->status == ESC_OK) start_waiting(f);
+    if (pid <= 0) nanosleep(&pause, NULL);
+  }
+  if (f->status == ESC_OK) esc_signals_supervise(false);
+}
+
+/* ---- the whole ---- */
+
+/* What parts hold, members of a base among them. */
+typedef struct found {
+  int64_t finished, in_flight;
+} found;
+
+/* Reads one part as the worker of it would, and adds what it holds. */
+static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
+                               found *sum) {
+  esc_status status = ESC_OK;
+  bool complete = false;
+  esc_run part = {.ask = {.resume = true},
+                  .spec = whole->spec,
+                  .resolved = whole->resolved,
+                  .engine = whole->engine,
+                  .segments = whole->segments,
+                  .shard = shard,
+                  .shards = shards};
+  snprintf(part.output, sizeof part.output, "%.4090s", path);
+  ESC_TRY(esc_plan_create(part.spec, shard, shards, &part.plan));
+  ESC_TRY(esc_run_identify(&part));
+  ESC_TRY_ALLOCATE(part.done = calloc((size_t)part.plan.members + 1, sizeof *part.done));
+  ESC_TRY(esc_run_read_bases(&part, &complete));
+  ESC_TRY(esc_run_inspect_files(&part, part.output));
+  for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(&part, whole->base[b]);
+  for (int64_t i = 0; i < part.plan.members; i++) sum->finished += complete || part.done[i];
+  if (!complete) sum->in_flight += esc_run_networks_in_files(&part);
+done:
+  esc_results_free(part.results);
+  esc_results_free(part.base[0]);
+  esc_plan_free(&part.plan);
+  free(part.identity);
+  free(part.done);
+  return status;
+}
+
+esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished) {
+  esc_status status = ESC_OK;
+  fleet f = {.run = run};
+  found sum = {0};
+  char path[PART_SIZE];
+  ESC_TRY(count_parts(run->output, &f.shards));
+  for (int s = 0; s < f.shards; s++) {
+    part_of(&f, s, path);
+    ESC_TRY(inspect_part(run, path, s, f.shards, &sum));
+  }
+done:
+  *finished = sum.finished;
+  return status;
+}
+
+/* What is safe: found by syncing and reading the parts, whatever their workers said or did not. A
+ * part that cannot be synced or read counts as nothing. */
+static found confirm_parts(const fleet *f) {
+  found sum = {0};
+  char path[PART_SIZE];
+  for (int s = 0; s < f->shards; s++) {
+    found one = {0};
+    part_of(f, s, path);
+    if (esc_run_sync_files(path) != ESC_OK ||
+        inspect_part(f->run, path, s, f->shards, &one) != ESC_OK)
+      continue;
+    sum.finished += one.finished;
+    sum.in_flight += one.in_flight;
+  }
+  return sum;
+}
+
+/* The parts as one file; then they go. */
+static esc_status merge(fleet *f) {
+  esc_status status = ESC_OK;
+  const esc_run_stamp now = esc_run_stamp_of(f->run->output);
+  if (f->run->base[0] && memcmp(&now, &f->run->stamp, sizeof now) != 0)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: was changed while this run was training; all members are safe in %.3000s"
+                    ".part-*, and the same command with --resume publishes them",
+                    f->run->output, f->run->output);
+  char *arguments[DEVICES_MAX + 8] = {0}, part[PART_SIZE];
+  int count = 0;
+  const int parts = f->shards;
+  arguments[count++] = (char *)"merge";
+  arguments[count++] = (char *)"-o";
+  arguments[count++] = (char *)f->run->output;
+  if (f->run->ask.force || f->run->base[0]) arguments[count++] = (char *)"--force";
+  if (f->run->ask.json) arguments[count++] = (char *)"--json";
+  arguments[count++] = (char *)"--"; /* a part's name may begin with '-' */
+  const int first = count;
+  for (int s = 0; s < parts; s++) {
+    part_of(f, s, part);
+    ESC_TRY_ALLOCATE(arguments[count++] = strdup(part));
+  }
+  ESC_TRY(esc_verb_merge(count, arguments));
+  ESC_TRY(remove_parts(f->run->output));
+done:
+  for (int i = first; i < count; i++) free(arguments[i]);
+  return status;
+}
+
+/* Why not all is done, what is safe, and how to go on. */
+static esc_status explain(const fleet *f) {
+  char why[500];
+  snprintf(why, sizeof why, "%.499s",
+           f->status == ESC_INTERRUPTED   ? "interrupted"
+           : f->status == ESC_OUT_OF_TIME ? "stopped at --max-time"
+                                          : esc_error_message());
+  const found safe = confirm_parts(f);
+  return ESC_FAIL(f->status,
+                  "%s; safe in %.400s.part-*%s: %lld of %lld members, %lld networks in flight; the "
+                  "same command with --resume goes on",
+                  why, f->run->output, f->run->base[0] ? " and the earlier result" : "",
+                  (long long)safe.finished, (long long)f->run->plan.members,
+                  (long long)safe.in_flight);
+}
+
+esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,
+                           atomic_bool *stop) {
+  esc_status status = ESC_OK;
+  fleet f = {.run = run, .argc = argc, .argv = argv, .first = first, .stop = stop};
+  int64_t finished = 0;
+  clock_gettime(CLOCK_MONOTONIC, &f.start);
+  if (run->base[0] && run->ask.from)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--from %s: %s is there already, and its members are taken over without it",
+                    run->ask.from, run->output);
+  ESC_TRY(parse_devices(&f, run->ask.devices));
+  ESC_TRY(choose_shards(&f));
+  ESC_TRY(esc_run_devices_inspect(run, &finished));
+  if (!run->ask.quiet)
+    esc_log("%d shards on %d devices (%s), in %s.part-*", f.shards, f.workers, run->ask.devices,
+            run->output);
+  watch(&f);
+  esc_signals_save_begin();
+  status = f.status == ESC_OK ? merge(&f) : explain(&f);
+  esc_signals_save_end();
+done:
+  return status;
+}
+
+esc_status esc_run_devices_refuse(const esc_run *run) {
+  esc_status status = ESC_OK;
+  int begun = 0;
+  if (run->ask.force) return ESC_OK;
+  ESC_TRY(count_parts(run->output, &begun));
+  if (begun)
+    status = ESC_FAIL(ESC_BAD_INPUT,
+                      "%s.part-*: are of a run with --devices, which goes on so too (--devices cpu "
+                      "--resume); --force starts anew",
+                      run->output);
+done:
+  return status;
+}
+
+esc_status esc_run_devices_clear(const esc_run *run) { return remove_parts(run->output); }

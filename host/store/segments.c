@@ -1,0 +1,156 @@
+#include "store/segments.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Steps of a result whose file does not say: those of its members, once each. */
+static int64_t count_steps(const esc_results *r) {
+  int64_t steps = 0;
+  for (int64_t i = 0; i < r->members; i++) steps += r->steps_run[i];
+  return steps;
+}
+
+static void copy_text(json_t *segment, const esc_results *r, const char *name) {
+  const char *text = esc_results_get(r, name);
+  json_object_set_new(segment, name, text ? json_string(text) : json_null());
+}
+
+static json_t *make_segment(const esc_results *r) {
+  static const char *const names[] = {"start_time", "end_time",    "backend", "precision",
+                                      "engine",     "device",      "host",    "version",
+                                      "commit",     "command_line"};
+  json_t *segment = json_object();
+  const char *wall = esc_results_get(r, "wall_s");
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) copy_text(segment, r, names[i]);
+  json_object_set_new(segment, "wall_s", json_real(wall ? strtod(wall, NULL) : 0));
+  json_object_set_new(segment, "steps", json_integer(count_steps(r)));
+  json_object_set_new(segment, "members", json_integer(r->members));
+  json_object_set_new(segment, "ended", json_string("finished"));
+  return segment;
+}
+
+json_t *esc_segments_of(const esc_results *r) {
+  const char *text = esc_results_get(r, "segments");
+  json_t *segments = text ? json_loads(text, 0, NULL) : NULL;
+  if (json_is_array(segments)) return segments;
+  json_decref(segments);
+  segments = json_array();
+  if (esc_results_get(r, "start_time")) json_array_append_new(segments, make_segment(r));
+  return segments;
+}
+
+void esc_segments_add_text(json_t *segments, const char *text, bool begins) {
+  json_t *segment = json_loads(text, 0, NULL);
+  const size_t count = json_array_size(segments);
+  if (!json_is_object(segment))
+    json_decref(segment);
+  else if (begins || count == 0)
+    json_array_append_new(segments, segment);
+  else
+    json_array_set_new(segments, count - 1, segment);
+}
+
+static bool is_among(const json_t *segments, const json_t *segment) {
+  for (size_t i = 0; i < json_array_size(segments); i++)
+    if (json_equal(json_array_get(segments, i), segment)) return true;
+  return false;
+}
+
+esc_status esc_segments_join(json_t *segments, const json_t *more) {
+  for (size_t i = 0; i < json_array_size(more); i++) {
+    json_t *segment = json_array_get(more, i);
+    if (is_among(segments, segment)) continue;
+    if (json_array_append(segments, segment) != 0)
+      return ESC_FAIL(ESC_NO_MEMORY, "out of memory (segments)");
+  }
+  return ESC_OK;
+}
+
+void esc_segments_share(json_t *segments, int64_t taken, int64_t all) {
+  const double share = all > 0 ? (double)taken / (double)all : 0;
+  double exact = 0; /* rounded as a sum, which is `taken` then */
+  int64_t before = 0;
+  if (taken == all) return;
+  for (size_t i = 0; i < json_array_size(segments); i++) {
+    json_t *segment = json_array_get(segments, i);
+    const double seconds = json_number_value(json_object_get(segment, "wall_s"));
+    exact += share * (double)json_integer_value(json_object_get(segment, "steps"));
+    const int64_t steps = llround(exact) - before;
+    before += steps;
+    json_object_set_new(segment, "steps", json_integer(steps));
+    json_object_set_new(segment, "wall_s", json_real(share * seconds));
+    json_object_set_new(segment, "share", json_real(share));
+  }
+}
+
+/* The same start of the program: numbers may have been printed with fewer digits. */
+static bool is_same_start(const json_t *a, const json_t *b) {
+  static const char *const names[] = {"start_time",   "end_time", "host",
+                                      "command_line", "steps",    "members"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (!json_equal(json_object_get(a, names[i]), json_object_get(b, names[i]))) return false;
+  return fabs(json_number_value(json_object_get(a, "wall_s")) -
+              json_number_value(json_object_get(b, "wall_s"))) < 1e-3;
+}
+
+void esc_segments_drop_repeated(json_t *segments) {
+  for (size_t i = 0; i < json_array_size(segments); i++)
+    for (size_t k = json_array_size(segments) - 1; k > i; k--)
+      if (is_same_start(json_array_get(segments, i), json_array_get(segments, k)))
+        json_array_remove(segments, k);
+}
+
+static const char *text_of(const json_t *segment, const char *key) {
+  const char *text = json_string_value(json_object_get(segment, key));
+  return text ? text : "";
+}
+
+/* By insertion, which leaves segments of the same second in their order. */
+esc_status esc_segments_sort(json_t **segments) {
+  json_t *sorted = json_array();
+  if (!sorted) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (segments)");
+  for (size_t i = 0; i < json_array_size(*segments); i++) {
+    json_t *segment = json_array_get(*segments, i);
+    size_t k = json_array_size(sorted);
+    while (k > 0 && strcmp(text_of(json_array_get(sorted, k - 1), "start_time"),
+                           text_of(segment, "start_time")) > 0)
+      k--;
+    json_array_insert(sorted, k, segment);
+  }
+  json_decref(*segments);
+  *segments = sorted;
+  return ESC_OK;
+}
+
+esc_segments_total esc_segments_sum(const json_t *segments) {
+  esc_segments_total total = {0};
+  for (size_t i = 0; i < json_array_size(segments); i++) {
+    const json_t *segment = json_array_get(segments, i);
+    const char *start = text_of(segment, "start_time"), *end = text_of(segment, "end_time");
+    total.seconds += json_number_value(json_object_get(segment, "wall_s"));
+    total.steps += json_integer_value(json_object_get(segment, "steps"));
+    if (!total.start || strcmp(start, total.start) < 0) total.start = start;
+    if (!total.end || strcmp(end, total.end) > 0) total.end = end;
+  }
+  return total;
+}
+
+esc_status esc_segments_store(const json_t *segments, esc_results *results) {
+  esc_status status = ESC_OK;
+  const esc_segments_total total = esc_segments_sum(segments);
+  char number[64];
+  char *text = json_dumps(segments, JSON_COMPACT | JSON_REAL_PRECISION(9));
+  ESC_TRY_ALLOCATE(text);
+  ESC_TRY(esc_results_set(results, "segments", text));
+  snprintf(number, sizeof number, "%.3f", total.seconds);
+  ESC_TRY(esc_results_set(results, "wall_s", number));
+  snprintf(number, sizeof number, "%lld", (long long)total.steps);
+  ESC_TRY(esc_results_set(results, "network_steps", number));
+  if (total.start) ESC_TRY(esc_results_set(results, "start_time", total.start));
+  if (total.end) ESC_TRY(esc_results_set(results, "end_time", total.end));
+done:
+  free(text);
+  return status;
+}

@@ -1,0 +1,109 @@
+/* Several modes on the exact block reduction (theory, section 6): permutation symmetry keeps
+ * every layer of a block-initialised network block-constant, so that its population flow is
+ * that of a width-K network on g ~ N(0, I_K),
+ *   h_1 = sigma(A_1 g), h_l = sigma(A_l h_{l-1}), f = A_L h_{L-1}, dA/dt = -grad E[(f-T)^2]/2.
+ * A state is A_1, ..., A_{L-1} (K, K), row-major, and A_L (K), one behind the other. */
+#ifndef ESCAPEMENT_BLOCKS_H
+#define ESCAPEMENT_BLOCKS_H
+
+#include "escapement/internal/problem.h"
+#include "escapement/internal/status.h"
+
+enum {
+  ESC_BLOCK_MODES_MAX = 8,
+  ESC_BLOCK_SIZE_MAX =
+      ESC_BLOCK_MODES_MAX * ESC_BLOCK_MODES_MAX * (ESC_LAYERS_MAX - 1) + ESC_BLOCK_MODES_MAX
+};
+
+/* Which coordinates of a state move; the others stay 0 (closure hierarchy). */
+typedef enum esc_block_level {
+  ESC_BLOCK_DIAGONAL, /* 0: the scales: diagonals, and A_L */
+  ESC_BLOCK_ROTATED,  /* 1: all of A_1 and A_2 too */
+  ESC_BLOCK_EXACT     /* 2: everything */
+} esc_block_level;
+
+typedef struct esc_block_problem {
+  esc_activation activation;
+  int modes, layers;                                 /* K, L >= 2 */
+  double amplitude[ESC_BLOCK_MODES_MAX];             /* a_k */
+  double scale[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX]; /* s_{l,k} at the start */
+  esc_block_level level;
+  double threshold; /* of the loss E[(f-T)^2]/2, whose passage is timed too; 0: none */
+} esc_block_problem;
+
+/* Nodes g with weights for E over N(0, I_K), on a lattice; K up to 8. For an odd activation
+ * half of them, each standing for its mirror image too. */
+typedef struct esc_block_grid {
+  int modes, nodes;
+  double *g;      /* (mode, node); owned */
+  double *weight; /* (node); owned */
+  double *target; /* (node): the teacher there; owned */
+} esc_block_grid;
+
+/* `fineness` 1 is what escape times are computed on; 1.25 checks it. */
+esc_status esc_block_grid_create(const esc_block_problem *problem, double fineness,
+                                 esc_block_grid *grid);
+void esc_block_grid_free(esc_block_grid *grid);
+
+int esc_block_size(const esc_block_problem *problem); /* numbers in a state: K^2 (L-1) + K */
+void esc_block_start(const esc_block_problem *problem, double *state);
+
+/* A coordinate's channel: 0 for the scales (diagonals and A_L), l for the rest of A_l. */
+int esc_block_channel(const esc_block_problem *problem, int coordinate);
+
+/* Makes 0 the coordinates of a state or a rate that the level leaves out. */
+void esc_block_mask(const esc_block_problem *problem, double *vector);
+
+/* What a state says of the modes. */
+typedef struct esc_block_signals {
+  double loss;                   /* E[(f-T)^2]/2 */
+  double s[ESC_BLOCK_MODES_MAX]; /* S_k = E[g_k f] */
+  double h[ESC_BLOCK_MODES_MAX]; /* E[He_3(g_k) f] */
+} esc_block_signals;
+
+/* dA/dt (NULL: not wanted), coordinates that the level freezes 0, and the signals. Sums over
+ * nodes have one order whatever the number of threads. */
+esc_status esc_block_flow(const esc_block_problem *problem, const esc_block_grid *grid,
+                          const double *state, double *rate, esc_block_signals *signals);
+
+/* dS_k/dA of mode k, all coordinates. */
+esc_status esc_block_signal_gradient(const esc_block_problem *problem, const esc_block_grid *grid,
+                                     const double *state, int mode, double *gradient);
+
+/* J v for `count` directions v (count, size), J = d(rate)/dA. Directions are the caller's to
+ * mask; products are masked. J is minus the loss's Hessian, so symmetric. For ReLU the delta
+ * function of sigma'' is missing. */
+esc_status esc_block_jacobian_product(const esc_block_problem *problem, const esc_block_grid *grid,
+                                      const double *state, int count, const double *direction,
+                                      double *product);
+
+/* The rate and J v for `count` directions at once, in one pass over the nodes; all masked. */
+esc_status esc_block_linearise(const esc_block_problem *problem, const esc_block_grid *grid,
+                               const double *state, int count, const double *direction,
+                               double *rate, double *product);
+
+/* J itself (size, size), row-major; rows and columns that the level leaves out are 0. */
+esc_status esc_block_jacobian(const esc_block_problem *problem, const esc_block_grid *grid,
+                              const double *state, double *jacobian);
+
+/* Each time with an absolute error: its change from a coarser grid and a ten times looser solver
+ * to the ones that it is from; ten times that where the grids' rates differ by more than 1e-3,
+ * as they fall slowly then, and `remark` says so. NaN: the event does not happen, or on one of the
+ * grids only, and `remark` says how it is known. */
+typedef struct esc_block_times {
+  double escape[ESC_BLOCK_MODES_MAX];  /* S_k passes a_k c_1 / 2 */
+  double hermite[ESC_BLOCK_MODES_MAX]; /* E[He_3(g_k) f] passes a_k c_3 / 2 */
+  double loss;                         /* falls below the threshold */
+  double escape_error[ESC_BLOCK_MODES_MAX], hermite_error[ESC_BLOCK_MODES_MAX], loss_error;
+  double decoupled[ESC_BLOCK_MODES_MAX]; /* leading-order prediction of the mode alone */
+  double quadrature_error; /* relative; covers every time above, and the rate of change where the
+                              first mode escaped (at the start, if none does), between the grids */
+  char remark[512];
+} esc_block_times;
+
+/* Integrates whatever the sign of the leading drive: a start may escape by a higher order, or
+ * after its smallest scale has passed through 0. ESC_BAD_INPUT where the flow overflows a double
+ * at the start. */
+esc_status esc_block_escape(const esc_block_problem *problem, esc_block_times *out);
+
+#endif

@@ -1,0 +1,81 @@
+/* An engine trains networks of one problem in slots. One coarse table of
+ * functions serves every backend; the reference engine (double, naive loops)
+ * is what all others are checked against. */
+#ifndef ESCAPEMENT_ENGINE_H
+#define ESCAPEMENT_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "escapement/internal/problem.h"
+#include "escapement/internal/results.h"
+#include "escapement/internal/slot.h"
+
+typedef struct esc_engine_setup {
+  int slots;   /* networks in flight */
+  int threads; /* of the host, at most */
+  int device;  /* index of the accelerator, for a backend that has one */
+} esc_engine_setup;
+
+typedef struct esc_bytes {
+  double host, device;
+} esc_bytes;
+
+typedef struct esc_engine_ops {
+  const char *name;      /* "reference", "cpu", "cuda" */
+  const char *precision; /* of weights and activations: "float64", "float32" */
+
+  /* Bytes of main memory that create will take, and of memory on the device. */
+  esc_bytes (*bytes)(const esc_problem *problem, const esc_engine_setup *setup);
+
+  /* Bytes of device memory that can be had; NULL for a backend without a device. */
+  esc_status (*device_memory)(const esc_engine_setup *setup, double *available);
+
+  /* Networks in flight when the user names no number. */
+  int (*slots)(const esc_problem *problem, const esc_engine_setup *setup);
+
+  /* Makes an engine with setup->slots empty slots. `problem` must outlive it. */
+  esc_status (*create)(const esc_problem *problem, const esc_engine_setup *setup, void **engine);
+
+  /* Puts `member` into slot at step 0; its weights are drawn at the next advance. */
+  esc_status (*load)(void *engine, int slot, const esc_member *member);
+
+  /* Trains every loaded, unfinished slot by up to `steps` steps. Returns early,
+   * at a step boundary, once *stop is set. */
+  esc_status (*advance)(void *engine, int64_t steps, const atomic_bool *stop);
+
+  /* The slot as of the last advance: its member, events, whether it has finished. */
+  const esc_slot *(*slot)(const void *engine, int slot);
+
+  /* Writes a finished member's row i of every variable of `results`. */
+  esc_status (*report)(const void *engine, int slot, esc_results *results, int64_t i);
+
+  /* Copies the slot's weights, flat as in esc_weight_offset (for tests and tools). */
+  esc_status (*weights)(const void *engine, int slot, double *weights);
+
+  /* Bytes of one network's state (state.h). Engines of one precision have one format. */
+  size_t (*state_size)(const esc_problem *problem);
+
+  /* Fills `state` from a slot that trains and is not fresh, as of the last advance. */
+  esc_status (*save)(const void *engine, int slot, void *state);
+
+  /* Puts `member` into slot as it was when `state` was filled, by whatever engine of the
+   * same precision: it goes on to the same bits. */
+  esc_status (*restore)(void *engine, int slot, const esc_member *member, const void *state);
+
+  /* What runs it, for the result's provenance ("avx512, 2 threads"). */
+  void (*describe)(const void *engine, char *text, size_t size);
+
+  void (*destroy)(void *engine); /* NULL is fine */
+} esc_engine_ops;
+
+extern const esc_engine_ops esc_reference_engine;
+
+/* Multiply-adds count as two: 2B(Nd + (L-2)N^2 + N) forward, the same for the
+ * weight gradients, 2B((L-2)N^2 + N) for the input gradients. The textbook
+ * count: inputs, activations, ledger and update are left out. */
+static inline double esc_flop_per_step(const esc_problem *p) {
+  const double n = p->shape.width, d = p->shape.inputs, deep = (p->shape.layers - 2) * n * n + n;
+  return 2.0 * p->batch * (2 * (n * d + deep) + deep);
+}
+
+#endif

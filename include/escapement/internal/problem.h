@@ -1,0 +1,169 @@
+/* What every network of a sweep has in common, and what tells one from another.
+ *
+ * Indices of layers run from 0 in the code: layer l of the code is W_{l+1} of
+ * the theory, interface l lies between layers l and l+1. */
+#ifndef ESCAPEMENT_PROBLEM_H
+#define ESCAPEMENT_PROBLEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "escapement/internal/mutant.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  ESC_LAYERS_MAX = 64, /* a layer set is one 64-bit mask */
+  ESC_WIDTH_MAX = 4096,
+  ESC_INPUTS_MAX = 4096,
+  ESC_BATCH_MAX = 1 << 20,
+  ESC_MODES_MAX = 64,
+  ESC_THRESHOLDS_MAX = 16,
+  ESC_POLYNOMIAL_TERMS_MAX = 17, /* a_0 ... a_16 */
+};
+
+/* X(enumerator, name in the spec). `softplus` and `sigmoid` are centred,
+ * sigma(z) - sigma(0); the raw ones are as they are (theory, class D). */
+#define ESC_ACTIVATION_LIST(X)    \
+  X(LINEAR, "linear")             \
+  X(RELU, "relu")                 \
+  X(TANH, "tanh")                 \
+  X(ERF, "erf")                   \
+  X(SIN, "sin")                   \
+  X(GELU, "gelu")                 \
+  X(SWISH, "swish")               \
+  X(SOFTPLUS, "softplus")         \
+  X(SIGMOID, "sigmoid")           \
+  X(SOFTPLUS_RAW, "softplus-raw") \
+  X(SIGMOID_RAW, "sigmoid-raw")   \
+  X(POLYNOMIAL, "poly")
+
+typedef enum esc_activation_kind {
+#define ESC_ACTIVATION_ENUM(name, text) ESC_ACTIVATION_##name,
+  ESC_ACTIVATION_LIST(ESC_ACTIVATION_ENUM)
+#undef ESC_ACTIVATION_ENUM
+      ESC_ACTIVATION_COUNT
+} esc_activation_kind;
+
+typedef struct esc_activation {
+  esc_activation_kind kind;
+  int terms;                                    /* polynomial only */
+  double coefficient[ESC_POLYNOMIAL_TERMS_MAX]; /* a_0, a_1, ...; polynomial only */
+} esc_activation;
+
+/* Reads `tanh` or `poly:a0,a1,...`, in capitals or small letters, or the alias `silu` of
+ * `swish`, into *activation. False if `text` is none of these. */
+bool esc_activation_parse(const char *text, esc_activation *activation);
+
+/* Coefficients that a network can be trained with: larger ones, or the first products with them,
+ * are outside the range of the engines' floats. The theory takes any. */
+#define ESC_COEFFICIENT_MAX 1e30
+bool esc_activation_is_trainable(const esc_activation *activation);
+
+/* Writes the name that esc_activation_parse reads back to the same activation. */
+void esc_activation_print(const esc_activation *activation, char *text, size_t size);
+
+/* sigma(-z) = -sigma(z), and so for teacher, student and all their differences. */
+bool esc_activation_is_odd(const esc_activation *activation);
+
+typedef enum esc_loss_kind { ESC_LOSS_SQUARED, ESC_LOSS_LOGISTIC, ESC_LOSS_HUBER } esc_loss_kind;
+typedef enum esc_metric { ESC_METRIC_EUCLIDEAN, ESC_METRIC_NORMALIZED } esc_metric;
+typedef enum esc_scheme {
+  ESC_SCHEME_HE_NORMAL,
+  ESC_SCHEME_SYMMETRIC,
+  ESC_SCHEME_BLOCKS
+} esc_scheme;
+typedef enum esc_directions { ESC_DIRECTIONS_AXES, ESC_DIRECTIONS_RANDOM } esc_directions;
+typedef enum esc_update { ESC_UPDATE_PLAIN, ESC_UPDATE_COMPENSATED } esc_update;
+
+typedef struct esc_shape {
+  int layers; /* L >= 2 weight layers */
+  int width;  /* N */
+  int inputs; /* d */
+} esc_shape;
+
+/* Teacher T(x) = sum_k a_k sigma(v_k . x), v_k orthonormal in R^d. */
+typedef struct esc_teacher {
+  int modes; /* K */
+  double amplitude[ESC_MODES_MAX];
+  esc_directions directions; /* axes: v_k = e_k; random: drawn from the run's seed */
+} esc_teacher;
+
+typedef struct esc_problem {
+  esc_shape shape;
+  esc_activation activation;
+  esc_teacher teacher;
+  esc_scheme scheme;
+  double *scale;   /* (K or 1, L): layer scales before the sweep's; owned by the spec */
+  int scale_modes; /* rows of `scale`: 1, or K for blocks with a row a mode */
+  esc_metric metric;
+  double rate; /* eta */
+  int batch;   /* B */
+  int64_t steps;
+  esc_loss_kind loss;
+  double huber_delta;
+  esc_update update;
+  int thresholds;
+  double threshold[ESC_THRESHOLDS_MAX]; /* in the order of the spec */
+  double smoothing;  /* phi of the moving average; 0: the minibatch loss itself */
+  uint64_t run_seed; /* draws what all members share: the random directions */
+} esc_problem;
+
+/* One network. Its random numbers depend on `seed` alone, so that the same
+ * seed at two scales is a pair, and neither order nor company matters. */
+typedef struct esc_member {
+  int64_t index; /* place in the whole sweep */
+  uint64_t seed;
+  int group;             /* which of the sweep's groups */
+  int bottleneck;        /* r: how many layers carry `scale` */
+  uint64_t small_layers; /* bit l: layer l carries it */
+  double scale;          /* epsilon */
+} esc_member;
+
+/* What tells a network from every other of its experiment: the same key, the same bits,
+ * whatever else the sweep holds. Journals and checkpoints know members by it. */
+typedef struct esc_member_key {
+  uint64_t seed, small_layers;
+  double scale;
+} esc_member_key;
+
+static inline esc_member_key esc_member_key_of(const esc_member *m) {
+  const esc_member_key key = {m->seed, m->small_layers, m->scale};
+  return key;
+}
+
+static inline bool esc_member_key_equal(esc_member_key a, esc_member_key b) {
+  return a.seed == b.seed && a.small_layers == b.small_layers && a.scale == b.scale;
+}
+
+static inline int esc_fan_in(esc_shape s, int l) { return l == 0 ? s.inputs : s.width; }
+static inline int esc_fan_out(esc_shape s, int l) { return l == s.layers - 1 ? 1 : s.width; }
+
+/* Number of weights of layers 0..l-1, so the offset of layer l in a flat,
+ * row-major (fan_out, fan_in) concatenation; of all layers for l = L. */
+static inline size_t esc_weight_offset(esc_shape s, int l) {
+  size_t offset = 0;
+  for (int i = 0; i < l; i++) offset += (size_t)esc_fan_out(s, i) * (size_t)esc_fan_in(s, i);
+  return offset;
+}
+
+/* Scale of layer l of `member` for teacher mode k (theory, section 5 and 6). */
+static inline double esc_layer_scale(const esc_problem *p, const esc_member *m, int k, int l) {
+  const double base = p->scale[(p->scale_modes == 1 ? 0 : k) * p->shape.layers + l];
+  return (m->small_layers >> l & 1) ? base * m->scale : base;
+}
+
+/* gamma_l of the metric (theory, section 0); n = N, or N/K for blocks. */
+static inline double esc_metric_gamma(const esc_problem *p, int l) {
+  const double n = (double)p->shape.width / (p->scheme == ESC_SCHEME_BLOCKS ? p->teacher.modes : 1);
+  if (p->metric == ESC_METRIC_EUCLIDEAN) return 1;
+  return l == 0 ? ESC_FLIP(METRIC) * n : l == p->shape.layers - 1 ? 1 / n : 1;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

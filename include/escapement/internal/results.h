@@ -1,0 +1,131 @@
+/* What a sweep leaves behind: one table of variables, each an array over the
+ * members (and thresholds, layers or interfaces).
+ *
+ * The list below is the only place that knows the variables: the store, the
+ * journal and the reader walk it, so a new variable is one new line. */
+#ifndef ESCAPEMENT_RESULTS_H
+#define ESCAPEMENT_RESULTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "escapement/internal/observables.h"
+#include "escapement/internal/problem.h"
+#include "escapement/internal/status.h"
+
+/* The second axis of a variable; the first is always `member`. */
+typedef enum esc_axis {
+  ESC_AXIS_NONE,
+  ESC_AXIS_THRESHOLD,
+  ESC_AXIS_LAYER,
+  ESC_AXIS_INTERFACE,
+  ESC_AXIS_SNAPSHOT,
+  ESC_AXES
+} esc_axis;
+typedef enum esc_type { ESC_TYPE_INT32, ESC_TYPE_INT64, ESC_TYPE_FLOAT64 } esc_type;
+
+/* How a member ended; `status` in the file, with flag_values and flag_meanings. */
+typedef enum esc_member_status {
+  ESC_MEMBER_ESCAPED = 0,  /* every threshold was crossed */
+  ESC_MEMBER_CENSORED = 1, /* the step budget was spent first */
+  ESC_MEMBER_DIVERGED = 2, /* the loss stopped being finite */
+} esc_member_status;
+
+/* X(name, C type, type, axis, units, long_name) */
+#define ESC_RESULT_LIST(X)                                                                      \
+  X(seed, int64_t, INT64, NONE, "1", "seed of the member's random numbers")                     \
+  X(group, int32_t, INT32, NONE, "1", "sweep group, counted from 0")                            \
+  X(bottleneck, int32_t, INT32, NONE, "1", "number of layers at the small scale, r")            \
+  X(small_layers, int64_t, INT64, NONE, "1",                                                    \
+    "which layers carry the small scale, bit l-1 for layer l")                                  \
+  X(scale, double, FLOAT64, NONE, "1", "small initialisation scale, epsilon")                   \
+  X(status, int32_t, INT32, NONE, "1", "how the member ended")                                  \
+  X(escape_step, int64_t, INT64, THRESHOLD, "step",                                             \
+    "first step below the threshold, -1 where it was not crossed")                              \
+  X(steps_run, int64_t, INT64, NONE, "step", "weight updates made")                             \
+  X(final_loss, double, FLOAT64, NONE, "1", "last minibatch loss")                              \
+  X(final_smoothed_loss, double, FLOAT64, NONE, "1", "last value compared with the thresholds") \
+  X(signal_initial, double, FLOAT64, NONE, "1",                                                 \
+    "S(0) = E[(v.x) f(x)] at initialisation, divided by scale^r")                               \
+  X(signal_initial_error, double, FLOAT64, NONE, "1", "standard error of signal_initial")       \
+  X(lost_updates, double, FLOAT64, NONE, "1",                                                   \
+    "fraction of weight updates that rounding made vanish")                                     \
+  X(norm2_initial, double, FLOAT64, LAYER, "1",                                                 \
+    "squared Frobenius norm of the layer at initialisation")                                    \
+  X(norm2_final, double, FLOAT64, LAYER, "1", "squared Frobenius norm of the layer at the end") \
+  X(ledger_sum, double, FLOAT64, INTERFACE, "1",                                                \
+    "accumulated right side of the imbalance identity")                                         \
+  X(ledger_drift, double, FLOAT64, INTERFACE, "1",                                              \
+    "accumulated absolute terms of the imbalance identity")                                     \
+  X(ledger_gross, double, FLOAT64, INTERFACE, "1",                                              \
+    "accumulated size of the products that the identity is a difference of")                    \
+  X(ledger_residual, double, FLOAT64, INTERFACE, "1",                                           \
+    "ledger_sum minus the change of the imbalance")
+
+typedef struct esc_attribute {
+  char *name, *text; /* owned */
+} esc_attribute;
+
+/* Row-major arrays, owned; e.g. escape_step is (member, threshold). */
+typedef struct esc_results {
+  int64_t members;
+  int thresholds, layers; /* interfaces = layers - 1 */
+  double *threshold;      /* (threshold) coordinate */
+  int64_t *member;        /* (member) coordinate: index in the whole sweep, ascending */
+#define ESC_RESULT_FIELD(name, ctype, type, axis, units, text) ctype *name;
+  ESC_RESULT_LIST(ESC_RESULT_FIELD)
+#undef ESC_RESULT_FIELD
+  int64_t snapshots;                       /* 0: none were recorded */
+  int64_t *snapshot_step;                  /* (snapshot) coordinate, ascending */
+  double *observable[ESC_OBSERVABLES];     /* (member, snapshot[, layer or interface]); NaN behind
+                                              a member's last snapshot */
+  double *observable_end[ESC_OBSERVABLES]; /* (member[, layer or interface]) at steps_run; only
+                                              where there are snapshots */
+  int attributes;
+  esc_attribute *attribute; /* (attributes) */
+} esc_results;
+
+typedef struct esc_result_variable {
+  const char *name, *units, *long_name;
+  esc_type type;
+  esc_axis axis;
+  size_t field; /* offset of the array's pointer in esc_results */
+} esc_result_variable;
+
+extern const esc_result_variable esc_result_variables[];
+extern const int esc_result_variable_count;
+
+/* Size of one element of `type` in bytes; length of `axis` in `results` (1 for none). */
+size_t esc_type_size(esc_type type);
+int64_t esc_axis_length(const esc_results *results, esc_axis axis);
+
+/* The array of variable v, as bytes. */
+void *esc_result_data(const esc_results *results, const esc_result_variable *v);
+
+/* Allocates zeroed arrays. Free with esc_results_free (NULL is fine). */
+esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_results **out);
+void esc_results_free(esc_results *results);
+
+/* Makes room for `snapshots` of every member, all NaN. */
+esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
+
+/* Sets attribute `name`, copying `text`; replaces an earlier value. */
+esc_status esc_results_set(esc_results *results, const char *name, const char *text);
+
+/* Its text, or NULL. */
+const char *esc_results_get(const esc_results *results, const char *name);
+
+/* Bytes of one member's row over all variables, and copies to and from `row`
+ * in the order of the list. The journal's payload. */
+size_t esc_results_row_size(int thresholds, int layers);
+
+/* ESC_BAD_INPUT, calling the file `path`, unless the results have the thresholds and layers of
+ * `problem`, and no member more small layers than there are. */
+esc_status esc_results_check(const char *path, const esc_results *results,
+                             const esc_problem *problem);
+
+/* Row i to and from esc_results_row_size bytes; both sides must have the same shape. */
+void esc_results_pack(const esc_results *results, int64_t i, void *row);
+void esc_results_unpack(esc_results *results, int64_t i, const void *row);
+
+#endif

@@ -1,0 +1,44 @@
+/* What every engine keeps of a member that it trains, beside the weights. Shared,
+ * so that no engine has its own idea of a member's beginning and end. */
+#ifndef ESCAPEMENT_SLOT_H
+#define ESCAPEMENT_SLOT_H
+
+#include "escapement/internal/arena.h"
+#include "escapement/internal/track.h"
+
+/* What the slots of one engine have in common. */
+typedef struct esc_model {
+  const esc_problem *problem;
+  double *directions; /* (mode, input) of the teacher; owned */
+  bool single;        /* the engine stores weights in float */
+} esc_model;
+
+esc_status esc_model_init(esc_model *model, const esc_problem *problem, bool single);
+void esc_model_free(esc_model *model);
+
+typedef struct esc_slot {
+  bool loaded, fresh; /* fresh: its weights are still to be drawn */
+  esc_member member;
+  esc_track track;
+  double signal, signal_error; /* S(0) and its standard error */
+  double norm2_initial[ESC_LAYERS_MAX];
+} esc_slot;
+
+/* Puts `member` into the slot at step 0. */
+void esc_slot_load(esc_slot *slot, const esc_member *member);
+
+/* The slot holds a member that still trains, or one that has finished. */
+static inline bool esc_slot_trains(const esc_slot *s) { return s->loaded && !s->track.finished; }
+static inline bool esc_slot_finished(const esc_slot *s) { return s->loaded && s->track.finished; }
+
+/* Draws the initial weights (flat as in esc_weight_offset, rounded to the
+ * engine's precision), and from them the initial norms and signal. `workspace` is made
+ * from esc_signal_workspace. */
+void esc_slot_start(esc_slot *slot, const esc_model *model, double *weights, esc_arena *workspace);
+
+/* Writes the member's row i. Weights now are w + low (low NULL: 0), both flat;
+ * `initial` is room for as many: the initial weights are drawn again into it. */
+void esc_slot_report(const esc_slot *slot, const esc_model *model, const double *w,
+                     const double *low, double *initial, esc_results *results, int64_t i);
+
+#endif

@@ -1,0 +1,79 @@
+/* Growth rates of linearised plateaus (theory, section 6: Schur-Perron, no closure).
+ *
+ * J = [[-D_1, B], [C, -D_2]] with D diagonal and positive, B and C nonnegative, has a positive
+ * eigenvalue if and only if its loop gain rho(D_1^-1 B D_2^-1 C) exceeds 1; the largest one is
+ * the lambda with rho((lambda + D_1)^-1 B (lambda + D_2)^-1 C) = 1. Matrices are row-major. */
+#ifndef ESCAPEMENT_SPECTRUM_H
+#define ESCAPEMENT_SPECTRUM_H
+
+#include <stdbool.h>
+
+#include "escapement/internal/blocks.h"
+#include "escapement/internal/status.h"
+
+/* Largest |eigenvalue| of m (n, n), the Perron root of a nonnegative one. Taken class by class
+ * of coordinates that reach each other, so that a nilpotent matrix has 0, not a root of
+ * rounding. */
+esc_status esc_spectral_radius(int n, const double *m, double *rho);
+
+/* Largest real part of an eigenvalue of m (n, n). */
+esc_status esc_spectral_abscissa(int n, const double *m, double *abscissa);
+
+/* What J satisfies of the criterion's hypotheses, each with the worst that was found over J's
+ * largest |entry|, and what the criterion says. */
+typedef struct esc_schur {
+  double off_diagonal;  /* largest |off-diagonal| entry of D_1 and D_2 */
+  double least_damping; /* least diagonal entry of D_1 and D_2 */
+  double most_negative; /* least entry of B and C */
+  double asymmetry;     /* largest |J_ij - J_ji| */
+  bool diagonal, positive, nonnegative;
+  bool holds;      /* all three: gain and growth say what the criterion promises */
+  double gain;     /* formal, of D's diagonals; NaN unless those are positive */
+  double growth;   /* lambda; NaN where the gain is not above 1 */
+  double abscissa; /* of J itself, hypotheses or not */
+} esc_schur;
+
+/* J (n1 + n2, n1 + n2), D_1 (n1, n1). Entries below `tolerance` of the largest count as 0. */
+esc_status esc_schur_perron(int n1, int n2, const double *j, double tolerance, esc_schur *out);
+
+/* J cut to the first M coordinates of each block, M = 1..n; J (2n, 2n). For nonnegative coupling
+ * the growth never falls with M, and rises where what is added is coupled irreducibly: no
+ * finite M closes. */
+typedef struct esc_truncation {
+  double gain, growth; /* growth: NaN where the gain is not above 1 */
+  double time;         /* to grow by the factor asked for; infinite without growth */
+} esc_truncation;
+esc_status esc_truncations(int n, const double *j, double factor, esc_truncation *out);
+
+/* A J (2n, 2n) whose coupling is an activation's own: B = C' is `strength` times the matrix of
+ * multiplication by sigma between the normalised Hermite polynomials of orders 0, 2, .. and
+ * 1, 3, .., its entries' absolute values; an order's damping is 1 + order. */
+esc_status esc_hermite_coupling(const esc_activation *activation, int n, double strength,
+                                double *j);
+
+/* Coordinates (theta, omega) of a block state: the off-diagonal entries of A_1, then of A_2, row
+ * by row; *count = K(K-1) of each. Needs L >= 3. */
+esc_status esc_block_pairs(const esc_block_problem *problem, int *count, int *coordinate);
+
+/* The Jacobian's (theta, omega) block at a state. */
+esc_status esc_block_spectrum(const esc_block_problem *problem, const esc_block_grid *grid,
+                              const double *state, esc_schur *out);
+
+/* States (count, size) of the flow from its start at ascending times. */
+esc_status esc_block_states(const esc_block_problem *problem, const esc_block_grid *grid, int count,
+                            const double *time, double *state);
+
+/* Duhamel's form with coefficients frozen at the start, y(t) = (alpha/beta) (1 - e^(-beta t)),
+ * beta = -J_ii, alpha = y'(0), against the integrated coordinate. */
+typedef struct esc_duhamel {
+  double alpha, beta;
+  double until; /* first time at which it is 10% off, to 1e-8; `horizon` if it is not before */
+} esc_duhamel;
+
+/* For `count` coordinates that start at 0. off (count, times; NULL: not wanted): relative
+ * departure at each of `times` ascending times. */
+esc_status esc_block_duhamel(const esc_block_problem *problem, const esc_block_grid *grid,
+                             int count, const int *coordinate, double horizon, int times,
+                             const double *time, esc_duhamel *out, double *off);
+
+#endif

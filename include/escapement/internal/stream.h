@@ -1,0 +1,26 @@
+/* Normals by address: the draw of (seed, domain, step, stream, index). */
+#ifndef ESCAPEMENT_STREAM_H
+#define ESCAPEMENT_STREAM_H
+
+#include "escapement/internal/normal.h"
+#include "escapement/internal/philox.h"
+
+/* The four normals of Philox block `block`. */
+ESC_SHARED void esc_normal4_at(uint64_t seed, esc_domain domain, uint64_t step, uint32_t stream,
+                               uint32_t block, float normal[4]) {
+  const esc_u32x4 counter = esc_philox_counter(domain, step, stream, block);
+  esc_normal4_f32(esc_philox4x32_10(counter, esc_philox_key(seed)), normal);
+}
+
+/* Normals first, ..., first + count - 1 of a stream that is indexed flat. */
+static inline void esc_normals_fill(uint64_t seed, esc_domain domain, uint64_t step,
+                                    uint32_t stream, uint64_t first, uint64_t count, float *out) {
+  float normal[4];
+  for (uint64_t i = first; i < first + count; i++) {
+    if (i == first || i % 4 == 0)
+      esc_normal4_at(seed, domain, step, stream, (uint32_t)(i / 4), normal);
+    out[i - first] = normal[i % 4];
+  }
+}
+
+#endif

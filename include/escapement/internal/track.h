@@ -1,0 +1,115 @@
+/* What every engine keeps of a network beside its weights: the escape events
+ * and the ledger. Shared, so that no engine has its own idea of either. */
+#ifndef ESCAPEMENT_TRACK_H
+#define ESCAPEMENT_TRACK_H
+
+#include <math.h>
+
+#include "escapement/internal/portable.h"
+#include "escapement/internal/problem.h"
+#include "escapement/internal/results.h"
+
+/* Sum with Neumaier's correction: as if in twice the precision. */
+typedef struct esc_sum {
+  double value, correction;
+} esc_sum;
+
+ESC_SHARED void esc_sum_add(esc_sum *s, double x) {
+  const double total = s->value + x;
+  s->correction += fabs(s->value) >= fabs(x) ? (s->value - total) + x : (x - total) + s->value;
+  s->value = total;
+}
+
+ESC_SHARED double esc_sum_get(const esc_sum *s) { return s->value + s->correction; }
+
+/* What a network's events and ledger depend on; the same for all of a problem. */
+typedef struct esc_track_rules {
+  int layers, thresholds;
+  int64_t steps;    /* the budget */
+  double smoothing; /* phi */
+  double rate;      /* eta as the engine applies it */
+  double threshold[ESC_THRESHOLDS_MAX];
+  double gamma[ESC_LAYERS_MAX]; /* (layer) of the metric */
+} esc_track_rules;
+
+typedef struct esc_track {
+  int64_t step; /* updates made so far, so the index of the next minibatch */
+  int32_t finished;
+  int32_t status; /* esc_member_status, once finished */
+  double loss, smoothed;
+  int64_t escape_step[ESC_THRESHOLDS_MAX];
+  esc_sum ledger[ESC_LAYERS_MAX]; /* (interface) right side of identity 1.4 */
+  esc_sum drift[ESC_LAYERS_MAX];  /* (interface) its terms' absolute values */
+  double path[ESC_LAYERS_MAX];    /* (layer) 2 eta |G_l| summed over steps */
+  int64_t lost, updates;          /* weight updates that rounding swallowed; all with G != 0 */
+} esc_track;
+
+/* rate: eta as the engine applies it, rounded to the engine's precision. */
+void esc_track_rules_init(esc_track_rules *rules, const esc_problem *problem, double rate);
+
+void esc_track_start(esc_track *track);
+
+ESC_SHARED void esc_track_finish(esc_track *track, esc_member_status status) {
+  track->finished = 1;
+  track->status = (int32_t)status;
+}
+
+/* Takes the minibatch loss of step track->step, before its update: advances the
+ * moving average (m_0 = loss_0, m_t = phi m_{t-1} + (1-phi) loss_t), notes first
+ * crossings, and finishes the member when every threshold is crossed or the loss
+ * is not finite. True if the update is to be made. */
+ESC_SHARED bool esc_track_loss(esc_track *track, const esc_track_rules *r, double loss) {
+  track->loss = loss;
+  track->smoothed = track->step == 0 ? loss
+                                     : r->smoothing * track->smoothed +
+                                           ESC_FLIP(AVERAGE) * (1 - r->smoothing) * loss;
+  if (!(fabs(loss) <= 1.7976931348623157e308)) {
+    esc_track_finish(track, ESC_MEMBER_DIVERGED);
+    return false;
+  }
+  bool all = true;
+  for (int i = 0; i < r->thresholds; i++) {
+    if (track->escape_step[i] < 0 && track->smoothed < r->threshold[i])
+      track->escape_step[i] = track->step;
+    all = all && track->escape_step[i] >= 0;
+  }
+  if (all) esc_track_finish(track, ESC_MEMBER_ESCAPED);
+  return !all;
+}
+
+/* Books layer l's part of one update: its path, and at the interface above it the
+ * right side of the discrete imbalance identity (theory, 1.4)
+ *   -2 eta mean[u_l . kappa(z_l)] + eta^2 (gamma_{l+1} |G_{l+1}|^2 - gamma_l |G_l|^2).
+ * deficit (interface): mean[u_l . kappa(z_l)]; gradient2 (layer): |G_l|^2. */
+ESC_SHARED void esc_track_layer(esc_track *track, const esc_track_rules *r, int l,
+                                const double *deficit, const double *gradient2) {
+  track->path[l] += 2 * r->rate * sqrt(gradient2[l]);
+  if (l == r->layers - 1) return;
+  const double flow = ESC_FLIP(LEDGER_FLOW) * -2 * r->rate * deficit[l];
+  const double above = r->rate * r->rate * r->gamma[l + 1] * gradient2[l + 1];
+  const double below = r->rate * r->rate * r->gamma[l] * gradient2[l];
+  esc_sum_add(&track->ledger[l], flow);
+  esc_sum_add(&track->ledger[l], above - ESC_FLIP(LEDGER_SECOND) * below);
+  esc_sum_add(&track->drift[l], fabs(flow) + above + below);
+}
+
+/* Counts the update; ends the member when the budget is spent. */
+ESC_SHARED void esc_track_step(esc_track *track, const esc_track_rules *r) {
+  track->step++;
+  if (track->step == r->steps) esc_track_finish(track, ESC_MEMBER_CENSORED);
+}
+
+/* Books one update: every layer's part, then the step. */
+ESC_SHARED void esc_track_update(esc_track *track, const esc_track_rules *r, const double *deficit,
+                                 const double *gradient2) {
+  for (int l = 0; l < r->layers; l++) esc_track_layer(track, r, l, deficit, gradient2);
+  esc_track_step(track, r);
+}
+
+/* Writes row i: events, ledger, norms. change2 (layer) is |W_l|^2 at the end
+ * minus at the start, summed without cancellation. */
+void esc_track_report(const esc_track *track, const esc_problem *problem, const esc_member *member,
+                      const double *norm2_initial, const double *change2, double signal,
+                      double signal_error, esc_results *results, int64_t i);
+
+#endif

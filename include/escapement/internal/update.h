@@ -1,0 +1,30 @@
+/* One weight's update, in float. */
+#ifndef ESCAPEMENT_UPDATE_H
+#define ESCAPEMENT_UPDATE_H
+
+#include "escapement/internal/float_math.h"
+
+typedef struct esc_updated {
+  float w, low;
+  int moved, lost; /* G != 0; and the update vanished in rounding */
+} esc_updated;
+
+/* w - rate g. */
+ESC_SHARED esc_updated esc_update_plain(float rate, float g, float w) {
+  const float next = esc_fma_f32(ESC_FLIP(UPDATE) * -rate, g, w);
+  const int moved = g != 0.0f;
+  const esc_updated u = {next, 0.0f, moved, moved & (next == w)};
+  return u;
+}
+
+/* The same with the rounding error kept in `low` and added to the next step. */
+ESC_SHARED esc_updated esc_update_compensated(float rate, float g, float w, float low) {
+  const float step = esc_fma_f32(-rate, g, low);
+  const float next = esc_add_f32(w, step), kept = esc_sub_f32(next, w);
+  const float left = esc_add_f32(esc_sub_f32(w, esc_sub_f32(next, kept)), esc_sub_f32(step, kept));
+  const int moved = g != 0.0f;
+  const esc_updated u = {next, ESC_FLIP(COMPENSATION) * left, moved, moved & (step == low)};
+  return u;
+}
+
+#endif
