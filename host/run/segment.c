@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/version.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "run/provenance.h"
 #include "run/run.h"
 #include "store/segments.h"

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "base/signals.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "cli/cli.h"
 #include "machine/processor.h"
 #include "run/run.h"
