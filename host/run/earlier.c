@@ -115,7 +115,7 @@ static void count_statuses(esc_run *r) {
 esc_status esc_run_read_bases(esc_run *r, bool *complete) {
   esc_status status = ESC_OK;
   *complete = false;
-  if (esc_io_exists(r->output) && !r->ask.force) {
+  if (r->output[0] && esc_io_exists(r->output) && !r->ask.force) {
     if (!r->ask.resume)
       return ESC_FAIL(ESC_BAD_INPUT,
                       "%s: exists already; --force replaces it, --resume adds members to it, -o "

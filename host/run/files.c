@@ -11,15 +11,9 @@
 #include "spec/difference.h"
 #include "store/segments.h"
 
-const char esc_run_lock_variable[] = "ESCAPEMENT_LOCK";
-
-/* A worker finds the descriptor of its parent's lock in its environment. */
-esc_status esc_run_lock(esc_run *r) {
-  const char *inherited = getenv(esc_run_lock_variable);
-  const int fd = inherited ? atoi(inherited) : -1;
-  unsetenv(esc_run_lock_variable);
-  r->worker = inherited != NULL;
-  return esc_lock_take(r->output, fd, esc_log, &r->lock);
+esc_status esc_run_lock(esc_run *r, int inherited) {
+  r->worker = inherited >= 0;
+  return esc_lock_take(r->output, inherited, esc_log, &r->lock);
 }
 
 /* ---- which runs may continue as this one ---- */
@@ -171,6 +165,7 @@ esc_status esc_run_open_files(esc_run *r) {
   const esc_journal_reader reader = {r, esc_run_accepts, restore_segment, restore_row, esc_log};
   ESC_TRY(create_recorder(r));
   ESC_TRY(esc_run_use_bases(r));
+  if (!r->output[0]) return ESC_OK;
   ESC_TRY(esc_journal_open(r->output, identity_of(r), p->thresholds, p->shape.layers, r->ask.resume,
                            discards(r), &reader, &r->journal));
   esc_segments_drop_repeated(r->segments);

@@ -22,28 +22,28 @@ _Static_assert(sizeof(seal) == ESC_SEAL_BYTES, "the seal has no padding");
 /* The coordinate `snapshot`, the observables along it and those at the end. */
 static void add_observables(const esc_results *r, esc_layout *t) {
   t->column[t->columns++] =
-      (esc_column){"snapshot",       "step", "step of the snapshot: weight updates made before it",
+      (esc_layout_column){"snapshot",       "step", "step of the snapshot: weight updates made before it",
                    ESC_TYPE_INT64,   1,      {ESC_AXIS_SNAPSHOT},
                    r->snapshot_step, true};
   for (int k = 0; k < ESC_OBSERVABLES; k++) {
     const esc_observable *o = &esc_observables[k];
     const int rank = o->axis == ESC_AXIS_NONE ? 2 : 3;
     t->column[t->columns++] =
-        (esc_column){o->name,          o->units, o->long_name,
+        (esc_layout_column){o->name,          o->units, o->long_name,
                      ESC_TYPE_FLOAT64, rank,     {ESC_AXIS_NONE, ESC_AXIS_SNAPSHOT, o->axis},
                      r->observable[k], false};
   }
   for (int k = 0; k < ESC_OBSERVABLES; k++) {
     const esc_observable *o = &esc_observables[k];
     const int rank = o->axis == ESC_AXIS_NONE ? 1 : 2;
-    t->column[t->columns++] = (esc_column){o->end_name,          o->units, o->end_long_name,
+    t->column[t->columns++] = (esc_layout_column){o->end_name,          o->units, o->end_long_name,
                                            ESC_TYPE_FLOAT64,     rank,     {ESC_AXIS_NONE, o->axis},
                                            r->observable_end[k], false};
   }
 }
 
 void esc_layout_make(const esc_results *r, esc_layout *t) {
-  const esc_column coordinate[ESC_COORDINATES] = {
+  const esc_layout_column coordinate[ESC_COORDINATES] = {
       {"member",
        "1",
        "index in the whole sweep",
@@ -80,7 +80,7 @@ void esc_layout_make(const esc_results *r, esc_layout *t) {
   for (int i = 0; i < esc_result_variable_count; i++) {
     const esc_result_variable *v = &esc_result_variables[i];
     const int rank = v->axis == ESC_AXIS_NONE ? 1 : 2;
-    t->column[ESC_COORDINATES + i] = (esc_column){v->name,
+    t->column[ESC_COORDINATES + i] = (esc_layout_column){v->name,
                                                   v->units,
                                                   v->long_name,
                                                   v->type,
@@ -108,7 +108,7 @@ esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thr
                   ESC_THRESHOLDS_MAX, ESC_LAYERS_MAX);
 }
 
-size_t esc_layout_row_bytes(const esc_layout *t, const esc_column *c) {
+size_t esc_layout_row_bytes(const esc_layout *t, const esc_layout_column *c) {
   size_t bytes = esc_type_size(c->type);
   for (int a = 1; a < c->rank; a++) bytes *= (size_t)t->length[c->axis[a]];
   return bytes;
@@ -120,7 +120,7 @@ esc_status esc_layout_digest(const esc_layout *t, char text[ESC_DIGEST_TEXT]) {
   ESC_TRY_ALLOCATE(state);
   XXH3_64bits_reset(state);
   for (int i = 0; i < t->columns; i++) {
-    const esc_column *c = &t->column[i];
+    const esc_layout_column *c = &t->column[i];
     XXH3_64bits_update(state, c->data, (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c));
   }
   snprintf(text, ESC_DIGEST_TEXT, "%016llx", (unsigned long long)XXH3_64bits_digest(state));

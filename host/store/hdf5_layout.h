@@ -26,21 +26,21 @@ enum {
 
 /* One dataset: a coordinate, a variable of the table, or an observable; its first axis is
  * its own or `member`. */
-typedef struct esc_column {
+typedef struct esc_layout_column {
   const char *name, *units, *long_name;
   esc_type type;
   int rank;
   esc_axis axis[3];
   void *data; /* (length of axis[0]), (axis[0], axis[1]) or with axis[2]; not owned */
   bool coordinate;
-} esc_column;
+} esc_layout_column;
 
 /* All datasets of a result file, with the numbers that count layers and interfaces. */
 typedef struct esc_layout {
   int64_t length[ESC_AXES];
   int columns;
   int32_t layer[ESC_LAYERS_MAX], interface[ESC_LAYERS_MAX];
-  esc_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, and where
+  esc_layout_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, and where
                                          there are snapshots their coordinate and observables */
 } esc_layout;
 
@@ -52,7 +52,7 @@ esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thr
                                   int64_t layers);
 
 /* Bytes of one entry along the first axis. */
-size_t esc_layout_row_bytes(const esc_layout *layout, const esc_column *column);
+size_t esc_layout_row_bytes(const esc_layout *layout, const esc_layout_column *column);
 
 /* XXH3-64 of all columns' bytes (little-endian) in order, as hexadecimal text. */
 esc_status esc_layout_digest(const esc_layout *layout, char text[ESC_DIGEST_TEXT]);
