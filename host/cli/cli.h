@@ -8,6 +8,7 @@
 #include "base/signals.h"
 #include "escapement/internal/fit.h"
 #include "escapement/internal/status.h"
+#include "escapement/merge.h"
 
 /* A verb gets argv with its own name as argv[0]. */
 typedef esc_status esc_verb(int argc, char **argv);
@@ -26,6 +27,9 @@ void esc_tables_free(int tables, esc_results **table);
 
 /* The fit's groups as JSON (the contract's `groups`). */
 json_t *esc_fit_to_json(const esc_fit *fit);
+
+/* The line that merge and a run with --devices end with, or its JSON. */
+esc_status esc_merge_print(const char *output, const esc_merge_summary *summary, bool as_json);
 
 /* Messages of this thread (base/log.h) go to standard error from now on, one line and one write
  * each: "escapement: ...", control characters as escapes (esc_text_put). */

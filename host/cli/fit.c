@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "cli/tables.h"
+#include "escapement/compare.h"
 #include "figure/figure.h"
 
 enum { NUMBER = 32, LAYERS = 192, SENTENCE = 256 }; /* bytes of a number, of a set of layers, ... */
@@ -503,7 +503,8 @@ esc_status esc_verb_fit(int argc, char **argv) {
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
-  ESC_TRY(esc_tables_same_experiment(tables, table, argv + first));
+  ESC_TRY(esc_results_check_experiment(tables, (const esc_results *const *)table,
+                                       (const char *const *)(argv + first)));
   ESC_TRY(esc_fit_results(tables, (const esc_results *const *)table, &fit));
   if (json) {
     json_t *object = json_object();

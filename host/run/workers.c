@@ -23,6 +23,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "escapement/merge.h"
 #include "machine/processor.h"
 #include "run/follower.h"
 #include "run/run.h"
@@ -482,24 +483,21 @@ static esc_status merge(fleet *f) {
                     "%s: was changed while this run was training; all members are safe in %.3000s"
                     ".part-*, and the same command with --resume publishes them",
                     f->run->output, f->run->output);
-  char *arguments[DEVICES_MAX + 8] = {0}, part[PART_SIZE];
-  int count = 0;
-  const int parts = f->shards;
-  arguments[count++] = (char *)"merge";
-  arguments[count++] = (char *)"-o";
-  arguments[count++] = (char *)f->run->output;
-  if (f->run->ask.force || f->run->base[0]) arguments[count++] = (char *)"--force";
-  if (f->run->ask.json) arguments[count++] = (char *)"--json";
-  arguments[count++] = (char *)"--"; /* a part's name may begin with '-' */
-  const int first = count;
-  for (int s = 0; s < parts; s++) {
-    part_of(f, s, part);
-    ESC_TRY_ALLOCATE(arguments[count++] = strdup(part));
+  char *file[DEVICES_MAX] = {0}, part[PART_SIZE];
+  esc_merge_summary summary;
+  for (int i = 0; i < f->shards; i++) {
+    part_of(f, i, part);
+    ESC_TRY_ALLOCATE(file[i] = strdup(part));
   }
-  ESC_TRY(esc_verb_merge(count, arguments));
+  const esc_merge_request request = {.output = f->run->output,
+                                     .files = f->shards,
+                                     .file = (const char *const *)file,
+                                     .force = f->run->ask.force || f->run->base[0]};
+  ESC_TRY(esc_files_merge(&request, &summary));
+  ESC_TRY(esc_merge_print(f->run->output, &summary, f->run->ask.json));
   ESC_TRY(remove_parts(f->run->output));
 done:
-  for (int i = first; i < count; i++) free(arguments[i]);
+  for (int i = 0; i < DEVICES_MAX; i++) free(file[i]);
   return status;
 }
 

@@ -1,6 +1,7 @@
 /* The columns of a result file and their digest, the seal, HDF5's errors. */
 #include "store/hdf5_layout.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -190,8 +191,14 @@ esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *na
   return status;
 }
 
+/* HDF5's clean-up at exit prints of files that were damaged when they were opened, and the library
+ * closes what it opens. No effect where the program has used HDF5 before. */
+static void skip_clean_up(void) { H5dont_atexit(); }
+
 esc_status esc_hdf5_open(esc_hdf5 *h) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   esc_status status = ESC_OK;
+  pthread_once(&once, skip_clean_up);
   h->file = h->text = -1;
   H5PLset_loading_state(0); /* no code from folders that the environment names */
   H5Eget_auto2(H5E_DEFAULT, &h->print, &h->print_data);

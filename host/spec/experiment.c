@@ -1,8 +1,7 @@
-/* Whether result files belong to one experiment, by their resolved specs. */
-#include "cli/tables.h"
+/* Whether results belong to one experiment, by their resolved specs. */
+#include "escapement/compare.h"
 
-#include <stdbool.h>
-
+#include "escapement/internal/results.h"
 #include "spec/difference.h"
 
 /* Keys that say how much was done, not what. */
@@ -17,15 +16,16 @@ static esc_status refuse(const esc_spec_difference *d, const char *one, const ch
                   one, other, d->key.text, d->one.text, d->other.text);
 }
 
-esc_status esc_tables_same_experiment(int tables, esc_results *const *table, char *const *file) {
+esc_status esc_results_check_experiment(int count, const esc_results *const *results,
+                                        const char *const *name) {
   const char *first = NULL;
   int named = 0;
   esc_spec_difference difference;
-  for (int i = 0; i < tables; i++) {
-    const char *spec = esc_results_get(table[i], "spec");
+  for (int i = 0; i < count; i++) {
+    const char *spec = esc_results_get(results[i], "spec");
     if (!spec) continue;
     if (first && esc_spec_differ(first, spec, free_keys, &difference))
-      return refuse(&difference, file[named], file[i]);
+      return refuse(&difference, name[named], name[i]);
     if (!first) named = i;
     if (!first) first = spec;
   }
