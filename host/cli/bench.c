@@ -9,7 +9,7 @@
 #include "cli/options.h"
 #include "machine/processor.h"
 
-static atomic_bool stop;
+static esc_stop stop;
 
 typedef struct bench {
   esc_bench_plan plan;
@@ -37,7 +37,7 @@ static esc_status run_entry(bench *b, const esc_bench_entry *e, const esc_bench_
   esc_status status = ESC_OK;
   esc_bench_row row;
   ESC_TRY(esc_bench_measure(&e->shape, e->engine, backend->ops, backend->ceiling, b->plan.seconds,
-                            &stop, &row));
+                            &stop.requested, &row));
   b->wrong += row.check.wrong > 0;
   b->disturbed += esc_bench_is_disturbed(&row);
   if (b->json)

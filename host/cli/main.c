@@ -58,6 +58,8 @@ static void print_help(void) {
 }
 
 static const verb *find_verb(const char *name) {
+  static const verb worker = {"worker", esc_verb_worker, "", false}; /* not for people */
+  if (!strcmp(name, worker.name)) return &worker;
   for (int i = 0; i < VERBS; i++)
     if (!strcmp(name, verbs[i].name)) return &verbs[i];
   return NULL;

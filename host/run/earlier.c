@@ -203,3 +203,12 @@ esc_status esc_run_use_bases(esc_run *r) {
 done:
   return status;
 }
+
+void esc_run_mark_base(esc_run *r, const esc_results *base) {
+  for (int64_t i = 0; base && i < base->members; i++) {
+    const esc_member_key key = {(uint64_t)base->seed[i], (uint64_t)base->small_layers[i],
+                                base->scale[i]};
+    const int64_t place = esc_plan_find(&r->plan, key);
+    if (place >= 0) r->done[place] = true;
+  }
+}

@@ -13,7 +13,8 @@
 
 esc_status esc_run_lock(esc_run *r, int inherited) {
   r->worker = inherited >= 0;
-  return esc_lock_take(r->output, inherited, esc_log, &r->lock);
+  return esc_lock_take(&(esc_lock_request){r->output, inherited, esc_log, &r->stop->requested},
+                       &r->lock);
 }
 
 /* ---- which runs may continue as this one ---- */

@@ -1,11 +1,11 @@
 /* run --devices: a worker process a device, each training shards of the sweep, watched by this
  * one, which restarts what dies and merges what they leave.
  *
- * A worker is the program's `escapement worker`, which gets the spec and its options as JSON on
- * standard input (worker.h) and trains shard I of S into OUT.h5.part-I-of-S. S is the number of
+ * A worker is the program's `escapement worker`, which gets the spec and its options on standard
+ * input (worker.h) and trains shard I of S into OUT.h5.part-I-of-S. S is the number of
  * devices that the run began with; it goes on with any number of them, for a device takes the next
  * shard when it has finished one. Workers inherit the lock on OUT.h5, so that it holds as long as
- * one of them lives, and are told to stop through signals.h, so that a signal that also reached
+ * one of them lives, and are told to stop through follower.h, so that a signal that also reached
  * them directly counts once. */
 #include <dirent.h>
 #include <errno.h>
@@ -29,19 +29,15 @@
 #include "run/run.h"
 #include "run/worker.h"
 #include "store/names.h"
+#include "store/store.h"
 
-enum {
-  DEVICES_MAX = ESC_PARTS_MAX,
-  TRIES_MAX = 3,
-  FAILURES_MAX = 2,
-  PART_SIZE = 4200
-};
+enum { DEVICES_MAX = ESC_PARTS_MAX, TRIES_MAX = 3, FAILURES_MAX = 2, PART_SIZE = 4200 };
 
 typedef struct worker {
   const char *device; /* its number, or "cpu" */
   char name[16];
-  pid_t pid; /* 0: none runs */
-  int messages; /* the end of its standard error, while it runs */
+  pid_t pid;       /* 0: none runs */
+  int messages;    /* the end of its standard error, while it runs */
   char line[2048]; /* the beginning of one */
   size_t line_length;
   int shard;
@@ -143,7 +139,8 @@ static esc_status remove_part(const char *part) {
   esc_status status = ESC_OK;
   esc_lock *lock = NULL;
   char path[PART_SIZE + 32];
-  ESC_TRY(esc_lock_take(part, -1, esc_log, &lock));
+  ESC_TRY(
+      esc_lock_take(&(esc_lock_request){.output = part, .inherited = -1, .note = esc_log}, &lock));
   for (int i = 0; esc_names_suffixes[i]; i++) {
     snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
     if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
@@ -244,8 +241,8 @@ static esc_status start(fleet *f, worker *w, int shard) {
   options.shards = f->shards;
   if (ask->seconds_max > 0)
     options.seconds_max = fmax(ask->seconds_max - seconds_since(&f->start), 1e-3);
-  ESC_TRY(esc_worker_write(f->run->resolved, &options, esc_lock_descriptor(f->run->lock),
-                           &request));
+  ESC_TRY(
+      esc_worker_write(f->run->resolved, &options, esc_lock_descriptor(f->run->lock), &request));
   ESC_TRY(spawn(f, w, request));
   w->shard = shard;
   f->state[shard] = TRAINING;
@@ -260,7 +257,8 @@ done:
 /* A whole line of a worker. */
 static void pass_line(worker *w) {
   static const char prefix[] = "escapement: ";
-  const bool own = w->line_length >= sizeof prefix - 1 && !strncmp(w->line, prefix, sizeof prefix - 1);
+  const bool own =
+      w->line_length >= sizeof prefix - 1 && !strncmp(w->line, prefix, sizeof prefix - 1);
   w->line[w->line_length] = 0;
   if (w->line_length > 0) esc_log("%s", w->line + (own ? sizeof prefix - 1 : 0));
   w->line_length = 0;
@@ -382,7 +380,8 @@ static void watch(fleet *f) {
   const struct timespec pause = {0, 20000000};
   f->supervises = true;
   esc_run_phase_begin(f->run, ESC_RUN_SUPERVISES);
-  if (atomic_load(&f->run->stop->requested)) f->status = ESC_INTERRUPTED; /* before anything began */
+  if (atomic_load(&f->run->stop->requested))
+    f->status = ESC_INTERRUPTED; /* before anything began */
   start_waiting(f);
   while (running(f)) {
     int ended = 0;
@@ -396,7 +395,8 @@ static void watch(fleet *f) {
       take_end(f, w, ended);
       any = true;
     }
-    if (atomic_load(&f->run->stop->requested) && (f->status == ESC_OK || f->status == ESC_OUT_OF_TIME))
+    if (atomic_load(&f->run->stop->requested) &&
+        (f->status == ESC_OK || f->status == ESC_OUT_OF_TIME))
       f->status = ESC_INTERRUPTED;
     if (f->status != ESC_OK && f->status != ESC_OUT_OF_TIME) tell_all_to_stop(f);
     if (f->status == ESC_OK) start_waiting(f);
@@ -494,7 +494,8 @@ static esc_status merge(fleet *f) {
                                      .file = (const char *const *)file,
                                      .force = f->run->ask.force || f->run->base[0]};
   ESC_TRY(esc_files_merge(&request, &summary));
-  ESC_TRY(esc_merge_print(f->run->output, &summary, f->run->ask.json));
+  ESC_TRY(esc_store_read(f->run->output, &f->run->results));
+  f->run->shards_merged = f->shards;
   ESC_TRY(remove_parts(f->run->output));
 done:
   for (int i = 0; i < DEVICES_MAX; i++) free(file[i]);

@@ -99,7 +99,8 @@ done:
 }
 
 /* Times, which xarray stores as counts of a unit that it chooses, are in other units. */
-static esc_status check_units(const esc_hdf5 *h, const esc_hdf5_variable *v, const esc_layout_column *c) {
+static esc_status check_units(const esc_hdf5 *h, const esc_hdf5_variable *v,
+                              const esc_layout_column *c) {
   esc_status status = ESC_OK;
   char *units = NULL;
   if (!has_attribute(v, "units")) return ESC_OK;

@@ -22,24 +22,25 @@ _Static_assert(sizeof(seal) == ESC_SEAL_BYTES, "the seal has no padding");
 
 /* The coordinate `snapshot`, the observables along it and those at the end. */
 static void add_observables(const esc_results *r, esc_layout *t) {
-  t->column[t->columns++] =
-      (esc_layout_column){"snapshot",       "step", "step of the snapshot: weight updates made before it",
-                   ESC_TYPE_INT64,   1,      {ESC_AXIS_SNAPSHOT},
-                   r->snapshot_step, true};
+  t->column[t->columns++] = (esc_layout_column){
+      "snapshot",       "step", "step of the snapshot: weight updates made before it",
+      ESC_TYPE_INT64,   1,      {ESC_AXIS_SNAPSHOT},
+      r->snapshot_step, true};
   for (int k = 0; k < ESC_OBSERVABLES; k++) {
     const esc_observable *o = &esc_observables[k];
     const int rank = o->axis == ESC_AXIS_NONE ? 2 : 3;
     t->column[t->columns++] =
         (esc_layout_column){o->name,          o->units, o->long_name,
-                     ESC_TYPE_FLOAT64, rank,     {ESC_AXIS_NONE, ESC_AXIS_SNAPSHOT, o->axis},
-                     r->observable[k], false};
+                            ESC_TYPE_FLOAT64, rank,     {ESC_AXIS_NONE, ESC_AXIS_SNAPSHOT, o->axis},
+                            r->observable[k], false};
   }
   for (int k = 0; k < ESC_OBSERVABLES; k++) {
     const esc_observable *o = &esc_observables[k];
     const int rank = o->axis == ESC_AXIS_NONE ? 1 : 2;
-    t->column[t->columns++] = (esc_layout_column){o->end_name,          o->units, o->end_long_name,
-                                           ESC_TYPE_FLOAT64,     rank,     {ESC_AXIS_NONE, o->axis},
-                                           r->observable_end[k], false};
+    t->column[t->columns++] =
+        (esc_layout_column){o->end_name,          o->units, o->end_long_name,
+                            ESC_TYPE_FLOAT64,     rank,     {ESC_AXIS_NONE, o->axis},
+                            r->observable_end[k], false};
   }
 }
 
@@ -82,13 +83,13 @@ void esc_layout_make(const esc_results *r, esc_layout *t) {
     const esc_result_variable *v = &esc_result_variables[i];
     const int rank = v->axis == ESC_AXIS_NONE ? 1 : 2;
     t->column[ESC_COORDINATES + i] = (esc_layout_column){v->name,
-                                                  v->units,
-                                                  v->long_name,
-                                                  v->type,
-                                                  rank,
-                                                  {ESC_AXIS_NONE, v->axis},
-                                                  esc_result_data(r, v),
-                                                  false};
+                                                         v->units,
+                                                         v->long_name,
+                                                         v->type,
+                                                         rank,
+                                                         {ESC_AXIS_NONE, v->axis},
+                                                         esc_result_data(r, v),
+                                                         false};
   }
   t->columns = ESC_VARIABLES;
   if (r->snapshots > 0) add_observables(r, t);

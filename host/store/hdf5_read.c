@@ -78,7 +78,8 @@ static esc_status check_is_result(const esc_hdf5 *h) {
 
 /* Makes room for the snapshots that the file declares. */
 static esc_status create_snapshots(const esc_hdf5 *h, size_t file_size, esc_results *results) {
-  static const esc_layout_column coordinate = {.name = "snapshot", .type = ESC_TYPE_INT64, .rank = 1};
+  static const esc_layout_column coordinate = {
+      .name = "snapshot", .type = ESC_TYPE_INT64, .rank = 1};
   esc_status status = ESC_OK;
   int64_t snapshots;
   ESC_TRY(read_length(h, &coordinate, &snapshots));
