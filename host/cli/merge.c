@@ -303,7 +303,7 @@ esc_status esc_verb_merge(int argc, char **argv) {
   if (help) goto done;
   ESC_TRY(esc_io_check_writable(m.output));
   ESC_TRY(esc_io_resolve(m.output, output, sizeof output)); /* a link is another name of one lock */
-  ESC_TRY(esc_lock_take(output, -1, esc_log, &lock));
+  ESC_TRY(esc_lock_take(&(esc_lock_request){output, -1, esc_log, NULL}, &lock));
   if (!m.force && esc_io_exists(m.output)) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it", m.output);
     goto done;

@@ -213,7 +213,7 @@ static esc_status execute(esc_run *r, int argc, char **argv, int first) {
   bool complete = false;
   ESC_TRY(esc_run_check_names(r));
   esc_signals_install(&stop); /* before there is a file that a stop would leave behind */
-  ESC_TRY(esc_run_lock(r));
+  ESC_TRY(esc_run_lock(r, &stop));
   ESC_TRY(esc_run_read_bases(r, &complete));
   if (complete) {
     ESC_TRY_ALLOCATE(r->segments = esc_segments_of(r->results));

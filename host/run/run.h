@@ -150,7 +150,7 @@ void esc_run_warn(const esc_run *run);
 esc_status esc_run_summary(const esc_run *run);
 
 /* Takes the lock of the output; a worker of a run with --devices has that of the whole from it. */
-esc_status esc_run_lock(esc_run *run);
+esc_status esc_run_lock(esc_run *run, const atomic_bool *stop);
 extern const char esc_run_lock_variable[];
 
 /* Refuses what is no list of devices. */

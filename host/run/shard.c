@@ -13,8 +13,8 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "run/run.h"
-#include "store/names.h"
 #include "store/store.h"
 
 enum { SHARDS_MAX = 1000000 };

@@ -21,11 +21,11 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "base/signals.h"
 #include "cli/cli.h"
 #include "machine/processor.h"
 #include "run/run.h"
-#include "store/names.h"
 
 enum {
   DEVICES_MAX = ESC_PARTS_MAX,
@@ -140,7 +140,7 @@ static esc_status remove_part(const char *part) {
   esc_status status = ESC_OK;
   esc_lock *lock = NULL;
   char path[PART_SIZE + 32];
-  ESC_TRY(esc_lock_take(part, -1, esc_log, &lock));
+  ESC_TRY(esc_lock_take(&(esc_lock_request){part, -1, esc_log, NULL}, &lock));
   for (int i = 0; esc_names_suffixes[i]; i++) {
     snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
     if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
