@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/internal/mutant.h"
-
 static int widest(esc_shape s) { return s.width > s.inputs ? s.width : s.inputs; }
 
 /* Vectors of the widest layer. */
@@ -186,7 +184,7 @@ static void write_signal(const view *v, const esc_response *a) {
     q += a->gradient2[l];
     drive += gamma * a->gradient2[l];
     orthogonal += gamma * a->orthogonal[l];
-    self += ESC_FLIP(OBSERVE_THIRD) * gamma * a->self_interaction[l];
+    self += gamma * a->self_interaction[l];
   }
   *v->at[ESC_OBSERVABLE_signal] = a->signal;
   *v->at[ESC_OBSERVABLE_signal_gradient2] = q;
