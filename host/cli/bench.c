@@ -21,7 +21,7 @@ static esc_status open_backend(const bench *b, const esc_engine_ops *engine,
                                esc_bench_backend *backend) {
   esc_status status = ESC_OK;
   double warm_up; /* the first burst also sizes it */
-  *backend = (esc_bench_backend){.name = engine->name, .ops = esc_backend_ceiling(engine)};
+  *backend = (esc_bench_backend){.name = engine->name, .ops = esc_ceiling_find(engine)};
   if (engine->device_memory)
     ESC_TRY(esc_backend_cuda_name(b->plan.setup.device, backend->device, sizeof backend->device));
   else

@@ -12,7 +12,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "escapement/internal/number.h"
-#include "run/threads.h"
+#include "machine/threads.h"
 
 typedef struct request {
   const char *activation, *amplitudes, *scale, *scales, *threshold;

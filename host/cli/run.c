@@ -7,60 +7,35 @@
 
 #include "base/signals.h"
 #include "cli/cli.h"
-#include "cli/progress.h"
+#include "cli/run_watch.h"
 #include "run/provenance.h"
 #include "run/worker.h"
-
-static bool show_progress(void *context, const esc_progress *progress) {
-  esc_progress_bar_report(context, progress);
-  return true;
-}
-
-static void guard(void *context, esc_run_phase phase, bool begins) {
-  (void)context;
-  if (phase == ESC_RUN_SUPERVISES)
-    esc_signals_supervise(begins);
-  else if (begins)
-    esc_signals_save_begin();
-  else
-    esc_signals_save_end();
-}
-
-static void print_message(void *context, const char *text) {
-  esc_progress_bar *bar = context;
-  esc_progress_bar_finish(bar);
-  esc_log_print(text);
-}
-
-static esc_run_callbacks callbacks_of(esc_progress_bar *bar, bool quiet) {
-  return (esc_run_callbacks){bar, print_message, quiet ? NULL : show_progress, guard};
-}
 
 static esc_status train(esc_run_request *ask, const esc_spec *spec) {
   esc_status status = ESC_OK;
   esc_run_report report;
   esc_results *results = NULL;
-  esc_progress_bar bar;
-  esc_stop *stop = NULL;
-  esc_progress_bar_init(&bar, ask->quiet);
-  ESC_TRY(esc_stop_create(&stop));
-  esc_signals_install(stop); /* before there is a file that a stop would leave behind */
-  ask->options.stop = stop;
-  ask->options.callbacks = callbacks_of(&bar, ask->quiet);
+  esc_run_watch watch;
+  ESC_TRY(esc_run_watch_begin(&watch, ask->quiet));
+  ask->options.stop = watch.stop;
+  ask->options.callbacks = watch.callbacks;
   status = esc_sweep_run(spec, &ask->options, &report, &results);
-  esc_progress_bar_finish(&bar);
+  esc_run_watch_end(&watch);
   if (status == ESC_OK) status = esc_run_print_summary(ask, &report, results);
 done:
-  esc_results_free(results); /* the handlers, and so the stop, stay until the process ends */
+  esc_results_free(results);
   return status;
+}
+
+static void print_message(void *context, const char *text) {
+  (void)context;
+  esc_log_print(text);
 }
 
 static esc_status print_plan(esc_run_request *ask, const esc_spec *spec) {
   esc_status status = ESC_OK;
   esc_dry_run dry_run;
-  esc_progress_bar bar;
-  esc_progress_bar_init(&bar, true);
-  ask->options.callbacks = callbacks_of(&bar, true);
+  ask->options.callbacks.message = print_message;
   ESC_TRY(esc_sweep_dry_run(spec, &ask->options, &dry_run));
   status = esc_run_print_dry(ask, spec, &dry_run);
   esc_dry_run_free(&dry_run);
@@ -94,16 +69,13 @@ done:
 
 esc_status esc_verb_worker(int argc, char **argv) {
   esc_status status = ESC_OK;
-  esc_stop *stop = NULL;
-  esc_progress_bar bar;
+  esc_run_watch watch;
   (void)argv;
   if (argc > 1) return ESC_FAIL(ESC_BAD_INPUT, "worker: is started by run --devices");
-  esc_progress_bar_init(&bar, true);
   esc_signals_follow_parent();
-  ESC_TRY(esc_stop_create(&stop));
-  esc_signals_install(stop);
-  const esc_run_callbacks callbacks = callbacks_of(&bar, true);
-  status = esc_worker_run(STDIN_FILENO, stop, &callbacks);
+  ESC_TRY(esc_run_watch_begin(&watch, true));
+  status = esc_worker_run(STDIN_FILENO, watch.stop, &watch.callbacks);
+  esc_run_watch_end(&watch);
 done:
   return status;
 }

@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "machine/processor.h"
-#include "run/threads.h"
+#include "machine/threads.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 

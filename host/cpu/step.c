@@ -20,7 +20,7 @@
 
 static void add_slab(size_t count, const float *restrict g, double *restrict sum) {
 #pragma omp simd
-  for (size_t i = 0; i < count; i++) sum[i] += ESC_FLIP(CPU_SLAB) * (double)g[i];
+  for (size_t i = 0; i < count; i++) sum[i] += (double)g[i];
 }
 
 static void round_sum(size_t count, const double *restrict sum, float *restrict g) {
@@ -119,7 +119,6 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, co
     esc_response_weights(o, sample, first + b, (double)work->f[b], c);
     esc_response_add(o, sample, first + b, (double)work->f[b], out);
     for (int k = 0; k < 3; k++) weight[k][b] = (float)c[k];
-    weight[2][b] *= ESC_FLIP(CPU_RESPOND);
   }
   for (int k = 0; k < 3; k++) {
     memcpy(work->error, weight[k], (size_t)count * sizeof(float));

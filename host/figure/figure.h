@@ -54,6 +54,8 @@ typedef struct esc_figure {
   size_t caption_size;
 } esc_figure;
 
+/* ---- figure.c: a figure from its runs ---- */
+
 /* Fills panels and checks from the runs. A file that lacks what a figure needs is
  * ESC_BAD_INPUT with its name. */
 esc_status esc_figure_make(esc_figure *figure);
@@ -202,6 +204,8 @@ void esc_curve_smooth(const double *knot, const double *value, double *epsilon, 
 /* Least squares of log y on log x, or of y on log10 x. */
 double esc_log_slope(int n, const double *x, const double *y);
 double esc_steps_per_decade(int n, const double *x, const double *y);
+
+/* ---- labels.c: words and colours ---- */
 
 /* An activation as people write it: GELU, Swish, tanh. */
 void esc_activation_title(const esc_activation *activation, char *text, size_t size);

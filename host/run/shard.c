@@ -13,10 +13,10 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "run/shard.h"
 #include "store/checkpoint.h"
 #include "store/journal.h"
-#include "store/names.h"
 #include "store/store.h"
 
 enum { SHARDS_MAX = 1000000 };

@@ -2,8 +2,8 @@
 #include <omp.h>
 
 #include "machine/processor.h"
+#include "machine/threads.h"
 #include "run/run.h"
-#include "run/threads.h"
 
 enum { THREADS_MAX = 4096 };
 static const double memory_share = 0.8; /* of what is available: others live here too */

@@ -22,13 +22,12 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "cli/cli.h"
+#include "base/names.h"
 #include "escapement/merge.h"
 #include "machine/processor.h"
 #include "run/follower.h"
 #include "run/run.h"
 #include "run/worker.h"
-#include "store/names.h"
 #include "store/store.h"
 
 enum { DEVICES_MAX = ESC_PARTS_MAX, TRIES_MAX = 3, FAILURES_MAX = 2, PART_SIZE = 4200 };

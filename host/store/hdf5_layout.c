@@ -8,6 +8,7 @@
 
 #include "base/file_kind.h"
 #include "escapement/internal/observe.h"
+#include "store/file_refuse.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "digest and seal are of bytes as they lie");

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "store/names.h"
+#include "base/names.h"
 #include "base/text.h"
 
 enum { TEXT_MAX = 512, ATTEMPTS_MAX = 1000 };
@@ -281,7 +281,7 @@ int esc_lock_descriptor(const esc_lock *lock) { return lock->fd; }
 void esc_lock_release(esc_lock *lock) {
   if (!lock) return;
   if (lock->fd >= 0 && !lock->borrowed && is_in_place(lock->path, lock->fd))
-    esc_io_remove(lock->path);
+    esc_io_remove_own(lock->path);
   close_file(lock);
   esc_lock_release(lock->whole);
   free(lock->path);

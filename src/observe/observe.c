@@ -4,34 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/internal/mutant.h"
-
-const esc_observable esc_observables[ESC_OBSERVABLES] = {
-#define ROW(name, axis, units, text)                                                   \
-  {#name,                                                                              \
-   units,                                                                              \
-   text,                                                                               \
-   #name "_end",                                                                       \
-   text                                                                                \
-   "; when training ended: at the escape (the last threshold's) or at the end of the " \
-   "budget, after steps_run updates",                                                  \
-   ESC_AXIS_##axis},
-    ESC_OBSERVABLE_LIST(ROW)
-#undef ROW
-};
-
-int esc_observable_length(int layers, esc_axis axis) {
-  return axis == ESC_AXIS_LAYER ? layers : axis == ESC_AXIS_INTERFACE ? layers - 1 : 1;
-}
-
-int esc_observable_offset(int layers, int k) {
-  int offset = 0;
-  for (int i = 0; i < k; i++) offset += esc_observable_length(layers, esc_observables[i].axis);
-  return offset;
-}
-
-int esc_observation_length(int layers) { return esc_observable_offset(layers, ESC_OBSERVABLES); }
-
 static int widest(esc_shape s) { return s.width > s.inputs ? s.width : s.inputs; }
 
 /* Vectors of the widest layer. */
@@ -212,7 +184,7 @@ static void write_signal(const view *v, const esc_response *a) {
     q += a->gradient2[l];
     drive += gamma * a->gradient2[l];
     orthogonal += gamma * a->orthogonal[l];
-    self += ESC_FLIP(OBSERVE_THIRD) * gamma * a->self_interaction[l];
+    self += gamma * a->self_interaction[l];
   }
   *v->at[ESC_OBSERVABLE_signal] = a->signal;
   *v->at[ESC_OBSERVABLE_signal_gradient2] = q;

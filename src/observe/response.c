@@ -3,13 +3,12 @@
 #include <string.h>
 
 #include "escapement/internal/loss.h"
-#include "escapement/internal/mutant.h"
 #include "escapement/internal/observe.h"
 
 void esc_response_weights(const esc_observer *o, const esc_sample *s, int b, double f,
                           double c[3]) {
   c[0] = s->signal[b];
-  c[1] = s->target[b] - ESC_FLIP(OBSERVE_REST) * o->amplitude * o->c1 * s->signal[b];
+  c[1] = s->target[b] - o->amplitude * o->c1 * s->signal[b];
   c[2] = f;
 }
 

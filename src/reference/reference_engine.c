@@ -114,9 +114,9 @@ static void initialise(const engine *e, network *n) {
 static void update_layer(const esc_problem *p, network *n, int l) {
   const double rate = p->rate * esc_metric_gamma(p, l);
   for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++) {
-    const double step = n->low[i] - ESC_FLIP(REFERENCE_UPDATE) * rate * n->g[i];
+    const double step = n->low[i] - rate * n->g[i];
     const double w = n->w[i] + step, kept = w - n->w[i];
-    n->low[i] = ESC_FLIP(REFERENCE_LOW) * ((n->w[i] - (w - kept)) + (step - kept));
+    n->low[i] = (n->w[i] - (w - kept)) + (step - kept);
     n->w[i] = w;
     n->slot.track.updates += n->g[i] != 0;
   }
@@ -127,7 +127,7 @@ static void train_step(const engine *e, network *n) {
   esc_track *track = &n->slot.track;
   const size_t inputs = (size_t)p->batch * (size_t)p->shape.inputs;
   esc_draw_inputs(n->slot.member.seed, track->step, 0, p->batch, p->shape.inputs, n->draw);
-  for (size_t i = 0; i < inputs; i++) n->x[i] = ESC_FLIP(REFERENCE_INPUTS) * (double)n->draw[i];
+  for (size_t i = 0; i < inputs; i++) n->x[i] = (double)n->draw[i];
   const esc_batch batch = {.samples = p->batch, .x = n->x};
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(p, e->model.directions, n->w, &batch, n->work, &gradient);

@@ -84,7 +84,7 @@ void esc_reduced_rhs(const esc_escape_problem *problem, int nodes, const double 
     chain_forward(&problem->activation, layers, s, node[i], second, &c);
     chain_backward(layers, s, second, &c);
     const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
-    const double residual = problem->amplitude * teacher - ESC_FLIP(REDUCED_RHS) * c.value;
+    const double residual = problem->amplitude * teacher - c.value;
     for (int l = 0; l < layers; l++) rhs[l] += weight[i] * residual * c.gradient[l];
     if (second) add_jacobian(&c, layers, s, weight[i], residual, jacobian);
   }

@@ -137,7 +137,7 @@ static void average(const integrand *f, const rule *r, double *value, double *me
   for (int k = 0; k < r->count; k++) {
     f->h(f->context, r->node[k], value);
     for (int i = 0; i < f->n; i++) {
-      mean[i] += ESC_FLIP(GAUSSIAN_MEAN) * r->weight[k] * value[i];
+      mean[i] += r->weight[k] * value[i];
       size[i] += r->weight[k] * fabs(value[i]);
     }
   }

@@ -50,8 +50,7 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_relu_eval)(ESC_REAL z) {
 
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_tanh_eval)(ESC_REAL z) {
   const ESC_REAL h = ESC_OF(esc_tanh)(z);
-  const ESC_OF(esc_eval)
-      e = {ESC_FLIP(VALUE) * h, ESC_OF(esc_fma)(-h, h, 1), ESC_OF(esc_tanh_deficit)(z, h)};
+  const ESC_OF(esc_eval) e = {h, ESC_OF(esc_fma)(-h, h, 1), ESC_OF(esc_tanh_deficit)(z, h)};
   return e;
 }
 
@@ -74,8 +73,7 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_gelu_eval)(ESC_REAL z) {
   const ESC_REAL half = (ESC_REAL)0.5, one_over_root_two_pi = (ESC_REAL)0.39894228040143267794;
   const ESC_REAL cdf = ESC_OF(esc_normal_cdf)(z);
   const ESC_REAL density = one_over_root_two_pi * ESC_OF(esc_gaussian)(half, z);
-  const ESC_OF(esc_eval)
-      e = {z * cdf, ESC_FLIP(DERIVATIVE) * ESC_OF(esc_fma)(z, density, cdf), -(z * density) * z};
+  const ESC_OF(esc_eval) e = {z * cdf, ESC_OF(esc_fma)(z, density, cdf), -(z * density) * z};
   return e;
 }
 
@@ -83,8 +81,8 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_gelu_eval)(ESC_REAL z) {
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_swish_eval)(ESC_REAL z) {
   const ESC_OF(esc_logistic) p = ESC_OF(esc_logistic_at)(z);
   const ESC_REAL value = z * p.here;
-  const ESC_OF(esc_eval) e = {value, ESC_OF(esc_fma)(value, p.reflected, p.here),
-                              ESC_FLIP(DEFICIT) * -value * (z * p.reflected)};
+  const ESC_OF(esc_eval)
+      e = {value, ESC_OF(esc_fma)(value, p.reflected, p.here), -value * (z * p.reflected)};
   return e;
 }
 

@@ -18,20 +18,6 @@
 #include "escapement/internal/reference.h"
 #include "escapement/internal/results.h"
 
-typedef struct esc_observable {
-  const char *name, *units, *long_name;
-  const char *end_name, *end_long_name; /* of the network's state when training ended */
-  esc_axis axis;                        /* NONE, LAYER or INTERFACE */
-} esc_observable;
-
-extern const esc_observable esc_observables[ESC_OBSERVABLES];
-
-/* A row is all observables of one network at one step: doubles, in the order of the
- * list. Their number; and the place of observable k, `length` numbers long. */
-int esc_observation_length(int layers);
-int esc_observable_offset(int layers, int k);
-int esc_observable_length(int layers, esc_axis axis);
-
 /* When snapshots are taken: at step 0 and every `every` steps, or `per_decade` times a
  * decade of steps, or (both 0) never. A snapshot of step k sees the weights before update k.
  * Where any are taken there is one more, at the end of training: of the weights whose loss

@@ -9,8 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "escapement/internal/mutant.h"
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -160,7 +158,7 @@ static inline double esc_layer_scale(const esc_problem *p, const esc_member *m, 
 static inline double esc_metric_gamma(const esc_problem *p, int l) {
   const double n = (double)p->shape.width / (p->scheme == ESC_SCHEME_BLOCKS ? p->teacher.modes : 1);
   if (p->metric == ESC_METRIC_EUCLIDEAN) return 1;
-  return l == 0 ? ESC_FLIP(METRIC) * n : l == p->shape.layers - 1 ? 1 / n : 1;
+  return l == 0 ? n : l == p->shape.layers - 1 ? 1 / n : 1;
 }
 
 #ifdef __cplusplus

@@ -87,6 +87,20 @@ typedef struct esc_result_variable {
 extern const esc_result_variable esc_result_variables[];
 extern const int esc_result_variable_count;
 
+typedef struct esc_observable {
+  const char *name, *units, *long_name;
+  const char *end_name, *end_long_name; /* of the network's state when training ended */
+  esc_axis axis;                        /* NONE, LAYER or INTERFACE */
+} esc_observable;
+
+extern const esc_observable esc_observables[ESC_OBSERVABLES];
+
+/* A row is all observables of one network at one step: doubles, in the order of the
+ * list. Their number; and the place of observable k, `length` numbers long. */
+int esc_observation_length(int layers);
+int esc_observable_offset(int layers, int k);
+int esc_observable_length(int layers, esc_axis axis);
+
 /* Size of one element of `type` in bytes; length of `axis` in `results` (1 for none). */
 size_t esc_type_size(esc_type type);
 int64_t esc_axis_length(const esc_results *results, esc_axis axis);
