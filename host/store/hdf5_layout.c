@@ -197,11 +197,25 @@ esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *na
  * closes what it opens. No effect where the program has used HDF5 before. */
 static void skip_clean_up(void) { H5dont_atexit(); }
 
+/* HDF5 of most systems serves one thread at a time, so that threads of a caller take turns. */
+static pthread_mutex_t turn;
+
+static void prepare(void) {
+  pthread_mutexattr_t nested;
+  skip_clean_up();
+  pthread_mutexattr_init(&nested);
+  pthread_mutexattr_settype(&nested, PTHREAD_MUTEX_RECURSIVE);
+  pthread_mutex_init(&turn, &nested);
+  pthread_mutexattr_destroy(&nested);
+}
+
 esc_status esc_hdf5_open(esc_hdf5 *h) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   esc_status status = ESC_OK;
-  pthread_once(&once, skip_clean_up);
+  pthread_once(&once, prepare);
+  pthread_mutex_lock(&turn);
   h->file = h->text = -1;
+  H5PLget_loading_state(&h->plugins);
   H5PLset_loading_state(0); /* no code from folders that the environment names */
   H5Eget_auto2(H5E_DEFAULT, &h->print, &h->print_data);
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
@@ -217,6 +231,8 @@ esc_status esc_hdf5_close(esc_hdf5 *h, esc_status status) {
   if (h->file >= 0 && H5Fclose(h->file) < 0 && status == ESC_OK)
     status = esc_hdf5_failed(__FILE__, __LINE__, h, "the file");
   H5Eset_auto2(H5E_DEFAULT, h->print, h->print_data);
+  H5PLset_loading_state(h->plugins);
+  pthread_mutex_unlock(&turn);
   return status;
 }
 

@@ -75,14 +75,16 @@ typedef struct esc_hdf5 {
   hid_t file, text;          /* text: the type of variable-length UTF-8 strings */
   H5E_auto2_t print;         /* how HDF5 printed errors before */
   void *print_data;
+  unsigned plugins; /* which HDF5 loaded before */
 } esc_hdf5;
 
 /* What HDF5 calls a file in memory. It first tries to open even that, so the name
  * is one that no file can have. */
 #define ESC_HDF5_IMAGE "/dev/null/image"
 
-/* Stops HDF5's own printing and makes `text`; esc_hdf5_close ends both and
- * closes `file`. It returns `status`, or its own failure if that was ESC_OK. */
+/* Stops HDF5's own printing and its loading of plugins, keeps other threads out and makes `text`;
+ * esc_hdf5_close, to be called in either case, ends all that and closes `file`. It returns
+ * `status`, or its own failure if that was ESC_OK. */
 esc_status esc_hdf5_open(esc_hdf5 *h);
 esc_status esc_hdf5_close(esc_hdf5 *h, esc_status status);
 
