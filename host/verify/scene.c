@@ -6,13 +6,9 @@
 
 #include "escapement/internal/model.h"
 
-static const char *const activation_name[] = {
-#define NAME(kind, text) text,
-    ESC_ACTIVATION_LIST(NAME)
-#undef NAME
-};
-
-const char *esc_verify_activation_name(int kind) { return activation_name[kind]; }
+const char *esc_verify_activation_name(int kind) {
+  return esc_activation_kind_name((esc_activation_kind)kind);
+}
 
 const char *esc_verify_loss_name(int loss) {
   return loss == ESC_LOSS_SQUARED ? "squared" : loss == ESC_LOSS_LOGISTIC ? "logistic" : "huber";
