@@ -224,8 +224,7 @@ static void print_dry_text(const esc_run *r, double each, double longest, double
     printf("         %lld finished already, %lld to train\n", (long long)r->done_before,
            (long long)(r->plan.members - r->done_before));
   printf("network: %d layers of width %d, %d input%s: %zu weights\n", p->shape.layers,
-         p->shape.width, p->shape.inputs, plural(p->shape.inputs),
-         esc_weight_offset(p->shape, p->shape.layers));
+         p->shape.width, p->shape.inputs, plural(p->shape.inputs), esc_weight_count(p->shape));
   printf("backend: %s (%s), %d network%s at a time (--slots)\n", r->engine->name, r->engine_text,
          r->setup.slots, plural(r->setup.slots));
   printf("memory:  %s\n", bytes_of(r->bytes.host).text);

@@ -84,7 +84,7 @@ static void fill(esc_verify_scene *s, size_t weights) {
 
 esc_status esc_verify_scene_open(const esc_problem *p, esc_verify_scene *s) {
   esc_status status = ESC_OK;
-  const size_t weights = esc_weight_offset(p->shape, p->shape.layers), batch = (size_t)p->batch;
+  const size_t weights = esc_weight_count(p->shape), batch = (size_t)p->batch;
   const size_t inputs = (size_t)p->shape.inputs;
   *s = (esc_verify_scene){.problem = *p};
   ESC_TRY_ALLOCATE(s->w = calloc(weights, sizeof *s->w));

@@ -14,7 +14,7 @@
 #include "series.h"
 
 static void take_coefficients(const esc_activation *activation, esc_classification *c) {
-  const esc_series series = esc_activation_series(activation);
+  const esc_power_series series = esc_activation_series(activation);
   for (int k = 0; k < ESC_TAYLOR_TERMS; k++)
     c->a[k] = esc_term_vanishes(series.term[k]) ? 0 : series.term[k].value;
   if (activation->kind == ESC_ACTIVATION_RELU) c->a[1] = 1;

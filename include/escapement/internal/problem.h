@@ -140,6 +140,9 @@ static inline size_t esc_weight_offset(esc_shape s, int l) {
   return offset;
 }
 
+/* Weights of all layers. */
+static inline size_t esc_weight_count(esc_shape s) { return esc_weight_offset(s, s.layers); }
+
 /* Scale of layer l of `member` for teacher mode k (theory, section 5 and 6). */
 static inline double esc_layer_scale(const esc_problem *p, const esc_member *m, int k, int l) {
   const double base = p->scale[(p->scale_modes == 1 ? 0 : k) * p->shape.layers + l];
