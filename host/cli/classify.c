@@ -98,8 +98,8 @@ static void print_text(const char *name, const esc_classification *c, const char
 }
 
 static esc_status refuse(const char *word) {
-#define NAMED(kind, text) text ", "
-  static const char names[] = ESC_ACTIVATION_LIST(NAMED);
+#define NAMED(context, kind, function, name, ...) name ", "
+  static const char names[] = ESC_ACTIVATIONS(NAMED, );
 #undef NAMED
   const int named = (int)sizeof names - (int)sizeof "poly, "; /* the last is said with its values */
   return ESC_FAIL(ESC_BAD_INPUT,

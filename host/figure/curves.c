@@ -120,14 +120,14 @@ void esc_mean_curve_draw(json_t *panel, const esc_mean_curve *c, double rate, in
     low[i] = c->mean[i] - 2 * c->error[i];
     high[i] = c->mean[i] + 2 * c->error[i];
   }
-  const esc_series marks = {.role = ESC_MARKS,
-                            .colour = colour,
-                            .count = c->points,
-                            .x = time,
-                            .y = c->mean,
-                            .low = low,
-                            .high = high,
-                            .every = 2};
+  const esc_plot_series marks = {.role = ESC_MARKS,
+                                 .colour = colour,
+                                 .count = c->points,
+                                 .x = time,
+                                 .y = c->mean,
+                                 .low = low,
+                                 .high = high,
+                                 .every = 2};
   esc_panel_series(panel, &marks, "%s", label);
 }
 

@@ -93,7 +93,7 @@ typedef enum esc_role {
   ESC_BARS
 } esc_role;
 
-typedef struct esc_series {
+typedef struct esc_plot_series {
   esc_role role;
   int colour; /* place in the palette; -1: black, theory's */
   int count;
@@ -101,10 +101,10 @@ typedef struct esc_series {
   const double *low, *high; /* NULL: none */
   int marker;               /* 0: the colour's own; 1: another; 2, 3: the same, hollow */
   int every;                /* draws each n-th point; 0: all */
-} esc_series;
+} esc_plot_series;
 
 /* Adds a copy; the label is for the legend, "" for none. */
-void esc_panel_series(json_t *panel, const esc_series *series, const char *label, ...)
+void esc_panel_series(json_t *panel, const esc_plot_series *series, const char *label, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Passes if |got - expected| <= tolerance; what is not finite fails. `reason` says why the

@@ -39,7 +39,7 @@ static json_t *formatted(const char *format, va_list arguments) {
   return json_string(text);
 }
 
-void esc_panel_series(json_t *panel, const esc_series *s, const char *label, ...) {
+void esc_panel_series(json_t *panel, const esc_plot_series *s, const char *label, ...) {
   json_t *series = json_object();
   va_list arguments;
   va_start(arguments, label);

@@ -59,8 +59,8 @@ static esc_status refuse(const esc_run *r, const char *where, double need, doubl
       ESC_NO_MEMORY,
       "%d networks of %zu weights in flight on %d threads need %.3g GB%s, and %.3g GB may "
       "be used; --slots 1 needs %.3g GB; nothing was started",
-      r->setup.slots, esc_weight_offset(shape, shape.layers), r->setup.threads, need / 1e9, where,
-      have / 1e9, least_need / 1e9);
+      r->setup.slots, esc_weight_count(shape), r->setup.threads, need / 1e9, where, have / 1e9,
+      least_need / 1e9);
 }
 
 esc_status esc_run_size(esc_run *r) {

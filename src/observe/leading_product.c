@@ -4,15 +4,7 @@
 
 #include "leading.h"
 
-double esc_leading_dot(int n, const double *a, const double *b) {
-  double part[8] = {0};
-  int i = 0;
-  for (; i + 8 <= n; i += 8)
-    for (int j = 0; j < 8; j++) part[j] += a[i + j] * b[i + j];
-  for (; i < n; i++) part[0] += a[i] * b[i];
-  for (int j = 0; j < 4; j++) part[j] += part[j + 4];
-  return (part[0] + part[1]) + (part[2] + part[3]);
-}
+#include "escapement/internal/dot.h"
 
 /* Four rows at a time. */
 void esc_leading_add_product(double factor, int from, int to, int stride, const double *m,
@@ -40,7 +32,7 @@ void esc_leading_back(const esc_leading *a, const double *x, double *y) {
 }
 
 double esc_leading_normalise(int n, double *x, double floor) {
-  const double length = sqrt(esc_leading_dot(n, x, x));
+  const double length = sqrt(esc_dot_partial(8, x, x, n));
   if (!(length > floor)) {
     memset(x, 0, (size_t)n * sizeof *x);
     return 0;

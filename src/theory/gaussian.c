@@ -314,7 +314,7 @@ esc_status esc_gaussian_rule_of(const esc_activation *activation, int layers, co
   esc_status status = ESC_OK;
   chain c = {.activation = activation, .layers = layers};
   const integrand f = {chain_terms, &c, CHAIN_TERMS + 2 * layers,
-                       activation->kind == ESC_ACTIVATION_RELU};
+                       esc_activation_has_corner(activation)};
   trial best = {.error = HUGE_VAL};
   /* Smaller scales are easier, and their products need not underflow. */
   for (int l = 0; l < layers; l++)

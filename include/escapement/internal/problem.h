@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "escapement/internal/activation_list.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -23,25 +25,9 @@ enum {
   ESC_POLYNOMIAL_TERMS_MAX = 17, /* a_0 ... a_16 */
 };
 
-/* X(enumerator, name in the spec). `softplus` and `sigmoid` are centred,
- * sigma(z) - sigma(0); the raw ones are as they are (theory, class D). */
-#define ESC_ACTIVATION_LIST(X)    \
-  X(LINEAR, "linear")             \
-  X(RELU, "relu")                 \
-  X(TANH, "tanh")                 \
-  X(ERF, "erf")                   \
-  X(SIN, "sin")                   \
-  X(GELU, "gelu")                 \
-  X(SWISH, "swish")               \
-  X(SOFTPLUS, "softplus")         \
-  X(SIGMOID, "sigmoid")           \
-  X(SOFTPLUS_RAW, "softplus-raw") \
-  X(SIGMOID_RAW, "sigmoid-raw")   \
-  X(POLYNOMIAL, "poly")
-
 typedef enum esc_activation_kind {
-#define ESC_ACTIVATION_ENUM(name, text) ESC_ACTIVATION_##name,
-  ESC_ACTIVATION_LIST(ESC_ACTIVATION_ENUM)
+#define ESC_ACTIVATION_ENUM(context, name, ...) ESC_ACTIVATION_##name,
+  ESC_ACTIVATIONS(ESC_ACTIVATION_ENUM, )
 #undef ESC_ACTIVATION_ENUM
       ESC_ACTIVATION_COUNT
 } esc_activation_kind;
@@ -64,8 +50,14 @@ bool esc_activation_is_trainable(const esc_activation *activation);
 /* Writes the name that esc_activation_parse reads back to the same activation. */
 void esc_activation_print(const esc_activation *activation, char *text, size_t size);
 
+/* Its name in the table, without coefficients. */
+const char *esc_activation_kind_name(esc_activation_kind kind);
+
 /* sigma(-z) = -sigma(z), and so for teacher, student and all their differences. */
 bool esc_activation_is_odd(const esc_activation *activation);
+
+/* sigma' jumps at 0: integrals over sigma are split there. */
+bool esc_activation_has_corner(const esc_activation *activation);
 
 typedef enum esc_loss_kind { ESC_LOSS_SQUARED, ESC_LOSS_LOGISTIC, ESC_LOSS_HUBER } esc_loss_kind;
 typedef enum esc_metric { ESC_METRIC_EUCLIDEAN, ESC_METRIC_NORMALIZED } esc_metric;
@@ -147,6 +139,9 @@ static inline size_t esc_weight_offset(esc_shape s, int l) {
   for (int i = 0; i < l; i++) offset += (size_t)esc_fan_out(s, i) * (size_t)esc_fan_in(s, i);
   return offset;
 }
+
+/* Weights of all layers. */
+static inline size_t esc_weight_count(esc_shape s) { return esc_weight_offset(s, s.layers); }
 
 /* Scale of layer l of `member` for teacher mode k (theory, section 5 and 6). */
 static inline double esc_layer_scale(const esc_problem *p, const esc_member *m, int k, int l) {
