@@ -1,5 +1,5 @@
 /* escapement blocks: escape of several modes on the exact block reduction (theory, section 6). */
-#include "escapement/internal/blocks.h"
+#include "escapement/blocks.h"
 
 #include <math.h>
 #include <omp.h>
@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "escapement/internal/number.h"
+#include "escapement/internal/problem.h"
 #include "machine/threads.h"
 
 typedef struct request {
@@ -160,6 +161,16 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
   if (t->remark[0]) printf("remark: %s\n", t->remark);
 }
 
+/* As options, before the library refuses the same of its arguments. */
+static esc_status check_spectrum(const esc_block_problem *p, const esc_block_times *t) {
+  bool escapes = false;
+  if (p->level == ESC_BLOCK_DIAGONAL || p->modes < 2)
+    return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: needs two modes or more, at level 1 or 2");
+  for (int k = 0; k < p->modes; k++) escapes = escapes || isfinite(t->escape[k]);
+  if (!escapes) return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: no mode escapes");
+  return ESC_OK;
+}
+
 static esc_status tell(const request *r, const esc_block_problem *problem) {
   esc_status status = ESC_OK;
   const esc_homotopy homotopy = {.problem = *problem, .lower = (esc_block_level)r->lower};
@@ -167,9 +178,10 @@ static esc_status tell(const request *r, const esc_block_problem *problem) {
   esc_attribution a = {0};
   esc_plateau_spectrum spectrum;
   json_t *object = NULL;
-  ESC_TRY(esc_block_escape(problem, &times));
+  ESC_TRY(esc_block_times_compute(problem, &times));
   if (r->attribution) ESC_TRY(esc_blocks_attribute(&homotopy, r->quiet, &a));
-  if (r->spectrum) ESC_TRY(esc_blocks_spectrum(problem, &times, &spectrum));
+  if (r->spectrum) ESC_TRY(check_spectrum(problem, &times));
+  if (r->spectrum) ESC_TRY(esc_plateau_spectrum_compute(problem, &times, &spectrum));
   if (!r->json) {
     print_text(problem, &times);
     if (r->attribution) esc_blocks_attribution_print(&homotopy, &a);

@@ -7,7 +7,8 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "escapement/internal/number.h"
-#include "escapement/internal/theory.h"
+#include "escapement/internal/problem.h"
+#include "escapement/theory.h"
 
 typedef struct request {
   const char *activation, *amplitude, *scales, *to;
@@ -107,9 +108,6 @@ static void print_text(const esc_escape_times *times, const esc_critical_depth *
   if (times->remark[0]) printf("remark     %s\n", times->remark);
 }
 
-/* Scales within this factor of the smallest make the bottleneck. */
-static const double same_scale = 3;
-
 esc_status esc_verb_escape(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, help = false;
@@ -147,8 +145,9 @@ esc_status esc_verb_escape(int argc, char **argv) {
     return ESC_FAIL(ESC_BAD_INPUT, "escape: does not take '%s'",
                     esc_show(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
-  ESC_TRY(esc_escape(&problem, &times));
-  const esc_critical_depth depth = esc_critical_depth_of(problem.layers, problem.scale, same_scale);
+  ESC_TRY(esc_escape_times_compute(&problem, &times));
+  const esc_critical_depth depth =
+      esc_critical_depth_of(problem.layers, problem.scale, ESC_BOTTLENECK_SPREAD);
   if (json)
     ESC_TRY(print_json(&times, &depth));
   else

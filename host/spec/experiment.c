@@ -1,7 +1,9 @@
-/* Whether results belong to one experiment, by their resolved specs. */
+/* Whether results belong to one experiment, by their resolved specs, and the fit of those that do.
+ */
 #include "escapement/compare.h"
 
-#include "escapement/internal/results.h"
+#include "escapement/internal/fit.h"
+#include "escapement/internal/library.h"
 #include "spec/difference.h"
 
 /* Keys that say how much was done, not what. */
@@ -30,4 +32,16 @@ esc_status esc_results_check_experiment(int count, const esc_results *const *res
     if (!first) first = spec;
   }
   return ESC_OK;
+}
+
+esc_status esc_results_fit(int count, const esc_results *const *results, const char *const *name,
+                           esc_fit *out) {
+  esc_status status = ESC_OK;
+  const esc_library_scope scope = esc_library_enter();
+  *out = (esc_fit){0};
+  ESC_TRY(esc_results_check_experiment(count, results, name));
+  ESC_TRY(esc_fit_results(count, results, out));
+done:
+  esc_library_leave(scope);
+  return status;
 }
