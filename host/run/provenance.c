@@ -65,7 +65,7 @@ esc_status esc_provenance(esc_results *results, int argc, char **argv, const cha
   char *command = esc_command_line(argc, argv);
   ESC_TRY_ALLOCATE(command);
   ESC_TRY(esc_results_set(results, "title", "Escape steps of teacher-student networks"));
-  ESC_TRY(esc_results_set(results, "version", esc_version()));
+  ESC_TRY(esc_results_set(results, "version", esc_library_version()));
   ESC_TRY(esc_results_set(results, "commit", esc_commit()));
   ESC_TRY(esc_results_set(results, "compiler", esc_compiler()));
   ESC_TRY(esc_results_set(results, "command_line", command));
