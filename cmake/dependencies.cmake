@@ -56,5 +56,5 @@ else()
   # from where the loader looks.
   get_target_property(cublas CUDA::cublas IMPORTED_LOCATION)
   get_filename_component(cublas ${cublas} DIRECTORY)
-  target_link_options(escapement_cuda_runtime INTERFACE LINKER:-rpath,${cublas})
+  list(APPEND CMAKE_BUILD_RPATH ${cublas})
 endif()

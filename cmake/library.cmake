@@ -8,22 +8,24 @@ else()
 endif()
 
 configure_file(include/escapement/version.h.in ${PROJECT_BINARY_DIR}/include/escapement/version.h @ONLY)
-# What is installed: the headers of the folder itself, and none of internal/.
+# The installed headers: those of the folder itself, none of internal/.
 file(GLOB public_headers CONFIGURE_DEPENDS include/escapement/*.h)
 list(APPEND public_headers ${PROJECT_BINARY_DIR}/include/escapement/version.h)
 
+set(link_language C)
 set(objects ${steps} $<TARGET_OBJECTS:escapement_science> $<TARGET_OBJECTS:escapement_host>
             $<TARGET_OBJECTS:escapement_backends>)
 # Remove this line with the one of cmake/parts.cmake that makes host depend on cli.
 list(APPEND objects $<TARGET_OBJECTS:escapement_cli>)
 if(cuda)
   list(APPEND objects $<TARGET_OBJECTS:escapement_kernels>)
+  set(link_language CUDA)
 endif()
 
 add_library(escapement_shared SHARED ${objects})
 add_library(escapement_static STATIC ${objects})
 foreach(library escapement_shared escapement_static)
-  set_target_properties(${library} PROPERTIES OUTPUT_NAME escapement LINKER_LANGUAGE C)
+  set_target_properties(${library} PROPERTIES OUTPUT_NAME escapement LINKER_LANGUAGE ${link_language})
   target_include_directories(${library} INTERFACE
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>)
   target_link_libraries(${library} PRIVATE $<BUILD_INTERFACE:escapement_dependencies>)
