@@ -89,7 +89,7 @@ static esc_status dispatch(int argc, char **argv) {
   if (!strcmp(name, "help")) return help(argv[2]);
   if (!strcmp(name, "--help") || !strcmp(name, "-h")) return help(NULL);
   if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
-    printf("escapement %s (commit %s; %s)\n", esc_version(), esc_commit(), esc_compiler());
+    printf("escapement %s (commit %s; %s)\n", esc_library_version(), esc_commit(), esc_compiler());
     return ESC_OK;
   }
   if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "needs a verb; see --help");

@@ -63,7 +63,7 @@ esc_status esc_provenance(esc_results *results, const char *command_line, const 
   esc_status status = ESC_OK;
   char text[512], host[128] = "";
   ESC_TRY(esc_results_set(results, "title", "Escape steps of teacher-student networks"));
-  ESC_TRY(esc_results_set(results, "version", esc_version()));
+  ESC_TRY(esc_results_set(results, "version", esc_library_version()));
   ESC_TRY(esc_results_set(results, "commit", esc_commit()));
   ESC_TRY(esc_results_set(results, "compiler", esc_compiler()));
   ESC_TRY(esc_results_set(results, "command_line", command_line));

@@ -61,7 +61,7 @@ esc_status esc_run_segment_begin(esc_run *r) {
   json_object_set_new(segment, "threads", json_integer(r->setup.threads));
   json_object_set_new(segment, "slots", json_integer(r->setup.slots));
   json_object_set_new(segment, "host", esc_json_text(host));
-  json_object_set_new(segment, "version", json_string(esc_version()));
+  json_object_set_new(segment, "version", json_string(esc_library_version()));
   json_object_set_new(segment, "commit", json_string(esc_commit()));
   json_object_set_new(segment, "command_line", esc_json_text(command ? command : ""));
   if (json_array_append_new(r->segments, segment) != 0)
