@@ -16,6 +16,8 @@ import unittest
 import hold
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
+with open(PROGRAM, "rb") as program:
+    SANITIZED = b"__asan_init" in program.read()
 # The tests may run in a job of Slurm, whose variables name a shard.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
 
