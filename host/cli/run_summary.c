@@ -141,8 +141,7 @@ static void print_plan(const esc_spec *spec, const esc_dry_run *d) {
     printf("         %lld finished already, %lld to train\n", (long long)d->members_kept,
            (long long)(d->members - d->members_kept));
   printf("network: %d layers of width %d, %d input%s: %zu weights\n", p->shape.layers,
-         p->shape.width, p->shape.inputs, plural(p->shape.inputs),
-         esc_weight_count(p->shape));
+         p->shape.width, p->shape.inputs, plural(p->shape.inputs), esc_weight_count(p->shape));
   printf("backend: %s (%s), %d network%s at a time (--slots)\n", d->backend, d->engine, d->slots,
          plural(d->slots));
   printf("memory:  %s\n", bytes_of(d->host_bytes).text);

@@ -19,16 +19,6 @@ void esc_run_options_init(esc_run_options *options) {
   *options = (esc_run_options){.device = -1, .checkpoint_seconds = 60};
 }
 
-void esc_run_phase_begin(const esc_run *r, esc_run_phase phase) {
-  const esc_run_callbacks *tell = &r->ask.callbacks;
-  if (tell->phase) tell->phase(tell->context, phase, true);
-}
-
-void esc_run_phase_end(const esc_run *r, esc_run_phase phase) {
-  const esc_run_callbacks *tell = &r->ask.callbacks;
-  if (tell->phase) tell->phase(tell->context, phase, false);
-}
-
 /* ---- what was asked ---- */
 
 static esc_status check_options(const esc_run_options *o) {
