@@ -15,10 +15,6 @@
 #include "run/forecast.h"
 #include "store/segments.h"
 
-void esc_run_options_init(esc_run_options *options) {
-  *options = (esc_run_options){.device = -1, .checkpoint_seconds = 60};
-}
-
 /* ---- what was asked ---- */
 
 static esc_status check_options(const esc_run_options *o) {

@@ -27,7 +27,7 @@
 #include "machine/processor.h"
 #include "run/follower.h"
 #include "run/run.h"
-#include "run/worker.h"
+#include "run/worker_request.h"
 #include "store/store.h"
 
 enum { DEVICES_MAX = ESC_PARTS_MAX, TRIES_MAX = 3, FAILURES_MAX = 2, PART_SIZE = 4200 };
