@@ -198,50 +198,56 @@ done:
   return status;
 }
 
+static const char summary[] =
+    "Escape times of the modes of T(x) = sum_k a_k sigma(v_k.x) for a block-initialised network\n"
+    "of any width: when S_k = E[(v_k.x) f] passes a_k c_1 / 2, and when E[He_3(v_k.x) f], which\n"
+    "tells the modes apart, passes a_k c_3 / 2. Level 2 is exact. The last column is the\n"
+    "leading-order time of the mode alone. What never happens is '-', null in JSON, and the "
+    "remark\n"
+    "gives the reason. The errors, absolute in JSON (escape_error, ..), are the change from a\n"
+    "coarser grid and a looser solver; the relative one covers all times of the table.\n"
+    "--attribution integrates dt_k/dlambda along the homotopy from the lower level to this one:\n"
+    "what the scales, and the off-diagonal part of each layer, did to the shift. Progress and "
+    "the\n"
+    "time left are on stderr.\n"
+    "--spectrum takes the Jacobian of (theta, omega), the off-diagonals of layers 1 and 2, at\n"
+    "the start and at half the first escape time: the Schur-Perron criterion's hypotheses, its\n"
+    "loop gain and growth rate, J's largest real eigenvalue; and until when theta and omega are\n"
+    "what Duhamel's form with coefficients frozen at the start says.";
+
+static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
+  const esc_option options[] = {
+      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r->activation},
+      {"amplitudes", 0, "a1,..,aK", "the teacher's, up to 8", .text = &r->amplitudes},
+      {"layers", 0, "L", "weight layers", .number = &r->layers, .min = 2, .max = ESC_LAYERS_MAX},
+      {"scale", 0, "s", "of all layers of all modes at the start", .text = &r->scale},
+      {"scales", 0, "s11,..,s1L;..", "or of each layer, a row for each mode", .text = &r->scales},
+      {"level", 0, "0|1|2",
+       "of the closure: scales alone; with the rest of layers 1 and 2; all (2)",
+       .number = &r->level, .max = 2},
+      {"threshold", 0, "x", "also the time at which the loss falls below x", .text = &r->threshold},
+      {"attribution", 0, NULL, "also the shift from a lower level, split by layer",
+       .flag = &r->attribution},
+      {"lower", 0, "0|1", "that lower level (0)", .number = &r->lower, .max = 1},
+      {"spectrum", 0, NULL, "also the plateau's Jacobian, and Duhamel's frozen form",
+       .flag = &r->spectrum},
+      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r->quiet},
+      {"json", 0, NULL, "one JSON object on stdout", .flag = &r->json},
+      {0},
+  };
+  const esc_command command = {
+      "blocks --activation A --amplitudes a1,..,aK --layers L --scale s [--level 0|1|2]", summary,
+      options};
+  return esc_options_parse(&command, argc, argv, first, help);
+}
+
 esc_status esc_verb_blocks(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool help = false;
   int first = 0;
   request r = {.level = 2};
   esc_block_problem problem;
-  const esc_option options[] = {
-      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r.activation},
-      {"amplitudes", 0, "a1,..,aK", "the teacher's, up to 8", .text = &r.amplitudes},
-      {"layers", 0, "L", "weight layers", .number = &r.layers, .min = 2, .max = ESC_LAYERS_MAX},
-      {"scale", 0, "s", "of all layers of all modes at the start", .text = &r.scale},
-      {"scales", 0, "s11,..,s1L;..", "or of each layer, a row for each mode", .text = &r.scales},
-      {"level", 0, "0|1|2",
-       "of the closure: scales alone; with the rest of layers 1 and 2; all (2)", .number = &r.level,
-       .max = 2},
-      {"threshold", 0, "x", "also the time at which the loss falls below x", .text = &r.threshold},
-      {"attribution", 0, NULL, "also the shift from a lower level, split by layer",
-       .flag = &r.attribution},
-      {"lower", 0, "0|1", "that lower level (0)", .number = &r.lower, .max = 1},
-      {"spectrum", 0, NULL, "also the plateau's Jacobian, and Duhamel's frozen form",
-       .flag = &r.spectrum},
-      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r.quiet},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &r.json},
-      {0},
-  };
-  const esc_command command = {
-      "blocks --activation A --amplitudes a1,..,aK --layers L --scale s [--level 0|1|2]",
-      "Escape times of the modes of T(x) = sum_k a_k sigma(v_k.x) for a block-initialised network\n"
-      "of any width: when S_k = E[(v_k.x) f] passes a_k c_1 / 2, and when E[He_3(v_k.x) f], which\n"
-      "tells the modes apart, passes a_k c_3 / 2. Level 2 is exact. The last column is the\n"
-      "leading-order time of the mode alone. What never happens is '-', null in JSON, and the "
-      "remark\n"
-      "gives the reason. The errors, absolute in JSON (escape_error, ..), are the change from a\n"
-      "coarser grid and a looser solver; the relative one covers all times of the table.\n"
-      "--attribution integrates dt_k/dlambda along the homotopy from the lower level to this one:\n"
-      "what the scales, and the off-diagonal part of each layer, did to the shift. Progress and "
-      "the\n"
-      "time left are on stderr.\n"
-      "--spectrum takes the Jacobian of (theta, omega), the off-diagonals of layers 1 and 2, at\n"
-      "the start and at half the first escape time: the Schur-Perron criterion's hypotheses, its\n"
-      "loop gain and growth rate, J's largest real eigenvalue; and until when theta and omega are\n"
-      "what Duhamel's form with coefficients frozen at the start says.",
-      options};
-  ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
+  ESC_TRY(parse(&r, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
     return ESC_FAIL(ESC_BAD_INPUT, "blocks: does not take '%s'",

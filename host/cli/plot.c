@@ -11,7 +11,7 @@
 #include "cli/output.h"
 #include "cli/picture.h"
 #include "draw/python.h"
-#include "escapement/compare.h"
+#include "escapement/fit.h"
 #include "plot_script.h"
 #include "spec/spec.h"
 
@@ -194,9 +194,8 @@ esc_status esc_verb_plot(int argc, char **argv) {
   ESC_TRY(refuse_input_as_output(argc - first, argv + first, "-o", figure));
   ESC_TRY(refuse_input_as_output(argc - first, argv + first, "--caption", caption));
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
-  ESC_TRY(esc_results_check_experiment(tables, (const esc_results *const *)table,
-                                       (const char *const *)(argv + first)));
-  ESC_TRY(esc_fit_results(tables, (const esc_results *const *)table, &fit));
+  ESC_TRY(esc_results_fit(tables, (const esc_results *const *)table,
+                          (const char *const *)(argv + first), &fit));
   ESC_TRY(refuse_nothing_to_draw(&fit, tables, table, argv + first));
   ESC_TRY_ALLOCATE(object = drawing(&fit, tables, table));
   set_command(object, argc - first, argv + first, figure);
