@@ -193,18 +193,19 @@ esc_status esc_verb_blocks(int argc, char **argv) {
   request r = {.level = 2};
   esc_block_problem problem;
   const esc_option options[] = {
-      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r.activation},
+      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r.activation,
+       .words = esc_activation_words()},
       {"amplitudes", 0, "a1,..,aK", "the teacher's, up to 8", .text = &r.amplitudes},
       {"layers", 0, "L", "weight layers", .number = &r.layers, .min = 2, .max = ESC_LAYERS_MAX},
       {"scale", 0, "s", "of all layers of all modes at the start", .text = &r.scale},
       {"scales", 0, "s11,..,s1L;..", "or of each layer, a row for each mode", .text = &r.scales},
       {"level", 0, "0|1|2",
        "of the closure: scales alone; with the rest of layers 1 and 2; all (2)", .number = &r.level,
-       .max = 2},
+       .max = 2, .words = "0|1|2"},
       {"threshold", 0, "x", "also the time at which the loss falls below x", .text = &r.threshold},
       {"attribution", 0, NULL, "also the shift from a lower level, split by layer",
        .flag = &r.attribution},
-      {"lower", 0, "0|1", "that lower level (0)", .number = &r.lower, .max = 1},
+      {"lower", 0, "0|1", "that lower level (0)", .number = &r.lower, .max = 1, .words = "0|1"},
       {"spectrum", 0, NULL, "also the plateau's Jacobian, and Duhamel's frozen form",
        .flag = &r.spectrum},
       {"quiet", 'q', NULL, "no progress on stderr", .flag = &r.quiet},
@@ -228,7 +229,7 @@ esc_status esc_verb_blocks(int argc, char **argv) {
       "the start and at half the first escape time: the Schur-Perron criterion's hypotheses, its\n"
       "loop gain and growth rate, J's largest real eigenvalue; and until when theta and omega are\n"
       "what Duhamel's form with coefficients frozen at the start says.",
-      options};
+      .options = options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)

@@ -118,7 +118,8 @@ esc_status esc_verb_escape(int argc, char **argv) {
   esc_escape_problem problem;
   esc_escape_times times;
   const esc_option options[] = {
-      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r.activation},
+      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r.activation,
+       .words = esc_activation_words()},
       {"amplitude", 0, "a", "the teacher's", .text = &r.amplitude},
       {"scales", 0, "s1,..,sL", "of the layers at the start", .text = &r.scales},
       {"to", 0, "s", "escape is where the layer's scale is s", .text = &r.to},
@@ -140,7 +141,7 @@ esc_status esc_verb_escape(int argc, char **argv) {
       "             the drive through large layers before small ones\n"
       "The remark states why a time is missing, how a trajectory without crossing ends, and that\n"
       "corrected is rough where the terms that it leaves out change its time by over 10%.",
-      options};
+      .options = options};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
