@@ -37,7 +37,9 @@ file(RELATIVE_PATH library_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INS
 set_target_properties(escapement PROPERTIES INSTALL_RPATH "$ORIGIN/${library_from_program};${outside}")
 set_target_properties(escapement_shared PROPERTIES INSTALL_RPATH "${outside}")
 
-# `cmake --build BUILD --target product` makes all that is installed, without the tests.
+# `cmake --build BUILD --target product` makes all that is installed, without the tests; installing
+# and packaging build nothing themselves.
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
 add_custom_target(product)
 add_dependencies(product escapement escapement_shared escapement_static)
 

@@ -31,11 +31,13 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
   esc_run_options_init(o);
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
-       .text = &ask->output},
-      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)", .text = &o->backend},
+       .text = &ask->output, .suffixes = ESC_RESULT_SUFFIXES},
+      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)", .text = &o->backend,
+       .words = "auto|" ESC_ENGINE_WORDS},
       {"path", 0, "NAME", "on a GPU: auto, chip (a network a block), chip-tf32x3 or gemm (cuBLAS)",
-       .text = &o->path},
-      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)", .text = &o->precision},
+       .text = &o->path, .words = "auto|" ESC_PATH_WORDS},
+      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)", .text = &o->precision,
+       .words = ESC_PRECISION_WORDS},
       {"device", 0, "N", "index of the GPU (default 0)", .number = &device, .max = 1023},
       {"devices", 0, "LIST", "several GPUs, 0,1,... (or cpu,cpu): a worker process for each",
        .text = &o->devices},
@@ -54,7 +56,7 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
       {"resume", 0, NULL, "continue an interrupted run; add members to a finished one",
        .flag = &o->resume},
       {"from", 0, "OLD.h5", "take the members that this result holds, train only the others",
-       .text = &o->from},
+       .text = &o->from, .suffixes = ESC_RESULT_SUFFIXES},
       {"force", 0, NULL, "replace an existing result; without --resume its journal too",
        .flag = &o->force},
       {"dry-run", 0, NULL, "print memory, time and a forecast of the run; train nothing",
@@ -65,7 +67,8 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
   };
   const esc_command command = {
       "run SPEC [-o OUT.h5] [options] [key=value ...]",
-      "Trains the sweep that SPEC (YAML) describes; key=value replaces a key of it.", options};
+      "Trains the sweep that SPEC (YAML) describes; key=value replaces a key of it.",
+      .options = options, .suffixes = "yaml|yml", .overrides = true};
   esc_status status = ESC_OK;
   ESC_TRY(esc_options_parse(&command, argc, argv, first, help));
   ESC_TRY(parse_time("checkpoint", checkpoint, &o->checkpoint_seconds));

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 
-CMAKE, BUILD, SOURCE, CC, CXX = sys.argv[1:]
+CMAKE, BUILD, SOURCE, CC, CXX = sys.argv[1:6]
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = [(CC, "program.c"), (CXX, "program.cc")]
 
@@ -45,9 +45,16 @@ class Installed(unittest.TestCase):
     def test_program_runs(self):
         self.assertIn('"class"', printed(str(self.program), "classify", "tanh", "--json"))
 
-    def test_examples_are_specs(self):
-        for spec in (self.prefix / "share/escapement/examples").iterdir():
-            printed(str(self.program), "run", str(spec), "--dry-run", "-o", f"{self.scratch}/x.h5")
+    def test_an_example_is_a_spec(self):
+        spec = next((self.prefix / "share/escapement/examples").iterdir())
+        printed(str(self.program), "run", str(spec), "--dry-run", "-o", f"{self.scratch}/x.h5")
+
+    def test_manual_and_completions_are_where_they_are_looked_for(self):
+        share = self.prefix / "share"
+        self.assertIn("sweep", printed("man", "-M", str(share / "man"), "escapement-run"))
+        for path in ("bash-completion/completions/escapement", "zsh/site-functions/_escapement",
+                     "fish/vendor_completions.d/escapement.fish"):
+            self.assertTrue((share / path).is_file(), path)
 
     def test_no_file_names_the_source_or_the_build_folder(self):
         for path in self.prefix.rglob("*"):
@@ -92,4 +99,4 @@ class Installed(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=sys.argv[:1] + sys.argv[6:])
