@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "escapement/internal/library.h"
 #include "run/forecast.h"
 #include "run/run.h"
 #include "run/step_time.h"
@@ -172,6 +173,7 @@ esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *option
                              esc_dry_run *out) {
   esc_status status = ESC_OK;
   esc_run r;
+  const esc_library_scope scope = esc_library_enter();
   const esc_log_receiver to = {options->callbacks.message, options->callbacks.context};
   const esc_log_receiver before = esc_log_redirect(to);
   *out = (esc_dry_run){0};
@@ -184,6 +186,7 @@ esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *option
 done:
   esc_run_free(&r);
   esc_log_redirect(before);
+  esc_library_leave(scope);
   if (status != ESC_OK) esc_dry_run_free(out);
   return status;
 }

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/trace.h"
+#include "escapement/internal/library.h"
 #include "machine/processor.h"
 #include "run/forecast.h"
 #include "store/segments.h"
@@ -23,6 +24,8 @@ static esc_status check_options(const esc_run_options *o) {
                     o->device);
   if (o->devices && !o->output)
     return ESC_FAIL(ESC_BAD_INPUT, "--devices %.80s: needs an output, for its parts", o->devices);
+  if (o->resume && !o->output)
+    return ESC_FAIL(ESC_BAD_INPUT, "resume: needs an output, which the run continues");
   if (o->shards < 0 || o->shard < 0 || (o->shards > 0 && o->shard >= o->shards))
     return ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld: must be from 0 to the number of shards - 1",
                     (long long)o->shard, (long long)o->shards);
@@ -223,6 +226,7 @@ static esc_status run(const esc_spec *spec, const esc_run_options *options, int 
   esc_status status = ESC_OK;
   esc_run r;
   bool complete = false;
+  const esc_library_scope scope = esc_library_enter();
   const esc_log_receiver to = {options->callbacks.message, options->callbacks.context};
   const esc_log_receiver before = esc_log_redirect(to);
   ESC_TRY(esc_run_prepare(spec, options, &r));
@@ -236,6 +240,7 @@ static esc_status run(const esc_spec *spec, const esc_run_options *options, int 
 done:
   esc_run_free(&r);
   esc_log_redirect(before);
+  esc_library_leave(scope);
   return status;
 }
 

@@ -12,6 +12,7 @@
 #include "base/file_kind.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "escapement/internal/library.h"
 #include "spec/groups.h"
 #include "spec/override.h"
 #include "spec/schema.h"
@@ -246,6 +247,7 @@ static void clean_label(char to[LABEL_SIZE], const char *label) {
 
 esc_status esc_spec_parse(const char *label, const char *text, size_t length, int overrides,
                           const char *const *override, esc_spec **out) {
+  const esc_library_scope scope = esc_library_enter();
   char shown[LABEL_SIZE];
   const esc_source source = {.label = shown, .subject = NULL};
   esc_node *root = NULL;
@@ -263,6 +265,7 @@ done:
   esc_spec_free(spec);
   esc_node_free(root);
   free(arguments);
+  esc_library_leave(scope);
   return status;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "escapement/internal/library.h"
 #include "escapement/internal/results.h"
 #include "store/hdf5_layout.h"
 #include "store/store.h"
@@ -73,13 +74,18 @@ esc_status esc_results_find(const esc_results *results, const char *name, esc_co
 /* ---- files ---- */
 
 esc_status esc_results_read(const char *path, bool *verified, esc_results **out) {
+  const esc_library_scope scope = esc_library_enter();
   bool unverified = false;
-  if (!verified) return esc_store_read(path, out);
-  const esc_status status = esc_store_read_any(path, &unverified, out);
-  *verified = !unverified;
+  const esc_status status =
+      verified ? esc_store_read_any(path, &unverified, out) : esc_store_read(path, out);
+  if (verified) *verified = !unverified;
+  esc_library_leave(scope);
   return status;
 }
 
 esc_status esc_results_write(const esc_results *results, const char *path) {
-  return esc_store_write(path, results);
+  const esc_library_scope scope = esc_library_enter();
+  const esc_status status = esc_store_write(path, results);
+  esc_library_leave(scope);
+  return status;
 }

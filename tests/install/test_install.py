@@ -40,7 +40,12 @@ class Installed(unittest.TestCase):
 
     def run_program(self, path):
         version = self.package("--modversion")[0]
-        self.assertEqual(printed(str(path)), f"libescapement {version}: done\n")
+        output = self.scratch / "result.h5"
+        told = printed(str(path), str(output))
+        self.assertRegex(told, rf"^libescapement {re.escape(version)}: 4 members, cancelled: (yes|no), "
+                               r"steps of the last: 400\n$")
+        self.assertIn("4 members", printed(str(self.program), "info", str(output)))
+        output.unlink()
 
     def test_program_runs(self):
         self.assertIn('"class"', printed(str(self.program), "classify", "tanh", "--json"))
