@@ -361,6 +361,13 @@ class Kinds(CommandLine):
                          ("checkpoint", 3, "float32"))
         self.assertGreater(told["most_steps"], 0)
         self.assertIn("continue with", self.call("info", "a.h5.snapshots").stdout)
+        size = os.path.getsize(self.path("a.h5.journal"))
+        with open(self.path("a.h5.journal"), "r+b") as file:
+            file.seek(size - 8)
+            file.write(b"\xff" * 4)
+        told = json.loads(self.call("info", "a.h5.journal", "--json").stdout)
+        self.assertEqual(told["damages"], 1)
+        self.assertIn("damaged: ", self.call("info", "a.h5.journal").stdout)
 
     def test_info_lists_what_was_recorded(self):
         self.run_spec("r.h5", "record.every=100")
