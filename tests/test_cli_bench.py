@@ -119,7 +119,7 @@ class Refusals(unittest.TestCase):
         for words in (["--width", "0"], ["--width", "8,"], ["--width", "4097"], ["--width", "8.5"],
                       ["--width", ",".join(["8"] * 33)], ["--layers", "1"], ["--batch", "x"],
                       ["--inputs", "-1"], ["--members", "1e7"], ["--activation", "tahn"],
-                      ["--activation", "tanh,"], ["--activation", "poly:"], ["--seconds", "0"],
+                      ["--activation", "tanh,"], ["--activation", "poly:"], ["--activation", "poly:0,1e200"], ["--seconds", "0"],
                       ["--seconds", "nan"], ["--backend", "gpu"], ["--backend", "cpu,"],
                       ["--backend", ""], ["--precision", "fp16"],
                       ["--backend", "cpu", "--precision", "tf32"], ["--threads", "0"],
