@@ -26,13 +26,16 @@ static inline void esc_activate_all(const esc_cpu_shared *s, size_t count, float
     deficit[i] = e.deficit;                                      \
   }
   switch (s->problem->activation.kind) {
-#define CASE(kind, function) \
-  case ESC_ACTIVATION_##kind: EVALUATE(ESC_ACTIVATION_##kind, function(z[i])) break;
-    ESC_EVAL_LIST(CASE)
+#define CASE(context, kind, function, ...) \
+  case ESC_ACTIVATION_##kind:              \
+    EVALUATE(ESC_ACTIVATION_##kind, esc_##function##_eval_f32(z[i])) break;
+    ESC_ACTIVATION_FUNCTIONS(CASE, )
 #undef CASE
-    default:
+    case ESC_ACTIVATION_POLYNOMIAL:
       EVALUATE(ESC_ACTIVATION_POLYNOMIAL,
                esc_polynomial_eval_f32(s->coefficient, ESC_POLYNOMIAL_TERMS_MAX, z[i]))
+      break;
+    case ESC_ACTIVATION_COUNT: break;
   }
 #undef EVALUATE
 }

@@ -107,7 +107,7 @@ static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *n
 
 /* Samples first, ..., first + count - 1: forward once, backward for each weight. */
 static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
-                         const esc_sample *sample, int first, int count, esc_cpu_work *work,
+                         const esc_eval_sample *sample, int first, int count, esc_cpu_work *work,
                          double *const g[4], esc_response *out) {
   const size_t inputs = (size_t)s->problem->shape.inputs;
   const esc_stretch all = {.samples = count, .opens = true, .closes = true};
@@ -133,7 +133,7 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, co
 }
 
 static void respond(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
-                    const esc_sample *sample, esc_cpu_work *work, double *const g[4],
+                    const esc_eval_sample *sample, esc_cpu_work *work, double *const g[4],
                     esc_response *out) {
   for (int first = 0; first < sample->samples; first += ESC_TILE) {
     const int left = sample->samples - first;

@@ -6,6 +6,7 @@
  *
  * Every faster engine is checked against this file. */
 #include "escapement/internal/reference.h"
+#include "escapement/internal/dot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,17 +48,11 @@ void esc_reference_work_free(esc_reference_work *w) {
   free(w);
 }
 
-static double dot(const double *a, const double *b, int n) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
-}
-
 double esc_reference_target(const esc_problem *p, const double *directions, const double *x) {
   const int d = p->shape.inputs;
   double target = 0;
   for (int k = 0; k < p->teacher.modes; k++) {
-    const double projection = dot(directions + (size_t)k * (size_t)d, x, d);
+    const double projection = esc_dot(directions + (size_t)k * (size_t)d, x, d);
     target += p->teacher.amplitude[k] * esc_activate_f64(&p->activation, projection).value;
   }
   return target;
@@ -72,7 +67,7 @@ double esc_reference_output(const esc_problem *p, const double *weights, const d
     const size_t here = (size_t)l * work->widest, next = here + work->widest;
     const int fan_in = esc_fan_in(p->shape, l);
     for (int i = 0; i < p->shape.width; i++) {
-      const double z = dot(w + (size_t)i * (size_t)fan_in, work->h + here, fan_in);
+      const double z = esc_dot(w + (size_t)i * (size_t)fan_in, work->h + here, fan_in);
       const esc_eval_f64 s = esc_activate_f64(&p->activation, z);
       work->h[next + (size_t)i] = s.value;
       work->derivative[here + (size_t)i] = s.derivative;
@@ -80,7 +75,7 @@ double esc_reference_output(const esc_problem *p, const double *weights, const d
     }
   }
   const size_t last = (size_t)(layers - 1) * work->widest;
-  return dot(weights + esc_weight_offset(p->shape, layers - 1), work->h + last, p->shape.width);
+  return esc_dot(weights + esc_weight_offset(p->shape, layers - 1), work->h + last, p->shape.width);
 }
 
 /* Adds delta_l h_{l-1}' to G_l and leaves u_{l-1} = W_l' delta_l in work->u. */
@@ -106,7 +101,7 @@ static void backward(const esc_problem *p, const double *weights, esc_reference_
     backward_layer(p, weights, l, work, out->g);
     if (l == 0) break;
     const size_t below = (size_t)(l - 1) * work->widest;
-    out->deficit[l - 1] += dot(work->u, work->deficit + below, p->shape.width);
+    out->deficit[l - 1] += esc_dot(work->u, work->deficit + below, p->shape.width);
     for (int i = 0; i < p->shape.width; i++)
       work->delta[i] = work->u[i] * work->derivative[below + (size_t)i];
   }
@@ -139,6 +134,6 @@ void esc_reference_gradient(const esc_problem *p, const double *directions, cons
   }
   for (int l = 0; l < layers; l++) {
     const size_t from = esc_weight_offset(p->shape, l), to = esc_weight_offset(p->shape, l + 1);
-    out->gradient2[l] = dot(out->g + from, out->g + from, (int)(to - from));
+    out->gradient2[l] = esc_dot(out->g + from, out->g + from, (int)(to - from));
   }
 }

@@ -9,48 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "escapement/activation.h"
+#include "escapement/limits.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum {
-  ESC_LAYERS_MAX = 64, /* a layer set is one 64-bit mask */
-  ESC_WIDTH_MAX = 4096,
-  ESC_INPUTS_MAX = 4096,
-  ESC_BATCH_MAX = 1 << 20,
-  ESC_MODES_MAX = 64,
-  ESC_THRESHOLDS_MAX = 16,
-  ESC_POLYNOMIAL_TERMS_MAX = 17, /* a_0 ... a_16 */
-};
-
-/* X(enumerator, name in the spec). `softplus` and `sigmoid` are centred,
- * sigma(z) - sigma(0); the raw ones are as they are (theory, class D). */
-#define ESC_ACTIVATION_LIST(X)    \
-  X(LINEAR, "linear")             \
-  X(RELU, "relu")                 \
-  X(TANH, "tanh")                 \
-  X(ERF, "erf")                   \
-  X(SIN, "sin")                   \
-  X(GELU, "gelu")                 \
-  X(SWISH, "swish")               \
-  X(SOFTPLUS, "softplus")         \
-  X(SIGMOID, "sigmoid")           \
-  X(SOFTPLUS_RAW, "softplus-raw") \
-  X(SIGMOID_RAW, "sigmoid-raw")   \
-  X(POLYNOMIAL, "poly")
-
-typedef enum esc_activation_kind {
-#define ESC_ACTIVATION_ENUM(name, text) ESC_ACTIVATION_##name,
-  ESC_ACTIVATION_LIST(ESC_ACTIVATION_ENUM)
-#undef ESC_ACTIVATION_ENUM
-      ESC_ACTIVATION_COUNT
-} esc_activation_kind;
-
-typedef struct esc_activation {
-  esc_activation_kind kind;
-  int terms;                                    /* polynomial only */
-  double coefficient[ESC_POLYNOMIAL_TERMS_MAX]; /* a_0, a_1, ...; polynomial only */
-} esc_activation;
 
 /* Reads `tanh` or `poly:a0,a1,...`, in capitals or small letters, or the alias `silu` of
  * `swish`, into *activation. False if `text` is none of these. */
@@ -61,11 +25,11 @@ bool esc_activation_parse(const char *text, esc_activation *activation);
 #define ESC_COEFFICIENT_MAX 1e30
 bool esc_activation_is_trainable(const esc_activation *activation);
 
-/* Writes the name that esc_activation_parse reads back to the same activation. */
-void esc_activation_print(const esc_activation *activation, char *text, size_t size);
+/* Its name in the table, without coefficients. */
+const char *esc_activation_kind_name(esc_activation_kind kind);
 
-/* sigma(-z) = -sigma(z), and so for teacher, student and all their differences. */
-bool esc_activation_is_odd(const esc_activation *activation);
+/* sigma' jumps at 0: integrals over sigma are split there. */
+bool esc_activation_has_corner(const esc_activation *activation);
 
 typedef enum esc_loss_kind { ESC_LOSS_SQUARED, ESC_LOSS_LOGISTIC, ESC_LOSS_HUBER } esc_loss_kind;
 typedef enum esc_metric { ESC_METRIC_EUCLIDEAN, ESC_METRIC_NORMALIZED } esc_metric;
@@ -147,6 +111,9 @@ static inline size_t esc_weight_offset(esc_shape s, int l) {
   for (int i = 0; i < l; i++) offset += (size_t)esc_fan_out(s, i) * (size_t)esc_fan_in(s, i);
   return offset;
 }
+
+/* Weights of all layers. */
+static inline size_t esc_weight_count(esc_shape s) { return esc_weight_offset(s, s.layers); }
 
 /* Scale of layer l of `member` for teacher mode k (theory, section 5 and 6). */
 static inline double esc_layer_scale(const esc_problem *p, const esc_member *m, int k, int l) {
