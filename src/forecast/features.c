@@ -22,7 +22,8 @@ static esc_status find_baseline(const esc_problem *p, double *baseline) {
   esc_status status = ESC_OK;
   double moment[2], error, sum = 0, squares = 0;
   esc_activation activation = p->activation;
-  ESC_TRY(esc_gaussian_expectation(teacher_moments, &activation, 2, true, 1e-8, moment, &error));
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){teacher_moments, &activation, 2, true},
+                                   1e-8, moment, &error));
   for (int k = 0; k < p->teacher.modes; k++) {
     sum += p->teacher.amplitude[k];
     squares += p->teacher.amplitude[k] * p->teacher.amplitude[k];
