@@ -119,6 +119,10 @@ static esc_status flat_flop(void *ceiling, double *flop_per_s) {
 }
 static const esc_ceiling_ops flat = {.flop = flat_flop};
 
+static esc_bench_meter meter_until(const atomic_bool *stop) {
+  return (esc_bench_meter){.ops = &flat, .seconds = 0.01, .stop = stop};
+}
+
 static esc_bench_row measure(const esc_engine_ops *ops, int members) {
   const atomic_bool stop = false;
   const esc_bench_case c = {.shape = {3, 8, 5},
@@ -126,8 +130,9 @@ static esc_bench_row measure(const esc_engine_ops *ops, int members) {
                             .activation = {.kind = ESC_ACTIVATION_TANH},
                             .members = members,
                             .setup = {.threads = 2}};
+  const esc_bench_meter meter = meter_until(&stop);
   esc_bench_row row;
-  esc_assert_ok(esc_bench_measure(&c, ops, &flat, NULL, 0.01, &stop, &row));
+  esc_assert_ok(esc_bench_measure(&c, ops, &meter, &row));
   return row;
 }
 
@@ -185,9 +190,9 @@ static void an_interrupt_ends_it(void **state) {
   (void)state;
   const atomic_bool stop = true;
   const esc_bench_case c = {.shape = {3, 8, 5}, .batch = 16, .members = 2, .setup = {.threads = 1}};
+  const esc_bench_meter meter = meter_until(&stop);
   esc_bench_row row;
-  assert_int_equal(esc_bench_measure(&c, &esc_cpu_engine, &flat, NULL, 0.01, &stop, &row),
-                   ESC_INTERRUPTED);
+  assert_int_equal(esc_bench_measure(&c, &esc_cpu_engine, &meter, &row), ESC_INTERRUPTED);
 }
 
 static void members_that_do_not_fit_are_refused(void **state) {
@@ -195,9 +200,9 @@ static void members_that_do_not_fit_are_refused(void **state) {
   const atomic_bool stop = false;
   const esc_bench_case c = {
       .shape = {8, 4096, 64}, .batch = 16, .members = 1000000, .setup = {.threads = 1}};
+  const esc_bench_meter meter = meter_until(&stop);
   esc_bench_row row;
-  assert_int_equal(esc_bench_measure(&c, &esc_cpu_engine, &flat, NULL, 0.01, &stop, &row),
-                   ESC_NO_MEMORY);
+  assert_int_equal(esc_bench_measure(&c, &esc_cpu_engine, &meter, &row), ESC_NO_MEMORY);
 }
 
 /* A multiply-add in a register takes no more than 100 and no less than 1/64 of a

@@ -161,12 +161,12 @@ static void a_run_waits_for_the_workers_of_a_dead_one(void **state) {
 
 /* As a run that waits for the workers of a dead one. */
 static void wait_for_the_lock(int waits) {
-  static atomic_bool stop;
+  static esc_stop stop;
   esc_lock *lock = NULL;
   esc_signals_install(&stop);
   tell = waits;
   const esc_status status =
-      esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, &stop}, &lock);
+      esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, &stop.requested}, &lock);
   _exit(status == ESC_INTERRUPTED ? 0 : 1);
 }
 

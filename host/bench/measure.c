@@ -158,13 +158,13 @@ done:
 }
 
 esc_status esc_bench_measure(const esc_bench_case *c, const esc_engine_ops *ops,
-                             const esc_ceiling_ops *ceiling_ops, void *ceiling, double seconds,
-                             const atomic_bool *stop, esc_bench_row *row) {
+                             const esc_bench_meter *meter, esc_bench_row *row) {
   esc_status status = ESC_OK;
   double scale[ESC_LAYERS_MAX];
   const esc_problem p = esc_bench_problem(c, scale);
   esc_engine_setup setup = c->setup;
-  timing t = {.ops = ops, .ceiling_ops = ceiling_ops, .ceiling = ceiling, .stop = stop};
+  timing t = {
+      .ops = ops, .ceiling_ops = meter->ops, .ceiling = meter->ceiling, .stop = meter->stop};
   *row = (esc_bench_row){.ops = ops, .flop_per_step = esc_flop_per_step(&p)};
   setup.slots = row->members = c->members ? (int)c->members : ops->slots(&p, &setup);
   if (setup.threads > setup.slots) setup.threads = setup.slots;
@@ -172,7 +172,7 @@ esc_status esc_bench_measure(const esc_bench_case *c, const esc_engine_ops *ops,
   ESC_TRY(ops->create(&p, &setup, &t.engine));
   ops->describe(t.engine, row->engine, sizeof row->engine);
   esc_backend_path(ops, &p, row->path, sizeof row->path);
-  ESC_TRY(measure(&t, &p, &setup, seconds, row));
+  ESC_TRY(measure(&t, &p, &setup, meter->seconds, row));
 done:
   ops->destroy(t.engine);
   return status;

@@ -4,13 +4,7 @@
 
 #include "bench/ceiling.h"
 #include "bench/check.h"
-
-enum { ESC_BENCH_REPEATS = 9 };
-
-/* A repeated measurement: its median, and the extremes. */
-typedef struct esc_spread {
-  double median, low, high;
-} esc_spread;
+#include "escapement/bench.h"
 
 /* Of `count` >= 1 samples, which it sorts. */
 esc_spread esc_spread_of(double *sample, int count);
@@ -57,10 +51,17 @@ bool esc_bench_is_disturbed(const esc_bench_row *row);
  * shape.layers numbers and must outlive the problem. */
 esc_problem esc_bench_problem(const esc_bench_case *c, double *scale);
 
-/* Checks, warms up and times for about `seconds`. ESC_NO_MEMORY if the members do
- * not fit, ESC_INTERRUPTED once *stop is set. */
+/* What rows of one backend are timed with. */
+typedef struct esc_bench_meter {
+  const esc_ceiling_ops *ops;
+  void *ceiling;
+  double seconds; /* a row */
+  const atomic_bool *stop;
+} esc_bench_meter;
+
+/* Checks, warms up and times for about meter->seconds. ESC_NO_MEMORY if the members do
+ * not fit, ESC_INTERRUPTED once *meter->stop is set. */
 esc_status esc_bench_measure(const esc_bench_case *c, const esc_engine_ops *engine,
-                             const esc_ceiling_ops *ceiling_ops, void *ceiling, double seconds,
-                             const atomic_bool *stop, esc_bench_row *row);
+                             const esc_bench_meter *meter, esc_bench_row *row);
 
 #endif

@@ -3,14 +3,7 @@
 #define ESC_BENCH_PLAN_H
 
 #include "bench/measure.h"
-
-/* Options as they were given; lists have commas between. NULL: the default. */
-typedef struct esc_bench_request {
-  const char *backend, *path, *precision, *activation, *seconds;
-  const char *width, *layers, *inputs, *batch, *members;
-  int64_t threads, device; /* device: -1 where none was given */
-  bool json;
-} esc_bench_request;
+#include "escapement/bench.h"
 
 typedef struct esc_bench_entry {
   const esc_engine_ops *engine;

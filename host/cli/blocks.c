@@ -1,5 +1,5 @@
 /* escapement blocks: escape of several modes on the exact block reduction (theory, section 6). */
-#include "escapement/internal/blocks.h"
+#include "escapement/blocks.h"
 
 #include <math.h>
 #include <omp.h>
@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "escapement/internal/number.h"
+#include "escapement/internal/problem.h"
 #include "machine/threads.h"
 
 typedef struct request {
@@ -160,6 +161,16 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
   if (t->remark[0]) printf("remark: %s\n", t->remark);
 }
 
+/* As options, before the library refuses the same of its arguments. */
+static esc_status check_spectrum(const esc_block_problem *p, const esc_block_times *t) {
+  bool escapes = false;
+  if (p->level == ESC_BLOCK_DIAGONAL || p->modes < 2)
+    return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: needs two modes or more, at level 1 or 2");
+  for (int k = 0; k < p->modes; k++) escapes = escapes || isfinite(t->escape[k]);
+  if (!escapes) return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: no mode escapes");
+  return ESC_OK;
+}
+
 static esc_status tell(const request *r, const esc_block_problem *problem) {
   esc_status status = ESC_OK;
   const esc_homotopy homotopy = {.problem = *problem, .lower = (esc_block_level)r->lower};
@@ -167,9 +178,10 @@ static esc_status tell(const request *r, const esc_block_problem *problem) {
   esc_attribution a = {0};
   esc_plateau_spectrum spectrum;
   json_t *object = NULL;
-  ESC_TRY(esc_block_escape(problem, &times));
+  ESC_TRY(esc_block_times_compute(problem, &times));
   if (r->attribution) ESC_TRY(esc_blocks_attribute(&homotopy, r->quiet, &a));
-  if (r->spectrum) ESC_TRY(esc_blocks_spectrum(problem, &times, &spectrum));
+  if (r->spectrum) ESC_TRY(check_spectrum(problem, &times));
+  if (r->spectrum) ESC_TRY(esc_plateau_spectrum_compute(problem, &times, &spectrum));
   if (!r->json) {
     print_text(problem, &times);
     if (r->attribution) esc_blocks_attribution_print(&homotopy, &a);
@@ -186,50 +198,57 @@ done:
   return status;
 }
 
+static const char summary[] =
+    "Escape times of the modes of T(x) = sum_k a_k sigma(v_k.x) for a block-initialised network\n"
+    "of any width: when S_k = E[(v_k.x) f] passes a_k c_1 / 2, and when E[He_3(v_k.x) f], which\n"
+    "tells the modes apart, passes a_k c_3 / 2. Level 2 is exact. The last column is the\n"
+    "leading-order time of the mode alone. What never happens is '-', null in JSON, and the "
+    "remark\n"
+    "gives the reason. The errors, absolute in JSON (escape_error, ..), are the change from a\n"
+    "coarser grid and a looser solver; the relative one covers all times of the table.\n"
+    "--attribution integrates dt_k/dlambda along the homotopy from the lower level to this one:\n"
+    "what the scales, and the off-diagonal part of each layer, did to the shift. Progress and "
+    "the\n"
+    "time left are on stderr.\n"
+    "--spectrum takes the Jacobian of (theta, omega), the off-diagonals of layers 1 and 2, at\n"
+    "the start and at half the first escape time: the Schur-Perron criterion's hypotheses, its\n"
+    "loop gain and growth rate, J's largest real eigenvalue; and until when theta and omega are\n"
+    "what Duhamel's form with coefficients frozen at the start says.";
+
+static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
+  const esc_option options[] = {
+      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r->activation,
+       .words = esc_activation_words()},
+      {"amplitudes", 0, "a1,..,aK", "the teacher's, up to 8", .text = &r->amplitudes},
+      {"layers", 0, "L", "weight layers", .number = &r->layers, .min = 2, .max = ESC_LAYERS_MAX},
+      {"scale", 0, "s", "of all layers of all modes at the start", .text = &r->scale},
+      {"scales", 0, "s11,..,s1L;..", "or of each layer, a row for each mode", .text = &r->scales},
+      {"level", 0, "0|1|2",
+       "of the closure: scales alone; with the rest of layers 1 and 2; all (2)",
+       .number = &r->level, .max = 2, .words = "0|1|2"},
+      {"threshold", 0, "x", "also the time at which the loss falls below x", .text = &r->threshold},
+      {"attribution", 0, NULL, "also the shift from a lower level, split by layer",
+       .flag = &r->attribution},
+      {"lower", 0, "0|1", "that lower level (0)", .number = &r->lower, .max = 1, .words = "0|1"},
+      {"spectrum", 0, NULL, "also the plateau's Jacobian, and Duhamel's frozen form",
+       .flag = &r->spectrum},
+      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r->quiet},
+      {"json", 0, NULL, "one JSON object on stdout", .flag = &r->json},
+      {0},
+  };
+  const esc_command command = {
+      "blocks --activation A --amplitudes a1,..,aK --layers L --scale s [--level 0|1|2]", summary,
+      .options = options};
+  return esc_options_parse(&command, argc, argv, first, help);
+}
+
 esc_status esc_verb_blocks(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool help = false;
   int first = 0;
   request r = {.level = 2};
   esc_block_problem problem;
-  const esc_option options[] = {
-      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r.activation},
-      {"amplitudes", 0, "a1,..,aK", "the teacher's, up to 8", .text = &r.amplitudes},
-      {"layers", 0, "L", "weight layers", .number = &r.layers, .min = 2, .max = ESC_LAYERS_MAX},
-      {"scale", 0, "s", "of all layers of all modes at the start", .text = &r.scale},
-      {"scales", 0, "s11,..,s1L;..", "or of each layer, a row for each mode", .text = &r.scales},
-      {"level", 0, "0|1|2",
-       "of the closure: scales alone; with the rest of layers 1 and 2; all (2)", .number = &r.level,
-       .max = 2},
-      {"threshold", 0, "x", "also the time at which the loss falls below x", .text = &r.threshold},
-      {"attribution", 0, NULL, "also the shift from a lower level, split by layer",
-       .flag = &r.attribution},
-      {"lower", 0, "0|1", "that lower level (0)", .number = &r.lower, .max = 1},
-      {"spectrum", 0, NULL, "also the plateau's Jacobian, and Duhamel's frozen form",
-       .flag = &r.spectrum},
-      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r.quiet},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &r.json},
-      {0},
-  };
-  const esc_command command = {
-      "blocks --activation A --amplitudes a1,..,aK --layers L --scale s [--level 0|1|2]",
-      "Escape times of the modes of T(x) = sum_k a_k sigma(v_k.x) for a block-initialised network\n"
-      "of any width: when S_k = E[(v_k.x) f] passes a_k c_1 / 2, and when E[He_3(v_k.x) f], which\n"
-      "tells the modes apart, passes a_k c_3 / 2. Level 2 is exact. The last column is the\n"
-      "leading-order time of the mode alone. What never happens is '-', null in JSON, and the "
-      "remark\n"
-      "gives the reason. The errors, absolute in JSON (escape_error, ..), are the change from a\n"
-      "coarser grid and a looser solver; the relative one covers all times of the table.\n"
-      "--attribution integrates dt_k/dlambda along the homotopy from the lower level to this one:\n"
-      "what the scales, and the off-diagonal part of each layer, did to the shift. Progress and "
-      "the\n"
-      "time left are on stderr.\n"
-      "--spectrum takes the Jacobian of (theta, omega), the off-diagonals of layers 1 and 2, at\n"
-      "the start and at half the first escape time: the Schur-Perron criterion's hypotheses, its\n"
-      "loop gain and growth rate, J's largest real eigenvalue; and until when theta and omega are\n"
-      "what Duhamel's form with coefficients frozen at the start says.",
-      options};
-  ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
+  ESC_TRY(parse(&r, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
     return ESC_FAIL(ESC_BAD_INPUT, "blocks: does not take '%s'",

@@ -34,7 +34,8 @@ static void show_progress(void *context, int done, int expected) {
 
 esc_status esc_blocks_attribute(const esc_homotopy *homotopy, bool quiet, esc_attribution *out) {
   progress p = {.terminal = isatty(STDERR_FILENO) != 0, .start = now()};
-  const esc_status status = esc_homotopy_attribute(homotopy, quiet ? NULL : show_progress, &p, out);
+  const esc_status status =
+      esc_attribution_compute(homotopy, quiet ? NULL : show_progress, &p, out);
   if (p.terminal && !quiet) fprintf(stderr, "\r\033[K");
   return status;
 }

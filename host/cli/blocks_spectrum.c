@@ -6,40 +6,10 @@
 
 #include "cli/cli.h"
 
-static double first_escape(const esc_block_problem *p, const esc_block_times *times) {
-  double first = INFINITY;
-  for (int k = 0; k < p->modes; k++) first = fmin(first, times->escape[k]); /* passes NaN over */
-  return first;
-}
-
-esc_status esc_blocks_spectrum(const esc_block_problem *p, const esc_block_times *times,
-                               esc_plateau_spectrum *out) {
-  esc_status status = ESC_OK;
-  int coordinate[2 * ESC_PAIRS_MAX];
-  double state[2][ESC_BLOCK_SIZE_MAX];
-  esc_block_grid grid = {0};
-  const double first = first_escape(p, times);
-  *out = (esc_plateau_spectrum){.modes = p->modes, .time = {0, first / 2}};
-  if (p->level == ESC_BLOCK_DIAGONAL || p->modes < 2)
-    return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: needs two modes or more, at level 1 or 2");
-  if (!isfinite(first)) return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: no mode escapes");
-  ESC_TRY(esc_block_pairs(p, &out->pairs, coordinate));
-  ESC_TRY(esc_block_grid_create(p, 1, &grid));
-  esc_block_start(p, state[0]);
-  ESC_TRY(esc_block_states(p, &grid, 1, &out->time[1], state[1]));
-  for (int i = 0; i < 2; i++) ESC_TRY(esc_block_spectrum(p, &grid, state[i], &out->schur[i]));
-  ESC_TRY(
-      esc_block_duhamel(p, &grid, 2 * out->pairs, coordinate, first, 0, NULL, out->duhamel, NULL));
-done:
-  esc_block_grid_free(&grid);
-  return status;
-}
-
-/* Pair i of K(K-1), row by row without the diagonal: modes k and k', from 1. */
+/* Modes of entry i, counted from 1. */
 static void name_pair(const esc_plateau_spectrum *s, int i, int mode[2]) {
-  const int row = i % s->pairs / (s->modes - 1), column = i % s->pairs % (s->modes - 1);
-  mode[0] = row + 1;
-  mode[1] = column + (column >= row) + 1;
+  esc_plateau_spectrum_modes(s, i, mode);
+  for (int k = 0; k < 2; k++) mode[k]++;
 }
 
 static json_t *schur_json(double time, const esc_schur *s) {

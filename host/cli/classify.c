@@ -1,48 +1,17 @@
 /* escapement classify: class and constants of an activation (theory, section 2). */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "escapement/internal/number.h"
-#include "escapement/internal/theory.h"
+#include "escapement/theory.h"
 
-enum { NAME = ESC_POLYNOMIAL_TERMS_MAX * ESC_NUMBER_SIZE, DOUBTS = 1024 };
-
-static const char *class_name(esc_class class_) {
-  switch (class_) {
-    case ESC_CLASS_A: return "A";
-    case ESC_CLASS_B: return "B";
-    case ESC_CLASS_C: return "C";
-    case ESC_CLASS_D: return "D";
-    default: return "none";
-  }
-}
-
-static const char *class_meaning(esc_class class_) {
-  switch (class_) {
-    case ESC_CLASS_A: return "homogeneous";
-    case ESC_CLASS_B: return "odd, nonlinear";
-    case ESC_CLASS_C: return "a_0 = 0, a_2 not 0";
-    case ESC_CLASS_D: return "a_0 not 0";
-    default: return "outside A to D";
-  }
-}
-
-/* The leading term of kappa(z) = sigma(z) - z sigma'(z) = a_0 - (q-1) a_q z^q + ...; false if
- * kappa = 0. */
-static bool leading_deficit(const esc_classification *c, int *order, double *coefficient) {
-  *order = c->a[0] != 0 ? 0 : c->q;
-  *coefficient = c->a[0] != 0 ? c->a[0] : (1 - c->q) * c->aq;
-  return *coefficient != 0;
-}
+enum { DOUBTS = 1024 };
 
 static json_t *deficit_to_json(const esc_classification *c) {
   int order;
   double coefficient;
-  if (!leading_deficit(c, &order, &coefficient)) return json_null();
+  if (!esc_classification_deficit(c, &order, &coefficient)) return json_null();
   json_t *deficit = json_object();
   json_object_set_new(deficit, "order", json_integer(order));
   json_object_set_new(deficit, "coefficient", json_real(coefficient));
@@ -54,7 +23,7 @@ static esc_status print_json(const char *name, const esc_classification *c, cons
   const bool nonlinear = c->q > 0;
   for (int k = 0; k < ESC_TAYLOR_TERMS; k++) json_array_append_new(taylor, json_real(c->a[k]));
   json_object_set_new(object, "name", json_string(name));
-  json_object_set_new(object, "class", json_string(class_name(c->class_)));
+  json_object_set_new(object, "class", json_string(esc_class_name(c->class_)));
   json_object_set_new(object, "a0", json_real(c->a[0]));
   json_object_set_new(object, "a1", json_real(c->a[1]));
   json_object_set_new(object, "q", nonlinear ? json_integer(c->q) : json_null());
@@ -82,11 +51,11 @@ static void print_nonlinear(const esc_classification *c) {
 static void print_text(const char *name, const esc_classification *c, const char *doubts) {
   int order;
   double coefficient;
-  printf("%s: class %s (%s)\n", name, class_name(c->class_), class_meaning(c->class_));
+  printf("%s: class %s (%s)\n", name, esc_class_name(c->class_), esc_class_meaning(c->class_));
   printf("a_0      %.15g\na_1      %.15g\n", c->a[0], c->a[1]);
   if (c->q) print_nonlinear(c);
   printf("c_1      %-18.15g  E[sigma'(g)], to %.0e\n", c->c1, c->c1_error);
-  if (!leading_deficit(c, &order, &coefficient))
+  if (!esc_classification_deficit(c, &order, &coefficient))
     printf("kappa    0\n");
   else if (order == 0)
     printf("kappa    %.15g + ...\n", coefficient);
@@ -97,22 +66,11 @@ static void print_text(const char *name, const esc_classification *c, const char
   if (doubts[0]) printf("note     %s\n", doubts);
 }
 
-static esc_status refuse(const char *word) {
-#define NAMED(context, kind, function, name, ...) name ", "
-  static const char names[] = ESC_ACTIVATIONS(NAMED, );
-#undef NAMED
-  const int named = (int)sizeof names - (int)sizeof "poly, "; /* the last is said with its values */
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: is not an activation; there are %.*sor poly:a0,a1,... (1 to %d "
-                  "coefficients)",
-                  esc_show(word, strlen(word)).text, named, names, ESC_POLYNOMIAL_TERMS_MAX);
-}
-
 esc_status esc_verb_classify(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, help = false;
   int first = 0;
-  char name[NAME], doubts[DOUBTS];
+  char name[ESC_ACTIVATION_NAME_MAX], doubts[DOUBTS];
   esc_activation activation;
   esc_classification c;
   const esc_option options[] = {
@@ -124,15 +82,15 @@ esc_status esc_verb_classify(int argc, char **argv) {
       "Class of an activation (tanh, ..., or poly:a0,a1,...) and its constants, computed: Taylor\n"
       "coefficients, first nonlinear order q, c_1, the leading term of kappa, and whether the\n"
       "escape theory's assumptions hold.",
-      options};
+      .options = options, .words = esc_activation_words()};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first != 1)
     return ESC_FAIL(ESC_BAD_INPUT, "classify: takes one activation, %d given", argc - first);
-  if (!esc_activation_parse(argv[first], &activation)) return refuse(argv[first]);
-  ESC_TRY(esc_classify(&activation, &c));
+  ESC_TRY(esc_activation_from_text(argv[first], &activation));
+  ESC_TRY(esc_activation_classify(&activation, &c));
   esc_activation_print(&activation, name, sizeof name);
-  esc_classification_doubts(&c, doubts, sizeof doubts);
+  esc_classification_warn(&c, doubts, sizeof doubts);
   if (json)
     ESC_TRY(print_json(name, &c, doubts));
   else

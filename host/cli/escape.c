@@ -7,7 +7,8 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "escapement/internal/number.h"
-#include "escapement/internal/theory.h"
+#include "escapement/internal/problem.h"
+#include "escapement/theory.h"
 
 typedef struct request {
   const char *activation, *amplitude, *scales, *to;
@@ -107,8 +108,36 @@ static void print_text(const esc_escape_times *times, const esc_critical_depth *
   if (times->remark[0]) printf("remark     %s\n", times->remark);
 }
 
-/* Scales within this factor of the smallest make the bottleneck. */
-static const double same_scale = 3;
+static const char summary[] =
+    "Time until a layer's scale first rises to s on the symmetric manifold (0 if it is there at\n"
+    "the start), three ways:\n"
+    "  ode        the reduced ODE, integrated whatever the sign of the leading order's drive "
+    "and\n"
+    "             through changes of sign of the scales; '-' (null in JSON) where nothing "
+    "crosses\n"
+    "  closed     the leading order in closed form, where its drive is positive\n"
+    "  corrected  closed with the next order in u = (s_1 ... s_L)^(1/L) for equal scales, or "
+    "with\n"
+    "             the drive through large layers before small ones\n"
+    "The remark states why a time is missing, how a trajectory without crossing ends, and that\n"
+    "corrected is rough where the terms that it leaves out change its time by over 10%.";
+
+static esc_status parse(request *r, bool *json, int argc, char **argv, int *first, bool *help) {
+  const esc_option options[] = {
+      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r->activation,
+       .words = esc_activation_words()},
+      {"amplitude", 0, "a", "the teacher's", .text = &r->amplitude},
+      {"scales", 0, "s1,..,sL", "of the layers at the start", .text = &r->scales},
+      {"to", 0, "s", "escape is where the layer's scale is s", .text = &r->to},
+      {"layer", 0, "l", "which layer (1)", .number = &r->layer, .min = 1, .max = ESC_LAYERS_MAX},
+      {"json", 0, NULL, "one JSON object on stdout", .flag = json},
+      {0},
+  };
+  const esc_command command = {
+      "escape --activation A --amplitude a --scales s1,..,sL --to s [--layer l]", summary,
+      .options = options};
+  return esc_options_parse(&command, argc, argv, first, help);
+}
 
 esc_status esc_verb_escape(int argc, char **argv) {
   esc_status status = ESC_OK;
@@ -117,38 +146,15 @@ esc_status esc_verb_escape(int argc, char **argv) {
   request r = {.layer = 1};
   esc_escape_problem problem;
   esc_escape_times times;
-  const esc_option options[] = {
-      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r.activation},
-      {"amplitude", 0, "a", "the teacher's", .text = &r.amplitude},
-      {"scales", 0, "s1,..,sL", "of the layers at the start", .text = &r.scales},
-      {"to", 0, "s", "escape is where the layer's scale is s", .text = &r.to},
-      {"layer", 0, "l", "which layer (1)", .number = &r.layer, .min = 1, .max = ESC_LAYERS_MAX},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
-      {0},
-  };
-  const esc_command command = {
-      "escape --activation A --amplitude a --scales s1,..,sL --to s [--layer l]",
-      "Time until a layer's scale first rises to s on the symmetric manifold (0 if it is there at\n"
-      "the start), three ways:\n"
-      "  ode        the reduced ODE, integrated whatever the sign of the leading order's drive "
-      "and\n"
-      "             through changes of sign of the scales; '-' (null in JSON) where nothing "
-      "crosses\n"
-      "  closed     the leading order in closed form, where its drive is positive\n"
-      "  corrected  closed with the next order in u = (s_1 ... s_L)^(1/L) for equal scales, or "
-      "with\n"
-      "             the drive through large layers before small ones\n"
-      "The remark states why a time is missing, how a trajectory without crossing ends, and that\n"
-      "corrected is rough where the terms that it leaves out change its time by over 10%.",
-      options};
-  ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
+  ESC_TRY(parse(&r, &json, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
     return ESC_FAIL(ESC_BAD_INPUT, "escape: does not take '%s'",
                     esc_show(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
-  ESC_TRY(esc_escape(&problem, &times));
-  const esc_critical_depth depth = esc_critical_depth_of(problem.layers, problem.scale, same_scale);
+  ESC_TRY(esc_escape_times_compute(&problem, &times));
+  const esc_critical_depth depth =
+      esc_critical_depth_of(problem.layers, problem.scale, ESC_BOTTLENECK_SPREAD);
   if (json)
     ESC_TRY(print_json(&times, &depth));
   else

@@ -6,27 +6,11 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "cli/tables.h"
+#include "cli/output.h"
+#include "escapement/fit.h"
 #include "figure/figure.h"
 
 enum { NUMBER = 32, LAYERS = 192, SENTENCE = 256 }; /* bytes of a number, of a set of layers, ... */
-
-static const char *law_name(esc_law law) {
-  switch (law) {
-    case ESC_LAW_CONSTANT: return "constant";
-    case ESC_LAW_LOGARITHMIC: return "logarithmic";
-    default: return "power";
-  }
-}
-
-static const char *estimator_name(esc_estimator estimator) {
-  switch (estimator) {
-    case ESC_ESTIMATOR_WITHIN: return "pairs within seeds";
-    case ESC_ESTIMATOR_ACROSS: return "pairs across seeds";
-    case ESC_ESTIMATOR_LOGNORMAL: return "log-normal";
-    default: return "log means";
-  }
-}
 
 static bool is_censored(const esc_fit_group *g) { return g->censored > 0; }
 
@@ -60,22 +44,16 @@ static json_t *numbers_to_json(int n, const double *value) {
   return numbers;
 }
 
-/* "eps", "eps^2", "eps^2 log eps" */
-static const char *correction_text(const esc_correction *term, char text[NUMBER]) {
-  char power[NUMBER] = "";
-  if (term->power > 1) snprintf(power, sizeof power, "^%d", term->power);
-  snprintf(text, NUMBER, "eps%.10s%s", power, term->log ? " log eps" : "");
-  return text;
-}
-
 /* For r = 2 there is no slope but a number of steps per decade, which has keys of its own. */
 static json_t *limit_to_json(const esc_fit_group *g) {
   const esc_limit *l = &g->limit;
   const bool decade = g->law == ESC_LAW_LOGARITHMIC;
   json_t *limit = json_object(), *terms = json_array();
   char text[NUMBER];
-  for (int i = 0; i < l->terms; i++)
-    json_array_append_new(terms, json_string(correction_text(&l->term[i], text)));
+  for (int i = 0; i < l->terms; i++) {
+    esc_correction_print(&l->term[i], text, sizeof text);
+    json_array_append_new(terms, json_string(text));
+  }
   json_object_set_new(limit, "quantity", json_string(decade ? "steps per decade" : "slope"));
   json_object_set_new(limit, "slope", esc_json_number(decade ? (double)NAN : l->slope));
   json_object_set_new(limit, "value", esc_json_number(l->slope));
@@ -92,81 +70,11 @@ static json_t *limit_to_json(const esc_fit_group *g) {
   return limit;
 }
 
-static void few_seeds_text(const esc_fit_group *g, char text[SENTENCE]) {
-  if (g->seeds == 1)
-    snprintf(text, SENTENCE,
-             "1 seed: the interval is the scatter of the scales about the line, not of seeds; use "
-             "%d or more",
-             ESC_FIT_SEEDS_MIN);
-  else
-    snprintf(text, SENTENCE,
-             "%lld seeds: the length of the interval is uncertain by %.0f%%; use %d or more",
-             (long long)g->seeds, 100 / sqrt(2.0 * (double)(g->seeds - 1)), ESC_FIT_SEEDS_MIN);
-}
-
-static void far_text(const esc_fit_group *g, char text[SENTENCE]) {
-  const bool decade = g->law == ESC_LAW_LOGARITHMIC;
-  snprintf(text, SENTENCE,
-           "limit at eps = 0: %.*f, against %.*f over these scales: too far for a few correction "
-           "terms; add smaller scales",
-           decade ? 1 : 3, g->limit.slope, decade ? 1 : 3, decade ? g->steps_per_decade : g->slope);
-}
-
-/* A sentence for each warning; false if the group has not the warning. */
-static bool warning_text(const esc_fit_group *g, esc_fit_warning warning, char text[SENTENCE]) {
-  const esc_limit *l = &g->limit;
-  if (!(g->warnings >> warning & 1)) return false;
-  switch (warning) {
-    case ESC_FIT_FEW_SEEDS: few_seeds_text(g, text); return true;
-    case ESC_FIT_SPREAD:
-      snprintf(
-          text, SENTENCE,
-          "times at one scale spread by more than their mean: for such spreads the 95%% interval "
-          "holds the truth in about 92%% of sweeps");
-      return true;
-    case ESC_FIT_SKEWED:
-      snprintf(text, SENTENCE,
-               "the log-normal fit (%.3f) and the slope (%.3f) differ by more than the seeds "
-               "explain: the times are not log-normal; the slope assumes no distribution",
-               g->slope_censored, g->slope);
-      return true;
-    case ESC_FIT_MEDIANS_OFF:
-      snprintf(text, SENTENCE,
-               "the slope of the medians (%.3f) and the log-normal fit (%.3f) differ by more than "
-               "the seeds explain: %s",
-               g->slope_median, g->slope_censored,
-               g->median_dropped ? "medians leave out the scales whose median is censored"
-                                 : "the times are not log-normal");
-      return true;
-    case ESC_FIT_ONE_SIDED:
-      snprintf(text, SENTENCE,
-               "members escaped at one scale only: the budgets of the others bound the slope on "
-               "one side (95%%)");
-      return true;
-    case ESC_FIT_MISFIT:
-      snprintf(text, SENTENCE,
-               "limit at eps = 0: the correction terms do not describe the scales (p = %.2g); "
-               "add smaller scales",
-               l->p_value);
-      return true;
-    case ESC_FIT_FAR: far_text(g, text); return true;
-    case ESC_FIT_NO_INTERVAL:
-      snprintf(text, SENTENCE,
-               "no interval: nothing shows the slope's error; use more seeds, each at all scales");
-      return true;
-    default:
-      snprintf(text, SENTENCE,
-               "limit at eps = 0: the file does not name the activation; corrections are taken "
-               "in all powers of eps");
-      return true;
-  }
-}
-
 static json_t *warnings_to_json(const esc_fit_group *g) {
   json_t *warnings = json_array();
   char text[SENTENCE];
   for (int w = 0; w < ESC_FIT_WARNINGS; w++)
-    if (warning_text(g, (esc_fit_warning)w, text))
+    if (esc_fit_warning_print(g, (esc_fit_warning)w, text, sizeof text))
       json_array_append_new(warnings, json_string(text));
   return warnings;
 }
@@ -176,7 +84,7 @@ static json_t *group_to_json(const esc_fit_group *g) {
   json_object_set_new(group, "bottleneck", json_integer(g->bottleneck));
   json_object_set_new(group, "small_layers", layers_to_json(g->small_layers));
   json_object_set_new(group, "threshold", json_real(g->threshold));
-  json_object_set_new(group, "law", json_string(law_name(g->law)));
+  json_object_set_new(group, "law", json_string(esc_law_name(g->law)));
   json_object_set_new(group, "predicted", json_real(g->predicted));
   json_object_set_new(group, "slope", esc_json_number(g->slope));
   json_object_set_new(group, "stderr", esc_json_number(g->standard_error));
@@ -184,7 +92,7 @@ static json_t *group_to_json(const esc_fit_group *g) {
   json_object_set_new(group, "upper", esc_json_number(g->upper));
   json_object_set_new(group, "dof", esc_json_number(g->dof));
   json_object_set_new(group, "method", json_string(is_censored(g) ? "censored" : "mean"));
-  json_object_set_new(group, "estimator", json_string(estimator_name(g->estimator)));
+  json_object_set_new(group, "estimator", json_string(esc_estimator_name(g->estimator)));
   json_object_set_new(group, "slope_weighted", esc_json_number(g->slope_weighted));
   json_object_set_new(group, "stderr_weighted", esc_json_number(g->stderr_weighted));
   json_object_set_new(group, "slope_median", esc_json_number(g->slope_median));
@@ -300,7 +208,7 @@ static void print_slope(const esc_fit_group *g) {
       puts("  no slope: members escaped at fewer than two scales");
     return;
   }
-  printf("  slope %s from %s", number(g->slope, 4, slope), estimator_name(g->estimator));
+  printf("  slope %s from %s", number(g->slope, 4, slope), esc_estimator_name(g->estimator));
   if (isfinite(g->standard_error))
     printf(", +- %s over %lld seed%s (Student's t, %s degrees of freedom)",
            error_text(g->standard_error, error), (long long)g->seeds, g->seeds == 1 ? "" : "s",
@@ -328,8 +236,10 @@ static void print_limit(const esc_fit_group *g) {
   }
   printf(" +- %s, 95%% [%s, %s], correction", error_text(l->standard_error, error),
          number(l->lower, decimals, lower), number(l->upper, decimals, upper));
-  for (int i = 0; i < l->terms; i++)
-    printf("%s %s", i ? "," : "", correction_text(&l->term[i], term));
+  for (int i = 0; i < l->terms; i++) {
+    esc_correction_print(&l->term[i], term, sizeof term);
+    printf("%s %s", i ? "," : "", term);
+  }
   if (isfinite(l->p_value))
     printf("; T² = %.2f, %d degree%s of freedom, p = %.2g", l->chi2, l->dof, l->dof == 1 ? "" : "s",
            l->p_value);
@@ -355,7 +265,8 @@ static void print_others(const esc_fit_group *g) {
 static void print_warnings(const esc_fit_group *g) {
   char text[SENTENCE];
   for (int w = 0; w < ESC_FIT_WARNINGS; w++)
-    if (warning_text(g, (esc_fit_warning)w, text)) printf("  warning: %s\n", text);
+    if (esc_fit_warning_print(g, (esc_fit_warning)w, text, sizeof text))
+      printf("  warning: %s\n", text);
 }
 
 /* Laws that no slope shows: the r = 2 law, and the two signs of S(0). */
@@ -439,7 +350,7 @@ static void print_groups_warned(const esc_fit *fit, int first, esc_fit_warning w
   char other[SENTENCE], small[LAYERS];
   for (int i = first; i < fit->groups; i++) {
     const esc_fit_group *g = &fit->group[i];
-    if (!warning_text(g, w, other) || strcmp(text, other) != 0) continue;
+    if (!esc_fit_warning_print(g, w, other, sizeof other) || strcmp(text, other) != 0) continue;
     printf("%sr = %d, layers %s, threshold %g", i == first ? " (" : "; ", g->bottleneck,
            layers(g, small), g->threshold);
   }
@@ -449,7 +360,8 @@ static void print_groups_warned(const esc_fit *fit, int first, esc_fit_warning w
 static bool is_warned_before(const esc_fit *fit, int group, esc_fit_warning w, const char *text) {
   char other[SENTENCE];
   for (int i = 0; i < group; i++)
-    if (warning_text(&fit->group[i], w, other) && !strcmp(text, other)) return true;
+    if (esc_fit_warning_print(&fit->group[i], w, other, sizeof other) && !strcmp(text, other))
+      return true;
   return false;
 }
 
@@ -458,7 +370,7 @@ static void print_brief_warnings(const esc_fit *fit) {
   char text[SENTENCE];
   for (int w = 0; w < ESC_FIT_WARNINGS; w++)
     for (int i = 0; i < fit->groups; i++) {
-      if (!warning_text(&fit->group[i], (esc_fit_warning)w, text) ||
+      if (!esc_fit_warning_print(&fit->group[i], (esc_fit_warning)w, text, sizeof text) ||
           is_warned_before(fit, i, (esc_fit_warning)w, text))
         continue;
       printf("warning: %s", text);
@@ -499,12 +411,12 @@ esc_status esc_verb_fit(int argc, char **argv) {
       "seeds (Student's t), and their limit at epsilon = 0. Members that did not escape count as\n"
       "censored. Beside them: weighted, of the medians, and a log-normal fit. Several files must\n"
       "be of one experiment.",
-      options};
+      .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
-  ESC_TRY(esc_tables_same_experiment(tables, table, argv + first));
-  ESC_TRY(esc_fit_results(tables, (const esc_results *const *)table, &fit));
+  ESC_TRY(esc_results_fit(tables, (const esc_results *const *)table,
+                          (const char *const *)(argv + first), &fit));
   if (json) {
     json_t *object = json_object();
     json_object_set_new(object, "groups", esc_fit_to_json(&fit));

@@ -10,8 +10,8 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/picture.h"
-#include "cli/tables.h"
 #include "draw/python.h"
+#include "escapement/fit.h"
 #include "plot_script.h"
 #include "spec/spec.h"
 
@@ -171,10 +171,12 @@ esc_status esc_verb_plot(int argc, char **argv) {
   json_t *object = NULL;
   struct stat before;
   const esc_option options[] = {
-      {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &figure},
-      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP, .text = &width},
+      {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &figure,
+       .suffixes = "png|svg|pdf"},
+      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP, .text = &width,
+       .words = ESC_PICTURE_WIDTH_WORDS},
       {"caption", 0, "FILE.txt", "the figure's caption, as text: marks, errors, sizes, slopes",
-       .text = &caption},
+       .text = &caption, .suffixes = "txt"},
       {0},
   };
   const esc_command command = {
@@ -182,7 +184,7 @@ esc_status esc_verb_plot(int argc, char **argv) {
       "Draws t* against epsilon on log axes: seeds, seed means, least-squares and predicted "
       "slopes;\n"
       "one panel where the times at all thresholds are alike, else a panel a threshold.",
-      options};
+      .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (!figure) return ESC_FAIL(ESC_BAD_INPUT, "plot: needs -o FIG.png (or .svg, .pdf)");
@@ -194,8 +196,8 @@ esc_status esc_verb_plot(int argc, char **argv) {
   ESC_TRY(refuse_input_as_output(argc - first, argv + first, "-o", figure));
   ESC_TRY(refuse_input_as_output(argc - first, argv + first, "--caption", caption));
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
-  ESC_TRY(esc_tables_same_experiment(tables, table, argv + first));
-  ESC_TRY(esc_fit_results(tables, (const esc_results *const *)table, &fit));
+  ESC_TRY(esc_results_fit(tables, (const esc_results *const *)table,
+                          (const char *const *)(argv + first), &fit));
   ESC_TRY(refuse_nothing_to_draw(&fit, tables, table, argv + first));
   ESC_TRY_ALLOCATE(object = drawing(&fit, tables, table));
   set_command(object, argc - first, argv + first, figure);

@@ -1,6 +1,7 @@
 /* escapement verify: is what runs on this machine what the theory says? */
+#include "escapement/verify.h"
+
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,10 +9,6 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
-#include "machine/processor.h"
-#include "machine/threads.h"
-#include "verify/scene.h"
-#include "verify/verify.h"
 
 typedef struct request {
   const char *backend, *path;
@@ -19,190 +16,73 @@ typedef struct request {
   bool quick, fail_fast, json;
 } request;
 
-typedef struct report {
-  json_t *checks, *skipped; /* NULL: print a table */
-  bool fail_fast;
-  int passed, failed, left_out;
-} report;
-
-static bool over(const report *r) { return r->fail_fast && r->failed > 0; }
-
 /* Tolerance over error as a column: "exact" where the row allows no error at all. */
-static void print_ratio(const esc_verify_worst *worst, char text[16]) {
-  const double ratio = esc_verify_ratio(worst);
-  if (esc_verify_exact(worst) && worst->error == 0)
+static void print_ratio(const esc_verify_result *r, char text[16]) {
+  if (r->exact && r->error == 0)
     snprintf(text, 16, "exact");
-  else if (isfinite(ratio))
-    snprintf(text, 16, "%.3g", ratio);
+  else if (isfinite(r->ratio))
+    snprintf(text, 16, "%.3g", r->ratio);
   else
     snprintf(text, 16, "-");
 }
 
-static void print_row(const char *name, const esc_verify_worst *worst, bool passed) {
+static void print_row(const esc_verify_result *r) {
   char ratio[16];
-  print_ratio(worst, ratio);
-  printf("%-48s %9.2e  %9.2e  %7s  %s  %s\n", name, worst->error, worst->tolerance, ratio,
-         passed ? "pass" : "FAIL", worst->at);
+  if (r->skipped) {
+    printf("%-48s skipped: %s\n", r->name, r->where);
+    return;
+  }
+  print_ratio(r, ratio);
+  printf("%-48s %9.2e  %9.2e  %7s  %s  %s\n", r->name, r->error, r->tolerance, ratio,
+         r->passed ? "pass" : "FAIL", r->where);
+}
+
+/* Prints the table's row; `context` counts the rows before it. */
+static bool print_result(void *context, const esc_verify_result *r) {
+  int *rows = context;
+  if (++*rows == 1)
+    printf("%-48s %9s  %9s  %7s        %s\n", "check", "error", "allowed", "ratio", "where");
+  print_row(r);
   fflush(stdout); /* the next one may take seconds */
+  return true;
 }
 
-static void add_row(report *r, const char *name, const esc_verify_worst *worst) {
-  const bool passed = esc_verify_passed(worst);
-  r->passed += passed;
-  r->failed += !passed;
-  if (!r->checks) {
-    print_row(name, worst, passed);
-    return;
-  }
+static json_t *result_to_json(const esc_verify_result *r) {
   json_t *row = json_object();
-  json_object_set_new(row, "name", json_string(name));
-  json_object_set_new(row, "error", esc_json_number(worst->error));
-  json_object_set_new(row, "tolerance", esc_json_number(worst->tolerance));
-  json_object_set_new(row, "ratio", esc_json_number(esc_verify_ratio(worst)));
-  json_object_set_new(row, "exact", json_boolean(esc_verify_exact(worst)));
-  json_object_set_new(row, "pass", json_boolean(passed));
-  json_object_set_new(row, "at", esc_json_text(worst->at));
-  json_object_set_new(row, "compared", json_integer(worst->compared));
-  json_array_append_new(r->checks, row);
-}
-
-static void add_skipped(report *r, const char *name, const char *reason) {
-  r->left_out++;
-  if (!r->skipped) {
-    printf("%-48s skipped: %s\n", name, reason);
-    return;
+  json_object_set_new(row, "name", json_string(r->name));
+  if (r->skipped) {
+    json_object_set_new(row, "reason", esc_json_text(r->where));
+    return row;
   }
-  json_t *row = json_object();
-  json_object_set_new(row, "name", json_string(name));
-  json_object_set_new(row, "reason", esc_json_text(reason));
-  json_array_append_new(r->skipped, row);
+  json_object_set_new(row, "error", esc_json_number(r->error));
+  json_object_set_new(row, "tolerance", esc_json_number(r->tolerance));
+  json_object_set_new(row, "ratio", esc_json_number(r->ratio));
+  json_object_set_new(row, "exact", json_boolean(r->exact));
+  json_object_set_new(row, "pass", json_boolean(r->passed));
+  json_object_set_new(row, "at", esc_json_text(r->where));
+  json_object_set_new(row, "compared", json_integer(r->compared));
+  return row;
 }
 
-/* A check that finds no answer (a quadrature that does not converge) has failed; without
- * memory or device there is nothing to say. */
-static esc_status run_check(const esc_verify_check *check, const esc_verify_target *target,
-                            esc_verify_worst *worst) {
-  *worst = (esc_verify_worst){.compared = 0};
-  const esc_status status = check->run(target, worst);
-  if (status != ESC_LIBRARY_FAILED && status != ESC_BAD_INPUT) return status;
-  esc_verify_take(worst, NAN, 0, "%s", esc_error_message());
-  return ESC_OK;
-}
-
-/* Runs a table; `engine` names whose checks they are, "" for nobody's. */
-static esc_status run_table(report *r, const esc_verify_check *check, const char *engine,
-                            const esc_verify_target *target) {
-  esc_status status = ESC_OK;
-  for (; check->name && !over(r); check++) {
-    char name[100];
-    esc_verify_worst worst;
-    snprintf(name, sizeof name, "%s%s%s", engine, *engine ? ": " : "", check->name);
-    ESC_TRY(run_check(check, target, &worst));
-    add_row(r, name, &worst);
-  }
-done:
-  return status;
-}
-
-/* Refuses what is not there, in words, by a shape that every path takes. */
-static esc_status probe(const esc_verify_target *t) {
-  const esc_problem easy = esc_verify_problem(3, 16, 16, 64);
-  const esc_backend_request asked = {.backend = t->backend, .path = t->path, .device = t->device};
-  const esc_engine_ops *unused = NULL;
-  return esc_backend_find(&asked, &easy, &unused);
-}
-
-static esc_status run_engine(report *r, const request *q, const char *backend, const char *path) {
-  esc_status status = ESC_OK;
-  char name[40];
-  const esc_verify_target target = {.backend = backend,
-                                    .path = path,
-                                    .device = (int)q->device,
-                                    .threads = (int)q->threads,
-                                    .quick = q->quick};
-  snprintf(name, sizeof name, "%s%s%.20s", backend, path ? " " : "", path ? path : "");
-  ESC_TRY(probe(&target));
-  ESC_TRY(run_table(r, strcmp(backend, "reference") ? esc_verify_training : esc_verify_reference,
-                    name, &target));
-  if (path && !strcmp(path, "chip")) ESC_TRY(run_table(r, esc_verify_chip, name, &target));
-done:
-  return status;
-}
-
-/* Both ways through a GPU, or the one that was asked for. */
-static esc_status run_cuda(report *r, const request *q) {
-  esc_status status = ESC_OK;
-  if (q->path) return run_engine(r, q, "cuda", q->path);
-  ESC_TRY(run_engine(r, q, "cuda", "chip"));
-  ESC_TRY(run_engine(r, q, "cuda", "gemm"));
-done:
-  return status;
-}
-
-static esc_status run_engines(report *r, const request *q) {
-  esc_status status = ESC_OK;
-  char why[200] = "";
-  const bool all = (!q->backend || !strcmp(q->backend, "auto")) && !q->path;
-  if (!all && (!q->backend || !strcmp(q->backend, "auto") || !strcmp(q->backend, "cuda")))
-    return run_cuda(r, q);
-  if (!all) return run_engine(r, q, q->backend, q->path);
-  ESC_TRY(run_engine(r, q, "reference", NULL));
-  ESC_TRY(run_engine(r, q, "cpu", NULL));
-  if (esc_backend_cuda_devices(why, sizeof why) > 0)
-    ESC_TRY(run_cuda(r, q));
-  else
-    add_skipped(r, "cuda", why);
-done:
-  return status;
-}
-
-static esc_status run_all(report *r, const request *q) {
-  esc_status status = ESC_OK;
-  const esc_verify_target nobody = {.threads = (int)q->threads, .quick = q->quick};
-#define RUN(family) ESC_TRY(run_table(r, esc_verify_##family, "", &nobody));
-  ESC_VERIFY_FAMILIES(RUN)
-#undef RUN
-  ESC_TRY(run_engines(r, q));
-done:
-  return status;
-}
-
-/* Before the table, so that bad usage prints none. */
-static esc_status refuse_early(const request *q) {
-  const bool named = q->backend && strcmp(q->backend, "auto");
-  const esc_verify_target target = {.backend = named || !q->path ? q->backend : "cuda",
-                                    .path = q->path,
-                                    .device = (int)q->device};
-  return probe(&target);
-}
-
-static esc_status finish(report *r, const request *q, double seconds) {
-  esc_status status = ESC_OK;
-  if (q->json) {
-    json_t *json = json_object();
-    json_object_set_new(json, "checks", json_incref(r->checks));
-    json_object_set_new(json, "skipped", json_incref(r->skipped));
-    json_object_set_new(json, "passed", json_integer(r->passed));
-    json_object_set_new(json, "failed", json_integer(r->failed));
-    json_object_set_new(json, "quick", json_boolean(q->quick));
-    json_object_set_new(json, "wall_s", json_real(seconds));
-    ESC_TRY(esc_json_print(json));
-  } else {
-    printf("%d passed, %d failed, %d skipped in %.1f s%s\n", r->passed, r->failed, r->left_out,
-           seconds, over(r) ? "; the others were not run" : "");
-  }
-  if (r->failed)
-    status = ESC_FAIL(ESC_CHECK_FAILED, "verify: %d of %d checks failed", r->failed,
-                      r->passed + r->failed);
-done:
-  return status;
+static esc_status print_json(const esc_verification *v, bool quick) {
+  json_t *json = json_object(), *checks = json_array(), *skipped = json_array();
+  for (int i = 0; i < v->results; i++)
+    json_array_append_new(v->result[i].skipped ? skipped : checks, result_to_json(&v->result[i]));
+  json_object_set_new(json, "checks", checks);
+  json_object_set_new(json, "skipped", skipped);
+  json_object_set_new(json, "passed", json_integer(v->passed));
+  json_object_set_new(json, "failed", json_integer(v->failed));
+  json_object_set_new(json, "quick", json_boolean(quick));
+  json_object_set_new(json, "wall_s", json_real(v->seconds));
+  return esc_json_print(json);
 }
 
 static esc_status parse(request *q, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
       {"backend", 0, "B", "auto (all that this machine has), reference, cpu, cuda",
-       .text = &q->backend},
-      {"path", 0, "P", "on a GPU: chip, gemm, ... (chip and gemm)", .text = &q->path},
+       .text = &q->backend, .words = "auto|" ESC_ENGINE_WORDS},
+      {"path", 0, "P", "on a GPU: chip, gemm, ... (chip and gemm)", .text = &q->path,
+       .words = ESC_PATH_WORDS},
       {"device", 0, "N", "index of the GPU (0)", .number = &q->device, .max = 1023},
       {"threads", 0, "N", "threads (all processors)", .number = &q->threads, .min = 1, .max = 4096},
       {"quick", 0, NULL, "fewer steps; of the engines only small shapes, losses in turns",
@@ -218,14 +98,36 @@ static esc_status parse(request *q, int argc, char **argv, int *first, bool *hel
       "against the reference, and the reference against an independent evaluation in long\n"
       "double. A row is a check, its worst error, the error allowed there, their ratio (exact:\n"
       "nothing may differ), and where it was. Exit status 1 when one fails.",
-      options};
+      .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
+}
+
+static esc_status verify(const request *q, esc_verification *v) {
+  esc_status status = ESC_OK;
+  int rows = 0;
+  const esc_verify_request asked = {.backend = q->backend,
+                                    .path = q->path,
+                                    .device = q->device < 0 ? 0 : (int)q->device,
+                                    .threads = (int)q->threads,
+                                    .quick = q->quick,
+                                    .fail_fast = q->fail_fast};
+  ESC_TRY(esc_machine_verify(&asked, q->json ? NULL : print_result, &rows, v));
+  if (q->json)
+    ESC_TRY(print_json(v, q->quick));
+  else
+    printf("%d passed, %d failed, %d skipped in %.1f s%s\n", v->passed, v->failed, v->skipped,
+           v->seconds, v->stopped ? "; the others were not run" : "");
+  if (v->failed)
+    status = ESC_FAIL(ESC_CHECK_FAILED, "verify: %d of %d checks failed", v->failed,
+                      v->passed + v->failed);
+done:
+  return status;
 }
 
 esc_status esc_verb_verify(int argc, char **argv) {
   esc_status status = ESC_OK;
-  request q = {.threads = esc_processors(), .device = -1};
-  report r = {0};
+  request q = {.device = -1};
+  esc_verification v = {0};
   int first = 0;
   bool help = false;
   char why[200];
@@ -237,25 +139,8 @@ esc_status esc_verb_verify(int argc, char **argv) {
   if (q.device >= 0 && esc_backend_cuda_devices(why, sizeof why) == 0)
     return ESC_FAIL(ESC_BAD_INPUT, "--device %lld: no GPU can be used: %s; leave --device out",
                     (long long)q.device, why);
-  if (q.device < 0) q.device = 0;
-  ESC_TRY(refuse_early(&q));
-  int threads = q.threads < 2 ? 2 : (int)q.threads; /* some checks compare 2 threads with 1 */
-  ESC_TRY(esc_threads_settle(false, &threads));
-  if (threads < 2)
-    return ESC_FAIL(ESC_LIBRARY_FAILED, "verify: needs 2 threads, and the system starts 1");
-  if (threads < q.threads) q.threads = threads;
-  const double began = omp_get_wtime();
-  r.fail_fast = q.fail_fast;
-  if (q.json) {
-    ESC_TRY_ALLOCATE(r.checks = json_array());
-    ESC_TRY_ALLOCATE(r.skipped = json_array());
-  } else {
-    printf("%-48s %9s  %9s  %7s        %s\n", "check", "error", "allowed", "ratio", "where");
-  }
-  ESC_TRY(run_all(&r, &q));
-  ESC_TRY(finish(&r, &q, omp_get_wtime() - began));
+  ESC_TRY(verify(&q, &v));
 done:
-  json_decref(r.checks);
-  json_decref(r.skipped);
+  esc_verification_free(&v);
   return status;
 }

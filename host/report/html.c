@@ -46,7 +46,7 @@ static void put_number(FILE *out, const char *specification, va_list *arguments)
       text[1] = '\0';
       break;
     case 'd':
-      if (strstr(specification, "ll"))
+      if (strstr(specification, "ll")) /* NOLINT(bugprone-branch-clone): another type */
         snprintf(text, sizeof text, specification, va_arg(*arguments, long long));
       else
         snprintf(text, sizeof text, specification, va_arg(*arguments, int));

@@ -10,15 +10,10 @@
 #include "run/run.h"
 #include "store/segments.h"
 
-const char esc_run_lock_variable[] = "ESCAPEMENT_LOCK";
-
-/* A worker finds the descriptor of its parent's lock in its environment. */
-esc_status esc_run_lock(esc_run *r, const atomic_bool *stop) {
-  const char *inherited = getenv(esc_run_lock_variable);
-  const int fd = inherited ? atoi(inherited) : -1;
-  unsetenv(esc_run_lock_variable);
-  r->worker = inherited != NULL;
-  return esc_lock_take(&(esc_lock_request){r->output, fd, esc_log, stop}, &r->lock);
+esc_status esc_run_lock(esc_run *r, int inherited) {
+  r->worker = inherited >= 0;
+  return esc_lock_take(&(esc_lock_request){r->output, inherited, esc_log, &r->stop->requested},
+                       &r->lock);
 }
 
 /* ---- what earlier parts left ---- */
@@ -110,6 +105,7 @@ esc_status esc_run_open_files(esc_run *r) {
   const esc_journal_request request = request_of(r, &reader);
   ESC_TRY(create_recorder(r));
   ESC_TRY(esc_run_use_bases(r));
+  if (!r->output[0]) return ESC_OK;
   ESC_TRY(esc_journal_open(&request, p->thresholds, p->shape.layers, &r->journal));
   esc_segments_drop_repeated(r->segments);
   ESC_TRY(open_snapshots(r));

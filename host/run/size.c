@@ -71,8 +71,8 @@ esc_status esc_run_size(esc_run *r) {
   esc_engine_setup *setup = &r->setup;
   usable room = {.host = memory_share * esc_memory_available()};
   if (members_bytes(r) > room.host) return refuse_members(r, members_bytes(r), room.host);
-  setup->device = (int)r->ask.device;
-  setup->threads = r->ask.threads ? (int)r->ask.threads : least(processors, THREADS_MAX);
+  setup->device = r->ask.device > 0 ? r->ask.device : 0;
+  setup->threads = r->ask.threads ? r->ask.threads : least(processors, THREADS_MAX);
   setup->threads = least(setup->threads, members);
   if (r->engine->device_memory) ESC_TRY(r->engine->device_memory(setup, &room.device));
   setup->slots =

@@ -39,7 +39,8 @@ static esc_status trapezoid(int n, esc_quadrature *r) {
   const double step = 2 * reach / n;
   ESC_TRY(create_rule(n + 1, r));
   for (int i = 0; i <= n; i++) {
-    r->node[i] = (i - n / 2) * step; /* n is even: 0 is a node, the rule symmetric */
+    const int from_middle = i - n / 2; /* n is even: 0 is a node, the rule symmetric */
+    r->node[i] = from_middle * step;
     r->weight[i] = step * gsl_ran_ugaussian_pdf(r->node[i]);
   }
 done:

@@ -3,33 +3,17 @@
  * that of a width-K network on g ~ N(0, I_K),
  *   h_1 = sigma(A_1 g), h_l = sigma(A_l h_{l-1}), f = A_L h_{L-1}, dA/dt = -grad E[(f-T)^2]/2.
  * A state is A_1, ..., A_{L-1} (K, K), row-major, and A_L (K), one behind the other. */
-#ifndef ESCAPEMENT_BLOCKS_H
-#define ESCAPEMENT_BLOCKS_H
+#ifndef ESCAPEMENT_INTERNAL_BLOCKS_H
+#define ESCAPEMENT_INTERNAL_BLOCKS_H
 
+#include "escapement/blocks.h"
 #include "escapement/internal/problem.h"
 #include "escapement/internal/status.h"
 
 enum {
-  ESC_BLOCK_MODES_MAX = 8,
   ESC_BLOCK_SIZE_MAX =
       ESC_BLOCK_MODES_MAX * ESC_BLOCK_MODES_MAX * (ESC_LAYERS_MAX - 1) + ESC_BLOCK_MODES_MAX
 };
-
-/* Which coordinates of a state move; the others stay 0 (closure hierarchy). */
-typedef enum esc_block_level {
-  ESC_BLOCK_DIAGONAL, /* 0: the scales: diagonals, and A_L */
-  ESC_BLOCK_ROTATED,  /* 1: all of A_1 and A_2 too */
-  ESC_BLOCK_EXACT     /* 2: everything */
-} esc_block_level;
-
-typedef struct esc_block_problem {
-  esc_activation activation;
-  int modes, layers;                                 /* K, L >= 2 */
-  double amplitude[ESC_BLOCK_MODES_MAX];             /* a_k */
-  double scale[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX]; /* s_{l,k} at the start */
-  esc_block_level level;
-  double threshold; /* of the loss E[(f-T)^2]/2, whose passage is timed too; 0: none */
-} esc_block_problem;
 
 /* Nodes g with weights for E over N(0, I_K), on a lattice; K up to 8. For an odd activation
  * half of them, each standing for its mirror image too. */
@@ -85,21 +69,6 @@ esc_status esc_block_linearise(const esc_block_problem *problem, const esc_block
 /* J itself (size, size), row-major; rows and columns that the level leaves out are 0. */
 esc_status esc_block_jacobian(const esc_block_problem *problem, const esc_block_grid *grid,
                               const double *state, double *jacobian);
-
-/* Each time with an absolute error: its change from a coarser grid and a ten times looser solver
- * to the ones that it is from; ten times that where the grids' rates differ by more than 1e-3,
- * as they fall slowly then, and `remark` says so. NaN: the event does not happen, or on one of the
- * grids only, and `remark` says how it is known. */
-typedef struct esc_block_times {
-  double escape[ESC_BLOCK_MODES_MAX];  /* S_k passes a_k c_1 / 2 */
-  double hermite[ESC_BLOCK_MODES_MAX]; /* E[He_3(g_k) f] passes a_k c_3 / 2 */
-  double loss;                         /* falls below the threshold */
-  double escape_error[ESC_BLOCK_MODES_MAX], hermite_error[ESC_BLOCK_MODES_MAX], loss_error;
-  double decoupled[ESC_BLOCK_MODES_MAX]; /* leading-order prediction of the mode alone */
-  double quadrature_error; /* relative; covers every time above, and the rate of change where the
-                              first mode escaped (at the start, if none does), between the grids */
-  char remark[512];
-} esc_block_times;
 
 /* Integrates whatever the sign of the leading drive: a start may escape by a higher order, or
  * after its smallest scale has passed through 0. ESC_BAD_INPUT where the flow overflows a double

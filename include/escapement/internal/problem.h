@@ -9,34 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "escapement/internal/activation_list.h"
+#include "escapement/activation.h"
+#include "escapement/limits.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum {
-  ESC_LAYERS_MAX = 64, /* a layer set is one 64-bit mask */
-  ESC_WIDTH_MAX = 4096,
-  ESC_INPUTS_MAX = 4096,
-  ESC_BATCH_MAX = 1 << 20,
-  ESC_MODES_MAX = 64,
-  ESC_THRESHOLDS_MAX = 16,
-  ESC_POLYNOMIAL_TERMS_MAX = 17, /* a_0 ... a_16 */
-};
-
-typedef enum esc_activation_kind {
-#define ESC_ACTIVATION_ENUM(context, name, ...) ESC_ACTIVATION_##name,
-  ESC_ACTIVATIONS(ESC_ACTIVATION_ENUM, )
-#undef ESC_ACTIVATION_ENUM
-      ESC_ACTIVATION_COUNT
-} esc_activation_kind;
-
-typedef struct esc_activation {
-  esc_activation_kind kind;
-  int terms;                                    /* polynomial only */
-  double coefficient[ESC_POLYNOMIAL_TERMS_MAX]; /* a_0, a_1, ...; polynomial only */
-} esc_activation;
 
 /* Reads `tanh` or `poly:a0,a1,...`, in capitals or small letters, or the alias `silu` of
  * `swish`, into *activation. False if `text` is none of these. */
@@ -47,14 +25,8 @@ bool esc_activation_parse(const char *text, esc_activation *activation);
 #define ESC_COEFFICIENT_MAX 1e30
 bool esc_activation_is_trainable(const esc_activation *activation);
 
-/* Writes the name that esc_activation_parse reads back to the same activation. */
-void esc_activation_print(const esc_activation *activation, char *text, size_t size);
-
 /* Its name in the table, without coefficients. */
 const char *esc_activation_kind_name(esc_activation_kind kind);
-
-/* sigma(-z) = -sigma(z), and so for teacher, student and all their differences. */
-bool esc_activation_is_odd(const esc_activation *activation);
 
 /* sigma' jumps at 0: integrals over sigma are split there. */
 bool esc_activation_has_corner(const esc_activation *activation);

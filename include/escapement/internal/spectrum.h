@@ -19,20 +19,6 @@ esc_status esc_spectral_radius(int n, const double *m, double *rho);
 /* Largest real part of an eigenvalue of m (n, n). */
 esc_status esc_spectral_abscissa(int n, const double *m, double *abscissa);
 
-/* What J satisfies of the criterion's hypotheses, each with the worst that was found over J's
- * largest |entry|, and what the criterion says. */
-typedef struct esc_schur {
-  double off_diagonal;  /* largest |off-diagonal| entry of D_1 and D_2 */
-  double least_damping; /* least diagonal entry of D_1 and D_2 */
-  double most_negative; /* least entry of B and C */
-  double asymmetry;     /* largest |J_ij - J_ji| */
-  bool diagonal, positive, nonnegative;
-  bool holds;      /* all three: gain and growth say what the criterion promises */
-  double gain;     /* formal, of D's diagonals; NaN unless those are positive */
-  double growth;   /* lambda; NaN where the gain is not above 1 */
-  double abscissa; /* of J itself, hypotheses or not */
-} esc_schur;
-
 /* J (n1 + n2, n1 + n2), D_1 (n1, n1). Entries below `tolerance` of the largest count as 0. */
 esc_status esc_schur_perron(int n1, int n2, const double *j, double tolerance, esc_schur *out);
 
@@ -63,15 +49,8 @@ esc_status esc_block_spectrum(const esc_block_problem *problem, const esc_block_
 esc_status esc_block_states(const esc_block_problem *problem, const esc_block_grid *grid, int count,
                             const double *time, double *state);
 
-/* Duhamel's form with coefficients frozen at the start, y(t) = (alpha/beta) (1 - e^(-beta t)),
- * beta = -J_ii, alpha = y'(0), against the integrated coordinate. */
-typedef struct esc_duhamel {
-  double alpha, beta;
-  double until; /* first time at which it is 10% off, to 1e-8; `horizon` if it is not before */
-} esc_duhamel;
-
-/* For `count` coordinates that start at 0. off (count, times; NULL: not wanted): relative
- * departure at each of `times` ascending times. */
+/* Duhamel's form for `count` coordinates that start at 0. off (count, times; NULL: not wanted):
+ * relative departure at each of `times` ascending times. */
 esc_status esc_block_duhamel(const esc_block_problem *problem, const esc_block_grid *grid,
                              int count, const int *coordinate, double horizon, int times,
                              const double *time, esc_duhamel *out, double *off);

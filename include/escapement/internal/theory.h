@@ -1,38 +1,16 @@
 /* What theory says of an activation, and of the escape on the symmetric manifold
  * (theory, sections 2, 3, 4). Knows no engine: plain functions of activation,
  * amplitude and scales, in double. Layers count from 0 here as elsewhere. */
-#ifndef ESCAPEMENT_THEORY_H
-#define ESCAPEMENT_THEORY_H
+#ifndef ESCAPEMENT_INTERNAL_THEORY_H
+#define ESCAPEMENT_INTERNAL_THEORY_H
 
 #include <stdbool.h>
 
 #include "escapement/internal/problem.h"
 #include "escapement/internal/status.h"
+#include "escapement/theory.h"
 
 /* ---- classes of activation (section 2) ---- */
-
-typedef enum esc_class {
-  ESC_CLASS_A,    /* linear; ReLU almost everywhere */
-  ESC_CLASS_B,    /* odd and nonlinear, first nonlinear order q */
-  ESC_CLASS_C,    /* a_0 = 0, a_2 != 0 */
-  ESC_CLASS_D,    /* a_0 != 0 */
-  ESC_CLASS_NONE, /* outside all four */
-} esc_class;
-
-enum { ESC_TAYLOR_TERMS = 20 }; /* a_0 ... a_19 */
-
-typedef struct esc_classification {
-  esc_class class_;
-  double
-      a[ESC_TAYLOR_TERMS]; /* Taylor coefficients at 0, computed; ReLU: a_1 := 1 by homogeneity */
-  int q;                   /* order of the first nonlinear term; 0 if there is none */
-  double aq;               /* a_q; 0 if there is none */
-  double c1, c1_error;     /* E[sigma'(g)] = E[sigma(g) g], and the quadrature's own error */
-  double moment;           /* m_q = E[sigma(g) g^q]; 0 if there is no q */
-  double correction;       /* C = a_q m_q / (a_1 m_1) (section 4); 0 if there is no q, NaN for
-                              class D and where a_1 c_1 = 0 */
-  bool escapes;            /* the paper's assumption: c_1 > 0 and a_1 > 0 */
-} esc_classification;
 
 /* Computes all of it; c_1 to 1e-13 where sigma is smooth. */
 esc_status esc_classify(const esc_activation *activation, esc_classification *out);
@@ -71,24 +49,6 @@ esc_status esc_gaussian_rule(const esc_activation *activation, int layers, doubl
 
 /* ---- the reduced ODE and escape times (sections 3, 4) ---- */
 
-typedef struct esc_escape_problem {
-  esc_activation activation;
-  double amplitude;             /* a */
-  int layers;                   /* L >= 2 */
-  double scale[ESC_LAYERS_MAX]; /* s_l(0) */
-  double to;                    /* s*: escape is scale[layer] = to */
-  int layer;                    /* from 0; the paper's s_1 is 0 */
-} esc_escape_problem;
-
-typedef struct esc_escape_times {
-  double ode;        /* reduced ODE, exact on the manifold; NaN where nothing crosses */
-  double closed;     /* leading-order quadrature; NaN where the drive is not positive */
-  double corrected;  /* with the next order and the prefix's drive; NaN where it does not apply */
-  double drive;      /* a c_1 a_1^{L-1} prod s_l(0): its sign decides on the leading order only */
-  bool already;      /* escaped at the start: all times 0 */
-  char remark[1024]; /* the conditions of the numbers, or why one is missing; "" if none */
-} esc_escape_times;
-
 /* Escape times, ode to 1e-8 relative unless the remark states another error. Escape is the first
  * time at which scale[layer] reaches `to` from below (0 if it is there at the start; a scale that
  * starts above and falls does not count). The reduced ODE is integrated whatever the leading order
@@ -106,17 +66,5 @@ void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *ru
  * loss E[(a sigma(g) - f)^2]/2 (time). */
 esc_status esc_reduced_trajectory(const esc_escape_problem *problem, int times, const double *time,
                                   double *scale, double *loss);
-
-/* ---- critical depth (section 4) ---- */
-
-/* Which layers make the bottleneck of `scales`, and the law that follows. */
-typedef struct esc_critical_depth {
-  int r;            /* layers at the smallest scale, within a factor of `spread` */
-  double exponent;  /* t* ~ scale^exponent: -(r-2) for r >= 3, 0 below */
-  bool logarithmic; /* r = 2 */
-  double hierarchy; /* next larger scale over the bottleneck's largest; infinity if r = L */
-} esc_critical_depth;
-
-esc_critical_depth esc_critical_depth_of(int layers, const double *scale, double spread);
 
 #endif

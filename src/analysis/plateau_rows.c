@@ -1,5 +1,5 @@
-/* Rows and verdicts of the command plateau. */
-#include "cli/plateau_rows.h"
+/* Rows and verdicts of a plateau table. */
+#include "plateau_rows.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -9,10 +9,12 @@
 
 #include <gsl/gsl_cdf.h>
 
+#include "escapement/internal/library.h"
+
 static const double none = (double)NAN;
 
-const char *const esc_plateau_exponent_name[] = {"self_exponent", "orthogonal_exponent",
-                                                 "signal_exponent"};
+static const char *const exponent_name[] = {"self_exponent", "orthogonal_exponent",
+                                            "signal_exponent"};
 static const char *const exponent_heading[] = {"self-interaction / drive in m",
                                                "T_perp term / drive in m", "Q in |S|"};
 
@@ -22,6 +24,8 @@ const esc_exponent *esc_plateau_exponent(const esc_plateau *p, int which) {
   return all[which];
 }
 
+const char *esc_plateau_exponent_name(int which) { return exponent_name[which]; }
+
 /* r; 2 for odd activations; 2(r-1)/r. None without a small layer. */
 static double predict(const esc_plateau_table *t, int which, int r) {
   if (r < 1) return none;
@@ -30,16 +34,15 @@ static double predict(const esc_plateau_table *t, int which, int r) {
 }
 
 /* Theory's number against an interval; an exact agreement has no interval to speak of. */
-static void judge(double value, double error, double lower, double upper, double predicted,
-                  char *text, size_t size) {
+static void judge(const esc_estimate *e, double predicted, char *text, size_t size) {
   const double tiny = 1e-9 * (1 + fabs(predicted));
   if (isnan(predicted))
     snprintf(text, size, "no prediction: the activation is not odd");
-  else if (lower - tiny <= predicted && predicted <= upper + tiny)
+  else if (e->lower - tiny <= predicted && predicted <= e->upper + tiny)
     snprintf(text, size, "consistent with theory");
   else
     snprintf(text, size, "differs from theory by %.2g standard errors",
-             fabs(value - predicted) / error);
+             fabs(e->value - predicted) / e->error);
 }
 
 static const char not_squared[] =
@@ -56,21 +59,27 @@ static esc_estimate estimate_one(const esc_exponent *e) {
   return (esc_estimate){1, e->value, e->error, e->value - half, e->value + half};
 }
 
-void esc_plateau_member_verdict(const esc_plateau_table *t, int64_t i, int which, char *text,
-                                size_t size) {
-  const esc_exponent *e = esc_plateau_exponent(&t->plateau[i], which);
+static void write_verdict(const esc_plateau_table *t, int64_t i, int which, char *text,
+                          size_t size) {
+  const esc_exponent *e = esc_plateau_exponent(&t->network[i].plateau, which);
   if (e->why != ESC_MEASURED) {
     char why[128];
     esc_exponent_explain(e, &t->rules, why, sizeof why);
-    if (!t->squared && is_term(esc_plateau_exponent_name[which]))
+    if (!t->squared && is_term(exponent_name[which]))
       snprintf(text, size, "%s", not_squared);
     else
       snprintf(text, size, "not measurable: %s", why);
     return;
   }
   const esc_estimate one = estimate_one(e);
-  judge(one.value, one.error, one.lower, one.upper, predict(t, which, t->results->bottleneck[i]),
-        text, size);
+  judge(&one, predict(t, which, t->network[i].bottleneck), text, size);
+}
+
+void esc_plateau_verdict_print(const esc_plateau_table *table, int64_t i, int which, char *text,
+                               size_t size) {
+  const esc_library_scope scope = esc_library_enter();
+  write_verdict(table, i, which, text, size);
+  esc_library_leave(scope);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -90,32 +99,32 @@ static void set_spread(int64_t n, double *value, esc_plateau_row *row) {
 }
 
 /* The commonest reason why networks have no exponent, as the first of them has it. */
-static void explain_missing(const esc_plateau_table *t, int64_t first, int64_t end, int which,
+static void explain_missing(const esc_plateau_source *t, int64_t first, int64_t end, int which,
                             esc_plateau_row *row) {
   int64_t count[ESC_OBSTACLES] = {0}, example[ESC_OBSTACLES] = {0};
   int worst = 0;
   for (int64_t i = end - 1; i >= first; i--) {
-    const esc_obstacle o = esc_plateau_exponent(&t->plateau[i], which)->why;
+    const esc_obstacle o = esc_plateau_exponent(&t->table->network[i].plateau, which)->why;
     count[o]++;
     example[o] = i;
     if (count[o] > count[worst]) worst = (int)o;
   }
-  esc_plateau_member_verdict(t, example[worst], which, row->verdict, sizeof row->verdict);
+  write_verdict(t->table, example[worst], which, row->verdict, sizeof row->verdict);
 }
 
-static void exponent_row(const esc_plateau_table *t, int64_t first, int64_t end, int which,
+static void exponent_row(const esc_plateau_source *t, int64_t first, int64_t end, int which,
                          esc_plateau_row *row) {
   double *value = t->work[0], *bend = t->work[1];
   const esc_exponent *last = NULL;
   double next = 0;
   int64_t n = 0;
-  *row = (esc_plateau_row){.name = esc_plateau_exponent_name[which],
+  *row = (esc_plateau_row){.name = exponent_name[which],
                            .heading = exponent_heading[which],
-                           .predicted = predict(t, which, t->results->bottleneck[first]),
+                           .predicted = predict(t->table, which, t->results->bottleneck[first]),
                            .networks = end - first,
                            .low = INFINITY};
   for (int64_t i = first; i < end; i++) {
-    const esc_exponent *e = esc_plateau_exponent(&t->plateau[i], which);
+    const esc_exponent *e = esc_plateau_exponent(&t->table->network[i].plateau, which);
     if (e->why != ESC_MEASURED) continue;
     last = e;
     row->low = fmin(row->low, e->low);
@@ -131,15 +140,14 @@ static void exponent_row(const esc_plateau_table *t, int64_t first, int64_t end,
     explain_missing(t, first, end, which, row);
     return;
   }
-  judge(row->estimate.value, row->estimate.error, row->estimate.lower, row->estimate.upper,
-        row->predicted, row->verdict, sizeof row->verdict);
+  judge(&row->estimate, row->predicted, row->verdict, sizeof row->verdict);
 }
 
 static void write_prediction(esc_plateau_row *row) {
   if (!isnan(row->predicted)) snprintf(row->theory, sizeof row->theory, "%.4g", row->predicted);
 }
 
-int esc_plateau_exponent_rows(const esc_plateau_table *t, int64_t first, int64_t end,
+int esc_plateau_exponent_rows(const esc_plateau_source *t, int64_t first, int64_t end,
                               esc_plateau_row row[ESC_PLATEAU_ROWS]) {
   for (int which = 0; which < ESC_PLATEAU_EXPONENTS; which++) {
     exponent_row(t, first, end, which, &row[which]);
@@ -199,6 +207,8 @@ static const number numbers[] = {
 #undef NUMBER
 };
 enum { NUMBER_COUNT = sizeof numbers / sizeof numbers[0] };
+_Static_assert(ESC_PLATEAU_EXPONENTS + NUMBER_COUNT <= ESC_PLATEAU_ROWS,
+               "a set has room for its rows");
 
 static double get(const esc_plateau *p, size_t field) {
   double value;
@@ -224,27 +234,28 @@ typedef struct seed_slopes {
 } seed_slopes;
 
 /* The start is inside the window, and the window holds more than the start. */
-static bool counts(const esc_plateau_table *t, const seed_slopes *s, const esc_plateau *p) {
+static bool counts(const esc_plateau_source *t, const seed_slopes *s, const esc_plateau *p) {
   const double growth = s->plateau ? ESC_EXPONENT_START * ESC_EXPONENT_FACTOR : 0;
-  return p->m_start <= t->rules.window && p->m_end >= growth * p->m_start && isfinite(get(p, s->y));
+  return p->m_start <= t->table->rules.window && p->m_end >= growth * p->m_start &&
+         isfinite(get(p, s->y));
 }
 
-static double abscissa(const esc_plateau_table *t, const seed_slopes *s, int64_t i) {
-  return s->x == OF_SCALE ? t->results->scale[i] : get(&t->plateau[i], (size_t)s->x);
+static double abscissa(const esc_plateau_source *t, const seed_slopes *s, int64_t i) {
+  return s->x == OF_SCALE ? t->results->scale[i] : get(&t->table->network[i].plateau, (size_t)s->x);
 }
 
 /* The slopes into table->work[0]; how many. */
-static int64_t slopes_by_seed(const esc_plateau_table *t, int64_t first, int64_t end,
+static int64_t slopes_by_seed(const esc_plateau_source *t, int64_t first, int64_t end,
                               seed_slopes *s) {
   const int64_t n = end - first;
   double *slope = t->work[0], *x = t->work[1], *y = t->work[2], low = INFINITY, high = 0;
   int64_t seeds = 0, count = 0;
   s->m = 0;
   for (int64_t k = 0; k < n; k++) t->index[k] = first + k;
-  qsort_r(t->index, (size_t)n, sizeof *t->index, by_seed, t->results);
+  qsort_r(t->index, (size_t)n, sizeof *t->index, by_seed, (void *)t->results);
   for (int64_t k = 0; k < n; k++) {
     const int64_t i = t->index[k];
-    const esc_plateau *p = &t->plateau[i];
+    const esc_plateau *p = &t->table->network[i].plateau;
     if (counts(t, s, p)) {
       x[count] = abscissa(t, s, i);
       y[count++] = get(p, s->y);
@@ -261,19 +272,19 @@ static int64_t slopes_by_seed(const esc_plateau_table *t, int64_t first, int64_t
   return seeds;
 }
 
-static int64_t count_seeds(const esc_plateau_table *t, int64_t first, int64_t end) {
+static int64_t count_seeds(const esc_plateau_source *t, int64_t first, int64_t end) {
   int64_t seeds = 0;
   for (int64_t i = first; i < end; i++) t->index[i - first] = i;
-  qsort_r(t->index, (size_t)(end - first), sizeof *t->index, by_seed, t->results);
+  qsort_r(t->index, (size_t)(end - first), sizeof *t->index, by_seed, (void *)t->results);
   for (int64_t k = 0; k < end - first; k++)
     seeds += k == 0 || t->results->seed[t->index[k]] != t->results->seed[t->index[k - 1]];
   return seeds;
 }
 
-static void explain_no_scaling(const esc_plateau_table *t, int64_t first, const seed_slopes *s,
+static void explain_no_scaling(const esc_plateau_source *t, int64_t first, const seed_slopes *s,
                                esc_plateau_row *row) {
   const bool all = t->results->bottleneck[first] == t->results->layers;
-  if (!t->squared && is_term(row->name))
+  if (!t->table->squared && is_term(row->name))
     snprintf(row->verdict, sizeof row->verdict, "%s", not_squared);
   else if (all && !strncmp(row->name, "drift", 5))
     snprintf(row->verdict, sizeof row->verdict, "not measurable: every layer is small");
@@ -287,11 +298,11 @@ static void explain_no_scaling(const esc_plateau_table *t, int64_t first, const 
              "not measurable: fewer than two scales that start inside the window");
 }
 
-static void scaling_row(const esc_plateau_table *t, int64_t first, int64_t end, seed_slopes *s,
+static void scaling_row(const esc_plateau_source *t, int64_t first, int64_t end, seed_slopes *s,
                         esc_plateau_row *row) {
   row->networks = count_seeds(t, first, end);
   const int64_t seeds = slopes_by_seed(t, first, end, s);
-  const int q = t->rules.order;
+  const int q = t->table->rules.order;
   const double next = !s->plateau && q > 1 ? pow(s->m, q - 1) / log(s->span) : 0;
   row->estimate = esc_estimate_of(seeds, t->work[0], NULL, seeds ? next : 0);
   set_spread(seeds, t->work[0], row);
@@ -311,13 +322,15 @@ static const struct {
 };
 
 /* True if any network's T_perp term at the start is below three times the noise. */
-static bool below_floor(const esc_plateau_table *t, int64_t first, int64_t end) {
+static bool below_floor(const esc_plateau_source *t, int64_t first, int64_t end) {
   for (int64_t i = first; i < end; i++)
-    if (!(t->plateau[i].orthogonal_start >= ESC_FLOOR_FACTOR * t->rules.floor)) return true;
+    if (!(t->table->network[i].plateau.orthogonal_start >=
+          ESC_FLOOR_FACTOR * t->table->rules.floor))
+      return true;
   return false;
 }
 
-static void start_scaling(const esc_plateau_table *t, int64_t first, int64_t end, int which,
+static void start_scaling(const esc_plateau_source *t, int64_t first, int64_t end, int which,
                           esc_plateau_row *row) {
   static const size_t field[] = {offsetof(esc_plateau, self_start),
                                  offsetof(esc_plateau, orthogonal_start),
@@ -326,19 +339,18 @@ static void start_scaling(const esc_plateau_table *t, int64_t first, int64_t end
                    .y = field[which]};
   *row = (esc_plateau_row){.name = start_row[which].name,
                            .heading = start_row[which].heading,
-                           .predicted = predict(t, which, t->results->bottleneck[first])};
+                           .predicted = predict(t->table, which, t->results->bottleneck[first])};
   write_prediction(row);
   scaling_row(t, first, end, &s, row);
   if (row->verdict[0]) return;
-  if (which == 1 && t->rules.floor > 0 && below_floor(t, first, end)) {
+  if (which == 1 && t->table->rules.floor > 0 && below_floor(t, first, end)) {
     row->estimate = (esc_estimate){0, none, none, none, none};
     snprintf(row->verdict, sizeof row->verdict,
              "not measurable: below %d times the sampling noise, which is %.2g of the drive",
-             ESC_FLOOR_FACTOR, t->rules.floor);
+             ESC_FLOOR_FACTOR, t->table->rules.floor);
     return;
   }
-  judge(row->estimate.value, row->estimate.error, row->estimate.lower, row->estimate.upper,
-        row->predicted, row->verdict, sizeof row->verdict);
+  judge(&row->estimate, row->predicted, row->verdict, sizeof row->verdict);
 }
 
 static void judge_bound(bound b, esc_plateau_row *row) {
@@ -354,7 +366,7 @@ static void judge_bound(bound b, esc_plateau_row *row) {
     snprintf(row->verdict, sizeof row->verdict, "undecided: the interval includes both");
 }
 
-int esc_plateau_scaling_rows(const esc_plateau_table *t, int64_t first, int64_t end,
+int esc_plateau_scaling_rows(const esc_plateau_source *t, int64_t first, int64_t end,
                              esc_plateau_row row[ESC_PLATEAU_ROWS]) {
   int rows = 0;
   for (int which = 0; which < ESC_PLATEAU_EXPONENTS; which++)
@@ -376,15 +388,15 @@ int esc_plateau_scaling_rows(const esc_plateau_table *t, int64_t first, int64_t 
 
 /* Those that one scale decides: the bound on the exit, and the noise under T_perp. `outside`: a
  * network of those that have no snapshot inside the window, where none has one; or NULL. */
-static bool judge_here(const esc_plateau_table *t, const esc_plateau *outside,
+static bool judge_here(const esc_plateau_source *t, const esc_plateau *outside,
                        esc_plateau_row *row) {
   if (outside) {
     char why[128];
-    esc_exponent_explain(&outside->self_exponent, &t->rules, why, sizeof why);
+    esc_exponent_explain(&outside->self_exponent, &t->table->rules, why, sizeof why);
     snprintf(row->verdict, sizeof row->verdict, "not measurable: %s", why);
     return true;
   }
-  if (!t->squared && is_term(row->name)) {
+  if (!t->table->squared && is_term(row->name)) {
     snprintf(row->verdict, sizeof row->verdict, "%s", not_squared);
     return true;
   }
@@ -395,16 +407,16 @@ static bool judge_here(const esc_plateau_table *t, const esc_plateau *outside,
     return true;
   }
   if (strcmp(row->name, "orthogonal_over_drive")) return false;
-  if (row->most < ESC_FLOOR_FACTOR * t->rules.floor)
+  if (row->most < ESC_FLOOR_FACTOR * t->table->rules.floor)
     snprintf(row->verdict, sizeof row->verdict,
              "not measurable: below %d times the sampling noise, which is %.2g of the drive",
-             ESC_FLOOR_FACTOR, t->rules.floor);
+             ESC_FLOOR_FACTOR, t->table->rules.floor);
   else
     snprintf(row->verdict, sizeof row->verdict, "see its exponent");
   return true;
 }
 
-static void judge_number(const esc_plateau_table *t, const number *n, const esc_plateau *outside,
+static void judge_number(const esc_plateau_source *t, const number *n, const esc_plateau *outside,
                          int scalings, const esc_plateau_row *scaling, esc_plateau_row *row) {
   if (!n->judged_by[0] || judge_here(t, outside, row)) return;
   for (int k = 0; k < scalings; k++)
@@ -417,11 +429,11 @@ static void judge_number(const esc_plateau_table *t, const number *n, const esc_
     }
 }
 
-int esc_plateau_number_rows(const esc_plateau_table *t, int64_t first, int64_t end, int scalings,
+int esc_plateau_number_rows(const esc_plateau_source *t, int64_t first, int64_t end, int scalings,
                             const esc_plateau_row *scaling, esc_plateau_row row[ESC_PLATEAU_ROWS]) {
-  const esc_plateau *outside = &t->plateau[first];
+  const esc_plateau *outside = &t->table->network[first].plateau;
   for (int64_t i = first; i < end && outside; i++)
-    if (t->plateau[i].snapshots > 0) outside = NULL;
+    if (t->table->network[i].plateau.snapshots > 0) outside = NULL;
   for (int k = 0; k < NUMBER_COUNT; k++) {
     int64_t n = 0;
     row[k] = (esc_plateau_row){.name = numbers[k].name,
@@ -433,7 +445,7 @@ int esc_plateau_number_rows(const esc_plateau_table *t, int64_t first, int64_t e
                                .estimate = {0, none, none, none, none}};
     snprintf(row[k].theory, sizeof row->theory, "%s", numbers[k].theory);
     for (int64_t i = first; i < end; i++) {
-      const double value = get(&t->plateau[i], numbers[k].field);
+      const double value = get(&t->table->network[i].plateau, numbers[k].field);
       if (isfinite(value)) t->work[0][n++] = value;
     }
     set_spread(n, t->work[0], &row[k]);

@@ -1,0 +1,47 @@
+/* Whether results belong to one experiment, by their resolved specs, and the fit of those that do.
+ */
+#include "escapement/compare.h"
+
+#include "escapement/internal/fit.h"
+#include "escapement/internal/library.h"
+#include "spec/difference.h"
+
+/* Keys that say how much was done, not what. */
+static const char *const free_keys[] = {
+    "name", "train.steps", "escape.thresholds", "escape.false_escapes", "sweep", "record", NULL};
+
+static esc_status refuse(const esc_spec_difference *d, const char *one, const char *other) {
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s and %s are different experiments: %s is %s in the first and %s in the "
+                  "second; only name, sweep, record, train.steps, escape.thresholds and "
+                  "escape.false_escapes may differ",
+                  one, other, d->key.text, d->one.text, d->other.text);
+}
+
+esc_status esc_results_check_experiment(int count, const esc_results *const *results,
+                                        const char *const *name) {
+  const char *first = NULL;
+  int named = 0;
+  esc_spec_difference difference;
+  for (int i = 0; i < count; i++) {
+    const char *spec = esc_results_get(results[i], "spec");
+    if (!spec) continue;
+    if (first && esc_spec_differ(first, spec, free_keys, &difference))
+      return refuse(&difference, name[named], name[i]);
+    if (!first) named = i;
+    if (!first) first = spec;
+  }
+  return ESC_OK;
+}
+
+esc_status esc_results_fit(int count, const esc_results *const *results, const char *const *name,
+                           esc_fit *out) {
+  esc_status status = ESC_OK;
+  const esc_library_scope scope = esc_library_enter();
+  *out = (esc_fit){0};
+  ESC_TRY(esc_results_check_experiment(count, results, name));
+  ESC_TRY(esc_fit_results(count, results, out));
+done:
+  esc_library_leave(scope);
+  return status;
+}

@@ -1,0 +1,112 @@
+/* The end of a sharded run: its files read, joined, and published under the output's lock. It is
+ * here, above store and spec, because the spec in the files gives the number of members. */
+#include "escapement/merge.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "escapement/internal/library.h"
+#include "spec/spec.h"
+#include "store/lock.h"
+#include "store/merge.h"
+#include "store/store.h"
+
+/* Counts the members of the sweep that the parts' spec describes, and checks that the parts have
+ * the spec's shape: rows of another length must not be copied. */
+static esc_status count_members(esc_merge *m) {
+  esc_status status = ESC_OK;
+  esc_spec *spec = NULL;
+  const char *text = esc_results_get(m->part[0], "spec");
+  ESC_TRY(esc_spec_parse(m->name[0], text, strlen(text), 0, NULL, &spec));
+  m->members = esc_spec_members(spec);
+  for (int i = 0; i < m->parts; i++)
+    ESC_TRY(esc_results_check(m->name[i], m->part[i], &spec->problem));
+done:
+  esc_spec_free(spec);
+  return status;
+}
+
+static esc_status join(int parts, const esc_results *const *part, const char *const *name,
+                       esc_results **out) {
+  esc_status status = ESC_OK;
+  esc_merge m = {.parts = parts};
+  if (parts < 1) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs at least one shard's result");
+  ESC_TRY_ALLOCATE(m.part = calloc((size_t)parts, sizeof *m.part));
+  ESC_TRY_ALLOCATE(m.name = calloc((size_t)parts, sizeof *m.name));
+  memcpy(m.part, part, (size_t)parts * sizeof *part);
+  memcpy(m.name, name, (size_t)parts * sizeof *name);
+  ESC_TRY(esc_merge_order(&m));
+  ESC_TRY(count_members(&m));
+  ESC_TRY(esc_merge_join(&m));
+  *out = m.whole;
+done:
+  free(m.part);
+  free(m.name);
+  return status;
+}
+
+esc_status esc_results_merge(int parts, const esc_results *const *part, const char *const *name,
+                             esc_results **out) {
+  const esc_library_scope scope = esc_library_enter();
+  const esc_status status = join(parts, part, name, out);
+  esc_library_leave(scope);
+  return status;
+}
+
+static void summarise(const esc_results *whole, int shards, esc_merge_summary *summary) {
+  *summary = (esc_merge_summary){.members = whole->members, .shards = shards};
+  for (int64_t i = 0; i < whole->members; i++) {
+    summary->escaped += whole->status[i] == ESC_MEMBER_ESCAPED;
+    summary->censored += whole->status[i] == ESC_MEMBER_CENSORED;
+    summary->diverged += whole->status[i] == ESC_MEMBER_DIVERGED;
+  }
+}
+
+static esc_status read_parts(const esc_merge_request *r, esc_results **part) {
+  esc_status status = ESC_OK;
+  for (int i = 0; i < r->files; i++) ESC_TRY(esc_store_read(r->file[i], &part[i]));
+done:
+  return status;
+}
+
+/* What the output is replaced by: parts are read before the lock is taken, so that a wrong file is
+ * refused without waiting. */
+static esc_status publish(const esc_merge_request *r, esc_results *const *part,
+                          esc_merge_summary *summary) {
+  esc_status status = ESC_OK;
+  esc_results *whole = NULL;
+  esc_lock *lock = NULL;
+  char output[PATH_MAX];
+  ESC_TRY(esc_io_check_writable(r->output));
+  ESC_TRY(esc_io_resolve(r->output, output, sizeof output)); /* a link is another name of a lock */
+  ESC_TRY(esc_lock_take(&(esc_lock_request){.output = output, .inherited = -1, .note = esc_log},
+                        &lock));
+  if (!r->force && esc_io_exists(r->output)) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it", r->output);
+    goto done;
+  }
+  ESC_TRY(join(r->files, (const esc_results *const *)part, r->file, &whole));
+  ESC_TRY(esc_store_write(r->output, whole));
+  summarise(whole, r->files, summary);
+done:
+  esc_lock_release(lock);
+  esc_results_free(whole);
+  return status;
+}
+
+esc_status esc_files_merge(const esc_merge_request *r, esc_merge_summary *summary) {
+  esc_status status = ESC_OK;
+  const esc_library_scope scope = esc_library_enter();
+  esc_results **part = calloc((size_t)r->files + 1, sizeof *part);
+  ESC_TRY_ALLOCATE(part);
+  ESC_TRY(read_parts(r, part));
+  ESC_TRY(publish(r, part, summary));
+done:
+  for (int i = 0; part && i < r->files; i++) esc_results_free(part[i]);
+  free(part);
+  esc_library_leave(scope);
+  return status;
+}

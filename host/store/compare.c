@@ -1,0 +1,155 @@
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escapement/compare.h"
+#include "escapement/internal/library.h"
+#include "escapement/internal/observe.h"
+
+typedef struct pair {
+  const esc_results *a, *b;
+  const char *const *name; /* of a and b */
+} pair;
+
+static esc_status refuse(const pair *c, const char *what, const char *in_a, const char *in_b) {
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%.300s and %.300s hold different sweeps: %s is %s in the first and %s in the "
+                  "second",
+                  c->name[0], c->name[1], what, in_a, in_b);
+}
+
+static esc_status check_number(const pair *c, const char *what, int64_t a, int64_t b) {
+  char in_a[32], in_b[32];
+  if (a == b) return ESC_OK;
+  snprintf(in_a, sizeof in_a, "%" PRId64, a);
+  snprintf(in_b, sizeof in_b, "%" PRId64, b);
+  return refuse(c, what, in_a, in_b);
+}
+
+static esc_status check_real(const pair *c, const char *what, double a, double b) {
+  char in_a[32], in_b[32];
+  if (a == b) return ESC_OK;
+  snprintf(in_a, sizeof in_a, "%.17g", a);
+  snprintf(in_b, sizeof in_b, "%.17g", b);
+  return refuse(c, what, in_a, in_b);
+}
+
+/* Row i is the same network in both files. */
+static esc_status check_member(const pair *c, int64_t i) {
+  esc_status status = ESC_OK;
+  char what[64];
+  const long long member = (long long)c->a->member[i];
+  snprintf(what, sizeof what, "the member of row %lld", (long long)i);
+  ESC_TRY(check_number(c, what, c->a->member[i], c->b->member[i]));
+  snprintf(what, sizeof what, "the seed of member %lld", member);
+  ESC_TRY(check_number(c, what, c->a->seed[i], c->b->seed[i]));
+  snprintf(what, sizeof what, "the bottleneck of member %lld", member);
+  ESC_TRY(check_number(c, what, c->a->bottleneck[i], c->b->bottleneck[i]));
+  snprintf(what, sizeof what, "the scale of member %lld", member);
+  ESC_TRY(check_real(c, what, c->a->scale[i], c->b->scale[i]));
+done:
+  return status;
+}
+
+static esc_status check_sweep(const pair *c) {
+  esc_status status = ESC_OK;
+  ESC_TRY(check_number(c, "the number of members", c->a->members, c->b->members));
+  ESC_TRY(check_number(c, "the number of thresholds", c->a->thresholds, c->b->thresholds));
+  ESC_TRY(check_number(c, "the number of layers", c->a->layers, c->b->layers));
+  for (int i = 0; i < c->a->thresholds; i++)
+    ESC_TRY(check_real(c, "a threshold", c->a->threshold[i], c->b->threshold[i]));
+  ESC_TRY(check_number(c, "the number of snapshots", c->a->snapshots, c->b->snapshots));
+  for (int64_t k = 0; k < c->a->snapshots; k++)
+    ESC_TRY(check_number(c, "a snapshot", c->a->snapshot_step[k], c->b->snapshot_step[k]));
+  for (int64_t i = 0; i < c->a->members; i++) ESC_TRY(check_member(c, i));
+done:
+  return status;
+}
+
+/* Element i of a variable as a number; steps and counts are below 2^53. */
+static double value_at(const void *data, esc_type type, int64_t i) {
+  switch (type) {
+    case ESC_TYPE_INT32: return ((const int32_t *)data)[i];
+    case ESC_TYPE_INT64: return (double)((const int64_t *)data)[i];
+    default: return ((const double *)data)[i];
+  }
+}
+
+/* The larger one; a NaN is larger than any number, so that it is seen. */
+static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
+
+static void add_value(esc_comparison_row *d, double a, double b) {
+  const double apart = fabs(a - b), size = larger(fabs(a), fabs(b));
+  d->absolute = larger(apart, d->absolute);
+  d->relative = larger(apart == 0 ? 0 : apart / size, d->relative);
+}
+
+/* Snapshots of two NaN are equal: both members had finished. */
+static esc_comparison_row compare_observable(const pair *c, int k, bool end) {
+  const int length = esc_observable_length(c->a->layers, esc_observables[k].axis);
+  esc_comparison_row d = {.name = end ? esc_observables[k].end_name : esc_observables[k].name,
+                          .values = c->a->members * (end ? 1 : c->a->snapshots) * length};
+  const double *a = end ? c->a->observable_end[k] : c->a->observable[k];
+  const double *b = end ? c->b->observable_end[k] : c->b->observable[k];
+  for (int64_t i = 0; i < d.values; i++)
+    if (!memcmp(&a[i], &b[i], sizeof *a) || (isnan(a[i]) && isnan(b[i])))
+      d.equal++;
+    else
+      add_value(&d, a[i], b[i]);
+  return d;
+}
+
+static esc_comparison_row compare_variable(const pair *c, const esc_result_variable *v) {
+  esc_comparison_row d = {.name = v->name,
+                          .values = c->a->members * esc_axis_length(c->a, v->axis)};
+  const bool steps = !strcmp(v->name, "escape_step"); /* -1 is no step, so not to be subtracted */
+  const char *data_a = esc_result_data(c->a, v), *data_b = esc_result_data(c->b, v);
+  const size_t size = esc_type_size(v->type);
+  for (int64_t i = 0; i < d.values; i++) {
+    const double a = value_at(data_a, v->type, i), b = value_at(data_b, v->type, i);
+    if (!memcmp(data_a + (size_t)i * size, data_b + (size_t)i * size, size))
+      d.equal++;
+    else if (steps && (a < 0) != (b < 0))
+      d.one_side++;
+    else
+      add_value(&d, a, b);
+  }
+  return d;
+}
+
+static void add_row(esc_comparison *out, esc_comparison_row row) {
+  out->different += row.equal < row.values;
+  out->row[out->rows++] = row;
+}
+
+static esc_status compare_all(const pair *c, esc_comparison *out) {
+  esc_status status = ESC_OK;
+  const int observables = c->a->snapshots ? 2 * ESC_OBSERVABLES : 0;
+  *out = (esc_comparison){
+      .members = c->a->members, .thresholds = c->a->thresholds, .layers = c->a->layers};
+  ESC_TRY(check_sweep(c));
+  ESC_TRY_ALLOCATE(out->row =
+                       calloc((size_t)(esc_result_variable_count + observables), sizeof *out->row));
+  for (int i = 0; i < esc_result_variable_count; i++)
+    add_row(out, compare_variable(c, &esc_result_variables[i]));
+  for (int k = 0; k < observables; k++)
+    add_row(out, compare_observable(c, k % ESC_OBSERVABLES, k >= ESC_OBSERVABLES));
+done:
+  return status;
+}
+
+esc_status esc_results_compare(const esc_results *a, const esc_results *b,
+                               const char *const name[2], esc_comparison *out) {
+  const pair c = {.a = a, .b = b, .name = name};
+  const esc_library_scope scope = esc_library_enter();
+  const esc_status status = compare_all(&c, out);
+  esc_library_leave(scope);
+  return status;
+}
+
+void esc_comparison_free(esc_comparison *comparison) {
+  free(comparison->row);
+  *comparison = (esc_comparison){0};
+}

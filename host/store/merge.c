@@ -1,0 +1,228 @@
+#include "store/merge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escapement/internal/observe.h"
+#include "store/segments.h"
+
+/* Its shard's number; the number of shards in *shards. */
+static esc_status read_shard(const char *name, const esc_results *r, int64_t *shard,
+                             int64_t *shards) {
+  long long i = -1, n = 0;
+  const char *text = esc_results_get(r, "shard");
+  if (!text || sscanf(text, "%lld/%lld", &i, &n) != 2 || i < 0 || i >= n)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: does not say which shard it is", name);
+  *shard = i;
+  *shards = n;
+  return ESC_OK;
+}
+
+/* All parts are of one run, but for their shard. */
+static esc_status check_alike(const esc_merge *m, int i, const char *attribute) {
+  const char *first = esc_results_get(m->part[0], attribute);
+  const char *here = esc_results_get(m->part[i], attribute);
+  if (first && here && !strcmp(first, here)) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s do not belong together: another %s", m->name[0],
+                  m->name[i], attribute);
+}
+
+/* Puts `part` and `name` in the order of shards; refuses what is there twice. Of more shards than
+ * parts one of the first parts + 1 is missing, so that no more of them need a place. */
+static esc_status order_parts(esc_merge *m, int64_t shards) {
+  esc_status status = ESC_OK;
+  int64_t shard = 0, others = 0;
+  const int64_t places = shards < m->parts ? shards : m->parts + 1;
+  const esc_results **part = calloc((size_t)places, sizeof *part);
+  const char **name = calloc((size_t)places, sizeof *name);
+  ESC_TRY_ALLOCATE(part);
+  ESC_TRY_ALLOCATE(name);
+  for (int i = 0; i < m->parts; i++) {
+    ESC_TRY(read_shard(m->name[i], m->part[i], &shard, &others));
+    if (shard >= places) continue;
+    if (part[shard])
+      status = ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s are both shard %lld of %lld", name[shard],
+                        m->name[i], (long long)shard, (long long)shards);
+    if (status != ESC_OK) goto done;
+    part[shard] = m->part[i];
+    name[shard] = m->name[i];
+  }
+  for (int64_t i = 0; i < shards; i++) {
+    if (i >= places || !part[i])
+      status = ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld is missing: %d files were named",
+                        (long long)i, (long long)shards, m->parts);
+    if (status != ESC_OK) goto done;
+  }
+  memcpy(m->part, part, (size_t)m->parts * sizeof *part);
+  memcpy(m->name, name, (size_t)m->parts * sizeof *name);
+done:
+  free(part);
+  free(name);
+  return status;
+}
+
+/* Every shard holds its members, all of them and no others. */
+static esc_status check_members(const esc_merge *m) {
+  for (int i = 0; i < m->parts; i++) {
+    const esc_results *r = m->part[i];
+    const int64_t count = (m->members - i + m->parts - 1) / m->parts;
+    for (int64_t k = 0; k < r->members && k < count; k++)
+      if (r->member[k] != i + k * m->parts)
+        return ESC_FAIL(ESC_BAD_INPUT, "%s: row %lld holds member %lld instead of %lld", m->name[i],
+                        (long long)k, (long long)r->member[k], (long long)(i + k * m->parts));
+    if (r->members != count)
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: holds %lld members of the shard's %lld", m->name[i],
+                      (long long)r->members, (long long)count);
+  }
+  return ESC_OK;
+}
+
+esc_status esc_merge_order(esc_merge *m) {
+  esc_status status = ESC_OK;
+  int64_t shard = 0, shards = 0, others = 0;
+  ESC_TRY(read_shard(m->name[0], m->part[0], &shard, &shards));
+  for (int i = 0; i < m->parts; i++) {
+    ESC_TRY(check_alike(m, i, "spec"));
+    ESC_TRY(check_alike(m, i, "precision"));
+    ESC_TRY(read_shard(m->name[i], m->part[i], &shard, &others));
+    if (others != shards)
+      return ESC_FAIL(ESC_BAD_INPUT,
+                      "%.300s and %.300s do not belong together: %lld shards and %lld shards",
+                      m->name[0], m->name[i], (long long)shards, (long long)others);
+  }
+  ESC_TRY(order_parts(m, shards));
+done:
+  return status;
+}
+
+/* Row k of shard i is member i + k * shards, and that row of the whole. */
+static esc_status join_rows(esc_merge *m) {
+  esc_status status = ESC_OK;
+  const esc_results *first = m->part[0];
+  char *row = NULL;
+  ESC_TRY_ALLOCATE(row = malloc(esc_results_row_size(first->thresholds, first->layers)));
+  ESC_TRY(esc_results_create(m->members, first->thresholds, first->layers, &m->whole));
+  for (int t = 0; t < first->thresholds; t++) m->whole->threshold[t] = first->threshold[t];
+  for (int64_t j = 0; j < m->members; j++) {
+    esc_results_pack(m->part[j % m->parts], j / m->parts, row);
+    esc_results_unpack(m->whole, j, row);
+    m->whole->member[j] = j;
+  }
+done:
+  free(row);
+  return status;
+}
+
+static void copy_snapshots(const esc_merge *m, int64_t j) {
+  const esc_results *from = m->part[j % m->parts];
+  for (int o = 0; o < ESC_OBSERVABLES && from->snapshots; o++) {
+    const int64_t length = esc_observable_length(from->layers, esc_observables[o].axis);
+    memcpy(m->whole->observable[o] + j * m->whole->snapshots * length,
+           from->observable[o] + j / m->parts * from->snapshots * length,
+           (size_t)(from->snapshots * length) * sizeof(double));
+    memcpy(m->whole->observable_end[o] + j * length,
+           from->observable_end[o] + j / m->parts * length, (size_t)length * sizeof(double));
+  }
+}
+
+/* A shard's snapshots end with its longest member, so one is the beginning of the other. */
+static esc_status join_snapshots(esc_merge *m) {
+  esc_status status = ESC_OK;
+  int longest = 0;
+  for (int i = 1; i < m->parts; i++)
+    if (m->part[i]->snapshots > m->part[longest]->snapshots) longest = i;
+  const esc_results *full = m->part[longest];
+  if (full->snapshots == 0) return ESC_OK;
+  for (int i = 0; i < m->parts; i++) {
+    if (m->part[i]->members > 0 && m->part[i]->snapshots == 0)
+      return ESC_FAIL(ESC_BAD_INPUT, "%.300s has snapshots and %.300s has none", m->name[longest],
+                      m->name[i]);
+    for (int64_t k = 0; k < m->part[i]->snapshots; k++)
+      if (m->part[i]->snapshot_step[k] != full->snapshot_step[k])
+        return ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s have snapshots of different steps",
+                        m->name[longest], m->name[i]);
+  }
+  ESC_TRY(esc_results_add_snapshots(m->whole, full->snapshots));
+  memcpy(m->whole->snapshot_step, full->snapshot_step,
+         (size_t)full->snapshots * sizeof *full->snapshot_step);
+  for (int64_t j = 0; j < m->members; j++) copy_snapshots(m, j);
+done:
+  return status;
+}
+
+/* Whether a shard before i says the same. */
+static bool said_before(const esc_merge *m, int i, const char *name, const char *text) {
+  for (int k = 0; k < i; k++) {
+    const char *other = esc_results_get(m->part[k], name);
+    if (other && !strcmp(other, text)) return true;
+  }
+  return false;
+}
+
+/* The different texts of an attribute, in the order of shards. */
+static esc_status join_attribute(esc_merge *m, const char *name) {
+  esc_status status = ESC_OK;
+  char *text = NULL;
+  size_t size = 1;
+  for (int i = 0; i < m->parts; i++) {
+    const char *here = esc_results_get(m->part[i], name);
+    size += here ? strlen(here) + 2 : 0;
+  }
+  ESC_TRY_ALLOCATE(text = calloc(1, size));
+  char *end = text;
+  for (int i = 0; i < m->parts; i++) {
+    const char *here = esc_results_get(m->part[i], name);
+    if (!here || said_before(m, i, name, here)) continue;
+    end = stpcpy(stpcpy(end, end == text ? "" : "; "), here);
+  }
+  ESC_TRY(esc_results_set(m->whole, name, text));
+done:
+  free(text);
+  return status;
+}
+
+/* The segments of all shards; those of an earlier result that all grew from once. */
+static esc_status join_segments(esc_merge *m) {
+  esc_status status = ESC_OK;
+  json_t *segments = json_array(), *more = NULL;
+  ESC_TRY_ALLOCATE(segments);
+  for (int i = 0; i < m->parts; i++) {
+    json_decref(more);
+    ESC_TRY_ALLOCATE(more = esc_segments_of(m->part[i]));
+    ESC_TRY(esc_segments_join(segments, more));
+  }
+  ESC_TRY(esc_segments_sort(&segments));
+  ESC_TRY(esc_segments_store(segments, m->whole));
+done:
+  json_decref(more);
+  json_decref(segments);
+  return status;
+}
+
+static esc_status join_attributes(esc_merge *m) {
+  esc_status status = ESC_OK;
+  char text[64];
+  for (int i = 0; i < m->part[0]->attributes; i++)
+    ESC_TRY(join_attribute(m, m->part[0]->attribute[i].name));
+  ESC_TRY(join_segments(m));
+  ESC_TRY(esc_results_set(m->whole, "shard", "0/1"));
+  snprintf(text, sizeof text, "%d", m->parts);
+  ESC_TRY(esc_results_set(m->whole, "merged_shards", text));
+done:
+  return status;
+}
+
+esc_status esc_merge_join(esc_merge *m) {
+  esc_status status = ESC_OK;
+  ESC_TRY(check_members(m));
+  ESC_TRY(join_rows(m));
+  ESC_TRY(join_snapshots(m));
+  ESC_TRY(join_attributes(m));
+done:
+  if (status != ESC_OK) {
+    esc_results_free(m->whole);
+    m->whole = NULL;
+  }
+  return status;
+}

@@ -1,0 +1,197 @@
+/* All checks of a request, in order, as data. */
+#include "escapement/verify.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/registry.h"
+#include "escapement/internal/library.h"
+#include "machine/processor.h"
+#include "machine/threads.h"
+#include "verify/scene.h"
+#include "verify/verify.h"
+
+typedef struct suite {
+  const esc_verify_request *request;
+  int threads;
+  esc_verify_report *report;
+  void *context;
+  esc_verification *out;
+} suite;
+
+static bool is_over(const suite *s) { return s->request->fail_fast && s->out->failed > 0; }
+
+static esc_status add(suite *s, const esc_verify_result *result) {
+  esc_verification *v = s->out;
+  const size_t count = (size_t)v->results + 1;
+  esc_verify_result *more = realloc(v->result, count * sizeof *more);
+  if (!more) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (%zu results of checks)", count);
+  v->result = more;
+  more[v->results++] = *result;
+  v->skipped += result->skipped;
+  v->passed += !result->skipped && result->passed;
+  v->failed += !result->skipped && !result->passed;
+  if (s->report && !s->report(s->context, result))
+    return ESC_FAIL(ESC_INTERRUPTED, "verify: ended after %d checks", v->results);
+  return ESC_OK;
+}
+
+static esc_status add_worst(suite *s, const char *name, const esc_verify_worst *worst) {
+  esc_verify_result r = {.passed = esc_verify_passed(worst),
+                         .exact = esc_verify_exact(worst),
+                         .error = worst->error,
+                         .tolerance = worst->tolerance,
+                         .ratio = esc_verify_ratio(worst),
+                         .compared = worst->compared};
+  snprintf(r.name, sizeof r.name, "%s", name);
+  snprintf(r.where, sizeof r.where, "%s", worst->at);
+  return add(s, &r);
+}
+
+static esc_status add_skipped(suite *s, const char *name, const char *reason) {
+  esc_verify_result r = {.skipped = true};
+  snprintf(r.name, sizeof r.name, "%s", name);
+  snprintf(r.where, sizeof r.where, "%s", reason);
+  return add(s, &r);
+}
+
+/* A check that finds no answer (a quadrature that does not converge) has failed; without
+ * memory or device there is nothing to say. */
+static esc_status run_check(const esc_verify_check *check, const esc_verify_target *target,
+                            esc_verify_worst *worst) {
+  *worst = (esc_verify_worst){.compared = 0};
+  const esc_status status = check->run(target, worst);
+  if (status != ESC_LIBRARY_FAILED && status != ESC_BAD_INPUT) return status;
+  esc_verify_take(worst, NAN, 0, "%s", esc_error_message());
+  return ESC_OK;
+}
+
+/* Runs a table; `engine` names whose checks they are, "" for nobody's. */
+static esc_status run_table(suite *s, const esc_verify_check *check, const char *engine,
+                            const esc_verify_target *target) {
+  esc_status status = ESC_OK;
+  for (; check->name && !is_over(s); check++) {
+    char name[100];
+    esc_verify_worst worst;
+    snprintf(name, sizeof name, "%s%s%s", engine, *engine ? ": " : "", check->name);
+    ESC_TRY(run_check(check, target, &worst));
+    ESC_TRY(add_worst(s, name, &worst));
+  }
+done:
+  return status;
+}
+
+/* Refuses what is not there, in words, by a shape that every path takes. */
+static esc_status probe(const esc_verify_target *t) {
+  const esc_problem easy = esc_verify_problem(3, 16, 16, 64);
+  const esc_backend_request asked = {.backend = t->backend, .path = t->path, .device = t->device};
+  const esc_engine_ops *unused = NULL;
+  return esc_backend_find(&asked, &easy, &unused);
+}
+
+static esc_status run_engine(suite *s, const char *backend, const char *path) {
+  esc_status status = ESC_OK;
+  char name[40];
+  const esc_verify_target target = {.backend = backend,
+                                    .path = path,
+                                    .device = s->request->device,
+                                    .threads = s->threads,
+                                    .quick = s->request->quick};
+  snprintf(name, sizeof name, "%s%s%.20s", backend, path ? " " : "", path ? path : "");
+  ESC_TRY(probe(&target));
+  ESC_TRY(run_table(s, strcmp(backend, "reference") ? esc_verify_training : esc_verify_reference,
+                    name, &target));
+  if (path && !strcmp(path, "chip")) ESC_TRY(run_table(s, esc_verify_chip, name, &target));
+done:
+  return status;
+}
+
+/* Both ways through a GPU, or the one that was asked for. */
+static esc_status run_cuda(suite *s) {
+  esc_status status = ESC_OK;
+  if (s->request->path) return run_engine(s, "cuda", s->request->path);
+  ESC_TRY(run_engine(s, "cuda", "chip"));
+  ESC_TRY(run_engine(s, "cuda", "gemm"));
+done:
+  return status;
+}
+
+static esc_status run_engines(suite *s) {
+  esc_status status = ESC_OK;
+  char why[200] = "";
+  const bool all =
+      (!s->request->backend || !strcmp(s->request->backend, "auto")) && !s->request->path;
+  if (!all && (!s->request->backend || !strcmp(s->request->backend, "auto") ||
+               !strcmp(s->request->backend, "cuda")))
+    return run_cuda(s);
+  if (!all) return run_engine(s, s->request->backend, s->request->path);
+  ESC_TRY(run_engine(s, "reference", NULL));
+  ESC_TRY(run_engine(s, "cpu", NULL));
+  if (esc_backend_cuda_devices(why, sizeof why) > 0)
+    ESC_TRY(run_cuda(s));
+  else
+    ESC_TRY(add_skipped(s, "cuda", why));
+done:
+  return status;
+}
+
+static esc_status run_all(suite *s) {
+  esc_status status = ESC_OK;
+  const esc_verify_target nobody = {.threads = s->threads, .quick = s->request->quick};
+#define RUN(family) ESC_TRY(run_table(s, esc_verify_##family, "", &nobody));
+  ESC_VERIFY_FAMILIES(RUN)
+#undef RUN
+  ESC_TRY(run_engines(s));
+done:
+  return status;
+}
+
+/* What is refused before a check is made. */
+static esc_status refuse_early(const esc_verify_request *q) {
+  const bool named = q->backend && strcmp(q->backend, "auto");
+  const esc_verify_target target = {
+      .backend = named || !q->path ? q->backend : "cuda", .path = q->path, .device = q->device};
+  return probe(&target);
+}
+
+static esc_status settle_threads(suite *s) {
+  esc_status status = ESC_OK;
+  s->threads = s->request->threads ? s->request->threads : esc_processors();
+  int threads = s->threads < 2 ? 2 : s->threads; /* some checks compare 2 threads with 1 */
+  ESC_TRY(esc_threads_settle(false, &threads));
+  if (threads < 2)
+    return ESC_FAIL(ESC_LIBRARY_FAILED, "verify: needs 2 threads, and the system starts 1");
+  if (threads < s->threads) s->threads = threads;
+done:
+  return status;
+}
+
+static esc_status verify(suite *s) {
+  esc_status status = ESC_OK;
+  ESC_TRY(refuse_early(s->request));
+  ESC_TRY(settle_threads(s));
+  const double began = omp_get_wtime();
+  status = run_all(s);
+  s->out->seconds = omp_get_wtime() - began;
+  s->out->stopped = is_over(s);
+done:
+  return status;
+}
+
+esc_status esc_machine_verify(const esc_verify_request *request, esc_verify_report *report,
+                              void *context, esc_verification *out) {
+  suite s = {.request = request, .report = report, .context = context, .out = out};
+  const esc_library_scope scope = esc_library_enter();
+  *out = (esc_verification){0};
+  const esc_status status = verify(&s);
+  esc_library_leave(scope);
+  return status;
+}
+
+void esc_verification_free(esc_verification *verification) {
+  free(verification->result);
+  *verification = (esc_verification){0};
+}

@@ -1,0 +1,115 @@
+/* What theory says of an activation, and of the escape on the symmetric manifold (arXiv
+ * 2605.01288). Plain functions of activation, amplitude and scales, in double precision; no network
+ * is trained. Time is flow time: steps times the learning rate. Layers count from 0: layer l of the
+ * code is W_(l+1) of the paper. */
+#ifndef ESCAPEMENT_THEORY_H
+#define ESCAPEMENT_THEORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "escapement/activation.h"
+#include "escapement/export.h"
+#include "escapement/limits.h"
+#include "escapement/status.h"
+
+ESC_BEGIN_DECLS
+
+/* ---- classes of activation ---- */
+
+typedef enum esc_class {
+  ESC_CLASS_A,    /* linear; ReLU almost everywhere */
+  ESC_CLASS_B,    /* odd and nonlinear, first nonlinear order q */
+  ESC_CLASS_C,    /* a_0 = 0, a_2 != 0 */
+  ESC_CLASS_D,    /* a_0 != 0 */
+  ESC_CLASS_NONE, /* outside all four */
+} esc_class;
+
+enum { ESC_TAYLOR_TERMS = 20 }; /* a_0 ... a_19 */
+
+typedef struct esc_classification {
+  esc_class class_;
+  double
+      a[ESC_TAYLOR_TERMS]; /* Taylor coefficients at 0, computed; ReLU: a_1 := 1 by homogeneity */
+  int q;                   /* order of the first nonlinear term; 0 if there is none */
+  double aq;               /* a_q; 0 if there is none */
+  double c1, c1_error;     /* E[sigma'(g)] = E[sigma(g) g], and the quadrature's own error */
+  double moment;           /* m_q = E[sigma(g) g^q]; 0 if there is no q */
+  double correction;       /* C = a_q m_q / (a_1 m_1) (section 4); 0 if there is no q, NaN for
+                              class D and where a_1 c_1 = 0 */
+  bool escapes;            /* the paper's assumption: c_1 > 0 and a_1 > 0 */
+} esc_classification;
+
+/* Class and constants of an activation, computed from its Taylor series and by quadrature: c_1 to
+ * 1e-13 where sigma is smooth. ESC_BAD_INPUT where a polynomial's moments overflow a double. */
+ESC_API esc_status esc_activation_classify(const esc_activation *activation,
+                                           esc_classification *out);
+
+/* "A" to "D", or "none"; and what that means: "odd, nonlinear". Constant strings. */
+ESC_API const char *esc_class_name(esc_class class_);
+ESC_API const char *esc_class_meaning(esc_class class_);
+
+/* The leading term coefficient z^order of kappa(z) = sigma(z) - z sigma'(z) = a_0 - (q-1) a_q z^q
+ * + ...; false where kappa = 0. */
+ESC_API bool esc_classification_deficit(const esc_classification *c, int *order,
+                                        double *coefficient);
+
+/* One sentence for each assumption of the theory that fails, separated by "; ", cut to `size`
+ * bytes (1024 suffice); "" if none does. */
+ESC_API void esc_classification_warn(const esc_classification *c, char *text, size_t size);
+
+/* ---- escape times and trajectories on the symmetric manifold ---- */
+
+typedef struct esc_escape_problem {
+  esc_activation activation;
+  double amplitude;             /* a */
+  int layers;                   /* L >= 2 */
+  double scale[ESC_LAYERS_MAX]; /* s_l(0) */
+  double to;                    /* s*: escape is scale[layer] = to */
+  int layer;                    /* from 0; the paper's s_1 is 0 */
+} esc_escape_problem;
+
+typedef struct esc_escape_times {
+  double ode;        /* reduced ODE, exact on the manifold; NaN where nothing crosses */
+  double closed;     /* leading-order quadrature; NaN where the drive is not positive */
+  double corrected;  /* with the next order and the prefix's drive; NaN where it does not apply */
+  double drive;      /* a c_1 a_1^{L-1} prod s_l(0): its sign decides on the leading order only */
+  bool already;      /* escaped at the start: all times 0 */
+  char remark[1024]; /* the conditions of the numbers, or why one is missing; "" if none */
+} esc_escape_times;
+
+/* The time until scale[layer] first reaches `to` from below, three ways; ode to 1e-8 relative
+ * unless the remark states another error. A scale that is there at the start has time 0; one that
+ * starts above and falls does not count. The reduced ODE is integrated whatever the leading order
+ * says, also while scales pass through 0. Where nothing crosses, or the problem is too hard for a
+ * double, ode is NaN and the remark states why: that is ESC_OK. ESC_BAD_INPUT for numbers out of
+ * range: 2 to ESC_LAYERS_MAX layers, positive scales and `to`, a layer that exists. */
+ESC_API esc_status esc_escape_times_compute(const esc_escape_problem *problem,
+                                            esc_escape_times *out);
+
+/* The reduced ODE at given times: `time` (times) ascending, from 0 on; scale (times, layers),
+ * row-major, takes s_l(t); loss (times) takes the population loss E[(a sigma(g) - f)^2] / 2. Both
+ * arrays are the caller's. problem->to and problem->layer have no meaning here. ESC_BAD_INPUT for
+ * numbers out of range, or where the integration cannot reach a time. */
+ESC_API esc_status esc_trajectory_compute(const esc_escape_problem *problem, int times,
+                                          const double *time, double *scale, double *loss);
+
+/* ---- critical depth ---- */
+
+/* Scales within this factor of the smallest make the bottleneck, where nobody says another. */
+enum { ESC_BOTTLENECK_SPREAD = 3 };
+
+/* Which layers make the bottleneck of `scales`, and the law that follows. */
+typedef struct esc_critical_depth {
+  int r;            /* layers at the smallest scale, within a factor of `spread` */
+  double exponent;  /* t* ~ scale^exponent: -(r-2) for r >= 3, 0 below */
+  bool logarithmic; /* r = 2 */
+  double hierarchy; /* next larger scale over the bottleneck's largest; infinity if r = L */
+} esc_critical_depth;
+
+/* scale (layers), of either sign; spread >= 1, usually ESC_BOTTLENECK_SPREAD. */
+ESC_API esc_critical_depth esc_critical_depth_of(int layers, const double *scale, double spread);
+
+ESC_END_DECLS
+
+#endif

@@ -1,0 +1,31 @@
+/* The rows of a plateau table: numbers of many networks, what theory says of each, and
+ * a verdict. */
+#ifndef ESC_PLATEAU_ROWS_H
+#define ESC_PLATEAU_ROWS_H
+
+#include "escapement/internal/plateau.h"
+
+/* What rows are made from: every network of a result, measured, and room for columns. */
+typedef struct esc_plateau_source {
+  const esc_results *results;
+  const esc_plateau_table *table; /* its networks and rules */
+  double *work[3];                /* (member + 1) each: columns of numbers; owned */
+  int64_t *index;                 /* (member + 1); owned */
+} esc_plateau_source;
+
+/* Rows of the networks first..end-1, of one group and scale. Exponents along the run: */
+int esc_plateau_exponent_rows(const esc_plateau_source *source, int64_t first, int64_t end,
+                              esc_plateau_row row[ESC_PLATEAU_ROWS]);
+
+/* ... and the other numbers, with the verdicts over the scales of their group, whose rows are
+ * `scaling`. */
+int esc_plateau_number_rows(const esc_plateau_source *source, int64_t first, int64_t end,
+                            int scalings, const esc_plateau_row *scaling,
+                            esc_plateau_row row[ESC_PLATEAU_ROWS]);
+
+/* Rows of a whole group over its scales, each network's slope in epsilon being a number:
+ * exponents at the start, and whether constants stay bounded as epsilon falls. */
+int esc_plateau_scaling_rows(const esc_plateau_source *source, int64_t first, int64_t end,
+                             esc_plateau_row row[ESC_PLATEAU_ROWS]);
+
+#endif
