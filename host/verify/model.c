@@ -22,19 +22,25 @@ static double dot(const double *a, const double *b, int n) {
   return sum;
 }
 
-/* Gram-Schmidt twice: an ulp or two of each of the products. */
+/* Gram-Schmidt twice: an ulp or two of each of the products. The linear part's direction has
+ * a_k/|a| along v_k. */
 static esc_status directions(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   esc_problem p = esc_verify_problem(LAYERS, WIDTH, INPUTS, 1);
-  double v[MODES * INPUTS];
+  double v[MODES * INPUTS], linear[INPUTS], size = 0;
   esc_verify_modes(&p, MODES);
+  for (int k = 0; k < MODES; k++) size = hypot(size, p.teacher.amplitude[k]);
   for (int kind = ESC_DIRECTIONS_AXES; kind <= ESC_DIRECTIONS_RANDOM; kind++) {
     p.teacher.directions = (esc_directions)kind;
     esc_teacher_directions(&p, v);
-    for (int i = 0; i < MODES; i++)
+    esc_linear_direction(&p, v, linear);
+    for (int i = 0; i < MODES; i++) {
+      esc_verify_take(worst, dot(linear, v + i * INPUTS, INPUTS) - p.teacher.amplitude[i] / size,
+                      8 * DBL_EPSILON, "v . v_%d", i + 1);
       for (int j = 0; j < MODES; j++)
         esc_verify_take(worst, dot(v + i * INPUTS, v + j * INPUTS, INPUTS) - (i == j),
                         8 * DBL_EPSILON, "v_%d . v_%d", i + 1, j + 1);
+    }
   }
   return ESC_OK;
 }
