@@ -75,17 +75,21 @@ def switch(names, mutations, code):
 
 
 def mutated(text, mutations):
-    """The text of one file with its mutations; those of the same code share one switch."""
-    places = {}
+    """The text of one file with its mutations, and what is wrong with them (a list). Those of the
+    same code share one switch."""
+    places, wrong = {}, []
     for name, entry in mutations.items():
-        places.setdefault(place(text, name, entry["code"]), []).append(name)
+        try:
+            places.setdefault(place(text, name, entry["code"]), []).append(name)
+        except Refused as refused:
+            wrong.append(str(refused))
     ordered = sorted(places.items())
     for ((_, end), first), ((start, _), second) in zip(ordered, ordered[1:]):
         if start < end:
-            raise Refused(f"{second[0]}: overlaps {first[0]}; give both the same 'code'")
+            wrong.append(f"{second[0]}: overlaps {first[0]}; give both the same 'code'")
     for (start, end), names in reversed(ordered):
         text = text[:start] + switch(names, mutations, text[start:end]) + text[end:]
-    return text
+    return text, wrong
 
 
 def sources(root):
@@ -96,18 +100,16 @@ def sources(root):
 
 
 def apply(files, mutations):
-    """The files, mutated."""
+    """The files, mutated. What does not apply is refused, all of it in one message."""
     by_file, wrong = {}, []
     for name, entry in mutations.items():
         by_file.setdefault(entry["file"], {})[name] = entry
     result = dict(files)
     for path, entries in by_file.items():
-        try:
-            if path not in files:
-                raise Refused(f"{next(iter(entries))}: there is no file {path}")
-            result[path] = mutated(files[path], entries)
-        except Refused as refused:
-            wrong.append(f"{path}: {refused}")
+        faults = ["there is no such file"]
+        if path in files:
+            result[path], faults = mutated(files[path], entries)
+        wrong += [f"{path}: {fault}" for fault in faults]
     if wrong:
         raise Refused("\n".join(wrong))
     return result

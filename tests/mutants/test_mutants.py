@@ -33,13 +33,14 @@ def run(name, checks):
 
 def judge(name, entry):
     """(line of the report, fault or None) of one mutation; of none, without an entry."""
-    fault, failed = run(name, entry["caught_by"] if entry and not CHOSEN else [])
+    named = entry["caught_by"] if entry else []
+    fault, failed = run(name, [] if CHOSEN else named)
     line = "; ".join(f"{check}: {at}" for check, at in failed.items())
-    if not entry and failed:
-        fault = "every check must pass"
-    survived = [check for check in entry["caught_by"] if check not in failed] if entry else []
+    survived = [check for check in named if check not in failed]
     if not fault and survived:
         fault = f"not caught by {survived}"
+    if not fault and bool(failed) != bool(named):
+        fault = "names no check" if entry else "every check must pass"
     return f"{name:32} {line}", fault and f"{name}: {fault}"
 
 

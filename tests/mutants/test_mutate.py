@@ -1,7 +1,14 @@
-"""A mutation applies to one place, or the list is refused."""
+"""A mutation applies to one place, or the list is refused; and the lists apply to the sources.
+
+Usage: test_mutate.py SOURCE LIST.toml ...
+"""
+import pathlib
+import sys
 import unittest
 
 import mutate
+
+SOURCE, *LISTS = sys.argv[1:]
 
 FILES = {"src/a.c": "x = a + b;\ny = a + b + c;\n#define M(z) f(z, \\\n    z)\n"}
 
@@ -31,6 +38,17 @@ class Applies(unittest.TestCase):
         self.assertIn("x = (ESC_MUTATED(m) ? (b) : (a)) + b;", apply(m=("x = @a@ +", "b")))
 
 
+class Lists(unittest.TestCase):
+    def test_they_apply_to_the_sources(self):
+        mutate.apply(mutate.sources(pathlib.Path(SOURCE)), mutate.read(LISTS))
+
+    def test_training_catches_the_errors_of_the_reference(self):
+        for name, entry in mutate.read(LISTS).items():
+            if entry["file"].startswith("src/reference/reference"):
+                with self.subTest(name):
+                    self.assertTrue(all(c.startswith("reference: ") for c in entry["caught_by"]))
+
+
 class Refuses(unittest.TestCase):
     def refuse(self, message, **entries):
         with self.assertRaisesRegex(mutate.Refused, message):
@@ -49,9 +67,12 @@ class Refuses(unittest.TestCase):
         self.refuse("n: overlaps m", m=("a + b + c", "b"), n=("b + c", "b"))
 
     def test_a_file_that_is_not_there(self):
-        with self.assertRaisesRegex(mutate.Refused, "no file src/b.c"):
+        with self.assertRaisesRegex(mutate.Refused, "src/b.c: there is no such file"):
             mutate.apply(FILES, {"m": {"file": "src/b.c"}})
+
+    def test_every_fault_is_named(self):
+        self.refuse("m: found 0 times(.|\\n)*n: found 2 times", m=("b - c", "b"), n=("a + b", "b"))
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(argv=sys.argv[:1])
