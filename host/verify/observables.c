@@ -86,7 +86,7 @@ static esc_status check_rate(const esc_problem *p, const char *name, esc_verify_
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(&n->problem, s.observer.directions, n->w, &batch, n->work, &gradient);
   esc_respond_reference(&s.observer, &s.sample, n->w, n->work, &s.respond, &response);
-  esc_observe(&s.observer, &s.member, n->w, n->w, &response, &s.observe, s.row);
+  esc_observe(&s.observer, &(esc_observed){&s.member, n->w, n->w}, &response, &s.observe, s.row);
   const double drive = at(&s, ESC_OBSERVABLE_drive), second = at(&s, ESC_OBSERVABLE_orthogonal);
   const double third = at(&s, ESC_OBSERVABLE_self_interaction);
   const double size = fabs(drive) + fabs(second) + fabs(third), h = 1e-3 / (1 + size);

@@ -23,8 +23,9 @@ static esc_status compute(const esc_block_problem *p, double first, esc_plateau_
   esc_block_start(p, state[0]);
   ESC_TRY(esc_block_states(p, &grid, 1, &out->time[1], state[1]));
   for (int i = 0; i < 2; i++) ESC_TRY(esc_block_spectrum(p, &grid, state[i], &out->schur[i]));
-  ESC_TRY(
-      esc_block_duhamel(p, &grid, 2 * out->pairs, coordinate, first, 0, NULL, out->duhamel, NULL));
+  ESC_TRY(esc_block_duhamel(p, &grid,
+                            &(esc_duhamel_request){2 * out->pairs, coordinate, first, 0, NULL},
+                            out->duhamel, NULL));
 done:
   esc_block_grid_free(&grid);
   return status;
