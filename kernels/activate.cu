@@ -7,7 +7,7 @@ static const unsigned threads = 256;
 template <int kind>
 __global__ void esc_activate_kernel(esc_device_problem p, size_t count, const float *z, float *h) {
   const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < count) h[i] = ESC_FLIP(CUDA_ACTIVATE) * esc_evaluate<kind>(p, z[i]).value;
+  if (i < count) h[i] = esc_evaluate<kind>(p, z[i]).value;
 }
 
 cudaError_t esc_launch_activate(const esc_device_problem *p, const esc_lot *lot, int l,

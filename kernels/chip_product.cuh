@@ -65,8 +65,7 @@ static __device__ __forceinline__ void esc_outer(const float a[4], const float b
 #pragma unroll
   for (int i = 0; i < 4; i++)
 #pragma unroll
-    for (int j = 0; j < 4; j++)
-      sum[i][j] = esc_fma_f32(ESC_FLIP(CHIP_PRODUCT) * a[i], b[j], sum[i][j]);
+    for (int j = 0; j < 4; j++) sum[i][j] = esc_fma_f32(a[i], b[j], sum[i][j]);
 }
 
 /* Fused multiply-adds: every output is one chain in ascending order, as order.h has it. */
@@ -178,9 +177,7 @@ struct esc_chip_fma : esc_chip<N> {
 #pragma unroll
         for (int i = 0; i < gradient_rows; i++)
 #pragma unroll
-          for (int j = 0; j < 4; j++)
-            sum[i][j] =
-                esc_fma_f32(ESC_FLIP(CHIP_WEIGHT_GRADIENT) * left[i][q], right[j][q], sum[i][j]);
+          for (int j = 0; j < 4; j++) sum[i][j] = esc_fma_f32(left[i][q], right[j][q], sum[i][j]);
     }
   }
 
@@ -204,8 +201,7 @@ struct esc_chip_fma : esc_chip<N> {
 #pragma unroll
         for (int j = 0; j < 4; j++)
           if (s.chain < half)
-            sum[i][j] = esc_add_f32(
-                sum[i][j], ESC_FLIP(CHIP_FOLD) * place[crew_rows * i * N + crew_columns * j]);
+            sum[i][j] = esc_add_f32(sum[i][j], place[crew_rows * i * N + crew_columns * j]);
       __syncthreads();
     }
   }

@@ -42,7 +42,7 @@ static __device__ __forceinline__ void esc_chip_inputs(const esc_device_problem 
       esc_normal4_at(seed, ESC_DOMAIN_DATA, (uint64_t)step, 0,
                      (uint32_t)(first + sample) * (uint32_t)blocks + (uint32_t)j, normal);
     for (int k = 0; k < 4 && 4 * j + k < p.inputs; k++)
-      b.x[(4 * j + k) * ESC_CHIP_ROW + sample] = ESC_FLIP(CHIP_INPUTS) * normal[k];
+      b.x[(4 * j + k) * ESC_CHIP_ROW + sample] = normal[k];
   }
 }
 
@@ -61,8 +61,7 @@ static __device__ __forceinline__ void esc_chip_forward_layer(const esc_device_p
       const int at = P::forward_feature(t.seat, i) * ESC_CHIP_ROW + P::forward_sample(t.seat, j);
       float value[P::run];
 #pragma unroll
-      for (int q = 0; q < P::run; q++)
-        value[q] = ESC_FLIP(CHIP_FORWARD) * esc_chip_evaluate<kind>(p, sum[i][j + q]).value;
+      for (int q = 0; q < P::run; q++) value[q] = esc_chip_evaluate<kind>(p, sum[i][j + q]).value;
       esc_store_run<P::run>(z + at, &sum[i][j]);
       esc_store_run<P::run>(out + at, value);
     }
@@ -74,8 +73,7 @@ static __device__ __forceinline__ float esc_chip_dot(const float *a, const float
   for (int i = 0; i < n; i += ESC_PARTS)
 #pragma unroll
     for (int j = 0; j < ESC_PARTS; j++)
-      if (i + j < n)
-        part[j] = esc_fma_f32(ESC_FLIP(CHIP_OUTPUT) * a[i + j], b[(i + j) * ESC_CHIP_ROW], part[j]);
+      if (i + j < n) part[j] = esc_fma_f32(a[i + j], b[(i + j) * ESC_CHIP_ROW], part[j]);
   return esc_fold_f32(part);
 }
 
@@ -87,8 +85,7 @@ static __device__ __forceinline__ float esc_chip_target(const esc_device_problem
     const float projection =
         p.axes ? x[k * ESC_CHIP_ROW]
                : esc_chip_dot(p.direction + (size_t)k * (size_t)p.inputs, x, p.inputs);
-    sum = esc_fma_f32(ESC_FLIP(CHIP_TARGET) * p.amplitude[k],
-                      esc_chip_evaluate<kind>(p, projection).value, sum);
+    sum = esc_fma_f32(p.amplitude[k], esc_chip_evaluate<kind>(p, projection).value, sum);
   }
   return sum;
 }
@@ -120,8 +117,7 @@ static __device__ __forceinline__ void esc_chip_output_gradient(const esc_chip_b
   const int n = t->id % P::width, chain = t->id / P::width;
   if (chain >= P::chains) return;
   for (int s = chain * P::piece; s < (chain + 1) * P::piece; s++)
-    t->output[0] = esc_fma_f32(ESC_FLIP(CHIP_OUTPUT_GRADIENT) * b.error[s], h[n * ESC_CHIP_ROW + s],
-                               t->output[0]);
+    t->output[0] = esc_fma_f32(b.error[s], h[n * ESC_CHIP_ROW + s], t->output[0]);
 }
 
 /* Place of an input gradient's output (i, j) in an (N, row). */
@@ -167,7 +163,7 @@ static __device__ __forceinline__ void esc_chip_delta(const esc_chip_thread<P> &
 #pragma unroll
     for (int j = 0; j < P::columns; j++) {
       part = esc_fma_f32(u[i][j], deficit[i][j], part);
-      u[i][j] = ESC_FLIP(CHIP_DELTA) * esc_mul_f32(u[i][j], derivative[i][j]);
+      u[i][j] = esc_mul_f32(u[i][j], derivative[i][j]);
     }
     part = P::fold_term(part);
     if (P::leads(t.seat)) feature[P::term(t.seat, i)] = part;
@@ -198,7 +194,7 @@ static __device__ __forceinline__ void esc_chip_deficits(const esc_device_proble
     for (int n = t.lane; l < p.layers - 1 && n < P::terms; n += ESC_PARTS)
       part += (double)b.feature[l * P::terms + n];
     part = esc_fold_lanes(part);
-    if (l < p.layers - 1 && t.lane == 0) b.deficit[l] += ESC_FLIP(CHIP_DEFICIT) * part;
+    if (l < p.layers - 1 && t.lane == 0) b.deficit[l] += part;
   }
 }
 
@@ -251,9 +247,8 @@ static __device__ __forceinline__ void esc_chip_update(const esc_chip_block &b,
     for (int k = t->lane; n < rows && k < columns; k += ESC_PARTS) {
       const float g = b.spare[n * P::width + k];
       float *weight = w + n * P::pitch + k, *rest = low ? low + n * columns + k : NULL;
-      const esc_updated u =
-          rest ? esc_update_compensated(ESC_FLIP(CHIP_UPDATE) * rate, g, *weight, *rest)
-               : esc_update_plain(ESC_FLIP(CHIP_UPDATE) * rate, g, *weight);
+      const esc_updated u = rest ? esc_update_compensated(rate, g, *weight, *rest)
+                                 : esc_update_plain(rate, g, *weight);
       part += (double)g * (double)g;
       *weight = u.w;
       if (rest) *rest = u.low;

@@ -26,8 +26,8 @@ static __device__ float through(const esc_device_problem &p, const esc_lot &lot,
       const size_t at = (first + (size_t)s) * (size_t)p.width + (size_t)n;
       const float u = incoming<top>(lot, w, first + (size_t)s, at, n);
       const esc_eval_f32 e = esc_evaluate<kind>(p, z[at]);
-      local[i] = esc_fma_f32(ESC_FLIP(CUDA_DEFICIT) * u, e.deficit, local[i]);
-      lot.delta[at] = ESC_FLIP(CUDA_DELTA) * esc_mul_f32(u, e.derivative);
+      local[i] = esc_fma_f32(u, e.deficit, local[i]);
+      lot.delta[at] = esc_mul_f32(u, e.derivative);
     }
   local[0] = esc_add_f32(local[0], local[2]);
   local[1] = esc_add_f32(local[1], local[3]);

@@ -28,32 +28,23 @@ static __device__ __host__ inline size_t esc_layer_floats(const esc_device_probl
 
 template <int kind>
 static __device__ inline esc_eval_f32 esc_evaluate(const esc_device_problem &p, float z) {
-#define ESC_CASE(name, function) \
-  if (kind == ESC_ACTIVATION_##name) return function(z);
-  ESC_EVAL_LIST(ESC_CASE)
+  static_assert(0 <= kind && kind < ESC_ACTIVATION_COUNT, "an activation of activation_list.h");
+#define ESC_CASE(context, name, function, ...) \
+  if (kind == ESC_ACTIVATION_##name) return esc_##function##_eval_f32(z);
+  ESC_ACTIVATION_FUNCTIONS(ESC_CASE, )
 #undef ESC_CASE
   return esc_polynomial_eval_f32(p.coefficient, ESC_POLYNOMIAL_TERMS_MAX, z);
 }
 
 /* Calls X(kind) for the kind of problem p, known at compile time in there. */
-#define ESC_DISPATCH_CASE(X, name) \
-  case ESC_ACTIVATION_##name:      \
-    X(ESC_ACTIVATION_##name);      \
+#define ESC_DISPATCH_CASE(X, name, ...) \
+  case ESC_ACTIVATION_##name:           \
+    X(ESC_ACTIVATION_##name);           \
     break;
-#define ESC_DISPATCH_ACTIVATION(kind, X)   \
-  switch (kind) {                          \
-    ESC_DISPATCH_CASE(X, LINEAR)           \
-    ESC_DISPATCH_CASE(X, RELU)             \
-    ESC_DISPATCH_CASE(X, TANH)             \
-    ESC_DISPATCH_CASE(X, ERF)              \
-    ESC_DISPATCH_CASE(X, SIN)              \
-    ESC_DISPATCH_CASE(X, GELU)             \
-    ESC_DISPATCH_CASE(X, SWISH)            \
-    ESC_DISPATCH_CASE(X, SOFTPLUS)         \
-    ESC_DISPATCH_CASE(X, SIGMOID)          \
-    ESC_DISPATCH_CASE(X, SOFTPLUS_RAW)     \
-    ESC_DISPATCH_CASE(X, SIGMOID_RAW)      \
-    default: X(ESC_ACTIVATION_POLYNOMIAL); \
+#define ESC_DISPATCH_ACTIVATION(kind, X)  \
+  switch ((esc_activation_kind)(kind)) {  \
+    ESC_ACTIVATIONS(ESC_DISPATCH_CASE, X) \
+    case ESC_ACTIVATION_COUNT: break;     \
   }
 
 static inline unsigned esc_blocks(size_t count, unsigned each) {

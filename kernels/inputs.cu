@@ -17,7 +17,6 @@ __global__ void esc_inputs_kernel(esc_device_problem p, esc_lot lot) {
   esc_normal4_at(lot.seed[slot], ESC_DOMAIN_DATA, (uint64_t)lot.track[slot].step, 0, (uint32_t)i,
                  normal);
   float *x = lot.x + ((size_t)slot * (size_t)p.batch + sample) * (size_t)p.inputs + first;
-  normal[0] *= ESC_FLIP(CUDA_INPUTS);
   for (int j = 0; j < 4 && first + j < p.inputs; j++) x[j] = normal[j];
 }
 

@@ -9,7 +9,7 @@ static __device__ double tile_sum(const esc_device_problem &p, const esc_lot &lo
   const double *tile =
       lot.tile + ((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * (size_t)tiles;
   double sum = 0;
-  for (int i = 0; i < tiles; i++) sum += ESC_FLIP(CUDA_LEDGER) * tile[i];
+  for (int i = 0; i < tiles; i++) sum += tile[i];
   return sum;
 }
 

@@ -17,8 +17,7 @@ static __device__ float target(const esc_device_problem &p, const float *x, int 
       part = esc_fold_lanes(part);
     }
     const float projection = p.axes ? x[k] : part;
-    sum = esc_fma_f32(ESC_FLIP(CUDA_TARGET) * p.amplitude[k],
-                      esc_evaluate<kind>(p, projection).value, sum);
+    sum = esc_fma_f32(p.amplitude[k], esc_evaluate<kind>(p, projection).value, sum);
   }
   return sum;
 }
@@ -30,7 +29,7 @@ static __device__ float prediction(const esc_device_problem &p, const float *w, 
   float part = 0;
   for (int i = lane; valid && i < p.width; i += ESC_PARTS) {
     h[i] = esc_evaluate<kind>(p, z[i]).value;
-    part = esc_fma_f32(ESC_FLIP(CUDA_OUTPUT) * w[i], h[i], part);
+    part = esc_fma_f32(w[i], h[i], part);
   }
   return esc_fold_lanes(part);
 }
@@ -85,8 +84,7 @@ static __device__ float gradient_chain(const esc_device_problem &p, const float 
   float sum = 0;
   for (int piece = from + c * length; piece < to; piece += ESC_TILE)
     for (int b = piece; b < piece + length && b < to; b++)
-      sum = esc_fma_f32(ESC_FLIP(CUDA_OUTPUT_GRADIENT) * error[b], h[(size_t)b * (size_t)p.width],
-                        sum);
+      sum = esc_fma_f32(error[b], h[(size_t)b * (size_t)p.width], sum);
   return sum;
 }
 

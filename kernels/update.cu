@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(THREADS) esc_update_kernel(esc_device_problem 
     const bool valid = first + group < rows;
     const size_t at = layer + (size_t)(first + group) * (size_t)columns;
     const double part = valid ? row_update(lot.g + at, lot.w + at, lot.low ? lot.low + at : NULL,
-                                           columns, lane, ESC_FLIP(CUDA_UPDATE) * p.rate[l], &seen)
+                                           columns, lane, p.rate[l], &seen)
                               : 0.0;
     const double folded = esc_fold_lanes(part);
     if (valid) sum += folded;

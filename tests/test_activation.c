@@ -11,8 +11,8 @@
 #include "exact_activation.h"
 
 static const char *const name[] = {
-#define NAME(kind, text) text,
-    ESC_ACTIVATION_LIST(NAME)
+#define NAME(context, kind, function, name, ...) name,
+    ESC_ACTIVATIONS(NAME, )
 #undef NAME
 };
 

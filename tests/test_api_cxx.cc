@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "public_headers.h" /* all of include/escapement */
+#include "escapement/escapement.h" /* all of include/escapement */
 
 static int failures = 0;
 

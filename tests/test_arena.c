@@ -147,7 +147,7 @@ static void compute(const esc_problem *p, double c1, int samples, bool generous,
   const esc_shape shape = p->shape;
   const esc_member m = member_make(3, 1, 0.3);
   esc_observer o;
-  esc_sample sample;
+  esc_eval_sample sample;
   esc_response r;
   esc_arena observe = workspace(esc_observe_workspace(shape), generous);
   esc_arena respond = workspace(esc_respond_reference_workspace(shape), generous);
@@ -157,10 +157,10 @@ static void compute(const esc_problem *p, double c1, int samples, bool generous,
   assert_non_null(work);
   assert_non_null(w);
   esc_assert_ok(esc_observer_init(&o, p, c1, samples));
-  esc_assert_ok(esc_sample_create(&o, &sample));
+  esc_assert_ok(esc_eval_sample_create(&o, &sample));
   esc_arena_free(&sample.workspace);
-  sample.workspace = workspace(esc_sample_workspace(o.samples), generous);
-  esc_assert_ok(esc_sample_draw(&o, m.seed, &sample));
+  sample.workspace = workspace(esc_eval_sample_workspace(o.samples), generous);
+  esc_assert_ok(esc_eval_sample_draw(&o, m.seed, &sample));
   esc_initial_weights(p, &m, o.directions, w);
   memset(out, 0, sizeof *out);
   out->signal = esc_initial_signal(p, &m, o.directions, w, &signal, &out->signal_error);
@@ -169,7 +169,7 @@ static void compute(const esc_problem *p, double c1, int samples, bool generous,
   esc_arena_free(&observe);
   esc_arena_free(&respond);
   esc_arena_free(&signal);
-  esc_sample_free(&sample);
+  esc_eval_sample_free(&sample);
   esc_observer_free(&o);
   esc_reference_work_free(work);
   free(w);

@@ -4,27 +4,22 @@ what it cannot do it refuses.
 Usage: test_cli_bench.py PROGRAM [unittest arguments]
 """
 import itertools
-import json
-import os
 import signal
 import subprocess
-import sys
 import unittest
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+import cli_case
+
+PROGRAM = cli_case.PROGRAM
 QUICK = ["--seconds", "0.02", "--width", "8", "--batch", "16", "--members", "3"]
 
 
-def call(*arguments, **environment):
-    return subprocess.run([PROGRAM, "bench", *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=120,
-                          env={**os.environ, **environment})
+def call(*arguments, **options):
+    return cli_case.call("bench", *arguments, **options)
 
 
-def ask(*arguments, **environment):
-    done = call(*arguments, "--json", **environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def ask(*arguments, **options):
+    return cli_case.ask("bench", *arguments, **options)
 
 
 def flop(row):
@@ -106,7 +101,6 @@ class Json(unittest.TestCase):
 class Table(unittest.TestCase):
     def test_it_says_what_it_counts_and_has_a_column_of_errors(self):
         done = call("--backend", "cpu", *QUICK, "--width", "8,16")
-        self.assertEqual(done.returncode, 0, done.stderr)
         comments = [line for line in done.stdout.splitlines() if line.startswith("#")]
         rows = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
         self.assertTrue(any("2B(2(Nd + (L-2)N^2 + N) + (L-2)N^2 + N)" in c for c in comments))
@@ -131,18 +125,17 @@ class Refusals(unittest.TestCase):
                       ["--backend", "cpu", "--precision", "tf32"], ["--threads", "0"],
                       ["extra"], ["--wdth", "8"]):
             with self.subTest(words=words):
-                done = call(*words, "--json")
-                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                done = call(*words, "--json", code=2)
+                self.assertEqual(done.stdout, "")
                 self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
 
     def test_an_unknown_instruction_set_is_refused(self):
-        done = call("--backend", "cpu", *QUICK, ESCAPEMENT_ISA="sse9")
-        self.assertEqual(done.returncode, 2)
+        done = call("--backend", "cpu", *QUICK, ESCAPEMENT_ISA="sse9", code=2)
         self.assertIn("ESCAPEMENT_ISA", done.stderr)
 
     def test_what_does_not_fit_is_the_machines_failure(self):
-        done = call("--backend", "cpu", "--width", "4096", "--members", "1000000", "--json")
-        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        done = call("--backend", "cpu", "--width", "4096", "--members", "1000000", "--json", code=3)
+        self.assertEqual(done.stdout, "")
         self.assertIn("more than there is", done.stderr)
 
     def test_an_interrupt_ends_it(self):

@@ -3,17 +3,12 @@
 
 Usage: test_cli_blocks.py PROGRAM [unittest arguments]
 """
-import json
-import os
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import numpy
 import xarray
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+import cli_case
 
 SPEC = """\
 name: modes
@@ -29,19 +24,18 @@ sweep:
 """
 
 
-def call(*arguments):
-    return subprocess.run([PROGRAM, "blocks", *arguments], capture_output=True, text=True,
-                          timeout=300)
+def call(*arguments, **options):
+    return cli_case.call("blocks", *arguments, **options)
 
 
 def ask(activation, amplitudes, layers, *more):
-    done = call("--activation", activation, "--amplitudes", amplitudes, "--layers", str(layers),
-                "--json", *more)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return cli_case.ask("blocks", "--activation", activation, "--amplitudes", amplitudes, "--layers",
+                        str(layers), *more)
 
 
-class Blocks(unittest.TestCase):
+class Blocks(cli_case.Case):
+    SPEC = SPEC
+
     def test_held_out_cases_of_unequal_scales(self):
         for arguments, escape, hermite in (
                 (("erf", "1.5,0.8", 3, "--scales", "0.1,0.2,0.15;0.2,0.1,0.3"),
@@ -112,8 +106,7 @@ class Blocks(unittest.TestCase):
                            (["--spectrum", "--level", "0"], "--spectrum"),
                            (["--spectrum", "--layers", "2"], "3 layers"),
                            (["--amplitudes", "1,1,1,1,1,1,1,1,1"], "--amplitudes")):
-            done = call(*usual, *more)
-            self.assertEqual(done.returncode, 2, done.stderr)
+            done = call(*usual, *more, code=2)
             self.assertIn(said, done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1)
 
@@ -121,13 +114,8 @@ class Blocks(unittest.TestCase):
         """The minibatch's noise, seen in the seeds, moves the mean by its standard error; the
         step of gradient descent moves it by about one step; the noise of the minibatch loss
         itself lets it dip early by a few steps. Levels 0 and 1 are far off."""
-        with tempfile.TemporaryDirectory() as room:
-            spec, out = os.path.join(room, "modes.yaml"), os.path.join(room, "modes.h5")
-            with open(spec, "w") as file:
-                file.write(SPEC)
-            subprocess.run([PROGRAM, "run", spec, "-o", out, "--quiet"], check=True,
-                           capture_output=True)
-            steps = xarray.load_dataset(out, engine="h5netcdf").escape_step.values[:, 0]
+        self.train("modes.h5")
+        steps = xarray.load_dataset(self.path("modes.h5"), engine="h5netcdf").escape_step.values[:, 0]
         self.assertTrue((steps > 0).all())
         error = 3 * steps.std(ddof=1) / len(steps) ** 0.5 + 5
         for level in (0, 1, 2):

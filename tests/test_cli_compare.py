@@ -3,17 +3,12 @@ that are not to be compared.
 
 Usage: test_cli_compare.py PROGRAM [unittest arguments]
 """
-import json
 import math
-import os
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import xarray
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+import cli_case
 
 SPEC = """\
 name: small
@@ -28,23 +23,8 @@ sweep:
 """
 
 
-class Compare(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-        with open(os.path.join(self.room, "small.yaml"), "w") as file:
-            file.write(SPEC)
-
-    def call(self, *arguments, code=0):
-        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True,
-                              cwd=self.room, timeout=300)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done
-
-    def train(self, name, *arguments):
-        self.call("run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu", *arguments)
-        return name
+class Compare(cli_case.Case):
+    SPEC = SPEC
 
     def made(self, name, **columns):
         """A file of another program: two members with two thresholds each, unless said."""
@@ -54,19 +34,19 @@ class Compare(unittest.TestCase):
         thresholds = columns.pop("threshold")
         xarray.Dataset({key: (("member", "threshold")[:1 + isinstance(values[0], list)], values)
                         for key, values in columns.items()},
-                       {"threshold": thresholds}).to_netcdf(os.path.join(self.room, name),
+                       {"threshold": thresholds}).to_netcdf(self.path(name),
                                                             engine="h5netcdf")
         return name
 
-    def ask(self, *arguments):
-        return json.loads(self.call("compare", *arguments, "--json").stdout)
+    def compare(self, *arguments):
+        return self.ask("compare", *arguments)
 
     def variables(self, *arguments):
-        return {v["name"]: v for v in self.ask(*arguments)["variables"]}
+        return {v["name"]: v for v in self.compare(*arguments)["variables"]}
 
     def test_threads_and_slots_leave_every_bit_of_every_variable(self):
         one, two = self.train("a.h5"), self.train("b.h5", "--threads", "2", "--slots", "1")
-        got = self.ask(one, two, "--exact")
+        got = self.compare(one, two, "--exact")
         self.assertEqual((got["members"], got["different"]), (4, 0))
         for v in got["variables"]:
             self.assertEqual(v["values"], v["equal"], v)
@@ -76,7 +56,7 @@ class Compare(unittest.TestCase):
 
     def test_float_and_double_differ_by_rounding(self):
         files = self.train("a.h5"), self.train("b.h5", "--backend", "reference")
-        got = self.ask(*files)
+        got = self.compare(*files)
         self.assertEqual(got["first"], {"file": "a.h5", "backend": "cpu", "precision": "float32"})
         self.assertEqual((got["second"]["backend"], got["second"]["precision"]),
                          ("reference", "float64"))
@@ -94,7 +74,7 @@ class Compare(unittest.TestCase):
     def test_differences_are_the_largest_and_relative_to_the_larger_value(self):
         a = self.made("a.h5")
         b = self.made("b.h5", final_loss=[0.75, 0.25], escape_step=[[10, 24], [25, -1]])
-        got = self.ask(a, b)
+        got = self.compare(a, b)
         loss = next(v for v in got["variables"] if v["name"] == "final_loss")
         self.assertEqual((loss["values"], loss["equal"]), (2, 1))
         self.assertEqual(loss["largest_absolute"], 0.25)
@@ -106,7 +86,7 @@ class Compare(unittest.TestCase):
     def test_a_step_censored_in_one_file_alone_is_counted_and_not_subtracted(self):
         a = self.made("a.h5")
         b = self.made("b.h5", escape_step=[[10, -1], [31, 80]])
-        got = self.ask(a, b)["escape_step"]
+        got = self.compare(a, b)["escape_step"]
         self.assertEqual((got["equal"], got["censored_in_one"]), (1, 2))
         self.assertEqual(got["largest_absolute"], 1)
         text = self.call("compare", a, b).stdout

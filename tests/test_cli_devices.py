@@ -8,14 +8,13 @@ import glob
 import os
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 import unittest
 
+import cli_case
 import hold
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+PROGRAM = cli_case.PROGRAM
 
 # Nothing escapes at the second threshold: every network makes all its steps.
 SPEC = """\
@@ -28,27 +27,13 @@ record: {every: 1000}
 """
 
 
-class Devices(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-        self.hold = hold.Hold(PROGRAM, self.room)
-        with open(self.path("dev.yaml"), "w") as file:
-            file.write(SPEC)
+class Devices(cli_case.Case):
+    SPEC = SPEC
+    RUN = ("--quiet", "--checkpoint", "0.02")
 
-    def path(self, name):
-        return os.path.join(self.room, name)
-
-    def command(self, *arguments, name="a.h5"):
-        return [PROGRAM, "run", "dev.yaml", "-o", name, "--quiet", "--checkpoint", "0.02",
-                *arguments]
-
-    def call(self, *arguments, code=0, name="a.h5"):
-        done = subprocess.run(self.command(*arguments, name=name), capture_output=True, text=True,
-                              cwd=self.room, timeout=300)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done.stderr
+    def said(self, *arguments, **options):
+        """On stderr, by a run."""
+        return self.run_spec(*arguments, **options).stderr
 
     def start(self, *arguments):
         """A run with two workers, once both wait at a checkpoint, and their process ids."""
@@ -60,16 +45,16 @@ class Devices(unittest.TestCase):
         return child, self.hold.held()
 
     def assert_as_one_process(self):
-        self.call("--backend", "cpu", name="whole.h5")
+        self.said("--backend", "cpu", name="whole.h5")
         done = subprocess.run([PROGRAM, "compare", "--exact", "whole.h5", "a.h5"],
                               capture_output=True, text=True, cwd=self.room)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual([n for n in os.listdir(self.room) if n.startswith("a.h5")], ["a.h5"])
 
     def test_the_result_does_not_depend_on_how_many_there_are(self):
-        self.call("--devices", "cpu,cpu,cpu")
+        self.said("--devices", "cpu,cpu,cpu")
         self.assert_as_one_process()
-        self.assertIn("nothing to do", self.call("--devices", "cpu,cpu", "--resume"))
+        self.assertIn("nothing to do", self.said("--devices", "cpu,cpu", "--resume"))
 
     def test_a_worker_that_dies_is_restarted_from_its_checkpoint(self):
         child, workers = self.start()
@@ -90,8 +75,8 @@ class Devices(unittest.TestCase):
         self.hold.release()
         self.assertEqual(child.returncode, 3)
         self.assertIn("--resume goes on", child.communicate()[1].splitlines()[-1])
-        self.assertIn("--resume goes on", self.call("--devices", "cpu", code=2))
-        self.call("--devices", "cpu,cpu,cpu", "--resume")
+        self.assertIn("--resume goes on", self.said("--devices", "cpu", code=2))
+        self.said("--devices", "cpu,cpu,cpu", "--resume")
         self.assert_as_one_process()
 
     def test_a_signal_to_the_parent_stops_all_workers_saved(self):
@@ -101,13 +86,13 @@ class Devices(unittest.TestCase):
         self.assertEqual(child.returncode, 143, said)
         self.assertIn("safe in a.h5.part-*: 0 of 8 members, 8 networks in flight;", said)
         self.assertEqual(len(glob.glob(self.path("a.h5.part-*.checkpoint"))), 2)
-        self.assertIn("--devices", self.call("--backend", "cpu", "--resume", code=2))
-        self.call("--devices", "cpu", "--resume")
+        self.assertIn("--devices", self.said("--backend", "cpu", "--resume", code=2))
+        self.said("--devices", "cpu", "--resume")
         self.assert_as_one_process()
 
     def test_what_was_begun_without_devices_is_not_begun_again_with_them(self):
-        self.call("--backend", "cpu", "--max-time", "0.000001", code=143)
-        self.assertIn("without --devices", self.call("--devices", "cpu", "--resume", code=2))
+        self.said("--backend", "cpu", "--max-time", "0.000001", code=143)
+        self.assertIn("without --devices", self.said("--devices", "cpu", "--resume", code=2))
 
     def test_workers_end_with_their_parent(self):
         child, workers = self.start()
@@ -115,7 +100,7 @@ class Devices(unittest.TestCase):
         child.communicate()
         while any(map(self.is_alive, workers)):
             time.sleep(0.002)
-        self.call("--devices", "cpu,cpu", "--resume")
+        self.said("--devices", "cpu,cpu", "--resume")
         self.assert_as_one_process()
 
     @staticmethod
@@ -127,30 +112,30 @@ class Devices(unittest.TestCase):
             return False
 
     def test_time_is_up_for_all_together(self):
-        said = self.call("--devices", "cpu,cpu", "--max-time", "0.01", "train.steps=1000000000",
+        said = self.said("--devices", "cpu,cpu", "--max-time", "0.01", "train.steps=1000000000",
                          code=143)
         self.assertIn("--resume goes on", said)
 
     def test_a_name_may_begin_with_a_dash(self):
-        os.rename(self.path("dev.yaml"), self.path("-dev.yaml"))
-        done = subprocess.run([PROGRAM, "run", "-q", "--devices=cpu", "-o", "-a.h5", "--", "-dev.yaml", "train.steps=2"],
+        os.rename(self.path("small.yaml"), self.path("-small.yaml"))
+        done = subprocess.run([PROGRAM, "run", "-q", "--devices=cpu", "-o", "-a.h5", "--", "-small.yaml", "train.steps=2"],
                               capture_output=True, text=True, cwd=self.room)
         self.assertEqual((done.returncode, os.listdir(self.room).count("-a.h5")), (0, 1), done.stderr)
 
     def test_what_a_worker_refuses_is_no_clean_stop(self):
         os.mkdir(self.path("a.h5.part-0-of-2.lock"))
-        said = self.call("--devices", "cpu,cpu", "--resume", "--max-time", "0.000001", code=2)
+        said = self.said("--devices", "cpu,cpu", "--resume", "--max-time", "0.000001", code=2)
         self.assertIn("safe in a.h5.part-*: 0 of 8 members, ", said)
 
     def test_an_empty_journal_is_started_as_without_devices(self):
         for name in ("a.h5.part-0-of-1.journal", "a.h5.part-0-of-1.snapshots"):
             open(self.path(name), "w").close()
-        self.call("--devices", "cpu", "--resume", "train.steps=2")
+        self.said("--devices", "cpu", "--resume", "train.steps=2")
 
     def test_what_is_no_list_of_devices_is_refused(self):
         for text in ("0,0", "cpu,0", "", ",", "one", "-1", "0,"):
-            self.assertIn("devices", self.call(f"--devices={text}", code=2), text)
-        self.assertIn("--shard", self.call("--devices", "cpu", "--shard", "0/2", code=2))
+            self.assertIn("devices", self.said(f"--devices={text}", code=2), text)
+        self.assertIn("--shard", self.said("--devices", "cpu", "--shard", "0/2", code=2))
 
 
 if __name__ == "__main__":

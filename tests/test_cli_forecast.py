@@ -2,17 +2,13 @@
 
 Usage: test_cli_forecast.py PROGRAM [unittest arguments]
 """
-import json
 import os
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import h5py
 import numpy
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+import cli_case
 
 SPEC = """\
 name: small
@@ -30,24 +26,15 @@ SIZES = ((), ("record.every=2",), ("record.per_decade=9",), ("sweep.seeds=700",)
          ("network.layers=2", "sweep.groups=[{bottleneck: 2, scales: [0.1]}]", "record.every=3"))
 
 
-class Forecast(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-        with open(os.path.join(self.room, "small.yaml"), "w") as file:
-            file.write(SPEC)
+class Forecast(cli_case.Case):
+    SPEC = SPEC
 
     def run_spec(self, *arguments):
-        done = subprocess.run([PROGRAM, "run", "small.yaml", "-o", "a.h5", "-q", "--json", "--force",
-                               "--backend", "cpu", *arguments], capture_output=True, text=True,
-                              cwd=self.room, timeout=300)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout)
+        return super().ask(*self.command("--force", *arguments)[1:])
 
     def ends(self, seeds):
         """Escape steps at the last threshold, (scale, seed); infinite where censored."""
-        with h5py.File(os.path.join(self.room, "a.h5")) as file:
+        with h5py.File(self.path("a.h5")) as file:
             steps = file["escape_step"][:].astype(float)
         steps[steps < 0] = numpy.inf
         return steps.max(axis=1).reshape(-1, seeds)
@@ -107,7 +94,7 @@ class Forecast(unittest.TestCase):
             with self.subTest(arguments):
                 told = self.run_spec("--dry-run", *SHORT, *arguments)["result_bytes_max"]
                 self.run_spec(*SHORT, *arguments)
-                real = os.path.getsize(os.path.join(self.room, "a.h5"))
+                real = os.path.getsize(self.path("a.h5"))
                 self.assertGreaterEqual(told, real)
                 self.assertLessEqual(told, 1.5 * real)
 

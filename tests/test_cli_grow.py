@@ -6,14 +6,11 @@ Usage: test_cli_grow.py PROGRAM [unittest arguments]
 import json
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import h5py
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+import cli_case
 
 SPEC = """\
 name: small
@@ -40,22 +37,8 @@ REFUSED = (("sweep.seeds=2", "sweep.seeds was 3 and is 2"),
            ("escape.thresholds=[0.1]", "escape.thresholds was [0.1, 0.02] and is [0.1]"))
 
 
-class Room(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-        with open(self.path("small.yaml"), "w") as file:
-            file.write(SPEC)
-
-    def path(self, name):
-        return os.path.join(self.room, name)
-
-    def call(self, *arguments, code=0):
-        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, cwd=self.room,
-                              timeout=300)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done
+class Room(cli_case.Case):
+    SPEC = SPEC
 
     def train(self, name, *arguments, code=0):
         done = self.call("run", "small.yaml", "-o", name, "-q", "--json", "--backend", "cpu",

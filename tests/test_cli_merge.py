@@ -5,14 +5,11 @@ Usage: test_cli_merge.py PROGRAM [unittest arguments]
 """
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import xarray
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+import cli_case
 
 SPEC = """\
 name: small
@@ -25,33 +22,15 @@ record: {every: 50}
 """
 
 
-class Merge(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-        with open(os.path.join(self.room, "small.yaml"), "w") as file:
-            file.write(SPEC)
-
-    def call(self, *arguments, code=0):
-        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True,
-                              cwd=self.room, timeout=300)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done
-
-    def train(self, name, *arguments):
-        self.call("run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu", *arguments)
-        return name
+class Merge(cli_case.Case):
+    SPEC = SPEC
 
     def shards(self, count, *arguments):
         return [self.train("s.%a.h5", "--shard", f"{i}/{count}", *arguments) and f"s.{i}.h5"
                 for i in range(count)]
 
     def refused(self, *files):
-        said = self.call("merge", "-o", "m.h5", *files, code=2).stderr
-        self.assertEqual(len(said.splitlines()), 1)
-        self.assertFalse(os.path.exists(os.path.join(self.room, "m.h5")))
-        return said
+        return super().refused("merge", "-o", "m.h5", *files)
 
     def test_the_merged_file_is_the_run_in_one_piece(self):
         whole = self.train("whole.h5")
@@ -62,10 +41,10 @@ class Merge(unittest.TestCase):
                                             *reversed(files)).stdout)
                 self.assertEqual((told["members"], told["shards"]), (8, count))
                 self.call("compare", "--exact", whole, "m.h5")
-                with xarray.open_dataset(os.path.join(self.room, "m.h5")) as merged:
+                with xarray.open_dataset(self.path("m.h5")) as merged:
                     self.assertEqual(merged.attrs["shard"], "0/1")
                 for name in (*files, "m.h5"):
-                    os.remove(os.path.join(self.room, name))
+                    os.remove(self.path(name))
 
     def test_the_merged_file_counts_as_the_runs_result(self):
         self.call("merge", "-o", "m.h5", *self.shards(2))
@@ -74,7 +53,7 @@ class Merge(unittest.TestCase):
 
     def test_attributes_that_differ_are_all_told(self):
         self.call("merge", "-o", "m.h5", *self.shards(2))
-        with xarray.open_dataset(os.path.join(self.room, "m.h5")) as merged:
+        with xarray.open_dataset(self.path("m.h5")) as merged:
             for i in range(2):
                 self.assertIn(f"--shard {i}/2", merged.attrs["command_line"])
             self.assertEqual(merged.attrs["backend"], "cpu")
@@ -104,7 +83,7 @@ class Merge(unittest.TestCase):
 
     def test_a_damaged_or_foreign_file_is_refused(self):
         files = self.shards(2)
-        with open(os.path.join(self.room, files[1]), "r+b") as file:
+        with open(self.path(files[1]), "r+b") as file:
             file.seek(5000)
             file.write(b"\xff\x00\xff")
         self.assertIn("s.1.h5", self.refused(*files))
@@ -113,10 +92,10 @@ class Merge(unittest.TestCase):
     def test_an_existing_file_is_kept_unless_forced(self):
         files = self.shards(2)
         self.train("m.h5", "sweep.seeds=1")
-        before = open(os.path.join(self.room, "m.h5"), "rb")
+        before = open(self.path("m.h5"), "rb")
         self.addCleanup(before.close)
         self.assertIn("--force", self.call("merge", "-o", "m.h5", *files, code=2).stderr)
-        with open(os.path.join(self.room, "m.h5"), "rb") as after:
+        with open(self.path("m.h5"), "rb") as after:
             self.assertEqual(before.read(), after.read())
         self.call("merge", "-o", "m.h5", "--force", *files)
         self.call("merge", *files, code=2)

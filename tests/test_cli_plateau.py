@@ -3,14 +3,11 @@ they agree with it, and where one cannot be measured the reason is given.
 
 Usage: test_cli_plateau.py PROGRAM [unittest arguments]
 """
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import unittest
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+import cli_case
 
 # Two groups as in the README's own sweep: one near theory, one scale of which little can be said.
 SPEC = """\
@@ -29,15 +26,12 @@ record: {every: 20}
 EXPONENTS = {"self_exponent": 3, "orthogonal_exponent": 2, "signal_exponent": 4 / 3}
 
 
-def call(*arguments, code=0):
-    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True,
-                          cwd=ROOM.name, timeout=300)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+def call(*arguments):
+    return cli_case.call(*arguments, cwd=ROOM.name)
 
 
 def ask(*arguments):
-    return json.loads(call("plateau", "a.h5", "--json", *arguments).stdout)
+    return cli_case.ask("plateau", "a.h5", *arguments, cwd=ROOM.name)
 
 
 def setUpModule():

@@ -6,18 +6,16 @@ Usage: test_cli_record.py PROGRAM [unittest arguments]
 import json
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import numpy
 import xarray
 
+import cli_case
 import hold
 from journal_file import members
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+PROGRAM = cli_case.PROGRAM
 
 SPEC = """\
 name: small
@@ -33,27 +31,11 @@ record: {every: 50}
 """
 
 
-class Record(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-        self.hold = hold.Hold(PROGRAM, self.room)
-        with open(os.path.join(self.room, "small.yaml"), "w") as file:
-            file.write(SPEC)
-
-    def call(self, *arguments, code=0):
-        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True,
-                              cwd=self.room, timeout=300)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done
-
-    def train(self, name, *arguments):
-        self.call("run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu", *arguments)
-        return name
+class Record(cli_case.Case):
+    SPEC = SPEC
 
     def open(self, name, engine="h5netcdf"):
-        return xarray.load_dataset(os.path.join(self.room, name), engine=engine)
+        return xarray.load_dataset(self.path(name), engine=engine)
 
     def test_a_member_has_snapshots_up_to_its_end_and_nan_behind(self):
         for engine in ("h5netcdf", "netcdf4"):
@@ -174,7 +156,7 @@ class Record(unittest.TestCase):
         whole = self.train("a.h5", *slow)
         command = self.held_command("b.h5", "--slots", "2", *slow, "--resume")
         for _ in range(3):  # each time with some more members in the journal
-            journal = os.path.join(self.room, "b.h5.journal")
+            journal = self.path("b.h5.journal")
             self.assertEqual(self.hold.interrupt(command, self.room, signal.SIGKILL, journal=journal,
                                                  members=members(journal))[0], -signal.SIGKILL)
         self.call(*[word for word in command[1:] if word not in hold.CHECKPOINTS])
@@ -197,8 +179,8 @@ class Record(unittest.TestCase):
         whole = self.train("a.h5", *slow)
         command = self.held_command("b.h5", *slow)
         self.hold.interrupt(command, self.room, signal.SIGKILL, members=1,
-                            journal=os.path.join(self.room, "b.h5.journal"))
-        os.truncate(os.path.join(self.room, "b.h5.snapshots"), 5000)
+                            journal=self.path("b.h5.journal"))
+        os.truncate(self.path("b.h5.snapshots"), 5000)
         self.call(*[word for word in command[1:] if word not in hold.CHECKPOINTS], "--resume")
         self.call("compare", "--exact", whole, "b.h5")
 

@@ -9,15 +9,14 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 import unittest
 
+import cli_case
 import hold
 from journal_file import members
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+PROGRAM = cli_case.PROGRAM
 
 # No member finishes early, so all progress is in the checkpoint.
 SPEC = """\
@@ -34,31 +33,11 @@ ENDLESS = "train.steps=1000000000"
 A_BLOCK = ("--max-time", "0.000001")  # a part of a run makes one block of 16 steps, then it stops
 
 
-class Resume(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-        with open(self.path("small.yaml"), "w") as file:
-            file.write(SPEC)
-        self.hold = hold.Hold(PROGRAM, self.room)
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
-
-    def path(self, name):
-        return os.path.join(self.room, name)
+class Resume(cli_case.Case):
+    SPEC = SPEC
 
     def files(self, name="a.h5"):
         return sorted(n for n in os.listdir(self.room) if name in n)
-
-    def command(self, *arguments, name="a.h5"):
-        return [PROGRAM, "run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu",
-                *arguments]
-
-    def call(self, *arguments, code=0, name="a.h5", **environment):
-        done = subprocess.run(self.command(*arguments, name=name), capture_output=True, text=True,
-                              cwd=self.room, timeout=300, env={**self.environment, **environment})
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done
 
     def compare(self, a, b):
         done = subprocess.run([PROGRAM, "compare", "--exact", a, b], capture_output=True,
@@ -66,23 +45,23 @@ class Resume(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def assert_done_as_in_one_piece(self, *arguments):
-        self.call(*arguments, name="whole.h5")
+        self.run_spec(*arguments, name="whole.h5")
         self.compare("whole.h5", "a.h5")
         self.assertEqual(self.files(), ["a.h5"])
 
     def start_held(self, *arguments, **condition):
         """A run that waits at its first checkpoint."""
         return self.hold.start(self.command(*hold.CHECKPOINTS, *arguments), self.room,
-                               env=self.environment, **condition)
+                               env=cli_case.ENVIRONMENT, **condition)
 
     def interrupt(self, number, *arguments, **condition):
         return self.hold.interrupt(self.command(*hold.CHECKPOINTS, *arguments), self.room, number,
-                                   env=self.environment, **condition)
+                                   env=cli_case.ENVIRONMENT, **condition)
 
     def leave_checkpoint(self, *arguments):
         """Two whole checkpoints, of different steps, and no finished member."""
         for _ in range(2):
-            self.call("--resume", *A_BLOCK, "--threads", "1", *arguments, code=143)
+            self.run_spec("--resume", *A_BLOCK, "--threads", "1", *arguments, code=143)
         self.assertEqual(self.files()[:2], ["a.h5.checkpoint", "a.h5.checkpoint.previous"])
 
     def test_stopped_by_the_clock_it_goes_on(self):
@@ -95,7 +74,7 @@ class Resume(unittest.TestCase):
                 parts += 1
                 done = subprocess.run(
                     self.command("--resume", *A_BLOCK, "--json", *short, *shapes[parts % 4]),
-                    cwd=self.room, capture_output=True, text=True, env=self.environment)
+                    cwd=self.room, capture_output=True, text=True, env=cli_case.ENVIRONMENT)
                 if done.returncode != 0:
                     self.assertEqual(done.returncode, 143, done.stderr)
                     self.assertRegex(done.stderr, r"\Aescapement: stopped at --max-time: .*in "
@@ -112,7 +91,7 @@ class Resume(unittest.TestCase):
             self.assertEqual(ended, code, errors)
             self.assertIn("; 6 in flight are safe in", errors)
             self.assertEqual(len(errors.splitlines()), 1)
-        self.call("--resume")
+        self.run_spec("--resume")
         self.assert_done_as_in_one_piece()
 
     def test_killed_at_any_moment_it_goes_on_from_its_last_checkpoint(self):
@@ -127,13 +106,13 @@ class Resume(unittest.TestCase):
             time.sleep(draw.uniform(0, 0.1))
             child.kill()
             self.assertIn(child.wait(), (0, -signal.SIGKILL))
-        self.call("--resume")
-        self.call("--resume")  # clears what a kill behind the publication left
+        self.run_spec("--resume")
+        self.run_spec("--resume")  # clears what a kill behind the publication left
         self.assert_done_as_in_one_piece()
 
     def start(self, *arguments):
         return subprocess.Popen(self.command(*arguments), cwd=self.room, stderr=subprocess.DEVNULL,
-                                stdout=subprocess.DEVNULL, env=self.environment)
+                                stdout=subprocess.DEVNULL, env=cli_case.ENVIRONMENT)
 
     def test_a_member_that_finished_after_the_checkpoint_is_not_trained_again(self):
         some = ("escape.thresholds=[0.1]", "train.steps=10000", "train.rate=0.02",
@@ -147,7 +126,7 @@ class Resume(unittest.TestCase):
         self.assertEqual(ended, 143)
         self.assertIn("members are safe", errors)
         os.rename(self.path("old"), self.path("a.h5.checkpoint"))
-        self.call("--resume", *some)
+        self.run_spec("--resume", *some)
         self.assert_done_as_in_one_piece(*some)
 
     def test_a_damaged_checkpoint_is_replaced_by_the_one_before_and_that_is_said(self):
@@ -155,7 +134,7 @@ class Resume(unittest.TestCase):
         with open(self.path("a.h5.checkpoint"), "r+b") as file:
             file.seek(3000)
             file.write(b"\xff\x00\xff\x00")
-        done = self.call("--resume", "--json")
+        done = self.run_spec("--resume", "--json")
         self.assertRegex(done.stderr, r"\Aescapement: warning: [^\n]*a.h5.checkpoint: damaged"
                          r"[^\n]*a.h5.checkpoint.previous is whole and is taken\n\Z")
         self.assertLess(json.loads(done.stdout)["steps_made"], STEPS)
@@ -166,28 +145,28 @@ class Resume(unittest.TestCase):
         for name in self.files()[:2]:
             os.truncate(self.path(name), 1000)
         before = self.files()
-        self.assertIn("damaged", self.call("--resume", code=2).stderr)
+        self.assertIn("damaged", self.run_spec("--resume", code=2).stderr)
         self.assertEqual(self.files(), before)
 
     def test_another_spec_or_precision_is_refused_by_name(self):
         self.leave_checkpoint("record.every=0")
         before = self.files()
         for other in ("train.rate=0.04", "--backend=reference", "--shard=0/2"):
-            said = self.call("--resume", "record.every=0", other, code=2).stderr
+            said = self.run_spec("--resume", "record.every=0", other, code=2).stderr
             self.assertRegex(said, r"a.h5.journal: (train.rate was 0.05 and is 0.04 now|is of )")
         self.assertEqual(self.files(), before)
 
     def test_without_resume_it_is_refused_and_force_starts_anew(self):
         self.leave_checkpoint("record.every=0")
-        self.assertIn("--resume goes on", self.call("record.every=0", code=2).stderr)
-        told = json.loads(self.call("--force", "--json", "record.every=0").stdout)
+        self.assertIn("--resume goes on", self.run_spec("record.every=0", code=2).stderr)
+        told = json.loads(self.run_spec("--force", "--json", "record.every=0").stdout)
         self.assertEqual(told["steps"], STEPS)
         self.assert_done_as_in_one_piece("record.every=0")
 
     def test_without_its_snapshots_a_network_starts_anew(self):
         self.leave_checkpoint()
         os.remove(self.path("a.h5.snapshots"))
-        self.assertEqual(json.loads(self.call("--resume", "--json").stdout)["steps_made"], STEPS)
+        self.assertEqual(json.loads(self.run_spec("--resume", "--json").stdout)["steps_made"], STEPS)
         self.assert_done_as_in_one_piece()
 
     def test_what_a_kill_behind_the_publication_left_is_cleared(self):
@@ -196,24 +175,24 @@ class Resume(unittest.TestCase):
         os.mkdir(self.path("left"))
         for name in left:
             shutil.copy(self.path(name), self.path("left"))
-        self.call("--resume")
+        self.run_spec("--resume")
         for name in left:
             shutil.copy(os.path.join(self.path("left"), name), self.room)
-        self.assertIn("complete", self.call("--resume").stderr)
+        self.assertIn("complete", self.run_spec("--resume").stderr)
         self.assert_done_as_in_one_piece()
 
     def test_others_files_beside_a_complete_result_stay(self):
-        self.call("record.every=0")
+        self.run_spec("record.every=0")
         with open(self.path("a.h5.checkpoint"), "w") as file:
             file.write("mine")
-        self.call("--resume", "record.every=0")
+        self.run_spec("--resume", "record.every=0")
         self.assertIn("a.h5.checkpoint", self.files())
 
     def test_a_second_run_on_one_output_is_refused(self):
         child = self.start_held(ENDLESS)
         for way in ("--resume", "--force"):
             self.assertIn("another run is writing this output",
-                          self.call(ENDLESS, way, code=2).stderr)
+                          self.run_spec(ENDLESS, way, code=2).stderr)
         child.terminate()
         child.communicate()
         self.assertEqual(child.returncode, 143)
@@ -221,22 +200,22 @@ class Resume(unittest.TestCase):
     def test_times_are_seconds_or_a_clock(self):
         for option in ("--max-time", "--checkpoint"):
             for wrong in ("x", "", "-1", "1:2", "0:60:00", "nan", "1:2:3:4", "1e3"):
-                self.assertIn(option, self.call(f"{option}={wrong}", code=2).stderr)
-        self.call("--max-time", "0", code=2)
-        self.call("--max-time", "0:00:01", ENDLESS, code=143)
+                self.assertIn(option, self.run_spec(f"{option}={wrong}", code=2).stderr)
+        self.run_spec("--max-time", "0", code=2)
+        self.run_spec("--max-time", "0:00:01", ENDLESS, code=143)
 
     def test_a_slurm_array_is_sharded_by_the_placeholder_in_the_outputs_name(self):
         for task in range(2):
             array = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": "2",
                      "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "1"}
-            said = self.call("train.steps=50", code=2, **array).stderr
+            said = self.run_spec("train.steps=50", code=2, **array).stderr
             self.assertIn("%a", said)
-            said = self.call("train.steps=50", name="part.%a.h5", **array).stderr
+            said = self.run_spec("train.steps=50", name="part.%a.h5", **array).stderr
             self.assertIn(f"--shard {task}/2", said)
-            self.call("train.steps=50", "--shard", f"{task}/2", name=f"named.{task}.h5", **array)
+            self.run_spec("train.steps=50", "--shard", f"{task}/2", name=f"named.{task}.h5", **array)
             self.compare(f"part.{task}.h5", f"named.{task}.h5")
         array["SLURM_ARRAY_TASK_MAX"] = "7"  # tasks 0 and 7 of eight, submitted again
-        self.assertIn("--shard %a/N", self.call(code=2, name="b.%a.h5", **array).stderr)
+        self.assertIn("--shard %a/N", self.run_spec(code=2, name="b.%a.h5", **array).stderr)
         self.assertNotIn("b.1.h5", self.files("b."))
 
 

@@ -8,13 +8,12 @@ import os
 import resource
 import signal
 import subprocess
-import sys
-import tempfile
 import unittest
 
+import cli_case
 import hold
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+PROGRAM = cli_case.PROGRAM
 
 # Nothing escapes: every network makes all its steps.
 SPEC = """\
@@ -28,31 +27,12 @@ ENDLESS = "train.steps=1000000000"
 OFTEN = ("--checkpoint", "0.0001")
 
 
-class Room(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-        self.hold = hold.Hold(PROGRAM, self.room)
-        self.addCleanup(self.hold.release)
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
-        with open(self.path("stops.yaml"), "w") as file:
-            file.write(SPEC)
+class Room(cli_case.Case):
+    SPEC = SPEC
 
-    def path(self, name):
-        return os.path.join(self.room, name)
-
-    def command(self, *arguments, name="a.h5"):
-        return [PROGRAM, "run", "stops.yaml", "-o", name, "--quiet", "--backend", "cpu", *arguments]
-
-    def call(self, command, code=0, **environment):
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self.room, timeout=600,
-                              env={**self.environment, **environment})
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done.stderr
-
-    def run_it(self, *arguments, code=0, name="a.h5", **environment):
-        return self.call(self.command(*arguments, name=name), code, **environment)
+    def run_it(self, *arguments, **options):
+        """What a run says."""
+        return self.run_spec(*arguments, **options).stderr
 
     def contents(self):
         """Every file's name and bytes, but for the marks of those that wait."""
@@ -67,7 +47,7 @@ class Room(unittest.TestCase):
 class Signals(Room):
     def start(self, *arguments, signals=1):
         return self.hold.start(self.command(ENDLESS, *hold.CHECKPOINTS, *arguments), self.room,
-                               env=self.environment, signals=signals)
+                               env=cli_case.ENVIRONMENT, signals=signals)
 
     def assert_stopped(self, child):
         said = child.communicate()[1]
@@ -95,7 +75,7 @@ class Signals(Room):
         child = subprocess.Popen(
             self.command(ENDLESS, *OFTEN, "--devices", "cpu,cpu"), cwd=self.room, text=True,
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            env={**self.environment, **self.hold.environment(signals=2)})
+            env={**cli_case.ENVIRONMENT, **self.hold.environment(signals=2)})
         self.hold.wait(lambda: len(self.hold.held()) == 2, child)
         first, second = self.hold.held()
         os.kill(first, signal.SIGTERM)  # directly, then from its parent
@@ -112,7 +92,7 @@ class Signals(Room):
         os.close(ends[0])
         array = {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_COUNT": "2"}  # which is told there
         done = subprocess.run(self.command(name="a.%a.h5"), cwd=self.room, stderr=ends[1],
-                              stdout=subprocess.DEVNULL, env={**self.environment, **array})
+                              stdout=subprocess.DEVNULL, env={**cli_case.ENVIRONMENT, **array})
         os.close(ends[1])
         self.assertEqual(done.returncode, 0)
 
@@ -120,7 +100,7 @@ class Signals(Room):
         ends = os.pipe()
         os.close(ends[0])
         done = subprocess.run(self.command(), cwd=self.room, stdout=ends[1], stderr=subprocess.PIPE,
-                              text=True, env=self.environment)
+                              text=True, env=cli_case.ENVIRONMENT)
         os.close(ends[1])
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("files that were written are whole", done.stderr)
@@ -128,7 +108,7 @@ class Signals(Room):
 
     def test_a_limit_of_file_sizes_is_a_full_disk(self):
         done = subprocess.run(self.command(), cwd=self.room, capture_output=True, text=True,
-                              env=self.environment, preexec_fn=lambda: resource.setrlimit(
+                              env=cli_case.ENVIRONMENT, preexec_fn=lambda: resource.setrlimit(
                                   resource.RLIMIT_FSIZE, (4096, 4096)))
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("File too large", done.stderr)
@@ -148,7 +128,7 @@ class Outputs(Room):
         child = subprocess.Popen(
             self.command("--devices", "cpu,cpu", "--force", *OFTEN),
             cwd=self.room, stdout=subprocess.DEVNULL, text=True, stderr=subprocess.PIPE,
-            env={**self.environment, **self.hold.environment()})
+            env={**cli_case.ENVIRONMENT, **self.hold.environment()})
         self.hold.wait(lambda: len(self.hold.held()) == 2, child)
         before = self.contents()
         for other in (self.command("--devices", "cpu,cpu", "--force"),
@@ -158,7 +138,7 @@ class Outputs(Room):
                       self.command("--force", name="a.h5.part-0-of-2"),
                       self.command("--force", name="a.h5.part-2-of-3"),
                       [PROGRAM, "merge", "-o", "a.h5", "shard.h5", "--force"]):
-            said = self.call(other, code=2)
+            said = self.call(*other[1:], code=2).stderr
             self.assertIn(f"another run is writing this output: process {child.pid} on ", said, other)
             self.assertEqual(self.contents(), before, other)
         for own in ("a.h5.part-0-of-2.journal", "a.h5.part-0-of-2.checkpoint", "a.h5.lock"):
@@ -174,12 +154,12 @@ class Outputs(Room):
     def test_a_run_after_a_kill_waits_for_the_workers_that_are_left(self):
         child = subprocess.Popen(
             self.command("--devices", "cpu,cpu", *OFTEN), cwd=self.room, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, env={**self.environment, **self.hold.environment(signals=2)})
+            stderr=subprocess.DEVNULL, env={**cli_case.ENVIRONMENT, **self.hold.environment(signals=2)})
         self.hold.wait(lambda: len(self.hold.held()) == 2, child)
         child.kill()
         child.wait()
         again = subprocess.Popen(self.command("--devices", "cpu,cpu", "--resume"), cwd=self.room, text=True,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self.environment)
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=cli_case.ENVIRONMENT)
         self.assertIn(f"process {child.pid} has ended, but its workers are still saving",
                       again.stderr.readline())
         self.hold.release()
@@ -206,7 +186,7 @@ class Arrays(Room):
         self.assertIn("of 4 shards", self.run_it(name="my.%a.h5", code=2, **self.task(4)))
         for shard in (0, 1):
             self.run_it(name="my.%a.h5", **self.task(shard, count=2, first=0, last=1))
-        self.call([PROGRAM, "merge", "-o", "whole.h5", *(f"my.{i}.h5" for i in range(4))])
+        self.call("merge", "-o", "whole.h5", *(f"my.{i}.h5" for i in range(4)))
 
     def test_an_array_that_is_not_0_to_n_minus_1_needs_the_number(self):
         for first, last, count in ((1, 4, 4), (0, 15, 4)):

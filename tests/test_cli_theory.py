@@ -3,25 +3,10 @@ sheet, section 9), the resonances and the critical-depth law.
 
 Usage: test_cli_theory.py PROGRAM [unittest arguments]
 """
-import json
 import math
-import os
-import subprocess
-import sys
 import unittest
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
-
-
-def call(*arguments):
-    return subprocess.run([PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=120)
-
-
-def ask(*arguments):
-    done = call(*arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+from cli_case import ask, call
 
 
 def escape(activation, amplitude, scales, to, layer=1):
@@ -158,13 +143,13 @@ class Escape(Theory):
                               ("--layer", "3"), ("--layer", "0")):
             with self.subTest(option=option, value=value):
                 words = [w for item in {**good, option: value}.items() for w in item]
-                done = call("escape", *words)
-                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                done = call("escape", *words, code=2)
+                self.assertEqual(done.stdout, "")
                 self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
         for words in (["classify"], ["classify", "tahn"], ["classify", "tanh", "erf"],
                       ["escape"], ["escape", "--to", ".5"]):
-            done = call(*words)
-            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            done = call(*words, code=2)
+            self.assertEqual(done.stdout, "")
             self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
 
 

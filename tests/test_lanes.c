@@ -1,7 +1,6 @@
 /* Activations of 16 nodes at once against those of one. */
 #include "../src/theory/lanes.h"
 
-#include "../src/theory/curvature.h"
 #include "check.h"
 #include "escapement/internal/activation.h"
 
@@ -20,7 +19,7 @@ static double largest_error(const esc_activation *a, double from) {
     const esc_eval_f64 e = esc_activate_f64(a, z[s]);
     largest = fmax(largest, error(value[s], e.value));
     largest = fmax(largest, error(slope[s], e.derivative));
-    largest = fmax(largest, error(bend[s], esc_curvature(a, z[s], &e)));
+    largest = fmax(largest, error(bend[s], esc_second_derivative_f64(a, z[s], e)));
   }
   return largest;
 }

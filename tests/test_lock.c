@@ -23,7 +23,7 @@ static void note(const char *format, ...) {
 static esc_lock *take(const char *output) {
   esc_lock *lock = NULL;
   noted[0] = 0;
-  esc_assert_ok(esc_lock_take(output, -1, note, &lock));
+  esc_assert_ok(esc_lock_take(&(esc_lock_request){output, -1, note, NULL}, &lock));
   return lock;
 }
 
@@ -42,8 +42,8 @@ static other hold_elsewhere(const char *output) {
   if (pid == 0) {
     esc_lock *lock = NULL;
     close(release[1]);
-    if (esc_lock_take(output, -1, note, &lock) == ESC_OK && write(ready[1], "x", 1) == 1 &&
-        read(release[0], &byte, 1) == 0)
+    if (esc_lock_take(&(esc_lock_request){output, -1, note, NULL}, &lock) == ESC_OK &&
+        write(ready[1], "x", 1) == 1 && read(release[0], &byte, 1) == 0)
       esc_lock_release(lock);
     _exit(0);
   }
@@ -72,7 +72,8 @@ static void a_second_process_is_refused_and_told_who_holds_it(void **state) {
   const other o = hold_elsewhere(scratch("a.h5"));
   snprintf(pid, sizeof pid, "process %ld", (long)o.pid);
   gethostname(host, sizeof host - 1);
-  assert_int_equal(esc_lock_take(scratch("a.h5"), -1, note, &lock), ESC_BAD_INPUT);
+  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &lock),
+                   ESC_BAD_INPUT);
   assert_message_names("a.h5: another run is writing this output", pid, host, "since 20", NULL);
   let_go(o);
   esc_lock_release(take(scratch("a.h5")));
@@ -82,7 +83,9 @@ static void the_lock_of_the_whole_is_that_of_its_parts(void **state) {
   (void)state;
   esc_lock *lock = NULL;
   const other o = hold_elsewhere(scratch("a.h5"));
-  assert_int_equal(esc_lock_take(scratch("a.h5.part-0-of-2"), -1, note, &lock), ESC_BAD_INPUT);
+  assert_int_equal(
+      esc_lock_take(&(esc_lock_request){scratch("a.h5.part-0-of-2"), -1, note, NULL}, &lock),
+      ESC_BAD_INPUT);
   assert_message_names("a.h5: another run is writing", NULL);
   let_go(o);
 }
@@ -91,7 +94,8 @@ static void a_part_that_is_being_written_is_refused(void **state) {
   (void)state;
   esc_lock *whole = NULL;
   const other o = hold_elsewhere(scratch("a.h5.part-0-of-2"));
-  assert_int_equal(esc_lock_take(scratch("a.h5"), -1, note, &whole), ESC_BAD_INPUT);
+  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &whole),
+                   ESC_BAD_INPUT);
   let_go(o);
   assert_int_equal(scratch_count(), 0);
 }
@@ -120,7 +124,8 @@ static void die_with_a_worker(int worker[2]) {
   esc_lock *lock = NULL;
   char byte;
   close(worker[1]);
-  const bool taken = esc_lock_take(scratch("a.h5"), -1, note, &lock) == ESC_OK;
+  const bool taken =
+      esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &lock) == ESC_OK;
   if (taken && fork() == 0) (void)!read(worker[0], &byte, 1);
   _exit(taken ? 0 : 1);
 }
@@ -156,11 +161,12 @@ static void a_run_waits_for_the_workers_of_a_dead_one(void **state) {
 
 /* As a run that waits for the workers of a dead one. */
 static void wait_for_the_lock(int waits) {
-  static atomic_bool stop;
+  static esc_stop stop;
   esc_lock *lock = NULL;
   esc_signals_install(&stop);
   tell = waits;
-  const esc_status status = esc_lock_take(scratch("a.h5"), -1, note, &lock);
+  const esc_status status =
+      esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, &stop.requested}, &lock);
   _exit(status == ESC_INTERRUPTED ? 0 : 1);
 }
 
@@ -185,13 +191,15 @@ static void a_worker_holds_its_parents_lock_as_long_as_that_is_the_files(void **
   (void)state;
   esc_lock *whole = take(scratch("a.h5")), *part = NULL;
   const int inherited = dup(esc_lock_descriptor(whole));
-  esc_assert_ok(esc_lock_take(scratch("a.h5.part-0-of-2"), inherited, note, &part));
+  esc_assert_ok(esc_lock_take(
+      &(esc_lock_request){scratch("a.h5.part-0-of-2"), inherited, note, NULL}, &part));
   esc_lock_release(part);
   assert_int_equal(scratch_count(), 1);
   assert_int_equal(unlink(scratch("a.h5.lock")), 0);
-  assert_int_equal(
-      esc_lock_take(scratch("a.h5.part-0-of-2"), esc_lock_descriptor(whole), note, &part),
-      ESC_BAD_INPUT);
+  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5.part-0-of-2"),
+                                                     esc_lock_descriptor(whole), note, NULL},
+                                 &part),
+                   ESC_BAD_INPUT);
   assert_message_names("no longer the lock", NULL);
   esc_lock_release(whole);
 }
@@ -201,7 +209,8 @@ static void a_strangers_file_of_that_name_is_left_as_it_is(void **state) {
   esc_lock *lock = NULL;
   size_t size;
   scratch_write(scratch("a.h5.lock"), "mine", 4);
-  assert_int_equal(esc_lock_take(scratch("a.h5"), -1, note, &lock), ESC_BAD_INPUT);
+  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &lock),
+                   ESC_BAD_INPUT);
   assert_message_names("a.h5.lock", "rename", NULL);
   char *bytes = scratch_read(scratch("a.h5.lock"), &size);
   assert_int_equal(size, 4);
@@ -213,7 +222,8 @@ static void a_link_is_no_lock(void **state) {
   esc_lock *lock = NULL;
   scratch_write(scratch("victim"), "", 0);
   assert_int_equal(symlink("victim", scratch("a.h5.lock")), 0);
-  assert_int_equal(esc_lock_take(scratch("a.h5"), -1, note, &lock), ESC_BAD_INPUT);
+  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &lock),
+                   ESC_BAD_INPUT);
   assert_int_equal(scratch_count(), 2);
 }
 

@@ -1,5 +1,5 @@
 /* Which names are the program's own, and what is deleted of them. */
-#include "store/names.h"
+#include "base/names.h"
 
 #include <errno.h>
 
@@ -57,7 +57,7 @@ static void a_runs_own_files_are_known_by_their_ends(void **state) {
 static void a_plain_file_of_ones_own_is_deleted(void **state) {
   (void)state;
   scratch_write(scratch("mine"), "x", 1);
-  assert_true(esc_names_remove(scratch("mine")));
+  assert_true(esc_io_remove_own(scratch("mine")));
   assert_int_equal(scratch_count(), 0);
 }
 
@@ -65,7 +65,7 @@ static void a_link_is_not_deleted_and_neither_is_its_file(void **state) {
   (void)state;
   scratch_write(scratch("file"), "x", 1);
   assert_int_equal(symlink("file", scratch("link")), 0);
-  assert_false(esc_names_remove(scratch("link")));
+  assert_false(esc_io_remove_own(scratch("link")));
   esc_io_remove(scratch("link"));
   assert_int_equal(scratch_count(), 2);
 }
@@ -74,8 +74,8 @@ static void a_directory_and_a_pipe_are_not_deleted(void **state) {
   (void)state;
   assert_int_equal(mkdir(scratch("directory"), 0700), 0);
   assert_int_equal(mkfifo(scratch("pipe"), 0600), 0);
-  assert_false(esc_names_remove(scratch("directory")));
-  assert_false(esc_names_remove(scratch("pipe")));
+  assert_false(esc_io_remove_own(scratch("directory")));
+  assert_false(esc_io_remove_own(scratch("pipe")));
   assert_int_equal(scratch_count(), 2);
 }
 
@@ -83,7 +83,7 @@ static void another_users_file_is_not_deleted(void **state) {
   (void)state;
   scratch_write(scratch("theirs"), "x", 1);
   if (chown(scratch("theirs"), 12345, 12345) != 0) skip(); /* takes root */
-  assert_false(esc_names_remove(scratch("theirs")));
+  assert_false(esc_io_remove_own(scratch("theirs")));
   assert_int_equal(scratch_count(), 1);
 }
 

@@ -12,7 +12,7 @@
 typedef struct scene {
   esc_problem p;
   esc_observer o;
-  esc_sample s;
+  esc_eval_sample s;
   esc_member m;
   double *w, *row;
   esc_reference_work *work;
@@ -42,8 +42,8 @@ static void scene_make(scene *t, esc_problem p, int samples) {
   *t = (scene){.p = p, .m = member_make(3, 2, 0.3)};
   esc_assert_ok(esc_classify(&t->p.activation, &c));
   esc_assert_ok(esc_observer_init(&t->o, &t->p, c.c1, samples));
-  esc_assert_ok(esc_sample_create(&t->o, &t->s));
-  esc_assert_ok(esc_sample_draw(&t->o, t->m.seed, &t->s));
+  esc_assert_ok(esc_eval_sample_create(&t->o, &t->s));
+  esc_assert_ok(esc_eval_sample_draw(&t->o, t->m.seed, &t->s));
   t->w = room_for(weights_of(t));
   t->row = room_for((size_t)esc_observation_length(t->p.shape.layers));
   t->work = esc_reference_work_create(&t->p);
@@ -54,7 +54,7 @@ static void scene_make(scene *t, esc_problem p, int samples) {
 
 static void scene_free(scene *t) {
   esc_observer_free(&t->o);
-  esc_sample_free(&t->s);
+  esc_eval_sample_free(&t->s);
   esc_reference_work_free(t->work);
   free(t->w);
   free(t->row);
@@ -135,20 +135,20 @@ static void an_odd_network_needs_no_mirror_images(void **state) {
   scene_make(&t, problem_make(3, 5, 7, 4), 20);
   assert_true(t.s.mirrored);
   const esc_response half = respond(&t);
-  esc_sample both = {.samples = 20};
+  esc_eval_sample both = {.samples = 20};
   both.x = calloc(20 * 7, sizeof *both.x);
   both.signal = room_for(20);
   both.target = room_for(20);
   both.output = room_for(20);
   both.radial = room_for(20);
-  esc_assert_ok(esc_arena_create(esc_sample_workspace(20), &both.workspace));
+  esc_assert_ok(esc_arena_create(esc_eval_sample_workspace(20), &both.workspace));
   for (int b = 0; b < 20; b++) {
     const int sign = b < 10 ? 1 : -1;
     for (int i = 0; i < 7; i++) both.x[b * 7 + i] = (float)sign * t.s.x[b % 10 * 7 + i];
     both.signal[b] = sign * t.s.signal[b % 10];
     both.target[b] = sign * t.s.target[b % 10];
   }
-  esc_sample_free(&t.s);
+  esc_eval_sample_free(&t.s);
   t.s = both;
   const esc_response all = respond(&t);
   esc_assert_close(half.signal, all.signal, 0, 1e-14);
@@ -409,13 +409,13 @@ static void a_matrix_with_a_nan_has_no_leading_value(void **state) {
 /* The response over a sample 256 times as large: its errors are 1/16. */
 static esc_response truth_of(scene *t) {
   esc_observer large = t->o;
-  esc_sample sample;
+  esc_eval_sample sample;
   esc_response r;
   large.samples = 256 * t->o.samples;
-  esc_assert_ok(esc_sample_create(&large, &sample));
-  esc_assert_ok(esc_sample_draw(&large, 12345, &sample));
+  esc_assert_ok(esc_eval_sample_create(&large, &sample));
+  esc_assert_ok(esc_eval_sample_draw(&large, 12345, &sample));
   esc_respond_reference(&large, &sample, t->w, t->work, &t->respond, &r);
-  esc_sample_free(&sample);
+  esc_eval_sample_free(&sample);
   return r;
 }
 
@@ -426,7 +426,7 @@ static void judge_errors(scene *t, int seeds, int beyond[4], double ratio[4]) {
   double seen[4] = {0}, told[4] = {0};
   memset(beyond, 0, 4 * sizeof *beyond);
   for (int seed = 0; seed < seeds; seed++) {
-    esc_assert_ok(esc_sample_draw(&t->o, (uint64_t)seed, &t->s));
+    esc_assert_ok(esc_eval_sample_draw(&t->o, (uint64_t)seed, &t->s));
     const esc_response r = respond(t);
     const double off[4] = {r.loss - want.loss, r.output_mean - want.output_mean,
                            r.output_variance - want.output_variance, r.signal - want.signal};

@@ -5,8 +5,9 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "run/follower.h"
 
-static atomic_bool stop;
+static esc_stop stop;
 
 static void the_first_signal_of_any_kind_asks_to_stop(void **state) {
   (void)state;
@@ -46,7 +47,7 @@ static void stop_many_times(void) {
   esc_signals_install(&stop);
   static const int numbers[] = {SIGTERM, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) raise(numbers[i]);
-  _exit(atomic_load(&stop) && esc_signals_exit_code() == 143 ? 0 : 1);
+  _exit(atomic_load(&stop.requested) && esc_signals_exit_code() == 143 ? 0 : 1);
 }
 
 static void a_burst_of_stop_signals_is_one(void **state) {
@@ -88,7 +89,7 @@ static int end_of_follower(void (*deed)(int ready), int level, int times) {
     _exit(7);
   }
   assert_int_equal(read(ready[0], &byte, 1), 1);
-  for (int i = 0; i < times; i++) esc_signals_send_level(pid, level);
+  for (int i = 0; i < times; i++) esc_follower_tell(pid, level);
   assert_int_equal(waitpid(pid, &ended, 0), pid);
   close(ready[1]);
   told = read(ready[0], &byte, 1) == 1;
@@ -97,7 +98,7 @@ static int end_of_follower(void (*deed)(int ready), int level, int times) {
 }
 
 static void wait_for_level(int level) {
-  while (esc_signals_level() < level) usleep(100);
+  while (esc_stop_level(&stop) < level) usleep(100);
 }
 
 static void get_direct_ones_too(int ready) {
@@ -148,7 +149,7 @@ static void hang_up_under_nohup(void) {
   signal(SIGHUP, SIG_IGN);
   esc_signals_install(&stop);
   raise(SIGHUP);
-  _exit(atomic_load(&stop) ? 1 : 0);
+  _exit(atomic_load(&stop.requested) ? 1 : 0);
 }
 
 static void an_ignored_hang_up_stays_ignored(void **state) {

@@ -7,7 +7,6 @@
 #include "cpu/cpu.h"
 #include "cpu/network.h"
 #ifdef ESC_HAVE_CUDA
-#include "bench/ceiling_cuda.h"
 #include "cuda/cuda.h"
 #endif
 
@@ -76,15 +75,6 @@ esc_status esc_backend_check_device(const esc_engine_ops *engine, int64_t device
                   "--backend cuda",
                   (long long)device, engine->name,
                   devices > 0 ? "" : ", and no GPU can be used: ", why);
-}
-
-const esc_ceiling_ops *esc_backend_ceiling(const esc_engine_ops *engine) {
-#ifdef ESC_HAVE_CUDA
-  if (engine == &esc_cuda_tf32_engine) return &esc_cuda_tf32_ceiling;
-  if (engine->device_memory) return &esc_cuda_ceiling;
-#endif
-  (void)engine;
-  return &esc_cpu_ceiling;
 }
 
 void esc_backend_path(const esc_engine_ops *engine, const esc_problem *problem, char *text,

@@ -2,7 +2,6 @@
 #ifndef ESC_BACKENDS_H
 #define ESC_BACKENDS_H
 
-#include "bench/ceiling.h"
 #include "escapement/internal/engine.h"
 
 /* What the user asks for; NULL or `auto`: the best that the build and machine have. */
@@ -25,9 +24,6 @@ int esc_backend_cuda_devices(char *why, size_t size);
 
 /* Name of CUDA device `index` and what it has. */
 esc_status esc_backend_cuda_name(int index, char *text, size_t size);
-
-/* What the engine's throughput is held against; the reference's is the CPU's. */
-const esc_ceiling_ops *esc_backend_ceiling(const esc_engine_ops *engine);
 
 /* Which way through the engine networks of `problem` take, in a word: an
  * instruction set, or the name of a path on the device. */

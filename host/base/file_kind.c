@@ -6,8 +6,6 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "store/checkpoint.h"
-#include "store/journal.h"
 
 enum { ENOUGH = 4096 };
 
@@ -15,8 +13,7 @@ static bool begins(const char *bytes, size_t size, const char *magic, size_t len
   return size >= length && !memcmp(bytes, magic, length);
 }
 
-/* Name of a format that is none of the program's own; NULL if it is not known. */
-static const char *format_of(const char *bytes, size_t size) {
+const char *esc_file_format(const char *bytes, size_t size) {
   static const struct {
     const char *magic;
     size_t length;
@@ -61,10 +58,11 @@ esc_file_kind esc_file_kind_of(const char *bytes, size_t size) {
   static const char hdf5[] = "\x89HDF\r\n\x1a\n";
   if (size == 0) return ESC_FILE_EMPTY;
   if (begins(bytes, size, hdf5, size < 8 ? size : 8)) return ESC_FILE_HDF5;
-  if (esc_journal_is(bytes, size)) return ESC_FILE_JOURNAL;
-  if (esc_checkpoint_is(bytes, size)) return ESC_FILE_CHECKPOINT;
+  if (begins(bytes, size, ESC_JOURNAL_MAGIC, sizeof ESC_JOURNAL_MAGIC)) return ESC_FILE_JOURNAL;
+  if (begins(bytes, size, ESC_CHECKPOINT_MAGIC, sizeof ESC_CHECKPOINT_MAGIC))
+    return ESC_FILE_CHECKPOINT;
   const size_t seen = size < ENOUGH ? size : ENOUGH;
-  if (!is_text(bytes, seen) || format_of(bytes, size)) return ESC_FILE_OTHER;
+  if (!is_text(bytes, seen) || esc_file_format(bytes, size)) return ESC_FILE_OTHER;
   return has_section(bytes, seen) ? ESC_FILE_SPEC : ESC_FILE_TEXT;
 }
 
@@ -81,70 +79,4 @@ esc_file_kind esc_file_kind_at(const char *path) {
   }
   if (fd >= 0) close(fd);
   return kind;
-}
-
-/* The path of the result that a file beside it belongs to: up to `suffix`. */
-static int length_without(const char *path, const char *suffix) {
-  const size_t length = strlen(path), cut = strlen(suffix);
-  return (int)(length > cut && !strcmp(path + length - cut, suffix) ? length - cut : length);
-}
-
-static esc_status refuse_journal(const char *path) {
-  esc_journal_summary found;
-  const esc_status status = esc_journal_read(path, NULL, &found);
-  if (status != ESC_OK) return status;
-  if (found.snapshots)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: is an escapement journal with %lld snapshots of a run that has not ended: "
-                    "continue with `escapement run SPEC -o %.*s --resume`",
-                    path, (long long)found.records, length_without(path, ".snapshots"), path);
-  return ESC_FAIL(
-      ESC_BAD_INPUT,
-      "%s: is an escapement journal with %lld of %lld finished members of a run that %s: "
-      "continue with `escapement run SPEC -o %.*s --resume`",
-      path, (long long)found.records, (long long)found.members,
-      found.locked ? "is writing it now" : "has not ended", length_without(path, ".journal"), path);
-}
-
-static void count_network(void *context, esc_member_key member, int64_t step) {
-  (void)member, (void)step;
-  ++*(int64_t *)context;
-}
-
-static esc_status accept(void *context, const char *path, esc_identity found) {
-  (void)context, (void)path, (void)found;
-  return ESC_OK;
-}
-
-static esc_status refuse_checkpoint(const char *path) {
-  int64_t networks = 0;
-  const esc_checkpoint_reader reader = {&networks, accept, NULL};
-  const esc_status status = esc_checkpoint_read(path, &reader, count_network);
-  if (status != ESC_OK) return status;
-  return ESC_FAIL(
-      ESC_BAD_INPUT,
-      "%s: is an escapement checkpoint of %lld networks in flight of a run that has not "
-      "ended: continue with `escapement run SPEC -o %.*s --resume`",
-      path, (long long)networks, length_without(path, ".checkpoint"), path);
-}
-
-esc_status esc_file_refuse(const char *path, const char *bytes, size_t size) {
-  const char *format = format_of(bytes, size);
-  switch (esc_file_kind_of(bytes, size)) {
-    case ESC_FILE_EMPTY:
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: the file is empty, not a result", path);
-    case ESC_FILE_JOURNAL: return refuse_journal(path);
-    case ESC_FILE_CHECKPOINT: return refuse_checkpoint(path);
-    case ESC_FILE_SPEC:
-      return ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: is a YAML spec, not a result: train it with `escapement run %s`", path,
-                      path);
-    case ESC_FILE_HDF5:
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: is an HDF5 file, but not a result of escapement", path);
-    case ESC_FILE_TEXT:
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: is a text file, not an HDF5 file, so not a result", path);
-    default:
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: is %s, not an HDF5 file, so not a result", path,
-                      format ? format : "of an unknown format");
-  }
 }

@@ -1,12 +1,14 @@
-/* What a file is, told by its first bytes and for the program's own files by their contents:
- * for the message to a user who gave a reader a file of another kind. */
+/* The kind of a file by its first bytes: for the message to a user who gave a reader a file of
+ * another kind. */
 #ifndef ESC_FILE_KIND_H
 #define ESC_FILE_KIND_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "escapement/internal/status.h"
+/* The first 8 bytes, NUL included, of the program's own files. */
+#define ESC_JOURNAL_MAGIC "ESCJRNL"
+#define ESC_CHECKPOINT_MAGIC "ESCCKPT"
 
 typedef enum esc_file_kind {
   ESC_FILE_EMPTY,
@@ -24,8 +26,7 @@ esc_file_kind esc_file_kind_of(const char *bytes, size_t size);
 /* The same of the file at `path`; one that cannot be read is ESC_FILE_OTHER. */
 esc_file_kind esc_file_kind_at(const char *path);
 
-/* ESC_BAD_INPUT with a message: what `path` is instead of a result, and what to do with it.
- * `bytes` are its first `size`. */
-esc_status esc_file_refuse(const char *path, const char *bytes, size_t size);
+/* Name of a format that is none of the program's own; NULL if it is not known. */
+const char *esc_file_format(const char *bytes, size_t size);
 
 #endif

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/names.h"
+#include "base/names.h"
 
 enum { LINKS_MAX = 40, TEMPORARIES_MAX = 1000, NAME_KEPT = 200, READ_START = 1 << 16 };
 
@@ -256,6 +256,11 @@ static bool is_owner_there(const char *path, uid_t owner) {
 
 bool esc_io_is_own(const char *path, const struct stat *info) {
   return S_ISREG(info->st_mode) && is_owner_there(path, info->st_uid);
+}
+
+bool esc_io_remove_own(const char *path) {
+  struct stat info;
+  return lstat(path, &info) == 0 && esc_io_is_own(path, &info) && unlink(path) == 0;
 }
 
 /* A user's file that root goes on with. */
@@ -509,7 +514,7 @@ void esc_io_clear(const char *path) {
 }
 
 void esc_io_remove(const char *path) {
-  esc_names_remove(path);
+  esc_io_remove_own(path);
   esc_io_clear(path);
 }
 

@@ -34,6 +34,10 @@ void esc_io_discard(esc_io_file *file); /* NULL is fine */
  * whom the folder belongs to. */
 bool esc_io_is_own(const char *path, const struct stat *info);
 
+/* Deletes `path` if it is a plain file of this user (esc_io_is_own), and leaves anything else. True
+ * if it was deleted. */
+bool esc_io_remove_own(const char *path);
+
 /* Run by root: the new file open as `fd`, to be found at `path`, gets the owner of the one that it
  * replaces, or of the journal of the run that it is a part of, so that a user's run stays the
  * user's. Nothing is done to

@@ -9,26 +9,24 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 const char esc_signals_parent_variable[] = "ESCAPEMENT_PARENT";
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
 enum {
   STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0],
   AT_ONCE = 2,
-  IN_ANY_CASE = ESC_SIGNALS_LEVEL_MAX
+  IN_ANY_CASE = ESC_STOP_LEVEL_MAX
 };
 static const double repeat_seconds = 1;
 
-static atomic_bool *stop_flag;
+static esc_stop *stop;
+static struct sigaction before[STOP_SIGNALS];
 static atomic_int level_now, saving, first_number;
 static atomic_llong changed; /* nanoseconds of CLOCK_MONOTONIC */
 static atomic_bool supervising;
 static atomic_int parent; /* its process id, 0: this is no follower */
 
-/* Of the count that a parent sends. */
-static int level_signal(void) { return SIGRTMIN; }
+int esc_signals_level_signal(void) { return SIGRTMIN; }
 
 int esc_signals_next_level(int level, int number, double seconds) {
   if (level == 0) return 1;
@@ -60,14 +58,14 @@ static void raise_level(int wanted, int number) {
   if (level >= wanted) return;
   atomic_store(&changed, now());
   atomic_compare_exchange_strong(&first_number, &none, number);
-  atomic_store(stop_flag, true);
+  esc_stop_raise(stop, wanted);
   end_if_due();
 }
 
 static void on_signal(int number, siginfo_t *info, void *context) {
   const int error = errno, level = atomic_load(&level_now);
   (void)context;
-  if (number == level_signal()) {
+  if (number == esc_signals_level_signal()) {
     if (info->si_code == SI_QUEUE && info->si_pid == atomic_load(&parent))
       raise_level(info->si_value.sival_int, SIGTERM);
   } else if (atomic_load(&parent)) {
@@ -79,9 +77,9 @@ static void on_signal(int number, siginfo_t *info, void *context) {
 }
 
 static bool is_ignored(int number) {
-  struct sigaction before;
-  return sigaction(number, NULL, &before) == 0 && !(before.sa_flags & SA_SIGINFO) &&
-         before.sa_handler == SIG_IGN;
+  struct sigaction now;
+  return sigaction(number, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
+         now.sa_handler == SIG_IGN;
 }
 
 /* Whether the signal asks for a stop: these two not where a shell or nohup had them ignored. */
@@ -95,21 +93,26 @@ void esc_signals_collect(sigset_t *set) {
     if (is_stop(stop_signals[i])) sigaddset(set, stop_signals[i]);
 }
 
-static void collect_all(sigset_t *set) {
+void esc_signals_collect_all(sigset_t *set) {
   sigemptyset(set);
   for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(set, stop_signals[i]);
-  sigaddset(set, level_signal());
+  sigaddset(set, esc_signals_level_signal());
 }
 
-void esc_signals_install(atomic_bool *stop) {
+void esc_signals_install(esc_stop *to) {
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
-  stop_flag = stop;
-  collect_all(&action.sa_mask);
+  stop = to;
+  esc_signals_collect_all(&action.sa_mask);
   for (int i = 0; i < STOP_SIGNALS; i++)
-    if (is_stop(stop_signals[i])) sigaction(stop_signals[i], &action, NULL);
+    if (sigaction(stop_signals[i], NULL, &before[i]) == 0 && is_stop(stop_signals[i]))
+      sigaction(stop_signals[i], &action, NULL);
   if (!atomic_load(&parent)) return;
-  sigaction(level_signal(), &action, NULL);
+  sigaction(esc_signals_level_signal(), &action, NULL);
   sigprocmask(SIG_UNBLOCK, &action.sa_mask, NULL);
+}
+
+void esc_signals_restore(void) {
+  for (int i = 0; i < STOP_SIGNALS; i++) sigaction(stop_signals[i], &before[i], NULL);
 }
 
 void esc_signals_supervise(bool on) {
@@ -121,12 +124,6 @@ void esc_signals_save_begin(void) { atomic_fetch_add(&saving, 1); }
 
 void esc_signals_save_end(void) {
   if (atomic_fetch_sub(&saving, 1) == 1) end_if_due();
-}
-
-int esc_signals_level(void) { return atomic_load(&level_now); }
-
-void esc_signals_send_level(pid_t follower, int level) {
-  sigqueue(follower, level_signal(), (union sigval){.sival_int = level});
 }
 
 int esc_signals_exit_code(void) {
@@ -141,26 +138,6 @@ void esc_signals_follow_parent(void) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != atoi(text)) raise(SIGTERM); /* it died before */
   unsetenv(esc_signals_parent_variable);
-}
-
-/* Its signals are blocked from its birth on, so that one to the whole job waits for its handlers.
- */
-int esc_signals_start_follower(char *const *arguments, const posix_spawn_file_actions_t *files,
-                               pid_t *child) {
-  posix_spawnattr_t attributes;
-  sigset_t set;
-  char here[24];
-  snprintf(here, sizeof here, "%lld", (long long)getpid());
-  collect_all(&set);
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-  posix_spawnattr_setsigmask(&attributes, &set);
-  setenv(esc_signals_parent_variable, here, 1);
-  const int failed = posix_spawn(child, "/proc/self/exe", files, &attributes, arguments, environ);
-  unsetenv(esc_signals_parent_variable);
-  posix_spawnattr_destroy(&attributes);
-  if (failed) *child = 0;
-  return failed;
 }
 
 void esc_signals_ignore_write(bool pipes) {

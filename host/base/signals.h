@@ -13,10 +13,9 @@
 #define ESC_SIGNALS_H
 
 #include <signal.h>
-#include <spawn.h>
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/types.h>
+
+#include "base/stop.h"
 
 /* Writing to a closed pipe and beyond RLIMIT_FSIZE are failures of the call, not of the process. */
 void esc_signals_ignore_write(bool pipes);
@@ -24,8 +23,13 @@ void esc_signals_ignore_write(bool pipes);
 /* The signals that ask this process to stop: without INT and HUP where they are ignored. */
 void esc_signals_collect(sigset_t *set);
 
-/* A process that works until it is asked to stop: sets *stop then. */
-void esc_signals_install(atomic_bool *stop);
+/* The same whatever is ignored, and that of a parent's count. */
+void esc_signals_collect_all(sigset_t *set);
+
+/* A process that works until it is asked to stop: raises *stop then. Until esc_signals_restore they
+ * do nothing else; behind it what they did before, and *stop is not touched any more. */
+void esc_signals_install(esc_stop *stop);
+void esc_signals_restore(void);
 
 /* While true, a second and third INT are only counted: the process passes the count to others. */
 void esc_signals_supervise(bool on);
@@ -34,12 +38,8 @@ void esc_signals_supervise(bool on);
 void esc_signals_save_begin(void);
 void esc_signals_save_end(void);
 
-/* 0: nothing came; 1: stop; 2: stop at once, but save to the end; 3: at once. */
-enum { ESC_SIGNALS_LEVEL_MAX = 3 };
-int esc_signals_level(void);
-
-/* Makes a follower's level at least that. */
-void esc_signals_send_level(pid_t follower, int level);
+/* The number of the signal by which a parent tells its level (base/stop.h). */
+int esc_signals_level_signal(void);
 
 /* 130 after INT, else 143 (of HUP, USR1, USR2 and XCPU too: the run is saved and can go on). */
 int esc_signals_exit_code(void);
@@ -47,11 +47,6 @@ int esc_signals_exit_code(void);
 /* If this process was started as a follower: from now on it ends, saved, when its parent does. Its
  * signals are blocked until esc_signals_install. */
 void esc_signals_follow_parent(void);
-
-/* Starts this program again as a follower, in a process group of its own: what a terminal sends it
- * gets from its parent alone. errno's value where that fails, else 0. */
-int esc_signals_start_follower(char *const *arguments, const posix_spawn_file_actions_t *files,
-                               pid_t *child);
 
 /* The environment variable that makes a process a follower: its parent's process id. */
 extern const char esc_signals_parent_variable[];

@@ -2,7 +2,7 @@
 
 #include "commit.h"
 
-const char *esc_version(void) { return ESC_VERSION; }
+const char *esc_library_version(void) { return ESC_VERSION_STRING; }
 const char *esc_commit(void) { return ESC_COMMIT; }
 
 const char *esc_compiler(void) {

@@ -1,8 +1,9 @@
-/* What this program is: for --version and for a result's provenance. */
-#ifndef ESC_VERSION_H
-#define ESC_VERSION_H
+/* What was built, from which sources and how: for --version and for a result's provenance. */
+#ifndef ESC_BASE_VERSION_H
+#define ESC_BASE_VERSION_H
 
-const char *esc_version(void);  /* "0.1.0" */
+#include "escapement/version.h"
+
 const char *esc_commit(void);   /* git describe of the built tree, "unknown" without git */
 const char *esc_compiler(void); /* compiler, build type and CFLAGS */
 

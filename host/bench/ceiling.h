@@ -26,4 +26,7 @@ typedef struct esc_ceiling_ops {
 
 extern const esc_ceiling_ops esc_cpu_ceiling;
 
+/* The ceiling that the engine's throughput is compared with; the reference's is the CPU's. */
+const esc_ceiling_ops *esc_ceiling_find(const esc_engine_ops *engine);
+
 #endif

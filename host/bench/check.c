@@ -116,7 +116,7 @@ esc_status esc_bench_check_engine(const esc_engine_ops *ops, const void *engine,
                                   const esc_problem *p, int members, int threads,
                                   esc_bench_check *check) {
   esc_status status = ESC_OK;
-  const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
+  const size_t weights = esc_weight_count(p->shape);
   int which[NETWORKS];
   const int count = choose(p, members, which);
   void *reference = NULL;

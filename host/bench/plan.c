@@ -1,6 +1,6 @@
 /* From the benchmark's options to its rows. */
 #include "bench/plan.h"
-#include "run/threads.h"
+#include "machine/threads.h"
 
 #include <omp.h>
 #include <stdio.h>

@@ -22,7 +22,7 @@ const char *esc_bench_flop_formula(void) { return "2B(2(Nd + (L-2)N^2 + N) + (L-
 static esc_status open_ceiling(const suite *s, const esc_engine_ops *engine, void **ceiling,
                                esc_bench_backend *backend) {
   esc_status status = ESC_OK;
-  const esc_ceiling_ops *ops = esc_backend_ceiling(engine);
+  const esc_ceiling_ops *ops = esc_ceiling_find(engine);
   double warm_up;
   *backend = (esc_bench_backend){.copy_bytes_per_s = 0};
   snprintf(backend->name, sizeof backend->name, "%s", engine->name);
@@ -95,7 +95,7 @@ static esc_status run_backend(suite *s, int *next) {
   const esc_bench_entry *first = &s->plan.entry[*next], *end = s->plan.entry + s->plan.entries;
   esc_bench_backend *backend = &s->out->backend[s->out->backends];
   esc_bench_meter meter = {
-      .ops = esc_backend_ceiling(first->engine), .seconds = s->plan.seconds, .stop = s->stop};
+      .ops = esc_ceiling_find(first->engine), .seconds = s->plan.seconds, .stop = s->stop};
   ESC_TRY(open_ceiling(s, first->engine, &meter.ceiling, backend));
   s->out->backends++;
   if (s->receiver->backend) s->receiver->backend(s->receiver->context, backend);

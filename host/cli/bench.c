@@ -8,7 +8,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 
-static atomic_bool stop;
+static esc_stop stop;
 
 /* A stop signal ends the rows from here on; before, it ends the process. */
 static void begin_quietly(void *context, double seconds) {
@@ -38,7 +38,7 @@ static esc_status run(const esc_bench_request *request, bool json, esc_benchmark
   static const esc_bench_receiver quiet = {.begin = begin_quietly};
   static const esc_bench_receiver table = {
       .begin = begin, .backend = print_backend, .result = print_result};
-  ESC_TRY(esc_bench_run(request, json ? &quiet : &table, &stop, b));
+  ESC_TRY(esc_bench_run(request, json ? &quiet : &table, &stop.requested, b));
   if (json) ESC_TRY(esc_json_print(esc_benchmark_to_json(b)));
   if (b->disturbed)
     esc_log(
@@ -56,9 +56,11 @@ static esc_status parse(esc_bench_request *r, bool *json, int argc, char **argv,
                         bool *help) {
   const esc_option options[] = {
       {"backend", 0, "LIST", "reference, cpu, cuda (cpu, and cuda where there is a device)",
-       .text = &r->backend},
-      {"path", 0, "LIST", "on a GPU: auto, chip, chip-tf32x3, gemm (auto,gemm)", .text = &r->path},
-      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (fp32)", .text = &r->precision},
+       .text = &r->backend, .words = ESC_ENGINE_WORDS},
+      {"path", 0, "LIST", "on a GPU: auto, chip, chip-tf32x3, gemm (auto,gemm)", .text = &r->path,
+       .words = "auto|" ESC_PATH_WORDS},
+      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (fp32)", .text = &r->precision,
+       .words = ESC_PRECISION_WORDS},
       {"device", 0, "N", "index of the GPU (0)", .number = &r->device, .max = 1023},
       {"threads", 0, "N", "threads (all processors)", .number = &r->threads, .min = 1, .max = 4096},
       {"width", 0, "LIST", "N, of the hidden layers (32,64)", .text = &r->width},
@@ -66,7 +68,8 @@ static esc_status parse(esc_bench_request *r, bool *json, int argc, char **argv,
       {"inputs", 0, "LIST", "d (the width)", .text = &r->inputs},
       {"batch", 0, "LIST", "B, samples of a step (64,256,512)", .text = &r->batch},
       {"members", 0, "LIST", "networks in flight (what suits the backend)", .text = &r->members},
-      {"activation", 0, "LIST", "names, or one poly:a0,a1,... (tanh)", .text = &r->activation},
+      {"activation", 0, "LIST", "names, or one poly:a0,a1,... (tanh)", .text = &r->activation,
+       .words = esc_activation_words()},
       {"seconds", 0, "S", "to time a row for (2)", .text = &r->seconds},
       {"json", 0, NULL, "one JSON object on stdout", .flag = json},
       {0},
@@ -76,7 +79,7 @@ static esc_status parse(esc_bench_request *r, bool *json, int argc, char **argv,
       "Times the training step: a row for every backend and combination of shapes, beside what\n"
       "the machine reaches at its best in the same run, with an untimed check against the\n"
       "reference. A LIST has commas between. Exit status 1 when a row is wrong.",
-      options};
+      .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 

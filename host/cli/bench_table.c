@@ -22,7 +22,7 @@ void esc_bench_print_header(double seconds) {
       "# error     of weights and loss after %d steps of up to 3 of the members, untimed, against\n"
       "#           the double-precision reference, relative to what the weights moved by\n"
       "# #wrong    weights and losses beyond what rounding explains, members that did not train\n",
-      esc_version(), esc_commit(), esc_compiler(), ESC_BENCH_REPEATS, seconds,
+      esc_library_version(), esc_commit(), esc_compiler(), ESC_BENCH_REPEATS, seconds,
       esc_bench_flop_formula(), ESC_BENCH_CHECK_STEPS);
 }
 
@@ -48,7 +48,7 @@ void esc_bench_print_result(const esc_bench_result *r) {
 
 static json_t *head_to_json(double seconds) {
   json_t *json = json_object();
-  json_object_set_new(json, "version", json_string(esc_version()));
+  json_object_set_new(json, "version", json_string(esc_library_version()));
   json_object_set_new(json, "commit", json_string(esc_commit()));
   json_object_set_new(json, "compiler", json_string(esc_compiler()));
   json_object_set_new(json, "flop_formula", json_string(esc_bench_flop_formula()));

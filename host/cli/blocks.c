@@ -13,7 +13,7 @@
 #include "cli/options.h"
 #include "escapement/internal/number.h"
 #include "escapement/internal/problem.h"
-#include "run/threads.h"
+#include "machine/threads.h"
 
 typedef struct request {
   const char *activation, *amplitudes, *scale, *scales, *threshold;
@@ -217,18 +217,19 @@ static const char summary[] =
 
 static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r->activation},
+      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r->activation,
+       .words = esc_activation_words()},
       {"amplitudes", 0, "a1,..,aK", "the teacher's, up to 8", .text = &r->amplitudes},
       {"layers", 0, "L", "weight layers", .number = &r->layers, .min = 2, .max = ESC_LAYERS_MAX},
       {"scale", 0, "s", "of all layers of all modes at the start", .text = &r->scale},
       {"scales", 0, "s11,..,s1L;..", "or of each layer, a row for each mode", .text = &r->scales},
       {"level", 0, "0|1|2",
        "of the closure: scales alone; with the rest of layers 1 and 2; all (2)",
-       .number = &r->level, .max = 2},
+       .number = &r->level, .max = 2, .words = "0|1|2"},
       {"threshold", 0, "x", "also the time at which the loss falls below x", .text = &r->threshold},
       {"attribution", 0, NULL, "also the shift from a lower level, split by layer",
        .flag = &r->attribution},
-      {"lower", 0, "0|1", "that lower level (0)", .number = &r->lower, .max = 1},
+      {"lower", 0, "0|1", "that lower level (0)", .number = &r->lower, .max = 1, .words = "0|1"},
       {"spectrum", 0, NULL, "also the plateau's Jacobian, and Duhamel's frozen form",
        .flag = &r->spectrum},
       {"quiet", 'q', NULL, "no progress on stderr", .flag = &r->quiet},
@@ -237,7 +238,7 @@ static esc_status parse(request *r, int argc, char **argv, int *first, bool *hel
   };
   const esc_command command = {
       "blocks --activation A --amplitudes a1,..,aK --layers L --scale s [--level 0|1|2]", summary,
-      options};
+      .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 

@@ -82,7 +82,7 @@ esc_status esc_verb_classify(int argc, char **argv) {
       "Class of an activation (tanh, ..., or poly:a0,a1,...) and its constants, computed: Taylor\n"
       "coefficients, first nonlinear order q, c_1, the leading term of kappa, and whether the\n"
       "escape theory's assumptions hold.",
-      options};
+      .options = options, .words = esc_activation_words()};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first != 1)

@@ -15,7 +15,7 @@ typedef esc_status esc_verb(int argc, char **argv);
 
 esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info, esc_verb_classify,
     esc_verb_escape, esc_verb_blocks, esc_verb_bench, esc_verb_compare, esc_verb_plateau,
-    esc_verb_verify, esc_verb_merge, esc_verb_figure, esc_verb_report;
+    esc_verb_verify, esc_verb_merge, esc_verb_figure, esc_verb_report, esc_verb_worker;
 
 /* Prints `object` to stdout and frees it. */
 esc_status esc_json_print(json_t *object);
@@ -34,5 +34,6 @@ esc_status esc_merge_print(const char *output, const esc_merge_summary *summary,
 /* Messages of this thread (base/log.h) go to standard error from now on, one line and one write
  * each: "escapement: ...", control characters as escapes (esc_text_put). */
 void esc_log_to_stderr(void);
+void esc_log_print(const char *text); /* one of them */
 
 #endif

@@ -69,9 +69,11 @@ static void put_line_whole(const char *text, size_t length) {
   free(line);
 }
 
+void esc_log_print(const char *text) { put_line_whole(text, strlen(text)); }
+
 static void print_message(void *context, const char *text) {
   (void)context;
-  put_line_whole(text, strlen(text));
+  esc_log_print(text);
 }
 
 void esc_log_to_stderr(void) { esc_log_redirect((esc_log_receiver){print_message, NULL}); }

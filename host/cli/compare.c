@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 
 typedef struct files {
   esc_results *const *result;
@@ -94,7 +95,7 @@ esc_status esc_verb_compare(int argc, char **argv) {
   const esc_command command = {"compare A.h5 B.h5",
                                "Two results of one sweep: how many values are the same bits, and\n"
                                "the largest differences of the others.",
-                               options};
+                               .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first != 2) return ESC_FAIL(ESC_BAD_INPUT, "compare: takes two result files");

@@ -124,7 +124,8 @@ static const char summary[] =
 
 static esc_status parse(request *r, bool *json, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r->activation},
+      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r->activation,
+       .words = esc_activation_words()},
       {"amplitude", 0, "a", "the teacher's", .text = &r->amplitude},
       {"scales", 0, "s1,..,sL", "of the layers at the start", .text = &r->scales},
       {"to", 0, "s", "escape is where the layer's scale is s", .text = &r->to},
@@ -133,7 +134,8 @@ static esc_status parse(request *r, bool *json, int argc, char **argv, int *firs
       {0},
   };
   const esc_command command = {
-      "escape --activation A --amplitude a --scales s1,..,sL --to s [--layer l]", summary, options};
+      "escape --activation A --amplitude a --scales s1,..,sL --to s [--layer l]", summary,
+      .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 

@@ -1,29 +1,28 @@
-/* escapement figure: trains what a figure of the paper needs, holds it against theory, draws it.
+/* escapement figure: trains what a figure of the paper needs, compares it with theory, draws it.
  *
- * Sweeps are ordinary runs of this program on specs that travel inside it; each is resumed where
- * it stands, so a second call computes and draws again from finished files. */
+ * Sweeps are ordinary runs on specs that travel inside the program; each is resumed where it
+ * stands, so a second call computes and draws again from finished files. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/io.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/picture.h"
-#include "draw/child.h"
+#include "cli/run_watch.h"
 #include "draw/python.h"
 #include "figure/figure.h"
 #include "figure_draw.h"
+#include "run/provenance.h"
 #include "store/store.h"
 
 enum {
   PATH_SIZE = 4096,
-  ARGUMENTS_MAX = 64,
+  OVERRIDES_MAX = 64,
   INDENT = 6,    /* of the second line of a check: behind "PASS  " */
   COLUMNS = 100, /* of the table of checks */
 };
@@ -32,6 +31,7 @@ typedef struct request {
   const char *directory, *scale, *backend, *width;
   int64_t threads;
   bool replot, json, quiet;
+  const char *command_line;
   int first, last; /* figures */
   int overrides;   /* of every spec, after the figure's own */
   char *const *override;
@@ -44,34 +44,6 @@ static esc_status join(const request *r, const char *name, const char *suffix, c
 
 /* ---- training ---- */
 
-/* What is safe the run itself has said; nothing of it is read here. */
-static esc_status status_of_child(const char *name, int ended) {
-  const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
-  if (code == 0) return ESC_OK;
-  if (code == 130 || code == 143)
-    return ESC_FAIL(code == 130 ? ESC_INTERRUPTED : ESC_OUT_OF_TIME,
-                    "interrupted in %s; the same command goes on from what is saved", name);
-  if (WIFSIGNALED(ended))
-    return ESC_FAIL(ESC_IO_FAILED,
-                    "%s: training was killed by signal %d (%s); the same command goes on from what "
-                    "is saved",
-                    name, WTERMSIG(ended), strsignal(WTERMSIG(ended)));
-  return ESC_FAIL(code == 2 ? ESC_BAD_INPUT : ESC_IO_FAILED,
-                  "%s: training failed, as said above; the same command goes on from what is saved",
-                  name);
-}
-
-/* This program's verb run in a process of its own, its summary not shown; a stop is relayed to it.
- */
-static esc_status spawn_run(const char *name, char *const *arguments) {
-  const esc_child_spec spec = {.program = "/proc/self/exe", .arguments = arguments, .silent = true};
-  int ended = 0, error = 0;
-  const esc_status status = esc_child_run(&spec, name, &ended, &error);
-  if (status != ESC_OK) return status;
-  if (error) return ESC_FAIL(ESC_LIBRARY_FAILED, "%s: %s", name, strerror(error));
-  return status_of_child(name, ended);
-}
-
 /* "figure 2, sweep 1 of 3: figure2-r"; the run's own progress follows. */
 static void announce(const request *r, const esc_figure_sweep *s) {
   int number = 0, count = 0;
@@ -83,33 +55,56 @@ static void announce(const request *r, const esc_figure_sweep *s) {
     esc_log("figure %d, sweep %d of %d: training %s", s->figure, number, count, s->name);
 }
 
-static esc_status train(const request *r, const esc_figure_sweep *s, const char *output) {
+/* The spec of a sweep as it is trained; its text goes to DIR/name.yaml, for the user to run it. */
+static esc_status parse_spec(const request *r, const esc_figure_sweep *s, esc_spec **spec) {
   esc_status status = ESC_OK;
-  char spec[PATH_SIZE], threads[24];
-  char *arguments[ARGUMENTS_MAX];
+  char path[PATH_SIZE];
+  const char *words[OVERRIDES_MAX];
   int count = 0;
   const char *text = esc_figure_spec(r->scale, s->spec);
   if (!text)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--scale %s: there is no such set of sweeps; allowed: small, large",
                     esc_show(r->scale, strlen(r->scale)).text);
-  ESC_TRY(join(r, s->name, ".yaml", spec));
-  ESC_TRY(esc_io_publish(spec, text, strlen(text)));
-  const char *const usual[] = {"escapement", "run",      spec,        "-o",
-                               output,       "--resume", "--backend", r->backend};
-  for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) arguments[count++] = (char *)usual[i];
-  if (r->quiet) arguments[count++] = (char *)"--quiet";
-  if (r->threads) {
-    snprintf(threads, sizeof threads, "--threads=%lld", (long long)r->threads);
-    arguments[count++] = threads;
-  }
-  if (s->override) arguments[count++] = (char *)s->override;
-  for (int i = 0; i < r->overrides && count < ARGUMENTS_MAX - 1; i++)
-    arguments[count++] = r->override[i];
-  arguments[count] = NULL;
-  announce(r, s);
-  status = spawn_run(s->name, arguments);
+  ESC_TRY(join(r, s->name, ".yaml", path));
+  ESC_TRY(esc_io_publish(path, text, strlen(text)));
+  if (s->override) words[count++] = s->override;
+  for (int i = 0; i < r->overrides && count < OVERRIDES_MAX; i++) words[count++] = r->override[i];
+  status = esc_spec_parse(path, text, strlen(text), count, words, spec);
 done:
+  return status;
+}
+
+/* A stop may come at any time, and then this process ends as a run does. */
+static esc_status explain_stop(const char *name, esc_status status) {
+  char why[900];
+  snprintf(why, sizeof why, "%s", esc_error_message());
+  return ESC_FAIL(status, "%s: %s", name, why);
+}
+
+static esc_status train(const request *r, const esc_figure_sweep *s, const char *output) {
+  esc_status status = ESC_OK;
+  esc_spec *spec = NULL;
+  esc_run_watch watch;
+  esc_run_options options;
+  ESC_TRY(parse_spec(r, s, &spec));
+  announce(r, s);
+  ESC_TRY(esc_run_watch_begin(&watch, r->quiet));
+  esc_run_options_init(&options);
+  options.output = output;
+  options.backend = r->backend;
+  options.threads = (int)r->threads;
+  options.resume = true;
+  options.quiet = r->quiet;
+  options.command_line = r->command_line;
+  options.stop = watch.stop;
+  options.callbacks = watch.callbacks;
+  status = esc_sweep_run(spec, &options, NULL, NULL);
+  const bool stopped = esc_run_watch_end(&watch);
+  if (status == ESC_OK && stopped) status = ESC_FAIL(ESC_INTERRUPTED, "interrupted behind it");
+  if (status != ESC_OK) status = explain_stop(s->name, status);
+done:
+  esc_spec_free(spec);
   return status;
 }
 
@@ -371,15 +366,19 @@ esc_status esc_verb_figure(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool help = false;
   int first = 0;
+  char *command_line = NULL;
   request r = {.scale = "small", .backend = "auto"};
   const esc_option options[] = {
-      {"output", 'o', "DIR", "directory of data, pictures and checks", .text = &r.directory},
+      {"output", 'o', "DIR", "directory of data, pictures and checks", .text = &r.directory,
+       .suffixes = ESC_FOLDER},
       {"scale", 0, "small|large", "which set of sweeps (small: minutes on two cores; large: a GPU)",
-       .text = &r.scale},
-      {"backend", 0, "NAME", "of the runs (auto)", .text = &r.backend},
+       .text = &r.scale, .words = "small|large"},
+      {"backend", 0, "NAME", "of the runs (auto)", .text = &r.backend,
+       .words = "auto|" ESC_ENGINE_WORDS},
       {"threads", 0, "N", "of the runs (all processors)", .number = &r.threads, .min = 1,
        .max = 4096},
-      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP " (double)", .text = &r.width},
+      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP " (double)", .text = &r.width,
+       .words = ESC_PICTURE_WIDTH_WORDS},
       {"replot", 0, NULL, "from the data in DIR, training nothing", .flag = &r.replot},
       {"quiet", 'q', NULL, "no progress on stderr", .flag = &r.quiet},
       {"json", 0, NULL, "the checks as one JSON object on stdout", .flag = &r.json},
@@ -392,7 +391,7 @@ esc_status esc_verb_figure(int argc, char **argv) {
       "tolerance\n"
       "and its reason.\n"
       "key=value replaces a key of every spec. Exit status 1 if a check fails.",
-      options};
+      .options = options, .words = "1|2|3|4|5|all", .overrides = true};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs a number, 1 to 5, or all");
@@ -401,7 +400,12 @@ esc_status esc_verb_figure(int argc, char **argv) {
   ESC_TRY(read_which(&r, argv[first]));
   r.overrides = argc - first - 1;
   r.override = argv + first + 1;
+  if (r.overrides >= OVERRIDES_MAX)
+    return ESC_FAIL(ESC_BAD_INPUT, "figure: more than %d values key=value", OVERRIDES_MAX - 1);
+  ESC_TRY_ALLOCATE(command_line = esc_command_line(argc, argv));
+  r.command_line = command_line;
   status = make_all(&r);
 done:
+  free(command_line);
   return status;
 }

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "escapement/fit.h"
 #include "figure/figure.h"
 
@@ -410,7 +411,7 @@ esc_status esc_verb_fit(int argc, char **argv) {
       "seeds (Student's t), and their limit at epsilon = 0. Members that did not escape count as\n"
       "censored. Beside them: weighted, of the medians, and a log-normal fit. Several files must\n"
       "be of one experiment.",
-      options};
+      .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));

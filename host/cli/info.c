@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/info_progress.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cpu/network.h"
 #include "escapement/internal/observe.h"
 #include "machine/processor.h"
@@ -163,7 +164,8 @@ esc_status esc_verb_info(int argc, char **argv) {
   const esc_command command = {"info FILE | info --devices",
                                "What a result, a journal or a checkpoint holds, or what this "
                                "machine has.",
-                               options};
+                               .options = options,
+                               .suffixes = ESC_RESULT_SUFFIXES "|journal|checkpoint"};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first > (devices ? 0 : 1))

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "cli/cli.h"
+#include "cli/describe.h"
 #include "cli/terminal.h"
 #include "machine/thread_limit.h"
 #include "spec/spec.h"
@@ -43,11 +44,17 @@ static const verb verbs[] = {
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
+static const esc_option program_options[] = {
+    {.name = "version", .letter = 'V', .help = "print version, commit and compiler"},
+    {0},
+};
+static const esc_command program = {
+    "VERB [options]",
+    "Trains thousands of small teacher-student networks and times their escape from the saddle.",
+    .options = program_options};
+
 static void print_help(void) {
-  printf(
-      "Usage: escapement VERB [options]\n"
-      "Trains thousands of small teacher-student networks and times their escape from the "
-      "saddle.\n\n");
+  printf("Usage: escapement %s\n%s\n\n", program.usage, program.summary);
   for (int i = 0; i < VERBS; i++) printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
   printf(
       "\n'escapement help VERB' describes the options of a verb; 'escapement --version' (-V) "
@@ -57,7 +64,22 @@ static void print_help(void) {
   esc_spec_help(stdout);
 }
 
+/* The same, and all that the library knows of itself, as JSON. */
+static esc_status print_description(void) {
+  json_t *json = esc_describe_command(&program), *tables = esc_describe_program();
+  json_t *commands = json_array();
+  for (int i = 0; i < VERBS; i++)
+    json_array_append_new(commands,
+                          json_pack("{ss,ss}", "name", verbs[i].name, "summary", verbs[i].help));
+  json_object_set_new(json, "commands", commands);
+  json_object_update(json, tables);
+  json_decref(tables);
+  return esc_json_print(json);
+}
+
 static const verb *find_verb(const char *name) {
+  static const verb worker = {"worker", esc_verb_worker, "", false}; /* not for people */
+  if (!strcmp(name, worker.name)) return &worker;
   for (int i = 0; i < VERBS; i++)
     if (!strcmp(name, verbs[i].name)) return &verbs[i];
   return NULL;
@@ -86,8 +108,9 @@ static esc_status dispatch(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : "";
   if (!strcmp(name, "help")) return help(argv[2]);
   if (!strcmp(name, "--help") || !strcmp(name, "-h")) return help(NULL);
+  if (!strcmp(name, "--help=json")) return print_description();
   if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
-    printf("escapement %s (commit %s; %s)\n", esc_version(), esc_commit(), esc_compiler());
+    printf("escapement %s (commit %s; %s)\n", esc_library_version(), esc_commit(), esc_compiler());
     return ESC_OK;
   }
   if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "needs a verb; see --help");

@@ -7,19 +7,31 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cli/cli.h"
+#include "cli/describe.h"
+#include "spec/schema.h"
 
 enum { OPTIONS_MAX = 24, HELP = 1, LONG_BASE = 256 };
 
-static void print_help(const esc_command *command) {
+const char *esc_activation_words(void) { return esc_schema_find("network.activation")->words; }
+
+const esc_option esc_help_option = {.name = "help", .letter = 'h', .help = "print this and stop"};
+
+static void print_option(const esc_option *o) {
+  char left[64];
+  snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+           o->letter ? "," : " ", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+  printf("  %-28s %s\n", left, o->help);
+}
+
+/* As text, or as JSON for tools/guide. */
+static esc_status print_help(const esc_command *command, const char *format) {
+  if (format && !strcmp(format, "json")) return esc_json_print(esc_describe_command(command));
+  if (format) return ESC_FAIL(ESC_BAD_INPUT, "--help=%.40s: allowed: --help, --help=json", format);
   printf("Usage: escapement %s\n%s\n\n", command->usage, command->summary);
-  for (const esc_option *o = command->options; o->name; o++) {
-    char left[64];
-    snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ',
-             o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name, o->argument ? " " : "",
-             o->argument ? o->argument : "");
-    printf("  %-28s %s\n", left, o->help);
-  }
-  printf("  %-28s %s\n", "-h, --help", "print this and stop");
+  for (const esc_option *o = command->options; o->name; o++) print_option(o);
+  print_option(&esc_help_option);
+  return ESC_OK;
 }
 
 static esc_status take_number(const esc_option *o, const char *value) {
@@ -57,7 +69,7 @@ static esc_status unknown(const esc_command *command, const char *word) {
 
 esc_status esc_options_parse(const esc_command *command, int argc, char **argv, int *first,
                              bool *help) {
-  struct option table[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, HELP}};
+  struct option table[OPTIONS_MAX + 2] = {{"help", optional_argument, NULL, HELP}};
   char letters[2 * OPTIONS_MAX + 3] = ":h";
   int count = 0;
   for (const esc_option *o = command->options; o->name && count < OPTIONS_MAX; o++, count++) {
@@ -71,9 +83,8 @@ esc_status esc_options_parse(const esc_command *command, int argc, char **argv, 
   for (int c; (c = getopt_long(argc, argv, letters, table, NULL)) != -1;) {
     const char *word = argv[optind > 1 ? optind - 1 : 1];
     if (c == HELP || c == 'h') {
-      print_help(command);
       *help = true;
-      return ESC_OK;
+      return print_help(command, optarg);
     }
     if (c == ':') return ESC_FAIL(ESC_BAD_INPUT, "%s: needs a value", word);
     if (c == '?') return unknown(command, word);

@@ -17,17 +17,34 @@ typedef struct esc_option {
   const char **text;
   int64_t *number; /* min..max */
   int64_t min, max;
+  /* For completions; the command checks the value. */
+  const char *words;    /* "auto|cpu": the values allowed, or the names among them */
+  const char *suffixes; /* "h5|nc": the value is a file with one of them; ESC_FOLDER: a folder */
 } esc_option;
+
+#define ESC_FOLDER "/"
+#define ESC_ENGINE_WORDS "reference|cpu|cuda"
+#define ESC_PATH_WORDS "chip|chip-tf32x3|gemm"
+#define ESC_PRECISION_WORDS "fp32|tf32"
 
 typedef struct esc_command {
   const char *usage;   /* "run SPEC [-o OUT.h5] [options] [key=value ...]" */
   const char *summary; /* a sentence or two for --help */
   const esc_option *options;
+  /* What is not an option, for completions as above. */
+  const char *words, *suffixes;
+  bool overrides; /* key=value of a spec too */
 } esc_command;
+
+/* Names of activations, as a spec has them. */
+const char *esc_activation_words(void);
+
+/* --help, which every command has. */
+extern const esc_option esc_help_option;
 
 /* Parses argv[1..]; what is not an option is moved to the end, and *first is
  * the place of the first of those. With --help prints it to stdout and sets
- * *help. Errors are ESC_BAD_INPUT, naming the argument. */
+ * *help; --help=json prints esc_describe_command. Errors are ESC_BAD_INPUT, naming the argument. */
 esc_status esc_options_parse(const esc_command *command, int argc, char **argv, int *first,
                              bool *help);
 

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/names.h"
 #include "base/text.h"
-#include "store/names.h"
 
 enum { SUFFIX_MAX = 8 };
 

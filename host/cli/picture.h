@@ -5,6 +5,7 @@
 #include "escapement/internal/status.h"
 
 /* Of --width. */
+#define ESC_PICTURE_WIDTH_WORDS "single|double" /* or inches */
 #define ESC_PICTURE_WIDTH_HELP \
   "single or double (one or two columns of a journal: 3.4, 7.0 inches), or inches, 2 to 20"
 

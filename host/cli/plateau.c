@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "escapement/internal/number.h"
 #include "escapement/internal/results.h"
 #include "store/store.h"
@@ -230,7 +231,7 @@ esc_status esc_verb_plateau(int argc, char **argv) {
       "terms of dS/dt, growth of m against its comparison equation, chain norms. Each exponent\n"
       "has an error, the range over which it is measured, and a verdict, or the reason why it\n"
       "cannot be measured.",
-      options};
+      .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "plateau: takes one result file");

@@ -171,10 +171,12 @@ esc_status esc_verb_plot(int argc, char **argv) {
   json_t *object = NULL;
   struct stat before;
   const esc_option options[] = {
-      {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &figure},
-      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP, .text = &width},
+      {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &figure,
+       .suffixes = "png|svg|pdf"},
+      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP, .text = &width,
+       .words = ESC_PICTURE_WIDTH_WORDS},
       {"caption", 0, "FILE.txt", "the figure's caption, as text: marks, errors, sizes, slopes",
-       .text = &caption},
+       .text = &caption, .suffixes = "txt"},
       {0},
   };
   const esc_command command = {
@@ -182,7 +184,7 @@ esc_status esc_verb_plot(int argc, char **argv) {
       "Draws t* against epsilon on log axes: seeds, seed means, least-squares and predicted "
       "slopes;\n"
       "one panel where the times at all thresholds are alike, else a panel a threshold.",
-      options};
+      .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (!figure) return ESC_FAIL(ESC_BAD_INPUT, "plot: needs -o FIG.png (or .svg, .pdf)");

@@ -34,8 +34,10 @@ esc_status esc_verb_report(int argc, char **argv) {
   esc_report_counts counts = {0};
   struct stat info;
   const esc_option options[] = {
-      {"output", 'o', "FILE.html", "the page, with its pictures inside", .text = &output},
-      {"studies", 0, "DIR", "folders of studies, as in runs/studies", .text = &studies},
+      {"output", 'o', "FILE.html", "the page, with its pictures inside", .text = &output,
+       .suffixes = "html"},
+      {"studies", 0, "DIR", "folders of studies, as in runs/studies", .text = &studies,
+       .suffixes = ESC_FOLDER},
       {0},
   };
   const esc_command command = {
@@ -43,7 +45,7 @@ esc_status esc_verb_report(int argc, char **argv) {
       "One self-contained HTML page of the figures that `figure -o FIGURES` made, their checks, "
       "the\n"
       "specs and machines behind them, and studies. Exit status 1 if a check in it failed.",
-      options};
+      .options = options, .suffixes = ESC_FOLDER};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "report: needs one directory of figures");

@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/io.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "run/run.h"
+#include "cli/run.h"
+#include "run/shard.h"
 
 /* Seconds, or HH:MM:SS. */
 static esc_status parse_time(const char *option, const char *text, double *seconds) {
@@ -26,23 +26,25 @@ static esc_status parse_time(const char *option, const char *text, double *secon
 
 esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help) {
   const char *checkpoint = "60", *longest = NULL;
-  int64_t device = -1;
+  int64_t device = -1, threads = 0, slots = 0;
+  esc_run_options *const o = &ask->options;
+  esc_run_options_init(o);
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
-       .text = &ask->output},
-      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)",
-       .text = &ask->backend.backend},
+       .text = &ask->output, .suffixes = ESC_RESULT_SUFFIXES},
+      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)", .text = &o->backend,
+       .words = "auto|" ESC_ENGINE_WORDS},
       {"path", 0, "NAME", "on a GPU: auto, chip (a network a block), chip-tf32x3 or gemm (cuBLAS)",
-       .text = &ask->backend.path},
-      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)",
-       .text = &ask->backend.precision},
+       .text = &o->path, .words = "auto|" ESC_PATH_WORDS},
+      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)", .text = &o->precision,
+       .words = ESC_PRECISION_WORDS},
       {"device", 0, "N", "index of the GPU (default 0)", .number = &device, .max = 1023},
       {"devices", 0, "LIST", "several GPUs, 0,1,... (or cpu,cpu): a worker process for each",
-       .text = &ask->devices},
-      {"threads", 0, "N", "threads (default: all processors)", .number = &ask->threads, .min = 1,
+       .text = &o->devices},
+      {"threads", 0, "N", "threads (default: all processors)", .number = &threads, .min = 1,
        .max = 4096},
-      {"slots", 0, "N", "networks in flight (default: what suits the backend)",
-       .number = &ask->slots, .min = 1, .max = 1000000},
+      {"slots", 0, "N", "networks in flight (default: what suits the backend)", .number = &slots,
+       .min = 1, .max = 1000000},
       {"shard", 0, "I/N",
        "train only members I, I+N, ... (I from 0; %a in OUT.h5 is I); %a/N in a Slurm array",
        .text = &ask->shard},
@@ -52,11 +54,11 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
        "stop after TIME (seconds or HH:MM:SS) with a checkpoint; exit status 143",
        .text = &longest},
       {"resume", 0, NULL, "continue an interrupted run; add members to a finished one",
-       .flag = &ask->resume},
+       .flag = &o->resume},
       {"from", 0, "OLD.h5", "take the members that this result holds, train only the others",
-       .text = &ask->from},
+       .text = &o->from, .suffixes = ESC_RESULT_SUFFIXES},
       {"force", 0, NULL, "replace an existing result; without --resume its journal too",
-       .flag = &ask->force},
+       .flag = &o->force},
       {"dry-run", 0, NULL, "print memory, time and a forecast of the run; train nothing",
        .flag = &ask->dry_run},
       {"quiet", 'q', NULL, "no progress on stderr", .flag = &ask->quiet},
@@ -65,49 +67,46 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
   };
   const esc_command command = {
       "run SPEC [-o OUT.h5] [options] [key=value ...]",
-      "Trains the sweep that SPEC (YAML) describes; key=value replaces a key of it.", options};
+      "Trains the sweep that SPEC (YAML) describes; key=value replaces a key of it.",
+      .options = options, .suffixes = "yaml|yml", .overrides = true};
   esc_status status = ESC_OK;
   ESC_TRY(esc_options_parse(&command, argc, argv, first, help));
-  ESC_TRY(parse_time("checkpoint", checkpoint, &ask->checkpoint_seconds));
-  ask->device_named = device >= 0;
-  ask->device = device >= 0 ? device : 0;
-  if (ask->devices && ask->device_named)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "--device %lld: not together with --devices; allowed: one of them",
-                    (long long)device);
-  if (longest) ESC_TRY(parse_time("max-time", longest, &ask->seconds_max));
-  if (ask->devices) ESC_TRY(esc_run_devices_check(ask->devices));
-  if (ask->devices && !ask->backend.backend)
-    ask->backend.backend = strncmp(ask->devices, "cpu", 3) ? "cuda" : "cpu";
-  if (ask->devices && ask->shard)
+  ESC_TRY(parse_time("checkpoint", checkpoint, &o->checkpoint_seconds));
+  if (longest) ESC_TRY(parse_time("max-time", longest, &o->seconds_max));
+  o->device = (int)device;
+  o->threads = (int)threads;
+  o->slots = (int)slots;
+  o->quiet = ask->quiet;
+  if (o->devices && ask->shard)
     return ESC_FAIL(ESC_BAD_INPUT, "--devices divides the whole sweep: not together with --shard");
-  if (longest && ask->seconds_max == 0)
+  if (longest && o->seconds_max == 0)
     status = ESC_FAIL(ESC_BAD_INPUT, "--max-time %.40s: must be more than 0", longest);
 done:
   return status;
 }
 
-/* Fills r->output: what was asked for, or the spec's name in the current
- * directory; where that is a link, the file behind it, so that two names of one
- * file meet at one journal. Refuses the spec itself. */
-esc_status esc_run_choose_output(esc_run *r, const char *spec) {
+esc_status esc_run_choose_shard(esc_run_request *ask) {
+  esc_run_options *const o = &ask->options;
+  return esc_shard_choose(ask->shard, ask->output, &o->shard, &o->shards);
+}
+
+esc_status esc_run_choose_output(esc_run_request *ask, const esc_spec *spec, const char *spec_path,
+                                 char *output, size_t size) {
   esc_status status = ESC_OK;
-  char wanted[PATH_MAX], target[PATH_MAX], source[PATH_MAX];
-  struct stat info;
-  const char *path = r->ask.output;
-  if (!path && strchr(r->spec->name, '/'))
-    return ESC_FAIL(ESC_BAD_INPUT, "name '%s' has a '/': name the output with -o", r->spec->name);
-  const int longest = (int)sizeof r->output - 32;
-  if (path) ESC_TRY(esc_run_expand(path, r->shard, wanted, (size_t)longest));
-  if (!path && snprintf(wanted, sizeof wanted, "%s.h5", r->spec->name) >= longest)
-    return ESC_FAIL(ESC_BAD_INPUT, "-o: the path is longer than %d bytes", longest - 1);
-  ESC_TRY(esc_output_check(wanted, "HDF5", ESC_RESULT_SUFFIXES, true));
-  ESC_TRY(esc_io_check_writable(wanted));
-  ESC_TRY(esc_io_resolve(wanted, target, sizeof target));
-  const bool link = lstat(wanted, &info) == 0 && S_ISLNK(info.st_mode);
-  snprintf(r->output, sizeof r->output, "%.4000s", link ? target : wanted);
-  if (realpath(spec, source) && !strcmp(source, target))
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: is the spec itself; name another output with -o", wanted);
+  char target[PATH_MAX], source[PATH_MAX];
+  const char *const name = esc_spec_name(spec);
+  if (!ask->output && strchr(name, '/'))
+    return ESC_FAIL(ESC_BAD_INPUT, "name '%s' has a '/': name the output with -o", name);
+  if (ask->output)
+    ESC_TRY(esc_shard_expand(ask->output, ask->options.shard, output, size));
+  else
+    snprintf(output, size, "%s.h5", name);
+  ESC_TRY(esc_output_check(output, "HDF5", ESC_RESULT_SUFFIXES, true));
+  ESC_TRY(esc_io_check_writable(output));
+  ESC_TRY(esc_io_resolve(output, target, sizeof target));
+  if (realpath(spec_path, source) && !strcmp(source, target))
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: is the spec itself; name another output with -o", output);
+  ask->options.output = output;
 done:
   return status;
 }

@@ -80,8 +80,9 @@ static esc_status print_json(const esc_verification *v, bool quick) {
 static esc_status parse(request *q, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
       {"backend", 0, "B", "auto (all that this machine has), reference, cpu, cuda",
-       .text = &q->backend},
-      {"path", 0, "P", "on a GPU: chip, gemm, ... (chip and gemm)", .text = &q->path},
+       .text = &q->backend, .words = "auto|" ESC_ENGINE_WORDS},
+      {"path", 0, "P", "on a GPU: chip, gemm, ... (chip and gemm)", .text = &q->path,
+       .words = ESC_PATH_WORDS},
       {"device", 0, "N", "index of the GPU (0)", .number = &q->device, .max = 1023},
       {"threads", 0, "N", "threads (all processors)", .number = &q->threads, .min = 1, .max = 4096},
       {"quick", 0, NULL, "fewer steps; of the engines only small shapes, losses in turns",
@@ -97,7 +98,7 @@ static esc_status parse(request *q, int argc, char **argv, int *first, bool *hel
       "against the reference, and the reference against an independent evaluation in long\n"
       "double. A row is a check, its worst error, the error allowed there, their ratio (exact:\n"
       "nothing may differ), and where it was. Exit status 1 when one fails.",
-      options};
+      .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 

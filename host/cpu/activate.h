@@ -18,21 +18,24 @@ ESC_SHARED float esc_tanh_slope_f32(float value) { return esc_fma_f32(-value, va
 /* z[i] -> value[i] (in place), derivative[i], deficit[i]. */
 static inline void esc_activate_all(const esc_cpu_shared *s, size_t count, float *restrict z,
                                     float *restrict derivative, float *restrict deficit) {
-#define EVALUATE(kind, expression)                                                        \
-  _Pragma("omp simd") for (size_t i = 0; i < count; i++) {                                \
-    const esc_eval_f32 e = expression;                                                    \
-    z[i] = e.value;                                                                       \
-    if (!esc_slope_of_value(kind)) derivative[i] = ESC_FLIP(CPU_ACTIVATE) * e.derivative; \
-    deficit[i] = e.deficit;                                                               \
+#define EVALUATE(kind, expression)                               \
+  _Pragma("omp simd") for (size_t i = 0; i < count; i++) {       \
+    const esc_eval_f32 e = expression;                           \
+    z[i] = e.value;                                              \
+    if (!esc_slope_of_value(kind)) derivative[i] = e.derivative; \
+    deficit[i] = e.deficit;                                      \
   }
   switch (s->problem->activation.kind) {
-#define CASE(kind, function) \
-  case ESC_ACTIVATION_##kind: EVALUATE(ESC_ACTIVATION_##kind, function(z[i])) break;
-    ESC_EVAL_LIST(CASE)
+#define CASE(context, kind, function, ...) \
+  case ESC_ACTIVATION_##kind:              \
+    EVALUATE(ESC_ACTIVATION_##kind, esc_##function##_eval_f32(z[i])) break;
+    ESC_ACTIVATION_FUNCTIONS(CASE, )
 #undef CASE
-    default:
+    case ESC_ACTIVATION_POLYNOMIAL:
       EVALUATE(ESC_ACTIVATION_POLYNOMIAL,
                esc_polynomial_eval_f32(s->coefficient, ESC_POLYNOMIAL_TERMS_MAX, z[i]))
+      break;
+    case ESC_ACTIVATION_COUNT: break;
   }
 #undef EVALUATE
 }
@@ -42,11 +45,11 @@ static inline void esc_losses(const esc_problem *p, size_t count, const float *r
                               const float *restrict t, float *restrict value,
                               float *restrict error) {
   const float batch = (float)p->batch, delta = (float)p->huber_delta;
-#define EVALUATE(expression)                                 \
-  _Pragma("omp simd") for (size_t i = 0; i < count; i++) {   \
-    const esc_loss_f32 loss = expression;                    \
-    value[i] = loss.value;                                   \
-    error[i] = ESC_FLIP(CPU_LOSS) * loss.derivative / batch; \
+#define EVALUATE(expression)                               \
+  _Pragma("omp simd") for (size_t i = 0; i < count; i++) { \
+    const esc_loss_f32 loss = expression;                  \
+    value[i] = loss.value;                                 \
+    error[i] = loss.derivative / batch;                    \
   }
   switch (p->loss) {
     case ESC_LOSS_SQUARED: EVALUATE(esc_squared_loss_f32(f[i], t[i])) break;

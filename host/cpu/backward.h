@@ -57,8 +57,8 @@ static inline __attribute__((always_inline)) void esc_through_part(
     const size_t at = (size_t)i * stride;
 #pragma omp simd
     for (size_t j = at; j < at + ESC_PAD; j++) {
-      sum[j - at] = esc_fma_f32(ESC_FLIP(CPU_DEFICIT) * u[j], deficit[j], sum[j - at]);
-      u[j] *= ESC_FLIP(CPU_DELTA) * (FROM_VALUE ? esc_tanh_slope_f32(slope[j]) : slope[j]);
+      sum[j - at] = esc_fma_f32(u[j], deficit[j], sum[j - at]);
+      u[j] *= FROM_VALUE ? esc_tanh_slope_f32(slope[j]) : slope[j];
     }
   }
   memcpy(part, sum, sizeof sum);

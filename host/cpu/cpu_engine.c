@@ -57,7 +57,7 @@ static void destroy(void *handle) {
 }
 
 static esc_bytes bytes(const esc_problem *p, const esc_engine_setup *setup) {
-  const double flat = 24 * (double)esc_weight_offset(p->shape, p->shape.layers);
+  const double flat = 24 * (double)esc_weight_count(p->shape);
   return (esc_bytes){.host = setup->slots * esc_cpu_network_bytes(p) +
                              setup->threads * esc_cpu_work_bytes(p) + flat};
 }
@@ -85,8 +85,7 @@ static esc_status create(const esc_problem *p, const esc_engine_setup *setup, vo
   }
   ESC_TRY(esc_cpu_shared_init(&e->shared, p));
   for (int i = 0; i < 3; i++)
-    ESC_TRY_ALLOCATE(e->flat[i] =
-                         calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof(double)));
+    ESC_TRY_ALLOCATE(e->flat[i] = calloc(esc_weight_count(p->shape), sizeof(double)));
   ESC_TRY_ALLOCATE(e->network = calloc((size_t)e->slots, sizeof *e->network));
   ESC_TRY_ALLOCATE(e->work = calloc((size_t)e->threads, sizeof(esc_cpu_work *)));
   for (int i = 0; i < e->slots; i++) ESC_TRY(esc_cpu_network_create(&e->shared, &e->network[i]));

@@ -18,8 +18,7 @@ static inline void esc_dots(const float *restrict v, const float *restrict x, in
       float sum[ESC_PARTS] = {0};
       for (int i = 0; i < count; i += ESC_PARTS)
 #pragma omp simd
-        for (int j = 0; j < ESC_PARTS; j++)
-          sum[j] = esc_fma_f32(ESC_FLIP(CPU_OUTPUT) * v[i + j], row[i + j], sum[j]);
+        for (int j = 0; j < ESC_PARTS; j++) sum[j] = esc_fma_f32(v[i + j], row[i + j], sum[j]);
       memcpy(part[b], sum, sizeof sum);
     }
     esc_fold_rows_f32(part[0], out + first);
@@ -39,8 +38,7 @@ static inline void esc_targets(const esc_cpu_shared *s, int samples, esc_cpu_wor
       esc_dots(s->direction + (size_t)k * (size_t)row, work->x, row, samples, value);
     esc_activate_all(s, (size_t)samples, value, derivative, deficit);
     for (int b = 0; b < samples; b++)
-      work->target[b] =
-          esc_fma_f32(ESC_FLIP(CPU_TARGET) * s->amplitude[k], value[b], work->target[b]);
+      work->target[b] = esc_fma_f32(s->amplitude[k], value[b], work->target[b]);
   }
 }
 

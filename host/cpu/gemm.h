@@ -16,7 +16,6 @@
 #include <stddef.h>
 
 #include "cpu/simd.h"
-#include "escapement/internal/mutant.h"
 
 typedef struct esc_gemm {
   int rows, columns, depth; /* C is (rows, columns), columns a multiple of ESC_PAD */
@@ -74,7 +73,7 @@ ESC_TILE_FUNCTION esc_tile_step(const float *a, size_t stride, const float *b, c
   esc_vec line[ESC_TILE_VECTORS];
   ESC_TILE_LOOP(int v = 0; v < VECTORS; v++) line[v] = ESC_VEC_LOAD(b + v * ESC_LANES);
   ESC_TILE_LOOP(int i = 0; i < ROWS; i++) {
-    const esc_vec factor = ESC_VEC_SET(ESC_FLIP(CPU_PRODUCT) * a[(size_t)i * stride]);
+    const esc_vec factor = ESC_VEC_SET(a[(size_t)i * stride]);
     ESC_TILE_LOOP(int v = 0; v < VECTORS; v++) sum[i][v] = ESC_VEC_FMA(factor, line[v], sum[i][v]);
   }
 }

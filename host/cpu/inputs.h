@@ -79,7 +79,7 @@ static inline void esc_draw_normals(int count, const uint32_t *restrict bits,
     float a, b, c, d;
     esc_normal_pair_f32(bits[i], bits[i + ESC_GROUP], &a, &b);
     esc_normal_pair_f32(bits[i + 2 * ESC_GROUP], bits[i + 3 * ESC_GROUP], &c, &d);
-    normal[i] = ESC_FLIP(CPU_INPUTS) * a;
+    normal[i] = a;
     normal[i + ESC_GROUP] = b;
     normal[i + 2 * ESC_GROUP] = c;
     normal[i + 3 * ESC_GROUP] = d;

@@ -107,7 +107,7 @@ static void describe_work(esc_arena *a, const esc_problem *p, const esc_cpu_layo
   w->g = floats(a, gradients(p) * weights);
   if (p->batch > ESC_SLAB) w->g_sum = ESC_CARVE(a, double, weights);
   w->draw = floats(a, tile * 4 * blocks);
-  w->weights = ESC_CARVE(a, double, esc_weight_offset(p->shape, p->shape.layers));
+  w->weights = ESC_CARVE(a, double, esc_weight_count(p->shape));
 }
 
 static esc_arena measure_work(const esc_problem *p, const esc_cpu_layout *layout) {

@@ -75,7 +75,7 @@ typedef struct esc_cpu_isa {
   /* Adds the network's response to `sample`, and into g (4, weight) the sums over it that
    * esc_response_sums names. */
   void (*respond)(const esc_cpu_shared *shared, const esc_cpu_network *network,
-                  const esc_observer *observer, const esc_sample *sample, esc_cpu_work *work,
+                  const esc_observer *observer, const esc_eval_sample *sample, esc_cpu_work *work,
                   double *const g[4], esc_response *out);
 } esc_cpu_isa;
 

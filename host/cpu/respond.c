@@ -43,11 +43,11 @@ done:
 
 double esc_cpu_responder_bytes(const esc_problem *p) {
   return esc_cpu_network_bytes(p) + esc_cpu_work_bytes(p) +
-         8.0 * ESC_RESPONSE_SUMS * (double)esc_weight_offset(p->shape, p->shape.layers);
+         8.0 * ESC_RESPONSE_SUMS * (double)esc_weight_count(p->shape);
 }
 
-void esc_cpu_respond(esc_cpu_responder *r, const esc_observer *observer, const esc_sample *sample,
-                     const double *weights, esc_response *out) {
+void esc_cpu_respond(esc_cpu_responder *r, const esc_observer *observer,
+                     const esc_eval_sample *sample, const double *weights, esc_response *out) {
   const int layers = observer->problem->shape.layers;
   memset(out, 0, sizeof *out);
   for (int k = 0; k < ESC_RESPONSE_SUMS; k++)

@@ -20,7 +20,7 @@
 
 static void add_slab(size_t count, const float *restrict g, double *restrict sum) {
 #pragma omp simd
-  for (size_t i = 0; i < count; i++) sum[i] += ESC_FLIP(CPU_SLAB) * (double)g[i];
+  for (size_t i = 0; i < count; i++) sum[i] += (double)g[i];
 }
 
 static void round_sum(size_t count, const double *restrict sum, float *restrict g) {
@@ -107,7 +107,7 @@ static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *n
 
 /* Samples first, ..., first + count - 1: forward once, backward for each weight. */
 static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
-                         const esc_sample *sample, int first, int count, esc_cpu_work *work,
+                         const esc_eval_sample *sample, int first, int count, esc_cpu_work *work,
                          double *const g[4], esc_response *out) {
   const size_t inputs = (size_t)s->problem->shape.inputs;
   const esc_stretch all = {.samples = count, .opens = true, .closes = true};
@@ -119,7 +119,6 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, co
     esc_response_weights(o, sample, first + b, (double)work->f[b], c);
     esc_response_add(o, sample, first + b, (double)work->f[b], out);
     for (int k = 0; k < 3; k++) weight[k][b] = (float)c[k];
-    weight[2][b] *= ESC_FLIP(CPU_RESPOND);
   }
   for (int k = 0; k < 3; k++) {
     memcpy(work->error, weight[k], (size_t)count * sizeof(float));
@@ -134,7 +133,7 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, co
 }
 
 static void respond(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
-                    const esc_sample *sample, esc_cpu_work *work, double *const g[4],
+                    const esc_eval_sample *sample, esc_cpu_work *work, double *const g[4],
                     esc_response *out) {
   for (int first = 0; first < sample->samples; first += ESC_TILE) {
     const int left = sample->samples - first;

@@ -20,7 +20,7 @@ ESC_ALONE void esc_strip_norm2(size_t rows, size_t columns, const float *restric
     for (size_t i = n * columns; i < (n + 1) * columns; i += ESC_PARTS)
 #pragma omp simd
       for (size_t j = 0; j < ESC_PARTS; j++)
-        part[j] = esc_fma_f64(ESC_FLIP(CPU_NORM2) * (double)g[i + j], (double)g[i + j], part[j]);
+        part[j] = esc_fma_f64((double)g[i + j], (double)g[i + j], part[j]);
     row[n] += esc_fold_parts(part);
   }
 }
@@ -86,9 +86,8 @@ static inline double esc_layer_norm2(const esc_cpu_shared *s, int l, const float
 static inline void esc_strip_step(const esc_cpu_shared *s, int l, size_t at, size_t count,
                                   const float *g, esc_cpu_network *net) {
   const esc_counts counts =
-      net->low ? esc_step_compensated(ESC_FLIP(CPU_UPDATE) * s->rate[l], count, g + at, net->w + at,
-                                      net->low + at)
-               : esc_step_plain(ESC_FLIP(CPU_UPDATE) * s->rate[l], count, g + at, net->w + at);
+      net->low ? esc_step_compensated(s->rate[l], count, g + at, net->w + at, net->low + at)
+               : esc_step_plain(s->rate[l], count, g + at, net->w + at);
   net->slot.track.updates += counts.updates;
   net->slot.track.lost += counts.lost;
 }

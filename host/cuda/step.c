@@ -10,7 +10,7 @@ static esc_status product(const esc_cuda_step *s, cublasOperation_t op_b, cublas
                           size_t b_network, const float *a, int a_row, size_t a_network, float *c,
                           int c_row, size_t c_network, int networks) {
   esc_status status = ESC_OK;
-  const float one = ESC_FLIP(CUDA_PRODUCT), zero = 0;
+  const float one = 1, zero = 0;
   ESC_TRY_CUBLAS(cublasSgemmStridedBatched(
       s->cublas, op_b, op_a, columns, rows, depth, &one, b, b_row, (long long)b_network, a, a_row,
       (long long)a_network, &zero, c, c_row, (long long)c_network, networks));

@@ -54,6 +54,8 @@ typedef struct esc_figure {
   size_t caption_size;
 } esc_figure;
 
+/* ---- figure.c: a figure from its runs ---- */
+
 /* Fills panels and checks from the runs. A file that lacks what a figure needs is
  * ESC_BAD_INPUT with its name. */
 esc_status esc_figure_make(esc_figure *figure);
@@ -91,7 +93,7 @@ typedef enum esc_role {
   ESC_BARS
 } esc_role;
 
-typedef struct esc_series {
+typedef struct esc_plot_series {
   esc_role role;
   int colour; /* place in the palette; -1: black, theory's */
   int count;
@@ -99,10 +101,10 @@ typedef struct esc_series {
   const double *low, *high; /* NULL: none */
   int marker;               /* 0: the colour's own; 1: another; 2, 3: the same, hollow */
   int every;                /* draws each n-th point; 0: all */
-} esc_series;
+} esc_plot_series;
 
 /* Adds a copy; the label is for the legend, "" for none. */
-void esc_panel_series(json_t *panel, const esc_series *series, const char *label, ...)
+void esc_panel_series(json_t *panel, const esc_plot_series *series, const char *label, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Passes if |got - expected| <= tolerance; what is not finite fails. `reason` says why the
@@ -202,6 +204,8 @@ void esc_curve_smooth(const double *knot, const double *value, double *epsilon, 
 /* Least squares of log y on log x, or of y on log10 x. */
 double esc_log_slope(int n, const double *x, const double *y);
 double esc_steps_per_decade(int n, const double *x, const double *y);
+
+/* ---- labels.c: words and colours ---- */
 
 /* An activation as people write it: GELU, Swish, tanh. */
 void esc_activation_title(const esc_activation *activation, char *text, size_t size);

@@ -106,7 +106,7 @@ static void draw_ode(json_t *panel, const ode_curve *c, double rate, const doubl
     time[i] = rate * c->step[i];
     value[i] = y[i * stride];
   }
-  const esc_series line = {
+  const esc_plot_series line = {
       .role = ESC_LINE, .colour = -1, .count = c->points, .x = time, .y = value};
   esc_panel_series(panel, &line, "%s", label);
 }

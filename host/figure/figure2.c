@@ -14,9 +14,9 @@ static esc_status draw_theory(json_t *panel, const esc_compared *c, bool legend)
   esc_crossing_curve t;
   ESC_TRY(esc_loss_crossings_of(&reduced, small, c->group->threshold, c->scale[0],
                                 c->scale[c->points - 1], &t));
-  const esc_series ode = {
+  const esc_plot_series ode = {
       .role = ESC_LINE, .colour = -1, .count = ESC_CURVE_POINTS, .x = t.epsilon, .y = t.time};
-  const esc_series closed = {
+  const esc_plot_series closed = {
       .role = ESC_DOT, .colour = -1, .count = ESC_CURVE_POINTS, .x = t.epsilon, .y = t.closed};
   esc_panel_series(panel, &ode, "%s", legend ? "reduced ODE, same threshold" : "");
   if (small & 1) /* else the closed form lacks the prefix's drive (theory, section 4) */

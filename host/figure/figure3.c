@@ -67,7 +67,7 @@ static esc_status draw(json_t *panel, const activation_run *a, int colour, bool 
   ESC_TRY(esc_loss_crossings_of(&a->reduced, all, c->group->threshold,
                                 scaled ? smallest : c->scale[0], c->scale[c->points - 1], &t));
   for (int i = 0; i < ESC_CURVE_POINTS && scaled; i++) t.time[i] *= a->factor;
-  const esc_series ode = {
+  const esc_plot_series ode = {
       .role = ESC_LINE, .colour = colour, .count = ESC_CURVE_POINTS, .x = t.epsilon, .y = t.time};
   esc_panel_series(panel, &ode, "%s", "");
   esc_compared_draw(panel, c, colour, 0, scaled ? a->factor : 1, a->name);
@@ -79,7 +79,7 @@ static void draw_master(json_t *panel, int layers) {
   const double x[2] = {smallest, 0.36};
   double y[2];
   for (int i = 0; i < 2; i++) y[i] = pow(x[i], 2 - layers) / (layers - 2);
-  const esc_series line = {.role = ESC_DASH, .colour = -1, .count = 2, .x = x, .y = y};
+  const esc_plot_series line = {.role = ESC_DASH, .colour = -1, .count = 2, .x = x, .y = y};
   esc_panel_series(panel, &line, "%s", "$\\varepsilon^{-(L-2)}/(L-2)$");
 }
 

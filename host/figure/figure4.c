@@ -68,14 +68,14 @@ static void draw_group(json_t *panel, const esc_fit_group *g, int colour, int ma
     low[i] = y[i] - error;
     high[i] = y[i] + error;
   }
-  const esc_series marks = {ESC_MARKS, colour, n, x, y, low, high, marker, 0};
+  const esc_plot_series marks = {ESC_MARKS, colour, n, x, y, low, high, marker, 0};
   esc_panel_series(panel, &marks, "%s", name);
   for (int i = 0; i < 2; i++) {
     ends[i] = x[i ? n - 1 : 0];
     line[i] = g->law == ESC_LAW_LOGARITHMIC ? y[0] - i * decades * g->steps_per_decade
                                             : y[0] * pow(ends[i] / x[0], g->predicted);
   }
-  const esc_series law = {.role = ESC_DASH, .colour = -1, .count = 2, .x = ends, .y = line};
+  const esc_plot_series law = {.role = ESC_DASH, .colour = -1, .count = 2, .x = ends, .y = line};
   esc_panel_series(panel, &law, "%s", "");
 }
 

@@ -102,7 +102,7 @@ static esc_status add_losses(esc_figure *f, const esc_figure_run *run) {
     for (int i = 0; i < ESC_CURVE_POINTS; i++) time[i] = p->rate * step[i];
     ESC_TRY(level_losses(&b, &grid, p->rate, ESC_CURVE_POINTS, step, drawn));
     check_level(f, level, departure(&c, loss));
-    const esc_series line = {
+    const esc_plot_series line = {
         .role = role[level], .colour = -1, .count = ESC_CURVE_POINTS, .x = time, .y = drawn};
     esc_panel_series(panel, &line, "%s", name[level]);
   }
@@ -128,7 +128,8 @@ static void draw_attribution(esc_figure *f, const esc_block_problem *b, const es
       snprintf(label, sizeof label, "scales");
     else
       snprintf(label, sizeof label, "off-diagonal, layer %d", c);
-    const esc_series bars = {.role = ESC_BARS, .colour = c, .count = b->modes, .x = mode, .y = y};
+    const esc_plot_series bars = {
+        .role = ESC_BARS, .colour = c, .count = b->modes, .x = mode, .y = y};
     esc_panel_series(panel, &bars, "%s", label);
   }
 }

@@ -186,6 +186,6 @@ void esc_compared_draw(json_t *panel, const esc_compared *c, int colour, int mar
     low[i] = unit * (c->mean[i] - 2 * c->error[i]);
     high[i] = unit * (c->mean[i] + 2 * c->error[i]);
   }
-  const esc_series series = {ESC_MARKS, colour, c->points, c->scale, y, low, high, marker, 0};
+  const esc_plot_series series = {ESC_MARKS, colour, c->points, c->scale, y, low, high, marker, 0};
   esc_panel_series(panel, &series, "%s", label);
 }

@@ -127,20 +127,6 @@ static void put_checks(FILE *out, const json_t *figure, esc_report_counts *count
   counts->failed += failed;
 }
 
-void esc_report_caption(FILE *out, const char *caption) {
-  esc_html_print(out, "<figcaption>");
-  while (*caption) {
-    const size_t length = strcspn(caption, "\n");
-    char *line = strndup(caption, length);
-    esc_html_print(out, "<p>");
-    if (line) esc_html_math(out, line);
-    esc_html_print(out, "</p>\n");
-    free(line);
-    caption += length + (caption[length] == '\n');
-  }
-  esc_html_print(out, "</figcaption>\n");
-}
-
 static void put_run(FILE *out, const json_t *run) {
   const long long members = (long long)json_integer_value(json_object_get(run, "members"));
   esc_html_print(out,

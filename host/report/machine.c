@@ -45,7 +45,7 @@ void esc_report_machine(esc_report *report) {
   esc_html_print(out, "<table>");
   esc_time_now(now);
   put(out, "made", now);
-  snprintf(text, sizeof text, "escapement %s, commit %s, %s", esc_version(), esc_commit(),
+  snprintf(text, sizeof text, "escapement %s, commit %s, %s", esc_library_version(), esc_commit(),
            esc_compiler());
   put(out, "by", text);
   esc_device_name(text, sizeof text);

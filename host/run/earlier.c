@@ -115,7 +115,7 @@ static void count_statuses(esc_run *r) {
 esc_status esc_run_read_bases(esc_run *r, bool *complete) {
   esc_status status = ESC_OK;
   *complete = false;
-  if (esc_io_exists(r->output) && !r->ask.force) {
+  if (r->output[0] && esc_io_exists(r->output) && !r->ask.force) {
     if (!r->ask.resume)
       return ESC_FAIL(ESC_BAD_INPUT,
                       "%s: exists already; --force replaces it, --resume adds members to it, -o "
@@ -202,4 +202,13 @@ esc_status esc_run_use_bases(esc_run *r) {
   }
 done:
   return status;
+}
+
+void esc_run_mark_base(esc_run *r, const esc_results *base) {
+  for (int64_t i = 0; base && i < base->members; i++) {
+    const esc_member_key key = {(uint64_t)base->seed[i], (uint64_t)base->small_layers[i],
+                                base->scale[i]};
+    const int64_t place = esc_plan_find(&r->plan, key);
+    if (place >= 0) r->done[place] = true;
+  }
 }

@@ -82,7 +82,8 @@ static esc_status publish(const esc_merge_request *r, esc_results *const *part,
   char output[PATH_MAX];
   ESC_TRY(esc_io_check_writable(r->output));
   ESC_TRY(esc_io_resolve(r->output, output, sizeof output));
-  ESC_TRY(esc_lock_take(output, -1, esc_log, &lock));
+  ESC_TRY(esc_lock_take(&(esc_lock_request){.output = output, .inherited = -1, .note = esc_log},
+                        &lock));
   if (!r->force && esc_io_exists(r->output)) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it", r->output);
     goto done;

@@ -59,16 +59,14 @@ static void environment(char *text, size_t size) {
   }
 }
 
-esc_status esc_provenance(esc_results *results, int argc, char **argv, const char *start_time) {
+esc_status esc_provenance(esc_results *results, const char *command_line, const char *start_time) {
   esc_status status = ESC_OK;
   char text[512], host[128] = "";
-  char *command = esc_command_line(argc, argv);
-  ESC_TRY_ALLOCATE(command);
   ESC_TRY(esc_results_set(results, "title", "Escape steps of teacher-student networks"));
-  ESC_TRY(esc_results_set(results, "version", esc_version()));
+  ESC_TRY(esc_results_set(results, "version", esc_library_version()));
   ESC_TRY(esc_results_set(results, "commit", esc_commit()));
   ESC_TRY(esc_results_set(results, "compiler", esc_compiler()));
-  ESC_TRY(esc_results_set(results, "command_line", command));
+  ESC_TRY(esc_results_set(results, "command_line", command_line));
   gethostname(host, sizeof host - 1);
   ESC_TRY(esc_results_set(results, "host", host));
   environment(text, sizeof text);
@@ -77,6 +75,5 @@ esc_status esc_provenance(esc_results *results, int argc, char **argv, const cha
   esc_time_now(text);
   ESC_TRY(esc_results_set(results, "end_time", text));
 done:
-  free(command);
   return status;
 }

@@ -12,7 +12,7 @@ void esc_time_now(char text[32]);
 char *esc_command_line(int argc, char **argv);
 
 /* Sets title, version, commit, compiler, command_line, host, environment,
- * start_time and end_time (now). argv[0] is the verb. */
-esc_status esc_provenance(esc_results *results, int argc, char **argv, const char *start_time);
+ * start_time and end_time (now). */
+esc_status esc_provenance(esc_results *results, const char *command_line, const char *start_time);
 
 #endif

@@ -30,20 +30,16 @@ struct esc_recorder {
   const esc_plan *plan;
   esc_observer observer;
   int threads, slots, length;
-  workspace *workspace;  /* (thread) */
-  esc_sample *sample;    /* (slot) */
-  int64_t *place, *next; /* (slot) member, and step of its next snapshot */
-  double *initial;       /* (slot, weight) as drawn */
-  double *weights;       /* (slot, weight) of those observed now */
-  rows *rows;            /* (member) */
+  workspace *workspace;    /* (thread) */
+  esc_eval_sample *sample; /* (slot) */
+  int64_t *place, *next;   /* (slot) member, and step of its next snapshot */
+  double *initial;         /* (slot, weight) as drawn */
+  double *weights;         /* (slot, weight) of those observed now */
+  rows *rows;              /* (member) */
   esc_journal *journal;
   int64_t taken;
   double seconds;
 };
-
-static size_t weight_count(const esc_problem *p) {
-  return esc_weight_offset(p->shape, p->shape.layers);
-}
 
 static esc_status create_workspace(const esc_problem *p, bool exact, workspace *w) {
   esc_status status = ESC_OK;
@@ -88,11 +84,11 @@ esc_status esc_recorder_create(const esc_problem *p, const esc_record *record, c
   ESC_TRY_ALLOCATE(r->sample = calloc(slots, sizeof *r->sample));
   ESC_TRY_ALLOCATE(r->place = calloc(slots, sizeof *r->place));
   ESC_TRY_ALLOCATE(r->next = calloc(slots, sizeof *r->next));
-  ESC_TRY_ALLOCATE(r->initial = calloc(slots * weight_count(p), sizeof *r->initial));
-  ESC_TRY_ALLOCATE(r->weights = calloc(slots * weight_count(p), sizeof *r->weights));
+  ESC_TRY_ALLOCATE(r->initial = calloc(slots * esc_weight_count(p->shape), sizeof *r->initial));
+  ESC_TRY_ALLOCATE(r->weights = calloc(slots * esc_weight_count(p->shape), sizeof *r->weights));
   ESC_TRY_ALLOCATE(r->rows = calloc((size_t)plan->members + 1, sizeof *r->rows));
   for (int i = 0; i < r->threads; i++) ESC_TRY(create_workspace(p, exact, &r->workspace[i]));
-  for (int i = 0; i < r->slots; i++) ESC_TRY(esc_sample_create(&r->observer, &r->sample[i]));
+  for (int i = 0; i < r->slots; i++) ESC_TRY(esc_eval_sample_create(&r->observer, &r->sample[i]));
   *out = r;
   r = NULL;
 done:
@@ -109,7 +105,7 @@ static void free_rows(rows *m) {
 void esc_recorder_free(esc_recorder *r) {
   if (!r) return;
   for (int i = 0; r->workspace && i < r->threads; i++) free_workspace(&r->workspace[i]);
-  for (int i = 0; r->sample && i < r->slots; i++) esc_sample_free(&r->sample[i]);
+  for (int i = 0; r->sample && i < r->slots; i++) esc_eval_sample_free(&r->sample[i]);
   for (int64_t i = 0; r->rows && i < r->plan->members; i++) free_rows(&r->rows[i]);
   esc_observer_free(&r->observer);
   free(r->workspace);
@@ -124,9 +120,9 @@ void esc_recorder_free(esc_recorder *r) {
 
 double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
                           const esc_engine_setup *setup) {
-  const double inputs = p->shape.inputs, weights = (double)weight_count(p);
-  const double sample =
-      record->samples * (4 * inputs + 32) + esc_arena_bytes(esc_sample_workspace(record->samples));
+  const double inputs = p->shape.inputs, weights = (double)esc_weight_count(p->shape);
+  const double sample = record->samples * (4 * inputs + 32) +
+                        esc_arena_bytes(esc_eval_sample_workspace(record->samples));
   const double thread =
       esc_cpu_responder_bytes(p) + esc_arena_bytes(esc_observe_workspace(p->shape));
   return setup->slots * (sample + 16 * weights) + setup->threads * thread;
@@ -191,13 +187,13 @@ bool esc_recorder_is_finished(const esc_recorder *r, int64_t place, int64_t step
 
 esc_status esc_recorder_resume(esc_recorder *r, int slot, int64_t place, int64_t step) {
   rows *m = &r->rows[place];
-  const size_t weights = weight_count(r->problem);
+  const size_t weights = esc_weight_count(r->problem->shape);
   esc_initial_weights(r->problem, &r->plan->member[place], r->observer.directions,
                       r->initial + (size_t)slot * weights);
   while (m->count && m->row[m->count - 1]->step > step) free(m->row[--m->count]);
   r->place[slot] = place;
   r->next[slot] = m->count ? esc_record_next(r->record, m->row[m->count - 1]->step + 1) : 0;
-  return esc_sample_draw(&r->observer, r->plan->member[place].seed, &r->sample[slot]);
+  return esc_eval_sample_draw(&r->observer, r->plan->member[place].seed, &r->sample[slot]);
 }
 
 /* None of the snapshots of a part that was cut off is kept: the first is due at once. */
@@ -211,13 +207,13 @@ int64_t esc_recorder_horizon(const esc_recorder *r, int slot, int64_t step) {
 
 static void observe(esc_recorder *r, int slot, const double *weights, double *row) {
   workspace *const mine = &r->workspace[omp_get_thread_num()];
-  const esc_sample *sample = &r->sample[slot];
+  const esc_eval_sample *sample = &r->sample[slot];
   esc_response response;
   if (mine->responder)
     esc_cpu_respond(mine->responder, &r->observer, sample, weights, &response);
   else
     esc_respond_reference(&r->observer, sample, weights, mine->work, &mine->respond, &response);
-  const double *initial = r->initial + (size_t)slot * weight_count(r->problem);
+  const double *initial = r->initial + (size_t)slot * esc_weight_count(r->problem->shape);
   esc_observe(&r->observer, &r->plan->member[r->place[slot]], initial, weights, &response,
               &mine->observe, row);
 }
@@ -232,7 +228,7 @@ static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *
 static esc_status observe_all(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
                               const int *slot, bool end) {
   esc_status status = ESC_OK;
-  const size_t weights = weight_count(r->problem);
+  const size_t weights = esc_weight_count(r->problem->shape);
   for (int i = 0; i < count; i++)
     ESC_TRY(ops->weights(engine, slot[i], r->weights + (size_t)i * weights));
 #pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)

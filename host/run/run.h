@@ -1,4 +1,4 @@
-/* One call of the verb run: what was asked, and what it works with. */
+/* One run of a sweep: what was asked, and what it works with. */
 #ifndef ESC_RUN_H
 #define ESC_RUN_H
 
@@ -6,26 +6,15 @@
 #include <stdatomic.h>
 
 #include "backend/registry.h"
+#include "base/stop.h"
 #include "escapement/internal/engine.h"
+#include "escapement/run.h"
 #include "run/plan.h"
 #include "run/scheduler.h"
 #include "spec/spec.h"
 #include "store/checkpoint.h"
 #include "store/journal.h"
 #include "store/lock.h"
-
-typedef struct esc_run_request {
-  const char *output, *shard, *devices;
-  const char *from; /* a result whose members are not trained again, or NULL */
-  esc_backend_request backend;
-  int64_t threads, slots; /* 0: not given */
-  int64_t device;
-  bool device_named; /* by the user; else 0 */
-  double checkpoint_seconds, seconds_max;
-  bool resume, force, dry_run, quiet, json;
-  char **argv;
-  int argc;
-} esc_run_request;
 
 /* Which file was at a path: another one has other numbers. */
 typedef struct esc_run_stamp {
@@ -35,19 +24,20 @@ typedef struct esc_run_stamp {
 enum { ESC_RUN_BASES = 2 };
 
 typedef struct esc_run {
-  esc_run_request ask;
-  esc_spec *spec;
-  char *resolved; /* the spec's text with every default */
-  char *identity; /* the same with precision and shard: all that the numbers depend on */
-  char output[4096];
-  esc_lock *lock; /* on it, from before its files are read */
-  bool worker;    /* of a run with --devices, which says what concerns the whole */
+  esc_run_options ask;
+  const esc_spec *spec;
+  char *resolved;    /* the spec's text with every default */
+  char *identity;    /* the same with precision and shard: all that the numbers depend on */
+  char output[4096]; /* "": none; where the output is a link, the file behind it */
+  esc_lock *lock;    /* on it, from before its files are read */
+  bool worker;       /* of a run with `devices`, which says what concerns the whole */
   int64_t shard, shards;
   esc_plan plan;
   const esc_engine_ops *engine;
   esc_engine_setup setup;
   esc_bytes bytes; /* of the engine with it */
   char engine_text[128], device[256];
+  esc_stop own_stop, *stop; /* that of the options, else its own */
   esc_results *results;
   esc_results *base[ESC_RUN_BASES]; /* earlier results of this experiment, NULL: none */
   esc_run_stamp stamp;              /* of the output that is one of them */
@@ -61,22 +51,29 @@ typedef struct esc_run {
   bool *done;             /* (members) finished */
   esc_progress progress;
   char warning[ESC_WARNING_SIZE];
+  int shards_merged;
 } esc_run;
 
-/* Reads the options; *first is the place of the spec in argv. */
-esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help);
+/* ---- run.c ---- */
 
-/* Fills shard and shards: what was asked for; in a Slurm array, if the output's name has a %a, the
- * task's number and the number of shards that files of tasks beside it say, or a whole array has;
- * else the whole sweep. What leaves the number open is refused. */
-esc_status esc_run_choose_shard(esc_run *run);
+/* Fills what a run needs before it looks at files: engine, identity, output, size, plan. `spec` and
+ * the texts of `options` must outlive it. Free with esc_run_free in either case. */
+esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options, esc_run *run);
+void esc_run_free(esc_run *run);
 
-/* Copies `path` with %a as the shard's number, %A and %j as Slurm's of array and job, which have to
- * be there. */
-esc_status esc_run_expand(const char *path, int64_t shard, char *out, size_t size);
+/* esc_sweep_run for a worker process of a run with `devices`: `lock` is the descriptor of the lock
+ * of the whole. */
+esc_status esc_run_as_worker(const esc_spec *spec, const esc_run_options *options, int lock);
 
-/* Fills output; `spec` is the spec's path. */
-esc_status esc_run_choose_output(esc_run *run, const char *spec);
+/* The probability of false escapes: refused, or warned of. Takes a tenth of a second, so it comes
+ * behind what refuses the run or ends it at once. */
+esc_status esc_run_check_false_escapes(esc_run *run);
+
+/* A phase of the run begins or ends (escapement/run.h). */
+void esc_run_phase_begin(const esc_run *run, esc_run_phase phase);
+void esc_run_phase_end(const esc_run *run, esc_run_phase phase);
+
+/* ---- identity, files.c ---- */
 
 /* Fills `identity`. */
 esc_status esc_run_identify(esc_run *run);
@@ -86,7 +83,7 @@ esc_status esc_run_identify(esc_run *run);
 esc_status esc_run_accepts(void *context, const char *path, esc_identity found);
 
 /* Opens journals and checkpoint, and restores from them and from `base` what is finished:
- * results, done, snapshots, segments, networks that wait. */
+ * results, done, snapshots, segments, networks that wait. Without an output `base` alone. */
 esc_status esc_run_open_files(esc_run *run);
 
 /* The member at `place` is finished, with this row. */
@@ -107,17 +104,22 @@ esc_status esc_run_sync_files(const char *output);
 /* Networks in the checkpoint of the run's output that are not `done`. */
 int64_t esc_run_networks_in_files(const esc_run *run);
 
-/* Marks in `done` the members that `base` holds (NULL: none). */
-void esc_run_mark_base(esc_run *run, const esc_results *base);
-
 /* Checks that every file of the run has a name that the file system of the output allows. */
 esc_status esc_run_check_names(const esc_run *run);
 
 /* Closes them; with `remove`, the result being published, deletes them. */
 void esc_run_close_files(esc_run *run, bool remove);
 
-/* Reads the result at `output`, if there is one and --force does not discard it, and the one
- * of --from: either is the whole of this run (*complete, its results are in run->results),
+/* Deletes what a run left that died after it had published its result. */
+void esc_run_clear_files(esc_run *run);
+
+/* ---- earlier.c ---- */
+
+/* Marks in `done` the members that `base` holds (NULL: none). */
+void esc_run_mark_base(esc_run *run, const esc_results *base);
+
+/* Reads the result at `output`, if there is one and `force` does not discard it, and the one
+ * of `from`: either is the whole of this run (*complete, its results are in run->results),
  * or a part of it (run->base), or is refused. */
 esc_status esc_run_read_bases(esc_run *run, bool *complete);
 
@@ -126,55 +128,58 @@ esc_status esc_run_use_bases(esc_run *run);
 
 esc_run_stamp esc_run_stamp_of(const char *path);
 
+/* ---- segment.c ---- */
+
 /* This start of the program becomes a segment, in memory and in the journal (if open). */
 esc_status esc_run_segment_begin(esc_run *run);
 
 /* Notes what it has done so far; `ended`: how it ended, NULL: it has not. */
 esc_status esc_run_segment_note(esc_run *run, const char *ended);
 
-/* Deletes what a run left that died after it had published its result. */
-void esc_run_clear_files(esc_run *run);
+/* ---- size.c ---- */
 
 /* Chooses threads and slots within the machine's processors and memory: fewer
  * slots than asked for by default, ESC_NO_MEMORY with both numbers if not even
  * what the user named (or one network on one thread) fits. */
 esc_status esc_run_size(esc_run *run);
 
+/* ---- publish.c ---- */
+
 /* Sets the attributes of `results`. */
 esc_status esc_run_set_attributes(esc_run *run);
 
-/* Says on stderr what makes the finished run one to doubt. */
+/* Completes the results of a run that has finished, and publishes them if it has an output: then
+ * its files are deleted. Whatever fails here, the members are in the journal. */
+esc_status esc_run_publish(esc_run *run);
+
+/* Why a run that was stopped did not finish, what is safe, by reading it again, and how to go on.
+ */
+esc_status esc_run_explain_stop(const esc_run *run, esc_status status);
+
+/* Warns of what makes the finished run one to doubt, and fills the report. */
 void esc_run_warn(const esc_run *run);
+void esc_run_fill_report(const esc_run *run, esc_run_report *report);
 
-/* Prints the summary, as text or as JSON. */
-esc_status esc_run_summary(const esc_run *run);
+/* ---- workers.c ---- */
 
-/* Takes the lock of the output; a worker of a run with --devices has that of the whole from it. */
-esc_status esc_run_lock(esc_run *run);
-extern const char esc_run_lock_variable[];
+/* Takes the lock of the output; `inherited`: a worker's descriptor of that of the whole, or -1. */
+esc_status esc_run_lock(esc_run *run, int inherited);
 
 /* Refuses what is no list of devices. */
 esc_status esc_run_devices_check(const char *text);
 
-/* run --devices: trains the sweep in a process a device and merges the parts. The spec is at
- * argv[first]. */
-esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first, atomic_bool *stop);
+/* Trains the sweep in a process a device and merges the parts. */
+esc_status esc_run_devices(esc_run *run);
 
-/* Checks that the parts that a run with --devices left may be continued, and counts their
+/* Checks that the parts that a run with `devices` left may be continued, and counts their
  * finished members, without changing a file. */
 esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished);
 
-/* Refuses to train without --devices what was begun with it. */
+/* Refuses to train without `devices` what was begun with it. */
 esc_status esc_run_devices_refuse(const esc_run *run);
 
-/* Deletes parts that such a run left: it died after it had published its result, or --force starts
+/* Deletes parts that such a run left: it died after it had published its result, or `force` starts
  * anew. */
 esc_status esc_run_devices_clear(const esc_run *run);
-
-/* Bytes of the result file at most, from the description that writes it. */
-esc_status esc_run_result_bytes(esc_run *run, int64_t snapshots, double *bytes);
-
-/* Prints what the run would do, its memory and time; times a few steps. */
-esc_status esc_run_dry(esc_run *run);
 
 #endif

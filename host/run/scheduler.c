@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/signals.h"
 #include "base/trace.h"
 
 enum { EMPTY = -1 };
@@ -58,6 +57,10 @@ static esc_status restore(run *r, int slot, int64_t place, bool *found) {
   if (*found) ESC_TRY(esc_recorder_resume(s->recorder, slot, place, step));
 done:
   return status;
+}
+
+static void tell_saving(const esc_schedule *schedule, bool begins) {
+  if (schedule->phase) schedule->phase(schedule->context, ESC_RUN_SAVES, begins);
 }
 
 /* Starts a member, from the checkpoint or from step 0. */
@@ -211,7 +214,7 @@ done:
  * checkpoint before stays. A lost device is. */
 static esc_status save_on_the_way(run *r) {
   esc_status status = ESC_OK;
-  esc_signals_save_begin();
+  tell_saving(r->schedule, true);
   ESC_TRY(sync_journals(r)); /* what the checkpoint builds on */
   status = write_checkpoint(r);
   r->saved = now();
@@ -219,7 +222,7 @@ static esc_status save_on_the_way(run *r) {
   r->schedule->warn("warning: no checkpoint: %s; training goes on", esc_error_message());
   status = ESC_OK;
 done:
-  esc_signals_save_end();
+  tell_saving(r->schedule, false);
   return status;
 }
 
@@ -242,10 +245,10 @@ done:
 static esc_status save_at_the_end(run *r) {
   char why[600];
   if (!r->schedule->checkpoint) return ESC_OK;
-  esc_signals_save_begin();
+  tell_saving(r->schedule, true);
   esc_status status = sync_journals(r);
   if (status == ESC_OK) status = write_checkpoint(r);
-  esc_signals_save_end();
+  tell_saving(r->schedule, false);
   if (status == ESC_OK) return ESC_OK;
   snprintf(why, sizeof why, "%.590s", esc_error_message());
   return ESC_FAIL(
@@ -320,10 +323,10 @@ esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_sched
   ESC_TRY(train(&r));
 done:
   if (status != ESC_IO_FAILED) {
-    esc_signals_save_begin();
+    tell_saving(schedule, true);
     const esc_status synced = sync_journals(&r);
     if (status == ESC_OK) status = synced;
-    esc_signals_save_end();
+    tell_saving(schedule, false);
   }
   schedule->engine->destroy(r.engine);
   esc_workload_free(r.workload);

@@ -4,19 +4,12 @@
 #define ESC_SCHEDULER_H
 
 #include "escapement/internal/engine.h"
+#include "escapement/run.h"
 #include "run/plan.h"
 #include "run/recorder.h"
 #include "run/workload.h"
 #include "store/checkpoint.h"
 #include "store/journal.h"
-
-typedef struct esc_progress {
-  int64_t members, escaped, censored, diverged, running;
-  int64_t network_steps;    /* made in this process */
-  int64_t in_flight;        /* networks in the checkpoint that was written last */
-  esc_workload_steps steps; /* made and expected, in all parts of the run */
-  double seconds;
-} esc_progress;
 
 typedef void esc_progress_report(void *context, const esc_progress *progress);
 
@@ -32,6 +25,7 @@ typedef struct esc_schedule {
   bool *done;                 /* (members) in: finished earlier; out: finished */
   const double *predicted;    /* (members) steps that theory expects of each; NULL: none */
   esc_progress_report *report;
+  void (*phase)(void *context, esc_run_phase phase, bool begins); /* NULL: nobody is told */
   void *context;
   void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));
 } esc_schedule;

@@ -49,7 +49,7 @@ static void update(esc_run *r, const char *ended) {
 esc_status esc_run_segment_begin(esc_run *r) {
   char now[32], host[128] = "";
   json_t *segment = json_object();
-  char *command = esc_command_line(r->ask.argc, r->ask.argv);
+  const char *command = r->ask.command_line;
   gethostname(host, sizeof host - 1);
   esc_time_now(now);
   r->done_before = 0;
@@ -61,10 +61,9 @@ esc_status esc_run_segment_begin(esc_run *r) {
   json_object_set_new(segment, "threads", json_integer(r->setup.threads));
   json_object_set_new(segment, "slots", json_integer(r->setup.slots));
   json_object_set_new(segment, "host", esc_json_text(host));
-  json_object_set_new(segment, "version", json_string(esc_version()));
+  json_object_set_new(segment, "version", json_string(esc_library_version()));
   json_object_set_new(segment, "commit", json_string(esc_commit()));
   json_object_set_new(segment, "command_line", esc_json_text(command ? command : ""));
-  free(command);
   if (json_array_append_new(r->segments, segment) != 0)
     return ESC_FAIL(ESC_NO_MEMORY, "out of memory (segments)");
   update(r, NULL);

@@ -13,8 +13,10 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "run/run.h"
-#include "store/names.h"
+#include "base/names.h"
+#include "run/shard.h"
+#include "store/checkpoint.h"
+#include "store/journal.h"
 #include "store/store.h"
 
 enum { SHARDS_MAX = 1000000 };
@@ -37,7 +39,7 @@ static int placeholder(char letter, int64_t shard, char text[24]) {
   return is_number(value) ? snprintf(text, 24, "%s", value) : -1;
 }
 
-esc_status esc_run_expand(const char *path, int64_t shard, char *out, size_t size) {
+esc_status esc_shard_expand(const char *path, int64_t shard, char *out, size_t size) {
   size_t used = 0;
   char text[24];
   for (const char *c = path; *c; c++) {
@@ -116,7 +118,7 @@ static void read_shard(const char *path, const char *suffix, char text[64]) {
 static int64_t shards_of_task(const char *output, int64_t task, char path[PATH_MAX]) {
   static const char *const suffix[] = {"", ".journal", ".checkpoint"};
   char text[64], name[PATH_MAX - 32];
-  if (esc_run_expand(output, task, name, sizeof name) != ESC_OK) return 0;
+  if (esc_shard_expand(output, task, name, sizeof name) != ESC_OK) return 0;
   for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++) {
     long long shard = -1, shards = 0;
     snprintf(path, PATH_MAX, "%s%s", name, suffix[i]);
@@ -137,7 +139,7 @@ static int64_t task_of_entry(const char *pattern, const char *entry) {
            entry + before);
   if (!is_number(digits)) return -1;
   const int64_t task = atoll(digits);
-  if (esc_run_expand(pattern, task, name, sizeof name) != ESC_OK) return -1;
+  if (esc_shard_expand(pattern, task, name, sizeof name) != ESC_OK) return -1;
   const size_t length = strlen(name);
   if (strncmp(name, entry, length) != 0) return -1;
   for (int i = 0; esc_names_suffixes[i]; i++)
@@ -165,7 +167,7 @@ static esc_status find_shards(const char *output, int64_t task, int64_t *shards,
   esc_status status = ESC_OK;
   char here[PATH_MAX], pattern[PATH_MAX], expanded[PATH_MAX];
   *shards = 0;
-  ESC_TRY(esc_run_expand(output, task, expanded, sizeof expanded));
+  ESC_TRY(esc_shard_expand(output, task, expanded, sizeof expanded));
   snprintf(pattern, sizeof pattern, "%s", output);
   const char *name = basename(pattern), *directory = dirname(expanded);
   *shards = shards_of_task(output, task, path);
@@ -225,19 +227,20 @@ done:
   return status;
 }
 
-esc_status esc_run_choose_shard(esc_run *r) {
+esc_status esc_shard_choose(const char *asked, const char *output, int64_t *shard,
+                            int64_t *shards) {
   const char *id = getenv("SLURM_ARRAY_TASK_ID"), *count = getenv("SLURM_ARRAY_TASK_COUNT");
-  const bool named = r->ask.output && strstr(r->ask.output, "%a");
-  r->shard = 0;
-  r->shards = 1;
-  if (r->ask.shard) return parse_shard(r->ask.shard, &r->shard, &r->shards);
-  if (id && named) return choose_in_array(r->ask.output, id, &r->shard, &r->shards);
+  const bool named = output && strstr(output, "%a");
+  *shard = 0;
+  *shards = 1;
+  if (asked) return parse_shard(asked, shard, shards);
+  if (id && named) return choose_in_array(output, id, shard, shards);
   if (named)
     return ESC_FAIL(
         ESC_BAD_INPUT,
         "-o %.300s: %%a is the task of a Slurm array, or the I of --shard I/N; this process "
         "is no task, and --shard is not given",
-        r->ask.output);
+        output);
   if (id && count && strcmp(count, "1") != 0)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "this is task %.20s of a Slurm array of %.20s: with %%a in the output's name "

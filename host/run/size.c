@@ -2,8 +2,8 @@
 #include <omp.h>
 
 #include "machine/processor.h"
+#include "machine/threads.h"
 #include "run/run.h"
-#include "run/threads.h"
 
 enum { THREADS_MAX = 4096 };
 static const double memory_share = 0.8; /* of what is available: others live here too */
@@ -59,8 +59,8 @@ static esc_status refuse(const esc_run *r, const char *where, double need, doubl
       ESC_NO_MEMORY,
       "%d networks of %zu weights in flight on %d threads need %.3g GB%s, and %.3g GB may "
       "be used; --slots 1 needs %.3g GB; nothing was started",
-      r->setup.slots, esc_weight_offset(shape, shape.layers), r->setup.threads, need / 1e9, where,
-      have / 1e9, least_need / 1e9);
+      r->setup.slots, esc_weight_count(shape), r->setup.threads, need / 1e9, where, have / 1e9,
+      least_need / 1e9);
 }
 
 esc_status esc_run_size(esc_run *r) {
@@ -71,8 +71,8 @@ esc_status esc_run_size(esc_run *r) {
   esc_engine_setup *setup = &r->setup;
   usable room = {.host = memory_share * esc_memory_available()};
   if (members_bytes(r) > room.host) return refuse_members(r, members_bytes(r), room.host);
-  setup->device = (int)r->ask.device;
-  setup->threads = r->ask.threads ? (int)r->ask.threads : least(processors, THREADS_MAX);
+  setup->device = r->ask.device > 0 ? r->ask.device : 0;
+  setup->threads = r->ask.threads ? r->ask.threads : least(processors, THREADS_MAX);
   setup->threads = least(setup->threads, members);
   if (r->engine->device_memory) ESC_TRY(r->engine->device_memory(setup, &room.device));
   setup->slots =

@@ -1,10 +1,11 @@
 /* run --devices: a worker process a device, each training shards of the sweep, watched by this
  * one, which restarts what dies and merges what they leave.
  *
- * A worker is this program's `run --shard I/S --resume` into OUT.h5.part-I-of-S. S is the number of
+ * A worker is the program's `escapement worker`, which gets the spec and its options on standard
+ * input (worker.h) and trains shard I of S into OUT.h5.part-I-of-S. S is the number of
  * devices that the run began with; it goes on with any number of them, for a device takes the next
  * shard when it has finished one. Workers inherit the lock on OUT.h5, so that it holds as long as
- * one of them lives, and are told to stop through signals.h, so that a signal that also reached
+ * one of them lives, and are told to stop through follower.h, so that a signal that also reached
  * them directly counts once. */
 #include <dirent.h>
 #include <errno.h>
@@ -21,41 +22,37 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "base/signals.h"
-#include "cli/cli.h"
+#include "base/names.h"
 #include "escapement/merge.h"
 #include "machine/processor.h"
+#include "run/follower.h"
 #include "run/run.h"
-#include "store/names.h"
+#include "run/worker_request.h"
+#include "store/store.h"
 
-enum {
-  DEVICES_MAX = ESC_PARTS_MAX,
-  ARGUMENTS_MAX = 24,
-  TRIES_MAX = 3,
-  FAILURES_MAX = 2,
-  PART_SIZE = 4200
-};
+enum { DEVICES_MAX = ESC_PARTS_MAX, TRIES_MAX = 3, FAILURES_MAX = 2, PART_SIZE = 4200 };
 
 typedef struct worker {
   const char *device; /* its number, or "cpu" */
   char name[16];
-  pid_t pid; /* 0: none runs */
+  pid_t pid;       /* 0: none runs */
+  int messages;    /* the end of its standard error, while it runs */
+  char line[2048]; /* the beginning of one */
+  size_t line_length;
   int shard;
   int failures; /* in a row */
 } worker;
 
 typedef struct fleet {
-  const esc_run *run;
-  int argc, first; /* of run's arguments: the spec and what follows */
-  char **argv;
-  atomic_bool *stop;
+  esc_run *run;
   worker worker[DEVICES_MAX];
   int workers;
   int shards;
   enum { WAITING, TRAINING, DONE } state[DEVICES_MAX];
   int tries[DEVICES_MAX]; /* (shards) */
   struct timespec start;
-  int told;          /* the level of stopping that workers were told (signals.h) */
+  bool supervises;
+  int told;          /* the level of stopping that workers were told (base/stop.h) */
   esc_status status; /* why not all is done */
 } fleet;
 
@@ -141,7 +138,8 @@ static esc_status remove_part(const char *part) {
   esc_status status = ESC_OK;
   esc_lock *lock = NULL;
   char path[PART_SIZE + 32];
-  ESC_TRY(esc_lock_take(part, -1, esc_log, &lock));
+  ESC_TRY(
+      esc_lock_take(&(esc_lock_request){.output = part, .inherited = -1, .note = esc_log}, &lock));
   for (int i = 0; esc_names_suffixes[i]; i++) {
     snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
     if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
@@ -168,7 +166,7 @@ done:
 
 static esc_status choose_shards(fleet *f) {
   esc_status status = ESC_OK;
-  const esc_run_request *ask = &f->run->ask;
+  const esc_run_options *ask = &f->run->ask;
   int begun = 0;
   char left[PART_SIZE];
   if (f->run->shards > 1)
@@ -198,78 +196,87 @@ done:
 
 /* ---- workers ---- */
 
-/* "--name=value" in a buffer of its own. */
-static void add(char **arguments, int *count, const char *name, const char *value) {
-  if (value && asprintf(&arguments[*count], "--%s=%s", name, value) >= 0) ++*count;
-}
-
-/* Never with an exponent, which the options of times do not take. */
-static void add_number(char **arguments, int *count, const char *name, double value) {
-  char text[64];
-  snprintf(text, sizeof text, "%.*f", value == floor(value) ? 0 : 9, value);
-  add(arguments, count, name, text);
-}
-
-/* It keeps the lock's descriptor open. */
-static esc_status spawn(const fleet *f, worker *w, char *const *arguments) {
+/* It keeps the lock's descriptor open; its messages come through a pipe. */
+static esc_status spawn(const fleet *f, worker *w, int request) {
+  esc_status status = ESC_OK;
   posix_spawn_file_actions_t files;
   const int lock = esc_lock_descriptor(f->run->lock);
-  char text[24];
-  snprintf(text, sizeof text, "%d", lock);
-  setenv(esc_run_lock_variable, text, 1);
+  int ends[2] = {-1, -1};
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: no pipe: %s", w->device, strerror(errno));
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);
   posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_adddup2(&files, request, STDIN_FILENO);
   posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, ends[1], STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&files, lock, lock);
-  const int failed = esc_signals_start_follower(arguments, &files, &w->pid);
+  const int failed = esc_follower_start(f->run->ask.worker, &files, &w->pid);
   posix_spawn_file_actions_destroy(&files);
-  unsetenv(esc_run_lock_variable);
-  if (!failed) return ESC_OK;
-  return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: cannot start a worker: %s", w->device,
-                  strerror(failed));
+  close(ends[1]);
+  if (failed) {
+    close(ends[0]);
+    return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: cannot start a worker (%s): %s", w->device,
+                    f->run->ask.worker ? f->run->ask.worker : "escapement", strerror(failed));
+  }
+  w->messages = ends[0];
+  w->line_length = 0;
+  return status;
 }
 
 static esc_status start(fleet *f, worker *w, int shard) {
-  const esc_run_request *ask = &f->run->ask;
-  char *arguments[ARGUMENTS_MAX + 1] = {0}, shard_text[32], part[PART_SIZE];
-  const int threads = esc_processors() / f->workers;
-  int count = 0;
-  part_of(f, shard, part);
-  snprintf(shard_text, sizeof shard_text, "%d/%d", shard, f->shards);
-  const bool cpu = !strcmp(w->device, "cpu");
-  static const char *const usual[] = {"escapement", "run", "--resume", "--quiet"};
-  for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) arguments[count++] = strdup(usual[i]);
-  add(arguments, &count, "output", part);
-  add(arguments, &count, "shard", shard_text);
-  add(arguments, &count, "from", f->run->base[0] ? f->run->output : ask->from);
-  add(arguments, &count, "backend", ask->backend.backend);
-  add(arguments, &count, "path", ask->backend.path);
-  add(arguments, &count, "precision", ask->backend.precision);
-  add(arguments, &count, "device", cpu ? NULL : w->device);
-  add_number(arguments, &count, "threads",
-             ask->threads  ? (double)ask->threads
-             : threads > 1 ? threads
-                           : 1);
-  if (ask->slots) add_number(arguments, &count, "slots", (double)ask->slots);
-  add_number(arguments, &count, "checkpoint", ask->checkpoint_seconds);
-  if (ask->seconds_max > 0) {
-    const double left = ask->seconds_max - seconds_since(&f->start);
-    add_number(arguments, &count, "max-time", left > 1e-3 ? left : 1e-3);
-  }
-  arguments[count++] = strdup("--"); /* a spec's name may begin with '-' */
-  const int own = count;
-  char **all = calloc((size_t)(own + f->argc - f->first + 1), sizeof *all);
   esc_status status = ESC_OK;
-  ESC_TRY_ALLOCATE(all);
-  memcpy(all, arguments, (size_t)own * sizeof *all);
-  memcpy(all + own, f->argv + f->first, (size_t)(f->argc - f->first) * sizeof *all);
-  ESC_TRY(spawn(f, w, all));
+  const esc_run_options *ask = &f->run->ask;
+  const int threads = esc_processors() / f->workers;
+  char part[PART_SIZE];
+  int request = -1;
+  part_of(f, shard, part);
+  esc_run_options options = *ask;
+  options.output = part;
+  options.from = f->run->base[0] ? f->run->output : ask->from;
+  options.device = strcmp(w->device, "cpu") ? atoi(w->device) : -1;
+  options.devices = NULL;
+  options.threads = ask->threads ? ask->threads : threads > 1 ? threads : 1;
+  options.shard = shard;
+  options.shards = f->shards;
+  if (ask->seconds_max > 0)
+    options.seconds_max = fmax(ask->seconds_max - seconds_since(&f->start), 1e-3);
+  ESC_TRY(
+      esc_worker_write(f->run->resolved, &options, esc_lock_descriptor(f->run->lock), &request));
+  ESC_TRY(spawn(f, w, request));
   w->shard = shard;
   f->state[shard] = TRAINING;
   f->tries[shard]++;
 done:
-  for (int i = 0; i < own; i++) free(arguments[i]);
-  free(all);
+  if (request >= 0) close(request);
   return status;
+}
+
+/* ---- their messages ---- */
+
+/* A whole line of a worker. */
+static void pass_line(worker *w) {
+  static const char prefix[] = "escapement: ";
+  const bool own =
+      w->line_length >= sizeof prefix - 1 && !strncmp(w->line, prefix, sizeof prefix - 1);
+  w->line[w->line_length] = 0;
+  if (w->line_length > 0) esc_log("%s", w->line + (own ? sizeof prefix - 1 : 0));
+  w->line_length = 0;
+}
+
+/* Passes on what a worker wrote so far; of a line that is longer than the room for it in parts. */
+static void pass_messages(worker *w) {
+  char c;
+  while (w->messages >= 0 && read(w->messages, &c, 1) == 1) {
+    if (c == '\n' || w->line_length == sizeof w->line - 1) pass_line(w);
+    if (c != '\n') w->line[w->line_length++] = c;
+  }
+}
+
+static void end_messages(worker *w) {
+  pass_messages(w);
+  pass_line(w);
+  close(w->messages);
+  w->messages = -1;
 }
 
 /* Gives idle devices that still work the shards that wait. */
@@ -291,15 +298,20 @@ static int running(const fleet *f) {
   return count;
 }
 
+static void end_supervision(fleet *f) {
+  f->supervises = false;
+  esc_run_phase_end(f->run, ESC_RUN_SUPERVISES);
+}
+
 /* Workers get this process' level; at the third INT all ends, whatever they do. */
 static void tell_all_to_stop(fleet *f) {
-  const int level = esc_signals_level() > 1 ? esc_signals_level() : 1;
+  const int level = esc_stop_level(f->run->stop) > 1 ? esc_stop_level(f->run->stop) : 1;
   for (int i = 0; i < f->workers && f->told < level; i++) {
-    if (f->worker[i].pid) esc_signals_send_level(f->worker[i].pid, level);
-    if (f->worker[i].pid && level == ESC_SIGNALS_LEVEL_MAX) kill(f->worker[i].pid, SIGKILL);
+    if (f->worker[i].pid) esc_follower_tell(f->worker[i].pid, level);
+    if (f->worker[i].pid && level == ESC_STOP_LEVEL_MAX) kill(f->worker[i].pid, SIGKILL);
   }
   f->told = level;
-  if (level == ESC_SIGNALS_LEVEL_MAX) esc_signals_supervise(false);
+  if (level == ESC_STOP_LEVEL_MAX && f->supervises) end_supervision(f);
 }
 
 /* How a worker that failed ended, for people. */
@@ -334,9 +346,9 @@ static void take_failure(fleet *f, worker *w, int ended) {
  * trained, or of a second or third INT. */
 static bool has_stopped(const fleet *f, int ended) {
   const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
-  if (WIFSIGNALED(ended)) return f->told || atomic_load(f->stop);
+  if (WIFSIGNALED(ended)) return f->told || atomic_load(&f->run->stop->requested);
   return (code == 128 + SIGINT || code == 128 + SIGTERM) &&
-         (f->told || atomic_load(f->stop) || f->run->ask.seconds_max > 0);
+         (f->told || atomic_load(&f->run->stop->requested) || f->run->ask.seconds_max > 0);
 }
 
 /* Whether nothing but a stop keeps the run from its end. */
@@ -365,21 +377,31 @@ static void take_end(fleet *f, worker *w, int ended) {
 /* Until every worker has ended. */
 static void watch(fleet *f) {
   const struct timespec pause = {0, 20000000};
-  esc_signals_supervise(true);
-  if (atomic_load(f->stop)) f->status = ESC_INTERRUPTED; /* before anything began */
+  f->supervises = true;
+  esc_run_phase_begin(f->run, ESC_RUN_SUPERVISES);
+  if (atomic_load(&f->run->stop->requested))
+    f->status = ESC_INTERRUPTED; /* before anything began */
   start_waiting(f);
   while (running(f)) {
     int ended = 0;
-    const pid_t pid = waitpid(-1, &ended, WNOHANG);
-    for (int i = 0; i < f->workers && pid > 0; i++)
-      if (f->worker[i].pid == pid) take_end(f, &f->worker[i], ended);
-    if (atomic_load(f->stop) && (f->status == ESC_OK || f->status == ESC_OUT_OF_TIME))
+    bool any = false;
+    for (int i = 0; i < f->workers; i++) {
+      worker *w = &f->worker[i];
+      if (!w->pid) continue;
+      pass_messages(w);
+      if (waitpid(w->pid, &ended, WNOHANG) != w->pid) continue;
+      end_messages(w);
+      take_end(f, w, ended);
+      any = true;
+    }
+    if (atomic_load(&f->run->stop->requested) &&
+        (f->status == ESC_OK || f->status == ESC_OUT_OF_TIME))
       f->status = ESC_INTERRUPTED;
     if (f->status != ESC_OK && f->status != ESC_OUT_OF_TIME) tell_all_to_stop(f);
     if (f->status == ESC_OK) start_waiting(f);
-    if (pid <= 0) nanosleep(&pause, NULL);
+    if (!any) nanosleep(&pause, NULL);
   }
-  if (f->status == ESC_OK) esc_signals_supervise(false);
+  if (f->supervises && f->status == ESC_OK) end_supervision(f);
 }
 
 /* ---- the whole ---- */
@@ -421,7 +443,7 @@ done:
 
 esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished) {
   esc_status status = ESC_OK;
-  fleet f = {.run = run};
+  fleet f = {.run = (esc_run *)run};
   found sum = {0};
   char path[PART_SIZE];
   ESC_TRY(count_parts(run->output, &f.shards));
@@ -471,7 +493,8 @@ static esc_status merge(fleet *f) {
                                      .file = (const char *const *)file,
                                      .force = f->run->ask.force || f->run->base[0]};
   ESC_TRY(esc_files_merge(&request, &summary));
-  ESC_TRY(esc_merge_print(f->run->output, &summary, f->run->ask.json));
+  ESC_TRY(esc_store_read(f->run->output, &f->run->results));
+  f->run->shards_merged = f->shards;
   ESC_TRY(remove_parts(f->run->output));
 done:
   for (int i = 0; i < DEVICES_MAX; i++) free(file[i]);
@@ -494,10 +517,9 @@ static esc_status explain(const fleet *f) {
                   (long long)safe.in_flight);
 }
 
-esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,
-                           atomic_bool *stop) {
+esc_status esc_run_devices(esc_run *run) {
   esc_status status = ESC_OK;
-  fleet f = {.run = run, .argc = argc, .argv = argv, .first = first, .stop = stop};
+  fleet f = {.run = run};
   int64_t finished = 0;
   clock_gettime(CLOCK_MONOTONIC, &f.start);
   if (run->base[0] && run->ask.from)
@@ -511,9 +533,10 @@ esc_status esc_run_devices(const esc_run *run, int argc, char **argv, int first,
     esc_log("%d shards on %d devices (%s), in %s.part-*", f.shards, f.workers, run->ask.devices,
             run->output);
   watch(&f);
-  esc_signals_save_begin();
+  esc_run_phase_begin(run, ESC_RUN_SAVES);
   status = f.status == ESC_OK ? merge(&f) : explain(&f);
-  esc_signals_save_end();
+  esc_run_phase_end(run, ESC_RUN_SAVES);
+  if (f.supervises) end_supervision(&f);
 done:
   return status;
 }

@@ -7,15 +7,10 @@
 #include <stdint.h>
 
 #include "escapement/internal/status.h"
+#include "escapement/run.h"
 #include "run/plan.h"
 
 typedef struct esc_workload esc_workload;
-
-typedef struct esc_workload_steps {
-  int64_t made;    /* network-steps so far, those of earlier parts of the run too */
-  double expected; /* in all, >= made */
-  bool is_bound;   /* of some members only the budget is known, so `expected` is an upper bound */
-} esc_workload_steps;
 
 /* `budget`: steps after which a member is censored. `predicted` (plan->members), or NULL: the steps
  * that theory expects of each member, NaN where it says nothing; read here only. */

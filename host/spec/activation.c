@@ -8,8 +8,8 @@
 #include "escapement/internal/status.h"
 
 esc_status esc_activation_from_text(const char *text, esc_activation *out) {
-#define NAMED(kind, name) name ", "
-  static const char names[] = ESC_ACTIVATION_LIST(NAMED);
+#define NAMED(context, kind, function, name, ...) name ", "
+  static const char names[] = ESC_ACTIVATIONS(NAMED, );
 #undef NAMED
   const int named = (int)sizeof names - (int)sizeof "poly, "; /* the last has its coefficients */
   if (esc_activation_parse(text, out)) return ESC_OK;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "escapement/internal/library.h"
 #include "escapement/internal/number.h"
 #include "spec/schema.h"
 #include "spec/spec.h"
@@ -127,7 +128,9 @@ char *esc_spec_resolved(const esc_spec *spec) {
   size_t length = 0;
   FILE *out = open_memstream(&text, &length);
   if (!out) return NULL;
+  const esc_library_scope scope = esc_library_enter(); /* numbers with a decimal point */
   print_spec(out, spec);
+  esc_library_leave(scope);
   const int failed = ferror(out);
   if (fclose(out) == 0 && !failed) return text;
   free(text);

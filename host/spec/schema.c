@@ -10,8 +10,8 @@
 #include "spec/groups.h"
 #include "spec/spec.h"
 
-#define ACTIVATION_WORD(name, text) "|" text
-static const char activations[] = ESC_ACTIVATION_LIST(ACTIVATION_WORD) ":a0,a1,...";
+#define ACTIVATION_WORD(context, kind, function, name, ...) "|" name
+static const char activations[] = ESC_ACTIVATIONS(ACTIVATION_WORD, ) ":a0,a1,...";
 #undef ACTIVATION_WORD
 
 /* Words are in the order of their enumerators in problem.h. Rows are checked in

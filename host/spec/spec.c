@@ -12,8 +12,10 @@
 #include "base/file_kind.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "escapement/internal/library.h"
 #include "spec/groups.h"
 #include "spec/override.h"
+#include "spec/schema.h"
 #include "spec/validate.h"
 #include "spec/yaml_tree.h"
 
@@ -245,6 +247,7 @@ static void clean_label(char to[LABEL_SIZE], const char *label) {
 
 esc_status esc_spec_parse(const char *label, const char *text, size_t length, int overrides,
                           const char *const *override, esc_spec **out) {
+  const esc_library_scope scope = esc_library_enter();
   char shown[LABEL_SIZE];
   const esc_source source = {.label = shown, .subject = NULL};
   esc_node *root = NULL;
@@ -262,6 +265,7 @@ done:
   esc_spec_free(spec);
   esc_node_free(root);
   free(arguments);
+  esc_library_leave(scope);
   return status;
 }
 
@@ -293,4 +297,23 @@ void esc_spec_free(esc_spec *spec) {
   free(spec->problem.scale);
   free(spec->name);
   free(spec);
+}
+
+const char *esc_spec_name(const esc_spec *spec) { return spec->name; }
+
+esc_status esc_spec_build(int pairs, const char *const *pair, esc_spec **out) {
+  static const char empty[] = "{}";
+  return esc_spec_parse("spec", empty, sizeof empty - 1, pairs, pair, out);
+}
+
+int esc_spec_keys(void) { return esc_schema_keys; }
+
+esc_status esc_spec_key_describe(int index, esc_spec_key *out) {
+  if (index < 0 || index >= esc_schema_keys)
+    return ESC_FAIL(ESC_BAD_INPUT, "key %d of a spec: there are 0 to %d", index,
+                    esc_schema_keys - 1);
+  const esc_key *key = &esc_schema[index];
+  *out = (esc_spec_key){key->path, key->standard, key->otherwise, key->unit, key->help, ""};
+  snprintf(out->allowed, sizeof out->allowed, "%s", esc_schema_allowed(key).text);
+  return ESC_OK;
 }

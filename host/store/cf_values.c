@@ -99,7 +99,8 @@ done:
 }
 
 /* Times, which xarray stores as counts of a unit that it chooses, are in other units. */
-static esc_status check_units(const esc_hdf5 *h, const esc_hdf5_variable *v, const esc_column *c) {
+static esc_status check_units(const esc_hdf5 *h, const esc_hdf5_variable *v,
+                              const esc_layout_column *c) {
   esc_status status = ESC_OK;
   char *units = NULL;
   if (!has_attribute(v, "units")) return ESC_OK;
@@ -151,7 +152,7 @@ static esc_status refuse_value(const esc_hdf5 *h, const esc_hdf5_variable *v, si
 }
 
 /* Puts a value at place i of the column. */
-static bool put_value(const esc_column *c, size_t i, const value *found) {
+static bool put_value(const esc_layout_column *c, size_t i, const value *found) {
   int64_t integer;
   if (c->type == ESC_TYPE_FLOAT64) {
     ((double *)c->data)[i] = found->missing ? (double)NAN : found->number.real;
@@ -175,7 +176,7 @@ static bool is_clipped(const esc_hdf5_variable *v, int64_t integer) {
 }
 
 static esc_status put_integers(const esc_hdf5 *h, const esc_hdf5_variable *v, const packing *p,
-                               const esc_column *c, size_t values, const int64_t *stored) {
+                               const esc_layout_column *c, size_t values, const int64_t *stored) {
   for (size_t i = 0; i < values; i++) {
     const value found = decode(p, (number){true, stored[i], (double)stored[i]});
     if (is_clipped(v, stored[i]) || !put_value(c, i, &found)) return refuse_value(h, v, i, &found);
@@ -184,7 +185,7 @@ static esc_status put_integers(const esc_hdf5 *h, const esc_hdf5_variable *v, co
 }
 
 static esc_status put_floats(const esc_hdf5 *h, const esc_hdf5_variable *v, const packing *p,
-                             const esc_column *c, size_t values, const double *stored) {
+                             const esc_layout_column *c, size_t values, const double *stored) {
   for (size_t i = 0; i < values; i++) {
     const value found = decode(p, (number){.real = stored[i]});
     if (!put_value(c, i, &found)) return refuse_value(h, v, i, &found);
@@ -192,7 +193,7 @@ static esc_status put_floats(const esc_hdf5 *h, const esc_hdf5_variable *v, cons
   return ESC_OK;
 }
 
-esc_status esc_cf_read(const esc_hdf5 *h, const esc_hdf5_variable *v, const esc_column *c,
+esc_status esc_cf_read(const esc_hdf5 *h, const esc_hdf5_variable *v, const esc_layout_column *c,
                        size_t values) {
   esc_status status = ESC_OK;
   packing p;

@@ -10,12 +10,13 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/file_kind.h"
 #include "base/io.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a checkpoint is written as it lies");
 
 enum { CHECKPOINT_VERSION = 2, IDENTITY_MAX = 1 << 26 };
-static const char checkpoint_magic[8] = "ESCCKPT";
+static const char checkpoint_magic[8] = ESC_CHECKPOINT_MAGIC;
 
 typedef struct header {
   char magic[8];
@@ -381,11 +382,6 @@ void esc_checkpoint_close(esc_checkpoint *c, bool remove) {
 }
 
 /* ---- any checkpoint, as it is ---- */
-
-bool esc_checkpoint_is(const char *bytes, size_t size) {
-  return size >= sizeof checkpoint_magic &&
-         !memcmp(bytes, checkpoint_magic, sizeof checkpoint_magic);
-}
 
 /* The size of a state, as the file's header has it. */
 static esc_status read_state_size(const char *path, size_t *state_size) {

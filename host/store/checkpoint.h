@@ -60,9 +60,6 @@ void esc_checkpoint_abandon(esc_checkpoint *checkpoint);
 /* Frees it (NULL is fine); with `remove` deletes both files. */
 void esc_checkpoint_close(esc_checkpoint *checkpoint, bool remove);
 
-/* Whether these first bytes of a file are a checkpoint's. */
-bool esc_checkpoint_is(const char *bytes, size_t size);
-
 /* Reads the file at `path`, any run's, without changing it: its identity to the reader's
  * `identity`, each network to `network` with its step. Damage is ESC_BAD_INPUT. */
 esc_status esc_checkpoint_read(const char *path, const esc_checkpoint_reader *reader,

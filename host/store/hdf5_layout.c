@@ -8,6 +8,7 @@
 
 #include "base/file_kind.h"
 #include "escapement/internal/observe.h"
+#include "store/file_refuse.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "digest and seal are of bytes as they lie");
@@ -22,29 +23,30 @@ _Static_assert(sizeof(seal) == ESC_SEAL_BYTES, "the seal has no padding");
 
 /* The coordinate `snapshot`, the observables along it and those at the end. */
 static void add_observables(const esc_results *r, esc_layout *t) {
-  t->column[t->columns++] =
-      (esc_column){"snapshot",       "step", "step of the snapshot: weight updates made before it",
-                   ESC_TYPE_INT64,   1,      {ESC_AXIS_SNAPSHOT},
-                   r->snapshot_step, true};
+  t->column[t->columns++] = (esc_layout_column){
+      "snapshot",       "step", "step of the snapshot: weight updates made before it",
+      ESC_TYPE_INT64,   1,      {ESC_AXIS_SNAPSHOT},
+      r->snapshot_step, true};
   for (int k = 0; k < ESC_OBSERVABLES; k++) {
     const esc_observable *o = &esc_observables[k];
     const int rank = o->axis == ESC_AXIS_NONE ? 2 : 3;
     t->column[t->columns++] =
-        (esc_column){o->name,          o->units, o->long_name,
-                     ESC_TYPE_FLOAT64, rank,     {ESC_AXIS_NONE, ESC_AXIS_SNAPSHOT, o->axis},
-                     r->observable[k], false};
+        (esc_layout_column){o->name,          o->units, o->long_name,
+                            ESC_TYPE_FLOAT64, rank,     {ESC_AXIS_NONE, ESC_AXIS_SNAPSHOT, o->axis},
+                            r->observable[k], false};
   }
   for (int k = 0; k < ESC_OBSERVABLES; k++) {
     const esc_observable *o = &esc_observables[k];
     const int rank = o->axis == ESC_AXIS_NONE ? 1 : 2;
-    t->column[t->columns++] = (esc_column){o->end_name,          o->units, o->end_long_name,
-                                           ESC_TYPE_FLOAT64,     rank,     {ESC_AXIS_NONE, o->axis},
-                                           r->observable_end[k], false};
+    t->column[t->columns++] =
+        (esc_layout_column){o->end_name,          o->units, o->end_long_name,
+                            ESC_TYPE_FLOAT64,     rank,     {ESC_AXIS_NONE, o->axis},
+                            r->observable_end[k], false};
   }
 }
 
 void esc_layout_make(const esc_results *r, esc_layout *t) {
-  const esc_column coordinate[ESC_COORDINATES] = {
+  const esc_layout_column coordinate[ESC_COORDINATES] = {
       {"member",
        "1",
        "index in the whole sweep",
@@ -81,14 +83,14 @@ void esc_layout_make(const esc_results *r, esc_layout *t) {
   for (int i = 0; i < esc_result_variable_count; i++) {
     const esc_result_variable *v = &esc_result_variables[i];
     const int rank = v->axis == ESC_AXIS_NONE ? 1 : 2;
-    t->column[ESC_COORDINATES + i] = (esc_column){v->name,
-                                                  v->units,
-                                                  v->long_name,
-                                                  v->type,
-                                                  rank,
-                                                  {ESC_AXIS_NONE, v->axis},
-                                                  esc_result_data(r, v),
-                                                  false};
+    t->column[ESC_COORDINATES + i] = (esc_layout_column){v->name,
+                                                         v->units,
+                                                         v->long_name,
+                                                         v->type,
+                                                         rank,
+                                                         {ESC_AXIS_NONE, v->axis},
+                                                         esc_result_data(r, v),
+                                                         false};
   }
   t->columns = ESC_VARIABLES;
   if (r->snapshots > 0) add_observables(r, t);
@@ -109,7 +111,7 @@ esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thr
                   ESC_THRESHOLDS_MAX, ESC_LAYERS_MAX);
 }
 
-size_t esc_layout_row_bytes(const esc_layout *t, const esc_column *c) {
+size_t esc_layout_row_bytes(const esc_layout *t, const esc_layout_column *c) {
   size_t bytes = esc_type_size(c->type);
   for (int a = 1; a < c->rank; a++) bytes *= (size_t)t->length[c->axis[a]];
   return bytes;
@@ -121,7 +123,7 @@ esc_status esc_layout_digest(const esc_layout *t, char text[ESC_DIGEST_TEXT]) {
   ESC_TRY_ALLOCATE(state);
   XXH3_64bits_reset(state);
   for (int i = 0; i < t->columns; i++) {
-    const esc_column *c = &t->column[i];
+    const esc_layout_column *c = &t->column[i];
     XXH3_64bits_update(state, c->data, (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c));
   }
   snprintf(text, ESC_DIGEST_TEXT, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
@@ -195,11 +197,25 @@ esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *na
  * closes what it opens. No effect where the program has used HDF5 before. */
 static void skip_clean_up(void) { H5dont_atexit(); }
 
+/* HDF5 of most systems serves one thread at a time, so that threads of a caller take turns. */
+static pthread_mutex_t turn;
+
+static void prepare(void) {
+  pthread_mutexattr_t nested;
+  skip_clean_up();
+  pthread_mutexattr_init(&nested);
+  pthread_mutexattr_settype(&nested, PTHREAD_MUTEX_RECURSIVE);
+  pthread_mutex_init(&turn, &nested);
+  pthread_mutexattr_destroy(&nested);
+}
+
 esc_status esc_hdf5_open(esc_hdf5 *h) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   esc_status status = ESC_OK;
-  pthread_once(&once, skip_clean_up);
+  pthread_once(&once, prepare);
+  pthread_mutex_lock(&turn);
   h->file = h->text = -1;
+  H5PLget_loading_state(&h->plugins);
   H5PLset_loading_state(0); /* no code from folders that the environment names */
   H5Eget_auto2(H5E_DEFAULT, &h->print, &h->print_data);
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
@@ -215,6 +231,8 @@ esc_status esc_hdf5_close(esc_hdf5 *h, esc_status status) {
   if (h->file >= 0 && H5Fclose(h->file) < 0 && status == ESC_OK)
     status = esc_hdf5_failed(__FILE__, __LINE__, h, "the file");
   H5Eset_auto2(H5E_DEFAULT, h->print, h->print_data);
+  H5PLset_loading_state(h->plugins);
+  pthread_mutex_unlock(&turn);
   return status;
 }
 

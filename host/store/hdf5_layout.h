@@ -26,21 +26,21 @@ enum {
 
 /* One dataset: a coordinate, a variable of the table, or an observable; its first axis is
  * its own or `member`. */
-typedef struct esc_column {
+typedef struct esc_layout_column {
   const char *name, *units, *long_name;
   esc_type type;
   int rank;
   esc_axis axis[3];
   void *data; /* (length of axis[0]), (axis[0], axis[1]) or with axis[2]; not owned */
   bool coordinate;
-} esc_column;
+} esc_layout_column;
 
 /* All datasets of a result file, with the numbers that count layers and interfaces. */
 typedef struct esc_layout {
   int64_t length[ESC_AXES];
   int columns;
   int32_t layer[ESC_LAYERS_MAX], interface[ESC_LAYERS_MAX];
-  esc_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, and where
+  esc_layout_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, and where
                                          there are snapshots their coordinate and observables */
 } esc_layout;
 
@@ -52,7 +52,7 @@ esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thr
                                   int64_t layers);
 
 /* Bytes of one entry along the first axis. */
-size_t esc_layout_row_bytes(const esc_layout *layout, const esc_column *column);
+size_t esc_layout_row_bytes(const esc_layout *layout, const esc_layout_column *column);
 
 /* XXH3-64 of all columns' bytes (little-endian) in order, as hexadecimal text. */
 esc_status esc_layout_digest(const esc_layout *layout, char text[ESC_DIGEST_TEXT]);
@@ -75,14 +75,16 @@ typedef struct esc_hdf5 {
   hid_t file, text;          /* text: the type of variable-length UTF-8 strings */
   H5E_auto2_t print;         /* how HDF5 printed errors before */
   void *print_data;
+  unsigned plugins; /* which HDF5 loaded before */
 } esc_hdf5;
 
 /* What HDF5 calls a file in memory. It first tries to open even that, so the name
  * is one that no file can have. */
 #define ESC_HDF5_IMAGE "/dev/null/image"
 
-/* Stops HDF5's own printing and makes `text`; esc_hdf5_close ends both and
- * closes `file`. It returns `status`, or its own failure if that was ESC_OK. */
+/* Stops HDF5's own printing and its loading of plugins, keeps other threads out and makes `text`;
+ * esc_hdf5_close, to be called in either case, ends all that and closes `file`. It returns
+ * `status`, or its own failure if that was ESC_OK. */
 esc_status esc_hdf5_open(esc_hdf5 *h);
 esc_status esc_hdf5_close(esc_hdf5 *h, esc_status status);
 

@@ -29,7 +29,7 @@ enum {
 
 /* Opens a column and checks its type and rank: the very type, or in a foreign file any number,
  * whose values are looked at when they are read. */
-static esc_status open_column(const esc_hdf5 *h, const esc_column *c, esc_hdf5_variable *v) {
+static esc_status open_column(const esc_hdf5 *h, const esc_layout_column *c, esc_hdf5_variable *v) {
   esc_status status = ESC_OK;
   htri_t same = true;
   ESC_TRY(esc_hdf5_variable_open(h, c->name, v));
@@ -42,7 +42,7 @@ done:
   return status;
 }
 
-static esc_status read_length(const esc_hdf5 *h, const esc_column *c, int64_t *length) {
+static esc_status read_length(const esc_hdf5 *h, const esc_layout_column *c, int64_t *length) {
   esc_hdf5_variable v;
   const esc_status status = open_column(h, c, &v);
   if (status != ESC_OK) return status;
@@ -55,7 +55,7 @@ static bool is_column(const esc_hdf5 *h, const char *name) {
 }
 
 /* What `fit` cannot do without; the rest of a foreign file may be missing. */
-static bool is_needed(const esc_column *c) {
+static bool is_needed(const esc_layout_column *c) {
   static const char *const needed[] = {"threshold", "seed",        "bottleneck",
                                        "scale",     "escape_step", "steps_run"};
   for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
@@ -78,7 +78,8 @@ static esc_status check_is_result(const esc_hdf5 *h) {
 
 /* Makes room for the snapshots that the file declares. */
 static esc_status create_snapshots(const esc_hdf5 *h, size_t file_size, esc_results *results) {
-  static const esc_column coordinate = {.name = "snapshot", .type = ESC_TYPE_INT64, .rank = 1};
+  static const esc_layout_column coordinate = {
+      .name = "snapshot", .type = ESC_TYPE_INT64, .rank = 1};
   esc_status status = ESC_OK;
   int64_t snapshots;
   ESC_TRY(read_length(h, &coordinate, &snapshots));
@@ -101,7 +102,7 @@ static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_result
   esc_status status = ESC_OK;
   esc_layout_make(&none, &blank);
   for (int i = 0; i < ESC_COORDINATES; i++) {
-    const esc_column *c = &blank.column[i];
+    const esc_layout_column *c = &blank.column[i];
     length[i] = 2; /* layers of a foreign file that does not say */
     if (h->foreign && i == ESC_AXIS_NONE)
       c = &blank.column[ESC_COORDINATES]; /* the first variable */
@@ -122,7 +123,7 @@ done:
   return status;
 }
 
-static esc_status check_lengths(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+static esc_status check_lengths(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                                 const esc_hdf5_variable *v) {
   for (int a = 0; a < c->rank; a++)
     if (v->length[a] != (hsize_t)t->length[c->axis[a]])
@@ -139,7 +140,7 @@ static herr_t note_scale(hid_t dataset, unsigned axis, hid_t scale, void *name) 
 }
 
 /* Axes in another order could have the same lengths. */
-static esc_status check_axes(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+static esc_status check_axes(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                              const esc_hdf5_variable *v) {
   for (int a = 0; a < c->rank && !c->coordinate; a++) {
     char name[NAME_MAX + 1] = "";
@@ -154,7 +155,7 @@ static esc_status check_axes(const esc_hdf5 *h, const esc_layout *t, const esc_c
 }
 
 /* Reads the numbers of a column: as they are stored, or of a foreign file what they stand for. */
-static esc_status read_values(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+static esc_status read_values(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                               const esc_hdf5_variable *v) {
   esc_status status = ESC_OK;
   const size_t values =
@@ -168,7 +169,7 @@ done:
   return status;
 }
 
-static esc_status read_column(const esc_hdf5 *h, const esc_layout *t, const esc_column *c) {
+static esc_status read_column(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c) {
   esc_hdf5_variable v;
   esc_status status = open_column(h, c, &v);
   if (status != ESC_OK) return status;
@@ -278,7 +279,7 @@ static bool came_later(const char *name) {
 static void drop_missing(const esc_hdf5 *h, esc_layout *t) {
   int kept = 0;
   for (int i = 0; i < t->columns; i++) {
-    const esc_column *c = &t->column[i];
+    const esc_layout_column *c = &t->column[i];
     const size_t values = (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c) / 8;
     if (!came_later(c->name) || is_column(h, c->name)) {
       t->column[kept++] = *c;
@@ -298,7 +299,7 @@ static esc_status read_results(const esc_hdf5 *h, size_t file_size, esc_results 
   esc_layout_make(results, &layout);
   if (!h->foreign) drop_missing(h, &layout);
   for (int i = 0; i < layout.columns; i++) {
-    const esc_column *c = &layout.column[i];
+    const esc_layout_column *c = &layout.column[i];
     if (h->foreign && !is_needed(c) && (c->coordinate || !is_column(h, c->name))) continue;
     ESC_TRY(read_column(h, &layout, c));
   }

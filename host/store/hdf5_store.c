@@ -37,7 +37,7 @@ static esc_status write_text(const esc_hdf5 *h, hid_t object, const char *name, 
   return write_attribute(h, object, name, h->text, 0, &text);
 }
 
-static esc_status describe(const esc_hdf5 *h, hid_t dataset, const esc_column *c) {
+static esc_status describe(const esc_hdf5 *h, hid_t dataset, const esc_layout_column *c) {
   static const int32_t flags[] = {ESC_MEMBER_ESCAPED, ESC_MEMBER_CENSORED, ESC_MEMBER_DIVERGED};
   esc_status status = ESC_OK;
   ESC_TRY(write_text(h, dataset, "units", c->units));
@@ -53,21 +53,21 @@ done:
 static hsize_t least(hsize_t a, hsize_t b) { return a < b ? a : b; }
 
 /* Chunks of whole rows, or where one alone is too large of pieces along its first axis. */
-static void choose_chunk(const esc_layout *t, const esc_column *c, hsize_t chunk[3]) {
+static void choose_chunk(const esc_layout *t, const esc_layout_column *c, hsize_t chunk[3]) {
   const hsize_t row = esc_layout_row_bytes(t, c), fit = CHUNK_BYTES / row;
   for (int a = 0; a < c->rank; a++) chunk[a] = (hsize_t)t->length[c->axis[a]];
   chunk[0] = least(chunk[0], fit ? fit : 1);
   if (!fit) chunk[1] = least(chunk[1], CHUNK_BYTES / (row / chunk[1]) + 1);
 }
 
-static bool is_compressed(const esc_layout *t, const esc_column *c) {
+static bool is_compressed(const esc_layout *t, const esc_layout_column *c) {
   const bool observed = c->rank > 1 && c->axis[1] == ESC_AXIS_SNAPSHOT;
   return c->axis[0] == ESC_AXIS_NONE &&
          (t->length[ESC_AXIS_NONE] > COMPRESSED_ABOVE || (observed && t->length[ESC_AXIS_NONE]));
 }
 
 /* How a column lies in the file: in one piece, or for much data in compressed chunks. */
-static esc_status make_creation(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+static esc_status make_creation(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                                 hid_t *creation) {
   hsize_t chunk[3];
   esc_status status = ESC_OK;
@@ -84,7 +84,7 @@ done:
   return status;
 }
 
-static esc_status create_column(const esc_hdf5 *h, const esc_layout *t, const esc_column *c,
+static esc_status create_column(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                                 hid_t *dataset) {
   hsize_t length[3];
   esc_status status = ESC_OK;
@@ -101,7 +101,7 @@ done:
 }
 
 /* Makes a coordinate the scale of its axis; gives the axes of others theirs. */
-static esc_status set_scales(const esc_hdf5 *h, const esc_column *c, hid_t dataset,
+static esc_status set_scales(const esc_hdf5 *h, const esc_layout_column *c, hid_t dataset,
                              const hid_t *scale) {
   esc_status status = ESC_OK;
   if (c->coordinate) ESC_HDF5_TRY(h, c->name, H5DSset_scale(dataset, c->name));
@@ -113,7 +113,7 @@ done:
 
 static esc_status write_column(const esc_hdf5 *h, const esc_layout *t, int i,
                                hid_t scale[ESC_AXES]) {
-  const esc_column *c = &t->column[i];
+  const esc_layout_column *c = &t->column[i];
   esc_status status = ESC_OK;
   hid_t dataset = -1;
   ESC_TRY(create_column(h, t, c, &dataset));
@@ -209,7 +209,7 @@ static double index_size(int rank, double chunks) {
 }
 
 /* Whether the sweep itself determines the column: sequences and constants, which compress. */
-static bool is_planned(const esc_column *c) {
+static bool is_planned(const esc_layout_column *c) {
   static const char *const planned[] = {"member",     "seed",         "group",
                                         "bottleneck", "small_layers", "scale"};
   for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++)
@@ -222,7 +222,7 @@ static double columns_size(const esc_layout *t) {
   double bytes = 0;
   hsize_t chunk[3];
   for (int i = 0; i < t->columns; i++) {
-    const esc_column *c = &t->column[i];
+    const esc_layout_column *c = &t->column[i];
     const double whole = (double)t->length[c->axis[0]] * (double)esc_layout_row_bytes(t, c);
     if (!is_compressed(t, c)) {
       bytes += whole;

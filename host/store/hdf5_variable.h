@@ -34,8 +34,8 @@ esc_status esc_hdf5_variable_check_stored(const esc_hdf5 *h, const esc_hdf5_vari
  * floats NaN. Refused by name: missing integers, values that the column's integers cannot hold,
  * units of another kind (times of xarray), and conventions that are not known here
  * (_Unsigned, valid_range). */
-esc_status esc_cf_read(const esc_hdf5 *h, const esc_hdf5_variable *v, const esc_column *column,
-                       size_t values);
+esc_status esc_cf_read(const esc_hdf5 *h, const esc_hdf5_variable *v,
+                       const esc_layout_column *column, size_t values);
 
 /* Refuses a variable with any of these conventions: a result as escapement wrote it has none. */
 esc_status esc_cf_refuse(const esc_hdf5 *h, const esc_hdf5_variable *v);

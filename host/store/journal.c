@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/file_kind.h"
 #include "base/io.h"
 #include "store/journal_format.h"
 
@@ -27,7 +28,7 @@ static esc_status set_header(esc_journal *j, esc_identity identity, int threshol
   ESC_TRY_ALLOCATE(j->identity = malloc(size));
   memcpy(j->identity, &identity.members, sizeof identity.members);
   memcpy(j->identity + sizeof identity.members, identity.text, strlen(identity.text));
-  j->header = (esc_journal_header){.magic = "ESCJRNL",
+  j->header = (esc_journal_header){.magic = ESC_JOURNAL_MAGIC,
                                    .version = ESC_JOURNAL_VERSION,
                                    .thresholds = (uint16_t)thresholds,
                                    .layers = (uint16_t)layers,
@@ -200,7 +201,7 @@ static int64_t count_records(const esc_journal *j, off_t end) {
   if (!fresh) status = esc_journal_visit_parts(again);
   records = again->records; /* those before what cannot be read */
 done:
-  esc_journal_close(again, false);
+  esc_journal_free(again);
   return records;
 }
 
@@ -440,23 +441,6 @@ done:
   return status;
 }
 
-esc_status esc_journal_allocate(const char *result_path, const char *suffix, const char *what,
-                                esc_journal **out) {
-  esc_status status = ESC_OK;
-  esc_journal *j = calloc(1, sizeof *j);
-  ESC_TRY_ALLOCATE(j);
-  j->fd = -1;
-  j->what = what;
-  j->path = malloc(strlen(result_path) + strlen(suffix) + 1);
-  ESC_TRY_ALLOCATE(j->path);
-  sprintf(j->path, "%s%s", result_path, suffix);
-  *out = j;
-  j = NULL;
-done:
-  esc_journal_close(j, false);
-  return status;
-}
-
 /* What a journal is opened with: its header's contents. */
 typedef struct kind {
   const char *suffix, *what;
@@ -528,11 +512,5 @@ void esc_journal_close(esc_journal *journal, bool remove) {
   const bool worthless = journal->ready && journal->records == 0 && journal->notes == 0;
   if ((remove || worthless) && journal->fd >= 0 && find_presence(journal) == IN_PLACE)
     unlink(journal->path);
-  if (journal->fd >= 0) close(journal->fd);
-  free(journal->identity);
-  free(journal->first);
-  free(journal->gap);
-  free(journal->buffer);
-  free(journal->path);
-  free(journal);
+  esc_journal_free(journal);
 }

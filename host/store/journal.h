@@ -96,9 +96,6 @@ typedef struct esc_journal_summary {
   bool locked;   /* a run is writing it now */
 } esc_journal_summary;
 
-/* Whether these first bytes of a file are a journal's. */
-bool esc_journal_is(const char *bytes, size_t size);
-
 /* Reads the file at `path`; a damaged header is ESC_BAD_INPUT. */
 esc_status esc_journal_read(const char *path, const esc_journal_reader *reader,
                             esc_journal_summary *out);

@@ -1,4 +1,5 @@
-/* Format of a journal, and what its reader (journal_read.c) and its writer (journal.c) share.
+/* Format of a journal (journal_format.c), which its reader (journal_read.c) and its writer
+ * (journal.c) share.
  *
  * Layout, little-endian:
  *   header    "ESCJRNL" NUL, version (u32), thresholds, layers (2 x u16), bytes of a row,
@@ -112,6 +113,9 @@ uint64_t esc_journal_table_hash(bool snapshots);
 /* A journal object of `result_path` with `suffix`, nothing opened. */
 esc_status esc_journal_allocate(const char *result_path, const char *suffix, const char *what,
                                 esc_journal **out);
+
+/* Closes and frees it, and leaves the file as it is. NULL is fine. */
+void esc_journal_free(esc_journal *journal);
 
 /* Makes the buffer hold at least `size` bytes. */
 esc_status esc_journal_reserve(esc_journal *journal, size_t size);

@@ -9,71 +9,15 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/file_kind.h"
 #include "base/io.h"
-#include "escapement/internal/observe.h"
 #include "store/journal_format.h"
 
 enum { READ_AT_ONCE = 1 << 16, WORK_FACTOR = 8, WORK_LEAST = 1 << 26 };
 
-static const char journal_magic[8] = "ESCJRNL";
-
-/* ---- checksums ---- */
-
-/* Tells tables of variables apart: a row means nothing without its table. */
-static uint64_t hash_variables(void) {
-  uint64_t hash = 0;
-  for (int i = 0; i < esc_result_variable_count; i++) {
-    const esc_result_variable *v = &esc_result_variables[i];
-    const int kind[2] = {(int)v->type, (int)v->axis};
-    hash = XXH3_64bits_withSeed(v->name, strlen(v->name), hash);
-    hash = XXH3_64bits_withSeed(kind, sizeof kind, hash);
-  }
-  return hash;
-}
-
-static uint64_t hash_observables(void) {
-  uint64_t hash = 1;
-  for (int i = 0; i < ESC_OBSERVABLES; i++)
-    hash = XXH3_64bits_withSeed(esc_observables[i].name, strlen(esc_observables[i].name), hash);
-  return hash;
-}
-
-uint64_t esc_journal_table_hash(bool snapshots) {
-  return snapshots ? hash_observables() : hash_variables();
-}
-
-uint64_t esc_journal_header_check(const esc_journal_header *h) {
-  return XXH3_64bits(h, offsetof(esc_journal_header, check));
-}
-
-uint32_t esc_journal_head_check(const esc_journal_part *head, uint64_t seed) {
-  return (uint32_t)XXH3_64bits_withSeed(head, offsetof(esc_journal_part, check), seed);
-}
-
-uint64_t esc_journal_part_check(const char *bytes, size_t size, uint64_t seed) {
-  return XXH3_64bits_withSeed(bytes, size, seed);
-}
-
-uint64_t esc_journal_seed(const esc_journal *j, uint32_t kind) {
-  return kind == ESC_PART_START ? 0 : j->header.identity;
-}
-
-esc_journal_part esc_journal_make_part(esc_journal_kind kind, size_t size, uint64_t seed) {
-  esc_journal_part p = {ESC_JOURNAL_PART_MAGIC, kind, (uint32_t)size, 0};
-  p.check = esc_journal_head_check(&p, seed);
-  return p;
-}
+static const char journal_magic[8] = ESC_JOURNAL_MAGIC;
 
 /* ---- bytes of the file ---- */
-
-esc_status esc_journal_reserve(esc_journal *j, size_t size) {
-  if (size <= j->capacity) return ESC_OK;
-  char *grown = realloc(j->buffer, size);
-  if (!grown) return ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory (%zu bytes)", j->path, size);
-  j->buffer = grown;
-  j->capacity = size;
-  return ESC_OK;
-}
 
 /* *bytes: the `size` bytes at `offset`, with room for one more behind them; NULL where the file
  * ends before. Valid until the next call. */
@@ -481,10 +425,6 @@ done:
 
 /* ---- any journal, as it is ---- */
 
-bool esc_journal_is(const char *bytes, size_t size) {
-  return size >= sizeof journal_magic && !memcmp(bytes, journal_magic, sizeof journal_magic);
-}
-
 /* Whether another process holds the lock. */
 static bool is_locked(int fd) {
   if (flock(fd, LOCK_SH | LOCK_NB) != 0) return errno == EWOULDBLOCK;
@@ -514,7 +454,8 @@ static void sum_segment(void *context, const char *text, bool begins) {
 static void sum_row(void *context, esc_member_key member, const void *row) {
   const summing *s = context;
   const uint64_t table = s->journal->header.table;
-  const bool readable = table == hash_variables() || table == hash_observables();
+  const bool readable =
+      table == esc_journal_table_hash(false) || table == esc_journal_table_hash(true);
   if (readable && s->reader && s->reader->row) s->reader->row(s->reader->context, member, row);
 }
 
@@ -539,14 +480,14 @@ esc_status esc_journal_read(const char *path, const esc_journal_reader *reader,
   if (!fresh) ESC_TRY(esc_journal_visit_parts(j));
   out->thresholds = h->thresholds;
   out->layers = h->layers;
-  out->snapshots = h->table == hash_observables() || (!fresh && h->thresholds == 0);
-  out->readable = h->table == (out->snapshots ? hash_observables() : hash_variables());
+  out->snapshots = h->table == esc_journal_table_hash(true) || (!fresh && h->thresholds == 0);
+  out->readable = h->table == esc_journal_table_hash(out->snapshots);
   out->records = j->records;
   out->damages = j->gaps;
   out->damaged_bytes = esc_journal_damaged_bytes(j);
   out->damaged_first = j->gaps ? j->gap[0].offset : 0;
   out->locked = is_locked(j->fd);
 done:
-  esc_journal_close(j, false);
+  esc_journal_free(j);
   return status;
 }

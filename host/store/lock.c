@@ -12,9 +12,8 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "base/signals.h"
+#include "base/names.h"
 #include "base/text.h"
-#include "store/names.h"
 
 enum { TEXT_MAX = 512, ATTEMPTS_MAX = 1000 };
 static const char lock_magic[] = "escapement lock";
@@ -157,12 +156,12 @@ static esc_status refuse(const esc_lock *l, const holder *h) {
                   esc_show(h->since, strlen(h->since)).text);
 }
 
-/* Until whoever holds the lock lets it go, or this process is asked to stop. */
-static esc_status wait_for_lock(const esc_lock *l) {
+/* Until whoever holds the lock lets it go, or the caller stops the wait. */
+static esc_status wait_for_lock(const esc_lock *l, const atomic_bool *stop) {
   const struct timespec pause = {0, 20000000};
   int error;
   while ((error = lock_file(l->fd, LOCK_EX | LOCK_NB)) == EWOULDBLOCK) {
-    if (esc_signals_level() > 0)
+    if (stop && atomic_load(stop))
       return ESC_FAIL(ESC_INTERRUPTED,
                       "interrupted before training: %s was held by another process", l->path);
     nanosleep(&pause, NULL);
@@ -172,40 +171,40 @@ static esc_status wait_for_lock(const esc_lock *l) {
 }
 
 /* Another descriptor holds the lock. */
-static esc_status share_or_wait(esc_lock *l, esc_lock_note *note) {
+static esc_status share_or_wait(esc_lock *l, const esc_lock_request *r) {
   const holder here = this_process(), there = read_holder(l->fd);
   if (there.pid && is_same_process(&here, &there)) {
     l->borrowed = true;
     return ESC_OK;
   }
   if (!is_gone(&there, &here)) return refuse(l, &there);
-  note(
+  r->note(
       "%s: process %ld has ended, but its workers are still saving; this run starts when they have "
       "ended",
       l->path, there.pid);
-  return wait_for_lock(l);
+  return wait_for_lock(l, r->stop);
 }
 
 /* On a file system without locks the file alone has to tell of a run, which it can of one on this
  * machine. */
-static esc_status go_without(esc_lock *l, esc_lock_note *note, int error) {
+static esc_status go_without(esc_lock *l, const esc_lock_request *r, int error) {
   const holder here = this_process(), there = read_holder(l->fd);
   l->borrowed = there.pid && is_same_process(&here, &there);
   if (l->borrowed) return ESC_OK;
   if (there.pid && there.started && !strcmp(there.host, here.host) && !is_gone(&there, &here))
     return refuse(l, &there);
   if (!l->whole)
-    note(
+    r->note(
         "warning: %s: this file system has no locks (%s); nothing stops a run on another machine "
         "from writing this output too",
         l->path, strerror(error));
   return ESC_OK;
 }
 
-static esc_status lock_open_file(esc_lock *l, esc_lock_note *note) {
+static esc_status lock_open_file(esc_lock *l, const esc_lock_request *r) {
   const int error = lock_file(l->fd, LOCK_EX | LOCK_NB);
   if (error == 0) return ESC_OK;
-  return error == EWOULDBLOCK ? share_or_wait(l, note) : go_without(l, note, error);
+  return error == EWOULDBLOCK ? share_or_wait(l, r) : go_without(l, r, error);
 }
 
 static void close_file(esc_lock *l) {
@@ -213,11 +212,11 @@ static void close_file(esc_lock *l) {
   l->fd = -1;
 }
 
-static esc_status acquire(esc_lock *l, esc_lock_note *note) {
+static esc_status acquire(esc_lock *l, const esc_lock_request *r) {
   esc_status status = ESC_OK;
   for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     ESC_TRY(open_file(l));
-    ESC_TRY(lock_open_file(l, note));
+    ESC_TRY(lock_open_file(l, r));
     if (is_in_place(l->path, l->fd)) {
       if (!l->borrowed) write_holder(l->fd);
       return ESC_OK;
@@ -259,17 +258,17 @@ done:
   return status;
 }
 
-esc_status esc_lock_take(const char *output, int inherited, esc_lock_note *note, esc_lock **out) {
+esc_status esc_lock_take(const esc_lock_request *r, esc_lock **out) {
   esc_status status = ESC_OK;
   esc_lock *l = NULL;
   size_t whole;
   int shard, shards;
-  ESC_TRY(create(output, strlen(output), &l));
-  if (esc_names_parse_part(output, &whole, &shard, &shards)) {
-    ESC_TRY(create(output, whole, &l->whole));
-    ESC_TRY(inherited >= 0 ? inherit(l->whole, inherited) : acquire(l->whole, note));
+  ESC_TRY(create(r->output, strlen(r->output), &l));
+  if (esc_names_parse_part(r->output, &whole, &shard, &shards)) {
+    ESC_TRY(create(r->output, whole, &l->whole));
+    ESC_TRY(r->inherited >= 0 ? inherit(l->whole, r->inherited) : acquire(l->whole, r));
   }
-  ESC_TRY(acquire(l, note));
+  ESC_TRY(acquire(l, r));
   *out = l;
   l = NULL;
 done:
@@ -282,7 +281,7 @@ int esc_lock_descriptor(const esc_lock *lock) { return lock->fd; }
 void esc_lock_release(esc_lock *lock) {
   if (!lock) return;
   if (lock->fd >= 0 && !lock->borrowed && is_in_place(lock->path, lock->fd))
-    esc_names_remove(lock->path);
+    esc_io_remove_own(lock->path);
   close_file(lock);
   esc_lock_release(lock->whole);
   free(lock->path);

@@ -10,6 +10,8 @@
 #ifndef ESC_LOCK_H
 #define ESC_LOCK_H
 
+#include <stdatomic.h>
+
 #include "escapement/internal/status.h"
 
 typedef struct esc_lock esc_lock;
@@ -17,12 +19,20 @@ typedef struct esc_lock esc_lock;
 /* Prints a line: a warning, or what is waited for. */
 typedef void esc_lock_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Takes the lock of `output`. Where a living process holds it: ESC_BAD_INPUT that names the
+typedef struct esc_lock_request {
+  const char *output;
+  int inherited; /* a worker's descriptor of the lock of the whole, which is its own then; -1: none
+                  */
+  esc_lock_note *note;
+  const atomic_bool *stop; /* ends a wait once it is true; NULL: nothing does */
+} esc_lock_request;
+
+/* Takes the lock of the output. Where a living process holds it: ESC_BAD_INPUT that names the
  * process, its machine and since when. Where that process is gone and its workers are still saving,
- * waits for them, which `note` says. A lock that this process holds already is shared. A file
- * system without locks is warned of. `inherited`: a worker's descriptor of the lock of the whole,
- * -1: none; it is the worker's own then, and ESC_BAD_INPUT if it is no longer that lock. */
-esc_status esc_lock_take(const char *output, int inherited, esc_lock_note *note, esc_lock **out);
+ * waits for them, which `note` says, and is ESC_INTERRUPTED once *stop is set. A lock that this
+ * process holds already is shared. A file system without locks is warned of. ESC_BAD_INPUT if an
+ * inherited lock is no longer the output's. */
+esc_status esc_lock_take(const esc_lock_request *request, esc_lock **out);
 
 /* The descriptor for workers to inherit (it closes on exec). */
 int esc_lock_descriptor(const esc_lock *lock);

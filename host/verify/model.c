@@ -1,5 +1,6 @@
 /* The model: teacher, metric, initial weights, S(0), escape events, float updates. */
 #include "escapement/internal/model.h"
+#include "escapement/internal/dot.h"
 
 #include <float.h>
 #include <math.h>
@@ -16,12 +17,6 @@
 enum { MODES = 3, INPUTS = 7, WIDTH = 6, LAYERS = 3 };
 enum { WEIGHTS = WIDTH * INPUTS + WIDTH * WIDTH + WIDTH };
 
-static double dot(const double *a, const double *b, int n) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
-}
-
 /* Gram-Schmidt twice: an ulp or two of each of the products. */
 static esc_status directions(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
@@ -33,7 +28,7 @@ static esc_status directions(const esc_verify_target *t, esc_verify_worst *worst
     esc_teacher_directions(&p, v);
     for (int i = 0; i < MODES; i++)
       for (int j = 0; j < MODES; j++)
-        esc_verify_take(worst, dot(v + i * INPUTS, v + j * INPUTS, INPUTS) - (i == j),
+        esc_verify_take(worst, esc_dot(v + i * INPUTS, v + j * INPUTS, INPUTS) - (i == j),
                         8 * DBL_EPSILON, "v_%d . v_%d", i + 1, j + 1);
   }
   return ESC_OK;
@@ -52,7 +47,7 @@ static esc_status target(const esc_verify_target *t, esc_verify_worst *worst) {
     for (int i = 0; i < INPUTS; i++) x[i] = sin(1 + 3 * i + kind);
     for (int k = MODES - 1; k >= 0; k--)
       want += p.teacher.amplitude[k] *
-              esc_activate_f64(&p.activation, dot(x, v + k * INPUTS, INPUTS)).value;
+              esc_activate_f64(&p.activation, esc_dot(x, v + k * INPUTS, INPUTS)).value;
     esc_verify_take(worst, esc_reference_target(&p, v, x) - want, 32 * DBL_EPSILON, "%s",
                     esc_verify_activation_name(kind));
   }

@@ -120,8 +120,9 @@ enum { NODES = 73 };
 static void grid(double *x, double *weight) {
   double total = 0;
   for (int i = 0; i < NODES * NODES; i++) {
-    x[2 * i] = 0.25 * (i / NODES - NODES / 2);
-    x[2 * i + 1] = 0.25 * (i % NODES - NODES / 2);
+    const int row = i / NODES - NODES / 2, column = i % NODES - NODES / 2;
+    x[2 * i] = 0.25 * row;
+    x[2 * i + 1] = 0.25 * column;
     total += weight[i] = exp(-(x[2 * i] * x[2 * i] + x[2 * i + 1] * x[2 * i + 1]) / 2);
   }
   for (int i = 0; i < NODES * NODES; i++) weight[i] /= total;

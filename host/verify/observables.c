@@ -17,7 +17,7 @@ enum { SAMPLES = 24 };
 typedef struct scene {
   esc_verify_scene network;
   esc_observer observer;
-  esc_sample sample;
+  esc_eval_sample sample;
   esc_member member;
   double *x, *moved, *row;
   esc_arena respond, observe;
@@ -26,7 +26,7 @@ typedef struct scene {
 static void close_scene(scene *s) {
   esc_verify_scene_close(&s->network);
   esc_observer_free(&s->observer);
-  esc_sample_free(&s->sample);
+  esc_eval_sample_free(&s->sample);
   esc_arena_free(&s->respond);
   free(s->x);
   free(s->moved);
@@ -36,15 +36,15 @@ static void close_scene(scene *s) {
 
 static esc_status open_scene(const esc_problem *p, scene *s) {
   esc_status status = ESC_OK;
-  const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
+  const size_t weights = esc_weight_count(p->shape);
   esc_classification c;
   *s = (scene){.member = esc_verify_member(3, 2, 0.3)};
   ESC_TRY(esc_verify_scene_open(p, &s->network));
   const esc_problem *own = &s->network.problem;
   ESC_TRY(esc_classify(&p->activation, &c));
   ESC_TRY(esc_observer_init(&s->observer, own, c.c1, SAMPLES));
-  ESC_TRY(esc_sample_create(&s->observer, &s->sample));
-  ESC_TRY(esc_sample_draw(&s->observer, 3, &s->sample));
+  ESC_TRY(esc_eval_sample_create(&s->observer, &s->sample));
+  ESC_TRY(esc_eval_sample_draw(&s->observer, 3, &s->sample));
   ESC_TRY(esc_arena_create(esc_respond_reference_workspace(p->shape), &s->respond));
   ESC_TRY_ALLOCATE(s->moved = calloc(weights, sizeof(double)));
   ESC_TRY(esc_arena_create(esc_observe_workspace(p->shape), &s->observe));
@@ -119,7 +119,7 @@ static esc_status check_response(const esc_problem *p, const char *name, esc_ver
   esc_response want, got;
   scene s;
   ESC_TRY(open_scene(p, &s));
-  for (size_t i = 0; i < esc_weight_offset(p->shape, p->shape.layers); i++)
+  for (size_t i = 0; i < esc_weight_count(p->shape); i++)
     s.network.w[i] = (double)(float)s.network.w[i];
   ESC_TRY(esc_cpu_responder_create(&s.network.problem, &fast));
   esc_respond_reference(&s.observer, &s.sample, s.network.w, s.network.work, &s.respond, &want);

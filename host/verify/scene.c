@@ -6,13 +6,9 @@
 
 #include "escapement/internal/model.h"
 
-static const char *const activation_name[] = {
-#define NAME(kind, text) text,
-    ESC_ACTIVATION_LIST(NAME)
-#undef NAME
-};
-
-const char *esc_verify_activation_name(int kind) { return activation_name[kind]; }
+const char *esc_verify_activation_name(int kind) {
+  return esc_activation_kind_name((esc_activation_kind)kind);
+}
 
 const char *esc_verify_loss_name(int loss) {
   return loss == ESC_LOSS_SQUARED ? "squared" : loss == ESC_LOSS_LOGISTIC ? "logistic" : "huber";
@@ -88,7 +84,7 @@ static void fill(esc_verify_scene *s, size_t weights) {
 
 esc_status esc_verify_scene_open(const esc_problem *p, esc_verify_scene *s) {
   esc_status status = ESC_OK;
-  const size_t weights = esc_weight_offset(p->shape, p->shape.layers), batch = (size_t)p->batch;
+  const size_t weights = esc_weight_count(p->shape), batch = (size_t)p->batch;
   const size_t inputs = (size_t)p->shape.inputs;
   *s = (esc_verify_scene){.problem = *p};
   ESC_TRY_ALLOCATE(s->w = calloc(weights, sizeof *s->w));

@@ -10,7 +10,7 @@
 #include "backend/registry.h"
 #include "escapement/internal/library.h"
 #include "machine/processor.h"
-#include "run/threads.h"
+#include "machine/threads.h"
 #include "verify/scene.h"
 #include "verify/verify.h"
 

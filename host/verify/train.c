@@ -17,7 +17,7 @@ typedef struct shift {
 /* Takes the finished member out of its slot. */
 static esc_status take_out(shift *s, int slot) {
   esc_status status = ESC_OK;
-  const size_t weights = esc_weight_offset(s->problem->shape, s->problem->shape.layers);
+  const size_t weights = esc_weight_count(s->problem->shape);
   const int member = s->occupant[slot];
   ESC_TRY(s->ops->report(s->engine, slot, s->results, member));
   if (s->w) ESC_TRY(s->ops->weights(s->engine, slot, s->w + (size_t)member * weights));

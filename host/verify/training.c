@@ -62,7 +62,7 @@ static void report_oracle(const esc_problem *p, const esc_oracle_run *run, int i
 static esc_status train_by_oracle(const esc_problem *p, int members, esc_results *results,
                                   double *w) {
   esc_status status = ESC_OK;
-  const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
+  const size_t weights = esc_weight_count(p->shape);
   for (int i = 0; i < members; i++) {
     const esc_member member = esc_verify_train_member(i);
     esc_oracle_run run = {.w = NULL};
@@ -79,7 +79,7 @@ static esc_status train_by_oracle(const esc_problem *p, int members, esc_results
 static esc_status pair_run(const esc_verify_target *t, const esc_engine_ops *ops,
                            const esc_problem *p, int members, pair *r) {
   esc_status status = ESC_OK;
-  const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
+  const size_t weights = esc_weight_count(p->shape);
   const size_t room = (size_t)members * weights * sizeof(double);
   const esc_verify_layout layout = {
       .slots = members, .threads = t->threads, .device = t->device, .block = p->steps + 1};
@@ -104,7 +104,7 @@ done:
 /* The error of bench's check (bench/check.h), worst weight or loss of a member. */
 static void take_weights(const esc_problem *p, const char *precision, const pair *r, int member,
                          const char *name, esc_verify_worst *worst) {
-  const size_t at = (size_t)member * esc_weight_offset(p->shape, p->shape.layers);
+  const size_t at = (size_t)member * esc_weight_count(p->shape);
   const esc_member m = esc_verify_train_member(member);
   esc_bench_check weights = {0}, loss = {0};
   esc_initial_weights(p, &m, r->direction, r->initial);

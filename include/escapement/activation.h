@@ -5,31 +5,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "escapement/activation_list.h"
 #include "escapement/export.h"
 #include "escapement/limits.h"
 #include "escapement/status.h"
 
 ESC_BEGIN_DECLS
 
-/* X(enumerator, name in the spec). `softplus` and `sigmoid` are centred,
- * sigma(z) - sigma(0); the raw ones are as they are (theory, class D). */
-#define ESC_ACTIVATION_LIST(X)    \
-  X(LINEAR, "linear")             \
-  X(RELU, "relu")                 \
-  X(TANH, "tanh")                 \
-  X(ERF, "erf")                   \
-  X(SIN, "sin")                   \
-  X(GELU, "gelu")                 \
-  X(SWISH, "swish")               \
-  X(SOFTPLUS, "softplus")         \
-  X(SIGMOID, "sigmoid")           \
-  X(SOFTPLUS_RAW, "softplus-raw") \
-  X(SIGMOID_RAW, "sigmoid-raw")   \
-  X(POLYNOMIAL, "poly")
-
 typedef enum esc_activation_kind {
-#define ESC_ACTIVATION_ENUM(name, text) ESC_ACTIVATION_##name,
-  ESC_ACTIVATION_LIST(ESC_ACTIVATION_ENUM)
+#define ESC_ACTIVATION_ENUM(context, name, ...) ESC_ACTIVATION_##name,
+  ESC_ACTIVATIONS(ESC_ACTIVATION_ENUM, )
 #undef ESC_ACTIVATION_ENUM
       ESC_ACTIVATION_COUNT
 } esc_activation_kind;

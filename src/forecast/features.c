@@ -77,7 +77,7 @@ static esc_status sampled_features(const esc_problem *p, const esc_member *m,
   const size_t n = (size_t)f->size, d = (size_t)p->shape.inputs, most = n > d ? n : d;
   float *x = calloc(SAMPLES * d, sizeof *x);
   double *h = calloc(2 * most, sizeof *h);
-  double *weights = calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof *weights);
+  double *weights = calloc(esc_weight_count(p->shape), sizeof *weights);
   ESC_TRY_ALLOCATE(x);
   ESC_TRY_ALLOCATE(h);
   ESC_TRY_ALLOCATE(weights);

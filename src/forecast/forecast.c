@@ -238,7 +238,7 @@ esc_status esc_forecast_member(const esc_problem *p, const esc_member *m, esc_fo
 double esc_forecast_cost(const esc_problem *problem, const esc_member *m,
                          esc_forecast_method method) {
   const esc_problem p = narrow(problem);
-  const double weights = (double)esc_weight_offset(p.shape, p.shape.layers);
+  const double weights = (double)esc_weight_count(p.shape);
   const double samples = m->small_layers & 1 ? 0 : 2048, width = p.shape.width;
   switch (method) {
     case ESC_FORECAST_LINEAR_FLOW:

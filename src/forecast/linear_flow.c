@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "escapement/internal/dot.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/theory.h"
 #include "forecast.h"
@@ -28,20 +29,15 @@ typedef struct flow {
   double *end;               /* (in[0]) W_L ... W_k; in `vectors` */
 } flow;
 
-static double dot(int n, const double *a, const double *b) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
-}
-
 /* out = (W_l + h rate sum_j weight_j B_j F_j') u at stage s of a step h. */
 static void apply(const flow *f, int s, double h, int l, const double *u, double *out) {
   const int rows = f->out[l], columns = f->in[l];
-  for (int i = 0; i < rows; i++) out[i] = dot(columns, f->w[l] + (size_t)i * (size_t)columns, u);
+  for (int i = 0; i < rows; i++)
+    out[i] = esc_dot(f->w[l] + (size_t)i * (size_t)columns, u, columns);
   for (int j = 0; j < s; j++) {
     const double c = h * f->rate[l] * stage_weight[s][j];
     if (c == 0) continue;
-    const double along = c * dot(columns, f->forth[j][l], u);
+    const double along = c * esc_dot(f->forth[j][l], u, columns);
     for (int i = 0; i < rows; i++) out[i] += along * f->back[j][l][i];
   }
 }
@@ -57,7 +53,7 @@ static void apply_left(const flow *f, int s, double h, int l, const double *u, d
   for (int j = 0; j < s; j++) {
     const double c = h * f->rate[l] * stage_weight[s][j];
     if (c == 0) continue;
-    const double along = c * dot(rows, f->back[j][l], u);
+    const double along = c * esc_dot(f->back[j][l], u, rows);
     for (int k = 0; k < columns; k++) out[k] += along * f->forth[j][l][k];
   }
 }
@@ -68,7 +64,8 @@ static double measure(const flow *f, double *e) {
   double loss = x->baseline;
   for (int i = 0; i < x->size; i++) {
     const double w = f->gain * f->end[i];
-    const double cw = x->c ? f->gain * dot(x->size, x->c + (size_t)i * (size_t)x->size, f->end) : w;
+    const double cw =
+        x->c ? f->gain * esc_dot(x->c + (size_t)i * (size_t)x->size, f->end, x->size) : w;
     e[i] = x->b[i] - cw;
     loss += w * (0.5 * cw - x->b[i]);
   }
@@ -93,8 +90,9 @@ static double step_error(const flow *f, double h) {
     double square = 0, norm2 = 0;
     for (int i = 0; i < STAGES; i++)
       for (int j = 0; j < STAGES; j++)
-        square += error_weight[i] * error_weight[j] * dot(f->out[l], f->back[i][l], f->back[j][l]) *
-                  dot(f->in[l], f->forth[i][l], f->forth[j][l]);
+        square += error_weight[i] * error_weight[j] *
+                  esc_dot(f->back[i][l], f->back[j][l], f->out[l]) *
+                  esc_dot(f->forth[i][l], f->forth[j][l], f->in[l]);
     for (size_t k = 0; k < size; k++) norm2 += f->w[l][k] * f->w[l][k];
     worst = fmax(worst, h * f->rate[l] * sqrt(fmax(square, 0) / norm2));
   }
@@ -120,11 +118,11 @@ static void accept(flow *f, double h) {
 
 /* Rate at which the residual decays: g sum_l gamma_l g |B_l|^2 |F_l|^2 / |e|^2. */
 static double decay_rate(const flow *f) {
-  const double e2 = dot(f->in[0], f->forth[0][0], f->forth[0][0]);
+  const double e2 = esc_dot(f->forth[0][0], f->forth[0][0], f->in[0]);
   double sum = 0;
   for (int l = 0; l < f->layers; l++)
-    sum += f->rate[l] * f->gain * dot(f->out[l], f->back[0][l], f->back[0][l]) *
-           dot(f->in[l], f->forth[0][l], f->forth[0][l]);
+    sum += f->rate[l] * f->gain * esc_dot(f->back[0][l], f->back[0][l], f->out[l]) *
+           esc_dot(f->forth[0][l], f->forth[0][l], f->in[l]);
   return e2 > 0 ? sum / e2 : 0;
 }
 
@@ -134,8 +132,7 @@ static esc_status allocate(flow *f, const esc_problem *p) {
   for (int l = 0; l < f->layers; l++) vectors += (size_t)f->in[l] + (size_t)f->out[l];
   const size_t all = STAGES * vectors + (size_t)f->in[0];
   ESC_TRY_ALLOCATE(f->vectors = calloc(all, sizeof *f->vectors));
-  ESC_TRY_ALLOCATE(f->weights =
-                       calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof *f->weights));
+  ESC_TRY_ALLOCATE(f->weights = calloc(esc_weight_count(p->shape), sizeof *f->weights));
   double *at = f->vectors;
   f->end = at;
   at += f->in[0];

@@ -8,8 +8,7 @@
 static void he_normal(const esc_problem *p, const esc_member *m, int l, double *w) {
   const uint64_t fan_in = (uint64_t)esc_fan_in(p->shape, l);
   const uint64_t rows = (uint64_t)esc_fan_out(p->shape, l);
-  const double deviation =
-      ESC_FLIP(HE_NORMAL) * esc_layer_scale(p, m, 0, l) * sqrt(2.0 / (double)fan_in);
+  const double deviation = esc_layer_scale(p, m, 0, l) * sqrt(2.0 / (double)fan_in);
   float normal[ESC_WIDTH_MAX > ESC_INPUTS_MAX ? ESC_WIDTH_MAX : ESC_INPUTS_MAX];
   for (uint64_t i = 0; i < rows; i++) {
     esc_normals_fill(m->seed, ESC_DOMAIN_INIT, 0, (uint32_t)l, i * fan_in, fan_in, normal);
@@ -32,7 +31,7 @@ static void blocks(const esc_problem *p, const esc_member *m, const double *dire
       if (l == 0)
         *entry = s * directions[(size_t)from * (size_t)fan_in + (size_t)j];
       else if (l == last || i / n == from)
-        *entry = ESC_FLIP(BLOCKS) * s / n;
+        *entry = s / n;
     }
 }
 

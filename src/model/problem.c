@@ -1,6 +1,6 @@
 /* Activations by name: `tanh`, `softplus-raw`, `poly:0,1,-0.5`. Letters are compared without
  * regard to case, and some activations have a second name; what is printed is always the name
- * of the table in problem.h. */
+ * of the table in activation_list.h. */
 #include "escapement/internal/problem.h"
 
 #include <math.h>
@@ -10,9 +10,12 @@
 
 #include "escapement/internal/number.h"
 
-static const char *const names[] = {
-#define ROW(name, text) text,
-    ESC_ACTIVATION_LIST(ROW)
+static const struct {
+  const char *name;
+  bool odd, corner;
+} table[] = {
+#define ROW(context, kind, function, name, odd, corner) {name, odd, corner},
+    ESC_ACTIVATIONS(ROW, )
 #undef ROW
 };
 
@@ -40,14 +43,14 @@ static bool parse_coefficients(const char *text, esc_activation *activation) {
 /* The kind that `text` names; ESC_ACTIVATION_POLYNOMIAL if none without coefficients. */
 static int kind_of_name(const char *text) {
   int kind = 0;
-  while (kind < ESC_ACTIVATION_POLYNOMIAL && strcasecmp(text, names[kind]) != 0) kind++;
+  while (kind < ESC_ACTIVATION_POLYNOMIAL && strcasecmp(text, table[kind].name) != 0) kind++;
   for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
     if (!strcasecmp(text, aliases[i].name)) kind = (int)aliases[i].kind;
   return kind;
 }
 
 bool esc_activation_parse(const char *text, esc_activation *activation) {
-  const char *polynomial = names[ESC_ACTIVATION_POLYNOMIAL];
+  const char *polynomial = table[ESC_ACTIVATION_POLYNOMIAL].name;
   const size_t length = strlen(polynomial);
   if (!strncasecmp(text, polynomial, length) && text[length] == ':')
     return parse_coefficients(text + length + 1, activation);
@@ -73,7 +76,7 @@ void esc_activation_print(const esc_activation *activation, char *text, size_t s
   char number[ESC_NUMBER_SIZE];
   if (size == 0) return;
   text[0] = '\0';
-  append(text, size, names[activation->kind]);
+  append(text, size, table[activation->kind].name);
   if (activation->kind != ESC_ACTIVATION_POLYNOMIAL) return;
   for (int i = 0; i < activation->terms; i++) {
     esc_number_print(activation->coefficient[i], number, sizeof number);
@@ -82,17 +85,13 @@ void esc_activation_print(const esc_activation *activation, char *text, size_t s
   }
 }
 
+const char *esc_activation_kind_name(esc_activation_kind kind) { return table[kind].name; }
+
 bool esc_activation_is_odd(const esc_activation *a) {
-  switch (a->kind) {
-    case ESC_ACTIVATION_LINEAR:
-    case ESC_ACTIVATION_TANH:
-    case ESC_ACTIVATION_ERF:
-    case ESC_ACTIVATION_SIN:
-    case ESC_ACTIVATION_SIGMOID: return true;
-    case ESC_ACTIVATION_POLYNOMIAL:
-      for (int k = 0; k < a->terms; k += 2)
-        if (a->coefficient[k] != 0) return false;
-      return true;
-    default: return false;
-  }
+  if (a->kind != ESC_ACTIVATION_POLYNOMIAL) return table[a->kind].odd;
+  for (int k = 0; k < a->terms; k += 2)
+    if (a->coefficient[k] != 0) return false;
+  return true;
 }
+
+bool esc_activation_has_corner(const esc_activation *a) { return table[a->kind].corner; }

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/internal/observe.h"
-
 const esc_result_variable esc_result_variables[] = {
 #define ROW(name, ctype, type, axis, units, text) \
   {#name, units, text, ESC_TYPE_##type, ESC_AXIS_##axis, offsetof(esc_results, name)},

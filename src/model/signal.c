@@ -108,7 +108,7 @@ static void forward(pass *a, bool odd, esc_signal_units *units) {
     const int unit = units->count + (odd ? s : s / 2);
     const double share = odd ? 1 : 0.5;
     units->f2 += share * a->answer.f[s] * a->answer.f[s];
-    units->value[unit] += share * ESC_FLIP(SIGNAL) * a->answer.f_dot[s];
+    units->value[unit] += share * a->answer.f_dot[s];
     for (int k = 0; k < ESC_SIGNAL_CONTROLS; k++)
       units->control[k][unit] += share * a->answer.control[k][s];
   }

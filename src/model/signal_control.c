@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "escapement/internal/activation.h"
+#include "escapement/internal/dot.h"
 #include "signal.h"
 
 /* sigma' of inputs wider than this is too sharp for the rule below. */
@@ -56,12 +57,6 @@ static void make_row(int fan_in, int inputs, const double *w, const double *befo
       row[i] += w[j] * gain[j] * before[(size_t)j * (size_t)inputs + (size_t)i];
 }
 
-static double dot(int n, const double *a, const double *b) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
-}
-
 /* M_l, its units' gains and derivatives along v (into `weight`). Units whose input is too
  * wide for an exact mean get the derivative 0, so no part in the control. */
 static void linearise_layer(const esc_problem *p, const double *weights, const double *v, int l,
@@ -75,9 +70,9 @@ static void linearise_layer(const esc_problem *p, const double *weights, const d
       memcpy(row, w + (size_t)i * (size_t)inputs, (size_t)inputs * sizeof *row);
     else
       make_row(width, inputs, w + (size_t)i * (size_t)width, before, gain - width, row);
-    const double size = sqrt(dot(inputs, row, row));
+    const double size = sqrt(esc_dot(row, row, inputs));
     gain[i] = mean_slope(&p->activation, size);
-    along[i] = size <= widest_input ? dot(inputs, row, v) : 0;
+    along[i] = size <= widest_input ? esc_dot(row, v, inputs) : 0;
   }
 }
 
@@ -134,14 +129,14 @@ typedef struct basis {
 static void add_control(basis *b, int n, const double *control, double known) {
   double *const x = b->vector[b->count], sampled = mean(n, control), off = sampled - known;
   for (int i = 0; i < n; i++) x[i] = control[i] - sampled;
-  const double least = 1e-10 * dot(n, x, x) + 1e-24 * n * (sampled * sampled + known * known);
+  const double least = 1e-10 * esc_dot(x, x, n) + 1e-24 * n * (sampled * sampled + known * known);
   for (int pass = 0; pass < 2; pass++)
     for (int k = 0; k < b->count; k++) {
-      const double along = dot(n, b->vector[k], x);
+      const double along = esc_dot(b->vector[k], x, n);
       for (int i = 0; i < n; i++) x[i] -= along * b->vector[k][i];
       off -= along * b->off[k];
     }
-  const double length2 = dot(n, x, x);
+  const double length2 = esc_dot(x, x, n);
   if (!(length2 > least)) return;
   for (int i = 0; i < n; i++) x[i] /= sqrt(length2);
   b->off[b->count++] = off / sqrt(length2);
@@ -155,12 +150,12 @@ double esc_signal_estimate(const esc_signal_units *u, const esc_signal_linear *l
   for (int k = 0; k < ESC_SIGNAL_CONTROLS; k++) add_control(&b, n, u->control[k], linear->mean[k]);
   for (int i = 0; i < n; i++) residual[i] = u->value[i] - value;
   for (int k = 0; k < b.count; k++) {
-    const double slope = dot(n, b.vector[k], residual);
+    const double slope = esc_dot(b.vector[k], residual, n);
     for (int i = 0; i < n; i++) residual[i] -= slope * b.vector[k][i];
     value -= slope * b.off[k];
     spread += b.off[k] * b.off[k];
   }
-  *error = hypot(sqrt(dot(n, residual, residual) / (n - 1 - b.count) * spread),
+  *error = hypot(sqrt(esc_dot(residual, residual, n) / (n - 1 - b.count) * spread),
                  mean_error * linear->size);
   return value;
 }

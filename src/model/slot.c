@@ -27,7 +27,7 @@ static void draw_weights(const esc_model *m, const esc_member *member, double *w
   const esc_shape shape = m->problem->shape;
   esc_initial_weights(m->problem, member, m->directions, w);
   if (!m->single) return;
-  for (size_t i = 0; i < esc_weight_offset(shape, shape.layers); i++) w[i] = (double)(float)w[i];
+  for (size_t i = 0; i < esc_weight_count(shape); i++) w[i] = (double)(float)w[i];
 }
 
 void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *workspace) {

@@ -22,7 +22,7 @@ static bool has_low(const esc_problem *p, bool single) {
 }
 
 static size_t weight_bytes(const esc_problem *p, bool single) {
-  return esc_weight_offset(p->shape, p->shape.layers) * (single ? sizeof(float) : sizeof(double));
+  return esc_weight_count(p->shape) * (single ? sizeof(float) : sizeof(double));
 }
 
 size_t esc_state_size(const esc_problem *p, bool single) {
@@ -31,7 +31,7 @@ size_t esc_state_size(const esc_problem *p, bool single) {
 }
 
 static void put_weights(const esc_model *m, const double *w, char *to) {
-  const size_t count = esc_weight_offset(m->problem->shape, m->problem->shape.layers);
+  const size_t count = esc_weight_count(m->problem->shape);
   if (!m->single) memcpy(to, w, count * sizeof *w);
   for (size_t i = 0; m->single && i < count; i++) {
     const float kept = (float)w[i];
@@ -40,7 +40,7 @@ static void put_weights(const esc_model *m, const double *w, char *to) {
 }
 
 static void get_weights(const esc_model *m, const char *from, double *w) {
-  const size_t count = esc_weight_offset(m->problem->shape, m->problem->shape.layers);
+  const size_t count = esc_weight_count(m->problem->shape);
   if (!m->single) memcpy(w, from, count * sizeof *w);
   for (size_t i = 0; m->single && i < count; i++) {
     float kept;

@@ -13,7 +13,7 @@ static void orthonormalise(double *directions, int k, int inputs) {
       const double *u = directions + (size_t)j * (size_t)inputs;
       double overlap = 0;
       for (int i = 0; i < inputs; i++) overlap += u[i] * v[i];
-      for (int i = 0; i < inputs; i++) v[i] -= ESC_FLIP(DIRECTIONS) * overlap * u[i];
+      for (int i = 0; i < inputs; i++) v[i] -= overlap * u[i];
     }
   double norm2 = 0;
   for (int i = 0; i < inputs; i++) norm2 += v[i] * v[i];

@@ -6,6 +6,8 @@
 
 #include "leading.h"
 
+#include "escapement/internal/dot.h"
+
 enum { N = ESC_LEADING_DIRECT };
 
 /* A, (n, n) in rows of n; reflections v_k of length sqrt(2), 0 up to element k. */
@@ -24,7 +26,7 @@ static void find_reflection(reduction *r, int k) {
   const int n = r->n;
   memset(v, 0, (size_t)n * sizeof *v);
   memcpy(v + k + 1, row(r, r->a, k) + k + 1, (size_t)(n - k - 1) * sizeof *v);
-  const double length = sqrt(esc_leading_dot(n, v, v));
+  const double length = sqrt(esc_dot_partial(8, v, v, n));
   r->beta[k] = v[k + 1] < 0 ? length : -length;
   v[k + 1] -= r->beta[k];
   esc_leading_normalise(n, v, 0);
@@ -39,7 +41,7 @@ static void reflect(reduction *r, int k) {
   const int from = (k + 1) & ~1; /* whole pairs of numbers */
   esc_leading_add_product(1, n - k - 1, n - from, n, row(r, r->a, k + 1) + from, v + k + 1,
                           q + from);
-  const double half = esc_leading_dot(n, v, q) / 2;
+  const double half = esc_dot_partial(8, v, q, n) / 2;
   for (int i = k + 1; i < n; i++) q[i] -= half * v[i];
   for (int i = k + 1; i < n; i++) {
     double *const a = row(r, r->a, i);
@@ -75,7 +77,7 @@ void esc_leading_direct(const esc_leading *m, double *x) {
   reduce(&r);
   esc_tridiagonal_largest(r.n, r.alpha, r.beta, x);
   for (int k = r.n - 2; k >= 0; k--) { /* back from T's axes to A's */
-    const double *const v = row(&r, r.v, k), along = esc_leading_dot(r.n, v, x);
+    const double *const v = row(&r, r.v, k), along = esc_dot_partial(8, v, x, r.n);
     for (int i = k + 1; i < r.n; i++) x[i] -= along * v[i];
   }
   esc_leading_normalise(r.n, x, 0);

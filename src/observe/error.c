@@ -14,6 +14,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "escapement/internal/dot.h"
 #include "escapement/internal/loss.h"
 #include "escapement/internal/observe.h"
 
@@ -25,14 +26,8 @@ typedef struct units {
   double *odd, *value[MEANS], *form[FORMS], *leverage;
 } units;
 
-static double dot(int n, const double *a, const double *b) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
-}
-
 /* The odd part of f, and what each of the four means is the mean of. */
-static void fill_values(const esc_observer *o, const esc_sample *s, double mean, units *u) {
+static void fill_values(const esc_observer *o, const esc_eval_sample *s, double mean, units *u) {
   const esc_problem *p = o->problem;
   for (int i = 0; i < u->count; i++) {
     const int other = s->mirrored ? i : u->count + i;
@@ -56,7 +51,7 @@ static double dot_inputs(int d, const double *a, const float *x) {
 }
 
 /* x'Ax of pair i, with the pair's own part in it reduced. */
-static double quadratic(const esc_observer *o, const esc_sample *s, const double *w,
+static double quadratic(const esc_observer *o, const esc_eval_sample *s, const double *w,
                         const esc_response_sums *sums, int i, double h) {
   const int n = s->samples / 2, d = o->problem->shape.inputs, width = o->problem->shape.width;
   const float *x = s->x + (size_t)i * (size_t)d;
@@ -69,7 +64,7 @@ static double quadratic(const esc_observer *o, const esc_sample *s, const double
 }
 
 /* The quadratic form and the leverages |x|^2/n. */
-static void fill_quadratic(const esc_observer *o, const esc_sample *s, const double *w,
+static void fill_quadratic(const esc_observer *o, const esc_eval_sample *s, const double *w,
                            const esc_response_sums *sums, units *u) {
   const int d = o->problem->shape.inputs;
   for (int i = 0; i < u->count; i++) {
@@ -82,7 +77,7 @@ static void fill_quadratic(const esc_observer *o, const esc_sample *s, const dou
 }
 
 /* The other three forms. */
-static void fill_forms(const esc_observer *o, const esc_sample *s, units *u) {
+static void fill_forms(const esc_observer *o, const esc_eval_sample *s, units *u) {
   const int n = u->count, d = o->problem->shape.inputs;
   double b[ESC_INPUTS_MAX] = {0};
   for (int i = 0; i < n; i++)
@@ -106,7 +101,7 @@ static void centre(int n, double *x) {
 /* Takes from x what it has of the vectors 0..count-1, which are of length 1. */
 static void remove_forms(const units *u, int count, double *x) {
   for (int k = 0; k < count; k++) {
-    const double along = dot(u->count, u->form[k], x);
+    const double along = esc_dot(u->form[k], x, u->count);
     for (int i = 0; i < u->count; i++) x[i] -= along * u->form[k][i];
   }
 }
@@ -123,9 +118,9 @@ static int orthonormalise(units *u, int inputs) {
   int count = 0;
   for (int k = 0; k < u->forms && count < most; k++) {
     centre(u->count, u->form[k]);
-    const double before = dot(u->count, u->form[k], u->form[k]);
+    const double before = esc_dot(u->form[k], u->form[k], u->count);
     remove_forms(u, count, u->form[k]);
-    const double length2 = dot(u->count, u->form[k], u->form[k]);
+    const double length2 = esc_dot(u->form[k], u->form[k], u->count);
     if (!(length2 > independent_min * before)) continue;
     for (int i = 0; i < u->count; i++) u->form[count][i] = u->form[k][i] / sqrt(length2);
     count++;
@@ -135,7 +130,7 @@ static int orthonormalise(units *u, int inputs) {
 
 /* Inputs are floats, and so are most networks: what rounding leaves of a mean's error where the
  * sample has none, in squares and times n^2. */
-static double rounding(int n, const double *value) { return 0x1p-46 * dot(n, value, value); }
+static double rounding(int n, const double *value) { return 0x1p-46 * esc_dot(value, value, n); }
 
 /* Of the mean of a value that is regressed on the forms. */
 static double regressed_error(const units *u, int forms, double *value) {
@@ -159,10 +154,10 @@ static double output_error(const units *u) {
   if (u->forms > QUADRATIC)
     for (int i = 0; i < n; i++) value[i] -= u->form[QUADRATIC][i];
   centre(n, value);
-  return sqrt((dot(n, value, value) * n / (n - 1) + least)) / n;
+  return sqrt((esc_dot(value, value, n) * n / (n - 1) + least)) / n;
 }
 
-bool esc_sample_has_errors(int samples, int inputs) { return samples / 2 >= inputs + SPARE; }
+bool esc_eval_sample_has_errors(int samples, int inputs) { return samples / 2 >= inputs + SPARE; }
 
 /* For `count` independent evaluations: half of a sample, or what stands for its mirror images. */
 static units describe(esc_arena *a, int count) {
@@ -174,19 +169,19 @@ static units describe(esc_arena *a, int count) {
   return u;
 }
 
-esc_arena esc_sample_workspace(int samples) {
+esc_arena esc_eval_sample_workspace(int samples) {
   esc_arena a = {0};
   describe(&a, samples / 2);
   return a;
 }
 
-void esc_response_errors(const esc_observer *o, const esc_sample *s, const double *weights,
+void esc_response_errors(const esc_observer *o, const esc_eval_sample *s, const double *weights,
                          const esc_response_sums *sums, esc_response *out) {
   double *const error[MEANS] = {&out->loss_error, &out->output_mean_error,
                                 &out->output_variance_error, &out->signal_error};
   const int count = s->mirrored ? s->samples : s->samples / 2;
   for (int k = 0; k < MEANS; k++) *error[k] = (double)NAN;
-  if (!esc_sample_has_errors(2 * count, o->problem->shape.inputs)) return;
+  if (!esc_eval_sample_has_errors(2 * count, o->problem->shape.inputs)) return;
   esc_arena *const workspace = (esc_arena *)&s->workspace;
   const size_t mark = esc_arena_mark(workspace);
   units u = describe(workspace, count);

@@ -11,6 +11,8 @@
 
 #include "leading.h"
 
+#include "escapement/internal/dot.h"
+
 enum { RESTARTS = 4, LOOK_EVERY = 6 };
 /* Residual over theta: the error of theta is at most that, and of the order of its square
  * over the relative gap to the next eigenvalue. */
@@ -32,7 +34,7 @@ static double *vector(const lanczos *z, int i) { return z->m->basis + (size_t)i 
 /* Takes from x what it has of the basis vectors 0..k. */
 static void orthogonalise(const lanczos *z, int k, double *x) {
   double along[ESC_LEADING_BASIS];
-  for (int i = 0; i <= k; i++) along[i] = esc_leading_dot(z->size, vector(z, i), x);
+  for (int i = 0; i <= k; i++) along[i] = esc_dot_partial(8, vector(z, i), x, z->size);
   esc_leading_add_product(-1, k + 1, z->size, z->size, z->m->basis, along, x);
 }
 
@@ -43,10 +45,10 @@ static void extend(lanczos *z) {
   double *const next = vector(z, k + 1);
   esc_leading_image(z->m, vector(z, k), z->m->image);
   esc_leading_back(z->m, z->m->image, next);
-  z->alpha[k] = esc_leading_dot(n, vector(z, k), next);
-  const double before = esc_leading_dot(n, next, next);
+  z->alpha[k] = esc_dot_partial(8, vector(z, k), next, n);
+  const double before = esc_dot_partial(8, next, next, n);
   orthogonalise(z, k, next);
-  if (esc_leading_dot(n, next, next) < 0.1 * before) orthogonalise(z, k, next);
+  if (esc_dot_partial(8, next, next, n) < 0.1 * before) orthogonalise(z, k, next);
   z->beta[k] = esc_leading_normalise(n, next, z->floor);
   z->k = k + 1;
 }

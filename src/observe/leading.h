@@ -25,7 +25,6 @@ void esc_leading_back(const esc_leading *a, const double *x, double *y);
 /* y += factor m' x for m (from, to), rows `stride` apart. */
 void esc_leading_add_product(double factor, int from, int to, int stride, const double *m,
                              const double *x, double *y);
-double esc_leading_dot(int n, const double *a, const double *b);
 
 /* Scales x to length 1 and returns what its length was; 0 and x = 0 unless that is above
  * `floor`. */

@@ -1,36 +1,9 @@
 /* A snapshot's row: the response, and what the weights alone say. */
 #include "escapement/internal/observe.h"
+#include "escapement/internal/dot.h"
 
 #include <math.h>
 #include <string.h>
-
-#include "escapement/internal/mutant.h"
-
-const esc_observable esc_observables[ESC_OBSERVABLES] = {
-#define ROW(name, axis, units, text)                                                   \
-  {#name,                                                                              \
-   units,                                                                              \
-   text,                                                                               \
-   #name "_end",                                                                       \
-   text                                                                                \
-   "; when training ended: at the escape (the last threshold's) or at the end of the " \
-   "budget, after steps_run updates",                                                  \
-   ESC_AXIS_##axis},
-    ESC_OBSERVABLE_LIST(ROW)
-#undef ROW
-};
-
-int esc_observable_length(int layers, esc_axis axis) {
-  return axis == ESC_AXIS_LAYER ? layers : axis == ESC_AXIS_INTERFACE ? layers - 1 : 1;
-}
-
-int esc_observable_offset(int layers, int k) {
-  int offset = 0;
-  for (int i = 0; i < k; i++) offset += esc_observable_length(layers, esc_observables[i].axis);
-  return offset;
-}
-
-int esc_observation_length(int layers) { return esc_observable_offset(layers, ESC_OBSERVABLES); }
 
 static int widest(esc_shape s) { return s.width > s.inputs ? s.width : s.inputs; }
 
@@ -70,15 +43,6 @@ static const double *weights_of(const view *v, int l, int *rows, int *columns) {
 
 static bool is_small(const view *v, int l) { return v->member->small_layers >> l & 1; }
 
-static double dot(int n, const double *a, const double *b) {
-  double part[4] = {0};
-  int i = 0;
-  for (; i + 4 <= n; i += 4)
-    for (int j = 0; j < 4; j++) part[j] += a[i + j] * b[i + j];
-  for (; i < n; i++) part[0] += a[i] * b[i];
-  return (part[0] + part[1]) + (part[2] + part[3]);
-}
-
 /* Norms of every layer, imbalance and alignment between neighbours. `workspace` is
  * that of the singular values. */
 static void write_norms(const view *v, vectors space, esc_arena *workspace) {
@@ -88,13 +52,14 @@ static void write_norms(const view *v, vectors space, esc_arena *workspace) {
   for (int l = 0; l < layers; l++) {
     int rows, columns;
     const double *w = weights_of(v, l, &rows, &columns);
-    const double norm2 = dot(rows * columns, w, w), scaled = norm2 / esc_metric_gamma(p, l);
+    const double norm2 = esc_dot_partial(4, w, w, rows * columns),
+                 scaled = norm2 / esc_metric_gamma(p, l);
     v->at[ESC_OBSERVABLE_frobenius_norm][l] = sqrt(norm2);
     v->at[ESC_OBSERVABLE_operator_norm][l] =
         esc_leading_singular(rows, columns, w, left, right, workspace);
     if (l > 0) {
       v->at[ESC_OBSERVABLE_imbalance][l - 1] = scaled - before;
-      v->at[ESC_OBSERVABLE_alignment][l - 1] = fabs(dot(columns, below, right));
+      v->at[ESC_OBSERVABLE_alignment][l - 1] = fabs(esc_dot_partial(4, below, right, columns));
     }
     before = scaled;
     double *const swap = below;
@@ -129,7 +94,8 @@ static double bottleneck_norm(const view *v) {
 static void apply(const view *v, int l, const double *x, double *y) {
   int rows, columns;
   const double *w = weights_of(v, l, &rows, &columns);
-  for (int i = 0; i < rows; i++) y[i] = dot(columns, w + (size_t)i * (size_t)columns, x);
+  for (int i = 0; i < rows; i++)
+    y[i] = esc_dot_partial(4, w + (size_t)i * (size_t)columns, x, columns);
 }
 
 /* y = W_l' x. */
@@ -147,7 +113,7 @@ static void apply_transposed(const view *v, int l, const double *x, double *y) {
 static double scale_chain(const view *v, int l, int n, double *x) {
   const double norm = is_small(v, l) ? v->at[ESC_OBSERVABLE_operator_norm][l] : 1;
   for (int i = 0; i < n; i++) x[i] = norm == 0 ? 0 : x[i] / norm;
-  return sqrt(dot(n, x, x));
+  return sqrt(esc_dot_partial(4, x, x, n));
 }
 
 /* |W_l ... W_1 v| and |W_L ... W_l|, each over the operator norms of its small layers. */
@@ -180,7 +146,7 @@ static double on_manifold2(const view *v, int l, double *ones) {
   double sum = 0;
   for (int j = 0; j < columns; j++) ones[j] = 1;
   for (int i = 0; i < rows; i++)
-    sum += dot(columns, w + (size_t)i * (size_t)columns, l == 0 ? v->o->v : ones);
+    sum += esc_dot_partial(4, w + (size_t)i * (size_t)columns, l == 0 ? v->o->v : ones, columns);
   return sum * sum / rows / (l == 0 ? 1 : columns);
 }
 
@@ -212,7 +178,7 @@ static void write_signal(const view *v, const esc_response *a) {
     q += a->gradient2[l];
     drive += gamma * a->gradient2[l];
     orthogonal += gamma * a->orthogonal[l];
-    self += ESC_FLIP(OBSERVE_THIRD) * gamma * a->self_interaction[l];
+    self += gamma * a->self_interaction[l];
   }
   *v->at[ESC_OBSERVABLE_signal] = a->signal;
   *v->at[ESC_OBSERVABLE_signal_gradient2] = q;

@@ -2,18 +2,18 @@
 #include <math.h>
 #include <string.h>
 
+#include "escapement/internal/dot.h"
 #include "escapement/internal/loss.h"
-#include "escapement/internal/mutant.h"
 #include "escapement/internal/observe.h"
 
-void esc_response_weights(const esc_observer *o, const esc_sample *s, int b, double f,
+void esc_response_weights(const esc_observer *o, const esc_eval_sample *s, int b, double f,
                           double c[3]) {
   c[0] = s->signal[b];
-  c[1] = s->target[b] - ESC_FLIP(OBSERVE_REST) * o->amplitude * o->c1 * s->signal[b];
+  c[1] = s->target[b] - o->amplitude * o->c1 * s->signal[b];
   c[2] = f;
 }
 
-void esc_response_add(const esc_observer *o, const esc_sample *s, int b, double f,
+void esc_response_add(const esc_observer *o, const esc_eval_sample *s, int b, double f,
                       esc_response *out) {
   const esc_problem *p = o->problem;
   s->output[b] = f;
@@ -22,28 +22,18 @@ void esc_response_add(const esc_observer *o, const esc_sample *s, int b, double 
   out->signal += s->signal[b] * f;
 }
 
-static double dot(int n, const double *a, const double *b) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
-}
-
 static double product(const double *a, const double *b, size_t from, size_t to) {
-  double part[4] = {0};
-  for (; from + 4 <= to; from += 4)
-    for (size_t j = 0; j < 4; j++) part[j] += a[from + j] * b[from + j];
-  for (; from < to; from++) part[0] += a[from] * b[from];
-  return (part[0] + part[1]) + (part[2] + part[3]);
+  return esc_dot_partial(4, a + from, b + from, (int)(to - from));
 }
 
 /* About the mean: E[f^2] - E[f]^2 has no digits left where f is nearly constant. */
-static double output_variance(const esc_sample *s, double mean) {
+static double output_variance(const esc_eval_sample *s, double mean) {
   double sum = 0;
   for (int b = 0; b < s->samples; b++) sum += (s->output[b] - mean) * (s->output[b] - mean);
   return sum / s->samples;
 }
 
-void esc_response_finish(const esc_observer *o, const esc_sample *s, const double *weights,
+void esc_response_finish(const esc_observer *o, const esc_eval_sample *s, const double *weights,
                          const esc_response_sums *sums, esc_response *out) {
   const double each = 1.0 / s->samples, *const *g = sums->g;
   const size_t *offset = sums->offset;
@@ -68,7 +58,7 @@ typedef struct sums {
 static sums describe(esc_arena *a, esc_shape shape) {
   sums s;
   for (int k = 0; k < ESC_RESPONSE_SUMS; k++)
-    s.g[k] = ESC_CARVE(a, double, esc_weight_offset(shape, shape.layers));
+    s.g[k] = ESC_CARVE(a, double, esc_weight_count(shape));
   return s;
 }
 
@@ -78,10 +68,10 @@ esc_arena esc_respond_reference_workspace(esc_shape shape) {
   return a;
 }
 
-void esc_respond_reference(const esc_observer *o, const esc_sample *s, const double *weights,
+void esc_respond_reference(const esc_observer *o, const esc_eval_sample *s, const double *weights,
                            esc_reference_work *work, esc_arena *workspace, esc_response *out) {
   const esc_shape shape = o->problem->shape;
-  const size_t count = esc_weight_offset(shape, shape.layers), mark = esc_arena_mark(workspace);
+  const size_t count = esc_weight_count(shape), mark = esc_arena_mark(workspace);
   const sums sum = describe(workspace, shape);
   double x[ESC_INPUTS_MAX], c[3];
   size_t offset[ESC_LAYERS_MAX + 1];
@@ -97,7 +87,7 @@ void esc_respond_reference(const esc_observer *o, const esc_sample *s, const dou
     for (int k = 0; k < 3; k++) esc_reference_backward(o->problem, weights, c[k], work, sum.g[k]);
     if (s->mirrored) continue;
     esc_reference_backward(o->problem, weights, 1, work, sum.g[3]);
-    s->radial[b] = dot(shape.inputs, x, esc_reference_input_gradient(work));
+    s->radial[b] = esc_dot(x, esc_reference_input_gradient(work), shape.inputs);
   }
   const esc_response_sums all = {
       {sum.g[0], sum.g[1], sum.g[2], sum.g[3]}, offset, (size_t)shape.inputs};

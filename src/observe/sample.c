@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "escapement/internal/activation.h"
+#include "escapement/internal/dot.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/observe.h"
 #include "escapement/internal/stream.h"
@@ -31,9 +32,9 @@ void esc_observer_free(esc_observer *o) {
   free(o->v);
 }
 
-esc_status esc_sample_create(const esc_observer *o, esc_sample *s) {
+esc_status esc_eval_sample_create(const esc_observer *o, esc_eval_sample *s) {
   esc_status status = ESC_OK;
-  *s = (esc_sample){.mirrored = esc_activation_is_odd(&o->problem->activation)};
+  *s = (esc_eval_sample){.mirrored = esc_activation_is_odd(&o->problem->activation)};
   s->samples = s->mirrored ? o->samples / 2 : o->samples;
   const size_t samples = (size_t)s->samples, inputs = (size_t)o->problem->shape.inputs;
   ESC_TRY_ALLOCATE(s->x = calloc(samples * inputs, sizeof *s->x));
@@ -41,25 +42,19 @@ esc_status esc_sample_create(const esc_observer *o, esc_sample *s) {
   ESC_TRY_ALLOCATE(s->target = calloc(samples, sizeof *s->target));
   ESC_TRY_ALLOCATE(s->output = calloc(samples, sizeof *s->output));
   ESC_TRY_ALLOCATE(s->radial = calloc(samples, sizeof *s->radial));
-  ESC_TRY(esc_arena_create(esc_sample_workspace(o->samples), &s->workspace));
+  ESC_TRY(esc_arena_create(esc_eval_sample_workspace(o->samples), &s->workspace));
 done:
   return status;
 }
 
-void esc_sample_free(esc_sample *s) {
+void esc_eval_sample_free(esc_eval_sample *s) {
   free(s->x);
   free(s->signal);
   free(s->target);
   free(s->output);
   free(s->radial);
   esc_arena_free(&s->workspace);
-  *s = (esc_sample){0};
-}
-
-static double dot(size_t n, const double *a, const double *b) {
-  double sum = 0;
-  for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
+  *s = (esc_eval_sample){0};
 }
 
 /* Makes the `inputs` rows of `half` Gaussians orthogonal, each of squared length `half`:
@@ -69,16 +64,16 @@ static void orthogonalise(size_t inputs, size_t half, double *row) {
     double *const here = row + i * half;
     for (int pass = 0; pass < 2; pass++)
       for (size_t j = 0; j < i; j++) {
-        const double along = dot(half, row + j * half, here) / (double)half;
+        const double along = esc_dot(row + j * half, here, (int)half) / (double)half;
         for (size_t b = 0; b < half; b++) here[b] -= along * row[j * half + b];
       }
-    const double scale = sqrt((double)half / dot(half, here, here));
+    const double scale = sqrt((double)half / esc_dot(here, here, (int)half));
     for (size_t b = 0; b < half; b++) here[b] *= scale;
   }
 }
 
 /* v.x and T of every sample, from the inputs as they are stored. */
-static void evaluate(const esc_observer *o, esc_sample *s) {
+static void evaluate(const esc_observer *o, esc_eval_sample *s) {
   const esc_problem *p = o->problem;
   const size_t inputs = (size_t)p->shape.inputs;
   for (size_t b = 0; b < (size_t)s->samples; b++) {
@@ -93,7 +88,7 @@ static void evaluate(const esc_observer *o, esc_sample *s) {
   }
 }
 
-esc_status esc_sample_draw(const esc_observer *o, uint64_t seed, esc_sample *s) {
+esc_status esc_eval_sample_draw(const esc_observer *o, uint64_t seed, esc_eval_sample *s) {
   esc_status status = ESC_OK;
   const size_t inputs = (size_t)o->problem->shape.inputs, half = (size_t)o->samples / 2;
   float *drawn = NULL;

@@ -72,8 +72,7 @@ static void add_sample(int l, const passage *s, double *flow) {
   const double *z = s->z + at, *h = s->h + at;
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++)
-      flow[i * n + j] -= h[i] * s->u[j] + s->u[i] * h[j] -
-                         ESC_FLIP(IDENTITY_FLOW) * z[i] * s->delta[j] - s->delta[i] * z[j];
+      flow[i * n + j] -= h[i] * s->u[j] + s->u[i] * h[j] - z[i] * s->delta[j] - s->delta[i] * z[j];
 }
 
 esc_status esc_imbalance_flow(const esc_problem *p, const double *directions, const double *weights,
@@ -110,8 +109,7 @@ static void add_outer(double factor, const double *a, size_t columns, size_t n, 
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++)
       for (size_t c = 0; c < columns; c++)
-        out[i * n + j] +=
-            ESC_FLIP(IDENTITY_SECOND) * factor * a[i * columns + c] * a[j * columns + c];
+        out[i * n + j] += factor * a[i * columns + c] * a[j * columns + c];
 }
 
 /* gamma_{l+1} A_{l+1}' A_{l+1} - gamma_l A_l A_l' at every interface, or (inverse) with

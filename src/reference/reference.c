@@ -6,6 +6,7 @@
  *
  * Every faster engine is checked against this file. */
 #include "escapement/internal/reference.h"
+#include "escapement/internal/dot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,19 +48,12 @@ void esc_reference_work_free(esc_reference_work *w) {
   free(w);
 }
 
-static double dot(const double *a, const double *b, int n) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
-}
-
 double esc_reference_target(const esc_problem *p, const double *directions, const double *x) {
   const int d = p->shape.inputs;
   double target = 0;
   for (int k = 0; k < p->teacher.modes; k++) {
-    const double projection = dot(directions + (size_t)k * (size_t)d, x, d);
-    target += ESC_FLIP(REFERENCE_TARGET) * p->teacher.amplitude[k] *
-              esc_activate_f64(&p->activation, projection).value;
+    const double projection = esc_dot(directions + (size_t)k * (size_t)d, x, d);
+    target += p->teacher.amplitude[k] * esc_activate_f64(&p->activation, projection).value;
   }
   return target;
 }
@@ -73,8 +67,7 @@ double esc_reference_output(const esc_problem *p, const double *weights, const d
     const size_t here = (size_t)l * work->widest, next = here + work->widest;
     const int fan_in = esc_fan_in(p->shape, l);
     for (int i = 0; i < p->shape.width; i++) {
-      const double z =
-          ESC_FLIP(REFERENCE_FORWARD) * dot(w + (size_t)i * (size_t)fan_in, work->h + here, fan_in);
+      const double z = esc_dot(w + (size_t)i * (size_t)fan_in, work->h + here, fan_in);
       const esc_eval_f64 s = esc_activate_f64(&p->activation, z);
       work->h[next + (size_t)i] = s.value;
       work->derivative[here + (size_t)i] = s.derivative;
@@ -82,8 +75,7 @@ double esc_reference_output(const esc_problem *p, const double *weights, const d
     }
   }
   const size_t last = (size_t)(layers - 1) * work->widest;
-  return ESC_FLIP(REFERENCE_OUTPUT) *
-         dot(weights + esc_weight_offset(p->shape, layers - 1), work->h + last, p->shape.width);
+  return esc_dot(weights + esc_weight_offset(p->shape, layers - 1), work->h + last, p->shape.width);
 }
 
 /* Adds delta_l h_{l-1}' to G_l and leaves u_{l-1} = W_l' delta_l in work->u. */
@@ -97,8 +89,8 @@ static void backward_layer(const esc_problem *p, const double *weights, int l,
   for (int i = 0; i < rows; i++)
     for (int j = 0; j < fan_in; j++) {
       const size_t ij = (size_t)i * (size_t)fan_in + (size_t)j;
-      gl[ij] += ESC_FLIP(REFERENCE_GRADIENT) * work->delta[i] * h[j];
-      work->u[j] += ESC_FLIP(REFERENCE_INPUT_GRADIENT) * w[ij] * work->delta[i];
+      gl[ij] += work->delta[i] * h[j];
+      work->u[j] += w[ij] * work->delta[i];
     }
 }
 
@@ -109,10 +101,9 @@ static void backward(const esc_problem *p, const double *weights, esc_reference_
     backward_layer(p, weights, l, work, out->g);
     if (l == 0) break;
     const size_t below = (size_t)(l - 1) * work->widest;
-    out->deficit[l - 1] +=
-        ESC_FLIP(REFERENCE_DEFICIT) * dot(work->u, work->deficit + below, p->shape.width);
+    out->deficit[l - 1] += esc_dot(work->u, work->deficit + below, p->shape.width);
     for (int i = 0; i < p->shape.width; i++)
-      work->delta[i] = ESC_FLIP(REFERENCE_DELTA) * work->u[i] * work->derivative[below + (size_t)i];
+      work->delta[i] = work->u[i] * work->derivative[below + (size_t)i];
   }
 }
 
@@ -137,13 +128,12 @@ void esc_reference_gradient(const esc_problem *p, const double *directions, cons
     const double f = esc_reference_output(p, weights, x, work);
     const double target = esc_reference_target(p, directions, x);
     const esc_loss_f64 loss = esc_loss_eval_f64(p->loss, p->huber_delta, f, target);
-    out->loss += ESC_FLIP(REFERENCE_MEAN) * weight * loss.value;
+    out->loss += weight * loss.value;
     work->delta[0] = weight * loss.derivative;
     backward(p, weights, work, out);
   }
   for (int l = 0; l < layers; l++) {
     const size_t from = esc_weight_offset(p->shape, l), to = esc_weight_offset(p->shape, l + 1);
-    out->gradient2[l] =
-        ESC_FLIP(REFERENCE_NORM2) * dot(out->g + from, out->g + from, (int)(to - from));
+    out->gradient2[l] = esc_dot(out->g + from, out->g + from, (int)(to - from));
   }
 }

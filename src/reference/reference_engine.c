@@ -51,7 +51,7 @@ static void destroy(void *handle) {
 
 static esc_status create_network(const esc_problem *p, network *n) {
   esc_status status = ESC_OK;
-  const size_t weights = esc_weight_offset(p->shape, p->shape.layers);
+  const size_t weights = esc_weight_count(p->shape);
   const size_t inputs = (size_t)p->batch * (size_t)p->shape.inputs;
   ESC_TRY_ALLOCATE(n->w = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(n->low = calloc(weights, sizeof(double)));
@@ -65,7 +65,7 @@ done:
 }
 
 static esc_bytes bytes(const esc_problem *p, const esc_engine_setup *setup) {
-  const double weights = (double)esc_weight_offset(p->shape, p->shape.layers);
+  const double weights = (double)esc_weight_count(p->shape);
   const double widest = p->shape.width > p->shape.inputs ? p->shape.width : p->shape.inputs;
   const double inputs = (double)p->batch * p->shape.inputs;
   const double each = 24 * weights + 12 * inputs + 24 * p->shape.layers * widest +
@@ -87,8 +87,7 @@ static esc_status create(const esc_problem *p, const esc_engine_setup *setup, vo
   e->threads = setup->threads;
   ESC_TRY(esc_model_init(&e->model, p, false));
   esc_track_rules_init(&e->rules, p, p->rate);
-  ESC_TRY_ALLOCATE(e->initial =
-                       calloc(esc_weight_offset(p->shape, p->shape.layers), sizeof(double)));
+  ESC_TRY_ALLOCATE(e->initial = calloc(esc_weight_count(p->shape), sizeof(double)));
   ESC_TRY_ALLOCATE(e->network = calloc((size_t)e->slots, sizeof *e->network));
   for (int i = 0; i < e->slots; i++) ESC_TRY(create_network(p, &e->network[i]));
   *out = e;
@@ -107,16 +106,16 @@ static esc_status load(void *handle, int index, const esc_member *member) {
 static void initialise(const engine *e, network *n) {
   const esc_shape shape = e->model.problem->shape;
   esc_slot_start(&n->slot, &e->model, n->w, &n->workspace);
-  memset(n->low, 0, esc_weight_offset(shape, shape.layers) * sizeof *n->low);
+  memset(n->low, 0, esc_weight_count(shape) * sizeof *n->low);
 }
 
 /* W <- W - eta gamma G, the rounding error of the sum kept in `low`. */
 static void update_layer(const esc_problem *p, network *n, int l) {
   const double rate = p->rate * esc_metric_gamma(p, l);
   for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++) {
-    const double step = n->low[i] - ESC_FLIP(REFERENCE_UPDATE) * rate * n->g[i];
+    const double step = n->low[i] - rate * n->g[i];
     const double w = n->w[i] + step, kept = w - n->w[i];
-    n->low[i] = ESC_FLIP(REFERENCE_LOW) * ((n->w[i] - (w - kept)) + (step - kept));
+    n->low[i] = (n->w[i] - (w - kept)) + (step - kept);
     n->w[i] = w;
     n->slot.track.updates += n->g[i] != 0;
   }
@@ -127,7 +126,7 @@ static void train_step(const engine *e, network *n) {
   esc_track *track = &n->slot.track;
   const size_t inputs = (size_t)p->batch * (size_t)p->shape.inputs;
   esc_draw_inputs(n->slot.member.seed, track->step, 0, p->batch, p->shape.inputs, n->draw);
-  for (size_t i = 0; i < inputs; i++) n->x[i] = ESC_FLIP(REFERENCE_INPUTS) * (double)n->draw[i];
+  for (size_t i = 0; i < inputs; i++) n->x[i] = (double)n->draw[i];
   const esc_batch batch = {.samples = p->batch, .x = n->x};
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(p, e->model.directions, n->w, &batch, n->work, &gradient);
@@ -167,7 +166,7 @@ static esc_status report(const void *handle, int index, esc_results *results, in
 static esc_status weights(const void *handle, int index, double *w) {
   const engine *e = handle;
   const esc_shape shape = e->model.problem->shape;
-  memcpy(w, e->network[index].w, esc_weight_offset(shape, shape.layers) * sizeof *w);
+  memcpy(w, e->network[index].w, esc_weight_count(shape) * sizeof *w);
   return ESC_OK;
 }
 

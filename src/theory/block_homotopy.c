@@ -8,13 +8,8 @@
 #include <string.h>
 
 #include "block_path.h"
+#include "escapement/internal/dot.h"
 #include "escapement/internal/homotopy.h"
-
-static double dot(int n, const double *a, const double *b) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
-}
 
 static esc_status find_slope(const esc_block_path *path, int k, esc_homotopy_point *out) {
   esc_status status = ESC_OK;
@@ -25,9 +20,9 @@ static esc_status find_slope(const esc_block_path *path, int k, esc_homotopy_poi
   ESC_TRY(esc_block_path_rate(path, state, rate));
   ESC_TRY(esc_block_signal_gradient(&path->upper, path->plan.grid, state, k, gradient));
   esc_block_mask(&path->upper, gradient);
-  const double speed = dot(n, gradient, rate);
+  const double speed = esc_dot(gradient, rate, n);
   for (int c = 0; c < path->channels; c++) {
-    out->channel[k][c] = -dot(n, gradient, state + (1 + c) * n) / speed;
+    out->channel[k][c] = -esc_dot(gradient, state + (1 + c) * n, n) / speed;
     out->slope[k] += out->channel[k][c];
   }
 done:

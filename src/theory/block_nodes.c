@@ -14,9 +14,10 @@ static inline void apply(int modes, const double *a, const esc_block_lane *in, d
     if (a[j] != 0) esc_block_add(out, a[j], in[j]);
 }
 
+/* Static, as every function with clones: gcc exports the chooser of a clone from a shared library
+ * whatever its visibility. */
 ESC_FOR_EVERY_WIDTH
-void esc_block_forward(const esc_block_problem *p, const double *state, bool bend,
-                       esc_block_tile *t) {
+static void forward(const esc_block_problem *p, const double *state, bool bend, esc_block_tile *t) {
   const int modes = p->modes, last = p->layers - 1;
   esc_block_lane z;
   for (int l = 0; l < last; l++)
@@ -29,9 +30,9 @@ void esc_block_forward(const esc_block_problem *p, const double *state, bool ben
 }
 
 ESC_FOR_EVERY_WIDTH
-void esc_block_backward(const esc_block_problem *p, const double *state, bool all,
-                        const esc_block_tile *t, const esc_block_lane output,
-                        esc_block_lane *gradient) {
+static void backward(const esc_block_problem *p, const double *state, bool all,
+                     const esc_block_tile *t, const esc_block_lane output,
+                     esc_block_lane *gradient) {
   const int modes = p->modes, last = p->layers - 1;
   esc_block_lane u[ESC_BLOCK_MODES_MAX], delta[ESC_BLOCK_MODES_MAX];
   for (int k = 0; k < modes; k++) {
@@ -51,6 +52,17 @@ void esc_block_backward(const esc_block_problem *p, const double *state, bool al
         if (state[at] != 0) esc_block_add(u[j], state[at], delta[k]);
       }
   }
+}
+
+void esc_block_forward(const esc_block_problem *p, const double *state, bool bend,
+                       esc_block_tile *t) {
+  forward(p, state, bend, t);
+}
+
+void esc_block_backward(const esc_block_problem *p, const double *state, bool all,
+                        const esc_block_tile *t, const esc_block_lane output,
+                        esc_block_lane *gradient) {
+  backward(p, state, all, t, output, gradient);
 }
 
 /* Lanes behind the last node have weight 0. */

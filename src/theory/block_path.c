@@ -1,11 +1,7 @@
 /* A block flow integrated until its modes have escaped. Modes that have escaped are held at
  * rest with rates of order 1 while others wait on their plateaus, for tens of their own times
  * only: not stiff, so Adams' formulas with functional iteration, whose high orders a tight
- * tolerance rewards.
- *
- * With slopes, dy/dlambda goes along, split by channel: z_c' = J_lambda z_c + P_c (F(y) - M F(M y))
- * from z_c = 0, P_c the projection onto channel c. All channels share the activations of one
- * pass over the grid, which are most of its cost. */
+ * tolerance rewards. */
 #include "block_path.h"
 
 #include <cvodes/cvodes.h>
@@ -25,46 +21,7 @@ static const double longest = 1e4;        /* units before it is given up */
 static const double slope_tolerance = 10; /* over the state's */
 static const double resolution = 1e-4;    /* of the smallest start: what its tolerance can follow */
 
-/* ---- the right side ---- */
-
-/* Rate and slopes of one end of the homotopy: M F(M y) with a mask, F(y) without. */
-static esc_status add_end(const esc_block_path *path, const esc_block_problem *p, double weight,
-                          const double *y, double *rate, double *out) {
-  esc_status status = ESC_OK;
-  const int n = esc_block_size(p), rows = 1 + path->channels;
-  double *work = malloc((size_t)(2 * rows * n) * sizeof *work);
-  ESC_TRY_ALLOCATE(work);
-  double *const masked = work, *const product = work + rows * n;
-  memcpy(masked, y, (size_t)(rows * n) * sizeof *y);
-  for (int c = 0; c < rows; c++) esc_block_mask(p, masked + c * n);
-  const int directions = weight == 0 ? 0 : path->channels;
-  ESC_TRY(esc_block_linearise(p, path->plan.grid, masked, directions, masked + n, rate, product));
-  for (int i = 0; i < n; i++) out[i] += weight * rate[i];
-  for (int i = 0; i < directions * n; i++) out[n + i] += weight * product[i];
-done:
-  free(work);
-  return status;
-}
-
-static esc_status find_rate(const esc_block_path *path, const double *y, double *out) {
-  esc_status status = ESC_OK;
-  const int n = esc_block_size(&path->upper);
-  const double lambda = path->plan.lambda;
-  double lower[SIZE], upper[SIZE];
-  memset(out, 0, (size_t)((1 + path->channels) * n) * sizeof *out);
-  ESC_TRY(add_end(path, &path->upper, lambda, y, upper, out));
-  if (lambda < 1 || path->channels) ESC_TRY(add_end(path, &path->lower, 1 - lambda, y, lower, out));
-  for (int i = 0; path->channels && i < n; i++)
-    out[(1 + esc_block_channel(&path->upper, i)) * n + i] += upper[i] - lower[i];
-done:
-  return status;
-}
-
-esc_status esc_block_path_rate(const esc_block_path *path, const double *y, double *rate) {
-  esc_block_path plain = *path;
-  plain.channels = 0;
-  return find_rate(&plain, y, rate);
-}
+/* ---- the right side and the events, as CVODES calls them ---- */
 
 static bool are_finite(int n, const double *value) {
   for (int i = 0; i < n; i++)
@@ -77,26 +34,8 @@ static int derivative(realtype t, N_Vector y, N_Vector rate, void *data) {
   (void)t;
   const esc_block_path *path = data;
   double *out = N_VGetArrayPointer(rate);
-  if (find_rate(path, N_VGetArrayPointer(y), out) != ESC_OK) return -1;
+  if (esc_block_path_slopes(path, N_VGetArrayPointer(y), out) != ESC_OK) return -1;
   return are_finite((1 + path->channels) * esc_block_size(&path->upper), out) ? 0 : 1;
-}
-
-/* ---- events ---- */
-
-esc_status esc_block_path_events(const esc_block_path *path, const double *y, double *distance) {
-  esc_status status = ESC_OK;
-  const esc_block_problem *p = &path->upper;
-  esc_block_signals at;
-  ESC_TRY(esc_block_flow(p, path->plan.grid, y, NULL, &at));
-  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) distance[i] = -1;
-  for (int k = 0; k < p->modes; k++) {
-    const int hermite = p->modes + k;
-    if (path->timed[k]) distance[k] = at.s[k] / (p->amplitude[k] * path->c1) - 0.5;
-    if (path->timed[hermite]) distance[hermite] = at.h[k] / (p->amplitude[k] * path->c3) - 0.5;
-  }
-  if (path->timed[ESC_BLOCK_LOSS]) distance[ESC_BLOCK_LOSS] = 1 - at.loss / p->threshold;
-done:
-  return status;
 }
 
 static int events(realtype t, N_Vector y, realtype *root, void *data) {
@@ -144,7 +83,7 @@ static esc_status find_constants(const esc_activation *activation, double *c1, d
   double mean[3], error;
   ESC_TRY(esc_classify(activation, &c));
   ESC_TRY(esc_gaussian_expectation(hermite_integrand, &copy, 3,
-                                   activation->kind == ESC_ACTIVATION_RELU, 1e-9, mean, &error));
+                                   esc_activation_has_corner(activation), 1e-9, mean, &error));
   const double size = sqrt(mean[2]);
   *c1 = fabs(c.c1) <= vanishes * size ? 0 : c.c1;
   *c3 = fabs(mean[0]) <= vanishes * size ? 0 : mean[0];

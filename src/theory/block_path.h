@@ -73,7 +73,8 @@ esc_status esc_block_path_rests(const esc_block_path *path, double horizon, bool
 
 void esc_block_path_close(esc_block_path *path);
 
-/* Rate of the flow at y, without its slopes. */
+/* Rate of the flow at y (1 + channels, size), with its slopes; without them. */
+esc_status esc_block_path_slopes(const esc_block_path *path, const double *y, double *out);
 esc_status esc_block_path_rate(const esc_block_path *path, const double *y, double *rate);
 
 /* Distance of each event to its passage, which is a rise through 0; -1: not timed. */

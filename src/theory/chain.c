@@ -13,7 +13,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "curvature.h"
 #include "escapement/internal/activation.h"
 
 typedef struct chain {
@@ -34,7 +33,7 @@ static void chain_forward(const esc_activation *activation, int layers, const do
     const esc_eval_f64 e = esc_activate_f64(activation, z);
     c->input[l + 1] = e.value;
     c->d1[l] = e.derivative;
-    if (second) c->d2[l] = esc_curvature(activation, z, &e);
+    if (second) c->d2[l] = esc_second_derivative_f64(activation, z, e);
   }
   c->value = s[layers - 1] * c->input[layers - 1];
 }
@@ -84,7 +83,7 @@ void esc_reduced_rhs(const esc_escape_problem *problem, int nodes, const double 
     chain_forward(&problem->activation, layers, s, node[i], second, &c);
     chain_backward(layers, s, second, &c);
     const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
-    const double residual = problem->amplitude * teacher - ESC_FLIP(REDUCED_RHS) * c.value;
+    const double residual = problem->amplitude * teacher - c.value;
     for (int l = 0; l < layers; l++) rhs[l] += weight[i] * residual * c.gradient[l];
     if (second) add_jacobian(&c, layers, s, weight[i], residual, jacobian);
   }

@@ -14,7 +14,7 @@
 #include "series.h"
 
 static void take_coefficients(const esc_activation *activation, esc_classification *c) {
-  const esc_series series = esc_activation_series(activation);
+  const esc_power_series series = esc_activation_series(activation);
   for (int k = 0; k < ESC_TAYLOR_TERMS; k++)
     c->a[k] = esc_term_vanishes(series.term[k]) ? 0 : series.term[k].value;
   if (activation->kind == ESC_ACTIVATION_RELU) c->a[1] = 1;
@@ -23,17 +23,11 @@ static void take_coefficients(const esc_activation *activation, esc_classificati
   c->aq = c->q ? c->a[c->q] : 0;
 }
 
-static bool is_odd(const esc_classification *c) {
-  for (int k = 0; k < ESC_TAYLOR_TERMS; k += 2)
-    if (c->a[k] != 0) return false;
-  return true;
-}
-
-static esc_class class_of(const esc_classification *c) {
+static esc_class class_of(const esc_activation *activation, const esc_classification *c) {
   if (c->a[0] != 0) return ESC_CLASS_D;
   if (c->q == 0) return ESC_CLASS_A;
   if (c->q == 2) return ESC_CLASS_C;
-  return is_odd(c) ? ESC_CLASS_B : ESC_CLASS_NONE;
+  return esc_activation_is_odd(activation) ? ESC_CLASS_B : ESC_CLASS_NONE;
 }
 
 /* ---- moments ---- */
@@ -64,7 +58,7 @@ static void slope_size(void *context, double g, double *out) {
 static esc_status take_moments(const esc_activation *activation, esc_classification *c) {
   esc_status status = ESC_OK;
   moments m = {activation, c->q};
-  const bool kink = activation->kind == ESC_ACTIVATION_RELU;
+  const bool kink = esc_activation_has_corner(activation);
   double mean[MOMENTS], error, size, size_error;
   ESC_TRY(esc_gaussian_expectation(moment_terms, &m, MOMENTS, kink, 1e-14, mean, &error));
   ESC_TRY(esc_gaussian_expectation(slope_size, &m, 1, kink, 1e-2, &size, &size_error));
@@ -88,7 +82,7 @@ esc_status esc_classify(const esc_activation *activation, esc_classification *ou
   esc_status status = ESC_OK;
   esc_classification c = {.q = 0};
   take_coefficients(activation, &c);
-  c.class_ = class_of(&c);
+  c.class_ = class_of(activation, &c);
   ESC_TRY(take_moments(activation, &c));
   c.correction = correction_of(&c);
   c.escapes = c.c1 > 0 && c.a[1] > 0;

@@ -61,7 +61,7 @@ static esc_status find_prefix_drive(esc_leading *a) {
   const esc_escape_problem *p = a->problem;
   overlap o = {p, a->prefix};
   double mean[3], error;
-  const bool kink = p->activation.kind == ESC_ACTIVATION_RELU;
+  const bool kink = esc_activation_has_corner(&p->activation);
   ESC_TRY(esc_gaussian_expectation(overlap_integrand, &o, 3, kink, 1e-13, mean, &error));
   const double size = sqrt(mean[1] * mean[2]);
   if (fabs(mean[0]) <= fmax(100 * error, overlap_min) * size) mean[0] = 0;

@@ -44,7 +44,8 @@ static esc_status trapezoid(int n, rule *r) {
   const double step = 2 * reach / n;
   ESC_TRY(create_rule(n + 1, r));
   for (int i = 0; i <= n; i++) {
-    r->node[i] = (i - n / 2) * step; /* n is even: 0 is a node, the rule symmetric */
+    const int from_middle = i - n / 2; /* n is even: 0 is a node, the rule symmetric */
+    r->node[i] = from_middle * step;
     r->weight[i] = step * gsl_ran_ugaussian_pdf(r->node[i]);
   }
 done:
@@ -137,7 +138,7 @@ static void average(const integrand *f, const rule *r, double *value, double *me
   for (int k = 0; k < r->count; k++) {
     f->h(f->context, r->node[k], value);
     for (int i = 0; i < f->n; i++) {
-      mean[i] += ESC_FLIP(GAUSSIAN_MEAN) * r->weight[k] * value[i];
+      mean[i] += r->weight[k] * value[i];
       size[i] += r->weight[k] * fabs(value[i]);
     }
   }
@@ -314,7 +315,7 @@ esc_status esc_gaussian_rule_of(const esc_activation *activation, int layers, co
   esc_status status = ESC_OK;
   chain c = {.activation = activation, .layers = layers};
   const integrand f = {chain_terms, &c, CHAIN_TERMS + 2 * layers,
-                       activation->kind == ESC_ACTIVATION_RELU};
+                       esc_activation_has_corner(activation)};
   trial best = {.error = HUGE_VAL};
   /* Smaller scales are easier, and their products need not underflow. */
   for (int l = 0; l < layers; l++)

@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "curvature.h"
 #include "escapement/internal/activation.h"
 
 enum { LANES = ESC_BLOCK_LANES };
@@ -184,18 +183,12 @@ void esc_lanes_activate(const esc_activation *a, const esc_block_lane z, esc_blo
     case ESC_ACTIVATION_SWISH: activate_swish(z, value, slope, bend); return;
     case ESC_ACTIVATION_GELU: activate_gelu(z, value, slope, bend); return;
     case ESC_ACTIVATION_POLYNOMIAL: activate_polynomial(a, z, value, slope, bend); return;
-    case ESC_ACTIVATION_LINEAR:
-    case ESC_ACTIVATION_RELU:
-    case ESC_ACTIVATION_ERF:
-    case ESC_ACTIVATION_SIN:
-    case ESC_ACTIVATION_SOFTPLUS:
-    case ESC_ACTIVATION_SOFTPLUS_RAW:
-    case ESC_ACTIVATION_COUNT: break;
+    default: break; /* the others one node at a time */
   }
   for (int s = 0; s < LANES; s++) {
     const esc_eval_f64 e = esc_activate_f64(a, z[s]);
     value[s] = e.value;
     slope[s] = e.derivative;
-    if (bend) bend[s] = esc_curvature(a, z[s], &e);
+    if (bend) bend[s] = esc_second_derivative_f64(a, z[s], e);
   }
 }

@@ -18,7 +18,7 @@ static double balanced_time(const esc_leading *a) {
   const int power = a->problem->layers - 2;
   const double growth = log(a->problem->to / a->smallest);
   if (power == 0) return growth;
-  return -expm1(ESC_FLIP(CLOSED_FORM) * -power * growth) * pow(a->smallest, -power) / power;
+  return -expm1(-power * growth) * pow(a->smallest, -power) / power;
 }
 
 /* D t along the leaf of any start. */

@@ -70,9 +70,7 @@ static void scales_at(const esc_leading_path *path, double log_v, double *s) {
 /* ln of D dt/dln v */
 static double log_time(const esc_leading_path *path, double log_v) {
   const esc_escape_problem *p = path->start->problem;
-  if (!path->leaf)
-    return (2 - p->layers) * log_v -
-           log1p(ESC_FLIP(CORRECTED) * path->chi * exp(path->power * log_v));
+  if (!path->leaf) return (2 - p->layers) * log_v - log1p(path->chi * exp(path->power * log_v));
   double sum = log_v - log(2);
   for (int l = 0; l < p->layers; l++)
     sum -= log(exp(log_v) + squared_gap(p->scale[l], path->start->smallest)) / 2;

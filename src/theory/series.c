@@ -43,48 +43,48 @@ bool esc_term_vanishes(esc_term term) { return fabs(term.value) <= 2 * term.erro
 
 /* ---- series ---- */
 
-esc_series esc_series_line(double slope) {
-  esc_series f = {{{0, 0}}};
+esc_power_series esc_power_series_line(double slope) {
+  esc_power_series f = {{{0, 0}}};
   f.term[1] = exact(slope);
   return f;
 }
 
-esc_series esc_series_shift(esc_series f, double constant) {
+esc_power_series esc_power_series_shift(esc_power_series f, double constant) {
   f.term[0] = sum(f.term[0], exact(constant));
   return f;
 }
 
-esc_series esc_series_scale(esc_series f, double factor) {
+esc_power_series esc_power_series_scale(esc_power_series f, double factor) {
   for (int k = 0; k < TERMS; k++) f.term[k] = product(f.term[k], rounded(factor));
   return f;
 }
 
-esc_series esc_series_add(esc_series f, esc_series g) {
+esc_power_series esc_power_series_add(esc_power_series f, esc_power_series g) {
   for (int k = 0; k < TERMS; k++) f.term[k] = sum(f.term[k], g.term[k]);
   return f;
 }
 
-esc_series esc_series_subtract(esc_series f, esc_series g) {
+esc_power_series esc_power_series_subtract(esc_power_series f, esc_power_series g) {
   for (int k = 0; k < TERMS; k++) f.term[k] = sum(f.term[k], negative(g.term[k]));
   return f;
 }
 
 /* sum_{j=from..k} f_j g_{k-j} */
-static esc_term convolve(const esc_series *f, const esc_series *g, int from, int k) {
+static esc_term convolve(const esc_power_series *f, const esc_power_series *g, int from, int k) {
   esc_term total = exact(0);
   for (int j = from; j <= k; j++) total = sum(total, product(f->term[j], g->term[k - j]));
   return total;
 }
 
-esc_series esc_series_multiply(esc_series f, esc_series g) {
-  esc_series h;
+esc_power_series esc_power_series_multiply(esc_power_series f, esc_power_series g) {
+  esc_power_series h;
   for (int k = 0; k < TERMS; k++) h.term[k] = convolve(&f, &g, 0, k);
   return h;
 }
 
 /* h = f/g: g_0 h_k = f_k - sum_{j=1..k} g_j h_{k-j} */
-esc_series esc_series_divide(esc_series f, esc_series g) {
-  esc_series h;
+esc_power_series esc_power_series_divide(esc_power_series f, esc_power_series g) {
+  esc_power_series h;
   for (int k = 0; k < TERMS; k++) {
     const esc_term known = convolve(&g, &h, 1, k);
     h.term[k] = quotient(sum(f.term[k], negative(known)), g.term[0]);
@@ -93,7 +93,7 @@ esc_series esc_series_divide(esc_series f, esc_series g) {
 }
 
 /* z f' */
-static esc_series euler(esc_series f) {
+static esc_power_series euler(esc_power_series f) {
   for (int k = 0; k < TERMS; k++) f.term[k] = product(f.term[k], exact(k));
   return f;
 }
@@ -103,20 +103,20 @@ static esc_term through(double value, double slope, esc_term constant) {
   return sum(rounded(value), (esc_term){0, fabs(slope) * constant.error});
 }
 
-esc_series esc_series_exp(esc_series f) {
-  const esc_series slope = euler(f);
+esc_power_series esc_power_series_exp(esc_power_series f) {
+  const esc_power_series slope = euler(f);
   const double start = exp(f.term[0].value);
-  esc_series y;
+  esc_power_series y;
   y.term[0] = through(start, start, f.term[0]);
   for (int k = 1; k < TERMS; k++) y.term[k] = quotient(convolve(&slope, &y, 1, k), exact(k));
   return y;
 }
 
 /* s = sin f, c = cos f: s' = f' c, c' = -f' s */
-esc_series esc_series_sin(esc_series f) {
-  const esc_series slope = euler(f);
+esc_power_series esc_power_series_sin(esc_power_series f) {
+  const esc_power_series slope = euler(f);
   const double start = f.term[0].value;
-  esc_series s, c;
+  esc_power_series s, c;
   s.term[0] = through(sin(start), cos(start), f.term[0]);
   c.term[0] = through(cos(start), sin(start), f.term[0]);
   for (int k = 1; k < TERMS; k++) {
@@ -127,16 +127,16 @@ esc_series esc_series_sin(esc_series f) {
 }
 
 /* y = log f: f (z y') = z f' */
-esc_series esc_series_log(esc_series f) {
-  esc_series y = esc_series_divide(euler(f), f);
+esc_power_series esc_power_series_log(esc_power_series f) {
+  esc_power_series y = esc_power_series_divide(euler(f), f);
   const double start = f.term[0].value;
   y.term[0] = through(log(start), 1 / start, f.term[0]);
   for (int k = 1; k < TERMS; k++) y.term[k] = quotient(y.term[k], exact(k));
   return y;
 }
 
-esc_series esc_series_integrate(esc_series f) {
-  esc_series y;
+esc_power_series esc_power_series_integrate(esc_power_series f) {
+  esc_power_series y;
   y.term[0] = exact(0);
   for (int k = 1; k < TERMS; k++) y.term[k] = quotient(f.term[k - 1], exact(k));
   return y;
@@ -145,56 +145,60 @@ esc_series esc_series_integrate(esc_series f) {
 /* ---- the activations ---- */
 
 /* c exp(-b z^2) integrated from 0. */
-static esc_series gaussian_integral(double c, double b) {
-  const esc_series z = esc_series_line(1);
-  const esc_series exponent = esc_series_scale(esc_series_multiply(z, z), -b);
-  return esc_series_integrate(esc_series_scale(esc_series_exp(exponent), c));
+static esc_power_series gaussian_integral(double c, double b) {
+  const esc_power_series z = esc_power_series_line(1);
+  const esc_power_series exponent = esc_power_series_scale(esc_power_series_multiply(z, z), -b);
+  return esc_power_series_integrate(esc_power_series_scale(esc_power_series_exp(exponent), c));
 }
 
 /* (e^z - e^-z) / (e^z + e^-z) */
-static esc_series tanh_series(void) {
-  const esc_series up = esc_series_exp(esc_series_line(1));
-  const esc_series down = esc_series_exp(esc_series_line(-1));
-  return esc_series_divide(esc_series_subtract(up, down), esc_series_add(up, down));
+static esc_power_series tanh_series(void) {
+  const esc_power_series up = esc_power_series_exp(esc_power_series_line(1));
+  const esc_power_series down = esc_power_series_exp(esc_power_series_line(-1));
+  return esc_power_series_divide(esc_power_series_subtract(up, down),
+                                 esc_power_series_add(up, down));
 }
 
 /* 1 / (1 + e^-z) */
-static esc_series sigmoid_series(void) {
-  const esc_series one = esc_series_shift(esc_series_line(0), 1);
-  return esc_series_divide(one, esc_series_shift(esc_series_exp(esc_series_line(-1)), 1));
+static esc_power_series sigmoid_series(void) {
+  const esc_power_series one = esc_power_series_shift(esc_power_series_line(0), 1);
+  return esc_power_series_divide(
+      one, esc_power_series_shift(esc_power_series_exp(esc_power_series_line(-1)), 1));
 }
 
 /* log(1 + e^z) */
-static esc_series softplus_series(void) {
-  return esc_series_log(esc_series_shift(esc_series_exp(esc_series_line(1)), 1));
+static esc_power_series softplus_series(void) {
+  return esc_power_series_log(
+      esc_power_series_shift(esc_power_series_exp(esc_power_series_line(1)), 1));
 }
 
 /* z Phi(z) */
-static esc_series gelu_series(void) {
-  const esc_series cdf = gaussian_integral(M_2_SQRTPI * M_SQRT1_2 / 2, 0.5);
-  return esc_series_multiply(esc_series_line(1), esc_series_shift(cdf, 0.5));
+static esc_power_series gelu_series(void) {
+  const esc_power_series cdf = gaussian_integral(M_2_SQRTPI * M_SQRT1_2 / 2, 0.5);
+  return esc_power_series_multiply(esc_power_series_line(1), esc_power_series_shift(cdf, 0.5));
 }
 
 /* f - f(0) */
-static esc_series centred(esc_series f) {
+static esc_power_series centred(esc_power_series f) {
   f.term[0] = exact(0);
   return f;
 }
 
-static esc_series polynomial_series(const esc_activation *activation) {
-  esc_series f = esc_series_line(0);
+static esc_power_series polynomial_series(const esc_activation *activation) {
+  esc_power_series f = esc_power_series_line(0);
   for (int k = 0; k < activation->terms; k++) f.term[k] = exact(activation->coefficient[k]);
   return f;
 }
 
-esc_series esc_activation_series(const esc_activation *activation) {
+esc_power_series esc_activation_series(const esc_activation *activation) {
   switch (activation->kind) {
-    case ESC_ACTIVATION_LINEAR: return esc_series_line(1);
+    case ESC_ACTIVATION_LINEAR: return esc_power_series_line(1);
     case ESC_ACTIVATION_TANH: return tanh_series();
     case ESC_ACTIVATION_ERF: return gaussian_integral(M_2_SQRTPI, 1);
-    case ESC_ACTIVATION_SIN: return esc_series_sin(esc_series_line(1));
+    case ESC_ACTIVATION_SIN: return esc_power_series_sin(esc_power_series_line(1));
     case ESC_ACTIVATION_GELU: return gelu_series();
-    case ESC_ACTIVATION_SWISH: return esc_series_multiply(esc_series_line(1), sigmoid_series());
+    case ESC_ACTIVATION_SWISH:
+      return esc_power_series_multiply(esc_power_series_line(1), sigmoid_series());
     case ESC_ACTIVATION_SOFTPLUS: return centred(softplus_series());
     case ESC_ACTIVATION_SIGMOID: return centred(sigmoid_series());
     case ESC_ACTIVATION_SOFTPLUS_RAW: return softplus_series();
@@ -203,5 +207,5 @@ esc_series esc_activation_series(const esc_activation *activation) {
     case ESC_ACTIVATION_RELU:
     case ESC_ACTIVATION_COUNT: break;
   }
-  return esc_series_line(0);
+  return esc_power_series_line(0);
 }

@@ -13,37 +13,37 @@ typedef struct esc_term {
 } esc_term;
 
 /* sum_k term[k] z^k, k < ESC_TAYLOR_TERMS */
-typedef struct esc_series {
+typedef struct esc_power_series {
   esc_term term[ESC_TAYLOR_TERMS];
-} esc_series;
+} esc_power_series;
 
 /* slope z, exactly. */
-esc_series esc_series_line(double slope);
+esc_power_series esc_power_series_line(double slope);
 
 /* f + constant; the constant is taken as exact. */
-esc_series esc_series_shift(esc_series f, double constant);
+esc_power_series esc_power_series_shift(esc_power_series f, double constant);
 
 /* factor f; the factor is taken as rounded once. */
-esc_series esc_series_scale(esc_series f, double factor);
+esc_power_series esc_power_series_scale(esc_power_series f, double factor);
 
-esc_series esc_series_add(esc_series f, esc_series g);
-esc_series esc_series_subtract(esc_series f, esc_series g);
-esc_series esc_series_multiply(esc_series f, esc_series g);
+esc_power_series esc_power_series_add(esc_power_series f, esc_power_series g);
+esc_power_series esc_power_series_subtract(esc_power_series f, esc_power_series g);
+esc_power_series esc_power_series_multiply(esc_power_series f, esc_power_series g);
 
 /* f / g, g(0) != 0. */
-esc_series esc_series_divide(esc_series f, esc_series g);
+esc_power_series esc_power_series_divide(esc_power_series f, esc_power_series g);
 
-esc_series esc_series_exp(esc_series f);
-esc_series esc_series_sin(esc_series f);
+esc_power_series esc_power_series_exp(esc_power_series f);
+esc_power_series esc_power_series_sin(esc_power_series f);
 
 /* log f, f(0) > 0. */
-esc_series esc_series_log(esc_series f);
+esc_power_series esc_power_series_log(esc_power_series f);
 
 /* The integral from 0 to z. */
-esc_series esc_series_integrate(esc_series f);
+esc_power_series esc_power_series_integrate(esc_power_series f);
 
 /* Taylor series of the activation at 0; none for ReLU, which has no derivative there. */
-esc_series esc_activation_series(const esc_activation *activation);
+esc_power_series esc_activation_series(const esc_activation *activation);
 
 /* The coefficient is 0 for all that its rounding can tell. */
 bool esc_term_vanishes(esc_term term);

@@ -2,7 +2,8 @@
  * esc_activate_f32(&activation, z); the same with _f64. Each returns the value
  * sigma(z), the derivative sigma'(z) and the homogeneity deficit
  * kappa(z) = sigma(z) - z sigma'(z), which feeds the imbalance ledger.
- * The formulas are in activation_template.h. */
+ * esc_second_derivative_f64(&activation, z, e) is sigma''(z). The table of activations is in
+ * activation_list.h, the formulas are in activation_template.h. */
 #ifndef ESCAPEMENT_ACTIVATION_H
 #define ESCAPEMENT_ACTIVATION_H
 
@@ -25,20 +26,6 @@ ESC_SHARED float esc_normal_cdf_f32(float z) {
 #undef ESC_REAL
 #undef ESC_OF
 #undef ESC_ABSOLUTE
-
-/* X(kind, function): the activations that are functions of z alone, in float. */
-#define ESC_EVAL_LIST(X)                     \
-  X(LINEAR, esc_linear_eval_f32)             \
-  X(RELU, esc_relu_eval_f32)                 \
-  X(TANH, esc_tanh_eval_f32)                 \
-  X(ERF, esc_erf_eval_f32)                   \
-  X(SIN, esc_sin_eval_f32)                   \
-  X(GELU, esc_gelu_eval_f32)                 \
-  X(SWISH, esc_swish_eval_f32)               \
-  X(SOFTPLUS, esc_softplus_eval_f32)         \
-  X(SIGMOID, esc_sigmoid_eval_f32)           \
-  X(SOFTPLUS_RAW, esc_softplus_raw_eval_f32) \
-  X(SIGMOID_RAW, esc_sigmoid_raw_eval_f32)
 
 #define ESC_REAL double
 #define ESC_OF(name) name##_f64

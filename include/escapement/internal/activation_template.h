@@ -1,4 +1,4 @@
-/* sigma, sigma' and the homogeneity deficit kappa(z) = sigma(z) - z sigma'(z) of
+/* sigma, sigma', sigma'' and the homogeneity deficit kappa(z) = sigma(z) - z sigma'(z) of
  * every activation (theory, section 2), for the real type ESC_REAL. activation.h
  * includes this file once for float and once for double; ESC_OF(name) is `name`
  * with the type's suffix.
@@ -41,6 +41,11 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_linear_eval)(ESC_REAL z) {
   return e;
 }
 
+ESC_SHARED ESC_REAL ESC_OF(esc_linear_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  (void)z, (void)e;
+  return 0;
+}
+
 /* sigma'(0) = 0. */
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_relu_eval)(ESC_REAL z) {
   const ESC_REAL zero = 0, one = 1;
@@ -48,11 +53,21 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_relu_eval)(ESC_REAL z) {
   return e;
 }
 
+/* The delta function at the corner is left out. */
+ESC_SHARED ESC_REAL ESC_OF(esc_relu_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  (void)z, (void)e;
+  return 0;
+}
+
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_tanh_eval)(ESC_REAL z) {
   const ESC_REAL h = ESC_OF(esc_tanh)(z);
-  const ESC_OF(esc_eval)
-      e = {ESC_FLIP(VALUE) * h, ESC_OF(esc_fma)(-h, h, 1), ESC_OF(esc_tanh_deficit)(z, h)};
+  const ESC_OF(esc_eval) e = {h, ESC_OF(esc_fma)(-h, h, 1), ESC_OF(esc_tanh_deficit)(z, h)};
   return e;
+}
+
+ESC_SHARED ESC_REAL ESC_OF(esc_tanh_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  (void)z;
+  return -2 * e.value * e.derivative;
 }
 
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_erf_eval)(ESC_REAL z) {
@@ -62,6 +77,10 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_erf_eval)(ESC_REAL z) {
   return e;
 }
 
+ESC_SHARED ESC_REAL ESC_OF(esc_erf_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  return -2 * z * e.derivative;
+}
+
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_sin_eval)(ESC_REAL z) {
   ESC_REAL s, c;
   ESC_OF(esc_sincos)(z, &s, &c);
@@ -69,23 +88,40 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_sin_eval)(ESC_REAL z) {
   return e;
 }
 
+ESC_SHARED ESC_REAL ESC_OF(esc_sin_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  (void)z;
+  return -e.value;
+}
+
 /* z Phi(z), kappa = -z^2 phi(z). */
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_gelu_eval)(ESC_REAL z) {
   const ESC_REAL half = (ESC_REAL)0.5, one_over_root_two_pi = (ESC_REAL)0.39894228040143267794;
   const ESC_REAL cdf = ESC_OF(esc_normal_cdf)(z);
   const ESC_REAL density = one_over_root_two_pi * ESC_OF(esc_gaussian)(half, z);
-  const ESC_OF(esc_eval)
-      e = {z * cdf, ESC_FLIP(DERIVATIVE) * ESC_OF(esc_fma)(z, density, cdf), -(z * density) * z};
+  const ESC_OF(esc_eval) e = {z * cdf, ESC_OF(esc_fma)(z, density, cdf), -(z * density) * z};
   return e;
+}
+
+ESC_SHARED ESC_REAL ESC_OF(esc_gelu_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  const ESC_REAL half = (ESC_REAL)0.5, one_over_root_two_pi = (ESC_REAL)0.39894228040143267794;
+  (void)e;
+  return one_over_root_two_pi * ESC_OF(esc_gaussian)(half, z) * (2 - z * z);
 }
 
 /* z p with p = 1/(1 + exp(-z)), kappa = -z^2 p (1-p). */
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_swish_eval)(ESC_REAL z) {
   const ESC_OF(esc_logistic) p = ESC_OF(esc_logistic_at)(z);
   const ESC_REAL value = z * p.here;
-  const ESC_OF(esc_eval) e = {value, ESC_OF(esc_fma)(value, p.reflected, p.here),
-                              ESC_FLIP(DEFICIT) * -value * (z * p.reflected)};
+  const ESC_OF(esc_eval)
+      e = {value, ESC_OF(esc_fma)(value, p.reflected, p.here), -value * (z * p.reflected)};
   return e;
+}
+
+/* sigma' = p + z p q, so sigma'' = p q (2 + z (q - p)). */
+ESC_SHARED ESC_REAL ESC_OF(esc_swish_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  const ESC_OF(esc_logistic) p = ESC_OF(esc_logistic_at)(z);
+  (void)e;
+  return p.here * p.reflected * (2 + z * (p.reflected - p.here));
 }
 
 /* ln(1 + e^z), kappa = ln(1 + e^{-|z|}) + |z| / (1 + e^{|z|}). */
@@ -96,6 +132,11 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_softplus_raw_eval)(ESC_REAL z) {
   const ESC_OF(esc_eval)
       e = {(z < 0 ? zero : z) + tail, p.here, ESC_OF(esc_fma)(ESC_ABSOLUTE(z), smaller, tail)};
   return e;
+}
+
+ESC_SHARED ESC_REAL ESC_OF(esc_softplus_raw_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  (void)z;
+  return e.derivative * (1 - e.derivative);
 }
 
 /* ln(1 + e^z) - ln 2. Near 0, where that cancels: with y = z/2 and t = tanh y it is
@@ -111,6 +152,10 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_softplus_eval)(ESC_REAL z) {
   return e;
 }
 
+ESC_SHARED ESC_REAL ESC_OF(esc_softplus_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  return ESC_OF(esc_softplus_raw_second_derivative)(z, e);
+}
+
 /* 1/(1 + e^{-z}), kappa = p (1 - z (1-p)). */
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_sigmoid_raw_eval)(ESC_REAL z) {
   const ESC_OF(esc_logistic) p = ESC_OF(esc_logistic_at)(z);
@@ -119,11 +164,21 @@ ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_sigmoid_raw_eval)(ESC_REAL z) {
   return e;
 }
 
+ESC_SHARED ESC_REAL ESC_OF(esc_sigmoid_raw_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  (void)z;
+  return (1 - 2 * e.value) * e.derivative;
+}
+
 /* 1/(1 + e^{-z}) - 1/2 = tanh(z/2)/2. */
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_sigmoid_eval)(ESC_REAL z) {
   const ESC_OF(esc_eval) h = ESC_OF(esc_tanh_eval)(z / 2);
   const ESC_OF(esc_eval) e = {h.value / 2, h.derivative / 4, h.deficit / 2};
   return e;
+}
+
+ESC_SHARED ESC_REAL ESC_OF(esc_sigmoid_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
+  (void)z;
+  return -2 * e.value * e.derivative;
 }
 
 /* sum_k a_k z^k for k < terms, kappa = sum_k (1-k) a_k z^k. A loop over z vectorises when `terms`
@@ -148,22 +203,37 @@ ESC_SHARED ESC_OF(esc_eval)
   return ESC_OF(esc_polynomial_eval)(coefficient, activation->terms, z);
 }
 
+ESC_SHARED ESC_REAL ESC_OF(esc_polynomial_second_derivative)(const esc_activation *activation,
+                                                             ESC_REAL z) {
+  ESC_REAL sum = 0;
+  for (int k = activation->terms - 1; k >= 2; k--)
+    sum = ESC_OF(esc_fma)(sum, z, (ESC_REAL)(k * (k - 1) * activation->coefficient[k]));
+  return sum;
+}
+
 /* The activation that `activation` names. In a loop over many z switch outside it instead. */
 ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_activate)(const esc_activation *activation, ESC_REAL z) {
   switch (activation->kind) {
-    case ESC_ACTIVATION_LINEAR: return ESC_OF(esc_linear_eval)(z);
-    case ESC_ACTIVATION_RELU: return ESC_OF(esc_relu_eval)(z);
-    case ESC_ACTIVATION_TANH: return ESC_OF(esc_tanh_eval)(z);
-    case ESC_ACTIVATION_ERF: return ESC_OF(esc_erf_eval)(z);
-    case ESC_ACTIVATION_SIN: return ESC_OF(esc_sin_eval)(z);
-    case ESC_ACTIVATION_GELU: return ESC_OF(esc_gelu_eval)(z);
-    case ESC_ACTIVATION_SWISH: return ESC_OF(esc_swish_eval)(z);
-    case ESC_ACTIVATION_SOFTPLUS: return ESC_OF(esc_softplus_eval)(z);
-    case ESC_ACTIVATION_SIGMOID: return ESC_OF(esc_sigmoid_eval)(z);
-    case ESC_ACTIVATION_SOFTPLUS_RAW: return ESC_OF(esc_softplus_raw_eval)(z);
-    case ESC_ACTIVATION_SIGMOID_RAW: return ESC_OF(esc_sigmoid_raw_eval)(z);
+#define ESC_CASE(context, kind, function, ...) \
+  case ESC_ACTIVATION_##kind: return ESC_OF(esc_##function##_eval)(z);
+    ESC_ACTIVATION_FUNCTIONS(ESC_CASE, )
+#undef ESC_CASE
     case ESC_ACTIVATION_POLYNOMIAL:
     case ESC_ACTIVATION_COUNT: break;
   }
   return ESC_OF(esc_polynomial_activate)(activation, z);
+}
+
+/* sigma''(z); e is the activation at z. */
+ESC_SHARED ESC_REAL ESC_OF(esc_second_derivative)(const esc_activation *activation, ESC_REAL z,
+                                                  ESC_OF(esc_eval) e) {
+  switch (activation->kind) {
+#define ESC_CASE(context, kind, function, ...) \
+  case ESC_ACTIVATION_##kind: return ESC_OF(esc_##function##_second_derivative)(z, e);
+    ESC_ACTIVATION_FUNCTIONS(ESC_CASE, )
+#undef ESC_CASE
+    case ESC_ACTIVATION_POLYNOMIAL:
+    case ESC_ACTIVATION_COUNT: break;
+  }
+  return ESC_OF(esc_polynomial_second_derivative)(activation, z);
 }

@@ -13,7 +13,6 @@
 
 #include <stdint.h>
 
-#include "escapement/internal/mutant.h"
 #include "escapement/internal/portable.h"
 
 /* The basic operations. Spelled as intrinsics on the device, where the compiler
@@ -245,7 +244,7 @@ ESC_SHARED float esc_erf_deficit_f32(float z, float e, float g) {
   p = esc_fma_f32(p, s, 0x1.4a189cp-3f);
   p = esc_fma_f32(p, s, -0x1.ce2ecp-2f);
   p = esc_fma_f32(p, s, 0x1.812746p-1f);
-  const float small = ESC_FLIP(FLOAT_DEFICIT) * esc_mul_f32(esc_mul_f32(z, s), p);
+  const float small = esc_mul_f32(esc_mul_f32(z, s), p);
   const float large = esc_fma_f32(-z, g, e);
   return esc_abs_f32(z) < 1.0f ? small : large;
 }

@@ -15,8 +15,7 @@ ESC_SHARED ESC_OF(esc_loss) ESC_OF(esc_squared_loss)(ESC_REAL f, ESC_REAL t) {
 /* softplus(-y f), y = sign(t) with sign(0) = +1. */
 ESC_SHARED ESC_OF(esc_loss) ESC_OF(esc_logistic_loss)(ESC_REAL f, ESC_REAL t) {
   const ESC_REAL one = 1, label = t < 0 ? -one : t >= 0 ? one : t; /* the last: NaN */
-  const ESC_OF(esc_eval) softplus =
-      ESC_OF(esc_softplus_raw_eval)(ESC_FLIP(LOSS_VALUE) * -label * f);
+  const ESC_OF(esc_eval) softplus = ESC_OF(esc_softplus_raw_eval)(-label * f);
   const ESC_OF(esc_loss) loss = {softplus.value, -label * softplus.derivative};
   return loss;
 }
@@ -26,7 +25,7 @@ ESC_SHARED ESC_OF(esc_loss) ESC_OF(esc_logistic_loss)(ESC_REAL f, ESC_REAL t) {
 ESC_SHARED ESC_OF(esc_loss) ESC_OF(esc_huber_loss)(ESC_REAL delta, ESC_REAL f, ESC_REAL t) {
   const ESC_REAL error = f - t;
   const ESC_REAL cut = error > delta ? delta : error < -delta ? -delta : error;
-  const ESC_OF(esc_loss) loss = {cut * (error - cut / 2), ESC_FLIP(LOSS_GRADIENT) * cut};
+  const ESC_OF(esc_loss) loss = {cut * (error - cut / 2), cut};
   return loss;
 }
 

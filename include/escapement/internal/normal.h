@@ -32,7 +32,7 @@ ESC_SHARED void esc_normal_pair_f32(uint32_t radius_bits, uint32_t angle_bits, f
   const float rest = esc_fma_f32(esc_float_of_i32((int32_t)(angle_bits << 2)), 0x1p-32f, 0x1p-31f);
   float sine, cosine;
   esc_sincos_reduced_f32(esc_mul_f32(rest, 0x1.921fb6p+0f), quadrant, &sine, &cosine);
-  *first = ESC_FLIP(NORMAL) * esc_mul_f32(radius, sine);
+  *first = esc_mul_f32(radius, sine);
   *second = esc_mul_f32(radius, cosine);
 }
 

@@ -18,20 +18,6 @@
 #include "escapement/internal/reference.h"
 #include "escapement/internal/results.h"
 
-typedef struct esc_observable {
-  const char *name, *units, *long_name;
-  const char *end_name, *end_long_name; /* of the network's state when training ended */
-  esc_axis axis;                        /* NONE, LAYER or INTERFACE */
-} esc_observable;
-
-extern const esc_observable esc_observables[ESC_OBSERVABLES];
-
-/* A row is all observables of one network at one step: doubles, in the order of the
- * list. Their number; and the place of observable k, `length` numbers long. */
-int esc_observation_length(int layers);
-int esc_observable_offset(int layers, int k);
-int esc_observable_length(int layers, esc_axis axis);
-
 /* When snapshots are taken: at step 0 and every `every` steps, or `per_decade` times a
  * decade of steps, or (both 0) never. A snapshot of step k sees the weights before update k.
  * Where any are taken there is one more, at the end of training: of the weights whose loss
@@ -74,7 +60,7 @@ esc_status esc_observer_init(esc_observer *observer, const esc_problem *problem,
 void esc_observer_free(esc_observer *observer);
 
 /* One network's evaluation sample, a function of its seed alone. */
-typedef struct esc_sample {
+typedef struct esc_eval_sample {
   int samples;         /* that are evaluated: M, or M/2 if each stands for its mirror image too */
   bool mirrored;       /* then E[f] = 0 exactly */
   float *x;            /* (sample, input); owned */
@@ -82,12 +68,13 @@ typedef struct esc_sample {
   double *target;      /* (sample) T; owned */
   double *output;      /* (sample) f of the network that was evaluated last; owned */
   double *radial;      /* (sample) its x.grad f, unless mirrored; owned */
-  esc_arena workspace; /* esc_sample_workspace, of the errors; owned */
-} esc_sample;
+  esc_arena workspace; /* esc_eval_sample_workspace, of the errors; owned */
+} esc_eval_sample;
 
-esc_status esc_sample_create(const esc_observer *observer, esc_sample *sample);
-void esc_sample_free(esc_sample *sample);
-esc_status esc_sample_draw(const esc_observer *observer, uint64_t seed, esc_sample *sample);
+esc_status esc_eval_sample_create(const esc_observer *observer, esc_eval_sample *sample);
+void esc_eval_sample_free(esc_eval_sample *sample);
+esc_status esc_eval_sample_draw(const esc_observer *observer, uint64_t seed,
+                                esc_eval_sample *sample);
 
 /* What a network answers to a sample: means over it. */
 typedef struct esc_response {
@@ -100,11 +87,11 @@ typedef struct esc_response {
 
 /* The three weights of sample b whose means E[c (df/dz_l) h'] the response is made of:
  * v.x, T_perp and f. */
-void esc_response_weights(const esc_observer *observer, const esc_sample *sample, int b, double f,
-                          double c[3]);
+void esc_response_weights(const esc_observer *observer, const esc_eval_sample *sample, int b,
+                          double f, double c[3]);
 
 /* Adds sample b with output f to loss, mean, second moment and signal of `out`. */
-void esc_response_add(const esc_observer *observer, const esc_sample *sample, int b, double f,
+void esc_response_add(const esc_observer *observer, const esc_eval_sample *sample, int b, double f,
                       esc_response *out);
 
 /* Sums that a responder hands over: g (4, weight), flat with layer l at offset[l], each row of
@@ -119,18 +106,18 @@ typedef struct esc_response_sums {
 
 /* Standard errors of the four means, from what the sample holds of the network with these
  * weights; NaN where the sample is too small. esc_response_finish calls it. */
-void esc_response_errors(const esc_observer *observer, const esc_sample *sample,
+void esc_response_errors(const esc_observer *observer, const esc_eval_sample *sample,
                          const double *weights, const esc_response_sums *sums, esc_response *out);
-bool esc_sample_has_errors(int samples, int inputs);
-esc_arena esc_sample_workspace(int samples); /* measured */
+bool esc_eval_sample_has_errors(int samples, int inputs);
+esc_arena esc_eval_sample_workspace(int samples); /* measured */
 
 /* Finishes: means from sums, their errors, and the products of the first three matrices. */
-void esc_response_finish(const esc_observer *observer, const esc_sample *sample,
+void esc_response_finish(const esc_observer *observer, const esc_eval_sample *sample,
                          const double *weights, const esc_response_sums *sums, esc_response *out);
 
 /* The response in double, by the reference's own formulas. `workspace` is
  * made from esc_respond_reference_workspace. */
-void esc_respond_reference(const esc_observer *observer, const esc_sample *sample,
+void esc_respond_reference(const esc_observer *observer, const esc_eval_sample *sample,
                            const double *weights, esc_reference_work *work, esc_arena *workspace,
                            esc_response *out);
 esc_arena esc_respond_reference_workspace(esc_shape shape); /* measured */

@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include "escapement/activation.h"
-#include "escapement/internal/mutant.h"
 #include "escapement/limits.h"
 
 #ifdef __cplusplus
@@ -25,6 +24,12 @@ bool esc_activation_parse(const char *text, esc_activation *activation);
  * are outside the range of the engines' floats. The theory takes any. */
 #define ESC_COEFFICIENT_MAX 1e30
 bool esc_activation_is_trainable(const esc_activation *activation);
+
+/* Its name in the table, without coefficients. */
+const char *esc_activation_kind_name(esc_activation_kind kind);
+
+/* sigma' jumps at 0: integrals over sigma are split there. */
+bool esc_activation_has_corner(const esc_activation *activation);
 
 typedef enum esc_loss_kind { ESC_LOSS_SQUARED, ESC_LOSS_LOGISTIC, ESC_LOSS_HUBER } esc_loss_kind;
 typedef enum esc_metric { ESC_METRIC_EUCLIDEAN, ESC_METRIC_NORMALIZED } esc_metric;
@@ -107,6 +112,9 @@ static inline size_t esc_weight_offset(esc_shape s, int l) {
   return offset;
 }
 
+/* Weights of all layers. */
+static inline size_t esc_weight_count(esc_shape s) { return esc_weight_offset(s, s.layers); }
+
 /* Scale of layer l of `member` for teacher mode k (theory, section 5 and 6). */
 static inline double esc_layer_scale(const esc_problem *p, const esc_member *m, int k, int l) {
   const double base = p->scale[(p->scale_modes == 1 ? 0 : k) * p->shape.layers + l];
@@ -117,7 +125,7 @@ static inline double esc_layer_scale(const esc_problem *p, const esc_member *m, 
 static inline double esc_metric_gamma(const esc_problem *p, int l) {
   const double n = (double)p->shape.width / (p->scheme == ESC_SCHEME_BLOCKS ? p->teacher.modes : 1);
   if (p->metric == ESC_METRIC_EUCLIDEAN) return 1;
-  return l == 0 ? ESC_FLIP(METRIC) * n : l == p->shape.layers - 1 ? 1 / n : 1;
+  return l == 0 ? n : l == p->shape.layers - 1 ? 1 / n : 1;
 }
 
 #ifdef __cplusplus

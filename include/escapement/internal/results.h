@@ -3,8 +3,8 @@
  *
  * The list below is the only place that knows the variables: the store, the
  * journal and the reader walk it, so a new variable is one new line. */
-#ifndef ESCAPEMENT_RESULTS_H
-#define ESCAPEMENT_RESULTS_H
+#ifndef ESCAPEMENT_INTERNAL_RESULTS_H
+#define ESCAPEMENT_INTERNAL_RESULTS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +12,7 @@
 #include "escapement/internal/observables.h"
 #include "escapement/internal/problem.h"
 #include "escapement/internal/status.h"
+#include "escapement/results.h"
 
 /* The second axis of a variable; the first is always `member`. */
 typedef enum esc_axis {
@@ -22,15 +23,6 @@ typedef enum esc_axis {
   ESC_AXIS_SNAPSHOT,
   ESC_AXES
 } esc_axis;
-typedef enum esc_type { ESC_TYPE_INT32, ESC_TYPE_INT64, ESC_TYPE_FLOAT64 } esc_type;
-
-/* How a member ended; `status` in the file, with flag_values and flag_meanings. */
-typedef enum esc_member_status {
-  ESC_MEMBER_ESCAPED = 0,  /* every threshold was crossed */
-  ESC_MEMBER_CENSORED = 1, /* the step budget was spent first */
-  ESC_MEMBER_DIVERGED = 2, /* the loss stopped being finite */
-} esc_member_status;
-
 /* X(name, C type, type, axis, units, long_name) */
 #define ESC_RESULT_LIST(X)                                                                      \
   X(seed, int64_t, INT64, NONE, "1", "seed of the member's random numbers")                     \
@@ -67,7 +59,7 @@ typedef struct esc_attribute {
 } esc_attribute;
 
 /* Row-major arrays, owned; e.g. escape_step is (member, threshold). */
-typedef struct esc_results {
+struct esc_results {
   int64_t members;
   int thresholds, layers; /* interfaces = layers - 1 */
   double *threshold;      /* (threshold) coordinate */
@@ -83,7 +75,7 @@ typedef struct esc_results {
                                               where there are snapshots */
   int attributes;
   esc_attribute *attribute; /* (attributes) */
-} esc_results;
+};
 
 typedef struct esc_result_variable {
   const char *name, *units, *long_name;
@@ -95,6 +87,20 @@ typedef struct esc_result_variable {
 extern const esc_result_variable esc_result_variables[];
 extern const int esc_result_variable_count;
 
+typedef struct esc_observable {
+  const char *name, *units, *long_name;
+  const char *end_name, *end_long_name; /* of the network's state when training ended */
+  esc_axis axis;                        /* NONE, LAYER or INTERFACE */
+} esc_observable;
+
+extern const esc_observable esc_observables[ESC_OBSERVABLES];
+
+/* A row is all observables of one network at one step: doubles, in the order of the
+ * list. Their number; and the place of observable k, `length` numbers long. */
+int esc_observation_length(int layers);
+int esc_observable_offset(int layers, int k);
+int esc_observable_length(int layers, esc_axis axis);
+
 /* Size of one element of `type` in bytes; length of `axis` in `results` (1 for none). */
 size_t esc_type_size(esc_type type);
 int64_t esc_axis_length(const esc_results *results, esc_axis axis);
@@ -104,16 +110,12 @@ void *esc_result_data(const esc_results *results, const esc_result_variable *v);
 
 /* Allocates zeroed arrays. Free with esc_results_free (NULL is fine). */
 esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_results **out);
-void esc_results_free(esc_results *results);
 
 /* Makes room for `snapshots` of every member, all NaN. */
 esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
 
 /* Sets attribute `name`, copying `text`; replaces an earlier value. */
 esc_status esc_results_set(esc_results *results, const char *name, const char *text);
-
-/* Its text, or NULL. */
-const char *esc_results_get(const esc_results *results, const char *name);
 
 /* Bytes of one member's row over all variables, and copies to and from `row`
  * in the order of the list. The journal's payload. */

@@ -60,9 +60,8 @@ ESC_SHARED void esc_track_finish(esc_track *track, esc_member_status status) {
  * is not finite. True if the update is to be made. */
 ESC_SHARED bool esc_track_loss(esc_track *track, const esc_track_rules *r, double loss) {
   track->loss = loss;
-  track->smoothed = track->step == 0 ? loss
-                                     : r->smoothing * track->smoothed +
-                                           ESC_FLIP(AVERAGE) * (1 - r->smoothing) * loss;
+  track->smoothed =
+      track->step == 0 ? loss : r->smoothing * track->smoothed + (1 - r->smoothing) * loss;
   if (!(fabs(loss) <= 1.7976931348623157e308)) {
     esc_track_finish(track, ESC_MEMBER_DIVERGED);
     return false;
@@ -85,11 +84,11 @@ ESC_SHARED void esc_track_layer(esc_track *track, const esc_track_rules *r, int 
                                 const double *deficit, const double *gradient2) {
   track->path[l] += 2 * r->rate * sqrt(gradient2[l]);
   if (l == r->layers - 1) return;
-  const double flow = ESC_FLIP(LEDGER_FLOW) * -2 * r->rate * deficit[l];
+  const double flow = -2 * r->rate * deficit[l];
   const double above = r->rate * r->rate * r->gamma[l + 1] * gradient2[l + 1];
   const double below = r->rate * r->rate * r->gamma[l] * gradient2[l];
   esc_sum_add(&track->ledger[l], flow);
-  esc_sum_add(&track->ledger[l], above - ESC_FLIP(LEDGER_SECOND) * below);
+  esc_sum_add(&track->ledger[l], above - below);
   esc_sum_add(&track->drift[l], fabs(flow) + above + below);
 }
 

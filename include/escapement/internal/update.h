@@ -11,7 +11,7 @@ typedef struct esc_updated {
 
 /* w - rate g. */
 ESC_SHARED esc_updated esc_update_plain(float rate, float g, float w) {
-  const float next = esc_fma_f32(ESC_FLIP(UPDATE) * -rate, g, w);
+  const float next = esc_fma_f32(-rate, g, w);
   const int moved = g != 0.0f;
   const esc_updated u = {next, 0.0f, moved, moved & (next == w)};
   return u;
@@ -23,7 +23,7 @@ ESC_SHARED esc_updated esc_update_compensated(float rate, float g, float w, floa
   const float next = esc_add_f32(w, step), kept = esc_sub_f32(next, w);
   const float left = esc_add_f32(esc_sub_f32(w, esc_sub_f32(next, kept)), esc_sub_f32(step, kept));
   const int moved = g != 0.0f;
-  const esc_updated u = {next, ESC_FLIP(COMPENSATION) * left, moved, moved & (step == low)};
+  const esc_updated u = {next, left, moved, moved & (step == low)};
   return u;
 }
 

@@ -1,4 +1,4 @@
-/* Names of the files that a run makes beside its result OUT.h5, and their removal. A name is the
+/* Names of the files that a run makes beside its result OUT.h5. A name is the
  * program's own only if it is exactly one of these; whatever else begins with OUT.h5 is somebody
  * else's file. */
 #ifndef ESC_NAMES_H
@@ -20,9 +20,5 @@ const char *esc_names_own_suffix(const char *path);
 /* If the last component of `path` is OUT.part-I-of-S and one of the suffixes: true, S in *shards
  * and the bytes of `path` before ".part-" in *whole. Numbers have no sign and no leading zero. */
 bool esc_names_parse_part(const char *path, size_t *whole, int *shard, int *shards);
-
-/* Deletes `path` if it is a plain file of this user (esc_io_is_own), and leaves anything else. True
- * if it was deleted. */
-bool esc_names_remove(const char *path);
 
 #endif

@@ -1,11 +1,7 @@
-#include "store/names.h"
+#include "base/names.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "base/io.h"
 
 const char *const esc_names_suffixes[] = {
     "", ".journal", ".snapshots", ".checkpoint", ".checkpoint.previous", ".lock", NULL};
@@ -40,9 +36,4 @@ bool esc_names_parse_part(const char *path, size_t *whole, int *shard, int *shar
   if (*shard < 0 || *shard >= *shards || *shards > ESC_PARTS_MAX) return false;
   *whole = (size_t)(found - path);
   return is_part(found, *shard, *shards);
-}
-
-bool esc_names_remove(const char *path) {
-  struct stat info;
-  return lstat(path, &info) == 0 && esc_io_is_own(path, &info) && unlink(path) == 0;
 }

@@ -1,4 +1,4 @@
-#include "run/threads.h"
+#include "machine/threads.h"
 
 #include <omp.h>
 

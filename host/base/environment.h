@@ -1,0 +1,16 @@
+/* Variables of the environment that the library and the program read: the one table of them, for
+ * man pages and completions. tests/guide compares it with the sources. */
+#ifndef ESC_ENVIRONMENT_H
+#define ESC_ENVIRONMENT_H
+
+#include <stdbool.h>
+
+typedef struct esc_environment_variable {
+  const char *name, *help;
+  bool internal; /* between processes of the program: not for users */
+} esc_environment_variable;
+
+extern const esc_environment_variable esc_environment[];
+extern const int esc_environment_variables;
+
+#endif

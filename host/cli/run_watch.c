@@ -1,0 +1,45 @@
+#include "cli/run_watch.h"
+
+#include "base/signals.h"
+#include "cli/cli.h"
+
+static bool show_progress(void *context, const esc_progress *progress) {
+  esc_run_watch *watch = context;
+  esc_progress_bar_report(&watch->bar, progress);
+  return true;
+}
+
+static void guard(void *context, esc_run_phase phase, bool begins) {
+  (void)context;
+  if (phase == ESC_RUN_SUPERVISES)
+    esc_signals_supervise(begins);
+  else if (begins)
+    esc_signals_save_begin();
+  else
+    esc_signals_save_end();
+}
+
+static void show_message(void *context, const char *text) {
+  const esc_run_watch *watch = context;
+  esc_progress_bar_finish(&watch->bar);
+  esc_log_print(text);
+}
+
+esc_status esc_run_watch_begin(esc_run_watch *w, bool quiet) {
+  esc_status status = ESC_OK;
+  esc_progress_bar_init(&w->bar, quiet);
+  w->callbacks = (esc_run_callbacks){w, show_message, quiet ? NULL : show_progress, guard};
+  ESC_TRY(esc_stop_create(&w->stop));
+  esc_signals_install(w->stop); /* before there is a file that a stop would leave behind */
+done:
+  return status;
+}
+
+bool esc_run_watch_end(esc_run_watch *w) {
+  esc_progress_bar_finish(&w->bar);
+  esc_signals_restore();
+  const bool stopped = esc_stop_level(w->stop) > 0;
+  esc_stop_free(w->stop);
+  w->stop = NULL;
+  return stopped;
+}

@@ -1,0 +1,198 @@
+/* What a run would do and cost: the checks that it would begin with, times measured by a few steps,
+ * escape steps forecast by theory. */
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "escapement/internal/library.h"
+#include "run/forecast.h"
+#include "run/run.h"
+#include "run/step_time.h"
+#include "store/segments.h"
+#include "store/store.h"
+
+/* ---- what is there already ---- */
+
+static esc_status look_at_files(esc_run *r) {
+  esc_status status = ESC_OK;
+  bool complete = false;
+  int64_t in_parts = 0;
+  ESC_TRY_ALLOCATE(r->segments = json_array()); /* those of earlier parts are in the result too */
+  ESC_TRY(esc_run_read_bases(r, &complete));
+  if (complete) esc_run_mark_base(r, r->results);
+  for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(r, r->base[b]);
+  if (r->ask.resume && r->ask.devices) ESC_TRY(esc_run_devices_inspect(r, &in_parts));
+  if (r->ask.resume && !r->ask.devices) ESC_TRY(esc_run_devices_refuse(r));
+  if (r->ask.resume && !r->ask.devices) ESC_TRY(esc_run_inspect_files(r, r->output));
+  for (int64_t i = 0; i < r->plan.members; i++) r->done_before += r->done[i];
+  if (in_parts > r->done_before) r->done_before = in_parts; /* parts hold those of the base too */
+done:
+  return status;
+}
+
+/* The checks that the run itself would begin with, and what is finished already. */
+static esc_status inspect(esc_run *r) {
+  esc_status status = ESC_OK;
+  const bool has_output = r->output[0];
+  if (has_output) ESC_TRY(esc_run_check_names(r));
+  ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
+  if (has_output && !r->ask.resume && !r->ask.force && esc_io_exists(r->output)) {
+    esc_log("%s exists already: the run will need --resume or --force", r->output);
+    return ESC_OK;
+  }
+  if (r->ask.from || (has_output && r->ask.resume)) ESC_TRY(look_at_files(r));
+done:
+  return status;
+}
+
+/* ---- sizes and times ---- */
+
+/* Bytes of the result file at most, from the description that writes it. */
+static esc_status size_result(esc_run *r, int64_t snapshots, double *bytes) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  const bool whole = r->results != NULL; /* of a run that is complete */
+  esc_results *const before = r->results;
+  const int64_t done_before = r->done_before;
+  r->results = NULL;
+  ESC_TRY(esc_results_create(1, p->thresholds, p->shape.layers, &r->results));
+  if (snapshots) ESC_TRY(esc_results_add_snapshots(r->results, 1));
+  if (!r->segments) ESC_TRY_ALLOCATE(r->segments = json_array());
+  for (int b = 0; b < ESC_RUN_BASES && !whole; b++) {
+    json_t *more = r->base[b] ? esc_segments_of(r->base[b]) : NULL;
+    status = esc_segments_join(r->segments, more);
+    json_decref(more);
+    if (status != ESC_OK) goto done;
+  }
+  ESC_TRY(esc_run_segment_begin(r));
+  ESC_TRY(esc_run_set_attributes(r));
+  ESC_TRY(esc_store_size(r->results, r->plan.members, snapshots, bytes));
+done:
+  esc_results_free(r->results);
+  r->results = before;
+  r->done_before = done_before;
+  return status;
+}
+
+/* Seconds of one network's snapshot, from one of each network in flight. */
+static esc_status time_snapshot(const esc_run *r, double *seconds) {
+  esc_status status = ESC_OK;
+  const atomic_bool stop = false;
+  void *engine = NULL;
+  esc_recorder *recorder = NULL;
+  int *slot = NULL;
+  ESC_TRY_ALLOCATE(slot = calloc((size_t)r->setup.slots, sizeof *slot));
+  ESC_TRY(r->engine->create(&r->spec->problem, &r->setup, &engine));
+  ESC_TRY(esc_recorder_create(&r->spec->problem, &r->spec->record, &r->plan, &r->setup,
+                              r->engine == &esc_reference_engine, &recorder));
+  for (int i = 0; i < r->setup.slots; i++) {
+    slot[i] = i;
+    ESC_TRY(esc_recorder_load(recorder, i, r->plan.order[i]));
+    ESC_TRY(r->engine->load(engine, i, &r->plan.member[r->plan.order[i]]));
+  }
+  ESC_TRY(r->engine->advance(engine, 0, &stop)); /* draws the weights */
+  ESC_TRY(esc_recorder_take(recorder, r->engine, engine, r->setup.slots, slot)); /* warms up */
+  double before = 0, after = 0;
+  const int64_t first = esc_recorder_taken(recorder, &before);
+  for (int i = 0; i < 5; i++)
+    ESC_TRY(esc_recorder_take(recorder, r->engine, engine, r->setup.slots, slot));
+  *seconds = 1 / (double)(esc_recorder_taken(recorder, &after) - first);
+  *seconds *= after - before;
+done:
+  esc_recorder_free(recorder);
+  r->engine->destroy(engine);
+  free(slot);
+  return status;
+}
+
+/* What recording costs: time of a snapshot against that of the steps between two. */
+static esc_status measure_recording(const esc_run *r, esc_dry_run *out) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  if (!esc_record_on(&r->spec->record) || r->plan.members == 0) return ESC_OK;
+  out->samples = r->spec->record.samples;
+  out->snapshots = esc_record_count(&r->spec->record, p->steps);
+  out->snapshot_bytes = (double)r->plan.members * esc_recorder_member_bytes(p, &r->spec->record);
+  ESC_TRY(time_snapshot(r, &out->seconds_per_snapshot));
+  out->recording_share = out->seconds_per_snapshot * (double)out->snapshots /
+                         (out->seconds_per_step * (double)p->steps);
+done:
+  return status;
+}
+
+static esc_status measure(esc_run *r, esc_dry_run *out) {
+  esc_status status = ESC_OK;
+  const esc_problem *p = &r->spec->problem;
+  if (r->plan.members > 0)
+    ESC_TRY(esc_step_time(r->engine, p, &r->setup, r->plan.member, r->plan.order, omp_get_wtime,
+                          &out->seconds_per_step, r->engine_text, sizeof r->engine_text));
+  ESC_TRY(measure_recording(r, out));
+  out->seconds_max =
+      out->seconds_per_step * (double)p->steps * (double)(r->plan.members - r->done_before);
+  ESC_TRY(size_result(r, out->snapshots, &out->result_bytes));
+done:
+  return status;
+}
+
+/* ---- the whole ---- */
+
+static void fill(const esc_run *r, esc_dry_run *out) {
+  out->members = r->plan.members;
+  out->members_total = r->plan.total;
+  out->members_kept = r->done_before;
+  out->slots = r->setup.slots;
+  out->threads = r->setup.threads;
+  out->host_bytes = r->bytes.host;
+  out->device_bytes = r->bytes.device;
+  out->on_device = r->engine->device_memory != NULL;
+  out->thresholds = r->spec->problem.thresholds;
+  snprintf(out->backend, sizeof out->backend, "%s", r->engine->name);
+  snprintf(out->engine, sizeof out->engine, "%s", r->engine_text);
+  snprintf(out->output, sizeof out->output, "%s", r->output);
+}
+
+static esc_status forecast(const esc_run *r, esc_dry_run *out) {
+  esc_status status = ESC_OK;
+  esc_run_forecast found = {0};
+  ESC_TRY(esc_run_forecast_create(r, &found));
+  out->seconds_predicted = out->seconds_per_step * found.steps;
+  out->cells = found.cells;
+  out->cell = found.cell;
+  out->threshold_step = found.threshold_step;
+  found = (esc_run_forecast){0};
+done:
+  esc_run_forecast_free(&found);
+  return status;
+}
+
+esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *options,
+                             esc_dry_run *out) {
+  esc_status status = ESC_OK;
+  esc_run r;
+  const esc_library_scope scope = esc_library_enter();
+  const esc_log_receiver to = {options->callbacks.message, options->callbacks.context};
+  const esc_log_receiver before = esc_log_redirect(to);
+  *out = (esc_dry_run){0};
+  ESC_TRY(esc_run_prepare(spec, options, &r));
+  ESC_TRY(inspect(&r));
+  ESC_TRY(esc_run_check_false_escapes(&r));
+  ESC_TRY(measure(&r, out));
+  ESC_TRY(forecast(&r, out));
+  fill(&r, out);
+done:
+  esc_run_free(&r);
+  esc_log_redirect(before);
+  esc_library_leave(scope);
+  if (status != ESC_OK) esc_dry_run_free(out);
+  return status;
+}
+
+void esc_dry_run_free(esc_dry_run *dry_run) {
+  free(dry_run->cell);
+  free(dry_run->threshold_step);
+  *dry_run = (esc_dry_run){0};
+}

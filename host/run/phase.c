@@ -1,0 +1,12 @@
+/* What a run tells its caller while it works. */
+#include "run/run.h"
+
+void esc_run_phase_begin(const esc_run *r, esc_run_phase phase) {
+  const esc_run_callbacks *tell = &r->ask.callbacks;
+  if (tell->phase) tell->phase(tell->context, phase, true);
+}
+
+void esc_run_phase_end(const esc_run *r, esc_run_phase phase) {
+  const esc_run_callbacks *tell = &r->ask.callbacks;
+  if (tell->phase) tell->phase(tell->context, phase, false);
+}

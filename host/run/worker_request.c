@@ -1,0 +1,134 @@
+#include "run/worker_request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "escapement/internal/status.h"
+
+/* ---- options as text: one table for both directions ---- */
+
+typedef enum kind { TEXT, NUMBER32, NUMBER64, REAL, FLAG } kind;
+
+typedef struct field {
+  const char *name;
+  kind kind;
+  size_t offset;
+} field;
+
+#define FIELD(name, kind) \
+  { #name, kind, offsetof(esc_run_options, name) }
+static const field fields[] = {FIELD(output, TEXT),      FIELD(from, TEXT),
+                               FIELD(backend, TEXT),     FIELD(path, TEXT),
+                               FIELD(precision, TEXT),   FIELD(device, NUMBER32),
+                               FIELD(threads, NUMBER32), FIELD(slots, NUMBER32),
+                               FIELD(shard, NUMBER64),   FIELD(shards, NUMBER64),
+                               FIELD(force, FLAG),       FIELD(command_line, TEXT),
+                               FIELD(seconds_max, REAL), FIELD(checkpoint_seconds, REAL)};
+#undef FIELD
+enum { FIELDS = sizeof fields / sizeof fields[0], REQUEST_MAX = 1 << 23 };
+
+static void write_pair(FILE *out, const char *name, const char *value) {
+  fprintf(out, "%s%c%s%c", name, 0, value, 0);
+}
+
+/* Reals as hexadecimal, which is exact. */
+static void write_field(FILE *out, const field *f, const char *options) {
+  char number[40];
+  const char *text = number;
+  const void *const value = options + f->offset;
+  switch (f->kind) {
+    case TEXT: memcpy(&text, value, sizeof text); break;
+    case NUMBER32: snprintf(number, sizeof number, "%d", *(const int *)value); break;
+    case NUMBER64: snprintf(number, sizeof number, "%" PRId64, *(const int64_t *)value); break;
+    case REAL: snprintf(number, sizeof number, "%a", *(const double *)value); break;
+    case FLAG: snprintf(number, sizeof number, "%d", *(const bool *)value); break;
+  }
+  if (text) write_pair(out, f->name, text);
+}
+
+/* Texts stay those of the request. */
+static void read_field(const field *f, const char *text, char *options) {
+  void *const value = options + f->offset;
+  switch (f->kind) {
+    case TEXT: memcpy(value, &text, sizeof text); break;
+    case NUMBER32: *(int *)value = atoi(text); break;
+    case NUMBER64: *(int64_t *)value = strtoll(text, NULL, 10); break;
+    case REAL: *(double *)value = strtod(text, NULL); break;
+    case FLAG: *(bool *)value = atoi(text) != 0; break;
+  }
+}
+
+/* ---- the parent's side ---- */
+
+esc_status esc_worker_write(const char *spec, const esc_run_options *options, int lock,
+                            int *descriptor) {
+  char number[24];
+  const int fd = memfd_create("escapement-worker", MFD_CLOEXEC);
+  FILE *out = fd >= 0 ? fdopen(dup(fd), "w") : NULL;
+  if (out) {
+    snprintf(number, sizeof number, "%d", lock);
+    write_pair(out, "lock", number);
+    write_pair(out, "spec", spec);
+    for (size_t i = 0; i < FIELDS; i++) write_field(out, &fields[i], (const char *)options);
+  }
+  if (out && fclose(out) == 0 && lseek(fd, 0, SEEK_SET) == 0) {
+    *descriptor = fd;
+    return ESC_OK;
+  }
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  return ESC_FAIL(ESC_LIBRARY_FAILED, "cannot write the request of a worker: %s", strerror(error));
+}
+
+/* ---- the worker's side ---- */
+
+static esc_status read_all(int descriptor, esc_worker_request *r) {
+  esc_status status = ESC_OK;
+  ssize_t got = 1;
+  ESC_TRY_ALLOCATE(r->text = malloc(REQUEST_MAX));
+  while (got > 0 && r->size < REQUEST_MAX) {
+    got = read(descriptor, r->text + r->size, REQUEST_MAX - r->size);
+    if (got > 0) r->size += (size_t)got;
+  }
+  if (got != 0 || r->size == 0 || r->text[r->size - 1] != 0)
+    status = ESC_FAIL(ESC_BAD_INPUT,
+                      "worker: no request of a run on standard input; workers are started by "
+                      "run --devices");
+done:
+  return status;
+}
+
+static void take_pair(esc_worker_request *r, const char *name, const char *value) {
+  if (!strcmp(name, "spec")) r->spec = value;
+  if (!strcmp(name, "lock")) r->lock = atoi(value);
+  for (size_t i = 0; i < FIELDS; i++)
+    if (!strcmp(name, fields[i].name)) read_field(&fields[i], value, (char *)&r->options);
+}
+
+static esc_status parse(esc_worker_request *r) {
+  const char *const end = r->text + r->size;
+  for (const char *name = r->text; name < end;) {
+    const char *const value = name + strlen(name) + 1;
+    if (value >= end) break;
+    take_pair(r, name, value);
+    name = value + strlen(value) + 1;
+  }
+  if (r->spec && r->lock > STDERR_FILENO && r->options.output) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "worker: the request lacks spec, output or lock");
+}
+
+esc_status esc_worker_read(int descriptor, esc_worker_request *out) {
+  esc_status status = ESC_OK;
+  *out = (esc_worker_request){.lock = -1};
+  esc_run_options_init(&out->options);
+  ESC_TRY(read_all(descriptor, out));
+  ESC_TRY(parse(out));
+done:
+  return status;
+}

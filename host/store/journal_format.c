@@ -1,0 +1,94 @@
+/* The parts of a journal's format: the object that its reader and its writer work on, checksums. */
+#include "store/journal_format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* ---- the object ---- */
+
+esc_status esc_journal_allocate(const char *result_path, const char *suffix, const char *what,
+                                esc_journal **out) {
+  esc_status status = ESC_OK;
+  esc_journal *j = calloc(1, sizeof *j);
+  ESC_TRY_ALLOCATE(j);
+  j->fd = -1;
+  j->what = what;
+  j->path = malloc(strlen(result_path) + strlen(suffix) + 1);
+  ESC_TRY_ALLOCATE(j->path);
+  sprintf(j->path, "%s%s", result_path, suffix);
+  *out = j;
+  j = NULL;
+done:
+  esc_journal_free(j);
+  return status;
+}
+
+esc_status esc_journal_reserve(esc_journal *j, size_t size) {
+  if (size <= j->capacity) return ESC_OK;
+  char *grown = realloc(j->buffer, size);
+  if (!grown) return ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory (%zu bytes)", j->path, size);
+  j->buffer = grown;
+  j->capacity = size;
+  return ESC_OK;
+}
+
+void esc_journal_free(esc_journal *journal) {
+  if (!journal) return;
+  if (journal->fd >= 0) close(journal->fd);
+  free(journal->identity);
+  free(journal->first);
+  free(journal->gap);
+  free(journal->buffer);
+  free(journal->path);
+  free(journal);
+}
+
+/* ---- checksums ---- */
+
+/* Tells tables of variables apart: a row means nothing without its table. */
+static uint64_t hash_variables(void) {
+  uint64_t hash = 0;
+  for (int i = 0; i < esc_result_variable_count; i++) {
+    const esc_result_variable *v = &esc_result_variables[i];
+    const int kind[2] = {(int)v->type, (int)v->axis};
+    hash = XXH3_64bits_withSeed(v->name, strlen(v->name), hash);
+    hash = XXH3_64bits_withSeed(kind, sizeof kind, hash);
+  }
+  return hash;
+}
+
+static uint64_t hash_observables(void) {
+  uint64_t hash = 1;
+  for (int i = 0; i < ESC_OBSERVABLES; i++)
+    hash = XXH3_64bits_withSeed(esc_observables[i].name, strlen(esc_observables[i].name), hash);
+  return hash;
+}
+
+uint64_t esc_journal_table_hash(bool snapshots) {
+  return snapshots ? hash_observables() : hash_variables();
+}
+
+uint64_t esc_journal_header_check(const esc_journal_header *h) {
+  return XXH3_64bits(h, offsetof(esc_journal_header, check));
+}
+
+uint32_t esc_journal_head_check(const esc_journal_part *head, uint64_t seed) {
+  return (uint32_t)XXH3_64bits_withSeed(head, offsetof(esc_journal_part, check), seed);
+}
+
+uint64_t esc_journal_part_check(const char *bytes, size_t size, uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes, size, seed);
+}
+
+uint64_t esc_journal_seed(const esc_journal *j, uint32_t kind) {
+  return kind == ESC_PART_START ? 0 : j->header.identity;
+}
+
+esc_journal_part esc_journal_make_part(esc_journal_kind kind, size_t size, uint64_t seed) {
+  esc_journal_part p = {ESC_JOURNAL_PART_MAGIC, kind, (uint32_t)size, 0};
+  p.check = esc_journal_head_check(&p, seed);
+  return p;
+}

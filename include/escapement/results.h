@@ -1,0 +1,67 @@
+/* Results of a sweep: columns by name, each an array over the members (and thresholds, layers,
+ * interfaces or snapshots), and attributes. In memory, and as a file that is HDF5 laid out as
+ * netCDF-4 has it: xarray, h5py and ncdump read it. */
+#ifndef ESCAPEMENT_RESULTS_H
+#define ESCAPEMENT_RESULTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "escapement/status.h"
+
+typedef struct esc_results esc_results;
+
+typedef enum esc_type { ESC_TYPE_INT32, ESC_TYPE_INT64, ESC_TYPE_FLOAT64 } esc_type;
+
+/* Values of the column `status`: how a member ended. */
+typedef enum esc_member_status {
+  ESC_MEMBER_ESCAPED = 0,  /* every threshold was crossed */
+  ESC_MEMBER_CENSORED = 1, /* the step budget was spent first */
+  ESC_MEMBER_DIVERGED = 2  /* the loss stopped being finite */
+} esc_member_status;
+
+enum { ESC_RANK_MAX = 3 };
+
+/* One column. Texts are constant, `data` is the results' and is valid as long as they are. */
+typedef struct esc_column {
+  const char *name, *units, *long_name;
+  esc_type type;
+  int rank;                            /* 1 to ESC_RANK_MAX */
+  const char *dimension[ESC_RANK_MAX]; /* "member", "threshold", "layer", "interface", "snapshot" */
+  int64_t length[ESC_RANK_MAX];        /* of each dimension */
+  const void *data;                    /* row-major: int32_t, int64_t or double */
+  bool coordinate;                     /* it labels the dimension of its name */
+} esc_column;
+
+ESC_BEGIN_DECLS
+
+/* Reads a result file. A file that is damaged is ESC_BAD_INPUT. One that another program wrote or
+ * changed is refused too if `verified` is NULL; else it is read if it has the columns of a result,
+ * and *verified says whether the file is as escapement wrote it. *out is the caller's. */
+ESC_API esc_status esc_results_read(const char *path, bool *verified, esc_results **out);
+
+/* Writes the file `path`, or replaces it, in one step: a crash leaves the old one or the new one.
+ */
+ESC_API esc_status esc_results_write(const esc_results *results, const char *path);
+
+/* NULL is fine. */
+ESC_API void esc_results_free(esc_results *results);
+
+/* Number of members, columns, attributes. */
+ESC_API int64_t esc_results_members(const esc_results *results);
+ESC_API int esc_results_columns(const esc_results *results);
+ESC_API int esc_results_attributes(const esc_results *results);
+
+/* Column `index`, counted from 0 (coordinates first), or that of a name; ESC_BAD_INPUT where there
+ * is none. */
+ESC_API esc_status esc_results_column(const esc_results *results, int index, esc_column *out);
+ESC_API esc_status esc_results_find(const esc_results *results, const char *name, esc_column *out);
+
+/* Name of attribute `index`, counted from 0, and the text of the attribute of a name; NULL where
+ * there is none. Borrowed. */
+ESC_API const char *esc_results_attribute(const esc_results *results, int index);
+ESC_API const char *esc_results_get(const esc_results *results, const char *name);
+
+ESC_END_DECLS
+
+#endif

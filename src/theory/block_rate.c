@@ -1,0 +1,68 @@
+/* The right side of a block path and its events.
+ *
+ * With slopes, dy/dlambda goes along, split by channel: z_c' = J_lambda z_c + P_c (F(y) - M F(M y))
+ * from z_c = 0, P_c the projection onto channel c. All channels share the activations of one
+ * pass over the grid, which are most of its cost. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "block_path.h"
+
+/* ---- the right side ---- */
+
+/* Rate and slopes of one end of the homotopy: M F(M y) with a mask, F(y) without. */
+static esc_status add_end(const esc_block_path *path, const esc_block_problem *p, double weight,
+                          const double *y, double *rate, double *out) {
+  esc_status status = ESC_OK;
+  const int n = esc_block_size(p), rows = 1 + path->channels;
+  double *work = malloc((size_t)(2 * rows * n) * sizeof *work);
+  ESC_TRY_ALLOCATE(work);
+  double *const masked = work, *const product = work + rows * n;
+  memcpy(masked, y, (size_t)(rows * n) * sizeof *y);
+  for (int c = 0; c < rows; c++) esc_block_mask(p, masked + c * n);
+  const int directions = weight == 0 ? 0 : path->channels;
+  ESC_TRY(esc_block_linearise(p, path->plan.grid, masked, directions, masked + n, rate, product));
+  for (int i = 0; i < n; i++) out[i] += weight * rate[i];
+  for (int i = 0; i < directions * n; i++) out[n + i] += weight * product[i];
+done:
+  free(work);
+  return status;
+}
+
+esc_status esc_block_path_slopes(const esc_block_path *path, const double *y, double *out) {
+  esc_status status = ESC_OK;
+  const int n = esc_block_size(&path->upper);
+  const double lambda = path->plan.lambda;
+  double lower[ESC_BLOCK_SIZE_MAX], upper[ESC_BLOCK_SIZE_MAX];
+  memset(out, 0, (size_t)((1 + path->channels) * n) * sizeof *out);
+  ESC_TRY(add_end(path, &path->upper, lambda, y, upper, out));
+  if (lambda < 1 || path->channels) ESC_TRY(add_end(path, &path->lower, 1 - lambda, y, lower, out));
+  for (int i = 0; path->channels && i < n; i++)
+    out[(1 + esc_block_channel(&path->upper, i)) * n + i] += upper[i] - lower[i];
+done:
+  return status;
+}
+
+esc_status esc_block_path_rate(const esc_block_path *path, const double *y, double *rate) {
+  esc_block_path plain = *path;
+  plain.channels = 0;
+  return esc_block_path_slopes(&plain, y, rate);
+}
+
+/* ---- events ---- */
+
+esc_status esc_block_path_events(const esc_block_path *path, const double *y, double *distance) {
+  esc_status status = ESC_OK;
+  const esc_block_problem *p = &path->upper;
+  esc_block_signals at;
+  ESC_TRY(esc_block_flow(p, path->plan.grid, y, NULL, &at));
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) distance[i] = -1;
+  for (int k = 0; k < p->modes; k++) {
+    const int hermite = p->modes + k;
+    if (path->timed[k]) distance[k] = at.s[k] / (p->amplitude[k] * path->c1) - 0.5;
+    if (path->timed[hermite]) distance[hermite] = at.h[k] / (p->amplitude[k] * path->c3) - 0.5;
+  }
+  if (path->timed[ESC_BLOCK_LOSS]) distance[ESC_BLOCK_LOSS] = 1 - at.loss / p->threshold;
+done:
+  return status;
+}

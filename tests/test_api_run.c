@@ -1,0 +1,265 @@
+/* Training from a program, with public headers alone: specs, runs, results in memory. */
+#include <pthread.h>
+
+#include "escapement/escapement.h"
+#include "scratch.h"
+
+static const char *const pairs[] = {"network.layers=3",
+                                    "network.width=8",
+                                    "network.activation=tanh",
+                                    "train.rate=0.05",
+                                    "train.batch=8",
+                                    "train.steps=400",
+                                    "escape.thresholds=[0.12, 1.0e-9]",
+                                    "escape.false_escapes=allow",
+                                    "sweep.seeds=3",
+                                    "sweep.groups=[{bottleneck: 2, scales: [0.5, 0.1]}]",
+                                    "record.every=100"};
+enum { PAIRS = sizeof pairs / sizeof pairs[0], MEMBERS = 6 };
+
+static esc_spec *make_spec(void) {
+  esc_spec *spec = NULL;
+  esc_assert_ok(esc_spec_build(PAIRS, pairs, &spec));
+  return spec;
+}
+
+static esc_run_options with_output(const char *output) {
+  esc_run_options options;
+  esc_run_options_init(&options);
+  options.output = output;
+  options.slots = 2;
+  return options;
+}
+
+static esc_results *train(const esc_run_options *options) {
+  esc_spec *spec = make_spec();
+  esc_results *results = NULL;
+  esc_assert_ok(esc_sweep_run(spec, options, NULL, &results));
+  esc_spec_free(spec);
+  return results;
+}
+
+/* Fails unless every value is the same bit for bit. */
+static void assert_equal_results(const esc_results *a, const esc_results *b) {
+  assert_int_equal(esc_results_columns(a), esc_results_columns(b));
+  for (int i = 0; i < esc_results_columns(a); i++) {
+    esc_column x, y;
+    size_t bytes;
+    esc_assert_ok(esc_results_column(a, i, &x));
+    esc_assert_ok(esc_results_find(b, x.name, &y));
+    bytes = x.type == ESC_TYPE_INT32 ? 4 : 8;
+    for (int d = 0; d < x.rank; d++) {
+      assert_int_equal(x.length[d], y.length[d]);
+      bytes *= (size_t)x.length[d];
+    }
+    assert_memory_equal(x.data, y.data, bytes);
+  }
+}
+
+/* ---- specs ---- */
+
+static void a_spec_is_built_key_by_key_or_parsed_from_its_text(void **state) {
+  (void)state;
+  esc_spec *built = make_spec(), *parsed = NULL;
+  char *text = esc_spec_resolved(built), *again;
+  assert_non_null(text);
+  assert_int_equal(esc_spec_members(built), MEMBERS);
+  esc_assert_ok(esc_spec_parse("text", text, strlen(text), 0, NULL, &parsed));
+  again = esc_spec_resolved(parsed);
+  assert_string_equal(text, again);
+  free(text);
+  free(again);
+  esc_spec_free(built);
+  esc_spec_free(parsed);
+}
+
+static void a_wrong_key_is_refused_by_name(void **state) {
+  (void)state;
+  const char *const wrong[] = {"network.depth=3"};
+  esc_spec *spec = NULL;
+  assert_int_equal(esc_spec_build(1, wrong, &spec), ESC_BAD_INPUT);
+  assert_non_null(strstr(esc_error_message(), "network.depth"));
+  assert_null(spec);
+}
+
+static void every_key_of_a_spec_is_described(void **state) {
+  (void)state;
+  esc_spec_key key;
+  assert_true(esc_spec_keys() > 20);
+  for (int i = 0; i < esc_spec_keys(); i++) {
+    esc_assert_ok(esc_spec_key_describe(i, &key));
+    assert_true(key.path[0] && key.help[0]);
+  }
+  assert_int_equal(esc_spec_key_describe(esc_spec_keys(), &key), ESC_BAD_INPUT);
+}
+
+/* ---- runs ---- */
+
+static void without_an_output_results_are_in_memory_and_nothing_is_written(void **state) {
+  (void)state;
+  esc_run_options options = with_output(NULL);
+  assert_int_equal(chdir(scratch_directory), 0);
+  esc_results *results = train(&options);
+  esc_column steps;
+  esc_assert_ok(esc_results_find(results, "escape_step", &steps));
+  assert_int_equal(steps.type, ESC_TYPE_INT64);
+  assert_int_equal(steps.rank, 2);
+  assert_string_equal(steps.dimension[0], "member");
+  assert_string_equal(steps.dimension[1], "threshold");
+  assert_int_equal(steps.length[0], MEMBERS);
+  assert_int_equal(steps.length[1], 2);
+  for (int64_t i = 0; i < MEMBERS; i++)
+    assert_int_equal(((const int64_t *)steps.data)[2 * i + 1], -1); /* 1e-9 is never reached */
+  assert_int_equal(scratch_count(), 0);
+  assert_int_equal(chdir("/"), 0);
+  esc_results_free(results);
+}
+
+static void a_file_has_the_results_that_the_run_returned(void **state) {
+  (void)state;
+  esc_run_options options = with_output(scratch("a.h5"));
+  esc_results *returned = train(&options), *read = NULL, *copy = NULL;
+  bool verified = false;
+  esc_assert_ok(esc_results_read(scratch("a.h5"), NULL, &read));
+  assert_equal_results(returned, read);
+  esc_assert_ok(esc_results_write(read, scratch("b.h5")));
+  esc_assert_ok(esc_results_read(scratch("b.h5"), &verified, &copy));
+  assert_true(verified);
+  assert_equal_results(returned, copy);
+  esc_results_free(returned);
+  esc_results_free(read);
+  esc_results_free(copy);
+}
+
+/* Stops at the first report. */
+static bool cancel(void *context, const esc_progress *progress) {
+  int *reports = context;
+  assert_int_equal(progress->members, MEMBERS);
+  ++*reports;
+  return false;
+}
+
+static void a_cancelled_run_is_resumed_to_the_bits_of_an_undisturbed_one(void **state) {
+  (void)state;
+  int reports = 0;
+  esc_spec *spec = make_spec();
+  esc_run_report report;
+  esc_run_options options = with_output(scratch("c.h5"));
+  options.callbacks.context = &reports;
+  options.callbacks.progress = cancel;
+  assert_int_equal(esc_sweep_run(spec, &options, NULL, NULL), ESC_INTERRUPTED);
+  assert_int_equal(reports, 1);
+  assert_non_null(strstr(esc_error_message(), "safe in"));
+  options = with_output(scratch("c.h5"));
+  options.resume = true;
+  esc_results *resumed = NULL;
+  esc_assert_ok(esc_sweep_run(spec, &options, &report, &resumed));
+  assert_int_equal(report.members, MEMBERS);
+  options = with_output(NULL);
+  esc_results *undisturbed = train(&options);
+  assert_equal_results(resumed, undisturbed);
+  esc_results_free(resumed);
+  esc_results_free(undisturbed);
+  esc_spec_free(spec);
+}
+
+static void a_stop_that_came_before_the_run_ends_it(void **state) {
+  (void)state;
+  esc_stop *stop = NULL;
+  esc_spec *spec = make_spec();
+  esc_run_options options = with_output(NULL);
+  esc_assert_ok(esc_stop_create(&stop));
+  esc_stop_request(stop);
+  options.stop = stop;
+  assert_int_equal(esc_sweep_run(spec, &options, NULL, NULL), ESC_INTERRUPTED);
+  esc_stop_free(stop);
+  esc_spec_free(spec);
+}
+
+static void *train_in_memory(void *results) {
+  const esc_run_options options = with_output(NULL);
+  *(esc_results **)results = train(&options);
+  return NULL;
+}
+
+static void runs_in_two_threads_have_the_bits_of_one(void **state) {
+  (void)state;
+  pthread_t other;
+  esc_results *a = NULL, *b = NULL;
+  assert_int_equal(pthread_create(&other, NULL, train_in_memory, &a), 0);
+  train_in_memory(&b);
+  pthread_join(other, NULL);
+  assert_equal_results(a, b);
+  esc_results_free(a);
+  esc_results_free(b);
+}
+
+static void note(void *context, const char *text) {
+  char *last = context;
+  snprintf(last, 256, "%s", text);
+}
+
+static void messages_go_to_the_caller(void **state) {
+  (void)state;
+  char last[256] = "";
+  esc_run_options options = with_output(scratch("d.h5"));
+  esc_run_report report;
+  esc_spec *spec = make_spec();
+  esc_results_free(train(&options));
+  options.resume = true;
+  options.callbacks.context = last;
+  options.callbacks.message = note;
+  esc_assert_ok(esc_sweep_run(spec, &options, &report, NULL));
+  assert_true(report.complete);
+  assert_non_null(strstr(last, "is complete: nothing to do"));
+  esc_spec_free(spec);
+}
+
+static void options_that_exclude_each_other_are_refused(void **state) {
+  (void)state;
+  esc_spec *spec = make_spec();
+  esc_run_options options = with_output(NULL);
+  options.devices = "cpu,cpu"; /* its parts are files */
+  assert_int_equal(esc_sweep_run(spec, &options, NULL, NULL), ESC_BAD_INPUT);
+  options = with_output(NULL);
+  options.resume = true; /* nothing to resume from */
+  assert_int_equal(esc_sweep_run(spec, &options, NULL, NULL), ESC_BAD_INPUT);
+  options = with_output(NULL);
+  options.shard = 2;
+  options.shards = 2;
+  assert_int_equal(esc_sweep_run(spec, &options, NULL, NULL), ESC_BAD_INPUT);
+  esc_spec_free(spec);
+}
+
+static void a_dry_run_tells_costs_and_writes_nothing(void **state) {
+  (void)state;
+  esc_dry_run dry;
+  esc_spec *spec = make_spec();
+  esc_run_options options = with_output(scratch("e.h5"));
+  esc_assert_ok(esc_sweep_dry_run(spec, &options, &dry));
+  assert_int_equal(dry.members, MEMBERS);
+  assert_int_equal(dry.cells, 2);
+  assert_true(dry.seconds_per_step > 0 && dry.host_bytes > 0 && dry.result_bytes > 0);
+  assert_int_equal(dry.cell[1].members, 3);
+  assert_true(dry.cell[1].threshold_step[0] > 0);
+  assert_int_equal(scratch_count(), 0);
+  esc_dry_run_free(&dry);
+  esc_spec_free(spec);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      CASE(a_spec_is_built_key_by_key_or_parsed_from_its_text),
+      CASE(a_wrong_key_is_refused_by_name),
+      CASE(every_key_of_a_spec_is_described),
+      CASE(without_an_output_results_are_in_memory_and_nothing_is_written),
+      CASE(a_file_has_the_results_that_the_run_returned),
+      CASE(a_cancelled_run_is_resumed_to_the_bits_of_an_undisturbed_one),
+      CASE(a_stop_that_came_before_the_run_ends_it),
+      CASE(runs_in_two_threads_have_the_bits_of_one),
+      CASE(messages_go_to_the_caller),
+      CASE(options_that_exclude_each_other_are_refused),
+      CASE(a_dry_run_tells_costs_and_writes_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
