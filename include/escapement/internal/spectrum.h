@@ -55,4 +55,8 @@ esc_status esc_block_duhamel(const esc_block_problem *problem, const esc_block_g
                              int count, const int *coordinate, double horizon, int times,
                              const double *time, esc_duhamel *out, double *off);
 
+/* The spectrum of the plateau whose escape `times` are. */
+esc_status esc_plateau_spectrum_find(const esc_block_problem *problem, const esc_block_times *times,
+                                     esc_plateau_spectrum *out);
+
 #endif
