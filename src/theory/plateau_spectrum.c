@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "escapement/blocks.h"
-#include "escapement/internal/library.h"
 #include "escapement/internal/spectrum.h"
 
 static double first_escape(const esc_block_problem *p, const esc_block_times *times) {
@@ -31,16 +30,13 @@ done:
   return status;
 }
 
-esc_status esc_plateau_spectrum_compute(const esc_block_problem *problem,
-                                        const esc_block_times *times, esc_plateau_spectrum *out) {
+esc_status esc_plateau_spectrum_find(const esc_block_problem *problem, const esc_block_times *times,
+                                     esc_plateau_spectrum *out) {
   const double first = first_escape(problem, times);
   if (problem->level == ESC_BLOCK_DIAGONAL || problem->modes < 2)
     return ESC_FAIL(ESC_BAD_INPUT, "spectrum: needs two modes or more, at level 1 or 2");
   if (!isfinite(first)) return ESC_FAIL(ESC_BAD_INPUT, "spectrum: no mode escapes");
-  const esc_library_scope scope = esc_library_enter();
-  const esc_status status = compute(problem, first, out);
-  esc_library_leave(scope);
-  return status;
+  return compute(problem, first, out);
 }
 
 void esc_plateau_spectrum_modes(const esc_plateau_spectrum *s, int i, int mode[2]) {

@@ -64,4 +64,8 @@ typedef struct esc_duhamel_request {
 esc_status esc_block_duhamel(const esc_block_problem *problem, const esc_block_grid *grid,
                              const esc_duhamel_request *request, esc_duhamel *out, double *off);
 
+/* The spectrum of the plateau whose escape `times` are. */
+esc_status esc_plateau_spectrum_find(const esc_block_problem *problem, const esc_block_times *times,
+                                     esc_plateau_spectrum *out);
+
 #endif

@@ -67,4 +67,10 @@ void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *ru
 esc_status esc_reduced_trajectory(const esc_escape_problem *problem, int times, const double *time,
                                   double *scale, double *loss);
 
+/* ---- arguments of public functions ---- */
+
+/* ESC_BAD_INPUT where an activation is not one, or layers are not 2 to ESC_LAYERS_MAX. */
+esc_status esc_activation_check(const esc_activation *activation);
+esc_status esc_layers_check(int layers);
+
 #endif
