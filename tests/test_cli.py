@@ -511,16 +511,13 @@ class FitPlotInfo(CommandLine):
         self.refused("fit", "a.h5", "a.h5")
 
     def test_plot_writes_the_figure(self):
-        for name, magic in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")):
-            done = self.call("plot", "a.h5", "-o", name)
-            self.assertEqual(done.stdout, name + "\n")
-            with open(self.path(name), "rb") as file:
-                self.assertTrue(file.read(8).startswith(magic))
+        done = self.call("plot", "a.h5", "-o", "a.pdf")  # the other formats: test_plot.py
+        self.assertEqual(done.stdout, "a.pdf\n")
+        with open(self.path("a.pdf"), "rb") as file:
+            self.assertTrue(file.read(8).startswith(b"%PDF"))
 
     def test_plot_refuses_what_it_cannot_write(self):
-        for figure in ("a.doc", "missing/a.png", "/proc/a.png"):
-            with self.subTest(figure):
-                self.refused("plot", "a.h5", "-o", figure)
+        self.refused("plot", "a.h5", "-o", "missing/a.png")  # other places: test_plot.py
         self.refused("plot", "a.h5")
 
     def test_info_tells_what_a_file_holds(self):

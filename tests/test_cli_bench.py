@@ -11,7 +11,7 @@ import unittest
 import cli_case
 
 PROGRAM = cli_case.PROGRAM
-QUICK = ["--seconds", "0.02", "--width", "8", "--batch", "16", "--members", "3"]
+QUICK = ["--seconds", "0.02", "--width", "8", "--batch", "16", "--members", "3", "--threads", "1"]
 
 
 def call(*arguments, **options):
