@@ -279,7 +279,7 @@ static void destroy(void *handle) { esc_cuda_cohort_destroy(handle); }
     return create(p, setup, path, tf32, out);                                                      \
   }                                                                                                \
   const esc_engine_ops esc_cuda_##id##_engine = {.name = "cuda",                                   \
-                                                 .precision = arithmetic,                          \
+                                                 .precision = (arithmetic),                        \
                                                  .bytes = bytes_##id,                              \
                                                  .device_memory = device_memory,                   \
                                                  .slots = slots_##id,                              \
