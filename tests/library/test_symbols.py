@@ -26,7 +26,8 @@ def declared(path):
 def abi_version():
     """What the SONAME ends with: before 1.0 the minor version may break programs too."""
     text = pathlib.Path(next(path for path in HEADERS if path.endswith("/version.h"))).read_text()
-    major, minor = (re.search(rf"define ESC_VERSION_{part} (\d+)", text)[1] for part in ("MAJOR", "MINOR"))
+    major, minor = (re.search(rf"define ESC_VERSION_{part} (\d+)", text)[1]
+                    for part in ("MAJOR", "MINOR"))
     return major if int(major) > 0 else f"{major}.{minor}"
 
 
