@@ -20,7 +20,9 @@ if(ESCAPEMENT_SANITIZE)
   target_link_options(escapement_options INTERFACE -fsanitize=address,undefined)
 endif()
 
+# clang warns of NAN and INFINITY too, which are floats.
+target_compile_options(escapement_options INTERFACE $<$<C_COMPILER_ID:Clang>:-Wno-double-promotion>)
+
 if(ESCAPEMENT_FUZZ)
-  target_compile_options(escapement_options INTERFACE -fsanitize=fuzzer-no-link
-    -Wno-double-promotion) # clang: for NAN and INFINITY too
+  target_compile_options(escapement_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()

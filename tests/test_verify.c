@@ -9,6 +9,10 @@
 #include "verify/train.h"
 #include "verify/verify.h"
 
+#ifndef CMPLX /* clang with glibc */
+#define CMPLX(x, y) __builtin_complex((double)(x), (double)(y))
+#endif
+
 static void the_worst_error_by_its_own_tolerance_is_kept(void **state) {
   (void)state;
   esc_verify_worst w = {.compared = 0};
