@@ -39,11 +39,7 @@ html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None
 mathjax_path = "mathjax/MathJax.js?config=TeX-AMS_SVG"
-mathjax2_config = {
-    "messageStyle": "none",
-    "showMathMenu": False,
-    "SVG": {"linebreaks": {"automatic": True, "width": "container"}},
-}
+mathjax2_config = {"messageStyle": "none", "showMathMenu": False}
 
 
 def copy_mathjax(app, exception):
