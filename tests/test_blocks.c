@@ -241,7 +241,7 @@ static void a_level_freezes_what_it_leaves_out(void **state) {
   }
 }
 
-/* The weaker mode first when its bottleneck is shallower by one (docs/theory, section 6). */
+/* The weaker mode first when its bottleneck is shallower by one (docs/theory, section 6.5). */
 static void a_shallower_bottleneck_goes_first(void **state) {
   (void)state;
   const double pair[] = {1.5, 0.6};

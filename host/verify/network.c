@@ -153,7 +153,7 @@ done:
   return status;
 }
 
-/* S, Q and the three terms of dS/dt under the Euclidean flow (docs/theory, section 5), by the
+/* S, Q and the three terms of dS/dt under the Euclidean flow (docs/theory, section 5.2), by the
  * reference's outputs and backward passes alone. */
 typedef struct rate {
   double signal, energy, drive, second, third;

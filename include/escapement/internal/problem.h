@@ -121,7 +121,7 @@ static inline double esc_layer_scale(const esc_problem *p, const esc_member *m, 
   return (m->small_layers >> l & 1) ? base * m->scale : base;
 }
 
-/* gamma_l of the metric (docs/theory, section 0); n = N, or N/K for blocks. */
+/* gamma_l of the metric (docs/theory, section 0.5); n = N, or N/K for blocks. */
 static inline double esc_metric_gamma(const esc_problem *p, int l) {
   const double n = (double)p->shape.width / (p->scheme == ESC_SCHEME_BLOCKS ? p->teacher.modes : 1);
   if (p->metric == ESC_METRIC_EUCLIDEAN) return 1;

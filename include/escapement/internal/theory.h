@@ -35,7 +35,7 @@ esc_status esc_gaussian_expectation(esc_gaussian_integrand *h, void *context, in
 esc_status esc_gaussian_rule(const esc_activation *activation, int layers, double largest,
                              double tolerance, int *count, double **node, double **weight);
 
-/* ---- the reduced ODE and escape times (docs/theory, sections 3, 4) ---- */
+/* ---- the reduced ODE and escape times (docs/theory, sections 3.5 and 4) ---- */
 
 /* Escape times, ode to 1e-8 relative unless the remark states another error. Escape is the first
  * time at which scale[layer] reaches `to` from below (0 if it is there at the start; a scale that
