@@ -35,6 +35,8 @@ linkcheck_retries = 2
 
 html_theme = "furo"
 html_title = f"escapement {release}"
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None
