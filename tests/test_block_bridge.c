@@ -1,5 +1,5 @@
-/* A whole network against the block reduction (theory, section 6): block-initialised, with the
- * grid's nodes as a weighted batch, the reference engine's gradient flow escapes when level 2
+/* A whole network against the block reduction (docs/theory, section 6.2): block-initialised, with
+ * the grid's nodes as a weighted batch, the reference engine's gradient flow escapes when level 2
  * says, and when levels 0 and 1 do not. */
 #include "escapement/internal/blocks.h"
 #include "escapement/internal/model.h"

@@ -1,4 +1,4 @@
-/* Several modes on the exact block reduction: theory sheet, section 9, and laws of the flow. */
+/* Several modes on the exact block reduction: docs/theory, section 9.5, and laws of the flow. */
 #include "escapement/internal/blocks.h"
 
 #include "check.h"
@@ -20,7 +20,7 @@ static esc_block_problem make(const char *activation, int layers, double scale, 
 
 static const double three[] = {1.5, 1, 0.6}, two[] = {1.5, 1};
 
-/* The sheet's digits: half a unit of the last one given, and 1e-8 of the quadrature. */
+/* The reference values' digits: half a unit of the last one given, and 1e-8 of the quadrature. */
 static void check_times(const esc_block_problem *p, const double *escape, const double *hermite,
                         double digit) {
   esc_block_times t;
@@ -32,7 +32,7 @@ static void check_times(const esc_block_problem *p, const double *escape, const 
   }
 }
 
-static void three_modes_escape_when_the_sheet_says(void **state) {
+static void three_modes_escape_at_the_reference_times(void **state) {
   (void)state;
   const double escape[3][3] = {{58.565632, 87.232704, 144.280648},
                                {43.260400, 43.325531, 43.318541},
@@ -45,7 +45,7 @@ static void three_modes_escape_when_the_sheet_says(void **state) {
   }
 }
 
-static void two_modes_escape_when_the_sheet_says(void **state) {
+static void two_modes_escape_at_the_reference_times(void **state) {
   (void)state;
   const double escape[3][2] = {
       {27.45343916, 40.55873925}, {21.97449583, 22.04221595}, {18.43560741, 18.46256864}};
@@ -241,7 +241,7 @@ static void a_level_freezes_what_it_leaves_out(void **state) {
   }
 }
 
-/* The weaker mode first when its bottleneck is shallower by one (theory, section 6). */
+/* The weaker mode first when its bottleneck is shallower by one (docs/theory, section 6.5). */
 static void a_shallower_bottleneck_goes_first(void **state) {
   (void)state;
   const double pair[] = {1.5, 0.6};
@@ -362,8 +362,8 @@ static void an_overflow_at_the_start_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(three_modes_escape_when_the_sheet_says),
-      cmocka_unit_test(two_modes_escape_when_the_sheet_says),
+      cmocka_unit_test(three_modes_escape_at_the_reference_times),
+      cmocka_unit_test(two_modes_escape_at_the_reference_times),
       cmocka_unit_test(with_three_layers_levels_one_and_two_coincide),
       cmocka_unit_test(one_mode_is_the_reduced_ode),
       cmocka_unit_test(the_flow_is_minus_the_gradient_of_the_loss),

@@ -1,5 +1,5 @@
 /* Engines against theory: on the symmetric manifold, under the normalized metric,
- * a network of any width is the reduced ODE (theory, section 3). With quadrature
+ * a network of any width is the reduced ODE (docs/theory, section 3.2). With quadrature
  * nodes along v as the batch the population gradient is exact, so engine and ODE
  * agree to the quadrature's and the solver's tolerance; with samples to the error
  * of the minibatch and of the step. */

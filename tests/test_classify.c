@@ -1,5 +1,5 @@
 /* Classes, Taylor coefficients and Gaussian constants of activations against
- * closed forms, the theory's numbers (section 9) and 40-digit quadrature
+ * closed forms, against docs/theory, section 9.1, and against 40-digit quadrature
  * (mpmath, quad on half-integer intervals); the critical-depth law. */
 #include "check.h"
 #include "escapement/internal/theory.h"
@@ -142,7 +142,7 @@ static void assert_correction(const char *name, double moment, double want, doub
   esc_assert_close(c.correction, want, digits, 0);
 }
 
-/* m_q by Stein's identity or mpmath, C by section 9. */
+/* m_q by Stein's identity or mpmath, C by docs/theory, section 9.1. */
 static void corrections_are_those_of_the_theory(void **state) {
   (void)state;
   const double pi = acos(-1);

@@ -1,5 +1,5 @@
-"""The verbs classify and escape against numbers of an independent program (theory
-sheet, section 9), the resonances and the critical-depth law.
+"""The verbs classify and escape against numbers of an independent program (docs/theory,
+section 9), the resonances and the critical-depth law.
 
 Usage: test_cli_theory.py PROGRAM [unittest arguments]
 """
@@ -22,7 +22,7 @@ class Theory(unittest.TestCase):
 
 
 class Classify(Theory):
-    def test_constants_are_the_sheets(self):
+    def test_constants_are_the_reference_values(self):
         for name, kind, c1, a1, correction in (
                 ("tanh", "B", "0.605705509602", 1, "-0.799905306"),
                 ("erf", "B", "0.651470015871", 1.128379167096, "-0.777777778"),
@@ -49,7 +49,7 @@ class Classify(Theory):
 
 
 class Escape(Theory):
-    def test_times_are_the_sheets(self):
+    def test_times_are_the_reference_values(self):
         for activation, amplitude, scales, to, ode, closed in (
                 ("tanh", 1.0, [.1] * 4, .5, "83.3964319", "79.2464312"),
                 ("tanh", 1.0, [.03] * 3, .5, "53.4457298", "51.7303093"),

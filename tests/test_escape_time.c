@@ -1,6 +1,6 @@
-/* Escape times on the symmetric manifold (theory, sections 4 and 9): every number of
- * the sheet, the resonance's logarithm, the critical-depth slopes, starts beyond the leading
- * order, and starts that do not escape. */
+/* Escape times on the symmetric manifold (docs/theory, sections 4 and 9.2): every reference value,
+ * the resonance's logarithm, the critical-depth slopes, starts beyond the leading order, and starts
+ * that do not escape. */
 #include <gsl/gsl_errno.h>
 
 #include "check.h"
@@ -39,12 +39,12 @@ static start balanced(const char *activation, int layers, double scale, double t
   return s;
 }
 
-/* ---- the sheet's numbers ---- */
+/* ---- reference values ---- */
 
 typedef struct row {
   start start;
-  double ode, closed; /* 0: not in the sheet */
-  double digits;      /* half a unit of the sheet's last one, for ode */
+  double ode, closed; /* 0: no reference value */
+  double digits;      /* half a unit of the reference value's last one, for ode */
 } row;
 
 static const row rows[] = {
@@ -64,7 +64,7 @@ static const row rows[] = {
     {{"tanh", 1, {.01, .01, .01, .01}, .3, 1}, 8253.03461, 8245.66454, 5e-6},
 };
 
-static void times_are_the_sheets(void **unused) {
+static void times_are_the_reference_values(void **unused) {
   (void)unused;
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     const esc_escape_times t = times_of(&rows[i].start);
@@ -74,7 +74,7 @@ static void times_are_the_sheets(void **unused) {
   }
 }
 
-static void corrected_is_the_sheets(void **unused) {
+static void corrected_is_the_reference_value(void **unused) {
   (void)unused;
   const start s = balanced("tanh", 4, .01, .3);
   esc_assert_close(times_of(&s).corrected, 8253.05036, 5e-6, 0);
@@ -104,7 +104,7 @@ static double log_coefficient(const char *activation, int layers, double scale, 
   return (excess[1] - excess[0]) / (2 * log(1.2));
 }
 
-static void resonance_has_the_sheets_logarithm(void **unused) {
+static void resonance_has_the_reference_logarithm(void **unused) {
   (void)unused;
   const struct {
     const char *activation;
@@ -435,10 +435,10 @@ static void extremes_stay_finite_or_say_why(void **unused) {
 int main(void) {
   gsl_set_error_handler_off();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(times_are_the_sheets),
-      cmocka_unit_test(corrected_is_the_sheets),
+      cmocka_unit_test(times_are_the_reference_values),
+      cmocka_unit_test(corrected_is_the_reference_value),
       cmocka_unit_test(quadrature_meets_the_closed_form),
-      cmocka_unit_test(resonance_has_the_sheets_logarithm),
+      cmocka_unit_test(resonance_has_the_reference_logarithm),
       cmocka_unit_test(corrected_gains_an_order),
       cmocka_unit_test(corrected_is_exact_without_nonlinear_terms),
       cmocka_unit_test(prefix_brings_its_factor),

@@ -1,5 +1,5 @@
 """Escape times at the configuration for which an independent program's are known
-(theory sheet, section 9): He-normal, tanh, L=6, N=d=32, B=64, rate 0.01,
+(docs/theory, section 9.4): He-normal, tanh, L=6, N=d=32, B=64, rate 0.01,
 threshold 0.1, 16 seeds. Both programs' seeds are draws of the same law, with a
 spread of 25% over seeds, so the means of two times 16 seeds may differ by
 

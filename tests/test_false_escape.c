@@ -1,5 +1,5 @@
-/* False escapes against laws that are known in closed form, against the theory
- * sheet's numbers and against direct simulation. */
+/* False escapes against laws that are known in closed form, against the numbers of docs/theory,
+ * section 5.6, and against direct simulation. */
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_math.h>
@@ -32,8 +32,8 @@ static esc_false_escape ask_tanh(int batch, double smoothing, double threshold, 
   return ask(&p, threshold, steps);
 }
 
-/* Theory sheet, section 5; its numbers have one digit. */
-static void tanh_crosses_as_often_as_the_theory_sheet_says(void **state) {
+/* docs/theory, section 5.6, whose numbers have one digit. */
+static void tanh_crosses_as_often_as_the_theory_says(void **state) {
   (void)state;
   esc_assert_close(ask_tanh(64, 0, 0.15, 1).baseline, 0.197, 0.0005, 0);
   esc_assert_close(ask_tanh(64, 0, 0.15, 1).hazard, 7e-3, 0, 0.07);
@@ -339,7 +339,7 @@ static void no_loss_is_below_zero(void **state) {
 int main(void) {
   gsl_set_error_handler_off();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tanh_crosses_as_often_as_the_theory_sheet_says),
+      cmocka_unit_test(tanh_crosses_as_often_as_the_theory_says),
       cmocka_unit_test(a_linear_teacher_crosses_by_the_chi_squared_law),
       cmocka_unit_test(a_relu_teacher_crosses_by_its_mixed_law),
       cmocka_unit_test(the_baseline_is_the_mean_loss_of_the_teacher),

@@ -1,4 +1,4 @@
-/* Theory curves between their knots, against closed forms (theory, section 4). */
+/* Theory curves between their knots, against closed forms (docs/theory, section 4.3). */
 #include <math.h>
 
 #include "check.h"

@@ -1,5 +1,5 @@
 /* From one closure level to another: slopes against differences, the integral against the
- * times at its ends, the sheet's numbers (theory, section 9). */
+ * times at its ends, the reference values (docs/theory, section 9.5). */
 #include "escapement/internal/homotopy.h"
 
 #include <omp.h>
@@ -28,8 +28,9 @@ static esc_homotopy_point at(const esc_homotopy *h, double lambda, bool slopes) 
   return point;
 }
 
-/* The sheet's second number is 3e-7 off differences of sixth order (-10.0495263). */
-static void slopes_are_the_sheets(void **state) {
+/* The second reference value (docs/theory, section 9.5) is 3e-7 off differences of sixth order
+ * (-10.0495263). */
+static void slopes_are_the_reference_values(void **state) {
   (void)state;
   const double want[2][2] = {{-5.892583787, -10.049529272}, {-11.536866776, -15.020525328}};
   for (int upper = 1; upper <= 2; upper++) {
@@ -63,9 +64,9 @@ static void slopes_are_the_differences_of_times(void **state) {
   check_slopes("gelu", 3, 0.3, 2, 0.5);
 }
 
-/* The sheet's channels of mode 2 are its own integral over lambda, good to 2e-4: with panels ten
- * times as exact as ours they move by 1e-5. */
-static void the_attribution_is_the_sheets(void **state) {
+/* The reference values of mode 2 are another program's integral over lambda, good to 2e-4: with
+ * panels ten times as exact as ours they move by 1e-5. */
+static void the_attribution_has_the_reference_values(void **state) {
   (void)state;
   const double want[2][4] = {{-3.3493, -1.62671, -1.85458, -2.18725},
                              {-4.48216, -10.14983, -4.11912, -3.34507}};
@@ -124,9 +125,9 @@ static void an_activation_without_curvature_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(slopes_are_the_sheets),
+      cmocka_unit_test(slopes_are_the_reference_values),
       cmocka_unit_test(slopes_are_the_differences_of_times),
-      cmocka_unit_test(the_attribution_is_the_sheets),
+      cmocka_unit_test(the_attribution_has_the_reference_values),
       cmocka_unit_test(a_steep_layer_is_resolved),
       cmocka_unit_test(threads_do_not_change_an_attribution),
       cmocka_unit_test(an_activation_without_curvature_is_refused),

@@ -174,8 +174,8 @@ static void linear_and_relu_move_at_second_order_alone(void **state) {
   }
 }
 
-/* The theory sheet's network (section 9): E[u.kappa] and the imbalance of its update. */
-static void the_sheets_network_has_the_sheets_traces(void **state) {
+/* The network of docs/theory, section 9.3: E[u.kappa] and the imbalance of its update. */
+static void the_reference_network_has_the_reference_traces(void **state) {
   (void)state;
   scene s = {.problem = problem_make(3, 3, 2, 5), .directions = {1, 0}, .count = 18};
   const double before[2] = {1.25671826479664, .0666007712193415};
@@ -211,7 +211,7 @@ int main(void) {
       cmocka_unit_test(traces_are_the_scalar_ledger),
       cmocka_unit_test(the_matrices_are_symmetric),
       cmocka_unit_test(linear_and_relu_move_at_second_order_alone),
-      cmocka_unit_test(the_sheets_network_has_the_sheets_traces),
+      cmocka_unit_test(the_reference_network_has_the_reference_traces),
   };
   return cmocka_run_group_tests_name("identity", tests, NULL, NULL);
 }

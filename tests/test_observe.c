@@ -78,9 +78,9 @@ static double *at(const scene *t, int k) {
   return t->row + esc_observable_offset(t->p.shape.layers, k);
 }
 
-/* Theory, section 9: W_l[i][j] = .6 sin(1+i+2j+3l), X[j][b] = 1.5 sin(2+3j+5b). Inputs are
+/* docs/theory, section 9.3: W_l[i][j] = .6 sin(1+i+2j+3l), X[j][b] = 1.5 sin(2+3j+5b). Inputs are
  * kept in float, hence 1e-7. */
-static void the_checked_network_has_the_sheets_signal(void **state) {
+static void the_reference_network_has_the_reference_signal(void **state) {
   (void)state;
   esc_problem p = problem_make(3, 3, 2, 5);
   scene t;
@@ -573,7 +573,7 @@ static void snapshots_fall_on_their_grid(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_checked_network_has_the_sheets_signal),
+      cmocka_unit_test(the_reference_network_has_the_reference_signal),
       cmocka_unit_test(the_sample_has_mean_zero_and_second_moment_one),
       cmocka_unit_test(an_odd_network_needs_no_mirror_images),
       cmocka_unit_test(the_three_terms_are_the_rate_of_the_signal),

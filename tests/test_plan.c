@@ -51,7 +51,7 @@ static void check_warning(const char *threshold, const char *smoothing, const ch
   esc_spec_free(spec);
 }
 
-/* The theory sheet's 7e-3 for a minibatch is nearly all there is, at step 0. */
+/* The 7e-3 a minibatch of docs/theory, section 5.6, is nearly all there is, at step 0. */
 static void a_warning_of_the_first_loss_says_so(void **state) {
   (void)state;
   check_warning(

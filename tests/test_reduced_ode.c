@@ -1,4 +1,4 @@
-/* The reduced ODE (theory, section 3): right side and Jacobian against finite
+/* The reduced ODE (docs/theory, section 3.2): right side and Jacobian against finite
  * differences, imbalance drift, crossings by two methods and against other
  * integrators, trajectories. */
 #include <gsl/gsl_errno.h>

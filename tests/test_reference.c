@@ -3,7 +3,7 @@
 #include "escapement/internal/reference.h"
 #include "problems.h"
 
-/* The check network of the theory sheet, section 9: N=3, d=2, L=3, a=1.2, v=e_1,
+/* The check network of docs/theory, section 9.3: N=3, d=2, L=3, a=1.2, v=e_1,
  * W_l[i][j] = .6 sin(1+i+2j+3l), X[j][b] = 1.5 sin(2+3j+5b), five equal weights. */
 typedef struct check_network {
   esc_problem problem;
@@ -34,10 +34,10 @@ static check_network evaluate(const char *activation, esc_loss_kind loss) {
   return c;
 }
 
-/* The sheet gives 15 digits; what cancels in f - T costs one or two of them. */
+/* docs/theory, section 9.3 has 15 digits; what cancels in f - T costs one or two of them. */
 static const double digits = 5e-13;
 
-static void tanh_squared_gives_the_sheets_numbers(void **state) {
+static void tanh_squared_gives_the_reference_values(void **state) {
   (void)state;
   const check_network c = evaluate("tanh", ESC_LOSS_SQUARED);
   esc_assert_close(c.gradient.loss, .36683818770414, 1e-14, digits);
@@ -48,7 +48,7 @@ static void tanh_squared_gives_the_sheets_numbers(void **state) {
   esc_assert_close(c.gradient.deficit[1], .000972717166747007, 0, 5e-13);
 }
 
-static void other_losses_and_activations_give_the_sheets_numbers(void **state) {
+static void other_losses_and_activations_give_the_reference_values(void **state) {
   (void)state;
   static const struct {
     const char *activation;
@@ -68,8 +68,9 @@ static void other_losses_and_activations_give_the_sheets_numbers(void **state) {
   }
 }
 
-/* Delta' - Delta under gamma = (3, 1, 1/3), eta = .1, from the sheet's two states. */
-static void one_update_moves_the_imbalance_as_the_sheet_says(void **state) {
+/* Delta' - Delta under gamma = (3, 1, 1/3), eta = .1, from the two states of docs/theory,
+ * section 9.3. */
+static void one_update_moves_the_imbalance_to_its_reference_value(void **state) {
   (void)state;
   check_network c = evaluate("tanh", ESC_LOSS_SQUARED);
   const double gamma[3] = {3, 1, 1. / 3}, after[2] = {1.26009196817377, .0630152073054666};
@@ -138,7 +139,8 @@ static void gradients_equal_finite_differences_for_every_activation_and_loss(voi
     }
 }
 
-/* mean[u . kappa] = <G_{l+1}, W_{l+1}> - <G_l, W_l>, the reason for identity 1.1. */
+/* mean[u . kappa] = <G_{l+1}, W_{l+1}> - <G_l, W_l>, the reason for the identity of docs/theory,
+ * section 1.1. */
 static void deficit_is_the_difference_of_gradient_weight_products(void **state) {
   (void)state;
   const check_network c = evaluate("swish", ESC_LOSS_SQUARED);
@@ -153,9 +155,9 @@ static void deficit_is_the_difference_of_gradient_weight_products(void **state) 
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tanh_squared_gives_the_sheets_numbers),
-      cmocka_unit_test(other_losses_and_activations_give_the_sheets_numbers),
-      cmocka_unit_test(one_update_moves_the_imbalance_as_the_sheet_says),
+      cmocka_unit_test(tanh_squared_gives_the_reference_values),
+      cmocka_unit_test(other_losses_and_activations_give_the_reference_values),
+      cmocka_unit_test(one_update_moves_the_imbalance_to_its_reference_value),
       cmocka_unit_test(gradients_equal_finite_differences_for_every_activation_and_loss),
       cmocka_unit_test(deficit_is_the_difference_of_gradient_weight_products),
   };

@@ -1,5 +1,5 @@
 /* Schur-Perron both ways on random matrices, nested truncations, and what holds of them at the
- * plateau of several modes (theory, section 6). */
+ * plateau of several modes (docs/theory, section 6). */
 #include "escapement/internal/spectrum.h"
 
 #include "check.h"
@@ -178,7 +178,7 @@ static esc_block_problem three_modes(void) {
 static void the_block_start_is_not_at_rest_and_not_schur_perron(void **state) {
   (void)state;
   const esc_block_problem p = three_modes();
-  const double want[] = {5.996e-4, 6.008e-4, 6.008e-4}; /* the sheet's */
+  const double want[] = {5.996e-4, 6.008e-4, 6.008e-4}; /* docs/theory, section 6.4 */
   double a[64], rate[64];
   esc_block_grid grid;
   esc_block_signals unused;
@@ -206,7 +206,7 @@ static void duhamels_frozen_form_holds_at_first_only(void **state) {
   esc_assert_ok(esc_block_grid_create(&p, 1, &grid));
   esc_assert_ok(
       esc_block_duhamel(&p, &grid, &(esc_duhamel_request){1, &theta_01, 30, 2, time}, &d, off));
-  esc_assert_close(off[0], 0.05, 0.01, 0); /* the sheet's, in per cent */
+  esc_assert_close(off[0], 0.05, 0.01, 0); /* docs/theory, section 6.9, in per cent */
   esc_assert_close(off[1], 0.21, 0.01, 0);
   assert_true(d.until > 2 && d.until < 10);
   esc_block_grid_free(&grid);

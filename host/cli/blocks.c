@@ -1,4 +1,4 @@
-/* escapement blocks: escape of several modes on the exact block reduction (theory, section 6). */
+/* escapement blocks: several modes on the exact block reduction (docs/theory, section 6). */
 #include "escapement/blocks.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* escapement classify: class and constants of an activation (theory, section 2). */
+/* escapement classify: class and constants of an activation (docs/theory, section 2). */
 #include <math.h>
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-/* escapement escape: escape times on the symmetric manifold (theory, sections 3, 4). */
+/* escapement escape: escape times on the symmetric manifold (docs/theory, sections 3, 4). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

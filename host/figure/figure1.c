@@ -47,7 +47,7 @@ done:
   return status;
 }
 
-/* s_l of a layer with Frobenius norm 1 (theory, section 3). */
+/* s_l of a layer with Frobenius norm 1 (docs/theory, section 7.2). */
 static double unit_scale(const esc_problem *p, int l) {
   const double root = sqrt(p->shape.width);
   return l == 0 ? 1 / root : l == p->shape.layers - 1 ? root : 1;

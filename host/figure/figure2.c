@@ -19,7 +19,7 @@ static esc_status draw_theory(json_t *panel, const esc_compared *c, bool legend)
   const esc_plot_series closed = {
       .role = ESC_DOT, .colour = -1, .count = ESC_CURVE_POINTS, .x = t.epsilon, .y = t.closed};
   esc_panel_series(panel, &ode, "%s", legend ? "reduced ODE, same threshold" : "");
-  if (small & 1) /* else the closed form lacks the prefix's drive (theory, section 4) */
+  if (small & 1) /* else the closed form lacks the prefix's drive (docs/theory, section 4.5) */
     esc_panel_series(panel, &closed, "%s", legend ? "leading order, to $s=1/2$" : "");
 done:
   return status;

@@ -44,7 +44,7 @@ int64_t esc_plan_find(const esc_plan *plan, esc_member_key key);
 enum { ESC_WARNING_SIZE = 768 };
 
 /* Estimates how many members would cross a threshold by minibatch noise alone
- * (theory, section 5, false escapes) into plan->false_escape. Above 1% of the
+ * (docs/theory, section 5.6) into plan->false_escape. Above 1% of the
  * members ESC_BAD_INPUT with the cure, unless the spec allows it; above 0.1% a
  * sentence in `warning`, else "". */
 esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,

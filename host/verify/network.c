@@ -1,4 +1,4 @@
-/* The network of the theory sheet's section 9, whose numbers are another program's:
+/* The network of docs/theory, section 9.3, whose numbers are another program's:
  * N=3, d=2, L=3, a=1.2, v=e_1, W_l[i][j] = .6 sin(1+i+2j+3l), X[j][b] = 1.5 sin(2+3j+5b). */
 #include <math.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "verify/scene.h"
 #include "verify/verify.h"
 
-/* The sheet gives 15 digits; what cancels in f - T and u.kappa costs one or two. */
+/* docs/theory, section 9.3 has 15 digits; what cancels in f - T and u.kappa costs one or two. */
 static const double digits = 5e-13;
 
 static void take(esc_verify_worst *worst, double got, double want, const char *what) {
@@ -153,7 +153,7 @@ done:
   return status;
 }
 
-/* S, Q and the three terms of dS/dt under the Euclidean flow (theory, section 5), by the
+/* S, Q and the three terms of dS/dt under the Euclidean flow (docs/theory, section 5.2), by the
  * reference's outputs and backward passes alone. */
 typedef struct rate {
   double signal, energy, drive, second, third;

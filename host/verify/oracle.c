@@ -321,7 +321,7 @@ static bool follow(const esc_problem *p, real loss, esc_oracle_run *r) {
   return !all;
 }
 
-/* Identity 1.4 of the theory, and the update that it is about. */
+/* The identity of docs/theory, section 1.4, and the update that it is about. */
 static void update(const esc_problem *p, const esc_oracle_gradient *g, esc_oracle_run *r) {
   const real rate = p->rate;
   for (int l = 0; l < p->shape.layers; l++) {

@@ -1,6 +1,6 @@
-/* Theory: constants and escape times against the numbers of another program (theory
- * sheet, section 9), and the reference, fed with quadrature nodes, against the reduced
- * ODE: on the symmetric manifold a network of any width is that ODE. */
+/* Theory: constants and escape times against the numbers of another program (docs/theory, section
+ * 9), and the reference, fed with quadrature nodes, against the reduced ODE: on the symmetric
+ * manifold a network of any width is that ODE. */
 #include "escapement/internal/theory.h"
 
 #include <float.h>
@@ -12,7 +12,7 @@
 #include "verify/scene.h"
 #include "verify/verify.h"
 
-/* The sheet gives 12 decimals of c_1 and 9 of C. */
+/* docs/theory, section 9.1 has 12 decimals of c_1 and 9 of C. */
 static esc_status constants(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   static const struct {
@@ -56,7 +56,7 @@ static const escape_row escapes[] = {
     {ESC_ACTIVATION_TANH, 2, 1, {.01, .01}, .3, 5.89727183, 5.61526572},
 };
 
-/* The sheet gives nine digits. */
+/* docs/theory, section 9.2 has nine digits. */
 static esc_status escape_times(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   esc_status status = ESC_OK;
@@ -78,8 +78,9 @@ done:
   return status;
 }
 
-/* tanh L=4, 0.01 to 0.3: the sheet's 8253.05036. And large layers before a bottleneck, of which the
- * third layer is watched: the leaf's integral and the drive's average by an independent program. */
+/* tanh L=4, 0.01 to 0.3: 8253.05036 in docs/theory, section 4.6. And large layers before a
+ * bottleneck, of which the third layer is watched: the leaf's integral and the drive's average by
+ * an independent program. */
 static esc_status corrected(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   esc_status status = ESC_OK;

@@ -5,8 +5,8 @@
  *   function  esc_<function>_eval and esc_<function>_second_derivative of activation_template.h
  *   odd       sigma(-z) = -sigma(z)
  *   corner    sigma' jumps at 0, so that quadrature is split there
- * `softplus` and `sigmoid` are centred, sigma(z) - sigma(0); the raw ones are not (theory, class
- * D). */
+ * `softplus` and `sigmoid` are centred, sigma(z) - sigma(0); the raw ones are not (docs/theory,
+ * section 2.3). */
 #ifndef ESCAPEMENT_ACTIVATION_LIST_H
 #define ESCAPEMENT_ACTIVATION_LIST_H
 

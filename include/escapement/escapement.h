@@ -1,10 +1,10 @@
 /* The whole public interface of libescapement.
  *
- * State of the process that the library changes, once, when it is first used: GSL's error handler is
- * set to off (it would abort), and HDF5 is told not to clean up at exit if it was not in use before.
- * Numbers are read and written in the C locale whatever that of the caller. Functions may be called
- * from several threads at a time; reading and writing of result files takes turns. A handle is used
- * by one thread at a time, but for esc_stop_request. */
+ * State of the process that the library changes, once, when it is first used: GSL's error handler
+ * is set to off (it would abort), and HDF5 is told not to clean up at exit if it was not in use
+ * before. Numbers are read and written in the C locale whatever that of the caller. Functions may
+ * be called from several threads at a time; reading and writing of result files takes turns. A
+ * handle is used by one thread at a time, but for esc_stop_request. */
 #ifndef ESCAPEMENT_H
 #define ESCAPEMENT_H
 

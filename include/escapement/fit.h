@@ -63,9 +63,9 @@ typedef struct esc_correction {
 /* Extrapolation to epsilon = 0 over the scales whose members all escaped. r >= 3 and r = 1:
  * log mean t* = a + slope log epsilon + corrections; r = 2: mean t* = a + slope
  * log10(1/epsilon) + corrections, and `slope` is in steps per decade. The corrections are the
- * next orders of theory, section 4: powers (q-1)i + (r-2)j + rk of epsilon, with a logarithm
- * at the resonance. One term, two with six scales or more (a resonance's two with five), and
- * more while chi^2 rejects (p < 0.05) and scales are left. */
+ * next orders of docs/theory, section 11.4: powers (q-1)i + (r-2)j + rk of epsilon, with a
+ * logarithm at the resonance. One term, two with six scales or more (a resonance's two with five),
+ * and more while chi^2 rejects (p < 0.05) and scales are left. */
 typedef struct esc_limit {
   double slope, standard_error, lower, upper; /* NaN with fewer than three scales; the interval
                                                  also where no seeds show an error */

@@ -1,5 +1,5 @@
 /* False escapes: how likely minibatch noise alone carries the loss of a network
- * that sits at f = 0 below a threshold (theory, section 5, false escapes).
+ * that sits at f = 0 below a threshold (docs/theory, section 5.6).
  *
  * m_t = phi m_{t-1} + (1-phi) loss_t is a Markov chain; what has not crossed yet is
  * carried on a grid from the threshold up, step by step, until the share that

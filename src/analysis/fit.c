@@ -1,5 +1,5 @@
 /* Groups the members of result tables and fits log t* against log epsilon in each
- * group (theory, section 5, slopes): points, local slopes, and what headline.c and limit.c
+ * group (docs/theory, section 11): points, local slopes, and what headline.c and limit.c
  * make of them. */
 #include "escapement/internal/fit.h"
 

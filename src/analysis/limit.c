@@ -1,7 +1,7 @@
 /* The limit of the local slopes at epsilon = 0, with the covariance of the points over seeds.
  *
  * Time from scale epsilon on the balanced leaf: t* = int_epsilon du/(D u^(r-1) (1 + chi u^(q-1)
- * + ...)) + const (theory, section 4). Relative to epsilon^-(r-2) that is a power series in
+ * + ...)) + const (docs/theory, section 11.4). Relative to epsilon^-(r-2) that is a power series in
  * epsilon^(q-1) (activation), epsilon^(r-2) (a fixed time, that of the loss's average
  * included) and epsilon^r (self-interaction), with epsilon^(r-2) log epsilon where q-1
  * divides r-2.

@@ -1,5 +1,5 @@
 /* Law of one example's loss on the plateau: that of T(x) = sum_k a_k sigma(v_k . x)
- * and of its loss at f = 0 (theory, section 5, false escapes). */
+ * and of its loss at f = 0 (docs/theory, section 5.6). */
 #include "loss_law.h"
 
 #include <gsl/gsl_randist.h>

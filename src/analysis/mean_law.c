@@ -1,6 +1,6 @@
-/* Law of the mean of a minibatch of losses on the plateau (theory, section 5, false
- * escapes): by convolution on a lattice for small batches, else from a saddle point,
- * whose relative error stays small however far the tail. */
+/* Law of the mean of a minibatch of losses on the plateau (docs/theory, section 5.6): by
+ * convolution on a lattice for small batches, else from a saddle point, whose relative error stays
+ * small however far the tail. */
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* Escape steps against the sign and size of the initial signal. Half of the seeds
- * start with S(0) < 0 and escape later (theory, section 5). */
+ * start with S(0) < 0 and escape later (docs/theory, section 5.5). */
 #include <math.h>
 
 #include "rows.h"

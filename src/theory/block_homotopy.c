@@ -1,9 +1,9 @@
 /* dt_k/dlambda between two closure levels. The state's derivatives with respect to lambda, one a
  * channel, go along with the flow; where S_k passes its half, at t_k,
  *   dt_k/dlambda = -(grad S_k . sum_c z_c) / (grad S_k . F_lambda),
- * and each channel has its term of the sum. The adjoint p of the theory sheet gives the same
- * numbers, p(0..t_k) being what carries z_c's forcing to t_k; but it goes backward, once for each
- * mode, over a path that must be kept and evaluated again. */
+ * and each channel has its term of the sum. The adjoint p of docs/theory, section 6.6 gives the
+ * same numbers, p(0..t_k) being what carries z_c's forcing to t_k; but it goes backward, once for
+ * each mode, over a path that must be kept and evaluated again. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* The class of an activation and its constants (theory, section 2), all of them
+/* The class of an activation and its constants (docs/theory, section 2), all of them
  * computed: Taylor coefficients by series arithmetic, the moments by quadrature.
  *
  * A coefficient counts as 0 where its value is within twice the bound on its own

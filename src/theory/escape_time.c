@@ -1,4 +1,4 @@
-/* Escape times from the saddle at 0 on the symmetric manifold (theory, section 4):
+/* Escape times from the saddle at 0 on the symmetric manifold (docs/theory, section 4):
  * the reduced ODE's, the leading order's in closed form, and the latter corrected.
  *
  * Leading order: ds_l/dt = D prod_{j != l} s_j with the drive D = a c_1 a_1^{L-1}

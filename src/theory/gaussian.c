@@ -1,4 +1,4 @@
-/* Expectations over g ~ N(0, 1) (theory, section 3), each by the smallest rule
+/* Expectations over g ~ N(0, 1) (docs/theory, section 3.4), each by the smallest rule
  * that twice as many nodes confirm. Three kinds of rule:
  *   trapezoid  on +-reach: exponentially good for what is analytic near the line;
  *   Hermite    exact for polynomials up to degree 2n-1;
@@ -236,7 +236,7 @@ typedef struct chain {
 enum { CHAIN_TERMS = 3 }; /* besides those of each layer */
 
 /* 1, so that the rule keeps its weight; sigma(g) g, the drive of small scales; sigma(g)^2, for
- * the loss; then sigma(g) df/ds_l and f df/ds_l for all l (section 3, layers from 0:
+ * the loss; then sigma(g) df/ds_l and f df/ds_l for all l (docs/theory, section 3.2, layers from 0:
  * df/ds_l = h_l prod_{j>l} s_j sigma'(z_{j-1})). */
 static void chain_terms(void *context, double g, double *out) {
   const chain *c = context;

@@ -1,5 +1,5 @@
-/* closed and corrected: the leading order's escape time (theory, section 4; the formulas are in
- * escape_time.c and leading_path.h). */
+/* closed and corrected: the leading order's escape time (docs/theory, sections 4.3 and 4.7; the
+ * formulas are in escape_time.c and leading_path.h). */
 #include "leading_order.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* The reduced ODE ds_l/dt = E[(a sigma(g) - f) df/ds_l] by CVODE: crossing times
- * and trajectories (theory, section 3).
+ * and trajectories (docs/theory, section 3.5).
  *
  * An escape takes up to 1e250 units of time and its last part one unit, less than
  * an ulp of t. So t is a variable like the scales, and the independent one is theta,

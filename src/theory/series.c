@@ -1,5 +1,5 @@
 /* Arithmetic of truncated power series with running error bounds, and with it
- * the Taylor series of every activation from its definition (theory, section 2).
+ * the Taylor series of every activation from its definition (docs/theory, section 2.1).
  *
  * exp, sin and log follow from their differential equations: y = exp f has
  * y' = f' y, so k y_k = sum_{j=1..k} j f_j y_{k-j}, and so on. */

@@ -1,4 +1,4 @@
-/* Truncated power series in z (theory, section 2). Every coefficient carries a
+/* Truncated power series in z (docs/theory, section 2.1). Every coefficient carries a
  * bound on its rounding error, so that "this coefficient vanishes" is a statement
  * that the arithmetic itself supports; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_SERIES_H

@@ -1,7 +1,7 @@
 """Exponents of t* ~ epsilon^-(r-2), r = 3..6: local slopes and their limit at epsilon -> 0.
 
 log mean t* = a + p log epsilon + corrections. The flow's first one is of relative order
-s^(q-1) = s^2 (theory, section 4); the time from a fixed scale on, the moving average's lag
+s^(q-1) = s^2 (docs/theory, section 11.4); the time from a fixed scale on, the moving average's lag
 included, is a constant, of relative order epsilon^(r-2). At r = 4 they coincide and make the resonance's
 epsilon^2 log epsilon beside epsilon^2. Generalised least squares with the covariance of the points,
 which share their seeds; the limit with one more term says how far the choice matters."""

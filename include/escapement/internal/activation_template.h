@@ -1,5 +1,5 @@
 /* sigma, sigma', sigma'' and the homogeneity deficit kappa(z) = sigma(z) - z sigma'(z) of
- * every activation (theory, section 2), for the real type ESC_REAL. activation.h
+ * every activation (docs/theory, section 2.1), for the real type ESC_REAL. activation.h
  * includes this file once for float and once for double; ESC_OF(name) is `name`
  * with the type's suffix.
  *

@@ -1,4 +1,4 @@
-/* Several modes on the exact block reduction (theory, section 6): permutation symmetry keeps
+/* Several modes on the exact block reduction (docs/theory, section 6.2): permutation symmetry keeps
  * every layer of a block-initialised network block-constant, so that its population flow is
  * that of a width-K network on g ~ N(0, I_K),
  *   h_1 = sigma(A_1 g), h_l = sigma(A_l h_{l-1}), f = A_L h_{L-1}, dA/dt = -grad E[(f-T)^2]/2.

@@ -24,8 +24,8 @@ typedef struct esc_false_escape {
  * with factor `smoothing` (0: the loss itself) within `steps` steps of minibatch noise,
  * from its start at the first loss, so not less than that loss's own probability, however
  * strong the smoothing. The law of the loss at f = 0 comes from the teacher by quadrature,
- * its minibatch mean's by convolution (up to 16 examples) or from a saddle point (theory,
- * section 5, false escapes). ESC_LIBRARY_FAILED: it is too wild to be estimated. */
+ * its minibatch mean's by convolution (up to 16 examples) or from a saddle point (docs/theory,
+ * section 5.6). ESC_LIBRARY_FAILED: it is too wild to be estimated. */
 esc_status esc_false_escapes(const esc_problem *problem, int64_t steps, int count,
                              const double *threshold, esc_false_escape *out);
 

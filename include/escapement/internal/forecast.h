@@ -1,4 +1,4 @@
-/* Escape steps predicted before anything is trained (theory, sections 3 to 6).
+/* Escape steps predicted before anything is trained (docs/theory, section 10).
  *
  * On its plateau a network is small behind its first small layer k, so linear there: with the
  * features h of the layers before k (the inputs, if k is the first layer; frozen, as they move

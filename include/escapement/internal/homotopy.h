@@ -1,11 +1,10 @@
-/* How the escape of a mode moves from one closure level to another (theory, section 6): along
- *   F_lambda(y) = (1 - lambda) M F(M y) + lambda F(y),
- * M the mask of the lower level, F the flow of the upper one. With the adjoint p (p' = -J' p
- * backwards from p(t*) = -grad S_k / (grad S_k . F_lambda), so that p . F_lambda = -1)
- *   dt_k/dlambda = integral over 0..t_k of p . (F(y) - M F(M y)) dt,
- * and each group of coordinates, a channel, has its part in the scalar product. Computed forward:
- * the same parts from z_c' = J z_c + P_c (F(y) - M F(M y)), P_c the projection onto channel c,
- * as -(grad S_k . z_c) / (grad S_k . F_lambda) at t_k. */
+/* How the escape of a mode moves from one closure level to another (docs/theory, section 6.6):
+ * along F_lambda(y) = (1 - lambda) M F(M y) + lambda F(y), M the mask of the lower level, F the
+ * flow of the upper one. With the adjoint p (p' = -J' p backwards from p(t*) = -grad S_k / (grad
+ * S_k . F_lambda), so that p . F_lambda = -1) dt_k/dlambda = integral over 0..t_k of p . (F(y) - M
+ * F(M y)) dt, and each group of coordinates, a channel, has its part in the scalar product.
+ * Computed forward: the same parts from z_c' = J z_c + P_c (F(y) - M F(M y)), P_c the projection
+ * onto channel c, as -(grad S_k . z_c) / (grad S_k . F_lambda) at t_k. */
 #ifndef ESCAPEMENT_HOMOTOPY_H
 #define ESCAPEMENT_HOMOTOPY_H
 

@@ -1,4 +1,4 @@
-/* The imbalance identity as a matrix (theory, sections 1.3 and 1.4), in double. At
+/* The imbalance identity as a matrix (docs/theory, sections 1.3 and 1.4), in double. At
  * every interface, between layers l and l+1,
  *
  *   M_l = W_{l+1}' W_{l+1} / gamma_{l+1} - W_l W_l' / gamma_l

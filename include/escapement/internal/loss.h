@@ -1,5 +1,5 @@
 /* Losses of one example, l(f, t) for prediction f and target t, with their
- * derivative in f (theory, section 0): squared, logistic, Huber, in float and
+ * derivative in f (docs/theory, section 0.3): squared, logistic, Huber, in float and
  * double. All are convex in f, and a NaN in f or t goes through to both.
  * The formulas are in loss_template.h. */
 #ifndef ESCAPEMENT_LOSS_H

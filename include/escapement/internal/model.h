@@ -12,7 +12,7 @@
 void esc_teacher_directions(const esc_problem *problem, double *directions);
 
 /* Writes the initial weights of `member`, all layers flat as in
- * esc_weight_offset. Entries (theory, sections 3, 5, 6):
+ * esc_weight_offset. Entries (docs/theory, sections 0.6, 3.1, 6.1):
  *   he-normal  N(0, 2/fan_in) times the layer's scale;
  *   symmetric  rows s_1 v', entries s_l/N;
  *   blocks     K blocks of n = N/K units: rows s_1k v_k', entries s_lk/n inside, 0 between. */
@@ -27,7 +27,7 @@ void esc_draw_inputs(uint64_t seed, int64_t step, int first, int samples, int in
 void esc_linear_direction(const esc_problem *problem, const double *directions, double *v);
 
 /* S(0) = E[(v.x) f(x)] of the network `weights` in the direction v of the
- * teacher's linear part, sum_k a_k v_k normalised (theory, section 5), and its
+ * teacher's linear part, sum_k a_k v_k normalised (docs/theory, section 0.2), and its
  * standard error. By Stein's lemma this is E[v . grad f]; estimated over inputs of
  * the member's evaluation stream by regression on what the network has of first order in
  * its departure from linear (signal.c): 128 inputs where the error is then below

@@ -1,4 +1,4 @@
-/* Observables of a network, none of which needs an ansatz (theory, section 5): what a
+/* Observables of a network, none of which needs an ansatz (docs/theory, section 5.1): what a
  * snapshot records. They are means over a sample of inputs that training never sees.
  *
  * The sample: Gaussian vectors that come in pairs x, -x, orthogonalised so that their

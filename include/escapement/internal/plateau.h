@@ -1,5 +1,5 @@
 /* A network's plateau as measured: what the proof of the critical-depth law asks for on the
- * bootstrap interval, up to the first exit of m from its window (theory, section 5; paper,
+ * bootstrap interval, up to the first exit of m from its window (docs/theory, section 5.4; paper,
  * definition 9 and theorem 11). From a run's snapshots alone. */
 #ifndef ESCAPEMENT_INTERNAL_PLATEAU_H
 #define ESCAPEMENT_INTERNAL_PLATEAU_H

@@ -115,13 +115,13 @@ static inline size_t esc_weight_offset(esc_shape s, int l) {
 /* Weights of all layers. */
 static inline size_t esc_weight_count(esc_shape s) { return esc_weight_offset(s, s.layers); }
 
-/* Scale of layer l of `member` for teacher mode k (theory, section 5 and 6). */
+/* Scale of layer l of `member` for teacher mode k (docs/theory, section 0.6). */
 static inline double esc_layer_scale(const esc_problem *p, const esc_member *m, int k, int l) {
   const double base = p->scale[(p->scale_modes == 1 ? 0 : k) * p->shape.layers + l];
   return (m->small_layers >> l & 1) ? base * m->scale : base;
 }
 
-/* gamma_l of the metric (theory, section 0); n = N, or N/K for blocks. */
+/* gamma_l of the metric (docs/theory, section 0.5); n = N, or N/K for blocks. */
 static inline double esc_metric_gamma(const esc_problem *p, int l) {
   const double n = (double)p->shape.width / (p->scheme == ESC_SCHEME_BLOCKS ? p->teacher.modes : 1);
   if (p->metric == ESC_METRIC_EUCLIDEAN) return 1;

@@ -40,7 +40,7 @@ const double *esc_reference_input_gradient(const esc_reference_work *work);
 /* T(x) = sum_k a_k sigma(v_k . x); directions (mode, input). */
 double esc_reference_target(const esc_problem *problem, const double *directions, const double *x);
 
-/* Loss, gradients and the ledger's terms over `batch` (theory, section 0). */
+/* Loss, gradients and the ledger's terms over `batch` (docs/theory, section 0.4). */
 void esc_reference_gradient(const esc_problem *problem, const double *directions,
                             const double *weights, const esc_batch *batch, esc_reference_work *work,
                             esc_gradient *out);

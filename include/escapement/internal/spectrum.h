@@ -1,4 +1,4 @@
-/* Growth rates of linearised plateaus (theory, section 6: Schur-Perron, no closure).
+/* Growth rates of linearised plateaus (docs/theory, sections 6.7 and 6.8).
  *
  * J = [[-D_1, B], [C, -D_2]] with D diagonal and positive, B and C nonnegative, has a positive
  * eigenvalue if and only if its loop gain rho(D_1^-1 B D_2^-1 C) exceeds 1; the largest one is

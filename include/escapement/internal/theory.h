@@ -1,5 +1,5 @@
 /* What theory says of an activation, and of the escape on the symmetric manifold
- * (theory, sections 2, 3, 4). Knows no engine: plain functions of activation,
+ * (docs/theory, sections 2, 3, 4). Knows no engine: plain functions of activation,
  * amplitude and scales, in double. Layers count from 0 here as elsewhere. */
 #ifndef ESCAPEMENT_INTERNAL_THEORY_H
 #define ESCAPEMENT_INTERNAL_THEORY_H
@@ -10,7 +10,7 @@
 #include "escapement/internal/status.h"
 #include "escapement/theory.h"
 
-/* ---- classes of activation (section 2) ---- */
+/* ---- classes of activation (docs/theory, section 2) ---- */
 
 /* Computes all of it; c_1 to 1e-13 where sigma is smooth. */
 esc_status esc_classify(const esc_activation *activation, esc_classification *out);
@@ -19,7 +19,7 @@ esc_status esc_classify(const esc_activation *activation, esc_classification *ou
  * "" if none does. */
 void esc_classification_doubts(const esc_classification *c, char *text, size_t size);
 
-/* ---- Gaussian expectations (section 3) ---- */
+/* ---- Gaussian expectations (docs/theory, section 3.4) ---- */
 
 /* E[h(g)] for n functions h_0..h_{n-1} of g ~ N(0, 1) at once: h(context, g, out).
  * Chooses between rules by comparing n nodes against 2n; *error is the largest
@@ -47,7 +47,7 @@ void esc_quadrature_free(esc_quadrature *rule);
 esc_status esc_gaussian_rule(const esc_activation *activation, int layers, double largest,
                              double tolerance, esc_quadrature *out);
 
-/* ---- the reduced ODE and escape times (sections 3, 4) ---- */
+/* ---- the reduced ODE and escape times (docs/theory, sections 3.5 and 4) ---- */
 
 /* Escape times, ode to 1e-8 relative unless the remark states another error. Escape is the first
  * time at which scale[layer] reaches `to` from below (0 if it is there at the start; a scale that

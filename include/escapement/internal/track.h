@@ -38,7 +38,7 @@ typedef struct esc_track {
   int32_t status; /* esc_member_status, once finished */
   double loss, smoothed;
   int64_t escape_step[ESC_THRESHOLDS_MAX];
-  esc_sum ledger[ESC_LAYERS_MAX]; /* (interface) right side of identity 1.4 */
+  esc_sum ledger[ESC_LAYERS_MAX]; /* (interface) right side of docs/theory, section 1.4 */
   esc_sum drift[ESC_LAYERS_MAX];  /* (interface) its terms' absolute values */
   double path[ESC_LAYERS_MAX];    /* (layer) 2 eta |G_l| summed over steps */
   int64_t lost, updates;          /* weight updates that rounding swallowed; all with G != 0 */
@@ -77,7 +77,7 @@ ESC_SHARED bool esc_track_loss(esc_track *track, const esc_track_rules *r, doubl
 }
 
 /* Books layer l's part of one update: its path, and at the interface above it the
- * right side of the discrete imbalance identity (theory, 1.4)
+ * right side of the discrete imbalance identity (docs/theory, section 1.4)
  *   -2 eta mean[u_l . kappa(z_l)] + eta^2 (gamma_{l+1} |G_{l+1}|^2 - gamma_l |G_l|^2).
  * deficit (interface): mean[u_l . kappa(z_l)]; gradient2 (layer): |G_l|^2. */
 ESC_SHARED void esc_track_layer(esc_track *track, const esc_track_rules *r, int l,
