@@ -1,7 +1,8 @@
 """The reference as Markdown (MyST), from the program's tables."""
-from tables import flags
+import re
 
 import attributes
+from tables import flags
 
 
 def pages(tables):
@@ -36,8 +37,15 @@ SPECIAL = "\\`*_{}[]<>|$~#&"
 
 
 def text(plain):
-    """Plain text as Markdown's: no character of it is a mark."""
-    return "".join("\\" + c if c in SPECIAL else c for c in plain)
+    """Plain text as Markdown's: no character of it is a mark, but for words in backquotes."""
+    parts = re.split("`([^`\n]+)`", plain)
+    escaped = ["".join("\\" + c if c in SPECIAL else c for c in part) for part in parts[::2]]
+    quoted = [code(part) for part in parts[1::2]] + [""]
+    return "".join(a + b for a, b in zip(escaped, quoted))
+
+
+def sentence(plain):
+    return text(plain[0].upper() + plain[1:]) + "."
 
 
 def code(plain):
@@ -120,7 +128,7 @@ def spec(tables):
     out += [table(head, key_rows(top))]
     for section in sections:
         below = [k for k in tables["spec"] if k["path"].startswith(section["path"] + ".")]
-        out += [f"## {section['path']}", "", text(section["help"]) + ".", "", table(head, key_rows(below))]
+        out += [f"## {section['path']}", "", sentence(section["help"]), "", table(head, key_rows(below))]
     return "\n".join(out)
 
 
