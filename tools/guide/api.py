@@ -3,7 +3,7 @@ import re
 
 from markdown import text
 
-NOISE = re.compile(r"ESC_BEGIN_DECLS|ESC_END_DECLS|#include .*|#endif|#ifndef ESCAPEMENT_\w+_H|"
+NOISE = re.compile(r"/\* SPDX-License-Identifier: .* \*/|ESC_BEGIN_DECLS|ESC_END_DECLS|#include .*|#endif|#ifndef ESCAPEMENT_\w+_H|"
                    r"#define ESCAPEMENT_\w+_H")
 COMMENT = re.compile(r"/\*(.*?)\*/", re.S)
 RULE = re.compile(r"---- (.*) ----$")
