@@ -1,5 +1,5 @@
-# Man pages and completion scripts, which tools/guide makes of the built program's own tables. It
-# needs Python, and a program that runs here.
+# Man pages, completion scripts, the manual's reference and a JSON Schema of the spec, which tools/guide
+# makes of the built program's own tables. It needs Python, and a program that runs here.
 find_package(Python3 COMPONENTS Interpreter)
 if(NOT Python3_Interpreter_FOUND)
   message(STATUS "Man pages and completions: not built: Python 3 was not found")
@@ -21,6 +21,8 @@ else()
           DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
   install(FILES ${guide}/completions/escapement.fish COMPONENT program
           DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+  install(FILES ${guide}/reference/spec.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/escapement
+          COMPONENT program)
   # Debian's zsh looks below /usr in another folder than below other prefixes.
   install(CODE "set(zsh_folder site-functions)
 if(CMAKE_INSTALL_PREFIX STREQUAL \"/usr\" AND EXISTS /etc/debian_version)
