@@ -1,24 +1,45 @@
-"""Reading a journal from outside: the number of members that it holds."""
+"""A run's journal and checkpoint read from outside, without the program."""
 import os
 import struct
 
-HEADER, HEAD, RECORD, MAGIC = 48, 16, 1, b"EPRT"
+HEADER = 48  # bytes of a journal or a checkpoint, before the identity
+PART = 24    # bytes of a journal's part, beside its payload
+RECORD = 1   # kind of the journal's parts that hold a member
 
 
-def parts(path):
-    """(kind, payload) of every whole part behind the header and the first identity."""
-    if not os.path.exists(path):
-        return
-    with open(path, "rb") as file:
-        data = file.read()
+def parts_of(data):
+    """(offset, end, kind, payload) of each whole part of a journal, the copy of its start among them."""
     at = HEADER + (struct.unpack_from("<I", data, 20)[0] if len(data) >= HEADER else 0)
-    while at + HEAD + 8 <= len(data) and data[at:at + 4] == MAGIC:
-        kind, size = struct.unpack_from("<II", data, at + 4)
-        if at + HEAD + size + 8 > len(data):
+    while at + PART <= len(data):
+        magic, kind, size = struct.unpack_from("<4sII", data, at)
+        if magic != b"EPRT" or at + PART + size > len(data):
             return
-        yield kind, data[at + HEAD:at + HEAD + size]
-        at += HEAD + size + 8
+        yield at, at + PART + size, kind, data[at + 16:at + 16 + size]
+        at += PART + size
+
+
+def records_of(data):
+    """Payloads of a journal's members."""
+    return [payload for _, _, kind, payload in parts_of(data) if kind == RECORD]
 
 
 def members(path):
-    return sum(kind == RECORD for kind, _ in parts(path))
+    """Members in a journal, if it is there."""
+    if not os.path.exists(path):
+        return 0
+    with open(path, "rb") as file:
+        return len(records_of(file.read()))
+
+
+def in_flight(data):
+    """(key, step) of each network in a checkpoint; a key is unpacked as <QQd: seed, layers, scale."""
+    identity, = struct.unpack_from("<I", data, 12)
+    state, count = struct.unpack_from("<QQ", data, 24)
+    for i in range(count):
+        at = HEADER + identity + i * (state + 32)
+        yield data[at:at + 24], struct.unpack_from("<q", data, at + 24)[0]
+
+
+def count_in_flight(data):
+    """Networks that a checkpoint says it holds."""
+    return struct.unpack_from("<Q", data, 32)[0] if len(data) >= HEADER else 0

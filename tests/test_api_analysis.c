@@ -50,13 +50,14 @@ static void a_warning_is_a_sentence_for_the_groups_that_have_it(void **state) {
 
 static void results_of_other_experiments_are_not_fitted_together(void **state) {
   (void)state;
-  esc_results *r[2] = {power_law(4), power_law(4)};
+  esc_results *r[] = {power_law(4), power_law(4), power_law(4)};
   esc_fit fit;
-  esc_assert_ok(esc_results_set(r[0], "spec", "train:\n  rate: 0.1\n"));
-  esc_assert_ok(esc_results_set(r[1], "spec", "train:\n  rate: 0.2\n"));
-  assert_refused(esc_results_fit(2, (const esc_results *const *)r, names, &fit), "train.rate");
-  assert_message_names("first", "second", NULL);
-  drop(&fit, 2, r);
+  for (int i = 0; i < 3; i++)
+    esc_assert_ok(
+        esc_results_set(r[i], "spec", i < 2 ? "train:\n  rate: 0.1\n" : "train:\n  rate: 0.2\n"));
+  assert_refused(esc_results_fit(3, (const esc_results *const *)r, names, &fit),
+                 "first and third are different experiments: train.rate is 0.1 in the first");
+  drop(&fit, 3, r);
 }
 
 /* ---- compare ---- */

@@ -165,7 +165,7 @@ static void compute(const esc_problem *p, double c1, int samples, bool generous,
   memset(out, 0, sizeof *out);
   out->signal = esc_initial_signal(p, &m, o.directions, w, &signal, &out->signal_error);
   esc_respond_reference(&o, &sample, w, work, &respond, &r);
-  esc_observe(&o, &m, w, w, &r, &observe, out->row);
+  esc_observe(&o, &(esc_observed){&m, w, w}, &r, &observe, out->row);
   esc_arena_free(&observe);
   esc_arena_free(&respond);
   esc_arena_free(&signal);

@@ -77,7 +77,7 @@ static void one_mode_is_the_reduced_ode(void **state) {
     esc_escape_problem chain = {.activation = p.activation, .amplitude = 1.2, .layers = 3};
     esc_assert_ok(esc_block_grid_create(&p, 1, &grid));
     esc_assert_ok(esc_block_flow(&p, &grid, s, rate, &unused));
-    esc_reduced_rhs(&chain, grid.nodes, grid.g, grid.weight, s, want, NULL);
+    esc_reduced_rhs(&chain, &(esc_quadrature){grid.nodes, grid.g, grid.weight}, s, want, NULL);
     for (int l = 0; l < 3; l++) esc_assert_close(rate[l], want[l], 1e-16, 1e-12);
     esc_block_grid_free(&grid);
   }

@@ -14,8 +14,8 @@ typedef struct bridge {
   esc_problem problem;
   esc_escape_problem reduced;
   double directions[ESC_INPUTS_MAX];
-  int nodes;
-  double *node, *weight, *x, *w, *g;
+  esc_quadrature rule; /* along v */
+  double *x, *w, *g;
   esc_reference_work *work;
 } bridge;
 
@@ -33,14 +33,13 @@ static bridge bridge_open(const char *activation, double amplitude, int layers, 
       .activation = p->activation, .amplitude = amplitude, .layers = layers, .to = 0.5};
   memcpy(b.reduced.scale, scale, (size_t)layers * sizeof *scale);
   esc_teacher_directions(p, b.directions);
-  esc_assert_ok(
-      esc_gaussian_rule(&p->activation, layers, 1.5, 1e-13, &b.nodes, &b.node, &b.weight));
+  esc_assert_ok(esc_gaussian_rule(&p->activation, layers, 1.5, 1e-13, &b.rule));
   const size_t count = esc_weight_offset(p->shape, layers);
-  b.x = calloc((size_t)b.nodes * 3, sizeof *b.x);
+  b.x = calloc((size_t)b.rule.count * 3, sizeof *b.x);
   b.w = calloc(count, sizeof *b.w);
   b.g = calloc(count, sizeof *b.g);
-  for (int i = 0; i < b.nodes; i++)
-    for (int j = 0; j < 3; j++) b.x[3 * i + j] = b.node[i] * b.directions[j];
+  for (int i = 0; i < b.rule.count; i++)
+    for (int j = 0; j < 3; j++) b.x[3 * i + j] = b.rule.node[i] * b.directions[j];
   const esc_member m = member_make(1, 0, 1);
   esc_initial_weights(p, &m, b.directions, b.w);
   b.work = esc_reference_work_create(p);
@@ -50,8 +49,7 @@ static bridge bridge_open(const char *activation, double amplitude, int layers, 
 
 static void bridge_close(bridge *b) {
   esc_reference_work_free(b->work);
-  free(b->node);
-  free(b->weight);
+  esc_quadrature_free(&b->rule);
   free(b->x);
   free(b->w);
   free(b->g);
@@ -70,7 +68,7 @@ static double scale_of(const bridge *b, const double *w, int l) {
 /* dW/dt = -gamma G by quadrature; returns the population loss. */
 static double flow(bridge *b, const double *w, double *rate) {
   esc_gradient gradient = {.g = b->g};
-  const esc_batch batch = {.samples = b->nodes, .x = b->x, .weight = b->weight};
+  const esc_batch batch = {.samples = b->rule.count, .x = b->x, .weight = b->rule.weight};
   esc_reference_gradient(&b->problem, b->directions, w, &batch, b->work, &gradient);
   for (int l = 0; l < b->problem.shape.layers; l++)
     for (size_t i = esc_weight_offset(b->problem.shape, l);
@@ -88,7 +86,7 @@ static void the_networks_flow_is_the_reduced_flow(void **state) {
       bridge b = bridge_open(activation_names[a], 1.3, layers, 4, unbalanced);
       double rate[200], rhs[5];
       flow(&b, b.w, rate);
-      esc_reduced_rhs(&b.reduced, b.nodes, b.node, b.weight, unbalanced, rhs, NULL);
+      esc_reduced_rhs(&b.reduced, &b.rule, unbalanced, rhs, NULL);
       for (int l = 0; l < layers; l++)
         esc_assert_close(scale_of(&b, rate, l), rhs[l], 1e-13, 1e-11);
       bridge_close(&b);

@@ -34,7 +34,12 @@ static bool but_the_second(void *context, esc_member_key member) {
 
 static esc_status resume(bool (*wanted)(void *, esc_member_key), esc_checkpoint **c) {
   const esc_checkpoint_reader reader = {.wanted = wanted};
-  return esc_checkpoint_open(output(), (esc_identity){spec, 5}, STATE, true, false, &reader, c);
+  return esc_checkpoint_open(&(esc_checkpoint_request){.result_path = output(),
+                                                       .identity = (esc_identity){spec, 5},
+                                                       .state_size = STATE,
+                                                       .resume = true,
+                                                       .reader = &reader},
+                             c);
 }
 
 static esc_status save(esc_checkpoint *c, int version, int first, int end) {
@@ -200,7 +205,11 @@ static void the_one_before_alone_is_enough(void **state) {
 
 static esc_status resume_as(const char *text, size_t state_size) {
   esc_checkpoint *c;
-  return esc_checkpoint_open(output(), (esc_identity){text, 5}, state_size, true, false, NULL, &c);
+  return esc_checkpoint_open(&(esc_checkpoint_request){.result_path = output(),
+                                                       .identity = (esc_identity){text, 5},
+                                                       .state_size = state_size,
+                                                       .resume = true},
+                             &c);
 }
 
 static void one_of_another_spec_is_refused_by_name(void **state) {
@@ -233,14 +242,21 @@ static void without_resume_it_is_refused_or_discarded(void **state) {
   make_checkpoints(2);
   for (int i = 0; i < 2; i++) { /* either file is enough */
     assert_int_equal(
-        esc_checkpoint_open(output(), (esc_identity){spec, 5}, STATE, false, false, NULL, &c),
+        esc_checkpoint_open(
+            &(esc_checkpoint_request){
+                .result_path = output(), .identity = (esc_identity){spec, 5}, .state_size = STATE},
+            &c),
         ESC_BAD_INPUT);
     assert_message_names(i ? before() : newest(), "--resume", "--force", NULL);
     unlink(newest());
   }
   make_checkpoints(2);
   esc_assert_ok(
-      esc_checkpoint_open(output(), (esc_identity){"other", 5}, STATE, false, true, NULL, &c));
+      esc_checkpoint_open(&(esc_checkpoint_request){.result_path = output(),
+                                                    .identity = (esc_identity){"other", 5},
+                                                    .state_size = STATE,
+                                                    .discard = true},
+                          &c));
   assert_int_equal(esc_checkpoint_waiting(c), 0);
   assert_int_equal(scratch_count(), 0);
   esc_checkpoint_close(c, false);
@@ -303,7 +319,12 @@ static void a_sweep_that_grew_takes_it_over(void **state) {
   const esc_checkpoint_reader reader = {&members, accept_any, NULL};
   make_checkpoints(1);
   esc_assert_ok(
-      esc_checkpoint_open(output(), (esc_identity){"larger", 9}, STATE, true, false, &reader, &c));
+      esc_checkpoint_open(&(esc_checkpoint_request){.result_path = output(),
+                                                    .identity = (esc_identity){"larger", 9},
+                                                    .state_size = STATE,
+                                                    .resume = true,
+                                                    .reader = &reader},
+                          &c));
   assert_int_equal(members, 5);
   assert_gives(c, 1, 1);
   esc_assert_ok(save(c, 2, 1, 2));

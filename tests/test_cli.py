@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import tempfile
 import unittest
 
 import h5py
@@ -15,9 +13,10 @@ import netCDF4
 import numpy
 import xarray
 
+import cli_case
 import hold
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+PROGRAM = cli_case.PROGRAM
 
 SPEC = """\
 name: small
@@ -46,49 +45,27 @@ def same(a, b):
         numpy.array_equal(a[v].values, b[v].values) for v in a.variables)
 
 
-class CommandLine(unittest.TestCase):
+class CommandLine(cli_case.Case):
+    SPEC = SPEC
+    RUN = ("--quiet",)
+
     def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
+        super().setUp()
         self.spec = self.path("small.yaml")
-        with open(self.spec, "w") as file:
-            file.write(SPEC)
 
-        self.hold = hold.Hold(PROGRAM, self.room)
-
-    def path(self, name):
-        return os.path.join(self.room, name)
-
-    def command(self, *arguments):
-        return [PROGRAM, "run", self.spec, "-o", "a.h5", "--quiet", *hold.CHECKPOINTS, *arguments]
-
-    def call(self, *arguments, **options):
-        options.setdefault("stdout", subprocess.PIPE)
-        return subprocess.run([PROGRAM, *arguments], stderr=subprocess.PIPE, text=True,
-                              cwd=self.room, timeout=300, **options)
-
-    def run_spec(self, name, *arguments):
-        done = self.call("run", self.spec, "-o", self.path(name), "--quiet", *arguments)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+    def result(self, name, *arguments):
+        """What a run that says nothing gives."""
+        done = self.run_spec(*arguments, name=name)
+        self.assertEqual(done.stderr, "")
         return variables(self.path(name))
 
-    def refused(self, *arguments):
-        """Exit 2, one line on stderr, nothing on stdout, nothing left behind."""
-        before = sorted(os.listdir(self.room))
-        done = self.call(*arguments)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertEqual(done.stdout, "")
-        self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
-        self.assertEqual(sorted(os.listdir(self.room)), before)
-        return done.stderr
+    def held(self, *arguments):
+        return self.command(*hold.CHECKPOINTS, *arguments)
 
 
 class Run(CommandLine):
     def test_json_is_one_object_with_the_contracts_keys(self):
-        done = self.call("run", self.spec, "-o", "a.h5", "--json", "--quiet")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        summary = json.loads(done.stdout)
+        summary = self.ask("run", self.spec, "-o", "a.h5", "--quiet")
         for key in ("members", "escaped", "censored", "steps", "wall_s", "network_steps_per_s",
                     "flop_per_s", "backend", "device", "ledger_residual_max"):
             self.assertIn(key, summary)
@@ -98,7 +75,7 @@ class Run(CommandLine):
         self.assertEqual(sorted(os.listdir(self.room)), ["a.h5", "small.yaml"])
 
     def test_the_result_has_the_contracts_variables_and_attributes(self):
-        data = self.run_spec("a.h5")
+        data = self.result("a.h5")
         self.assertEqual(dict(data.sizes), {"member": 9, "threshold": 2, "layer": 4, "interface": 3})
         for name, dims in {"seed": ("member",), "bottleneck": ("member",), "scale": ("member",),
                            "escape_step": ("member", "threshold"), "steps_run": ("member",),
@@ -115,19 +92,19 @@ class Run(CommandLine):
         self.assertEqual(list(data.seed.values), [1, 2, 3] * 3)
 
     def test_a_lower_threshold_is_crossed_later(self):
-        step = self.run_spec("a.h5").escape_step.values
+        step = self.result("a.h5").escape_step.values
         both = (step >= 0).all(axis=1)
         self.assertTrue(both.any())
         self.assertTrue((step[both, 1] >= step[both, 0]).all())
 
     def test_bits_do_not_depend_on_threads_or_packing(self):
-        one = self.run_spec("one.h5", "--threads", "1", "--slots", "1")
-        two = self.run_spec("two.h5", "--threads", "2", "--slots", "5")
+        one = self.result("one.h5", "--threads", "1", "--slots", "1")
+        two = self.result("two.h5", "--threads", "2", "--slots", "5")
         self.assertTrue(same(one, two))
 
     def test_bits_of_a_member_do_not_depend_on_its_company(self):
-        whole = self.run_spec("whole.h5")
-        alone = self.run_spec("alone.h5", "sweep.seed=2", "sweep.seeds=1",
+        whole = self.result("whole.h5")
+        alone = self.result("alone.h5", "sweep.seed=2", "sweep.seeds=1",
                               "sweep.groups=[{bottleneck: 2, scales: [0.1]}, "
                               "{bottleneck: 3, scales: [0.2]}]")
         for row, place in ((0, 7), (1, 4)):
@@ -135,8 +112,8 @@ class Run(CommandLine):
                 self.assertTrue(numpy.array_equal(alone[name].values[row], whole[name].values[place]))
 
     def test_shards_together_are_the_whole(self):
-        whole = self.run_spec("whole.h5")
-        parts = [self.run_spec(f"part{i}.h5", "--shard", f"{i}/2") for i in range(2)]
+        whole = self.result("whole.h5")
+        parts = [self.result(f"part{i}.h5", "--shard", f"{i}/2") for i in range(2)]
         for i, part in enumerate(parts):
             self.assertEqual(list(part.member.values), list(range(i, 9, 2)))
             self.assertTrue(numpy.array_equal(part.escape_step, whole.escape_step[i::2]))
@@ -145,8 +122,8 @@ class Run(CommandLine):
         self.assertEqual(fits[0], fits[1])
 
     def test_the_reference_backend_agrees_on_the_escape_steps(self):
-        exact = self.run_spec("exact.h5", "--backend", "reference")
-        rounded = self.run_spec("rounded.h5", "--backend", "cpu")
+        exact = self.result("exact.h5", "--backend", "reference")
+        rounded = self.result("rounded.h5", "--backend", "cpu")
         difference = abs(exact.escape_step.values - rounded.escape_step.values)
         self.assertLessEqual(difference.max(), 1)
         worst = abs(exact.ledger_residual / exact.ledger_drift).max()
@@ -154,38 +131,37 @@ class Run(CommandLine):
         self.assertEqual((exact.precision, rounded.precision), ("float64", "float32"))
 
     def test_the_resolved_spec_gives_the_same_result(self):
-        first = self.run_spec("a.h5", "train.rate=0.03")
+        first = self.result("a.h5", "train.rate=0.03")
         with open(self.spec, "w") as file:
             file.write(first.attrs["spec"])
-        again = self.run_spec("b.h5")
+        again = self.result("b.h5")
         self.assertTrue(same(first, again))
         self.assertEqual(first.attrs["spec"], again.attrs["spec"])
 
     def test_members_out_of_budget_stay_as_censored(self):
-        data = self.run_spec("a.h5", "train.steps=5")
+        data = self.result("a.h5", "train.steps=5")
         self.assertTrue((data.escape_step == -1).all())
         self.assertTrue((data.status == 1).all())
         self.assertTrue((data.steps_run == 5).all())
 
     def test_an_existing_result_is_kept_unless_forced(self):
-        self.run_spec("a.h5")
+        self.result("a.h5")
         before = os.stat(self.path("a.h5")).st_mtime_ns
         self.assertIn("--force", self.refused("run", self.spec, "-o", "a.h5"))
         self.assertEqual(os.stat(self.path("a.h5")).st_mtime_ns, before)
-        self.assertEqual(self.call("run", self.spec, "-o", "a.h5", "--resume").returncode, 0)
+        self.run_spec("--resume")
         self.assertEqual(os.stat(self.path("a.h5")).st_mtime_ns, before)
-        self.run_spec("a.h5", "--force")
+        self.result("a.h5", "--force")
         self.assertNotEqual(os.stat(self.path("a.h5")).st_mtime_ns, before)
 
     def test_dry_run_trains_and_writes_nothing(self):
         done = self.call("run", self.spec, "-o", "a.h5", "--dry-run", *LONG)
-        self.assertEqual(done.returncode, 0)
         self.assertIn("members: 8 of 8", done.stdout)
         self.assertEqual(os.listdir(self.room), ["small.yaml"])
 
     def test_dry_run_answers_in_json(self):
         done = self.call("run", self.spec, "-o", "a.h5", "--dry-run", "--json")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stderr, "")
         plan = json.loads(done.stdout)
         self.assertEqual(plan["members"], 9)
         self.assertGreater(plan["memory_bytes"], 0)
@@ -194,13 +170,13 @@ class Run(CommandLine):
 
     def test_a_network_that_does_not_fit_is_refused_before_work(self):
         done = self.call("run", self.spec, "-o", "a.h5", "network.width=4096", "network.layers=64",
-                         "--slots", "9")
-        self.assertEqual((done.returncode, done.stdout), (3, ""))
+                         "--slots", "9", code=3)
+        self.assertEqual(done.stdout, "")
         self.assertRegex(done.stderr, r"\Aescapement: 9 networks [^\n]*GB[^\n]*--slots 1[^\n]*\n\Z")
         self.assertEqual(os.listdir(self.room), ["small.yaml"])
 
     def test_a_result_that_appears_meanwhile_is_not_replaced(self):
-        child = self.hold.start(self.command(), self.room)
+        child = self.hold.start(self.held(), self.room)
         with open(self.path("a.h5"), "w") as file:
             file.write("precious")
         self.hold.release()
@@ -209,20 +185,20 @@ class Run(CommandLine):
         self.assertIn("--resume --force", errors)
         with open(self.path("a.h5")) as file:
             self.assertEqual(file.read(), "precious")
-        resumed = self.run_spec("a.h5", "--resume", "--force")
+        resumed = self.result("a.h5", "--resume", "--force")
         self.assertEqual(resumed.sizes["member"], 9)
 
     def test_closed_standard_files_do_not_meet_the_journal(self):
         script = 'exec "$0" run "$1" -o a.h5 <&- >&- 2>&-'
         code = subprocess.run(["sh", "-c", script, PROGRAM, self.spec], cwd=self.room).returncode
         self.assertEqual(code, 0)
-        self.assertTrue(same(variables(self.path("a.h5")), self.run_spec("b.h5")))
+        self.assertTrue(same(variables(self.path("a.h5")), self.result("b.h5")))
 
     def test_two_names_of_one_file_meet(self):
-        self.run_spec("a.h5")
+        self.result("a.h5")
         os.symlink("a.h5", self.path("b.h5"))
         self.refused("run", self.spec, "-o", "b.h5")
-        self.run_spec("b.h5", "--force", "sweep.seeds=1")
+        self.result("b.h5", "--force", "sweep.seeds=1")
         self.assertTrue(os.path.islink(self.path("b.h5")))
         self.assertEqual(variables(self.path("a.h5")).sizes["member"], 3)
 
@@ -233,7 +209,7 @@ class Run(CommandLine):
 
     def test_output_that_cannot_be_printed_is_a_failure(self):
         with open("/dev/full", "w") as full:
-            done = self.call("run", self.spec, "-o", "a.h5", "--json", "--quiet", stdout=full)
+            done = subprocess.run(self.command("--json"), cwd=self.room, stdout=full, check=False)
         self.assertEqual(done.returncode, 3)
         self.assertTrue(os.path.exists(self.path("a.h5")))
 
@@ -247,12 +223,12 @@ class Interrupt(CommandLine):
     def assert_undisturbed(self, resumed):
         """The result is that of a run in one piece, which is trained once for all tests."""
         if self.undisturbed is None:
-            type(self).undisturbed = self.run_spec("b.h5", *self.SWEEP)
+            type(self).undisturbed = self.result("b.h5", *self.SWEEP)
         self.assertTrue(same(resumed, self.undisturbed))
 
     def interrupt(self, number, *arguments):
         """Stops a run once it has saved some members, and returns its end."""
-        return self.hold.interrupt(self.command(*self.SWEEP, *arguments), self.room, number,
+        return self.hold.interrupt(self.held(*self.SWEEP, *arguments), self.room, number,
                                    journal=self.path("a.h5.journal"), members=4)
 
     def test_a_signal_saves_finished_members_and_resume_gives_the_same_bits(self):
@@ -261,7 +237,7 @@ class Interrupt(CommandLine):
         self.assertRegex(errors, r"\Aescapement: interrupted: \d+ of 12 members are safe [^\n]+\n\Z")
         self.assertFalse(os.path.exists(self.path("a.h5")))
         self.assertIn("--resume", self.refused("run", self.spec, "-o", "a.h5", *self.SWEEP))
-        resumed = self.run_spec("a.h5", "--resume", *self.SWEEP)
+        resumed = self.result("a.h5", "--resume", *self.SWEEP)
         self.assert_undisturbed(resumed)
         self.assertFalse(os.path.exists(self.path("a.h5.journal")))
 
@@ -270,11 +246,11 @@ class Interrupt(CommandLine):
 
     def test_kill_loses_no_finished_member(self):
         self.assertEqual(self.interrupt(signal.SIGKILL)[0], -signal.SIGKILL)
-        resumed = self.run_spec("a.h5", "--resume", *self.SWEEP)
+        resumed = self.result("a.h5", "--resume", *self.SWEEP)
         self.assert_undisturbed(resumed)
 
     def test_a_forced_run_can_be_resumed_too(self):
-        self.run_spec("a.h5")
+        self.result("a.h5")
         self.assertIn("--resume goes on", self.interrupt(signal.SIGTERM, "--force")[1])
         done = self.call("run", self.spec, "-o", "a.h5", "--force", "--resume", "--json", "-q",
                          *self.SWEEP)
@@ -286,12 +262,12 @@ class Interrupt(CommandLine):
         self.interrupt(signal.SIGTERM)
         for other in (["--backend", "reference"], ["--shard", "0/2"]):
             self.refused("run", self.spec, "-o", "a.h5", "--resume", *self.SWEEP, *other)
-        self.run_spec("b.h5", "--shard", "0/2")
+        self.result("b.h5", "--shard", "0/2")
         for other in (["--shard", "1/2"], ["--shard", "0/2", "--backend", "reference"]):
             self.refused("run", self.spec, "-o", "b.h5", "--resume", *other)
 
     def test_an_interrupt_before_any_member_finished_saves_those_in_flight(self):
-        code, errors = self.hold.interrupt(self.command(*LONG), self.room, signal.SIGINT)
+        code, errors = self.hold.interrupt(self.held(*LONG), self.room, signal.SIGINT)
         self.assertRegex(errors, r"interrupted: no member had finished; \d in flight are safe")
         self.assertEqual((code, sorted(os.listdir(self.room))), (130, [
             "a.h5.checkpoint", "a.h5.checkpoint.previous", "a.h5.journal", "small.yaml"]))
@@ -314,14 +290,13 @@ class Kinds(CommandLine):
                 self.assertIn(word, said, reader)
 
     def leave_a_journal(self):
-        done = self.call("run", self.spec, "-o", "a.h5", "-q", "--max-time", "0.05",
+        self.call("run", self.spec, "-o", "a.h5", "-q", "--max-time", "0.05",
                          "train.steps=1000000", "escape.thresholds=[1e-9]",
-                         "sweep.groups=[{bottleneck: 3, scales: [0.3]}]", "record.every=1000000")
-        self.assertEqual(done.returncode, 143, done.stderr)
+                         "sweep.groups=[{bottleneck: 3, scales: [0.3]}]", "record.every=1000000", code=143)
 
     def setUp(self):
         super().setUp()
-        self.run_spec("whole.h5")
+        self.result("whole.h5")
 
     def test_a_spec_a_picture_and_a_text(self):
         self.assert_told("small.yaml", "YAML spec", "escapement run small.yaml")
@@ -361,9 +336,16 @@ class Kinds(CommandLine):
                          ("checkpoint", 3, "float32"))
         self.assertGreater(told["most_steps"], 0)
         self.assertIn("continue with", self.call("info", "a.h5.snapshots").stdout)
+        size = os.path.getsize(self.path("a.h5.journal"))
+        with open(self.path("a.h5.journal"), "r+b") as file:
+            file.seek(size - 8)
+            file.write(b"\xff" * 4)
+        told = json.loads(self.call("info", "a.h5.journal", "--json").stdout)
+        self.assertEqual(told["damages"], 1)
+        self.assertIn("damaged: ", self.call("info", "a.h5.journal").stdout)
 
     def test_info_lists_what_was_recorded(self):
-        self.run_spec("r.h5", "record.every=100")
+        self.result("r.h5", "record.every=100")
         said = self.call("info", "r.h5").stdout
         self.assertRegex(said, r"recorded at \d+ steps from 0 to \d+, \d+ snapshots of 9 members")
         self.assertIn("operator_norm(member, snapshot, layer)", said)
@@ -413,8 +395,7 @@ class BadInput(CommandLine):
                               self.refused("run", self.spec, "-o", output))
         for output in ("a.hdf5", "a.H5", "a", "a-0.05", "a.v2.h5"):
             with self.subTest(output):
-                self.assertEqual(self.call("run", self.spec, "-o", output, "-q", "train.steps=1")
-                                 .returncode, 0)
+                self.run_spec("train.steps=1", name=output)
 
     def test_a_result_named_nc_is_netcdf4(self):
         self.call("run", self.spec, "-o", "a.nc", "-q", "train.steps=9")
@@ -422,7 +403,7 @@ class BadInput(CommandLine):
             self.assertEqual((file.data_model, file.dimensions["member"].size), ("NETCDF4", 9))
 
     def test_other_outputs_are_named_for_their_formats_too(self):
-        self.run_spec("a.h5", "train.steps=1")
+        self.result("a.h5", "train.steps=1")
         for words, allowed in ((("merge", "-o", "b.csv", "a.h5"), ".h5, .hdf5, .nc, or none"),
                                (("plot", "a.h5", "-o", "b.csv"), ".png, .svg, .pdf"),
                                (("plot", "a.h5", "-o", "b"), ".png, .svg, .pdf"),
@@ -431,7 +412,7 @@ class BadInput(CommandLine):
                 self.assertTrue(self.refused(*words).endswith(f"allowed suffixes: {allowed}\n"))
 
     def test_an_activation_is_called_by_one_name(self):
-        data = self.run_spec("a.h5", "network.activation=SiLU", "train.steps=1",
+        data = self.result("a.h5", "network.activation=SiLU", "train.steps=1",
                              "train.batch=256")
         self.assertIn('activation: "swish"', data.attrs["spec"])
         for words in (["classify", "SILU"],
@@ -442,13 +423,12 @@ class BadInput(CommandLine):
             with self.subTest(words[0]):
                 name = ["swish" if word.lower() == "silu" else word for word in words]
                 told = self.call(*words, "--json")
-                self.assertEqual((told.returncode, told.stdout),
-                                 (0, self.call(*name, "--json").stdout), told.stderr)
+                self.assertEqual(told.stdout, self.call(*name, "--json").stdout)
 
     def test_an_element_of_a_list_is_overridden(self):
-        changed = self.run_spec("a.h5", "sweep.groups[1].scales[0]=0.2", "escape.thresholds[1]=.05",
+        changed = self.result("a.h5", "sweep.groups[1].scales[0]=0.2", "escape.thresholds[1]=.05",
                                 "train.steps=300")
-        whole = self.run_spec("b.h5", "sweep.groups=[{bottleneck: 3, scales: [0.3, 0.2]}, "
+        whole = self.result("b.h5", "sweep.groups=[{bottleneck: 3, scales: [0.3, 0.2]}, "
                               "{bottleneck: 2, scales: [0.2]}]", "escape.thresholds=[0.1, 0.05]",
                               "train.steps=300")
         self.assertTrue(same(changed, whole))
@@ -483,14 +463,13 @@ class BadInput(CommandLine):
         self.assertIn("escape.false_escapes=allow", message)
         done = self.call("run", self.spec, "-o", "a.h5", "--quiet", "escape.thresholds=[0.15]",
                          "escape.smoothing=none", "escape.false_escapes=allow")
-        self.assertEqual(done.returncode, 0)
         self.assertIn("warning", done.stderr)
 
 
 class FitPlotInfo(CommandLine):
     def setUp(self):
         super().setUp()
-        self.run_spec("a.h5")
+        self.result("a.h5")
 
     def test_fit_gives_the_contracts_json(self):
         groups = json.loads(self.call("fit", "a.h5", "--json").stdout)["groups"]
@@ -512,7 +491,6 @@ class FitPlotInfo(CommandLine):
                              numpy.rint(1000 / scale).astype(int)[:, None])},
             {"threshold": [0.1]}).to_netcdf(self.path("b.h5"), engine="h5netcdf")
         done = self.call("fit", "b.h5", "--json")
-        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("not as escapement wrote it", done.stderr)
         self.assertAlmostEqual(json.loads(done.stdout)["groups"][0]["slope"], -1, delta=1e-9)
 
@@ -520,7 +498,6 @@ class FitPlotInfo(CommandLine):
         with h5py.File(self.path("a.h5"), "r+") as file:
             file["escape_step"][0, 0] += 1
         done = self.call("fit", "a.h5")
-        self.assertEqual(done.returncode, 0)
         self.assertIn("not as escapement wrote it", done.stderr)
         self.assertIn("a.h5", self.refused("run", self.spec, "-o", "a.h5", "--resume"))
 
@@ -534,23 +511,20 @@ class FitPlotInfo(CommandLine):
 
     def test_fit_prints_a_table(self):
         done = self.call("fit", "a.h5")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stderr, "")
         self.assertIn("slope", done.stdout)
 
     def test_the_same_file_twice_is_refused(self):
         self.refused("fit", "a.h5", "a.h5")
 
     def test_plot_writes_the_figure(self):
-        for name, magic in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")):
-            done = self.call("plot", "a.h5", "-o", name)
-            self.assertEqual((done.returncode, done.stdout), (0, name + "\n"), done.stderr)
-            with open(self.path(name), "rb") as file:
-                self.assertTrue(file.read(8).startswith(magic))
+        done = self.call("plot", "a.h5", "-o", "a.pdf")  # the other formats: test_plot.py
+        self.assertEqual(done.stdout, "a.pdf\n")
+        with open(self.path("a.pdf"), "rb") as file:
+            self.assertTrue(file.read(8).startswith(b"%PDF"))
 
     def test_plot_refuses_what_it_cannot_write(self):
-        for figure in ("a.doc", "missing/a.png", "/proc/a.png"):
-            with self.subTest(figure):
-                self.refused("plot", "a.h5", "-o", figure)
+        self.refused("plot", "a.h5", "-o", "missing/a.png")  # other places: test_plot.py
         self.refused("plot", "a.h5")
 
     def test_info_tells_what_a_file_holds(self):
@@ -563,7 +537,7 @@ class FitPlotInfo(CommandLine):
         for arguments in (("--help",), ("--version",), ("run", "--help"), ("fit", "--help"),
                           ("plot", "--help"), ("info", "--help")):
             done = self.call(*arguments)
-            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(done.stderr, "")
             self.assertIn("escapement", done.stdout)
 
     def test_help_of_a_verb_is_the_verbs_help(self):

@@ -33,9 +33,13 @@ def ask(activation, amplitudes, layers, *more):
                         str(layers), *more)
 
 
+LONG = unittest.skipIf(cli_case.SANITIZED, "a minute; the other tests have the same code")
+
+
 class Blocks(cli_case.Case):
     SPEC = SPEC
 
+    @LONG
     def test_held_out_cases_of_unequal_scales(self):
         for arguments, escape, hermite in (
                 (("erf", "1.5,0.8", 3, "--scales", "0.1,0.2,0.15;0.2,0.1,0.3"),
@@ -77,6 +81,7 @@ class Blocks(cli_case.Case):
         self.assertTrue(all(point["lambda"] < later["lambda"]
                             for point, later in zip(told["path"], told["path"][1:])))
 
+    @LONG
     def test_an_attribution_reports_its_progress_unless_quiet(self):
         usual = ["--activation", "tanh", "--amplitudes", "1.5,1", "--layers", "2", "--scale", "0.3",
                  "--attribution"]
@@ -110,6 +115,7 @@ class Blocks(cli_case.Case):
             self.assertIn(said, done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1)
 
+    @LONG
     def test_sampled_training_is_level_two_and_neither_other(self):
         """The minibatch's noise, seen in the seeds, moves the mean by its standard error; the
         step of gradient descent moves it by about one step; the noise of the minibatch loss

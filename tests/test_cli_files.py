@@ -7,15 +7,12 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
-import sys
-import tempfile
 import unittest
 
+import cli_case
 import hold
 from journal_file import members
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
 SPEC = """\
 name: small
 network: {layers: 3, width: 8, inputs: 6, activation: tanh}
@@ -26,22 +23,14 @@ record: {every: 50}
 """
 
 
-class Files(unittest.TestCase):
+class Files(cli_case.Case):
+    SPEC = SPEC
+    RUN = ("--quiet", "--backend", "cpu", "--threads", "1", "--slots", "2")
+
     def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = pathlib.Path(room.name)
-        self.hold = hold.Hold(PROGRAM, room.name)
+        super().setUp()
+        self.room = pathlib.Path(self.room)
         self.journal = self.room / "a.h5.journal"
-        (self.room / "small.yaml").write_text(SPEC)
-
-    def command(self, *arguments, name="a.h5"):
-        return [PROGRAM, "run", "small.yaml", "-o", name, "--quiet", "--backend", "cpu", "--threads",
-                "1", "--slots", "2", *arguments]
-
-    def run_it(self, *arguments, **options):
-        return subprocess.run(self.command(*arguments, **options), cwd=self.room, text=True,
-                              capture_output=True, check=False)
 
     def held(self):
         """A run with two finished members at least."""
@@ -61,7 +50,7 @@ class Files(unittest.TestCase):
         self.assertEqual(code, 3, errors)
         self.assertRegex(errors, r"another program changed its length from \d+ to 0 bytes.*; 0 "
                                  r"(of \d )?finished members are safe")
-        self.assertEqual(self.run_it("--resume").returncode, 0)
+        self.run_spec("--resume")
 
     def test_a_removed_journal_is_whole_again_before_anything_is_called_safe(self):
         child = self.held()
@@ -80,15 +69,13 @@ class Files(unittest.TestCase):
             (self.room / name).unlink(missing_ok=True)
             (self.room / name).symlink_to(self.room / "victim")
         (self.room / "victim").write_text("precious")
-        done = self.run_it("--resume")
-        self.assertEqual(done.returncode, 2)
+        done = self.run_spec("--resume", code=2)
         self.assertIn("a.h5.checkpoint: is a symbolic link", done.stderr)
         self.assertEqual((self.room / "victim").read_text(), "precious")
 
     def test_an_output_that_is_no_result_is_named_with_the_way_on(self):
         (self.room / "a.h5").touch()
-        done = self.run_it("--resume")
-        self.assertEqual(done.returncode, 2)
+        done = self.run_spec("--resume", code=2)
         self.assertIn("a.h5: the file is empty, not a result; move it away", done.stderr)
 
     def test_no_link_beside_the_output_is_followed(self):
@@ -96,19 +83,17 @@ class Files(unittest.TestCase):
         for suffix in ("journal", "snapshots", "checkpoint"):
             link = self.room / f"a.h5.{suffix}"
             link.symlink_to(self.room / "victim")
-            done = self.run_it("--force", "--max-time", "0.000001")
-            self.assertEqual(done.returncode, 2)
+            done = self.run_spec("--force", "--max-time", "0.000001", code=2)
             self.assertIn("symbolic link", done.stderr)
             self.assertEqual((self.room / "victim").read_text(), "precious")
             link.unlink()
 
     def test_an_output_whose_second_checkpoint_could_not_be_named_is_refused_at_the_start(self):
-        self.assertEqual(self.run_it(name="n" * 232 + ".h5").returncode, 0)
+        self.run_spec(name="n" * 232 + ".h5")
         for length in (236, 237, 247, 255):
-            done = self.run_it(name="n" * (length - 3) + ".h5")
-            self.assertEqual(done.returncode, 2)
+            done = self.run_spec(name="n" * (length - 3) + ".h5", code=2)
             self.assertIn(f"too long by {length - 235} bytes", done.stderr)
-        done = self.run_it("--devices", "cpu,cpu", name="n" * 222 + ".h5")
+        done = self.run_spec("--devices", "cpu,cpu", name="n" * 222 + ".h5", code=2)
         self.assertIn(".part-", done.stderr)
         self.assertEqual(sorted(p.name for p in self.room.iterdir()),
                          sorted(["n" * 232 + ".h5", "small.yaml"]))

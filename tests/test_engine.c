@@ -18,38 +18,16 @@ enum { LEDGER_STEPS = 100 };
 #include "escapement/internal/model.h"
 #include "escapement/internal/reference.h"
 #include "problems.h"
+#include "verify/train.h"
 
 static const esc_engine_ops *const engines[2] = {&esc_reference_engine, &FLOAT_ENGINE};
 
-/* Trains members 1..count (seeds) for `steps` steps in `slots` at once, each
- * loaded when a slot is free; row i of the result is seed i+1. */
+/* Seeds 1..count to their ends, `slots` at once; row i of the result is seed i+1. */
 static esc_results *train(const esc_engine_ops *engine, const esc_problem *p, int count, int slots,
                           int threads, int64_t block) {
-  const atomic_bool stop = false;
   esc_results *r = NULL;
-  void *e = NULL;
-  int occupant[16], next = 0, running = 0;
-  esc_assert_ok(esc_results_create(count, p->thresholds, p->shape.layers, &r));
-  esc_assert_ok(
-      engine->create(engine, p, &(esc_engine_setup){.slots = slots, .threads = threads}, &e));
-  for (int s = 0; s < slots; s++) occupant[s] = -1;
-  do {
-    for (int s = 0; s < slots; s++) {
-      if (occupant[s] >= 0 && esc_slot_finished(engine->slot(e, s))) {
-        esc_assert_ok(engine->report(e, s, r, occupant[s]));
-        occupant[s] = -1;
-        running--;
-      }
-      if (occupant[s] < 0 && next < count) {
-        const esc_member m = member_make((uint64_t)next + 1, 1, 0.5);
-        esc_assert_ok(engine->load(e, s, &m));
-        occupant[s] = next++;
-        running++;
-      }
-    }
-    esc_assert_ok(engine->advance(e, block, &stop));
-  } while (running > 0);
-  engine->destroy(e);
+  const esc_verify_layout layout = {.slots = slots, .threads = threads, .block = block};
+  esc_assert_ok(esc_verify_train(engine, p, count, &layout, &r, NULL));
   return r;
 }
 

@@ -14,7 +14,8 @@ static void steep_products(void *context, double g, double *out) {
 static void products_that_saturate_have_thirteen_digits(void **state) {
   (void)state;
   double mean[3], error;
-  esc_assert_ok(esc_gaussian_expectation(steep_products, NULL, 3, false, 1e-14, mean, &error));
+  esc_assert_ok(esc_gaussian_expectation(&(esc_gaussian_integral){steep_products, NULL, 3, false},
+                                         1e-14, mean, &error));
   esc_assert_close(mean[0], 0.4931298982039523662336, 1e-13, 0);
   esc_assert_close(mean[1], 0.5946300564784120363301, 1e-13, 0);
   esc_assert_close(mean[2], 0.5558481445147772202927, 1e-13, 0);
@@ -30,7 +31,8 @@ static void even_powers(void *context, double g, double *out) {
 static void even_powers_have_their_double_factorials(void **state) {
   (void)state;
   double mean[17], error, want = 1;
-  esc_assert_ok(esc_gaussian_expectation(even_powers, NULL, 17, false, 1e-13, mean, &error));
+  esc_assert_ok(esc_gaussian_expectation(&(esc_gaussian_integral){even_powers, NULL, 17, false},
+                                         1e-13, mean, &error));
   for (int k = 0; k <= 16; k++) {
     if (k > 0) want *= 2 * k - 1;
     esc_assert_close(mean[k], want, 0, 1e-12);
@@ -47,7 +49,8 @@ static void what_lies_far_out_is_not_cut_off(void **state) {
   (void)state;
   double mean, error, want = 1;
   for (int k = 99; k > 1; k -= 2) want *= k;
-  esc_assert_ok(esc_gaussian_expectation(high_power, NULL, 1, false, 1e-10, &mean, &error));
+  esc_assert_ok(esc_gaussian_expectation(&(esc_gaussian_integral){high_power, NULL, 1, false},
+                                         1e-10, &mean, &error));
   esc_assert_close(mean, want, 0, 1e-10);
 }
 
@@ -61,7 +64,8 @@ static void kinks(void *context, double g, double *out) {
 static void a_kink_at_zero_costs_no_digits(void **state) {
   (void)state;
   double mean[3], error;
-  esc_assert_ok(esc_gaussian_expectation(kinks, NULL, 3, true, 1e-13, mean, &error));
+  esc_assert_ok(esc_gaussian_expectation(&(esc_gaussian_integral){kinks, NULL, 3, true}, 1e-13,
+                                         mean, &error));
   esc_assert_close(mean[0], sqrt(2 / acos(-1)), 1e-14, 0);
   esc_assert_close(mean[1], 0.5, 1e-14, 0);
   esc_assert_close(mean[2], sqrt(2 / acos(-1)), 1e-14, 0);
@@ -79,7 +83,8 @@ static void the_error_is_owned_up_to(void **state) {
   double mean, error;
   const double tail = erfc(0.3 / sqrt(2)) / 2, density = exp(-0.045) / sqrt(2 * acos(-1));
   const double want = 2 * density + 0.3 * (1 - 2 * tail); /* exact */
-  esc_assert_ok(esc_gaussian_expectation(hidden_kink, NULL, 1, false, 1e-14, &mean, &error));
+  esc_assert_ok(esc_gaussian_expectation(&(esc_gaussian_integral){hidden_kink, NULL, 1, false},
+                                         1e-14, &mean, &error));
   assert_true(error > 1e-14);
   assert_true(fabs(mean - want) <= 3 * error * want);
 }
@@ -94,7 +99,8 @@ static void cancelling(void *context, double g, double *out) {
 static void an_expectation_of_zero_is_no_trouble(void **state) {
   (void)state;
   double mean[3], error;
-  esc_assert_ok(esc_gaussian_expectation(cancelling, NULL, 3, false, 1e-13, mean, &error));
+  esc_assert_ok(esc_gaussian_expectation(&(esc_gaussian_integral){cancelling, NULL, 3, false},
+                                         1e-13, mean, &error));
   for (int i = 0; i < 3; i++) esc_assert_close(mean[i], 0, 1e-13, 0);
   assert_true(error <= 1e-13);
 }
@@ -107,7 +113,8 @@ static void infinite(void *context, double g, double *out) {
 static void a_divergent_expectation_has_an_infinite_error(void **state) {
   (void)state;
   double mean, error;
-  esc_assert_ok(esc_gaussian_expectation(infinite, NULL, 1, false, 1e-10, &mean, &error));
+  esc_assert_ok(esc_gaussian_expectation(&(esc_gaussian_integral){infinite, NULL, 1, false}, 1e-10,
+                                         &mean, &error));
   assert_false(error < 0.1);
 }
 
@@ -126,11 +133,12 @@ static double network(const esc_activation *a, int layers, double scale, double 
   return z;
 }
 
-/* E[(sigma(g) - f) f] and E[sigma(g) g] by `count` given nodes. */
-static void averages(const esc_activation *a, const chain *c, int count, const double *node,
-                     const double *weight, double out[2]) {
+/* E[(sigma(g) - f) f] and E[sigma(g) g] by the rule. */
+static void averages(const esc_activation *a, const chain *c, const esc_quadrature *rule,
+                     double out[2]) {
+  const double *node = rule->node, *weight = rule->weight;
   out[0] = out[1] = 0;
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < rule->count; i++) {
     const double f = network(a, c->layers, c->scale, node[i]);
     const double teacher = esc_activate_f64(a, node[i]).value;
     out[0] += weight[i] * (teacher - f) * f;
@@ -147,24 +155,23 @@ static void fine_averages(const esc_activation *a, const chain *c, double out[2]
     node[i] = (i + 0.5) * step - 15;
     weight[i] = step * exp(-node[i] * node[i] / 2) / sqrt(2 * acos(-1));
   }
-  averages(a, c, FINE, node, weight, out);
+  averages(a, c, &(esc_quadrature){FINE, node, weight}, out);
 }
 
 static void check_rule(const chain *c) {
   esc_activation a;
-  int count;
-  double *node, *weight, got[2], want[2], total = 0;
+  esc_quadrature rule;
+  double got[2], want[2], total = 0;
   assert_true(esc_activation_parse(c->activation, &a));
-  esc_assert_ok(esc_gaussian_rule(&a, c->layers, c->scale, 1e-11, &count, &node, &weight));
-  averages(&a, c, count, node, weight, got);
+  esc_assert_ok(esc_gaussian_rule(&a, c->layers, c->scale, 1e-11, &rule));
+  averages(&a, c, &rule, got);
   fine_averages(&a, c, want);
-  for (int i = 0; i < count; i++) total += weight[i];
+  for (int i = 0; i < rule.count; i++) total += rule.weight[i];
   const double kink = strcmp(c->activation, "relu") ? 0 : 1e-8; /* what midpoints lose there */
   esc_assert_close(got[0], want[0], 1e-11 + kink, 1e-11);
   esc_assert_close(got[1], want[1], 1e-11 + kink, 0);
   esc_assert_close(total, 1, 1e-13, 0);
-  free(node);
-  free(weight);
+  esc_quadrature_free(&rule);
 }
 
 static void a_rule_averages_the_chain_it_is_made_for(void **state) {
@@ -195,21 +202,18 @@ static void a_rule_averages_the_chain_it_is_made_for(void **state) {
 static void a_rule_for_relu_is_short(void **state) {
   (void)state;
   const esc_activation relu = {.kind = ESC_ACTIVATION_RELU};
-  int count;
-  double *node, *weight;
-  esc_assert_ok(esc_gaussian_rule(&relu, 4, 0.8, 1e-12, &count, &node, &weight));
-  assert_in_range(count, 1, 64);
-  free(node);
-  free(weight);
+  esc_quadrature rule;
+  esc_assert_ok(esc_gaussian_rule(&relu, 4, 0.8, 1e-12, &rule));
+  assert_in_range(rule.count, 1, 64);
+  esc_quadrature_free(&rule);
 }
 
 static void a_rule_that_cannot_be_is_refused_in_words(void **state) {
   (void)state;
   esc_activation cubic;
-  int count;
-  double *node, *weight;
+  esc_quadrature rule;
   assert_true(esc_activation_parse("poly:0,1,0,-1", &cubic));
-  assert_int_equal(esc_gaussian_rule(&cubic, 6, 1, 1e-11, &count, &node, &weight), ESC_BAD_INPUT);
+  assert_int_equal(esc_gaussian_rule(&cubic, 6, 1, 1e-11, &rule), ESC_BAD_INPUT);
   assert_non_null(strstr(esc_error_message(), "6 layers at scales up to 1"));
 }
 

@@ -74,8 +74,12 @@ static esc_identity identity_of(const char *text) { return (esc_identity){text, 
 static esc_status open_as(bool resume, bool discard, visited *v, esc_journal **j) {
   const esc_journal_reader reader = {.context = v, .row = visit};
   *v = (visited){0, 0};
-  return esc_journal_open(output(), identity_of(spec), THRESHOLDS, LAYERS, resume, discard, &reader,
-                          j);
+  return esc_journal_open(&(esc_journal_request){.result_path = output(),
+                                                 .identity = identity_of(spec),
+                                                 .resume = resume,
+                                                 .discard = discard,
+                                                 .reader = &reader},
+                          THRESHOLDS, LAYERS, j);
 }
 
 static esc_status append(esc_journal *j, int i) {
@@ -202,8 +206,11 @@ static unsigned survivors(void) {
   const esc_journal_reader reader = {&wrong, NULL, NULL, keep_row, keep_warning};
   kept = 0;
   warning[0] = 0;
-  esc_assert_ok(
-      esc_journal_open(output(), identity_of(spec), THRESHOLDS, LAYERS, true, false, &reader, &j));
+  esc_assert_ok(esc_journal_open(&(esc_journal_request){.result_path = output(),
+                                                        .identity = identity_of(spec),
+                                                        .resume = true,
+                                                        .reader = &reader},
+                                 THRESHOLDS, LAYERS, &j));
   esc_journal_close(j, false);
   assert_int_equal(wrong, 0);
   return kept;
@@ -342,8 +349,10 @@ static void records_of_another_journal_are_not_taken(void **state) {
   esc_journal *j;
   make_journal(MEMBERS);
   char *bytes = scratch_read(journal(), &size);
-  esc_assert_ok(esc_journal_open(scratch("other"), identity_of("name: a SMALL sweep\n"), THRESHOLDS,
-                                 LAYERS, false, false, NULL, &j));
+  esc_assert_ok(
+      esc_journal_open(&(esc_journal_request){.result_path = scratch("other"),
+                                              .identity = identity_of("name: a SMALL sweep\n")},
+                       THRESHOLDS, LAYERS, &j));
   for (int i = 0; i < MEMBERS; i++) esc_assert_ok(append(j, i));
   esc_journal_close(j, false);
   char *other = scratch_read(scratch("other.journal"), &other_size);
@@ -362,8 +371,10 @@ static void a_journal_removed_while_it_is_written_is_written_anew_whole(void **s
   esc_journal *j, *second;
   visited v;
   const esc_journal_reader reader = {.context = &v, .warn = keep_warning};
-  esc_assert_ok(
-      esc_journal_open(output(), identity_of(spec), THRESHOLDS, LAYERS, false, false, &reader, &j));
+  esc_assert_ok(esc_journal_open(
+      &(esc_journal_request){
+          .result_path = output(), .identity = identity_of(spec), .reader = &reader},
+      THRESHOLDS, LAYERS, &j));
   esc_assert_ok(append(j, 0));
   unlink(journal());
   esc_assert_ok(esc_journal_sync(j));
@@ -555,7 +566,10 @@ static void discarding_overwrites_what_is_no_journal(void **state) {
 
 static esc_status resume_with(const char *text, int thresholds, int layers) {
   esc_journal *j;
-  return esc_journal_open(output(), identity_of(text), thresholds, layers, true, false, NULL, &j);
+  return esc_journal_open(
+      &(esc_journal_request){
+          .result_path = output(), .identity = identity_of(text), .resume = true},
+      thresholds, layers, &j);
 }
 
 static void a_journal_of_another_spec_is_refused_by_name(void **state) {
@@ -621,17 +635,24 @@ static void closing_keeps_the_file_if_it_holds_a_member_unless_told(void **state
 static void a_place_that_cannot_hold_a_journal_is_refused(void **state) {
   (void)state;
   esc_journal *j;
-  assert_int_equal(esc_journal_open(scratch("none/out.h5"), identity_of(spec), THRESHOLDS, LAYERS,
-                                    true, false, NULL, &j),
+  assert_int_equal(esc_journal_open(&(esc_journal_request){.result_path = scratch("none/out.h5"),
+                                                           .identity = identity_of(spec),
+                                                           .resume = true},
+                                    THRESHOLDS, LAYERS, &j),
                    ESC_BAD_INPUT);
   assert_message_names(scratch("none/out.h5.journal"), strerror(ENOENT), NULL);
   assert_int_equal(mkdir(scratch("dir.journal"), 0777), 0);
   assert_int_equal(mkfifo(scratch("fifo.journal"), 0666), 0);
-  assert_int_equal(esc_journal_open(scratch("dir"), identity_of(spec), 1, 2, false, true, NULL, &j),
+  assert_int_equal(esc_journal_open(&(esc_journal_request){.result_path = scratch("dir"),
+                                                           .identity = identity_of(spec),
+                                                           .discard = true},
+                                    1, 2, &j),
                    ESC_BAD_INPUT);
-  assert_int_equal(
-      esc_journal_open(scratch("fifo"), identity_of(spec), 1, 2, false, true, NULL, &j),
-      ESC_BAD_INPUT);
+  assert_int_equal(esc_journal_open(&(esc_journal_request){.result_path = scratch("fifo"),
+                                                           .identity = identity_of(spec),
+                                                           .discard = true},
+                                    1, 2, &j),
+                   ESC_BAD_INPUT);
   assert_message_names("not a plain file", NULL);
 }
 
@@ -681,8 +702,9 @@ static void packed_rows_round_trip_through_the_journal(void **state) {
   assert_non_null(row);
   esc_assert_ok(esc_results_create(MEMBERS, THRESHOLDS, LAYERS, &out));
   esc_assert_ok(esc_results_create(MEMBERS, THRESHOLDS, LAYERS, &in));
-  esc_assert_ok(
-      esc_journal_open(output(), identity_of(spec), THRESHOLDS, LAYERS, false, false, NULL, &j));
+  esc_assert_ok(esc_journal_open(
+      &(esc_journal_request){.result_path = output(), .identity = identity_of(spec)}, THRESHOLDS,
+      LAYERS, &j));
   for (int i = MEMBERS - 1; i >= 0; i--) { /* members finish in any order */
     make_row(i, row);
     esc_results_unpack(out, i, row);
@@ -693,8 +715,10 @@ static void packed_rows_round_trip_through_the_journal(void **state) {
   esc_journal_close(j, false);
   esc_journal_reader into = reader;
   into.context = in;
-  esc_assert_ok(
-      esc_journal_open(output(), identity_of(spec), THRESHOLDS, LAYERS, true, false, &into, &j));
+  esc_assert_ok(esc_journal_open(
+      &(esc_journal_request){
+          .result_path = output(), .identity = identity_of(spec), .resume = true, .reader = &into},
+      THRESHOLDS, LAYERS, &j));
   esc_journal_close(j, true);
   for (int k = 0; k < esc_result_variable_count; k++) {
     const esc_result_variable *v = &esc_result_variables[k];
@@ -738,7 +762,10 @@ static esc_journal *reopen(esc_identity identity, notes *n) {
   const esc_journal_reader reader = {n, note_identity, note_segment, note_row, NULL};
   esc_journal *j;
   n->text[0] = 0;
-  esc_assert_ok(esc_journal_open(output(), identity, THRESHOLDS, LAYERS, true, false, &reader, &j));
+  esc_assert_ok(esc_journal_open(
+      &(esc_journal_request){
+          .result_path = output(), .identity = identity, .resume = true, .reader = &reader},
+      THRESHOLDS, LAYERS, &j));
   return j;
 }
 

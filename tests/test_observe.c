@@ -71,7 +71,7 @@ static esc_response respond(scene *t) {
 
 static void observe(scene *t) {
   const esc_response r = respond(t);
-  esc_observe(&t->o, &t->m, t->w, t->w, &r, &t->observe, t->row);
+  esc_observe(&t->o, &(esc_observed){&t->m, t->w, t->w}, &r, &t->observe, t->row);
 }
 
 static double *at(const scene *t, int k) {

@@ -9,13 +9,14 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 import unittest.mock
 
 import h5py
 
-PROGRAM, SOURCE = os.path.abspath(sys.argv.pop(1)), pathlib.Path(sys.argv.pop(1)).resolve()
+import cli_case
+
+PROGRAM, SOURCE = cli_case.PROGRAM, pathlib.Path(sys.argv.pop(1)).resolve()
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(SOURCE / "host/draw"))
 
@@ -25,15 +26,7 @@ MODULES = ("matplotlib", "numpy", "json", "signal", "random", "house_style", "us
            "sitecustomize")
 
 
-class Traps(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-
-    def path(self, name):
-        return os.path.join(self.room, name)
-
+class Traps(cli_case.Case):
     def lay(self, folder):
         """Modules that leave a mark when they are executed."""
         os.makedirs(folder, exist_ok=True)
@@ -53,7 +46,7 @@ class Traps(unittest.TestCase):
                    "PYTHONUSERBASE": self.path("home/.local"), "PYTHONWARNINGS": "error",
                    "MPLBACKEND": "module://json", "MATPLOTLIBRC": self.room}
         done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, cwd=self.room,
-                              stdin=subprocess.DEVNULL, timeout=300,
+                              stdin=subprocess.DEVNULL,
                               env={**os.environ, **hostile, **changes})
         self.assertEqual([name for name in os.listdir(self.room) if name.startswith("caught")], [])
         return done
@@ -89,12 +82,7 @@ class Traps(unittest.TestCase):
                     self.assertRegex(command, r'(python"|python3) -I')
 
 
-class Temporaries(unittest.TestCase):
-    def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-
+class Temporaries(cli_case.Case):
     def name(self, process, prefix=house_style.temporary_prefix()):
         return os.path.join(self.room, f"{prefix}{process}-abcdefgh")
 
@@ -107,16 +95,16 @@ class Temporaries(unittest.TestCase):
         link = self.name(gone.pid)[:-1] + "x"
         os.symlink(kept[0], link)
         os.mkdir(self.name(gone.pid)[:-1] + "y")
-        kept += [link, self.name(gone.pid)[:-1] + "y", os.path.join(self.room, "f.png")]
-        house_style.publish(os.path.join(self.room, "f.png"), b"picture")
+        kept += [link, self.name(gone.pid)[:-1] + "y", self.path("f.png")]
+        house_style.publish(self.path("f.png"), b"picture")
         self.assertEqual(sorted(os.listdir(self.room)), sorted(map(os.path.basename, kept)))
 
     def test_a_link_is_replaced_and_not_written_through(self):
-        precious = os.path.join(self.room, "precious")
+        precious = self.path("precious")
         with open(precious, "w") as file:
             file.write("old")
-        os.symlink(precious, os.path.join(self.room, "f.png"))
-        house_style.publish(os.path.join(self.room, "f.png"), b"picture")
+        os.symlink(precious, self.path("f.png"))
+        house_style.publish(self.path("f.png"), b"picture")
         with open(precious) as file:
             self.assertEqual(file.read(), "old")
 
@@ -127,7 +115,7 @@ class Temporaries(unittest.TestCase):
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as in front of each script
         self.addCleanup(signal.signal, signal.SIGTERM, before)
         with unittest.mock.patch("os.fsync", stop), self.assertRaises(SystemExit):
-            house_style.publish(os.path.join(self.room, "f.png"), b"picture")
+            house_style.publish(self.path("f.png"), b"picture")
         self.assertEqual(os.listdir(self.room), [])
 
 

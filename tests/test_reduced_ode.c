@@ -15,21 +15,10 @@ static esc_escape_problem problem(const char *activation, double amplitude, int 
   return p;
 }
 
-typedef struct rule {
-  int count;
-  double *node, *weight;
-} rule;
-
-static rule rule_for(const esc_escape_problem *p, double largest) {
-  rule r;
-  esc_assert_ok(
-      esc_gaussian_rule(&p->activation, p->layers, largest, 1e-13, &r.count, &r.node, &r.weight));
+static esc_quadrature rule_for(const esc_escape_problem *p, double largest) {
+  esc_quadrature r;
+  esc_assert_ok(esc_gaussian_rule(&p->activation, p->layers, largest, 1e-13, &r));
   return r;
-}
-
-static void rule_free(rule *r) {
-  free(r->node);
-  free(r->weight);
 }
 
 static double loss_at(const esc_escape_problem *p, const double *s) {
@@ -52,8 +41,8 @@ static void rhs_is_the_gradient_of_the_loss(void **unused) {
   for (int i = 0; i < ACTIVATIONS; i++) {
     esc_escape_problem p = problem(every_activation[i], 1.3, 4, s, 1, 0);
     double rhs[4], moved[ESC_LAYERS_MAX] = {0};
-    rule r = rule_for(&p, 1);
-    esc_reduced_rhs(&p, r.count, r.node, r.weight, s, rhs, NULL);
+    esc_quadrature r = rule_for(&p, 1);
+    esc_reduced_rhs(&p, &r, s, rhs, NULL);
     memcpy(moved, s, sizeof s);
     for (int l = 0; l < 4; l++) {
       moved[l] = s[l] + h;
@@ -62,7 +51,7 @@ static void rhs_is_the_gradient_of_the_loss(void **unused) {
       esc_assert_close((loss_at(&p, moved) - above) / (2 * h), rhs[l], 1e-9, 1e-8);
       moved[l] = s[l];
     }
-    rule_free(&r);
+    esc_quadrature_free(&r);
   }
 }
 
@@ -73,18 +62,18 @@ static void jacobian_is_the_derivative_of_rhs(void **unused) {
   for (int i = 0; i < ACTIVATIONS; i++) {
     const esc_escape_problem p = problem(every_activation[i], 1.3, L, s, 1, 0);
     double rhs[L], above[L], below[L], moved[L], jacobian[L * L];
-    rule r = rule_for(&p, 1.2);
-    esc_reduced_rhs(&p, r.count, r.node, r.weight, s, rhs, jacobian);
+    esc_quadrature r = rule_for(&p, 1.2);
+    esc_reduced_rhs(&p, &r, s, rhs, jacobian);
     for (int m = 0; m < L; m++) {
       memcpy(moved, s, sizeof s);
       moved[m] = s[m] + h;
-      esc_reduced_rhs(&p, r.count, r.node, r.weight, moved, above, NULL);
+      esc_reduced_rhs(&p, &r, moved, above, NULL);
       moved[m] = s[m] - h;
-      esc_reduced_rhs(&p, r.count, r.node, r.weight, moved, below, NULL);
+      esc_reduced_rhs(&p, &r, moved, below, NULL);
       for (int l = 0; l < L; l++)
         esc_assert_close(jacobian[l * L + m], (above[l] - below[l]) / (2 * h), 1e-8, 1e-8);
     }
-    rule_free(&r);
+    esc_quadrature_free(&r);
   }
 }
 
@@ -94,17 +83,17 @@ static void relu_is_exact(void **unused) {
   const double s[3] = {0.4, 0.4, 0.4};
   const esc_escape_problem p = problem("relu", 1.7, 3, s, 1, 0);
   double rhs[3];
-  rule r = rule_for(&p, 1);
-  esc_reduced_rhs(&p, r.count, r.node, r.weight, s, rhs, NULL);
+  esc_quadrature r = rule_for(&p, 1);
+  esc_reduced_rhs(&p, &r, s, rhs, NULL);
   for (int l = 0; l < 3; l++) esc_assert_close(rhs[l], (1.7 - 0.064) * 0.16 / 2, 0, 1e-13);
-  rule_free(&r);
+  esc_quadrature_free(&r);
 }
 
 /* d(s_i^2 - s_{i+1}^2)/dt at s_l = s for all l. */
-static double drift(const esc_escape_problem *p, const rule *r, int i, double s) {
+static double drift(const esc_escape_problem *p, const esc_quadrature *r, int i, double s) {
   double scale[ESC_LAYERS_MAX], rhs[ESC_LAYERS_MAX];
   for (int l = 0; l < p->layers; l++) scale[l] = s;
-  esc_reduced_rhs(p, r->count, r->node, r->weight, scale, rhs, NULL);
+  esc_reduced_rhs(p, r, scale, rhs, NULL);
   return 2 * s * (rhs[i] - rhs[i + 1]);
 }
 
@@ -113,7 +102,7 @@ static double drift(const esc_escape_problem *p, const rule *r, int i, double s)
 static void check_drift(const char *activation, int q, int interfaces, double s, double error) {
   enum { L = 5 };
   const esc_escape_problem p = problem(activation, 1, L, (const double[L]){s, s, s, s, s}, 1, 0);
-  rule r = rule_for(&p, 1);
+  esc_quadrature r = rule_for(&p, 1);
   for (int i = 0; i < interfaces; i++) {
     double slope[2];
     for (int k = 0; k < 2; k++) {
@@ -123,7 +112,7 @@ static void check_drift(const char *activation, int q, int interfaces, double s,
     const double gain = 1 << (q - 1);
     esc_assert_close((gain * slope[1] - slope[0]) / (gain - 1), L + (i + 1) * (q - 1), error, 0);
   }
-  rule_free(&r);
+  esc_quadrature_free(&r);
 }
 
 static void imbalance_drifts_with_the_stated_order(void **unused) {

@@ -204,7 +204,8 @@ static void duhamels_frozen_form_holds_at_first_only(void **state) {
   esc_block_grid grid;
   esc_duhamel d;
   esc_assert_ok(esc_block_grid_create(&p, 1, &grid));
-  esc_assert_ok(esc_block_duhamel(&p, &grid, 1, &theta_01, 30, 2, time, &d, off));
+  esc_assert_ok(
+      esc_block_duhamel(&p, &grid, &(esc_duhamel_request){1, &theta_01, 30, 2, time}, &d, off));
   esc_assert_close(off[0], 0.05, 0.01, 0); /* the sheet's, in per cent */
   esc_assert_close(off[1], 0.21, 0.01, 0);
   assert_true(d.until > 2 && d.until < 10);
@@ -222,9 +223,11 @@ static void duhamels_departure_is_located(void **state) {
   esc_block_grid grid;
   esc_duhamel d[4];
   esc_assert_ok(esc_block_grid_create(&p, 1, &grid));
-  esc_assert_ok(esc_block_duhamel(&p, &grid, 4, coordinate, 8.3, 0, NULL, d, NULL));
+  esc_assert_ok(
+      esc_block_duhamel(&p, &grid, &(esc_duhamel_request){4, coordinate, 8.3, 0, NULL}, d, NULL));
   for (int i = 0; i < 4; i++) esc_assert_close(d[i].until, until[i], 0, 1e-7);
-  esc_assert_ok(esc_block_duhamel(&p, &grid, 1, coordinate, 0.5, 0, NULL, d, NULL));
+  esc_assert_ok(
+      esc_block_duhamel(&p, &grid, &(esc_duhamel_request){1, coordinate, 0.5, 0, NULL}, d, NULL));
   assert_true(d[0].until == 0.5); /* not before the horizon */
   esc_block_grid_free(&grid);
 }

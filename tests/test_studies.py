@@ -17,7 +17,7 @@ class Studies(unittest.TestCase):
         room = tempfile.TemporaryDirectory()
         self.addCleanup(room.cleanup)
         done = subprocess.run([f"{TOOLS}/study", name, "-o", room.name, "--escapement", PROGRAM,
-                               "network.width=6", "network.inputs=6", "train.batch=32", *overrides],
+                               "network.width=4", "network.inputs=4", "train.batch=16", *overrides],
                               capture_output=True, text=True, timeout=600)
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
         place = os.path.join(room.name, name)

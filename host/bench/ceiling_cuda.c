@@ -81,7 +81,7 @@ static esc_status fill(const ceiling *c, float *d_matrix) {
   const size_t piece = count < FILL ? count : FILL;
   float *h_normal = calloc(piece, sizeof *h_normal);
   ESC_TRY_ALLOCATE(h_normal);
-  esc_normals_fill(1, ESC_DOMAIN_DATA, 0, 0, 0, piece, h_normal);
+  esc_normals_fill((esc_stream){1, ESC_DOMAIN_DATA, 0, 0}, 0, piece, h_normal);
   for (size_t at = 0; at + piece <= count; at += piece)
     ESC_TRY_CUDA(
         cudaMemcpy(d_matrix + at, h_normal, piece * sizeof *h_normal, cudaMemcpyHostToDevice));

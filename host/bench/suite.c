@@ -18,7 +18,7 @@ typedef struct suite {
 
 const char *esc_bench_flop_formula(void) { return "2B(2(Nd + (L-2)N^2 + N) + (L-2)N^2 + N)"; }
 
-/* The ceiling's own words are known once its first burst has been, which also warms it up. */
+/* Opens the ceiling and describes it after its first burst, which also sizes it. */
 static esc_status open_ceiling(const suite *s, const esc_engine_ops *engine, void **ceiling,
                                esc_bench_backend *backend) {
   esc_status status = ESC_OK;

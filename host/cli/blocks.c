@@ -2,7 +2,6 @@
 #include "escapement/blocks.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +12,6 @@
 #include "cli/options.h"
 #include "escapement/internal/number.h"
 #include "escapement/internal/problem.h"
-#include "machine/threads.h"
 
 typedef struct request {
   const char *activation, *amplitudes, *scale, *scales, *threshold;
@@ -257,8 +255,6 @@ esc_status esc_verb_blocks(int argc, char **argv) {
   if (r.attribution && r.lower >= r.level)
     return ESC_FAIL(ESC_BAD_INPUT, "--lower: %d is not below --level %d", (int)r.lower,
                     (int)r.level);
-  int threads = omp_get_max_threads();
-  ESC_TRY(esc_threads_settle(false, &threads));
   status = tell(&r, &problem);
 done:
   return status;

@@ -7,6 +7,8 @@
 #include "escapement/internal/results.h"
 #include "spec/schema.h"
 
+const esc_option esc_help_option = {.name = "help", .letter = 'h', .help = "print this and stop"};
+
 /* "a|b" as ["a", "b"]. */
 static json_t *list_of(const char *words) {
   json_t *list = json_array();

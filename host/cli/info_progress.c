@@ -126,6 +126,12 @@ static void print_end(const char *path, const found *f) {
   if (f->identity) printf("\nspec, with precision and shard of the run:\n%s", f->identity);
 }
 
+static void print_damage(const esc_journal_summary *s) {
+  if (s->damages)
+    printf("damaged: %lld bytes in %lld places, the first at offset %lld; the rest is whole\n",
+           (long long)s->damaged_bytes, (long long)s->damages, (long long)s->damaged_first);
+}
+
 static esc_status print_journal(const char *path, const found *f, const esc_journal_summary *s,
                                 bool json) {
   const char *kind = s->snapshots ? "snapshots" : "journal";
@@ -133,6 +139,8 @@ static esc_status print_journal(const char *path, const found *f, const esc_jour
     json_t *object = describe(kind, path, f);
     json_object_set_new(object, s->snapshots ? "snapshots" : "finished", json_integer(s->records));
     json_object_set_new(object, "running", json_boolean(s->locked));
+    json_object_set_new(object, "damages", json_integer(s->damages));
+    json_object_set_new(object, "damaged_bytes", json_integer(s->damaged_bytes));
     json_object_set_new(object, "segments", json_incref(f->segments));
     if (s->snapshots || !s->readable) return esc_json_print(object);
     json_object_set_new(object, "escaped", json_integer(f->ended[ESC_MEMBER_ESCAPED]));
@@ -150,6 +158,7 @@ static esc_status print_journal(const char *path, const found *f, const esc_jour
   if (!s->snapshots && s->readable)
     printf("%lld escaped, %lld censored, %lld diverged\n", (long long)f->ended[ESC_MEMBER_ESCAPED],
            (long long)f->ended[ESC_MEMBER_CENSORED], (long long)f->ended[ESC_MEMBER_DIVERGED]);
+  print_damage(s);
   print_end(path, f);
   return ESC_OK;
 }

@@ -15,8 +15,6 @@ enum { OPTIONS_MAX = 24, HELP = 1, LONG_BASE = 256 };
 
 const char *esc_activation_words(void) { return esc_schema_find("network.activation")->words; }
 
-const esc_option esc_help_option = {.name = "help", .letter = 'h', .help = "print this and stop"};
-
 static void print_option(const esc_option *o) {
   char left[64];
   snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',

@@ -9,7 +9,7 @@
 /* Result files; the format is HDF5, laid out as netCDF-4 has it. */
 #define ESC_RESULT_SUFFIXES "h5|hdf5|nc"
 
-/* Refuses `path` (ESC_BAD_INPUT) if it is the name of a run's own file (store/names.h), or if its
+/* Refuses `path` (ESC_BAD_INPUT) if it is the name of a run's own file (base/names.h), or if its
  * suffix is none of `allowed` ("png|svg|pdf", compared without regard to case). A suffix is a
  * letter and up to 7 letters or digits behind the last dot, so "sweep-0.05" and
  * "out.h5.part-0-of-2" have none, which is allowed with `bare` only. `format` is what is written

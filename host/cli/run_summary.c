@@ -176,8 +176,16 @@ static void print_layers(uint64_t set, char *text, size_t size) {
   }
 }
 
+/* The expected share of censored members; of a lower bound of the step it is one too, and nothing
+ * where it is 0. */
+static const char *censored_text(const esc_forecast_cell *c, char text[48]) {
+  if (c->late && c->censored < 0.005) return "censored share not known";
+  snprintf(text, 48, "%s%.0f%% censored", c->late ? "at least " : "", 100 * c->censored);
+  return text;
+}
+
 static void print_cell(const esc_forecast_cell *c, int64_t budget) {
-  char layers[40];
+  char layers[40], share[48];
   print_layers(c->small_layers, layers, sizeof layers);
   printf("  r=%-2d layers %-6s scale %-10.4g ", c->bottleneck, layers, c->scale);
   if (c->note)
@@ -185,11 +193,10 @@ static void print_cell(const esc_forecast_cell *c, int64_t budget) {
   else if (isinf(c->step))
     printf("no escape within %.3g steps; 100%% censored\n", 1e3 * (double)budget);
   else if (c->tried > 1)
-    printf("step %.3g (%.3g to %.3g for 2 of 3 seeds); %s%.0f%% censored\n", c->step, c->lower,
-           c->upper, c->late ? "at least " : "", 100 * c->censored);
+    printf("step %.3g (%.3g to %.3g for 2 of 3 seeds); %s\n", c->step, c->lower, c->upper,
+           censored_text(c, share));
   else
-    printf("step %.3g; %s%.0f%% censored\n", c->step, c->late ? "at least " : "",
-           100 * c->censored);
+    printf("step %.3g; %s\n", c->step, censored_text(c, share));
 }
 
 static void print_forecast(const esc_dry_run *d, int64_t budget) {

@@ -45,20 +45,28 @@ static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_ne
     for (int j = 0; j < pad; j++) u[j] = error[b] * w[j];
 }
 
-/* delta = u sigma'(z) in place, for ESC_PAD features of a run of `count` samples (order.h);
- * and the run's part of sum_b u kappa(z). `slope` is sigma'(z), or with FROM_VALUE what it
- * follows from. */
-static inline __attribute__((always_inline)) void esc_through_part(
-    size_t stride, const bool FROM_VALUE, int count, const float *restrict slope,
-    const float *restrict deficit, float *restrict u, float *restrict part) {
+/* ESC_PAD features of a hidden layer: (sample, feature), rows `stride` apart. */
+typedef struct esc_feature_block {
+  size_t stride;
+  const float *slope, *deficit; /* sigma'(z), or what it follows from; kappa(z) */
+  float *u;
+} esc_feature_block;
+
+/* delta = u sigma'(z) in place, for `count` samples from sample `first` on: a run (order.h);
+ * and the run's part of sum_b u kappa(z). With from_value sigma'(z) follows from `slope`. */
+static ESC_INLINED void esc_through_part(esc_feature_block f, const bool from_value, int first,
+                                         int count, float *restrict part) {
+  const float *restrict slope = f.slope + (size_t)first * f.stride;
+  const float *restrict deficit = f.deficit + (size_t)first * f.stride;
+  float *restrict u = f.u + (size_t)first * f.stride;
   float sum[ESC_PAD] = {0};
 #pragma GCC unroll 4
   for (int i = 0; i < count; i++) {
-    const size_t at = (size_t)i * stride;
+    const size_t at = (size_t)i * f.stride;
 #pragma omp simd
     for (size_t j = at; j < at + ESC_PAD; j++) {
       sum[j - at] = esc_fma_f32(u[j], deficit[j], sum[j - at]);
-      u[j] *= FROM_VALUE ? esc_tanh_slope_f32(slope[j]) : slope[j];
+      u[j] *= from_value ? esc_tanh_slope_f32(slope[j]) : slope[j];
     }
   }
   memcpy(part, sum, sizeof sum);
@@ -77,17 +85,15 @@ static inline void esc_fold_columns(float part[ESC_PARTS][ESC_PAD], double *rest
 
 /* The same for all samples, whose dot products are added to `feature`. The commonest number
  * of samples is known to the compiler. */
-static inline __attribute__((always_inline)) void esc_through_columns(
-    size_t pad, const bool FROM_VALUE, int samples, const float *restrict slope,
-    const float *restrict deficit, float *restrict u, double *restrict feature) {
+static ESC_INLINED void esc_through_columns(esc_feature_block f, const bool from_value, int samples,
+                                            double *restrict feature) {
   float part[ESC_PARTS][ESC_PAD];
   for (int i = 0; i < ESC_PARTS; i++) {
-    const size_t at = (size_t)(i * ESC_RUN) * pad;
-    const int count = samples - i * ESC_RUN < ESC_RUN ? samples - i * ESC_RUN : ESC_RUN;
+    const int first = i * ESC_RUN, left = samples - first;
     if (samples == ESC_TILE)
-      esc_through_part(pad, FROM_VALUE, ESC_RUN, slope + at, deficit + at, u + at, part[i]);
+      esc_through_part(f, from_value, first, ESC_RUN, part[i]);
     else
-      esc_through_part(pad, FROM_VALUE, count, slope + at, deficit + at, u + at, part[i]);
+      esc_through_part(f, from_value, first, left < ESC_RUN ? left : ESC_RUN, part[i]);
   }
   esc_fold_columns(part, feature);
 }
@@ -98,13 +104,14 @@ static inline void esc_through_activation(const esc_cpu_shared *s, int l, int sa
   const size_t pad = (size_t)s->layout.out_pad[l];
   const bool from_value = esc_slope_of_value(s->problem->activation.kind);
   double feature[ESC_PARTS] = {0};
-  for (size_t column = 0; column < pad; column += ESC_PAD)
+  const float *const slope = from_value ? work->h[l] : work->derivative[l];
+  for (size_t column = 0; column < pad; column += ESC_PAD) {
+    const esc_feature_block f = {pad, slope + column, work->deficit[l] + column, u + column};
     if (from_value)
-      esc_through_columns(pad, true, samples, work->h[l] + column, work->deficit[l] + column,
-                          u + column, feature);
+      esc_through_columns(f, true, samples, feature);
     else
-      esc_through_columns(pad, false, samples, work->derivative[l] + column,
-                          work->deficit[l] + column, u + column, feature);
+      esc_through_columns(f, false, samples, feature);
+  }
   work->deficit_sum[l] += esc_fold_parts(feature);
 }
 

@@ -142,8 +142,9 @@ static esc_status report(const void *handle, int index, esc_results *results, in
   const esc_cpu_network *net = &e->network[index];
   esc_cpu_network_get(&e->shared, net->w, e->flat[0]);
   if (net->low) esc_cpu_network_get(&e->shared, net->low, e->flat[1]);
-  esc_slot_report(&net->slot, &e->shared.model, e->flat[0], net->low ? e->flat[1] : NULL,
-                  e->flat[2], results, i);
+  esc_slot_report(&net->slot, &e->shared.model,
+                  &(esc_slot_weights){e->flat[0], net->low ? e->flat[1] : NULL, e->flat[2]},
+                  results, i);
   return ESC_OK;
 }
 

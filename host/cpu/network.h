@@ -58,6 +58,14 @@ typedef struct esc_cpu_work {
   esc_arena arena;                    /* of the blocks above */
 } esc_cpu_work;
 
+/* A network's response to a sample, and the sums over it that esc_response_sums names. */
+typedef struct esc_cpu_response {
+  const esc_observer *observer;
+  const esc_eval_sample *sample;
+  double *const *g; /* (4, weight) */
+  esc_response *out;
+} esc_cpu_response;
+
 /* The functions compiled once for each instruction set (step.c). */
 typedef struct esc_cpu_isa {
   const char *name;
@@ -72,11 +80,9 @@ typedef struct esc_cpu_isa {
   void (*train)(const esc_cpu_shared *shared, esc_cpu_network *network, esc_cpu_work *work,
                 int64_t steps, const atomic_bool *stop);
 
-  /* Adds the network's response to `sample`, and into g (4, weight) the sums over it that
-   * esc_response_sums names. */
-  void (*respond)(const esc_cpu_shared *shared, const esc_cpu_network *network,
-                  const esc_observer *observer, const esc_eval_sample *sample, esc_cpu_work *work,
-                  double *const g[4], esc_response *out);
+  /* Adds the network's response. */
+  void (*respond)(const esc_cpu_shared *shared, const esc_cpu_network *network, esc_cpu_work *work,
+                  const esc_cpu_response *response);
 } esc_cpu_isa;
 
 extern const esc_cpu_isa esc_cpu_isa_generic;

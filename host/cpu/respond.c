@@ -53,7 +53,8 @@ void esc_cpu_respond(esc_cpu_responder *r, const esc_observer *observer,
   for (int k = 0; k < ESC_RESPONSE_SUMS; k++)
     memset(r->g[k], 0, r->shared.layout.w[layers] * sizeof *r->g[k]);
   esc_cpu_network_set(&r->shared, &r->network, weights);
-  r->isa->respond(&r->shared, &r->network, observer, sample, r->work, r->g, out);
+  const esc_cpu_response response = {observer, sample, r->g, out};
+  r->isa->respond(&r->shared, &r->network, r->work, &response);
   const esc_response_sums sums = {
       {r->g[0], r->g[1], r->g[2], r->g[3]}, r->shared.layout.w, (size_t)r->shared.layout.in_pad[0]};
   esc_response_finish(observer, sample, weights, &sums, out);

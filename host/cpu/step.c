@@ -106,9 +106,10 @@ static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *n
 }
 
 /* Samples first, ..., first + count - 1: forward once, backward for each weight. */
-static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
-                         const esc_eval_sample *sample, int first, int count, esc_cpu_work *work,
-                         double *const g[4], esc_response *out) {
+static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, int first, int count,
+                         esc_cpu_work *work, const esc_cpu_response *r) {
+  const esc_observer *o = r->observer;
+  const esc_eval_sample *sample = r->sample;
   const size_t inputs = (size_t)s->problem->shape.inputs;
   const esc_stretch all = {.samples = count, .opens = true, .closes = true};
   float weight[3][ESC_TILE];
@@ -117,27 +118,26 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, co
   for (int b = 0; b < count; b++) {
     double c[3];
     esc_response_weights(o, sample, first + b, (double)work->f[b], c);
-    esc_response_add(o, sample, first + b, (double)work->f[b], out);
+    esc_response_add(o, sample, first + b, (double)work->f[b], r->out);
     for (int k = 0; k < 3; k++) weight[k][b] = (float)c[k];
   }
   for (int k = 0; k < 3; k++) {
     memcpy(work->error, weight[k], (size_t)count * sizeof(float));
     esc_backward(s, net, &all, work);
-    add_slab(s->layout.w[s->problem->shape.layers], work->g, g[k]);
+    add_slab(s->layout.w[s->problem->shape.layers], work->g, r->g[k]);
   }
   if (sample->mirrored) return;
   for (int b = 0; b < count; b++) work->error[b] = 1;
   esc_backward(s, net, &all, work);
-  add_slab(s->layout.w[1], work->g, g[3]);
+  add_slab(s->layout.w[1], work->g, r->g[3]);
   radial_derivatives(s, net, count, work, sample->radial + first);
 }
 
-static void respond(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_observer *o,
-                    const esc_eval_sample *sample, esc_cpu_work *work, double *const g[4],
-                    esc_response *out) {
-  for (int first = 0; first < sample->samples; first += ESC_TILE) {
-    const int left = sample->samples - first;
-    respond_tile(s, net, o, sample, first, left < ESC_TILE ? left : ESC_TILE, work, g, out);
+static void respond(const esc_cpu_shared *s, const esc_cpu_network *net, esc_cpu_work *work,
+                    const esc_cpu_response *r) {
+  for (int first = 0; first < r->sample->samples; first += ESC_TILE) {
+    const int left = r->sample->samples - first;
+    respond_tile(s, net, first, left < ESC_TILE ? left : ESC_TILE, work, r);
   }
 }
 

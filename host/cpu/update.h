@@ -8,13 +8,13 @@
 #include "escapement/internal/update.h"
 
 /* Each loop has the registers to itself. */
-#define ESC_ALONE static __attribute__((noinline))
+#define ESC_NOINLINE __attribute__((noinline))
 
 enum { ESC_STRIP = ESC_PARTS }; /* row n of a strip is part n of |G|^2 */
 
 /* row[n] += the sum of squares of row n of a strip. Squares of floats are exact in double. */
-ESC_ALONE void esc_strip_norm2(size_t rows, size_t columns, const float *restrict g,
-                               double row[ESC_PARTS]) {
+static ESC_NOINLINE void esc_strip_norm2(size_t rows, size_t columns, const float *restrict g,
+                                         double row[ESC_PARTS]) {
   for (size_t n = 0; n < rows; n++) {
     double part[ESC_PARTS] = {0};
     for (size_t i = n * columns; i < (n + 1) * columns; i += ESC_PARTS)
@@ -35,8 +35,8 @@ typedef struct esc_counts {
 } esc_counts;
 
 /* w <- w - rate g. */
-ESC_ALONE esc_counts esc_step_plain(float rate, size_t count, const float *restrict g,
-                                    float *restrict w) {
+static ESC_NOINLINE esc_counts esc_step_plain(float rate, size_t count, const float *restrict g,
+                                              float *restrict w) {
   int32_t updates = 0, lost = 0;
 #pragma omp simd reduction(+ : updates, lost)
   for (size_t i = 0; i < count; i++) {
@@ -48,8 +48,9 @@ ESC_ALONE esc_counts esc_step_plain(float rate, size_t count, const float *restr
   return (esc_counts){updates, lost};
 }
 
-ESC_ALONE esc_counts esc_step_compensated(float rate, size_t count, const float *restrict g,
-                                          float *restrict w, float *restrict low) {
+static ESC_NOINLINE esc_counts esc_step_compensated(float rate, size_t count,
+                                                    const float *restrict g, float *restrict w,
+                                                    float *restrict low) {
   int32_t updates = 0, lost = 0;
 #pragma omp simd reduction(+ : updates, lost)
   for (size_t i = 0; i < count; i++) {
@@ -63,8 +64,9 @@ ESC_ALONE esc_counts esc_step_compensated(float rate, size_t count, const float 
 }
 
 /* to[k][n] = from[n][k] for a strip's rows n and all columns k. */
-ESC_ALONE void esc_strip_transpose(size_t rows, size_t columns, const float *restrict from,
-                                   float *restrict to, size_t to_row) {
+static ESC_NOINLINE void esc_strip_transpose(size_t rows, size_t columns,
+                                             const float *restrict from, float *restrict to,
+                                             size_t to_row) {
   const size_t quads = rows / 4 * 4;
   esc_transpose(quads, columns, from, columns, to, to_row);
   for (size_t n = quads; n < rows; n++)

@@ -176,8 +176,9 @@ static esc_status report(const void *handle, int index, esc_results *results, in
   const esc_lot *d = &e->lot[index / e->lot_slots].device;
   ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
   if (d->low) ESC_TRY(fetch(e, index, d->low, e->h_low, e->flat[1]));
-  esc_slot_report(&e->slot[index], &e->model, e->flat[0], d->low ? e->flat[1] : NULL, e->flat[2],
-                  results, i);
+  esc_slot_report(&e->slot[index], &e->model,
+                  &(esc_slot_weights){e->flat[0], d->low ? e->flat[1] : NULL, e->flat[2]}, results,
+                  i);
 done:
   return status;
 }

@@ -24,16 +24,15 @@ esc_escape_problem esc_figure_problem(const esc_problem *p, uint64_t small_layer
 
 esc_status esc_flow_speed(const esc_escape_problem *p, const double *s, double *out) {
   esc_status status = ESC_OK;
-  int nodes;
-  double *node = NULL, *weight = NULL, rate[ESC_LAYERS_MAX], largest = 1;
+  esc_quadrature rule = {0};
+  double rate[ESC_LAYERS_MAX], largest = 1;
   for (int l = 0; l < p->layers; l++) largest = fmax(largest, fabs(s[l]));
-  ESC_TRY(esc_gaussian_rule(&p->activation, p->layers, largest, 1e-8, &nodes, &node, &weight));
-  esc_reduced_rhs(p, nodes, node, weight, s, rate, NULL);
+  ESC_TRY(esc_gaussian_rule(&p->activation, p->layers, largest, 1e-8, &rule));
+  esc_reduced_rhs(p, &rule, s, rate, NULL);
   *out = 0;
   for (int l = 0; l < p->layers; l++) *out = hypot(*out, rate[l]);
 done:
-  free(node);
-  free(weight);
+  esc_quadrature_free(&rule);
   return status;
 }
 

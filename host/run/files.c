@@ -41,6 +41,14 @@ static esc_identity identity_of(const esc_run *r) {
   return (esc_identity){r->identity, r->plan.members};
 }
 
+static esc_journal_request request_of(const esc_run *r, const esc_journal_reader *reader) {
+  return (esc_journal_request){.result_path = r->output,
+                               .identity = identity_of(r),
+                               .resume = r->ask.resume,
+                               .discard = discards(r),
+                               .reader = reader};
+}
+
 static esc_status create_recorder(esc_run *r) {
   if (!esc_record_on(&r->spec->record)) return ESC_OK;
   return esc_recorder_create(&r->spec->problem, &r->spec->record, &r->plan, &r->setup,
@@ -57,10 +65,10 @@ static void require_snapshots(esc_run *r) {
 static esc_status open_snapshots(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_journal_reader reader = {r, esc_run_accepts, NULL, restore_snapshot, esc_log};
+  const esc_journal_request request = request_of(r, &reader);
   if (!r->recorder) return ESC_OK;
-  ESC_TRY(esc_journal_open_snapshots(r->output, identity_of(r),
-                                     esc_observation_length(r->spec->problem.shape.layers),
-                                     r->ask.resume, discards(r), &reader, &r->snapshots));
+  ESC_TRY(esc_journal_open_snapshots(
+      &request, esc_observation_length(r->spec->problem.shape.layers), &r->snapshots));
   esc_recorder_keep(r->recorder, r->snapshots);
   require_snapshots(r);
 done:
@@ -76,9 +84,14 @@ static bool is_wanted(void *context, esc_member_key member) {
 /* Networks in flight, but for those that have finished since: the journal has them. */
 static esc_status open_checkpoint(esc_run *r) {
   const esc_checkpoint_reader reader = {r, esc_run_accepts, is_wanted};
-  const esc_status status =
-      esc_checkpoint_open(r->output, identity_of(r), r->engine->state_size(&r->spec->problem),
-                          r->ask.resume, discards(r), &reader, &r->checkpoint);
+  const esc_status status = esc_checkpoint_open(
+      &(esc_checkpoint_request){.result_path = r->output,
+                                .identity = identity_of(r),
+                                .state_size = r->engine->state_size(&r->spec->problem),
+                                .resume = r->ask.resume,
+                                .discard = discards(r),
+                                .reader = &reader},
+      &r->checkpoint);
   if (status == ESC_OK && esc_checkpoint_warning(r->checkpoint))
     esc_log("warning: %s", esc_checkpoint_warning(r->checkpoint));
   return status;
@@ -89,11 +102,11 @@ esc_status esc_run_open_files(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
   const esc_journal_reader reader = {r, esc_run_accepts, restore_segment, restore_row, esc_log};
+  const esc_journal_request request = request_of(r, &reader);
   ESC_TRY(create_recorder(r));
   ESC_TRY(esc_run_use_bases(r));
   if (!r->output[0]) return ESC_OK;
-  ESC_TRY(esc_journal_open(r->output, identity_of(r), p->thresholds, p->shape.layers, r->ask.resume,
-                           discards(r), &reader, &r->journal));
+  ESC_TRY(esc_journal_open(&request, p->thresholds, p->shape.layers, &r->journal));
   esc_segments_drop_repeated(r->segments);
   ESC_TRY(open_snapshots(r));
   ESC_TRY(open_checkpoint(r));

@@ -72,8 +72,8 @@ done:
   return status;
 }
 
-/* What the output is replaced by: parts are read before the lock is taken, so that a wrong file is
- * refused without waiting. */
+/* Joins the parts under the output's lock and publishes the result. The lock is taken by the file
+ * that a link leads to. */
 static esc_status publish(const esc_merge_request *r, esc_results *const *part,
                           esc_merge_summary *summary) {
   esc_status status = ESC_OK;
@@ -81,7 +81,7 @@ static esc_status publish(const esc_merge_request *r, esc_results *const *part,
   esc_lock *lock = NULL;
   char output[PATH_MAX];
   ESC_TRY(esc_io_check_writable(r->output));
-  ESC_TRY(esc_io_resolve(r->output, output, sizeof output)); /* a link is another name of a lock */
+  ESC_TRY(esc_io_resolve(r->output, output, sizeof output));
   ESC_TRY(esc_lock_take(&(esc_lock_request){.output = output, .inherited = -1, .note = esc_log},
                         &lock));
   if (!r->force && esc_io_exists(r->output)) {

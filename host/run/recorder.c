@@ -214,8 +214,8 @@ static void observe(esc_recorder *r, int slot, const double *weights, double *ro
   else
     esc_respond_reference(&r->observer, sample, weights, mine->work, &mine->respond, &response);
   const double *initial = r->initial + (size_t)slot * esc_weight_count(r->problem->shape);
-  esc_observe(&r->observer, &r->plan->member[r->place[slot]], initial, weights, &response,
-              &mine->observe, row);
+  esc_observe(&r->observer, &(esc_observed){&r->plan->member[r->place[slot]], initial, weights},
+              &response, &mine->observe, row);
 }
 
 static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *row) {

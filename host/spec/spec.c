@@ -216,8 +216,8 @@ static esc_status check_is_text(const char *path) {
   }
 }
 
-static esc_status build(const esc_source *source, const char *text, size_t length, int overrides,
-                        const char *const *override, esc_argument *arguments, esc_node **out) {
+static esc_status parse_root(const esc_source *source, const char *text, size_t length,
+                             esc_node **out) {
   esc_node *root = NULL;
   esc_status status = ESC_OK;
   ESC_TRY(esc_yaml_parse(source, text, length, &root));
@@ -227,9 +227,6 @@ static esc_status build(const esc_source *source, const char *text, size_t lengt
                       root->kind == ESC_NODE_LIST ? "a list" : "a single value");
     goto done;
   }
-  for (int i = 0; i < overrides; i++)
-    ESC_TRY(esc_override_apply(root, i + 1, override[i], &arguments[i]));
-  ESC_TRY(esc_validate(root));
   *out = root;
   root = NULL;
 done:
@@ -257,7 +254,10 @@ esc_status esc_spec_parse(const char *label, const char *text, size_t length, in
   ESC_TRY_ALLOCATE(arguments);
   ESC_TRY_ALLOCATE(spec);
   clean_label(shown, label);
-  ESC_TRY(build(&source, text, length, overrides, override, arguments, &root));
+  ESC_TRY(parse_root(&source, text, length, &root));
+  for (int i = 0; i < overrides; i++)
+    ESC_TRY(esc_override_apply(root, i + 1, override[i], &arguments[i]));
+  ESC_TRY(esc_validate(root));
   ESC_TRY(read_spec(root, spec));
   *out = spec;
   spec = NULL;

@@ -283,17 +283,15 @@ static bool is_wanted(const esc_checkpoint *c, esc_member_key member) {
   return !c->reader || !c->reader->wanted || c->reader->wanted(c->reader->context, member);
 }
 
-esc_status esc_checkpoint_open(const char *result_path, esc_identity identity, size_t state_size,
-                               bool resume, bool discard, const esc_checkpoint_reader *reader,
-                               esc_checkpoint **out) {
+esc_status esc_checkpoint_open(const esc_checkpoint_request *r, esc_checkpoint **out) {
   esc_status status = ESC_OK;
   esc_checkpoint *c = NULL;
-  ESC_TRY(allocate(result_path, state_size, &c));
-  ESC_TRY(set_identity(c, identity));
-  c->reader = reader;
+  ESC_TRY(allocate(r->result_path, r->state_size, &c));
+  ESC_TRY(set_identity(c, r->identity));
+  c->reader = r->reader;
   c->own = true;
-  if (discard) delete_files(c);
-  ESC_TRY(resume ? load(c) : refuse_without_resume(c));
+  if (r->discard) delete_files(c);
+  ESC_TRY(r->resume ? load(c) : refuse_without_resume(c));
   for (int64_t i = 0; i < c->entries; i++) c->waiting += c->waits[i] = is_wanted(c, c->member[i]);
   c->reader = NULL;
   *out = c;

@@ -30,15 +30,21 @@ typedef struct esc_checkpoint_reader {
   bool (*wanted)(void *context, esc_member_key member);
 } esc_checkpoint_reader;
 
-/* Opens the checkpoint of the result file `result_path`; `identity` is the run's, as for
- * the journal. With `resume` the members of the file that are wanted wait to be taken.
- * Without it an existing one is refused (ESC_BAD_INPUT), unless `discard` deletes it. One
- * of another identity that the reader does not accept, or of another version, is refused
- * by name; a damaged one too, unless the one before it is whole: see
- * esc_checkpoint_warning. */
-esc_status esc_checkpoint_open(const char *result_path, esc_identity identity, size_t state_size,
-                               bool resume, bool discard, const esc_checkpoint_reader *reader,
-                               esc_checkpoint **out);
+/* How a run opens its checkpoint. */
+typedef struct esc_checkpoint_request {
+  const char *result_path;
+  esc_identity identity; /* the run's, as for the journal */
+  size_t state_size;     /* bytes of a network's state (state.h) */
+  bool resume;           /* members of an existing file that are wanted wait to be taken */
+  bool discard;          /* deletes an existing file */
+  const esc_checkpoint_reader *reader;
+} esc_checkpoint_request;
+
+/* Opens the checkpoint of the request's result file. Without `resume` an existing one is
+ * refused (ESC_BAD_INPUT), unless `discard` deletes it. One of another identity that the reader
+ * does not accept, or of another version, is refused by name; a damaged one too, unless the one
+ * before it is whole: see esc_checkpoint_warning. */
+esc_status esc_checkpoint_open(const esc_checkpoint_request *request, esc_checkpoint **out);
 
 /* What was wrong with the newest file if the one before it was taken, else NULL. */
 const char *esc_checkpoint_warning(const esc_checkpoint *checkpoint);

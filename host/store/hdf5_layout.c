@@ -45,41 +45,20 @@ static void add_observables(const esc_results *r, esc_layout *t) {
   }
 }
 
-void esc_layout_make(const esc_results *r, esc_layout *t) {
-  const esc_layout_column coordinate[ESC_COORDINATES] = {
-      {"member",
-       "1",
-       "index in the whole sweep",
-       ESC_TYPE_INT64,
-       1,
-       {ESC_AXIS_NONE},
-       r->member,
-       true},
-      {"threshold",
-       "1",
-       "loss below which a network has escaped",
-       ESC_TYPE_FLOAT64,
-       1,
-       {ESC_AXIS_THRESHOLD},
-       r->threshold,
-       true},
-      {"layer",
-       "1",
-       "weight layer, counted from the input",
-       ESC_TYPE_INT32,
-       1,
-       {ESC_AXIS_LAYER},
-       t->layer,
-       true},
-      {"interface",
-       "1",
-       "pair of layers l and l+1, counted from the input",
-       ESC_TYPE_INT32,
-       1,
-       {ESC_AXIS_INTERFACE},
-       t->interface,
-       true}};
-  memcpy(t->column, coordinate, sizeof coordinate);
+/* A coordinate along its own axis. */
+static esc_layout_column coordinate(const char *name, const char *long_name, esc_type type,
+                                    esc_axis axis, void *data) {
+  return (esc_layout_column){.name = name,
+                             .units = "1",
+                             .long_name = long_name,
+                             .type = type,
+                             .rank = 1,
+                             .axis = {axis},
+                             .data = data,
+                             .coordinate = true};
+}
+
+static void add_variables(const esc_results *r, esc_layout *t) {
   for (int i = 0; i < esc_result_variable_count; i++) {
     const esc_result_variable *v = &esc_result_variables[i];
     const int rank = v->axis == ESC_AXIS_NONE ? 1 : 2;
@@ -92,6 +71,19 @@ void esc_layout_make(const esc_results *r, esc_layout *t) {
                                                          esc_result_data(r, v),
                                                          false};
   }
+}
+
+void esc_layout_make(const esc_results *r, esc_layout *t) {
+  const esc_layout_column coordinates[ESC_COORDINATES] = {
+      coordinate("member", "index in the whole sweep", ESC_TYPE_INT64, ESC_AXIS_NONE, r->member),
+      coordinate("threshold", "loss below which a network has escaped", ESC_TYPE_FLOAT64,
+                 ESC_AXIS_THRESHOLD, r->threshold),
+      coordinate("layer", "weight layer, counted from the input", ESC_TYPE_INT32, ESC_AXIS_LAYER,
+                 t->layer),
+      coordinate("interface", "pair of layers l and l+1, counted from the input", ESC_TYPE_INT32,
+                 ESC_AXIS_INTERFACE, t->interface)};
+  memcpy(t->column, coordinates, sizeof coordinates);
+  add_variables(r, t);
   t->columns = ESC_VARIABLES;
   if (r->snapshots > 0) add_observables(r, t);
   t->length[ESC_AXIS_NONE] = r->members;

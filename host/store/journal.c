@@ -20,9 +20,16 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the journal is writte
 
 enum { COPIES_MAX = 9, VOID_MAX = 1 << 20 };
 
+/* What a journal's header says of its contents. */
+typedef struct contents {
+  const char *suffix, *what;
+  int thresholds, layers;
+  size_t row_size;
+  uint64_t table;
+} contents;
+
 /* Fills the journal's header and identity. */
-static esc_status set_header(esc_journal *j, esc_identity identity, int thresholds, int layers,
-                             size_t row_size, uint64_t table) {
+static esc_status set_header(esc_journal *j, esc_identity identity, const contents *k) {
   esc_status status = ESC_OK;
   const size_t size = sizeof identity.members + strlen(identity.text);
   ESC_TRY_ALLOCATE(j->identity = malloc(size));
@@ -30,12 +37,12 @@ static esc_status set_header(esc_journal *j, esc_identity identity, int threshol
   memcpy(j->identity + sizeof identity.members, identity.text, strlen(identity.text));
   j->header = (esc_journal_header){.magic = ESC_JOURNAL_MAGIC,
                                    .version = ESC_JOURNAL_VERSION,
-                                   .thresholds = (uint16_t)thresholds,
-                                   .layers = (uint16_t)layers,
-                                   .row_size = (uint32_t)row_size,
+                                   .thresholds = (uint16_t)k->thresholds,
+                                   .layers = (uint16_t)k->layers,
+                                   .row_size = (uint32_t)k->row_size,
                                    .identity_size = (uint32_t)size,
                                    .identity = XXH3_64bits(j->identity, size),
-                                   .table = table};
+                                   .table = k->table};
   j->header.check = esc_journal_header_check(&j->header);
   j->last_identity = j->header.identity;
   j->identity_size = size;
@@ -92,18 +99,25 @@ static esc_status open_locked(esc_journal *j) {
 
 /* ---- parts ---- */
 
+/* A part's payload, in two pieces. */
+typedef struct payload {
+  const void *first;
+  size_t first_size;
+  const void *rest;
+  size_t rest_size;
+} payload;
+
 /* Puts a part together in the buffer; its size in bytes in *size. */
-static esc_status build_part(esc_journal *j, esc_journal_kind kind, const void *first,
-                             size_t first_size, const void *rest, size_t rest_size, size_t *size) {
+static esc_status build_part(esc_journal *j, esc_journal_kind kind, payload given, size_t *size) {
   const uint64_t seed = esc_journal_seed(j, kind);
-  const esc_journal_part p = esc_journal_make_part(kind, first_size + rest_size, seed);
+  const esc_journal_part p = esc_journal_make_part(kind, given.first_size + given.rest_size, seed);
   *size = sizeof p + p.size + sizeof(uint64_t);
   const esc_status status = esc_journal_reserve(j, *size);
   if (status != ESC_OK) return status;
   j->filled = 0; /* it holds no bytes of the file now */
   memcpy(j->buffer, &p, sizeof p);
-  if (first_size) memcpy(j->buffer + sizeof p, first, first_size);
-  if (rest_size) memcpy(j->buffer + sizeof p + first_size, rest, rest_size);
+  if (given.first_size) memcpy(j->buffer + sizeof p, given.first, given.first_size);
+  if (given.rest_size) memcpy(j->buffer + sizeof p + given.first_size, given.rest, given.rest_size);
   const uint64_t check = esc_journal_part_check(j->buffer, sizeof p + p.size, seed);
   memcpy(j->buffer + sizeof p + p.size, &check, sizeof check);
   return ESC_OK;
@@ -123,13 +137,12 @@ static esc_status check_length(const esc_journal *j) {
                   (long long)j->end, (long long)info.st_size);
 }
 
-static esc_status append_part(esc_journal *j, esc_journal_kind kind, const void *first,
-                              size_t first_size, const void *rest, size_t rest_size) {
+static esc_status append_part(esc_journal *j, esc_journal_kind kind, payload given) {
   size_t size;
   if (j->torn) return ESC_FAIL(ESC_IO_FAILED, "an earlier failure left a torn tail");
   if (j->unreliable) return ESC_FAIL(ESC_IO_FAILED, "an earlier sync of it failed");
   esc_status status = check_length(j);
-  if (status == ESC_OK) status = build_part(j, kind, first, first_size, rest, rest_size, &size);
+  if (status == ESC_OK) status = build_part(j, kind, given, &size);
   if (status != ESC_OK) return status;
   if (esc_io_write_all(j->fd, j->path, j->buffer, size) == ESC_OK) {
     j->end += (off_t)size;
@@ -142,8 +155,8 @@ static esc_status append_part(esc_journal *j, esc_journal_kind kind, const void 
 
 static esc_status append_start_copy(esc_journal *j) {
   j->start_copied = true;
-  return append_part(j, ESC_PART_START, &j->header, sizeof j->header, j->first,
-                     j->header.identity_size);
+  return append_part(j, ESC_PART_START,
+                     (payload){&j->header, sizeof j->header, j->first, j->header.identity_size});
 }
 
 /* Empties the file and writes the start. */
@@ -348,7 +361,8 @@ static esc_status cover_gap(esc_journal *j, esc_journal_gap gap) {
     if (size < ESC_JOURNAL_PART_LEAST)
       memset(j->buffer, ESC_JOURNAL_FILLER, size);
     else
-      ESC_TRY(build_part(j, ESC_PART_VOID, nothing, size - ESC_JOURNAL_PART_LEAST, NULL, 0, &size));
+      ESC_TRY(build_part(j, ESC_PART_VOID,
+                         (payload){nothing, size - ESC_JOURNAL_PART_LEAST, NULL, 0}, &size));
     if (lseek(j->fd, at, SEEK_SET) < 0)
       return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
     ESC_TRY(esc_io_write_all(j->fd, j->path, j->buffer, size));
@@ -434,32 +448,23 @@ static esc_status take_over(esc_journal *j, bool resume) {
   if (!j->start_copied && append_start_copy(j) != ESC_OK)
     return fail_append(j, "a copy of its header");
   if (j->last_identity != ours &&
-      append_part(j, ESC_PART_IDENTITY, j->identity, j->identity_size, NULL, 0) != ESC_OK)
+      append_part(j, ESC_PART_IDENTITY, (payload){j->identity, j->identity_size, NULL, 0}) !=
+          ESC_OK)
     return fail_append(j, "the new spec");
   ESC_TRY(esc_journal_sync(j));
 done:
   return status;
 }
 
-/* What a journal is opened with: its header's contents. */
-typedef struct kind {
-  const char *suffix, *what;
-  int thresholds, layers;
-  size_t row_size;
-  uint64_t table;
-} kind;
-
-static esc_status open_with(const char *result_path, const kind *k, esc_identity identity,
-                            bool resume, bool discard, const esc_journal_reader *reader,
-                            esc_journal **out) {
+static esc_status open_with(const esc_journal_request *r, const contents *k, esc_journal **out) {
   esc_journal *j = NULL;
   esc_status status = ESC_OK;
-  ESC_TRY(esc_journal_allocate(result_path, k->suffix, k->what, &j));
-  j->warn = reader ? reader->warn : NULL;
-  ESC_TRY(set_header(j, identity, k->thresholds, k->layers, k->row_size, k->table));
+  ESC_TRY(esc_journal_allocate(r->result_path, k->suffix, k->what, &j));
+  j->warn = r->reader ? r->reader->warn : NULL;
+  ESC_TRY(set_header(j, r->identity, k));
   ESC_TRY(open_locked(j));
-  j->reader = reader;
-  ESC_TRY(discard ? start(j) : take_over(j, resume));
+  j->reader = r->reader;
+  ESC_TRY(r->discard ? start(j) : take_over(j, r->resume));
   j->reader = NULL;
   j->ready = true;
   *out = j;
@@ -469,21 +474,25 @@ done:
   return status;
 }
 
-esc_status esc_journal_open(const char *result_path, esc_identity identity, int thresholds,
-                            int layers, bool resume, bool discard, const esc_journal_reader *reader,
+esc_status esc_journal_open(const esc_journal_request *request, int thresholds, int layers,
                             esc_journal **out) {
-  const size_t row = esc_results_row_size(thresholds, layers);
-  const kind k = {".journal", "finished members",           thresholds, layers,
-                  row,        esc_journal_table_hash(false)};
-  return open_with(result_path, &k, identity, resume, discard, reader, out);
+  const contents k = {.suffix = ".journal",
+                      .what = "finished members",
+                      .thresholds = thresholds,
+                      .layers = layers,
+                      .row_size = esc_results_row_size(thresholds, layers),
+                      .table = esc_journal_table_hash(false)};
+  return open_with(request, &k, out);
 }
 
-esc_status esc_journal_open_snapshots(const char *result_path, esc_identity identity, int length,
-                                      bool resume, bool discard, const esc_journal_reader *reader,
+esc_status esc_journal_open_snapshots(const esc_journal_request *request, int length,
                                       esc_journal **out) {
-  const size_t row = sizeof(esc_journal_snapshot) + (size_t)length * sizeof(double);
-  const kind k = {".snapshots", "snapshots", 0, length, row, esc_journal_table_hash(true)};
-  return open_with(result_path, &k, identity, resume, discard, reader, out);
+  const contents k = {.suffix = ".snapshots",
+                      .what = "snapshots",
+                      .layers = length,
+                      .row_size = sizeof(esc_journal_snapshot) + (size_t)length * sizeof(double),
+                      .table = esc_journal_table_hash(true)};
+  return open_with(request, &k, out);
 }
 
 esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const void *row) {
@@ -491,7 +500,7 @@ esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const
   char what[80];
   snprintf(what, sizeof what, "the member of seed %llu at scale %g",
            (unsigned long long)member.seed, member.scale);
-  if (append_part(j, ESC_PART_RECORD, &member, sizeof member, row, j->header.row_size))
+  if (append_part(j, ESC_PART_RECORD, (payload){&member, sizeof member, row, j->header.row_size}))
     return fail_append(j, what);
   j->records++;
   return ESC_OK;
@@ -499,7 +508,7 @@ esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const
 
 esc_status esc_journal_note_segment(esc_journal *j, const char *text, bool begins) {
   const esc_journal_kind noted = begins ? ESC_PART_SEGMENT_BEGIN : ESC_PART_SEGMENT;
-  if (append_part(j, noted, text, strlen(text), NULL, 0))
+  if (append_part(j, noted, (payload){text, strlen(text), NULL, 0}))
     return fail_append(j, "times and steps of the run");
   j->notes += !begins;
   return ESC_OK;

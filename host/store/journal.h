@@ -42,14 +42,22 @@ typedef struct esc_journal_reader {
   esc_journal_warn *warn;
 } esc_journal_reader;
 
-/* Opens the journal of the result file `result_path`, creating it if there is
+/* How a run opens its journal. */
+typedef struct esc_journal_request {
+  const char *result_path;
+  esc_identity identity;
+  bool resume;                      /* continues an existing journal */
+  bool discard;                     /* starts anew, whatever is there */
+  const esc_journal_reader *reader; /* of an existing journal; NULL: none */
+} esc_journal_request;
+
+/* Opens the journal of the request's result file, creating it if there is
  * none, and takes an exclusive lock on it (a second run on the same output is
  * refused). With `resume` its parts are read and kept, and where its last identity is
- * another one than `identity`, which the reader accepted, this one is noted too; without
+ * another one than the request's, which the reader accepted, this one is noted too; without
  * `resume` an existing journal is refused with ESC_BAD_INPUT, saying that --resume
  * continues it and --force starts anew (`discard` does that). */
-esc_status esc_journal_open(const char *result_path, esc_identity identity, int thresholds,
-                            int layers, bool resume, bool discard, const esc_journal_reader *reader,
+esc_status esc_journal_open(const esc_journal_request *request, int thresholds, int layers,
                             esc_journal **out);
 
 /* The same for snapshots ("OUT.h5.snapshots"): a record is a member's key and an
@@ -59,8 +67,7 @@ typedef struct esc_journal_snapshot {
   int64_t step;
   double observation[];
 } esc_journal_snapshot;
-esc_status esc_journal_open_snapshots(const char *result_path, esc_identity identity, int length,
-                                      bool resume, bool discard, const esc_journal_reader *reader,
+esc_status esc_journal_open_snapshots(const esc_journal_request *request, int length,
                                       esc_journal **out);
 
 /* Appends one member's row with one write(2). Not synced: see esc_journal_sync. */

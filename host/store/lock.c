@@ -96,15 +96,29 @@ static void write_holder(int fd) {
   if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)size, 0) != size) return;
 }
 
-/* Whether the program made the file: it is empty, or begins as a lock does, perhaps with zeros
- * where a loss of power kept bytes from the disk. */
-static bool is_lock_file(int fd) {
-  char text[TEXT_MAX];
-  const ssize_t size = read_text(fd, text);
+/* Whether the program made a file that begins so: it is empty, or begins as a lock does, perhaps
+ * with zeros where a loss of power kept bytes from the disk. */
+static bool is_lock_text(const char *text, size_t size) {
   const size_t known = sizeof lock_magic - 1;
-  for (size_t i = 0; size > 0 && i < (size_t)size && i < known; i++)
+  for (size_t i = 0; i < size && i < known; i++)
     if (text[i] && text[i] != lock_magic[i]) return false;
-  return size >= 0;
+  return true;
+}
+
+/* ESC_BAD_INPUT for a file that the program did not make, ESC_IO_FAILED for one that cannot be
+ * read. */
+static esc_status check_is_lock(const esc_lock *l) {
+  char text[TEXT_MAX];
+  const ssize_t size = read_text(l->fd, text);
+  if (size < 0)
+    return ESC_FAIL(ESC_IO_FAILED,
+                    "%s: cannot read the lock of the output: %s; nothing was started", l->path,
+                    strerror(errno));
+  if (is_lock_text(text, (size_t)size)) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: not a lock of this program, which needs the name; rename that file, or name "
+                  "another output with -o",
+                  l->path);
 }
 
 /* Whether the open file is still the one of that name: who held it may have deleted it. */
@@ -133,13 +147,7 @@ static esc_status open_file(esc_lock *l) {
   if (!S_ISREG(info.st_mode))
     return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file, so not a lock", l->path);
   if (info.st_uid == 0) esc_io_adopt_owner(l->fd, l->path);
-  if (!is_lock_file(l->fd))
-    return ESC_FAIL(
-        ESC_BAD_INPUT,
-        "%s: not a lock of this program, which needs the name; rename that file, or name "
-        "another output with -o",
-        l->path);
-  return ESC_OK;
+  return check_is_lock(l);
 }
 
 static esc_status refuse(const esc_lock *l, const holder *h) {

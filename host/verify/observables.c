@@ -11,7 +11,8 @@
 #include "verify/scene.h"
 #include "verify/verify.h"
 
-enum { SAMPLES = 24 };
+/* Samples of a rate; of responses in float, more than a tile of the CPU engine. */
+enum { RATE_SAMPLES = 24, RESPONSE_SAMPLES = 160 };
 
 /* A scene whose batch is an evaluation sample. */
 typedef struct scene {
@@ -34,7 +35,7 @@ static void close_scene(scene *s) {
   free(s->row);
 }
 
-static esc_status open_scene(const esc_problem *p, scene *s) {
+static esc_status open_scene(const esc_problem *p, int samples, scene *s) {
   esc_status status = ESC_OK;
   const size_t weights = esc_weight_count(p->shape);
   esc_classification c;
@@ -42,14 +43,14 @@ static esc_status open_scene(const esc_problem *p, scene *s) {
   ESC_TRY(esc_verify_scene_open(p, &s->network));
   const esc_problem *own = &s->network.problem;
   ESC_TRY(esc_classify(&p->activation, &c));
-  ESC_TRY(esc_observer_init(&s->observer, own, c.c1, SAMPLES));
+  ESC_TRY(esc_observer_init(&s->observer, own, c.c1, samples));
   ESC_TRY(esc_eval_sample_create(&s->observer, &s->sample));
   ESC_TRY(esc_eval_sample_draw(&s->observer, 3, &s->sample));
   ESC_TRY(esc_arena_create(esc_respond_reference_workspace(p->shape), &s->respond));
   ESC_TRY_ALLOCATE(s->moved = calloc(weights, sizeof(double)));
   ESC_TRY(esc_arena_create(esc_observe_workspace(p->shape), &s->observe));
   ESC_TRY_ALLOCATE(s->row = calloc((size_t)esc_observation_length(p->shape.layers), 8));
-  ESC_TRY_ALLOCATE(s->x = calloc((size_t)(SAMPLES * p->shape.inputs), sizeof(double)));
+  ESC_TRY_ALLOCATE(s->x = calloc((size_t)(samples * p->shape.inputs), sizeof(double)));
   for (int i = 0; i < s->sample.samples * p->shape.inputs; i++) s->x[i] = (double)s->sample.x[i];
 done:
   return status;
@@ -79,13 +80,13 @@ static esc_status check_rate(const esc_problem *p, const char *name, esc_verify_
   esc_status status = ESC_OK;
   scene s;
   esc_response response;
-  ESC_TRY(open_scene(p, &s));
+  ESC_TRY(open_scene(p, RATE_SAMPLES, &s));
   esc_verify_scene *n = &s.network;
   const esc_batch batch = {.samples = s.sample.samples, .x = s.x};
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(&n->problem, s.observer.directions, n->w, &batch, n->work, &gradient);
   esc_respond_reference(&s.observer, &s.sample, n->w, n->work, &s.respond, &response);
-  esc_observe(&s.observer, &s.member, n->w, n->w, &response, &s.observe, s.row);
+  esc_observe(&s.observer, &(esc_observed){&s.member, n->w, n->w}, &response, &s.observe, s.row);
   const double drive = at(&s, ESC_OBSERVABLE_drive), second = at(&s, ESC_OBSERVABLE_orthogonal);
   const double third = at(&s, ESC_OBSERVABLE_self_interaction);
   const double size = fabs(drive) + fabs(second) + fabs(third), h = 1e-3 / (1 + size);
@@ -118,7 +119,7 @@ static esc_status check_response(const esc_problem *p, const char *name, esc_ver
   esc_cpu_responder *fast = NULL;
   esc_response want, got;
   scene s;
-  ESC_TRY(open_scene(p, &s));
+  ESC_TRY(open_scene(p, RESPONSE_SAMPLES, &s));
   for (size_t i = 0; i < esc_weight_count(p->shape); i++)
     s.network.w[i] = (double)(float)s.network.w[i];
   ESC_TRY(esc_cpu_responder_create(&s.network.problem, &fast));

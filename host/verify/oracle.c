@@ -197,13 +197,21 @@ done:
   return status;
 }
 
-/* out (rows, n) = a b for a (rows, inner) or, transposed, (inner, rows), and b (inner, n). */
-static void product(size_t rows, size_t inner_size, size_t n, const real *a, bool transposed,
-                    const real *b, real *out) {
+/* (rows, columns), or where transposed stored as (columns, rows). */
+typedef struct matrix {
+  size_t rows, columns;
+  const real *entry;
+  bool transposed;
+} matrix;
+
+/* out (rows, n) = m b for b (columns, n). */
+static void product(matrix m, size_t n, const real *b, real *out) {
+  const size_t rows = m.rows, inner_size = m.columns;
+  const real *const a = m.entry;
   memset(out, 0, rows * n * sizeof *out);
   for (size_t i = 0; i < rows; i++)
     for (size_t k = 0; k < inner_size; k++) {
-      const real factor = transposed ? a[k * rows + i] : a[i * inner_size + k];
+      const real factor = m.transposed ? a[k * rows + i] : a[i * inner_size + k];
       for (size_t j = 0; j < n; j++) out[i * n + j] += factor * b[k * n + j];
     }
 }
@@ -212,7 +220,7 @@ static void forward(const esc_problem *p, const real *w, wave *s) {
   const size_t plane = s->widest * s->samples;
   for (int l = 0; l < p->shape.layers; l++) {
     real *z = s->z + (size_t)l * plane, *h = s->h + (size_t)l * plane;
-    product(rows_of(p, l), columns_of(p, l), s->samples, w + start_of(p, l), false, h, z);
+    product((matrix){rows_of(p, l), columns_of(p, l), w + start_of(p, l), false}, s->samples, h, z);
     if (l == p->shape.layers - 1) return;
     for (size_t i = 0; i < rows_of(p, l) * s->samples; i++)
       h[plane + i] = value_of(&p->activation, z[i]);
@@ -242,7 +250,7 @@ static void backward(const esc_problem *p, const real *w, int l, wave *s,
   out->gradient2[l] = inner(g, g, rows * columns);
   if (l == 0) return;
   const real *z = s->z + (size_t)(l - 1) * plane;
-  product(columns, rows, s->samples, w + start_of(p, l), true, s->delta, s->above);
+  product((matrix){columns, rows, w + start_of(p, l), true}, s->samples, s->delta, s->above);
   for (size_t i = 0; i < columns * s->samples; i++) {
     const esc_oracle_value e = esc_oracle_activate(&p->activation, z[i]);
     out->deficit[l - 1] += s->above[i] * e.deficit;

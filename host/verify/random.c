@@ -34,6 +34,20 @@ static esc_status philox(const esc_verify_target *t, esc_verify_worst *worst) {
   return ESC_OK;
 }
 
+/* The layout that philox.h states, of a step beyond 32 bits and a seed of 64. */
+static esc_status address(const esc_verify_target *t, esc_verify_worst *worst) {
+  (void)t;
+  static const uint32_t counter[4] = {0x2468ace0, 0x12345678, 0x13579bdf, 0xabcdef02};
+  static const uint32_t key[2] = {0x4b5a6978, 0x0f1e2d3c};
+  const esc_u32x4 c =
+      esc_philox_counter(ESC_DOMAIN_TEACHER, 0xabcdef12345678, 0x13579bdf, 0x2468ace0);
+  const esc_u32x2 k = esc_philox_key(0x0f1e2d3c4b5a6978);
+  for (int i = 0; i < 4; i++)
+    esc_verify_take(worst, c.v[i] != counter[i], 0, "counter, word %d", i);
+  for (int i = 0; i < 2; i++) esc_verify_take(worst, k.v[i] != key[i], 0, "key, word %d", i);
+  return ESC_OK;
+}
+
 static esc_u32x4 block_at(uint32_t block) {
   return esc_philox4x32_10(esc_philox_counter(ESC_DOMAIN_DATA, 0, 0, block), esc_philox_key(2024));
 }
@@ -85,6 +99,7 @@ static esc_status moments(const esc_verify_target *t, esc_verify_worst *worst) {
 
 const esc_verify_check esc_verify_random[] = {
     {"Philox4x32-10: known answers", philox},
+    {"Philox4x32-10: counter and key", address},
     {"normals: Box-Muller in double", box_muller},
     {"normals: moments, neighbours", moments},
     {0},

@@ -4,7 +4,7 @@
 
 #include "verify/scene.h"
 
-typedef struct shift {
+typedef struct trainer {
   const esc_engine_ops *ops;
   const esc_problem *problem;
   void *engine;
@@ -12,10 +12,10 @@ typedef struct shift {
   int *occupant; /* (slot) member in it, -1 for none */
   esc_results *results;
   double *w;
-} shift;
+} trainer;
 
 /* Takes the finished member out of its slot. */
-static esc_status take_out(shift *s, int slot) {
+static esc_status retire(trainer *s, int slot) {
   esc_status status = ESC_OK;
   const size_t weights = esc_weight_count(s->problem->shape);
   const int member = s->occupant[slot];
@@ -29,21 +29,21 @@ done:
 
 esc_member esc_verify_train_member(int i) { return esc_verify_member((uint64_t)i + 1, 1, 0.5); }
 
-static esc_status put_in(shift *s, int slot) {
+static esc_status refill(trainer *s, int slot) {
   const esc_member member = esc_verify_train_member(s->next);
   s->occupant[slot] = s->next++;
   s->running++;
   return s->ops->load(s->engine, slot, &member);
 }
 
-static esc_status work(shift *s, const esc_verify_layout *layout) {
+static esc_status work(trainer *s, const esc_verify_layout *layout) {
   esc_status status = ESC_OK;
   const atomic_bool stop = false;
   do {
     for (int i = 0; i < layout->slots; i++) {
       if (s->occupant[i] >= 0 && esc_slot_finished(s->ops->slot(s->engine, i)))
-        ESC_TRY(take_out(s, i));
-      if (s->occupant[i] < 0 && s->next < s->members) ESC_TRY(put_in(s, i));
+        ESC_TRY(retire(s, i));
+      if (s->occupant[i] < 0 && s->next < s->members) ESC_TRY(refill(s, i));
     }
     ESC_TRY(s->ops->advance(s->engine, layout->block, &stop));
   } while (s->running > 0);
@@ -56,7 +56,7 @@ esc_status esc_verify_train(const esc_engine_ops *ops, const esc_problem *p, int
   esc_status status = ESC_OK;
   const esc_engine_setup setup = {
       .slots = layout->slots, .threads = layout->threads, .device = layout->device};
-  shift s = {.ops = ops, .problem = p, .members = members, .w = w};
+  trainer s = {.ops = ops, .problem = p, .members = members, .w = w};
   ESC_TRY_ALLOCATE(s.occupant = malloc((size_t)layout->slots * sizeof *s.occupant));
   for (int i = 0; i < layout->slots; i++) s.occupant[i] = -1;
   ESC_TRY(esc_results_create(members, p->thresholds, p->shape.layers, &s.results));

@@ -51,7 +51,8 @@ typedef struct esc_block_times {
  * a higher order, or after its smallest scale has passed through 0. ESC_BAD_INPUT for numbers out
  * of range (1 to ESC_BLOCK_MODES_MAX modes, 2 to ESC_LAYERS_MAX layers, amplitudes other than 0,
  * scales above 0 and up to 10, a threshold of 0 or above), or where the flow overflows a double at
- * the start. Runs on OpenMP's threads; the numbers do not depend on how many. */
+ * the start. Runs on OpenMP's threads, fewer
+ * with a warning where the system does not start them; their number does not change the numbers. */
 ESC_API esc_status esc_block_times_compute(const esc_block_problem *problem, esc_block_times *out);
 
 /* ---- attribution: the shift between closure levels, split by layer ---- */

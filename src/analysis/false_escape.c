@@ -204,18 +204,24 @@ done:
   return status;
 }
 
+/* The loss at f = 0: of one input, and of a minibatch. */
+typedef struct losses {
+  const esc_problem *problem;
+  esc_loss_sample sample;
+  esc_mean_law law;
+} losses;
+
 /* Of the moving average: *logarithm of the probability that it never crosses, the first
  * loss's part being `first`. */
-static esc_status smoothed(const esc_problem *problem, const esc_loss_sample *sample,
-                           const esc_mean_law *law, double threshold, int64_t steps,
-                           double *logarithm, esc_false_escape *out) {
+static esc_status smoothed(const losses *l, double threshold, int64_t steps, double *logarithm,
+                           esc_false_escape *out) {
   esc_status status = ESC_OK;
   chain c = {.n = 0};
   esc_mean_law merged = {.score = NULL};
-  const double batch = merge_steps(problem, threshold, sample->sd, &c);
-  ESC_TRY(esc_mean_law_create(sample, batch, &merged));
+  const double batch = merge_steps(l->problem, threshold, l->sample.sd, &c);
+  ESC_TRY(esc_mean_law_create(&l->sample, batch, &merged));
   ESC_TRY(fill_chain(&merged, &c));
-  ESC_TRY(survive(&c, law, threshold, ((double)steps - 1) / c.stride, logarithm, &out->hazard));
+  ESC_TRY(survive(&c, &l->law, threshold, ((double)steps - 1) / c.stride, logarithm, &out->hazard));
   *logarithm += log1p(-out->first);
   out->hazard = -expm1(log1p(-out->hazard) / c.stride);
 done:
@@ -224,14 +230,14 @@ done:
   return status;
 }
 
-static esc_status one_threshold(const esc_problem *problem, const esc_loss_sample *sample,
-                                const esc_mean_law *law, double threshold, int64_t steps,
+static esc_status one_threshold(const losses *l, double threshold, int64_t steps,
                                 esc_false_escape *out) {
   esc_status status = ESC_OK;
   double logarithm = 0;
-  *out = (esc_false_escape){.first = esc_mean_law_below(law, threshold), .baseline = sample->mean};
-  if (problem->smoothing > 0 && sample->sd > 0) {
-    ESC_TRY(smoothed(problem, sample, law, threshold, steps, &logarithm, out));
+  *out = (esc_false_escape){.first = esc_mean_law_below(&l->law, threshold),
+                            .baseline = l->sample.mean};
+  if (l->problem->smoothing > 0 && l->sample.sd > 0) {
+    ESC_TRY(smoothed(l, threshold, steps, &logarithm, out));
   } else {
     out->hazard = out->first;
     logarithm = (double)steps * log1p(-out->hazard);
@@ -244,14 +250,12 @@ done:
 esc_status esc_false_escapes(const esc_problem *problem, int64_t steps, int count,
                              const double *threshold, esc_false_escape *out) {
   esc_status status = ESC_OK;
-  esc_loss_sample sample = {.n = 0};
-  esc_mean_law law = {.score = NULL};
-  ESC_TRY(esc_loss_sample_create(problem, &sample));
-  ESC_TRY(esc_mean_law_create(&sample, problem->batch, &law));
-  for (int i = 0; i < count; i++)
-    ESC_TRY(one_threshold(problem, &sample, &law, threshold[i], steps, &out[i]));
+  losses l = {.problem = problem};
+  ESC_TRY(esc_loss_sample_create(problem, &l.sample));
+  ESC_TRY(esc_mean_law_create(&l.sample, problem->batch, &l.law));
+  for (int i = 0; i < count; i++) ESC_TRY(one_threshold(&l, threshold[i], steps, &out[i]));
 done:
-  esc_mean_law_free(&law);
-  esc_loss_sample_free(&sample);
+  esc_mean_law_free(&l.law);
+  esc_loss_sample_free(&l.sample);
   return status;
 }

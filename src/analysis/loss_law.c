@@ -67,16 +67,15 @@ done:
   return status;
 }
 
-void esc_lattice_spread(int n, const double *value, const double *weight, double low, double step,
-                        int cells, double *cell) {
-  memset(cell, 0, (size_t)cells * sizeof *cell);
+void esc_lattice_spread(int n, const double *value, const double *weight, esc_lattice to) {
+  memset(to.cell, 0, (size_t)to.cells * sizeof *to.cell);
   for (int i = 0; i < n; i++) {
-    const double place = step > 0 ? (value[i] - low) / step : 0;
-    if (!(place > -1 && place <= cells - 1)) continue; /* NaN too: it has no cell */
+    const double place = to.step > 0 ? (value[i] - to.low) / to.step : 0;
+    if (!(place > -1 && place <= to.cells - 1)) continue; /* NaN too: it has no cell */
     const int left = (int)place;
     const double share = place - left;
-    cell[left] += weight[i] * (1 - share);
-    if (left + 1 < cells) cell[left + 1] += weight[i] * share;
+    to.cell[left] += weight[i] * (1 - share);
+    if (left + 1 < to.cells) to.cell[left + 1] += weight[i] * share;
   }
 }
 
@@ -97,19 +96,26 @@ static void least_and_most(const points *p, double *least, double *most) {
   }
 }
 
-/* Convolves one more mode into the lattice `sum` of *used cells. */
-static esc_status add_mode(const points *mode, double low, double high, double step, int room,
-                           double *sum, int *used) {
+/* A sum of modes on a lattice of `room` cells, of which `used` are. */
+typedef struct mode_sum {
+  double step;
+  int room, used;
+  double *weight; /* (room) */
+} mode_sum;
+
+/* Convolves one more mode, between `low` and `high`, into the sum. */
+static esc_status add_mode(const points *mode, double low, double high, mode_sum *sum) {
   esc_status status = ESC_OK;
-  const int cells = step > 0 ? (int)fmin(ceil((high - low) / step) + 2, room) : 1;
+  const double step = sum->step;
+  const int cells = step > 0 ? (int)fmin(ceil((high - low) / step) + 2, sum->room) : 1;
   double *cell = malloc((size_t)cells * sizeof *cell);
-  double *next = malloc((size_t)room * sizeof *next);
+  double *next = malloc((size_t)sum->room * sizeof *next);
   ESC_TRY_ALLOCATE(cell);
   ESC_TRY_ALLOCATE(next);
-  esc_lattice_spread(mode->n, mode->value, mode->weight, low, step, cells, cell);
-  esc_lattice_convolve(*used, sum, cells, cell, room, next);
-  memcpy(sum, next, (size_t)room * sizeof *sum);
-  *used = *used + cells - 1 < room ? *used + cells - 1 : room;
+  esc_lattice_spread(mode->n, mode->value, mode->weight, (esc_lattice){low, step, cells, cell});
+  esc_lattice_convolve(sum->used, sum->weight, cells, cell, sum->room, next);
+  memcpy(sum->weight, next, (size_t)sum->room * sizeof *next);
+  sum->used = sum->used + cells - 1 < sum->room ? sum->used + cells - 1 : sum->room;
 done:
   free(next);
   free(cell);
@@ -134,14 +140,13 @@ static esc_status convolve_modes(int modes, const points *mode, points *sum) {
     variance += variance_of(&mode[k]);
   }
   const double step = range / ESC_LATTICE;
-  const int room = ESC_LATTICE + 3 * modes;
-  int used = 1;
-  ESC_TRY(create_points(room, sum));
-  sum->weight[0] = 1;
-  for (int k = 0; k < modes; k++)
-    ESC_TRY(add_mode(&mode[k], low[k], high[k], step, room, sum->weight, &used));
-  sum->n = used;
-  for (int i = 0; i < used; i++) sum->value[i] = start + i * step;
+  mode_sum all = {.step = step, .room = ESC_LATTICE + 3 * modes, .used = 1};
+  ESC_TRY(create_points(all.room, sum));
+  all.weight = sum->weight;
+  all.weight[0] = 1;
+  for (int k = 0; k < modes; k++) ESC_TRY(add_mode(&mode[k], low[k], high[k], &all));
+  sum->n = all.used;
+  for (int i = 0; i < all.used; i++) sum->value[i] = start + i * step;
   restore_variance(variance, sum);
 done:
   return status;

@@ -25,10 +25,16 @@ typedef struct esc_loss_sample {
 esc_status esc_loss_sample_create(const esc_problem *problem, esc_loss_sample *sample);
 void esc_loss_sample_free(esc_loss_sample *sample);
 
-/* Puts n weighted values on a lattice from `low` on, each shared between its two
- * neighbours so that its mean stays. What lies beyond the last cell is dropped. */
-void esc_lattice_spread(int n, const double *value, const double *weight, double low, double step,
-                        int cells, double *cell);
+/* Cells of equal width, the first at `low`. */
+typedef struct esc_lattice {
+  double low, step;
+  int cells;
+  double *cell; /* (cells) weight in each */
+} esc_lattice;
+
+/* Puts n weighted values on the lattice, each shared between its two neighbours so that its mean
+ * stays. What lies beyond the last cell is dropped. */
+void esc_lattice_spread(int n, const double *value, const double *weight, esc_lattice to);
 
 /* out = a * b, the first n cells; only sums of positive terms, so the tails keep
  * their relative accuracy. */

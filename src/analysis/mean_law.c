@@ -144,7 +144,8 @@ static esc_status convolved_table(const esc_loss_sample *sample, int batch, esc_
   double *base = malloc(4 * ESC_LATTICE * sizeof *base);
   ESC_TRY_ALLOCATE(base);
   double *next = base + ESC_LATTICE, *sum = next + ESC_LATTICE, *value = sum + ESC_LATTICE;
-  esc_lattice_spread(sample->n, sample->value, sample->weight, 0, step, ESC_LATTICE, base);
+  esc_lattice_spread(sample->n, sample->value, sample->weight,
+                     (esc_lattice){0, step, ESC_LATTICE, base});
   convolve_power(batch, base, next, sum);
   for (int i = 0; i < ESC_LATTICE; i++) value[i] = i * step / batch;
   ESC_TRY(mass_table(ESC_LATTICE, value, sum, law));

@@ -33,8 +33,9 @@ static esc_status sampling_floor(const esc_activation *a, int samples, double c1
   rest r = {a, c1};
   double moment[3], error;
   *floor = 0;
-  ESC_TRY(
-      esc_gaussian_expectation(moments, &r, 3, esc_activation_has_corner(a), 1e-8, moment, &error));
+  ESC_TRY(esc_gaussian_expectation(
+      &(esc_gaussian_integral){moments, &r, 3, esc_activation_has_corner(a)}, 1e-8, moment,
+      &error));
   const double variance = fmax(moment[0] - moment[1] * moment[1] / 2, moment[2]);
   *floor = sqrt(fmax(variance, 0) / (samples / 2.0)) / fabs(c1);
 done:

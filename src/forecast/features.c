@@ -22,7 +22,8 @@ static esc_status find_baseline(const esc_problem *p, double *baseline) {
   esc_status status = ESC_OK;
   double moment[2], error, sum = 0, squares = 0;
   esc_activation activation = p->activation;
-  ESC_TRY(esc_gaussian_expectation(teacher_moments, &activation, 2, true, 1e-8, moment, &error));
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){teacher_moments, &activation, 2, true},
+                                   1e-8, moment, &error));
   for (int k = 0; k < p->teacher.modes; k++) {
     sum += p->teacher.amplitude[k];
     squares += p->teacher.amplitude[k] * p->teacher.amplitude[k];
@@ -46,20 +47,35 @@ done:
   return status;
 }
 
-/* T and the features of one input; `h` has room for two layers. */
-static double evaluate(const esc_problem *p, const double *directions, const double *weights,
-                       int layers, const float *x, double *h, double *next) {
+/* What the features of a member are computed from. */
+typedef struct network {
+  const esc_problem *p;
+  const double *directions, *weights;
+  int layers; /* that are not small, from the input on */
+} network;
+
+/* T(x). */
+static double target_of(const network *net, const float *x) {
+  const esc_problem *p = net->p;
   const int d = p->shape.inputs;
   double target = 0;
   for (int k = 0; k < p->teacher.modes; k++) {
+    const double *v = net->directions + (size_t)k * (size_t)d;
     double z = 0;
-    for (int i = 0; i < d; i++) z += directions[(size_t)k * (size_t)d + (size_t)i] * (double)x[i];
+    for (int i = 0; i < d; i++) z += v[i] * (double)x[i];
     target += p->teacher.amplitude[k] * esc_activate_f64(&p->activation, z).value;
   }
+  return target;
+}
+
+/* The features of one input; h and `next` have room for a layer each. */
+static void evaluate(const network *net, const float *x, double *h, double *next) {
+  const esc_problem *p = net->p;
+  const int d = p->shape.inputs;
   for (int i = 0; i < d; i++) h[i] = (double)x[i];
-  for (int l = 0; l < layers; l++) {
+  for (int l = 0; l < net->layers; l++) {
     const int columns = esc_fan_in(p->shape, l), rows = esc_fan_out(p->shape, l);
-    const double *w = weights + esc_weight_offset(p->shape, l);
+    const double *w = net->weights + esc_weight_offset(p->shape, l);
     for (int i = 0; i < rows; i++) {
       double z = 0;
       for (int j = 0; j < columns; j++) z += w[(size_t)i * (size_t)columns + (size_t)j] * h[j];
@@ -67,7 +83,6 @@ static double evaluate(const esc_problem *p, const double *directions, const dou
     }
     memcpy(h, next, (size_t)rows * sizeof *h);
   }
-  return target;
 }
 
 /* Features behind O(1) layers: means over a sample. */
@@ -84,8 +99,10 @@ static esc_status sampled_features(const esc_problem *p, const esc_member *m,
   ESC_TRY_ALLOCATE(f->c = calloc(n * n, sizeof *f->c));
   esc_initial_weights(p, m, directions, weights);
   esc_draw_inputs(m->seed, 0, 0, SAMPLES, p->shape.inputs, x);
+  const network net = {p, directions, weights, f->first};
   for (size_t s = 0; s < SAMPLES; s++) {
-    const double target = evaluate(p, directions, weights, f->first, x + s * d, h, h + most);
+    const double target = target_of(&net, x + s * d);
+    evaluate(&net, x + s * d, h, h + most);
     for (size_t i = 0; i < n; i++) {
       f->b[i] += target * h[i] / SAMPLES;
       for (size_t j = 0; j < n; j++) f->c[i * n + j] += h[i] * h[j] / SAMPLES;

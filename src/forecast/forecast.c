@@ -92,8 +92,8 @@ static esc_status by_linear_flow(const esc_problem *problem, const esc_member *m
     out->late = out->late || threshold < lowest;
     level[i] = fmax(threshold, lowest);
   }
-  ESC_TRY(
-      esc_linear_flow(&p, m, &features, p.thresholds, level, longest_time(&p), time, &unstable));
+  const esc_flow_levels levels = {p.thresholds, level, longest_time(&p)};
+  ESC_TRY(esc_linear_flow(&p, m, &features, &levels, time, &unstable));
   for (int i = 0; i < p.thresholds; i++) set_step(&p, time[i], &out->step[order[i]]);
   out->own = p.shape.width == problem->shape.width;
   out->spread = spread_flow;

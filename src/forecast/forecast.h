@@ -16,11 +16,18 @@ esc_status esc_features_create(const esc_problem *problem, const esc_member *mem
                                esc_features *out);
 void esc_features_free(esc_features *features);
 
-/* Times at which the loss of the flow from the member's weights passes the levels
- * (descending); infinity: not by time `longest`. *unstable: eta times the largest rate of
- * the flow passes 2 by then, so that steps do not follow it. */
+/* Levels of the loss that are looked for, descending, up to time `longest`. */
+typedef struct esc_flow_levels {
+  int count;
+  const double *level;
+  double longest;
+} esc_flow_levels;
+
+/* Times at which the loss of the flow from the member's weights passes the levels; infinity: not
+ * by then. *unstable: eta times the largest rate of the flow passes 2 by then, so that steps do
+ * not follow it. */
 esc_status esc_linear_flow(const esc_problem *problem, const esc_member *member,
-                           const esc_features *features, int levels, const double *level,
-                           double longest, double *time, bool *unstable);
+                           const esc_features *features, const esc_flow_levels *levels,
+                           double *time, bool *unstable);
 
 #endif

@@ -184,25 +184,25 @@ static double interpolate(double t, double h, double before, double after, doubl
 }
 
 esc_status esc_linear_flow(const esc_problem *p, const esc_member *m, const esc_features *features,
-                           int levels, const double *level, double longest, double *time,
-                           bool *unstable) {
+                           const esc_flow_levels *levels, double *time, bool *unstable) {
   esc_status status = ESC_OK;
+  const double *level = levels->level, longest = levels->longest;
   flow f = {0};
   int next = 0;
   double fastest = 0;
-  for (int i = 0; i < levels; i++) time[i] = (double)INFINITY;
+  for (int i = 0; i < levels->count; i++) time[i] = (double)INFINITY;
   *unstable = false;
   ESC_TRY(open_flow(&f, p, m, features));
   evaluate(&f, 0, 0);
-  while (next < levels && f.loss[0] < level[next]) time[next++] = 0;
+  while (next < levels->count && f.loss[0] < level[next]) time[next++] = 0;
   double t = 0, h = fmin(longest, 1e-3 * p->rate);
-  for (int step = 0; step < STEPS_MAX && next < levels && t < longest; step++) {
+  for (int step = 0; step < STEPS_MAX && next < levels->count && t < longest; step++) {
     for (int s = 1; s < STAGES; s++) evaluate(&f, s, h);
     const double error = step_error(&f, h) / tolerance;
     if (error <= 1) {
       const double before = f.loss[0];
       accept(&f, h);
-      while (next < levels && f.loss[0] < level[next]) {
+      while (next < levels->count && f.loss[0] < level[next]) {
         time[next] = interpolate(t, h, before, f.loss[0], level[next]);
         next++;
       }

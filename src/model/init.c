@@ -11,7 +11,8 @@ static void he_normal(const esc_problem *p, const esc_member *m, int l, double *
   const double deviation = esc_layer_scale(p, m, 0, l) * sqrt(2.0 / (double)fan_in);
   float normal[ESC_WIDTH_MAX > ESC_INPUTS_MAX ? ESC_WIDTH_MAX : ESC_INPUTS_MAX];
   for (uint64_t i = 0; i < rows; i++) {
-    esc_normals_fill(m->seed, ESC_DOMAIN_INIT, 0, (uint32_t)l, i * fan_in, fan_in, normal);
+    esc_normals_fill((esc_stream){m->seed, ESC_DOMAIN_INIT, 0, (uint32_t)l}, i * fan_in, fan_in,
+                     normal);
     for (uint64_t j = 0; j < fan_in; j++) w[i * fan_in + j] = deviation * (double)normal[j];
   }
 }

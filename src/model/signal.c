@@ -87,8 +87,8 @@ static void start_wave(const pass *a, uint64_t seed, int first, bool odd, const 
   float x[ESC_INPUTS_MAX];
   for (int s = 0; s < LANES; s++) {
     const int index = first + (odd ? s : s / 2), sign = odd || s % 2 == 0 ? 1 : -1;
-    esc_normals_fill(seed, ESC_DOMAIN_EVALUATION, 0, 0, (uint64_t)index * (uint64_t)d, (uint64_t)d,
-                     x);
+    esc_normals_fill((esc_stream){seed, ESC_DOMAIN_EVALUATION, 0, 0}, (uint64_t)index * (uint64_t)d,
+                     (uint64_t)d, x);
     for (int i = 0; i < d; i++) {
       in.h[i * LANES + s] = in.y[i * LANES + s] = sign * (double)x[i];
       in.h_dot[i * LANES + s] = v[i];

@@ -57,10 +57,13 @@ static void make_row(int fan_in, int inputs, const double *w, const double *befo
       row[i] += w[j] * gain[j] * before[(size_t)j * (size_t)inputs + (size_t)i];
 }
 
-/* M_l, its units' gains and derivatives along v (into `weight`). Units whose input is too
- * wide for an exact mean get the derivative 0, so no part in the control. */
+/* M_l (in b.now for even l, in b.before for odd), its units' gains and derivatives along v (into
+ * `weight`). Units whose input is too wide for an exact mean get the derivative 0, so no part in
+ * the control. */
 static void linearise_layer(const esc_problem *p, const double *weights, const double *v, int l,
-                            const double *before, double *now, const esc_signal_linear *linear) {
+                            blocks b, const esc_signal_linear *linear) {
+  const double *const before = l % 2 ? b.now : b.before;
+  double *const now = l % 2 ? b.before : b.now;
   const int width = p->shape.width, inputs = p->shape.inputs;
   const double *const w = weights + esc_weight_offset(p->shape, l);
   double *const gain = linear->gain + l * width, *const along = linear->weight + l * width;
@@ -103,13 +106,7 @@ void esc_signal_linearise(const esc_problem *p, const double *weights, const dou
                           esc_arena *workspace, esc_signal_linear *linear) {
   const blocks b = describe(workspace, p->shape);
   *linear = (esc_signal_linear){.gain = b.gain, .weight = b.weight};
-  double *now = b.now, *before = b.before;
-  for (int l = 0; l < p->shape.layers - 1; l++) {
-    linearise_layer(p, weights, v, l, before, now, linear);
-    double *const swap = before;
-    before = now;
-    now = swap;
-  }
+  for (int l = 0; l < p->shape.layers - 1; l++) linearise_layer(p, weights, v, l, b, linear);
   weigh(p, weights, b.back, b.next, linear);
 }
 

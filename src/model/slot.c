@@ -1,6 +1,7 @@
 /* A member's beginning and end, for every engine. */
 #include "escapement/internal/slot.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "escapement/internal/model.h"
@@ -44,10 +45,62 @@ void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *works
   s->fresh = false;
 }
 
-void esc_slot_report(const esc_slot *s, const esc_model *m, const double *w, const double *low,
-                     double *initial, esc_results *results, int64_t i) {
+/* Size of the products <G_l, W_l> whose difference over an interface is the flow's
+ * term, by Cauchy-Schwarz and with the larger of the layer's two norms. */
+static double product_size(const esc_track *track, const esc_results *r, int64_t i, int l) {
+  const int64_t at = i * r->layers + l;
+  return track->path[l] * sqrt(fmax(r->norm2_initial[at], r->norm2_final[at]));
+}
+
+/* Row i: how the member ended, and its signal. */
+static void write_member(const esc_slot *s, int thresholds, esc_results *r, int64_t i) {
+  const esc_track *track = &s->track;
+  const esc_member *member = &s->member;
+  r->member[i] = member->index;
+  r->seed[i] = (int64_t)member->seed;
+  r->group[i] = member->group;
+  r->bottleneck[i] = member->bottleneck;
+  r->small_layers[i] = (int64_t)member->small_layers;
+  r->scale[i] = member->scale;
+  r->status[i] = track->status;
+  r->steps_run[i] = track->step;
+  r->final_loss[i] = track->loss;
+  r->final_smoothed_loss[i] = track->smoothed;
+  r->signal_initial[i] = s->signal / pow(member->scale, member->bottleneck);
+  r->signal_initial_error[i] = s->signal_error / pow(member->scale, member->bottleneck);
+  r->lost_updates[i] = track->updates ? (double)track->lost / (double)track->updates : 0;
+  for (int k = 0; k < thresholds; k++) r->escape_step[i * thresholds + k] = track->escape_step[k];
+}
+
+/* Row i: norms and ledger. change2 (layer) is |W_l|^2 at the end minus at the start, summed
+ * without cancellation. */
+static void write_ledger(const esc_slot *s, const esc_problem *p, const double *change2,
+                         esc_results *r, int64_t i) {
+  const esc_track *track = &s->track;
+  const double *norm2_initial = s->norm2_initial;
+  const int layers = p->shape.layers, interfaces = layers - 1;
+  for (int l = 0; l < layers; l++) {
+    r->norm2_initial[i * layers + l] = norm2_initial[l];
+    r->norm2_final[i * layers + l] = norm2_initial[l] + change2[l];
+  }
+  for (int l = 0; l < interfaces; l++) {
+    const double sum = esc_sum_get(&track->ledger[l]);
+    const double change =
+        change2[l + 1] / esc_metric_gamma(p, l + 1) - change2[l] / esc_metric_gamma(p, l);
+    r->ledger_sum[i * interfaces + l] = sum;
+    r->ledger_drift[i * interfaces + l] = esc_sum_get(&track->drift[l]);
+    r->ledger_gross[i * interfaces + l] = esc_sum_get(&track->drift[l]) +
+                                          product_size(track, r, i, l) +
+                                          product_size(track, r, i, l + 1);
+    r->ledger_residual[i * interfaces + l] = sum - change;
+  }
+}
+
+void esc_slot_report(const esc_slot *s, const esc_model *m, const esc_slot_weights *weights,
+                     esc_results *results, int64_t i) {
   const esc_shape shape = m->problem->shape;
-  double change2[ESC_LAYERS_MAX];
+  const double *const w = weights->w, *const low = weights->low;
+  double *const initial = weights->initial, change2[ESC_LAYERS_MAX];
   draw_weights(m, &s->member, initial);
   for (int l = 0; l < shape.layers; l++) {
     esc_sum change = {0, 0};
@@ -57,6 +110,6 @@ void esc_slot_report(const esc_slot *s, const esc_model *m, const double *w, con
     }
     change2[l] = esc_sum_get(&change);
   }
-  esc_track_report(&s->track, m->problem, &s->member, s->norm2_initial, change2, s->signal,
-                   s->signal_error, results, i);
+  write_member(s, m->problem->thresholds, results, i);
+  write_ledger(s, m->problem, change2, results, i);
 }

@@ -30,8 +30,8 @@ void esc_teacher_directions(const esc_problem *problem, double *directions) {
       continue;
     }
     float normal[ESC_INPUTS_MAX];
-    esc_normals_fill(problem->run_seed, ESC_DOMAIN_TEACHER, 0, (uint32_t)k, 0, (uint64_t)inputs,
-                     normal);
+    esc_normals_fill((esc_stream){problem->run_seed, ESC_DOMAIN_TEACHER, 0, (uint32_t)k}, 0,
+                     (uint64_t)inputs, normal);
     for (int i = 0; i < inputs; i++) v[i] = (double)normal[i];
     orthonormalise(directions, k, inputs);
   }

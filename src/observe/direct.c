@@ -39,8 +39,9 @@ static void reflect(reduction *r, int k) {
   const double *const v = row(r, r->v, k);
   double q[N] = {0};
   const int from = (k + 1) & ~1; /* whole pairs of numbers */
-  esc_leading_add_product(1, n - k - 1, n - from, n, row(r, r->a, k + 1) + from, v + k + 1,
-                          q + from);
+  esc_leading_add_product(1,
+                          (esc_leading_matrix){n - k - 1, n - from, n, row(r, r->a, k + 1) + from},
+                          v + k + 1, q + from);
   const double half = esc_dot_partial(8, v, q, n) / 2;
   for (int i = k + 1; i < n; i++) q[i] -= half * v[i];
   for (int i = k + 1; i < n; i++) {
@@ -56,7 +57,8 @@ static void make_a(const esc_leading *m, reduction *r) {
     const double *const column = m->to + (size_t)i * (size_t)m->image_size;
     double *const a = row(r, r->a, i);
     memset(a, 0, (size_t)n * sizeof *a);
-    esc_leading_add_product(m->to_unit * m->from_unit, m->image_size, n - i, n, m->from + i, column,
+    esc_leading_add_product(m->to_unit * m->from_unit,
+                            (esc_leading_matrix){m->image_size, n - i, n, m->from + i}, column,
                             a + i);
     for (int j = 0; j < i; j++) a[j] = row(r, r->a, j)[i];
   }

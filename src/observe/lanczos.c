@@ -35,7 +35,7 @@ static double *vector(const lanczos *z, int i) { return z->m->basis + (size_t)i 
 static void orthogonalise(const lanczos *z, int k, double *x) {
   double along[ESC_LEADING_BASIS];
   for (int i = 0; i <= k; i++) along[i] = esc_dot_partial(8, vector(z, i), x, z->size);
-  esc_leading_add_product(-1, k + 1, z->size, z->size, z->m->basis, along, x);
+  esc_leading_add_product(-1, (esc_leading_matrix){k + 1, z->size, z->size, z->m->basis}, along, x);
 }
 
 /* Steps k -> k + 1: column k of T, and the next basis vector. The second pass makes up for
@@ -68,7 +68,7 @@ static bool has_converged(const lanczos *z) {
 /* The Ritz vector. */
 static void combine(const lanczos *z, double *x) {
   memset(x, 0, (size_t)z->size * sizeof *x);
-  esc_leading_add_product(1, z->k, z->size, z->size, z->m->basis, z->s, x);
+  esc_leading_add_product(1, (esc_leading_matrix){z->k, z->size, z->size, z->m->basis}, z->s, x);
   esc_leading_normalise(z->size, x, 0);
 }
 

@@ -22,9 +22,14 @@ typedef struct esc_leading {
 void esc_leading_image(const esc_leading *a, const double *x, double *y);
 void esc_leading_back(const esc_leading *a, const double *x, double *y);
 
-/* y += factor m' x for m (from, to), rows `stride` apart. */
-void esc_leading_add_product(double factor, int from, int to, int stride, const double *m,
-                             const double *x, double *y);
+/* (from, to), rows `stride` apart. */
+typedef struct esc_leading_matrix {
+  int from, to, stride;
+  const double *entry;
+} esc_leading_matrix;
+
+/* y += factor m' x. */
+void esc_leading_add_product(double factor, esc_leading_matrix m, const double *x, double *y);
 
 /* Scales x to length 1 and returns what its length was; 0 and x = 0 unless that is above
  * `floor`. */

@@ -7,8 +7,9 @@
 #include "escapement/internal/dot.h"
 
 /* Four rows at a time. */
-void esc_leading_add_product(double factor, int from, int to, int stride, const double *m,
-                             const double *x, double *y) {
+void esc_leading_add_product(double factor, esc_leading_matrix matrix, const double *x, double *y) {
+  const int from = matrix.from, to = matrix.to, stride = matrix.stride;
+  const double *const m = matrix.entry;
   int i = 0;
   for (; i + 4 <= from; i += 4) {
     const double *const a = m + (size_t)i * (size_t)stride, *const b = a + stride,
@@ -23,12 +24,14 @@ void esc_leading_add_product(double factor, int from, int to, int stride, const 
 
 void esc_leading_image(const esc_leading *a, const double *x, double *y) {
   memset(y, 0, (size_t)a->image_size * sizeof *y);
-  esc_leading_add_product(a->to_unit, a->size, a->image_size, a->image_size, a->to, x, y);
+  esc_leading_add_product(a->to_unit,
+                          (esc_leading_matrix){a->size, a->image_size, a->image_size, a->to}, x, y);
 }
 
 void esc_leading_back(const esc_leading *a, const double *x, double *y) {
   memset(y, 0, (size_t)a->size * sizeof *y);
-  esc_leading_add_product(a->from_unit, a->image_size, a->size, a->size, a->from, x, y);
+  esc_leading_add_product(a->from_unit,
+                          (esc_leading_matrix){a->image_size, a->size, a->size, a->from}, x, y);
 }
 
 double esc_leading_normalise(int n, double *x, double floor) {

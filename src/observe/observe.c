@@ -188,10 +188,10 @@ static void write_signal(const view *v, const esc_response *a) {
   *v->at[ESC_OBSERVABLE_self_interaction] = unit * self;
 }
 
-void esc_observe(const esc_observer *o, const esc_member *member, const double *initial,
-                 const double *weights, const esc_response *response, esc_arena *workspace,
-                 double *row) {
-  view v = {.o = o, .member = member, .initial = initial, .weights = weights};
+void esc_observe(const esc_observer *o, const esc_observed *network, const esc_response *response,
+                 esc_arena *workspace, double *row) {
+  view v = {
+      .o = o, .member = network->member, .initial = network->initial, .weights = network->weights};
   for (int k = 0; k < ESC_OBSERVABLES; k++)
     v.at[k] = row + esc_observable_offset(o->problem->shape.layers, k);
   *v.at[ESC_OBSERVABLE_evaluation_loss] = response->loss;

@@ -95,7 +95,8 @@ esc_status esc_eval_sample_draw(const esc_observer *o, uint64_t seed, esc_eval_s
   double *row = NULL; /* (input, sample) */
   ESC_TRY_ALLOCATE(drawn = calloc(half * inputs, sizeof *drawn));
   ESC_TRY_ALLOCATE(row = calloc(half * inputs, sizeof *row));
-  esc_normals_fill(seed, ESC_DOMAIN_EVALUATION, EVALUATION_STEP, 0, 0, half * inputs, drawn);
+  esc_normals_fill((esc_stream){seed, ESC_DOMAIN_EVALUATION, EVALUATION_STEP, 0}, 0, half * inputs,
+                   drawn);
   for (size_t i = 0; i < half * inputs; i++) row[i] = (double)drawn[i];
   orthogonalise(inputs, half, row);
   for (size_t b = 0; b < half; b++)

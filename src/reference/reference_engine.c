@@ -164,7 +164,7 @@ static const esc_slot *slot(const void *handle, int index) {
 static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
   const engine *e = handle;
   const network *n = &e->network[index];
-  esc_slot_report(&n->slot, &e->model, n->w, n->low, e->initial, results, i);
+  esc_slot_report(&n->slot, &e->model, &(esc_slot_weights){n->w, n->low, e->initial}, results, i);
   return ESC_OK;
 }
 

@@ -96,11 +96,12 @@ static void visit(const esc_block_problem *p, const void *context, esc_block_til
 }
 
 esc_status esc_block_linearise(const esc_block_problem *p, const esc_block_grid *grid,
-                               const double *state, int count, const double *direction,
-                               double *rate, double *product) {
+                               const double *state, esc_block_directions directions, double *rate,
+                               double *product) {
   esc_status status = ESC_OK;
+  const int count = directions.count;
   const int size = esc_block_size(p), rows = count + (rate != NULL);
-  const linear_pass pass = {state, direction, count, rate != NULL};
+  const linear_pass pass = {state, directions.v, count, rate != NULL};
   double *sum = malloc((size_t)(rows * size) * sizeof *sum);
   ESC_TRY_ALLOCATE(sum);
   ESC_TRY(esc_block_sum(p, grid, rows * size, visit, &pass, sum));
@@ -115,7 +116,8 @@ done:
 esc_status esc_block_jacobian_product(const esc_block_problem *p, const esc_block_grid *grid,
                                       const double *state, int count, const double *direction,
                                       double *product) {
-  return esc_block_linearise(p, grid, state, count, direction, NULL, product);
+  return esc_block_linearise(p, grid, state, (esc_block_directions){count, direction}, NULL,
+                             product);
 }
 
 esc_status esc_block_jacobian(const esc_block_problem *p, const esc_block_grid *grid,

@@ -87,16 +87,22 @@ static double sum_lanes(const esc_block_lane in) {
   return t[0];
 }
 
-static void sum_chunk(const esc_block_problem *p, const esc_block_grid *grid, int first, int row,
-                      esc_block_visit *visit, const void *context, esc_block_lane *lanes,
-                      double *part) {
+typedef struct summing {
+  const esc_block_problem *p;
+  const esc_block_grid *grid;
+  int row;
+  esc_block_visit *visit;
+  const void *context;
+} summing;
+
+static void sum_chunk(const summing *sum, int first, esc_block_lane *lanes, double *part) {
   esc_block_tile t;
-  memset(lanes, 0, (size_t)row * sizeof *lanes);
-  for (int at = first; at < first + CHUNK && at < grid->nodes; at += LANES) {
-    load(p, grid, at, &t);
-    visit(p, context, &t, lanes);
+  memset(lanes, 0, (size_t)sum->row * sizeof *lanes);
+  for (int at = first; at < first + CHUNK && at < sum->grid->nodes; at += LANES) {
+    load(sum->p, sum->grid, at, &t);
+    sum->visit(sum->p, sum->context, &t, lanes);
   }
-  for (int i = 0; i < row; i++) part[i] = sum_lanes(lanes[i]);
+  for (int i = 0; i < sum->row; i++) part[i] = sum_lanes(lanes[i]);
 }
 
 esc_status esc_block_sum(const esc_block_problem *p, const esc_block_grid *grid, int row,
@@ -105,13 +111,14 @@ esc_status esc_block_sum(const esc_block_problem *p, const esc_block_grid *grid,
   const int chunks = (grid->nodes + CHUNK - 1) / CHUNK;
   const int threads = chunks >= WORTH_SHARING ? omp_get_max_threads() : 1;
   const size_t size = (size_t)row;
+  const summing sum = {p, grid, row, visit, context};
   double *part = malloc((size_t)chunks * size * sizeof *part);
   esc_block_lane *lanes = malloc((size_t)threads * size * sizeof *lanes);
   ESC_TRY_ALLOCATE(part);
   ESC_TRY_ALLOCATE(lanes);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
   for (int c = 0; c < chunks; c++)
-    sum_chunk(p, grid, c * CHUNK, row, visit, context, lanes + (size_t)omp_get_thread_num() * size,
+    sum_chunk(&sum, c * CHUNK, lanes + (size_t)omp_get_thread_num() * size,
               part + (size_t)c * size);
   memset(out, 0, size * sizeof *out);
   for (int c = 0; c < chunks; c++)

@@ -82,8 +82,9 @@ static esc_status find_constants(const esc_activation *activation, double *c1, d
   esc_classification c;
   double mean[3], error;
   ESC_TRY(esc_classify(activation, &c));
-  ESC_TRY(esc_gaussian_expectation(hermite_integrand, &copy, 3,
-                                   esc_activation_has_corner(activation), 1e-9, mean, &error));
+  ESC_TRY(esc_gaussian_expectation(
+      &(esc_gaussian_integral){hermite_integrand, &copy, 3, esc_activation_has_corner(activation)},
+      1e-9, mean, &error));
   const double size = sqrt(mean[2]);
   *c1 = fabs(c.c1) <= vanishes * size ? 0 : c.c1;
   *c3 = fabs(mean[0]) <= vanishes * size ? 0 : mean[0];

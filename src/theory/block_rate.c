@@ -21,7 +21,8 @@ static esc_status add_end(const esc_block_path *path, const esc_block_problem *p
   memcpy(masked, y, (size_t)(rows * n) * sizeof *y);
   for (int c = 0; c < rows; c++) esc_block_mask(p, masked + c * n);
   const int directions = weight == 0 ? 0 : path->channels;
-  ESC_TRY(esc_block_linearise(p, path->plan.grid, masked, directions, masked + n, rate, product));
+  ESC_TRY(esc_block_linearise(p, path->plan.grid, masked,
+                              (esc_block_directions){directions, masked + n}, rate, product));
   for (int i = 0; i < n; i++) out[i] += weight * rate[i];
   for (int i = 0; i < directions * n; i++) out[n + i] += weight * product[i];
 done:

@@ -147,21 +147,21 @@ done:
   return status;
 }
 
-esc_status esc_block_duhamel(const esc_block_problem *p, const esc_block_grid *grid, int count,
-                             const int *coordinate, double horizon, int times, const double *time,
-                             esc_duhamel *out, double *off) {
+esc_status esc_block_duhamel(const esc_block_problem *p, const esc_block_grid *grid,
+                             const esc_duhamel_request *r, esc_duhamel *out, double *off) {
   esc_status status = ESC_OK;
+  const int count = r->count, times = r->times;
   const size_t n = (size_t)esc_block_size(p);
   double *state = NULL;
-  ESC_TRY(freeze(p, grid, count, coordinate, out));
-  ESC_TRY(find_departures(p, grid, count, coordinate, horizon, out));
+  ESC_TRY(freeze(p, grid, count, r->coordinate, out));
+  ESC_TRY(find_departures(p, grid, count, r->coordinate, r->horizon, out));
   if (times == 0) goto done;
   ESC_TRY_ALLOCATE(state = malloc(n * (size_t)times * sizeof *state));
-  ESC_TRY(esc_block_states(p, grid, times, time, state));
+  ESC_TRY(esc_block_states(p, grid, times, r->time, state));
   for (int i = 0; i < count; i++)
     for (int t = 0; t < times; t++)
       off[i * times + t] =
-          departure(&out[i], time[t], state[n * (size_t)t + (size_t)coordinate[i]]);
+          departure(&out[i], r->time[t], state[n * (size_t)t + (size_t)r->coordinate[i]]);
 done:
   free(state);
   return status;

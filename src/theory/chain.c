@@ -71,15 +71,16 @@ static void mirror(int n, double *matrix) {
     for (int j = 0; j < i; j++) matrix[i * n + j] = matrix[j * n + i];
 }
 
-void esc_reduced_rhs(const esc_escape_problem *problem, int nodes, const double *node,
-                     const double *weight, const double *s, double *rhs, double *jacobian) {
+void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *rule, const double *s,
+                     double *rhs, double *jacobian) {
   const int layers = problem->layers;
+  const double *node = rule->node, *weight = rule->weight;
   const size_t length = (size_t)layers;
   const bool second = jacobian != NULL;
   chain c;
   memset(rhs, 0, length * sizeof *rhs);
   if (second) memset(jacobian, 0, length * length * sizeof *jacobian);
-  for (int i = 0; i < nodes; i++) {
+  for (int i = 0; i < rule->count; i++) {
     chain_forward(&problem->activation, layers, s, node[i], second, &c);
     chain_backward(layers, s, second, &c);
     const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
@@ -91,12 +92,13 @@ void esc_reduced_rhs(const esc_escape_problem *problem, int nodes, const double 
 }
 
 /* A polynomial may meet infinities of both signs: NaN, which no comparison accepts. */
-void esc_reduced_sizes(const esc_escape_problem *problem, int nodes, const double *node,
-                       const double *weight, const double *s, double *size) {
+void esc_reduced_sizes(const esc_escape_problem *problem, const esc_quadrature *rule,
+                       const double *s, double *size) {
   const int layers = problem->layers;
+  const double *node = rule->node, *weight = rule->weight;
   chain c;
   memset(size, 0, (size_t)layers * sizeof *size);
-  for (int i = 0; i < nodes; i++) {
+  for (int i = 0; i < rule->count; i++) {
     chain_forward(&problem->activation, layers, s, node[i], false, &c);
     chain_backward(layers, s, false, &c);
     const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
@@ -111,12 +113,13 @@ double esc_chain_output(const esc_activation *activation, int layers, const doub
   return h;
 }
 
-double esc_reduced_loss(const esc_escape_problem *problem, int nodes, const double *node,
-                        const double *weight, const double *s) {
+double esc_reduced_loss(const esc_escape_problem *problem, const esc_quadrature *rule,
+                        const double *s) {
+  const double *node = rule->node, *weight = rule->weight;
   const esc_activation *sigma = &problem->activation;
   const int last = problem->layers - 1;
   double sum = 0;
-  for (int i = 0; i < nodes; i++) {
+  for (int i = 0; i < rule->count; i++) {
     const double f = s[last] * esc_chain_output(sigma, last, s, node[i]);
     const double residual = problem->amplitude * esc_activate_f64(sigma, node[i]).value - f;
     sum += weight[i] * residual * residual;

@@ -60,8 +60,10 @@ static esc_status take_moments(const esc_activation *activation, esc_classificat
   moments m = {activation, c->q};
   const bool kink = esc_activation_has_corner(activation);
   double mean[MOMENTS], error, size, size_error;
-  ESC_TRY(esc_gaussian_expectation(moment_terms, &m, MOMENTS, kink, 1e-14, mean, &error));
-  ESC_TRY(esc_gaussian_expectation(slope_size, &m, 1, kink, 1e-2, &size, &size_error));
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){moment_terms, &m, MOMENTS, kink}, 1e-14,
+                                   mean, &error));
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){slope_size, &m, 1, kink}, 1e-2, &size,
+                                   &size_error));
   if (!isfinite(mean[SLOPE]) || !isfinite(mean[FIRST]) || !isfinite(mean[QTH]))
     return ESC_FAIL(ESC_BAD_INPUT, "the coefficients are too large: E[sigma(g) g^%d] overflows",
                     c->q ? c->q : 1);

@@ -62,7 +62,8 @@ static esc_status find_prefix_drive(esc_leading *a) {
   overlap o = {p, a->prefix};
   double mean[3], error;
   const bool kink = esc_activation_has_corner(&p->activation);
-  ESC_TRY(esc_gaussian_expectation(overlap_integrand, &o, 3, kink, 1e-13, mean, &error));
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){overlap_integrand, &o, 3, kink}, 1e-13,
+                                   mean, &error));
   const double size = sqrt(mean[1] * mean[2]);
   if (fabs(mean[0]) <= fmax(100 * error, overlap_min) * size) mean[0] = 0;
   if (!(error <= overlap_error_max)) mean[0] = (double)NAN;

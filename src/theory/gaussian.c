@@ -17,20 +17,15 @@
 static const double reach = 14; /* the density is 1e-43 there */
 enum { FIRST = 32, LAST = FIRST << 8, HERMITE_LAST = FIRST << 2 };
 
-typedef struct rule {
-  int count;
-  double *node, *weight;
-} rule;
-
-static void free_rule(rule *r) {
-  free(r->node);
-  free(r->weight);
-  *r = (rule){0, NULL, NULL};
+void esc_quadrature_free(esc_quadrature *rule) {
+  free(rule->node);
+  free(rule->weight);
+  *rule = (esc_quadrature){0};
 }
 
-static esc_status create_rule(int count, rule *r) {
+static esc_status create_rule(int count, esc_quadrature *r) {
   esc_status status = ESC_OK;
-  *r = (rule){.count = count};
+  *r = (esc_quadrature){.count = count};
   ESC_TRY_ALLOCATE(r->node = malloc((size_t)count * sizeof *r->node));
   ESC_TRY_ALLOCATE(r->weight = malloc((size_t)count * sizeof *r->weight));
 done:
@@ -39,7 +34,7 @@ done:
 
 /* ---- the rules ---- */
 
-static esc_status trapezoid(int n, rule *r) {
+static esc_status trapezoid(int n, esc_quadrature *r) {
   esc_status status = ESC_OK;
   const double step = 2 * reach / n;
   ESC_TRY(create_rule(n + 1, r));
@@ -52,7 +47,7 @@ done:
   return status;
 }
 
-static esc_status hermite(int n, rule *r) {
+static esc_status hermite(int n, esc_quadrature *r) {
   esc_status status = ESC_OK;
   gsl_integration_fixed_workspace *fixed =
       gsl_integration_fixed_alloc(gsl_integration_fixed_hermite, (size_t)n, 0, 0.5, 0, 0);
@@ -68,7 +63,7 @@ done:
 }
 
 /* `panels` intervals on each side, each a quarter of the next, n nodes in all. */
-static esc_status panel_rule(int n, int panels, rule *r) {
+static esc_status panel_rule(int n, int panels, esc_quadrature *r) {
   esc_status status = ESC_OK;
   const size_t order = (size_t)(n / (2 * panels));
   gsl_integration_glfixed_table *table = gsl_integration_glfixed_table_alloc(order);
@@ -105,13 +100,13 @@ static bool suits(family kind, int n, bool kink) {
 }
 
 /* E[1] = 1 to the last digits, too. */
-static void normalise(rule *r) {
+static void normalise(esc_quadrature *r) {
   double total = 0;
   for (int i = 0; i < r->count; i++) total += r->weight[i];
   for (int i = 0; i < r->count; i++) r->weight[i] /= total;
 }
 
-static esc_status build(family kind, int n, rule *r) {
+static esc_status build(family kind, int n, esc_quadrature *r) {
   esc_status status = ESC_OK;
   switch (kind) {
     case TRAPEZOID: ESC_TRY(trapezoid(n, r)); break;
@@ -125,15 +120,9 @@ done:
 
 /* ---- comparing n with 2n ---- */
 
-typedef struct integrand {
-  esc_gaussian_integrand *h;
-  void *context;
-  int n;
-  bool kink;
-} integrand;
-
 /* E[h_i] and E|h_i| by one rule; `value` is room for n values. */
-static void average(const integrand *f, const rule *r, double *value, double *mean, double *size) {
+static void average(const esc_gaussian_integral *f, const esc_quadrature *r, double *value,
+                    double *mean, double *size) {
   for (int i = 0; i < f->n; i++) mean[i] = size[i] = 0;
   for (int k = 0; k < r->count; k++) {
     f->h(f->context, r->node[k], value);
@@ -153,7 +142,7 @@ static double relative(double error, double size) {
 static double larger(double a, double b) { return isnan(b) ? HUGE_VAL : fmax(a, b); }
 
 /* What the finite rules leave out beyond +-reach, relative to E|h_i|. */
-static double cut_off(const integrand *f, double *value, const double *size) {
+static double cut_off(const esc_gaussian_integral *f, double *value, const double *size) {
   double worst = 0;
   for (int side = -1; side <= 1; side += 2) {
     f->h(f->context, side * reach, value);
@@ -165,22 +154,22 @@ static double cut_off(const integrand *f, double *value, const double *size) {
 
 /* The results of one comparison: the means and sizes by 2n nodes, the n-node rule. */
 typedef struct trial {
-  rule rule;
+  esc_quadrature rule;
   double *mean, *size; /* (n), owned */
   double error;
 } trial;
 
 static void free_trial(trial *t) {
-  free_rule(&t->rule);
+  esc_quadrature_free(&t->rule);
   free(t->mean);
   free(t->size);
   *t = (trial){.error = HUGE_VAL};
 }
 
-static esc_status try_rule(const integrand *f, family kind, int n, trial *t) {
+static esc_status try_rule(const esc_gaussian_integral *f, family kind, int n, trial *t) {
   esc_status status = ESC_OK;
   const size_t room = (size_t)f->n * sizeof(double);
-  rule fine = {0, NULL, NULL};
+  esc_quadrature fine = {0};
   double *value = malloc(room), *coarse = malloc(2 * room);
   *t = (trial){.mean = malloc(room), .size = malloc(room)};
   ESC_TRY_ALLOCATE(value);
@@ -197,12 +186,12 @@ static esc_status try_rule(const integrand *f, family kind, int n, trial *t) {
 done:
   free(coarse);
   free(value);
-  free_rule(&fine);
+  esc_quadrature_free(&fine);
   return status;
 }
 
 /* Keeps the first rule that meets the tolerance, else the best; the caller frees it. */
-static esc_status search(const integrand *f, double tolerance, trial *best) {
+static esc_status search(const esc_gaussian_integral *f, double tolerance, trial *best) {
   esc_status status = ESC_OK;
   trial next = {.error = HUGE_VAL};
   *best = next;
@@ -224,13 +213,12 @@ done:
   return status;
 }
 
-esc_status esc_gaussian_expectation(esc_gaussian_integrand *h, void *context, int n, bool kink,
-                                    double tolerance, double *out, double *error) {
+esc_status esc_gaussian_expectation(const esc_gaussian_integral *integral, double tolerance,
+                                    double *out, double *error) {
   esc_status status = ESC_OK;
-  const integrand f = {h, context, n, kink};
   trial best;
-  ESC_TRY(search(&f, tolerance, &best));
-  for (int i = 0; i < n; i++) out[i] = best.mean[i];
+  ESC_TRY(search(integral, tolerance, &best));
+  for (int i = 0; i < integral->n; i++) out[i] = best.mean[i];
   *error = best.error;
 done:
   free_trial(&best);
@@ -272,10 +260,10 @@ static void chain_terms(void *context, double g, double *out) {
 }
 
 /* Drops the nodes that together bring less than an ulp to every E|h_i|. */
-static esc_status prune(const integrand *f, trial *t) {
+static esc_status prune(const esc_gaussian_integral *f, trial *t) {
   esc_status status = ESC_OK;
   int kept = 0;
-  rule *r = &t->rule;
+  esc_quadrature *r = &t->rule;
   double *value = malloc((size_t)f->n * sizeof *value);
   ESC_TRY_ALLOCATE(value);
   for (int k = 0; k < r->count; k++) {
@@ -311,11 +299,11 @@ static esc_status refuse(const chain *c, double tolerance, double error) {
 }
 
 esc_status esc_gaussian_rule_of(const esc_activation *activation, int layers, const double *scale,
-                                double tolerance, int *count, double **node, double **weight) {
+                                double tolerance, esc_quadrature *out) {
   esc_status status = ESC_OK;
   chain c = {.activation = activation, .layers = layers};
-  const integrand f = {chain_terms, &c, CHAIN_TERMS + 2 * layers,
-                       esc_activation_has_corner(activation)};
+  const esc_gaussian_integral f = {chain_terms, &c, CHAIN_TERMS + 2 * layers,
+                                   esc_activation_has_corner(activation)};
   trial best = {.error = HUGE_VAL};
   /* Smaller scales are easier, and their products need not underflow. */
   for (int l = 0; l < layers; l++)
@@ -327,18 +315,16 @@ esc_status esc_gaussian_rule_of(const esc_activation *activation, int layers, co
     goto done;
   }
   ESC_TRY(prune(&f, &best));
-  *count = best.rule.count;
-  *node = best.rule.node;
-  *weight = best.rule.weight;
-  best.rule = (rule){0, NULL, NULL};
+  *out = best.rule;
+  best.rule = (esc_quadrature){0};
 done:
   free_trial(&best);
   return status;
 }
 
 esc_status esc_gaussian_rule(const esc_activation *activation, int layers, double largest,
-                             double tolerance, int *count, double **node, double **weight) {
+                             double tolerance, esc_quadrature *out) {
   double scale[ESC_LAYERS_MAX];
   for (int l = 0; l < layers; l++) scale[l] = fabs(largest);
-  return esc_gaussian_rule_of(activation, layers, scale, tolerance, count, node, weight);
+  return esc_gaussian_rule_of(activation, layers, scale, tolerance, out);
 }

@@ -81,10 +81,9 @@ static double log_time(const esc_leading_path *path, double log_v) {
 
 typedef struct integrand {
   const esc_leading_path *path;
-  double log_start; /* of the integrand, so that it starts at 1 */
-  int nodes;
-  double *node, *weight; /* the Gaussian rule of the exact rates */
-  bool watched;          /* the exact rate is that of the watched layer, else the path's own */
+  double log_start;    /* of the integrand, so that it starts at 1 */
+  esc_quadrature rule; /* of the exact rates */
+  bool watched;        /* the exact rate is that of the watched layer, else the path's own */
 } integrand;
 
 static double time_integrand(double log_v, void *data) {
@@ -138,7 +137,7 @@ static double rate_ratio(const integrand *f, double log_v) {
   const esc_escape_problem *p = path->start->problem;
   double s[ESC_LAYERS_MAX], rate[ESC_LAYERS_MAX], exact = 0;
   scales_at(path, log_v, s);
-  esc_reduced_rhs(p, f->nodes, f->node, f->weight, s, rate, NULL);
+  esc_reduced_rhs(p, &f->rule, s, rate, NULL);
   if (f->watched || path->leaf) {
     const int l = f->watched ? p->layer : smallest_layer(path->start);
     exact = rate[l] / s[l] / log_growth(path, log_v, l, s[l]);
@@ -174,8 +173,7 @@ esc_status esc_leading_path_defect(const esc_leading_path *path, double time, do
   double end[ESC_LAYERS_MAX], value[2];
   integrand f = {.path = path, .log_start = log_time(path, path->from)};
   scales_at(path, path->to, end);
-  esc_status status = esc_gaussian_rule_of(&p->activation, p->layers, end, rule_tolerance, &f.nodes,
-                                           &f.node, &f.weight);
+  esc_status status = esc_gaussian_rule_of(&p->activation, p->layers, end, rule_tolerance, &f.rule);
   *out = (double)NAN;
   if (status == ESC_BAD_INPUT) return ESC_OK;
   if (status != ESC_OK || !(time > 0)) goto done;
@@ -186,7 +184,6 @@ esc_status esc_leading_path_defect(const esc_leading_path *path, double time, do
   }
   *out = fabs(value[1]) > fabs(value[0]) ? value[1] : value[0];
 done:
-  free(f.node);
-  free(f.weight);
+  esc_quadrature_free(&f.rule);
   return status;
 }

@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "escapement/blocks.h"
-#include "escapement/internal/library.h"
 #include "escapement/internal/spectrum.h"
 
 static double first_escape(const esc_block_problem *p, const esc_block_times *times) {
@@ -23,23 +22,21 @@ static esc_status compute(const esc_block_problem *p, double first, esc_plateau_
   esc_block_start(p, state[0]);
   ESC_TRY(esc_block_states(p, &grid, 1, &out->time[1], state[1]));
   for (int i = 0; i < 2; i++) ESC_TRY(esc_block_spectrum(p, &grid, state[i], &out->schur[i]));
-  ESC_TRY(
-      esc_block_duhamel(p, &grid, 2 * out->pairs, coordinate, first, 0, NULL, out->duhamel, NULL));
+  ESC_TRY(esc_block_duhamel(p, &grid,
+                            &(esc_duhamel_request){2 * out->pairs, coordinate, first, 0, NULL},
+                            out->duhamel, NULL));
 done:
   esc_block_grid_free(&grid);
   return status;
 }
 
-esc_status esc_plateau_spectrum_compute(const esc_block_problem *problem,
-                                        const esc_block_times *times, esc_plateau_spectrum *out) {
+esc_status esc_plateau_spectrum_find(const esc_block_problem *problem, const esc_block_times *times,
+                                     esc_plateau_spectrum *out) {
   const double first = first_escape(problem, times);
   if (problem->level == ESC_BLOCK_DIAGONAL || problem->modes < 2)
     return ESC_FAIL(ESC_BAD_INPUT, "spectrum: needs two modes or more, at level 1 or 2");
   if (!isfinite(first)) return ESC_FAIL(ESC_BAD_INPUT, "spectrum: no mode escapes");
-  const esc_library_scope scope = esc_library_enter();
-  const esc_status status = compute(problem, first, out);
-  esc_library_leave(scope);
-  return status;
+  return compute(problem, first, out);
 }
 
 void esc_plateau_spectrum_modes(const esc_plateau_spectrum *s, int i, int mode[2]) {

@@ -1,18 +1,15 @@
-/* The public functions of theory: arguments are checked here, and the functions below see no
- * others. */
+/* The public functions of activations and of the symmetric manifold: arguments are checked here,
+ * and the functions below see no others. */
 #include "escapement/theory.h"
 
 #include <math.h>
 
-#include "escapement/blocks.h"
-#include "escapement/internal/homotopy.h"
 #include "escapement/internal/library.h"
-#include "escapement/internal/spectrum.h"
 #include "escapement/internal/theory.h"
 
 /* ---- activations ---- */
 
-static esc_status check_activation(const esc_activation *a) {
+esc_status esc_activation_check(const esc_activation *a) {
   if (a->kind < 0 || a->kind >= ESC_ACTIVATION_COUNT)
     return ESC_FAIL(ESC_BAD_INPUT, "activation.kind: is %d; allowed: 0 to %d", (int)a->kind,
                     ESC_ACTIVATION_COUNT - 1);
@@ -23,7 +20,7 @@ static esc_status check_activation(const esc_activation *a) {
 
 static esc_status classify(const esc_activation *activation, esc_classification *out) {
   esc_status status = ESC_OK;
-  ESC_TRY(check_activation(activation));
+  ESC_TRY(esc_activation_check(activation));
   ESC_TRY(esc_classify(activation, out));
 done:
   return status;
@@ -70,7 +67,7 @@ void esc_classification_warn(const esc_classification *c, char *text, size_t siz
 
 /* ---- the symmetric manifold ---- */
 
-static esc_status check_layers(int layers) {
+esc_status esc_layers_check(int layers) {
   if (layers >= 2 && layers <= ESC_LAYERS_MAX) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT, "layers: is %d; allowed: 2 to %d", layers, ESC_LAYERS_MAX);
 }
@@ -78,8 +75,8 @@ static esc_status check_layers(int layers) {
 /* What a trajectory needs. */
 static esc_status check_start(const esc_escape_problem *p) {
   esc_status status = ESC_OK;
-  ESC_TRY(check_activation(&p->activation));
-  ESC_TRY(check_layers(p->layers));
+  ESC_TRY(esc_activation_check(&p->activation));
+  ESC_TRY(esc_layers_check(p->layers));
   if (!isfinite(p->amplitude)) return ESC_FAIL(ESC_BAD_INPUT, "amplitude: is not a finite number");
   for (int l = 0; l < p->layers; l++)
     if (!(p->scale[l] > 0) || !isfinite(p->scale[l]))
@@ -125,73 +122,6 @@ esc_status esc_trajectory_compute(const esc_escape_problem *problem, int times, 
                                   double *scale, double *loss) {
   const esc_library_scope scope = esc_library_enter();
   const esc_status status = follow(problem, times, time, scale, loss);
-  esc_library_leave(scope);
-  return status;
-}
-
-/* ---- blocks ---- */
-
-static esc_status check_scales(const esc_block_problem *p) {
-  for (int k = 0; k < p->modes; k++)
-    for (int l = 0; l < p->layers; l++)
-      if (!(p->scale[k][l] > 0) || p->scale[k][l] > 10)
-        return ESC_FAIL(ESC_BAD_INPUT, "scale[%d][%d]: is %g; allowed: above 0, up to 10", k, l,
-                        p->scale[k][l]);
-  return ESC_OK;
-}
-
-static esc_status check_blocks(const esc_block_problem *p) {
-  esc_status status = ESC_OK;
-  ESC_TRY(check_activation(&p->activation));
-  ESC_TRY(check_layers(p->layers));
-  if (p->modes < 1 || p->modes > ESC_BLOCK_MODES_MAX)
-    return ESC_FAIL(ESC_BAD_INPUT, "modes: is %d; allowed: 1 to %d", p->modes, ESC_BLOCK_MODES_MAX);
-  for (int k = 0; k < p->modes; k++)
-    if (p->amplitude[k] == 0 || !isfinite(p->amplitude[k]))
-      return ESC_FAIL(ESC_BAD_INPUT, "amplitude[%d]: is %g; allowed: finite numbers other than 0",
-                      k, p->amplitude[k]);
-  ESC_TRY(check_scales(p));
-  if (p->level < ESC_BLOCK_DIAGONAL || p->level > ESC_BLOCK_EXACT)
-    return ESC_FAIL(ESC_BAD_INPUT, "level: is %d; allowed: 0, 1, 2", (int)p->level);
-  if (!(p->threshold >= 0) || !isfinite(p->threshold))
-    return ESC_FAIL(ESC_BAD_INPUT, "threshold: is %g; allowed: 0 (none) or a number above 0",
-                    p->threshold);
-done:
-  return status;
-}
-
-static esc_status time_blocks(const esc_block_problem *p, esc_block_times *out) {
-  esc_status status = ESC_OK;
-  ESC_TRY(check_blocks(p));
-  ESC_TRY(esc_block_escape(p, out));
-done:
-  return status;
-}
-
-esc_status esc_block_times_compute(const esc_block_problem *problem, esc_block_times *out) {
-  const esc_library_scope scope = esc_library_enter();
-  const esc_status status = time_blocks(problem, out);
-  esc_library_leave(scope);
-  return status;
-}
-
-static esc_status attribute(const esc_homotopy *h, esc_attribution_report *report, void *context,
-                            esc_attribution *out) {
-  esc_status status = ESC_OK;
-  *out = (esc_attribution){0};
-  ESC_TRY(check_blocks(&h->problem));
-  if (h->lower < ESC_BLOCK_DIAGONAL || h->lower >= h->problem.level)
-    return ESC_FAIL(ESC_BAD_INPUT, "lower: %d is not below level %d", (int)h->lower,
-                    (int)h->problem.level);
-  ESC_TRY(esc_homotopy_attribute(h, report, context, out));
-done:
-  return status;
-}
-
-esc_status esc_attribution_compute(const esc_homotopy *homotopy, esc_attribution_report *report,
-                                   void *context, esc_attribution *out) {
-  const esc_library_scope scope = esc_library_enter();
-  const esc_status status = attribute(homotopy, report, context, out);
   esc_library_leave(scope);
   return status;
 }

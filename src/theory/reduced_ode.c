@@ -54,9 +54,8 @@ typedef struct flow {
   double target;                 /* its value at the event */
   double bound[ESC_LAYERS_MAX];  /* scales up to these are what the rule is good for */
   double served[ESC_LAYERS_MAX]; /* largest that each scale has had; at least a start value */
-  int nodes;                     /* of the rule */
-  double *node, *weight;         /* (nodes) */
-  double theta, checked;         /* where the integrator stands; at the last look at stiffness */
+  esc_quadrature rule;
+  double theta, checked; /* where the integrator stands; at the last look at stiffness */
   esc_ode_method method;
   double *state;          /* (layers + 1): scales, t/T; lies in y */
   double *rhs, *jacobian; /* (layers), (layers, layers): d/d(t/T) */
@@ -73,9 +72,8 @@ typedef struct flow {
 /* d(scale)/d(t/T), with its Jacobian if wanted. */
 static void evaluate(flow *f, const double *s, bool with_jacobian) {
   const int n = f->problem->layers;
-  esc_reduced_rhs(f->problem, f->nodes, f->node, f->weight, s, f->rhs,
-                  with_jacobian ? f->jacobian : NULL);
-  f->work += (double)f->nodes * n * (with_jacobian ? JACOBIAN_COST : 1);
+  esc_reduced_rhs(f->problem, &f->rule, s, f->rhs, with_jacobian ? f->jacobian : NULL);
+  f->work += (double)f->rule.count * n * (with_jacobian ? JACOBIAN_COST : 1);
   for (int i = 0; i < n; i++) f->rhs[i] *= f->unit;
   if (!with_jacobian) return;
   for (int i = 0; i < n * n; i++) f->jacobian[i] *= f->unit;
@@ -181,20 +179,17 @@ static esc_status failed(const flow *f, const char *call, int code) {
 
 /* Symmetric in g, so that odd activations stay odd. */
 static void perturb_weights(flow *f) {
-  for (int i = 0; i < f->nodes; i++)
-    f->weight[i] *= 1 + f->perturbation * cos(7 * f->node[i] * f->node[i]);
+  for (int i = 0; i < f->rule.count; i++)
+    f->rule.weight[i] *= 1 + f->perturbation * cos(7 * f->rule.node[i] * f->rule.node[i]);
 }
 
 /* A rule good for scales up to `bound`, in place of the one there. */
 static esc_status find_rule(flow *f, const double *bound, double tolerance) {
   const int n = f->problem->layers;
-  free(f->node);
-  free(f->weight);
-  f->node = f->weight = NULL;
-  f->nodes = 0;
-  const esc_status status = esc_gaussian_rule_of(&f->problem->activation, n, bound, tolerance,
-                                                 &f->nodes, &f->node, &f->weight);
-  f->work += n * (status == ESC_OK ? RULE_COST * (double)f->nodes : refusal_work);
+  esc_quadrature_free(&f->rule);
+  const esc_status status =
+      esc_gaussian_rule_of(&f->problem->activation, n, bound, tolerance, &f->rule);
+  f->work += n * (status == ESC_OK ? RULE_COST * (double)f->rule.count : refusal_work);
   if (status != ESC_OK) return status;
   for (int l = 0; l < n; l++) f->bound[l] = fmax(fabs(bound[l]), ESC_RULE_SCALE_MIN);
   perturb_weights(f);
@@ -300,8 +295,7 @@ static void flow_free(flow *f) {
   if (f->tolerance) N_VDestroy(f->tolerance);
   if (f->y) N_VDestroy(f->y);
   if (f->context) SUNContext_Free(&f->context);
-  free(f->node);
-  free(f->weight);
+  esc_quadrature_free(&f->rule);
   free(f->rhs);
   free(f->jacobian);
 }
@@ -329,8 +323,8 @@ static esc_status judge_rest(flow *f, esc_flow_end *end) {
   double size[ESC_LAYERS_MAX];
   esc_rest rest;
   evaluate(f, f->state, true);
-  esc_reduced_sizes(f->problem, f->nodes, f->node, f->weight, f->state, size);
-  f->work += (double)f->nodes * n;
+  esc_reduced_sizes(f->problem, &f->rule, f->state, size);
+  f->work += (double)f->rule.count * n;
   for (int l = 0; l < n; l++) size[l] *= f->unit;
   ESC_TRY(esc_equilibrium_judge(n, f->state, f->rhs, size, f->jacobian, &rest));
   *end = rest == ESC_REST_STABLE   ? ESC_FLOW_FIXED
@@ -444,7 +438,7 @@ done:
 /* One row of a trajectory from where the flow stands. */
 static void get_row(const flow *f, double *scale, double *loss) {
   memcpy(scale, f->state, (size_t)f->problem->layers * sizeof *scale);
-  *loss = esc_reduced_loss(f->problem, f->nodes, f->node, f->weight, f->state);
+  *loss = esc_reduced_loss(f->problem, &f->rule, f->state);
 }
 
 /* On to the time t. */

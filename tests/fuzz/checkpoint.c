@@ -6,7 +6,11 @@
 enum { STATE = 24 };
 
 static esc_status open_checkpoint(const char *result, esc_checkpoint **out) {
-  return esc_checkpoint_open(result, (esc_identity){"spec", 3}, STATE, true, false, NULL, out);
+  return esc_checkpoint_open(&(esc_checkpoint_request){.result_path = result,
+                                                       .identity = (esc_identity){"spec", 3},
+                                                       .state_size = STATE,
+                                                       .resume = true},
+                             out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -14,8 +14,11 @@ static void count(void *context, esc_member_key member, const void *row) {
 static esc_status open_journal(const char *result, int *records, esc_journal **out) {
   *records = 0;
   const esc_journal_reader reader = {.context = records, .row = count};
-  return esc_journal_open(result, (esc_identity){"spec", 3}, THRESHOLDS, LAYERS, true, false,
-                          &reader, out);
+  return esc_journal_open(&(esc_journal_request){.result_path = result,
+                                                 .identity = (esc_identity){"spec", 3},
+                                                 .resume = true,
+                                                 .reader = &reader},
+                          THRESHOLDS, LAYERS, out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -40,7 +40,7 @@ class Contents(unittest.TestCase):
     def test_every_option_has_its_entry_in_the_man_page(self):
         for command, options in commands().items():
             page = printed("man", "-l", f"{FOLDER}/man1/escapement-{command}.1",
-                           env={**os.environ, "MANWIDTH": "500", "MANROFFOPT": "-c", "MAN_KEEP_FORMATTING": ""})
+                           env={**os.environ, "MANWIDTH": "500"})
             for letter, option in options:
                 term = f"-{letter}, --{option}" if letter else f"--{option}"
                 self.assertRegex(page, rf"(?m)^ +{term}\b", command)
@@ -69,11 +69,12 @@ class Contents(unittest.TestCase):
         self.assertEqual(read, {row["name"] for row in tables()["environment"]})
 
     def test_values_are_those_that_a_refusal_names(self):
-        refusals = [(PROGRAM, "run", "backend"), (PROGRAM, "run", "precision"), (CUDA, "run", "path")]
+        refusals = [(PROGRAM, "run", "backend"), (PROGRAM, "run", "precision"),
+                    (CUDA, "run", "path")]
         spec = f"{SOURCE}/runs/he-normal-slopes.yaml"
         for program, command, name in refusals:
-            done = subprocess.run([program, command, spec, "--dry-run", f"--{name}", "nothing"], text=True,
-                                  stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            done = subprocess.run([program, command, spec, "--dry-run", f"--{name}", "nothing"],
+                                  text=True, capture_output=True)
             allowed = re.search(r"must be (.*)", done.stderr)[1]
             option = next(row for row in tables(command)["options"] if row["name"] == name)
             self.assertEqual(set(re.split(r", | or ", allowed)), set(option["values"]), name)
@@ -105,7 +106,8 @@ class Syntax(unittest.TestCase):
 class Bash(unittest.TestCase):
     def complete(self, *words, breaks="="):
         """Candidates for the last of `words`, which bash divides at "=" where `breaks` has it."""
-        script = ('compopt() { :; }; source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _escapement\n'
+        script = ('compopt() { :; }; source "$0"\n'
+                  'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _escapement\n'
                   '((${#COMPREPLY[@]} == 0)) || printf "%s\\n" "${COMPREPLY[@]}"')
         if breaks:
             words = [part for word in words for part in re.split("(=)", word) if part or word == ""]

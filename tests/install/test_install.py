@@ -17,9 +17,10 @@ PROGRAMS = [(CC, "program.c"), (CXX, "program.cc")]
 
 
 def printed(*command, **environment):
-    done = subprocess.run(command, text=True, capture_output=True, env={**os.environ, **environment})
+    done = subprocess.run(command, text=True, capture_output=True,
+                          env={**os.environ, **environment})
     if done.returncode != 0:
-        raise AssertionError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+        raise AssertionError(f"{command}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -29,7 +30,8 @@ class Installed(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.scratch = pathlib.Path(folder.name)
-        printed(CMAKE, "--install", BUILD, "--prefix", "/opt/escapement", DESTDIR=f"{cls.scratch}/staged")
+        printed(CMAKE, "--install", BUILD, "--prefix", "/opt/escapement",
+                DESTDIR=f"{cls.scratch}/staged")
         cls.prefix = cls.scratch / "moved"
         os.rename(cls.scratch / "staged/opt/escapement", cls.prefix)
         cls.program = cls.prefix / "bin/escapement"
@@ -78,7 +80,8 @@ class Installed(unittest.TestCase):
         for compiler, source in PROGRAMS:
             with self.subTest(source):
                 output = self.scratch / "shared"
-                printed(compiler, f"{HERE}/{source}", "-o", str(output), *self.package("--cflags", "--libs"),
+                printed(compiler, f"{HERE}/{source}", "-o", str(output),
+                        *self.package("--cflags", "--libs"),
                         f"-Wl,-rpath,{self.package('--variable=libdir')[0]}")
                 self.run_program(output)
 

@@ -100,7 +100,8 @@ class Packages(unittest.TestCase):
         if out is None:
             self.skipTest("this machine allows no overlay of its root")
         self.assertIn('"class"', out)
-        self.assertEqual(out.splitlines()[-1], f"libescapement {self.field(self.library, 'Version')}: done")
+        version = self.field(self.library, "Version")
+        self.assertEqual(out.splitlines()[-1], f"libescapement {version}: done")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from tables import flags, is_folder, override_keys, values
 
 def scripts(tables):
     """{"escapement.bash": text, "_escapement": text, "escapement.fish": text}."""
-    return {"escapement.bash": bash(tables), "_escapement": zsh(tables), "escapement.fish": fish(tables)}
+    return {"escapement.bash": bash(tables), "_escapement": zsh(tables),
+            "escapement.fish": fish(tables)}
 
 
 def quoted(plain):
@@ -84,7 +85,10 @@ _escapement_options() {{
 # "name=value" as far as it is written; where "=" divides words, COMP_WORDS has it as a word.
 _escapement_assigned() {{
   local name=$1 prefix=$2
-  if [[ $name == -* ]]; then _escapement_value "${{COMP_WORDS[1]}}" "$name"; else _escapement_key "$name"; fi
+  case "$name" in
+    -*) _escapement_value "${{COMP_WORDS[1]}}" "$name" ;;
+    *) _escapement_key "$name" ;;
+  esac
   COMPREPLY=("${{COMPREPLY[@]/#/$prefix}}")
 }}
 
@@ -231,7 +235,8 @@ def zsh_case(command):
 
 def zsh_option(option):
     help_text = "".join("\\" + c if c in "[]:\\" else c for c in option["help"])
-    value = ":" + option["argument"].replace(":", "\\:") + zsh_action(option) if option["argument"] else ""
+    argument = (option["argument"] or "").replace(":", "\\:")
+    value = f":{argument}{zsh_action(option)}" if argument else ""
     names = flags(option)
     if option["argument"]:
         names = [f + ("+" if len(f) == 2 else "=") for f in names]
@@ -275,11 +280,10 @@ complete -c escapement -f
 
 
 def fish(tables):
-    lines = [f"complete -c escapement -n __fish_use_subcommand -a {c['name']} -d {fish_quoted(c['summary'])}"
-             for c in tables["commands"]]
-    lines.append("complete -c escapement -n __fish_use_subcommand -a help -d 'options of a command'")
-    lines += [f"complete -c escapement -n __fish_use_subcommand {fish_flags(option)}"
-              for option in tables["options"]]
+    begin = "complete -c escapement -n __fish_use_subcommand"
+    lines = [f"{begin} -a {c['name']} -d {fish_quoted(c['summary'])}" for c in tables["commands"]]
+    lines.append(f"{begin} -a help -d 'options of a command'")
+    lines += [f"{begin} {fish_flags(option)}" for option in tables["options"]]
     names = " ".join(c["name"] for c in tables["commands"])
     lines.append(f"complete -c escapement -n '__fish_seen_subcommand_from help' -a '{names}'")
     for command in tables["commands"]:

@@ -51,7 +51,7 @@ def entry(term, *phrases):
 
 def references(names):
     pages_named = sorted(names, key=lambda n: (n[1], n[0]))
-    return [".SH SEE ALSO", ",\n".join(f"\\fB{text(name)}\\fR({section})" for name, section in pages_named)]
+    return [".SH SEE ALSO", ",\n".join(f"{bold(name)}({section})" for name, section in pages_named)]
 
 
 # ---- pages ----
@@ -98,7 +98,7 @@ def environment(tables):
 
 
 def program_page(tables):
-    out = head(tables, "escapement", 1, "train sweeps of small networks and time their escape from saddles")
+    out = head(tables, "escapement", 1, "time the escape of small networks from saddles")
     out += [".SH SYNOPSIS", bold("escapement") + " " + text(tables["usage"]), ".SH DESCRIPTION",
             *paragraphs(tables["summary"]),
             ".PP", text("Results go to standard output, messages and progress to standard error."),
@@ -115,8 +115,11 @@ def command_page(tables, command):
     name = f"escapement-{command['name']}"
     out = head(tables, name, 1, command["summary"])
     out += [".SH SYNOPSIS", bold("escapement") + " " + text(command["usage"]), ".SH DESCRIPTION",
-            *paragraphs(command["description"]), *options(command["options"]), *exit_statuses(tables)]
-    related = [("escapement", 1)] + ([("escapement-spec", 5)] if command["operands"]["overrides"] else [])
+            *paragraphs(command["description"]), *options(command["options"]),
+            *exit_statuses(tables)]
+    related = [("escapement", 1)]
+    if command["operands"]["overrides"]:
+        related.append(("escapement-spec", 5))
     if "h5" in command["operands"]["suffixes"]:
         related.append(("escapement-result", 5))
     return finish(out + references(related))
@@ -131,8 +134,9 @@ def key_entry(key):
 
 def spec_page(tables):
     out = head(tables, "escapement-spec", 5, "keys of a sweep's specification")
-    out += [".SH DESCRIPTION", text("A sweep is one YAML file. Its keys are those below; [] stands for each"),
-            text("element of a list. On the command line"), italic("key=value"),
+    out += [".SH DESCRIPTION",
+            text("A sweep is one YAML file. Its keys are those below; [] stands for each element of"),
+            text("a list. On the command line"), italic("key=value"),
             text("replaces the value of a key, for instance train.batch=128.")]
     for key in tables["spec"]:
         if key["type"] == "section" and "list" not in key["shapes"]:
@@ -147,9 +151,10 @@ def spec_page(tables):
 def result_page(tables):
     out = head(tables, "escapement-result", 5, "variables of a result file")
     out += [".SH DESCRIPTION",
-            text("A result is an HDF5 file with the conventions of netCDF. The first dimension of every"),
-            text("variable is member, one trained network. Those with the dimension snapshot, and those"),
-            text("whose names end in _end, are there when the spec asks for snapshots (record)."),
+            text("A result is an HDF5 file with the conventions of netCDF. The first dimension of"),
+            text("every variable is member, one trained network. Variables with the dimension"),
+            text("snapshot, and those whose names end in _end, are present when the spec asks for"),
+            text("snapshots (record)."),
             ".SH VARIABLES"]
     for variable in tables["variables"]:
         unit = "" if variable["units"] == "1" else f", {variable['units']}"

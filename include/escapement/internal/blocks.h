@@ -61,10 +61,15 @@ esc_status esc_block_jacobian_product(const esc_block_problem *problem, const es
                                       const double *state, int count, const double *direction,
                                       double *product);
 
-/* The rate and J v for `count` directions at once, in one pass over the nodes; all masked. */
+/* The rate and J v for directions v (count, size) at once, in one pass over the nodes; all
+ * masked. */
+typedef struct esc_block_directions {
+  int count;
+  const double *v;
+} esc_block_directions;
 esc_status esc_block_linearise(const esc_block_problem *problem, const esc_block_grid *grid,
-                               const double *state, int count, const double *direction,
-                               double *rate, double *product);
+                               const double *state, esc_block_directions directions, double *rate,
+                               double *product);
 
 /* J itself (size, size), row-major; rows and columns that the level leaves out are 0. */
 esc_status esc_block_jacobian(const esc_block_problem *problem, const esc_block_grid *grid,

@@ -122,12 +122,16 @@ void esc_respond_reference(const esc_observer *observer, const esc_eval_sample *
                            esc_response *out);
 esc_arena esc_respond_reference_workspace(esc_shape shape); /* measured */
 
-/* Writes the row of a member with these weights, which began as `initial` (both flat as in
- * esc_weight_offset), and this response. `workspace` is made from
+/* A member with its weights, which began as `initial`; both flat as in esc_weight_offset. */
+typedef struct esc_observed {
+  const esc_member *member;
+  const double *initial, *weights;
+} esc_observed;
+
+/* Writes the row of a member with this response. `workspace` is made from
  * esc_observe_workspace. */
-void esc_observe(const esc_observer *observer, const esc_member *member, const double *initial,
-                 const double *weights, const esc_response *response, esc_arena *workspace,
-                 double *row);
+void esc_observe(const esc_observer *observer, const esc_observed *network,
+                 const esc_response *response, esc_arena *workspace, double *row);
 esc_arena esc_observe_workspace(esc_shape shape); /* measured */
 
 /* Largest singular value of w (rows, columns) with its unit vectors left (rows) and right

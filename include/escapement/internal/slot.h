@@ -36,9 +36,15 @@ static inline bool esc_slot_finished(const esc_slot *s) { return s->loaded && s-
  * from esc_signal_workspace. */
 void esc_slot_start(esc_slot *slot, const esc_model *model, double *weights, esc_arena *workspace);
 
-/* Writes the member's row i. Weights now are w + low (low NULL: 0), both flat;
- * `initial` is room for as many: the initial weights are drawn again into it. */
-void esc_slot_report(const esc_slot *slot, const esc_model *model, const double *w,
-                     const double *low, double *initial, esc_results *results, int64_t i);
+/* A member's weights now, w + low (low NULL: 0), both flat; `initial` is a workspace of as many:
+ * the initial weights are drawn again into it. */
+typedef struct esc_slot_weights {
+  const double *w, *low;
+  double *initial;
+} esc_slot_weights;
+
+/* Writes the member's row i: events, ledger, norms. */
+void esc_slot_report(const esc_slot *slot, const esc_model *model, const esc_slot_weights *weights,
+                     esc_results *results, int64_t i);
 
 #endif

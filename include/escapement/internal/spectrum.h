@@ -49,10 +49,23 @@ esc_status esc_block_spectrum(const esc_block_problem *problem, const esc_block_
 esc_status esc_block_states(const esc_block_problem *problem, const esc_block_grid *grid, int count,
                             const double *time, double *state);
 
-/* Duhamel's form for `count` coordinates that start at 0. off (count, times; NULL: not wanted):
- * relative departure at each of `times` ascending times. */
+/* Coordinates that start at 0, the horizon of their integration, and ascending times at which
+ * their departures are wanted. */
+typedef struct esc_duhamel_request {
+  int count;
+  const int *coordinate;
+  double horizon;
+  int times;
+  const double *time;
+} esc_duhamel_request;
+
+/* Duhamel's form of each coordinate into out (count). off (count, times; NULL where there are no
+ * times): relative departures. */
 esc_status esc_block_duhamel(const esc_block_problem *problem, const esc_block_grid *grid,
-                             int count, const int *coordinate, double horizon, int times,
-                             const double *time, esc_duhamel *out, double *off);
+                             const esc_duhamel_request *request, esc_duhamel *out, double *off);
+
+/* The spectrum of the plateau whose escape `times` are. */
+esc_status esc_plateau_spectrum_find(const esc_block_problem *problem, const esc_block_times *times,
+                                     esc_plateau_spectrum *out);
 
 #endif

@@ -12,13 +12,20 @@ ESC_SHARED void esc_normal4_at(uint64_t seed, esc_domain domain, uint64_t step, 
   esc_normal4_f32(esc_philox4x32_10(counter, esc_philox_key(seed)), normal);
 }
 
+/* The address of a stream of normals. */
+typedef struct esc_stream {
+  uint64_t seed;
+  esc_domain domain;
+  uint64_t step;
+  uint32_t stream;
+} esc_stream;
+
 /* Normals first, ..., first + count - 1 of a stream that is indexed flat. */
-static inline void esc_normals_fill(uint64_t seed, esc_domain domain, uint64_t step,
-                                    uint32_t stream, uint64_t first, uint64_t count, float *out) {
+static inline void esc_normals_fill(esc_stream from, uint64_t first, uint64_t count, float *out) {
   float normal[4];
   for (uint64_t i = first; i < first + count; i++) {
     if (i == first || i % 4 == 0)
-      esc_normal4_at(seed, domain, step, stream, (uint32_t)(i / 4), normal);
+      esc_normal4_at(from.seed, from.domain, from.step, from.stream, (uint32_t)(i / 4), normal);
     out[i - first] = normal[i % 4];
   }
 }

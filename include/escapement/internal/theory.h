@@ -24,16 +24,28 @@ void esc_classification_doubts(const esc_classification *c, char *text, size_t s
 /* E[h(g)] for n functions h_0..h_{n-1} of g ~ N(0, 1) at once: h(context, g, out).
  * Chooses between rules by comparing n nodes against 2n; *error is the largest
  * difference found, each relative to its own E|h_i|; above `tolerance` if no rule
- * reaches that. kink: whether h has one at 0. */
+ * reaches that. */
 typedef void esc_gaussian_integrand(void *context, double g, double *out);
-esc_status esc_gaussian_expectation(esc_gaussian_integrand *h, void *context, int n, bool kink,
-                                    double tolerance, double *out, double *error);
+typedef struct esc_gaussian_integral {
+  esc_gaussian_integrand *h;
+  void *context;
+  int n;
+  bool kink; /* h has one at 0 */
+} esc_gaussian_integral;
+esc_status esc_gaussian_expectation(const esc_gaussian_integral *integral, double tolerance,
+                                    double *out, double *error);
 
-/* A fixed rule good for the chain of `scales` up to values `largest`: nodes and
- * weights (owned by the caller, free both), chosen so that twice as many change
- * the drive at the largest scales by less than `tolerance` relatively. */
+/* E[h(g)] as sum_i weight_i h(node_i). */
+typedef struct esc_quadrature {
+  int count;
+  double *node, *weight; /* (count); owned */
+} esc_quadrature;
+void esc_quadrature_free(esc_quadrature *rule);
+
+/* A fixed rule good for the chain of `scales` up to values `largest`, chosen so that twice as
+ * many nodes change the drive at the largest scales by less than `tolerance` relatively. */
 esc_status esc_gaussian_rule(const esc_activation *activation, int layers, double largest,
-                             double tolerance, int *count, double **node, double **weight);
+                             double tolerance, esc_quadrature *out);
 
 /* ---- the reduced ODE and escape times (sections 3, 4) ---- */
 
@@ -47,12 +59,18 @@ esc_status esc_escape(const esc_escape_problem *problem, esc_escape_times *out);
 
 /* The right side ds_l/dt = E[(a sigma(g) - f) df/ds_l] of the reduced ODE with its
  * Jacobian (row-major (L, L), NULL if not wanted), by the rule given. */
-void esc_reduced_rhs(const esc_escape_problem *problem, int nodes, const double *node,
-                     const double *weight, const double *s, double *rhs, double *jacobian);
+void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *rule, const double *s,
+                     double *rhs, double *jacobian);
 
 /* The reduced ODE at given times (ascending): scales (time, layer) and population
  * loss E[(a sigma(g) - f)^2]/2 (time). */
 esc_status esc_reduced_trajectory(const esc_escape_problem *problem, int times, const double *time,
                                   double *scale, double *loss);
+
+/* ---- arguments of public functions ---- */
+
+/* ESC_BAD_INPUT where an activation is not one, or layers are not 2 to ESC_LAYERS_MAX. */
+esc_status esc_activation_check(const esc_activation *activation);
+esc_status esc_layers_check(int layers);
 
 #endif

@@ -105,10 +105,4 @@ ESC_SHARED void esc_track_update(esc_track *track, const esc_track_rules *r, con
   esc_track_step(track, r);
 }
 
-/* Writes row i: events, ledger, norms. change2 (layer) is |W_l|^2 at the end
- * minus at the start, summed without cancellation. */
-void esc_track_report(const esc_track *track, const esc_problem *problem, const esc_member *member,
-                      const double *norm2_initial, const double *change2, double signal,
-                      double signal_error, esc_results *results, int64_t i);
-
 #endif
