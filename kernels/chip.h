@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-/* Whether a network has a shape that this path can take, either kind: width 16, 32, 48 or 64,
+/* Whether a network has a shape that this path trains, either kind: width 16, 32, 48 or 64,
  * no more inputs than that, at most ESC_SLAB samples, and shared memory for it
  * within `limit` bytes a block. */
 bool esc_chip_fits(int layers, int width, int inputs, int batch, size_t limit);
@@ -29,7 +29,7 @@ size_t esc_chip_scratch(int layers, int width, int batch);
 size_t esc_chip_tf32x3_scratch(int layers, int width, int batch);
 
 /* Trains every network of the lot by up to `steps` steps: lot->w, low and track
- * go in and come out; seed is read; chains is room. */
+ * go in and come out; seed is read; chains is workspace. */
 cudaError_t esc_launch_chip(const esc_device_problem *p, const esc_track_rules *rules,
                             const esc_lot *lot, int64_t steps, cudaStream_t stream);
 cudaError_t esc_launch_chip_tf32x3(const esc_device_problem *p, const esc_track_rules *rules,

@@ -4,33 +4,36 @@
 
 #include "chip_product.cuh"
 
-/* Shared memory, in this order; doubles first. L layers, N wide. */
+/* A block's shared memory, in this order; doubles first. L layers, N wide; leading is
+ * ESC_CHIP_LEADING. */
 struct esc_chip_block {
-  double *row;               /* (N) squares of a gradient's rows */
-  double *deficit;           /* (L) the ledger's sums over tiles */
-  double *gradient2;         /* (L) */
-  double *loss;              /* (ESC_PARTS) parts of the minibatch's loss */
-  unsigned long long *count; /* moved, lost */
-  float *w;                  /* (L - 1, N, pitch) */
-  float *w_out;              /* (N) the output layer's */
-  float *x;                  /* (N, row) inputs of the tile; rows beyond d are 0 */
-  float *z;                  /* (L - 1, N, row) pre-activations, in the backward pass values */
-  float *carry, *spare;      /* (N, row) values going up; deltas going down; sums of chains */
-  float *value;              /* (ESC_TILE) loss of each sample */
-  float *error;              /* (ESC_TILE) dloss/df / B */
-  float *feature;            /* (interface, 2 N) a tile's ledger terms, P::terms of them */
-  int *go;
+  double *s_row;               /* (N) squares of a gradient's rows */
+  double *s_deficit;           /* (L) the ledger's sums over tiles */
+  double *s_gradient2;         /* (L) */
+  double *s_loss;              /* (ESC_PARTS) partial sums of the minibatch's loss */
+  unsigned long long *s_count; /* moved, lost */
+  float *s_w;                  /* (L - 1, N, pitch) */
+  float *s_w_out;              /* (N) of the output layer */
+  float *s_x;                  /* (N, leading) inputs of the tile; rows beyond d are 0 */
+  float *s_z;             /* (L - 1, N, leading) pre-activations, in the backward pass values */
+  float *s_ping, *s_pong; /* (N, leading) ping-pong buffers of activations in the forward pass;
+                             then s_ping has the deltas, s_pong a gradient */
+  float *s_value;         /* (ESC_TILE) loss of each sample */
+  float *s_error;         /* (ESC_TILE) dloss/df / B */
+  float *s_feature;       /* (interface, 2 N) a tile's ledger terms, P::terms of them */
+  int *s_go;
 };
 
+/* The next `count` elements of shared memory. */
 template <class T>
-static __device__ __forceinline__ T *esc_take(char **at, size_t count) {
+static __device__ __forceinline__ T *esc_carve(char **at, size_t count) {
   T *p = reinterpret_cast<T *>(*at);
   *at += count * sizeof(T);
   return p;
 }
 
 static __host__ __device__ inline size_t esc_chip_bytes(int layers, int width) {
-  const size_t l = (size_t)layers, n = (size_t)width, row = (size_t)ESC_CHIP_ROW;
+  const size_t l = (size_t)layers, n = (size_t)width, row = (size_t)ESC_CHIP_LEADING;
   return sizeof(double) * (n + 2 * l + ESC_PARTS + 2) +
          sizeof(float) *
              ((l - 1) * n * (n + 4) + n + (l + 2) * n * row + 2 * ESC_TILE + (l - 1) * 2 * n + 4);
@@ -38,24 +41,24 @@ static __host__ __device__ inline size_t esc_chip_bytes(int layers, int width) {
 
 template <int N>
 static __device__ __forceinline__ esc_chip_block esc_chip_layout(void *shared, int layers) {
-  const size_t l = (size_t)layers, tile = (size_t)N * ESC_CHIP_ROW;
+  const size_t l = (size_t)layers, tile = (size_t)N * ESC_CHIP_LEADING;
   char *at = static_cast<char *>(shared);
   esc_chip_block b;
-  b.row = esc_take<double>(&at, N);
-  b.deficit = esc_take<double>(&at, l);
-  b.gradient2 = esc_take<double>(&at, l);
-  b.loss = esc_take<double>(&at, ESC_PARTS);
-  b.count = esc_take<unsigned long long>(&at, 2);
-  b.w = esc_take<float>(&at, (l - 1) * N * esc_chip<N>::pitch);
-  b.w_out = esc_take<float>(&at, N);
-  b.x = esc_take<float>(&at, tile);
-  b.z = esc_take<float>(&at, (l - 1) * tile);
-  b.carry = esc_take<float>(&at, tile);
-  b.spare = esc_take<float>(&at, tile);
-  b.value = esc_take<float>(&at, ESC_TILE);
-  b.error = esc_take<float>(&at, ESC_TILE);
-  b.feature = esc_take<float>(&at, (l - 1) * 2 * N);
-  b.go = esc_take<int>(&at, 1);
+  b.s_row = esc_carve<double>(&at, N);
+  b.s_deficit = esc_carve<double>(&at, l);
+  b.s_gradient2 = esc_carve<double>(&at, l);
+  b.s_loss = esc_carve<double>(&at, ESC_PARTS);
+  b.s_count = esc_carve<unsigned long long>(&at, 2);
+  b.s_w = esc_carve<float>(&at, (l - 1) * N * esc_chip<N>::pitch);
+  b.s_w_out = esc_carve<float>(&at, N);
+  b.s_x = esc_carve<float>(&at, tile);
+  b.s_z = esc_carve<float>(&at, (l - 1) * tile);
+  b.s_ping = esc_carve<float>(&at, tile);
+  b.s_pong = esc_carve<float>(&at, tile);
+  b.s_value = esc_carve<float>(&at, ESC_TILE);
+  b.s_error = esc_carve<float>(&at, ESC_TILE);
+  b.s_feature = esc_carve<float>(&at, (l - 1) * 2 * N);
+  b.s_go = esc_carve<int>(&at, 1);
   return b;
 }
 
@@ -63,18 +66,18 @@ static __device__ __forceinline__ esc_chip_block esc_chip_layout(void *shared, i
 template <class P>
 struct esc_chip_thread {
   int id, group, lane; /* ESC_PARTS lanes a group */
-  typename P::seat seat;
+  typename P::thread_map map;
   int moved, lost;
-  float output[1]; /* this thread's chain of the output layer's gradient */
+  float output[1]; /* this thread's partial sum of the output layer's gradient */
 };
 
 template <class P>
-static __device__ __forceinline__ esc_chip_thread<P> esc_chip_self(int id) {
+static __device__ __forceinline__ esc_chip_thread<P> esc_chip_make_thread(int id) {
   esc_chip_thread<P> t;
   t.id = id;
   t.group = id / ESC_PARTS;
   t.lane = id % ESC_PARTS;
-  t.seat = P::take(id);
+  t.map = P::make_thread_map(id);
   t.moved = t.lost = 0;
   t.output[0] = 0;
   return t;

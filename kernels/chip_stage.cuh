@@ -28,21 +28,27 @@ static __device__ __forceinline__ esc_eval_f32 esc_chip_evaluate(const esc_devic
   return esc_evaluate < kind == ESC_ANY_ACTIVATION ? ESC_ACTIVATION_LINEAR : kind > (p, z);
 }
 
-/* Inputs of samples first.. into x, lanes over samples. */
+/* Samples first.. of a step's minibatch. */
+struct esc_chip_tile {
+  int64_t step;
+  uint64_t seed;
+  int first, samples;
+};
+
+/* The tile's inputs into x, lanes over samples. */
 template <class P>
 static __device__ __forceinline__ void esc_chip_inputs(const esc_device_problem &p,
                                                        const esc_chip_block &b, int id,
-                                                       uint64_t seed, int64_t step, int first,
-                                                       int samples) {
+                                                       const esc_chip_tile &tile) {
   const int blocks = (p.inputs + 3) / 4;
   for (int i = id; i < blocks * ESC_TILE; i += P::threads) {
     const int sample = i % ESC_TILE, j = i / ESC_TILE;
     float normal[4] = {0, 0, 0, 0};
-    if (sample < samples)
-      esc_normal4_at(seed, ESC_DOMAIN_DATA, (uint64_t)step, 0,
-                     (uint32_t)(first + sample) * (uint32_t)blocks + (uint32_t)j, normal);
+    if (sample < tile.samples)
+      esc_normal4_at(tile.seed, ESC_DOMAIN_DATA, (uint64_t)tile.step, 0,
+                     (uint32_t)(tile.first + sample) * (uint32_t)blocks + (uint32_t)j, normal);
     for (int k = 0; k < 4 && 4 * j + k < p.inputs; k++)
-      b.x[(4 * j + k) * ESC_CHIP_ROW + sample] = normal[k];
+      b.s_x[(4 * j + k) * ESC_CHIP_LEADING + sample] = normal[k];
   }
 }
 
@@ -52,18 +58,19 @@ static __device__ __forceinline__ void esc_chip_forward_layer(const esc_device_p
                                                               const esc_chip_block &b,
                                                               const esc_chip_thread<P> &t, int l,
                                                               const float *h, float *out) {
-  float sum[P::rows][P::columns] = {{0}}, *z = b.z + l * P::width * ESC_CHIP_ROW;
-  P::forward(b.w + l * P::width * P::pitch, h, l == 0 ? p.inputs : P::width, t.seat, sum);
+  float sum[P::rows][P::columns] = {{0}}, *z = b.s_z + l * P::width * ESC_CHIP_LEADING;
+  P::forward(b.s_w + l * P::width * P::pitch, h, l == 0 ? p.inputs : P::width, t.map, sum);
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
-    for (int j = 0; j < P::columns; j += P::run) {
-      const int at = P::forward_feature(t.seat, i) * ESC_CHIP_ROW + P::forward_sample(t.seat, j);
-      float value[P::run];
+    for (int j = 0; j < P::columns; j += P::vector) {
+      const int at = P::forward_feature(t.map, i) * ESC_CHIP_LEADING + P::forward_sample(t.map, j);
+      float value[P::vector];
 #pragma unroll
-      for (int q = 0; q < P::run; q++) value[q] = esc_chip_evaluate<kind>(p, sum[i][j + q]).value;
-      esc_store_run<P::run>(z + at, &sum[i][j]);
-      esc_store_run<P::run>(out + at, value);
+      for (int q = 0; q < P::vector; q++)
+        value[q] = esc_chip_evaluate<kind>(p, sum[i][j + q]).value;
+      esc_store_vector<P::vector>(z + at, &sum[i][j]);
+      esc_store_vector<P::vector>(out + at, value);
     }
 }
 
@@ -73,7 +80,7 @@ static __device__ __forceinline__ float esc_chip_dot(const float *a, const float
   for (int i = 0; i < n; i += ESC_PARTS)
 #pragma unroll
     for (int j = 0; j < ESC_PARTS; j++)
-      if (i + j < n) part[j] = esc_fma_f32(a[i + j], b[(i + j) * ESC_CHIP_ROW], part[j]);
+      if (i + j < n) part[j] = esc_fma_f32(a[i + j], b[(i + j) * ESC_CHIP_LEADING], part[j]);
   return esc_fold_f32(part);
 }
 
@@ -83,7 +90,7 @@ static __device__ __forceinline__ float esc_chip_target(const esc_device_problem
   float sum = 0;
   for (int k = 0; k < p.modes; k++) {
     const float projection =
-        p.axes ? x[k * ESC_CHIP_ROW]
+        p.axes ? x[k * ESC_CHIP_LEADING]
                : esc_chip_dot(p.direction + (size_t)k * (size_t)p.inputs, x, p.inputs);
     sum = esc_fma_f32(p.amplitude[k], esc_chip_evaluate<kind>(p, projection).value, sum);
   }
@@ -91,39 +98,39 @@ static __device__ __forceinline__ float esc_chip_target(const esc_device_problem
 }
 
 /* Prediction, target and loss of each sample, by the first ESC_TILE threads; then
- * the samples' losses into their parts. All threads come. */
+ * the samples' losses into their partial sums. Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_chip_losses(const esc_device_problem &p,
                                                        const esc_chip_block &b,
                                                        const esc_chip_thread<P> &t, const float *h,
                                                        int samples) {
   if (t.id < ESC_TILE) {
-    const float f = esc_chip_dot(b.w_out, h + t.id, P::width);
+    const float f = esc_chip_dot(b.s_w_out, h + t.id, P::width);
     const esc_loss_f32 e =
-        esc_loss_eval_f32(p.loss, p.huber_delta, f, esc_chip_target<kind>(p, b.x + t.id));
-    b.value[t.id] = e.value;
-    b.error[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
+        esc_loss_eval_f32(p.loss, p.huber_delta, f, esc_chip_target<kind>(p, b.s_x + t.id));
+    b.s_value[t.id] = e.value;
+    b.s_error[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
   }
   __syncthreads();
   if (t.id < ESC_PARTS)
-    for (int s = t.id; s < samples; s += ESC_PARTS) b.loss[t.id] += (double)b.value[s];
+    for (int s = t.id; s < samples; s += ESC_PARTS) b.s_loss[t.id] += (double)b.s_value[s];
 }
 
-/* This thread's chain of the output layer's gradient goes on through the tile. */
+/* Adds the tile to this thread's partial sum of the output layer's gradient. */
 template <class P>
 static __device__ __forceinline__ void esc_chip_output_gradient(const esc_chip_block &b,
                                                                 esc_chip_thread<P> *t,
                                                                 const float *h) {
-  const int n = t->id % P::width, chain = t->id / P::width;
-  if (chain >= P::chains) return;
-  for (int s = chain * P::piece; s < (chain + 1) * P::piece; s++)
-    t->output[0] = esc_fma_f32(b.error[s], h[n * ESC_CHIP_ROW + s], t->output[0]);
+  const int n = t->id % P::width, slice = t->id / P::width;
+  if (slice >= P::slices) return;
+  for (int s = slice * P::slice_length; s < (slice + 1) * P::slice_length; s++)
+    t->output[0] = esc_fma_f32(b.s_error[s], h[n * ESC_CHIP_LEADING + s], t->output[0]);
 }
 
 /* Place of an input gradient's output (i, j) in an (N, row). */
 template <class P>
 static __device__ __forceinline__ int esc_chip_place(const esc_chip_thread<P> &t, int i, int j) {
-  return P::gradient_feature(t.seat, i) * ESC_CHIP_ROW + P::gradient_sample(t.seat, j);
+  return P::gradient_feature(t.map, i) * ESC_CHIP_LEADING + P::gradient_sample(t.map, j);
 }
 
 /* Of the thread's features and samples of an interface: makes z its values, returns
@@ -136,17 +143,17 @@ static __device__ __forceinline__ void esc_chip_values(const esc_device_problem 
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
-    for (int j = 0; j < P::columns; j += P::run) {
-      float *at = z + esc_chip_place(t, i, j), value[P::run];
-      esc_load_run<P::run>(at, value);
+    for (int j = 0; j < P::columns; j += P::vector) {
+      float *at = z + esc_chip_place(t, i, j), value[P::vector];
+      esc_load_vector<P::vector>(at, value);
 #pragma unroll
-      for (int q = 0; q < P::run; q++) {
+      for (int q = 0; q < P::vector; q++) {
         const esc_eval_f32 e = esc_chip_evaluate<kind>(p, value[q]);
         value[q] = e.value;
         derivative[i][j + q] = e.derivative;
         deficit[i][j + q] = e.deficit;
       }
-      esc_store_run<P::run>(at, value);
+      esc_store_vector<P::vector>(at, value);
     }
 }
 
@@ -165,8 +172,8 @@ static __device__ __forceinline__ void esc_chip_delta(const esc_chip_thread<P> &
       part = esc_fma_f32(u[i][j], deficit[i][j], part);
       u[i][j] = esc_mul_f32(u[i][j], derivative[i][j]);
     }
-    part = P::fold_term(part);
-    if (P::leads(t.seat)) feature[P::term(t.seat, i)] = part;
+    part = P::reduce_term(part);
+    if (P::is_reduction_lane(t.map)) feature[P::term(t.map, i)] = part;
   }
 }
 
@@ -177,12 +184,12 @@ static __device__ __forceinline__ void esc_chip_store(const esc_chip_thread<P> &
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
-    for (int j = 0; j < P::columns; j += P::run)
-      esc_store_run<P::run>(to + esc_chip_place(t, i, j), &v[i][j]);
+    for (int j = 0; j < P::columns; j += P::vector)
+      esc_store_vector<P::vector>(to + esc_chip_place(t, i, j), &v[i][j]);
 }
 
 /* The tile's ledger terms, features into parts, into the sums over tiles: ESC_PARTS
- * lanes an interface. All threads come. */
+ * lanes an interface. Called by the whole block. */
 template <class P>
 static __device__ __forceinline__ void esc_chip_deficits(const esc_device_problem &p,
                                                          const esc_chip_block &b,
@@ -192,63 +199,72 @@ static __device__ __forceinline__ void esc_chip_deficits(const esc_device_proble
     const int l = first + t.group;
     double part = 0;
     for (int n = t.lane; l < p.layers - 1 && n < P::terms; n += ESC_PARTS)
-      part += (double)b.feature[l * P::terms + n];
+      part += (double)b.s_feature[l * P::terms + n];
     part = esc_fold_lanes(part);
-    if (l < p.layers - 1 && t.lane == 0) b.deficit[l] += part;
+    if (l < p.layers - 1 && t.lane == 0) b.s_deficit[l] += part;
   }
 }
 
-/* Where this thread's sums of a layer's gradient wait between tiles: threads side by
- * side from `place` on, which is this thread's. A chain goes on from there; else the
- * tile's sum is added to it. */
+/* This thread's partial sums of a layer's gradient, from the tiles before; those of neighbouring
+ * threads are side by side. Where P is chained, the sum continues from them; else the tile's sum is
+ * added to them. */
 template <class P>
-static __device__ __forceinline__ void esc_chip_resume(
-    const float *place, float sum[P::gradient_rows][P::gradient_columns]) {
+static __device__ __forceinline__ void esc_chip_load_partials(
+    const float *g_partial, float sum[P::gradient_rows][P::gradient_columns]) {
 #pragma unroll
   for (int i = 0; i < P::gradient_rows; i++)
 #pragma unroll
     for (int j = 0; j < P::gradient_columns; j++) {
-      const float before = place[(P::gradient_columns * i + j) * P::threads];
+      const float before = g_partial[(P::gradient_columns * i + j) * P::threads];
       sum[i][j] = P::chained ? before : esc_add_f32(before, sum[i][j]);
     }
 }
 
 template <class P>
-static __device__ __forceinline__ void esc_chip_leave(
-    float *place, const float sum[P::gradient_rows][P::gradient_columns]) {
+static __device__ __forceinline__ void esc_chip_store_partials(
+    float *g_partial, const float sum[P::gradient_rows][P::gradient_columns]) {
 #pragma unroll
   for (int i = 0; i < P::gradient_rows; i++)
 #pragma unroll
     for (int j = 0; j < P::gradient_columns; j++)
-      place[(P::gradient_columns * i + j) * P::threads] = sum[i][j];
+      g_partial[(P::gradient_columns * i + j) * P::threads] = sum[i][j];
 }
 
-/* sum: a layer's gradient through this tile; those of the tiles before wait at `place`. */
+/* sum: a layer's gradient up to this tile; that of the tiles before is at `g_partial`. */
 template <class P>
 static __device__ __forceinline__ void esc_chip_gradient(
-    const float *delta, const float *h, const esc_chip_thread<P> &t, const float *place, bool first,
-    float sum[P::gradient_rows][P::gradient_columns]) {
-  if (!first && P::chained) esc_chip_resume<P>(place, sum);
-  P::weight_gradient(delta, h, t.seat, sum);
-  if (!first && !P::chained) esc_chip_resume<P>(place, sum);
+    const float *delta, const float *h, const esc_chip_thread<P> &t, const float *g_partial,
+    bool first, float sum[P::gradient_rows][P::gradient_columns]) {
+  if (!first && P::chained) esc_chip_load_partials<P>(g_partial, sum);
+  P::weight_gradient(delta, h, t.map, sum);
+  if (!first && !P::chained) esc_chip_load_partials<P>(g_partial, sum);
 }
 
-/* |G|^2 and the update of one layer from the gradient in b.spare: ESC_PARTS lanes
- * a row. w: (rows, pitch) in shared memory; low: (rows, columns) on the device. */
+/* One layer's weights, (rows, columns). */
+struct esc_chip_layer {
+  float rate;
+  int rows, columns;
+  float *s_w;          /* (rows, pitch) */
+  float *g_low;        /* (rows, columns) their compensation, or NULL */
+  double *s_gradient2; /* |G|^2 */
+};
+
+/* |G|^2 and the update of one layer from the gradient in b.s_pong: ESC_PARTS lanes a row.
+ * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_chip_update(const esc_chip_block &b,
-                                                       esc_chip_thread<P> *t, float rate, int rows,
-                                                       int columns, float *w, float *low,
-                                                       double *gradient2) {
+                                                       esc_chip_thread<P> *t,
+                                                       const esc_chip_layer &layer) {
   enum { groups = P::threads / ESC_PARTS };
-  for (int first = 0; first < rows; first += groups) {
+  for (int first = 0; first < layer.rows; first += groups) {
     const int n = first + t->group;
     double part = 0;
-    for (int k = t->lane; n < rows && k < columns; k += ESC_PARTS) {
-      const float g = b.spare[n * P::width + k];
-      float *weight = w + n * P::pitch + k, *rest = low ? low + n * columns + k : NULL;
-      const esc_updated u = rest ? esc_update_compensated(rate, g, *weight, *rest)
-                                 : esc_update_plain(rate, g, *weight);
+    for (int k = t->lane; n < layer.rows && k < layer.columns; k += ESC_PARTS) {
+      const float g = b.s_pong[n * P::width + k];
+      float *weight = layer.s_w + n * P::pitch + k;
+      float *rest = layer.g_low ? layer.g_low + n * layer.columns + k : NULL;
+      const esc_updated u = rest ? esc_update_compensated(layer.rate, g, *weight, *rest)
+                                 : esc_update_plain(layer.rate, g, *weight);
       part += (double)g * (double)g;
       *weight = u.w;
       if (rest) *rest = u.low;
@@ -256,14 +272,14 @@ static __device__ __forceinline__ void esc_chip_update(const esc_chip_block &b,
       t->lost += u.lost;
     }
     part = esc_fold_lanes(part);
-    if (n < rows && t->lane == 0) b.row[n] = part;
+    if (n < layer.rows && t->lane == 0) b.s_row[n] = part;
   }
   __syncthreads();
-  if (t->id < 32) { /* a warp, for the lanes must come together */
+  if (t->id < 32) { /* a warp, because all of its lanes take part */
     double part = 0;
-    for (int n = t->lane; t->group == 0 && n < rows; n += ESC_PARTS) part += b.row[n];
+    for (int n = t->lane; t->group == 0 && n < layer.rows; n += ESC_PARTS) part += b.s_row[n];
     part = esc_fold_lanes(part);
-    if (t->id == 0) *gradient2 = part;
+    if (t->id == 0) *layer.s_gradient2 = part;
   }
 }
 

@@ -49,7 +49,10 @@ struct esc_chip_tf32x3 : esc_chip<N> {
   enum {
     rows = 2,
     columns = 8,
-    run = 2,
+    vector = 2,
+    /* Narrow networks leave a multiprocessor's shared memory to several blocks: so must the
+     * registers, 168 of 384 threads. */
+    resident_blocks = N <= 32 ? 96 / N : 1,
     terms = 2 * N, /* each warp's half of the samples by itself */
     chained = 0,   /* the sums of a tile start from 0, and are added to those before */
     tiles = N / 16,
@@ -58,13 +61,13 @@ struct esc_chip_tf32x3 : esc_chip<N> {
   };
 
   /* The warp's first row and its half of the columns; the lane. */
-  struct seat {
+  struct thread_map {
     int first, half, r, q;
   };
 
-  static __device__ __forceinline__ seat take(int id) {
-    const seat s = {id / 64 * 16, id / 32 % 2, id % 32 / 4, id % 4};
-    return s;
+  static __device__ __forceinline__ thread_map make_thread_map(int id) {
+    const thread_map m = {id / 64 * 16, id / 32 % 2, id % 32 / 4, id % 4};
+    return m;
   }
 
   /* Columns 0..7 of a tile are its samples 0..3 and 16..19. */
@@ -73,67 +76,68 @@ struct esc_chip_tf32x3 : esc_chip<N> {
    * different banks, too. */
   static __device__ __forceinline__ int evens_first(int row) { return row % 4 * 2 + row / 4; }
 
-  static __device__ __forceinline__ int forward_feature(const seat &s, int i) {
-    return s.first + s.r + 8 * i;
+  static __device__ __forceinline__ int forward_feature(const thread_map &m, int i) {
+    return m.first + m.r + 8 * i;
   }
-  static __device__ __forceinline__ int forward_sample(const seat &s, int j) {
-    return 32 * s.half + 4 * (j / 2) + spread(2 * s.q) + j % 2;
+  static __device__ __forceinline__ int forward_sample(const thread_map &m, int j) {
+    return 32 * m.half + 4 * (j / 2) + spread(2 * m.q) + j % 2;
   }
-  static __device__ __forceinline__ int gradient_feature(const seat &s, int i) {
-    return s.first + evens_first(s.r) + 8 * i;
+  static __device__ __forceinline__ int gradient_feature(const thread_map &m, int i) {
+    return m.first + evens_first(m.r) + 8 * i;
   }
-  static __device__ __forceinline__ int gradient_sample(const seat &s, int j) {
-    return 32 * s.half + 8 * (j / 2) + 2 * s.q + j % 2;
+  static __device__ __forceinline__ int gradient_sample(const thread_map &m, int j) {
+    return 32 * m.half + 8 * (j / 2) + 2 * m.q + j % 2;
   }
 
   /* Beyond `depth` there are zeros in w and h. */
   static __device__ __forceinline__ void forward(const float *w, const float *h, int depth,
-                                                 const seat &s, float sum[rows][columns]) {
+                                                 const thread_map &m, float sum[rows][columns]) {
     const esc_chip_stride by_w = {4, 8, 8 * chip::pitch};
-    const esc_chip_stride by_h = {4 * ESC_CHIP_ROW, 8 * ESC_CHIP_ROW, 4};
-    esc_chip_tensor<columns / 2>(w + (s.first + s.r) * chip::pitch + s.q, by_w,
-                                 h + s.q * ESC_CHIP_ROW + 32 * s.half + spread(s.r), by_h, depth,
-                                 sum);
+    const esc_chip_stride by_h = {4 * ESC_CHIP_LEADING, 8 * ESC_CHIP_LEADING, 4};
+    esc_chip_tensor<columns / 2>(w + (m.first + m.r) * chip::pitch + m.q, by_w,
+                                 h + m.q * ESC_CHIP_LEADING + 32 * m.half + spread(m.r), by_h,
+                                 depth, sum);
   }
 
   /* A lane's two places are features side by side. */
   static __device__ __forceinline__ void input_gradient(const float *w, const float *delta,
-                                                        const seat &s, float sum[rows][columns]) {
+                                                        const thread_map &m,
+                                                        float sum[rows][columns]) {
     const esc_chip_stride by_w = {chip::pitch, 8 * chip::pitch, 8};
-    const esc_chip_stride by_delta = {ESC_CHIP_ROW, 8 * ESC_CHIP_ROW, 8};
-    esc_chip_tensor<columns / 2>(w + 2 * s.q * chip::pitch + s.first + evens_first(s.r), by_w,
-                                 delta + 2 * s.q * ESC_CHIP_ROW + 32 * s.half + s.r, by_delta, N,
-                                 sum);
+    const esc_chip_stride by_delta = {ESC_CHIP_LEADING, 8 * ESC_CHIP_LEADING, 8};
+    esc_chip_tensor<columns / 2>(w + 2 * m.q * chip::pitch + m.first + evens_first(m.r), by_w,
+                                 delta + 2 * m.q * ESC_CHIP_LEADING + 32 * m.half + m.r, by_delta,
+                                 N, sum);
   }
 
   /* Over the four lanes of a row. */
-  static __device__ __forceinline__ float fold_term(float part) {
+  static __device__ __forceinline__ float reduce_term(float part) {
     for (int half = 2; half > 0; half /= 2)
       part = esc_add_f32(part, __shfl_down_sync(0xffffffffu, part, half, 4));
     return part;
   }
-  static __device__ __forceinline__ bool leads(const seat &s) { return s.q == 0; }
-  static __device__ __forceinline__ int term(const seat &s, int i) {
-    return s.half * N + gradient_feature(s, i);
+  static __device__ __forceinline__ bool is_reduction_lane(const thread_map &m) { return m.q == 0; }
+  static __device__ __forceinline__ int term(const thread_map &m, int i) {
+    return m.half * N + gradient_feature(m, i);
   }
 
   static __device__ __forceinline__ void weight_gradient(
-      const float *delta, const float *h, const seat &s,
+      const float *delta, const float *h, const thread_map &m,
       float sum[gradient_rows][gradient_columns]) {
-    const esc_chip_stride by_sample = {4, 8, 8 * ESC_CHIP_ROW};
-    esc_chip_tensor<tiles>(delta + (s.first + s.r) * ESC_CHIP_ROW + s.q, by_sample,
-                           h + (N / 2 * s.half + s.r) * ESC_CHIP_ROW + s.q, by_sample, ESC_TILE,
+    const esc_chip_stride by_sample = {4, 8, 8 * ESC_CHIP_LEADING};
+    esc_chip_tensor<tiles>(delta + (m.first + m.r) * ESC_CHIP_LEADING + m.q, by_sample,
+                           h + (N / 2 * m.half + m.r) * ESC_CHIP_LEADING + m.q, by_sample, ESC_TILE,
                            sum);
   }
 
-  /* To (N, N). All threads come. */
-  static __device__ __forceinline__ void fold_gradient(
-      const seat &s, const float sum[gradient_rows][gradient_columns], float *gradient) {
-    float *at = gradient + (s.first + s.r) * N + N / 2 * s.half + 2 * s.q;
+  /* To (N, N). Called by the whole block; contains a barrier. */
+  static __device__ __forceinline__ void reduce_gradient(
+      const thread_map &m, const float sum[gradient_rows][gradient_columns], float *gradient) {
+    float *at = gradient + (m.first + m.r) * N + N / 2 * m.half + 2 * m.q;
 #pragma unroll
     for (int i = 0; i < gradient_rows; i++)
 #pragma unroll
-      for (int t = 0; t < tiles; t++) esc_store_run<2>(at + 8 * i * N + 8 * t, &sum[i][2 * t]);
+      for (int t = 0; t < tiles; t++) esc_store_vector<2>(at + 8 * i * N + 8 * t, &sum[i][2 * t]);
     __syncthreads();
   }
 };

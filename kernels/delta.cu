@@ -6,26 +6,34 @@
 
 enum { QUARTERS = 4, LOCAL = ESC_PARTS / QUARTERS };
 
+/* A block's samples of the lot's, and what they are multiplied by. */
+struct tile {
+  size_t first;
+  int samples;
+  const float *g_w; /* (width) the output layer's weights */
+  const float *g_z; /* (sample of the lot, width) */
+};
+
 /* u of sample b and feature n: for the last hidden layer error w. */
 template <bool top>
-static __device__ float incoming(const esc_lot &lot, const float *w, size_t b, size_t at, int n) {
-  return top ? esc_mul_f32(lot.error[b], w[n]) : lot.u[at];
+static __device__ float incoming(const esc_lot &lot, const float *g_w, size_t b, size_t at, int n) {
+  return top ? esc_mul_f32(lot.error[b], g_w[n]) : lot.u[at];
 }
 
 /* This thread's samples of feature n: writes delta, returns its share of the
- * feature's folded sum, in which part q + QUARTERS i is local[i]. */
+ * feature's tree reduction, in which partial sum q + QUARTERS i is local[i]. */
 template <int kind, bool top>
-static __device__ float through(const esc_device_problem &p, const esc_lot &lot, const float *w,
-                                const float *z, size_t first, int samples, int n, int q) {
+static __device__ float activation_backward(const esc_device_problem &p, const esc_lot &lot,
+                                            const tile &t, int n, int q) {
   float local[LOCAL] = {0, 0, 0, 0};
 #pragma unroll
   for (int i = 0; i < LOCAL; i++)
-    for (int run = 0; run < ESC_RUN; run++) {
-      const int s = (q + QUARTERS * i) * ESC_RUN + run;
-      if (s >= samples) break;
-      const size_t at = (first + (size_t)s) * (size_t)p.width + (size_t)n;
-      const float u = incoming<top>(lot, w, first + (size_t)s, at, n);
-      const esc_eval_f32 e = esc_evaluate<kind>(p, z[at]);
+    for (int j = 0; j < ESC_RUN; j++) {
+      const int s = (q + QUARTERS * i) * ESC_RUN + j;
+      if (s >= t.samples) break;
+      const size_t at = (t.first + (size_t)s) * (size_t)p.width + (size_t)n;
+      const float u = incoming<top>(lot, t.g_w, t.first + (size_t)s, at, n);
+      const esc_eval_f32 e = esc_evaluate<kind>(p, t.g_z[at]);
       local[i] = esc_fma_f32(u, e.deficit, local[i]);
       lot.delta[at] = esc_mul_f32(u, e.derivative);
     }
@@ -39,18 +47,18 @@ static __device__ float through(const esc_device_problem &p, const esc_lot &lot,
 template <int kind, bool top>
 __global__ void esc_delta_kernel(esc_device_problem p, esc_lot lot, int l) {
   ESC_SHARED_MEMORY(double, feature);
-  const int slot = (int)blockIdx.y, tile = (int)blockIdx.x, q = (int)threadIdx.y;
+  const int slot = (int)blockIdx.y, index = (int)blockIdx.x, q = (int)threadIdx.y;
   const int wide = (int)blockDim.x;
   if (!lot.go[slot]) return;
   float *share = (float *)(feature + p.width) + threadIdx.x; /* (quarter, thread) */
-  const int start = tile * ESC_TILE;
-  const int samples = p.batch - start < ESC_TILE ? p.batch - start : ESC_TILE;
-  const size_t first = (size_t)slot * (size_t)p.batch + (size_t)start;
-  const float *z = lot.z + (size_t)l * esc_layer_floats(p, lot);
-  const float *w = lot.w + (size_t)slot * lot.weights + p.offset[p.layers - 1];
+  const int start = index * ESC_TILE;
+  const tile t = {(size_t)slot * (size_t)p.batch + (size_t)start,
+                  p.batch - start < ESC_TILE ? p.batch - start : ESC_TILE,
+                  lot.w + (size_t)slot * lot.weights + p.offset[p.layers - 1],
+                  lot.z + (size_t)l * esc_layer_floats(p, lot)};
   for (int base = 0; base < p.width; base += wide) {
     const int n = base + (int)threadIdx.x;
-    share[q * wide] = n < p.width ? through<kind, top>(p, lot, w, z, first, samples, n, q) : 0.0f;
+    share[q * wide] = n < p.width ? activation_backward<kind, top>(p, lot, t, n, q) : 0.0f;
     __syncthreads();
     if (q == 0 && n < p.width)
       feature[n] = (double)esc_add_f32(esc_add_f32(share[0], share[2 * wide]),
@@ -63,7 +71,8 @@ __global__ void esc_delta_kernel(esc_device_problem p, esc_lot lot, int l) {
     part += feature[n];
   part = esc_fold_lanes(part);
   if (threadIdx.x == 0)
-    lot.tile[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x + (size_t)tile] = part;
+    lot.tile[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x + (size_t)index] =
+        part;
 }
 
 int esc_lot_tiles(const esc_device_problem *p) { return (p->batch + ESC_TILE - 1) / ESC_TILE; }

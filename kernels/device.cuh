@@ -12,7 +12,7 @@ static __device__ inline bool esc_trains(const esc_lot &lot, int slot) {
 }
 
 /* Sum of the parts that ESC_PARTS neighbouring lanes hold, in halves as esc_fold_f32
- * does it; valid in the first of them. All lanes of the warp must come. */
+ * does it; valid in the first of them. Called by whole warps. */
 template <typename Real>
 static __device__ inline Real esc_fold_lanes(Real part) {
   for (int half = ESC_PARTS / 2; half > 0; half /= 2)

@@ -45,7 +45,7 @@ typedef struct esc_lot {
   size_t weights;    /* floats from one network's weights to the next's */
   uint64_t *seed;    /* (slot) */
   esc_track *track;  /* (slot) events and ledger; finished: the slot rests */
-  float *chains;     /* path chip: (slot, esc_chip_scratch) gradient chains between tiles */
+  float *chains;     /* path chip: (slot, esc_chip_scratch) gradient partial sums between tiles */
   int32_t *go;       /* (slot) whether this step's update is to be made */
   float *w;          /* (slot, weight) flat as in esc_weight_offset */
   float *low;        /* (slot, weight) compensation of w; NULL for the plain update */

@@ -22,7 +22,7 @@
  *   a[0] (r, q), a[1] (r + 8, q), a[2] (r, q + 4), a[3] (r + 8, q + 4),
  *   b[0] (q, r), b[1] (q + 4, r),
  *   c[0] (r, 2 q), c[1] (r, 2 q + 1), c[2] (r + 8, 2 q), c[3] (r + 8, 2 q + 1).
- * All lanes come. */
+ * Called by whole warps. */
 static __device__ __forceinline__ void esc_mma(const float a[4], const float b[2], float c[4]) {
 #ifdef __CUDACC__
   asm volatile(
@@ -59,7 +59,7 @@ static __device__ __forceinline__ void esc_tf32x3(const float a[2][4], const flo
 #pragma unroll
       for (int i = 0; i < 2; i++) esc_tf32_split(b[t][k][i], &b_hi[t][k][i], &b_lo[t][k][i]);
   }
-  /* Tiles innermost: a tile's next product waits for its last one. */
+  /* Tiles innermost: a tile's product depends on the one before. */
 #pragma unroll
   for (int k = 0; k < 2; k++)
 #pragma unroll

@@ -77,21 +77,27 @@ cudaError_t esc_launch_output(const esc_device_problem *p, const esc_track_rules
   return error;
 }
 
-/* The chain c of one slab, samples from..to of the minibatch. */
-static __device__ float gradient_chain(const esc_device_problem &p, const float *error,
-                                       const float *h, int from, int to, int c, int chains) {
-  const int length = ESC_TILE / chains;
+/* Samples from..to of a network's minibatch, whose partial sums are added in float. */
+struct accumulation_block {
+  int from, to;
+};
+
+/* The partial sum of K-slice c of the block's tiles, each of `slices`. */
+static __device__ float gradient_partial(const esc_device_problem &p, const float *error,
+                                         const float *h, const accumulation_block &block, int c,
+                                         int slices) {
+  const int length = ESC_TILE / slices, to = block.to;
   float sum = 0;
-  for (int piece = from + c * length; piece < to; piece += ESC_TILE)
+  for (int piece = block.from + c * length; piece < to; piece += ESC_TILE)
     for (int b = piece; b < piece + length && b < to; b++)
       sum = esc_fma_f32(error[b], h[(size_t)b * (size_t)p.width], sum);
   return sum;
 }
 
-/* grid (blocks of features, slot), block (features, chains). */
+/* grid (blocks of features, slot), block (features, slices). */
 __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_lot lot) {
-  ESC_SHARED_MEMORY(float, part); /* (chain, feature) */
-  const int slot = (int)blockIdx.y, chains = (int)blockDim.y, c = (int)threadIdx.y;
+  ESC_SHARED_MEMORY(float, part); /* (slice, feature) */
+  const int slot = (int)blockIdx.y, slices = (int)blockDim.y, c = (int)threadIdx.y;
   const int n = (int)(blockIdx.x * blockDim.x + threadIdx.x);
   if (!lot.go[slot]) return;
   const size_t samples = (size_t)slot * (size_t)p.batch;
@@ -99,11 +105,11 @@ __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_lot lot) {
                    samples * (size_t)p.width + (n < p.width ? n : 0);
   double sum = 0;
   for (int from = 0; from < p.batch; from += ESC_SLAB) {
-    const int to = p.batch - from < ESC_SLAB ? p.batch : from + ESC_SLAB;
+    const accumulation_block block = {from, p.batch - from < ESC_SLAB ? p.batch : from + ESC_SLAB};
     float *mine = part + (size_t)c * blockDim.x + threadIdx.x;
-    *mine = gradient_chain(p, lot.error + samples, h, from, to, c, chains);
+    *mine = gradient_partial(p, lot.error + samples, h, block, c, slices);
     __syncthreads();
-    for (int half = chains / 2; half > 0; half /= 2) {
+    for (int half = slices / 2; half > 0; half /= 2) {
       if (c < half) *mine += mine[(size_t)half * blockDim.x];
       __syncthreads();
     }
@@ -115,9 +121,9 @@ __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_lot lot) {
 
 cudaError_t esc_launch_output_gradient(const esc_device_problem *p, const esc_lot *lot,
                                        cudaStream_t stream) {
-  const unsigned chains = (unsigned)esc_gradient_chains(p->width), features = 32;
+  const unsigned slices = (unsigned)esc_gradient_chains(p->width), features = 32;
   const dim3 grid(esc_blocks((size_t)p->width, features), (unsigned)lot->slots);
-  const dim3 block(features, chains);
-  return ESC_LAUNCH(esc_output_gradient_kernel, grid, block, features * chains * sizeof(float),
+  const dim3 block(features, slices);
+  return ESC_LAUNCH(esc_output_gradient_kernel, grid, block, features * slices * sizeof(float),
                     stream, *p, *lot);
 }

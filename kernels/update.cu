@@ -10,13 +10,22 @@ struct counts {
   int moved, lost;
 };
 
+/* A row of a layer's weights. */
+struct weight_row {
+  const float *g_gradient;
+  float *g_w, *g_low; /* g_low may be NULL */
+  int columns;
+  float rate;
+};
+
 /* Columns lane, lane + ESC_PARTS, ... of a row: updates them, adds up their squares. */
-static __device__ double row_update(const float *g, float *w, float *low, int columns, int lane,
-                                    float rate, counts *seen) {
+static __device__ double row_update(const weight_row &row, int lane, counts *seen) {
+  const float *g = row.g_gradient;
+  float *w = row.g_w, *low = row.g_low;
   double part = 0;
-  for (int k = lane; k < columns; k += ESC_PARTS) {
-    const esc_updated u =
-        low ? esc_update_compensated(rate, g[k], w[k], low[k]) : esc_update_plain(rate, g[k], w[k]);
+  for (int k = lane; k < row.columns; k += ESC_PARTS) {
+    const esc_updated u = low ? esc_update_compensated(row.rate, g[k], w[k], low[k])
+                              : esc_update_plain(row.rate, g[k], w[k]);
     part += (double)g[k] * (double)g[k];
     w[k] = u.w;
     if (low) low[k] = u.low;
@@ -41,9 +50,9 @@ __global__ void __launch_bounds__(THREADS) esc_update_kernel(esc_device_problem 
   for (int first = 0; first < rows; first += ESC_PARTS) { /* all lanes go the same way */
     const bool valid = first + group < rows;
     const size_t at = layer + (size_t)(first + group) * (size_t)columns;
-    const double part = valid ? row_update(lot.g + at, lot.w + at, lot.low ? lot.low + at : NULL,
-                                           columns, lane, p.rate[l], &seen)
-                              : 0.0;
+    const weight_row weights = {lot.g + at, lot.w + at, lot.low ? lot.low + at : NULL, columns,
+                                p.rate[l]};
+    const double part = valid ? row_update(weights, lane, &seen) : 0.0;
     const double folded = esc_fold_lanes(part);
     if (valid) sum += folded;
   }

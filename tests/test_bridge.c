@@ -135,7 +135,8 @@ static double distance(const esc_engine_ops *engine, int batch, double rate, int
   b.problem.batch = batch;
   b.problem.rate = rate;
   b.problem.steps = llround(time / rate);
-  esc_assert_ok(engine->create(&b.problem, &(esc_engine_setup){.slots = seeds, .threads = 2}, &e));
+  esc_assert_ok(
+      engine->create(engine, &b.problem, &(esc_engine_setup){.slots = seeds, .threads = 2}, &e));
   for (int i = 0; i < seeds; i++) {
     const esc_member m = member_make((uint64_t)i + 1, 0, 1);
     esc_assert_ok(engine->load(e, i, &m));

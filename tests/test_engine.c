@@ -86,7 +86,8 @@ static void ledger_sum_is_the_change_of_the_imbalance_of_the_weights(void **stat
     void *engine = NULL;
     esc_results *r = NULL;
     esc_assert_ok(esc_results_create(1, 1, 3, &r));
-    esc_assert_ok(engines[e]->create(&p, &(esc_engine_setup){.slots = 1, .threads = 1}, &engine));
+    esc_assert_ok(
+        engines[e]->create(engines[e], &p, &(esc_engine_setup){.slots = 1, .threads = 1}, &engine));
     esc_assert_ok(engines[e]->load(engine, 0, &m));
     esc_assert_ok(engines[e]->advance(engine, 0, &stop));
     esc_assert_ok(engines[e]->weights(engine, 0, w[0]));
@@ -257,8 +258,8 @@ static void train_in_two(const esc_engine_ops *from, const esc_engine_ops *to, c
   void *first = NULL, *second = NULL, *state = malloc(from->state_size(p));
   assert_non_null(state);
   assert_int_equal(from->state_size(p), to->state_size(p));
-  esc_assert_ok(from->create(p, &setup, &first));
-  esc_assert_ok(to->create(p, &setup, &second));
+  esc_assert_ok(from->create(from, p, &setup, &first));
+  esc_assert_ok(to->create(to, p, &setup, &second));
   esc_assert_ok(from->load(first, 1, &m));
   esc_assert_ok(from->advance(first, cut, &stop));
   esc_assert_ok(from->save(first, 1, state));
@@ -319,7 +320,8 @@ static void stopping_leaves_the_members_unfinished(void **state) {
     const esc_member m = member_make(1, 1, 0.5);
     const atomic_bool stop = true;
     void *engine = NULL;
-    esc_assert_ok(engines[e]->create(&p, &(esc_engine_setup){.slots = 2, .threads = 1}, &engine));
+    esc_assert_ok(
+        engines[e]->create(engines[e], &p, &(esc_engine_setup){.slots = 2, .threads = 1}, &engine));
     esc_assert_ok(engines[e]->load(engine, 0, &m));
     esc_assert_ok(engines[e]->advance(engine, 1000, &stop));
     assert_false(esc_slot_finished(engines[e]->slot(engine, 0)));

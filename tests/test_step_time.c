@@ -16,7 +16,9 @@ static double seconds_now, seconds_of_step = 1, seconds_of_start; /* of the thre
 static int64_t diverges_at[SLOTS]; /* step at which a network ends, by seed */
 static double now(void) { return seconds_now; }
 
-static esc_status create(const esc_problem *p, const esc_engine_setup *setup, void **out) {
+static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
+                         const esc_engine_setup *setup, void **out) {
+  (void)ops;
   fake *f = calloc(1, sizeof *f);
   assert_non_null(f);
   f->problem = *p;

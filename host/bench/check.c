@@ -81,7 +81,7 @@ static esc_status follow(const esc_problem *p, int count, const int *which, int 
   const esc_engine_ops *ops = &esc_reference_engine;
   const esc_engine_setup setup = {.slots = count, .threads = threads < count ? threads : count};
   const atomic_bool stop = false;
-  ESC_TRY(ops->create(p, &setup, reference));
+  ESC_TRY(ops->create(ops, p, &setup, reference));
   for (int i = 0; i < count; i++) {
     const esc_member member = esc_bench_member(which[i]);
     ESC_TRY(ops->load(*reference, i, &member));

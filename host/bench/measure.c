@@ -69,7 +69,7 @@ static esc_status check_memory(const esc_bench_case *c, const esc_engine_ops *op
                                esc_bytes *bytes) {
   esc_status status = ESC_OK;
   double device = INFINITY;
-  *bytes = ops->bytes(p, setup);
+  *bytes = ops->bytes(ops, p, setup);
   if (ops->device_memory) ESC_TRY(ops->device_memory(setup, &device));
   if (bytes->host > memory_share * esc_memory_available() || bytes->device > device)
     status = ESC_FAIL(ESC_NO_MEMORY,
@@ -166,10 +166,10 @@ esc_status esc_bench_measure(const esc_bench_case *c, const esc_engine_ops *ops,
   timing t = {
       .ops = ops, .ceiling_ops = meter->ops, .ceiling = meter->ceiling, .stop = meter->stop};
   *row = (esc_bench_row){.ops = ops, .flop_per_step = esc_flop_per_step(&p)};
-  setup.slots = row->members = c->members ? (int)c->members : ops->slots(&p, &setup);
+  setup.slots = row->members = c->members ? (int)c->members : ops->slots(ops, &p, &setup);
   if (setup.threads > setup.slots) setup.threads = setup.slots;
   ESC_TRY(check_memory(c, ops, &p, &setup, &row->bytes));
-  ESC_TRY(ops->create(&p, &setup, &t.engine));
+  ESC_TRY(ops->create(ops, &p, &setup, &t.engine));
   ops->describe(t.engine, row->engine, sizeof row->engine);
   esc_backend_path(ops, &p, row->path, sizeof row->path);
   ESC_TRY(measure(&t, &p, &setup, meter->seconds, row));

@@ -56,19 +56,24 @@ static void destroy(void *handle) {
   free(e);
 }
 
-static esc_bytes bytes(const esc_problem *p, const esc_engine_setup *setup) {
+static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
+                       const esc_engine_setup *setup) {
+  (void)ops;
   const double flat = 24 * (double)esc_weight_count(p->shape);
   return (esc_bytes){.host = setup->slots * esc_cpu_network_bytes(p) +
                              setup->threads * esc_cpu_work_bytes(p) + flat};
 }
 
 /* Enough for the threads to share out evenly, few enough to stay in cache. */
-static int default_slots(const esc_problem *p, const esc_engine_setup *setup) {
-  (void)p;
+static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
+                         const esc_engine_setup *setup) {
+  (void)ops, (void)p;
   return 4 * setup->threads;
 }
 
-static esc_status create(const esc_problem *p, const esc_engine_setup *setup, void **out) {
+static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
+                         const esc_engine_setup *setup, void **out) {
+  (void)ops;
   esc_status status = ESC_OK;
   const char *forced = getenv("ESCAPEMENT_ISA");
   engine *e = calloc(1, sizeof *e);

@@ -12,31 +12,27 @@
 enum { SLOTS_WANTED = 2048 };
 static const size_t workspace = (size_t)4 << 20; /* of one cuBLAS handle */
 
-static int lots_of(const esc_problem *p, esc_path path, int slots) {
-  const int each = esc_lot_slots(p, path);
+static int lots_of(const esc_problem *p, const esc_cuda_config *config, int slots) {
+  const int each = esc_lot_slots(p, config);
   return (slots + each - 1) / each;
 }
 
-static size_t weight_count(const esc_problem *p) {
-  return esc_weight_offset(p->shape, p->shape.layers);
-}
-
-esc_bytes esc_cuda_cohort_bytes(const esc_problem *p, esc_path path,
+esc_bytes esc_cuda_cohort_bytes(const esc_problem *p, const esc_cuda_config *config,
                                 const esc_engine_setup *setup) {
-  const double lots = lots_of(p, path, setup->slots), each = esc_lot_slots(p, path);
-  const double weights = (double)weight_count(p),
+  const double lots = lots_of(p, config, setup->slots), each = esc_lot_slots(p, config);
+  const double weights = (double)esc_weight_count(p->shape),
                signal = esc_arena_bytes(esc_signal_workspace(p->shape));
-  const double lanes = path == ESC_PATH_GEMM ? fmin(lots, ESC_CUDA_STREAMS) : 0;
+  const double lanes = config->launch ? 0 : fmin(lots, ESC_CUDA_STREAMS);
   return (esc_bytes){
       .host = lots * each * (double)(sizeof(esc_slot) + sizeof(esc_track) + sizeof(uint64_t)) +
               8 * each * (weights + 32) + setup->threads * (8 * weights + signal) + 24 * weights,
-      .device = lots * esc_lot_bytes(p, path) + lanes * (double)workspace +
+      .device = lots * esc_lot_bytes(p, config) + lanes * (double)workspace +
                 4.0 * p->teacher.modes * p->shape.inputs};
 }
 
 /* Every lane with a full lot, and enough networks to fill the device. */
-int esc_cuda_cohort_slots(const esc_problem *p, esc_path path) {
-  const int lanes = ESC_CUDA_STREAMS * esc_lot_slots(p, path);
+int esc_cuda_cohort_slots(const esc_problem *p, const esc_cuda_config *config) {
+  const int lanes = ESC_CUDA_STREAMS * esc_lot_slots(p, config);
   return lanes > SLOTS_WANTED ? lanes : SLOTS_WANTED;
 }
 
@@ -73,17 +69,17 @@ void esc_cuda_cohort_destroy(esc_cuda_cohort *e) {
   free(e);
 }
 
-static esc_status create_lane(esc_cuda_lane *lane, esc_path path, bool tf32) {
+static esc_status create_lane(esc_cuda_lane *lane, const esc_cuda_config *config) {
   esc_status status = ESC_OK;
   ESC_TRY_CUDA(cudaStreamCreateWithFlags(&lane->stream, cudaStreamNonBlocking));
-  if (path != ESC_PATH_GEMM) return ESC_OK;
+  if (config->launch) return ESC_OK;
   ESC_TRY(esc_cublas_load());
   ESC_TRY_CUDA(cudaMalloc(&lane->workspace, workspace));
   ESC_TRY_CUBLAS(cublasCreate(&lane->cublas));
   ESC_TRY_CUBLAS(cublasSetStream(lane->cublas, lane->stream));
   ESC_TRY_CUBLAS(cublasSetWorkspace(lane->cublas, lane->workspace, workspace));
-  ESC_TRY_CUBLAS(
-      cublasSetMathMode(lane->cublas, tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
+  ESC_TRY_CUBLAS(cublasSetMathMode(
+      lane->cublas, config->tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
 done:
   return status;
 }
@@ -108,7 +104,7 @@ done:
 static esc_status create_host(esc_cuda_cohort *e) {
   esc_status status = ESC_OK;
   const esc_problem *p = e->model.problem;
-  const size_t slots = (size_t)e->lots * (size_t)e->lot_slots, weights = weight_count(p);
+  const size_t slots = (size_t)e->lots * (size_t)e->lot_slots, weights = esc_weight_count(p->shape);
   const size_t row = e->lot[0].device.weights * (size_t)e->lot_slots * sizeof(float);
   ESC_TRY_ALLOCATE(e->slot = calloc(slots, sizeof *e->slot));
   ESC_TRY_ALLOCATE(e->workspace = calloc((size_t)e->threads, sizeof *e->workspace));
@@ -130,7 +126,7 @@ done:
 }
 
 esc_status esc_cuda_cohort_create(const esc_problem *p, const esc_engine_setup *setup,
-                                  esc_path path, bool tf32, esc_cuda_cohort **out) {
+                                  const esc_cuda_config *config, esc_cuda_cohort **out) {
   esc_status status = ESC_OK;
   const char *graphs = getenv("ESCAPEMENT_CUDA_GRAPHS");
   esc_cuda_cohort *e = calloc(1, sizeof *e);
@@ -138,9 +134,9 @@ esc_status esc_cuda_cohort_create(const esc_problem *p, const esc_engine_setup *
   esc_trace_begin("cohort");
   e->slots = setup->slots;
   e->threads = setup->threads;
-  e->path = path;
-  e->lot_slots = esc_lot_slots(p, path);
-  e->lots = lots_of(p, path, setup->slots);
+  e->config = config;
+  e->lot_slots = esc_lot_slots(p, config);
+  e->lots = lots_of(p, config, setup->slots);
   e->lanes = e->lots < ESC_CUDA_STREAMS ? e->lots : ESC_CUDA_STREAMS;
   e->graphs = !graphs || strcmp(graphs, "0");
   esc_device_problem_init(&e->problem, p);
@@ -148,10 +144,10 @@ esc_status esc_cuda_cohort_create(const esc_problem *p, const esc_engine_setup *
   ESC_TRY(esc_model_init(&e->model, p, true));
   ESC_TRY_CUDA(cudaSetDevice(setup->device));
   ESC_TRY(esc_cuda_device_name(setup->device, e->device, sizeof e->device));
-  for (int i = 0; i < e->lanes; i++) ESC_TRY(create_lane(&e->lane[i], path, tf32));
+  for (int i = 0; i < e->lanes; i++) ESC_TRY(create_lane(&e->lane[i], config));
   ESC_TRY_ALLOCATE(e->lot = calloc((size_t)e->lots, sizeof *e->lot));
   for (int i = 0; i < e->lots; i++)
-    ESC_TRY(esc_lot_create(p, path, e->lane[i % e->lanes].stream, &e->lot[i].device));
+    ESC_TRY(esc_lot_create(p, config, e->lane[i % e->lanes].stream, &e->lot[i].device));
   ESC_TRY(upload_directions(e));
   ESC_TRY(create_host(e));
   *out = e;

@@ -32,7 +32,7 @@ typedef struct esc_cuda_cohort {
   esc_device_problem problem;
   esc_track_rules rules;
   int slots, threads, lots, lot_slots, lanes;
-  esc_path path;
+  const esc_cuda_config *config;
   bool graphs;
   char device[200];
   esc_cuda_lane lane[ESC_CUDA_STREAMS];
@@ -48,13 +48,13 @@ typedef struct esc_cuda_cohort {
 } esc_cuda_cohort;
 
 /* Memory that create takes, and the networks in flight when nobody names a number. */
-esc_bytes esc_cuda_cohort_bytes(const esc_problem *problem, esc_path path,
+esc_bytes esc_cuda_cohort_bytes(const esc_problem *problem, const esc_cuda_config *config,
                                 const esc_engine_setup *setup);
-int esc_cuda_cohort_slots(const esc_problem *problem, esc_path path);
+int esc_cuda_cohort_slots(const esc_problem *problem, const esc_cuda_config *config);
 
 /* Free with esc_cuda_cohort_destroy (NULL is fine). */
 esc_status esc_cuda_cohort_create(const esc_problem *problem, const esc_engine_setup *setup,
-                                  esc_path path, bool tf32, esc_cuda_cohort **out);
+                                  const esc_cuda_config *config, esc_cuda_cohort **out);
 void esc_cuda_cohort_destroy(esc_cuda_cohort *cohort);
 
 #endif

@@ -12,10 +12,6 @@
 #include "escapement/internal/order.h"
 #include "escapement/internal/state.h"
 
-static size_t weight_count(const esc_problem *p) {
-  return esc_weight_offset(p->shape, p->shape.layers);
-}
-
 static esc_status check_device(int device) {
   char why[200];
   const int devices = esc_cuda_devices(why, sizeof why);
@@ -51,7 +47,8 @@ static bool trains(const esc_slot *s) { return esc_slot_trains(s); }
 
 /* Draws the weights of the lot's fresh members into h_w, on all threads. */
 static void draw_fresh(esc_cuda_cohort *e, int lot) {
-  const size_t stride = e->lot[lot].device.weights, weights = weight_count(e->model.problem);
+  const size_t stride = e->lot[lot].device.weights,
+               weights = esc_weight_count(e->model.problem->shape);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
   for (int i = 0; i < e->lot_slots; i++) {
     esc_slot *slot = &e->slot[lot * e->lot_slots + i];
@@ -71,7 +68,7 @@ static esc_status start_fresh(esc_cuda_cohort *e, int lot) {
   const esc_lot *d = &e->lot[lot].device;
   const cudaStream_t stream = e->lane[lot % e->lanes].stream;
   const size_t row = d->weights * sizeof *d->w;
-  bool fresh[1024]; /* SLOTS_MAX of a lot is less */
+  bool fresh[ESC_LOT_SLOTS_MAX];
   for (int i = 0; i < e->lot_slots; i++) fresh[i] = is_fresh(&e->slot[lot * e->lot_slots + i]);
   draw_fresh(e, lot);
   for (int i = 0; i < e->lot_slots; i++) {
@@ -97,12 +94,8 @@ static esc_status enqueue(esc_cuda_cohort *e, int index, int64_t steps, const at
   const esc_cuda_lane *lane = &e->lane[index % e->lanes];
   const esc_cuda_step step = {
       .problem = &e->problem, .rules = &e->rules, .cublas = lane->cublas, .stream = lane->stream};
-  if (e->path == ESC_PATH_CHIP) {
-    ESC_TRY_CUDA(esc_launch_chip(&e->problem, &e->rules, &lot->device, steps, lane->stream));
-    return ESC_OK;
-  }
-  if (e->path == ESC_PATH_CHIP_TF32X3) {
-    ESC_TRY_CUDA(esc_launch_chip_tf32x3(&e->problem, &e->rules, &lot->device, steps, lane->stream));
+  if (e->config->launch) {
+    ESC_TRY_CUDA(e->config->launch(&e->problem, &e->rules, &lot->device, steps, lane->stream));
     return ESC_OK;
   }
   if (e->graphs && !lot->one) {
@@ -167,7 +160,7 @@ static esc_status fetch(const esc_cuda_cohort *e, int index, const float *d_rows
                         double *flat) {
   esc_status status = ESC_OK;
   const int lot = index / e->lot_slots, place = index % e->lot_slots;
-  const size_t count = weight_count(e->model.problem);
+  const size_t count = esc_weight_count(e->model.problem->shape);
   const cudaStream_t stream = e->lane[lot % e->lanes].stream;
   ESC_TRY_CUDA(cudaMemcpyAsync(h_row, d_rows + (size_t)place * e->lot[lot].device.weights,
                                count * sizeof *h_row, cudaMemcpyDeviceToHost, stream));
@@ -213,7 +206,8 @@ static esc_status put_row(const esc_cuda_cohort *e, int index, const double *fla
                           float *d_rows) {
   esc_status status = ESC_OK;
   const int lot = index / e->lot_slots, place = index % e->lot_slots;
-  const size_t stride = e->lot[lot].device.weights, count = weight_count(e->model.problem);
+  const size_t stride = e->lot[lot].device.weights,
+               count = esc_weight_count(e->model.problem->shape);
   const cudaStream_t stream = e->lane[lot % e->lanes].stream;
   for (size_t i = 0; i < stride; i++) h_row[i] = i < count ? (float)flat[i] : 0;
   ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)place * stride, h_row, stride * sizeof *h_row,
@@ -244,61 +238,56 @@ done:
   return status;
 }
 
-static const char *way(const esc_cuda_cohort *e) {
-  if (e->path == ESC_PATH_CHIP) return "chip";
-  if (e->path == ESC_PATH_CHIP_TF32X3) return "chip-tf32x3";
-  return e->graphs ? "gemm in graphs" : "gemm";
-}
-
 static void describe(const void *handle, char *text, size_t size) {
   const esc_cuda_cohort *e = handle;
-  snprintf(text, size, "%.60s, %s, %d lots of %d on %d streams", e->device, way(e), e->lots,
-           e->lot_slots, e->lanes);
+  const char *graphs = e->graphs && !e->config->launch ? " in graphs" : "";
+  snprintf(text, size, "%.60s, %s%s, %d lots of %d on %d streams", e->device, e->config->path,
+           graphs, e->lots, e->lot_slots, e->lanes);
 }
 
-static esc_status create(const esc_problem *p, const esc_engine_setup *setup, esc_path path,
-                         bool tf32, void **out) {
+static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
+                       const esc_engine_setup *setup) {
+  return esc_cuda_cohort_bytes(p, ops->config, setup);
+}
+
+static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
+                         const esc_engine_setup *setup) {
+  (void)setup;
+  return esc_cuda_cohort_slots(p, ops->config);
+}
+
+static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
+                         const esc_engine_setup *setup, void **out) {
   esc_cuda_cohort *cohort = NULL;
-  const esc_status status = esc_cuda_cohort_create(p, setup, path, tf32, &cohort);
+  const esc_status status = esc_cuda_cohort_create(p, setup, ops->config, &cohort);
   *out = cohort;
   return status;
 }
 
 static void destroy(void *handle) { esc_cuda_cohort_destroy(handle); }
 
-/* The engine of one path and arithmetic: what depends on them, and the table. */
-#define CUDA_ENGINE(id, arithmetic, path, tf32)                                                    \
-  static esc_bytes bytes_##id(const esc_problem *p, const esc_engine_setup *setup) {               \
-    return esc_cuda_cohort_bytes(p, path, setup);                                                  \
-  }                                                                                                \
-  static int slots_##id(const esc_problem *p, const esc_engine_setup *setup) {                     \
-    (void)setup;                                                                                   \
-    return esc_cuda_cohort_slots(p, path);                                                         \
-  }                                                                                                \
-  static esc_status create_##id(const esc_problem *p, const esc_engine_setup *setup, void **out) { \
-    return create(p, setup, path, tf32, out);                                                      \
-  }                                                                                                \
-  const esc_engine_ops esc_cuda_##id##_engine = {.name = "cuda",                                   \
-                                                 .precision = (arithmetic),                        \
-                                                 .bytes = bytes_##id,                              \
-                                                 .device_memory = device_memory,                   \
-                                                 .slots = slots_##id,                              \
-                                                 .create = create_##id,                            \
-                                                 .load = load,                                     \
-                                                 .advance = advance,                               \
-                                                 .slot = slot,                                     \
-                                                 .report = report,                                 \
-                                                 .weights = weights,                               \
-                                                 .state_size = state_size,                         \
-                                                 .save = save,                                     \
-                                                 .restore = restore,                               \
-                                                 .describe = describe,                             \
-                                                 .destroy = destroy}
+static const esc_cuda_config chip_config = {
+    .path = "chip", .launch = esc_launch_chip, .scratch = esc_chip_scratch};
+static const esc_cuda_config chip_tf32x3_config = {
+    .path = "chip-tf32x3", .launch = esc_launch_chip_tf32x3, .scratch = esc_chip_tf32x3_scratch};
+static const esc_cuda_config gemm_config = {.path = "gemm"};
+static const esc_cuda_config gemm_tf32_config = {.path = "gemm", .tf32 = true};
 
-CUDA_ENGINE(chip, "float32", ESC_PATH_CHIP, false);
-CUDA_ENGINE(chip_tf32x3, "float32, 3xtf32", ESC_PATH_CHIP_TF32X3, false);
-CUDA_ENGINE(gemm, "float32, cuBLAS", ESC_PATH_GEMM, false);
-CUDA_ENGINE(tf32, "tf32, cuBLAS", ESC_PATH_GEMM, true);
+/* Initialisers that all of the tables below have in common. */
+#define ANY_CONFIG                                                                        \
+  .name = "cuda", .bytes = bytes, .device_memory = device_memory, .slots = default_slots, \
+  .create = create, .load = load, .advance = advance, .slot = slot, .report = report,     \
+  .weights = weights, .state_size = state_size, .save = save, .restore = restore,         \
+  .describe = describe, .destroy = destroy
+
+const esc_engine_ops esc_cuda_chip_engine = {ANY_CONFIG, .precision = "float32",
+                                             .config = &chip_config};
+const esc_engine_ops esc_cuda_chip_tf32x3_engine = {ANY_CONFIG, .precision = "float32, 3xtf32",
+                                                    .config = &chip_tf32x3_config};
+const esc_engine_ops esc_cuda_gemm_engine = {ANY_CONFIG, .precision = "float32, cuBLAS",
+                                             .config = &gemm_config};
+const esc_engine_ops esc_cuda_tf32_engine = {ANY_CONFIG, .precision = "tf32, cuBLAS",
+                                             .config = &gemm_tf32_config};
 
 /* What path `path`, of the two that work on the chip, does not take. */
 static esc_status refuse_chip(const esc_problem *p, const char *path, size_t limit) {

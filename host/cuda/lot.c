@@ -4,11 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chip.h"
 #include "cuda/check.h"
 #include "escapement/internal/order.h"
 
-enum { ALIGN = 32, GRANULE = 512, SLOTS_MIN = 16, SLOTS_MAX = 256 };
+enum { ALIGN = 32, GRANULE = 512, SLOTS_MIN = 16 };
 static const double elements_wanted = 1 << 19; /* of one layer's activations */
 
 void esc_device_problem_init(esc_device_problem *d, const esc_problem *p) {
@@ -29,77 +28,103 @@ void esc_device_problem_init(esc_device_problem *d, const esc_problem *p) {
   for (int l = 0; l < d->layers; l++) d->rate[l] = (float)p->rate * (float)esc_metric_gamma(p, l);
 }
 
-int esc_lot_slots(const esc_problem *p, esc_path path) {
+int esc_lot_slots(const esc_problem *p, const esc_cuda_config *config) {
   const char *forced = getenv("ESCAPEMENT_CUDA_LOT"); /* for tests and tuning */
-  if (forced && atoi(forced) >= 1 && atoi(forced) <= SLOTS_MAX) return atoi(forced);
-  if (path != ESC_PATH_GEMM) return SLOTS_MAX;
+  if (forced && atoi(forced) >= 1 && atoi(forced) <= ESC_LOT_SLOTS_MAX) return atoi(forced);
+  if (config->launch) return ESC_LOT_SLOTS_MAX;
   const double each = (double)p->batch * p->shape.width;
-  int slots = SLOTS_MAX;
+  int slots = ESC_LOT_SLOTS_MAX;
   while (slots > SLOTS_MIN && slots * each > elements_wanted) slots /= 2;
   return slots;
 }
 
-/* X(array, element count); S slots, W weights (padded), B samples, N width, L layers. */
-#define LOT_ARRAYS(X)               \
-  X(seed, S)                        \
-  X(track, S)                       \
-  X(w, S *W)                        \
-  X(low, compensated ? S *W : 0)    \
-  X(chains, S *chains)              \
-  X(go, gemm *S)                    \
-  X(g, gemm *S *W)                  \
-  X(x, gemm *S *B *d)               \
-  X(z, gemm *(L - 1) * S * B * N)   \
-  X(h, gemm *(L - 1) * S * B * N)   \
-  X(delta, gemm *S *B *N)           \
-  X(u, gemm *S *B *N)               \
-  X(error, gemm *S *B)              \
-  X(tile, gemm *S *(L - 1) * tiles) \
-  X(deficit, gemm *S *L)            \
-  X(gradient2, gemm *S *L)          \
-  X(moved, gemm *S *L)              \
-  X(lost, gemm *S *L)
+/* Elements of each array of esc_lot, under the array's name. */
+typedef struct counts {
+  size_t seed, track, w, low, chains, go, g, x, z, h, delta, u, error, tile, deficit, gradient2,
+      moved, lost;
+} counts;
 
-static size_t scratch(esc_path path, esc_shape s, int batch) {
-  if (path == ESC_PATH_GEMM) return 0;
-  return path == ESC_PATH_CHIP ? esc_chip_scratch(s.layers, s.width, batch)
-                               : esc_chip_tf32x3_scratch(s.layers, s.width, batch);
+/* X(array) for each of them. */
+#define LOT_ARRAYS(X) \
+  X(seed)             \
+  X(track)            \
+  X(w)                \
+  X(low)              \
+  X(chains)           \
+  X(go)               \
+  X(g)                \
+  X(x)                \
+  X(z)                \
+  X(h)                \
+  X(delta)            \
+  X(u)                \
+  X(error)            \
+  X(tile)             \
+  X(deficit)          \
+  X(gradient2)        \
+  X(moved)            \
+  X(lost)
+
+/* Floats from one network's weights to those of the next. */
+static size_t weight_stride(const esc_problem *p) {
+  return (esc_weight_count(p->shape) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-#define LOT_SIZES(p, path)                                                                  \
-  const esc_shape shape = (p)->shape;                                                       \
-  const size_t S = (size_t)esc_lot_slots(p, path), B = (size_t)(p)->batch,                  \
-               W = padded(esc_weight_offset(shape, shape.layers)), N = (size_t)shape.width, \
-               L = (size_t)shape.layers, d = (size_t)shape.inputs,                          \
-               tiles = (B + ESC_TILE - 1) / ESC_TILE, gemm = (path) == ESC_PATH_GEMM,       \
-               chains = scratch(path, shape, (p)->batch);                                   \
-  const bool compensated = (p)->update == ESC_UPDATE_COMPENSATED
+/* Adds the arrays between the kernels of a step, which a launch of whole steps does not need. */
+static void count_step_arrays(const esc_problem *p, size_t slots, counts *n) {
+  const size_t hidden = (size_t)p->shape.layers - 1, samples = slots * (size_t)p->batch;
+  const size_t values = samples * (size_t)p->shape.width;
+  const size_t tiles = ((size_t)p->batch + ESC_TILE - 1) / ESC_TILE;
+  n->go = slots;
+  n->g = n->w;
+  n->x = samples * (size_t)p->shape.inputs;
+  n->z = n->h = hidden * values;
+  n->delta = n->u = values;
+  n->error = samples;
+  n->tile = slots * hidden * tiles;
+  n->deficit = n->gradient2 = n->moved = n->lost = slots * (hidden + 1);
+}
 
-static size_t padded(size_t weights) { return (weights + ALIGN - 1) / ALIGN * ALIGN; }
+static counts count_elements(const esc_problem *p, const esc_cuda_config *config) {
+  const size_t slots = (size_t)esc_lot_slots(p, config);
+  counts n = {.seed = slots, .track = slots, .w = slots * weight_stride(p)};
+  if (p->update == ESC_UPDATE_COMPENSATED) n.low = n.w;
+  if (config->launch)
+    n.chains = slots * config->scratch(p->shape.layers, p->shape.width, p->batch);
+  else
+    count_step_arrays(p, slots, &n);
+  return n;
+}
 
-double esc_lot_bytes(const esc_problem *p, esc_path path) {
-  LOT_SIZES(p, path);
+double esc_lot_bytes(const esc_problem *p, const esc_cuda_config *config) {
+  const counts n = count_elements(p, config);
   esc_lot *lot = NULL; /* for the elements' sizes only */
   double bytes = 0;
-#define ADD(array, count) \
-  bytes += GRANULE * ceil((double)(count) * (double)sizeof *lot->array / GRANULE);
+#define ADD(array) bytes += GRANULE * ceil((double)n.array * (double)sizeof *lot->array / GRANULE);
   LOT_ARRAYS(ADD)
 #undef ADD
   return bytes;
 }
 
-esc_status esc_lot_create(const esc_problem *p, esc_path path, cudaStream_t stream, esc_lot *lot) {
+/* NULL for no bytes. */
+static esc_status allocate_zeros(size_t bytes, cudaStream_t stream, void **array) {
   esc_status status = ESC_OK;
-  LOT_SIZES(p, path);
+  if (bytes == 0) return ESC_OK;
+  ESC_TRY_CUDA(cudaMalloc(array, bytes));
+  ESC_TRY_CUDA(cudaMemsetAsync(*array, 0, bytes, stream));
+done:
+  return status;
+}
+
+esc_status esc_lot_create(const esc_problem *p, const esc_cuda_config *config, cudaStream_t stream,
+                          esc_lot *lot) {
+  esc_status status = ESC_OK;
+  const counts n = count_elements(p, config);
   memset(lot, 0, sizeof *lot);
-  lot->slots = (int)S;
-  lot->weights = W;
-#define CREATE(array, count)                                     \
-  if ((count) > 0) {                                             \
-    const size_t bytes = (count) * sizeof *lot->array;           \
-    ESC_TRY_CUDA(cudaMalloc((void **)&lot->array, bytes));       \
-    ESC_TRY_CUDA(cudaMemsetAsync(lot->array, 0, bytes, stream)); \
-  }
+  lot->slots = (int)n.seed;
+  lot->weights = weight_stride(p);
+#define CREATE(array) \
+  ESC_TRY(allocate_zeros(n.array * sizeof *lot->array, stream, (void **)&lot->array));
   LOT_ARRAYS(CREATE)
 #undef CREATE
   ESC_TRY_CUDA(cudaStreamSynchronize(stream));
@@ -109,7 +134,7 @@ done:
 }
 
 void esc_lot_free(esc_lot *lot) {
-#define FREE(array, count) (void)cudaFree(lot->array);
+#define FREE(array) (void)cudaFree(lot->array);
   LOT_ARRAYS(FREE)
 #undef FREE
   memset(lot, 0, sizeof *lot);

@@ -3,17 +3,28 @@
 #include "base/trace.h"
 #include "cuda/check.h"
 
-/* cuBLAS counts columns first, so a row-major matrix is its transpose there. Below,
- * the row-major product C = A B is asked for as C' = B' A'. */
-static esc_status product(const esc_cuda_step *s, cublasOperation_t op_b, cublasOperation_t op_a,
-                          int columns, int rows, int depth, const float *b, int b_row,
-                          size_t b_network, const float *a, int a_row, size_t a_network, float *c,
-                          int c_row, size_t c_network, int networks) {
+/* One row-major matrix of each network. */
+typedef struct matrix {
+  float *data;             /* of the first network */
+  int leading;             /* dimension: floats from a row to the next */
+  size_t stride;           /* floats from one network's matrix to that of the next */
+  cublasOperation_t shape; /* a factor of a product: as it is stored, or transposed */
+} matrix;
+
+/* C = A B for each network: C (rows, columns), A (rows, depth), B (depth, columns). */
+typedef struct product {
+  int rows, columns, depth;
+  matrix a, b, c;
+} product;
+
+/* cuBLAS counts columns first, so that a row-major matrix is its transpose there: C' = B' A'. */
+static esc_status multiply(const esc_cuda_step *s, const product *g, int networks) {
   esc_status status = ESC_OK;
   const float one = 1, zero = 0;
   ESC_TRY_CUBLAS(cublasSgemmStridedBatched(
-      s->cublas, op_b, op_a, columns, rows, depth, &one, b, b_row, (long long)b_network, a, a_row,
-      (long long)a_network, &zero, c, c_row, (long long)c_network, networks));
+      s->cublas, g->b.shape, g->a.shape, g->columns, g->rows, g->depth, &one, g->b.data,
+      g->b.leading, (long long)g->b.stride, g->a.data, g->a.leading, (long long)g->a.stride, &zero,
+      g->c.data, g->c.leading, (long long)g->c.stride, networks));
 done:
   return status;
 }
@@ -23,22 +34,40 @@ static size_t layer_at(const esc_device_problem *p, const esc_lot *lot, int l) {
   return (size_t)l * (size_t)lot->slots * (size_t)p->batch * (size_t)p->width;
 }
 
-/* What layer l reads: the inputs, or the values of the layer below; its row length. */
-static const float *below(const esc_device_problem *p, const esc_lot *lot, int l, int *row) {
-  *row = l == 0 ? p->inputs : p->width;
-  return l == 0 ? lot->x : lot->h + layer_at(p, lot, l - 1);
+/* Columns of layer l's weights. */
+static int inputs_of(const esc_device_problem *p, int l) { return l == 0 ? p->inputs : p->width; }
+
+/* (sample, column) of each network. */
+static matrix of_samples(const esc_device_problem *p, float *data, int columns) {
+  return (matrix){data, columns, (size_t)p->batch * (size_t)columns, CUBLAS_OP_N};
+}
+
+/* What layer l reads: the inputs, or the values of the layer below. */
+static matrix below(const esc_device_problem *p, const esc_lot *lot, int l) {
+  return of_samples(p, l == 0 ? lot->x : lot->h + layer_at(p, lot, l - 1), inputs_of(p, l));
+}
+
+/* Layer l of weights, or of gradients. */
+static matrix layer_of(const esc_device_problem *p, const esc_lot *lot, float *weights, int l) {
+  return (matrix){weights + p->offset[l], inputs_of(p, l), lot->weights, CUBLAS_OP_N};
+}
+
+static matrix transposed(matrix m) {
+  m.shape = CUBLAS_OP_T;
+  return m;
 }
 
 /* z_l = h_{l-1} W_l' and, but for the last hidden layer, h_l = sigma(z_l). */
 static esc_status forward_layer(const esc_cuda_step *s, const esc_lot *lot, int l) {
   esc_status status = ESC_OK;
   const esc_device_problem *p = s->problem;
-  int in;
-  const float *h = below(p, lot, l, &in);
-  const size_t samples = (size_t)p->batch;
-  ESC_TRY(product(s, CUBLAS_OP_T, CUBLAS_OP_N, p->width, p->batch, in, lot->w + p->offset[l], in,
-                  lot->weights, h, in, samples * (size_t)in, lot->z + layer_at(p, lot, l), p->width,
-                  samples * (size_t)p->width, lot->slots));
+  const product z = {.rows = p->batch,
+                     .columns = p->width,
+                     .depth = inputs_of(p, l),
+                     .a = below(p, lot, l),
+                     .b = transposed(layer_of(p, lot, lot->w, l)),
+                     .c = of_samples(p, lot->z + layer_at(p, lot, l), p->width)};
+  ESC_TRY(multiply(s, &z, lot->slots));
   if (l < p->layers - 2) ESC_TRY_CUDA(esc_launch_activate(p, lot, l, s->stream));
 done:
   return status;
@@ -48,15 +77,22 @@ done:
 static esc_status backward_layer(const esc_cuda_step *s, const esc_lot *lot, int l) {
   esc_status status = ESC_OK;
   const esc_device_problem *p = s->problem;
-  int in;
-  const float *h = below(p, lot, l, &in);
-  const size_t samples = (size_t)p->batch, wide = samples * (size_t)p->width;
+  const matrix delta = of_samples(p, lot->delta, p->width);
+  const product gradient = {.rows = p->width,
+                            .columns = inputs_of(p, l),
+                            .depth = p->batch,
+                            .a = transposed(delta),
+                            .b = below(p, lot, l),
+                            .c = layer_of(p, lot, lot->g, l)};
+  const product u = {.rows = p->batch,
+                     .columns = inputs_of(p, l),
+                     .depth = p->width,
+                     .a = delta,
+                     .b = layer_of(p, lot, lot->w, l),
+                     .c = of_samples(p, lot->u, p->width)};
   ESC_TRY_CUDA(esc_launch_delta(p, lot, l, s->stream));
-  ESC_TRY(product(s, CUBLAS_OP_N, CUBLAS_OP_T, in, p->width, p->batch, h, in, samples * (size_t)in,
-                  lot->delta, p->width, wide, lot->g + p->offset[l], in, lot->weights, lot->slots));
-  if (l > 0)
-    ESC_TRY(product(s, CUBLAS_OP_N, CUBLAS_OP_N, in, p->batch, p->width, lot->w + p->offset[l], in,
-                    lot->weights, lot->delta, p->width, wide, lot->u, in, wide, lot->slots));
+  ESC_TRY(multiply(s, &gradient, lot->slots));
+  if (l > 0) ESC_TRY(multiply(s, &u, lot->slots));
 done:
   return status;
 }

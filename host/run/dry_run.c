@@ -86,7 +86,7 @@ static esc_status time_snapshot(const esc_run *r, double *seconds) {
   esc_recorder *recorder = NULL;
   int *slot = NULL;
   ESC_TRY_ALLOCATE(slot = calloc((size_t)r->setup.slots, sizeof *slot));
-  ESC_TRY(r->engine->create(&r->spec->problem, &r->setup, &engine));
+  ESC_TRY(r->engine->create(r->engine, &r->spec->problem, &r->setup, &engine));
   ESC_TRY(esc_recorder_create(&r->spec->problem, &r->spec->record, &r->plan, &r->setup,
                               r->engine == &esc_reference_engine, &recorder));
   for (int i = 0; i < r->setup.slots; i++) {

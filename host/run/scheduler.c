@@ -318,7 +318,7 @@ esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_sched
   ESC_TRY_ALLOCATE(r.seen = calloc(slots, sizeof *r.seen));
   ESC_TRY_ALLOCATE(r.due = calloc(slots, sizeof *r.due));
   ESC_TRY_ALLOCATE(r.state = calloc(1, schedule->engine->state_size(problem)));
-  ESC_TRY(schedule->engine->create(problem, &schedule->setup, &r.engine));
+  ESC_TRY(schedule->engine->create(schedule->engine, problem, &schedule->setup, &r.engine));
   schedule->engine->describe(r.engine, engine_text, 128);
   ESC_TRY(train(&r));
 done:

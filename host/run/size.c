@@ -32,7 +32,7 @@ typedef struct usable {
 } usable;
 
 static esc_bytes needed(const esc_run *r, esc_engine_setup setup) {
-  esc_bytes bytes = r->engine->bytes(&r->spec->problem, &setup);
+  esc_bytes bytes = r->engine->bytes(r->engine, &r->spec->problem, &setup);
   bytes.host += members_bytes(r) + recorder_bytes(r, &setup);
   bytes.host += 2 * (double)r->engine->state_size(&r->spec->problem); /* for the checkpoint */
   return bytes;
@@ -75,8 +75,8 @@ esc_status esc_run_size(esc_run *r) {
   setup->threads = r->ask.threads ? r->ask.threads : least(processors, THREADS_MAX);
   setup->threads = least(setup->threads, members);
   if (r->engine->device_memory) ESC_TRY(r->engine->device_memory(setup, &room.device));
-  setup->slots =
-      least(r->ask.slots ? r->ask.slots : r->engine->slots(&r->spec->problem, setup), members);
+  setup->slots = least(
+      r->ask.slots ? r->ask.slots : r->engine->slots(r->engine, &r->spec->problem, setup), members);
   while (!r->ask.slots && setup->slots > 1 && !fits(needed(r, *setup), room)) {
     setup->slots--;
     if (!r->ask.threads) setup->threads = least(setup->threads, setup->slots);

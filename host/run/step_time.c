@@ -56,7 +56,7 @@ esc_status esc_step_time(const esc_engine_ops *ops, const esc_problem *problem,
   timing t = {.ops = ops, .slots = setup->slots, .now = now};
   p.steps = INT64_MAX / 2;
   for (int i = 0; i < p.thresholds; i++) p.threshold[i] = 1e-300 / (1 + i);
-  ESC_TRY(ops->create(&p, setup, &t.engine));
+  ESC_TRY(ops->create(ops, &p, setup, &t.engine));
   ops->describe(t.engine, text, size);
   for (int i = 0; i < t.slots; i++) ESC_TRY(ops->load(t.engine, i, &member[order[i]]));
   ESC_TRY(time_steps(&t, seconds));

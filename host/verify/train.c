@@ -60,7 +60,7 @@ esc_status esc_verify_train(const esc_engine_ops *ops, const esc_problem *p, int
   ESC_TRY_ALLOCATE(s.occupant = malloc((size_t)layout->slots * sizeof *s.occupant));
   for (int i = 0; i < layout->slots; i++) s.occupant[i] = -1;
   ESC_TRY(esc_results_create(members, p->thresholds, p->shape.layers, &s.results));
-  ESC_TRY(ops->create(p, &setup, &s.engine));
+  ESC_TRY(ops->create(ops, p, &setup, &s.engine));
   ESC_TRY(work(&s, layout));
   *out = s.results;
   s.results = NULL;

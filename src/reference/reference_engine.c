@@ -64,7 +64,9 @@ done:
   return status;
 }
 
-static esc_bytes bytes(const esc_problem *p, const esc_engine_setup *setup) {
+static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
+                       const esc_engine_setup *setup) {
+  (void)ops;
   const double weights = (double)esc_weight_count(p->shape);
   const double widest = p->shape.width > p->shape.inputs ? p->shape.width : p->shape.inputs;
   const double inputs = (double)p->batch * p->shape.inputs;
@@ -74,12 +76,15 @@ static esc_bytes bytes(const esc_problem *p, const esc_engine_setup *setup) {
 }
 
 /* Enough for the threads to share out evenly, few enough to stay in cache. */
-static int default_slots(const esc_problem *p, const esc_engine_setup *setup) {
-  (void)p;
+static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
+                         const esc_engine_setup *setup) {
+  (void)ops, (void)p;
   return 4 * setup->threads;
 }
 
-static esc_status create(const esc_problem *p, const esc_engine_setup *setup, void **out) {
+static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
+                         const esc_engine_setup *setup, void **out) {
+  (void)ops;
   esc_status status = ESC_OK;
   engine *e = calloc(1, sizeof *e);
   ESC_TRY_ALLOCATE(e);

@@ -33,54 +33,59 @@ struct arguments {
   float *z, *u, *gradient, *waiting;
 };
 
+/* Shared memory of a block. */
+struct block {
+  float *s_w, *s_h, *s_delta, *s_gradient;
+};
+
 template <class P>
-static __device__ void load_tile(const arguments &a, int tile, float *h, float *delta) {
+static __device__ void load_tile(const arguments &a, int tile, const block &b) {
   for (int i = (int)threadIdx.x; i < P::width * ESC_TILE; i += P::threads) {
     const int from = i / ESC_TILE * a.samples + tile * ESC_TILE + i % ESC_TILE;
-    const int to = i / ESC_TILE * ESC_CHIP_ROW + i % ESC_TILE;
-    h[to] = a.h[from];
-    delta[to] = a.delta[from];
+    const int to = i / ESC_TILE * ESC_CHIP_LEADING + i % ESC_TILE;
+    b.s_h[to] = a.h[from];
+    b.s_delta[to] = a.delta[from];
   }
 }
 
 /* All products of one block's network, as chip_step.cuh makes them. */
 template <class P>
 static __device__ void multiply_tile(const arguments &a, const esc_chip_thread<P> &t, int tile,
-                                     const float *w, const float *h, const float *delta,
-                                     float *spare) {
+                                     const block &b) {
   float z[P::rows][P::columns] = {{0}}, u[P::rows][P::columns] = {{0}};
   float sum[P::gradient_rows][P::gradient_columns] = {{0}}, *place = a.waiting + t.id;
-  P::forward(w, h, a.depth, t.seat, z);
-  P::input_gradient(w, delta, t.seat, u);
+  P::forward(b.s_w, b.s_h, a.depth, t.map, z);
+  P::input_gradient(b.s_w, b.s_delta, t.map, u);
   for (int i = 0; i < P::rows; i++)
     for (int j = 0; j < P::columns; j++) {
-      a.z[P::forward_feature(t.seat, i) * a.samples + tile * ESC_TILE +
-          P::forward_sample(t.seat, j)] = z[i][j];
-      a.u[P::gradient_feature(t.seat, i) * a.samples + tile * ESC_TILE +
-          P::gradient_sample(t.seat, j)] = u[i][j];
+      a.z[P::forward_feature(t.map, i) * a.samples + tile * ESC_TILE +
+          P::forward_sample(t.map, j)] = z[i][j];
+      a.u[P::gradient_feature(t.map, i) * a.samples + tile * ESC_TILE +
+          P::gradient_sample(t.map, j)] = u[i][j];
     }
-  esc_chip_gradient<P>(delta, h, t, place, tile == 0, sum);
+  esc_chip_gradient<P>(b.s_delta, b.s_h, t, place, tile == 0, sum);
   if ((tile + 1) * ESC_TILE < a.samples)
-    esc_chip_leave<P>(place, sum);
+    esc_chip_store_partials<P>(place, sum);
   else
-    P::fold_gradient(t.seat, sum, spare);
+    P::reduce_gradient(t.map, sum, b.s_gradient);
 }
 
 template <class P>
 __global__ void __launch_bounds__(P::threads, 1) products_kernel(const arguments a) {
   ESC_SHARED_MEMORY(float, shared);
-  const esc_chip_thread<P> t = esc_chip_self<P>((int)threadIdx.x);
-  float *w = shared, *h = w + P::width * P::pitch, *delta = h + P::width * ESC_CHIP_ROW,
-        *spare = delta + P::width * ESC_CHIP_ROW;
+  const esc_chip_thread<P> t = esc_chip_make_thread<P>((int)threadIdx.x);
+  float *const s_h = shared + P::width * P::pitch, *const s_delta =
+                                                       s_h + P::width * ESC_CHIP_LEADING;
+  const block b = {shared, s_h, s_delta, s_delta + P::width * ESC_CHIP_LEADING};
   for (int i = t.id; i < P::width * P::width; i += P::threads)
-    w[i / P::width * P::pitch + i % P::width] = a.w[i];
+    b.s_w[i / P::width * P::pitch + i % P::width] = a.w[i];
   for (int tile = 0; tile * ESC_TILE < a.samples; tile++) {
-    load_tile<P>(a, tile, h, delta);
+    load_tile<P>(a, tile, b);
     __syncthreads();
-    multiply_tile<P>(a, t, tile, w, h, delta, spare);
+    multiply_tile<P>(a, t, tile, b);
     __syncthreads();
   }
-  for (int i = t.id; i < P::width * P::width; i += P::threads) a.gradient[i] = spare[i];
+  for (int i = t.id; i < P::width * P::width; i += P::threads) a.gradient[i] = b.s_gradient[i];
 }
 
 static int faults;
@@ -130,7 +135,7 @@ template <int N>
 static void run_width(matrices *m) {
   typedef esc_chip_tf32x3<N> P;
   const size_t wide = (size_t)N * (size_t)m->samples, square = (size_t)N * N;
-  const size_t shared = sizeof(float) * (size_t)(N * P::pitch + 3 * N * ESC_CHIP_ROW);
+  const size_t shared = sizeof(float) * (size_t)(N * P::pitch + 3 * N * ESC_CHIP_LEADING);
   device_array w(square, m->w.data()), h(wide, m->h.data()), delta(wide, m->delta.data());
   device_array z(wide), u(wide), gradient(square), waiting(square);
   const arguments a = {m->depth,  m->samples, w.begin(),        h.begin(),      delta.begin(),
@@ -255,11 +260,16 @@ static void check_orders(const matrices &m) {
 
 static bool same_bits(float a, float b) { return std::memcmp(&a, &b, sizeof a) == 0; }
 
-/* `got`'s rows or columns `row`, `column` (-1: none) are NaNs, the rest is as before. */
+/* A row and a column of a matrix; -1: none. */
+struct cross {
+  int columns, row, column;
+};
+
+/* In `got`, the entries of the cross are NaNs, the rest is as before. */
 static void check_nans(const matrices &m, const char *what, const std::vector<float> &got,
-                       const std::vector<float> &before, int columns, int row, int column) {
+                       const std::vector<float> &before, const cross &c) {
   for (size_t i = 0; i < got.size(); i++) {
-    const bool nan = (int)i / columns == row || (int)i % columns == column;
+    const bool nan = (int)i / c.columns == c.row || (int)i % c.columns == c.column;
     if (nan ? !std::isnan(got[i]) : !same_bits(got[i], before[i]))
       return fault(m, what, (double)got[i], (double)before[i]);
   }
@@ -273,16 +283,16 @@ static void check_spoilt(const matrices &m, uint32_t payload) {
   matrices spoilt = m;
   spoilt.w[(size_t)(row * n + column)] = nan;
   run(&spoilt);
-  check_nans(m, "NaN of w in z", spoilt.z, m.z, s, row, -1);
-  check_nans(m, "NaN of w in u", spoilt.u, m.u, s, column, -1);
-  check_nans(m, "NaN of w in gradient", spoilt.gradient, m.gradient, n, -1, -1);
+  check_nans(m, "NaN of w in z", spoilt.z, m.z, {s, row, -1});
+  check_nans(m, "NaN of w in u", spoilt.u, m.u, {s, column, -1});
+  check_nans(m, "NaN of w in gradient", spoilt.gradient, m.gradient, {n, -1, -1});
   spoilt = m;
   spoilt.h[(size_t)(column * s + sample)] = nan;
   spoilt.delta[(size_t)(row * s + sample)] = nan;
   run(&spoilt);
-  check_nans(m, "NaN of h in z", spoilt.z, m.z, s, -1, sample);
-  check_nans(m, "NaN of delta in u", spoilt.u, m.u, s, -1, sample);
-  check_nans(m, "NaN of both in gradient", spoilt.gradient, m.gradient, n, row, column);
+  check_nans(m, "NaN of h in z", spoilt.z, m.z, {s, -1, sample});
+  check_nans(m, "NaN of delta in u", spoilt.u, m.u, {s, -1, sample});
+  check_nans(m, "NaN of both in gradient", spoilt.gradient, m.gradient, {n, row, column});
 }
 
 static void check(int width, int depth, int samples) {

@@ -20,21 +20,28 @@ typedef struct esc_bytes {
   double host, device;
 } esc_bytes;
 
-typedef struct esc_engine_ops {
+typedef struct esc_engine_ops esc_engine_ops;
+
+struct esc_engine_ops {
   const char *name;      /* "reference", "cpu", "cuda" */
   const char *precision; /* of weights and activations: "float64", "float32" */
+  const void *config;    /* what this engine's functions read from their table; or NULL */
 
-  /* Bytes of main memory that create will take, and of memory on the device. */
-  esc_bytes (*bytes)(const esc_problem *problem, const esc_engine_setup *setup);
+  /* Bytes of main memory that create will take, and of memory on the device. `ops` is this table,
+   * here and below. */
+  esc_bytes (*bytes)(const esc_engine_ops *ops, const esc_problem *problem,
+                     const esc_engine_setup *setup);
 
   /* Bytes of device memory that can be had; NULL for a backend without a device. */
   esc_status (*device_memory)(const esc_engine_setup *setup, double *available);
 
   /* Networks in flight when the user names no number. */
-  int (*slots)(const esc_problem *problem, const esc_engine_setup *setup);
+  int (*slots)(const esc_engine_ops *ops, const esc_problem *problem,
+               const esc_engine_setup *setup);
 
   /* Makes an engine with setup->slots empty slots. `problem` must outlive it. */
-  esc_status (*create)(const esc_problem *problem, const esc_engine_setup *setup, void **engine);
+  esc_status (*create)(const esc_engine_ops *ops, const esc_problem *problem,
+                       const esc_engine_setup *setup, void **engine);
 
   /* Puts `member` into slot at step 0; its weights are drawn at the next advance. */
   esc_status (*load)(void *engine, int slot, const esc_member *member);
@@ -66,7 +73,7 @@ typedef struct esc_engine_ops {
   void (*describe)(const void *engine, char *text, size_t size);
 
   void (*destroy)(void *engine); /* NULL is fine */
-} esc_engine_ops;
+};
 
 extern const esc_engine_ops esc_reference_engine;
 
