@@ -1,7 +1,7 @@
 """The C API as Markdown (MyST), from the comments of the public headers."""
 import re
 
-from markdown import text
+from markdown import line_of, text
 
 NOISE = re.compile(r"/\* SPDX-License-Identifier: .* \*/|ESC_BEGIN_DECLS|ESC_END_DECLS|#include .*|#endif|#ifndef ESCAPEMENT_\w+_H|"
                    r"#define ESCAPEMENT_\w+_H")
@@ -76,5 +76,5 @@ def prose(comment):
         if wants != verbatim:
             out += ["", "```text"] if wants else ["```", ""]
             verbatim = wants
-        out.append(line if verbatim else text(line))
+        out.append(line if verbatim else line_of(line))
     return "\n".join(out + (["```"] if verbatim else []))

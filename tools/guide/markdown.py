@@ -44,20 +44,30 @@ def text(plain):
     return "".join(a + b for a, b in zip(escaped, quoted))
 
 
+def line_of(plain):
+    """A line of a paragraph: its beginning is no mark of a list."""
+    return re.sub(r"^(\d+)?([-+.)])(?= )", r"\1\\\2", text(plain))
+
+
 def sentence(plain):
     return text(plain[0].upper() + plain[1:]) + "."
 
 
 def code(plain):
-    """In backquotes, as many as are needed; | as tables need it."""
+    """In backquotes, as many as are needed."""
     fence = "``" if "`" in plain else "`"
     pad = " " if "`" in plain else ""
-    return f"{fence}{pad}{plain}{pad}{fence}".replace("|", "\\|")
+    return f"{fence}{pad}{plain}{pad}{fence}"
 
 
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+    return "\n".join(lines + ["| " + " | ".join(map(cell, row)) + " |" for row in rows]) + "\n"
+
+
+def cell(markdown):
+    """Within backquotes, too, | would end the cell."""
+    return re.sub("`[^`]+`", lambda found: found[0].replace("|", "\\|"), markdown)
 
 
 def paragraphs(plain):
@@ -67,7 +77,7 @@ def paragraphs(plain):
         if line.startswith(" ") != verbatim:
             verbatim = not verbatim
             out += ["", "```text"] if verbatim else ["```", ""]
-        out.append(line if verbatim else text(line))
+        out.append(line if verbatim else line_of(line))
     return "\n".join(out + (["```"] if verbatim else []))
 
 
