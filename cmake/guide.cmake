@@ -16,6 +16,19 @@ else()
   add_custom_target(escapement_guide ALL DEPENDS ${guide}.stamp)
   add_dependencies(product escapement_guide)
 
+  # Sphinx reads the pages beside those that are written by hand.
+  set(reference_copy ${PROJECT_SOURCE_DIR}/docs/reference)
+  add_custom_target(docs_reference
+    COMMAND ${CMAKE_COMMAND} -E rm -rf ${reference_copy}
+    COMMAND ${CMAKE_COMMAND} -E copy_directory ${guide}/reference ${reference_copy})
+  add_dependencies(docs_reference escapement_guide)
+  cmake_language(DEFER CALL escapement_docs_need_reference)
+  function(escapement_docs_need_reference)
+    if(TARGET docs)
+      add_dependencies(docs docs_reference)
+    endif()
+  endfunction()
+
   install(DIRECTORY ${guide}/man1 ${guide}/man5 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT program)
   install(FILES ${guide}/completions/escapement.bash RENAME escapement COMPONENT program
           DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
