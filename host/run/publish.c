@@ -9,8 +9,7 @@
 #include "store/segments.h"
 #include "store/store.h"
 
-/* Residuals above these shares of ledger_gross are more than rounding (README,
- * "Why to trust a number"). */
+/* Residuals above these shares of ledger_gross are more than rounding (docs/guide/trust.md). */
 static const double ledger_bound_float = 1e-6, ledger_bound_double = 1e-14, lost_bound = 0.01;
 
 esc_status esc_run_set_attributes(esc_run *r) {
