@@ -104,8 +104,7 @@ static esc_status start(const char *python, const char *text, const char *verb,
                         char *const *arguments, script *s, int *error) {
   char *all[ARGUMENTS_MAX + 5] = {(char *)python, "-I", "-c", (char *)text};
   for (int i = 0; i < ARGUMENTS_MAX && arguments && arguments[i]; i++) all[4 + i] = arguments[i];
-  const esc_child_spec spec = {
-      .program = python, .arguments = all, .leave_out = "PYTHON", .piped = true};
+  const esc_child_spec spec = {.program = python, .arguments = all, .leave_out = "PYTHON"};
   return esc_child_start(&spec, verb, &s->child, &s->input, &s->output, error);
 }
 
