@@ -1,7 +1,6 @@
 /* escapement fit: the slope table. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"

@@ -1,6 +1,5 @@
 /* What a run would do and cost: the checks that it would begin with, times measured by a few steps,
  * escape steps forecast by theory. */
-#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
