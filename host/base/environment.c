@@ -12,7 +12,6 @@ const esc_environment_variable esc_environment[] = {
      false},
     {"ESCAPEMENT_CUDA_LOT", "networks of one chunk on a GPU, for tests and tuning", false},
     {"ESCAPEMENT_PARENT", "the parent process of a worker of --devices", true},
-    {"ESCAPEMENT_LOCK", "the open lock of the output, handed to a worker of --devices", true},
     {"OMP_NUM_THREADS", "threads, within the limits of the machine", false},
     {"OMP_PROC_BIND", "binding of threads to processors; recorded in results", false},
     {"OMP_PLACES", "places that threads are bound to; recorded in results", false},
