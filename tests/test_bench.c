@@ -18,7 +18,7 @@ static esc_bench_check judge(const char *precision, const double want[2], const 
   static const double initial[2] = {1, 1};
   esc_bench_check check = {0};
   esc_problem p = tiny();
-  esc_bench_check_weights(&p, precision, 2, initial, want, got, &check);
+  esc_bench_check_weights(&p, precision, &(esc_bench_weights){2, initial, want, got}, &check);
   problem_free(&p);
   return check;
 }

@@ -1,4 +1,4 @@
-/* Processes that the program starts: drawing scripts, and the runs of `figure`. */
+/* Drawing scripts as child processes. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -62,49 +62,30 @@ static void a_program_that_is_not_there_is_told(void **state) {
   char *const arguments[] = {(char *)"none", NULL};
   const esc_child_spec spec = {.program = scratch("none"), .arguments = arguments};
   pid_t child = 0;
-  int error = 0;
-  esc_assert_ok(esc_child_start(&spec, "test", &child, NULL, NULL, &error));
+  int input, output, error = 0;
+  esc_assert_ok(esc_child_start(&spec, "test", &child, &input, &output, &error));
   assert_int_equal(error, ENOENT);
 }
 
-/* Loops until it is stopped, after one command. */
-#define UNTIL_STOPPED(action, command) \
-  "trap '" action "' TERM; " command " $PPID; while :; do sleep 1 & wait; done"
-
-static void a_stop_is_relayed_and_the_end_waited_for(void **state) {
-  (void)state;
-  static const char *const shells[] = {
-      UNTIL_STOPPED("exit 143", "kill -TERM"), UNTIL_STOPPED("exit 143", "kill -USR1"),
-      UNTIL_STOPPED("exit 143", "kill -USR2"), UNTIL_STOPPED("exit 143", "kill -XCPU"),
-      UNTIL_STOPPED("exit 143", "kill -HUP"),  UNTIL_STOPPED("exit 143", "kill -INT")};
-  signal(SIGHUP, SIG_DFL); /* whatever started the tests */
-  signal(SIGINT, SIG_DFL);
-  for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
-    char *const arguments[] = {(char *)"sh", (char *)"-c", (char *)shells[i], NULL};
-    const esc_child_spec spec = {.program = "/bin/sh", .arguments = arguments};
-    int ended = 0, error = 0;
-    esc_assert_ok(esc_child_run(&spec, "test", &ended, &error));
-    assert_true(WIFEXITED(ended));
-    assert_int_equal(WEXITSTATUS(ended), 143);
-  }
-}
-
-/* As a parent that is killed: it cannot relay anything. */
+/* As a parent that is killed: it cannot pass anything on. The child writes to descriptor 9. */
 static void a_child_is_stopped_when_its_parent_dies(void **state) {
   (void)state;
-  int pipe_ends[2];
+  int pipe_ends[2], input, output, error;
   char word[16] = "";
   assert_int_equal(pipe(pipe_ends), 0);
   const pid_t parent = fork();
   if (parent == 0) {
-    dup2(pipe_ends[1], STDOUT_FILENO);
+    dup2(pipe_ends[1], 9);
     close(pipe_ends[0]);
     close(pipe_ends[1]);
     char *const arguments[] = {(char *)"sh", (char *)"-c",
-                               (char *)UNTIL_STOPPED("echo stopped; exit", "kill -KILL"), NULL};
+                               (char *)"trap 'echo stopped >&9; exit' TERM; kill -KILL $PPID; "
+                                       "while :; do sleep 1 & wait; done",
+                               NULL};
     const esc_child_spec spec = {.program = "/bin/sh", .arguments = arguments};
-    int ended, error;
-    (void)esc_child_run(&spec, "test", &ended, &error);
+    pid_t child = 0;
+    if (esc_child_start(&spec, "test", &child, &input, &output, &error) == ESC_OK)
+      esc_child_wait(child);
     _exit(1);
   }
   close(pipe_ends[1]);
@@ -125,7 +106,6 @@ int main(void) {
       CASE(the_interpreter_gets_no_variable_of_pythons),
       CASE(a_check_loads_a_script_and_runs_nothing_of_it),
       CASE(a_program_that_is_not_there_is_told),
-      CASE(a_stop_is_relayed_and_the_end_waited_for),
       CASE(a_child_is_stopped_when_its_parent_dies),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,8 +82,15 @@ class Figure(cli_case.Case):
         for name in ("figure4-slopes", "figure4-corners", "figure4-gelu"):
             self.call("run", f"{SPECS}/small/{name}.yaml", "-q", "-o", name + ".h5", "sweep.seeds=4",
                       "network.width=4", "network.inputs=4", "train.steps=1")
+        self.refuse_without_escapes()
+        for name in ("figure4-slopes", "figure4-corners", "figure4-gelu"):
             write_the_law(self.path(name + ".h5"))
         return self.figure("4", "--replot")
+
+    def refuse_without_escapes(self):
+        told = self.figure("4", "--replot", code=2)
+        self.assertIn("figure4-slopes.h5: none of its 64 members passed the threshold 0.1", told)
+        self.assertIn("train.steps", told)
 
     def test_the_law_passes_its_checks_and_a_wrong_exponent_fails(self):
         before = self.make_figure4()

@@ -157,19 +157,6 @@ static void an_ignored_hang_up_stays_ignored(void **state) {
   assert_int_equal(end_of(hang_up_under_nohup), 0);
 }
 
-static void collect_under_nohup(void) {
-  sigset_t set;
-  signal(SIGINT, SIG_DFL);
-  signal(SIGHUP, SIG_IGN);
-  esc_signals_collect(&set);
-  _exit(sigismember(&set, SIGHUP) || !sigismember(&set, SIGINT) || !sigismember(&set, SIGUSR2));
-}
-
-static void an_ignored_hang_up_is_no_stop_to_relay(void **state) {
-  (void)state;
-  assert_int_equal(end_of(collect_under_nohup), 0);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_first_signal_of_any_kind_asks_to_stop),
@@ -182,7 +169,6 @@ int main(void) {
       cmocka_unit_test(a_second_int_during_a_save_ends_the_process_behind_it),
       cmocka_unit_test(a_third_int_ends_a_save_that_hangs),
       cmocka_unit_test(an_ignored_hang_up_stays_ignored),
-      cmocka_unit_test(an_ignored_hang_up_is_no_stop_to_relay),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

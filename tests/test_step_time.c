@@ -73,7 +73,8 @@ static double time_of(esc_problem p) {
   const int64_t order[SLOTS] = {3, 2, 1, 0};
   char text[16];
   double seconds = NAN;
-  esc_assert_ok(esc_step_time(&ops, &p, &setup, member, order, now, &seconds, text, sizeof text));
+  const esc_step_timing what = {&ops, &p, &setup, member, order, now};
+  esc_assert_ok(esc_step_time(&what, &seconds, text, sizeof text));
   assert_string_equal(text, "made up");
   return seconds;
 }

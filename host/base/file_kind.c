@@ -1,6 +1,5 @@
 #include "base/file_kind.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -89,12 +87,6 @@ static bool is_stop(int number) {
 
 void esc_signals_collect(sigset_t *set) {
   sigemptyset(set);
-  for (int i = 0; i < STOP_SIGNALS; i++)
-    if (is_stop(stop_signals[i])) sigaddset(set, stop_signals[i]);
-}
-
-void esc_signals_collect_all(sigset_t *set) {
-  sigemptyset(set);
   for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(set, stop_signals[i]);
   sigaddset(set, esc_signals_level_signal());
 }
@@ -102,7 +94,7 @@ void esc_signals_collect_all(sigset_t *set) {
 void esc_signals_install(esc_stop *to) {
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
   stop = to;
-  esc_signals_collect_all(&action.sa_mask);
+  esc_signals_collect(&action.sa_mask);
   for (int i = 0; i < STOP_SIGNALS; i++)
     if (sigaction(stop_signals[i], NULL, &before[i]) == 0 && is_stop(stop_signals[i]))
       sigaction(stop_signals[i], &action, NULL);

@@ -20,11 +20,8 @@
 /* Writing to a closed pipe and beyond RLIMIT_FSIZE are failures of the call, not of the process. */
 void esc_signals_ignore_write(bool pipes);
 
-/* The signals that ask this process to stop: without INT and HUP where they are ignored. */
+/* The signals that ask a process to stop, ignored or not, and that of a parent's count. */
 void esc_signals_collect(sigset_t *set);
-
-/* The same whatever is ignored, and that of a parent's count. */
-void esc_signals_collect_all(sigset_t *set);
 
 /* A process that works until it is asked to stop: raises *stop then. Until esc_signals_restore they
  * do nothing else; behind it what they did before, and *stop is not touched any more. */

@@ -1,4 +1,4 @@
-/* A GPU's ceilings, for the verb bench: cuBLAS on one large product, and a copy. */
+/* A GPU's ceilings, for the benchmark: cuBLAS on one large product, and a copy. */
 #ifndef ESC_CUDA_BENCH_H
 #define ESC_CUDA_BENCH_H
 

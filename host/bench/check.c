@@ -44,18 +44,17 @@ static double largest(const double *a, const double *b, size_t first, size_t end
   return size;
 }
 
-void esc_bench_check_weights(const esc_problem *p, const char *precision, int64_t steps,
-                             const double *initial, const double *want, const double *got,
-                             esc_bench_check *check) {
+void esc_bench_check_weights(const esc_problem *p, const char *precision,
+                             const esc_bench_weights *w, esc_bench_check *check) {
   const double relative = esc_bench_rounding(p, precision);
   for (int l = 0; l < p->shape.layers; l++) {
     const size_t first = esc_weight_offset(p->shape, l), end = esc_weight_offset(p->shape, l + 1);
-    const double unit = largest(want, initial, first, end) +
-                        0.01 * p->rate * esc_metric_gamma(p, l) * (double)steps;
+    const double unit = largest(w->want, w->initial, first, end) +
+                        0.01 * p->rate * esc_metric_gamma(p, l) * (double)w->steps;
     const double stored =
-        (double)(steps + 1) * half_ulp(precision) * largest(want, NULL, first, end);
+        (double)(w->steps + 1) * half_ulp(precision) * largest(w->want, NULL, first, end);
     for (size_t i = first; i < end; i++)
-      book(check, fabs(got[i] - want[i]) / unit, relative + stored / unit);
+      book(check, fabs(w->got[i] - w->want[i]) / unit, relative + stored / unit);
   }
 }
 
@@ -91,23 +90,29 @@ done:
   return status;
 }
 
-/* Room for one comparison, (weight) each. */
-typedef struct room {
+/* The engine that is checked, the reference, and workspace: (weight) each, (mode, input). */
+typedef struct comparison {
+  const esc_engine_ops *ops;
+  const void *engine;
+  void *reference;
+  const esc_problem *problem;
   double *initial, *want, *got, *directions;
-} room;
+} comparison;
 
-static esc_status check_network(const esc_engine_ops *ops, const void *engine, int slot,
-                                const void *reference, int place, const esc_problem *p,
-                                const room *r, esc_bench_check *check) {
+/* The network in a slot of the engine against that in slot `index` of the reference. */
+static esc_status check_network(const comparison *r, int slot, int index, esc_bench_check *check) {
   esc_status status = ESC_OK;
+  const esc_problem *p = r->problem;
+  const esc_engine_ops *ops = r->ops;
   const esc_member member = esc_bench_member(slot);
   esc_initial_weights(p, &member, r->directions, r->initial);
-  ESC_TRY(esc_reference_engine.weights(reference, place, r->want));
-  ESC_TRY(ops->weights(engine, slot, r->got));
-  esc_bench_check_weights(p, ops->precision, ESC_BENCH_CHECK_STEPS, r->initial, r->want, r->got,
-                          check);
-  esc_bench_check_loss(p, ops->precision, esc_reference_engine.slot(reference, place)->track.loss,
-                       ops->slot(engine, slot)->track.loss, check);
+  ESC_TRY(esc_reference_engine.weights(r->reference, index, r->want));
+  ESC_TRY(ops->weights(r->engine, slot, r->got));
+  const esc_bench_weights weights = {ESC_BENCH_CHECK_STEPS, r->initial, r->want, r->got};
+  esc_bench_check_weights(p, ops->precision, &weights, check);
+  esc_bench_check_loss(p, ops->precision,
+                       esc_reference_engine.slot(r->reference, index)->track.loss,
+                       ops->slot(r->engine, slot)->track.loss, check);
 done:
   return status;
 }
@@ -119,8 +124,7 @@ esc_status esc_bench_check_engine(const esc_engine_ops *ops, const void *engine,
   const size_t weights = esc_weight_count(p->shape);
   int which[NETWORKS];
   const int count = choose(p, members, which);
-  void *reference = NULL;
-  room r = {0};
+  comparison r = {.ops = ops, .engine = engine, .problem = p};
   *check = (esc_bench_check){0};
   ESC_TRY_ALLOCATE(r.initial = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(r.want = calloc(weights, sizeof(double)));
@@ -128,11 +132,10 @@ esc_status esc_bench_check_engine(const esc_engine_ops *ops, const void *engine,
   ESC_TRY_ALLOCATE(r.directions =
                        calloc((size_t)p->teacher.modes * (size_t)p->shape.inputs, sizeof(double)));
   esc_teacher_directions(p, r.directions);
-  ESC_TRY(follow(p, count, which, threads, &reference));
-  for (int i = 0; i < count; i++)
-    ESC_TRY(check_network(ops, engine, which[i], reference, i, p, &r, check));
+  ESC_TRY(follow(p, count, which, threads, &r.reference));
+  for (int i = 0; i < count; i++) ESC_TRY(check_network(&r, which[i], i, check));
 done:
-  esc_reference_engine.destroy(reference);
+  esc_reference_engine.destroy(r.reference);
   free(r.initial);
   free(r.want);
   free(r.got);

@@ -16,8 +16,15 @@ typedef struct esc_bench_check {
  * sqrt(terms of the sums) for each layer passed. */
 double esc_bench_rounding(const esc_problem *problem, const char *precision);
 
-/* Compares one network after `steps` steps. Weights are flat, as in
- * esc_weight_offset: `initial` (exact), `want` (the reference's) and `got`.
+/* One network's weights, flat as in esc_weight_offset. */
+typedef struct esc_bench_weights {
+  int64_t steps;         /* made so far */
+  const double *initial; /* exact */
+  const double *want;    /* the reference's */
+  const double *got;
+} esc_bench_weights;
+
+/* Compares the weights of one network.
  *
  * A layer's unit is its largest change, plus 0.01 of a gradient of size 1 for where
  * the mean over the minibatch cancels. The error of a weight is |got - want| in
@@ -26,9 +33,8 @@ double esc_bench_rounding(const esc_problem *problem, const char *precision);
  * each step and for its start. With TF32, whose inputs are rounded to 11 bits,
  * there are few layers' worth of that error, sums or no sums. `precision` is the
  * engine's. Adds to *check. */
-void esc_bench_check_weights(const esc_problem *problem, const char *precision, int64_t steps,
-                             const double *initial, const double *want, const double *got,
-                             esc_bench_check *check);
+void esc_bench_check_weights(const esc_problem *problem, const char *precision,
+                             const esc_bench_weights *weights, esc_bench_check *check);
 
 /* The same for a loss; its error is relative. */
 void esc_bench_check_loss(const esc_problem *problem, const char *precision, double want,

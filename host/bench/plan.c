@@ -94,7 +94,7 @@ done:
   return status;
 }
 
-/* Activations by name, with commas between; rows call each by its name in the table of problem.h,
+/* Activations by name, with commas between; rows call each by its name in activation_list.h,
  * however it was written. */
 static esc_status read_activations(const char *text, esc_bench_plan *plan, grid *g) {
   esc_status status = ESC_OK;

@@ -1,5 +1,4 @@
 /* escapement bench: throughput of a training step beside the machine's ceiling. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"

@@ -1,7 +1,4 @@
 /* What the verbs share: JSON, result tables, signals, notes. */
-#include <errno.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -362,26 +362,21 @@ static esc_status read_which(request *r, const char *which) {
                   esc_show(which, strlen(which)).text, (int)ESC_FIGURES);
 }
 
-esc_status esc_verb_figure(int argc, char **argv) {
-  esc_status status = ESC_OK;
-  bool help = false;
-  int first = 0;
-  char *command_line = NULL;
-  request r = {.scale = "small", .backend = "auto"};
+static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"output", 'o', "DIR", "directory of data, pictures and checks", .text = &r.directory,
+      {"output", 'o', "DIR", "directory of data, pictures and checks", .text = &r->directory,
        .suffixes = ESC_FOLDER},
       {"scale", 0, "small|large", "which set of sweeps (small: minutes on two cores; large: a GPU)",
-       .text = &r.scale, .words = "small|large"},
-      {"backend", 0, "NAME", "of the runs (auto)", .text = &r.backend,
+       .text = &r->scale, .words = "small|large"},
+      {"backend", 0, "NAME", "of the runs (auto)", .text = &r->backend,
        .words = "auto|" ESC_ENGINE_WORDS},
-      {"threads", 0, "N", "of the runs (all processors)", .number = &r.threads, .min = 1,
+      {"threads", 0, "N", "of the runs (all processors)", .number = &r->threads, .min = 1,
        .max = 4096},
-      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP " (double)", .text = &r.width,
+      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP " (double)", .text = &r->width,
        .words = ESC_PICTURE_WIDTH_WORDS},
-      {"replot", 0, NULL, "from the data in DIR, training nothing", .flag = &r.replot},
-      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r.quiet},
-      {"json", 0, NULL, "the checks as one JSON object on stdout", .flag = &r.json},
+      {"replot", 0, NULL, "from the data in DIR, training nothing", .flag = &r->replot},
+      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r->quiet},
+      {"json", 0, NULL, "the checks as one JSON object on stdout", .flag = &r->json},
       {0},
   };
   const esc_command command = {
@@ -392,7 +387,16 @@ esc_status esc_verb_figure(int argc, char **argv) {
       "and its reason.\n"
       "key=value replaces a key of every spec. Exit status 1 if a check fails.",
       .options = options, .words = "1|2|3|4|5|all", .overrides = true};
-  ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
+  return esc_options_parse(&command, argc, argv, first, help);
+}
+
+esc_status esc_verb_figure(int argc, char **argv) {
+  esc_status status = ESC_OK;
+  bool help = false;
+  int first = 0;
+  char *command_line = NULL;
+  request r = {.scale = "small", .backend = "auto"};
+  ESC_TRY(parse(&r, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs a number, 1 to 5, or all");
   if (!r.directory) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs -o DIR");

@@ -161,22 +161,18 @@ static esc_status check_written(const char *figure, const struct stat *before) {
                   esc_python(), figure);
 }
 
-esc_status esc_verb_plot(int argc, char **argv) {
-  esc_status status = ESC_OK;
-  const char *figure = NULL, *width = NULL, *caption = NULL;
-  bool help = false;
-  int first = 0, tables = 0;
-  esc_results **table = NULL;
-  esc_fit fit = {0};
-  json_t *object = NULL;
-  struct stat before;
+typedef struct request {
+  const char *figure, *width, *caption;
+} request;
+
+static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &figure,
+      {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &r->figure,
        .suffixes = "png|svg|pdf"},
-      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP, .text = &width,
+      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP, .text = &r->width,
        .words = ESC_PICTURE_WIDTH_WORDS},
       {"caption", 0, "FILE.txt", "the figure's caption, as text: marks, errors, sizes, slopes",
-       .text = &caption, .suffixes = "txt"},
+       .text = &r->caption, .suffixes = "txt"},
       {0},
   };
   const esc_command command = {
@@ -185,26 +181,45 @@ esc_status esc_verb_plot(int argc, char **argv) {
       "slopes;\n"
       "one panel where the times at all thresholds are alike, else a panel a threshold.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
-  ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
-  if (help) return ESC_OK;
-  if (!figure) return ESC_FAIL(ESC_BAD_INPUT, "plot: needs -o FIG.png (or .svg, .pdf)");
-  ESC_TRY(esc_output_check(figure, "a picture", "png|svg|pdf", false));
-  ESC_TRY(esc_picture_width_check(width));
-  if (caption && !strcmp(caption, figure))
+  return esc_options_parse(&command, argc, argv, first, help);
+}
+
+/* What is written must be of a kind that can be drawn, and none of the `files` that are read. */
+static esc_status check_outputs(const request *r, int files, char *const *file) {
+  esc_status status = ESC_OK;
+  if (!r->figure) return ESC_FAIL(ESC_BAD_INPUT, "plot: needs -o FIG.png (or .svg, .pdf)");
+  ESC_TRY(esc_output_check(r->figure, "a picture", "png|svg|pdf", false));
+  ESC_TRY(esc_picture_width_check(r->width));
+  if (r->caption && !strcmp(r->caption, r->figure))
     return ESC_FAIL(ESC_BAD_INPUT, "--caption %s: is the figure's name; name another file",
-                    caption);
-  ESC_TRY(refuse_input_as_output(argc - first, argv + first, "-o", figure));
-  ESC_TRY(refuse_input_as_output(argc - first, argv + first, "--caption", caption));
+                    r->caption);
+  ESC_TRY(refuse_input_as_output(files, file, "-o", r->figure));
+  ESC_TRY(refuse_input_as_output(files, file, "--caption", r->caption));
+done:
+  return status;
+}
+
+esc_status esc_verb_plot(int argc, char **argv) {
+  esc_status status = ESC_OK;
+  request r = {0};
+  bool help = false;
+  int first = 0, tables = 0;
+  esc_results **table = NULL;
+  esc_fit fit = {0};
+  json_t *object = NULL;
+  ESC_TRY(parse(&r, argc, argv, &first, &help));
+  if (help) return ESC_OK;
+  ESC_TRY(check_outputs(&r, argc - first, argv + first));
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
   ESC_TRY(esc_results_fit(tables, (const esc_results *const *)table,
                           (const char *const *)(argv + first), &fit));
   ESC_TRY(refuse_nothing_to_draw(&fit, tables, table, argv + first));
   ESC_TRY_ALLOCATE(object = drawing(&fit, tables, table));
-  set_command(object, argc - first, argv + first, figure);
-  before = look_at(figure);
-  ESC_TRY(draw(figure, width, caption, object));
-  ESC_TRY(check_written(figure, &before));
-  printf("%s\n", figure);
+  set_command(object, argc - first, argv + first, r.figure);
+  const struct stat before = look_at(r.figure);
+  ESC_TRY(draw(r.figure, r.width, r.caption, object));
+  ESC_TRY(check_written(r.figure, &before));
+  printf("%s\n", r.figure);
 done:
   json_decref(object);
   esc_fit_free(&fit);

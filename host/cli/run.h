@@ -10,7 +10,7 @@ typedef struct esc_run_request {
   bool dry_run, quiet, json;
 } esc_run_request;
 
-/* Reads the options; *first is the place of the spec in argv. */
+/* Reads the options; *first is the index of the spec in argv. */
 esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help);
 
 /* Chooses the shard and the name of the output, into `output` (size bytes) and ask->options:

@@ -24,11 +24,19 @@ static esc_status parse_time(const char *option, const char *text, double *secon
   return ESC_FAIL(ESC_BAD_INPUT, "--%s %.40s: must be seconds or HH:MM:SS", option, text);
 }
 
-esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help) {
-  const char *checkpoint = "60", *longest = NULL;
-  int64_t device = -1, threads = 0, slots = 0;
+static const char usage[] = "run SPEC [-o OUT.h5] [options] [key=value ...]";
+static const char summary[] =
+    "Trains the sweep that SPEC (YAML) describes; key=value replaces a key of it.";
+
+/* Options whose text or number becomes something else in the request. */
+typedef struct texts {
+  const char *checkpoint, *longest;
+  int64_t device, threads, slots;
+} texts;
+
+static esc_status read_options(esc_run_request *ask, texts *t, int argc, char **argv, int *first,
+                               bool *help) {
   esc_run_options *const o = &ask->options;
-  esc_run_options_init(o);
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
        .text = &ask->output, .suffixes = ESC_RESULT_SUFFIXES},
@@ -38,21 +46,21 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
        .text = &o->path, .words = "auto|" ESC_PATH_WORDS},
       {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)", .text = &o->precision,
        .words = ESC_PRECISION_WORDS},
-      {"device", 0, "N", "index of the GPU (default 0)", .number = &device, .max = 1023},
+      {"device", 0, "N", "index of the GPU (default 0)", .number = &t->device, .max = 1023},
       {"devices", 0, "LIST", "several GPUs, 0,1,... (or cpu,cpu): a worker process for each",
        .text = &o->devices},
-      {"threads", 0, "N", "threads (default: all processors)", .number = &threads, .min = 1,
+      {"threads", 0, "N", "threads (default: all processors)", .number = &t->threads, .min = 1,
        .max = 4096},
-      {"slots", 0, "N", "networks in flight (default: what suits the backend)", .number = &slots,
+      {"slots", 0, "N", "networks in flight (default: what suits the backend)", .number = &t->slots,
        .min = 1, .max = 1000000},
       {"shard", 0, "I/N",
        "train only members I, I+N, ... (I from 0; %a in OUT.h5 is I); %a/N in a Slurm array",
        .text = &ask->shard},
       {"checkpoint", 0, "TIME", "seconds between checkpoints (default 60; 0: only when stopped)",
-       .text = &checkpoint},
+       .text = &t->checkpoint},
       {"max-time", 0, "TIME",
        "stop after TIME (seconds or HH:MM:SS) with a checkpoint; exit status 143",
-       .text = &longest},
+       .text = &t->longest},
       {"resume", 0, NULL, "continue an interrupted run; add members to a finished one",
        .flag = &o->resume},
       {"from", 0, "OLD.h5", "take the members that this result holds, train only the others",
@@ -65,22 +73,34 @@ esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first
       {"json", 0, NULL, "the summary as one JSON object on stdout", .flag = &ask->json},
       {0},
   };
-  const esc_command command = {
-      "run SPEC [-o OUT.h5] [options] [key=value ...]",
-      "Trains the sweep that SPEC (YAML) describes; key=value replaces a key of it.",
-      .options = options, .suffixes = "yaml|yml", .overrides = true};
+  const esc_command command = {usage, summary, .options = options, .suffixes = "yaml|yml",
+                               .overrides = true};
+  return esc_options_parse(&command, argc, argv, first, help);
+}
+
+static esc_status apply(esc_run_request *ask, const texts *t) {
   esc_status status = ESC_OK;
-  ESC_TRY(esc_options_parse(&command, argc, argv, first, help));
-  ESC_TRY(parse_time("checkpoint", checkpoint, &o->checkpoint_seconds));
-  if (longest) ESC_TRY(parse_time("max-time", longest, &o->seconds_max));
-  o->device = (int)device;
-  o->threads = (int)threads;
-  o->slots = (int)slots;
+  esc_run_options *const o = &ask->options;
+  ESC_TRY(parse_time("checkpoint", t->checkpoint, &o->checkpoint_seconds));
+  if (t->longest) ESC_TRY(parse_time("max-time", t->longest, &o->seconds_max));
+  o->device = (int)t->device;
+  o->threads = (int)t->threads;
+  o->slots = (int)t->slots;
   o->quiet = ask->quiet;
   if (o->devices && ask->shard)
     return ESC_FAIL(ESC_BAD_INPUT, "--devices divides the whole sweep: not together with --shard");
-  if (longest && o->seconds_max == 0)
-    status = ESC_FAIL(ESC_BAD_INPUT, "--max-time %.40s: must be more than 0", longest);
+  if (t->longest && o->seconds_max == 0)
+    status = ESC_FAIL(ESC_BAD_INPUT, "--max-time %.40s: must be more than 0", t->longest);
+done:
+  return status;
+}
+
+esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help) {
+  esc_status status = ESC_OK;
+  texts t = {.checkpoint = "60", .device = -1};
+  esc_run_options_init(&ask->options);
+  ESC_TRY(read_options(ask, &t, argc, argv, first, help));
+  status = apply(ask, &t);
 done:
   return status;
 }

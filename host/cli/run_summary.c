@@ -1,7 +1,6 @@
 /* What a run prints: its summary, and what it would do. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"

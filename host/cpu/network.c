@@ -1,7 +1,6 @@
 /* Layout and memory of the CPU engine. */
 #include "cpu/network.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,13 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "base/signals.h"
 
 extern char **environ;
 
@@ -38,19 +37,14 @@ static void close_all(pipes *p) {
   }
 }
 
-static bool open_pipes(const esc_child_spec *spec, pipes *p) {
+static bool open_pipes(pipes *p) {
   *p = (pipes){{-1, -1}, {-1, -1}, {-1, -1}};
-  if (pipe2(p->started, O_CLOEXEC) != 0) return false;
-  if (!spec->piped) return true;
-  return pipe2(p->input, O_CLOEXEC) == 0 && pipe2(p->output, O_CLOEXEC) == 0 &&
-         fcntl(p->input[1], F_SETFL, O_NONBLOCK) == 0 &&
+  return pipe2(p->started, O_CLOEXEC) == 0 && pipe2(p->input, O_CLOEXEC) == 0 &&
+         pipe2(p->output, O_CLOEXEC) == 0 && fcntl(p->input[1], F_SETFL, O_NONBLOCK) == 0 &&
          fcntl(p->output[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
-static void redirect(const esc_child_spec *spec, const pipes *p) {
-  const int nowhere = spec->silent ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
-  if (nowhere >= 0) dup2(nowhere, STDOUT_FILENO);
-  if (!spec->piped) return;
+static void redirect(const pipes *p) {
   dup2(p->input[0], STDIN_FILENO);
   dup2(p->output[1], STDOUT_FILENO);
   dup2(p->output[1], STDERR_FILENO);
@@ -64,7 +58,7 @@ static void become(const esc_child_spec *spec, const pipes *p, pid_t parent, cha
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   signal(SIGPIPE, SIG_DFL);
-  redirect(spec, p);
+  redirect(p);
   execvpe(spec->program, spec->arguments, environment);
   const int error = errno;
   if (write(p->started[1], &error, sizeof error) < 0) _exit(126);
@@ -78,7 +72,7 @@ esc_status esc_child_start(const esc_child_spec *spec, const char *verb, pid_t *
   const pid_t parent = getpid();
   char **environment = make_environment(spec->leave_out);
   *error = 0;
-  if (!open_pipes(spec, &p) || !environment || (*child = fork()) < 0) {
+  if (!open_pipes(&p) || !environment || (*child = fork()) < 0) {
     status =
         ESC_FAIL(ESC_IO_FAILED, "%s: cannot start %s: %s", verb, spec->program, strerror(errno));
     goto done;
@@ -92,8 +86,8 @@ esc_status esc_child_start(const esc_child_spec *spec, const char *verb, pid_t *
     goto done;
   }
   signal(SIGPIPE, SIG_IGN); /* a child that ends early says so through its exit status */
-  if (input) *input = p.input[1];
-  if (output) *output = p.output[0];
+  *input = p.input[1];
+  *output = p.output[0];
   p.input[1] = p.output[0] = -1;
 done:
   close_all(&p);
@@ -106,28 +100,4 @@ int esc_child_wait(pid_t child) {
   while (waitpid(child, &ended, 0) < 0)
     if (errno != EINTR) return 0x7f00;
   return ended;
-}
-
-/* Waits with the signals of `set` blocked: they come one by one. */
-static int wait_relaying(pid_t child, const sigset_t *set) {
-  siginfo_t info;
-  int ended = 0, sent = 0;
-  while (waitpid(child, &ended, WNOHANG) == 0) {
-    const int number = sigwaitinfo(set, &info);
-    const bool terminal = number == SIGINT && info.si_code > 0;
-    if (number > 0 && number != SIGCHLD && !terminal && !sent++) kill(child, SIGTERM);
-  }
-  return ended;
-}
-
-esc_status esc_child_run(const esc_child_spec *spec, const char *verb, int *ended, int *error) {
-  sigset_t set, before;
-  pid_t child;
-  esc_signals_collect(&set);
-  sigaddset(&set, SIGCHLD);
-  sigprocmask(SIG_BLOCK, &set, &before);
-  const esc_status status = esc_child_start(spec, verb, &child, NULL, NULL, error);
-  if (status == ESC_OK && !*error) *ended = wait_relaying(child, &set);
-  sigprocmask(SIG_SETMASK, &before, NULL);
-  return status;
 }

@@ -9,7 +9,6 @@
 #include <libgen.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +89,18 @@ static interpreters find_interpreters(void) {
   return found;
 }
 
+/* What to run. */
+typedef struct job {
+  const char *text, *verb, *input;
+  char *const *arguments;
+} job;
+
+/* How it ended. */
+typedef struct outcome {
+  int code;        /* exit status; NO_MATPLOTLIB if another interpreter may help */
+  char words[512]; /* the last line that it wrote, or why it could not be started */
+} outcome;
+
 typedef struct script {
   pid_t child;
   int input, output; /* our ends of its standard input, and of its standard output and error */
@@ -100,13 +111,12 @@ typedef struct script {
   bool is_complete; /* the next byte begins another */
 } script;
 
-static esc_status start(const char *python, const char *text, const char *verb,
-                        char *const *arguments, script *s, int *error) {
-  char *all[ARGUMENTS_MAX + 5] = {(char *)python, "-I", "-c", (char *)text};
-  for (int i = 0; i < ARGUMENTS_MAX && arguments && arguments[i]; i++) all[4 + i] = arguments[i];
-  const esc_child_spec spec = {
-      .program = python, .arguments = all, .leave_out = "PYTHON", .piped = true};
-  return esc_child_start(&spec, verb, &s->child, &s->input, &s->output, error);
+static esc_status start(const char *python, const job *j, script *s, int *error) {
+  char *all[ARGUMENTS_MAX + 5] = {(char *)python, "-I", "-c", (char *)j->text};
+  for (int i = 0; i < ARGUMENTS_MAX && j->arguments && j->arguments[i]; i++)
+    all[4 + i] = j->arguments[i];
+  const esc_child_spec spec = {.program = python, .arguments = all, .leave_out = "PYTHON"};
+  return esc_child_start(&spec, j->verb, &s->child, &s->input, &s->output, error);
 }
 
 static void close_input(script *s) {
@@ -151,65 +161,63 @@ static void talk(script *s) {
   }
 }
 
-/* Runs `python` on `text`. `words` gets the last line that it wrote, or why it could not be
- * started; *code its exit status, NO_MATPLOTLIB if another interpreter may help. */
-static esc_status run(const char *python, const char *text, const char *verb, const char *input,
-                      char *const *arguments, char words[512], int *code) {
-  script s = {.unread = input, .left = strlen(input), .input = -1, .output = -1};
+/* Runs the job with the interpreter `python`. */
+static esc_status run(const char *python, const job *j, outcome *out) {
+  script s = {.unread = j->input, .left = strlen(j->input), .input = -1, .output = -1};
   int error = 0;
-  *code = NO_MATPLOTLIB;
-  const esc_status status = start(python, text, verb, arguments, &s, &error);
-  if (error) snprintf(words, 512, "cannot be started: %s", strerror(error));
+  out->code = NO_MATPLOTLIB;
+  const esc_status status = start(python, j, &s, &error);
+  if (error) snprintf(out->words, sizeof out->words, "cannot be started: %s", strerror(error));
   if (status != ESC_OK || error) return status;
   if (s.left == 0) close_input(&s);
   talk(&s);
   close_input(&s);
   close(s.output);
-  snprintf(words, 512, "%s", s.line);
+  snprintf(out->words, sizeof out->words, "%s", s.line);
   const int ended = esc_child_wait(s.child);
-  *code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
+  out->code = WIFEXITED(ended) ? WEXITSTATUS(ended) : 3;
   return ESC_OK;
 }
 
-/* Tries one interpreter after the other until one has matplotlib; the last one's *code. `tried`
+/* Tries one interpreter after the other until one has matplotlib; the last one's outcome. `tried`
  * gets what was wrong with each that has not. */
-static esc_status run_first(const interpreters *all, const char *text, const char *verb,
-                            const char *input, char *const *arguments, char words[512], int *code,
-                            char *tried, size_t size) {
+static esc_status run_first(const interpreters *all, const job *j, outcome *out, char *tried,
+                            size_t size) {
   esc_status status = ESC_OK;
   size_t length = 0;
   tried[0] = 0;
-  *code = NO_MATPLOTLIB;
-  for (int i = 0; i < all->count && *code == NO_MATPLOTLIB; i++) {
-    ESC_TRY(run(all->path[i], text, verb, input, arguments, words, code));
+  *out = (outcome){.code = NO_MATPLOTLIB};
+  for (int i = 0; i < all->count && out->code == NO_MATPLOTLIB; i++) {
+    ESC_TRY(run(all->path[i], j, out));
     snprintf(last_used, sizeof last_used, "%s", all->path[i]);
-    if (*code == NO_MATPLOTLIB && length < size)
+    if (out->code == NO_MATPLOTLIB && length < size)
       length += (size_t)snprintf(tried + length, size - length, "%s%.200s: %.200s", i ? "; " : "",
-                                 all->path[i], words[0] ? words : "no message");
+                                 all->path[i], out->words[0] ? out->words : "no message");
   }
 done:
   return status;
 }
 
-/* Runs `script`, behind `more` of the prelude. */
-static esc_status run_script(const char *more, const char *script_text, const char *verb,
-                             const char *input, char *const *arguments) {
+/* Runs a job whose text is `more` and the script, both behind the prelude. */
+static esc_status run_script(const char *more, job j) {
   esc_status status = ESC_OK;
-  char words[512] = "", tried[900], *text = NULL;
-  int code = 0;
+  char tried[900], *text = NULL;
+  outcome end;
   const interpreters all = find_interpreters();
-  if (asprintf(&text, "%s%s%s", prelude, more, script_text) < 0) text = NULL;
+  if (asprintf(&text, "%s%s%s", prelude, more, j.text) < 0) text = NULL;
   ESC_TRY_ALLOCATE(text);
-  ESC_TRY(run_first(&all, text, verb, input, arguments, words, &code, tried, sizeof tried));
-  if (code == NO_MATPLOTLIB)
+  j.text = text;
+  ESC_TRY(run_first(&all, &j, &end, tried, sizeof tried));
+  if (end.code == NO_MATPLOTLIB)
     status = ESC_FAIL(ESC_LIBRARY_FAILED,
                       "%s: no Python with matplotlib, so no figure was written; tried %s; install "
                       "matplotlib there (Debian: python3-matplotlib), or set ESCAPEMENT_PYTHON to "
                       "an interpreter that has it",
-                      verb, tried);
-  else if (code != 0)
-    status = ESC_FAIL(code == 2 ? ESC_BAD_INPUT : ESC_LIBRARY_FAILED, "%s%s; no figure was written",
-                      words[0] ? words : verb, words[0] ? "" : ": the drawing script ended early");
+                      j.verb, tried);
+  else if (end.code != 0)
+    status = ESC_FAIL(end.code == 2 ? ESC_BAD_INPUT : ESC_LIBRARY_FAILED,
+                      "%s%s; no figure was written", end.words[0] ? end.words : j.verb,
+                      end.words[0] ? "" : ": the drawing script ended early");
 done:
   free(text);
   return status;
@@ -217,9 +225,9 @@ done:
 
 esc_status esc_python_run(const char *script_text, const char *verb, const char *input,
                           char *const *arguments) {
-  return run_script("", script_text, verb, input, arguments);
+  return run_script("", (job){script_text, verb, input, arguments});
 }
 
 esc_status esc_python_check(const char *script_text, const char *verb) {
-  return run_script(only_load, script_text, verb, "", NULL);
+  return run_script(only_load, (job){script_text, verb, "", NULL});
 }

@@ -1,6 +1,5 @@
 /* Theory's escape times over a range of epsilon, and slopes of what is drawn. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "figure/figure.h"

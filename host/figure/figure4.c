@@ -125,12 +125,31 @@ static void caption_slope(esc_figure *f, const esc_fit_group *g, const char *nam
                     (g->upper - g->lower) / 2, g->predicted);
 }
 
+/* Escape times of a sweep at the threshold that is drawn: without one there are no axes. */
+static esc_status require_escapes(const esc_figure_run *run, const esc_fit *fit) {
+  const double threshold = middle_threshold(run->results);
+  const int64_t *const steps = run->results->steps_run;
+  int64_t longest = 0;
+  for (int i = 0; i < fit->groups; i++)
+    for (int k = 0; k < fit->group[i].points; k++)
+      if (fit->group[i].threshold == threshold && fit->group[i].point[k].mean > 0) return ESC_OK;
+  for (int64_t i = 0; i < run->results->members; i++)
+    longest = steps[i] > longest ? steps[i] : longest;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s.h5: none of its %lld members passed the threshold %g after step 0 (steps "
+                  "trained: at most %lld), so figure 4 has no escape time to draw; change "
+                  "train.steps or escape.thresholds",
+                  run->sweep->name, (long long)run->results->members, threshold,
+                  (long long)longest);
+}
+
 static esc_status add_run(esc_figure *f, const esc_figure_run *run, json_t *panel, bool corners,
                           int twins[ESC_LAYERS_MAX + 1]) {
   esc_status status = ESC_OK;
   esc_fit fit = {0};
   const esc_results *table = run->results;
   ESC_TRY(esc_fit_results(1, &table, &fit));
+  ESC_TRY(require_escapes(run, &fit));
   for (int i = 0; i < fit.groups; i++) {
     const esc_fit_group *g = &fit.group[i];
     char name[128];

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "escapement/internal/homotopy.h"
 #include "escapement/internal/spectrum.h"

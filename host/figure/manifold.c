@@ -1,8 +1,6 @@
 /* Networks trained on the symmetric manifold against the reduced ODE: when the loss
  * passes a threshold, at gradient descent's finite step. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "figure/figure.h"

@@ -1,6 +1,6 @@
-/* The threads of a verb, settled before anything is written. */
-#ifndef ESC_CLI_THREADS_H
-#define ESC_CLI_THREADS_H
+/* The threads of a computation, settled before anything is written. */
+#ifndef ESC_MACHINE_THREADS_H
+#define ESC_MACHINE_THREADS_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,6 @@
 /* A figure's section: picture, checks, and where its data came from. */
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"

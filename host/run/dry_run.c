@@ -1,6 +1,5 @@
 /* What a run would do and cost: the checks that it would begin with, times measured by a few steps,
  * escape steps forecast by theory. */
-#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,9 +126,10 @@ done:
 static esc_status measure(esc_run *r, esc_dry_run *out) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
+  const esc_step_timing what = {r->engine,    p, &r->setup, r->plan.member, r->plan.order,
+                                omp_get_wtime};
   if (r->plan.members > 0)
-    ESC_TRY(esc_step_time(r->engine, p, &r->setup, r->plan.member, r->plan.order, omp_get_wtime,
-                          &out->seconds_per_step, r->engine_text, sizeof r->engine_text));
+    ESC_TRY(esc_step_time(&what, &out->seconds_per_step, r->engine_text, sizeof r->engine_text));
   ESC_TRY(measure_recording(r, out));
   out->seconds_max =
       out->seconds_per_step * (double)p->steps * (double)(r->plan.members - r->done_before);

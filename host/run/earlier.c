@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
-#include "base/log.h"
 #include "escapement/internal/observe.h"
 #include "run/run.h"
 #include "spec/difference.h"

@@ -44,7 +44,7 @@ int esc_follower_start(const char *program, const posix_spawn_file_actions_t *fi
   char **environment = extend_environment(parent);
   if (!environment) return ENOMEM;
   if (!program) program = find_installed(installed) ? installed : "escapement";
-  esc_signals_collect_all(&set);
+  esc_signals_collect(&set);
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setsigmask(&attributes, &set);

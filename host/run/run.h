@@ -75,6 +75,9 @@ void esc_run_phase_end(const esc_run *run, esc_run_phase phase);
 
 /* ---- identity, files.c ---- */
 
+/* Takes the lock of the output; `inherited`: a worker's descriptor of that of the whole, or -1. */
+esc_status esc_run_lock(esc_run *run, int inherited);
+
 /* Fills `identity`. */
 esc_status esc_run_identify(esc_run *run);
 
@@ -162,14 +165,13 @@ void esc_run_fill_report(const esc_run *run, esc_run_report *report);
 
 /* ---- workers.c ---- */
 
-/* Takes the lock of the output; `inherited`: a worker's descriptor of that of the whole, or -1. */
-esc_status esc_run_lock(esc_run *run, int inherited);
-
 /* Refuses what is no list of devices. */
 esc_status esc_run_devices_check(const char *text);
 
 /* Trains the sweep in a process a device and merges the parts. */
 esc_status esc_run_devices(esc_run *run);
+
+/* ---- parts.c ---- */
 
 /* Checks that the parts that a run with `devices` left may be continued, and counts their
  * finished members, without changing a file. */

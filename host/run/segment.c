@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "base/log.h"
 #include "base/version.h"
 #include "run/provenance.h"
 #include "run/run.h"

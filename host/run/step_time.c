@@ -7,15 +7,14 @@ static const double enough =
 static const int64_t steps_max = (int64_t)1 << 40;
 
 typedef struct timing {
-  const esc_engine_ops *ops;
+  const esc_step_timing *what;
   void *engine;
-  int slots;
-  double (*now)(void);
 } timing;
 
 static int64_t steps_made(const timing *t) {
   int64_t made = 0;
-  for (int i = 0; i < t->slots; i++) made += t->ops->slot(t->engine, i)->track.step;
+  for (int i = 0; i < t->what->setup->slots; i++)
+    made += t->what->ops->slot(t->engine, i)->track.step;
   return made;
 }
 
@@ -23,9 +22,9 @@ static int64_t steps_made(const timing *t) {
 static esc_status time_advance(const timing *t, int64_t steps, double *seconds, double *took) {
   const atomic_bool stop = false;
   const int64_t before = steps_made(t);
-  const double start = t->now();
-  const esc_status status = t->ops->advance(t->engine, steps, &stop);
-  *took = t->now() - start;
+  const double start = t->what->now();
+  const esc_status status = t->what->ops->advance(t->engine, steps, &stop);
+  *took = t->what->now() - start;
   const int64_t made = steps_made(t) - before;
   *seconds = made > 0 ? *took / (double)made : (double)NAN;
   return status;
@@ -47,18 +46,17 @@ done:
   return status;
 }
 
-esc_status esc_step_time(const esc_engine_ops *ops, const esc_problem *problem,
-                         const esc_engine_setup *setup, const esc_member *member,
-                         const int64_t *order, double (*now)(void), double *seconds, char *text,
-                         size_t size) {
+esc_status esc_step_time(const esc_step_timing *what, double *seconds, char *text, size_t size) {
   esc_status status = ESC_OK;
-  esc_problem p = *problem;
-  timing t = {.ops = ops, .slots = setup->slots, .now = now};
+  const esc_engine_ops *ops = what->ops;
+  esc_problem p = *what->problem;
+  timing t = {.what = what};
   p.steps = INT64_MAX / 2;
   for (int i = 0; i < p.thresholds; i++) p.threshold[i] = 1e-300 / (1 + i);
-  ESC_TRY(ops->create(ops, &p, setup, &t.engine));
+  ESC_TRY(ops->create(ops, &p, what->setup, &t.engine));
   ops->describe(t.engine, text, size);
-  for (int i = 0; i < t.slots; i++) ESC_TRY(ops->load(t.engine, i, &member[order[i]]));
+  for (int i = 0; i < what->setup->slots; i++)
+    ESC_TRY(ops->load(t.engine, i, &what->member[what->order[i]]));
   ESC_TRY(time_steps(&t, seconds));
 done:
   ops->destroy(t.engine);

@@ -2,15 +2,13 @@
  * one, which restarts what dies and merges what they leave.
  *
  * A worker is the program's `escapement worker`, which gets the spec and its options on standard
- * input (worker.h) and trains shard I of S into OUT.h5.part-I-of-S. S is the number of
- * devices that the run began with; it goes on with any number of them, for a device takes the next
+ * input (worker_request.h) and trains shard I of S into OUT.h5.part-I-of-S. S is the number of
+ * devices that the run began with; it goes on with any number, because a device takes the next
  * shard when it has finished one. Workers inherit the lock on OUT.h5, so that it holds as long as
  * one of them lives, and are told to stop through follower.h, so that a signal that also reached
  * them directly counts once. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,11 +24,11 @@
 #include "escapement/merge.h"
 #include "machine/processor.h"
 #include "run/follower.h"
-#include "run/run.h"
+#include "run/parts.h"
 #include "run/worker_request.h"
 #include "store/store.h"
 
-enum { DEVICES_MAX = ESC_PARTS_MAX, TRIES_MAX = 3, FAILURES_MAX = 2, PART_SIZE = 4200 };
+enum { DEVICES_MAX = ESC_PARTS_MAX, TRIES_MAX = 3, FAILURES_MAX = 2 };
 
 typedef struct worker {
   const char *device; /* its number, or "cpu" */
@@ -60,10 +58,6 @@ static double seconds_since(const struct timespec *start) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
-}
-
-static void part_of(const fleet *f, int shard, char path[PART_SIZE]) {
-  snprintf(path, PART_SIZE, "%s.part-%d-of-%d", f->run->output, shard, f->shards);
 }
 
 /* ---- which devices, how many shards ---- */
@@ -97,78 +91,11 @@ esc_status esc_run_devices_check(const char *text) {
   return parse_devices(&f, text);
 }
 
-/* Which numbers of shards the parts beside `output` are of: there[S]. */
-static esc_status find_parts(const char *output, bool there[DEVICES_MAX + 1]) {
-  char path[PART_SIZE], copy[PART_SIZE];
-  int shard = 0, shards = 0;
-  size_t whole = 0;
-  snprintf(path, sizeof path, "%s", output);
-  snprintf(copy, sizeof copy, "%s", output);
-  const char *name = basename(path), *directory = dirname(copy);
-  DIR *entries = opendir(directory);
-  if (!entries) return ESC_FAIL(esc_io_status(errno), "%s: %s", directory, strerror(errno));
-  for (struct dirent *e; (e = readdir(entries));)
-    if (esc_names_parse_part(e->d_name, &whole, &shard, &shards) && whole == strlen(name) &&
-        !strncmp(e->d_name, name, whole))
-      there[shards] = true;
-  closedir(entries);
-  return ESC_OK;
-}
-
-/* Number of shards that files of an earlier part of the run say, 0 if there are none. */
-static esc_status count_parts(const char *output, int *shards) {
-  esc_status status = ESC_OK;
-  bool there[DEVICES_MAX + 1] = {false};
-  *shards = 0;
-  ESC_TRY(find_parts(output, there));
-  for (int s = 1; s <= DEVICES_MAX; s++) {
-    if (there[s] && *shards)
-      return ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: beside it are parts of %d and of %d shards; --force without --resume "
-                      "removes them",
-                      output, *shards, s);
-    if (there[s]) *shards = s;
-  }
-done:
-  return status;
-}
-
-/* Deletes the files of one part, which no other process may be writing. */
-static esc_status remove_part(const char *part) {
-  esc_status status = ESC_OK;
-  esc_lock *lock = NULL;
-  char path[PART_SIZE + 32];
-  ESC_TRY(
-      esc_lock_take(&(esc_lock_request){.output = part, .inherited = -1, .note = esc_log}, &lock));
-  for (int i = 0; esc_names_suffixes[i]; i++) {
-    snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
-    if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
-  }
-done:
-  esc_lock_release(lock);
-  return status;
-}
-
-/* Deletes the parts beside the output, of any number of shards. */
-static esc_status remove_parts(const char *output) {
-  esc_status status = ESC_OK;
-  bool there[DEVICES_MAX + 1] = {false};
-  char part[PART_SIZE];
-  ESC_TRY(find_parts(output, there));
-  for (int shards = 1; shards <= DEVICES_MAX; shards++)
-    for (int i = 0; there[shards] && i < shards; i++) {
-      snprintf(part, sizeof part, "%s.part-%d-of-%d", output, i, shards);
-      ESC_TRY(remove_part(part));
-    }
-done:
-  return status;
-}
-
 static esc_status choose_shards(fleet *f) {
   esc_status status = ESC_OK;
   const esc_run_options *ask = &f->run->ask;
   int begun = 0;
-  char left[PART_SIZE];
+  char left[ESC_PART_PATH_SIZE];
   if (f->run->shards > 1)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--devices divides the whole sweep: not for a task of a Slurm array");
@@ -179,8 +106,8 @@ static esc_status choose_shards(fleet *f) {
           ESC_BAD_INPUT,
           "%s: is of a run without --devices, which goes on so too; --force starts anew", left);
   }
-  if (ask->force && !ask->resume) ESC_TRY(remove_parts(f->run->output));
-  ESC_TRY(count_parts(f->run->output, &begun));
+  if (ask->force && !ask->resume) ESC_TRY(esc_parts_remove(f->run->output));
+  ESC_TRY(esc_parts_count(f->run->output, &begun));
   if (begun && !ask->resume)
     return ESC_FAIL(
         ESC_BAD_INPUT,
@@ -227,9 +154,9 @@ static esc_status start(fleet *f, worker *w, int shard) {
   esc_status status = ESC_OK;
   const esc_run_options *ask = &f->run->ask;
   const int threads = esc_processors() / f->workers;
-  char part[PART_SIZE];
+  char part[ESC_PART_PATH_SIZE];
   int request = -1;
-  part_of(f, shard, part);
+  esc_part_path(f->run->output, shard, f->shards, part);
   esc_run_options options = *ask;
   options.output = part;
   options.from = f->run->base[0] ? f->run->output : ask->from;
@@ -406,73 +333,6 @@ static void watch(fleet *f) {
 
 /* ---- the whole ---- */
 
-/* What parts hold, members of a base among them. */
-typedef struct found {
-  int64_t finished, in_flight;
-} found;
-
-/* Reads one part as the worker of it would, and adds what it holds. */
-static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
-                               found *sum) {
-  esc_status status = ESC_OK;
-  bool complete = false;
-  esc_run part = {.ask = {.resume = true},
-                  .spec = whole->spec,
-                  .resolved = whole->resolved,
-                  .engine = whole->engine,
-                  .segments = whole->segments,
-                  .shard = shard,
-                  .shards = shards};
-  snprintf(part.output, sizeof part.output, "%.4090s", path);
-  ESC_TRY(esc_plan_create(part.spec, shard, shards, &part.plan));
-  ESC_TRY(esc_run_identify(&part));
-  ESC_TRY_ALLOCATE(part.done = calloc((size_t)part.plan.members + 1, sizeof *part.done));
-  ESC_TRY(esc_run_read_bases(&part, &complete));
-  ESC_TRY(esc_run_inspect_files(&part, part.output));
-  for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(&part, whole->base[b]);
-  for (int64_t i = 0; i < part.plan.members; i++) sum->finished += complete || part.done[i];
-  if (!complete) sum->in_flight += esc_run_networks_in_files(&part);
-done:
-  esc_results_free(part.results);
-  esc_results_free(part.base[0]);
-  esc_plan_free(&part.plan);
-  free(part.identity);
-  free(part.done);
-  return status;
-}
-
-esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished) {
-  esc_status status = ESC_OK;
-  fleet f = {.run = (esc_run *)run};
-  found sum = {0};
-  char path[PART_SIZE];
-  ESC_TRY(count_parts(run->output, &f.shards));
-  for (int s = 0; s < f.shards; s++) {
-    part_of(&f, s, path);
-    ESC_TRY(inspect_part(run, path, s, f.shards, &sum));
-  }
-done:
-  *finished = sum.finished;
-  return status;
-}
-
-/* What is safe: found by syncing and reading the parts, whatever their workers said or did not. A
- * part that cannot be synced or read counts as nothing. */
-static found confirm_parts(const fleet *f) {
-  found sum = {0};
-  char path[PART_SIZE];
-  for (int s = 0; s < f->shards; s++) {
-    found one = {0};
-    part_of(f, s, path);
-    if (esc_run_sync_files(path) != ESC_OK ||
-        inspect_part(f->run, path, s, f->shards, &one) != ESC_OK)
-      continue;
-    sum.finished += one.finished;
-    sum.in_flight += one.in_flight;
-  }
-  return sum;
-}
-
 /* The parts as one file; then they go. */
 static esc_status merge(fleet *f) {
   esc_status status = ESC_OK;
@@ -482,10 +342,10 @@ static esc_status merge(fleet *f) {
                     "%s: was changed while this run was training; all members are safe in %.3000s"
                     ".part-*, and the same command with --resume publishes them",
                     f->run->output, f->run->output);
-  char *file[DEVICES_MAX] = {0}, part[PART_SIZE];
+  char *file[DEVICES_MAX] = {0}, part[ESC_PART_PATH_SIZE];
   esc_merge_summary summary;
   for (int i = 0; i < f->shards; i++) {
-    part_of(f, i, part);
+    esc_part_path(f->run->output, i, f->shards, part);
     ESC_TRY_ALLOCATE(file[i] = strdup(part));
   }
   const esc_merge_request request = {.output = f->run->output,
@@ -495,7 +355,7 @@ static esc_status merge(fleet *f) {
   ESC_TRY(esc_files_merge(&request, &summary));
   ESC_TRY(esc_store_read(f->run->output, &f->run->results));
   f->run->shards_merged = f->shards;
-  ESC_TRY(remove_parts(f->run->output));
+  ESC_TRY(esc_parts_remove(f->run->output));
 done:
   for (int i = 0; i < DEVICES_MAX; i++) free(file[i]);
   return status;
@@ -508,7 +368,7 @@ static esc_status explain(const fleet *f) {
            f->status == ESC_INTERRUPTED   ? "interrupted"
            : f->status == ESC_OUT_OF_TIME ? "stopped at --max-time"
                                           : esc_error_message());
-  const found safe = confirm_parts(f);
+  const esc_parts_found safe = esc_parts_confirm(f->run, f->shards);
   return ESC_FAIL(f->status,
                   "%s; safe in %.400s.part-*%s: %lld of %lld members, %lld networks in flight; the "
                   "same command with --resume goes on",
@@ -540,19 +400,3 @@ esc_status esc_run_devices(esc_run *run) {
 done:
   return status;
 }
-
-esc_status esc_run_devices_refuse(const esc_run *run) {
-  esc_status status = ESC_OK;
-  int begun = 0;
-  if (run->ask.force) return ESC_OK;
-  ESC_TRY(count_parts(run->output, &begun));
-  if (begun)
-    status = ESC_FAIL(ESC_BAD_INPUT,
-                      "%s.part-*: are of a run with --devices, which goes on so too (--devices cpu "
-                      "--resume); --force starts anew",
-                      run->output);
-done:
-  return status;
-}
-
-esc_status esc_run_devices_clear(const esc_run *run) { return remove_parts(run->output); }

@@ -1,8 +1,6 @@
 /* The walk of the spec's tree along the schema table. */
 #include "spec/validate.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"

@@ -1,5 +1,4 @@
 /* Columns and attributes of results, by name and in order (escapement/results.h). */
-#include <stdlib.h>
 #include <string.h>
 
 #include "escapement/internal/library.h"

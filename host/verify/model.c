@@ -3,7 +3,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "escapement/internal/activation.h"
 #include "escapement/internal/stream.h"

@@ -108,8 +108,9 @@ static void take_weights(const esc_problem *p, const char *precision, const pair
   const esc_member m = esc_verify_train_member(member);
   esc_bench_check weights = {0}, loss = {0};
   esc_initial_weights(p, &m, r->direction, r->initial);
-  esc_bench_check_weights(p, precision, r->want->steps_run[member], r->initial, r->want_w + at,
-                          r->got_w + at, &weights);
+  const esc_bench_weights w = {r->want->steps_run[member], r->initial, r->want_w + at,
+                               r->got_w + at};
+  esc_bench_check_weights(p, precision, &w, &weights);
   esc_bench_check_loss(p, precision, r->want->final_loss[member], r->got->final_loss[member],
                        &loss);
   esc_verify_take(worst, weights.error, weights.tolerance, "%s, weights", name);

@@ -1,4 +1,4 @@
-/* The checks that the verb verify makes on the machine at hand. A family is one file
+/* The checks of esc_machine_verify. A family is one file
  * with a table of checks; each compares numbers with what they must be and keeps the
  * worst of its errors, measured by its own tolerance. A tolerance far above its error
  * checks nothing: tests demand that no row's is more than ESC_VERIFY_RATIO_MAX times its

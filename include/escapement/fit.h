@@ -2,7 +2,7 @@
  *
  * A group is (bottleneck, small layers, threshold); its points are the scales, its
  * replicas the seeds. The same seed at two scales is a pair, so all errors are over seeds:
- * a jackknife with Student's t (src/analysis/contrast.h); runs/fit/coverage.txt has the
+ * a jackknife with Student's t; runs/fit/coverage.txt of the source has the
  * coverage that was measured. Runs that did not escape stay in as right-censored at
  * the steps they ran; runs that diverged are counted and left out. Quantities marked
  * [escaped] use only the members that escaped: they are biased where a point has
@@ -99,7 +99,7 @@ typedef struct esc_fit_group {
   /* In logarithms step 0 counts as half a step. */
 
   /* The headline: least squares of log seed means; with censored members the pairwise
-   * differences of src/analysis/pairs.h, with a single seed and censored members the
+   * differences, with a single seed and censored members the
    * log-normal fit. NaN where the escapes are at one scale. */
   double slope;
   double standard_error; /* over seeds; with a single seed from the residuals of the line */

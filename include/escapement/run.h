@@ -127,7 +127,7 @@ ESC_API void esc_run_options_init(esc_run_options *options);
 
 /* Trains the sweep of `spec`, or what is left of it. `report` and `results` may be NULL; the
  * results are the caller's. ESC_INTERRUPTED and ESC_OUT_OF_TIME: stopped; what was saved, and
- * where, is in the message. The library starts no signal handlers: see esc_stop. */
+ * where, is in the message. The library installs no signal handlers: see esc_stop. */
 ESC_API esc_status esc_sweep_run(const esc_spec *spec, const esc_run_options *options,
                                  esc_run_report *report, esc_results **results);
 

@@ -2,7 +2,6 @@
 #include "escapement/internal/results.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* The leading vector of a small A = m'm: Householder's reduction of all of A to tridiagonal
  * form. No start and no stopping rule: what it finds is the largest whatever w is. */
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "leading.h"

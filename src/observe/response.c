@@ -1,5 +1,4 @@
 /* What a network answers to a sample, and the reference's way to it. */
-#include <math.h>
 #include <string.h>
 
 #include "escapement/internal/dot.h"

@@ -1,7 +1,6 @@
 /* Evaluation samples: Gaussian vectors in pairs x, -x with second moment the identity. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "escapement/internal/activation.h"
 #include "escapement/internal/dot.h"

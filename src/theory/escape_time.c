@@ -11,10 +11,8 @@
  *
  * The reduced ODE is integrated whatever the drive: where that is not positive, higher
  * orders may bring the escape, or a scale may pass through 0 and turn the drive's sign. */
-#include <gsl/gsl_errno.h>
 #include <gsl/gsl_integration.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "chain.h"

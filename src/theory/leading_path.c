@@ -4,7 +4,6 @@
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_integration.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "escapement/internal/activation.h"
 #include "gaussian.h"

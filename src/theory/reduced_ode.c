@@ -113,6 +113,7 @@ static int derivative(realtype theta, N_Vector y, N_Vector out, void *data) {
   return isfinite(rate) ? 0 : 1; /* 1: CVODE tries a smaller step */
 }
 
+/* CVODE sets the parameters. NOLINTNEXTLINE(readability-function-size) */
 static int jacobian(realtype theta, N_Vector y, N_Vector dy, SUNMatrix matrix, void *data,
                     N_Vector scratch_1, N_Vector scratch_2, N_Vector scratch_3) {
   (void)theta, (void)dy, (void)scratch_1, (void)scratch_2, (void)scratch_3;

@@ -139,7 +139,8 @@ esc_arena esc_observe_workspace(esc_shape shape); /* measured */
  * finite entries: their squares may be out of a double's range. Relative error 1e-12 where
  * the next singular value is further off than 1e-6 of it, else at most as far as that; the
  * vectors are then any two that have the value between them. Lanczos on w'w or ww' with full
- * orthogonalisation. `workspace` is made from esc_leading_workspace. */
+ * orthogonalisation. `workspace` is made from
+ * esc_leading_describe. */
 double esc_leading_singular(int rows, int columns, const double *w, double *left, double *right,
                             esc_arena *workspace);
 void esc_leading_describe(esc_arena *workspace, int rows, int columns); /* all that it carves */
