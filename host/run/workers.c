@@ -23,9 +23,9 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/names.h"
-#include "escapement/merge.h"
 #include "machine/processor.h"
 #include "run/follower.h"
+#include "run/merge.h"
 #include "run/run.h"
 #include "run/worker_request.h"
 #include "store/store.h"
@@ -134,12 +134,12 @@ done:
 }
 
 /* Deletes the files of one part, which no other process may be writing. */
-static esc_status remove_part(const char *part) {
+static esc_status remove_part(const char *part, const esc_lock *held) {
   esc_status status = ESC_OK;
   esc_lock *lock = NULL;
   char path[PART_SIZE + 32];
-  ESC_TRY(
-      esc_lock_take(&(esc_lock_request){.output = part, .inherited = -1, .note = esc_log}, &lock));
+  const esc_lock_request request = {.output = part, .inherited = -1, .note = esc_log, .held = held};
+  ESC_TRY(esc_lock_take(&request, &lock));
   for (int i = 0; esc_names_suffixes[i]; i++) {
     snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
     if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
@@ -150,15 +150,15 @@ done:
 }
 
 /* Deletes the parts beside the output, of any number of shards. */
-static esc_status remove_parts(const char *output) {
+static esc_status remove_parts(const esc_run *run) {
   esc_status status = ESC_OK;
   bool there[DEVICES_MAX + 1] = {false};
   char part[PART_SIZE];
-  ESC_TRY(find_parts(output, there));
+  ESC_TRY(find_parts(run->output, there));
   for (int shards = 1; shards <= DEVICES_MAX; shards++)
     for (int i = 0; there[shards] && i < shards; i++) {
-      snprintf(part, sizeof part, "%s.part-%d-of-%d", output, i, shards);
-      ESC_TRY(remove_part(part));
+      snprintf(part, sizeof part, "%s.part-%d-of-%d", run->output, i, shards);
+      ESC_TRY(remove_part(part, run->lock));
     }
 done:
   return status;
@@ -179,7 +179,7 @@ static esc_status choose_shards(fleet *f) {
           ESC_BAD_INPUT,
           "%s: is of a run without --devices, which goes on so too; --force starts anew", left);
   }
-  if (ask->force && !ask->resume) ESC_TRY(remove_parts(f->run->output));
+  if (ask->force && !ask->resume) ESC_TRY(remove_parts(f->run));
   ESC_TRY(count_parts(f->run->output, &begun));
   if (begun && !ask->resume)
     return ESC_FAIL(
@@ -194,6 +194,45 @@ done:
   return status;
 }
 
+/* ---- what parts hold ---- */
+
+/* What parts hold, members of a base among them. */
+typedef struct found {
+  int64_t finished, in_flight;
+  bool complete; /* the part that was read last: its result is there, with every member */
+} found;
+
+/* Reads one part as the worker of it would, and adds what it holds. */
+static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
+                               found *sum) {
+  esc_status status = ESC_OK;
+  bool complete = false;
+  esc_run part = {.ask = {.resume = true},
+                  .spec = whole->spec,
+                  .resolved = whole->resolved,
+                  .engine = whole->engine,
+                  .segments = whole->segments,
+                  .shard = shard,
+                  .shards = shards};
+  snprintf(part.output, sizeof part.output, "%.4090s", path);
+  ESC_TRY(esc_plan_create(part.spec, shard, shards, &part.plan));
+  ESC_TRY(esc_run_identify(&part));
+  ESC_TRY_ALLOCATE(part.done = calloc((size_t)part.plan.members + 1, sizeof *part.done));
+  ESC_TRY(esc_run_read_bases(&part, &complete));
+  ESC_TRY(esc_run_inspect_files(&part, part.output));
+  for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(&part, whole->base[b]);
+  for (int64_t i = 0; i < part.plan.members; i++) sum->finished += complete || part.done[i];
+  sum->complete = complete;
+  if (!complete) sum->in_flight += esc_run_networks_in_files(&part);
+done:
+  esc_results_free(part.results);
+  esc_results_free(part.base[0]);
+  esc_plan_free(&part.plan);
+  free(part.identity);
+  free(part.done);
+  return status;
+}
+
 /* ---- workers ---- */
 
 /* It keeps the lock's descriptor open; its messages come through a pipe. */
@@ -204,6 +243,7 @@ static esc_status spawn(const fleet *f, worker *w, int request) {
   int ends[2] = {-1, -1};
   if (pipe2(ends, O_CLOEXEC) != 0)
     return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: no pipe: %s", w->device, strerror(errno));
+  ends[1] = esc_io_above_standard(ends[1]);
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, request, STDIN_FILENO);
@@ -314,9 +354,29 @@ static void tell_all_to_stop(fleet *f) {
   if (level == ESC_STOP_LEVEL_MAX && f->supervises) end_supervision(f);
 }
 
+/* The end of a child whose status this process did not get: neither WIFEXITED nor WIFSIGNALED. */
+enum { END_UNKNOWN = -1 };
+
+/* Whether a worker has ended. A program may ignore SIGCHLD or wait for every child, so that its end
+ * is known, and its status is not: then its part tells whether it did its work. */
+static bool has_ended(const fleet *f, const worker *w, int *ended) {
+  char path[PART_SIZE];
+  found part = {0};
+  const pid_t got = waitpid(w->pid, ended, WNOHANG);
+  if (got == w->pid) return true;
+  if (got == 0 || errno != ECHILD) return false;
+  part_of(f, w->shard, path);
+  const bool done =
+      inspect_part(f->run, path, w->shard, f->shards, &part) == ESC_OK && part.complete;
+  *ended = done ? 0 : END_UNKNOWN;
+  return true;
+}
+
 /* How a worker that failed ended, for people. */
 static void describe_end(int ended, char *text, size_t size) {
-  if (WIFSIGNALED(ended))
+  if (ended == END_UNKNOWN)
+    snprintf(text, size, "ended (this program ignores SIGCHLD or waits for every child)");
+  else if (WIFSIGNALED(ended))
     snprintf(text, size, "was killed by signal %d (%s)", WTERMSIG(ended),
              strsignal(WTERMSIG(ended)));
   else
@@ -346,9 +406,12 @@ static void take_failure(fleet *f, worker *w, int ended) {
  * trained, or of a second or third INT. */
 static bool has_stopped(const fleet *f, int ended) {
   const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
-  if (WIFSIGNALED(ended)) return f->told || atomic_load(&f->run->stop->requested);
+  const double seconds_max = f->run->ask.seconds_max;
+  if (ended == END_UNKNOWN && seconds_max > 0 && seconds_since(&f->start) >= seconds_max)
+    return true;
+  if (!WIFEXITED(ended)) return f->told || atomic_load(&f->run->stop->requested);
   return (code == 128 + SIGINT || code == 128 + SIGTERM) &&
-         (f->told || atomic_load(&f->run->stop->requested) || f->run->ask.seconds_max > 0);
+         (f->told || atomic_load(&f->run->stop->requested) || seconds_max > 0);
 }
 
 /* Whether nothing but a stop keeps the run from its end. */
@@ -389,7 +452,7 @@ static void watch(fleet *f) {
       worker *w = &f->worker[i];
       if (!w->pid) continue;
       pass_messages(w);
-      if (waitpid(w->pid, &ended, WNOHANG) != w->pid) continue;
+      if (!has_ended(f, w, &ended)) continue;
       end_messages(w);
       take_end(f, w, ended);
       any = true;
@@ -405,41 +468,6 @@ static void watch(fleet *f) {
 }
 
 /* ---- the whole ---- */
-
-/* What parts hold, members of a base among them. */
-typedef struct found {
-  int64_t finished, in_flight;
-} found;
-
-/* Reads one part as the worker of it would, and adds what it holds. */
-static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
-                               found *sum) {
-  esc_status status = ESC_OK;
-  bool complete = false;
-  esc_run part = {.ask = {.resume = true},
-                  .spec = whole->spec,
-                  .resolved = whole->resolved,
-                  .engine = whole->engine,
-                  .segments = whole->segments,
-                  .shard = shard,
-                  .shards = shards};
-  snprintf(part.output, sizeof part.output, "%.4090s", path);
-  ESC_TRY(esc_plan_create(part.spec, shard, shards, &part.plan));
-  ESC_TRY(esc_run_identify(&part));
-  ESC_TRY_ALLOCATE(part.done = calloc((size_t)part.plan.members + 1, sizeof *part.done));
-  ESC_TRY(esc_run_read_bases(&part, &complete));
-  ESC_TRY(esc_run_inspect_files(&part, part.output));
-  for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(&part, whole->base[b]);
-  for (int64_t i = 0; i < part.plan.members; i++) sum->finished += complete || part.done[i];
-  if (!complete) sum->in_flight += esc_run_networks_in_files(&part);
-done:
-  esc_results_free(part.results);
-  esc_results_free(part.base[0]);
-  esc_plan_free(&part.plan);
-  free(part.identity);
-  free(part.done);
-  return status;
-}
 
 esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished) {
   esc_status status = ESC_OK;
@@ -492,10 +520,10 @@ static esc_status merge(fleet *f) {
                                      .files = f->shards,
                                      .file = (const char *const *)file,
                                      .force = f->run->ask.force || f->run->base[0]};
-  ESC_TRY(esc_files_merge(&request, &summary));
+  ESC_TRY(esc_files_merge_held(&request, f->run->lock, &summary));
   ESC_TRY(esc_store_read(f->run->output, &f->run->results));
   f->run->shards_merged = f->shards;
-  ESC_TRY(remove_parts(f->run->output));
+  ESC_TRY(remove_parts(f->run));
 done:
   for (int i = 0; i < DEVICES_MAX; i++) free(file[i]);
   return status;
@@ -555,4 +583,4 @@ done:
   return status;
 }
 
-esc_status esc_run_devices_clear(const esc_run *run) { return remove_parts(run->output); }
+esc_status esc_run_devices_clear(const esc_run *run) { return remove_parts(run); }
