@@ -72,6 +72,12 @@ static void a_program_may_have_closed_its_standard_files(void **state) {
   assert_int_equal(scratch_count(), 1);
 }
 
+static void a_program_that_cannot_be_started_is_named(void **state) {
+  (void)state;
+  assert_int_equal(train("/nonexistent/escapement"), ESC_LIBRARY_FAILED);
+  assert_message_names("cannot start /nonexistent/escapement as a worker", "No such file", NULL);
+}
+
 static int work(void) {
   const esc_run_callbacks none = {0};
   return esc_status_exit_code(esc_worker_run(STDIN_FILENO, NULL, &none));
@@ -83,6 +89,7 @@ int main(int count, char **argument) {
       CASE(a_program_may_wait_for_every_child),
       CASE(an_ignored_worker_that_left_no_result_has_failed),
       CASE(a_program_may_have_closed_its_standard_files),
+      CASE(a_program_that_cannot_be_started_is_named),
   };
   if (count == 2 && !strcmp(argument[1], "worker")) return work();
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,8 +255,12 @@ static esc_status spawn(const fleet *f, worker *w, int request) {
   close(ends[1]);
   if (failed) {
     close(ends[0]);
-    return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: cannot start a worker (%s): %s", w->device,
-                    f->run->ask.worker ? f->run->ask.worker : "escapement", strerror(failed));
+    return ESC_FAIL(
+        ESC_LIBRARY_FAILED,
+        f->run->ask.worker ? "device %s: cannot start %.400s as a worker: %s"
+                           : "device %s: cannot start %s as a worker: %s; it is needed beside the "
+                             "library (../bin) or in PATH, or as the option `worker`",
+        w->device, f->run->ask.worker ? f->run->ask.worker : "escapement", strerror(failed));
   }
   w->messages = ends[0];
   w->line_length = 0;
