@@ -1,5 +1,8 @@
 /* Training from a program, with public headers alone: specs, runs, results in memory. */
+#include <omp.h>
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "escapement/escapement.h"
 #include "scratch.h"
@@ -54,6 +57,12 @@ static void assert_equal_results(const esc_results *a, const esc_results *b) {
     }
     assert_memory_equal(x.data, y.data, bytes);
   }
+}
+
+static void every_status_has_a_meaning_and_other_numbers_have_none(void **state) {
+  (void)state;
+  assert_string_equal(esc_status_text(ESC_OK), "done");
+  assert_string_equal(esc_status_text((esc_status)(ESC_OUT_OF_TIME + 1)), "unknown status");
 }
 
 /* ---- specs ---- */
@@ -194,6 +203,31 @@ static void runs_in_two_threads_have_the_bits_of_one(void **state) {
   esc_results_free(b);
 }
 
+static void threads_that_cannot_be_started_leave_the_callers_openmp_alone(void **state) {
+  (void)state;
+  const esc_run_options options = with_output(NULL);
+  omp_set_num_threads(7);
+  setenv("OMP_STACKSIZE", "100000G", 1); /* no thread can have it, so one is used */
+  esc_results_free(train(&options));
+  unsetenv("OMP_STACKSIZE");
+  assert_int_equal(omp_get_max_threads(), 7);
+}
+
+/* OpenMP's threads are not in the child, which would wait for them without end. */
+static void a_child_of_fork_trains_too(void **state) {
+  (void)state;
+  esc_run_options options = with_output(NULL);
+  esc_results_free(train(&options));
+  const pid_t child = fork();
+  if (child == 0) {
+    esc_results_free(train(&options));
+    _exit(0);
+  }
+  int ended = 1;
+  assert_int_equal(waitpid(child, &ended, 0), child);
+  assert_int_equal(ended, 0);
+}
+
 static void note(void *context, const char *text) {
   char *last = context;
   snprintf(last, 256, "%s", text);
@@ -228,6 +262,8 @@ static void options_that_exclude_each_other_are_refused(void **state) {
   options.shard = 2;
   options.shards = 2;
   assert_int_equal(esc_sweep_run(spec, &options, NULL, NULL), ESC_BAD_INPUT);
+  options.shards = 0; /* the whole sweep has no shard 2 */
+  assert_int_equal(esc_sweep_run(spec, &options, NULL, NULL), ESC_BAD_INPUT);
   esc_spec_free(spec);
 }
 
@@ -249,6 +285,7 @@ static void a_dry_run_tells_costs_and_writes_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      CASE(every_status_has_a_meaning_and_other_numbers_have_none),
       CASE(a_spec_is_built_key_by_key_or_parsed_from_its_text),
       CASE(a_wrong_key_is_refused_by_name),
       CASE(every_key_of_a_spec_is_described),
@@ -257,6 +294,8 @@ int main(void) {
       CASE(a_cancelled_run_is_resumed_to_the_bits_of_an_undisturbed_one),
       CASE(a_stop_that_came_before_the_run_ends_it),
       CASE(runs_in_two_threads_have_the_bits_of_one),
+      CASE(threads_that_cannot_be_started_leave_the_callers_openmp_alone),
+      CASE(a_child_of_fork_trains_too),
       CASE(messages_go_to_the_caller),
       CASE(options_that_exclude_each_other_are_refused),
       CASE(a_dry_run_tells_costs_and_writes_nothing),

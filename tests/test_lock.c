@@ -23,7 +23,8 @@ static void note(const char *format, ...) {
 static esc_lock *take(const char *output) {
   esc_lock *lock = NULL;
   noted[0] = 0;
-  esc_assert_ok(esc_lock_take(&(esc_lock_request){output, -1, note, NULL}, &lock));
+  esc_assert_ok(
+      esc_lock_take(&(esc_lock_request){.output = output, .inherited = -1, .note = note}, &lock));
   return lock;
 }
 
@@ -42,7 +43,8 @@ static other hold_elsewhere(const char *output) {
   if (pid == 0) {
     esc_lock *lock = NULL;
     close(release[1]);
-    if (esc_lock_take(&(esc_lock_request){output, -1, note, NULL}, &lock) == ESC_OK &&
+    if (esc_lock_take(&(esc_lock_request){.output = output, .inherited = -1, .note = note},
+                      &lock) == ESC_OK &&
         write(ready[1], "x", 1) == 1 && read(release[0], &byte, 1) == 0)
       esc_lock_release(lock);
     _exit(0);
@@ -72,8 +74,10 @@ static void a_second_process_is_refused_and_told_who_holds_it(void **state) {
   const other o = hold_elsewhere(scratch("a.h5"));
   snprintf(pid, sizeof pid, "process %ld", (long)o.pid);
   gethostname(host, sizeof host - 1);
-  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &lock),
-                   ESC_BAD_INPUT);
+  assert_int_equal(
+      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
+                    &lock),
+      ESC_BAD_INPUT);
   assert_message_names("a.h5: another run is writing this output", pid, host, "since 20", NULL);
   let_go(o);
   esc_lock_release(take(scratch("a.h5")));
@@ -84,7 +88,9 @@ static void the_lock_of_the_whole_is_that_of_its_parts(void **state) {
   esc_lock *lock = NULL;
   const other o = hold_elsewhere(scratch("a.h5"));
   assert_int_equal(
-      esc_lock_take(&(esc_lock_request){scratch("a.h5.part-0-of-2"), -1, note, NULL}, &lock),
+      esc_lock_take(
+          &(esc_lock_request){.output = scratch("a.h5.part-0-of-2"), .inherited = -1, .note = note},
+          &lock),
       ESC_BAD_INPUT);
   assert_message_names("a.h5: another run is writing", NULL);
   let_go(o);
@@ -94,18 +100,41 @@ static void a_part_that_is_being_written_is_refused(void **state) {
   (void)state;
   esc_lock *whole = NULL;
   const other o = hold_elsewhere(scratch("a.h5.part-0-of-2"));
-  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &whole),
-                   ESC_BAD_INPUT);
+  assert_int_equal(
+      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
+                    &whole),
+      ESC_BAD_INPUT);
   let_go(o);
   assert_int_equal(scratch_count(), 0);
 }
 
-static void one_process_may_take_its_lock_again(void **state) {
+static void a_second_run_of_the_same_process_is_refused_too(void **state) {
   (void)state;
-  esc_lock *first = take(scratch("a.h5"));
-  esc_lock_release(take(scratch("a.h5")));
+  esc_lock *first = take(scratch("a.h5")), *second = NULL;
+  assert_int_equal(
+      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
+                    &second),
+      ESC_BAD_INPUT);
+  assert_message_names("a.h5: another run is writing this output", NULL);
   assert_int_equal(scratch_count(), 1); /* the first is still held */
   esc_lock_release(first);
+  assert_int_equal(scratch_count(), 0);
+}
+
+static void a_run_shares_the_lock_that_it_names(void **state) {
+  (void)state;
+  esc_lock *run = take(scratch("a.h5")), *merge = NULL, *part = NULL;
+  esc_assert_ok(esc_lock_take(
+      &(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note, .held = run},
+      &merge));
+  esc_assert_ok(esc_lock_take(
+      &(esc_lock_request){
+          .output = scratch("a.h5.part-0-of-2"), .inherited = -1, .note = note, .held = run},
+      &part));
+  esc_lock_release(part);
+  esc_lock_release(merge);
+  assert_int_equal(scratch_count(), 1);
+  esc_lock_release(run);
   assert_int_equal(scratch_count(), 0);
 }
 
@@ -125,7 +154,8 @@ static void die_with_a_worker(int worker[2]) {
   char byte;
   close(worker[1]);
   const bool taken =
-      esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &lock) == ESC_OK;
+      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
+                    &lock) == ESC_OK;
   if (taken && fork() == 0) (void)!read(worker[0], &byte, 1);
   _exit(taken ? 0 : 1);
 }
@@ -165,8 +195,10 @@ static void wait_for_the_lock(int waits) {
   esc_lock *lock = NULL;
   esc_signals_install(&stop);
   tell = waits;
-  const esc_status status =
-      esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, &stop.requested}, &lock);
+  const esc_status status = esc_lock_take(
+      &(esc_lock_request){
+          .output = scratch("a.h5"), .inherited = -1, .note = note, .stop = &stop.requested},
+      &lock);
   _exit(status == ESC_INTERRUPTED ? 0 : 1);
 }
 
@@ -192,12 +224,15 @@ static void a_worker_holds_its_parents_lock_as_long_as_that_is_the_files(void **
   esc_lock *whole = take(scratch("a.h5")), *part = NULL;
   const int inherited = dup(esc_lock_descriptor(whole));
   esc_assert_ok(esc_lock_take(
-      &(esc_lock_request){scratch("a.h5.part-0-of-2"), inherited, note, NULL}, &part));
+      &(esc_lock_request){
+          .output = scratch("a.h5.part-0-of-2"), .inherited = inherited, .note = note},
+      &part));
   esc_lock_release(part);
   assert_int_equal(scratch_count(), 1);
   assert_int_equal(unlink(scratch("a.h5.lock")), 0);
-  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5.part-0-of-2"),
-                                                     esc_lock_descriptor(whole), note, NULL},
+  assert_int_equal(esc_lock_take(&(esc_lock_request){.output = scratch("a.h5.part-0-of-2"),
+                                                     .inherited = esc_lock_descriptor(whole),
+                                                     .note = note},
                                  &part),
                    ESC_BAD_INPUT);
   assert_message_names("no longer the lock", NULL);
@@ -209,8 +244,10 @@ static void a_strangers_file_of_that_name_is_left_as_it_is(void **state) {
   esc_lock *lock = NULL;
   size_t size;
   scratch_write(scratch("a.h5.lock"), "mine", 4);
-  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &lock),
-                   ESC_BAD_INPUT);
+  assert_int_equal(
+      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
+                    &lock),
+      ESC_BAD_INPUT);
   assert_message_names("a.h5.lock", "rename", NULL);
   char *bytes = scratch_read(scratch("a.h5.lock"), &size);
   assert_int_equal(size, 4);
@@ -222,8 +259,10 @@ static void a_link_is_no_lock(void **state) {
   esc_lock *lock = NULL;
   scratch_write(scratch("victim"), "", 0);
   assert_int_equal(symlink("victim", scratch("a.h5.lock")), 0);
-  assert_int_equal(esc_lock_take(&(esc_lock_request){scratch("a.h5"), -1, note, NULL}, &lock),
-                   ESC_BAD_INPUT);
+  assert_int_equal(
+      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
+                    &lock),
+      ESC_BAD_INPUT);
   assert_int_equal(scratch_count(), 2);
 }
 
@@ -240,7 +279,8 @@ int main(void) {
       CASE(a_second_process_is_refused_and_told_who_holds_it),
       CASE(the_lock_of_the_whole_is_that_of_its_parts),
       CASE(a_part_that_is_being_written_is_refused),
-      CASE(one_process_may_take_its_lock_again),
+      CASE(a_second_run_of_the_same_process_is_refused_too),
+      CASE(a_run_shares_the_lock_that_it_names),
       CASE(what_a_killed_run_left_is_taken_over),
       CASE(a_run_waits_for_the_workers_of_a_dead_one),
       CASE(a_run_that_waits_can_be_stopped),

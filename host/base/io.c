@@ -254,6 +254,15 @@ static bool is_owner_there(const char *path, uid_t owner) {
   return same;
 }
 
+int esc_io_above_standard(int fd) {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  const int above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return above;
+}
+
 bool esc_io_is_own(const char *path, const struct stat *info) {
   return S_ISREG(info->st_mode) && is_owner_there(path, info->st_uid);
 }

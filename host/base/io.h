@@ -29,6 +29,11 @@ esc_status esc_io_write(esc_io_file *file, const void *bytes, size_t size);
 esc_status esc_io_commit(esc_io_file *file, const char *previous);
 void esc_io_discard(esc_io_file *file); /* NULL is fine */
 
+/* `fd`, or a descriptor of the same file that replaces it where `fd` is 0, 1 or 2: in a program
+ * that has closed its standard input, output or error the next file that is opened gets that
+ * number, and a child would lose the file to its own. Closed on exec. */
+int esc_io_above_standard(int fd);
+
 /* Whether a file found at `path` (its lstat) is a plain file of this user: of the user that runs
  * the process, of the one that new files belong to there (some mounts), or, for root, of the one
  * whom the folder belongs to. */

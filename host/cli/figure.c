@@ -75,11 +75,15 @@ done:
   return status;
 }
 
-/* A stop may come at any time, and then this process ends as a run does. */
+/* A stop may come at any time, and then this process ends as a run does. The command of a run is
+ * repeated with --resume; that of a figure resumes always, and has no such option. */
 static esc_status explain_stop(const char *name, esc_status status) {
   char why[900];
   snprintf(why, sizeof why, "%s", esc_error_message());
-  return ESC_FAIL(status, "%s: %s", name, why);
+  char *const advice = strstr(why, "; the same command with --resume");
+  if (!advice) return ESC_FAIL(status, "%s: %s", name, why);
+  *advice = 0;
+  return ESC_FAIL(status, "%s: %s; the same command goes on from what is saved", name, why);
 }
 
 static esc_status train(const request *r, const esc_figure_sweep *s, const char *output) {

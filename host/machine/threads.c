@@ -1,26 +1,47 @@
 #include "machine/threads.h"
 
 #include <omp.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include "base/log.h"
+
+static const char limits[] =
+    "limits: ulimit -u and -v, pids.max of the control group, OMP_STACKSIZE, OMP_THREAD_LIMIT";
+static const char forked[] =
+    "it was forked, without exec, from one that had used them, and OpenMP would wait for them";
+
+/* The process in which this thread's team was made. OpenMP keeps a team for each thread; in a child
+ * of fork the thread has the team, but not its threads. */
+static _Thread_local pid_t team_owner;
+
+static bool has_lost_team(void) { return team_owner && team_owner != getpid(); }
+
+static esc_status count_possible(int wanted, int *possible) {
+  esc_status status = ESC_OK;
+  *possible = 1;
+  if (has_lost_team()) return ESC_OK;
+  ESC_TRY(esc_threads_probe(wanted, possible));
+  if (omp_get_thread_limit() < *possible) *possible = omp_get_thread_limit();
+done:
+  return status;
+}
 
 esc_status esc_threads_settle(bool named, int *threads) {
   esc_status status = ESC_OK;
   int possible = 1;
   const int wanted = *threads;
-  ESC_TRY(esc_threads_probe(wanted, &possible));
-  if (omp_get_thread_limit() < possible) possible = omp_get_thread_limit();
+  ESC_TRY(count_possible(wanted, &possible));
+  if (possible > 1 && wanted > 1) team_owner = getpid();
   if (possible >= wanted) return ESC_OK;
+  const char *const why = has_lost_team() ? forked : limits;
   if (named)
     return ESC_FAIL(ESC_LIBRARY_FAILED,
-                    "%d threads were asked for, and the system starts %d (limits: ulimit -u and "
-                    "-v, pids.max of the control group, OMP_STACKSIZE, OMP_THREAD_LIMIT); nothing "
-                    "was started; continue with --threads %d",
-                    wanted, possible, possible);
-  esc_log(
-      "warning: the system starts %d of %d threads (limits: ulimit -u and -v, pids.max of the "
-      "control group, OMP_STACKSIZE, OMP_THREAD_LIMIT): %d %s used",
-      possible, wanted, possible, possible == 1 ? "is" : "are");
+                    "%d threads were asked for, and this process can have %d (%s); nothing was "
+                    "started; continue with --threads %d",
+                    wanted, possible, why, possible);
+  esc_log("warning: this process can have %d of %d threads (%s): %d %s used", possible, wanted, why,
+          possible, possible == 1 ? "is" : "are");
   omp_set_num_threads(possible);
   *threads = possible;
 done:

@@ -12,8 +12,9 @@
 
 esc_status esc_run_lock(esc_run *r, int inherited) {
   r->worker = inherited >= 0;
-  return esc_lock_take(&(esc_lock_request){r->output, inherited, esc_log, &r->stop->requested},
-                       &r->lock);
+  const esc_lock_request request = {
+      .output = r->output, .inherited = inherited, .note = esc_log, .stop = &r->stop->requested};
+  return esc_lock_take(&request, &r->lock);
 }
 
 /* ---- what earlier parts left ---- */

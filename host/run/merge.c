@@ -1,6 +1,6 @@
 /* The end of a sharded run: its files read, joined, and published under the output's lock. It is
  * here, above store and spec, because the spec in the files gives the number of members. */
-#include "escapement/merge.h"
+#include "run/merge.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "escapement/internal/library.h"
 #include "spec/spec.h"
-#include "store/lock.h"
 #include "store/merge.h"
 #include "store/store.h"
 
@@ -75,15 +74,16 @@ done:
 /* Joins the parts under the output's lock and publishes the result. The lock is taken by the file
  * that a link leads to. */
 static esc_status publish(const esc_merge_request *r, esc_results *const *part,
-                          esc_merge_summary *summary) {
+                          const esc_lock *held, esc_merge_summary *summary) {
   esc_status status = ESC_OK;
   esc_results *whole = NULL;
   esc_lock *lock = NULL;
   char output[PATH_MAX];
   ESC_TRY(esc_io_check_writable(r->output));
   ESC_TRY(esc_io_resolve(r->output, output, sizeof output));
-  ESC_TRY(esc_lock_take(&(esc_lock_request){.output = output, .inherited = -1, .note = esc_log},
-                        &lock));
+  const esc_lock_request request = {
+      .output = output, .inherited = -1, .note = esc_log, .held = held};
+  ESC_TRY(esc_lock_take(&request, &lock));
   if (!r->force && esc_io_exists(r->output)) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it", r->output);
     goto done;
@@ -97,16 +97,21 @@ done:
   return status;
 }
 
-esc_status esc_files_merge(const esc_merge_request *r, esc_merge_summary *summary) {
+esc_status esc_files_merge_held(const esc_merge_request *r, const esc_lock *held,
+                                esc_merge_summary *summary) {
   esc_status status = ESC_OK;
   const esc_library_scope scope = esc_library_enter();
   esc_results **part = calloc((size_t)r->files + 1, sizeof *part);
   ESC_TRY_ALLOCATE(part);
   ESC_TRY(read_parts(r, part));
-  ESC_TRY(publish(r, part, summary));
+  ESC_TRY(publish(r, part, held, summary));
 done:
   for (int i = 0; part && i < r->files; i++) esc_results_free(part[i]);
   free(part);
   esc_library_leave(scope);
   return status;
+}
+
+esc_status esc_files_merge(const esc_merge_request *r, esc_merge_summary *summary) {
+  return esc_files_merge_held(r, NULL, summary);
 }

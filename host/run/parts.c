@@ -53,12 +53,12 @@ done:
 }
 
 /* Deletes the files of one part, which no other process may be writing. */
-static esc_status remove_part(const char *part) {
+static esc_status remove_part(const char *part, const esc_lock *held) {
   esc_status status = ESC_OK;
   esc_lock *lock = NULL;
   char path[ESC_PART_PATH_SIZE + 32];
-  ESC_TRY(
-      esc_lock_take(&(esc_lock_request){.output = part, .inherited = -1, .note = esc_log}, &lock));
+  const esc_lock_request request = {.output = part, .inherited = -1, .note = esc_log, .held = held};
+  ESC_TRY(esc_lock_take(&request, &lock));
   for (int i = 0; esc_names_suffixes[i]; i++) {
     snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
     if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
@@ -68,15 +68,15 @@ done:
   return status;
 }
 
-esc_status esc_parts_remove(const char *output) {
+esc_status esc_parts_remove(const esc_run *run) {
   esc_status status = ESC_OK;
   bool there[ESC_PARTS_MAX + 1] = {false};
   char part[ESC_PART_PATH_SIZE];
-  ESC_TRY(find_parts(output, there));
+  ESC_TRY(find_parts(run->output, there));
   for (int shards = 1; shards <= ESC_PARTS_MAX; shards++)
     for (int i = 0; there[shards] && i < shards; i++) {
-      esc_part_path(output, i, shards, part);
-      ESC_TRY(remove_part(part));
+      esc_part_path(run->output, i, shards, part);
+      ESC_TRY(remove_part(part, run->lock));
     }
 done:
   return status;
@@ -102,6 +102,7 @@ static esc_status inspect_part(const esc_run *whole, const char *path, int shard
   ESC_TRY(esc_run_inspect_files(&part, part.output));
   for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(&part, whole->base[b]);
   for (int64_t i = 0; i < part.plan.members; i++) sum->finished += complete || part.done[i];
+  sum->complete = complete;
   if (!complete) sum->in_flight += esc_run_networks_in_files(&part);
 done:
   esc_results_free(part.results);
@@ -125,6 +126,13 @@ esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished) {
 done:
   *finished = sum.finished;
   return status;
+}
+
+bool esc_part_is_complete(const esc_run *run, int shard, int shards) {
+  esc_parts_found part = {0};
+  char path[ESC_PART_PATH_SIZE];
+  esc_part_path(run->output, shard, shards, path);
+  return inspect_part(run, path, shard, shards, &part) == ESC_OK && part.complete;
 }
 
 esc_parts_found esc_parts_confirm(const esc_run *run, int shards) {
@@ -155,4 +163,4 @@ done:
   return status;
 }
 
-esc_status esc_run_devices_clear(const esc_run *run) { return esc_parts_remove(run->output); }
+esc_status esc_run_devices_clear(const esc_run *run) { return esc_parts_remove(run); }

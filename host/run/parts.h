@@ -10,6 +10,7 @@ enum { ESC_PART_PATH_SIZE = 4200 };
 /* What parts hold: finished members, those of a base among them, and networks in flight. */
 typedef struct esc_parts_found {
   int64_t finished, in_flight;
+  bool complete; /* the part that was read last: its result is there, with every member */
 } esc_parts_found;
 
 /* The result file of shard `shard` of `shards`. */
@@ -19,8 +20,11 @@ void esc_part_path(const char *output, int shard, int shards, char path[ESC_PART
  * ESC_BAD_INPUT where they state several. */
 esc_status esc_parts_count(const char *output, int *shards);
 
-/* Deletes the parts beside the output, of any number of shards. */
-esc_status esc_parts_remove(const char *output);
+/* Deletes the parts beside the run's output, of any number of shards, under the run's lock. */
+esc_status esc_parts_remove(const esc_run *run);
+
+/* Whether the result of a shard is there, with every member. */
+bool esc_part_is_complete(const esc_run *run, int shard, int shards);
 
 /* What is safe: found by syncing and reading the parts, whatever their workers reported. A part
  * that cannot be synced or read counts as nothing. */

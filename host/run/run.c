@@ -26,7 +26,7 @@ static esc_status check_options(const esc_run_options *o) {
     return ESC_FAIL(ESC_BAD_INPUT, "--devices %.80s: needs an output, for its parts", o->devices);
   if (o->resume && !o->output)
     return ESC_FAIL(ESC_BAD_INPUT, "resume: needs an output, which the run continues");
-  if (o->shards < 0 || o->shard < 0 || (o->shards > 0 && o->shard >= o->shards))
+  if (o->shards < 0 || o->shard < 0 || (o->shard > 0 && o->shard >= o->shards))
     return ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld: must be from 0 to the number of shards - 1",
                     (long long)o->shard, (long long)o->shards);
   if (o->threads < 0 || o->slots < 0 || !(o->checkpoint_seconds >= 0) || !(o->seconds_max >= 0))

@@ -21,9 +21,9 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/names.h"
-#include "escapement/merge.h"
 #include "machine/processor.h"
 #include "run/follower.h"
+#include "run/merge.h"
 #include "run/parts.h"
 #include "run/worker_request.h"
 #include "store/store.h"
@@ -106,7 +106,7 @@ static esc_status choose_shards(fleet *f) {
           ESC_BAD_INPUT,
           "%s: is of a run without --devices, which goes on so too; --force starts anew", left);
   }
-  if (ask->force && !ask->resume) ESC_TRY(esc_parts_remove(f->run->output));
+  if (ask->force && !ask->resume) ESC_TRY(esc_parts_remove(f->run));
   ESC_TRY(esc_parts_count(f->run->output, &begun));
   if (begun && !ask->resume)
     return ESC_FAIL(
@@ -131,6 +131,7 @@ static esc_status spawn(const fleet *f, worker *w, int request) {
   int ends[2] = {-1, -1};
   if (pipe2(ends, O_CLOEXEC) != 0)
     return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: no pipe: %s", w->device, strerror(errno));
+  ends[1] = esc_io_above_standard(ends[1]);
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, request, STDIN_FILENO);
@@ -142,8 +143,12 @@ static esc_status spawn(const fleet *f, worker *w, int request) {
   close(ends[1]);
   if (failed) {
     close(ends[0]);
-    return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: cannot start a worker (%s): %s", w->device,
-                    f->run->ask.worker ? f->run->ask.worker : "escapement", strerror(failed));
+    return ESC_FAIL(
+        ESC_LIBRARY_FAILED,
+        f->run->ask.worker ? "device %s: cannot start %.400s as a worker: %s"
+                           : "device %s: cannot start %s as a worker: %s; it is needed beside the "
+                             "library (../bin) or in PATH, or as the option `worker`",
+        w->device, f->run->ask.worker ? f->run->ask.worker : "escapement", strerror(failed));
   }
   w->messages = ends[0];
   w->line_length = 0;
@@ -241,9 +246,24 @@ static void tell_all_to_stop(fleet *f) {
   if (level == ESC_STOP_LEVEL_MAX && f->supervises) end_supervision(f);
 }
 
+/* The end of a child whose status this process did not get: neither WIFEXITED nor WIFSIGNALED. */
+enum { END_UNKNOWN = -1 };
+
+/* Whether a worker has ended. A program may ignore SIGCHLD or wait for every child, so that its end
+ * is known, and its status is not: then its part tells whether it did its work. */
+static bool has_ended(const fleet *f, const worker *w, int *ended) {
+  const pid_t got = waitpid(w->pid, ended, WNOHANG);
+  if (got == w->pid) return true;
+  if (got == 0 || errno != ECHILD) return false;
+  *ended = esc_part_is_complete(f->run, w->shard, f->shards) ? 0 : END_UNKNOWN;
+  return true;
+}
+
 /* How a worker that failed ended, for people. */
 static void describe_end(int ended, char *text, size_t size) {
-  if (WIFSIGNALED(ended))
+  if (ended == END_UNKNOWN)
+    snprintf(text, size, "ended (this program ignores SIGCHLD or waits for every child)");
+  else if (WIFSIGNALED(ended))
     snprintf(text, size, "was killed by signal %d (%s)", WTERMSIG(ended),
              strsignal(WTERMSIG(ended)));
   else
@@ -273,9 +293,12 @@ static void take_failure(fleet *f, worker *w, int ended) {
  * trained, or of a second or third INT. */
 static bool has_stopped(const fleet *f, int ended) {
   const int code = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
-  if (WIFSIGNALED(ended)) return f->told || atomic_load(&f->run->stop->requested);
+  const double seconds_max = f->run->ask.seconds_max;
+  if (ended == END_UNKNOWN && seconds_max > 0 && seconds_since(&f->start) >= seconds_max)
+    return true;
+  if (!WIFEXITED(ended)) return f->told || atomic_load(&f->run->stop->requested);
   return (code == 128 + SIGINT || code == 128 + SIGTERM) &&
-         (f->told || atomic_load(&f->run->stop->requested) || f->run->ask.seconds_max > 0);
+         (f->told || atomic_load(&f->run->stop->requested) || seconds_max > 0);
 }
 
 /* Whether nothing but a stop keeps the run from its end. */
@@ -316,7 +339,7 @@ static void watch(fleet *f) {
       worker *w = &f->worker[i];
       if (!w->pid) continue;
       pass_messages(w);
-      if (waitpid(w->pid, &ended, WNOHANG) != w->pid) continue;
+      if (!has_ended(f, w, &ended)) continue;
       end_messages(w);
       take_end(f, w, ended);
       any = true;
@@ -352,10 +375,10 @@ static esc_status merge(fleet *f) {
                                      .files = f->shards,
                                      .file = (const char *const *)file,
                                      .force = f->run->ask.force || f->run->base[0]};
-  ESC_TRY(esc_files_merge(&request, &summary));
+  ESC_TRY(esc_files_merge_held(&request, f->run->lock, &summary));
   ESC_TRY(esc_store_read(f->run->output, &f->run->results));
   f->run->shards_merged = f->shards;
-  ESC_TRY(esc_parts_remove(f->run->output));
+  ESC_TRY(esc_parts_remove(f->run));
 done:
   for (int i = 0; i < DEVICES_MAX; i++) free(file[i]);
   return status;

@@ -21,7 +21,7 @@ static const char lock_magic[] = "escapement lock";
 struct esc_lock {
   char *path;
   int fd;
-  bool borrowed;   /* this process holds it elsewhere, or its parent does: the file stays */
+  bool borrowed;   /* the run holds it elsewhere, or its parent does: the file stays */
   esc_lock *whole; /* of the run that this output is a part of, or NULL */
 };
 
@@ -60,10 +60,6 @@ static holder this_process(void) {
   gmtime_r(&now, &parts);
   strftime(h.since, sizeof h.since, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return h;
-}
-
-static bool is_same_process(const holder *a, const holder *b) {
-  return a->pid == b->pid && a->started == b->started && !strcmp(a->host, b->host);
 }
 
 /* Whether the process ended; of one on another machine nobody here can tell. */
@@ -138,7 +134,8 @@ static int lock_file(int fd, int how) {
 
 static esc_status open_file(esc_lock *l) {
   struct stat info;
-  l->fd = open(l->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+  l->fd = esc_io_above_standard(
+      open(l->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
   if (l->fd < 0 && errno == ELOOP)
     return ESC_FAIL(ESC_BAD_INPUT, "%s: is a symbolic link, which no lock is; delete it", l->path);
   if (l->fd < 0 || fstat(l->fd, &info) != 0)
@@ -178,13 +175,9 @@ static esc_status wait_for_lock(const esc_lock *l, const atomic_bool *stop) {
   return ESC_FAIL(ESC_IO_FAILED, "%s: cannot lock the output: %s", l->path, strerror(error));
 }
 
-/* Another descriptor holds the lock. */
-static esc_status share_or_wait(esc_lock *l, const esc_lock_request *r) {
+/* Another descriptor holds the lock, which is not of this run. */
+static esc_status wait_or_refuse(const esc_lock *l, const esc_lock_request *r) {
   const holder here = this_process(), there = read_holder(l->fd);
-  if (there.pid && is_same_process(&here, &there)) {
-    l->borrowed = true;
-    return ESC_OK;
-  }
   if (!is_gone(&there, &here)) return refuse(l, &there);
   r->note(
       "%s: process %ld has ended, but its workers are still saving; this run starts when they have "
@@ -195,10 +188,8 @@ static esc_status share_or_wait(esc_lock *l, const esc_lock_request *r) {
 
 /* On a file system without locks the file alone has to tell of a run, which it can of one on this
  * machine. */
-static esc_status go_without(esc_lock *l, const esc_lock_request *r, int error) {
+static esc_status go_without(const esc_lock *l, const esc_lock_request *r, int error) {
   const holder here = this_process(), there = read_holder(l->fd);
-  l->borrowed = there.pid && is_same_process(&here, &there);
-  if (l->borrowed) return ESC_OK;
   if (there.pid && there.started && !strcmp(there.host, here.host) && !is_gone(&there, &here))
     return refuse(l, &there);
   if (!l->whole)
@@ -210,9 +201,11 @@ static esc_status go_without(esc_lock *l, const esc_lock_request *r, int error) 
 }
 
 static esc_status lock_open_file(esc_lock *l, const esc_lock_request *r) {
+  l->borrowed = r->held && is_in_place(l->path, r->held->fd);
+  if (l->borrowed) return ESC_OK;
   const int error = lock_file(l->fd, LOCK_EX | LOCK_NB);
   if (error == 0) return ESC_OK;
-  return error == EWOULDBLOCK ? share_or_wait(l, r) : go_without(l, r, error);
+  return error == EWOULDBLOCK ? wait_or_refuse(l, r) : go_without(l, r, error);
 }
 
 static void close_file(esc_lock *l) {

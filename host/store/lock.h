@@ -1,6 +1,6 @@
 /* One lock on an output, for every form of run (plain, a shard, the parent of a run with --devices)
- * and for merge: who holds it may write, replace and delete the output and the files beside it
- * (names.h), and nobody else does.
+ * and for merge: a run that holds it may write, replace and delete the output and the files beside
+ * it (names.h), and nobody else does.
  *
  * It is flock(2) on OUT.h5.lock, so a process that dies, of kill -9 too, leaves none, and on NFS it
  * holds between machines. The file says who holds it; what a dead run left of it is taken over, and
@@ -25,13 +25,16 @@ typedef struct esc_lock_request {
                   */
   esc_lock_note *note;
   const atomic_bool *stop; /* ends a wait once it is true; NULL: nothing does */
+  const esc_lock *held;    /* of the run that asks, which is shared where it is on this output or on
+                              the whole of which the output is a part; NULL: none */
 } esc_lock_request;
 
 /* Takes the lock of the output. Where a living process holds it: ESC_BAD_INPUT that names the
  * process, its machine and since when. Where that process is gone and its workers are still saving,
- * waits for them, which `note` says, and is ESC_INTERRUPTED once *stop is set. A lock that this
- * process holds already is shared. A file system without locks is warned of. ESC_BAD_INPUT if an
- * inherited lock is no longer the output's. */
+ * waits for them, which `note` says, and is ESC_INTERRUPTED once *stop is set. Two runs of one
+ * process, in its threads or one within a callback of the other, exclude each other as those of two
+ * processes do; within one run a lock is shared by naming it (`held`). A file system without locks
+ * is warned of. ESC_BAD_INPUT if an inherited lock is no longer the output's. */
 esc_status esc_lock_take(const esc_lock_request *request, esc_lock **out);
 
 /* The descriptor for workers to inherit (it closes on exec). */

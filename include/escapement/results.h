@@ -37,7 +37,9 @@ ESC_BEGIN_DECLS
 
 /* Reads a result file. A file that is damaged is ESC_BAD_INPUT. One that another program wrote or
  * changed is refused too if `verified` is NULL; else it is read if it has the columns of a result,
- * and *verified says whether the file is as escapement wrote it. *out is the caller's. */
+ * and *verified says whether the file is as escapement wrote it. A child of fork reads the file
+ * first, because HDF5 may crash on what others wrote (not if this process ignores SIGCHLD). *out is
+ * the caller's. */
 ESC_API esc_status esc_results_read(const char *path, bool *verified, esc_results **out);
 
 /* Writes the file `path`, or replaces it, in one step: a crash leaves the old one or the new one.

@@ -41,7 +41,8 @@ typedef struct esc_run_callbacks {
   void *context;
   /* A warning ("warning: ...") or a note, one line without its newline. */
   void (*message)(void *context, const char *text);
-  /* Several times a second; false stops the run as esc_stop_request does. */
+  /* Several times a second; false stops the run as esc_stop_request does. Not with `devices`, whose
+   * workers train: such a run is stopped by esc_stop_request. */
   bool (*progress)(void *context, const esc_progress *progress);
   /* A phase begins or ends; phases may be nested. */
   void (*phase)(void *context, esc_run_phase phase, bool begins);
@@ -64,7 +65,9 @@ typedef struct esc_run_options {
   bool force;                /* replace an existing result; without resume its journal too */
   bool quiet;                /* no notes, warnings alone */
   const char *command_line;  /* how to do this again, for the result's provenance */
-  const char *worker;        /* the program that `devices` starts; NULL: the installed escapement */
+  /* The program that `devices` starts; NULL: escapement in ../bin beside the library, else in PATH.
+   * Workers are children of this process; a program may ignore SIGCHLD or wait for them. */
+  const char *worker;
   esc_stop *stop;
   esc_run_callbacks callbacks;
 } esc_run_options;
@@ -72,14 +75,14 @@ typedef struct esc_run_options {
 /* What a run came to. */
 typedef struct esc_run_report {
   int64_t members, escaped, censored, diverged;
-  int64_t members_kept;       /* finished before this call */
-  int64_t network_steps;      /* made in this call */
+  int64_t members_kept;       /* finished before this call; 0 with `devices` */
+  int64_t network_steps;      /* made in this call, by this process: 0 with `devices` */
   double seconds;             /* that they took */
   double ledger_residual_max; /* largest |residual| of the imbalance identity, relative */
   double ledger_bound;        /* what rounding explains of it */
   double lost_updates_max;    /* largest share of a member's updates that rounding removed */
   double flop_per_step;       /* of one network, by the textbook count */
-  bool complete;              /* nothing was left to do */
+  bool complete;              /* the output had every member: nothing was left to do */
   int shards_merged;          /* parts that were joined (`devices`); 0: none */
   char backend[32], engine[128], device[256], output[4096];
 } esc_run_report;
@@ -127,7 +130,8 @@ ESC_API void esc_run_options_init(esc_run_options *options);
 
 /* Trains the sweep of `spec`, or what is left of it. `report` and `results` may be NULL; the
  * results are the caller's. ESC_INTERRUPTED and ESC_OUT_OF_TIME: stopped; what was saved, and
- * where, is in the message. The library installs no signal handlers: see esc_stop. */
+ * where, is in the message. Another run on the output, in this
+ * process too, is ESC_BAD_INPUT. The library installs no signal handlers: see esc_stop. */
 ESC_API esc_status esc_sweep_run(const esc_spec *spec, const esc_run_options *options,
                                  esc_run_report *report, esc_results **results);
 
@@ -142,7 +146,8 @@ ESC_API esc_status esc_stop_create(esc_stop **out);
 /* Asks the runs that have this request to save and end; may be called from a signal handler. */
 ESC_API void esc_stop_request(esc_stop *stop);
 
-/* Not before the runs have returned. NULL is fine. */
+/* Not before the runs have returned: a request stays made, so that each run needs a new one once it
+ * was. NULL is fine. */
 ESC_API void esc_stop_free(esc_stop *stop);
 
 ESC_END_DECLS

@@ -28,7 +28,7 @@ typedef enum esc_status {
 
 ESC_BEGIN_DECLS
 
-/* What `status` means; a constant string. */
+/* What `status` means; a constant string, "unknown status" for other numbers. */
 ESC_API const char *esc_status_text(esc_status status);
 
 /* The message of this thread's last failure, "" if there was none; valid until its next. */

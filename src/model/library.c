@@ -1,6 +1,7 @@
 #include "escapement/internal/library.h"
 
 #include <gsl/gsl_errno.h>
+#include <omp.h>
 #include <pthread.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -17,7 +18,10 @@ void esc_library_begin(void) { pthread_once(&once, begin); }
  * uselocale(0) changes nothing. */
 esc_library_scope esc_library_enter(void) {
   esc_library_begin();
-  return (esc_library_scope){uselocale(c_locale)};
+  return (esc_library_scope){uselocale(c_locale), omp_get_max_threads()};
 }
 
-void esc_library_leave(esc_library_scope scope) { uselocale(scope.before); }
+void esc_library_leave(esc_library_scope scope) {
+  uselocale(scope.before);
+  if (omp_get_max_threads() != scope.threads) omp_set_num_threads(scope.threads);
+}

@@ -23,7 +23,8 @@ const char *esc_status_text(esc_status status) {
       ESC_STATUS_LIST(ROW)
 #undef ROW
   };
-  return text[status];
+  const size_t count = sizeof text / sizeof text[0];
+  return (size_t)status < count ? text[status] : "unknown status";
 }
 
 esc_status esc_fail_at(const char *file, int line, esc_status status, const char *format, ...) {

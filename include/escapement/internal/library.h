@@ -17,12 +17,13 @@ void esc_library_begin(void);
 
 typedef struct esc_library_scope {
   locale_t before; /* the thread's locale at the entry */
+  int threads;     /* OpenMP's default for the thread, which esc_threads_settle may lower */
 } esc_library_scope;
 
 /* esc_library_begin, and the C locale for the calling thread. */
 esc_library_scope esc_library_enter(void);
 
-/* The thread's locale from before the entry. */
+/* The thread's locale and OpenMP's default from before the entry. */
 void esc_library_leave(esc_library_scope scope);
 
 #endif
