@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # How C is compiled here.
 
 # -ffp-contract=off: a fused multiply-add happens where the source says fma and

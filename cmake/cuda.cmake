@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Whether the CUDA backend is built, and why not.
 
 # AUTO, ON or OFF from what the user gave: AUTO or any boolean of CMake.

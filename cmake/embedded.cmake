@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Drawing scripts (each with the house style before it), the report's style, and the specs of the
 # paper's figures travel inside the program.
 foreach(script plot:plot_script figure:figure_draw)

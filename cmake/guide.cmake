@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Man pages, completion scripts, the manual's reference and a JSON Schema of the spec, which tools/guide
 # makes of the built program's own tables. It needs Python, and a program that runs here.
 find_package(Python3 COMPONENTS Interpreter)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What is installed, and where. The installed tree may be moved, and needs neither source nor build
 # tree. Components: program, library and development, as Debian divides packages.
 include(GNUInstallDirs)

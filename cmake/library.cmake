@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # libescapement, shared and static, and the program.
 
 # Before 1.0 a minor version may change the ABI, so that it is part of the SONAME.

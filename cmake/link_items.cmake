@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What an installed libescapement.a has to be linked with, and where an installed program finds
 # libraries that the loader does not look for.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Debian packages: cmake --build BUILD --target product && cpack --config BUILD/CPackConfig.cmake
 # The program, the library and what is needed to build with it; their dependencies are those that
 # dpkg-shlibdeps finds.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The parts that the library and the program are made of. Each is compiled once, position-independent;
 # the libraries of cmake/library.cmake, the program and the tests are linked from the same objects.
 

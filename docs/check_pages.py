@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fails where a page shows the source of a formula: Markdown that was taken for something else
 leaves its dollar signs in the text.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sphinx's configuration of the manual, for the Sphinx (5.3) and MyST (0.18) of Debian 12.
 
 The HTML pages need no network. MathJax sets their formulas; it is not loaded from a server but

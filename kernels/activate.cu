@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* h = sigma(z), elementwise. The derivative and kappa(z) are made from z again in
  * the backward pass (delta.cu): arithmetic is cheaper there than two more arrays. */
 #include "device.cuh"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Path `chip` with fused multiply-adds, in the canonical order of every sum: chip.h. */
 #include "chip_kernel.cuh"
 

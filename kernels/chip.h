@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Path `chip`: one block trains one network for many steps, weights and
  * activations in shared memory, nothing of a step in device memory but the
  * weights' compensation and, for minibatches of several tiles, the gradients'

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a block of path `chip` keeps in shared memory, and what its threads are. */
 #ifndef ESC_CHIP_BLOCK_CUH
 #define ESC_CHIP_BLOCK_CUH

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel of path `chip` and its launch. Products is a template of chip_product.cuh or
  * chip_tensor.cuh: how the matrix products of one width are made. */
 #ifndef ESC_CHIP_KERNEL_CUH

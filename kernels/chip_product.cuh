@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The three matrix products of one tile of samples in shared memory, and the mapping
  * of outputs to threads.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The stages of one step of path `chip`. `samples` is how many of the tile's
  * ESC_TILE places are taken; the others hold 0 inputs and 0 errors, so that they add
  * nothing to any sum. */

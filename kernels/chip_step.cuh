@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One block trains one network for a block of steps (chip.h): the body of the kernels
  * of path `chip`, with the products of P (chip_product.cuh). */
 #ifndef ESC_CHIP_STEP_CUH

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The three matrix products of a tile on the tensor cores, in 3xTF32 (mma.cuh).
  *
  * Two warps share 16 rows of outputs, features or rows of weights; each has half of

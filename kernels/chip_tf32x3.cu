@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Path `chip` with products on the tensor cores, in 3xTF32: chip.h. */
 #include "chip_kernel.cuh"
 #include "chip_tensor.cuh"

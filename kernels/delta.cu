@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Backward through an activation: delta = u sigma'(z), fused with the imbalance
  * ledger's u kappa(z) (docs/theory, section 1.4). A block is one tile of samples of a network;
  * thread (n, q) takes features n, n + blockDim.x, ... and the samples of parts

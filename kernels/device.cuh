@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the kernels share: who trains, folding over lanes, activations by kind. */
 #ifndef ESC_DEVICE_CUH
 #define ESC_DEVICE_CUH

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Inputs x ~ N(0, I_d): the draws of esc_draw_inputs, a Philox block a thread. */
 #include "device.cuh"
 #include "escapement/internal/stream.h"

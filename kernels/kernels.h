@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The device side of a training step, path `gemm`: many networks of one problem,
  * a lot, take each step together. Matrix products are left to cuBLAS (host/cuda),
  * everything between them happens here, one kernel family a file.

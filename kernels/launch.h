@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How kernels are launched and get their shared memory: here, and in mma.cuh for
  * the tensor cores, nvcc is told from the SIMT harness (tests/simt), which compiles the
  * same sources as C++.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Books a step in the ledger: a warp a network, a lane a layer. */
 #include "device.cuh"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Products of float matrices on the tensor cores, which multiply numbers of 11 bits
  * (TF32) and round every sum toward zero.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From the last hidden layer to the loss and the step's escape events, and the
  * output layer's gradient. A block is a network, ESC_PARTS lanes a sample. */
 #include "device.cuh"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* |G_l|^2 and the weights' update, in one pass over G. A block is one layer of one
  * network, ESC_PARTS lanes a row; row n belongs to group n mod ESC_PARTS. */
 #include "device.cuh"

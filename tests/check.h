@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cmocka, and comparisons of doubles that a NaN always fails. */
 #ifndef ESC_CHECK_H
 #define ESC_CHECK_H

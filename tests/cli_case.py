@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of the program from outside share: the program, a folder for each test with a spec in it,
 and calls whose exit status is checked.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A locale whose decimal point is a comma, as a program around the library may have set it: one
  * that is installed, else one that localedef makes in the test's directory. */
 #ifndef ESC_COMMA_LOCALE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How often the fit's intervals hold the truth, over made sweeps whose truth is known.
  *
  * Usage: coverage [--quick | --few] [--replicates N] [--json FILE]

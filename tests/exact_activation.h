@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The activations in extended precision (64-bit mantissas or more), by their
  * textbook formulas and their Taylor coefficients: what the tests compare with. */
 #ifndef ESC_EXACT_ACTIVATION_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs that wait behind a checkpoint until a test has interrupted them (tests/faults/hold.c), so that
 no test depends on how fast a run is beside the test that watches it."""
 import os

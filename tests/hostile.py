@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The corpus of hostile result files: each entry of CASES changes a good result in one way.
 
     hostile.make(good, folder) -> {name: path}; a name that ends in "+sealed" has a right seal, so

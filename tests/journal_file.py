@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run's journal and checkpoint read from outside, without the program."""
 import os
 import struct

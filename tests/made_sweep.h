@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Made-up sweeps whose law is known, and the fits of them. */
 #ifndef ESC_MADE_SWEEP_H
 #define ESC_MADE_SWEEP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Problems and members for tests. */
 #ifndef ESC_PROBLEMS_H
 #define ESC_PROBLEMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A private directory for a test's files, made before it and removed after it. */
 #ifndef ESC_SCRATCH_H
 #define ESC_SCRATCH_H

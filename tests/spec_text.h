@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A spec with one key on each line, to be varied a line at a time. */
 #ifndef ESC_TESTS_SPEC_TEXT_H
 #define ESC_TESTS_SPEC_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Laws of the activations: value, derivative and homogeneity deficit against
  * extended precision, against Taylor series, each other and the theory's numbers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The public functions on results: fit, compare, merge, plateau. */
 #include "escapement/compare.h"
 #include "escapement/fit.h"

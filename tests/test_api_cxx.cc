@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The public headers from C++: they compile together, and their functions link with C's names. */
 #include <cmath>
 #include <cstdio>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The public functions that verify and time what runs here: results as data, and a callback that
  * ends the work. */
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Training from a program, with public headers alone: specs, runs, results in memory. */
 #include <omp.h>
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The public functions of activations, theory and blocks: closed forms of the linear network, and
  * what is refused. */
 #include "check.h"

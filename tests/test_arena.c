@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arenas: one description measures and carves; what a block's owner writes behind it, or carves
  * beyond what was measured, ends the program. */
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The integral over lambda by itself: escape times with closed forms in place of flows. */
 #include "escapement/internal/homotopy.h"
 

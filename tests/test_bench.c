@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The benchmark's own judgement: what it calls wrong, and what it times. */
 #include <stdatomic.h>
 

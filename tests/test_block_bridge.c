@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A whole network against the block reduction (docs/theory, section 6.2): block-initialised, with
  * the grid's nodes as a weighted batch, the reference engine's gradient flow escapes when level 2
  * says, and when levels 0 and 1 do not. */

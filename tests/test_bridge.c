@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Engines against theory: on the symmetric manifold, under the normalized metric,
  * a network of any width is the reduced ODE (docs/theory, section 3.2). With quadrature
  * nodes along v as the batch the population gradient is exact, so engine and ODE

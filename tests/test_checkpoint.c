@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whatever happens to a checkpoint, what it gives back are states that were saved: of the
  * newest file, or of the one before it, or it is refused by name. */
 #include "store/checkpoint.h"

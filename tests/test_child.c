@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Drawing scripts as child processes. */
 #include <errno.h>
 #include <signal.h>

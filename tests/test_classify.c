@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Classes, Taylor coefficients and Gaussian constants of activations against
  * closed forms, against docs/theory, section 9.1, and against 40-digit quadrature
  * (mpmath, quad on half-integer intervals); the critical-depth law. */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line from outside: verbs, exit codes, messages, files.
 
 Usage: test_cli.py PROGRAM [unittest arguments]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verb bench from outside: its JSON is whole and consistent, its table reads, and
 what it cannot do it refuses.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bounds of a run, before anything is trained: members, memory, devices, threads."""
 import os
 import subprocess

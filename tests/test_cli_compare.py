@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verb compare: equal bits, the size of differences, censoring on one side, and files
 that are not to be compared.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """run --devices: a worker process a device, watched, restarted and merged; here the devices are
 processors.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What other programs do to the files of a run while it runs and before: nothing false is called
 safe, and nothing of theirs is touched.
 

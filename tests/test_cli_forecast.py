@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a dry run says against what the run then does: steps, censored members, the file's size.
 
 Usage: test_cli_forecast.py PROGRAM [unittest arguments]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Members added to a sweep that has finished, or was interrupted: only they train, the file
 is that of the larger sweep in one piece, and what would change old members is refused.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verb merge: shards joined are the run in one piece, and what does not make a whole is
 refused by name.
 

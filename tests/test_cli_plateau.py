@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command plateau from outside: exponents have errors, ranges and verdicts, near theory
 they agree with it, and where one cannot be measured the reason is given.
 

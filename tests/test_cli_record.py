@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Snapshots of observables: where they lie, that training does not feel them, that a run
 in pieces has the same.
 

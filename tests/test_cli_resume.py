@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run in pieces: stopped by a signal, by the clock or by a kill, it goes on from its
 checkpoint to the same file as a run in one piece.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stops a run and what another one may do to it: signals, closed pipes, limits of file sizes, the lock on
 an output, strangers' files, tasks of a Slurm array that are submitted again.
 

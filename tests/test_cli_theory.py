@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verbs classify and escape against numbers of an independent program (docs/theory,
 section 9), the resonances and the critical-depth law.
 

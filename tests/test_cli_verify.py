@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verb verify from outside: its JSON is whole and consistent, it says what it left
 out, and what it cannot do it refuses.
 

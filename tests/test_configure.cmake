@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Laws of the build's configuration, function by function: no project is configured.
 # cmake -DSOURCE=... -DSCRATCH=... -P test_configure.cmake
 cmake_minimum_required(VERSION 3.25)

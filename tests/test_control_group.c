@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Limits of control groups, read from made-up trees of /proc and /sys. */
 #include "machine/control_group.h"
 

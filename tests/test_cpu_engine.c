@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CPU engine's gradients, losses and ledger terms against the reference,
  * and its bits across instruction sets. */
 #include "cpu/network.h"

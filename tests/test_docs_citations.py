@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Citations between the sources and docs/theory: every section that a comment cites exists, and every
 file and function that the theory manual names exists. Each kind of wrong citation is planted, too.
 

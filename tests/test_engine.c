@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Laws that hold for whole training runs, on every engine: the reference and a
  * float engine, the CPU's or (tests/cuda) the one on the GPU or its stand-in. */
 #ifdef ESC_TEST_CUDA

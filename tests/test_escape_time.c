@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Escape times on the symmetric manifold (docs/theory, sections 4 and 9.2): every reference value,
  * the resonance's logarithm, the critical-depth slopes, starts beyond the leading order, and starts
  * that do not escape. */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Escape times at the configuration for which an independent program's are known
 (docs/theory, section 9.4): He-normal, tanh, L=6, N=d=32, B=64, rate 0.01,
 threshold 0.1, 16 seeds. Both programs' seeds are draws of the same law, with a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* False escapes against laws that are known in closed form, against the numbers of docs/theory,
  * section 5.6, and against direct simulation. */
 #include <gsl/gsl_cdf.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Theory curves between their knots, against closed forms (docs/theory, section 4.3). */
 #include <math.h>
 

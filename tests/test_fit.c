@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The fit: groups, points, laws and slopes of sweeps without noise, and what is refused. */
 #include <gsl/gsl_errno.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The fit of noisy and of censored sweeps: slopes within their errors, and the errors
  * themselves. */
 #include <gsl/gsl_errno.h>

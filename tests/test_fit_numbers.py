@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The numbers of `fit --json` against numpy and scipy: the slope and its jackknife error with Bell
 and McCaffrey's degrees of freedom, the slope of censored pairs, the log-normal fit, and the limit
 at epsilon = 0, also for escape times of the reduced ODE.

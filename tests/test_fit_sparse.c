@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A fit's memory is in proportion to its members, not to seeds x scales. */
 #include <sys/resource.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The float functions against long double, on grids that are even in the bits
  * (so every binade counts alike), with the bounds that the header states; and
  * their exact properties: odd, bounded, NaN stays, the same bits everywhere. */

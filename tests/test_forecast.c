@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Forecasts of escape steps against flows that share no code with them: a closed form, and
  * the quadratic loss of a linear network descended by finite differences. */
 #include "escapement/internal/forecast.h"

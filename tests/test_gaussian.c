@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Gaussian expectations against numbers from elsewhere: 40-digit adaptive
  * quadrature (mpmath, quad of h(g) npdf(g) on half-integer intervals) or exact. */
 #include "check.h"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tools/gpu_gate without a GPU: what goes into a bundle, what a report holds however it
 ends, when a check passes, and the whole of it on stand-ins for program and tools. The
 command lines of tools/profile.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Collections of texts (global heaps) of HDF5 images, without HDF5. */
 #include <string.h>
 

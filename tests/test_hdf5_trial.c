@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reading of a file in a process of its own. */
 #include <signal.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From one closure level to another: slopes against differences, the integral against the
  * times at its ends, the reference values (docs/theory, section 9.5). */
 #include "escapement/internal/homotopy.h"

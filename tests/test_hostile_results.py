@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hostile result files (hostile.py): refused by name, or read; no crash, no memory without end, no
 number of another file, nothing that a terminal obeys.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text of files in the report's page, and on a terminal. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The matrix-valued imbalance identity: exact for one step of SGD, whatever the
  * activation, loss, metric, width and batch; its traces are the scalar ledger. */
 #include <float.h>

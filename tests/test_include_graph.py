@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tools/include_graph calls an error, each planted in a tree of a few files.
 
 Usage: test_include_graph.py SOURCE_FOLDER [unittest arguments]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files are published whole or not at all, read whole, and refused with a reason. */
 #include "base/io.h"
 

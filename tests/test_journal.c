@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whatever happens to a journal, what it gives back are whole records that were
  * appended, from the first on without a gap. */
 #include "store/journal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Activations of 16 nodes at once against those of one. */
 #include "../src/theory/lanes.h"
 

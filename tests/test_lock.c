@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One lock on an output: who is refused, who waits, and what becomes of the file. */
 #include "store/lock.h"
 

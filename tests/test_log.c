@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Lines on standard error, which the processes of a run share. */
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Initialisations, teacher directions and inputs. */
 #include "escapement/internal/activation.h"
 #include "escapement/internal/model.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which names are the program's own, and what is deleted of them. */
 #include "base/names.h"
 

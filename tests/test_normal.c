@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The normals: the same transform in double, extreme words, and the statistics
  * of ten million draws. All draws are fixed, so nothing here is left to chance;
  * limits are four or five standard errors. */

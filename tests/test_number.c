@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Strict numbers, and activations, whose coefficients are such numbers. */
 #include <float.h>
 #include <locale.h>

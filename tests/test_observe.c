@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Observables: the sample, the signal-energy identity, norms, against other ways to them. */
 #include "escapement/internal/observe.h"
 

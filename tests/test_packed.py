@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results that xarray saved again, packed, filled or in other types: `fit` gives what the original
 gives, or refuses by the variable's name.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tools/bench_peers rests on, without torch and jax: the formulas that peers are
 checked against, the count of operations, and the table.
 

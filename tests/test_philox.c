@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Philox against the known answers of its authors, and the layout of the counter. */
 #include "check.h"
 #include "escapement/internal/philox.h"

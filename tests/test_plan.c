@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The message about false escapes: what its probability is made of, and percentages that
  * read as such. */
 #include "run/plan.h"

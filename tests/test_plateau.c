@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The plateau's numbers, from snapshots made to obey the laws exactly or with noise. */
 #include "escapement/internal/plateau.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Laws of the drawing script, host/draw/plot.py, and of the house style that it comes with.
 
     python3 test_plot.py PLOT_SCRIPT.PY

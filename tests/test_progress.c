@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The progress line at terminals of several widths, and the steps that it is measured against. */
 #include "cli/progress.h"
 

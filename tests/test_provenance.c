@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The command line of a result is a command: a shell splits it into the same words again. */
 #include "run/provenance.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drawing where the environment is made to harm: no module, start-up file or setting of a folder, a
 variable or a home directory is used, and no file of a stranger is written through or removed.
 

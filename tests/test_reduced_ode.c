@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reduced ODE (docs/theory, section 3.2): right side and Jacobian against finite
  * differences, imbalance drift, crossings by two methods and against other
  * integrators, trajectories. */

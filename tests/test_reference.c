@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference engine against numbers from elsewhere and finite differences. */
 #include "escapement/internal/model.h"
 #include "escapement/internal/reference.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Mathematics between dollars, as the report sets it. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report of figures and studies that a stranger made: no text of theirs is obeyed by a browser.
 
 Usage: test_report_strangers.py PROGRAM [unittest arguments]

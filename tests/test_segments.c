@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Segments of a result from which some members are taken: their steps and seconds are those
  * members' share. */
 #include "store/segments.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers from outside that memory is sized or indexed by: coefficients without bound, results
  * whose shape is not that of their spec, figures of too few scales. */
 #include "check.h"

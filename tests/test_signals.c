@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What stop signals do: how many count, and when they end the process. */
 #include "base/signals.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sweep as a Slurm array on this one machine: tasks that are warned, requeued and killed go on,
 and the merged shards are the unsharded run.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Keys and values of a spec: types, ranges, defaults, rules between keys. */
 #include "spec_text.h"
 

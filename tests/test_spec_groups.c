@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Groups of a sweep: which layers are small, how small, and every network once. */
 #include "spec_text.h"
 

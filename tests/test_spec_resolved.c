@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Overrides, the resolved text that reads back to the same spec, the printed
  * help, and files. */
 #include "scratch.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text that editors and spreadsheets make of a spec: the message names the fault and the cure. */
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a spec's text may not be: refused at its line, at once. */
 #include <time.h>
 

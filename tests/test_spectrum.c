@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Schur-Perron both ways on random matrices, nested truncations, and what holds of them at the
  * plateau of several modes (docs/theory, section 6). */
 #include "escapement/internal/spectrum.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The time of a step, with an engine and a clock that are made up: a step of a network takes one
  * second of that clock, or less, and drawing its weights ten. */
 #include "run/step_time.h"

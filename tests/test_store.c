@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A result file gives back what was written, or is refused by name.
  *
  * `test_store --write PATH` writes a sample file instead, for other readers; `test_store --read

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tools/study on few and narrow networks: trained, analysed, and near what the full study says.
 
 Usage: test_studies.py PROGRAM TOOLS [unittest arguments]

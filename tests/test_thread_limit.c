@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Threads that cannot be started are found out before OpenMP's library ends the process. */
 #include "machine/thread_limit.h"
 

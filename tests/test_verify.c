@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bookkeeping of verify: the worst error counts, and what is not a number fails. And its
  * oracle: gradients against complex steps, the imbalance identity of whole runs. */
 #include <complex.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A run with `devices` in programs that treat their children and descriptors as they like. The
  * workers are this program, started as a worker. */
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs for a GPU node: built here with the preset `cuda`, or brought along in a
 bundle, a folder with the programs, the shared libraries that a bare node lacks, and
 a manifest.

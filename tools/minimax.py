@@ -1,4 +1,5 @@
 #!/usr/bin/env -S python3 -I
+# SPDX-License-Identifier: Apache-2.0
 """Coefficients of include/escapement/internal/float_math.h.
 
 Each function there rests on a polynomial in s, r or x, fitted here by Remez

@@ -1,4 +1,5 @@
 #!/usr/bin/env -S python3 -I
+# SPDX-License-Identifier: Apache-2.0
 """Draws path-of-a-run.svg: the calls from main to the published file.
 
     docs/inside/path_of_a_run.py [OUT.svg]

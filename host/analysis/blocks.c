@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The public functions of blocks: arguments are checked and threads are settled here. */
 #include "escapement/blocks.h"
 

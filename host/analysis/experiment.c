@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether results belong to one experiment, by their resolved specs, and the fit of those that do.
  */
 #include "escapement/compare.h"

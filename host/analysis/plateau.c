@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The plateau table of a result by the spec that the result holds. */
 #include <math.h>
 #include <string.h>

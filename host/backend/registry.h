@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The engines that this build has, by name. */
 #ifndef ESC_BACKENDS_H
 #define ESC_BACKENDS_H

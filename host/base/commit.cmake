@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Writes commit.h with the working tree's commit, if it changed. A source tree without a repository
 # of its own (a tarball, unpacked within another project's repository perhaps) has no commit.
 foreach(variable GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_NAMESPACE)

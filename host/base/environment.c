@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "base/environment.h"
 
 const esc_environment_variable esc_environment[] = {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The kind of a file by its first bytes: for the message to a user who gave a reader a file of
  * another kind. */
 #ifndef ESC_FILE_KIND_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whole files in and out of the file system.
  *
  * Publishing writes a temporary file beside the target, syncs it, renames it

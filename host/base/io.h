@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The only place that writes files. Nothing is written in place: a file is
  * published whole (write, fsync, rename, fsync of the directory) or it is the
  * append-only journal. Failures are ESC_IO_FAILED with path and errno's text;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON of numbers that may not be finite and of text that may not be UTF-8. */
 #ifndef ESC_JSON_H
 #define ESC_JSON_H

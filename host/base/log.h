@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Messages beside results: warnings and notes, one line each, without its newline. They go to the
  * receiver of the thread that they arise on; without one they are dropped, because a library does
  * not print. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Names of the files that a run makes beside its result OUT.h5. A name is the
  * program's own only if it is exactly one of these; whatever else begins with OUT.h5 is somebody
  * else's file. */

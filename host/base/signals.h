@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Stop signals, how they reach child processes, and what a second one does.
  *
  * INT, TERM, HUP, USR1, USR2 and XCPU ask the process to stop: to save and end. INT and HUP that

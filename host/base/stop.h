@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A request to stop (escapement/run.h), and how urgent it is: 1 save and end; 2 end at once, but
  * save to the end; 3 end at once. What listens to signals raises it. */
 #ifndef ESC_STOP_H

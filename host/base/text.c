@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Decoding of UTF-8, for what may be shown, and the distance between words, for
  * "did you mean". */
 #include "base/text.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text that users wrote, made fit to be shown in a one-line message. */
 #ifndef ESC_SPEC_TEXT_H
 #define ESC_SPEC_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "base/trace.h"
 
 #ifdef ESC_HAVE_CUDA

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Named ranges for a profiler (NVTX, domain `escapement`); nothing without CUDA. */
 #ifndef ESC_TRACE_H
 #define ESC_TRACE_H

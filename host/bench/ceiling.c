@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/ceiling.h"
 
 #ifdef ESC_HAVE_CUDA

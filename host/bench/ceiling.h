@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the machine reaches at its best, measured: the yardstick of a backend's
  * throughput. One table of functions a backend, like the engines'. */
 #ifndef ESC_CEILING_H

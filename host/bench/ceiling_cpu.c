@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CPU's ceilings: multiply-adds in registers on every thread, with the
  * instruction set that the engine takes; and a copy that no cache can hold. */
 #include <stdio.h>

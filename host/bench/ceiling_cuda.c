@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A GPU's ceilings: the product of two square matrices by cuBLAS, and a copy in the
  * device's memory. Both grow until one takes long enough to be timed with the
  * host's clock, so that a small device is not asked for a large one's work. */

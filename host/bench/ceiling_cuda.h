@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A GPU's ceilings, for the benchmark: cuBLAS on one large product, and a copy. */
 #ifndef ESC_CUDA_BENCH_H
 #define ESC_CUDA_BENCH_H

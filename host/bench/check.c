@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The benchmark's check against the reference. */
 #include "bench/check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Is a fast network still the right one? Its first steps against the reference
  * engine's: what each weight has moved by, and the loss. */
 #ifndef ESC_BENCH_CHECK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The clock that everything is timed by. */
 #ifndef ESC_BENCH_CLOCK_H
 #define ESC_BENCH_CLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Timing of one row: check, warm up, then repeats of the engine and bursts of its
  * ceiling in turn, so that both see the same machine. */
 #include "bench/measure.h"

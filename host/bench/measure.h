@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One row of the benchmark: networks of one shape on one backend, timed. */
 #ifndef ESC_BENCH_MEASURE_H
 #define ESC_BENCH_MEASURE_H

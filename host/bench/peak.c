@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Register-only multiply-adds, compiled once for every instruction set (ESC_ISA
  * names it), as the training step is. */
 #include "bench/peak.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The machine's own ceiling for float arithmetic: fused multiply-adds that never
  * leave the registers. */
 #ifndef ESC_PEAK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From the benchmark's options to its rows. */
 #include "bench/plan.h"
 #include "machine/threads.h"

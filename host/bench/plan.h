@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the benchmark is asked for, and the rows that it comes to. */
 #ifndef ESC_BENCH_PLAN_H
 #define ESC_BENCH_PLAN_H

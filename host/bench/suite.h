@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The benchmark as a whole: plan, backends with their ceilings, rows. */
 #ifndef ESC_BENCH_SUITE_H
 #define ESC_BENCH_SUITE_H

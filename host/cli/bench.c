@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement bench: throughput of a training step beside the machine's ceiling. */
 #include <string.h>
 

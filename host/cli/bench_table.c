@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The benchmark's table, for people and as JSON. */
 #include "cli/bench_table.h"
 

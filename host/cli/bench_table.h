@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The benchmark's output: a table row by row as they come, or one JSON object. */
 #ifndef ESC_BENCH_TABLE_H
 #define ESC_BENCH_TABLE_H

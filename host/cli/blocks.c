@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement blocks: several modes on the exact block reduction (docs/theory, section 6). */
 #include "escapement/blocks.h"
 

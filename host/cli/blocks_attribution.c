@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The attribution of escape times between closure levels: table and JSON. */
 #include "cli/blocks_attribution.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The attribution of escape times between closure levels, as `blocks --attribution` tells it. */
 #ifndef ESC_BLOCKS_ATTRIBUTION_H
 #define ESC_BLOCKS_ATTRIBUTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The plateau's Jacobian and Duhamel's form: table and JSON. */
 #include "cli/blocks_spectrum.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The plateau's Jacobian and Duhamel's form, as `blocks --spectrum` tells them. */
 #ifndef ESC_BLOCKS_SPECTRUM_H
 #define ESC_BLOCKS_SPECTRUM_H

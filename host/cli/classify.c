@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement classify: class and constants of an activation (docs/theory, section 2). */
 #include <math.h>
 #include <stdio.h>

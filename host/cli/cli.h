@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs, and what they share. */
 #ifndef ESC_CLI_H
 #define ESC_CLI_H

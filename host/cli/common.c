@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the verbs share: JSON, result tables, signals, notes. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement compare: two result files of one sweep, variable by variable. */
 #include "escapement/compare.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The program's own tables as JSON, for `--help=json`: tools/guide makes man pages and completions
  * of them, so that these cannot differ from what is parsed. */
 #ifndef ESC_DESCRIBE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement escape: escape times on the symmetric manifold (docs/theory, sections 3, 4). */
 #include <math.h>
 #include <stdio.h>

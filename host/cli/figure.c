@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement figure: trains what a figure of the paper needs, compares it with theory, draws it.
  *
  * Sweeps are ordinary runs on specs that travel inside the program; each is resumed where it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement fit: the slope table. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The fit of result tables as JSON: what `fit --json` prints and the drawing script of `plot` gets.
  */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement info: what a result file holds, or what this machine has. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of a run that has not ended hold, for `info`. */
 #ifndef ESC_INFO_PROGRESS_H
 #define ESC_INFO_PROGRESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement VERB [options]: find the verb, run it, turn its status into an
  * exit code and one line on stderr. */
 #include <errno.h>

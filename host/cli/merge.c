@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement merge: the shards of one sweep joined to the file of the whole. */
 #include "escapement/merge.h"
 

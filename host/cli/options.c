@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Parsing of a verb's options with getopt_long, messages of our own. */
 #include "cli/options.h"
 

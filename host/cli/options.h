@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Options of a verb: one table gives parsing, --help and one-line errors. */
 #ifndef ESC_OPTIONS_H
 #define ESC_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Names of output files: the suffix has to be that of the format that is written. */
 #ifndef ESC_OUTPUT_H
 #define ESC_OUTPUT_H

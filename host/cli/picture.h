@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Options that every verb that draws has. */
 #ifndef ESC_PICTURE_H
 #define ESC_PICTURE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement plateau: the bootstrap interval of every network, as measured. */
 #include "escapement/plateau.h"
 

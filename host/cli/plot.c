@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement plot: fits in C, drawn by plot.py, which travels inside the
  * program and gets the numbers as JSON on its standard input. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Progress on stderr: a bar on a terminal, a full line now and then elsewhere. */
 #ifndef ESC_PROGRESS_H
 #define ESC_PROGRESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement report: figures, checks and studies as one HTML page. */
 #include "report/report.h"
 

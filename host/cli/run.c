@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement run: trains a sweep and writes its result file; escapement worker: a part of one. */
 #include "cli/run.h"
 

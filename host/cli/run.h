@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The command run: what it is asked, and what it prints. */
 #ifndef ESC_CLI_RUN_H
 #define ESC_CLI_RUN_H

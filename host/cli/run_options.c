@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the user asked of run: options, output. */
 #include <limits.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a run prints: its summary, and what it would do. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a command does while it trains: shows progress and messages, and stops, saved, when the
  * process is asked to (base/signals.h). */
 #ifndef ESC_CLI_RUN_WATCH_H

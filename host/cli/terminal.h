@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Standard output, on which nothing of a file or an argument is obeyed by the terminal. */
 #ifndef ESC_TERMINAL_H
 #define ESC_TERMINAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* escapement verify: is what runs on this machine what the theory says? */
 #include "escapement/verify.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Activations and losses over whole arrays: the choice of the formula stands
  * outside the loop over the numbers. */
 #ifndef ESC_CPU_ACTIVATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Gradients and the ledger's terms of a tile of samples, from the output down. */
 #ifndef ESC_CPU_BACKWARD_H
 #define ESC_CPU_BACKWARD_H

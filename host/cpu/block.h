@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Transposes and folds in registers, written in the compiler's own vectors, which it
  * cuts to what the machine has. Transposes go 8 x 8 or
  * 4 x 4 floats at a time. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CPU engine's slots: each member is trained by one thread at a time, so
  * there are no barriers and the thread count cannot touch a bit. */
 #include <omp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Teacher and student on a tile of samples: targets, activations, losses. */
 #ifndef ESC_CPU_FORWARD_H
 #define ESC_CPU_FORWARD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The two products of a small network, and the registers they live in.
  *
  *   esc_multiply   C = A B         A (rows, depth): forward, and backward through W

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The inputs of a tile of samples: given, or what esc_draw_inputs gives, in loops
  * over many Philox blocks. */
 #ifndef ESC_CPU_INPUTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Layout and memory of the CPU engine. */
 #include "cpu/network.h"
 

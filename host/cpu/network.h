@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of the CPU engine: one network, one thread's workspace, and what all
  * share. Rows of features are padded to ESC_PAD floats, the padding is 0.
  *

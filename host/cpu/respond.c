@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of a responder; the passes themselves are in step.c, once an instruction set. */
 #include "cpu/respond.h"
 

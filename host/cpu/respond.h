@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Responses to evaluation samples in float, by the CPU engine's own forward and backward
  * passes; for every engine that trains in float. One responder a thread. */
 #ifndef ESC_CPU_RESPOND_H

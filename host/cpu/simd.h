@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Vectors of floats at the width of the instruction set that this translation
  * unit is compiled for. Only what the small matrix products need; every product
  * is a fused multiply-add, so that all widths give the same bits. And vectors of

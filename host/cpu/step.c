@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One training step of one network in float, compiled once for every
  * instruction set (ESC_ISA names it):
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* |G|^2 of a layer and the step it makes, a strip of rows at a time, so that gradient,
  * weights and their transpose meet in the nearest cache. */
 #ifndef ESC_CPU_UPDATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CUDA and cuBLAS calls as esc_status: the message carries the call and the
  * library's own words. */
 #ifndef ESC_CUDA_CHECK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The networks of one engine on one device: slot i is place i % S of lot i / S. Lots
  * share a few streams, so that one's small kernels fill what another's leave idle. */
 #ifndef ESC_CUDA_COHORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CUDA engines differ in the values of this struct alone. */
 #ifndef ESC_CUDA_CONFIG_H
 #define ESC_CUDA_CONFIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cuBLAS, loaded when its first product is wanted. Linked in, its half a gigabyte of code for
  * every architecture costs each start of the program a tenth of a second, `escapement -V` too,
  * and a program that was built with CUDA would not start where the toolkit is missing. */

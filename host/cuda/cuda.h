@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CUDA engine: many networks a step on one GPU, by the kernels of kernels/. */
 #ifndef ESC_CUDA_H
 #define ESC_CUDA_H

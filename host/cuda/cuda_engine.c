@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CUDA engine's table of functions: starting members, steps, reading back. */
 #include <omp.h>
 #include <stdio.h>

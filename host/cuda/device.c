@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Devices, and the words for what goes wrong on them. */
 #include <stdio.h>
 #include <string.h>

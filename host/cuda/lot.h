@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A lot: networks that take every step together, in one set of strided arrays on
  * the device. Its size is a function of the shape alone, never of how many members
  * a run has: cuBLAS chooses its kernel by the batch count, and a member's results must

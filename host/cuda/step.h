@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One training step of a lot, and graphs of steps. */
 #ifndef ESC_CUDA_STEP_H
 #define ESC_CUDA_STEP_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Writes SCRIPT with the house style STYLE before it, as a module, so that python3 -c runs it.
 # The first entry of the path is then the working directory: a user's random.py or json.py there
 # must not stand in for Python's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Child processes that do not outlive this one. */
 #ifndef ESC_CHILD_H
 #define ESC_CHILD_H

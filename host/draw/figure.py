@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws a figure of the paper: reads its sheet (house_style) as JSON from standard input and writes
 the files named on the command line, each whole or not at all: pictures, and the caption as .txt.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The house style: one look for every picture of the program, the studies and the benches.
 
 A picture is described as data, a sheet: {"panels": [...], "caption"}, optionally with "columns"

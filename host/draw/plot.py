@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws escape times t* against the small initialisation scale epsilon, log-log.
 
     python3 -c SCRIPT FIG [WIDTH [CAPTION]] < OBJECT

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Drawing scripts, which travel inside the program, as processes of their own.
  *
  * The interpreter sees nothing of where it was started: isolated (-I), without the environment's

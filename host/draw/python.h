@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Drawing scripts, which travel inside the program, as processes of their own. */
 #ifndef ESC_PYTHON_H
 #define ESC_PYTHON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Theory's escape times over a range of epsilon, and slopes of what is drawn. */
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Writes every runs/figures/*/*.yaml below SOURCE as C arrays, with a table of their names.
 file(GLOB specs RELATIVE ${SOURCE} ${SOURCE}/*/*.yaml)
 set(count 0)

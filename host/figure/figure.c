@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A figure from its runs: panels, checks and caption by the figure's own function. */
 #include "figure/figure.h"
 

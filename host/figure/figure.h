@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The paper's figures: what is trained for each, what is computed beside it, and the
  * checks that say whether theory and training agree.
  *

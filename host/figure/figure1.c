@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Figure 1: full training against the reduced ODE, loss and every s_l over time, from
  * unbalanced starts on the symmetric manifold. */
 #include <math.h>

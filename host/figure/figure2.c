@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Figure 2: t* against epsilon, (a) for several depths, all layers small, and (b) for r small
  * layers at one depth: the exponent is set by r. */
 #include <stdio.h>

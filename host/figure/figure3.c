@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Figure 3: five activations on the symmetric manifold, raw times and times scaled by
  * a c_1 a_1^{L-1}, which fall on one curve as epsilon goes to 0. */
 #include <math.h>

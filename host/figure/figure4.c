@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Figure 4: He-normal networks: slopes -(r-2), the corners r = 1 and 2, and how little the
  * threshold matters. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Figure 5: a teacher of three modes: full training against the closure levels, and what the
  * shift between the levels is made of. */
 #include <math.h>

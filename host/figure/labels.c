@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Words and colours that figures and plots share. */
 #include <stdio.h>
 #include <string.h>

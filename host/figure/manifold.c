@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Networks trained on the symmetric manifold against the reduced ODE: when the loss
  * passes a threshold, at gradient descent's finite step. */
 #include <math.h>

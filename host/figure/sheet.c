@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sheet of a figure: panels and series for the drawing script, and the table of checks. */
 #include <math.h>
 #include <stdarg.h>

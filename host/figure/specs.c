@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which sweeps make which figure, and their specs, which travel inside the program. */
 #include <stdio.h>
 #include <string.h>

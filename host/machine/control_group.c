@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reads /proc/self/cgroup (which group), /proc/self/mountinfo (where its files are), and the
  * limits of the group and of those above it. */
 #include "machine/control_group.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Limits that control groups (cgroup v1 and v2) set on this process. */
 #ifndef ESC_CONTROL_GROUP_H
 #define ESC_CONTROL_GROUP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What this machine is. */
 #ifndef ESC_DEVICE_H
 #define ESC_DEVICE_H

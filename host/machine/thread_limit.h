@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether the threads that OpenMP is about to start can be started. OpenMP's library ends the
  * process when one cannot, with exit status 1 and without a word on what was saved. */
 #ifndef ESC_THREAD_LIMIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The threads of a computation, settled before anything is written. */
 #ifndef ESC_MACHINE_THREADS_H
 #define ESC_MACHINE_THREADS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A figure's section: picture, checks, and where its data came from. */
 #include <jansson.h>
 #include <math.h>

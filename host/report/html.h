@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pieces of a self-contained HTML page. */
 #ifndef ESC_HTML_H
 #define ESC_HTML_H

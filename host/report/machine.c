@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What made the page: this machine, this program and the libraries it runs with. */
 #include <gsl/gsl_version.h>
 #include <hdf5.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Plain Markdown as HTML: the paragraphs of a study's README. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Mathematics in a page, as MathML: what stands between dollars, in the part of LaTeX that labels
  * and captions use (host/draw): letters, digits, signs, _ and ^, braces, and the names below. */
 #include <ctype.h>

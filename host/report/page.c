@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The page around the sections. They are written first: the summary on top counts them. */
 #include <stdlib.h>
 

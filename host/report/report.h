@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The report: one HTML page of figures, their checks, studies, machine and versions.
  *
  * It is made of what `figure` and tools/study left: figureN.json and .png, and a folder a study

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the sections of a page share: their heads and captions, and reading what they show. */
 #include <stdlib.h>
 #include <string.h>

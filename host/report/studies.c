@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A study's section: its paragraph, picture and tables, and where its data came from. */
 #include <dirent.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a run would do and cost: the checks that it would begin with, times measured by a few steps,
  * escape steps forecast by theory. */
 #include <omp.h>

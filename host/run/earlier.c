@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Earlier results of the same experiment: their members are not trained again. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The files of a run in progress: journal of finished members, journal of snapshots,
  * checkpoint of networks in flight; opened together under the journal's lock. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Worker processes that follow their parent: they are told to stop by it alone, and end, saved,
  * when it dies. */
 #ifndef ESC_FOLLOWER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What theory expects of each scale of each group: steps, and who will be censored. */
 #ifndef ESC_RUN_FORECAST_H
 #define ESC_RUN_FORECAST_H

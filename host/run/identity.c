@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A run's identity: which earlier runs may continue as this one, and how it takes their members. */
 #include <stdio.h>
 #include <stdlib.h>

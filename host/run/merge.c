@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The end of a sharded run: its files read, joined, and published under the output's lock. It is
  * here, above store and spec, because the spec in the files gives the number of members. */
 #include "run/merge.h"

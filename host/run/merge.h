@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Merging the parts of a run under the lock that the run holds already. */
 #ifndef ESC_RUN_MERGE_H
 #define ESC_RUN_MERGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "escapement/run.h"
 
 void esc_run_options_init(esc_run_options *options) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files of the shards of a run with several devices: OUT.h5.part-I-of-S and what belongs to each.
  */
 #include "run/parts.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files of the shards of a run with several devices, beside its output. */
 #ifndef ESC_PARTS_H
 #define ESC_PARTS_H

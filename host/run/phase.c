@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a run tells its caller while it works. */
 #include "run/run.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Members, shards, order, and the check for false escapes. */
 #include "run/plan.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The plan: a spec's sweep as members, this run's share of them, and the order
  * in which to start them. */
 #ifndef ESC_PLAN_H

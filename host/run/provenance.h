@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Where a result comes from: attributes that let it be judged and repeated. */
 #ifndef ESC_PROVENANCE_H
 #define ESC_PROVENANCE_H

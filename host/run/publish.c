@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The end of a run: its result with attributes, what is safe if it has none, warnings, report. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots: due steps, observation on all threads, rows kept a member. */
 #include "run/recorder.h"
 

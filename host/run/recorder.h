@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots of the networks in flight: when they are due, what they hold, where they are
  * kept. Training never sees them: its bits are the same with and without. */
 #ifndef ESC_RECORDER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Training a sweep: spec -> plan -> training -> result file, or results in memory. */
 #include "run/run.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One run of a sweep: what was asked, and what it works with. */
 #ifndef ESC_RUN_H
 #define ESC_RUN_H

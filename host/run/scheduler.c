@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Loading, advancing in blocks of steps, retiring and refilling. */
 #include "run/scheduler.h"
 

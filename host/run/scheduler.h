@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The scheduler: trains a plan's members in an engine's slots. A slot whose
  * member has finished takes the next one, so no lane trains a finished network. */
 #ifndef ESC_SCHEDULER_H

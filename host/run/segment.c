@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The segment of a run that this start of the program is. */
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which shard of the sweep a run trains, and the placeholders in its output's name: what was asked
  * for with --shard, or the task of a Slurm array.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which shard of the sweep a run trains, and placeholders in its output's name, by what was asked
  * for and by the environment of a Slurm array. */
 #ifndef ESC_SHARD_H

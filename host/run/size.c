@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How many networks and threads a run takes. */
 #include <omp.h>
 

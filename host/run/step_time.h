@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How long one step of one network takes. */
 #ifndef ESC_STEP_TIME_H
 #define ESC_STEP_TIME_H

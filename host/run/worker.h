@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A worker process of a run with several devices: trains its shard. */
 #ifndef ESC_WORKER_H
 #define ESC_WORKER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a run with several devices hands to a worker process on its standard input: pairs of a name
  * and a value, each ended by a NUL, because paths are bytes and not always text. */
 #ifndef ESC_WORKER_REQUEST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* run --devices: a worker process a device, each training shards of the sweep, watched by this
  * one, which restarts what dies and merges what they leave.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Expected steps of a run, kept up to date cell by cell: a cell is one scale of one group. */
 #include "run/workload.h"
 

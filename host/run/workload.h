@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How many network-steps a run will make in all: what the progress bar and its ETA are measured
  * against, on the plateau too, where nothing finishes. */
 #ifndef ESC_WORKLOAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Activations by the names that users write. */
 #include "escapement/activation.h"
 

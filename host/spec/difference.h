@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Two resolved specs (spec.h) compared key by key. Such a text has a line "section:" for
  * each section and "  key: value" for each of its keys (host/spec/resolve.c); what is
  * deeper belongs to the sweep. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Groups of the sweep: their layers, their scales, and that no network is there
  * twice. */
 #include "spec/groups.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sweep's groups: which layers are small, and how small. */
 #ifndef ESC_SPEC_GROUPS_H
 #define ESC_SPEC_GROUPS_H

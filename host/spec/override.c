@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Overrides: the same parser and the same tree as the file, so the same checks. */
 #include "spec/override.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* key=value arguments that replace values of the spec's file. */
 #ifndef ESC_SPEC_OVERRIDE_H
 #define ESC_SPEC_OVERRIDE_H

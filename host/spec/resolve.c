@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The spec written out in full: every key, every default, every scale, as YAML
  * that reads back to the same spec. Results carry this text, and its hash tells
  * whether two files belong to one sweep, so it depends on the spec alone. */

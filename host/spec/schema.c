@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The table of keys, and what can be read off it. */
 #include "spec/schema.h"
 

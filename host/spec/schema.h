@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What can be written in a spec: one table of keys, which alone drives the
  * check of values and unknown keys, defaults, overrides and the printed help. */
 #ifndef ESC_SPEC_SCHEMA_H

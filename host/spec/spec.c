@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From text to a spec: tree, overrides, schema, and then what the schema cannot
  * see, the rules between keys. */
 #include "spec/spec.h"

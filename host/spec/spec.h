@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The spec: a validated YAML file with overrides, ready to plan from.
  *
  * Everything a user can write is checked here, once; nothing deeper checks it

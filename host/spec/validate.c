@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The walk of the spec's tree along the schema table. */
 #include "spec/validate.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Checks a tree against the schema and completes it. */
 #ifndef ESC_SPEC_VALIDATE_H
 #define ESC_SPEC_VALIDATE_H

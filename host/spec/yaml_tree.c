@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tree builder: libyaml's events in, marked nodes out.
  *
  * Events come one at a time and every limit is checked before the next is asked

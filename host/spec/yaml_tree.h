@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A small tree of YAML nodes, each of which knows its place.
  *
  * What a spec never needs is refused while reading, before it can cost time or

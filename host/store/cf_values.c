@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the numbers of a variable stand for: the CF conventions for packed and missing values. */
 #include <math.h>
 #include <stdint.h>

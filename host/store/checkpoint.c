@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writing and reading the checkpoint. States stay in the file until they are taken: the
  * descriptor keeps the file that was opened, whatever is published under its name since. */
 #include "store/checkpoint.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Checkpoint of the networks in flight: "OUT.h5.checkpoint" beside the result, the one
  * before it as "OUT.h5.checkpoint.previous". Finished members are the journal's.
  *

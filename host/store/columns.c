@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Columns and attributes of results, by name and in order (escapement/results.h). */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The message to a user who gave a file of another kind as a result. */
 #include "store/file_refuse.h"
 

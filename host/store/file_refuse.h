@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What to say of a file that is no result. */
 #ifndef ESC_FILE_REFUSE_H
 #define ESC_FILE_REFUSE_H

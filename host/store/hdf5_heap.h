@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Global heap collections of an HDF5 image, which hold its texts of variable length. Private to the
  * store. */
 #ifndef ESC_HDF5_HEAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The columns of a result file and their digest, the seal, HDF5's errors. */
 #include "store/hdf5_layout.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the writer and the reader of result files share: the columns of a file,
  * the digest over them, the seal behind the image, and HDF5's error messages.
  * Private to the store.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reads a result file back: the seal first, then each column into place, then
  * the digest. Sizes that a file declares are checked before they are believed. A file of an earlier
  * version lacks the variables that came later.

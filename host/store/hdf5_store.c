@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writes a result file: HDF5 in memory, its image sealed and published at once.
  *
  * HDF5 never touches the disk (the core driver without backing store), so a full

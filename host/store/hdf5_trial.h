@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A reading of a file on trial, in a process of its own. Private to the store. */
 #ifndef ESC_HDF5_TRIAL_H
 #define ESC_HDF5_TRIAL_H

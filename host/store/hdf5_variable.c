@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Opens variables of files that strangers made. Everything is looked at before a number is read:
  * HDF5 itself follows links, external storage and virtual datasets into any file of the machine,
  * loads filters, and reserves the memory that a file asks for. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Variables of files that strangers made: which of them are read at all, and how the numbers
  * that they store stand for values. Private to the store. */
 #ifndef ESC_HDF5_VARIABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The journal of finished members, so that no finished work is done twice: writing it. Its format
  * is in journal_format.h. */
 #include "store/journal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Journal of finished members: an append-only file beside the result
  * ("OUT.h5.journal") that survives kill -9, so that finished work is never
  * trained again. It holds

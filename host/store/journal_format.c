@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of a journal's format: the object that its reader and its writer work on, checksums. */
 #include "store/journal_format.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Format of a journal (journal_format.c), which its reader (journal_read.c) and its writer
  * (journal.c) share.
  *

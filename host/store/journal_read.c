@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading a journal, damaged or not. */
 #include <errno.h>
 #include <stdalign.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One lock on an output, for every form of run (plain, a shard, the parent of a run with --devices)
  * and for merge: a run that holds it may write, replace and delete the output and the files beside
  * it (names.h), and nobody else does.

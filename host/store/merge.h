@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The shards of one sweep joined to the result of the whole. Knows results, not specs: who calls it
  * (host/run/merge.c) counts the members that the spec describes and checks the shapes of the parts
  * against it between the two functions. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Segments of a run: one for each start of the program that trained members of a result,
  * as JSON objects
  *   {start_time, end_time, wall_s, steps, members, ended, backend, precision, engine,

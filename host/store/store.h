@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The result file: HDF5 that xarray opens as it is.
  *
  * Assembled in memory (core driver without backing store), its image published

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Activations: numbers, long double, derivatives by differences, the deficit by its
  * definition, and the float functions against the double ones. */
 #include <float.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference's gradient against the oracle's and against differences of its loss, for
  * every activation and loss: odd width, d != N, two modes off the axes, samples of
  * different weight. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The imbalance identities, scalar and matrix-valued, over steps of SGD by the
  * reference: exact for every activation, loss and metric, so only rounding is left. */
 #include "escapement/internal/identity.h"

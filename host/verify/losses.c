@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Losses: numbers, long double, derivatives by differences, float against double. */
 #include <float.h>
 #include <math.h>

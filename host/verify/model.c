@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The model: teacher, metric, initial weights, S(0), escape events, float updates. */
 #include "escapement/internal/model.h"
 

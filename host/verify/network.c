@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The network of docs/theory, section 9.3, whose numbers are another program's:
  * N=3, d=2, L=3, a=1.2, v=e_1, W_l[i][j] = .6 sin(1+i+2j+3l), X[j][b] = 1.5 sin(2+3j+5b). */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The observables that snapshots record: the signal's rate is what the three terms say,
  * and responses in float are the reference's. */
 #include "escapement/internal/observe.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Training in long double, for comparison with the reference engine: oracle.h. */
 #include "verify/oracle.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The test oracle of the reference engine: the same training in long double, written
  * independently. It works by matrices over a whole minibatch instead of sample by sample,
  * takes activations, derivatives, deficits and losses from libm instead of the engines'

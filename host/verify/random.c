@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Philox against its authors' known answers, normals against Box-Muller in double and
  * the moments of N(0, 1). */
 #include <math.h>

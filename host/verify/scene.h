@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Problems, batches and networks for the checks. */
 #ifndef ESC_VERIFY_SCENE_H
 #define ESC_VERIFY_SCENE_H

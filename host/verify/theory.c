@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Theory: constants and escape times against the numbers of another program (docs/theory, section
  * 9), and the reference, fed with quadrature nodes, against the reduced ODE: on the symmetric
  * manifold a network of any width is that ODE. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whole training runs for the checks. */
 #ifndef ESC_VERIFY_TRAIN_H
 #define ESC_VERIFY_TRAIN_H

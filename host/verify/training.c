@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Training by one engine: against the reference (the reference itself against the oracle
  * in long double), against the identity, and against itself in other layouts. */
 #include <math.h>

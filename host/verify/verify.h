@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The checks of esc_machine_verify. A family is one file
  * with a table of checks; each compares numbers with what they must be and keeps the
  * worst of its errors, measured by its own tolerance. A tolerance far above its error

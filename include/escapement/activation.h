@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Activations: by name or by coefficients, and their values. */
 #ifndef ESCAPEMENT_PUBLIC_ACTIVATION_H
 #define ESCAPEMENT_PUBLIC_ACTIVATION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The activations: the one table, from which enumerators, names, and the choice of the formula in C
  * and CUDA are generated. A new activation is a row here and its formulas in activation_template.h.
  *

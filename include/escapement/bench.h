@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Throughput of a training step beside what the machine reaches at its best, in the same run. */
 #ifndef ESCAPEMENT_BENCH_H
 #define ESCAPEMENT_BENCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Several modes on the exact block reduction: permutation symmetry keeps every layer of a
  * block-initialised network block-constant, so that its population flow is that of a width-K
  * network on g ~ N(0, I_K), whatever the network's width (arXiv 2605.01288). Times are flow time:

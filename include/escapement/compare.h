@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Two results of one sweep, variable by variable; and whether results are of one experiment. */
 #ifndef ESCAPEMENT_COMPARE_H
 #define ESCAPEMENT_COMPARE_H

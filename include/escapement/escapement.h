@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The whole public interface of libescapement.
  *
  * State of the process that the library changes, once, when it is first used: GSL's error handler

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Marks of a public declaration. A header of this folder is C17 and C++17, declares what is
  * installed and nothing else, and names each function with ESC_API:
  *

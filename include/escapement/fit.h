@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Slopes of log t* on log epsilon with intervals that cover (arXiv 2605.01288).
  *
  * A group is (bottleneck, small layers, threshold); its points are the scales, its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The largest problems that are described, trained or evaluated. */
 #ifndef ESCAPEMENT_LIMITS_H
 #define ESCAPEMENT_LIMITS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Shards of one sweep joined to the result of the whole: what `escapement merge` does. */
 #ifndef ESCAPEMENT_MERGE_H
 #define ESCAPEMENT_MERGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Plateaus as measured: what the proof of the critical-depth law asks for on the bootstrap
  * interval, up to the first exit of m, the largest operator norm of the small layers, from its
  * window (arXiv 2605.01288, definition 9 and theorem 11). From the snapshots of a run alone. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Results of a sweep: columns by name, each an array over the members (and thresholds, layers,
  * interfaces or snapshots), and attributes. In memory, and as a file that is HDF5 laid out as
  * netCDF-4 has it: xarray, h5py and ncdump read it. */

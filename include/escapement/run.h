@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Training a sweep: options, progress, cancellation, and what a run would cost.
  *
  * With an output a run keeps files beside it (OUT.h5.journal, .snapshots, .checkpoint, .lock) and

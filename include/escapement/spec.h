@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A spec: one sweep, described by the keys that `escapement help` lists and checked as a whole.
  *
  *   network: {layers: 4, width: 64, activation: tanh}

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Status codes, and the message that goes with a failure.
  *
  * Every function that can fail returns an esc_status; what it hands out through pointers is valid

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What theory says of an activation, and of the escape on the symmetric manifold (arXiv
  * 2605.01288). Plain functions of activation, amplitude and scales, in double precision; no network
  * is trained. Time is flow time: steps times the learning rate. Layers count from 0: layer l of the

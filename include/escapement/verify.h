@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Checks of what runs on this machine: random numbers, activations, gradients, imbalance identities
  * and theory against numbers from elsewhere and each other; each engine against the reference, and
  * the reference against an independent evaluation in long double. */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When `escapement escape` calls `corrected` rough, against the reduced ODE.
 
 Random starts with a corrected time: equal scales, and large layers (some before, some after) around

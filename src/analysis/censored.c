@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Slope of log t* on log scale where some members spent their budget first:
  * log t* = level + slope log scale + sigma g, g standard normal, and of a censored
  * member only log t* > log steps_run is known. Maximum likelihood.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The log-normal fit with right censoring; private to src/analysis. */
 #ifndef ESC_ANALYSIS_CENSORED_H
 #define ESC_ANALYSIS_CENSORED_H

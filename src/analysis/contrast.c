@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Jackknife influences, and the variance and degrees of freedom of contrasts of means.
  *
  * With w_sp = c_p/n_p over the members of seed s, members of equal variance make

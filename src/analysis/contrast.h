@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Errors over seeds of linear combinations of the points' means; private to src/analysis.
  *
  * Seeds are independent of each other, members of one seed are not. So the error of

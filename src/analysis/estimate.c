@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers over networks: means with errors, and slopes of one network over its scales. */
 #include <gsl/gsl_cdf.h>
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* False escapes: how likely minibatch noise alone carries the loss of a network
  * that sits at f = 0 below a threshold (docs/theory, section 5.6).
  *

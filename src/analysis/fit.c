@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Groups the members of result tables and fits log t* against log epsilon in each
  * group (docs/theory, section 11): points, local slopes, and what headline.c and limit.c
  * make of them. */

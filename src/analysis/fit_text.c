@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A fit's enumerators and warnings as text. */
 #include <math.h>
 #include <stdio.h>

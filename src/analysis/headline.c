@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which estimator is the headline, with which interval, and whether the others agree. */
 #include "headline.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The limit of the local slopes at epsilon = 0, with the covariance of the points over seeds.
  *
  * Time from scale epsilon on the balanced leaf: t* = int_epsilon du/(D u^(r-1) (1 + chi u^(q-1)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Law of one example's loss on the plateau: that of T(x) = sum_k a_k sigma(v_k . x)
  * and of its loss at f = 0 (docs/theory, section 5.6). */
 #include "loss_law.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Laws of the loss on the plateau, f = 0: of one example (loss_law.c) and of a
  * minibatch's mean (mean_law.c); private to src/analysis. */
 #ifndef ESCAPEMENT_ANALYSIS_LOSS_LAW_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Law of the mean of a minibatch of losses on the plateau (docs/theory, section 5.6): by
  * convolution on a lattice for small batches, else from a saddle point, whose relative error stays
  * small however far the tail. */

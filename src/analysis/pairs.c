@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pairwise differences of censored members.
  *
  * log t* = level + slope x + residual, and of a censored member only log t* > log budget is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The slope of a sweep in which some members did not escape; private to src/analysis. */
 #ifndef ESC_ANALYSIS_PAIRS_H
 #define ESC_ANALYSIS_PAIRS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bootstrap interval of one member, from its snapshots. */
 #include "escapement/internal/plateau.h"
 

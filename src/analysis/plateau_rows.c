@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Rows and verdicts of a plateau table. */
 #include "plateau_rows.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The rows of a plateau table: numbers of many networks, what theory says of each, and
  * a verdict. */
 #ifndef ESC_PLATEAU_ROWS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The plateau table of a result: every network measured, then the rows of every scale and group. */
 #include <math.h>
 #include <stdlib.h>

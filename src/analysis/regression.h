@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Straight lines by least squares; private to src/analysis. */
 #ifndef ESCAPEMENT_ANALYSIS_REGRESSION_H
 #define ESCAPEMENT_ANALYSIS_REGRESSION_H

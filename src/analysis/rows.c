@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reads members out of result tables, sorts them into groups, and refuses what
  * was given twice. */
 #include "rows.h"

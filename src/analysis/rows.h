@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Members of result tables as rows, one for each threshold, in the order in which
  * the fit wants them. Private to the folder. */
 #ifndef ESC_ANALYSIS_ROWS_H

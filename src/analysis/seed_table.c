@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Builds the table of a fit group from its rows. */
 #include "seed_table.h"
 

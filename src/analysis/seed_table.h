@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The members of one fit group, by seed and by point; private to src/analysis.
  *
  * Only members that exist take memory, so that a group in which every seed has a scale of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* b = E[T h] and C = E[h h'] of the features before the first small layer: exactly for the
  * inputs themselves, else over a sample of the member's inputs. */
 #include <math.h>

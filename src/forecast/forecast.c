@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which forecast a member gets, and what it says. */
 #include "forecast.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The linear flow of a plateau; private to src/forecast. */
 #ifndef ESC_FORECAST_PRIVATE_H
 #define ESC_FORECAST_PRIVATE_H

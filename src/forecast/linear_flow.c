@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The flow dW_l/dt = gamma_l g B_l' F_l' of a network that is linear behind its features, by
  * Bogacki and Shampine's pair of orders 3 and 2. B_l is the row W_L ... W_{l+1}, F_l the
  * residual e = b - C w carried forward. Derivatives have rank one, so the stages of a step

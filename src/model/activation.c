@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The public functions of escapement/activation.h that the sweep itself does not need. */
 #include "escapement/internal/activation.h"
 

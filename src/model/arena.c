@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of an arena: blocks, each with a guard behind it that tells where the block begins.
  *
  *   | block | slack to the alignment | guard | block | ...

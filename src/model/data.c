@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Training inputs from the counter-based stream. */
 #include "escapement/internal/model.h"
 #include "escapement/internal/stream.h"

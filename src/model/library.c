@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "escapement/internal/library.h"
 
 #include <gsl/gsl_errno.h>

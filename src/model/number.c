@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Strict decimal numbers: one scanner of the grammar, on which the readers of
  * doubles and of whole numbers stand. */
 #include "escapement/internal/number.h"

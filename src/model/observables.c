@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The table of observables, walked by what measures, stores and reads them. */
 #include "escapement/internal/results.h"
 

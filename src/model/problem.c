@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Activations by name: `tanh`, `softplus-raw`, `poly:0,1,-0.5`. Letters are compared without
  * regard to case, and some activations have a second name; what is printed is always the name
  * of the table in activation_list.h. */

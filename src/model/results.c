@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The table of result variables, walked by everything that stores or reads them. */
 #include "escapement/internal/results.h"
 

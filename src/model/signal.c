@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* S(0) = E[(v.x) f] = E[v . grad f] by forward differentiation along v, with control variates.
  *
  * Let every activation but that of layer l be linear, sigma(z_i) -> g_i z_i with the gain

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Control variates of S(0) and the regression on them. Private to src/model. */
 #ifndef ESC_SIGNAL_H
 #define ESC_SIGNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the estimate of S(0) knows exactly: means of the network with all activations but one
  * linear; and the regression on them. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A member's beginning and end, for every engine. */
 #include "escapement/internal/slot.h"
 

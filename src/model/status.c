@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The thread's last error message, and what each status means. */
 #include "escapement/internal/status.h"
 

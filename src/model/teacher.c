@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The teacher's directions v_k. */
 #include <math.h>
 #include <string.h>

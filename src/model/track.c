@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The rules of escape events and of the ledger. */
 #include "escapement/internal/track.h"
 

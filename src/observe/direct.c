@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The leading vector of a small A = m'm: Householder's reduction of all of A to tridiagonal
  * form. No start and no stopping rule: what it finds is the largest whatever w is. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sampling errors of a response's means.
  *
  * The unit is a pair x, -x. The sample makes the second moment exact, and with it the mean of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The leading vector of a large A = m'm by Lanczos.
  *
  * Krylov vectors are kept orthogonal to all before them, so that the projection T stays

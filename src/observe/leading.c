@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The leading singular triple of a matrix of any finite entries: all products are with the
  * matrix times a power of two that brings its largest entry to 1. A row or a column is its
  * own; a small matrix is reduced as a whole (direct.c), a larger one by Lanczos (lanczos.c).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the two ways to a leading singular value share: the scaled matrix, products, and the
  * largest eigenvalue of a tridiagonal matrix. Private to src/observe. */
 #ifndef ESC_LEADING_H

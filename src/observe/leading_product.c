@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Products and vectors of the two ways to a leading singular value. */
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A snapshot's row: the response, and what the weights alone say. */
 #include "escapement/internal/observe.h"
 #include "escapement/internal/dot.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a network answers to a sample, and the reference's way to it. */
 #include <string.h>
 

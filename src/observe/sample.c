@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Evaluation samples: Gaussian vectors in pairs x, -x with second moment the identity. */
 #include <math.h>
 #include <stdlib.h>

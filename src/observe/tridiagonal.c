@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The largest eigenvalue of a symmetric tridiagonal matrix T, and its vector. Both rest on
  * the pivots of x - T: they are all positive just where x is above every eigenvalue. */
 #include <float.h>

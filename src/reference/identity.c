@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The matrix-valued imbalance identity: identity.h. */
 #include "escapement/internal/identity.h"
 

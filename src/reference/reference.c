@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The equations of the theory in double, one sample at a time:
  *
  *   h_0 = x,  z_l = W_l h_{l-1},  h_l = sigma(z_l),  f = z_L

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference engine: slots of networks trained by reference.c, one step at a
  * time, weights in double with a compensation term so that the ledger's
  * residual measures the gradients and not the storage of the weights. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The integral of dt_k/dlambda over 0..1, by channel. It is steep near lambda = 0, where little
  * of the upper level already lets a late mode go with an early one, and in a layer, where a late
  * mode begins to escape with the early one: so it is taken in u, with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* When each mode escapes on the block reduction. */
 #include <math.h>
 #include <stdarg.h>

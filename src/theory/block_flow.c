@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The flow of the width-K network, its signals, and the gradients of those. */
 #include <string.h>
 

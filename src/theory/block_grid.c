@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Grids for E over N(0, I_K): the trapezoid rule on a lattice. What is analytic and decays has
  * a spectrum that falls off geometrically, and the rule's error is that spectrum at the other
  * points of the reciprocal lattice: so the reciprocal lattice is the densest packing there is,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* dt_k/dlambda between two closure levels. The state's derivatives with respect to lambda, one a
  * channel, go along with the flow; where S_k passes its half, at t_k,
  *   dt_k/dlambda = -(grad S_k . sum_c z_c) / (grad S_k . F_lambda),

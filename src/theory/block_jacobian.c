@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The Jacobian of the block flow, minus the Hessian of the loss: the backward pass
  * differentiated along a direction, so that a product costs about as much as three flows. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The width-K network at blocks of nodes: forward, backward, and sums over a grid. */
 #include "block_nodes.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sums over the nodes of a block grid, and what the passes over them share. */
 #ifndef ESCAPEMENT_THEORY_BLOCK_NODES_H
 #define ESCAPEMENT_THEORY_BLOCK_NODES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A block flow integrated until its modes have escaped. Modes that have escaped are held at
  * rest with rates of order 1 while others wait on their plateaus, for tens of their own times
  * only: not stiff, so Adams' formulas with functional iteration, whose high orders a tight

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A block flow integrated until its modes have escaped, by CVODES; between two closure levels
  * where a homotopy asks for it. */
 #ifndef ESCAPEMENT_THEORY_BLOCK_PATH_H

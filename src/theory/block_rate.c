@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The right side of a block path and its events.
  *
  * With slopes, dy/dlambda goes along, split by channel: z_c' = J_lambda z_c + P_c (F(y) - M F(M y))

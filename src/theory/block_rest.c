@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a block flow that has become slow can still reach an event: its Jacobian, symmetric,
  * carries the rate on along each eigenvector, to r (e^(mu T) - 1) / mu. A plateau has a growing
  * direction, so it is not taken for rest however slow it is. */

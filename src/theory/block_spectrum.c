@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Rotations theta and off-block amplitudes omega on the plateau of several modes: their part of
  * the Jacobian, and Duhamel's form with frozen coefficients against the integrated flow. */
 #include <cvodes/cvodes.h>

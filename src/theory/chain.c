@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The scalar chain f = s_L sigma(s_{L-1} ... sigma(s_1 g)) on the symmetric
  * manifold, and the reduced ODE's right side and Jacobian (docs/theory, section 3.2).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The scalar chain f = s_L sigma(s_{L-1} ... sigma(s_1 g)) (docs/theory, section 3.2);
  * private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_CHAIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The class of an activation and its constants (docs/theory, section 2), all of them
  * computed: Taylor coefficients by series arithmetic, the moments by quadrature.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Rest of a gradient flow. A small rate alone is no rest: on a plateau, or in a nearly flat valley,
  * a flow moves slowly and far. So the rate is taken apart into the eigenvectors q_i of its Jacobian
  * (the negative Hessian of the loss, symmetric): a component c_i = q_i . rate that belongs to an

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a gradient flow has come to its end; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_EQUILIBRIUM_H
 #define ESCAPEMENT_THEORY_EQUILIBRIUM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Escape times from the saddle at 0 on the symmetric manifold (docs/theory, section 4):
  * the reduced ODE's, the leading order's in closed form, and the latter corrected.
  *

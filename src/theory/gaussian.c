@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Expectations over g ~ N(0, 1) (docs/theory, section 3.4), each by the smallest rule
  * that twice as many nodes confirm. Three kinds of rule:
  *   trapezoid  on +-reach: exponentially good for what is analytic near the line;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Gaussian rules for a chain of unequal scales; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_GAUSSIAN_H
 #define ESCAPEMENT_THEORY_GAUSSIAN_H

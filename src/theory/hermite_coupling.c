@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A loop of couplings that an activation itself supplies, for truncations. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* An activation at 16 nodes at once. Nine tenths of a block flow's time would go into the
  * library's tanh, erfc and exp, one number at a time: so tanh, the sigmoids, swish, gelu and
  * polynomials have forms here that vectorise, within a few ulp of the library's. The others go

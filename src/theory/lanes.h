@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* An activation at 16 nodes at once. */
 #ifndef ESCAPEMENT_THEORY_LANES_H
 #define ESCAPEMENT_THEORY_LANES_H

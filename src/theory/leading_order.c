@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* closed and corrected: the leading order's escape time (docs/theory, sections 4.3 and 4.7; the
  * formulas are in escape_time.c and leading_path.h). */
 #include "leading_order.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The leading order's escape time, closed and corrected; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_LEADING_ORDER_H
 #define ESCAPEMENT_THEORY_LEADING_ORDER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Times along the path of the leading order, at its own rates and at the exact ones. */
 #include "leading_path.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The path s(t) that the leading order, closed or corrected, assumes; private to src/theory.
  *
  * A path is a line in the scales with a coordinate v and the time along it, dt/dln v:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The plateau's Jacobian at its start and at half the first escape time, and Duhamel's form of each
  * of its coordinates. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The public functions of activations and of the symmetric manifold: arguments are checked here,
  * and the functions below see no others. */
 #include "escapement/theory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reduced ODE ds_l/dt = E[(a sigma(g) - f) df/ds_l] by CVODE: crossing times
  * and trajectories (docs/theory, section 3.5).
  *

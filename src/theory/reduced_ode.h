@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reduced ODE's integrator; private to src/theory and its tests. */
 #ifndef ESCAPEMENT_THEORY_REDUCED_ODE_H
 #define ESCAPEMENT_THEORY_REDUCED_ODE_H

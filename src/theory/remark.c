@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The remark of an escape time. */
 #include "remark.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The remark of an escape time; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_REMARK_H
 #define ESCAPEMENT_THEORY_REMARK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arithmetic of truncated power series with running error bounds, and with it
  * the Taylor series of every activation from its definition (docs/theory, section 2.1).
  *

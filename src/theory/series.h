@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Truncated power series in z (docs/theory, section 2.1). Every coefficient carries a
  * bound on its rounding error, so that "this coefficient vanishes" is a statement
  * that the arithmetic itself supports; private to src/theory. */

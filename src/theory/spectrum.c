@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Spectral radii and abscissas, the Schur-Perron criterion, nested truncations. */
 #include "escapement/internal/spectrum.h"
 

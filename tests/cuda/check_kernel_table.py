@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every kernel of the sources has a test, and every tested kernel a source.
 
 Usage: check_kernel_table.py KERNELS_FOLDER TEST_PROGRAM...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What came back from a kernel against the same mathematics in double, without
  * order.h and without float's functions.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A lot on the device beside the host's idea of it, for tests of one kernel.
  *
  * Each array is there four times: what goes to the device, what the host's twin of

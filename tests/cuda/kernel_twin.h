@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels' twins: what kernels.h says of each of them, in plain loops on the
  * host and in the order of order.h. They work on a lot of host arrays in place. */
 #ifndef ESC_KERNEL_TWIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The products of path chip's tensor cores alone, in the block's shared memory as the
  * kernel has it, against double: for every width, for sums of up to 512 samples. Built
  * by nvcc for a device, and by the host's compiler for the SIMT harness

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cuBLAS is loaded when it is wanted; that needs the toolkit, and no device. */
 #include "check.h"
 #include "cuda/check.h"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line with --backend cuda, on the SIMT harness.
 
 usage: test_cuda_cli.py ESCAPEMENT_SIMT"""

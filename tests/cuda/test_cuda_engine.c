@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CUDA engine beside the CPU engine, in its memory and when the device fails.
  * Built twice: on the SIMT harness (ESC_SIMT) and for a device. */
 #include "cpu/cpu.h"

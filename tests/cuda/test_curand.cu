@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The project's Philox blocks against cuRAND's, by the rule of philox.h. Compiled
  * twice: by nvcc, and both are drawn on a device; by the host's compiler
  * (test_curand_host.cc), for which cuRAND's header functions are plain ones. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every kernel alone, against its twin on the host bit by bit and against double.
  *
  * Each kernel is a record of the table below and has to keep every law; `--list`

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded before a program, sets its wall clock at every look to some time within the ten days
  * around the true one. The monotonic clock goes on as it does. */
 #include <stdint.h>

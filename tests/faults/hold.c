@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded before a program, makes it wait when it has published a checkpoint, so that a test can
  * interrupt it there however fast or slow the machine is.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded before a program, keeps what a power loss would leave of the folder POWER_ROOM: in
  * POWER_DISK, `entries` has the names and inodes of the folder's last fsync, and a file named by
  * its inode the bytes of each file's last fsync or fdatasync. What was there at the start was on

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded before a program, refuses memory to it: the REFUSE_AT-th allocation that the
  * program itself asks for (not its libraries), and with REFUSE_ON all after it too. With
  * REFUSE_COUNT the number of allocations is written to that file at the end. */

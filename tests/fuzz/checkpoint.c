@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The checkpoint: what is taken, is taken the same way again; what is not, says why. */
 #include "store/checkpoint.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the fuzz targets share. A target is handed bytes as a stranger may have written them and
  * demands: taken, or refused with one line that says why; and what the file at hand promises. */
 #ifndef ESC_FUZZ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The journal: opened again it holds what it held when it was opened first. */
 #include "store/journal.h"
 

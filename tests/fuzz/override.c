@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Overrides, one a line, on a small spec. */
 #include "fuzz.h"
 #include "spec/spec.h"

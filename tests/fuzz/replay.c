@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Stands in for libFuzzer where the compiler has none: runs a target on every file of a corpus,
  * then on that many mutations of them, the same ones each time.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A result file whose every byte is sealed: what was not written so is refused. */
 #include "fuzz.h"
 #include "scratch_file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes as a file, in memory where there is /dev/shm. */
 #ifndef ESC_FUZZ_SCRATCH_FILE_H
 #define ESC_FUZZ_SCRATCH_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The spec's text: what is taken resolves to a text that is taken too and resolves to itself. */
 #include "spec/spec.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Man pages and completions have all that --help has, and are read without complaint.
 
 Usage: test_guide.py PROGRAM PROGRAM_WITH_CUDA FOLDER SOURCE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reference has all that the tables have; the schema accepts the repository's specs; the picture of a
 run's path is that of the sources.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A program that uses the installed library: trains a sweep with a progress callback, cancels it,
  * resumes it, and reads a column of the results. Its argument is the result file. */
 #include <escapement/escapement.h>

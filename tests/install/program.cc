@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // The same in C++, in memory: a sweep whose results are a vector.
 #include <escapement/escapement.h>
 

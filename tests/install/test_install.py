@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An installed tree, moved to another place, is complete: the program runs, and C and C++ programs
 are built with it by pkg-config and by CMake.
 

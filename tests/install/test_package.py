@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Debian packages: what they name, what they hold, and that they install over this machine's own
 system, seen through an overlay so that nothing of it changes.
 

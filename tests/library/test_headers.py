@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each public header compiles alone, twice in one file, as C17 and as C++17, without a warning, and
 where the internal headers are not.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shared library exports what the public headers declare with ESC_API, and nothing else.
 
 Usage: test_symbols.py SHARED STATIC HEADER...

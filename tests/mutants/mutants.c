@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The program of the mutation test: checks of `verify`, over code of which one mutation is
  * switched on.
  *

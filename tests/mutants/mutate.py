@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a copy of the product's sources into which every mutation of a list is built, each
 switched on by the variable esc_mutation at run time: all mutations share one compilation.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mutation test: every check of `verify` passes over the code as it is, and for each mutation
 of the lists the checks that its entry names fail.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A mutation applies to one place, or the list is refused; and the lists apply to the sources.
 
 Usage: test_mutate.py SOURCE LIST.toml ...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs the blocks of a launch, one after the other.
  *
  * Within a block warps run in turn, the lanes of a warp in turn, each thread until

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A block of threads as fibres: its state, shared by the files that run it
  * (block.cc), let warps meet (warp.cc) and say what went wrong (report.cc). */
 #ifndef ESC_SIMT_BLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counting and failing calls; the last error; names of errors. */
 #include "call.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every runtime call goes through here: it takes the lock, counts, meets injected
  * faults and spoilt contexts, and remembers its error for cudaGetLastError. */
 #ifndef ESC_SIMT_CALL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Stream capture: work is recorded as nodes of a graph; events carry a capture into
  * other streams (fork) and back (join). What breaks the rules spoils the capture,
  * and cudaStreamEndCapture says so. */

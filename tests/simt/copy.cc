@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Copies and fills. Pointers are checked against the direction when the call is
  * made; bytes move when the stream runs, from pageable memory too. */
 #include <cstring>

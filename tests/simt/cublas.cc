@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cuBLAS: handles, checks of arguments, and products queued on a stream. */
 #include "cublas_v2.h"
 

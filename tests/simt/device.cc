@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Device queries: a small device with the limits of compute capability 9.0. */
 #include "device.h"
 

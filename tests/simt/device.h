@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The devices that the harness shows. */
 #ifndef ESC_SIMT_DEVICE_STATE_H
 #define ESC_SIMT_DEVICE_STATE_H

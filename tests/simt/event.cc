@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Events: marks in streams. Waiting for one means waiting for its last mark as it
  * was when the wait was asked for. */
 #include "call.h"

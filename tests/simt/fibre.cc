@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Switching stacks: by hand on x86-64 (swapcontext makes a system call a switch),
  * with ucontext elsewhere or where ESC_SIMT_UCONTEXT asks for it. */
 #include "fibre.h"

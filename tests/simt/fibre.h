@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fibres: stacks of their own that run until they yield. One is used again and
  * again; AddressSanitizer is told of every switch. */
 #ifndef ESC_SIMT_FIBRE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A matrix product by chains of fmaf.
  *
  * Chains of different elements are independent, so they run side by side in vector

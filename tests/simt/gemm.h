@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One single-precision matrix product as cublas_v2.h defines its rounding. */
 #ifndef ESC_SIMT_GEMM_H
 #define ESC_SIMT_GEMM_H

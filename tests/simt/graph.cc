@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Graphs: recorded work, with its arguments as they were, run again and again. */
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Launches: the configuration is checked as a device does, the kernel queued, its
  * executions counted by name; limits of shared memory are kept by kernel. */
 #include <algorithm>

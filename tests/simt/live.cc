@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The list of live objects, and the check of it when the process ends. */
 #include "live.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cudaMalloc and its kin.
  *
  * Every allocation is one of the host's, so AddressSanitizer knows its exact end.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Device memory and pinned memory: who owns which bytes. */
 #ifndef ESC_SIMT_MEMORY_H
 #define ESC_SIMT_MEMORY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Products of matrices by a warp, mma.m16n8k8 of TF32: eight products and what they
  * are added to make one sum, which is rounded toward zero.
  *

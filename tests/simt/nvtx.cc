@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* NVTX: nothing is drawn, ranges are counted. Handles are small lasting objects. */
 #include "nvtx3/nvToolsExt.h"
 

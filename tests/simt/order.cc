@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Orders: forward, reverse, or shuffled by a generator with a seed. */
 #include "order.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The orders that CUDA leaves open, as one setting (esc_simt_set_order). */
 #ifndef ESC_SIMT_ORDER_H
 #define ESC_SIMT_ORDER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Must not compile for the harness: see CMakeLists.txt. */
 #include "launch.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The last words of a kernel that went wrong: which kernel, block and threads, and
  * which source lines. Then abort. */
 #include <cstdarg>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Queues and what makes them move.
  *
  * The legacy stream of a device waits for its blocking streams and they for it, as

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Streams, events, captures and graphs inside of the harness.
  *
  * Work is a directed graph: an Op comes after the one before it in its stream and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs the tests of the harness and says which failed. */
 #include "test_simt.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of the harness itself: TEST("a law") { CHECK(...); }.
  *
  * Every test starts from esc_simt_reset and must leave nothing live. A program's

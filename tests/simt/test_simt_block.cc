@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Blocks: indices, shared memory, barriers, orders, and what is refused. */
 #include <algorithm>
 #include <cmath>

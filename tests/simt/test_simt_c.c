@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The headers as a C17 program sees them: what the project's host code is made of.
  * Leaves one NVTX range open on purpose, which its caller counts. */
 #include <string.h>

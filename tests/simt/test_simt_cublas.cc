@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Products against a naive loop, and the checks of their arguments. */
 #include <cmath>
 #include <cstring>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Captures and graphs: replays, forks and joins, and every error of capturing. */
 #include "test_simt.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Memory: poison, limits, wrong pointers, directions, leaks. */
 #include <unistd.h>
 

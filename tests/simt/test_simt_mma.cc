@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tensor core's product: who holds what, how it rounds, what it refuses; and how
  * kernels/mma.cuh cuts floats for it. */
 #include <cmath>

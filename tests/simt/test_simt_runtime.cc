@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Errors, injected faults, devices, launch configurations, NVTX. */
 #include <cstring>
 #include <thread>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Streams and events: laziness, order, and what CUDA leaves open. */
 #include <chrono>
 #include <cmath>

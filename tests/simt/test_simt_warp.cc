@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Warps: shuffles and votes against values by hand, atomics, what is refused. */
 #include <cmath>
 

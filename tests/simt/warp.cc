@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Meetings of the lanes of a warp: shuffles, votes, __syncwarp and products of
  * matrices (mma.cc). One begins when every lane that the mask names waits at the same
  * call with the same mask; all results are taken at that moment. */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C API as Markdown (MyST), from the comments of the public headers."""
 import re
 

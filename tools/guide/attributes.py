@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attributes of a result file. `check` compares the table with the sources that set them."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Completion scripts for bash, zsh and fish."""
 from tables import flags, is_folder, override_keys, values
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env -S python3 -I
+# SPDX-License-Identifier: Apache-2.0
 """Man pages, completion scripts, the reference of the manual and a JSON Schema of the spec, from the
 tables that a built program parses with; the C API from the public headers.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Man pages, in the man macros of troff."""
 from tables import flags
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reference as Markdown (MyST), from the program's tables."""
 import re
 

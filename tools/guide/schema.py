@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON Schema of a spec, for editors, from the program's table of keys.
 
 It accepts every spec that the program accepts. Conditions between keys, and those that the table has as

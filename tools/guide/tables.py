@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program's tables: what `escapement --help=json` and `escapement COMMAND --help=json` print."""
 import json
 import subprocess

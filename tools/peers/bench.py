@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """escapement beside PyTorch and JAX, in one run on one machine: same shapes, same
 arithmetic (problem.py), float32, same processors. Each peer's step is first checked
 against the formulas; its number of networks at once is chosen by trying several;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The step in JAX: vmap over grad, a lax.scan over steps, all under jit. Precision
 HIGHEST is float32 everywhere; the default is TF32 on a GPU that has it.
 """

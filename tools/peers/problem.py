@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training step that every peer makes, in double precision and as formulas:
 
   y = a tanh(x_1), x ~ N(0, I_d);  h_l = tanh(W_l h_{l-1}),  f = W_L h_{L-1}

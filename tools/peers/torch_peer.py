@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The step in PyTorch: products by hand (torch.bmm, backward pass written out), and
 torch.func.vmap over grad; each eager, compiled, and on a GPU captured as a CUDA graph.
 """

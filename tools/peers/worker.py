@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One library in a process of its own: takes requests, one JSON object a line, on
 stdin, and answers on stdout. So no library's threads or memory are in another's way.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The studies of runs/studies, one a module: NAME, TITLE, RUNS (result, spec, overrides), and
 analyse(tables by result, fit) -> (tables, picture), where fit(result) is what
 `escapement fit --json` says of it."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does c_1 a_1^(L-1) put the escape times of He-normal networks with different activations on one
 curve, as it does on the symmetric manifold?"""
 

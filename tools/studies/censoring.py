@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a small step budget does to the slope: left out or counted, the networks that did not
 escape."""
 import numpy as np

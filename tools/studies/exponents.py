@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exponents of t* ~ epsilon^-(r-2), r = 3..6: local slopes and their limit at epsilon -> 0.
 
 log mean t* = a + p log epsilon + corrections. The flow's first one is of relative order

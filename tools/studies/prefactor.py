@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The spread of t* over seeds at one epsilon, and what of the initial network explains it: linear
 regression of log t*, judged on seeds it has not seen."""
 import numpy as np

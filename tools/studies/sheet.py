@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the studies share: escape times out of a result file, the bootstrap over seeds, tables and
 the pieces of pictures. Labels and captions have mathematics between dollars."""
 import house_style

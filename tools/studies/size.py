@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How times and slopes depend on width, batch and rate, and what part of the spread is the noise of
 SGD: the same initial networks, trained on other samples."""
 import numpy as np

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Activations in float and double: esc_tanh_eval_f32(z), ..., and by kind
  * esc_activate_f32(&activation, z); the same with _f64. Each returns the value
  * sigma(z), the derivative sigma'(z) and the homogeneity deficit

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sigma, sigma', sigma'' and the homogeneity deficit kappa(z) = sigma(z) - z sigma'(z) of
  * every activation (docs/theory, section 2.1), for the real type ESC_REAL. activation.h
  * includes this file once for float and once for double; ESC_OF(name) is `name`

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Workspaces: memory that is sized and divided by one description.
  *
  * A function describes a workspace by the blocks that it carves. Run on an arena without memory it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sums of products in double. Results depend on the order of a sum, so that each has its own. */
 #ifndef ESCAPEMENT_DOT_H
 #define ESCAPEMENT_DOT_H

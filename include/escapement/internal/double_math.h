@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The elementary functions that the activations are built on, in double, under
  * the names that float_math.h has for float; and the three homogeneity deficits
  * kappa(z) = sigma(z) - z sigma'(z) whose terms cancel at small z, there by

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* An engine trains networks of one problem in slots. One coarse table of
  * functions serves every backend; the reference engine (double, naive loops)
  * is what all others are checked against. */

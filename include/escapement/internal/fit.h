@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fits of result tables (escapement/fit.h has what they are made of), and false escapes. */
 #ifndef ESCAPEMENT_INTERNAL_FIT_H
 #define ESCAPEMENT_INTERNAL_FIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Elementary functions in float, the same bits on every machine and on a GPU.
  *
  * Built only from correctly rounded operations (fma, +, -, *, /, sqrt, casts)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Escape steps predicted before anything is trained (docs/theory, section 10).
  *
  * On its plateau a network is small behind its first small layer k, so linear there: with the

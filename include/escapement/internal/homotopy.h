@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How the escape of a mode moves from one closure level to another (docs/theory, section 6.6):
  * along F_lambda(y) = (1 - lambda) M F(M y) + lambda F(y), M the mask of the lower level, F the
  * flow of the upper one. With the adjoint p (p' = -J' p backwards from p(t*) = -grad S_k / (grad

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The imbalance identity as a matrix (docs/theory, sections 1.3 and 1.4), in double. At
  * every interface, between layers l and l+1,
  *

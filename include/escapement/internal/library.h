@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The state of a process and of a thread that public functions need, whatever the program around
  * them did with it.
  *

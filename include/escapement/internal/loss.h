@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Losses of one example, l(f, t) for prediction f and target t, with their
  * derivative in f (docs/theory, section 0.3): squared, logistic, Huber, in float and
  * double. All are convex in f, and a NaN in f or t goes through to both.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The losses for the real type ESC_REAL; loss.h includes this file once for
  * float and once for double. ESC_OF(name) is `name` with the type's suffix. */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Teacher directions, initial weights, inputs: every draw is a function of
  * (seed, purpose, indices), never of a generator's state, so that nothing
  * depends on packing, threads, shards or backend. */

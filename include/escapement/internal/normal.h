@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Standard normals from random bits: two Box-Muller pairs a Philox block.
  *
  * Words (0, 1) give outputs 0, 1 and words (2, 3) give 2, 3. The first word is

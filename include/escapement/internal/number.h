@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers in text, read strictly and written exactly, whatever the locale.
  *
  * A number is a decimal such as 3, -0.5, .05 or 1e-3: no sign +, no leading

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The list of observables, walked by what measures, stores and reads them. */
 #ifndef ESCAPEMENT_OBSERVABLES_H
 #define ESCAPEMENT_OBSERVABLES_H

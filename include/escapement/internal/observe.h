@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Observables of a network, none of which needs an ansatz (docs/theory, section 5.1): what a
  * snapshot records. They are means over a sample of inputs that training never sees.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The one order of every sum in the float engines, so that any number of threads,
  * any instruction set and a GPU give the same bits.
  *

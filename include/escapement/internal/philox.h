@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Random bits as a function of what they are for: Philox4x32-10 (Salmon et al.,
  * SC11) of a seed and a counter. No state: the same draw is had in any order, on
  * any thread or device.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A network's plateau as measured: what the proof of the critical-depth law asks for on the
  * bootstrap interval, up to the first exit of m from its window (docs/theory, section 5.4; paper,
  * definition 9 and theorem 11). From a run's snapshots alone. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Decorations that let one inline function serve C17 on the host and CUDA C++
  * on the device (architecture: one source for shared mathematics). */
 #ifndef ESCAPEMENT_PORTABLE_H

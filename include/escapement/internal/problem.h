@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every network of a sweep has in common, and what tells one from another.
  *
  * Indices of layers run from 0 in the code: layer l of the code is W_{l+1} of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference engine's mathematics in double, for tests and checks. */
 #ifndef ESCAPEMENT_REFERENCE_H
 #define ESCAPEMENT_REFERENCE_H

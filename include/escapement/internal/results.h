@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a sweep leaves behind: one table of variables, each an array over the
  * members (and thresholds, layers or interfaces).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every engine keeps of a member that it trains, beside the weights. Shared,
  * so that no engine has its own idea of a member's beginning and end. */
 #ifndef ESCAPEMENT_SLOT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Growth rates of linearised plateaus (docs/theory, sections 6.7 and 6.8).
  *
  * J = [[-D_1, B], [C, -D_2]] with D diagonal and positive, B and C nonnegative, has a positive

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A network in training as bytes, from which it goes on to the same bits. The same
  * format for every engine of a precision, so that one may go on where another stopped:
  *

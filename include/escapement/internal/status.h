@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How a failure is recorded and passed on (escapement/status.h has what callers see).
  *
  * The function that finds the fault writes the message with ESC_FAIL; callers pass the status up

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Normals by address: the draw of (seed, domain, step, stream, index). */
 #ifndef ESCAPEMENT_STREAM_H
 #define ESCAPEMENT_STREAM_H

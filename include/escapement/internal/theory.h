@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What theory says of an activation, and of the escape on the symmetric manifold
  * (docs/theory, sections 2, 3, 4). Knows no engine: plain functions of activation,
  * amplitude and scales, in double. Layers count from 0 here as elsewhere. */

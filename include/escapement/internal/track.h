@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every engine keeps of a network beside its weights: the escape events
  * and the ledger. Shared, so that no engine has its own idea of either. */
 #ifndef ESCAPEMENT_TRACK_H

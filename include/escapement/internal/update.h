@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One weight's update, in float. */
 #ifndef ESCAPEMENT_UPDATE_H
 #define ESCAPEMENT_UPDATE_H

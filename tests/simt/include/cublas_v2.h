@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The part of cuBLAS 13 that the harness provides: single-precision products,
  * queued on the handle's stream as a kernel would be.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a .cu file sees when g++ compiles it for the harness: the runtime, and in
  * C++ the language (decorations, indices, barriers, shuffles, atomics). */
 #ifndef ESC_SIMT_CUDA_RUNTIME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The part of the CUDA 13 runtime that the harness provides, with CUDA's own
  * signatures, for C17 and C++17. Semantics are CUDA's; where the harness is harsher
  * (it is lazy, and strict), esc_simt.h says so.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Types of the CUDA runtime: errors, handles, enumerations and structures, with
  * the numeric values of CUDA 13. Only what the project may use is here; what is
  * missing does not compile, which is how one learns that it must be added. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Control of the SIMT harness: the order in which things run, faults, limits and
  * counts, for tests in C and C++.
  *

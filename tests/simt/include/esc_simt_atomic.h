@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Atomic functions for the types that CUDA has them for. One thread of a kernel
  * runs at a time and never loses the processor here, so plain code is atomic. */
 #ifndef ESC_SIMT_ATOMIC_H

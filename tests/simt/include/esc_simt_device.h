@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Thread indices, barriers, shuffles and votes, as kernels write them.
  *
  * Every one that waits knows its source line: threads meet only at the same one. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Intrinsics with an exact meaning: bits, loads, single roundings, min and max.
  * Approximate ones (__expf, __sincosf...) are left out on purpose: the CPU cannot
  * give their bits. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The harness's side of ESC_LAUNCH (kernels/launch.h): arguments are copied now,
  * the kernel runs when its stream does. */
 #ifndef ESC_SIMT_LAUNCH_H

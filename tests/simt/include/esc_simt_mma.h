@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tensor core's product that kernels/mma.cuh uses. */
 #ifndef ESC_SIMT_MMA_H
 #define ESC_SIMT_MMA_H

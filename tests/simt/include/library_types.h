@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Element types as cuBLAS names them; the harness computes CUDA_R_32F only. */
 #ifndef ESC_SIMT_LIBRARY_TYPES_H
 #define ESC_SIMT_LIBRARY_TYPES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* make_float4 and its kin. */
 #ifndef ESC_SIMT_VECTOR_FUNCTIONS_H
 #define ESC_SIMT_VECTOR_FUNCTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CUDA's vector types and dim3, with CUDA's sizes and alignments, for C17 and
  * C++17: UBSan then sees a misaligned float4 as the device would. */
 #ifndef ESC_SIMT_VECTOR_TYPES_H

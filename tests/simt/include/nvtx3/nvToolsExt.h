@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The part of NVTX 3 that a C program uses to name what it does. Nothing is
  * drawn; pushes and pops are counted (esc_simt.h: esc_simt_nvtx_*). */
 #ifndef ESC_SIMT_NVTX_H
