@@ -62,7 +62,8 @@ if(cuda)
   add_library(escapement_kernels STATIC ${kernels})
   target_compile_features(escapement_kernels PRIVATE cuda_std_17)
   target_compile_options(escapement_kernels PRIVATE
-    $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false -lineinfo -Werror=all-warnings>)
+    $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false -lineinfo -Werror=all-warnings
+    -Xcompiler=-fvisibility=hidden>)
   target_include_directories(escapement_kernels PUBLIC include kernels)
   target_sources(escapement_backends PRIVATE ${host_cuda})
   target_compile_definitions(escapement_backends PUBLIC ESC_HAVE_CUDA)

@@ -45,7 +45,9 @@ class Hold:
 
     def held(self):
         """Processes that wait."""
-        return [int(name) for name in os.listdir(self.folder)] if os.path.exists(self.folder) else []
+        if not os.path.exists(self.folder):
+            return []
+        return [int(name) for name in os.listdir(self.folder) if name.isdigit()]
 
     def is_held(self, pid):
         return pid in self.held()

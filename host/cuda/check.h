@@ -4,9 +4,9 @@
 #ifndef ESC_CUDA_CHECK_H
 #define ESC_CUDA_CHECK_H
 
-#include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
+#include "cuda/cublas.h"
 #include "escapement/internal/status.h"
 
 esc_status esc_cuda_failed(const char *file, int line, const char *call, cudaError_t error);

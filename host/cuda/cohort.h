@@ -4,8 +4,7 @@
 #ifndef ESC_CUDA_COHORT_H
 #define ESC_CUDA_COHORT_H
 
-#include <cublas_v2.h>
-
+#include "cuda/cublas.h"
 #include "cuda/lot.h"
 #include "escapement/internal/engine.h"
 

@@ -2,7 +2,8 @@
 /* cuBLAS, loaded when its first product is wanted. Linked in, its half a gigabyte of code for
  * every architecture costs each start of the program a tenth of a second, `escapement -V` too,
  * and a program that was built with CUDA would not start where the toolkit is missing. */
-#include <cublas_v2.h>
+#include "cuda/cublas.h"
+
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -74,7 +75,7 @@ esc_status esc_cublas_load(void) {
                   failure);
 }
 
-/* The library's functions under their own names, for callers that have loaded it. */
+/* The library's functions, for callers that have loaded it. */
 #define FORWARD(name, parameters, arguments) \
   cublasStatus_t name parameters { return library.name arguments; }
 FUNCTIONS(FORWARD)

@@ -3,8 +3,7 @@
 #ifndef ESC_CUDA_STEP_H
 #define ESC_CUDA_STEP_H
 
-#include <cublas_v2.h>
-
+#include "cuda/cublas.h"
 #include "cuda/lot.h"
 
 typedef struct esc_cuda_step {

@@ -46,7 +46,8 @@ class Symbols(unittest.TestCase):
 
     def test_names_begin_with_the_prefix_in_the_archive_too(self):
         table = printed("nm", "-g", "--defined-only", STATIC).splitlines()
-        names = {line.split()[-1] for line in table if len(line.split()) == 3}
+        # Weak ones are of headers that define functions (NVTX) and of C++; they clash with nobody's.
+        names = {line.split()[-1] for line in table if len(line.split()) == 3 and line.split()[1] not in "VW"}
         self.assertIn("esc_status_text", names)
         # Of names that begin with "_" the compilers of CUDA make some.
         self.assertEqual([name for name in sorted(names) if not name.startswith(("esc_", "_"))], [])
