@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The networks of one engine on one device: slot i is place i % S of lot i / S. Lots
+/* The networks of one engine on one device: slot i is place i % S of chunk i / S. Chunks
  * share a few streams, so that one's small kernels fill what another's leave idle. */
 #ifndef ESC_CUDA_COHORT_H
 #define ESC_CUDA_COHORT_H
 
+#include "cuda/chunk.h"
 #include "cuda/cublas.h"
-#include "cuda/lot.h"
 #include "escapement/internal/engine.h"
 
 enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16 };
@@ -16,10 +16,10 @@ typedef struct esc_cuda_lane {
   void *workspace; /* device */
 } esc_cuda_lane;
 
-typedef struct esc_cuda_lot {
-  esc_lot device;
+typedef struct esc_cuda_chunk {
+  esc_chunk device;
   cudaGraphExec_t one, many; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
-} esc_cuda_lot;
+} esc_cuda_chunk;
 
 /* Per-thread workspace for drawing a member's weights. */
 typedef struct esc_cuda_workspace {
@@ -31,17 +31,17 @@ typedef struct esc_cuda_cohort {
   esc_model model;
   esc_device_problem problem;
   esc_track_rules rules;
-  int slots, threads, lots, lot_slots, lanes;
+  int slots, threads, chunks, chunk_slots, lanes;
   const esc_cuda_config *config;
   bool graphs;
   char device[200];
   esc_cuda_lane lane[ESC_CUDA_STREAMS];
-  esc_cuda_lot *lot;             /* (lot) */
+  esc_cuda_chunk *chunk;         /* (chunk) */
   float *direction;              /* device: (mode, input) */
   esc_slot *slot;                /* (slot) */
   esc_cuda_workspace *workspace; /* (thread) */
-  /* Pinned, (lot slot): what goes to the device and comes back. */
-  float *h_w, *h_low; /* (lot slot, weight): one lot's */
+  /* Pinned, (chunk slot): what goes to the device and comes back. */
+  float *h_w, *h_low; /* (chunk slot, weight): one chunk's */
   uint64_t *h_seed;   /* (slot) */
   esc_track *h_track; /* (slot) */
   double *flat[3];    /* (weight) room for the report: weights, low parts, initial */
