@@ -6,8 +6,8 @@
 
 #include "base/trace.h"
 #include "cuda/check.h"
-#include "cuda/cohort.h"
 #include "cuda/cuda.h"
+#include "cuda/engine_state.h"
 #include "cuda/step.h"
 #include "escapement/internal/order.h"
 #include "escapement/internal/state.h"
@@ -33,11 +33,11 @@ done:
 }
 
 static esc_status load(void *handle, int slot, const esc_member *member) {
-  esc_slot_load(&((esc_cuda_cohort *)handle)->slot[slot], member);
+  esc_slot_load(&((esc_cuda_engine_state *)handle)->slot[slot], member);
   return ESC_OK;
 }
 
-static bool chunk_has(const esc_cuda_cohort *e, int chunk, bool (*what)(const esc_slot *)) {
+static bool chunk_has(const esc_cuda_engine_state *e, int chunk, bool (*what)(const esc_slot *)) {
   for (int i = chunk * e->chunk_slots; i < (chunk + 1) * e->chunk_slots; i++)
     if (what(&e->slot[i])) return true;
   return false;
@@ -47,7 +47,7 @@ static bool is_fresh(const esc_slot *s) { return s->loaded && s->fresh; }
 static bool trains(const esc_slot *s) { return esc_slot_trains(s); }
 
 /* Draws the weights of the chunk's fresh members into h_w, on all threads. */
-static void draw_fresh(esc_cuda_cohort *e, int chunk) {
+static void draw_fresh(esc_cuda_engine_state *e, int chunk) {
   const size_t stride = e->chunk[chunk].device.weights,
                weights = esc_weight_count(e->model.problem->shape);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
@@ -64,7 +64,7 @@ static void draw_fresh(esc_cuda_cohort *e, int chunk) {
 }
 
 /* Draws the chunk's fresh members and puts them on the device. */
-static esc_status start_fresh(esc_cuda_cohort *e, int chunk) {
+static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
   const esc_chunk *d = &e->chunk[chunk].device;
   const cudaStream_t stream = e->lane[chunk % e->lanes].stream;
@@ -90,7 +90,8 @@ done:
 }
 
 /* Puts `steps` steps of a chunk on its stream. */
-static esc_status enqueue(esc_cuda_cohort *e, int index, int64_t steps, const atomic_bool *stop) {
+static esc_status enqueue(esc_cuda_engine_state *e, int index, int64_t steps,
+                          const atomic_bool *stop) {
   esc_status status = ESC_OK;
   esc_cuda_chunk *chunk = &e->chunk[index];
   const esc_cuda_lane *lane = &e->lane[index % e->lanes];
@@ -117,7 +118,7 @@ done:
 }
 
 /* Asks for the chunk's events; they are there once the stream has been waited for. */
-static esc_status read_back(esc_cuda_cohort *e, int chunk) {
+static esc_status read_back(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
   const esc_chunk *d = &e->chunk[chunk].device;
   ESC_TRY_CUDA(cudaMemcpyAsync(e->h_track + (size_t)chunk * (size_t)e->chunk_slots, d->track,
@@ -129,7 +130,7 @@ done:
 
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
   esc_status status = ESC_OK;
-  esc_cuda_cohort *e = handle;
+  esc_cuda_engine_state *e = handle;
   esc_trace_begin("step block");
   for (int i = 0; i < e->chunks; i++)
     if (chunk_has(e, i, is_fresh) && !atomic_load(stop)) ESC_TRY(start_fresh(e, i));
@@ -154,12 +155,12 @@ done:
 }
 
 static const esc_slot *slot(const void *handle, int index) {
-  return &((const esc_cuda_cohort *)handle)->slot[index];
+  return &((const esc_cuda_engine_state *)handle)->slot[index];
 }
 
 /* One network's weights, or low parts, from the device into `flat`. */
-static esc_status fetch(const esc_cuda_cohort *e, int index, const float *d_rows, float *h_row,
-                        double *flat) {
+static esc_status fetch(const esc_cuda_engine_state *e, int index, const float *d_rows,
+                        float *h_row, double *flat) {
   esc_status status = ESC_OK;
   const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
   const size_t count = esc_weight_count(e->model.problem->shape);
@@ -174,7 +175,7 @@ done:
 
 static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
   esc_status status = ESC_OK;
-  const esc_cuda_cohort *e = handle;
+  const esc_cuda_engine_state *e = handle;
   const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
   ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
   if (d->low) ESC_TRY(fetch(e, index, d->low, e->h_low, e->flat[1]));
@@ -186,7 +187,7 @@ done:
 }
 
 static esc_status weights(const void *handle, int index, double *w) {
-  const esc_cuda_cohort *e = handle;
+  const esc_cuda_engine_state *e = handle;
   return fetch(e, index, e->chunk[index / e->chunk_slots].device.w, e->h_w, w);
 }
 
@@ -194,7 +195,7 @@ static size_t state_size(const esc_problem *p) { return esc_state_size(p, true);
 
 static esc_status save(const void *handle, int index, void *state) {
   esc_status status = ESC_OK;
-  const esc_cuda_cohort *e = handle;
+  const esc_cuda_engine_state *e = handle;
   const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
   ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
   if (d->low) ESC_TRY(fetch(e, index, d->low, e->h_low, e->flat[1]));
@@ -204,8 +205,8 @@ done:
 }
 
 /* Weights, or low parts, of one network from `flat` to its row on the device. */
-static esc_status put_row(const esc_cuda_cohort *e, int index, const double *flat, float *h_row,
-                          float *d_rows) {
+static esc_status put_row(const esc_cuda_engine_state *e, int index, const double *flat,
+                          float *h_row, float *d_rows) {
   esc_status status = ESC_OK;
   const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
   const size_t stride = e->chunk[chunk].device.weights,
@@ -221,7 +222,7 @@ done:
 
 static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
   esc_status status = ESC_OK;
-  esc_cuda_cohort *e = handle;
+  esc_cuda_engine_state *e = handle;
   const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
   const esc_chunk *d = &e->chunk[chunk].device;
   const cudaStream_t stream = e->lane[chunk % e->lanes].stream;
@@ -241,7 +242,7 @@ done:
 }
 
 static void describe(const void *handle, char *text, size_t size) {
-  const esc_cuda_cohort *e = handle;
+  const esc_cuda_engine_state *e = handle;
   const char *graphs = e->graphs && !e->config->launch ? " in graphs" : "";
   snprintf(text, size, "%.60s, %s%s, %d chunks of %d on %d streams", e->device, e->config->path,
            graphs, e->chunks, e->chunk_slots, e->lanes);
@@ -249,24 +250,24 @@ static void describe(const void *handle, char *text, size_t size) {
 
 static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
                        const esc_engine_setup *setup) {
-  return esc_cuda_cohort_bytes(p, ops->config, setup);
+  return esc_cuda_engine_state_bytes(p, ops->config, setup);
 }
 
 static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup) {
   (void)setup;
-  return esc_cuda_cohort_slots(p, ops->config);
+  return esc_cuda_engine_state_slots(p, ops->config);
 }
 
 static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup, void **out) {
-  esc_cuda_cohort *cohort = NULL;
-  const esc_status status = esc_cuda_cohort_create(p, setup, ops->config, &cohort);
-  *out = cohort;
+  esc_cuda_engine_state *state = NULL;
+  const esc_status status = esc_cuda_engine_state_create(p, setup, ops->config, &state);
+  *out = state;
   return status;
 }
 
-static void destroy(void *handle) { esc_cuda_cohort_destroy(handle); }
+static void destroy(void *handle) { esc_cuda_engine_state_destroy(handle); }
 
 static const esc_cuda_config fused_config = {
     .path = "fused", .launch = esc_launch_fused, .scratch = esc_fused_scratch};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The networks of one engine on one device: slot i is place i % S of chunk i / S. Chunks
  * share a few streams, so that one's small kernels fill what another's leave idle. */
-#ifndef ESC_CUDA_COHORT_H
-#define ESC_CUDA_COHORT_H
+#ifndef ESC_CUDA_ENGINE_STATE_H
+#define ESC_CUDA_ENGINE_STATE_H
 
 #include "cuda/chunk.h"
 #include "cuda/cublas.h"
@@ -27,7 +27,7 @@ typedef struct esc_cuda_workspace {
   esc_arena signal;
 } esc_cuda_workspace;
 
-typedef struct esc_cuda_cohort {
+typedef struct esc_cuda_engine_state {
   esc_model model;
   esc_device_problem problem;
   esc_track_rules rules;
@@ -45,16 +45,16 @@ typedef struct esc_cuda_cohort {
   uint64_t *h_seed;   /* (slot) */
   esc_track *h_track; /* (slot) */
   double *flat[3];    /* (weight) room for the report: weights, low parts, initial */
-} esc_cuda_cohort;
+} esc_cuda_engine_state;
 
 /* Memory that create takes, and the networks in flight when nobody names a number. */
-esc_bytes esc_cuda_cohort_bytes(const esc_problem *problem, const esc_cuda_config *config,
-                                const esc_engine_setup *setup);
-int esc_cuda_cohort_slots(const esc_problem *problem, const esc_cuda_config *config);
+esc_bytes esc_cuda_engine_state_bytes(const esc_problem *problem, const esc_cuda_config *config,
+                                      const esc_engine_setup *setup);
+int esc_cuda_engine_state_slots(const esc_problem *problem, const esc_cuda_config *config);
 
-/* Free with esc_cuda_cohort_destroy (NULL is fine). */
-esc_status esc_cuda_cohort_create(const esc_problem *problem, const esc_engine_setup *setup,
-                                  const esc_cuda_config *config, esc_cuda_cohort **out);
-void esc_cuda_cohort_destroy(esc_cuda_cohort *cohort);
+/* Free with esc_cuda_engine_state_destroy (NULL is fine). */
+esc_status esc_cuda_engine_state_create(const esc_problem *problem, const esc_engine_setup *setup,
+                                        const esc_cuda_config *config, esc_cuda_engine_state **out);
+void esc_cuda_engine_state_destroy(esc_cuda_engine_state *state);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cuda/cohort.h"
+#include "cuda/engine_state.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,8 +18,8 @@ static int chunks_of(const esc_problem *p, const esc_cuda_config *config, int sl
   return (slots + each - 1) / each;
 }
 
-esc_bytes esc_cuda_cohort_bytes(const esc_problem *p, const esc_cuda_config *config,
-                                const esc_engine_setup *setup) {
+esc_bytes esc_cuda_engine_state_bytes(const esc_problem *p, const esc_cuda_config *config,
+                                      const esc_engine_setup *setup) {
   const double chunks = chunks_of(p, config, setup->slots), each = esc_chunk_slots(p, config);
   const double weights = (double)esc_weight_count(p->shape),
                signal = esc_arena_bytes(esc_signal_workspace(p->shape));
@@ -32,7 +32,7 @@ esc_bytes esc_cuda_cohort_bytes(const esc_problem *p, const esc_cuda_config *con
 }
 
 /* Every lane with a full chunk, and enough networks to fill the device. */
-int esc_cuda_cohort_slots(const esc_problem *p, const esc_cuda_config *config) {
+int esc_cuda_engine_state_slots(const esc_problem *p, const esc_cuda_config *config) {
   const int lanes = ESC_CUDA_STREAMS * esc_chunk_slots(p, config);
   return lanes > SLOTS_WANTED ? lanes : SLOTS_WANTED;
 }
@@ -43,7 +43,7 @@ static void destroy_lane(esc_cuda_lane *lane) {
   (void)cudaFree(lane->workspace);
 }
 
-void esc_cuda_cohort_destroy(esc_cuda_cohort *e) {
+void esc_cuda_engine_state_destroy(esc_cuda_engine_state *e) {
   if (!e) return;
   for (int i = 0; i < ESC_CUDA_STREAMS; i++)
     if (e->lane[i].stream) (void)cudaStreamSynchronize(e->lane[i].stream);
@@ -86,7 +86,7 @@ done:
 }
 
 /* The teacher's directions as floats on the device. */
-static esc_status upload_directions(esc_cuda_cohort *e) {
+static esc_status upload_directions(esc_cuda_engine_state *e) {
   esc_status status = ESC_OK;
   const esc_problem *p = e->model.problem;
   const size_t count = (size_t)p->teacher.modes * (size_t)p->shape.inputs;
@@ -102,7 +102,7 @@ done:
   return status;
 }
 
-static esc_status create_host(esc_cuda_cohort *e) {
+static esc_status create_host(esc_cuda_engine_state *e) {
   esc_status status = ESC_OK;
   const esc_problem *p = e->model.problem;
   const size_t slots = (size_t)e->chunks * (size_t)e->chunk_slots,
@@ -127,13 +127,14 @@ done:
   return status;
 }
 
-esc_status esc_cuda_cohort_create(const esc_problem *p, const esc_engine_setup *setup,
-                                  const esc_cuda_config *config, esc_cuda_cohort **out) {
+esc_status esc_cuda_engine_state_create(const esc_problem *p, const esc_engine_setup *setup,
+                                        const esc_cuda_config *config,
+                                        esc_cuda_engine_state **out) {
   esc_status status = ESC_OK;
   const char *graphs = getenv("ESCAPEMENT_CUDA_GRAPHS");
-  esc_cuda_cohort *e = calloc(1, sizeof *e);
+  esc_cuda_engine_state *e = calloc(1, sizeof *e);
   ESC_TRY_ALLOCATE(e);
-  esc_trace_begin("cohort");
+  esc_trace_begin("engine state");
   e->slots = setup->slots;
   e->threads = setup->threads;
   e->config = config;
@@ -156,6 +157,6 @@ esc_status esc_cuda_cohort_create(const esc_problem *p, const esc_engine_setup *
   e = NULL;
 done:
   esc_trace_end();
-  esc_cuda_cohort_destroy(e);
+  esc_cuda_engine_state_destroy(e);
   return status;
 }
