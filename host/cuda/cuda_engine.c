@@ -67,7 +67,7 @@ static void draw_fresh(esc_cuda_engine_state *e, int chunk) {
 static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
   const esc_chunk *d = &e->chunk[chunk].device;
-  const cudaStream_t stream = e->lane[chunk % e->lanes].stream;
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   const size_t row = d->weights * sizeof *d->w;
   bool fresh[ESC_CHUNK_SLOTS_MAX];
   for (int i = 0; i < e->chunk_slots; i++)
@@ -94,21 +94,23 @@ static esc_status enqueue(esc_cuda_engine_state *e, int index, int64_t steps,
                           const atomic_bool *stop) {
   esc_status status = ESC_OK;
   esc_cuda_chunk *chunk = &e->chunk[index];
-  const esc_cuda_lane *lane = &e->lane[index % e->lanes];
-  const esc_cuda_step step = {
-      .problem = &e->problem, .rules = &e->rules, .cublas = lane->cublas, .stream = lane->stream};
+  const esc_cuda_stream_context *context = &e->context[index % e->streams];
+  const esc_cuda_step step = {.problem = &e->problem,
+                              .rules = &e->rules,
+                              .cublas = context->cublas,
+                              .stream = context->stream};
   if (e->config->launch) {
-    ESC_TRY_CUDA(e->config->launch(&e->problem, &e->rules, &chunk->device, steps, lane->stream));
+    ESC_TRY_CUDA(e->config->launch(&e->problem, &e->rules, &chunk->device, steps, context->stream));
     return ESC_OK;
   }
-  if (e->graphs && !chunk->one) {
-    ESC_TRY(esc_cuda_step_graph(&step, &chunk->device, 1, &chunk->one));
-    ESC_TRY(esc_cuda_step_graph(&step, &chunk->device, ESC_CUDA_GRAPH_STEPS, &chunk->many));
+  if (e->graphs && !chunk->graph_1) {
+    ESC_TRY(esc_cuda_step_graph(&step, &chunk->device, 1, &chunk->graph_1));
+    ESC_TRY(esc_cuda_step_graph(&step, &chunk->device, ESC_CUDA_GRAPH_STEPS, &chunk->graph_n));
   }
   while (steps > 0 && !atomic_load_explicit(stop, memory_order_relaxed)) {
     const int64_t now = e->graphs && steps >= ESC_CUDA_GRAPH_STEPS ? ESC_CUDA_GRAPH_STEPS : 1;
     if (e->graphs)
-      ESC_TRY_CUDA(cudaGraphLaunch(now == 1 ? chunk->one : chunk->many, lane->stream));
+      ESC_TRY_CUDA(cudaGraphLaunch(now == 1 ? chunk->graph_1 : chunk->graph_n, context->stream));
     else
       ESC_TRY(esc_cuda_step_enqueue(&step, &chunk->device));
     steps -= now;
@@ -123,7 +125,7 @@ static esc_status read_back(esc_cuda_engine_state *e, int chunk) {
   const esc_chunk *d = &e->chunk[chunk].device;
   ESC_TRY_CUDA(cudaMemcpyAsync(e->h_track + (size_t)chunk * (size_t)e->chunk_slots, d->track,
                                (size_t)d->slots * sizeof *d->track, cudaMemcpyDeviceToHost,
-                               e->lane[chunk % e->lanes].stream));
+                               esc_cuda_chunk_stream(e, chunk)));
 done:
   return status;
 }
@@ -140,8 +142,8 @@ static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) 
     ESC_TRY(read_back(e, i));
   }
   esc_trace_begin("read-back");
-  for (int i = 0; i < e->lanes && status == ESC_OK; i++) {
-    const cudaError_t error = cudaStreamSynchronize(e->lane[i].stream);
+  for (int i = 0; i < e->streams && status == ESC_OK; i++) {
+    const cudaError_t error = cudaStreamSynchronize(e->context[i].stream);
     if (error != cudaSuccess)
       status = esc_cuda_failed(__FILE__, __LINE__, "cudaStreamSynchronize", error);
   }
@@ -164,7 +166,7 @@ static esc_status fetch(const esc_cuda_engine_state *e, int index, const float *
   esc_status status = ESC_OK;
   const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
   const size_t count = esc_weight_count(e->model.problem->shape);
-  const cudaStream_t stream = e->lane[chunk % e->lanes].stream;
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   ESC_TRY_CUDA(cudaMemcpyAsync(h_row, d_rows + (size_t)place * e->chunk[chunk].device.weights,
                                count * sizeof *h_row, cudaMemcpyDeviceToHost, stream));
   ESC_TRY_CUDA(cudaStreamSynchronize(stream));
@@ -211,7 +213,7 @@ static esc_status put_row(const esc_cuda_engine_state *e, int index, const doubl
   const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
   const size_t stride = e->chunk[chunk].device.weights,
                count = esc_weight_count(e->model.problem->shape);
-  const cudaStream_t stream = e->lane[chunk % e->lanes].stream;
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   for (size_t i = 0; i < stride; i++) h_row[i] = i < count ? (float)flat[i] : 0;
   ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)place * stride, h_row, stride * sizeof *h_row,
                                cudaMemcpyHostToDevice, stream));
@@ -225,7 +227,7 @@ static esc_status restore(void *handle, int index, const esc_member *member, con
   esc_cuda_engine_state *e = handle;
   const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
   const esc_chunk *d = &e->chunk[chunk].device;
-  const cudaStream_t stream = e->lane[chunk % e->lanes].stream;
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   esc_slot *slot = &e->slot[index];
   esc_state_unpack(&e->model, member, state, slot, e->flat[0], d->low ? e->flat[1] : NULL);
   e->h_seed[index] = member->seed;
@@ -245,7 +247,7 @@ static void describe(const void *handle, char *text, size_t size) {
   const esc_cuda_engine_state *e = handle;
   const char *graphs = e->graphs && !e->config->launch ? " in graphs" : "";
   snprintf(text, size, "%.60s, %s%s, %d chunks of %d on %d streams", e->device, e->config->path,
-           graphs, e->chunks, e->chunk_slots, e->lanes);
+           graphs, e->chunks, e->chunk_slots, e->streams);
 }
 
 static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,

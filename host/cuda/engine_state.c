@@ -23,36 +23,36 @@ esc_bytes esc_cuda_engine_state_bytes(const esc_problem *p, const esc_cuda_confi
   const double chunks = chunks_of(p, config, setup->slots), each = esc_chunk_slots(p, config);
   const double weights = (double)esc_weight_count(p->shape),
                signal = esc_arena_bytes(esc_signal_workspace(p->shape));
-  const double lanes = config->launch ? 0 : fmin(chunks, ESC_CUDA_STREAMS);
+  const double streams = config->launch ? 0 : fmin(chunks, ESC_CUDA_STREAMS);
   return (esc_bytes){
       .host = chunks * each * (double)(sizeof(esc_slot) + sizeof(esc_track) + sizeof(uint64_t)) +
               8 * each * (weights + 32) + setup->threads * (8 * weights + signal) + 24 * weights,
-      .device = chunks * esc_chunk_bytes(p, config) + lanes * (double)workspace +
+      .device = chunks * esc_chunk_bytes(p, config) + streams * (double)workspace +
                 4.0 * p->teacher.modes * p->shape.inputs};
 }
 
-/* Every lane with a full chunk, and enough networks to fill the device. */
+/* A full chunk for every stream, and enough networks to fill the device. */
 int esc_cuda_engine_state_slots(const esc_problem *p, const esc_cuda_config *config) {
-  const int lanes = ESC_CUDA_STREAMS * esc_chunk_slots(p, config);
-  return lanes > SLOTS_WANTED ? lanes : SLOTS_WANTED;
+  const int slots = ESC_CUDA_STREAMS * esc_chunk_slots(p, config);
+  return slots > SLOTS_WANTED ? slots : SLOTS_WANTED;
 }
 
-static void destroy_lane(esc_cuda_lane *lane) {
-  if (lane->cublas) (void)cublasDestroy(lane->cublas);
-  if (lane->stream) (void)cudaStreamDestroy(lane->stream);
-  (void)cudaFree(lane->workspace);
+static void destroy_stream_context(esc_cuda_stream_context *context) {
+  if (context->cublas) (void)cublasDestroy(context->cublas);
+  if (context->stream) (void)cudaStreamDestroy(context->stream);
+  (void)cudaFree(context->workspace);
 }
 
 void esc_cuda_engine_state_destroy(esc_cuda_engine_state *e) {
   if (!e) return;
   for (int i = 0; i < ESC_CUDA_STREAMS; i++)
-    if (e->lane[i].stream) (void)cudaStreamSynchronize(e->lane[i].stream);
+    if (e->context[i].stream) (void)cudaStreamSynchronize(e->context[i].stream);
   for (int i = 0; e->chunk && i < e->chunks; i++) {
-    if (e->chunk[i].one) (void)cudaGraphExecDestroy(e->chunk[i].one);
-    if (e->chunk[i].many) (void)cudaGraphExecDestroy(e->chunk[i].many);
+    if (e->chunk[i].graph_1) (void)cudaGraphExecDestroy(e->chunk[i].graph_1);
+    if (e->chunk[i].graph_n) (void)cudaGraphExecDestroy(e->chunk[i].graph_n);
     esc_chunk_free(&e->chunk[i].device);
   }
-  for (int i = 0; i < ESC_CUDA_STREAMS; i++) destroy_lane(&e->lane[i]);
+  for (int i = 0; i < ESC_CUDA_STREAMS; i++) destroy_stream_context(&e->context[i]);
   for (int i = 0; e->workspace && i < e->threads; i++) {
     free(e->workspace[i].weights);
     esc_arena_free(&e->workspace[i].signal);
@@ -70,17 +70,18 @@ void esc_cuda_engine_state_destroy(esc_cuda_engine_state *e) {
   free(e);
 }
 
-static esc_status create_lane(esc_cuda_lane *lane, const esc_cuda_config *config) {
+static esc_status create_stream_context(esc_cuda_stream_context *context,
+                                        const esc_cuda_config *config) {
   esc_status status = ESC_OK;
-  ESC_TRY_CUDA(cudaStreamCreateWithFlags(&lane->stream, cudaStreamNonBlocking));
+  ESC_TRY_CUDA(cudaStreamCreateWithFlags(&context->stream, cudaStreamNonBlocking));
   if (config->launch) return ESC_OK;
   ESC_TRY(esc_cublas_load());
-  ESC_TRY_CUDA(cudaMalloc(&lane->workspace, workspace));
-  ESC_TRY_CUBLAS(cublasCreate(&lane->cublas));
-  ESC_TRY_CUBLAS(cublasSetStream(lane->cublas, lane->stream));
-  ESC_TRY_CUBLAS(cublasSetWorkspace(lane->cublas, lane->workspace, workspace));
+  ESC_TRY_CUDA(cudaMalloc(&context->workspace, workspace));
+  ESC_TRY_CUBLAS(cublasCreate(&context->cublas));
+  ESC_TRY_CUBLAS(cublasSetStream(context->cublas, context->stream));
+  ESC_TRY_CUBLAS(cublasSetWorkspace(context->cublas, context->workspace, workspace));
   ESC_TRY_CUBLAS(cublasSetMathMode(
-      lane->cublas, config->tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
+      context->cublas, config->tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
 done:
   return status;
 }
@@ -140,17 +141,17 @@ esc_status esc_cuda_engine_state_create(const esc_problem *p, const esc_engine_s
   e->config = config;
   e->chunk_slots = esc_chunk_slots(p, config);
   e->chunks = chunks_of(p, config, setup->slots);
-  e->lanes = e->chunks < ESC_CUDA_STREAMS ? e->chunks : ESC_CUDA_STREAMS;
+  e->streams = e->chunks < ESC_CUDA_STREAMS ? e->chunks : ESC_CUDA_STREAMS;
   e->graphs = !graphs || strcmp(graphs, "0");
   esc_device_problem_init(&e->problem, p);
   esc_track_rules_init(&e->rules, p, (double)(float)p->rate);
   ESC_TRY(esc_model_init(&e->model, p, true));
   ESC_TRY_CUDA(cudaSetDevice(setup->device));
   ESC_TRY(esc_cuda_device_name(setup->device, e->device, sizeof e->device));
-  for (int i = 0; i < e->lanes; i++) ESC_TRY(create_lane(&e->lane[i], config));
+  for (int i = 0; i < e->streams; i++) ESC_TRY(create_stream_context(&e->context[i], config));
   ESC_TRY_ALLOCATE(e->chunk = calloc((size_t)e->chunks, sizeof *e->chunk));
   for (int i = 0; i < e->chunks; i++)
-    ESC_TRY(esc_chunk_create(p, config, e->lane[i % e->lanes].stream, &e->chunk[i].device));
+    ESC_TRY(esc_chunk_create(p, config, esc_cuda_chunk_stream(e, i), &e->chunk[i].device));
   ESC_TRY(upload_directions(e));
   ESC_TRY(create_host(e));
   *out = e;

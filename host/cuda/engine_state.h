@@ -10,15 +10,16 @@
 
 enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16 };
 
-typedef struct esc_cuda_lane {
+/* What the chunks of one stream share. */
+typedef struct esc_cuda_stream_context {
   cudaStream_t stream;
   cublasHandle_t cublas;
   void *workspace; /* device */
-} esc_cuda_lane;
+} esc_cuda_stream_context;
 
 typedef struct esc_cuda_chunk {
   esc_chunk device;
-  cudaGraphExec_t one, many; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
+  cudaGraphExec_t graph_1, graph_n; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
 } esc_cuda_chunk;
 
 /* Per-thread workspace for drawing a member's weights. */
@@ -31,11 +32,11 @@ typedef struct esc_cuda_engine_state {
   esc_model model;
   esc_device_problem problem;
   esc_track_rules rules;
-  int slots, threads, chunks, chunk_slots, lanes;
+  int slots, threads, chunks, chunk_slots, streams;
   const esc_cuda_config *config;
   bool graphs;
   char device[200];
-  esc_cuda_lane lane[ESC_CUDA_STREAMS];
+  esc_cuda_stream_context context[ESC_CUDA_STREAMS];
   esc_cuda_chunk *chunk;         /* (chunk) */
   float *direction;              /* device: (mode, input) */
   esc_slot *slot;                /* (slot) */
@@ -46,6 +47,10 @@ typedef struct esc_cuda_engine_state {
   esc_track *h_track; /* (slot) */
   double *flat[3];    /* (weight) room for the report: weights, low parts, initial */
 } esc_cuda_engine_state;
+
+static inline cudaStream_t esc_cuda_chunk_stream(const esc_cuda_engine_state *e, int chunk) {
+  return e->context[chunk % e->streams].stream;
+}
 
 /* Memory that create takes, and the networks in flight when nobody names a number. */
 esc_bytes esc_cuda_engine_state_bytes(const esc_problem *problem, const esc_cuda_config *config,
