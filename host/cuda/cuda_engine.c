@@ -303,8 +303,8 @@ static esc_status refuse_fused(const esc_problem *p, const char *path, size_t li
                   path, ESC_SLAB, limit, esc_fused_shared(p->shape.layers, p->shape.width));
 }
 
-esc_status esc_cuda_find(const esc_problem *p, int device, const char *path, bool tf32,
-                         const esc_engine_ops **found) {
+esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
+                           const esc_engine_ops **found) {
   esc_status status = ESC_OK;
   const bool any = !path || !strcmp(path, "auto"), tensor = !any && !strcmp(path, "fused-3xtf32");
   const bool fused = tensor || (!any && !strcmp(path, "fused"));

@@ -241,16 +241,16 @@ static void path_fused_is_taken_where_the_shape_fits(void **state) {
   for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++) {
     const esc_engine_ops *engine = NULL;
     esc_problem p = problem_make(shape[i].layers, shape[i].width, shape[i].inputs, shape[i].batch);
-    esc_assert_ok(esc_cuda_find(&p, 0, NULL, false, &engine));
+    esc_assert_ok(esc_cuda_select(&p, 0, NULL, false, &engine));
     assert_ptr_equal(engine, shape[i].fits ? &esc_cuda_fused_engine : &esc_cuda_cublas_engine);
-    assert_int_equal(esc_cuda_find(&p, 0, "fused", false, &engine),
+    assert_int_equal(esc_cuda_select(&p, 0, "fused", false, &engine),
                      shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
-    assert_int_equal(esc_cuda_find(&p, 0, "fused-3xtf32", false, &engine),
+    assert_int_equal(esc_cuda_select(&p, 0, "fused-3xtf32", false, &engine),
                      shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
     if (shape[i].fits) assert_ptr_equal(engine, &esc_cuda_fused_3xtf32_engine);
-    assert_int_equal(esc_cuda_find(&p, 0, "fused-3xtf32", true, &engine), ESC_BAD_INPUT);
+    assert_int_equal(esc_cuda_select(&p, 0, "fused-3xtf32", true, &engine), ESC_BAD_INPUT);
     assert_non_null(strstr(esc_error_message(), "--path fused-3xtf32: takes fp32"));
-    esc_assert_ok(esc_cuda_find(&p, 0, "cublas", false, &engine));
+    esc_assert_ok(esc_cuda_select(&p, 0, "cublas", false, &engine));
     assert_ptr_equal(engine, &esc_cuda_cublas_engine);
     problem_free(&p);
   }
