@@ -15,11 +15,11 @@ struct tile {
   const float *g_z; /* (sample of the chunk, width) */
 };
 
-/* u of sample b and feature n: for the last hidden layer error w. */
+/* u of sample b and feature n: for the last hidden layer dloss w. */
 template <bool top>
 static __device__ float incoming(const esc_chunk &chunk, const float *g_w, size_t b, size_t at,
                                  int n) {
-  return top ? esc_mul_f32(chunk.error[b], g_w[n]) : chunk.u[at];
+  return top ? esc_mul_f32(chunk.dloss[b], g_w[n]) : chunk.u[at];
 }
 
 /* This thread's samples of feature n: writes delta, returns its share of the
@@ -51,7 +51,7 @@ __global__ void esc_delta_kernel(esc_device_problem p, esc_chunk chunk, int l) {
   ESC_SHARED_MEMORY(double, feature);
   const int slot = (int)blockIdx.y, index = (int)blockIdx.x, q = (int)threadIdx.y;
   const int wide = (int)blockDim.x;
-  if (!chunk.go[slot]) return;
+  if (!chunk.update_mask[slot]) return;
   float *share = (float *)(feature + p.width) + threadIdx.x; /* (quarter, thread) */
   const int start = index * ESC_TILE;
   const tile t = {(size_t)slot * (size_t)p.batch + (size_t)start,

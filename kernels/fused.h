@@ -29,7 +29,7 @@ size_t esc_fused_shared(int layers, int width);
 size_t esc_fused_scratch(int layers, int width, int batch);
 size_t esc_fused_3xtf32_scratch(int layers, int width, int batch);
 
-/* Trains every network of the chunk by up to `steps` steps: chunk->w, low and track
+/* Trains every network of the chunk by up to `steps` steps: chunk->w, compensation and track
  * go in and come out; seed is read; chains is workspace. */
 cudaError_t esc_launch_fused(const esc_device_problem *p, const esc_track_rules *rules,
                              const esc_chunk *chunk, int64_t steps, cudaStream_t stream);

@@ -110,7 +110,7 @@ static __device__ __forceinline__ void esc_fused_losses(const esc_device_problem
     const esc_loss_f32 e =
         esc_loss_eval_f32(p.loss, p.huber_delta, f, esc_fused_target<kind>(p, b.s_x + t.id));
     b.s_value[t.id] = e.value;
-    b.s_error[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
+    b.s_dloss[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
   }
   __syncthreads();
   if (t.id < ESC_PARTS)
@@ -125,7 +125,7 @@ static __device__ __forceinline__ void esc_fused_output_gradient(const esc_fused
   const int n = t->id % P::width, slice = t->id / P::width;
   if (slice >= P::slices) return;
   for (int s = slice * P::slice_length; s < (slice + 1) * P::slice_length; s++)
-    t->output[0] = esc_fma_f32(b.s_error[s], h[n * ESC_FUSED_LEADING + s], t->output[0]);
+    t->output[0] = esc_fma_f32(b.s_dloss[s], h[n * ESC_FUSED_LEADING + s], t->output[0]);
 }
 
 /* Place of an input gradient's output (i, j) in an (N, row). */
@@ -245,9 +245,9 @@ static __device__ __forceinline__ void esc_fused_gradient(
 struct esc_fused_layer {
   float rate;
   int rows, columns;
-  float *s_w;          /* (rows, pitch) */
-  float *g_low;        /* (rows, columns) their compensation, or NULL */
-  double *s_gradient2; /* |G|^2 */
+  float *s_w;             /* (rows, pitch) */
+  float *g_compensation;  /* (rows, columns) their compensation, or NULL */
+  double *s_grad_norm_sq; /* |G|^2 */
 };
 
 /* |G|^2 and the update of one layer from the gradient in b.s_pong: ESC_PARTS lanes a row.
@@ -263,14 +263,14 @@ static __device__ __forceinline__ void esc_fused_update(const esc_fused_block &b
     for (int k = t->lane; n < layer.rows && k < layer.columns; k += ESC_PARTS) {
       const float g = b.s_pong[n * P::width + k];
       float *weight = layer.s_w + n * P::pitch + k;
-      float *rest = layer.g_low ? layer.g_low + n * layer.columns + k : NULL;
+      float *rest = layer.g_compensation ? layer.g_compensation + n * layer.columns + k : NULL;
       const esc_updated u = rest ? esc_update_compensated(layer.rate, g, *weight, *rest)
                                  : esc_update_plain(layer.rate, g, *weight);
       part += (double)g * (double)g;
       *weight = u.w;
-      if (rest) *rest = u.low;
-      t->moved += u.moved;
-      t->lost += u.lost;
+      if (rest) *rest = u.compensation;
+      t->nonzero_updates += u.nonzero_update;
+      t->rounded_away += u.rounded_away;
     }
     part = esc_fold_lanes(part);
     if (n < layer.rows && t->lane == 0) b.s_row[n] = part;
@@ -280,7 +280,7 @@ static __device__ __forceinline__ void esc_fused_update(const esc_fused_block &b
     double part = 0;
     for (int n = t->lane; t->group == 0 && n < layer.rows; n += ESC_PARTS) part += b.s_row[n];
     part = esc_fold_lanes(part);
-    if (t->id == 0) *layer.s_gradient2 = part;
+    if (t->id == 0) *layer.s_grad_norm_sq = part;
   }
 }
 

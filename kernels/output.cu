@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(THREADS)
   const int slot = (int)blockIdx.x, lane = (int)threadIdx.x % ESC_PARTS;
   const int group = (int)threadIdx.x / ESC_PARTS;
   if (!esc_trains(chunk, slot)) {
-    if (threadIdx.x == 0) chunk.go[slot] = 0;
+    if (threadIdx.x == 0) chunk.update_mask[slot] = 0;
     return;
   }
   const size_t samples = (size_t)slot * (size_t)p.batch;
@@ -59,12 +59,13 @@ __global__ void __launch_bounds__(THREADS)
     if (lane != 0 || !valid) continue;
     const esc_loss_f32 e = esc_loss_eval_f32(p.loss, p.huber_delta, f, t);
     part += (double)e.value;
-    chunk.error[b] = esc_div_f32(e.derivative, (float)p.batch);
+    chunk.dloss[b] = esc_div_f32(e.derivative, (float)p.batch);
   }
   if (lane == 0) loss[group] = part;
   __syncthreads();
   if (threadIdx.x == 0)
-    chunk.go[slot] = esc_track_loss(&chunk.track[slot], &rules, esc_fold_f64(loss) / p.batch);
+    chunk.update_mask[slot] =
+        esc_track_loss(&chunk.track[slot], &rules, esc_fold_f64(loss) / p.batch);
 }
 
 cudaError_t esc_launch_output(const esc_device_problem *p, const esc_track_rules *rules,
@@ -84,14 +85,14 @@ struct accumulation_block {
 };
 
 /* The partial sum of K-slice c of the block's tiles, each of `slices`. */
-static __device__ float gradient_partial(const esc_device_problem &p, const float *error,
+static __device__ float gradient_partial(const esc_device_problem &p, const float *dloss,
                                          const float *h, const accumulation_block &block, int c,
                                          int slices) {
   const int length = ESC_TILE / slices, to = block.to;
   float sum = 0;
   for (int piece = block.from + c * length; piece < to; piece += ESC_TILE)
     for (int b = piece; b < piece + length && b < to; b++)
-      sum = esc_fma_f32(error[b], h[(size_t)b * (size_t)p.width], sum);
+      sum = esc_fma_f32(dloss[b], h[(size_t)b * (size_t)p.width], sum);
   return sum;
 }
 
@@ -100,7 +101,7 @@ __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_chunk chunk
   ESC_SHARED_MEMORY(float, part); /* (slice, feature) */
   const int slot = (int)blockIdx.y, slices = (int)blockDim.y, c = (int)threadIdx.y;
   const int n = (int)(blockIdx.x * blockDim.x + threadIdx.x);
-  if (!chunk.go[slot]) return;
+  if (!chunk.update_mask[slot]) return;
   const size_t samples = (size_t)slot * (size_t)p.batch;
   const float *h = chunk.h + (size_t)(p.layers - 2) * esc_layer_floats(p, chunk) +
                    samples * (size_t)p.width + (n < p.width ? n : 0);
@@ -108,7 +109,7 @@ __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_chunk chunk
   for (int from = 0; from < p.batch; from += ESC_SLAB) {
     const accumulation_block block = {from, p.batch - from < ESC_SLAB ? p.batch : from + ESC_SLAB};
     float *mine = part + (size_t)c * blockDim.x + threadIdx.x;
-    *mine = gradient_partial(p, chunk.error + samples, h, block, c, slices);
+    *mine = gradient_partial(p, chunk.dloss + samples, h, block, c, slices);
     __syncthreads();
     for (int half = slices / 2; half > 0; half /= 2) {
       if (c < half) *mine += mine[(size_t)half * blockDim.x];

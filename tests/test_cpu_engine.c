@@ -84,9 +84,9 @@ static void compare(const pair *t) {
     const double allowed = tolerance(t, l);
     for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
       esc_assert_close(t->got[i], t->g[i], allowed, 0);
-    const double size = sqrt(t->want.gradient2[l]);
+    const double size = sqrt(t->want.grad_norm_sq[l]);
     const double entries = esc_fan_in(p->shape, l) * esc_fan_out(p->shape, l);
-    esc_assert_close(sqrt(t->work->gradient2[l]), size, allowed * sqrt(entries), 0);
+    esc_assert_close(sqrt(t->work->grad_norm_sq[l]), size, allowed * sqrt(entries), 0);
     if (l < p->shape.layers - 1)
       esc_assert_close(t->work->deficit_sum[l], t->want.deficit[l],
                        allowed * sqrt(p->shape.width) + 1e-6, 2e-5);

@@ -35,15 +35,15 @@ static inline void esc_weight_gradient(const esc_cpu_shared *s, int l, const esc
                                         .fold = t->closes});
 }
 
-/* u = error w, below the output layer. */
+/* u = dloss w, below the output layer. */
 static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_network *net,
-                                       int samples, const float *restrict error,
+                                       int samples, const float *restrict dloss,
                                        float *restrict u) {
   const int last = s->problem->shape.layers - 1, pad = s->layout.in_pad[last];
   const float *restrict w = net->w + s->layout.w[last];
   for (int b = 0; b < samples; b++, u += pad)
 #pragma omp simd
-    for (int j = 0; j < pad; j++) u[j] = error[b] * w[j];
+    for (int j = 0; j < pad; j++) u[j] = dloss[b] * w[j];
 }
 
 /* ESC_PAD features of a hidden layer: (sample, feature), rows `stride` apart. */
@@ -136,8 +136,8 @@ static inline void esc_backward(const esc_cpu_shared *s, const esc_cpu_network *
                                 const esc_stretch *t, esc_cpu_work *work) {
   const int last = s->problem->shape.layers - 1;
   float *delta = work->delta[0], *u = work->delta[1];
-  esc_weight_gradient(s, last, t, work->error, 1, work);
-  esc_backward_output(s, net, t->samples, work->error, u);
+  esc_weight_gradient(s, last, t, work->dloss, 1, work);
+  esc_backward_output(s, net, t->samples, work->dloss, u);
   for (int l = last - 1; l >= 0; l--) {
     float *const swap = delta;
     delta = u;

@@ -68,10 +68,10 @@ static inline void esc_forward(const esc_cpu_shared *s, const esc_cpu_network *n
   esc_dots(net->w + s->layout.w[last], h, s->layout.in_pad[last], samples, work->f);
 }
 
-/* The samples' losses, and dloss/df / B in work->error. */
+/* The samples' losses, and dloss/df / B in work->dloss. */
 static inline void esc_errors(const esc_problem *p, int samples, esc_cpu_work *work) {
   float value[ESC_TILE];
-  esc_losses(p, (size_t)samples, work->f, work->target, value, work->error);
+  esc_losses(p, (size_t)samples, work->f, work->target, value, work->dloss);
   for (int b = 0; b < samples; b++) work->loss_part[b % ESC_PARTS] += (double)value[b];
 }
 

@@ -74,7 +74,7 @@ static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const 
                      esc_cpu_work *work) {
   minibatch(s, net, x, work);
   for (int l = 0; l < s->problem->shape.layers; l++)
-    work->gradient2[l] = esc_layer_norm2(s, l, work->g);
+    work->grad_norm_sq[l] = esc_layer_norm2(s, l, work->g);
 }
 
 static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work, int64_t steps,
@@ -85,12 +85,12 @@ static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *w
     minibatch(s, net, NULL, work);
     if (!esc_track_loss(track, &s->rules, work->loss)) return;
     for (int l = 0; l < s->problem->shape.layers; l++)
-      work->gradient2[l] = esc_layer_step(s, l, work->g, net);
-    esc_track_update(track, &s->rules, work->deficit_sum, work->gradient2);
+      work->grad_norm_sq[l] = esc_layer_step(s, l, work->g, net);
+    esc_track_update(track, &s->rules, work->deficit_sum, work->grad_norm_sq);
   }
 }
 
-/* x.grad f = sum_j delta_j z_j of layer 1, behind a backward pass from error 1. */
+/* x.grad f = sum_j delta_j z_j of layer 1, behind a backward pass from dloss/df = 1. */
 static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *net, int count,
                                const esc_cpu_work *work, double *radial) {
   const esc_shape shape = s->problem->shape;
@@ -123,12 +123,12 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, in
     for (int k = 0; k < 3; k++) weight[k][b] = (float)c[k];
   }
   for (int k = 0; k < 3; k++) {
-    memcpy(work->error, weight[k], (size_t)count * sizeof(float));
+    memcpy(work->dloss, weight[k], (size_t)count * sizeof(float));
     esc_backward(s, net, &all, work);
     add_slab(s->layout.w[s->problem->shape.layers], work->g, r->g[k]);
   }
   if (sample->mirrored) return;
-  for (int b = 0; b < count; b++) work->error[b] = 1;
+  for (int b = 0; b < count; b++) work->dloss[b] = 1;
   esc_backward(s, net, &all, work);
   add_slab(s->layout.w[1], work->g, r->g[3]);
   radial_derivatives(s, net, count, work, sample->radial + first);

@@ -32,36 +32,36 @@ static inline size_t esc_strip_rows(size_t rows, size_t n) {
 }
 
 typedef struct esc_counts {
-  int32_t updates, lost;
+  int32_t nonzero_updates, rounded_away;
 } esc_counts;
 
 /* w <- w - rate g. */
 static ESC_NOINLINE esc_counts esc_step_plain(float rate, size_t count, const float *restrict g,
                                               float *restrict w) {
-  int32_t updates = 0, lost = 0;
-#pragma omp simd reduction(+ : updates, lost)
+  int32_t nonzero_updates = 0, rounded_away = 0;
+#pragma omp simd reduction(+ : nonzero_updates, rounded_away)
   for (size_t i = 0; i < count; i++) {
     const esc_updated u = esc_update_plain(rate, g[i], w[i]);
     w[i] = u.w;
-    updates += u.moved;
-    lost += u.lost;
+    nonzero_updates += u.nonzero_update;
+    rounded_away += u.rounded_away;
   }
-  return (esc_counts){updates, lost};
+  return (esc_counts){nonzero_updates, rounded_away};
 }
 
 static ESC_NOINLINE esc_counts esc_step_compensated(float rate, size_t count,
                                                     const float *restrict g, float *restrict w,
-                                                    float *restrict low) {
-  int32_t updates = 0, lost = 0;
-#pragma omp simd reduction(+ : updates, lost)
+                                                    float *restrict compensation) {
+  int32_t nonzero_updates = 0, rounded_away = 0;
+#pragma omp simd reduction(+ : nonzero_updates, rounded_away)
   for (size_t i = 0; i < count; i++) {
-    const esc_updated u = esc_update_compensated(rate, g[i], w[i], low[i]);
+    const esc_updated u = esc_update_compensated(rate, g[i], w[i], compensation[i]);
     w[i] = u.w;
-    low[i] = u.low;
-    updates += u.moved;
-    lost += u.lost;
+    compensation[i] = u.compensation;
+    nonzero_updates += u.nonzero_update;
+    rounded_away += u.rounded_away;
   }
-  return (esc_counts){updates, lost};
+  return (esc_counts){nonzero_updates, rounded_away};
 }
 
 /* to[k][n] = from[n][k] for a strip's rows n and all columns k. */
@@ -89,10 +89,11 @@ static inline double esc_layer_norm2(const esc_cpu_shared *s, int l, const float
 static inline void esc_strip_step(const esc_cpu_shared *s, int l, size_t at, size_t count,
                                   const float *g, esc_cpu_network *net) {
   const esc_counts counts =
-      net->low ? esc_step_compensated(s->rate[l], count, g + at, net->w + at, net->low + at)
-               : esc_step_plain(s->rate[l], count, g + at, net->w + at);
-  net->slot.track.updates += counts.updates;
-  net->slot.track.lost += counts.lost;
+      net->compensation
+          ? esc_step_compensated(s->rate[l], count, g + at, net->w + at, net->compensation + at)
+          : esc_step_plain(s->rate[l], count, g + at, net->w + at);
+  net->slot.track.nonzero_updates += counts.nonzero_updates;
+  net->slot.track.rounded_away += counts.rounded_away;
 }
 
 /* |G_l|^2, and layer l's step along it. */
