@@ -20,8 +20,8 @@ template <class P>
 static __device__ __forceinline__ float *esc_fused_partials(const esc_fused_run &r,
                                                             const esc_fused_thread<P> &t, int l) {
   const size_t each = (size_t)P::gradient_rows * P::gradient_columns * P::threads;
-  return r.chunk.chains + ((size_t)blockIdx.x * (size_t)(r.problem.layers - 1) + (size_t)l) * each +
-         t.id;
+  return r.chunk.partials +
+         ((size_t)blockIdx.x * (size_t)(r.problem.layers - 1) + (size_t)l) * each + t.id;
 }
 
 /* Layer l's gradient through this tile; after the last one reduced, and the weights
@@ -113,13 +113,13 @@ static __device__ __forceinline__ void esc_fused_output_update(const esc_fused_r
                                                                esc_fused_thread<P> *t) {
   const esc_device_problem &p = r.problem;
   const int last = p.layers - 1, n = t->id % P::width, slice = t->id / P::width;
-  float *part = b.s_pong;
-  if (slice < P::slices) part[slice * P::width + n] = t->output[0];
+  float *partial = b.s_pong;
+  if (slice < P::slices) partial[slice * P::width + n] = t->output[0];
   __syncthreads();
   for (int half = P::slices / 2; half > 0; half /= 2) {
     if (slice < half)
-      part[slice * P::width + n] =
-          esc_add_f32(part[slice * P::width + n], part[(slice + half) * P::width + n]);
+      partial[slice * P::width + n] =
+          esc_add_f32(partial[slice * P::width + n], partial[(slice + half) * P::width + n]);
     __syncthreads();
   }
   const size_t at = (size_t)blockIdx.x * r.chunk.weights + p.offset[last];
@@ -137,10 +137,10 @@ static __device__ __forceinline__ void esc_fused_output_update(const esc_fused_r
 static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(const esc_fused_run &r,
                                                                      const esc_fused_block &b,
                                                                      int id) {
-  __syncthreads(); /* the parts of the loss are there */
+  __syncthreads(); /* the partials of the loss are there */
   if (id == 0)
     *b.s_update_mask = esc_track_loss(&r.chunk.track[blockIdx.x], &r.rules,
-                                      esc_fold_f64(b.s_loss) / r.problem.batch);
+                                      esc_tree_reduce_f64(b.s_loss) / r.problem.batch);
   __syncthreads();
   return *b.s_update_mask != 0;
 }
@@ -165,7 +165,7 @@ static __device__ __forceinline__ bool esc_fused_step(const esc_fused_run &r,
   const esc_device_problem &p = r.problem;
   const esc_track *track = &r.chunk.track[blockIdx.x];
   esc_fused_tile tile = {track->step, r.chunk.seed[blockIdx.x], 0, 0};
-  if (t->id < ESC_PARTS) b.s_loss[t->id] = 0;
+  if (t->id < ESC_PARTIALS) b.s_loss[t->id] = 0;
   if (t->id < p.layers) b.s_deficit[t->id] = 0;
   t->output[0] = 0;
   for (int from = 0; from < p.batch; from += ESC_TILE) {

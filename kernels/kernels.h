@@ -43,10 +43,10 @@ typedef struct esc_device_problem {
 /* A chunk's arrays on the device; from `update_mask` on of the path `cublas` alone, else NULL. */
 typedef struct esc_chunk {
   int slots;
-  size_t weights;   /* floats from one network's weights to the next's */
-  uint64_t *seed;   /* (slot) */
-  esc_track *track; /* (slot) events and ledger; finished: the slot rests */
-  float *chains;    /* path fused: (slot, esc_fused_scratch) gradient partial sums between tiles */
+  size_t weights;           /* floats from one network's weights to the next's */
+  uint64_t *seed;           /* (slot) */
+  esc_track *track;         /* (slot) events and ledger; finished: the slot rests */
+  float *partials;          /* path fused: (slot, esc_fused_scratch) of gradients, between tiles */
   int32_t *update_mask;     /* (slot) whether this step's update is to be made */
   float *w;                 /* (slot, weight) flat as in esc_weight_offset */
   float *compensation;      /* (slot, weight) of w; NULL for the plain update */

@@ -129,10 +129,10 @@ static void awkward_shapes_agree_with_the_reference(void **state) {
         }
 }
 
-static void a_minibatch_of_several_slabs_agrees_with_the_reference(void **state) {
+static void a_minibatch_of_several_accumulation_blocks_agrees_with_the_reference(void **state) {
   (void)state;
-  for (int width = 30; width <= 90; width += 30) { /* four, two and one chain */
-    esc_problem p = problem_make(3, width, 5, 2 * ESC_SLAB + 90);
+  for (int width = 30; width <= 90; width += 30) { /* four, two and one K-slice */
+    esc_problem p = problem_make(3, width, 5, 2 * ESC_ACCUMULATION_BLOCK + 90);
     check(&p);
     problem_free(&p);
   }
@@ -223,7 +223,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_activation_and_loss_agrees_with_the_reference),
       cmocka_unit_test(awkward_shapes_agree_with_the_reference),
-      cmocka_unit_test(a_minibatch_of_several_slabs_agrees_with_the_reference),
+      cmocka_unit_test(a_minibatch_of_several_accumulation_blocks_agrees_with_the_reference),
       cmocka_unit_test(every_scheme_and_teacher_agrees_with_the_reference),
       cmocka_unit_test(drawn_inputs_are_the_models_inputs),
       cmocka_unit_test(all_instruction_sets_give_the_same_bits),

@@ -87,7 +87,7 @@ void esc_cpu_network_free(esc_cpu_network *network) { esc_arena_free(&network->a
 /* Gradients of all weights that are held: chains that go on through several tiles need
  * each their own, those of a single tile are folded where they end. */
 static size_t gradients(const esc_problem *p) {
-  return p->batch > ESC_TILE ? (size_t)esc_gradient_chains(p->shape.width) : 1;
+  return p->batch > ESC_TILE ? (size_t)esc_gradient_slices(p->shape.width) : 1;
 }
 
 static void describe_work(esc_arena *a, const esc_problem *p, const esc_cpu_layout *layout,
@@ -105,7 +105,7 @@ static void describe_work(esc_arena *a, const esc_problem *p, const esc_cpu_layo
   w->target = floats(a, tile);
   w->dloss = floats(a, tile);
   w->g = floats(a, gradients(p) * weights);
-  if (p->batch > ESC_SLAB) w->g_sum = ESC_CARVE(a, double, weights);
+  if (p->batch > ESC_ACCUMULATION_BLOCK) w->g_sum = ESC_CARVE(a, double, weights);
   w->draw = floats(a, tile * 4 * blocks);
   w->weights = ESC_CARVE(a, double, esc_weight_count(p->shape));
 }

@@ -41,18 +41,18 @@ typedef struct esc_cpu_network {
 
 /* Per-thread workspace for one tile of samples. */
 typedef struct esc_cpu_work {
-  float *x;                            /* (tile, input), padded rows */
-  float *h[ESC_LAYERS_MAX];            /* behind layer l: value, (tile, width) */
-  float *derivative[ESC_LAYERS_MAX];   /* sigma'(z) */
-  float *deficit[ESC_LAYERS_MAX];      /* kappa(z) */
-  float *delta[2];                     /* (tile, width) of a layer, and of the one below */
-  float *f, *target, *dloss;           /* (tile) */
-  float *g;                            /* (chain, weight) of the gradient; the first becomes it */
-  double *g_sum;                       /* (weight) added up over slabs; NULL for one slab */
-  float *draw;                         /* (tile, 4 * blocks) normals, where x has other rows */
-  double *weights;                     /* (weight) initial, as they are drawn */
-  esc_arena signal;                    /* for their initial signal */
-  double loss_part[ESC_PARTS];         /* sums over the minibatch */
+  float *x;                          /* (tile, input), padded rows */
+  float *h[ESC_LAYERS_MAX];          /* behind layer l: value, (tile, width) */
+  float *derivative[ESC_LAYERS_MAX]; /* sigma'(z) */
+  float *deficit[ESC_LAYERS_MAX];    /* kappa(z) */
+  float *delta[2];                   /* (tile, width) of a layer, and of the one below */
+  float *f, *target, *dloss;         /* (tile) */
+  float *g;                          /* (chain, weight) of the gradient; the first becomes it */
+  double *g_sum;    /* (weight) summed over accumulation blocks; NULL for one block */
+  float *draw;      /* (tile, 4 * blocks) normals, where x has other rows */
+  double *weights;  /* (weight) initial, as they are drawn */
+  esc_arena signal; /* for their initial signal */
+  double loss_partial[ESC_PARTIALS];   /* sums over the minibatch */
   double loss;                         /* its mean */
   double deficit_sum[ESC_LAYERS_MAX];  /* (interface) mean[u . kappa] */
   double grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */

@@ -11,18 +11,18 @@
 /* Each loop has the registers to itself. */
 #define ESC_NOINLINE __attribute__((noinline))
 
-enum { ESC_STRIP = ESC_PARTS }; /* row n of a strip is part n of |G|^2 */
+enum { ESC_STRIP = ESC_PARTIALS }; /* row n of a strip is partial n of |G|^2 */
 
 /* row[n] += the sum of squares of row n of a strip. Squares of floats are exact in double. */
 static ESC_NOINLINE void esc_strip_norm2(size_t rows, size_t columns, const float *restrict g,
-                                         double row[ESC_PARTS]) {
+                                         double row[ESC_PARTIALS]) {
   for (size_t n = 0; n < rows; n++) {
-    double part[ESC_PARTS] = {0};
-    for (size_t i = n * columns; i < (n + 1) * columns; i += ESC_PARTS)
+    double partial[ESC_PARTIALS] = {0};
+    for (size_t i = n * columns; i < (n + 1) * columns; i += ESC_PARTIALS)
 #pragma omp simd
-      for (size_t j = 0; j < ESC_PARTS; j++)
-        part[j] = esc_fma_f64((double)g[i + j], (double)g[i + j], part[j]);
-    row[n] += esc_fold_parts(part);
+      for (size_t j = 0; j < ESC_PARTIALS; j++)
+        partial[j] = esc_fma_f64((double)g[i + j], (double)g[i + j], partial[j]);
+    row[n] += esc_tree_reduce_simd(partial);
   }
 }
 
@@ -78,11 +78,11 @@ static ESC_NOINLINE void esc_strip_transpose(size_t rows, size_t columns,
 static inline double esc_layer_norm2(const esc_cpu_shared *s, int l, const float *g) {
   const size_t columns = (size_t)s->layout.in_pad[l];
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
-  double row[ESC_PARTS] = {0};
+  double row[ESC_PARTIALS] = {0};
   g += s->layout.w[l];
   for (size_t n = 0; n < rows; n += ESC_STRIP)
     esc_strip_norm2(esc_strip_rows(rows, n), columns, g + n * columns, row);
-  return esc_fold_parts(row);
+  return esc_tree_reduce_simd(row);
 }
 
 /* Steps a strip from weight `at` on along its gradient. */
@@ -101,7 +101,7 @@ static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float 
                                     esc_cpu_network *net) {
   const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
-  double row[ESC_PARTS] = {0};
+  double row[ESC_PARTIALS] = {0};
   for (size_t n = 0; n < rows; n += ESC_STRIP) {
     const size_t strip = esc_strip_rows(rows, n), at = s->layout.w[l] + n * columns;
     esc_strip_norm2(strip, columns, g + at, row);
@@ -109,7 +109,7 @@ static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float 
     if (l < s->problem->shape.layers - 1)
       esc_strip_transpose(strip, columns, net->w + at, net->wt + s->layout.wt[l] + n, out);
   }
-  return esc_fold_parts(row);
+  return esc_tree_reduce_simd(row);
 }
 
 #endif

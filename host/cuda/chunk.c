@@ -41,7 +41,7 @@ int esc_chunk_slots(const esc_problem *p, const esc_cuda_config *config) {
 
 /* Elements of each array of esc_chunk, under the array's name. */
 typedef struct counts {
-  size_t seed, track, w, compensation, chains, update_mask, g, x, z, h, delta, u, dloss, tile,
+  size_t seed, track, w, compensation, partials, update_mask, g, x, z, h, delta, u, dloss, tile,
       deficit, grad_norm_sq, nonzero_updates, rounded_away;
 } counts;
 
@@ -51,7 +51,7 @@ typedef struct counts {
   X(track)              \
   X(w)                  \
   X(compensation)       \
-  X(chains)             \
+  X(partials)           \
   X(update_mask)        \
   X(g)                  \
   X(x)                  \
@@ -91,7 +91,7 @@ static counts count_elements(const esc_problem *p, const esc_cuda_config *config
   counts n = {.seed = slots, .track = slots, .w = slots * weight_stride(p)};
   if (p->update == ESC_UPDATE_COMPENSATED) n.compensation = n.w;
   if (config->launch)
-    n.chains = slots * config->scratch(p->shape.layers, p->shape.width, p->batch);
+    n.partials = slots * config->scratch(p->shape.layers, p->shape.width, p->batch);
   else
     count_step_arrays(p, slots, &n);
   return n;

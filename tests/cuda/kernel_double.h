@@ -52,7 +52,7 @@ static inline bounded activated(const scene *t, bounded z) {
 }
 
 /* Roundings in a dot product of n entries. */
-static inline double dot_bound(int n) { return (n / ESC_PARTS + 6) * unit; }
+static inline double dot_bound(int n) { return (n / ESC_PARTIALS + 6) * unit; }
 
 /* A float that came back, against `want` rounded to float. */
 static inline void close_float(const scene *t, const char *what, size_t index, float got,
@@ -206,7 +206,7 @@ static void output_double(const scene *t, int l, double slack) {
 
 static inline void close_gradient(const scene *t, int slot, int n, double slack) {
   const int top = t->set.layers - 2, batch = t->set.batch;
-  const int chain = smaller(batch, ESC_SLAB) / esc_gradient_chains(t->set.width);
+  const int terms = smaller(batch, ESC_ACCUMULATION_BLOCK) / esc_gradient_slices(t->set.width);
   const size_t at = weight_at(t, slot, top + 1) + (size_t)n;
   double sum = 0, size = 0;
   for (int b = 0; b < batch; b++) {
@@ -215,7 +215,7 @@ static inline void close_gradient(const scene *t, int slot, int n, double slack)
     sum += term;
     size += fabs(term);
   }
-  close_float(t, "g", at, t->chunk[GOT].g[at], (bounded){sum, size * (chain + 6) * unit}, slack);
+  close_float(t, "g", at, t->chunk[GOT].g[at], (bounded){sum, size * (terms + 6) * unit}, slack);
 }
 
 static void output_gradient_double(const scene *t, int l, double slack) {

@@ -205,9 +205,13 @@ static void takes_every_activation_loss_and_teacher(void **state) {
 
 static void takes_the_largest_of_everything(void **state) {
   static const setting largest[] = {
-      {.layers = 3, .width = 30, .inputs = 5, .batch = 2 * ESC_SLAB + 90, .slots = 2},
-      {.layers = 2, .width = 60, .inputs = 5, .batch = ESC_SLAB + 1, .slots = 2},
-      {.layers = 2, .width = 90, .inputs = 5, .batch = 2 * ESC_SLAB + 130, .slots = 1},
+      {.layers = 3, .width = 30, .inputs = 5, .batch = 2 * ESC_ACCUMULATION_BLOCK + 90, .slots = 2},
+      {.layers = 2, .width = 60, .inputs = 5, .batch = ESC_ACCUMULATION_BLOCK + 1, .slots = 2},
+      {.layers = 2,
+       .width = 90,
+       .inputs = 5,
+       .batch = 2 * ESC_ACCUMULATION_BLOCK + 130,
+       .slots = 1},
       {.layers = ESC_LAYERS_MAX, .width = 3, .inputs = 2, .batch = 5, .slots = 9},
       {.layers = 2, .width = ESC_WIDTH_MAX, .inputs = 2, .batch = 3, .slots = 2},
       {.layers = 2, .width = 2, .inputs = ESC_INPUTS_MAX, .batch = 3, .slots = 2},
