@@ -9,22 +9,22 @@
 #include "escapement/internal/loss.h"
 
 /* The derivative follows from the value: then it is not stored. */
-static inline bool esc_slope_of_value(esc_activation_kind kind) {
+static inline bool esc_is_derivative_from_value(esc_activation_kind kind) {
   return kind == ESC_ACTIVATION_TANH;
 }
 
 /* sigma'(z) from sigma(z) where that holds, as esc_tanh_eval_f32 has it. */
-ESC_SHARED float esc_tanh_slope_f32(float value) { return esc_fma_f32(-value, value, 1.0f); }
+ESC_SHARED float esc_tanh_derivative_f32(float value) { return esc_fma_f32(-value, value, 1.0f); }
 
 /* z[i] -> value[i] (in place), derivative[i], deficit[i]. */
 static inline void esc_activate_all(const esc_cpu_shared *s, size_t count, float *restrict z,
                                     float *restrict derivative, float *restrict deficit) {
-#define EVALUATE(kind, expression)                               \
-  _Pragma("omp simd") for (size_t i = 0; i < count; i++) {       \
-    const esc_eval_f32 e = expression;                           \
-    z[i] = e.value;                                              \
-    if (!esc_slope_of_value(kind)) derivative[i] = e.derivative; \
-    deficit[i] = e.deficit;                                      \
+#define EVALUATE(kind, expression)                                         \
+  _Pragma("omp simd") for (size_t i = 0; i < count; i++) {                 \
+    const esc_eval_f32 e = expression;                                     \
+    z[i] = e.value;                                                        \
+    if (!esc_is_derivative_from_value(kind)) derivative[i] = e.derivative; \
+    deficit[i] = e.deficit;                                                \
   }
   switch (s->problem->activation.kind) {
 #define CASE(context, kind, function, ...) \

@@ -49,15 +49,16 @@ static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_ne
 /* ESC_PAD features of a hidden layer: (sample, feature), rows `stride` apart. */
 typedef struct esc_feature_block {
   size_t stride;
-  const float *slope, *deficit; /* sigma'(z), or what it follows from; kappa(z) */
+  const float *derivative, *deficit; /* sigma'(z), or what it follows from; kappa(z) */
   float *u;
 } esc_feature_block;
 
 /* delta = u sigma'(z) in place, for `count` samples from sample `first` on: a run (order.h);
- * and the run's partial of sum_b u kappa(z). With from_value sigma'(z) follows from `slope`. */
+ * and the run's partial of sum_b u kappa(z). With from_value sigma'(z) follows from `derivative`.
+ */
 static ESC_INLINED void esc_through_partial(esc_feature_block f, const bool from_value, int first,
                                             int count, float *restrict partial) {
-  const float *restrict slope = f.slope + (size_t)first * f.stride;
+  const float *restrict derivative = f.derivative + (size_t)first * f.stride;
   const float *restrict deficit = f.deficit + (size_t)first * f.stride;
   float *restrict u = f.u + (size_t)first * f.stride;
   float sum[ESC_PAD] = {0};
@@ -67,7 +68,7 @@ static ESC_INLINED void esc_through_partial(esc_feature_block f, const bool from
 #pragma omp simd
     for (size_t j = at; j < at + ESC_PAD; j++) {
       sum[j - at] = esc_fma_f32(u[j], deficit[j], sum[j - at]);
-      u[j] *= from_value ? esc_tanh_slope_f32(slope[j]) : slope[j];
+      u[j] *= from_value ? esc_tanh_derivative_f32(derivative[j]) : derivative[j];
     }
   }
   memcpy(partial, sum, sizeof sum);
@@ -106,11 +107,11 @@ static ESC_INLINED void esc_through_columns(esc_feature_block f, const bool from
 static inline void esc_through_activation(const esc_cpu_shared *s, int l, int samples, float *u,
                                           esc_cpu_work *work) {
   const size_t pad = (size_t)s->layout.out_pad[l];
-  const bool from_value = esc_slope_of_value(s->problem->activation.kind);
+  const bool from_value = esc_is_derivative_from_value(s->problem->activation.kind);
   double feature[ESC_PARTIALS] = {0};
-  const float *const slope = from_value ? work->h[l] : work->derivative[l];
+  const float *const derivative = from_value ? work->h[l] : work->derivative[l];
   for (size_t column = 0; column < pad; column += ESC_PAD) {
-    const esc_feature_block f = {pad, slope + column, work->deficit[l] + column, u + column};
+    const esc_feature_block f = {pad, derivative + column, work->deficit[l] + column, u + column};
     if (from_value)
       esc_through_columns(f, true, samples, feature);
     else

@@ -62,9 +62,9 @@ static void forward_unit(pass *a, int l, int i, wave in, wave out) {
   double *const control = a->answer.control[esc_signal_control(l)];
   for (int s = 0; s < LANES; s++) {
     const esc_eval_f64 e = esc_activate_f64(&a->p->activation, z[s]);
-    const double slope =
+    const double derivative =
         l == 0 ? e.derivative : esc_activate_f64(&a->p->activation, y[s]).derivative;
-    control[s] += a->linear.weight[unit] * slope;
+    control[s] += a->linear.weight[unit] * derivative;
     out.h[i * LANES + s] = e.value;
     out.h_dot[i * LANES + s] = e.derivative * z_dot[s];
     out.y[i * LANES + s] = a->linear.gain[unit] * y[s];

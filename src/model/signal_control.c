@@ -38,7 +38,7 @@ static const double mean_error = 1e-14;
 
 /* E[sigma'(s g)]: the midpoint rule, whose error falls as exp(-pi^2/(s h)) for tanh, whose
  * poles are nearest: below 1e-15. No node is at 0, where sigma' of ReLU jumps. */
-static double mean_slope(const esc_activation *a, double s) {
+static double mean_derivative(const esc_activation *a, double s) {
   const double h = fmin(0.5, 0.25 / fmin(s, widest_input));
   const int half = (int)ceil(9 / h);
   double sum = 0;
@@ -75,7 +75,7 @@ static void linearise_layer(const esc_problem *p, const double *weights, const d
     else
       make_row(width, inputs, w + (size_t)i * (size_t)width, before, gain - width, row);
     const double size = sqrt(esc_dot(row, row, inputs));
-    gain[i] = mean_slope(&p->activation, size);
+    gain[i] = mean_derivative(&p->activation, size);
     along[i] = size <= widest_input ? esc_dot(row, v, inputs) : 0;
   }
 }
@@ -148,9 +148,9 @@ double esc_signal_estimate(const esc_signal_units *u, const esc_signal_linear *l
   for (int k = 0; k < ESC_SIGNAL_CONTROLS; k++) add_control(&b, n, u->control[k], linear->mean[k]);
   for (int i = 0; i < n; i++) residual[i] = u->value[i] - value;
   for (int k = 0; k < b.count; k++) {
-    const double slope = esc_dot(b.vector[k], residual, n);
-    for (int i = 0; i < n; i++) residual[i] -= slope * b.vector[k][i];
-    value -= slope * b.off[k];
+    const double coefficient = esc_dot(b.vector[k], residual, n);
+    for (int i = 0; i < n; i++) residual[i] -= coefficient * b.vector[k][i];
+    value -= coefficient * b.off[k];
     spread += b.off[k] * b.off[k];
   }
   *error = hypot(sqrt(esc_dot(residual, residual, n) / (n - 1 - b.count) * spread),

@@ -11,32 +11,32 @@
 /* One sample on its way: rows of `width` behind each hidden layer. */
 typedef struct passage {
   size_t width;
-  double *z, *h, *slope; /* (interface, width) z_l, sigma(z_l), sigma'(z_l) */
-  double *u, *delta;     /* (width) */
+  double *z, *h, *derivative; /* (interface, width) z_l, sigma(z_l), sigma'(z_l) */
+  double *u, *delta;          /* (width) */
 } passage;
 
 static void passage_free(passage *s) {
   free(s->z);
   free(s->h);
-  free(s->slope);
+  free(s->derivative);
   free(s->u);
   free(s->delta);
 }
 
 static esc_status passage_create(esc_shape shape, passage *s) {
   esc_status status = ESC_OK;
-  const size_t width = (size_t)shape.width, room = (size_t)(shape.layers - 1) * width;
+  const size_t width = (size_t)shape.width, count = (size_t)(shape.layers - 1) * width;
   *s = (passage){.width = width};
-  ESC_TRY_ALLOCATE(s->z = calloc(room, sizeof *s->z));
-  ESC_TRY_ALLOCATE(s->h = calloc(room, sizeof *s->h));
-  ESC_TRY_ALLOCATE(s->slope = calloc(room, sizeof *s->slope));
+  ESC_TRY_ALLOCATE(s->z = calloc(count, sizeof *s->z));
+  ESC_TRY_ALLOCATE(s->h = calloc(count, sizeof *s->h));
+  ESC_TRY_ALLOCATE(s->derivative = calloc(count, sizeof *s->derivative));
   ESC_TRY_ALLOCATE(s->u = calloc(width, sizeof *s->u));
   ESC_TRY_ALLOCATE(s->delta = calloc(width, sizeof *s->delta));
 done:
   return status;
 }
 
-/* Fills z, h and slope; returns f(x). */
+/* Fills z, h and derivative; returns f(x). */
 static double forward(const esc_problem *p, const double *weights, const double *x, passage *s) {
   const double *in = x;
   double f = 0;
@@ -50,7 +50,7 @@ static double forward(const esc_problem *p, const double *weights, const double 
       const esc_eval_f64 e = esc_activate_f64(&p->activation, z);
       s->z[at + i] = z;
       s->h[at + i] = e.value;
-      s->slope[at + i] = e.derivative;
+      s->derivative[at + i] = e.derivative;
     }
     in = s->h + at;
   }
@@ -60,11 +60,11 @@ static double forward(const esc_problem *p, const double *weights, const double 
 /* u_l = W_{l+1}' delta_{l+1} and delta_l, from delta_{l+1} in s->delta. */
 static void backward(const esc_problem *p, const double *weights, int l, passage *s) {
   const double *w = weights + esc_weight_offset(p->shape, l + 1);
-  const double *slope = s->slope + (size_t)l * s->width;
+  const double *derivative = s->derivative + (size_t)l * s->width;
   memset(s->u, 0, s->width * sizeof *s->u);
   for (size_t i = 0; i < (size_t)esc_fan_out(p->shape, l + 1); i++)
     for (size_t j = 0; j < s->width; j++) s->u[j] += w[i * s->width + j] * s->delta[i];
-  for (size_t j = 0; j < s->width; j++) s->delta[j] = s->u[j] * slope[j];
+  for (size_t j = 0; j < s->width; j++) s->delta[j] = s->u[j] * derivative[j];
 }
 
 /* Adds one sample's -(h u' + u h' - z delta' - delta z'); its weight is in u and delta. */

@@ -44,7 +44,7 @@ static inline esc_eval_f64 activation_errors(const scene *t, double z) {
   return (esc_eval_f64){few_ulp * terms, few_ulp * terms, few_ulp * terms};
 }
 
-/* sigma(z) for a z that is itself off. Twice the slope: it may grow within the error. */
+/* sigma(z) for a z that is itself off. Twice the derivative: it may grow within the error. */
 static inline bounded activated(const scene *t, bounded z) {
   const esc_eval_f64 e = evaluate_double(t, z.value);
   return (bounded){e.value,
