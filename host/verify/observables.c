@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "cpu/respond.h"
+#include "cpu/evaluate.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/theory.h"
 #include "verify/scene.h"
@@ -117,15 +117,15 @@ done:
 /* Sums of some hundred products in float, each good to 1e-7 of its parts. */
 static esc_status check_response(const esc_problem *p, const char *name, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
-  esc_cpu_responder *fast = NULL;
+  esc_cpu_evaluator *fast = NULL;
   esc_response want, got;
   scene s;
   ESC_TRY(open_scene(p, RESPONSE_SAMPLES, &s));
   for (size_t i = 0; i < esc_weight_count(p->shape); i++)
     s.network.w[i] = (double)(float)s.network.w[i];
-  ESC_TRY(esc_cpu_responder_create(&s.network.problem, &fast));
+  ESC_TRY(esc_cpu_evaluator_create(&s.network.problem, &fast));
   esc_respond_reference(&s.observer, &s.sample, s.network.w, s.network.work, &s.respond, &want);
-  esc_cpu_respond(fast, &s.observer, &s.sample, s.network.w, &got);
+  esc_cpu_evaluate(fast, &s.observer, &s.sample, s.network.w, &got);
   const double f = sqrt(want.output_variance + want.output_mean * want.output_mean);
   esc_verify_take(worst, got.loss - want.loss, 1e-5 * (want.loss + f), "%s, loss", name);
   esc_verify_take(worst, got.signal - want.signal, 1e-5 * f, "%s, S", name);
@@ -138,7 +138,7 @@ static esc_status check_response(const esc_problem *p, const char *name, esc_ver
                     5e-5 * (gamma2 + sqrt(gamma2) * f), "%s, third term", name);
   }
 done:
-  esc_cpu_responder_free(fast);
+  esc_cpu_evaluator_free(fast);
   close_scene(&s);
   return status;
 }

@@ -95,7 +95,7 @@ void esc_response_weights(const esc_observer *observer, const esc_eval_sample *s
 void esc_response_add(const esc_observer *observer, const esc_eval_sample *sample, int b, double f,
                       esc_response *out);
 
-/* Sums that a responder hands over: g (4, weight), flat with layer l at offset[l], each row of
+/* Sums that a evaluator hands over: g (4, weight), flat with layer l at offset[l], each row of
  * layer 1 `row` numbers long; padding is 0. g[0..2]: of c df/dW for the weights c of
  * esc_response_weights; g[3], for a sample that is not mirrored: of df/dW_1. */
 enum { ESC_RESPONSE_SUMS = 4 };
