@@ -125,7 +125,7 @@ class CudaCommandLine(unittest.TestCase):
         for wrong in (["network.width=12"], ["network.width=16", "--precision", "tf32"],
                       ["network.width=16", "train.batch=2000"]):
             done = self.call("run", "spec.yaml", "--path", "fused-3xtf32", *wrong, code=2)
-            self.assertIn("--path fused-3xtf32: takes fp32, width 16, 32, 48 or 64", done.stderr)
+            self.assertIn("--path fused-3xtf32: needs fp32, width 16, 32, 48 or 64", done.stderr)
         done = self.call("run", "spec.yaml", "--path", "fused-tf32", code=2)
         self.assertIn("must be auto, cublas, fused or fused-3xtf32", done.stderr)
         done = self.call("run", "spec.yaml", "--backend", "cpu", "--path", "fused-3xtf32", code=2)

@@ -249,7 +249,7 @@ static void path_fused_is_taken_where_the_shape_fits(void **state) {
                      shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
     if (shape[i].fits) assert_ptr_equal(engine, &esc_cuda_fused_3xtf32_engine);
     assert_int_equal(esc_cuda_select(&p, 0, "fused-3xtf32", true, &engine), ESC_BAD_INPUT);
-    assert_non_null(strstr(esc_error_message(), "--path fused-3xtf32: takes fp32"));
+    assert_non_null(strstr(esc_error_message(), "--path fused-3xtf32: needs fp32"));
     esc_assert_ok(esc_cuda_select(&p, 0, "cublas", false, &engine));
     assert_ptr_equal(engine, &esc_cuda_cublas_engine);
     problem_free(&p);
