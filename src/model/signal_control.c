@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the estimate of S(0) knows exactly: means of the network with all activations but one
- * linear; and the regression on them. */
+/* Control variates of S(0): exact means of the networks with one nonlinear layer, and the
+ * regression on them (signal.c). */
 #include <math.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "escapement/internal/dot.h"
 #include "signal.h"
 
-/* sigma' of inputs wider than this is too sharp for the rule below. */
+/* Standard deviation of an input up to which the rule below resolves sigma'. */
 static const double widest_input = 10;
 
 static size_t hidden(esc_shape s) { return (size_t)(s.layers - 1); }
@@ -59,8 +59,8 @@ static void make_row(int fan_in, int inputs, const double *w, const double *befo
 }
 
 /* M_l (in b.now for even l, in b.before for odd), its units' gains and derivatives along v (into
- * `weight`). Units whose input is too wide for an exact mean get the derivative 0, so no part in
- * the control. */
+ * `weight`). A unit whose input is too wide for an exact mean gets the derivative 0, which leaves
+ * it out of the control. */
 static void linearise_layer(const esc_problem *p, const double *weights, const double *v, int l,
                             blocks b, const esc_signal_linear *linear) {
   const double *const before = l % 2 ? b.now : b.before;
@@ -80,9 +80,9 @@ static void linearise_layer(const esc_problem *p, const double *weights, const d
   }
 }
 
-/* From the derivatives of z_l along v to the controls' weights: times those of f by h_l. */
-static void weigh(const esc_problem *p, const double *weights, double *back, double *next,
-                  esc_signal_linear *linear) {
+/* Weights of the controls: derivatives of z_l along v times those of f by h_l. */
+static void weight_controls(const esc_problem *p, const double *weights, double *back, double *next,
+                            esc_signal_linear *linear) {
   const int width = p->shape.width, last = p->shape.layers - 1;
   memcpy(back, weights + esc_weight_offset(p->shape, last), (size_t)width * sizeof *back);
   for (int l = last - 1; l >= 0; l--) {
@@ -108,7 +108,7 @@ void esc_signal_linearise(const esc_problem *p, const double *weights, const dou
   const blocks b = describe(workspace, p->shape);
   *linear = (esc_signal_linear){.gain = b.gain, .weight = b.weight};
   for (int l = 0; l < p->shape.layers - 1; l++) linearise_layer(p, weights, v, l, b, linear);
-  weigh(p, weights, b.back, b.next, linear);
+  weight_controls(p, weights, b.back, b.next, linear);
 }
 
 static double mean(int n, const double *x) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of observables, walked by what measures, stores and reads them. */
+/* The list of observables, used by all code that measures, stores or reads them. */
 #ifndef ESCAPEMENT_OBSERVABLES_H
 #define ESCAPEMENT_OBSERVABLES_H
 
@@ -9,7 +9,7 @@
  * says otherwise; the texts are in the result file. */
 #define ESC_NEEDS_SAMPLES "; NaN where record.samples is below 2 inputs + 16"
 #define ESC_ABOUT "; to about 20%"
-/* A product of two means: no sum over pairs, so without an error of its own. */
+/* A product of two means: no sum over pairs, so no standard error. */
 #define ESC_PRODUCT "; a product of sample means, without a sampling error beside it"
 #define ESC_SQUARED_ONLY "; NaN for another loss than squared, whose dS/dt has other terms"
 #define ESC_OBSERVABLE_LIST(X)                                                                     \

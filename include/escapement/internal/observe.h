@@ -51,7 +51,7 @@ typedef struct esc_observer {
   int samples;        /* M, even, at least 2d */
 } esc_observer;
 
-/* Samples when the user names no number: the least multiple of 128 that is four a dimension,
+/* Default number of samples: the least multiple of 128 that is four a dimension,
  * twice what the orthogonalisation needs, so that half of it can tell the errors. */
 int esc_observer_samples(esc_shape shape);
 
@@ -77,7 +77,7 @@ void esc_eval_sample_free(esc_eval_sample *sample);
 esc_status esc_eval_sample_draw(const esc_observer *observer, uint64_t seed,
                                 esc_eval_sample *sample);
 
-/* What a network answers to a sample: means over it. */
+/* A network's response to a sample: means over it. */
 typedef struct esc_response {
   double loss, output_mean, output_variance, signal;
   double loss_error, output_mean_error, output_variance_error, signal_error;
@@ -95,7 +95,7 @@ void esc_response_weights(const esc_observer *observer, const esc_eval_sample *s
 void esc_response_add(const esc_observer *observer, const esc_eval_sample *sample, int b, double f,
                       esc_response *out);
 
-/* Sums that a evaluator hands over: g (4, weight), flat with layer l at offset[l], each row of
+/* Sums that an evaluator returns: g (4, weight), flat with layer l at offset[l], each row of
  * layer 1 `row` numbers long; padding is 0. g[0..2]: of c df/dW for the weights c of
  * esc_response_weights; g[3], for a sample that is not mirrored: of df/dW_1. */
 enum { ESC_RESPONSE_SUMS = 4 };
