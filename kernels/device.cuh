@@ -8,8 +8,8 @@
 #include "kernels.h"
 #include "launch.h"
 
-static __device__ inline bool esc_trains(const esc_lot &lot, int slot) {
-  return !lot.track[slot].finished;
+static __device__ inline bool esc_trains(const esc_chunk &chunk, int slot) {
+  return !chunk.track[slot].finished;
 }
 
 /* Sum of the parts that ESC_PARTS neighbouring lanes hold, in halves as esc_fold_f32
@@ -21,10 +21,10 @@ static __device__ inline Real esc_fold_lanes(Real part) {
   return part;
 }
 
-/* Floats of one hidden layer of the whole lot. */
+/* Floats of one hidden layer of the whole chunk. */
 static __device__ __host__ inline size_t esc_layer_floats(const esc_device_problem &p,
-                                                          const esc_lot &lot) {
-  return (size_t)lot.slots * (size_t)p.batch * (size_t)p.width;
+                                                          const esc_chunk &chunk) {
+  return (size_t)chunk.slots * (size_t)p.batch * (size_t)p.width;
 }
 
 template <int kind>

@@ -14,6 +14,6 @@ size_t esc_fused_scratch(int layers, int width, int batch) {
 }
 
 cudaError_t esc_launch_fused(const esc_device_problem *p, const esc_track_rules *rules,
-                             const esc_lot *lot, int64_t steps, cudaStream_t stream) {
-  return esc_fused_launch<esc_fused_fma>({*p, *rules, *lot, steps}, stream);
+                             const esc_chunk *chunk, int64_t steps, cudaStream_t stream) {
+  return esc_fused_launch<esc_fused_fma>({*p, *rules, *chunk, steps}, stream);
 }

@@ -11,7 +11,7 @@
 struct esc_fused_run {
   esc_device_problem problem;
   esc_track_rules rules;
-  esc_lot lot;
+  esc_chunk chunk;
   int64_t steps;
 };
 
@@ -20,7 +20,7 @@ template <class P>
 static __device__ __forceinline__ float *esc_fused_partials(const esc_fused_run &r,
                                                             const esc_fused_thread<P> &t, int l) {
   const size_t each = (size_t)P::gradient_rows * P::gradient_columns * P::threads;
-  return r.lot.chains + ((size_t)blockIdx.x * (size_t)(r.problem.layers - 1) + (size_t)l) * each +
+  return r.chunk.chains + ((size_t)blockIdx.x * (size_t)(r.problem.layers - 1) + (size_t)l) * each +
          t.id;
 }
 
@@ -42,12 +42,12 @@ static __device__ __forceinline__ void esc_fused_weight_step(const esc_fused_run
     return;
   }
   P::reduce_gradient(t->map, sum, b.s_pong);
-  const size_t at = (size_t)blockIdx.x * r.lot.weights + p.offset[l];
+  const size_t at = (size_t)blockIdx.x * r.chunk.weights + p.offset[l];
   const esc_fused_layer layer = {p.rate[l],
                                  P::width,
                                  l == 0 ? p.inputs : P::width,
                                  b.s_w + l * P::width * P::pitch,
-                                 r.lot.low ? r.lot.low + at : NULL,
+                                 r.chunk.low ? r.chunk.low + at : NULL,
                                  &b.s_gradient2[l]};
   esc_fused_update(b, t, layer);
 }
@@ -122,9 +122,9 @@ static __device__ __forceinline__ void esc_fused_output_update(const esc_fused_r
           esc_add_f32(part[slice * P::width + n], part[(slice + half) * P::width + n]);
     __syncthreads();
   }
-  const size_t at = (size_t)blockIdx.x * r.lot.weights + p.offset[last];
+  const size_t at = (size_t)blockIdx.x * r.chunk.weights + p.offset[last];
   const esc_fused_layer layer = {
-      p.rate[last],        1, P::width, b.s_w_out, r.lot.low ? r.lot.low + at : NULL,
+      p.rate[last],        1, P::width, b.s_w_out, r.chunk.low ? r.chunk.low + at : NULL,
       &b.s_gradient2[last]};
   esc_fused_update(b, t, layer);
 }
@@ -136,7 +136,7 @@ static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(const esc_f
                                                                      int id) {
   __syncthreads(); /* the parts of the loss are there */
   if (id == 0)
-    *b.s_go = esc_track_loss(&r.lot.track[blockIdx.x], &r.rules,
+    *b.s_go = esc_track_loss(&r.chunk.track[blockIdx.x], &r.rules,
                              esc_fold_f64(b.s_loss) / r.problem.batch);
   __syncthreads();
   return *b.s_go != 0;
@@ -146,7 +146,7 @@ static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(const esc_f
 static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fused_run &r,
                                                                    const esc_fused_block &b,
                                                                    int id) {
-  esc_track *track = &r.lot.track[blockIdx.x];
+  esc_track *track = &r.chunk.track[blockIdx.x];
   __syncthreads(); /* deficits and norms are there */
   if (id < r.problem.layers) esc_track_layer(track, &r.rules, id, b.s_deficit, b.s_gradient2);
   if (id == 0) esc_track_step(track, &r.rules);
@@ -160,8 +160,8 @@ static __device__ __forceinline__ bool esc_fused_step(const esc_fused_run &r,
                                                       const esc_fused_block &b,
                                                       esc_fused_thread<P> *t) {
   const esc_device_problem &p = r.problem;
-  const esc_track *track = &r.lot.track[blockIdx.x];
-  esc_fused_tile tile = {track->step, r.lot.seed[blockIdx.x], 0, 0};
+  const esc_track *track = &r.chunk.track[blockIdx.x];
+  esc_fused_tile tile = {track->step, r.chunk.seed[blockIdx.x], 0, 0};
   if (t->id < ESC_PARTS) b.s_loss[t->id] = 0;
   if (t->id < p.layers) b.s_deficit[t->id] = 0;
   t->output[0] = 0;
@@ -188,7 +188,7 @@ template <class P, bool in>
 static __device__ __forceinline__ void esc_fused_move_weights(const esc_fused_run &r,
                                                               const esc_fused_block &b, int id) {
   const esc_device_problem &p = r.problem;
-  float *device = r.lot.w + (size_t)blockIdx.x * r.lot.weights;
+  float *device = r.chunk.w + (size_t)blockIdx.x * r.chunk.weights;
   for (int l = 0; l < p.layers; l++) {
     const int rows = l == p.layers - 1 ? 1 : P::width, columns = l == 0 ? p.inputs : P::width;
     float *w = l == p.layers - 1 ? b.s_w_out : b.s_w + l * P::width * P::pitch;
@@ -228,7 +228,7 @@ template <class P>
 static __device__ __forceinline__ void esc_fused_epilogue(const esc_fused_run &r,
                                                           const esc_fused_block &b,
                                                           const esc_fused_thread<P> &t) {
-  esc_track *track = &r.lot.track[blockIdx.x];
+  esc_track *track = &r.chunk.track[blockIdx.x];
   atomicAdd(&b.s_count[0], (unsigned long long)t.moved); /* integers: in any order */
   atomicAdd(&b.s_count[1], (unsigned long long)t.lost);
   __syncthreads();

@@ -38,41 +38,41 @@ static __device__ float prediction(const esc_device_problem &p, const float *w, 
 /* grid (slot). Sample b belongs to group b mod ESC_PARTS, whose losses make that part. */
 template <int kind>
 __global__ void __launch_bounds__(THREADS)
-    esc_output_kernel(esc_device_problem p, esc_track_rules rules, esc_lot lot) {
+    esc_output_kernel(esc_device_problem p, esc_track_rules rules, esc_chunk chunk) {
   ESC_SHARED_MEMORY(double, loss);
   const int slot = (int)blockIdx.x, lane = (int)threadIdx.x % ESC_PARTS;
   const int group = (int)threadIdx.x / ESC_PARTS;
-  if (!esc_trains(lot, slot)) {
-    if (threadIdx.x == 0) lot.go[slot] = 0;
+  if (!esc_trains(chunk, slot)) {
+    if (threadIdx.x == 0) chunk.go[slot] = 0;
     return;
   }
   const size_t samples = (size_t)slot * (size_t)p.batch;
-  const size_t top = (size_t)(p.layers - 2) * esc_layer_floats(p, lot);
-  const float *w = lot.w + (size_t)slot * lot.weights + p.offset[p.layers - 1];
+  const size_t top = (size_t)(p.layers - 2) * esc_layer_floats(p, chunk);
+  const float *w = chunk.w + (size_t)slot * chunk.weights + p.offset[p.layers - 1];
   double part = 0;
   for (int first = 0; first < p.batch; first += ESC_PARTS) {
     const bool valid = first + group < p.batch;
     const size_t b = samples + (size_t)(valid ? first + group : 0);
     const size_t row = top + b * (size_t)p.width;
-    const float f = prediction<kind>(p, w, lot.z + row, lot.h + row, lane, valid);
-    const float t = target<kind>(p, lot.x + b * (size_t)p.inputs, lane);
+    const float f = prediction<kind>(p, w, chunk.z + row, chunk.h + row, lane, valid);
+    const float t = target<kind>(p, chunk.x + b * (size_t)p.inputs, lane);
     if (lane != 0 || !valid) continue;
     const esc_loss_f32 e = esc_loss_eval_f32(p.loss, p.huber_delta, f, t);
     part += (double)e.value;
-    lot.error[b] = esc_div_f32(e.derivative, (float)p.batch);
+    chunk.error[b] = esc_div_f32(e.derivative, (float)p.batch);
   }
   if (lane == 0) loss[group] = part;
   __syncthreads();
   if (threadIdx.x == 0)
-    lot.go[slot] = esc_track_loss(&lot.track[slot], &rules, esc_fold_f64(loss) / p.batch);
+    chunk.go[slot] = esc_track_loss(&chunk.track[slot], &rules, esc_fold_f64(loss) / p.batch);
 }
 
 cudaError_t esc_launch_output(const esc_device_problem *p, const esc_track_rules *rules,
-                              const esc_lot *lot, cudaStream_t stream) {
+                              const esc_chunk *chunk, cudaStream_t stream) {
   cudaError_t error = cudaSuccess;
-#define LAUNCH(kind)                                                         \
-  error = ESC_LAUNCH(esc_output_kernel<kind>, (unsigned)lot->slots, THREADS, \
-                     ESC_PARTS * sizeof(double), stream, *p, *rules, *lot)
+#define LAUNCH(kind)                                                           \
+  error = ESC_LAUNCH(esc_output_kernel<kind>, (unsigned)chunk->slots, THREADS, \
+                     ESC_PARTS * sizeof(double), stream, *p, *rules, *chunk)
   ESC_DISPATCH_ACTIVATION(p->activation, LAUNCH)
 #undef LAUNCH
   return error;
@@ -96,19 +96,19 @@ static __device__ float gradient_partial(const esc_device_problem &p, const floa
 }
 
 /* grid (blocks of features, slot), block (features, slices). */
-__global__ void esc_output_gradient_kernel(esc_device_problem p, esc_lot lot) {
+__global__ void esc_output_gradient_kernel(esc_device_problem p, esc_chunk chunk) {
   ESC_SHARED_MEMORY(float, part); /* (slice, feature) */
   const int slot = (int)blockIdx.y, slices = (int)blockDim.y, c = (int)threadIdx.y;
   const int n = (int)(blockIdx.x * blockDim.x + threadIdx.x);
-  if (!lot.go[slot]) return;
+  if (!chunk.go[slot]) return;
   const size_t samples = (size_t)slot * (size_t)p.batch;
-  const float *h = lot.h + (size_t)(p.layers - 2) * esc_layer_floats(p, lot) +
+  const float *h = chunk.h + (size_t)(p.layers - 2) * esc_layer_floats(p, chunk) +
                    samples * (size_t)p.width + (n < p.width ? n : 0);
   double sum = 0;
   for (int from = 0; from < p.batch; from += ESC_SLAB) {
     const accumulation_block block = {from, p.batch - from < ESC_SLAB ? p.batch : from + ESC_SLAB};
     float *mine = part + (size_t)c * blockDim.x + threadIdx.x;
-    *mine = gradient_partial(p, lot.error + samples, h, block, c, slices);
+    *mine = gradient_partial(p, chunk.error + samples, h, block, c, slices);
     __syncthreads();
     for (int half = slices / 2; half > 0; half /= 2) {
       if (c < half) *mine += mine[(size_t)half * blockDim.x];
@@ -117,14 +117,14 @@ __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_lot lot) {
     sum += (double)*mine;
   }
   if (c == 0 && n < p.width)
-    lot.g[(size_t)slot * lot.weights + p.offset[p.layers - 1] + (size_t)n] = (float)sum;
+    chunk.g[(size_t)slot * chunk.weights + p.offset[p.layers - 1] + (size_t)n] = (float)sum;
 }
 
-cudaError_t esc_launch_output_gradient(const esc_device_problem *p, const esc_lot *lot,
+cudaError_t esc_launch_output_gradient(const esc_device_problem *p, const esc_chunk *chunk,
                                        cudaStream_t stream) {
   const unsigned slices = (unsigned)esc_gradient_chains(p->width), features = 32;
-  const dim3 grid(esc_blocks((size_t)p->width, features), (unsigned)lot->slots);
+  const dim3 grid(esc_blocks((size_t)p->width, features), (unsigned)chunk->slots);
   const dim3 block(features, slices);
   return ESC_LAUNCH(esc_output_gradient_kernel, grid, block, features * slices * sizeof(float),
-                    stream, *p, *lot);
+                    stream, *p, *chunk);
 }

@@ -37,22 +37,23 @@ static __device__ double row_update(const weight_row &row, int lane, counts *see
 }
 
 /* grid (layer, slot) */
-__global__ void __launch_bounds__(THREADS) esc_update_kernel(esc_device_problem p, esc_lot lot) {
+__global__ void __launch_bounds__(THREADS)
+    esc_update_kernel(esc_device_problem p, esc_chunk chunk) {
   ESC_SHARED_MEMORY(double, row);        /* (group) */
   int *total = (int *)(row + ESC_PARTS); /* moved, lost */
   const int l = (int)blockIdx.x, slot = (int)blockIdx.y;
   const int lane = (int)threadIdx.x % ESC_PARTS, group = (int)threadIdx.x / ESC_PARTS;
-  if (!lot.go[slot]) return;
+  if (!chunk.go[slot]) return;
   const int rows = l == p.layers - 1 ? 1 : p.width, columns = l == 0 ? p.inputs : p.width;
-  const size_t layer = (size_t)slot * lot.weights + p.offset[l];
+  const size_t layer = (size_t)slot * chunk.weights + p.offset[l];
   counts seen = {0, 0};
   double sum = 0;
   if (threadIdx.x < 2) total[threadIdx.x] = 0;
   for (int first = 0; first < rows; first += ESC_PARTS) { /* all lanes go the same way */
     const bool valid = first + group < rows;
     const size_t at = layer + (size_t)(first + group) * (size_t)columns;
-    const weight_row weights = {lot.g + at, lot.w + at, lot.low ? lot.low + at : NULL, columns,
-                                p.rate[l]};
+    const weight_row weights = {chunk.g + at, chunk.w + at, chunk.low ? chunk.low + at : NULL,
+                                columns, p.rate[l]};
     const double part = valid ? row_update(weights, lane, &seen) : 0.0;
     const double folded = esc_fold_lanes(part);
     if (valid) sum += folded;
@@ -64,14 +65,14 @@ __global__ void __launch_bounds__(THREADS) esc_update_kernel(esc_device_problem 
   __syncthreads();
   if (threadIdx.x != 0) return;
   const size_t out = (size_t)slot * (size_t)p.layers + (size_t)l;
-  lot.gradient2[out] = esc_fold_f64(row);
-  lot.moved[out] = total[0];
-  lot.lost[out] = total[1];
+  chunk.gradient2[out] = esc_fold_f64(row);
+  chunk.moved[out] = total[0];
+  chunk.lost[out] = total[1];
 }
 
-cudaError_t esc_launch_update(const esc_device_problem *p, const esc_lot *lot,
+cudaError_t esc_launch_update(const esc_device_problem *p, const esc_chunk *chunk,
                               cudaStream_t stream) {
-  const dim3 grid((unsigned)p->layers, (unsigned)lot->slots);
+  const dim3 grid((unsigned)p->layers, (unsigned)chunk->slots);
   return ESC_LAUNCH(esc_update_kernel, grid, THREADS, ESC_PARTS * sizeof(double) + 2 * sizeof(int),
-                    stream, *p, *lot);
+                    stream, *p, *chunk);
 }

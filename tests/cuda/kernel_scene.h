@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A lot on the device beside the host's idea of it, for tests of one kernel.
+/* A chunk on the device beside the host's idea of it, for tests of one kernel.
  *
  * Each array is there four times: what goes to the device, what the host's twin of
  * the kernel makes of that, what came back, and what came back from another run.
@@ -8,7 +8,7 @@
 #ifndef ESC_KERNEL_SCENE_H
 #define ESC_KERNEL_SCENE_H
 
-#include "cuda/lot.h"
+#include "cuda/chunk.h"
 #include "escapement/internal/order.h"
 #include "problems.h"
 #ifdef ESC_SIMT
@@ -20,8 +20,8 @@ enum { GUARD = 256 }; /* bytes; keeps cudaMalloc's alignment */
 typedef enum stage { BEFORE, WANT, GOT, FIRST, STAGES } stage;
 typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
 
-/* X(array of esc_lot, element, layers, elements of one network in one of them). */
-#define SCENE_LOT_ARRAYS(X)             \
+/* X(array of esc_chunk, element, layers, elements of one network in one of them). */
+#define SCENE_CHUNK_ARRAYS(X)           \
   X(seed, BITS64, 1, 1)                 \
   X(track, TRACK, 1, 1)                 \
   X(go, BITS32, 1, 1)                   \
@@ -42,7 +42,7 @@ typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
 
 enum {
 #define ID(name, kind, layers, each) ARRAY_##name,
-  SCENE_LOT_ARRAYS(ID)
+  SCENE_CHUNK_ARRAYS(ID)
 #undef ID
       ARRAY_direction,
   ARRAYS
@@ -72,7 +72,7 @@ typedef struct scene {
   esc_device_problem p; /* `direction` on the host */
   esc_track_rules rules;
   array array[ARRAYS];
-  esc_lot lot[STAGES], d_lot;
+  esc_chunk chunk[STAGES], d_chunk;
   cudaStream_t stream;
   uint64_t random;
 } scene;
@@ -164,8 +164,8 @@ static inline void scene_state(scene *t, int i, bool early) {
   const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
   const bool rests = states == ALL_REST || which == 2 || (which == 3 && early);
   const bool stale = early ? (i + states) % 2 == 1 : rests || which == 1;
-  t->lot[BEFORE].track[i].finished = rests;
-  t->lot[BEFORE].go[i] = !stale;
+  t->chunk[BEFORE].track[i].finished = rests;
+  t->chunk[BEFORE].go[i] = !stale;
 }
 
 static inline void scene_track(scene *t, esc_track *track, int i) {
@@ -194,17 +194,17 @@ static inline void scene_fill_reals(scene *t, int id) {
 }
 
 static inline void scene_fill(scene *t, bool early) {
-  const esc_lot *lot = &t->lot[BEFORE];
+  const esc_chunk *chunk = &t->chunk[BEFORE];
   for (int id = 0; id < ARRAYS; id++)
     if (t->array[id].kind == FLOAT || t->array[id].kind == DOUBLE) scene_fill_reals(t, id);
-  for (int i = 0; i < lot->slots; i++) {
-    lot->seed[i] = scene_bits(t);
-    scene_track(t, &lot->track[i], i);
+  for (int i = 0; i < chunk->slots; i++) {
+    chunk->seed[i] = scene_bits(t);
+    scene_track(t, &chunk->track[i], i);
     scene_state(t, i, early);
   }
-  for (int i = 0; i < lot->slots * t->set.layers; i++) {
-    lot->moved[i] = scene_integer(t, 0, 1000);
-    lot->lost[i] = scene_integer(t, 0, lot->moved[i]);
+  for (int i = 0; i < chunk->slots * t->set.layers; i++) {
+    chunk->moved[i] = scene_integer(t, 0, 1000);
+    chunk->lost[i] = scene_integer(t, 0, chunk->moved[i]);
   }
 }
 
@@ -248,15 +248,15 @@ static inline void scene_sizes(scene *t) {
                W = (esc_weight_offset(shape, s->layers) / 32 + 1) * 32;
   const bool compensated = s->compensated;
   array *a = t->array;
-  for (int i = 0; i < STAGES; i++) t->lot[i] = (esc_lot){.slots = s->slots, .weights = W};
+  for (int i = 0; i < STAGES; i++) t->chunk[i] = (esc_chunk){.slots = s->slots, .weights = W};
 #define SIZE(field, what, in_layers, in_network)                         \
   *a++ = (array){.name = #field,                                         \
                  .kind = (what),                                         \
-                 .size = sizeof *t->d_lot.field,                         \
+                 .size = sizeof *t->d_chunk.field,                       \
                  .count = (size_t)s->slots * (in_layers) * (in_network), \
                  .layers = (in_layers),                                  \
                  .each = (in_network)};
-  SCENE_LOT_ARRAYS(SIZE)
+  SCENE_CHUNK_ARRAYS(SIZE)
 #undef SIZE
   *a = (array){.name = "direction",
                .kind = FLOAT,
@@ -283,12 +283,12 @@ static inline void scene_allocate(scene *t) {
 static inline void *behind_guard(unsigned char *bytes) { return bytes ? bytes + GUARD : NULL; }
 
 static inline void scene_pointers(scene *t) {
-  t->d_lot = t->lot[BEFORE];
-#define POINT(field, kind, layers, each)                              \
-  for (int i = 0; i < STAGES; i++)                                    \
-    t->lot[i].field = behind_guard(t->array[ARRAY_##field].bytes[i]); \
-  t->d_lot.field = behind_guard(t->array[ARRAY_##field].device);
-  SCENE_LOT_ARRAYS(POINT)
+  t->d_chunk = t->chunk[BEFORE];
+#define POINT(field, kind, layers, each)                                \
+  for (int i = 0; i < STAGES; i++)                                      \
+    t->chunk[i].field = behind_guard(t->array[ARRAY_##field].bytes[i]); \
+  t->d_chunk.field = behind_guard(t->array[ARRAY_##field].device);
+  SCENE_CHUNK_ARRAYS(POINT)
 #undef POINT
   t->p.direction = behind_guard(t->array[ARRAY_direction].bytes[BEFORE]);
 }
