@@ -158,13 +158,13 @@ esc_status esc_verb_info(int argc, char **argv) {
   int first = 0, tables = 0;
   esc_results **table = NULL;
   const esc_option options[] = {
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
-      {"devices", 0, NULL, "what this machine has", .flag = &devices},
+      {"json", 0, NULL, "print one JSON object", .flag = &json},
+      {"devices", 0, NULL, "list the CPU and the GPUs of this machine", .flag = &devices},
       {0},
   };
   const esc_command command = {"info FILE | info --devices",
-                               "What a result, a journal or a checkpoint holds, or what this "
-                               "machine has.",
+                               "Prints the contents of a result, journal or checkpoint, or "
+                               "the devices of this\nmachine.",
                                .options = options,
                                .suffixes = ESC_RESULT_SUFFIXES "|journal|checkpoint"};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));

@@ -29,19 +29,21 @@ static const verb verbs[] = {
     {"run", esc_verb_run, "train a sweep and write its result file", false},
     {"fit", esc_verb_fit, "slopes of log t* on log epsilon from result files", true},
     {"plot", esc_verb_plot, "draw t* against epsilon from result files", false},
-    {"plateau", esc_verb_plateau, "what theory assumes of a plateau, measured from snapshots",
-     true},
+    {"plateau", esc_verb_plateau,
+     "assumptions of the theory on the plateau, measured from snapshots", true},
     {"classify", esc_verb_classify, "class and constants of an activation", true},
     {"escape", esc_verb_escape, "escape time on the symmetric manifold: ODE and closed forms",
      true},
-    {"blocks", esc_verb_blocks, "escape of several modes on the exact block reduction", true},
-    {"figure", esc_verb_figure, "a figure of the paper: data, picture and checks", false},
+    {"blocks", esc_verb_blocks, "escape times of several modes, by the exact block reduction",
+     true},
+    {"figure", esc_verb_figure, "a figure of the paper: data, image and checks", false},
     {"report", esc_verb_report, "figures, checks and studies as one HTML page", false},
     {"verify", esc_verb_verify, "checks of theory, gradients and engines on this machine", true},
-    {"bench", esc_verb_bench, "throughput of a training step beside the machine's ceiling", true},
+    {"bench", esc_verb_bench, "throughput of a training step, against the peak of the machine",
+     true},
     {"compare", esc_verb_compare, "two result files of one sweep, variable by variable", true},
-    {"merge", esc_verb_merge, "join the shards of a sweep to one result file", false},
-    {"info", esc_verb_info, "what a result file holds, or what this machine has", true},
+    {"merge", esc_verb_merge, "merge the shards of a sweep into one result file", false},
+    {"info", esc_verb_info, "contents of a result file, or devices of this machine", true},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
@@ -50,17 +52,17 @@ static const esc_option program_options[] = {
     {0},
 };
 static const esc_command program = {
-    "VERB [options]",
-    "Trains thousands of small teacher-student networks and times their escape from the saddle.",
+    "COMMAND [options]",
+    "Trains thousands of small teacher-student networks and measures the step at\n"
+    "which each escapes its saddle.",
     .options = program_options};
 
 static void print_help(void) {
   printf("Usage: escapement %s\n%s\n\n", program.usage, program.summary);
   for (int i = 0; i < VERBS; i++) printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
   printf(
-      "\n'escapement help VERB' describes the options of a verb; 'escapement --version' (-V) "
-      "prints\n"
-      "version, commit and compiler.\n\n"
+      "\n'escapement help COMMAND' describes the options of a command; 'escapement\n"
+      "--version' (-V) prints version, commit and compiler.\n\n"
       "Keys of a spec, with defaults:\n");
   esc_spec_help(stdout);
 }
