@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb bench from outside: its JSON is whole and consistent, its table reads, and
+"""The command bench from outside: its JSON is whole and consistent, its table reads, and
 what it cannot do it refuses.
 
 Usage: test_cli_bench.py PROGRAM [unittest arguments]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs figure and report: data, pictures, checks and the page, and that planted errors fail.
+"""The commands figure and report: data, pictures, checks and the page, and that planted errors fail.
 
 Usage: test_cli_figure.py PROGRAM [unittest arguments]
 """

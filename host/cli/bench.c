@@ -86,7 +86,7 @@ static esc_status parse(esc_bench_request *r, bool *json, int argc, char **argv,
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-esc_status esc_verb_bench(int argc, char **argv) {
+esc_status esc_command_bench(int argc, char **argv) {
   esc_status status = ESC_OK;
   esc_bench_request r = {.device = -1};
   esc_benchmark b = {0};

@@ -67,7 +67,7 @@ static void print_text(const char *name, const esc_classification *c, const char
   if (doubts[0]) printf("note     %s\n", doubts);
 }
 
-esc_status esc_verb_classify(int argc, char **argv) {
+esc_status esc_command_classify(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, help = false;
   int first = 0;

@@ -82,7 +82,7 @@ static void print_text(const files *f, const esc_comparison *c) {
   for (int i = 0; i < c->rows; i++) print_row(&c->row[i]);
 }
 
-esc_status esc_verb_compare(int argc, char **argv) {
+esc_status esc_command_compare(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, exact = false, help = false;
   int first = 0, tables = 0;

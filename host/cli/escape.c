@@ -139,7 +139,7 @@ static esc_status parse(request *r, bool *json, int argc, char **argv, int *firs
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-esc_status esc_verb_escape(int argc, char **argv) {
+esc_status esc_command_escape(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, help = false;
   int first = 0;

@@ -395,7 +395,7 @@ static esc_status parse(request *r, int argc, char **argv, int *first, bool *hel
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-esc_status esc_verb_figure(int argc, char **argv) {
+esc_status esc_command_figure(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool help = false;
   int first = 0;

@@ -282,7 +282,7 @@ static void print_table(const esc_fit *fit, bool brief) {
   print_marks(fit);
 }
 
-esc_status esc_verb_fit(int argc, char **argv) {
+esc_status esc_command_fit(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, brief = false, help = false;
   int first = 0, tables = 0;

@@ -152,7 +152,7 @@ static void print_text(const esc_results *r) {
   if (spec) printf("\nspec:\n%s", spec);
 }
 
-esc_status esc_verb_info(int argc, char **argv) {
+esc_status esc_command_info(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, devices = false, help = false;
   int first = 0, tables = 0;

@@ -51,7 +51,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_merge(int argc, char **argv) {
+esc_status esc_command_merge(int argc, char **argv) {
   esc_status status = ESC_OK;
   esc_merge_request m = {0};
   esc_merge_summary summary;

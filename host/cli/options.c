@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parsing of a verb's options with getopt_long, messages of our own. */
+/* Parsing of a command's options with getopt_long, messages of our own. */
 #include "cli/options.h"
 
 #include <getopt.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options that every verb that draws has. */
+/* Options that every command that draws has. */
 #ifndef ESC_PICTURE_H
 #define ESC_PICTURE_H
 

@@ -212,7 +212,7 @@ static void print_text(const esc_plateau_table *t) {
       ESC_EXPONENT_START, ESC_EXPONENT_SNAPSHOTS, ESC_EXPONENT_FACTOR);
 }
 
-esc_status esc_verb_plateau(int argc, char **argv) {
+esc_status esc_command_plateau(int argc, char **argv) {
   esc_status status = ESC_OK;
   const char *window = default_window;
   bool json = false, help = false;

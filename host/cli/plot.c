@@ -200,7 +200,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_plot(int argc, char **argv) {
+esc_status esc_command_plot(int argc, char **argv) {
   esc_status status = ESC_OK;
   request r = {0};
   bool help = false;

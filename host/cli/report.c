@@ -27,7 +27,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_report(int argc, char **argv) {
+esc_status esc_command_report(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool help = false;
   int first = 0;

@@ -127,7 +127,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_verify(int argc, char **argv) {
+esc_status esc_command_verify(int argc, char **argv) {
   esc_status status = ESC_OK;
   request q = {.device = -1};
   esc_verification v = {0};
