@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line from outside: verbs, exit codes, messages, files.
+"""The command line from outside: commands, exit codes, messages, files.
 
 Usage: test_cli.py PROGRAM [unittest arguments]
 """
@@ -541,9 +541,9 @@ class FitPlotInfo(CommandLine):
             self.assertEqual(done.stderr, "")
             self.assertIn("escapement", done.stdout)
 
-    def test_help_of_a_verb_is_the_verbs_help(self):
-        for verb in ("run", "fit", "bench", "info"):
-            self.assertEqual(self.call("help", verb).stdout, self.call(verb, "--help").stdout)
+    def test_help_with_a_command_is_the_help_of_the_command(self):
+        for name in ("run", "fit", "bench", "info"):
+            self.assertEqual(self.call("help", name).stdout, self.call(name, "--help").stdout)
         self.assertEqual(self.call("help").stdout, self.call("--help").stdout)
         self.assertIn("did you mean run", self.refused("help", "rnu"))
 

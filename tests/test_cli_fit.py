@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs fit and plot from outside: which files go together, what the table says of
+"""The commands fit and plot from outside: which files go together, what the table says of
 censored and diverged members and of layers, and that a figure is written or refused.
 
 Usage: test_cli_fit.py PROGRAM [unittest arguments]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb verify from outside: its JSON is whole and consistent, it says what it left
+"""The command verify from outside: its JSON is whole and consistent, it says what it left
 out, and what it cannot do it refuses.
 
 Usage: test_cli_verify.py PROGRAM [unittest arguments]

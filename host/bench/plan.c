@@ -138,7 +138,7 @@ static esc_status read_grid(const esc_bench_request *r, esc_bench_plan *plan, gr
   ESC_TRY(read_numbers("batch", r->batch ? r->batch : "64,256,512", 1, ESC_BATCH_MAX, &g->batch));
   g->inputs = g->members = (numbers){.count = 1}; /* 0: the width; what the backend takes */
   if (r->inputs) ESC_TRY(read_numbers("inputs", r->inputs, 1, ESC_INPUTS_MAX, &g->inputs));
-  if (r->members) ESC_TRY(read_numbers("members", r->members, 1, 1000000, &g->members));
+  if (r->slots) ESC_TRY(read_numbers("slots", r->slots, 1, 1000000, &g->members));
   ESC_TRY(read_activations(r->activation ? r->activation : "tanh", plan, g));
   ESC_TRY(read_backends(r, g));
 done:

@@ -55,35 +55,38 @@ done:
 static esc_status parse(esc_bench_request *r, bool *json, int argc, char **argv, int *first,
                         bool *help) {
   const esc_option options[] = {
-      {"backend", 0, "LIST", "reference, cpu, cuda (cpu, and cuda where there is a device)",
+      {"backend", 0, "LIST", "reference, cpu, cuda (default: cpu, and cuda if there is a GPU)",
        .text = &r->backend, .words = ESC_ENGINE_WORDS},
-      {"path", 0, "LIST", "on a GPU: auto, fused, fused-3xtf32, cublas (auto,cublas)",
+      {"path", 0, "LIST", "GPU kernels: auto, fused, fused-3xtf32, cublas (default: auto,cublas)",
        .text = &r->path, .words = "auto|" ESC_PATH_WORDS},
-      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (fp32)", .text = &r->precision,
+      {"precision", 0, "NAME", "fp32, or tf32 on a GPU (default: fp32)", .text = &r->precision,
        .words = ESC_PRECISION_WORDS},
-      {"device", 0, "N", "index of the GPU (0)", .number = &r->device, .max = 1023},
-      {"threads", 0, "N", "threads (all processors)", .number = &r->threads, .min = 1, .max = 4096},
-      {"width", 0, "LIST", "N, of the hidden layers (32,64)", .text = &r->width},
-      {"layers", 0, "LIST", "L, of weights (6)", .text = &r->layers},
-      {"inputs", 0, "LIST", "d (the width)", .text = &r->inputs},
-      {"batch", 0, "LIST", "B, samples of a step (64,256,512)", .text = &r->batch},
-      {"members", 0, "LIST", "networks in flight (what suits the backend)", .text = &r->members},
-      {"activation", 0, "LIST", "names, or one poly:a0,a1,... (tanh)", .text = &r->activation,
-       .words = esc_activation_words()},
-      {"seconds", 0, "S", "to time a row for (2)", .text = &r->seconds},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = json},
+      {"device", 0, "N", "index of the GPU (default: 0)", .number = &r->device, .max = 1023},
+      {"threads", 0, "N", "CPU threads (default: all processors)", .number = &r->threads, .min = 1,
+       .max = 4096},
+      {"width", 0, "LIST", "width N of the hidden layers (default: 32,64)", .text = &r->width},
+      {"layers", 0, "LIST", "number L of weight layers (default: 6)", .text = &r->layers},
+      {"inputs", 0, "LIST", "input dimension d (default: the width)", .text = &r->inputs},
+      {"batch", 0, "LIST", "samples B per step (default: 64,256,512)", .text = &r->batch},
+      {"slots", 0, "LIST", "networks trained concurrently (default: chosen for the backend)",
+       .text = &r->slots},
+      {"activation", 0, "LIST", "names, or one poly:a0,a1,... (default: tanh)",
+       .text = &r->activation, .words = esc_activation_words()},
+      {"seconds", 0, "S", "measured time per row (default: 2)", .text = &r->seconds},
+      {"json", 0, NULL, "print one JSON object", .flag = json},
       {0},
   };
   const esc_command command = {
       "bench [options]",
-      "Times the training step: a row for every backend and combination of shapes, beside what\n"
-      "the machine reaches at its best in the same run, with an untimed check against the\n"
-      "reference. A LIST has commas between. Exit status 1 when a row is wrong.",
+      "Measures the throughput of the training step, one row per backend and shape,\n"
+      "against the peak throughput measured on the same machine in the same run. The\n"
+      "weights of each row are checked against the reference, outside the measured\n"
+      "time. LIST is comma-separated. Exit status 1 if a row is wrong.",
       .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-esc_status esc_verb_bench(int argc, char **argv) {
+esc_status esc_command_bench(int argc, char **argv) {
   esc_status status = ESC_OK;
   esc_bench_request r = {.device = -1};
   esc_benchmark b = {0};

@@ -67,7 +67,7 @@ static void print_text(const char *name, const esc_classification *c, const char
   if (doubts[0]) printf("note     %s\n", doubts);
 }
 
-esc_status esc_verb_classify(int argc, char **argv) {
+esc_status esc_command_classify(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, help = false;
   int first = 0;
@@ -75,14 +75,14 @@ esc_status esc_verb_classify(int argc, char **argv) {
   esc_activation activation;
   esc_classification c;
   const esc_option options[] = {
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
+      {"json", 0, NULL, "print one JSON object", .flag = &json},
       {0},
   };
   const esc_command command = {
-      "classify ACT",
-      "Class of an activation (tanh, ..., or poly:a0,a1,...) and its constants, computed: Taylor\n"
-      "coefficients, first nonlinear order q, c_1, the leading term of kappa, and whether the\n"
-      "escape theory's assumptions hold.",
+      "classify ACTIVATION",
+      "Computes the class and the constants of an activation (tanh, ..., or\n"
+      "poly:a0,a1,...): Taylor coefficients, first nonlinear order q, c_1 and the\n"
+      "leading term of kappa, and tests the assumptions of the escape theory.",
       .options = options, .words = esc_activation_words()};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verbs, and what they share. */
+/* The commands, and functions that several of them use. */
 #ifndef ESC_CLI_H
 #define ESC_CLI_H
 
@@ -11,12 +11,12 @@
 #include "escapement/internal/status.h"
 #include "escapement/merge.h"
 
-/* A verb gets argv with its own name as argv[0]. */
-typedef esc_status esc_verb(int argc, char **argv);
+/* argv[0] is the name of the command. */
+typedef esc_status esc_command_function(int argc, char **argv);
 
-esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info, esc_verb_classify,
-    esc_verb_escape, esc_verb_blocks, esc_verb_bench, esc_verb_compare, esc_verb_plateau,
-    esc_verb_verify, esc_verb_merge, esc_verb_figure, esc_verb_report, esc_verb_worker;
+esc_command_function esc_command_run, esc_command_fit, esc_command_plot, esc_command_info, esc_command_classify,
+    esc_command_escape, esc_command_blocks, esc_command_bench, esc_command_compare, esc_command_plateau,
+    esc_command_verify, esc_command_merge, esc_command_figure, esc_command_report, esc_command_worker;
 
 /* Prints `object` to stdout and frees it. */
 esc_status esc_json_print(json_t *object);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the verbs share: JSON, result tables, signals, notes. */
+/* What the commands share: JSON, result tables, signals, notes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -82,20 +82,20 @@ static void print_text(const files *f, const esc_comparison *c) {
   for (int i = 0; i < c->rows; i++) print_row(&c->row[i]);
 }
 
-esc_status esc_verb_compare(int argc, char **argv) {
+esc_status esc_command_compare(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, exact = false, help = false;
   int first = 0, tables = 0;
   esc_results **table = NULL;
   esc_comparison c = {0};
   const esc_option options[] = {
-      {"exact", 0, NULL, "exit status 1 where any variable differs in a bit", .flag = &exact},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
+      {"exact", 0, NULL, "exit status 1 if any variable differs in a bit", .flag = &exact},
+      {"json", 0, NULL, "print one JSON object", .flag = &json},
       {0},
   };
   const esc_command command = {"compare A.h5 B.h5",
-                               "Two results of one sweep: how many values are the same bits, and\n"
-                               "the largest differences of the others.",
+                               "Compares two results of one sweep: for each variable, the number "
+                               "of bitwise\nequal values and the largest differences.",
                                .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

@@ -110,37 +110,36 @@ static void print_text(const esc_escape_times *times, const esc_critical_depth *
 }
 
 static const char summary[] =
-    "Time until a layer's scale first rises to s on the symmetric manifold (0 if it is there at\n"
-    "the start), three ways:\n"
-    "  ode        the reduced ODE, integrated whatever the sign of the leading order's drive "
-    "and\n"
-    "             through changes of sign of the scales; '-' (null in JSON) where nothing "
-    "crosses\n"
-    "  closed     the leading order in closed form, where its drive is positive\n"
-    "  corrected  closed with the next order in u = (s_1 ... s_L)^(1/L) for equal scales, or "
-    "with\n"
-    "             the drive through large layers before small ones\n"
-    "The remark states why a time is missing, how a trajectory without crossing ends, and that\n"
-    "corrected is rough where the terms that it leaves out change its time by over 10%.";
+    "Computes the time at which the scale of a layer first reaches S on the symmetric\n"
+    "manifold (0 if it starts there), by three methods:\n"
+    "  ode        integrates the reduced ODE, for either sign of the leading-order\n"
+    "             drive and through sign changes of the scales; '-' (null in JSON) if\n"
+    "             the scale never reaches S\n"
+    "  closed     leading order in closed form; requires a positive drive\n"
+    "  corrected  closed with the next order in u = (s_1 ... s_L)^(1/L) for equal\n"
+    "             scales, or with the drive through large layers before small ones\n"
+    "A note gives the reason for a missing time and the end of a trajectory without\n"
+    "crossing, and warns if neglected terms change 'corrected' by more than 10%.";
 
 static esc_status parse(request *r, bool *json, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r->activation,
+      {"activation", 0, "NAME", "tanh, ..., or poly:a0,a1,...", .text = &r->activation,
        .words = esc_activation_words()},
-      {"amplitude", 0, "a", "the teacher's", .text = &r->amplitude},
-      {"scales", 0, "s1,..,sL", "of the layers at the start", .text = &r->scales},
-      {"to", 0, "s", "escape is where the layer's scale is s", .text = &r->to},
-      {"layer", 0, "l", "which layer (1)", .number = &r->layer, .min = 1, .max = ESC_LAYERS_MAX},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = json},
+      {"amplitude", 0, "A", "amplitude of the teacher", .text = &r->amplitude},
+      {"scales", 0, "S1,..,SL", "initial scales of the layers", .text = &r->scales},
+      {"to", 0, "S", "scale that defines the escape", .text = &r->to},
+      {"layer", 0, "N", "index of the layer, from 1 (default: 1)", .number = &r->layer, .min = 1,
+       .max = ESC_LAYERS_MAX},
+      {"json", 0, NULL, "print one JSON object", .flag = json},
       {0},
   };
   const esc_command command = {
-      "escape --activation A --amplitude a --scales s1,..,sL --to s [--layer l]", summary,
+      "escape --activation NAME --amplitude A --to S --scales S1,..,SL [--layer N]", summary,
       .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-esc_status esc_verb_escape(int argc, char **argv) {
+esc_status esc_command_escape(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, help = false;
   int first = 0;

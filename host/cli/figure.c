@@ -29,7 +29,7 @@ enum {
 };
 
 typedef struct request {
-  const char *directory, *scale, *backend, *width;
+  const char *directory, *preset, *backend, *width;
   int64_t threads;
   bool replot, json, quiet;
   const char *command_line;
@@ -62,11 +62,10 @@ static esc_status parse_spec(const request *r, const esc_figure_sweep *s, esc_sp
   char path[PATH_SIZE];
   const char *words[OVERRIDES_MAX];
   int count = 0;
-  const char *text = esc_figure_spec(r->scale, s->spec);
+  const char *text = esc_figure_spec(r->preset, s->spec);
   if (!text)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "--scale %s: there is no such set of sweeps; allowed: small, large",
-                    esc_show(r->scale, strlen(r->scale)).text);
+    return ESC_FAIL(ESC_BAD_INPUT, "--preset %s: unknown preset; allowed: small, large",
+                    esc_show(r->preset, strlen(r->preset)).text);
   ESC_TRY(join(r, s->name, ".yaml", path));
   ESC_TRY(esc_io_publish(path, text, strlen(text)));
   if (s->override) words[count++] = s->override;
@@ -185,7 +184,7 @@ static char *options_text(const request *r) {
   size_t size = 0;
   FILE *out = open_memstream(&text, &size);
   if (!out) return NULL;
-  if (strcmp(r->scale, "small") != 0) fprintf(out, " --scale %s", r->scale);
+  if (strcmp(r->preset, "small") != 0) fprintf(out, " --preset %s", r->preset);
   for (int i = 0; i < r->overrides; i++) put_word(out, r->override[i]);
   fclose(out);
   return text;
@@ -369,38 +368,39 @@ static esc_status read_which(request *r, const char *which) {
 
 static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"output", 'o', "DIR", "directory of data, pictures and checks", .text = &r->directory,
+      {"output", 'o', "DIR", "directory for data, images and checks", .text = &r->directory,
        .suffixes = ESC_FOLDER},
-      {"scale", 0, "small|large", "which set of sweeps (small: minutes on two cores; large: a GPU)",
-       .text = &r->scale, .words = "small|large"},
-      {"backend", 0, "NAME", "of the runs (auto)", .text = &r->backend,
+      {"preset", 0, "small|large",
+       "set of sweeps: small (minutes on two CPU cores) or large (for a GPU) (default: small)",
+       .text = &r->preset, .words = "small|large"},
+      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default: auto)", .text = &r->backend,
        .words = "auto|" ESC_ENGINE_WORDS},
-      {"threads", 0, "N", "of the runs (all processors)", .number = &r->threads, .min = 1,
+      {"threads", 0, "N", "CPU threads (default: all processors)", .number = &r->threads, .min = 1,
        .max = 4096},
-      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP " (double)", .text = &r->width,
+      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP " (default: double)", .text = &r->width,
        .words = ESC_PICTURE_WIDTH_WORDS},
-      {"replot", 0, NULL, "from the data in DIR, training nothing", .flag = &r->replot},
-      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r->quiet},
-      {"json", 0, NULL, "the checks as one JSON object on stdout", .flag = &r->json},
+      {"replot", 0, NULL, "draw from the data in DIR; train nothing", .flag = &r->replot},
+      {"quiet", 'q', NULL, "no progress on standard error", .flag = &r->quiet},
+      {"json", 0, NULL, "print the checks as one JSON object", .flag = &r->json},
       {0},
   };
   const esc_command command = {
       "figure 1..5|all -o DIR [options] [key=value ...]",
-      "Trains what a figure of the paper needs, checks it against theory and draws it: data (.h5,\n"
-      ".json), pictures (.png, .pdf), captions (.txt), and checks.txt with expected, got, "
-      "tolerance\n"
-      "and its reason.\n"
-      "key=value replaces a key of every spec. Exit status 1 if a check fails.",
+      "Trains the sweeps of a figure of the paper, compares them with theory and draws\n"
+      "the figure. Writes data (.h5, .json), images (.png, .pdf), a caption (.txt), and\n"
+      "checks.txt: expected and measured value of each check, its tolerance and the\n"
+      "reason for the tolerance. key=value replaces a value of every spec. Exit status\n"
+      "1 if a check fails.",
       .options = options, .words = "1|2|3|4|5|all", .overrides = true};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-esc_status esc_verb_figure(int argc, char **argv) {
+esc_status esc_command_figure(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool help = false;
   int first = 0;
   char *command_line = NULL;
-  request r = {.scale = "small", .backend = "auto"};
+  request r = {.preset = "small", .backend = "auto"};
   ESC_TRY(parse(&r, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs a number, 1 to 5, or all");

@@ -282,24 +282,24 @@ static void print_table(const esc_fit *fit, bool brief) {
   print_marks(fit);
 }
 
-esc_status esc_verb_fit(int argc, char **argv) {
+esc_status esc_command_fit(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, brief = false, help = false;
   int first = 0, tables = 0;
   esc_results **table = NULL;
   esc_fit fit = {0};
   const esc_option options[] = {
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
-      {"brief", 0, NULL, "the table of slopes alone", .flag = &brief},
+      {"json", 0, NULL, "print one JSON object", .flag = &json},
+      {"brief", 0, NULL, "print only the table of slopes", .flag = &brief},
       {0},
   };
   const esc_command command = {
       "fit OUT.h5... [options]",
-      "Slopes of log t* on log epsilon for every bottleneck and threshold, with 95% intervals "
-      "over\n"
-      "seeds (Student's t), and their limit at epsilon = 0. Members that did not escape count as\n"
-      "censored. Beside them: weighted, of the medians, and a log-normal fit. Several files must\n"
-      "be of one experiment.",
+      "Fits the slope of log t* against log epsilon for each bottleneck and threshold,\n"
+      "with 95% confidence intervals over seeds (Student's t), and extrapolates it to\n"
+      "epsilon = 0. A member without an escape is censored. For comparison: weighted\n"
+      "least squares, medians, and a log-normal fit. All files must belong to one\n"
+      "experiment.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

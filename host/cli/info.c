@@ -152,19 +152,19 @@ static void print_text(const esc_results *r) {
   if (spec) printf("\nspec:\n%s", spec);
 }
 
-esc_status esc_verb_info(int argc, char **argv) {
+esc_status esc_command_info(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, devices = false, help = false;
   int first = 0, tables = 0;
   esc_results **table = NULL;
   const esc_option options[] = {
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
-      {"devices", 0, NULL, "what this machine has", .flag = &devices},
+      {"json", 0, NULL, "print one JSON object", .flag = &json},
+      {"devices", 0, NULL, "list the CPU and the GPUs of this machine", .flag = &devices},
       {0},
   };
   const esc_command command = {"info FILE | info --devices",
-                               "What a result, a journal or a checkpoint holds, or what this "
-                               "machine has.",
+                               "Prints the contents of a result, journal or checkpoint, or "
+                               "the devices of this\nmachine.",
                                .options = options,
                                .suffixes = ESC_RESULT_SUFFIXES "|journal|checkpoint"};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));

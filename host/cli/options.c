@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parsing of a verb's options with getopt_long, messages of our own. */
+/* Parsing of a command's options with getopt_long, messages of our own. */
 #include "cli/options.h"
 
 #include <getopt.h>
@@ -12,7 +12,13 @@
 #include "cli/describe.h"
 #include "spec/schema.h"
 
-enum { OPTIONS_MAX = 24, HELP = 1, LONG_BASE = 256 };
+enum {
+  OPTIONS_MAX = 24,
+  HELP = 1,
+  LONG_BASE = 256,
+  HELP_INDENT = 29, /* of an option's description */
+  HELP_COLUMNS = 80,
+};
 
 const char *esc_activation_words(void) { return esc_schema_find("network.activation")->words; }
 
@@ -20,14 +26,22 @@ static void print_option(const esc_option *o) {
   char left[64];
   snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
            o->letter ? "," : " ", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
-  printf("  %-28s %s\n", left, o->help);
+  printf("  %-*s ", HELP_INDENT - 3, left);
+  esc_text_print_wrapped(stdout, o->help, HELP_INDENT, HELP_COLUMNS);
+}
+
+static void print_usage(const char *usage) {
+  static const char start[] = "Usage: escapement ";
+  printf("%s", start);
+  esc_text_print_wrapped(stdout, usage, sizeof start - 1, HELP_COLUMNS);
 }
 
 /* As text, or as JSON for tools/guide. */
 static esc_status print_help(const esc_command *command, const char *format) {
   if (format && !strcmp(format, "json")) return esc_json_print(esc_describe_command(command));
   if (format) return ESC_FAIL(ESC_BAD_INPUT, "--help=%.40s: allowed: --help, --help=json", format);
-  printf("Usage: escapement %s\n%s\n\n", command->usage, command->summary);
+  print_usage(command->usage);
+  printf("%s\n\n", command->summary);
   for (const esc_option *o = command->options; o->name; o++) print_option(o);
   print_option(&esc_help_option);
   return ESC_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options of a verb: one table gives parsing, --help and one-line errors. */
+/* Options of a command: one table gives parsing, --help and one-line errors. */
 #ifndef ESC_OPTIONS_H
 #define ESC_OPTIONS_H
 

@@ -213,7 +213,7 @@ static void print_text(const esc_plateau_table *t) {
       ESC_EXPONENT_MIN_GROWTH, ESC_EXPONENT_MIN_SNAPSHOTS, ESC_EXPONENT_MIN_SPAN);
 }
 
-esc_status esc_verb_plateau(int argc, char **argv) {
+esc_status esc_command_plateau(int argc, char **argv) {
   esc_status status = ESC_OK;
   const char *window = default_window;
   bool json = false, help = false;
@@ -221,18 +221,18 @@ esc_status esc_verb_plateau(int argc, char **argv) {
   report r = {0};
   double limit;
   const esc_option options[] = {
-      {"window", 0, "M", "the plateau ends where m passes this (0.3)", .text = &window},
-      {"json", 0, NULL, "one JSON object on stdout, with every network", .flag = &json},
+      {"window", 0, "M", "end of the plateau: m above this value (default: 0.3)", .text = &window},
+      {"json", 0, NULL, "print one JSON object, with every network", .flag = &json},
       {0},
   };
   const esc_command command = {
       "plateau OUT.h5 [--window M]",
-      "Measures, on every network of a result with snapshots, what the proof of the\n"
-      "critical-depth law assumes of a plateau, up to the first snapshot at which m, the largest\n"
-      "operator norm of the small layers, is above the window: drift of the other layers, the\n"
-      "terms of dS/dt, growth of m against its comparison equation, chain norms. Each exponent\n"
-      "has an error, the range over which it is measured, and a verdict, or the reason why it\n"
-      "cannot be measured.",
+      "Measures the assumptions that the proof of the critical-depth law makes about\n"
+      "the plateau, for every network of a result with snapshots, up to the first\n"
+      "snapshot with m above the window (m: the largest operator norm of the small\n"
+      "layers): drift of the other layers, terms of dS/dt, growth of m against its\n"
+      "comparison equation, norms of products of layers. Each exponent is printed with\n"
+      "its error, range and verdict, or with the reason for a missing value.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

@@ -168,19 +168,19 @@ typedef struct request {
 
 static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &r->figure,
+      {"output", 'o', "FIG.png", "figure file: .png, .svg or .pdf", .text = &r->figure,
        .suffixes = "png|svg|pdf"},
       {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP, .text = &r->width,
        .words = ESC_PICTURE_WIDTH_WORDS},
-      {"caption", 0, "FILE.txt", "the figure's caption, as text: marks, errors, sizes, slopes",
+      {"caption", 0, "FILE.txt", "write the caption, as text: symbols, errors, sizes, slopes",
        .text = &r->caption, .suffixes = "txt"},
       {0},
   };
   const esc_command command = {
       "plot OUT.h5... -o FIG.png",
-      "Draws t* against epsilon on log axes: seeds, seed means, least-squares and predicted "
-      "slopes;\n"
-      "one panel where the times at all thresholds are alike, else a panel a threshold.",
+      "Draws t* against epsilon on logarithmic axes: seeds, seed means, least-squares\n"
+      "and predicted slopes. One panel if the times at all thresholds are alike,\n"
+      "otherwise one panel per threshold.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   return esc_options_parse(&command, argc, argv, first, help);
 }
@@ -200,7 +200,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_plot(int argc, char **argv) {
+esc_status esc_command_plot(int argc, char **argv) {
   esc_status status = ESC_OK;
   request r = {0};
   bool help = false;

@@ -27,7 +27,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_report(int argc, char **argv) {
+esc_status esc_command_report(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool help = false;
   int first = 0;
@@ -35,17 +35,17 @@ esc_status esc_verb_report(int argc, char **argv) {
   esc_report_counts counts = {0};
   struct stat info;
   const esc_option options[] = {
-      {"output", 'o', "FILE.html", "the page, with its pictures inside", .text = &output,
+      {"output", 'o', "FILE.html", "HTML page, with its images embedded", .text = &output,
        .suffixes = "html"},
-      {"studies", 0, "DIR", "folders of studies, as in runs/studies", .text = &studies,
+      {"studies", 0, "DIR", "directory of studies, laid out as runs/studies", .text = &studies,
        .suffixes = ESC_FOLDER},
       {0},
   };
   const esc_command command = {
       "report FIGURES -o FILE.html [options]",
-      "One self-contained HTML page of the figures that `figure -o FIGURES` made, their checks, "
-      "the\n"
-      "specs and machines behind them, and studies. Exit status 1 if a check in it failed.",
+      "Writes one self-contained HTML page with the figures of `figure -o FIGURES`,\n"
+      "their checks, specs and machines, and studies. Exit status 1 if one of the\n"
+      "checks failed.",
       .options = options, .suffixes = ESC_FOLDER};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

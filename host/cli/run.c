@@ -44,7 +44,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_run(int argc, char **argv) {
+esc_status esc_command_run(int argc, char **argv) {
   esc_status status = ESC_OK;
   esc_run_request ask = {0};
   esc_spec *spec = NULL;
@@ -68,7 +68,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_worker(int argc, char **argv) {
+esc_status esc_command_worker(int argc, char **argv) {
   esc_status status = ESC_OK;
   esc_run_watch watch;
   (void)argv;

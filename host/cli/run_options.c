@@ -27,7 +27,8 @@ static esc_status parse_time(const char *option, const char *text, double *secon
 
 static const char usage[] = "run SPEC [-o OUT.h5] [options] [key=value ...]";
 static const char summary[] =
-    "Trains the sweep that SPEC (YAML) describes; key=value replaces a key of it.";
+    "Trains the networks of the sweep described by SPEC (YAML) and writes a result\n"
+    "file. key=value replaces a value of SPEC. TIME is seconds or HH:MM:SS.";
 
 /* Options whose text or number becomes something else in the request. */
 typedef struct texts {
@@ -41,38 +42,42 @@ static esc_status read_options(esc_run_request *ask, texts *t, int argc, char **
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
        .text = &ask->output, .suffixes = ESC_RESULT_SUFFIXES},
-      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)", .text = &o->backend,
+      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default: auto)", .text = &o->backend,
        .words = "auto|" ESC_ENGINE_WORDS},
       {"path", 0, "NAME",
-       "on a GPU: auto, fused (a network a block), fused-3xtf32 or cublas (cuBLAS)",
+       "GPU kernels: auto, fused (one CUDA block per network), fused-3xtf32 or cublas (default: "
+       "auto)",
        .text = &o->path, .words = "auto|" ESC_PATH_WORDS},
-      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)", .text = &o->precision,
+      {"precision", 0, "NAME", "fp32, or tf32 on a GPU (default: fp32)", .text = &o->precision,
        .words = ESC_PRECISION_WORDS},
-      {"device", 0, "N", "index of the GPU (default 0)", .number = &t->device, .max = 1023},
-      {"devices", 0, "LIST", "several GPUs, 0,1,... (or cpu,cpu): a worker process for each",
+      {"device", 0, "N", "index of the GPU (default: 0)", .number = &t->device, .max = 1023},
+      {"devices", 0, "LIST", "several devices, 0,1,... or cpu,cpu: one worker process each",
        .text = &o->devices},
-      {"threads", 0, "N", "threads (default: all processors)", .number = &t->threads, .min = 1,
+      {"threads", 0, "N", "CPU threads (default: all processors)", .number = &t->threads, .min = 1,
        .max = 4096},
-      {"slots", 0, "N", "networks in flight (default: what suits the backend)", .number = &t->slots,
-       .min = 1, .max = 1000000},
+      {"slots", 0, "N", "networks trained concurrently (default: chosen for the backend)",
+       .number = &t->slots, .min = 1, .max = 1000000},
       {"shard", 0, "I/N",
-       "train only members I, I+N, ... (I from 0; %a in OUT.h5 is I); %a/N in a Slurm array",
+       "train only members I, I+N, ... (I from 0); %a/N: I is the index in a Slurm array; "
+       "%a in OUT.h5 is replaced by I",
        .text = &ask->shard},
-      {"checkpoint", 0, "TIME", "seconds between checkpoints (default 60; 0: only when stopped)",
+      {"checkpoint", 0, "TIME", "time between checkpoints (default: 60; 0: only at a stop)",
        .text = &t->checkpoint},
-      {"max-time", 0, "TIME",
-       "stop after TIME (seconds or HH:MM:SS) with a checkpoint; exit status 143",
+      {"max-time", 0, "TIME", "stop after TIME, with a checkpoint; exit status 143",
        .text = &t->longest},
-      {"resume", 0, NULL, "continue an interrupted run; add members to a finished one",
+      {"resume", 0, NULL,
+       "continue from the checkpoint, or start a new run if there is none; add members to a "
+       "finished result",
        .flag = &o->resume},
-      {"from", 0, "OLD.h5", "take the members that this result holds, train only the others",
+      {"from", 0, "OLD.h5", "reuse the members of this result; train only the others",
        .text = &o->from, .suffixes = ESC_RESULT_SUFFIXES},
-      {"force", 0, NULL, "replace an existing result; without --resume its journal too",
+      {"force", 0, NULL, "replace an existing result and, without --resume, its journal",
        .flag = &o->force},
-      {"dry-run", 0, NULL, "print memory, time and a forecast of the run; train nothing",
+      {"dry-run", 0, NULL,
+       "print memory, run time and a forecast of the escape steps; train nothing",
        .flag = &ask->dry_run},
-      {"quiet", 'q', NULL, "no progress on stderr", .flag = &ask->quiet},
-      {"json", 0, NULL, "the summary as one JSON object on stdout", .flag = &ask->json},
+      {"quiet", 'q', NULL, "no progress on standard error", .flag = &ask->quiet},
+      {"json", 0, NULL, "print the summary as one JSON object", .flag = &ask->json},
       {0},
   };
   const esc_command command = {usage, summary, .options = options, .suffixes = "yaml|yml",

@@ -80,25 +80,27 @@ static esc_status print_json(const esc_verification *v, bool quick) {
 
 static esc_status parse(request *q, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"backend", 0, "B", "auto (all that this machine has), reference, cpu, cuda",
+      {"backend", 0, "NAME",
+       "auto (all backends of this machine), reference, cpu or cuda (default: auto)",
        .text = &q->backend, .words = "auto|" ESC_ENGINE_WORDS},
-      {"path", 0, "P", "on a GPU: fused, cublas, ... (fused and cublas)", .text = &q->path,
-       .words = ESC_PATH_WORDS},
-      {"device", 0, "N", "index of the GPU (0)", .number = &q->device, .max = 1023},
-      {"threads", 0, "N", "threads (all processors)", .number = &q->threads, .min = 1, .max = 4096},
-      {"quick", 0, NULL, "fewer steps; of the engines only small shapes, losses in turns",
-       .flag = &q->quick},
+      {"path", 0, "NAME", "GPU kernels: fused, fused-3xtf32 or cublas (default: fused and cublas)",
+       .text = &q->path, .words = ESC_PATH_WORDS},
+      {"device", 0, "N", "index of the GPU (default: 0)", .number = &q->device, .max = 1023},
+      {"threads", 0, "N", "CPU threads (default: all processors)", .number = &q->threads, .min = 1,
+       .max = 4096},
+      {"quick", 0, NULL, "fewer steps; small shapes only; one loss per shape", .flag = &q->quick},
       {"fail-fast", 0, NULL, "stop at the first check that fails", .flag = &q->fail_fast},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &q->json},
+      {"json", 0, NULL, "print one JSON object", .flag = &q->json},
       {0},
   };
   const esc_command command = {
       "verify [options]",
-      "Checks what runs on this machine: random numbers, activations, gradients, imbalance\n"
-      "identities and theory against numbers from elsewhere and each other; then each engine\n"
-      "against the reference, and the reference against an independent evaluation in long\n"
-      "double. A row is a check, its worst error, the error allowed there, their ratio (exact:\n"
-      "nothing may differ), and where it was. Exit status 1 when one fails.",
+      "Checks this build on this machine: random numbers, activations, gradients,\n"
+      "imbalance identities and theory against independent values and against each\n"
+      "other; each engine against the reference; the reference against an independent\n"
+      "evaluation in long double. Each row has a check, its largest error, the allowed\n"
+      "error, their ratio ('exact': no difference is allowed) and the location of the\n"
+      "largest error. Exit status 1 if a check fails.",
       .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
@@ -125,7 +127,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_verify(int argc, char **argv) {
+esc_status esc_command_verify(int argc, char **argv) {
   esc_status status = ESC_OK;
   request q = {.device = -1};
   esc_verification v = {0};
