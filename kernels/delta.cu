@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Backward through an activation: delta = u sigma'(z), fused with the imbalance
  * ledger's u kappa(z) (docs/theory, section 1.4). A block is one tile of samples of a network;
- * thread (n, q) takes features n, n + blockDim.x, ... and the samples of parts
+ * thread (n, q) takes features n, n + blockDim.x, ... and the samples of partials
  * q, q + QUARTERS, ... of order.h. */
 #include "device.cuh"
 
-enum { QUARTERS = 4, LOCAL = ESC_PARTS / QUARTERS };
+enum { QUARTERS = 4, LOCAL = ESC_PARTIALS / QUARTERS };
 
 /* A block's samples of the chunk's, and what they are multiplied by. */
 struct tile {
@@ -15,11 +15,11 @@ struct tile {
   const float *g_z; /* (sample of the chunk, width) */
 };
 
-/* u of sample b and feature n: for the last hidden layer error w. */
+/* u of sample b and feature n: for the last hidden layer dloss w. */
 template <bool top>
 static __device__ float incoming(const esc_chunk &chunk, const float *g_w, size_t b, size_t at,
                                  int n) {
-  return top ? esc_mul_f32(chunk.error[b], g_w[n]) : chunk.u[at];
+  return top ? esc_mul_f32(chunk.dloss[b], g_w[n]) : chunk.u[at];
 }
 
 /* This thread's samples of feature n: writes delta, returns its share of the
@@ -30,8 +30,8 @@ static __device__ float activation_backward(const esc_device_problem &p, const e
   float local[LOCAL] = {0, 0, 0, 0};
 #pragma unroll
   for (int i = 0; i < LOCAL; i++)
-    for (int j = 0; j < ESC_RUN; j++) {
-      const int s = (q + QUARTERS * i) * ESC_RUN + j;
+    for (int j = 0; j < ESC_SAMPLES_PER_PARTIAL; j++) {
+      const int s = (q + QUARTERS * i) * ESC_SAMPLES_PER_PARTIAL + j;
       if (s >= t.samples) break;
       const size_t at = (t.first + (size_t)s) * (size_t)p.width + (size_t)n;
       const float u = incoming<top>(chunk, t.g_w, t.first + (size_t)s, at, n);
@@ -51,7 +51,7 @@ __global__ void esc_delta_kernel(esc_device_problem p, esc_chunk chunk, int l) {
   ESC_SHARED_MEMORY(double, feature);
   const int slot = (int)blockIdx.y, index = (int)blockIdx.x, q = (int)threadIdx.y;
   const int wide = (int)blockDim.x;
-  if (!chunk.go[slot]) return;
+  if (!chunk.update_mask[slot]) return;
   float *share = (float *)(feature + p.width) + threadIdx.x; /* (quarter, thread) */
   const int start = index * ESC_TILE;
   const tile t = {(size_t)slot * (size_t)p.batch + (size_t)start,
@@ -68,13 +68,13 @@ __global__ void esc_delta_kernel(esc_device_problem p, esc_chunk chunk, int l) {
     __syncthreads();
   }
   if (q != 0 || threadIdx.x >= 32) return;
-  double part = 0;
-  for (int n = (int)threadIdx.x; threadIdx.x < ESC_PARTS && n < p.width; n += ESC_PARTS)
-    part += feature[n];
-  part = esc_fold_lanes(part);
+  double partial = 0;
+  for (int n = (int)threadIdx.x; threadIdx.x < ESC_PARTIALS && n < p.width; n += ESC_PARTIALS)
+    partial += feature[n];
+  partial = esc_tree_reduce_lanes(partial);
   if (threadIdx.x == 0)
     chunk.tile[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x + (size_t)index] =
-        part;
+        partial;
 }
 
 int esc_chunk_tiles(const esc_device_problem *p) { return (p->batch + ESC_TILE - 1) / ESC_TILE; }

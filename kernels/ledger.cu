@@ -19,18 +19,18 @@ __global__ void __launch_bounds__(LANES *WARPS)
     esc_ledger_kernel(esc_device_problem p, esc_track_rules rules, esc_chunk chunk, int tiles) {
   const int lane = (int)threadIdx.x % LANES;
   const int slot = (int)blockIdx.x * WARPS + (int)threadIdx.x / LANES;
-  if (slot >= chunk.slots || !chunk.go[slot]) return;
+  if (slot >= chunk.slots || !chunk.update_mask[slot]) return;
   esc_track *track = &chunk.track[slot];
   const size_t row = (size_t)slot * (size_t)p.layers;
   for (int l = lane; l < p.layers; l += LANES) {
     if (l < p.layers - 1) chunk.deficit[row + (size_t)l] = tile_sum(p, chunk, slot, l, tiles);
-    esc_track_layer(track, &rules, l, chunk.deficit + row, chunk.gradient2 + row);
+    esc_track_layer(track, &rules, l, chunk.deficit + row, chunk.grad_norm_sq + row);
   }
   __syncwarp(0xffffffffu);
   if (lane != 0) return;
   for (int l = 0; l < p.layers; l++) {
-    track->updates += chunk.moved[row + (size_t)l];
-    track->lost += chunk.lost[row + (size_t)l];
+    track->nonzero_updates += chunk.nonzero_updates[row + (size_t)l];
+    track->rounded_away += chunk.rounded_away[row + (size_t)l];
   }
   esc_track_step(track, &rules);
 }

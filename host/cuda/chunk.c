@@ -41,8 +41,8 @@ int esc_chunk_slots(const esc_problem *p, const esc_cuda_config *config) {
 
 /* Elements of each array of esc_chunk, under the array's name. */
 typedef struct counts {
-  size_t seed, track, w, low, chains, go, g, x, z, h, delta, u, error, tile, deficit, gradient2,
-      moved, lost;
+  size_t seed, track, w, compensation, partials, update_mask, g, x, z, h, delta, u, dloss, tile,
+      deficit, grad_norm_sq, nonzero_updates, rounded_away;
 } counts;
 
 /* X(array) for each of them. */
@@ -50,21 +50,21 @@ typedef struct counts {
   X(seed)               \
   X(track)              \
   X(w)                  \
-  X(low)                \
-  X(chains)             \
-  X(go)                 \
+  X(compensation)       \
+  X(partials)           \
+  X(update_mask)        \
   X(g)                  \
   X(x)                  \
   X(z)                  \
   X(h)                  \
   X(delta)              \
   X(u)                  \
-  X(error)              \
+  X(dloss)              \
   X(tile)               \
   X(deficit)            \
-  X(gradient2)          \
-  X(moved)              \
-  X(lost)
+  X(grad_norm_sq)       \
+  X(nonzero_updates)    \
+  X(rounded_away)
 
 /* Floats from one network's weights to those of the next. */
 static size_t weight_stride(const esc_problem *p) {
@@ -76,22 +76,22 @@ static void count_step_arrays(const esc_problem *p, size_t slots, counts *n) {
   const size_t hidden = (size_t)p->shape.layers - 1, samples = slots * (size_t)p->batch;
   const size_t values = samples * (size_t)p->shape.width;
   const size_t tiles = ((size_t)p->batch + ESC_TILE - 1) / ESC_TILE;
-  n->go = slots;
+  n->update_mask = slots;
   n->g = n->w;
   n->x = samples * (size_t)p->shape.inputs;
   n->z = n->h = hidden * values;
   n->delta = n->u = values;
-  n->error = samples;
+  n->dloss = samples;
   n->tile = slots * hidden * tiles;
-  n->deficit = n->gradient2 = n->moved = n->lost = slots * (hidden + 1);
+  n->deficit = n->grad_norm_sq = n->nonzero_updates = n->rounded_away = slots * (hidden + 1);
 }
 
 static counts count_elements(const esc_problem *p, const esc_cuda_config *config) {
   const size_t slots = (size_t)esc_chunk_slots(p, config);
   counts n = {.seed = slots, .track = slots, .w = slots * weight_stride(p)};
-  if (p->update == ESC_UPDATE_COMPENSATED) n.low = n.w;
+  if (p->update == ESC_UPDATE_COMPENSATED) n.compensation = n.w;
   if (config->launch)
-    n.chains = slots * config->scratch(p->shape.layers, p->shape.width, p->batch);
+    n.partials = slots * config->scratch(p->shape.layers, p->shape.width, p->batch);
   else
     count_step_arrays(p, slots, &n);
   return n;

@@ -78,7 +78,7 @@ static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
     const size_t slot = (size_t)(chunk * e->chunk_slots + i);
     if (!fresh[i]) continue;
     ESC_TRY_CUDA(cudaMemcpyAsync(d->w + at, e->h_w + at, row, cudaMemcpyHostToDevice, stream));
-    if (d->low) ESC_TRY_CUDA(cudaMemsetAsync(d->low + at, 0, row, stream));
+    if (d->compensation) ESC_TRY_CUDA(cudaMemsetAsync(d->compensation + at, 0, row, stream));
     ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + i, e->h_seed + slot, sizeof *d->seed,
                                  cudaMemcpyHostToDevice, stream));
     ESC_TRY_CUDA(cudaMemcpyAsync(d->track + i, e->h_track + slot, sizeof *d->track,
@@ -160,7 +160,7 @@ static const esc_slot *slot(const void *handle, int index) {
   return &((const esc_cuda_engine_state *)handle)->slot[index];
 }
 
-/* One network's weights, or low parts, from the device into `flat`. */
+/* One network's weights, or compensation, from the device into `flat`. */
 static esc_status fetch(const esc_cuda_engine_state *e, int index, const float *d_rows,
                         float *h_row, double *flat) {
   esc_status status = ESC_OK;
@@ -180,10 +180,10 @@ static esc_status report(const void *handle, int index, esc_results *results, in
   const esc_cuda_engine_state *e = handle;
   const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
   ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
-  if (d->low) ESC_TRY(fetch(e, index, d->low, e->h_low, e->flat[1]));
+  if (d->compensation) ESC_TRY(fetch(e, index, d->compensation, e->h_compensation, e->flat[1]));
   esc_slot_report(&e->slot[index], &e->model,
-                  &(esc_slot_weights){e->flat[0], d->low ? e->flat[1] : NULL, e->flat[2]}, results,
-                  i);
+                  &(esc_slot_weights){e->flat[0], d->compensation ? e->flat[1] : NULL, e->flat[2]},
+                  results, i);
 done:
   return status;
 }
@@ -200,13 +200,14 @@ static esc_status save(const void *handle, int index, void *state) {
   const esc_cuda_engine_state *e = handle;
   const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
   ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
-  if (d->low) ESC_TRY(fetch(e, index, d->low, e->h_low, e->flat[1]));
-  esc_state_pack(&e->model, &e->slot[index], e->flat[0], d->low ? e->flat[1] : NULL, state);
+  if (d->compensation) ESC_TRY(fetch(e, index, d->compensation, e->h_compensation, e->flat[1]));
+  esc_state_pack(&e->model, &e->slot[index], e->flat[0], d->compensation ? e->flat[1] : NULL,
+                 state);
 done:
   return status;
 }
 
-/* Weights, or low parts, of one network from `flat` to its row on the device. */
+/* Weights, or compensation, of one network from `flat` to its row on the device. */
 static esc_status put_row(const esc_cuda_engine_state *e, int index, const double *flat,
                           float *h_row, float *d_rows) {
   esc_status status = ESC_OK;
@@ -229,11 +230,11 @@ static esc_status restore(void *handle, int index, const esc_member *member, con
   const esc_chunk *d = &e->chunk[chunk].device;
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   esc_slot *slot = &e->slot[index];
-  esc_state_unpack(&e->model, member, state, slot, e->flat[0], d->low ? e->flat[1] : NULL);
+  esc_state_unpack(&e->model, member, state, slot, e->flat[0], d->compensation ? e->flat[1] : NULL);
   e->h_seed[index] = member->seed;
   e->h_track[index] = slot->track;
   ESC_TRY(put_row(e, index, e->flat[0], e->h_w, d->w));
-  if (d->low) ESC_TRY(put_row(e, index, e->flat[1], e->h_low, d->low));
+  if (d->compensation) ESC_TRY(put_row(e, index, e->flat[1], e->h_compensation, d->compensation));
   ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + place, e->h_seed + index, sizeof *d->seed,
                                cudaMemcpyHostToDevice, stream));
   ESC_TRY_CUDA(cudaMemcpyAsync(d->track + place, e->h_track + index, sizeof *d->track,
@@ -300,7 +301,8 @@ static esc_status refuse_fused(const esc_problem *p, const char *path, size_t li
                   "--path %s: takes fp32, width 16, 32, 48 or 64, no more inputs than that, "
                   "batch up to %d, and layers that fit into %zu bytes of shared memory (%zu "
                   "here); --path cublas takes any",
-                  path, ESC_SLAB, limit, esc_fused_shared(p->shape.layers, p->shape.width));
+                  path, ESC_ACCUMULATION_BLOCK, limit,
+                  esc_fused_shared(p->shape.layers, p->shape.width));
 }
 
 esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,

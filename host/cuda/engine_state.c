@@ -59,7 +59,7 @@ void esc_cuda_engine_state_destroy(esc_cuda_engine_state *e) {
   }
   (void)cudaFree(e->direction);
   (void)cudaFreeHost(e->h_w);
-  (void)cudaFreeHost(e->h_low);
+  (void)cudaFreeHost(e->h_compensation);
   (void)cudaFreeHost(e->h_seed);
   (void)cudaFreeHost(e->h_track);
   for (int i = 0; i < 3; i++) free(e->flat[i]);
@@ -117,7 +117,7 @@ static esc_status create_host(esc_cuda_engine_state *e) {
   }
   for (int i = 0; i < 3; i++) ESC_TRY_ALLOCATE(e->flat[i] = calloc(weights, sizeof(double)));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_w, row));
-  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_low, row));
+  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_compensation, row));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_seed, slots * sizeof *e->h_seed));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_track, slots * sizeof *e->h_track));
   memset(e->h_w, 0, row);

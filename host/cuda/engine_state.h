@@ -42,10 +42,10 @@ typedef struct esc_cuda_engine_state {
   esc_slot *slot;                /* (slot) */
   esc_cuda_workspace *workspace; /* (thread) */
   /* Pinned, (chunk slot): what goes to the device and comes back. */
-  float *h_w, *h_low; /* (chunk slot, weight): one chunk's */
-  uint64_t *h_seed;   /* (slot) */
-  esc_track *h_track; /* (slot) */
-  double *flat[3];    /* (weight) room for the report: weights, low parts, initial */
+  float *h_w, *h_compensation; /* (chunk slot, weight): one chunk's */
+  uint64_t *h_seed;            /* (slot) */
+  esc_track *h_track;          /* (slot) */
+  double *flat[3];             /* (weight) room for the report: weights, compensation, initial */
 } esc_cuda_engine_state;
 
 static inline cudaStream_t esc_cuda_chunk_stream(const esc_cuda_engine_state *e, int chunk) {

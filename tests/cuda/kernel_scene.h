@@ -21,24 +21,24 @@ typedef enum stage { BEFORE, WANT, GOT, FIRST, STAGES } stage;
 typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
 
 /* X(array of esc_chunk, element, layers, elements of one network in one of them). */
-#define SCENE_CHUNK_ARRAYS(X)           \
-  X(seed, BITS64, 1, 1)                 \
-  X(track, TRACK, 1, 1)                 \
-  X(go, BITS32, 1, 1)                   \
-  X(w, FLOAT, 1, W)                     \
-  X(low, FLOAT, 1, compensated ? W : 0) \
-  X(g, FLOAT, 1, W)                     \
-  X(x, FLOAT, 1, B *D)                  \
-  X(z, FLOAT, L - 1, B * N)             \
-  X(h, FLOAT, L - 1, B * N)             \
-  X(delta, FLOAT, 1, B *N)              \
-  X(u, FLOAT, 1, B *N)                  \
-  X(error, FLOAT, 1, B)                 \
-  X(tile, DOUBLE, 1, (L - 1) * tiles)   \
-  X(deficit, DOUBLE, 1, L)              \
-  X(gradient2, DOUBLE, 1, L)            \
-  X(moved, BITS32, 1, L)                \
-  X(lost, BITS32, 1, L)
+#define SCENE_CHUNK_ARRAYS(X)                    \
+  X(seed, BITS64, 1, 1)                          \
+  X(track, TRACK, 1, 1)                          \
+  X(update_mask, BITS32, 1, 1)                   \
+  X(w, FLOAT, 1, W)                              \
+  X(compensation, FLOAT, 1, compensated ? W : 0) \
+  X(g, FLOAT, 1, W)                              \
+  X(x, FLOAT, 1, B *D)                           \
+  X(z, FLOAT, L - 1, B * N)                      \
+  X(h, FLOAT, L - 1, B * N)                      \
+  X(delta, FLOAT, 1, B *N)                       \
+  X(u, FLOAT, 1, B *N)                           \
+  X(dloss, FLOAT, 1, B)                          \
+  X(tile, DOUBLE, 1, (L - 1) * tiles)            \
+  X(deficit, DOUBLE, 1, L)                       \
+  X(grad_norm_sq, DOUBLE, 1, L)                  \
+  X(nonzero_updates, BITS32, 1, L)               \
+  X(rounded_away, BITS32, 1, L)
 
 enum {
 #define ID(name, kind, layers, each) ARRAY_##name,
@@ -147,25 +147,26 @@ static inline double scene_value(scene *t, int id) {
   const double n = t->set.width;
   switch (id) {
     case ARRAY_w: return scene_number(t, 1 / sqrt(n), 1);
-    case ARRAY_low: return t->set.integers ? scene_integer(t, -1, 1) : 1e-8 * scene_gradient(t);
+    case ARRAY_compensation:
+      return t->set.integers ? scene_integer(t, -1, 1) : 1e-8 * scene_gradient(t);
     case ARRAY_g: return scene_gradient(t);
     case ARRAY_x: return scene_number(t, 2, 1);
     case ARRAY_z: return scene_preactivation(t);
-    case ARRAY_error: return scene_number(t, 1.0 / t->set.batch, 3);
+    case ARRAY_dloss: return scene_number(t, 1.0 / t->set.batch, 3);
     case ARRAY_direction: return scene_number(t, 1 / sqrt(t->set.inputs), 1);
-    case ARRAY_gradient2: return pow(scene_number(t, 2, 4), 2);
+    case ARRAY_grad_norm_sq: return pow(scene_number(t, 2, 4), 2);
     default: return scene_number(t, 1, 3);
   }
 }
 
-/* Whether slot i is to train, and what an earlier step left in `go`. Of a step's
- * first kernels (`early`) the one decides, of the others `go`. */
+/* Whether slot i is to train, and what an earlier step left in `update_mask`. Of a step's
+ * first kernels (`early`) the one decides, of the others `update_mask`. */
 static inline void scene_state(scene *t, int i, bool early) {
   const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
   const bool rests = states == ALL_REST || which == 2 || (which == 3 && early);
   const bool stale = early ? (i + states) % 2 == 1 : rests || which == 1;
   t->chunk[BEFORE].track[i].finished = rests;
-  t->chunk[BEFORE].go[i] = !stale;
+  t->chunk[BEFORE].update_mask[i] = !stale;
 }
 
 static inline void scene_track(scene *t, esc_track *track, int i) {
@@ -179,8 +180,8 @@ static inline void scene_track(scene *t, esc_track *track, int i) {
     track->drift[l] = (esc_sum){fabs(scene_number(t, 9, 9)), scene_number(t, 1e-17, 1)};
     track->path[l] = fabs(scene_number(t, 5, 9));
   }
-  track->lost = scene_integer(t, 0, 99);
-  track->updates = (INT64_C(1) << 40) + scene_integer(t, 0, 99);
+  track->rounded_away = scene_integer(t, 0, 99);
+  track->nonzero_updates = (INT64_C(1) << 40) + scene_integer(t, 0, 99);
 }
 
 static inline void scene_fill_reals(scene *t, int id) {
@@ -203,8 +204,8 @@ static inline void scene_fill(scene *t, bool early) {
     scene_state(t, i, early);
   }
   for (int i = 0; i < chunk->slots * t->set.layers; i++) {
-    chunk->moved[i] = scene_integer(t, 0, 1000);
-    chunk->lost[i] = scene_integer(t, 0, chunk->moved[i]);
+    chunk->nonzero_updates[i] = scene_integer(t, 0, 1000);
+    chunk->rounded_away[i] = scene_integer(t, 0, chunk->nonzero_updates[i]);
   }
 }
 

@@ -46,11 +46,11 @@ static inline int smaller(int a, int b) { return a < b ? a : b; }
 /* a . b over `count` entries, b's `stride` apart. */
 static inline float canonical_dot(const float *a, size_t a_stride, const float *b, size_t b_stride,
                                   int count) {
-  float part[ESC_PARTS] = {0};
+  float partial[ESC_PARTIALS] = {0};
   for (int i = 0; i < count; i++)
-    part[i % ESC_PARTS] =
-        esc_fma_f32(a[(size_t)i * a_stride], b[(size_t)i * b_stride], part[i % ESC_PARTS]);
-  return esc_fold_f32(part);
+    partial[i % ESC_PARTIALS] =
+        esc_fma_f32(a[(size_t)i * a_stride], b[(size_t)i * b_stride], partial[i % ESC_PARTIALS]);
+  return esc_tree_reduce_f32(partial);
 }
 
 static void inputs_twin(const scene *t, esc_chunk *chunk, int l) {
@@ -78,7 +78,7 @@ static inline float target_twin(const scene *t, const float *x) {
   return sum;
 }
 
-/* The loss of one sample; its h and error. */
+/* The loss of one sample; its h and dloss. */
 static inline double sample_twin(const scene *t, esc_chunk *chunk, int slot, int b) {
   const int top = t->set.layers - 2;
   const float *z = chunk->z + row_at(t, top, slot, b);
@@ -88,34 +88,36 @@ static inline double sample_twin(const scene *t, esc_chunk *chunk, int slot, int
   const float target = target_twin(t, chunk->x + sample_at(t, slot, b) * (size_t)t->set.inputs);
   const esc_loss_f32 e =
       esc_loss_eval_f32(t->problem.loss, (float)t->problem.huber_delta, f, target);
-  chunk->error[sample_at(t, slot, b)] = e.derivative / (float)t->set.batch;
+  chunk->dloss[sample_at(t, slot, b)] = e.derivative / (float)t->set.batch;
   return (double)e.value;
 }
 
 static void output_twin(const scene *t, esc_chunk *chunk, int l) {
   (void)l;
   for (int i = 0; i < chunk->slots; i++) {
-    double part[ESC_PARTS] = {0};
-    chunk->go[i] = 0;
+    double partial[ESC_PARTIALS] = {0};
+    chunk->update_mask[i] = 0;
     if (chunk->track[i].finished) continue;
-    for (int b = 0; b < t->set.batch; b++) part[b % ESC_PARTS] += sample_twin(t, chunk, i, b);
-    chunk->go[i] = esc_track_loss(&chunk->track[i], &t->rules, esc_fold_f64(part) / t->set.batch);
+    for (int b = 0; b < t->set.batch; b++) partial[b % ESC_PARTIALS] += sample_twin(t, chunk, i, b);
+    chunk->update_mask[i] =
+        esc_track_loss(&chunk->track[i], &t->rules, esc_tree_reduce_f64(partial) / t->set.batch);
   }
 }
 
-/* One weight's gradient: slabs of samples from..to, each of chains folded in halves. */
-static inline float gradient_twin(const scene *t, const float *error, const float *h) {
-  const int chains = esc_gradient_chains(t->set.width), batch = t->set.batch;
+/* One weight's gradient: accumulation blocks of samples from..to, each the tree reduction of
+ * partial sums. */
+static inline float gradient_twin(const scene *t, const float *dloss, const float *h) {
+  const int slices = esc_gradient_slices(t->set.width), batch = t->set.batch;
   double sum = 0;
-  for (int from = 0; from < batch; from += ESC_SLAB) {
-    float chain[4] = {0};
-    for (int b = from; b < smaller(batch, from + ESC_SLAB); b++) {
-      const int c = b % ESC_TILE / (ESC_TILE / chains);
-      chain[c] = esc_fma_f32(error[b], h[(size_t)b * (size_t)t->set.width], chain[c]);
+  for (int from = 0; from < batch; from += ESC_ACCUMULATION_BLOCK) {
+    float partial[4] = {0};
+    for (int b = from; b < smaller(batch, from + ESC_ACCUMULATION_BLOCK); b++) {
+      const int c = b % ESC_TILE / (ESC_TILE / slices);
+      partial[c] = esc_fma_f32(dloss[b], h[(size_t)b * (size_t)t->set.width], partial[c]);
     }
-    for (int half = chains / 2; half > 0; half /= 2)
-      for (int c = 0; c < half; c++) chain[c] += chain[c + half];
-    sum += (double)chain[0];
+    for (int half = slices / 2; half > 0; half /= 2)
+      for (int c = 0; c < half; c++) partial[c] += partial[c + half];
+    sum += (double)partial[0];
   }
   return (float)sum;
 }
@@ -124,91 +126,94 @@ static void output_gradient_twin(const scene *t, esc_chunk *chunk, int l) {
   (void)l;
   const int top = t->set.layers - 2;
   for (int i = 0; i < chunk->slots; i++)
-    for (int n = 0; chunk->go[i] && n < t->set.width; n++)
+    for (int n = 0; chunk->update_mask[i] && n < t->set.width; n++)
       chunk->g[weight_at(t, i, top + 1) + (size_t)n] =
-          gradient_twin(t, chunk->error + sample_at(t, i, 0), chunk->h + row_at(t, top, i, 0) + n);
+          gradient_twin(t, chunk->dloss + sample_at(t, i, 0), chunk->h + row_at(t, top, i, 0) + n);
 }
 
-/* u of feature n in sample b: error w at the last hidden layer. */
+/* u of feature n in sample b: dloss w at the last hidden layer. */
 static inline float incoming_u(const scene *t, const esc_chunk *chunk, int l, int slot, int b,
                                int n) {
   const int top = t->set.layers - 2;
   if (l < top) return chunk->u[row_at(t, 0, slot, b) + (size_t)n];
-  return chunk->error[sample_at(t, slot, b)] * chunk->w[weight_at(t, slot, top + 1) + (size_t)n];
+  return chunk->dloss[sample_at(t, slot, b)] * chunk->w[weight_at(t, slot, top + 1) + (size_t)n];
 }
 
 /* One feature over the samples of one tile: its delta, and sum u kappa(z). */
 static inline float feature_twin(const scene *t, esc_chunk *chunk, int l, int slot, int first,
                                  int n) {
   const int samples = smaller(ESC_TILE, t->set.batch - first);
-  float part[ESC_PARTS] = {0};
+  float partial[ESC_PARTIALS] = {0};
   for (int b = 0; b < samples; b++) {
     const size_t at = row_at(t, 0, slot, first + b) + (size_t)n;
     const esc_eval_f32 e = evaluate(t, chunk->z[row_at(t, l, slot, first + b) + (size_t)n]);
     const float u = incoming_u(t, chunk, l, slot, first + b, n);
-    part[b / ESC_RUN] = esc_fma_f32(u, e.deficit, part[b / ESC_RUN]);
+    partial[b / ESC_SAMPLES_PER_PARTIAL] =
+        esc_fma_f32(u, e.deficit, partial[b / ESC_SAMPLES_PER_PARTIAL]);
     chunk->delta[at] = u * e.derivative;
   }
-  return esc_fold_f32(part);
+  return esc_tree_reduce_f32(partial);
 }
 
 static void delta_twin(const scene *t, esc_chunk *chunk, int l) {
   for (int i = 0; i < chunk->slots; i++)
-    for (int first = 0; chunk->go[i] && first < t->set.batch; first += ESC_TILE) {
-      double part[ESC_PARTS] = {0};
+    for (int first = 0; chunk->update_mask[i] && first < t->set.batch; first += ESC_TILE) {
+      double partial[ESC_PARTIALS] = {0};
       for (int n = 0; n < t->set.width; n++)
-        part[n % ESC_PARTS] += (double)feature_twin(t, chunk, l, i, first, n);
-      chunk->tile[tile_at(t, i, l, first / ESC_TILE)] = esc_fold_f64(part);
+        partial[n % ESC_PARTIALS] += (double)feature_twin(t, chunk, l, i, first, n);
+      chunk->tile[tile_at(t, i, l, first / ESC_TILE)] = esc_tree_reduce_f64(partial);
     }
 }
 
 static inline esc_updated updated(const scene *t, const esc_chunk *chunk, int l, size_t at) {
   const float rate = t->p.rate[l];
-  return chunk->low ? esc_update_compensated(rate, chunk->g[at], chunk->w[at], chunk->low[at])
-                    : esc_update_plain(rate, chunk->g[at], chunk->w[at]);
+  return chunk->compensation
+             ? esc_update_compensated(rate, chunk->g[at], chunk->w[at], chunk->compensation[at])
+             : esc_update_plain(rate, chunk->g[at], chunk->w[at]);
 }
 
 /* Updates a row of weights; its |g|^2. */
 static inline double row_twin(const scene *t, esc_chunk *chunk, int l, size_t at, size_t out) {
-  double part[ESC_PARTS] = {0};
+  double partial[ESC_PARTIALS] = {0};
   for (int k = 0; k < esc_fan_in(t->problem.shape, l); k++, at++) {
     const esc_updated u = updated(t, chunk, l, at);
-    part[k % ESC_PARTS] += (double)chunk->g[at] * (double)chunk->g[at];
+    partial[k % ESC_PARTIALS] += (double)chunk->g[at] * (double)chunk->g[at];
     chunk->w[at] = u.w;
-    if (chunk->low) chunk->low[at] = u.low;
-    chunk->moved[out] += u.moved;
-    chunk->lost[out] += u.lost;
+    if (chunk->compensation) chunk->compensation[at] = u.compensation;
+    chunk->nonzero_updates[out] += u.nonzero_update;
+    chunk->rounded_away[out] += u.rounded_away;
   }
-  return esc_fold_f64(part);
+  return esc_tree_reduce_f64(partial);
 }
 
 static void update_twin(const scene *t, esc_chunk *chunk, int layer) {
   (void)layer;
   for (int i = 0; i < chunk->slots; i++)
-    for (int l = 0; chunk->go[i] && l < t->set.layers; l++) {
-      double part[ESC_PARTS] = {0};
+    for (int l = 0; chunk->update_mask[i] && l < t->set.layers; l++) {
+      double partial[ESC_PARTIALS] = {0};
       const size_t out = layer_at(t, i, l), columns = (size_t)esc_fan_in(t->problem.shape, l);
-      chunk->moved[out] = chunk->lost[out] = 0;
+      chunk->nonzero_updates[out] = chunk->rounded_away[out] = 0;
       for (int n = 0; n < esc_fan_out(t->problem.shape, l); n++)
-        part[n % ESC_PARTS] += row_twin(t, chunk, l, weight_at(t, i, l) + (size_t)n * columns, out);
-      chunk->gradient2[out] = esc_fold_f64(part);
+        partial[n % ESC_PARTIALS] +=
+            row_twin(t, chunk, l, weight_at(t, i, l) + (size_t)n * columns, out);
+      chunk->grad_norm_sq[out] = esc_tree_reduce_f64(partial);
     }
 }
 
 static void ledger_twin(const scene *t, esc_chunk *chunk, int layer) {
   (void)layer;
   for (int i = 0; i < chunk->slots; i++) {
-    if (!chunk->go[i]) continue;
+    if (!chunk->update_mask[i]) continue;
     for (int l = 0; l < t->set.layers; l++) {
       double sum = 0;
       for (int k = 0; k < tiles_of(t) && l < t->set.layers - 1; k++)
         sum += chunk->tile[tile_at(t, i, l, k)];
       if (l < t->set.layers - 1) chunk->deficit[layer_at(t, i, l)] = sum;
-      chunk->track[i].updates += chunk->moved[layer_at(t, i, l)];
-      chunk->track[i].lost += chunk->lost[layer_at(t, i, l)];
+      chunk->track[i].nonzero_updates += chunk->nonzero_updates[layer_at(t, i, l)];
+      chunk->track[i].rounded_away += chunk->rounded_away[layer_at(t, i, l)];
     }
     esc_track_update(&chunk->track[i], &t->rules, chunk->deficit + layer_at(t, i, 0),
-                     chunk->gradient2 + layer_at(t, i, 0));
+                     chunk->grad_norm_sq + layer_at(t, i, 0));
   }
 }
 

@@ -14,7 +14,7 @@ import unittest
 import xarray
 
 PROGRAM = sys.argv.pop(1)
-# One piece of a gradient chain (16 samples): the stand-in for cuBLAS then has the
+# One K-slice of a gradient (16 samples): the stand-in for cuBLAS then has the
 # canonical order, and both backends must give the same bits.
 SPEC = """
 name: small

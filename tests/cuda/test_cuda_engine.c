@@ -257,7 +257,7 @@ static void path_fused_is_taken_where_the_shape_fits(void **state) {
 }
 
 #ifdef ESC_SIMT
-/* cuBLAS' stand-in makes one chain over all samples. Up to one piece of a tile
+/* cuBLAS' stand-in makes one sum over all samples. Up to one K-slice of a tile
  * (order.h) that is the canonical order, so everything else must be it too. */
 static void whole_runs_have_the_bits_of_the_cpu_engine(void **state) {
   (void)state;
@@ -325,7 +325,7 @@ static void bits_do_not_depend_on_the_order_of_execution(void **state) {
   p.steps = 2;
   any_order_gives_the_same_bits(&esc_cuda_fused_engine, &p);
   problem_free(&p);
-  p = escape_problem(3, 64, 40, 65); /* two chains, more warps */
+  p = escape_problem(3, 64, 40, 65); /* two K-slices, more warps */
   p.steps = 1;
   any_order_gives_the_same_bits(&esc_cuda_fused_engine, &p);
   any_order_gives_the_same_bits(&esc_cuda_fused_3xtf32_engine, &p);

@@ -14,10 +14,10 @@ typedef struct record {
   cudaError_t (*launch)(const scene *t, int l);
   void (*twin)(const scene *t, esc_chunk *chunk, int l);
   void (*near_double)(const scene *t, int l, double slack);
-  unsigned outputs; /* arrays that are poisoned before; w, low and track are changed in place */
+  unsigned outputs; /* poisoned before; w, compensation and track are changed in place */
   unsigned spoils;  /* an array in which a NaN is to be seen in the outputs; 0: none is */
   bool layered;     /* launched for each hidden layer */
-  bool early;       /* track.finished tells who rests, not `go` */
+  bool early;       /* track.finished tells who rests, not `update_mask` */
   bool all_slots;   /* works on those that rest, too */
 } record;
 
@@ -55,7 +55,7 @@ static const record records[] = {
      .launch = launch_output,
      .twin = output_twin,
      .near_double = output_double,
-     .outputs = ID(h) | ID(error) | ID(go),
+     .outputs = ID(h) | ID(dloss) | ID(update_mask),
      .spoils = ID(x),
      .early = true},
     {.kernel = "esc_output_gradient_kernel",
@@ -63,7 +63,7 @@ static const record records[] = {
      .twin = output_gradient_twin,
      .near_double = output_gradient_double,
      .outputs = ID(g),
-     .spoils = ID(error)},
+     .spoils = ID(dloss)},
     {.kernel = "esc_delta_kernel",
      .launch = launch_delta,
      .twin = delta_twin,
@@ -75,7 +75,7 @@ static const record records[] = {
      .launch = launch_update,
      .twin = update_twin,
      .near_double = update_double,
-     .outputs = ID(gradient2) | ID(moved) | ID(lost),
+     .outputs = ID(grad_norm_sq) | ID(nonzero_updates) | ID(rounded_away),
      .spoils = ID(g)},
     {.kernel = "esc_ledger_kernel",
      .launch = launch_ledger,
@@ -205,9 +205,13 @@ static void takes_every_activation_loss_and_teacher(void **state) {
 
 static void takes_the_largest_of_everything(void **state) {
   static const setting largest[] = {
-      {.layers = 3, .width = 30, .inputs = 5, .batch = 2 * ESC_SLAB + 90, .slots = 2},
-      {.layers = 2, .width = 60, .inputs = 5, .batch = ESC_SLAB + 1, .slots = 2},
-      {.layers = 2, .width = 90, .inputs = 5, .batch = 2 * ESC_SLAB + 130, .slots = 1},
+      {.layers = 3, .width = 30, .inputs = 5, .batch = 2 * ESC_ACCUMULATION_BLOCK + 90, .slots = 2},
+      {.layers = 2, .width = 60, .inputs = 5, .batch = ESC_ACCUMULATION_BLOCK + 1, .slots = 2},
+      {.layers = 2,
+       .width = 90,
+       .inputs = 5,
+       .batch = 2 * ESC_ACCUMULATION_BLOCK + 130,
+       .slots = 1},
       {.layers = ESC_LAYERS_MAX, .width = 3, .inputs = 2, .batch = 5, .slots = 9},
       {.layers = 2, .width = ESC_WIDTH_MAX, .inputs = 2, .batch = 3, .slots = 2},
       {.layers = 2, .width = 2, .inputs = ESC_INPUTS_MAX, .batch = 3, .slots = 2},
@@ -240,7 +244,7 @@ static void skip_because(const char *why) {
   skip();
 }
 
-/* Bit for bit, but for `go`, which says so. */
+/* Bit for bit, but for `update_mask`, which says so. */
 static void leaves_networks_alone_that_rest(void **state) {
   const record *r = *state;
   setting s = middling;
@@ -249,7 +253,7 @@ static void leaves_networks_alone_that_rest(void **state) {
   s.states = ALL_REST;
   scene_open(&t, &s, r->early);
   poison_outputs(r, &t);
-  for (int i = 0; i < s.slots; i++) t.chunk[BEFORE].go[i] = 0;
+  for (int i = 0; i < s.slots; i++) t.chunk[BEFORE].update_mask[i] = 0;
   for (int l = 0; l < (r->layered ? s.layers - 1 : 1); l++) {
     run_once(r, &t, l);
     scene_compare(&t, BEFORE);
@@ -308,7 +312,7 @@ static void check_diverged(scene *t) {
     assert_true(i == 1 ? isnan(got->loss) : isfinite(got->loss));
     if (i == 1) assert_int_equal(got->status, ESC_MEMBER_DIVERGED);
     assert_int_equal(got->finished, i == 1);
-    assert_int_equal(t->chunk[GOT].go[i], i != 1);
+    assert_int_equal(t->chunk[GOT].update_mask[i], i != 1);
     for (int k = 0; i == 1 && k < t->problem.thresholds; k++)
       assert_true(got->escape_step[k] == t->chunk[BEFORE].track[i].escape_step[k]);
   }
