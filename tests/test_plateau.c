@@ -238,7 +238,7 @@ static void intervals_over_networks_cover_what_differs_between_them(void **state
       value[k] = 3 + 0.1 * gsl_ran_ugaussian(rng);
       bend[k] = 0.05 * gsl_ran_ugaussian(rng);
     }
-    const esc_estimate e = esc_estimate_of(NETWORKS, value, bend, 0);
+    const esc_estimate e = esc_estimate_compute(NETWORKS, value, bend, 0);
     assert_int_equal(e.networks, NETWORKS);
     hits += e.lower <= 3 && 3 <= e.upper;
   }
@@ -266,12 +266,12 @@ static void a_curvature_is_part_of_the_error(void **state) {
 static void what_all_networks_share_stays_in_the_error(void **state) {
   (void)state;
   const double value[3] = {1, 2, 3}, bend[3] = {0.3, 0.3, 0.3};
-  esc_assert_close(esc_estimate_of(3, value, NULL, 0).error, 1 / sqrt(3), 0, 1e-14);
-  esc_assert_close(esc_estimate_of(3, value, bend, 0.4).error, sqrt(1.0 / 3 + 0.25), 0, 1e-14);
-  esc_assert_close(esc_estimate_of(3, value, NULL, 0).upper, 2 + 4.302652729911275 / sqrt(3), 0,
-                   1e-10);
-  assert_true(isnan(esc_estimate_of(1, value, bend, 0).error));
-  assert_true(isnan(esc_estimate_of(0, value, bend, 0).value));
+  esc_assert_close(esc_estimate_compute(3, value, NULL, 0).error, 1 / sqrt(3), 0, 1e-14);
+  esc_assert_close(esc_estimate_compute(3, value, bend, 0.4).error, sqrt(1.0 / 3 + 0.25), 0, 1e-14);
+  esc_assert_close(esc_estimate_compute(3, value, NULL, 0).upper, 2 + 4.302652729911275 / sqrt(3),
+                   0, 1e-10);
+  assert_true(isnan(esc_estimate_compute(1, value, bend, 0).error));
+  assert_true(isnan(esc_estimate_compute(0, value, bend, 0).value));
 }
 
 static void a_slope_over_scales_needs_two_of_them(void **state) {

@@ -131,7 +131,7 @@ static json_t *times_json(const esc_block_problem *p, const esc_block_times *t) 
     json_object_set_new(json, "loss", esc_json_number(t->loss));
     json_object_set_new(json, "loss_error", esc_json_number(t->loss_error));
   }
-  json_object_set_new(json, "remark", json_string(t->remark));
+  json_object_set_new(json, "remark", json_string(t->note));
   return json;
 }
 
@@ -157,7 +157,7 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
     printf("\n");
   }
   printf("relative error of these times, at most: %.1e\n", t->quadrature_error);
-  if (t->remark[0]) printf("remark: %s\n", t->remark);
+  if (t->note[0]) printf("remark: %s\n", t->note);
 }
 
 /* As options, before the library refuses the same of its arguments. */

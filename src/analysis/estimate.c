@@ -14,8 +14,8 @@ static double mean_of(int64_t n, const double *x, double *error) {
   return mean;
 }
 
-esc_estimate esc_estimate_of(int64_t n, const double *value, const double *curvature,
-                             double next_order) {
+esc_estimate esc_estimate_compute(int64_t n, const double *value, const double *curvature,
+                                  double next_order) {
   const double none = (double)NAN;
   esc_estimate e = {.networks = n, .value = none, .error = none, .lower = none, .upper = none};
   double noise = 0;

@@ -135,8 +135,8 @@ static void fill_exponent_row(const esc_plateau_source *t, int64_t first, int64_
     next_order = fmax(next_order, e->next_order);
     curvature[n++] = e->curvature;
   }
-  row->estimate =
-      n == 1 ? single_network_estimate(last) : esc_estimate_of(n, value, curvature, next_order);
+  row->estimate = n == 1 ? single_network_estimate(last)
+                         : esc_estimate_compute(n, value, curvature, next_order);
   set_quantiles(n, value, row);
   if (n == 0) {
     row->low = row->high = none;
@@ -308,7 +308,7 @@ static void fill_scaling_row(const esc_plateau_source *t, int64_t first, int64_t
   const int64_t seeds = slopes_by_seed(t, first, end, s);
   const int q = t->table->rules.order;
   const double next_order = !s->plateau && q > 1 ? pow(s->m, q - 1) / log(s->span) : 0;
-  row->estimate = esc_estimate_of(seeds, t->work[0], NULL, seeds ? next_order : 0);
+  row->estimate = esc_estimate_compute(seeds, t->work[0], NULL, seeds ? next_order : 0);
   set_quantiles(seeds, t->work[0], row);
   row->low = row->high = none;
   if (seeds == 0) explain_no_scaling(t, first, s, row);
