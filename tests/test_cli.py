@@ -492,14 +492,14 @@ class FitPlotInfo(CommandLine):
                              numpy.rint(1000 / scale).astype(int)[:, None])},
             {"threshold": [0.1]}).to_netcdf(self.path("b.h5"), engine="h5netcdf")
         done = self.call("fit", "b.h5", "--json")
-        self.assertIn("not as escapement wrote it", done.stderr)
+        self.assertIn("the numbers are not verified", done.stderr)
         self.assertAlmostEqual(json.loads(done.stdout)["groups"][0]["slope"], -1, delta=1e-9)
 
     def test_a_file_that_was_changed_is_read_with_a_warning(self):
         with h5py.File(self.path("a.h5"), "r+") as file:
             file["escape_step"][0, 0] += 1
         done = self.call("fit", "a.h5")
-        self.assertIn("not as escapement wrote it", done.stderr)
+        self.assertIn("the numbers are not verified", done.stderr)
         self.assertIn("a.h5", self.refused("run", self.spec, "-o", "a.h5", "--resume"))
 
     def test_a_cut_file_is_refused(self):

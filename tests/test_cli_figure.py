@@ -69,7 +69,7 @@ class Figure(cli_case.Case):
         self.assertIn("escapement: figure 1, sweep 1 of 2: training figure1-tanh\n", done.stderr)
         self.assertIn(f"figure 1: {self.room}/figure1.png {self.room}/figure1.pdf ", done.stdout)
         told = " ".join(done.stdout.split())
-        self.assertIn("tolerances are those of the preset; overridden: " + " ".join(changes), told)
+        self.assertIn("the tolerances are those of the preset, without these overrides: " + " ".join(changes), told)
         self.assertIn("9 of 9 checks passed", told)
         table = done.stdout.rpartition("figure 1:")[0]
         self.assertLessEqual(max(map(len, table.splitlines())), 100)

@@ -85,7 +85,7 @@ class Table(unittest.TestCase):
         done = call("--quick", "--backend", "cpu")
         self.assertEqual(done.stderr, "")
         head, *rows, last = done.stdout.splitlines()
-        self.assertEqual(head.split(), ["check", "error", "allowed", "ratio", "where"])
+        self.assertEqual(head.split(), ["check", "error", "allowed", "ratio", "location"])
         self.assertTrue(all("  pass  " in row for row in rows))
         self.assertRegex(rows[0], r" 0\.00e\+00 +0\.00e\+00 +exact  pass  ")
         (normals,) = (row for row in rows if row.startswith("normals: Box-Muller"))

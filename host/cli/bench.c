@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement bench: throughput of a training step beside the machine's ceiling. */
+/* escapement bench: throughput of a training step, against the peak of the machine. */
 #include <string.h>
 
 #include "base/text.h"
@@ -10,7 +10,8 @@
 
 static esc_stop stop;
 
-/* A stop signal ends the rows from here on; before, it ends the process. */
+/* From here on a stop signal ends the measurement after the current row; before, it ends the
+ * process. */
 static void begin_quietly(void *context, double seconds) {
   (void)context;
   (void)seconds;
@@ -42,11 +43,11 @@ static esc_status run(const esc_bench_request *request, bool json, esc_benchmark
   if (json) ESC_TRY(esc_json_print(esc_benchmark_to_json(b)));
   if (b->disturbed)
     esc_log(
-        "warning: %d of %d rows are disturbed: something else used the machine; time them "
-        "again on an idle one",
+        "warning: %d of %d rows were disturbed by other load on the machine; repeat them on an "
+        "idle machine",
         b->disturbed, b->results);
   if (b->wrong)
-    status = ESC_FAIL(ESC_CHECK_FAILED, "bench: %d of %d rows are wrong; see their #wrong",
+    status = ESC_FAIL(ESC_CHECK_FAILED, "bench: %d of %d rows are wrong; see the column #wrong",
                       b->wrong, b->results);
 done:
   return status;
@@ -95,8 +96,8 @@ esc_status esc_command_bench(int argc, char **argv) {
   ESC_TRY(parse(&r, &json, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
-    return ESC_FAIL(ESC_BAD_INPUT, "bench: does not take '%s'",
-                    esc_show(argv[first], strlen(argv[first])).text);
+    return ESC_FAIL(ESC_BAD_INPUT, "bench: unexpected argument '%s'",
+                    esc_quote(argv[first], strlen(argv[first])).text);
   ESC_TRY(run(&r, json, &b));
 done:
   esc_benchmark_free(&b);

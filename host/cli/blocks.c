@@ -20,25 +20,26 @@ typedef struct request {
   bool attribution, spectrum, json, quiet;
 } request;
 
-/* Numbers between commas, up to the first of `ends`; *text is left there. */
-static esc_status read_list(const char *name, const char **text, const char *ends, int most,
+/* Comma-separated numbers, up to the first character of `ends`, to which *text is advanced. */
+static esc_status read_list(const char *name, const char **text, const char *ends, int max_count,
                             double *value, int *count) {
   char stop[8];
   snprintf(stop, sizeof stop, ",%s", ends);
   for (*count = 0;; ++*text) {
     const size_t length = strcspn(*text, stop);
-    if (*count == most) return ESC_FAIL(ESC_BAD_INPUT, "--%s: at most %d numbers", name, most);
+    if (*count == max_count)
+      return ESC_FAIL(ESC_BAD_INPUT, "--%s: at most %d numbers", name, max_count);
     const char *fault = length ? esc_number_parse(*text, length, &value[*count]) : "is missing";
     if (!fault && value[*count] == 0) fault = "must not be 0";
     if (fault)
-      return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_show(*text, length).text, fault);
+      return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_quote(*text, length).text, fault);
     ++*count;
     *text += length;
     if (**text != ',') return ESC_OK;
   }
 }
 
-/* One row of L scales for every mode, rows between semicolons. */
+/* A row of L scales for each mode; rows are separated by semicolons. */
 static esc_status read_scales(const request *r, esc_block_problem *p) {
   esc_status status = ESC_OK;
   const char *text = r->scales;
@@ -98,12 +99,13 @@ static esc_status read_request(const request *r, esc_block_problem *p) {
                                                   : NULL;
   const char *text = r->amplitudes;
   if (missing)
-    return ESC_FAIL(ESC_BAD_INPUT, "blocks: needs --%s; see 'escapement blocks --help'", missing);
+    return ESC_FAIL(ESC_BAD_INPUT, "blocks: --%s is missing; see 'escapement blocks --help'",
+                    missing);
   *p = (esc_block_problem){.layers = (int)r->layers, .level = (esc_block_level)r->level};
   if (!esc_activation_parse(r->activation, &p->activation))
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--activation: %s is not an activation; see 'escapement classify --help'",
-                    esc_show(r->activation, strlen(r->activation)).text);
+                    esc_quote(r->activation, strlen(r->activation)).text);
   ESC_TRY(read_list("amplitudes", &text, "", ESC_BLOCK_MODES_MAX, p->amplitude, &p->modes));
   ESC_TRY(read_scale(r, p));
   ESC_TRY(check_scales(p));
@@ -156,21 +158,21 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
     print_time(t->loss);
     printf("\n");
   }
-  printf("relative error of these times, at most: %.1e\n", t->quadrature_error);
-  if (t->note[0]) printf("remark: %s\n", t->note);
+  printf("largest relative error of these times: %.1e\n", t->quadrature_error);
+  if (t->note[0]) printf("note: %s\n", t->note);
 }
 
-/* As options, before the library refuses the same of its arguments. */
+/* The same checks as in the library, with messages that name the options. */
 static esc_status check_spectrum(const esc_block_problem *p, const esc_block_times *t) {
   bool escapes = false;
   if (p->level == ESC_BLOCK_DIAGONAL || p->modes < 2)
-    return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: needs two modes or more, at level 1 or 2");
+    return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: requires at least two modes, and --level 1 or 2");
   for (int k = 0; k < p->modes; k++) escapes = escapes || isfinite(t->escape[k]);
   if (!escapes) return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: no mode escapes");
   return ESC_OK;
 }
 
-static esc_status tell(const request *r, const esc_block_problem *problem) {
+static esc_status compute_and_print(const request *r, const esc_block_problem *problem) {
   esc_status status = ESC_OK;
   const esc_homotopy homotopy = {.problem = *problem, .lower = (esc_block_level)r->lower};
   esc_block_times times;
@@ -257,13 +259,13 @@ esc_status esc_command_blocks(int argc, char **argv) {
   ESC_TRY(parse(&r, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
-    return ESC_FAIL(ESC_BAD_INPUT, "blocks: does not take '%s'",
-                    esc_show(argv[first], strlen(argv[first])).text);
+    return ESC_FAIL(ESC_BAD_INPUT, "blocks: unexpected argument '%s'",
+                    esc_quote(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
   if (r.attribution && r.lower >= r.level)
     return ESC_FAIL(ESC_BAD_INPUT, "--lower: %d is not below --level %d", (int)r.lower,
                     (int)r.level);
-  status = tell(&r, &problem);
+  status = compute_and_print(&r, &problem);
 done:
   return status;
 }

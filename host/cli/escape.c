@@ -16,17 +16,17 @@ typedef struct request {
   int64_t layer; /* from 1 */
 } request;
 
-/* A number of `length` bytes at `text`, given to --name. */
+/* Reads the value of option --name, `length` bytes at `text`. */
 static esc_status read_number(const char *name, const char *text, size_t length, double *value) {
   const char *fault = length ? esc_number_parse(text, length, value) : "is missing";
   if (!fault) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_show(text, length).text, fault);
+  return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_quote(text, length).text, fault);
 }
 
 static esc_status read_positive(const char *name, const char *text, size_t length, double *value) {
   const esc_status status = read_number(name, text, length, value);
   if (status != ESC_OK || *value > 0) return status;
-  return ESC_FAIL(ESC_BAD_INPUT, "--%s: %s must be above 0", name, esc_show(text, length).text);
+  return ESC_FAIL(ESC_BAD_INPUT, "--%s: %s must be above 0", name, esc_quote(text, length).text);
 }
 
 static esc_status read_scales(const char *text, esc_escape_problem *problem) {
@@ -34,7 +34,7 @@ static esc_status read_scales(const char *text, esc_escape_problem *problem) {
   for (;; text++) {
     const size_t length = strcspn(text, ",");
     if (problem->layers == ESC_LAYERS_MAX)
-      return ESC_FAIL(ESC_BAD_INPUT, "--scales: at most %d scales, one a layer", ESC_LAYERS_MAX);
+      return ESC_FAIL(ESC_BAD_INPUT, "--scales: at most %d scales, one per layer", ESC_LAYERS_MAX);
     ESC_TRY(read_positive("scales", text, length, &problem->scale[problem->layers]));
     problem->layers++;
     text += length;
@@ -42,30 +42,30 @@ static esc_status read_scales(const char *text, esc_escape_problem *problem) {
   }
   if (problem->layers < 2)
     status =
-        ESC_FAIL(ESC_BAD_INPUT, "--scales: 2 to %d scales, one a layer, 1 given", ESC_LAYERS_MAX);
+        ESC_FAIL(ESC_BAD_INPUT, "--scales: 2 to %d scales, one per layer; 1 given", ESC_LAYERS_MAX);
 done:
   return status;
 }
 
-/* Options without which there is nothing to compute. */
-static esc_status need(const request *r) {
+static esc_status check_required(const request *r) {
   const char *missing = !r->activation  ? "activation"
                         : !r->amplitude ? "amplitude"
                         : !r->scales    ? "scales"
                         : !r->to        ? "to"
                                         : NULL;
   if (!missing) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "escape: needs --%s; see 'escapement escape --help'", missing);
+  return ESC_FAIL(ESC_BAD_INPUT, "escape: --%s is missing; see 'escapement escape --help'",
+                  missing);
 }
 
 static esc_status read_request(const request *r, esc_escape_problem *problem) {
   esc_status status = ESC_OK;
   *problem = (esc_escape_problem){.layer = (int)r->layer - 1};
-  ESC_TRY(need(r));
+  ESC_TRY(check_required(r));
   if (!esc_activation_parse(r->activation, &problem->activation))
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--activation: %s is not an activation; see 'escapement classify --help'",
-                    esc_show(r->activation, strlen(r->activation)).text);
+                    esc_quote(r->activation, strlen(r->activation)).text);
   ESC_TRY(read_number("amplitude", r->amplitude, strlen(r->amplitude), &problem->amplitude));
   ESC_TRY(read_scales(r->scales, problem));
   ESC_TRY(read_positive("to", r->to, strlen(r->to), &problem->to));
@@ -104,9 +104,9 @@ static void print_text(const esc_escape_times *times, const esc_critical_depth *
   printf("%-10s %-16d layers at the smallest scale: t* ~ scale^%g%s", "bottleneck", depth->r,
          depth->exponent, depth->logarithmic ? " log(1/scale)" : "");
   if (isfinite(depth->hierarchy))
-    printf(", the next larger scale is %.3g times it", depth->hierarchy);
+    printf("; the next larger scale is %.3g times larger", depth->hierarchy);
   printf("\n");
-  if (times->note[0]) printf("remark     %s\n", times->note);
+  if (times->note[0]) printf("note       %s\n", times->note);
 }
 
 static const char summary[] =
@@ -149,8 +149,8 @@ esc_status esc_command_escape(int argc, char **argv) {
   ESC_TRY(parse(&r, &json, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
-    return ESC_FAIL(ESC_BAD_INPUT, "escape: does not take '%s'",
-                    esc_show(argv[first], strlen(argv[first])).text);
+    return ESC_FAIL(ESC_BAD_INPUT, "escape: unexpected argument '%s'",
+                    esc_quote(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
   ESC_TRY(esc_escape_times_compute(&problem, &times));
   const esc_critical_depth depth =

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement info: what a result file holds, or what this machine has. */
+/* escapement info: contents of a result file, or devices of this machine. */
 #include <stdio.h>
 #include <string.h>
 
@@ -59,7 +59,7 @@ static int64_t count_status(const esc_results *r, int32_t status) {
   return count;
 }
 
-/* Names of all variables, the recorded ones too. */
+/* Names of all variables, including recorded observables. */
 static json_t *list_variables(const esc_results *r) {
   json_t *names = json_array();
   for (int i = 0; i < esc_result_variable_count; i++)
@@ -69,7 +69,7 @@ static json_t *list_variables(const esc_results *r) {
   return names;
 }
 
-/* Sets a key that may be no UTF-8. */
+/* Sets a key that may be invalid UTF-8. */
 static void set_text(json_t *object, const char *name, const char *text) {
   json_t *key = esc_json_text(name);
   if (key) json_object_set_new(object, json_string_value(key), esc_json_text(text));
@@ -170,7 +170,7 @@ esc_status esc_command_info(int argc, char **argv) {
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first > (devices ? 0 : 1))
-    return ESC_FAIL(ESC_BAD_INPUT, "info: takes one file, or --devices");
+    return ESC_FAIL(ESC_BAD_INPUT, "info: one file or --devices is required");
   if (devices) return print_devices(json);
   const esc_file_kind kind = first < argc ? esc_file_kind_at(argv[first]) : ESC_FILE_OTHER;
   if (kind == ESC_FILE_JOURNAL) return esc_info_journal(argv[first], json);

@@ -72,8 +72,8 @@ static esc_status print_description(void) {
   json_t *json = esc_describe_command(&program), *tables = esc_describe_program();
   json_t *list = json_array();
   for (int i = 0; i < COMMANDS; i++)
-    json_array_append_new(list,
-                          json_pack("{ss,ss}", "name", commands[i].name, "summary", commands[i].help));
+    json_array_append_new(
+        list, json_pack("{ss,ss}", "name", commands[i].name, "summary", commands[i].help));
   json_object_set_new(json, "commands", list);
   json_object_update(json, tables);
   json_decref(tables);
@@ -92,7 +92,7 @@ static esc_status refuse_command(const char *name) {
   const command *nearest = NULL;
   for (int i = 0; i < COMMANDS; i++)
     if (esc_text_distance(name, commands[i].name) < 3) nearest = &commands[i];
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown command; %s%s", esc_show(name, strlen(name)).text,
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown command; %s%s", esc_quote(name, strlen(name)).text,
                   nearest ? "did you mean " : "see --help", nearest ? nearest->name : "");
 }
 
@@ -126,8 +126,7 @@ static esc_status dispatch(int argc, char **argv) {
 /* Output that could not be written, on a full disk for instance, is a failure. */
 static esc_status flush_output(void) {
   if (fflush(stdout) == 0 && !ferror(stdout)) return ESC_OK;
-  return ESC_FAIL(ESC_IO_FAILED, "standard output: %s; output files are complete",
-                  strerror(errno));
+  return ESC_FAIL(ESC_IO_FAILED, "standard output: %s; output files are complete", strerror(errno));
 }
 
 /* Keeps files opened later from becoming standard input, output or error. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement merge: the shards of one sweep joined to the file of the whole. */
+/* escapement merge: merges the shards of one sweep into one result file. */
 #include "escapement/merge.h"
 
 #include <stdio.h>
@@ -42,9 +42,9 @@ static esc_status parse(esc_merge_request *m, bool *json, int argc, char **argv,
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, help));
   if (*help) return ESC_OK;
-  if (!m->output) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs -o OUT.h5");
+  if (!m->output) return ESC_FAIL(ESC_BAD_INPUT, "merge: -o OUT.h5 is missing");
   ESC_TRY(esc_output_check(m->output, "HDF5", ESC_RESULT_SUFFIXES, true));
-  if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs the shards' files");
+  if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "merge: the files of the shards are missing");
   m->file = (const char *const *)(argv + first);
   m->files = argc - first;
 done:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parsing of a command's options with getopt_long, messages of our own. */
+/* Parses the options of a command with getopt_long; error messages have one line. */
 #include "cli/options.h"
 
 #include <getopt.h>
@@ -47,24 +47,24 @@ static esc_status print_help(const esc_command *command, const char *format) {
   return ESC_OK;
 }
 
-static esc_status take_number(const esc_option *o, const char *value) {
+static esc_status store_number(const esc_option *o, const char *value) {
   char *end = NULL;
   const bool digits = value[0] >= '0' && value[0] <= '9' && strlen(value) < 18;
   const long long number = digits ? strtoll(value, &end, 10) : -1;
   if (!digits || *end || number < o->min || number > o->max)
     return ESC_FAIL(ESC_BAD_INPUT, "--%s %s: must be a whole number from %lld to %lld", o->name,
-                    esc_show(value, strlen(value)).text, (long long)o->min, (long long)o->max);
+                    esc_quote(value, strlen(value)).text, (long long)o->min, (long long)o->max);
   *o->number = number;
   return ESC_OK;
 }
 
-static esc_status take(const esc_option *o, const char *value) {
+static esc_status store_value(const esc_option *o, const char *value) {
   if (o->flag) *o->flag = true;
   if (o->text) *o->text = value;
-  return o->number ? take_number(o, value) : ESC_OK;
+  return o->number ? store_number(o, value) : ESC_OK;
 }
 
-static esc_status unknown(const esc_command *command, const char *word) {
+static esc_status refuse_option(const esc_command *command, const char *word) {
   const esc_option *nearest = NULL;
   int best = 4;
   for (const esc_option *o = command->options; o->name; o++) {
@@ -75,7 +75,7 @@ static esc_status unknown(const esc_command *command, const char *word) {
     }
   }
   return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown option%s%s%s; see 'escapement %.*s --help'",
-                  esc_show(word, strlen(word)).text, nearest ? "; did you mean --" : "",
+                  esc_quote(word, strlen(word)).text, nearest ? "; did you mean --" : "",
                   nearest ? nearest->name : "", nearest ? "?" : "",
                   (int)strcspn(command->usage, " "), command->usage);
 }
@@ -99,12 +99,12 @@ esc_status esc_options_parse(const esc_command *command, int argc, char **argv, 
       *help = true;
       return print_help(command, optarg);
     }
-    if (c == ':') return ESC_FAIL(ESC_BAD_INPUT, "%s: needs a value", word);
-    if (c == '?') return unknown(command, word);
+    if (c == ':') return ESC_FAIL(ESC_BAD_INPUT, "%s: a value is missing", word);
+    if (c == '?') return refuse_option(command, word);
     int found = c - LONG_BASE;
     for (int i = 0; c < LONG_BASE && i < count; i++)
       if (command->options[i].letter == c) found = i;
-    const esc_status status = take(&command->options[found], optarg);
+    const esc_status status = store_value(&command->options[found], optarg);
     if (status != ESC_OK) return status;
   }
   *first = optind;

@@ -20,7 +20,7 @@ static esc_status publish(const char *figures, const char *studies, const char *
   ESC_TRY_ALLOCATE(page);
   status = esc_report_write(page, figures, studies, counts);
   if (fclose(page) != 0 && status == ESC_OK)
-    status = ESC_FAIL(ESC_NO_MEMORY, "report: no memory for the page");
+    status = ESC_FAIL(ESC_NO_MEMORY, "report: out of memory (page)");
   if (status == ESC_OK) ESC_TRY(esc_io_publish(output, text, size));
 done:
   free(text);
@@ -49,21 +49,21 @@ esc_status esc_command_report(int argc, char **argv) {
       .options = options, .suffixes = ESC_FOLDER};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
-  if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "report: needs one directory of figures");
+  if (argc - first != 1)
+    return ESC_FAIL(ESC_BAD_INPUT, "report: one directory of figures is required");
   if (stat(argv[first], &info) == 0 && !S_ISDIR(info.st_mode))
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "report: %s is a file; allowed: a directory that `escapement figure -o` made. "
-                    "`escapement fit` and `escapement plot` show a result file",
+                    "report: %s is a file; allowed: a directory written by `escapement figure -o`. "
+                    "For a result file use `escapement fit` or `escapement plot`",
                     argv[first]);
-  if (!output) return ESC_FAIL(ESC_BAD_INPUT, "report: needs -o FILE.html");
+  if (!output) return ESC_FAIL(ESC_BAD_INPUT, "report: -o FILE.html is missing");
   ESC_TRY(esc_output_check(output, "HTML", "html|htm", true));
   ESC_TRY(esc_io_check_writable(output));
   ESC_TRY(publish(argv[first], studies, output, &counts));
   printf("%s: %d figure%s, %d of %d check%s passed, %d %s\n", output, counts.figures,
          esc_html_plural(counts.figures), counts.checks - counts.failed, counts.checks,
          esc_html_plural(counts.checks), counts.studies, counts.studies == 1 ? "study" : "studies");
-  if (counts.failed)
-    status = ESC_FAIL(ESC_CHECK_FAILED, "%d of the report's checks failed", counts.failed);
+  if (counts.failed) status = ESC_FAIL(ESC_CHECK_FAILED, "report: %d checks failed", counts.failed);
 done:
   return status;
 }

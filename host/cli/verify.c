@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement verify: is what runs on this machine what the theory says? */
+/* escapement verify: checks of random numbers, gradients, theory and engines on this machine. */
 #include "escapement/verify.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ typedef struct request {
   bool quick, fail_fast, json;
 } request;
 
-/* Tolerance over error as a column: "exact" where the row allows no error at all. */
+/* Tolerance over error; "exact" if the row allows no error and has none. */
 static void print_ratio(const esc_verify_result *r, char text[16]) {
   if (r->exact && r->error == 0)
     snprintf(text, 16, "exact");
@@ -38,11 +38,11 @@ static void print_row(const esc_verify_result *r) {
          r->passed ? "pass" : "FAIL", r->where);
 }
 
-/* Prints the table's row; `context` counts the rows before it. */
+/* Prints a row of the table; `context` points to the number of rows before it. */
 static bool print_result(void *context, const esc_verify_result *r) {
   int *rows = context;
   if (++*rows == 1)
-    printf("%-48s %9s  %9s  %7s        %s\n", "check", "error", "allowed", "ratio", "where");
+    printf("%-48s %9s  %9s  %7s        %s\n", "check", "error", "allowed", "ratio", "location");
   print_row(r);
   fflush(stdout); /* the next one may take seconds */
   return true;
@@ -108,18 +108,18 @@ static esc_status parse(request *q, int argc, char **argv, int *first, bool *hel
 static esc_status verify(const request *q, esc_verification *v) {
   esc_status status = ESC_OK;
   int rows = 0;
-  const esc_verify_request asked = {.backend = q->backend,
-                                    .path = q->path,
-                                    .device = q->device < 0 ? 0 : (int)q->device,
-                                    .threads = (int)q->threads,
-                                    .quick = q->quick,
-                                    .fail_fast = q->fail_fast};
-  ESC_TRY(esc_machine_verify(&asked, q->json ? NULL : print_result, &rows, v));
+  const esc_verify_request settings = {.backend = q->backend,
+                                       .path = q->path,
+                                       .device = q->device < 0 ? 0 : (int)q->device,
+                                       .threads = (int)q->threads,
+                                       .quick = q->quick,
+                                       .fail_fast = q->fail_fast};
+  ESC_TRY(esc_machine_verify(&settings, q->json ? NULL : print_result, &rows, v));
   if (q->json)
     ESC_TRY(print_json(v, q->quick));
   else
     printf("%d passed, %d failed, %d skipped in %.1f s%s\n", v->passed, v->failed, v->skipped,
-           v->seconds, v->stopped ? "; the others were not run" : "");
+           v->seconds, v->stopped ? "; remaining checks not run" : "");
   if (v->failed)
     status = ESC_FAIL(ESC_CHECK_FAILED, "verify: %d of %d checks failed", v->failed,
                       v->passed + v->failed);
@@ -137,10 +137,10 @@ esc_status esc_command_verify(int argc, char **argv) {
   ESC_TRY(parse(&q, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
-    return ESC_FAIL(ESC_BAD_INPUT, "verify: does not take '%s'",
-                    esc_show(argv[first], strlen(argv[first])).text);
+    return ESC_FAIL(ESC_BAD_INPUT, "verify: unexpected argument '%s'",
+                    esc_quote(argv[first], strlen(argv[first])).text);
   if (q.device >= 0 && esc_backend_cuda_devices(why, sizeof why) == 0)
-    return ESC_FAIL(ESC_BAD_INPUT, "--device %lld: no GPU can be used: %s; leave --device out",
+    return ESC_FAIL(ESC_BAD_INPUT, "--device %lld: no usable GPU: %s; omit --device",
                     (long long)q.device, why);
   ESC_TRY(verify(&q, &v));
 done:
