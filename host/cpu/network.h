@@ -59,13 +59,13 @@ typedef struct esc_cpu_work {
   esc_arena arena;                     /* of the blocks above */
 } esc_cpu_work;
 
-/* A network's response to a sample, and the sums over it that esc_response_sums names. */
-typedef struct esc_cpu_response {
+/* A network's response to a sample, and the sums over it that esc_evaluation_sums names. */
+typedef struct esc_cpu_evaluation {
   const esc_observer *observer;
   const esc_eval_sample *sample;
   double *const *g; /* (4, weight) */
-  esc_response *out;
-} esc_cpu_response;
+  esc_evaluation *out;
+} esc_cpu_evaluation;
 
 /* The functions compiled once for each instruction set (step.c). */
 typedef struct esc_cpu_isa {
@@ -83,7 +83,7 @@ typedef struct esc_cpu_isa {
 
   /* Adds the network's response to a sample. */
   void (*evaluate)(const esc_cpu_shared *shared, const esc_cpu_network *network, esc_cpu_work *work,
-                   const esc_cpu_response *response);
+                   const esc_cpu_evaluation *evaluation);
 } esc_cpu_isa;
 
 extern const esc_cpu_isa esc_cpu_isa_generic;

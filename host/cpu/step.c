@@ -110,7 +110,7 @@ static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *n
 
 /* Samples first, ..., first + count - 1: one forward pass, a backward pass for each weight. */
 static void evaluate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, int first, int count,
-                          esc_cpu_work *work, const esc_cpu_response *r) {
+                          esc_cpu_work *work, const esc_cpu_evaluation *r) {
   const esc_observer *o = r->observer;
   const esc_eval_sample *sample = r->sample;
   const size_t inputs = (size_t)s->problem->shape.inputs;
@@ -120,8 +120,8 @@ static void evaluate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, i
   esc_forward(s, net, count, work);
   for (int b = 0; b < count; b++) {
     double c[3];
-    esc_response_weights(o, sample, first + b, (double)work->f[b], c);
-    esc_response_add(o, sample, first + b, (double)work->f[b], r->out);
+    esc_evaluation_weights(o, sample, first + b, (double)work->f[b], c);
+    esc_evaluation_add(o, sample, first + b, (double)work->f[b], r->out);
     for (int k = 0; k < 3; k++) weight[k][b] = (float)c[k];
   }
   for (int k = 0; k < 3; k++) {
@@ -137,7 +137,7 @@ static void evaluate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, i
 }
 
 static void evaluate(const esc_cpu_shared *s, const esc_cpu_network *net, esc_cpu_work *work,
-                     const esc_cpu_response *r) {
+                     const esc_cpu_evaluation *r) {
   for (int first = 0; first < r->sample->samples; first += ESC_TILE) {
     const int left = r->sample->samples - first;
     evaluate_tile(s, net, first, left < ESC_TILE ? left : ESC_TILE, work, r);
