@@ -4,8 +4,8 @@
 
 #include <gsl/gsl_linalg.h>
 
-#include "cpu/network.h"
 #include "cpu/evaluate.h"
+#include "cpu/network.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/theory.h"
 #include "problems.h"
