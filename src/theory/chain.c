@@ -93,7 +93,7 @@ void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *ru
   if (second) symmetrise(layers, jacobian);
 }
 
-/* A polynomial may meet infinities of both signs: NaN, which no comparison accepts. */
+/* NaN where a polynomial produces infinities of both signs; every comparison with it fails. */
 void esc_reduced_term_sizes(const esc_escape_problem *problem, const esc_quadrature *rule,
                             const double *s, double *size) {
   const int layers = problem->layers;

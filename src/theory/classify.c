@@ -2,8 +2,8 @@
 /* The class of an activation and its constants (docs/theory, section 2), all of them
  * computed: Taylor coefficients by series arithmetic, the moments by quadrature.
  *
- * A coefficient counts as 0 where its value is within twice the bound on its own
- * rounding error; the coefficients of a polynomial have none and count as they are. */
+ * A coefficient counts as 0 where its absolute value is at most twice the bound on its
+ * rounding error; the coefficients of a polynomial are exact. */
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
@@ -49,13 +49,14 @@ static void moment_terms(void *context, double g, double *out) {
   out[QTH] = m->q ? e.value * pow(g, m->q) : 0;
 }
 
-/* E|sigma'(g)|, to which rounding is relative. */
+/* |sigma'(g)|, whose mean is the scale of the rounding error of c_1. */
 static void derivative_size(void *context, double g, double *out) {
   const moments *m = context;
   *out = fabs(esc_activate_f64(m->activation, g).derivative);
 }
 
-/* c_1 two ways (Stein's identity): their difference is part of the error. */
+/* c_1 = E[sigma'(g)] = E[sigma(g) g] by Stein's lemma: the difference of the two averages is part
+ * of the error estimate. */
 static esc_status find_moments(const esc_activation *activation, esc_classification *c) {
   esc_status status = ESC_OK;
   moments m = {activation, c->q};
@@ -94,9 +95,9 @@ done:
   return status;
 }
 
-/* ---- doubts ---- */
+/* ---- warnings ---- */
 
-/* Puts a sentence behind what `text` holds, as far as there is room. */
+/* Appends a sentence to `text`, cut to `size` bytes. */
 __attribute__((format(printf, 3, 4))) static void append(char *text, size_t size,
                                                          const char *format, ...) {
   size_t used = strlen(text);

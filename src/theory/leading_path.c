@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Times along the path of the leading order, at its own rates and at the exact ones. */
+/* Times along the path of the leading order (leading_path.h), by adaptive Gauss-Kronrod quadrature
+ * in ln v: at the leading order's rates to 1e-11, and at the exact ones for the defect. */
 #include "leading_path.h"
 
 #include <gsl/gsl_errno.h>
@@ -27,8 +28,8 @@ esc_leading_path esc_leading_path_leaf(const esc_leading_order *a, double drive)
       .to = log(p->to * p->to - squared_gap(p->scale[p->layer], a->smallest))};
 }
 
-/* chi and p, and A's constants. E[h^2] of the first activation's linear part is 1; ReLU's half
- * line has 1/2. */
+/* chi, p and the constants of A. E[h^2] of the first activation's linear part is 1, for ReLU, which
+ * is linear on a half line, 1/2. */
 static void set_next_order(esc_leading_path *path) {
   const esc_classification *c = &path->start->class_;
   const esc_escape_problem *p = path->start->problem;
