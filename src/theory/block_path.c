@@ -108,14 +108,14 @@ static double find_min_scale(const esc_block_problem *p) {
 static int set_error_weights(N_Vector y, N_Vector weight, void *data) {
   const esc_block_path *path = data;
   const int n = esc_block_size(&path->upper), all = (1 + path->channels) * n;
-  const double *at = N_VGetArrayPointer(y),
+  const double *value = N_VGetArrayPointer(y),
                absolute_tolerance = 1e-2 * path->tolerance * path->min_scale;
   const double rows = sqrt(1 + path->channels);
   double *w = N_VGetArrayPointer(weight), largest = 0;
-  for (int i = n; i < all; i++) largest = fmax(largest, fabs(at[i]));
+  for (int i = n; i < all; i++) largest = fmax(largest, fabs(value[i]));
   const double sensitivity_weight =
       1 / (sensitivity_tolerance_factor * path->tolerance * largest + absolute_tolerance);
-  for (int i = 0; i < n; i++) w[i] = rows / (path->tolerance * fabs(at[i]) + absolute_tolerance);
+  for (int i = 0; i < n; i++) w[i] = rows / (path->tolerance * fabs(value[i]) + absolute_tolerance);
   for (int i = n; i < all; i++) w[i] = sensitivity_weight;
   return are_finite(all, w) ? 0 : -1;
 }

@@ -15,7 +15,7 @@ typedef struct esc_leading_order {
   double drive;             /* D */
   double prefix_drive;      /* D with the prefix exact; D if there is none; NaN if unknown */
   double defect;            /* of corrected: leading_path.h */
-  esc_escape_times *times;  /* receives closed, corrected and remarks */
+  esc_escape_times *times;  /* receives closed, corrected and the note */
 } esc_leading_order;
 
 /* closed and corrected, with the defect of the latter, or why there is none. The start is below
