@@ -34,7 +34,7 @@ typedef struct esc_classification {
       a[ESC_TAYLOR_TERMS]; /* Taylor coefficients at 0, computed; ReLU: a_1 := 1 by homogeneity */
   int q;                   /* order of the first nonlinear term; 0 if there is none */
   double aq;               /* a_q; 0 if there is none */
-  double c1, c1_error;     /* E[sigma'(g)] = E[sigma(g) g], and the quadrature's own error */
+  double c1, c1_error;     /* E[sigma'(g)] = E[sigma(g) g], and the quadrature's error */
   double moment;           /* m_q = E[sigma(g) g^q]; 0 if there is no q */
   double correction; /* C = a_q m_q / (a_1 m_1) (docs/theory, section 2.4); 0 if there is no q, NaN
                         for class D and where a_1 c_1 = 0 */

@@ -69,13 +69,13 @@ static void write_disagreement(const esc_fit_group *g, esc_fit_warning warning, 
 /* Texts of the warnings without numbers. */
 static const char *const sentence[ESC_FIT_WARNINGS] = {
     [ESC_FIT_SPREAD] =
-        "times at one scale spread by more than their mean: for such spreads the "
-        "95% interval holds the truth in about 92% of sweeps",
+        "the standard deviation of the times at one scale exceeds their mean: the coverage of the "
+        "95% interval is then about 92%",
     [ESC_FIT_ONE_SIDED] =
         "members escaped at one scale only: the budgets of the others bound the "
         "slope on one side (95%)",
     [ESC_FIT_NO_INTERVAL] =
-        "no interval: nothing shows the slope's error; use more seeds, each "
+        "no interval: the data show no error of the slope; use more seeds, each "
         "at all scales",
     [ESC_FIT_NO_ACTIVATION] =
         "limit at eps = 0: the file does not name the activation; "

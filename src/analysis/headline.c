@@ -67,8 +67,8 @@ static double log_budget(const esc_seed_table *table, int p) {
 }
 
 /* Bound on the slope between the whole point w and the censored point c: log mean t* there is
- * above log budget, and its own error, which cannot be measured, is taken to be as large
- * as that of w and independent of it. 95%, one-sided; `contrast` is scratch, all 0. */
+ * above log budget, and its error, which is not observed, is assumed to be as large
+ * as that of w and independent of it. 95%, one-sided; `contrast` is workspace, all 0. */
 static esc_status bound_slope(const esc_means *means, int w, int c, double *contrast,
                               double *bound) {
   esc_status status = ESC_OK;

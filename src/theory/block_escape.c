@@ -118,14 +118,14 @@ static void explain_missing(const esc_block_path *pair, esc_block_times *out) {
            "border of escape, beyond which the solver cannot follow",
            path->t);
   else
-    append(out, ": not reached by t = %.6g, where the search was given up", path->t);
+    append(out, ": not reached by t = %.6g, the limit of the search", path->t);
 }
 
 static void explain_start(const esc_block_path *path, esc_block_times *out) {
   const size_t used = strlen(out->note);
   append_separator(out);
   if (name_events(path, is_at_start, out) > 0)
-    append(out, ": passed at the start already");
+    append(out, ": passed at the start");
   else
     out->note[used] = 0;
 }
@@ -162,10 +162,11 @@ static void explain_roughness(esc_block_times *out) {
 }
 
 static void write_note(const esc_block_path *path, esc_block_times *out) {
-  if (path->c1 == 0) append(out, "c_1 = 0 for this activation: S_k has no half to pass");
+  if (path->c1 == 0)
+    append(out, "c_1 = 0 for this activation: S_k is not defined relative to a_k c_1");
   if (path->c3 == 0) {
     append_separator(out);
-    append(out, "c_3 = 0 for this activation: there is no hermite time");
+    append(out, "c_3 = 0 for this activation: no hermite time");
   }
   explain_start(path, out);
   explain_missing(path, out);

@@ -32,8 +32,7 @@ done:
 static esc_status check_escapes(const esc_block_path *path) {
   if (path->c1 == 0)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "c_1 = 0 for this activation: S_k has no half to pass, so there is no escape "
-                    "time to attribute");
+                    "c_1 = 0 for this activation: there is no escape time to attribute");
   for (int k = 0; k < path->upper.modes; k++)
     if (isnan(path->time[k]))
       return ESC_FAIL(ESC_BAD_INPUT,

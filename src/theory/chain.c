@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The scalar chain f = s_L sigma(s_{L-1} ... sigma(s_1 g)) on the symmetric
- * manifold, and the reduced ODE's right side and Jacobian (docs/theory, section 3.2).
+ * manifold, and the reduced ODE's right-hand side and Jacobian (docs/theory, section 3.2).
  *
  * With h_0 = g, z_l = s_l h_{l-1}, h_l = sigma(z_l), f = z_L, and F_l the map from
  * z_l to f:

@@ -119,17 +119,18 @@ static void warn_class(const esc_classification *c, char *text, size_t size) {
         "sigma(z) - a_0, which is another network",
         c->a[0]);
   if (c->class_ == ESC_CLASS_NONE)
-    append(text, size, "a_0 = a_2 = 0, but it is not odd: it lies outside the classes A to D");
+    append(text, size, "a_0 = a_2 = 0, but the activation is not odd: outside the classes A to D");
 }
 
 static void warn_signs(const esc_classification *c, char *text, size_t size) {
   const double a1 = c->a[1], c1 = c->c1;
   if (a1 == 0) append(text, size, "a_1 = 0: the drive vanishes, small scales do not grow");
-  if (c1 == 0) append(text, size, "c_1 = 0: the drive vanishes, nothing starts the escape");
+  if (c1 == 0)
+    append(text, size, "c_1 = 0: the drive vanishes, small scales do not grow at leading order");
   if (a1 < 0) append(text, size, "a_1 = %g < 0, against the paper's assumption", a1);
   if (c1 < 0) append(text, size, "c_1 = %g < 0, against the paper's assumption", c1);
   if (a1 * c1 != 0 && (a1 < 0 || c1 < 0))
-    append(text, size, "the sign of the drive a c_1 a_1^(L-1) prod s_l(0) decides on the escape");
+    append(text, size, "escape depends on the sign of the drive a c_1 a_1^(L-1) prod s_l(0)");
 }
 
 void esc_classification_warnings(const esc_classification *c, char *text, size_t size) {

@@ -107,14 +107,14 @@ static const char *describe_end(esc_flow_end end) {
   switch (end) {
     case ESC_FLOW_FIXED: return "the flow has converged to a fixed point";
     case ESC_FLOW_SADDLE:
-      return "the flow is at a saddle to within rounding: digits beyond a double decide on what "
-             "follows";
+      return "the flow is at a saddle to within rounding: double precision cannot determine its "
+             "continuation";
     case ESC_FLOW_DECAYED: return "all scales decay towards 0";
     case ESC_FLOW_STEEP:
       return "the activation is too steep for the Gaussian averages of the reduced ODE";
     case ESC_FLOW_TINY: return "the rates are 0, or too small for a double";
-    case ESC_FLOW_STALLED: return "no step of the integrator is accurate enough";
-    default: return "the flow still moves where the search ends";
+    case ESC_FLOW_STALLED: return "no step of the solver meets its tolerance";
+    default: return "the flow still moves at the limit of the search";
   }
 }
 
@@ -142,8 +142,8 @@ static esc_status measure_conditioning(const esc_escape_problem *p, double work,
     times->ode = first->time;
   else
     esc_note_append(times,
-                    "no ode: the flow comes so close to a saddle that digits beyond a double "
-                    "decide on what follows (an integration gives t = %.4g)",
+                    "no ode: the flow comes so close to a saddle that double precision cannot "
+                    "determine its continuation (one integration gives t = %.4g)",
                     first->time);
   if (error <= error_max && error > error_stated)
     esc_note_append(times, "the flow comes close to a saddle: ode is accurate to %.0e only", error);
@@ -176,7 +176,7 @@ esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_t
   if (problem->scale[problem->layer] >= problem->to) {
     out->escaped_at_start = true;
     out->ode = out->closed = out->corrected = 0;
-    esc_note_append(out, "s_%d is there at the start", problem->layer + 1);
+    esc_note_append(out, "s_%d has reached the threshold at the start", problem->layer + 1);
   } else {
     ESC_TRY(esc_leading_order_times(&a));
     ESC_TRY(find_ode(&a));

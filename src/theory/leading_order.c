@@ -41,13 +41,11 @@ void esc_leading_order_note_roughness(const esc_leading_order *a) {
   const double change =
       isfinite(a->defect) && !(fabs(excess) > fabs(a->defect)) ? a->defect : excess;
   if (fabs(change) > rough_defect)
-    esc_note_append(
-        a->times,
-        "corrected is rough: the terms that it leaves out change its time by about %+.0f%%",
-        100 * change);
+    esc_note_append(a->times,
+                    "corrected is rough: the neglected terms change its time by about %+.0f%%",
+                    100 * change);
   else if (isnan(change) && isinf(a->defect))
-    esc_note_append(
-        a->times, "corrected is rough: the terms that it leaves out turn its path back before s*");
+    esc_note_append(a->times, "corrected is rough: the neglected terms reverse its path before s*");
   else if (isnan(change))
     esc_note_append(a->times,
                     "the error of corrected is not known: the exact rates cannot be computed");
@@ -74,8 +72,8 @@ static esc_status corrected_balanced(esc_leading_order *a) {
 static esc_status corrected_prefix(esc_leading_order *a) {
   const double ratio = a->drive / a->prefix_drive;
   if (a->bottleneck < 2) {
-    esc_note_append(a->times,
-                    "one small layer makes no plateau: closed is of the order of ode, no more");
+    esc_note_append(
+        a->times, "no plateau with one small layer: closed has the order of magnitude of ode only");
     return ESC_OK;
   }
   if (ratio > 0 && fabs(ratio - 1) > 1e-9)
@@ -99,14 +97,15 @@ static esc_status find_corrected(esc_leading_order *a) {
     esc_note_append(a->times,
                     "no corrected time: with layers 1 to %d taken exactly, the leading order's "
                     "drive is %s",
-                    a->prefix, a->prefix_drive < 0 ? "negative" : "0 (they hide the teacher)");
+                    a->prefix,
+                    a->prefix_drive < 0 ? "negative" : "0 (they remove the teacher's signal)");
   else if (is_balanced(a))
     return corrected_balanced(a);
   else if (a->prefix > 0)
     return corrected_prefix(a);
   else
-    esc_note_append(a->times,
-                    "no corrected time: it is for equal scales, or large layers before small ones");
+    esc_note_append(
+        a->times, "no corrected time: defined for equal scales, or large layers before small ones");
   return ESC_OK;
 }
 

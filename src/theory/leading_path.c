@@ -86,7 +86,7 @@ typedef struct integrand {
   const esc_leading_path *path;
   double log_start;     /* of the integrand, so that it starts at 1 */
   esc_quadrature rule;  /* of the exact rates */
-  bool by_escape_layer; /* the exact rate is that of the watched layer, else the path's own */
+  bool by_escape_layer; /* exact rate by the escape layer, else by the path's variable v */
 } integrand;
 
 static double time_integrand(double log_v, void *data) {
@@ -133,7 +133,7 @@ static int smallest_layer(const esc_leading_order *a) {
   return l;
 }
 
-/* The exact dln v/dt over the path's own: by the watched layer; by the smallest, which carries the
+/* The exact dln v/dt over the path's: by the escape layer; by the smallest, which carries the
  * leaf; or by u = (prod s_l)^{1/L}. */
 static double rate_ratio(const integrand *f, double log_v) {
   const esc_leading_path *path = f->path;

@@ -459,9 +459,9 @@ static esc_status advance(flow *f, double t) {
   ESC_TRY(integrate(f));
   if (f->end == ESC_FLOW_STEEP) return ESC_BAD_INPUT; /* the message is that of the rule */
   if (f->end != ESC_FLOW_CROSSED)
-    status = ESC_FAIL(ESC_BAD_INPUT, "the reduced ODE: no way on from t = %g to %g%s%s",
-                      f->state[f->problem->layers] * f->time_scale, t, f->message[0] ? ": " : "",
-                      f->message);
+    status = ESC_FAIL(
+        ESC_BAD_INPUT, "the reduced ODE: the integration from t = %g to %g failed%s%s",
+        f->state[f->problem->layers] * f->time_scale, t, f->message[0] ? ": " : "", f->message);
 done:
   return status;
 }
