@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement plateau: the bootstrap interval of every network, as measured. */
+/* escapement plateau: measures the assumptions of the critical-depth law on every network. */
 #include "escapement/plateau.h"
 
 #include <math.h>
@@ -16,7 +16,7 @@
 
 static const char default_window[] = "0.3";
 
-/* Of a member in the JSON, beside its exponents. */
+/* Numbers of a member in the JSON, in addition to its exponents. */
 #define MEMBER_NUMBERS(X)  \
   X(m_start)               \
   X(m_end)                 \
@@ -36,7 +36,7 @@ static esc_status read_window(const char *text, double *window) {
   const char *fault = esc_number_parse(text, strlen(text), window);
   if (!fault && !(*window > 0)) fault = "must be above 0";
   if (!fault) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "--window: '%s' %s", esc_show(text, strlen(text)).text, fault);
+  return ESC_FAIL(ESC_BAD_INPUT, "--window: '%s' %s", esc_quote(text, strlen(text)).text, fault);
 }
 
 /* ---- JSON ---- */
@@ -141,7 +141,7 @@ static esc_status print_json(const report *r) {
 
 /* ---- text ---- */
 
-/* A number in a column of 9, "-" where there is none. */
+/* A number in a column of 9 characters, "-" if it is missing. */
 static void print_number(double value, int digits) {
   if (isfinite(value))
     printf(" %9.*g", digits, value);
@@ -193,7 +193,7 @@ static void print_group(const esc_plateau_table *t, const esc_plateau_set *g) {
   const int64_t last = g->first + g->members - 1;
   for (int i = 0; i < g->sets; i++) print_set(&t->set[g->first_set + i], t->rules.window);
   if (t->network[g->first].scale == t->network[last].scale) {
-    printf("r = %d, over the scales: there is one only\n\n", g->bottleneck);
+    printf("r = %d, over the scales: only one scale\n\n", g->bottleneck);
     return;
   }
   printf("r = %d, over the scales\n", g->bottleneck);
@@ -206,14 +206,15 @@ static void print_group(const esc_plateau_table *t, const esc_plateau_set *g) {
 static void print_text(const esc_plateau_table *t) {
   for (int i = 0; i < t->groups; i++) print_group(t, &t->group[i]);
   printf(
-      "Exponents along the run: snapshots inside the window with S > 0 and m above %d times its\n"
-      "start; at least %d, over a factor of %d. error: one standard error, networks being the\n"
-      "independent units, with the bend of the curve or the next order in m; consistent: theory's\n"
-      "number is within the 95%% interval. Bounded: no factor of 2 or more a decade of epsilon.\n",
+      "Exponents along the run use snapshots inside the window with S > 0 and m above %d times\n"
+      "its initial value: at least %d snapshots, over a factor of %d. error: one standard error\n"
+      "over networks, including the curvature or the next order in m. consistent: the value of "
+      "the\n"
+      "theory is in the 95%% interval. bounded: less than a factor of 2 per decade of epsilon.\n",
       ESC_EXPONENT_MIN_GROWTH, ESC_EXPONENT_MIN_SNAPSHOTS, ESC_EXPONENT_MIN_SPAN);
 }
 
-esc_status esc_verb_plateau(int argc, char **argv) {
+esc_status esc_command_plateau(int argc, char **argv) {
   esc_status status = ESC_OK;
   const char *window = default_window;
   bool json = false, help = false;
@@ -221,22 +222,22 @@ esc_status esc_verb_plateau(int argc, char **argv) {
   report r = {0};
   double limit;
   const esc_option options[] = {
-      {"window", 0, "M", "the plateau ends where m passes this (0.3)", .text = &window},
-      {"json", 0, NULL, "one JSON object on stdout, with every network", .flag = &json},
+      {"window", 0, "M", "end of the plateau: m above this value (default: 0.3)", .text = &window},
+      {"json", 0, NULL, "print one JSON object, with every network", .flag = &json},
       {0},
   };
   const esc_command command = {
       "plateau OUT.h5 [--window M]",
-      "Measures, on every network of a result with snapshots, what the proof of the\n"
-      "critical-depth law assumes of a plateau, up to the first snapshot at which m, the largest\n"
-      "operator norm of the small layers, is above the window: drift of the other layers, the\n"
-      "terms of dS/dt, growth of m against its comparison equation, chain norms. Each exponent\n"
-      "has an error, the range over which it is measured, and a verdict, or the reason why it\n"
-      "cannot be measured.",
+      "Measures the assumptions that the proof of the critical-depth law makes about\n"
+      "the plateau, for every network of a result with snapshots, up to the first\n"
+      "snapshot with m above the window (m: the largest operator norm of the small\n"
+      "layers): drift of the other layers, terms of dS/dt, growth of m against its\n"
+      "comparison equation, norms of products of layers. Each exponent is printed with\n"
+      "its error, range and verdict, or with the reason for a missing value.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
-  if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "plateau: takes one result file");
+  if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "plateau: one result file is required");
   ESC_TRY(read_window(window, &limit));
   ESC_TRY(esc_store_read(argv[first], &r.results));
   ESC_TRY(esc_plateau_table_measure(r.results, argv[first], limit, &r.table));

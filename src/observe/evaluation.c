@@ -45,7 +45,7 @@ void esc_evaluation_finish(const esc_observer *o, const esc_eval_sample *s, cons
   esc_evaluation_errors(o, s, weights, sums, out);
   for (int l = 0; l < o->problem->shape.layers; l++) {
     const size_t from = offset[l], to = offset[l + 1];
-    out->grad_norm_sq[l] = per_sample * per_sample * dot_range(g[0], g[0], from, to);
+    out->signal_grad_norm_sq[l] = per_sample * per_sample * dot_range(g[0], g[0], from, to);
     out->orthogonal[l] = per_sample * per_sample * dot_range(g[0], g[1], from, to);
     out->self_interaction[l] = per_sample * per_sample * dot_range(g[0], g[2], from, to);
   }

@@ -177,9 +177,9 @@ static void write_signal(const row_view *v, const esc_evaluation *a) {
   double q = 0, drive = 0, orthogonal = 0, self = 0;
   for (int l = 0; l < o->problem->shape.layers; l++) {
     const double gamma = esc_metric_gamma(o->problem, l);
-    v->column[ESC_OBSERVABLE_signal_gradient_norm][l] = sqrt(a->grad_norm_sq[l]);
-    q += a->grad_norm_sq[l];
-    drive += gamma * a->grad_norm_sq[l];
+    v->column[ESC_OBSERVABLE_signal_gradient_norm][l] = sqrt(a->signal_grad_norm_sq[l]);
+    q += a->signal_grad_norm_sq[l];
+    drive += gamma * a->signal_grad_norm_sq[l];
     orthogonal += gamma * a->orthogonal[l];
     self += gamma * a->self_interaction[l];
   }
