@@ -357,7 +357,7 @@ static void the_note_tells_how_a_flow_without_crossing_ends(void **unused) {
 static void what_rounding_decides_has_no_time(void **unused) {
   (void)unused;
   const start s = {"tanh", -1, {1e-4, 1e-4, 1e-4}, .5, 1};
-  check_no_crossing(&s, "beyond a double");
+  check_no_crossing(&s, "double precision cannot");
 }
 
 /* closed needs no Gaussian rule for the chain. */
