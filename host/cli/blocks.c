@@ -133,7 +133,7 @@ static json_t *times_json(const esc_block_problem *p, const esc_block_times *t) 
     json_object_set_new(json, "loss", esc_json_number(t->loss));
     json_object_set_new(json, "loss_error", esc_json_number(t->loss_error));
   }
-  json_object_set_new(json, "remark", json_string(t->remark));
+  json_object_set_new(json, "remark", json_string(t->note));
   return json;
 }
 
@@ -159,7 +159,7 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
     printf("\n");
   }
   printf("largest relative error of these times: %.1e\n", t->quadrature_error);
-  if (t->remark[0]) printf("note: %s\n", t->remark);
+  if (t->note[0]) printf("note: %s\n", t->note);
 }
 
 /* The same checks as in the library, with messages that name the options. */

@@ -70,7 +70,7 @@ static json_t *path(const esc_block_problem *p, const esc_attribution *a) {
     json_t *point = json_object();
     json_object_set_new(point, "lambda", esc_json_number(node->lambda));
     json_object_set_new(point, "escape", numbers(p->modes, node->escape));
-    json_object_set_new(point, "slope", numbers(p->modes, node->slope));
+    json_object_set_new(point, "slope", numbers(p->modes, node->derivative));
     json_object_set_new(point, "channels", channels(p, node->channel));
     json_array_append_new(list, point);
   }
@@ -103,7 +103,7 @@ json_t *esc_blocks_attribution_json(const esc_homotopy *h, const esc_attribution
   json_object_set_new(json, "converged", json_boolean(a->converged));
   json_object_set_new(json, "jumps", jumps(p, a));
   json_object_set_new(json, "cancellation", numbers(p->modes, a->cancellation));
-  json_object_set_new(json, "cancels_at", numbers(p->modes, a->cancels_at));
+  json_object_set_new(json, "cancels_at", numbers(p->modes, a->cancellation_lambda));
   json_object_set_new(json, "path", path(p, a));
   return json;
 }
@@ -138,6 +138,6 @@ void esc_blocks_attribution_print(const esc_homotopy *h, const esc_attribution *
   for (int k = 0; k < p->modes; k++)
     if (a->cancellation[k] < 0.9)
       printf("mode %d: the channels cancel to %.2g of their size at lambda = %.3g\n", k + 1,
-             a->cancellation[k], a->cancels_at[k]);
+             a->cancellation[k], a->cancellation_lambda[k]);
   print_warnings(p, a);
 }

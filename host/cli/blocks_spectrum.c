@@ -21,8 +21,8 @@ static json_t *schur_json(double time, const esc_schur *s) {
   json_object_set_new(json, "nonnegative", json_boolean(s->nonnegative));
   json_object_set_new(json, "holds", json_boolean(s->holds));
   json_object_set_new(json, "off_diagonal", esc_json_number(s->off_diagonal));
-  json_object_set_new(json, "least_damping", esc_json_number(s->least_damping));
-  json_object_set_new(json, "most_negative", esc_json_number(s->most_negative));
+  json_object_set_new(json, "least_damping", esc_json_number(s->min_damping));
+  json_object_set_new(json, "most_negative", esc_json_number(s->min_coupling));
   json_object_set_new(json, "asymmetry", esc_json_number(s->asymmetry));
   json_object_set_new(json, "gain", esc_json_number(s->gain));
   json_object_set_new(json, "growth", esc_json_number(s->growth));
@@ -51,8 +51,8 @@ json_t *esc_blocks_spectrum_json(const esc_plateau_spectrum *s) {
 
 static void print_schur(double time, const esc_schur *s) {
   printf("t = %-10.6g D diagonal: %s (%.1e)  D > 0: %s (%.1e)  B, C >= 0: %s (%.1e)\n", time,
-         s->diagonal ? "yes" : "no", s->off_diagonal, s->positive ? "yes" : "no", s->least_damping,
-         s->nonnegative ? "yes" : "no", s->most_negative);
+         s->diagonal ? "yes" : "no", s->off_diagonal, s->positive ? "yes" : "no", s->min_damping,
+         s->nonnegative ? "yes" : "no", s->min_coupling);
   printf("               largest real eigenvalue %.6g", s->abscissa);
   if (isfinite(s->gain)) printf("; loop gain %.6g", s->gain);
   if (isfinite(s->growth)) printf(", growth %.6g", s->growth);

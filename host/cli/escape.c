@@ -82,7 +82,7 @@ static esc_status print_json(const esc_escape_times *times, const esc_critical_d
   json_object_set_new(object, "closed", esc_json_number(times->closed));
   json_object_set_new(object, "corrected", esc_json_number(times->corrected));
   json_object_set_new(object, "drive", esc_json_number(times->drive));
-  json_object_set_new(object, "remark", json_string(times->remark));
+  json_object_set_new(object, "remark", json_string(times->note));
   json_object_set_new(object, "bottleneck", json_integer(depth->r));
   json_object_set_new(object, "exponent", json_real(depth->exponent));
   json_object_set_new(object, "hierarchy", esc_json_number(depth->hierarchy));
@@ -106,7 +106,7 @@ static void print_text(const esc_escape_times *times, const esc_critical_depth *
   if (isfinite(depth->hierarchy))
     printf("; the next larger scale is %.3g times larger", depth->hierarchy);
   printf("\n");
-  if (times->remark[0]) printf("note       %s\n", times->remark);
+  if (times->note[0]) printf("note       %s\n", times->note);
 }
 
 static const char summary[] =
@@ -154,7 +154,7 @@ esc_status esc_command_escape(int argc, char **argv) {
   ESC_TRY(read_request(&r, &problem));
   ESC_TRY(esc_escape_times_compute(&problem, &times));
   const esc_critical_depth depth =
-      esc_critical_depth_of(problem.layers, problem.scale, ESC_BOTTLENECK_SPREAD);
+      esc_critical_depth_compute(problem.layers, problem.scale, ESC_BOTTLENECK_SPREAD);
   if (json)
     ESC_TRY(print_json(&times, &depth));
   else

@@ -54,7 +54,7 @@ static void add_exponents(const esc_plateau_table *t, int64_t i, json_t *json) {
   for (int k = 0; k < ESC_PLATEAU_EXPONENTS; k++) {
     const char *name = esc_plateau_exponent_name(k);
     const esc_exponent *e = esc_plateau_exponent(&t->network[i].plateau, k);
-    const bool measured = e->why == ESC_MEASURED;
+    const bool measured = e->obstacle == ESC_MEASURED;
     char verdict[160];
     esc_plateau_verdict_print(t, i, k, verdict, sizeof verdict);
     json_object_set_new(json, name, esc_json_number(e->value));
@@ -94,9 +94,9 @@ static json_t *row_to_json(const esc_plateau_row *row) {
   json_object_set_new(json, "predicted", esc_json_number(row->predicted));
   json_object_set_new(json, "networks", json_integer(row->networks));
   json_object_set_new(json, "measured", json_integer(row->measured));
-  json_object_set_new(json, "least", esc_json_number(row->least));
+  json_object_set_new(json, "least", esc_json_number(row->min));
   json_object_set_new(json, "median", esc_json_number(row->median));
-  json_object_set_new(json, "most", esc_json_number(row->most));
+  json_object_set_new(json, "most", esc_json_number(row->max));
   json_object_set_new(json, "value", esc_json_number(row->estimate.value));
   json_object_set_new(json, "error", esc_json_number(row->estimate.error));
   json_object_set_new(json, "lower", esc_json_number(row->estimate.lower));
@@ -172,9 +172,9 @@ static void print_numbers(int rows, const esc_plateau_row *row) {
          "verdict");
   for (int k = 0; k < rows; k++) {
     printf("    %-34s", row[k].heading);
-    print_number(row[k].least, 4);
+    print_number(row[k].min, 4);
     print_number(row[k].median, 4);
-    print_number(row[k].most, 4);
+    print_number(row[k].max, 4);
     printf(" %11s%s%s\n", row[k].theory, row[k].verdict[0] ? "  " : "", row[k].verdict);
   }
 }
@@ -183,7 +183,8 @@ static void print_set(const esc_plateau_set *s, double window) {
   printf(
       "r = %d, epsilon = %.4g: networks: %lld, of which %lld left the window m <= %g; lost "
       "updates at most %.2g\n",
-      s->bottleneck, s->scale, (long long)s->members, (long long)s->left, window, s->lost_updates);
+      s->bottleneck, s->scale, (long long)s->members, (long long)s->exited, window,
+      s->lost_updates);
   print_exponents(ESC_PLATEAU_EXPONENTS, s->row, "exponents along the run");
   print_numbers(s->rows - ESC_PLATEAU_EXPONENTS, s->row + ESC_PLATEAU_EXPONENTS);
 }
@@ -210,7 +211,7 @@ static void print_text(const esc_plateau_table *t) {
       "over networks, including the curvature or the next order in m. consistent: the value of "
       "the\n"
       "theory is in the 95%% interval. bounded: less than a factor of 2 per decade of epsilon.\n",
-      ESC_EXPONENT_START, ESC_EXPONENT_SNAPSHOTS, ESC_EXPONENT_FACTOR);
+      ESC_EXPONENT_MIN_GROWTH, ESC_EXPONENT_MIN_SNAPSHOTS, ESC_EXPONENT_MIN_SPAN);
 }
 
 esc_status esc_command_plateau(int argc, char **argv) {

@@ -66,8 +66,8 @@ static void become(const esc_child_spec *spec, const pipes *p, pid_t parent, cha
   _exit(127);
 }
 
-esc_status esc_child_start(const esc_child_spec *spec, const char *command, pid_t *child, int *input,
-                           int *output, int *error) {
+esc_status esc_child_start(const esc_child_spec *spec, const char *command, pid_t *child,
+                           int *input, int *output, int *error) {
   esc_status status = ESC_OK;
   pipes p;
   const pid_t parent = getpid();
