@@ -33,7 +33,8 @@ inline cudaError_t esc_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_
 #include <esc_simt_launch.h>
 
 #define ESC_LAUNCH(kernel, ...) esc_simt::launch(#kernel, kernel, __VA_ARGS__)
-#define ESC_SHARED_MEMORY(type, name) type *const name = static_cast<type *>(esc_simt::place.shared)
+#define ESC_SHARED_MEMORY(type, name) \
+  type *const name = static_cast<type *>(esc_simt::position.shared)
 #endif
 
 #endif
