@@ -6,18 +6,19 @@
 static const unsigned threads = 256;
 
 template <int kind>
-__global__ void esc_activate_kernel(esc_device_problem p, size_t count, const float *z, float *h) {
+__global__ void esc_activate_kernel(esc_device_problem p, size_t count, const float *g_z,
+                                    float *g_h) {
   const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < count) h[i] = esc_evaluate<kind>(p, z[i]).value;
+  if (i < count) g_h[i] = esc_evaluate<kind>(p, g_z[i]).value;
 }
 
 cudaError_t esc_launch_activate(const esc_device_problem *p, const esc_lot *lot, int l,
                                 cudaStream_t stream) {
-  const size_t count = esc_layer_floats(*p, *lot), at = (size_t)l * count;
+  const size_t count = esc_layer_floats(*p, *lot), offset = (size_t)l * count;
   cudaError_t error = cudaSuccess;
-#define LAUNCH(kind)                                                                            \
-  error = ESC_LAUNCH(esc_activate_kernel<kind>, esc_blocks(count, threads), threads, 0, stream, \
-                     *p, count, lot->z + at, lot->h + at)
+#define LAUNCH(kind)                                                                         \
+  error = ESC_LAUNCH(esc_activate_kernel<kind>, esc_block_count(count, threads), threads, 0, \
+                     stream, *p, count, lot->z + offset, lot->h + offset)
   ESC_DISPATCH_ACTIVATION(p->activation, LAUNCH)
 #undef LAUNCH
   return error;

@@ -17,8 +17,9 @@ struct tile {
 
 /* u of sample b and feature n: for the last hidden layer error w. */
 template <bool top>
-static __device__ float incoming(const esc_lot &lot, const float *g_w, size_t b, size_t at, int n) {
-  return top ? esc_mul_f32(lot.error[b], g_w[n]) : lot.u[at];
+static __device__ float upstream_gradient(const esc_lot &lot, const float *g_w, size_t b,
+                                          size_t offset, int n) {
+  return top ? esc_mul_f32(lot.error[b], g_w[n]) : lot.u[offset];
 }
 
 /* This thread's samples of feature n: writes delta, returns its share of the
@@ -32,11 +33,11 @@ static __device__ float activation_backward(const esc_device_problem &p, const e
     for (int j = 0; j < ESC_RUN; j++) {
       const int s = (q + QUARTERS * i) * ESC_RUN + j;
       if (s >= t.samples) break;
-      const size_t at = (t.first + (size_t)s) * (size_t)p.width + (size_t)n;
-      const float u = incoming<top>(lot, t.g_w, t.first + (size_t)s, at, n);
-      const esc_eval_f32 e = esc_evaluate<kind>(p, t.g_z[at]);
+      const size_t offset = (t.first + (size_t)s) * (size_t)p.width + (size_t)n;
+      const float u = upstream_gradient<top>(lot, t.g_w, t.first + (size_t)s, offset, n);
+      const esc_eval_f32 e = esc_evaluate<kind>(p, t.g_z[offset]);
       local[i] = esc_fma_f32(u, e.deficit, local[i]);
-      lot.delta[at] = esc_mul_f32(u, e.derivative);
+      lot.delta[offset] = esc_mul_f32(u, e.derivative);
     }
   local[0] = esc_add_f32(local[0], local[2]);
   local[1] = esc_add_f32(local[1], local[3]);
@@ -47,32 +48,32 @@ static __device__ float activation_backward(const esc_device_problem &p, const e
  * double, then the quarters' shares. */
 template <int kind, bool top>
 __global__ void esc_delta_kernel(esc_device_problem p, esc_lot lot, int l) {
-  ESC_SHARED_MEMORY(double, feature);
-  const int slot = (int)blockIdx.y, index = (int)blockIdx.x, q = (int)threadIdx.y;
-  const int wide = (int)blockDim.x;
+  ESC_SHARED_MEMORY(double, s_feature);
+  const int slot = (int)blockIdx.y, tile_index = (int)blockIdx.x, q = (int)threadIdx.y;
+  const int stride = (int)blockDim.x;
   if (!lot.go[slot]) return;
-  float *share = (float *)(feature + p.width) + threadIdx.x; /* (quarter, thread) */
-  const int start = index * ESC_TILE;
+  float *s_share = (float *)(s_feature + p.width) + threadIdx.x; /* (quarter, thread) */
+  const int start = tile_index * ESC_TILE;
   const tile t = {(size_t)slot * (size_t)p.batch + (size_t)start,
                   p.batch - start < ESC_TILE ? p.batch - start : ESC_TILE,
                   lot.w + (size_t)slot * lot.weights + p.offset[p.layers - 1],
                   lot.z + (size_t)l * esc_layer_floats(p, lot)};
-  for (int base = 0; base < p.width; base += wide) {
+  for (int base = 0; base < p.width; base += stride) {
     const int n = base + (int)threadIdx.x;
-    share[q * wide] = n < p.width ? activation_backward<kind, top>(p, lot, t, n, q) : 0.0f;
+    s_share[q * stride] = n < p.width ? activation_backward<kind, top>(p, lot, t, n, q) : 0.0f;
     __syncthreads();
     if (q == 0 && n < p.width)
-      feature[n] = (double)esc_add_f32(esc_add_f32(share[0], share[2 * wide]),
-                                       esc_add_f32(share[wide], share[3 * wide]));
+      s_feature[n] = (double)esc_add_f32(esc_add_f32(s_share[0], s_share[2 * stride]),
+                                         esc_add_f32(s_share[stride], s_share[3 * stride]));
     __syncthreads();
   }
   if (q != 0 || threadIdx.x >= 32) return;
   double part = 0;
   for (int n = (int)threadIdx.x; threadIdx.x < ESC_PARTS && n < p.width; n += ESC_PARTS)
-    part += feature[n];
+    part += s_feature[n];
   part = esc_fold_lanes(part);
   if (threadIdx.x == 0)
-    lot.tile[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x + (size_t)index] =
+    lot.tile[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x + (size_t)tile_index] =
         part;
 }
 

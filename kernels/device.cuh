@@ -8,7 +8,7 @@
 #include "kernels.h"
 #include "launch.h"
 
-static __device__ inline bool esc_trains(const esc_lot &lot, int slot) {
+static __device__ inline bool esc_is_training(const esc_lot &lot, int slot) {
   return !lot.track[slot].finished;
 }
 
@@ -48,7 +48,7 @@ static __device__ inline esc_eval_f32 esc_evaluate(const esc_device_problem &p, 
     case ESC_ACTIVATION_COUNT: break;     \
   }
 
-static inline unsigned esc_blocks(size_t count, unsigned each) {
+static inline unsigned esc_block_count(size_t count, unsigned each) {
   return (unsigned)((count + each - 1) / each);
 }
 

@@ -22,7 +22,7 @@ extern "C" {
 bool esc_fused_fits(int layers, int width, int inputs, int batch, size_t limit);
 
 /* Shared memory of one block, bytes. */
-size_t esc_fused_shared(int layers, int width);
+size_t esc_fused_shared_bytes(int layers, int width);
 
 /* Floats of device memory that one network's gradient sums need between tiles; 0
  * where a minibatch is one tile. */

@@ -27,13 +27,13 @@ struct esc_fused_block {
 
 /* The next `count` elements of shared memory. */
 template <class T>
-static __device__ __forceinline__ T *esc_carve(char **at, size_t count) {
-  T *p = reinterpret_cast<T *>(*at);
-  *at += count * sizeof(T);
+static __device__ __forceinline__ T *esc_carve(char **next, size_t count) {
+  T *p = reinterpret_cast<T *>(*next);
+  *next += count * sizeof(T);
   return p;
 }
 
-static __host__ __device__ inline size_t esc_fused_bytes(int layers, int width) {
+static __host__ __device__ inline size_t esc_fused_block_bytes(int layers, int width) {
   const size_t l = (size_t)layers, n = (size_t)width, row = (size_t)ESC_FUSED_LEADING;
   return sizeof(double) * (n + 2 * l + ESC_PARTS + 2) +
          sizeof(float) *
@@ -41,25 +41,25 @@ static __host__ __device__ inline size_t esc_fused_bytes(int layers, int width) 
 }
 
 template <int N>
-static __device__ __forceinline__ esc_fused_block esc_fused_layout(void *shared, int layers) {
+static __device__ __forceinline__ esc_fused_block esc_fused_block_make(void *shared, int layers) {
   const size_t l = (size_t)layers, tile = (size_t)N * ESC_FUSED_LEADING;
-  char *at = static_cast<char *>(shared);
+  char *next = static_cast<char *>(shared);
   esc_fused_block b;
-  b.s_row = esc_carve<double>(&at, N);
-  b.s_deficit = esc_carve<double>(&at, l);
-  b.s_gradient2 = esc_carve<double>(&at, l);
-  b.s_loss = esc_carve<double>(&at, ESC_PARTS);
-  b.s_count = esc_carve<unsigned long long>(&at, 2);
-  b.s_w = esc_carve<float>(&at, (l - 1) * N * esc_fused<N>::pitch);
-  b.s_w_out = esc_carve<float>(&at, N);
-  b.s_x = esc_carve<float>(&at, tile);
-  b.s_z = esc_carve<float>(&at, (l - 1) * tile);
-  b.s_ping = esc_carve<float>(&at, tile);
-  b.s_pong = esc_carve<float>(&at, tile);
-  b.s_value = esc_carve<float>(&at, ESC_TILE);
-  b.s_error = esc_carve<float>(&at, ESC_TILE);
-  b.s_feature = esc_carve<float>(&at, (l - 1) * 2 * N);
-  b.s_go = esc_carve<int>(&at, 1);
+  b.s_row = esc_carve<double>(&next, N);
+  b.s_deficit = esc_carve<double>(&next, l);
+  b.s_gradient2 = esc_carve<double>(&next, l);
+  b.s_loss = esc_carve<double>(&next, ESC_PARTS);
+  b.s_count = esc_carve<unsigned long long>(&next, 2);
+  b.s_w = esc_carve<float>(&next, (l - 1) * N * esc_fused_geometry<N>::pitch);
+  b.s_w_out = esc_carve<float>(&next, N);
+  b.s_x = esc_carve<float>(&next, tile);
+  b.s_z = esc_carve<float>(&next, (l - 1) * tile);
+  b.s_ping = esc_carve<float>(&next, tile);
+  b.s_pong = esc_carve<float>(&next, tile);
+  b.s_value = esc_carve<float>(&next, ESC_TILE);
+  b.s_error = esc_carve<float>(&next, ESC_TILE);
+  b.s_feature = esc_carve<float>(&next, (l - 1) * 2 * N);
+  b.s_go = esc_carve<int>(&next, 1);
   return b;
 }
 
@@ -73,7 +73,7 @@ struct esc_fused_thread {
 };
 
 template <class P>
-static __device__ __forceinline__ esc_fused_thread<P> esc_fused_make_thread(int id) {
+static __device__ __forceinline__ esc_fused_thread<P> esc_fused_thread_make(int id) {
   esc_fused_thread<P> t;
   t.id = id;
   t.group = id / ESC_PARTS;

@@ -17,7 +17,7 @@ enum { ESC_FUSED_LEADING = ESC_TILE + 4 };
 
 /* What all products of one width have in common. */
 template <int N>
-struct esc_fused {
+struct esc_fused_geometry {
   enum {
     width = N,
     threads = 4 * N,
@@ -71,19 +71,20 @@ static __device__ __forceinline__ void esc_outer(const float a[4], const float b
 
 /* Fused multiply-adds: every output is summed in ascending order, as order.h has it. */
 template <int N>
-struct esc_fused_fma : esc_fused<N> {
-  typedef esc_fused<N> fused;
+struct esc_fused_fma_products : esc_fused_geometry<N> {
+  typedef esc_fused_geometry<N> geometry;
   enum {
     rows = 4,
     columns = 4,
     vector = 4,
     resident_blocks = 1, /* on a multiprocessor, at least */
-    terms = N,           /* of the ledger, of one tile and interface */
+    ledger_terms = N,    /* of the ledger, of one tile and interface */
     chained = 1,         /* sums of a weight gradient go on through the tiles */
-    slice_group = fused::threads / fused::slices, /* threads of a K-slice of a weight gradient */
-    group_columns = N / 4,                        /* those along a row of weights */
-    group_rows = slice_group / group_columns,     /* and along a column */
-    gradient_rows = N / group_rows,               /* weights of a thread */
+    slice_group =
+        geometry::threads / geometry::slices, /* threads of a K-slice of a weight gradient */
+    group_columns = N / 4,                    /* those along a row of weights */
+    group_rows = slice_group / group_columns, /* and along a column */
+    gradient_rows = N / group_rows,           /* weights of a thread */
     gradient_columns = 4,
   };
 
@@ -114,40 +115,40 @@ struct esc_fused_fma : esc_fused<N> {
   }
 
   /* Pre-activations: sum += w h over `depth` features. */
-  static __device__ __forceinline__ void forward(const float *w, const float *h, int depth,
+  static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
                                                  const thread_map &m, float sum[4][4]) {
-    enum { pitch = fused::pitch };
+    enum { pitch = geometry::pitch };
     int k = 0;
     for (; k + 4 <= depth; k += 4) {
       float row[4][4], column[4], sample[4];
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        esc_unpack(esc_load4(w + (m.group + N / 4 * i) * pitch + k), row[i]);
+        esc_unpack(esc_load4(s_w + (m.group + N / 4 * i) * pitch + k), row[i]);
 #pragma unroll
       for (int q = 0; q < 4; q++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) column[i] = row[i][q];
-        esc_unpack(esc_load4(h + (k + q) * ESC_FUSED_LEADING + 4 * m.lane), sample);
+        esc_unpack(esc_load4(s_h + (k + q) * ESC_FUSED_LEADING + 4 * m.lane), sample);
         esc_outer(column, sample, sum);
       }
     }
     for (; k < depth; k++) {
       float column[4], sample[4];
 #pragma unroll
-      for (int i = 0; i < 4; i++) column[i] = w[(m.group + N / 4 * i) * pitch + k];
-      esc_unpack(esc_load4(h + k * ESC_FUSED_LEADING + 4 * m.lane), sample);
+      for (int i = 0; i < 4; i++) column[i] = s_w[(m.group + N / 4 * i) * pitch + k];
+      esc_unpack(esc_load4(s_h + k * ESC_FUSED_LEADING + 4 * m.lane), sample);
       esc_outer(column, sample, sum);
     }
   }
 
   /* u: sum += w' delta. */
-  static __device__ __forceinline__ void input_gradient(const float *w, const float *delta,
+  static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
                                                         const thread_map &m, float sum[4][4]) {
 #pragma unroll 4
     for (int n = 0; n < N; n++) {
       float column[4], sample[4];
-      esc_unpack(esc_load4(w + n * fused::pitch + 4 * m.group), column);
-      esc_unpack(esc_load4(delta + n * ESC_FUSED_LEADING + 4 * m.lane), sample);
+      esc_unpack(esc_load4(s_w + n * geometry::pitch + 4 * m.group), column);
+      esc_unpack(esc_load4(s_delta + n * ESC_FUSED_LEADING + 4 * m.lane), sample);
       esc_outer(column, sample, sum);
     }
   }
@@ -158,24 +159,26 @@ struct esc_fused_fma : esc_fused<N> {
   static __device__ __forceinline__ bool is_reduction_lane(const thread_map &m) {
     return m.lane == 0;
   }
-  static __device__ __forceinline__ int term(const thread_map &m, int i) {
+  static __device__ __forceinline__ int ledger_term(const thread_map &m, int i) {
     return gradient_feature(m, i);
   }
 
   /* sum += delta h' over this thread's K-slice of the tile: weights (down + group_rows i,
    * across + group_columns j). */
-  static __device__ __forceinline__ void weight_gradient(const float *delta, const float *h,
+  static __device__ __forceinline__ void weight_gradient(const float *s_delta, const float *s_h,
                                                          const thread_map &m,
                                                          float sum[gradient_rows][4]) {
 #pragma unroll 1
-    for (int b = m.slice * fused::slice_length; b < (m.slice + 1) * fused::slice_length; b += 4) {
+    for (int b = m.slice * geometry::slice_length; b < (m.slice + 1) * geometry::slice_length;
+         b += 4) {
       float left[gradient_rows][4], right[4][4];
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
-        esc_unpack(esc_load4(delta + (m.down + group_rows * i) * ESC_FUSED_LEADING + b), left[i]);
+        esc_unpack(esc_load4(s_delta + (m.down + group_rows * i) * ESC_FUSED_LEADING + b), left[i]);
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        esc_unpack(esc_load4(h + (m.across + group_columns * j) * ESC_FUSED_LEADING + b), right[j]);
+        esc_unpack(esc_load4(s_h + (m.across + group_columns * j) * ESC_FUSED_LEADING + b),
+                   right[j]);
 #pragma unroll
       for (int q = 0; q < 4; q++)
 #pragma unroll
@@ -189,17 +192,17 @@ struct esc_fused_fma : esc_fused<N> {
    * whole block; contains a barrier. */
   static __device__ __forceinline__ void reduce_gradient(const thread_map &m,
                                                          float sum[gradient_rows][4],
-                                                         float *gradient) {
-    float *at = gradient + m.down * N + m.across;
+                                                         float *s_gradient) {
+    float *s_own = s_gradient + m.down * N + m.across;
 #pragma unroll
-    for (int half = fused::slices / 2; half >= 0; half /= 2) {
-      float *place = at + (half == 0 ? 0 : m.slice % (half > 0 ? half : 1)) * N * N;
-      const bool gives = half == 0 ? m.slice == 0 : m.slice >= half && m.slice < 2 * half;
+    for (int half = geometry::slices / 2; half >= 0; half /= 2) {
+      float *s_partial = s_own + (half == 0 ? 0 : m.slice % (half > 0 ? half : 1)) * N * N;
+      const bool stores = half == 0 ? m.slice == 0 : m.slice >= half && m.slice < 2 * half;
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
 #pragma unroll
         for (int j = 0; j < 4; j++)
-          if (gives) place[group_rows * i * N + group_columns * j] = sum[i][j];
+          if (stores) s_partial[group_rows * i * N + group_columns * j] = sum[i][j];
       __syncthreads();
       if (half == 0) break;
 #pragma unroll
@@ -207,7 +210,7 @@ struct esc_fused_fma : esc_fused<N> {
 #pragma unroll
         for (int j = 0; j < 4; j++)
           if (m.slice < half)
-            sum[i][j] = esc_add_f32(sum[i][j], place[group_rows * i * N + group_columns * j]);
+            sum[i][j] = esc_add_f32(sum[i][j], s_partial[group_rows * i * N + group_columns * j]);
       __syncthreads();
     }
   }

@@ -38,9 +38,9 @@ struct esc_fused_tile {
 
 /* The tile's inputs into x, lanes over samples. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_inputs(const esc_device_problem &p,
-                                                        const esc_fused_block &b, int id,
-                                                        const esc_fused_tile &tile) {
+static __device__ __forceinline__ void esc_fused_draw_inputs(const esc_device_problem &p,
+                                                             const esc_fused_block &b, int id,
+                                                             const esc_fused_tile &tile) {
   const int blocks = (p.inputs + 3) / 4;
   for (int i = id; i < blocks * ESC_TILE; i += P::threads) {
     const int sample = i % ESC_TILE, j = i / ESC_TILE;
@@ -58,41 +58,42 @@ template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_problem &p,
                                                                const esc_fused_block &b,
                                                                const esc_fused_thread<P> &t, int l,
-                                                               const float *h, float *out) {
-  float sum[P::rows][P::columns] = {{0}}, *z = b.s_z + l * P::width * ESC_FUSED_LEADING;
-  P::forward(b.s_w + l * P::width * P::pitch, h, l == 0 ? p.inputs : P::width, t.map, sum);
+                                                               const float *s_h, float *s_out) {
+  float sum[P::rows][P::columns] = {{0}}, *s_z = b.s_z + l * P::width * ESC_FUSED_LEADING;
+  P::forward(b.s_w + l * P::width * P::pitch, s_h, l == 0 ? p.inputs : P::width, t.map, sum);
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
     for (int j = 0; j < P::columns; j += P::vector) {
-      const int at = P::forward_feature(t.map, i) * ESC_FUSED_LEADING + P::forward_sample(t.map, j);
+      const int index =
+          P::forward_feature(t.map, i) * ESC_FUSED_LEADING + P::forward_sample(t.map, j);
       float value[P::vector];
 #pragma unroll
       for (int q = 0; q < P::vector; q++)
         value[q] = esc_fused_evaluate<kind>(p, sum[i][j + q]).value;
-      esc_store_vector<P::vector>(z + at, &sum[i][j]);
-      esc_store_vector<P::vector>(out + at, value);
+      esc_store_vector<P::vector>(s_z + index, &sum[i][j]);
+      esc_store_vector<P::vector>(s_out + index, value);
     }
 }
 
 /* sum_i a_i b_i of one sample over n features: parts, then halves. */
-static __device__ __forceinline__ float esc_fused_dot(const float *a, const float *b, int n) {
+static __device__ __forceinline__ float esc_fused_dot(const float *a, const float *s_b, int n) {
   float part[ESC_PARTS] = {0};
   for (int i = 0; i < n; i += ESC_PARTS)
 #pragma unroll
     for (int j = 0; j < ESC_PARTS; j++)
-      if (i + j < n) part[j] = esc_fma_f32(a[i + j], b[(i + j) * ESC_FUSED_LEADING], part[j]);
+      if (i + j < n) part[j] = esc_fma_f32(a[i + j], s_b[(i + j) * ESC_FUSED_LEADING], part[j]);
   return esc_fold_f32(part);
 }
 
 template <int kind>
-static __device__ __forceinline__ float esc_fused_target(const esc_device_problem &p,
-                                                         const float *x) {
+static __device__ __forceinline__ float esc_fused_evaluate_target(const esc_device_problem &p,
+                                                                  const float *s_x) {
   float sum = 0;
   for (int k = 0; k < p.modes; k++) {
     const float projection =
-        p.axes ? x[k * ESC_FUSED_LEADING]
-               : esc_fused_dot(p.direction + (size_t)k * (size_t)p.inputs, x, p.inputs);
+        p.axes ? s_x[k * ESC_FUSED_LEADING]
+               : esc_fused_dot(p.direction + (size_t)k * (size_t)p.inputs, s_x, p.inputs);
     sum = esc_fma_f32(p.amplitude[k], esc_fused_evaluate<kind>(p, projection).value, sum);
   }
   return sum;
@@ -101,14 +102,14 @@ static __device__ __forceinline__ float esc_fused_target(const esc_device_proble
 /* Prediction, target and loss of each sample, by the first ESC_TILE threads; then
  * the samples' losses into their partial sums. Called by the whole block; contains a barrier. */
 template <class P, int kind>
-static __device__ __forceinline__ void esc_fused_losses(const esc_device_problem &p,
-                                                        const esc_fused_block &b,
-                                                        const esc_fused_thread<P> &t,
-                                                        const float *h, int samples) {
+static __device__ __forceinline__ void esc_fused_evaluate_losses(const esc_device_problem &p,
+                                                                 const esc_fused_block &b,
+                                                                 const esc_fused_thread<P> &t,
+                                                                 const float *s_h, int samples) {
   if (t.id < ESC_TILE) {
-    const float f = esc_fused_dot(b.s_w_out, h + t.id, P::width);
-    const esc_loss_f32 e =
-        esc_loss_eval_f32(p.loss, p.huber_delta, f, esc_fused_target<kind>(p, b.s_x + t.id));
+    const float f = esc_fused_dot(b.s_w_out, s_h + t.id, P::width);
+    const esc_loss_f32 e = esc_loss_eval_f32(p.loss, p.huber_delta, f,
+                                             esc_fused_evaluate_target<kind>(p, b.s_x + t.id));
     b.s_value[t.id] = e.value;
     b.s_error[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
   }
@@ -119,34 +120,33 @@ static __device__ __forceinline__ void esc_fused_losses(const esc_device_problem
 
 /* Adds the tile to this thread's partial sum of the output layer's gradient. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_output_gradient(const esc_fused_block &b,
-                                                                 esc_fused_thread<P> *t,
-                                                                 const float *h) {
+static __device__ __forceinline__ void esc_fused_add_output_gradient(const esc_fused_block &b,
+                                                                     esc_fused_thread<P> *t,
+                                                                     const float *s_h) {
   const int n = t->id % P::width, slice = t->id / P::width;
   if (slice >= P::slices) return;
   for (int s = slice * P::slice_length; s < (slice + 1) * P::slice_length; s++)
-    t->output[0] = esc_fma_f32(b.s_error[s], h[n * ESC_FUSED_LEADING + s], t->output[0]);
+    t->output[0] = esc_fma_f32(b.s_error[s], s_h[n * ESC_FUSED_LEADING + s], t->output[0]);
 }
 
 /* Place of an input gradient's output (i, j) in an (N, row). */
 template <class P>
-static __device__ __forceinline__ int esc_fused_place(const esc_fused_thread<P> &t, int i, int j) {
+static __device__ __forceinline__ int esc_fused_index(const esc_fused_thread<P> &t, int i, int j) {
   return P::gradient_feature(t.map, i) * ESC_FUSED_LEADING + P::gradient_sample(t.map, j);
 }
 
 /* Of the thread's features and samples of an interface: makes z its values, returns
  * derivative and deficit. */
 template <class P, int kind>
-static __device__ __forceinline__ void esc_fused_values(const esc_device_problem &p, float *z,
-                                                        const esc_fused_thread<P> &t,
-                                                        float derivative[P::rows][P::columns],
-                                                        float deficit[P::rows][P::columns]) {
+static __device__ __forceinline__ void esc_fused_evaluate_derivatives(
+    const esc_device_problem &p, float *s_z, const esc_fused_thread<P> &t,
+    float derivative[P::rows][P::columns], float deficit[P::rows][P::columns]) {
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
     for (int j = 0; j < P::columns; j += P::vector) {
-      float *at = z + esc_fused_place(t, i, j), value[P::vector];
-      esc_load_vector<P::vector>(at, value);
+      float *s_own = s_z + esc_fused_index(t, i, j), value[P::vector];
+      esc_load_vector<P::vector>(s_own, value);
 #pragma unroll
       for (int q = 0; q < P::vector; q++) {
         const esc_eval_f32 e = esc_fused_evaluate<kind>(p, value[q]);
@@ -154,17 +154,16 @@ static __device__ __forceinline__ void esc_fused_values(const esc_device_problem
         derivative[i][j + q] = e.derivative;
         deficit[i][j + q] = e.deficit;
       }
-      esc_store_vector<P::vector>(at, value);
+      esc_store_vector<P::vector>(s_own, value);
     }
 }
 
 /* u becomes delta = u sigma'; the ledger's terms u kappa of the tile's features. With
- * esc_fused_fma the lane's four samples are one part of order.h. */
+ * esc_fused_fma_products the lane's four samples are one part of order.h. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_delta(const esc_fused_thread<P> &t, float *feature,
-                                                       const float derivative[P::rows][P::columns],
-                                                       const float deficit[P::rows][P::columns],
-                                                       float u[P::rows][P::columns]) {
+static __device__ __forceinline__ void esc_fused_activation_backward(
+    const esc_fused_thread<P> &t, float *s_feature, const float derivative[P::rows][P::columns],
+    const float deficit[P::rows][P::columns], float u[P::rows][P::columns]) {
 #pragma unroll
   for (int i = 0; i < P::rows; i++) {
     float part = 0;
@@ -174,33 +173,33 @@ static __device__ __forceinline__ void esc_fused_delta(const esc_fused_thread<P>
       u[i][j] = esc_mul_f32(u[i][j], derivative[i][j]);
     }
     part = P::reduce_term(part);
-    if (P::is_reduction_lane(t.map)) feature[P::term(t.map, i)] = part;
+    if (P::is_reduction_lane(t.map)) s_feature[P::ledger_term(t.map, i)] = part;
   }
 }
 
 template <class P>
-static __device__ __forceinline__ void esc_fused_store(const esc_fused_thread<P> &t,
-                                                       const float v[P::rows][P::columns],
-                                                       float *to) {
+static __device__ __forceinline__ void esc_fused_store_outputs(const esc_fused_thread<P> &t,
+                                                               const float v[P::rows][P::columns],
+                                                               float *s_to) {
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
     for (int j = 0; j < P::columns; j += P::vector)
-      esc_store_vector<P::vector>(to + esc_fused_place(t, i, j), &v[i][j]);
+      esc_store_vector<P::vector>(s_to + esc_fused_index(t, i, j), &v[i][j]);
 }
 
 /* The tile's ledger terms, features into parts, into the sums over tiles: ESC_PARTS
  * lanes an interface. Called by the whole block. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_deficits(const esc_device_problem &p,
-                                                          const esc_fused_block &b,
-                                                          const esc_fused_thread<P> &t) {
+static __device__ __forceinline__ void esc_fused_add_deficits(const esc_device_problem &p,
+                                                              const esc_fused_block &b,
+                                                              const esc_fused_thread<P> &t) {
   enum { groups = P::threads / ESC_PARTS };
   for (int first = 0; first < p.layers - 1; first += groups) {
     const int l = first + t.group;
     double part = 0;
-    for (int n = t.lane; l < p.layers - 1 && n < P::terms; n += ESC_PARTS)
-      part += (double)b.s_feature[l * P::terms + n];
+    for (int n = t.lane; l < p.layers - 1 && n < P::ledger_terms; n += ESC_PARTS)
+      part += (double)b.s_feature[l * P::ledger_terms + n];
     part = esc_fold_lanes(part);
     if (l < p.layers - 1 && t.lane == 0) b.s_deficit[l] += part;
   }
@@ -233,11 +232,11 @@ static __device__ __forceinline__ void esc_fused_store_partials(
 
 /* sum: a layer's gradient up to this tile; that of the tiles before is at `g_partial`. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_gradient(
-    const float *delta, const float *h, const esc_fused_thread<P> &t, const float *g_partial,
+static __device__ __forceinline__ void esc_fused_weight_gradient(
+    const float *s_delta, const float *s_h, const esc_fused_thread<P> &t, const float *g_partial,
     bool first, float sum[P::gradient_rows][P::gradient_columns]) {
   if (!first && P::chained) esc_fused_load_partials<P>(g_partial, sum);
-  P::weight_gradient(delta, h, t.map, sum);
+  P::weight_gradient(s_delta, s_h, t.map, sum);
   if (!first && !P::chained) esc_fused_load_partials<P>(g_partial, sum);
 }
 
@@ -253,22 +252,22 @@ struct esc_fused_layer {
 /* |G|^2 and the update of one layer from the gradient in b.s_pong: ESC_PARTS lanes a row.
  * Called by the whole block; contains a barrier. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_update(const esc_fused_block &b,
-                                                        esc_fused_thread<P> *t,
-                                                        const esc_fused_layer &layer) {
+static __device__ __forceinline__ void esc_fused_update_layer(const esc_fused_block &b,
+                                                              esc_fused_thread<P> *t,
+                                                              const esc_fused_layer &layer) {
   enum { groups = P::threads / ESC_PARTS };
   for (int first = 0; first < layer.rows; first += groups) {
     const int n = first + t->group;
     double part = 0;
     for (int k = t->lane; n < layer.rows && k < layer.columns; k += ESC_PARTS) {
       const float g = b.s_pong[n * P::width + k];
-      float *weight = layer.s_w + n * P::pitch + k;
-      float *rest = layer.g_low ? layer.g_low + n * layer.columns + k : NULL;
-      const esc_updated u = rest ? esc_update_compensated(layer.rate, g, *weight, *rest)
-                                 : esc_update_plain(layer.rate, g, *weight);
+      float *s_weight = layer.s_w + n * P::pitch + k;
+      float *g_rest = layer.g_low ? layer.g_low + n * layer.columns + k : NULL;
+      const esc_updated u = g_rest ? esc_update_compensated(layer.rate, g, *s_weight, *g_rest)
+                                   : esc_update_plain(layer.rate, g, *s_weight);
       part += (double)g * (double)g;
-      *weight = u.w;
-      if (rest) *rest = u.low;
+      *s_weight = u.w;
+      if (g_rest) *g_rest = u.low;
       t->moved += u.moved;
       t->lost += u.lost;
     }

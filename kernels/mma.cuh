@@ -24,7 +24,8 @@
  *   b[0] (q, r), b[1] (q + 4, r),
  *   c[0] (r, 2 q), c[1] (r, 2 q + 1), c[2] (r + 8, 2 q), c[3] (r + 8, 2 q + 1).
  * Called by whole warps. */
-static __device__ __forceinline__ void esc_mma(const float a[4], const float b[2], float c[4]) {
+static __device__ __forceinline__ void esc_mma_m16n8k8(const float a[4], const float b[2],
+                                                       float c[4]) {
 #ifdef __CUDACC__
   asm volatile(
       "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
@@ -48,8 +49,9 @@ static __device__ __forceinline__ void esc_tf32_split(float x, float *hi, float 
  * are a[0] and b[][0], the others a[1] and b[][1], of each the lane's part as above;
  * sum[i][2 t + j] is c[2 i + j] of tile t. */
 template <int tiles>
-static __device__ __forceinline__ void esc_tf32x3(const float a[2][4], const float b[tiles][2][2],
-                                                  float sum[2][2 * tiles]) {
+static __device__ __forceinline__ void esc_mma_3xtf32(const float a[2][4],
+                                                      const float b[tiles][2][2],
+                                                      float sum[2][2 * tiles]) {
   float a_hi[2][4], a_lo[2][4], b_hi[tiles][2][2], b_lo[tiles][2][2], part[tiles][4] = {{0}};
 #pragma unroll
   for (int k = 0; k < 2; k++) {
@@ -64,15 +66,15 @@ static __device__ __forceinline__ void esc_tf32x3(const float a[2][4], const flo
 #pragma unroll
   for (int k = 0; k < 2; k++)
 #pragma unroll
-    for (int t = 0; t < tiles; t++) esc_mma(a_lo[k], b_hi[t][k], part[t]);
+    for (int t = 0; t < tiles; t++) esc_mma_m16n8k8(a_lo[k], b_hi[t][k], part[t]);
 #pragma unroll
   for (int k = 0; k < 2; k++)
 #pragma unroll
-    for (int t = 0; t < tiles; t++) esc_mma(a_hi[k], b_lo[t][k], part[t]);
+    for (int t = 0; t < tiles; t++) esc_mma_m16n8k8(a_hi[k], b_lo[t][k], part[t]);
 #pragma unroll
   for (int k = 0; k < 2; k++)
 #pragma unroll
-    for (int t = 0; t < tiles; t++) esc_mma(a_hi[k], b_hi[t][k], part[t]);
+    for (int t = 0; t < tiles; t++) esc_mma_m16n8k8(a_hi[k], b_hi[t][k], part[t]);
 #pragma unroll
   for (int i = 0; i < 2; i++)
 #pragma unroll

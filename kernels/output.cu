@@ -8,16 +8,16 @@ enum { THREADS = ESC_PARTS * ESC_PARTS };
 
 /* T(x) = sum_k a_k sigma(v_k . x); valid in the first lane of a sample. */
 template <int kind>
-static __device__ float target(const esc_device_problem &p, const float *x, int lane) {
+static __device__ float evaluate_target(const esc_device_problem &p, const float *g_x, int lane) {
   float sum = 0;
   for (int k = 0; k < p.modes; k++) {
     float part = 0;
     if (!p.axes) {
-      const float *v = p.direction + (size_t)k * (size_t)p.inputs;
-      for (int i = lane; i < p.inputs; i += ESC_PARTS) part = esc_fma_f32(v[i], x[i], part);
+      const float *g_v = p.direction + (size_t)k * (size_t)p.inputs;
+      for (int i = lane; i < p.inputs; i += ESC_PARTS) part = esc_fma_f32(g_v[i], g_x[i], part);
       part = esc_fold_lanes(part);
     }
-    const float projection = p.axes ? x[k] : part;
+    const float projection = p.axes ? g_x[k] : part;
     sum = esc_fma_f32(p.amplitude[k], esc_evaluate<kind>(p, projection).value, sum);
   }
   return sum;
@@ -25,12 +25,12 @@ static __device__ float target(const esc_device_problem &p, const float *x, int 
 
 /* h = sigma(z) of one sample, and f = w . h; valid in the first lane. */
 template <int kind>
-static __device__ float prediction(const esc_device_problem &p, const float *w, const float *z,
-                                   float *h, int lane, bool valid) {
+static __device__ float evaluate_prediction(const esc_device_problem &p, const float *g_w,
+                                            const float *g_z, float *g_h, int lane, bool valid) {
   float part = 0;
   for (int i = lane; valid && i < p.width; i += ESC_PARTS) {
-    h[i] = esc_evaluate<kind>(p, z[i]).value;
-    part = esc_fma_f32(w[i], h[i], part);
+    g_h[i] = esc_evaluate<kind>(p, g_z[i]).value;
+    part = esc_fma_f32(g_w[i], g_h[i], part);
   }
   return esc_fold_lanes(part);
 }
@@ -39,32 +39,32 @@ static __device__ float prediction(const esc_device_problem &p, const float *w, 
 template <int kind>
 __global__ void __launch_bounds__(THREADS)
     esc_output_kernel(esc_device_problem p, esc_track_rules rules, esc_lot lot) {
-  ESC_SHARED_MEMORY(double, loss);
+  ESC_SHARED_MEMORY(double, s_loss);
   const int slot = (int)blockIdx.x, lane = (int)threadIdx.x % ESC_PARTS;
   const int group = (int)threadIdx.x / ESC_PARTS;
-  if (!esc_trains(lot, slot)) {
+  if (!esc_is_training(lot, slot)) {
     if (threadIdx.x == 0) lot.go[slot] = 0;
     return;
   }
   const size_t samples = (size_t)slot * (size_t)p.batch;
   const size_t top = (size_t)(p.layers - 2) * esc_layer_floats(p, lot);
-  const float *w = lot.w + (size_t)slot * lot.weights + p.offset[p.layers - 1];
+  const float *g_w = lot.w + (size_t)slot * lot.weights + p.offset[p.layers - 1];
   double part = 0;
   for (int first = 0; first < p.batch; first += ESC_PARTS) {
     const bool valid = first + group < p.batch;
     const size_t b = samples + (size_t)(valid ? first + group : 0);
     const size_t row = top + b * (size_t)p.width;
-    const float f = prediction<kind>(p, w, lot.z + row, lot.h + row, lane, valid);
-    const float t = target<kind>(p, lot.x + b * (size_t)p.inputs, lane);
+    const float f = evaluate_prediction<kind>(p, g_w, lot.z + row, lot.h + row, lane, valid);
+    const float t = evaluate_target<kind>(p, lot.x + b * (size_t)p.inputs, lane);
     if (lane != 0 || !valid) continue;
     const esc_loss_f32 e = esc_loss_eval_f32(p.loss, p.huber_delta, f, t);
     part += (double)e.value;
     lot.error[b] = esc_div_f32(e.derivative, (float)p.batch);
   }
-  if (lane == 0) loss[group] = part;
+  if (lane == 0) s_loss[group] = part;
   __syncthreads();
   if (threadIdx.x == 0)
-    lot.go[slot] = esc_track_loss(&lot.track[slot], &rules, esc_fold_f64(loss) / p.batch);
+    lot.go[slot] = esc_track_loss(&lot.track[slot], &rules, esc_fold_f64(s_loss) / p.batch);
 }
 
 cudaError_t esc_launch_output(const esc_device_problem *p, const esc_track_rules *rules,
@@ -84,37 +84,37 @@ struct accumulation_block {
 };
 
 /* The partial sum of K-slice c of the block's tiles, each of `slices`. */
-static __device__ float gradient_partial(const esc_device_problem &p, const float *error,
-                                         const float *h, const accumulation_block &block, int c,
+static __device__ float gradient_partial(const esc_device_problem &p, const float *g_error,
+                                         const float *g_h, const accumulation_block &block, int c,
                                          int slices) {
   const int length = ESC_TILE / slices, to = block.to;
   float sum = 0;
-  for (int piece = block.from + c * length; piece < to; piece += ESC_TILE)
-    for (int b = piece; b < piece + length && b < to; b++)
-      sum = esc_fma_f32(error[b], h[(size_t)b * (size_t)p.width], sum);
+  for (int slice = block.from + c * length; slice < to; slice += ESC_TILE)
+    for (int b = slice; b < slice + length && b < to; b++)
+      sum = esc_fma_f32(g_error[b], g_h[(size_t)b * (size_t)p.width], sum);
   return sum;
 }
 
 /* grid (blocks of features, slot), block (features, slices). */
 __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_lot lot) {
-  ESC_SHARED_MEMORY(float, part); /* (slice, feature) */
+  ESC_SHARED_MEMORY(float, s_part); /* (slice, feature) */
   const int slot = (int)blockIdx.y, slices = (int)blockDim.y, c = (int)threadIdx.y;
   const int n = (int)(blockIdx.x * blockDim.x + threadIdx.x);
   if (!lot.go[slot]) return;
   const size_t samples = (size_t)slot * (size_t)p.batch;
-  const float *h = lot.h + (size_t)(p.layers - 2) * esc_layer_floats(p, lot) +
-                   samples * (size_t)p.width + (n < p.width ? n : 0);
+  const float *g_h = lot.h + (size_t)(p.layers - 2) * esc_layer_floats(p, lot) +
+                     samples * (size_t)p.width + (n < p.width ? n : 0);
   double sum = 0;
   for (int from = 0; from < p.batch; from += ESC_SLAB) {
     const accumulation_block block = {from, p.batch - from < ESC_SLAB ? p.batch : from + ESC_SLAB};
-    float *mine = part + (size_t)c * blockDim.x + threadIdx.x;
-    *mine = gradient_partial(p, lot.error + samples, h, block, c, slices);
+    float *s_own = s_part + (size_t)c * blockDim.x + threadIdx.x;
+    *s_own = gradient_partial(p, lot.error + samples, g_h, block, c, slices);
     __syncthreads();
     for (int half = slices / 2; half > 0; half /= 2) {
-      if (c < half) *mine += mine[(size_t)half * blockDim.x];
+      if (c < half) *s_own += s_own[(size_t)half * blockDim.x];
       __syncthreads();
     }
-    sum += (double)*mine;
+    sum += (double)*s_own;
   }
   if (c == 0 && n < p.width)
     lot.g[(size_t)slot * lot.weights + p.offset[p.layers - 1] + (size_t)n] = (float)sum;
@@ -123,7 +123,7 @@ __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_lot lot) {
 cudaError_t esc_launch_output_gradient(const esc_device_problem *p, const esc_lot *lot,
                                        cudaStream_t stream) {
   const unsigned slices = (unsigned)esc_gradient_chains(p->width), features = 32;
-  const dim3 grid(esc_blocks((size_t)p->width, features), (unsigned)lot->slots);
+  const dim3 grid(esc_block_count((size_t)p->width, features), (unsigned)lot->slots);
   const dim3 block(features, slices);
   return ESC_LAUNCH(esc_output_gradient_kernel, grid, block, features * slices * sizeof(float),
                     stream, *p, *lot);

@@ -21,15 +21,15 @@ struct weight_row {
 
 /* Columns lane, lane + ESC_PARTS, ... of a row: updates them, adds up their squares. */
 static __device__ double row_update(const weight_row &row, int lane, counts *seen) {
-  const float *g = row.g_gradient;
-  float *w = row.g_w, *low = row.g_low;
+  const float *g_gradient = row.g_gradient;
+  float *g_w = row.g_w, *g_low = row.g_low;
   double part = 0;
   for (int k = lane; k < row.columns; k += ESC_PARTS) {
-    const esc_updated u = low ? esc_update_compensated(row.rate, g[k], w[k], low[k])
-                              : esc_update_plain(row.rate, g[k], w[k]);
-    part += (double)g[k] * (double)g[k];
-    w[k] = u.w;
-    if (low) low[k] = u.low;
+    const esc_updated u = g_low ? esc_update_compensated(row.rate, g_gradient[k], g_w[k], g_low[k])
+                                : esc_update_plain(row.rate, g_gradient[k], g_w[k]);
+    part += (double)g_gradient[k] * (double)g_gradient[k];
+    g_w[k] = u.w;
+    if (g_low) g_low[k] = u.low;
     seen->moved += u.moved;
     seen->lost += u.lost;
   }
@@ -38,8 +38,8 @@ static __device__ double row_update(const weight_row &row, int lane, counts *see
 
 /* grid (layer, slot) */
 __global__ void __launch_bounds__(THREADS) esc_update_kernel(esc_device_problem p, esc_lot lot) {
-  ESC_SHARED_MEMORY(double, row);        /* (group) */
-  int *total = (int *)(row + ESC_PARTS); /* moved, lost */
+  ESC_SHARED_MEMORY(double, s_row);          /* (group) */
+  int *s_total = (int *)(s_row + ESC_PARTS); /* moved, lost */
   const int l = (int)blockIdx.x, slot = (int)blockIdx.y;
   const int lane = (int)threadIdx.x % ESC_PARTS, group = (int)threadIdx.x / ESC_PARTS;
   if (!lot.go[slot]) return;
@@ -47,26 +47,26 @@ __global__ void __launch_bounds__(THREADS) esc_update_kernel(esc_device_problem 
   const size_t layer = (size_t)slot * lot.weights + p.offset[l];
   counts seen = {0, 0};
   double sum = 0;
-  if (threadIdx.x < 2) total[threadIdx.x] = 0;
+  if (threadIdx.x < 2) s_total[threadIdx.x] = 0;
   for (int first = 0; first < rows; first += ESC_PARTS) { /* all lanes go the same way */
     const bool valid = first + group < rows;
-    const size_t at = layer + (size_t)(first + group) * (size_t)columns;
-    const weight_row weights = {lot.g + at, lot.w + at, lot.low ? lot.low + at : NULL, columns,
-                                p.rate[l]};
+    const size_t offset = layer + (size_t)(first + group) * (size_t)columns;
+    const weight_row weights = {lot.g + offset, lot.w + offset, lot.low ? lot.low + offset : NULL,
+                                columns, p.rate[l]};
     const double part = valid ? row_update(weights, lane, &seen) : 0.0;
     const double folded = esc_fold_lanes(part);
     if (valid) sum += folded;
   }
-  if (lane == 0) row[group] = sum;
+  if (lane == 0) s_row[group] = sum;
   __syncthreads();
-  atomicAdd(&total[0], seen.moved); /* integers: the order does not matter */
-  atomicAdd(&total[1], seen.lost);
+  atomicAdd(&s_total[0], seen.moved); /* integers: the order does not matter */
+  atomicAdd(&s_total[1], seen.lost);
   __syncthreads();
   if (threadIdx.x != 0) return;
   const size_t out = (size_t)slot * (size_t)p.layers + (size_t)l;
-  lot.gradient2[out] = esc_fold_f64(row);
-  lot.moved[out] = total[0];
-  lot.lost[out] = total[1];
+  lot.gradient2[out] = esc_fold_f64(s_row);
+  lot.moved[out] = s_total[0];
+  lot.lost[out] = s_total[1];
 }
 
 cudaError_t esc_launch_update(const esc_device_problem *p, const esc_lot *lot,

@@ -296,7 +296,7 @@ static esc_status refuse_fused(const esc_problem *p, const char *path, size_t li
                   "--path %s: takes fp32, width 16, 32, 48 or 64, no more inputs than that, "
                   "batch up to %d, and layers that fit into %zu bytes of shared memory (%zu "
                   "here); --path cublas takes any",
-                  path, ESC_SLAB, limit, esc_fused_shared(p->shape.layers, p->shape.width));
+                  path, ESC_SLAB, limit, esc_fused_shared_bytes(p->shape.layers, p->shape.width));
 }
 
 esc_status esc_cuda_find(const esc_problem *p, int device, const char *path, bool tf32,

@@ -1,47 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels' twins: what kernels.h says of each of them, in plain loops on the
+/* The kernels' host references: what kernels.h says of each of them, in plain loops on the
  * host and in the order of order.h. They work on a lot of host arrays in place. */
-#ifndef ESC_KERNEL_TWIN_H
-#define ESC_KERNEL_TWIN_H
+#ifndef ESC_KERNEL_HOST_REFERENCE_H
+#define ESC_KERNEL_HOST_REFERENCE_H
 
 #include "escapement/internal/activation.h"
 #include "escapement/internal/loss.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/philox.h"
 #include "escapement/internal/update.h"
-#include "kernel_scene.h"
+#include "kernel_fixture.h"
 
-static inline esc_eval_f32 evaluate(const scene *t, float z) {
+static inline esc_eval_f32 evaluate(const fixture *t, float z) {
   return esc_activate_f32(&t->problem.activation, z);
 }
 
 /* Place of (slot, sample, 0) of hidden layer l in z and h; l = 0 in delta and u. */
-static inline size_t row_at(const scene *t, int l, int slot, int sample) {
+static inline size_t row_index(const fixture *t, int l, int slot, int sample) {
   const setting *s = &t->set;
   return (((size_t)l * (size_t)s->slots + (size_t)slot) * (size_t)s->batch + (size_t)sample) *
          (size_t)s->width;
 }
 
-static inline size_t sample_at(const scene *t, int slot, int sample) {
+static inline size_t sample_index(const fixture *t, int slot, int sample) {
   return (size_t)slot * (size_t)t->set.batch + (size_t)sample;
 }
 
-static inline size_t weight_at(const scene *t, int slot, int l) {
+static inline size_t weight_index(const fixture *t, int slot, int l) {
   return (size_t)slot * t->lot[BEFORE].weights + esc_weight_offset(t->problem.shape, l);
 }
 
-static inline size_t layer_at(const scene *t, int slot, int l) {
+static inline size_t layer_index(const fixture *t, int slot, int l) {
   return (size_t)slot * (size_t)t->set.layers + (size_t)l;
 }
 
-static inline int tiles_of(const scene *t) { return (t->set.batch + ESC_TILE - 1) / ESC_TILE; }
+static inline int tile_count(const fixture *t) { return (t->set.batch + ESC_TILE - 1) / ESC_TILE; }
 
-static inline size_t tile_at(const scene *t, int slot, int l, int tile) {
-  const size_t interfaces = (size_t)t->set.layers - 1, tiles = (size_t)tiles_of(t);
+static inline size_t tile_index(const fixture *t, int slot, int l, int tile) {
+  const size_t interfaces = (size_t)t->set.layers - 1, tiles = (size_t)tile_count(t);
   return ((size_t)slot * interfaces + (size_t)l) * tiles + (size_t)tile;
 }
 
-static inline int smaller(int a, int b) { return a < b ? a : b; }
+static inline int min_int(int a, int b) { return a < b ? a : b; }
 
 /* a . b over `count` entries, b's `stride` apart. */
 static inline float canonical_dot(const float *a, size_t a_stride, const float *b, size_t b_stride,
@@ -53,7 +53,7 @@ static inline float canonical_dot(const float *a, size_t a_stride, const float *
   return esc_fold_f32(part);
 }
 
-static void inputs_twin(const scene *t, esc_lot *lot, int l) {
+static void inputs_reference(const fixture *t, esc_lot *lot, int l) {
   (void)l;
   const size_t each = (size_t)t->set.batch * (size_t)t->set.inputs;
   for (int i = 0; i < lot->slots; i++)
@@ -63,12 +63,12 @@ static void inputs_twin(const scene *t, esc_lot *lot, int l) {
 }
 
 /* Of all slots: values of one that rests are read by nobody. */
-static void activate_twin(const scene *t, esc_lot *lot, int l) {
-  for (size_t i = row_at(t, l, 0, 0); i < row_at(t, l + 1, 0, 0); i++)
+static void activate_reference(const fixture *t, esc_lot *lot, int l) {
+  for (size_t i = row_index(t, l, 0, 0); i < row_index(t, l + 1, 0, 0); i++)
     lot->h[i] = evaluate(t, lot->z[i]).value;
 }
 
-static inline float target_twin(const scene *t, const float *x) {
+static inline float target_reference(const fixture *t, const float *x) {
   float sum = 0;
   for (int k = 0; k < t->p.modes; k++) {
     const float *v = t->p.direction + (size_t)k * (size_t)t->set.inputs;
@@ -79,37 +79,38 @@ static inline float target_twin(const scene *t, const float *x) {
 }
 
 /* The loss of one sample; its h and error. */
-static inline double sample_twin(const scene *t, esc_lot *lot, int slot, int b) {
+static inline double sample_reference(const fixture *t, esc_lot *lot, int slot, int b) {
   const int top = t->set.layers - 2;
-  const float *z = lot->z + row_at(t, top, slot, b);
-  float *h = lot->h + row_at(t, top, slot, b);
+  const float *z = lot->z + row_index(t, top, slot, b);
+  float *h = lot->h + row_index(t, top, slot, b);
   for (int n = 0; n < t->set.width; n++) h[n] = evaluate(t, z[n]).value;
-  const float f = canonical_dot(lot->w + weight_at(t, slot, top + 1), 1, h, 1, t->set.width);
-  const float target = target_twin(t, lot->x + sample_at(t, slot, b) * (size_t)t->set.inputs);
+  const float f = canonical_dot(lot->w + weight_index(t, slot, top + 1), 1, h, 1, t->set.width);
+  const float target =
+      target_reference(t, lot->x + sample_index(t, slot, b) * (size_t)t->set.inputs);
   const esc_loss_f32 e =
       esc_loss_eval_f32(t->problem.loss, (float)t->problem.huber_delta, f, target);
-  lot->error[sample_at(t, slot, b)] = e.derivative / (float)t->set.batch;
+  lot->error[sample_index(t, slot, b)] = e.derivative / (float)t->set.batch;
   return (double)e.value;
 }
 
-static void output_twin(const scene *t, esc_lot *lot, int l) {
+static void output_reference(const fixture *t, esc_lot *lot, int l) {
   (void)l;
   for (int i = 0; i < lot->slots; i++) {
     double part[ESC_PARTS] = {0};
     lot->go[i] = 0;
     if (lot->track[i].finished) continue;
-    for (int b = 0; b < t->set.batch; b++) part[b % ESC_PARTS] += sample_twin(t, lot, i, b);
+    for (int b = 0; b < t->set.batch; b++) part[b % ESC_PARTS] += sample_reference(t, lot, i, b);
     lot->go[i] = esc_track_loss(&lot->track[i], &t->rules, esc_fold_f64(part) / t->set.batch);
   }
 }
 
 /* One weight's gradient: slabs of samples from..to, each of chains folded in halves. */
-static inline float gradient_twin(const scene *t, const float *error, const float *h) {
+static inline float gradient_reference(const fixture *t, const float *error, const float *h) {
   const int chains = esc_gradient_chains(t->set.width), batch = t->set.batch;
   double sum = 0;
   for (int from = 0; from < batch; from += ESC_SLAB) {
     float chain[4] = {0};
-    for (int b = from; b < smaller(batch, from + ESC_SLAB); b++) {
+    for (int b = from; b < min_int(batch, from + ESC_SLAB); b++) {
       const int c = b % ESC_TILE / (ESC_TILE / chains);
       chain[c] = esc_fma_f32(error[b], h[(size_t)b * (size_t)t->set.width], chain[c]);
     }
@@ -120,93 +121,97 @@ static inline float gradient_twin(const scene *t, const float *error, const floa
   return (float)sum;
 }
 
-static void output_gradient_twin(const scene *t, esc_lot *lot, int l) {
+static void output_gradient_reference(const fixture *t, esc_lot *lot, int l) {
   (void)l;
   const int top = t->set.layers - 2;
   for (int i = 0; i < lot->slots; i++)
     for (int n = 0; lot->go[i] && n < t->set.width; n++)
-      lot->g[weight_at(t, i, top + 1) + (size_t)n] =
-          gradient_twin(t, lot->error + sample_at(t, i, 0), lot->h + row_at(t, top, i, 0) + n);
+      lot->g[weight_index(t, i, top + 1) + (size_t)n] = gradient_reference(
+          t, lot->error + sample_index(t, i, 0), lot->h + row_index(t, top, i, 0) + n);
 }
 
 /* u of feature n in sample b: error w at the last hidden layer. */
-static inline float incoming_u(const scene *t, const esc_lot *lot, int l, int slot, int b, int n) {
+static inline float incoming_u(const fixture *t, const esc_lot *lot, int l, int slot, int b,
+                               int n) {
   const int top = t->set.layers - 2;
-  if (l < top) return lot->u[row_at(t, 0, slot, b) + (size_t)n];
-  return lot->error[sample_at(t, slot, b)] * lot->w[weight_at(t, slot, top + 1) + (size_t)n];
+  if (l < top) return lot->u[row_index(t, 0, slot, b) + (size_t)n];
+  return lot->error[sample_index(t, slot, b)] * lot->w[weight_index(t, slot, top + 1) + (size_t)n];
 }
 
 /* One feature over the samples of one tile: its delta, and sum u kappa(z). */
-static inline float feature_twin(const scene *t, esc_lot *lot, int l, int slot, int first, int n) {
-  const int samples = smaller(ESC_TILE, t->set.batch - first);
+static inline float feature_reference(const fixture *t, esc_lot *lot, int l, int slot, int first,
+                                      int n) {
+  const int samples = min_int(ESC_TILE, t->set.batch - first);
   float part[ESC_PARTS] = {0};
   for (int b = 0; b < samples; b++) {
-    const size_t at = row_at(t, 0, slot, first + b) + (size_t)n;
-    const esc_eval_f32 e = evaluate(t, lot->z[row_at(t, l, slot, first + b) + (size_t)n]);
+    const size_t index = row_index(t, 0, slot, first + b) + (size_t)n;
+    const esc_eval_f32 e = evaluate(t, lot->z[row_index(t, l, slot, first + b) + (size_t)n]);
     const float u = incoming_u(t, lot, l, slot, first + b, n);
     part[b / ESC_RUN] = esc_fma_f32(u, e.deficit, part[b / ESC_RUN]);
-    lot->delta[at] = u * e.derivative;
+    lot->delta[index] = u * e.derivative;
   }
   return esc_fold_f32(part);
 }
 
-static void delta_twin(const scene *t, esc_lot *lot, int l) {
+static void delta_reference(const fixture *t, esc_lot *lot, int l) {
   for (int i = 0; i < lot->slots; i++)
     for (int first = 0; lot->go[i] && first < t->set.batch; first += ESC_TILE) {
       double part[ESC_PARTS] = {0};
       for (int n = 0; n < t->set.width; n++)
-        part[n % ESC_PARTS] += (double)feature_twin(t, lot, l, i, first, n);
-      lot->tile[tile_at(t, i, l, first / ESC_TILE)] = esc_fold_f64(part);
+        part[n % ESC_PARTS] += (double)feature_reference(t, lot, l, i, first, n);
+      lot->tile[tile_index(t, i, l, first / ESC_TILE)] = esc_fold_f64(part);
     }
 }
 
-static inline esc_updated updated(const scene *t, const esc_lot *lot, int l, size_t at) {
+static inline esc_updated updated(const fixture *t, const esc_lot *lot, int l, size_t index) {
   const float rate = t->p.rate[l];
-  return lot->low ? esc_update_compensated(rate, lot->g[at], lot->w[at], lot->low[at])
-                  : esc_update_plain(rate, lot->g[at], lot->w[at]);
+  return lot->low ? esc_update_compensated(rate, lot->g[index], lot->w[index], lot->low[index])
+                  : esc_update_plain(rate, lot->g[index], lot->w[index]);
 }
 
 /* Updates a row of weights; its |g|^2. */
-static inline double row_twin(const scene *t, esc_lot *lot, int l, size_t at, size_t out) {
+static inline double row_reference(const fixture *t, esc_lot *lot, int l, size_t index,
+                                   size_t out) {
   double part[ESC_PARTS] = {0};
-  for (int k = 0; k < esc_fan_in(t->problem.shape, l); k++, at++) {
-    const esc_updated u = updated(t, lot, l, at);
-    part[k % ESC_PARTS] += (double)lot->g[at] * (double)lot->g[at];
-    lot->w[at] = u.w;
-    if (lot->low) lot->low[at] = u.low;
+  for (int k = 0; k < esc_fan_in(t->problem.shape, l); k++, index++) {
+    const esc_updated u = updated(t, lot, l, index);
+    part[k % ESC_PARTS] += (double)lot->g[index] * (double)lot->g[index];
+    lot->w[index] = u.w;
+    if (lot->low) lot->low[index] = u.low;
     lot->moved[out] += u.moved;
     lot->lost[out] += u.lost;
   }
   return esc_fold_f64(part);
 }
 
-static void update_twin(const scene *t, esc_lot *lot, int layer) {
+static void update_reference(const fixture *t, esc_lot *lot, int layer) {
   (void)layer;
   for (int i = 0; i < lot->slots; i++)
     for (int l = 0; lot->go[i] && l < t->set.layers; l++) {
       double part[ESC_PARTS] = {0};
-      const size_t out = layer_at(t, i, l), columns = (size_t)esc_fan_in(t->problem.shape, l);
+      const size_t out = layer_index(t, i, l), columns = (size_t)esc_fan_in(t->problem.shape, l);
       lot->moved[out] = lot->lost[out] = 0;
       for (int n = 0; n < esc_fan_out(t->problem.shape, l); n++)
-        part[n % ESC_PARTS] += row_twin(t, lot, l, weight_at(t, i, l) + (size_t)n * columns, out);
+        part[n % ESC_PARTS] +=
+            row_reference(t, lot, l, weight_index(t, i, l) + (size_t)n * columns, out);
       lot->gradient2[out] = esc_fold_f64(part);
     }
 }
 
-static void ledger_twin(const scene *t, esc_lot *lot, int layer) {
+static void ledger_reference(const fixture *t, esc_lot *lot, int layer) {
   (void)layer;
   for (int i = 0; i < lot->slots; i++) {
     if (!lot->go[i]) continue;
     for (int l = 0; l < t->set.layers; l++) {
       double sum = 0;
-      for (int k = 0; k < tiles_of(t) && l < t->set.layers - 1; k++)
-        sum += lot->tile[tile_at(t, i, l, k)];
-      if (l < t->set.layers - 1) lot->deficit[layer_at(t, i, l)] = sum;
-      lot->track[i].updates += lot->moved[layer_at(t, i, l)];
-      lot->track[i].lost += lot->lost[layer_at(t, i, l)];
+      for (int k = 0; k < tile_count(t) && l < t->set.layers - 1; k++)
+        sum += lot->tile[tile_index(t, i, l, k)];
+      if (l < t->set.layers - 1) lot->deficit[layer_index(t, i, l)] = sum;
+      lot->track[i].updates += lot->moved[layer_index(t, i, l)];
+      lot->track[i].lost += lot->lost[layer_index(t, i, l)];
     }
-    esc_track_update(&lot->track[i], &t->rules, lot->deficit + layer_at(t, i, 0),
-                     lot->gradient2 + layer_at(t, i, 0));
+    esc_track_update(&lot->track[i], &t->rules, lot->deficit + layer_index(t, i, 0),
+                     lot->gradient2 + layer_index(t, i, 0));
   }
 }
 
