@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* h = sigma(z), elementwise. The derivative and kappa(z) are made from z again in
- * the backward pass (delta.cu): arithmetic is cheaper there than two more arrays. */
+/* h_l = sigma(z_l), elementwise (docs/theory, section 0.1). delta.cu evaluates the derivative
+ * and kappa(z) from z again: arithmetic costs less there than two more arrays. Networks that
+ * have finished are included: nothing reads their h.
+ *
+ *    grid     (ceil(slots B N / 256))
+ *    block    256
+ *    shared   none
+ *    bytes    4 B N read, 4 B N written
+ *    work     B N evaluations of sigma
+ *    order.h  no sum */
 #include "device.cuh"
 
 static const unsigned threads = 256;

@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Backward through an activation: delta = u sigma'(z), fused with the imbalance
- * ledger's u kappa(z) (docs/theory, section 1.4). A block is one tile of samples of a network;
- * thread (n, q) takes features n, n + blockDim.x, ... and the samples of parts
- * q, q + QUARTERS, ... of order.h. */
+/* Backward through an activation: delta = u sigma'(z) and, in the same pass, the imbalance
+ * ledger's terms sum_b u kappa(z) of one tile of samples (docs/theory, sections 0.4 and 1.4).
+ * For the last hidden layer u = dloss w_L.
+ *
+ * A block is one tile of a network. Thread (n, q) makes features n, n + blockDim.x, ... and the
+ * samples of partial sums q, q + QUARTERS, ... of order.h, so that a warp reads neighbouring
+ * features.
+ *
+ *    grid     (T, slots)
+ *    block    (32 for N <= 32, else 64; 4)
+ *    shared   8 N + 16 blockDim.x bytes: the features' sums in double, then the quarters' shares
+ *    bytes    read 4 B N (z), 4 B N (u; for the last hidden layer 4 B (dloss), 4 N (w_L));
+ *             written 4 B N (delta), 8 T (tile)
+ *    work     B N FMA, B N products (2 B N for the last hidden layer), 15 N T additions, and B N
+ *             evaluations of sigma, sigma' and kappa
+ *    order.h  ledger u . kappa(z), up to the sum of a tile */
 #include "device.cuh"
 
 enum { QUARTERS = 4, LOCAL = ESC_PARTS / QUARTERS };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernels share: who trains, folding over lanes, activations by kind. */
+/* Helpers of all kernels: state of a network, reduction over lanes, activations by kind, size of
+ * a grid. */
 #ifndef ESC_DEVICE_CUH
 #define ESC_DEVICE_CUH
 
@@ -48,6 +49,7 @@ static __device__ inline esc_eval_f32 esc_evaluate(const esc_device_problem &p, 
     case ESC_ACTIVATION_COUNT: break;     \
   }
 
+/* Blocks of `each` threads for `count` elements. */
 static inline unsigned esc_block_count(size_t count, unsigned each) {
   return (unsigned)((count + each - 1) / each);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Path `fused` with fused multiply-adds, in the canonical order of every sum: fused.h. */
+/* Path `fused` by fused multiply-adds, every sum in the order of order.h: fused.h. */
 #include "fused_kernel.cuh"
 
 size_t esc_fused_shared_bytes(int layers, int width) {

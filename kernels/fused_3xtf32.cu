@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Path `fused` with products on the tensor cores, in 3xTF32: fused.h. */
+/* Path `fused` with matrix products on the tensor cores, in 3xTF32: fused.h. */
 #include "fused_kernel.cuh"
 #include "fused_tensor.cuh"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a block of path `fused` keeps in shared memory, and what its threads are. */
+/* Shared memory of a block of path `fused`, and the state of its threads. */
 #ifndef ESC_FUSED_BLOCK_CUH
 #define ESC_FUSED_BLOCK_CUH
 
@@ -25,7 +25,7 @@ struct esc_fused_block {
   int *s_go;
 };
 
-/* The next `count` elements of shared memory. */
+/* The next `count` elements of shared memory; advances `next` behind them. */
 template <class T>
 static __device__ __forceinline__ T *esc_carve(char **next, size_t count) {
   T *p = reinterpret_cast<T *>(*next);
@@ -33,6 +33,7 @@ static __device__ __forceinline__ T *esc_carve(char **next, size_t count) {
   return p;
 }
 
+/* Bytes of shared memory of a block: the arrays of esc_fused_block. */
 static __host__ __device__ inline size_t esc_fused_block_bytes(int layers, int width) {
   const size_t l = (size_t)layers, n = (size_t)width, row = (size_t)ESC_FUSED_LEADING;
   return sizeof(double) * (n + 2 * l + ESC_PARTS + 2) +
@@ -40,6 +41,7 @@ static __host__ __device__ inline size_t esc_fused_block_bytes(int layers, int w
              ((l - 1) * n * (n + 4) + n + (l + 2) * n * row + 2 * ESC_TILE + (l - 1) * 2 * n + 4);
 }
 
+/* Divides the block's shared memory into its arrays. */
 template <int N>
 static __device__ __forceinline__ esc_fused_block esc_fused_block_make(void *shared, int layers) {
   const size_t l = (size_t)layers, tile = (size_t)N * ESC_FUSED_LEADING;
@@ -63,7 +65,7 @@ static __device__ __forceinline__ esc_fused_block esc_fused_block_make(void *sha
   return b;
 }
 
-/* A thread of a block whose products are P's. */
+/* State of one thread, kept in registers through the steps of a launch; P: its matrix products. */
 template <class P>
 struct esc_fused_thread {
   int id, group, lane; /* ESC_PARTS lanes a group */

@@ -6,7 +6,26 @@
 
 #include "fused_step.cuh"
 
-/* Grid (slot); a block of P::threads; shared memory: esc_fused_block_bytes. */
+/* Trains one network a block for up to `steps` steps, with all equations of the path `cublas`
+ * (docs/theory, sections 0.1 to 0.6, 1.4 and 1.5).
+ *
+ *    grid     (slots)
+ *    block    4 N
+ *    shared   8 (N + 2 L + 18) + 4 ((L - 1) N (N + 4) + N + 68 (L + 2) N + 128 + 2 (L - 1) N + 4)
+ *             bytes: esc_fused_block_bytes
+ *    bytes    a launch: 4 P read, 4 P written (w); 4 K d (v) for all networks together, unless
+ *             v_k = e_k. A step: with compensation 4 P read, 4 P written; partial sums of gradients
+ *             between tiles 4 (T - 1) (L - 1) N^2 S read and as many written, with S = P::slices
+ *             for fused multiply-adds, 1 for 3xTF32
+ *    work     matrix products of a step: the network needs B (2 P + (L - 2) N^2 + N) FMA. Padding
+ *             makes B 64 T and, in the first layer's gradient, d N:
+ *               fused multiply-adds  64 T N (d + (3 L - 5) N + 2) FMA
+ *               3xTF32               (3 / 16) T N (16 ceil(d / 16) + (3 L - 5) N) mma.m16n8k8 of a
+ *                                    warp, and 128 T N FMA for the output layer
+ *             Elementwise: 64 T (L - 1) N evaluations of sigma, as many of sigma, sigma' and kappa
+ *             together; 64 T K of sigma for the teacher
+ *    order.h  all rows; with 3xTF32 another fixed order in the products of hidden layers and in the
+ *             ledger's sums over samples */
 template <class P, int kind>
 __global__ void __launch_bounds__(P::threads, P::resident_blocks)
     esc_fused_kernel(const __grid_constant__ esc_fused_arguments args) {
@@ -49,7 +68,7 @@ static cudaError_t esc_fused_launch(const esc_fused_arguments &args, cudaStream_
   }
 }
 
-/* Floats of one network's gradient sums between tiles, where each weight has `sums` of them. */
+/* Floats of one network's partial sums of gradients between tiles, `sums` of them a weight. */
 static inline size_t esc_fused_partial_floats(int layers, int width, int batch, int sums) {
   const size_t weights = (size_t)(layers - 1) * (size_t)width * (size_t)width;
   return batch <= ESC_TILE ? 0 : weights * (size_t)sums;

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three matrix products of one tile of samples in shared memory, and the mapping
- * of outputs to threads.
+/* The three matrix products of one tile of samples in shared memory, by fused multiply-adds
+ * (docs/theory, sections 0.1 and 0.4): pre-activations z = W h, input gradients u = W' delta,
+ * weight gradients G = delta h'.
  *
- * Activations are [feature][sample] with rows of ESC_FUSED_LEADING floats, weights
- * [out][in] with rows of N + 4: both are 4 mod 16, so that rows read together lie in
- * different banks, and 16-byte aligned. A thread makes 16 outputs of a forward or
- * input-gradient product: `rows` features times `columns` samples, of which
- * `vector` lie side by side. The kernel is written for any struct P with the members of the one
- * below; fused_tensor.cuh has the other. */
+ * Activations are [feature][sample] with a leading dimension of ESC_FUSED_LEADING floats,
+ * weights [out][in] with one of N + 4. Both are 4 mod 16, so that rows that are read together
+ * use different banks, and multiples of 16 bytes for float4. A thread makes a tile of 16 outputs
+ * of a forward or input-gradient product: `rows` features times `columns` samples, of which
+ * `vector` are contiguous. For weight gradients the samples of a tile are divided into K-slices;
+ * each has a group of threads, whose partial sums a tree reduction adds at the end of the
+ * minibatch.
+ *
+ * Path `fused` is written for any struct P with the members of esc_fused_fma_products;
+ * fused_tensor.cuh has the other. */
 #ifndef ESC_FUSED_PRODUCT_CUH
 #define ESC_FUSED_PRODUCT_CUH
 
@@ -15,7 +20,7 @@
 
 enum { ESC_FUSED_LEADING = ESC_TILE + 4 };
 
-/* What all products of one width have in common. */
+/* Sizes that all products of width N share. */
 template <int N>
 struct esc_fused_geometry {
   enum {
@@ -27,6 +32,7 @@ struct esc_fused_geometry {
   };
 };
 
+/* Four contiguous floats, 16-byte aligned. */
 static __device__ __forceinline__ float4 esc_load4(const float *p) {
   return *reinterpret_cast<const float4 *>(p);
 }
@@ -38,7 +44,7 @@ static __device__ __forceinline__ void esc_unpack(float4 v, float out[4]) {
   out[3] = v.w;
 }
 
-/* `vector` floats side by side, 4 or 2, aligned as a whole. */
+/* `vector` contiguous floats, 4 or 2, aligned to their size. */
 template <int vector>
 static __device__ __forceinline__ void esc_load_vector(const float *from, float v[vector]) {
   static_assert(vector == 4 || vector == 2, "float4 or float2");
@@ -69,7 +75,8 @@ static __device__ __forceinline__ void esc_outer(const float a[4], const float b
     for (int j = 0; j < 4; j++) sum[i][j] = esc_fma_f32(a[i], b[j], sum[i][j]);
 }
 
-/* Fused multiply-adds: every output is summed in ascending order, as order.h has it. */
+/* By fused multiply-adds: every output is one sum in ascending order of the reduction index
+ * (order.h: pre-activations, u; weight gradients). */
 template <int N>
 struct esc_fused_fma_products : esc_fused_geometry<N> {
   typedef esc_fused_geometry<N> geometry;
@@ -88,8 +95,8 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     gradient_columns = 4,
   };
 
-  /* A thread's parts: of forward and input-gradient products (group, lane), of weight
-   * gradients (slice, down, across). */
+  /* Indices of a thread: (group, lane) in forward and input-gradient products, (slice, down,
+   * across) in weight gradients. */
   struct thread_map {
     int group, lane, slice, down, across;
   };
@@ -100,7 +107,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     return m;
   }
 
-  /* Output (i, j) of a forward product, and of an input gradient. */
+  /* Feature and sample of output (i, j) of a forward product; then of an input gradient. */
   static __device__ __forceinline__ int forward_feature(const thread_map &m, int i) {
     return m.group + N / 4 * i;
   }
@@ -114,7 +121,8 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     return 4 * m.lane + j;
   }
 
-  /* Pre-activations: sum += w h over `depth` features. */
+  /* Pre-activations: sum += w h over `depth` features. A thread's rows are N / 4 apart, so that
+   * the two groups of a warp read neighbouring rows of w, in different banks. */
   static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
                                                  const thread_map &m, float sum[4][4]) {
     enum { pitch = geometry::pitch };
@@ -153,8 +161,8 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     }
   }
 
-  /* Sum over lanes of one of the ledger's terms, valid in the reduction lane. Called by whole
-   * warps. */
+  /* Sum over the lanes of one of the ledger's terms, valid in the reduction lane. Called by
+   * whole warps. */
   static __device__ __forceinline__ float reduce_term(float part) { return esc_fold_lanes(part); }
   static __device__ __forceinline__ bool is_reduction_lane(const thread_map &m) {
     return m.lane == 0;
@@ -163,8 +171,8 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     return gradient_feature(m, i);
   }
 
-  /* sum += delta h' over this thread's K-slice of the tile: weights (down + group_rows i,
-   * across + group_columns j). */
+  /* sum += delta h' over the samples of this thread's K-slice of the tile: weights (down +
+   * group_rows i, across + group_columns j). */
   static __device__ __forceinline__ void weight_gradient(const float *s_delta, const float *s_h,
                                                          const thread_map &m,
                                                          float sum[gradient_rows][4]) {
@@ -188,8 +196,9 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     }
   }
 
-  /* Tree reduction of the K-slices' partial sums of a layer's gradient into (N, N). Called by the
-   * whole block; contains a barrier. */
+  /* Tree reduction of the K-slices' partial sums of a layer's gradient into (N, N) of shared
+   * memory: the upper half of the slices stores, the lower half adds.
+   * Called by the whole block; contains a barrier. */
   static __device__ __forceinline__ void reduce_gradient(const thread_map &m,
                                                          float sum[gradient_rows][4],
                                                          float *s_gradient) {

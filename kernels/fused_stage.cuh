@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stages of one step of path `fused`. `samples` is how many of the tile's
- * ESC_TILE places are taken; the others hold 0 inputs and 0 errors, so that they add
- * nothing to any sum. */
+/* The stages of one step of path `fused`. `samples` of the tile's ESC_TILE columns hold a
+ * sample; the others have inputs 0 and errors 0, and therefore add nothing to any sum. */
 #ifndef ESC_FUSED_STAGE_CUH
 #define ESC_FUSED_STAGE_CUH
 
@@ -12,6 +11,8 @@
 
 enum { ESC_ANY_ACTIVATION = -1 };
 
+/* The activation that the problem names, found at run time. Not inlined: the switch would be
+ * repeated at every call. */
 static __device__ __attribute__((noinline)) esc_eval_f32 esc_evaluate_any(
     const esc_device_problem &p, float z) {
   esc_eval_f32 e = {0, 0, 0};
@@ -21,7 +22,7 @@ static __device__ __attribute__((noinline)) esc_eval_f32 esc_evaluate_any(
   return e;
 }
 
-/* kind ESC_ANY_ACTIVATION: the problem's, found at run time. */
+/* kind ESC_ANY_ACTIVATION: the problem's. */
 template <int kind>
 static __device__ __forceinline__ esc_eval_f32 esc_fused_evaluate(const esc_device_problem &p,
                                                                   float z) {
@@ -29,14 +30,15 @@ static __device__ __forceinline__ esc_eval_f32 esc_fused_evaluate(const esc_devi
   return esc_evaluate < kind == ESC_ANY_ACTIVATION ? ESC_ACTIVATION_LINEAR : kind > (p, z);
 }
 
-/* Samples first.. of a step's minibatch. */
+/* A tile: samples `first` and following of a step's minibatch. */
 struct esc_fused_tile {
   int64_t step;
   uint64_t seed;
   int first, samples;
 };
 
-/* The tile's inputs into x, lanes over samples. */
+/* Draws the tile's inputs (docs/theory, section 8.3) into s_x; neighbouring threads take
+ * neighbouring samples. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_draw_inputs(const esc_device_problem &p,
                                                              const esc_fused_block &b, int id,
@@ -53,7 +55,7 @@ static __device__ __forceinline__ void esc_fused_draw_inputs(const esc_device_pr
   }
 }
 
-/* z_l and, into `out`, h_l = sigma(z_l). */
+/* z_l = W_l h, and s_out = h_l = sigma(z_l) (docs/theory, section 0.1). */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_problem &p,
                                                                const esc_fused_block &b,
@@ -76,7 +78,7 @@ static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_
     }
 }
 
-/* sum_i a_i b_i of one sample over n features: parts, then halves. */
+/* sum_i a_i b_i of one sample over n features (order.h: dot products). */
 static __device__ __forceinline__ float esc_fused_dot(const float *a, const float *s_b, int n) {
   float part[ESC_PARTS] = {0};
   for (int i = 0; i < n; i += ESC_PARTS)
@@ -86,6 +88,7 @@ static __device__ __forceinline__ float esc_fused_dot(const float *a, const floa
   return esc_fold_f32(part);
 }
 
+/* T(x) of one sample (docs/theory, section 0.2). */
 template <int kind>
 static __device__ __forceinline__ float esc_fused_evaluate_target(const esc_device_problem &p,
                                                                   const float *s_x) {
@@ -99,8 +102,9 @@ static __device__ __forceinline__ float esc_fused_evaluate_target(const esc_devi
   return sum;
 }
 
-/* Prediction, target and loss of each sample, by the first ESC_TILE threads; then
- * the samples' losses into their partial sums. Called by the whole block; contains a barrier. */
+/* Prediction, target and loss of each sample (docs/theory, section 0.3), by the first ESC_TILE
+ * threads; then the losses into their partial sums (order.h: loss).
+ * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_evaluate_losses(const esc_device_problem &p,
                                                                  const esc_fused_block &b,
@@ -129,14 +133,13 @@ static __device__ __forceinline__ void esc_fused_add_output_gradient(const esc_f
     t->output[0] = esc_fma_f32(b.s_error[s], s_h[n * ESC_FUSED_LEADING + s], t->output[0]);
 }
 
-/* Place of an input gradient's output (i, j) in an (N, row). */
+/* Index of output (i, j) of an input gradient in an array of activations. */
 template <class P>
 static __device__ __forceinline__ int esc_fused_index(const esc_fused_thread<P> &t, int i, int j) {
   return P::gradient_feature(t.map, i) * ESC_FUSED_LEADING + P::gradient_sample(t.map, j);
 }
 
-/* Of the thread's features and samples of an interface: makes z its values, returns
- * derivative and deficit. */
+/* For the thread's outputs of one layer: replaces z by sigma(z), returns sigma'(z) and kappa(z). */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_evaluate_derivatives(
     const esc_device_problem &p, float *s_z, const esc_fused_thread<P> &t,
@@ -158,8 +161,9 @@ static __device__ __forceinline__ void esc_fused_evaluate_derivatives(
     }
 }
 
-/* u becomes delta = u sigma'; the ledger's terms u kappa of the tile's features. With
- * esc_fused_fma_products the lane's four samples are one part of order.h. */
+/* Replaces u by delta = u sigma'(z) and stores the ledger's terms u kappa(z) of the tile, summed
+ * over samples (docs/theory, sections 0.4 and 1.4). With esc_fused_fma_products the lane's four
+ * samples are one partial sum of order.h. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_activation_backward(
     const esc_fused_thread<P> &t, float *s_feature, const float derivative[P::rows][P::columns],
@@ -177,6 +181,7 @@ static __device__ __forceinline__ void esc_fused_activation_backward(
   }
 }
 
+/* The thread's outputs into an array of activations. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_store_outputs(const esc_fused_thread<P> &t,
                                                                const float v[P::rows][P::columns],
@@ -188,8 +193,8 @@ static __device__ __forceinline__ void esc_fused_store_outputs(const esc_fused_t
       esc_store_vector<P::vector>(s_to + esc_fused_index(t, i, j), &v[i][j]);
 }
 
-/* The tile's ledger terms, features into parts, into the sums over tiles: ESC_PARTS
- * lanes an interface. Called by the whole block. */
+/* Adds the tile's ledger terms, summed over features, to the sums over tiles: ESC_PARTS lanes an
+ * interface (order.h: ledger). Called by the whole block; contains no barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_add_deficits(const esc_device_problem &p,
                                                               const esc_fused_block &b,
@@ -205,8 +210,8 @@ static __device__ __forceinline__ void esc_fused_add_deficits(const esc_device_p
   }
 }
 
-/* This thread's partial sums of a layer's gradient, from the tiles before; those of neighbouring
- * threads are side by side. Where P is chained, the sum continues from them; else the tile's sum is
+/* This thread's partial sums of a layer's gradient from the tiles before; neighbouring threads
+ * read neighbouring floats. If P is chained the sum continues from them, else the tile's sum is
  * added to them. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_load_partials(
@@ -230,7 +235,8 @@ static __device__ __forceinline__ void esc_fused_store_partials(
       g_partial[(P::gradient_columns * i + j) * P::threads] = sum[i][j];
 }
 
-/* sum: a layer's gradient up to this tile; that of the tiles before is at `g_partial`. */
+/* `sum` becomes a layer's gradient up to this tile; the partial sums of the tiles before are at
+ * `g_partial`. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_weight_gradient(
     const float *s_delta, const float *s_h, const esc_fused_thread<P> &t, const float *g_partial,
@@ -249,7 +255,8 @@ struct esc_fused_layer {
   double *s_gradient2; /* |G|^2 */
 };
 
-/* |G|^2 and the update of one layer from the gradient in b.s_pong: ESC_PARTS lanes a row.
+/* |G|^2 and the update of one layer (docs/theory, section 0.5) from the gradient in b.s_pong:
+ * ESC_PARTS lanes a row.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_update_layer(const esc_fused_block &b,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One block trains one network for a block of steps (fused.h): the body of the kernels
- * of path `fused`, with the products of P (fused_product.cuh). */
+/* One step of path `fused` (fused.h), and the prologue and epilogue of a launch; P: the matrix
+ * products (fused_product.cuh). */
 #ifndef ESC_FUSED_STEP_CUH
 #define ESC_FUSED_STEP_CUH
 
@@ -15,7 +15,7 @@ struct esc_fused_arguments {
   int64_t steps;
 };
 
-/* This thread's sums of layer l's gradient between tiles. */
+/* This thread's partial sums of layer l's gradient between tiles. */
 template <class P>
 static __device__ __forceinline__ float *esc_fused_thread_partials(const esc_fused_arguments &args,
                                                                    const esc_fused_thread<P> &t,
@@ -25,8 +25,9 @@ static __device__ __forceinline__ float *esc_fused_thread_partials(const esc_fus
          ((size_t)blockIdx.x * (size_t)(args.problem.layers - 1) + (size_t)l) * each + t.id;
 }
 
-/* Layer l's gradient through this tile; after the last one reduced, and the weights
- * updated. Deltas are in s_ping. Called by the whole block; contains a barrier. */
+/* Layer l's gradient through this tile from the deltas in s_ping; after the last tile reduces it
+ * and updates the weights.
+ * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_layer_backward(const esc_fused_arguments &args,
                                                                 const esc_fused_block &b,
@@ -54,8 +55,9 @@ static __device__ __forceinline__ void esc_fused_layer_backward(const esc_fused_
   esc_fused_update_layer(b, t, layer);
 }
 
-/* From the errors of the tile down to the first layer. Called by the whole block; contains a
- * barrier. */
+/* Backward pass of a tile, from its errors to the first layer (docs/theory, section 0.4).
+ * `first`, `last`: tile of the minibatch.
+ * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_backward(const esc_fused_arguments &args,
                                                           const esc_fused_block &b,
@@ -93,8 +95,8 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
   }
 }
 
-/* Forward through a tile; returns the last hidden layer's values. Called by the whole block;
- * contains a barrier. */
+/* Forward pass of a tile; returns the last hidden layer's values.
+ * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ const float *esc_fused_forward(const esc_fused_arguments &args,
                                                                  const esc_fused_block &b,
@@ -109,8 +111,8 @@ static __device__ __forceinline__ const float *esc_fused_forward(const esc_fused
   return s_h;
 }
 
-/* The output layer's gradient from the threads' partial sums, and its update. Called by the whole
- * block; contains a barrier. */
+/* Reduces the threads' partial sums of the output layer's gradient, and updates the layer.
+ * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_update_output_layer(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t) {
@@ -132,7 +134,8 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
   esc_fused_update_layer(b, t, layer);
 }
 
-/* Loss of the whole minibatch to the events; whether the update is to be made.
+/* The mean loss of the minibatch to the network's events (docs/theory, section 0.6); returns
+ * whether the step updates.
  * Called by the whole block; contains a barrier. */
 static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(
     const esc_fused_arguments &args, const esc_fused_block &b, int id) {
@@ -144,7 +147,8 @@ static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(
   return *b.s_go != 0;
 }
 
-/* Adds the step to the ledger. Called by the whole block; contains a barrier. */
+/* Adds the step to the imbalance ledger (docs/theory, section 1.5).
+ * Called by the whole block; contains a barrier. */
 static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fused_arguments &args,
                                                                    const esc_fused_block &b,
                                                                    int id) {
@@ -156,8 +160,8 @@ static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fus
   __syncthreads();
 }
 
-/* One training step; false when the network has finished without an update. Called by the whole
- * block; contains a barrier. */
+/* One training step; false if the network has finished without an update.
+ * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ bool esc_fused_step(const esc_fused_arguments &args,
                                                       const esc_fused_block &b,
@@ -186,7 +190,7 @@ static __device__ __forceinline__ bool esc_fused_step(const esc_fused_arguments 
   return true;
 }
 
-/* Weights from the device into shared memory, or back. */
+/* Weights from device memory into shared memory (`load`), or back. */
 template <class P, bool load>
 static __device__ __forceinline__ void esc_fused_copy_weights(const esc_fused_arguments &args,
                                                               const esc_fused_block &b, int id) {
@@ -206,8 +210,9 @@ static __device__ __forceinline__ void esc_fused_copy_weights(const esc_fused_ar
   }
 }
 
-/* Zeros where products read beyond the inputs: samples' rows and the first layer's
- * columns. Called by the whole block; contains a barrier. */
+/* Zeros where the products read beyond the inputs: rows of s_x, columns of the first layer's
+ * weights.
+ * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_clear_padding(const esc_fused_block &b, int id) {
   for (int i = id; i < P::width * ESC_FUSED_LEADING; i += P::threads) b.s_x[i] = 0;
@@ -216,8 +221,8 @@ static __device__ __forceinline__ void esc_fused_clear_padding(const esc_fused_b
   __syncthreads();
 }
 
-/* A kernel's prologue and epilogue, around its steps. Called by the whole block; contains a
- * barrier. */
+/* Before the steps of a launch: the state of the thread, and the weights in shared memory.
+ * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ esc_fused_thread<P> esc_fused_prologue(
     const esc_fused_arguments &args, const esc_fused_block &b) {
@@ -228,6 +233,8 @@ static __device__ __forceinline__ esc_fused_thread<P> esc_fused_prologue(
   return t;
 }
 
+/* After the steps of a launch: adds the threads' counts, and stores the weights.
+ * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_epilogue(const esc_fused_arguments &args,
                                                           const esc_fused_block &b,

@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three matrix products of a tile on the tensor cores, in 3xTF32 (mma.cuh).
+/* The three matrix products of a tile on the tensor cores, in 3xTF32 (mma.cuh; docs/theory,
+ * sections 0.1 and 0.4).
  *
- * Two warps share 16 rows of outputs, features or rows of weights; each has half of
- * the columns, samples or weights of a row, in tiles of 8.
+ * Two warps share 16 rows of outputs (features, or rows of weights); each makes half of the
+ * columns (samples, or weights of a row) in mma tiles of 8.
  *
- * Rows in shared memory are 4 or 20 floats long, mod 32. Lanes (r, q), r < 8, q < 4,
- * that read (row r, place q) all meet different banks; those that read (row q, place
- * r) do where the places are two groups of four, 16 apart, or the rows are two apart.
- * The tensor core does not mind how rows, columns and the reduction's places are
- * numbered, as long as both factors agree: they are numbered so. */
+ * Bank conflicts. Leading dimensions in shared memory are 4 or 20 mod 32. Lanes (r, q) with r <
+ * 8 and q < 4 that read (row r, column q) all use different banks. Lanes that read (row q,
+ * column r) do if the columns are two groups of four that are 16 apart, or the rows are two
+ * apart. An mma gives the same sums for any numbering of rows, columns and reduction indices
+ * that both factors share; permute_row and permute_column choose one without conflicts. */
 #ifndef ESC_FUSED_TENSOR_CUH
 #define ESC_FUSED_TENSOR_CUH
 
 #include "fused_product.cuh"
 #include "mma.cuh"
 
-/* How far apart in a factor of a warp's product lie, in floats: a lane's two places of
- * the same eight (`second`), eights of places (`step`), and rows 8 apart of the left
- * factor, tiles of the right one (`other`). */
+/* Distances in a factor of a warp's product, in floats: between a lane's two reduction indices
+ * of one mma (`second`), between mmas along the reduction (`step`), and between rows 8 apart of
+ * the left factor or mma tiles of the right one (`other`). */
 struct esc_warp_strides {
   int second, step, other;
 };
 
-/* sum += a b over `depth` places, rounded up to 16; a and b are the lane's first. */
+/* sum += a b over `depth` reduction indices, rounded up to 16, by a warp; s_a and s_b point to
+ * the lane's first elements. */
 template <int tiles>
 static __device__ __forceinline__ void esc_warp_multiply_3xtf32(
     const float *s_a, const esc_warp_strides &by_a, const float *s_b, const esc_warp_strides &by_b,
@@ -62,7 +64,7 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
     gradient_columns = 2 * tiles,
   };
 
-  /* The warp's first row and its half of the columns; the lane. */
+  /* First row and half of the columns of the warp; lane 4 r + q of it. */
   struct thread_map {
     int first_row, half, r, q;
   };
@@ -72,12 +74,12 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
     return m;
   }
 
-  /* Columns 0..7 of a tile are its samples 0..3 and 16..19. */
+  /* Columns 0..7 of an mma tile are its samples 0..3 and 16..19. */
   static __device__ __forceinline__ int permute_column(int column) {
     return column % 4 + column / 4 * 16;
   }
-  /* Rows 0..7 are 0, 2, 4, 6, 1, 3, 5, 7: where the lanes store, pairs of samples lie in
-   * different banks, too. */
+  /* Rows 0..7 of an mma are rows 0, 2, 4, 6, 1, 3, 5, 7 of the output, so that the lanes' stores
+   * of pairs of samples use different banks, too. */
   static __device__ __forceinline__ int permute_row(int row) { return row % 4 * 2 + row / 4; }
 
   static __device__ __forceinline__ int forward_feature(const thread_map &m, int i) {
@@ -93,7 +95,7 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
     return 32 * m.half + 8 * (j / 2) + 2 * m.q + j % 2;
   }
 
-  /* Beyond `depth` there are zeros in w and h. */
+  /* Beyond `depth` w and h are 0. */
   static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
                                                  const thread_map &m, float sum[rows][columns]) {
     const esc_warp_strides by_w = {4, 8, 8 * geometry::pitch};
@@ -103,7 +105,7 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
         s_h + m.q * ESC_FUSED_LEADING + 32 * m.half + permute_column(m.r), by_h, depth, sum);
   }
 
-  /* A lane's two places are features side by side. */
+  /* The two reduction indices of a lane are neighbouring features. */
   static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
                                                         const thread_map &m,
                                                         float sum[rows][columns]) {
@@ -114,7 +116,7 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
         s_delta + 2 * m.q * ESC_FUSED_LEADING + 32 * m.half + m.r, by_delta, N, sum);
   }
 
-  /* Over the four lanes of a row. */
+  /* Sum over the four lanes of a row. Called by whole warps. */
   static __device__ __forceinline__ float reduce_term(float part) {
     for (int half = 2; half > 0; half /= 2)
       part = esc_add_f32(part, __shfl_down_sync(0xffffffffu, part, half, 4));
@@ -134,7 +136,8 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
         s_h + (N / 2 * m.half + m.r) * ESC_FUSED_LEADING + m.q, by_sample, ESC_TILE, sum);
   }
 
-  /* To (N, N). Called by the whole block; contains a barrier. */
+  /* Stores a layer's gradient into (N, N) of shared memory: there is one partial sum a weight.
+   * Called by the whole block; contains a barrier. */
   static __device__ __forceinline__ void reduce_gradient(
       const thread_map &m, const float sum[gradient_rows][gradient_columns], float *s_gradient) {
     float *s_own = s_gradient + (m.first_row + m.r) * N + N / 2 * m.half + 2 * m.q;

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inputs x ~ N(0, I_d): the draws of esc_draw_inputs, a Philox block a thread. */
+/* Inputs x ~ N(0, I_d) of each network's current step (docs/theory, sections 0.1 and 8.3): the
+ * normals of esc_draw_inputs, one Philox block of four a thread.
+ *
+ *    grid     (ceil(B ceil(d / 4) / 256), slots)
+ *    block    256
+ *    shared   none
+ *    bytes    4 B d written
+ *    work     B ceil(d / 4) Philox blocks, two Box-Muller pairs each
+ *    order.h  no sum */
 #include "device.cuh"
 #include "escapement/internal/stream.h"
 

@@ -1,15 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The device side of a training step, path `cublas`: many networks of one problem,
- * a lot, take each step together. Matrix products are left to cuBLAS (host/cuda),
- * everything between them happens here, one kernel family a file.
+/* Kernels of the path `cublas`, in which all networks of a chunk take each training step
+ * together. cuBLAS makes the matrix products (host/cuda/step.c); the kernels make everything
+ * between them, one family a file.
  *
- * One step of every network of the lot that trains, in this order:
- *   inputs -> [product, activate] per hidden layer -> output -> output gradient
- *   -> [delta, products] per hidden layer from the top -> update -> ledger
+ * Launches of one step, for every network in training:
+ *    inputs -> [product, activate] per hidden layer -> output -> output gradient
+ *    -> [delta, products] per hidden layer from the top -> update -> ledger
+ * A launcher only enqueues: it returns errors of the launch; those of the kernel appear at the
+ * next synchronisation of the stream.
  *
- * Sums are made in the order of order.h. Arrays are row-major; slot is the place
- * of a network in its lot. Launchers only enqueue: errors of the launch are
- * returned, those of the kernel appear when the stream is waited for. */
+ * The folder, in the order in which to read it:
+ *    kernels.h          arrays of a chunk, launchers of path `cublas`
+ *    launch.h           launches by nvcc and by the SIMT harness
+ *    device.cuh         helpers of all kernels
+ *    inputs.cu, activate.cu, output.cu, delta.cu, update.cu, ledger.cu
+ *                       path `cublas`, in the order of a step
+ *    fused.h            path `fused`, in which one block trains one network for many steps
+ *    fused_kernel.cuh   its kernel
+ *    fused_step.cuh     one step of it
+ *    fused_stage.cuh    the stages of a step
+ *    fused_block.cuh    shared memory, and the state of a thread
+ *    fused_product.cuh  matrix products by fused multiply-adds
+ *    fused_tensor.cuh   matrix products on the tensor cores, with the arithmetic of mma.cuh
+ *    fused.cu, fused_3xtf32.cu
+ *                       the two instantiations
+ *
+ * Every kernel's head states, for one launch, its equation with the section of docs/theory,
+ * grid, block, dynamic shared memory, and for each network the distinct bytes of device memory
+ * (without its esc_track, seed and update mask) and the floating-point work: 1 FMA is 2 flops.
+ * Symbols: L layers, N width, d inputs, B samples of a minibatch, K modes of the teacher, T =
+ * ceil(B / 64) tiles, P = N d + (L - 2) N^2 + N weights. The last line names the rows of order.h
+ * (the one order of every sum) that the kernel implements.
+ *
+ * Arrays are row-major. In kernels, g_ marks pointers to global memory and s_ to shared memory;
+ * all pointers of the structs below are to global memory. slot is the index of a network in its
+ * chunk. */
 #ifndef ESC_KERNELS_H
 #define ESC_KERNELS_H
 

@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Books a step in the ledger: a warp a network, a lane a layer. */
+/* The imbalance ledger of one step: sums the tiles of u kappa(z), then adds the right side of
+ * docs/theory, section 1.4, to each interface's sum (section 1.5), and counts the step. A warp
+ * is a network, a lane a layer.
+ *
+ *    grid     (ceil(slots / 4))
+ *    block    128
+ *    shared   none
+ *    bytes    read 8 (L - 1) T (tile), 8 L (|G|^2), 8 L (counts); written 8 (L - 1) (deficit)
+ *    work     (L - 1) T additions in double, and esc_track_layer for each layer
+ *    order.h  ledger u . kappa(z), from the tiles on */
 #include "device.cuh"
 
 enum { LANES = 32, WARPS = 4 };

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the last hidden layer to the loss and the step's escape events, and the
- * output layer's gradient. A block is a network, ESC_PARTS lanes a sample. */
+/* From the last hidden layer to the loss, and the output layer's gradient. */
 #include "device.cuh"
 #include "escapement/internal/loss.h"
 
 enum { THREADS = ESC_PARTS * ESC_PARTS };
 
-/* T(x) = sum_k a_k sigma(v_k . x); valid in the first lane of a sample. */
+/* T(x) = sum_k a_k sigma(v_k . x); valid in the first lane of a sample. Called by whole warps. */
 template <int kind>
 static __device__ float evaluate_target(const esc_device_problem &p, const float *g_x, int lane) {
   float sum = 0;
@@ -23,7 +22,8 @@ static __device__ float evaluate_target(const esc_device_problem &p, const float
   return sum;
 }
 
-/* h = sigma(z) of one sample, and f = w . h; valid in the first lane. */
+/* h = sigma(z) of one sample, and f = w_L . h; valid in the first lane of a sample. Called by
+ * whole warps. */
 template <int kind>
 static __device__ float evaluate_prediction(const esc_device_problem &p, const float *g_w,
                                             const float *g_z, float *g_h, int lane, bool valid) {
@@ -35,7 +35,19 @@ static __device__ float evaluate_prediction(const esc_device_problem &p, const f
   return esc_fold_lanes(part);
 }
 
-/* grid (slot). Sample b belongs to group b mod ESC_PARTS, whose losses make that part. */
+/* h = sigma(z) of the last hidden layer, f = w_L . h, the target T(x) = sum_k a_k sigma(v_k .
+ * x), the mean loss and dloss = (dl/df) / B of each sample (docs/theory, sections 0.1 to 0.4);
+ * then the stopping rule (section 0.6). ESC_PARTS lanes make a sample; sample b belongs to group
+ * b mod ESC_PARTS, whose losses are one partial sum.
+ *
+ *    grid     (slots)
+ *    block    256
+ *    shared   128 bytes
+ *    bytes    read 4 B N (z), 4 N (w_L), 4 B d (x; 4 B K if v_k = e_k); written 4 B N (h), 4 B
+ *             (dloss); 4 K d (v) for all networks together
+ *    work     B (N + K d + K) FMA, without the K d if v_k = e_k; B (N + K) evaluations of sigma, of
+ *             which each lane of a sample repeats those of the teacher
+ *    order.h  dot products, loss */
 template <int kind>
 __global__ void __launch_bounds__(THREADS)
     esc_output_kernel(esc_device_problem p, esc_track_rules rules, esc_lot lot) {
@@ -95,7 +107,15 @@ static __device__ float gradient_partial(const esc_device_problem &p, const floa
   return sum;
 }
 
-/* grid (blocks of features, slot), block (features, slices). */
+/* G_L = sum_b dloss_b h_b (docs/theory, section 0.4): thread (n, c) sums feature n over the
+ * samples of K-slice c.
+ *
+ *    grid     (ceil(N / 32), slots)
+ *    block    (32, S), with S = 4, 2, 1 K-slices for N <= 32, N <= 64, larger N
+ *    shared   128 S bytes
+ *    bytes    read 4 B N (h), 4 B (dloss); written 4 N
+ *    work     B N FMA
+ *    order.h  weight gradients */
 __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_lot lot) {
   ESC_SHARED_MEMORY(float, s_part); /* (slice, feature) */
   const int slot = (int)blockIdx.y, slices = (int)blockDim.y, c = (int)threadIdx.y;

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* |G_l|^2 and the weights' update, in one pass over G. A block is one layer of one
- * network, ESC_PARTS lanes a row; row n belongs to group n mod ESC_PARTS. */
+/* |G_l|^2 and w <- w - eta gamma_l G for every weight (docs/theory, sections 0.5 and 8.1), in
+ * one pass over G. A block is one layer of one network, ESC_PARTS lanes a row; row n belongs to
+ * group n mod ESC_PARTS.
+ *
+ *    grid     (L, slots)
+ *    block    256
+ *    shared   136 bytes: the groups' sums, two counts
+ *    bytes    12 P (G and w read, w written), with compensation 20 P (it is read and written as
+ * well); 16 L of results work     P FMA, with compensation 6 P additions more; P products and P
+ * additions in double order.h  |G|^2 */
 #include "device.cuh"
 #include "escapement/internal/update.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What came back from a kernel against the same mathematics in double, without
- * order.h and without float's functions.
+/* A kernel's output against the same equations in double, without order.h and without float's
+ * functions.
  *
- * What is allowed is a bound, not a guess: a chain of n fused operations followed by
- * a few more is off by (n + few) units of rounding of the sum of its terms' sizes;
- * activations and losses by what test_activation and test_loss hold them to; and
- * errors of what went before are carried along. On small integers nothing rounds:
- * there the result is to be exact, but for the quotient by B (`slack` is 0). */
+ * The allowed error is a bound, not a guess: a sum of n fused operations and a few more is off
+ * by at most (n + few) units of rounding of the sum of its terms' sizes; activations and losses
+ * by the bounds that test_activation and test_loss check; errors of inputs are propagated. On
+ * small integers nothing rounds, and the result must be exact, except for the quotient by B
+ * (`slack` is 0). */
 #ifndef ESC_KERNEL_DOUBLE_H
 #define ESC_KERNEL_DOUBLE_H
 
@@ -17,7 +17,7 @@ static const double unit_roundoff = 0x1p-24;          /* of float's rounding */
 static const double function_error = 4 * 0x1p-23;     /* test_activation, test_loss */
 static const double underflow_error = 900 * 0x1p-126; /* exp may flush what z^2 <= 900 multiplies */
 
-/* A value, and how far from it a computation in float may be. */
+/* A value, and a bound on the error of its computation in float. */
 typedef struct bounded {
   double value, error;
 } bounded;
@@ -26,7 +26,7 @@ static inline esc_eval_f64 evaluate_double(const fixture *t, double z) {
   return esc_activate_f64(&t->problem.activation, z);
 }
 
-/* Bounds of the float activation's errors at z. The polynomial's: all of its terms. */
+/* Bounds of the float activation's errors at z; for the polynomial from all of its terms. */
 static inline esc_eval_f64 activation_errors(const fixture *t, double z) {
   const esc_activation *a = &t->problem.activation;
   const esc_eval_f64 e = evaluate_double(t, z);
@@ -44,7 +44,7 @@ static inline esc_eval_f64 activation_errors(const fixture *t, double z) {
   return (esc_eval_f64){function_error * terms, function_error * terms, function_error * terms};
 }
 
-/* sigma(z) for a z that is itself off. Twice the slope: it may grow within the error. */
+/* sigma(z) of a z with an error. Twice the derivative, because it may grow within that error. */
 static inline bounded activate_bounded(const fixture *t, bounded z) {
   const esc_eval_f64 e = evaluate_double(t, z.value);
   return (bounded){e.value,
@@ -54,7 +54,7 @@ static inline bounded activate_bounded(const fixture *t, bounded z) {
 /* Roundings in a dot product of n entries. */
 static inline double dot_bound(int n) { return (n / ESC_PARTS + 6) * unit_roundoff; }
 
-/* A float that came back, against `want` rounded to float. */
+/* A float of the kernel against `want`, rounded to float. */
 static inline void check_float(const fixture *t, const char *what, size_t index, float got,
                                bounded want, double slack) {
   const double rounded = (double)(float)want.value;
@@ -67,9 +67,8 @@ static inline bool was_training(const fixture *t, int slot) {
 }
 static inline bool is_updated(const fixture *t, int slot) { return t->lot[BEFORE].go[slot]; }
 
-/* The two normals of a pair of words (normal.h): radius sqrt(-2 ln u). u is rounded,
- * so that radius^2 is off by 2 units, and that of a small radius may be off by more
- * than itself. */
+/* The two normals of a pair of words (normal.h): radius sqrt(-2 ln u). u is rounded, so radius^2
+ * is off by 2 units; a small radius may be off by more than its size. */
 static inline void check_pair(const fixture *t, uint32_t radius, uint32_t angle, size_t index,
                               int count) {
   const double square = -2 * log((radius + 0.5) * 0x1p-32), r = sqrt(square);
@@ -83,7 +82,7 @@ static inline void check_pair(const fixture *t, uint32_t radius, uint32_t angle,
                         allowed);
 }
 
-/* Normals of one sample from the words of Philox; there are no integers among them. */
+/* Normals of one sample from the words of Philox; integers are not possible here. */
 static inline void check_sample(const fixture *t, int slot, int b) {
   const int d = t->set.inputs, blocks = (d + 3) / 4;
   const esc_lot *lot = &t->lot[BEFORE];
@@ -140,7 +139,7 @@ static inline bounded target_bounded(const fixture *t, const float *x) {
   return sum;
 }
 
-/* f of a sample, whose h is compared on the way. */
+/* f of a sample; checks h on the way. */
 static inline bounded output_bounded(const fixture *t, int slot, int b, double slack) {
   const int top = t->set.layers - 2;
   const float *w = t->lot[BEFORE].w + weight_index(t, slot, top + 1);
@@ -158,7 +157,8 @@ static inline bounded output_bounded(const fixture *t, int slot, int b, double s
   return sum;
 }
 
-/* The loss of a sample; its error is compared on the way. No loss bends more than 1. */
+/* The loss of a sample; checks its derivative on the way. No loss has a second derivative above
+ * 1. */
 static inline bounded sample_bounded(const fixture *t, int slot, int b, double slack) {
   const size_t index = sample_index(t, slot, b);
   const bounded f = output_bounded(t, slot, b, slack);
@@ -173,7 +173,7 @@ static inline bounded sample_bounded(const fixture *t, int slot, int b, double s
   return (bounded){e.value, off * (fabs(e.derivative) + off) + function_error * e.value};
 }
 
-/* The events of a step, from the moving average that was found. */
+/* The events of a step, from the moving average of the kernel. */
 static inline void check_events(const fixture *t, int slot) {
   const esc_track *got = &t->lot[GOT].track[slot], *was = &t->lot[BEFORE].track[slot];
   bool all = true;
@@ -230,7 +230,7 @@ static void output_gradient_check_double(const fixture *t, int l, double slack) 
     for (int n = 0; is_updated(t, i) && n < t->set.width; n++) check_gradient(t, i, n, slack);
 }
 
-/* u kappa(z) of one element; its delta is compared on the way. */
+/* u kappa(z) of one element; checks its delta on the way. */
 static inline bounded element_bounded(const fixture *t, int l, int slot, int b, int n,
                                       double slack) {
   const esc_lot *was = &t->lot[BEFORE];
@@ -279,7 +279,8 @@ static inline void check_weight(const fixture *t, size_t index, double rate, dou
                       slack * (unit_roundoff * fabs(rounded) + 1e-15 * fabs(want)));
 }
 
-/* Whether the update of a weight is too small to be seen: the data leave no doubt. */
+/* Whether the update of a weight vanishes in rounding; the fixture's data are far from the
+ * boundary. */
 static inline bool is_rounded_away(const fixture *t, size_t index, double rate) {
   const esc_lot *was = &t->lot[BEFORE];
   const double beside = (double)(was->low ? was->low[index] : was->w[index]);
@@ -311,7 +312,7 @@ static void update_check_double(const fixture *t, int layer, double slack) {
     for (int l = 0; is_updated(t, i) && l < t->set.layers; l++) check_layer(t, i, l, slack);
 }
 
-/* Identity 1.4 of one interface (track.h). */
+/* The right side of docs/theory, section 1.4, for one interface. */
 static inline void check_interface(const fixture *t, int slot, int l, double slack) {
   const esc_track *got = &t->lot[GOT].track[slot], *was = &t->lot[BEFORE].track[slot];
   const double *g2 = t->lot[BEFORE].gradient2 + layer_index(t, slot, 0);

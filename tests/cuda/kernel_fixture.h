@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A lot on the device beside the host's idea of it, for tests of one kernel.
+/* Fixture for tests of one kernel: a chunk in device memory, with copies of its arrays on the
+ * host.
  *
- * Each array is there four times: what goes to the device, what the host's host reference of
- * the kernel makes of that, what came back, and what came back from another run.
- * Guard words lie before and behind each of them. All arrays are compared whole,
- * so a kernel is seen to write what it should and nothing else. */
+ * Every array has four copies on the host: the input, the host reference's output, the kernel's
+ * output, and the kernel's output in the first run. Guard bytes precede and follow every array.
+ * All arrays are compared whole, so that a kernel that writes more than it should is found. */
 #ifndef ESC_KERNEL_FIXTURE_H
 #define ESC_KERNEL_FIXTURE_H
 
@@ -55,7 +55,7 @@ typedef struct array {
   unsigned char *bytes[STAGES], *device;
 } array;
 
-/* What tells one fixture from another. */
+/* Sizes and options of a fixture. */
 typedef struct setting {
   int layers, width, inputs, batch, slots;
   int activation, loss, modes;
@@ -85,7 +85,7 @@ static inline void cuda_check(const char *file, int line, const char *what, cuda
   _fail(file, line);
 }
 
-/* Fails, and says where. */
+/* Fails with the setting and the element. */
 static inline void fixture_fail(const fixture *t, const char *what, size_t index) {
   const setting *s = &t->set;
   print_error("%s[%zu] of L=%d N=%d d=%d B=%d slots=%d %s loss %d, %d modes%s%s%s%s\n", what, index,
@@ -96,7 +96,7 @@ static inline void fixture_fail(const fixture *t, const char *what, size_t index
   fail();
 }
 
-/* |got - want| <= allowed, which a NaN never is. */
+/* |got - want| <= allowed, which is false for a NaN. */
 static inline void fixture_check_close(const fixture *t, const char *what, size_t index, double got,
                                        double want, double allowed) {
   if (fabs(got - want) <= allowed) return;
@@ -112,23 +112,23 @@ static inline uint64_t fixture_random_bits(fixture *t) {
   return z ^ (z >> 31);
 }
 
-/* In (-1, 1). */
+/* Uniform in (-1, 1). */
 static inline double fixture_random_uniform(fixture *t) {
   return 2 * ((double)(fixture_random_bits(t) >> 11) + 0.5) * 0x1p-53 - 1;
 }
 
-/* An integer in low..high. */
+/* An integer, uniform in low..high. */
 static inline int fixture_random_integer(fixture *t, int low, int high) {
   return low + (int)(fixture_random_bits(t) % (uint64_t)(high - low + 1));
 }
 
-/* In (-size, size), or an integer of -largest..largest. */
+/* In (-size, size); with `integers` an integer of -largest..largest. */
 static inline double fixture_random_number(fixture *t, double size, int largest) {
   return t->set.integers ? fixture_random_integer(t, -largest, largest)
                          : size * fixture_random_uniform(t);
 }
 
-/* Of any size an activation may meet: small, large, 0 of both signs. */
+/* Small and large pre-activations, and 0 of both signs. */
 static inline double fixture_random_preactivation(fixture *t) {
   static const double special[] = {0.0, -0.0, 1e-9, -1e-4, 0.999, 1, -25};
   const int which = fixture_random_integer(t, 0, 40);
@@ -136,7 +136,8 @@ static inline double fixture_random_preactivation(fixture *t) {
   return which < 7 ? special[which] : 3 * fixture_random_uniform(t);
 }
 
-/* A gradient's entry: some are 0, some vanish beside the weight, the others do not. */
+/* A gradient's entry: some are 0, some vanish in the rounding of the weight's update, the others
+ * do not. */
 static inline double fixture_random_gradient(fixture *t) {
   const int which = fixture_random_integer(t, 0, 4);
   const double u = fixture_random_uniform(t);
@@ -160,8 +161,8 @@ static inline double fixture_random_value(fixture *t, int id) {
   }
 }
 
-/* Whether slot i is to train, and what an earlier step left in `go`. Of a step's
- * first kernels (`early`) the one decides, of the others `go`. */
+/* Whether slot i trains, and the update mask that an earlier step left. The first kernels of a
+ * step (`early`) read track.finished, the others the mask. */
 static inline void fixture_set_state(fixture *t, int i, bool early) {
   const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
   const bool rests = states == ALL_REST || which == 2 || (which == 3 && early);
@@ -212,7 +213,7 @@ static inline void fixture_fill(fixture *t, bool early) {
   }
 }
 
-/* Thresholds that all, some or none of the losses are below. */
+/* Thresholds above all, some or none of the losses. */
 static inline void fixture_set_thresholds(esc_problem *p, int which) {
   static const int count[] = {1, 2, 3, ESC_THRESHOLDS_MAX};
   static const double highest[] = {1e30, 1, 10, 1e6};
@@ -244,7 +245,7 @@ static inline void fixture_make_problem(fixture *t) {
   esc_track_rules_init(&t->rules, p, (double)(float)p->rate);
 }
 
-/* Rows of weights are further apart than they are long. */
+/* A network's weights are padded to a multiple of 32 floats. */
 static inline void fixture_set_sizes(fixture *t) {
   const setting *s = &t->set;
   const esc_shape shape = t->problem.shape;
@@ -284,7 +285,7 @@ static inline void fixture_allocate(fixture *t) {
   }
 }
 
-/* Where an array begins behind its guard; NULL for one that is not there. */
+/* Start of an array behind its guard; NULL for an array that is absent. */
 static inline void *behind_guard(unsigned char *bytes) { return bytes ? bytes + GUARD : NULL; }
 
 static inline void fixture_set_pointers(fixture *t) {
@@ -319,7 +320,7 @@ static inline void fixture_destroy(fixture *t) {
   problem_free(&t->problem);
 }
 
-/* All bits of an output: a NaN, or -1. */
+/* Sets all bits of an output: a NaN, or -1. */
 static inline void fixture_poison(fixture *t, int id) {
   array *a = &t->array[id];
   if (a->count > 0) memset(a->bytes[BEFORE] + GUARD, 0xff, a->size * a->count);
@@ -350,7 +351,7 @@ static inline void fixture_download(fixture *t) {
   assert_cuda(cudaStreamSynchronize(t->stream));
 }
 
-/* The problem as a kernel is given it. */
+/* The problem as a kernel's argument. */
 static inline esc_device_problem fixture_device_problem(const fixture *t) {
   esc_device_problem p = t->p;
   p.direction = behind_guard(t->array[ARRAY_direction].device);
@@ -367,7 +368,7 @@ static inline bool same_bits(const array *a, size_t i, const unsigned char *x,
   return memcmp(x + GUARD + i * a->size, y + GUARD + i * a->size, a->size) == 0;
 }
 
-/* A NaN that arithmetic made: not the poison. Its payload is the machine's own. */
+/* A NaN that arithmetic made, not the poison. Its payload depends on the machine. */
 static inline bool made_nan(double value, const void *bytes, size_t size) {
   static const unsigned char poison[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
   return isnan(value) && memcmp(bytes, poison, size) != 0;
@@ -380,7 +381,7 @@ static inline bool element_is_nan(const array *a, const unsigned char *bytes, si
   return false;
 }
 
-/* The sums of a track, which may be NaNs, put in place of those of another. */
+/* Replaces x by y if both are NaNs. */
 static inline void same_nan(double *x, double y) {
   if (isnan(*x) && isnan(y)) *x = y;
 }
@@ -401,7 +402,7 @@ static inline bool same_track(const void *x, const void *y) {
   return memcmp(&a, &b, sizeof a) == 0;
 }
 
-/* The same bits; or both a NaN, where the host reference has one. */
+/* The same bits, or a NaN in both. */
 static inline bool same_element(const array *a, size_t i, const unsigned char *x,
                                 const unsigned char *y) {
   if (same_bits(a, i, x, y)) return true;
@@ -418,7 +419,7 @@ static inline void fixture_check_guards(const fixture *t, const array *a) {
     }
 }
 
-/* What came back is what is wanted, and nothing around it was touched. */
+/* The kernel's output equals `want`, and the guards are intact. */
 static inline void fixture_compare(const fixture *t, stage want) {
   for (int id = 0; id < ARRAYS; id++) {
     const array *a = &t->array[id];
@@ -430,7 +431,7 @@ static inline void fixture_compare(const fixture *t, stage want) {
   }
 }
 
-/* Both runs gave the same bits, NaNs' too. */
+/* Two runs give the same bits, those of NaNs included. */
 static inline void fixture_check_repeat(const fixture *t) {
   for (int id = 0; id < ARRAYS; id++) {
     const array *a = &t->array[id];

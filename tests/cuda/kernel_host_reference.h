@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels' host references: what kernels.h says of each of them, in plain loops on the
- * host and in the order of order.h. They work on a lot of host arrays in place. */
+/* Host reference of every kernel: the equations of kernels.h in plain loops, in the order of
+ * order.h. They work in place on a chunk of host arrays. */
 #ifndef ESC_KERNEL_HOST_REFERENCE_H
 #define ESC_KERNEL_HOST_REFERENCE_H
 
@@ -15,7 +15,7 @@ static inline esc_eval_f32 evaluate(const fixture *t, float z) {
   return esc_activate_f32(&t->problem.activation, z);
 }
 
-/* Place of (slot, sample, 0) of hidden layer l in z and h; l = 0 in delta and u. */
+/* Index of (slot, sample, 0) in hidden layer l of z and h; l = 0 in delta and u. */
 static inline size_t row_index(const fixture *t, int l, int slot, int sample) {
   const setting *s = &t->set;
   return (((size_t)l * (size_t)s->slots + (size_t)slot) * (size_t)s->batch + (size_t)sample) *
@@ -43,7 +43,7 @@ static inline size_t tile_index(const fixture *t, int slot, int l, int tile) {
 
 static inline int min_int(int a, int b) { return a < b ? a : b; }
 
-/* a . b over `count` entries, b's `stride` apart. */
+/* a . b over `count` entries, `a_stride` and `b_stride` apart (order.h: dot products). */
 static inline float canonical_dot(const float *a, size_t a_stride, const float *b, size_t b_stride,
                                   int count) {
   float part[ESC_PARTS] = {0};
@@ -62,7 +62,7 @@ static void inputs_reference(const fixture *t, esc_lot *lot, int l) {
                       lot->x + (size_t)i * each);
 }
 
-/* Of all slots: values of one that rests are read by nobody. */
+/* Of all slots, finished ones included. */
 static void activate_reference(const fixture *t, esc_lot *lot, int l) {
   for (size_t i = row_index(t, l, 0, 0); i < row_index(t, l + 1, 0, 0); i++)
     lot->h[i] = evaluate(t, lot->z[i]).value;
@@ -78,7 +78,7 @@ static inline float target_reference(const fixture *t, const float *x) {
   return sum;
 }
 
-/* The loss of one sample; its h and error. */
+/* The loss of one sample; writes its h and its derivative of the loss. */
 static inline double sample_reference(const fixture *t, esc_lot *lot, int slot, int b) {
   const int top = t->set.layers - 2;
   const float *z = lot->z + row_index(t, top, slot, b);
@@ -130,7 +130,8 @@ static void output_gradient_reference(const fixture *t, esc_lot *lot, int l) {
           t, lot->error + sample_index(t, i, 0), lot->h + row_index(t, top, i, 0) + n);
 }
 
-/* u of feature n in sample b: error w at the last hidden layer. */
+/* u of feature n in sample b; at the last hidden layer the product of the loss's derivative and
+ * w_L. */
 static inline float incoming_u(const fixture *t, const esc_lot *lot, int l, int slot, int b,
                                int n) {
   const int top = t->set.layers - 2;
@@ -138,7 +139,7 @@ static inline float incoming_u(const fixture *t, const esc_lot *lot, int l, int 
   return lot->error[sample_index(t, slot, b)] * lot->w[weight_index(t, slot, top + 1) + (size_t)n];
 }
 
-/* One feature over the samples of one tile: its delta, and sum u kappa(z). */
+/* One feature over the samples of one tile: writes delta, returns sum_b u kappa(z). */
 static inline float feature_reference(const fixture *t, esc_lot *lot, int l, int slot, int first,
                                       int n) {
   const int samples = min_int(ESC_TILE, t->set.batch - first);
@@ -169,7 +170,7 @@ static inline esc_updated updated(const fixture *t, const esc_lot *lot, int l, s
                   : esc_update_plain(rate, lot->g[index], lot->w[index]);
 }
 
-/* Updates a row of weights; its |g|^2. */
+/* Updates a row of weights; returns its |g|^2. */
 static inline double row_reference(const fixture *t, esc_lot *lot, int l, size_t index,
                                    size_t out) {
   double part[ESC_PARTS] = {0};

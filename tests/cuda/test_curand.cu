@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The project's Philox blocks against cuRAND's, by the rule of philox.h. Compiled
- * twice: by nvcc, and both are drawn on a device; by the host's compiler
- * (test_curand_host.cc), for which cuRAND's header functions are plain ones. */
+/* The project's Philox blocks against cuRAND's, by the rule of philox.h. Compiled twice: by
+ * nvcc, for draws on a device; and by the host's compiler (test_curand_host.cc), where cuRAND's
+ * header functions are host functions. */
 #include <cuda_runtime.h>
 #ifdef __CUDACC__
 #define WHERE_DRAWN static __device__
@@ -42,7 +42,7 @@ static bool same(esc_u32x4 a, uint4 b) {
   return a.v[0] == b.x && a.v[1] == b.y && a.v[2] == b.z && a.v[3] == b.w;
 }
 
-/* Counters of every domain: each word at its ends, then many in between. */
+/* Counters of every domain: each word at its extremes, then many in between. */
 static std::vector<draw> make_draws() {
   static const uint64_t step[] = {0, 1, 0x3fffffff, UINT64_C(0x100000000),
                                   UINT64_C(0xffffff3fffffff)};
@@ -93,7 +93,7 @@ static bool draw_pairs(const std::vector<draw> &draws, std::vector<block_pair> &
   return !wrong;
 }
 
-/* Prints why not. */
+/* Prints the reason if there is none. */
 static bool has_device() {
   int devices = 0;
   const cudaError_t error = cudaGetDeviceCount(&devices);
@@ -112,8 +112,8 @@ static bool draw_pairs(const std::vector<draw> &draws, std::vector<block_pair> &
 static bool has_device() { return true; }
 #endif
 
-/* What is drawn where the answers come from must be cuRAND's block, and so must
- * what the host draws; one round less must never be. */
+/* Blocks that differ from cuRAND's, drawn by the kernel or by the host; with one round less none
+ * may be equal. */
 static int count_wrong(const std::vector<draw> &draws, const std::vector<block_pair> &pairs) {
   int wrong = 0;
   for (size_t i = 0; i < draws.size(); i++) {

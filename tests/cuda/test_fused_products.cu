@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The products of path fused's tensor cores alone, in the block's shared memory as the
- * kernel has it, against double: for every width, for sums of up to 512 samples. Built
- * by nvcc for a device, and by the host's compiler for the SIMT harness
- * (test_fused_products_simt.cc), where threads run in several orders. */
+/* The matrix products of path `fused` in 3xTF32, in the shared memory of a block as the kernel
+ * lays it out, against double: for every width, for sums of up to 512 samples. Built by nvcc for
+ * a device, and by the host's compiler for the SIMT harness (test_fused_products_simt.cc), where
+ * threads run in several orders. */
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -21,7 +21,7 @@ static const double tolerance = 3e-7;
 static const float guard = 12345.678f;
 enum { MARGIN = 64 }; /* floats of guard before and behind an array */
 
-/* Matrices of one case, and what is made of them: samples side by side. */
+/* Inputs and outputs of one case; samples are contiguous. */
 struct matrices {
   int width, depth, samples;
   std::vector<float> w, h, delta;    /* (N, N), (N, samples) twice; beyond depth 0 */
@@ -49,7 +49,8 @@ static __device__ void load_tile(const arguments &a, int tile, const block &b) {
   }
 }
 
-/* All products of one block's network, as fused_step.cuh makes them. */
+/* All products of one tile of one network, as fused_step.cuh makes them.
+ * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ void multiply_tile(const arguments &a, const esc_fused_thread<P> &t, int tile,
                                      const block &b) {
@@ -172,8 +173,8 @@ static double uniform() {
 
 enum kind { MIXED, POSITIVE, WIDE, INTEGERS, KINDS };
 
-/* Of both signs; of one, where errors of one sign add up; of any size; small integers,
- * of which all sums are exact. */
+/* Kinds of entries: of both signs; of one sign, so that errors add up; of any size; small
+ * integers, whose sums are exact. */
 static float entry(int kind) {
   if (kind == INTEGERS) return (float)std::floor(8 * uniform());
   if (kind == WIDE) return (float)(uniform() * std::exp2(20 * uniform()));
@@ -190,7 +191,7 @@ static matrices make_matrices(int width, int depth, int samples, int kind) {
   return m;
 }
 
-/* Sums of squares: of the errors, and of what is right. */
+/* Sums of squares: of the errors, and of the exact values. */
 struct error {
   double off = 0, size = 0;
   int wrong = 0;
@@ -238,7 +239,7 @@ static bool same(const std::vector<float> &a, const std::vector<float> &b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof a[0]) == 0;
 }
 
-/* In any order of threads the same bits. */
+/* The same bits in any order of threads. */
 static void check_orders(const matrices &m) {
 #ifdef __CUDACC__
   static const char *const orders[] = {"again"};
@@ -266,7 +267,7 @@ struct nan_cross {
   int columns, row, column;
 };
 
-/* In `got`, the entries of the cross are NaNs, the rest is as before. */
+/* In `got`, the entries of the cross are NaNs; all others are unchanged. */
 static void check_nans(const matrices &m, const char *what, const std::vector<float> &got,
                        const std::vector<float> &before, const nan_cross &c) {
   for (size_t i = 0; i < got.size(); i++) {
@@ -276,7 +277,7 @@ static void check_nans(const matrices &m, const char *what, const std::vector<fl
   }
 }
 
-/* A NaN of every matrix is seen where it has a part, and nowhere else. */
+/* A NaN of an input reaches every output that depends on it, and no other. */
 static void check_nan_inputs(const matrices &m, uint32_t payload) {
   const int n = m.width, s = m.samples, row = n / 2 + 1, column = n - 3, sample = s - 9;
   float nan;
@@ -309,7 +310,7 @@ static void check_case(int width, int depth, int samples) {
   }
 }
 
-/* Prints why not. */
+/* Prints the reason if there is none. */
 static bool has_device() {
   int devices = 0;
   const cudaError_t error = cudaGetDeviceCount(&devices);

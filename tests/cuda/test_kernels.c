@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every kernel alone, against its host reference on the host bit by bit and against double.
+/* Every kernel alone: the same bits as its host reference, and close to double.
  *
- * Each kernel is a record of the table below and has to keep every law; `--list`
- * prints the table's names, and check_kernel_table.py holds them against the
- * sources. Built twice: on the SIMT harness (ESC_SIMT), where threads and blocks
- * run in several orders, and for a device. */
+ * Each kernel is a record of the table below and is tested for every property; `--list` prints
+ * the table's names, which check_kernel_table.py compares with the sources. Built twice: on the
+ * SIMT harness (ESC_SIMT), where threads and blocks run in several orders, and for a device. */
 #include "kernel_double.h"
 
 #define ID(name) (1u << ARRAY_##name)
@@ -15,10 +14,10 @@ typedef struct record {
   void (*reference)(const fixture *t, esc_lot *lot, int l);
   void (*check_double)(const fixture *t, int l, double slack);
   unsigned outputs;   /* arrays that are poisoned before; w, low and track are changed in place */
-  unsigned nan_input; /* an array in which a NaN is to be seen in the outputs; 0: none is */
+  unsigned nan_input; /* an array whose NaN reaches the outputs; 0: none */
   bool layered;       /* launched for each hidden layer */
-  bool early;         /* track.finished tells who rests, not `go` */
-  bool all_slots;     /* works on those that rest, too */
+  bool early;         /* reads track.finished, not the update mask */
+  bool all_slots;     /* works on finished networks, too */
 } record;
 
 /* The problem and the lot go by value when it is launched; the rules too. */
@@ -91,6 +90,7 @@ static const char *const orders[] = {"forward", "reverse", "shuffled:1", "shuffl
 enum { RUNS = sizeof orders / sizeof orders[0] };
 
 static void set_order(int run) { assert_int_equal(esc_simt_set_order(orders[run]), 0); }
+/* Launches of the kernel so far. */
 static int64_t launches(const record *r) { return esc_simt_launches(r->kernel); }
 #else
 enum { RUNS = 2 };
@@ -103,7 +103,7 @@ static int64_t launches(const record *r) { /* a device does not count them */
 }
 #endif
 
-/* Runs the kernel on what the fixture holds; leaves what came back. */
+/* Runs the kernel once on the fixture's input. */
 static void run_once(const record *r, fixture *t, int l) {
   const int64_t before = launches(r);
   fixture_upload(t);
@@ -119,7 +119,7 @@ static void poison_outputs(const record *r, fixture *t) {
     if (r->outputs >> id & 1) fixture_poison(t, id);
 }
 
-/* In every order the bits of the host reference, and always the same ones. */
+/* In every order the bits of the host reference, and in every run the same ones. */
 static void run_all(const record *r, fixture *t, int l) {
   fixture_copy(t, WANT, BEFORE);
   r->reference(t, &t->lot[WANT], l);
@@ -133,7 +133,7 @@ static void run_all(const record *r, fixture *t, int l) {
   set_order(0);
 }
 
-/* One setting, at all of its layers. */
+/* One setting, for all of its layers. */
 static void check(const record *r, const setting *set) {
   fixture t;
   fixture_create(&t, set, r->early);
@@ -145,8 +145,8 @@ static void check(const record *r, const setting *set) {
   fixture_destroy(&t);
 }
 
-/* All pairs of width and batch, of width and inputs, of batch and inputs; what else
- * there is takes turns. */
+/* All pairs of width and batch, of width and inputs, of batch and inputs; the other
+ * options are cycled through. */
 enum { WIDTHS = 9, BATCHES = 8, INPUTS = 5, SHAPES = WIDTHS * BATCHES };
 
 static setting edge_setting(int i) {
@@ -240,12 +240,12 @@ static void skip_because(const char *why) {
   skip();
 }
 
-/* Bit for bit, but for `go`, which says so. */
+/* Bit for bit, except for the update mask. */
 static void leaves_finished_networks_unchanged(void **state) {
   const record *r = *state;
   setting s = medium_setting;
   fixture t;
-  if (r->all_slots) skip_because("it works on all slots, a network that rests is not read");
+  if (r->all_slots) skip_because("it works on all slots; nothing reads a finished network");
   s.states = ALL_REST;
   fixture_create(&t, &s, r->early);
   poison_outputs(r, &t);
@@ -257,7 +257,7 @@ static void leaves_finished_networks_unchanged(void **state) {
   fixture_destroy(&t);
 }
 
-/* Puts a NaN first among slot's elements of the array. */
+/* Puts a NaN first among the slot's elements of the array. */
 static void set_nan(fixture *t, int id, int slot) {
   array *a = &t->array[id];
   const size_t index = (size_t)slot * a->each;
@@ -266,7 +266,7 @@ static void set_nan(fixture *t, int id, int slot) {
   if (a->kind == DOUBLE) ((double *)(void *)to)[index] = (double)NAN;
 }
 
-/* What came back is what FIRST holds for all slots but one; how many NaNs are in that. */
+/* All slots but one have the bits of FIRST; returns the number of NaNs in that slot's outputs. */
 static int compare_others(const fixture *t, size_t slot, unsigned outputs) {
   int nans = 0;
   for (int id = 0; id < ARRAYS; id++) {
@@ -297,7 +297,7 @@ static void confines_a_nan_to_its_network(void **state) {
   fixture_destroy(&t);
 }
 
-/* The loss of slot 1 is lost: it has diverged, the others have not. */
+/* The loss of slot 1 is a NaN: that network has diverged, the others have not. */
 static void check_diverged(fixture *t) {
   const record *r = records;
   while (r->reference != output_reference) r++;
@@ -314,7 +314,7 @@ static void check_diverged(fixture *t) {
   }
 }
 
-/* A weight, a pre-activation and an input; every activation and loss lets it through. */
+/* A NaN in a weight, a pre-activation or an input passes through every activation and loss. */
 static void a_nan_marks_only_its_network_diverged(void **state) {
   static const int arrays[] = {ARRAY_w, ARRAY_z, ARRAY_x};
   (void)state;
@@ -377,7 +377,7 @@ int main(int argc, char **argv) {
   const cudaError_t error = cudaGetDeviceCount(&devices);
   if (error != cudaSuccess || devices == 0) {
     printf("skipped: no CUDA device: %s\n",
-           error != cudaSuccess ? cudaGetErrorString(error) : "none is there");
+           error != cudaSuccess ? cudaGetErrorString(error) : "none is visible");
     return 77;
   }
   return run_properties();
