@@ -20,13 +20,13 @@ __global__ void esc_activate_kernel(esc_device_problem p, size_t count, const fl
   if (i < count) g_h[i] = esc_evaluate<kind>(p, g_z[i]).value;
 }
 
-cudaError_t esc_launch_activate(const esc_device_problem *p, const esc_lot *lot, int l,
+cudaError_t esc_launch_activate(const esc_device_problem *p, const esc_chunk *chunk, int l,
                                 cudaStream_t stream) {
-  const size_t count = esc_layer_floats(*p, *lot), offset = (size_t)l * count;
+  const size_t count = esc_layer_floats(*p, *chunk), offset = (size_t)l * count;
   cudaError_t error = cudaSuccess;
 #define LAUNCH(kind)                                                                         \
   error = ESC_LAUNCH(esc_activate_kernel<kind>, esc_block_count(count, threads), threads, 0, \
-                     stream, *p, count, lot->z + offset, lot->h + offset)
+                     stream, *p, count, chunk->z + offset, chunk->h + offset)
   ESC_DISPATCH_ACTIVATION(p->activation, LAUNCH)
 #undef LAUNCH
   return error;

@@ -30,7 +30,7 @@ template <class P, int kind>
 __global__ void __launch_bounds__(P::threads, P::resident_blocks)
     esc_fused_kernel(const __grid_constant__ esc_fused_arguments args) {
   ESC_SHARED_MEMORY(double, s_memory);
-  const esc_track *g_track = &args.lot.track[blockIdx.x];
+  const esc_track *g_track = &args.chunk.track[blockIdx.x];
   if (g_track->finished) return;
   const esc_fused_block b = esc_fused_block_make<P::width>(s_memory, args.problem.layers);
   esc_fused_thread<P> t = esc_fused_prologue<P>(args, b);
@@ -46,7 +46,7 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaSt
       cudaFuncSetAttribute((const void *)esc_fused_kernel<P, kind>,
                            cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
   if (error != cudaSuccess) return error;
-  return ESC_LAUNCH((esc_fused_kernel<P, kind>), (unsigned)args.lot.slots, P::threads, shared,
+  return ESC_LAUNCH((esc_fused_kernel<P, kind>), (unsigned)args.chunk.slots, P::threads, shared,
                     stream, args);
 }
 

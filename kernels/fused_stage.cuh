@@ -80,12 +80,13 @@ static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_
 
 /* sum_i a_i b_i of one sample over n features (order.h: dot products). */
 static __device__ __forceinline__ float esc_fused_dot(const float *a, const float *s_b, int n) {
-  float part[ESC_PARTS] = {0};
-  for (int i = 0; i < n; i += ESC_PARTS)
+  float partial[ESC_PARTIALS] = {0};
+  for (int i = 0; i < n; i += ESC_PARTIALS)
 #pragma unroll
-    for (int j = 0; j < ESC_PARTS; j++)
-      if (i + j < n) part[j] = esc_fma_f32(a[i + j], s_b[(i + j) * ESC_FUSED_LEADING], part[j]);
-  return esc_fold_f32(part);
+    for (int j = 0; j < ESC_PARTIALS; j++)
+      if (i + j < n)
+        partial[j] = esc_fma_f32(a[i + j], s_b[(i + j) * ESC_FUSED_LEADING], partial[j]);
+  return esc_tree_reduce_f32(partial);
 }
 
 /* T(x) of one sample (docs/theory, section 0.2). */
@@ -115,11 +116,11 @@ static __device__ __forceinline__ void esc_fused_evaluate_losses(const esc_devic
     const esc_loss_f32 e = esc_loss_eval_f32(p.loss, p.huber_delta, f,
                                              esc_fused_evaluate_target<kind>(p, b.s_x + t.id));
     b.s_value[t.id] = e.value;
-    b.s_error[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
+    b.s_dloss[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
   }
   __syncthreads();
-  if (t.id < ESC_PARTS)
-    for (int s = t.id; s < samples; s += ESC_PARTS) b.s_loss[t.id] += (double)b.s_value[s];
+  if (t.id < ESC_PARTIALS)
+    for (int s = t.id; s < samples; s += ESC_PARTIALS) b.s_loss[t.id] += (double)b.s_value[s];
 }
 
 /* Adds the tile to this thread's partial sum of the output layer's gradient. */
@@ -130,7 +131,7 @@ static __device__ __forceinline__ void esc_fused_add_output_gradient(const esc_f
   const int n = t->id % P::width, slice = t->id / P::width;
   if (slice >= P::slices) return;
   for (int s = slice * P::slice_length; s < (slice + 1) * P::slice_length; s++)
-    t->output[0] = esc_fma_f32(b.s_error[s], s_h[n * ESC_FUSED_LEADING + s], t->output[0]);
+    t->output[0] = esc_fma_f32(b.s_dloss[s], s_h[n * ESC_FUSED_LEADING + s], t->output[0]);
 }
 
 /* Index of output (i, j) of an input gradient in an array of activations. */
@@ -170,14 +171,14 @@ static __device__ __forceinline__ void esc_fused_activation_backward(
     const float deficit[P::rows][P::columns], float u[P::rows][P::columns]) {
 #pragma unroll
   for (int i = 0; i < P::rows; i++) {
-    float part = 0;
+    float partial = 0;
 #pragma unroll
     for (int j = 0; j < P::columns; j++) {
-      part = esc_fma_f32(u[i][j], deficit[i][j], part);
+      partial = esc_fma_f32(u[i][j], deficit[i][j], partial);
       u[i][j] = esc_mul_f32(u[i][j], derivative[i][j]);
     }
-    part = P::reduce_term(part);
-    if (P::is_reduction_lane(t.map)) s_feature[P::ledger_term(t.map, i)] = part;
+    partial = P::reduce_term(partial);
+    if (P::is_reduction_lane(t.map)) s_feature[P::ledger_term(t.map, i)] = partial;
   }
 }
 
@@ -193,26 +194,26 @@ static __device__ __forceinline__ void esc_fused_store_outputs(const esc_fused_t
       esc_store_vector<P::vector>(s_to + esc_fused_index(t, i, j), &v[i][j]);
 }
 
-/* Adds the tile's ledger terms, summed over features, to the sums over tiles: ESC_PARTS lanes an
- * interface (order.h: ledger). Called by the whole block; contains no barrier. */
+/* Adds the tile's ledger terms, summed over features, to the sums over tiles: ESC_PARTIALS lanes
+ * an interface (order.h: ledger). Called by the whole block; contains no barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_add_deficits(const esc_device_problem &p,
                                                               const esc_fused_block &b,
                                                               const esc_fused_thread<P> &t) {
-  enum { groups = P::threads / ESC_PARTS };
+  enum { groups = P::threads / ESC_PARTIALS };
   for (int first = 0; first < p.layers - 1; first += groups) {
     const int l = first + t.group;
-    double part = 0;
-    for (int n = t.lane; l < p.layers - 1 && n < P::ledger_terms; n += ESC_PARTS)
-      part += (double)b.s_feature[l * P::ledger_terms + n];
-    part = esc_fold_lanes(part);
-    if (l < p.layers - 1 && t.lane == 0) b.s_deficit[l] += part;
+    double partial = 0;
+    for (int n = t.lane; l < p.layers - 1 && n < P::ledger_terms; n += ESC_PARTIALS)
+      partial += (double)b.s_feature[l * P::ledger_terms + n];
+    partial = esc_tree_reduce_lanes(partial);
+    if (l < p.layers - 1 && t.lane == 0) b.s_deficit[l] += partial;
   }
 }
 
 /* This thread's partial sums of a layer's gradient from the tiles before; neighbouring threads
- * read neighbouring floats. If P is chained the sum continues from them, else the tile's sum is
- * added to them. */
+ * read neighbouring floats. If P::sums_across_tiles the sum continues from them, else the tile's
+ * sum is added to them. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_load_partials(
     const float *g_partial, float sum[P::gradient_rows][P::gradient_columns]) {
@@ -221,7 +222,7 @@ static __device__ __forceinline__ void esc_fused_load_partials(
 #pragma unroll
     for (int j = 0; j < P::gradient_columns; j++) {
       const float before = g_partial[(P::gradient_columns * i + j) * P::threads];
-      sum[i][j] = P::chained ? before : esc_add_f32(before, sum[i][j]);
+      sum[i][j] = P::sums_across_tiles ? before : esc_add_f32(before, sum[i][j]);
     }
 }
 
@@ -241,52 +242,52 @@ template <class P>
 static __device__ __forceinline__ void esc_fused_weight_gradient(
     const float *s_delta, const float *s_h, const esc_fused_thread<P> &t, const float *g_partial,
     bool first, float sum[P::gradient_rows][P::gradient_columns]) {
-  if (!first && P::chained) esc_fused_load_partials<P>(g_partial, sum);
+  if (!first && P::sums_across_tiles) esc_fused_load_partials<P>(g_partial, sum);
   P::weight_gradient(s_delta, s_h, t.map, sum);
-  if (!first && !P::chained) esc_fused_load_partials<P>(g_partial, sum);
+  if (!first && !P::sums_across_tiles) esc_fused_load_partials<P>(g_partial, sum);
 }
 
 /* One layer's weights, (rows, columns). */
 struct esc_fused_layer {
   float rate;
   int rows, columns;
-  float *s_w;          /* (rows, pitch) */
-  float *g_low;        /* (rows, columns) their compensation, or NULL */
-  double *s_gradient2; /* |G|^2 */
+  float *s_w;             /* (rows, pitch) */
+  float *g_compensation;  /* (rows, columns) their compensation, or NULL */
+  double *s_grad_norm_sq; /* |G|^2 */
 };
 
 /* |G|^2 and the update of one layer (docs/theory, section 0.5) from the gradient in b.s_pong:
- * ESC_PARTS lanes a row.
+ * ESC_PARTIALS lanes a row.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_update_layer(const esc_fused_block &b,
                                                               esc_fused_thread<P> *t,
                                                               const esc_fused_layer &layer) {
-  enum { groups = P::threads / ESC_PARTS };
+  enum { groups = P::threads / ESC_PARTIALS };
   for (int first = 0; first < layer.rows; first += groups) {
     const int n = first + t->group;
-    double part = 0;
-    for (int k = t->lane; n < layer.rows && k < layer.columns; k += ESC_PARTS) {
+    double partial = 0;
+    for (int k = t->lane; n < layer.rows && k < layer.columns; k += ESC_PARTIALS) {
       const float g = b.s_pong[n * P::width + k];
       float *s_weight = layer.s_w + n * P::pitch + k;
-      float *g_rest = layer.g_low ? layer.g_low + n * layer.columns + k : NULL;
+      float *g_rest = layer.g_compensation ? layer.g_compensation + n * layer.columns + k : NULL;
       const esc_updated u = g_rest ? esc_update_compensated(layer.rate, g, *s_weight, *g_rest)
                                    : esc_update_plain(layer.rate, g, *s_weight);
-      part += (double)g * (double)g;
+      partial += (double)g * (double)g;
       *s_weight = u.w;
-      if (g_rest) *g_rest = u.low;
-      t->moved += u.moved;
-      t->lost += u.lost;
+      if (g_rest) *g_rest = u.compensation;
+      t->nonzero_updates += u.nonzero_update;
+      t->rounded_away += u.rounded_away;
     }
-    part = esc_fold_lanes(part);
-    if (n < layer.rows && t->lane == 0) b.s_row[n] = part;
+    partial = esc_tree_reduce_lanes(partial);
+    if (n < layer.rows && t->lane == 0) b.s_row[n] = partial;
   }
   __syncthreads();
   if (t->id < 32) { /* a warp, because all of its lanes take part */
-    double part = 0;
-    for (int n = t->lane; t->group == 0 && n < layer.rows; n += ESC_PARTS) part += b.s_row[n];
-    part = esc_fold_lanes(part);
-    if (t->id == 0) *layer.s_gradient2 = part;
+    double partial = 0;
+    for (int n = t->lane; t->group == 0 && n < layer.rows; n += ESC_PARTIALS) partial += b.s_row[n];
+    partial = esc_tree_reduce_lanes(partial);
+    if (t->id == 0) *layer.s_grad_norm_sq = partial;
   }
 }
 

@@ -11,7 +11,7 @@
 struct esc_fused_arguments {
   esc_device_problem problem;
   esc_track_rules rules;
-  esc_lot lot;
+  esc_chunk chunk;
   int64_t steps;
 };
 
@@ -21,7 +21,7 @@ static __device__ __forceinline__ float *esc_fused_thread_partials(const esc_fus
                                                                    const esc_fused_thread<P> &t,
                                                                    int l) {
   const size_t each = (size_t)P::gradient_rows * P::gradient_columns * P::threads;
-  return args.lot.chains +
+  return args.chunk.partials +
          ((size_t)blockIdx.x * (size_t)(args.problem.layers - 1) + (size_t)l) * each + t.id;
 }
 
@@ -45,13 +45,13 @@ static __device__ __forceinline__ void esc_fused_layer_backward(const esc_fused_
     return;
   }
   P::reduce_gradient(t->map, sum, b.s_pong);
-  const size_t offset = (size_t)blockIdx.x * args.lot.weights + p.offset[l];
+  const size_t offset = (size_t)blockIdx.x * args.chunk.weights + p.offset[l];
   const esc_fused_layer layer = {p.rate[l],
                                  P::width,
                                  l == 0 ? p.inputs : P::width,
                                  b.s_w + l * P::width * P::pitch,
-                                 args.lot.low ? args.lot.low + offset : NULL,
-                                 &b.s_gradient2[l]};
+                                 args.chunk.compensation ? args.chunk.compensation + offset : NULL,
+                                 &b.s_grad_norm_sq[l]};
   esc_fused_update_layer(b, t, layer);
 }
 
@@ -72,7 +72,7 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
     for (int j = 0; j < P::columns; j++)
-      u[i][j] = esc_mul_f32(b.s_error[P::gradient_sample(t->map, j)],
+      u[i][j] = esc_mul_f32(b.s_dloss[P::gradient_sample(t->map, j)],
                             b.s_w_out[P::gradient_feature(t->map, i)]);
   esc_fused_activation_backward(*t, b.s_feature + top * P::ledger_terms, derivative, deficit, u);
   __syncthreads(); /* the values in s_ping and s_pong have been read */
@@ -118,19 +118,22 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t) {
   const esc_device_problem &p = args.problem;
   const int last = p.layers - 1, n = t->id % P::width, slice = t->id / P::width;
-  float *s_part = b.s_pong;
-  if (slice < P::slices) s_part[slice * P::width + n] = t->output[0];
+  float *s_partial = b.s_pong;
+  if (slice < P::slices) s_partial[slice * P::width + n] = t->output[0];
   __syncthreads();
   for (int half = P::slices / 2; half > 0; half /= 2) {
     if (slice < half)
-      s_part[slice * P::width + n] =
-          esc_add_f32(s_part[slice * P::width + n], s_part[(slice + half) * P::width + n]);
+      s_partial[slice * P::width + n] =
+          esc_add_f32(s_partial[slice * P::width + n], s_partial[(slice + half) * P::width + n]);
     __syncthreads();
   }
-  const size_t offset = (size_t)blockIdx.x * args.lot.weights + p.offset[last];
-  const esc_fused_layer layer = {
-      p.rate[last],        1, P::width, b.s_w_out, args.lot.low ? args.lot.low + offset : NULL,
-      &b.s_gradient2[last]};
+  const size_t offset = (size_t)blockIdx.x * args.chunk.weights + p.offset[last];
+  const esc_fused_layer layer = {p.rate[last],
+                                 1,
+                                 P::width,
+                                 b.s_w_out,
+                                 args.chunk.compensation ? args.chunk.compensation + offset : NULL,
+                                 &b.s_grad_norm_sq[last]};
   esc_fused_update_layer(b, t, layer);
 }
 
@@ -139,12 +142,12 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
  * Called by the whole block; contains a barrier. */
 static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(
     const esc_fused_arguments &args, const esc_fused_block &b, int id) {
-  __syncthreads(); /* the parts of the loss are there */
+  __syncthreads(); /* the partials of the loss are there */
   if (id == 0)
-    *b.s_go = esc_track_loss(&args.lot.track[blockIdx.x], &args.rules,
-                             esc_fold_f64(b.s_loss) / args.problem.batch);
+    *b.s_update_mask = esc_track_loss(&args.chunk.track[blockIdx.x], &args.rules,
+                                      esc_tree_reduce_f64(b.s_loss) / args.problem.batch);
   __syncthreads();
-  return *b.s_go != 0;
+  return *b.s_update_mask != 0;
 }
 
 /* Adds the step to the imbalance ledger (docs/theory, section 1.5).
@@ -152,10 +155,10 @@ static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(
 static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fused_arguments &args,
                                                                    const esc_fused_block &b,
                                                                    int id) {
-  esc_track *g_track = &args.lot.track[blockIdx.x];
+  esc_track *g_track = &args.chunk.track[blockIdx.x];
   __syncthreads(); /* deficits and norms are there */
   if (id < args.problem.layers)
-    esc_track_layer(g_track, &args.rules, id, b.s_deficit, b.s_gradient2);
+    esc_track_layer(g_track, &args.rules, id, b.s_deficit, b.s_grad_norm_sq);
   if (id == 0) esc_track_step(g_track, &args.rules);
   __syncthreads();
 }
@@ -167,9 +170,9 @@ static __device__ __forceinline__ bool esc_fused_step(const esc_fused_arguments 
                                                       const esc_fused_block &b,
                                                       esc_fused_thread<P> *t) {
   const esc_device_problem &p = args.problem;
-  const esc_track *g_track = &args.lot.track[blockIdx.x];
-  esc_fused_tile tile = {g_track->step, args.lot.seed[blockIdx.x], 0, 0};
-  if (t->id < ESC_PARTS) b.s_loss[t->id] = 0;
+  const esc_track *g_track = &args.chunk.track[blockIdx.x];
+  esc_fused_tile tile = {g_track->step, args.chunk.seed[blockIdx.x], 0, 0};
+  if (t->id < ESC_PARTIALS) b.s_loss[t->id] = 0;
   if (t->id < p.layers) b.s_deficit[t->id] = 0;
   t->output[0] = 0;
   for (int from = 0; from < p.batch; from += ESC_TILE) {
@@ -195,7 +198,7 @@ template <class P, bool load>
 static __device__ __forceinline__ void esc_fused_copy_weights(const esc_fused_arguments &args,
                                                               const esc_fused_block &b, int id) {
   const esc_device_problem &p = args.problem;
-  float *g_w = args.lot.w + (size_t)blockIdx.x * args.lot.weights;
+  float *g_w = args.chunk.w + (size_t)blockIdx.x * args.chunk.weights;
   for (int l = 0; l < p.layers; l++) {
     const int rows = l == p.layers - 1 ? 1 : P::width, columns = l == 0 ? p.inputs : P::width;
     float *s_w = l == p.layers - 1 ? b.s_w_out : b.s_w + l * P::width * P::pitch;
@@ -239,14 +242,14 @@ template <class P>
 static __device__ __forceinline__ void esc_fused_epilogue(const esc_fused_arguments &args,
                                                           const esc_fused_block &b,
                                                           const esc_fused_thread<P> &t) {
-  esc_track *g_track = &args.lot.track[blockIdx.x];
-  atomicAdd(&b.s_count[0], (unsigned long long)t.moved); /* integers: in any order */
-  atomicAdd(&b.s_count[1], (unsigned long long)t.lost);
+  esc_track *g_track = &args.chunk.track[blockIdx.x];
+  atomicAdd(&b.s_count[0], (unsigned long long)t.nonzero_updates); /* integers: in any order */
+  atomicAdd(&b.s_count[1], (unsigned long long)t.rounded_away);
   __syncthreads();
   esc_fused_copy_weights<P, false>(args, b, t.id);
   if (t.id != 0) return;
-  g_track->updates += (int64_t)b.s_count[0];
-  g_track->lost += (int64_t)b.s_count[1];
+  g_track->nonzero_updates += (int64_t)b.s_count[0];
+  g_track->rounded_away += (int64_t)b.s_count[1];
 }
 
 #endif

@@ -561,7 +561,7 @@ class Profile(Room):
             ["grep", "-rhoE", 'esc_trace_begin\\("[^"]+"', os.path.join(root, "host")],
             capture_output=True, text=True, check=True).stdout
         ranges = {line.split('"')[1] for line in pushed.splitlines()}
-        self.assertEqual(ranges, {"cohort", "step block", "forward", "backward", "update",
+        self.assertEqual(ranges, {"engine state", "step block", "forward", "backward", "update",
                                   "read-back", "checkpoint", "store"})
         for name in ranges:
             self.assertIn(name, text)

@@ -156,7 +156,7 @@ static void an_odd_network_needs_no_mirror_images(void **state) {
   esc_assert_close(half.output_variance, all.output_variance, 0, 1e-14);
   esc_assert_close(all.output_mean, 0, 1e-15, 0);
   for (int l = 0; l < 3; l++) {
-    esc_assert_close(half.gradient2[l], all.gradient2[l], 0, 1e-13);
+    esc_assert_close(half.grad_norm_sq[l], all.grad_norm_sq[l], 0, 1e-13);
     esc_assert_close(half.self_interaction[l], all.self_interaction[l], 1e-18, 1e-13);
   }
   scene_free(&t);
@@ -221,10 +221,10 @@ static void the_fast_response_is_the_references(void **state) {
       esc_assert_close(got.loss, want.loss, 0, 1e-5);
       esc_assert_close(got.signal, want.signal, 1e-6 * sqrt(want.output_variance), 1e-5);
       for (int l = 0; l < p.shape.layers; l++) {
-        esc_assert_close(got.gradient2[l], want.gradient2[l], 0, 2e-5);
+        esc_assert_close(got.grad_norm_sq[l], want.grad_norm_sq[l], 0, 2e-5);
         /* <Gamma, F> may cancel against |Gamma| |F|, and F's parts against sqrt(E f^2). */
         const double f2 = want.output_variance + want.output_mean * want.output_mean;
-        const double size = sqrt(want.gradient2[l] * f2);
+        const double size = sqrt(want.grad_norm_sq[l] * f2);
         esc_assert_close(got.self_interaction[l], want.self_interaction[l], 5e-5 * size, 2e-5);
       }
       esc_cpu_responder_free(fast);

@@ -130,8 +130,8 @@ static esc_status check_response(const esc_problem *p, const char *name, esc_ver
   esc_verify_take(worst, got.loss - want.loss, 1e-5 * (want.loss + f), "%s, loss", name);
   esc_verify_take(worst, got.signal - want.signal, 1e-5 * f, "%s, S", name);
   for (int l = 0; l < p->shape.layers; l++) {
-    const double gamma2 = want.gradient2[l];
-    esc_verify_take(worst, got.gradient2[l] - gamma2, 5e-5 * gamma2, "%s, |Gamma|^2", name);
+    const double gamma2 = want.grad_norm_sq[l];
+    esc_verify_take(worst, got.grad_norm_sq[l] - gamma2, 5e-5 * gamma2, "%s, |Gamma|^2", name);
     esc_verify_take(worst, got.orthogonal[l] - want.orthogonal[l], 5e-5 * (gamma2 + sqrt(gamma2)),
                     "%s, second term", name);
     esc_verify_take(worst, got.self_interaction[l] - want.self_interaction[l],

@@ -175,9 +175,9 @@ static void write_signal(const view *v, const esc_response *a) {
   double q = 0, drive = 0, orthogonal = 0, self = 0;
   for (int l = 0; l < o->problem->shape.layers; l++) {
     const double gamma = esc_metric_gamma(o->problem, l);
-    v->at[ESC_OBSERVABLE_signal_gradient_norm][l] = sqrt(a->gradient2[l]);
-    q += a->gradient2[l];
-    drive += gamma * a->gradient2[l];
+    v->at[ESC_OBSERVABLE_signal_gradient_norm][l] = sqrt(a->grad_norm_sq[l]);
+    q += a->grad_norm_sq[l];
+    drive += gamma * a->grad_norm_sq[l];
     orthogonal += gamma * a->orthogonal[l];
     self += gamma * a->self_interaction[l];
   }

@@ -44,7 +44,7 @@ void esc_response_finish(const esc_observer *o, const esc_eval_sample *s, const 
   esc_response_errors(o, s, weights, sums, out);
   for (int l = 0; l < o->problem->shape.layers; l++) {
     const size_t from = offset[l], to = offset[l + 1];
-    out->gradient2[l] = each * each * product(g[0], g[0], from, to);
+    out->grad_norm_sq[l] = each * each * product(g[0], g[0], from, to);
     out->orthogonal[l] = each * each * product(g[0], g[1], from, to);
     out->self_interaction[l] = each * each * product(g[0], g[2], from, to);
   }

@@ -52,7 +52,7 @@ static inline bounded activate_bounded(const fixture *t, bounded z) {
 }
 
 /* Roundings in a dot product of n entries. */
-static inline double dot_bound(int n) { return (n / ESC_PARTS + 6) * unit_roundoff; }
+static inline double dot_bound(int n) { return (n / ESC_PARTIALS + 6) * unit_roundoff; }
 
 /* A float of the kernel against `want`, rounded to float. */
 static inline void check_float(const fixture *t, const char *what, size_t index, float got,
@@ -63,9 +63,11 @@ static inline void check_float(const fixture *t, const char *what, size_t index,
 }
 
 static inline bool was_training(const fixture *t, int slot) {
-  return !t->lot[BEFORE].track[slot].finished;
+  return !t->chunk[BEFORE].track[slot].finished;
 }
-static inline bool is_updated(const fixture *t, int slot) { return t->lot[BEFORE].go[slot]; }
+static inline bool is_updated(const fixture *t, int slot) {
+  return t->chunk[BEFORE].update_mask[slot];
+}
 
 /* The two normals of a pair of words (normal.h): radius sqrt(-2 ln u). u is rounded, so radius^2
  * is off by 2 units; a small radius may be off by more than its size. */
@@ -76,21 +78,21 @@ static inline void check_pair(const fixture *t, uint32_t radius, uint32_t angle,
   const double off = 4 * unit_roundoff, small = r > 0 ? fmin(off / r, sqrt(off)) : sqrt(off);
   const double allowed = small + function_error * r;
   if (count > 0)
-    fixture_check_close(t, "x", index, (double)t->lot[GOT].x[index], r * sin(turn), allowed);
+    fixture_check_close(t, "x", index, (double)t->chunk[GOT].x[index], r * sin(turn), allowed);
   if (count > 1)
-    fixture_check_close(t, "x", index + 1, (double)t->lot[GOT].x[index + 1], r * cos(turn),
+    fixture_check_close(t, "x", index + 1, (double)t->chunk[GOT].x[index + 1], r * cos(turn),
                         allowed);
 }
 
 /* Normals of one sample from the words of Philox; integers are not possible here. */
 static inline void check_sample(const fixture *t, int slot, int b) {
   const int d = t->set.inputs, blocks = (d + 3) / 4;
-  const esc_lot *lot = &t->lot[BEFORE];
+  const esc_chunk *chunk = &t->chunk[BEFORE];
   for (int j = 0; j < blocks; j++) {
     const uint32_t block = (uint32_t)(b * blocks + j);
     const esc_u32x4 word = esc_philox4x32_10(
-        esc_philox_counter(ESC_DOMAIN_DATA, (uint64_t)lot->track[slot].step, 0, block),
-        esc_philox_key(lot->seed[slot]));
+        esc_philox_counter(ESC_DOMAIN_DATA, (uint64_t)chunk->track[slot].step, 0, block),
+        esc_philox_key(chunk->seed[slot]));
     const size_t index = sample_index(t, slot, b) * (size_t)d + (size_t)(4 * j);
     check_pair(t, word.v[0], word.v[1], index, d - 4 * j);
     check_pair(t, word.v[2], word.v[3], index + 2, d - 4 * j - 2);
@@ -105,8 +107,8 @@ static void inputs_check_double(const fixture *t, int l, double slack) {
 }
 
 static inline void check_value(const fixture *t, size_t index, double slack) {
-  const bounded z = {(double)t->lot[BEFORE].z[index], 0};
-  check_float(t, "h", index, t->lot[GOT].h[index], activate_bounded(t, z), slack);
+  const bounded z = {(double)t->chunk[BEFORE].z[index], 0};
+  check_float(t, "h", index, t->chunk[GOT].h[index], activate_bounded(t, z), slack);
 }
 
 static void activate_check_double(const fixture *t, int l, double slack) {
@@ -142,12 +144,12 @@ static inline bounded target_bounded(const fixture *t, const float *x) {
 /* f of a sample; checks h on the way. */
 static inline bounded output_bounded(const fixture *t, int slot, int b, double slack) {
   const int top = t->set.layers - 2;
-  const float *w = t->lot[BEFORE].w + weight_index(t, slot, top + 1);
+  const float *w = t->chunk[BEFORE].w + weight_index(t, slot, top + 1);
   bounded sum = {0, 0};
   double size = 0;
   for (int n = 0; n < t->set.width; n++) {
     const size_t index = row_index(t, top, slot, b) + (size_t)n;
-    const bounded z = {(double)t->lot[BEFORE].z[index], 0}, h = activate_bounded(t, z);
+    const bounded z = {(double)t->chunk[BEFORE].z[index], 0}, h = activate_bounded(t, z);
     check_value(t, index, slack);
     sum.value += (double)w[n] * h.value;
     sum.error += fabs((double)w[n]) * h.error;
@@ -162,20 +164,20 @@ static inline bounded output_bounded(const fixture *t, int slot, int b, double s
 static inline bounded sample_bounded(const fixture *t, int slot, int b, double slack) {
   const size_t index = sample_index(t, slot, b);
   const bounded f = output_bounded(t, slot, b, slack);
-  const bounded target = target_bounded(t, t->lot[BEFORE].x + index * (size_t)t->set.inputs);
+  const bounded target = target_bounded(t, t->chunk[BEFORE].x + index * (size_t)t->set.inputs);
   const esc_loss_f64 e =
       esc_loss_eval_f64(t->problem.loss, t->problem.huber_delta, f.value, target.value);
   const double off = f.error + target.error + unit_roundoff * (fabs(f.value) + fabs(target.value)) +
                      underflow_error;
-  const bounded error = {e.derivative / t->set.batch,
+  const bounded dloss = {e.derivative / t->set.batch,
                          (off + function_error * fabs(e.derivative)) / t->set.batch};
-  check_float(t, "error", index, t->lot[GOT].error[index], error, slack);
+  check_float(t, "dloss", index, t->chunk[GOT].dloss[index], dloss, slack);
   return (bounded){e.value, off * (fabs(e.derivative) + off) + function_error * e.value};
 }
 
 /* The events of a step, from the moving average of the kernel. */
 static inline void check_events(const fixture *t, int slot) {
-  const esc_track *got = &t->lot[GOT].track[slot], *was = &t->lot[BEFORE].track[slot];
+  const esc_track *got = &t->chunk[GOT].track[slot], *was = &t->chunk[BEFORE].track[slot];
   bool all = true;
   for (int k = 0; k < t->problem.thresholds; k++) {
     const bool crossed = was->escape_step[k] < 0 && got->smoothed < t->problem.threshold[k];
@@ -183,7 +185,7 @@ static inline void check_events(const fixture *t, int slot) {
       fixture_fail(t, "escape_step of track", (size_t)slot);
     all = all && got->escape_step[k] >= 0;
   }
-  if (got->finished != all || t->lot[GOT].go[slot] != !all || got->step != was->step)
+  if (got->finished != all || t->chunk[GOT].update_mask[slot] != !all || got->step != was->step)
     fixture_fail(t, "end of track", (size_t)slot);
   if (all && got->status != ESC_MEMBER_ESCAPED) fixture_fail(t, "status of track", (size_t)slot);
 }
@@ -191,7 +193,7 @@ static inline void check_events(const fixture *t, int slot) {
 static void output_check_double(const fixture *t, int l, double slack) {
   (void)l;
   for (int i = 0; i < t->set.slots; i++) {
-    const esc_track *got = &t->lot[GOT].track[i], *was = &t->lot[BEFORE].track[i];
+    const esc_track *got = &t->chunk[GOT].track[i], *was = &t->chunk[BEFORE].track[i];
     double sum = 0, off = 0;
     if (!was_training(t, i)) continue;
     for (int b = 0; b < t->set.batch; b++) {
@@ -211,17 +213,17 @@ static void output_check_double(const fixture *t, int l, double slack) {
 
 static inline void check_gradient(const fixture *t, int slot, int n, double slack) {
   const int top = t->set.layers - 2, batch = t->set.batch;
-  const int chain = min_int(batch, ESC_SLAB) / esc_gradient_chains(t->set.width);
+  const int terms = min_int(batch, ESC_ACCUMULATION_BLOCK) / esc_gradient_slices(t->set.width);
   const size_t index = weight_index(t, slot, top + 1) + (size_t)n;
   double sum = 0, size = 0;
   for (int b = 0; b < batch; b++) {
-    const double term = (double)t->lot[BEFORE].error[sample_index(t, slot, b)] *
-                        (double)t->lot[BEFORE].h[row_index(t, top, slot, b) + (size_t)n];
+    const double term = (double)t->chunk[BEFORE].dloss[sample_index(t, slot, b)] *
+                        (double)t->chunk[BEFORE].h[row_index(t, top, slot, b) + (size_t)n];
     sum += term;
     size += fabs(term);
   }
-  check_float(t, "g", index, t->lot[GOT].g[index],
-              (bounded){sum, size * (chain + 6) * unit_roundoff}, slack);
+  check_float(t, "g", index, t->chunk[GOT].g[index],
+              (bounded){sum, size * (terms + 6) * unit_roundoff}, slack);
 }
 
 static void output_gradient_check_double(const fixture *t, int l, double slack) {
@@ -233,18 +235,18 @@ static void output_gradient_check_double(const fixture *t, int l, double slack) 
 /* u kappa(z) of one element; checks its delta on the way. */
 static inline bounded element_bounded(const fixture *t, int l, int slot, int b, int n,
                                       double slack) {
-  const esc_lot *was = &t->lot[BEFORE];
+  const esc_chunk *was = &t->chunk[BEFORE];
   const int top = t->set.layers - 2;
   const size_t index = row_index(t, 0, slot, b) + (size_t)n;
   const double z = (double)was->z[row_index(t, l, slot, b) + (size_t)n];
   const double u = l < top ? (double)was->u[index]
-                           : (double)was->error[sample_index(t, slot, b)] *
+                           : (double)was->dloss[sample_index(t, slot, b)] *
                                  (double)was->w[weight_index(t, slot, top + 1) + (size_t)n];
   const esc_eval_f64 e = evaluate_double(t, z), off = activation_errors(t, z);
   const bounded delta = {
       u * e.derivative,
       fabs(u) * (off.derivative + 2 * unit_roundoff * fabs(e.derivative)) + underflow_error};
-  check_float(t, "delta", index, t->lot[GOT].delta[index], delta, slack);
+  check_float(t, "delta", index, t->chunk[GOT].delta[index], delta, slack);
   return (bounded){u * e.deficit,
                    fabs(u) * (off.deficit + unit_roundoff * fabs(e.deficit)) + underflow_error};
 }
@@ -259,7 +261,7 @@ static inline void check_tile(const fixture *t, int l, int slot, int tile, doubl
       sum += term.value;
       allowed += term.error + fabs(term.value) * dot_bound(samples);
     }
-  fixture_check_close(t, "tile", index, t->lot[GOT].tile[index], sum, slack * allowed);
+  fixture_check_close(t, "tile", index, t->chunk[GOT].tile[index], sum, slack * allowed);
 }
 
 static void delta_check_double(const fixture *t, int l, double slack) {
@@ -270,11 +272,13 @@ static void delta_check_double(const fixture *t, int l, double slack) {
 
 /* One weight. With compensation only the step itself is rounded. */
 static inline void check_weight(const fixture *t, size_t index, double rate, double slack) {
-  const esc_lot *was = &t->lot[BEFORE], *got = &t->lot[GOT];
-  const double low = was->low ? (double)was->low[index] : 0;
-  const double step = low - rate * (double)was->g[index], want = (double)was->w[index] + step;
-  const double sum = (double)got->w[index] + (got->low ? (double)got->low[index] : 0);
-  const double rounded = got->low ? step : want;
+  const esc_chunk *was = &t->chunk[BEFORE], *got = &t->chunk[GOT];
+  const double compensation = was->compensation ? (double)was->compensation[index] : 0;
+  const double step = compensation - rate * (double)was->g[index],
+               want = (double)was->w[index] + step;
+  const double sum =
+      (double)got->w[index] + (got->compensation ? (double)got->compensation[index] : 0);
+  const double rounded = got->compensation ? step : want;
   fixture_check_close(t, "w", index, sum, want,
                       slack * (unit_roundoff * fabs(rounded) + 1e-15 * fabs(want)));
 }
@@ -282,8 +286,8 @@ static inline void check_weight(const fixture *t, size_t index, double rate, dou
 /* Whether the update of a weight vanishes in rounding; the fixture's data are far from the
  * boundary. */
 static inline bool is_rounded_away(const fixture *t, size_t index, double rate) {
-  const esc_lot *was = &t->lot[BEFORE];
-  const double beside = (double)(was->low ? was->low[index] : was->w[index]);
+  const esc_chunk *was = &t->chunk[BEFORE];
+  const double beside = (double)(was->compensation ? was->compensation[index] : was->w[index]);
   return was->g[index] != 0 &&
          rate * fabs((double)was->g[index]) < 0.25 * unit_roundoff * fabs(beside);
 }
@@ -293,17 +297,18 @@ static inline void check_layer(const fixture *t, int slot, int l, double slack) 
   const size_t count = weight_index(t, slot, l + 1) - from;
   const double rate = (double)t->p.rate[l];
   double sum = 0;
-  int moved = 0, lost = 0;
+  int nonzero = 0, rounded_away = 0;
   for (size_t index = from; index < from + count; index++) {
-    const double g = (double)t->lot[BEFORE].g[index];
+    const double g = (double)t->chunk[BEFORE].g[index];
     sum += g * g;
-    moved += g != 0;
-    lost += is_rounded_away(t, index, rate);
+    nonzero += g != 0;
+    rounded_away += is_rounded_away(t, index, rate);
     check_weight(t, index, rate, slack);
   }
-  fixture_check_close(t, "gradient2", out, t->lot[GOT].gradient2[out], sum, slack * 1e-13 * sum);
-  fixture_check_close(t, "moved", out, t->lot[GOT].moved[out], moved, 0);
-  fixture_check_close(t, "lost", out, t->lot[GOT].lost[out], lost, 0);
+  fixture_check_close(t, "grad_norm_sq", out, t->chunk[GOT].grad_norm_sq[out], sum,
+                      slack * 1e-13 * sum);
+  fixture_check_close(t, "nonzero_updates", out, t->chunk[GOT].nonzero_updates[out], nonzero, 0);
+  fixture_check_close(t, "rounded_away", out, t->chunk[GOT].rounded_away[out], rounded_away, 0);
 }
 
 static void update_check_double(const fixture *t, int layer, double slack) {
@@ -314,20 +319,20 @@ static void update_check_double(const fixture *t, int layer, double slack) {
 
 /* The right side of docs/theory, section 1.4, for one interface. */
 static inline void check_interface(const fixture *t, int slot, int l, double slack) {
-  const esc_track *got = &t->lot[GOT].track[slot], *was = &t->lot[BEFORE].track[slot];
-  const double *g2 = t->lot[BEFORE].gradient2 + layer_index(t, slot, 0);
+  const esc_track *got = &t->chunk[GOT].track[slot], *was = &t->chunk[BEFORE].track[slot];
+  const double *g2 = t->chunk[BEFORE].grad_norm_sq + layer_index(t, slot, 0);
   const double rate = (double)(float)t->problem.rate;
   double mean = 0, size = 0;
   for (int k = 0; k < tile_count(t); k++) {
-    mean += t->lot[BEFORE].tile[tile_index(t, slot, l, k)];
-    size += fabs(t->lot[BEFORE].tile[tile_index(t, slot, l, k)]);
+    mean += t->chunk[BEFORE].tile[tile_index(t, slot, l, k)];
+    size += fabs(t->chunk[BEFORE].tile[tile_index(t, slot, l, k)]);
   }
   const double above = rate * rate * esc_metric_gamma(&t->problem, l + 1) * g2[l + 1];
   const double below = rate * rate * esc_metric_gamma(&t->problem, l) * g2[l];
   const double terms = fabs(2 * rate * mean) + above + below;
   const double allowed = slack * 1e-14 * (terms + size + esc_sum_get(&was->drift[l]) + 3);
   fixture_check_close(t, "deficit", layer_index(t, slot, l),
-                      t->lot[GOT].deficit[layer_index(t, slot, l)], mean, allowed);
+                      t->chunk[GOT].deficit[layer_index(t, slot, l)], mean, allowed);
   fixture_check_close(t, "ledger of track", (size_t)slot, esc_sum_get(&got->ledger[l]),
                       esc_sum_get(&was->ledger[l]) - 2 * rate * mean + (above - below), allowed);
   fixture_check_close(t, "drift of track", (size_t)slot, esc_sum_get(&got->drift[l]),
@@ -335,14 +340,15 @@ static inline void check_interface(const fixture *t, int slot, int l, double sla
 }
 
 static inline void check_counts(const fixture *t, int slot) {
-  const esc_track *got = &t->lot[GOT].track[slot], *was = &t->lot[BEFORE].track[slot];
-  int64_t moved = was->updates, lost = was->lost;
+  const esc_track *got = &t->chunk[GOT].track[slot], *was = &t->chunk[BEFORE].track[slot];
+  int64_t nonzero = was->nonzero_updates, rounded_away = was->rounded_away;
   for (int l = 0; l < t->set.layers; l++) {
-    moved += t->lot[BEFORE].moved[layer_index(t, slot, l)];
-    lost += t->lot[BEFORE].lost[layer_index(t, slot, l)];
+    nonzero += t->chunk[BEFORE].nonzero_updates[layer_index(t, slot, l)];
+    rounded_away += t->chunk[BEFORE].rounded_away[layer_index(t, slot, l)];
   }
   const bool spent = was->step + 1 == t->problem.steps;
-  if (got->updates != moved || got->lost != lost) fixture_fail(t, "counts of track", (size_t)slot);
+  if (got->nonzero_updates != nonzero || got->rounded_away != rounded_away)
+    fixture_fail(t, "counts of track", (size_t)slot);
   if (got->step != was->step + 1) fixture_fail(t, "step of track", (size_t)slot);
   if (got->finished != spent || (spent && got->status != ESC_MEMBER_CENSORED))
     fixture_fail(t, "end of track", (size_t)slot);
@@ -351,12 +357,12 @@ static inline void check_counts(const fixture *t, int slot) {
 static void ledger_check_double(const fixture *t, int layer, double slack) {
   (void)layer;
   for (int i = 0; i < t->set.slots; i++) {
-    const esc_track *got = &t->lot[GOT].track[i], *was = &t->lot[BEFORE].track[i];
+    const esc_track *got = &t->chunk[GOT].track[i], *was = &t->chunk[BEFORE].track[i];
     if (!is_updated(t, i)) continue;
     check_counts(t, i);
     for (int l = 0; l < t->set.layers - 1; l++) check_interface(t, i, l, slack);
     for (int l = 0; l < t->set.layers; l++) {
-      const double size = sqrt(t->lot[BEFORE].gradient2[layer_index(t, i, l)]);
+      const double size = sqrt(t->chunk[BEFORE].grad_norm_sq[layer_index(t, i, l)]);
       const double path = was->path[l] + 2 * (double)(float)t->problem.rate * size;
       fixture_check_close(t, "path of track", (size_t)i, got->path[l], path, slack * 1e-15 * path);
     }

@@ -8,7 +8,7 @@
 #ifndef ESC_KERNEL_FIXTURE_H
 #define ESC_KERNEL_FIXTURE_H
 
-#include "cuda/lot.h"
+#include "cuda/chunk.h"
 #include "escapement/internal/order.h"
 #include "problems.h"
 #ifdef ESC_SIMT
@@ -20,25 +20,25 @@ enum { GUARD = 256 }; /* bytes; keeps cudaMalloc's alignment */
 typedef enum stage { BEFORE, WANT, GOT, FIRST, STAGES } stage;
 typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
 
-/* X(array of esc_lot, element, layers, elements of one network in one of them). */
-#define FIXTURE_ARRAYS(X)               \
-  X(seed, BITS64, 1, 1)                 \
-  X(track, TRACK, 1, 1)                 \
-  X(go, BITS32, 1, 1)                   \
-  X(w, FLOAT, 1, W)                     \
-  X(low, FLOAT, 1, compensated ? W : 0) \
-  X(g, FLOAT, 1, W)                     \
-  X(x, FLOAT, 1, B *D)                  \
-  X(z, FLOAT, L - 1, B * N)             \
-  X(h, FLOAT, L - 1, B * N)             \
-  X(delta, FLOAT, 1, B *N)              \
-  X(u, FLOAT, 1, B *N)                  \
-  X(error, FLOAT, 1, B)                 \
-  X(tile, DOUBLE, 1, (L - 1) * tiles)   \
-  X(deficit, DOUBLE, 1, L)              \
-  X(gradient2, DOUBLE, 1, L)            \
-  X(moved, BITS32, 1, L)                \
-  X(lost, BITS32, 1, L)
+/* X(array of esc_chunk, element, layers, elements of one network in one of them). */
+#define FIXTURE_ARRAYS(X)                        \
+  X(seed, BITS64, 1, 1)                          \
+  X(track, TRACK, 1, 1)                          \
+  X(update_mask, BITS32, 1, 1)                   \
+  X(w, FLOAT, 1, W)                              \
+  X(compensation, FLOAT, 1, compensated ? W : 0) \
+  X(g, FLOAT, 1, W)                              \
+  X(x, FLOAT, 1, B *D)                           \
+  X(z, FLOAT, L - 1, B * N)                      \
+  X(h, FLOAT, L - 1, B * N)                      \
+  X(delta, FLOAT, 1, B *N)                       \
+  X(u, FLOAT, 1, B *N)                           \
+  X(dloss, FLOAT, 1, B)                          \
+  X(tile, DOUBLE, 1, (L - 1) * tiles)            \
+  X(deficit, DOUBLE, 1, L)                       \
+  X(grad_norm_sq, DOUBLE, 1, L)                  \
+  X(nonzero_updates, BITS32, 1, L)               \
+  X(rounded_away, BITS32, 1, L)
 
 enum {
 #define ID(name, kind, layers, each) ARRAY_##name,
@@ -72,7 +72,7 @@ typedef struct fixture {
   esc_device_problem p; /* `direction` on the host */
   esc_track_rules rules;
   array array[ARRAYS];
-  esc_lot lot[STAGES], d_lot;
+  esc_chunk chunk[STAGES], d_chunk;
   cudaStream_t stream;
   uint64_t random;
 } fixture;
@@ -149,14 +149,14 @@ static inline double fixture_random_value(fixture *t, int id) {
   const double n = t->set.width;
   switch (id) {
     case ARRAY_w: return fixture_random_number(t, 1 / sqrt(n), 1);
-    case ARRAY_low:
+    case ARRAY_compensation:
       return t->set.integers ? fixture_random_integer(t, -1, 1) : 1e-8 * fixture_random_gradient(t);
     case ARRAY_g: return fixture_random_gradient(t);
     case ARRAY_x: return fixture_random_number(t, 2, 1);
     case ARRAY_z: return fixture_random_preactivation(t);
-    case ARRAY_error: return fixture_random_number(t, 1.0 / t->set.batch, 3);
+    case ARRAY_dloss: return fixture_random_number(t, 1.0 / t->set.batch, 3);
     case ARRAY_direction: return fixture_random_number(t, 1 / sqrt(t->set.inputs), 1);
-    case ARRAY_gradient2: return pow(fixture_random_number(t, 2, 4), 2);
+    case ARRAY_grad_norm_sq: return pow(fixture_random_number(t, 2, 4), 2);
     default: return fixture_random_number(t, 1, 3);
   }
 }
@@ -167,8 +167,8 @@ static inline void fixture_set_state(fixture *t, int i, bool early) {
   const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
   const bool rests = states == ALL_REST || which == 2 || (which == 3 && early);
   const bool stale = early ? (i + states) % 2 == 1 : rests || which == 1;
-  t->lot[BEFORE].track[i].finished = rests;
-  t->lot[BEFORE].go[i] = !stale;
+  t->chunk[BEFORE].track[i].finished = rests;
+  t->chunk[BEFORE].update_mask[i] = !stale;
 }
 
 static inline void fixture_fill_track(fixture *t, esc_track *track, int i) {
@@ -184,8 +184,8 @@ static inline void fixture_fill_track(fixture *t, esc_track *track, int i) {
         (esc_sum){fabs(fixture_random_number(t, 9, 9)), fixture_random_number(t, 1e-17, 1)};
     track->path[l] = fabs(fixture_random_number(t, 5, 9));
   }
-  track->lost = fixture_random_integer(t, 0, 99);
-  track->updates = (INT64_C(1) << 40) + fixture_random_integer(t, 0, 99);
+  track->rounded_away = fixture_random_integer(t, 0, 99);
+  track->nonzero_updates = (INT64_C(1) << 40) + fixture_random_integer(t, 0, 99);
 }
 
 static inline void fixture_fill_reals(fixture *t, int id) {
@@ -199,17 +199,17 @@ static inline void fixture_fill_reals(fixture *t, int id) {
 }
 
 static inline void fixture_fill(fixture *t, bool early) {
-  const esc_lot *lot = &t->lot[BEFORE];
+  const esc_chunk *chunk = &t->chunk[BEFORE];
   for (int id = 0; id < ARRAYS; id++)
     if (t->array[id].kind == FLOAT || t->array[id].kind == DOUBLE) fixture_fill_reals(t, id);
-  for (int i = 0; i < lot->slots; i++) {
-    lot->seed[i] = fixture_random_bits(t);
-    fixture_fill_track(t, &lot->track[i], i);
+  for (int i = 0; i < chunk->slots; i++) {
+    chunk->seed[i] = fixture_random_bits(t);
+    fixture_fill_track(t, &chunk->track[i], i);
     fixture_set_state(t, i, early);
   }
-  for (int i = 0; i < lot->slots * t->set.layers; i++) {
-    lot->moved[i] = fixture_random_integer(t, 0, 1000);
-    lot->lost[i] = fixture_random_integer(t, 0, lot->moved[i]);
+  for (int i = 0; i < chunk->slots * t->set.layers; i++) {
+    chunk->nonzero_updates[i] = fixture_random_integer(t, 0, 1000);
+    chunk->rounded_away[i] = fixture_random_integer(t, 0, chunk->nonzero_updates[i]);
   }
 }
 
@@ -254,11 +254,11 @@ static inline void fixture_set_sizes(fixture *t) {
                W = (esc_weight_offset(shape, s->layers) / 32 + 1) * 32;
   const bool compensated = s->compensated;
   array *a = t->array;
-  for (int i = 0; i < STAGES; i++) t->lot[i] = (esc_lot){.slots = s->slots, .weights = W};
+  for (int i = 0; i < STAGES; i++) t->chunk[i] = (esc_chunk){.slots = s->slots, .weights = W};
 #define SIZE(field, what, in_layers, in_network)                         \
   *a++ = (array){.name = #field,                                         \
                  .kind = (what),                                         \
-                 .size = sizeof *t->d_lot.field,                         \
+                 .size = sizeof *t->d_chunk.field,                       \
                  .count = (size_t)s->slots * (in_layers) * (in_network), \
                  .layers = (in_layers),                                  \
                  .each = (in_network)};
@@ -289,11 +289,11 @@ static inline void fixture_allocate(fixture *t) {
 static inline void *behind_guard(unsigned char *bytes) { return bytes ? bytes + GUARD : NULL; }
 
 static inline void fixture_set_pointers(fixture *t) {
-  t->d_lot = t->lot[BEFORE];
-#define POINT(field, kind, layers, each)                              \
-  for (int i = 0; i < STAGES; i++)                                    \
-    t->lot[i].field = behind_guard(t->array[ARRAY_##field].bytes[i]); \
-  t->d_lot.field = behind_guard(t->array[ARRAY_##field].device);
+  t->d_chunk = t->chunk[BEFORE];
+#define POINT(field, kind, layers, each)                                \
+  for (int i = 0; i < STAGES; i++)                                      \
+    t->chunk[i].field = behind_guard(t->array[ARRAY_##field].bytes[i]); \
+  t->d_chunk.field = behind_guard(t->array[ARRAY_##field].device);
   FIXTURE_ARRAYS(POINT)
 #undef POINT
   t->p.direction = behind_guard(t->array[ARRAY_direction].bytes[BEFORE]);

@@ -27,7 +27,7 @@ static inline size_t sample_index(const fixture *t, int slot, int sample) {
 }
 
 static inline size_t weight_index(const fixture *t, int slot, int l) {
-  return (size_t)slot * t->lot[BEFORE].weights + esc_weight_offset(t->problem.shape, l);
+  return (size_t)slot * t->chunk[BEFORE].weights + esc_weight_offset(t->problem.shape, l);
 }
 
 static inline size_t layer_index(const fixture *t, int slot, int l) {
@@ -46,26 +46,26 @@ static inline int min_int(int a, int b) { return a < b ? a : b; }
 /* a . b over `count` entries, `a_stride` and `b_stride` apart (order.h: dot products). */
 static inline float canonical_dot(const float *a, size_t a_stride, const float *b, size_t b_stride,
                                   int count) {
-  float part[ESC_PARTS] = {0};
+  float partial[ESC_PARTIALS] = {0};
   for (int i = 0; i < count; i++)
-    part[i % ESC_PARTS] =
-        esc_fma_f32(a[(size_t)i * a_stride], b[(size_t)i * b_stride], part[i % ESC_PARTS]);
-  return esc_fold_f32(part);
+    partial[i % ESC_PARTIALS] =
+        esc_fma_f32(a[(size_t)i * a_stride], b[(size_t)i * b_stride], partial[i % ESC_PARTIALS]);
+  return esc_tree_reduce_f32(partial);
 }
 
-static void inputs_reference(const fixture *t, esc_lot *lot, int l) {
+static void inputs_reference(const fixture *t, esc_chunk *chunk, int l) {
   (void)l;
   const size_t each = (size_t)t->set.batch * (size_t)t->set.inputs;
-  for (int i = 0; i < lot->slots; i++)
-    if (!lot->track[i].finished)
-      esc_draw_inputs(lot->seed[i], lot->track[i].step, 0, t->set.batch, t->set.inputs,
-                      lot->x + (size_t)i * each);
+  for (int i = 0; i < chunk->slots; i++)
+    if (!chunk->track[i].finished)
+      esc_draw_inputs(chunk->seed[i], chunk->track[i].step, 0, t->set.batch, t->set.inputs,
+                      chunk->x + (size_t)i * each);
 }
 
 /* Of all slots, finished ones included. */
-static void activate_reference(const fixture *t, esc_lot *lot, int l) {
+static void activate_reference(const fixture *t, esc_chunk *chunk, int l) {
   for (size_t i = row_index(t, l, 0, 0); i < row_index(t, l + 1, 0, 0); i++)
-    lot->h[i] = evaluate(t, lot->z[i]).value;
+    chunk->h[i] = evaluate(t, chunk->z[i]).value;
 }
 
 static inline float target_reference(const fixture *t, const float *x) {
@@ -79,140 +79,146 @@ static inline float target_reference(const fixture *t, const float *x) {
 }
 
 /* The loss of one sample; writes its h and its derivative of the loss. */
-static inline double sample_reference(const fixture *t, esc_lot *lot, int slot, int b) {
+static inline double sample_reference(const fixture *t, esc_chunk *chunk, int slot, int b) {
   const int top = t->set.layers - 2;
-  const float *z = lot->z + row_index(t, top, slot, b);
-  float *h = lot->h + row_index(t, top, slot, b);
+  const float *z = chunk->z + row_index(t, top, slot, b);
+  float *h = chunk->h + row_index(t, top, slot, b);
   for (int n = 0; n < t->set.width; n++) h[n] = evaluate(t, z[n]).value;
-  const float f = canonical_dot(lot->w + weight_index(t, slot, top + 1), 1, h, 1, t->set.width);
+  const float f = canonical_dot(chunk->w + weight_index(t, slot, top + 1), 1, h, 1, t->set.width);
   const float target =
-      target_reference(t, lot->x + sample_index(t, slot, b) * (size_t)t->set.inputs);
+      target_reference(t, chunk->x + sample_index(t, slot, b) * (size_t)t->set.inputs);
   const esc_loss_f32 e =
       esc_loss_eval_f32(t->problem.loss, (float)t->problem.huber_delta, f, target);
-  lot->error[sample_index(t, slot, b)] = e.derivative / (float)t->set.batch;
+  chunk->dloss[sample_index(t, slot, b)] = e.derivative / (float)t->set.batch;
   return (double)e.value;
 }
 
-static void output_reference(const fixture *t, esc_lot *lot, int l) {
+static void output_reference(const fixture *t, esc_chunk *chunk, int l) {
   (void)l;
-  for (int i = 0; i < lot->slots; i++) {
-    double part[ESC_PARTS] = {0};
-    lot->go[i] = 0;
-    if (lot->track[i].finished) continue;
-    for (int b = 0; b < t->set.batch; b++) part[b % ESC_PARTS] += sample_reference(t, lot, i, b);
-    lot->go[i] = esc_track_loss(&lot->track[i], &t->rules, esc_fold_f64(part) / t->set.batch);
+  for (int i = 0; i < chunk->slots; i++) {
+    double partial[ESC_PARTIALS] = {0};
+    chunk->update_mask[i] = 0;
+    if (chunk->track[i].finished) continue;
+    for (int b = 0; b < t->set.batch; b++)
+      partial[b % ESC_PARTIALS] += sample_reference(t, chunk, i, b);
+    chunk->update_mask[i] =
+        esc_track_loss(&chunk->track[i], &t->rules, esc_tree_reduce_f64(partial) / t->set.batch);
   }
 }
 
-/* One weight's gradient: slabs of samples from..to, each of chains folded in halves. */
-static inline float gradient_reference(const fixture *t, const float *error, const float *h) {
-  const int chains = esc_gradient_chains(t->set.width), batch = t->set.batch;
+/* One weight's gradient: accumulation blocks of samples from..to, each the tree reduction of
+ * partial sums. */
+static inline float gradient_reference(const fixture *t, const float *dloss, const float *h) {
+  const int slices = esc_gradient_slices(t->set.width), batch = t->set.batch;
   double sum = 0;
-  for (int from = 0; from < batch; from += ESC_SLAB) {
-    float chain[4] = {0};
-    for (int b = from; b < min_int(batch, from + ESC_SLAB); b++) {
-      const int c = b % ESC_TILE / (ESC_TILE / chains);
-      chain[c] = esc_fma_f32(error[b], h[(size_t)b * (size_t)t->set.width], chain[c]);
+  for (int from = 0; from < batch; from += ESC_ACCUMULATION_BLOCK) {
+    float partial[4] = {0};
+    for (int b = from; b < min_int(batch, from + ESC_ACCUMULATION_BLOCK); b++) {
+      const int c = b % ESC_TILE / (ESC_TILE / slices);
+      partial[c] = esc_fma_f32(dloss[b], h[(size_t)b * (size_t)t->set.width], partial[c]);
     }
-    for (int half = chains / 2; half > 0; half /= 2)
-      for (int c = 0; c < half; c++) chain[c] += chain[c + half];
-    sum += (double)chain[0];
+    for (int half = slices / 2; half > 0; half /= 2)
+      for (int c = 0; c < half; c++) partial[c] += partial[c + half];
+    sum += (double)partial[0];
   }
   return (float)sum;
 }
 
-static void output_gradient_reference(const fixture *t, esc_lot *lot, int l) {
+static void output_gradient_reference(const fixture *t, esc_chunk *chunk, int l) {
   (void)l;
   const int top = t->set.layers - 2;
-  for (int i = 0; i < lot->slots; i++)
-    for (int n = 0; lot->go[i] && n < t->set.width; n++)
-      lot->g[weight_index(t, i, top + 1) + (size_t)n] = gradient_reference(
-          t, lot->error + sample_index(t, i, 0), lot->h + row_index(t, top, i, 0) + n);
+  for (int i = 0; i < chunk->slots; i++)
+    for (int n = 0; chunk->update_mask[i] && n < t->set.width; n++)
+      chunk->g[weight_index(t, i, top + 1) + (size_t)n] = gradient_reference(
+          t, chunk->dloss + sample_index(t, i, 0), chunk->h + row_index(t, top, i, 0) + n);
 }
 
 /* u of feature n in sample b; at the last hidden layer the product of the loss's derivative and
  * w_L. */
-static inline float incoming_u(const fixture *t, const esc_lot *lot, int l, int slot, int b,
+static inline float incoming_u(const fixture *t, const esc_chunk *chunk, int l, int slot, int b,
                                int n) {
   const int top = t->set.layers - 2;
-  if (l < top) return lot->u[row_index(t, 0, slot, b) + (size_t)n];
-  return lot->error[sample_index(t, slot, b)] * lot->w[weight_index(t, slot, top + 1) + (size_t)n];
+  if (l < top) return chunk->u[row_index(t, 0, slot, b) + (size_t)n];
+  return chunk->dloss[sample_index(t, slot, b)] *
+         chunk->w[weight_index(t, slot, top + 1) + (size_t)n];
 }
 
 /* One feature over the samples of one tile: writes delta, returns sum_b u kappa(z). */
-static inline float feature_reference(const fixture *t, esc_lot *lot, int l, int slot, int first,
-                                      int n) {
+static inline float feature_reference(const fixture *t, esc_chunk *chunk, int l, int slot,
+                                      int first, int n) {
   const int samples = min_int(ESC_TILE, t->set.batch - first);
-  float part[ESC_PARTS] = {0};
+  float partial[ESC_PARTIALS] = {0};
   for (int b = 0; b < samples; b++) {
     const size_t index = row_index(t, 0, slot, first + b) + (size_t)n;
-    const esc_eval_f32 e = evaluate(t, lot->z[row_index(t, l, slot, first + b) + (size_t)n]);
-    const float u = incoming_u(t, lot, l, slot, first + b, n);
-    part[b / ESC_RUN] = esc_fma_f32(u, e.deficit, part[b / ESC_RUN]);
-    lot->delta[index] = u * e.derivative;
+    const esc_eval_f32 e = evaluate(t, chunk->z[row_index(t, l, slot, first + b) + (size_t)n]);
+    const float u = incoming_u(t, chunk, l, slot, first + b, n);
+    partial[b / ESC_SAMPLES_PER_PARTIAL] =
+        esc_fma_f32(u, e.deficit, partial[b / ESC_SAMPLES_PER_PARTIAL]);
+    chunk->delta[index] = u * e.derivative;
   }
-  return esc_fold_f32(part);
+  return esc_tree_reduce_f32(partial);
 }
 
-static void delta_reference(const fixture *t, esc_lot *lot, int l) {
-  for (int i = 0; i < lot->slots; i++)
-    for (int first = 0; lot->go[i] && first < t->set.batch; first += ESC_TILE) {
-      double part[ESC_PARTS] = {0};
+static void delta_reference(const fixture *t, esc_chunk *chunk, int l) {
+  for (int i = 0; i < chunk->slots; i++)
+    for (int first = 0; chunk->update_mask[i] && first < t->set.batch; first += ESC_TILE) {
+      double partial[ESC_PARTIALS] = {0};
       for (int n = 0; n < t->set.width; n++)
-        part[n % ESC_PARTS] += (double)feature_reference(t, lot, l, i, first, n);
-      lot->tile[tile_index(t, i, l, first / ESC_TILE)] = esc_fold_f64(part);
+        partial[n % ESC_PARTIALS] += (double)feature_reference(t, chunk, l, i, first, n);
+      chunk->tile[tile_index(t, i, l, first / ESC_TILE)] = esc_tree_reduce_f64(partial);
     }
 }
 
-static inline esc_updated updated(const fixture *t, const esc_lot *lot, int l, size_t index) {
+static inline esc_updated updated(const fixture *t, const esc_chunk *chunk, int l, size_t index) {
   const float rate = t->p.rate[l];
-  return lot->low ? esc_update_compensated(rate, lot->g[index], lot->w[index], lot->low[index])
-                  : esc_update_plain(rate, lot->g[index], lot->w[index]);
+  return chunk->compensation ? esc_update_compensated(rate, chunk->g[index], chunk->w[index],
+                                                      chunk->compensation[index])
+                             : esc_update_plain(rate, chunk->g[index], chunk->w[index]);
 }
 
 /* Updates a row of weights; returns its |g|^2. */
-static inline double row_reference(const fixture *t, esc_lot *lot, int l, size_t index,
+static inline double row_reference(const fixture *t, esc_chunk *chunk, int l, size_t index,
                                    size_t out) {
-  double part[ESC_PARTS] = {0};
+  double partial[ESC_PARTIALS] = {0};
   for (int k = 0; k < esc_fan_in(t->problem.shape, l); k++, index++) {
-    const esc_updated u = updated(t, lot, l, index);
-    part[k % ESC_PARTS] += (double)lot->g[index] * (double)lot->g[index];
-    lot->w[index] = u.w;
-    if (lot->low) lot->low[index] = u.low;
-    lot->moved[out] += u.moved;
-    lot->lost[out] += u.lost;
+    const esc_updated u = updated(t, chunk, l, index);
+    partial[k % ESC_PARTIALS] += (double)chunk->g[index] * (double)chunk->g[index];
+    chunk->w[index] = u.w;
+    if (chunk->compensation) chunk->compensation[index] = u.compensation;
+    chunk->nonzero_updates[out] += u.nonzero_update;
+    chunk->rounded_away[out] += u.rounded_away;
   }
-  return esc_fold_f64(part);
+  return esc_tree_reduce_f64(partial);
 }
 
-static void update_reference(const fixture *t, esc_lot *lot, int layer) {
+static void update_reference(const fixture *t, esc_chunk *chunk, int layer) {
   (void)layer;
-  for (int i = 0; i < lot->slots; i++)
-    for (int l = 0; lot->go[i] && l < t->set.layers; l++) {
-      double part[ESC_PARTS] = {0};
+  for (int i = 0; i < chunk->slots; i++)
+    for (int l = 0; chunk->update_mask[i] && l < t->set.layers; l++) {
+      double partial[ESC_PARTIALS] = {0};
       const size_t out = layer_index(t, i, l), columns = (size_t)esc_fan_in(t->problem.shape, l);
-      lot->moved[out] = lot->lost[out] = 0;
+      chunk->nonzero_updates[out] = chunk->rounded_away[out] = 0;
       for (int n = 0; n < esc_fan_out(t->problem.shape, l); n++)
-        part[n % ESC_PARTS] +=
-            row_reference(t, lot, l, weight_index(t, i, l) + (size_t)n * columns, out);
-      lot->gradient2[out] = esc_fold_f64(part);
+        partial[n % ESC_PARTIALS] +=
+            row_reference(t, chunk, l, weight_index(t, i, l) + (size_t)n * columns, out);
+      chunk->grad_norm_sq[out] = esc_tree_reduce_f64(partial);
     }
 }
 
-static void ledger_reference(const fixture *t, esc_lot *lot, int layer) {
+static void ledger_reference(const fixture *t, esc_chunk *chunk, int layer) {
   (void)layer;
-  for (int i = 0; i < lot->slots; i++) {
-    if (!lot->go[i]) continue;
+  for (int i = 0; i < chunk->slots; i++) {
+    if (!chunk->update_mask[i]) continue;
     for (int l = 0; l < t->set.layers; l++) {
       double sum = 0;
       for (int k = 0; k < tile_count(t) && l < t->set.layers - 1; k++)
-        sum += lot->tile[tile_index(t, i, l, k)];
-      if (l < t->set.layers - 1) lot->deficit[layer_index(t, i, l)] = sum;
-      lot->track[i].updates += lot->moved[layer_index(t, i, l)];
-      lot->track[i].lost += lot->lost[layer_index(t, i, l)];
+        sum += chunk->tile[tile_index(t, i, l, k)];
+      if (l < t->set.layers - 1) chunk->deficit[layer_index(t, i, l)] = sum;
+      chunk->track[i].nonzero_updates += chunk->nonzero_updates[layer_index(t, i, l)];
+      chunk->track[i].rounded_away += chunk->rounded_away[layer_index(t, i, l)];
     }
-    esc_track_update(&lot->track[i], &t->rules, lot->deficit + layer_index(t, i, 0),
-                     lot->gradient2 + layer_index(t, i, 0));
+    esc_track_update(&chunk->track[i], &t->rules, chunk->deficit + layer_index(t, i, 0),
+                     chunk->grad_norm_sq + layer_index(t, i, 0));
   }
 }
 

@@ -11,29 +11,29 @@
 typedef struct record {
   const char *kernel; /* as in its source */
   cudaError_t (*launch)(const fixture *t, int l);
-  void (*reference)(const fixture *t, esc_lot *lot, int l);
+  void (*reference)(const fixture *t, esc_chunk *chunk, int l);
   void (*check_double)(const fixture *t, int l, double slack);
-  unsigned outputs;   /* arrays that are poisoned before; w, low and track are changed in place */
+  unsigned outputs;   /* poisoned before; w, compensation and track are changed in place */
   unsigned nan_input; /* an array whose NaN reaches the outputs; 0: none */
   bool layered;       /* launched for each hidden layer */
   bool early;         /* reads track.finished, not the update mask */
   bool all_slots;     /* works on finished networks, too */
 } record;
 
-/* The problem and the lot go by value when it is launched; the rules too. */
+/* The problem and the chunk go by value when it is launched; the rules too. */
 #define LAUNCHER(name, call)                                \
   static cudaError_t name(const fixture *t, int l) {        \
     const esc_device_problem p = fixture_device_problem(t); \
     (void)l;                                                \
     return call;                                            \
   }
-LAUNCHER(launch_inputs, esc_launch_inputs(&p, &t->d_lot, t->stream))
-LAUNCHER(launch_activate, esc_launch_activate(&p, &t->d_lot, l, t->stream))
-LAUNCHER(launch_output, esc_launch_output(&p, &t->rules, &t->d_lot, t->stream))
-LAUNCHER(launch_output_gradient, esc_launch_output_gradient(&p, &t->d_lot, t->stream))
-LAUNCHER(launch_delta, esc_launch_delta(&p, &t->d_lot, l, t->stream))
-LAUNCHER(launch_update, esc_launch_update(&p, &t->d_lot, t->stream))
-LAUNCHER(launch_ledger, esc_launch_ledger(&p, &t->rules, &t->d_lot, t->stream))
+LAUNCHER(launch_inputs, esc_launch_inputs(&p, &t->d_chunk, t->stream))
+LAUNCHER(launch_activate, esc_launch_activate(&p, &t->d_chunk, l, t->stream))
+LAUNCHER(launch_output, esc_launch_output(&p, &t->rules, &t->d_chunk, t->stream))
+LAUNCHER(launch_output_gradient, esc_launch_output_gradient(&p, &t->d_chunk, t->stream))
+LAUNCHER(launch_delta, esc_launch_delta(&p, &t->d_chunk, l, t->stream))
+LAUNCHER(launch_update, esc_launch_update(&p, &t->d_chunk, t->stream))
+LAUNCHER(launch_ledger, esc_launch_ledger(&p, &t->rules, &t->d_chunk, t->stream))
 
 static const record records[] = {
     {.kernel = "esc_inputs_kernel",
@@ -54,7 +54,7 @@ static const record records[] = {
      .launch = launch_output,
      .reference = output_reference,
      .check_double = output_check_double,
-     .outputs = ID(h) | ID(error) | ID(go),
+     .outputs = ID(h) | ID(dloss) | ID(update_mask),
      .nan_input = ID(x),
      .early = true},
     {.kernel = "esc_output_gradient_kernel",
@@ -62,7 +62,7 @@ static const record records[] = {
      .reference = output_gradient_reference,
      .check_double = output_gradient_check_double,
      .outputs = ID(g),
-     .nan_input = ID(error)},
+     .nan_input = ID(dloss)},
     {.kernel = "esc_delta_kernel",
      .launch = launch_delta,
      .reference = delta_reference,
@@ -74,7 +74,7 @@ static const record records[] = {
      .launch = launch_update,
      .reference = update_reference,
      .check_double = update_check_double,
-     .outputs = ID(gradient2) | ID(moved) | ID(lost),
+     .outputs = ID(grad_norm_sq) | ID(nonzero_updates) | ID(rounded_away),
      .nan_input = ID(g)},
     {.kernel = "esc_ledger_kernel",
      .launch = launch_ledger,
@@ -122,7 +122,7 @@ static void poison_outputs(const record *r, fixture *t) {
 /* In every order the bits of the host reference, and in every run the same ones. */
 static void run_all(const record *r, fixture *t, int l) {
   fixture_copy(t, WANT, BEFORE);
-  r->reference(t, &t->lot[WANT], l);
+  r->reference(t, &t->chunk[WANT], l);
   for (int run = 0; run < RUNS; run++) {
     set_order(run);
     run_once(r, t, l);
@@ -205,9 +205,13 @@ static void supports_every_activation_loss_and_teacher(void **state) {
 
 static void supports_the_largest_sizes(void **state) {
   static const setting largest[] = {
-      {.layers = 3, .width = 30, .inputs = 5, .batch = 2 * ESC_SLAB + 90, .slots = 2},
-      {.layers = 2, .width = 60, .inputs = 5, .batch = ESC_SLAB + 1, .slots = 2},
-      {.layers = 2, .width = 90, .inputs = 5, .batch = 2 * ESC_SLAB + 130, .slots = 1},
+      {.layers = 3, .width = 30, .inputs = 5, .batch = 2 * ESC_ACCUMULATION_BLOCK + 90, .slots = 2},
+      {.layers = 2, .width = 60, .inputs = 5, .batch = ESC_ACCUMULATION_BLOCK + 1, .slots = 2},
+      {.layers = 2,
+       .width = 90,
+       .inputs = 5,
+       .batch = 2 * ESC_ACCUMULATION_BLOCK + 130,
+       .slots = 1},
       {.layers = ESC_LAYERS_MAX, .width = 3, .inputs = 2, .batch = 5, .slots = 9},
       {.layers = 2, .width = ESC_WIDTH_MAX, .inputs = 2, .batch = 3, .slots = 2},
       {.layers = 2, .width = 2, .inputs = ESC_INPUTS_MAX, .batch = 3, .slots = 2},
@@ -249,7 +253,7 @@ static void leaves_finished_networks_unchanged(void **state) {
   s.states = ALL_REST;
   fixture_create(&t, &s, r->early);
   poison_outputs(r, &t);
-  for (int i = 0; i < s.slots; i++) t.lot[BEFORE].go[i] = 0;
+  for (int i = 0; i < s.slots; i++) t.chunk[BEFORE].update_mask[i] = 0;
   for (int l = 0; l < (r->layered ? s.layers - 1 : 1); l++) {
     run_once(r, &t, l);
     fixture_compare(&t, BEFORE);
@@ -290,7 +294,7 @@ static void confines_a_nan_to_its_network(void **state) {
   for (int id = 0; id < ARRAYS; id++)
     if (r->nan_input >> id & 1) set_nan(&t, id, 1);
   fixture_copy(&t, WANT, BEFORE);
-  r->reference(&t, &t.lot[WANT], 0);
+  r->reference(&t, &t.chunk[WANT], 0);
   run_once(r, &t, 0);
   fixture_compare(&t, WANT);
   assert_true(compare_others(&t, 1, r->outputs) > 0);
@@ -304,13 +308,13 @@ static void check_diverged(fixture *t) {
   poison_outputs(r, t);
   run_all(r, t, 0);
   for (int i = 0; i < t->set.slots; i++) {
-    const esc_track *got = &t->lot[GOT].track[i];
+    const esc_track *got = &t->chunk[GOT].track[i];
     assert_true(i == 1 ? isnan(got->loss) : isfinite(got->loss));
     if (i == 1) assert_int_equal(got->status, ESC_MEMBER_DIVERGED);
     assert_int_equal(got->finished, i == 1);
-    assert_int_equal(t->lot[GOT].go[i], i != 1);
+    assert_int_equal(t->chunk[GOT].update_mask[i], i != 1);
     for (int k = 0; i == 1 && k < t->problem.thresholds; k++)
-      assert_true(got->escape_step[k] == t->lot[BEFORE].track[i].escape_step[k]);
+      assert_true(got->escape_step[k] == t->chunk[BEFORE].track[i].escape_step[k]);
   }
 }
 
@@ -331,7 +335,7 @@ static void a_nan_marks_only_its_network_diverged(void **state) {
         t.rules.thresholds = 1;
         t.rules.threshold[0] = -1; /* nobody escapes */
         if (arrays[i] == ARRAY_w)
-          t.lot[BEFORE].w[weight_index(&t, 1, 1)] = (float)NAN;
+          t.chunk[BEFORE].w[weight_index(&t, 1, 1)] = (float)NAN;
         else
           set_nan(&t, arrays[i], 1);
         check_diverged(&t);

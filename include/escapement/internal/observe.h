@@ -81,7 +81,7 @@ esc_status esc_eval_sample_draw(const esc_observer *observer, uint64_t seed,
 typedef struct esc_response {
   double loss, output_mean, output_variance, signal;
   double loss_error, output_mean_error, output_variance_error, signal_error;
-  double gradient2[ESC_LAYERS_MAX];        /* (layer) |Gamma_l|^2 */
+  double grad_norm_sq[ESC_LAYERS_MAX];     /* (layer) |Gamma_l|^2 */
   double orthogonal[ESC_LAYERS_MAX];       /* (layer) <Gamma_l, E[T_perp (df/dz_l) h']> */
   double self_interaction[ESC_LAYERS_MAX]; /* (layer) <Gamma_l, E[f (df/dz_l) h']> */
 } esc_response;
