@@ -19,7 +19,7 @@
 
 enum { QUARTERS = 4, LOCAL = ESC_PARTIALS / QUARTERS };
 
-/* A block's samples of the chunk's, and what they are multiplied by. */
+/* A block's samples, and its arrays of the chunk. */
 struct tile {
   size_t first;
   int samples;
@@ -27,15 +27,16 @@ struct tile {
   const float *g_z; /* (sample of the chunk, width) */
 };
 
-/* u of sample b and feature n: for the last hidden layer dloss w. */
+/* u of sample b and feature n (docs/theory, section 0.4); `top`: last hidden layer. */
 template <bool top>
 static __device__ float upstream_gradient(const esc_chunk &chunk, const float *g_w, size_t b,
                                           size_t offset, int n) {
   return top ? esc_mul_f32(chunk.dloss[b], g_w[n]) : chunk.u[offset];
 }
 
-/* This thread's samples of feature n: writes delta, returns its share of the
- * feature's tree reduction, in which partial sum q + QUARTERS i is local[i]. */
+/* This thread's samples of feature n: writes delta, returns the thread's share of the feature's
+ * tree reduction, in which partial sum q + QUARTERS i is local[i]. The first two levels of the
+ * tree pair partials 8 and 4 apart, multiples of QUARTERS: this thread has both. */
 template <int kind, bool top>
 static __device__ float activation_backward(const esc_device_problem &p, const esc_chunk &chunk,
                                             const tile &t, int n, int q) {
@@ -56,8 +57,6 @@ static __device__ float activation_backward(const esc_device_problem &p, const e
   return esc_add_f32(local[0], local[1]);
 }
 
-/* grid (tile, slot), block (features, QUARTERS); shared: the feature sums in
- * double, then the quarters' shares. */
 template <int kind, bool top>
 __global__ void esc_delta_kernel(esc_device_problem p, esc_chunk chunk, int l) {
   ESC_SHARED_MEMORY(double, s_feature);

@@ -5,10 +5,10 @@
 
 #include "fused_product.cuh"
 
-/* A block's shared memory, in this order; doubles first. L layers, N wide; leading is
- * ESC_FUSED_LEADING. */
+/* The arrays of a block in shared memory, in this order: doubles first, so that all are aligned.
+ * leading: ESC_FUSED_LEADING; pitch: N + 4. */
 struct esc_fused_block {
-  double *s_row;               /* (N) squares of a gradient's rows */
+  double *s_row;               /* (N) |.|^2 of a gradient's rows */
   double *s_deficit;           /* (L) the ledger's sums over tiles */
   double *s_grad_norm_sq;      /* (L) */
   double *s_loss;              /* (ESC_PARTIALS) partial sums of the minibatch's loss */
@@ -16,21 +16,21 @@ struct esc_fused_block {
   float *s_w;                  /* (L - 1, N, pitch) */
   float *s_w_out;              /* (N) of the output layer */
   float *s_x;                  /* (N, leading) inputs of the tile; rows beyond d are 0 */
-  float *s_z;             /* (L - 1, N, leading) pre-activations, in the backward pass values */
+  float *s_z; /* (L - 1, N, leading) z of each layer; sigma(z) from its backward pass on */
   float *s_ping, *s_pong; /* (N, leading) ping-pong buffers of activations in the forward pass;
                              then s_ping has the deltas, s_pong a gradient */
   float *s_value;         /* (ESC_TILE) loss of each sample */
   float *s_dloss;         /* (ESC_TILE) dloss/df / B */
-  float *s_feature;       /* (interface, 2 N) a tile's ledger terms, P::terms of them */
+  float *s_feature;       /* (interface, 2 N) a tile's ledger terms, P::ledger_terms of them */
   int *s_update_mask;
 };
 
 /* The next `count` elements of shared memory; advances `next` behind them. */
 template <class T>
 static __device__ __forceinline__ T *esc_carve(char **next, size_t count) {
-  T *p = reinterpret_cast<T *>(*next);
+  T *s_array = reinterpret_cast<T *>(*next);
   *next += count * sizeof(T);
-  return p;
+  return s_array;
 }
 
 /* Bytes of shared memory of a block: the arrays of esc_fused_block. */

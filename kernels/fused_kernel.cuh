@@ -18,7 +18,7 @@
  *             between tiles 4 (T - 1) (L - 1) N^2 S read and as many written, with S = P::slices
  *             for fused multiply-adds, 1 for 3xTF32
  *    work     matrix products of a step: the network needs B (2 P + (L - 2) N^2 + N) FMA. Padding
- *             makes B 64 T and, in the first layer's gradient, d N:
+ *             replaces B by 64 T and, in the first layer's gradient, d by N:
  *               fused multiply-adds  64 T N (d + (3 L - 5) N + 2) FMA
  *               3xTF32               (3 / 16) T N (16 ceil(d / 16) + (3 L - 5) N) mma.m16n8k8 of a
  *                                    warp, and 128 T N FMA for the output layer
@@ -50,6 +50,8 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaSt
                     stream, args);
 }
 
+/* tanh is inlined in a kernel of its own; the other activations share one kernel that calls them,
+ * which keeps the number of instantiations small. */
 template <class P>
 static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaStream_t stream) {
   if (args.problem.activation == ESC_ACTIVATION_TANH)

@@ -33,8 +33,8 @@ struct esc_fused_geometry {
 };
 
 /* Four contiguous floats, 16-byte aligned. */
-static __device__ __forceinline__ float4 esc_load4(const float *p) {
-  return *reinterpret_cast<const float4 *>(p);
+static __device__ __forceinline__ float4 esc_load4(const float *s_from) {
+  return *reinterpret_cast<const float4 *>(s_from);
 }
 
 static __device__ __forceinline__ void esc_unpack(float4 v, float out[4]) {
@@ -46,29 +46,29 @@ static __device__ __forceinline__ void esc_unpack(float4 v, float out[4]) {
 
 /* `vector` contiguous floats, 4 or 2, aligned to their size. */
 template <int vector>
-static __device__ __forceinline__ void esc_load_vector(const float *from, float v[vector]) {
+static __device__ __forceinline__ void esc_load_vector(const float *s_from, float v[vector]) {
   static_assert(vector == 4 || vector == 2, "float4 or float2");
   if constexpr (vector == 4) {
-    esc_unpack(esc_load4(from), v);
+    esc_unpack(esc_load4(s_from), v);
   } else {
-    const float2 pair = *reinterpret_cast<const float2 *>(from);
+    const float2 pair = *reinterpret_cast<const float2 *>(s_from);
     v[0] = pair.x;
     v[1] = pair.y;
   }
 }
 
 template <int vector>
-static __device__ __forceinline__ void esc_store_vector(float *to, const float v[vector]) {
+static __device__ __forceinline__ void esc_store_vector(float *s_to, const float v[vector]) {
   static_assert(vector == 4 || vector == 2, "float4 or float2");
   if constexpr (vector == 4)
-    *reinterpret_cast<float4 *>(to) = make_float4(v[0], v[1], v[2], v[3]);
+    *reinterpret_cast<float4 *>(s_to) = make_float4(v[0], v[1], v[2], v[3]);
   else
-    *reinterpret_cast<float2 *>(to) = make_float2(v[0], v[1]);
+    *reinterpret_cast<float2 *>(s_to) = make_float2(v[0], v[1]);
 }
 
 /* sum[i][j] += a[i] b[j] */
-static __device__ __forceinline__ void esc_outer(const float a[4], const float b[4],
-                                                 float sum[4][4]) {
+static __device__ __forceinline__ void esc_add_outer_product(const float a[4], const float b[4],
+                                                             float sum[4][4]) {
 #pragma unroll
   for (int i = 0; i < 4; i++)
 #pragma unroll
@@ -86,19 +86,20 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     vector = 4,
     resident_blocks = 1,   /* on a multiprocessor, at least */
     ledger_terms = N,      /* of the ledger, of one tile and interface */
-    sums_across_tiles = 1, /* sums of a weight gradient go on through the tiles */
-    slice_group =
-        geometry::threads / geometry::slices, /* threads of a K-slice of a weight gradient */
-    group_columns = N / 4,                    /* those along a row of weights */
-    group_rows = slice_group / group_columns, /* and along a column */
-    gradient_rows = N / group_rows,           /* weights of a thread */
+    sums_across_tiles = 1, /* partial sums of a weight gradient continue through the tiles */
+    /* Threads of a K-slice of a weight gradient; along a row of weights, and along a column. */
+    slice_group = geometry::threads / geometry::slices,
+    group_columns = N / 4,
+    group_rows = slice_group / group_columns,
+    /* Weights of a thread. */
+    gradient_rows = N / group_rows,
     gradient_columns = 4,
   };
 
-  /* Indices of a thread: (group, lane) in forward and input-gradient products, (slice, down,
-   * across) in weight gradients. */
+  /* Indices of a thread: (group, lane) in forward and input-gradient products; K-slice, first row
+   * and first column in weight gradients. */
   struct thread_map {
-    int group, lane, slice, down, across;
+    int group, lane, slice, gradient_row, gradient_column;
   };
 
   static __device__ __forceinline__ thread_map make_thread_map(int id) {
@@ -137,7 +138,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
 #pragma unroll
         for (int i = 0; i < 4; i++) column[i] = row[i][q];
         esc_unpack(esc_load4(s_h + (k + q) * ESC_FUSED_LEADING + 4 * m.lane), sample);
-        esc_outer(column, sample, sum);
+        esc_add_outer_product(column, sample, sum);
       }
     }
     for (; k < depth; k++) {
@@ -145,11 +146,11 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
 #pragma unroll
       for (int i = 0; i < 4; i++) column[i] = s_w[(m.group + N / 4 * i) * pitch + k];
       esc_unpack(esc_load4(s_h + k * ESC_FUSED_LEADING + 4 * m.lane), sample);
-      esc_outer(column, sample, sum);
+      esc_add_outer_product(column, sample, sum);
     }
   }
 
-  /* u: sum += w' delta. */
+  /* u: sum += w' delta. A thread's features are contiguous in a row of w: one float4. */
   static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
                                                         const thread_map &m, float sum[4][4]) {
 #pragma unroll 4
@@ -157,7 +158,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
       float column[4], sample[4];
       esc_unpack(esc_load4(s_w + n * geometry::pitch + 4 * m.group), column);
       esc_unpack(esc_load4(s_delta + n * ESC_FUSED_LEADING + 4 * m.lane), sample);
-      esc_outer(column, sample, sum);
+      esc_add_outer_product(column, sample, sum);
     }
   }
 
@@ -173,8 +174,9 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     return gradient_feature(m, i);
   }
 
-  /* sum += delta h' over the samples of this thread's K-slice of the tile: weights (down +
-   * group_rows i, across + group_columns j). */
+  /* sum += delta h' over the samples of this thread's K-slice of the tile: weights
+   * (gradient_row + group_rows i, gradient_column + group_columns j). Their rows of delta and h
+   * are neighbours in a warp; 8 consecutive rows use different banks. */
   static __device__ __forceinline__ void weight_gradient(const float *s_delta, const float *s_h,
                                                          const thread_map &m,
                                                          float sum[gradient_rows][4]) {
@@ -184,10 +186,11 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
       float left[gradient_rows][4], right[4][4];
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
-        esc_unpack(esc_load4(s_delta + (m.down + group_rows * i) * ESC_FUSED_LEADING + b), left[i]);
+        esc_unpack(esc_load4(s_delta + (m.gradient_row + group_rows * i) * ESC_FUSED_LEADING + b),
+                   left[i]);
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        esc_unpack(esc_load4(s_h + (m.across + group_columns * j) * ESC_FUSED_LEADING + b),
+        esc_unpack(esc_load4(s_h + (m.gradient_column + group_columns * j) * ESC_FUSED_LEADING + b),
                    right[j]);
 #pragma unroll
       for (int q = 0; q < 4; q++)
@@ -204,7 +207,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
   static __device__ __forceinline__ void reduce_gradient(const thread_map &m,
                                                          float sum[gradient_rows][4],
                                                          float *s_gradient) {
-    float *s_own = s_gradient + m.down * N + m.across;
+    float *s_own = s_gradient + m.gradient_row * N + m.gradient_column;
 #pragma unroll
     for (int half = geometry::slices / 2; half >= 0; half /= 2) {
       float *s_partial = s_own + (half == 0 ? 0 : m.slice % (half > 0 ? half : 1)) * N * N;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stages of one step of path `fused`. `samples` of the tile's ESC_TILE columns hold a
- * sample; the others have inputs 0 and errors 0, and therefore add nothing to any sum. */
+ * sample; the others have inputs 0 and derivatives 0, and therefore add nothing to any sum. */
 #ifndef ESC_FUSED_STAGE_CUH
 #define ESC_FUSED_STAGE_CUH
 
@@ -104,8 +104,8 @@ static __device__ __forceinline__ float esc_fused_evaluate_target(const esc_devi
 }
 
 /* Prediction, target and loss of each sample (docs/theory, section 0.3), by the first ESC_TILE
- * threads; then the losses into their partial sums (order.h: loss).
- * Called by the whole block; contains a barrier. */
+ * threads, one sample each (a block has 4 N >= 64); then the losses into their partial sums
+ * (order.h: loss). Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_evaluate_losses(const esc_device_problem &p,
                                                                  const esc_fused_block &b,
@@ -162,9 +162,10 @@ static __device__ __forceinline__ void esc_fused_evaluate_derivatives(
     }
 }
 
-/* Replaces u by delta = u sigma'(z) and stores the ledger's terms u kappa(z) of the tile, summed
- * over samples (docs/theory, sections 0.4 and 1.4). With esc_fused_fma_products the lane's four
- * samples are one partial sum of order.h. */
+/* Elementwise backward pass (docs/theory, sections 0.4 and 1.4): replaces u by delta = u sigma'(z)
+ * and stores the ledger's terms u kappa(z) of the tile, summed over samples (docs/theory, sections
+ * 0.4 and 1.4). With esc_fused_fma_products the lane's four samples are one partial sum of order.h.
+ */
 template <class P>
 static __device__ __forceinline__ void esc_fused_activation_backward(
     const esc_fused_thread<P> &t, float *s_feature, const float derivative[P::rows][P::columns],
@@ -182,7 +183,7 @@ static __device__ __forceinline__ void esc_fused_activation_backward(
   }
 }
 
-/* The thread's outputs into an array of activations. */
+/* Stores the thread's outputs into an array of activations. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_store_outputs(const esc_fused_thread<P> &t,
                                                                const float v[P::rows][P::columns],
@@ -226,6 +227,7 @@ static __device__ __forceinline__ void esc_fused_load_partials(
     }
 }
 
+/* Stores them for the next tile. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_store_partials(
     float *g_partial, const float sum[P::gradient_rows][P::gradient_columns]) {
@@ -256,8 +258,8 @@ struct esc_fused_layer {
   double *s_grad_norm_sq; /* |G|^2 */
 };
 
-/* |G|^2 and the update of one layer (docs/theory, section 0.5) from the gradient in b.s_pong:
- * ESC_PARTIALS lanes a row.
+/* |G|^2 and the update of one layer (docs/theory, sections 0.5 and 8.1) from the gradient in
+ * b.s_pong: ESC_PARTIALS lanes a row, then one group over the rows (order.h: |G|^2).
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_update_layer(const esc_fused_block &b,
@@ -270,12 +272,12 @@ static __device__ __forceinline__ void esc_fused_update_layer(const esc_fused_bl
     for (int k = t->lane; n < layer.rows && k < layer.columns; k += ESC_PARTIALS) {
       const float g = b.s_pong[n * P::width + k];
       float *s_weight = layer.s_w + n * P::pitch + k;
-      float *g_rest = layer.g_compensation ? layer.g_compensation + n * layer.columns + k : NULL;
-      const esc_updated u = g_rest ? esc_update_compensated(layer.rate, g, *s_weight, *g_rest)
-                                   : esc_update_plain(layer.rate, g, *s_weight);
+      float *g_low = layer.g_compensation ? layer.g_compensation + n * layer.columns + k : NULL;
+      const esc_updated u = g_low ? esc_update_compensated(layer.rate, g, *s_weight, *g_low)
+                                  : esc_update_plain(layer.rate, g, *s_weight);
       partial += (double)g * (double)g;
       *s_weight = u.w;
-      if (g_rest) *g_rest = u.compensation;
+      if (g_low) *g_low = u.compensation;
       t->nonzero_updates += u.nonzero_update;
       t->rounded_away += u.rounded_away;
     }
@@ -283,7 +285,7 @@ static __device__ __forceinline__ void esc_fused_update_layer(const esc_fused_bl
     if (n < layer.rows && t->lane == 0) b.s_row[n] = partial;
   }
   __syncthreads();
-  if (t->id < 32) { /* a warp, because all of its lanes take part */
+  if (t->id < 32) { /* a whole warp, because the reduction is over all of its lanes */
     double partial = 0;
     for (int n = t->lane; t->group == 0 && n < layer.rows; n += ESC_PARTIALS) partial += b.s_row[n];
     partial = esc_tree_reduce_lanes(partial);

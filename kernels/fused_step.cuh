@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One step of path `fused` (fused.h), and the prologue and epilogue of a launch; P: the matrix
- * products (fused_product.cuh). */
+ * products (fused_product.cuh).
+ *
+ * For each tile: inputs -> forward -> losses -> (last tile: stopping rule) -> output gradient ->
+ * backward -> ledger terms; then the output layer's update and the ledger. Gradients of the tiles
+ * are added up; the weights change in the backward pass of the last tile, each layer after its
+ * input gradient has been made from the old weights. */
 #ifndef ESC_FUSED_STEP_CUH
 #define ESC_FUSED_STEP_CUH
 
 #include "fused.h"
 #include "fused_stage.cuh"
 
-/* A launch's arguments. */
+/* Arguments of the kernel. */
 struct esc_fused_arguments {
   esc_device_problem problem;
   esc_track_rules rules;
@@ -56,7 +61,8 @@ static __device__ __forceinline__ void esc_fused_layer_backward(const esc_fused_
 }
 
 /* Backward pass of a tile, from its errors to the first layer (docs/theory, section 0.4).
- * `first`, `last`: tile of the minibatch.
+ * `first`, `last`: tile of the minibatch. s_ping holds the deltas of one layer at a time; the
+ * inputs of layer l are sigma(z) of layer l - 1, which replaces z before layer l's gradient.
  * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_backward(const esc_fused_arguments &args,
@@ -77,7 +83,7 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
   esc_fused_activation_backward(*t, b.s_feature + top * P::ledger_terms, derivative, deficit, u);
   __syncthreads(); /* the values in s_ping and s_pong have been read */
   for (int l = top; l >= 0; l--) {
-    esc_fused_store_outputs(*t, u, b.s_ping);
+    esc_fused_store_outputs(*t, u, b.s_ping); /* u holds delta_l */
     if (l > 0)
       esc_fused_evaluate_derivatives<P, kind>(p, b.s_z + (l - 1) * P::width * ESC_FUSED_LEADING, *t,
                                               derivative, deficit);
@@ -142,7 +148,7 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
  * Called by the whole block; contains a barrier. */
 static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(
     const esc_fused_arguments &args, const esc_fused_block &b, int id) {
-  __syncthreads(); /* the partials of the loss are there */
+  __syncthreads(); /* the partial sums of the loss are complete */
   if (id == 0)
     *b.s_update_mask = esc_track_loss(&args.chunk.track[blockIdx.x], &args.rules,
                                       esc_tree_reduce_f64(b.s_loss) / args.problem.batch);
@@ -156,7 +162,7 @@ static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fus
                                                                    const esc_fused_block &b,
                                                                    int id) {
   esc_track *g_track = &args.chunk.track[blockIdx.x];
-  __syncthreads(); /* deficits and norms are there */
+  __syncthreads(); /* deficits and norms are complete */
   if (id < args.problem.layers)
     esc_track_layer(g_track, &args.rules, id, b.s_deficit, b.s_grad_norm_sq);
   if (id == 0) esc_track_step(g_track, &args.rules);
@@ -243,7 +249,8 @@ static __device__ __forceinline__ void esc_fused_epilogue(const esc_fused_argume
                                                           const esc_fused_block &b,
                                                           const esc_fused_thread<P> &t) {
   esc_track *g_track = &args.chunk.track[blockIdx.x];
-  atomicAdd(&b.s_count[0], (unsigned long long)t.nonzero_updates); /* integers: in any order */
+  atomicAdd(&b.s_count[0],
+            (unsigned long long)t.nonzero_updates); /* integers: their sum has no order */
   atomicAdd(&b.s_count[1], (unsigned long long)t.rounded_away);
   __syncthreads();
   esc_fused_copy_weights<P, false>(args, b, t.id);

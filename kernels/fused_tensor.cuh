@@ -47,6 +47,7 @@ static __device__ __forceinline__ void esc_warp_multiply_3xtf32(
   }
 }
 
+/* Members as in esc_fused_fma_products. */
 template <int N>
 struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
   typedef esc_fused_geometry<N> geometry;
@@ -54,11 +55,11 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
     rows = 2,
     columns = 8,
     vector = 2,
-    /* Narrow networks leave a multiprocessor's shared memory to several blocks: so must the
-     * registers, 168 of 384 threads. */
+    /* The shared memory of a multiprocessor holds several blocks of narrow networks. At most 168
+     * registers a thread let as many be resident: 384 threads. */
     resident_blocks = N <= 32 ? 96 / N : 1,
-    ledger_terms = 2 * N,  /* each warp's half of the samples by itself */
-    sums_across_tiles = 0, /* the sums of a tile start from 0, and are added to those before */
+    ledger_terms = 2 * N,  /* of each half of the samples, because two warps share a feature */
+    sums_across_tiles = 0, /* a tile's sums start from 0, and are added to those before */
     tiles = N / 16,
     gradient_rows = 2,
     gradient_columns = 2 * tiles,

@@ -23,7 +23,6 @@ static __device__ double tile_sum(const esc_device_problem &p, const esc_chunk &
   return sum;
 }
 
-/* grid (groups of WARPS slots) */
 __global__ void __launch_bounds__(LANES *WARPS)
     esc_ledger_kernel(esc_device_problem p, esc_track_rules rules, esc_chunk chunk, int tiles) {
   const int lane = (int)threadIdx.x % LANES;

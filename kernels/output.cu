@@ -36,9 +36,9 @@ static __device__ float evaluate_prediction(const esc_device_problem &p, const f
   return esc_tree_reduce_lanes(partial);
 }
 
-/* h = sigma(z) of the last hidden layer, f = w_L . h, the target T(x) = sum_k a_k sigma(v_k .
- * x), the mean loss and dloss = (dl/df) / B of each sample (docs/theory, sections 0.1 to 0.4);
- * then the stopping rule (section 0.6). ESC_PARTIALS lanes make a sample; sample b belongs to
+/* h = sigma(z) of the last hidden layer, f = w_L . h, T(x) = sum_k a_k sigma(v_k . x), the mean
+ * loss, and dloss = (dl/df) / B of each sample (docs/theory, sections 0.1 to 0.4); then the
+ * stopping rule (section 0.6). ESC_PARTIALS lanes make a sample; sample b belongs to
  * group b mod ESC_PARTIALS, whose losses are one partial sum.
  *
  *    grid     (slots)

@@ -6,15 +6,16 @@
  *    grid     (L, slots)
  *    block    256
  *    shared   136 bytes: the groups' sums, two counts
- *    bytes    12 P (G and w read, w written), with compensation 20 P (it is read and written as
- * well); 16 L of results work     P FMA, with compensation 6 P additions more; P products and P
- * additions in double order.h  |G|^2 */
+ *    bytes    12 P (G, w read; w written), with compensation 20 P (compensation read and written);
+ *             16 L of results
+ *    work     P FMA, with compensation 6 P additions more; P products and P additions in double
+ *    order.h  |G|^2 */
 #include "device.cuh"
 #include "escapement/internal/update.h"
 
 enum { THREADS = ESC_PARTIALS * ESC_PARTIALS };
 
-/* What a thread has seen. */
+/* Counts of one thread. */
 struct counts {
   int nonzero_updates, rounded_away;
 };
@@ -27,7 +28,8 @@ struct weight_row {
   float rate;
 };
 
-/* Columns lane, lane + ESC_PARTIALS, ... of a row: updates them, adds up their squares. */
+/* Updates columns lane, lane + ESC_PARTIALS, ... of a row; returns its partial sum of g^2
+ * (order.h: |G|^2). */
 static __device__ double row_update(const weight_row &row, int lane, counts *seen) {
   const float *g_gradient = row.g_gradient;
   float *g_w = row.g_w, *g_compensation = row.g_compensation;
@@ -45,7 +47,6 @@ static __device__ double row_update(const weight_row &row, int lane, counts *see
   return partial;
 }
 
-/* grid (layer, slot) */
 __global__ void __launch_bounds__(THREADS)
     esc_update_kernel(esc_device_problem p, esc_chunk chunk) {
   ESC_SHARED_MEMORY(double, s_row);             /* (group) */
@@ -58,7 +59,7 @@ __global__ void __launch_bounds__(THREADS)
   counts seen = {0, 0};
   double sum = 0;
   if (threadIdx.x < 2) s_total[threadIdx.x] = 0;
-  for (int first = 0; first < rows; first += ESC_PARTIALS) { /* all lanes go the same way */
+  for (int first = 0; first < rows; first += ESC_PARTIALS) { /* uniform: whole warps reduce */
     const bool valid = first + group < rows;
     const size_t offset = layer + (size_t)(first + group) * (size_t)columns;
     const weight_row weights = {chunk.g + offset, chunk.w + offset,
@@ -70,7 +71,7 @@ __global__ void __launch_bounds__(THREADS)
   }
   if (lane == 0) s_row[group] = sum;
   __syncthreads();
-  atomicAdd(&s_total[0], seen.nonzero_updates); /* integers: the order does not matter */
+  atomicAdd(&s_total[0], seen.nonzero_updates); /* integers: their sum has no order */
   atomicAdd(&s_total[1], seen.rounded_away);
   __syncthreads();
   if (threadIdx.x != 0) return;

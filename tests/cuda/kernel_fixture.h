@@ -64,7 +64,7 @@ typedef struct setting {
   int states;    /* which slots train: see fixture_set_state */
 } setting;
 
-enum { ALL_TRAIN = -1, ALL_REST = -2 }; /* of setting.states; else a number from 0 on */
+enum { ALL_TRAIN = -1, ALL_FINISHED = -2 }; /* of setting.states; else a number from 0 on */
 
 typedef struct fixture {
   setting set;
@@ -165,9 +165,9 @@ static inline double fixture_random_value(fixture *t, int id) {
  * step (`early`) read track.finished, the others the mask. */
 static inline void fixture_set_state(fixture *t, int i, bool early) {
   const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
-  const bool rests = states == ALL_REST || which == 2 || (which == 3 && early);
-  const bool stale = early ? (i + states) % 2 == 1 : rests || which == 1;
-  t->chunk[BEFORE].track[i].finished = rests;
+  const bool finished = states == ALL_FINISHED || which == 2 || (which == 3 && early);
+  const bool stale = early ? (i + states) % 2 == 1 : finished || which == 1;
+  t->chunk[BEFORE].track[i].finished = finished;
   t->chunk[BEFORE].update_mask[i] = !stale;
 }
 
@@ -226,8 +226,8 @@ static inline void fixture_make_problem(fixture *t) {
   esc_problem *p = &t->problem;
   *p = problem_make(s->layers, s->width, s->inputs, s->batch);
   problem_activation(p, s->integers ? "poly:0,1,1" : activation_names[s->activation]);
-  for (int k = 0; k < p->activation.terms;
-       k++) /* the host references in double are to have the same */
+  /* Rounded to float, so that computations in double have the same coefficients. */
+  for (int k = 0; k < p->activation.terms; k++)
     p->activation.coefficient[k] = (double)(float)p->activation.coefficient[k];
   p->loss = (esc_loss_kind)s->loss;
   p->huber_delta = s->integers ? 2 : 0.25;

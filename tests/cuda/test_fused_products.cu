@@ -16,7 +16,7 @@
 #endif
 
 /* Root mean square of the errors, relative to that of the outputs. With the harness it
- * is 1.7e-7 at most; a chain of 512 multiply-adds has 4e-7. */
+ * is 1.7e-7 at most; a float sum of 512 multiply-adds has 4e-7. */
 static const double tolerance = 3e-7;
 static const float guard = 12345.678f;
 enum { MARGIN = 64 }; /* floats of guard before and behind an array */

@@ -20,7 +20,7 @@ typedef struct record {
   bool all_slots;     /* works on finished networks, too */
 } record;
 
-/* The problem and the chunk go by value when it is launched; the rules too. */
+/* The launcher copies problem, chunk and rules into the kernel's arguments. */
 #define LAUNCHER(name, call)                                \
   static cudaError_t name(const fixture *t, int l) {        \
     const esc_device_problem p = fixture_device_problem(t); \
@@ -250,7 +250,7 @@ static void leaves_finished_networks_unchanged(void **state) {
   setting s = medium_setting;
   fixture t;
   if (r->all_slots) skip_because("it works on all slots; nothing reads a finished network");
-  s.states = ALL_REST;
+  s.states = ALL_FINISHED;
   fixture_create(&t, &s, r->early);
   poison_outputs(r, &t);
   for (int i = 0; i < s.slots; i++) t.chunk[BEFORE].update_mask[i] = 0;
@@ -333,7 +333,7 @@ static void a_nan_marks_only_its_network_diverged(void **state) {
         s.loss = loss;
         fixture_create(&t, &s, true);
         t.rules.thresholds = 1;
-        t.rules.threshold[0] = -1; /* nobody escapes */
+        t.rules.threshold[0] = -1; /* no network escapes */
         if (arrays[i] == ARRAY_w)
           t.chunk[BEFORE].w[weight_index(&t, 1, 1)] = (float)NAN;
         else
@@ -343,7 +343,7 @@ static void a_nan_marks_only_its_network_diverged(void **state) {
       }
 }
 
-/* The laws, each for every record. */
+/* Properties, each tested for every record. */
 static const struct property {
   const char *name;
   CMUnitTestFunction check;
