@@ -59,12 +59,12 @@ typedef struct esc_cpu_work {
   esc_arena arena;                     /* of the blocks above */
 } esc_cpu_work;
 
-/* A network's response to a sample, and the sums over it that esc_response_sums names. */
+/* A network's response to a sample, and the sums over it that esc_evaluation_sums names. */
 typedef struct esc_cpu_response {
   const esc_observer *observer;
   const esc_eval_sample *sample;
   double *const *g; /* (4, weight) */
-  esc_response *out;
+  esc_evaluation *out;
 } esc_cpu_response;
 
 /* The functions compiled once for each instruction set (step.c). */

@@ -119,8 +119,8 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, in
   esc_forward(s, net, count, work);
   for (int b = 0; b < count; b++) {
     double c[3];
-    esc_response_weights(o, sample, first + b, (double)work->f[b], c);
-    esc_response_add(o, sample, first + b, (double)work->f[b], r->out);
+    esc_evaluation_weights(o, sample, first + b, (double)work->f[b], c);
+    esc_evaluation_add(o, sample, first + b, (double)work->f[b], r->out);
     for (int k = 0; k < 3; k++) weight[k][b] = (float)c[k];
   }
   for (int k = 0; k < 3; k++) {
