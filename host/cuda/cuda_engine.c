@@ -309,7 +309,7 @@ static esc_status refuse_fused(const esc_problem *p, const char *path, size_t li
       "--path %s: needs fp32, width 16, 32, 48 or 64, at most as many inputs as the "
       "width, batch up to %d, and layers that fit into %zu bytes of shared memory (they "
       "need %zu); --path cublas has none of these limits",
-      path, ESC_ACCUMULATION_BLOCK, limit, esc_fused_shared(p->shape.layers, p->shape.width));
+      path, ESC_ACCUMULATION_BLOCK, limit, esc_fused_shared_bytes(p->shape.layers, p->shape.width));
 }
 
 esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
