@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The modelled cost of a training step: traces of one and of two steps are replayed, and the
+difference is one step, without the prologue and epilogue of a launch."""
+import dataclasses
+import os
+
+from . import cards
+from .cubin import CubinError, find_nvdisasm
+from .launch import (Kernels, compile_arguments, compile_cubin, read_arguments, resident_blocks,
+                     source_hash, traces)
+from .replay import IDEALS, PIPES, REASONS, Multiprocessor, intervals, pipe_on
+
+DIVISION = r"esc_div_f32"
+
+
+@dataclasses.dataclass
+class Build:
+    """Where kernels come from: compiled in `folder`, or a cubin that is given."""
+    root: str
+    bin: str = None
+    cubin: str = None
+
+    def __post_init__(self):
+        self.kernels, self.runs = {}, {}
+        self.folder = os.path.join(self.root, "build", "gpu_model", source_hash(self.root))
+        os.makedirs(self.folder, exist_ok=True)
+        self.nvdisasm = find_nvdisasm(self.bin)
+
+    def kernels_of(self, path, architecture):
+        key = (path, architecture)
+        if key not in self.kernels:
+            cubin = self.cubin or compile_cubin(self.root, path, architecture, self.folder)
+            self.kernels[key] = Kernels(cubin, self.nvdisasm, self.root)
+        return self.kernels[key]
+
+    def run_of(self, path, architecture, shape, steps):
+        """The traces of the latest shape are kept: other cards may have the same machine code."""
+        key = (path, architecture, shape, steps)
+        if key not in self.runs:
+            self.runs = {k: v for k, v in self.runs.items() if k[:3] == key[:3]}
+            self.runs[key] = Run(self.kernels_of(path, architecture),
+                                 compile_arguments(self.root, self.folder), shape, steps)
+        return self.runs[key]
+
+
+class Run:
+    """What the warps of a block execute in a launch of some steps."""
+
+    def __init__(self, kernels, program, shape, steps):
+        arguments = read_arguments(program, shape, steps)
+        self.kernel = kernels.find(shape.width, arguments.activation)
+        self.threads = kernels.elf.threads(self.kernel)
+        self.registers = kernels.elf.registers(self.kernel)
+        self.shared_bytes = arguments.shared_bytes
+        self.program = kernels.program(self.kernel, arguments)
+        self.phases, self.traces_made = kernels.phases, None
+
+    def traces(self):
+        if self.traces_made is None:
+            self.traces_made = traces(self.program, self.threads)
+        return self.traces_made
+
+    def without(self, function):
+        """The traces without the instructions that were inlined from a function."""
+        code = self.program.code
+        inside = [function in self.phases.functions(i.stack) for i in code]
+        return [[entry for entry in trace if not inside[entry[0] % len(code)]]
+                for trace in self.traces()]
+
+    def entries(self):
+        return len(self.program.code) * (1 + len(self.program.phase_names()))
+
+
+def model(build, shape, path, card_name, ideal=(), steps=1, networks=1024, blocks=None):
+    """A dictionary for --json. `fits` is false where the card cannot hold a block."""
+    card = cards.CARDS[card_name]
+    short, long = (build.run_of(path, card.architecture, shape, n) for n in (steps, steps + 1))
+    resident = resident_blocks(card, short.threads, short.registers, short.shared_bytes)
+    result = {"modelled": True, "path": path, "card": card_name, **dataclasses.asdict(shape),
+              "ideal": sorted(ideal), "kernel": short.kernel, "threads": short.threads,
+              "registers": short.registers, "shared_bytes": short.shared_bytes,
+              "blocks": blocks or resident, "networks": networks, "fits": resident > 0}
+    if not result["blocks"]:
+        return result
+    counts = [replay(run, card, ideal, result["blocks"]) for run in (long, short)]
+    step = counts[0].minus(counts[1])
+    result.update(summary(step, card, shape, result["blocks"], networks, long.program.code))
+    result["phases"] = by_phase(step, long.program, result["blocks"])
+    result["lines"] = by_line(step, long.program, result["blocks"])
+    result["unknown_branches"] = unknown_branches(long.program)
+    return result
+
+
+def replay(run, card, ideal, blocks):
+    warps = run.without(DIVISION) if "div" in ideal else run.traces()
+    return Multiprocessor(card, run.program.code, ideal).run([warps] * blocks, run.entries())
+
+
+def summary(step, card, shape, blocks, networks, code):
+    """Of the whole step: what a multiprocessor does for one step of each of its networks."""
+    cycles = step.cycles
+    seconds = cycles / (card.gigahertz * 1e9)
+    warp_cycles = sum(map(sum, step.waited))
+    issued = sum(step.issued)
+    return {
+        "cycles": round(cycles / blocks), "us_step": 1e6 * seconds,
+        "ms": 1e3 * seconds / blocks * networks / card.multiprocessors,
+        "fp32_fraction": blocks * shape.multiply_adds() / card.fma_lanes / cycles,
+        "instructions": round(issued / blocks),
+        "wavefronts": round(sum(step.wavefronts) / blocks),
+        "l2_bytes": round(sum(step.l2_bytes) / blocks),
+        "issue_slots": issued / cards.SCHEDULERS / cycles,
+        "shared_memory": sum(step.wavefronts) * cards.SHARED_WAVEFRONT_CYCLES / cycles,
+        "l2": sum(step.l2_bytes) / card.l2_bytes / cycles,
+        "pipes": pipe_use(step, card, code),
+        "stalls": {name: sum(row) / warp_cycles for name, row in zip(REASONS, step.waited)}}
+
+
+def pipe_use(step, card, code):
+    """{pipe: the share of the time that it is busy}; imad is part of fma."""
+    cycles = intervals(card)
+    busy = dict.fromkeys(PIPES, 0)
+    for entry, count in enumerate(step.issued):
+        pipe = code[entry % len(code)].pipe
+        busy[pipe] += count * cycles[pipe_on(card, pipe)]
+    halves = card.fma_lanes / 64
+    busy["fma"] = (busy["fma"] + busy["imad"]) / halves
+    for pipe in ("double", "convert"):
+        busy[pipe] *= cards.SCHEDULERS if card.double_is_shared else 1
+    return {pipe: count / cards.SCHEDULERS / step.cycles for pipe, count in busy.items()
+            if pipe != "control"}
+
+
+def collect(step, names, blocks):
+    """Sums of a step's counts by a name of each entry: {name: row}, the dearest first."""
+    rows = {}
+    total = sum(map(sum, step.waited))
+    for entry, name in enumerate(names):
+        if not any(row[entry] for row in (step.issued, *step.waited)):
+            continue
+        row = rows.setdefault(name, {"share": 0, "instructions": 0, "wavefronts": 0,
+                                     "l2_bytes": 0, "stalls": dict.fromkeys(REASONS, 0)})
+        row["instructions"] += step.issued[entry] / blocks
+        row["wavefronts"] += step.wavefronts[entry] / blocks
+        row["l2_bytes"] += step.l2_bytes[entry] / blocks
+        for reason, waited in zip(REASONS, step.waited):
+            row["stalls"][reason] += waited[entry] / total
+            row["share"] += waited[entry] / total
+    for row in rows.values():
+        for key in ("instructions", "wavefronts", "l2_bytes"):
+            row[key] = round(row[key])
+    return dict(sorted(rows.items(), key=lambda item: -item[1]["share"]))
+
+
+def by_phase(step, program, blocks):
+    """Subroutines count to the phase that called them."""
+    names = program.phase_names()
+    called = [name for name in names for _ in program.code]
+    return collect(step, program.phase + called, blocks)
+
+
+def by_line(step, program, blocks):
+    lines = ["{}:{}".format(*i.stack[0]) if i.stack else "?" for i in program.code]
+    return collect(step, lines * (1 + len(program.phase_names())), blocks)
+
+
+def unknown_branches(program):
+    """Branches that depend on floats: [where, how often]."""
+    return [{"address": f"{program.code[k].address:#x}", "times": count,
+             "line": "{}:{}".format(*program.code[k].stack[0]) if program.code[k].stack else "?",
+             "phase": program.phase[k]} for k, count in program.unknown.most_common()]
+
+
+def check_ideal(text):
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in IDEALS:
+            raise CubinError(f"--ideal {name}: not one of {', '.join(IDEALS)}")
+    return names
