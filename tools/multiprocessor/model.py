@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The modelled cost of a training step: traces of one and of two steps are replayed, and the
-difference is one step, without the prologue and epilogue of a launch."""
+"""The modelled cost of a training step: a launch of two steps is replayed, and the second one
+counted, without the prologue and epilogue of a launch."""
 import dataclasses
 import os
 
@@ -9,8 +9,9 @@ from .cubin import CubinError, find_nvdisasm
 from .launch import (Kernels, compile_arguments, compile_cubin, read_arguments, resident_blocks,
                      source_hash, traces)
 from .replay import IDEALS, PIPES, REASONS, Multiprocessor, intervals, pipe_on
+from .warp import last_step
 
-DIVISION = r"esc_div_f32"
+DIVISION = "esc_div_f32"
 
 
 @dataclasses.dataclass
@@ -33,21 +34,20 @@ class Build:
             self.kernels[key] = Kernels(cubin, self.nvdisasm, self.root)
         return self.kernels[key]
 
-    def run_of(self, path, architecture, shape, steps):
+    def run_of(self, path, architecture, shape):
         """The traces of the latest shape are kept: other cards may have the same machine code."""
-        key = (path, architecture, shape, steps)
+        key = (path, architecture, shape)
         if key not in self.runs:
-            self.runs = {k: v for k, v in self.runs.items() if k[:3] == key[:3]}
-            self.runs[key] = Run(self.kernels_of(path, architecture),
-                                 compile_arguments(self.root, self.folder), shape, steps)
+            self.runs = {key: Run(self.kernels_of(path, architecture),
+                                  compile_arguments(self.root, self.folder), shape)}
         return self.runs[key]
 
 
 class Run:
-    """What the warps of a block execute in a launch of some steps."""
+    """What the warps of a block execute in a launch of two steps."""
 
-    def __init__(self, kernels, program, shape, steps):
-        arguments = read_arguments(program, shape, steps)
+    def __init__(self, kernels, program, shape):
+        arguments = read_arguments(program, shape, 2)
         self.kernel = kernels.find(shape.width, arguments.activation)
         self.threads = kernels.elf.threads(self.kernel)
         self.registers = kernels.elf.registers(self.kernel)
@@ -56,38 +56,42 @@ class Run:
         self.phases, self.traces_made = kernels.phases, None
 
     def traces(self):
+        """Each to its second step's end, with the position where that step begins."""
         if self.traces_made is None:
-            self.traces_made = traces(self.program, self.threads)
+            made = traces(self.program, self.threads)
+            bounds = [last_step(trace) for trace in made]
+            self.traces_made = [(trace[:end], begin) for trace, (begin, end) in zip(made, bounds)]
         return self.traces_made
 
     def without(self, function):
         """The traces without the instructions that were inlined from a function."""
         code = self.program.code
         inside = [function in self.phases.functions(i.stack) for i in code]
-        return [[entry for entry in trace if not inside[entry[0] % len(code)]]
-                for trace in self.traces()]
+
+        def kept(trace):
+            return [entry for entry in trace if not inside[entry[0] % len(code)]]
+        return [(kept(trace), len(kept(trace[:begin]))) for trace, begin in self.traces()]
 
     def entries(self):
         return len(self.program.code) * (1 + len(self.program.phase_names()))
 
 
-def model(build, shape, path, card_name, ideal=(), steps=1, networks=1024, blocks=None):
+def model(build, shape, path, card_name, ideal=(), networks=1024, blocks=None):
     """A dictionary for --json. `fits` is false where the card cannot hold a block."""
     card = cards.CARDS[card_name]
-    short, long = (build.run_of(path, card.architecture, shape, n) for n in (steps, steps + 1))
-    resident = resident_blocks(card, short.threads, short.registers, short.shared_bytes)
+    run = build.run_of(path, card.architecture, shape)
+    resident = resident_blocks(card, run.threads, run.registers, run.shared_bytes)
     result = {"modelled": True, "path": path, "card": card_name, **dataclasses.asdict(shape),
-              "ideal": sorted(ideal), "kernel": short.kernel, "threads": short.threads,
-              "registers": short.registers, "shared_bytes": short.shared_bytes,
+              "ideal": sorted(ideal), "kernel": run.kernel, "threads": run.threads,
+              "registers": run.registers, "shared_bytes": run.shared_bytes,
               "blocks": blocks or resident, "networks": networks, "fits": resident > 0}
     if not result["blocks"]:
         return result
-    counts = [replay(run, card, ideal, result["blocks"]) for run in (long, short)]
-    step = counts[0].minus(counts[1])
-    result.update(summary(step, card, shape, result["blocks"], networks, long.program.code))
-    result["phases"] = by_phase(step, long.program, result["blocks"])
-    result["lines"] = by_line(step, long.program, result["blocks"])
-    result["unknown_branches"] = unknown_branches(long.program)
+    step = replay(run, card, ideal, result["blocks"])
+    result.update(summary(step, card, shape, result["blocks"], networks, run.program.code))
+    result["phases"] = by_phase(step, run.program, result["blocks"])
+    result["lines"] = by_line(step, run.program, result["blocks"])
+    result["unknown_branches"] = unknown_branches(run.program)
     return result
 
 
@@ -160,14 +164,20 @@ def by_phase(step, program, blocks):
 
 
 def by_line(step, program, blocks):
-    lines = ["{}:{}".format(*i.stack[0]) if i.stack else "?" for i in program.code]
+    lines = [line_of(i.stack) for i in program.code]
     return collect(step, lines * (1 + len(program.phase_names())), blocks)
+
+
+def line_of(stack):
+    """The innermost of kernels/; else the innermost."""
+    inside = [frame for frame in stack if frame[0].endswith((".cu", ".cuh"))]
+    return "{}:{}".format(*(inside or stack)[0]) if stack else "?"
 
 
 def unknown_branches(program):
     """Branches that depend on floats: [where, how often]."""
     return [{"address": f"{program.code[k].address:#x}", "times": count,
-             "line": "{}:{}".format(*program.code[k].stack[0]) if program.code[k].stack else "?",
+             "line": line_of(program.code[k].stack),
              "phase": program.phase[k]} for k, count in program.unknown.most_common()]
 
 

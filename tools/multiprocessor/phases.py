@@ -17,8 +17,7 @@ PHASES = (
     (r"esc_fused_(dot|target|losses|apply_stopping_rule)", "losses"),
     (r"esc_fused_(update|output_update)", "update"),
     (r"esc_fused_(deficits|accumulate_ledger)", "ledger"),
-    (r"esc_fused_step", "rest of a step"),
-    (r"", "launch: prologue, epilogue"),
+    (r"", "rest"),
 )
 NAMES = list(dict.fromkeys(name for _, name in PHASES))
 OUTSIDE = NAMES[-1]

@@ -8,6 +8,7 @@ instruction then needs its pipe. Accesses to shared memory and shuffles of all f
 queue for one path, a wavefront a cycle; those to global memory for the share of the L2.
 """
 import collections
+import math
 
 from . import cards
 from .cubin import NO_SCOREBOARD
@@ -51,9 +52,9 @@ def pipe_on(card, pipe):
 
 
 class Counts:
-    """What a replay counts: cycles in all, and of every entry of a trace (an instruction, in a
-    phase) how often it was issued, its wavefronts, its bytes of L2, and the cycles that warps
-    waited before it, by reason."""
+    """What a replay counts: the cycles of a step, by warp, and of every entry of a trace (an
+    instruction, in a phase) how often it was issued, its wavefronts, its bytes of L2, and the
+    cycles that warps waited before it, by reason."""
 
     def __init__(self, entries):
         self.cycles = 0
@@ -62,18 +63,10 @@ class Counts:
         self.l2_bytes = [0] * entries
         self.waited = [[0] * entries for _ in REASONS]
 
-    def minus(self, other):
-        """The counts of what this replay has in excess of another one."""
-        result = Counts(len(self.issued))
-        result.cycles = self.cycles - other.cycles
-        for name in ("issued", "wavefronts", "l2_bytes"):
-            setattr(result, name, differences(getattr(self, name), getattr(other, name)))
-        result.waited = [differences(a, b) for a, b in zip(self.waited, other.waited)]
-        return result
-
-
-def differences(a, b):
-    return [x - y for x, y in zip(a, b)]
+    def drop(self, entries):
+        """Forgets all entries from a number on."""
+        for row in (self.issued, self.wavefronts, self.l2_bytes, *self.waited):
+            del row[entries:]
 
 
 class Multiprocessor:
@@ -96,9 +89,11 @@ class Multiprocessor:
         self.is_barrier = [i.base == "BAR" and "bar" not in self.ideal for i in code]
 
     def run(self, blocks, entries):
-        """blocks: the traces of the warps of every resident block; entries: how many a trace
-        may have. Returns Counts."""
-        state = State(self, blocks, Counts(entries))
+        """blocks: the traces of the warps of every resident block, each with the position from
+        which on it is counted; entries: how many are told apart. Returns Counts of what is
+        counted."""
+        blocks = [[mark(trace, start, entries) for trace, start in block] for block in blocks]
+        state = State(self, blocks, Counts(2 * entries))
         due, left = state.due, len(state.trace)
         while left:
             cycle = min(due)
@@ -113,8 +108,14 @@ class Multiprocessor:
             if state.issue(warp, scheduler, cycle):
                 left -= 1
                 state.members[scheduler].remove(warp)
-            state.counts.cycles = cycle
+        state.counts.cycles = (sum(state.last) - sum(state.began)) / len(state.began)
+        state.counts.drop(entries)
         return state.counts
+
+
+def mark(trace, start, entries):
+    """(trace, start), the entries before `start` having numbers from `entries` on."""
+    return [(entry + entries, extra) for entry, extra in trace[:start]] + trace[start:], start
 
 
 class State:
@@ -122,13 +123,15 @@ class State:
 
     def __init__(self, model, blocks, counts):
         self.model, self.counts = model, counts
-        self.trace = [trace for block in blocks for trace in block]
+        self.trace = [trace for block in blocks for trace, _ in block]
+        self.start = [start for block in blocks for _, start in block]
         self.block = [n for n, block in enumerate(blocks) for _ in block]
         count = len(self.trace)
         self.at = [0] * count
         self.ready = [0] * count          # cycle from which stall and scoreboards allow an issue
         self.fixed = [0] * count          # of these, the stall count alone
         self.last = [-1] * count          # cycle of the last issue
+        self.began = [0] * count          # cycle of the first issue that is counted
         self.is_long = [False] * count    # whether global memory is what the warp waits for
         self.free = [[0] * 6 for _ in range(count)]         # by scoreboard
         self.of_memory = [[False] * 6 for _ in range(count)]
@@ -141,8 +144,10 @@ class State:
         self.due = [0 if members else NEVER for members in self.members]
         self.favourite = [-1] * cards.SCHEDULERS
         self.pipes = [[0] * len(PIPES) for _ in range(cards.SCHEDULERS)]
-        self.shared_free = self.l2_free = self.double_free = 0.0
+        self.shared_free = self.double_free = 0
+        self.l2_free = 0.0
         self.next = [trace[0][0] % len(model.code) for trace in self.trace]
+        self.size = len(model.code)
 
     def pick(self, scheduler, cycle):
         """(warp, cycle) of what the scheduler issues next, as things are."""
@@ -166,7 +171,7 @@ class State:
 
     def issue(self, warp, scheduler, cycle):
         """Issues the warp's next instruction; True where that was its last."""
-        model, code_size = self.model, len(self.model.code)
+        model, code_size = self.model, self.size
         entry, extra = self.trace[warp][self.at[warp]]
         k = entry % code_size
         pipe, pipes = model.pipe[k], self.pipes[scheduler]
@@ -191,6 +196,8 @@ class State:
         if extra and model.is_jump[k]:
             fixed = max(fixed, cycle + cards.BRANCH_CYCLES)
         self.last[warp], self.fixed[warp] = cycle, fixed
+        if self.at[warp] == self.start[warp]:
+            self.began[warp] = cycle
         self.at[warp] += 1
         has_ended = self.at[warp] == len(self.trace[warp])
         if has_ended:
@@ -277,7 +284,7 @@ class State:
         self.counts.l2_bytes[entry] += size
         self.l2_free = max(self.l2_free, cycle) + size / card.l2_bytes
         if is_load:
-            return self.l2_free + card.l2_latency, read
+            return math.ceil(self.l2_free) + card.l2_latency, read
         return cycle + cards.STORE_LATENCY, read
 
     def use_double(self, k, _entry, _extra, cycle):

@@ -282,3 +282,20 @@ class Warp:
         if not calls:
             self.offset = 0
         return k
+
+
+def last_step(trace):
+    """(begin, end) of the second of two steps, the repetition that the trace ends with but for
+    the epilogue. Instructions that it has exactly twice are those of a step that are in no loop
+    of it, and lie as far apart as a step is long."""
+    places = collections.defaultdict(list)
+    for at, (entry, _) in enumerate(trace):
+        places[entry].append(at)
+    twice = [found for found in places.values() if len(found) == 2]
+    lengths = collections.Counter(b - a for a, b in twice)
+    for length in sorted(lengths, reverse=True):
+        begin = next(b for a, b in twice if b - a == length)
+        most = 9 * length // 10  # the rest of this repetition may be the epilogue
+        if trace[begin - length:begin - length + most] == trace[begin:begin + most]:
+            return begin, min(begin + length, len(trace))
+    raise CubinError("the two steps of a launch were not found in its trace")
