@@ -126,13 +126,13 @@ class Kernels:
                     return name
         raise CubinError(f"the cubin has no kernel for width {width}")
 
-    def program(self, name, arguments):
+    def program(self, name, arguments, threads):
         """The kernel with its constants."""
         offset = self.elf.parameter_offset(name)
         bank = bytearray(max(len(self.elf.section(".nv.constant0." + name)),
                              offset + len(arguments.parameters)))
         bank[offset:offset + len(arguments.parameters)] = arguments.parameters
-        bank[0:4] = self.elf.threads(name).to_bytes(4, "little")
+        bank[0:4] = threads.to_bytes(4, "little")
         special = {PARAMETER_WINDOW: CONSTANT_WINDOW + offset} if offset > PARAMETER_WINDOW else \
             SPECIAL_CONSTANTS
         for at, value in special.items():

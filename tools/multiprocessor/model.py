@@ -52,7 +52,7 @@ class Run:
         self.threads = kernels.elf.threads(self.kernel)
         self.registers = kernels.elf.registers(self.kernel)
         self.shared_bytes = arguments.shared_bytes
-        self.program = kernels.program(self.kernel, arguments)
+        self.program = kernels.program(self.kernel, arguments, self.threads)
         self.phases, self.traces_made = kernels.phases, None
 
     def traces(self):

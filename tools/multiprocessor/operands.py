@@ -5,6 +5,7 @@ A value is None where it is not known (every float is unknown), an int where all
 the same, else an int64 array by lane; always 0 to 2^32 - 1. A predicate is None, a bool or a
 bool array. Operations on None give None, unless the result does not depend on it.
 """
+import itertools
 import re
 
 import numpy as np
@@ -77,13 +78,12 @@ def lookup(table, a, b, c):
 
 
 def lookup_known(table, values):
-    """LOP3 with operands that may be unknown: known where the table does not use those."""
-    for position, value in enumerate(values):
-        bit = 4 >> position
-        if value is None:
-            if any((table >> n & 1) != (table >> (n | bit) & 1) for n in range(8) if not n & bit):
-                return None
-    return lookup(table, *(0 if v is None else v for v in values))
+    """LOP3 with operands that may be unknown: known where the result is the same whether their
+    bits are 0 or 1."""
+    results = [lookup(table, *operands) for operands in
+               itertools.product(*(((0, M32) if v is None else (v,)) for v in values))]
+    same = all(np.array_equal(result, results[0]) for result in results)
+    return results[0] if same else None
 
 
 def permute(a, selector, b):

@@ -57,7 +57,8 @@ class Counts:
     cycles that warps waited before it, by reason."""
 
     def __init__(self, entries):
-        self.cycles = 0
+        self.cycles = 0      # of what is counted, the mean over warps
+        self.total = 0       # of the whole replay
         self.issued = [0] * entries
         self.wavefronts = [0] * entries
         self.l2_bytes = [0] * entries
@@ -108,6 +109,7 @@ class Multiprocessor:
             if state.issue(warp, scheduler, cycle):
                 left -= 1
                 state.members[scheduler].remove(warp)
+        state.counts.total = max(state.last) + 1
         state.counts.cycles = (sum(state.last) - sum(state.began)) / len(state.began)
         state.counts.drop(entries)
         return state.counts
