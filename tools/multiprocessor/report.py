@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tools/gpu_model prints."""
 import dataclasses
+import json
 
 from . import cards
 
@@ -91,3 +92,27 @@ def assumptions():
     out += [f"{field:22s}" + "".join(f"{getattr(card, field)!s:>10s}"
                                      for card in cards.CARDS.values()) for field in fields]
     return "\n".join(out)
+
+
+def shortened(result):
+    """Of a row of the table: without source lines, and of a phase what it costs."""
+    kept = {key: value for key, value in result.items() if key not in ("lines", "unknown_branches")}
+    if "phases" in kept:
+        kept["phases"] = {name: {key: value for key, value in row.items() if key != "stalls"}
+                          for name, row in kept["phases"].items()}
+    return kept
+
+
+def rounded(value):
+    """Fractions to five digits."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    return [rounded(entry) for entry in value] if isinstance(value, list) else value
+
+
+def json_text(commit, rows):
+    """A line a row."""
+    head = json.dumps({"modelled": True, "commit": commit})[:-1]
+    return head + ', "rows": [\n' + ",\n".join(json.dumps(rounded(row)) for row in rows) + "\n]}\n"
