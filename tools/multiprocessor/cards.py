@@ -89,3 +89,12 @@ CARDS = {
     "rtx4090": Card(multiprocessors=128, gigahertz=2.52, tensor_cycles=32, tensor_latency=34, **ADA),
     "l40s": Card(multiprocessors=142, gigahertz=2.3, tensor_cycles=16, tensor_latency=34, **ADA),
 }
+
+# Of nvidia-smi's names; an H200 has the multiprocessors of an H100.
+CARD_NAMES = (("H100", "h100"), ("H200", "h100"), ("A100", "a100"), ("RTX 4090", "rtx4090"),
+              ("L40S", "l40s"))
+
+
+def card_of(device):
+    """The name in CARDS of a device by nvidia-smi; None where it is not among them."""
+    return next((card for part, card in CARD_NAMES if part in device), None)

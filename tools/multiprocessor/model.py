@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The modelled cost of a training step: a launch of two steps is replayed, and the second one
-counted, without the prologue and epilogue of a launch."""
+"""The modelled cost of a training step, of a launch of two."""
 import dataclasses
 import os
 
@@ -11,7 +10,8 @@ from .launch import (Kernels, compile_arguments, compile_cubin, read_arguments, 
 from .replay import IDEALS, PIPES, REASONS, Multiprocessor, intervals, pipe_on
 from .warp import last_step
 
-DIVISION = "esc_div_f32"
+DIVISIONS = ("esc_div_f32", "esc_div_normal_f32")
+WARM_UP = 8  # the eighth part of a step is replayed before the one that is counted
 
 
 @dataclasses.dataclass
@@ -53,24 +53,42 @@ class Run:
         self.registers = kernels.elf.registers(self.kernel)
         self.shared_bytes = arguments.shared_bytes
         self.program = kernels.program(self.kernel, arguments, self.threads)
-        self.phases, self.traces_made = kernels.phases, None
+        self.phases, self.steps_made = kernels.phases, None
 
-    def traces(self):
-        """Each to its second step's end, with the position where that step begins."""
-        if self.traces_made is None:
-            made = traces(self.program, self.threads)
-            bounds = [last_step(trace) for trace in made]
-            self.traces_made = [(trace[:end], begin) for trace, (begin, end) in zip(made, bounds)]
-        return self.traces_made
+    def steps(self):
+        """Of each warp, the trace of both steps, without prologue and epilogue, and the position of
+        every barrier in the first one."""
+        if self.steps_made is None:
+            size = len(self.program.code)
+            self.steps_made = []
+            for trace in traces(self.program, self.threads):
+                begin, end = last_step(trace)
+                steps = trace[2 * begin - end:end]
+                places = [at for at, (entry, _) in enumerate(steps[:len(steps) // 2])
+                          if self.program.code[entry % size].base == "BAR"]
+                self.steps_made.append((steps, places))
+        return self.steps_made
 
-    def without(self, function):
-        """The traces without the instructions that were inlined from a function."""
-        code = self.program.code
-        inside = [function in self.phases.functions(i.stack) for i in code]
+    def blocks(self, count):
+        """The traces of all warps of `count` blocks, which are at different points of a step, evenly
+        spaced: (trace, position from which on it is counted). Each is a step and, before it, a
+        part of one to warm up, from a barrier on: the same one in all warps of a block."""
+        made = []
+        for number in range(count):
+            block = []
+            for steps, places in self.steps():
+                warm_up = len(places) // WARM_UP
+                first = number * (len(places) - warm_up) // count
+                begin = places[first] + 1
+                start = places[first + warm_up] + 1
+                block.append((steps[begin:start + len(steps) // 2], start - begin))
+            made.append(block)
+        return made
 
-        def kept(trace):
-            return [entry for entry in trace if not inside[entry[0] % len(code)]]
-        return [(kept(trace), len(kept(trace[:begin]))) for trace, begin in self.traces()]
+    def is_division(self):
+        """Of each instruction, whether it was inlined from a division."""
+        return [any(name in DIVISIONS for name in self.phases.functions(i.stack))
+                for i in self.program.code]
 
     def entries(self):
         return len(self.program.code) * (1 + len(self.program.phase_names()))
@@ -95,9 +113,20 @@ def model(build, shape, path, card_name, ideal=(), networks=1024, blocks=None):
     return result
 
 
-def replay(run, card, ideal, blocks):
-    warps = run.without(DIVISION) if "div" in ideal else run.traces()
-    return Multiprocessor(card, run.program.code, ideal).run([warps] * blocks, run.entries())
+def replay(run, card, ideal, count):
+    blocks = run.blocks(count)
+    if "div" in ideal:
+        dropped = run.is_division()
+        blocks = [[without(trace, start, dropped) for trace, start in block] for block in blocks]
+    return Multiprocessor(card, run.program.code, ideal).run(blocks, run.entries())
+
+
+def without(trace, start, dropped):
+    """A trace without some instructions."""
+    def kept(part):
+        return [entry for entry in part if not dropped[entry[0] % len(dropped)]]
+    before = kept(trace[:start])
+    return before + kept(trace[start:]), len(before)
 
 
 def summary(step, card, shape, blocks, networks, code):
