@@ -4,6 +4,7 @@ where nvcc and nvdisasm are, kernels whose cycles are known (gpu_model_micro.cu)
 
     python3 test_gpu_model.py ROOT
 """
+import dataclasses
 import os
 import struct
 import subprocess
@@ -20,7 +21,8 @@ except ImportError:
 sys.dont_write_bytecode = True
 ROOT = os.path.abspath(sys.argv.pop(1))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
-from multiprocessor import cards, cubin, launch, memory, operands, phases, replay, warp  # noqa: E402
+from multiprocessor import (cards, cubin, launch, memory, model, operands,  # noqa: E402
+                            phases, replay, warp)
 
 H100, A100, ADA = (cards.CARDS[name] for name in ("h100", "a100", "rtx4090"))
 FULL = memory.ALL
@@ -207,6 +209,10 @@ class ControlFlow(unittest.TestCase):
         rows = ["CALL.REL.NOINC `(.F)", "EXIT", ".F:", "FADD R0, R0, R0", "RET.REL.NODEC R2 `(.L)"]
         self.assertEqual(self.executed(rows), [0, 4 + 2, 4 + 3, 1])
 
+    def test_what_is_not_modelled_is_refused(self):
+        with self.assertRaisesRegex(cubin.CubinError, "LDGDEPBAR is not modelled"):
+            program(["LDGDEPBAR", "EXIT"])
+
     def test_the_second_step_is_found(self):
         body = [(n, 0) for n in range(10, 60)]
         launch_ = [(1, 0), (2, 0), *body, *body, (3, 0), (4, 0)]
@@ -254,7 +260,7 @@ class Scheduler(unittest.TestCase):
         self.assertEqual(cycles(rows, warps=4), 32)
         self.assertEqual(cycles(rows, warps=4, card=A100), 62)
         self.assertEqual(cycles([*[("DFMA R2, R2, R4, R6", {"write": 0, "wait": 1})] * 16, "EXIT"],
-                                warps=4, card=ADA) // 100, 10)
+                                warps=4, card=ADA) // 100, 9)
 
     def test_a_barrier_holds_all_warps_of_a_block_and_no_others(self):
         rows = ["S2R R0, SR_TID.X", "ISETP.GE.AND P0, PT, R0, 0x20, PT", "@P0 BRA `(.B)",
@@ -296,6 +302,18 @@ class Launch(unittest.TestCase):
         self.assertEqual(launch.resident_blocks(H100, 128, 255, 1024), 2)
         self.assertEqual(launch.resident_blocks(ADA, 64, 32, 1024), 24)
 
+    def test_arguments_are_those_of_the_kernels(self):
+        with tempfile.TemporaryDirectory() as room:
+            made = launch.compile_arguments(ROOT, room)
+            shape = launch.Shape(32, 20, 6, 100)
+            got = launch.read_arguments(made, shape, 2)
+            self.assertEqual(struct.unpack_from("<4i", got.parameters), (6, 32, 20, 100))
+            self.assertEqual(struct.unpack_from("<q", got.parameters[-8:]), (2,))
+            self.assertGreater(got.shared_bytes, 4 * 5 * 32 * 32)
+            self.assertEqual(struct.unpack_from("<qi", got.track), (7, 0))
+            with self.assertRaisesRegex(cubin.CubinError, "exit status 2"):
+                launch.read_arguments(made, dataclasses.replace(shape, activation="none"), 2)
+
     def test_functions_are_found_in_formatted_sources(self):
         spans = phases.function_spans(os.path.join(ROOT, "kernels", "fused_step.cuh"))
         names = {name: (first, last) for first, last, name in spans}
@@ -314,18 +332,23 @@ class Launch(unittest.TestCase):
                 self.assertTrue([n for n in names if found.find([n]) == phase])
 
 
+def find_tools():
+    """nvcc and nvdisasm; the tests that need them are skipped where one is missing."""
+    nvcc = launch.find_nvcc()
+    if not nvcc:
+        raise unittest.SkipTest("nvcc was not found")
+    try:
+        return nvcc, cubin.find_nvdisasm(os.environ.get("NVDISASM_FOLDER"))
+    except cubin.CubinError as error:
+        raise unittest.SkipTest(str(error)) from error
+
+
 class Micro(unittest.TestCase):
     """Kernels whose cycles are known, through nvcc."""
 
     @classmethod
     def setUpClass(cls):
-        nvcc = launch.find_nvcc()
-        try:
-            nvdisasm = cubin.find_nvdisasm(os.environ.get("NVDISASM_FOLDER"))
-        except cubin.CubinError as error:
-            raise unittest.SkipTest(str(error)) from error
-        if not nvcc:
-            raise unittest.SkipTest("nvcc was not found")
+        nvcc, nvdisasm = find_tools()
         cls.room = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.room.cleanup)
         cls.kernels = {}
@@ -361,6 +384,50 @@ class Micro(unittest.TestCase):
     def test_a_barrier_costs_its_latency(self):
         got = self.repetition(H100, "barriers", 128) / 64
         self.assertAlmostEqual(got, H100.barrier_latency, delta=2)
+
+
+class Whole(unittest.TestCase):
+    """The model of the project's kernel."""
+
+    @classmethod
+    def setUpClass(cls):
+        _, nvdisasm = find_tools()
+        cls.build = model.Build(ROOT, os.path.dirname(nvdisasm))
+        cls.shape = launch.Shape(16, 16, 3, 64)
+        cls.result = cls.model()
+
+    @classmethod
+    def model(cls, *ideal):
+        return model.model(cls.build, cls.shape, "fused", "h100", ideal)
+
+    def test_a_step_is_within_its_bounds(self):
+        got = self.result
+        multiply_adds = self.shape.multiply_adds() / 32
+        self.assertGreater(got["instructions"], multiply_adds)
+        self.assertGreater(got["cycles"], got["instructions"] / 4)
+        self.assertGreater(got["cycles"], got["wavefronts"])
+        self.assertGreater(got["fp32_fraction"], 0.05)
+        for share in (got["issue_slots"], got["shared_memory"], got["l2"], *got["pipes"].values()):
+            self.assertTrue(0 <= share <= 1)
+        for rows in (got["phases"], got["lines"]):
+            self.assertAlmostEqual(sum(row["share"] for row in rows.values()), 1, 6)
+            self.assertAlmostEqual(sum(row["instructions"] for row in rows.values()),
+                                   got["instructions"], delta=len(rows))
+        self.assertAlmostEqual(sum(got["stalls"].values()), 1, 6)
+
+    def test_every_phase_has_instructions(self):
+        self.assertEqual(set(self.result["phases"]), set(phases.NAMES))
+        forward = self.shape.batch * 2 * 16 * 16 / 32
+        self.assertGreaterEqual(self.result["phases"]["forward: products"]["instructions"], forward)
+        self.assertLess(self.result["phases"]["rest"]["share"], 0.15)
+
+    def test_a_cost_that_vanishes_makes_a_step_shorter(self):
+        for ideal in replay.IDEALS:
+            with self.subTest(ideal):
+                self.assertLess(self.model(ideal)["cycles"], self.result["cycles"])
+        self.assertLess(self.model("lds", "l2", "bar", "div")["cycles"],
+                        0.9 * self.result["cycles"])
+        self.assertLess(self.model("div")["instructions"], self.result["instructions"])
 
 
 if __name__ == "__main__":

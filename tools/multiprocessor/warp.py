@@ -17,6 +17,8 @@ from .phases import OUTSIDE
 
 FULL = M32
 LIMIT = 8_000_000  # instructions of a warp: a loop without end is a fault of the model
+# Asynchronous copies and what waits for them: refused, because their time would be left out.
+NOT_MODELLED = ("LDGDEPBAR", "DEPBAR", "SYNCS", "UBLKCP", "UTMALDG", "HGMMA", "WARPGROUP")
 SUBROUTINE = "$__internal_"  # nvcc's own, such as the slow path of a division
 
 
@@ -26,6 +28,9 @@ class Program:
     def __init__(self, code, phase_of, constants, images=()):
         """phase_of: of an instruction's stack; constants: {bank: bytes}; images:
         [(address, bytes)] of global memory that is known and does not change."""
+        for i in code:
+            if i.base in NOT_MODELLED:
+                raise CubinError(f"{i.text} at {i.address:#x}: {i.base} is not modelled")
         self.code = code
         self.index = {i.address: k for k, i in enumerate(code)}
         self.phase = [phase_of(i.stack) for i in code]
