@@ -206,20 +206,24 @@ class ControlFlow(unittest.TestCase):
         self.assertEqual(self.executed(rows), [0, 1, 2, 3])
 
     def test_a_subroutine_counts_to_the_phase_that_calls_it(self):
-        rows = ["CALL.REL.NOINC `(.F)", "EXIT", ".F:", "FADD R0, R0, R0", "RET.REL.NODEC R2 `(.L)"]
+        rows = ["CALL.REL.NOINC `($F)", "EXIT", "$F:", "FADD R0, R0, R0", "RET.REL.NODEC R2 `(.L)"]
         self.assertEqual(self.executed(rows), [0, 4 + 2, 4 + 3, 1])
 
     def test_what_is_not_modelled_is_refused(self):
         with self.assertRaisesRegex(cubin.CubinError, "LDGDEPBAR is not modelled"):
             program(["LDGDEPBAR", "EXIT"])
 
-    def test_the_second_step_is_found(self):
-        body = [(n, 0) for n in range(10, 60)]
-        launch_ = [(1, 0), (2, 0), *body, *body, (3, 0), (4, 0)]
-        begin, end = warp.last_step(launch_)
-        self.assertEqual((begin, end), (52, 102))
+    def test_a_step_is_found(self):
+        loop = [(n, 0) for n in range(10, 15)] * 4
+        body = [*loop, *((n, 0) for n in range(20, 60)), *loop, (60, 1)]
+        whole = [(1, 0), (2, 0), *body, *body[:-1], (60, 0), (3, 0), (4, 0)]
+        self.assertEqual(warp.step_bounds(whole), (2, len(body)))
         with self.assertRaises(cubin.CubinError):
-            warp.last_step([(n, 0) for n in range(50)])
+            warp.step_bounds([(n, 0) for n in range(50)])
+
+    def test_a_far_jump_is_no_call(self):
+        rows = ["CALL.REL.NOINC `(.F)", "EXIT", ".F:", "FADD R0, R0, R0", "EXIT"]
+        self.assertEqual(self.executed(rows), [0, 2, 3])
 
 
 class Scheduler(unittest.TestCase):

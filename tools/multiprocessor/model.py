@@ -8,7 +8,7 @@ from .cubin import CubinError, find_nvdisasm
 from .launch import (Kernels, compile_arguments, compile_cubin, read_arguments, resident_blocks,
                      source_hash, traces)
 from .replay import IDEALS, PIPES, REASONS, Multiprocessor, intervals, pipe_on
-from .warp import last_step
+from .warp import step_bounds
 
 DIVISIONS = ("esc_div_f32", "esc_div_normal_f32")
 WARM_UP = 8  # the eighth part of a step is replayed before the one that is counted
@@ -56,15 +56,15 @@ class Run:
         self.phases, self.steps_made = kernels.phases, None
 
     def steps(self):
-        """Of each warp, the trace of both steps, without prologue and epilogue, and the position of
-        every barrier in the first one."""
+        """Of each warp, the trace of the first step, twice, without prologue and epilogue, and the
+        position of every barrier in it."""
         if self.steps_made is None:
             size = len(self.program.code)
             self.steps_made = []
             for trace in traces(self.program, self.threads):
-                begin, end = last_step(trace)
-                steps = trace[2 * begin - end:end]
-                places = [at for at, (entry, _) in enumerate(steps[:len(steps) // 2])
+                begin, length = step_bounds(trace)
+                steps = trace[begin:begin + length] * 2
+                places = [at for at, (entry, _) in enumerate(steps[:length])
                           if self.program.code[entry % size].base == "BAR"]
                 self.steps_made.append((steps, places))
         return self.steps_made

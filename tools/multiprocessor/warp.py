@@ -19,6 +19,8 @@ FULL = M32
 LIMIT = 8_000_000  # instructions of a warp: a loop without end is a fault of the model
 # Asynchronous copies and what waits for them: refused, because their time would be left out.
 NOT_MODELLED = ("LDGDEPBAR", "DEPBAR", "SYNCS", "UBLKCP", "UTMALDG", "HGMMA", "WARPGROUP")
+LOOP_END = 8  # instructions at the end of a loop may differ in its last repetition
+FUNCTION = "`($"  # in the text of a call of a function, not of a far jump
 SUBROUTINE = "$__internal_"  # nvcc's own, such as the slow path of a division
 
 
@@ -214,6 +216,8 @@ class Warp:
         if not taken:
             return k + 1, 0
         target, extra = self.split(k, self.program.index[i.targets[0]], taken)
+        if FUNCTION not in i.text:
+            return target, extra  # a far jump
         self.calls += ((k + 1, self.offset),)
         if not self.offset:
             names = self.program.phase_names()
@@ -289,18 +293,27 @@ class Warp:
         return k
 
 
-def last_step(trace):
-    """(begin, end) of the second of two steps, the repetition that the trace ends with but for
-    the epilogue. Instructions that it has exactly twice are those of a step that are in no loop
-    of it, and lie as far apart as a step is long."""
+def step_bounds(trace):
+    """(begin, length) of the first of two steps in the trace of a launch. Instructions that a
+    launch has exactly twice are those of a step that are in no loop of it, and lie as far apart
+    as a step is long."""
     places = collections.defaultdict(list)
     for at, (entry, _) in enumerate(trace):
         places[entry].append(at)
     twice = [found for found in places.values() if len(found) == 2]
     lengths = collections.Counter(b - a for a, b in twice)
-    for length in sorted(lengths, reverse=True):
-        begin = next(b for a, b in twice if b - a == length)
-        most = 9 * length // 10  # the rest of this repetition may be the epilogue
-        if trace[begin - length:begin - length + most] == trace[begin:begin + most]:
-            return begin, min(begin + length, len(trace))
+    for length, _ in lengths.most_common(3):
+        begin, end = repetition(trace, next(a for a, b in twice if b - a == length), length)
+        if end - begin >= length - LOOP_END:
+            return begin, length
     raise CubinError("the two steps of a launch were not found in its trace")
+
+
+def repetition(trace, inside, length):
+    """(begin, end) of what is repeated after `length` entries, around a position."""
+    begin = end = inside
+    while begin > 0 and trace[begin - 1] == trace[begin - 1 + length]:
+        begin -= 1
+    while end + length < len(trace) and trace[end] == trace[end + length]:
+        end += 1
+    return begin, end
