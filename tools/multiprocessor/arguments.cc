@@ -41,14 +41,14 @@ static void set_problem(esc_device_problem *p, char **argument) {
 }
 
 /* Addresses that only need to be different and aligned: nothing is read through them. */
-static void set_lot(esc_lot *lot, size_t weights, char *track) {
-  lot->slots = 1;
-  lot->weights = (weights + 31) / 32 * 32;
-  lot->track = reinterpret_cast<esc_track *>(track);
-  lot->seed = reinterpret_cast<uint64_t *>(track + (1 << 24));
-  lot->chains = reinterpret_cast<float *>(track + (2 << 24));
-  lot->w = reinterpret_cast<float *>(track + (3 << 24));
-  lot->low = reinterpret_cast<float *>(track + (4 << 24));
+static void set_chunk(esc_chunk *chunk, size_t weights, char *track) {
+  chunk->slots = 1;
+  chunk->weights = (weights + 31) / 32 * 32;
+  chunk->track = reinterpret_cast<esc_track *>(track);
+  chunk->seed = reinterpret_cast<uint64_t *>(track + (1 << 24));
+  chunk->partials = reinterpret_cast<float *>(track + (2 << 24));
+  chunk->w = reinterpret_cast<float *>(track + (3 << 24));
+  chunk->compensation = reinterpret_cast<float *>(track + (4 << 24));
 }
 
 int main(int count, char **argument) {
@@ -61,8 +61,8 @@ int main(int count, char **argument) {
   run.rules.thresholds = 1;
   run.rules.steps = INT64_MAX;
   run.steps = atoll(argument[6]);
-  set_lot(&run.lot, run.problem.offset[run.problem.layers],
-          reinterpret_cast<char *>(strtoull(argument[7], nullptr, 0)));
+  set_chunk(&run.chunk, run.problem.offset[run.problem.layers],
+            reinterpret_cast<char *>(strtoull(argument[7], nullptr, 0)));
   track.step = 7;
   for (int i = 0; i < ESC_THRESHOLDS_MAX; i++) track.escape_step[i] = -1;
   printf("%zu %d\n", esc_fused_bytes(run.problem.layers, run.problem.width),
