@@ -146,6 +146,9 @@ class Integers(unittest.TestCase):
         self.check([tid, "LOP3.LUT R1, R0, 0x6, RZ, 0x3c, !PT"], 1, lanes ^ 6)
         self.check(["MOV R2, 0x11223344", "PRMT R1, R2, 0x4321, RZ"], 1, 0x00112233)
         self.check([tid, "VIMNMX R1, R0, 0x5, PT"], 1, np.minimum(lanes, 5))
+        uniform = self.registers(["MOV R2, 0x9", "VIMNMX.U32 R1, R2, 0x5, PT"])
+        self.assertIs(type(uniform.r[1]), int)
+        self.assertEqual(uniform.r[1], 5)
         self.check([tid, "IABS R1, R0"], 1, lanes)
         self.check([tid, "ISETP.GT.AND P0, PT, R0, 0x9, PT", "SEL R1, R0, RZ, P0"], 1,
                    np.where(lanes > 9, lanes, 0))

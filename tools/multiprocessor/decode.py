@@ -488,7 +488,10 @@ def make_extreme(i, memory):
         if len(got) == 3:
             got = [got[0] + got[1] & M32, got[2]]
         x, y = (signed(v) if is_signed else v for v in got)
-        write(w, select(which, np.minimum(x, y), np.maximum(x, y)) & M32)
+        smallest, largest = np.minimum(x, y), np.maximum(x, y)
+        if np.ndim(smallest) == 0:
+            smallest, largest = int(smallest), int(largest)
+        write(w, select(which, smallest, largest) & M32)
     return run
 
 
