@@ -21,8 +21,8 @@ except ImportError:
 sys.dont_write_bytecode = True
 ROOT = os.path.abspath(sys.argv.pop(1))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
-from multiprocessor import (cards, cubin, launch, memory, model, operands,  # noqa: E402
-                            phases, replay, warp)
+from multiprocessor import (cards, cubin, launch, memory, model, phases,  # noqa: E402
+                            replay, values, warp)
 
 H100, A100, ADA = (cards.CARDS[name] for name in ("h100", "a100", "rtx4090"))
 FULL = memory.ALL
@@ -133,7 +133,8 @@ class Integers(unittest.TestCase):
                    (total >> np.uint64(32)).astype(np.int64))
         self.check([*wide, "IMAD.WIDE R4, R0, -0x2, R2"], 5,
                    np.array([(0x1FFFFFFF0 - 2 * n) >> 32 for n in range(32)]))
-        carry = ["MOV R2, 0xffffffff", "IADD3 R4, P0, R2, 0x1, RZ", "IADD3.X R5, R2, RZ, RZ, P0, !PT"]
+        carry = ["MOV R2, 0xffffffff", "IADD3 R4, P0, R2, 0x1, RZ",
+                 "IADD3.X R5, R2, RZ, RZ, P0, !PT"]
         self.check(carry, 5, 0)
         self.check(["MOV R1, 0x80000000", "SHF.L.U64.HI R2, R1, 0x1, RZ"], 2, 1)
         self.check(["MOV R1, 0x80000000", "SHF.R.S32.HI R2, RZ, 0x1f, R1"], 2, 0xFFFFFFFF)
@@ -174,7 +175,7 @@ class Integers(unittest.TestCase):
     def test_tables_are_those_of_the_operators(self):
         a, b, c = 0xF0, 0xCC, 0xAA
         for table in range(256):
-            self.assertEqual(operands.lookup(table, a, b, c) & 0xFF, table)
+            self.assertEqual(values.lookup(table, a, b, c) & 0xFF, table)
 
 
 class ControlFlow(unittest.TestCase):
@@ -271,7 +272,8 @@ class Scheduler(unittest.TestCase):
 
     def test_a_barrier_holds_all_warps_of_a_block_and_no_others(self):
         rows = ["S2R R0, SR_TID.X", "ISETP.GE.AND P0, PT, R0, 0x20, PT", "@P0 BRA `(.B)",
-                *self.chain(25, 4)[:-1], ".B:", "BAR.SYNC.DEFER_BLOCKING 0x0", "FADD R1, R1, R1", "EXIT"]
+                *self.chain(25, 4)[:-1], ".B:", "BAR.SYNC.DEFER_BLOCKING 0x0", "FADD R1, R1, R1",
+                "EXIT"]
         alone = cycles(rows)
         self.assertEqual(cycles(rows, warps=2), alone)
         self.assertEqual(cycles(rows, warps=2, blocks=2), alone)
@@ -361,13 +363,15 @@ class Micro(unittest.TestCase):
         cls.kernels = {}
         for card in (H100, A100):
             out = os.path.join(cls.room.name, f"{card.architecture}.cubin")
+            source = os.path.join(ROOT, "tests", "gpu_model_micro.cu")
             subprocess.run([nvcc, "-std=c++17", "-O3", f"-arch=sm_{card.architecture}", "-cubin",
-                            "-o", out, os.path.join(ROOT, "tests", "gpu_model_micro.cu")], check=True)
+                            "-o", out, source], check=True)
             cls.kernels[card] = launch.Kernels(out, nvdisasm, ROOT)
 
     def total(self, card, name, repetitions, threads):
         numbers = struct.pack("<4xdd" if "dfma" in name else "<ff", 0.5, 0.25)
-        arguments = launch.Arguments(65536, 0, struct.pack("<Qi", 1 << 44, repetitions) + numbers, b"")
+        given = struct.pack("<Qi", 1 << 44, repetitions) + numbers
+        arguments = launch.Arguments(65536, 0, given, b"")
         made = self.kernels[card].program(name, arguments, threads)
         block = [(one, 0) for one in launch.traces(made, threads)]
         return replay.Multiprocessor(card, made.code, ["l2"]).run([block], 4 * len(made.code)).total
@@ -438,4 +442,4 @@ class Whole(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(verbosity=2)

@@ -77,7 +77,7 @@ RESERVED_SHARED_BYTES = 1024  # of the system, for each resident block [guide]
 REGISTER_UNIT = 256           # registers of a warp are given out in such units [guide]
 
 ADA = {"architecture": 89, "double_cycles": 16, "double_is_shared": True, "double_latency": 40,
-       "convert_cycles": 16, "shared_latency": 29, "l2_latency": 260, "l2_bytes": 16.0,
+       "convert_cycles": 16, "tensor_latency": 34, "shared_latency": 29, "l2_latency": 260, "l2_bytes": 16.0,
        "shared_bytes": 102400, "block_shared_bytes": 101376, "warps": 48, "blocks": 24}
 
 CARDS = {
@@ -86,8 +86,8 @@ CARDS = {
                  double_cycles=4, tensor_cycles=8, tensor_latency=26, l2_latency=230,
                  shared_bytes=167936, block_shared_bytes=166912),
     # Half the tensor rate of the L40S where sums are float: 83 and 183 TFLOP/s of TF32 [card].
-    "rtx4090": Card(multiprocessors=128, gigahertz=2.52, tensor_cycles=32, tensor_latency=34, **ADA),
-    "l40s": Card(multiprocessors=142, gigahertz=2.3, tensor_cycles=16, tensor_latency=34, **ADA),
+    "rtx4090": Card(multiprocessors=128, gigahertz=2.52, tensor_cycles=32, **ADA),
+    "l40s": Card(multiprocessors=142, gigahertz=2.3, tensor_cycles=16, **ADA),
 }
 
 # Of nvidia-smi's names; an H200 has the multiprocessors of an H100.

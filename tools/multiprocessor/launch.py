@@ -11,7 +11,7 @@ import subprocess
 
 from . import cards
 from .cubin import CubinError, Elf, disassemble, read_listing
-from .decode import CONSTANT_WINDOW
+from .operands import CONSTANT_WINDOW
 from .phases import Phases
 from .warp import Program, Warp
 

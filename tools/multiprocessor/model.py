@@ -70,9 +70,9 @@ class Run:
         return self.steps_made
 
     def blocks(self, count):
-        """The traces of all warps of `count` blocks, which are at different points of a step, evenly
-        spaced: (trace, position from which on it is counted). Each is a step and, before it, a
-        part of one to warm up, from a barrier on: the same one in all warps of a block."""
+        """The traces of all warps of `count` blocks: (trace, position from which on it is counted).
+        Each is a step and, before it, a part of one to warm up, from a barrier on, the same one in
+        all warps of a block. Blocks are at different points of a step, evenly spaced."""
         made = []
         for number in range(count):
             block = []

@@ -1,179 +1,244 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operands of instructions, and integer operations on the 32 lanes of a warp.
-
-A value is None where it is not known (every float is unknown), an int where all lanes have
-the same, else an int64 array by lane; always 0 to 2^32 - 1. A predicate is None, a bool or a
-bool array. Operations on None give None, unless the result does not depend on it.
-"""
-import itertools
+"""Operands of instructions as functions of a warp (warp.Warp) that read or write them."""
 import re
 
 import numpy as np
 
-from .cards import LANES
+from .values import (CONSTANT, INTEGER, M32, PREDICATE, REGISTER, UNIFORM, ZERO_REGISTERS, negated,
+                     pair, signed, uniform_bool, wrap64)
 
-M32, M64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
-SIGN = 0x80000000
-REGISTER = re.compile(r"(U?R)(\d+|Z)$")
-PREDICATE = re.compile(r"(!?)(U?P)([\dT])$")
-INTEGER = re.compile(r"[+-]?(0x[0-9a-f]+|\d+)$")
-CONSTANT = re.compile(r"c\[0x([0-9a-f]+)\]\[(?:(U?R\w+)(?:\.\w+)?\+?)?(-?0x[0-9a-f]+)?\]$")
-UNIFORM = 256     # index of UR0 among the registers of a warp
-ZERO_REGISTERS = ("RZ", "URZ", "SRZ")
+# Where the constant banks are in the address space of generic loads: bank 0 on sm_80 and 89,
+# its arguments on sm_90 (constants c[0x0][0x40] and c[0x0][0x198]).
+CONSTANT_WINDOW = 0x6F0000000000
+TRUE, UNIFORM_TRUE = 7, 15
+NO_RESULT = ("STS", "STG", "ST", "STL", "STSM", "RED", "LDGSTS")
 
 
-def signed(value):
-    """32 bits as a two's complement."""
-    return (value ^ SIGN) - SIGN
+class Memory:
+    """What is known of memory: constant banks, and images of global memory."""
 
+    def __init__(self, constants, images):
+        self.constants, self.images = constants, list(images)
 
-def select(predicate, yes, no):
-    """By lane; None where it is not known."""
-    if predicate is None:
-        return yes if isinstance(yes, int) and isinstance(no, int) and yes == no else None
-    if predicate is True:
-        return yes
-    if predicate is False:
-        return no
-    return None if yes is None or no is None else np.where(predicate, yes, no)
+    def constant(self, bank, address):
+        """A word, or an array of them by lane; None beyond the bank."""
+        data = self.constants.get(bank, b"")
+        if isinstance(address, int):
+            word = data[address:address + 4]
+            return int.from_bytes(word, "little") if len(word) == 4 else None
+        if address is None or address.min() < 0 or address.max() + 4 > len(data):
+            return None
+        return np.frombuffer(data[:len(data) // 4 * 4], np.uint32)[address // 4].astype(np.int64)
 
-
-def wrap64(value):
-    """64 bits such that int64 arrays can be added to it."""
-    if isinstance(value, int):
-        value &= M64
-        return value - (1 << 64) if value >> 63 else value
-    return value
-
-
-def pair(low, high):
-    """A 64-bit value of two registers."""
-    if low is None or high is None:
+    def load(self, address, offset):
+        """The word at an address of global or generic memory; None where it is not known."""
+        if not isinstance(address, int):
+            if address is None or (address != address[0]).any():
+                return None
+            address = int(address[0])
+        address += offset
+        for base, data in self.images:
+            if base <= address <= base + len(data) - 4:
+                return int.from_bytes(data[address - base:address - base + 4], "little")
         return None
-    if isinstance(low, int) and isinstance(high, int):
-        return low | high << 32
-    return wrap64(low) + wrap64(np.asarray(high, np.int64) << 32)
 
 
-def high_product(a, b, addend, is_signed):
-    """Bits 32 to 63 of a b + addend."""
-    def big(value):
-        array = np.broadcast_to(np.asarray(value).astype(object), (LANES,))
-        return array
-    if is_signed:
-        a, b = signed(a), signed(b)
-    if all(isinstance(v, int) for v in (a, b, addend)):
-        return (a * b + addend) >> 32 & M32
-    total = big(a) * big(b) + big(addend)
-    return np.array([int(v) >> 32 & M32 for v in total], np.int64)
+# Operands
 
-
-def lookup(table, a, b, c):
-    """LOP3: the bit of `table` that the bits of a, b and c name, for each of 32 bits."""
-    result = 0
-    for n in range(8):
-        if table >> n & 1:
-            result = result | ((a if n & 4 else ~a) & (b if n & 2 else ~b) & (c if n & 1 else ~c))
-    return result & M32
-
-
-def lookup_known(table, values):
-    """LOP3 with operands that may be unknown: known where the result is the same whether their
-    bits are 0 or 1."""
-    results = [lookup(table, *operands) for operands in
-               itertools.product(*(((0, M32) if v is None else (v,)) for v in values))]
-    same = all(np.array_equal(result, results[0]) for result in results)
-    return results[0] if same else None
-
-
-def permute(a, selector, b):
-    """PRMT: four bytes out of the eight of b:a, sign-extended where a nibble has its top bit."""
-    if not isinstance(selector, int):
+def register_index(name):
+    """Of R or UR; None for those that are zero."""
+    match = REGISTER.match(name)
+    if not match or match[2] == "Z":
         return None
-    data = [a >> 8 * n & 255 for n in range(4)] + [b >> 8 * n & 255 for n in range(4)]
-    result = 0
-    for n in range(4):
-        nibble = selector >> 4 * n & 15
-        byte = data[nibble & 7]
-        result = result | ((byte >> 7 & 1) * 255 if nibble & 8 else byte) << 8 * n
-    return result
+    return int(match[2]) + (UNIFORM if match[1] == "UR" else 0)
 
 
-def shift(opcode, low, count, high):
-    """SHF of high:low."""
-    if low is None or high is None or count is None:
-        return None
-    parts = opcode.split(".")
-    bits = 64 if "U64" in parts or "S64" in parts else 32
-    if isinstance(count, int):
-        count = min(count & 255, bits) if "W" not in parts else count & (bits - 1)
-    if parts[1] == "L":
-        if "HI" in parts:
-            return shifted(pair(low, high), count) >> 32 & M32
-        return shifted(low, count) & M32
-    if "HI" in parts and bits == 32:
-        value = signed(high) if "S32" in parts else high
-        return value >> count & M32
-    value = pair(low, high)
-    return value >> count >> (32 if "HI" in parts else 0) & M32
+def stripped(text):
+    return re.sub(r"\.(reuse|H\d_H\d)", "", text)
 
 
-def shifted(value, count):
-    """To the left, in 64 bits."""
-    return wrap64(value) << count if not isinstance(value, int) or not isinstance(count, int) \
-        else (value << count) & M64
+def source(text, memory):
+    """A function that reads an operand."""
+    text = stripped(text)
+    if text[0] in "-~" and not INTEGER.match(text):
+        inner = source(text[1:], memory)
+        return negation(inner) if text[0] == "-" else inversion(inner)
+    if INTEGER.match(text):
+        value = int(text, 0) & M32
+        return lambda w: value
+    if text in ZERO_REGISTERS:
+        return lambda w: 0
+    n = register_index(text)
+    if n is not None:
+        return lambda w: w.r[n]
+    match = CONSTANT.match(text)
+    if match and memory:
+        return constant_source(match, memory, 0)
+    return lambda w: None
 
 
-COMPARISONS = {"EQ": lambda a, b: a == b, "NE": lambda a, b: a != b, "LT": lambda a, b: a < b,
-               "LE": lambda a, b: a <= b, "GT": lambda a, b: a > b, "GE": lambda a, b: a >= b}
+def negation(inner):
+    def read(w):
+        value = inner(w)
+        return None if value is None else -value & M32
+    return read
 
 
-def compare(kind, a, b, is_signed, low=None):
-    """Of ISETP; `low` is the comparison of the lower halves where this is of the upper ones
-    (.EX), else None."""
-    if is_signed:
-        a, b = signed(a), signed(b)
-    result = COMPARISONS[kind](a, b)
-    if low is None:
-        return result if isinstance(result, bool) else np.asarray(result)
-    equal = np.asarray(a == b)
-    strict = np.asarray(COMPARISONS[{"LE": "LT", "GE": "GT"}.get(kind, kind)](a, b))
-    if kind == "EQ":
-        return uniform_bool(equal & low)
-    if kind == "NE":
-        return uniform_bool(strict | low)
-    return uniform_bool(strict | equal & low)
+def inversion(inner):
+    def read(w):
+        value = inner(w)
+        return None if value is None else ~value & M32
+    return read
 
 
-def uniform_bool(value):
-    """A bool where all lanes agree."""
-    value = np.asarray(value)
-    if value.ndim == 0:
-        return bool(value)
-    return bool(value[0]) if value.all() or not value.any() else value
+def constant_source(match, memory, more):
+    """c[bank][register + offset], `more` bytes on."""
+    bank, offset = int(match[1], 16), int(match[3] or "0", 16) + more
+    if not match[2]:
+        value = memory.constant(bank, offset)
+        return lambda w: value
+    index = source(match[2], memory)
+
+    def read(w):
+        at = index(w)
+        return None if at is None else memory.constant(bank, signed(at) + offset)
+    return read
 
 
-def both(a, b, with_or):
-    """a & b, or a | b; known where one of them decides."""
-    if a is None or b is None:
-        known = b if a is None else a
-        return known if isinstance(known, bool) and known == with_or else None
-    return uniform_bool(np.asarray(a) | b if with_or else np.asarray(a) & b)
+def source_pair(text, memory):
+    """Of 64 bits: a register and the one after it, or two words of a constant bank."""
+    text = stripped(text)
+    low = source(text, memory)
+    match = CONSTANT.match(text)
+    if match:
+        high = constant_source(match, memory, 4)
+    else:
+        n = register_index(text)
+        if n is None:
+            value = int(text, 0) if INTEGER.match(text) else 0
+            return lambda w: value
+        high = lambda w: w.r[n + 1]
+    return lambda w: pair(low(w), high(w))
 
 
-def negated(predicate):
-    if predicate is None:
-        return None
-    return not predicate if isinstance(predicate, bool) else ~predicate
+def predicate(text):
+    """A function that reads a predicate."""
+    match = PREDICATE.match(text)
+    n = predicate_index(match[2] + match[3])
+    if match[1]:
+        return lambda w: negated(w.p[n])
+    return lambda w: w.p[n]
 
 
-def mask_array(bits):
-    """A bool array by lane."""
-    return (bits >> np.arange(LANES) & 1).astype(bool)
+def predicate_index(name):
+    if name[-1] == "T":
+        return UNIFORM_TRUE if name[0] == "U" else TRUE
+    return int(name[-1]) + (8 if name[0] == "U" else 0)
 
 
-def mask_bits(predicate):
-    """A bool or an array as bits."""
-    if isinstance(predicate, bool):
-        return M32 if predicate else 0
-    return int(np.packbits(predicate, bitorder="little").view(np.uint32)[0])
+def is_predicate(text):
+    return bool(PREDICATE.match(text))
+
+
+def set_register(n):
+    """A function that writes a register in the lanes that are on."""
+    if n is None:
+        return lambda w, value: None
+
+    def write(w, value):
+        if w.on is None or value is None or n >= UNIFORM:
+            w.r[n] = value
+            return
+        old = w.r[n]
+        w.r[n] = value if old is None else np.where(w.on, value, old)
+    return write
+
+
+def set_predicate(name):
+    n = predicate_index(name)
+    if n in (TRUE, UNIFORM_TRUE):
+        return lambda w, value: None
+
+    def write(w, value):
+        if w.on is not None and value is not None and w.p[n] is not None and n < TRUE:
+            value = uniform_bool(np.where(w.on, value, w.p[n]))
+        w.p[n] = value
+    return write
+
+
+def address(text, memory):
+    """A function that computes the byte addresses of a memory operand."""
+    inner = text[text.rindex("[") + 1:text.rindex("]")]
+    parts = []
+    for part in re.findall(r"-?[^+]+", inner):
+        if INTEGER.match(part):
+            offset = int(part, 0)
+            parts.append(lambda w, offset=offset: offset)
+            continue
+        name, *marks = part.split(".")
+        wide = "64" in marks or name.startswith("UR") and ".64" in inner
+        value = source_pair(name, memory) if wide else source(name, memory)
+        scale = next((int(m[1:]) for m in marks if re.match(r"X\d+$", m)), 1)
+        parts.append(scaled(value, scale) if scale > 1 else value)
+    is_wide = ".64" in inner
+
+    def compute(w):
+        total = 0
+        for part in parts:
+            value = part(w)
+            if value is None:
+                return None
+            total = total + wrap64(value)
+        return total if is_wide else total & M32
+    return compute
+
+
+def scaled(inner, scale):
+    def read(w):
+        value = inner(w)
+        return None if value is None else value * scale
+    return read
+
+
+# Results
+
+def width(opcode):
+    """Words of a register operand of a load or store."""
+    return 4 if ".128" in opcode else 2 if ".64" in opcode else 1
+
+
+def result_count(i):
+    """Registers that an instruction writes."""
+    if i.base in NO_RESULT or i.pipe == "control" or i.base.endswith("SETP") or i.base == "FCHK":
+        return 0
+    if i.base in ("LDS", "LDG", "LD", "LDL", "LDC", "ULDC", "ATOMS", "ATOMG"):
+        return width(i.opcode)
+    if i.base == "LDSM":
+        return int(i.opcode[-1])
+    if i.base == "HMMA":
+        return 4 if ".F32" in i.opcode else 2
+    is_wide = i.base in ("DADD", "DMUL", "DFMA") or ".WIDE" in i.opcode or \
+        i.base in ("FFMA2", "FADD2", "FMUL2") or \
+        i.opcode.startswith(("F2F.F64", "I2F.F64")) or i.base == "CS2R" and ".32" not in i.opcode
+    return 2 if is_wide else 1
+
+
+def forget(i):
+    """A function that makes all results unknown."""
+    names = [a for a in i.arguments[:2] if is_predicate(a) and a[0] != "!"]
+    predicates = [predicate_index(a) for a in names if a[-1] != "T"]
+    count = result_count(i)
+    first = next((register_index(a) for a in i.arguments if REGISTER.match(a)), None) \
+        if count else None
+    registers = range(first, first + count) if first is not None else ()
+
+    def run(w):
+        for n in registers:
+            w.r[n] = None
+        for n in predicates:
+            w.p[n] = None
+    if len(registers) == 1 and not predicates:
+        def run_one(w):
+            w.r[first] = None
+        return run_one
+    return run

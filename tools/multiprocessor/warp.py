@@ -9,10 +9,11 @@ import collections
 
 import numpy as np
 
-from . import decode
+from . import operands
 from .cards import LANES
 from .cubin import CubinError
-from .operands import M32, mask_array, mask_bits, negated
+from .operations import operation
+from .values import M32, both, mask_array, mask_bits
 from .phases import OUTSIDE
 
 FULL = M32
@@ -36,10 +37,10 @@ class Program:
         self.code = code
         self.index = {i.address: k for k, i in enumerate(code)}
         self.phase = [phase_of(i.stack) for i in code]
-        memory = decode.Memory(constants, images)
-        self.execute = [decode.operation(i, memory) for i in code]
-        self.forget = [decode.forget(i) for i in code]
-        self.guard = [decode.predicate(i.guard) if i.guard else None for i in code]
+        memory = operands.Memory(constants, images)
+        self.execute = [operation(i, memory) for i in code]
+        self.forget = [operands.forget(i) for i in code]
+        self.guard = [operands.predicate(i.guard) if i.guard else None for i in code]
         self.control = [i.pipe == "control" for i in code]
         self.unknown = collections.Counter()  # branches that depend on floats
         self.sizes = {}
@@ -192,15 +193,15 @@ class Warp:
             return k + 1, 0  # where lanes have parted before a shuffle: compiled, never reached
         target = self.program.index[i.targets[0]]
         if len(i.arguments) > 1 and ".CONV" not in i.opcode:
-            more = decode.predicate(i.arguments[0])(self)
-            guard = decode.both(guard, more, False)
+            more = operands.predicate(i.arguments[0])(self)
+            guard = both(guard, more, False)
         if guard is None:
             return (target, 1) if self.program.choose(k, target) else (k + 1, 0)
         taken = self.lanes(guard)
         return self.split(k, target, taken) if taken else (k + 1, 0)
 
     def do_brx(self, i, k, guard):
-        target = decode.source(i.arguments[0].split()[0], None)(self)
+        target = operands.source(i.arguments[0].split()[0], None)(self)
         if not isinstance(target, int) and target is not None:
             target = int(target[mask_array(self.mask)][0])
         if target is None:
@@ -256,7 +257,7 @@ class Warp:
 
     def do_bar(self, i, k, _guard):
         """extra: 1 + the barrier's number + 16 times the threads that it waits for (0: all)."""
-        numbers = [decode.source(a, None)(self) for a in i.arguments if a[0] in "0R"]
+        numbers = [operands.source(a, None)(self) for a in i.arguments if a[0] in "0R"]
         known = [n if isinstance(n, int) else 0 for n in numbers] + [0, 0]
         if "ARV" in i.opcode:
             raise CubinError("BAR.ARV is not modelled")
