@@ -225,6 +225,15 @@ class ControlFlow(unittest.TestCase):
         with self.assertRaises(cubin.CubinError):
             warp.step_bounds([(n, 0) for n in range(50)])
 
+    def test_steps_of_all_warps_begin_between_the_same_barriers(self):
+        step = [(1, 0), (50, 1), (2, 0), (3, 0), (50, 1), (4, 0), (51, 1), (5, 0)]
+        places = [1, 4, 6]
+        self.assertEqual(model.rotated(step, places, [50, 50, 51]), step)
+        self.assertEqual(model.rotated(step, places, [50, 51, 50]), step[2:] + step[:2])
+        self.assertEqual(model.rotated(step, places, [51, 50, 50]), step[5:] + step[:5])
+        with self.assertRaises(cubin.CubinError):
+            model.rotated(step, places, [51, 51, 50])
+
     def test_a_far_jump_is_no_call(self):
         rows = ["CALL.REL.NOINC `(.F)", "EXIT", ".F:", "FADD R0, R0, R0", "EXIT"]
         self.assertEqual(self.executed(rows), [0, 2, 3])

@@ -59,15 +59,20 @@ class Run:
         """Of each warp, the trace of the first step, twice, without prologue and epilogue, and the
         position of every barrier in it."""
         if self.steps_made is None:
-            size = len(self.program.code)
-            self.steps_made = []
+            self.steps_made, order = [], None
             for trace in traces(self.program, self.threads):
                 begin, length = step_bounds(trace)
-                steps = trace[begin:begin + length] * 2
-                places = [at for at, (entry, _) in enumerate(steps[:length])
-                          if self.program.code[entry % size].base == "BAR"]
-                self.steps_made.append((steps, places))
+                step = trace[begin:begin + length]
+                places = self.barriers(step)
+                order = order or [step[at][0] for at in places]
+                step = rotated(step, places, order)
+                self.steps_made.append((2 * step, self.barriers(step)))
         return self.steps_made
+
+    def barriers(self, trace):
+        """Their positions in a trace."""
+        code = self.program.code
+        return [at for at, (entry, _) in enumerate(trace) if code[entry % len(code)].base == "BAR"]
 
     def blocks(self, count):
         """The traces of all warps of `count` blocks: (trace, position from which on it is counted).
@@ -92,6 +97,15 @@ class Run:
 
     def entries(self):
         return len(self.program.code) * (1 + len(self.program.phase_names()))
+
+
+def rotated(step, places, order):
+    """A step, which is repeated, so that its barriers come in the same order as another warp's:
+    where it was found to begin may lie on either side of a barrier."""
+    for n, cut in enumerate([0, *(at + 1 for at in places)]):
+        if [step[at][0] for at in places[n:] + places[:n]] == order:
+            return step[cut:] + step[:cut]
+    raise CubinError("the warps of a block come to different barriers")
 
 
 def model(build, shape, path, card_name, ideal=(), networks=1024, blocks=None):
