@@ -293,6 +293,10 @@ class Scheduler(unittest.TestCase):
         free = replay.Multiprocessor(H100, made.code, ["bar"]).run([block], len(made.code))
         self.assertEqual(sum(free.waited[replay.BARRIER]), 0)
 
+    def test_a_barrier_whose_predicate_is_false_is_none(self):
+        rows = ["ISETP.GE.AND P0, PT, RZ, 0x1, PT", "@P0 BAR.SYNC.DEFER_BLOCKING 0x0", "EXIT"]
+        self.assertEqual(cycles(rows, warps=2), 3)
+
     def test_every_cycle_of_a_warp_has_a_reason(self):
         rows = [("LDG.E R1, desc[UR4][R2.64]", {"write": 0}), ("LDS R4, [RZ]", {"write": 1}),
                 ("FADD R1, R1, R4", {"wait": 3, "stall": 4}), "BAR.SYNC.DEFER_BLOCKING 0x0",

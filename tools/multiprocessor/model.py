@@ -70,9 +70,10 @@ class Run:
         return self.steps_made
 
     def barriers(self, trace):
-        """Their positions in a trace."""
+        """Positions in a trace of those that the warp comes to."""
         code = self.program.code
-        return [at for at, (entry, _) in enumerate(trace) if code[entry % len(code)].base == "BAR"]
+        return [at for at, (entry, extra) in enumerate(trace)
+                if extra and code[entry % len(code)].base == "BAR"]
 
     def blocks(self, count):
         """The traces of all warps of `count` blocks: (trace, position from which on it is counted).

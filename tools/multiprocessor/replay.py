@@ -208,7 +208,7 @@ class State:
             return True
         self.next[warp] = self.trace[warp][self.at[warp]][0] % code_size
         self.set_ready(warp, fixed)
-        if model.is_barrier[k]:
+        if extra and model.is_barrier[k]:
             self.arrive(warp, extra, cycle)
         return False
 
