@@ -56,7 +56,10 @@ int main(int count, char **argument) {
   static esc_fused_run run;
   static esc_track track;
   set_problem(&run.problem, argument + 1);
-  if (run.problem.activation == ESC_ACTIVATION_COUNT) return 2;
+  if (run.problem.activation == ESC_ACTIVATION_COUNT) {
+    fprintf(stderr, "no activation is named %s\n", argument[5]);
+    return 2;
+  }
   run.rules.layers = run.problem.layers;
   run.rules.thresholds = 1;
   run.rules.steps = INT64_MAX;

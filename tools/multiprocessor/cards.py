@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every assumption of the model about hardware, as named constants with their source.
+"""Every assumption of the model about hardware, as named constants with the source of each.
 
 Sources:
   [guide]   CUDA C++ Programming Guide, "Throughput of Native Arithmetic Instructions"
@@ -10,7 +10,8 @@ Sources:
   [cores]   Huerta et al., "Analyzing Modern NVIDIA GPU cores", arXiv 2503.20481
   [forum]   forums.developer.nvidia.com, threads 77228 and 373160, on wide shared loads
   [assumed] no source: a plausible value; the totals move by a few per cent with it
-Latencies of arithmetic are not here: ptxas writes them into the stall counts of the
+Latencies are of the size that these papers report; they were not read anew from their tables,
+and no device has confirmed them. Latencies of arithmetic are not here: ptxas writes them into the stall counts of the
 instructions. Not modelled: misses of the instruction cache, register bank conflicts, clocks
 that fall under load, and the tail of a grid that does not fill its last wave.
 """

@@ -41,12 +41,13 @@ class Shape:
 
 
 def source_hash(root):
-    """Of the files that a kernel is made of."""
+    """Of the files that a kernel and its arguments are made of."""
     total = hashlib.sha256()
-    for folder in ("include", "kernels"):
-        for path in sorted(glob.glob(os.path.join(root, folder, "**", "*.*"), recursive=True)):
-            with open(path, "rb") as file:
-                total.update(os.path.relpath(path, root).encode() + file.read())
+    paths = [path for folder in ("include", "kernels") for path in
+             sorted(glob.glob(os.path.join(root, folder, "**", "*.*"), recursive=True))]
+    for path in [*paths, os.path.join(HERE, "arguments.cc")]:
+        with open(path, "rb") as file:
+            total.update(os.path.relpath(path, root).encode() + file.read())
     return total.hexdigest()[:16]
 
 

@@ -7,7 +7,7 @@ from . import cards
 from .cubin import CubinError, find_nvdisasm
 from .launch import (Kernels, compile_arguments, compile_cubin, read_arguments, resident_blocks,
                      source_hash, traces)
-from .replay import IDEALS, PIPES, REASONS, Multiprocessor, intervals, pipe_on
+from .replay import PIPES, REASONS, Multiprocessor, intervals, pipe_on
 from .warp import step_bounds
 
 DIVISIONS = ("esc_div_f32", "esc_div_normal_f32")
@@ -223,11 +223,3 @@ def unknown_branches(program):
     return [{"address": f"{program.code[k].address:#x}", "times": count,
              "line": line_of(program.code[k].stack),
              "phase": program.phase[k]} for k, count in program.unknown.most_common()]
-
-
-def check_ideal(text):
-    names = [name for name in text.split(",") if name]
-    for name in names:
-        if name not in IDEALS:
-            raise CubinError(f"--ideal {name}: not one of {', '.join(IDEALS)}")
-    return names
