@@ -53,7 +53,7 @@ static void set_chunk(esc_chunk *chunk, size_t weights, char *track) {
 
 int main(int count, char **argument) {
   if (count != 8) return 2;
-  static esc_fused_run run;
+  static esc_fused_arguments run;
   static esc_track track;
   set_problem(&run.problem, argument + 1);
   if (run.problem.activation == ESC_ACTIVATION_COUNT) {
@@ -68,7 +68,7 @@ int main(int count, char **argument) {
             reinterpret_cast<char *>(strtoull(argument[7], nullptr, 0)));
   track.step = 7;
   for (int i = 0; i < ESC_THRESHOLDS_MAX; i++) track.escape_step[i] = -1;
-  printf("%zu %d\n", esc_fused_bytes(run.problem.layers, run.problem.width),
+  printf("%zu %d\n", esc_fused_block_bytes(run.problem.layers, run.problem.width),
          (int)run.problem.activation);
   print_bytes(&run, sizeof run);
   print_bytes(&track, sizeof track);

@@ -6,17 +6,18 @@ import re
 
 # The first function of an instruction's stack, innermost first, that a row matches.
 PHASES = (
-    (r"esc_fused_inputs", "inputs"),
+    (r"esc_fused_draw_inputs", "inputs"),
     (r"input_gradient", "backward: input gradient"),
     (r"weight_gradient", "weight gradient: products"),
-    (r"reduce_gradient|esc_fused_((load|store)_partials|partials|gradient|weight_step|"
-     r"output_gradient)", "weight gradient: sums"),
+    (r"reduce_gradient|esc_fused_((load|store|thread)_partials|weight_gradient|layer_backward|"
+     r"add_output_gradient)", "weight gradient: sums"),
     (r"forward", "forward: products"),
-    (r"esc_fused_forward_layer|esc_fused_forward", "forward: activation"),
-    (r"esc_fused_(values|delta|store|backward)", "backward: activation, deltas"),
-    (r"esc_fused_(dot|target|losses|apply_stopping_rule)", "losses"),
-    (r"esc_fused_(update|output_update)", "update"),
-    (r"esc_fused_(deficits|accumulate_ledger)", "ledger"),
+    (r"esc_fused_forward(_layer)?", "forward: activation"),
+    (r"esc_fused_(evaluate_derivatives|activation_backward|store_outputs|backward)",
+     "backward: activation, deltas"),
+    (r"esc_fused_(dot|evaluate_target|evaluate_losses|apply_stopping_rule)", "losses"),
+    (r"esc_fused_update_(output_)?layer", "update"),
+    (r"esc_fused_(add_deficits|accumulate_ledger)", "ledger"),
     (r"", "rest"),
 )
 NAMES = list(dict.fromkeys(name for _, name in PHASES))
