@@ -5,8 +5,10 @@ checks, and the gate with fake programs and tools; and the command lines of tool
 Usage: test_gpu_gate.py TOOLS [unittest arguments]
 """
 import argparse
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
 import json
 import math
 import os
@@ -429,6 +431,40 @@ class Whole(Room):
         report = self.run_gate(1, "bench", "ncu", minutes=0.01)
         self.assertEqual(report["verdict"], {"ok": False, "failed": ["bench"],
                                              "left_out": {"ncu": "no time was left"}})
+
+    def test_what_was_measured_is_beside_what_is_modelled(self):
+        shape = {"path": "fused", "width": 32, "layers": 6, "inputs": 32, "batch": 64,
+                 "activation": "tanh"}
+        rows = [{**shape, "us_per_step": 2.0}, {**shape, "batch": 128, "us_per_step": 3.0}]
+        model = [{**shape, "card": "h100", "ms": 1.6, "networks": 1000}, {**shape, "card": "a100"},
+                 {**shape, "card": "l40s", "ms": 9, "networks": 1000}]
+        table = self.write("modelled.json", json.dumps({"commit": "d0d0", "rows": model}))
+        self.tell(bench={"rows": rows})
+        self.on_path(nvidia_smi=SMI.replace("Made Up 9", "NVIDIA H200"))
+        with mock.patch.object(gate, "MODELLED", table):
+            found = self.run_gate(0, "bench")["stages"]["bench"]["modelled"]
+        self.assertEqual([{k: v for k, v in row.items() if k not in shape} for row in found], [
+            {"measured_us": 2.0, "modelled_us": 1.6, "modelled_commit": "d0d0", "ratio": 1.25}])
+        with mock.patch.object(gate, "MODELLED", self.path("none.json")):
+            self.assertEqual(self.run_gate(0, "bench")["stages"]["bench"]["modelled"], [])
+
+    def test_the_model_is_printed(self):
+        row = {"path": "fused", "width": 32, "batch": 64, "measured_us": 2.0, "modelled_us": 1.6,
+               "modelled_commit": "d0d0", "ratio": 1.25}
+        report = mock.Mock(path="x", content={
+            "stages": {"bench": {"status": "pass", "modelled": [row]}},
+            "verdict": {"ok": True, "failed": []}})
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            gate.print_table(report)
+        self.assertIn("fused N=32 B=64: 2.000 us a network-step, modelled 1.600 at d0d0, ratio 1.25",
+                      out.getvalue())
+
+    def test_the_committed_table_can_be_read(self):
+        modelled, commit = gate.read_model("NVIDIA H100 80GB HBM3")
+        self.assertTrue(commit)
+        self.assertGreater(modelled["fused", 32, 6, 32, 512, "tanh"],
+                           modelled["fused", 32, 6, 32, 64, "tanh"])
+        self.assertEqual(gate.read_model("Made Up 9")[0], {})
 
     def test_peers_keep_their_results_when_stopped(self):
         script = """#!/bin/sh

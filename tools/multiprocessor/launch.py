@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A launch of a fused kernel: the kernel compiled, its arguments, and how many of its blocks a
+multiprocessor holds."""
+import dataclasses
+import glob
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+
+from . import cards
+from .cubin import CubinError, Elf, disassemble, read_listing
+from .operands import CONSTANT_WINDOW
+from .phases import Phases
+from .warp import Program, Warp
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCES = {"fused": "fused.cu", "fused-3xtf32": "fused_3xtf32.cu"}
+# As cmake/parts.cmake has them.
+NVCC_FLAGS = ("-std=c++17", "-O3", "-fmad=false", "-lineinfo", "-cubin")
+TRACK = 0x7100000000  # address of the modelled network's track
+SPECIAL_CONSTANTS = {0x40: CONSTANT_WINDOW}  # sm_80, sm_89: where bank 0 is in generic memory
+PARAMETER_WINDOW = 0x198                     # sm_90: where the arguments are
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """Of networks and their minibatches."""
+    width: int
+    inputs: int
+    layers: int
+    batch: int
+    activation: str = "tanh"
+
+    def multiply_adds(self):
+        """Useful ones of a step: the forward pass, the gradient of the weights, and that of the
+        inputs of all layers but the first."""
+        deep = (self.layers - 2) * self.width ** 2 + self.width
+        return self.batch * (2 * (self.width * self.inputs + deep) + deep)
+
+
+def source_hash(root):
+    """Of the files that a kernel and its arguments are made of."""
+    total = hashlib.sha256()
+    paths = [path for folder in ("include", "kernels") for path in
+             sorted(glob.glob(os.path.join(root, folder, "**", "*.*"), recursive=True))]
+    for path in [*paths, os.path.join(HERE, "arguments.cc")]:
+        with open(path, "rb") as file:
+            total.update(os.path.relpath(path, root).encode() + file.read())
+    return total.hexdigest()[:16]
+
+
+def find_nvcc():
+    return os.environ.get("CUDACXX") or shutil.which("nvcc") or \
+        shutil.which("nvcc", path="/usr/local/cuda/bin")
+
+
+def call(command):
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        raise CubinError(f"{command[0]}: {error.strerror}") from error
+    if done.returncode != 0:
+        text = (done.stderr or done.stdout).decode(errors="replace").strip()
+        raise CubinError(f"{os.path.basename(command[0])}: exit status {done.returncode}: "
+                         + text.partition("\n")[0])
+    return done.stdout
+
+
+def compile_cubin(root, path, architecture, folder):
+    """The cubin of a path's kernels, in `folder`; made once."""
+    out = os.path.join(folder, f"{path}-{architecture}.cubin")
+    if not os.path.exists(out):
+        nvcc = find_nvcc()
+        if not nvcc:
+            raise CubinError("nvcc was not found: put it on PATH, set CUDACXX, or give --cubin")
+        kernels = os.path.join(root, "kernels")
+        call([nvcc, *NVCC_FLAGS, f"-arch=sm_{architecture}", "-I", os.path.join(root, "include"),
+              "-I", kernels, os.path.join(kernels, SOURCES[path]), "-o", out + ".part"])
+        os.replace(out + ".part", out)
+    return out
+
+
+def compile_arguments(root, folder):
+    """The program arguments.cc, compiled with the headers of the SIMT harness."""
+    out = os.path.join(folder, "arguments")
+    if not os.path.exists(out):
+        call([os.environ.get("CXX", "c++"), "-std=c++17", *(
+            f"-I{os.path.join(root, *parts)}" for parts in
+            (("include",), ("kernels",), ("tests", "simt", "include"))),
+            os.path.join(HERE, "arguments.cc"), "-o", out])
+    return out
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Of a launch: what the kernel is given, and the network's track in device memory."""
+    shared_bytes: int
+    activation: int
+    parameters: bytes
+    track: bytes
+
+
+def read_arguments(program, shape, steps):
+    text = call([program, *(str(n) for n in (shape.width, shape.layers, shape.inputs, shape.batch)),
+                 shape.activation, str(steps), str(TRACK)]).decode()
+    numbers, parameters, track = text.splitlines()
+    shared, activation = map(int, numbers.split())
+    return Arguments(shared, activation, bytes.fromhex(parameters), bytes.fromhex(track))
+
+
+class Kernels:
+    """All kernels of a cubin."""
+
+    def __init__(self, path, nvdisasm, root):
+        self.elf = Elf(path)
+        self.listings = disassemble(nvdisasm, path)
+        self.code = {}
+        self.phases = Phases(root)
+
+    def find(self, width, activation):
+        """The kernel of a width: made for the activation, or for all."""
+        for kind in (str(activation), "n1"):
+            for name in self.listings:
+                if re.search(rf"esc_fused_kernel.*ILi{width}EELi{kind}EE", name):
+                    return name
+        raise CubinError(f"the cubin has no kernel for width {width}")
+
+    def program(self, name, arguments, threads):
+        """The kernel with its constants."""
+        offset = self.elf.parameter_offset(name)
+        bank = bytearray(max(len(self.elf.section(".nv.constant0." + name)),
+                             offset + len(arguments.parameters)))
+        bank[offset:offset + len(arguments.parameters)] = arguments.parameters
+        bank[0:4] = threads.to_bytes(4, "little")
+        special = {PARAMETER_WINDOW: CONSTANT_WINDOW + offset} if offset > PARAMETER_WINDOW else \
+            SPECIAL_CONSTANTS
+        for at, value in special.items():
+            bank[at:at + 8] = value.to_bytes(8, "little")
+        if name not in self.code:
+            self.code[name] = read_listing(name, self.listings[name])
+        constants = {0: bytes(bank), 2: self.elf.section(".nv.constant2." + name)}
+        images = [(TRACK, arguments.track), (CONSTANT_WINDOW, bytes(bank))]
+        return Program(self.code[name], self.phases.of, constants, images)
+
+
+def resident_blocks(card, threads, registers, shared_bytes):
+    """Blocks that a multiprocessor of the card holds; 0 where not even one fits."""
+    if shared_bytes > card.block_shared_bytes:
+        return 0
+    warps = -(-threads // cards.LANES)
+    unit = cards.REGISTER_UNIT
+    of_warp = -(-registers * cards.LANES // unit) * unit
+    return min(card.shared_bytes // (shared_bytes + cards.RESERVED_SHARED_BYTES),
+               card.registers // (of_warp * warps), card.warps // warps, card.blocks)
+
+
+def traces(program, threads):
+    """Of the warps of one block."""
+    return [Warp(program, first).run() for first in range(0, threads, cards.LANES)]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tools/gpu_model prints."""
+import dataclasses
+import json
+
+from . import cards
+
+
+def percent(share):
+    return f"{100 * share:.0f}%"
+
+
+def heading(result):
+    return ("{path} on {card}: N={width} d={inputs} L={layers} B={batch} {activation}".format(
+        **result) + (f", ideal {','.join(result['ideal'])}" if result["ideal"] else ""))
+
+
+def text(result, lines=0):
+    """One shape, for a reader."""
+    out = [heading(result)]
+    if not result["fits"] and "cycles" not in result:
+        return "\n".join([*out, f"  a block needs {result['shared_bytes']} bytes of shared memory, "
+                                "more than the card has"])
+    out += ["  {blocks} blocks of {threads} threads on a multiprocessor, {registers} registers, "
+            "{shared_bytes} bytes of shared memory".format(**result),
+            "  modelled: {cycles} cycles a network-step, {ms:.3f} ms a step of {networks} networks,"
+            " {0} of FP32 peak".format(percent(result["fp32_fraction"]), **result),
+            "  {instructions} instructions, {wavefronts} wavefronts, {l2_bytes} bytes of L2 a "
+            "network-step".format(**result),
+            "  busy: " + ", ".join(f"{name} {percent(share)}" for name, share in busy(result)),
+            "  warps: " + ", ".join(f"{name} {percent(share)}"
+                                    for name, share in result["stalls"].items() if share >= 0.005),
+            "", table("phase", result["phases"])]
+    if lines:
+        out += ["", table("line", dict(list(result["lines"].items())[:lines]))]
+    if result["unknown_branches"]:
+        out += ["", "branches that depend on floats, decided by a rule:",
+                *("  {times:6d}  {line} ({phase})".format(**row)
+                  for row in result["unknown_branches"])]
+    return "\n".join(out)
+
+
+def busy(result):
+    """The resources, most used first."""
+    shares = {"issue slots": result["issue_slots"], "shared memory": result["shared_memory"],
+              "L2": result["l2"]}
+    shares.update({name: share for name, share in result["pipes"].items()
+                   if name not in ("shared", "global", "shuffle", "imad")})
+    return sorted(((n, s) for n, s in shares.items() if s >= 0.005), key=lambda item: -item[1])
+
+
+SHORT = {"issued": "issued", "fixed latency": "fixed", "short scoreboard": "short",
+         "long scoreboard": "long", "barrier": "barrier", "memory queue": "queue",
+         "busy pipe": "pipe", "not selected": "other"}
+
+
+def table(name, rows):
+    """Rows of model.collect; stalls in per cent of all warps' cycles."""
+    out = [f"{name:30s} {'time':>5s} {'instr':>8s} {'wavefr':>7s} {'L2 KB':>6s} | " +
+           " ".join(f"{short:>7s}" for short in SHORT.values())]
+    for key, row in rows.items():
+        out.append(f"{key:30s} {100 * row['share']:4.1f}% {row['instructions']:8d} "
+                   f"{row['wavefronts']:7d} {row['l2_bytes'] / 1024:6.1f} | " +
+                   " ".join(f"{100 * row['stalls'][reason]:7.1f}" for reason in SHORT))
+    return "\n".join(out)
+
+
+TABLE_HEAD = ("path          card      N   B  blocks  k cycles  ms/1024  FP32  issue  smem   "
+              "FMA  fixed  short  long  barrier")
+
+
+def table_row(result):
+    """A row of --table."""
+    head = "{path:13s} {card:8s} {width:2d} {batch:3d}".format(**result)
+    if not result["fits"]:
+        return head + "       -  (does not fit)"
+    stalls = result["stalls"]
+    shares = (result["fp32_fraction"], result["issue_slots"], result["shared_memory"],
+              result["pipes"]["fma"], stalls["fixed latency"], stalls["short scoreboard"],
+              stalls["long scoreboard"], stalls["barrier"])
+    return (f"{head}  {result['blocks']:6d}  {result['cycles'] / 1e3:8.1f}  {result['ms']:7.3f} " +
+            " ".join(f"{100 * share:5.0f}" for share in shares))
+
+
+def assumptions():
+    """The constants of cards.py."""
+    out = [cards.__doc__.strip(), ""]
+    out += [f"{name:24s} {value}" for name, value in vars(cards).items()
+            if name.isupper() and isinstance(value, (int, float))]
+    fields = [field.name for field in dataclasses.fields(cards.Card)]
+    out += ["", f"{'':22s}" + "".join(f"{name:>10s}" for name in cards.CARDS)]
+    out += [f"{field:22s}" + "".join(f"{getattr(card, field)!s:>10s}"
+                                     for card in cards.CARDS.values()) for field in fields]
+    return "\n".join(out)
+
+
+def shortened(result):
+    """Of a row of the table: without source lines, and of a phase what it costs."""
+    kept = {key: value for key, value in result.items() if key not in ("lines", "unknown_branches")}
+    if "phases" in kept:
+        kept["phases"] = {name: {key: value for key, value in row.items() if key != "stalls"}
+                          for name, row in kept["phases"].items()}
+    return kept
+
+
+def rounded(value):
+    """Fractions to five digits."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    return [rounded(entry) for entry in value] if isinstance(value, list) else value
+
+
+def json_text(commit, rows):
+    """A line a row."""
+    head = json.dumps({"modelled": True, "commit": commit})[:-1]
+    return head + ', "rows": [\n' + ",\n".join(json.dumps(rounded(row)) for row in rows) + "\n]}\n"
