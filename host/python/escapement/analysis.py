@@ -110,16 +110,38 @@ def fit_points(*data: Results) -> Any:
 # ---- plateaus ----
 
 
+EXPONENT = ("error", "bend", "next", "low", "high", "snapshots")  # parts of an exponent that are kept
+
+
+def _exponents(plateau_table: Any, index: int) -> dict[str, Any]:
+    """Each exponent of a network, and theory's verdict on it."""
+    row = {}
+    for which in range(lib.ESC_PLATEAU_EXPONENTS):
+        name = text(lib.esc_plateau_exponent_name(which))
+        network = plateau_table.network + index
+        parts = fields(lib.esc_plateau_exponent(ffi.addressof(network, "plateau"), which))
+        row[name] = parts["value"]
+        row |= {f"{name}_{part}": parts[part] for part in EXPONENT}
+        row[f"{name}_verdict"] = printed(lib.esc_plateau_verdict_print, plateau_table, index, which)
+    return row
+
+
 def _network_row(plateau_table: Any, index: int) -> dict[str, Any]:
     network = plateau_table.network[index]
-    row = {name: value for name, value in fields(network).items() if name != "plateau"}
-    for name, value in fields(network.plateau).items():
-        if name.endswith("_exponent"):
-            row |= {f"{name}{'' if part == 'value' else '_' + part}": number
-                    for part, number in vars(value).items()}
-        else:
-            row[name] = value
-    return row
+    key = {name: value for name, value in fields(network).items() if name != "plateau"}
+    numbers = {name: value for name, value in fields(network.plateau).items()
+               if not name.endswith("_exponent")}
+    return {**key, **numbers, **_exponents(plateau_table, index)}
+
+
+@contextlib.contextmanager
+def _measured(data: Results, window: float) -> Iterator[Any]:
+    results, out = results_of(data), ffi.new("esc_plateau_table *")
+    check(lib.esc_plateau_table_measure(results, name_of(data).encode(), window, out))
+    try:
+        yield out
+    finally:
+        lib.esc_plateau_table_free(out)
 
 
 def plateau(data: Results, window: float = constants["ESC_PLATEAU_WINDOW"]) -> Any:
@@ -136,15 +158,11 @@ def plateau(data: Results, window: float = constants["ESC_PLATEAU_WINDOW"]) -> A
     -------
     pandas.DataFrame
         A row for each network: the numbers of ``esc_plateau``; of an exponent its value as
-        ``self_exponent``, and ``self_exponent_error``, ... NaN where it cannot be measured, for the
-        reason ``self_exponent_why``.
+        ``self_exponent`` (NaN: it cannot be measured), its parts as ``self_exponent_error``, ..., and
+        ``self_exponent_verdict``: theory's, or why there is none.
     """
-    results, out = results_of(data), ffi.new("esc_plateau_table *")
-    check(lib.esc_plateau_table_measure(results, name_of(data).encode(), window, out))
-    try:
+    with _measured(data, window) as out:
         return table([_network_row(out, i) for i in range(out.members)], "network")
-    finally:
-        lib.esc_plateau_table_free(out)
 
 
 def plateau_verdicts(data: Results, window: float = constants["ESC_PLATEAU_WINDOW"]) -> Any:
@@ -153,21 +171,20 @@ def plateau_verdicts(data: Results, window: float = constants["ESC_PLATEAU_WINDO
     Returns
     -------
     pandas.DataFrame
-        A row for each group and number: name, theory, predicted, networks, measured, least, median,
-        most, estimate (value, error, lower, upper) and verdict.
+        A row for each number of each group and scale, then of each group over its scales (scale is
+        NaN): name, theory, predicted, networks, measured, least, median, most, estimate,
+        estimate_error, ..., verdict.
     """
-    results, out = results_of(data), ffi.new("esc_plateau_table *")
-    check(lib.esc_plateau_table_measure(results, name_of(data).encode(), window, out))
-    try:
-        return table([_verdict_row(out.group[g], out.group[g].row[i])
-                      for g in range(out.groups) for i in range(out.group[g].rows)], "row")
-    finally:
-        lib.esc_plateau_table_free(out)
+    with _measured(data, window) as out:
+        groups = [out.set[i] for i in range(out.sets)] + [out.group[i] for i in range(out.groups)]
+        return table([_verdict_row(group, group.row[i]) for group in groups for i in range(group.rows)],
+                     "row")
 
 
 def _verdict_row(group: Any, row: Any) -> dict[str, Any]:
     values = fields(row)
     estimate = vars(values.pop("estimate"))
-    return {"bottleneck": group.bottleneck, "small_layers": small_layers(group.small_layers), **values,
+    return {"bottleneck": group.bottleneck, "small_layers": small_layers(group.small_layers),
+            "scale": group.scale, **values,
             **{"estimate" if name == "value" else f"estimate_{name}": number
                for name, number in estimate.items() if name != "networks"}}
