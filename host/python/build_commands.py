@@ -72,7 +72,8 @@ class SourceDistribution(sdist):
     """All files of the repository, or without git all that are here but those of builds."""
 
     def make_distribution(self):
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+        listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                                cwd=ROOT, capture_output=True, text=True)
         names = listed.stdout.split("\0")[:-1] if listed.returncode == 0 else [
             str(path.relative_to(ROOT)) for path in ROOT.rglob("*")
             if path.is_file() and path.relative_to(ROOT).parts[0] not in ("build", ".git", "dist")]

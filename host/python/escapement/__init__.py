@@ -4,8 +4,8 @@ escapes its saddle, and compares it with theory (arXiv 2605.01288).
 
 >>> import escapement
 >>> sweep = escapement.Sweep(network={"layers": 4, "width": 8},
-...                          train={"rate": 0.05, "batch": 32, "steps": 400},
-...                          escape={"thresholds": [0.1], "false_escapes": "allow"},
+...                          train={"rate": 0.05, "batch": 64, "steps": 400},
+...                          escape={"thresholds": [0.08], "smoothing": 0.9},
 ...                          sweep={"seeds": 2, "groups": [{"bottleneck": 2, "scales": [0.5, 0.3]}]})
 >>> results = sweep.run(backend="cpu")
 >>> results.sizes["member"]

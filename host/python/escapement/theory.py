@@ -28,7 +28,7 @@ class Activation:
     >>> bool(np.allclose(tanh([0.0, 1.0]), np.tanh([0.0, 1.0])))
     True
     >>> Activation([0, 1, 0, -0.3]).name
-    'poly:0,1,0,-0.3'
+    'poly:0.0,1.0,0.0,-0.3'
     """
 
     def __init__(self, activation: ActivationLike) -> None:
