@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The device side of a training step, path `gemm`: many networks of one problem,
+/* The device side of a training step, path `cublas`: many networks of one problem,
  * a lot, take each step together. Matrix products are left to cuBLAS (host/cuda),
  * everything between them happens here, one kernel family a file.
  *
@@ -40,13 +40,13 @@ typedef struct esc_device_problem {
   float rate[ESC_LAYERS_MAX]; /* eta gamma_l, rounded */
 } esc_device_problem;
 
-/* A lot's arrays on the device; from `go` on of the path `gemm` alone, else NULL. */
+/* A lot's arrays on the device; from `go` on of the path `cublas` alone, else NULL. */
 typedef struct esc_lot {
   int slots;
   size_t weights;    /* floats from one network's weights to the next's */
   uint64_t *seed;    /* (slot) */
   esc_track *track;  /* (slot) events and ledger; finished: the slot rests */
-  float *chains;     /* path chip: (slot, esc_chip_scratch) gradient partial sums between tiles */
+  float *chains;     /* path fused: (slot, esc_fused_scratch) gradient partial sums between tiles */
   int32_t *go;       /* (slot) whether this step's update is to be made */
   float *w;          /* (slot, weight) flat as in esc_weight_offset */
   float *low;        /* (slot, weight) compensation of w; NULL for the plain update */

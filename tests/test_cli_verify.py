@@ -96,8 +96,8 @@ class Table(unittest.TestCase):
 class Refusals(unittest.TestCase):
     def test_bad_options_are_one_line(self):
         for words in (["--backend", "gpu"], ["--backend", ""], ["--backend", "cuda"],
-                      ["--path", "chip"], ["--backend", "cpu", "--path", "chip"],
-                      ["--backend", "reference", "--path", "gemm"], ["--threads", "0"],
+                      ["--path", "fused"], ["--backend", "cpu", "--path", "fused"],
+                      ["--backend", "reference", "--path", "cublas"], ["--threads", "0"],
                       ["--threads", "many"], ["--device", "-1"], ["extra"], ["--qick"]):
             with self.subTest(words=words):
                 done = call(*words, "--json", code=2)

@@ -4,7 +4,7 @@
 #ifdef ESC_TEST_CUDA
 #include "cpu/cpu.h"
 #include "cuda/cuda.h"
-#define FLOAT_ENGINE esc_cuda_gemm_engine
+#define FLOAT_ENGINE esc_cuda_cublas_engine
 #ifdef ESC_SIMT
 enum { LEDGER_STEPS = 30 }; /* a step takes the harness long */
 #else
@@ -302,14 +302,14 @@ static void a_restored_network_goes_on_to_the_same_bits(void **state) {
 }
 
 #ifdef ESC_TEST_CUDA
-/* Path chip has the CPU's bits, so a network may change between them. */
-static void a_network_goes_on_between_cpu_and_chip_to_the_same_bits(void **state) {
+/* Path fused has the CPU's bits, so a network may change between them. */
+static void a_network_goes_on_between_cpu_and_fused_to_the_same_bits(void **state) {
   (void)state;
   esc_problem p = problem_make(3, 16, 5, 10);
   p.update = ESC_UPDATE_COMPENSATED;
   p.steps = 22;
-  goes_on_to_the_same_bits(&esc_cpu_engine, &esc_cuda_chip_engine, &p);
-  goes_on_to_the_same_bits(&esc_cuda_chip_engine, &esc_cpu_engine, &p);
+  goes_on_to_the_same_bits(&esc_cpu_engine, &esc_cuda_fused_engine, &p);
+  goes_on_to_the_same_bits(&esc_cuda_fused_engine, &esc_cpu_engine, &p);
   problem_free(&p);
 }
 #endif
@@ -353,7 +353,7 @@ int main(void) {
       cmocka_unit_test(compensated_weights_lose_fewer_updates_and_close_the_ledger_better),
       cmocka_unit_test(a_restored_network_goes_on_to_the_same_bits),
 #ifdef ESC_TEST_CUDA
-      cmocka_unit_test(a_network_goes_on_between_cpu_and_chip_to_the_same_bits),
+      cmocka_unit_test(a_network_goes_on_between_cpu_and_fused_to_the_same_bits),
 #endif
       cmocka_unit_test(stopping_leaves_the_members_unfinished),
   };

@@ -353,13 +353,13 @@ class Whole(Room):
         self.assertEqual(report["device"]["name"], "Made Up 9")
         self.assertEqual({s["status"] for s in report["stages"].values()}, {"pass"})
         self.assertEqual(set(report["stages"]["main job"]["runs"]), {
-            "cpu", "cuda chip", "cuda chip, 64 slots", "cuda gemm", "cuda gemm, 64 slots"})
+            "cpu", "cuda fused", "cuda fused, 64 slots", "cuda cublas", "cuda cublas, 64 slots"})
         self.assertEqual({len(r) for r in report["stages"]["main job"]["runs"].values()}, {3})
         self.assertEqual(report["stages"]["bench"]["benches"]["cuda"]["rows"][0]["us_per_step"], 1)
-        self.assertEqual(report["stages"]["ncu"]["logs"]["chip"],
-                         {**report["stages"]["ncu"]["logs"]["chip"], "kernels": 1,
-                          "file": "report-ncu-chip.txt"})
-        self.assertTrue(os.path.exists(self.path("out", "report-ncu-gemm.txt")))
+        self.assertEqual(report["stages"]["ncu"]["logs"]["fused"],
+                         {**report["stages"]["ncu"]["logs"]["fused"], "kernels": 1,
+                          "file": "report-ncu-fused.txt"})
+        self.assertTrue(os.path.exists(self.path("out", "report-ncu-cublas.txt")))
 
     def test_tools_get_what_they_need(self):
         self.run_gate(0, "memcheck", "racecheck", "initcheck", "synccheck", "ncu")
@@ -398,7 +398,7 @@ class Whole(Room):
                 report = self.run_gate(1, "main job")
                 failed = [row["check"] for row in report["stages"]["main job"]["checks"]
                           if not row["pass"]]
-                self.assertIn("cuda chip: " + words, failed)
+                self.assertIn("cuda fused: " + words, failed)
 
     def test_a_run_that_fails_is_named_with_its_reason(self):
         self.program = self.write("broken", "#!/bin/sh\necho no device >&2; exit 3\n")
@@ -570,7 +570,7 @@ class Profile(Room):
         for arguments in ((), ("nsys",), ("ncu", "forward"), ("ncu", "store", "b.yaml"),
                           ("ncu", "nothing", "b.yaml"), ("-c", "0", "nsys", "b.yaml"), ("-c",),
                           ("other", "b.yaml"), ("-x", "nsys", "b.yaml"),
-                          ("ncu", "forward", "b.yaml", "--path", "chip")):
+                          ("ncu", "forward", "b.yaml", "--path", "fused")):
             with self.subTest(arguments):
                 self.assertRegex(self.call(*arguments, code=2), r"\Aprofile: [^\n]+\n\Z")
 

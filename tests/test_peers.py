@@ -96,9 +96,9 @@ class Table(unittest.TestCase):
                          (20.0, 5.0, 2.0))
         rounds = [[{"path": p, "us_per_step": t, "precision": "float32", "members": 8,
                     "error": 1e-6, "flop_per_s": 1e9, "fraction": 0.5, "ceiling_flop_per_s": 2e9}
-                   for p, t in (("chip", a), ("gemm", b))] for a, b in ((4, 5), (9, 5), (3, 6))]
+                   for p, t in (("fused", a), ("cublas", b))] for a, b in ((4, 5), (9, 5), (3, 6))]
         ours = bench.our_row(rounds, Candidate.shape)
-        self.assertEqual((ours["what"], ours["us_per_step"]), ("escapement chip", 4))
+        self.assertEqual((ours["what"], ours["us_per_step"]), ("escapement fused", 4))
         text = bench.table({"device": "a, b", "threads": 2, "date": "d", "escapement": "e",
                             "versions": {"jax": "1"}, "rounds": 3,
                             "rows": [{**r, "others": 0.01} for r in (ours, row)]})

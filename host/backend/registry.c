@@ -84,10 +84,10 @@ void esc_backend_path(const esc_engine_ops *engine, const esc_problem *problem, 
   const char *path = "loops";
   if (engine == &esc_cpu_engine) path = esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"))->name;
 #ifdef ESC_HAVE_CUDA
-  if (engine == &esc_cuda_chip_engine) path = "chip";
-  if (engine == &esc_cuda_chip_tf32x3_engine) path = "chip-tf32x3";
-  if (engine == &esc_cuda_gemm_engine) path = "gemm";
-  if (engine == &esc_cuda_tf32_engine) path = "gemm-tf32";
+  if (engine == &esc_cuda_fused_engine) path = "fused";
+  if (engine == &esc_cuda_fused_3xtf32_engine) path = "fused-3xtf32";
+  if (engine == &esc_cuda_cublas_engine) path = "cublas";
+  if (engine == &esc_cuda_tf32_engine) path = "cublas-tf32";
 #endif
   snprintf(text, size, "%s", path);
 }

@@ -8,7 +8,7 @@
 /* What the user asks for; NULL or `auto`: the best that the build and machine have. */
 typedef struct esc_backend_request {
   const char *backend;   /* auto (cuda where there is a device, else cpu), reference, cpu, cuda */
-  const char *path;      /* cuda: auto, chip, gemm, chip-tf32x3 */
+  const char *path;      /* cuda: auto, fused, cublas, fused-3xtf32 */
   const char *precision; /* fp32 (the default), tf32 */
   int device;
 } esc_backend_request;

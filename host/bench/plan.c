@@ -126,7 +126,7 @@ static esc_status read_backends(const esc_bench_request *r, grid *g) {
   const bool device = esc_backend_cuda_devices(why, sizeof why) > 0;
   const char *backend = gpu ? "cuda" : device ? "cpu,cuda" : "cpu";
   ESC_TRY(read_words("backend", r->backend ? r->backend : backend, &g->backend));
-  ESC_TRY(read_words("path", r->path ? r->path : "auto,gemm", &g->path));
+  ESC_TRY(read_words("path", r->path ? r->path : "auto,cublas", &g->path));
 done:
   return status;
 }

@@ -82,7 +82,7 @@ static esc_status parse(request *q, int argc, char **argv, int *first, bool *hel
   const esc_option options[] = {
       {"backend", 0, "B", "auto (all that this machine has), reference, cpu, cuda",
        .text = &q->backend, .words = "auto|" ESC_ENGINE_WORDS},
-      {"path", 0, "P", "on a GPU: chip, gemm, ... (chip and gemm)", .text = &q->path,
+      {"path", 0, "P", "on a GPU: fused, cublas, ... (fused and cublas)", .text = &q->path,
        .words = ESC_PATH_WORDS},
       {"device", 0, "N", "index of the GPU (0)", .number = &q->device, .max = 1023},
       {"threads", 0, "N", "threads (all processors)", .number = &q->threads, .min = 1, .max = 4096},

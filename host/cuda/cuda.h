@@ -7,11 +7,11 @@
 
 /* Everything on the chip, with the bits of the CPU engine; the same with products on
  * the tensor cores, as exact as float's; products by cuBLAS in float; and in TF32. */
-extern const esc_engine_ops esc_cuda_chip_engine, esc_cuda_chip_tf32x3_engine, esc_cuda_gemm_engine,
-    esc_cuda_tf32_engine;
+extern const esc_engine_ops esc_cuda_fused_engine, esc_cuda_fused_3xtf32_engine,
+    esc_cuda_cublas_engine, esc_cuda_tf32_engine;
 
-/* The engine for a problem on a device. path: "chip", "chip-tf32x3", "gemm", NULL or
- * "auto" (chip where the shape fits, else gemm; chip-tf32x3 is for those who ask, as
+/* The engine for a problem on a device. path: "fused", "fused-3xtf32", "cublas", NULL or
+ * "auto" (fused where the shape fits, else cublas; fused-3xtf32 is for those who ask, as
  * long as no device has run it). ESC_BAD_INPUT, and why, where there is none. */
 esc_status esc_cuda_find(const esc_problem *problem, int device, const char *path, bool tf32,
                          const esc_engine_ops **engine);

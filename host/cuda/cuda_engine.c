@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "base/trace.h"
-#include "chip.h"
 #include "cuda/check.h"
 #include "cuda/cohort.h"
 #include "cuda/cuda.h"
 #include "cuda/step.h"
 #include "escapement/internal/order.h"
 #include "escapement/internal/state.h"
+#include "fused.h"
 
 static esc_status check_device(int device) {
   char why[200];
@@ -267,12 +267,12 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
 
 static void destroy(void *handle) { esc_cuda_cohort_destroy(handle); }
 
-static const esc_cuda_config chip_config = {
-    .path = "chip", .launch = esc_launch_chip, .scratch = esc_chip_scratch};
-static const esc_cuda_config chip_tf32x3_config = {
-    .path = "chip-tf32x3", .launch = esc_launch_chip_tf32x3, .scratch = esc_chip_tf32x3_scratch};
-static const esc_cuda_config gemm_config = {.path = "gemm"};
-static const esc_cuda_config gemm_tf32_config = {.path = "gemm", .tf32 = true};
+static const esc_cuda_config fused_config = {
+    .path = "fused", .launch = esc_launch_fused, .scratch = esc_fused_scratch};
+static const esc_cuda_config fused_3xtf32_config = {
+    .path = "fused-3xtf32", .launch = esc_launch_fused_3xtf32, .scratch = esc_fused_3xtf32_scratch};
+static const esc_cuda_config cublas_config = {.path = "cublas"};
+static const esc_cuda_config cublas_tf32_config = {.path = "cublas", .tf32 = true};
 
 /* Initialisers that all of the tables below have in common. */
 #define ANY_CONFIG                                                                        \
@@ -281,42 +281,43 @@ static const esc_cuda_config gemm_tf32_config = {.path = "gemm", .tf32 = true};
   .weights = weights, .state_size = state_size, .save = save, .restore = restore,         \
   .describe = describe, .destroy = destroy
 
-const esc_engine_ops esc_cuda_chip_engine = {ANY_CONFIG, .precision = "float32",
-                                             .config = &chip_config};
-const esc_engine_ops esc_cuda_chip_tf32x3_engine = {ANY_CONFIG, .precision = "float32, 3xtf32",
-                                                    .config = &chip_tf32x3_config};
-const esc_engine_ops esc_cuda_gemm_engine = {ANY_CONFIG, .precision = "float32, cuBLAS",
-                                             .config = &gemm_config};
+const esc_engine_ops esc_cuda_fused_engine = {ANY_CONFIG, .precision = "float32",
+                                              .config = &fused_config};
+const esc_engine_ops esc_cuda_fused_3xtf32_engine = {ANY_CONFIG, .precision = "float32, 3xtf32",
+                                                     .config = &fused_3xtf32_config};
+const esc_engine_ops esc_cuda_cublas_engine = {ANY_CONFIG, .precision = "float32, cuBLAS",
+                                               .config = &cublas_config};
 const esc_engine_ops esc_cuda_tf32_engine = {ANY_CONFIG, .precision = "tf32, cuBLAS",
-                                             .config = &gemm_tf32_config};
+                                             .config = &cublas_tf32_config};
 
 /* What path `path`, of the two that work on the chip, does not take. */
-static esc_status refuse_chip(const esc_problem *p, const char *path, size_t limit) {
+static esc_status refuse_fused(const esc_problem *p, const char *path, size_t limit) {
   return ESC_FAIL(ESC_BAD_INPUT,
                   "--path %s: takes fp32, width 16, 32, 48 or 64, no more inputs than that, "
                   "batch up to %d, and layers that fit into %zu bytes of shared memory (%zu "
-                  "here); --path gemm takes any",
-                  path, ESC_SLAB, limit, esc_chip_shared(p->shape.layers, p->shape.width));
+                  "here); --path cublas takes any",
+                  path, ESC_SLAB, limit, esc_fused_shared(p->shape.layers, p->shape.width));
 }
 
 esc_status esc_cuda_find(const esc_problem *p, int device, const char *path, bool tf32,
                          const esc_engine_ops **found) {
   esc_status status = ESC_OK;
-  const bool any = !path || !strcmp(path, "auto"), tensor = !any && !strcmp(path, "chip-tf32x3");
-  const bool chip = tensor || (!any && !strcmp(path, "chip"));
+  const bool any = !path || !strcmp(path, "auto"), tensor = !any && !strcmp(path, "fused-3xtf32");
+  const bool fused = tensor || (!any && !strcmp(path, "fused"));
   const esc_shape s = p->shape;
   struct cudaDeviceProp info;
-  if (!any && !chip && strcmp(path, "gemm"))
-    return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, gemm, chip or chip-tf32x3", path);
+  if (!any && !fused && strcmp(path, "cublas"))
+    return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, cublas, fused or fused-3xtf32",
+                    path);
   ESC_TRY(check_device(device));
   ESC_TRY_CUDA(cudaGetDeviceProperties(&info, device));
   const size_t limit = info.sharedMemPerBlockOptin;
-  const bool fits = esc_chip_fits(s.layers, s.width, s.inputs, p->batch, limit);
-  if (chip && (tf32 || !fits)) return refuse_chip(p, path, limit);
-  *found = tf32                    ? &esc_cuda_tf32_engine
-           : tensor                ? &esc_cuda_chip_tf32x3_engine
-           : chip || (any && fits) ? &esc_cuda_chip_engine
-                                   : &esc_cuda_gemm_engine;
+  const bool fits = esc_fused_fits(s.layers, s.width, s.inputs, p->batch, limit);
+  if (fused && (tf32 || !fits)) return refuse_fused(p, path, limit);
+  *found = tf32                     ? &esc_cuda_tf32_engine
+           : tensor                 ? &esc_cuda_fused_3xtf32_engine
+           : fused || (any && fits) ? &esc_cuda_fused_engine
+                                    : &esc_cuda_cublas_engine;
 done:
   return status;
 }

@@ -105,7 +105,7 @@ static esc_status run_engine(suite *s, const char *backend, const char *path) {
   ESC_TRY(probe(&target));
   ESC_TRY(run_table(s, strcmp(backend, "reference") ? esc_verify_training : esc_verify_reference,
                     name, &target));
-  if (path && !strcmp(path, "chip")) ESC_TRY(run_table(s, esc_verify_chip, name, &target));
+  if (path && !strcmp(path, "fused")) ESC_TRY(run_table(s, esc_verify_fused, name, &target));
 done:
   return status;
 }
@@ -114,8 +114,8 @@ done:
 static esc_status run_cuda(suite *s) {
   esc_status status = ESC_OK;
   if (s->request->path) return run_engine(s, "cuda", s->request->path);
-  ESC_TRY(run_engine(s, "cuda", "chip"));
-  ESC_TRY(run_engine(s, "cuda", "gemm"));
+  ESC_TRY(run_engine(s, "cuda", "fused"));
+  ESC_TRY(run_engine(s, "cuda", "cublas"));
 done:
   return status;
 }

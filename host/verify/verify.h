@@ -55,10 +55,10 @@ typedef struct esc_verify_check {
 #define ESC_VERIFY_TABLE(family) extern const esc_verify_check esc_verify_##family[];
 ESC_VERIFY_FAMILIES(ESC_VERIFY_TABLE)
 /* Of an engine against the reference; of the reference against the oracle (oracle.h); and
- * of path chip, whose sums have the order of the CPU engine. */
+ * of path fused, whose sums have the order of the CPU engine. */
 ESC_VERIFY_TABLE(training)
 ESC_VERIFY_TABLE(reference)
-ESC_VERIFY_TABLE(chip)
+ESC_VERIFY_TABLE(fused)
 #undef ESC_VERIFY_TABLE
 
 #endif

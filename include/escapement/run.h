@@ -54,7 +54,7 @@ typedef struct esc_run_options {
   const char *output;    /* result file; NULL: none, no files at all */
   const char *from;      /* an earlier result whose members are not trained again */
   const char *backend;   /* auto (a GPU where there is one), reference, cpu or cuda */
-  const char *path;      /* of cuda: auto, chip, chip-tf32x3 or gemm */
+  const char *path;      /* of cuda: auto, fused, fused-3xtf32 or cublas */
   const char *precision; /* fp32, or with cuda tf32 */
   int device;            /* index of the GPU; -1: the first, none is asked for */
   const char *devices;   /* "0,1,..." or "cpu,cpu": a worker process for each (needs an output) */

@@ -89,8 +89,8 @@ class CudaCommandLine(unittest.TestCase):
         with xarray.open_dataset(self.folder / "a.h5", engine="h5netcdf") as result:
             self.assertTrue(whole.equals(result.load()))
 
-    def test_the_gemm_path_goes_on_from_its_checkpoint(self):
-        record = ("record.every=7", "--slots", "4", "--path", "gemm")
+    def test_the_cublas_path_goes_on_from_its_checkpoint(self):
+        record = ("record.every=7", "--slots", "4", "--path", "cublas")
         whole = self.run_sweep("whole.h5", *record)
         parts = 0
         while not (self.folder / "a.h5").exists():
@@ -112,24 +112,24 @@ class CudaCommandLine(unittest.TestCase):
 
     def test_tensor_cores_in_3xtf32_are_asked_for_by_name_and_recorded(self):
         wide = ("network.width=16", "train.steps=20")
-        chip = self.run_sweep("chip.h5", *wide)
-        self.assertEqual(chip.attrs["precision"], "float32")
-        result = self.run_sweep("a.h5", *wide, "--path", "chip-tf32x3")
+        fused = self.run_sweep("fused.h5", *wide)
+        self.assertEqual(fused.attrs["precision"], "float32")
+        result = self.run_sweep("a.h5", *wide, "--path", "fused-3xtf32")
         self.assertEqual(result.attrs["precision"], "float32, 3xtf32")
-        self.assertFalse(chip.equals(result))
-        xarray.testing.assert_allclose(chip.final_loss, result.final_loss, rtol=1e-5)
+        self.assertFalse(fused.equals(result))
+        xarray.testing.assert_allclose(fused.final_loss, result.final_loss, rtol=1e-5)
         done = self.call("run", "spec.yaml", *wide, "-q", "-o", "a.h5", "--resume", code=2)
         self.assertIn("precision", done.stderr)
 
     def test_what_the_tensor_cores_do_not_take_is_refused_in_words(self):
         for wrong in (["network.width=12"], ["network.width=16", "--precision", "tf32"],
                       ["network.width=16", "train.batch=2000"]):
-            done = self.call("run", "spec.yaml", "--path", "chip-tf32x3", *wrong, code=2)
-            self.assertIn("--path chip-tf32x3: takes fp32, width 16, 32, 48 or 64", done.stderr)
-        done = self.call("run", "spec.yaml", "--path", "chip-tf32", code=2)
-        self.assertIn("must be auto, gemm, chip or chip-tf32x3", done.stderr)
-        done = self.call("run", "spec.yaml", "--backend", "cpu", "--path", "chip-tf32x3", code=2)
-        self.assertIn("--path chip-tf32x3", done.stderr)
+            done = self.call("run", "spec.yaml", "--path", "fused-3xtf32", *wrong, code=2)
+            self.assertIn("--path fused-3xtf32: takes fp32, width 16, 32, 48 or 64", done.stderr)
+        done = self.call("run", "spec.yaml", "--path", "fused-tf32", code=2)
+        self.assertIn("must be auto, cublas, fused or fused-3xtf32", done.stderr)
+        done = self.call("run", "spec.yaml", "--backend", "cpu", "--path", "fused-3xtf32", code=2)
+        self.assertIn("--path fused-3xtf32", done.stderr)
 
     def test_a_device_that_is_not_there_is_refused_with_their_number(self):
         done = self.call("run", "spec.yaml", "--device", "1", code=2)

@@ -10,9 +10,9 @@
 #endif
 
 #ifdef ESC_SIMT
-enum { CHIP_STEPS = 6 }; /* a step takes the harness long */
+enum { FUSED_STEPS = 6 }; /* a step takes the harness long */
 #else
-enum { CHIP_STEPS = 400 };
+enum { FUSED_STEPS = 400 };
 #endif
 
 /* Trains members with seeds 1..count all at once, in blocks of `block` steps. */
@@ -62,8 +62,8 @@ static bool same_bits(const esc_results *a, const esc_results *b) {
   return true;
 }
 
-/* Path chip makes every sum in the canonical order, on a device too. */
-static void path_chip_has_the_bits_of_the_cpu_engine(void **state) {
+/* Path fused makes every sum in the canonical order, on a device too. */
+static void path_fused_has_the_bits_of_the_cpu_engine(void **state) {
   (void)state;
   static const struct {
     int layers, width, inputs, batch;
@@ -77,11 +77,11 @@ static void path_chip_has_the_bits_of_the_cpu_engine(void **state) {
       p.teacher.modes = 1 + (int)i % 3;
       p.teacher.amplitude[1] = p.teacher.amplitude[2] = 0.5;
       p.teacher.directions = (esc_directions)(i / 2 % 2);
-      p.steps = CHIP_STEPS;
+      p.steps = FUSED_STEPS;
       esc_results *cpu = train(&esc_cpu_engine, &p, 3, 50);
-      esc_results *cuda = train(&esc_cuda_chip_engine, &p, 3, 4);
+      esc_results *cuda = train(&esc_cuda_fused_engine, &p, 3, 4);
 #ifdef ESC_SIMT
-      assert_true(esc_simt_launches("esc_chip_kernel") > 0);
+      assert_true(esc_simt_launches("esc_fused_kernel") > 0);
 #endif
       assert_true(same_bits(cpu, cuda));
       esc_results_free(cpu);
@@ -90,7 +90,7 @@ static void path_chip_has_the_bits_of_the_cpu_engine(void **state) {
     }
 }
 
-static void path_chip_has_them_for_every_activation_and_loss(void **state) {
+static void path_fused_has_them_for_every_activation_and_loss(void **state) {
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++) {
     esc_problem p = escape_problem(3, 16, 9, 70);
@@ -98,9 +98,9 @@ static void path_chip_has_them_for_every_activation_and_loss(void **state) {
     p.loss = (esc_loss_kind)(a % 3);
     p.metric = (esc_metric)(a % 2);
     p.rate = 0.01;
-    p.steps = CHIP_STEPS;
+    p.steps = FUSED_STEPS;
     esc_results *cpu = train(&esc_cpu_engine, &p, 2, 17);
-    esc_results *cuda = train(&esc_cuda_chip_engine, &p, 2, 3);
+    esc_results *cuda = train(&esc_cuda_fused_engine, &p, 2, 3);
     assert_true(same_bits(cpu, cuda));
     esc_results_free(cpu);
     esc_results_free(cuda);
@@ -137,7 +137,7 @@ static void assert_near(const esc_problem *p, const esc_results *want, const esc
 
 /* Products of another order and another kind of rounding, but no coarser: measured
  * were 1e-6 of the loss, 1e-8 of the weights and 4e-9 of the ledger. */
-static void path_chip_tf32x3_is_near_the_cpu_engine(void **state) {
+static void path_fused_3xtf32_is_near_the_cpu_engine(void **state) {
   (void)state;
   static const struct {
     int layers, width, inputs, batch, simt_steps;
@@ -151,13 +151,13 @@ static void path_chip_tf32x3_is_near_the_cpu_engine(void **state) {
       p.teacher.modes = 1 + (int)i % 3;
       p.teacher.amplitude[1] = p.teacher.amplitude[2] = 0.5;
       p.teacher.directions = (esc_directions)(i / 2 % 2);
-      p.steps = CHIP_STEPS < 100 ? shape[i].simt_steps : CHIP_STEPS;
+      p.steps = FUSED_STEPS < 100 ? shape[i].simt_steps : FUSED_STEPS;
       esc_results *cpu = train(&esc_cpu_engine, &p, 3, 50);
-      esc_results *cuda = train(&esc_cuda_chip_tf32x3_engine, &p, 3, 77);
+      esc_results *cuda = train(&esc_cuda_fused_3xtf32_engine, &p, 3, 77);
 #ifdef ESC_SIMT
-      assert_true(esc_simt_launches("esc_chip_kernel") > 0);
+      assert_true(esc_simt_launches("esc_fused_kernel") > 0);
 #endif
-      assert_false(same_bits(cpu, cuda)); /* path chip would have them */
+      assert_false(same_bits(cpu, cuda)); /* path fused would have them */
       assert_near(&p, cpu, cuda);
       esc_results_free(cpu);
       esc_results_free(cuda);
@@ -165,7 +165,7 @@ static void path_chip_tf32x3_is_near_the_cpu_engine(void **state) {
     }
 }
 
-static void path_chip_tf32x3_takes_every_activation_and_loss(void **state) {
+static void path_fused_3xtf32_takes_every_activation_and_loss(void **state) {
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++) {
     esc_problem p = escape_problem(3, 16, 9, 70);
@@ -174,9 +174,9 @@ static void path_chip_tf32x3_takes_every_activation_and_loss(void **state) {
     p.metric = (esc_metric)(a % 2);
     p.update = ESC_UPDATE_COMPENSATED;
     p.rate = 0.01;
-    p.steps = CHIP_STEPS;
+    p.steps = FUSED_STEPS;
     esc_results *cpu = train(&esc_cpu_engine, &p, 2, 17);
-    esc_results *cuda = train(&esc_cuda_chip_tf32x3_engine, &p, 2, 3);
+    esc_results *cuda = train(&esc_cuda_fused_3xtf32_engine, &p, 2, 3);
     assert_near(&p, cpu, cuda);
     esc_results_free(cpu);
     esc_results_free(cuda);
@@ -186,7 +186,7 @@ static void path_chip_tf32x3_takes_every_activation_and_loss(void **state) {
 
 /* A network's bits are its own: not of the lot's size, of its company, of how many
  * steps a launch makes. */
-static void path_chip_tf32x3_has_the_same_bits_in_any_company(void **state) {
+static void path_fused_3xtf32_has_the_same_bits_in_any_company(void **state) {
   (void)state;
   static const struct {
     const char *lot;
@@ -195,15 +195,15 @@ static void path_chip_tf32x3_has_the_same_bits_in_any_company(void **state) {
   esc_problem p = escape_problem(3, 32, 20, 130);
   p.steps = 8;
   p.update = ESC_UPDATE_COMPENSATED;
-  esc_results *first = train(&esc_cuda_chip_tf32x3_engine, &p, 5, 8); /* in lots of 2 */
+  esc_results *first = train(&esc_cuda_fused_3xtf32_engine, &p, 5, 8); /* in lots of 2 */
   for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
     setenv("ESCAPEMENT_CUDA_LOT", other[i].lot, 1);
-    esc_results *again = train(&esc_cuda_chip_tf32x3_engine, &p, 5, other[i].block);
+    esc_results *again = train(&esc_cuda_fused_3xtf32_engine, &p, 5, other[i].block);
     setenv("ESCAPEMENT_CUDA_LOT", "2", 1);
     assert_true(same_bits(first, again));
     esc_results_free(again);
   }
-  esc_results *alone = train(&esc_cuda_chip_tf32x3_engine, &p, 1, 8);
+  esc_results *alone = train(&esc_cuda_fused_3xtf32_engine, &p, 1, 8);
   assert_true(alone->final_loss[0] == first->final_loss[0]);
   assert_true(alone->ledger_residual[0] == first->ledger_residual[0]);
   esc_results_free(alone);
@@ -212,14 +212,14 @@ static void path_chip_tf32x3_has_the_same_bits_in_any_company(void **state) {
 }
 
 /* Weights that grow beyond float end a network, by NaN or infinity. */
-static void path_chip_tf32x3_sees_divergence(void **state) {
+static void path_fused_3xtf32_sees_divergence(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 16, 8, 20);
   problem_activation(&p, "linear");
   p.rate = 1000;
   p.steps = 40;
   esc_results *cpu = train(&esc_cpu_engine, &p, 3, 10);
-  esc_results *cuda = train(&esc_cuda_chip_tf32x3_engine, &p, 3, 10);
+  esc_results *cuda = train(&esc_cuda_fused_3xtf32_engine, &p, 3, 10);
   for (int i = 0; i < 3; i++) {
     assert_int_equal(cpu->status[i], ESC_MEMBER_DIVERGED);
     assert_int_equal(cuda->status[i], ESC_MEMBER_DIVERGED);
@@ -230,7 +230,7 @@ static void path_chip_tf32x3_sees_divergence(void **state) {
   problem_free(&p);
 }
 
-static void path_chip_is_taken_where_the_shape_fits(void **state) {
+static void path_fused_is_taken_where_the_shape_fits(void **state) {
   (void)state;
   static const struct {
     int layers, width, inputs, batch;
@@ -242,16 +242,16 @@ static void path_chip_is_taken_where_the_shape_fits(void **state) {
     const esc_engine_ops *engine = NULL;
     esc_problem p = problem_make(shape[i].layers, shape[i].width, shape[i].inputs, shape[i].batch);
     esc_assert_ok(esc_cuda_find(&p, 0, NULL, false, &engine));
-    assert_ptr_equal(engine, shape[i].fits ? &esc_cuda_chip_engine : &esc_cuda_gemm_engine);
-    assert_int_equal(esc_cuda_find(&p, 0, "chip", false, &engine),
+    assert_ptr_equal(engine, shape[i].fits ? &esc_cuda_fused_engine : &esc_cuda_cublas_engine);
+    assert_int_equal(esc_cuda_find(&p, 0, "fused", false, &engine),
                      shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
-    assert_int_equal(esc_cuda_find(&p, 0, "chip-tf32x3", false, &engine),
+    assert_int_equal(esc_cuda_find(&p, 0, "fused-3xtf32", false, &engine),
                      shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
-    if (shape[i].fits) assert_ptr_equal(engine, &esc_cuda_chip_tf32x3_engine);
-    assert_int_equal(esc_cuda_find(&p, 0, "chip-tf32x3", true, &engine), ESC_BAD_INPUT);
-    assert_non_null(strstr(esc_error_message(), "--path chip-tf32x3: takes fp32"));
-    esc_assert_ok(esc_cuda_find(&p, 0, "gemm", false, &engine));
-    assert_ptr_equal(engine, &esc_cuda_gemm_engine);
+    if (shape[i].fits) assert_ptr_equal(engine, &esc_cuda_fused_3xtf32_engine);
+    assert_int_equal(esc_cuda_find(&p, 0, "fused-3xtf32", true, &engine), ESC_BAD_INPUT);
+    assert_non_null(strstr(esc_error_message(), "--path fused-3xtf32: takes fp32"));
+    esc_assert_ok(esc_cuda_find(&p, 0, "cublas", false, &engine));
+    assert_ptr_equal(engine, &esc_cuda_cublas_engine);
     problem_free(&p);
   }
 }
@@ -271,7 +271,7 @@ static void whole_runs_have_the_bits_of_the_cpu_engine(void **state) {
       p.update = (esc_update)update;
       p.steps = 120;
       esc_results *cpu = train(&esc_cpu_engine, &p, 3, 50);
-      esc_results *cuda = train(&esc_cuda_gemm_engine, &p, 3, 50);
+      esc_results *cuda = train(&esc_cuda_cublas_engine, &p, 3, 50);
       assert_true(same_bits(cpu, cuda));
       esc_results_free(cpu);
       esc_results_free(cuda);
@@ -293,7 +293,7 @@ static void every_activation_loss_and_teacher_has_the_bits_of_the_cpu_engine(voi
     p.rate = 0.01;
     p.steps = 40;
     esc_results *cpu = train(&esc_cpu_engine, &p, 2, 17);
-    esc_results *cuda = train(&esc_cuda_gemm_engine, &p, 2, 17);
+    esc_results *cuda = train(&esc_cuda_cublas_engine, &p, 2, 17);
     assert_true(same_bits(cpu, cuda));
     esc_results_free(cpu);
     esc_results_free(cuda);
@@ -319,24 +319,24 @@ static void bits_do_not_depend_on_the_order_of_execution(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 9, 5, 70);
   p.steps = 40;
-  any_order_gives_the_same_bits(&esc_cuda_gemm_engine, &p);
+  any_order_gives_the_same_bits(&esc_cuda_cublas_engine, &p);
   problem_free(&p);
   p = escape_problem(4, 16, 9, 130);
   p.steps = 2;
-  any_order_gives_the_same_bits(&esc_cuda_chip_engine, &p);
+  any_order_gives_the_same_bits(&esc_cuda_fused_engine, &p);
   problem_free(&p);
   p = escape_problem(3, 64, 40, 65); /* two chains, more warps */
   p.steps = 1;
-  any_order_gives_the_same_bits(&esc_cuda_chip_engine, &p);
-  any_order_gives_the_same_bits(&esc_cuda_chip_tf32x3_engine, &p);
+  any_order_gives_the_same_bits(&esc_cuda_fused_engine, &p);
+  any_order_gives_the_same_bits(&esc_cuda_fused_3xtf32_engine, &p);
   problem_free(&p);
   p = escape_problem(4, 32, 9, 130);
   p.steps = 2;
-  any_order_gives_the_same_bits(&esc_cuda_chip_tf32x3_engine, &p);
+  any_order_gives_the_same_bits(&esc_cuda_fused_3xtf32_engine, &p);
   problem_free(&p);
   p = escape_problem(3, 48, 20, 70);
   p.steps = 1;
-  any_order_gives_the_same_bits(&esc_cuda_chip_tf32x3_engine, &p);
+  any_order_gives_the_same_bits(&esc_cuda_fused_3xtf32_engine, &p);
   problem_free(&p);
 }
 
@@ -380,8 +380,8 @@ static void every_call_may_fail(const esc_engine_ops *engine, int width, int64_t
 
 static void every_failing_call_is_an_error_that_names_the_call(void **state) {
   (void)state;
-  every_call_may_fail(&esc_cuda_gemm_engine, 4, 100);
-  every_call_may_fail(&esc_cuda_chip_tf32x3_engine, 16, 20);
+  every_call_may_fail(&esc_cuda_cublas_engine, 4, 100);
+  every_call_may_fail(&esc_cuda_fused_3xtf32_engine, 16, 20);
 }
 
 static void bytes_are_what(const esc_engine_ops *engine, int width) {
@@ -401,16 +401,16 @@ static void bytes_are_what(const esc_engine_ops *engine, int width) {
 
 static void bytes_are_what_create_allocates(void **state) {
   (void)state;
-  bytes_are_what(&esc_cuda_gemm_engine, 33);
-  bytes_are_what(&esc_cuda_chip_engine, 32);
-  bytes_are_what(&esc_cuda_chip_tf32x3_engine, 32);
+  bytes_are_what(&esc_cuda_cublas_engine, 33);
+  bytes_are_what(&esc_cuda_fused_engine, 32);
+  bytes_are_what(&esc_cuda_fused_3xtf32_engine, 32);
 }
 
 static void ranges_of_the_profiler_balance(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 4, 4, 8);
   p.steps = 5;
-  esc_results_free(train(&esc_cuda_gemm_engine, &p, 1, 10));
+  esc_results_free(train(&esc_cuda_cublas_engine, &p, 1, 10));
   assert_true(esc_simt_nvtx_pushes() > 0);
   assert_int_equal(esc_simt_nvtx_pushes(), esc_simt_nvtx_pops());
   problem_free(&p);
@@ -437,23 +437,23 @@ static void escape_steps_are_those_of_the_cpu_engine(const esc_engine_ops *engin
   problem_free(&p);
 }
 
-static void escape_steps_of_path_gemm_are_those_of_the_cpu_engine(void **state) {
+static void escape_steps_of_path_cublas_are_those_of_the_cpu_engine(void **state) {
   (void)state;
-  escape_steps_are_those_of_the_cpu_engine(&esc_cuda_gemm_engine);
+  escape_steps_are_those_of_the_cpu_engine(&esc_cuda_cublas_engine);
 }
 
-static void escape_steps_of_path_chip_tf32x3_are_those_of_the_cpu_engine(void **state) {
+static void escape_steps_of_path_fused_3xtf32_are_those_of_the_cpu_engine(void **state) {
   (void)state;
-  escape_steps_are_those_of_the_cpu_engine(&esc_cuda_chip_tf32x3_engine);
+  escape_steps_are_those_of_the_cpu_engine(&esc_cuda_fused_3xtf32_engine);
 }
 
 static void graphs_give_the_bits_of_plain_launches(void **state) {
   (void)state;
   esc_problem p = escape_problem(4, 10, 5, 70);
   p.steps = 70; /* graphs of 16 steps and of one */
-  esc_results *graphs = train(&esc_cuda_gemm_engine, &p, 5, 35);
+  esc_results *graphs = train(&esc_cuda_cublas_engine, &p, 5, 35);
   setenv("ESCAPEMENT_CUDA_GRAPHS", "0", 1);
-  esc_results *plain = train(&esc_cuda_gemm_engine, &p, 5, 35);
+  esc_results *plain = train(&esc_cuda_cublas_engine, &p, 5, 35);
   unsetenv("ESCAPEMENT_CUDA_GRAPHS");
   assert_true(same_bits(graphs, plain));
   esc_results_free(graphs);
@@ -465,7 +465,7 @@ static void tf32_differs_and_stays_near(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 16, 8, 64);
   p.steps = 20;
-  esc_results *full = train(&esc_cuda_gemm_engine, &p, 2, 20);
+  esc_results *full = train(&esc_cuda_cublas_engine, &p, 2, 20);
   esc_results *tf32 = train(&esc_cuda_tf32_engine, &p, 2, 20);
   assert_true(full->final_loss[0] != tf32->final_loss[0]);
   esc_assert_close(tf32->final_loss[0], full->final_loss[0], 0, 1e-2); /* 2^-11 a product */
@@ -486,20 +486,20 @@ int main(int argc, char **argv) {
       cmocka_unit_test(bytes_are_what_create_allocates),
       cmocka_unit_test(ranges_of_the_profiler_balance),
 #endif
-      cmocka_unit_test(path_chip_has_the_bits_of_the_cpu_engine),
-      cmocka_unit_test(path_chip_has_them_for_every_activation_and_loss),
-      cmocka_unit_test(path_chip_tf32x3_is_near_the_cpu_engine),
-      cmocka_unit_test(path_chip_tf32x3_takes_every_activation_and_loss),
-      cmocka_unit_test(path_chip_tf32x3_has_the_same_bits_in_any_company),
-      cmocka_unit_test(path_chip_tf32x3_sees_divergence),
-      cmocka_unit_test(path_chip_is_taken_where_the_shape_fits),
-      cmocka_unit_test(escape_steps_of_path_gemm_are_those_of_the_cpu_engine),
-      cmocka_unit_test(escape_steps_of_path_chip_tf32x3_are_those_of_the_cpu_engine),
+      cmocka_unit_test(path_fused_has_the_bits_of_the_cpu_engine),
+      cmocka_unit_test(path_fused_has_them_for_every_activation_and_loss),
+      cmocka_unit_test(path_fused_3xtf32_is_near_the_cpu_engine),
+      cmocka_unit_test(path_fused_3xtf32_takes_every_activation_and_loss),
+      cmocka_unit_test(path_fused_3xtf32_has_the_same_bits_in_any_company),
+      cmocka_unit_test(path_fused_3xtf32_sees_divergence),
+      cmocka_unit_test(path_fused_is_taken_where_the_shape_fits),
+      cmocka_unit_test(escape_steps_of_path_cublas_are_those_of_the_cpu_engine),
+      cmocka_unit_test(escape_steps_of_path_fused_3xtf32_are_those_of_the_cpu_engine),
       cmocka_unit_test(graphs_give_the_bits_of_plain_launches),
       cmocka_unit_test(tf32_differs_and_stays_near),
   };
   if (argc > 1 && !strcmp(argv[1], "--list")) {
-    printf("esc_chip_kernel\n");
+    printf("esc_fused_kernel\n");
     return 0;
   }
   if (esc_cuda_devices(why, sizeof why) == 0) {

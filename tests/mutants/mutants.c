@@ -74,9 +74,9 @@ static esc_status run(char *const *wanted) {
 #undef FAMILY
           {esc_verify_reference, "reference", NULL},
       {esc_verify_training, "cpu", NULL},
-      {esc_verify_training, "cuda", "chip"},
-      {esc_verify_chip, "cuda", "chip"},
-      {esc_verify_training, "cuda", "gemm"},
+      {esc_verify_training, "cuda", "fused"},
+      {esc_verify_fused, "cuda", "fused"},
+      {esc_verify_training, "cuda", "cublas"},
   };
   for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
     const esc_verify_target target = {

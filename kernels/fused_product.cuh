@@ -2,22 +2,22 @@
 /* The three matrix products of one tile of samples in shared memory, and the mapping
  * of outputs to threads.
  *
- * Activations are [feature][sample] with rows of ESC_CHIP_LEADING floats, weights
+ * Activations are [feature][sample] with rows of ESC_FUSED_LEADING floats, weights
  * [out][in] with rows of N + 4: both are 4 mod 16, so that rows read together lie in
  * different banks, and 16-byte aligned. A thread makes 16 outputs of a forward or
  * input-gradient product: `rows` features times `columns` samples, of which
  * `vector` lie side by side. The kernel is written for any struct P with the members of the one
- * below; chip_tensor.cuh has the other. */
-#ifndef ESC_CHIP_PRODUCT_CUH
-#define ESC_CHIP_PRODUCT_CUH
+ * below; fused_tensor.cuh has the other. */
+#ifndef ESC_FUSED_PRODUCT_CUH
+#define ESC_FUSED_PRODUCT_CUH
 
 #include "device.cuh"
 
-enum { ESC_CHIP_LEADING = ESC_TILE + 4 };
+enum { ESC_FUSED_LEADING = ESC_TILE + 4 };
 
 /* What all products of one width have in common. */
 template <int N>
-struct esc_chip {
+struct esc_fused {
   enum {
     width = N,
     threads = 4 * N,
@@ -71,8 +71,8 @@ static __device__ __forceinline__ void esc_outer(const float a[4], const float b
 
 /* Fused multiply-adds: every output is summed in ascending order, as order.h has it. */
 template <int N>
-struct esc_chip_fma : esc_chip<N> {
-  typedef esc_chip<N> chip;
+struct esc_fused_fma : esc_fused<N> {
+  typedef esc_fused<N> fused;
   enum {
     rows = 4,
     columns = 4,
@@ -80,10 +80,10 @@ struct esc_chip_fma : esc_chip<N> {
     resident_blocks = 1, /* on a multiprocessor, at least */
     terms = N,           /* of the ledger, of one tile and interface */
     chained = 1,         /* sums of a weight gradient go on through the tiles */
-    slice_group = chip::threads / chip::slices, /* threads of a K-slice of a weight gradient */
-    group_columns = N / 4,                      /* those along a row of weights */
-    group_rows = slice_group / group_columns,   /* and along a column */
-    gradient_rows = N / group_rows,             /* weights of a thread */
+    slice_group = fused::threads / fused::slices, /* threads of a K-slice of a weight gradient */
+    group_columns = N / 4,                        /* those along a row of weights */
+    group_rows = slice_group / group_columns,     /* and along a column */
+    gradient_rows = N / group_rows,               /* weights of a thread */
     gradient_columns = 4,
   };
 
@@ -116,7 +116,7 @@ struct esc_chip_fma : esc_chip<N> {
   /* Pre-activations: sum += w h over `depth` features. */
   static __device__ __forceinline__ void forward(const float *w, const float *h, int depth,
                                                  const thread_map &m, float sum[4][4]) {
-    enum { pitch = chip::pitch };
+    enum { pitch = fused::pitch };
     int k = 0;
     for (; k + 4 <= depth; k += 4) {
       float row[4][4], column[4], sample[4];
@@ -127,7 +127,7 @@ struct esc_chip_fma : esc_chip<N> {
       for (int q = 0; q < 4; q++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) column[i] = row[i][q];
-        esc_unpack(esc_load4(h + (k + q) * ESC_CHIP_LEADING + 4 * m.lane), sample);
+        esc_unpack(esc_load4(h + (k + q) * ESC_FUSED_LEADING + 4 * m.lane), sample);
         esc_outer(column, sample, sum);
       }
     }
@@ -135,7 +135,7 @@ struct esc_chip_fma : esc_chip<N> {
       float column[4], sample[4];
 #pragma unroll
       for (int i = 0; i < 4; i++) column[i] = w[(m.group + N / 4 * i) * pitch + k];
-      esc_unpack(esc_load4(h + k * ESC_CHIP_LEADING + 4 * m.lane), sample);
+      esc_unpack(esc_load4(h + k * ESC_FUSED_LEADING + 4 * m.lane), sample);
       esc_outer(column, sample, sum);
     }
   }
@@ -146,8 +146,8 @@ struct esc_chip_fma : esc_chip<N> {
 #pragma unroll 4
     for (int n = 0; n < N; n++) {
       float column[4], sample[4];
-      esc_unpack(esc_load4(w + n * chip::pitch + 4 * m.group), column);
-      esc_unpack(esc_load4(delta + n * ESC_CHIP_LEADING + 4 * m.lane), sample);
+      esc_unpack(esc_load4(w + n * fused::pitch + 4 * m.group), column);
+      esc_unpack(esc_load4(delta + n * ESC_FUSED_LEADING + 4 * m.lane), sample);
       esc_outer(column, sample, sum);
     }
   }
@@ -168,14 +168,14 @@ struct esc_chip_fma : esc_chip<N> {
                                                          const thread_map &m,
                                                          float sum[gradient_rows][4]) {
 #pragma unroll 1
-    for (int b = m.slice * chip::slice_length; b < (m.slice + 1) * chip::slice_length; b += 4) {
+    for (int b = m.slice * fused::slice_length; b < (m.slice + 1) * fused::slice_length; b += 4) {
       float left[gradient_rows][4], right[4][4];
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
-        esc_unpack(esc_load4(delta + (m.down + group_rows * i) * ESC_CHIP_LEADING + b), left[i]);
+        esc_unpack(esc_load4(delta + (m.down + group_rows * i) * ESC_FUSED_LEADING + b), left[i]);
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        esc_unpack(esc_load4(h + (m.across + group_columns * j) * ESC_CHIP_LEADING + b), right[j]);
+        esc_unpack(esc_load4(h + (m.across + group_columns * j) * ESC_FUSED_LEADING + b), right[j]);
 #pragma unroll
       for (int q = 0; q < 4; q++)
 #pragma unroll
@@ -192,7 +192,7 @@ struct esc_chip_fma : esc_chip<N> {
                                                          float *gradient) {
     float *at = gradient + m.down * N + m.across;
 #pragma unroll
-    for (int half = chip::slices / 2; half >= 0; half /= 2) {
+    for (int half = fused::slices / 2; half >= 0; half /= 2) {
       float *place = at + (half == 0 ? 0 : m.slice % (half > 0 ? half : 1)) * N * N;
       const bool gives = half == 0 ? m.slice == 0 : m.slice >= half && m.slice < 2 * half;
 #pragma unroll

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The products of path chip's tensor cores alone, in the block's shared memory as the
+/* The products of path fused's tensor cores alone, in the block's shared memory as the
  * kernel has it, against double: for every width, for sums of up to 512 samples. Built
  * by nvcc for a device, and by the host's compiler for the SIMT harness
- * (test_chip_products_simt.cc), where threads run in several orders. */
+ * (test_fused_products_simt.cc), where threads run in several orders. */
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <limits>
 #include <vector>
 
-#include "chip_stage.cuh"
-#include "chip_tensor.cuh"
+#include "fused_stage.cuh"
+#include "fused_tensor.cuh"
 #ifndef __CUDACC__
 #include "esc_simt.h"
 #endif
@@ -43,15 +43,15 @@ template <class P>
 static __device__ void load_tile(const arguments &a, int tile, const block &b) {
   for (int i = (int)threadIdx.x; i < P::width * ESC_TILE; i += P::threads) {
     const int from = i / ESC_TILE * a.samples + tile * ESC_TILE + i % ESC_TILE;
-    const int to = i / ESC_TILE * ESC_CHIP_LEADING + i % ESC_TILE;
+    const int to = i / ESC_TILE * ESC_FUSED_LEADING + i % ESC_TILE;
     b.s_h[to] = a.h[from];
     b.s_delta[to] = a.delta[from];
   }
 }
 
-/* All products of one block's network, as chip_step.cuh makes them. */
+/* All products of one block's network, as fused_step.cuh makes them. */
 template <class P>
-static __device__ void multiply_tile(const arguments &a, const esc_chip_thread<P> &t, int tile,
+static __device__ void multiply_tile(const arguments &a, const esc_fused_thread<P> &t, int tile,
                                      const block &b) {
   float z[P::rows][P::columns] = {{0}}, u[P::rows][P::columns] = {{0}};
   float sum[P::gradient_rows][P::gradient_columns] = {{0}}, *place = a.waiting + t.id;
@@ -64,9 +64,9 @@ static __device__ void multiply_tile(const arguments &a, const esc_chip_thread<P
       a.u[P::gradient_feature(t.map, i) * a.samples + tile * ESC_TILE +
           P::gradient_sample(t.map, j)] = u[i][j];
     }
-  esc_chip_gradient<P>(b.s_delta, b.s_h, t, place, tile == 0, sum);
+  esc_fused_gradient<P>(b.s_delta, b.s_h, t, place, tile == 0, sum);
   if ((tile + 1) * ESC_TILE < a.samples)
-    esc_chip_store_partials<P>(place, sum);
+    esc_fused_store_partials<P>(place, sum);
   else
     P::reduce_gradient(t.map, sum, b.s_gradient);
 }
@@ -74,10 +74,10 @@ static __device__ void multiply_tile(const arguments &a, const esc_chip_thread<P
 template <class P>
 __global__ void __launch_bounds__(P::threads, 1) products_kernel(const arguments a) {
   ESC_SHARED_MEMORY(float, shared);
-  const esc_chip_thread<P> t = esc_chip_make_thread<P>((int)threadIdx.x);
+  const esc_fused_thread<P> t = esc_fused_make_thread<P>((int)threadIdx.x);
   float *const s_h = shared + P::width * P::pitch, *const s_delta =
-                                                       s_h + P::width * ESC_CHIP_LEADING;
-  const block b = {shared, s_h, s_delta, s_delta + P::width * ESC_CHIP_LEADING};
+                                                       s_h + P::width * ESC_FUSED_LEADING;
+  const block b = {shared, s_h, s_delta, s_delta + P::width * ESC_FUSED_LEADING};
   for (int i = t.id; i < P::width * P::width; i += P::threads)
     b.s_w[i / P::width * P::pitch + i % P::width] = a.w[i];
   for (int tile = 0; tile * ESC_TILE < a.samples; tile++) {
@@ -134,9 +134,9 @@ struct device_array {
 
 template <int N>
 static void run_width(matrices *m) {
-  typedef esc_chip_tf32x3<N> P;
+  typedef esc_fused_3xtf32<N> P;
   const size_t wide = (size_t)N * (size_t)m->samples, square = (size_t)N * N;
-  const size_t shared = sizeof(float) * (size_t)(N * P::pitch + 3 * N * ESC_CHIP_LEADING);
+  const size_t shared = sizeof(float) * (size_t)(N * P::pitch + 3 * N * ESC_FUSED_LEADING);
   device_array w(square, m->w.data()), h(wide, m->h.data()), delta(wide, m->delta.data());
   device_array z(wide), u(wide), gradient(square), waiting(square);
   const arguments a = {m->depth,  m->samples, w.begin(),        h.begin(),      delta.begin(),

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stages of one step of path `chip`. `samples` is how many of the tile's
+/* The stages of one step of path `fused`. `samples` is how many of the tile's
  * ESC_TILE places are taken; the others hold 0 inputs and 0 errors, so that they add
  * nothing to any sum. */
-#ifndef ESC_CHIP_STAGE_CUH
-#define ESC_CHIP_STAGE_CUH
+#ifndef ESC_FUSED_STAGE_CUH
+#define ESC_FUSED_STAGE_CUH
 
-#include "chip_block.cuh"
 #include "escapement/internal/loss.h"
 #include "escapement/internal/stream.h"
 #include "escapement/internal/update.h"
+#include "fused_block.cuh"
 
 enum { ESC_ANY_ACTIVATION = -1 };
 
@@ -23,14 +23,14 @@ static __device__ __attribute__((noinline)) esc_eval_f32 esc_evaluate_any(
 
 /* kind ESC_ANY_ACTIVATION: the problem's, found at run time. */
 template <int kind>
-static __device__ __forceinline__ esc_eval_f32 esc_chip_evaluate(const esc_device_problem &p,
-                                                                 float z) {
+static __device__ __forceinline__ esc_eval_f32 esc_fused_evaluate(const esc_device_problem &p,
+                                                                  float z) {
   if (kind == ESC_ANY_ACTIVATION) return esc_evaluate_any(p, z);
   return esc_evaluate < kind == ESC_ANY_ACTIVATION ? ESC_ACTIVATION_LINEAR : kind > (p, z);
 }
 
 /* Samples first.. of a step's minibatch. */
-struct esc_chip_tile {
+struct esc_fused_tile {
   int64_t step;
   uint64_t seed;
   int first, samples;
@@ -38,9 +38,9 @@ struct esc_chip_tile {
 
 /* The tile's inputs into x, lanes over samples. */
 template <class P>
-static __device__ __forceinline__ void esc_chip_inputs(const esc_device_problem &p,
-                                                       const esc_chip_block &b, int id,
-                                                       const esc_chip_tile &tile) {
+static __device__ __forceinline__ void esc_fused_inputs(const esc_device_problem &p,
+                                                        const esc_fused_block &b, int id,
+                                                        const esc_fused_tile &tile) {
   const int blocks = (p.inputs + 3) / 4;
   for (int i = id; i < blocks * ESC_TILE; i += P::threads) {
     const int sample = i % ESC_TILE, j = i / ESC_TILE;
@@ -49,51 +49,51 @@ static __device__ __forceinline__ void esc_chip_inputs(const esc_device_problem 
       esc_normal4_at(tile.seed, ESC_DOMAIN_DATA, (uint64_t)tile.step, 0,
                      (uint32_t)(tile.first + sample) * (uint32_t)blocks + (uint32_t)j, normal);
     for (int k = 0; k < 4 && 4 * j + k < p.inputs; k++)
-      b.s_x[(4 * j + k) * ESC_CHIP_LEADING + sample] = normal[k];
+      b.s_x[(4 * j + k) * ESC_FUSED_LEADING + sample] = normal[k];
   }
 }
 
 /* z_l and, into `out`, h_l = sigma(z_l). */
 template <class P, int kind>
-static __device__ __forceinline__ void esc_chip_forward_layer(const esc_device_problem &p,
-                                                              const esc_chip_block &b,
-                                                              const esc_chip_thread<P> &t, int l,
-                                                              const float *h, float *out) {
-  float sum[P::rows][P::columns] = {{0}}, *z = b.s_z + l * P::width * ESC_CHIP_LEADING;
+static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_problem &p,
+                                                               const esc_fused_block &b,
+                                                               const esc_fused_thread<P> &t, int l,
+                                                               const float *h, float *out) {
+  float sum[P::rows][P::columns] = {{0}}, *z = b.s_z + l * P::width * ESC_FUSED_LEADING;
   P::forward(b.s_w + l * P::width * P::pitch, h, l == 0 ? p.inputs : P::width, t.map, sum);
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
     for (int j = 0; j < P::columns; j += P::vector) {
-      const int at = P::forward_feature(t.map, i) * ESC_CHIP_LEADING + P::forward_sample(t.map, j);
+      const int at = P::forward_feature(t.map, i) * ESC_FUSED_LEADING + P::forward_sample(t.map, j);
       float value[P::vector];
 #pragma unroll
       for (int q = 0; q < P::vector; q++)
-        value[q] = esc_chip_evaluate<kind>(p, sum[i][j + q]).value;
+        value[q] = esc_fused_evaluate<kind>(p, sum[i][j + q]).value;
       esc_store_vector<P::vector>(z + at, &sum[i][j]);
       esc_store_vector<P::vector>(out + at, value);
     }
 }
 
 /* sum_i a_i b_i of one sample over n features: parts, then halves. */
-static __device__ __forceinline__ float esc_chip_dot(const float *a, const float *b, int n) {
+static __device__ __forceinline__ float esc_fused_dot(const float *a, const float *b, int n) {
   float part[ESC_PARTS] = {0};
   for (int i = 0; i < n; i += ESC_PARTS)
 #pragma unroll
     for (int j = 0; j < ESC_PARTS; j++)
-      if (i + j < n) part[j] = esc_fma_f32(a[i + j], b[(i + j) * ESC_CHIP_LEADING], part[j]);
+      if (i + j < n) part[j] = esc_fma_f32(a[i + j], b[(i + j) * ESC_FUSED_LEADING], part[j]);
   return esc_fold_f32(part);
 }
 
 template <int kind>
-static __device__ __forceinline__ float esc_chip_target(const esc_device_problem &p,
-                                                        const float *x) {
+static __device__ __forceinline__ float esc_fused_target(const esc_device_problem &p,
+                                                         const float *x) {
   float sum = 0;
   for (int k = 0; k < p.modes; k++) {
     const float projection =
-        p.axes ? x[k * ESC_CHIP_LEADING]
-               : esc_chip_dot(p.direction + (size_t)k * (size_t)p.inputs, x, p.inputs);
-    sum = esc_fma_f32(p.amplitude[k], esc_chip_evaluate<kind>(p, projection).value, sum);
+        p.axes ? x[k * ESC_FUSED_LEADING]
+               : esc_fused_dot(p.direction + (size_t)k * (size_t)p.inputs, x, p.inputs);
+    sum = esc_fma_f32(p.amplitude[k], esc_fused_evaluate<kind>(p, projection).value, sum);
   }
   return sum;
 }
@@ -101,14 +101,14 @@ static __device__ __forceinline__ float esc_chip_target(const esc_device_problem
 /* Prediction, target and loss of each sample, by the first ESC_TILE threads; then
  * the samples' losses into their partial sums. Called by the whole block; contains a barrier. */
 template <class P, int kind>
-static __device__ __forceinline__ void esc_chip_losses(const esc_device_problem &p,
-                                                       const esc_chip_block &b,
-                                                       const esc_chip_thread<P> &t, const float *h,
-                                                       int samples) {
+static __device__ __forceinline__ void esc_fused_losses(const esc_device_problem &p,
+                                                        const esc_fused_block &b,
+                                                        const esc_fused_thread<P> &t,
+                                                        const float *h, int samples) {
   if (t.id < ESC_TILE) {
-    const float f = esc_chip_dot(b.s_w_out, h + t.id, P::width);
+    const float f = esc_fused_dot(b.s_w_out, h + t.id, P::width);
     const esc_loss_f32 e =
-        esc_loss_eval_f32(p.loss, p.huber_delta, f, esc_chip_target<kind>(p, b.s_x + t.id));
+        esc_loss_eval_f32(p.loss, p.huber_delta, f, esc_fused_target<kind>(p, b.s_x + t.id));
     b.s_value[t.id] = e.value;
     b.s_error[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
   }
@@ -119,37 +119,37 @@ static __device__ __forceinline__ void esc_chip_losses(const esc_device_problem 
 
 /* Adds the tile to this thread's partial sum of the output layer's gradient. */
 template <class P>
-static __device__ __forceinline__ void esc_chip_output_gradient(const esc_chip_block &b,
-                                                                esc_chip_thread<P> *t,
-                                                                const float *h) {
+static __device__ __forceinline__ void esc_fused_output_gradient(const esc_fused_block &b,
+                                                                 esc_fused_thread<P> *t,
+                                                                 const float *h) {
   const int n = t->id % P::width, slice = t->id / P::width;
   if (slice >= P::slices) return;
   for (int s = slice * P::slice_length; s < (slice + 1) * P::slice_length; s++)
-    t->output[0] = esc_fma_f32(b.s_error[s], h[n * ESC_CHIP_LEADING + s], t->output[0]);
+    t->output[0] = esc_fma_f32(b.s_error[s], h[n * ESC_FUSED_LEADING + s], t->output[0]);
 }
 
 /* Place of an input gradient's output (i, j) in an (N, row). */
 template <class P>
-static __device__ __forceinline__ int esc_chip_place(const esc_chip_thread<P> &t, int i, int j) {
-  return P::gradient_feature(t.map, i) * ESC_CHIP_LEADING + P::gradient_sample(t.map, j);
+static __device__ __forceinline__ int esc_fused_place(const esc_fused_thread<P> &t, int i, int j) {
+  return P::gradient_feature(t.map, i) * ESC_FUSED_LEADING + P::gradient_sample(t.map, j);
 }
 
 /* Of the thread's features and samples of an interface: makes z its values, returns
  * derivative and deficit. */
 template <class P, int kind>
-static __device__ __forceinline__ void esc_chip_values(const esc_device_problem &p, float *z,
-                                                       const esc_chip_thread<P> &t,
-                                                       float derivative[P::rows][P::columns],
-                                                       float deficit[P::rows][P::columns]) {
+static __device__ __forceinline__ void esc_fused_values(const esc_device_problem &p, float *z,
+                                                        const esc_fused_thread<P> &t,
+                                                        float derivative[P::rows][P::columns],
+                                                        float deficit[P::rows][P::columns]) {
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
     for (int j = 0; j < P::columns; j += P::vector) {
-      float *at = z + esc_chip_place(t, i, j), value[P::vector];
+      float *at = z + esc_fused_place(t, i, j), value[P::vector];
       esc_load_vector<P::vector>(at, value);
 #pragma unroll
       for (int q = 0; q < P::vector; q++) {
-        const esc_eval_f32 e = esc_chip_evaluate<kind>(p, value[q]);
+        const esc_eval_f32 e = esc_fused_evaluate<kind>(p, value[q]);
         value[q] = e.value;
         derivative[i][j + q] = e.derivative;
         deficit[i][j + q] = e.deficit;
@@ -159,12 +159,12 @@ static __device__ __forceinline__ void esc_chip_values(const esc_device_problem 
 }
 
 /* u becomes delta = u sigma'; the ledger's terms u kappa of the tile's features. With
- * esc_chip_fma the lane's four samples are one part of order.h. */
+ * esc_fused_fma the lane's four samples are one part of order.h. */
 template <class P>
-static __device__ __forceinline__ void esc_chip_delta(const esc_chip_thread<P> &t, float *feature,
-                                                      const float derivative[P::rows][P::columns],
-                                                      const float deficit[P::rows][P::columns],
-                                                      float u[P::rows][P::columns]) {
+static __device__ __forceinline__ void esc_fused_delta(const esc_fused_thread<P> &t, float *feature,
+                                                       const float derivative[P::rows][P::columns],
+                                                       const float deficit[P::rows][P::columns],
+                                                       float u[P::rows][P::columns]) {
 #pragma unroll
   for (int i = 0; i < P::rows; i++) {
     float part = 0;
@@ -179,22 +179,22 @@ static __device__ __forceinline__ void esc_chip_delta(const esc_chip_thread<P> &
 }
 
 template <class P>
-static __device__ __forceinline__ void esc_chip_store(const esc_chip_thread<P> &t,
-                                                      const float v[P::rows][P::columns],
-                                                      float *to) {
+static __device__ __forceinline__ void esc_fused_store(const esc_fused_thread<P> &t,
+                                                       const float v[P::rows][P::columns],
+                                                       float *to) {
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
     for (int j = 0; j < P::columns; j += P::vector)
-      esc_store_vector<P::vector>(to + esc_chip_place(t, i, j), &v[i][j]);
+      esc_store_vector<P::vector>(to + esc_fused_place(t, i, j), &v[i][j]);
 }
 
 /* The tile's ledger terms, features into parts, into the sums over tiles: ESC_PARTS
  * lanes an interface. Called by the whole block. */
 template <class P>
-static __device__ __forceinline__ void esc_chip_deficits(const esc_device_problem &p,
-                                                         const esc_chip_block &b,
-                                                         const esc_chip_thread<P> &t) {
+static __device__ __forceinline__ void esc_fused_deficits(const esc_device_problem &p,
+                                                          const esc_fused_block &b,
+                                                          const esc_fused_thread<P> &t) {
   enum { groups = P::threads / ESC_PARTS };
   for (int first = 0; first < p.layers - 1; first += groups) {
     const int l = first + t.group;
@@ -210,7 +210,7 @@ static __device__ __forceinline__ void esc_chip_deficits(const esc_device_proble
  * threads are side by side. Where P is chained, the sum continues from them; else the tile's sum is
  * added to them. */
 template <class P>
-static __device__ __forceinline__ void esc_chip_load_partials(
+static __device__ __forceinline__ void esc_fused_load_partials(
     const float *g_partial, float sum[P::gradient_rows][P::gradient_columns]) {
 #pragma unroll
   for (int i = 0; i < P::gradient_rows; i++)
@@ -222,7 +222,7 @@ static __device__ __forceinline__ void esc_chip_load_partials(
 }
 
 template <class P>
-static __device__ __forceinline__ void esc_chip_store_partials(
+static __device__ __forceinline__ void esc_fused_store_partials(
     float *g_partial, const float sum[P::gradient_rows][P::gradient_columns]) {
 #pragma unroll
   for (int i = 0; i < P::gradient_rows; i++)
@@ -233,16 +233,16 @@ static __device__ __forceinline__ void esc_chip_store_partials(
 
 /* sum: a layer's gradient up to this tile; that of the tiles before is at `g_partial`. */
 template <class P>
-static __device__ __forceinline__ void esc_chip_gradient(
-    const float *delta, const float *h, const esc_chip_thread<P> &t, const float *g_partial,
+static __device__ __forceinline__ void esc_fused_gradient(
+    const float *delta, const float *h, const esc_fused_thread<P> &t, const float *g_partial,
     bool first, float sum[P::gradient_rows][P::gradient_columns]) {
-  if (!first && P::chained) esc_chip_load_partials<P>(g_partial, sum);
+  if (!first && P::chained) esc_fused_load_partials<P>(g_partial, sum);
   P::weight_gradient(delta, h, t.map, sum);
-  if (!first && !P::chained) esc_chip_load_partials<P>(g_partial, sum);
+  if (!first && !P::chained) esc_fused_load_partials<P>(g_partial, sum);
 }
 
 /* One layer's weights, (rows, columns). */
-struct esc_chip_layer {
+struct esc_fused_layer {
   float rate;
   int rows, columns;
   float *s_w;          /* (rows, pitch) */
@@ -253,9 +253,9 @@ struct esc_chip_layer {
 /* |G|^2 and the update of one layer from the gradient in b.s_pong: ESC_PARTS lanes a row.
  * Called by the whole block; contains a barrier. */
 template <class P>
-static __device__ __forceinline__ void esc_chip_update(const esc_chip_block &b,
-                                                       esc_chip_thread<P> *t,
-                                                       const esc_chip_layer &layer) {
+static __device__ __forceinline__ void esc_fused_update(const esc_fused_block &b,
+                                                        esc_fused_thread<P> *t,
+                                                        const esc_fused_layer &layer) {
   enum { groups = P::threads / ESC_PARTS };
   for (int first = 0; first < layer.rows; first += groups) {
     const int n = first + t->group;

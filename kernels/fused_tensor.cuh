@@ -9,24 +9,26 @@
  * r) do where the places are two groups of four, 16 apart, or the rows are two apart.
  * The tensor core does not mind how rows, columns and the reduction's places are
  * numbered, as long as both factors agree: they are numbered so. */
-#ifndef ESC_CHIP_TENSOR_CUH
-#define ESC_CHIP_TENSOR_CUH
+#ifndef ESC_FUSED_TENSOR_CUH
+#define ESC_FUSED_TENSOR_CUH
 
-#include "chip_product.cuh"
+#include "fused_product.cuh"
 #include "mma.cuh"
 
 /* How far apart in a factor of a warp's product lie, in floats: a lane's two places of
  * the same eight (`second`), eights of places (`step`), and rows 8 apart of the left
  * factor, tiles of the right one (`other`). */
-struct esc_chip_stride {
+struct esc_fused_stride {
   int second, step, other;
 };
 
 /* sum += a b over `depth` places, rounded up to 16; a and b are the lane's first. */
 template <int tiles>
-static __device__ __forceinline__ void esc_chip_tensor(const float *a, const esc_chip_stride &by_a,
-                                                       const float *b, const esc_chip_stride &by_b,
-                                                       int depth, float sum[2][2 * tiles]) {
+static __device__ __forceinline__ void esc_fused_tensor(const float *a,
+                                                        const esc_fused_stride &by_a,
+                                                        const float *b,
+                                                        const esc_fused_stride &by_b, int depth,
+                                                        float sum[2][2 * tiles]) {
 #pragma unroll
   for (int first = 0; first < depth; first += 16) {
     float left[2][4], right[tiles][2][2];
@@ -45,8 +47,8 @@ static __device__ __forceinline__ void esc_chip_tensor(const float *a, const esc
 }
 
 template <int N>
-struct esc_chip_tf32x3 : esc_chip<N> {
-  typedef esc_chip<N> chip;
+struct esc_fused_3xtf32 : esc_fused<N> {
+  typedef esc_fused<N> fused;
   enum {
     rows = 2,
     columns = 8,
@@ -93,22 +95,22 @@ struct esc_chip_tf32x3 : esc_chip<N> {
   /* Beyond `depth` there are zeros in w and h. */
   static __device__ __forceinline__ void forward(const float *w, const float *h, int depth,
                                                  const thread_map &m, float sum[rows][columns]) {
-    const esc_chip_stride by_w = {4, 8, 8 * chip::pitch};
-    const esc_chip_stride by_h = {4 * ESC_CHIP_LEADING, 8 * ESC_CHIP_LEADING, 4};
-    esc_chip_tensor<columns / 2>(w + (m.first + m.r) * chip::pitch + m.q, by_w,
-                                 h + m.q * ESC_CHIP_LEADING + 32 * m.half + spread(m.r), by_h,
-                                 depth, sum);
+    const esc_fused_stride by_w = {4, 8, 8 * fused::pitch};
+    const esc_fused_stride by_h = {4 * ESC_FUSED_LEADING, 8 * ESC_FUSED_LEADING, 4};
+    esc_fused_tensor<columns / 2>(w + (m.first + m.r) * fused::pitch + m.q, by_w,
+                                  h + m.q * ESC_FUSED_LEADING + 32 * m.half + spread(m.r), by_h,
+                                  depth, sum);
   }
 
   /* A lane's two places are features side by side. */
   static __device__ __forceinline__ void input_gradient(const float *w, const float *delta,
                                                         const thread_map &m,
                                                         float sum[rows][columns]) {
-    const esc_chip_stride by_w = {chip::pitch, 8 * chip::pitch, 8};
-    const esc_chip_stride by_delta = {ESC_CHIP_LEADING, 8 * ESC_CHIP_LEADING, 8};
-    esc_chip_tensor<columns / 2>(w + 2 * m.q * chip::pitch + m.first + evens_first(m.r), by_w,
-                                 delta + 2 * m.q * ESC_CHIP_LEADING + 32 * m.half + m.r, by_delta,
-                                 N, sum);
+    const esc_fused_stride by_w = {fused::pitch, 8 * fused::pitch, 8};
+    const esc_fused_stride by_delta = {ESC_FUSED_LEADING, 8 * ESC_FUSED_LEADING, 8};
+    esc_fused_tensor<columns / 2>(w + 2 * m.q * fused::pitch + m.first + evens_first(m.r), by_w,
+                                  delta + 2 * m.q * ESC_FUSED_LEADING + 32 * m.half + m.r, by_delta,
+                                  N, sum);
   }
 
   /* Over the four lanes of a row. */
@@ -125,10 +127,10 @@ struct esc_chip_tf32x3 : esc_chip<N> {
   static __device__ __forceinline__ void weight_gradient(
       const float *delta, const float *h, const thread_map &m,
       float sum[gradient_rows][gradient_columns]) {
-    const esc_chip_stride by_sample = {4, 8, 8 * ESC_CHIP_LEADING};
-    esc_chip_tensor<tiles>(delta + (m.first + m.r) * ESC_CHIP_LEADING + m.q, by_sample,
-                           h + (N / 2 * m.half + m.r) * ESC_CHIP_LEADING + m.q, by_sample, ESC_TILE,
-                           sum);
+    const esc_fused_stride by_sample = {4, 8, 8 * ESC_FUSED_LEADING};
+    esc_fused_tensor<tiles>(delta + (m.first + m.r) * ESC_FUSED_LEADING + m.q, by_sample,
+                            h + (N / 2 * m.half + m.r) * ESC_FUSED_LEADING + m.q, by_sample,
+                            ESC_TILE, sum);
   }
 
   /* To (N, N). Called by the whole block; contains a barrier. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a block of path `chip` keeps in shared memory, and what its threads are. */
-#ifndef ESC_CHIP_BLOCK_CUH
-#define ESC_CHIP_BLOCK_CUH
+/* What a block of path `fused` keeps in shared memory, and what its threads are. */
+#ifndef ESC_FUSED_BLOCK_CUH
+#define ESC_FUSED_BLOCK_CUH
 
-#include "chip_product.cuh"
+#include "fused_product.cuh"
 
 /* A block's shared memory, in this order; doubles first. L layers, N wide; leading is
- * ESC_CHIP_LEADING. */
-struct esc_chip_block {
+ * ESC_FUSED_LEADING. */
+struct esc_fused_block {
   double *s_row;               /* (N) squares of a gradient's rows */
   double *s_deficit;           /* (L) the ledger's sums over tiles */
   double *s_gradient2;         /* (L) */
@@ -33,24 +33,24 @@ static __device__ __forceinline__ T *esc_carve(char **at, size_t count) {
   return p;
 }
 
-static __host__ __device__ inline size_t esc_chip_bytes(int layers, int width) {
-  const size_t l = (size_t)layers, n = (size_t)width, row = (size_t)ESC_CHIP_LEADING;
+static __host__ __device__ inline size_t esc_fused_bytes(int layers, int width) {
+  const size_t l = (size_t)layers, n = (size_t)width, row = (size_t)ESC_FUSED_LEADING;
   return sizeof(double) * (n + 2 * l + ESC_PARTS + 2) +
          sizeof(float) *
              ((l - 1) * n * (n + 4) + n + (l + 2) * n * row + 2 * ESC_TILE + (l - 1) * 2 * n + 4);
 }
 
 template <int N>
-static __device__ __forceinline__ esc_chip_block esc_chip_layout(void *shared, int layers) {
-  const size_t l = (size_t)layers, tile = (size_t)N * ESC_CHIP_LEADING;
+static __device__ __forceinline__ esc_fused_block esc_fused_layout(void *shared, int layers) {
+  const size_t l = (size_t)layers, tile = (size_t)N * ESC_FUSED_LEADING;
   char *at = static_cast<char *>(shared);
-  esc_chip_block b;
+  esc_fused_block b;
   b.s_row = esc_carve<double>(&at, N);
   b.s_deficit = esc_carve<double>(&at, l);
   b.s_gradient2 = esc_carve<double>(&at, l);
   b.s_loss = esc_carve<double>(&at, ESC_PARTS);
   b.s_count = esc_carve<unsigned long long>(&at, 2);
-  b.s_w = esc_carve<float>(&at, (l - 1) * N * esc_chip<N>::pitch);
+  b.s_w = esc_carve<float>(&at, (l - 1) * N * esc_fused<N>::pitch);
   b.s_w_out = esc_carve<float>(&at, N);
   b.s_x = esc_carve<float>(&at, tile);
   b.s_z = esc_carve<float>(&at, (l - 1) * tile);
@@ -65,7 +65,7 @@ static __device__ __forceinline__ esc_chip_block esc_chip_layout(void *shared, i
 
 /* A thread of a block whose products are P's. */
 template <class P>
-struct esc_chip_thread {
+struct esc_fused_thread {
   int id, group, lane; /* ESC_PARTS lanes a group */
   typename P::thread_map map;
   int moved, lost;
@@ -73,8 +73,8 @@ struct esc_chip_thread {
 };
 
 template <class P>
-static __device__ __forceinline__ esc_chip_thread<P> esc_chip_make_thread(int id) {
-  esc_chip_thread<P> t;
+static __device__ __forceinline__ esc_fused_thread<P> esc_fused_make_thread(int id) {
+  esc_fused_thread<P> t;
   t.id = id;
   t.group = id / ESC_PARTS;
   t.lane = id % ESC_PARTS;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Path `chip`: one block trains one network for many steps, weights and
+/* Path `fused`: one block trains one network for many steps, weights and
  * activations in shared memory, nothing of a step in device memory but the
  * weights' compensation and, for minibatches of several tiles, the gradients'
  * sums. There are two kinds of it. One multiplies by fused multiply-adds, and every
@@ -7,8 +7,8 @@
  * The other, tf32x3, has the products of hidden layers made by the tensor cores with
  * an error like float's (mma.cuh), in an order of its own: the same results whenever
  * and beside whatever it runs, on one kind of device. */
-#ifndef ESC_CHIP_H
-#define ESC_CHIP_H
+#ifndef ESC_FUSED_H
+#define ESC_FUSED_H
 
 #include "kernels.h"
 
@@ -19,22 +19,22 @@ extern "C" {
 /* Whether a network has a shape that this path trains, either kind: width 16, 32, 48 or 64,
  * no more inputs than that, at most ESC_SLAB samples, and shared memory for it
  * within `limit` bytes a block. */
-bool esc_chip_fits(int layers, int width, int inputs, int batch, size_t limit);
+bool esc_fused_fits(int layers, int width, int inputs, int batch, size_t limit);
 
 /* Shared memory of one block, bytes. */
-size_t esc_chip_shared(int layers, int width);
+size_t esc_fused_shared(int layers, int width);
 
 /* Floats of device memory that one network's gradient sums need between tiles; 0
  * where a minibatch is one tile. */
-size_t esc_chip_scratch(int layers, int width, int batch);
-size_t esc_chip_tf32x3_scratch(int layers, int width, int batch);
+size_t esc_fused_scratch(int layers, int width, int batch);
+size_t esc_fused_3xtf32_scratch(int layers, int width, int batch);
 
 /* Trains every network of the lot by up to `steps` steps: lot->w, low and track
  * go in and come out; seed is read; chains is workspace. */
-cudaError_t esc_launch_chip(const esc_device_problem *p, const esc_track_rules *rules,
-                            const esc_lot *lot, int64_t steps, cudaStream_t stream);
-cudaError_t esc_launch_chip_tf32x3(const esc_device_problem *p, const esc_track_rules *rules,
-                                   const esc_lot *lot, int64_t steps, cudaStream_t stream);
+cudaError_t esc_launch_fused(const esc_device_problem *p, const esc_track_rules *rules,
+                             const esc_lot *lot, int64_t steps, cudaStream_t stream);
+cudaError_t esc_launch_fused_3xtf32(const esc_device_problem *p, const esc_track_rules *rules,
+                                    const esc_lot *lot, int64_t steps, cudaStream_t stream);
 
 #ifdef __cplusplus
 }
