@@ -23,7 +23,7 @@ add_custom_command(OUTPUT ${python_package}.stamp
   COMMAND ${CMAKE_COMMAND} -E make_directory ${python_package}/_draw
   COMMAND ${CMAKE_COMMAND} -E copy ${python_modules} ${python_package}
   COMMAND ${CMAKE_COMMAND} -E copy ${python_drawing} ${python_package}/_draw
-  COMMAND ${Python3_EXECUTABLE} -I ${PROJECT_SOURCE_DIR}/host/python/declare.py ${CMAKE_C_COMPILER}
+  COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/host/python/declare.py ${CMAKE_C_COMPILER}
           ${python_package}/_declarations.py ${PROJECT_SOURCE_DIR}/include ${PROJECT_BINARY_DIR}/include
   COMMAND ${CMAKE_COMMAND} -E create_symlink $<TARGET_FILE:escapement_shared>
           ${python_package}/$<TARGET_SONAME_FILE_NAME:escapement_shared>

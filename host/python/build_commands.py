@@ -12,11 +12,16 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
-from wheel.bdist_wheel import bdist_wheel
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel  # since 70.1
+except ImportError:
+    from wheel.bdist_wheel import bdist_wheel
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VERSION = re.search(r"project\(escapement VERSION ([0-9.]+)",
@@ -32,6 +37,7 @@ def built():
     tree = pathlib.Path(os.environ.get("ESCAPEMENT_BUILD", ROOT / "build/wheel")).resolve()
     if not (tree / "CMakeCache.txt").exists():
         cmake("-S", ROOT, "-B", tree, "-GNinja", "-DBUILD_TESTING=OFF",
+              f"-DPython3_EXECUTABLE={sys.executable}",
               *shlex.split(os.environ.get("ESCAPEMENT_CMAKE_ARGS", "")))
     cmake("--build", tree, "--target", "escapement_python")
     return tree

@@ -170,10 +170,15 @@ def on_thread(function: Callable[..., Any], *arguments: Any) -> Any:
 
     thread = threading.Thread(target=call, name="escapement")
     thread.start()
-    thread.join()
+    interrupted = None
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt as stop:  # not before the library has let go of its arguments
+            interrupted = stop
     value, error = outcome[0]
-    if error is not None:
-        raise error
+    if interrupted or error:
+        raise interrupted or error
     return value
 
 
@@ -266,23 +271,3 @@ def released(struct: Any, free: Callable[[Any], None]) -> Iterator[Any]:
         yield struct
     finally:
         free(struct)
-
-
-def table(rows: list[dict[str, Any]], dimension: str) -> Any:
-    """Rows as a pandas.DataFrame, or without pandas as an xarray.Dataset along `dimension`."""
-    try:
-        import pandas
-    except ImportError:
-        import xarray
-        return xarray.Dataset({name: (dimension, _column([row[name] for row in rows]))
-                               for name in (rows[0] if rows else ())})
-    return pandas.DataFrame(rows)
-
-
-def _column(values: list[Any]) -> np.ndarray:
-    """An array with one element for each value, also where values are tuples."""
-    if not any(isinstance(value, tuple) for value in values):
-        return np.array(values)
-    column = np.empty(len(values), object)
-    column[:] = values
-    return column

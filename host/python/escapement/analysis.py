@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Iterator
 
-from ._library import array, check, constants, ffi, fields, lib, printed, table, text
+import pandas
+
+from ._library import array, check, constants, ffi, fields, lib, printed, text
 from .results import Results, Several, name_of, results_of
 
 
@@ -60,7 +62,7 @@ def _group_row(group: Any) -> dict[str, Any]:
             "warnings": group_warnings(group)}
 
 
-def fit(*data: Results) -> Any:
+def fit(*data: Results) -> pandas.DataFrame:
     """Slopes of log t* on log epsilon with 95% intervals, a row for each bottleneck, set of small
     layers and threshold.
 
@@ -76,11 +78,10 @@ def fit(*data: Results) -> Any:
     pandas.DataFrame
         bottleneck, small_layers (from 1), threshold, law, predicted, slope, standard_error, lower,
         upper, ..., the limit at epsilon -> 0 as limit_slope, limit_lower, limit_upper, ..., and
-        warnings. The C API describes each (``esc_fit_group``, ``esc_limit``). Without pandas an
-        xarray.Dataset.
+        warnings. The C API describes each (``esc_fit_group``, ``esc_limit``).
     """
     with fitted(data) as groups:
-        return table([_group_row(group) for group in groups], "group")
+        return pandas.DataFrame([_group_row(group) for group in groups])
 
 
 def points(group: Any) -> list[dict[str, Any]]:
@@ -93,7 +94,7 @@ def points(group: Any) -> list[dict[str, Any]]:
     return found
 
 
-def fit_points(*data: Results) -> Any:
+def fit_points(*data: Results) -> pandas.DataFrame:
     """What `fit` fits: a row for each group and scale.
 
     Returns
@@ -103,8 +104,8 @@ def fit_points(*data: Results) -> Any:
         local slope to the next larger scale with its 95% interval.
     """
     with fitted(data) as groups:
-        return table([{**group_key(group), **point} for group in groups for point in points(group)],
-                     "point")
+        return pandas.DataFrame([{**group_key(group), **point} for group in groups
+                                 for point in points(group)])
 
 
 # ---- plateaus ----
@@ -144,7 +145,7 @@ def _measured(data: Results, window: float) -> Iterator[Any]:
         lib.esc_plateau_table_free(out)
 
 
-def plateau(data: Results, window: float = constants["ESC_PLATEAU_WINDOW"]) -> Any:
+def plateau(data: Results, window: float = constants["ESC_PLATEAU_WINDOW"]) -> pandas.DataFrame:
     """What the theory assumes of a plateau, measured from the snapshots of each network.
 
     Parameters
@@ -162,10 +163,10 @@ def plateau(data: Results, window: float = constants["ESC_PLATEAU_WINDOW"]) -> A
         ``self_exponent_verdict``: theory's, or why there is none.
     """
     with _measured(data, window) as out:
-        return table([_network_row(out, i) for i in range(out.members)], "network")
+        return pandas.DataFrame([_network_row(out, i) for i in range(out.members)])
 
 
-def plateau_verdicts(data: Results, window: float = constants["ESC_PLATEAU_WINDOW"]) -> Any:
+def plateau_verdicts(data: Results, window: float = constants["ESC_PLATEAU_WINDOW"]) -> pandas.DataFrame:
     """Each number of a plateau over the networks of a group, beside theory's.
 
     Returns
@@ -177,8 +178,8 @@ def plateau_verdicts(data: Results, window: float = constants["ESC_PLATEAU_WINDO
     """
     with _measured(data, window) as out:
         groups = [out.set[i] for i in range(out.sets)] + [out.group[i] for i in range(out.groups)]
-        return table([_verdict_row(group, group.row[i]) for group in groups for i in range(group.rows)],
-                     "row")
+        return pandas.DataFrame([_verdict_row(group, group.row[i]) for group in groups
+                                 for i in range(group.rows)])
 
 
 def _verdict_row(group: Any, row: Any) -> dict[str, Any]:

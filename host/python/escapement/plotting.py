@@ -34,7 +34,7 @@ def _steps(data: list[xarray.Dataset], group: Any, scale: float) -> dict[str, li
             (one.small_layers.values == group.small_layers) & \
             (abs(one.scale.values - scale) <= 1e-12 * scale) & \
             (one.status.values != lib.ESC_MEMBER_DIVERGED)
-        column, = np.flatnonzero(one.threshold.values == group.threshold)
+        column = np.flatnonzero(one.threshold.values == group.threshold)[0]
         steps += one.escape_step.values[chosen, column].tolist()
         steps_run += one.steps_run.values[chosen].tolist()
     return {"steps": steps, "steps_run": steps_run}

@@ -7,9 +7,10 @@ import os
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence, Union
 
 import numpy as np
+import pandas
 import xarray
 
-from ._library import InputError, check, ffi, lib, record, released, table, text
+from ._library import InputError, check, ffi, lib, record, released, text
 
 Results = Union[xarray.Dataset, str, os.PathLike]
 
@@ -230,7 +231,7 @@ def save(data: xarray.Dataset, path: Union[str, os.PathLike]) -> None:
     check(lib.esc_results_write(results_of(data), os.fsencode(path)))
 
 
-def compare(first: Results, second: Results) -> Any:
+def compare(first: Results, second: Results) -> pandas.DataFrame:
     """Differences of two results of one sweep, variable by variable.
 
     Returns
@@ -242,6 +243,6 @@ def compare(first: Results, second: Results) -> Any:
     several, out = Several((first, second)), ffi.new("esc_comparison *")
     check(lib.esc_results_compare(several.results[0], several.results[1], several.name, out))
     with released(out, lib.esc_comparison_free):
-        rows = table([vars(record(out.row[i])) for i in range(out.rows)], "variable")
+        rows = pandas.DataFrame([vars(record(out.row[i])) for i in range(out.rows)])
         rows.attrs["different"] = out.different
         return rows

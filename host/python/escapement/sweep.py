@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import queue
-import shlex
 import sys
 import threading
 import time
@@ -16,8 +15,8 @@ from typing import Any, Callable, Mapping, Optional, Sequence, Union
 import numpy as np
 import xarray
 
-from ._library import Interrupted, Record, Status, array, check, failure, ffi, fields, lib, on_thread, \
-    record, released, text
+from ._library import EscapementError, Record, Status, array, check, failure, ffi, fields, lib, \
+    on_thread, record, released, text
 from .results import dataset_of, owned
 
 log = logging.getLogger("escapement")
@@ -191,7 +190,8 @@ width, inputs, activation
             path: Optional[str] = None, precision: Optional[str] = None, threads: int = 0,
             slots: int = 0, device: Optional[int] = None, devices: Union[str, Sequence, None] = None,
             shard: Optional[tuple[int, int]] = None, resume: bool = False, force: bool = False,
-            earlier: Union[str, os.PathLike, None] = None, checkpoint_seconds: Optional[float] = None,
+            earlier: Union[str, os.PathLike, None] = None,
+            worker: Union[str, os.PathLike, None] = None, checkpoint_seconds: Optional[float] = None,
             max_seconds: float = 0, quiet: bool = False,
             progress: Union[bool, Progress] = False) -> xarray.Dataset:
         """Trains the sweep, or with `resume` what is left of it. Other Python threads run meanwhile.
@@ -220,6 +220,8 @@ width, inputs, activation
             Continue what is at `output`, or replace it.
         earlier : path
             An earlier result whose members are not trained again.
+        worker : path
+            The program that `devices` starts; None: ``escapement`` in the PATH.
         checkpoint_seconds, max_seconds : float
             Seconds between two checkpoints; seconds after which the run stops (`OutOfTimeError`).
         quiet : bool
@@ -237,7 +239,7 @@ width, inputs, activation
         asked = _Options(self, output, {
             "backend": backend, "path": path, "precision": precision, "threads": threads,
             "slots": slots, "device": device, "devices": devices, "shard": shard, "resume": resume,
-            "force": force, "earlier": earlier, "checkpoint_seconds": checkpoint_seconds,
+            "force": force, "earlier": earlier, "worker": worker, "checkpoint_seconds": checkpoint_seconds,
             "max_seconds": max_seconds, "quiet": quiet})
         report, results = ffi.new("esc_run_report *"), ffi.new("esc_results **")
         _Run(self, asked, progress).wait(report, results)
@@ -288,7 +290,7 @@ class _Options:
         if devices is not None and not isinstance(devices, str):
             devices = ",".join(map(str, devices))
         self._set_text("devices", devices)
-        for name in ("backend", "path", "precision"):
+        for name in ("backend", "path", "precision", "worker"):
             self._set_text(name, values.pop(name, None))
         device, shard = values.pop("device", None), values.pop("shard", None)
         if device is not None:
@@ -331,28 +333,37 @@ class _Run:
         self.asked = asked
         self.show, self.close = _progress_of(progress)
         self.told: queue.SimpleQueue = queue.SimpleQueue()
-        self.pending = False  # a progress that the waiting thread has not seen
-        self.raised: Optional[BaseException] = None
-        self.stopped = False
+        self.latest: dict[str, Any] = {}  # progress
+        self.pending = False  # the waiting thread has not seen the latest one
+        self.raised: Optional[BaseException] = None  # while waiting
+        self.error: Optional[EscapementError] = None  # the library's
+        self.ended = self.stopped = False
 
     def wait(self, report: Any, results: Any) -> None:
+        """Until the run has ended. An exception that comes meanwhile (Ctrl-C, a warning as an error, one
+        of the progress function) stops it first."""
         out = ffi.new("esc_stop **")
         check(lib.esc_stop_create(out))
         self.stop = self.options.stop = ffi.gc(out[0], lib.esc_stop_free)
         self._listen()
         thread = threading.Thread(target=self._train, args=(report, results), name="escapement.run")
         thread.start()
-        try:
-            error = self._follow()
-        finally:
-            thread.join()
-            self.close()
-        self._raise(error)
+        while not self.ended:
+            try:
+                self._follow()
+            except BaseException as raised:
+                self.raised = self.raised or raised
+                lib.esc_stop_request(self.stop)
+        thread.join()
+        self.close()
+        self._raise()
 
     def _train(self, report: Any, results: Any) -> None:
         """On the run's thread."""
         status = lib.esc_sweep_run(self.sweep._spec, self.options, report, results)
-        self.told.put(("end", failure(status) if status != Status.OK else None))
+        self.error = failure(status) if status != Status.OK else None
+        self.ended = True
+        self.told.put(("end", None))
 
     def _listen(self) -> None:
         """Callbacks, on the run's thread; they live as long as this object."""
@@ -360,9 +371,10 @@ class _Run:
             self.told.put(("message", text(line)))
 
         def on_progress(_context: Any, progress: Any) -> bool:
+            self.latest = fields(progress)
             if not self.pending:
                 self.pending = True
-                self.told.put(("progress", fields(progress)))
+                self.told.put(("progress", None))
             return True
 
         self.callbacks = [ffi.callback("void(void *, const char *)", on_message)]
@@ -371,25 +383,17 @@ class _Run:
             self.callbacks.append(ffi.callback("bool(void *, const esc_progress *)", on_progress))
             self.options.callbacks.progress = self.callbacks[1]
 
-    def _follow(self) -> Optional[BaseException]:
-        """The run's failure, or None. An exception that comes while waiting stops the run first."""
+    def _follow(self) -> None:
         while True:
-            try:
-                kind, value = self.told.get()
-                if kind == "end":
-                    return value
-                self._tell(kind, value)
-            except BaseException as error:  # Ctrl-C, a warning as an error, a progress that fails
-                self.raised = self.raised or error
-                lib.esc_stop_request(self.stop)
+            kind, value = self.told.get()
+            if kind == "end":
+                return
+            self._tell(kind, value)
 
     def _tell(self, kind: str, value: Any) -> None:
         if kind == "progress":
             self.pending = False
-            steps = value.pop("steps")
-            told = Record(**value, **{f"steps_{name}" if name != "is_bound" else "steps_are_bound": number
-                                      for name, number in vars(steps).items()})
-            if self.show(told) is False and not self.stopped:
+            if self.show(_flat(self.latest)) is False and not self.stopped:
                 self.stopped = True
                 lib.esc_stop_request(self.stop)
         elif value.startswith("warning: "):
@@ -397,13 +401,19 @@ class _Run:
         else:
             log.info(value)
 
-    def _raise(self, error: Optional[BaseException]) -> None:
+    def _raise(self) -> None:
         if isinstance(self.raised, KeyboardInterrupt):
-            raise KeyboardInterrupt(str(error) if error else "the run had ended") from error
-        if self.raised:
-            raise self.raised
-        if error:
-            raise error
+            raise KeyboardInterrupt(str(self.error or "the run had ended")) from self.error
+        if self.raised or self.error:
+            raise self.raised or self.error
+
+
+def _flat(progress: Mapping[str, Any]) -> Record:
+    """esc_progress with the steps beside the rest: steps_made, steps_expected, steps_are_bound."""
+    steps = vars(progress["steps"])
+    return Record(**{name: value for name, value in progress.items() if name != "steps"},
+                  steps_made=steps["made"], steps_expected=steps["expected"],
+                  steps_are_bound=steps["is_bound"])
 
 
 def _progress_of(progress: Union[bool, Progress]) -> tuple[Optional[Progress], Callable[[], None]]:
