@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 # The Python package in the build tree, BUILD/python/escapement: host/python with the declarations that
 # host/python/declare.py makes of the public headers, and the shared library beside them. It needs
-# Python 3 with cffi; tests and programs use it with PYTHONPATH=BUILD/python.
+# a Python 3 with cffi; tests and programs use it with PYTHONPATH=BUILD/python.
 find_package(Python3 COMPONENTS Interpreter)
-set(python_package "")
-if(Python3_Interpreter_FOUND)
-  execute_process(COMMAND ${Python3_EXECUTABLE} -c "import cffi, pycparser" RESULT_VARIABLE without_cffi
-                  OUTPUT_QUIET ERROR_QUIET)
-  if(without_cffi EQUAL 0)
-    set(python_package ${PROJECT_BINARY_DIR}/python/escapement)
+set(python_with_cffi "")
+foreach(python ${Python3_EXECUTABLE} /usr/bin/python3)
+  if(NOT python_with_cffi)
+    execute_process(COMMAND ${python} -c "import cffi, pycparser" RESULT_VARIABLE without_cffi
+                    OUTPUT_QUIET ERROR_QUIET)
+    if(without_cffi EQUAL 0)
+      set(python_with_cffi ${python})
+    endif()
   endif()
-endif()
-if(NOT python_package)
-  message(STATUS "Python package: not built: Python 3 with cffi (python3-cffi) was not found")
+endforeach()
+if(NOT python_with_cffi)
+  message(STATUS "Python package: not built and not tested: no Python 3 with cffi (python3-cffi) was found")
   return()
 endif()
 
+set(python_package ${PROJECT_BINARY_DIR}/python/escapement)
 file(GLOB python_modules CONFIGURE_DEPENDS host/python/escapement/*.py host/python/escapement/py.typed)
 set(python_drawing ${PROJECT_SOURCE_DIR}/host/draw/house_style.py ${PROJECT_SOURCE_DIR}/host/draw/plot.py)
 add_custom_command(OUTPUT ${python_package}.stamp
@@ -23,7 +26,7 @@ add_custom_command(OUTPUT ${python_package}.stamp
   COMMAND ${CMAKE_COMMAND} -E make_directory ${python_package}/_draw
   COMMAND ${CMAKE_COMMAND} -E copy ${python_modules} ${python_package}
   COMMAND ${CMAKE_COMMAND} -E copy ${python_drawing} ${python_package}/_draw
-  COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/host/python/declare.py ${CMAKE_C_COMPILER}
+  COMMAND ${python_with_cffi} ${PROJECT_SOURCE_DIR}/host/python/declare.py ${CMAKE_C_COMPILER}
           ${python_package}/_declarations.py ${PROJECT_SOURCE_DIR}/include ${PROJECT_BINARY_DIR}/include
   COMMAND ${CMAKE_COMMAND} -E create_symlink $<TARGET_FILE:escapement_shared>
           ${python_package}/$<TARGET_SONAME_FILE_NAME:escapement_shared>

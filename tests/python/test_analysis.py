@@ -165,7 +165,8 @@ class Theory(Case):
         weights /= weights.sum()
         c1 = escapement.classify("tanh").c1
         for i, amplitude in enumerate((1.0, 1.5)):
-            at = escapement.trajectory("tanh", [0.2, 0.2, 0.3], [0, found.escape[i, 0]], amplitude).scale[1]
+            times = [0, found.escape[i, 0]]
+            at = escapement.trajectory("tanh", [0.2, 0.2, 0.3], times, amplitude).scale[1]
             f = at[2] * numpy.tanh(at[1] * numpy.tanh(at[0] * nodes))
             self.assertAlmostEqual((weights * nodes * f).sum() / (amplitude * c1 / 2), 1, places=6)
         with self.assertRaisesRegex(escapement.InputError, "diagonal, rotated, exact"):

@@ -19,6 +19,10 @@ from .results import compare, merge, open, save
 from .sweep import EscapementWarning, Sweep, keys
 from .theory import Activation, blocks, classify, escape_time, trajectory
 
+for _error in (CheckFailedError, DeviceError, EscapementError, FileError, InputError, Interrupted,
+               LibraryError, OutOfMemoryError, OutOfTimeError):
+    _error.__module__ = __name__  # the name under which programs catch it
+
 __version__ = constants["ESC_VERSION_STRING"]
 __all__ = [
     "Activation", "CheckFailedError", "DeviceError", "EscapementError", "EscapementWarning",

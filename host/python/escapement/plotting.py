@@ -22,8 +22,9 @@ def _limit(group: Any) -> dict[str, Any]:
     """The limit of a slope; of r = 2 it is none, but steps per decade."""
     limit = fields(group.limit)
     is_slope = group.law != lib.ESC_LAW_LOGARITHMIC
-    return {"slope": _none(limit["slope"]) if is_slope else None, "stderr": _none(limit["standard_error"]),
-            **{name: _none(limit[name]) for name in ("lower", "upper", "chi2")}, "dof": limit["dof"]}
+    return {"slope": _none(limit["slope"]) if is_slope else None, "dof": limit["dof"],
+            "stderr": _none(limit["standard_error"]),
+            **{name: _none(limit[name]) for name in ("lower", "upper", "chi2")}}
 
 
 def _steps(data: list[xarray.Dataset], group: Any, scale: float) -> dict[str, list[int]]:

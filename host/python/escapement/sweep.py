@@ -24,7 +24,7 @@ Progress = Callable[[Record], Optional[bool]]
 
 
 class EscapementWarning(UserWarning):
-    """What makes a run one to doubt, in the library's words."""
+    """A reason to doubt the numbers of a run, or a note on how it was done, in the library's words."""
 
 
 # ---- keys and values as the library reads them ----
@@ -39,7 +39,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _value(value: Any) -> str:
-    """YAML text, of which JSON is a part. A text is written as it is, as on the command line."""
+    """The value as YAML, of which JSON is a part; a str unchanged, as on the command line."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_as_json)
 
 
@@ -76,7 +76,7 @@ class Sweep:
     Parameters
     ----------
     name : str
-        What the sweep is called in results and pictures.
+        Of the sweep, in results and pictures.
     network, teacher, init, train, escape, sweep, record : dict
         Sections of the spec.
 
@@ -89,7 +89,7 @@ class Sweep:
     4
     >>> Sweep(network={"depth": 4})
     Traceback (most recent call last):
-    escapement._library.InputError: argument 1: 'network.depth' is an unknown key; allowed: layers, \
+    escapement.InputError: argument 1: 'network.depth' is an unknown key; allowed: layers, \
 width, inputs, activation
     """
 
@@ -178,10 +178,10 @@ width, inputs, activation
             The fields of ``esc_dry_run``; ``cells`` is a list of Records, one for each scale of each
             group, each with ``threshold_step`` (thresholds).
         """
-        asked = _Options(self, output, options)
+        checked = _Options(self, output, options)
         dry = ffi.new("esc_dry_run *")
         with released(dry, lib.esc_dry_run_free):
-            _call(lambda: lib.esc_sweep_dry_run(self._spec, asked.struct, dry))
+            _call(lambda: lib.esc_sweep_dry_run(self._spec, checked.struct, dry))
             found = record(dry)
             found.cells = [_cell(dry.cell[i], dry.thresholds) for i in range(dry.cells)]
         return found
@@ -236,13 +236,13 @@ width, inputs, activation
         xarray.Dataset
             Variables, coordinates and attributes of the result file. `report` has the run's sums.
         """
-        asked = _Options(self, output, {
+        options = _Options(self, output, {
             "backend": backend, "path": path, "precision": precision, "threads": threads,
             "slots": slots, "device": device, "devices": devices, "shard": shard, "resume": resume,
             "force": force, "earlier": earlier, "worker": worker, "checkpoint_seconds": checkpoint_seconds,
             "max_seconds": max_seconds, "quiet": quiet})
         report, results = ffi.new("esc_run_report *"), ffi.new("esc_results **")
-        _Run(self, asked, progress).wait(report, results)
+        _Run(self, options, progress).wait(report, results)
         self.report = record(report)
         found = dataset_of(owned(results))
         if output is not None:
@@ -271,9 +271,10 @@ def _cell(cell: Any, thresholds: int) -> Record:
 
 def _command_line(sweep: Sweep, output: Any, options: Mapping[str, Any]) -> str:
     """How to do this again in Python, for the result's provenance; the spec is an attribute."""
-    said = [] if output is None else [repr(os.fspath(output))]
-    said += [f"{name}={value!r}" for name, value in options.items() if value not in (None, 0, False)]
-    return f"escapement.Sweep({sweep.name!r}).run({', '.join(said)})"
+    arguments = [] if output is None else [repr(os.fspath(output))]
+    arguments += [f"{name}={value!r}" for name, value in options.items()
+                  if value is not None and (value or name == "device")]
+    return f"escapement.Sweep({sweep.name!r}).run({', '.join(arguments)})"
 
 
 class _Options:
@@ -321,76 +322,78 @@ def _call(function: Callable[[], int]) -> None:
         raise error
 
 
-# ---- a run, and what follows it ----
+# ---- a run, and its events ----
 
 
 class _Run:
-    """A run on a thread of its own. What it tells passes through a queue to the thread that waits, so
-    that warnings, progress and Ctrl-C are that thread's."""
+    """A run on a thread of its own. Its messages and progress pass through a queue to the thread that
+    waits, so that warnings, the progress function and Ctrl-C are that thread's."""
 
-    def __init__(self, sweep: Sweep, asked: _Options, progress: Union[bool, Progress]) -> None:
-        self.sweep, self.options = sweep, asked.struct
-        self.asked = asked
+    def __init__(self, sweep: Sweep, options: _Options, progress: Union[bool, Progress]) -> None:
+        self.sweep, self.options = sweep, options
         self.show, self.close = _progress_of(progress)
-        self.told: queue.SimpleQueue = queue.SimpleQueue()
+        self.events: queue.SimpleQueue = queue.SimpleQueue()
         self.latest: dict[str, Any] = {}  # progress
-        self.pending = False  # the waiting thread has not seen the latest one
+        self.pending = False  # an event for it is in the queue
         self.raised: Optional[BaseException] = None  # while waiting
         self.error: Optional[EscapementError] = None  # the library's
         self.ended = self.stopped = False
 
     def wait(self, report: Any, results: Any) -> None:
-        """Until the run has ended. An exception that comes meanwhile (Ctrl-C, a warning as an error, one
-        of the progress function) stops it first."""
+        """Until the run has ended. An exception meanwhile (Ctrl-C, a warning as an error, one of the
+        progress function) stops the run first."""
         out = ffi.new("esc_stop **")
         check(lib.esc_stop_create(out))
-        self.stop = self.options.stop = ffi.gc(out[0], lib.esc_stop_free)
+        self.stop = self.options.struct.stop = ffi.gc(out[0], lib.esc_stop_free)
         self._listen()
         thread = threading.Thread(target=self._train, args=(report, results), name="escapement.run")
         thread.start()
-        while not self.ended:
+        waiting = True
+        while waiting:
             try:
                 self._follow()
+                waiting = False
             except BaseException as raised:
                 self.raised = self.raised or raised
                 lib.esc_stop_request(self.stop)
+                waiting = not self.ended  # else its last event may have been lost with the exception
         thread.join()
         self.close()
         self._raise()
 
     def _train(self, report: Any, results: Any) -> None:
         """On the run's thread."""
-        status = lib.esc_sweep_run(self.sweep._spec, self.options, report, results)
+        status = lib.esc_sweep_run(self.sweep._spec, self.options.struct, report, results)
         self.error = failure(status) if status != Status.OK else None
         self.ended = True
-        self.told.put(("end", None))
+        self.events.put(("end", None))
 
     def _listen(self) -> None:
         """Callbacks, on the run's thread; they live as long as this object."""
         def on_message(_context: Any, line: Any) -> None:
-            self.told.put(("message", text(line)))
+            self.events.put(("message", text(line)))
 
         def on_progress(_context: Any, progress: Any) -> bool:
             self.latest = fields(progress)
             if not self.pending:
                 self.pending = True
-                self.told.put(("progress", None))
+                self.events.put(("progress", None))
             return True
 
         self.callbacks = [ffi.callback("void(void *, const char *)", on_message)]
-        self.options.callbacks.message = self.callbacks[0]
+        self.options.struct.callbacks.message = self.callbacks[0]
         if self.show:
             self.callbacks.append(ffi.callback("bool(void *, const esc_progress *)", on_progress))
-            self.options.callbacks.progress = self.callbacks[1]
+            self.options.struct.callbacks.progress = self.callbacks[1]
 
     def _follow(self) -> None:
         while True:
-            kind, value = self.told.get()
+            kind, value = self.events.get()
             if kind == "end":
                 return
-            self._tell(kind, value)
+            self._handle(kind, value)
 
-    def _tell(self, kind: str, value: Any) -> None:
+    def _handle(self, kind: str, value: Any) -> None:
         if kind == "progress":
             self.pending = False
             if self.show(_flat(self.latest)) is False and not self.stopped:
@@ -417,7 +420,7 @@ def _flat(progress: Mapping[str, Any]) -> Record:
 
 
 def _progress_of(progress: Union[bool, Progress]) -> tuple[Optional[Progress], Callable[[], None]]:
-    """The function that is told the progress, and the one that is called at the end."""
+    """The function that gets the progress, and the one that is called at the end."""
     if not progress:
         return None, lambda: None
     if callable(progress):
@@ -430,9 +433,9 @@ def _progress_of(progress: Union[bool, Progress]) -> tuple[Optional[Progress], C
     return bar, bar.bar.close
 
 
-def _summary(told: Record) -> str:
-    return f"{told.escaped} escaped, {told.censored} censored, {told.running} running " \
-        f"of {told.members}"
+def _summary(progress: Record) -> str:
+    return f"{progress.escaped} escaped, {progress.censored} censored, {progress.running} running " \
+        f"of {progress.members}"
 
 
 class _Bar:
@@ -441,10 +444,10 @@ class _Bar:
     def __init__(self, bar: Any) -> None:
         self.bar = bar
 
-    def __call__(self, told: Record) -> None:
-        self.bar.total = told.steps_expected
-        self.bar.set_postfix_str(_summary(told), refresh=False)
-        self.bar.update(told.steps_made - self.bar.n)
+    def __call__(self, progress: Record) -> None:
+        self.bar.total = progress.steps_expected
+        self.bar.set_postfix_str(_summary(progress), refresh=False)
+        self.bar.update(progress.steps_made - self.bar.n)
 
 
 class _Lines:
@@ -453,8 +456,8 @@ class _Lines:
     def __init__(self) -> None:
         self.next = 0.0
 
-    def __call__(self, told: Record) -> None:
+    def __call__(self, progress: Record) -> None:
         if time.monotonic() >= self.next:
             self.next = time.monotonic() + 10
-            share = told.steps_made / max(told.steps_expected, 1)
-            print(f"escapement: {share:.0%} of the steps; {_summary(told)}", file=sys.stderr)
+            share = progress.steps_made / max(progress.steps_expected, 1)
+            print(f"escapement: {share:.0%} of the steps; {_summary(progress)}", file=sys.stderr)
