@@ -6,11 +6,12 @@ variable ESCAPEMENT_LIBRARY names another.
 """
 from __future__ import annotations
 
+import _thread
 import contextlib
 import enum
 import os
 import pathlib
-import threading
+import queue
 import types
 from typing import Any, Callable, Iterator
 
@@ -154,32 +155,59 @@ constants = _declarations.constants
 lib.esc_hdf5_guard_set(ffi.new("esc_hdf5_guard *", {"lock": _lock_hdf5, "unlock": _unlock_hdf5}))
 
 
+class Worker:
+    """A function on a thread of its own. Unlike threading.Thread.start, which waits, `begin` cannot be
+    interrupted by Ctrl-C half-way: afterwards it is known whether the thread is there."""
+
+    def __init__(self, function: Callable[[], Any], at_end: Callable[[], Any]) -> None:
+        self.function, self.at_end = function, at_end
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.begun = self.ended = False
+
+    def begin(self) -> None:
+        """Starts the thread, once."""
+        if self.begun:
+            return
+        try:
+            self.begun = True  # signals are handled behind the next call, not before it
+            _thread.start_new_thread(self._run, ())
+        except RuntimeError:
+            self.begun = False
+            raise
+
+    def _run(self) -> None:
+        try:
+            self.value = self.function()
+        except BaseException as error:  # for the thread that waits
+            self.error = error
+        self.ended = True
+        self.at_end()
+
+    @property
+    def is_running(self) -> bool:
+        return self.begun and not self.ended
+
+
 def on_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     """The result of a function of the library that uses OpenMP, called on a thread of its own.
 
     OpenMP keeps its threads for each thread that calls it, and a child of fork has none of them: the
     threads of Python never call OpenMP, so that their children can.
     """
-    outcome: list[Any] = []
-
-    def call() -> None:
+    end: queue.SimpleQueue = queue.SimpleQueue()
+    worker = Worker(lambda: function(*arguments), lambda: end.put(None))
+    interrupted, waiting = None, True
+    while waiting:
         try:
-            outcome.append((function(*arguments), None))
-        except BaseException as error:  # raised again below
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=call, name="escapement")
-    thread.start()
-    interrupted = None
-    while thread.is_alive():
-        try:
-            thread.join()
+            worker.begin()
+            end.get()
+            waiting = False
         except KeyboardInterrupt as stop:  # not before the library has let go of its arguments
-            interrupted = stop
-    value, error = outcome[0]
-    if interrupted or error:
-        raise interrupted or error
-    return value
+            interrupted, waiting = stop, worker.is_running
+    if interrupted or worker.error:
+        raise interrupted or worker.error
+    return worker.value
 
 
 # ---- values ----

@@ -7,7 +7,6 @@ import logging
 import os
 import queue
 import sys
-import threading
 import time
 import warnings
 from typing import Any, Callable, Mapping, Optional, Sequence, Union
@@ -15,8 +14,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence, Union
 import numpy as np
 import xarray
 
-from ._library import EscapementError, Record, Status, array, check, failure, ffi, fields, lib, \
-    on_thread, record, released, text
+from ._library import Record, Worker, array, check, ffi, fields, lib, on_thread, record, released, text
 from .results import dataset_of, owned
 
 log = logging.getLogger("escapement")
@@ -181,7 +179,7 @@ width, inputs, activation
         checked = _Options(self, output, options)
         dry = ffi.new("esc_dry_run *")
         with released(dry, lib.esc_dry_run_free):
-            _call(lambda: lib.esc_sweep_dry_run(self._spec, checked.struct, dry))
+            on_thread(lambda: check(lib.esc_sweep_dry_run(self._spec, checked.struct, dry)))
             found = record(dry)
             found.cells = [_cell(dry.cell[i], dry.thresholds) for i in range(dry.cells)]
         return found
@@ -312,16 +310,6 @@ class _Options:
             setattr(self.struct, field, self._keep[-1])
 
 
-def _call(function: Callable[[], int]) -> None:
-    """Calls a function of the library on a thread of its own, and raises its failure here."""
-    def call() -> Any:
-        status = function()
-        return failure(status) if status != Status.OK else None
-    error = on_thread(call)
-    if error:
-        raise error
-
-
 # ---- a run, and its events ----
 
 
@@ -336,8 +324,7 @@ class _Run:
         self.latest: dict[str, Any] = {}  # progress
         self.pending = False  # an event for it is in the queue
         self.raised: Optional[BaseException] = None  # while waiting
-        self.error: Optional[EscapementError] = None  # the library's
-        self.ended = self.stopped = False
+        self.stopped = False
 
     def wait(self, report: Any, results: Any) -> None:
         """Until the run has ended. An exception meanwhile (Ctrl-C, a warning as an error, one of the
@@ -346,27 +333,33 @@ class _Run:
         check(lib.esc_stop_create(out))
         self.stop = self.options.struct.stop = ffi.gc(out[0], lib.esc_stop_free)
         self._listen()
-        thread = threading.Thread(target=self._train, args=(report, results), name="escapement.run")
-        thread.start()
+        worker = Worker(lambda: self._train(report, results), lambda: self.events.put(("end", None)))
         waiting = True
         while waiting:
             try:
-                self._follow()
-                waiting = False
-            except BaseException as raised:
-                self.raised = self.raised or raised
+                waiting = self._stop_on_exception(worker)
+            except BaseException as raised:  # a second Ctrl-C
                 lib.esc_stop_request(self.stop)
-                waiting = not self.ended  # else its last event may have been lost with the exception
-        thread.join()
+                self.raised, waiting = self.raised or raised, worker.is_running
         self.close()
-        self._raise()
+        if (self.raised or worker.error) and results[0]:
+            lib.esc_results_free(results[0])
+        self._raise(worker.error)
+
+    def _stop_on_exception(self, worker: Worker) -> bool:
+        """Whether to go on waiting, which the run's end or an exception have interrupted."""
+        try:
+            worker.begin()
+            self._follow()
+            return False
+        except BaseException as raised:
+            lib.esc_stop_request(self.stop)
+            self.raised = self.raised or raised
+            return worker.is_running  # else its last event may have been lost with the exception
 
     def _train(self, report: Any, results: Any) -> None:
         """On the run's thread."""
-        status = lib.esc_sweep_run(self.sweep._spec, self.options.struct, report, results)
-        self.error = failure(status) if status != Status.OK else None
-        self.ended = True
-        self.events.put(("end", None))
+        check(lib.esc_sweep_run(self.sweep._spec, self.options.struct, report, results))
 
     def _listen(self) -> None:
         """Callbacks, on the run's thread; they live as long as this object."""
@@ -400,15 +393,15 @@ class _Run:
                 self.stopped = True
                 lib.esc_stop_request(self.stop)
         elif value.startswith("warning: "):
-            warnings.warn(value.removeprefix("warning: "), EscapementWarning, stacklevel=5)
+            warnings.warn(value.removeprefix("warning: "), EscapementWarning, stacklevel=6)
         else:
             log.info(value)
 
-    def _raise(self) -> None:
+    def _raise(self, error: Optional[BaseException]) -> None:
         if isinstance(self.raised, KeyboardInterrupt):
-            raise KeyboardInterrupt(str(self.error or "the run had ended")) from self.error
-        if self.raised or self.error:
-            raise self.raised or self.error
+            raise KeyboardInterrupt(str(error or "the run had ended")) from error
+        if self.raised or error:
+            raise self.raised or error
 
 
 def _flat(progress: Mapping[str, Any]) -> Record:
