@@ -111,7 +111,7 @@ def fit_points(*data: Results) -> pandas.DataFrame:
 # ---- plateaus ----
 
 
-EXPONENT = ("error", "bend", "next", "low", "high", "snapshots")  # parts of an exponent that are kept
+EXPONENT = ("error", "curvature", "next_order", "low", "high", "snapshots")  # parts of an exponent that are kept
 
 
 def _exponents(plateau_table: Any, index: int) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def plateau_verdicts(data: Results, window: float = constants["ESC_PLATEAU_WINDO
     -------
     pandas.DataFrame
         A row for each number of each group and scale, then of each group over its scales (scale is
-        NaN): name, theory, predicted, networks, measured, least, median, most, estimate,
+        NaN): name, theory, predicted, networks, measured, min, median, max, estimate,
         estimate_error, ..., verdict.
     """
     with _measured(data, window) as out:

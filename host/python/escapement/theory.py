@@ -132,8 +132,8 @@ def escape_time(activation: ActivationLike, scales: Any, amplitude: Any = 1.0, t
     Returns
     -------
     Record
-        ode (the reduced ODE), closed (leading order), corrected (next order), drive and already,
-        arrays (...); NaN where there is no time. remark: the reasons, an object array.
+        ode (the reduced ODE), closed (leading order), corrected (next order), drive and
+        escaped_at_start, arrays (...); NaN where there is no time. note: the reasons, an object array.
 
     Examples
     --------
@@ -221,7 +221,7 @@ def blocks(activation: ActivationLike, amplitudes: Any, scales: Any, *, level: s
     -------
     Record
         The fields of ``esc_block_times``: escape, hermite, decoupled (..., modes), loss, their
-        errors, and remark. NaN: the event does not happen.
+        errors, and note. NaN: the event does not happen.
     """
     if level not in LEVELS:
         raise InputError(f"level {level!r}; allowed: {', '.join(LEVELS)}")
