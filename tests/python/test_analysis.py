@@ -142,7 +142,8 @@ class Theory(Case):
                 one = escapement.escape_time("tanh", scales[i], j + 1.0, 0.4)
                 self.assertEqual(one.ode, found.ode[i, j])
                 self.assertEqual(one.note, found.note[i, j])
-        want = ask("escape", "--activation", "tanh", "--amplitude", "2", "--scales", "0.05,0.05,0.05", "--to", "0.4")
+        want = ask("escape", "--activation", "tanh", "--amplitude", "2", "--scales", "0.05,0.05,0.05",
+                   "--to", "0.4")
         self.assertEqual(found.ode[1, 1], want["ode"])
         for wrong in ([0.1], 0.1, [0.1] * 65, [0.1, -0.1]):
             with self.assertRaises(escapement.InputError):

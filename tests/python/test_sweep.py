@@ -135,7 +135,10 @@ class Results(Case):
         program("info", self.path("a.h5"))
         xarray.testing.assert_identical(escapement.open(self.path("a.h5")), data)
         data.to_netcdf(self.path("b.h5"), engine="h5netcdf")
-        other = escapement.open(self.path("b.h5"))
+        with self.assertWarnsRegex(escapement.EscapementWarning, "b.h5: the checksum is missing") as caught:
+            other = escapement.open(self.path("b.h5"))
+        self.assertEqual(caught.filename, __file__)
+        self.assertIn(str(caught.warning), program("fit", self.path("b.h5")).stderr)
         self.assertEqual(escapement.compare(other, data).attrs["different"], 0)
 
     def test_shards_are_joined_to_the_whole(self):

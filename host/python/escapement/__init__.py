@@ -11,12 +11,13 @@ escapes its saddle, and compares it with theory (arXiv 2605.01288).
 >>> results.sizes["member"]
 4
 """
-from ._library import CheckFailedError, DeviceError, EscapementError, FileError, InputError, \
-    Interrupted, LibraryError, OutOfMemoryError, OutOfTimeError, Record, Status, constants
+from ._library import CheckFailedError, DeviceError, EscapementError, EscapementWarning, \
+    FileError, InputError, Interrupted, LibraryError, OutOfMemoryError, OutOfTimeError, \
+    Record, Status, constants
 from .analysis import fit, fit_points, plateau, plateau_verdicts
 from .plotting import plot
 from .results import compare, merge, open, save
-from .sweep import EscapementWarning, Sweep, keys
+from .sweep import Sweep, keys
 from .theory import Activation, blocks, classify, escape_time, trajectory
 
 for _error in (CheckFailedError, DeviceError, EscapementError, FileError, InputError, Interrupted,

@@ -9,10 +9,13 @@ from __future__ import annotations
 import _thread
 import contextlib
 import enum
+import logging
 import os
 import pathlib
 import queue
+import sys
 import types
+import warnings
 from typing import Any, Callable, Iterator
 
 import numpy as np
@@ -119,6 +122,29 @@ def check(status: int) -> None:
     """Raises the failure that `status` stands for, if it is one."""
     if status != Status.OK:
         raise failure(status)
+
+
+class EscapementWarning(UserWarning):
+    """A reason to doubt numbers, or a note on how they were made, in the library's words."""
+
+
+log = logging.getLogger("escapement")
+
+
+def warn(message: str) -> None:
+    """Warns at the line of the program that called the package."""
+    here, frame, level = os.path.dirname(__file__), sys._getframe(), 0
+    while frame and os.path.dirname(frame.f_code.co_filename) == here:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, EscapementWarning, stacklevel=level + 1)
+
+
+def tell(line: str) -> None:
+    """A message of the library: a warning, or a note for the log."""
+    if line.startswith("warning: "):
+        warn(line.removeprefix("warning: "))
+    else:
+        log.info(line)
 
 
 # ---- the library ----

@@ -111,7 +111,8 @@ def fit_points(*data: Results) -> pandas.DataFrame:
 # ---- plateaus ----
 
 
-EXPONENT = ("error", "curvature", "next_order", "low", "high", "snapshots")  # parts of an exponent that are kept
+# Parts of an exponent that are columns.
+EXPONENT = ("error", "curvature", "next_order", "low", "high", "snapshots")
 
 
 def _exponents(plateau_table: Any, index: int) -> dict[str, Any]:

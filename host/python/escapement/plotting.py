@@ -48,8 +48,8 @@ def _group(data: list[xarray.Dataset], group: Any) -> dict[str, Any]:
     local = {name: [_none(point.pop(name)) for point in found][:-1]
              for name in ("local", "local_lower", "local_upper")}
     key = group_key(group)
-    return {**numbers, **key, "small_layers": list(key["small_layers"]), **local, "law": text(lib.esc_law_name(group.law)),
-            "stderr": numbers["standard_error"], "limit": _limit(group),
+    return {**numbers, **key, "small_layers": list(key["small_layers"]), **local,
+            "law": text(lib.esc_law_name(group.law)), "stderr": numbers["standard_error"], "limit": _limit(group),
             "points": [{name: _none(value) for name, value in point.items()}
                        | _steps(data, group, point["scale"]) for point in found]}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas
 import xarray
 
-from ._library import InputError, check, ffi, lib, record, released, text
+from ._library import InputError, check, ffi, lib, record, released, text, warn
 
 Results = Union[xarray.Dataset, str, os.PathLike]
 
@@ -150,6 +150,8 @@ def results_of(data: Results) -> Any:
     if isinstance(data, (str, os.PathLike)):
         out, verified = ffi.new("esc_results **"), ffi.new("bool *")
         check(lib.esc_results_read(os.fsencode(data), verified, out))
+        if not verified[0]:
+            warn(f"{os.fspath(data)}: the checksum is missing or wrong, so the numbers are not verified")
         return owned(out)
     if not isinstance(data, xarray.Dataset):
         raise TypeError(f"results are an xarray.Dataset or a file, not {type(data).__name__}")

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import queue
 import sys
 import time
-import warnings
 from typing import Any, Callable, Mapping, Optional, Sequence, Union
 
 import numpy as np
 import xarray
 
-from ._library import Record, Worker, array, check, ffi, fields, lib, on_thread, record, released, text
+from ._library import Record, Worker, array, check, ffi, fields, lib, on_thread, record, released, \
+    tell, text
 from .results import dataset_of, owned
 
-log = logging.getLogger("escapement")
 Progress = Callable[[Record], Optional[bool]]
-
-
-class EscapementWarning(UserWarning):
-    """A reason to doubt the numbers of a run, or a note on how it was done, in the library's words."""
 
 
 # ---- keys and values as the library reads them ----
@@ -177,11 +171,17 @@ width, inputs, activation
             group, each with ``threshold_step`` (thresholds).
         """
         checked = _Options(self, output, options)
+        lines: list[str] = []
+        on_message = ffi.callback("void(void *, const char *)",
+                                  lambda _context, line: lines.append(text(line)))
+        checked.struct.callbacks.message = on_message
         dry = ffi.new("esc_dry_run *")
         with released(dry, lib.esc_dry_run_free):
             on_thread(lambda: check(lib.esc_sweep_dry_run(self._spec, checked.struct, dry)))
             found = record(dry)
             found.cells = [_cell(dry.cell[i], dry.thresholds) for i in range(dry.cells)]
+        for line in lines:
+            tell(line)
         return found
 
     def run(self, output: Union[str, os.PathLike, None] = None, *, backend: Optional[str] = None,
@@ -392,10 +392,8 @@ class _Run:
             if self.show(_flat(self.latest)) is False and not self.stopped:
                 self.stopped = True
                 lib.esc_stop_request(self.stop)
-        elif value.startswith("warning: "):
-            warnings.warn(value.removeprefix("warning: "), EscapementWarning, stacklevel=6)
         else:
-            log.info(value)
+            tell(value)
 
     def _raise(self, error: Optional[BaseException]) -> None:
         if isinstance(self.raised, KeyboardInterrupt):

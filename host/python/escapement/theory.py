@@ -12,8 +12,7 @@ from typing import Any, Sequence, Union
 
 import numpy as np
 
-from ._library import InputError, Record, array, check, enumerator, fields, ffi, lib, on_thread, \
-    printed, record, text
+from ._library import InputError, Record, check, fields, ffi, lib, on_thread, printed, text
 
 ActivationLike = Union["Activation", str, Sequence[float]]
 
