@@ -141,6 +141,101 @@ static void a_file_has_the_results_that_the_run_returned(void **state) {
   esc_results_free(copy);
 }
 
+enum { COLUMNS_MAX = 256 };
+
+static int columns_of(const esc_results *results, esc_column column[COLUMNS_MAX]) {
+  const int columns = esc_results_columns(results);
+  assert_true(columns <= COLUMNS_MAX);
+  for (int i = 0; i < columns; i++) esc_assert_ok(esc_results_column(results, i, &column[i]));
+  return columns;
+}
+
+static void results_are_built_of_their_own_arrays(void **state) {
+  (void)state;
+  const esc_run_options options = with_output(NULL);
+  esc_results *trained = train(&options), *built = NULL;
+  esc_column column[COLUMNS_MAX];
+  const int columns = columns_of(trained, column);
+  const esc_text_attribute attribute[] = {{"name", "mine"}, {"digest", "not mine"}};
+  char a[ESC_DIGEST_TEXT], b[ESC_DIGEST_TEXT];
+  esc_assert_ok(esc_results_build(columns, column, 2, attribute, &built));
+  assert_equal_results(trained, built);
+  esc_assert_ok(esc_results_digest(trained, a));
+  esc_assert_ok(esc_results_digest(built, b));
+  assert_string_equal(a, b);
+  assert_string_equal(esc_results_get(built, "name"), "mine");
+  assert_null(esc_results_get(built, "digest"));
+  esc_results_free(trained);
+  esc_results_free(built);
+}
+
+/* Of the columns that are needed; status and member follow from them. */
+static void columns_that_are_missing_follow_and_wrong_ones_are_refused(void **state) {
+  (void)state;
+  const int64_t seed[] = {1, 2}, escape_step[] = {7, -1}, steps_run[] = {7, 9};
+  const int32_t bottleneck[] = {3, 3};
+  const double scale[] = {0.1, 0.1}, threshold[] = {0.5};
+  const esc_column good[] = {
+      {"threshold", "", "", ESC_TYPE_FLOAT64, 1, {"threshold"}, {1}, threshold, true},
+      {"seed", "", "", ESC_TYPE_INT64, 1, {"member"}, {2}, seed, false},
+      {"bottleneck", "", "", ESC_TYPE_INT32, 1, {"member"}, {2}, bottleneck, false},
+      {"scale", "", "", ESC_TYPE_FLOAT64, 1, {"member"}, {2}, scale, false},
+      {"escape_step", "", "", ESC_TYPE_INT64, 2, {"member"}, {2, 1}, escape_step, false},
+      {"steps_run", "", "", ESC_TYPE_INT64, 1, {"member"}, {2}, steps_run, false}};
+  enum { COLUMNS = sizeof good / sizeof good[0] };
+  esc_column wrong[COLUMNS], status;
+  esc_results *built = NULL;
+  esc_assert_ok(esc_results_build(COLUMNS, good, 0, NULL, &built));
+  esc_assert_ok(esc_results_find(built, "status", &status));
+  assert_int_equal(((const int32_t *)status.data)[0], ESC_MEMBER_ESCAPED);
+  assert_int_equal(((const int32_t *)status.data)[1], ESC_MEMBER_CENSORED);
+  esc_results_free(built);
+  built = NULL;
+  for (int i = 0; i < COLUMNS; i++) {
+    for (int fault = 0; fault < 3; fault++) {
+      memcpy(wrong, good, sizeof good);
+      if (fault == 0) wrong[i].name = "another";
+      if (fault == 1) wrong[i].type = (esc_type)((good[i].type + 1) % 3);
+      if (fault == 2) wrong[i].length[good[i].rank - 1] = 3;
+      assert_int_equal(esc_results_build(COLUMNS, wrong, 0, NULL, &built), ESC_BAD_INPUT);
+      assert_null(built);
+    }
+  }
+}
+
+typedef struct turns {
+  int locked, unlocked, most;
+} turns;
+
+static void lock(void *context) {
+  turns *t = context;
+  const int held = ++t->locked - t->unlocked;
+  if (held > t->most) t->most = held;
+}
+
+static void unlock(void *context) { ((turns *)context)->unlocked++; }
+
+static void each_use_of_hdf5_is_guarded_and_not_nested(void **state) {
+  (void)state;
+  turns t = {0};
+  const esc_hdf5_guard guard = {&t, lock, unlock};
+  const esc_run_options options = with_output(scratch("g.h5"));
+  esc_results *read = NULL;
+  esc_hdf5_guard_set(&guard);
+  esc_results_free(train(&options));
+  const int trained = t.locked;
+  assert_true(trained > 0);
+  esc_assert_ok(esc_results_read(scratch("g.h5"), NULL, &read));
+  assert_int_equal(t.locked, trained + 1);
+  esc_hdf5_guard_set(NULL);
+  esc_results_free(read);
+  esc_assert_ok(esc_results_read(scratch("g.h5"), NULL, &read));
+  assert_int_equal(t.locked, trained + 1);
+  assert_int_equal(t.locked, t.unlocked);
+  assert_int_equal(t.most, 1);
+  esc_results_free(read);
+}
+
 /* Stops at the first report. */
 static bool cancel(void *context, const esc_progress *progress) {
   int *reports = context;
@@ -292,6 +387,9 @@ int main(void) {
       CASE(every_key_of_a_spec_is_described),
       CASE(without_an_output_results_are_in_memory_and_nothing_is_written),
       CASE(a_file_has_the_results_that_the_run_returned),
+      CASE(results_are_built_of_their_own_arrays),
+      CASE(columns_that_are_missing_follow_and_wrong_ones_are_refused),
+      CASE(each_use_of_hdf5_is_guarded_and_not_nested),
       CASE(a_cancelled_run_is_resumed_to_the_bits_of_an_undisturbed_one),
       CASE(a_stop_that_came_before_the_run_ends_it),
       CASE(runs_in_two_threads_have_the_bits_of_one),

@@ -26,13 +26,18 @@ import tempfile
 import warnings
 import zlib
 
+# A drawing script is a process of its own, under this name; in the Python package this is
+# escapement._draw.house_style, in a process that is another's.
+ALONE = __name__ == "house_style"
+
 # Before matplotlib is loaded: no display, no need of a home directory, and no
 # words of its own on stderr.
-warnings.simplefilter("ignore")
-os.environ["MPLBACKEND"] = "Agg"
-if "MPLCONFIGDIR" not in os.environ and not os.access(os.path.expanduser("~"), os.W_OK | os.X_OK):
-    os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="plot-")
-    atexit.register(shutil.rmtree, os.environ["MPLCONFIGDIR"], ignore_errors=True)
+if ALONE:
+    warnings.simplefilter("ignore")
+    os.environ["MPLBACKEND"] = "Agg"
+    if "MPLCONFIGDIR" not in os.environ and not os.access(os.path.expanduser("~"), os.W_OK | os.X_OK):
+        os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="plot-")
+        atexit.register(shutil.rmtree, os.environ["MPLCONFIGDIR"], ignore_errors=True)
 try:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -45,6 +50,8 @@ try:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, ScalarFormatter
     from matplotlib.transforms import ScaledTranslation
 except ImportError as failure:
+    if not ALONE:
+        raise
     print(f"plot: {sys.executable} cannot load matplotlib: {failure}", file=sys.stderr)
     sys.exit(3)
 
@@ -518,10 +525,11 @@ def title_of(panel, place, count):
     return " ".join(word for word in (letter, title) if word)
 
 
-def draw(sheet, width):
-    """The figure of a sheet, `width` inches wide."""
+def draw(sheet, width, figure=None):
+    """The figure of a sheet, `width` inches wide: a new one, or `figure`, an empty one."""
     page, count = Page(sheet, width), len(sheet["panels"])
-    figure = Figure(figsize=(width, page.total))
+    figure = Figure() if figure is None else figure
+    figure.set_size_inches(width, page.total)
     FigureCanvasAgg(figure)
     all_axes = []
     for place, panel in enumerate(sheet["panels"]):
@@ -553,10 +561,15 @@ def width_of(sheet, name):
         raise DrawingError(2, f"--width {name}: allowed: single, double or inches") from error
 
 
-def render(sheet, form, width=""):
-    """The picture's bytes."""
+def set_style():
+    """Whatever matplotlib's settings were before."""
     matplotlib.rcdefaults()
     matplotlib.rcParams.update(RC)
+
+
+def render(sheet, form, width=""):
+    """The picture's bytes."""
+    set_style()
     undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     image = io.BytesIO()
     draw(sheet, width_of(sheet, width)).savefig(image, format=form, metadata=undated[form])

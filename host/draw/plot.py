@@ -21,9 +21,14 @@ import math
 import sys
 import textwrap
 
-import house_style
-from house_style import DrawingError, activation_name, figure_format, guarded, plain, publish, \
-    signed
+if __package__:  # escapement._draw, of the Python package
+    from . import house_style
+else:
+    import house_style
+
+DrawingError, guarded, publish = house_style.DrawingError, house_style.guarded, house_style.publish
+activation_name, figure_format = house_style.activation_name, house_style.figure_format
+plain, signed = house_style.plain, house_style.signed
 
 PANELS_MAX = 4
 ALIKE = 0.05  # means that differ by less, relatively, are the same mark in a picture

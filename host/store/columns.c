@@ -71,6 +71,12 @@ esc_status esc_results_find(const esc_results *results, const char *name, esc_co
   return ESC_FAIL(ESC_BAD_INPUT, "the results have no column %.80s", name);
 }
 
+esc_status esc_results_digest(const esc_results *results, char text[ESC_DIGEST_TEXT]) {
+  esc_layout layout;
+  esc_layout_make(results, &layout);
+  return esc_layout_digest(&layout, text);
+}
+
 /* ---- files ---- */
 
 esc_status esc_results_read(const char *path, bool *verified, esc_results **out) {

@@ -193,6 +193,26 @@ static void skip_clean_up(void) { H5dont_atexit(); }
 /* HDF5 of most systems serves one thread at a time, so that threads of a caller take turns. */
 static pthread_mutex_t turn;
 
+/* The program's own lock around HDF5, and how often the thread in turn has entered. */
+static esc_hdf5_guard guard;
+static int depth;
+
+void esc_hdf5_guard_set(const esc_hdf5_guard *wanted) {
+  guard = wanted ? *wanted : (esc_hdf5_guard){0};
+}
+
+static void enter(void) {
+  pthread_mutex_lock(&turn);
+  if (depth++ == 0 && guard.lock) guard.lock(guard.context);
+}
+
+static void leave(void) {
+  if (--depth == 0 && guard.unlock) guard.unlock(guard.context);
+  pthread_mutex_unlock(&turn);
+}
+
+void esc_hdf5_guard_forget(void) { guard = (esc_hdf5_guard){0}; }
+
 static void prepare(void) {
   pthread_mutexattr_t nested;
   skip_clean_up();
@@ -206,7 +226,7 @@ esc_status esc_hdf5_open(esc_hdf5 *h) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   esc_status status = ESC_OK;
   pthread_once(&once, prepare);
-  pthread_mutex_lock(&turn);
+  enter();
   h->file = h->text = -1;
   H5PLget_loading_state(&h->plugins);
   H5PLset_loading_state(0); /* no code from folders that the environment names */
@@ -225,7 +245,7 @@ esc_status esc_hdf5_close(esc_hdf5 *h, esc_status status) {
     status = esc_hdf5_failed(__FILE__, __LINE__, h, "the file");
   H5Eset_auto2(H5E_DEFAULT, h->print, h->print_data);
   H5PLset_loading_state(h->plugins);
-  pthread_mutex_unlock(&turn);
+  leave();
   return status;
 }
 

@@ -20,7 +20,6 @@ enum {
   ESC_COORDINATES = 4, /* one an axis; that of ESC_AXIS_NONE is `member` */
   ESC_VARIABLES = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
   ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + 2 * ESC_OBSERVABLES, /* with coordinate `snapshot` */
-  ESC_DIGEST_TEXT = 17,                                      /* 16 hexadecimal digits */
   ESC_SEAL_BYTES = 24,
 };
 #undef ESC_COUNT_ONE
@@ -88,6 +87,10 @@ typedef struct esc_hdf5 {
  * `status`, or its own failure if that was ESC_OK. */
 esc_status esc_hdf5_open(esc_hdf5 *h);
 esc_status esc_hdf5_close(esc_hdf5 *h, esc_status status);
+
+/* In a child of fork that has begun inside esc_hdf5_open: the guard is the parent's, whose threads
+ * the child does not have. */
+void esc_hdf5_guard_forget(void);
 
 /* Closes an object of HDF5 (none if negative); returns as esc_hdf5_close does. */
 esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *name, hid_t id);

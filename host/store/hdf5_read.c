@@ -21,6 +21,7 @@
 #include "store/hdf5_variable.h"
 #include "store/journal.h"
 #include "store/store.h"
+#include "store/unverified.h"
 
 static const size_t file_bytes_max = (size_t)1 << 40;
 enum {
@@ -55,22 +56,13 @@ static bool is_column(const esc_hdf5 *h, const char *name) {
   return H5Lexists(h->file, name, H5P_DEFAULT) > 0;
 }
 
-/* What `fit` cannot do without; the rest of a foreign file may be missing. */
-static bool is_needed(const esc_layout_column *c) {
-  static const char *const needed[] = {"threshold", "seed",        "bottleneck",
-                                       "scale",     "escape_step", "steps_run"};
-  for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
-    if (!strcmp(c->name, needed[i])) return true;
-  return false;
-}
-
 /* A file of another program must hold what `fit` needs. */
 static esc_status check_is_result(const esc_hdf5 *h) {
   const esc_results none = {0};
   esc_layout blank;
   esc_layout_make(&none, &blank);
   for (int i = 0; h->foreign && i < blank.columns; i++)
-    if (is_needed(&blank.column[i]) && !is_column(h, blank.column[i].name))
+    if (esc_column_is_needed(&blank.column[i]) && !is_column(h, blank.column[i].name))
       return ESC_FAIL(ESC_BAD_INPUT,
                       "%s: is an HDF5 file, but not a result of escapement: it has no variable %s",
                       h->path, blank.column[i].name);
@@ -182,11 +174,6 @@ done:
   return esc_hdf5_variable_close(h, status, &v);
 }
 
-/* The attributes that the store itself writes are not the results'. */
-static bool is_own(const char *name) {
-  return !strcmp(name, "Conventions") || !strcmp(name, "members") || !strcmp(name, "digest");
-}
-
 typedef struct gathering {
   const esc_hdf5 *h;
   esc_results *results;
@@ -211,7 +198,7 @@ static herr_t gather_attribute(hid_t file, const char *name, const H5A_info_t *i
                                void *context) {
   gathering *g = context;
   (void)file, (void)info;
-  if (!is_own(name)) g->status = add_attribute(g, name);
+  if (!esc_attribute_is_own(name)) g->status = add_attribute(g, name);
   return g->status == ESC_OK ? 0 : -1;
 }
 
@@ -238,30 +225,6 @@ static esc_status check_digest(const esc_hdf5 *h, const esc_layout *t) {
 done:
   free(found);
   return status;
-}
-
-/* Members in the order of the file; escaped where every threshold was crossed,
- * else censored. */
-static void derive_members(esc_results *r, bool with_status) {
-  for (int64_t i = 0; i < r->members; i++) {
-    r->member[i] = i;
-    for (int k = 0; k < r->thresholds; k++)
-      if (with_status && r->escape_step[i * r->thresholds + k] < 0)
-        r->status[i] = ESC_MEMBER_CENSORED;
-  }
-}
-
-/* Refuses what cannot be compared with anything: fits group members by these. */
-static esc_status check_comparable(const esc_hdf5 *h, const esc_results *r) {
-  for (int k = 0; k < r->thresholds; k++)
-    if (!isfinite(r->threshold[k]))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: threshold is %g at number %d of its values", h->path,
-                      r->threshold[k], k + 1);
-  for (int64_t i = 0; i < r->members; i++)
-    if (isnan(r->scale[i]))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: scale is not a number at number %lld of its values",
-                      h->path, (long long)i + 1);
-  return ESC_OK;
 }
 
 /* Variables that version 0.1.0's first files lack: errors, and observables at the end. */
@@ -301,11 +264,12 @@ static esc_status read_results(const esc_hdf5 *h, size_t file_size, esc_results 
   if (!h->foreign) drop_missing(h, &layout);
   for (int i = 0; i < layout.columns; i++) {
     const esc_layout_column *c = &layout.column[i];
-    if (h->foreign && !is_needed(c) && (c->coordinate || !is_column(h, c->name))) continue;
+    if (h->foreign && !esc_column_is_needed(c) && (c->coordinate || !is_column(h, c->name)))
+      continue;
     ESC_TRY(read_column(h, &layout, c));
   }
-  if (h->foreign) derive_members(results, !is_column(h, "status"));
-  if (h->foreign) ESC_TRY(check_comparable(h, results));
+  if (h->foreign) esc_members_derive(results, true, !is_column(h, "status"));
+  if (h->foreign) ESC_TRY(esc_results_check_comparable(h->path, results));
   ESC_TRY(read_attributes(h, results));
   if (!h->foreign) ESC_TRY(check_digest(h, &layout));
   *out = results;
@@ -361,6 +325,7 @@ done:
 /* With the closing, on which HDF5 can crash too. */
 static void read_on_trial(void *context) {
   reading *r = context;
+  esc_hdf5_guard_forget();
   (void)esc_hdf5_close(&r->h, read_image(r));
 }
 

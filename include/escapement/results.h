@@ -21,7 +21,10 @@ typedef enum esc_member_status {
   ESC_MEMBER_DIVERGED = 2  /* the loss stopped being finite */
 } esc_member_status;
 
-enum { ESC_RANK_MAX = 3 };
+enum {
+  ESC_RANK_MAX = 3,
+  ESC_DIGEST_TEXT = 17 /* bytes of a digest: 16 hexadecimal digits */
+};
 
 /* One column. Texts are constant, `data` is the results' and is valid as long as they are. */
 typedef struct esc_column {
@@ -34,7 +37,33 @@ typedef struct esc_column {
   bool coordinate;                     /* it labels the dimension of its name */
 } esc_column;
 
+/* A text attribute. */
+typedef struct esc_text_attribute {
+  const char *name, *text;
+} esc_text_attribute;
+
+/* Functions that the library calls around each use of HDF5, on the thread that uses it and not
+ * nested. HDF5 of most systems serves one thread at a time: a program that uses HDF5 itself, on
+ * other threads, takes its own lock here (h5py's in Python). */
+typedef struct esc_hdf5_guard {
+  void *context;
+  void (*lock)(void *context);
+  void (*unlock)(void *context);
+} esc_hdf5_guard;
+
 ESC_BEGIN_DECLS
+
+/* Sets the guard of the process, a copy of *guard; NULL: none. Not while another thread is in a
+ * function of the library. */
+ESC_API void esc_hdf5_guard_set(const esc_hdf5_guard *guard);
+
+/* Results of arrays that the caller has: columns by their names, types and dimensions, which are
+ * copied, and text attributes. Needed are threshold, seed, bottleneck, scale, escape_step and
+ * steps_run; other columns that are missing are 0, or follow from these (member, status). Columns
+ * that no result has are left out. *out is the caller's. ESC_BAD_INPUT, with the column's name,
+ * where one is missing, has another type or shape, or values that cannot be compared. */
+ESC_API esc_status esc_results_build(int columns, const esc_column *column, int attributes,
+                                     const esc_text_attribute *attribute, esc_results **out);
 
 /* Reads a result file. A file that is damaged is ESC_BAD_INPUT. One that another program wrote or
  * changed is refused too if `verified` is NULL; else it is read if it has the columns of a result,
@@ -59,6 +88,9 @@ ESC_API int esc_results_attributes(const esc_results *results);
  * is none. */
 ESC_API esc_status esc_results_column(const esc_results *results, int index, esc_column *out);
 ESC_API esc_status esc_results_find(const esc_results *results, const char *name, esc_column *out);
+
+/* The digest over the columns that a result file has as its attribute `digest`. */
+ESC_API esc_status esc_results_digest(const esc_results *results, char text[ESC_DIGEST_TEXT]);
 
 /* Name of attribute `index`, counted from 0, and the text of the attribute of a name; NULL where
  * there is none. Borrowed. */

@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sweeps: what to train, and training it."""
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import time
+from typing import Any, Callable, Mapping, Optional, Sequence, Union
+
+import numpy as np
+import xarray
+
+from ._library import Record, Worker, array, check, ffi, fields, lib, on_thread, record, released, \
+    tell, text
+from .results import dataset_of, owned
+
+Progress = Callable[[Record], Optional[bool]]
+
+
+# ---- keys and values as the library reads them ----
+
+
+def _as_json(value: Any) -> Any:
+    """NumPy's numbers and arrays, which json does not know."""
+    if isinstance(value, np.generic) or isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no value of a spec; allowed: None, bool, int, float, "
+                    "str, lists and dicts of these, NumPy arrays")
+
+
+def _value(value: Any) -> str:
+    """The value as YAML, of which JSON is a part; a str unchanged, as on the command line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_as_json)
+
+
+def pairs_of(keys: Mapping[str, Any]) -> list[str]:
+    """Nested dicts as the key=value pairs of the command line.
+
+    >>> pairs_of({"name": "mine", "train": {"rate": 0.05}, "network.layers": 4})
+    ['name=mine', 'train.rate=0.05', 'network.layers=4']
+    """
+    pairs = []
+    for key, value in keys.items():
+        if isinstance(value, Mapping):
+            pairs += [f"{key}.{name}={_value(inner)}" for name, inner in value.items()]
+        elif value is not None:
+            pairs.append(f"{key}={_value(value)}")
+    return pairs
+
+
+def _texts(values: Sequence[str]) -> tuple[Any, list[Any]]:
+    """A C array of texts, and what keeps them alive."""
+    keep = [ffi.new("char[]", os.fsencode(value)) for value in values]
+    return ffi.new("char *[]", keep), keep
+
+
+# ---- the spec ----
+
+
+class Sweep:
+    """One sweep: thousands of networks that differ in seed, small layers and scale.
+
+    Keys, defaults and ranges are those of a spec file (``escapement.keys()``); a section is a dict.
+    Values that are not allowed raise `InputError` with the library's message.
+
+    Parameters
+    ----------
+    name : str
+        Of the sweep, in results and pictures.
+    network, teacher, init, train, escape, sweep, record : dict
+        Sections of the spec.
+
+    Examples
+    --------
+    >>> sweep = Sweep(network={"layers": 4, "width": 8}, train={"rate": 0.05, "batch": 32, "steps": 400},
+    ...               escape={"thresholds": [0.1]},
+    ...               sweep={"seeds": 2, "groups": [{"bottleneck": 3, "scales": [0.3, 0.2]}]})
+    >>> sweep.members
+    4
+    >>> Sweep(network={"depth": 4})
+    Traceback (most recent call last):
+    escapement.InputError: argument 1: 'network.depth' is an unknown key; allowed: layers, \
+width, inputs, activation
+    """
+
+    def __init__(self, *, name: Optional[str] = None, network: Optional[Mapping[str, Any]] = None,
+                 teacher: Optional[Mapping[str, Any]] = None, init: Optional[Mapping[str, Any]] = None,
+                 train: Optional[Mapping[str, Any]] = None, escape: Optional[Mapping[str, Any]] = None,
+                 sweep: Optional[Mapping[str, Any]] = None, record: Optional[Mapping[str, Any]] = None,
+                 **others: Any) -> None:
+        sections = {"name": name, "network": network, "teacher": teacher, "init": init, "train": train,
+                    "escape": escape, "sweep": sweep, "record": record}
+        values, _keep = _texts(pairs_of({**sections, **others}))
+        self._set(lambda out: lib.esc_spec_build(len(values), values, out))
+
+    def _set(self, make: Callable[[Any], int]) -> None:
+        out = ffi.new("esc_spec **")
+        check(make(out))
+        self._spec = ffi.gc(out[0], lib.esc_spec_free)
+        self.report: Optional[Record] = None
+
+    @classmethod
+    def from_yaml(cls, source: Union[str, os.PathLike], *overrides: str, **keys: Any) -> "Sweep":
+        """The sweep of a YAML file, or of YAML text (a str with a line break).
+
+        Parameters
+        ----------
+        source : path or str
+        *overrides : str
+            ``"train.batch=128"``, as on the command line.
+        **keys
+            The same as sections: ``train={"batch": 128}``.
+        """
+        sweep = cls.__new__(cls)
+        values, _keep = _texts([*overrides, *pairs_of(keys)])
+        given = os.fsencode(source)
+        if isinstance(source, str) and "\n" in source:
+            sweep._set(lambda out: lib.esc_spec_parse(b"spec", given, len(given), len(values), values, out))
+        else:
+            sweep._set(lambda out: lib.esc_spec_load(given, len(values), values, out))
+        return sweep
+
+    def replace(self, *overrides: str, **keys: Any) -> "Sweep":
+        """This sweep with other values of some keys, given as to `from_yaml`."""
+        return Sweep.from_yaml(self.to_yaml(), *overrides, **keys)
+
+    def to_yaml(self) -> str:
+        """The whole spec with every default filled in; `from_yaml` reads it back to the same sweep."""
+        resolved = lib.esc_spec_resolved(self._spec)
+        if not resolved:
+            raise MemoryError("the resolved spec")
+        try:
+            return text(resolved)
+        finally:
+            lib.free(resolved)
+
+    @property
+    def name(self) -> str:
+        """What the sweep is called."""
+        return text(lib.esc_spec_name(self._spec))
+
+    @property
+    def members(self) -> int:
+        """Networks of the sweep: groups times scales times seeds."""
+        return lib.esc_spec_members(self._spec)
+
+    def __repr__(self) -> str:
+        return f"<escapement.Sweep: {self.members} members>\n{self.to_yaml()}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sweep) and self.to_yaml() == other.to_yaml()
+
+    def __hash__(self) -> int:
+        return hash(self.to_yaml())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sweep.from_yaml, (self.to_yaml(),)
+
+    # ---- training ----
+
+    def dry_run(self, output: Union[str, os.PathLike, None] = None, **options: Any) -> Record:
+        """What `run` with these options would do and cost: members, bytes, seconds, and the escape
+        steps that theory expects. Trains nothing and changes no file.
+
+        Returns
+        -------
+        Record
+            The fields of ``esc_dry_run``; ``cells`` is a list of Records, one for each scale of each
+            group, each with ``threshold_step`` (thresholds).
+        """
+        checked = _Options(self, output, options)
+        lines: list[str] = []
+        on_message = ffi.callback("void(void *, const char *)",
+                                  lambda _context, line: lines.append(text(line)))
+        checked.struct.callbacks.message = on_message
+        dry = ffi.new("esc_dry_run *")
+        with released(dry, lib.esc_dry_run_free):
+            on_thread(lambda: check(lib.esc_sweep_dry_run(self._spec, checked.struct, dry)))
+            found = record(dry)
+            found.cells = [_cell(dry.cell[i], dry.thresholds) for i in range(dry.cells)]
+        for line in lines:
+            tell(line)
+        return found
+
+    def run(self, output: Union[str, os.PathLike, None] = None, *, backend: Optional[str] = None,
+            path: Optional[str] = None, precision: Optional[str] = None, threads: int = 0,
+            slots: int = 0, device: Optional[int] = None, devices: Union[str, Sequence, None] = None,
+            shard: Optional[tuple[int, int]] = None, resume: bool = False, force: bool = False,
+            earlier: Union[str, os.PathLike, None] = None,
+            worker: Union[str, os.PathLike, None] = None, checkpoint_seconds: Optional[float] = None,
+            max_seconds: float = 0, quiet: bool = False,
+            progress: Union[bool, Progress] = False) -> xarray.Dataset:
+        """Trains the sweep, or with `resume` what is left of it. Other Python threads run meanwhile.
+
+        Ctrl-C stops the run with a checkpoint and raises KeyboardInterrupt: with an `output`, `run`
+        with ``resume=True``, or the program, continues it. A member's numbers are a function of the
+        spec and its seed alone, whatever the options.
+
+        Parameters
+        ----------
+        output : path, optional
+            The result file. None: no files are written.
+        backend : {"auto", "cpu", "cuda", "reference"}
+        path, precision : str
+            Of backend cuda, as the program's options.
+        threads, slots : int
+            Threads, and networks trained at a time; 0: what suits the machine.
+        device : int
+            Index of the GPU.
+        devices : str or sequence
+            A worker process for each: ``"0,1"``, ``[0, 1]``, ``["cpu", "cpu"]``. Needs an `output`
+            and the program.
+        shard : (int, int)
+            ``(i, n)``: only members i, i + n, ...
+        resume, force : bool
+            Continue what is at `output`, or replace it.
+        earlier : path
+            An earlier result whose members are not trained again.
+        worker : path
+            The program that `devices` starts; None: ``escapement`` in the PATH.
+        checkpoint_seconds, max_seconds : float
+            Seconds between two checkpoints; seconds after which the run stops (`OutOfTimeError`).
+        quiet : bool
+            No notes in the logger "escapement". Warnings are `EscapementWarning`.
+        progress : bool or callable
+            True: a bar (tqdm, where it is installed). A function is called on this thread, several
+            times a second, with a Record (members, escaped, ..., seconds); False from it stops the
+            run, and an exception of it too.
+
+        Returns
+        -------
+        xarray.Dataset
+            Variables, coordinates and attributes of the result file. `report` has the run's sums.
+        """
+        options = _Options(self, output, {
+            "backend": backend, "path": path, "precision": precision, "threads": threads,
+            "slots": slots, "device": device, "devices": devices, "shard": shard, "resume": resume,
+            "force": force, "earlier": earlier, "worker": worker, "checkpoint_seconds": checkpoint_seconds,
+            "max_seconds": max_seconds, "quiet": quiet})
+        report, results = ffi.new("esc_run_report *"), ffi.new("esc_results **")
+        _Run(self, options, progress).wait(report, results)
+        self.report = record(report)
+        found = dataset_of(owned(results))
+        if output is not None:
+            found.encoding["source"] = os.path.abspath(self.report.output)
+        return found
+
+
+def keys() -> list[Record]:
+    """The keys of a spec: path, default_value or default_rule, unit, help, allowed."""
+    found = []
+    for index in range(lib.esc_spec_keys()):
+        key = ffi.new("esc_spec_key *")
+        check(lib.esc_spec_key_describe(index, key))
+        found.append(record(key))
+    return found
+
+
+def _cell(cell: Any, thresholds: int) -> Record:
+    found = record(cell)
+    found.threshold_step = array(cell.threshold_step, ffi.typeof("double"), thresholds)
+    return found
+
+
+# ---- options ----
+
+
+def _command_line(sweep: Sweep, output: Any, options: Mapping[str, Any]) -> str:
+    """How to do this again in Python, for the result's provenance; the spec is an attribute."""
+    arguments = [] if output is None else [repr(os.fspath(output))]
+    arguments += [f"{name}={value!r}" for name, value in options.items()
+                  if value is not None and (value or name == "device")]
+    return f"escapement.Sweep({sweep.name!r}).run({', '.join(arguments)})"
+
+
+class _Options:
+    """esc_run_options, with the texts that it borrows."""
+
+    def __init__(self, sweep: Sweep, output: Any, given: Mapping[str, Any]) -> None:
+        self.struct, self._keep = ffi.new("esc_run_options *"), []
+        lib.esc_run_options_init(self.struct)
+        values = dict(given)
+        self._set_text("output", output)
+        self._set_text("command_line", _command_line(sweep, output, given))
+        self._set_text("from", values.pop("earlier", None))
+        devices = values.pop("devices", None)
+        if devices is not None and not isinstance(devices, str):
+            devices = ",".join(map(str, devices))
+        self._set_text("devices", devices)
+        for name in ("backend", "path", "precision", "worker"):
+            self._set_text(name, values.pop(name, None))
+        device, shard = values.pop("device", None), values.pop("shard", None)
+        if device is not None:
+            self.struct.device = device
+        if shard is not None:
+            self.struct.shard, self.struct.shards = shard
+        self.struct.seconds_max = values.pop("max_seconds", 0)
+        if values.get("checkpoint_seconds") is None:
+            values.pop("checkpoint_seconds", None)
+        for name, value in values.items():
+            if name not in ("threads", "slots", "resume", "force", "quiet", "checkpoint_seconds"):
+                raise TypeError(f"no option {name!r}")
+            setattr(self.struct, name, value)
+
+    def _set_text(self, field: str, value: Any) -> None:
+        if value is not None:
+            self._keep.append(ffi.new("char[]", os.fsencode(value)))
+            setattr(self.struct, field, self._keep[-1])
+
+
+# ---- a run, and its events ----
+
+
+class _Run:
+    """A run on a thread of its own. Its messages and progress pass through a queue to the thread that
+    waits, so that warnings, the progress function and Ctrl-C are that thread's."""
+
+    def __init__(self, sweep: Sweep, options: _Options, progress: Union[bool, Progress]) -> None:
+        self.sweep, self.options = sweep, options
+        self.show, self.close = _progress_of(progress)
+        self.events: queue.SimpleQueue = queue.SimpleQueue()
+        self.latest: dict[str, Any] = {}  # progress
+        self.pending = False  # an event for it is in the queue
+        self.raised: Optional[BaseException] = None  # while waiting
+        self.stopped = False
+
+    def wait(self, report: Any, results: Any) -> None:
+        """Until the run has ended. An exception meanwhile (Ctrl-C, a warning as an error, one of the
+        progress function) stops the run first."""
+        out = ffi.new("esc_stop **")
+        check(lib.esc_stop_create(out))
+        self.stop = self.options.struct.stop = ffi.gc(out[0], lib.esc_stop_free)
+        self._listen()
+        worker = Worker(lambda: self._train(report, results), lambda: self.events.put(("end", None)))
+        waiting = True
+        while waiting:
+            try:
+                waiting = self._stop_on_exception(worker)
+            except BaseException as raised:  # a second Ctrl-C
+                lib.esc_stop_request(self.stop)
+                self.raised, waiting = self.raised or raised, worker.is_running
+        self.close()
+        if (self.raised or worker.error) and results[0]:
+            lib.esc_results_free(results[0])
+        self._raise(worker.error)
+
+    def _stop_on_exception(self, worker: Worker) -> bool:
+        """Whether to go on waiting, which the run's end or an exception have interrupted."""
+        try:
+            worker.begin()
+            self._follow()
+            return False
+        except BaseException as raised:
+            lib.esc_stop_request(self.stop)
+            self.raised = self.raised or raised
+            return worker.is_running  # else its last event may have been lost with the exception
+
+    def _train(self, report: Any, results: Any) -> None:
+        """On the run's thread."""
+        check(lib.esc_sweep_run(self.sweep._spec, self.options.struct, report, results))
+
+    def _listen(self) -> None:
+        """Callbacks, on the run's thread; they live as long as this object."""
+        def on_message(_context: Any, line: Any) -> None:
+            self.events.put(("message", text(line)))
+
+        def on_progress(_context: Any, progress: Any) -> bool:
+            self.latest = fields(progress)
+            if not self.pending:
+                self.pending = True
+                self.events.put(("progress", None))
+            return True
+
+        self.callbacks = [ffi.callback("void(void *, const char *)", on_message)]
+        self.options.struct.callbacks.message = self.callbacks[0]
+        if self.show:
+            self.callbacks.append(ffi.callback("bool(void *, const esc_progress *)", on_progress))
+            self.options.struct.callbacks.progress = self.callbacks[1]
+
+    def _follow(self) -> None:
+        while True:
+            kind, value = self.events.get()
+            if kind == "end":
+                return
+            self._handle(kind, value)
+
+    def _handle(self, kind: str, value: Any) -> None:
+        if kind == "progress":
+            self.pending = False
+            if self.show(_flat(self.latest)) is False and not self.stopped:
+                self.stopped = True
+                lib.esc_stop_request(self.stop)
+        else:
+            tell(value)
+
+    def _raise(self, error: Optional[BaseException]) -> None:
+        if isinstance(self.raised, KeyboardInterrupt):
+            raise KeyboardInterrupt(str(error or "the run had ended")) from error
+        if self.raised or error:
+            raise self.raised or error
+
+
+def _flat(progress: Mapping[str, Any]) -> Record:
+    """esc_progress with the steps beside the rest: steps_made, steps_expected, steps_are_bound."""
+    steps = vars(progress["steps"])
+    return Record(**{name: value for name, value in progress.items() if name != "steps"},
+                  steps_made=steps["made"], steps_expected=steps["expected"],
+                  steps_are_bound=steps["is_bound"])
+
+
+def _progress_of(progress: Union[bool, Progress]) -> tuple[Optional[Progress], Callable[[], None]]:
+    """The function that gets the progress, and the one that is called at the end."""
+    if not progress:
+        return None, lambda: None
+    if callable(progress):
+        return progress, lambda: None
+    try:
+        import tqdm
+    except ImportError:
+        return _Lines(), lambda: None
+    bar = _Bar(tqdm.tqdm(unit=" steps", unit_scale=True, desc="escapement"))
+    return bar, bar.bar.close
+
+
+def _summary(progress: Record) -> str:
+    return f"{progress.escaped} escaped, {progress.censored} censored, {progress.running} running " \
+        f"of {progress.members}"
+
+
+class _Bar:
+    """tqdm's bar of network-steps."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar = bar
+
+    def __call__(self, progress: Record) -> None:
+        self.bar.total = progress.steps_expected
+        self.bar.set_postfix_str(_summary(progress), refresh=False)
+        self.bar.update(progress.steps_made - self.bar.n)
+
+
+class _Lines:
+    """A line every ten seconds, where there is no tqdm."""
+
+    def __init__(self) -> None:
+        self.next = 0.0
+
+    def __call__(self, progress: Record) -> None:
+        if time.monotonic() >= self.next:
+            self.next = time.monotonic() + 10
+            share = progress.steps_made / max(progress.steps_expected, 1)
+            print(f"escapement: {share:.0%} of the steps; {_summary(progress)}", file=sys.stderr)

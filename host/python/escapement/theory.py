@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Theory (arXiv 2605.01288) as functions of arrays: no network is trained.
+
+Time is flow time: steps times the learning rate. Layers and modes count from 0.
+
+An activation is a name ("tanh", "poly:0,1,0,-0.3") or a sequence of coefficients a_0, a_1, ... of a
+polynomial. A Python function cannot be one: the library compiles the activations that it trains.
+"""
+from __future__ import annotations
+
+from typing import Any, Sequence, Union
+
+import numpy as np
+
+from ._library import InputError, Record, check, fields, ffi, lib, on_thread, printed, text
+
+ActivationLike = Union["Activation", str, Sequence[float]]
+
+
+class Activation:
+    """An activation by name or by the coefficients of a polynomial.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tanh = Activation("tanh")
+    >>> bool(np.allclose(tanh([0.0, 1.0]), np.tanh([0.0, 1.0])))
+    True
+    >>> Activation([0, 1, 0, -0.3]).name
+    'poly:0.0,1.0,0.0,-0.3'
+    """
+
+    def __init__(self, activation: ActivationLike) -> None:
+        self._activation = ffi.new("esc_activation *")
+        if callable(activation) and not isinstance(activation, Activation):
+            raise InputError("an activation is a name or coefficients, not a Python function: the "
+                             "library compiles the activations that it trains")
+        if isinstance(activation, Activation):
+            self._activation[0] = activation._activation[0]
+        elif isinstance(activation, str):
+            check(lib.esc_activation_from_text(activation.encode(), self._activation))
+        else:
+            given = [float(a) for a in activation]
+            check(lib.esc_activation_from_coefficients(len(given), given, self._activation))
+
+    @property
+    def name(self) -> str:
+        """The name that a spec has."""
+        return printed(lib.esc_activation_print, self._activation, size=lib.ESC_ACTIVATION_NAME_MAX)
+
+    @property
+    def is_odd(self) -> bool:
+        """sigma(-z) = -sigma(z)."""
+        return lib.esc_activation_is_odd(self._activation)
+
+    def __repr__(self) -> str:
+        return f"Activation({self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Activation) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def _evaluate(self, z: Any, field: str) -> Any:
+        given = np.asarray(z, float)
+        values = [getattr(lib.esc_activation_evaluate(self._activation, x), field)
+                  for x in given.ravel().tolist()]
+        return np.array(values).reshape(given.shape)[()]
+
+    def __call__(self, z: Any) -> Any:
+        """sigma(z), of the shape of `z`."""
+        return self._evaluate(z, "value")
+
+    def derivative(self, z: Any) -> Any:
+        """sigma'(z), of the shape of `z`."""
+        return self._evaluate(z, "derivative")
+
+    def deficit(self, z: Any) -> Any:
+        """kappa(z) = sigma(z) - z sigma'(z), of the shape of `z`."""
+        return self._evaluate(z, "deficit")
+
+
+def classify(activation: ActivationLike) -> Record:
+    """Class and constants of an activation.
+
+    Returns
+    -------
+    Record
+        The fields of ``esc_classification`` (class, a, q, aq, c1, c1_error, moment, correction,
+        escapes), meaning, and warnings, a tuple of the assumptions that fail.
+
+    Examples
+    --------
+    >>> found = classify("tanh")
+    >>> found["class"], found.q, round(found.c1, 6)
+    ('B', 3, 0.605706)
+    """
+    out = ffi.new("esc_classification *")
+    check(lib.esc_activation_classify(Activation(activation)._activation, out))
+    found = fields(out)
+    warned = printed(lib.esc_classification_warn, out)
+    return Record(**{**found, "class": text(lib.esc_class_name(out.class_)),
+                     "meaning": text(lib.esc_class_meaning(out.class_)),
+                     "warnings": tuple(warned.split("; ")) if warned else ()})
+
+
+def _problem(activation: ActivationLike, scales: np.ndarray) -> Any:
+    """An esc_escape_problem without numbers: layers, and amplitude and `to` of 1."""
+    if scales.ndim < 1:
+        raise InputError("scales: one number is no network; allowed: an array (..., layers)")
+    if scales.shape[-1] > lib.ESC_LAYERS_MAX:
+        raise InputError(f"scales: {scales.shape[-1]} layers; allowed: 2 to {lib.ESC_LAYERS_MAX}")
+    return ffi.new("esc_escape_problem *", {"activation": Activation(activation)._activation[0],
+                                            "layers": scales.shape[-1], "amplitude": 1, "to": 1})
+
+
+def escape_time(activation: ActivationLike, scales: Any, amplitude: Any = 1.0, to: Any = 0.5,
+                layer: int = 0) -> Record:
+    """Time until the scale of a layer reaches `to` on the symmetric manifold, three ways.
+
+    Parameters
+    ----------
+    activation : str, coefficients or Activation
+    scales : array_like (..., layers)
+        s_l(0).
+    amplitude, to : array_like (...)
+        a, and s*; broadcast with `scales` without its last axis.
+    layer : int
+
+    Returns
+    -------
+    Record
+        ode (the reduced ODE), closed (leading order), corrected (next order), drive and
+        escaped_at_start, arrays (...); NaN where there is no time. note: the reasons, an object array.
+
+    Examples
+    --------
+    >>> scales = 0.1 / 2.0 ** np.arange(3)
+    >>> escape_time("tanh", np.repeat(scales[:, None], 3, axis=1)).ode.round(4).tolist()
+    [14.7568, 31.3867, 64.4636]
+    """
+    scales = np.asarray(scales, float)
+    problem, out = _problem(activation, scales), ffi.new("esc_escape_times *")
+    problem.layer = layer
+    amplitude, to, first = np.broadcast_arrays(amplitude, to, scales[..., 0])
+    scales = np.broadcast_to(scales, (*first.shape, scales.shape[-1]))
+    found = []
+    for index in np.ndindex(first.shape):
+        problem.scale[0:problem.layers] = scales[index].tolist()
+        problem.amplitude, problem.to = amplitude[index], to[index]
+        check(lib.esc_escape_times_compute(problem, out))
+        found.append(fields(out))
+    return _gathered(found, first.shape)
+
+
+def _gathered(rows: list[dict[str, Any]], shape: tuple[int, ...]) -> Record:
+    """One array (shape, shape of the field) for each field; texts as an object array."""
+    def gather(name: str) -> np.ndarray:
+        values = [row[name] for row in rows]
+        if isinstance(values[0], str):
+            texts = np.empty(len(values), object)
+            texts[:] = values
+            return texts.reshape(shape)[()]
+        stacked = np.array(values)
+        return stacked.reshape(shape + stacked.shape[1:])[()]
+    return Record(**{name: gather(name) for name in (rows[0] if rows else ())})
+
+
+def trajectory(activation: ActivationLike, scales: Any, times: Any, amplitude: float = 1.0) -> Record:
+    """The reduced ODE at given times.
+
+    Parameters
+    ----------
+    scales : array_like (..., layers)
+        s_l(0).
+    times : array_like (times)
+        Ascending, from 0 on.
+    amplitude : array_like (...)
+        a.
+
+    Returns
+    -------
+    Record
+        scale (..., times, layers), and loss (..., times), the population loss.
+    """
+    scales, times = np.asarray(scales, float), np.ascontiguousarray(times, float)
+    problem = _problem(activation, scales)
+    amplitude, first = np.broadcast_arrays(amplitude, scales[..., 0])
+    scales = np.broadcast_to(scales, (*first.shape, scales.shape[-1]))
+    scale, loss = np.empty((*first.shape, *times.shape, scales.shape[-1])), \
+        np.empty((*first.shape, *times.shape))
+    for index in np.ndindex(first.shape):
+        problem.scale[0:problem.layers] = scales[index].tolist()
+        problem.amplitude = amplitude[index]
+        check(lib.esc_trajectory_compute(problem, len(times), *(
+            ffi.from_buffer("double[]", part) for part in (times, scale[index], loss[index]))))
+    return Record(scale=scale, loss=loss)
+
+
+LEVELS = ("diagonal", "rotated", "exact")
+
+
+def blocks(activation: ActivationLike, amplitudes: Any, scales: Any, *, level: str = "exact",
+           threshold: float = 0.0) -> Record:
+    """Escape times of several modes on the exact block reduction.
+
+    Parameters
+    ----------
+    amplitudes : array_like (..., modes)
+        a_k.
+    scales : array_like (..., layers, modes)
+        s_{l,k}(0); an array (layers,) or (layers, 1) serves every mode.
+    level : {"diagonal", "rotated", "exact"}
+        The coordinates that move.
+    threshold : float
+        Of the loss, whose passage is timed too; 0: none.
+
+    Returns
+    -------
+    Record
+        The fields of ``esc_block_times``: escape, hermite, decoupled (..., modes), loss, their
+        errors, and note. NaN: the event does not happen.
+    """
+    if level not in LEVELS:
+        raise InputError(f"level {level!r}; allowed: {', '.join(LEVELS)}")
+    amplitudes, scales = np.asarray(amplitudes, float), np.asarray(scales, float)
+    scales = scales[:, None] if scales.ndim == 1 else scales
+    shape = np.broadcast_shapes(amplitudes.shape[:-1], scales.shape[:-2])
+    modes, layers = amplitudes.shape[-1], scales.shape[-2]
+    if modes > lib.ESC_BLOCK_MODES_MAX or layers > lib.ESC_LAYERS_MAX:
+        raise InputError(f"{modes} modes, {layers} layers; allowed: up to {lib.ESC_BLOCK_MODES_MAX} and "
+                         f"{lib.ESC_LAYERS_MAX}")
+    amplitudes = np.broadcast_to(amplitudes, (*shape, modes))
+    scales = np.broadcast_to(scales, (*shape, layers, modes))
+    problem, out = ffi.new("esc_block_problem *"), ffi.new("esc_block_times *")
+    problem.activation, problem.modes = Activation(activation)._activation[0], modes
+    problem.layers, problem.level, problem.threshold = layers, LEVELS.index(level), threshold
+    found = []
+    for index in np.ndindex(shape):
+        for k in range(modes):
+            problem.amplitude[k] = amplitudes[index][k]
+            problem.scale[k][0:layers] = scales[index][:, k].tolist()
+        on_thread(lambda: check(lib.esc_block_times_compute(problem, out)))
+        found.append({name: value[:modes] if isinstance(value, np.ndarray) else value
+                      for name, value in fields(out).items()})
+    return _gathered(found, shape)
