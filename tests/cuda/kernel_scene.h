@@ -314,10 +314,17 @@ static inline void scene_close_all(scene *t) {
   problem_free(&t->problem);
 }
 
-/* All bits of an output: a NaN, or -1. */
+/* An element of an output before the kernel: a NaN, or a negative number. Not all bits: a device's
+ * own NaN is 0x7fffffff, which has all bits when its sign is turned. */
+static inline void poison_element(unsigned char *bytes, size_t size) {
+  memset(bytes, 0xff, size);
+  bytes[0] = 0xa5; /* the lowest byte */
+}
+
 static inline void scene_poison(scene *t, int id) {
   array *a = &t->array[id];
-  if (a->count > 0) memset(a->bytes[BEFORE] + GUARD, 0xff, a->size * a->count);
+  for (size_t i = 0; i < a->count; i++)
+    poison_element(a->bytes[BEFORE] + GUARD + i * a->size, a->size);
 }
 
 static inline void scene_copy(scene *t, stage to, stage from) {
@@ -364,7 +371,8 @@ static inline bool same_bits(const array *a, size_t i, const unsigned char *x,
 
 /* A NaN that arithmetic made: not the poison. Its payload is the machine's own. */
 static inline bool made_nan(double value, const void *bytes, size_t size) {
-  static const unsigned char poison[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  unsigned char poison[8];
+  poison_element(poison, size);
   return isnan(value) && memcmp(bytes, poison, size) != 0;
 }
 
