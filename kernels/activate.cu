@@ -11,13 +11,13 @@ __global__ void esc_activate_kernel(esc_device_problem p, size_t count, const fl
   if (i < count) h[i] = esc_evaluate<kind>(p, z[i]).value;
 }
 
-cudaError_t esc_launch_activate(const esc_device_problem *p, const esc_lot *lot, int l,
+cudaError_t esc_launch_activate(const esc_device_problem *p, const esc_chunk *chunk, int l,
                                 cudaStream_t stream) {
-  const size_t count = esc_layer_floats(*p, *lot), at = (size_t)l * count;
+  const size_t count = esc_layer_floats(*p, *chunk), at = (size_t)l * count;
   cudaError_t error = cudaSuccess;
 #define LAUNCH(kind)                                                                            \
   error = ESC_LAUNCH(esc_activate_kernel<kind>, esc_blocks(count, threads), threads, 0, stream, \
-                     *p, count, lot->z + at, lot->h + at)
+                     *p, count, chunk->z + at, chunk->h + at)
   ESC_DISPATCH_ACTIVATION(p->activation, LAUNCH)
 #undef LAUNCH
   return error;

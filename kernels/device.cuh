@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernels share: who trains, folding over lanes, activations by kind. */
+/* What the kernels share: who trains, tree reductions over lanes, activations by kind. */
 #ifndef ESC_DEVICE_CUH
 #define ESC_DEVICE_CUH
 
@@ -8,23 +8,23 @@
 #include "kernels.h"
 #include "launch.h"
 
-static __device__ inline bool esc_trains(const esc_lot &lot, int slot) {
-  return !lot.track[slot].finished;
+static __device__ inline bool esc_trains(const esc_chunk &chunk, int slot) {
+  return !chunk.track[slot].finished;
 }
 
-/* Sum of the parts that ESC_PARTS neighbouring lanes hold, in halves as esc_fold_f32
+/* Sum of the partials that ESC_PARTIALS neighbouring lanes hold, in halves as esc_tree_reduce_f32
  * does it; valid in the first of them. Called by whole warps. */
 template <typename Real>
-static __device__ inline Real esc_fold_lanes(Real part) {
-  for (int half = ESC_PARTS / 2; half > 0; half /= 2)
-    part += __shfl_down_sync(0xffffffffu, part, half, ESC_PARTS);
-  return part;
+static __device__ inline Real esc_tree_reduce_lanes(Real partial) {
+  for (int half = ESC_PARTIALS / 2; half > 0; half /= 2)
+    partial += __shfl_down_sync(0xffffffffu, partial, half, ESC_PARTIALS);
+  return partial;
 }
 
-/* Floats of one hidden layer of the whole lot. */
+/* Floats of one hidden layer of the whole chunk. */
 static __device__ __host__ inline size_t esc_layer_floats(const esc_device_problem &p,
-                                                          const esc_lot &lot) {
-  return (size_t)lot.slots * (size_t)p.batch * (size_t)p.width;
+                                                          const esc_chunk &chunk) {
+  return (size_t)chunk.slots * (size_t)p.batch * (size_t)p.width;
 }
 
 template <int kind>

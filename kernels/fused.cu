@@ -6,14 +6,15 @@ size_t esc_fused_shared(int layers, int width) { return esc_fused_bytes(layers, 
 
 bool esc_fused_fits(int layers, int width, int inputs, int batch, size_t limit) {
   const bool wide = width == 16 || width == 32 || width == 48 || width == 64;
-  return wide && inputs <= width && batch <= ESC_SLAB && esc_fused_bytes(layers, width) <= limit;
+  return wide && inputs <= width && batch <= ESC_ACCUMULATION_BLOCK &&
+         esc_fused_bytes(layers, width) <= limit;
 }
 
 size_t esc_fused_scratch(int layers, int width, int batch) {
-  return esc_fused_sums(layers, width, batch, esc_gradient_chains(width));
+  return esc_fused_sums(layers, width, batch, esc_gradient_slices(width));
 }
 
 cudaError_t esc_launch_fused(const esc_device_problem *p, const esc_track_rules *rules,
-                             const esc_lot *lot, int64_t steps, cudaStream_t stream) {
-  return esc_fused_launch<esc_fused_fma>({*p, *rules, *lot, steps}, stream);
+                             const esc_chunk *chunk, int64_t steps, cudaStream_t stream) {
+  return esc_fused_launch<esc_fused_fma>({*p, *rules, *chunk, steps}, stream);
 }

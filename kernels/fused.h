@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Whether a network has a shape that this path trains, either kind: width 16, 32, 48 or 64,
- * no more inputs than that, at most ESC_SLAB samples, and shared memory for it
+ * no more inputs than that, at most ESC_ACCUMULATION_BLOCK samples, and shared memory for it
  * within `limit` bytes a block. */
 bool esc_fused_fits(int layers, int width, int inputs, int batch, size_t limit);
 
@@ -29,12 +29,12 @@ size_t esc_fused_shared(int layers, int width);
 size_t esc_fused_scratch(int layers, int width, int batch);
 size_t esc_fused_3xtf32_scratch(int layers, int width, int batch);
 
-/* Trains every network of the lot by up to `steps` steps: lot->w, low and track
- * go in and come out; seed is read; chains is workspace. */
+/* Trains every network of the chunk by up to `steps` steps: chunk->w, compensation and track
+ * go in and come out; seed is read; partials is workspace. */
 cudaError_t esc_launch_fused(const esc_device_problem *p, const esc_track_rules *rules,
-                             const esc_lot *lot, int64_t steps, cudaStream_t stream);
+                             const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 cudaError_t esc_launch_fused_3xtf32(const esc_device_problem *p, const esc_track_rules *rules,
-                                    const esc_lot *lot, int64_t steps, cudaStream_t stream);
+                                    const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

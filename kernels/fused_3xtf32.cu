@@ -8,6 +8,6 @@ size_t esc_fused_3xtf32_scratch(int layers, int width, int batch) {
 }
 
 cudaError_t esc_launch_fused_3xtf32(const esc_device_problem *p, const esc_track_rules *rules,
-                                    const esc_lot *lot, int64_t steps, cudaStream_t stream) {
-  return esc_fused_launch<esc_fused_3xtf32>({*p, *rules, *lot, steps}, stream);
+                                    const esc_chunk *chunk, int64_t steps, cudaStream_t stream) {
+  return esc_fused_launch<esc_fused_3xtf32>({*p, *rules, *chunk, steps}, stream);
 }

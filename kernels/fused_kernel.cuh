@@ -11,7 +11,7 @@ template <class P, int kind>
 __global__ void __launch_bounds__(P::threads, P::resident_blocks)
     esc_fused_kernel(const __grid_constant__ esc_fused_run r) {
   ESC_SHARED_MEMORY(double, s_memory);
-  const esc_track *g_track = &r.lot.track[blockIdx.x];
+  const esc_track *g_track = &r.chunk.track[blockIdx.x];
   if (g_track->finished) return;
   const esc_fused_block b = esc_fused_layout<P::width>(s_memory, r.problem.layers);
   esc_fused_thread<P> t = esc_fused_prologue<P>(r, b);
@@ -27,8 +27,8 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_run &r, cudaStream_t st
       cudaFuncSetAttribute((const void *)esc_fused_kernel<P, kind>,
                            cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
   if (error != cudaSuccess) return error;
-  return ESC_LAUNCH((esc_fused_kernel<P, kind>), (unsigned)r.lot.slots, P::threads, shared, stream,
-                    r);
+  return ESC_LAUNCH((esc_fused_kernel<P, kind>), (unsigned)r.chunk.slots, P::threads, shared,
+                    stream, r);
 }
 
 template <class P>

@@ -22,7 +22,7 @@ struct esc_fused {
     width = N,
     threads = 4 * N,
     pitch = N + 4,
-    slices = N <= 32 ? 4 : 2,         /* K-slices of a weight gradient: esc_gradient_chains(N) */
+    slices = N <= 32 ? 4 : 2,         /* K-slices of a weight gradient: esc_gradient_slices(N) */
     slice_length = ESC_TILE / slices, /* samples of a K-slice in a tile */
   };
 };
@@ -77,9 +77,9 @@ struct esc_fused_fma : esc_fused<N> {
     rows = 4,
     columns = 4,
     vector = 4,
-    resident_blocks = 1, /* on a multiprocessor, at least */
-    terms = N,           /* of the ledger, of one tile and interface */
-    chained = 1,         /* sums of a weight gradient go on through the tiles */
+    resident_blocks = 1,   /* on a multiprocessor, at least */
+    terms = N,             /* of the ledger, of one tile and interface */
+    sums_across_tiles = 1, /* sums of a weight gradient go on through the tiles */
     slice_group = fused::threads / fused::slices, /* threads of a K-slice of a weight gradient */
     group_columns = N / 4,                        /* those along a row of weights */
     group_rows = slice_group / group_columns,     /* and along a column */
@@ -94,7 +94,7 @@ struct esc_fused_fma : esc_fused<N> {
   };
 
   static __device__ __forceinline__ thread_map make_thread_map(int id) {
-    const thread_map m = {id / ESC_PARTS, id % ESC_PARTS, id / slice_group,
+    const thread_map m = {id / ESC_PARTIALS, id % ESC_PARTIALS, id / slice_group,
                           id % slice_group / group_columns, id % group_columns};
     return m;
   }
@@ -154,7 +154,9 @@ struct esc_fused_fma : esc_fused<N> {
 
   /* Sum over lanes of one of the ledger's terms, valid in the reduction lane. Called by whole
    * warps. */
-  static __device__ __forceinline__ float reduce_term(float part) { return esc_fold_lanes(part); }
+  static __device__ __forceinline__ float reduce_term(float partial) {
+    return esc_tree_reduce_lanes(partial);
+  }
   static __device__ __forceinline__ bool is_reduction_lane(const thread_map &m) {
     return m.lane == 0;
   }

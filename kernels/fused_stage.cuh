@@ -75,14 +75,14 @@ static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_
     }
 }
 
-/* sum_i a_i b_i of one sample over n features: parts, then halves. */
+/* sum_i a_i b_i of one sample over n features: partials, then a tree reduction. */
 static __device__ __forceinline__ float esc_fused_dot(const float *a, const float *b, int n) {
-  float part[ESC_PARTS] = {0};
-  for (int i = 0; i < n; i += ESC_PARTS)
+  float partial[ESC_PARTIALS] = {0};
+  for (int i = 0; i < n; i += ESC_PARTIALS)
 #pragma unroll
-    for (int j = 0; j < ESC_PARTS; j++)
-      if (i + j < n) part[j] = esc_fma_f32(a[i + j], b[(i + j) * ESC_FUSED_LEADING], part[j]);
-  return esc_fold_f32(part);
+    for (int j = 0; j < ESC_PARTIALS; j++)
+      if (i + j < n) partial[j] = esc_fma_f32(a[i + j], b[(i + j) * ESC_FUSED_LEADING], partial[j]);
+  return esc_tree_reduce_f32(partial);
 }
 
 template <int kind>
@@ -110,11 +110,11 @@ static __device__ __forceinline__ void esc_fused_losses(const esc_device_problem
     const esc_loss_f32 e =
         esc_loss_eval_f32(p.loss, p.huber_delta, f, esc_fused_target<kind>(p, b.s_x + t.id));
     b.s_value[t.id] = e.value;
-    b.s_error[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
+    b.s_dloss[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
   }
   __syncthreads();
-  if (t.id < ESC_PARTS)
-    for (int s = t.id; s < samples; s += ESC_PARTS) b.s_loss[t.id] += (double)b.s_value[s];
+  if (t.id < ESC_PARTIALS)
+    for (int s = t.id; s < samples; s += ESC_PARTIALS) b.s_loss[t.id] += (double)b.s_value[s];
 }
 
 /* Adds the tile to this thread's partial sum of the output layer's gradient. */
@@ -125,7 +125,7 @@ static __device__ __forceinline__ void esc_fused_output_gradient(const esc_fused
   const int n = t->id % P::width, slice = t->id / P::width;
   if (slice >= P::slices) return;
   for (int s = slice * P::slice_length; s < (slice + 1) * P::slice_length; s++)
-    t->output[0] = esc_fma_f32(b.s_error[s], h[n * ESC_FUSED_LEADING + s], t->output[0]);
+    t->output[0] = esc_fma_f32(b.s_dloss[s], h[n * ESC_FUSED_LEADING + s], t->output[0]);
 }
 
 /* Place of an input gradient's output (i, j) in an (N, row). */
@@ -159,7 +159,7 @@ static __device__ __forceinline__ void esc_fused_values(const esc_device_problem
 }
 
 /* u becomes delta = u sigma'; the ledger's terms u kappa of the tile's features. With
- * esc_fused_fma the lane's four samples are one part of order.h. */
+ * esc_fused_fma the lane's four samples are one partial of order.h. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_delta(const esc_fused_thread<P> &t, float *feature,
                                                        const float derivative[P::rows][P::columns],
@@ -167,14 +167,14 @@ static __device__ __forceinline__ void esc_fused_delta(const esc_fused_thread<P>
                                                        float u[P::rows][P::columns]) {
 #pragma unroll
   for (int i = 0; i < P::rows; i++) {
-    float part = 0;
+    float partial = 0;
 #pragma unroll
     for (int j = 0; j < P::columns; j++) {
-      part = esc_fma_f32(u[i][j], deficit[i][j], part);
+      partial = esc_fma_f32(u[i][j], deficit[i][j], partial);
       u[i][j] = esc_mul_f32(u[i][j], derivative[i][j]);
     }
-    part = P::reduce_term(part);
-    if (P::is_reduction_lane(t.map)) feature[P::term(t.map, i)] = part;
+    partial = P::reduce_term(partial);
+    if (P::is_reduction_lane(t.map)) feature[P::term(t.map, i)] = partial;
   }
 }
 
@@ -189,26 +189,26 @@ static __device__ __forceinline__ void esc_fused_store(const esc_fused_thread<P>
       esc_store_vector<P::vector>(to + esc_fused_place(t, i, j), &v[i][j]);
 }
 
-/* The tile's ledger terms, features into parts, into the sums over tiles: ESC_PARTS
+/* The tile's ledger terms, features into partials, into the sums over tiles: ESC_PARTIALS
  * lanes an interface. Called by the whole block. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_deficits(const esc_device_problem &p,
                                                           const esc_fused_block &b,
                                                           const esc_fused_thread<P> &t) {
-  enum { groups = P::threads / ESC_PARTS };
+  enum { groups = P::threads / ESC_PARTIALS };
   for (int first = 0; first < p.layers - 1; first += groups) {
     const int l = first + t.group;
-    double part = 0;
-    for (int n = t.lane; l < p.layers - 1 && n < P::terms; n += ESC_PARTS)
-      part += (double)b.s_feature[l * P::terms + n];
-    part = esc_fold_lanes(part);
-    if (l < p.layers - 1 && t.lane == 0) b.s_deficit[l] += part;
+    double partial = 0;
+    for (int n = t.lane; l < p.layers - 1 && n < P::terms; n += ESC_PARTIALS)
+      partial += (double)b.s_feature[l * P::terms + n];
+    partial = esc_tree_reduce_lanes(partial);
+    if (l < p.layers - 1 && t.lane == 0) b.s_deficit[l] += partial;
   }
 }
 
 /* This thread's partial sums of a layer's gradient, from the tiles before; those of neighbouring
- * threads are side by side. Where P is chained, the sum continues from them; else the tile's sum is
- * added to them. */
+ * threads are side by side. Where P sums across tiles, the sum continues from them; else the tile's
+ * sum is added to them. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_load_partials(
     const float *g_partial, float sum[P::gradient_rows][P::gradient_columns]) {
@@ -217,7 +217,7 @@ static __device__ __forceinline__ void esc_fused_load_partials(
 #pragma unroll
     for (int j = 0; j < P::gradient_columns; j++) {
       const float before = g_partial[(P::gradient_columns * i + j) * P::threads];
-      sum[i][j] = P::chained ? before : esc_add_f32(before, sum[i][j]);
+      sum[i][j] = P::sums_across_tiles ? before : esc_add_f32(before, sum[i][j]);
     }
 }
 
@@ -236,51 +236,51 @@ template <class P>
 static __device__ __forceinline__ void esc_fused_gradient(
     const float *delta, const float *h, const esc_fused_thread<P> &t, const float *g_partial,
     bool first, float sum[P::gradient_rows][P::gradient_columns]) {
-  if (!first && P::chained) esc_fused_load_partials<P>(g_partial, sum);
+  if (!first && P::sums_across_tiles) esc_fused_load_partials<P>(g_partial, sum);
   P::weight_gradient(delta, h, t.map, sum);
-  if (!first && !P::chained) esc_fused_load_partials<P>(g_partial, sum);
+  if (!first && !P::sums_across_tiles) esc_fused_load_partials<P>(g_partial, sum);
 }
 
 /* One layer's weights, (rows, columns). */
 struct esc_fused_layer {
   float rate;
   int rows, columns;
-  float *s_w;          /* (rows, pitch) */
-  float *g_low;        /* (rows, columns) their compensation, or NULL */
-  double *s_gradient2; /* |G|^2 */
+  float *s_w;             /* (rows, pitch) */
+  float *g_compensation;  /* (rows, columns) their compensation, or NULL */
+  double *s_grad_norm_sq; /* |G|^2 */
 };
 
-/* |G|^2 and the update of one layer from the gradient in b.s_pong: ESC_PARTS lanes a row.
+/* |G|^2 and the update of one layer from the gradient in b.s_pong: ESC_PARTIALS lanes a row.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_update(const esc_fused_block &b,
                                                         esc_fused_thread<P> *t,
                                                         const esc_fused_layer &layer) {
-  enum { groups = P::threads / ESC_PARTS };
+  enum { groups = P::threads / ESC_PARTIALS };
   for (int first = 0; first < layer.rows; first += groups) {
     const int n = first + t->group;
-    double part = 0;
-    for (int k = t->lane; n < layer.rows && k < layer.columns; k += ESC_PARTS) {
+    double partial = 0;
+    for (int k = t->lane; n < layer.rows && k < layer.columns; k += ESC_PARTIALS) {
       const float g = b.s_pong[n * P::width + k];
       float *weight = layer.s_w + n * P::pitch + k;
-      float *rest = layer.g_low ? layer.g_low + n * layer.columns + k : NULL;
+      float *rest = layer.g_compensation ? layer.g_compensation + n * layer.columns + k : NULL;
       const esc_updated u = rest ? esc_update_compensated(layer.rate, g, *weight, *rest)
                                  : esc_update_plain(layer.rate, g, *weight);
-      part += (double)g * (double)g;
+      partial += (double)g * (double)g;
       *weight = u.w;
-      if (rest) *rest = u.low;
-      t->moved += u.moved;
-      t->lost += u.lost;
+      if (rest) *rest = u.compensation;
+      t->nonzero_updates += u.nonzero_update;
+      t->rounded_away += u.rounded_away;
     }
-    part = esc_fold_lanes(part);
-    if (n < layer.rows && t->lane == 0) b.s_row[n] = part;
+    partial = esc_tree_reduce_lanes(partial);
+    if (n < layer.rows && t->lane == 0) b.s_row[n] = partial;
   }
   __syncthreads();
   if (t->id < 32) { /* a warp, because all of its lanes take part */
-    double part = 0;
-    for (int n = t->lane; t->group == 0 && n < layer.rows; n += ESC_PARTS) part += b.s_row[n];
-    part = esc_fold_lanes(part);
-    if (t->id == 0) *layer.s_gradient2 = part;
+    double partial = 0;
+    for (int n = t->lane; t->group == 0 && n < layer.rows; n += ESC_PARTIALS) partial += b.s_row[n];
+    partial = esc_tree_reduce_lanes(partial);
+    if (t->id == 0) *layer.s_grad_norm_sq = partial;
   }
 }
 

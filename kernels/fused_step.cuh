@@ -11,7 +11,7 @@
 struct esc_fused_run {
   esc_device_problem problem;
   esc_track_rules rules;
-  esc_lot lot;
+  esc_chunk chunk;
   int64_t steps;
 };
 
@@ -20,8 +20,8 @@ template <class P>
 static __device__ __forceinline__ float *esc_fused_partials(const esc_fused_run &r,
                                                             const esc_fused_thread<P> &t, int l) {
   const size_t each = (size_t)P::gradient_rows * P::gradient_columns * P::threads;
-  return r.lot.chains + ((size_t)blockIdx.x * (size_t)(r.problem.layers - 1) + (size_t)l) * each +
-         t.id;
+  return r.chunk.partials +
+         ((size_t)blockIdx.x * (size_t)(r.problem.layers - 1) + (size_t)l) * each + t.id;
 }
 
 /* Layer l's gradient through this tile; after the last one reduced, and the weights
@@ -42,13 +42,13 @@ static __device__ __forceinline__ void esc_fused_weight_step(const esc_fused_run
     return;
   }
   P::reduce_gradient(t->map, sum, b.s_pong);
-  const size_t at = (size_t)blockIdx.x * r.lot.weights + p.offset[l];
+  const size_t at = (size_t)blockIdx.x * r.chunk.weights + p.offset[l];
   const esc_fused_layer layer = {p.rate[l],
                                  P::width,
                                  l == 0 ? p.inputs : P::width,
                                  b.s_w + l * P::width * P::pitch,
-                                 r.lot.low ? r.lot.low + at : NULL,
-                                 &b.s_gradient2[l]};
+                                 r.chunk.compensation ? r.chunk.compensation + at : NULL,
+                                 &b.s_grad_norm_sq[l]};
   esc_fused_update(b, t, layer);
 }
 
@@ -67,7 +67,7 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_run &r
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
     for (int j = 0; j < P::columns; j++)
-      u[i][j] = esc_mul_f32(b.s_error[P::gradient_sample(t->map, j)],
+      u[i][j] = esc_mul_f32(b.s_dloss[P::gradient_sample(t->map, j)],
                             b.s_w_out[P::gradient_feature(t->map, i)]);
   esc_fused_delta(*t, b.s_feature + top * P::terms, derivative, deficit, u);
   __syncthreads(); /* the values in s_ping and s_pong have been read */
@@ -113,19 +113,22 @@ static __device__ __forceinline__ void esc_fused_output_update(const esc_fused_r
                                                                esc_fused_thread<P> *t) {
   const esc_device_problem &p = r.problem;
   const int last = p.layers - 1, n = t->id % P::width, slice = t->id / P::width;
-  float *part = b.s_pong;
-  if (slice < P::slices) part[slice * P::width + n] = t->output[0];
+  float *partial = b.s_pong;
+  if (slice < P::slices) partial[slice * P::width + n] = t->output[0];
   __syncthreads();
   for (int half = P::slices / 2; half > 0; half /= 2) {
     if (slice < half)
-      part[slice * P::width + n] =
-          esc_add_f32(part[slice * P::width + n], part[(slice + half) * P::width + n]);
+      partial[slice * P::width + n] =
+          esc_add_f32(partial[slice * P::width + n], partial[(slice + half) * P::width + n]);
     __syncthreads();
   }
-  const size_t at = (size_t)blockIdx.x * r.lot.weights + p.offset[last];
-  const esc_fused_layer layer = {
-      p.rate[last],        1, P::width, b.s_w_out, r.lot.low ? r.lot.low + at : NULL,
-      &b.s_gradient2[last]};
+  const size_t at = (size_t)blockIdx.x * r.chunk.weights + p.offset[last];
+  const esc_fused_layer layer = {p.rate[last],
+                                 1,
+                                 P::width,
+                                 b.s_w_out,
+                                 r.chunk.compensation ? r.chunk.compensation + at : NULL,
+                                 &b.s_grad_norm_sq[last]};
   esc_fused_update(b, t, layer);
 }
 
@@ -134,21 +137,21 @@ static __device__ __forceinline__ void esc_fused_output_update(const esc_fused_r
 static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(const esc_fused_run &r,
                                                                      const esc_fused_block &b,
                                                                      int id) {
-  __syncthreads(); /* the parts of the loss are there */
+  __syncthreads(); /* the partials of the loss are there */
   if (id == 0)
-    *b.s_go = esc_track_loss(&r.lot.track[blockIdx.x], &r.rules,
-                             esc_fold_f64(b.s_loss) / r.problem.batch);
+    *b.s_update_mask = esc_track_loss(&r.chunk.track[blockIdx.x], &r.rules,
+                                      esc_tree_reduce_f64(b.s_loss) / r.problem.batch);
   __syncthreads();
-  return *b.s_go != 0;
+  return *b.s_update_mask != 0;
 }
 
 /* Adds the step to the ledger. Called by the whole block; contains a barrier. */
 static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fused_run &r,
                                                                    const esc_fused_block &b,
                                                                    int id) {
-  esc_track *track = &r.lot.track[blockIdx.x];
+  esc_track *track = &r.chunk.track[blockIdx.x];
   __syncthreads(); /* deficits and norms are there */
-  if (id < r.problem.layers) esc_track_layer(track, &r.rules, id, b.s_deficit, b.s_gradient2);
+  if (id < r.problem.layers) esc_track_layer(track, &r.rules, id, b.s_deficit, b.s_grad_norm_sq);
   if (id == 0) esc_track_step(track, &r.rules);
   __syncthreads();
 }
@@ -160,9 +163,9 @@ static __device__ __forceinline__ bool esc_fused_step(const esc_fused_run &r,
                                                       const esc_fused_block &b,
                                                       esc_fused_thread<P> *t) {
   const esc_device_problem &p = r.problem;
-  const esc_track *track = &r.lot.track[blockIdx.x];
-  esc_fused_tile tile = {track->step, r.lot.seed[blockIdx.x], 0, 0};
-  if (t->id < ESC_PARTS) b.s_loss[t->id] = 0;
+  const esc_track *track = &r.chunk.track[blockIdx.x];
+  esc_fused_tile tile = {track->step, r.chunk.seed[blockIdx.x], 0, 0};
+  if (t->id < ESC_PARTIALS) b.s_loss[t->id] = 0;
   if (t->id < p.layers) b.s_deficit[t->id] = 0;
   t->output[0] = 0;
   for (int from = 0; from < p.batch; from += ESC_TILE) {
@@ -188,7 +191,7 @@ template <class P, bool in>
 static __device__ __forceinline__ void esc_fused_move_weights(const esc_fused_run &r,
                                                               const esc_fused_block &b, int id) {
   const esc_device_problem &p = r.problem;
-  float *device = r.lot.w + (size_t)blockIdx.x * r.lot.weights;
+  float *device = r.chunk.w + (size_t)blockIdx.x * r.chunk.weights;
   for (int l = 0; l < p.layers; l++) {
     const int rows = l == p.layers - 1 ? 1 : P::width, columns = l == 0 ? p.inputs : P::width;
     float *w = l == p.layers - 1 ? b.s_w_out : b.s_w + l * P::width * P::pitch;
@@ -228,14 +231,14 @@ template <class P>
 static __device__ __forceinline__ void esc_fused_epilogue(const esc_fused_run &r,
                                                           const esc_fused_block &b,
                                                           const esc_fused_thread<P> &t) {
-  esc_track *track = &r.lot.track[blockIdx.x];
-  atomicAdd(&b.s_count[0], (unsigned long long)t.moved); /* integers: in any order */
-  atomicAdd(&b.s_count[1], (unsigned long long)t.lost);
+  esc_track *track = &r.chunk.track[blockIdx.x];
+  atomicAdd(&b.s_count[0], (unsigned long long)t.nonzero_updates); /* integers: in any order */
+  atomicAdd(&b.s_count[1], (unsigned long long)t.rounded_away);
   __syncthreads();
   esc_fused_move_weights<P, false>(r, b, t.id);
   if (t.id != 0) return;
-  track->updates += (int64_t)b.s_count[0];
-  track->lost += (int64_t)b.s_count[1];
+  track->nonzero_updates += (int64_t)b.s_count[0];
+  track->rounded_away += (int64_t)b.s_count[1];
 }
 
 #endif

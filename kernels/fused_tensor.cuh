@@ -56,8 +56,8 @@ struct esc_fused_3xtf32 : esc_fused<N> {
     /* Narrow networks leave a multiprocessor's shared memory to several blocks: so must the
      * registers, 168 of 384 threads. */
     resident_blocks = N <= 32 ? 96 / N : 1,
-    terms = 2 * N, /* each warp's half of the samples by itself */
-    chained = 0,   /* the sums of a tile start from 0, and are added to those before */
+    terms = 2 * N,         /* each warp's half of the samples by itself */
+    sums_across_tiles = 0, /* the sums of a tile start from 0, and are added to those before */
     tiles = N / 16,
     gradient_rows = 2,
     gradient_columns = 2 * tiles,
@@ -114,10 +114,10 @@ struct esc_fused_3xtf32 : esc_fused<N> {
   }
 
   /* Over the four lanes of a row. */
-  static __device__ __forceinline__ float reduce_term(float part) {
+  static __device__ __forceinline__ float reduce_term(float partial) {
     for (int half = 2; half > 0; half /= 2)
-      part = esc_add_f32(part, __shfl_down_sync(0xffffffffu, part, half, 4));
-    return part;
+      partial = esc_add_f32(partial, __shfl_down_sync(0xffffffffu, partial, half, 4));
+    return partial;
   }
   static __device__ __forceinline__ bool is_reduction_lane(const thread_map &m) { return m.q == 0; }
   static __device__ __forceinline__ int term(const thread_map &m, int i) {

@@ -6,24 +6,24 @@
 static const unsigned threads = 256;
 
 /* grid (blocks of draws, slot) */
-__global__ void esc_inputs_kernel(esc_device_problem p, esc_lot lot) {
+__global__ void esc_inputs_kernel(esc_device_problem p, esc_chunk chunk) {
   const int slot = (int)blockIdx.y;
-  if (!esc_trains(lot, slot)) return;
+  if (!esc_trains(chunk, slot)) return;
   const int blocks = (p.inputs + 3) / 4;
   const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= (size_t)p.batch * (size_t)blocks) return;
   const size_t sample = i / (size_t)blocks;
   const int first = 4 * (int)(i % (size_t)blocks);
   float normal[4];
-  esc_normal4_at(lot.seed[slot], ESC_DOMAIN_DATA, (uint64_t)lot.track[slot].step, 0, (uint32_t)i,
-                 normal);
-  float *x = lot.x + ((size_t)slot * (size_t)p.batch + sample) * (size_t)p.inputs + first;
+  esc_normal4_at(chunk.seed[slot], ESC_DOMAIN_DATA, (uint64_t)chunk.track[slot].step, 0,
+                 (uint32_t)i, normal);
+  float *x = chunk.x + ((size_t)slot * (size_t)p.batch + sample) * (size_t)p.inputs + first;
   for (int j = 0; j < 4 && first + j < p.inputs; j++) x[j] = normal[j];
 }
 
-cudaError_t esc_launch_inputs(const esc_device_problem *p, const esc_lot *lot,
+cudaError_t esc_launch_inputs(const esc_device_problem *p, const esc_chunk *chunk,
                               cudaStream_t stream) {
   const size_t draws = (size_t)p->batch * (size_t)((p->inputs + 3) / 4);
-  const dim3 grid(esc_blocks(draws, threads), (unsigned)lot->slots);
-  return ESC_LAUNCH(esc_inputs_kernel, grid, threads, 0, stream, *p, *lot);
+  const dim3 grid(esc_blocks(draws, threads), (unsigned)chunk->slots);
+  return ESC_LAUNCH(esc_inputs_kernel, grid, threads, 0, stream, *p, *chunk);
 }

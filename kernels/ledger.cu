@@ -5,10 +5,10 @@
 enum { LANES = 32, WARPS = 4 };
 
 /* Sum of interface l's tiles, ascending. */
-static __device__ double tile_sum(const esc_device_problem &p, const esc_lot &lot, int slot, int l,
-                                  int tiles) {
+static __device__ double tile_sum(const esc_device_problem &p, const esc_chunk &chunk, int slot,
+                                  int l, int tiles) {
   const double *tile =
-      lot.tile + ((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * (size_t)tiles;
+      chunk.tile + ((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * (size_t)tiles;
   double sum = 0;
   for (int i = 0; i < tiles; i++) sum += tile[i];
   return sum;
@@ -16,28 +16,28 @@ static __device__ double tile_sum(const esc_device_problem &p, const esc_lot &lo
 
 /* grid (groups of WARPS slots) */
 __global__ void __launch_bounds__(LANES *WARPS)
-    esc_ledger_kernel(esc_device_problem p, esc_track_rules rules, esc_lot lot, int tiles) {
+    esc_ledger_kernel(esc_device_problem p, esc_track_rules rules, esc_chunk chunk, int tiles) {
   const int lane = (int)threadIdx.x % LANES;
   const int slot = (int)blockIdx.x * WARPS + (int)threadIdx.x / LANES;
-  if (slot >= lot.slots || !lot.go[slot]) return;
-  esc_track *track = &lot.track[slot];
+  if (slot >= chunk.slots || !chunk.update_mask[slot]) return;
+  esc_track *track = &chunk.track[slot];
   const size_t row = (size_t)slot * (size_t)p.layers;
   for (int l = lane; l < p.layers; l += LANES) {
-    if (l < p.layers - 1) lot.deficit[row + (size_t)l] = tile_sum(p, lot, slot, l, tiles);
-    esc_track_layer(track, &rules, l, lot.deficit + row, lot.gradient2 + row);
+    if (l < p.layers - 1) chunk.deficit[row + (size_t)l] = tile_sum(p, chunk, slot, l, tiles);
+    esc_track_layer(track, &rules, l, chunk.deficit + row, chunk.grad_norm_sq + row);
   }
   __syncwarp(0xffffffffu);
   if (lane != 0) return;
   for (int l = 0; l < p.layers; l++) {
-    track->updates += lot.moved[row + (size_t)l];
-    track->lost += lot.lost[row + (size_t)l];
+    track->nonzero_updates += chunk.nonzero_updates[row + (size_t)l];
+    track->rounded_away += chunk.rounded_away[row + (size_t)l];
   }
   esc_track_step(track, &rules);
 }
 
 cudaError_t esc_launch_ledger(const esc_device_problem *p, const esc_track_rules *rules,
-                              const esc_lot *lot, cudaStream_t stream) {
-  const unsigned blocks = esc_blocks((size_t)lot->slots, WARPS);
-  return ESC_LAUNCH(esc_ledger_kernel, blocks, LANES * WARPS, 0, stream, *p, *rules, *lot,
-                    esc_lot_tiles(p));
+                              const esc_chunk *chunk, cudaStream_t stream) {
+  const unsigned blocks = esc_blocks((size_t)chunk->slots, WARPS);
+  return ESC_LAUNCH(esc_ledger_kernel, blocks, LANES * WARPS, 0, stream, *p, *rules, *chunk,
+                    esc_chunk_tiles(p));
 }

@@ -1,77 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* |G_l|^2 and the weights' update, in one pass over G. A block is one layer of one
- * network, ESC_PARTS lanes a row; row n belongs to group n mod ESC_PARTS. */
+ * network, ESC_PARTIALS lanes a row; row n belongs to group n mod ESC_PARTIALS. */
 #include "device.cuh"
 #include "escapement/internal/update.h"
 
-enum { THREADS = ESC_PARTS * ESC_PARTS };
+enum { THREADS = ESC_PARTIALS * ESC_PARTIALS };
 
 /* What a thread has seen. */
 struct counts {
-  int moved, lost;
+  int nonzero_updates, rounded_away;
 };
 
 /* A row of a layer's weights. */
 struct weight_row {
   const float *g_gradient;
-  float *g_w, *g_low; /* g_low may be NULL */
+  float *g_w, *g_compensation; /* g_compensation may be NULL */
   int columns;
   float rate;
 };
 
-/* Columns lane, lane + ESC_PARTS, ... of a row: updates them, adds up their squares. */
+/* Columns lane, lane + ESC_PARTIALS, ... of a row: updates them, adds up their squares. */
 static __device__ double row_update(const weight_row &row, int lane, counts *seen) {
   const float *g = row.g_gradient;
-  float *w = row.g_w, *low = row.g_low;
-  double part = 0;
-  for (int k = lane; k < row.columns; k += ESC_PARTS) {
-    const esc_updated u = low ? esc_update_compensated(row.rate, g[k], w[k], low[k])
+  float *w = row.g_w, *compensation = row.g_compensation;
+  double partial = 0;
+  for (int k = lane; k < row.columns; k += ESC_PARTIALS) {
+    const esc_updated u = compensation
+                              ? esc_update_compensated(row.rate, g[k], w[k], compensation[k])
                               : esc_update_plain(row.rate, g[k], w[k]);
-    part += (double)g[k] * (double)g[k];
+    partial += (double)g[k] * (double)g[k];
     w[k] = u.w;
-    if (low) low[k] = u.low;
-    seen->moved += u.moved;
-    seen->lost += u.lost;
+    if (compensation) compensation[k] = u.compensation;
+    seen->nonzero_updates += u.nonzero_update;
+    seen->rounded_away += u.rounded_away;
   }
-  return part;
+  return partial;
 }
 
 /* grid (layer, slot) */
-__global__ void __launch_bounds__(THREADS) esc_update_kernel(esc_device_problem p, esc_lot lot) {
-  ESC_SHARED_MEMORY(double, row);        /* (group) */
-  int *total = (int *)(row + ESC_PARTS); /* moved, lost */
+__global__ void __launch_bounds__(THREADS)
+    esc_update_kernel(esc_device_problem p, esc_chunk chunk) {
+  ESC_SHARED_MEMORY(double, row);           /* (group) */
+  int *total = (int *)(row + ESC_PARTIALS); /* nonzero_updates, rounded_away */
   const int l = (int)blockIdx.x, slot = (int)blockIdx.y;
-  const int lane = (int)threadIdx.x % ESC_PARTS, group = (int)threadIdx.x / ESC_PARTS;
-  if (!lot.go[slot]) return;
+  const int lane = (int)threadIdx.x % ESC_PARTIALS, group = (int)threadIdx.x / ESC_PARTIALS;
+  if (!chunk.update_mask[slot]) return;
   const int rows = l == p.layers - 1 ? 1 : p.width, columns = l == 0 ? p.inputs : p.width;
-  const size_t layer = (size_t)slot * lot.weights + p.offset[l];
+  const size_t layer = (size_t)slot * chunk.weights + p.offset[l];
   counts seen = {0, 0};
   double sum = 0;
   if (threadIdx.x < 2) total[threadIdx.x] = 0;
-  for (int first = 0; first < rows; first += ESC_PARTS) { /* all lanes go the same way */
+  for (int first = 0; first < rows; first += ESC_PARTIALS) { /* all lanes go the same way */
     const bool valid = first + group < rows;
     const size_t at = layer + (size_t)(first + group) * (size_t)columns;
-    const weight_row weights = {lot.g + at, lot.w + at, lot.low ? lot.low + at : NULL, columns,
+    const weight_row weights = {chunk.g + at, chunk.w + at,
+                                chunk.compensation ? chunk.compensation + at : NULL, columns,
                                 p.rate[l]};
-    const double part = valid ? row_update(weights, lane, &seen) : 0.0;
-    const double folded = esc_fold_lanes(part);
-    if (valid) sum += folded;
+    const double partial = valid ? row_update(weights, lane, &seen) : 0.0;
+    const double reduced = esc_tree_reduce_lanes(partial);
+    if (valid) sum += reduced;
   }
   if (lane == 0) row[group] = sum;
   __syncthreads();
-  atomicAdd(&total[0], seen.moved); /* integers: the order does not matter */
-  atomicAdd(&total[1], seen.lost);
+  atomicAdd(&total[0], seen.nonzero_updates); /* integers: the order does not matter */
+  atomicAdd(&total[1], seen.rounded_away);
   __syncthreads();
   if (threadIdx.x != 0) return;
   const size_t out = (size_t)slot * (size_t)p.layers + (size_t)l;
-  lot.gradient2[out] = esc_fold_f64(row);
-  lot.moved[out] = total[0];
-  lot.lost[out] = total[1];
+  chunk.grad_norm_sq[out] = esc_tree_reduce_f64(row);
+  chunk.nonzero_updates[out] = total[0];
+  chunk.rounded_away[out] = total[1];
 }
 
-cudaError_t esc_launch_update(const esc_device_problem *p, const esc_lot *lot,
+cudaError_t esc_launch_update(const esc_device_problem *p, const esc_chunk *chunk,
                               cudaStream_t stream) {
-  const dim3 grid((unsigned)p->layers, (unsigned)lot->slots);
-  return ESC_LAUNCH(esc_update_kernel, grid, THREADS, ESC_PARTS * sizeof(double) + 2 * sizeof(int),
-                    stream, *p, *lot);
+  const dim3 grid((unsigned)p->layers, (unsigned)chunk->slots);
+  return ESC_LAUNCH(esc_update_kernel, grid, THREADS,
+                    ESC_PARTIALS * sizeof(double) + 2 * sizeof(int), stream, *p, *chunk);
 }

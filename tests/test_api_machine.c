@@ -39,7 +39,7 @@ static const esc_bench_request tiny = {.backend = "cpu",
                                        .layers = "3",
                                        .inputs = "2",
                                        .batch = "8",
-                                       .members = "1",
+                                       .slots = "1",
                                        .seconds = "0.01",
                                        .device = -1};
 

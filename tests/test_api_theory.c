@@ -91,7 +91,7 @@ static void the_linear_escape_time_is_its_closed_form(void **state) {
   esc_escape_times t;
   esc_assert_ok(esc_escape_times_compute(&p, &t));
   esc_assert_close(t.ode, time_to(0.5), 0, 1e-8);
-  assert_string_equal(t.remark, "");
+  assert_string_equal(t.note, "");
 }
 
 static void a_linear_trajectory_is_its_closed_form(void **state) {
@@ -133,7 +133,7 @@ static void an_escape_problem_out_of_range_is_refused(void **state) {
 static void the_bottleneck_is_the_layers_near_the_smallest(void **state) {
   (void)state;
   const double scale[] = {0.01, 1, 0.02, -0.01};
-  const esc_critical_depth d = esc_critical_depth_of(4, scale, ESC_BOTTLENECK_SPREAD);
+  const esc_critical_depth d = esc_critical_depth_compute(4, scale, ESC_BOTTLENECK_SPREAD);
   assert_int_equal(d.r, 3);
   esc_assert_close(d.exponent, -1, 0, 0);
   esc_assert_close(d.hierarchy, 50, 0, 1e-15);

@@ -149,9 +149,9 @@ static void compute(const esc_problem *p, double c1, int samples, bool generous,
   const esc_member m = member_make(3, 1, 0.3);
   esc_observer o;
   esc_eval_sample sample;
-  esc_response r;
-  esc_arena observe = workspace(esc_observe_workspace(shape), generous);
-  esc_arena respond = workspace(esc_respond_reference_workspace(shape), generous);
+  esc_evaluation r;
+  esc_arena observe = workspace(esc_observation_workspace(shape), generous);
+  esc_arena respond = workspace(esc_evaluation_workspace(shape), generous);
   esc_arena signal = workspace(esc_signal_workspace(shape), generous);
   esc_reference_work *work = esc_reference_work_create(p);
   double *w = calloc(esc_weight_offset(shape, shape.layers), sizeof *w);
@@ -165,8 +165,8 @@ static void compute(const esc_problem *p, double c1, int samples, bool generous,
   esc_initial_weights(p, &m, o.directions, w);
   memset(out, 0, sizeof *out);
   out->signal = esc_initial_signal(p, &m, o.directions, w, &signal, &out->signal_error);
-  esc_respond_reference(&o, &sample, w, work, &respond, &r);
-  esc_observe(&o, &(esc_observed){&m, w, w}, &r, &observe, out->row);
+  esc_evaluation_compute(&o, &sample, w, work, &respond, &r);
+  esc_observation_write(&o, &(esc_observed_network){&m, w, w}, &r, &observe, out->row);
   esc_arena_free(&observe);
   esc_arena_free(&respond);
   esc_arena_free(&signal);

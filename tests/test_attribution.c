@@ -4,9 +4,9 @@
 
 static esc_status of_closed_form(const esc_homotopy *h, const esc_block_grid *grid, double lambda,
                                  bool slopes, esc_homotopy_point *out);
-#define esc_homotopy_at of_closed_form
+#define esc_homotopy_evaluate of_closed_form
 #include "../src/theory/block_attribution.c"
-#undef esc_homotopy_at
+#undef esc_homotopy_evaluate
 
 #include "check.h"
 
@@ -37,7 +37,7 @@ static esc_status of_closed_form(const esc_homotopy *h, const esc_block_grid *gr
   if (of == JUMP && lambda > 0.3) t -= 3;
   if (of == NOISE) t += 1e-7 * noise_of(lambda);
   if (of == ROUGH) t += 0.1 * noise_of(lambda);
-  *out = (esc_homotopy_point){.lambda = lambda, .escape = {t}, .slope = {slope}};
+  *out = (esc_homotopy_point){.lambda = lambda, .escape = {t}, .derivative = {slope}};
   out->channel[0][0] = 0.75 * slope;
   out->channel[0][1] = 0.25 * slope;
   return ESC_OK;
@@ -50,7 +50,7 @@ static esc_attribution attribute(shape wanted, double tolerance) {
   assert_true(esc_activation_parse("tanh", &h.problem.activation));
   h.problem.amplitude[0] = 1;
   of = wanted;
-  esc_assert_ok(esc_homotopy_attribute(&h, NULL, NULL, &a));
+  esc_assert_ok(esc_attribution_find(&h, NULL, NULL, &a));
   return a;
 }
 

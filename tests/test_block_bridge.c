@@ -131,7 +131,7 @@ static void check(const char *activation, bool odd, int lowest) {
     bridge_open(&b, activation, odd);
     esc_block_problem closed = b.reduced;
     closed.level = (esc_block_level)level;
-    esc_assert_ok(esc_block_escape(&closed, &times));
+    esc_assert_ok(esc_block_times_find(&closed, &times));
     const double progress = progress_at(&b, times.escape[0], level == 2 ? 300 : 60);
     if (level == 2)
       esc_assert_close(progress, 0.5, 2e-6, 0); /* of order h^4 */

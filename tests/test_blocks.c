@@ -25,7 +25,7 @@ static const double three[] = {1.5, 1, 0.6}, two[] = {1.5, 1};
 static void check_times(const esc_block_problem *p, const double *escape, const double *hermite,
                         double digit) {
   esc_block_times t;
-  esc_assert_ok(esc_block_escape(p, &t));
+  esc_assert_ok(esc_block_times_find(p, &t));
   assert_true(t.quadrature_error < 1e-5);
   for (int k = 0; k < p->modes; k++) {
     esc_assert_close(t.escape[k], escape[k], digit, 1e-7);
@@ -234,7 +234,7 @@ static void a_level_freezes_what_it_leaves_out(void **state) {
     esc_block_grid grid;
     esc_block_signals unused;
     esc_assert_ok(esc_block_grid_create(&p, 1, &grid));
-    esc_block_start(&p, a);
+    esc_block_initial_state(&p, a);
     esc_assert_ok(esc_block_flow(&p, &grid, a, rate, &unused));
     for (int j = 0; j < esc_block_size(&p); j++) moving += rate[j] != 0;
     assert_int_equal(moving, level == 0 ? 12 : level == 1 ? 12 + 2 * 6 : 30);
@@ -249,7 +249,7 @@ static void a_shallower_bottleneck_goes_first(void **state) {
   esc_block_problem p = make("tanh", 4, 0.05, 0, 2, pair);
   p.scale[1][3] = 1; /* r = 3 */
   esc_block_times t;
-  esc_assert_ok(esc_block_escape(&p, &t));
+  esc_assert_ok(esc_block_times_find(&p, &t));
   assert_true(t.escape[1] < t.escape[0] && t.decoupled[1] < t.decoupled[0]);
 }
 
@@ -258,7 +258,7 @@ static void check_against_finer(const char *activation, int modes, double tolera
   const esc_block_problem p = make(activation, 3, 0.3, 2, modes, amplitude);
   double a[256], rate[2][256], size = 0, off = 0;
   esc_block_signals at;
-  esc_block_start(&p, a);
+  esc_block_initial_state(&p, a);
   for (int j = 0; j < esc_block_size(&p); j++) a[j] += 0.1 * sin(1 + 7 * j);
   for (int finer = 0; finer < 2; finer++) {
     esc_block_grid grid;
@@ -286,7 +286,7 @@ static esc_block_times times_of(const char *activation, int layers, double scale
   esc_block_problem p = make(activation, layers, scale, 2, 2, amplitude);
   esc_block_times t;
   p.threshold = threshold;
-  esc_assert_ok(esc_block_escape(&p, &t));
+  esc_assert_ok(esc_block_times_find(&p, &t));
   return t;
 }
 
@@ -302,7 +302,7 @@ static void a_start_without_positive_drive_is_integrated(void **state) {
   esc_assert_close(t.loss, 6.1142155644, 0, 1e-8);
   t = times_of("poly:0,0,1", 2, 0.3, 1, 0.7, 0.3); /* c_1 = 0: no half to pass */
   esc_assert_close(t.loss, 0.4840891998, 0, 1e-8);
-  assert_true(isnan(t.escape[0]) && strstr(t.remark, "c_1 = 0"));
+  assert_true(isnan(t.escape[0]) && strstr(t.note, "c_1 = 0"));
 }
 
 /* One balanced linear chain with a negative amplitude decays to 0. */
@@ -311,14 +311,14 @@ static void what_never_passes_is_told_with_its_reason(void **state) {
   const double one[] = {-1};
   const esc_block_problem p = make("linear", 3, 0.3, 2, 1, one);
   esc_block_times t;
-  esc_assert_ok(esc_block_escape(&p, &t));
-  assert_true(isnan(t.escape[0]) && strstr(t.remark, "S_1: not reached"));
+  esc_assert_ok(esc_block_times_find(&p, &t));
+  assert_true(isnan(t.escape[0]) && strstr(t.note, "S_1: not reached"));
 }
 
 static void what_has_passed_at_the_start_has_time_0(void **state) {
   (void)state;
   const esc_block_times t = times_of("tanh", 3, 0.3, 1.5, 1, 1e3);
-  assert_true(t.loss == 0 && strstr(t.remark, "loss: passed at the start"));
+  assert_true(t.loss == 0 && strstr(t.note, "loss: passed at the start"));
 }
 
 /* A polynomial of degree 27 reaches beyond the nodes. Right values: Gauss-Hermite with 64 nodes a
@@ -332,12 +332,12 @@ static void what_the_nodes_do_not_resolve_is_told_and_covered(void **state) {
   esc_block_times t;
   for (int k = 0; k < 2; k++)
     for (int l = 0; l < 4; l++) p.scale[k][l] = scale[k][l];
-  esc_assert_ok(esc_block_escape(&p, &t));
+  esc_assert_ok(esc_block_times_find(&p, &t));
   esc_assert_close(t.escape[0], 3.3646351900, t.escape_error[0], 0);
   esc_assert_close(t.escape[1], 3.5284288274, t.escape_error[1], 0);
   esc_assert_close(t.hermite[1], 4.4371479306, t.hermite_error[1], 0);
-  assert_true(isfinite(t.hermite[0]) || strstr(t.remark, "H_1"));
-  assert_true(strstr(t.remark, "rough") != NULL);
+  assert_true(isfinite(t.hermite[0]) || strstr(t.note, "H_1"));
+  assert_true(strstr(t.note, "rough") != NULL);
 }
 
 /* The last hermite time is an order less exact than the rate. */
@@ -357,7 +357,7 @@ static void an_overflow_at_the_start_is_refused(void **state) {
   (void)state;
   const esc_block_problem p = make("poly:0,1e160,1", 3, 0.3, 2, 2, two);
   esc_block_times t;
-  assert_int_equal(esc_block_escape(&p, &t), ESC_BAD_INPUT);
+  assert_int_equal(esc_block_times_find(&p, &t), ESC_BAD_INPUT);
   assert_non_null(strstr(esc_error_message(), "overflows"));
 }
 

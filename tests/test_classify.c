@@ -22,7 +22,7 @@ static esc_classification classified(const char *name) {
 static const char *doubts_of(const char *name) {
   static char text[1024];
   const esc_classification c = classified(name);
-  esc_classification_doubts(&c, text, sizeof text);
+  esc_classification_warnings(&c, text, sizeof text);
   return text;
 }
 
@@ -186,10 +186,10 @@ static void doubts_are_cut_to_the_room_there_is(void **state) {
   (void)state;
   const esc_classification c = classified("poly:1");
   char text[1024], part[1024];
-  esc_classification_doubts(&c, text, sizeof text);
+  esc_classification_warnings(&c, text, sizeof text);
   for (size_t size = 1; size < sizeof part; size++) {
     memset(part, '#', sizeof part);
-    esc_classification_doubts(&c, part, size);
+    esc_classification_warnings(&c, part, size);
     assert_true(strlen(part) < size && !strncmp(part, text, strlen(part)));
     assert_true(part[size] == '#');
   }
@@ -207,7 +207,7 @@ static void moments_that_overflow_are_refused(void **state) {
 
 static void assert_depth(int layers, const double *scale, double spread, int r, double exponent,
                          double hierarchy) {
-  const esc_critical_depth d = esc_critical_depth_of(layers, scale, spread);
+  const esc_critical_depth d = esc_critical_depth_compute(layers, scale, spread);
   assert_int_equal(d.r, r);
   assert_true(d.exponent == exponent && d.logarithmic == (r == 2));
   if (isinf(hierarchy))

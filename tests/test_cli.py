@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line from outside: verbs, exit codes, messages, files.
+"""The command line from outside: commands, exit codes, messages, files.
 
 Usage: test_cli.py PROGRAM [unittest arguments]
 """
@@ -492,14 +492,14 @@ class FitPlotInfo(CommandLine):
                              numpy.rint(1000 / scale).astype(int)[:, None])},
             {"threshold": [0.1]}).to_netcdf(self.path("b.h5"), engine="h5netcdf")
         done = self.call("fit", "b.h5", "--json")
-        self.assertIn("not as escapement wrote it", done.stderr)
+        self.assertIn("the numbers are not verified", done.stderr)
         self.assertAlmostEqual(json.loads(done.stdout)["groups"][0]["slope"], -1, delta=1e-9)
 
     def test_a_file_that_was_changed_is_read_with_a_warning(self):
         with h5py.File(self.path("a.h5"), "r+") as file:
             file["escape_step"][0, 0] += 1
         done = self.call("fit", "a.h5")
-        self.assertIn("not as escapement wrote it", done.stderr)
+        self.assertIn("the numbers are not verified", done.stderr)
         self.assertIn("a.h5", self.refused("run", self.spec, "-o", "a.h5", "--resume"))
 
     def test_a_cut_file_is_refused(self):
@@ -541,9 +541,9 @@ class FitPlotInfo(CommandLine):
             self.assertEqual(done.stderr, "")
             self.assertIn("escapement", done.stdout)
 
-    def test_help_of_a_verb_is_the_verbs_help(self):
-        for verb in ("run", "fit", "bench", "info"):
-            self.assertEqual(self.call("help", verb).stdout, self.call(verb, "--help").stdout)
+    def test_help_with_a_command_is_the_help_of_the_command(self):
+        for name in ("run", "fit", "bench", "info"):
+            self.assertEqual(self.call("help", name).stdout, self.call(name, "--help").stdout)
         self.assertEqual(self.call("help").stdout, self.call("--help").stdout)
         self.assertIn("did you mean run", self.refused("help", "rnu"))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb bench from outside: its JSON is whole and consistent, its table reads, and
+"""The command bench from outside: its JSON is whole and consistent, its table reads, and
 what it cannot do it refuses.
 
 Usage: test_cli_bench.py PROGRAM [unittest arguments]
@@ -12,7 +12,7 @@ import unittest
 import cli_case
 
 PROGRAM = cli_case.PROGRAM
-QUICK = ["--seconds", "0.02", "--width", "8", "--batch", "16", "--members", "3", "--threads", "1"]
+QUICK = ["--seconds", "0.02", "--width", "8", "--batch", "16", "--slots", "3", "--threads", "1"]
 
 
 def call(*arguments, **options):
@@ -55,10 +55,11 @@ class Json(unittest.TestCase):
     def test_a_row_for_every_combination(self):
         lists = {"width": [8, 12], "layers": [2, 3], "inputs": [5, 6], "batch": [4, 8],
                  "members": [1, 3], "activation": ["tanh", "relu"]}
+        options = {"members": "slots"}  # --slots N trains N members
         rows = []
         for pair in (("width", "layers", "members"), ("inputs", "batch", "activation")):
             words = [w for key, values in lists.items() for w in (
-                f"--{key}", ",".join(map(str, values[:2 if key in pair else 1])))]
+                f"--{options.get(key, key)}", ",".join(map(str, values[:2 if key in pair else 1])))]
             got = ask("--backend", "cpu", "--threads", "2", "--seconds", "0.01", *words)
             shapes = {tuple(row[key] for key in pair) for row in got["rows"]}
             self.assertEqual(shapes, set(itertools.product(*(lists[key] for key in pair))))
@@ -115,7 +116,7 @@ class Refusals(unittest.TestCase):
     def test_bad_options_are_one_line(self):
         for words in (["--width", "0"], ["--width", "8,"], ["--width", "4097"], ["--width", "8.5"],
                       ["--width", ",".join(["8"] * 33)], ["--layers", "1"], ["--batch", "x"],
-                      ["--inputs", "-1"], ["--members", "1e7"], ["--activation", "tahn"],
+                      ["--inputs", "-1"], ["--slots", "1e7"], ["--activation", "tahn"],
                       ["--activation", "tanh,"], ["--activation", "poly:"], ["--activation", "poly:0,1e200"], ["--seconds", "0"],
                       ["--seconds", "nan"], ["--backend", "gpu"], ["--backend", "cpu,"],
                       ["--backend", ""], ["--precision", "fp16"],
@@ -131,7 +132,7 @@ class Refusals(unittest.TestCase):
         self.assertIn("ESCAPEMENT_ISA", done.stderr)
 
     def test_what_does_not_fit_is_the_machines_failure(self):
-        done = call("--backend", "cpu", "--width", "4096", "--members", "1000000", "--json", code=3)
+        done = call("--backend", "cpu", "--width", "4096", "--slots", "1000000", "--json", code=3)
         self.assertEqual(done.stdout, "")
         self.assertIn("more than there is", done.stderr)
 

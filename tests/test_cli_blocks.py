@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb blocks: held-out numbers of an independent program (tensor trapezoid rule, DOP853 at
+"""The command blocks: held-out numbers of an independent program (tensor trapezoid rule, DOP853 at
 1e-11), shifts between closure levels, and sampled training of a whole network beside them.
 
 Usage: test_cli_blocks.py PROGRAM [unittest arguments]

@@ -46,7 +46,7 @@ class Bounds(cli_case.Case):
                                       **{name: value}))
         self.assertIn("OMP_STACKSIZE", self.refused("run", "small.yaml", code=3, OMP_STACKSIZE="16k"))
 
-    def test_report_of_a_result_file_names_the_verbs_that_show_it(self):
+    def test_report_of_a_result_file_names_the_commands_that_show_it(self):
         with open(self.path("my.h5"), "w", encoding="utf-8"):
             pass
         said = self.call("report", "my.h5", "-o", "x.html", code=2).stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb compare: equal bits, the size of differences, censoring on one side, and files
+"""The command compare: equal bits, the size of differences, censoring on one side, and files
 that are not to be compared.
 
 Usage: test_cli_compare.py PROGRAM [unittest arguments]

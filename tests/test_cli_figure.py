@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs figure and report: data, pictures, checks and the page, and that planted errors fail.
+"""The commands figure and report: data, pictures, checks and the page, and that planted errors fail.
 
 Usage: test_cli_figure.py PROGRAM [unittest arguments]
 """
@@ -69,7 +69,7 @@ class Figure(cli_case.Case):
         self.assertIn("escapement: figure 1, sweep 1 of 2: training figure1-tanh\n", done.stderr)
         self.assertIn(f"figure 1: {self.room}/figure1.png {self.room}/figure1.pdf ", done.stdout)
         told = " ".join(done.stdout.split())
-        self.assertIn("tolerances are those of the preset; overridden: " + " ".join(changes), told)
+        self.assertIn("the tolerances are those of the preset, without these overrides: " + " ".join(changes), told)
         self.assertIn("9 of 9 checks passed", told)
         table = done.stdout.rpartition("figure 1:")[0]
         self.assertLessEqual(max(map(len, table.splitlines())), 100)
@@ -166,7 +166,7 @@ class Figure(cli_case.Case):
     def test_what_cannot_be_drawn_is_refused(self):
         self.assertIn("allowed: 1 to 5", self.figure("6", code=2))
         self.assertIn("figure2-L2.h5", self.figure("2", "--replot", code=2))
-        self.assertIn("--scale", self.figure("1", "--scale", "huge", code=2))
+        self.assertIn("--preset", self.figure("1", "--preset", "huge", code=2))
         self.assertIn("single, double", self.figure("1", "--width", "wide", code=2))
 
 

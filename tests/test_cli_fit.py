@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs fit and plot from outside: which files go together, what the table says of
+"""The commands fit and plot from outside: which files go together, what the table says of
 censored and diverged members and of layers, and that a figure is written or refused.
 
 Usage: test_cli_fit.py PROGRAM [unittest arguments]
@@ -26,8 +26,8 @@ sweep:
 """
 
 CENSORED, DIVERGED = -1, -2
-BIASED = "* of the members that escaped: biased where some are censored"
-MEDIANS = "* medians: of the scales whose median escaped: biased by that selection"
+BIASED = "* of escaped members only: biased if some are censored"
+MEDIANS = "* medians: of scales with an uncensored median only: biased by this selection"
 
 
 class Verbs(cli_case.Case):
@@ -59,7 +59,7 @@ class Verbs(cli_case.Case):
         before = sorted(os.listdir(self.room))
         done = self.call(*arguments, code=code, **changes)
         self.assertEqual(done.stdout, "")
-        own = [line for line in done.stderr.splitlines() if "not as escapement wrote it" not in line]
+        own = [line for line in done.stderr.splitlines() if "the numbers are not verified" not in line]
         self.assertEqual(len(own), 1, done.stderr)
         self.assertEqual(sorted(os.listdir(self.room)), before)
         return own[0]
@@ -184,11 +184,11 @@ class Table(Verbs):
                    (2, (1, 2), {0.1: [DIVERGED, DIVERGED]}))
         lines = self.lines("a.h5")
         titles = [line for line in lines if line.startswith("r = ")]
-        self.assertEqual(titles, ["r = 2, threshold 0.1, 2 diverged, left out",
-                                  "r = 3, threshold 0.1, 3 diverged, left out"])
+        self.assertEqual(titles, ["r = 2, threshold 0.1, 2 diverged (excluded)",
+                                  "r = 3, threshold 0.1, 3 diverged (excluded)"])
         self.assertIn("  no slope: members escaped at fewer than two scales", lines)
         self.assertEqual(lines[1].split(), ["2", "1\u20132", "0.1", "log", *["-"] * 6, "0", "0"])
-        self.assertIn("  steps per decade of epsilon over this window: -", lines)
+        self.assertIn("  steps per decade of epsilon over this range: -", lines)
         self.assertEqual(lines[-2].split(), ["0.1", "-", "-", "-", "0", "0", "-"])
         self.assertEqual(lines[-1].split(), ["0.2", "800.0", "800.0", "-", "1", "0", "-"])
 
@@ -275,7 +275,7 @@ class Figure(Verbs):
     def test_a_script_that_draws_nothing_is_a_failure(self):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
         message = self.refused("plot", "a.h5", "-o", "f.png", code=3, ESCAPEMENT_PYTHON="/bin/true")
-        self.assertIn("/bin/true ended well but did not write f.png", message)
+        self.assertIn("/bin/true: exit status 0, but f.png was not written", message)
         self.write("f.png", "old")
         self.refused("plot", "a.h5", "-o", "f.png", code=3, ESCAPEMENT_PYTHON="/bin/true")
         self.assertEqual(self.read("f.png"), b"old")
@@ -324,7 +324,7 @@ class Figure(Verbs):
             with self.subTest(figure):
                 message = self.refused("plot", "b.h5", "in.png", "-o", figure)
                 self.assertIn("in.png", message)
-        self.assertIn("is the result file soft.png",
+        self.assertIn("would replace the result file soft.png",
                       self.refused("plot", "soft.png", "-o", "in.png"))
         self.assertEqual(self.read("in.png"), before)
 

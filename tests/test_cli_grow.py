@@ -190,7 +190,7 @@ class Segments(Room):
             self.assertEqual(file.attrs["end_time"], segments[2]["end_time"])
             self.assertAlmostEqual(float(file.attrs["wall_s"]), told["wall_s"], places=2)
             self.assertEqual(json.loads(file.attrs["segments"])[1]["ended"], "max-time")
-        self.assertIn("in 3 segments from", self.call("run", "small.yaml", "-o", "a.h5",
+        self.assertIn("3 segments from", self.call("run", "small.yaml", "-o", "a.h5",
                                                       "--resume", "--backend", "cpu").stdout)
 
     def test_merged_shards_state_all_segments(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb merge: shards joined are the run in one piece, and what does not make a whole is
+"""The command merge: shards joined are the run in one piece, and what does not make a whole is
 refused by name.
 
 Usage: test_cli_merge.py PROGRAM [unittest arguments]

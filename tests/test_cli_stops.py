@@ -104,7 +104,7 @@ class Signals(Room):
                               text=True, env=cli_case.ENVIRONMENT)
         os.close(ends[1])
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertIn("files that were written are whole", done.stderr)
+        self.assertIn("output files are complete", done.stderr)
         self.assertIn("complete", self.run_it("--resume"))
 
     def test_a_limit_of_file_sizes_is_a_full_disk(self):
@@ -143,7 +143,7 @@ class Outputs(Room):
             self.assertIn(f"another run is writing this output: process {child.pid} on ", said, other)
             self.assertEqual(self.contents(), before, other)
         for own in ("a.h5.part-0-of-2.journal", "a.h5.part-0-of-2.checkpoint", "a.h5.lock"):
-            self.assertIn("beside its result", self.run_it("--force", name=own, code=2))
+            self.assertIn("is reserved for internal files of a run", self.run_it("--force", name=own, code=2))
         self.assertEqual(self.contents(), before)
         self.hold.release()
         said = child.communicate()[1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs classify and escape against numbers of an independent program (docs/theory,
+"""The commands classify and escape against numbers of an independent program (docs/theory,
 section 9), the resonances and the critical-depth law.
 
 Usage: test_cli_theory.py PROGRAM [unittest arguments]

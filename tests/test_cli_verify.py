@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb verify from outside: its JSON is whole and consistent, it says what it left
+"""The command verify from outside: its JSON is whole and consistent, it says what it left
 out, and what it cannot do it refuses.
 
 Usage: test_cli_verify.py PROGRAM [unittest arguments]
@@ -85,7 +85,7 @@ class Table(unittest.TestCase):
         done = call("--quick", "--backend", "cpu")
         self.assertEqual(done.stderr, "")
         head, *rows, last = done.stdout.splitlines()
-        self.assertEqual(head.split(), ["check", "error", "allowed", "ratio", "where"])
+        self.assertEqual(head.split(), ["check", "error", "allowed", "ratio", "location"])
         self.assertTrue(all("  pass  " in row for row in rows))
         self.assertRegex(rows[0], r" 0\.00e\+00 +0\.00e\+00 +exact  pass  ")
         (normals,) = (row for row in rows if row.startswith("normals: Box-Muller"))

@@ -84,9 +84,9 @@ static void compare(const pair *t) {
     const double allowed = tolerance(t, l);
     for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
       esc_assert_close(t->got[i], t->g[i], allowed, 0);
-    const double size = sqrt(t->want.gradient2[l]);
+    const double size = sqrt(t->want.grad_norm_sq[l]);
     const double entries = esc_fan_in(p->shape, l) * esc_fan_out(p->shape, l);
-    esc_assert_close(sqrt(t->work->gradient2[l]), size, allowed * sqrt(entries), 0);
+    esc_assert_close(sqrt(t->work->grad_norm_sq[l]), size, allowed * sqrt(entries), 0);
     if (l < p->shape.layers - 1)
       esc_assert_close(t->work->deficit_sum[l], t->want.deficit[l],
                        allowed * sqrt(p->shape.width) + 1e-6, 2e-5);
@@ -129,10 +129,10 @@ static void awkward_shapes_agree_with_the_reference(void **state) {
         }
 }
 
-static void a_minibatch_of_several_slabs_agrees_with_the_reference(void **state) {
+static void a_minibatch_of_several_accumulation_blocks_agrees_with_the_reference(void **state) {
   (void)state;
-  for (int width = 30; width <= 90; width += 30) { /* four, two and one chain */
-    esc_problem p = problem_make(3, width, 5, 2 * ESC_SLAB + 90);
+  for (int width = 30; width <= 90; width += 30) { /* four, two and one K-slice */
+    esc_problem p = problem_make(3, width, 5, 2 * ESC_ACCUMULATION_BLOCK + 90);
     check(&p);
     problem_free(&p);
   }
@@ -223,7 +223,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_activation_and_loss_agrees_with_the_reference),
       cmocka_unit_test(awkward_shapes_agree_with_the_reference),
-      cmocka_unit_test(a_minibatch_of_several_slabs_agrees_with_the_reference),
+      cmocka_unit_test(a_minibatch_of_several_accumulation_blocks_agrees_with_the_reference),
       cmocka_unit_test(every_scheme_and_teacher_agrees_with_the_reference),
       cmocka_unit_test(drawn_inputs_are_the_models_inputs),
       cmocka_unit_test(all_instruction_sets_give_the_same_bits),

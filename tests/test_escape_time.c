@@ -30,7 +30,7 @@ static esc_escape_problem problem(const start *s) {
 static esc_escape_times times_of(const start *s) {
   const esc_escape_problem p = problem(s);
   esc_escape_times times;
-  esc_assert_ok(esc_escape(&p, &times));
+  esc_assert_ok(esc_escape_times_find(&p, &times));
   return times;
 }
 
@@ -71,7 +71,7 @@ static void times_are_the_reference_values(void **unused) {
     const esc_escape_times t = times_of(&rows[i].start);
     esc_assert_close(t.ode, rows[i].ode, rows[i].digits, 0);
     if (rows[i].closed > 0) esc_assert_close(t.closed, rows[i].closed, 0, 1e-8);
-    assert_true(t.drive > 0 && !t.already);
+    assert_true(t.drive > 0 && !t.escaped_at_start);
   }
 }
 
@@ -176,7 +176,7 @@ static void prefix_brings_its_factor(void **unused) {
     const double off = fabs(t.ode / t.corrected - 1);
     assert_true(off < last);
     last = off;
-    assert_non_null(strstr(t.remark, "1.84174"));
+    assert_non_null(strstr(t.note, "1.84174"));
   }
   assert_true(last < 2e-4);
 }
@@ -204,7 +204,7 @@ static void corrected_is_rough(const start *s, bool rough) {
   const esc_escape_times t = times_of(s);
   const double error = fabs(t.corrected / t.ode - 1);
   assert_true(rough ? error > .25 : error < .01);
-  assert_true((strstr(t.remark, "corrected is rough") != NULL) == rough);
+  assert_true((strstr(t.note, "corrected is rough") != NULL) == rough);
 }
 
 /* Exact rates along corrected's own path, against ode (a study of 400 starts: runs/escape/). */
@@ -295,7 +295,7 @@ static void the_ode_is_integrated_whatever_the_drive(void **unused) {
     const esc_escape_times t = times_of(&r->start);
     esc_assert_close(t.ode, r->ode, 0, 1e-9);
     assert_true(isnan(t.closed) && isnan(t.corrected));
-    assert_null(strstr(t.remark, "does not"));
+    assert_null(strstr(t.note, "does not"));
   }
 }
 
@@ -313,7 +313,7 @@ static void the_remark_names_what_the_leading_order_lacks(void **unused) {
       {{"sin", 1, {10, .01, .01, .01}, .5, 2}, "hide the teacher"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-    assert_non_null(strstr(times_of(&cases[i].start).remark, cases[i].why));
+    assert_non_null(strstr(times_of(&cases[i].start).note, cases[i].why));
 }
 
 /* A move of 1e-6 or 1e-12 of the scale: its length over the rate at the start. */
@@ -331,8 +331,8 @@ static void near_thresholds_are_reached(void **unused) {
 
 static void check_no_crossing(const start *s, const char *why) {
   const esc_escape_times t = times_of(s);
-  assert_true(isnan(t.ode) && !t.already);
-  assert_non_null(strstr(t.remark, why));
+  assert_true(isnan(t.ode) && !t.escaped_at_start);
+  assert_non_null(strstr(t.note, why));
 }
 
 static void the_remark_tells_how_a_flow_without_crossing_ends(void **unused) {
@@ -366,7 +366,7 @@ static void steep_chains_keep_their_closed_time(void **unused) {
   const start s = balanced("poly:0,1,0,.3", 6, .1, .5);
   const esc_escape_times t = times_of(&s);
   assert_true(isnan(t.ode));
-  assert_non_null(strstr(t.remark, "too steep"));
+  assert_non_null(strstr(t.note, "too steep"));
   /* D = c_1 = 1 + 3 * 0.3 */
   esc_assert_close(t.closed, (1e4 - 16) / 4 / 1.9, 0, 1e-12);
 }
@@ -384,7 +384,7 @@ static void the_drives_sign_decides_not_the_constants(void **unused) {
   const esc_escape_times t = times_of(&s);
   const start mirrored = balanced("poly:0,1,0,-.1", 4, .1, .5);
   esc_assert_close(t.ode, times_of(&mirrored).ode, 0, 1e-9);
-  assert_non_null(strstr(t.remark, "c_1"));
+  assert_non_null(strstr(t.note, "c_1"));
 }
 
 static void escaped_starts_take_no_time(void **unused) {
@@ -394,8 +394,8 @@ static void escaped_starts_take_no_time(void **unused) {
                           {"tanh", -1, {.6, .1}, .5, 1}};
   for (int i = 0; i < 3; i++) {
     const esc_escape_times t = times_of(&starts[i]);
-    assert_true(t.already && t.ode == 0 && t.closed == 0 && t.corrected == 0);
-    assert_non_null(strstr(t.remark, "at the start"));
+    assert_true(t.escaped_at_start && t.ode == 0 && t.closed == 0 && t.corrected == 0);
+    assert_non_null(strstr(t.note, "at the start"));
   }
 }
 
@@ -404,7 +404,7 @@ static void unreachable_scales_have_no_ode_time(void **unused) {
   const start s = balanced("tanh", 3, .1, 3);
   const esc_escape_times t = times_of(&s);
   assert_true(isnan(t.ode) && isnan(t.corrected) && t.closed > 0);
-  assert_non_null(strstr(t.remark, "has not reached"));
+  assert_non_null(strstr(t.note, "has not reached"));
 }
 
 /* a_0 != 0: no saddle at 0; the ODE alone. Times as in test_reduced_ode.c. */
@@ -414,7 +414,7 @@ static void raw_class_d_has_its_ode_time_alone(void **unused) {
   const esc_escape_times t = times_of(&s);
   esc_assert_close(t.ode, 8.72399431647, 0, 1e-9);
   assert_true(isnan(t.closed) && isnan(t.corrected));
-  assert_non_null(strstr(t.remark, "a_0"));
+  assert_non_null(strstr(t.note, "a_0"));
 }
 
 static void extremes_stay_finite_or_say_why(void **unused) {
@@ -423,7 +423,7 @@ static void extremes_stay_finite_or_say_why(void **unused) {
   assert_true(esc_activation_parse("tanh", &deep.activation));
   esc_escape_times t;
   for (int l = 0; l < deep.layers; l++) deep.scale[l] = 1e-4;
-  esc_assert_ok(esc_escape(&deep, &t));
+  esc_assert_ok(esc_escape_times_find(&deep, &t));
   esc_assert_close(t.ode, t.closed, 0, 1e-6);
   assert_true(t.ode > 1e240);
   const start tiny = balanced("sin", 3, 1e-160, .5);

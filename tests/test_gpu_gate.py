@@ -59,11 +59,11 @@ echo "    Section: GPU Speed Of Light Throughput" > "$2"
 def fake(arguments):
     """The stand-in program."""
     told = json.loads(os.environ.get("FAKE", "{}"))
-    verb = arguments[0]
+    command = arguments[0]
     if "--help" in arguments:
-        print("  bench    throughput" if verb == "--help" else "  --path NAME" * (verb == "run"))
+        print("  bench    throughput" if command == "--help" else "  --path NAME" * (command == "run"))
         return 0
-    if verb in told.get("hang", []):
+    if command in told.get("hang", []):
         while os.path.exists(told["room"]):  # for good, but not longer than the test
             time.sleep(0.05)
     slots = "few.h5" in " ".join(arguments)
@@ -75,7 +75,7 @@ def fake(arguments):
         "fit": {"groups": [{"bottleneck": 3, "threshold": 0.1, "predicted": -1, "slope": -1.01,
                             "stderr": 0.01, "n": 4, "censored": 0}]},
         "bench": {"rows": [{"us_per_step": 1.0}]}}
-    print(json.dumps({**answers[verb], **told.get(verb, {})}))
+    print(json.dumps({**answers[command], **told.get(command, {})}))
     return 0
 
 
@@ -561,7 +561,7 @@ class Profile(Room):
             ["grep", "-rhoE", 'esc_trace_begin\\("[^"]+"', os.path.join(root, "host")],
             capture_output=True, text=True, check=True).stdout
         ranges = {line.split('"')[1] for line in pushed.splitlines()}
-        self.assertEqual(ranges, {"cohort", "step block", "forward", "backward", "update",
+        self.assertEqual(ranges, {"engine state", "step block", "forward", "backward", "update",
                                   "read-back", "checkpoint", "store"})
         for name in ranges:
             self.assertIn(name, text)

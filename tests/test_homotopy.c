@@ -24,7 +24,7 @@ static esc_homotopy_point at(const esc_homotopy *h, double lambda, bool slopes) 
   esc_homotopy_point point;
   esc_block_grid grid;
   esc_assert_ok(esc_block_grid_create(&h->problem, 1, &grid));
-  esc_assert_ok(esc_homotopy_at(h, &grid, lambda, slopes, &point));
+  esc_assert_ok(esc_homotopy_evaluate(h, &grid, lambda, slopes, &point));
   esc_block_grid_free(&grid);
   return point;
 }
@@ -37,7 +37,7 @@ static void slopes_are_the_reference_values(void **state) {
   for (int upper = 1; upper <= 2; upper++) {
     const esc_homotopy h = make("tanh", 4, 0.15, 2, 0, upper);
     const esc_homotopy_point p = at(&h, 0.5, true);
-    for (int k = 0; k < 2; k++) esc_assert_close(p.slope[k], want[upper - 1][k], 0, 5e-7);
+    for (int k = 0; k < 2; k++) esc_assert_close(p.derivative[k], want[upper - 1][k], 0, 5e-7);
   }
 }
 
@@ -53,7 +53,7 @@ static void check_slopes(const char *activation, int layers, double scale, int m
   for (int k = 0; k < modes; k++) {
     const double near = (up.escape[k] - down.escape[k]) / (2 * step),
                  far = (up2.escape[k] - down2.escape[k]) / (4 * step);
-    esc_assert_close(p.slope[k], (4 * near - far) / 3, 0, 1e-6);
+    esc_assert_close(p.derivative[k], (4 * near - far) / 3, 0, 1e-6);
   }
 }
 
@@ -74,7 +74,7 @@ static void the_attribution_has_the_reference_values(void **state) {
   const double sum[2] = {-9.017831753, -22.096170616};
   const esc_homotopy h = make("tanh", 4, 0.15, 2, 0, 2);
   esc_attribution a;
-  esc_assert_ok(esc_homotopy_attribute(&h, NULL, NULL, &a));
+  esc_assert_ok(esc_attribution_find(&h, NULL, NULL, &a));
   for (int k = 0; k < 2; k++) {
     esc_assert_close(a.to[k] - a.from[k], sum[k], 0, 1e-7);
     assert_true(fabs(a.residual[k]) <= 1e-5 * fabs(sum[k]));
@@ -87,7 +87,7 @@ static void the_attribution_has_the_reference_values(void **state) {
 static esc_attribution attribute(const esc_homotopy *h, int threads) {
   esc_attribution a;
   omp_set_num_threads(threads);
-  esc_assert_ok(esc_homotopy_attribute(h, NULL, NULL, &a));
+  esc_assert_ok(esc_attribution_find(h, NULL, NULL, &a));
   return a;
 }
 
@@ -120,7 +120,7 @@ static void an_activation_without_curvature_is_refused(void **state) {
   (void)state;
   const esc_homotopy h = make("relu", 3, 0.3, 2, 0, 2);
   esc_attribution a;
-  assert_int_equal(esc_homotopy_attribute(&h, NULL, NULL, &a), ESC_BAD_INPUT);
+  assert_int_equal(esc_attribution_find(&h, NULL, NULL, &a), ESC_BAD_INPUT);
   assert_non_null(strstr(esc_error_message(), "relu"));
 }
 

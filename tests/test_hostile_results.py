@@ -2,7 +2,7 @@
 """Hostile result files (hostile.py): refused by name, or read; no crash, no memory without end, no
 number of another file, nothing that a terminal obeys.
 
-Usage: test_hostile_results.py PROGRAM TEST_STORE [--all-verbs] [unittest arguments]
+Usage: test_hostile_results.py PROGRAM TEST_STORE [--all-commands] [unittest arguments]
 """
 import os
 import re
@@ -16,7 +16,7 @@ import unittest
 import hostile
 
 PROGRAM, STORE = (os.path.abspath(sys.argv.pop(1)) for _ in range(2))
-ALL = "--all-verbs" in sys.argv and not sys.argv.remove("--all-verbs")
+ALL = "--all-commands" in sys.argv and not sys.argv.remove("--all-commands")
 SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read()
 MEMORY = 1 << 30  # bytes of address space; of the small files here, a thousand times what they hold
 
@@ -84,7 +84,7 @@ class Hostile(unittest.TestCase):
                        check=True, stdout=subprocess.DEVNULL)
         cls.paths = hostile.make(cls.good, cls.room)
 
-    def verbs(self, path):
+    def commands(self, path):
         other = self.room + "/other.h5"
         return {
             "info": ("info", path), "info --json": ("info", path, "--json"), "fit": ("fit", path),
@@ -127,13 +127,13 @@ class Hostile(unittest.TestCase):
                 self.assertTrue(line.startswith(f"2 {path}: " if words else "0 "), line)
                 self.assertIn(words, line)
 
-    def test_every_verb_ends_well(self):
+    def test_every_command_ends_well(self):
         names = self.paths if ALL else ("external_storage", "name_that_is_not_utf8",
                                         "texts_that_a_terminal_obeys+sealed")
         for name in names:
-            for verb, arguments in self.verbs(self.paths[name]).items():
-                if verb != "plot" or ALL or name in REFUSED:  # a picture takes a second
-                    with self.subTest(f"{verb}: {name}"):
+            for command, arguments in self.commands(self.paths[name]).items():
+                if command != "plot" or ALL or name in REFUSED:  # a picture takes a second
+                    with self.subTest(f"{command}: {name}"):
                         self.call(*arguments)
 
     def test_info_shows_texts_with_their_escapes(self):

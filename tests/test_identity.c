@@ -126,8 +126,8 @@ static void traces_are_the_scalar_ledger(void **state) {
       s.problem.metric = (esc_metric)metric;
       evaluate(&s, true);
       for (int l = 0; l < 3; l++) {
-        const double above = esc_metric_gamma(&s.problem, l + 1) * s.gradient.gradient2[l + 1];
-        const double below = esc_metric_gamma(&s.problem, l) * s.gradient.gradient2[l];
+        const double above = esc_metric_gamma(&s.problem, l + 1) * s.gradient.grad_norm_sq[l + 1];
+        const double below = esc_metric_gamma(&s.problem, l) * s.gradient.grad_norm_sq[l];
         esc_assert_close(esc_imbalance_trace(&s.problem, s.flow, l), -2 * s.gradient.deficit[l],
                          1e-13, 1e-13);
         esc_assert_close(esc_imbalance_trace(&s.problem, s.second, l), above - below,

@@ -28,7 +28,7 @@ static void *room_for(size_t count) {
 
 static esc_arena leading_workspace(int rows, int columns) {
   esc_arena measured = {0}, a;
-  esc_leading_describe(&measured, rows, columns);
+  esc_svd_carve(&measured, rows, columns);
   esc_assert_ok(esc_arena_create(measured, &a));
   return a;
 }
@@ -48,8 +48,8 @@ static void scene_make(scene *t, esc_problem p, int samples) {
   t->w = room_for(weights_of(t));
   t->row = room_for((size_t)esc_observation_length(t->p.shape.layers));
   t->work = esc_reference_work_create(&t->p);
-  esc_assert_ok(esc_arena_create(esc_respond_reference_workspace(t->p.shape), &t->respond));
-  esc_assert_ok(esc_arena_create(esc_observe_workspace(t->p.shape), &t->observe));
+  esc_assert_ok(esc_arena_create(esc_evaluation_workspace(t->p.shape), &t->respond));
+  esc_assert_ok(esc_arena_create(esc_observation_workspace(t->p.shape), &t->observe));
   esc_initial_weights(&t->p, &t->m, t->o.directions, t->w);
 }
 
@@ -64,15 +64,15 @@ static void scene_free(scene *t) {
   problem_free(&t->p);
 }
 
-static esc_response respond(scene *t) {
-  esc_response r;
-  esc_respond_reference(&t->o, &t->s, t->w, t->work, &t->respond, &r);
+static esc_evaluation respond(scene *t) {
+  esc_evaluation r;
+  esc_evaluation_compute(&t->o, &t->s, t->w, t->work, &t->respond, &r);
   return r;
 }
 
 static void observe(scene *t) {
-  const esc_response r = respond(t);
-  esc_observe(&t->o, &(esc_observed){&t->m, t->w, t->w}, &r, &t->observe, t->row);
+  const esc_evaluation r = respond(t);
+  esc_observation_write(&t->o, &(esc_observed_network){&t->m, t->w, t->w}, &r, &t->observe, t->row);
 }
 
 static double *at(const scene *t, int k) {
@@ -135,7 +135,7 @@ static void an_odd_network_needs_no_mirror_images(void **state) {
   scene t;
   scene_make(&t, problem_make(3, 5, 7, 4), 20);
   assert_true(t.s.mirrored);
-  const esc_response half = respond(&t);
+  const esc_evaluation half = respond(&t);
   esc_eval_sample both = {.samples = 20};
   both.x = calloc(20 * 7, sizeof *both.x);
   both.signal = room_for(20);
@@ -151,12 +151,12 @@ static void an_odd_network_needs_no_mirror_images(void **state) {
   }
   esc_eval_sample_free(&t.s);
   t.s = both;
-  const esc_response all = respond(&t);
+  const esc_evaluation all = respond(&t);
   esc_assert_close(half.signal, all.signal, 0, 1e-14);
   esc_assert_close(half.output_variance, all.output_variance, 0, 1e-14);
   esc_assert_close(all.output_mean, 0, 1e-15, 0);
   for (int l = 0; l < 3; l++) {
-    esc_assert_close(half.gradient2[l], all.gradient2[l], 0, 1e-13);
+    esc_assert_close(half.signal_grad_norm_sq[l], all.signal_grad_norm_sq[l], 0, 1e-13);
     esc_assert_close(half.self_interaction[l], all.self_interaction[l], 1e-18, 1e-13);
   }
   scene_free(&t);
@@ -214,17 +214,17 @@ static void the_fast_response_is_the_references(void **state) {
       scene_make(&t, p, esc_observer_samples(p.shape) + 2);
       for (size_t k = 0; k < weights_of(&t); k++) t.w[k] = (double)(float)t.w[k];
       esc_cpu_responder *fast;
-      esc_response got;
-      const esc_response want = respond(&t);
+      esc_evaluation got;
+      const esc_evaluation want = respond(&t);
       esc_assert_ok(esc_cpu_responder_create(&t.p, &fast));
       esc_cpu_respond(fast, &t.o, &t.s, t.w, &got);
       esc_assert_close(got.loss, want.loss, 0, 1e-5);
       esc_assert_close(got.signal, want.signal, 1e-6 * sqrt(want.output_variance), 1e-5);
       for (int l = 0; l < p.shape.layers; l++) {
-        esc_assert_close(got.gradient2[l], want.gradient2[l], 0, 2e-5);
+        esc_assert_close(got.signal_grad_norm_sq[l], want.signal_grad_norm_sq[l], 0, 2e-5);
         /* <Gamma, F> may cancel against |Gamma| |F|, and F's parts against sqrt(E f^2). */
         const double f2 = want.output_variance + want.output_mean * want.output_mean;
-        const double size = sqrt(want.gradient2[l] * f2);
+        const double size = sqrt(want.signal_grad_norm_sq[l] * f2);
         esc_assert_close(got.self_interaction[l], want.self_interaction[l], 5e-5 * size, 2e-5);
       }
       esc_cpu_responder_free(fast);
@@ -317,7 +317,7 @@ static void check_leading(int rows, int columns, const double *w, double want) {
   double *left = room_for((size_t)rows), *right = room_for((size_t)columns);
   double bilinear = 0;
   esc_arena workspace = leading_workspace(rows, columns);
-  const double s = esc_leading_singular(rows, columns, w, left, right, &workspace);
+  const double s = esc_svd_largest(rows, columns, w, left, right, &workspace);
   esc_assert_close(s, want, 0, 1e-11);
   for (int i = 0; i < rows * columns; i++)
     bilinear += left[i / columns] * w[i] * right[i % columns];
@@ -386,7 +386,7 @@ static void large_matrices_have_the_singular_values_they_were_made_of(void **sta
       make_from_values(n, value, w);
       double *left = room_for((size_t)n), *right = room_for((size_t)n);
       esc_arena workspace = leading_workspace(n, n);
-      esc_assert_close(esc_leading_singular(n, n, w, left, right, &workspace), want, 0,
+      esc_assert_close(esc_svd_largest(n, n, w, left, right, &workspace), want, 0,
                        kind == 1 ? 1e-9 : 1e-11);
       free(value);
       free(w);
@@ -402,20 +402,20 @@ static void a_matrix_with_a_nan_has_no_leading_value(void **state) {
   double left[3], right[3];
   esc_arena workspace = leading_workspace(3, 3);
   const double bad[9] = {1, 0, 0, 0, (double)NAN, 0, 0, 0, 1}, row[3] = {1, (double)INFINITY, 0};
-  assert_true(isnan(esc_leading_singular(3, 3, bad, left, right, &workspace)));
-  assert_true(isnan(esc_leading_singular(1, 3, row, left, right, &workspace)));
+  assert_true(isnan(esc_svd_largest(3, 3, bad, left, right, &workspace)));
+  assert_true(isnan(esc_svd_largest(1, 3, row, left, right, &workspace)));
   esc_arena_free(&workspace);
 }
 
 /* The response over a sample 256 times as large: its errors are 1/16. */
-static esc_response truth_of(scene *t) {
+static esc_evaluation truth_of(scene *t) {
   esc_observer large = t->o;
   esc_eval_sample sample;
-  esc_response r;
+  esc_evaluation r;
   large.samples = 256 * t->o.samples;
   esc_assert_ok(esc_eval_sample_create(&large, &sample));
   esc_assert_ok(esc_eval_sample_draw(&large, 12345, &sample));
-  esc_respond_reference(&large, &sample, t->w, t->work, &t->respond, &r);
+  esc_evaluation_compute(&large, &sample, t->w, t->work, &t->respond, &r);
   esc_eval_sample_free(&sample);
   return r;
 }
@@ -423,12 +423,12 @@ static esc_response truth_of(scene *t) {
 /* How often of `seeds` samples each mean is beyond two of its errors, and the rms error that
  * is stated over the one that is seen. */
 static void judge_errors(scene *t, int seeds, int beyond[4], double ratio[4]) {
-  const esc_response want = truth_of(t);
+  const esc_evaluation want = truth_of(t);
   double seen[4] = {0}, told[4] = {0};
   memset(beyond, 0, 4 * sizeof *beyond);
   for (int seed = 0; seed < seeds; seed++) {
     esc_assert_ok(esc_eval_sample_draw(&t->o, (uint64_t)seed, &t->s));
-    const esc_response r = respond(t);
+    const esc_evaluation r = respond(t);
     const double off[4] = {r.loss - want.loss, r.output_mean - want.output_mean,
                            r.output_variance - want.output_variance, r.signal - want.signal};
     const double error[4] = {r.loss_error, r.output_mean_error, r.output_variance_error,
@@ -478,9 +478,9 @@ static void a_nearly_constant_output_has_its_variance(void **state) {
   t.m.scale = 1;
   esc_initial_weights(&t.p, &t.m, t.o.directions, t.w);
   for (size_t i = 0; i < esc_weight_offset(t.p.shape, 1); i++) t.w[i] *= 1e-9;
-  const esc_response tiny = respond(&t);
+  const esc_evaluation tiny = respond(&t);
   for (size_t i = 0; i < esc_weight_offset(t.p.shape, 1); i++) t.w[i] *= 1e3;
-  const esc_response small = respond(&t);
+  const esc_evaluation small = respond(&t);
   esc_assert_close(1e6 * tiny.output_variance, small.output_variance, 0, 1e-5);
   scene_free(&t);
 }
@@ -492,7 +492,7 @@ static void a_linear_network_has_no_sampling_error(void **state) {
   esc_problem p = problem_make(4, 8, 6, 4);
   problem_activation(&p, "linear");
   scene_make(&t, p, 64);
-  const esc_response r = respond(&t);
+  const esc_evaluation r = respond(&t);
   esc_assert_close(r.signal_error, 0, 1e-6 * fabs(r.signal), 0); /* inputs are floats */
   esc_assert_close(r.output_variance_error, 0, 1e-6 * r.output_variance, 0);
   esc_assert_close(r.loss_error, 0, 1e-6 * r.loss, 0);

@@ -102,7 +102,7 @@ static void without_a_small_layer_the_reason_says_so(void **state) {
   char why[128];
   for (int64_t k = 0; k < SNAPSHOTS; k++) set(r, ESC_OBSERVABLE_bottleneck_norm, k, 0, (double)NAN);
   esc_plateau_measure(r, 0, &rules, &p);
-  assert_int_equal(p.self_exponent.why, ESC_OBSTACLE_NO_M);
+  assert_int_equal(p.self_exponent.obstacle, ESC_OBSTACLE_NO_M);
   esc_exponent_explain(&p.signal_exponent, &rules, why, sizeof why);
   assert_true(strstr(why, "no layer is small") && !strstr(why, "window"));
   esc_results_free(r);
@@ -129,7 +129,7 @@ static void no_number_comes_out_as_no_number(void **state) {
   set(r, ESC_OBSERVABLE_forward_chain, 7, 1, (double)NAN);
   esc_plateau_measure(r, 0, &rules, &p);
   assert_true(isnan(p.drift) && isnan(p.self_over_drive));
-  assert_int_equal(p.self_exponent.why, ESC_OBSTACLE_VALUE);
+  assert_int_equal(p.self_exponent.obstacle, ESC_OBSTACLE_VALUE);
   assert_true(isnan(p.self_exponent.value) && isnan(p.self_exponent.error));
   assert_true(isnan(p.chain_high) && isnan(p.chain_low));
   esc_plateau_measure(r, 0, &(esc_plateau_rules){.rate = rate, .window = 0.005}, &p);
@@ -176,7 +176,7 @@ static void noise_of_the_sample_is_no_exponent(void **state) {
   esc_plateau_rules with = rules;
   with.floor = 0.05; /* the T_perp term ends at 3 x 0.046^2 of the drive */
   esc_plateau_measure(r, 0, &with, &p);
-  assert_int_equal(p.orthogonal_exponent.why, ESC_OBSTACLE_FLOOR);
+  assert_int_equal(p.orthogonal_exponent.obstacle, ESC_OBSTACLE_FLOOR);
   esc_exponent_explain(&p.orthogonal_exponent, &with, text, sizeof text);
   assert_string_equal(text, "below 3 times the sampling noise, which is 0.05 of the drive");
   esc_assert_close(p.self_exponent.value, 3, 0, 1e-10);
@@ -238,7 +238,7 @@ static void intervals_over_networks_cover_what_differs_between_them(void **state
       value[k] = 3 + 0.1 * gsl_ran_ugaussian(rng);
       bend[k] = 0.05 * gsl_ran_ugaussian(rng);
     }
-    const esc_estimate e = esc_estimate_of(NETWORKS, value, bend, 0);
+    const esc_estimate e = esc_estimate_compute(NETWORKS, value, bend, 0);
     assert_int_equal(e.networks, NETWORKS);
     hits += e.lower <= 3 && 3 <= e.upper;
   }
@@ -248,7 +248,7 @@ static void intervals_over_networks_cover_what_differs_between_them(void **state
 
 /* No noise, and a local slope that changes by 0.2 from end to end: half of that, between the
  * quartiles, is half the change. */
-static void a_bend_is_part_of_the_error(void **state) {
+static void a_curvature_is_part_of_the_error(void **state) {
   (void)state;
   esc_results *r = lawful();
   gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
@@ -256,7 +256,7 @@ static void a_bend_is_part_of_the_error(void **state) {
   const double range = log((100 - c * rate * 35 * 21) / (100 - c * rate * 35 * 32));
   disturb(r, 0.1 / range, 0, rng);
   esc_plateau_measure(r, 0, &rules, &p);
-  esc_assert_close(p.self_exponent.bend, 0.05, 0, 1e-8);
+  esc_assert_close(p.self_exponent.curvature, 0.05, 0, 1e-8);
   assert_true(p.self_exponent.error >= 0.05);
   assert_true(fabs(p.self_exponent.value - 3) < p.self_exponent.error);
   gsl_rng_free(rng);
@@ -266,12 +266,12 @@ static void a_bend_is_part_of_the_error(void **state) {
 static void what_all_networks_share_stays_in_the_error(void **state) {
   (void)state;
   const double value[3] = {1, 2, 3}, bend[3] = {0.3, 0.3, 0.3};
-  esc_assert_close(esc_estimate_of(3, value, NULL, 0).error, 1 / sqrt(3), 0, 1e-14);
-  esc_assert_close(esc_estimate_of(3, value, bend, 0.4).error, sqrt(1.0 / 3 + 0.25), 0, 1e-14);
-  esc_assert_close(esc_estimate_of(3, value, NULL, 0).upper, 2 + 4.302652729911275 / sqrt(3), 0,
-                   1e-10);
-  assert_true(isnan(esc_estimate_of(1, value, bend, 0).error));
-  assert_true(isnan(esc_estimate_of(0, value, bend, 0).value));
+  esc_assert_close(esc_estimate_compute(3, value, NULL, 0).error, 1 / sqrt(3), 0, 1e-14);
+  esc_assert_close(esc_estimate_compute(3, value, bend, 0.4).error, sqrt(1.0 / 3 + 0.25), 0, 1e-14);
+  esc_assert_close(esc_estimate_compute(3, value, NULL, 0).upper, 2 + 4.302652729911275 / sqrt(3),
+                   0, 1e-10);
+  assert_true(isnan(esc_estimate_compute(1, value, bend, 0).error));
+  assert_true(isnan(esc_estimate_compute(0, value, bend, 0).value));
 }
 
 static void a_slope_over_scales_needs_two_of_them(void **state) {
@@ -307,7 +307,7 @@ int main(void) {
       cmocka_unit_test(noise_of_the_sample_is_no_exponent),
       cmocka_unit_test(intervals_of_one_network_cover_power_laws_with_noise),
       cmocka_unit_test(intervals_over_networks_cover_what_differs_between_them),
-      cmocka_unit_test(a_bend_is_part_of_the_error),
+      cmocka_unit_test(a_curvature_is_part_of_the_error),
       cmocka_unit_test(what_all_networks_share_stays_in_the_error),
       cmocka_unit_test(a_slope_over_scales_needs_two_of_them),
       cmocka_unit_test(the_next_order_is_part_of_the_error),

@@ -3,7 +3,7 @@
 
     python3 test_plot.py PLOT_SCRIPT.PY
 
-The argument is the script as it travels inside the program. What concerns processes and files runs the script as the verb `plot` does (python3 -c
+The argument is the script as it travels inside the program. What concerns processes and files runs the script as the command `plot` does (python3 -c
 SCRIPT FIG, the numbers on standard input); what it draws and refuses is looked at in
 this process, which loads matplotlib once.
 """

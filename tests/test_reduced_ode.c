@@ -129,7 +129,7 @@ static void imbalance_drifts_with_the_stated_order(void **unused) {
 
 static double crossing(const esc_escape_problem *p, esc_ode_method method, double unit) {
   esc_crossing c;
-  const esc_crossing_request request = {.method = method, .unit = unit, .work = 1e9};
+  const esc_crossing_request request = {.method = method, .time_scale = unit, .work = 1e9};
   esc_assert_ok(esc_reduced_crossing(p, &request, &c));
   assert_int_equal(c.end, ESC_FLOW_CROSSED);
   return c.time;

@@ -42,9 +42,9 @@ static void tanh_squared_gives_the_reference_values(void **state) {
   (void)state;
   const check_network c = evaluate("tanh", ESC_LOSS_SQUARED);
   esc_assert_close(c.gradient.loss, .36683818770414, 1e-14, digits);
-  esc_assert_close(c.gradient.gradient2[0], .116969281224323, 0, digits);
-  esc_assert_close(c.gradient.gradient2[1], .365893706796484, 0, digits);
-  esc_assert_close(c.gradient.gradient2[2], .0803749762316304, 0, digits);
+  esc_assert_close(c.gradient.grad_norm_sq[0], .116969281224323, 0, digits);
+  esc_assert_close(c.gradient.grad_norm_sq[1], .365893706796484, 0, digits);
+  esc_assert_close(c.gradient.grad_norm_sq[2], .0803749762316304, 0, digits);
   esc_assert_close(c.gradient.deficit[0], -.0161192237295039, 0, digits);
   esc_assert_close(c.gradient.deficit[1], .000972717166747007, 0, 5e-13);
 }

@@ -91,7 +91,7 @@ static esc_status merge(shape first, shape second) {
     esc_assert_ok(esc_store_write(argument[4 + i], r));
     esc_results_free(r);
   }
-  return esc_verb_merge(6, argument);
+  return esc_command_merge(6, argument);
 }
 
 static const shape right = {2, 2, 3, 2, 3};

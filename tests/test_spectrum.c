@@ -185,7 +185,7 @@ static void the_block_start_is_not_at_rest_and_not_schur_perron(void **state) {
   esc_block_signals unused;
   esc_schur s;
   esc_assert_ok(esc_block_grid_create(&p, 1, &grid));
-  esc_block_start(&p, a);
+  esc_block_initial_state(&p, a);
   esc_assert_ok(esc_block_flow(&p, &grid, a, rate, &unused));
   for (int l = 0; l < 3; l++) esc_assert_close(rate[9 * l + 1], want[l], 6e-8, 0);
   esc_assert_ok(esc_block_spectrum(&p, &grid, a, &s));
@@ -240,9 +240,9 @@ static void states_are_the_paths(void **state) {
   esc_block_grid grid;
   esc_block_signals at;
   double a[64];
-  esc_assert_ok(esc_block_escape(&p, &times));
+  esc_assert_ok(esc_block_times_find(&p, &times));
   esc_assert_ok(esc_block_grid_create(&p, 1, &grid));
-  esc_assert_ok(esc_block_states(&p, &grid, 1, &times.escape[1], a));
+  esc_assert_ok(esc_block_trajectory(&p, &grid, 1, &times.escape[1], a));
   esc_assert_ok(esc_block_flow(&p, &grid, a, NULL, &at));
   esc_assert_close(at.s[1], 0.605705509602 / 2, 1e-7, 0);
   esc_block_grid_free(&grid);

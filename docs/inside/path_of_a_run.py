@@ -16,7 +16,7 @@ ROOT = FOLDER.parents[1]
 # (function, file, effect); the indented ones are called by the last one that is not.
 PATH = [
     (0, "main", "host/cli/main.c", "finds the command"),
-    (0, "esc_verb_run", "host/cli/run.c", "parses options"),
+    (0, "esc_command_run", "host/cli/run.c", "parses options"),
     (1, "esc_spec_load", "host/spec/spec.c", "SPEC.yaml → checked spec"),
     (0, "esc_sweep_run", "host/run/run.c", "the library begins here"),
     (1, "esc_backend_find", "host/backend/registry.c", "selects the engine"),

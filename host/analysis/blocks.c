@@ -50,7 +50,7 @@ static esc_status time_blocks(const esc_block_problem *p, esc_block_times *out) 
   esc_status status = ESC_OK;
   ESC_TRY(check_blocks(p));
   ESC_TRY(settle_threads());
-  ESC_TRY(esc_block_escape(p, out));
+  ESC_TRY(esc_block_times_find(p, out));
 done:
   return status;
 }
@@ -71,7 +71,7 @@ static esc_status attribute(const esc_homotopy *h, esc_attribution_report *repor
     return ESC_FAIL(ESC_BAD_INPUT, "lower: %d is not below level %d", (int)h->lower,
                     (int)h->problem.level);
   ESC_TRY(settle_threads());
-  ESC_TRY(esc_homotopy_attribute(h, report, context, out));
+  ESC_TRY(esc_attribution_find(h, report, context, out));
 done:
   return status;
 }

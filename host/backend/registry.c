@@ -18,8 +18,8 @@ esc_status esc_backend_cuda_name(int index, char *text, size_t size) {
   return esc_cuda_device_name(index, text, size);
 }
 #else
-static esc_status esc_cuda_find(const esc_problem *p, int device, const char *path, bool tf32,
-                                const esc_engine_ops **engine) {
+static esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
+                                  const esc_engine_ops **engine) {
   (void)p, (void)path, (void)tf32, (void)engine;
   return esc_backend_cuda_name(device, NULL, 0);
 }
@@ -57,7 +57,7 @@ esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *pro
     return ESC_FAIL(ESC_BAD_INPUT, "--precision %.40s: must be fp32 or tf32", r->precision);
   if (cuda || any(r->backend)) {
     if (esc_backend_cuda_devices(why, sizeof why) > 0)
-      return esc_cuda_find(problem, r->device, r->path, tf32, engine);
+      return esc_cuda_select(problem, r->device, r->path, tf32, engine);
     if (cuda) return ESC_FAIL(ESC_BAD_INPUT, "--backend cuda: no CUDA device can be used: %s", why);
   }
   if (any(r->backend) || is(r->backend, "cpu")) *engine = &esc_cpu_engine;

@@ -11,7 +11,7 @@ const esc_environment_variable esc_environment[] = {
      false},
     {"ESCAPEMENT_CUDA_GRAPHS", "0: kernels are launched one by one instead of as CUDA graphs",
      false},
-    {"ESCAPEMENT_CUDA_LOT", "networks of one chunk on a GPU, for tests and tuning", false},
+    {"ESCAPEMENT_CUDA_CHUNK", "networks of one chunk on a GPU, for tests and tuning", false},
     {"ESCAPEMENT_PARENT", "the parent process of a worker of --devices", true},
     {"OMP_NUM_THREADS", "threads, within the limits of the machine", false},
     {"OMP_PROC_BIND", "binding of threads to processors; recorded in results", false},

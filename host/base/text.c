@@ -141,8 +141,8 @@ char *esc_text_json(const char *text) {
   return copy;
 }
 
-esc_shown esc_show(const char *text, size_t length) {
-  esc_shown out;
+esc_quoted esc_quote(const char *text, size_t length) {
+  esc_quoted out;
   esc_text_clean(out.text, sizeof out.text, text, length);
   return out;
 }

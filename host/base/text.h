@@ -25,11 +25,11 @@ void esc_text_force_utf8(char *text);
  * JSON's own (\u202e); malloc'd, NULL without memory. */
 char *esc_text_json(const char *text);
 
-/* The same at a length that fits in a message beside other things. */
-typedef struct esc_shown {
+/* `text` cleaned and cut, for quoting in a message. */
+typedef struct esc_quoted {
   char text[64];
-} esc_shown;
-esc_shown esc_show(const char *text, size_t length);
+} esc_quoted;
+esc_quoted esc_quote(const char *text, size_t length);
 
 /* Prints `text` and a line's end, broken at spaces so that no line is longer than `columns` bytes
  * unless a word is; lines behind the first begin with `indent` spaces, which the first is taken to

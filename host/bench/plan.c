@@ -51,7 +51,7 @@ static esc_status read_numbers(const char *name, const char *text, int64_t min, 
     if (fault)
       return ESC_FAIL(ESC_BAD_INPUT,
                       "--%s: '%s' %s; whole numbers from %lld to %lld, commas between", name,
-                      esc_show(text, length).text, fault, (long long)min, (long long)max);
+                      esc_quote(text, length).text, fault, (long long)min, (long long)max);
     if (list->count == LIST_MAX)
       return ESC_FAIL(ESC_BAD_INPUT, "--%s: at most %d numbers", name, LIST_MAX);
     list->value[list->count++] = value;
@@ -77,7 +77,7 @@ static esc_status read_words(const char *name, const char *text, words *list) {
 static esc_status refuse_activation(const char *text) {
   return ESC_FAIL(ESC_BAD_INPUT,
                   "--activation: '%s' is not an activation; see 'escapement classify --help'",
-                  esc_show(text, strlen(text)).text);
+                  esc_quote(text, strlen(text)).text);
 }
 
 /* One polynomial, whose coefficients have commas between too. */
@@ -90,7 +90,7 @@ static esc_status read_polynomial(const char *text, esc_bench_plan *plan, grid *
     status = refuse_activation(text);
   else if (!esc_activation_is_trainable(activation))
     status = ESC_FAIL(ESC_BAD_INPUT, "--activation: '%s' has a coefficient above %g in size",
-                      esc_show(text, strlen(text)).text, ESC_COEFFICIENT_MAX);
+                      esc_quote(text, strlen(text)).text, ESC_COEFFICIENT_MAX);
 done:
   return status;
 }
@@ -138,7 +138,7 @@ static esc_status read_grid(const esc_bench_request *r, esc_bench_plan *plan, gr
   ESC_TRY(read_numbers("batch", r->batch ? r->batch : "64,256,512", 1, ESC_BATCH_MAX, &g->batch));
   g->inputs = g->members = (numbers){.count = 1}; /* 0: the width; what the backend takes */
   if (r->inputs) ESC_TRY(read_numbers("inputs", r->inputs, 1, ESC_INPUTS_MAX, &g->inputs));
-  if (r->members) ESC_TRY(read_numbers("members", r->members, 1, 1000000, &g->members));
+  if (r->slots) ESC_TRY(read_numbers("slots", r->slots, 1, 1000000, &g->members));
   ESC_TRY(read_activations(r->activation ? r->activation : "tanh", plan, g));
   ESC_TRY(read_backends(r, g));
 done:
@@ -150,7 +150,7 @@ static esc_status read_seconds(const char *text, double *seconds) {
   const char *fault = text ? esc_number_parse(text, strlen(text), seconds) : NULL;
   if (!fault && *seconds >= 0.01 && *seconds <= 3600) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT, "--seconds %s: must be a number from 0.01 to 3600",
-                  esc_show(text, strlen(text)).text);
+                  esc_quote(text, strlen(text)).text);
 }
 
 /* The i-th combination of all lists; the last list turns fastest. */

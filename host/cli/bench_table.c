@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The benchmark's table, for people and as JSON. */
+/* The table of bench, as text and as JSON. */
 #include "cli/bench_table.h"
 
 #include <stdio.h>
@@ -12,26 +12,27 @@
 void esc_bench_print_header(double seconds) {
   printf(
       "# escapement %s, commit %s, %s\n"
-      "# us/step   wall time of a step of all members, by their number: median, least and most of\n"
-      "#           %d repeats, %g s a row together\n"
-      "# disturbed yes: a repeat (of the step or of the ceiling) is more than twice or less than\n"
-      "#           half the median, because something else used the machine; time it again\n"
-      "# GFLOP/s   %s a network-step: the products of\n"
-      "#           forward and backward pass, a multiply-add is 2; inputs, activations, loss,\n"
-      "#           ledger and update take time and count nothing\n"
-      "# ceiling   GFLOP/s of the yardstick below, median of bursts between the repeats\n"
-      "# error     of weights and loss after %d steps of up to 3 of the members, untimed, against\n"
-      "#           the double-precision reference, relative to what the weights moved by\n"
-      "# #wrong    weights and losses beyond what rounding explains, members that did not train\n",
+      "# us/step   wall time of one step of all slots, divided by the number of slots: median,\n"
+      "#           least and most of %d repeats; %g s per row\n"
+      "# disturbed yes: a repeat (of the step or of the peak) is more than twice or less than\n"
+      "#           half the median, because of other load on the machine; repeat the row\n"
+      "# GFLOP/s   %s per network-step: the matrix products\n"
+      "#           of the forward and backward pass, 2 per multiply-add; the time of inputs,\n"
+      "#           activations, loss, ledger and update is included, their FLOP are not\n"
+      "# ceiling   peak GFLOP/s, measured as below: median of bursts between the repeats\n"
+      "# error     of weights and loss after %d steps of up to 3 networks, not timed, against the\n"
+      "#           double-precision reference, relative to the change of the weights\n"
+      "# #wrong    weights and losses with errors above the rounding bound, and networks that\n"
+      "#           did not train\n",
       esc_library_version(), esc_commit(), esc_compiler(), ESC_BENCH_REPEATS, seconds,
       esc_bench_flop_formula(), ESC_BENCH_CHECK_STEPS);
 }
 
 void esc_bench_print_backend(const esc_bench_backend *b) {
-  printf("#\n# %s: %s\n# ceiling: %s; memory copies at %.1f GB/s, read and written\n", b->name,
+  printf("#\n# %s: %s\n# ceiling: %s; memory copy %.1f GB/s, read plus written\n", b->name,
          b->device, b->ceiling, b->copy_bytes_per_s / 1e9);
   printf("%-9s %-11s %-9s %-10s %5s %3s %5s %6s %7s %10s %10s %10s %9s %9s %9s %8s %8s %6s\n",
-         "# backend", "path", "precision", "activation", "N", "L", "d", "B", "members", "us/step",
+         "# backend", "path", "precision", "activation", "N", "L", "d", "B", "slots", "us/step",
          "least", "most", "disturbed", "GFLOP/s", "ceiling", "fraction", "error", "#wrong");
   fflush(stdout);
 }

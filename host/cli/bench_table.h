@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The benchmark's output: a table row by row as they come, or one JSON object. */
+/* Output of bench: a table, printed row by row, or one JSON object. */
 #ifndef ESC_BENCH_TABLE_H
 #define ESC_BENCH_TABLE_H
 
@@ -7,7 +7,7 @@
 
 #include "escapement/bench.h"
 
-/* Lines that begin with '#': what the columns are and what they are measured on. */
+/* Lines that begin with '#': meaning of the columns, and the device. */
 void esc_bench_print_header(double seconds);
 void esc_bench_print_backend(const esc_bench_backend *backend);
 void esc_bench_print_result(const esc_bench_result *result);

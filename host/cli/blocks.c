@@ -20,25 +20,26 @@ typedef struct request {
   bool attribution, spectrum, json, quiet;
 } request;
 
-/* Numbers between commas, up to the first of `ends`; *text is left there. */
-static esc_status read_list(const char *name, const char **text, const char *ends, int most,
+/* Comma-separated numbers, up to the first character of `ends`, to which *text is advanced. */
+static esc_status read_list(const char *name, const char **text, const char *ends, int max_count,
                             double *value, int *count) {
   char stop[8];
   snprintf(stop, sizeof stop, ",%s", ends);
   for (*count = 0;; ++*text) {
     const size_t length = strcspn(*text, stop);
-    if (*count == most) return ESC_FAIL(ESC_BAD_INPUT, "--%s: at most %d numbers", name, most);
+    if (*count == max_count)
+      return ESC_FAIL(ESC_BAD_INPUT, "--%s: at most %d numbers", name, max_count);
     const char *fault = length ? esc_number_parse(*text, length, &value[*count]) : "is missing";
     if (!fault && value[*count] == 0) fault = "must not be 0";
     if (fault)
-      return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_show(*text, length).text, fault);
+      return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_quote(*text, length).text, fault);
     ++*count;
     *text += length;
     if (**text != ',') return ESC_OK;
   }
 }
 
-/* One row of L scales for every mode, rows between semicolons. */
+/* A row of L scales for each mode; rows are separated by semicolons. */
 static esc_status read_scales(const request *r, esc_block_problem *p) {
   esc_status status = ESC_OK;
   const char *text = r->scales;
@@ -98,12 +99,13 @@ static esc_status read_request(const request *r, esc_block_problem *p) {
                                                   : NULL;
   const char *text = r->amplitudes;
   if (missing)
-    return ESC_FAIL(ESC_BAD_INPUT, "blocks: needs --%s; see 'escapement blocks --help'", missing);
+    return ESC_FAIL(ESC_BAD_INPUT, "blocks: --%s is missing; see 'escapement blocks --help'",
+                    missing);
   *p = (esc_block_problem){.layers = (int)r->layers, .level = (esc_block_level)r->level};
   if (!esc_activation_parse(r->activation, &p->activation))
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--activation: %s is not an activation; see 'escapement classify --help'",
-                    esc_show(r->activation, strlen(r->activation)).text);
+                    esc_quote(r->activation, strlen(r->activation)).text);
   ESC_TRY(read_list("amplitudes", &text, "", ESC_BLOCK_MODES_MAX, p->amplitude, &p->modes));
   ESC_TRY(read_scale(r, p));
   ESC_TRY(check_scales(p));
@@ -131,7 +133,7 @@ static json_t *times_json(const esc_block_problem *p, const esc_block_times *t) 
     json_object_set_new(json, "loss", esc_json_number(t->loss));
     json_object_set_new(json, "loss_error", esc_json_number(t->loss_error));
   }
-  json_object_set_new(json, "remark", json_string(t->remark));
+  json_object_set_new(json, "remark", json_string(t->note));
   return json;
 }
 
@@ -156,21 +158,21 @@ static void print_text(const esc_block_problem *p, const esc_block_times *t) {
     print_time(t->loss);
     printf("\n");
   }
-  printf("relative error of these times, at most: %.1e\n", t->quadrature_error);
-  if (t->remark[0]) printf("remark: %s\n", t->remark);
+  printf("largest relative error of these times: %.1e\n", t->quadrature_error);
+  if (t->note[0]) printf("note: %s\n", t->note);
 }
 
-/* As options, before the library refuses the same of its arguments. */
+/* The same checks as in the library, with messages that name the options. */
 static esc_status check_spectrum(const esc_block_problem *p, const esc_block_times *t) {
   bool escapes = false;
   if (p->level == ESC_BLOCK_DIAGONAL || p->modes < 2)
-    return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: needs two modes or more, at level 1 or 2");
+    return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: requires at least two modes, and --level 1 or 2");
   for (int k = 0; k < p->modes; k++) escapes = escapes || isfinite(t->escape[k]);
   if (!escapes) return ESC_FAIL(ESC_BAD_INPUT, "--spectrum: no mode escapes");
   return ESC_OK;
 }
 
-static esc_status tell(const request *r, const esc_block_problem *problem) {
+static esc_status compute_and_print(const request *r, const esc_block_problem *problem) {
   esc_status status = ESC_OK;
   const esc_homotopy homotopy = {.problem = *problem, .lower = (esc_block_level)r->lower};
   esc_block_times times;
@@ -198,50 +200,57 @@ done:
 }
 
 static const char summary[] =
-    "Escape times of the modes of T(x) = sum_k a_k sigma(v_k.x) for a block-initialised network\n"
-    "of any width: when S_k = E[(v_k.x) f] passes a_k c_1 / 2, and when E[He_3(v_k.x) f], which\n"
-    "tells the modes apart, passes a_k c_3 / 2. Level 2 is exact. The last column is the\n"
-    "leading-order time of the mode alone. What never happens is '-', null in JSON, and the "
-    "remark\n"
-    "gives the reason. The errors, absolute in JSON (escape_error, ..), are the change from a\n"
-    "coarser grid and a looser solver; the relative one covers all times of the table.\n"
-    "--attribution integrates dt_k/dlambda along the homotopy from the lower level to this one:\n"
-    "what the scales, and the off-diagonal part of each layer, did to the shift. Progress and "
-    "the\n"
-    "time left are on stderr.\n"
-    "--spectrum takes the Jacobian of (theta, omega), the off-diagonals of layers 1 and 2, at\n"
-    "the start and at half the first escape time: the Schur-Perron criterion's hypotheses, its\n"
-    "loop gain and growth rate, J's largest real eigenvalue; and until when theta and omega are\n"
-    "what Duhamel's form with coefficients frozen at the start says.";
+    "Computes the escape times of the modes of T(x) = sum_k a_k sigma(v_k.x) for a\n"
+    "block-initialised network of any width: the times at which S_k = E[(v_k.x) f]\n"
+    "reaches a_k c_1 / 2, and at which H_k = E[He_3(v_k.x) f], which separates the\n"
+    "modes, reaches a_k c_3 / 2. Level 2 is exact. The last column is the\n"
+    "leading-order time of the mode alone. A time is '-' (null in JSON) if the event\n"
+    "never happens; a note gives the reason. Errors are differences from a coarser\n"
+    "grid and a looser solver tolerance: absolute in JSON (escape_error, ...), and\n"
+    "one relative error for all times of the table.\n"
+    "--attribution integrates dt_k/dlambda along the homotopy from --lower to\n"
+    "--level: the contributions of the scales and of the off-diagonal part of each\n"
+    "layer to the shift of the escape time.\n"
+    "--spectrum computes the Jacobian J of (theta, omega), the off-diagonal parts of\n"
+    "layers 1 and 2, at the start and at half the first escape time: hypotheses of\n"
+    "the Schur-Perron criterion, its loop gain and growth rate, and the largest real\n"
+    "eigenvalue of J; and the time up to which theta and omega agree with Duhamel's\n"
+    "formula with coefficients frozen at the start.";
 
 static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"activation", 0, "A", "tanh, ..., or poly:a0,a1,...", .text = &r->activation,
+      {"activation", 0, "NAME", "tanh, ..., or poly:a0,a1,...", .text = &r->activation,
        .words = esc_activation_words()},
-      {"amplitudes", 0, "a1,..,aK", "the teacher's, up to 8", .text = &r->amplitudes},
-      {"layers", 0, "L", "weight layers", .number = &r->layers, .min = 2, .max = ESC_LAYERS_MAX},
-      {"scale", 0, "s", "of all layers of all modes at the start", .text = &r->scale},
-      {"scales", 0, "s11,..,s1L;..", "or of each layer, a row for each mode", .text = &r->scales},
+      {"amplitudes", 0, "A1,..,AK", "amplitudes of the teacher, up to 8", .text = &r->amplitudes},
+      {"layers", 0, "L", "number of weight layers", .number = &r->layers, .min = 2,
+       .max = ESC_LAYERS_MAX},
+      {"scale", 0, "S", "initial scale of all layers of all modes", .text = &r->scale},
+      {"scales", 0, "ROWS", "initial scales S11,..,S1L;..: a row of L scales per mode",
+       .text = &r->scales},
       {"level", 0, "0|1|2",
-       "of the closure: scales alone; with the rest of layers 1 and 2; all (2)",
+       "closure level: 0: scales only; 1: off-diagonal parts of layers 1 and 2; 2: all layers "
+       "(default: 2)",
        .number = &r->level, .max = 2, .words = "0|1|2"},
-      {"threshold", 0, "x", "also the time at which the loss falls below x", .text = &r->threshold},
-      {"attribution", 0, NULL, "also the shift from a lower level, split by layer",
+      {"threshold", 0, "LOSS", "also print the time at which the loss falls below LOSS",
+       .text = &r->threshold},
+      {"attribution", 0, NULL,
+       "also print the contribution of each layer to the shift from level --lower",
        .flag = &r->attribution},
-      {"lower", 0, "0|1", "that lower level (0)", .number = &r->lower, .max = 1, .words = "0|1"},
-      {"spectrum", 0, NULL, "also the plateau's Jacobian, and Duhamel's frozen form",
+      {"lower", 0, "0|1", "lower level of --attribution (default: 0)", .number = &r->lower,
+       .max = 1, .words = "0|1"},
+      {"spectrum", 0, NULL, "also print the Jacobian of the plateau, and Duhamel's formula",
        .flag = &r->spectrum},
-      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r->quiet},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &r->json},
+      {"quiet", 'q', NULL, "no progress on standard error", .flag = &r->quiet},
+      {"json", 0, NULL, "print one JSON object", .flag = &r->json},
       {0},
   };
   const esc_command command = {
-      "blocks --activation A --amplitudes a1,..,aK --layers L --scale s [--level 0|1|2]", summary,
-      .options = options};
+      "blocks --activation NAME --amplitudes A1,..,AK --layers L --scale S [--level 0|1|2]",
+      summary, .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-esc_status esc_verb_blocks(int argc, char **argv) {
+esc_status esc_command_blocks(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool help = false;
   int first = 0;
@@ -250,13 +259,13 @@ esc_status esc_verb_blocks(int argc, char **argv) {
   ESC_TRY(parse(&r, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
-    return ESC_FAIL(ESC_BAD_INPUT, "blocks: does not take '%s'",
-                    esc_show(argv[first], strlen(argv[first])).text);
+    return ESC_FAIL(ESC_BAD_INPUT, "blocks: unexpected argument '%s'",
+                    esc_quote(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
   if (r.attribution && r.lower >= r.level)
     return ESC_FAIL(ESC_BAD_INPUT, "--lower: %d is not below --level %d", (int)r.lower,
                     (int)r.level);
-  status = tell(&r, &problem);
+  status = compute_and_print(&r, &problem);
 done:
   return status;
 }

@@ -8,11 +8,11 @@
 
 #include "cli/cli.h"
 
-static const double line_gap = 10; /* s between lines on what is no terminal */
+static const double line_gap = 10; /* s between lines, without a terminal */
 
 typedef struct progress {
   bool terminal;
-  double start, next; /* s; the next line's */
+  double start, next; /* s; times of the start and of the next line */
 } progress;
 
 static double now(void) {
@@ -21,14 +21,14 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The first points, at both ends of lambda, give the estimate. */
+/* The first two points, at both ends of lambda, are enough for the estimate. */
 static void show_progress(void *context, int done, int expected) {
   progress *p = context;
   const double spent = now() - p->start, left = spent / done * (expected - done);
   if (done < 2 || (spent < p->next && !p->terminal)) return;
   fprintf(stderr,
           "%sescapement: attribution: %d of about %d points of lambda, %.0f s, about %.0f s "
-          "to go%s",
+          "left%s",
           p->terminal ? "\r" : "", done, expected, spent, left, p->terminal ? "\033[K" : "\n");
   p->next = spent + line_gap;
 }
@@ -66,12 +66,12 @@ static json_t *channels(const esc_block_problem *p, const double value[][ESC_LAY
 static json_t *path(const esc_block_problem *p, const esc_attribution *a) {
   json_t *list = json_array();
   for (int i = 0; i < a->points; i++) {
-    const esc_homotopy_point *at = &a->point[i];
+    const esc_homotopy_point *node = &a->point[i];
     json_t *point = json_object();
-    json_object_set_new(point, "lambda", esc_json_number(at->lambda));
-    json_object_set_new(point, "escape", numbers(p->modes, at->escape));
-    json_object_set_new(point, "slope", numbers(p->modes, at->slope));
-    json_object_set_new(point, "channels", channels(p, at->channel));
+    json_object_set_new(point, "lambda", esc_json_number(node->lambda));
+    json_object_set_new(point, "escape", numbers(p->modes, node->escape));
+    json_object_set_new(point, "slope", numbers(p->modes, node->derivative));
+    json_object_set_new(point, "channels", channels(p, node->channel));
     json_array_append_new(list, point);
   }
   return list;
@@ -103,22 +103,23 @@ json_t *esc_blocks_attribution_json(const esc_homotopy *h, const esc_attribution
   json_object_set_new(json, "converged", json_boolean(a->converged));
   json_object_set_new(json, "jumps", jumps(p, a));
   json_object_set_new(json, "cancellation", numbers(p->modes, a->cancellation));
-  json_object_set_new(json, "cancels_at", numbers(p->modes, a->cancels_at));
+  json_object_set_new(json, "cancels_at", numbers(p->modes, a->cancellation_lambda));
   json_object_set_new(json, "path", path(p, a));
   return json;
 }
 
-static void print_doubts(const esc_block_problem *p, const esc_attribution *a) {
-  printf("a coarser grid of nodes moves the escape times along lambda by up to");
+static void print_warnings(const esc_block_problem *p, const esc_attribution *a) {
+  printf("change of the escape times along lambda with a coarser grid of nodes: up to");
   for (int k = 0; k < p->modes; k++) printf("%s %.2g", k ? "," : "", a->node_error[k]);
   printf(" (modes in order)\n");
   for (int i = 0; i < a->jumps; i++) {
     printf("the escape time jumps at lambda = %.6g..%.6g, by", a->jump[i].from, a->jump[i].to);
     for (int k = 0; k < p->modes; k++) printf("%s %.6g", k ? "," : "", a->jump[i].size[k]);
-    printf(" (modes in order): no channel has a part in that\n");
+    printf(" (modes in order); the jump is in no channel\n");
   }
   if (a->converged) return;
-  printf("not converged with %d points of lambda: the channels may be off by", a->points);
+  printf("warning: not converged with %d points of lambda; estimated error of the channels:",
+         a->points);
   for (int k = 0; k < p->modes; k++) printf("%s %.2g", k ? "," : "", a->error[k]);
   printf(" (modes in order)\n");
 }
@@ -136,7 +137,7 @@ void esc_blocks_attribution_print(const esc_homotopy *h, const esc_attribution *
   }
   for (int k = 0; k < p->modes; k++)
     if (a->cancellation[k] < 0.9)
-      printf("mode %d: the channels cancel down to %.2g of their size at lambda = %.3g\n", k + 1,
-             a->cancellation[k], a->cancels_at[k]);
-  print_doubts(p, a);
+      printf("mode %d: the channels cancel to %.2g of their size at lambda = %.3g\n", k + 1,
+             a->cancellation[k], a->cancellation_lambda[k]);
+  print_warnings(p, a);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plateau's Jacobian and Duhamel's form: table and JSON. */
+/* Jacobian of the plateau and Duhamel's formula: table and JSON. */
 #include "cli/blocks_spectrum.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 
-/* Modes of entry i, counted from 1. */
+/* Indices of the two modes of entry i, counted from 1. */
 static void name_pair(const esc_plateau_spectrum *s, int i, int mode[2]) {
   esc_plateau_spectrum_modes(s, i, mode);
   for (int k = 0; k < 2; k++) mode[k]++;
@@ -21,8 +21,8 @@ static json_t *schur_json(double time, const esc_schur *s) {
   json_object_set_new(json, "nonnegative", json_boolean(s->nonnegative));
   json_object_set_new(json, "holds", json_boolean(s->holds));
   json_object_set_new(json, "off_diagonal", esc_json_number(s->off_diagonal));
-  json_object_set_new(json, "least_damping", esc_json_number(s->least_damping));
-  json_object_set_new(json, "most_negative", esc_json_number(s->most_negative));
+  json_object_set_new(json, "least_damping", esc_json_number(s->min_damping));
+  json_object_set_new(json, "most_negative", esc_json_number(s->min_coupling));
   json_object_set_new(json, "asymmetry", esc_json_number(s->asymmetry));
   json_object_set_new(json, "gain", esc_json_number(s->gain));
   json_object_set_new(json, "growth", esc_json_number(s->growth));
@@ -51,8 +51,8 @@ json_t *esc_blocks_spectrum_json(const esc_plateau_spectrum *s) {
 
 static void print_schur(double time, const esc_schur *s) {
   printf("t = %-10.6g D diagonal: %s (%.1e)  D > 0: %s (%.1e)  B, C >= 0: %s (%.1e)\n", time,
-         s->diagonal ? "yes" : "no", s->off_diagonal, s->positive ? "yes" : "no", s->least_damping,
-         s->nonnegative ? "yes" : "no", s->most_negative);
+         s->diagonal ? "yes" : "no", s->off_diagonal, s->positive ? "yes" : "no", s->min_damping,
+         s->nonnegative ? "yes" : "no", s->min_coupling);
   printf("               largest real eigenvalue %.6g", s->abscissa);
   if (isfinite(s->gain)) printf("; loop gain %.6g", s->gain);
   if (isfinite(s->growth)) printf(", growth %.6g", s->growth);
@@ -60,10 +60,13 @@ static void print_schur(double time, const esc_schur *s) {
 }
 
 void esc_blocks_spectrum_print(const esc_plateau_spectrum *s) {
-  printf("\nJacobian of (theta, omega), off-diagonals of layers 1 and 2; over its largest entry\n");
+  printf(
+      "\nJacobian of (theta, omega), off-diagonal parts of layers 1 and 2; relative to its largest "
+      "entry\n");
   for (int i = 0; i < 2; i++) print_schur(s->time[i], &s->schur[i]);
   printf(
-      "\nDuhamel's form with coefficients frozen at the start: within 10%% until\n"
+      "\ntime up to which Duhamel's formula, with coefficients frozen at the start, is within "
+      "10%%\n"
       "%4s %4s %12s %12s\n",
       "k", "k'", "theta", "omega");
   for (int i = 0; i < s->pairs; i++) {

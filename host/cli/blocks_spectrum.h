@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plateau's Jacobian and Duhamel's form, as `blocks --spectrum` tells them. */
+/* Jacobian of the plateau and Duhamel's formula: output of `blocks --spectrum`. */
 #ifndef ESC_BLOCKS_SPECTRUM_H
 #define ESC_BLOCKS_SPECTRUM_H
 

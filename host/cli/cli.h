@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verbs, and what they share. */
+/* The commands, and functions that several of them use. */
 #ifndef ESC_CLI_H
 #define ESC_CLI_H
 
@@ -11,30 +11,36 @@
 #include "escapement/internal/status.h"
 #include "escapement/merge.h"
 
-/* A verb gets argv with its own name as argv[0]. */
-typedef esc_status esc_verb(int argc, char **argv);
+/* argv[0] is the name of the command. */
+typedef esc_status esc_command_function(int argc, char **argv);
 
-esc_verb esc_verb_run, esc_verb_fit, esc_verb_plot, esc_verb_info, esc_verb_classify,
-    esc_verb_escape, esc_verb_blocks, esc_verb_bench, esc_verb_compare, esc_verb_plateau,
-    esc_verb_verify, esc_verb_merge, esc_verb_figure, esc_verb_report, esc_verb_worker;
+esc_command_function esc_command_run, esc_command_fit, esc_command_plot, esc_command_info,
+    esc_command_classify, esc_command_escape, esc_command_blocks, esc_command_bench,
+    esc_command_compare, esc_command_plateau, esc_command_verify, esc_command_merge,
+    esc_command_figure, esc_command_report, esc_command_worker;
 
-/* Prints `object` to stdout and frees it. */
+/* Prints `object` to standard output and frees it. */
 esc_status esc_json_print(json_t *object);
 
-/* Reads the result files argv[first..argc) into *table (owned; free each and
- * the array with esc_tables_free). At least one is needed. */
+/* Reads a result file into *table (owned). Warns if its checksum is missing or wrong. */
+esc_status esc_table_read(const char *path, esc_results **table);
+
+/* Reads the result files argv[first..argc) into *table (owned; freed with esc_tables_free). Fails
+ * without files. */
 esc_status esc_tables_read(int argc, char **argv, int first, int *tables, esc_results ***table);
 void esc_tables_free(int tables, esc_results **table);
 
-/* The fit's groups as JSON (the contract's `groups`). */
+/* The array `groups` of fit --json. */
 json_t *esc_fit_to_json(const esc_fit *fit);
 
-/* The line that merge and a run with --devices end with, or its JSON. */
+/* Prints the summary of merge and of a run with --devices: lines of text, or JSON. */
 esc_status esc_merge_print(const char *output, const esc_merge_summary *summary, bool as_json);
 
-/* Messages of this thread (base/log.h) go to standard error from now on, one line and one write
- * each: "escapement: ...", control characters as escapes (esc_text_put). */
+/* Sends the messages of this thread (base/log.h) to standard error with esc_log_print. */
 void esc_log_to_stderr(void);
-void esc_log_print(const char *text); /* one of them */
+
+/* Prints one message, "escapement: ...", as one line and one write, with control characters as
+ * escapes (esc_text_put). */
+void esc_log_print(const char *text);
 
 #endif

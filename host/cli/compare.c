@@ -14,8 +14,8 @@ typedef struct files {
   const char *const *name;
 } files;
 
-/* An attribute, for those who read. */
-static const char *said(const esc_results *r, const char *attribute) {
+/* An attribute, or "unknown". */
+static const char *attribute_text(const esc_results *r, const char *attribute) {
   const char *text = esc_results_get(r, attribute);
   return text ? text : "unknown";
 }
@@ -24,8 +24,8 @@ static void print_title(const files *f, const esc_comparison *c) {
   printf("%lld members, %d thresholds, %d layers\n", (long long)c->members, c->thresholds,
          c->layers);
   for (int i = 0; i < 2; i++)
-    printf("  %s: backend %s, precision %s\n", f->name[i], said(f->result[i], "backend"),
-           said(f->result[i], "precision"));
+    printf("  %s: backend %s, precision %s\n", f->name[i], attribute_text(f->result[i], "backend"),
+           attribute_text(f->result[i], "precision"));
   printf("%-26s %9s %9s  %11s  %11s\n", "variable", "values", "equal", "largest", "relative");
 }
 
@@ -39,7 +39,7 @@ static void print_row(const esc_comparison_row *d) {
   putchar('\n');
 }
 
-/* `named`: with its name first. */
+/* `named`: with the key "name". */
 static json_t *row_to_json(const esc_comparison_row *d, bool named) {
   json_t *row = json_object();
   if (named) json_object_set_new(row, "name", json_string(d->name));
@@ -61,8 +61,8 @@ static void add_to_json(json_t *json, const esc_comparison_row *d) {
 static json_t *file_to_json(const char *file, const esc_results *r) {
   json_t *json = json_object();
   json_object_set_new(json, "file", esc_json_text(file));
-  json_object_set_new(json, "backend", esc_json_text(said(r, "backend")));
-  json_object_set_new(json, "precision", esc_json_text(said(r, "precision")));
+  json_object_set_new(json, "backend", esc_json_text(attribute_text(r, "backend")));
+  json_object_set_new(json, "precision", esc_json_text(attribute_text(r, "precision")));
   return json;
 }
 
@@ -82,24 +82,26 @@ static void print_text(const files *f, const esc_comparison *c) {
   for (int i = 0; i < c->rows; i++) print_row(&c->row[i]);
 }
 
-esc_status esc_verb_compare(int argc, char **argv) {
+esc_status esc_command_compare(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, exact = false, help = false;
   int first = 0, tables = 0;
   esc_results **table = NULL;
   esc_comparison c = {0};
   const esc_option options[] = {
-      {"exact", 0, NULL, "exit status 1 where any variable differs in a bit", .flag = &exact},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
+      {"exact", 0, NULL, "exit status 1 if any variable differs in a bit", .flag = &exact},
+      {"json", 0, NULL, "print one JSON object", .flag = &json},
       {0},
   };
   const esc_command command = {"compare A.h5 B.h5",
-                               "Two results of one sweep: how many values are the same bits, and\n"
-                               "the largest differences of the others.",
+                               "Compares two results of one sweep: for each variable, the number "
+                               "of bitwise\nequal values and the largest differences.",
                                .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
-  if (argc - first != 2) return ESC_FAIL(ESC_BAD_INPUT, "compare: takes two result files");
+  if (argc - first != 2)
+    return ESC_FAIL(ESC_BAD_INPUT, "compare: two result files are required, %d given",
+                    argc - first);
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
   const files f = {.result = table, .name = (const char *const *)(argv + first)};
   ESC_TRY(esc_results_compare(table[0], table[1], f.name, &c));

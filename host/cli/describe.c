@@ -8,7 +8,8 @@
 #include "escapement/internal/results.h"
 #include "spec/schema.h"
 
-const esc_option esc_help_option = {.name = "help", .letter = 'h', .help = "print this and stop"};
+const esc_option esc_help_option = {
+    .name = "help", .letter = 'h', .help = "print this help and exit"};
 
 /* "a|b" as ["a", "b"]. */
 static json_t *list_of(const char *words) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The program's own tables as JSON, for `--help=json`: tools/guide makes man pages and completions
- * of them, so that these cannot differ from what is parsed. */
+/* The tables of options, keys and variables as JSON, for `--help=json`. tools/guide generates man
+ * pages and completions from them, so that these agree with the parser. */
 #ifndef ESC_DESCRIBE_H
 #define ESC_DESCRIBE_H
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement figure: trains what a figure of the paper needs, compares it with theory, draws it.
+/* escapement figure: trains the sweeps of a figure of the paper, compares them with theory, and
+ * draws the figure.
  *
- * Sweeps are ordinary runs on specs that travel inside the program; each is resumed where it
- * stands, so a second call computes and draws again from finished files. */
+ * Sweeps are ordinary runs of specs embedded in the program. Each is resumed from its files, so
+ * that a second call only repeats the analysis and the drawing. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,29 +13,28 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/figure_width.h"
 #include "cli/options.h"
-#include "cli/picture.h"
 #include "cli/run_watch.h"
 #include "draw/python.h"
 #include "figure/figure.h"
 #include "figure_draw.h"
 #include "run/provenance.h"
-#include "store/store.h"
 
 enum {
   PATH_SIZE = 4096,
   OVERRIDES_MAX = 64,
-  INDENT = 6,    /* of the second line of a check: behind "PASS  " */
+  INDENT = 6,    /* of the second line of a check: the width of "PASS  " */
   COLUMNS = 100, /* of the table of checks */
 };
 
 typedef struct request {
-  const char *directory, *scale, *backend, *width;
+  const char *directory, *preset, *backend, *width;
   int64_t threads;
   bool replot, json, quiet;
   const char *command_line;
   int first, last; /* figures */
-  int overrides;   /* of every spec, after the figure's own */
+  int overrides;   /* key=value for every spec, applied after the overrides of the figure */
   char *const *override;
 } request;
 
@@ -45,8 +45,8 @@ static esc_status join(const request *r, const char *name, const char *suffix, c
 
 /* ---- training ---- */
 
-/* "figure 2, sweep 1 of 3: figure2-r"; the run's own progress follows. */
-static void announce(const request *r, const esc_figure_sweep *s) {
+/* "figure 2, sweep 1 of 3: training figure2-r", before the progress of the run. */
+static void print_sweep(const request *r, const esc_figure_sweep *s) {
   int number = 0, count = 0;
   for (int i = 0; i < esc_figure_sweep_count; i++) {
     count += esc_figure_sweeps[i].figure == s->figure;
@@ -56,17 +56,16 @@ static void announce(const request *r, const esc_figure_sweep *s) {
     esc_log("figure %d, sweep %d of %d: training %s", s->figure, number, count, s->name);
 }
 
-/* The spec of a sweep as it is trained; its text goes to DIR/name.yaml, for the user to run it. */
+/* Parses the spec of a sweep, with overrides, and writes its text to DIR/name.yaml for the user. */
 static esc_status parse_spec(const request *r, const esc_figure_sweep *s, esc_spec **spec) {
   esc_status status = ESC_OK;
   char path[PATH_SIZE];
   const char *words[OVERRIDES_MAX];
   int count = 0;
-  const char *text = esc_figure_spec(r->scale, s->spec);
+  const char *text = esc_figure_spec(r->preset, s->spec);
   if (!text)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "--scale %s: there is no such set of sweeps; allowed: small, large",
-                    esc_show(r->scale, strlen(r->scale)).text);
+    return ESC_FAIL(ESC_BAD_INPUT, "--preset %s: unknown preset; allowed: small, large",
+                    esc_quote(r->preset, strlen(r->preset)).text);
   ESC_TRY(join(r, s->name, ".yaml", path));
   ESC_TRY(esc_io_publish(path, text, strlen(text)));
   if (s->override) words[count++] = s->override;
@@ -76,15 +75,15 @@ done:
   return status;
 }
 
-/* A stop may come at any time, and then this process ends as a run does. The command of a run is
- * repeated with --resume; that of a figure resumes always, and has no such option. */
+/* Replaces the advice in the message of an interrupted run: `figure` always resumes, and has no
+ * option --resume. */
 static esc_status explain_stop(const char *name, esc_status status) {
   char why[900];
   snprintf(why, sizeof why, "%s", esc_error_message());
   char *const advice = strstr(why, "; the same command with --resume");
   if (!advice) return ESC_FAIL(status, "%s: %s", name, why);
   *advice = 0;
-  return ESC_FAIL(status, "%s: %s; the same command goes on from what is saved", name, why);
+  return ESC_FAIL(status, "%s: %s; the same command continues from the checkpoint", name, why);
 }
 
 static esc_status train(const request *r, const esc_figure_sweep *s, const char *output) {
@@ -93,7 +92,7 @@ static esc_status train(const request *r, const esc_figure_sweep *s, const char 
   esc_run_watch watch;
   esc_run_options options;
   ESC_TRY(parse_spec(r, s, &spec));
-  announce(r, s);
+  print_sweep(r, s);
   ESC_TRY(esc_run_watch_begin(&watch, r->quiet));
   esc_run_options_init(&options);
   options.output = output;
@@ -106,7 +105,7 @@ static esc_status train(const request *r, const esc_figure_sweep *s, const char 
   options.callbacks = watch.callbacks;
   status = esc_sweep_run(spec, &options, NULL, NULL);
   const bool stopped = esc_run_watch_end(&watch);
-  if (status == ESC_OK && stopped) status = ESC_FAIL(ESC_INTERRUPTED, "interrupted behind it");
+  if (status == ESC_OK && stopped) status = ESC_FAIL(ESC_INTERRUPTED, "interrupted after its end");
   if (status != ESC_OK) status = explain_stop(s->name, status);
 done:
   esc_spec_free(spec);
@@ -118,21 +117,19 @@ done:
 static esc_status load(const request *r, const esc_figure_sweep *s, esc_figure_run *out) {
   esc_status status = ESC_OK;
   char path[PATH_SIZE];
-  bool foreign = false;
   *out = (esc_figure_run){.sweep = s};
   ESC_TRY(join(r, s->name, ".h5", path));
   if (!r->replot) ESC_TRY(train(r, s, path));
-  ESC_TRY(esc_store_read_any(path, &foreign, &out->results));
-  if (foreign) esc_log("warning: %s is not as escapement wrote it", path);
+  ESC_TRY(esc_table_read(path, &out->results));
   const char *spec = esc_results_get(out->results, "spec");
-  if (!spec) return ESC_FAIL(ESC_BAD_INPUT, "%s: does not say its spec", path);
+  if (!spec) return ESC_FAIL(ESC_BAD_INPUT, "%s: the attribute 'spec' is missing", path);
   ESC_TRY(esc_spec_parse(path, spec, strlen(spec), 0, NULL, &out->spec));
   ESC_TRY(esc_results_check(path, out->results, &out->spec->problem));
 done:
   return status;
 }
 
-/* ---- what comes out ---- */
+/* ---- output files ---- */
 
 static esc_status draw(const request *r, const char *name, const char *text) {
   esc_status status = ESC_OK;
@@ -148,19 +145,19 @@ done:
   return status;
 }
 
-/* Where a sweep's numbers come from, and its spec. */
+/* Spec, device, engine and times of a sweep. */
 static json_t *origin_json(const esc_figure_run *run) {
-  static const char *const kept[] = {"device", "backend",    "engine",   "precision",
-                                     "commit", "start_time", "end_time", "spec"};
+  static const char *const attributes[] = {"device", "backend",    "engine",   "precision",
+                                           "commit", "start_time", "end_time", "spec"};
   json_t *json = json_object();
   double steps = 0;
   for (int64_t i = 0; i < run->results->members; i++) steps += (double)run->results->steps_run[i];
   json_object_set_new(json, "name", json_string(run->sweep->name));
   json_object_set_new(json, "members", json_integer(run->results->members));
   json_object_set_new(json, "network_steps", json_real(steps));
-  for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
-    const char *text = esc_results_get(run->results, kept[i]);
-    if (text) json_object_set_new(json, kept[i], esc_json_text(text));
+  for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++) {
+    const char *text = esc_results_get(run->results, attributes[i]);
+    if (text) json_object_set_new(json, attributes[i], esc_json_text(text));
   }
   return json;
 }
@@ -171,7 +168,7 @@ static json_t *origins_json(const esc_figure *f) {
   return runs;
 }
 
-/* A word of a command, quoted where a shell would take it apart. */
+/* A word of a command, quoted if a shell would split it. */
 static void put_word(FILE *out, const char *word) {
   static const char plain[] =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789=.,:_/+-";
@@ -179,13 +176,14 @@ static void put_word(FILE *out, const char *word) {
   fprintf(out, quoted ? " '%s'" : " %s", word);
 }
 
-/* What of the command changes the numbers of a figure: owned by the caller, NULL without memory. */
+/* The part of the command that changes the numbers of the figure; owned by the caller, NULL without
+ * memory. */
 static char *options_text(const request *r) {
   char *text = NULL;
   size_t size = 0;
   FILE *out = open_memstream(&text, &size);
   if (!out) return NULL;
-  if (strcmp(r->scale, "small") != 0) fprintf(out, " --scale %s", r->scale);
+  if (strcmp(r->preset, "small") != 0) fprintf(out, " --preset %s", r->preset);
   for (int i = 0; i < r->overrides; i++) put_word(out, r->override[i]);
   fclose(out);
   return text;
@@ -206,7 +204,7 @@ static json_t *figure_json(const request *r, const esc_figure *f) {
   return json;
 }
 
-/* Paths of what was written, in a figure of the summary. */
+/* Adds the paths of the written files to a figure of the summary. */
 static esc_status add_files(const request *r, const char *name, json_t *figure) {
   static const char *const suffix[] = {".png", ".pdf", ".json"};
   esc_status status = ESC_OK;
@@ -268,7 +266,7 @@ static void print_check(FILE *out, const json_t *check) {
   esc_text_print_wrapped(out, line, INDENT, COLUMNS);
 }
 
-/* The tolerances of a figure are derived for its preset: a table of other sweeps says so. */
+/* The tolerances of a figure are derived for its preset; overrides are therefore printed. */
 static void print_overrides(FILE *out, const json_t *overrides) {
   char line[2048];
   size_t i, used = 0;
@@ -278,12 +276,13 @@ static void print_overrides(FILE *out, const json_t *overrides) {
     if (used < sizeof line)
       used += (size_t)snprintf(
           line + used, sizeof line - used, "%s %s",
-          i ? "" : "tolerances are those of the preset; overridden:", json_string_value(word));
+          i ? "" : "the tolerances are those of the preset, without these overrides:",
+          json_string_value(word));
   }
   esc_text_print_wrapped(out, line, 0, COLUMNS);
 }
 
-/* Names the files that were written, beside the table of checks. */
+/* Lists the written files. */
 static void print_files(const json_t *figures) {
   size_t i, k;
   const json_t *figure, *file;
@@ -328,7 +327,7 @@ done:
   return status;
 }
 
-static esc_status tell(const request *r, json_t *figures) {
+static esc_status print_summary(const request *r, json_t *figures) {
   if (!r->json) {
     print_checks(stdout, figures);
     print_files(figures);
@@ -346,10 +345,11 @@ static esc_status make_all(const request *r) {
   ESC_TRY_ALLOCATE(figures);
   if (mkdir(r->directory, 0777) != 0 && errno != EEXIST)
     return ESC_FAIL(ESC_BAD_INPUT, "-o %s: %s", r->directory, strerror(errno));
-  if (!r->replot) ESC_TRY(esc_python_check(figure_draw, "figure")); /* before minutes of training */
+  if (!r->replot)
+    ESC_TRY(esc_python_check(figure_draw, "figure")); /* fails before minutes of training */
   for (int n = r->first; n <= r->last; n++) ESC_TRY(make(r, n, figures, &failed));
   ESC_TRY(write_checks(r, figures));
-  ESC_TRY(tell(r, figures));
+  ESC_TRY(print_summary(r, figures));
   if (failed)
     status = ESC_FAIL(ESC_CHECK_FAILED, "%d check%s failed", failed, failed == 1 ? "" : "s");
 done:
@@ -357,60 +357,62 @@ done:
   return status;
 }
 
-static esc_status read_which(request *r, const char *which) {
+static esc_status read_number(request *r, const char *text) {
   r->first = 1;
   r->last = ESC_FIGURES;
-  if (!strcmp(which, "all")) return ESC_OK;
-  r->first = r->last = which[0] - '0';
-  if (strlen(which) == 1 && r->first >= 1 && r->first <= ESC_FIGURES) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "figure: '%s'; allowed: 1 to %d, or all",
-                  esc_show(which, strlen(which)).text, (int)ESC_FIGURES);
+  if (!strcmp(text, "all")) return ESC_OK;
+  r->first = r->last = text[0] - '0';
+  if (strlen(text) == 1 && r->first >= 1 && r->first <= ESC_FIGURES) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "figure: '%s': unknown figure; allowed: 1 to %d, or all",
+                  esc_quote(text, strlen(text)).text, (int)ESC_FIGURES);
 }
 
 static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"output", 'o', "DIR", "directory of data, pictures and checks", .text = &r->directory,
+      {"output", 'o', "DIR", "directory for data, images and checks", .text = &r->directory,
        .suffixes = ESC_FOLDER},
-      {"scale", 0, "small|large", "which set of sweeps (small: minutes on two cores; large: a GPU)",
-       .text = &r->scale, .words = "small|large"},
-      {"backend", 0, "NAME", "of the runs (auto)", .text = &r->backend,
+      {"preset", 0, "small|large",
+       "set of sweeps: small (minutes on two CPU cores) or large (for a GPU) (default: small)",
+       .text = &r->preset, .words = "small|large"},
+      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default: auto)", .text = &r->backend,
        .words = "auto|" ESC_ENGINE_WORDS},
-      {"threads", 0, "N", "of the runs (all processors)", .number = &r->threads, .min = 1,
+      {"threads", 0, "N", "CPU threads (default: all processors)", .number = &r->threads, .min = 1,
        .max = 4096},
-      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP " (double)", .text = &r->width,
-       .words = ESC_PICTURE_WIDTH_WORDS},
-      {"replot", 0, NULL, "from the data in DIR, training nothing", .flag = &r->replot},
-      {"quiet", 'q', NULL, "no progress on stderr", .flag = &r->quiet},
-      {"json", 0, NULL, "the checks as one JSON object on stdout", .flag = &r->json},
+      {"width", 0, "WIDTH", ESC_FIGURE_WIDTH_HELP " (default: double)", .text = &r->width,
+       .words = ESC_FIGURE_WIDTH_WORDS},
+      {"replot", 0, NULL, "draw from the data in DIR; train nothing", .flag = &r->replot},
+      {"quiet", 'q', NULL, "no progress on standard error", .flag = &r->quiet},
+      {"json", 0, NULL, "print the checks as one JSON object", .flag = &r->json},
       {0},
   };
   const esc_command command = {
       "figure 1..5|all -o DIR [options] [key=value ...]",
-      "Trains what a figure of the paper needs, checks it against theory and draws it: data (.h5,\n"
-      ".json), pictures (.png, .pdf), captions (.txt), and checks.txt with expected, got, "
-      "tolerance\n"
-      "and its reason.\n"
-      "key=value replaces a key of every spec. Exit status 1 if a check fails.",
+      "Trains the sweeps of a figure of the paper, compares them with theory and draws\n"
+      "the figure. Writes data (.h5, .json), images (.png, .pdf), a caption (.txt), and\n"
+      "checks.txt: expected and measured value of each check, its tolerance and the\n"
+      "reason for the tolerance. key=value replaces a value of every spec. Exit status\n"
+      "1 if a check fails.",
       .options = options, .words = "1|2|3|4|5|all", .overrides = true};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-esc_status esc_verb_figure(int argc, char **argv) {
+esc_status esc_command_figure(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool help = false;
   int first = 0;
   char *command_line = NULL;
-  request r = {.scale = "small", .backend = "auto"};
+  request r = {.preset = "small", .backend = "auto"};
   ESC_TRY(parse(&r, argc, argv, &first, &help));
   if (help) return ESC_OK;
-  if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs a number, 1 to 5, or all");
-  if (!r.directory) return ESC_FAIL(ESC_BAD_INPUT, "figure: needs -o DIR");
-  ESC_TRY(esc_picture_width_check(r.width));
-  ESC_TRY(read_which(&r, argv[first]));
+  if (first >= argc)
+    return ESC_FAIL(ESC_BAD_INPUT, "figure: the figure is missing; allowed: 1 to 5, or all");
+  if (!r.directory) return ESC_FAIL(ESC_BAD_INPUT, "figure: -o DIR is missing");
+  ESC_TRY(esc_figure_width_check(r.width));
+  ESC_TRY(read_number(&r, argv[first]));
   r.overrides = argc - first - 1;
   r.override = argv + first + 1;
   if (r.overrides >= OVERRIDES_MAX)
-    return ESC_FAIL(ESC_BAD_INPUT, "figure: more than %d values key=value", OVERRIDES_MAX - 1);
+    return ESC_FAIL(ESC_BAD_INPUT, "figure: at most %d overrides key=value", OVERRIDES_MAX - 1);
   ESC_TRY_ALLOCATE(command_line = esc_command_line(argc, argv));
   r.command_line = command_line;
   status = make_all(&r);

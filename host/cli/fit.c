@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement fit: the slope table. */
+/* escapement fit: table of slopes, and details of each group. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,9 +10,9 @@
 #include "escapement/fit.h"
 #include "figure/figure.h"
 
-enum { NUMBER = 32, LAYERS = 192, SENTENCE = 256 }; /* bytes of a number, of a set of layers, ... */
+enum { NUMBER = 32, LAYERS = 192, SENTENCE = 256 }; /* sizes of texts, bytes */
 
-/* "-1.003", or "-" where there is no number. */
+/* "-1.003", or "-" for a missing number. */
 static const char *number(double x, int decimals, char text[NUMBER]) {
   if (isfinite(x))
     snprintf(text, NUMBER, "%.*f", decimals, x);
@@ -30,10 +30,10 @@ static const char *error_text(double x, char text[NUMBER]) {
   return text;
 }
 
-/* What stands behind a number that is biased, if there is a number. */
+/* The mark behind a biased number. */
 static const char *mark(double x, bool biased) { return biased && isfinite(x) ? "*" : ""; }
 
-/* Some of the point's members, not all, are missing from its mean. */
+/* Some, not all, members of the point are censored, so that its mean is biased. */
 static bool is_partial(const esc_fit_point *p) { return p->censored > 0 && p->censored < p->n; }
 
 static bool any_partial(const esc_fit_group *g) {
@@ -42,13 +42,13 @@ static bool any_partial(const esc_fit_group *g) {
   return false;
 }
 
-/* "1–3", "3–4", "1, 4–6"; "-" where the file does not say. */
+/* "1–3", "3–4", "1, 4–6"; "-" if the file has no layers. */
 static const char *layers(const esc_fit_group *g, char text[LAYERS]) {
   esc_layers_list(g->small_layers, text, LAYERS);
   return text[0] ? text : "-";
 }
 
-/* Of UTF-8. */
+/* Number of UTF-8 characters. */
 static int characters(const char *text) {
   int count = 0;
   for (; *text; text++) count += (*text & 0xc0) != 0x80;
@@ -74,18 +74,19 @@ static void print_group(const esc_fit_group *g, int layers_width) {
   printf("  %5lld  %8lld\n", (long long)g->n, (long long)g->censored);
 }
 
-/* "r = 2, layers 3–4, threshold 0.1, 3 diverged, left out" */
+/* "r = 2, layers 3–4, threshold 0.1, 3 diverged (excluded)" */
 static void print_title(const esc_fit_group *g) {
   char small[LAYERS];
   const uint64_t set = (uint64_t)g->small_layers;
   const bool first_layers = (set & (set + 1)) == 0; /* or not known */
   printf("\nr = %d%s%s, threshold %g", g->bottleneck, first_layers ? "" : ", layers ",
          first_layers ? "" : layers(g, small), g->threshold);
-  if (g->diverged) printf(", %lld diverged, left out", (long long)g->diverged);
+  if (g->diverged) printf(", %lld diverged (excluded)", (long long)g->diverged);
   puts("");
 }
 
-/* "slope -1.007 +- 0.0006 over 16 seeds (...)", "slope <= -1.65 (95%)", or why there is none. */
+/* "slope -1.007 +- 0.0006 over 16 seeds (...)", "slope <= -1.65 (95%)", or the reason for a missing
+ * slope. */
 static void print_slope(const esc_fit_group *g) {
   char slope[NUMBER], error[NUMBER], dof[NUMBER];
   if (!isfinite(g->slope)) {
@@ -112,15 +113,15 @@ static void print_limit(const esc_fit_group *g) {
   char value[NUMBER], error[NUMBER], next[NUMBER], lower[NUMBER], upper[NUMBER], term[NUMBER];
   if (!isfinite(l->slope)) {
     puts(g->points < 3
-             ? "  no limit at eps = 0: it needs three scales; the interval is that of the "
-               "slope over this window of eps"
+             ? "  no limit at eps = 0: requires three scales; the interval is that of the slope "
+               "over this range of eps"
              : "  no limit at eps = 0: too few scales have a mean");
     return;
   }
   printf("  limit at eps = 0: %s%s", decade ? "steps per decade " : "",
          number(l->slope, decimals, value));
   if (!isfinite(l->lower)) {
-    puts(", no interval: a single member at each scale shows no error");
+    puts(", no interval: the error is unknown with a single member per scale");
     return;
   }
   printf(" +- %s, 95%% [%s, %s], correction", error_text(l->standard_error, error),
@@ -136,7 +137,8 @@ static void print_limit(const esc_fit_group *g) {
     printf("; with one more term %s\n", number(l->slope_next, decimals, next));
   else
     puts(
-        "; too few scales for one more term: the interval is widened by what the last one changed");
+        "; too few scales for one more term: the interval is widened by the change due to the last "
+        "term");
 }
 
 static void print_others(const esc_fit_group *g) {
@@ -158,12 +160,12 @@ static void print_warnings(const esc_fit_group *g) {
       printf("  warning: %s\n", text);
 }
 
-/* Laws that no slope shows: the r = 2 law, and the two signs of S(0). */
+/* Laws that are not slopes: the law of r = 2, and the delay for S(0) < 0. */
 static void print_laws(const esc_fit_group *g) {
   char decade[NUMBER], delay[NUMBER], correlation[NUMBER];
   const bool biased = any_partial(g);
   if (g->law == ESC_LAW_LOGARITHMIC)
-    printf("  steps per decade of epsilon over this window: %s%s\n",
+    printf("  steps per decade of epsilon over this range: %s%s\n",
            number(g->steps_per_decade, 3, decade), mark(g->steps_per_decade, biased));
   if (isfinite(g->delay_negative))
     printf(
@@ -173,7 +175,7 @@ static void print_laws(const esc_fit_group *g) {
         number(g->signal_correlation, 3, correlation), mark(g->signal_correlation, biased));
 }
 
-/* "-1.003", "<= -2.900" where one end alone is known. */
+/* "-1.003", or "<= -2.900" if only one bound is known. */
 static const char *local_text(const esc_fit_group *g, int i, char text[NUMBER]) {
   const double slope = g->local[i], lower = g->local_lower[i], upper = g->local_upper[i];
   const bool biased = is_partial(&g->point[i]) || is_partial(&g->point[i + 1]);
@@ -197,7 +199,7 @@ static void print_point(const esc_fit_group *g, int i) {
          i + 1 < g->points ? local_text(g, i, local) : "-");
 }
 
-/* What a slope alone does not show. */
+/* Details of a group: errors, limit, other estimators, laws, warnings, points. */
 static void print_points(const esc_fit_group *g) {
   print_title(g);
   print_slope(g);
@@ -210,7 +212,7 @@ static void print_points(const esc_fit_group *g) {
   for (int i = 0; i < g->points; i++) print_point(g, i);
 }
 
-/* The width of the longest layers' text, or of the column's title. */
+/* Width of the column "layers". */
 static int width_of_layers(const esc_fit *fit) {
   int width = characters("layers");
   for (int i = 0; i < fit->groups; i++) {
@@ -221,7 +223,7 @@ static int width_of_layers(const esc_fit *fit) {
   return width;
 }
 
-/* What the marks mean, if there are any. */
+/* Explains the marks, if there are any. */
 static void print_marks(const esc_fit *fit) {
   bool escaped = false, medians = false;
   for (int i = 0; i < fit->groups; i++) {
@@ -229,11 +231,12 @@ static void print_marks(const esc_fit *fit) {
     medians = medians || (fit->group[i].median_dropped > 0 && isfinite(fit->group[i].slope_median));
   }
   if (escaped || medians) puts("");
-  if (escaped) puts("* of the members that escaped: biased where some are censored");
-  if (medians) puts("* medians: of the scales whose median escaped: biased by that selection");
+  if (escaped) puts("* of escaped members only: biased if some are censored");
+  if (medians)
+    puts("* medians: of scales with an uncensored median only: biased by this selection");
 }
 
-/* The groups from `first` on with this very warning, as "r = 3, threshold 0.08; ...". */
+/* The groups from `first` on with the same warning, as "r = 3, threshold 0.08; ...". */
 static void print_groups_warned(const esc_fit *fit, int first, esc_fit_warning w,
                                 const char *text) {
   char other[SENTENCE], small[LAYERS];
@@ -254,7 +257,7 @@ static bool is_warned_before(const esc_fit *fit, int group, esc_fit_warning w, c
   return false;
 }
 
-/* A line for each warning with the groups that have it, where no details are printed. */
+/* For --brief: one line for each warning, with its groups. */
 static void print_brief_warnings(const esc_fit *fit) {
   char text[SENTENCE];
   for (int w = 0; w < ESC_FIT_WARNINGS; w++)
@@ -282,24 +285,24 @@ static void print_table(const esc_fit *fit, bool brief) {
   print_marks(fit);
 }
 
-esc_status esc_verb_fit(int argc, char **argv) {
+esc_status esc_command_fit(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, brief = false, help = false;
   int first = 0, tables = 0;
   esc_results **table = NULL;
   esc_fit fit = {0};
   const esc_option options[] = {
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
-      {"brief", 0, NULL, "the table of slopes alone", .flag = &brief},
+      {"json", 0, NULL, "print one JSON object", .flag = &json},
+      {"brief", 0, NULL, "print only the table of slopes", .flag = &brief},
       {0},
   };
   const esc_command command = {
       "fit OUT.h5... [options]",
-      "Slopes of log t* on log epsilon for every bottleneck and threshold, with 95% intervals "
-      "over\n"
-      "seeds (Student's t), and their limit at epsilon = 0. Members that did not escape count as\n"
-      "censored. Beside them: weighted, of the medians, and a log-normal fit. Several files must\n"
-      "be of one experiment.",
+      "Fits the slope of log t* against log epsilon for each bottleneck and threshold,\n"
+      "with 95% confidence intervals over seeds (Student's t), and extrapolates it to\n"
+      "epsilon = 0. A member without an escape is censored. For comparison: weighted\n"
+      "least squares, medians, and a log-normal fit. All files must belong to one\n"
+      "experiment.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fit of result tables as JSON: what `fit --json` prints and the drawing script of `plot` gets.
- */
+/* Fits as JSON, for `fit --json` and for the drawing script of `plot`. */
 #include <math.h>
 
 #include "cli/cli.h"
@@ -39,7 +38,7 @@ static json_t *numbers_to_json(int n, const double *value) {
   return numbers;
 }
 
-/* For r = 2 there is no slope but a number of steps per decade, which has keys of its own. */
+/* For r = 2 the limit is a number of steps per decade instead of a slope. */
 static json_t *limit_to_json(const esc_fit_group *g) {
   const esc_limit *l = &g->limit;
   const bool decade = g->law == ESC_LAW_LOGARITHMIC;

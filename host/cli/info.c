@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement info: what a result file holds, or what this machine has. */
+/* escapement info: contents of a result file, or devices of this machine. */
 #include <stdio.h>
 #include <string.h>
 
@@ -59,7 +59,7 @@ static int64_t count_status(const esc_results *r, int32_t status) {
   return count;
 }
 
-/* Names of all variables, the recorded ones too. */
+/* Names of all variables, including recorded observables. */
 static json_t *list_variables(const esc_results *r) {
   json_t *names = json_array();
   for (int i = 0; i < esc_result_variable_count; i++)
@@ -69,7 +69,7 @@ static json_t *list_variables(const esc_results *r) {
   return names;
 }
 
-/* Sets a key that may be no UTF-8. */
+/* Sets a key that may be invalid UTF-8. */
 static void set_text(json_t *object, const char *name, const char *text) {
   json_t *key = esc_json_text(name);
   if (key) json_object_set_new(object, json_string_value(key), esc_json_text(text));
@@ -152,25 +152,25 @@ static void print_text(const esc_results *r) {
   if (spec) printf("\nspec:\n%s", spec);
 }
 
-esc_status esc_verb_info(int argc, char **argv) {
+esc_status esc_command_info(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, devices = false, help = false;
   int first = 0, tables = 0;
   esc_results **table = NULL;
   const esc_option options[] = {
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &json},
-      {"devices", 0, NULL, "what this machine has", .flag = &devices},
+      {"json", 0, NULL, "print one JSON object", .flag = &json},
+      {"devices", 0, NULL, "list the CPU and the GPUs of this machine", .flag = &devices},
       {0},
   };
   const esc_command command = {"info FILE | info --devices",
-                               "What a result, a journal or a checkpoint holds, or what this "
-                               "machine has.",
+                               "Prints the contents of a result, journal or checkpoint, or "
+                               "the devices of this\nmachine.",
                                .options = options,
                                .suffixes = ESC_RESULT_SUFFIXES "|journal|checkpoint"};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first > (devices ? 0 : 1))
-    return ESC_FAIL(ESC_BAD_INPUT, "info: takes one file, or --devices");
+    return ESC_FAIL(ESC_BAD_INPUT, "info: one file or --devices is required");
   if (devices) return print_devices(json);
   const esc_file_kind kind = first < argc ? esc_file_kind_at(argv[first]) : ESC_FILE_OTHER;
   if (kind == ESC_FILE_JOURNAL) return esc_info_journal(argv[first], json);

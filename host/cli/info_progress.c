@@ -12,14 +12,14 @@
 #include "store/journal.h"
 #include "store/segments.h"
 
-/* What is found in a file on the way through it. */
+/* Contents of a file, collected while it is read. */
 typedef struct found {
-  char *identity; /* the newest; owned */
+  char *identity; /* the latest; owned */
   int64_t members;
   json_t *segments;              /* owned */
-  esc_results *one;              /* room for a row; NULL: rows cannot be read */
+  esc_results *one;              /* holds one row; NULL: rows are unreadable */
   int64_t ended[3];              /* (status) */
-  int64_t networks, least, most; /* in flight, and their steps */
+  int64_t networks, least, most; /* running networks, and the range of their steps */
 } found;
 
 static void found_free(found *f) {
@@ -28,7 +28,7 @@ static void found_free(found *f) {
   esc_results_free(f->one);
 }
 
-static esc_status keep_identity(void *context, const char *path, esc_identity identity) {
+static esc_status store_identity(void *context, const char *path, esc_identity identity) {
   found *f = context;
   (void)path;
   free(f->identity);
@@ -37,7 +37,7 @@ static esc_status keep_identity(void *context, const char *path, esc_identity id
   return f->identity ? ESC_OK : ESC_FAIL(ESC_NO_MEMORY, "out of memory (identity)");
 }
 
-static void keep_segment(void *context, const char *text, bool begins) {
+static void store_segment(void *context, const char *text, bool begins) {
   const found *f = context;
   esc_segments_add_text(f->segments, text, begins);
 }
@@ -59,7 +59,7 @@ static void count_network(void *context, esc_member_key member, int64_t step) {
   f->networks++;
 }
 
-/* When the file was written last, ISO 8601 in UTC. */
+/* Time of the last modification, ISO 8601 in UTC. */
 static void time_of(const char *path, char text[32]) {
   struct stat info;
   struct tm utc;
@@ -68,7 +68,7 @@ static void time_of(const char *path, char text[32]) {
     strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-/* `path` without the first of the suffixes that it ends in. */
+/* `path` without its suffix. */
 static void output_of(const char *path, char *out, size_t size) {
   static const char *const suffix[] = {".journal", ".snapshots", ".checkpoint",
                                        ".checkpoint.previous"};
@@ -92,11 +92,11 @@ void esc_info_print_segments(const json_t *segments) {
            start ? start : "?", json_number_value(json_object_get(s, "wall_s")),
            (long long)json_integer_value(json_object_get(s, "steps")),
            (long long)json_integer_value(json_object_get(s, "members")), backend ? backend : "?",
-           device ? device : "?", ended ? ended : "not ended: it runs, or was killed");
+           device ? device : "?", ended ? ended : "not ended: running, or killed");
   }
 }
 
-/* What all three kinds of file say alike. */
+/* The keys that all three kinds of file have. */
 static json_t *describe(const char *kind, const char *path, const found *f) {
   char text[4200];
   json_t *object = json_object();
@@ -119,7 +119,7 @@ static json_t *describe(const char *kind, const char *path, const found *f) {
 static void print_end(const char *path, const found *f) {
   char text[4200];
   time_of(path, text);
-  printf("written last at %s\n", text);
+  printf("last written: %s\n", text);
   if (json_array_size(f->segments)) printf("\nsegments:\n");
   esc_info_print_segments(f->segments);
   output_of(path, text, sizeof text);
@@ -129,7 +129,7 @@ static void print_end(const char *path, const found *f) {
 
 static void print_damage(const esc_journal_summary *s) {
   if (s->damages)
-    printf("damaged: %lld bytes in %lld places, the first at offset %lld; the rest is whole\n",
+    printf("damaged: %lld bytes in %lld places, the first at offset %lld; the rest is intact\n",
            (long long)s->damaged_bytes, (long long)s->damages, (long long)s->damaged_first);
 }
 
@@ -150,12 +150,10 @@ static esc_status print_journal(const char *path, const found *f, const esc_jour
     return esc_json_print(object);
   }
   if (s->snapshots)
-    printf("%s: a journal with %lld snapshots of the networks of a run that has not ended\n", path,
-           (long long)s->records);
+    printf("%s: journal with %lld snapshots of an unfinished run\n", path, (long long)s->records);
   else
-    printf("%s: a journal with %lld of %lld finished members of a run that %s\n", path,
-           (long long)s->records, (long long)s->members,
-           s->locked ? "is writing it now" : "has not ended");
+    printf("%s: journal with %lld of %lld members finished; the run %s\n", path,
+           (long long)s->records, (long long)s->members, s->locked ? "is active" : "is unfinished");
   if (!s->snapshots && s->readable)
     printf("%lld escaped, %lld censored, %lld diverged\n", (long long)f->ended[ESC_MEMBER_ESCAPED],
            (long long)f->ended[ESC_MEMBER_CENSORED], (long long)f->ended[ESC_MEMBER_DIVERGED]);
@@ -168,7 +166,7 @@ esc_status esc_info_journal(const char *path, bool json) {
   esc_status status = ESC_OK;
   esc_journal_summary summary;
   found f = {0};
-  const esc_journal_reader reader = {&f, keep_identity, keep_segment, count_row, NULL};
+  const esc_journal_reader reader = {&f, store_identity, store_segment, count_row, NULL};
   ESC_TRY_ALLOCATE(f.segments = json_array());
   ESC_TRY(esc_journal_read(path, NULL, &summary));
   if (summary.readable && !summary.snapshots)
@@ -183,7 +181,7 @@ done:
 esc_status esc_info_checkpoint(const char *path, bool json) {
   esc_status status = ESC_OK;
   found f = {0};
-  const esc_checkpoint_reader reader = {&f, keep_identity, NULL};
+  const esc_checkpoint_reader reader = {&f, store_identity, NULL};
   ESC_TRY(esc_checkpoint_read(path, &reader, count_network));
   if (json) {
     json_t *object = describe("checkpoint", path, &f);
@@ -194,8 +192,8 @@ esc_status esc_info_checkpoint(const char *path, bool json) {
     goto done;
   }
   printf(
-      "%s: a checkpoint of %lld networks in flight, after %lld to %lld steps, of a run of %lld "
-      "members that has not ended\n",
+      "%s: checkpoint of %lld running networks, after %lld to %lld steps, of an unfinished run of "
+      "%lld members\n",
       path, (long long)f.networks, (long long)f.least, (long long)f.most, (long long)f.members);
   print_end(path, &f);
 done:

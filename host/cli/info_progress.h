@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of a run that has not ended hold, for `info`. */
+/* Contents of the files of an unfinished run, for `info`. */
 #ifndef ESC_INFO_PROGRESS_H
 #define ESC_INFO_PROGRESS_H
 
@@ -8,13 +8,13 @@
 
 #include "escapement/internal/status.h"
 
-/* A journal of members or of snapshots. */
+/* Prints a journal of members or of snapshots. */
 esc_status esc_info_journal(const char *path, bool json);
 
-/* A checkpoint. */
+/* Prints a checkpoint. */
 esc_status esc_info_checkpoint(const char *path, bool json);
 
-/* Segments, a line each. */
+/* Prints segments, one line each. */
 void esc_info_print_segments(const json_t *segments);
 
 #endif

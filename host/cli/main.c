@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement VERB [options]: find the verb, run it, turn its status into an
- * exit code and one line on stderr. */
+/* escapement COMMAND [options]: finds the command, runs it, and turns its status into an exit code
+ * and one line on standard error. */
 #include <errno.h>
 #include <fcntl.h>
 #include <gsl/gsl_errno.h>
@@ -18,91 +18,93 @@
 #include "machine/thread_limit.h"
 #include "spec/spec.h"
 
-typedef struct verb {
+typedef struct command {
   const char *name;
-  esc_verb *run;
+  esc_command_function *run;
   const char *help;
-  bool prints; /* nothing else, so that a reader who has enough may end it */
-} verb;
+  bool only_prints; /* writes no file: a closed pipe may end it */
+} command;
 
-static const verb verbs[] = {
-    {"run", esc_verb_run, "train a sweep and write its result file", false},
-    {"fit", esc_verb_fit, "slopes of log t* on log epsilon from result files", true},
-    {"plot", esc_verb_plot, "draw t* against epsilon from result files", false},
-    {"plateau", esc_verb_plateau, "what theory assumes of a plateau, measured from snapshots",
+static const command commands[] = {
+    {"run", esc_command_run, "train a sweep and write its result file", false},
+    {"fit", esc_command_fit, "slopes of log t* on log epsilon from result files", true},
+    {"plot", esc_command_plot, "draw t* against epsilon from result files", false},
+    {"plateau", esc_command_plateau,
+     "assumptions of the theory on the plateau, measured from snapshots", true},
+    {"classify", esc_command_classify, "class and constants of an activation", true},
+    {"escape", esc_command_escape, "escape time on the symmetric manifold: ODE and closed forms",
      true},
-    {"classify", esc_verb_classify, "class and constants of an activation", true},
-    {"escape", esc_verb_escape, "escape time on the symmetric manifold: ODE and closed forms",
+    {"blocks", esc_command_blocks, "escape times of several modes, by the exact block reduction",
      true},
-    {"blocks", esc_verb_blocks, "escape of several modes on the exact block reduction", true},
-    {"figure", esc_verb_figure, "a figure of the paper: data, picture and checks", false},
-    {"report", esc_verb_report, "figures, checks and studies as one HTML page", false},
-    {"verify", esc_verb_verify, "checks of theory, gradients and engines on this machine", true},
-    {"bench", esc_verb_bench, "throughput of a training step beside the machine's ceiling", true},
-    {"compare", esc_verb_compare, "two result files of one sweep, variable by variable", true},
-    {"merge", esc_verb_merge, "join the shards of a sweep to one result file", false},
-    {"info", esc_verb_info, "what a result file holds, or what this machine has", true},
+    {"figure", esc_command_figure, "a figure of the paper: data, image and checks", false},
+    {"report", esc_command_report, "figures, checks and studies as one HTML page", false},
+    {"verify", esc_command_verify, "checks of theory, gradients and engines on this machine", true},
+    {"bench", esc_command_bench, "throughput of a training step, against the peak of the machine",
+     true},
+    {"compare", esc_command_compare, "two result files of one sweep, variable by variable", true},
+    {"merge", esc_command_merge, "merge the shards of a sweep into one result file", false},
+    {"info", esc_command_info, "contents of a result file, or devices of this machine", true},
 };
-enum { VERBS = sizeof verbs / sizeof verbs[0] };
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const esc_option program_options[] = {
     {.name = "version", .letter = 'V', .help = "print version, commit and compiler"},
     {0},
 };
 static const esc_command program = {
-    "VERB [options]",
-    "Trains thousands of small teacher-student networks and times their escape from the saddle.",
+    "COMMAND [options]",
+    "Trains thousands of small teacher-student networks and measures the step at\n"
+    "which each escapes its saddle.",
     .options = program_options};
 
 static void print_help(void) {
   printf("Usage: escapement %s\n%s\n\n", program.usage, program.summary);
-  for (int i = 0; i < VERBS; i++) printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
+  for (int i = 0; i < COMMANDS; i++) printf("  %-8s %s\n", commands[i].name, commands[i].help);
   printf(
-      "\n'escapement help VERB' describes the options of a verb; 'escapement --version' (-V) "
-      "prints\n"
-      "version, commit and compiler.\n\n"
+      "\n'escapement help COMMAND' describes the options of a command; 'escapement\n"
+      "--version' (-V) prints version, commit and compiler.\n\n"
       "Keys of a spec, with defaults:\n");
   esc_spec_help(stdout);
 }
 
-/* The same, and all that the library knows of itself, as JSON. */
+/* The help and the tables of the library as JSON. */
 static esc_status print_description(void) {
   json_t *json = esc_describe_command(&program), *tables = esc_describe_program();
-  json_t *commands = json_array();
-  for (int i = 0; i < VERBS; i++)
-    json_array_append_new(commands,
-                          json_pack("{ss,ss}", "name", verbs[i].name, "summary", verbs[i].help));
-  json_object_set_new(json, "commands", commands);
+  json_t *list = json_array();
+  for (int i = 0; i < COMMANDS; i++)
+    json_array_append_new(
+        list, json_pack("{ss,ss}", "name", commands[i].name, "summary", commands[i].help));
+  json_object_set_new(json, "commands", list);
   json_object_update(json, tables);
   json_decref(tables);
   return esc_json_print(json);
 }
 
-static const verb *find_verb(const char *name) {
-  static const verb worker = {"worker", esc_verb_worker, "", false}; /* not for people */
+static const command *find_command(const char *name) {
+  static const command worker = {"worker", esc_command_worker, "", false}; /* internal */
   if (!strcmp(name, worker.name)) return &worker;
-  for (int i = 0; i < VERBS; i++)
-    if (!strcmp(name, verbs[i].name)) return &verbs[i];
+  for (int i = 0; i < COMMANDS; i++)
+    if (!strcmp(name, commands[i].name)) return &commands[i];
   return NULL;
 }
 
-static esc_status refuse_verb(const char *name) {
-  const verb *nearest = NULL;
-  for (int i = 0; i < VERBS; i++)
-    if (esc_text_distance(name, verbs[i].name) < 3) nearest = &verbs[i];
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: no such verb; %s%s", esc_show(name, strlen(name)).text,
+static esc_status refuse_command(const char *name) {
+  const command *nearest = NULL;
+  for (int i = 0; i < COMMANDS; i++)
+    if (esc_text_distance(name, commands[i].name) < 3) nearest = &commands[i];
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown command; %s%s", esc_quote(name, strlen(name)).text,
                   nearest ? "did you mean " : "see --help", nearest ? nearest->name : "");
 }
 
-/* "help", or "help VERB", which is "VERB --help". */
+/* "help", or "help COMMAND", which is "COMMAND --help". */
 static esc_status help(const char *name) {
   if (!name) {
     print_help();
     return ESC_OK;
   }
-  const verb *asked = find_verb(name);
+  const command *found = find_command(name);
   char *const arguments[] = {(char *)name, (char *)"--help", NULL};
-  return asked ? asked->run(2, (char **)arguments) : refuse_verb(name);
+  return found ? found->run(2, (char **)arguments) : refuse_command(name);
 }
 
 static esc_status dispatch(int argc, char **argv) {
@@ -114,21 +116,20 @@ static esc_status dispatch(int argc, char **argv) {
     printf("escapement %s (commit %s; %s)\n", esc_library_version(), esc_commit(), esc_compiler());
     return ESC_OK;
   }
-  if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "needs a verb; see --help");
-  const verb *asked = find_verb(name);
-  if (!asked) return refuse_verb(name);
-  esc_signals_ignore_write(!asked->prints);
-  return asked->run(argc - 1, argv + 1);
+  if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "a command is missing; see --help");
+  const command *found = find_command(name);
+  if (!found) return refuse_command(name);
+  esc_signals_ignore_write(!found->only_prints);
+  return found->run(argc - 1, argv + 1);
 }
 
-/* A result that did not reach its reader is a failure too (a full disk). */
+/* Output that could not be written, on a full disk for instance, is a failure. */
 static esc_status flush_output(void) {
   if (fflush(stdout) == 0 && !ferror(stdout)) return ESC_OK;
-  return ESC_FAIL(ESC_IO_FAILED, "standard output: %s; files that were written are whole",
-                  strerror(errno));
+  return ESC_FAIL(ESC_IO_FAILED, "standard output: %s; output files are complete", strerror(errno));
 }
 
-/* A file that we open must never become standard input, output or error. */
+/* Keeps files opened later from becoming standard input, output or error. */
 static void fill_standard_files(void) {
   int fd;
   do {
@@ -141,7 +142,7 @@ int main(int argc, char **argv) {
   fill_standard_files();
   esc_terminal_guard();
   esc_log_to_stderr();
-  H5dont_atexit(); /* its own clean-up prints of damaged files; we close what we open */
+  H5dont_atexit(); /* its clean-up prints errors for damaged files; all files are closed here */
   setlocale(LC_NUMERIC, "C");
   gsl_set_error_handler_off();
   esc_status status = esc_threads_check_stack();

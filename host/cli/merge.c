@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement merge: the shards of one sweep joined to the file of the whole. */
+/* escapement merge: merges the shards of one sweep into one result file. */
 #include "escapement/merge.h"
 
 #include <stdio.h>
@@ -29,28 +29,29 @@ static esc_status parse(esc_merge_request *m, bool *json, int argc, char **argv,
   esc_status status = ESC_OK;
   int first = 0;
   const esc_option options[] = {
-      {"output", 'o', "OUT.h5", "the joined file (needed)", .text = &m->output,
+      {"output", 'o', "OUT.h5", "merged result file (required)", .text = &m->output,
        .suffixes = ESC_RESULT_SUFFIXES},
-      {"force", 0, NULL, "replace an existing one", .flag = &m->force},
-      {"json", 0, NULL, "the summary as one JSON object on stdout", .flag = json},
+      {"force", 0, NULL, "replace an existing result", .flag = &m->force},
+      {"json", 0, NULL, "print the summary as one JSON object", .flag = json},
       {0},
   };
   const esc_command command = {
       "merge -o OUT.h5 SHARD.h5...",
-      "Joins the results of run --shard 0/N .. N-1/N: the file that run without it gives.",
+      "Merges the results of run --shard 0/N ... N-1/N into one file, identical to that\n"
+      "of a run without --shard.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, help));
   if (*help) return ESC_OK;
-  if (!m->output) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs -o OUT.h5");
+  if (!m->output) return ESC_FAIL(ESC_BAD_INPUT, "merge: -o OUT.h5 is missing");
   ESC_TRY(esc_output_check(m->output, "HDF5", ESC_RESULT_SUFFIXES, true));
-  if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs the shards' files");
+  if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "merge: the files of the shards are missing");
   m->file = (const char *const *)(argv + first);
   m->files = argc - first;
 done:
   return status;
 }
 
-esc_status esc_verb_merge(int argc, char **argv) {
+esc_status esc_command_merge(int argc, char **argv) {
   esc_status status = ESC_OK;
   esc_merge_request m = {0};
   esc_merge_summary summary;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options of a verb: one table gives parsing, --help and one-line errors. */
+/* Options of a command: one table gives parsing, --help and one-line errors. */
 #ifndef ESC_OPTIONS_H
 #define ESC_OPTIONS_H
 
@@ -11,16 +11,16 @@
 typedef struct esc_option {
   const char *name;     /* "--name" without the dashes; NULL ends the table */
   char letter;          /* 'o' for -o, 0 for none */
-  const char *argument; /* its name in --help; NULL for a flag */
+  const char *argument; /* placeholder of the value in --help; NULL for a flag */
   const char *help;
-  /* One of these takes the value. */
+  /* Exactly one is set; it receives the value. */
   bool *flag;
   const char **text;
   int64_t *number; /* min..max */
   int64_t min, max;
-  /* For completions; the command checks the value. */
-  const char *words;    /* "auto|cpu": the values allowed, or the names among them */
-  const char *suffixes; /* "h5|nc": the value is a file with one of them; ESC_FOLDER: a folder */
+  /* For completions only; the command checks the value. */
+  const char *words;    /* "auto|cpu": allowed names */
+  const char *suffixes; /* "h5|nc": allowed suffixes of a file; ESC_FOLDER: a folder */
 } esc_option;
 
 #define ESC_FOLDER "/"
@@ -32,20 +32,20 @@ typedef struct esc_command {
   const char *usage;   /* "run SPEC [-o OUT.h5] [options] [key=value ...]" */
   const char *summary; /* a sentence or two for --help */
   const esc_option *options;
-  /* What is not an option, for completions as above. */
+  /* Operands, for completions as above. */
   const char *words, *suffixes;
-  bool overrides; /* key=value of a spec too */
+  bool overrides; /* operands key=value are allowed */
 } esc_command;
 
-/* Names of activations, as a spec has them. */
+/* Names of activations, "linear|relu|...". */
 const char *esc_activation_words(void);
 
 /* --help, which every command has. */
 extern const esc_option esc_help_option;
 
-/* Parses argv[1..]; what is not an option is moved to the end, and *first is
- * the place of the first of those. With --help prints it to stdout and sets
- * *help; --help=json prints esc_describe_command. Errors are ESC_BAD_INPUT, naming the argument. */
+/* Parses argv[1..]. Operands are moved to the end; *first is the index of the first operand. --help
+ * prints the help and sets *help; --help=json prints esc_describe_command. Errors are ESC_BAD_INPUT
+ * with the name of the argument. */
 esc_status esc_options_parse(const esc_command *command, int argc, char **argv, int *first,
                              bool *help);
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of output files: the suffix has to be that of the format that is written. */
 #include "cli/output.h"
 
 #include <ctype.h>
@@ -12,7 +11,7 @@
 
 enum { SUFFIX_MAX = 8 };
 
-/* What follows the last dot of the file's name, or NULL. */
+/* The suffix after the last dot of the file name, or NULL. */
 static const char *suffix_of(const char *path) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   const char *dot = strrchr(name, '.');
@@ -45,10 +44,10 @@ esc_status esc_output_check(const char *path, const char *format, const char *al
   if (own)
     return ESC_FAIL(
         ESC_BAD_INPUT,
-        "-o %s: names that end in %s are those of files that a run keeps beside its result",
-        esc_show(path, strlen(path)).text, own);
+        "-o %s: the suffix %s is reserved for internal files of a run; choose another name",
+        esc_quote(path, strlen(path)).text, own);
   if (suffix ? is_among(suffix, allowed) : bare) return ESC_OK;
   print_suffixes(allowed, list, sizeof list);
-  return ESC_FAIL(ESC_BAD_INPUT, "-o %s: the file is written as %s; allowed suffixes: %s%s",
-                  esc_show(path, strlen(path)).text, format, list, bare ? ", or none" : "");
+  return ESC_FAIL(ESC_BAD_INPUT, "-o %s: the format is %s; allowed suffixes: %s%s",
+                  esc_quote(path, strlen(path)).text, format, list, bare ? ", or none" : "");
 }

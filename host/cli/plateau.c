@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement plateau: the bootstrap interval of every network, as measured. */
+/* escapement plateau: measures the assumptions of the critical-depth law on every network. */
 #include "escapement/plateau.h"
 
 #include <math.h>
@@ -16,7 +16,7 @@
 
 static const char default_window[] = "0.3";
 
-/* Of a member in the JSON, beside its exponents. */
+/* Numbers of a member in the JSON, in addition to its exponents. */
 #define MEMBER_NUMBERS(X)  \
   X(m_start)               \
   X(m_end)                 \
@@ -36,7 +36,7 @@ static esc_status read_window(const char *text, double *window) {
   const char *fault = esc_number_parse(text, strlen(text), window);
   if (!fault && !(*window > 0)) fault = "must be above 0";
   if (!fault) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "--window: '%s' %s", esc_show(text, strlen(text)).text, fault);
+  return ESC_FAIL(ESC_BAD_INPUT, "--window: '%s' %s", esc_quote(text, strlen(text)).text, fault);
 }
 
 /* ---- JSON ---- */
@@ -54,7 +54,7 @@ static void add_exponents(const esc_plateau_table *t, int64_t i, json_t *json) {
   for (int k = 0; k < ESC_PLATEAU_EXPONENTS; k++) {
     const char *name = esc_plateau_exponent_name(k);
     const esc_exponent *e = esc_plateau_exponent(&t->network[i].plateau, k);
-    const bool measured = e->why == ESC_MEASURED;
+    const bool measured = e->obstacle == ESC_MEASURED;
     char verdict[160];
     esc_plateau_verdict_print(t, i, k, verdict, sizeof verdict);
     json_object_set_new(json, name, esc_json_number(e->value));
@@ -94,9 +94,9 @@ static json_t *row_to_json(const esc_plateau_row *row) {
   json_object_set_new(json, "predicted", esc_json_number(row->predicted));
   json_object_set_new(json, "networks", json_integer(row->networks));
   json_object_set_new(json, "measured", json_integer(row->measured));
-  json_object_set_new(json, "least", esc_json_number(row->least));
+  json_object_set_new(json, "least", esc_json_number(row->min));
   json_object_set_new(json, "median", esc_json_number(row->median));
-  json_object_set_new(json, "most", esc_json_number(row->most));
+  json_object_set_new(json, "most", esc_json_number(row->max));
   json_object_set_new(json, "value", esc_json_number(row->estimate.value));
   json_object_set_new(json, "error", esc_json_number(row->estimate.error));
   json_object_set_new(json, "lower", esc_json_number(row->estimate.lower));
@@ -141,7 +141,7 @@ static esc_status print_json(const report *r) {
 
 /* ---- text ---- */
 
-/* A number in a column of 9, "-" where there is none. */
+/* A number in a column of 9 characters, "-" if it is missing. */
 static void print_number(double value, int digits) {
   if (isfinite(value))
     printf(" %9.*g", digits, value);
@@ -172,9 +172,9 @@ static void print_numbers(int rows, const esc_plateau_row *row) {
          "verdict");
   for (int k = 0; k < rows; k++) {
     printf("    %-34s", row[k].heading);
-    print_number(row[k].least, 4);
+    print_number(row[k].min, 4);
     print_number(row[k].median, 4);
-    print_number(row[k].most, 4);
+    print_number(row[k].max, 4);
     printf(" %11s%s%s\n", row[k].theory, row[k].verdict[0] ? "  " : "", row[k].verdict);
   }
 }
@@ -183,7 +183,8 @@ static void print_set(const esc_plateau_set *s, double window) {
   printf(
       "r = %d, epsilon = %.4g: networks: %lld, of which %lld left the window m <= %g; lost "
       "updates at most %.2g\n",
-      s->bottleneck, s->scale, (long long)s->members, (long long)s->left, window, s->lost_updates);
+      s->bottleneck, s->scale, (long long)s->members, (long long)s->exited, window,
+      s->lost_updates);
   print_exponents(ESC_PLATEAU_EXPONENTS, s->row, "exponents along the run");
   print_numbers(s->rows - ESC_PLATEAU_EXPONENTS, s->row + ESC_PLATEAU_EXPONENTS);
 }
@@ -192,7 +193,7 @@ static void print_group(const esc_plateau_table *t, const esc_plateau_set *g) {
   const int64_t last = g->first + g->members - 1;
   for (int i = 0; i < g->sets; i++) print_set(&t->set[g->first_set + i], t->rules.window);
   if (t->network[g->first].scale == t->network[last].scale) {
-    printf("r = %d, over the scales: there is one only\n\n", g->bottleneck);
+    printf("r = %d, over the scales: only one scale\n\n", g->bottleneck);
     return;
   }
   printf("r = %d, over the scales\n", g->bottleneck);
@@ -205,14 +206,15 @@ static void print_group(const esc_plateau_table *t, const esc_plateau_set *g) {
 static void print_text(const esc_plateau_table *t) {
   for (int i = 0; i < t->groups; i++) print_group(t, &t->group[i]);
   printf(
-      "Exponents along the run: snapshots inside the window with S > 0 and m above %d times its\n"
-      "start; at least %d, over a factor of %d. error: one standard error, networks being the\n"
-      "independent units, with the bend of the curve or the next order in m; consistent: theory's\n"
-      "number is within the 95%% interval. Bounded: no factor of 2 or more a decade of epsilon.\n",
-      ESC_EXPONENT_START, ESC_EXPONENT_SNAPSHOTS, ESC_EXPONENT_FACTOR);
+      "Exponents along the run use snapshots inside the window with S > 0 and m above %d times\n"
+      "its initial value: at least %d snapshots, over a factor of %d. error: one standard error\n"
+      "over networks, including the curvature or the next order in m. consistent: the value of "
+      "the\n"
+      "theory is in the 95%% interval. bounded: less than a factor of 2 per decade of epsilon.\n",
+      ESC_EXPONENT_MIN_GROWTH, ESC_EXPONENT_MIN_SNAPSHOTS, ESC_EXPONENT_MIN_SPAN);
 }
 
-esc_status esc_verb_plateau(int argc, char **argv) {
+esc_status esc_command_plateau(int argc, char **argv) {
   esc_status status = ESC_OK;
   const char *window = default_window;
   bool json = false, help = false;
@@ -220,22 +222,22 @@ esc_status esc_verb_plateau(int argc, char **argv) {
   report r = {0};
   double limit;
   const esc_option options[] = {
-      {"window", 0, "M", "the plateau ends where m passes this (0.3)", .text = &window},
-      {"json", 0, NULL, "one JSON object on stdout, with every network", .flag = &json},
+      {"window", 0, "M", "end of the plateau: m above this value (default: 0.3)", .text = &window},
+      {"json", 0, NULL, "print one JSON object, with every network", .flag = &json},
       {0},
   };
   const esc_command command = {
       "plateau OUT.h5 [--window M]",
-      "Measures, on every network of a result with snapshots, what the proof of the\n"
-      "critical-depth law assumes of a plateau, up to the first snapshot at which m, the largest\n"
-      "operator norm of the small layers, is above the window: drift of the other layers, the\n"
-      "terms of dS/dt, growth of m against its comparison equation, chain norms. Each exponent\n"
-      "has an error, the range over which it is measured, and a verdict, or the reason why it\n"
-      "cannot be measured.",
+      "Measures the assumptions that the proof of the critical-depth law makes about\n"
+      "the plateau, for every network of a result with snapshots, up to the first\n"
+      "snapshot with m above the window (m: the largest operator norm of the small\n"
+      "layers): drift of the other layers, terms of dS/dt, growth of m against its\n"
+      "comparison equation, norms of products of layers. Each exponent is printed with\n"
+      "its error, range and verdict, or with the reason for a missing value.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
-  if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "plateau: takes one result file");
+  if (argc - first != 1) return ESC_FAIL(ESC_BAD_INPUT, "plateau: one result file is required");
   ESC_TRY(read_window(window, &limit));
   ESC_TRY(esc_store_read(argv[first], &r.results));
   ESC_TRY(esc_plateau_table_measure(r.results, argv[first], limit, &r.table));

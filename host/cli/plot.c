@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement plot: fits in C, drawn by plot.py, which travels inside the
- * program and gets the numbers as JSON on its standard input. */
+/* escapement plot: fits in C; plot.py, embedded in the program, reads the fits as JSON on standard
+ * input and draws them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,15 +8,15 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/figure_width.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "cli/picture.h"
 #include "draw/python.h"
 #include "escapement/fit.h"
 #include "plot_script.h"
 #include "spec/spec.h"
 
-/* Steps of the members at one point of the fit, for the spread over seeds. */
+/* Escape steps of the members at one point of the fit, for the spread over seeds. */
 static void add_members(json_t *point, const esc_fit_group *g, double scale, int tables,
                         esc_results **table) {
   json_t *steps = json_array(), *steps_run = json_array();
@@ -24,7 +24,7 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
     const esc_results *r = table[t];
     for (int64_t i = 0; i < r->members; i++) {
       if (r->bottleneck[i] != g->bottleneck || r->small_layers[i] != g->small_layers) continue;
-      if (fabs(r->scale[i] - scale) > 1e-12 * scale) continue; /* the fit unites these */
+      if (fabs(r->scale[i] - scale) > 1e-12 * scale) continue; /* as in the fit */
       if (r->status[i] == ESC_MEMBER_DIVERGED) continue;
       for (int k = 0; k < r->thresholds; k++)
         if (r->threshold[k] == g->threshold) {
@@ -37,7 +37,7 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
   json_object_set_new(point, "steps_run", steps_run);
 }
 
-/* What was trained, for the caption; NULL for a file that does not state its spec. */
+/* Network and training of the sweep, for the caption; NULL if the file has no spec. */
 static json_t *setup_json(const esc_results *results) {
   static const char *const schemes[] = {"he-normal", "symmetric", "blocks"};
   const char *text = esc_results_get(results, "spec");
@@ -73,7 +73,7 @@ static json_t *drawing(const esc_fit *fit, int tables, esc_results **table) {
   return object;
 }
 
-/* The command, for the caption. */
+/* Adds the command line, for the caption. */
 static void set_command(json_t *object, int files, char *const *file, const char *figure) {
   size_t used = 0;
   char text[1024];
@@ -96,24 +96,23 @@ done:
   return status;
 }
 
-/* A link, or another way to write the path, is the same file. */
+/* True for links and for different paths of one file. */
 static bool same_file(const struct stat *a, const struct stat *b) {
   return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 static esc_status refuse_input_as_output(int files, char *const *file, const char *option,
                                          const char *figure) {
-  struct stat there, input;
-  if (!figure || stat(figure, &there) != 0) return ESC_OK;
+  struct stat output, input;
+  if (!figure || stat(figure, &output) != 0) return ESC_OK;
   for (int i = 0; i < files; i++)
-    if (stat(file[i], &input) == 0 && same_file(&input, &there))
-      return ESC_FAIL(ESC_BAD_INPUT,
-                      "%s %s: is the result file %s, which it would replace; name another file",
+    if (stat(file[i], &input) == 0 && same_file(&input, &output))
+      return ESC_FAIL(ESC_BAD_INPUT, "%s %s: would replace the result file %s; choose another file",
                       option, figure, file[i]);
   return ESC_OK;
 }
 
-/* On logarithmic axes; diverged members are not among the n. */
+/* Axes are logarithmic. Diverged members are not counted in n. */
 static bool is_drawable(const esc_fit_point *p) {
   return p->n > 0 && p->scale > 0 && isfinite(p->scale);
 }
@@ -135,31 +134,32 @@ static esc_status refuse_nothing_to_draw(const esc_fit *fit, int tables, esc_res
     return ESC_FAIL(ESC_BAD_INPUT, "%s%s: nothing to draw: no members", file[0], more);
   if (diverged < members)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s%s: nothing to draw: no member that did not diverge has a threshold and a "
-                    "scale above 0",
+                    "%s%s: nothing to draw: no finite member has a threshold and a scale above 0",
                     file[0], more);
   return ESC_FAIL(ESC_BAD_INPUT, "%s%s: nothing to draw: all %lld members diverged", file[0], more,
                   (long long)members);
 }
 
-/* What the figure's file was before the script ran; st_ino and all else 0: not there. */
-static struct stat look_at(const char *path) {
+/* Status of a file; all 0 if it does not exist. */
+static struct stat status_of(const char *path) {
   struct stat found;
   if (stat(path, &found) != 0) memset(&found, 0, sizeof found);
   return found;
 }
 
-/* The script is whatever ESCAPEMENT_PYTHON makes of it, so its word is not taken.
- * It replaces the figure, which gives a new inode; another might write in place. */
+/* ESCAPEMENT_PYTHON may be any program, so its exit status is not enough. plot.py replaces the file
+ * of the figure, which changes the inode; another program may write in place. */
 static esc_status check_written(const char *figure, const struct stat *before) {
-  const struct stat after = look_at(figure);
+  const struct stat after = status_of(figure);
   const bool written = !same_file(&after, before) ||
                        after.st_mtim.tv_sec != before->st_mtim.tv_sec ||
                        after.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
   if (S_ISREG(after.st_mode) && after.st_size > 0 && written) return ESC_OK;
-  return ESC_FAIL(ESC_LIBRARY_FAILED,
-                  "plot: %s ended well but did not write %s; is ESCAPEMENT_PYTHON a Python?",
-                  esc_python(), figure);
+  return ESC_FAIL(
+      ESC_LIBRARY_FAILED,
+      "plot: %s: exit status 0, but %s was not written; ESCAPEMENT_PYTHON has to be a Python "
+      "interpreter",
+      esc_python(), figure);
 }
 
 typedef struct request {
@@ -168,31 +168,31 @@ typedef struct request {
 
 static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"output", 'o', "FIG.png", "the figure: .png, .svg or .pdf", .text = &r->figure,
+      {"output", 'o', "FIG.png", "figure file: .png, .svg or .pdf", .text = &r->figure,
        .suffixes = "png|svg|pdf"},
-      {"width", 0, "WIDTH", ESC_PICTURE_WIDTH_HELP, .text = &r->width,
-       .words = ESC_PICTURE_WIDTH_WORDS},
-      {"caption", 0, "FILE.txt", "the figure's caption, as text: marks, errors, sizes, slopes",
+      {"width", 0, "WIDTH", ESC_FIGURE_WIDTH_HELP, .text = &r->width,
+       .words = ESC_FIGURE_WIDTH_WORDS},
+      {"caption", 0, "FILE.txt", "write the caption, as text: symbols, errors, sizes, slopes",
        .text = &r->caption, .suffixes = "txt"},
       {0},
   };
   const esc_command command = {
       "plot OUT.h5... -o FIG.png",
-      "Draws t* against epsilon on log axes: seeds, seed means, least-squares and predicted "
-      "slopes;\n"
-      "one panel where the times at all thresholds are alike, else a panel a threshold.",
+      "Draws t* against epsilon on logarithmic axes: seeds, seed means, least-squares\n"
+      "and predicted slopes. One panel if the times at all thresholds are alike,\n"
+      "otherwise one panel per threshold.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-/* What is written must be of a kind that can be drawn, and none of the `files` that are read. */
+/* Outputs need a known format, and must differ from the input `files`. */
 static esc_status check_outputs(const request *r, int files, char *const *file) {
   esc_status status = ESC_OK;
-  if (!r->figure) return ESC_FAIL(ESC_BAD_INPUT, "plot: needs -o FIG.png (or .svg, .pdf)");
+  if (!r->figure) return ESC_FAIL(ESC_BAD_INPUT, "plot: -o FIG.png (or .svg, .pdf) is missing");
   ESC_TRY(esc_output_check(r->figure, "a picture", "png|svg|pdf", false));
-  ESC_TRY(esc_picture_width_check(r->width));
+  ESC_TRY(esc_figure_width_check(r->width));
   if (r->caption && !strcmp(r->caption, r->figure))
-    return ESC_FAIL(ESC_BAD_INPUT, "--caption %s: is the figure's name; name another file",
+    return ESC_FAIL(ESC_BAD_INPUT, "--caption %s: is the file of the figure; choose another file",
                     r->caption);
   ESC_TRY(refuse_input_as_output(files, file, "-o", r->figure));
   ESC_TRY(refuse_input_as_output(files, file, "--caption", r->caption));
@@ -200,7 +200,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_plot(int argc, char **argv) {
+esc_status esc_command_plot(int argc, char **argv) {
   esc_status status = ESC_OK;
   request r = {0};
   bool help = false;
@@ -217,7 +217,7 @@ esc_status esc_verb_plot(int argc, char **argv) {
   ESC_TRY(refuse_nothing_to_draw(&fit, tables, table, argv + first));
   ESC_TRY_ALLOCATE(object = drawing(&fit, tables, table));
   set_command(object, argc - first, argv + first, r.figure);
-  const struct stat before = look_at(r.figure);
+  const struct stat before = status_of(r.figure);
   ESC_TRY(draw(r.figure, r.width, r.caption, object));
   ESC_TRY(check_written(r.figure, &before));
   printf("%s\n", r.figure);

@@ -18,7 +18,7 @@ void esc_progress_bar_init(esc_progress_bar *bar, bool quiet) {
   bar->gap = bar->terminal ? bar_gap : first_line;
 }
 
-/* "1h02m", "3m05s" or "12s"; "?" where it is not known. */
+/* "1h02m", "3m05s" or "12s"; "?" if unknown. */
 static void print_duration(double seconds, char text[24]) {
   const bool is_known = seconds >= 0 && seconds < 1e8;
   const long s = is_known ? (long)(seconds + 0.5) : 0;
@@ -55,7 +55,7 @@ static void print_bar(double share, char text[PART_SIZE]) {
   memcpy(text + 1 + CELLS, "]", 2);
 }
 
-/* An upper bound of the steps gives one of the time that is left. */
+/* An upper bound of the steps gives an upper bound of the remaining time. */
 static void print_steps(const esc_progress *p, double share, double rate,
                         char part[PARTS][PART_SIZE]) {
   char made[24], all[24], left[24], rate_text[24];
@@ -80,7 +80,7 @@ static void print_members(const esc_progress *p, char part[PARTS][PART_SIZE]) {
            (long long)p->escaped, (long long)p->censored, diverged, (long long)p->running);
 }
 
-/* Which parts a line of `columns` has room for, the more important ones first. */
+/* Chooses the parts that fit in a line of `columns`, in order of importance. */
 static void choose(char part[PARTS][PART_SIZE], int columns, bool chosen[PARTS]) {
   static const int importance[PARTS] = {SHARE, ETA, ELAPSED, STEPS, MEMBERS, BAR, ENDS, RATE};
   int used = -2;
@@ -110,7 +110,7 @@ void esc_progress_print(const esc_progress *p, int columns, char *line, size_t s
 
 /* ---- the terminal ---- */
 
-/* Of the terminal, or where it does not say, $COLUMNS. */
+/* Width of the terminal, or $COLUMNS if the terminal reports none. */
 static int terminal_columns(void) {
   struct winsize size;
   const char *named = getenv("COLUMNS");
@@ -123,7 +123,7 @@ void esc_progress_bar_report(void *context, const esc_progress *p) {
   esc_progress_bar *bar = context;
   char line[PARTS * PART_SIZE];
   if (bar->quiet || p->seconds < bar->next) return;
-  /* One column is left free: a wrapped bar would flood the terminal. */
+  /* One column stays free, because a wrapped bar could not be rewritten. */
   esc_progress_print(p, bar->terminal ? terminal_columns() - 1 : 0, line, sizeof line);
   fprintf(stderr, bar->terminal ? "\r%s\033[K" : "%s\n", line);
   if (!bar->terminal && bar->gap < longest_gap) bar->gap *= 1.5;

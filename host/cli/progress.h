@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Progress on stderr: a bar on a terminal, a full line now and then elsewhere. */
+/* Progress on standard error: on a terminal a bar, elsewhere a line at growing intervals. */
 #ifndef ESC_PROGRESS_H
 #define ESC_PROGRESS_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement run: trains a sweep and writes its result file; escapement worker: a part of one. */
+/* escapement run: trains a sweep and writes its result file. escapement worker: a process of run
+ * --devices. */
 #include "cli/run.h"
 
 #include <limits.h>
@@ -12,17 +13,17 @@
 #include "run/provenance.h"
 #include "run/worker.h"
 
-static esc_status train(esc_run_request *ask, const esc_spec *spec) {
+static esc_status train(esc_run_request *request, const esc_spec *spec) {
   esc_status status = ESC_OK;
   esc_run_report report;
   esc_results *results = NULL;
   esc_run_watch watch;
-  ESC_TRY(esc_run_watch_begin(&watch, ask->quiet));
-  ask->options.stop = watch.stop;
-  ask->options.callbacks = watch.callbacks;
-  status = esc_sweep_run(spec, &ask->options, &report, &results);
+  ESC_TRY(esc_run_watch_begin(&watch, request->quiet));
+  request->options.stop = watch.stop;
+  request->options.callbacks = watch.callbacks;
+  status = esc_sweep_run(spec, &request->options, &report, &results);
   esc_run_watch_end(&watch);
-  if (status == ESC_OK) status = esc_run_print_summary(ask, &report, results);
+  if (status == ESC_OK) status = esc_run_print_summary(request, &report, results);
 done:
   esc_results_free(results);
   return status;
@@ -33,46 +34,48 @@ static void print_message(void *context, const char *text) {
   esc_log_print(text);
 }
 
-static esc_status print_plan(esc_run_request *ask, const esc_spec *spec) {
+static esc_status print_plan(esc_run_request *request, const esc_spec *spec) {
   esc_status status = ESC_OK;
   esc_dry_run dry_run;
-  ask->options.callbacks.message = print_message;
-  ESC_TRY(esc_sweep_dry_run(spec, &ask->options, &dry_run));
-  status = esc_run_print_dry(ask, spec, &dry_run);
+  request->options.callbacks.message = print_message;
+  ESC_TRY(esc_sweep_dry_run(spec, &request->options, &dry_run));
+  status = esc_run_print_dry(request, spec, &dry_run);
   esc_dry_run_free(&dry_run);
 done:
   return status;
 }
 
-esc_status esc_verb_run(int argc, char **argv) {
+esc_status esc_command_run(int argc, char **argv) {
   esc_status status = ESC_OK;
-  esc_run_request ask = {0};
+  esc_run_request request = {0};
   esc_spec *spec = NULL;
   char output[PATH_MAX], *command = NULL;
   int first = 0;
   bool help = false;
-  ESC_TRY(esc_run_parse(&ask, argc, argv, &first, &help));
+  ESC_TRY(esc_run_parse(&request, argc, argv, &first, &help));
   if (help) return ESC_OK;
-  if (first >= argc) return ESC_FAIL(ESC_BAD_INPUT, "run: needs a SPEC file; see --help");
-  ESC_TRY(esc_run_choose_shard(&ask));
+  if (first >= argc)
+    return ESC_FAIL(ESC_BAD_INPUT, "run: the SPEC file is missing; see 'escapement run --help'");
+  ESC_TRY(esc_run_choose_shard(&request));
   ESC_TRY(
       esc_spec_load(argv[first], argc - first - 1, (const char *const *)argv + first + 1, &spec));
-  ESC_TRY(esc_run_choose_output(&ask, spec, argv[first], output, sizeof output));
+  ESC_TRY(esc_run_choose_output(&request, spec, argv[first], output, sizeof output));
   ESC_TRY_ALLOCATE(command = esc_command_line(argc, argv));
-  ask.options.command_line = command;
-  ask.options.worker = "/proc/self/exe";
-  status = ask.dry_run ? print_plan(&ask, spec) : train(&ask, spec);
+  request.options.command_line = command;
+  request.options.worker = "/proc/self/exe";
+  status = request.dry_run ? print_plan(&request, spec) : train(&request, spec);
 done:
   esc_spec_free(spec);
   free(command);
   return status;
 }
 
-esc_status esc_verb_worker(int argc, char **argv) {
+esc_status esc_command_worker(int argc, char **argv) {
   esc_status status = ESC_OK;
   esc_run_watch watch;
   (void)argv;
-  if (argc > 1) return ESC_FAIL(ESC_BAD_INPUT, "worker: is started by run --devices");
+  if (argc > 1)
+    return ESC_FAIL(ESC_BAD_INPUT, "worker: internal command, started by run --devices");
   esc_signals_follow_parent();
   ESC_TRY(esc_run_watch_begin(&watch, true));
   status = esc_worker_run(STDIN_FILENO, watch.stop, &watch.callbacks);

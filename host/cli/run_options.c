@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the user asked of run: options, output. */
+/* Options and output of run. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,52 +27,57 @@ static esc_status parse_time(const char *option, const char *text, double *secon
 
 static const char usage[] = "run SPEC [-o OUT.h5] [options] [key=value ...]";
 static const char summary[] =
-    "Trains the sweep that SPEC (YAML) describes; key=value replaces a key of it.";
+    "Trains the networks of the sweep described by SPEC (YAML) and writes a result\n"
+    "file. key=value replaces a value of SPEC. TIME is seconds or HH:MM:SS.";
 
-/* Options whose text or number becomes something else in the request. */
+/* Values of options that are converted for the request. */
 typedef struct texts {
   const char *checkpoint, *longest;
   int64_t device, threads, slots;
 } texts;
 
-static esc_status read_options(esc_run_request *ask, texts *t, int argc, char **argv, int *first,
-                               bool *help) {
-  esc_run_options *const o = &ask->options;
+static esc_status read_options(esc_run_request *request, texts *t, int argc, char **argv,
+                               int *first, bool *help) {
+  esc_run_options *const o = &request->options;
   const esc_option options[] = {
       {"output", 'o', "OUT.h5", "result file (default: the spec's name with .h5)",
-       .text = &ask->output, .suffixes = ESC_RESULT_SUFFIXES},
-      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default auto)", .text = &o->backend,
+       .text = &request->output, .suffixes = ESC_RESULT_SUFFIXES},
+      {"backend", 0, "NAME", "auto, reference, cpu or cuda (default: auto)", .text = &o->backend,
        .words = "auto|" ESC_ENGINE_WORDS},
       {"path", 0, "NAME",
-       "on a GPU: auto, fused (a network a block), fused-3xtf32 or cublas (cuBLAS)",
+       "GPU kernels: auto, fused (one CUDA block per network), fused-3xtf32 or cublas (default: "
+       "auto)",
        .text = &o->path, .words = "auto|" ESC_PATH_WORDS},
-      {"precision", 0, "NAME", "fp32, or on a GPU tf32 (default fp32)", .text = &o->precision,
+      {"precision", 0, "NAME", "fp32, or tf32 on a GPU (default: fp32)", .text = &o->precision,
        .words = ESC_PRECISION_WORDS},
-      {"device", 0, "N", "index of the GPU (default 0)", .number = &t->device, .max = 1023},
-      {"devices", 0, "LIST", "several GPUs, 0,1,... (or cpu,cpu): a worker process for each",
+      {"device", 0, "N", "index of the GPU (default: 0)", .number = &t->device, .max = 1023},
+      {"devices", 0, "LIST", "several devices, 0,1,... or cpu,cpu: one worker process each",
        .text = &o->devices},
-      {"threads", 0, "N", "threads (default: all processors)", .number = &t->threads, .min = 1,
+      {"threads", 0, "N", "CPU threads (default: all processors)", .number = &t->threads, .min = 1,
        .max = 4096},
-      {"slots", 0, "N", "networks in flight (default: what suits the backend)", .number = &t->slots,
-       .min = 1, .max = 1000000},
+      {"slots", 0, "N", "networks trained concurrently (default: chosen for the backend)",
+       .number = &t->slots, .min = 1, .max = 1000000},
       {"shard", 0, "I/N",
-       "train only members I, I+N, ... (I from 0; %a in OUT.h5 is I); %a/N in a Slurm array",
-       .text = &ask->shard},
-      {"checkpoint", 0, "TIME", "seconds between checkpoints (default 60; 0: only when stopped)",
+       "train only members I, I+N, ... (I from 0); %a/N: I is the index in a Slurm array; "
+       "%a in OUT.h5 is replaced by I",
+       .text = &request->shard},
+      {"checkpoint", 0, "TIME", "time between checkpoints (default: 60; 0: only at a stop)",
        .text = &t->checkpoint},
-      {"max-time", 0, "TIME",
-       "stop after TIME (seconds or HH:MM:SS) with a checkpoint; exit status 143",
+      {"max-time", 0, "TIME", "stop after TIME, with a checkpoint; exit status 143",
        .text = &t->longest},
-      {"resume", 0, NULL, "continue an interrupted run; add members to a finished one",
+      {"resume", 0, NULL,
+       "continue from the checkpoint, or start a new run if there is none; add members to a "
+       "finished result",
        .flag = &o->resume},
-      {"from", 0, "OLD.h5", "take the members that this result holds, train only the others",
+      {"from", 0, "OLD.h5", "reuse the members of this result; train only the others",
        .text = &o->from, .suffixes = ESC_RESULT_SUFFIXES},
-      {"force", 0, NULL, "replace an existing result; without --resume its journal too",
+      {"force", 0, NULL, "replace an existing result and, without --resume, its journal",
        .flag = &o->force},
-      {"dry-run", 0, NULL, "print memory, time and a forecast of the run; train nothing",
-       .flag = &ask->dry_run},
-      {"quiet", 'q', NULL, "no progress on stderr", .flag = &ask->quiet},
-      {"json", 0, NULL, "the summary as one JSON object on stdout", .flag = &ask->json},
+      {"dry-run", 0, NULL,
+       "print memory, run time and a forecast of the escape steps; train nothing",
+       .flag = &request->dry_run},
+      {"quiet", 'q', NULL, "no progress on standard error", .flag = &request->quiet},
+      {"json", 0, NULL, "print the summary as one JSON object", .flag = &request->json},
       {0},
   };
   const esc_command command = {usage, summary, .options = options, .suffixes = "yaml|yml",
@@ -80,55 +85,57 @@ static esc_status read_options(esc_run_request *ask, texts *t, int argc, char **
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
-static esc_status apply(esc_run_request *ask, const texts *t) {
+static esc_status apply(esc_run_request *request, const texts *t) {
   esc_status status = ESC_OK;
-  esc_run_options *const o = &ask->options;
+  esc_run_options *const o = &request->options;
   ESC_TRY(parse_time("checkpoint", t->checkpoint, &o->checkpoint_seconds));
   if (t->longest) ESC_TRY(parse_time("max-time", t->longest, &o->seconds_max));
   o->device = (int)t->device;
   o->threads = (int)t->threads;
   o->slots = (int)t->slots;
-  o->quiet = ask->quiet;
-  if (o->devices && ask->shard)
-    return ESC_FAIL(ESC_BAD_INPUT, "--devices divides the whole sweep: not together with --shard");
+  o->quiet = request->quiet;
+  if (o->devices && request->shard)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--devices and --shard exclude each other: --devices divides the whole sweep");
   if (t->longest && o->seconds_max == 0)
     status = ESC_FAIL(ESC_BAD_INPUT, "--max-time %.40s: must be more than 0", t->longest);
 done:
   return status;
 }
 
-esc_status esc_run_parse(esc_run_request *ask, int argc, char **argv, int *first, bool *help) {
+esc_status esc_run_parse(esc_run_request *request, int argc, char **argv, int *first, bool *help) {
   esc_status status = ESC_OK;
   texts t = {.checkpoint = "60", .device = -1};
-  esc_run_options_init(&ask->options);
-  ESC_TRY(read_options(ask, &t, argc, argv, first, help));
-  status = apply(ask, &t);
+  esc_run_options_init(&request->options);
+  ESC_TRY(read_options(request, &t, argc, argv, first, help));
+  status = apply(request, &t);
 done:
   return status;
 }
 
-esc_status esc_run_choose_shard(esc_run_request *ask) {
-  esc_run_options *const o = &ask->options;
-  return esc_shard_choose(ask->shard, ask->output, &o->shard, &o->shards);
+esc_status esc_run_choose_shard(esc_run_request *request) {
+  esc_run_options *const o = &request->options;
+  return esc_shard_choose(request->shard, request->output, &o->shard, &o->shards);
 }
 
-esc_status esc_run_choose_output(esc_run_request *ask, const esc_spec *spec, const char *spec_path,
-                                 char *output, size_t size) {
+esc_status esc_run_choose_output(esc_run_request *request, const esc_spec *spec,
+                                 const char *spec_path, char *output, size_t size) {
   esc_status status = ESC_OK;
   char target[PATH_MAX], source[PATH_MAX];
   const char *const name = esc_spec_name(spec);
-  if (!ask->output && strchr(name, '/'))
-    return ESC_FAIL(ESC_BAD_INPUT, "name '%s' has a '/': name the output with -o", name);
-  if (ask->output)
-    ESC_TRY(esc_shard_expand(ask->output, ask->options.shard, output, size));
+  if (!request->output && strchr(name, '/'))
+    return ESC_FAIL(ESC_BAD_INPUT, "name: '%s' contains a '/'; choose the output with -o", name);
+  if (request->output)
+    ESC_TRY(esc_shard_expand(request->output, request->options.shard, output, size));
   else
     snprintf(output, size, "%s.h5", name);
   ESC_TRY(esc_output_check(output, "HDF5", ESC_RESULT_SUFFIXES, true));
   ESC_TRY(esc_io_check_writable(output));
   ESC_TRY(esc_io_resolve(output, target, sizeof target));
   if (realpath(spec_path, source) && !strcmp(source, target))
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: is the spec itself; name another output with -o", output);
-  ask->options.output = output;
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: is the file of the spec; choose another output with -o",
+                      output);
+  request->options.output = output;
 done:
   return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run prints: its summary, and what it would do. */
+/* Output of run: the summary, and the plan of a dry run. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,20 +10,20 @@
 #include "spec/spec.h"
 #include "store/segments.h"
 
-enum { LINES_MOST = 24 }; /* of a forecast */
+enum { FORECAST_LINES_MAX = 24 };
 
 /* ---- summary ---- */
 
-/* What the segments of a run that was not made in one piece come to. */
+/* Totals of a run with several segments. */
 static void print_segments(const esc_run_report *r, const json_t *segments,
                            const esc_segments_total *total) {
   const size_t count = json_array_size(segments);
   if (count < 2) return;
-  printf("in %zu segments from %s to %s; ", count, total->start, total->end);
+  printf("%zu segments from %s to %s; ", count, total->start, total->end);
   if (r->network_steps)
-    printf("this one: %lld network-steps in %.1f s\n", (long long)r->network_steps, r->seconds);
+    printf("last segment: %lld network-steps in %.1f s\n", (long long)r->network_steps, r->seconds);
   else
-    printf("nothing was trained in this one\n");
+    printf("no training in the last segment\n");
 }
 
 static double rate_of(const esc_segments_total *total) {
@@ -35,7 +35,7 @@ static void print_text(const esc_run_report *r, const json_t *segments,
   printf("%lld members: %lld escaped, %lld censored, %lld diverged\n", (long long)r->members,
          (long long)r->escaped, (long long)r->censored, (long long)r->diverged);
   if (total->steps)
-    printf("%lld network-steps in %.1f s: %.0f a second, %.1f GFLOP/s (%s%s%s)\n",
+    printf("%lld network-steps in %.1f s: %.0f per second, %.1f GFLOP/s (%s%s%s)\n",
            (long long)total->steps, total->seconds, rate_of(total),
            rate_of(total) * r->flop_per_step / 1e9, r->backend, r->engine[0] ? ": " : "",
            r->engine);
@@ -67,21 +67,21 @@ static json_t *summary_json(const esc_run_report *r, json_t *segments,
   return json;
 }
 
-/* Of parts that were joined: the summary of merge. */
-static esc_status print_merged(const esc_run_request *ask, const esc_run_report *r) {
+/* The summary of merge, for a run with --devices. */
+static esc_status print_merged(const esc_run_request *request, const esc_run_report *r) {
   const esc_merge_summary summary = {r->members, r->escaped, r->censored, r->diverged,
                                      r->shards_merged};
-  return esc_merge_print(r->output, &summary, ask->json);
+  return esc_merge_print(r->output, &summary, request->json);
 }
 
-esc_status esc_run_print_summary(const esc_run_request *ask, const esc_run_report *r,
+esc_status esc_run_print_summary(const esc_run_request *request, const esc_run_report *r,
                                  const esc_results *results) {
   esc_status status = ESC_OK;
   json_t *segments = NULL;
-  if (r->shards_merged) return print_merged(ask, r);
+  if (r->shards_merged) return print_merged(request, r);
   ESC_TRY_ALLOCATE(segments = esc_segments_of(results));
   const esc_segments_total total = esc_segments_sum(segments);
-  if (ask->json)
+  if (request->json)
     status = esc_json_print(summary_json(r, segments, &total));
   else
     print_text(r, segments, &total);
@@ -90,7 +90,7 @@ done:
   return status;
 }
 
-/* ---- what a run would do ---- */
+/* ---- dry run ---- */
 
 /* A number with its unit. */
 typedef struct quantity {
@@ -109,7 +109,7 @@ static quantity bytes_of(double bytes) {
   return q;
 }
 
-/* In the largest unit of which there is at least one. */
+/* A duration, in the largest unit with a value of at least 1. */
 static quantity time_of(double seconds) {
   static const struct {
     double seconds;
@@ -138,31 +138,31 @@ static void print_plan(const esc_spec *spec, const esc_dry_run *d) {
          (long long)d->members, (long long)d->members_total, spec->groups, plural(spec->groups),
          (long long)spec->seeds, plural(spec->seeds));
   if (d->members_kept)
-    printf("         %lld finished already, %lld to train\n", (long long)d->members_kept,
+    printf("         %lld already finished, %lld to train\n", (long long)d->members_kept,
            (long long)(d->members - d->members_kept));
   printf("network: %d layers of width %d, %d input%s: %zu weights\n", p->shape.layers,
          p->shape.width, p->shape.inputs, plural(p->shape.inputs), esc_weight_count(p->shape));
-  printf("backend: %s (%s), %d network%s at a time (--slots)\n", d->backend, d->engine, d->slots,
-         plural(d->slots));
+  printf("backend: %s (%s), %d network%s trained concurrently (--slots)\n", d->backend, d->engine,
+         d->slots, plural(d->slots));
   printf("memory:  %s\n", bytes_of(d->host_bytes).text);
   if (d->on_device) printf("         %s on the device\n", bytes_of(d->device_bytes).text);
   printf("result:  at most %s in %s\n", bytes_of(d->result_bytes).text, d->output);
-  printf("time:    %s for one step of one network, measured here\n",
+  printf("time:    %s per step of one network, measured on this machine\n",
          time_of(d->seconds_per_step).text);
-  printf("         at most %s in all, if every network trains for train.steps = %lld\n",
+  printf("         at most %s in total, if every network trains for train.steps = %lld\n",
          time_of(d->seconds_max).text, (long long)p->steps);
 }
 
 static void print_recording(const esc_dry_run *d) {
   if (!d->snapshots) return;
-  printf("record:  at most %lld snapshot%s a network, on an evaluation sample of %d\n",
+  printf("record:  at most %lld snapshot%s per network, on an evaluation sample of %d\n",
          (long long)d->snapshots, plural(d->snapshots), d->samples);
-  printf("         %s a snapshot: %s of the training time where no network escapes early\n",
+  printf("         %s per snapshot: %s of the training time if no network escapes early\n",
          time_of(d->seconds_per_snapshot).text, esc_percent_of(d->recording_share).text);
   printf("         at most %s of memory for all snapshots\n", bytes_of(d->snapshot_bytes).text);
 }
 
-/* "1-3", "2,4": layers of a set. */
+/* "1-3", "2,4". */
 static void print_layers(uint64_t set, char *text, size_t size) {
   size_t used = 0;
   text[0] = 0;
@@ -176,10 +176,10 @@ static void print_layers(uint64_t set, char *text, size_t size) {
   }
 }
 
-/* The expected share of censored members; of a lower bound of the step it is one too, and nothing
- * where it is 0. */
+/* Expected share of censored members. If the step is a lower bound, so is the share; a share of 0
+ * is then unknown. */
 static const char *censored_text(const esc_forecast_cell *c, char text[48]) {
-  if (c->late && c->censored < 0.005) return "censored share not known";
+  if (c->late && c->censored < 0.005) return "censored share unknown";
   snprintf(text, 48, "%s%.0f%% censored", c->late ? "at least " : "", 100 * c->censored);
   return text;
 }
@@ -200,22 +200,24 @@ static void print_cell(const esc_forecast_cell *c, int64_t budget) {
 }
 
 static void print_forecast(const esc_dry_run *d, int64_t budget) {
-  bool late = false, stand_in = false;
+  bool late = false, narrowed = false;
   printf(
-      "forecast from theory: step at which the loss has passed the last threshold; censored: not\n"
-      "  passed within train.steps\n");
-  for (int i = 0; i < d->cells && i < LINES_MOST; i++) print_cell(&d->cell[i], budget);
-  if (d->cells > LINES_MOST)
-    printf("  %d more scales are left out here; --json prints all\n", d->cells - LINES_MOST);
+      "forecast from theory: step at which the loss passes the last threshold; censored: not "
+      "passed\n"
+      "  within train.steps\n");
+  for (int i = 0; i < d->cells && i < FORECAST_LINES_MAX; i++) print_cell(&d->cell[i], budget);
+  if (d->cells > FORECAST_LINES_MAX)
+    printf("  %d more scales omitted; --json prints all\n", d->cells - FORECAST_LINES_MAX);
   for (int i = 0; i < d->cells; i++) {
     late = late || d->cell[i].late;
-    stand_in = stand_in || (!d->cell[i].note && !d->cell[i].own);
+    narrowed = narrowed || (!d->cell[i].note && !d->cell[i].own);
   }
   if (late)
     printf(
-        "  at least: a threshold is below the loss that the linear part of a network can reach, "
-        "so\n  that its step is a lower bound\n");
-  if (stand_in) printf("  forecast with networks of width 64 in place of the wider ones\n");
+        "  at least: a threshold is below the smallest loss of the linear part of a network, so "
+        "that\n"
+        "  its step is a lower bound\n");
+  if (narrowed) printf("  forecast of networks wider than 64: computed with width 64\n");
 }
 
 static json_t *cell_json(const esc_dry_run *d, const esc_forecast_cell *c) {
@@ -264,14 +266,13 @@ static json_t *dry_json(const esc_dry_run *d) {
   return json;
 }
 
-esc_status esc_run_print_dry(const esc_run_request *ask, const esc_spec *spec,
+esc_status esc_run_print_dry(const esc_run_request *request, const esc_spec *spec,
                              const esc_dry_run *d) {
-  if (ask->json) return esc_json_print(dry_json(d));
+  if (request->json) return esc_json_print(dry_json(d));
   print_plan(spec, d);
   print_recording(d);
   print_forecast(d, spec->problem.steps);
   if (isfinite(d->seconds_predicted))
-    printf("  with these steps, the run takes about %s in all\n",
-           time_of(d->seconds_predicted).text);
+    printf("  total time with these steps: about %s\n", time_of(d->seconds_predicted).text);
   return ESC_OK;
 }

@@ -10,7 +10,7 @@ static bool show_progress(void *context, const esc_progress *progress) {
   return true;
 }
 
-static void guard(void *context, esc_run_phase phase, bool begins) {
+static void change_signals(void *context, esc_run_phase phase, bool begins) {
   (void)context;
   if (phase == ESC_RUN_SUPERVISES)
     esc_signals_supervise(begins);
@@ -29,9 +29,9 @@ static void show_message(void *context, const char *text) {
 esc_status esc_run_watch_begin(esc_run_watch *w, bool quiet) {
   esc_status status = ESC_OK;
   esc_progress_bar_init(&w->bar, quiet);
-  w->callbacks = (esc_run_callbacks){w, show_message, quiet ? NULL : show_progress, guard};
+  w->callbacks = (esc_run_callbacks){w, show_message, quiet ? NULL : show_progress, change_signals};
   ESC_TRY(esc_stop_create(&w->stop));
-  esc_signals_install(w->stop); /* before there is a file that a stop would leave behind */
+  esc_signals_install(w->stop); /* before the first file is created */
 done:
   return status;
 }

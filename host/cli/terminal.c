@@ -9,11 +9,11 @@
 
 #include "base/text.h"
 
-/* The first bytes of a character whose others are still to come. */
+/* First bytes of an incomplete character. */
 static struct {
   char byte[4];
   size_t count;
-} held;
+} pending;
 
 static bool write_all(const char *bytes, size_t size) {
   while (size > 0) {
@@ -26,40 +26,40 @@ static bool write_all(const char *bytes, size_t size) {
   return true;
 }
 
-/* `size` bytes behind those that are held, which then are the rest of an unfinished character;
- * malloc'd, NULL without memory. */
-static char *show(const char *bytes, size_t size, size_t *length) {
-  char *shown = NULL, *all = malloc(held.count + size);
-  FILE *out = all ? open_memstream(&shown, length) : NULL;
+/* `bytes` with escapes, after the pending bytes; an incomplete character at the end is pending
+ * then. malloc'd, NULL without memory. */
+static char *escape(const char *bytes, size_t size, size_t *length) {
+  char *escaped = NULL, *all = malloc(pending.count + size);
+  FILE *out = all ? open_memstream(&escaped, length) : NULL;
   if (out) {
-    memcpy(all, held.byte, held.count);
-    memcpy(all + held.count, bytes, size);
-    const size_t whole = esc_text_whole(all, held.count + size);
+    memcpy(all, pending.byte, pending.count);
+    memcpy(all + pending.count, bytes, size);
+    const size_t whole = esc_text_whole(all, pending.count + size);
     esc_text_put(out, all, whole, true);
-    held.count = held.count + size - whole;
-    memcpy(held.byte, all + whole, held.count);
+    pending.count = pending.count + size - whole;
+    memcpy(pending.byte, all + whole, pending.count);
     if (fclose(out) != 0) {
-      free(shown);
-      shown = NULL;
+      free(escaped);
+      escaped = NULL;
     }
   }
   free(all);
-  return shown;
+  return escaped;
 }
 
-/* As the C library wants it: 0 for a failure, never a negative number. */
-static ssize_t write_shown(void *cookie, const char *bytes, size_t size) {
+/* For fopencookie: 0 on failure, never negative. */
+static ssize_t write_escaped(void *cookie, const char *bytes, size_t size) {
   size_t length = 0;
   (void)cookie;
-  char *shown = show(bytes, size, &length);
-  if (!shown) errno = ENOMEM;
-  const bool written = shown && write_all(shown, length);
-  free(shown);
+  char *escaped = escape(bytes, size, &length);
+  if (!escaped) errno = ENOMEM;
+  const bool written = escaped && write_all(escaped, length);
+  free(escaped);
   return written ? (ssize_t)size : 0;
 }
 
 void esc_terminal_guard(void) {
-  FILE *guarded = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_shown});
+  FILE *guarded = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_escaped});
   if (!guarded) return;
   if (isatty(STDOUT_FILENO)) setvbuf(guarded, NULL, _IOLBF, BUFSIZ);
   stdout = guarded;

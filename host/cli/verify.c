@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* escapement verify: is what runs on this machine what the theory says? */
+/* escapement verify: checks of random numbers, gradients, theory and engines on this machine. */
 #include "escapement/verify.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ typedef struct request {
   bool quick, fail_fast, json;
 } request;
 
-/* Tolerance over error as a column: "exact" where the row allows no error at all. */
+/* Tolerance over error; "exact" if the row allows no error and has none. */
 static void print_ratio(const esc_verify_result *r, char text[16]) {
   if (r->exact && r->error == 0)
     snprintf(text, 16, "exact");
@@ -38,11 +38,11 @@ static void print_row(const esc_verify_result *r) {
          r->passed ? "pass" : "FAIL", r->where);
 }
 
-/* Prints the table's row; `context` counts the rows before it. */
+/* Prints a row of the table; `context` points to the number of rows before it. */
 static bool print_result(void *context, const esc_verify_result *r) {
   int *rows = context;
   if (++*rows == 1)
-    printf("%-48s %9s  %9s  %7s        %s\n", "check", "error", "allowed", "ratio", "where");
+    printf("%-48s %9s  %9s  %7s        %s\n", "check", "error", "allowed", "ratio", "location");
   print_row(r);
   fflush(stdout); /* the next one may take seconds */
   return true;
@@ -80,25 +80,27 @@ static esc_status print_json(const esc_verification *v, bool quick) {
 
 static esc_status parse(request *q, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
-      {"backend", 0, "B", "auto (all that this machine has), reference, cpu, cuda",
+      {"backend", 0, "NAME",
+       "auto (all backends of this machine), reference, cpu or cuda (default: auto)",
        .text = &q->backend, .words = "auto|" ESC_ENGINE_WORDS},
-      {"path", 0, "P", "on a GPU: fused, cublas, ... (fused and cublas)", .text = &q->path,
-       .words = ESC_PATH_WORDS},
-      {"device", 0, "N", "index of the GPU (0)", .number = &q->device, .max = 1023},
-      {"threads", 0, "N", "threads (all processors)", .number = &q->threads, .min = 1, .max = 4096},
-      {"quick", 0, NULL, "fewer steps; of the engines only small shapes, losses in turns",
-       .flag = &q->quick},
+      {"path", 0, "NAME", "GPU kernels: fused, fused-3xtf32 or cublas (default: fused and cublas)",
+       .text = &q->path, .words = ESC_PATH_WORDS},
+      {"device", 0, "N", "index of the GPU (default: 0)", .number = &q->device, .max = 1023},
+      {"threads", 0, "N", "CPU threads (default: all processors)", .number = &q->threads, .min = 1,
+       .max = 4096},
+      {"quick", 0, NULL, "fewer steps; small shapes only; one loss per shape", .flag = &q->quick},
       {"fail-fast", 0, NULL, "stop at the first check that fails", .flag = &q->fail_fast},
-      {"json", 0, NULL, "one JSON object on stdout", .flag = &q->json},
+      {"json", 0, NULL, "print one JSON object", .flag = &q->json},
       {0},
   };
   const esc_command command = {
       "verify [options]",
-      "Checks what runs on this machine: random numbers, activations, gradients, imbalance\n"
-      "identities and theory against numbers from elsewhere and each other; then each engine\n"
-      "against the reference, and the reference against an independent evaluation in long\n"
-      "double. A row is a check, its worst error, the error allowed there, their ratio (exact:\n"
-      "nothing may differ), and where it was. Exit status 1 when one fails.",
+      "Checks this build on this machine: random numbers, activations, gradients,\n"
+      "imbalance identities and theory against independent values and against each\n"
+      "other; each engine against the reference; the reference against an independent\n"
+      "evaluation in long double. Each row has a check, its largest error, the allowed\n"
+      "error, their ratio ('exact': no difference is allowed) and the location of the\n"
+      "largest error. Exit status 1 if a check fails.",
       .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
@@ -106,18 +108,18 @@ static esc_status parse(request *q, int argc, char **argv, int *first, bool *hel
 static esc_status verify(const request *q, esc_verification *v) {
   esc_status status = ESC_OK;
   int rows = 0;
-  const esc_verify_request asked = {.backend = q->backend,
-                                    .path = q->path,
-                                    .device = q->device < 0 ? 0 : (int)q->device,
-                                    .threads = (int)q->threads,
-                                    .quick = q->quick,
-                                    .fail_fast = q->fail_fast};
-  ESC_TRY(esc_machine_verify(&asked, q->json ? NULL : print_result, &rows, v));
+  const esc_verify_request settings = {.backend = q->backend,
+                                       .path = q->path,
+                                       .device = q->device < 0 ? 0 : (int)q->device,
+                                       .threads = (int)q->threads,
+                                       .quick = q->quick,
+                                       .fail_fast = q->fail_fast};
+  ESC_TRY(esc_machine_verify(&settings, q->json ? NULL : print_result, &rows, v));
   if (q->json)
     ESC_TRY(print_json(v, q->quick));
   else
     printf("%d passed, %d failed, %d skipped in %.1f s%s\n", v->passed, v->failed, v->skipped,
-           v->seconds, v->stopped ? "; the others were not run" : "");
+           v->seconds, v->stopped ? "; remaining checks not run" : "");
   if (v->failed)
     status = ESC_FAIL(ESC_CHECK_FAILED, "verify: %d of %d checks failed", v->failed,
                       v->passed + v->failed);
@@ -125,7 +127,7 @@ done:
   return status;
 }
 
-esc_status esc_verb_verify(int argc, char **argv) {
+esc_status esc_command_verify(int argc, char **argv) {
   esc_status status = ESC_OK;
   request q = {.device = -1};
   esc_verification v = {0};
@@ -135,10 +137,10 @@ esc_status esc_verb_verify(int argc, char **argv) {
   ESC_TRY(parse(&q, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
-    return ESC_FAIL(ESC_BAD_INPUT, "verify: does not take '%s'",
-                    esc_show(argv[first], strlen(argv[first])).text);
+    return ESC_FAIL(ESC_BAD_INPUT, "verify: unexpected argument '%s'",
+                    esc_quote(argv[first], strlen(argv[first])).text);
   if (q.device >= 0 && esc_backend_cuda_devices(why, sizeof why) == 0)
-    return ESC_FAIL(ESC_BAD_INPUT, "--device %lld: no GPU can be used: %s; leave --device out",
+    return ESC_FAIL(ESC_BAD_INPUT, "--device %lld: no usable GPU: %s; omit --device",
                     (long long)q.device, why);
   ESC_TRY(verify(&q, &v));
 done:

@@ -44,13 +44,13 @@ static inline void esc_activate_all(const esc_cpu_shared *s, size_t count, float
 /* Losses of predictions f for targets t, and dloss/df divided by the minibatch. */
 static inline void esc_losses(const esc_problem *p, size_t count, const float *restrict f,
                               const float *restrict t, float *restrict value,
-                              float *restrict error) {
+                              float *restrict dloss) {
   const float batch = (float)p->batch, delta = (float)p->huber_delta;
 #define EVALUATE(expression)                               \
   _Pragma("omp simd") for (size_t i = 0; i < count; i++) { \
     const esc_loss_f32 loss = expression;                  \
     value[i] = loss.value;                                 \
-    error[i] = loss.derivative / batch;                    \
+    dloss[i] = loss.derivative / batch;                    \
   }
   switch (p->loss) {
     case ESC_LOSS_SQUARED: EVALUATE(esc_squared_loss_f32(f[i], t[i])) break;

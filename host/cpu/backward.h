@@ -18,7 +18,7 @@ static inline void esc_weight_gradient(const esc_cpu_shared *s, int l, const esc
                                        const float *delta, size_t delta_row, esc_cpu_work *work) {
   const esc_shape shape = s->problem->shape;
   const size_t in = (size_t)s->layout.in_pad[l];
-  const int chains = esc_gradient_chains(shape.width);
+  const int chains = esc_gradient_slices(shape.width);
   const esc_gemm product = {.rows = esc_fan_out(shape, l),
                             .columns = (int)in,
                             .depth = t->samples,
@@ -35,15 +35,15 @@ static inline void esc_weight_gradient(const esc_cpu_shared *s, int l, const esc
                                         .fold = t->closes});
 }
 
-/* u = error w, below the output layer. */
+/* u = dloss w, below the output layer. */
 static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_network *net,
-                                       int samples, const float *restrict error,
+                                       int samples, const float *restrict dloss,
                                        float *restrict u) {
   const int last = s->problem->shape.layers - 1, pad = s->layout.in_pad[last];
   const float *restrict w = net->w + s->layout.w[last];
   for (int b = 0; b < samples; b++, u += pad)
 #pragma omp simd
-    for (int j = 0; j < pad; j++) u[j] = error[b] * w[j];
+    for (int j = 0; j < pad; j++) u[j] = dloss[b] * w[j];
 }
 
 /* ESC_PAD features of a hidden layer: (sample, feature), rows `stride` apart. */
@@ -54,9 +54,9 @@ typedef struct esc_feature_block {
 } esc_feature_block;
 
 /* delta = u sigma'(z) in place, for `count` samples from sample `first` on: a run (order.h);
- * and the run's part of sum_b u kappa(z). With from_value sigma'(z) follows from `slope`. */
-static ESC_INLINED void esc_through_part(esc_feature_block f, const bool from_value, int first,
-                                         int count, float *restrict part) {
+ * and the run's partial of sum_b u kappa(z). With from_value sigma'(z) follows from `slope`. */
+static ESC_INLINED void esc_through_partial(esc_feature_block f, const bool from_value, int first,
+                                            int count, float *restrict partial) {
   const float *restrict slope = f.slope + (size_t)first * f.stride;
   const float *restrict deficit = f.deficit + (size_t)first * f.stride;
   float *restrict u = f.u + (size_t)first * f.stride;
@@ -70,33 +70,36 @@ static ESC_INLINED void esc_through_part(esc_feature_block f, const bool from_va
       u[j] *= from_value ? esc_tanh_slope_f32(slope[j]) : slope[j];
     }
   }
-  memcpy(part, sum, sizeof sum);
+  memcpy(partial, sum, sizeof sum);
 }
 
-/* sums[j] += the ESC_PARTS rows of `part` folded in halves. */
-static inline void esc_fold_columns(float part[ESC_PARTS][ESC_PAD], double *restrict sums) {
+/* sums[j] += the ESC_PARTIALS rows of `partial` reduced. */
+static inline void esc_tree_reduce_columns(float partial[ESC_PARTIALS][ESC_PAD],
+                                           double *restrict sums) {
 #pragma GCC unroll 4
-  for (int half = ESC_PARTS / 2; half > 0; half /= 2)
+  for (int half = ESC_PARTIALS / 2; half > 0; half /= 2)
     for (int i = 0; i < half; i++)
 #pragma omp simd
-      for (int j = 0; j < ESC_PAD; j++) part[i][j] += part[i + half][j];
+      for (int j = 0; j < ESC_PAD; j++) partial[i][j] += partial[i + half][j];
 #pragma omp simd
-  for (int j = 0; j < ESC_PAD; j++) sums[j] += (double)part[0][j];
+  for (int j = 0; j < ESC_PAD; j++) sums[j] += (double)partial[0][j];
 }
 
 /* The same for all samples, whose dot products are added to `feature`. The commonest number
  * of samples is known to the compiler. */
 static ESC_INLINED void esc_through_columns(esc_feature_block f, const bool from_value, int samples,
                                             double *restrict feature) {
-  float part[ESC_PARTS][ESC_PAD];
-  for (int i = 0; i < ESC_PARTS; i++) {
-    const int first = i * ESC_RUN, left = samples - first;
+  float partial[ESC_PARTIALS][ESC_PAD];
+  for (int i = 0; i < ESC_PARTIALS; i++) {
+    const int first = i * ESC_SAMPLES_PER_PARTIAL, left = samples - first;
     if (samples == ESC_TILE)
-      esc_through_part(f, from_value, first, ESC_RUN, part[i]);
+      esc_through_partial(f, from_value, first, ESC_SAMPLES_PER_PARTIAL, partial[i]);
     else
-      esc_through_part(f, from_value, first, left < ESC_RUN ? left : ESC_RUN, part[i]);
+      esc_through_partial(f, from_value, first,
+                          left < ESC_SAMPLES_PER_PARTIAL ? left : ESC_SAMPLES_PER_PARTIAL,
+                          partial[i]);
   }
-  esc_fold_columns(part, feature);
+  esc_tree_reduce_columns(partial, feature);
 }
 
 /* u_l -> delta_l = u_l sigma'(z_l), and this tile's part of the ledger's sum of u_l kappa(z_l). */
@@ -104,7 +107,7 @@ static inline void esc_through_activation(const esc_cpu_shared *s, int l, int sa
                                           esc_cpu_work *work) {
   const size_t pad = (size_t)s->layout.out_pad[l];
   const bool from_value = esc_slope_of_value(s->problem->activation.kind);
-  double feature[ESC_PARTS] = {0};
+  double feature[ESC_PARTIALS] = {0};
   const float *const slope = from_value ? work->h[l] : work->derivative[l];
   for (size_t column = 0; column < pad; column += ESC_PAD) {
     const esc_feature_block f = {pad, slope + column, work->deficit[l] + column, u + column};
@@ -113,7 +116,7 @@ static inline void esc_through_activation(const esc_cpu_shared *s, int l, int sa
     else
       esc_through_columns(f, false, samples, feature);
   }
-  work->deficit_sum[l] += esc_fold_parts(feature);
+  work->deficit_sum[l] += esc_tree_reduce_simd(feature);
 }
 
 /* u_{l-1} = delta_l W_l. */
@@ -136,8 +139,8 @@ static inline void esc_backward(const esc_cpu_shared *s, const esc_cpu_network *
                                 const esc_stretch *t, esc_cpu_work *work) {
   const int last = s->problem->shape.layers - 1;
   float *delta = work->delta[0], *u = work->delta[1];
-  esc_weight_gradient(s, last, t, work->error, 1, work);
-  esc_backward_output(s, net, t->samples, work->error, u);
+  esc_weight_gradient(s, last, t, work->dloss, 1, work);
+  esc_backward_output(s, net, t->samples, work->dloss, u);
   for (int l = last - 1; l >= 0; l--) {
     float *const swap = delta;
     delta = u;

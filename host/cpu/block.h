@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transposes and folds in registers, written in the compiler's own vectors, which it
+/* Transposes and tree reductions in registers, written in the compiler's own vectors, which it
  * cuts to what the machine has. Transposes go 8 x 8 or
  * 4 x 4 floats at a time. */
 #ifndef ESC_BLOCK_H
@@ -83,14 +83,14 @@ static inline void esc_transpose(size_t rows, size_t columns, const float *restr
       esc_transpose_4(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
 }
 
-/* sum[i] = the ESC_PARTS parts of row i folded in halves, for ESC_PARTS rows. */
-static inline void esc_fold_rows_f32(const float *restrict part, float *restrict sum) {
-  float across[ESC_PARTS][ESC_PARTS];
-  esc_transpose(ESC_PARTS, ESC_PARTS, part, ESC_PARTS, across[0], ESC_PARTS);
-  for (int half = ESC_PARTS / 2; half > 0; half /= 2)
+/* sum[i] = the ESC_PARTIALS partials of row i reduced, for ESC_PARTIALS rows. */
+static inline void esc_tree_reduce_rows_f32(const float *restrict partial, float *restrict sum) {
+  float across[ESC_PARTIALS][ESC_PARTIALS];
+  esc_transpose(ESC_PARTIALS, ESC_PARTIALS, partial, ESC_PARTIALS, across[0], ESC_PARTIALS);
+  for (int half = ESC_PARTIALS / 2; half > 0; half /= 2)
     for (int j = 0; j < half; j++)
 #pragma omp simd
-      for (int i = 0; i < ESC_PARTS; i++) across[j][i] += across[j + half][i];
+      for (int i = 0; i < ESC_PARTIALS; i++) across[j][i] += across[j + half][i];
   memcpy(sum, across[0], sizeof across[0]);
 }
 
@@ -98,11 +98,11 @@ typedef double esc_double2 __attribute__((vector_size(16)));
 typedef double esc_double4 __attribute__((vector_size(32)));
 typedef double esc_double8 __attribute__((vector_size(64)));
 
-/* esc_fold_f64, in registers. */
-static inline double esc_fold_parts(const double part[ESC_PARTS]) {
+/* esc_tree_reduce_f64, in registers. */
+static inline double esc_tree_reduce_simd(const double partial[ESC_PARTIALS]) {
   esc_double8 low, high;
-  memcpy(&low, part, sizeof low);
-  memcpy(&high, part + 8, sizeof high);
+  memcpy(&low, partial, sizeof low);
+  memcpy(&high, partial + 8, sizeof high);
   const esc_double8 eight = low + high;
   const esc_double4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
                            __builtin_shufflevector(eight, eight, 4, 5, 6, 7);

@@ -15,7 +15,7 @@ typedef struct engine {
   esc_cpu_shared shared;
   const esc_cpu_isa *isa;
   int slots, threads;
-  double *flat[3]; /* (weight) room for the report: weights, low parts, initial */
+  double *flat[3]; /* (weight) room for the report: weights, compensation, initial */
   esc_cpu_network *network;
   esc_cpu_work **work; /* (thread) */
 } engine;
@@ -112,9 +112,9 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
 static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
   esc_slot_start(&net->slot, &e->shared.model, work->weights, &work->signal);
   esc_cpu_network_set(&e->shared, net, work->weights);
-  if (net->low) {
+  if (net->compensation) {
     const size_t count = e->shared.layout.w[e->shared.problem->shape.layers];
-    memset(net->low, 0, count * sizeof *net->low);
+    memset(net->compensation, 0, count * sizeof *net->compensation);
   }
 }
 
@@ -142,10 +142,11 @@ static esc_status report(const void *handle, int index, esc_results *results, in
   const engine *e = handle;
   const esc_cpu_network *net = &e->network[index];
   esc_cpu_network_get(&e->shared, net->w, e->flat[0]);
-  if (net->low) esc_cpu_network_get(&e->shared, net->low, e->flat[1]);
-  esc_slot_report(&net->slot, &e->shared.model,
-                  &(esc_slot_weights){e->flat[0], net->low ? e->flat[1] : NULL, e->flat[2]},
-                  results, i);
+  if (net->compensation) esc_cpu_network_get(&e->shared, net->compensation, e->flat[1]);
+  esc_slot_report(
+      &net->slot, &e->shared.model,
+      &(esc_slot_weights){e->flat[0], net->compensation ? e->flat[1] : NULL, e->flat[2]}, results,
+      i);
   return ESC_OK;
 }
 
@@ -161,8 +162,9 @@ static esc_status save(const void *handle, int index, void *state) {
   const engine *e = handle;
   const esc_cpu_network *net = &e->network[index];
   esc_cpu_network_get(&e->shared, net->w, e->flat[0]);
-  if (net->low) esc_cpu_network_get(&e->shared, net->low, e->flat[1]);
-  esc_state_pack(&e->shared.model, &net->slot, e->flat[0], net->low ? e->flat[1] : NULL, state);
+  if (net->compensation) esc_cpu_network_get(&e->shared, net->compensation, e->flat[1]);
+  esc_state_pack(&e->shared.model, &net->slot, e->flat[0], net->compensation ? e->flat[1] : NULL,
+                 state);
   return ESC_OK;
 }
 
@@ -170,9 +172,9 @@ static esc_status restore(void *handle, int index, const esc_member *member, con
   engine *e = handle;
   esc_cpu_network *net = &e->network[index];
   esc_state_unpack(&e->shared.model, member, state, &net->slot, e->flat[0],
-                   net->low ? e->flat[1] : NULL);
+                   net->compensation ? e->flat[1] : NULL);
   esc_cpu_network_set(&e->shared, net, e->flat[0]);
-  if (net->low) esc_cpu_network_set_low(&e->shared, net, e->flat[1]);
+  if (net->compensation) esc_cpu_network_set_compensation(&e->shared, net, e->flat[1]);
   return ESC_OK;
 }
 

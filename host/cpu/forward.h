@@ -12,17 +12,18 @@
 /* out[b] = v . row b of x, for rows of `count` padded entries. */
 static inline void esc_dots(const float *restrict v, const float *restrict x, int count,
                             int samples, float *restrict out) {
-  for (int first = 0; first < samples; first += ESC_PARTS) {
-    float part[ESC_PARTS][ESC_PARTS];
-    for (int b = 0; b < ESC_PARTS; b++) { /* rows beyond the samples are there, their sums unused */
+  for (int first = 0; first < samples; first += ESC_PARTIALS) {
+    float partial[ESC_PARTIALS][ESC_PARTIALS];
+    for (int b = 0; b < ESC_PARTIALS;
+         b++) { /* rows beyond the samples are there, their sums unused */
       const float *restrict row = x + (size_t)(first + b) * (size_t)count;
-      float sum[ESC_PARTS] = {0};
-      for (int i = 0; i < count; i += ESC_PARTS)
+      float sum[ESC_PARTIALS] = {0};
+      for (int i = 0; i < count; i += ESC_PARTIALS)
 #pragma omp simd
-        for (int j = 0; j < ESC_PARTS; j++) sum[j] = esc_fma_f32(v[i + j], row[i + j], sum[j]);
-      memcpy(part[b], sum, sizeof sum);
+        for (int j = 0; j < ESC_PARTIALS; j++) sum[j] = esc_fma_f32(v[i + j], row[i + j], sum[j]);
+      memcpy(partial[b], sum, sizeof sum);
     }
-    esc_fold_rows_f32(part[0], out + first);
+    esc_tree_reduce_rows_f32(partial[0], out + first);
   }
 }
 
@@ -68,11 +69,11 @@ static inline void esc_forward(const esc_cpu_shared *s, const esc_cpu_network *n
   esc_dots(net->w + s->layout.w[last], h, s->layout.in_pad[last], samples, work->f);
 }
 
-/* The samples' losses, and dloss/df / B in work->error. */
+/* The samples' losses, and dloss/df / B in work->dloss. */
 static inline void esc_errors(const esc_problem *p, int samples, esc_cpu_work *work) {
   float value[ESC_TILE];
-  esc_losses(p, (size_t)samples, work->f, work->target, value, work->error);
-  for (int b = 0; b < samples; b++) work->loss_part[b % ESC_PARTS] += (double)value[b];
+  esc_losses(p, (size_t)samples, work->f, work->target, value, work->dloss);
+  for (int b = 0; b < samples; b++) work->loss_partial[b % ESC_PARTIALS] += (double)value[b];
 }
 
 #endif

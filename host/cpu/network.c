@@ -63,7 +63,7 @@ static void describe_network(esc_arena *a, const esc_problem *p, const esc_cpu_l
                              esc_cpu_network *n) {
   n->w = floats(a, layout->w[p->shape.layers]);
   n->wt = floats(a, layout->wt[p->shape.layers]);
-  if (p->update == ESC_UPDATE_COMPENSATED) n->low = floats(a, layout->w[p->shape.layers]);
+  if (p->update == ESC_UPDATE_COMPENSATED) n->compensation = floats(a, layout->w[p->shape.layers]);
 }
 
 static esc_arena measure_network(const esc_problem *p, const esc_cpu_layout *layout) {
@@ -87,7 +87,7 @@ void esc_cpu_network_free(esc_cpu_network *network) { esc_arena_free(&network->a
 /* Gradients of all weights that are held: chains that go on through several tiles need
  * each their own, those of a single tile are folded where they end. */
 static size_t gradients(const esc_problem *p) {
-  return p->batch > ESC_TILE ? (size_t)esc_gradient_chains(p->shape.width) : 1;
+  return p->batch > ESC_TILE ? (size_t)esc_gradient_slices(p->shape.width) : 1;
 }
 
 static void describe_work(esc_arena *a, const esc_problem *p, const esc_cpu_layout *layout,
@@ -103,9 +103,9 @@ static void describe_work(esc_arena *a, const esc_problem *p, const esc_cpu_layo
   for (int i = 0; i < 2; i++) w->delta[i] = floats(a, tile * row);
   w->f = floats(a, tile);
   w->target = floats(a, tile);
-  w->error = floats(a, tile);
+  w->dloss = floats(a, tile);
   w->g = floats(a, gradients(p) * weights);
-  if (p->batch > ESC_SLAB) w->g_sum = ESC_CARVE(a, double, weights);
+  if (p->batch > ESC_ACCUMULATION_BLOCK) w->g_sum = ESC_CARVE(a, double, weights);
   w->draw = floats(a, tile * 4 * blocks);
   w->weights = ESC_CARVE(a, double, esc_weight_count(p->shape));
 }
@@ -166,15 +166,15 @@ void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network,
   }
 }
 
-void esc_cpu_network_set_low(const esc_cpu_shared *shared, esc_cpu_network *network,
-                             const double *low) {
+void esc_cpu_network_set_compensation(const esc_cpu_shared *shared, esc_cpu_network *network,
+                                      const double *compensation) {
   const esc_shape shape = shared->problem->shape;
   for (int l = 0; l < shape.layers; l++) {
     const size_t columns = (size_t)esc_fan_in(shape, l), in = (size_t)shared->layout.in_pad[l];
     for (size_t n = 0; n < (size_t)esc_fan_out(shape, l); n++)
       for (size_t k = 0; k < columns; k++)
-        network->low[shared->layout.w[l] + n * in + k] =
-            (float)low[esc_weight_offset(shape, l) + n * columns + k];
+        network->compensation[shared->layout.w[l] + n * in + k] =
+            (float)compensation[esc_weight_offset(shape, l) + n * columns + k];
   }
 }
 

@@ -17,7 +17,7 @@
 
 typedef struct esc_cpu_layout {
   int in_pad[ESC_LAYERS_MAX], out_pad[ESC_LAYERS_MAX];
-  size_t w[ESC_LAYERS_MAX + 1];  /* offset of layer l in w, g, low */
+  size_t w[ESC_LAYERS_MAX + 1];  /* offset of layer l in w, g, compensation */
   size_t wt[ESC_LAYERS_MAX + 1]; /* offset in wt */
 } esc_cpu_layout;
 
@@ -35,36 +35,36 @@ typedef struct esc_cpu_shared {
 typedef struct esc_cpu_network {
   esc_slot slot;
   float *w, *wt;
-  float *low; /* compensation of w; NULL for the plain update */
+  float *compensation; /* of w; NULL for the plain update */
   esc_arena arena;
 } esc_cpu_network;
 
 /* Per-thread workspace for one tile of samples. */
 typedef struct esc_cpu_work {
-  float *x;                           /* (tile, input), padded rows */
-  float *h[ESC_LAYERS_MAX];           /* behind layer l: value, (tile, width) */
-  float *derivative[ESC_LAYERS_MAX];  /* sigma'(z) */
-  float *deficit[ESC_LAYERS_MAX];     /* kappa(z) */
-  float *delta[2];                    /* (tile, width) of a layer, and of the one below */
-  float *f, *target, *error;          /* (tile) */
-  float *g;                           /* (chain, weight) of the gradient; the first becomes it */
-  double *g_sum;                      /* (weight) added up over slabs; NULL for one slab */
-  float *draw;                        /* (tile, 4 * blocks) normals, where x has other rows */
-  double *weights;                    /* (weight) initial, as they are drawn */
-  esc_arena signal;                   /* for their initial signal */
-  double loss_part[ESC_PARTS];        /* sums over the minibatch */
-  double loss;                        /* its mean */
-  double deficit_sum[ESC_LAYERS_MAX]; /* (interface) mean[u . kappa] */
-  double gradient2[ESC_LAYERS_MAX];   /* (layer) |G_l|^2 */
-  esc_arena arena;                    /* of the blocks above */
+  float *x;                          /* (tile, input), padded rows */
+  float *h[ESC_LAYERS_MAX];          /* behind layer l: value, (tile, width) */
+  float *derivative[ESC_LAYERS_MAX]; /* sigma'(z) */
+  float *deficit[ESC_LAYERS_MAX];    /* kappa(z) */
+  float *delta[2];                   /* (tile, width) of a layer, and of the one below */
+  float *f, *target, *dloss;         /* (tile) */
+  float *g;                          /* (chain, weight) of the gradient; the first becomes it */
+  double *g_sum;    /* (weight) summed over accumulation blocks; NULL for one block */
+  float *draw;      /* (tile, 4 * blocks) normals, where x has other rows */
+  double *weights;  /* (weight) initial, as they are drawn */
+  esc_arena signal; /* for their initial signal */
+  double loss_partial[ESC_PARTIALS];   /* sums over the minibatch */
+  double loss;                         /* its mean */
+  double deficit_sum[ESC_LAYERS_MAX];  /* (interface) mean[u . kappa] */
+  double grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
+  esc_arena arena;                     /* of the blocks above */
 } esc_cpu_work;
 
-/* A network's response to a sample, and the sums over it that esc_response_sums names. */
+/* A network's response to a sample, and the sums over it that esc_evaluation_sums names. */
 typedef struct esc_cpu_response {
   const esc_observer *observer;
   const esc_eval_sample *sample;
   double *const *g; /* (4, weight) */
-  esc_response *out;
+  esc_evaluation *out;
 } esc_cpu_response;
 
 /* The functions compiled once for each instruction set (step.c). */
@@ -109,8 +109,8 @@ double esc_cpu_work_bytes(const esc_problem *problem);
 
 /* Sets the weights from doubles, flat as in esc_weight_offset, and back. */
 void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w);
-void esc_cpu_network_set_low(const esc_cpu_shared *shared, esc_cpu_network *network,
-                             const double *low);
+void esc_cpu_network_set_compensation(const esc_cpu_shared *shared, esc_cpu_network *network,
+                                      const double *compensation);
 void esc_cpu_network_get(const esc_cpu_shared *shared, const float *padded, double *w);
 
 #endif

@@ -12,12 +12,12 @@ struct esc_cpu_responder {
   const esc_cpu_isa *isa;
   esc_cpu_network network;
   esc_cpu_work *work;
-  double *g[ESC_RESPONSE_SUMS]; /* (weight) padded as the network's */
+  double *g[ESC_EVALUATION_SUMS]; /* (weight) padded as the network's */
 };
 
 void esc_cpu_responder_free(esc_cpu_responder *r) {
   if (!r) return;
-  for (int k = 0; k < ESC_RESPONSE_SUMS; k++) free(r->g[k]);
+  for (int k = 0; k < ESC_EVALUATION_SUMS; k++) free(r->g[k]);
   esc_cpu_work_free(r->work);
   esc_cpu_network_free(&r->network);
   esc_cpu_shared_free(&r->shared);
@@ -33,7 +33,7 @@ esc_status esc_cpu_responder_create(const esc_problem *p, esc_cpu_responder **ou
   ESC_TRY(esc_cpu_shared_init(&r->shared, p));
   ESC_TRY(esc_cpu_network_create(&r->shared, &r->network));
   ESC_TRY(esc_cpu_work_create(&r->shared, &r->work));
-  for (int k = 0; k < ESC_RESPONSE_SUMS; k++)
+  for (int k = 0; k < ESC_EVALUATION_SUMS; k++)
     ESC_TRY_ALLOCATE(r->g[k] = calloc(r->shared.layout.w[p->shape.layers], sizeof(double)));
   *out = r;
   r = NULL;
@@ -44,19 +44,19 @@ done:
 
 double esc_cpu_responder_bytes(const esc_problem *p) {
   return esc_cpu_network_bytes(p) + esc_cpu_work_bytes(p) +
-         8.0 * ESC_RESPONSE_SUMS * (double)esc_weight_count(p->shape);
+         8.0 * ESC_EVALUATION_SUMS * (double)esc_weight_count(p->shape);
 }
 
 void esc_cpu_respond(esc_cpu_responder *r, const esc_observer *observer,
-                     const esc_eval_sample *sample, const double *weights, esc_response *out) {
+                     const esc_eval_sample *sample, const double *weights, esc_evaluation *out) {
   const int layers = observer->problem->shape.layers;
   memset(out, 0, sizeof *out);
-  for (int k = 0; k < ESC_RESPONSE_SUMS; k++)
+  for (int k = 0; k < ESC_EVALUATION_SUMS; k++)
     memset(r->g[k], 0, r->shared.layout.w[layers] * sizeof *r->g[k]);
   esc_cpu_network_set(&r->shared, &r->network, weights);
   const esc_cpu_response response = {observer, sample, r->g, out};
   r->isa->respond(&r->shared, &r->network, r->work, &response);
-  const esc_response_sums sums = {
+  const esc_evaluation_sums sums = {
       {r->g[0], r->g[1], r->g[2], r->g[3]}, r->shared.layout.w, (size_t)r->shared.layout.in_pad[0]};
-  esc_response_finish(observer, sample, weights, &sums, out);
+  esc_evaluation_finish(observer, sample, weights, &sums, out);
 }

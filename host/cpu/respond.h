@@ -16,6 +16,6 @@ double esc_cpu_responder_bytes(const esc_problem *problem);
 /* The response of a network with these weights, flat as in esc_weight_offset: outputs and
  * derivatives in float, means over samples in double. */
 void esc_cpu_respond(esc_cpu_responder *responder, const esc_observer *observer,
-                     const esc_eval_sample *sample, const double *weights, esc_response *out);
+                     const esc_eval_sample *sample, const double *weights, esc_evaluation *out);
 
 #endif

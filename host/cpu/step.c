@@ -19,7 +19,7 @@
 #define ESC_TEXT_(a) #a
 #define ESC_TEXT(a) ESC_TEXT_(a)
 
-static void add_slab(size_t count, const float *restrict g, double *restrict sum) {
+static void add_block(size_t count, const float *restrict g, double *restrict sum) {
 #pragma omp simd
   for (size_t i = 0; i < count; i++) sum[i] += (double)g[i];
 }
@@ -31,11 +31,12 @@ static void round_sum(size_t count, const double *restrict sum, float *restrict 
 
 /* The stretch of the minibatch from sample `first` on. */
 static esc_stretch stretch_at(const esc_problem *p, int first) {
-  const int left = p->batch - first, slab = ESC_SLAB - first % ESC_SLAB;
-  const int end = left < slab ? left : slab; /* samples to the end of the slab */
+  const int left = p->batch - first,
+            block = ESC_ACCUMULATION_BLOCK - first % ESC_ACCUMULATION_BLOCK;
+  const int end = left < block ? left : block; /* samples to the end of the block */
   return (esc_stretch){.first = first,
                        .samples = end < ESC_TILE ? end : ESC_TILE,
-                       .opens = first % ESC_SLAB == 0,
+                       .opens = first % ESC_ACCUMULATION_BLOCK == 0,
                        .closes = end <= ESC_TILE};
 }
 
@@ -58,23 +59,23 @@ static void minibatch(const esc_cpu_shared *s, const esc_cpu_network *net, const
                       esc_cpu_work *work) {
   const esc_problem *p = s->problem;
   const size_t weights = s->layout.w[p->shape.layers];
-  memset(work->loss_part, 0, sizeof work->loss_part);
+  memset(work->loss_partial, 0, sizeof work->loss_partial);
   memset(work->deficit_sum, 0, sizeof work->deficit_sum);
   if (work->g_sum) memset(work->g_sum, 0, weights * sizeof *work->g_sum);
   for (int first = 0; first < p->batch; first += ESC_TILE) {
     const esc_stretch t = stretch_at(p, first);
     stretch(s, net, x, &t, work);
-    if (t.closes && work->g_sum) add_slab(weights, work->g, work->g_sum);
+    if (t.closes && work->g_sum) add_block(weights, work->g, work->g_sum);
   }
   if (work->g_sum) round_sum(weights, work->g_sum, work->g);
-  work->loss = esc_fold_parts(work->loss_part) / p->batch;
+  work->loss = esc_tree_reduce_simd(work->loss_partial) / p->batch;
 }
 
 static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
                      esc_cpu_work *work) {
   minibatch(s, net, x, work);
   for (int l = 0; l < s->problem->shape.layers; l++)
-    work->gradient2[l] = esc_layer_norm2(s, l, work->g);
+    work->grad_norm_sq[l] = esc_layer_norm2(s, l, work->g);
 }
 
 static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work, int64_t steps,
@@ -85,12 +86,12 @@ static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *w
     minibatch(s, net, NULL, work);
     if (!esc_track_loss(track, &s->rules, work->loss)) return;
     for (int l = 0; l < s->problem->shape.layers; l++)
-      work->gradient2[l] = esc_layer_step(s, l, work->g, net);
-    esc_track_update(track, &s->rules, work->deficit_sum, work->gradient2);
+      work->grad_norm_sq[l] = esc_layer_step(s, l, work->g, net);
+    esc_track_update(track, &s->rules, work->deficit_sum, work->grad_norm_sq);
   }
 }
 
-/* x.grad f = sum_j delta_j z_j of layer 1, behind a backward pass from error 1. */
+/* x.grad f = sum_j delta_j z_j of layer 1, behind a backward pass from dloss/df = 1. */
 static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *net, int count,
                                const esc_cpu_work *work, double *radial) {
   const esc_shape shape = s->problem->shape;
@@ -118,19 +119,19 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, in
   esc_forward(s, net, count, work);
   for (int b = 0; b < count; b++) {
     double c[3];
-    esc_response_weights(o, sample, first + b, (double)work->f[b], c);
-    esc_response_add(o, sample, first + b, (double)work->f[b], r->out);
+    esc_evaluation_weights(o, sample, first + b, (double)work->f[b], c);
+    esc_evaluation_add(o, sample, first + b, (double)work->f[b], r->out);
     for (int k = 0; k < 3; k++) weight[k][b] = (float)c[k];
   }
   for (int k = 0; k < 3; k++) {
-    memcpy(work->error, weight[k], (size_t)count * sizeof(float));
+    memcpy(work->dloss, weight[k], (size_t)count * sizeof(float));
     esc_backward(s, net, &all, work);
-    add_slab(s->layout.w[s->problem->shape.layers], work->g, r->g[k]);
+    add_block(s->layout.w[s->problem->shape.layers], work->g, r->g[k]);
   }
   if (sample->mirrored) return;
-  for (int b = 0; b < count; b++) work->error[b] = 1;
+  for (int b = 0; b < count; b++) work->dloss[b] = 1;
   esc_backward(s, net, &all, work);
-  add_slab(s->layout.w[1], work->g, r->g[3]);
+  add_block(s->layout.w[1], work->g, r->g[3]);
   radial_derivatives(s, net, count, work, sample->radial + first);
 }
 

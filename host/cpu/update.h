@@ -11,18 +11,18 @@
 /* Each loop has the registers to itself. */
 #define ESC_NOINLINE __attribute__((noinline))
 
-enum { ESC_STRIP = ESC_PARTS }; /* row n of a strip is part n of |G|^2 */
+enum { ESC_STRIP = ESC_PARTIALS }; /* row n of a strip is partial n of |G|^2 */
 
 /* row[n] += the sum of squares of row n of a strip. Squares of floats are exact in double. */
 static ESC_NOINLINE void esc_strip_norm2(size_t rows, size_t columns, const float *restrict g,
-                                         double row[ESC_PARTS]) {
+                                         double row[ESC_PARTIALS]) {
   for (size_t n = 0; n < rows; n++) {
-    double part[ESC_PARTS] = {0};
-    for (size_t i = n * columns; i < (n + 1) * columns; i += ESC_PARTS)
+    double partial[ESC_PARTIALS] = {0};
+    for (size_t i = n * columns; i < (n + 1) * columns; i += ESC_PARTIALS)
 #pragma omp simd
-      for (size_t j = 0; j < ESC_PARTS; j++)
-        part[j] = esc_fma_f64((double)g[i + j], (double)g[i + j], part[j]);
-    row[n] += esc_fold_parts(part);
+      for (size_t j = 0; j < ESC_PARTIALS; j++)
+        partial[j] = esc_fma_f64((double)g[i + j], (double)g[i + j], partial[j]);
+    row[n] += esc_tree_reduce_simd(partial);
   }
 }
 
@@ -32,36 +32,36 @@ static inline size_t esc_strip_rows(size_t rows, size_t n) {
 }
 
 typedef struct esc_counts {
-  int32_t updates, lost;
+  int32_t nonzero_updates, rounded_away;
 } esc_counts;
 
 /* w <- w - rate g. */
 static ESC_NOINLINE esc_counts esc_step_plain(float rate, size_t count, const float *restrict g,
                                               float *restrict w) {
-  int32_t updates = 0, lost = 0;
-#pragma omp simd reduction(+ : updates, lost)
+  int32_t nonzero_updates = 0, rounded_away = 0;
+#pragma omp simd reduction(+ : nonzero_updates, rounded_away)
   for (size_t i = 0; i < count; i++) {
     const esc_updated u = esc_update_plain(rate, g[i], w[i]);
     w[i] = u.w;
-    updates += u.moved;
-    lost += u.lost;
+    nonzero_updates += u.nonzero_update;
+    rounded_away += u.rounded_away;
   }
-  return (esc_counts){updates, lost};
+  return (esc_counts){nonzero_updates, rounded_away};
 }
 
 static ESC_NOINLINE esc_counts esc_step_compensated(float rate, size_t count,
                                                     const float *restrict g, float *restrict w,
-                                                    float *restrict low) {
-  int32_t updates = 0, lost = 0;
-#pragma omp simd reduction(+ : updates, lost)
+                                                    float *restrict compensation) {
+  int32_t nonzero_updates = 0, rounded_away = 0;
+#pragma omp simd reduction(+ : nonzero_updates, rounded_away)
   for (size_t i = 0; i < count; i++) {
-    const esc_updated u = esc_update_compensated(rate, g[i], w[i], low[i]);
+    const esc_updated u = esc_update_compensated(rate, g[i], w[i], compensation[i]);
     w[i] = u.w;
-    low[i] = u.low;
-    updates += u.moved;
-    lost += u.lost;
+    compensation[i] = u.compensation;
+    nonzero_updates += u.nonzero_update;
+    rounded_away += u.rounded_away;
   }
-  return (esc_counts){updates, lost};
+  return (esc_counts){nonzero_updates, rounded_away};
 }
 
 /* to[k][n] = from[n][k] for a strip's rows n and all columns k. */
@@ -78,21 +78,22 @@ static ESC_NOINLINE void esc_strip_transpose(size_t rows, size_t columns,
 static inline double esc_layer_norm2(const esc_cpu_shared *s, int l, const float *g) {
   const size_t columns = (size_t)s->layout.in_pad[l];
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
-  double row[ESC_PARTS] = {0};
+  double row[ESC_PARTIALS] = {0};
   g += s->layout.w[l];
   for (size_t n = 0; n < rows; n += ESC_STRIP)
     esc_strip_norm2(esc_strip_rows(rows, n), columns, g + n * columns, row);
-  return esc_fold_parts(row);
+  return esc_tree_reduce_simd(row);
 }
 
 /* Steps a strip from weight `at` on along its gradient. */
 static inline void esc_strip_step(const esc_cpu_shared *s, int l, size_t at, size_t count,
                                   const float *g, esc_cpu_network *net) {
   const esc_counts counts =
-      net->low ? esc_step_compensated(s->rate[l], count, g + at, net->w + at, net->low + at)
-               : esc_step_plain(s->rate[l], count, g + at, net->w + at);
-  net->slot.track.updates += counts.updates;
-  net->slot.track.lost += counts.lost;
+      net->compensation
+          ? esc_step_compensated(s->rate[l], count, g + at, net->w + at, net->compensation + at)
+          : esc_step_plain(s->rate[l], count, g + at, net->w + at);
+  net->slot.track.nonzero_updates += counts.nonzero_updates;
+  net->slot.track.rounded_away += counts.rounded_away;
 }
 
 /* |G_l|^2, and layer l's step along it. */
@@ -100,7 +101,7 @@ static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float 
                                     esc_cpu_network *net) {
   const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
-  double row[ESC_PARTS] = {0};
+  double row[ESC_PARTIALS] = {0};
   for (size_t n = 0; n < rows; n += ESC_STRIP) {
     const size_t strip = esc_strip_rows(rows, n), at = s->layout.w[l] + n * columns;
     esc_strip_norm2(strip, columns, g + at, row);
@@ -108,7 +109,7 @@ static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float 
     if (l < s->problem->shape.layers - 1)
       esc_strip_transpose(strip, columns, net->w + at, net->wt + s->layout.wt[l] + n, out);
   }
-  return esc_fold_parts(row);
+  return esc_tree_reduce_simd(row);
 }
 
 #endif

@@ -11,10 +11,10 @@ typedef struct esc_cuda_config {
   const char *path; /* as in --path */
   bool tf32;        /* cuBLAS rounds the factors of its products to TF32 */
 
-  /* Trains every network of a lot for up to `steps` steps in one launch (fused.h). NULL: a step
+  /* Trains every network of a chunk for up to `steps` steps in one launch (fused.h). NULL: a step
    * is products of cuBLAS and the kernels of kernels.h. */
   cudaError_t (*launch)(const esc_device_problem *problem, const esc_track_rules *rules,
-                        const esc_lot *lot, int64_t steps, cudaStream_t stream);
+                        const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 
   /* Floats of device memory that `launch` needs for the gradient sums of one network. */
   size_t (*scratch)(int layers, int width, int batch);

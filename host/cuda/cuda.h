@@ -13,8 +13,8 @@ extern const esc_engine_ops esc_cuda_fused_engine, esc_cuda_fused_3xtf32_engine,
 /* The engine for a problem on a device. path: "fused", "fused-3xtf32", "cublas", NULL or
  * "auto" (fused where the shape fits, else cublas; fused-3xtf32 is for those who ask, as
  * long as no device has run it). ESC_BAD_INPUT, and why, where there is none. */
-esc_status esc_cuda_find(const esc_problem *problem, int device, const char *path, bool tf32,
-                         const esc_engine_ops **engine);
+esc_status esc_cuda_select(const esc_problem *problem, int device, const char *path, bool tf32,
+                           const esc_engine_ops **engine);
 
 /* Number of devices; where there is none, `why` says what the driver says. */
 int esc_cuda_devices(char *why, size_t size);

@@ -6,8 +6,8 @@
 
 #include "base/trace.h"
 #include "cuda/check.h"
-#include "cuda/cohort.h"
 #include "cuda/cuda.h"
+#include "cuda/engine_state.h"
 #include "cuda/step.h"
 #include "escapement/internal/order.h"
 #include "escapement/internal/state.h"
@@ -33,12 +33,12 @@ done:
 }
 
 static esc_status load(void *handle, int slot, const esc_member *member) {
-  esc_slot_load(&((esc_cuda_cohort *)handle)->slot[slot], member);
+  esc_slot_load(&((esc_cuda_engine_state *)handle)->slot[slot], member);
   return ESC_OK;
 }
 
-static bool lot_has(const esc_cuda_cohort *e, int lot, bool (*what)(const esc_slot *)) {
-  for (int i = lot * e->lot_slots; i < (lot + 1) * e->lot_slots; i++)
+static bool chunk_has(const esc_cuda_engine_state *e, int chunk, bool (*what)(const esc_slot *)) {
+  for (int i = chunk * e->chunk_slots; i < (chunk + 1) * e->chunk_slots; i++)
     if (what(&e->slot[i])) return true;
   return false;
 }
@@ -46,100 +46,104 @@ static bool lot_has(const esc_cuda_cohort *e, int lot, bool (*what)(const esc_sl
 static bool is_fresh(const esc_slot *s) { return s->loaded && s->fresh; }
 static bool trains(const esc_slot *s) { return esc_slot_trains(s); }
 
-/* Draws the weights of the lot's fresh members into h_w, on all threads. */
-static void draw_fresh(esc_cuda_cohort *e, int lot) {
-  const size_t stride = e->lot[lot].device.weights,
+/* Draws the weights of the chunk's fresh members into h_w, on all threads. */
+static void draw_fresh(esc_cuda_engine_state *e, int chunk) {
+  const size_t stride = e->chunk[chunk].device.weights,
                weights = esc_weight_count(e->model.problem->shape);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
-  for (int i = 0; i < e->lot_slots; i++) {
-    esc_slot *slot = &e->slot[lot * e->lot_slots + i];
+  for (int i = 0; i < e->chunk_slots; i++) {
+    esc_slot *slot = &e->slot[chunk * e->chunk_slots + i];
     esc_cuda_workspace *const workspace = &e->workspace[omp_get_thread_num()];
     if (!is_fresh(slot)) continue;
     esc_slot_start(slot, &e->model, workspace->weights, &workspace->signal);
     for (size_t k = 0; k < weights; k++)
       e->h_w[(size_t)i * stride + k] = (float)workspace->weights[k];
-    e->h_seed[lot * e->lot_slots + i] = slot->member.seed;
-    e->h_track[lot * e->lot_slots + i] = slot->track;
+    e->h_seed[chunk * e->chunk_slots + i] = slot->member.seed;
+    e->h_track[chunk * e->chunk_slots + i] = slot->track;
   }
 }
 
-/* Draws the lot's fresh members and puts them on the device. */
-static esc_status start_fresh(esc_cuda_cohort *e, int lot) {
+/* Draws the chunk's fresh members and puts them on the device. */
+static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
-  const esc_lot *d = &e->lot[lot].device;
-  const cudaStream_t stream = e->lane[lot % e->lanes].stream;
+  const esc_chunk *d = &e->chunk[chunk].device;
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   const size_t row = d->weights * sizeof *d->w;
-  bool fresh[ESC_LOT_SLOTS_MAX];
-  for (int i = 0; i < e->lot_slots; i++) fresh[i] = is_fresh(&e->slot[lot * e->lot_slots + i]);
-  draw_fresh(e, lot);
-  for (int i = 0; i < e->lot_slots; i++) {
+  bool fresh[ESC_CHUNK_SLOTS_MAX];
+  for (int i = 0; i < e->chunk_slots; i++)
+    fresh[i] = is_fresh(&e->slot[chunk * e->chunk_slots + i]);
+  draw_fresh(e, chunk);
+  for (int i = 0; i < e->chunk_slots; i++) {
     const size_t at = (size_t)i * d->weights;
-    const size_t slot = (size_t)(lot * e->lot_slots + i);
+    const size_t slot = (size_t)(chunk * e->chunk_slots + i);
     if (!fresh[i]) continue;
     ESC_TRY_CUDA(cudaMemcpyAsync(d->w + at, e->h_w + at, row, cudaMemcpyHostToDevice, stream));
-    if (d->low) ESC_TRY_CUDA(cudaMemsetAsync(d->low + at, 0, row, stream));
+    if (d->compensation) ESC_TRY_CUDA(cudaMemsetAsync(d->compensation + at, 0, row, stream));
     ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + i, e->h_seed + slot, sizeof *d->seed,
                                  cudaMemcpyHostToDevice, stream));
     ESC_TRY_CUDA(cudaMemcpyAsync(d->track + i, e->h_track + slot, sizeof *d->track,
                                  cudaMemcpyHostToDevice, stream));
   }
-  ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* h_w is the next lot's */
+  ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* h_w is the next chunk's */
 done:
   return status;
 }
 
-/* Puts `steps` steps of a lot on its stream. */
-static esc_status enqueue(esc_cuda_cohort *e, int index, int64_t steps, const atomic_bool *stop) {
+/* Puts `steps` steps of a chunk on its stream. */
+static esc_status enqueue(esc_cuda_engine_state *e, int index, int64_t steps,
+                          const atomic_bool *stop) {
   esc_status status = ESC_OK;
-  esc_cuda_lot *lot = &e->lot[index];
-  const esc_cuda_lane *lane = &e->lane[index % e->lanes];
-  const esc_cuda_step step = {
-      .problem = &e->problem, .rules = &e->rules, .cublas = lane->cublas, .stream = lane->stream};
+  esc_cuda_chunk *chunk = &e->chunk[index];
+  const esc_cuda_stream_context *context = &e->context[index % e->streams];
+  const esc_cuda_step step = {.problem = &e->problem,
+                              .rules = &e->rules,
+                              .cublas = context->cublas,
+                              .stream = context->stream};
   if (e->config->launch) {
-    ESC_TRY_CUDA(e->config->launch(&e->problem, &e->rules, &lot->device, steps, lane->stream));
+    ESC_TRY_CUDA(e->config->launch(&e->problem, &e->rules, &chunk->device, steps, context->stream));
     return ESC_OK;
   }
-  if (e->graphs && !lot->one) {
-    ESC_TRY(esc_cuda_step_graph(&step, &lot->device, 1, &lot->one));
-    ESC_TRY(esc_cuda_step_graph(&step, &lot->device, ESC_CUDA_GRAPH_STEPS, &lot->many));
+  if (e->graphs && !chunk->graph_1) {
+    ESC_TRY(esc_cuda_step_graph(&step, &chunk->device, 1, &chunk->graph_1));
+    ESC_TRY(esc_cuda_step_graph(&step, &chunk->device, ESC_CUDA_GRAPH_STEPS, &chunk->graph_n));
   }
   while (steps > 0 && !atomic_load_explicit(stop, memory_order_relaxed)) {
     const int64_t now = e->graphs && steps >= ESC_CUDA_GRAPH_STEPS ? ESC_CUDA_GRAPH_STEPS : 1;
     if (e->graphs)
-      ESC_TRY_CUDA(cudaGraphLaunch(now == 1 ? lot->one : lot->many, lane->stream));
+      ESC_TRY_CUDA(cudaGraphLaunch(now == 1 ? chunk->graph_1 : chunk->graph_n, context->stream));
     else
-      ESC_TRY(esc_cuda_step_enqueue(&step, &lot->device));
+      ESC_TRY(esc_cuda_step_enqueue(&step, &chunk->device));
     steps -= now;
   }
 done:
   return status;
 }
 
-/* Asks for the lot's events; they are there once the stream has been waited for. */
-static esc_status read_back(esc_cuda_cohort *e, int lot) {
+/* Asks for the chunk's events; they are there once the stream has been waited for. */
+static esc_status read_back(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
-  const esc_lot *d = &e->lot[lot].device;
-  ESC_TRY_CUDA(cudaMemcpyAsync(e->h_track + (size_t)lot * (size_t)e->lot_slots, d->track,
+  const esc_chunk *d = &e->chunk[chunk].device;
+  ESC_TRY_CUDA(cudaMemcpyAsync(e->h_track + (size_t)chunk * (size_t)e->chunk_slots, d->track,
                                (size_t)d->slots * sizeof *d->track, cudaMemcpyDeviceToHost,
-                               e->lane[lot % e->lanes].stream));
+                               esc_cuda_chunk_stream(e, chunk)));
 done:
   return status;
 }
 
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
   esc_status status = ESC_OK;
-  esc_cuda_cohort *e = handle;
+  esc_cuda_engine_state *e = handle;
   esc_trace_begin("step block");
-  for (int i = 0; i < e->lots; i++)
-    if (lot_has(e, i, is_fresh) && !atomic_load(stop)) ESC_TRY(start_fresh(e, i));
-  for (int i = 0; i < e->lots; i++) {
-    if (!lot_has(e, i, trains) || lot_has(e, i, is_fresh)) continue;
+  for (int i = 0; i < e->chunks; i++)
+    if (chunk_has(e, i, is_fresh) && !atomic_load(stop)) ESC_TRY(start_fresh(e, i));
+  for (int i = 0; i < e->chunks; i++) {
+    if (!chunk_has(e, i, trains) || chunk_has(e, i, is_fresh)) continue;
     ESC_TRY(enqueue(e, i, steps, stop));
     ESC_TRY(read_back(e, i));
   }
   esc_trace_begin("read-back");
-  for (int i = 0; i < e->lanes && status == ESC_OK; i++) {
-    const cudaError_t error = cudaStreamSynchronize(e->lane[i].stream);
+  for (int i = 0; i < e->streams && status == ESC_OK; i++) {
+    const cudaError_t error = cudaStreamSynchronize(e->context[i].stream);
     if (error != cudaSuccess)
       status = esc_cuda_failed(__FILE__, __LINE__, "cudaStreamSynchronize", error);
   }
@@ -153,17 +157,17 @@ done:
 }
 
 static const esc_slot *slot(const void *handle, int index) {
-  return &((const esc_cuda_cohort *)handle)->slot[index];
+  return &((const esc_cuda_engine_state *)handle)->slot[index];
 }
 
-/* One network's weights, or low parts, from the device into `flat`. */
-static esc_status fetch(const esc_cuda_cohort *e, int index, const float *d_rows, float *h_row,
-                        double *flat) {
+/* One network's weights, or compensation, from the device into `flat`. */
+static esc_status fetch(const esc_cuda_engine_state *e, int index, const float *d_rows,
+                        float *h_row, double *flat) {
   esc_status status = ESC_OK;
-  const int lot = index / e->lot_slots, place = index % e->lot_slots;
+  const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
   const size_t count = esc_weight_count(e->model.problem->shape);
-  const cudaStream_t stream = e->lane[lot % e->lanes].stream;
-  ESC_TRY_CUDA(cudaMemcpyAsync(h_row, d_rows + (size_t)place * e->lot[lot].device.weights,
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
+  ESC_TRY_CUDA(cudaMemcpyAsync(h_row, d_rows + (size_t)place * e->chunk[chunk].device.weights,
                                count * sizeof *h_row, cudaMemcpyDeviceToHost, stream));
   ESC_TRY_CUDA(cudaStreamSynchronize(stream));
   for (size_t i = 0; i < count; i++) flat[i] = (double)h_row[i];
@@ -173,43 +177,44 @@ done:
 
 static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
   esc_status status = ESC_OK;
-  const esc_cuda_cohort *e = handle;
-  const esc_lot *d = &e->lot[index / e->lot_slots].device;
+  const esc_cuda_engine_state *e = handle;
+  const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
   ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
-  if (d->low) ESC_TRY(fetch(e, index, d->low, e->h_low, e->flat[1]));
+  if (d->compensation) ESC_TRY(fetch(e, index, d->compensation, e->h_compensation, e->flat[1]));
   esc_slot_report(&e->slot[index], &e->model,
-                  &(esc_slot_weights){e->flat[0], d->low ? e->flat[1] : NULL, e->flat[2]}, results,
-                  i);
+                  &(esc_slot_weights){e->flat[0], d->compensation ? e->flat[1] : NULL, e->flat[2]},
+                  results, i);
 done:
   return status;
 }
 
 static esc_status weights(const void *handle, int index, double *w) {
-  const esc_cuda_cohort *e = handle;
-  return fetch(e, index, e->lot[index / e->lot_slots].device.w, e->h_w, w);
+  const esc_cuda_engine_state *e = handle;
+  return fetch(e, index, e->chunk[index / e->chunk_slots].device.w, e->h_w, w);
 }
 
 static size_t state_size(const esc_problem *p) { return esc_state_size(p, true); }
 
 static esc_status save(const void *handle, int index, void *state) {
   esc_status status = ESC_OK;
-  const esc_cuda_cohort *e = handle;
-  const esc_lot *d = &e->lot[index / e->lot_slots].device;
+  const esc_cuda_engine_state *e = handle;
+  const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
   ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
-  if (d->low) ESC_TRY(fetch(e, index, d->low, e->h_low, e->flat[1]));
-  esc_state_pack(&e->model, &e->slot[index], e->flat[0], d->low ? e->flat[1] : NULL, state);
+  if (d->compensation) ESC_TRY(fetch(e, index, d->compensation, e->h_compensation, e->flat[1]));
+  esc_state_pack(&e->model, &e->slot[index], e->flat[0], d->compensation ? e->flat[1] : NULL,
+                 state);
 done:
   return status;
 }
 
-/* Weights, or low parts, of one network from `flat` to its row on the device. */
-static esc_status put_row(const esc_cuda_cohort *e, int index, const double *flat, float *h_row,
-                          float *d_rows) {
+/* Weights, or compensation, of one network from `flat` to its row on the device. */
+static esc_status put_row(const esc_cuda_engine_state *e, int index, const double *flat,
+                          float *h_row, float *d_rows) {
   esc_status status = ESC_OK;
-  const int lot = index / e->lot_slots, place = index % e->lot_slots;
-  const size_t stride = e->lot[lot].device.weights,
+  const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
+  const size_t stride = e->chunk[chunk].device.weights,
                count = esc_weight_count(e->model.problem->shape);
-  const cudaStream_t stream = e->lane[lot % e->lanes].stream;
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   for (size_t i = 0; i < stride; i++) h_row[i] = i < count ? (float)flat[i] : 0;
   ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)place * stride, h_row, stride * sizeof *h_row,
                                cudaMemcpyHostToDevice, stream));
@@ -220,16 +225,16 @@ done:
 
 static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
   esc_status status = ESC_OK;
-  esc_cuda_cohort *e = handle;
-  const int lot = index / e->lot_slots, place = index % e->lot_slots;
-  const esc_lot *d = &e->lot[lot].device;
-  const cudaStream_t stream = e->lane[lot % e->lanes].stream;
+  esc_cuda_engine_state *e = handle;
+  const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
+  const esc_chunk *d = &e->chunk[chunk].device;
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   esc_slot *slot = &e->slot[index];
-  esc_state_unpack(&e->model, member, state, slot, e->flat[0], d->low ? e->flat[1] : NULL);
+  esc_state_unpack(&e->model, member, state, slot, e->flat[0], d->compensation ? e->flat[1] : NULL);
   e->h_seed[index] = member->seed;
   e->h_track[index] = slot->track;
   ESC_TRY(put_row(e, index, e->flat[0], e->h_w, d->w));
-  if (d->low) ESC_TRY(put_row(e, index, e->flat[1], e->h_low, d->low));
+  if (d->compensation) ESC_TRY(put_row(e, index, e->flat[1], e->h_compensation, d->compensation));
   ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + place, e->h_seed + index, sizeof *d->seed,
                                cudaMemcpyHostToDevice, stream));
   ESC_TRY_CUDA(cudaMemcpyAsync(d->track + place, e->h_track + index, sizeof *d->track,
@@ -240,32 +245,32 @@ done:
 }
 
 static void describe(const void *handle, char *text, size_t size) {
-  const esc_cuda_cohort *e = handle;
+  const esc_cuda_engine_state *e = handle;
   const char *graphs = e->graphs && !e->config->launch ? " in graphs" : "";
-  snprintf(text, size, "%.60s, %s%s, %d lots of %d on %d streams", e->device, e->config->path,
-           graphs, e->lots, e->lot_slots, e->lanes);
+  snprintf(text, size, "%.60s, %s%s, %d chunks of %d on %d streams", e->device, e->config->path,
+           graphs, e->chunks, e->chunk_slots, e->streams);
 }
 
 static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
                        const esc_engine_setup *setup) {
-  return esc_cuda_cohort_bytes(p, ops->config, setup);
+  return esc_cuda_engine_state_bytes(p, ops->config, setup);
 }
 
 static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup) {
   (void)setup;
-  return esc_cuda_cohort_slots(p, ops->config);
+  return esc_cuda_engine_state_slots(p, ops->config);
 }
 
 static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup, void **out) {
-  esc_cuda_cohort *cohort = NULL;
-  const esc_status status = esc_cuda_cohort_create(p, setup, ops->config, &cohort);
-  *out = cohort;
+  esc_cuda_engine_state *state = NULL;
+  const esc_status status = esc_cuda_engine_state_create(p, setup, ops->config, &state);
+  *out = state;
   return status;
 }
 
-static void destroy(void *handle) { esc_cuda_cohort_destroy(handle); }
+static void destroy(void *handle) { esc_cuda_engine_state_destroy(handle); }
 
 static const esc_cuda_config fused_config = {
     .path = "fused", .launch = esc_launch_fused, .scratch = esc_fused_scratch};
@@ -296,11 +301,12 @@ static esc_status refuse_fused(const esc_problem *p, const char *path, size_t li
                   "--path %s: takes fp32, width 16, 32, 48 or 64, no more inputs than that, "
                   "batch up to %d, and layers that fit into %zu bytes of shared memory (%zu "
                   "here); --path cublas takes any",
-                  path, ESC_SLAB, limit, esc_fused_shared(p->shape.layers, p->shape.width));
+                  path, ESC_ACCUMULATION_BLOCK, limit,
+                  esc_fused_shared(p->shape.layers, p->shape.width));
 }
 
-esc_status esc_cuda_find(const esc_problem *p, int device, const char *path, bool tf32,
-                         const esc_engine_ops **found) {
+esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
+                           const esc_engine_ops **found) {
   esc_status status = ESC_OK;
   const bool any = !path || !strcmp(path, "auto"), tensor = !any && !strcmp(path, "fused-3xtf32");
   const bool fused = tensor || (!any && !strcmp(path, "fused"));

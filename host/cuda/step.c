@@ -30,9 +30,9 @@ done:
   return status;
 }
 
-/* Place of hidden layer l in lot->z and lot->h. */
-static size_t layer_at(const esc_device_problem *p, const esc_lot *lot, int l) {
-  return (size_t)l * (size_t)lot->slots * (size_t)p->batch * (size_t)p->width;
+/* Place of hidden layer l in chunk->z and chunk->h. */
+static size_t layer_at(const esc_device_problem *p, const esc_chunk *chunk, int l) {
+  return (size_t)l * (size_t)chunk->slots * (size_t)p->batch * (size_t)p->width;
 }
 
 /* Columns of layer l's weights. */
@@ -44,13 +44,13 @@ static matrix of_samples(const esc_device_problem *p, float *data, int columns) 
 }
 
 /* What layer l reads: the inputs, or the values of the layer below. */
-static matrix below(const esc_device_problem *p, const esc_lot *lot, int l) {
-  return of_samples(p, l == 0 ? lot->x : lot->h + layer_at(p, lot, l - 1), inputs_of(p, l));
+static matrix below(const esc_device_problem *p, const esc_chunk *chunk, int l) {
+  return of_samples(p, l == 0 ? chunk->x : chunk->h + layer_at(p, chunk, l - 1), inputs_of(p, l));
 }
 
 /* Layer l of weights, or of gradients. */
-static matrix layer_of(const esc_device_problem *p, const esc_lot *lot, float *weights, int l) {
-  return (matrix){weights + p->offset[l], inputs_of(p, l), lot->weights, CUBLAS_OP_N};
+static matrix layer_of(const esc_device_problem *p, const esc_chunk *chunk, float *weights, int l) {
+  return (matrix){weights + p->offset[l], inputs_of(p, l), chunk->weights, CUBLAS_OP_N};
 }
 
 static matrix transposed(matrix m) {
@@ -59,91 +59,91 @@ static matrix transposed(matrix m) {
 }
 
 /* z_l = h_{l-1} W_l' and, but for the last hidden layer, h_l = sigma(z_l). */
-static esc_status forward_layer(const esc_cuda_step *s, const esc_lot *lot, int l) {
+static esc_status forward_layer(const esc_cuda_step *s, const esc_chunk *chunk, int l) {
   esc_status status = ESC_OK;
   const esc_device_problem *p = s->problem;
   const product z = {.rows = p->batch,
                      .columns = p->width,
                      .depth = inputs_of(p, l),
-                     .a = below(p, lot, l),
-                     .b = transposed(layer_of(p, lot, lot->w, l)),
-                     .c = of_samples(p, lot->z + layer_at(p, lot, l), p->width)};
-  ESC_TRY(multiply(s, &z, lot->slots));
-  if (l < p->layers - 2) ESC_TRY_CUDA(esc_launch_activate(p, lot, l, s->stream));
+                     .a = below(p, chunk, l),
+                     .b = transposed(layer_of(p, chunk, chunk->w, l)),
+                     .c = of_samples(p, chunk->z + layer_at(p, chunk, l), p->width)};
+  ESC_TRY(multiply(s, &z, chunk->slots));
+  if (l < p->layers - 2) ESC_TRY_CUDA(esc_launch_activate(p, chunk, l, s->stream));
 done:
   return status;
 }
 
 /* delta_l, G_l = delta_l' h_{l-1} and u_{l-1} = delta_l W_l. */
-static esc_status backward_layer(const esc_cuda_step *s, const esc_lot *lot, int l) {
+static esc_status backward_layer(const esc_cuda_step *s, const esc_chunk *chunk, int l) {
   esc_status status = ESC_OK;
   const esc_device_problem *p = s->problem;
-  const matrix delta = of_samples(p, lot->delta, p->width);
+  const matrix delta = of_samples(p, chunk->delta, p->width);
   const product gradient = {.rows = p->width,
                             .columns = inputs_of(p, l),
                             .depth = p->batch,
                             .a = transposed(delta),
-                            .b = below(p, lot, l),
-                            .c = layer_of(p, lot, lot->g, l)};
+                            .b = below(p, chunk, l),
+                            .c = layer_of(p, chunk, chunk->g, l)};
   const product u = {.rows = p->batch,
                      .columns = inputs_of(p, l),
                      .depth = p->width,
                      .a = delta,
-                     .b = layer_of(p, lot, lot->w, l),
-                     .c = of_samples(p, lot->u, p->width)};
-  ESC_TRY_CUDA(esc_launch_delta(p, lot, l, s->stream));
-  ESC_TRY(multiply(s, &gradient, lot->slots));
-  if (l > 0) ESC_TRY(multiply(s, &u, lot->slots));
+                     .b = layer_of(p, chunk, chunk->w, l),
+                     .c = of_samples(p, chunk->u, p->width)};
+  ESC_TRY_CUDA(esc_launch_delta(p, chunk, l, s->stream));
+  ESC_TRY(multiply(s, &gradient, chunk->slots));
+  if (l > 0) ESC_TRY(multiply(s, &u, chunk->slots));
 done:
   return status;
 }
 
-static esc_status forward(const esc_cuda_step *s, const esc_lot *lot) {
+static esc_status forward(const esc_cuda_step *s, const esc_chunk *chunk) {
   esc_status status = ESC_OK;
   esc_trace_begin("forward");
-  ESC_TRY_CUDA(esc_launch_inputs(s->problem, lot, s->stream));
-  for (int l = 0; l < s->problem->layers - 1; l++) ESC_TRY(forward_layer(s, lot, l));
-  ESC_TRY_CUDA(esc_launch_output(s->problem, s->rules, lot, s->stream));
+  ESC_TRY_CUDA(esc_launch_inputs(s->problem, chunk, s->stream));
+  for (int l = 0; l < s->problem->layers - 1; l++) ESC_TRY(forward_layer(s, chunk, l));
+  ESC_TRY_CUDA(esc_launch_output(s->problem, s->rules, chunk, s->stream));
 done:
   esc_trace_end();
   return status;
 }
 
-static esc_status backward(const esc_cuda_step *s, const esc_lot *lot) {
+static esc_status backward(const esc_cuda_step *s, const esc_chunk *chunk) {
   esc_status status = ESC_OK;
   esc_trace_begin("backward");
-  ESC_TRY_CUDA(esc_launch_output_gradient(s->problem, lot, s->stream));
-  for (int l = s->problem->layers - 2; l >= 0; l--) ESC_TRY(backward_layer(s, lot, l));
+  ESC_TRY_CUDA(esc_launch_output_gradient(s->problem, chunk, s->stream));
+  for (int l = s->problem->layers - 2; l >= 0; l--) ESC_TRY(backward_layer(s, chunk, l));
 done:
   esc_trace_end();
   return status;
 }
 
-static esc_status update(const esc_cuda_step *s, const esc_lot *lot) {
+static esc_status update(const esc_cuda_step *s, const esc_chunk *chunk) {
   esc_status status = ESC_OK;
   esc_trace_begin("update");
-  ESC_TRY_CUDA(esc_launch_update(s->problem, lot, s->stream));
-  ESC_TRY_CUDA(esc_launch_ledger(s->problem, s->rules, lot, s->stream));
+  ESC_TRY_CUDA(esc_launch_update(s->problem, chunk, s->stream));
+  ESC_TRY_CUDA(esc_launch_ledger(s->problem, s->rules, chunk, s->stream));
 done:
   esc_trace_end();
   return status;
 }
 
-esc_status esc_cuda_step_enqueue(const esc_cuda_step *s, const esc_lot *lot) {
+esc_status esc_cuda_step_enqueue(const esc_cuda_step *s, const esc_chunk *chunk) {
   esc_status status = ESC_OK;
-  ESC_TRY(forward(s, lot));
-  ESC_TRY(backward(s, lot));
-  ESC_TRY(update(s, lot));
+  ESC_TRY(forward(s, chunk));
+  ESC_TRY(backward(s, chunk));
+  ESC_TRY(update(s, chunk));
 done:
   return status;
 }
 
-esc_status esc_cuda_step_graph(const esc_cuda_step *s, const esc_lot *lot, int steps,
+esc_status esc_cuda_step_graph(const esc_cuda_step *s, const esc_chunk *chunk, int steps,
                                cudaGraphExec_t *exec) {
   esc_status status = ESC_OK;
   cudaGraph_t graph = NULL;
   ESC_TRY_CUDA(cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal));
-  for (int i = 0; i < steps && status == ESC_OK; i++) status = esc_cuda_step_enqueue(s, lot);
+  for (int i = 0; i < steps && status == ESC_OK; i++) status = esc_cuda_step_enqueue(s, chunk);
   const cudaError_t ended = cudaStreamEndCapture(s->stream, &graph); /* also after a failure */
   if (status != ESC_OK) goto done;
   ESC_TRY_CUDA(ended);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One training step of a lot, and graphs of steps. */
+/* One training step of a chunk, and graphs of steps. */
 #ifndef ESC_CUDA_STEP_H
 #define ESC_CUDA_STEP_H
 
+#include "cuda/chunk.h"
 #include "cuda/cublas.h"
-#include "cuda/lot.h"
 
 typedef struct esc_cuda_step {
   const esc_device_problem *problem;
@@ -13,11 +13,11 @@ typedef struct esc_cuda_step {
   cudaStream_t stream;
 } esc_cuda_step;
 
-/* Puts one step of every training network of the lot on the stream. */
-esc_status esc_cuda_step_enqueue(const esc_cuda_step *step, const esc_lot *lot);
+/* Puts one step of every training network of the chunk on the stream. */
+esc_status esc_cuda_step_enqueue(const esc_cuda_step *step, const esc_chunk *chunk);
 
 /* A graph of `steps` of them, to be launched again and again. */
-esc_status esc_cuda_step_graph(const esc_cuda_step *step, const esc_lot *lot, int steps,
+esc_status esc_cuda_step_graph(const esc_cuda_step *step, const esc_chunk *chunk, int steps,
                                cudaGraphExec_t *graph);
 
 #endif

@@ -66,8 +66,8 @@ static void become(const esc_child_spec *spec, const pipes *p, pid_t parent, cha
   _exit(127);
 }
 
-esc_status esc_child_start(const esc_child_spec *spec, const char *verb, pid_t *child, int *input,
-                           int *output, int *error) {
+esc_status esc_child_start(const esc_child_spec *spec, const char *command, pid_t *child,
+                           int *input, int *output, int *error) {
   esc_status status = ESC_OK;
   pipes p;
   const pid_t parent = getpid();
@@ -75,7 +75,7 @@ esc_status esc_child_start(const esc_child_spec *spec, const char *verb, pid_t *
   *error = 0;
   if (!open_pipes(&p) || !environment || (*child = fork()) < 0) {
     status =
-        ESC_FAIL(ESC_IO_FAILED, "%s: cannot start %s: %s", verb, spec->program, strerror(errno));
+        ESC_FAIL(ESC_IO_FAILED, "%s: cannot start %s: %s", command, spec->program, strerror(errno));
     goto done;
   }
   if (*child == 0) become(spec, &p, parent, environment);

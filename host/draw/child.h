@@ -17,8 +17,8 @@ typedef struct esc_child_spec {
  * its standard output and error together, are pipes: *input and *output are our ends, which do not
  * block and are the caller's to close. *error is errno where the program cannot be started, which
  * is no failure here; then there are no ends. */
-esc_status esc_child_start(const esc_child_spec *spec, const char *verb, pid_t *child, int *input,
-                           int *output, int *error);
+esc_status esc_child_start(const esc_child_spec *spec, const char *command, pid_t *child,
+                           int *input, int *output, int *error);
 
 /* Waits for its end; the status of waitpid. */
 int esc_child_wait(pid_t child);

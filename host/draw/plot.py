@@ -4,7 +4,7 @@
     python3 -c SCRIPT FIG [WIDTH [CAPTION]] < OBJECT
 
 FIG ends in .png, .svg or .pdf; WIDTH is single, double or inches; CAPTION, a text file for the
-picture's caption. OBJECT is what the verb `plot` writes: a title and a group for every bottleneck
+picture's caption. OBJECT is what the command `plot` writes: a title and a group for every bottleneck
 r, set of small layers and threshold, with the escape step of each seed (-1: censored). Thresholds
 are a panel each, or one for all where their times are alike; a bottleneck is a colour: seeds
 faint, their means bold, the least-squares line solid, theory's law dashed from the mean at the

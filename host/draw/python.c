@@ -92,7 +92,7 @@ static interpreters find_interpreters(void) {
 
 /* What to run. */
 typedef struct job {
-  const char *text, *verb, *input;
+  const char *text, *command, *input;
   char *const *arguments;
 } job;
 
@@ -117,7 +117,7 @@ static esc_status start(const char *python, const job *j, script *s, int *error)
   for (int i = 0; i < ARGUMENTS_MAX && j->arguments && j->arguments[i]; i++)
     all[4 + i] = j->arguments[i];
   const esc_child_spec spec = {.program = python, .arguments = all, .leave_out = "PYTHON"};
-  return esc_child_start(&spec, j->verb, &s->child, &s->input, &s->output, error);
+  return esc_child_start(&spec, j->command, &s->child, &s->input, &s->output, error);
 }
 
 static void close_input(script *s) {
@@ -214,21 +214,21 @@ static esc_status run_script(const char *more, job j) {
                       "%s: no Python with matplotlib, so no figure was written; tried %s; install "
                       "matplotlib there (Debian: python3-matplotlib), or set ESCAPEMENT_PYTHON to "
                       "an interpreter that has it",
-                      j.verb, tried);
+                      j.command, tried);
   else if (end.code != 0)
     status = ESC_FAIL(end.code == 2 ? ESC_BAD_INPUT : ESC_LIBRARY_FAILED,
-                      "%s%s; no figure was written", end.words[0] ? end.words : j.verb,
+                      "%s%s; no figure was written", end.words[0] ? end.words : j.command,
                       end.words[0] ? "" : ": the drawing script ended early");
 done:
   free(text);
   return status;
 }
 
-esc_status esc_python_run(const char *script_text, const char *verb, const char *input,
+esc_status esc_python_run(const char *script_text, const char *command, const char *input,
                           char *const *arguments) {
-  return run_script("", (job){script_text, verb, input, arguments});
+  return run_script("", (job){script_text, command, input, arguments});
 }
 
-esc_status esc_python_check(const char *script_text, const char *verb) {
-  return run_script(only_load, (job){script_text, verb, "", NULL});
+esc_status esc_python_check(const char *script_text, const char *command) {
+  return run_script(only_load, (job){script_text, command, "", NULL});
 }

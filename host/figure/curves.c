@@ -15,7 +15,7 @@ esc_status esc_curves_of(const esc_escape_problem *problem, uint64_t small_layer
     esc_escape_times times;
     for (int l = 0; l < p.layers; l++)
       if (small_layers >> l & 1) p.scale[l] = problem->scale[l] * epsilon;
-    ESC_TRY(esc_escape(&p, &times));
+    ESC_TRY(esc_escape_times_find(&p, &times));
     out->epsilon[i] = epsilon;
     out->ode[i] = times.ode;
     out->closed[i] = times.closed;

@@ -41,13 +41,13 @@ static esc_status level_losses(const esc_block_problem *b, const esc_block_grid 
   esc_block_signals at;
   ESC_TRY_ALLOCATE(state);
   for (int i = 0; i < points; i++) time[i] = rate * step[i];
-  ESC_TRY(esc_block_states(b, grid, points, time, state));
+  ESC_TRY(esc_block_trajectory(b, grid, points, time, state));
   for (int i = 0; i < points; i++) {
     ESC_TRY(esc_block_flow(b, grid, state + i * n, motion, &at));
     speed[i] = norm(n, motion);
     if (i) time[i] = fmax(time[i - 1], rate * (step[i] - log(speed[i] / speed[0]) / 2));
   }
-  ESC_TRY(esc_block_states(b, grid, points, time, state));
+  ESC_TRY(esc_block_trajectory(b, grid, points, time, state));
   for (int i = 0; i < points; i++) {
     ESC_TRY(esc_block_flow(b, grid, state + i * n, NULL, &at));
     loss[i] = at.loss;
@@ -142,7 +142,7 @@ static esc_status add_attribution(esc_figure *f, const esc_figure_run *run) {
                     .tolerance = attribution_tolerance};
   if (h.problem.modes > 2) h.problem.modes = 2;
   esc_attribution a = {0};
-  ESC_TRY(esc_homotopy_attribute(&h, NULL, NULL, &a));
+  ESC_TRY(esc_attribution_find(&h, NULL, NULL, &a));
   for (int k = 0; k < h.problem.modes; k++) {
     const double shift = a.to[k] - a.from[k];
     esc_check_add(

@@ -61,9 +61,9 @@ esc_status esc_loss_crossing_of(const esc_escape_problem *problem, double thresh
   esc_escape_problem p = *problem;
   esc_escape_times times;
   p.to = fmax(0.5, 2 * p.scale[p.layer]);
-  ESC_TRY(esc_escape(&p, &times));
+  ESC_TRY(esc_escape_times_find(&p, &times));
   if (!isfinite(times.ode))
-    return ESC_FAIL(ESC_BAD_INPUT, "the reduced ODE does not escape: %s", times.remark);
+    return ESC_FAIL(ESC_BAD_INPUT, "the reduced ODE does not escape: %s", times.note);
   out->closed = times.closed;
   double low = 0, high = 2 * times.ode + 40;
   for (int i = 0; i < ROUNDS; i++) ESC_TRY(narrow(&p, threshold, &low, &high, out->scale));

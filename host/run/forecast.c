@@ -58,8 +58,8 @@ static void try_member(const esc_run *r, esc_forecast_cell *c, sample *s) {
   c->tried++;
   s->method = f->method;
   c->note = f->why;
-  c->late = c->late || f->late;
-  c->own = f->own;
+  c->late = c->late || f->is_lower_bound;
+  c->own = f->is_member;
 }
 
 /* A member of every cell, then another of each, until the work is used up: by its count and

@@ -44,10 +44,10 @@ struct esc_recorder {
 
 static esc_status create_workspace(const esc_problem *p, bool exact, workspace *w) {
   esc_status status = ESC_OK;
-  ESC_TRY(esc_arena_create(esc_observe_workspace(p->shape), &w->observe));
+  ESC_TRY(esc_arena_create(esc_observation_workspace(p->shape), &w->observe));
   if (!exact) return esc_cpu_responder_create(p, &w->responder);
   ESC_TRY_ALLOCATE(w->work = esc_reference_work_create(p));
-  ESC_TRY(esc_arena_create(esc_respond_reference_workspace(p->shape), &w->respond));
+  ESC_TRY(esc_arena_create(esc_evaluation_workspace(p->shape), &w->respond));
 done:
   return status;
 }
@@ -125,7 +125,7 @@ double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
   const double sample = record->samples * (4 * inputs + 32) +
                         esc_arena_bytes(esc_eval_sample_workspace(record->samples));
   const double thread =
-      esc_cpu_responder_bytes(p) + esc_arena_bytes(esc_observe_workspace(p->shape));
+      esc_cpu_responder_bytes(p) + esc_arena_bytes(esc_observation_workspace(p->shape));
   return setup->slots * (sample + 16 * weights) + setup->threads * thread;
 }
 
@@ -209,14 +209,15 @@ int64_t esc_recorder_horizon(const esc_recorder *r, int slot, int64_t step) {
 static void observe(esc_recorder *r, int slot, const double *weights, double *row) {
   workspace *const mine = &r->workspace[omp_get_thread_num()];
   const esc_eval_sample *sample = &r->sample[slot];
-  esc_response response;
+  esc_evaluation evaluation;
   if (mine->responder)
-    esc_cpu_respond(mine->responder, &r->observer, sample, weights, &response);
+    esc_cpu_respond(mine->responder, &r->observer, sample, weights, &evaluation);
   else
-    esc_respond_reference(&r->observer, sample, weights, mine->work, &mine->respond, &response);
+    esc_evaluation_compute(&r->observer, sample, weights, mine->work, &mine->respond, &evaluation);
   const double *initial = r->initial + (size_t)slot * esc_weight_count(r->problem->shape);
-  esc_observe(&r->observer, &(esc_observed){&r->plan->member[r->place[slot]], initial, weights},
-              &response, &mine->observe, row);
+  esc_observation_write(&r->observer,
+                        &(esc_observed_network){&r->plan->member[r->place[slot]], initial, weights},
+                        &evaluation, &mine->observe, row);
 }
 
 static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *row) {

@@ -69,13 +69,13 @@ static bool first_difference(const char *one, const char *other, const char *con
 }
 
 /* The value from a little before byte `from`, where long values begin to differ. */
-static esc_shown show(const entry *e, int from) {
+static esc_quoted show(const entry *e, int from) {
   char text[256];
   const int skip = e->length < 60 || from < 24 ? 0 : from - 20;
-  if (e->length < 0) return esc_show("absent", strlen("absent"));
+  if (e->length < 0) return esc_quote("absent", strlen("absent"));
   const int used =
       snprintf(text, sizeof text, "%s%.*s", skip ? "..." : "", e->length - skip, e->value + skip);
-  return esc_show(text, used < (int)sizeof text ? (size_t)used : sizeof text - 1);
+  return esc_quote(text, used < (int)sizeof text ? (size_t)used : sizeof text - 1);
 }
 
 bool esc_spec_differ(const char *one, const char *other, const char *const *allowed,
@@ -87,7 +87,7 @@ bool esc_spec_differ(const char *one, const char *other, const char *const *allo
     return false;
   const char *key = a.length < 0 ? b.key : a.key;
   while (same < a.length && same < b.length && a.value[same] == b.value[same]) same++;
-  *out = (esc_spec_difference){esc_show(key, strlen(key)), show(&a, same), show(&b, same)};
+  *out = (esc_spec_difference){esc_quote(key, strlen(key)), show(&a, same), show(&b, same)};
   return true;
 }
 

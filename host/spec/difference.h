@@ -12,7 +12,7 @@
 
 /* The first key that differs. Long values are shown from where they begin to. */
 typedef struct esc_spec_difference {
-  esc_shown key, one, other; /* a value "absent": that spec lacks the key */
+  esc_quoted key, one, other; /* a value "absent": that spec lacks the key */
 } esc_spec_difference;
 
 /* True if a key differs that is not among `allowed` (ended by NULL; a section's name

@@ -13,7 +13,7 @@
 static bool is_section(const esc_key *key) { return key->type == ESC_VALUE_SECTION && !key->shape; }
 
 static esc_status refuse(const esc_argument *argument, const char *key, const char *why) {
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: '%s' %s", argument->label, esc_show(key, strlen(key)).text,
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: '%s' %s", argument->label, esc_quote(key, strlen(key)).text,
                   why);
 }
 
@@ -164,12 +164,12 @@ typedef struct way {
 } way;
 
 /* What `w` has led to, as the user wrote it. */
-static esc_shown reached(const way *w) { return esc_show(w->key, (size_t)(w->end - w->key)); }
+static esc_quoted reached(const way *w) { return esc_quote(w->key, (size_t)(w->end - w->key)); }
 
 /* The element of w->node at `index`, or why there is none. */
 static esc_status find_element(const way *w, int index, esc_node ***element) {
   esc_node *list = w->node;
-  const esc_shown path = reached(w);
+  const esc_quoted path = reached(w);
   if (list->kind != ESC_NODE_LIST)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "%s: '%s': %s is %s in %s, not a list; replace all of it, %s=...",

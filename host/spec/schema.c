@@ -30,7 +30,7 @@ static const char activations[] = ESC_ACTIVATIONS(ACTIVATION_WORD, ) ":a0,a1,...
 
 const esc_key esc_schema[] = {
     {"name", ESC_VALUE_TEXT, RANGE(1, 200), .standard = "sweep",
-     .help = "what the sweep is called in results and pictures"},
+     .help = "name of the sweep in results and figures"},
 
     {"network", ESC_VALUE_SECTION,
      .help = "the student, f(x) = W_L s(... s(W_1 x)), without biases"},
@@ -41,65 +41,66 @@ const esc_key esc_schema[] = {
     {"network.inputs", ESC_VALUE_INTEGER, RANGE(1, ESC_INPUTS_MAX), .otherwise = "network.width",
      .help = "input dimension, d"},
     {"network.activation", ESC_VALUE_ACTIVATION, .words = &activations[1], .standard = "tanh",
-     .help = "activation of student and teacher; poly takes 1 to 17 coefficients, "
+     .help = "activation of student and teacher; poly has 1 to 17 coefficients, "
              "each from -1e30 to 1e30"},
 
     {"teacher", ESC_VALUE_SECTION,
      .help = "the target, T(x) = sum_k a_k s(v_k.x), v_k orthonormal"},
     {"teacher.amplitudes", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST, RANGE(-1e6, 1e6),
      .nonzero = true, COUNT(1, ESC_MODES_MAX), .standard = "[1.0]",
-     .help = "a_k, one for each mode; no more modes than inputs"},
+     .help = "amplitudes a_k, one for each mode; no more modes than inputs"},
     {"teacher.directions", ESC_VALUE_WORD, .words = "axes|random", .standard = "axes",
-     .help = "v_k: the first axes, or drawn from sweep.seed"},
+     .help = "directions v_k: the first coordinate axes, or random (from sweep.seed)"},
 
-    {"init", ESC_VALUE_SECTION, .help = "initial weights, before the sweep scales some layers"},
+    {"init", ESC_VALUE_SECTION, .help = "initial weights, before the small scales of the sweep"},
     {"init.scheme", ESC_VALUE_WORD, .words = "he-normal|symmetric|blocks", .standard = "he-normal",
      .help = "random, or on the symmetric manifold of one mode or of several"},
     {"init.scales", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_ONE | ESC_SHAPE_LIST | ESC_SHAPE_ROWS,
      RANGE(SMALLEST, 1e6), COUNT(1, ESC_LAYERS_MAX), .standard = "1.0",
-     .help = "layer scales that the sweep's multiply: one for all layers, a list with one for each "
-             "layer, or for blocks a list of such lists, one for each mode"},
+     .help =
+         "layer scales, multiplied by the scales of the sweep: one number for all layers, a list "
+         "with one number for each layer, or, for blocks, one such list for each mode"},
 
     {"train", ESC_VALUE_SECTION,
      .help = "gradient descent on a fresh Gaussian minibatch at every step"},
     {"train.metric", ESC_VALUE_WORD, .words = "euclidean|normalized", .standard = "euclidean",
-     .help = "layer factors of the rate: all 1, or n, 1, ..., 1, 1/n"},
+     .help = "factors of the rate by layer: all 1, or n, 1, ..., 1, 1/n"},
     {"train.rate", ESC_VALUE_NUMBER, RANGE(SMALLEST, 10), .unit = "flow time per step",
      .help = "learning rate, eta"},
     {"train.batch", ESC_VALUE_INTEGER, RANGE(1, ESC_BATCH_MAX), .unit = "samples",
      .help = "size of the minibatch, B"},
     {"train.steps", ESC_VALUE_INTEGER, RANGE(1, 1e15), .unit = "steps",
-     .help = "budget of each network; one that has not escaped by then is censored"},
+     .help = "maximum steps of each network; a network without an escape by then is censored"},
     {"train.loss", ESC_VALUE_WORD, .words = "squared|logistic|huber", .standard = "squared",
      .help = "loss of a sample; squared is (f-T)^2/2"},
     {"train.huber_delta", ESC_VALUE_NUMBER, ABOVE(0, INFINITY), .standard = "1.0",
-     .help = "where the huber loss turns linear; for that loss only"},
+     .help = "residual at which the Huber loss becomes linear; only with train.loss: huber"},
     {"train.update", ESC_VALUE_WORD, .words = "plain|compensated", .standard = "compensated",
-     .help = "how float weights are added to; compensated keeps what rounding would lose"},
+     .help = "addition of updates to float32 weights; compensated: with the rounding error carried "
+             "over"},
 
     {"escape", ESC_VALUE_SECTION,
-     .help = "when a network has escaped: at the first step with its loss below a threshold"},
+     .help = "the escape step of a network: its first step with a loss below a threshold"},
     {"escape.thresholds", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST, ABOVE(0, INFINITY),
      .distinct = true, COUNT(1, ESC_THRESHOLDS_MAX), .unit = "loss",
-     .help = "an escape step is recorded for each"},
+     .help = "loss thresholds; an escape step is recorded for each"},
     {"escape.smoothing", ESC_VALUE_NUMBER, BELOW(0, 1), .words = "none", .standard = "none",
-     .help = "factor of the moving average that is compared; none: the minibatch loss itself"},
+     .help = "factor of the moving average of the loss; none: the minibatch loss itself"},
     {"escape.false_escapes", ESC_VALUE_WORD, .words = "refuse|allow", .standard = "refuse",
-     .help = "what to do if noise alone would cross a threshold in over 1% of the networks"},
+     .help = "action if noise alone would cross a threshold in more than 1% of the networks"},
 
-    {"sweep", ESC_VALUE_SECTION,
-     .help = "the networks: every seed with every scale of every group"},
+    {"sweep", ESC_VALUE_SECTION, .help = "the networks: each seed with each scale of each group"},
     {"sweep.seeds", ESC_VALUE_INTEGER, RANGE(1, ESC_MEMBERS_MAX), .standard = "1",
      .help = "number of seeds"},
     {"sweep.seed", ESC_VALUE_INTEGER, RANGE(0, EXACT_MAX), .standard = "1",
-     .help = "the first seed; the others follow it"},
+     .help = "first seed; the next seeds are consecutive"},
     {"sweep.groups", ESC_VALUE_SECTION, .shape = ESC_SHAPE_LIST, COUNT(1, ESC_GROUPS_MAX),
-     .help = "which layers are small, and how small"},
+     .help = "small layers and their scales"},
     {"sweep.groups[].bottleneck", ESC_VALUE_INTEGER, RANGE(0, INFINITY), .limit = "network.layers",
      .help = "number of layers that carry the small scale, r"},
     {"sweep.groups[].scales", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST | ESC_SHAPE_MAPPING,
      RANGE(SMALLEST, 10), COUNT(1, ESC_GROUP_SCALES_MAX),
-     .help = "small scales, epsilon; a mapping spaces them evenly in log"},
+     .help = "small scales, epsilon; a mapping is spaced logarithmically"},
     {"sweep.groups[].scales.from", ESC_VALUE_NUMBER, RANGE(SMALLEST, 10),
      .help = "the first scale"},
     {"sweep.groups[].scales.to", ESC_VALUE_NUMBER, RANGE(SMALLEST, 10), .help = "the last scale"},
@@ -108,17 +109,16 @@ const esc_key esc_schema[] = {
     {"sweep.groups[].layers", ESC_VALUE_INTEGER, .shape = ESC_SHAPE_LIST, RANGE(1, INFINITY),
      .limit = "network.layers", .distinct = true, COUNT(0, ESC_LAYERS_MAX),
      .otherwise = "the first `bottleneck` layers",
-     .help = "which layers carry the small scale, counted from 1; as many as `bottleneck`"},
+     .help = "layers that carry the small scale, counted from 1; `bottleneck` of them"},
 
-    {"record", ESC_VALUE_SECTION, .help = "snapshots of observables, besides events"},
+    {"record", ESC_VALUE_SECTION, .help = "snapshots of observables, in addition to events"},
     {"record.every", ESC_VALUE_INTEGER, RANGE(0, 1e15), .standard = "0", .unit = "steps",
      .help = "steps between snapshots; 0 records events only"},
     {"record.per_decade", ESC_VALUE_INTEGER, RANGE(0, 1000), .standard = "0",
-     .help = "snapshots a decade of steps, evenly in log; instead of `every`"},
+     .help = "snapshots per decade of steps, spaced logarithmically; replaces `every`"},
     {"record.samples", ESC_VALUE_INTEGER, RANGE(0, ESC_BATCH_MAX), .standard = "0",
-     .help =
-         "size of the evaluation sample: even, at least 2 network.inputs; 0: the least "
-         "multiple of 128 that is 4 network.inputs, which leaves enough to tell sampling errors"},
+     .help = "size of the evaluation sample: even, at least 2 network.inputs; 0: 4 network.inputs, "
+             "rounded up to a multiple of 128, enough to estimate sampling errors"},
 };
 const int esc_schema_keys = (int)(sizeof esc_schema / sizeof esc_schema[0]);
 
@@ -303,22 +303,34 @@ esc_hint esc_word_hint(const char *words, const char *text) {
 
 /* ---- help ---- */
 
+enum { HELP_INDENT = 6, HELP_COLUMNS = 80 };
+
+/* Texts in a row, indented below a key. */
+static void print_wrapped(FILE *out, const char *a, const char *b, const char *c) {
+  char line[2048];
+  snprintf(line, sizeof line, "%s%s%s", a, b, c);
+  fprintf(out, "%*s", HELP_INDENT, "");
+  esc_text_print_wrapped(out, line, HELP_INDENT, HELP_COLUMNS);
+}
+
 static void print_key(FILE *out, const esc_key *key) {
   const esc_allowed allowed = esc_schema_allowed(key);
   const char *standard = key->standard ? key->standard : key->otherwise;
   fprintf(out, "  %s%s%s%s\n", key->path, key->unit ? " (" : "", key->unit ? key->unit : "",
           key->unit ? ")" : "");
-  fprintf(out, "      %s\n", key->help);
-  fprintf(out, "      %s; %s%s\n", allowed.text, standard ? "default: " : "required",
-          standard ? standard : "");
+  print_wrapped(out, key->help, "", "");
+  print_wrapped(out, allowed.text, standard ? "; default: " : "; required",
+                standard ? standard : "");
 }
 
 void esc_spec_help(FILE *out) {
   for (int i = 0; i < esc_schema_keys; i++) {
     const esc_key *key = &esc_schema[i];
-    if (key->type == ESC_VALUE_SECTION && !key->shape)
-      fprintf(out, "\n%s: %s\n", key->path, key->help);
-    else
+    if (key->type != ESC_VALUE_SECTION || key->shape) {
       print_key(out, key);
+      continue;
+    }
+    const int indent = fprintf(out, "\n%s: ", key->path) - 1;
+    esc_text_print_wrapped(out, key->help, indent, HELP_COLUMNS);
   }
 }

@@ -33,7 +33,7 @@ static description describe(const esc_node *node) {
   if (!node->quoted && !node->text[0]) return (description){"an empty value"};
   const char quote = node->quoted ? '"' : '\'';
   snprintf(out.text, sizeof out.text, "%c%s%c", quote,
-           esc_show(node->text, strlen(node->text)).text, quote);
+           esc_quote(node->text, strlen(node->text)).text, quote);
   return out;
 }
 
@@ -226,7 +226,7 @@ static esc_status refuse_unknown_key(const walk *at, const esc_node *node, const
   const esc_hint hint = esc_schema_hint(path);
   return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown key '%s%s'%s; allowed: %s",
                   esc_node_key_place(node).text, at->shown,
-                  esc_show(node->key, strlen(node->key)).text,
+                  esc_quote(node->key, strlen(node->key)).text,
                   dotted ? " (keys in a file are nested: train: {batch: 64})" : hint.text,
                   esc_schema_allowed_keys(at->prefix).text);
 }
@@ -243,9 +243,9 @@ static bool is_after_decimal_comma(const esc_node *before, const esc_node *node)
 static esc_status refuse_decimal_comma(const walk *at, const esc_node *before,
                                        const esc_node *node) {
   return ESC_FAIL(ESC_BAD_INPUT, "%s: %s%s: '%s,%s' %s", esc_node_key_place(node).text, at->shown,
-                  esc_show(before->key, strlen(before->key)).text,
-                  esc_show(before->text, strlen(before->text)).text,
-                  esc_show(node->key, strlen(node->key)).text, decimal_comma);
+                  esc_quote(before->key, strlen(before->key)).text,
+                  esc_quote(before->text, strlen(before->text)).text,
+                  esc_quote(node->key, strlen(node->key)).text, decimal_comma);
 }
 
 static esc_status check_key_names(const walk *at, const esc_node *mapping) {

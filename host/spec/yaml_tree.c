@@ -184,7 +184,7 @@ static esc_status check_node(builder *b, int line, const yaml_char_t *anchor,
 static esc_status take_key(builder *b, const char *key, int line) {
   const esc_node *parent = innermost(b);
   const esc_node *twin = esc_node_get(parent, key);
-  const esc_shown shown = esc_show(key, strlen(key));
+  const esc_quoted shown = esc_quote(key, strlen(key));
   if (parent->children == ESC_YAML_KEYS_MAX)
     return refuse(b->source, line, "more than %d keys in one mapping", ESC_YAML_KEYS_MAX);
   if (twin)

@@ -158,8 +158,8 @@ static esc_status refuse(const esc_lock *l, const holder *h) {
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%.*s: another run is writing this output: process %ld on %s, since %s; wait for "
                   "it, stop it, or name another with -o",
-                  output, l->path, h->pid, esc_show(h->host, strlen(h->host)).text,
-                  esc_show(h->since, strlen(h->since)).text);
+                  output, l->path, h->pid, esc_quote(h->host, strlen(h->host)).text,
+                  esc_quote(h->since, strlen(h->since)).text);
 }
 
 /* Until whoever holds the lock lets it go, or the caller stops the wait. */

@@ -84,8 +84,8 @@ static esc_status check_oracle(int kind, int loss, esc_verify_worst *worst) {
     esc_verify_take(worst, s.gradient.deficit[l] - (double)want.deficit[l], ulps,
                     "%s, %s, E[u.kappa] of interface %d", name, cost, l + 1);
   for (int l = 0; l < 3; l++)
-    esc_verify_take(worst, s.gradient.gradient2[l] - (double)want.gradient2[l],
-                    ulps * (1 + s.gradient.gradient2[l]), "%s, %s, |G_%d|^2", name, cost, l + 1);
+    esc_verify_take(worst, s.gradient.grad_norm_sq[l] - (double)want.grad_norm_sq[l],
+                    ulps * (1 + s.gradient.grad_norm_sq[l]), "%s, %s, |G_%d|^2", name, cost, l + 1);
   for (int i = 0; i < WEIGHTS; i++)
     esc_verify_take(worst, s.g[i] - (double)g[i], ulps, "%s, %s, weight %d", name, cost, i);
 done:

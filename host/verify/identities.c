@@ -144,7 +144,7 @@ static double product_size(const esc_verify_scene *s, int l) {
   double norm2 = 0;
   for (size_t i = esc_weight_offset(shape, l); i < esc_weight_offset(shape, l + 1); i++)
     norm2 += s->w[i] * s->w[i];
-  return sqrt(norm2 * s->gradient.gradient2[l]);
+  return sqrt(norm2 * s->gradient.grad_norm_sq[l]);
 }
 
 /* tr R = -2 E[u.kappa] and tr S = gamma_{l+1} |G_{l+1}|^2 - gamma_l |G_l|^2: some hundred
@@ -159,8 +159,8 @@ static esc_status check_trace(const esc_problem *p, const char *name, esc_verify
   esc_verify_scene_gradient(&s);
   esc_imbalance_second(p, s.g, m.second);
   for (int l = 0; l < p->shape.layers - 1; l++) {
-    const double above = esc_metric_gamma(p, l + 1) * s.gradient.gradient2[l + 1];
-    const double below = esc_metric_gamma(p, l) * s.gradient.gradient2[l];
+    const double above = esc_metric_gamma(p, l + 1) * s.gradient.grad_norm_sq[l + 1];
+    const double below = esc_metric_gamma(p, l) * s.gradient.grad_norm_sq[l];
     esc_verify_take(worst, esc_imbalance_trace(p, m.flow, l) + 2 * s.gradient.deficit[l],
                     100 * DBL_EPSILON * (product_size(&s, l) + product_size(&s, l + 1)),
                     "%s, flow of interface %d", name, l + 1);

@@ -180,25 +180,25 @@ static esc_status events(const esc_verify_target *t, esc_verify_worst *worst) {
 }
 
 /* 10^5 steps of 3e-9 from 1, each below half an ulp of float: plain stays, compensated
- * moves, and what it has left over is less than an ulp of 1. The low part rounds each
+ * moves, and what it has left over is less than an ulp of 1. The compensation rounds each
  * step by 2^-48 of 1, up or down. */
 static esc_status updates(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   const float rate = 1e-3F, g = 3e-6F;
   const int steps = 100000;
-  float plain = 1, high = 1, low = 0;
+  float plain = 1, high = 1, compensation = 0;
   esc_verify_take(worst, (double)esc_update_plain(0.25F, 2, 1).w - 0.5, 0, "plain");
   for (int i = 0; i < steps; i++) {
-    const esc_updated u = esc_update_compensated(rate, g, high, low);
+    const esc_updated u = esc_update_compensated(rate, g, high, compensation);
     plain = esc_update_plain(rate, g, plain).w;
     high = u.w;
-    low = u.low;
+    compensation = u.compensation;
   }
   const double want = 1 - steps * ((double)rate * (double)g);
   esc_verify_take(worst, (double)plain - 1, 0, "plain, lost");
-  esc_verify_take(worst, (double)high + (double)low - want, 4 * sqrt(steps) * 0x1p-48,
+  esc_verify_take(worst, (double)high + (double)compensation - want, 4 * sqrt(steps) * 0x1p-48,
                   "compensated");
-  esc_verify_take(worst, (double)low, 0x1p-24, "left over");
+  esc_verify_take(worst, (double)compensation, 0x1p-24, "left over");
   return ESC_OK;
 }
 

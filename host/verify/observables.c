@@ -47,9 +47,9 @@ static esc_status open_scene(const esc_problem *p, int samples, scene *s) {
   ESC_TRY(esc_observer_init(&s->observer, own, c.c1, samples));
   ESC_TRY(esc_eval_sample_create(&s->observer, &s->sample));
   ESC_TRY(esc_eval_sample_draw(&s->observer, 3, &s->sample));
-  ESC_TRY(esc_arena_create(esc_respond_reference_workspace(p->shape), &s->respond));
+  ESC_TRY(esc_arena_create(esc_evaluation_workspace(p->shape), &s->respond));
   ESC_TRY_ALLOCATE(s->moved = calloc(weights, sizeof(double)));
-  ESC_TRY(esc_arena_create(esc_observe_workspace(p->shape), &s->observe));
+  ESC_TRY(esc_arena_create(esc_observation_workspace(p->shape), &s->observe));
   ESC_TRY_ALLOCATE(s->row = calloc((size_t)esc_observation_length(p->shape.layers), 8));
   ESC_TRY_ALLOCATE(s->x = calloc((size_t)(samples * p->shape.inputs), sizeof(double)));
   for (int i = 0; i < s->sample.samples * p->shape.inputs; i++) s->x[i] = (double)s->sample.x[i];
@@ -64,14 +64,14 @@ static double at(const scene *s, int observable) {
 /* S after a step h of the flow along -gamma G. */
 static double signal_after(scene *s, double h) {
   const esc_problem *p = &s->network.problem;
-  esc_response r;
+  esc_evaluation r;
   for (int l = 0; l < p->shape.layers; l++) {
     const size_t first = esc_weight_offset(p->shape, l);
     const size_t count = (size_t)esc_fan_out(p->shape, l) * (size_t)esc_fan_in(p->shape, l);
     for (size_t i = first; i < first + count; i++)
       s->moved[i] = s->network.w[i] - h * esc_metric_gamma(p, l) * s->network.g[i];
   }
-  esc_respond_reference(&s->observer, &s->sample, s->moved, s->network.work, &s->respond, &r);
+  esc_evaluation_compute(&s->observer, &s->sample, s->moved, s->network.work, &s->respond, &r);
   return r.signal;
 }
 
@@ -80,14 +80,15 @@ static double signal_after(scene *s, double h) {
 static esc_status check_rate(const esc_problem *p, const char *name, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   scene s;
-  esc_response response;
+  esc_evaluation evaluation;
   ESC_TRY(open_scene(p, RATE_SAMPLES, &s));
   esc_verify_scene *n = &s.network;
   const esc_batch batch = {.samples = s.sample.samples, .x = s.x};
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(&n->problem, s.observer.directions, n->w, &batch, n->work, &gradient);
-  esc_respond_reference(&s.observer, &s.sample, n->w, n->work, &s.respond, &response);
-  esc_observe(&s.observer, &(esc_observed){&s.member, n->w, n->w}, &response, &s.observe, s.row);
+  esc_evaluation_compute(&s.observer, &s.sample, n->w, n->work, &s.respond, &evaluation);
+  esc_observation_write(&s.observer, &(esc_observed_network){&s.member, n->w, n->w}, &evaluation,
+                        &s.observe, s.row);
   const double drive = at(&s, ESC_OBSERVABLE_drive), second = at(&s, ESC_OBSERVABLE_orthogonal);
   const double third = at(&s, ESC_OBSERVABLE_self_interaction);
   const double size = fabs(drive) + fabs(second) + fabs(third), h = 1e-3 / (1 + size);
@@ -118,20 +119,21 @@ done:
 static esc_status check_response(const esc_problem *p, const char *name, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   esc_cpu_responder *fast = NULL;
-  esc_response want, got;
+  esc_evaluation want, got;
   scene s;
   ESC_TRY(open_scene(p, RESPONSE_SAMPLES, &s));
   for (size_t i = 0; i < esc_weight_count(p->shape); i++)
     s.network.w[i] = (double)(float)s.network.w[i];
   ESC_TRY(esc_cpu_responder_create(&s.network.problem, &fast));
-  esc_respond_reference(&s.observer, &s.sample, s.network.w, s.network.work, &s.respond, &want);
+  esc_evaluation_compute(&s.observer, &s.sample, s.network.w, s.network.work, &s.respond, &want);
   esc_cpu_respond(fast, &s.observer, &s.sample, s.network.w, &got);
   const double f = sqrt(want.output_variance + want.output_mean * want.output_mean);
   esc_verify_take(worst, got.loss - want.loss, 1e-5 * (want.loss + f), "%s, loss", name);
   esc_verify_take(worst, got.signal - want.signal, 1e-5 * f, "%s, S", name);
   for (int l = 0; l < p->shape.layers; l++) {
-    const double gamma2 = want.gradient2[l];
-    esc_verify_take(worst, got.gradient2[l] - gamma2, 5e-5 * gamma2, "%s, |Gamma|^2", name);
+    const double gamma2 = want.signal_grad_norm_sq[l];
+    esc_verify_take(worst, got.signal_grad_norm_sq[l] - gamma2, 5e-5 * gamma2, "%s, |Gamma|^2",
+                    name);
     esc_verify_take(worst, got.orthogonal[l] - want.orthogonal[l], 5e-5 * (gamma2 + sqrt(gamma2)),
                     "%s, second term", name);
     esc_verify_take(worst, got.self_interaction[l] - want.self_interaction[l],

@@ -248,7 +248,7 @@ static void backward(const esc_problem *p, const real *w, int l, wave *s,
   for (size_t i = 0; i < rows; i++)
     for (size_t j = 0; j < columns; j++)
       g[i * columns + j] = inner(s->delta + i * s->samples, h + j * s->samples, s->samples);
-  out->gradient2[l] = inner(g, g, rows * columns);
+  out->grad_norm_sq[l] = inner(g, g, rows * columns);
   if (l == 0) return;
   const real *z = s->z + (size_t)(l - 1) * plane;
   product((matrix){columns, rows, w + start_of(p, l), true}, s->samples, s->delta, s->above);
@@ -326,14 +326,14 @@ static bool follow(const esc_problem *p, real loss, esc_oracle_run *r) {
 static void update(const esc_problem *p, const esc_oracle_gradient *g, esc_oracle_run *r) {
   const real rate = p->rate;
   for (int l = 0; l < p->shape.layers; l++) {
-    r->path[l] += 2 * rate * sqrtl(g->gradient2[l]);
+    r->path[l] += 2 * rate * sqrtl(g->grad_norm_sq[l]);
     for (size_t i = start_of(p, l); i < start_of(p, l + 1); i++)
       r->w[i] -= rate * gamma_of(p, l) * g->g[i];
   }
   for (int l = 0; l + 1 < p->shape.layers; l++) {
     const real flow = -2 * rate * g->deficit[l];
-    const real above = rate * rate * gamma_of(p, l + 1) * g->gradient2[l + 1];
-    const real below = rate * rate * gamma_of(p, l) * g->gradient2[l];
+    const real above = rate * rate * gamma_of(p, l + 1) * g->grad_norm_sq[l + 1];
+    const real below = rate * rate * gamma_of(p, l) * g->grad_norm_sq[l];
     r->ledger[l] += flow + (above - below);
     r->drift[l] += fabsl(flow) + above + below;
   }

@@ -30,9 +30,9 @@ void esc_oracle_initial(const esc_problem *problem, const esc_member *member,
 
 typedef struct esc_oracle_gradient {
   long double loss;
-  long double *g;                        /* flat as the weights; the caller's */
-  long double deficit[ESC_LAYERS_MAX];   /* (interface) E[u_l . kappa(z_l)] */
-  long double gradient2[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
+  long double *g;                           /* flat as the weights; the caller's */
+  long double deficit[ESC_LAYERS_MAX];      /* (interface) E[u_l . kappa(z_l)] */
+  long double grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
 } esc_oracle_gradient;
 
 /* Of the weights over a batch whose sample weights default to 1/samples. ESC_NO_MEMORY. */

@@ -70,7 +70,7 @@ static esc_status escape_times(const esc_verify_target *t, esc_verify_worst *wor
                             .layers = row->layers,
                             .to = row->to};
     memcpy(p.scale, row->scale, sizeof row->scale);
-    ESC_TRY(esc_escape(&p, &got));
+    ESC_TRY(esc_escape_times_find(&p, &got));
     esc_verify_take(worst, got.ode - row->ode, 1e-8 * row->ode, "ODE: %s, L=%d", name, p.layers);
     esc_verify_take(worst, got.closed - row->closed, 1e-8 * row->closed, "closed: %s, L=%d", name,
                     p.layers);
@@ -101,7 +101,7 @@ static esc_status corrected(const esc_verify_target *t, esc_verify_worst *worst)
                             .to = .3,
                             .layer = row[i].layer};
     memcpy(p.scale, row[i].scale, sizeof row[i].scale);
-    ESC_TRY(esc_escape(&p, &got));
+    ESC_TRY(esc_escape_times_find(&p, &got));
     esc_verify_take(worst, got.corrected - row[i].want, 1e-9 * row[i].want, "%s, L=%d", name,
                     p.layers);
   }

@@ -192,7 +192,7 @@ typedef struct shape {
 } shape;
 
 /* The smallest, odd ones, every width of path fused with one and several tiles of samples,
- * a path-cublas width, more than a slab. */
+ * a path-cublas width, more than an accumulation block. */
 static const shape shapes[] = {
     {2, 1, 1, 5, 1},   {3, 5, 3, 7, 2},    {4, 17, 9, 70, 1},  {2, 16, 16, 64, 1},
     {4, 16, 7, 33, 3}, {3, 32, 32, 96, 1}, {3, 48, 20, 64, 1}, {3, 64, 33, 65, 1},

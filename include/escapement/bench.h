@@ -23,7 +23,7 @@ typedef struct esc_bench_request {
   const char *layers;     /* L, of weights (6) */
   const char *inputs;     /* d (the width) */
   const char *batch;      /* B, samples of a step (64,256,512) */
-  const char *members;    /* networks in flight (what suits the backend) */
+  const char *slots;      /* networks trained concurrently (chosen for the backend) */
   int64_t threads;        /* (all processors) */
   int64_t device;         /* index of the GPU; -1: the first, where a GPU is used */
 } esc_bench_request;

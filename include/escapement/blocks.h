@@ -35,8 +35,8 @@ typedef struct esc_block_problem {
 
 /* Each time with an absolute error: its change from a coarser grid and a ten times looser solver
  * to the ones that it is from; ten times that where the grids' rates differ by more than 1e-3,
- * as they fall slowly then, and `remark` says so. NaN: the event does not happen, or on one of the
- * grids only, and `remark` says how it is known. */
+ * as they fall slowly then, and `note` says so. NaN: the event does not happen, or on one of the
+ * grids only, and `note` says how it is known. */
 typedef struct esc_block_times {
   double escape[ESC_BLOCK_MODES_MAX];  /* S_k passes a_k c_1 / 2 */
   double hermite[ESC_BLOCK_MODES_MAX]; /* E[He_3(g_k) f] passes a_k c_3 / 2 */
@@ -45,7 +45,7 @@ typedef struct esc_block_times {
   double decoupled[ESC_BLOCK_MODES_MAX]; /* leading-order prediction of the mode alone */
   double quadrature_error; /* relative; covers every time above, and the rate of change where the
                               first mode escaped (at the start, if none does), between the grids */
-  char remark[512];
+  char note[512];
 } esc_block_times;
 
 /* The times of `problem`, integrated whatever the sign of the leading drive: a start may escape by
@@ -70,7 +70,7 @@ typedef struct esc_homotopy {
 typedef struct esc_homotopy_point {
   double lambda;
   double escape[ESC_BLOCK_MODES_MAX];                  /* first time that S_k passes a_k c_1 / 2 */
-  double slope[ESC_BLOCK_MODES_MAX];                   /* dt_k/dlambda */
+  double derivative[ESC_BLOCK_MODES_MAX];              /* dt_k/dlambda */
   double channel[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX]; /* its parts, by esc_block_channel */
 } esc_homotopy_point;
 
@@ -99,8 +99,8 @@ typedef struct esc_attribution {
   int jumps;
   esc_attribution_jump jump[ESC_ATTRIBUTION_JUMPS_MAX]; /* no channel has a part in these */
   double
-      cancellation[ESC_BLOCK_MODES_MAX];  /* least |sum| / sum of |.| of the channels over lambda */
-  double cancels_at[ESC_BLOCK_MODES_MAX]; /* where that is */
+      cancellation[ESC_BLOCK_MODES_MAX]; /* least |sum| / sum of |.| of the channels over lambda */
+  double cancellation_lambda[ESC_BLOCK_MODES_MAX]; /* where that is */
 } esc_attribution;
 
 /* Called after each point of lambda, from any thread but one at a time: `expected` is the number
@@ -120,10 +120,10 @@ ESC_API void esc_attribution_free(esc_attribution *attribution);
 /* What J satisfies of the criterion's hypotheses, each with the worst that was found over J's
  * largest |entry|, and what the criterion says. */
 typedef struct esc_schur {
-  double off_diagonal;  /* largest |off-diagonal| entry of D_1 and D_2 */
-  double least_damping; /* least diagonal entry of D_1 and D_2 */
-  double most_negative; /* least entry of B and C */
-  double asymmetry;     /* largest |J_ij - J_ji| */
+  double off_diagonal; /* largest |off-diagonal| entry of D_1 and D_2 */
+  double min_damping;  /* least diagonal entry of D_1 and D_2 */
+  double min_coupling; /* least entry of B and C */
+  double asymmetry;    /* largest |J_ij - J_ji| */
   bool diagonal, positive, nonnegative;
   bool holds;      /* all three: gain and growth say what the criterion promises */
   double gain;     /* formal, of D's diagonals; NaN unless those are positive */

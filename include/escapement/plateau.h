@@ -36,22 +36,22 @@ typedef enum esc_obstacle {
  * the abscissa, behind the last one at which m was below this multiple of its start: before
  * it, S grows out of the random start and m does not yet follow. */
 enum {
-  ESC_EXPONENT_SNAPSHOTS = 5,
-  ESC_EXPONENT_FACTOR = 2,
-  ESC_EXPONENT_START = 2,
+  ESC_EXPONENT_MIN_SNAPSHOTS = 5,
+  ESC_EXPONENT_MIN_SPAN = 2,
+  ESC_EXPONENT_MIN_GROWTH = 2,
   ESC_FLOOR_FACTOR = 3
 };
 
 /* Slope of log y in log x by least squares over the snapshots of a range. */
 typedef struct esc_exponent {
-  esc_obstacle why;
+  esc_obstacle obstacle;
   double value;
   /* Standard error: of the regression's residuals, the bend beyond its own noise, and the
    * next order. */
   double error;
-  double bend;      /* half the change of the local slope between the range's quartiles */
-  double next;      /* what a relative correction of m^(q-1) at the range's end makes of it */
-  double low, high; /* the range, of x */
+  double curvature;  /* half the change of the local slope between the range's quartiles */
+  double next_order; /* what a relative correction of m^(q-1) at the range's end makes of it */
+  double low, high;  /* the range, of x */
   int64_t snapshots;
   double growth; /* m at the window's end over m at the start */
 } esc_exponent;
@@ -105,10 +105,10 @@ typedef struct esc_plateau_row {
   char theory[32];
   double predicted; /* NaN: a bound, or nothing */
   int64_t networks, measured;
-  double least, median, most; /* over networks that are measured; NaN without one */
-  esc_estimate estimate;      /* of an exponent */
-  double low, high;           /* range of an exponent's abscissa over all networks */
-  char verdict[160];          /* "" where theory says nothing */
+  double min, median, max; /* over networks that are measured; NaN without one */
+  esc_estimate estimate;   /* of an exponent */
+  double low, high;        /* range of an exponent's abscissa over all networks */
+  char verdict[160];       /* "" where theory says nothing */
 } esc_plateau_row;
 
 /* A network's exponents: self_exponent, orthogonal_exponent, signal_exponent. */
@@ -120,7 +120,7 @@ typedef struct esc_plateau_set {
   int group, bottleneck;
   int64_t small_layers; /* bit l-1: layer l carries the scale */
   double scale;         /* NaN: over the scales of the group */
-  int64_t left;         /* networks that left the window */
+  int64_t exited;       /* networks that left the window */
   double lost_updates;  /* largest fraction of a network's updates that rounding made vanish */
   int first_set, sets;  /* over the scales: the sets of each scale in the table */
   int rows;             /* the first ESC_PLATEAU_EXPONENTS are exponents, ... */

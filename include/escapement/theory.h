@@ -71,12 +71,12 @@ typedef struct esc_escape_problem {
 } esc_escape_problem;
 
 typedef struct esc_escape_times {
-  double ode;        /* reduced ODE, exact on the manifold; NaN where nothing crosses */
-  double closed;     /* leading-order quadrature; NaN where the drive is not positive */
-  double corrected;  /* with the next order and the prefix's drive; NaN where it does not apply */
-  double drive;      /* a c_1 a_1^{L-1} prod s_l(0): its sign decides on the leading order only */
-  bool already;      /* escaped at the start: all times 0 */
-  char remark[1024]; /* the conditions of the numbers, or why one is missing; "" if none */
+  double ode;       /* reduced ODE, exact on the manifold; NaN where nothing crosses */
+  double closed;    /* leading-order quadrature; NaN where the drive is not positive */
+  double corrected; /* with the next order and the prefix's drive; NaN where it does not apply */
+  double drive;     /* a c_1 a_1^{L-1} prod s_l(0): its sign decides on the leading order only */
+  bool escaped_at_start; /* escaped at the start: all times 0 */
+  char note[1024];       /* the conditions of the numbers, or why one is missing; "" if none */
 } esc_escape_times;
 
 /* The time until scale[layer] first reaches `to` from below, three ways; ode to 1e-8 relative
@@ -109,7 +109,8 @@ typedef struct esc_critical_depth {
 } esc_critical_depth;
 
 /* scale (layers), of either sign; spread >= 1, usually ESC_BOTTLENECK_SPREAD. */
-ESC_API esc_critical_depth esc_critical_depth_of(int layers, const double *scale, double spread);
+ESC_API esc_critical_depth esc_critical_depth_compute(int layers, const double *scale,
+                                                      double spread);
 
 ESC_END_DECLS
 

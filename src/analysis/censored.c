@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slope of log t* on log scale where some members spent their budget first:
- * log t* = level + slope log scale + sigma g, g standard normal, and of a censored
- * member only log t* > log steps_run is known. Maximum likelihood.
+/* Slope of log t* on log scale with right-censored members, by maximum likelihood:
+ * log t* = level + slope log scale + sigma g, g standard normal; of a censored member only
+ * log t* > log steps_run is known (docs/theory, section 11).
  *
- * With y the log step's distance from the escaped members' own least squares line and
+ * With y the log step's distance from the escaped members' least squares line and
  * x centred at their mean, p = (1/sigma, level/sigma, slope/sigma) makes the
- * log-likelihood concave, so Newton's method with step halving finds its maximum from
- * anywhere, and the Hessian there is the observed information. Escaped members enter
- * only through three moments, because the cross terms vanish; equal censored ones
- * count as one, so that each step costs as many terms as there are different budgets.
+ * log-likelihood concave, so Newton's method with step halving converges from any start,
+ * and the negative Hessian there is the observed information. Escaped members enter
+ * only through three moments, because the cross terms vanish; equal censored observations
+ * are merged, so that an iteration costs one term for each distinct budget.
  *
- * Members of one seed are not independent, so the error is the sandwich over seeds: each
- * seed's score through the inverse information. */
+ * Members of one seed are not independent, so the error is the sandwich estimator clustered
+ * by seed: each seed's score times the inverse information. */
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_linalg.h>
 #include <gsl/gsl_math.h>
@@ -47,7 +47,7 @@ typedef struct likelihood {
 
 /* Sum of log p_0 - z^2/2 over the escaped members; z = p . (y, -1, -x) is the
  * standardised residual. */
-static likelihood of_escaped(const moments *m, const double *p) {
+static likelihood escaped_likelihood(const moments *m, const double *p) {
   const double square[PARAMETERS] = {m->yy, m->weight, m->xx};
   likelihood l = {.value = m->weight * log(p[0])};
   for (int i = 0; i < PARAMETERS; i++) {
@@ -60,9 +60,9 @@ static likelihood of_escaped(const moments *m, const double *p) {
   return l;
 }
 
-/* Adds the log Q(z) of a censored observation, Q the normal tail. Its slope is the
- * hazard phi/Q, which beyond 25 would be lost in rounding. */
-static void add(likelihood *l, const observation *o, const double *p) {
+/* Adds log Q(z) of a censored observation, Q the normal tail probability. The derivative is minus
+ * the hazard phi/Q; beyond z = 25, where the quotient loses digits, it is a function of GSL. */
+static void add_censored(likelihood *l, const observation *o, const double *p) {
   const double v[PARAMETERS] = {o->y, -1, -o->x};
   const double z = p[0] * v[0] + p[1] * v[1] + p[2] * v[2];
   const double tail = gsl_sf_log_erfc(z / M_SQRT2) - M_LN2;
@@ -77,8 +77,8 @@ static void add(likelihood *l, const observation *o, const double *p) {
 }
 
 static likelihood evaluate(const data *d, const double *p) {
-  likelihood l = of_escaped(&d->escaped, p);
-  for (int64_t i = 0; i < d->n; i++) add(&l, &d->censored[i], p);
+  likelihood l = escaped_likelihood(&d->escaped, p);
+  for (int64_t i = 0; i < d->n; i++) add_censored(&l, &d->censored[i], p);
   return l;
 }
 
@@ -93,24 +93,24 @@ static bool solve(const likelihood *l, const double *right, double *step) {
          gsl_linalg_cholesky_solve(&a.matrix, &b.vector, &x.vector) == GSL_SUCCESS;
 }
 
-/* Goes along `step`, halving it until the likelihood rises; false if it never does. */
-static bool climb(const data *d, const double *step, double *p, likelihood *l) {
+/* Line search along `step`, halved until the likelihood rises; false if it never does. */
+static bool search_along(const data *d, const double *step, double *p, likelihood *l) {
   for (double length = 1; length > 1e-12; length /= 2) {
     double trial[PARAMETERS];
     for (int i = 0; i < PARAMETERS; i++) trial[i] = p[i] + length * step[i];
     if (!(trial[0] > 0)) continue;
-    const likelihood there = evaluate(d, trial);
-    if (!(there.value > l->value)) continue;
-    *l = there;
+    const likelihood trial_likelihood = evaluate(d, trial);
+    if (!(trial_likelihood.value > l->value)) continue;
+    *l = trial_likelihood;
     memcpy(p, trial, sizeof trial);
     return true;
   }
   return false;
 }
 
-/* True at the maximum. Newton's decrement is twice the likelihood still to gain (a move
- * by one standard error costs 1/2); where rounding would soon hide a rise, one last step
- * is taken unseen, for Newton's method squares what is left. */
+/* True at the maximum. Newton's decrement is twice the log-likelihood still to be gained (one
+ * standard error is 1/2). Below 1e-8 rounding would hide a rise, so a last step is made without a
+ * line search: Newton's method squares the remaining error. */
 static bool maximise(const data *d, double *p, likelihood *l) {
   *l = evaluate(d, p);
   for (int k = 0; k < NEWTON_STEPS; k++) {
@@ -122,19 +122,19 @@ static bool maximise(const data *d, double *p, likelihood *l) {
       *l = evaluate(d, p);
       return true;
     }
-    if (!climb(d, step, p, l)) return decrement < 1e-6;
+    if (!search_along(d, step, p, l)) return decrement < 1e-6;
   }
   return false;
 }
 
-/* `row` = (d(p_2/p_0)/dp) information^-1: what a score moves the slope by. */
+/* `row` = (d(p_2/p_0)/dp) information^-1: the change of the slope with a score (delta method). */
 static bool slope_row(const likelihood *l, const double *p, double *row) {
   const double derivative[PARAMETERS] = {-p[2] / (p[0] * p[0]), 0, 1 / p[0]};
   return solve(l, derivative, row);
 }
 
-/* The table as a list, point by point. Members censored at one step are one observation if
- * no seed between them is censored at another. */
+/* The table as a list, point by point. Consecutive members censored at the same step are merged
+ * into one observation. */
 static int64_t list_observations(const esc_seed_table *table, observation *o) {
   int64_t n = 0;
   for (int p = 0; p < table->points; p++) {
@@ -157,8 +157,8 @@ static int64_t list_observations(const esc_seed_table *table, observation *o) {
   return n;
 }
 
-/* Moves all observations (x and y in place) to the escaped ones' least squares line;
- * false if these are at one scale or there are none. */
+/* Makes all observations (x and y, in place) relative to the least squares line of the escaped
+ * ones; false if those are at one scale or there are none. */
 static bool centre(int64_t n, observation *o, moments *m) {
   double xy = 0;
   *m = (moments){.weight = 0};
@@ -186,10 +186,10 @@ static bool centre(int64_t n, observation *o, moments *m) {
 
 /* Moves the censored observations to the front and counts them. */
 static int64_t move_censored_first(int64_t n, observation *o) {
-  int64_t kept = 0;
+  int64_t count = 0;
   for (int64_t i = 0; i < n; i++)
-    if (o[i].censored) o[kept++] = o[i];
-  return kept;
+    if (o[i].censored) o[count++] = o[i];
+  return count;
 }
 
 /* influence[s] = row . score of seed s. */
@@ -203,7 +203,7 @@ static void fill_influence(const esc_seed_table *table, const moments *m, const 
     const double z = p[0] * o.y - p[1] - p[2] * o.x;
     likelihood l = {.value = 0};
     if (o.censored) {
-      add(&l, &o, p);
+      add_censored(&l, &o, p);
     } else {
       l.gradient[0] = 1 / p[0] - z * o.y;
       l.gradient[1] = z;
@@ -213,7 +213,7 @@ static void fill_influence(const esc_seed_table *table, const moments *m, const 
   }
 }
 
-/* With one seed the observed information's own error. */
+/* With one seed the error from the observed information. */
 static double error_over_seeds(const esc_seed_table *table, const double *row, const double *p,
                                const double *influence) {
   const double n = (double)table->seeds;
@@ -226,18 +226,18 @@ static double error_over_seeds(const esc_seed_table *table, const double *row, c
 static esc_line fit(const esc_seed_table *table, observation *o, double *influence) {
   esc_line line = {NAN, NAN};
   data d = {.censored = o};
-  likelihood top;
+  likelihood maximum;
   double row[PARAMETERS];
   const int64_t n = list_observations(table, o);
   if (!centre(n, o, &d.escaped)) return line;
   d.n = move_censored_first(n, o);
   const moments *m = &d.escaped;
-  /* Escaped members can lie on a line: then sigma is not 0 but small. */
+  /* Escaped members can be exactly on a line: sigma then starts at a small value above 0. */
   double p[PARAMETERS] = {1 / fmax(sqrt(m->yy / m->weight), d.n ? 1e-6 : 1e-12), 0, 0};
-  top = evaluate(&d, p);
-  const bool converged = d.n == 0 || maximise(&d, p, &top);
+  maximum = evaluate(&d, p);
+  const bool converged = d.n == 0 || maximise(&d, p, &maximum);
   line.slope = m->slope + p[2] / p[0];
-  if (!converged || m->weight < 3 || !slope_row(&top, p, row)) return line;
+  if (!converged || m->weight < 3 || !slope_row(&maximum, p, row)) return line;
   fill_influence(table, m, p, row, influence);
   line.standard_error = error_over_seeds(table, row, p, influence);
   return line;

@@ -7,9 +7,9 @@
 #include "seed_table.h"
 
 /* Log-normal errors with one sigma, right censoring, maximum likelihood; the error is the
- * sandwich over seeds, with one seed that of the observed information. `influence` (seeds) gets
- * each seed's share of slope - truth. Both of *line are NaN unless two scales have escaped members;
- * the error is NaN with fewer than three of them. */
+ * sandwich estimator over seeds; with one seed that of the observed information. `influence`
+ * (seeds) receives each seed's contribution to slope - truth. Both of *line are NaN unless two
+ * scales have escaped members; the error is NaN with fewer than three escaped members. */
 esc_status esc_censored_slope(const esc_seed_table *table, double *influence, esc_line *line);
 
 #endif

@@ -14,15 +14,17 @@ static double mean_of(int64_t n, const double *x, double *error) {
   return mean;
 }
 
-esc_estimate esc_estimate_of(int64_t n, const double *value, const double *bend, double next) {
+esc_estimate esc_estimate_compute(int64_t n, const double *value, const double *curvature,
+                                  double next_order) {
   const double none = (double)NAN;
   esc_estimate e = {.networks = n, .value = none, .error = none, .lower = none, .upper = none};
   double noise = 0;
   if (n == 0) return e;
   e.value = mean_of(n, value, &e.error);
   if (n == 1) return e;
-  const double common = bend ? mean_of(n, bend, &noise) : 0;
-  e.error = sqrt(e.error * e.error + fmax(common * common - noise * noise, 0) + next * next);
+  const double common = curvature ? mean_of(n, curvature, &noise) : 0;
+  e.error =
+      sqrt(e.error * e.error + fmax(common * common - noise * noise, 0) + next_order * next_order);
   const double half = gsl_cdf_tdist_Pinv(0.975, (double)(n - 1)) * e.error;
   e.lower = e.value - half;
   e.upper = e.value + half;

@@ -53,7 +53,8 @@ static void fit_weighted(int n, const double *log_scale, const double *log_mean,
   g->stderr_weighted = line.standard_error;
 }
 
-static void local_slopes(int n, const double *log_scale, const double *log_mean, double *local) {
+static void fill_local_slopes(int n, const double *log_scale, const double *log_mean,
+                              double *local) {
   for (int p = 0; p + 1 < n; p++)
     local[p] = !isfinite(log_scale[p])
                    ? (double)NAN
@@ -73,7 +74,7 @@ static esc_status fit_points(const esc_seed_table *table, esc_fit_group *g) {
     mean[p] = g->point[p].mean;
     log_mean[p] = esc_log_step(mean[p]);
   }
-  local_slopes(n, table->log_scale, log_mean, g->local);
+  fill_local_slopes(n, table->log_scale, log_mean, g->local);
   fit_weighted(n, table->log_scale, log_mean, weight, g);
   ESC_TRY(esc_line_fit_finite(n, x, mean, &decade));
   g->steps_per_decade = decade.slope;
@@ -82,16 +83,16 @@ done:
   return status;
 }
 
-static esc_law law_of(int bottleneck) {
+static esc_law predicted_law(int bottleneck) {
   return bottleneck <= 1 ? ESC_LAW_CONSTANT : bottleneck == 2 ? ESC_LAW_LOGARITHMIC : ESC_LAW_POWER;
 }
 
 /* What the rows say of the group before any fit. */
-static void describe(size_t n, const esc_fit_row *rows, esc_fit_group *g) {
+static void summarise_rows(size_t n, const esc_fit_row *rows, esc_fit_group *g) {
   g->bottleneck = rows->bottleneck;
   g->small_layers = rows->small_layers;
   g->threshold = rows->threshold;
-  g->law = law_of(g->bottleneck);
+  g->law = predicted_law(g->bottleneck);
   g->predicted = g->law == ESC_LAW_POWER ? 2 - g->bottleneck : 0;
   for (size_t i = 0; i < n; i++) {
     g->diverged += rows[i].diverged;
@@ -118,12 +119,12 @@ done:
 /* The terms beyond the first few matter as much as those where they change the slope by this. */
 static const double far_from_limit = 0.2;
 
-static void warn_of_limit(int order, esc_fit_group *g) {
+static void check_limit(int order, esc_fit_group *g) {
   const bool decade = g->law == ESC_LAW_LOGARITHMIC;
   const double window = decade ? g->steps_per_decade : g->slope;
-  const double off = fabs(g->limit.slope - window) / (decade ? fabs(window) : 1);
+  const double deviation = fabs(g->limit.slope - window) / (decade ? fabs(window) : 1);
   if (g->limit.p_value < 0.01) g->warnings |= 1U << ESC_FIT_MISFIT;
-  if (off > far_from_limit) g->warnings |= 1U << ESC_FIT_FAR;
+  if (deviation > far_from_limit) g->warnings |= 1U << ESC_FIT_FAR;
   if (order == ESC_ORDER_UNKNOWN && g->limit.terms > 0) g->warnings |= 1U << ESC_FIT_NO_ACTIVATION;
 }
 
@@ -132,7 +133,7 @@ static esc_status fit_group(size_t n, const esc_fit_row *rows, int order, esc_fi
   esc_seed_table table = {.points = 0};
   double *work = malloc(n * sizeof *work);
   ESC_TRY_ALLOCATE(work);
-  describe(n, rows, g);
+  summarise_rows(n, rows, g);
   ESC_TRY(esc_seed_table_create(n, rows, &table));
   g->points = table.points;
   g->seeds = table.seeds;
@@ -141,7 +142,7 @@ static esc_status fit_group(size_t n, const esc_fit_row *rows, int order, esc_fi
   ESC_TRY(fit_points(&table, g));
   ESC_TRY(esc_headline_fit(&table, g));
   ESC_TRY(esc_limit_fit(&table, g->bottleneck, order, &g->limit));
-  warn_of_limit(order, g);
+  check_limit(order, g);
   esc_fit_signs(n, rows, g);
 done:
   free(work);

@@ -36,25 +36,25 @@ static esc_status from_residuals(const esc_means *means, esc_fit_group *g) {
 
 static esc_status fit_means(const esc_means *means, double *contrast, esc_fit_group *g) {
   esc_status status = ESC_OK;
-  esc_spread spread;
+  esc_variance variance;
   double slope = 0;
   g->estimator = ESC_ESTIMATOR_MEANS;
   if (!esc_line_contrast(g->points, means->table->log_scale, means->y, contrast)) goto done;
-  ESC_TRY(esc_contrast_spread(means, contrast, &spread));
-  if (isnan(spread.variance)) {
+  ESC_TRY(esc_contrast_variance(means, contrast, &variance));
+  if (isnan(variance.value)) {
     ESC_TRY(from_residuals(means, g));
     goto done;
   }
   for (int p = 0; p < g->points; p++)
     if (contrast[p] != 0) slope += contrast[p] * means->y[p];
-  set_interval(g, slope, sqrt(spread.variance), spread.dof);
+  set_interval(g, slope, sqrt(variance.value), variance.dof);
 done:
   return status;
 }
 
 /* ---- local slopes, and bounds where all members of a scale are censored ---- */
 
-static bool is_whole(const esc_fit_point *p) { return p->n > 0 && p->censored == 0; }
+static bool is_uncensored(const esc_fit_point *p) { return p->n > 0 && p->censored == 0; }
 static bool is_censored(const esc_fit_point *p) { return p->n > 0 && p->censored == p->n; }
 
 /* Least log budget of the members of a censored point. */
@@ -72,12 +72,12 @@ static esc_status bound_slope(const esc_means *means, int w, int c, double *cont
                               double *bound) {
   esc_status status = ESC_OK;
   const double *x = means->table->log_scale;
-  esc_spread spread;
+  esc_variance variance;
   contrast[w] = 1;
-  ESC_TRY(esc_contrast_spread(means, contrast, &spread));
+  ESC_TRY(esc_contrast_variance(means, contrast, &variance));
   contrast[w] = 0;
   const double late = log_budget(means->table, c) - means->y[w] -
-                      esc_student_quantile(0.95, spread.dof) * M_SQRT2 * sqrt(spread.variance);
+                      esc_student_quantile(0.95, variance.dof) * M_SQRT2 * sqrt(variance.value);
   *bound = late / (x[c] - x[w]);
 done:
   return status;
@@ -89,18 +89,18 @@ static esc_status local_interval(const esc_means *means, const esc_fit_group *g,
   const double *x = means->table->log_scale;
   const esc_fit_point *low = &g->point[p], *high = &g->point[p + 1];
   double *lower = &g->local_lower[p], *upper = &g->local_upper[p];
-  esc_spread spread;
+  esc_variance variance;
   *lower = *upper = NAN;
   if (low->n < 2 || high->n < 2) goto done; /* a single member shows no error */
-  if (is_censored(low) && is_whole(high)) {
+  if (is_censored(low) && is_uncensored(high)) {
     ESC_TRY(bound_slope(means, p + 1, p, contrast, upper));
-  } else if (is_whole(low) && is_censored(high)) {
+  } else if (is_uncensored(low) && is_censored(high)) {
     ESC_TRY(bound_slope(means, p, p + 1, contrast, lower));
-  } else if (is_whole(low) && is_whole(high)) {
+  } else if (is_uncensored(low) && is_uncensored(high)) {
     contrast[p + 1] = 1 / (x[p + 1] - x[p]);
     contrast[p] = -contrast[p + 1];
-    ESC_TRY(esc_contrast_spread(means, contrast, &spread));
-    const double half = esc_student_quantile(0.975, spread.dof) * sqrt(spread.variance);
+    ESC_TRY(esc_contrast_variance(means, contrast, &variance));
+    const double half = esc_student_quantile(0.975, variance.dof) * sqrt(variance.value);
     *lower = g->local[p] - half;
     *upper = g->local[p] + half;
     contrast[p] = contrast[p + 1] = 0;
@@ -112,17 +112,17 @@ done:
 /* Escapes at one scale alone: the nearest censored scale on either side bounds the slope. */
 static esc_status bound_headline(const esc_means *means, double *contrast, esc_fit_group *g) {
   esc_status status = ESC_OK;
-  int whole = -1, escaped = 0;
+  int uncensored = -1, escaped = 0;
   for (int p = 0; p < g->points; p++) {
     escaped += g->point[p].censored < g->point[p].n;
-    if (is_whole(&g->point[p])) whole = p;
+    if (is_uncensored(&g->point[p])) uncensored = p;
   }
-  if (escaped != 1 || whole < 0) goto done;
+  if (escaped != 1 || uncensored < 0) goto done;
   for (int p = 0; p < g->points; p++) contrast[p] = 0;
-  for (int p = whole - 1; p >= 0 && isnan(g->upper); p--)
-    if (is_censored(&g->point[p])) ESC_TRY(bound_slope(means, whole, p, contrast, &g->upper));
-  for (int p = whole + 1; p < g->points && isnan(g->lower); p++)
-    if (is_censored(&g->point[p])) ESC_TRY(bound_slope(means, whole, p, contrast, &g->lower));
+  for (int p = uncensored - 1; p >= 0 && isnan(g->upper); p--)
+    if (is_censored(&g->point[p])) ESC_TRY(bound_slope(means, uncensored, p, contrast, &g->upper));
+  for (int p = uncensored + 1; p < g->points && isnan(g->lower); p++)
+    if (is_censored(&g->point[p])) ESC_TRY(bound_slope(means, uncensored, p, contrast, &g->lower));
   if (isfinite(g->lower) || isfinite(g->upper)) g->warnings |= 1U << ESC_FIT_ONE_SIDED;
 done:
   return status;

@@ -25,25 +25,25 @@
 
 #include "contrast.h"
 
-enum { POWERS = 64, SPARE_DOF = 8, CHI2_DOF_MAX = 32 };
+enum { POWERS_MAX = 64, DOF_MARGIN = 8, CHI2_DOF_MAX = 32 };
 
 /* ---- corrections ---- */
 
 /* Marks the sums of multiples of `step` and what is already marked. */
 static void add_multiples(int step, bool *marked) {
   if (step < 1) return;
-  for (int power = step; power < POWERS; power++) marked[power] |= marked[power - step];
+  for (int power = step; power < POWERS_MAX; power++) marked[power] |= marked[power - step];
 }
 
 void esc_limit_corrections(int r, int q, int count, esc_correction *term) {
-  bool marked[POWERS] = {true};
+  bool marked[POWERS_MAX] = {true};
   const int order = q == ESC_ORDER_UNKNOWN ? 1 : q - 1;
   const bool resonant = q > 1 && r > 2 && (r - 2) % order == 0;
   int n = 0;
   add_multiples(order, marked);
   add_multiples(r - 2, marked);
   add_multiples(r > 0 ? r : 1, marked);
-  for (int power = 1; power < POWERS && n < count; power++) {
+  for (int power = 1; power < POWERS_MAX && n < count; power++) {
     if (!marked[power]) continue;
     if (resonant && power == r - 2) term[n++] = (esc_correction){power, true};
     if (n < count) term[n++] = (esc_correction){power, false};
@@ -73,27 +73,29 @@ static double column_value(const curve *c, int column, double log_scale) {
   return exp(term->power * log_scale) * (term->log ? log_scale : 1);
 }
 
-/* Design matrix (points, 2 + terms), columns scaled to a largest entry of 1 (`unit`). */
-static void fill_design(const curve *c, gsl_matrix *x, double *unit) {
+/* Design matrix (points, 2 + terms), columns scaled to a largest entry of 1 (`column_scale`). */
+static void fill_design(const curve *c, gsl_matrix *x, double *column_scale) {
   const double *log_scale = c->means->table->log_scale;
   for (int k = 0; k < 2 + c->terms; k++) {
-    unit[k] = 0;
+    column_scale[k] = 0;
     for (int i = 0; i < c->points; i++)
-      unit[k] = fmax(unit[k], fabs(column_value(c, k, log_scale[c->index[i]])));
+      column_scale[k] = fmax(column_scale[k], fabs(column_value(c, k, log_scale[c->index[i]])));
     for (int i = 0; i < c->points; i++)
-      gsl_matrix_set(x, (size_t)i, (size_t)k, column_value(c, k, log_scale[c->index[i]]) / unit[k]);
+      gsl_matrix_set(x, (size_t)i, (size_t)k,
+                     column_value(c, k, log_scale[c->index[i]]) / column_scale[k]);
   }
 }
 
-/* R^-T e_1 divided by `unit`: Q times it is the slope's contrast. False if the columns are
+/* R^-T e_1 divided by `column_scale`: Q times it is the slope's contrast. False if the columns are
  * dependent. */
-static bool slope_in_q(const curve *c, const gsl_matrix *qr, double unit, double *row) {
+static bool slope_contrast_in_q(const curve *c, const gsl_matrix *qr, double column_scale,
+                                double *row) {
   row[0] = 0;
   for (int k = 0; k < 2 + c->terms; k++) {
     const double diagonal = gsl_matrix_get(qr, (size_t)k, (size_t)k);
     if (!(fabs(diagonal) > 1e-9)) return false;
     if (k == 0) continue;
-    row[k] = k == 1 ? 1 / unit : 0;
+    row[k] = k == 1 ? 1 / column_scale : 0;
     for (int l = 1; l < k; l++) row[k] -= gsl_matrix_get(qr, (size_t)l, (size_t)k) * row[l];
     row[k] /= diagonal;
   }
@@ -101,8 +103,8 @@ static bool slope_in_q(const curve *c, const gsl_matrix *qr, double unit, double
 }
 
 /* Puts Q v at the used points of `contrast`. */
-static void put_q_times(const curve *c, const gsl_matrix *qr, const gsl_vector *tau, gsl_vector *v,
-                        double *contrast) {
+static void apply_q(const curve *c, const gsl_matrix *qr, const gsl_vector *tau, gsl_vector *v,
+                    double *contrast) {
   gsl_linalg_QR_Qvec(qr, tau, v);
   for (int i = 0; i < c->points; i++) contrast[c->index[i]] = gsl_vector_get(v, (size_t)i);
 }
@@ -112,21 +114,21 @@ static void put_q_times(const curve *c, const gsl_matrix *qr, const gsl_vector *
 static esc_status make_contrasts(const curve *c, int k, double *contrast, bool *independent) {
   esc_status status = ESC_OK;
   const size_t n = (size_t)c->points, columns = (size_t)(2 + c->terms);
-  double unit[2 + ESC_LIMIT_TERMS_MAX], row[2 + ESC_LIMIT_TERMS_MAX];
+  double column_scale[2 + ESC_LIMIT_TERMS_MAX], row[2 + ESC_LIMIT_TERMS_MAX];
   gsl_matrix *qr = gsl_matrix_alloc(n, columns);
   gsl_vector *tau = gsl_vector_alloc(columns), *v = gsl_vector_calloc(n);
   ESC_TRY_ALLOCATE(qr);
   ESC_TRY_ALLOCATE(tau);
   ESC_TRY_ALLOCATE(v);
-  fill_design(c, qr, unit);
+  fill_design(c, qr, column_scale);
   gsl_linalg_QR_decomp(qr, tau);
-  *independent = slope_in_q(c, qr, unit[1], row);
+  *independent = slope_contrast_in_q(c, qr, column_scale[1], row);
   if (!*independent) goto done;
   for (size_t i = 0; i < columns; i++) gsl_vector_set(v, i, row[i]);
-  put_q_times(c, qr, tau, v, contrast);
+  apply_q(c, qr, tau, v, contrast);
   for (int i = 0; i < k; i++) {
     gsl_vector_set_basis(v, columns + (size_t)i);
-    put_q_times(c, qr, tau, v, contrast + (int64_t)(1 + i) * c->means->table->points);
+    apply_q(c, qr, tau, v, contrast + (int64_t)(1 + i) * c->means->table->points);
   }
 done:
   gsl_vector_free(v);
@@ -135,7 +137,7 @@ done:
   return status;
 }
 
-static double apply(const esc_means *means, const double *contrast) {
+static double apply_contrast(const esc_means *means, const double *contrast) {
   double sum = 0;
   for (int p = 0; p < means->table->points; p++)
     if (contrast[p] != 0) sum += contrast[p] * means->y[p];
@@ -145,13 +147,13 @@ static double apply(const esc_means *means, const double *contrast) {
 /* Analysis of covariance; v is the (1 + k, 1 + k) covariance of slope and residual
  * contrasts. Subtracts gamma times the residual contrasts from
  * row 0 of `contrast`. False if V_zz is singular. */
-static bool generalise(const curve *c, int k, const double *v, double nu, double *contrast,
-                       estimate *e) {
+static bool generalised_least_squares(const curve *c, int k, const double *v, double nu,
+                                      double *contrast, estimate *e) {
   const int all = c->means->table->points;
   double work[CHI2_DOF_MAX * CHI2_DOF_MAX], gamma[CHI2_DOF_MAX], z[CHI2_DOF_MAX], t2 = 0,
-                                                                                  shared = 0;
+                                                                                  explained = 0;
   for (int i = 0; i < k; i++) {
-    z[i] = apply(c->means, contrast + (int64_t)(1 + i) * all);
+    z[i] = apply_contrast(c->means, contrast + (int64_t)(1 + i) * all);
     for (int j = 0; j < k; j++) work[i * k + j] = v[(1 + i) * (1 + k) + 1 + j];
   }
   gsl_matrix_view zz = gsl_matrix_view_array(work, (size_t)k, (size_t)k);
@@ -163,11 +165,11 @@ static bool generalise(const curve *c, int k, const double *v, double nu, double
   for (int i = 0; i < k; i++) z[i] = v[1 + i];
   gsl_linalg_cholesky_solve(&zz.matrix, &right.vector, &solution.vector);
   for (int i = 0; i < k; i++) {
-    shared += gamma[i] * v[1 + i];
+    explained += gamma[i] * v[1 + i];
     for (int p = 0; p < all; p++) contrast[p] -= gamma[i] * contrast[(int64_t)(1 + i) * all + p];
   }
-  e->slope = apply(c->means, contrast);
-  e->variance = fmax(v[0] - shared, 0) * nu / (nu - k) * (1 + t2 / nu);
+  e->slope = apply_contrast(c->means, contrast);
+  e->variance = fmax(v[0] - explained, 0) * nu / (nu - k) * (1 + t2 / nu);
   e->dof_t = nu - k;
   e->chi2 = t2;
   e->p_value = gsl_cdf_fdist_Q((nu - k + 1) / (nu * k) * t2, k, nu - k + 1);
@@ -179,7 +181,7 @@ static esc_status estimate_curve(const curve *c, estimate *e) {
   const int dof = c->points - 2 - c->terms, k = dof <= CHI2_DOF_MAX ? dof : 0;
   const int all = c->means->table->points;
   bool independent = false;
-  esc_spread spread;
+  esc_variance variance;
   double *contrast = calloc((size_t)(1 + k) * (size_t)all, sizeof *contrast);
   double *v = malloc((size_t)((1 + k) * (1 + k)) * sizeof *v);
   ESC_TRY_ALLOCATE(contrast);
@@ -187,13 +189,13 @@ static esc_status estimate_curve(const curve *c, estimate *e) {
   *e = (estimate){NAN, NAN, NAN, NAN, NAN, dof};
   ESC_TRY(make_contrasts(c, k, contrast, &independent));
   if (!independent) goto done;
-  ESC_TRY(esc_contrast_spread(c->means, contrast, &spread));
-  e->slope = apply(c->means, contrast);
-  e->variance = spread.variance;
-  e->dof_t = spread.dof;
-  if (k > 0 && spread.dof - k >= SPARE_DOF) {
+  ESC_TRY(esc_contrast_variance(c->means, contrast, &variance));
+  e->slope = apply_contrast(c->means, contrast);
+  e->variance = variance.value;
+  e->dof_t = variance.dof;
+  if (k > 0 && variance.dof - k >= DOF_MARGIN) {
     ESC_TRY(esc_contrast_covariance(c->means, 1 + k, contrast, v));
-    generalise(c, k, v, spread.dof, contrast, e);
+    generalised_least_squares(c, k, v, variance.dof, contrast, e);
   }
 done:
   free(v);
@@ -223,21 +225,21 @@ static esc_status choose_terms(curve *c, estimate *e) {
   c->terms = c->points > (c->term[0].log ? 4 : 5) ? 2 : 1;
   ESC_TRY(estimate_curve(c, e));
   while (e->p_value < 0.05 && e->dof > 1 && c->terms < ESC_LIMIT_TERMS_MAX - 1) {
-    estimate more;
+    estimate extended;
     c->terms++;
-    ESC_TRY(estimate_curve(c, &more));
-    if (!isfinite(more.slope)) { /* the scales do not tell this term from the others */
+    ESC_TRY(estimate_curve(c, &extended));
+    if (!isfinite(extended.slope)) { /* the scales do not tell this term from the others */
       c->terms--;
       break;
     }
-    *e = more;
+    *e = extended;
   }
 done:
   return status;
 }
 
 /* Adds what the terms left out may do: twice what one of them changes, and twice its error. */
-static void widen(double change, double variance, esc_limit *limit) {
+static void widen_interval(double change, double variance, esc_limit *limit) {
   limit->systematic = 2 * hypot(change, sqrt(fmax(variance, 0)));
   limit->lower -= limit->systematic;
   limit->upper += limit->systematic;
@@ -258,12 +260,12 @@ static esc_status extrapolate(curve *c, esc_limit *limit) {
   if (isfinite(next.slope)) {
     limit->slope_next = next.slope;
     limit->stderr_next = sqrt(next.variance);
-    widen(next.slope - e.slope, next.variance - e.variance, limit);
+    widen_interval(next.slope - e.slope, next.variance - e.variance, limit);
     goto done;
   }
   c->terms -= 2;
   ESC_TRY(estimate_curve(c, &before));
-  widen((e.slope - before.slope) / (c->term[c->terms].log ? 1 : 2), 0, limit);
+  widen_interval((e.slope - before.slope) / (c->term[c->terms].log ? 1 : 2), 0, limit);
 done:
   return status;
 }

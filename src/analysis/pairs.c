@@ -14,7 +14,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { NEWTON_STEPS = 200, PARTNERS = 64 };
+enum { NEWTON_STEPS = 200, PARTNERS_MAX = 64 };
 static const double SLOPE_MAX = 1e6; /* no zero of M within: bounded on one side */
 
 /* A member in the terms of the fit; y is infinite where it is censored. */
@@ -26,36 +26,37 @@ typedef struct moment {
   double value, slope; /* M and -dM/db */
 } moment;
 
-typedef struct problem {
+typedef struct pair_fit {
   const esc_seed_table *table;
   member *member; /* (cells) */
   bool within;
-  moment *seed; /* (seeds) each seed's terms, or NULL */
-  double *pull; /* (cells) dM/dy of each member, or NULL */
-} problem;
+  moment *seed;       /* (seeds) each seed's terms, or NULL */
+  double *derivative; /* (cells) dM/dy of each member, or NULL */
+} pair_fit;
 
 /* Where the residual is cut: at its own place (slope x) or at K's. */
-typedef struct cut {
+typedef struct truncated {
   double value, x;
-} cut;
+} truncated;
 
-static cut earlier(cut a, cut b) { return b.value < a.value ? b : a; }
+static truncated earliest(truncated a, truncated b) { return b.value < a.value ? b : a; }
 
 static moment moment_of(const member *i, const member *j, double b) {
-  const cut limit = earlier((cut){i->budget - b * i->x, i->x}, (cut){j->budget - b * j->x, j->x});
-  const cut r = earlier((cut){i->y - b * i->x, i->x}, limit);
-  const cut s = earlier((cut){j->y - b * j->x, j->x}, limit);
+  const truncated limit =
+      earliest((truncated){i->budget - b * i->x, i->x}, (truncated){j->budget - b * j->x, j->x});
+  const truncated r = earliest((truncated){i->y - b * i->x, i->x}, limit);
+  const truncated s = earliest((truncated){j->y - b * j->x, j->x}, limit);
   return (moment){(i->x - j->x) * (r.value - s.value), (i->x - j->x) * (r.x - s.x)};
 }
 
-static bool is_cut(const member *i, const member *limiting, double b) {
-  return i->y - b * i->x >= fmin(i->budget - b * i->x, limiting->budget - b * limiting->x);
+static bool is_truncated(const member *i, const member *other, double b) {
+  return i->y - b * i->x >= fmin(i->budget - b * i->x, other->budget - b * other->x);
 }
 
-static void add_pulls(const problem *p, int64_t i, int64_t j, double b) {
+static void add_derivatives(const pair_fit *p, int64_t i, int64_t j, double b) {
   const member *one = &p->member[i], *other = &p->member[j];
-  if (!is_cut(one, other, b)) p->pull[i] += one->x - other->x;
-  if (!is_cut(other, one, b)) p->pull[j] += other->x - one->x;
+  if (!is_truncated(one, other, b)) p->derivative[i] += one->x - other->x;
+  if (!is_truncated(other, one, b)) p->derivative[j] += other->x - one->x;
 }
 
 static void add(moment *sum, moment term) {
@@ -63,16 +64,16 @@ static void add(moment *sum, moment term) {
   sum->slope += term.slope;
 }
 
-static void add_pair(const problem *p, int64_t i, int64_t j, double b, moment *sum) {
+static void add_pair(const pair_fit *p, int64_t i, int64_t j, double b, moment *sum) {
   const moment term = moment_of(&p->member[i], &p->member[j], b);
   add(sum, term);
-  if (p->pull) add_pulls(p, i, j, b);
+  if (p->derivative) add_derivatives(p, i, j, b);
   if (!p->seed) return;
   add(&p->seed[p->table->cell[i].seed], term);
   if (!p->within) add(&p->seed[p->table->cell[j].seed], term);
 }
 
-static void add_within(const problem *p, double b, moment *sum) {
+static void add_within(const pair_fit *p, double b, moment *sum) {
   const esc_seed_table *table = p->table;
   for (int64_t s = 0; s < table->seeds; s++)
     for (int64_t i = table->seed_begin[s]; i < table->seed_begin[s + 1]; i++)
@@ -81,36 +82,36 @@ static void add_within(const problem *p, double b, moment *sum) {
 
 /* Members of points u and v: each of the larger point with up to PARTNERS of the smaller one,
  * evenly spread, so that the work grows as the members and not as their square. */
-static void add_points(const problem *p, int u, int v, double b, moment *sum) {
+static void add_points(const pair_fit *p, int u, int v, double b, moment *sum) {
   const esc_seed_table *table = p->table;
   const int64_t *begin = table->point_begin;
   if (begin[u + 1] - begin[u] < begin[v + 1] - begin[v]) {
     add_points(p, v, u, b, sum);
     return;
   }
-  const int64_t many = begin[u + 1] - begin[u], few = begin[v + 1] - begin[v];
-  const int64_t partners = few < PARTNERS ? few : PARTNERS;
-  for (int64_t i = 0; i < many; i++)
+  const int64_t larger_count = begin[u + 1] - begin[u], smaller_count = begin[v + 1] - begin[v];
+  const int64_t partners = smaller_count < PARTNERS_MAX ? smaller_count : PARTNERS_MAX;
+  for (int64_t i = 0; i < larger_count; i++)
     for (int64_t k = 0; k < partners; k++) {
-      const int64_t j = (i + k * few / partners) % few;
+      const int64_t j = (i + k * smaller_count / partners) % smaller_count;
       add_pair(p, table->column[begin[u] + i], table->column[begin[v] + j], b, sum);
     }
 }
 
 /* All pairs of points; of many points each with PARTNERS others, evenly spread. */
-static void add_across(const problem *p, double b, moment *sum) {
+static void add_across(const pair_fit *p, double b, moment *sum) {
   const int points = p->table->points;
   for (int u = 0; u < points; u++) {
-    if (points <= PARTNERS) {
+    if (points <= PARTNERS_MAX) {
       for (int v = u + 1; v < points; v++) add_points(p, u, v, b, sum);
       continue;
     }
-    for (int64_t k = 0; k < PARTNERS; k++)
-      add_points(p, u, (int)((u + 1 + k * (points - 1) / PARTNERS) % points), b, sum);
+    for (int64_t k = 0; k < PARTNERS_MAX; k++)
+      add_points(p, u, (int)((u + 1 + k * (points - 1) / PARTNERS_MAX) % points), b, sum);
   }
 }
 
-static moment evaluate(const problem *p, double b) {
+static moment evaluate(const pair_fit *p, double b) {
   moment sum = {0, 0};
   if (p->within) {
     add_within(p, b, &sum);
@@ -121,7 +122,7 @@ static moment evaluate(const problem *p, double b) {
 }
 
 /* Doubles `step` until M has changed its sign; false beyond SLOPE_MAX. */
-static bool bracket(const problem *p, double start, double sign, double *end) {
+static bool bracket(const pair_fit *p, double start, double sign, double *end) {
   for (double step = 1; step < SLOPE_MAX; step *= 2) {
     *end = start + sign * step;
     if (sign * evaluate(p, *end).value < 0) return true;
@@ -131,7 +132,7 @@ static bool bracket(const problem *p, double start, double sign, double *end) {
 
 /* The zero of M between low (M > 0) and high (M < 0): Newton's method, which ends exactly on
  * a piece's own zero, kept inside a shrinking bracket. */
-static double zero_of(const problem *p, double low, double high) {
+static double find_zero(const pair_fit *p, double low, double high) {
   double b = (low + high) / 2;
   for (int k = 0; k < NEWTON_STEPS && high - low > 1e-14 * (1 + fabs(b)); k++) {
     const moment m = evaluate(p, b);
@@ -145,15 +146,15 @@ static double zero_of(const problem *p, double low, double high) {
   return b;
 }
 
-static double solve(const problem *p) {
+static double find_slope(const pair_fit *p) {
   double low, high;
   if (!bracket(p, 0, -1, &low) || !bracket(p, 0, 1, &high)) return NAN;
-  return zero_of(p, low, high);
+  return find_zero(p, low, high);
 }
 
 /* The members' leverages h_s = slope_s/slope take a share 1 - h_s off the squares of the
  * seeds' terms, and Bell and McCaffrey's degrees of freedom follow as in contrast.c. */
-static void spread_over_seeds(const problem *p, double *influence, esc_pairs_fit *fit) {
+static void spread_over_seeds(const pair_fit *p, double *influence, esc_pairs_fit *fit) {
   double variance = 0, trace = 0, diagonal = 0, sum = 0, squares = 0;
   for (int64_t s = 0; s < p->table->seeds; s++) p->seed[s] = (moment){0, 0};
   const moment total = evaluate(p, fit->slope);
@@ -179,26 +180,26 @@ static double common_share(const esc_seed_table *table, int p) {
   for (int64_t i = table->point_begin[p]; i < table->point_begin[p + 1]; i++) {
     const esc_cell *cell = &table->cell[table->column[i]];
     if (cell->censored) continue;
-    const double off = cell->step - mean;
-    mean += off / ++n;
-    squares += off * (cell->step - mean);
+    const double deviation = cell->step - mean;
+    mean += deviation / ++n;
+    squares += deviation * (cell->step - mean);
   }
   return n > 1 ? fmax(1 - 12 * squares / (n - 1), 0) : 0;
 }
 
 /* Rounding to whole steps (variance 1/12): what seeds that agree by chance do not show. Each
  * member's own part is a floor for what they show; the common part comes on top. */
-static void add_rounding(const problem *p, esc_pairs_fit *fit) {
+static void add_rounding(const pair_fit *p, esc_pairs_fit *fit) {
   const esc_seed_table *table = p->table;
   double own = 0, common = 0;
-  for (int64_t i = 0; i < table->cells; i++) p->pull[i] = 0;
+  for (int64_t i = 0; i < table->cells; i++) p->derivative[i] = 0;
   const double slope = evaluate(p, fit->slope).slope;
   for (int u = 0; u < table->points; u++) {
     const double share = common_share(table, u);
     double sum = 0, squares = 0;
     for (int64_t k = table->point_begin[u]; k < table->point_begin[u + 1]; k++) {
       const int64_t i = table->column[k];
-      const double error = p->pull[i] / fmax(table->cell[i].step, 0.5) / slope;
+      const double error = p->derivative[i] / fmax(table->cell[i].step, 0.5) / slope;
       sum += error;
       squares += error * error;
     }
@@ -232,22 +233,22 @@ static void fill_members(const esc_seed_table *table, member *m) {
 
 esc_status esc_pairs_slope(const esc_seed_table *table, double *influence, esc_pairs_fit *fit) {
   esc_status status = ESC_OK;
-  problem p = {.table = table, .within = mostly_paired(table)};
+  pair_fit p = {.table = table, .within = mostly_paired(table)};
   moment *seed = malloc(((size_t)table->seeds + 1) * sizeof *seed);
   p.member = malloc(((size_t)table->cells + 1) * sizeof *p.member);
   ESC_TRY_ALLOCATE(seed);
   ESC_TRY_ALLOCATE(p.member);
   fill_members(table, p.member);
-  *fit = (esc_pairs_fit){solve(&p), NAN, NAN, p.within};
+  *fit = (esc_pairs_fit){find_slope(&p), NAN, NAN, p.within};
   p.seed = seed;
   if (isfinite(fit->slope) && table->seeds > 1) {
     spread_over_seeds(&p, influence, fit);
-    ESC_TRY_ALLOCATE(p.pull = calloc((size_t)table->cells + 1, sizeof *p.pull));
+    ESC_TRY_ALLOCATE(p.derivative = calloc((size_t)table->cells + 1, sizeof *p.derivative));
     p.seed = NULL;
     if (isfinite(fit->variance)) add_rounding(&p, fit);
   }
 done:
-  free(p.pull);
+  free(p.derivative);
   free(p.member);
   free(seed);
   return status;

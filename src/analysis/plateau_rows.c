@@ -35,7 +35,8 @@ static double predict(const esc_plateau_table *t, int which, int r) {
 }
 
 /* Theory's number against an interval; an exact agreement has no interval to speak of. */
-static void judge(const esc_estimate *e, double predicted, char *text, size_t size) {
+static void write_exponent_verdict(const esc_estimate *e, double predicted, char *text,
+                                   size_t size) {
   const double tiny = 1e-9 * (1 + fabs(predicted));
   if (isnan(predicted))
     snprintf(text, size, "no prediction: the activation is not odd");
@@ -55,7 +56,7 @@ static bool is_term(const char *name) {
 }
 
 /* A single network's interval, from its own regression. */
-static esc_estimate estimate_one(const esc_exponent *e) {
+static esc_estimate single_network_estimate(const esc_exponent *e) {
   const double half = e->error * gsl_cdf_tdist_Pinv(0.975, (double)(e->snapshots - 3));
   return (esc_estimate){1, e->value, e->error, e->value - half, e->value + half};
 }
@@ -63,7 +64,7 @@ static esc_estimate estimate_one(const esc_exponent *e) {
 static void write_verdict(const esc_plateau_table *t, int64_t i, int which, char *text,
                           size_t size) {
   const esc_exponent *e = esc_plateau_exponent(&t->network[i].plateau, which);
-  if (e->why != ESC_MEASURED) {
+  if (e->obstacle != ESC_MEASURED) {
     char why[128];
     esc_exponent_explain(e, &t->rules, why, sizeof why);
     if (!t->squared && is_term(exponent_name[which]))
@@ -72,8 +73,8 @@ static void write_verdict(const esc_plateau_table *t, int64_t i, int which, char
       snprintf(text, size, "not measurable: %s", why);
     return;
   }
-  const esc_estimate one = estimate_one(e);
-  judge(&one, predict(t, which, t->network[i].bottleneck), text, size);
+  const esc_estimate one = single_network_estimate(e);
+  write_exponent_verdict(&one, predict(t, which, t->network[i].bottleneck), text, size);
 }
 
 void esc_plateau_verdict_print(const esc_plateau_table *table, int64_t i, int which, char *text,
@@ -89,35 +90,35 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* Sorts the n values. */
-static void set_spread(int64_t n, double *value, esc_plateau_row *row) {
+static void set_quantiles(int64_t n, double *value, esc_plateau_row *row) {
   row->measured = n;
-  row->least = row->median = row->most = none;
+  row->min = row->median = row->max = none;
   if (n == 0) return;
   qsort(value, (size_t)n, sizeof *value, ascending);
-  row->least = value[0];
+  row->min = value[0];
   row->median = (value[(n - 1) / 2] + value[n / 2]) / 2;
-  row->most = value[n - 1];
+  row->max = value[n - 1];
 }
 
 /* The commonest reason why networks have no exponent, as the first of them has it. */
 static void explain_missing(const esc_plateau_source *t, int64_t first, int64_t end, int which,
                             esc_plateau_row *row) {
   int64_t count[ESC_OBSTACLES] = {0}, example[ESC_OBSTACLES] = {0};
-  int worst = 0;
+  int commonest = 0;
   for (int64_t i = end - 1; i >= first; i--) {
-    const esc_obstacle o = esc_plateau_exponent(&t->table->network[i].plateau, which)->why;
+    const esc_obstacle o = esc_plateau_exponent(&t->table->network[i].plateau, which)->obstacle;
     count[o]++;
     example[o] = i;
-    if (count[o] > count[worst]) worst = (int)o;
+    if (count[o] > count[commonest]) commonest = (int)o;
   }
-  write_verdict(t->table, example[worst], which, row->verdict, sizeof row->verdict);
+  write_verdict(t->table, example[commonest], which, row->verdict, sizeof row->verdict);
 }
 
-static void exponent_row(const esc_plateau_source *t, int64_t first, int64_t end, int which,
-                         esc_plateau_row *row) {
-  double *value = t->work[0], *bend = t->work[1];
+static void fill_exponent_row(const esc_plateau_source *t, int64_t first, int64_t end, int which,
+                              esc_plateau_row *row) {
+  double *value = t->work[0], *curvature = t->work[1];
   const esc_exponent *last = NULL;
-  double next = 0;
+  double next_order = 0;
   int64_t n = 0;
   *row = (esc_plateau_row){.name = exponent_name[which],
                            .heading = exponent_heading[which],
@@ -126,22 +127,23 @@ static void exponent_row(const esc_plateau_source *t, int64_t first, int64_t end
                            .low = INFINITY};
   for (int64_t i = first; i < end; i++) {
     const esc_exponent *e = esc_plateau_exponent(&t->table->network[i].plateau, which);
-    if (e->why != ESC_MEASURED) continue;
+    if (e->obstacle != ESC_MEASURED) continue;
     last = e;
     row->low = fmin(row->low, e->low);
     row->high = fmax(row->high, e->high);
     value[n] = e->value;
-    next = fmax(next, e->next);
-    bend[n++] = e->bend;
+    next_order = fmax(next_order, e->next_order);
+    curvature[n++] = e->curvature;
   }
-  row->estimate = n == 1 ? estimate_one(last) : esc_estimate_of(n, value, bend, next);
-  set_spread(n, value, row);
+  row->estimate = n == 1 ? single_network_estimate(last)
+                         : esc_estimate_compute(n, value, curvature, next_order);
+  set_quantiles(n, value, row);
   if (n == 0) {
     row->low = row->high = none;
     explain_missing(t, first, end, which, row);
     return;
   }
-  judge(&row->estimate, row->predicted, row->verdict, sizeof row->verdict);
+  write_exponent_verdict(&row->estimate, row->predicted, row->verdict, sizeof row->verdict);
 }
 
 static void write_prediction(esc_plateau_row *row) {
@@ -151,7 +153,7 @@ static void write_prediction(esc_plateau_row *row) {
 int esc_plateau_exponent_rows(const esc_plateau_source *t, int64_t first, int64_t end,
                               esc_plateau_row row[ESC_PLATEAU_ROWS]) {
   for (int which = 0; which < ESC_PLATEAU_EXPONENTS; which++) {
-    exponent_row(t, first, end, which, &row[which]);
+    fill_exponent_row(t, first, end, which, &row[which]);
     write_prediction(&row[which]);
   }
   return ESC_PLATEAU_EXPONENTS;
@@ -196,14 +198,14 @@ typedef enum bound { BOUND_NONE, BOUND_ABOVE, BOUND_BELOW } bound;
 
 typedef struct number {
   size_t field; /* of esc_plateau, a double */
-  const char *name, *heading, *full, *theory;
+  const char *name, *heading, *scaling_heading, *theory;
   bound bound;
-  const char *judged_by;
+  const char *verdict_row;
 } number;
 
 static const number numbers[] = {
-#define NUMBER(field, heading, full, theory, bound, by) \
-  {offsetof(esc_plateau, field), #field, heading, full, theory, bound, by},
+#define NUMBER(field, heading, scaling_heading, theory, bound, by) \
+  {offsetof(esc_plateau, field), #field, heading, scaling_heading, theory, bound, by},
     NUMBERS(NUMBER)
 #undef NUMBER
 };
@@ -211,7 +213,7 @@ enum { NUMBER_COUNT = sizeof numbers / sizeof numbers[0] };
 _Static_assert(ESC_PLATEAU_EXPONENTS + NUMBER_COUNT <= ESC_PLATEAU_ROWS,
                "a set has room for its rows");
 
-static double get(const esc_plateau *p, size_t field) {
+static double field_value(const esc_plateau *p, size_t field) {
   double value;
   memcpy(&value, (const char *)p + field, sizeof value);
   return value;
@@ -224,25 +226,26 @@ static int by_seed(const void *a, const void *b, void *context) {
   return (i > j) - (i < j);
 }
 
-enum { OF_SCALE = -1 };
+enum { ABSCISSA_SCALE = -1 };
 
 /* Slopes of log y in log x over the scales of each seed of a group. */
 typedef struct seed_slopes {
-  ptrdiff_t x;    /* field of esc_plateau, or OF_SCALE: the scale itself */
+  ptrdiff_t x;    /* field of esc_plateau, or ABSCISSA_SCALE: the scale itself */
   size_t y;       /* field */
   bool plateau;   /* y belongs to the interval, so that m must grow inside the window */
   double span, m; /* found: factor that x spans, largest m at a start */
 } seed_slopes;
 
 /* The start is inside the window, and the window holds more than the start. */
-static bool counts(const esc_plateau_source *t, const seed_slopes *s, const esc_plateau *p) {
-  const double growth = s->plateau ? ESC_EXPONENT_START * ESC_EXPONENT_FACTOR : 0;
+static bool is_usable(const esc_plateau_source *t, const seed_slopes *s, const esc_plateau *p) {
+  const double growth = s->plateau ? ESC_EXPONENT_MIN_GROWTH * ESC_EXPONENT_MIN_SPAN : 0;
   return p->m_start <= t->table->rules.window && p->m_end >= growth * p->m_start &&
-         isfinite(get(p, s->y));
+         isfinite(field_value(p, s->y));
 }
 
 static double abscissa(const esc_plateau_source *t, const seed_slopes *s, int64_t i) {
-  return s->x == OF_SCALE ? t->results->scale[i] : get(&t->table->network[i].plateau, (size_t)s->x);
+  return s->x == ABSCISSA_SCALE ? t->results->scale[i]
+                                : field_value(&t->table->network[i].plateau, (size_t)s->x);
 }
 
 /* The slopes into table->work[0]; how many. */
@@ -257,9 +260,9 @@ static int64_t slopes_by_seed(const esc_plateau_source *t, int64_t first, int64_
   for (int64_t k = 0; k < n; k++) {
     const int64_t i = t->index[k];
     const esc_plateau *p = &t->table->network[i].plateau;
-    if (counts(t, s, p)) {
+    if (is_usable(t, s, p)) {
       x[count] = abscissa(t, s, i);
-      y[count++] = get(p, s->y);
+      y[count++] = field_value(p, s->y);
       low = fmin(low, abscissa(t, s, i));
       high = fmax(high, abscissa(t, s, i));
       s->m = fmax(s->m, p->m_start);
@@ -293,20 +296,20 @@ static void explain_no_scaling(const esc_plateau_source *t, int64_t first, const
     snprintf(row->verdict, sizeof row->verdict,
              "not measurable: fewer than two scales at which m grows by a factor of %d inside the "
              "window",
-             ESC_EXPONENT_START * ESC_EXPONENT_FACTOR);
+             ESC_EXPONENT_MIN_GROWTH * ESC_EXPONENT_MIN_SPAN);
   else
     snprintf(row->verdict, sizeof row->verdict,
              "not measurable: fewer than two scales that start inside the window");
 }
 
-static void scaling_row(const esc_plateau_source *t, int64_t first, int64_t end, seed_slopes *s,
-                        esc_plateau_row *row) {
+static void fill_scaling_row(const esc_plateau_source *t, int64_t first, int64_t end,
+                             seed_slopes *s, esc_plateau_row *row) {
   row->networks = count_seeds(t, first, end);
   const int64_t seeds = slopes_by_seed(t, first, end, s);
   const int q = t->table->rules.order;
-  const double next = !s->plateau && q > 1 ? pow(s->m, q - 1) / log(s->span) : 0;
-  row->estimate = esc_estimate_of(seeds, t->work[0], NULL, seeds ? next : 0);
-  set_spread(seeds, t->work[0], row);
+  const double next_order = !s->plateau && q > 1 ? pow(s->m, q - 1) / log(s->span) : 0;
+  row->estimate = esc_estimate_compute(seeds, t->work[0], NULL, seeds ? next_order : 0);
+  set_quantiles(seeds, t->work[0], row);
   row->low = row->high = none;
   if (seeds == 0) explain_no_scaling(t, first, s, row);
   if (seeds != 1) return;
@@ -331,18 +334,19 @@ static bool below_floor(const esc_plateau_source *t, int64_t first, int64_t end)
   return false;
 }
 
-static void start_scaling(const esc_plateau_source *t, int64_t first, int64_t end, int which,
-                          esc_plateau_row *row) {
+static void fill_start_row(const esc_plateau_source *t, int64_t first, int64_t end, int which,
+                           esc_plateau_row *row) {
   static const size_t field[] = {offsetof(esc_plateau, self_start),
                                  offsetof(esc_plateau, orthogonal_start),
                                  offsetof(esc_plateau, gradient2_start)};
-  seed_slopes s = {.x = which == 2 ? (ptrdiff_t)offsetof(esc_plateau, signal_start) : OF_SCALE,
-                   .y = field[which]};
+  seed_slopes s = {
+      .x = which == 2 ? (ptrdiff_t)offsetof(esc_plateau, signal_start) : ABSCISSA_SCALE,
+      .y = field[which]};
   *row = (esc_plateau_row){.name = start_row[which].name,
                            .heading = start_row[which].heading,
                            .predicted = predict(t->table, which, t->results->bottleneck[first])};
   write_prediction(row);
-  scaling_row(t, first, end, &s, row);
+  fill_scaling_row(t, first, end, &s, row);
   if (row->verdict[0]) return;
   if (which == 1 && t->table->rules.floor > 0 && below_floor(t, first, end)) {
     row->estimate = (esc_estimate){0, none, none, none, none};
@@ -351,10 +355,10 @@ static void start_scaling(const esc_plateau_source *t, int64_t first, int64_t en
              ESC_FLOOR_FACTOR, t->table->rules.floor);
     return;
   }
-  judge(&row->estimate, row->predicted, row->verdict, sizeof row->verdict);
+  write_exponent_verdict(&row->estimate, row->predicted, row->verdict, sizeof row->verdict);
 }
 
-static void judge_bound(bound b, esc_plateau_row *row) {
+static void write_bound_verdict(bound b, esc_plateau_row *row) {
   const double sign = b == BOUND_ABOVE ? 1 : -1;
   const double lower = sign * (b == BOUND_ABOVE ? row->estimate.lower : row->estimate.upper);
   const double upper = sign * (b == BOUND_ABOVE ? row->estimate.upper : row->estimate.lower);
@@ -371,15 +375,16 @@ int esc_plateau_scaling_rows(const esc_plateau_source *t, int64_t first, int64_t
                              esc_plateau_row row[ESC_PLATEAU_ROWS]) {
   int rows = 0;
   for (int which = 0; which < ESC_PLATEAU_EXPONENTS; which++)
-    start_scaling(t, first, end, which, &row[rows++]);
+    fill_start_row(t, first, end, which, &row[rows++]);
   for (int k = 0; k < NUMBER_COUNT; k++) {
     const number *n = &numbers[k];
     if (n->bound == BOUND_NONE) continue;
-    row[rows] = (esc_plateau_row){.name = n->name, .heading = n->full, .predicted = none};
+    row[rows] =
+        (esc_plateau_row){.name = n->name, .heading = n->scaling_heading, .predicted = none};
     snprintf(row[rows].theory, sizeof row->theory, n->bound == BOUND_ABOVE ? ">= 0" : "<= 0");
-    seed_slopes s = {.x = OF_SCALE, .y = n->field, .plateau = true};
-    scaling_row(t, first, end, &s, &row[rows]);
-    if (!row[rows].verdict[0]) judge_bound(n->bound, &row[rows]);
+    seed_slopes s = {.x = ABSCISSA_SCALE, .y = n->field, .plateau = true};
+    fill_scaling_row(t, first, end, &s, &row[rows]);
+    if (!row[rows].verdict[0]) write_bound_verdict(n->bound, &row[rows]);
     rows++;
   }
   return rows;
@@ -389,8 +394,8 @@ int esc_plateau_scaling_rows(const esc_plateau_source *t, int64_t first, int64_t
 
 /* Those that one scale decides: the bound on the exit, and the noise under T_perp. `outside`: a
  * network of those that have no snapshot inside the window, where none has one; or NULL. */
-static bool judge_here(const esc_plateau_source *t, const esc_plateau *outside,
-                       esc_plateau_row *row) {
+static bool write_own_verdict(const esc_plateau_source *t, const esc_plateau *outside,
+                              esc_plateau_row *row) {
   if (outside) {
     char why[128];
     esc_exponent_explain(&outside->self_exponent, &t->table->rules, why, sizeof why);
@@ -408,7 +413,7 @@ static bool judge_here(const esc_plateau_source *t, const esc_plateau *outside,
     return true;
   }
   if (strcmp(row->name, "orthogonal_over_drive")) return false;
-  if (row->most < ESC_FLOOR_FACTOR * t->table->rules.floor)
+  if (row->max < ESC_FLOOR_FACTOR * t->table->rules.floor)
     snprintf(row->verdict, sizeof row->verdict,
              "not measurable: below %d times the sampling noise, which is %.2g of the drive",
              ESC_FLOOR_FACTOR, t->table->rules.floor);
@@ -417,16 +422,17 @@ static bool judge_here(const esc_plateau_source *t, const esc_plateau *outside,
   return true;
 }
 
-static void judge_number(const esc_plateau_source *t, const number *n, const esc_plateau *outside,
-                         int scalings, const esc_plateau_row *scaling, esc_plateau_row *row) {
-  if (!n->judged_by[0] || judge_here(t, outside, row)) return;
+static void write_number_verdict(const esc_plateau_source *t, const number *n,
+                                 const esc_plateau *outside, int scalings,
+                                 const esc_plateau_row *scaling, esc_plateau_row *row) {
+  if (!n->verdict_row[0] || write_own_verdict(t, outside, row)) return;
   for (int k = 0; k < scalings; k++)
-    if (!strcmp(scaling[k].name, n->judged_by)) {
+    if (!strcmp(scaling[k].name, n->verdict_row)) {
       static const char reason[] = "not measurable: ";
       const char *verdict = scaling[k].verdict;
-      const bool open = row->measured && !strncmp(verdict, reason, sizeof reason - 1);
-      snprintf(row->verdict, sizeof row->verdict, "%s%.140s", open ? "no verdict: " : "",
-               verdict + (open ? sizeof reason - 1 : 0));
+      const bool undecided = row->measured && !strncmp(verdict, reason, sizeof reason - 1);
+      snprintf(row->verdict, sizeof row->verdict, "%s%.140s", undecided ? "no verdict: " : "",
+               verdict + (undecided ? sizeof reason - 1 : 0));
     }
 }
 
@@ -446,11 +452,11 @@ int esc_plateau_number_rows(const esc_plateau_source *t, int64_t first, int64_t 
                                .estimate = {0, none, none, none, none}};
     snprintf(row[k].theory, sizeof row->theory, "%s", numbers[k].theory);
     for (int64_t i = first; i < end; i++) {
-      const double value = get(&t->table->network[i].plateau, numbers[k].field);
+      const double value = field_value(&t->table->network[i].plateau, numbers[k].field);
       if (isfinite(value)) t->work[0][n++] = value;
     }
-    set_spread(n, t->work[0], &row[k]);
-    judge_number(t, &numbers[k], outside, scalings, scaling, &row[k]);
+    set_quantiles(n, t->work[0], &row[k]);
+    write_number_verdict(t, &numbers[k], outside, scalings, scaling, &row[k]);
   }
   return NUMBER_COUNT;
 }

@@ -9,14 +9,14 @@
 
 /* ---- rules ---- */
 
-typedef struct rest {
+typedef struct nonlinear_part {
   const esc_activation *activation;
   double c1;
-} rest;
+} nonlinear_part;
 
 /* E[p^2 g^2], E[p g^3] and E[p^2] of the odd part p of sigma(g) - c_1 g. */
-static void moments(void *context, double g, double out[3]) {
-  const rest *r = context;
+static void moment_integrand(void *context, double g, double out[3]) {
+  const nonlinear_part *r = context;
   const double plus = esc_activate_f64(r->activation, g).value;
   const double minus = esc_activate_f64(r->activation, -g).value;
   const double p = (plus - minus) / 2 - r->c1 * g;
@@ -31,11 +31,11 @@ static void moments(void *context, double g, double out[3]) {
  * several modes the larger of two bounds. */
 static esc_status sampling_floor(const esc_activation *a, int samples, double c1, double *floor) {
   esc_status status = ESC_OK;
-  rest r = {a, c1};
+  nonlinear_part r = {a, c1};
   double moment[3], error;
   *floor = 0;
   ESC_TRY(esc_gaussian_expectation(
-      &(esc_gaussian_integral){moments, &r, 3, esc_activation_has_corner(a)}, 1e-8, moment,
+      &(esc_gaussian_integral){moment_integrand, &r, 3, esc_activation_has_corner(a)}, 1e-8, moment,
       &error));
   const double variance = fmax(moment[0] - moment[1] * moment[1] / 2, moment[2]);
   *floor = sqrt(fmax(variance, 0) / (samples / 2.0)) / fabs(c1);
@@ -79,13 +79,13 @@ static bool same_group(const esc_results *t, int64_t i, int64_t j) {
   return t->group[i] == t->group[j];
 }
 
-static bool same_block(const esc_results *t, int64_t i, int64_t j) {
+static bool same_scale(const esc_results *t, int64_t i, int64_t j) {
   return same_group(t, i, j) && t->scale[i] == t->scale[j];
 }
 
 /* First member behind those that are the same as member `first`. */
-static int64_t end_of(const esc_results *t, int64_t first,
-                      bool (*same)(const esc_results *, int64_t, int64_t)) {
+static int64_t find_end(const esc_results *t, int64_t first,
+                        bool (*same)(const esc_results *, int64_t, int64_t)) {
   int64_t end = first + 1;
   while (end < t->members && same(t, first, end)) end++;
   return end;
@@ -100,7 +100,7 @@ static esc_plateau_set make_set(const esc_plateau_source *s, int64_t first, int6
                          .small_layers = r->small_layers[first],
                          .scale = r->scale[first]};
   for (int64_t i = first; i < end; i++) {
-    set.left += s->table->network[i].plateau.exit_step >= 0;
+    set.exited += s->table->network[i].plateau.exit_step >= 0;
     set.lost_updates = fmax(set.lost_updates, r->lost_updates[i]);
   }
   return set;
@@ -114,20 +114,20 @@ static void add_group(const esc_plateau_source *s, int64_t first, int64_t end,
   group->scale = (double)NAN;
   group->first_set = t->sets;
   group->rows = esc_plateau_scaling_rows(s, first, end, group->row);
-  for (int64_t last; first < end; first = last) {
-    last = end_of(s->results, first, same_block);
+  for (int64_t next; first < end; first = next) {
+    next = find_end(s->results, first, same_scale);
     esc_plateau_set *set = &t->set[t->sets++];
-    *set = make_set(s, first, last);
-    set->rows = esc_plateau_exponent_rows(s, first, last, set->row);
+    *set = make_set(s, first, next);
+    set->rows = esc_plateau_exponent_rows(s, first, next, set->row);
     set->rows +=
-        esc_plateau_number_rows(s, first, last, group->rows, group->row, set->row + set->rows);
+        esc_plateau_number_rows(s, first, next, group->rows, group->row, set->row + set->rows);
   }
   group->sets = t->sets - group->first_set;
 }
 
 static void count_sets(const esc_results *r, size_t *groups, size_t *sets) {
-  for (int64_t first = 0; first < r->members; first = end_of(r, first, same_group)) ++*groups;
-  for (int64_t first = 0; first < r->members; first = end_of(r, first, same_block)) ++*sets;
+  for (int64_t first = 0; first < r->members; first = find_end(r, first, same_group)) ++*groups;
+  for (int64_t first = 0; first < r->members; first = find_end(r, first, same_scale)) ++*sets;
 }
 
 static esc_status make_sets(const esc_plateau_source *s, esc_plateau_table *t) {
@@ -137,7 +137,7 @@ static esc_status make_sets(const esc_plateau_source *s, esc_plateau_table *t) {
   ESC_TRY_ALLOCATE(t->group = calloc(groups + 1, sizeof *t->group));
   ESC_TRY_ALLOCATE(t->set = calloc(sets + 1, sizeof *t->set));
   for (int64_t first = 0, end; first < t->members; first = end) {
-    end = end_of(s->results, first, same_group);
+    end = find_end(s->results, first, same_group);
     add_group(s, first, end, t);
   }
 done:

@@ -24,7 +24,7 @@ static int by_group(const esc_fit_row *a, const esc_fit_row *b) {
   return 0;
 }
 
-static int by_place(const void *left, const void *right) {
+static int by_group_scale_seed(const void *left, const void *right) {
   const esc_fit_row *a = left, *b = right;
   const int order = by_group(a, b);
   if (order) return order;
@@ -70,8 +70,8 @@ static esc_status check_row(const esc_results *r, int table, int64_t i, int k) {
                   (long long)r->member[i], name, value, allowed);
 }
 
-static esc_status collect(int tables, const esc_results *const *table, esc_fit_row **out,
-                          size_t *count) {
+static esc_status collect_rows(int tables, const esc_results *const *table, esc_fit_row **out,
+                               size_t *count) {
   esc_status status = ESC_OK;
   size_t total = 0, n = 0;
   esc_fit_row *rows = NULL;
@@ -95,7 +95,7 @@ done:
 
 /* Scales that differ by rounding alone (0.3 and the end of a log-spaced range)
  * become one. Rows in the order of by_scale. */
-static void unite_scales(size_t n, esc_fit_row *rows) {
+static void merge_scales(size_t n, esc_fit_row *rows) {
   for (size_t i = 1; i < n; i++)
     if (rows[i].bottleneck == rows[i - 1].bottleneck &&
         rows[i].small_layers == rows[i - 1].small_layers &&
@@ -103,7 +103,7 @@ static void unite_scales(size_t n, esc_fit_row *rows) {
       rows[i].scale = rows[i - 1].scale;
 }
 
-static esc_status refuse_duplicates(size_t n, const esc_fit_row *rows) {
+static esc_status check_duplicates(size_t n, const esc_fit_row *rows) {
   for (size_t i = 1; i < n; i++) {
     const esc_fit_row *a = &rows[i - 1], *b = &rows[i];
     if (by_group(a, b) || a->scale != b->scale || a->seed != b->seed) continue;
@@ -145,11 +145,11 @@ esc_status esc_fit_rows(int tables, const esc_results *const *table, esc_fit_row
   esc_status status = ESC_OK;
   double *budget = malloc(((size_t)tables + 1) * sizeof *budget);
   ESC_TRY_ALLOCATE(budget);
-  ESC_TRY(collect(tables, table, rows, count));
+  ESC_TRY(collect_rows(tables, table, rows, count));
   qsort(*rows, *count, sizeof **rows, by_scale);
-  unite_scales(*count, *rows);
-  qsort(*rows, *count, sizeof **rows, by_place);
-  ESC_TRY(refuse_duplicates(*count, *rows));
+  merge_scales(*count, *rows);
+  qsort(*rows, *count, sizeof **rows, by_group_scale_seed);
+  ESC_TRY(check_duplicates(*count, *rows));
   find_budgets(*count, *rows, tables, budget);
 done:
   free(budget);

@@ -13,13 +13,15 @@ typedef struct sign_sums {
   double xx, xy, yy; /* centred */
 } sign_sums;
 
-static bool counts(const esc_fit_row *r) { return !r->diverged && !r->censored && r->signal != 0; }
+static bool is_usable(const esc_fit_row *r) {
+  return !r->diverged && !r->censored && r->signal != 0;
+}
 
 static sign_sums sum_signs(size_t n, const esc_fit_row *rows) {
   sign_sums s = {.xx = 0};
   double x = 0, y = 0, count = 0;
   for (size_t i = 0; i < n; i++)
-    if (counts(&rows[i])) {
+    if (is_usable(&rows[i])) {
       const int negative = rows[i].signal < 0;
       s.n[negative]++;
       s.y[negative] += esc_log_step(rows[i].step);
@@ -28,7 +30,7 @@ static sign_sums sum_signs(size_t n, const esc_fit_row *rows) {
   count = s.n[0] + s.n[1];
   y = s.y[0] + s.y[1];
   for (size_t i = 0; i < n; i++)
-    if (counts(&rows[i])) {
+    if (is_usable(&rows[i])) {
       const double dx = rows[i].signal - x / count, dy = esc_log_step(rows[i].step) - y / count;
       s.xx += dx * dx;
       s.xy += dx * dy;

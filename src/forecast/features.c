@@ -90,9 +90,9 @@ static void evaluate(const network *net, const float *x, double *h, double *next
 static esc_status sampled_features(const esc_problem *p, const esc_member *m,
                                    const double *directions, esc_features *f) {
   esc_status status = ESC_OK;
-  const size_t n = (size_t)f->size, d = (size_t)p->shape.inputs, most = n > d ? n : d;
+  const size_t n = (size_t)f->size, d = (size_t)p->shape.inputs, max = n > d ? n : d;
   float *x = calloc(SAMPLES * d, sizeof *x);
-  double *h = calloc(2 * most, sizeof *h);
+  double *h = calloc(2 * max, sizeof *h);
   double *weights = calloc(esc_weight_count(p->shape), sizeof *weights);
   ESC_TRY_ALLOCATE(x);
   ESC_TRY_ALLOCATE(h);
@@ -103,7 +103,7 @@ static esc_status sampled_features(const esc_problem *p, const esc_member *m,
   const network net = {p, directions, weights, f->first};
   for (size_t s = 0; s < SAMPLES; s++) {
     const double target = target_of(&net, x + s * d);
-    evaluate(&net, x + s * d, h, h + most);
+    evaluate(&net, x + s * d, h, h + max);
     for (size_t i = 0; i < n; i++) {
       f->b[i] += target * h[i] / SAMPLES;
       for (size_t j = 0; j < n; j++) f->c[i * n + j] += h[i] * h[j] / SAMPLES;

@@ -9,9 +9,9 @@
 #include "escapement/internal/blocks.h"
 #include "escapement/internal/theory.h"
 
-enum { WIDTH_MOST = 64, MODES_MOST = 2, TIMES = 80, INSIDE = 8 };
-static const double budgets = 1000;     /* how far ahead of train.steps is looked */
-static const double linear_reach = 0.9; /* of the way to the linear part's floor */
+enum { WIDTH_MAX = 64, MODES_MAX = 2, TIMES = 80, BRACKET_POINTS = 8 };
+static const double max_budgets = 1000;    /* how far ahead of train.steps is looked */
+static const double linear_fraction = 0.9; /* of the way to the linear part's floor */
 
 /* Standard deviations of ln(forecast/real) for one member, as measured in runs/forecast. */
 static const double spread_flow = 0.15, spread_exact = 0.05;
@@ -30,7 +30,7 @@ esc_forecast_method esc_forecast_method_of(const esc_problem *p, const esc_membe
     *why = "the activation cannot be classified";
   else if (p->scheme == ESC_SCHEME_SYMMETRIC && is_exact_metric(p))
     return ESC_FORECAST_REDUCED_ODE;
-  else if (p->scheme == ESC_SCHEME_BLOCKS && is_exact_metric(p) && p->teacher.modes <= MODES_MOST)
+  else if (p->scheme == ESC_SCHEME_BLOCKS && is_exact_metric(p) && p->teacher.modes <= MODES_MAX)
     return ESC_FORECAST_BLOCKS;
   else if (c.a[0] != 0)
     *why = "the activation is not 0 at 0, so that there is no saddle";
@@ -56,47 +56,47 @@ static void sort_thresholds(const esc_problem *p, int *order) {
   }
 }
 
-static double longest_time(const esc_problem *p) { return budgets * (double)p->steps * p->rate; }
+static double max_time(const esc_problem *p) { return max_budgets * (double)p->steps * p->rate; }
 
 /* Steps of the moving average behind the loss. */
-static double lag(const esc_problem *p) { return p->smoothing / (1 - p->smoothing); }
+static double smoothing_lag(const esc_problem *p) { return p->smoothing / (1 - p->smoothing); }
 
 static void set_step(const esc_problem *p, double time, double *step) {
-  *step = time == 0 ? 0 : time / p->rate + lag(p);
+  *step = time == 0 ? 0 : time / p->rate + smoothing_lag(p);
 }
 
 /* ---- the linear flow ---- */
 
-/* The problem with a width of at most WIDTH_MOST and as many inputs a unit. */
-static esc_problem narrow(const esc_problem *p) {
+/* The problem with a width of at most WIDTH_MAX and as many inputs a unit. */
+static esc_problem reduce_width(const esc_problem *p) {
   esc_problem out = *p;
-  if (p->shape.width <= WIDTH_MOST || p->scheme != ESC_SCHEME_HE_NORMAL) return out;
-  const double inputs = (double)p->shape.inputs * WIDTH_MOST / p->shape.width;
-  out.shape.width = WIDTH_MOST;
+  if (p->shape.width <= WIDTH_MAX || p->scheme != ESC_SCHEME_HE_NORMAL) return out;
+  const double inputs = (double)p->shape.inputs * WIDTH_MAX / p->shape.width;
+  out.shape.width = WIDTH_MAX;
   out.shape.inputs = (int)fmax(fmax(1, p->teacher.modes), round(inputs));
   return out;
 }
 
-static esc_status by_linear_flow(const esc_problem *problem, const esc_member *m,
-                                 esc_forecast *out) {
+static esc_status forecast_by_linear_flow(const esc_problem *problem, const esc_member *m,
+                                          esc_forecast *out) {
   esc_status status = ESC_OK;
-  const esc_problem p = narrow(problem);
+  const esc_problem p = reduce_width(problem);
   esc_features features = {0};
   int order[ESC_THRESHOLDS_MAX];
   double level[ESC_THRESHOLDS_MAX], time[ESC_THRESHOLDS_MAX];
   bool unstable;
   sort_thresholds(&p, order);
   ESC_TRY(esc_features_create(&p, m, &features));
-  const double lowest = features.baseline - linear_reach * (features.baseline - features.floor);
+  const double lowest = features.baseline - linear_fraction * (features.baseline - features.floor);
   for (int i = 0; i < p.thresholds; i++) {
     const double threshold = p.threshold[order[i]];
-    out->late = out->late || threshold < lowest;
+    out->is_lower_bound = out->is_lower_bound || threshold < lowest;
     level[i] = fmax(threshold, lowest);
   }
-  const esc_flow_levels levels = {p.thresholds, level, longest_time(&p)};
+  const esc_flow_levels levels = {p.thresholds, level, max_time(&p)};
   ESC_TRY(esc_linear_flow(&p, m, &features, &levels, time, &unstable));
   for (int i = 0; i < p.thresholds; i++) set_step(&p, time[i], &out->step[order[i]]);
-  out->own = p.shape.width == problem->shape.width;
+  out->is_member = p.shape.width == problem->shape.width;
   out->spread = spread_flow;
   if (!unstable) goto done;
   out->method = ESC_FORECAST_NONE;
@@ -151,14 +151,14 @@ static int compare_times(const void *left, const void *right) {
 static int refine(const esc_problem *p, const bracket *found, double *time) {
   int count = 0;
   for (int t = 0; t < p->thresholds; t++)
-    for (int i = 1; i < INSIDE && isfinite(found[t].to); i++)
-      time[count++] = found[t].from + (found[t].to - found[t].from) * i / INSIDE;
+    for (int i = 1; i < BRACKET_POINTS && isfinite(found[t].to); i++)
+      time[count++] = found[t].from + (found[t].to - found[t].from) * i / BRACKET_POINTS;
   qsort(time, (size_t)count, sizeof *time, compare_times);
   return count;
 }
 
 /* TIMES times, evenly in the logarithm, up to `last`, the first a factor of 10^decades before. */
-static void lay_times(double last, double decades, double *time) {
+static void fill_times(double last, double decades, double *time) {
   for (int i = 0; i < TIMES; i++) time[i] = last * pow(10, decades * ((i + 1.0) / TIMES - 1));
 }
 
@@ -168,19 +168,20 @@ static bool all_found(const esc_problem *p, const bracket *found) {
   return true;
 }
 
-static esc_status by_reduced_ode(const esc_problem *p, const esc_member *m, esc_forecast *out) {
+static esc_status forecast_by_reduced_ode(const esc_problem *p, const esc_member *m,
+                                          esc_forecast *out) {
   esc_status status = ESC_OK;
   bracket found[ESC_THRESHOLDS_MAX];
-  double time[TIMES + INSIDE * ESC_THRESHOLDS_MAX];
+  double time[TIMES + BRACKET_POINTS * ESC_THRESHOLDS_MAX];
   esc_escape_problem e = {
       .activation = p->activation, .amplitude = p->teacher.amplitude[0], .layers = p->shape.layers};
   set_scales(p, m, 0, e.scale);
   for (int t = 0; t < p->thresholds; t++)
     found[t] = (bracket){.to = (double)INFINITY, .before = (double)INFINITY};
-  lay_times((double)p->steps * p->rate, 4, time);
+  fill_times((double)p->steps * p->rate, 4, time);
   ESC_TRY(narrow_brackets(&e, p, TIMES, time, found));
   if (!all_found(p, found)) { /* the long way only where it is needed: at rest it is slow */
-    lay_times(longest_time(p), log10(budgets), time);
+    fill_times(max_time(p), log10(max_budgets), time);
     ESC_TRY(narrow_brackets(&e, p, TIMES, time, found));
   }
   const int count = refine(p, found, time);
@@ -191,7 +192,7 @@ static esc_status by_reduced_ode(const esc_problem *p, const esc_member *m, esc_
     set_step(p, isfinite(b.before) && isfinite(b.to) ? b.from + share * (b.to - b.from) : b.to,
              &out->step[t]);
   }
-  out->own = true;
+  out->is_member = true;
   out->spread = spread_exact;
 done:
   return status;
@@ -199,7 +200,7 @@ done:
 
 /* ---- the block reduction ---- */
 
-static esc_status by_blocks(const esc_problem *p, const esc_member *m, esc_forecast *out) {
+static esc_status forecast_by_blocks(const esc_problem *p, const esc_member *m, esc_forecast *out) {
   esc_status status = ESC_OK;
   esc_block_times times;
   esc_block_problem b = {.activation = p->activation,
@@ -212,10 +213,10 @@ static esc_status by_blocks(const esc_problem *p, const esc_member *m, esc_forec
   }
   for (int i = 0; i < p->thresholds; i++) {
     b.threshold = p->threshold[i];
-    ESC_TRY(esc_block_escape(&b, &times));
+    ESC_TRY(esc_block_times_find(&b, &times));
     set_step(p, isnan(times.loss) ? (double)INFINITY : times.loss, &out->step[i]);
   }
-  out->own = true;
+  out->is_member = true;
   out->spread = spread_exact;
 done:
   return status;
@@ -228,9 +229,9 @@ esc_status esc_forecast_member(const esc_problem *p, const esc_member *m, esc_fo
   for (int i = 0; i < p->thresholds; i++) out->step[i] = (double)NAN;
   out->method = esc_forecast_method_of(p, m, &out->why);
   switch (out->method) {
-    case ESC_FORECAST_LINEAR_FLOW: return by_linear_flow(p, m, out);
-    case ESC_FORECAST_REDUCED_ODE: return by_reduced_ode(p, m, out);
-    case ESC_FORECAST_BLOCKS: return by_blocks(p, m, out);
+    case ESC_FORECAST_LINEAR_FLOW: return forecast_by_linear_flow(p, m, out);
+    case ESC_FORECAST_REDUCED_ODE: return forecast_by_reduced_ode(p, m, out);
+    case ESC_FORECAST_BLOCKS: return forecast_by_blocks(p, m, out);
     default: return ESC_OK;
   }
 }
@@ -238,7 +239,7 @@ esc_status esc_forecast_member(const esc_problem *p, const esc_member *m, esc_fo
 /* Steps of an integration, and what else takes time, as measured; to a factor of a few. */
 double esc_forecast_cost(const esc_problem *problem, const esc_member *m,
                          esc_forecast_method method) {
-  const esc_problem p = narrow(problem);
+  const esc_problem p = reduce_width(problem);
   const double weights = (double)esc_weight_count(p.shape);
   const double samples = m->small_layers & 1 ? 0 : 2048, width = p.shape.width;
   switch (method) {

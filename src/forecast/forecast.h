@@ -17,11 +17,11 @@ esc_status esc_features_create(const esc_problem *problem, const esc_member *mem
                                esc_features *out);
 void esc_features_free(esc_features *features);
 
-/* Levels of the loss that are looked for, descending, up to time `longest`. */
+/* Levels of the loss that are looked for, descending, up to time `max_time`. */
 typedef struct esc_flow_levels {
   int count;
   const double *level;
-  double longest;
+  double max_time;
 } esc_flow_levels;
 
 /* Times at which the loss of the flow from the member's weights passes the levels; infinity: not

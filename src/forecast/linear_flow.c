@@ -24,7 +24,7 @@ typedef struct flow {
   double rate[ESC_LAYERS_MAX]; /* gamma_l g */
   double gain;                 /* g = a_1^(number of activations) */
   double *w[ESC_LAYERS_MAX];   /* (out, in); in `weights` */
-  double *back[STAGES][ESC_LAYERS_MAX], *forth[STAGES][ESC_LAYERS_MAX]; /* B_l, F_l */
+  double *backward[STAGES][ESC_LAYERS_MAX], *forward[STAGES][ESC_LAYERS_MAX]; /* B_l, F_l */
   double loss[STAGES];
   double *weights, *vectors; /* owned */
   double *end;               /* (in[0]) W_L ... W_k; in `vectors` */
@@ -38,8 +38,8 @@ static void apply(const flow *f, int s, double h, int l, const double *u, double
   for (int j = 0; j < s; j++) {
     const double c = h * f->rate[l] * stage_weight[s][j];
     if (c == 0) continue;
-    const double along = c * esc_dot(f->forth[j][l], u, columns);
-    for (int i = 0; i < rows; i++) out[i] += along * f->back[j][l][i];
+    const double coefficient = c * esc_dot(f->forward[j][l], u, columns);
+    for (int i = 0; i < rows; i++) out[i] += coefficient * f->backward[j][l][i];
   }
 }
 
@@ -54,13 +54,13 @@ static void apply_left(const flow *f, int s, double h, int l, const double *u, d
   for (int j = 0; j < s; j++) {
     const double c = h * f->rate[l] * stage_weight[s][j];
     if (c == 0) continue;
-    const double along = c * esc_dot(f->back[j][l], u, rows);
-    for (int k = 0; k < columns; k++) out[k] += along * f->forth[j][l][k];
+    const double coefficient = c * esc_dot(f->backward[j][l], u, rows);
+    for (int k = 0; k < columns; k++) out[k] += coefficient * f->forward[j][l][k];
   }
 }
 
 /* e = b - C w and the loss at w = gain * end. */
-static double measure(const flow *f, double *e) {
+static double evaluate_loss(const flow *f, double *e) {
   const esc_features *x = f->features;
   double loss = x->baseline;
   for (int i = 0; i < x->size; i++) {
@@ -76,11 +76,11 @@ static double measure(const flow *f, double *e) {
 /* Fills back, forth and loss of stage s. */
 static void evaluate(flow *f, int s, double h) {
   const int n = f->layers;
-  f->back[s][n - 1][0] = 1;
-  for (int l = n - 1; l > 0; l--) apply_left(f, s, h, l, f->back[s][l], f->back[s][l - 1]);
-  apply_left(f, s, h, 0, f->back[s][0], f->end);
-  f->loss[s] = measure(f, f->forth[s][0]);
-  for (int l = 0; l + 1 < n; l++) apply(f, s, h, l, f->forth[s][l], f->forth[s][l + 1]);
+  f->backward[s][n - 1][0] = 1;
+  for (int l = n - 1; l > 0; l--) apply_left(f, s, h, l, f->backward[s][l], f->backward[s][l - 1]);
+  apply_left(f, s, h, 0, f->backward[s][0], f->end);
+  f->loss[s] = evaluate_loss(f, f->forward[s][0]);
+  for (int l = 0; l + 1 < n; l++) apply(f, s, h, l, f->forward[s][l], f->forward[s][l + 1]);
 }
 
 /* Largest relative error of a layer in the step h. */
@@ -92,8 +92,8 @@ static double step_error(const flow *f, double h) {
     for (int i = 0; i < STAGES; i++)
       for (int j = 0; j < STAGES; j++)
         square += error_weight[i] * error_weight[j] *
-                  esc_dot(f->back[i][l], f->back[j][l], f->out[l]) *
-                  esc_dot(f->forth[i][l], f->forth[j][l], f->in[l]);
+                  esc_dot(f->backward[i][l], f->backward[j][l], f->out[l]) *
+                  esc_dot(f->forward[i][l], f->forward[j][l], f->in[l]);
     for (size_t k = 0; k < size; k++) norm2 += f->w[l][k] * f->w[l][k];
     worst = fmax(worst, h * f->rate[l] * sqrt(fmax(square, 0) / norm2));
   }
@@ -106,24 +106,24 @@ static void accept(flow *f, double h) {
     for (int i = 0; i < f->out[l]; i++) {
       double *row = f->w[l] + (size_t)i * (size_t)f->in[l];
       for (int j = 0; j < STAGES - 1; j++) {
-        const double c = h * f->rate[l] * stage_weight[STAGES - 1][j] * f->back[j][l][i];
-        for (int k = 0; k < f->in[l]; k++) row[k] += c * f->forth[j][l][k];
+        const double c = h * f->rate[l] * stage_weight[STAGES - 1][j] * f->backward[j][l][i];
+        for (int k = 0; k < f->in[l]; k++) row[k] += c * f->forward[j][l][k];
       }
     }
   for (int l = 0; l < f->layers; l++) {
-    memcpy(f->back[0][l], f->back[STAGES - 1][l], (size_t)f->out[l] * sizeof(double));
-    memcpy(f->forth[0][l], f->forth[STAGES - 1][l], (size_t)f->in[l] * sizeof(double));
+    memcpy(f->backward[0][l], f->backward[STAGES - 1][l], (size_t)f->out[l] * sizeof(double));
+    memcpy(f->forward[0][l], f->forward[STAGES - 1][l], (size_t)f->in[l] * sizeof(double));
   }
   f->loss[0] = f->loss[STAGES - 1];
 }
 
 /* Rate at which the residual decays: g sum_l gamma_l g |B_l|^2 |F_l|^2 / |e|^2. */
 static double decay_rate(const flow *f) {
-  const double e2 = esc_dot(f->forth[0][0], f->forth[0][0], f->in[0]);
+  const double e2 = esc_dot(f->forward[0][0], f->forward[0][0], f->in[0]);
   double sum = 0;
   for (int l = 0; l < f->layers; l++)
-    sum += f->rate[l] * f->gain * esc_dot(f->back[0][l], f->back[0][l], f->out[l]) *
-           esc_dot(f->forth[0][l], f->forth[0][l], f->in[l]);
+    sum += f->rate[l] * f->gain * esc_dot(f->backward[0][l], f->backward[0][l], f->out[l]) *
+           esc_dot(f->forward[0][l], f->forward[0][l], f->in[l]);
   return e2 > 0 ? sum / e2 : 0;
 }
 
@@ -134,20 +134,20 @@ static esc_status allocate(flow *f, const esc_problem *p) {
   const size_t all = STAGES * vectors + (size_t)f->in[0];
   ESC_TRY_ALLOCATE(f->vectors = calloc(all, sizeof *f->vectors));
   ESC_TRY_ALLOCATE(f->weights = calloc(esc_weight_count(p->shape), sizeof *f->weights));
-  double *at = f->vectors;
-  f->end = at;
-  at += f->in[0];
+  double *next_vector = f->vectors;
+  f->end = next_vector;
+  next_vector += f->in[0];
   for (int s = 0; s < STAGES; s++)
     for (int l = 0; l < f->layers; l++) {
-      f->back[s][l] = at;
-      f->forth[s][l] = at + f->out[l];
-      at += f->in[l] + f->out[l];
+      f->backward[s][l] = next_vector;
+      f->forward[s][l] = next_vector + f->out[l];
+      next_vector += f->in[l] + f->out[l];
     }
 done:
   return status;
 }
 
-static esc_status draw(flow *f, const esc_problem *p, const esc_member *m) {
+static esc_status set_initial_weights(flow *f, const esc_problem *p, const esc_member *m) {
   esc_status status = ESC_OK;
   double *directions = NULL;
   ESC_TRY_ALLOCATE(
@@ -174,7 +174,7 @@ static esc_status open_flow(flow *f, const esc_problem *p, const esc_member *m,
     f->rate[l] = esc_metric_gamma(p, features->first + l) * f->gain;
   }
   ESC_TRY(allocate(f, p));
-  ESC_TRY(draw(f, p, m));
+  ESC_TRY(set_initial_weights(f, p, m));
 done:
   return status;
 }
@@ -187,17 +187,17 @@ static double interpolate(double t, double h, double before, double after, doubl
 esc_status esc_linear_flow(const esc_problem *p, const esc_member *m, const esc_features *features,
                            const esc_flow_levels *levels, double *time, bool *unstable) {
   esc_status status = ESC_OK;
-  const double *level = levels->level, longest = levels->longest;
+  const double *level = levels->level, max_time = levels->max_time;
   flow f = {0};
   int next = 0;
-  double fastest = 0;
+  double max_decay_rate = 0;
   for (int i = 0; i < levels->count; i++) time[i] = (double)INFINITY;
   *unstable = false;
   ESC_TRY(open_flow(&f, p, m, features));
   evaluate(&f, 0, 0);
   while (next < levels->count && f.loss[0] < level[next]) time[next++] = 0;
-  double t = 0, h = fmin(longest, 1e-3 * p->rate);
-  for (int step = 0; step < STEPS_MAX && next < levels->count && t < longest; step++) {
+  double t = 0, h = fmin(max_time, 1e-3 * p->rate);
+  for (int step = 0; step < STEPS_MAX && next < levels->count && t < max_time; step++) {
     for (int s = 1; s < STAGES; s++) evaluate(&f, s, h);
     const double error = step_error(&f, h) / tolerance;
     if (error <= 1) {
@@ -207,13 +207,13 @@ esc_status esc_linear_flow(const esc_problem *p, const esc_member *m, const esc_
         time[next] = interpolate(t, h, before, f.loss[0], level[next]);
         next++;
       }
-      fastest = fmax(fastest, decay_rate(&f));
+      max_decay_rate = fmax(max_decay_rate, decay_rate(&f));
       t += h;
     }
-    if (!isfinite(error) && h < 1e-12 * longest) break;
+    if (!isfinite(error) && h < 1e-12 * max_time) break;
     h *= isfinite(error) ? fmin(5, fmax(0.2, 0.9 * pow(fmax(error, 1e-6), -1.0 / 3))) : 0.2;
   }
-  *unstable = p->rate * fastest > 2;
+  *unstable = p->rate * max_decay_rate > 2;
 done:
   free(f.weights);
   free(f.vectors);

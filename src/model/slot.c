@@ -69,7 +69,8 @@ static void write_member(const esc_slot *s, int thresholds, esc_results *r, int6
   r->final_smoothed_loss[i] = track->smoothed;
   r->signal_initial[i] = s->signal / pow(member->scale, member->bottleneck);
   r->signal_initial_error[i] = s->signal_error / pow(member->scale, member->bottleneck);
-  r->lost_updates[i] = track->updates ? (double)track->lost / (double)track->updates : 0;
+  r->lost_updates[i] =
+      track->nonzero_updates ? (double)track->rounded_away / (double)track->nonzero_updates : 0;
   for (int k = 0; k < thresholds; k++) r->escape_step[i * thresholds + k] = track->escape_step[k];
 }
 
@@ -100,13 +101,13 @@ static void write_ledger(const esc_slot *s, const esc_problem *p, const double *
 void esc_slot_report(const esc_slot *s, const esc_model *m, const esc_slot_weights *weights,
                      esc_results *results, int64_t i) {
   const esc_shape shape = m->problem->shape;
-  const double *const w = weights->w, *const low = weights->low;
+  const double *const w = weights->w, *const compensation = weights->compensation;
   double *const initial = weights->initial, change2[ESC_LAYERS_MAX];
   draw_weights(m, &s->member, initial);
   for (int l = 0; l < shape.layers; l++) {
     esc_sum change = {0, 0};
     for (size_t k = esc_weight_offset(shape, l); k < esc_weight_offset(shape, l + 1); k++) {
-      const double moved = (w[k] - initial[k]) + (low ? low[k] : 0);
+      const double moved = (w[k] - initial[k]) + (compensation ? compensation[k] : 0);
       esc_sum_add(&change, moved * (2 * initial[k] + moved));
     }
     change2[l] = esc_sum_get(&change);

@@ -18,7 +18,7 @@ _Static_assert(sizeof(head) == 8 * (1 + 1 + 2 + ESC_THRESHOLDS_MAX + 5 * ESC_LAY
                "the head has no padding");
 
 /* The reference always compensates. */
-static bool has_low(const esc_problem *p, bool single) {
+static bool has_compensation(const esc_problem *p, bool single) {
   return !single || p->update == ESC_UPDATE_COMPENSATED;
 }
 
@@ -27,7 +27,8 @@ static size_t weight_bytes(const esc_problem *p, bool single) {
 }
 
 size_t esc_state_size(const esc_problem *p, bool single) {
-  const size_t bytes = sizeof(head) + (has_low(p, single) ? 2 : 1) * weight_bytes(p, single);
+  const size_t bytes =
+      sizeof(head) + (has_compensation(p, single) ? 2 : 1) * weight_bytes(p, single);
   return (bytes + 7) / 8 * 8;
 }
 
@@ -50,20 +51,20 @@ static void get_weights(const esc_model *m, const char *from, double *w) {
   }
 }
 
-void esc_state_pack(const esc_model *m, const esc_slot *slot, const double *w, const double *low,
-                    void *state) {
+void esc_state_pack(const esc_model *m, const esc_slot *slot, const double *w,
+                    const double *compensation, void *state) {
   head h = {.track = slot->track, .signal = slot->signal, .signal_error = slot->signal_error};
   char *to = state;
   memcpy(h.norm2_initial, slot->norm2_initial, sizeof h.norm2_initial);
   memset(to, 0, esc_state_size(m->problem, m->single));
   memcpy(to, &h, sizeof h);
   put_weights(m, w, to + sizeof h);
-  if (has_low(m->problem, m->single) && low)
-    put_weights(m, low, to + sizeof h + weight_bytes(m->problem, m->single));
+  if (has_compensation(m->problem, m->single) && compensation)
+    put_weights(m, compensation, to + sizeof h + weight_bytes(m->problem, m->single));
 }
 
 void esc_state_unpack(const esc_model *m, const esc_member *member, const void *state,
-                      esc_slot *slot, double *w, double *low) {
+                      esc_slot *slot, double *w, double *compensation) {
   head h;
   const char *from = state;
   memcpy(&h, from, sizeof h);
@@ -74,6 +75,6 @@ void esc_state_unpack(const esc_model *m, const esc_member *member, const void *
                      .signal_error = h.signal_error};
   memcpy(slot->norm2_initial, h.norm2_initial, sizeof h.norm2_initial);
   get_weights(m, from + sizeof h, w);
-  if (has_low(m->problem, m->single) && low)
-    get_weights(m, from + sizeof h + weight_bytes(m->problem, m->single), low);
+  if (has_compensation(m->problem, m->single) && compensation)
+    get_weights(m, from + sizeof h + weight_bytes(m->problem, m->single), compensation);
 }

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sampling errors of a response's means.
+/* Standard errors of the means of an evaluation.
  *
- * The unit is a pair x, -x. The sample makes the second moment exact, and with it the mean of
- * every quadratic form of the inputs; the spread of these is no error. So the pair's value is
- * regressed on the forms that it is nearly made of, (v.x)^2, (v.x)(b.x) and (b.x)^2 with b.x
- * the linear part of f, and x'Ax, the quadratic part of f, and the error is that of the residuals'
- * mean. E[f] has no other form than x'Ax, which is f's own and so taken off as it is.
+ * The sampling unit is a pair x, -x. The sample's second moment is exact, and with it the mean of
+ * every quadratic form of the inputs, so the spread of such a form is no error. The pair's value is
+ * therefore regressed on the quadratic forms that dominate it, (v.x)^2, (v.x)(b.x) and (b.x)^2 with
+ * b.x the linear part of f, and x'Ax, the quadratic part of f; the error is the standard error of
+ * the mean residual. For E[f] the only form is x'Ax, subtracted with coefficient 1.
  *
- * A = E[(grad f) x']/2 by Stein's lemma, W_1' g/2 with g of df/dW_1. b and A are fitted to
- * the same sample and follow f too closely, by the leverage h = |x|^2/n, A where the gradient
- * departs from 2Ax; both are taken half-way towards what the sample without the pair would say
- * (HC2: residuals over sqrt(1-h)), as are the residuals of the regression on the forms. Forms
- * left out make the error too large, never too small. */
+ * A = E[(grad f) x']/2 by Stein's lemma, W_1' g/2 with g of df/dW_1. b and A are fitted to the same
+ * sample, so their residuals are too small by the leverage h = |x|^2/n. The correction is HC2,
+ * residuals over sqrt(1-h), half-way to leaving the pair out; the residuals of the regression on
+ * the forms have it too. A form left out makes the error too large, never too small. */
 #include <math.h>
 #include <string.h>
 
@@ -19,15 +18,15 @@
 #include "escapement/internal/loss.h"
 #include "escapement/internal/observe.h"
 
-enum { MEANS = 4, FORMS = 4, QUADRATIC = 3, OUTPUT = 1, SPARE = 8 };
+enum { MEANS = 4, FORMS = 4, QUADRATIC = 3, OUTPUT = 1, PAIRS_MARGIN = 8 };
 
-/* (unit) each, in the sample's workspace. */
+/* Sampling units: arrays (unit), in the sample's workspace. */
 typedef struct units {
   int count, forms; /* forms: without the quadratic one where f is odd */
   double *odd, *value[MEANS], *form[FORMS], *leverage;
 } units;
 
-/* The odd part of f, and what each of the four means is the mean of. */
+/* The odd part of f, and the four quantities whose means are the evaluation's. */
 static void fill_values(const esc_observer *o, const esc_eval_sample *s, double mean, units *u) {
   const esc_problem *p = o->problem;
   for (int i = 0; i < u->count; i++) {
@@ -51,22 +50,22 @@ static double dot_inputs(int d, const double *a, const float *x) {
   return sum;
 }
 
-/* x'Ax of pair i, with the pair's own part in it reduced. */
+/* x'Ax of pair i, with the HC2 correction for the pair's own influence on A. */
 static double quadratic(const esc_observer *o, const esc_eval_sample *s, const double *w,
-                        const esc_response_sums *sums, int i, double h) {
+                        const esc_evaluation_sums *sums, int i, double h) {
   const int n = s->samples / 2, d = o->problem->shape.inputs, width = o->problem->shape.width;
   const float *x = s->x + (size_t)i * (size_t)d;
   const double radial = (s->radial[i] + s->radial[n + i]) / 2, root = sqrt(fmax(1 - h, 1e-2));
-  double twice = 0; /* 2x'Ax */
+  double twice_form = 0; /* 2x'Ax */
   for (int k = 0; k < width; k++)
-    twice += dot_inputs(d, w + (size_t)k * (size_t)d, x) *
-             dot_inputs(d, sums->g[3] + (size_t)k * sums->row, x) / s->samples;
-  return (radial - (radial - twice) / root) / 2;
+    twice_form += dot_inputs(d, w + (size_t)k * (size_t)d, x) *
+                  dot_inputs(d, sums->g[3] + (size_t)k * sums->row, x) / s->samples;
+  return (radial - (radial - twice_form) / root) / 2;
 }
 
 /* The quadratic form and the leverages |x|^2/n. */
 static void fill_quadratic(const esc_observer *o, const esc_eval_sample *s, const double *w,
-                           const esc_response_sums *sums, units *u) {
+                           const esc_evaluation_sums *sums, units *u) {
   const int d = o->problem->shape.inputs;
   for (int i = 0; i < u->count; i++) {
     const float *x = s->x + (size_t)i * (size_t)d;
@@ -99,69 +98,73 @@ static void centre(int n, double *x) {
   for (int i = 0; i < n; i++) x[i] -= mean;
 }
 
-/* Takes from x what it has of the vectors 0..count-1, which are of length 1. */
+/* Removes from x its components along the orthonormal forms 0..count-1. */
 static void remove_forms(const units *u, int count, double *x) {
   for (int k = 0; k < count; k++) {
-    const double along = esc_dot(u->form[k], x, u->count);
-    for (int i = 0; i < u->count; i++) x[i] -= along * u->form[k][i];
+    const double coefficient = esc_dot(u->form[k], x, u->count);
+    for (int i = 0; i < u->count; i++) x[i] -= coefficient * u->form[k][i];
   }
 }
 
-/* What a form must keep of its squared length to count as another one. Forms that coincide but
- * for their leverage corrections (v and b parallel, as always with one input) keep less; removing
- * such a remainder would remove the residuals themselves. */
+/* Fraction of its squared length that a form must keep to count as independent. Forms that differ
+ * only by their leverage corrections (v and b parallel, as always with one input) keep less;
+ * regressing on such a remainder would remove the residuals themselves. */
 static const double independent_min = 1e-3;
 
-/* Makes the forms orthonormal; returns how many are independent: of `inputs` variables there are
- * not more than inputs (inputs + 1)/2. */
+/* Makes the forms orthonormal (Gram-Schmidt) and returns the number of independent ones: at most
+ * inputs (inputs + 1)/2 quadratic forms of `inputs` variables. */
 static int orthonormalise(units *u, int inputs) {
-  const int most = inputs > FORMS ? FORMS : inputs * (inputs + 1) / 2;
+  const int max = inputs > FORMS ? FORMS : inputs * (inputs + 1) / 2;
   int count = 0;
-  for (int k = 0; k < u->forms && count < most; k++) {
+  for (int k = 0; k < u->forms && count < max; k++) {
     centre(u->count, u->form[k]);
-    const double before = esc_dot(u->form[k], u->form[k], u->count);
+    const double norm2_before = esc_dot(u->form[k], u->form[k], u->count);
     remove_forms(u, count, u->form[k]);
     const double length2 = esc_dot(u->form[k], u->form[k], u->count);
-    if (!(length2 > independent_min * before)) continue;
+    if (!(length2 > independent_min * norm2_before)) continue;
     for (int i = 0; i < u->count; i++) u->form[count][i] = u->form[k][i] / sqrt(length2);
     count++;
   }
   return count;
 }
 
-/* Inputs are floats, and so are most networks: what rounding leaves of a mean's error where the
- * sample has none, in squares and times n^2. */
-static double rounding(int n, const double *value) { return 0x1p-46 * esc_dot(value, value, n); }
+/* n^2 times the variance of a mean by float rounding of inputs and outputs: a floor where the
+ * sampling error vanishes. */
+static double rounding_variance(int n, const double *value) {
+  return 0x1p-46 * esc_dot(value, value, n);
+}
 
-/* Of the mean of a value that is regressed on the forms. */
+/* Standard error of the mean of a value regressed on the forms. */
 static double regressed_error(const units *u, int forms, double *value) {
   const int n = u->count;
-  double sum = rounding(n, value);
+  double sum = rounding_variance(n, value);
   centre(n, value);
   remove_forms(u, forms, value);
   for (int i = 0; i < n; i++) {
-    double left = 1 - 1.0 / n;
-    for (int k = 0; k < forms; k++) left -= u->form[k][i] * u->form[k][i];
-    sum += value[i] * value[i] / fmax(left, 1e-2);
+    double one_minus_leverage = 1 - 1.0 / n;
+    for (int k = 0; k < forms; k++) one_minus_leverage -= u->form[k][i] * u->form[k][i];
+    sum += value[i] * value[i] / fmax(one_minus_leverage, 1e-2);
   }
   return sqrt(sum) / n;
 }
 
-/* Of the mean of the even part, 0 where there is none. */
+/* Standard error of the mean of f's even part; 0 where f is odd. */
 static double output_error(const units *u) {
   const int n = u->count;
   double *const value = u->value[OUTPUT];
-  const double least = rounding(n, value);
+  const double rounding_floor = rounding_variance(n, value);
   if (u->forms > QUADRATIC)
     for (int i = 0; i < n; i++) value[i] -= u->form[QUADRATIC][i];
   centre(n, value);
-  return sqrt((esc_dot(value, value, n) * n / (n - 1) + least)) / n;
+  return sqrt((esc_dot(value, value, n) * n / (n - 1) + rounding_floor)) / n;
 }
 
-bool esc_eval_sample_has_errors(int samples, int inputs) { return samples / 2 >= inputs + SPARE; }
+bool esc_eval_sample_has_errors(int samples, int inputs) {
+  return samples / 2 >= inputs + PAIRS_MARGIN;
+}
 
-/* For `count` independent evaluations: half of a sample, or what stands for its mirror images. */
-static units describe(esc_arena *a, int count) {
+/* For `count` sampling units: half of a sample, or all of a mirrored one. */
+static units carve(esc_arena *a, int count) {
   units u = {.count = count};
   u.odd = ESC_CARVE(a, double, count);
   for (int k = 0; k < MEANS; k++) u.value[k] = ESC_CARVE(a, double, count);
@@ -172,12 +175,12 @@ static units describe(esc_arena *a, int count) {
 
 esc_arena esc_eval_sample_workspace(int samples) {
   esc_arena a = {0};
-  describe(&a, samples / 2);
+  carve(&a, samples / 2);
   return a;
 }
 
-void esc_response_errors(const esc_observer *o, const esc_eval_sample *s, const double *weights,
-                         const esc_response_sums *sums, esc_response *out) {
+void esc_evaluation_errors(const esc_observer *o, const esc_eval_sample *s, const double *weights,
+                           const esc_evaluation_sums *sums, esc_evaluation *out) {
   double *const error[MEANS] = {&out->loss_error, &out->output_mean_error,
                                 &out->output_variance_error, &out->signal_error};
   const int count = s->mirrored ? s->samples : s->samples / 2;
@@ -185,7 +188,7 @@ void esc_response_errors(const esc_observer *o, const esc_eval_sample *s, const 
   if (!esc_eval_sample_has_errors(2 * count, o->problem->shape.inputs)) return;
   esc_arena *const workspace = (esc_arena *)&s->workspace;
   const size_t mark = esc_arena_mark(workspace);
-  units u = describe(workspace, count);
+  units u = carve(workspace, count);
   u.forms = s->mirrored ? QUADRATIC : FORMS;
   fill_values(o, s, out->output_mean, &u);
   fill_quadratic(o, s, weights, sums, &u);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Evaluation samples: Gaussian vectors in pairs x, -x with second moment the identity. */
+/* Evaluation samples: Gaussian vectors in pairs x, -x, orthogonalised so that their second moment
+ * is the identity (escapement/internal/observe.h has the reason). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -9,7 +10,7 @@
 #include "escapement/internal/observe.h"
 #include "escapement/internal/stream.h"
 
-/* Inputs of the evaluation stream: step 0 are those of S(0) (signal.c). */
+/* Step of the evaluation stream; step 0 is used for S(0) (src/model/signal.c). */
 enum { EVALUATION_STEP = 1, UNIT = 128 };
 
 int esc_observer_samples(esc_shape shape) { return (4 * shape.inputs + UNIT - 1) / UNIT * UNIT; }
@@ -58,22 +59,23 @@ void esc_eval_sample_free(esc_eval_sample *s) {
 }
 
 /* Makes the `inputs` rows of `half` Gaussians orthogonal, each of squared length `half`:
- * modified Gram-Schmidt, twice. What comes is uniform over such matrices. */
+ * modified Gram-Schmidt, twice for orthogonality to rounding. The result is uniform (Haar) over
+ * such matrices. */
 static void orthogonalise(size_t inputs, size_t half, double *row) {
   for (size_t i = 0; i < inputs; i++) {
-    double *const here = row + i * half;
+    double *const current = row + i * half;
     for (int pass = 0; pass < 2; pass++)
       for (size_t j = 0; j < i; j++) {
-        const double along = esc_dot(row + j * half, here, (int)half) / (double)half;
-        for (size_t b = 0; b < half; b++) here[b] -= along * row[j * half + b];
+        const double coefficient = esc_dot(row + j * half, current, (int)half) / (double)half;
+        for (size_t b = 0; b < half; b++) current[b] -= coefficient * row[j * half + b];
       }
-    const double scale = sqrt((double)half / esc_dot(here, here, (int)half));
-    for (size_t b = 0; b < half; b++) here[b] *= scale;
+    const double scale = sqrt((double)half / esc_dot(current, current, (int)half));
+    for (size_t b = 0; b < half; b++) current[b] *= scale;
   }
 }
 
-/* v.x and T of every sample, from the inputs as they are stored. */
-static void evaluate(const esc_observer *o, esc_eval_sample *s) {
+/* v.x and T of every sample, from the inputs rounded to float, as the network gets them. */
+static void fill_targets(const esc_observer *o, esc_eval_sample *s) {
   const esc_problem *p = o->problem;
   const size_t inputs = (size_t)p->shape.inputs;
   for (size_t b = 0; b < (size_t)s->samples; b++) {
@@ -104,7 +106,7 @@ esc_status esc_eval_sample_draw(const esc_observer *o, uint64_t seed, esc_eval_s
       s->x[b * inputs + i] = (float)row[i * half + b];
       if (!s->mirrored) s->x[(half + b) * inputs + i] = -(float)row[i * half + b];
     }
-  evaluate(o, s);
+  fill_targets(o, s);
 done:
   free(drawn);
   free(row);

@@ -135,6 +135,6 @@ void esc_reference_gradient(const esc_problem *p, const double *directions, cons
   }
   for (int l = 0; l < layers; l++) {
     const size_t from = esc_weight_offset(p->shape, l), to = esc_weight_offset(p->shape, l + 1);
-    out->gradient2[l] = esc_dot(out->g + from, out->g + from, (int)(to - from));
+    out->grad_norm_sq[l] = esc_dot(out->g + from, out->g + from, (int)(to - from));
   }
 }

@@ -14,12 +14,12 @@
 
 typedef struct network {
   esc_slot slot;
-  double *w;           /* (weight) W rounded to double */
-  double *low;         /* (weight) what the rounding left out */
-  double *g;           /* (weight) */
-  float *draw;         /* (sample, input) */
-  double *x;           /* (sample, input) */
-  esc_arena workspace; /* for the initial signal */
+  double *w;            /* (weight) W rounded to double */
+  double *compensation; /* (weight) what the rounding left out */
+  double *g;            /* (weight) */
+  float *draw;          /* (sample, input) */
+  double *x;            /* (sample, input) */
+  esc_arena workspace;  /* for the initial signal */
   esc_reference_work *work;
 } network;
 
@@ -37,7 +37,7 @@ static void destroy(void *handle) {
   for (int i = 0; e->network && i < e->slots; i++) {
     network *n = &e->network[i];
     free(n->w);
-    free(n->low);
+    free(n->compensation);
     free(n->g);
     free(n->draw);
     free(n->x);
@@ -55,7 +55,7 @@ static esc_status create_network(const esc_problem *p, network *n) {
   const size_t weights = esc_weight_count(p->shape);
   const size_t inputs = (size_t)p->batch * (size_t)p->shape.inputs;
   ESC_TRY_ALLOCATE(n->w = calloc(weights, sizeof(double)));
-  ESC_TRY_ALLOCATE(n->low = calloc(weights, sizeof(double)));
+  ESC_TRY_ALLOCATE(n->compensation = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(n->g = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(n->draw = calloc(inputs, sizeof(float)));
   ESC_TRY_ALLOCATE(n->x = calloc(inputs, sizeof(double)));
@@ -112,18 +112,18 @@ static esc_status load(void *handle, int index, const esc_member *member) {
 static void initialise(const engine *e, network *n) {
   const esc_shape shape = e->model.problem->shape;
   esc_slot_start(&n->slot, &e->model, n->w, &n->workspace);
-  memset(n->low, 0, esc_weight_count(shape) * sizeof *n->low);
+  memset(n->compensation, 0, esc_weight_count(shape) * sizeof *n->compensation);
 }
 
-/* W <- W - eta gamma G, the rounding error of the sum kept in `low`. */
+/* W <- W - eta gamma G, the rounding error of the sum kept in `compensation`. */
 static void update_layer(const esc_problem *p, network *n, int l) {
   const double rate = p->rate * esc_metric_gamma(p, l);
   for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++) {
-    const double step = n->low[i] - rate * n->g[i];
+    const double step = n->compensation[i] - rate * n->g[i];
     const double w = n->w[i] + step, kept = w - n->w[i];
-    n->low[i] = (n->w[i] - (w - kept)) + (step - kept);
+    n->compensation[i] = (n->w[i] - (w - kept)) + (step - kept);
     n->w[i] = w;
-    n->slot.track.updates += n->g[i] != 0;
+    n->slot.track.nonzero_updates += n->g[i] != 0;
   }
 }
 
@@ -138,7 +138,7 @@ static void train_step(const engine *e, network *n) {
   esc_reference_gradient(p, e->model.directions, n->w, &batch, n->work, &gradient);
   if (!esc_track_loss(track, &e->rules, gradient.loss)) return;
   for (int l = 0; l < p->shape.layers; l++) update_layer(p, n, l);
-  esc_track_update(track, &e->rules, gradient.deficit, gradient.gradient2);
+  esc_track_update(track, &e->rules, gradient.deficit, gradient.grad_norm_sq);
 }
 
 static void train(const engine *e, network *n, int64_t steps, const atomic_bool *stop) {
@@ -165,7 +165,8 @@ static const esc_slot *slot(const void *handle, int index) {
 static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
   const engine *e = handle;
   const network *n = &e->network[index];
-  esc_slot_report(&n->slot, &e->model, &(esc_slot_weights){n->w, n->low, e->initial}, results, i);
+  esc_slot_report(&n->slot, &e->model, &(esc_slot_weights){n->w, n->compensation, e->initial},
+                  results, i);
   return ESC_OK;
 }
 
@@ -181,14 +182,14 @@ static size_t state_size(const esc_problem *p) { return esc_state_size(p, false)
 static esc_status save(const void *handle, int index, void *state) {
   const engine *e = handle;
   const network *n = &e->network[index];
-  esc_state_pack(&e->model, &n->slot, n->w, n->low, state);
+  esc_state_pack(&e->model, &n->slot, n->w, n->compensation, state);
   return ESC_OK;
 }
 
 static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
   const engine *e = handle;
   const network *n = &e->network[index];
-  esc_state_unpack(&e->model, member, state, &e->network[index].slot, n->w, n->low);
+  esc_state_unpack(&e->model, member, state, &e->network[index].slot, n->w, n->compensation);
   return ESC_OK;
 }
 

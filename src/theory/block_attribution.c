@@ -18,67 +18,71 @@
 #include "escapement/internal/homotopy.h"
 
 enum {
-  FIRST = 8,     /* intervals at the start */
-  HALVINGS = 10, /* of those, until an error is taken for a jump */
+  INITIAL_INTERVALS = 8, /* intervals at the start */
+  HALVINGS_MAX = 10,     /* of those, until an error is taken for a jump */
   STENCIL = 10,
-  STENCIL_BELOW = 8,
+  STENCIL_LOW = 8,
   POINTS_MAX = 200,
-  CHECKS = 7, /* points that are evaluated on a coarser grid of nodes, too */
-  GAUSS = 5,  /* exact for polynomials through STENCIL points */
+  CHECKED_POINTS = 7, /* points that are evaluated on a coarser grid of nodes, too */
+  GAUSS_NODES = 5,    /* exact for polynomials through STENCIL points */
   MODES = ESC_BLOCK_MODES_MAX
 };
-static const double steep = 0.01;
+static const double map_width = 0.01;
 /* Sum of the |errors| of the intervals, relative to the shift. In a steep layer the grid of nodes
  * allows no better (7e-5 of the time there for gelu, four layers). */
-static const double usual_tolerance = 1e-5;
+static const double default_tolerance = 1e-5;
 /* The lower polynomial's distance overestimates the error of the other: by the factor that an
  * analytic integrand gains with two more points where these settle it to 1e-6. */
 static const double order_gain = 0.01;
-static const double coarser = 0.8; /* fineness of that grid */
-static const double noise = 30;    /* of a time, relative, over the solver's tolerance */
+static const double coarse_fineness = 0.8; /* fineness of that grid */
+static const double noise_factor = 30;     /* of a time, relative, over the solver's tolerance */
 /* Of the worst interval's error, above which others are halved together with it. */
-static const double is_bad = 0.02;
+static const double refine_fraction = 0.02;
 /* By what halving an interval reduces its error, at least, once it is resolved. */
 static const double halving_gain = 256;
 
-typedef double channels[MODES][ESC_LAYERS_MAX];
+typedef double channel_values[MODES][ESC_LAYERS_MAX];
 
 typedef struct interval {
-  channels sum;
+  channel_values sum;
   double error[MODES]; /* 0: below the noise */
   double excess;       /* largest error over its share of what is allowed */
 } interval;
 
-typedef struct task {
+typedef struct integration {
   const esc_homotopy *homotopy;
   esc_block_grid grid;
   esc_attribution *out;  /* its points, ascending, are the ends of the intervals */
   double u[POINTS_MAX];  /* of the points */
-  interval *at;          /* (POINTS_MAX) */
+  interval *interval;    /* (POINTS_MAX) */
   double allowed[MODES]; /* error of the whole */
   double floor[MODES];   /* error of an interval that is noise */
   int done, expected;    /* points */
   esc_attribution_report *report;
   void *context;
-} task;
+} integration;
 
 void esc_attribution_free(esc_attribution *a) {
   free(a->point);
   *a = (esc_attribution){0};
 }
 
-static double lambda_at(double u) { return u == 1 ? 1 : steep * expm1(u * log1p(1 / steep)); }
+static double lambda_of(double u) {
+  return u == 1 ? 1 : map_width * expm1(u * log1p(1 / map_width));
+}
 
-static double lambda_slope(double lambda) { return (lambda + steep) * log1p(1 / steep); }
+static double lambda_derivative(double lambda) {
+  return (lambda + map_width) * log1p(1 / map_width);
+}
 
 /* ---- points ---- */
 
-static void count_point(task *t) {
+static void report_point(integration *t) {
   t->done++;
   if (t->report) t->report(t->context, t->done, t->expected);
 }
 
-static void insert_point(task *t, double u, const esc_homotopy_point *point) {
+static void insert_point(integration *t, double u, const esc_homotopy_point *point) {
   esc_attribution *out = t->out;
   int i = out->points++;
   for (; i > 0 && t->u[i - 1] > u; i--) {
@@ -90,7 +94,7 @@ static void insert_point(task *t, double u, const esc_homotopy_point *point) {
 }
 
 /* The message of a failure is carried from the worker's thread to the caller's. */
-static esc_status add_points(task *t, int count, const double *u) {
+static esc_status add_points(integration *t, int count, const double *u) {
   esc_status first = ESC_OK;
   char message[1024] = "";
   esc_homotopy_point *point = malloc((size_t)count * sizeof *point);
@@ -99,14 +103,14 @@ static esc_status add_points(task *t, int count, const double *u) {
 #pragma omp parallel for schedule(dynamic, 1)
   for (int i = 0; i < count; i++) {
     const esc_status status =
-        esc_homotopy_at(t->homotopy, &t->grid, lambda_at(u[i]), true, &point[i]);
+        esc_homotopy_evaluate(t->homotopy, &t->grid, lambda_of(u[i]), true, &point[i]);
 #pragma omp critical
     {
       if (status != ESC_OK && first == ESC_OK) {
         first = status;
         snprintf(message, sizeof message, "%s", esc_error_message());
       }
-      count_point(t);
+      report_point(t);
     }
   }
   for (int i = 0; first == ESC_OK && i < count; i++) insert_point(t, u[i], &point[i]);
@@ -116,7 +120,7 @@ static esc_status add_points(task *t, int count, const double *u) {
 
 /* ---- intervals ---- */
 
-static bool is_jump(const task *t, int i) {
+static bool is_jump(const integration *t, int i) {
   for (int j = 0; j < t->out->jumps; j++)
     if (t->out->jump[j].from == t->out->point[i].lambda) return true;
   return false;
@@ -124,15 +128,16 @@ static bool is_jump(const task *t, int i) {
 
 /* Weights of the integral over from..to of the polynomial through the values at u[0..count). */
 static void find_weights(const double *u, int count, double from, double to, double *weight) {
-  static const double root[GAUSS] = {-0.9061798459386640, -0.5384693101056831, 0,
-                                     0.5384693101056831, 0.9061798459386640};
-  static const double share[GAUSS] = {0.2369268850561891, 0.4786286704993665, 0.5688888888888889,
-                                      0.4786286704993665, 0.2369268850561891};
+  static const double node[GAUSS_NODES] = {-0.9061798459386640, -0.5384693101056831, 0,
+                                           0.5384693101056831, 0.9061798459386640};
+  static const double node_weight[GAUSS_NODES] = {0.2369268850561891, 0.4786286704993665,
+                                                  0.5688888888888889, 0.4786286704993665,
+                                                  0.2369268850561891};
   for (int j = 0; j < count; j++) {
     weight[j] = 0;
-    for (int g = 0; g < GAUSS; g++) {
-      const double x = from + (to - from) * (1 + root[g]) / 2;
-      double basis = share[g] * (to - from) / 2;
+    for (int g = 0; g < GAUSS_NODES; g++) {
+      const double x = from + (to - from) * (1 + node[g]) / 2;
+      double basis = node_weight[g] * (to - from) / 2;
       for (int k = 0; k < count; k++)
         if (k != j) basis *= (x - u[k]) / (u[j] - u[k]);
       weight[j] += basis;
@@ -141,7 +146,7 @@ static void find_weights(const double *u, int count, double from, double to, dou
 }
 
 /* Interval i by the nearest `stencil` points that no jump parts from it. */
-static void integrate_interval(const task *t, int i, int stencil, channels sum) {
+static void integrate_interval(const integration *t, int i, int stencil, channel_values sum) {
   const esc_block_problem *b = &t->homotopy->problem;
   int low = i, high = i + 1;
   double weight[STENCIL];
@@ -152,17 +157,18 @@ static void integrate_interval(const task *t, int i, int stencil, channels sum) 
   if (first < low) first = low;
   if (first + count - 1 > high) first = high + 1 - count;
   find_weights(t->u + first, count, t->u[i], t->u[i + 1], weight);
-  memset(sum, 0, sizeof(channels));
+  memset(sum, 0, sizeof(channel_values));
   for (int j = 0; j < count; j++) {
     const esc_homotopy_point *p = &t->out->point[first + j];
     for (int k = 0; k < b->modes; k++)
       for (int c = 0; c < b->layers; c++)
-        sum[k][c] += weight[j] * lambda_slope(p->lambda) * p->channel[k][c];
+        sum[k][c] += weight[j] * lambda_derivative(p->lambda) * p->channel[k][c];
   }
 }
 
 /* NaN stays NaN. */
-static double find_error(const task *t, int i, int k, channels fine, channels coarse) {
+static double find_error(const integration *t, int i, int k, channel_values fine,
+                         channel_values coarse) {
   const esc_homotopy_point *p = &t->out->point[i];
   double residual = p[1].escape[k] - p[0].escape[k], change = 0;
   for (int c = 0; c < t->homotopy->problem.layers; c++) {
@@ -173,27 +179,27 @@ static double find_error(const task *t, int i, int k, channels fine, channels co
   return error <= t->floor[k] ? 0 : error;
 }
 
-static void integrate_intervals(task *t) {
+static void integrate_intervals(integration *t) {
   const int modes = t->homotopy->problem.modes, count = t->out->points - 1;
   for (int i = 0; i < count; i++) {
-    interval *at = &t->at[i];
-    channels coarse;
-    *at = (interval){0};
+    interval *current = &t->interval[i];
+    channel_values coarse;
+    *current = (interval){0};
     if (is_jump(t, i)) continue;
-    integrate_interval(t, i, STENCIL, at->sum);
-    integrate_interval(t, i, STENCIL_BELOW, coarse);
+    integrate_interval(t, i, STENCIL, current->sum);
+    integrate_interval(t, i, STENCIL_LOW, coarse);
     for (int k = 0; k < modes; k++) {
-      at->error[k] = find_error(t, i, k, at->sum, coarse);
-      const double excess = count * at->error[k] / t->allowed[k];
-      if (!(excess <= at->excess)) at->excess = excess;
+      current->error[k] = find_error(t, i, k, current->sum, coarse);
+      const double excess = count * current->error[k] / t->allowed[k];
+      if (!(excess <= current->excess)) current->excess = excess;
     }
   }
 }
 
-static bool is_settled(const task *t) {
+static bool has_converged(const integration *t) {
   for (int k = 0; k < t->homotopy->problem.modes; k++) {
     double error = 0;
-    for (int i = 0; i + 1 < t->out->points; i++) error += t->at[i].error[k];
+    for (int i = 0; i + 1 < t->out->points; i++) error += t->interval[i].error[k];
     if (!(error <= t->allowed[k])) return false;
   }
   return true;
@@ -201,18 +207,18 @@ static bool is_settled(const task *t) {
 
 /* ---- refinement ---- */
 
-static bool is_finest(const task *t, int i) {
-  return t->u[i + 1] - t->u[i] < 1.5 / (FIRST << HALVINGS);
+static bool is_finest(const integration *t, int i) {
+  return t->u[i + 1] - t->u[i] < 1.5 / (INITIAL_INTERVALS << HALVINGS_MAX);
 }
 
-static int find_worst(const task *t) {
+static int find_worst(const integration *t) {
   int worst = 0;
   for (int i = 1; i + 1 < t->out->points; i++)
-    if (!(t->at[i].excess <= t->at[worst].excess)) worst = i;
+    if (!(t->interval[i].excess <= t->interval[worst].excess)) worst = i;
   return worst;
 }
 
-static void add_jump(task *t, int i) {
+static void add_jump(integration *t, int i) {
   const esc_homotopy_point *p = &t->out->point[i];
   esc_attribution_jump *jump = &t->out->jump[t->out->jumps++];
   *jump = (esc_attribution_jump){.from = p[0].lambda, .to = p[1].lambda};
@@ -222,7 +228,7 @@ static void add_jump(task *t, int i) {
 
 /* Neighbours differ by a factor of 2 at most: a polynomial through points that are packed to one
  * side is none to trust. */
-static bool has_narrow_neighbour(const task *t, const bool *halve, int i) {
+static bool has_narrow_neighbour(const integration *t, const bool *halve, int i) {
   const double width = t->u[i + 1] - t->u[i];
   for (int j = i - 1; j <= i + 1; j += 2) {
     if (j < 0 || j + 1 >= t->out->points || is_jump(t, j)) continue;
@@ -232,12 +238,13 @@ static bool has_narrow_neighbour(const task *t, const bool *halve, int i) {
 }
 
 /* u of the points to add. */
-static int choose_points(const task *t, double worst, double *u) {
+static int choose_points(const integration *t, double worst, double *u) {
   bool halve[POINTS_MAX] = {0}, changes = true;
   const int intervals = t->out->points - 1;
   int count = 0;
   for (int i = 0; i < intervals; i++)
-    halve[i] = t->at[i].excess > 1 && !(t->at[i].excess < is_bad * worst) && !is_finest(t, i);
+    halve[i] = t->interval[i].excess > 1 && !(t->interval[i].excess < refine_fraction * worst) &&
+               !is_finest(t, i);
   while (changes) {
     changes = false;
     for (int i = 0; i < intervals; i++)
@@ -250,31 +257,32 @@ static int choose_points(const task *t, double worst, double *u) {
 }
 
 /* Points that the errors of now lead to expect. */
-static void expect_points(task *t) {
+static void expect_points(integration *t) {
   double more = 0;
   for (int i = 0; i + 1 < t->out->points; i++)
-    if (t->at[i].excess > 1) more += exp2(ceil(log(t->at[i].excess) / log(halving_gain))) - 1;
+    if (t->interval[i].excess > 1)
+      more += exp2(ceil(log(t->interval[i].excess) / log(halving_gain))) - 1;
   t->expected = more < POINTS_MAX - t->done ? t->done + (int)more : POINTS_MAX;
 }
 
-static esc_status refine(task *t) {
+static esc_status refine(integration *t) {
   esc_status status = ESC_OK;
   double u[POINTS_MAX];
   for (;;) {
     integrate_intervals(t);
-    if (is_settled(t)) break;
+    if (has_converged(t)) break;
     const int worst = find_worst(t);
     if (is_finest(t, worst)) {
       if (t->out->jumps == ESC_ATTRIBUTION_JUMPS_MAX) break;
       add_jump(t, worst);
       continue;
     }
-    const int count = choose_points(t, t->at[worst].excess, u);
+    const int count = choose_points(t, t->interval[worst].excess, u);
     expect_points(t);
     if (count == 0 || t->out->points + count > POINTS_MAX) break;
     ESC_TRY(add_points(t, count, u));
   }
-  t->out->converged = is_settled(t);
+  t->out->converged = has_converged(t);
 done:
   return status;
 }
@@ -289,20 +297,20 @@ static void find_cancellation(const esc_block_problem *b, int k, esc_attribution
     }
     if (fabs(sum) / size < out->cancellation[k]) {
       out->cancellation[k] = fabs(sum) / size;
-      out->cancels_at[k] = out->point[i].lambda;
+      out->cancellation_lambda[k] = out->point[i].lambda;
     }
   }
 }
 
-static void summarise(const task *t) {
+static void sum_up(const integration *t) {
   const esc_block_problem *b = &t->homotopy->problem;
   esc_attribution *out = t->out;
   for (int k = 0; k < b->modes; k++) {
     out->residual[k] = out->to[k] - out->from[k];
     for (int j = 0; j < out->jumps; j++) out->residual[k] -= out->jump[j].size[k];
     for (int i = 0; i + 1 < out->points; i++) {
-      out->error[k] += t->at[i].error[k];
-      for (int c = 0; c < b->layers; c++) out->channel[k][c] += t->at[i].sum[k][c];
+      out->error[k] += t->interval[i].error[k];
+      for (int c = 0; c < b->layers; c++) out->channel[k][c] += t->interval[i].sum[k][c];
     }
     for (int c = 0; c < b->layers; c++) out->residual[k] -= out->channel[k][c];
     find_cancellation(b, k, out);
@@ -312,37 +320,37 @@ static void summarise(const task *t) {
 /* ---- the nodes ---- */
 
 /* Of all modes, along the grid. */
-static double steepness(const task *t, int i) {
+static double steepness(const integration *t, int i) {
   const esc_homotopy_point *p = &t->out->point[i];
   double sum = 0;
-  for (int k = 0; k < t->homotopy->problem.modes; k++) sum += fabs(p->slope[k]);
-  return sum * lambda_slope(p->lambda);
+  for (int k = 0; k < t->homotopy->problem.modes; k++) sum += fabs(p->derivative[k]);
+  return sum * lambda_derivative(p->lambda);
 }
 
 /* Index of the k-th point to look at again: spread over the grid, the last the steepest. */
-static int checked_point(const task *t, int k) {
+static int index_to_check(const integration *t, int k) {
   int steepest = 0;
-  if (k < CHECKS - 1) return k * (t->out->points - 1) / (CHECKS - 2);
+  if (k < CHECKED_POINTS - 1) return k * (t->out->points - 1) / (CHECKED_POINTS - 2);
   for (int i = 1; i < t->out->points; i++)
     if (steepness(t, i) > steepness(t, steepest)) steepest = i;
   return steepest;
 }
 
 /* Without slopes, and with fewer nodes: all of it costs less than one point of the grid. */
-static esc_status compare_nodes(task *t) {
+static esc_status compare_nodes(integration *t) {
   esc_status status = ESC_OK;
   esc_attribution *out = t->out;
   esc_block_grid coarse = {0};
-  esc_homotopy_point point[CHECKS];
-  esc_status found[CHECKS];
-  ESC_TRY(esc_block_grid_create(&t->homotopy->problem, coarser, &coarse));
+  esc_homotopy_point point[CHECKED_POINTS];
+  esc_status found[CHECKED_POINTS];
+  ESC_TRY(esc_block_grid_create(&t->homotopy->problem, coarse_fineness, &coarse));
 #pragma omp parallel for schedule(dynamic, 1)
-  for (int i = 0; i < CHECKS; i++)
-    found[i] = esc_homotopy_at(t->homotopy, &coarse, out->point[checked_point(t, i)].lambda, false,
-                               &point[i]);
-  for (int i = 0; i < CHECKS; i++)
+  for (int i = 0; i < CHECKED_POINTS; i++)
+    found[i] = esc_homotopy_evaluate(t->homotopy, &coarse, out->point[index_to_check(t, i)].lambda,
+                                     false, &point[i]);
+  for (int i = 0; i < CHECKED_POINTS; i++)
     for (int k = 0; k < t->homotopy->problem.modes; k++) {
-      const double time = out->point[checked_point(t, i)].escape[k];
+      const double time = out->point[index_to_check(t, i)].escape[k];
       const double change = found[i] == ESC_OK ? fabs(point[i].escape[k] - time) : (double)NAN;
       if (!isnan(out->node_error[k]) && !(change <= out->node_error[k]))
         out->node_error[k] = change;
@@ -352,38 +360,38 @@ done:
   return status;
 }
 
-static esc_status add_first_points(task *t) {
+static esc_status add_first_points(integration *t) {
   esc_status status = ESC_OK;
   esc_attribution *out = t->out;
   const esc_homotopy *h = t->homotopy;
-  const double relative = h->tolerance > 0 ? h->tolerance : usual_tolerance;
-  double u[FIRST + 1];
-  for (int i = 0; i <= FIRST; i++) u[i] = (double)i / FIRST;
-  ESC_TRY(add_points(t, FIRST + 1, u));
+  const double relative = h->tolerance > 0 ? h->tolerance : default_tolerance;
+  double u[INITIAL_INTERVALS + 1];
+  for (int i = 0; i <= INITIAL_INTERVALS; i++) u[i] = (double)i / INITIAL_INTERVALS;
+  ESC_TRY(add_points(t, INITIAL_INTERVALS + 1, u));
   for (int k = 0; k < h->problem.modes; k++) {
     out->from[k] = out->point[0].escape[k];
-    out->to[k] = out->point[FIRST].escape[k];
+    out->to[k] = out->point[INITIAL_INTERVALS].escape[k];
     t->allowed[k] = relative * (fabs(out->to[k] - out->from[k]) + 1e-3 * out->to[k]);
-    t->floor[k] = noise * esc_block_path_tolerance(h->problem.modes) * out->to[k];
+    t->floor[k] = noise_factor * esc_block_path_tolerance(h->problem.modes) * out->to[k];
   }
 done:
   return status;
 }
 
-esc_status esc_homotopy_attribute(const esc_homotopy *homotopy, esc_attribution_report *report,
-                                  void *context, esc_attribution *out) {
+esc_status esc_attribution_find(const esc_homotopy *homotopy, esc_attribution_report *report,
+                                void *context, esc_attribution *out) {
   esc_status status = ESC_OK;
-  task t = {.homotopy = homotopy, .out = out, .report = report, .context = context};
+  integration t = {.homotopy = homotopy, .out = out, .report = report, .context = context};
   *out = (esc_attribution){0};
   ESC_TRY_ALLOCATE(out->point = malloc(POINTS_MAX * sizeof *out->point));
-  ESC_TRY_ALLOCATE(t.at = calloc(POINTS_MAX, sizeof *t.at));
+  ESC_TRY_ALLOCATE(t.interval = calloc(POINTS_MAX, sizeof *t.interval));
   ESC_TRY(esc_block_grid_create(&homotopy->problem, 1, &t.grid));
   ESC_TRY(add_first_points(&t));
   ESC_TRY(refine(&t));
-  summarise(&t);
+  sum_up(&t);
   ESC_TRY(compare_nodes(&t));
 done:
-  free(t.at);
+  free(t.interval);
   esc_block_grid_free(&t.grid);
   if (status != ESC_OK) esc_attribution_free(out);
   return status;

@@ -10,85 +10,85 @@
 
 /* By K: fineness of the two grids whose times are compared; the finer one's are reported. Up to
  * two modes the finer is finer than usual; for more it would take 3 to 15 times as long. */
-enum { USUAL_MODES = 2 };
+enum { FINE_MODES_MAX = 2 };
 static const double fineness_few[] = {1, 1.25}, fineness_many[] = {0.8, 1};
 /* The solver's relative tolerance on those grids, over the usual one. */
-static const double accuracy[] = {1, 0.1};
+static const double tolerance_factor[] = {1, 0.1};
 
 /* Difference of the grids' rates above which their times fall slowly with the spacing. */
-static const double is_rough = 1e-3;
+static const double rough_difference = 1e-3;
 
 /* ---- how long to wait ---- */
 
-static esc_status leading_time(const esc_block_problem *p, int k, double *closed) {
+static esc_status leading_order_time(const esc_block_problem *p, int k, double *closed) {
   esc_escape_times times;
-  esc_escape_problem alone = {
+  esc_escape_problem single_mode = {
       .activation = p->activation, .amplitude = p->amplitude[k], .layers = p->layers};
   for (int l = 0; l < p->layers; l++) {
-    alone.scale[l] = p->scale[k][l];
-    if (alone.scale[l] < alone.scale[alone.layer]) alone.layer = l;
+    single_mode.scale[l] = p->scale[k][l];
+    if (single_mode.scale[l] < single_mode.scale[single_mode.layer]) single_mode.layer = l;
   }
-  alone.to = fmax(0.5, 2 * alone.scale[alone.layer]);
-  const esc_status status = esc_escape(&alone, &times);
+  single_mode.to = fmax(0.5, 2 * single_mode.scale[single_mode.layer]);
+  const esc_status status = esc_escape_times_find(&single_mode, &times);
   /* What the reduced ODE's own solver makes of a steep polynomial is not asked here. */
   *closed = status == ESC_OK ? times.closed : (double)NAN;
   return status == ESC_NO_MEMORY ? status : ESC_OK;
 }
 
 /* s / |s'| of mode k's fastest scale; infinite where none moves. */
-static double own_time(const esc_block_problem *p, int k, const double *rate) {
+static double mode_time_scale(const esc_block_problem *p, int k, const double *rhs) {
   double fastest = INFINITY;
   for (int l = 0; l < p->layers; l++) {
-    const int at = l * p->modes * p->modes + (l == p->layers - 1 ? k : k * p->modes + k);
-    fastest = fmin(fastest, p->scale[k][l] / fabs(rate[at]));
+    const int index = l * p->modes * p->modes + (l == p->layers - 1 ? k : k * p->modes + k);
+    fastest = fmin(fastest, p->scale[k][l] / fabs(rhs[index]));
   }
   return fastest;
 }
 
-esc_status esc_block_predict(const esc_block_problem *p, const esc_block_grid *grid,
-                             double *decoupled, double *unit) {
+esc_status esc_block_decoupled_times(const esc_block_problem *p, const esc_block_grid *grid,
+                                     double *decoupled, double *time_scale) {
   esc_status status = ESC_OK;
-  double start[ESC_BLOCK_SIZE_MAX], rate[ESC_BLOCK_SIZE_MAX];
+  double start[ESC_BLOCK_SIZE_MAX], rhs[ESC_BLOCK_SIZE_MAX];
   esc_block_signals unused;
-  esc_block_start(p, start);
-  ESC_TRY(esc_block_flow(p, grid, start, rate, &unused));
-  *unit = 0;
+  esc_block_initial_state(p, start);
+  ESC_TRY(esc_block_flow(p, grid, start, rhs, &unused));
+  *time_scale = 0;
   for (int k = 0; k < p->modes; k++) {
-    const double own = own_time(p, k, rate);
-    ESC_TRY(leading_time(p, k, &decoupled[k]));
-    if (isfinite(own)) *unit = fmax(*unit, own);
-    if (isfinite(decoupled[k])) *unit = fmax(*unit, decoupled[k]);
+    const double mode_scale = mode_time_scale(p, k, rhs);
+    ESC_TRY(leading_order_time(p, k, &decoupled[k]));
+    if (isfinite(mode_scale)) *time_scale = fmax(*time_scale, mode_scale);
+    if (isfinite(decoupled[k])) *time_scale = fmax(*time_scale, decoupled[k]);
   }
-  if (*unit == 0) *unit = 1; /* nothing moves */
+  if (*time_scale == 0) *time_scale = 1; /* nothing moves */
 done:
   return status;
 }
 
 /* ---- the remark ---- */
 
-__attribute__((format(printf, 2, 3))) static void say(esc_block_times *out, const char *format,
-                                                      ...) {
-  char *text = out->remark;
-  const size_t size = sizeof out->remark, used = strlen(text);
+__attribute__((format(printf, 2, 3))) static void append(esc_block_times *out, const char *format,
+                                                         ...) {
+  char *text = out->note;
+  const size_t size = sizeof out->note, used = strlen(text);
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(text + used, size - used, format, arguments);
   va_end(arguments);
 }
 
-static void next_clause(esc_block_times *out) { say(out, "%s", out->remark[0] ? "; " : ""); }
+static void append_separator(esc_block_times *out) { append(out, "%s", out->note[0] ? "; " : ""); }
 
 /* "S_1, S_2, H_1, loss": the events that `path` looks for and that `wanted` chooses. */
 static int name_events(const esc_block_path *path, bool (*wanted)(double time),
                        esc_block_times *out) {
   int count = 0;
   for (int i = 0; i < ESC_BLOCK_EVENTS; i++) {
-    if (!path->timed[i] || !wanted(path->time[i])) continue;
-    say(out, "%s", count++ ? ", " : "");
+    if (!path->watched[i] || !wanted(path->time[i])) continue;
+    append(out, "%s", count++ ? ", " : "");
     if (i == ESC_BLOCK_LOSS)
-      say(out, "loss");
+      append(out, "loss");
     else
-      say(out, "%c_%d", i < path->upper.modes ? 'S' : 'H', i % path->upper.modes + 1);
+      append(out, "%c_%d", i < path->upper.modes ? 'S' : 'H', i % path->upper.modes + 1);
   }
   return count;
 }
@@ -98,70 +98,71 @@ static bool is_at_start(double time) { return time == 0; }
 
 /* Times that neither path has. */
 static void explain_missing(const esc_block_path *pair, esc_block_times *out) {
-  esc_block_path both = pair[0], *path = &both;
+  esc_block_path merged = pair[0], *path = &merged;
   int missing = 0;
   for (int i = 0; i < ESC_BLOCK_EVENTS; i++) {
     if (isfinite(pair[1].time[i])) path->time[i] = pair[1].time[i];
-    missing += path->timed[i] && isnan(path->time[i]);
+    missing += path->watched[i] && isnan(path->time[i]);
   }
   if (missing == 0) return;
-  next_clause(out);
+  append_separator(out);
   name_events(path, is_missing, out);
-  if (path->end == ESC_BLOCK_AT_REST)
-    say(out, ": not reached; the flow is at rest at t = %.6g", path->t);
+  if (path->end == ESC_BLOCK_EQUILIBRIUM)
+    append(out, ": not reached; the flow is at rest at t = %.6g", path->t);
   else if (path->end == ESC_BLOCK_DECAYED)
-    say(out,
-        ": not reached; every coordinate has decayed to 1e-4 of the start by t = %.6g, on the "
-        "border of escape, beyond which the solver cannot follow",
-        path->t);
+    append(out,
+           ": not reached; every coordinate has decayed to 1e-4 of the start by t = %.6g, on the "
+           "border of escape, beyond which the solver cannot follow",
+           path->t);
   else
-    say(out, ": not reached by t = %.6g, where the search was given up", path->t);
+    append(out, ": not reached by t = %.6g, where the search was given up", path->t);
 }
 
 static void explain_start(const esc_block_path *path, esc_block_times *out) {
-  const size_t used = strlen(out->remark);
-  next_clause(out);
+  const size_t used = strlen(out->note);
+  append_separator(out);
   if (name_events(path, is_at_start, out) > 0)
-    say(out, ": passed at the start already");
+    append(out, ": passed at the start already");
   else
-    out->remark[used] = 0;
+    out->note[used] = 0;
 }
 
 static bool is_on_one_grid(const esc_block_path *path, int i) {
-  return path->timed[i] && isnan(path[0].time[i]) != isnan(path[1].time[i]);
+  return path->watched[i] && isnan(path[0].time[i]) != isnan(path[1].time[i]);
 }
 
 /* Times that one of the two paths alone has. */
 static void explain_disagreement(const esc_block_path *path, esc_block_times *out) {
-  esc_block_path one = path[0];
+  esc_block_path disputed = path[0];
   bool any = false;
   for (int i = 0; i < ESC_BLOCK_EVENTS; i++) {
-    one.time[i] = is_on_one_grid(path, i) ? (double)NAN : 1;
-    any = any || isnan(one.time[i]);
+    disputed.time[i] = is_on_one_grid(path, i) ? (double)NAN : 1;
+    any = any || isnan(disputed.time[i]);
   }
   if (!any) return;
-  next_clause(out);
-  name_events(&one, is_missing, out);
-  say(out,
+  append_separator(out);
+  name_events(&disputed, is_missing, out);
+  append(
+      out,
       ": passed on one of the two grids of nodes that are compared, not on the other: so near the "
       "border of escape that neither is right");
 }
 
 static void explain_roughness(esc_block_times *out) {
-  if (!(out->quadrature_error > is_rough)) return;
-  next_clause(out);
-  say(out,
-      "rough: the two grids of nodes that are compared differ by %.2g of the rate or of a time; "
-      "the "
-      "activation is too steep for their spacing, or grows too fast for their range",
-      out->quadrature_error);
+  if (!(out->quadrature_error > rough_difference)) return;
+  append_separator(out);
+  append(out,
+         "rough: the two grids of nodes that are compared differ by %.2g of the rate or of a time; "
+         "the "
+         "activation is too steep for their spacing, or grows too fast for their range",
+         out->quadrature_error);
 }
 
-static void explain(const esc_block_path *path, esc_block_times *out) {
-  if (path->c1 == 0) say(out, "c_1 = 0 for this activation: S_k has no half to pass");
+static void write_note(const esc_block_path *path, esc_block_times *out) {
+  if (path->c1 == 0) append(out, "c_1 = 0 for this activation: S_k has no half to pass");
   if (path->c3 == 0) {
-    next_clause(out);
-    say(out, "c_3 = 0 for this activation: there is no hermite time");
+    append_separator(out);
+    append(out, "c_3 = 0 for this activation: there is no hermite time");
   }
   explain_start(path, out);
   explain_missing(path, out);
@@ -172,15 +173,15 @@ static void explain(const esc_block_path *path, esc_block_times *out) {
 /* ---- times and their errors ---- */
 
 /* |rate on one grid - rate on the other| over |rate| at a state. */
-static esc_status compare_rates(const esc_block_problem *p, const esc_block_grid *grid,
-                                const double *state, double *error) {
+static esc_status compare_rhs(const esc_block_problem *p, const esc_block_grid *grid,
+                              const double *state, double *error) {
   esc_status status = ESC_OK;
   esc_block_signals unused;
-  double difference = 0, size = 0, rate[2][ESC_BLOCK_SIZE_MAX];
-  for (int i = 0; i < 2; i++) ESC_TRY(esc_block_flow(p, &grid[i], state, rate[i], &unused));
+  double difference = 0, size = 0, rhs[2][ESC_BLOCK_SIZE_MAX];
+  for (int i = 0; i < 2; i++) ESC_TRY(esc_block_flow(p, &grid[i], state, rhs[i], &unused));
   for (int i = 0; i < esc_block_size(p); i++) {
-    difference = hypot(difference, rate[0][i] - rate[1][i]);
-    size = hypot(size, rate[1][i]);
+    difference = hypot(difference, rhs[0][i] - rhs[1][i]);
+    size = hypot(size, rhs[1][i]);
   }
   *error = size > 0 ? difference / size : 0;
 done:
@@ -194,7 +195,7 @@ static void first_escape(const esc_block_path *path, double *state) {
   for (int i = 0; i < path->upper.modes; i++)
     if (isfinite(path->time[i]) && (first < 0 || path->time[i] < path->time[first])) first = i;
   if (first < 0)
-    esc_block_start(&path->upper, state);
+    esc_block_initial_state(&path->upper, state);
   else
     memcpy(state, path->state + first * n, (size_t)n * sizeof *state);
 }
@@ -206,22 +207,23 @@ static double last_time(const esc_block_path *path) {
 }
 
 /* Time and error of event i; raises the relative error that covers them all. */
-static void take_time(const esc_block_path *path, int i, double slow, double *time, double *error,
-                      double *covers) {
-  *error = slow * fabs(path[1].time[i] - path[0].time[i]);
+static void store_time(const esc_block_path *path, int i, double error_factor, double *time,
+                       double *error, double *max_relative_error) {
+  *error = error_factor * fabs(path[1].time[i] - path[0].time[i]);
   *time = isnan(*error) ? (double)NAN : path[1].time[i];
-  if (*error > 0) *covers = fmax(*covers, *error / *time);
+  if (*error > 0) *max_relative_error = fmax(*max_relative_error, *error / *time);
 }
 
-static void take_times(const esc_block_path *path, esc_block_times *out) {
+static void store_times(const esc_block_path *path, esc_block_times *out) {
   const int modes = path->upper.modes;
-  const double slow = out->quadrature_error > is_rough ? 10 : 1;
-  double *covers = &out->quadrature_error;
+  const double error_factor = out->quadrature_error > rough_difference ? 10 : 1;
+  double *max_relative_error = &out->quadrature_error;
   for (int k = 0; k < modes; k++) {
-    take_time(path, k, slow, &out->escape[k], &out->escape_error[k], covers);
-    take_time(path, modes + k, slow, &out->hermite[k], &out->hermite_error[k], covers);
+    store_time(path, k, error_factor, &out->escape[k], &out->escape_error[k], max_relative_error);
+    store_time(path, modes + k, error_factor, &out->hermite[k], &out->hermite_error[k],
+               max_relative_error);
   }
-  take_time(path, ESC_BLOCK_LOSS, slow, &out->loss, &out->loss_error, covers);
+  store_time(path, ESC_BLOCK_LOSS, error_factor, &out->loss, &out->loss_error, max_relative_error);
 }
 
 /* The finer path up to the coarser one's last time, with a hundredth to spare, which is enough if
@@ -241,7 +243,7 @@ done:
 static esc_status open_pair(const esc_block_problem *p, esc_block_grid *grid,
                             esc_block_path *path) {
   esc_status status = ESC_OK;
-  const double *fineness = p->modes <= USUAL_MODES ? fineness_few : fineness_many;
+  const double *fineness = p->modes <= FINE_MODES_MAX ? fineness_few : fineness_many;
   for (int i = 0; i < 2; i++) {
     const esc_block_plan plan = {.problem = p,
                                  .grid = &grid[i],
@@ -249,7 +251,7 @@ static esc_status open_pair(const esc_block_problem *p, esc_block_grid *grid,
                                  .lambda = 1,
                                  .hermite = true,
                                  .loss = true,
-                                 .accuracy = accuracy[i]};
+                                 .tolerance_factor = tolerance_factor[i]};
     ESC_TRY(esc_block_grid_create(p, fineness[i], &grid[i]));
     ESC_TRY(esc_block_path_open(&plan, &path[i]));
   }
@@ -257,20 +259,20 @@ done:
   return status;
 }
 
-esc_status esc_block_escape(const esc_block_problem *p, esc_block_times *out) {
+esc_status esc_block_times_find(const esc_block_problem *p, esc_block_times *out) {
   esc_status status = ESC_OK;
   esc_block_path path[2] = {0};
   esc_block_grid grid[2] = {0};
-  double unit, state[ESC_BLOCK_SIZE_MAX];
+  double time_scale, state[ESC_BLOCK_SIZE_MAX];
   *out = (esc_block_times){.loss = (double)NAN, .loss_error = (double)NAN};
   ESC_TRY(open_pair(p, grid, path));
-  ESC_TRY(esc_block_predict(p, &grid[0], out->decoupled, &unit));
-  ESC_TRY(esc_block_path_search(&path[0], unit));
+  ESC_TRY(esc_block_decoupled_times(p, &grid[0], out->decoupled, &time_scale));
+  ESC_TRY(esc_block_path_search(&path[0], time_scale));
   ESC_TRY(run_finer(path));
   first_escape(&path[1], state);
-  ESC_TRY(compare_rates(p, grid, state, &out->quadrature_error));
-  take_times(path, out);
-  explain(path, out);
+  ESC_TRY(compare_rhs(p, grid, state, &out->quadrature_error));
+  store_times(path, out);
+  write_note(path, out);
 done:
   for (int i = 0; i < 2; i++) {
     esc_block_path_close(&path[i]);

@@ -10,16 +10,18 @@ int esc_block_size(const esc_block_problem *p) {
   return p->modes * p->modes * (p->layers - 1) + p->modes;
 }
 
-void esc_block_start(const esc_block_problem *p, double *state) {
+void esc_block_initial_state(const esc_block_problem *p, double *state) {
   memset(state, 0, (size_t)esc_block_size(p) * sizeof *state);
   for (int l = 0; l < p->layers; l++)
     for (int k = 0; k < p->modes; k++)
-      state[esc_block_layer(p, l) + (l == p->layers - 1 ? k : k * p->modes + k)] = p->scale[k][l];
+      state[esc_block_layer_offset(p, l) + (l == p->layers - 1 ? k : k * p->modes + k)] =
+          p->scale[k][l];
 }
 
 int esc_block_channel(const esc_block_problem *p, int coordinate) {
-  const int modes = p->modes, l = coordinate / (modes * modes), at = coordinate % (modes * modes);
-  return l == p->layers - 1 || at / modes == at % modes ? 0 : l + 1;
+  const int modes = p->modes, l = coordinate / (modes * modes),
+            entry = coordinate % (modes * modes);
+  return l == p->layers - 1 || entry / modes == entry % modes ? 0 : l + 1;
 }
 
 void esc_block_mask(const esc_block_problem *p, double *vector) {
@@ -33,13 +35,13 @@ void esc_block_mask(const esc_block_problem *p, double *vector) {
 /* What a pass is to sum: loss, S and H behind the rate. */
 typedef struct flow_pass {
   const double *state;
-  bool rate;
+  bool rhs;
 } flow_pass;
 
-ESC_FOR_EVERY_WIDTH
+ESC_SIMD_CLONES
 static void sum_signals(const esc_block_problem *p, const esc_block_tile *t,
-                        const esc_block_lane error, esc_block_lane *out) {
-  esc_block_lane *const s_k = out + 1, *const h_k = s_k + p->modes;
+                        const esc_block_vector error, esc_block_vector *out) {
+  esc_block_vector *const s_k = out + 1, *const h_k = s_k + p->modes;
   for (int s = 0; s < LANES; s++) out[0][s] += error[s] * (t->target[s] - t->f[s]) / 2;
   for (int k = 0; k < p->modes; k++)
     for (int s = 0; s < LANES; s++) {
@@ -49,27 +51,27 @@ static void sum_signals(const esc_block_problem *p, const esc_block_tile *t,
     }
 }
 
-static void visit_flow(const esc_block_problem *p, const void *context, esc_block_tile *t,
-                       esc_block_lane *out) {
+static void flow_integrand(const esc_block_problem *p, const void *context, esc_block_tile *t,
+                           esc_block_vector *out) {
   const flow_pass *pass = context;
-  esc_block_lane error; /* weighted */
+  esc_block_vector error; /* weighted */
   esc_block_forward(p, pass->state, false, t);
   for (int s = 0; s < LANES; s++) error[s] = t->weight[s] * (t->target[s] - t->f[s]);
   sum_signals(p, t, error, out + esc_block_size(p));
-  if (pass->rate) esc_block_backward(p, pass->state, false, t, error, out);
+  if (pass->rhs) esc_block_backward(p, pass->state, false, t, error, out);
 }
 
 esc_status esc_block_flow(const esc_block_problem *p, const esc_block_grid *grid,
-                          const double *state, double *rate, esc_block_signals *signals) {
-  const flow_pass pass = {state, rate != NULL};
+                          const double *state, double *rhs, esc_block_signals *signals) {
+  const flow_pass pass = {state, rhs != NULL};
   const size_t size = (size_t)esc_block_size(p), modes = (size_t)p->modes;
   double sum[ESC_BLOCK_SIZE_MAX + 1 + 2 * ESC_BLOCK_MODES_MAX];
   const esc_status status =
-      esc_block_sum(p, grid, (int)(size + 1 + 2 * modes), visit_flow, &pass, sum);
+      esc_block_sum(p, grid, (int)(size + 1 + 2 * modes), flow_integrand, &pass, sum);
   if (status != ESC_OK) return status;
-  if (rate) {
-    memcpy(rate, sum, size * sizeof *rate);
-    esc_block_mask(p, rate);
+  if (rhs) {
+    memcpy(rhs, sum, size * sizeof *rhs);
+    esc_block_mask(p, rhs);
   }
   *signals = (esc_block_signals){.loss = sum[size]};
   memcpy(signals->s, sum + size + 1, modes * sizeof *sum);
@@ -82,10 +84,10 @@ typedef struct signal_pass {
   int mode;
 } signal_pass;
 
-static void visit_signal(const esc_block_problem *p, const void *context, esc_block_tile *t,
-                         esc_block_lane *out) {
+static void signal_integrand(const esc_block_problem *p, const void *context, esc_block_tile *t,
+                             esc_block_vector *out) {
   const signal_pass *pass = context;
-  esc_block_lane u;
+  esc_block_vector u;
   esc_block_forward(p, pass->state, false, t);
   for (int s = 0; s < LANES; s++) u[s] = t->weight[s] * t->h[0][pass->mode][s];
   esc_block_backward(p, pass->state, true, t, u, out);
@@ -94,5 +96,5 @@ static void visit_signal(const esc_block_problem *p, const void *context, esc_bl
 esc_status esc_block_signal_gradient(const esc_block_problem *p, const esc_block_grid *grid,
                                      const double *state, int mode, double *gradient) {
   const signal_pass pass = {state, mode};
-  return esc_block_sum(p, grid, esc_block_size(p), visit_signal, &pass, gradient);
+  return esc_block_sum(p, grid, esc_block_size(p), signal_integrand, &pass, gradient);
 }

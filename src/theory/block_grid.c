@@ -15,7 +15,7 @@
 enum { MODES = ESC_BLOCK_MODES_MAX };
 
 /* By K: least distance in the reciprocal lattice, and radius that the nodes fill. */
-static const double distance[MODES] = {60, 26, 18, 12, 9, 7.5, 6.75, 6};
+static const double reciprocal_distance[MODES] = {60, 26, 18, 12, 9, 7.5, 6.75, 6};
 static const double radius[MODES] = {7.5, 7.3, 7.2, 6.6, 6, 5.6, 5.5, 5.4};
 
 void esc_block_grid_free(esc_block_grid *grid) {
@@ -38,77 +38,77 @@ static void fill_gram(int modes, gsl_matrix *gram) {
 }
 
 /* A basis of the nodes, a vector a row, upper triangular. */
-static void fill_basis(int modes, double least, double basis[MODES][MODES]) {
-  double room[MODES * MODES];
-  gsl_matrix_view view = gsl_matrix_view_array(room, (size_t)modes, (size_t)modes);
+static void fill_basis(int modes, double min_distance, double basis[MODES][MODES]) {
+  double workspace[MODES * MODES];
+  gsl_matrix_view view = gsl_matrix_view_array(workspace, (size_t)modes, (size_t)modes);
   fill_gram(modes, &view.matrix);
   gsl_linalg_cholesky_decomp1(&view.matrix); /* the reciprocal basis, lower triangular */
   gsl_linalg_tri_invert(CblasLower, CblasNonUnit, &view.matrix);
   for (int i = 0; i < modes; i++)
     for (int j = i; j < modes; j++)
-      basis[i][j] = 2 * M_PI / least * gsl_matrix_get(&view.matrix, (size_t)j, (size_t)i);
+      basis[i][j] = 2 * M_PI / min_distance * gsl_matrix_get(&view.matrix, (size_t)j, (size_t)i);
 }
 
-static void turn(int modes, double *x) {
+static void rotate(int modes, double *x) {
   for (int i = 0; i < modes; i++)
     for (int j = i + 1; j < modes; j++) {
       const double angle = 1 + 0.7 * i + 1.3 * j, c = cos(angle), s = sin(angle);
-      const double kept = x[i];
-      x[i] = c * kept - s * x[j];
-      x[j] = s * kept + c * x[j];
+      const double old = x[i];
+      x[i] = c * old - s * x[j];
+      x[j] = s * old + c * x[j];
     }
 }
 
-typedef struct walk {
+typedef struct enumeration {
   int modes;
   bool half; /* one of each pair g, -g */
   double basis[MODES][MODES], radius2;
   int index[MODES], count;
   esc_block_grid *grid; /* NULL: only count */
-} walk;
+} enumeration;
 
-static bool at_origin(const walk *w, int depth) {
+static bool is_origin(const enumeration *w, int depth) {
   for (int i = 0; i < depth; i++)
     if (w->index[i] != 0) return false;
   return true;
 }
 
-static void keep(walk *w, const double *x, double norm2) {
+static void add_node(enumeration *w, const double *x, double norm2) {
   if (w->grid) {
     double g[MODES];
     memcpy(g, x, sizeof g);
-    turn(w->modes, g);
+    rotate(w->modes, g);
     for (int k = 0; k < w->modes; k++)
       w->grid->g[(size_t)k * (size_t)w->grid->nodes + (size_t)w->count] = g[k];
-    w->grid->weight[w->count] = exp(-norm2 / 2) * (w->half && !at_origin(w, w->modes) ? 2 : 1);
+    w->grid->weight[w->count] = exp(-norm2 / 2) * (w->half && !is_origin(w, w->modes) ? 2 : 1);
   }
   w->count++;
 }
 
 /* x: sum of what the indices chosen so far give; its first `depth` coordinates are final. */
-static void descend(walk *w, int depth, const double *x, double norm2) {
+static void recurse(enumeration *w, int depth, const double *x, double norm2) {
   if (depth == w->modes) {
-    keep(w, x, norm2);
+    add_node(w, x, norm2);
     return;
   }
-  const double step = w->basis[depth][depth], reach = sqrt(w->radius2 - norm2);
-  int from = (int)ceil((-reach - x[depth]) / step);
-  const int to = (int)floor((reach - x[depth]) / step);
-  if (w->half && at_origin(w, depth) && from < 0) from = 0;
+  const double step = w->basis[depth][depth], half_width = sqrt(w->radius2 - norm2);
+  int from = (int)ceil((-half_width - x[depth]) / step);
+  const int to = (int)floor((half_width - x[depth]) / step);
+  if (w->half && is_origin(w, depth) && from < 0) from = 0;
   for (int i = from; i <= to; i++) {
-    double moved[MODES] = {0};
-    for (int j = 0; j < w->modes; j++) moved[j] = x[j] + (j < depth ? 0 : i * w->basis[depth][j]);
-    const double now = norm2 + moved[depth] * moved[depth];
+    double next[MODES] = {0};
+    for (int j = 0; j < w->modes; j++) next[j] = x[j] + (j < depth ? 0 : i * w->basis[depth][j]);
+    const double next_norm2 = norm2 + next[depth] * next[depth];
     w->index[depth] = i;
-    if (now <= w->radius2) descend(w, depth + 1, moved, now);
+    if (next_norm2 <= w->radius2) recurse(w, depth + 1, next, next_norm2);
   }
 }
 
-static int walk_lattice(const walk *plan, esc_block_grid *grid) {
-  walk w = *plan;
+static int enumerate_lattice(const enumeration *plan, esc_block_grid *grid) {
+  enumeration w = *plan;
   const double origin[MODES] = {0};
   w.grid = grid;
-  descend(&w, 0, origin, 0);
+  recurse(&w, 0, origin, 0);
   return w.count;
 }
 
@@ -130,14 +130,15 @@ esc_status esc_block_grid_create(const esc_block_problem *p, double fineness,
                                  esc_block_grid *grid) {
   esc_status status = ESC_OK;
   const double r = radius[p->modes - 1] * sqrt(fineness);
-  walk plan = {.modes = p->modes, .half = esc_activation_is_odd(&p->activation), .radius2 = r * r};
-  fill_basis(p->modes, fineness * distance[p->modes - 1], plan.basis);
-  *grid = (esc_block_grid){.modes = p->modes, .nodes = walk_lattice(&plan, NULL)};
+  enumeration plan = {
+      .modes = p->modes, .half = esc_activation_is_odd(&p->activation), .radius2 = r * r};
+  fill_basis(p->modes, fineness * reciprocal_distance[p->modes - 1], plan.basis);
+  *grid = (esc_block_grid){.modes = p->modes, .nodes = enumerate_lattice(&plan, NULL)};
   const size_t nodes = (size_t)grid->nodes;
   ESC_TRY_ALLOCATE(grid->g = calloc((size_t)p->modes * nodes, sizeof *grid->g));
   ESC_TRY_ALLOCATE(grid->weight = calloc(nodes, sizeof *grid->weight));
   ESC_TRY_ALLOCATE(grid->target = calloc(nodes, sizeof *grid->target));
-  walk_lattice(&plan, grid);
+  enumerate_lattice(&plan, grid);
   normalise(grid);
   fill_target(p, grid);
 done:

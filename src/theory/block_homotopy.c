@@ -12,19 +12,19 @@
 #include "escapement/internal/dot.h"
 #include "escapement/internal/homotopy.h"
 
-static esc_status find_slope(const esc_block_path *path, int k, esc_homotopy_point *out) {
+static esc_status find_derivative(const esc_block_path *path, int k, esc_homotopy_point *out) {
   esc_status status = ESC_OK;
   const int n = esc_block_size(&path->upper);
   const double *state = path->state + k * (1 + path->channels) * n;
-  double rate[ESC_BLOCK_SIZE_MAX], gradient[ESC_BLOCK_SIZE_MAX];
+  double rhs[ESC_BLOCK_SIZE_MAX], gradient[ESC_BLOCK_SIZE_MAX];
   if (path->time[k] == 0) return ESC_OK; /* passed at the start, whatever lambda */
-  ESC_TRY(esc_block_path_rate(path, state, rate));
+  ESC_TRY(esc_block_path_rhs(path, state, rhs));
   ESC_TRY(esc_block_signal_gradient(&path->upper, path->plan.grid, state, k, gradient));
   esc_block_mask(&path->upper, gradient);
-  const double speed = esc_dot(gradient, rate, n);
+  const double crossing_rate = esc_dot(gradient, rhs, n);
   for (int c = 0; c < path->channels; c++) {
-    out->channel[k][c] = -esc_dot(gradient, state + (1 + c) * n, n) / speed;
-    out->slope[k] += out->channel[k][c];
+    out->channel[k][c] = -esc_dot(gradient, state + (1 + c) * n, n) / crossing_rate;
+    out->derivative[k] += out->channel[k][c];
   }
 done:
   return status;
@@ -44,26 +44,27 @@ static esc_status check_escapes(const esc_block_path *path) {
   return ESC_OK;
 }
 
-esc_status esc_homotopy_at(const esc_homotopy *h, const esc_block_grid *grid, double lambda,
-                           bool slopes, esc_homotopy_point *out) {
+esc_status esc_homotopy_evaluate(const esc_homotopy *h, const esc_block_grid *grid, double lambda,
+                                 bool sensitivities, esc_homotopy_point *out) {
   esc_status status = ESC_OK;
   esc_block_path path = {0};
-  double unused[ESC_BLOCK_MODES_MAX], unit;
+  double unused[ESC_BLOCK_MODES_MAX], time_scale;
   const esc_block_plan plan = {.problem = &h->problem,
                                .grid = grid,
                                .lower = h->lower,
                                .lambda = lambda,
-                               .slopes = slopes,
-                               .accuracy = 1};
+                               .sensitivities = sensitivities,
+                               .tolerance_factor = 1};
   *out = (esc_homotopy_point){.lambda = lambda};
   if (h->problem.activation.kind == ESC_ACTIVATION_RELU)
     return ESC_FAIL(ESC_BAD_INPUT, "relu has no second derivative, which an attribution needs");
   ESC_TRY(esc_block_path_open(&plan, &path));
-  ESC_TRY(esc_block_predict(&h->problem, grid, unused, &unit));
-  ESC_TRY(esc_block_path_search(&path, unit));
+  ESC_TRY(esc_block_decoupled_times(&h->problem, grid, unused, &time_scale));
+  ESC_TRY(esc_block_path_search(&path, time_scale));
   ESC_TRY(check_escapes(&path));
   memcpy(out->escape, path.time, (size_t)h->problem.modes * sizeof *path.time);
-  for (int k = 0; slopes && k < h->problem.modes; k++) ESC_TRY(find_slope(&path, k, out));
+  for (int k = 0; sensitivities && k < h->problem.modes; k++)
+    ESC_TRY(find_derivative(&path, k, out));
 done:
   esc_block_path_close(&path);
   return status;

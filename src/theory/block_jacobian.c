@@ -10,10 +10,10 @@ enum { LANES = ESC_BLOCK_LANES, MODES = ESC_BLOCK_MODES_MAX };
 
 /* How a tile changes along a direction. */
 typedef struct tangent {
-  esc_block_lane z[ESC_LAYERS_MAX][MODES], h[ESC_LAYERS_MAX][MODES], f;
+  esc_block_vector z[ESC_LAYERS_MAX][MODES], h[ESC_LAYERS_MAX][MODES], f;
 } tangent;
 
-ESC_FOR_EVERY_WIDTH
+ESC_SIMD_CLONES
 static void forward(const esc_block_problem *p, const double *state, const double *direction,
                     const esc_block_tile *t, tangent *d) {
   const int modes = p->modes, last = p->layers - 1;
@@ -23,52 +23,54 @@ static void forward(const esc_block_problem *p, const double *state, const doubl
       double *const z = l == last ? d->f : d->z[l][k];
       memset(z, 0, sizeof d->f);
       for (int j = 0; j < modes; j++) {
-        const int at = esc_block_layer(p, l) + k * modes + j;
-        if (direction[at] != 0) esc_block_add(z, direction[at], t->h[l][j]);
-        if (state[at] != 0 && l > 0) esc_block_add(z, state[at], d->h[l][j]);
+        const int index = esc_block_layer_offset(p, l) + k * modes + j;
+        if (direction[index] != 0) esc_block_add(z, direction[index], t->h[l][j]);
+        if (state[index] != 0 && l > 0) esc_block_add(z, state[index], d->h[l][j]);
       }
       if (l < last)
-        for (int s = 0; s < LANES; s++) d->h[l + 1][k][s] = t->slope[l][k][s] * z[s];
+        for (int s = 0; s < LANES; s++) d->h[l + 1][k][s] = t->d1[l][k][s] * z[s];
     }
 }
 
 /* Adds (d/d direction) of E[(T - f) df/dA]. */
-ESC_FOR_EVERY_WIDTH
+ESC_SIMD_CLONES
 static void backward(const esc_block_problem *p, const double *state, const double *direction,
-                     const esc_block_tile *t, const tangent *d, esc_block_lane *out) {
+                     const esc_block_tile *t, const tangent *d, esc_block_vector *out) {
   const int modes = p->modes, last = p->layers - 1;
-  esc_block_lane u[MODES] = {0}, du[MODES] = {0}, delta[MODES], change[MODES], error, moved;
+  esc_block_vector u[MODES] = {0}, u_tangent[MODES] = {0}, delta[MODES], delta_tangent[MODES],
+                   error, error_tangent;
   for (int s = 0; s < LANES; s++) {
     error[s] = t->weight[s] * (t->target[s] - t->f[s]);
-    moved[s] = -t->weight[s] * d->f[s];
+    error_tangent[s] = -t->weight[s] * d->f[s];
   }
   for (int k = 0; k < modes; k++) {
-    const int at = esc_block_layer(p, last) + k;
-    esc_block_add_product(out[at], moved, t->h[last][k]);
-    esc_block_add_product(out[at], error, d->h[last][k]);
-    esc_block_add(u[k], state[at], error);
-    esc_block_add(du[k], direction[at], error);
-    esc_block_add(du[k], state[at], moved);
+    const int index = esc_block_layer_offset(p, last) + k;
+    esc_block_add_product(out[index], error_tangent, t->h[last][k]);
+    esc_block_add_product(out[index], error, d->h[last][k]);
+    esc_block_add(u[k], state[index], error);
+    esc_block_add(u_tangent[k], direction[index], error);
+    esc_block_add(u_tangent[k], state[index], error_tangent);
   }
   for (int l = last - 1; l >= 0; l--) {
     for (int k = 0; k < modes; k++)
       for (int s = 0; s < LANES; s++) {
-        delta[k][s] = u[k][s] * t->slope[l][k][s];
-        change[k][s] = du[k][s] * t->slope[l][k][s] + u[k][s] * t->bend[l][k][s] * d->z[l][k][s];
+        delta[k][s] = u[k][s] * t->d1[l][k][s];
+        delta_tangent[k][s] =
+            u_tangent[k][s] * t->d1[l][k][s] + u[k][s] * t->d2[l][k][s] * d->z[l][k][s];
       }
     memset(u, 0, sizeof u);
-    memset(du, 0, sizeof du);
+    memset(u_tangent, 0, sizeof u_tangent);
     for (int k = 0; k < modes; k++)
       for (int j = 0; j < modes; j++) {
-        const int at = esc_block_layer(p, l) + k * modes + j;
-        if (esc_block_moves(p, l, k, j)) {
-          esc_block_add_product(out[at], change[k], t->h[l][j]);
-          if (l > 0) esc_block_add_product(out[at], delta[k], d->h[l][j]);
+        const int index = esc_block_layer_offset(p, l) + k * modes + j;
+        if (esc_block_is_free(p, l, k, j)) {
+          esc_block_add_product(out[index], delta_tangent[k], t->h[l][j]);
+          if (l > 0) esc_block_add_product(out[index], delta[k], d->h[l][j]);
         }
-        if (l > 0 && direction[at] != 0) esc_block_add(du[j], direction[at], delta[k]);
-        if (l > 0 && state[at] != 0) {
-          esc_block_add(u[j], state[at], delta[k]);
-          esc_block_add(du[j], state[at], change[k]);
+        if (l > 0 && direction[index] != 0) esc_block_add(u_tangent[j], direction[index], delta[k]);
+        if (l > 0 && state[index] != 0) {
+          esc_block_add(u[j], state[index], delta[k]);
+          esc_block_add(u_tangent[j], state[index], delta_tangent[k]);
         }
       }
   }
@@ -77,11 +79,11 @@ static void backward(const esc_block_problem *p, const double *state, const doub
 typedef struct linear_pass {
   const double *state, *direction; /* (count, size) */
   int count;
-  bool rate; /* behind the products */
+  bool rhs; /* behind the products */
 } linear_pass;
 
-static void visit(const esc_block_problem *p, const void *context, esc_block_tile *t,
-                  esc_block_lane *out) {
+static void integrand(const esc_block_problem *p, const void *context, esc_block_tile *t,
+                      esc_block_vector *out) {
   const linear_pass *pass = context;
   const int size = esc_block_size(p);
   tangent d;
@@ -90,25 +92,25 @@ static void visit(const esc_block_problem *p, const void *context, esc_block_til
     forward(p, pass->state, pass->direction + i * size, t, &d);
     backward(p, pass->state, pass->direction + i * size, t, &d, out + i * size);
   }
-  if (!pass->rate) return;
-  esc_block_lane error;
+  if (!pass->rhs) return;
+  esc_block_vector error;
   for (int s = 0; s < LANES; s++) error[s] = t->weight[s] * (t->target[s] - t->f[s]);
   esc_block_backward(p, pass->state, false, t, error, out + pass->count * size);
 }
 
 esc_status esc_block_linearise(const esc_block_problem *p, const esc_block_grid *grid,
-                               const double *state, esc_block_directions directions, double *rate,
+                               const double *state, esc_block_directions directions, double *rhs,
                                double *product) {
   esc_status status = ESC_OK;
   const int count = directions.count;
-  const int size = esc_block_size(p), rows = count + (rate != NULL);
-  const linear_pass pass = {state, directions.v, count, rate != NULL};
+  const int size = esc_block_size(p), rows = count + (rhs != NULL);
+  const linear_pass pass = {state, directions.v, count, rhs != NULL};
   double *sum = malloc((size_t)(rows * size) * sizeof *sum);
   ESC_TRY_ALLOCATE(sum);
-  ESC_TRY(esc_block_sum(p, grid, rows * size, visit, &pass, sum));
+  ESC_TRY(esc_block_sum(p, grid, rows * size, integrand, &pass, sum));
   for (int i = 0; i < rows; i++) esc_block_mask(p, sum + i * size);
   memcpy(product, sum, (size_t)(count * size) * sizeof *sum);
-  if (rate) memcpy(rate, sum + count * size, (size_t)size * sizeof *sum);
+  if (rhs) memcpy(rhs, sum + count * size, (size_t)size * sizeof *sum);
 done:
   free(sum);
   return status;
@@ -123,12 +125,12 @@ esc_status esc_block_jacobian_product(const esc_block_problem *p, const esc_bloc
 
 esc_status esc_block_jacobian(const esc_block_problem *p, const esc_block_grid *grid,
                               const double *state, double *jacobian) {
-  enum { MANY = 8 };
+  enum { ROWS_AT_ONCE = 8 };
   const int size = esc_block_size(p);
-  double unit[MANY * ESC_BLOCK_SIZE_MAX];
+  double unit[ROWS_AT_ONCE * ESC_BLOCK_SIZE_MAX];
   /* The Hessian is symmetric: row i is the product with the i-th unit vector. */
-  for (int i = 0; i < size; i += MANY) {
-    const int count = size - i < MANY ? size - i : MANY;
+  for (int i = 0; i < size; i += ROWS_AT_ONCE) {
+    const int count = size - i < ROWS_AT_ONCE ? size - i : ROWS_AT_ONCE;
     memset(unit, 0, sizeof unit);
     for (int j = 0; j < count; j++) {
       unit[j * size + i + j] = 1;

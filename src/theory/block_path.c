@@ -15,12 +15,12 @@
 #include "escapement/internal/activation.h"
 #include "escapement/internal/theory.h"
 
-enum { STEPS_MAX = 8000, STEPS_BEYOND = 1000, SIZE = ESC_BLOCK_SIZE_MAX };
-static const double vanishes = 1e-10;     /* |c_1|, |c_3| that count as 0 */
-static const double patience = 20;        /* units before a path is suspected to rest */
-static const double longest = 1e4;        /* units before it is given up */
-static const double slope_tolerance = 10; /* over the state's */
-static const double resolution = 1e-4;    /* of the smallest start: what its tolerance can follow */
+enum { STEPS_MAX = 8000, STEPS_MAX_LATE = 1000, SIZE = ESC_BLOCK_SIZE_MAX };
+static const double zero_constant = 1e-10;  /* |c_1|, |c_3| that count as 0 */
+static const double rest_check_factor = 20; /* units before a path is suspected to rest */
+static const double max_time_factor = 1e4;  /* units before it is given up */
+static const double sensitivity_tolerance_factor = 10; /* over the state's */
+static const double decay_limit = 1e-4; /* of the smallest start: what its tolerance can follow */
 
 /* ---- the right side and the events, as CVODES calls them ---- */
 
@@ -31,23 +31,23 @@ static bool are_finite(int n, const double *value) {
 }
 
 /* An overflow asks CVODES for a smaller step. */
-static int derivative(realtype t, N_Vector y, N_Vector rate, void *data) {
+static int evaluate_rhs(realtype t, N_Vector y, N_Vector rhs, void *data) {
   (void)t;
   const esc_block_path *path = data;
-  double *out = N_VGetArrayPointer(rate);
-  if (esc_block_path_slopes(path, N_VGetArrayPointer(y), out) != ESC_OK) return -1;
+  double *out = N_VGetArrayPointer(rhs);
+  if (esc_block_path_extended_rhs(path, N_VGetArrayPointer(y), out) != ESC_OK) return -1;
   return are_finite((1 + path->channels) * esc_block_size(&path->upper), out) ? 0 : 1;
 }
 
-static int events(realtype t, N_Vector y, realtype *root, void *data) {
+static int evaluate_events(realtype t, N_Vector y, realtype *root, void *data) {
   (void)t;
   return esc_block_path_events(data, N_VGetArrayPointer(y), root) == ESC_OK ? 0 : -1;
 }
 
 /* Gives event i the time that the path has reached. */
-static void note(esc_block_path *path, int i) {
+static void record_event(esc_block_path *path, int i) {
   const size_t row = (size_t)((1 + path->channels) * esc_block_size(&path->upper));
-  if (!path->timed[i] || !isnan(path->time[i])) return;
+  if (!path->watched[i] || !isnan(path->time[i])) return;
   path->time[i] = path->t;
   path->pending--;
   if (i < path->upper.modes)
@@ -56,8 +56,8 @@ static void note(esc_block_path *path, int i) {
 
 /* ---- opening ---- */
 
-static void keep_message(int code, const char *module, const char *function, char *message,
-                         void *data) {
+static void store_message(int code, const char *module, const char *function, char *message,
+                          void *data) {
   (void)module;
   esc_block_path *path = data;
   if (code < 0) snprintf(path->message, sizeof path->message, "%s: %s", function, message);
@@ -87,31 +87,33 @@ static esc_status find_constants(const esc_activation *activation, double *c1, d
       &(esc_gaussian_integral){hermite_integrand, &copy, 3, esc_activation_has_corner(activation)},
       1e-9, mean, &error));
   const double size = sqrt(mean[2]);
-  *c1 = fabs(c.c1) <= vanishes * size ? 0 : c.c1;
-  *c3 = fabs(mean[0]) <= vanishes * size ? 0 : mean[0];
+  *c1 = fabs(c.c1) <= zero_constant * size ? 0 : c.c1;
+  *c3 = fabs(mean[0]) <= zero_constant * size ? 0 : mean[0];
 done:
   return status;
 }
 
-static double smallest_scale(const esc_block_problem *p) {
-  double smallest = INFINITY;
+static double find_min_scale(const esc_block_problem *p) {
+  double min_scale = INFINITY;
   for (int k = 0; k < p->modes; k++)
-    for (int l = 0; l < p->layers; l++) smallest = fmin(smallest, p->scale[k][l]);
-  return smallest;
+    for (int l = 0; l < p->layers; l++) min_scale = fmin(min_scale, p->scale[k][l]);
+  return min_scale;
 }
 
 /* Weights of the solver's error norm, a root mean square: over the state alone with or without
  * slopes. Slopes count against their largest number: they need no smaller one's digits. */
-static int weigh(N_Vector y, N_Vector weight, void *data) {
+static int set_error_weights(N_Vector y, N_Vector weight, void *data) {
   const esc_block_path *path = data;
   const int n = esc_block_size(&path->upper), all = (1 + path->channels) * n;
-  const double *at = N_VGetArrayPointer(y), least = 1e-2 * path->tolerance * path->smallest;
+  const double *at = N_VGetArrayPointer(y),
+               absolute_tolerance = 1e-2 * path->tolerance * path->min_scale;
   const double rows = sqrt(1 + path->channels);
   double *w = N_VGetArrayPointer(weight), largest = 0;
   for (int i = n; i < all; i++) largest = fmax(largest, fabs(at[i]));
-  const double slope = 1 / (slope_tolerance * path->tolerance * largest + least);
-  for (int i = 0; i < n; i++) w[i] = rows / (path->tolerance * fabs(at[i]) + least);
-  for (int i = n; i < all; i++) w[i] = slope;
+  const double sensitivity_weight =
+      1 / (sensitivity_tolerance_factor * path->tolerance * largest + absolute_tolerance);
+  for (int i = 0; i < n; i++) w[i] = rows / (path->tolerance * fabs(at[i]) + absolute_tolerance);
+  for (int i = n; i < all; i++) w[i] = sensitivity_weight;
   return are_finite(all, w) ? 0 : -1;
 }
 
@@ -123,48 +125,48 @@ double esc_block_path_tolerance(int modes) {
 
 static esc_status open_solver(esc_block_path *path) {
   esc_status status = ESC_OK;
-  path->tolerance = esc_block_path_tolerance(path->upper.modes) * path->plan.accuracy;
-  path->smallest = smallest_scale(&path->upper);
+  path->tolerance = esc_block_path_tolerance(path->upper.modes) * path->plan.tolerance_factor;
+  path->min_scale = find_min_scale(&path->upper);
   ESC_TRY_ALLOCATE(path->solver = SUNNonlinSol_FixedPoint(path->y, 0, path->context));
   ESC_TRY_ALLOCATE(path->cvode = CVodeCreate(CV_ADAMS, path->context));
   void *const cvode = path->cvode;
-  ESC_TRY(esc_block_path_check(path, CVodeSetErrHandlerFn(cvode, keep_message, path)));
-  ESC_TRY(esc_block_path_check(path, CVodeInit(cvode, derivative, 0, path->y)));
-  ESC_TRY(esc_block_path_check(path, CVodeWFtolerances(cvode, weigh)));
+  ESC_TRY(esc_block_path_check(path, CVodeSetErrHandlerFn(cvode, store_message, path)));
+  ESC_TRY(esc_block_path_check(path, CVodeInit(cvode, evaluate_rhs, 0, path->y)));
+  ESC_TRY(esc_block_path_check(path, CVodeWFtolerances(cvode, set_error_weights)));
   ESC_TRY(esc_block_path_check(path, CVodeSetUserData(cvode, path)));
   ESC_TRY(esc_block_path_check(path, CVodeSetNonlinearSolver(cvode, path->solver)));
   ESC_TRY(esc_block_path_check(path, CVodeSetMaxNumSteps(cvode, STEPS_MAX)));
-  ESC_TRY(esc_block_path_check(path, CVodeRootInit(cvode, ESC_BLOCK_EVENTS, events)));
+  ESC_TRY(esc_block_path_check(path, CVodeRootInit(cvode, ESC_BLOCK_EVENTS, evaluate_events)));
   ESC_TRY(esc_block_path_check(path, CVodeSetNoInactiveRootWarn(cvode)));
 done:
   return status;
 }
 
 /* Which events are looked for; those that have passed at the start have time 0. */
-static esc_status open_events(esc_block_path *path) {
+static esc_status find_initial_events(esc_block_path *path) {
   esc_status status = ESC_OK;
   const esc_block_problem *p = &path->upper;
   double distance[ESC_BLOCK_EVENTS];
   for (int k = 0; k < p->modes; k++) {
-    path->timed[k] = path->c1 != 0;
-    path->timed[p->modes + k] = path->plan.hermite && path->c3 != 0;
+    path->watched[k] = path->c1 != 0;
+    path->watched[p->modes + k] = path->plan.hermite && path->c3 != 0;
   }
-  path->timed[ESC_BLOCK_LOSS] = path->plan.loss && p->threshold > 0;
-  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) path->pending += path->timed[i];
+  path->watched[ESC_BLOCK_LOSS] = path->plan.loss && p->threshold > 0;
+  for (int i = 0; i < ESC_BLOCK_EVENTS; i++) path->pending += path->watched[i];
   ESC_TRY(esc_block_path_events(path, N_VGetArrayPointer(path->y), distance));
   for (int i = 0; i < ESC_BLOCK_EVENTS; i++)
-    if (distance[i] >= 0) note(path, i);
+    if (distance[i] >= 0) record_event(path, i);
 done:
   return status;
 }
 
 static esc_status check_start(const esc_block_path *path) {
-  double rate[SIZE], distance[ESC_BLOCK_EVENTS];
+  double rhs[SIZE], distance[ESC_BLOCK_EVENTS];
   const double *start = N_VGetArrayPointer(path->y);
   esc_status status = ESC_OK;
-  ESC_TRY(esc_block_path_rate(path, start, rate));
+  ESC_TRY(esc_block_path_rhs(path, start, rhs));
   ESC_TRY(esc_block_path_events(path, start, distance));
-  if (!are_finite(esc_block_size(&path->upper), rate) || !are_finite(ESC_BLOCK_EVENTS, distance))
+  if (!are_finite(esc_block_size(&path->upper), rhs) || !are_finite(ESC_BLOCK_EVENTS, distance))
     status = ESC_FAIL(ESC_BAD_INPUT,
                       "the block flow overflows a double at its start; allowed: smaller scales, "
                       "amplitudes or coefficients of the polynomial");
@@ -175,7 +177,7 @@ done:
 esc_status esc_block_path_open(const esc_block_plan *plan, esc_block_path *path) {
   esc_status status = ESC_OK;
   const esc_block_problem *p = plan->problem;
-  const int channels = plan->slopes ? p->layers : 0, n = esc_block_size(p);
+  const int channels = plan->sensitivities ? p->layers : 0, n = esc_block_size(p);
   *path = (esc_block_path){.plan = *plan, .lower = *p, .upper = *p, .channels = channels};
   path->lower.level = plan->lower;
   for (int i = 0; i < ESC_BLOCK_EVENTS; i++) path->time[i] = (double)NAN;
@@ -186,10 +188,10 @@ esc_status esc_block_path_open(const esc_block_plan *plan, esc_block_path *path)
     return ESC_FAIL(ESC_LIBRARY_FAILED, "SUNDIALS could not be started");
   ESC_TRY_ALLOCATE(path->y = N_VNew_Serial((sunindextype)row, path->context));
   N_VConst(0, path->y);
-  esc_block_start(p, N_VGetArrayPointer(path->y));
+  esc_block_initial_state(p, N_VGetArrayPointer(path->y));
   ESC_TRY(open_solver(path));
   ESC_TRY(check_start(path));
-  ESC_TRY(open_events(path));
+  ESC_TRY(find_initial_events(path));
 done:
   return status;
 }
@@ -206,7 +208,7 @@ void esc_block_path_close(esc_block_path *path) {
 /* ---- running ---- */
 
 /* What stops a search without being the machine's fault: too many steps, or steps too small. */
-static bool gives_up(int code) {
+static bool is_solver_limit(int code) {
   return code == CV_TOO_MUCH_WORK || code == CV_ERR_FAILURE || code == CV_CONV_FAILURE ||
          code == CV_REPTD_RHSFUNC_ERR || code == CV_FIRST_RHSFUNC_ERR || code == CV_TOO_MUCH_ACC;
 }
@@ -219,7 +221,7 @@ esc_status esc_block_path_run(esc_block_path *path, double end) {
   if (end > path->t) ESC_TRY(esc_block_path_check(path, CVodeSetStopTime(cvode, end)));
   while (path->pending > 0 && path->t < end) {
     const int code = CVode(cvode, end, path->y, &path->t, CV_NORMAL);
-    if (gives_up(code)) {
+    if (is_solver_limit(code)) {
       path->end = ESC_BLOCK_GAVE_UP;
       break;
     }
@@ -227,7 +229,7 @@ esc_status esc_block_path_run(esc_block_path *path, double end) {
     if (code != CV_ROOT_RETURN) continue;
     CVodeGetRootInfo(cvode, found);
     for (int i = 0; i < ESC_BLOCK_EVENTS; i++)
-      if (found[i] > 0) note(path, i);
+      if (found[i] > 0) record_event(path, i);
   }
 done:
   return status;
@@ -237,23 +239,23 @@ static bool has_decayed(const esc_block_path *path) {
   const double *y = N_VGetArrayPointer(path->y);
   double largest = 0;
   for (int i = 0; i < esc_block_size(&path->upper); i++) largest = fmax(largest, fabs(y[i]));
-  return largest <= resolution * path->smallest;
+  return largest <= decay_limit * path->min_scale;
 }
 
-esc_status esc_block_path_search(esc_block_path *path, double unit) {
+esc_status esc_block_path_search(esc_block_path *path, double time_scale) {
   esc_status status = ESC_OK;
-  bool rests = false;
-  ESC_TRY(esc_block_path_run(path, patience * unit));
-  ESC_TRY(esc_block_path_check(path, CVodeSetMaxNumSteps(path->cvode, STEPS_BEYOND)));
+  bool at_rest = false;
+  ESC_TRY(esc_block_path_run(path, rest_check_factor * time_scale));
+  ESC_TRY(esc_block_path_check(path, CVodeSetMaxNumSteps(path->cvode, STEPS_MAX_LATE)));
   while (path->pending > 0 && path->end != ESC_BLOCK_GAVE_UP) {
-    const double left = longest * unit - path->t;
-    ESC_TRY(esc_block_path_rests(path, fmax(left, 0), &rests));
-    path->end = rests               ? ESC_BLOCK_AT_REST
+    const double time_left = max_time_factor * time_scale - path->t;
+    ESC_TRY(esc_block_path_check_equilibrium(path, fmax(time_left, 0), &at_rest));
+    path->end = at_rest             ? ESC_BLOCK_EQUILIBRIUM
                 : has_decayed(path) ? ESC_BLOCK_DECAYED
-                : !(left > 0)       ? ESC_BLOCK_GAVE_UP
+                : !(time_left > 0)  ? ESC_BLOCK_GAVE_UP
                                     : ESC_BLOCK_ALL_TIMED;
     if (path->end != ESC_BLOCK_ALL_TIMED) break;
-    ESC_TRY(esc_block_path_run(path, fmin(3 * path->t, longest * unit)));
+    ESC_TRY(esc_block_path_run(path, fmin(3 * path->t, max_time_factor * time_scale)));
   }
 done:
   return status;

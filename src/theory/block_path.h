@@ -19,33 +19,33 @@ typedef struct esc_block_plan {
   const esc_block_problem *problem;
   const esc_block_grid *grid;
   esc_block_level lower;
-  double lambda;   /* 1: the problem's own flow */
-  bool hermite;    /* H_k is timed too, where c_3 is not 0 */
-  bool loss;       /* the loss is timed too, where the problem has a threshold */
-  bool slopes;     /* dy/dlambda is integrated too, by channel */
-  double accuracy; /* the solver's relative tolerance is the usual one times this */
+  double lambda;           /* 1: the problem's own flow */
+  bool hermite;            /* H_k is timed too, where c_3 is not 0 */
+  bool loss;               /* the loss is timed too, where the problem has a threshold */
+  bool sensitivities;      /* dy/dlambda is integrated too, by channel */
+  double tolerance_factor; /* the solver's relative tolerance is the usual one times this */
 } esc_block_plan;
 
 /* Why a path ended. */
 typedef enum esc_block_end {
-  ESC_BLOCK_ALL_TIMED, /* every event has its time */
-  ESC_BLOCK_AT_REST,   /* the flow cannot move as far as any event that is left */
-  ESC_BLOCK_DECAYED,   /* every coordinate fell below what the start's errors allow to follow */
-  ESC_BLOCK_GAVE_UP    /* end of the time or the steps allowed */
+  ESC_BLOCK_ALL_TIMED,   /* every event has its time */
+  ESC_BLOCK_EQUILIBRIUM, /* the flow cannot move as far as any event that is left */
+  ESC_BLOCK_DECAYED,     /* every coordinate fell below what the start's errors allow to follow */
+  ESC_BLOCK_GAVE_UP      /* end of the time or the steps allowed */
 } esc_block_end;
 
 typedef struct esc_block_path {
   esc_block_plan plan;
   esc_block_problem lower, upper;
-  double c1, c3;                 /* E[He_1 sigma], E[He_3 sigma]; 0 where they vanish */
-  int channels;                  /* L with slopes, else 0 */
-  bool timed[ESC_BLOCK_EVENTS];  /* the event is looked for */
-  double time[ESC_BLOCK_EVENTS]; /* NaN: not yet */
-  int pending;                   /* events looked for without a time yet */
-  double *state;                 /* (mode, 1 + channels, size): y and dy/dlambda where S_k passed;
-                                    owned */
-  double t;                      /* reached */
-  double tolerance, smallest;    /* relative, of the solver; least scale at the start */
+  double c1, c3;                  /* E[He_1 sigma], E[He_3 sigma]; 0 where they vanish */
+  int channels;                   /* L with slopes, else 0 */
+  bool watched[ESC_BLOCK_EVENTS]; /* the event is looked for */
+  double time[ESC_BLOCK_EVENTS];  /* NaN: not yet */
+  int pending;                    /* events looked for without a time yet */
+  double *state;                  /* (mode, 1 + channels, size): y and dy/dlambda where S_k passed;
+                                     owned */
+  double t;                       /* reached */
+  double tolerance, min_scale;    /* relative, of the solver; least scale at the start */
   esc_block_end end;
   char message[200]; /* of the solver */
   SUNContext context;
@@ -65,18 +65,19 @@ esc_status esc_block_path_open(const esc_block_plan *plan, esc_block_path *path)
 esc_status esc_block_path_run(esc_block_path *path, double end);
 
 /* Integrates until all events have their time or it is certain, or out of reach, that the others
- * never pass: path->end says which. `unit` > 0 is the order of the times. */
-esc_status esc_block_path_search(esc_block_path *path, double unit);
+ * never pass: path->end says which. `time_scale` > 0 is the order of the times. */
+esc_status esc_block_path_search(esc_block_path *path, double time_scale);
 
 /* Whether the flow at the path's state moves so little until t + horizon that no event left can
  * pass. Linear: J's eigenvectors carry the rate on. */
-esc_status esc_block_path_rests(const esc_block_path *path, double horizon, bool *rests);
+esc_status esc_block_path_check_equilibrium(const esc_block_path *path, double horizon,
+                                            bool *at_rest);
 
 void esc_block_path_close(esc_block_path *path);
 
 /* Rate of the flow at y (1 + channels, size), with its slopes; without them. */
-esc_status esc_block_path_slopes(const esc_block_path *path, const double *y, double *out);
-esc_status esc_block_path_rate(const esc_block_path *path, const double *y, double *rate);
+esc_status esc_block_path_extended_rhs(const esc_block_path *path, const double *y, double *out);
+esc_status esc_block_path_rhs(const esc_block_path *path, const double *y, double *rhs);
 
 /* Distance of each event to its passage, which is a rise through 0; -1: not timed. */
 esc_status esc_block_path_events(const esc_block_path *path, const double *y, double *distance);
@@ -84,8 +85,8 @@ esc_status esc_block_path_events(const esc_block_path *path, const double *y, do
 /* Leading-order escape time of each mode alone, to a half at its smallest layer, NaN where there
  * is none; *unit: the order of the time that the slowest mode takes, from that or from its rate at
  * the start. */
-esc_status esc_block_predict(const esc_block_problem *problem, const esc_block_grid *grid,
-                             double *decoupled, double *unit);
+esc_status esc_block_decoupled_times(const esc_block_problem *problem, const esc_block_grid *grid,
+                                     double *decoupled, double *time_scale);
 
 /* Status of a call into CVODES, with its own message. */
 esc_status esc_block_path_check(const esc_block_path *path, int result);

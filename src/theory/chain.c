@@ -56,9 +56,10 @@ static void chain_backward(int layers, const double *s, bool second, chain *c) {
 static void add_jacobian(const chain *c, int layers, const double *s, double weight,
                          double residual, double *jacobian) {
   for (int l = 0; l < layers; l++) {
-    const double own = c->backward_2[l] * c->input[l] * c->input[l];
+    const double diagonal_term = c->backward_2[l] * c->input[l] * c->input[l];
     double tangent = c->input[l]; /* dz_l/ds_l, then dh_{m-1}/ds_l */
-    jacobian[l * layers + l] += weight * (residual * own - c->gradient[l] * c->gradient[l]);
+    jacobian[l * layers + l] +=
+        weight * (residual * diagonal_term - c->gradient[l] * c->gradient[l]);
     for (int m = l + 1; m < layers; m++) {
       tangent *= (m - 1 > l ? s[m - 1] : 1) * c->d1[m - 1];
       const double mixed = (c->backward_2[m] * s[m] * c->input[m] + c->backward[m]) * tangent;
@@ -67,7 +68,7 @@ static void add_jacobian(const chain *c, int layers, const double *s, double wei
   }
 }
 
-static void mirror(int n, double *matrix) {
+static void symmetrise(int n, double *matrix) {
   for (int i = 0; i < n; i++)
     for (int j = 0; j < i; j++) matrix[i * n + j] = matrix[j * n + i];
 }
@@ -89,12 +90,12 @@ void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *ru
     for (int l = 0; l < layers; l++) rhs[l] += weight[i] * residual * c.gradient[l];
     if (second) add_jacobian(&c, layers, s, weight[i], residual, jacobian);
   }
-  if (second) mirror(layers, jacobian);
+  if (second) symmetrise(layers, jacobian);
 }
 
 /* A polynomial may meet infinities of both signs: NaN, which no comparison accepts. */
-void esc_reduced_sizes(const esc_escape_problem *problem, const esc_quadrature *rule,
-                       const double *s, double *size) {
+void esc_reduced_term_sizes(const esc_escape_problem *problem, const esc_quadrature *rule,
+                            const double *s, double *size) {
   const int layers = problem->layers;
   const double *node = rule->node, *weight = rule->weight;
   chain c;

@@ -12,8 +12,8 @@ double esc_reduced_loss(const esc_escape_problem *problem, const esc_quadrature 
 
 /* E[(|a sigma(g)| + |f|) |df/ds_l|] (layers) into `size`: the size of the terms that cancel in
  * the right side, to which its rounding error is relative. */
-void esc_reduced_sizes(const esc_escape_problem *problem, const esc_quadrature *rule,
-                       const double *s, double *size);
+void esc_reduced_term_sizes(const esc_escape_problem *problem, const esc_quadrature *rule,
+                            const double *s, double *size);
 
 /* h_layers(g), the output of the chain's first `layers` activations: g for 0. */
 double esc_chain_output(const esc_activation *activation, int layers, const double *s, double g);

@@ -14,7 +14,7 @@
 #include "escapement/internal/theory.h"
 #include "series.h"
 
-static void take_coefficients(const esc_activation *activation, esc_classification *c) {
+static void find_coefficients(const esc_activation *activation, esc_classification *c) {
   const esc_power_series series = esc_activation_series(activation);
   for (int k = 0; k < ESC_TAYLOR_TERMS; k++)
     c->a[k] = esc_term_vanishes(series.term[k]) ? 0 : series.term[k].value;
@@ -24,7 +24,7 @@ static void take_coefficients(const esc_activation *activation, esc_classificati
   c->aq = c->q ? c->a[c->q] : 0;
 }
 
-static esc_class class_of(const esc_activation *activation, const esc_classification *c) {
+static esc_class find_class(const esc_activation *activation, const esc_classification *c) {
   if (c->a[0] != 0) return ESC_CLASS_D;
   if (c->q == 0) return ESC_CLASS_A;
   if (c->q == 2) return ESC_CLASS_C;
@@ -38,44 +38,44 @@ typedef struct moments {
   int q;
 } moments;
 
-enum { SLOPE, FIRST, QTH, MOMENTS };
+enum { DERIVATIVE, FIRST, QTH, MOMENTS };
 
 /* sigma'(g), sigma(g) g, sigma(g) g^q */
 static void moment_terms(void *context, double g, double *out) {
   const moments *m = context;
   const esc_eval_f64 e = esc_activate_f64(m->activation, g);
-  out[SLOPE] = e.derivative;
+  out[DERIVATIVE] = e.derivative;
   out[FIRST] = e.value * g;
   out[QTH] = m->q ? e.value * pow(g, m->q) : 0;
 }
 
 /* E|sigma'(g)|, to which rounding is relative. */
-static void slope_size(void *context, double g, double *out) {
+static void derivative_size(void *context, double g, double *out) {
   const moments *m = context;
   *out = fabs(esc_activate_f64(m->activation, g).derivative);
 }
 
 /* c_1 two ways (Stein's identity): their difference is part of the error. */
-static esc_status take_moments(const esc_activation *activation, esc_classification *c) {
+static esc_status find_moments(const esc_activation *activation, esc_classification *c) {
   esc_status status = ESC_OK;
   moments m = {activation, c->q};
   const bool kink = esc_activation_has_corner(activation);
   double mean[MOMENTS], error, size, size_error;
   ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){moment_terms, &m, MOMENTS, kink}, 1e-14,
                                    mean, &error));
-  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){slope_size, &m, 1, kink}, 1e-2, &size,
-                                   &size_error));
-  if (!isfinite(mean[SLOPE]) || !isfinite(mean[FIRST]) || !isfinite(mean[QTH]))
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){derivative_size, &m, 1, kink}, 1e-2,
+                                   &size, &size_error));
+  if (!isfinite(mean[DERIVATIVE]) || !isfinite(mean[FIRST]) || !isfinite(mean[QTH]))
     return ESC_FAIL(ESC_BAD_INPUT, "the coefficients are too large: E[sigma(g) g^%d] overflows",
                     c->q ? c->q : 1);
-  c->c1_error = fmax(fmax(error, 4 * DBL_EPSILON) * size, fabs(mean[SLOPE] - mean[FIRST]));
-  c->c1 = fabs(mean[SLOPE]) <= c->c1_error ? 0 : mean[SLOPE];
+  c->c1_error = fmax(fmax(error, 4 * DBL_EPSILON) * size, fabs(mean[DERIVATIVE] - mean[FIRST]));
+  c->c1 = fabs(mean[DERIVATIVE]) <= c->c1_error ? 0 : mean[DERIVATIVE];
   c->moment = mean[QTH];
 done:
   return status;
 }
 
-static double correction_of(const esc_classification *c) {
+static double find_correction(const esc_classification *c) {
   if (c->q == 0) return 0;
   if (c->class_ == ESC_CLASS_D || c->a[1] == 0 || c->c1 == 0) return (double)NAN;
   return c->aq * c->moment / (c->a[1] * c->c1);
@@ -84,10 +84,10 @@ static double correction_of(const esc_classification *c) {
 esc_status esc_classify(const esc_activation *activation, esc_classification *out) {
   esc_status status = ESC_OK;
   esc_classification c = {.q = 0};
-  take_coefficients(activation, &c);
-  c.class_ = class_of(activation, &c);
-  ESC_TRY(take_moments(activation, &c));
-  c.correction = correction_of(&c);
+  find_coefficients(activation, &c);
+  c.class_ = find_class(activation, &c);
+  ESC_TRY(find_moments(activation, &c));
+  c.correction = find_correction(&c);
   c.escapes = c.c1 > 0 && c.a[1] > 0;
   *out = c;
 done:
@@ -97,8 +97,8 @@ done:
 /* ---- doubts ---- */
 
 /* Puts a sentence behind what `text` holds, as far as there is room. */
-__attribute__((format(printf, 3, 4))) static void add(char *text, size_t size, const char *format,
-                                                      ...) {
+__attribute__((format(printf, 3, 4))) static void append(char *text, size_t size,
+                                                         const char *format, ...) {
   size_t used = strlen(text);
   if (used > 0) {
     snprintf(text + used, size - used, "; ");
@@ -110,29 +110,30 @@ __attribute__((format(printf, 3, 4))) static void add(char *text, size_t size, c
   va_end(arguments);
 }
 
-static void doubt_class(const esc_classification *c, char *text, size_t size) {
+static void warn_class(const esc_classification *c, char *text, size_t size) {
   if (c->class_ == ESC_CLASS_D)
-    add(text, size,
+    append(
+        text, size,
         "a_0 = %g is not 0 (class D): every layer gets a constant term; the escape theory is for "
         "sigma(z) - a_0, which is another network",
         c->a[0]);
   if (c->class_ == ESC_CLASS_NONE)
-    add(text, size, "a_0 = a_2 = 0, but it is not odd: it lies outside the classes A to D");
+    append(text, size, "a_0 = a_2 = 0, but it is not odd: it lies outside the classes A to D");
 }
 
-static void doubt_signs(const esc_classification *c, char *text, size_t size) {
-  const double slope = c->a[1], c1 = c->c1;
-  if (slope == 0) add(text, size, "a_1 = 0: the drive vanishes, small scales do not grow");
-  if (c1 == 0) add(text, size, "c_1 = 0: the drive vanishes, nothing starts the escape");
-  if (slope < 0) add(text, size, "a_1 = %g < 0, against the paper's assumption", slope);
-  if (c1 < 0) add(text, size, "c_1 = %g < 0, against the paper's assumption", c1);
-  if (slope * c1 != 0 && (slope < 0 || c1 < 0))
-    add(text, size, "the sign of the drive a c_1 a_1^(L-1) prod s_l(0) decides on the escape");
+static void warn_signs(const esc_classification *c, char *text, size_t size) {
+  const double a1 = c->a[1], c1 = c->c1;
+  if (a1 == 0) append(text, size, "a_1 = 0: the drive vanishes, small scales do not grow");
+  if (c1 == 0) append(text, size, "c_1 = 0: the drive vanishes, nothing starts the escape");
+  if (a1 < 0) append(text, size, "a_1 = %g < 0, against the paper's assumption", a1);
+  if (c1 < 0) append(text, size, "c_1 = %g < 0, against the paper's assumption", c1);
+  if (a1 * c1 != 0 && (a1 < 0 || c1 < 0))
+    append(text, size, "the sign of the drive a c_1 a_1^(L-1) prod s_l(0) decides on the escape");
 }
 
-void esc_classification_doubts(const esc_classification *c, char *text, size_t size) {
+void esc_classification_warnings(const esc_classification *c, char *text, size_t size) {
   if (size == 0) return;
   text[0] = '\0';
-  doubt_class(c, text, size);
-  doubt_signs(c, text, size);
+  warn_class(c, text, size);
+  warn_signs(c, text, size);
 }

@@ -12,7 +12,7 @@ static double smallest(int layers, const double *scale) {
   return least;
 }
 
-esc_critical_depth esc_critical_depth_of(int layers, const double *scale, double spread) {
+esc_critical_depth esc_critical_depth_compute(int layers, const double *scale, double spread) {
   const double bound = spread * smallest(layers, scale);
   double largest = 0, next = HUGE_VAL; /* inside the bottleneck, and the first outside */
   int r = 0;

@@ -10,11 +10,11 @@
 #include <math.h>
 
 /* A displacement below this part of the state has settled. */
-static const double settled_share = 1e-10;
+static const double settled_fraction = 1e-10;
 /* Rounding of a rate, in ulp of its terms. */
-static const double rounding = 8 * DBL_EPSILON;
+static const double rounding_factor = 8 * DBL_EPSILON;
 /* An eigenvalue above this part of the largest is positive, not rounding. */
-static const double unstable_share = 1e-9;
+static const double unstable_fraction = 1e-9;
 
 typedef struct spectrum {
   double largest; /* of |lambda_i| */
@@ -29,39 +29,39 @@ static double norm_max(int n, const double *x) {
 }
 
 /* Whether the component along eigenvector q has come to rest. */
-static bool is_settled(int n, const gsl_vector *q, double lambda, const double *rate,
-                       const double *size, spectrum *sum) {
+static bool is_settled(int n, const gsl_vector *q, double lambda, const double *rhs,
+                       const double *term_size, spectrum *sum) {
   double component = 0, noise = 0;
   for (int l = 0; l < n; l++) {
     const double weight = gsl_vector_get(q, (size_t)l);
-    component += weight * rate[l];
-    noise += fabs(weight) * size[l];
+    component += weight * rhs[l];
+    noise += fabs(weight) * term_size[l];
   }
-  if (lambda < 0 && fabs(component) <= settled_share * fabs(lambda) * sum->state) return true;
-  if (!(fabs(component) <= rounding * noise)) return false;
-  sum->unstable |= lambda > unstable_share * sum->largest;
+  if (lambda < 0 && fabs(component) <= settled_fraction * fabs(lambda) * sum->state) return true;
+  if (!(fabs(component) <= rounding_factor * noise)) return false;
+  sum->unstable |= lambda > unstable_fraction * sum->largest;
   return true;
 }
 
-static esc_rest judge(int n, const double *s, const double *rate, const double *size,
-                      const gsl_vector *value, const gsl_matrix *vector) {
+static esc_equilibrium find(int n, const double *s, const double *rhs, const double *term_size,
+                            const gsl_vector *value, const gsl_matrix *vector) {
   spectrum sum = {.largest = norm_max(n, value->data), .state = norm_max(n, s)};
   for (int i = 0; i < n; i++) {
     const gsl_vector_const_view q = gsl_matrix_const_column(vector, (size_t)i);
-    if (!is_settled(n, &q.vector, gsl_vector_get(value, (size_t)i), rate, size, &sum))
-      return ESC_REST_NONE;
+    if (!is_settled(n, &q.vector, gsl_vector_get(value, (size_t)i), rhs, term_size, &sum))
+      return ESC_EQUILIBRIUM_NONE;
   }
-  return sum.unstable ? ESC_REST_SADDLE : ESC_REST_STABLE;
+  return sum.unstable ? ESC_EQUILIBRIUM_SADDLE : ESC_EQUILIBRIUM_STABLE;
 }
 
-esc_status esc_equilibrium_judge(int n, const double *s, const double *rate, const double *size,
-                                 const double *jacobian, esc_rest *out) {
+esc_status esc_equilibrium_find(int n, const double *s, const double *rhs, const double *term_size,
+                                const double *jacobian, esc_equilibrium *out) {
   esc_status status = ESC_OK;
   const size_t order = (size_t)n;
   gsl_eigen_symmv_workspace *work = gsl_eigen_symmv_alloc(order);
   gsl_vector *value = gsl_vector_alloc(order);
   gsl_matrix *vector = gsl_matrix_alloc(order, order), *copy = gsl_matrix_alloc(order, order);
-  *out = ESC_REST_NONE;
+  *out = ESC_EQUILIBRIUM_NONE;
   ESC_TRY_ALLOCATE(work);
   ESC_TRY_ALLOCATE(value);
   ESC_TRY_ALLOCATE(vector);
@@ -71,7 +71,7 @@ esc_status esc_equilibrium_judge(int n, const double *s, const double *rate, con
     gsl_matrix_set(copy, i / order, i % order, jacobian[i]);
   }
   gsl_eigen_symmv(copy, value, vector, work);
-  *out = judge(n, s, rate, size, value, vector);
+  *out = find(n, s, rhs, term_size, value, vector);
 done:
   if (copy) gsl_matrix_free(copy);
   if (vector) gsl_matrix_free(vector);

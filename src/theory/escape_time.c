@@ -19,8 +19,8 @@
 #include "chain.h"
 #include "escapement/internal/activation.h"
 #include "leading_order.h"
+#include "note.h"
 #include "reduced_ode.h"
-#include "remark.h"
 
 /* A layer this many times the smallest is not of the bottleneck. */
 static const double prefix_spread = 3;
@@ -30,8 +30,8 @@ static const double overlap_min = 1e-12, overlap_error_max = 1e-8;
 /* Evaluations of the activation for one escape time: about a second. */
 static const double work_max = 4e7;
 /* The second integration, which measures the conditioning of the first, changes its data by this
- * much; the first one's own error is about `own_error`. */
-static const double perturbation = 1e-10, own_error = 1e-12;
+ * much; the first one's own error is about `ode_error`. */
+static const double perturbation = 1e-10, ode_error = 1e-12;
 /* Relative errors of ode: above the first they are stated, above the second there is no ode. */
 static const double error_stated = 1e-8, error_max = 1e-3;
 
@@ -55,7 +55,7 @@ static void overlap_integrand(void *context, double g, double *out) {
 
 /* a a_1^{L-1-k} E[sigma(g) h_k(g)] / prod_{j<=k} s_j for a prefix of k layers, which is D
  * for k = 0; 0 where the expectation is lost in rounding, NaN where it cannot be computed. */
-static esc_status find_prefix_drive(esc_leading *a) {
+static esc_status find_prefix_drive(esc_leading_order *a) {
   esc_status status = ESC_OK;
   const esc_escape_problem *p = a->problem;
   overlap o = {p, a->prefix};
@@ -72,7 +72,7 @@ done:
   return status;
 }
 
-static void find_bottleneck(esc_leading *a) {
+static void find_bottleneck(esc_leading_order *a) {
   const esc_escape_problem *p = a->problem;
   a->smallest = a->largest = p->scale[0];
   for (int l = 1; l < p->layers; l++) {
@@ -84,7 +84,7 @@ static void find_bottleneck(esc_leading *a) {
   for (int l = 0; l < p->layers; l++) a->bottleneck += p->scale[l] <= limit;
 }
 
-static esc_status analyse(esc_leading *a) {
+static esc_status analyse(esc_leading_order *a) {
   esc_status status = ESC_OK;
   const esc_escape_problem *p = a->problem;
   ESC_TRY(esc_classify(&p->activation, &a->class_));
@@ -100,7 +100,7 @@ done:
 /* ---- the reduced ODE ---- */
 
 /* How a search that found no crossing ended. */
-static const char *end_text(esc_flow_end end) {
+static const char *describe_end(esc_flow_end end) {
   switch (end) {
     case ESC_FLOW_FIXED: return "the flow has converged to a fixed point";
     case ESC_FLOW_SADDLE:
@@ -115,13 +115,13 @@ static const char *end_text(esc_flow_end end) {
   }
 }
 
-static void explain_end(esc_escape_times *times, const esc_escape_problem *p,
-                        const esc_crossing *c) {
-  char state[ESC_STATE_TEXT];
+static void note_end(esc_escape_times *times, const esc_escape_problem *p, const esc_crossing *c) {
+  char state[ESC_STATE_TEXT_SIZE];
   const bool final = c->end == ESC_FLOW_FIXED || c->end == ESC_FLOW_DECAYED;
-  esc_state_text(p->layers, c->scale, state);
-  esc_remark(times, "no ode: s_%d %s %g; at t = %.4g, %s, %s", p->layer + 1,
-             final ? "does not reach" : "has not reached", p->to, c->time, state, end_text(c->end));
+  esc_state_print(p->layers, c->scale, state);
+  esc_note_append(times, "no ode: s_%d %s %g; at t = %.4g, %s, %s", p->layer + 1,
+                  final ? "does not reach" : "has not reached", p->to, c->time, state,
+                  describe_end(c->end));
 }
 
 /* The same search from data that are changed in the tenth digit: the relative change of the time
@@ -134,28 +134,28 @@ static esc_status measure_conditioning(const esc_escape_problem *p, double work,
   ESC_TRY(esc_reduced_crossing(p, &request, &second));
   const double change =
       second.end == ESC_FLOW_CROSSED ? fabs(second.time / first->time - 1) : HUGE_VAL;
-  const double error = change * own_error / perturbation;
+  const double error = change * ode_error / perturbation;
   if (error <= error_max)
     times->ode = first->time;
   else
-    esc_remark(times,
-               "no ode: the flow comes so close to a saddle that digits beyond a double "
-               "decide on what follows (an integration gives t = %.4g)",
-               first->time);
+    esc_note_append(times,
+                    "no ode: the flow comes so close to a saddle that digits beyond a double "
+                    "decide on what follows (an integration gives t = %.4g)",
+                    first->time);
   if (error <= error_max && error > error_stated)
-    esc_remark(times, "the flow comes close to a saddle: ode is accurate to %.0e only", error);
+    esc_note_append(times, "the flow comes close to a saddle: ode is accurate to %.0e only", error);
 done:
   return status;
 }
 
-static esc_status full_order(esc_leading *a) {
+static esc_status find_ode(esc_leading_order *a) {
   esc_status status = ESC_OK;
   const esc_escape_problem *p = a->problem;
   const esc_crossing_request request = {.work = work_max};
   esc_crossing first;
   ESC_TRY(esc_reduced_crossing(p, &request, &first));
   if (first.end != ESC_FLOW_CROSSED)
-    explain_end(a->times, p, &first);
+    note_end(a->times, p, &first);
   else if (first.shrank || !(a->drive > 0))
     ESC_TRY(measure_conditioning(p, work_max, &first, a->times));
   else
@@ -164,20 +164,20 @@ done:
   return status;
 }
 
-esc_status esc_escape(const esc_escape_problem *problem, esc_escape_times *out) {
+esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_times *out) {
   esc_status status = ESC_OK;
   const double none = (double)NAN;
   *out = (esc_escape_times){.ode = none, .closed = none, .corrected = none};
-  esc_leading a = {.problem = problem, .times = out};
+  esc_leading_order a = {.problem = problem, .times = out};
   ESC_TRY(analyse(&a));
   if (problem->scale[problem->layer] >= problem->to) {
-    out->already = true;
+    out->escaped_at_start = true;
     out->ode = out->closed = out->corrected = 0;
-    esc_remark(out, "s_%d is there at the start", problem->layer + 1);
+    esc_note_append(out, "s_%d is there at the start", problem->layer + 1);
   } else {
-    ESC_TRY(esc_leading_times(&a));
-    ESC_TRY(full_order(&a));
-    esc_leading_note_roughness(&a);
+    ESC_TRY(esc_leading_order_times(&a));
+    ESC_TRY(find_ode(&a));
+    esc_leading_order_note_roughness(&a);
   }
 done:
   return status;

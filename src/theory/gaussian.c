@@ -15,8 +15,8 @@
 #include "escapement/internal/theory.h"
 #include "gaussian.h"
 
-static const double reach = 14; /* the density is 1e-43 there */
-enum { FIRST = 32, LAST = FIRST << 8, HERMITE_LAST = FIRST << 2 };
+static const double half_range = 14; /* the density is 1e-43 there */
+enum { NODES_MIN = 32, NODES_MAX = NODES_MIN << 8, HERMITE_NODES_MAX = NODES_MIN << 2 };
 
 void esc_quadrature_free(esc_quadrature *rule) {
   free(rule->node);
@@ -37,7 +37,7 @@ done:
 
 static esc_status trapezoid(int n, esc_quadrature *r) {
   esc_status status = ESC_OK;
-  const double step = 2 * reach / n;
+  const double step = 2 * half_range / n;
   ESC_TRY(create_rule(n + 1, r));
   for (int i = 0; i <= n; i++) {
     const int from_middle = i - n / 2; /* n is even: 0 is a node, the rule symmetric */
@@ -71,7 +71,7 @@ static esc_status panel_rule(int n, int panels, esc_quadrature *r) {
   ESC_TRY_ALLOCATE(table);
   ESC_TRY(create_rule(n, r));
   int filled = 0;
-  double high = reach;
+  double high = half_range;
   for (int p = panels - 1; p >= 0; p--, high /= 4) {
     for (size_t i = 0; i < order; i++, filled += 2) {
       double g, weight;
@@ -86,15 +86,15 @@ done:
   return status;
 }
 
-typedef enum family { TRAPEZOID, HERMITE, HALVES, GRADED, FAMILIES } family;
+typedef enum rule_family { TRAPEZOID, HERMITE, HALVES, GRADED, FAMILIES } rule_family;
 
 /* GSL tabulates Gauss-Legendre to all digits for orders 2^k up to 1024 only. */
 enum { GRADED_PANELS = 8 /* the innermost ends at reach/4^7 = 1e-3 */, ORDER_MAX = 1024 };
 
-static bool suits(family kind, int n, bool kink) {
+static bool is_applicable(rule_family kind, int n, bool kink) {
   switch (kind) {
     case TRAPEZOID: return !kink;
-    case HERMITE: return !kink && n <= HERMITE_LAST;
+    case HERMITE: return !kink && n <= HERMITE_NODES_MAX;
     case HALVES: return kink && n <= ORDER_MAX;
     default: return n >= 4 * 2 * GRADED_PANELS && n <= ORDER_MAX * GRADED_PANELS;
   }
@@ -107,7 +107,7 @@ static void normalise(esc_quadrature *r) {
   for (int i = 0; i < r->count; i++) r->weight[i] /= total;
 }
 
-static esc_status build(family kind, int n, esc_quadrature *r) {
+static esc_status build(rule_family kind, int n, esc_quadrature *r) {
   esc_status status = ESC_OK;
   switch (kind) {
     case TRAPEZOID: ESC_TRY(trapezoid(n, r)); break;
@@ -135,20 +135,21 @@ static void average(const esc_gaussian_integral *f, const esc_quadrature *r, dou
 }
 
 /* 0/0 is no error: h_i = 0. */
-static double relative(double error, double size) {
+static double relative_error(double error, double size) {
   return error == 0 && size == 0 ? 0 : fabs(error) / size;
 }
 
 /* A difference of infinities is as bad as an infinite one. */
-static double larger(double a, double b) { return isnan(b) ? HUGE_VAL : fmax(a, b); }
+static double max_error(double a, double b) { return isnan(b) ? HUGE_VAL : fmax(a, b); }
 
 /* What the finite rules leave out beyond +-reach, relative to E|h_i|. */
-static double cut_off(const esc_gaussian_integral *f, double *value, const double *size) {
+static double truncation_error(const esc_gaussian_integral *f, double *value, const double *size) {
   double worst = 0;
   for (int side = -1; side <= 1; side += 2) {
-    f->h(f->context, side * reach, value);
+    f->h(f->context, side * half_range, value);
     for (int i = 0; i < f->n; i++)
-      worst = larger(worst, relative(value[i] * gsl_ran_ugaussian_pdf(reach), size[i]));
+      worst =
+          max_error(worst, relative_error(value[i] * gsl_ran_ugaussian_pdf(half_range), size[i]));
   }
   return worst;
 }
@@ -167,12 +168,12 @@ static void free_trial(trial *t) {
   *t = (trial){.error = HUGE_VAL};
 }
 
-static esc_status try_rule(const esc_gaussian_integral *f, family kind, int n, trial *t) {
+static esc_status try_rule(const esc_gaussian_integral *f, rule_family kind, int n, trial *t) {
   esc_status status = ESC_OK;
-  const size_t room = (size_t)f->n * sizeof(double);
+  const size_t bytes = (size_t)f->n * sizeof(double);
   esc_quadrature fine = {0};
-  double *value = malloc(room), *coarse = malloc(2 * room);
-  *t = (trial){.mean = malloc(room), .size = malloc(room)};
+  double *value = malloc(bytes), *coarse = malloc(2 * bytes);
+  *t = (trial){.mean = malloc(bytes), .size = malloc(bytes)};
   ESC_TRY_ALLOCATE(value);
   ESC_TRY_ALLOCATE(coarse);
   ESC_TRY_ALLOCATE(t->mean);
@@ -181,9 +182,9 @@ static esc_status try_rule(const esc_gaussian_integral *f, family kind, int n, t
   ESC_TRY(build(kind, 2 * n, &fine));
   average(f, &t->rule, value, coarse, coarse + f->n);
   average(f, &fine, value, t->mean, t->size);
-  t->error = kind == HERMITE ? 0 : cut_off(f, value, t->size);
+  t->error = kind == HERMITE ? 0 : truncation_error(f, value, t->size);
   for (int i = 0; i < f->n; i++)
-    t->error = larger(t->error, relative(coarse[i] - t->mean[i], t->size[i]));
+    t->error = max_error(t->error, relative_error(coarse[i] - t->mean[i], t->size[i]));
 done:
   free(coarse);
   free(value);
@@ -192,13 +193,13 @@ done:
 }
 
 /* Keeps the first rule that meets the tolerance, else the best; the caller frees it. */
-static esc_status search(const esc_gaussian_integral *f, double tolerance, trial *best) {
+static esc_status find_rule(const esc_gaussian_integral *f, double tolerance, trial *best) {
   esc_status status = ESC_OK;
   trial next = {.error = HUGE_VAL};
   *best = next;
-  for (int n = FIRST; n <= LAST; n *= 2) {
-    for (family kind = 0; kind < FAMILIES; kind++) {
-      if (!suits(kind, n, f->kink)) continue;
+  for (int n = NODES_MIN; n <= NODES_MAX; n *= 2) {
+    for (rule_family kind = 0; kind < FAMILIES; kind++) {
+      if (!is_applicable(kind, n, f->kink)) continue;
       ESC_TRY(try_rule(f, kind, n, &next));
       if (next.error < best->error || best->mean == NULL) {
         free_trial(best);
@@ -218,7 +219,7 @@ esc_status esc_gaussian_expectation(const esc_gaussian_integral *integral, doubl
                                     double *out, double *error) {
   esc_status status = ESC_OK;
   trial best;
-  ESC_TRY(search(integral, tolerance, &best));
+  ESC_TRY(find_rule(integral, tolerance, &best));
   for (int i = 0; i < integral->n; i++) out[i] = best.mean[i];
   *error = best.error;
 done:
@@ -263,44 +264,45 @@ static void chain_terms(void *context, double g, double *out) {
 /* Drops the nodes that together bring less than an ulp to every E|h_i|. */
 static esc_status prune(const esc_gaussian_integral *f, trial *t) {
   esc_status status = ESC_OK;
-  int kept = 0;
+  int count = 0;
   esc_quadrature *r = &t->rule;
   double *value = malloc((size_t)f->n * sizeof *value);
   ESC_TRY_ALLOCATE(value);
   for (int k = 0; k < r->count; k++) {
-    double share = 0;
+    double contribution = 0;
     f->h(f->context, r->node[k], value);
     for (int i = 0; i < f->n; i++)
-      share = larger(share, relative(r->weight[k] * value[i], t->size[i]));
-    if (share < DBL_EPSILON / r->count) continue;
-    r->node[kept] = r->node[k];
-    r->weight[kept++] = r->weight[k];
+      contribution = max_error(contribution, relative_error(r->weight[k] * value[i], t->size[i]));
+    if (contribution < DBL_EPSILON / r->count) continue;
+    r->node[count] = r->node[k];
+    r->weight[count++] = r->weight[k];
   }
-  r->count = kept;
+  r->count = count;
 done:
   free(value);
   return status;
 }
 
 /* The largest of the scales that sigma acts on. */
-static double largest_of(const chain *c) {
+static double largest_scale(const chain *c) {
   double largest = 0;
   for (int l = 0; l + 1 < c->layers; l++) largest = fmax(largest, fabs(c->scale[l]));
   return largest;
 }
 
-static esc_status refuse(const chain *c, double tolerance, double error) {
+static esc_status fail_tolerance(const chain *c, double tolerance, double error) {
   if (!isfinite(error))
     return ESC_FAIL(ESC_BAD_INPUT, "%d layers at scales up to %g: their Gaussian averages overflow",
-                    c->layers, largest_of(c));
+                    c->layers, largest_scale(c));
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%d layers at scales up to %g: too steep for Gaussian averages to %g (%d nodes "
                   "reach %.1g)",
-                  c->layers, largest_of(c), tolerance, 2 * LAST, error);
+                  c->layers, largest_scale(c), tolerance, 2 * NODES_MAX, error);
 }
 
-esc_status esc_gaussian_rule_of(const esc_activation *activation, int layers, const double *scale,
-                                double tolerance, esc_quadrature *out) {
+esc_status esc_gaussian_rule_for_scales(const esc_activation *activation, int layers,
+                                        const double *scale, double tolerance,
+                                        esc_quadrature *out) {
   esc_status status = ESC_OK;
   chain c = {.activation = activation, .layers = layers};
   const esc_gaussian_integral f = {chain_terms, &c, CHAIN_TERMS + 2 * layers,
@@ -310,9 +312,9 @@ esc_status esc_gaussian_rule_of(const esc_activation *activation, int layers, co
   for (int l = 0; l < layers; l++)
     c.scale[l] = copysign(fmax(fabs(scale[l]), ESC_RULE_SCALE_MIN), scale[l]);
   c.scale[layers - 1] = 1; /* a factor of f, and no more */
-  ESC_TRY(search(&f, tolerance, &best));
+  ESC_TRY(find_rule(&f, tolerance, &best));
   if (!(best.error <= tolerance)) {
-    status = refuse(&c, tolerance, best.error);
+    status = fail_tolerance(&c, tolerance, best.error);
     goto done;
   }
   ESC_TRY(prune(&f, &best));
@@ -327,5 +329,5 @@ esc_status esc_gaussian_rule(const esc_activation *activation, int layers, doubl
                              double tolerance, esc_quadrature *out) {
   double scale[ESC_LAYERS_MAX];
   for (int l = 0; l < layers; l++) scale[l] = fabs(largest);
-  return esc_gaussian_rule_of(activation, layers, scale, tolerance, out);
+  return esc_gaussian_rule_for_scales(activation, layers, scale, tolerance, out);
 }

@@ -10,7 +10,7 @@
 
 /* As esc_gaussian_rule, for the chain whose layer l has scale[l] (layers); the rule serves smaller
  * scales too. ESC_BAD_INPUT where no rule reaches the tolerance. */
-esc_status esc_gaussian_rule_of(const esc_activation *activation, int layers, const double *scale,
-                                double tolerance, esc_quadrature *out);
+esc_status esc_gaussian_rule_for_scales(const esc_activation *activation, int layers,
+                                        const double *scale, double tolerance, esc_quadrature *out);
 
 #endif

@@ -7,15 +7,15 @@
 
 #include "escapement/internal/activation.h"
 #include "leading_path.h"
-#include "remark.h"
+#include "note.h"
 
 /* The defect of corrected above which it is called rough. */
-static const double rough_min = 0.1;
+static const double rough_defect = 0.1;
 
-static bool is_balanced(const esc_leading *a) { return a->largest <= a->smallest; }
+static bool is_balanced(const esc_leading_order *a) { return a->largest <= a->smallest; }
 
 /* D t of a balanced start, (e^{2-L} - s^{2-L})/(L-2). */
-static double balanced_time(const esc_leading *a) {
+static double balanced_time(const esc_leading_order *a) {
   const int power = a->problem->layers - 2;
   const double growth = log(a->problem->to / a->smallest);
   if (power == 0) return growth;
@@ -23,35 +23,37 @@ static double balanced_time(const esc_leading *a) {
 }
 
 /* D t along the leaf of any start. */
-static esc_status leaf_time(const esc_leading *a, double *out) {
+static esc_status leaf_time(const esc_leading_order *a, double *out) {
   if (is_balanced(a)) {
     *out = balanced_time(a);
     return ESC_OK;
   }
-  const esc_leading_path path = esc_leading_leaf(a, 1);
+  const esc_leading_path path = esc_leading_path_leaf(a, 1);
   return esc_leading_path_time(&path, out);
 }
 
-void esc_leading_note_roughness(const esc_leading *a) {
+void esc_leading_order_note_roughness(const esc_leading_order *a) {
   const esc_escape_times *times = a->times;
   if (isnan(times->corrected)) return;
   /* The path cannot tell how long a flow lingers beside it: near a fixed point, ode is more. */
-  const double beside = times->ode / times->corrected - 1;
+  const double excess = times->ode / times->corrected - 1;
   const double change =
-      isfinite(a->defect) && !(fabs(beside) > fabs(a->defect)) ? a->defect : beside;
-  if (fabs(change) > rough_min)
-    esc_remark(a->times,
-               "corrected is rough: the terms that it leaves out change its time by about %+.0f%%",
-               100 * change);
+      isfinite(a->defect) && !(fabs(excess) > fabs(a->defect)) ? a->defect : excess;
+  if (fabs(change) > rough_defect)
+    esc_note_append(
+        a->times,
+        "corrected is rough: the terms that it leaves out change its time by about %+.0f%%",
+        100 * change);
   else if (isnan(change) && isinf(a->defect))
-    esc_remark(a->times,
-               "corrected is rough: the terms that it leaves out turn its path back before s*");
+    esc_note_append(
+        a->times, "corrected is rough: the terms that it leaves out turn its path back before s*");
   else if (isnan(change))
-    esc_remark(a->times, "the error of corrected is not known: the exact rates cannot be computed");
+    esc_note_append(a->times,
+                    "the error of corrected is not known: the exact rates cannot be computed");
 }
 
 /* The time along the path that corrected assumes, and what the exact rates make of it. */
-static esc_status follow(esc_leading *a, const esc_leading_path *path) {
+static esc_status integrate_path(esc_leading_order *a, const esc_leading_path *path) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_leading_path_time(path, &a->times->corrected));
   ESC_TRY(esc_leading_path_defect(path, a->times->corrected, &a->defect));
@@ -59,56 +61,56 @@ done:
   return status;
 }
 
-static esc_status corrected_balanced(esc_leading *a) {
+static esc_status corrected_balanced(esc_leading_order *a) {
   esc_leading_path path;
-  if (esc_leading_balanced(a, &path)) return follow(a, &path);
-  esc_remark(a->times,
-             "s* = %g is beyond the reach of the next order, so there is no corrected time",
-             a->problem->to);
+  if (esc_leading_path_balanced(a, &path)) return integrate_path(a, &path);
+  esc_note_append(a->times,
+                  "s* = %g is beyond the reach of the next order, so there is no corrected time",
+                  a->problem->to);
   return ESC_OK;
 }
 
-static esc_status corrected_prefix(esc_leading *a) {
+static esc_status corrected_prefix(esc_leading_order *a) {
   const double ratio = a->drive / a->prefix_drive;
   if (a->bottleneck < 2) {
-    esc_remark(a->times,
-               "one small layer makes no plateau: closed is of the order of ode, no more");
+    esc_note_append(a->times,
+                    "one small layer makes no plateau: closed is of the order of ode, no more");
     return ESC_OK;
   }
   if (ratio > 0 && fabs(ratio - 1) > 1e-9)
-    esc_remark(
+    esc_note_append(
         a->times,
         "closed is off by the factor %.6g that layers 1 to %d, before the bottleneck, bring; "
         "corrected has it",
         ratio, a->prefix);
-  const esc_leading_path path = esc_leading_leaf(a, a->prefix_drive);
-  return follow(a, &path);
+  const esc_leading_path path = esc_leading_path_leaf(a, a->prefix_drive);
+  return integrate_path(a, &path);
 }
 
 /* Why there is no corrected time, or the time. */
-static esc_status find_corrected(esc_leading *a) {
+static esc_status find_corrected(esc_leading_order *a) {
   if (isnan(a->prefix_drive))
-    esc_remark(a->times,
-               "no corrected time: the average over the first %d layers, large and steep, "
-               "cannot be computed",
-               a->prefix);
+    esc_note_append(a->times,
+                    "no corrected time: the average over the first %d layers, large and steep, "
+                    "cannot be computed",
+                    a->prefix);
   else if (!(a->prefix_drive > 0))
-    esc_remark(a->times,
-               "no corrected time: with layers 1 to %d taken exactly, the leading order's "
-               "drive is %s",
-               a->prefix, a->prefix_drive < 0 ? "negative" : "0 (they hide the teacher)");
+    esc_note_append(a->times,
+                    "no corrected time: with layers 1 to %d taken exactly, the leading order's "
+                    "drive is %s",
+                    a->prefix, a->prefix_drive < 0 ? "negative" : "0 (they hide the teacher)");
   else if (is_balanced(a))
     return corrected_balanced(a);
   else if (a->prefix > 0)
     return corrected_prefix(a);
   else
-    esc_remark(a->times,
-               "no corrected time: it is for equal scales, or large layers before small ones");
+    esc_note_append(a->times,
+                    "no corrected time: it is for equal scales, or large layers before small ones");
   return ESC_OK;
 }
 
 /* What makes the drive 0, or negative. */
-static const char *fault_of(const esc_leading *a) {
+static const char *drive_fault(const esc_leading_order *a) {
   const esc_classification *c = &a->class_;
   if (a->drive < 0) return "negative";
   return a->problem->amplitude == 0 ? "0 (a = 0)"
@@ -117,36 +119,37 @@ static const char *fault_of(const esc_leading *a) {
                                     : "out of a double's range";
 }
 
-static esc_status find_closed(const esc_leading *a) {
+static esc_status find_closed(const esc_leading_order *a) {
   esc_status status = ESC_OK;
   double value;
   ESC_TRY(leaf_time(a, &value));
   a->times->closed = value / a->drive;
   if (!isfinite(a->times->closed)) {
     a->times->closed = (double)NAN;
-    esc_remark(a->times, "closed is out of a double's range");
+    esc_note_append(a->times, "closed is out of a double's range");
   }
 done:
   return status;
 }
 
-esc_status esc_leading_times(esc_leading *a) {
+esc_status esc_leading_order_times(esc_leading_order *a) {
   esc_status status = ESC_OK;
   const esc_classification *c = &a->class_;
   if (c->a[0] != 0) {
-    esc_remark(a->times, "a_0 is not 0, so 0 is no saddle: only ode applies");
+    esc_note_append(a->times, "a_0 is not 0, so 0 is no saddle: only ode applies");
     return ESC_OK;
   }
   if (!(a->drive > 0) || isinf(a->drive))
-    esc_remark(a->times, "the leading order's drive a c_1 a_1^(L-1) is %s: no closed time%s",
-               fault_of(a), a->prefix > 0 ? "" : " and no corrected one");
+    esc_note_append(a->times, "the leading order's drive a c_1 a_1^(L-1) is %s: no closed time%s",
+                    drive_fault(a), a->prefix > 0 ? "" : " and no corrected one");
   else
     ESC_TRY(find_closed(a));
   if (isfinite(a->times->closed) && !c->escapes)
-    esc_remark(a->times,
-               "c_1 = %.6g and a_1 = %.6g are not both positive, as the paper assumes, but the "
-               "drive is",
-               c->c1, c->a[1]);
+    esc_note_append(
+        a->times,
+        "c_1 = %.6g and a_1 = %.6g are not both positive, as the paper assumes, but the "
+        "drive is",
+        c->c1, c->a[1]);
   if (a->prefix > 0 || isfinite(a->times->closed)) ESC_TRY(find_corrected(a));
 done:
   return status;

@@ -6,7 +6,7 @@
 #include "escapement/internal/theory.h"
 
 /* A start, as the leading order sees it. */
-typedef struct esc_leading {
+typedef struct esc_leading_order {
   const esc_escape_problem *problem;
   esc_classification class_;
   double smallest, largest; /* of the scales */
@@ -16,14 +16,14 @@ typedef struct esc_leading {
   double prefix_drive;      /* D with the prefix exact; D if there is none; NaN if unknown */
   double defect;            /* of corrected: leading_path.h */
   esc_escape_times *times;  /* receives closed, corrected and remarks */
-} esc_leading;
+} esc_leading_order;
 
 /* closed and corrected, with the defect of the latter, or why there is none. The start is below
  * s*. */
-esc_status esc_leading_times(esc_leading *a);
+esc_status esc_leading_order_times(esc_leading_order *a);
 
 /* Remarks that corrected is rough where the terms that it leaves out change its time by over 10%:
  * by its defect or by ode, the larger of those that are known. After ode. */
-void esc_leading_note_roughness(const esc_leading *a);
+void esc_leading_order_note_roughness(const esc_leading_order *a);
 
 #endif

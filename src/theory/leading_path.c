@@ -17,7 +17,7 @@ static double squared_gap(double s, double smallest) { return (s - smallest) * (
 
 /* ---- the two paths ---- */
 
-esc_leading_path esc_leading_leaf(const esc_leading *a, double drive) {
+esc_leading_path esc_leading_path_leaf(const esc_leading_order *a, double drive) {
   const esc_escape_problem *p = a->problem;
   return (esc_leading_path){
       .start = a,
@@ -34,26 +34,28 @@ static void set_next_order(esc_leading_path *path) {
   const esc_escape_problem *p = path->start->problem;
   const int layers = p->layers, order = c->q - 1;
   const double half_line = p->activation.kind == ESC_ACTIVATION_RELU ? 0.5 : 1;
-  const double own = half_line * pow(c->a[1], layers - 1) / (p->amplitude * c->c1);
+  const double self_interaction = half_line * pow(c->a[1], layers - 1) / (p->amplitude * c->c1);
   path->power = layers;
-  path->chi = -own;
+  path->chi = -self_interaction;
   if (c->q == 0 || layers < order) return;
   path->power = path->order = order;
-  path->chi = c->correction * (order + layers) / layers - (layers == order ? own : 0);
-  path->ahead = c->correction * order / (order + 2) / layers;
+  path->chi = c->correction * (order + layers) / layers - (layers == order ? self_interaction : 0);
+  path->lead_coefficient = c->correction * order / (order + 2) / layers;
 }
 
 /* A at u */
-static double lead(const esc_leading_path *path, double u) {
+static double first_layer_lead(const esc_leading_path *path, double u) {
   const double decay = pow(path->start->smallest / u, path->order + 2);
-  return path->ahead == 0 ? 0 : path->ahead * pow(u, path->order) * (1 - decay);
+  return path->lead_coefficient == 0 ? 0
+                                     : path->lead_coefficient * pow(u, path->order) * (1 - decay);
 }
 
-bool esc_leading_balanced(const esc_leading *a, esc_leading_path *out) {
+bool esc_leading_path_balanced(const esc_leading_order *a, esc_leading_path *out) {
   const esc_escape_problem *p = a->problem;
   *out = (esc_leading_path){.start = a, .drive = a->drive, .from = log(a->smallest)};
   set_next_order(out);
-  const double end = p->to * (1 + (p->layer == 0 ? 1 - p->layers : 1) * lead(out, p->to));
+  const double end =
+      p->to * (1 + (p->layer == 0 ? 1 - p->layers : 1) * first_layer_lead(out, p->to));
   out->to = log(end);
   return end > a->smallest && out->chi * pow(end, out->power) > -1;
 }
@@ -61,10 +63,10 @@ bool esc_leading_balanced(const esc_leading *a, esc_leading_path *out) {
 /* The scales at ln v. */
 static void scales_at(const esc_leading_path *path, double log_v, double *s) {
   const esc_escape_problem *p = path->start->problem;
-  const double v = exp(log_v), ahead = path->leaf ? 0 : lead(path, v);
+  const double v = exp(log_v), lead_coefficient = path->leaf ? 0 : first_layer_lead(path, v);
   for (int l = 0; l < p->layers; l++)
     s[l] = path->leaf ? sqrt(v + squared_gap(p->scale[l], path->start->smallest))
-                      : v * (1 + (l == 0 ? p->layers - 1 : -1) * ahead);
+                      : v * (1 + (l == 0 ? p->layers - 1 : -1) * lead_coefficient);
 }
 
 /* ln of D dt/dln v */
@@ -81,9 +83,9 @@ static double log_time(const esc_leading_path *path, double log_v) {
 
 typedef struct integrand {
   const esc_leading_path *path;
-  double log_start;    /* of the integrand, so that it starts at 1 */
-  esc_quadrature rule; /* of the exact rates */
-  bool watched;        /* the exact rate is that of the watched layer, else the path's own */
+  double log_start;     /* of the integrand, so that it starts at 1 */
+  esc_quadrature rule;  /* of the exact rates */
+  bool by_escape_layer; /* the exact rate is that of the watched layer, else the path's own */
 } integrand;
 
 static double time_integrand(double log_v, void *data) {
@@ -116,15 +118,15 @@ done:
 static double log_growth(const esc_leading_path *path, double log_v, int l, double s) {
   const double v = exp(log_v), start = path->start->smallest;
   if (path->leaf) return v / (2 * s * s);
-  if (path->ahead == 0) return 1;
+  if (path->lead_coefficient == 0) return 1;
   const int share = l == 0 ? path->start->problem->layers - 1 : -1;
   const double change =
       path->order * pow(v, path->order) + 2 * pow(start / v, 2) * pow(start, path->order);
-  return 1 + share * path->ahead * change * v / s;
+  return 1 + share * path->lead_coefficient * change * v / s;
 }
 
 /* The layer at the smallest scale. */
-static int smallest_layer(const esc_leading *a) {
+static int smallest_layer(const esc_leading_order *a) {
   int l = 0;
   while (a->problem->scale[l] > a->smallest) l++;
   return l;
@@ -135,14 +137,14 @@ static int smallest_layer(const esc_leading *a) {
 static double rate_ratio(const integrand *f, double log_v) {
   const esc_leading_path *path = f->path;
   const esc_escape_problem *p = path->start->problem;
-  double s[ESC_LAYERS_MAX], rate[ESC_LAYERS_MAX], exact = 0;
+  double s[ESC_LAYERS_MAX], rhs[ESC_LAYERS_MAX], exact = 0;
   scales_at(path, log_v, s);
-  esc_reduced_rhs(p, &f->rule, s, rate, NULL);
-  if (f->watched || path->leaf) {
-    const int l = f->watched ? p->layer : smallest_layer(path->start);
-    exact = rate[l] / s[l] / log_growth(path, log_v, l, s[l]);
+  esc_reduced_rhs(p, &f->rule, s, rhs, NULL);
+  if (f->by_escape_layer || path->leaf) {
+    const int l = f->by_escape_layer ? p->layer : smallest_layer(path->start);
+    exact = rhs[l] / s[l] / log_growth(path, log_v, l, s[l]);
   } else {
-    for (int l = 0; l < p->layers; l++) exact += rate[l] / s[l] / p->layers;
+    for (int l = 0; l < p->layers; l++) exact += rhs[l] / s[l] / p->layers;
   }
   return exact / path->drive * exp(log_time(path, log_v));
 }
@@ -173,12 +175,13 @@ esc_status esc_leading_path_defect(const esc_leading_path *path, double time, do
   double end[ESC_LAYERS_MAX], value[2];
   integrand f = {.path = path, .log_start = log_time(path, path->from)};
   scales_at(path, path->to, end);
-  esc_status status = esc_gaussian_rule_of(&p->activation, p->layers, end, rule_tolerance, &f.rule);
+  esc_status status =
+      esc_gaussian_rule_for_scales(&p->activation, p->layers, end, rule_tolerance, &f.rule);
   *out = (double)NAN;
   if (status == ESC_BAD_INPUT) return ESC_OK;
   if (status != ESC_OK || !(time > 0)) goto done;
   for (int i = 0; i < 2; i++) {
-    f.watched = i == 1;
+    f.by_escape_layer = i == 1;
     ESC_TRY(exact_time(&f, &value[i]));
     value[i] = isnan(value[i]) ? HUGE_VAL : value[i] / time - 1;
   }

@@ -14,19 +14,19 @@
 #include "leading_order.h"
 
 typedef struct esc_leading_path {
-  const esc_leading *start;
-  bool leaf;         /* else balanced */
-  double drive;      /* D */
-  double chi, ahead; /* balanced: chi, and C (q-1) / (L (q+1)) or 0 */
-  int power, order;  /* balanced: p, and q-1 */
-  double from, to;   /* ln v at both ends */
+  const esc_leading_order *start;
+  bool leaf;                    /* else balanced */
+  double drive;                 /* D */
+  double chi, lead_coefficient; /* balanced: chi, and C (q-1) / (L (q+1)) or 0 */
+  int power, order;             /* balanced: p, and q-1 */
+  double from, to;              /* ln v at both ends */
 } esc_leading_path;
 
 /* The path of any start, with the drive given. */
-esc_leading_path esc_leading_leaf(const esc_leading *a, double drive);
+esc_leading_path esc_leading_path_leaf(const esc_leading_order *a, double drive);
 
 /* The path of a balanced start; false where the next order does not reach s*. */
-bool esc_leading_balanced(const esc_leading *a, esc_leading_path *out);
+bool esc_leading_path_balanced(const esc_leading_order *a, esc_leading_path *out);
 
 /* The time along the path, to 1e-11. */
 esc_status esc_leading_path_time(const esc_leading_path *path, double *out);

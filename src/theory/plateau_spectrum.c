@@ -20,8 +20,8 @@ static esc_status compute(const esc_block_problem *p, double first, esc_plateau_
   *out = (esc_plateau_spectrum){.modes = p->modes, .time = {0, first / 2}};
   ESC_TRY(esc_block_pairs(p, &out->pairs, coordinate));
   ESC_TRY(esc_block_grid_create(p, 1, &grid));
-  esc_block_start(p, state[0]);
-  ESC_TRY(esc_block_states(p, &grid, 1, &out->time[1], state[1]));
+  esc_block_initial_state(p, state[0]);
+  ESC_TRY(esc_block_trajectory(p, &grid, 1, &out->time[1], state[1]));
   for (int i = 0; i < 2; i++) ESC_TRY(esc_block_spectrum(p, &grid, state[i], &out->schur[i]));
   ESC_TRY(esc_block_duhamel(p, &grid,
                             &(esc_duhamel_request){2 * out->pairs, coordinate, first, 0, NULL},

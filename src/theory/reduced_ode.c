@@ -5,7 +5,7 @@
  * An escape takes up to 1e250 units of time and its last part one unit, less than
  * an ulp of t. So t is a variable like the scales, and the independent one is theta,
  *   dt/dtheta = 1/r,  r^2 = sum_l (ds_l/dt)^2 / (s_l^2 + e^2) + 1/(T + t)^2,
- * with e the smallest scale of the start and T = `unit`: a step of 1 in theta changes some
+ * with e the smallest scale of the start and T = `time_scale`: a step of 1 in theta changes some
  * scale by its own size, or doubles t where none moves. Both ends are then smooth, and a
  * plateau of any length, or a decay by a power of t, takes steps in proportion to log t. */
 #include "reduced_ode.h"
@@ -26,8 +26,8 @@
 
 enum {
   EVENTS = 2,
-  STEPS_A_JUDGEMENT = 20,
-  STEPS_A_LOOK = 300,
+  STEPS_PER_EQUILIBRIUM_TEST = 20,
+  STEPS_PER_STIFFNESS_TEST = 300,
   JACOBIAN_COST = 3,
   RULE_COST = 6 /* in right sides */
 };
@@ -35,28 +35,29 @@ enum {
 static const double relative_tolerance = 1e-13;
 /* Of BDF once Adams' method has found the flow stiff: that is, contracting, so that errors fade. */
 static const double stiff_tolerance = 1e-11;
-static const double stiff_advance = 1; /* in theta, of STEPS_A_LOOK steps: less is stiff */
+static const double stiff_theta =
+    1; /* in theta, of STEPS_PER_STIFFNESS_TEST steps: less is stiff */
 static const double rule_tolerance[2] = {1e-13, 1e-10};
 static const double rule_margin[2] = {1.5, 1.05}; /* scales that a rule serves, over those now */
-static const double refusal_work = 2e5; /* evaluations a layer to find that no rule will do */
-static const double time_max = 1e250;   /* in units, and absolutely */
-static const double rate_min = 1e-290;  /* smaller ones lose digits in a double */
-static const double decay_share = 1e-7;
+static const double failed_rule_work = 2e5; /* evaluations a layer to find that no rule will do */
+static const double time_max = 1e250;       /* in units, and absolutely */
+static const double rate_min = 1e-290;      /* smaller ones lose digits in a double */
+static const double decay_fraction = 1e-7;
 static const double distance_min =
     1e-20; /* rate times time below this of the smallest scale: rest */
 static const double unlimited_work = 1e10;
 
 typedef struct flow {
   const esc_escape_problem *problem;
-  double unit, floor;            /* T and e; time in the state is t/T */
-  double perturbation;           /* as in esc_crossing_request */
-  double work, work_max;         /* evaluations of the activation */
-  int watched;                   /* a layer, or `layers` for the time */
-  double target;                 /* its value at the event */
-  double bound[ESC_LAYERS_MAX];  /* scales up to these are what the rule is good for */
-  double served[ESC_LAYERS_MAX]; /* largest that each scale has had; at least a start value */
+  double time_scale, min_scale;    /* T and e; time in the state is t/T */
+  double perturbation;             /* as in esc_crossing_request */
+  double work, work_max;           /* evaluations of the activation */
+  int event_index;                 /* a layer, or `layers` for the time */
+  double event_value;              /* its value at the event */
+  double bound[ESC_LAYERS_MAX];    /* scales up to these are what the rule is good for */
+  double max_seen[ESC_LAYERS_MAX]; /* largest that each scale has had; at least a start value */
   esc_quadrature rule;
-  double theta, checked; /* where the integrator stands; at the last look at stiffness */
+  double theta, theta_at_test; /* where the integrator stands; at the last look at stiffness */
   esc_ode_method method;
   double *state;          /* (layers + 1): scales, t/T; lies in y */
   double *rhs, *jacobian; /* (layers), (layers, layers): d/d(t/T) */
@@ -71,43 +72,45 @@ typedef struct flow {
 } flow;
 
 /* d(scale)/d(t/T), with its Jacobian if wanted. */
-static void evaluate(flow *f, const double *s, bool with_jacobian) {
+static void evaluate_flow(flow *f, const double *s, bool with_jacobian) {
   const int n = f->problem->layers;
   esc_reduced_rhs(f->problem, &f->rule, s, f->rhs, with_jacobian ? f->jacobian : NULL);
   f->work += (double)f->rule.count * n * (with_jacobian ? JACOBIAN_COST : 1);
-  for (int i = 0; i < n; i++) f->rhs[i] *= f->unit;
+  for (int i = 0; i < n; i++) f->rhs[i] *= f->time_scale;
   if (!with_jacobian) return;
-  for (int i = 0; i < n * n; i++) f->jacobian[i] *= f->unit;
+  for (int i = 0; i < n * n; i++) f->jacobian[i] *= f->time_scale;
 }
 
 /* 1/(s^2 + e^2): makes a relative rate of an absolute one. */
-static double metric(const flow *f, double s) { return 1 / (s * s + f->floor * f->floor); }
+static double relative_weight(const flow *f, double s) {
+  return 1 / (s * s + f->min_scale * f->min_scale);
+}
 
 /* r T. By hypot: towards the end of a long escape the rates near a double's largest. */
 static double relative_rate(const flow *f, const double *y) {
   const int n = f->problem->layers;
   double norm = 1 / (1 + y[n]);
-  for (int l = 0; l < n; l++) norm = hypot(norm, f->rhs[l] * sqrt(metric(f, y[l])));
+  for (int l = 0; l < n; l++) norm = hypot(norm, f->rhs[l] * sqrt(relative_weight(f, y[l])));
   return norm;
 }
 
 /* d(ln r)/dy_m from rhs and jacobian over r. */
 static double log_rate_gradient(const flow *f, const double *y, double rate, int m) {
   const int n = f->problem->layers;
-  const double own = m < n ? f->rhs[m] * metric(f, y[m]) : 1 / ((1 + y[n]) * rate);
+  const double own = m < n ? f->rhs[m] * relative_weight(f, y[m]) : 1 / ((1 + y[n]) * rate);
   if (m == n) return -own * own / (1 + y[n]);
   double sum = -own * own * y[m];
-  for (int l = 0; l < n; l++) sum += f->rhs[l] * metric(f, y[l]) * f->jacobian[l * n + m];
+  for (int l = 0; l < n; l++) sum += f->rhs[l] * relative_weight(f, y[l]) * f->jacobian[l * n + m];
   return sum;
 }
 
-static int derivative(realtype theta, N_Vector y, N_Vector out, void *data) {
+static int evaluate_rhs(realtype theta, N_Vector y, N_Vector out, void *data) {
   (void)theta;
   flow *f = data;
   const int n = f->problem->layers;
   const double *state = N_VGetArrayPointer(y);
   double *dy = N_VGetArrayPointer(out);
-  evaluate(f, state, false);
+  evaluate_flow(f, state, false);
   const double rate = relative_rate(f, state);
   for (int l = 0; l < n; l++) dy[l] = f->rhs[l] / rate;
   dy[n] = 1 / rate;
@@ -121,7 +124,7 @@ static int jacobian(realtype theta, N_Vector y, N_Vector dy, SUNMatrix matrix, v
   flow *f = data;
   const int n = f->problem->layers;
   const double *state = N_VGetArrayPointer(y);
-  evaluate(f, state, true);
+  evaluate_flow(f, state, true);
   const double rate = relative_rate(f, state);
   for (int l = 0; l < n; l++) f->rhs[l] /= rate;
   for (int i = 0; i < n * n; i++) f->jacobian[i] /= rate;
@@ -143,11 +146,11 @@ static double largest_over_bound(const flow *f, const double *s) {
 }
 
 /* Roots: the event itself; a scale beyond the rule. */
-static int events(realtype theta, N_Vector y, realtype *root, void *data) {
+static int evaluate_events(realtype theta, N_Vector y, realtype *root, void *data) {
   (void)theta;
   const flow *f = data;
   const double *state = N_VGetArrayPointer(y);
-  root[0] = state[f->watched] - f->target;
+  root[0] = state[f->event_index] - f->event_value;
   root[1] = largest_over_bound(f, state) - 1;
   return 0;
 }
@@ -160,23 +163,23 @@ static void record_message(int code, const char *module, const char *function, c
 }
 
 /* `call` is a call's text, up to its bracket. */
-static esc_status failed(const flow *f, const char *call, int code) {
+static esc_status fail_cvodes(const flow *f, const char *call, int code) {
   char *name = CVodeGetReturnFlagName(code);
   const esc_status status =
       ESC_FAIL(ESC_LIBRARY_FAILED, "the reduced ODE: %.*s failed with %s at t = %g%s%s",
                (int)strcspn(call, "("), call, name ? name : "no name",
-               f->state[f->problem->layers] * f->unit, f->message[0] ? ": " : "", f->message);
+               f->state[f->problem->layers] * f->time_scale, f->message[0] ? ": " : "", f->message);
   free(name);
   return status;
 }
 
-#define TRY_CVODE(call)                  \
-  do {                                   \
-    const int result = (call);           \
-    if (result < 0) {                    \
-      status = failed(f, #call, result); \
-      goto done;                         \
-    }                                    \
+#define TRY_CVODE(call)                       \
+  do {                                        \
+    const int result = (call);                \
+    if (result < 0) {                         \
+      status = fail_cvodes(f, #call, result); \
+      goto done;                              \
+    }                                         \
   } while (0)
 
 /* Symmetric in g, so that odd activations stay odd. */
@@ -190,8 +193,8 @@ static esc_status find_rule(flow *f, const double *bound, double tolerance) {
   const int n = f->problem->layers;
   esc_quadrature_free(&f->rule);
   const esc_status status =
-      esc_gaussian_rule_of(&f->problem->activation, n, bound, tolerance, &f->rule);
-  f->work += n * (status == ESC_OK ? RULE_COST * (double)f->rule.count : refusal_work);
+      esc_gaussian_rule_for_scales(&f->problem->activation, n, bound, tolerance, &f->rule);
+  f->work += n * (status == ESC_OK ? RULE_COST * (double)f->rule.count : failed_rule_work);
   if (status != ESC_OK) return status;
   for (int l = 0; l < n; l++) f->bound[l] = fmax(fabs(bound[l]), ESC_RULE_SCALE_MIN);
   perturb_weights(f);
@@ -204,11 +207,11 @@ static esc_status set_rule(flow *f) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
   double bound[ESC_LAYERS_MAX];
-  for (int l = 0; l < n; l++) f->served[l] = fmax(f->served[l], fabs(f->state[l]));
+  for (int l = 0; l < n; l++) f->max_seen[l] = fmax(f->max_seen[l], fabs(f->state[l]));
   for (int i = 0; i < 4; i++) {
     for (int l = 0; l < n; l++)
       bound[l] =
-          copysign(rule_margin[i % 2] * (i % 2 ? fabs(f->state[l]) : f->served[l]), f->state[l]);
+          copysign(rule_margin[i % 2] * (i % 2 ? fabs(f->state[l]) : f->max_seen[l]), f->state[l]);
     status = find_rule(f, bound, rule_tolerance[i / 2]);
     if (status != ESC_BAD_INPUT) break;
   }
@@ -232,58 +235,58 @@ done:
 }
 
 /* The smallest scale that is not 0, as a unit. */
-static double smallest_scale(int layers, const double *s) {
+static double find_min_scale(int layers, const double *s) {
   double smallest = INFINITY;
   for (int l = 0; l < layers; l++)
     if (s[l] != 0) smallest = fmin(smallest, fabs(s[l]));
   return isfinite(smallest) ? smallest : 1;
 }
 
-static double largest_scale(int layers, const double *s) {
+static double find_max_scale(int layers, const double *s) {
   double largest = 0;
   for (int l = 0; l < layers; l++) largest = fmax(largest, fabs(s[l]));
   return largest;
 }
 
 /* Absolute tolerances, 1% of the relative one of the smallest scale and of T. */
-static void set_absolute(flow *f, double relative) {
+static void set_absolute_tolerances(flow *f, double relative) {
   const int n = f->problem->layers;
   double *absolute = N_VGetArrayPointer(f->tolerance);
-  for (int l = 0; l < n; l++) absolute[l] = 1e-2 * relative * f->floor;
+  for (int l = 0; l < n; l++) absolute[l] = 1e-2 * relative * f->min_scale;
   absolute[n] = 1e-2 * relative;
 }
 
 static void set_start(flow *f) {
   const int n = f->problem->layers;
-  f->floor = smallest_scale(n, f->problem->scale);
+  f->min_scale = find_min_scale(n, f->problem->scale);
   for (int l = 0; l < n; l++)
     f->state[l] = f->problem->scale[l] * (1 + f->perturbation * cos(2 * l + 1));
   f->state[n] = 0;
 }
 
 /* The time in which the start changes by its own size; 1 where it does not. */
-static double time_of_change(flow *f) {
+static double initial_time_scale(flow *f) {
   double rate = 0;
-  f->unit = 1;
-  evaluate(f, f->state, false);
+  f->time_scale = 1;
+  evaluate_flow(f, f->state, false);
   for (int l = 0; l < f->problem->layers; l++)
-    rate = hypot(rate, f->rhs[l] * sqrt(metric(f, f->state[l])));
+    rate = hypot(rate, f->rhs[l] * sqrt(relative_weight(f, f->state[l])));
   return 1 / rate > 0 && isfinite(1 / rate) ? 1 / rate : 1;
 }
 
 /* An integrator from where the flow stands. */
-static esc_status start(flow *f, int method, double relative) {
+static esc_status start_solver(flow *f, int method, double relative) {
   esc_status status = ESC_OK;
   if (f->cvode) CVodeFree(&f->cvode);
-  set_absolute(f, relative);
+  set_absolute_tolerances(f, relative);
   ESC_TRY_ALLOCATE(f->cvode = CVodeCreate(method, f->context));
   TRY_CVODE(CVodeSetErrHandlerFn(f->cvode, record_message, f));
-  TRY_CVODE(CVodeInit(f->cvode, derivative, f->theta, f->y));
+  TRY_CVODE(CVodeInit(f->cvode, evaluate_rhs, f->theta, f->y));
   TRY_CVODE(CVodeSVtolerances(f->cvode, relative, f->tolerance));
   TRY_CVODE(CVodeSetUserData(f->cvode, f));
   TRY_CVODE(CVodeSetLinearSolver(f->cvode, f->linear, f->matrix));
   TRY_CVODE(CVodeSetJacFn(f->cvode, jacobian));
-  TRY_CVODE(CVodeRootInit(f->cvode, EVENTS, events));
+  TRY_CVODE(CVodeRootInit(f->cvode, EVENTS, evaluate_events));
   TRY_CVODE(CVodeSetRootDirection(f->cvode, (int[EVENTS]){1, 1}));
   TRY_CVODE(CVodeSetNoInactiveRootWarn(f->cvode));
 done:
@@ -303,77 +306,77 @@ static void flow_free(flow *f) {
 }
 
 /* ESC_BAD_INPUT where no rule is good for the start. */
-static esc_status flow_open(flow *f, const esc_crossing_request *request, double low) {
+static esc_status flow_open(flow *f, const esc_crossing_request *request, double initial_bound) {
   esc_status status = ESC_OK;
   f->perturbation = request->perturbation;
   f->work_max = request->work;
   ESC_TRY(allocate(f));
   set_start(f);
-  for (int l = 0; l < f->problem->layers; l++) f->served[l] = low;
+  for (int l = 0; l < f->problem->layers; l++) f->max_seen[l] = initial_bound;
   ESC_TRY(set_rule(f));
-  f->unit = request->unit > 0 ? request->unit : time_of_change(f);
+  f->time_scale = request->time_scale > 0 ? request->time_scale : initial_time_scale(f);
   f->method = request->method;
-  ESC_TRY(start(f, f->method == ESC_ODE_BDF ? CV_BDF : CV_ADAMS, relative_tolerance));
+  ESC_TRY(start_solver(f, f->method == ESC_ODE_BDF ? CV_BDF : CV_ADAMS, relative_tolerance));
 done:
   return status;
 }
 
 /* Rest by the Jacobian; ESC_FLOW_CROSSED where the flow moves on. */
-static esc_status judge_rest(flow *f, esc_flow_end *end) {
+static esc_status test_equilibrium(flow *f, esc_flow_end *end) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
-  double size[ESC_LAYERS_MAX];
-  esc_rest rest;
-  evaluate(f, f->state, true);
-  esc_reduced_sizes(f->problem, &f->rule, f->state, size);
+  double term_size[ESC_LAYERS_MAX];
+  esc_equilibrium equilibrium;
+  evaluate_flow(f, f->state, true);
+  esc_reduced_term_sizes(f->problem, &f->rule, f->state, term_size);
   f->work += (double)f->rule.count * n;
-  for (int l = 0; l < n; l++) size[l] *= f->unit;
-  ESC_TRY(esc_equilibrium_judge(n, f->state, f->rhs, size, f->jacobian, &rest));
-  *end = rest == ESC_REST_STABLE   ? ESC_FLOW_FIXED
-         : rest == ESC_REST_SADDLE ? ESC_FLOW_SADDLE
-                                   : ESC_FLOW_CROSSED;
+  for (int l = 0; l < n; l++) term_size[l] *= f->time_scale;
+  ESC_TRY(esc_equilibrium_find(n, f->state, f->rhs, term_size, f->jacobian, &equilibrium));
+  *end = equilibrium == ESC_EQUILIBRIUM_STABLE   ? ESC_FLOW_FIXED
+         : equilibrium == ESC_EQUILIBRIUM_SADDLE ? ESC_FLOW_SADDLE
+                                                 : ESC_FLOW_CROSSED;
 done:
   return status;
 }
 
 /* The verdict on where the flow stands; ESC_FLOW_CROSSED where it moves on. Without a teacher all
  * terms of the rates vanish together, and no rounding shows: the distance left decides. */
-static esc_status judge(flow *f, esc_flow_end *end) {
+static esc_status test_end(flow *f, esc_flow_end *end) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
   const double time = f->state[n];
-  ESC_TRY(judge_rest(f, end));
-  const double rate = largest_scale(n, f->rhs);
-  if (largest_scale(n, f->state) < decay_share * largest_scale(n, f->problem->scale))
+  ESC_TRY(test_equilibrium(f, end));
+  const double rate = find_max_scale(n, f->rhs);
+  if (find_max_scale(n, f->state) < decay_fraction * find_max_scale(n, f->problem->scale))
     *end = ESC_FLOW_DECAYED;
-  else if (time > 1 && rate * time <= distance_min * f->floor)
+  else if (time > 1 && rate * time <= distance_min * f->min_scale)
     *end = ESC_FLOW_FIXED;
-  else if (rate < rate_min * f->unit)
+  else if (rate < rate_min * f->time_scale)
     *end = ESC_FLOW_TINY;
 done:
   return status;
 }
 
 /* Whether the search is at its end, apart from the event. */
-static esc_status check_end(flow *f, int step, bool *over) {
+static esc_status check_end(flow *f, int step, bool *finished) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
   for (int l = 0; l < n; l++) f->shrank |= fabs(f->state[l]) < 0.5 * fabs(f->problem->scale[l]);
   f->end = ESC_FLOW_MOVING;
-  *over = f->work > f->work_max || !(f->state[n] * fmax(1, f->unit) < time_max);
-  if (*over || f->watched == n || step % STEPS_A_JUDGEMENT != 0) goto done;
-  ESC_TRY(judge(f, &f->end));
-  *over = f->end != ESC_FLOW_CROSSED;
+  *finished = f->work > f->work_max || !(f->state[n] * fmax(1, f->time_scale) < time_max);
+  if (*finished || f->event_index == n || step % STEPS_PER_EQUILIBRIUM_TEST != 0) goto done;
+  ESC_TRY(test_end(f, &f->end));
+  *finished = f->end != ESC_FLOW_CROSSED;
 done:
   return status;
 }
 
 /* A new rule where a scale has outgrown the one there; the search ends where there is none. */
-static esc_status renew_rule(flow *f, bool *over) {
+static esc_status replace_rule(flow *f, bool *finished) {
   esc_status status = set_rule(f);
-  *over = status == ESC_BAD_INPUT;
-  if (*over) f->end = ESC_FLOW_STEEP;
-  if (status != ESC_OK) return *over ? ESC_OK : status;
+  *finished = status == ESC_BAD_INPUT;
+  if (*finished) f->end = ESC_FLOW_STEEP;
+  if (status != ESC_OK) return *finished ? ESC_OK : status;
   TRY_CVODE(CVodeReInit(f->cvode, f->theta, f->y));
 done:
   return status;
@@ -382,12 +385,12 @@ done:
 /* From Adams' method to BDF where the former's steps have become short. */
 static esc_status change_method(flow *f, int step) {
   esc_status status = ESC_OK;
-  if (f->method != ESC_ODE_AUTO || step == 0 || step % STEPS_A_LOOK != 0) return ESC_OK;
-  const bool stiff = f->theta - f->checked < stiff_advance;
-  f->checked = f->theta;
+  if (f->method != ESC_ODE_AUTO || step == 0 || step % STEPS_PER_STIFFNESS_TEST != 0) return ESC_OK;
+  const bool stiff = f->theta - f->theta_at_test < stiff_theta;
+  f->theta_at_test = f->theta;
   if (!stiff) return ESC_OK;
   f->method = ESC_ODE_BDF;
-  ESC_TRY(start(f, CV_BDF, stiff_tolerance));
+  ESC_TRY(start_solver(f, CV_BDF, stiff_tolerance));
 done:
   return status;
 }
@@ -395,19 +398,19 @@ done:
 /* Goes on until the event or until the search is over: `end` says which. */
 static esc_status integrate(flow *f) {
   esc_status status = ESC_OK;
-  bool over = false;
+  bool finished = false;
   for (int step = 0;; step++) {
     int found[EVENTS] = {0};
-    ESC_TRY(check_end(f, step, &over));
-    if (over) goto done;
+    ESC_TRY(check_end(f, step, &finished));
+    if (finished) goto done;
     ESC_TRY(change_method(f, step));
     const int code = CVode(f->cvode, f->theta + 1, f->y, &f->theta, CV_ONE_STEP);
     f->end = code < 0 ? ESC_FLOW_STALLED : ESC_FLOW_CROSSED;
     if (code < 0) goto done;
     if (code == CV_ROOT_RETURN) TRY_CVODE(CVodeGetRootInfo(f->cvode, found));
     if (found[0] != 0) goto done;
-    if (found[1] != 0) ESC_TRY(renew_rule(f, &over));
-    if (over) goto done;
+    if (found[1] != 0) ESC_TRY(replace_rule(f, &finished));
+    if (finished) goto done;
   }
 done:
   return status;
@@ -417,7 +420,7 @@ esc_status esc_reduced_crossing(const esc_escape_problem *problem,
                                 const esc_crossing_request *request, esc_crossing *out) {
   esc_status status = ESC_OK;
   const int n = problem->layers;
-  flow f = {.problem = problem, .watched = problem->layer, .target = problem->to};
+  flow f = {.problem = problem, .event_index = problem->layer, .event_value = problem->to};
   *out = (esc_crossing){.end = ESC_FLOW_STEEP};
   status = flow_open(&f, request, fmin(problem->to, 1));
   if (status == ESC_BAD_INPUT) {
@@ -428,7 +431,7 @@ esc_status esc_reduced_crossing(const esc_escape_problem *problem,
   if (status != ESC_OK) goto done;
   ESC_TRY(integrate(&f));
   out->end = f.end;
-  out->time = f.state[n] * f.unit;
+  out->time = f.state[n] * f.time_scale;
   out->work = f.work;
   out->shrank = f.shrank;
   memcpy(out->scale, f.state, (size_t)n * sizeof *f.state);
@@ -438,7 +441,7 @@ done:
 }
 
 /* One row of a trajectory from where the flow stands. */
-static void get_row(const flow *f, double *scale, double *loss) {
+static void write_row(const flow *f, double *scale, double *loss) {
   memcpy(scale, f->state, (size_t)f->problem->layers * sizeof *scale);
   *loss = esc_reduced_loss(f->problem, &f->rule, f->state);
 }
@@ -446,13 +449,13 @@ static void get_row(const flow *f, double *scale, double *loss) {
 /* On to the time t. */
 static esc_status advance(flow *f, double t) {
   esc_status status = ESC_OK;
-  f->target = t / f->unit;
+  f->event_value = t / f->time_scale;
   ESC_TRY(integrate(f));
   if (f->end == ESC_FLOW_STEEP) return ESC_BAD_INPUT; /* with the rule's own message */
   if (f->end != ESC_FLOW_CROSSED)
-    status =
-        ESC_FAIL(ESC_BAD_INPUT, "the reduced ODE: no way on from t = %g to %g%s%s",
-                 f->state[f->problem->layers] * f->unit, t, f->message[0] ? ": " : "", f->message);
+    status = ESC_FAIL(ESC_BAD_INPUT, "the reduced ODE: no way on from t = %g to %g%s%s",
+                      f->state[f->problem->layers] * f->time_scale, t, f->message[0] ? ": " : "",
+                      f->message);
 done:
   return status;
 }
@@ -463,12 +466,12 @@ esc_status esc_reduced_trajectory(const esc_escape_problem *problem, int times, 
   const int n = problem->layers;
   const double last = times > 0 ? time[times - 1] : 0;
   const esc_crossing_request request = {
-      .method = ESC_ODE_BDF, .unit = last > 0 ? last : 1, .work = unlimited_work};
-  flow f = {.problem = problem, .watched = n};
+      .method = ESC_ODE_BDF, .time_scale = last > 0 ? last : 1, .work = unlimited_work};
+  flow f = {.problem = problem, .event_index = n};
   ESC_TRY(flow_open(&f, &request, 1));
   for (int i = 0; i < times; i++) {
     if (time[i] > (i > 0 ? time[i - 1] : 0)) ESC_TRY(advance(&f, time[i]));
-    get_row(&f, scale + (ptrdiff_t)i * n, &loss[i]);
+    write_row(&f, scale + (ptrdiff_t)i * n, &loss[i]);
   }
 done:
   flow_free(&f);

@@ -22,7 +22,7 @@ typedef enum esc_flow_end {
 
 typedef struct esc_crossing_request {
   esc_ode_method method;
-  double unit;         /* the order of the time sought; 0: the start's own time of change */
+  double time_scale;   /* the order of the time sought; 0: the start's own time of change */
   double perturbation; /* relative change of the start and of the quadrature weights: how much the
                           time depends on them is its conditioning; 0 for none */
   double work;         /* cost at which the search ends, in evaluations of the activation */

@@ -11,18 +11,18 @@
 #include <math.h>
 
 enum { TERMS = ESC_TAYLOR_TERMS };
-static const double unit = DBL_EPSILON / 2; /* one operation's relative rounding */
+static const double unit_roundoff = DBL_EPSILON / 2; /* one operation's relative rounding */
 
 /* ---- numbers with an error bound ---- */
 
 static esc_term exact(double value) { return (esc_term){value, 0}; }
 
 /* A value that was rounded within an ulp. */
-static esc_term rounded(double value) { return (esc_term){value, 2 * unit * fabs(value)}; }
+static esc_term rounded(double value) { return (esc_term){value, 2 * unit_roundoff * fabs(value)}; }
 
 static esc_term sum(esc_term a, esc_term b) {
   const double value = a.value + b.value;
-  return (esc_term){value, a.error + b.error + unit * fabs(value)};
+  return (esc_term){value, a.error + b.error + unit_roundoff * fabs(value)};
 }
 
 static esc_term negative(esc_term a) { return (esc_term){-a.value, a.error}; }
@@ -30,13 +30,13 @@ static esc_term negative(esc_term a) { return (esc_term){-a.value, a.error}; }
 static esc_term product(esc_term a, esc_term b) {
   const double value = a.value * b.value;
   const double error = fabs(a.value) * b.error + a.error * (fabs(b.value) + b.error);
-  return (esc_term){value, error + unit * fabs(value)};
+  return (esc_term){value, error + unit_roundoff * fabs(value)};
 }
 
 static esc_term quotient(esc_term a, esc_term b) {
   const double value = a.value / b.value;
   const double error = (a.error + fabs(value) * b.error) / fabs(b.value);
-  return (esc_term){value, error + unit * fabs(value)};
+  return (esc_term){value, error + unit_roundoff * fabs(value)};
 }
 
 /* The first-order bounds are doubled for what they leave out. */
@@ -44,7 +44,7 @@ bool esc_term_vanishes(esc_term term) { return fabs(term.value) <= 2 * term.erro
 
 /* ---- series ---- */
 
-esc_power_series esc_power_series_line(double slope) {
+esc_power_series esc_power_series_linear(double slope) {
   esc_power_series f = {{{0, 0}}};
   f.term[1] = exact(slope);
   return f;
@@ -100,7 +100,7 @@ static esc_power_series euler(esc_power_series f) {
 }
 
 /* A constant's error passed through a function of that slope. */
-static esc_term through(double value, double slope, esc_term constant) {
+static esc_term propagate(double value, double slope, esc_term constant) {
   return sum(rounded(value), (esc_term){0, fabs(slope) * constant.error});
 }
 
@@ -108,7 +108,7 @@ esc_power_series esc_power_series_exp(esc_power_series f) {
   const esc_power_series slope = euler(f);
   const double start = exp(f.term[0].value);
   esc_power_series y;
-  y.term[0] = through(start, start, f.term[0]);
+  y.term[0] = propagate(start, start, f.term[0]);
   for (int k = 1; k < TERMS; k++) y.term[k] = quotient(convolve(&slope, &y, 1, k), exact(k));
   return y;
 }
@@ -118,8 +118,8 @@ esc_power_series esc_power_series_sin(esc_power_series f) {
   const esc_power_series slope = euler(f);
   const double start = f.term[0].value;
   esc_power_series s, c;
-  s.term[0] = through(sin(start), cos(start), f.term[0]);
-  c.term[0] = through(cos(start), sin(start), f.term[0]);
+  s.term[0] = propagate(sin(start), cos(start), f.term[0]);
+  c.term[0] = propagate(cos(start), sin(start), f.term[0]);
   for (int k = 1; k < TERMS; k++) {
     s.term[k] = quotient(convolve(&slope, &c, 1, k), exact(k));
     c.term[k] = negative(quotient(convolve(&slope, &s, 1, k), exact(k)));
@@ -131,7 +131,7 @@ esc_power_series esc_power_series_sin(esc_power_series f) {
 esc_power_series esc_power_series_log(esc_power_series f) {
   esc_power_series y = esc_power_series_divide(euler(f), f);
   const double start = f.term[0].value;
-  y.term[0] = through(log(start), 1 / start, f.term[0]);
+  y.term[0] = propagate(log(start), 1 / start, f.term[0]);
   for (int k = 1; k < TERMS; k++) y.term[k] = quotient(y.term[k], exact(k));
   return y;
 }
@@ -147,36 +147,36 @@ esc_power_series esc_power_series_integrate(esc_power_series f) {
 
 /* c exp(-b z^2) integrated from 0. */
 static esc_power_series gaussian_integral(double c, double b) {
-  const esc_power_series z = esc_power_series_line(1);
+  const esc_power_series z = esc_power_series_linear(1);
   const esc_power_series exponent = esc_power_series_scale(esc_power_series_multiply(z, z), -b);
   return esc_power_series_integrate(esc_power_series_scale(esc_power_series_exp(exponent), c));
 }
 
 /* (e^z - e^-z) / (e^z + e^-z) */
 static esc_power_series tanh_series(void) {
-  const esc_power_series up = esc_power_series_exp(esc_power_series_line(1));
-  const esc_power_series down = esc_power_series_exp(esc_power_series_line(-1));
+  const esc_power_series up = esc_power_series_exp(esc_power_series_linear(1));
+  const esc_power_series down = esc_power_series_exp(esc_power_series_linear(-1));
   return esc_power_series_divide(esc_power_series_subtract(up, down),
                                  esc_power_series_add(up, down));
 }
 
 /* 1 / (1 + e^-z) */
 static esc_power_series sigmoid_series(void) {
-  const esc_power_series one = esc_power_series_shift(esc_power_series_line(0), 1);
+  const esc_power_series one = esc_power_series_shift(esc_power_series_linear(0), 1);
   return esc_power_series_divide(
-      one, esc_power_series_shift(esc_power_series_exp(esc_power_series_line(-1)), 1));
+      one, esc_power_series_shift(esc_power_series_exp(esc_power_series_linear(-1)), 1));
 }
 
 /* log(1 + e^z) */
 static esc_power_series softplus_series(void) {
   return esc_power_series_log(
-      esc_power_series_shift(esc_power_series_exp(esc_power_series_line(1)), 1));
+      esc_power_series_shift(esc_power_series_exp(esc_power_series_linear(1)), 1));
 }
 
 /* z Phi(z) */
 static esc_power_series gelu_series(void) {
   const esc_power_series cdf = gaussian_integral(M_2_SQRTPI * M_SQRT1_2 / 2, 0.5);
-  return esc_power_series_multiply(esc_power_series_line(1), esc_power_series_shift(cdf, 0.5));
+  return esc_power_series_multiply(esc_power_series_linear(1), esc_power_series_shift(cdf, 0.5));
 }
 
 /* f - f(0) */
@@ -186,20 +186,20 @@ static esc_power_series centred(esc_power_series f) {
 }
 
 static esc_power_series polynomial_series(const esc_activation *activation) {
-  esc_power_series f = esc_power_series_line(0);
+  esc_power_series f = esc_power_series_linear(0);
   for (int k = 0; k < activation->terms; k++) f.term[k] = exact(activation->coefficient[k]);
   return f;
 }
 
 esc_power_series esc_activation_series(const esc_activation *activation) {
   switch (activation->kind) {
-    case ESC_ACTIVATION_LINEAR: return esc_power_series_line(1);
+    case ESC_ACTIVATION_LINEAR: return esc_power_series_linear(1);
     case ESC_ACTIVATION_TANH: return tanh_series();
     case ESC_ACTIVATION_ERF: return gaussian_integral(M_2_SQRTPI, 1);
-    case ESC_ACTIVATION_SIN: return esc_power_series_sin(esc_power_series_line(1));
+    case ESC_ACTIVATION_SIN: return esc_power_series_sin(esc_power_series_linear(1));
     case ESC_ACTIVATION_GELU: return gelu_series();
     case ESC_ACTIVATION_SWISH:
-      return esc_power_series_multiply(esc_power_series_line(1), sigmoid_series());
+      return esc_power_series_multiply(esc_power_series_linear(1), sigmoid_series());
     case ESC_ACTIVATION_SOFTPLUS: return centred(softplus_series());
     case ESC_ACTIVATION_SIGMOID: return centred(sigmoid_series());
     case ESC_ACTIVATION_SOFTPLUS_RAW: return softplus_series();
@@ -208,5 +208,5 @@ esc_power_series esc_activation_series(const esc_activation *activation) {
     case ESC_ACTIVATION_RELU:
     case ESC_ACTIVATION_COUNT: break;
   }
-  return esc_power_series_line(0);
+  return esc_power_series_linear(0);
 }

@@ -19,7 +19,7 @@ typedef struct esc_power_series {
 } esc_power_series;
 
 /* slope z, exactly. */
-esc_power_series esc_power_series_line(double slope);
+esc_power_series esc_power_series_linear(double slope);
 
 /* f + constant; the constant is taken as exact. */
 esc_power_series esc_power_series_shift(esc_power_series f, double constant);

@@ -34,7 +34,7 @@ done:
 }
 
 /* The largest of |eigenvalue| or, with `real`, of real parts. */
-static esc_status extreme(int n, const double *m, bool real, double *out) {
+static esc_status extreme_eigenvalue(int n, const double *m, bool real, double *out) {
   esc_status status = ESC_OK;
   gsl_vector_complex *values = gsl_vector_complex_alloc((size_t)n);
   ESC_TRY_ALLOCATE(values);
@@ -50,64 +50,65 @@ done:
 }
 
 esc_status esc_spectral_abscissa(int n, const double *m, double *abscissa) {
-  return extreme(n, m, true, abscissa);
+  return extreme_eigenvalue(n, m, true, abscissa);
 }
 
 /* reach (n, n): there is a path of nonzero entries from i to j. */
-static void find_paths(int n, const double *m, bool *reach) {
-  for (int i = 0; i < n * n; i++) reach[i] = m[i] != 0;
+static void find_reachable(int n, const double *m, bool *reachable) {
+  for (int i = 0; i < n * n; i++) reachable[i] = m[i] != 0;
   for (int k = 0; k < n; k++)
     for (int i = 0; i < n; i++)
       for (int j = 0; j < n; j++)
-        reach[i * n + j] = reach[i * n + j] || (reach[i * n + k] && reach[k * n + j]);
+        reachable[i * n + j] =
+            reachable[i * n + j] || (reachable[i * n + k] && reachable[k * n + j]);
 }
 
 /* The submatrix of the coordinates that `first` reaches and that reach it; its size. */
-static int cut_class(int n, const double *m, const bool *reach, int first, double *part) {
-  int size = 0, *member = malloc((size_t)n * sizeof *member);
-  if (!member) return -1;
+static int extract_class(int n, const double *m, const bool *reachable, int first, double *block) {
+  int size = 0, *index = malloc((size_t)n * sizeof *index);
+  if (!index) return -1;
   for (int j = 0; j < n; j++)
-    if (j == first || (reach[first * n + j] && reach[j * n + first])) member[size++] = j;
+    if (j == first || (reachable[first * n + j] && reachable[j * n + first])) index[size++] = j;
   for (int i = 0; i < size; i++)
-    for (int j = 0; j < size; j++) part[i * size + j] = m[member[i] * n + member[j]];
-  const bool is_first = member[0] == first;
-  free(member);
+    for (int j = 0; j < size; j++) block[i * size + j] = m[index[i] * n + index[j]];
+  const bool is_first = index[0] == first;
+  free(index);
   return is_first ? size : 0; /* a class once */
 }
 
 esc_status esc_spectral_radius(int n, const double *m, double *rho) {
   esc_status status = ESC_OK;
-  bool *reach = malloc((size_t)(n * n) * sizeof *reach);
-  double *part = malloc((size_t)(n * n) * sizeof *part);
-  ESC_TRY_ALLOCATE(reach);
-  ESC_TRY_ALLOCATE(part);
-  find_paths(n, m, reach);
+  bool *reachable = malloc((size_t)(n * n) * sizeof *reachable);
+  double *block = malloc((size_t)(n * n) * sizeof *block);
+  ESC_TRY_ALLOCATE(reachable);
+  ESC_TRY_ALLOCATE(block);
+  find_reachable(n, m, reachable);
   *rho = 0;
   for (int first = 0; first < n; first++) {
-    double own = 0;
-    const int size = cut_class(n, m, reach, first, part);
+    double class_radius = 0;
+    const int size = extract_class(n, m, reachable, first, block);
     if (size < 0) ESC_TRY_ALLOCATE(NULL);
-    if (size == 1) own = fabs(part[0]);
-    if (size > 1) ESC_TRY(extreme(size, part, false, &own));
-    *rho = fmax(*rho, own);
+    if (size == 1) class_radius = fabs(block[0]);
+    if (size > 1) ESC_TRY(extreme_eigenvalue(size, block, false, &class_radius));
+    *rho = fmax(*rho, class_radius);
   }
 done:
-  free(reach);
-  free(part);
+  free(reachable);
+  free(block);
   return status;
 }
 
-typedef struct split {
+typedef struct partition {
   int n1, n2;
   const double *j;
-} split;
+} partition;
 
-static double entry(const split *s, int row, int column) {
+static double entry(const partition *s, int row, int column) {
   return s->j[row * (s->n1 + s->n2) + column];
 }
 
 /* rho((lambda + D_1)^-1 B (lambda + D_2)^-1 C), D the diagonals. */
-static esc_status loop_gain(const split *s, double lambda, double *rho) {
+static esc_status loop_gain(const partition *s, double lambda, double *rho) {
   esc_status status = ESC_OK;
   const int n1 = s->n1, n2 = s->n2;
   double *product = calloc((size_t)(n1 * n1), sizeof *product);
@@ -125,7 +126,7 @@ done:
 }
 
 /* The gain falls as lambda grows: doubles until it is below 1, then halves the bracket. */
-static esc_status solve_growth(const split *s, double *growth) {
+static esc_status solve_growth(const partition *s, double *growth) {
   esc_status status = ESC_OK;
   double low = 0, high = 1e-3, rho;
   for (;; low = high, high *= 2) {
@@ -145,7 +146,7 @@ done:
   return status;
 }
 
-static esc_status solve_criterion(const split *s, double *gain, double *growth) {
+static esc_status solve_criterion(const partition *s, double *gain, double *growth) {
   esc_status status = ESC_OK;
   *growth = (double)NAN;
   ESC_TRY(loop_gain(s, 0, gain));
@@ -154,32 +155,32 @@ done:
   return status;
 }
 
-static void check_hypotheses(const split *s, double tolerance, esc_schur *out) {
+static void check_hypotheses(const partition *s, double tolerance, esc_schur *out) {
   const int n = s->n1 + s->n2;
   double largest = 0;
   for (int i = 0; i < n * n; i++) largest = fmax(largest, fabs(s->j[i]));
-  out->least_damping = INFINITY;
+  out->min_damping = INFINITY;
   for (int i = 0; i < n; i++)
     for (int j = 0; j < n; j++) {
       const double value = entry(s, i, j) / largest;
       const bool inside = (i < s->n1) == (j < s->n1);
       out->asymmetry = fmax(out->asymmetry, fabs(value - entry(s, j, i) / largest));
       if (i == j)
-        out->least_damping = fmin(out->least_damping, -value);
+        out->min_damping = fmin(out->min_damping, -value);
       else if (inside)
         out->off_diagonal = fmax(out->off_diagonal, fabs(value));
       else
-        out->most_negative = fmin(out->most_negative, value);
+        out->min_coupling = fmin(out->min_coupling, value);
     }
   out->diagonal = out->off_diagonal <= tolerance;
-  out->positive = out->least_damping > 0;
-  out->nonnegative = out->most_negative >= -tolerance;
+  out->positive = out->min_damping > 0;
+  out->nonnegative = out->min_coupling >= -tolerance;
   out->holds = out->diagonal && out->positive && out->nonnegative;
 }
 
 esc_status esc_schur_perron(int n1, int n2, const double *j, double tolerance, esc_schur *out) {
   esc_status status = ESC_OK;
-  const split s = {n1, n2, j};
+  const partition s = {n1, n2, j};
   *out = (esc_schur){.gain = (double)NAN, .growth = (double)NAN};
   check_hypotheses(&s, tolerance, out);
   ESC_TRY(esc_spectral_abscissa(n1 + n2, j, &out->abscissa));
@@ -190,18 +191,18 @@ done:
 
 esc_status esc_truncations(int n, const double *j, double factor, esc_truncation *out) {
   esc_status status = ESC_OK;
-  double *cut = malloc((size_t)(4 * n * n) * sizeof *cut);
-  ESC_TRY_ALLOCATE(cut);
+  double *truncated = malloc((size_t)(4 * n * n) * sizeof *truncated);
+  ESC_TRY_ALLOCATE(truncated);
   for (int m = 1; m <= n; m++) {
-    const split s = {m, m, cut};
+    const partition s = {m, m, truncated};
     for (int row = 0; row < 2 * m; row++)
       for (int column = 0; column < 2 * m; column++)
-        cut[row * 2 * m + column] =
+        truncated[row * 2 * m + column] =
             j[(row < m ? row : n + row - m) * 2 * n + (column < m ? column : n + column - m)];
     ESC_TRY(solve_criterion(&s, &out[m - 1].gain, &out[m - 1].growth));
     out[m - 1].time = out[m - 1].growth > 0 ? log(factor) / out[m - 1].growth : (double)INFINITY;
   }
 done:
-  free(cut);
+  free(truncated);
   return status;
 }

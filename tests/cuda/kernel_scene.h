@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A lot on the device beside the host's idea of it, for tests of one kernel.
+/* A chunk on the device beside the host's idea of it, for tests of one kernel.
  *
  * Each array is there four times: what goes to the device, what the host's twin of
  * the kernel makes of that, what came back, and what came back from another run.
@@ -8,7 +8,7 @@
 #ifndef ESC_KERNEL_SCENE_H
 #define ESC_KERNEL_SCENE_H
 
-#include "cuda/lot.h"
+#include "cuda/chunk.h"
 #include "escapement/internal/order.h"
 #include "problems.h"
 #ifdef ESC_SIMT
@@ -20,29 +20,29 @@ enum { GUARD = 256 }; /* bytes; keeps cudaMalloc's alignment */
 typedef enum stage { BEFORE, WANT, GOT, FIRST, STAGES } stage;
 typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
 
-/* X(array of esc_lot, element, layers, elements of one network in one of them). */
-#define SCENE_LOT_ARRAYS(X)             \
-  X(seed, BITS64, 1, 1)                 \
-  X(track, TRACK, 1, 1)                 \
-  X(go, BITS32, 1, 1)                   \
-  X(w, FLOAT, 1, W)                     \
-  X(low, FLOAT, 1, compensated ? W : 0) \
-  X(g, FLOAT, 1, W)                     \
-  X(x, FLOAT, 1, B *D)                  \
-  X(z, FLOAT, L - 1, B * N)             \
-  X(h, FLOAT, L - 1, B * N)             \
-  X(delta, FLOAT, 1, B *N)              \
-  X(u, FLOAT, 1, B *N)                  \
-  X(error, FLOAT, 1, B)                 \
-  X(tile, DOUBLE, 1, (L - 1) * tiles)   \
-  X(deficit, DOUBLE, 1, L)              \
-  X(gradient2, DOUBLE, 1, L)            \
-  X(moved, BITS32, 1, L)                \
-  X(lost, BITS32, 1, L)
+/* X(array of esc_chunk, element, layers, elements of one network in one of them). */
+#define SCENE_CHUNK_ARRAYS(X)                    \
+  X(seed, BITS64, 1, 1)                          \
+  X(track, TRACK, 1, 1)                          \
+  X(update_mask, BITS32, 1, 1)                   \
+  X(w, FLOAT, 1, W)                              \
+  X(compensation, FLOAT, 1, compensated ? W : 0) \
+  X(g, FLOAT, 1, W)                              \
+  X(x, FLOAT, 1, B *D)                           \
+  X(z, FLOAT, L - 1, B * N)                      \
+  X(h, FLOAT, L - 1, B * N)                      \
+  X(delta, FLOAT, 1, B *N)                       \
+  X(u, FLOAT, 1, B *N)                           \
+  X(dloss, FLOAT, 1, B)                          \
+  X(tile, DOUBLE, 1, (L - 1) * tiles)            \
+  X(deficit, DOUBLE, 1, L)                       \
+  X(grad_norm_sq, DOUBLE, 1, L)                  \
+  X(nonzero_updates, BITS32, 1, L)               \
+  X(rounded_away, BITS32, 1, L)
 
 enum {
 #define ID(name, kind, layers, each) ARRAY_##name,
-  SCENE_LOT_ARRAYS(ID)
+  SCENE_CHUNK_ARRAYS(ID)
 #undef ID
       ARRAY_direction,
   ARRAYS
@@ -72,7 +72,7 @@ typedef struct scene {
   esc_device_problem p; /* `direction` on the host */
   esc_track_rules rules;
   array array[ARRAYS];
-  esc_lot lot[STAGES], d_lot;
+  esc_chunk chunk[STAGES], d_chunk;
   cudaStream_t stream;
   uint64_t random;
 } scene;
@@ -147,25 +147,26 @@ static inline double scene_value(scene *t, int id) {
   const double n = t->set.width;
   switch (id) {
     case ARRAY_w: return scene_number(t, 1 / sqrt(n), 1);
-    case ARRAY_low: return t->set.integers ? scene_integer(t, -1, 1) : 1e-8 * scene_gradient(t);
+    case ARRAY_compensation:
+      return t->set.integers ? scene_integer(t, -1, 1) : 1e-8 * scene_gradient(t);
     case ARRAY_g: return scene_gradient(t);
     case ARRAY_x: return scene_number(t, 2, 1);
     case ARRAY_z: return scene_preactivation(t);
-    case ARRAY_error: return scene_number(t, 1.0 / t->set.batch, 3);
+    case ARRAY_dloss: return scene_number(t, 1.0 / t->set.batch, 3);
     case ARRAY_direction: return scene_number(t, 1 / sqrt(t->set.inputs), 1);
-    case ARRAY_gradient2: return pow(scene_number(t, 2, 4), 2);
+    case ARRAY_grad_norm_sq: return pow(scene_number(t, 2, 4), 2);
     default: return scene_number(t, 1, 3);
   }
 }
 
-/* Whether slot i is to train, and what an earlier step left in `go`. Of a step's
- * first kernels (`early`) the one decides, of the others `go`. */
+/* Whether slot i is to train, and what an earlier step left in `update_mask`. Of a step's
+ * first kernels (`early`) the one decides, of the others `update_mask`. */
 static inline void scene_state(scene *t, int i, bool early) {
   const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
   const bool rests = states == ALL_REST || which == 2 || (which == 3 && early);
   const bool stale = early ? (i + states) % 2 == 1 : rests || which == 1;
-  t->lot[BEFORE].track[i].finished = rests;
-  t->lot[BEFORE].go[i] = !stale;
+  t->chunk[BEFORE].track[i].finished = rests;
+  t->chunk[BEFORE].update_mask[i] = !stale;
 }
 
 static inline void scene_track(scene *t, esc_track *track, int i) {
@@ -179,8 +180,8 @@ static inline void scene_track(scene *t, esc_track *track, int i) {
     track->drift[l] = (esc_sum){fabs(scene_number(t, 9, 9)), scene_number(t, 1e-17, 1)};
     track->path[l] = fabs(scene_number(t, 5, 9));
   }
-  track->lost = scene_integer(t, 0, 99);
-  track->updates = (INT64_C(1) << 40) + scene_integer(t, 0, 99);
+  track->rounded_away = scene_integer(t, 0, 99);
+  track->nonzero_updates = (INT64_C(1) << 40) + scene_integer(t, 0, 99);
 }
 
 static inline void scene_fill_reals(scene *t, int id) {
@@ -194,17 +195,17 @@ static inline void scene_fill_reals(scene *t, int id) {
 }
 
 static inline void scene_fill(scene *t, bool early) {
-  const esc_lot *lot = &t->lot[BEFORE];
+  const esc_chunk *chunk = &t->chunk[BEFORE];
   for (int id = 0; id < ARRAYS; id++)
     if (t->array[id].kind == FLOAT || t->array[id].kind == DOUBLE) scene_fill_reals(t, id);
-  for (int i = 0; i < lot->slots; i++) {
-    lot->seed[i] = scene_bits(t);
-    scene_track(t, &lot->track[i], i);
+  for (int i = 0; i < chunk->slots; i++) {
+    chunk->seed[i] = scene_bits(t);
+    scene_track(t, &chunk->track[i], i);
     scene_state(t, i, early);
   }
-  for (int i = 0; i < lot->slots * t->set.layers; i++) {
-    lot->moved[i] = scene_integer(t, 0, 1000);
-    lot->lost[i] = scene_integer(t, 0, lot->moved[i]);
+  for (int i = 0; i < chunk->slots * t->set.layers; i++) {
+    chunk->nonzero_updates[i] = scene_integer(t, 0, 1000);
+    chunk->rounded_away[i] = scene_integer(t, 0, chunk->nonzero_updates[i]);
   }
 }
 
@@ -248,15 +249,15 @@ static inline void scene_sizes(scene *t) {
                W = (esc_weight_offset(shape, s->layers) / 32 + 1) * 32;
   const bool compensated = s->compensated;
   array *a = t->array;
-  for (int i = 0; i < STAGES; i++) t->lot[i] = (esc_lot){.slots = s->slots, .weights = W};
+  for (int i = 0; i < STAGES; i++) t->chunk[i] = (esc_chunk){.slots = s->slots, .weights = W};
 #define SIZE(field, what, in_layers, in_network)                         \
   *a++ = (array){.name = #field,                                         \
                  .kind = (what),                                         \
-                 .size = sizeof *t->d_lot.field,                         \
+                 .size = sizeof *t->d_chunk.field,                       \
                  .count = (size_t)s->slots * (in_layers) * (in_network), \
                  .layers = (in_layers),                                  \
                  .each = (in_network)};
-  SCENE_LOT_ARRAYS(SIZE)
+  SCENE_CHUNK_ARRAYS(SIZE)
 #undef SIZE
   *a = (array){.name = "direction",
                .kind = FLOAT,
@@ -283,12 +284,12 @@ static inline void scene_allocate(scene *t) {
 static inline void *behind_guard(unsigned char *bytes) { return bytes ? bytes + GUARD : NULL; }
 
 static inline void scene_pointers(scene *t) {
-  t->d_lot = t->lot[BEFORE];
-#define POINT(field, kind, layers, each)                              \
-  for (int i = 0; i < STAGES; i++)                                    \
-    t->lot[i].field = behind_guard(t->array[ARRAY_##field].bytes[i]); \
-  t->d_lot.field = behind_guard(t->array[ARRAY_##field].device);
-  SCENE_LOT_ARRAYS(POINT)
+  t->d_chunk = t->chunk[BEFORE];
+#define POINT(field, kind, layers, each)                                \
+  for (int i = 0; i < STAGES; i++)                                      \
+    t->chunk[i].field = behind_guard(t->array[ARRAY_##field].bytes[i]); \
+  t->d_chunk.field = behind_guard(t->array[ARRAY_##field].device);
+  SCENE_CHUNK_ARRAYS(POINT)
 #undef POINT
   t->p.direction = behind_guard(t->array[ARRAY_direction].bytes[BEFORE]);
 }

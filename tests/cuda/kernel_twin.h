@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels' twins: what kernels.h says of each of them, in plain loops on the
- * host and in the order of order.h. They work on a lot of host arrays in place. */
+ * host and in the order of order.h. They work on a chunk of host arrays in place. */
 #ifndef ESC_KERNEL_TWIN_H
 #define ESC_KERNEL_TWIN_H
 
@@ -27,7 +27,7 @@ static inline size_t sample_at(const scene *t, int slot, int sample) {
 }
 
 static inline size_t weight_at(const scene *t, int slot, int l) {
-  return (size_t)slot * t->lot[BEFORE].weights + esc_weight_offset(t->problem.shape, l);
+  return (size_t)slot * t->chunk[BEFORE].weights + esc_weight_offset(t->problem.shape, l);
 }
 
 static inline size_t layer_at(const scene *t, int slot, int l) {
@@ -46,26 +46,26 @@ static inline int smaller(int a, int b) { return a < b ? a : b; }
 /* a . b over `count` entries, b's `stride` apart. */
 static inline float canonical_dot(const float *a, size_t a_stride, const float *b, size_t b_stride,
                                   int count) {
-  float part[ESC_PARTS] = {0};
+  float partial[ESC_PARTIALS] = {0};
   for (int i = 0; i < count; i++)
-    part[i % ESC_PARTS] =
-        esc_fma_f32(a[(size_t)i * a_stride], b[(size_t)i * b_stride], part[i % ESC_PARTS]);
-  return esc_fold_f32(part);
+    partial[i % ESC_PARTIALS] =
+        esc_fma_f32(a[(size_t)i * a_stride], b[(size_t)i * b_stride], partial[i % ESC_PARTIALS]);
+  return esc_tree_reduce_f32(partial);
 }
 
-static void inputs_twin(const scene *t, esc_lot *lot, int l) {
+static void inputs_twin(const scene *t, esc_chunk *chunk, int l) {
   (void)l;
   const size_t each = (size_t)t->set.batch * (size_t)t->set.inputs;
-  for (int i = 0; i < lot->slots; i++)
-    if (!lot->track[i].finished)
-      esc_draw_inputs(lot->seed[i], lot->track[i].step, 0, t->set.batch, t->set.inputs,
-                      lot->x + (size_t)i * each);
+  for (int i = 0; i < chunk->slots; i++)
+    if (!chunk->track[i].finished)
+      esc_draw_inputs(chunk->seed[i], chunk->track[i].step, 0, t->set.batch, t->set.inputs,
+                      chunk->x + (size_t)i * each);
 }
 
 /* Of all slots: values of one that rests are read by nobody. */
-static void activate_twin(const scene *t, esc_lot *lot, int l) {
+static void activate_twin(const scene *t, esc_chunk *chunk, int l) {
   for (size_t i = row_at(t, l, 0, 0); i < row_at(t, l + 1, 0, 0); i++)
-    lot->h[i] = evaluate(t, lot->z[i]).value;
+    chunk->h[i] = evaluate(t, chunk->z[i]).value;
 }
 
 static inline float target_twin(const scene *t, const float *x) {
@@ -78,135 +78,142 @@ static inline float target_twin(const scene *t, const float *x) {
   return sum;
 }
 
-/* The loss of one sample; its h and error. */
-static inline double sample_twin(const scene *t, esc_lot *lot, int slot, int b) {
+/* The loss of one sample; its h and dloss. */
+static inline double sample_twin(const scene *t, esc_chunk *chunk, int slot, int b) {
   const int top = t->set.layers - 2;
-  const float *z = lot->z + row_at(t, top, slot, b);
-  float *h = lot->h + row_at(t, top, slot, b);
+  const float *z = chunk->z + row_at(t, top, slot, b);
+  float *h = chunk->h + row_at(t, top, slot, b);
   for (int n = 0; n < t->set.width; n++) h[n] = evaluate(t, z[n]).value;
-  const float f = canonical_dot(lot->w + weight_at(t, slot, top + 1), 1, h, 1, t->set.width);
-  const float target = target_twin(t, lot->x + sample_at(t, slot, b) * (size_t)t->set.inputs);
+  const float f = canonical_dot(chunk->w + weight_at(t, slot, top + 1), 1, h, 1, t->set.width);
+  const float target = target_twin(t, chunk->x + sample_at(t, slot, b) * (size_t)t->set.inputs);
   const esc_loss_f32 e =
       esc_loss_eval_f32(t->problem.loss, (float)t->problem.huber_delta, f, target);
-  lot->error[sample_at(t, slot, b)] = e.derivative / (float)t->set.batch;
+  chunk->dloss[sample_at(t, slot, b)] = e.derivative / (float)t->set.batch;
   return (double)e.value;
 }
 
-static void output_twin(const scene *t, esc_lot *lot, int l) {
+static void output_twin(const scene *t, esc_chunk *chunk, int l) {
   (void)l;
-  for (int i = 0; i < lot->slots; i++) {
-    double part[ESC_PARTS] = {0};
-    lot->go[i] = 0;
-    if (lot->track[i].finished) continue;
-    for (int b = 0; b < t->set.batch; b++) part[b % ESC_PARTS] += sample_twin(t, lot, i, b);
-    lot->go[i] = esc_track_loss(&lot->track[i], &t->rules, esc_fold_f64(part) / t->set.batch);
+  for (int i = 0; i < chunk->slots; i++) {
+    double partial[ESC_PARTIALS] = {0};
+    chunk->update_mask[i] = 0;
+    if (chunk->track[i].finished) continue;
+    for (int b = 0; b < t->set.batch; b++) partial[b % ESC_PARTIALS] += sample_twin(t, chunk, i, b);
+    chunk->update_mask[i] =
+        esc_track_loss(&chunk->track[i], &t->rules, esc_tree_reduce_f64(partial) / t->set.batch);
   }
 }
 
-/* One weight's gradient: slabs of samples from..to, each of chains folded in halves. */
-static inline float gradient_twin(const scene *t, const float *error, const float *h) {
-  const int chains = esc_gradient_chains(t->set.width), batch = t->set.batch;
+/* One weight's gradient: accumulation blocks of samples from..to, each the tree reduction of
+ * partial sums. */
+static inline float gradient_twin(const scene *t, const float *dloss, const float *h) {
+  const int slices = esc_gradient_slices(t->set.width), batch = t->set.batch;
   double sum = 0;
-  for (int from = 0; from < batch; from += ESC_SLAB) {
-    float chain[4] = {0};
-    for (int b = from; b < smaller(batch, from + ESC_SLAB); b++) {
-      const int c = b % ESC_TILE / (ESC_TILE / chains);
-      chain[c] = esc_fma_f32(error[b], h[(size_t)b * (size_t)t->set.width], chain[c]);
+  for (int from = 0; from < batch; from += ESC_ACCUMULATION_BLOCK) {
+    float partial[4] = {0};
+    for (int b = from; b < smaller(batch, from + ESC_ACCUMULATION_BLOCK); b++) {
+      const int c = b % ESC_TILE / (ESC_TILE / slices);
+      partial[c] = esc_fma_f32(dloss[b], h[(size_t)b * (size_t)t->set.width], partial[c]);
     }
-    for (int half = chains / 2; half > 0; half /= 2)
-      for (int c = 0; c < half; c++) chain[c] += chain[c + half];
-    sum += (double)chain[0];
+    for (int half = slices / 2; half > 0; half /= 2)
+      for (int c = 0; c < half; c++) partial[c] += partial[c + half];
+    sum += (double)partial[0];
   }
   return (float)sum;
 }
 
-static void output_gradient_twin(const scene *t, esc_lot *lot, int l) {
+static void output_gradient_twin(const scene *t, esc_chunk *chunk, int l) {
   (void)l;
   const int top = t->set.layers - 2;
-  for (int i = 0; i < lot->slots; i++)
-    for (int n = 0; lot->go[i] && n < t->set.width; n++)
-      lot->g[weight_at(t, i, top + 1) + (size_t)n] =
-          gradient_twin(t, lot->error + sample_at(t, i, 0), lot->h + row_at(t, top, i, 0) + n);
+  for (int i = 0; i < chunk->slots; i++)
+    for (int n = 0; chunk->update_mask[i] && n < t->set.width; n++)
+      chunk->g[weight_at(t, i, top + 1) + (size_t)n] =
+          gradient_twin(t, chunk->dloss + sample_at(t, i, 0), chunk->h + row_at(t, top, i, 0) + n);
 }
 
-/* u of feature n in sample b: error w at the last hidden layer. */
-static inline float incoming_u(const scene *t, const esc_lot *lot, int l, int slot, int b, int n) {
+/* u of feature n in sample b: dloss w at the last hidden layer. */
+static inline float incoming_u(const scene *t, const esc_chunk *chunk, int l, int slot, int b,
+                               int n) {
   const int top = t->set.layers - 2;
-  if (l < top) return lot->u[row_at(t, 0, slot, b) + (size_t)n];
-  return lot->error[sample_at(t, slot, b)] * lot->w[weight_at(t, slot, top + 1) + (size_t)n];
+  if (l < top) return chunk->u[row_at(t, 0, slot, b) + (size_t)n];
+  return chunk->dloss[sample_at(t, slot, b)] * chunk->w[weight_at(t, slot, top + 1) + (size_t)n];
 }
 
 /* One feature over the samples of one tile: its delta, and sum u kappa(z). */
-static inline float feature_twin(const scene *t, esc_lot *lot, int l, int slot, int first, int n) {
+static inline float feature_twin(const scene *t, esc_chunk *chunk, int l, int slot, int first,
+                                 int n) {
   const int samples = smaller(ESC_TILE, t->set.batch - first);
-  float part[ESC_PARTS] = {0};
+  float partial[ESC_PARTIALS] = {0};
   for (int b = 0; b < samples; b++) {
     const size_t at = row_at(t, 0, slot, first + b) + (size_t)n;
-    const esc_eval_f32 e = evaluate(t, lot->z[row_at(t, l, slot, first + b) + (size_t)n]);
-    const float u = incoming_u(t, lot, l, slot, first + b, n);
-    part[b / ESC_RUN] = esc_fma_f32(u, e.deficit, part[b / ESC_RUN]);
-    lot->delta[at] = u * e.derivative;
+    const esc_eval_f32 e = evaluate(t, chunk->z[row_at(t, l, slot, first + b) + (size_t)n]);
+    const float u = incoming_u(t, chunk, l, slot, first + b, n);
+    partial[b / ESC_SAMPLES_PER_PARTIAL] =
+        esc_fma_f32(u, e.deficit, partial[b / ESC_SAMPLES_PER_PARTIAL]);
+    chunk->delta[at] = u * e.derivative;
   }
-  return esc_fold_f32(part);
+  return esc_tree_reduce_f32(partial);
 }
 
-static void delta_twin(const scene *t, esc_lot *lot, int l) {
-  for (int i = 0; i < lot->slots; i++)
-    for (int first = 0; lot->go[i] && first < t->set.batch; first += ESC_TILE) {
-      double part[ESC_PARTS] = {0};
+static void delta_twin(const scene *t, esc_chunk *chunk, int l) {
+  for (int i = 0; i < chunk->slots; i++)
+    for (int first = 0; chunk->update_mask[i] && first < t->set.batch; first += ESC_TILE) {
+      double partial[ESC_PARTIALS] = {0};
       for (int n = 0; n < t->set.width; n++)
-        part[n % ESC_PARTS] += (double)feature_twin(t, lot, l, i, first, n);
-      lot->tile[tile_at(t, i, l, first / ESC_TILE)] = esc_fold_f64(part);
+        partial[n % ESC_PARTIALS] += (double)feature_twin(t, chunk, l, i, first, n);
+      chunk->tile[tile_at(t, i, l, first / ESC_TILE)] = esc_tree_reduce_f64(partial);
     }
 }
 
-static inline esc_updated updated(const scene *t, const esc_lot *lot, int l, size_t at) {
+static inline esc_updated updated(const scene *t, const esc_chunk *chunk, int l, size_t at) {
   const float rate = t->p.rate[l];
-  return lot->low ? esc_update_compensated(rate, lot->g[at], lot->w[at], lot->low[at])
-                  : esc_update_plain(rate, lot->g[at], lot->w[at]);
+  return chunk->compensation
+             ? esc_update_compensated(rate, chunk->g[at], chunk->w[at], chunk->compensation[at])
+             : esc_update_plain(rate, chunk->g[at], chunk->w[at]);
 }
 
 /* Updates a row of weights; its |g|^2. */
-static inline double row_twin(const scene *t, esc_lot *lot, int l, size_t at, size_t out) {
-  double part[ESC_PARTS] = {0};
+static inline double row_twin(const scene *t, esc_chunk *chunk, int l, size_t at, size_t out) {
+  double partial[ESC_PARTIALS] = {0};
   for (int k = 0; k < esc_fan_in(t->problem.shape, l); k++, at++) {
-    const esc_updated u = updated(t, lot, l, at);
-    part[k % ESC_PARTS] += (double)lot->g[at] * (double)lot->g[at];
-    lot->w[at] = u.w;
-    if (lot->low) lot->low[at] = u.low;
-    lot->moved[out] += u.moved;
-    lot->lost[out] += u.lost;
+    const esc_updated u = updated(t, chunk, l, at);
+    partial[k % ESC_PARTIALS] += (double)chunk->g[at] * (double)chunk->g[at];
+    chunk->w[at] = u.w;
+    if (chunk->compensation) chunk->compensation[at] = u.compensation;
+    chunk->nonzero_updates[out] += u.nonzero_update;
+    chunk->rounded_away[out] += u.rounded_away;
   }
-  return esc_fold_f64(part);
+  return esc_tree_reduce_f64(partial);
 }
 
-static void update_twin(const scene *t, esc_lot *lot, int layer) {
+static void update_twin(const scene *t, esc_chunk *chunk, int layer) {
   (void)layer;
-  for (int i = 0; i < lot->slots; i++)
-    for (int l = 0; lot->go[i] && l < t->set.layers; l++) {
-      double part[ESC_PARTS] = {0};
+  for (int i = 0; i < chunk->slots; i++)
+    for (int l = 0; chunk->update_mask[i] && l < t->set.layers; l++) {
+      double partial[ESC_PARTIALS] = {0};
       const size_t out = layer_at(t, i, l), columns = (size_t)esc_fan_in(t->problem.shape, l);
-      lot->moved[out] = lot->lost[out] = 0;
+      chunk->nonzero_updates[out] = chunk->rounded_away[out] = 0;
       for (int n = 0; n < esc_fan_out(t->problem.shape, l); n++)
-        part[n % ESC_PARTS] += row_twin(t, lot, l, weight_at(t, i, l) + (size_t)n * columns, out);
-      lot->gradient2[out] = esc_fold_f64(part);
+        partial[n % ESC_PARTIALS] +=
+            row_twin(t, chunk, l, weight_at(t, i, l) + (size_t)n * columns, out);
+      chunk->grad_norm_sq[out] = esc_tree_reduce_f64(partial);
     }
 }
 
-static void ledger_twin(const scene *t, esc_lot *lot, int layer) {
+static void ledger_twin(const scene *t, esc_chunk *chunk, int layer) {
   (void)layer;
-  for (int i = 0; i < lot->slots; i++) {
-    if (!lot->go[i]) continue;
+  for (int i = 0; i < chunk->slots; i++) {
+    if (!chunk->update_mask[i]) continue;
     for (int l = 0; l < t->set.layers; l++) {
       double sum = 0;
       for (int k = 0; k < tiles_of(t) && l < t->set.layers - 1; k++)
-        sum += lot->tile[tile_at(t, i, l, k)];
-      if (l < t->set.layers - 1) lot->deficit[layer_at(t, i, l)] = sum;
-      lot->track[i].updates += lot->moved[layer_at(t, i, l)];
-      lot->track[i].lost += lot->lost[layer_at(t, i, l)];
+        sum += chunk->tile[tile_at(t, i, l, k)];
+      if (l < t->set.layers - 1) chunk->deficit[layer_at(t, i, l)] = sum;
+      chunk->track[i].nonzero_updates += chunk->nonzero_updates[layer_at(t, i, l)];
+      chunk->track[i].rounded_away += chunk->rounded_away[layer_at(t, i, l)];
     }
-    esc_track_update(&lot->track[i], &t->rules, lot->deficit + layer_at(t, i, 0),
-                     lot->gradient2 + layer_at(t, i, 0));
+    esc_track_update(&chunk->track[i], &t->rules, chunk->deficit + layer_at(t, i, 0),
+                     chunk->grad_norm_sq + layer_at(t, i, 0));
   }
 }
 

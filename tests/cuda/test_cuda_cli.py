@@ -14,7 +14,7 @@ import unittest
 import xarray
 
 PROGRAM = sys.argv.pop(1)
-# One piece of a gradient chain (16 samples): the stand-in for cuBLAS then has the
+# One K-slice of a gradient (16 samples): the stand-in for cuBLAS then has the
 # canonical order, and both backends must give the same bits.
 SPEC = """
 name: small
@@ -35,7 +35,7 @@ class CudaCommandLine(unittest.TestCase):
     def call(self, *arguments, code=0):
         done = subprocess.run(
             [PROGRAM, *arguments], cwd=self.folder, capture_output=True, text=True,
-            env={**os.environ, "ESCAPEMENT_CUDA_LOT": "4"}, check=False)
+            env={**os.environ, "ESCAPEMENT_CUDA_CHUNK": "4"}, check=False)
         self.assertEqual(done.returncode, code, done.stderr)
         return done
 
@@ -82,7 +82,7 @@ class CudaCommandLine(unittest.TestCase):
                  "--max-time", "0.000001",
                  "--backend", "cpu" if turns % 2 else "cuda"],
                 cwd=self.folder, capture_output=True, text=True,
-                env={**os.environ, "ESCAPEMENT_CUDA_LOT": "4"}, check=False)
+                env={**os.environ, "ESCAPEMENT_CUDA_CHUNK": "4"}, check=False)
             self.assertIn(done.returncode, (0, 143), done.stderr)
             turns += 1
         self.assertGreater(turns, 1)
@@ -97,7 +97,7 @@ class CudaCommandLine(unittest.TestCase):
             done = subprocess.run(
                 [PROGRAM, "run", "spec.yaml", "-q", "-o", "a.h5", "--resume", *record,
                  "--max-time", "0.000001"], cwd=self.folder, capture_output=True, text=True,
-                env={**os.environ, "ESCAPEMENT_CUDA_LOT": str(2 + parts % 3)}, check=False)
+                env={**os.environ, "ESCAPEMENT_CUDA_CHUNK": str(2 + parts % 3)}, check=False)
             self.assertIn(done.returncode, (0, 143), done.stderr)
             parts += 1
         self.assertGreater(parts, 1)

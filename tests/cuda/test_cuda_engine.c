@@ -2,8 +2,8 @@
 /* The CUDA engine beside the CPU engine, in its memory and when the device fails.
  * Built twice: on the SIMT harness (ESC_SIMT) and for a device. */
 #include "cpu/cpu.h"
+#include "cuda/chunk.h"
 #include "cuda/cuda.h"
-#include "cuda/lot.h"
 #include "problems.h"
 #ifdef ESC_SIMT
 #include "esc_simt.h"
@@ -184,22 +184,22 @@ static void path_fused_3xtf32_takes_every_activation_and_loss(void **state) {
   }
 }
 
-/* A network's bits are its own: not of the lot's size, of its company, of how many
+/* A network's bits are its own: not of the chunk's size, of its company, of how many
  * steps a launch makes. */
 static void path_fused_3xtf32_has_the_same_bits_in_any_company(void **state) {
   (void)state;
   static const struct {
-    const char *lot;
+    const char *chunk;
     int64_t block;
   } other[] = {{"1", 8}, {"5", 3}, {"16", 1}};
   esc_problem p = escape_problem(3, 32, 20, 130);
   p.steps = 8;
   p.update = ESC_UPDATE_COMPENSATED;
-  esc_results *first = train(&esc_cuda_fused_3xtf32_engine, &p, 5, 8); /* in lots of 2 */
+  esc_results *first = train(&esc_cuda_fused_3xtf32_engine, &p, 5, 8); /* in chunks of 2 */
   for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
-    setenv("ESCAPEMENT_CUDA_LOT", other[i].lot, 1);
+    setenv("ESCAPEMENT_CUDA_CHUNK", other[i].chunk, 1);
     esc_results *again = train(&esc_cuda_fused_3xtf32_engine, &p, 5, other[i].block);
-    setenv("ESCAPEMENT_CUDA_LOT", "2", 1);
+    setenv("ESCAPEMENT_CUDA_CHUNK", "2", 1);
     assert_true(same_bits(first, again));
     esc_results_free(again);
   }
@@ -241,23 +241,23 @@ static void path_fused_is_taken_where_the_shape_fits(void **state) {
   for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++) {
     const esc_engine_ops *engine = NULL;
     esc_problem p = problem_make(shape[i].layers, shape[i].width, shape[i].inputs, shape[i].batch);
-    esc_assert_ok(esc_cuda_find(&p, 0, NULL, false, &engine));
+    esc_assert_ok(esc_cuda_select(&p, 0, NULL, false, &engine));
     assert_ptr_equal(engine, shape[i].fits ? &esc_cuda_fused_engine : &esc_cuda_cublas_engine);
-    assert_int_equal(esc_cuda_find(&p, 0, "fused", false, &engine),
+    assert_int_equal(esc_cuda_select(&p, 0, "fused", false, &engine),
                      shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
-    assert_int_equal(esc_cuda_find(&p, 0, "fused-3xtf32", false, &engine),
+    assert_int_equal(esc_cuda_select(&p, 0, "fused-3xtf32", false, &engine),
                      shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
     if (shape[i].fits) assert_ptr_equal(engine, &esc_cuda_fused_3xtf32_engine);
-    assert_int_equal(esc_cuda_find(&p, 0, "fused-3xtf32", true, &engine), ESC_BAD_INPUT);
+    assert_int_equal(esc_cuda_select(&p, 0, "fused-3xtf32", true, &engine), ESC_BAD_INPUT);
     assert_non_null(strstr(esc_error_message(), "--path fused-3xtf32: takes fp32"));
-    esc_assert_ok(esc_cuda_find(&p, 0, "cublas", false, &engine));
+    esc_assert_ok(esc_cuda_select(&p, 0, "cublas", false, &engine));
     assert_ptr_equal(engine, &esc_cuda_cublas_engine);
     problem_free(&p);
   }
 }
 
 #ifdef ESC_SIMT
-/* cuBLAS' stand-in makes one chain over all samples. Up to one piece of a tile
+/* cuBLAS' stand-in makes one sum over all samples. Up to one K-slice of a tile
  * (order.h) that is the canonical order, so everything else must be it too. */
 static void whole_runs_have_the_bits_of_the_cpu_engine(void **state) {
   (void)state;
@@ -304,7 +304,7 @@ static void every_activation_loss_and_teacher_has_the_bits_of_the_cpu_engine(voi
 /* What CUDA leaves open: the order of threads, blocks and streams. */
 static void any_order_gives_the_same_bits(const esc_engine_ops *engine, const esc_problem *p) {
   static const char *const orders[] = {"reverse", "shuffled:1", "shuffled:2"};
-  esc_results *forward = train(engine, p, 5, 20); /* three lots on three streams */
+  esc_results *forward = train(engine, p, 5, 20); /* three chunks on three streams */
   for (int i = 0; i < 3; i++) {
     assert_int_equal(esc_simt_set_order(orders[i]), 0);
     esc_results *other = train(engine, p, 5, 20);
@@ -325,7 +325,7 @@ static void bits_do_not_depend_on_the_order_of_execution(void **state) {
   p.steps = 2;
   any_order_gives_the_same_bits(&esc_cuda_fused_engine, &p);
   problem_free(&p);
-  p = escape_problem(3, 64, 40, 65); /* two chains, more warps */
+  p = escape_problem(3, 64, 40, 65); /* two K-slices, more warps */
   p.steps = 1;
   any_order_gives_the_same_bits(&esc_cuda_fused_engine, &p);
   any_order_gives_the_same_bits(&esc_cuda_fused_3xtf32_engine, &p);

@@ -12,29 +12,29 @@
 typedef struct record {
   const char *kernel; /* as in its source */
   cudaError_t (*launch)(const scene *t, int l);
-  void (*twin)(const scene *t, esc_lot *lot, int l);
+  void (*twin)(const scene *t, esc_chunk *chunk, int l);
   void (*near_double)(const scene *t, int l, double slack);
-  unsigned outputs; /* arrays that are poisoned before; w, low and track are changed in place */
+  unsigned outputs; /* poisoned before; w, compensation and track are changed in place */
   unsigned spoils;  /* an array in which a NaN is to be seen in the outputs; 0: none is */
   bool layered;     /* launched for each hidden layer */
-  bool early;       /* track.finished tells who rests, not `go` */
+  bool early;       /* track.finished tells who rests, not `update_mask` */
   bool all_slots;   /* works on those that rest, too */
 } record;
 
-/* The problem and the lot go by value when it is launched; the rules too. */
+/* The problem and the chunk go by value when it is launched; the rules too. */
 #define LAUNCHER(name, call)                         \
   static cudaError_t name(const scene *t, int l) {   \
     const esc_device_problem p = scene_on_device(t); \
     (void)l;                                         \
     return call;                                     \
   }
-LAUNCHER(launch_inputs, esc_launch_inputs(&p, &t->d_lot, t->stream))
-LAUNCHER(launch_activate, esc_launch_activate(&p, &t->d_lot, l, t->stream))
-LAUNCHER(launch_output, esc_launch_output(&p, &t->rules, &t->d_lot, t->stream))
-LAUNCHER(launch_output_gradient, esc_launch_output_gradient(&p, &t->d_lot, t->stream))
-LAUNCHER(launch_delta, esc_launch_delta(&p, &t->d_lot, l, t->stream))
-LAUNCHER(launch_update, esc_launch_update(&p, &t->d_lot, t->stream))
-LAUNCHER(launch_ledger, esc_launch_ledger(&p, &t->rules, &t->d_lot, t->stream))
+LAUNCHER(launch_inputs, esc_launch_inputs(&p, &t->d_chunk, t->stream))
+LAUNCHER(launch_activate, esc_launch_activate(&p, &t->d_chunk, l, t->stream))
+LAUNCHER(launch_output, esc_launch_output(&p, &t->rules, &t->d_chunk, t->stream))
+LAUNCHER(launch_output_gradient, esc_launch_output_gradient(&p, &t->d_chunk, t->stream))
+LAUNCHER(launch_delta, esc_launch_delta(&p, &t->d_chunk, l, t->stream))
+LAUNCHER(launch_update, esc_launch_update(&p, &t->d_chunk, t->stream))
+LAUNCHER(launch_ledger, esc_launch_ledger(&p, &t->rules, &t->d_chunk, t->stream))
 
 static const record records[] = {
     {.kernel = "esc_inputs_kernel",
@@ -55,7 +55,7 @@ static const record records[] = {
      .launch = launch_output,
      .twin = output_twin,
      .near_double = output_double,
-     .outputs = ID(h) | ID(error) | ID(go),
+     .outputs = ID(h) | ID(dloss) | ID(update_mask),
      .spoils = ID(x),
      .early = true},
     {.kernel = "esc_output_gradient_kernel",
@@ -63,7 +63,7 @@ static const record records[] = {
      .twin = output_gradient_twin,
      .near_double = output_gradient_double,
      .outputs = ID(g),
-     .spoils = ID(error)},
+     .spoils = ID(dloss)},
     {.kernel = "esc_delta_kernel",
      .launch = launch_delta,
      .twin = delta_twin,
@@ -75,7 +75,7 @@ static const record records[] = {
      .launch = launch_update,
      .twin = update_twin,
      .near_double = update_double,
-     .outputs = ID(gradient2) | ID(moved) | ID(lost),
+     .outputs = ID(grad_norm_sq) | ID(nonzero_updates) | ID(rounded_away),
      .spoils = ID(g)},
     {.kernel = "esc_ledger_kernel",
      .launch = launch_ledger,
@@ -122,7 +122,7 @@ static void poison_outputs(const record *r, scene *t) {
 /* In every order the bits of the twin, and always the same ones. */
 static void run_all(const record *r, scene *t, int l) {
   scene_copy(t, WANT, BEFORE);
-  r->twin(t, &t->lot[WANT], l);
+  r->twin(t, &t->chunk[WANT], l);
   for (int run = 0; run < RUNS; run++) {
     set_order(run);
     run_once(r, t, l);
@@ -205,9 +205,13 @@ static void takes_every_activation_loss_and_teacher(void **state) {
 
 static void takes_the_largest_of_everything(void **state) {
   static const setting largest[] = {
-      {.layers = 3, .width = 30, .inputs = 5, .batch = 2 * ESC_SLAB + 90, .slots = 2},
-      {.layers = 2, .width = 60, .inputs = 5, .batch = ESC_SLAB + 1, .slots = 2},
-      {.layers = 2, .width = 90, .inputs = 5, .batch = 2 * ESC_SLAB + 130, .slots = 1},
+      {.layers = 3, .width = 30, .inputs = 5, .batch = 2 * ESC_ACCUMULATION_BLOCK + 90, .slots = 2},
+      {.layers = 2, .width = 60, .inputs = 5, .batch = ESC_ACCUMULATION_BLOCK + 1, .slots = 2},
+      {.layers = 2,
+       .width = 90,
+       .inputs = 5,
+       .batch = 2 * ESC_ACCUMULATION_BLOCK + 130,
+       .slots = 1},
       {.layers = ESC_LAYERS_MAX, .width = 3, .inputs = 2, .batch = 5, .slots = 9},
       {.layers = 2, .width = ESC_WIDTH_MAX, .inputs = 2, .batch = 3, .slots = 2},
       {.layers = 2, .width = 2, .inputs = ESC_INPUTS_MAX, .batch = 3, .slots = 2},
@@ -240,7 +244,7 @@ static void skip_because(const char *why) {
   skip();
 }
 
-/* Bit for bit, but for `go`, which says so. */
+/* Bit for bit, but for `update_mask`, which says so. */
 static void leaves_networks_alone_that_rest(void **state) {
   const record *r = *state;
   setting s = middling;
@@ -249,7 +253,7 @@ static void leaves_networks_alone_that_rest(void **state) {
   s.states = ALL_REST;
   scene_open(&t, &s, r->early);
   poison_outputs(r, &t);
-  for (int i = 0; i < s.slots; i++) t.lot[BEFORE].go[i] = 0;
+  for (int i = 0; i < s.slots; i++) t.chunk[BEFORE].update_mask[i] = 0;
   for (int l = 0; l < (r->layered ? s.layers - 1 : 1); l++) {
     run_once(r, &t, l);
     scene_compare(&t, BEFORE);
@@ -290,7 +294,7 @@ static void keeps_a_nan_within_its_network(void **state) {
   for (int id = 0; id < ARRAYS; id++)
     if (r->spoils >> id & 1) spoil(&t, id, 1);
   scene_copy(&t, WANT, BEFORE);
-  r->twin(&t, &t.lot[WANT], 0);
+  r->twin(&t, &t.chunk[WANT], 0);
   run_once(r, &t, 0);
   scene_compare(&t, WANT);
   assert_true(compare_others(&t, 1, r->outputs) > 0);
@@ -304,13 +308,13 @@ static void check_diverged(scene *t) {
   poison_outputs(r, t);
   run_all(r, t, 0);
   for (int i = 0; i < t->set.slots; i++) {
-    const esc_track *got = &t->lot[GOT].track[i];
+    const esc_track *got = &t->chunk[GOT].track[i];
     assert_true(i == 1 ? isnan(got->loss) : isfinite(got->loss));
     if (i == 1) assert_int_equal(got->status, ESC_MEMBER_DIVERGED);
     assert_int_equal(got->finished, i == 1);
-    assert_int_equal(t->lot[GOT].go[i], i != 1);
+    assert_int_equal(t->chunk[GOT].update_mask[i], i != 1);
     for (int k = 0; i == 1 && k < t->problem.thresholds; k++)
-      assert_true(got->escape_step[k] == t->lot[BEFORE].track[i].escape_step[k]);
+      assert_true(got->escape_step[k] == t->chunk[BEFORE].track[i].escape_step[k]);
   }
 }
 
@@ -331,7 +335,7 @@ static void a_nan_marks_its_network_diverged_and_no_other(void **state) {
         t.rules.thresholds = 1;
         t.rules.threshold[0] = -1; /* nobody escapes */
         if (arrays[i] == ARRAY_w)
-          t.lot[BEFORE].w[weight_at(&t, 1, 1)] = (float)NAN;
+          t.chunk[BEFORE].w[weight_at(&t, 1, 1)] = (float)NAN;
         else
           spoil(&t, arrays[i], 1);
         check_diverged(&t);

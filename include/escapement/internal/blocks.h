@@ -31,7 +31,7 @@ esc_status esc_block_grid_create(const esc_block_problem *problem, double finene
 void esc_block_grid_free(esc_block_grid *grid);
 
 int esc_block_size(const esc_block_problem *problem); /* numbers in a state: K^2 (L-1) + K */
-void esc_block_start(const esc_block_problem *problem, double *state);
+void esc_block_initial_state(const esc_block_problem *problem, double *state);
 
 /* A coordinate's channel: 0 for the scales (diagonals and A_L), l for the rest of A_l. */
 int esc_block_channel(const esc_block_problem *problem, int coordinate);
@@ -49,7 +49,7 @@ typedef struct esc_block_signals {
 /* dA/dt (NULL: not wanted), coordinates that the level freezes 0, and the signals. Sums over
  * nodes have one order whatever the number of threads. */
 esc_status esc_block_flow(const esc_block_problem *problem, const esc_block_grid *grid,
-                          const double *state, double *rate, esc_block_signals *signals);
+                          const double *state, double *rhs, esc_block_signals *signals);
 
 /* dS_k/dA of mode k, all coordinates. */
 esc_status esc_block_signal_gradient(const esc_block_problem *problem, const esc_block_grid *grid,
@@ -69,7 +69,7 @@ typedef struct esc_block_directions {
   const double *v;
 } esc_block_directions;
 esc_status esc_block_linearise(const esc_block_problem *problem, const esc_block_grid *grid,
-                               const double *state, esc_block_directions directions, double *rate,
+                               const double *state, esc_block_directions directions, double *rhs,
                                double *product);
 
 /* J itself (size, size), row-major; rows and columns that the level leaves out are 0. */
@@ -79,6 +79,6 @@ esc_status esc_block_jacobian(const esc_block_problem *problem, const esc_block_
 /* Integrates whatever the sign of the leading drive: a start may escape by a higher order, or
  * after its smallest scale has passed through 0. ESC_BAD_INPUT where the flow overflows a double
  * at the start. */
-esc_status esc_block_escape(const esc_block_problem *problem, esc_block_times *out);
+esc_status esc_block_times_find(const esc_block_problem *problem, esc_block_times *out);
 
 #endif

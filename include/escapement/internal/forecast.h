@@ -42,9 +42,9 @@ typedef struct esc_forecast {
   double step[ESC_THRESHOLDS_MAX]; /* (threshold); infinity: not within a thousand budgets; NaN
                                       without a method */
   double spread;                   /* standard deviation of ln(step/real) of one member */
-  bool late;       /* a threshold is below what the linear part can reach: a lower bound */
-  bool own;        /* of the member itself: not of a narrower stand-in */
-  const char *why; /* without a method: why there is none. Constant text */
+  bool is_lower_bound; /* a threshold is below what the linear part can reach: a lower bound */
+  bool is_member;      /* of the member itself: not of a narrower stand-in */
+  const char *why;     /* without a method: why there is none. Constant text */
 } esc_forecast;
 
 /* How members of this problem with these small layers can be forecast. */

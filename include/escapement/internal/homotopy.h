@@ -13,11 +13,11 @@
 
 /* escape, and with `slopes` the rest. Refuses activations without sigma'' (relu), and in
  * words a mode that does not escape. */
-esc_status esc_homotopy_at(const esc_homotopy *homotopy, const esc_block_grid *grid, double lambda,
-                           bool slopes, esc_homotopy_point *out);
+esc_status esc_homotopy_evaluate(const esc_homotopy *homotopy, const esc_block_grid *grid,
+                                 double lambda, bool slopes, esc_homotopy_point *out);
 
 /* `report` (NULL: none). The numbers do not depend on the number of threads. */
-esc_status esc_homotopy_attribute(const esc_homotopy *homotopy, esc_attribution_report *report,
-                                  void *context, esc_attribution *out);
+esc_status esc_attribution_find(const esc_homotopy *homotopy, esc_attribution_report *report,
+                                void *context, esc_attribution *out);
 
 #endif

@@ -17,8 +17,9 @@ void esc_exponent_explain(const esc_exponent *exponent, const esc_plateau_rules 
                           size_t size);
 
 /* Of n networks' numbers, all finite. What they have in common is added to the error in
- * squares: the mean of `bend` (n; NULL: 0) beyond the noise of that mean, and `next`. */
-esc_estimate esc_estimate_of(int64_t n, const double *value, const double *bend, double next);
+ * squares: the mean of `curvature` (n; NULL: 0) beyond the noise of that mean, and `next_order`. */
+esc_estimate esc_estimate_compute(int64_t n, const double *value, const double *curvature,
+                                  double next_order);
 
 /* Fills *out from a result with snapshots, of networks of `problem`, whose observables are means
  * over `samples` inputs. window above 0. Free *out with esc_plateau_table_free in either case. */

@@ -15,10 +15,10 @@ typedef struct esc_batch {
 } esc_batch;
 
 typedef struct esc_gradient {
-  double loss;                      /* E[loss(f, T)] */
-  double *g;                        /* G_l = E[delta_l h_{l-1}'], flat as the weights; caller's */
-  double deficit[ESC_LAYERS_MAX];   /* (interface) E[u_l . kappa(z_l)] */
-  double gradient2[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
+  double loss;                    /* E[loss(f, T)] */
+  double *g;                      /* G_l = E[delta_l h_{l-1}'], flat as the weights; caller's */
+  double deficit[ESC_LAYERS_MAX]; /* (interface) E[u_l . kappa(z_l)] */
+  double grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
 } esc_gradient;
 
 /* Room for one sample on its way through the network, reused from call to call. */

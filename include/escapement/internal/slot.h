@@ -37,10 +37,10 @@ static inline bool esc_slot_finished(const esc_slot *s) { return s->loaded && s-
  * from esc_signal_workspace. */
 void esc_slot_start(esc_slot *slot, const esc_model *model, double *weights, esc_arena *workspace);
 
-/* A member's weights now, w + low (low NULL: 0), both flat; `initial` is a workspace of as many:
- * the initial weights are drawn again into it. */
+/* A member's weights now, w + compensation (NULL: 0), both flat; `initial` is a workspace of as
+ * many: the initial weights are drawn again into it. */
 typedef struct esc_slot_weights {
-  const double *w, *low;
+  const double *w, *compensation;
   double *initial;
 } esc_slot_weights;
 

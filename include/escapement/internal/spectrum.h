@@ -47,8 +47,8 @@ esc_status esc_block_spectrum(const esc_block_problem *problem, const esc_block_
                               const double *state, esc_schur *out);
 
 /* States (count, size) of the flow from its start at ascending times. */
-esc_status esc_block_states(const esc_block_problem *problem, const esc_block_grid *grid, int count,
-                            const double *time, double *state);
+esc_status esc_block_trajectory(const esc_block_problem *problem, const esc_block_grid *grid,
+                                int count, const double *time, double *state);
 
 /* Coordinates that start at 0, the horizon of their integration, and ascending times at which
  * their departures are wanted. */
@@ -63,7 +63,8 @@ typedef struct esc_duhamel_request {
 /* Duhamel's form of each coordinate into out (count). off (count, times; NULL where there are no
  * times): relative departures. */
 esc_status esc_block_duhamel(const esc_block_problem *problem, const esc_block_grid *grid,
-                             const esc_duhamel_request *request, esc_duhamel *out, double *off);
+                             const esc_duhamel_request *request, esc_duhamel *out,
+                             double *departures);
 
 /* The spectrum of the plateau whose escape `times` are. */
 esc_status esc_plateau_spectrum_find(const esc_block_problem *problem, const esc_block_times *times,

@@ -18,7 +18,7 @@ esc_status esc_classify(const esc_activation *activation, esc_classification *ou
 
 /* One sentence for each assumption of the theory that fails, separated by "; ";
  * "" if none does. */
-void esc_classification_doubts(const esc_classification *c, char *text, size_t size);
+void esc_classification_warnings(const esc_classification *c, char *text, size_t size);
 
 /* ---- Gaussian expectations (docs/theory, section 3.4) ---- */
 
@@ -56,7 +56,7 @@ esc_status esc_gaussian_rule(const esc_activation *activation, int layers, doubl
  * says, also while scales pass through 0. Where nothing crosses, ode is NaN and the remark states
  * how the trajectory ended, as it does where the input is too hard for a double; both are ESC_OK.
  * The scales must be positive and finite; the caller checks arguments. */
-esc_status esc_escape(const esc_escape_problem *problem, esc_escape_times *out);
+esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_times *out);
 
 /* The right side ds_l/dt = E[(a sigma(g) - f) df/ds_l] of the reduced ODE with its
  * Jacobian (row-major (L, L), NULL if not wanted), by the rule given. */

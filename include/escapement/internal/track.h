@@ -42,7 +42,8 @@ typedef struct esc_track {
   esc_sum ledger[ESC_LAYERS_MAX]; /* (interface) right side of docs/theory, section 1.4 */
   esc_sum drift[ESC_LAYERS_MAX];  /* (interface) its terms' absolute values */
   double path[ESC_LAYERS_MAX];    /* (layer) 2 eta |G_l| summed over steps */
-  int64_t lost, updates;          /* weight updates that rounding swallowed; all with G != 0 */
+  int64_t rounded_away;           /* weight updates that vanished in rounding */
+  int64_t nonzero_updates;        /* weight updates with G != 0 */
 } esc_track;
 
 /* rate: eta as the engine applies it, rounded to the engine's precision. */
@@ -80,14 +81,14 @@ ESC_SHARED bool esc_track_loss(esc_track *track, const esc_track_rules *r, doubl
 /* Books layer l's part of one update: its path, and at the interface above it the
  * right side of the discrete imbalance identity (docs/theory, section 1.4)
  *   -2 eta mean[u_l . kappa(z_l)] + eta^2 (gamma_{l+1} |G_{l+1}|^2 - gamma_l |G_l|^2).
- * deficit (interface): mean[u_l . kappa(z_l)]; gradient2 (layer): |G_l|^2. */
+ * deficit (interface): mean[u_l . kappa(z_l)]; grad_norm_sq (layer): |G_l|^2. */
 ESC_SHARED void esc_track_layer(esc_track *track, const esc_track_rules *r, int l,
-                                const double *deficit, const double *gradient2) {
-  track->path[l] += 2 * r->rate * sqrt(gradient2[l]);
+                                const double *deficit, const double *grad_norm_sq) {
+  track->path[l] += 2 * r->rate * sqrt(grad_norm_sq[l]);
   if (l == r->layers - 1) return;
   const double flow = -2 * r->rate * deficit[l];
-  const double above = r->rate * r->rate * r->gamma[l + 1] * gradient2[l + 1];
-  const double below = r->rate * r->rate * r->gamma[l] * gradient2[l];
+  const double above = r->rate * r->rate * r->gamma[l + 1] * grad_norm_sq[l + 1];
+  const double below = r->rate * r->rate * r->gamma[l] * grad_norm_sq[l];
   esc_sum_add(&track->ledger[l], flow);
   esc_sum_add(&track->ledger[l], above - below);
   esc_sum_add(&track->drift[l], fabs(flow) + above + below);
@@ -101,8 +102,8 @@ ESC_SHARED void esc_track_step(esc_track *track, const esc_track_rules *r) {
 
 /* Books one update: every layer's part, then the step. */
 ESC_SHARED void esc_track_update(esc_track *track, const esc_track_rules *r, const double *deficit,
-                                 const double *gradient2) {
-  for (int l = 0; l < r->layers; l++) esc_track_layer(track, r, l, deficit, gradient2);
+                                 const double *grad_norm_sq) {
+  for (int l = 0; l < r->layers; l++) esc_track_layer(track, r, l, deficit, grad_norm_sq);
   esc_track_step(track, r);
 }
 

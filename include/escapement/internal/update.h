@@ -6,25 +6,25 @@
 #include "escapement/internal/float_math.h"
 
 typedef struct esc_updated {
-  float w, low;
-  int moved, lost; /* G != 0; and the update vanished in rounding */
+  float w, compensation;
+  int nonzero_update, rounded_away; /* G != 0; and the update vanished in rounding */
 } esc_updated;
 
 /* w - rate g. */
 ESC_SHARED esc_updated esc_update_plain(float rate, float g, float w) {
   const float next = esc_fma_f32(-rate, g, w);
-  const int moved = g != 0.0f;
-  const esc_updated u = {next, 0.0f, moved, moved & (next == w)};
+  const int nonzero = g != 0.0f;
+  const esc_updated u = {next, 0.0f, nonzero, nonzero & (next == w)};
   return u;
 }
 
-/* The same with the rounding error kept in `low` and added to the next step. */
-ESC_SHARED esc_updated esc_update_compensated(float rate, float g, float w, float low) {
-  const float step = esc_fma_f32(-rate, g, low);
+/* The same with the rounding error kept in `compensation` and added to the next step. */
+ESC_SHARED esc_updated esc_update_compensated(float rate, float g, float w, float compensation) {
+  const float step = esc_fma_f32(-rate, g, compensation);
   const float next = esc_add_f32(w, step), kept = esc_sub_f32(next, w);
   const float left = esc_add_f32(esc_sub_f32(w, esc_sub_f32(next, kept)), esc_sub_f32(step, kept));
-  const int moved = g != 0.0f;
-  const esc_updated u = {next, left, moved, moved & (step == low)};
+  const int nonzero = g != 0.0f;
+  const esc_updated u = {next, left, nonzero, nonzero & (step == compensation)};
   return u;
 }
 

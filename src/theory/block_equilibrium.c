@@ -11,7 +11,7 @@
 
 /* Movement left over, relative to the state, against the nearest event's distance: events change
  * by tens of the state's relative change at most. */
-static const double is_small = 1e-5;
+static const double small_displacement = 1e-5;
 
 /* out += weight * M J(M y) M, M the mask of p's level; (size, size). */
 static esc_status add_jacobian(const esc_block_path *path, const esc_block_problem *p,
@@ -30,43 +30,46 @@ done:
 }
 
 /* Length of the way that the linearised flow makes in `horizon`; infinity where that overflows. */
-static double remaining_way(const gsl_vector *value, const gsl_matrix *vector, const double *rate,
-                            double horizon) {
-  double way = 0;
+static double remaining_displacement(const gsl_vector *value, const gsl_matrix *vector,
+                                     const double *rhs, double horizon) {
+  double displacement = 0;
   for (size_t i = 0; i < value->size; i++) {
     const double mu = gsl_vector_get(value, i);
-    double along = 0;
-    for (size_t j = 0; j < value->size; j++) along += gsl_matrix_get(vector, j, i) * rate[j];
-    if (along != 0) way = hypot(way, along * (mu == 0 ? horizon : expm1(mu * horizon) / mu));
+    double component = 0;
+    for (size_t j = 0; j < value->size; j++) component += gsl_matrix_get(vector, j, i) * rhs[j];
+    if (component != 0)
+      displacement =
+          hypot(displacement, component * (mu == 0 ? horizon : expm1(mu * horizon) / mu));
   }
-  return way;
+  return displacement;
 }
 
 static double nearest_event(const esc_block_path *path, const double *distance) {
   double nearest = INFINITY;
   for (int i = 0; i < ESC_BLOCK_EVENTS; i++)
-    if (path->timed[i] && isnan(path->time[i])) nearest = fmin(nearest, fabs(distance[i]));
+    if (path->watched[i] && isnan(path->time[i])) nearest = fmin(nearest, fabs(distance[i]));
   return nearest;
 }
 
-esc_status esc_block_path_rests(const esc_block_path *path, double horizon, bool *rests) {
+esc_status esc_block_path_check_equilibrium(const esc_block_path *path, double horizon,
+                                            bool *at_rest) {
   esc_status status = ESC_OK;
   const int n = esc_block_size(&path->upper);
   const size_t size = (size_t)n;
   const double *y = N_VGetArrayPointer(path->y);
-  double rate[ESC_BLOCK_SIZE_MAX], distance[ESC_BLOCK_EVENTS], length = 0;
+  double rhs[ESC_BLOCK_SIZE_MAX], distance[ESC_BLOCK_EVENTS], length = 0;
   gsl_matrix *j = gsl_matrix_calloc(size, size), *vector = gsl_matrix_alloc(size, size);
   gsl_vector *value = gsl_vector_alloc(size);
   gsl_eigen_symmv_workspace *work = gsl_eigen_symmv_alloc(size);
   if (!j || !vector || !value || !work) ESC_TRY_ALLOCATE(NULL);
-  ESC_TRY(esc_block_path_rate(path, y, rate));
+  ESC_TRY(esc_block_path_rhs(path, y, rhs));
   ESC_TRY(esc_block_path_events(path, y, distance));
   ESC_TRY(add_jacobian(path, &path->upper, path->plan.lambda, y, j));
   if (path->plan.lambda < 1) ESC_TRY(add_jacobian(path, &path->lower, 1 - path->plan.lambda, y, j));
   gsl_eigen_symmv(j, value, vector, work);
   for (int i = 0; i < n; i++) length = hypot(length, y[i]);
-  *rests = remaining_way(value, vector, rate, horizon) <=
-           is_small * nearest_event(path, distance) * length;
+  *at_rest = remaining_displacement(value, vector, rhs, horizon) <=
+             small_displacement * nearest_event(path, distance) * length;
 done:
   if (j) gsl_matrix_free(j);
   if (vector) gsl_matrix_free(vector);

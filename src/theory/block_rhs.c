@@ -12,8 +12,8 @@
 /* ---- the right side ---- */
 
 /* Rate and slopes of one end of the homotopy: M F(M y) with a mask, F(y) without. */
-static esc_status add_end(const esc_block_path *path, const esc_block_problem *p, double weight,
-                          const double *y, double *rate, double *out) {
+static esc_status add_level(const esc_block_path *path, const esc_block_problem *p, double weight,
+                            const double *y, double *rhs, double *out) {
   esc_status status = ESC_OK;
   const int n = esc_block_size(p), rows = 1 + path->channels;
   double *work = malloc((size_t)(2 * rows * n) * sizeof *work);
@@ -23,32 +23,33 @@ static esc_status add_end(const esc_block_path *path, const esc_block_problem *p
   for (int c = 0; c < rows; c++) esc_block_mask(p, masked + c * n);
   const int directions = weight == 0 ? 0 : path->channels;
   ESC_TRY(esc_block_linearise(p, path->plan.grid, masked,
-                              (esc_block_directions){directions, masked + n}, rate, product));
-  for (int i = 0; i < n; i++) out[i] += weight * rate[i];
+                              (esc_block_directions){directions, masked + n}, rhs, product));
+  for (int i = 0; i < n; i++) out[i] += weight * rhs[i];
   for (int i = 0; i < directions * n; i++) out[n + i] += weight * product[i];
 done:
   free(work);
   return status;
 }
 
-esc_status esc_block_path_slopes(const esc_block_path *path, const double *y, double *out) {
+esc_status esc_block_path_extended_rhs(const esc_block_path *path, const double *y, double *out) {
   esc_status status = ESC_OK;
   const int n = esc_block_size(&path->upper);
   const double lambda = path->plan.lambda;
   double lower[ESC_BLOCK_SIZE_MAX], upper[ESC_BLOCK_SIZE_MAX];
   memset(out, 0, (size_t)((1 + path->channels) * n) * sizeof *out);
-  ESC_TRY(add_end(path, &path->upper, lambda, y, upper, out));
-  if (lambda < 1 || path->channels) ESC_TRY(add_end(path, &path->lower, 1 - lambda, y, lower, out));
+  ESC_TRY(add_level(path, &path->upper, lambda, y, upper, out));
+  if (lambda < 1 || path->channels)
+    ESC_TRY(add_level(path, &path->lower, 1 - lambda, y, lower, out));
   for (int i = 0; path->channels && i < n; i++)
     out[(1 + esc_block_channel(&path->upper, i)) * n + i] += upper[i] - lower[i];
 done:
   return status;
 }
 
-esc_status esc_block_path_rate(const esc_block_path *path, const double *y, double *rate) {
+esc_status esc_block_path_rhs(const esc_block_path *path, const double *y, double *rhs) {
   esc_block_path plain = *path;
   plain.channels = 0;
-  return esc_block_path_slopes(&plain, y, rate);
+  return esc_block_path_extended_rhs(&plain, y, rhs);
 }
 
 /* ---- events ---- */
@@ -61,10 +62,10 @@ esc_status esc_block_path_events(const esc_block_path *path, const double *y, do
   for (int i = 0; i < ESC_BLOCK_EVENTS; i++) distance[i] = -1;
   for (int k = 0; k < p->modes; k++) {
     const int hermite = p->modes + k;
-    if (path->timed[k]) distance[k] = at.s[k] / (p->amplitude[k] * path->c1) - 0.5;
-    if (path->timed[hermite]) distance[hermite] = at.h[k] / (p->amplitude[k] * path->c3) - 0.5;
+    if (path->watched[k]) distance[k] = at.s[k] / (p->amplitude[k] * path->c1) - 0.5;
+    if (path->watched[hermite]) distance[hermite] = at.h[k] / (p->amplitude[k] * path->c3) - 0.5;
   }
-  if (path->timed[ESC_BLOCK_LOSS]) distance[ESC_BLOCK_LOSS] = 1 - at.loss / p->threshold;
+  if (path->watched[ESC_BLOCK_LOSS]) distance[ESC_BLOCK_LOSS] = 1 - at.loss / p->threshold;
 done:
   return status;
 }

@@ -19,7 +19,7 @@ esc_status esc_activation_check(const esc_activation *a) {
   return esc_activation_from_coefficients(a->terms, a->coefficient, &unused);
 }
 
-static esc_status classify(const esc_activation *activation, esc_classification *out) {
+static esc_status check_and_classify(const esc_activation *activation, esc_classification *out) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_activation_check(activation));
   ESC_TRY(esc_classify(activation, out));
@@ -29,7 +29,7 @@ done:
 
 esc_status esc_activation_classify(const esc_activation *activation, esc_classification *out) {
   const esc_library_scope scope = esc_library_enter();
-  const esc_status status = classify(activation, out);
+  const esc_status status = check_and_classify(activation, out);
   esc_library_leave(scope);
   return status;
 }
@@ -62,7 +62,7 @@ bool esc_classification_deficit(const esc_classification *c, int *order, double 
 
 void esc_classification_warn(const esc_classification *c, char *text, size_t size) {
   const esc_library_scope scope = esc_library_enter();
-  esc_classification_doubts(c, text, size);
+  esc_classification_warnings(c, text, size);
   esc_library_leave(scope);
 }
 
@@ -87,27 +87,27 @@ done:
   return status;
 }
 
-static esc_status escape(const esc_escape_problem *p, esc_escape_times *out) {
+static esc_status compute_escape_times(const esc_escape_problem *p, esc_escape_times *out) {
   esc_status status = ESC_OK;
   ESC_TRY(check_start(p));
   if (!(p->to > 0) || !isfinite(p->to))
     return ESC_FAIL(ESC_BAD_INPUT, "to: is %g; allowed: a finite number above 0", p->to);
   if (p->layer < 0 || p->layer >= p->layers)
     return ESC_FAIL(ESC_BAD_INPUT, "layer: is %d; allowed: 0 to %d", p->layer, p->layers - 1);
-  ESC_TRY(esc_escape(p, out));
+  ESC_TRY(esc_escape_times_find(p, out));
 done:
   return status;
 }
 
 esc_status esc_escape_times_compute(const esc_escape_problem *problem, esc_escape_times *out) {
   const esc_library_scope scope = esc_library_enter();
-  const esc_status status = escape(problem, out);
+  const esc_status status = compute_escape_times(problem, out);
   esc_library_leave(scope);
   return status;
 }
 
-static esc_status follow(const esc_escape_problem *p, int times, const double *time, double *scale,
-                         double *loss) {
+static esc_status compute_trajectory(const esc_escape_problem *p, int times, const double *time,
+                                     double *scale, double *loss) {
   esc_status status = ESC_OK;
   ESC_TRY(check_start(p));
   for (int i = 0; i < times; i++)
@@ -122,7 +122,7 @@ done:
 esc_status esc_trajectory_compute(const esc_escape_problem *problem, int times, const double *time,
                                   double *scale, double *loss) {
   const esc_library_scope scope = esc_library_enter();
-  const esc_status status = follow(problem, times, time, scale, loss);
+  const esc_status status = compute_trajectory(problem, times, time, scale, loss);
   esc_library_leave(scope);
   return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Activations of 16 nodes at once against those of one. */
-#include "../src/theory/lanes.h"
+#include "../src/theory/vector_activation.h"
 
 #include "check.h"
 #include "escapement/internal/activation.h"
@@ -12,15 +12,15 @@ static double error(double lane, double scalar) {
 }
 
 static double largest_error(const esc_activation *a, double from) {
-  esc_block_lane z, value, slope, bend;
+  esc_block_vector z, value, d1, d2;
   double largest = 0;
   for (int s = 0; s < ESC_BLOCK_LANES; s++) z[s] = from + 0.0123 * s;
-  esc_lanes_activate(a, z, value, slope, bend);
+  esc_vector_activate(a, z, value, d1, d2);
   for (int s = 0; s < ESC_BLOCK_LANES; s++) {
     const esc_eval_f64 e = esc_activate_f64(a, z[s]);
     largest = fmax(largest, error(value[s], e.value));
-    largest = fmax(largest, error(slope[s], e.derivative));
-    largest = fmax(largest, error(bend[s], esc_second_derivative_f64(a, z[s], e)));
+    largest = fmax(largest, error(d1[s], e.derivative));
+    largest = fmax(largest, error(d2[s], esc_second_derivative_f64(a, z[s], e)));
   }
   return largest;
 }

@@ -3,7 +3,7 @@
  * library's tanh, erfc and exp, one number at a time: so tanh, the sigmoids, swish, gelu and
  * polynomials have forms here that vectorise, within a few ulp of the library's. The others go
  * through activation.h. */
-#include "lanes.h"
+#include "vector_activation.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -15,14 +15,14 @@ enum { LANES = ESC_BLOCK_LANES };
 
 /* scale = 2^n and m = e^r - 1, so that e^x = scale (1 + m): x = n ln 2 + r, |r| <= ln 2 / 2, m by
  * its series to r^13. x <= 0; below -700 as at -700. */
-ESC_FOR_EVERY_WIDTH
+ESC_SIMD_CLONES
 static void split_exp(const double *restrict x, double *restrict scale, double *restrict m) {
   static const double series[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
                                   1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,
                                   1.0 / 120,        1.0 / 24,        1.0 / 6,        1.0 / 2};
   /* ln_two has zeros at its end, so that n ln_two is exact. */
   const double round = 0x1.8p52, ln_two = 0x1.62e42feep-1, ln_two_low = 0x1.a39ef35793c76p-33;
-  esc_block_lane r, sum;
+  esc_block_vector r, sum;
   for (int s = 0; s < LANES; s++) {
     const double bounded = x[s] < -700 ? -700 : x[s];
     const double shifted = bounded * 1.4426950408889634074 + round, n = shifted - round;
@@ -39,9 +39,9 @@ static void split_exp(const double *restrict x, double *restrict scale, double *
 }
 
 /* tanh z = -m / (2 + m) with m = e^x - 1, x = -2|z|: nothing cancels. */
-ESC_FOR_EVERY_WIDTH
-static void lanes_tanh(const double *restrict z, double *restrict h) {
-  esc_block_lane x, scale, part;
+ESC_SIMD_CLONES
+static void vector_tanh(const double *restrict z, double *restrict h) {
+  esc_block_vector x, scale, part;
   for (int s = 0; s < LANES; s++) x[s] = -2 * fabs(z[s]);
   split_exp(x, scale, part);
   for (int s = 0; s < LANES; s++) {
@@ -50,80 +50,80 @@ static void lanes_tanh(const double *restrict z, double *restrict h) {
   }
 }
 
-ESC_FOR_EVERY_WIDTH
-static void activate_tanh(const double *z, double *value, double *slope, double *bend) {
-  lanes_tanh(z, value);
-  for (int s = 0; s < LANES; s++) slope[s] = 1 - value[s] * value[s];
-  for (int s = 0; bend && s < LANES; s++) bend[s] = -2 * value[s] * slope[s];
+ESC_SIMD_CLONES
+static void activate_tanh(const double *z, double *value, double *d1, double *d2) {
+  vector_tanh(z, value);
+  for (int s = 0; s < LANES; s++) d1[s] = 1 - value[s] * value[s];
+  for (int s = 0; d2 && s < LANES; s++) d2[s] = -2 * value[s] * d1[s];
 }
 
 /* tanh(z/2)/2 */
-ESC_FOR_EVERY_WIDTH
-static void activate_sigmoid(const double *z, double *value, double *slope, double *bend) {
-  esc_block_lane half;
+ESC_SIMD_CLONES
+static void activate_sigmoid(const double *z, double *value, double *d1, double *d2) {
+  esc_block_vector half;
   for (int s = 0; s < LANES; s++) half[s] = z[s] / 2;
-  activate_tanh(half, value, slope, bend);
+  activate_tanh(half, value, d1, d2);
   for (int s = 0; s < LANES; s++) value[s] /= 2;
-  for (int s = 0; s < LANES; s++) slope[s] /= 4;
-  for (int s = 0; bend && s < LANES; s++) bend[s] /= 8;
+  for (int s = 0; s < LANES; s++) d1[s] /= 4;
+  for (int s = 0; d2 && s < LANES; s++) d2[s] /= 8;
 }
 
 /* here = 1/(1 + e^-z), reflected = 1/(1 + e^z), each to full relative accuracy. */
-ESC_FOR_EVERY_WIDTH
-static void lanes_logistic(const double *restrict z, double *restrict here,
-                           double *restrict reflected) {
-  esc_block_lane x, scale, part;
+ESC_SIMD_CLONES
+static void vector_logistic(const double *restrict z, double *restrict logistic,
+                            double *restrict reflected) {
+  esc_block_vector x, scale, part;
   for (int s = 0; s < LANES; s++) x[s] = -fabs(z[s]);
   split_exp(x, scale, part);
   for (int s = 0; s < LANES; s++) {
     const double decay = scale[s] + scale[s] * part[s];
     const double large = 1 / (1 + decay), small = decay * large;
-    here[s] = z[s] < 0 ? small : large;
+    logistic[s] = z[s] < 0 ? small : large;
     reflected[s] = z[s] < 0 ? large : small;
   }
 }
 
-ESC_FOR_EVERY_WIDTH
-static void activate_logistic(const double *z, double *value, double *slope, double *bend) {
-  esc_block_lane other;
-  lanes_logistic(z, value, other);
-  for (int s = 0; s < LANES; s++) slope[s] = value[s] * other[s];
-  for (int s = 0; bend && s < LANES; s++) bend[s] = slope[s] * (other[s] - value[s]);
+ESC_SIMD_CLONES
+static void activate_logistic(const double *z, double *value, double *d1, double *d2) {
+  esc_block_vector other;
+  vector_logistic(z, value, other);
+  for (int s = 0; s < LANES; s++) d1[s] = value[s] * other[s];
+  for (int s = 0; d2 && s < LANES; s++) d2[s] = d1[s] * (other[s] - value[s]);
 }
 
 /* p z, p + z p q, p q (2 + z (q - p)) */
-ESC_FOR_EVERY_WIDTH
-static void activate_swish(const double *z, double *value, double *slope, double *bend) {
-  esc_block_lane p, q;
-  lanes_logistic(z, p, q);
+ESC_SIMD_CLONES
+static void activate_swish(const double *z, double *value, double *d1, double *d2) {
+  esc_block_vector p, q;
+  vector_logistic(z, p, q);
   for (int s = 0; s < LANES; s++) value[s] = z[s] * p[s];
-  for (int s = 0; s < LANES; s++) slope[s] = p[s] + value[s] * q[s];
-  for (int s = 0; bend && s < LANES; s++) bend[s] = p[s] * q[s] * (2 + z[s] * (q[s] - p[s]));
+  for (int s = 0; s < LANES; s++) d1[s] = p[s] + value[s] * q[s];
+  for (int s = 0; d2 && s < LANES; s++) d2[s] = p[s] * q[s] * (2 + z[s] * (q[s] - p[s]));
 }
 
 /* e^(-z^2/2); what rounding takes from z^2 is found by Dekker's splitting and put back. */
-ESC_FOR_EVERY_WIDTH
-static void lanes_gaussian(const double *restrict z, double *restrict out) {
-  esc_block_lane x, lost, scale, part;
+ESC_SIMD_CLONES
+static void vector_gaussian(const double *restrict z, double *restrict out) {
+  esc_block_vector x, rounding_error, scale, part;
   for (int s = 0; s < LANES; s++) {
     const double a = fabs(z[s]), b = a > 40 ? 40 : a, square = b * b;
     const double big = 134217729 * b, high = big - (big - b), low = b - high;
-    lost[s] = ((high * high - square) + 2 * high * low) + low * low;
+    rounding_error[s] = ((high * high - square) + 2 * high * low) + low * low;
     x[s] = -square / 2;
   }
   split_exp(x, scale, part);
   for (int s = 0; s < LANES; s++) {
     const double e = scale[s] + scale[s] * part[s];
-    out[s] = e - lost[s] / 2 * e;
+    out[s] = e - rounding_error[s] / 2 * e;
   }
 }
 
 /* erfc x = e^(-x^2) P(t) / (1 + 2x) for x >= 0 with t = (x - 3)/(x + 3) in [-1, 1]: P is the
  * Chebyshev series of degree 24, left off where its terms fall below 1e-17, in powers of t; their
  * absolute values add up to 1.8. x = |z|/sqrt 2 gives the distribution function's tail. */
-ESC_FOR_EVERY_WIDTH
-static void lanes_normal_cdf(const double *restrict z, const double *restrict gaussian,
-                             double *restrict cdf) {
+ESC_SIMD_CLONES
+static void vector_normal_cdf(const double *restrict z, const double *restrict gaussian,
+                              double *restrict cdf) {
   static const double c[] = {
       8.3158422230907163944e-10,  9.8298431589155637756e-10, -8.1714918574968871929e-9,
       -1.3293801920101197428e-8,  4.094522424769330679e-8,   1.0178777666723705881e-7,
@@ -134,7 +134,7 @@ static void lanes_normal_cdf(const double *restrict z, const double *restrict ga
       -0.023770514917012663881,   0.068308027344047249024,   -0.1192736634153940563,
       0.12964515870275804582,     -0.04756229435344905359,   -0.13562110612458114437,
       1.2530080582697296466};
-  esc_block_lane x, t, sum;
+  esc_block_vector x, t, sum;
   for (int s = 0; s < LANES; s++) {
     const double a = fabs(z[s]);
     x[s] = (a > 40 ? 40 : a) * 0.70710678118654752440;
@@ -150,46 +150,46 @@ static void lanes_normal_cdf(const double *restrict z, const double *restrict ga
 }
 
 /* z Phi, Phi + z phi, phi (2 - z^2) */
-ESC_FOR_EVERY_WIDTH
-static void activate_gelu(const double *z, double *value, double *slope, double *bend) {
-  esc_block_lane cdf, density;
-  lanes_gaussian(z, density);
-  lanes_normal_cdf(z, density, cdf);
+ESC_SIMD_CLONES
+static void activate_gelu(const double *z, double *value, double *d1, double *d2) {
+  esc_block_vector cdf, density;
+  vector_gaussian(z, density);
+  vector_normal_cdf(z, density, cdf);
   for (int s = 0; s < LANES; s++) density[s] *= 0.39894228040143267794;
   for (int s = 0; s < LANES; s++) value[s] = z[s] * cdf[s];
-  for (int s = 0; s < LANES; s++) slope[s] = cdf[s] + z[s] * density[s];
-  for (int s = 0; bend && s < LANES; s++) bend[s] = density[s] * (2 - z[s] * z[s]);
+  for (int s = 0; s < LANES; s++) d1[s] = cdf[s] + z[s] * density[s];
+  for (int s = 0; d2 && s < LANES; s++) d2[s] = density[s] * (2 - z[s] * z[s]);
 }
 
-ESC_FOR_EVERY_WIDTH
+ESC_SIMD_CLONES
 static void activate_polynomial(const esc_activation *a, const double *restrict z,
-                                double *restrict value, double *restrict slope, double *bend) {
-  esc_block_lane second = {0};
-  for (int s = 0; s < LANES; s++) value[s] = slope[s] = 0;
+                                double *restrict value, double *restrict d1, double *d2) {
+  esc_block_vector second = {0};
+  for (int s = 0; s < LANES; s++) value[s] = d1[s] = 0;
   for (int k = a->terms - 1; k >= 0; k--)
     for (int s = 0; s < LANES; s++) {
-      second[s] = second[s] * z[s] + slope[s];
-      slope[s] = slope[s] * z[s] + value[s];
+      second[s] = second[s] * z[s] + d1[s];
+      d1[s] = d1[s] * z[s] + value[s];
       value[s] = value[s] * z[s] + a->coefficient[k];
     }
-  for (int s = 0; bend && s < LANES; s++) bend[s] = 2 * second[s];
+  for (int s = 0; d2 && s < LANES; s++) d2[s] = 2 * second[s];
 }
 
-void esc_lanes_activate(const esc_activation *a, const esc_block_lane z, esc_block_lane value,
-                        esc_block_lane slope, double *bend) {
+void esc_vector_activate(const esc_activation *a, const esc_block_vector z, esc_block_vector value,
+                         esc_block_vector d1, double *d2) {
   switch (a->kind) {
-    case ESC_ACTIVATION_TANH: activate_tanh(z, value, slope, bend); return;
-    case ESC_ACTIVATION_SIGMOID: activate_sigmoid(z, value, slope, bend); return;
-    case ESC_ACTIVATION_SIGMOID_RAW: activate_logistic(z, value, slope, bend); return;
-    case ESC_ACTIVATION_SWISH: activate_swish(z, value, slope, bend); return;
-    case ESC_ACTIVATION_GELU: activate_gelu(z, value, slope, bend); return;
-    case ESC_ACTIVATION_POLYNOMIAL: activate_polynomial(a, z, value, slope, bend); return;
+    case ESC_ACTIVATION_TANH: activate_tanh(z, value, d1, d2); return;
+    case ESC_ACTIVATION_SIGMOID: activate_sigmoid(z, value, d1, d2); return;
+    case ESC_ACTIVATION_SIGMOID_RAW: activate_logistic(z, value, d1, d2); return;
+    case ESC_ACTIVATION_SWISH: activate_swish(z, value, d1, d2); return;
+    case ESC_ACTIVATION_GELU: activate_gelu(z, value, d1, d2); return;
+    case ESC_ACTIVATION_POLYNOMIAL: activate_polynomial(a, z, value, d1, d2); return;
     default: break; /* the others one node at a time */
   }
   for (int s = 0; s < LANES; s++) {
     const esc_eval_f64 e = esc_activate_f64(a, z[s]);
     value[s] = e.value;
-    slope[s] = e.derivative;
-    if (bend) bend[s] = esc_second_derivative_f64(a, z[s], e);
+    d1[s] = e.derivative;
+    if (d2) d2[s] = esc_second_derivative_f64(a, z[s], e);
   }
 }

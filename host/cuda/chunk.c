@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cuda/lot.h"
+#include "cuda/chunk.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,42 +29,42 @@ void esc_device_problem_init(esc_device_problem *d, const esc_problem *p) {
   for (int l = 0; l < d->layers; l++) d->rate[l] = (float)p->rate * (float)esc_metric_gamma(p, l);
 }
 
-int esc_lot_slots(const esc_problem *p, const esc_cuda_config *config) {
-  const char *forced = getenv("ESCAPEMENT_CUDA_LOT"); /* for tests and tuning */
-  if (forced && atoi(forced) >= 1 && atoi(forced) <= ESC_LOT_SLOTS_MAX) return atoi(forced);
-  if (config->launch) return ESC_LOT_SLOTS_MAX;
+int esc_chunk_slots(const esc_problem *p, const esc_cuda_config *config) {
+  const char *forced = getenv("ESCAPEMENT_CUDA_CHUNK"); /* for tests and tuning */
+  if (forced && atoi(forced) >= 1 && atoi(forced) <= ESC_CHUNK_SLOTS_MAX) return atoi(forced);
+  if (config->launch) return ESC_CHUNK_SLOTS_MAX;
   const double each = (double)p->batch * p->shape.width;
-  int slots = ESC_LOT_SLOTS_MAX;
+  int slots = ESC_CHUNK_SLOTS_MAX;
   while (slots > SLOTS_MIN && slots * each > elements_wanted) slots /= 2;
   return slots;
 }
 
-/* Elements of each array of esc_lot, under the array's name. */
+/* Elements of each array of esc_chunk, under the array's name. */
 typedef struct counts {
-  size_t seed, track, w, low, chains, go, g, x, z, h, delta, u, error, tile, deficit, gradient2,
-      moved, lost;
+  size_t seed, track, w, compensation, partials, update_mask, g, x, z, h, delta, u, dloss, tile,
+      deficit, grad_norm_sq, nonzero_updates, rounded_away;
 } counts;
 
 /* X(array) for each of them. */
-#define LOT_ARRAYS(X) \
-  X(seed)             \
-  X(track)            \
-  X(w)                \
-  X(low)              \
-  X(chains)           \
-  X(go)               \
-  X(g)                \
-  X(x)                \
-  X(z)                \
-  X(h)                \
-  X(delta)            \
-  X(u)                \
-  X(error)            \
-  X(tile)             \
-  X(deficit)          \
-  X(gradient2)        \
-  X(moved)            \
-  X(lost)
+#define CHUNK_ARRAYS(X) \
+  X(seed)               \
+  X(track)              \
+  X(w)                  \
+  X(compensation)       \
+  X(partials)           \
+  X(update_mask)        \
+  X(g)                  \
+  X(x)                  \
+  X(z)                  \
+  X(h)                  \
+  X(delta)              \
+  X(u)                  \
+  X(dloss)              \
+  X(tile)               \
+  X(deficit)            \
+  X(grad_norm_sq)       \
+  X(nonzero_updates)    \
+  X(rounded_away)
 
 /* Floats from one network's weights to those of the next. */
 static size_t weight_stride(const esc_problem *p) {
@@ -76,33 +76,34 @@ static void count_step_arrays(const esc_problem *p, size_t slots, counts *n) {
   const size_t hidden = (size_t)p->shape.layers - 1, samples = slots * (size_t)p->batch;
   const size_t values = samples * (size_t)p->shape.width;
   const size_t tiles = ((size_t)p->batch + ESC_TILE - 1) / ESC_TILE;
-  n->go = slots;
+  n->update_mask = slots;
   n->g = n->w;
   n->x = samples * (size_t)p->shape.inputs;
   n->z = n->h = hidden * values;
   n->delta = n->u = values;
-  n->error = samples;
+  n->dloss = samples;
   n->tile = slots * hidden * tiles;
-  n->deficit = n->gradient2 = n->moved = n->lost = slots * (hidden + 1);
+  n->deficit = n->grad_norm_sq = n->nonzero_updates = n->rounded_away = slots * (hidden + 1);
 }
 
 static counts count_elements(const esc_problem *p, const esc_cuda_config *config) {
-  const size_t slots = (size_t)esc_lot_slots(p, config);
+  const size_t slots = (size_t)esc_chunk_slots(p, config);
   counts n = {.seed = slots, .track = slots, .w = slots * weight_stride(p)};
-  if (p->update == ESC_UPDATE_COMPENSATED) n.low = n.w;
+  if (p->update == ESC_UPDATE_COMPENSATED) n.compensation = n.w;
   if (config->launch)
-    n.chains = slots * config->scratch(p->shape.layers, p->shape.width, p->batch);
+    n.partials = slots * config->scratch(p->shape.layers, p->shape.width, p->batch);
   else
     count_step_arrays(p, slots, &n);
   return n;
 }
 
-double esc_lot_bytes(const esc_problem *p, const esc_cuda_config *config) {
+double esc_chunk_bytes(const esc_problem *p, const esc_cuda_config *config) {
   const counts n = count_elements(p, config);
-  esc_lot *lot = NULL; /* for the elements' sizes only */
+  esc_chunk *chunk = NULL; /* for the elements' sizes only */
   double bytes = 0;
-#define ADD(array) bytes += GRANULE * ceil((double)n.array * (double)sizeof *lot->array / GRANULE);
-  LOT_ARRAYS(ADD)
+#define ADD(array) \
+  bytes += GRANULE * ceil((double)n.array * (double)sizeof *chunk->array / GRANULE);
+  CHUNK_ARRAYS(ADD)
 #undef ADD
   return bytes;
 }
@@ -117,26 +118,26 @@ done:
   return status;
 }
 
-esc_status esc_lot_create(const esc_problem *p, const esc_cuda_config *config, cudaStream_t stream,
-                          esc_lot *lot) {
+esc_status esc_chunk_create(const esc_problem *p, const esc_cuda_config *config,
+                            cudaStream_t stream, esc_chunk *chunk) {
   esc_status status = ESC_OK;
   const counts n = count_elements(p, config);
-  memset(lot, 0, sizeof *lot);
-  lot->slots = (int)n.seed;
-  lot->weights = weight_stride(p);
+  memset(chunk, 0, sizeof *chunk);
+  chunk->slots = (int)n.seed;
+  chunk->weights = weight_stride(p);
 #define CREATE(array) \
-  ESC_TRY(allocate_zeros(n.array * sizeof *lot->array, stream, (void **)&lot->array));
-  LOT_ARRAYS(CREATE)
+  ESC_TRY(allocate_zeros(n.array * sizeof *chunk->array, stream, (void **)&chunk->array));
+  CHUNK_ARRAYS(CREATE)
 #undef CREATE
   ESC_TRY_CUDA(cudaStreamSynchronize(stream));
 done:
-  if (status != ESC_OK) esc_lot_free(lot);
+  if (status != ESC_OK) esc_chunk_free(chunk);
   return status;
 }
 
-void esc_lot_free(esc_lot *lot) {
-#define FREE(array) (void)cudaFree(lot->array);
-  LOT_ARRAYS(FREE)
+void esc_chunk_free(esc_chunk *chunk) {
+#define FREE(array) (void)cudaFree(chunk->array);
+  CHUNK_ARRAYS(FREE)
 #undef FREE
-  memset(lot, 0, sizeof *lot);
+  memset(chunk, 0, sizeof *chunk);
 }

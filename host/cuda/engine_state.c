@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cuda/cohort.h"
+#include "cuda/engine_state.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,80 +13,81 @@
 enum { SLOTS_WANTED = 2048 };
 static const size_t workspace = (size_t)4 << 20; /* of one cuBLAS handle */
 
-static int lots_of(const esc_problem *p, const esc_cuda_config *config, int slots) {
-  const int each = esc_lot_slots(p, config);
+static int chunks_of(const esc_problem *p, const esc_cuda_config *config, int slots) {
+  const int each = esc_chunk_slots(p, config);
   return (slots + each - 1) / each;
 }
 
-esc_bytes esc_cuda_cohort_bytes(const esc_problem *p, const esc_cuda_config *config,
-                                const esc_engine_setup *setup) {
-  const double lots = lots_of(p, config, setup->slots), each = esc_lot_slots(p, config);
+esc_bytes esc_cuda_engine_state_bytes(const esc_problem *p, const esc_cuda_config *config,
+                                      const esc_engine_setup *setup) {
+  const double chunks = chunks_of(p, config, setup->slots), each = esc_chunk_slots(p, config);
   const double weights = (double)esc_weight_count(p->shape),
                signal = esc_arena_bytes(esc_signal_workspace(p->shape));
-  const double lanes = config->launch ? 0 : fmin(lots, ESC_CUDA_STREAMS);
+  const double streams = config->launch ? 0 : fmin(chunks, ESC_CUDA_STREAMS);
   return (esc_bytes){
-      .host = lots * each * (double)(sizeof(esc_slot) + sizeof(esc_track) + sizeof(uint64_t)) +
+      .host = chunks * each * (double)(sizeof(esc_slot) + sizeof(esc_track) + sizeof(uint64_t)) +
               8 * each * (weights + 32) + setup->threads * (8 * weights + signal) + 24 * weights,
-      .device = lots * esc_lot_bytes(p, config) + lanes * (double)workspace +
+      .device = chunks * esc_chunk_bytes(p, config) + streams * (double)workspace +
                 4.0 * p->teacher.modes * p->shape.inputs};
 }
 
-/* Every lane with a full lot, and enough networks to fill the device. */
-int esc_cuda_cohort_slots(const esc_problem *p, const esc_cuda_config *config) {
-  const int lanes = ESC_CUDA_STREAMS * esc_lot_slots(p, config);
-  return lanes > SLOTS_WANTED ? lanes : SLOTS_WANTED;
+/* A full chunk for every stream, and enough networks to fill the device. */
+int esc_cuda_engine_state_slots(const esc_problem *p, const esc_cuda_config *config) {
+  const int slots = ESC_CUDA_STREAMS * esc_chunk_slots(p, config);
+  return slots > SLOTS_WANTED ? slots : SLOTS_WANTED;
 }
 
-static void destroy_lane(esc_cuda_lane *lane) {
-  if (lane->cublas) (void)cublasDestroy(lane->cublas);
-  if (lane->stream) (void)cudaStreamDestroy(lane->stream);
-  (void)cudaFree(lane->workspace);
+static void destroy_stream_context(esc_cuda_stream_context *context) {
+  if (context->cublas) (void)cublasDestroy(context->cublas);
+  if (context->stream) (void)cudaStreamDestroy(context->stream);
+  (void)cudaFree(context->workspace);
 }
 
-void esc_cuda_cohort_destroy(esc_cuda_cohort *e) {
+void esc_cuda_engine_state_destroy(esc_cuda_engine_state *e) {
   if (!e) return;
   for (int i = 0; i < ESC_CUDA_STREAMS; i++)
-    if (e->lane[i].stream) (void)cudaStreamSynchronize(e->lane[i].stream);
-  for (int i = 0; e->lot && i < e->lots; i++) {
-    if (e->lot[i].one) (void)cudaGraphExecDestroy(e->lot[i].one);
-    if (e->lot[i].many) (void)cudaGraphExecDestroy(e->lot[i].many);
-    esc_lot_free(&e->lot[i].device);
+    if (e->context[i].stream) (void)cudaStreamSynchronize(e->context[i].stream);
+  for (int i = 0; e->chunk && i < e->chunks; i++) {
+    if (e->chunk[i].graph_1) (void)cudaGraphExecDestroy(e->chunk[i].graph_1);
+    if (e->chunk[i].graph_n) (void)cudaGraphExecDestroy(e->chunk[i].graph_n);
+    esc_chunk_free(&e->chunk[i].device);
   }
-  for (int i = 0; i < ESC_CUDA_STREAMS; i++) destroy_lane(&e->lane[i]);
+  for (int i = 0; i < ESC_CUDA_STREAMS; i++) destroy_stream_context(&e->context[i]);
   for (int i = 0; e->workspace && i < e->threads; i++) {
     free(e->workspace[i].weights);
     esc_arena_free(&e->workspace[i].signal);
   }
   (void)cudaFree(e->direction);
   (void)cudaFreeHost(e->h_w);
-  (void)cudaFreeHost(e->h_low);
+  (void)cudaFreeHost(e->h_compensation);
   (void)cudaFreeHost(e->h_seed);
   (void)cudaFreeHost(e->h_track);
   for (int i = 0; i < 3; i++) free(e->flat[i]);
-  free(e->lot);
+  free(e->chunk);
   free(e->slot);
   free(e->workspace);
   esc_model_free(&e->model);
   free(e);
 }
 
-static esc_status create_lane(esc_cuda_lane *lane, const esc_cuda_config *config) {
+static esc_status create_stream_context(esc_cuda_stream_context *context,
+                                        const esc_cuda_config *config) {
   esc_status status = ESC_OK;
-  ESC_TRY_CUDA(cudaStreamCreateWithFlags(&lane->stream, cudaStreamNonBlocking));
+  ESC_TRY_CUDA(cudaStreamCreateWithFlags(&context->stream, cudaStreamNonBlocking));
   if (config->launch) return ESC_OK;
   ESC_TRY(esc_cublas_load());
-  ESC_TRY_CUDA(cudaMalloc(&lane->workspace, workspace));
-  ESC_TRY_CUBLAS(cublasCreate(&lane->cublas));
-  ESC_TRY_CUBLAS(cublasSetStream(lane->cublas, lane->stream));
-  ESC_TRY_CUBLAS(cublasSetWorkspace(lane->cublas, lane->workspace, workspace));
+  ESC_TRY_CUDA(cudaMalloc(&context->workspace, workspace));
+  ESC_TRY_CUBLAS(cublasCreate(&context->cublas));
+  ESC_TRY_CUBLAS(cublasSetStream(context->cublas, context->stream));
+  ESC_TRY_CUBLAS(cublasSetWorkspace(context->cublas, context->workspace, workspace));
   ESC_TRY_CUBLAS(cublasSetMathMode(
-      lane->cublas, config->tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
+      context->cublas, config->tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
 done:
   return status;
 }
 
 /* The teacher's directions as floats on the device. */
-static esc_status upload_directions(esc_cuda_cohort *e) {
+static esc_status upload_directions(esc_cuda_engine_state *e) {
   esc_status status = ESC_OK;
   const esc_problem *p = e->model.problem;
   const size_t count = (size_t)p->teacher.modes * (size_t)p->shape.inputs;
@@ -102,11 +103,12 @@ done:
   return status;
 }
 
-static esc_status create_host(esc_cuda_cohort *e) {
+static esc_status create_host(esc_cuda_engine_state *e) {
   esc_status status = ESC_OK;
   const esc_problem *p = e->model.problem;
-  const size_t slots = (size_t)e->lots * (size_t)e->lot_slots, weights = esc_weight_count(p->shape);
-  const size_t row = e->lot[0].device.weights * (size_t)e->lot_slots * sizeof(float);
+  const size_t slots = (size_t)e->chunks * (size_t)e->chunk_slots,
+               weights = esc_weight_count(p->shape);
+  const size_t row = e->chunk[0].device.weights * (size_t)e->chunk_slots * sizeof(float);
   ESC_TRY_ALLOCATE(e->slot = calloc(slots, sizeof *e->slot));
   ESC_TRY_ALLOCATE(e->workspace = calloc((size_t)e->threads, sizeof *e->workspace));
   for (int i = 0; i < e->threads; i++) {
@@ -115,7 +117,7 @@ static esc_status create_host(esc_cuda_cohort *e) {
   }
   for (int i = 0; i < 3; i++) ESC_TRY_ALLOCATE(e->flat[i] = calloc(weights, sizeof(double)));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_w, row));
-  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_low, row));
+  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_compensation, row));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_seed, slots * sizeof *e->h_seed));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_track, slots * sizeof *e->h_track));
   memset(e->h_w, 0, row);
@@ -126,35 +128,36 @@ done:
   return status;
 }
 
-esc_status esc_cuda_cohort_create(const esc_problem *p, const esc_engine_setup *setup,
-                                  const esc_cuda_config *config, esc_cuda_cohort **out) {
+esc_status esc_cuda_engine_state_create(const esc_problem *p, const esc_engine_setup *setup,
+                                        const esc_cuda_config *config,
+                                        esc_cuda_engine_state **out) {
   esc_status status = ESC_OK;
   const char *graphs = getenv("ESCAPEMENT_CUDA_GRAPHS");
-  esc_cuda_cohort *e = calloc(1, sizeof *e);
+  esc_cuda_engine_state *e = calloc(1, sizeof *e);
   ESC_TRY_ALLOCATE(e);
-  esc_trace_begin("cohort");
+  esc_trace_begin("engine state");
   e->slots = setup->slots;
   e->threads = setup->threads;
   e->config = config;
-  e->lot_slots = esc_lot_slots(p, config);
-  e->lots = lots_of(p, config, setup->slots);
-  e->lanes = e->lots < ESC_CUDA_STREAMS ? e->lots : ESC_CUDA_STREAMS;
+  e->chunk_slots = esc_chunk_slots(p, config);
+  e->chunks = chunks_of(p, config, setup->slots);
+  e->streams = e->chunks < ESC_CUDA_STREAMS ? e->chunks : ESC_CUDA_STREAMS;
   e->graphs = !graphs || strcmp(graphs, "0");
   esc_device_problem_init(&e->problem, p);
   esc_track_rules_init(&e->rules, p, (double)(float)p->rate);
   ESC_TRY(esc_model_init(&e->model, p, true));
   ESC_TRY_CUDA(cudaSetDevice(setup->device));
   ESC_TRY(esc_cuda_device_name(setup->device, e->device, sizeof e->device));
-  for (int i = 0; i < e->lanes; i++) ESC_TRY(create_lane(&e->lane[i], config));
-  ESC_TRY_ALLOCATE(e->lot = calloc((size_t)e->lots, sizeof *e->lot));
-  for (int i = 0; i < e->lots; i++)
-    ESC_TRY(esc_lot_create(p, config, e->lane[i % e->lanes].stream, &e->lot[i].device));
+  for (int i = 0; i < e->streams; i++) ESC_TRY(create_stream_context(&e->context[i], config));
+  ESC_TRY_ALLOCATE(e->chunk = calloc((size_t)e->chunks, sizeof *e->chunk));
+  for (int i = 0; i < e->chunks; i++)
+    ESC_TRY(esc_chunk_create(p, config, esc_cuda_chunk_stream(e, i), &e->chunk[i].device));
   ESC_TRY(upload_directions(e));
   ESC_TRY(create_host(e));
   *out = e;
   e = NULL;
 done:
   esc_trace_end();
-  esc_cuda_cohort_destroy(e);
+  esc_cuda_engine_state_destroy(e);
   return status;
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The networks of one engine on one device: slot i is place i % S of chunk i / S. Chunks
+ * share a few streams, so that one's small kernels fill what another's leave idle. */
+#ifndef ESC_CUDA_ENGINE_STATE_H
+#define ESC_CUDA_ENGINE_STATE_H
+
+#include "cuda/chunk.h"
+#include "cuda/cublas.h"
+#include "escapement/internal/engine.h"
+
+enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16 };
+
+/* What the chunks of one stream share. */
+typedef struct esc_cuda_stream_context {
+  cudaStream_t stream;
+  cublasHandle_t cublas;
+  void *workspace; /* device */
+} esc_cuda_stream_context;
+
+typedef struct esc_cuda_chunk {
+  esc_chunk device;
+  cudaGraphExec_t graph_1, graph_n; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
+} esc_cuda_chunk;
+
+/* Per-thread workspace for drawing a member's weights. */
+typedef struct esc_cuda_workspace {
+  double *weights; /* (weight) */
+  esc_arena signal;
+} esc_cuda_workspace;
+
+typedef struct esc_cuda_engine_state {
+  esc_model model;
+  esc_device_problem problem;
+  esc_track_rules rules;
+  int slots, threads, chunks, chunk_slots, streams;
+  const esc_cuda_config *config;
+  bool graphs;
+  char device[200];
+  esc_cuda_stream_context context[ESC_CUDA_STREAMS];
+  esc_cuda_chunk *chunk;         /* (chunk) */
+  float *direction;              /* device: (mode, input) */
+  esc_slot *slot;                /* (slot) */
+  esc_cuda_workspace *workspace; /* (thread) */
+  /* Pinned, (chunk slot): what goes to the device and comes back. */
+  float *h_w, *h_compensation; /* (chunk slot, weight): one chunk's */
+  uint64_t *h_seed;            /* (slot) */
+  esc_track *h_track;          /* (slot) */
+  double *flat[3];             /* (weight) room for the report: weights, compensation, initial */
+} esc_cuda_engine_state;
+
+static inline cudaStream_t esc_cuda_chunk_stream(const esc_cuda_engine_state *e, int chunk) {
+  return e->context[chunk % e->streams].stream;
+}
+
+/* Memory that create takes, and the networks in flight when nobody names a number. */
+esc_bytes esc_cuda_engine_state_bytes(const esc_problem *problem, const esc_cuda_config *config,
+                                      const esc_engine_setup *setup);
+int esc_cuda_engine_state_slots(const esc_problem *problem, const esc_cuda_config *config);
+
+/* Free with esc_cuda_engine_state_destroy (NULL is fine). */
+esc_status esc_cuda_engine_state_create(const esc_problem *problem, const esc_engine_setup *setup,
+                                        const esc_cuda_config *config, esc_cuda_engine_state **out);
+void esc_cuda_engine_state_destroy(esc_cuda_engine_state *state);
+
+#endif
