@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* h = sigma(z), elementwise. The derivative and kappa(z) are made from z again in
- * the backward pass (delta.cu): arithmetic is cheaper there than two more arrays. */
+/* h_l = sigma(z_l), elementwise (docs/theory, section 0.1). delta.cu evaluates the derivative
+ * and kappa(z) from z again: arithmetic costs less there than two more arrays. Networks that
+ * have finished are included: nothing reads their h.
+ *
+ *    grid     (ceil(slots B N / 256))
+ *    block    256
+ *    shared   none
+ *    bytes    4 B N read, 4 B N written
+ *    work     B N evaluations of sigma
+ *    order.h  no sum */
 #include "device.cuh"
 
 static const unsigned threads = 256;
 
 template <int kind>
-__global__ void esc_activate_kernel(esc_device_problem p, size_t count, const float *z, float *h) {
+__global__ void esc_activate_kernel(esc_device_problem p, size_t count, const float *g_z,
+                                    float *g_h) {
   const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < count) h[i] = esc_evaluate<kind>(p, z[i]).value;
+  if (i < count) g_h[i] = esc_evaluate<kind>(p, g_z[i]).value;
 }
 
 cudaError_t esc_launch_activate(const esc_device_problem *p, const esc_chunk *chunk, int l,
                                 cudaStream_t stream) {
-  const size_t count = esc_layer_floats(*p, *chunk), at = (size_t)l * count;
+  const size_t count = esc_layer_floats(*p, *chunk), offset = (size_t)l * count;
   cudaError_t error = cudaSuccess;
-#define LAUNCH(kind)                                                                            \
-  error = ESC_LAUNCH(esc_activate_kernel<kind>, esc_blocks(count, threads), threads, 0, stream, \
-                     *p, count, chunk->z + at, chunk->h + at)
+#define LAUNCH(kind)                                                                         \
+  error = ESC_LAUNCH(esc_activate_kernel<kind>, esc_block_count(count, threads), threads, 0, \
+                     stream, *p, count, chunk->z + offset, chunk->h + offset)
   ESC_DISPATCH_ACTIVATION(p->activation, LAUNCH)
 #undef LAUNCH
   return error;

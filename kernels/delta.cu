@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Backward through an activation: delta = u sigma'(z), fused with the imbalance
- * ledger's u kappa(z) (docs/theory, section 1.4). A block is one tile of samples of a network;
- * thread (n, q) takes features n, n + blockDim.x, ... and the samples of partials
- * q, q + QUARTERS, ... of order.h. */
+/* Backward through an activation: delta = u sigma'(z) and, in the same pass, the imbalance
+ * ledger's terms sum_b u kappa(z) of one tile of samples (docs/theory, sections 0.4 and 1.4).
+ * For the last hidden layer u = dloss w_L.
+ *
+ * A block is one tile of a network. Thread (n, q) makes features n, n + blockDim.x, ... and the
+ * samples of partial sums q, q + QUARTERS, ... of order.h, so that a warp reads neighbouring
+ * features.
+ *
+ *    grid     (T, slots)
+ *    block    (32 for N <= 32, else 64; 4)
+ *    shared   8 N + 16 blockDim.x bytes: the features' sums in double, then the quarters' shares
+ *    bytes    read 4 B N (z), 4 B N (u; for the last hidden layer 4 B (dloss), 4 N (w_L));
+ *             written 4 B N (delta), 8 T (tile)
+ *    work     B N FMA, B N products (2 B N for the last hidden layer), 15 N T additions, and B N
+ *             evaluations of sigma, sigma' and kappa
+ *    order.h  ledger u . kappa(z), up to the sum of a tile */
 #include "device.cuh"
 
 enum { QUARTERS = 4, LOCAL = ESC_PARTIALS / QUARTERS };
 
-/* A block's samples of the chunk's, and what they are multiplied by. */
+/* A block's samples, and its arrays of the chunk. */
 struct tile {
   size_t first;
   int samples;
@@ -15,15 +27,16 @@ struct tile {
   const float *g_z; /* (sample of the chunk, width) */
 };
 
-/* u of sample b and feature n: for the last hidden layer dloss w. */
+/* u of sample b and feature n (docs/theory, section 0.4); `top`: last hidden layer. */
 template <bool top>
-static __device__ float incoming(const esc_chunk &chunk, const float *g_w, size_t b, size_t at,
-                                 int n) {
-  return top ? esc_mul_f32(chunk.dloss[b], g_w[n]) : chunk.u[at];
+static __device__ float upstream_gradient(const esc_chunk &chunk, const float *g_w, size_t b,
+                                          size_t offset, int n) {
+  return top ? esc_mul_f32(chunk.dloss[b], g_w[n]) : chunk.u[offset];
 }
 
-/* This thread's samples of feature n: writes delta, returns its share of the
- * feature's tree reduction, in which partial sum q + QUARTERS i is local[i]. */
+/* This thread's samples of feature n: writes delta, returns the thread's share of the feature's
+ * tree reduction, in which partial sum q + QUARTERS i is local[i]. The first two levels of the
+ * tree pair partials 8 and 4 apart, multiples of QUARTERS: this thread has both. */
 template <int kind, bool top>
 static __device__ float activation_backward(const esc_device_problem &p, const esc_chunk &chunk,
                                             const tile &t, int n, int q) {
@@ -33,48 +46,46 @@ static __device__ float activation_backward(const esc_device_problem &p, const e
     for (int j = 0; j < ESC_SAMPLES_PER_PARTIAL; j++) {
       const int s = (q + QUARTERS * i) * ESC_SAMPLES_PER_PARTIAL + j;
       if (s >= t.samples) break;
-      const size_t at = (t.first + (size_t)s) * (size_t)p.width + (size_t)n;
-      const float u = incoming<top>(chunk, t.g_w, t.first + (size_t)s, at, n);
-      const esc_eval_f32 e = esc_evaluate<kind>(p, t.g_z[at]);
+      const size_t offset = (t.first + (size_t)s) * (size_t)p.width + (size_t)n;
+      const float u = upstream_gradient<top>(chunk, t.g_w, t.first + (size_t)s, offset, n);
+      const esc_eval_f32 e = esc_evaluate<kind>(p, t.g_z[offset]);
       local[i] = esc_fma_f32(u, e.deficit, local[i]);
-      chunk.delta[at] = esc_mul_f32(u, e.derivative);
+      chunk.delta[offset] = esc_mul_f32(u, e.derivative);
     }
   local[0] = esc_add_f32(local[0], local[2]);
   local[1] = esc_add_f32(local[1], local[3]);
   return esc_add_f32(local[0], local[1]);
 }
 
-/* grid (tile, slot), block (features, QUARTERS); shared: the feature sums in
- * double, then the quarters' shares. */
 template <int kind, bool top>
 __global__ void esc_delta_kernel(esc_device_problem p, esc_chunk chunk, int l) {
-  ESC_SHARED_MEMORY(double, feature);
-  const int slot = (int)blockIdx.y, index = (int)blockIdx.x, q = (int)threadIdx.y;
-  const int wide = (int)blockDim.x;
+  ESC_SHARED_MEMORY(double, s_feature);
+  const int slot = (int)blockIdx.y, tile_index = (int)blockIdx.x, q = (int)threadIdx.y;
+  const int stride = (int)blockDim.x;
   if (!chunk.update_mask[slot]) return;
-  float *share = (float *)(feature + p.width) + threadIdx.x; /* (quarter, thread) */
-  const int start = index * ESC_TILE;
+  float *s_share = (float *)(s_feature + p.width) + threadIdx.x; /* (quarter, thread) */
+  const int start = tile_index * ESC_TILE;
   const tile t = {(size_t)slot * (size_t)p.batch + (size_t)start,
                   p.batch - start < ESC_TILE ? p.batch - start : ESC_TILE,
                   chunk.w + (size_t)slot * chunk.weights + p.offset[p.layers - 1],
                   chunk.z + (size_t)l * esc_layer_floats(p, chunk)};
-  for (int base = 0; base < p.width; base += wide) {
+  for (int base = 0; base < p.width; base += stride) {
     const int n = base + (int)threadIdx.x;
-    share[q * wide] = n < p.width ? activation_backward<kind, top>(p, chunk, t, n, q) : 0.0f;
+    s_share[q * stride] = n < p.width ? activation_backward<kind, top>(p, chunk, t, n, q) : 0.0f;
     __syncthreads();
     if (q == 0 && n < p.width)
-      feature[n] = (double)esc_add_f32(esc_add_f32(share[0], share[2 * wide]),
-                                       esc_add_f32(share[wide], share[3 * wide]));
+      s_feature[n] = (double)esc_add_f32(esc_add_f32(s_share[0], s_share[2 * stride]),
+                                         esc_add_f32(s_share[stride], s_share[3 * stride]));
     __syncthreads();
   }
   if (q != 0 || threadIdx.x >= 32) return;
   double partial = 0;
   for (int n = (int)threadIdx.x; threadIdx.x < ESC_PARTIALS && n < p.width; n += ESC_PARTIALS)
-    partial += feature[n];
+    partial += s_feature[n];
   partial = esc_tree_reduce_lanes(partial);
   if (threadIdx.x == 0)
-    chunk.tile[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x + (size_t)index] =
-        partial;
+    chunk.tile[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x +
+               (size_t)tile_index] = partial;
 }
 
 int esc_chunk_tiles(const esc_device_problem *p) { return (p->batch + ESC_TILE - 1) / ESC_TILE; }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernels share: who trains, tree reductions over lanes, activations by kind. */
+/* Helpers of all kernels: state of a network, reduction over lanes, activations by kind, size of
+ * a grid. */
 #ifndef ESC_DEVICE_CUH
 #define ESC_DEVICE_CUH
 
@@ -8,12 +9,13 @@
 #include "kernels.h"
 #include "launch.h"
 
-static __device__ inline bool esc_trains(const esc_chunk &chunk, int slot) {
+/* A slot whose network has finished is idle until the host refills it. */
+static __device__ inline bool esc_is_training(const esc_chunk &chunk, int slot) {
   return !chunk.track[slot].finished;
 }
 
-/* Sum of the partials that ESC_PARTIALS neighbouring lanes hold, in halves as esc_tree_reduce_f32
- * does it; valid in the first of them. Called by whole warps. */
+/* Sum of the partials of ESC_PARTIALS neighbouring lanes, by the tree of esc_tree_reduce_f32;
+ * valid in the first of them. Called by whole warps. */
 template <typename Real>
 static __device__ inline Real esc_tree_reduce_lanes(Real partial) {
   for (int half = ESC_PARTIALS / 2; half > 0; half /= 2)
@@ -27,6 +29,8 @@ static __device__ __host__ inline size_t esc_layer_floats(const esc_device_probl
   return (size_t)chunk.slots * (size_t)p.batch * (size_t)p.width;
 }
 
+/* sigma, sigma' and kappa at z (docs/theory, section 2.1). The kind is a template argument, so
+ * that a kernel holds one activation; values that the caller does not use are optimised away. */
 template <int kind>
 static __device__ inline esc_eval_f32 esc_evaluate(const esc_device_problem &p, float z) {
   static_assert(0 <= kind && kind < ESC_ACTIVATION_COUNT, "an activation of activation_list.h");
@@ -37,7 +41,7 @@ static __device__ inline esc_eval_f32 esc_evaluate(const esc_device_problem &p, 
   return esc_polynomial_eval_f32(p.coefficient, ESC_POLYNOMIAL_TERMS_MAX, z);
 }
 
-/* Calls X(kind) for the kind of problem p, known at compile time in there. */
+/* Calls X(kind) for the activation's kind, a constant in X. */
 #define ESC_DISPATCH_CASE(X, name, ...) \
   case ESC_ACTIVATION_##name:           \
     X(ESC_ACTIVATION_##name);           \
@@ -48,7 +52,8 @@ static __device__ inline esc_eval_f32 esc_evaluate(const esc_device_problem &p, 
     case ESC_ACTIVATION_COUNT: break;     \
   }
 
-static inline unsigned esc_blocks(size_t count, unsigned each) {
+/* Blocks of `each` threads for `count` elements. */
+static inline unsigned esc_block_count(size_t count, unsigned each) {
   return (unsigned)((count + each - 1) / each);
 }
 

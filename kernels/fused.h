@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Path `fused`: one block trains one network for many steps, weights and
- * activations in shared memory, nothing of a step in device memory but the
- * weights' compensation and, for minibatches of several tiles, the gradients'
- * sums. There are two kinds of it. One multiplies by fused multiply-adds, and every
- * sum has the order of order.h: the results are those of the CPU engine to the bit.
- * The other, tf32x3, has the products of hidden layers made by the tensor cores with
- * an error like float's (mma.cuh), in an order of its own: the same results whenever
- * and beside whatever it runs, on one kind of device. */
+/* Path `fused`: one block trains one network for many steps. Weights and activations stay in
+ * shared memory; device memory holds only the weights' compensation and, for minibatches of
+ * several tiles, the partial sums of gradients.
+ *
+ * Two variants. By fused multiply-adds every sum has the order of order.h: results equal those
+ * of the CPU engine to the bit. By 3xTF32 the tensor cores make the products of hidden layers
+ * with an error like float's (mma.cuh), in another fixed order: results are reproducible on one
+ * kind of device, whatever else it runs. */
 #ifndef ESC_FUSED_H
 #define ESC_FUSED_H
 
@@ -16,16 +16,16 @@
 extern "C" {
 #endif
 
-/* Whether a network has a shape that this path trains, either kind: width 16, 32, 48 or 64,
- * no more inputs than that, at most ESC_ACCUMULATION_BLOCK samples, and shared memory for it
- * within `limit` bytes a block. */
+/* Whether this path, in either variant, trains networks of this shape: width 16, 32, 48 or 64,
+ * no more inputs than that, at most ESC_ACCUMULATION_BLOCK samples, and at most `limit` bytes of
+ * shared memory a block. */
 bool esc_fused_fits(int layers, int width, int inputs, int batch, size_t limit);
 
 /* Shared memory of one block, bytes. */
-size_t esc_fused_shared(int layers, int width);
+size_t esc_fused_shared_bytes(int layers, int width);
 
-/* Floats of device memory that one network's gradient sums need between tiles; 0
- * where a minibatch is one tile. */
+/* Floats of device memory for one network's partial sums of gradients between tiles; 0 if a
+ * minibatch is one tile. */
 size_t esc_fused_scratch(int layers, int width, int batch);
 size_t esc_fused_3xtf32_scratch(int layers, int width, int batch);
 

@@ -6,51 +6,72 @@
 
 #include "fused_step.cuh"
 
-/* Grid (slot); a block of P::threads; shared memory: esc_fused_bytes. */
+/* Trains one network a block for up to `steps` steps, with all equations of the path `cublas`
+ * (docs/theory, sections 0.1 to 0.6, 1.4 and 1.5).
+ *
+ *    grid     (slots)
+ *    block    4 N
+ *    shared   8 (N + 2 L + 18) + 4 ((L - 1) N (N + 4) + N + 68 (L + 2) N + 128 + 2 (L - 1) N + 4)
+ *             bytes: esc_fused_block_bytes
+ *    bytes    a launch: 4 P read, 4 P written (w); 4 K d (v) for all networks together, unless
+ *             v_k = e_k. A step: with compensation 4 P read, 4 P written; partial sums of gradients
+ *             between tiles 4 (T - 1) (L - 1) N^2 S read and as many written, with S = P::slices
+ *             for fused multiply-adds, 1 for 3xTF32
+ *    work     matrix products of a step: the network needs B (2 P + (L - 2) N^2 + N) FMA. Padding
+ *             replaces B by 64 T and, in the first layer's gradient, d by N:
+ *               fused multiply-adds  64 T N (d + (3 L - 5) N + 2) FMA
+ *               3xTF32               (3 / 16) T N (16 ceil(d / 16) + (3 L - 5) N) mma.m16n8k8 of a
+ *                                    warp, and 128 T N FMA for the output layer
+ *             Elementwise: 64 T (L - 1) N evaluations of sigma, as many of sigma, sigma' and kappa
+ *             together; 64 T K of sigma for the teacher
+ *    order.h  all rows; with 3xTF32 another fixed order in the products of hidden layers and in the
+ *             ledger's sums over samples */
 template <class P, int kind>
 __global__ void __launch_bounds__(P::threads, P::resident_blocks)
-    esc_fused_kernel(const __grid_constant__ esc_fused_run r) {
+    esc_fused_kernel(const __grid_constant__ esc_fused_arguments args) {
   ESC_SHARED_MEMORY(double, s_memory);
-  const esc_track *g_track = &r.chunk.track[blockIdx.x];
+  const esc_track *g_track = &args.chunk.track[blockIdx.x];
   if (g_track->finished) return;
-  const esc_fused_block b = esc_fused_layout<P::width>(s_memory, r.problem.layers);
-  esc_fused_thread<P> t = esc_fused_prologue<P>(r, b);
-  for (int64_t s = 0; s < r.steps && !g_track->finished; s++)
-    if (!esc_fused_step<P, kind>(r, b, &t)) break;
-  esc_fused_epilogue(r, b, t);
+  const esc_fused_block b = esc_fused_block_make<P::width>(s_memory, args.problem.layers);
+  esc_fused_thread<P> t = esc_fused_prologue<P>(args, b);
+  for (int64_t s = 0; s < args.steps && !g_track->finished; s++)
+    if (!esc_fused_step<P, kind>(args, b, &t)) break;
+  esc_fused_epilogue(args, b, t);
 }
 
 template <class P, int kind>
-static cudaError_t esc_fused_launch_kind(const esc_fused_run &r, cudaStream_t stream) {
-  const size_t shared = esc_fused_bytes(r.problem.layers, P::width);
+static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaStream_t stream) {
+  const size_t shared = esc_fused_block_bytes(args.problem.layers, P::width);
   const cudaError_t error =
       cudaFuncSetAttribute((const void *)esc_fused_kernel<P, kind>,
                            cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
   if (error != cudaSuccess) return error;
-  return ESC_LAUNCH((esc_fused_kernel<P, kind>), (unsigned)r.chunk.slots, P::threads, shared,
-                    stream, r);
+  return ESC_LAUNCH((esc_fused_kernel<P, kind>), (unsigned)args.chunk.slots, P::threads, shared,
+                    stream, args);
 }
 
+/* tanh is inlined in a kernel of its own; the other activations share one kernel that calls them,
+ * which keeps the number of instantiations small. */
 template <class P>
-static cudaError_t esc_fused_launch_width(const esc_fused_run &r, cudaStream_t stream) {
-  if (r.problem.activation == ESC_ACTIVATION_TANH)
-    return esc_fused_launch_kind<P, ESC_ACTIVATION_TANH>(r, stream);
-  return esc_fused_launch_kind<P, ESC_ANY_ACTIVATION>(r, stream);
+static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaStream_t stream) {
+  if (args.problem.activation == ESC_ACTIVATION_TANH)
+    return esc_fused_launch_kind<P, ESC_ACTIVATION_TANH>(args, stream);
+  return esc_fused_launch_kind<P, ESC_ANY_ACTIVATION>(args, stream);
 }
 
 template <template <int> class Products>
-static cudaError_t esc_fused_launch(const esc_fused_run &r, cudaStream_t stream) {
-  switch (r.problem.width) {
-    case 16: return esc_fused_launch_width<Products<16>>(r, stream);
-    case 32: return esc_fused_launch_width<Products<32>>(r, stream);
-    case 48: return esc_fused_launch_width<Products<48>>(r, stream);
-    case 64: return esc_fused_launch_width<Products<64>>(r, stream);
+static cudaError_t esc_fused_launch(const esc_fused_arguments &args, cudaStream_t stream) {
+  switch (args.problem.width) {
+    case 16: return esc_fused_launch_width<Products<16>>(args, stream);
+    case 32: return esc_fused_launch_width<Products<32>>(args, stream);
+    case 48: return esc_fused_launch_width<Products<48>>(args, stream);
+    case 64: return esc_fused_launch_width<Products<64>>(args, stream);
     default: return cudaErrorInvalidValue;
   }
 }
 
-/* Floats of one network's gradient sums between tiles, where each weight has `sums` of them. */
-static inline size_t esc_fused_sums(int layers, int width, int batch, int sums) {
+/* Floats of one network's partial sums of gradients between tiles, `sums` of them a weight. */
+static inline size_t esc_fused_partial_floats(int layers, int width, int batch, int sums) {
   const size_t weights = (size_t)(layers - 1) * (size_t)width * (size_t)width;
   return batch <= ESC_TILE ? 0 : weights * (size_t)sums;
 }

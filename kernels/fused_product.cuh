@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three matrix products of one tile of samples in shared memory, and the mapping
- * of outputs to threads.
+/* The three matrix products of one tile of samples in shared memory, by fused multiply-adds
+ * (docs/theory, sections 0.1 and 0.4): pre-activations z = W h, input gradients u = W' delta,
+ * weight gradients G = delta h'.
  *
- * Activations are [feature][sample] with rows of ESC_FUSED_LEADING floats, weights
- * [out][in] with rows of N + 4: both are 4 mod 16, so that rows read together lie in
- * different banks, and 16-byte aligned. A thread makes 16 outputs of a forward or
- * input-gradient product: `rows` features times `columns` samples, of which
- * `vector` lie side by side. The kernel is written for any struct P with the members of the one
- * below; fused_tensor.cuh has the other. */
+ * Activations are [feature][sample] with a leading dimension of ESC_FUSED_LEADING floats,
+ * weights [out][in] with one of N + 4. Both are 4 mod 16, so that rows that are read together
+ * use different banks, and multiples of 16 bytes for float4. A thread makes a tile of 16 outputs
+ * of a forward or input-gradient product: `rows` features times `columns` samples, of which
+ * `vector` are contiguous. For weight gradients the samples of a tile are divided into K-slices;
+ * each has a group of threads, whose partial sums a tree reduction adds at the end of the
+ * minibatch.
+ *
+ * Path `fused` is written for any struct P with the members of esc_fused_fma_products;
+ * fused_tensor.cuh has the other. */
 #ifndef ESC_FUSED_PRODUCT_CUH
 #define ESC_FUSED_PRODUCT_CUH
 
@@ -15,9 +20,9 @@
 
 enum { ESC_FUSED_LEADING = ESC_TILE + 4 };
 
-/* What all products of one width have in common. */
+/* Sizes that all products of width N share. */
 template <int N>
-struct esc_fused {
+struct esc_fused_geometry {
   enum {
     width = N,
     threads = 4 * N,
@@ -27,8 +32,9 @@ struct esc_fused {
   };
 };
 
-static __device__ __forceinline__ float4 esc_load4(const float *p) {
-  return *reinterpret_cast<const float4 *>(p);
+/* Four contiguous floats, 16-byte aligned. */
+static __device__ __forceinline__ float4 esc_load4(const float *s_from) {
+  return *reinterpret_cast<const float4 *>(s_from);
 }
 
 static __device__ __forceinline__ void esc_unpack(float4 v, float out[4]) {
@@ -38,59 +44,62 @@ static __device__ __forceinline__ void esc_unpack(float4 v, float out[4]) {
   out[3] = v.w;
 }
 
-/* `vector` floats side by side, 4 or 2, aligned as a whole. */
+/* `vector` contiguous floats, 4 or 2, aligned to their size. */
 template <int vector>
-static __device__ __forceinline__ void esc_load_vector(const float *from, float v[vector]) {
+static __device__ __forceinline__ void esc_load_vector(const float *s_from, float v[vector]) {
   static_assert(vector == 4 || vector == 2, "float4 or float2");
   if constexpr (vector == 4) {
-    esc_unpack(esc_load4(from), v);
+    esc_unpack(esc_load4(s_from), v);
   } else {
-    const float2 pair = *reinterpret_cast<const float2 *>(from);
+    const float2 pair = *reinterpret_cast<const float2 *>(s_from);
     v[0] = pair.x;
     v[1] = pair.y;
   }
 }
 
 template <int vector>
-static __device__ __forceinline__ void esc_store_vector(float *to, const float v[vector]) {
+static __device__ __forceinline__ void esc_store_vector(float *s_to, const float v[vector]) {
   static_assert(vector == 4 || vector == 2, "float4 or float2");
   if constexpr (vector == 4)
-    *reinterpret_cast<float4 *>(to) = make_float4(v[0], v[1], v[2], v[3]);
+    *reinterpret_cast<float4 *>(s_to) = make_float4(v[0], v[1], v[2], v[3]);
   else
-    *reinterpret_cast<float2 *>(to) = make_float2(v[0], v[1]);
+    *reinterpret_cast<float2 *>(s_to) = make_float2(v[0], v[1]);
 }
 
 /* sum[i][j] += a[i] b[j] */
-static __device__ __forceinline__ void esc_outer(const float a[4], const float b[4],
-                                                 float sum[4][4]) {
+static __device__ __forceinline__ void esc_add_outer_product(const float a[4], const float b[4],
+                                                             float sum[4][4]) {
 #pragma unroll
   for (int i = 0; i < 4; i++)
 #pragma unroll
     for (int j = 0; j < 4; j++) sum[i][j] = esc_fma_f32(a[i], b[j], sum[i][j]);
 }
 
-/* Fused multiply-adds: every output is summed in ascending order, as order.h has it. */
+/* By fused multiply-adds: every output is one sum in ascending order of the reduction index
+ * (order.h: pre-activations, u; weight gradients). */
 template <int N>
-struct esc_fused_fma : esc_fused<N> {
-  typedef esc_fused<N> fused;
+struct esc_fused_fma_products : esc_fused_geometry<N> {
+  typedef esc_fused_geometry<N> geometry;
   enum {
     rows = 4,
     columns = 4,
     vector = 4,
     resident_blocks = 1,   /* on a multiprocessor, at least */
-    terms = N,             /* of the ledger, of one tile and interface */
-    sums_across_tiles = 1, /* sums of a weight gradient go on through the tiles */
-    slice_group = fused::threads / fused::slices, /* threads of a K-slice of a weight gradient */
-    group_columns = N / 4,                        /* those along a row of weights */
-    group_rows = slice_group / group_columns,     /* and along a column */
-    gradient_rows = N / group_rows,               /* weights of a thread */
+    ledger_terms = N,      /* of the ledger, of one tile and interface */
+    sums_across_tiles = 1, /* partial sums of a weight gradient continue through the tiles */
+    /* Threads of a K-slice of a weight gradient; along a row of weights, and along a column. */
+    slice_group = geometry::threads / geometry::slices,
+    group_columns = N / 4,
+    group_rows = slice_group / group_columns,
+    /* Weights of a thread. */
+    gradient_rows = N / group_rows,
     gradient_columns = 4,
   };
 
-  /* A thread's parts: of forward and input-gradient products (group, lane), of weight
-   * gradients (slice, down, across). */
+  /* Indices of a thread: (group, lane) in forward and input-gradient products; K-slice, first row
+   * and first column in weight gradients. */
   struct thread_map {
-    int group, lane, slice, down, across;
+    int group, lane, slice, gradient_row, gradient_column;
   };
 
   static __device__ __forceinline__ thread_map make_thread_map(int id) {
@@ -99,7 +108,7 @@ struct esc_fused_fma : esc_fused<N> {
     return m;
   }
 
-  /* Output (i, j) of a forward product, and of an input gradient. */
+  /* Feature and sample of output (i, j) of a forward product; then of an input gradient. */
   static __device__ __forceinline__ int forward_feature(const thread_map &m, int i) {
     return m.group + N / 4 * i;
   }
@@ -113,71 +122,76 @@ struct esc_fused_fma : esc_fused<N> {
     return 4 * m.lane + j;
   }
 
-  /* Pre-activations: sum += w h over `depth` features. */
-  static __device__ __forceinline__ void forward(const float *w, const float *h, int depth,
+  /* Pre-activations: sum += w h over `depth` features. A thread's rows are N / 4 apart, so that
+   * the two groups of a warp read neighbouring rows of w, in different banks. */
+  static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
                                                  const thread_map &m, float sum[4][4]) {
-    enum { pitch = fused::pitch };
+    enum { pitch = geometry::pitch };
     int k = 0;
     for (; k + 4 <= depth; k += 4) {
       float row[4][4], column[4], sample[4];
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        esc_unpack(esc_load4(w + (m.group + N / 4 * i) * pitch + k), row[i]);
+        esc_unpack(esc_load4(s_w + (m.group + N / 4 * i) * pitch + k), row[i]);
 #pragma unroll
       for (int q = 0; q < 4; q++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) column[i] = row[i][q];
-        esc_unpack(esc_load4(h + (k + q) * ESC_FUSED_LEADING + 4 * m.lane), sample);
-        esc_outer(column, sample, sum);
+        esc_unpack(esc_load4(s_h + (k + q) * ESC_FUSED_LEADING + 4 * m.lane), sample);
+        esc_add_outer_product(column, sample, sum);
       }
     }
     for (; k < depth; k++) {
       float column[4], sample[4];
 #pragma unroll
-      for (int i = 0; i < 4; i++) column[i] = w[(m.group + N / 4 * i) * pitch + k];
-      esc_unpack(esc_load4(h + k * ESC_FUSED_LEADING + 4 * m.lane), sample);
-      esc_outer(column, sample, sum);
+      for (int i = 0; i < 4; i++) column[i] = s_w[(m.group + N / 4 * i) * pitch + k];
+      esc_unpack(esc_load4(s_h + k * ESC_FUSED_LEADING + 4 * m.lane), sample);
+      esc_add_outer_product(column, sample, sum);
     }
   }
 
-  /* u: sum += w' delta. */
-  static __device__ __forceinline__ void input_gradient(const float *w, const float *delta,
+  /* u: sum += w' delta. A thread's features are contiguous in a row of w: one float4. */
+  static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
                                                         const thread_map &m, float sum[4][4]) {
 #pragma unroll 4
     for (int n = 0; n < N; n++) {
       float column[4], sample[4];
-      esc_unpack(esc_load4(w + n * fused::pitch + 4 * m.group), column);
-      esc_unpack(esc_load4(delta + n * ESC_FUSED_LEADING + 4 * m.lane), sample);
-      esc_outer(column, sample, sum);
+      esc_unpack(esc_load4(s_w + n * geometry::pitch + 4 * m.group), column);
+      esc_unpack(esc_load4(s_delta + n * ESC_FUSED_LEADING + 4 * m.lane), sample);
+      esc_add_outer_product(column, sample, sum);
     }
   }
 
-  /* Sum over lanes of one of the ledger's terms, valid in the reduction lane. Called by whole
-   * warps. */
+  /* Sum over the lanes of one of the ledger's terms, valid in the reduction lane. Called by
+   * whole warps. */
   static __device__ __forceinline__ float reduce_term(float partial) {
     return esc_tree_reduce_lanes(partial);
   }
   static __device__ __forceinline__ bool is_reduction_lane(const thread_map &m) {
     return m.lane == 0;
   }
-  static __device__ __forceinline__ int term(const thread_map &m, int i) {
+  static __device__ __forceinline__ int ledger_term(const thread_map &m, int i) {
     return gradient_feature(m, i);
   }
 
-  /* sum += delta h' over this thread's K-slice of the tile: weights (down + group_rows i,
-   * across + group_columns j). */
-  static __device__ __forceinline__ void weight_gradient(const float *delta, const float *h,
+  /* sum += delta h' over the samples of this thread's K-slice of the tile: weights
+   * (gradient_row + group_rows i, gradient_column + group_columns j). Their rows of delta and h
+   * are neighbours in a warp; 8 consecutive rows use different banks. */
+  static __device__ __forceinline__ void weight_gradient(const float *s_delta, const float *s_h,
                                                          const thread_map &m,
                                                          float sum[gradient_rows][4]) {
 #pragma unroll 1
-    for (int b = m.slice * fused::slice_length; b < (m.slice + 1) * fused::slice_length; b += 4) {
+    for (int b = m.slice * geometry::slice_length; b < (m.slice + 1) * geometry::slice_length;
+         b += 4) {
       float left[gradient_rows][4], right[4][4];
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
-        esc_unpack(esc_load4(delta + (m.down + group_rows * i) * ESC_FUSED_LEADING + b), left[i]);
+        esc_unpack(esc_load4(s_delta + (m.gradient_row + group_rows * i) * ESC_FUSED_LEADING + b),
+                   left[i]);
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        esc_unpack(esc_load4(h + (m.across + group_columns * j) * ESC_FUSED_LEADING + b), right[j]);
+        esc_unpack(esc_load4(s_h + (m.gradient_column + group_columns * j) * ESC_FUSED_LEADING + b),
+                   right[j]);
 #pragma unroll
       for (int q = 0; q < 4; q++)
 #pragma unroll
@@ -187,21 +201,22 @@ struct esc_fused_fma : esc_fused<N> {
     }
   }
 
-  /* Tree reduction of the K-slices' partial sums of a layer's gradient into (N, N). Called by the
-   * whole block; contains a barrier. */
+  /* Tree reduction of the K-slices' partial sums of a layer's gradient into (N, N) of shared
+   * memory: the upper half of the slices stores, the lower half adds.
+   * Called by the whole block; contains a barrier. */
   static __device__ __forceinline__ void reduce_gradient(const thread_map &m,
                                                          float sum[gradient_rows][4],
-                                                         float *gradient) {
-    float *at = gradient + m.down * N + m.across;
+                                                         float *s_gradient) {
+    float *s_own = s_gradient + m.gradient_row * N + m.gradient_column;
 #pragma unroll
-    for (int half = fused::slices / 2; half >= 0; half /= 2) {
-      float *place = at + (half == 0 ? 0 : m.slice % (half > 0 ? half : 1)) * N * N;
-      const bool gives = half == 0 ? m.slice == 0 : m.slice >= half && m.slice < 2 * half;
+    for (int half = geometry::slices / 2; half >= 0; half /= 2) {
+      float *s_partial = s_own + (half == 0 ? 0 : m.slice % (half > 0 ? half : 1)) * N * N;
+      const bool stores = half == 0 ? m.slice == 0 : m.slice >= half && m.slice < 2 * half;
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
 #pragma unroll
         for (int j = 0; j < 4; j++)
-          if (gives) place[group_rows * i * N + group_columns * j] = sum[i][j];
+          if (stores) s_partial[group_rows * i * N + group_columns * j] = sum[i][j];
       __syncthreads();
       if (half == 0) break;
 #pragma unroll
@@ -209,7 +224,7 @@ struct esc_fused_fma : esc_fused<N> {
 #pragma unroll
         for (int j = 0; j < 4; j++)
           if (m.slice < half)
-            sum[i][j] = esc_add_f32(sum[i][j], place[group_rows * i * N + group_columns * j]);
+            sum[i][j] = esc_add_f32(sum[i][j], s_partial[group_rows * i * N + group_columns * j]);
       __syncthreads();
     }
   }

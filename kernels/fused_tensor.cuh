@@ -1,71 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three matrix products of a tile on the tensor cores, in 3xTF32 (mma.cuh).
+/* The three matrix products of a tile on the tensor cores, in 3xTF32 (mma.cuh; docs/theory,
+ * sections 0.1 and 0.4).
  *
- * Two warps share 16 rows of outputs, features or rows of weights; each has half of
- * the columns, samples or weights of a row, in tiles of 8.
+ * Two warps share 16 rows of outputs (features, or rows of weights); each makes half of the
+ * columns (samples, or weights of a row) in mma tiles of 8.
  *
- * Rows in shared memory are 4 or 20 floats long, mod 32. Lanes (r, q), r < 8, q < 4,
- * that read (row r, place q) all meet different banks; those that read (row q, place
- * r) do where the places are two groups of four, 16 apart, or the rows are two apart.
- * The tensor core does not mind how rows, columns and the reduction's places are
- * numbered, as long as both factors agree: they are numbered so. */
+ * Bank conflicts. Leading dimensions in shared memory are 4 or 20 mod 32. Lanes (r, q) with r <
+ * 8 and q < 4 that read (row r, column q) all use different banks. Lanes that read (row q,
+ * column r) do if the columns are two groups of four that are 16 apart, or the rows are two
+ * apart. An mma gives the same sums for any numbering of rows, columns and reduction indices
+ * that both factors share; permute_row and permute_column choose one without conflicts. */
 #ifndef ESC_FUSED_TENSOR_CUH
 #define ESC_FUSED_TENSOR_CUH
 
 #include "fused_product.cuh"
 #include "mma.cuh"
 
-/* How far apart in a factor of a warp's product lie, in floats: a lane's two places of
- * the same eight (`second`), eights of places (`step`), and rows 8 apart of the left
- * factor, tiles of the right one (`other`). */
-struct esc_fused_stride {
+/* Distances in a factor of a warp's product, in floats: between a lane's two reduction indices
+ * of one mma (`second`), between mmas along the reduction (`step`), and between rows 8 apart of
+ * the left factor or mma tiles of the right one (`other`). */
+struct esc_warp_strides {
   int second, step, other;
 };
 
-/* sum += a b over `depth` places, rounded up to 16; a and b are the lane's first. */
+/* sum += a b over `depth` reduction indices, rounded up to 16, by a warp; s_a and s_b point to
+ * the lane's first elements. */
 template <int tiles>
-static __device__ __forceinline__ void esc_fused_tensor(const float *a,
-                                                        const esc_fused_stride &by_a,
-                                                        const float *b,
-                                                        const esc_fused_stride &by_b, int depth,
-                                                        float sum[2][2 * tiles]) {
+static __device__ __forceinline__ void esc_warp_multiply_3xtf32(
+    const float *s_a, const esc_warp_strides &by_a, const float *s_b, const esc_warp_strides &by_b,
+    int depth, float sum[2][2 * tiles]) {
 #pragma unroll
   for (int first = 0; first < depth; first += 16) {
     float left[2][4], right[tiles][2][2];
 #pragma unroll
     for (int k = 0; k < 2; k++) {
-      const float *at_a = a + (first / 8 + k) * by_a.step, *at_b = b + (first / 8 + k) * by_b.step;
+      const float *s_left = s_a + (first / 8 + k) * by_a.step,
+                  *s_right = s_b + (first / 8 + k) * by_b.step;
 #pragma unroll
-      for (int i = 0; i < 4; i++) left[k][i] = at_a[i / 2 * by_a.second + i % 2 * by_a.other];
+      for (int i = 0; i < 4; i++) left[k][i] = s_left[i / 2 * by_a.second + i % 2 * by_a.other];
 #pragma unroll
       for (int t = 0; t < tiles; t++)
 #pragma unroll
-        for (int i = 0; i < 2; i++) right[t][k][i] = at_b[i * by_b.second + t * by_b.other];
+        for (int i = 0; i < 2; i++) right[t][k][i] = s_right[i * by_b.second + t * by_b.other];
     }
-    esc_tf32x3<tiles>(left, right, sum);
+    esc_mma_3xtf32<tiles>(left, right, sum);
   }
 }
 
+/* Members as in esc_fused_fma_products. */
 template <int N>
-struct esc_fused_3xtf32 : esc_fused<N> {
-  typedef esc_fused<N> fused;
+struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
+  typedef esc_fused_geometry<N> geometry;
   enum {
     rows = 2,
     columns = 8,
     vector = 2,
-    /* Narrow networks leave a multiprocessor's shared memory to several blocks: so must the
-     * registers, 168 of 384 threads. */
+    /* The shared memory of a multiprocessor holds several blocks of narrow networks. At most 168
+     * registers a thread let as many be resident: 384 threads. */
     resident_blocks = N <= 32 ? 96 / N : 1,
-    terms = 2 * N,         /* each warp's half of the samples by itself */
-    sums_across_tiles = 0, /* the sums of a tile start from 0, and are added to those before */
+    ledger_terms = 2 * N,  /* of each half of the samples, because two warps share a feature */
+    sums_across_tiles = 0, /* a tile's sums start from 0, and are added to those before */
     tiles = N / 16,
     gradient_rows = 2,
     gradient_columns = 2 * tiles,
   };
 
-  /* The warp's first row and its half of the columns; the lane. */
+  /* First row and half of the columns of the warp; lane 4 r + q of it. */
   struct thread_map {
-    int first, half, r, q;
+    int first_row, half, r, q;
   };
 
   static __device__ __forceinline__ thread_map make_thread_map(int id) {
@@ -73,74 +75,78 @@ struct esc_fused_3xtf32 : esc_fused<N> {
     return m;
   }
 
-  /* Columns 0..7 of a tile are its samples 0..3 and 16..19. */
-  static __device__ __forceinline__ int spread(int column) { return column % 4 + column / 4 * 16; }
-  /* Rows 0..7 are 0, 2, 4, 6, 1, 3, 5, 7: where the lanes store, pairs of samples lie in
-   * different banks, too. */
-  static __device__ __forceinline__ int evens_first(int row) { return row % 4 * 2 + row / 4; }
+  /* Columns 0..7 of an mma tile are its samples 0..3 and 16..19. */
+  static __device__ __forceinline__ int permute_column(int column) {
+    return column % 4 + column / 4 * 16;
+  }
+  /* Rows 0..7 of an mma are rows 0, 2, 4, 6, 1, 3, 5, 7 of the output, so that the lanes' stores
+   * of pairs of samples use different banks, too. */
+  static __device__ __forceinline__ int permute_row(int row) { return row % 4 * 2 + row / 4; }
 
   static __device__ __forceinline__ int forward_feature(const thread_map &m, int i) {
-    return m.first + m.r + 8 * i;
+    return m.first_row + m.r + 8 * i;
   }
   static __device__ __forceinline__ int forward_sample(const thread_map &m, int j) {
-    return 32 * m.half + 4 * (j / 2) + spread(2 * m.q) + j % 2;
+    return 32 * m.half + 4 * (j / 2) + permute_column(2 * m.q) + j % 2;
   }
   static __device__ __forceinline__ int gradient_feature(const thread_map &m, int i) {
-    return m.first + evens_first(m.r) + 8 * i;
+    return m.first_row + permute_row(m.r) + 8 * i;
   }
   static __device__ __forceinline__ int gradient_sample(const thread_map &m, int j) {
     return 32 * m.half + 8 * (j / 2) + 2 * m.q + j % 2;
   }
 
-  /* Beyond `depth` there are zeros in w and h. */
-  static __device__ __forceinline__ void forward(const float *w, const float *h, int depth,
+  /* Beyond `depth` w and h are 0. */
+  static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
                                                  const thread_map &m, float sum[rows][columns]) {
-    const esc_fused_stride by_w = {4, 8, 8 * fused::pitch};
-    const esc_fused_stride by_h = {4 * ESC_FUSED_LEADING, 8 * ESC_FUSED_LEADING, 4};
-    esc_fused_tensor<columns / 2>(w + (m.first + m.r) * fused::pitch + m.q, by_w,
-                                  h + m.q * ESC_FUSED_LEADING + 32 * m.half + spread(m.r), by_h,
-                                  depth, sum);
+    const esc_warp_strides by_w = {4, 8, 8 * geometry::pitch};
+    const esc_warp_strides by_h = {4 * ESC_FUSED_LEADING, 8 * ESC_FUSED_LEADING, 4};
+    esc_warp_multiply_3xtf32<columns / 2>(
+        s_w + (m.first_row + m.r) * geometry::pitch + m.q, by_w,
+        s_h + m.q * ESC_FUSED_LEADING + 32 * m.half + permute_column(m.r), by_h, depth, sum);
   }
 
-  /* A lane's two places are features side by side. */
-  static __device__ __forceinline__ void input_gradient(const float *w, const float *delta,
+  /* The two reduction indices of a lane are neighbouring features. */
+  static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
                                                         const thread_map &m,
                                                         float sum[rows][columns]) {
-    const esc_fused_stride by_w = {fused::pitch, 8 * fused::pitch, 8};
-    const esc_fused_stride by_delta = {ESC_FUSED_LEADING, 8 * ESC_FUSED_LEADING, 8};
-    esc_fused_tensor<columns / 2>(w + 2 * m.q * fused::pitch + m.first + evens_first(m.r), by_w,
-                                  delta + 2 * m.q * ESC_FUSED_LEADING + 32 * m.half + m.r, by_delta,
-                                  N, sum);
+    const esc_warp_strides by_w = {geometry::pitch, 8 * geometry::pitch, 8};
+    const esc_warp_strides by_delta = {ESC_FUSED_LEADING, 8 * ESC_FUSED_LEADING, 8};
+    esc_warp_multiply_3xtf32<columns / 2>(
+        s_w + 2 * m.q * geometry::pitch + m.first_row + permute_row(m.r), by_w,
+        s_delta + 2 * m.q * ESC_FUSED_LEADING + 32 * m.half + m.r, by_delta, N, sum);
   }
 
-  /* Over the four lanes of a row. */
+  /* Sum over the four lanes of a row. Called by whole warps. */
   static __device__ __forceinline__ float reduce_term(float partial) {
     for (int half = 2; half > 0; half /= 2)
       partial = esc_add_f32(partial, __shfl_down_sync(0xffffffffu, partial, half, 4));
     return partial;
   }
   static __device__ __forceinline__ bool is_reduction_lane(const thread_map &m) { return m.q == 0; }
-  static __device__ __forceinline__ int term(const thread_map &m, int i) {
+  static __device__ __forceinline__ int ledger_term(const thread_map &m, int i) {
     return m.half * N + gradient_feature(m, i);
   }
 
   static __device__ __forceinline__ void weight_gradient(
-      const float *delta, const float *h, const thread_map &m,
+      const float *s_delta, const float *s_h, const thread_map &m,
       float sum[gradient_rows][gradient_columns]) {
-    const esc_fused_stride by_sample = {4, 8, 8 * ESC_FUSED_LEADING};
-    esc_fused_tensor<tiles>(delta + (m.first + m.r) * ESC_FUSED_LEADING + m.q, by_sample,
-                            h + (N / 2 * m.half + m.r) * ESC_FUSED_LEADING + m.q, by_sample,
-                            ESC_TILE, sum);
+    const esc_warp_strides by_sample = {4, 8, 8 * ESC_FUSED_LEADING};
+    esc_warp_multiply_3xtf32<tiles>(
+        s_delta + (m.first_row + m.r) * ESC_FUSED_LEADING + m.q, by_sample,
+        s_h + (N / 2 * m.half + m.r) * ESC_FUSED_LEADING + m.q, by_sample, ESC_TILE, sum);
   }
 
-  /* To (N, N). Called by the whole block; contains a barrier. */
+  /* Stores a layer's gradient into (N, N) of shared memory: there is one partial sum a weight.
+   * Called by the whole block; contains a barrier. */
   static __device__ __forceinline__ void reduce_gradient(
-      const thread_map &m, const float sum[gradient_rows][gradient_columns], float *gradient) {
-    float *at = gradient + (m.first + m.r) * N + N / 2 * m.half + 2 * m.q;
+      const thread_map &m, const float sum[gradient_rows][gradient_columns], float *s_gradient) {
+    float *s_own = s_gradient + (m.first_row + m.r) * N + N / 2 * m.half + 2 * m.q;
 #pragma unroll
     for (int i = 0; i < gradient_rows; i++)
 #pragma unroll
-      for (int t = 0; t < tiles; t++) esc_store_vector<2>(at + 8 * i * N + 8 * t, &sum[i][2 * t]);
+      for (int t = 0; t < tiles; t++)
+        esc_store_vector<2>(s_own + 8 * i * N + 8 * t, &sum[i][2 * t]);
     __syncthreads();
   }
 };

@@ -1,15 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The device side of a training step, path `cublas`: many networks of one problem,
- * a chunk, take each step together. Matrix products are left to cuBLAS (host/cuda),
- * everything between them happens here, one kernel family a file.
+/* Kernels of the path `cublas`, in which all networks of a chunk take each training step
+ * together. cuBLAS makes the matrix products (host/cuda/step.c); the kernels make everything
+ * between them, one family a file.
  *
- * One step of every network of the chunk that trains, in this order:
- *   inputs -> [product, activate] per hidden layer -> output -> output gradient
- *   -> [delta, products] per hidden layer from the top -> update -> ledger
+ * Launches of one step, for every network in training:
+ *    inputs -> [product, activate] per hidden layer -> output -> output gradient
+ *    -> [delta, products] per hidden layer from the top -> update -> ledger
+ * A launcher only enqueues: it returns errors of the launch; those of the kernel appear at the
+ * next synchronisation of the stream.
  *
- * Sums are made in the order of order.h. Arrays are row-major; slot is the place
- * of a network in its chunk. Launchers only enqueue: errors of the launch are
- * returned, those of the kernel appear when the stream is waited for. */
+ * The folder, in the order in which to read it:
+ *    kernels.h          arrays of a chunk, launchers of path `cublas`
+ *    launch.h           launches by nvcc and by the SIMT harness
+ *    device.cuh         helpers of all kernels
+ *    inputs.cu, activate.cu, output.cu, delta.cu, update.cu, ledger.cu
+ *                       path `cublas`, in the order of a step
+ *    fused.h            path `fused`, in which one block trains one network for many steps
+ *    fused_kernel.cuh   its kernel
+ *    fused_step.cuh     one step of it
+ *    fused_stage.cuh    the stages of a step
+ *    fused_block.cuh    shared memory, and the state of a thread
+ *    fused_product.cuh  matrix products by fused multiply-adds
+ *    fused_tensor.cuh   matrix products on the tensor cores, with the arithmetic of mma.cuh
+ *    fused.cu, fused_3xtf32.cu
+ *                       the two instantiations
+ *
+ * Every kernel's head states, for one launch, its equation with the section of docs/theory,
+ * grid, block, dynamic shared memory, and for each network the distinct bytes of device memory
+ * (without its esc_track, seed and update mask) and the floating-point work: 1 FMA is 2 flops.
+ * Symbols: L layers, N width, d inputs, B samples of a minibatch, K modes of the teacher, T =
+ * ceil(B / 64) tiles, P = N d + (L - 2) N^2 + N weights. The last line names the rows of order.h
+ * (the one order of every sum) that the kernel implements.
+ *
+ * Arrays are row-major. In kernels, g_ marks pointers to global memory and s_ to shared memory;
+ * all pointers of the structs below are to global memory. slot is the index of a network in its
+ * chunk. */
 #ifndef ESC_KERNELS_H
 #define ESC_KERNELS_H
 
@@ -25,7 +50,7 @@
 extern "C" {
 #endif
 
-/* What all networks have in common, in float; passed to kernels by value. */
+/* The problem that all networks share, in float; an argument of kernels by value. */
 typedef struct esc_device_problem {
   int layers, width, inputs, batch;
   size_t offset[ESC_LAYERS_MAX + 1]; /* of layer l in a network's weights */
@@ -40,12 +65,13 @@ typedef struct esc_device_problem {
   float rate[ESC_LAYERS_MAX]; /* eta gamma_l, rounded */
 } esc_device_problem;
 
-/* A chunk's arrays on the device; from `update_mask` on of the path `cublas` alone, else NULL. */
+/* A chunk's arrays in device memory. Path `fused` uses seed, track, partials, w and
+ * compensation; its other arrays are NULL. */
 typedef struct esc_chunk {
   int slots;
   size_t weights;           /* floats from one network's weights to the next's */
   uint64_t *seed;           /* (slot) */
-  esc_track *track;         /* (slot) events and ledger; finished: the slot rests */
+  esc_track *track;         /* (slot) events and ledger; finished: the slot is idle */
   float *partials;          /* path fused: (slot, esc_fused_scratch) of gradients, between tiles */
   int32_t *update_mask;     /* (slot) whether this step's update is to be made */
   float *w;                 /* (slot, weight) flat as in esc_weight_offset */
@@ -59,10 +85,10 @@ typedef struct esc_chunk {
   double *deficit;          /* (slot, layer) mean[u . kappa(z)] of the interface above */
   double *grad_norm_sq;     /* (slot, layer) |G_l|^2 */
   int32_t *nonzero_updates; /* (slot, layer) weights with G != 0 */
-  int32_t *rounded_away;    /* (slot, layer) those whose update rounding swallowed */
+  int32_t *rounded_away;    /* (slot, layer) updates of these, lost in rounding */
 } esc_chunk;
 
-/* Draws the minibatch of each training network's current step into x. */
+/* Draws the minibatch of the current step of each network in training into x. */
 cudaError_t esc_launch_inputs(const esc_device_problem *p, const esc_chunk *chunk,
                               cudaStream_t stream);
 
@@ -70,8 +96,8 @@ cudaError_t esc_launch_inputs(const esc_device_problem *p, const esc_chunk *chun
 cudaError_t esc_launch_activate(const esc_device_problem *p, const esc_chunk *chunk, int l,
                                 cudaStream_t stream);
 
-/* From the last hidden layer's z: its h, the prediction, the teacher's target, the
- * loss and its derivative; then the escape events of this step, and `update_mask`. */
+/* From the last hidden layer's z: its h, the prediction, the teacher's target, the loss and its
+ * derivative; then the escape events of this step, and update_mask. */
 cudaError_t esc_launch_output(const esc_device_problem *p, const esc_track_rules *rules,
                               const esc_chunk *chunk, cudaStream_t stream);
 
@@ -84,11 +110,11 @@ cudaError_t esc_launch_output_gradient(const esc_device_problem *p, const esc_ch
 cudaError_t esc_launch_delta(const esc_device_problem *p, const esc_chunk *chunk, int l,
                              cudaStream_t stream);
 
-/* |G_l|^2 and w_l <- w_l - eta gamma_l G_l for every layer, where `update_mask` is set. */
+/* |G_l|^2 and w_l <- w_l - eta gamma_l G_l for every layer, where update_mask is set. */
 cudaError_t esc_launch_update(const esc_device_problem *p, const esc_chunk *chunk,
                               cudaStream_t stream);
 
-/* Books the update in the ledger and counts the step, where `update_mask` is set. */
+/* Adds the step to the ledger and counts it, where update_mask is set. */
 cudaError_t esc_launch_ledger(const esc_device_problem *p, const esc_track_rules *rules,
                               const esc_chunk *chunk, cudaStream_t stream);
 

@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Books a step in the ledger: a warp a network, a lane a layer. */
+/* The imbalance ledger of one step: sums the tiles of u kappa(z), then adds the right side of
+ * docs/theory, section 1.4, to each interface's sum (section 1.5), and counts the step. A warp
+ * is a network, a lane a layer.
+ *
+ *    grid     (ceil(slots / 4))
+ *    block    128
+ *    shared   none
+ *    bytes    read 8 (L - 1) T (tile), 8 L (|G|^2), 8 L (counts); written 8 (L - 1) (deficit)
+ *    work     (L - 1) T additions in double, and esc_track_layer for each layer
+ *    order.h  ledger u . kappa(z), from the tiles on */
 #include "device.cuh"
 
 enum { LANES = 32, WARPS = 4 };
@@ -7,37 +16,36 @@ enum { LANES = 32, WARPS = 4 };
 /* Sum of interface l's tiles, ascending. */
 static __device__ double tile_sum(const esc_device_problem &p, const esc_chunk &chunk, int slot,
                                   int l, int tiles) {
-  const double *tile =
+  const double *g_tile =
       chunk.tile + ((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * (size_t)tiles;
   double sum = 0;
-  for (int i = 0; i < tiles; i++) sum += tile[i];
+  for (int i = 0; i < tiles; i++) sum += g_tile[i];
   return sum;
 }
 
-/* grid (groups of WARPS slots) */
 __global__ void __launch_bounds__(LANES *WARPS)
     esc_ledger_kernel(esc_device_problem p, esc_track_rules rules, esc_chunk chunk, int tiles) {
   const int lane = (int)threadIdx.x % LANES;
   const int slot = (int)blockIdx.x * WARPS + (int)threadIdx.x / LANES;
   if (slot >= chunk.slots || !chunk.update_mask[slot]) return;
-  esc_track *track = &chunk.track[slot];
+  esc_track *g_track = &chunk.track[slot];
   const size_t row = (size_t)slot * (size_t)p.layers;
   for (int l = lane; l < p.layers; l += LANES) {
     if (l < p.layers - 1) chunk.deficit[row + (size_t)l] = tile_sum(p, chunk, slot, l, tiles);
-    esc_track_layer(track, &rules, l, chunk.deficit + row, chunk.grad_norm_sq + row);
+    esc_track_layer(g_track, &rules, l, chunk.deficit + row, chunk.grad_norm_sq + row);
   }
   __syncwarp(0xffffffffu);
   if (lane != 0) return;
   for (int l = 0; l < p.layers; l++) {
-    track->nonzero_updates += chunk.nonzero_updates[row + (size_t)l];
-    track->rounded_away += chunk.rounded_away[row + (size_t)l];
+    g_track->nonzero_updates += chunk.nonzero_updates[row + (size_t)l];
+    g_track->rounded_away += chunk.rounded_away[row + (size_t)l];
   }
-  esc_track_step(track, &rules);
+  esc_track_step(g_track, &rules);
 }
 
 cudaError_t esc_launch_ledger(const esc_device_problem *p, const esc_track_rules *rules,
                               const esc_chunk *chunk, cudaStream_t stream) {
-  const unsigned blocks = esc_blocks((size_t)chunk->slots, WARPS);
+  const unsigned blocks = esc_block_count((size_t)chunk->slots, WARPS);
   return ESC_LAUNCH(esc_ledger_kernel, blocks, LANES * WARPS, 0, stream, *p, *rules, *chunk,
                     esc_chunk_tiles(p));
 }

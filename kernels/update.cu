@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* |G_l|^2 and the weights' update, in one pass over G. A block is one layer of one
- * network, ESC_PARTIALS lanes a row; row n belongs to group n mod ESC_PARTIALS. */
+/* |G_l|^2 and w <- w - eta gamma_l G for every weight (docs/theory, sections 0.5 and 8.1), in
+ * one pass over G. A block is one layer of one network, ESC_PARTIALS lanes a row; row n belongs
+ * to group n mod ESC_PARTIALS.
+ *
+ *    grid     (L, slots)
+ *    block    256
+ *    shared   136 bytes: the groups' sums, two counts
+ *    bytes    12 P (G, w read; w written), with compensation 20 P (compensation read and written);
+ *             16 L of results
+ *    work     P FMA, with compensation 6 P additions more; P products and P additions in double
+ *    order.h  |G|^2 */
 #include "device.cuh"
 #include "escapement/internal/update.h"
 
 enum { THREADS = ESC_PARTIALS * ESC_PARTIALS };
 
-/* What a thread has seen. */
+/* Counts of one thread. */
 struct counts {
   int nonzero_updates, rounded_away;
 };
@@ -19,29 +28,29 @@ struct weight_row {
   float rate;
 };
 
-/* Columns lane, lane + ESC_PARTIALS, ... of a row: updates them, adds up their squares. */
+/* Updates columns lane, lane + ESC_PARTIALS, ... of a row; returns its partial sum of g^2
+ * (order.h: |G|^2). */
 static __device__ double row_update(const weight_row &row, int lane, counts *seen) {
-  const float *g = row.g_gradient;
-  float *w = row.g_w, *compensation = row.g_compensation;
+  const float *g_gradient = row.g_gradient;
+  float *g_w = row.g_w, *g_compensation = row.g_compensation;
   double partial = 0;
   for (int k = lane; k < row.columns; k += ESC_PARTIALS) {
-    const esc_updated u = compensation
-                              ? esc_update_compensated(row.rate, g[k], w[k], compensation[k])
-                              : esc_update_plain(row.rate, g[k], w[k]);
-    partial += (double)g[k] * (double)g[k];
-    w[k] = u.w;
-    if (compensation) compensation[k] = u.compensation;
+    const esc_updated u =
+        g_compensation ? esc_update_compensated(row.rate, g_gradient[k], g_w[k], g_compensation[k])
+                       : esc_update_plain(row.rate, g_gradient[k], g_w[k]);
+    partial += (double)g_gradient[k] * (double)g_gradient[k];
+    g_w[k] = u.w;
+    if (g_compensation) g_compensation[k] = u.compensation;
     seen->nonzero_updates += u.nonzero_update;
     seen->rounded_away += u.rounded_away;
   }
   return partial;
 }
 
-/* grid (layer, slot) */
 __global__ void __launch_bounds__(THREADS)
     esc_update_kernel(esc_device_problem p, esc_chunk chunk) {
-  ESC_SHARED_MEMORY(double, row);           /* (group) */
-  int *total = (int *)(row + ESC_PARTIALS); /* nonzero_updates, rounded_away */
+  ESC_SHARED_MEMORY(double, s_row);             /* (group) */
+  int *s_total = (int *)(s_row + ESC_PARTIALS); /* nonzero_updates, rounded_away */
   const int l = (int)blockIdx.x, slot = (int)blockIdx.y;
   const int lane = (int)threadIdx.x % ESC_PARTIALS, group = (int)threadIdx.x / ESC_PARTIALS;
   if (!chunk.update_mask[slot]) return;
@@ -49,27 +58,27 @@ __global__ void __launch_bounds__(THREADS)
   const size_t layer = (size_t)slot * chunk.weights + p.offset[l];
   counts seen = {0, 0};
   double sum = 0;
-  if (threadIdx.x < 2) total[threadIdx.x] = 0;
-  for (int first = 0; first < rows; first += ESC_PARTIALS) { /* all lanes go the same way */
+  if (threadIdx.x < 2) s_total[threadIdx.x] = 0;
+  for (int first = 0; first < rows; first += ESC_PARTIALS) { /* uniform: whole warps reduce */
     const bool valid = first + group < rows;
-    const size_t at = layer + (size_t)(first + group) * (size_t)columns;
-    const weight_row weights = {chunk.g + at, chunk.w + at,
-                                chunk.compensation ? chunk.compensation + at : NULL, columns,
+    const size_t offset = layer + (size_t)(first + group) * (size_t)columns;
+    const weight_row weights = {chunk.g + offset, chunk.w + offset,
+                                chunk.compensation ? chunk.compensation + offset : NULL, columns,
                                 p.rate[l]};
     const double partial = valid ? row_update(weights, lane, &seen) : 0.0;
     const double reduced = esc_tree_reduce_lanes(partial);
     if (valid) sum += reduced;
   }
-  if (lane == 0) row[group] = sum;
+  if (lane == 0) s_row[group] = sum;
   __syncthreads();
-  atomicAdd(&total[0], seen.nonzero_updates); /* integers: the order does not matter */
-  atomicAdd(&total[1], seen.rounded_away);
+  atomicAdd(&s_total[0], seen.nonzero_updates); /* integers: their sum has no order */
+  atomicAdd(&s_total[1], seen.rounded_away);
   __syncthreads();
   if (threadIdx.x != 0) return;
   const size_t out = (size_t)slot * (size_t)p.layers + (size_t)l;
-  chunk.grad_norm_sq[out] = esc_tree_reduce_f64(row);
-  chunk.nonzero_updates[out] = total[0];
-  chunk.rounded_away[out] = total[1];
+  chunk.grad_norm_sq[out] = esc_tree_reduce_f64(s_row);
+  chunk.nonzero_updates[out] = s_total[0];
+  chunk.rounded_away[out] = s_total[1];
 }
 
 cudaError_t esc_launch_update(const esc_device_problem *p, const esc_chunk *chunk,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the program from outside share: the program, a folder for each test with a spec in it,
-and calls whose exit status is checked.
+"""Common parts of the tests of the command line: the program, a scratch directory with a spec for each test,
+and calls with a checked exit status.
 
     class Merge(cli_case.Case):
-        SPEC = "..."    # small.yaml of each test's folder
+        SPEC = "..."    # small.yaml in the scratch directory of each test
 
 Each script is called with PROGRAM [unittest arguments].
 """
@@ -24,7 +24,7 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")
 
 
 def call(*arguments, code=0, cwd=None, **changes):
-    """The program's end, with that exit status; `changes` of the environment."""
+    """Runs the program and checks its exit status; `changes` are environment variables."""
     done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, cwd=cwd, check=False,
                           env={**ENVIRONMENT, **changes})
     assert done.returncode == code, f"{arguments}: exit status {done.returncode}, not {code}\n" \
@@ -32,8 +32,8 @@ def call(*arguments, code=0, cwd=None, **changes):
     return done
 
 
-def ask(*arguments, **options):
-    """What it answers in JSON."""
+def call_json(*arguments, **options):
+    """Runs the program with --json; the parsed output."""
     return json.loads(call(*arguments, "--json", **options).stdout)
 
 
@@ -42,16 +42,16 @@ class Case(unittest.TestCase):
     RUN = ("--quiet", "--backend", "cpu")  # options of each run of small.yaml
 
     def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
-        self.hold = hold.Hold(PROGRAM, self.room)
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.scratch = scratch.name
+        self.hold = hold.Hold(PROGRAM, self.scratch)
         self.addCleanup(self.hold.release)
         if self.SPEC:
             self.write("small.yaml", self.SPEC)
 
     def path(self, name):
-        return os.path.join(self.room, name)
+        return os.path.join(self.scratch, name)
 
     def write(self, name, text):
         with open(self.path(name), "w", encoding="utf-8") as file:
@@ -59,10 +59,10 @@ class Case(unittest.TestCase):
         return name
 
     def call(self, *arguments, **options):
-        return call(*arguments, cwd=self.room, **options)
+        return call(*arguments, cwd=self.scratch, **options)
 
-    def ask(self, *arguments, **options):
-        return ask(*arguments, cwd=self.room, **options)
+    def call_json(self, *arguments, **options):
+        return call_json(*arguments, cwd=self.scratch, **options)
 
     def command(self, *arguments, name="a.h5"):
         return [PROGRAM, "run", "small.yaml", "-o", name, *self.RUN, *arguments]
@@ -75,10 +75,10 @@ class Case(unittest.TestCase):
         return name
 
     def refused(self, *arguments, code=2, **options):
-        """One line on stderr, nothing on stdout, nothing left behind."""
-        before = sorted(os.listdir(self.room))
+        """Checks for one line on standard error, an empty standard output and no new files."""
+        before = sorted(os.listdir(self.scratch))
         done = self.call(*arguments, code=code, **options)
         self.assertEqual(done.stdout, "")
         self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
-        self.assertEqual(sorted(os.listdir(self.room)), before)
+        self.assertEqual(sorted(os.listdir(self.scratch)), before)
         return done.stderr

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that wait behind a checkpoint until a test has interrupted them (tests/faults/hold.c), so that
-no test depends on how fast a run is beside the test that watches it."""
+"""Runs that pause after a checkpoint until a test interrupts them (tests/faults/hold.c), so that no test
+depends on the speed of a run."""
 import os
 import shutil
 import subprocess
@@ -10,15 +10,15 @@ CHECKPOINTS = ("--checkpoint", "0.000001")  # after every block of steps
 
 
 class Hold:
-    """`program` is built with the tests; `folder` is the test's own."""
+    """`program` is built with the tests; `folder` is private to the test."""
 
     def __init__(self, program, folder):
         self.shim = os.path.join(os.path.dirname(os.path.abspath(program)), "tests/shims/libhold.so")
         self.folder = os.path.join(folder, "held")
 
     def environment(self, journal=None, members=0, signals=1):
-        """Where processes wait at each checkpoint, or only while `journal` has more finished members
-        than `members`, until they have handled so many `signals`."""
+        """Environment in which processes pause after each checkpoint (with `journal` only while it has more
+        than `members` finished members) until they have handled `signals` signals."""
         os.makedirs(self.folder, exist_ok=True)
         sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         condition = {"HOLD_JOURNAL": journal, "HOLD_MEMBERS": str(members)} if journal else {}
@@ -26,7 +26,7 @@ class Hold:
                 "HOLD_SIGNALS": str(signals), **condition}
 
     def start(self, command, cwd, journal=None, members=0, signals=1, **options):
-        """The process, once it waits."""
+        """Starts a process and returns it once it is paused."""
         options.setdefault("env", os.environ)
         options.setdefault("stderr", subprocess.PIPE)
         child = subprocess.Popen(
@@ -39,12 +39,12 @@ class Hold:
     def wait(there, child):
         while not there():
             if child.poll() is not None:
-                raise AssertionError(f"it ended too soon, with {child.returncode}:\n" +
+                raise AssertionError(f"the process ended before its pause, with {child.returncode}:\n" +
                                      (child.stderr.read() if child.stderr else ""))
             time.sleep(0.002)
 
     def held(self):
-        """Processes that wait."""
+        """Paused processes."""
         if not os.path.exists(self.folder):
             return []
         return [int(name) for name in os.listdir(self.folder) if name.isdigit()]
@@ -53,19 +53,19 @@ class Hold:
         return pid in self.held()
 
     def handled(self, pid):
-        """Signals that a process has handled where it waits."""
+        """Number of signals that a paused process has handled."""
         path = os.path.join(self.folder, str(pid))
         return os.path.getsize(path) if os.path.exists(path) else 0
 
-    def go_on(self, pid):
+    def resume(self, pid):
         os.remove(os.path.join(self.folder, str(pid)))
 
     def release(self):
-        """All go on, and none waits again."""
+        """Continues all processes, without further pauses."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def interrupt(self, command, cwd, number, **options):
-        """Starts it, sends the signal where it waits; exit status and standard error."""
+        """Starts a process and sends the signal at its pause; exit status and standard error."""
         child = self.start(command, cwd, **options)
         child.send_signal(number)
         errors = child.communicate()[1]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The corpus of hostile result files: each entry of CASES changes a good result in one way.
 
-    hostile.make(good, folder) -> {name: path}; a name that ends in "+sealed" has a right seal, so
+    hostile.make(good, folder) -> {name: path}; a name that ends in "+sealed" has a valid checksum, so
     that it is read as a result of escapement
 
-Every file tries what a stranger's file could: to have other files read, to take memory or time
-without end, to crash HDF5, to print what a terminal obeys. `SECRET` is the number in the file that
+Each file attempts an attack: reading other files, unbounded memory or time, a crash of HDF5, control
+sequences for the terminal. `SECRET` is the number in the file that
 no output may show.
 """
 import ctypes
@@ -35,7 +35,7 @@ def seal(path):
 
 
 def swap(file, name, **how):
-    """A dataset made anew in the place of `name`."""
+    """A new dataset in place of `name`."""
     shape = file[name].shape
     del file[name]
     return file.create_dataset(name, **{"shape": shape, "dtype": "<f8", **how})
@@ -336,7 +336,7 @@ CASES = {name: case for name, case in globals().items()
 
 
 def make_secrets(there):
-    """What the files try to have read."""
+    """The files that the attacks try to read."""
     np.full(64, SECRET).tofile(there + "/secret.bin")
     with h5py.File(there + "/secret.h5", "w") as file:
         file["scale"] = np.full(64, SECRET)

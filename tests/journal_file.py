@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run's journal and checkpoint read from outside, without the program."""
+"""Reads journals and checkpoints, independently of the program."""
 import os
 import struct
 
@@ -9,7 +9,7 @@ RECORD = 1   # kind of the journal's parts that hold a member
 
 
 def parts_of(data):
-    """(offset, end, kind, payload) of each whole part of a journal, the copy of its start among them."""
+    """(offset, end, kind, payload) of each intact part of a journal, including the copy of its header."""
     at = HEADER + (struct.unpack_from("<I", data, 20)[0] if len(data) >= HEADER else 0)
     while at + PART <= len(data):
         magic, kind, size = struct.unpack_from("<4sII", data, at)
@@ -20,12 +20,12 @@ def parts_of(data):
 
 
 def records_of(data):
-    """Payloads of a journal's members."""
+    """Payloads of the members in a journal."""
     return [payload for _, _, kind, payload in parts_of(data) if kind == RECORD]
 
 
 def members(path):
-    """Members in a journal, if it is there."""
+    """Number of members in a journal, 0 if it does not exist."""
     if not os.path.exists(path):
         return 0
     with open(path, "rb") as file:
@@ -42,5 +42,5 @@ def in_flight(data):
 
 
 def count_in_flight(data):
-    """Networks that a checkpoint says it holds."""
+    """Number of networks according to the header of a checkpoint."""
     return struct.unpack_from("<Q", data, 32)[0] if len(data) >= HEADER else 0

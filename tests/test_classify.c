@@ -19,7 +19,7 @@ static esc_classification classified(const char *name) {
   return c;
 }
 
-static const char *doubts_of(const char *name) {
+static const char *warnings_of(const char *name) {
   static char text[1024];
   const esc_classification c = classified(name);
   esc_classification_warnings(&c, text, sizeof text);
@@ -171,15 +171,15 @@ static void doubts_name_what_fails(void **state) {
   static const char *const sound[] = {"linear", "relu",  "tanh",     "erf",    "sin",
                                       "gelu",   "swish", "softplus", "sigmoid"};
   for (size_t i = 0; i < sizeof sound / sizeof *sound; i++)
-    assert_string_equal(doubts_of(sound[i]), "");
-  assert_non_null(strstr(doubts_of("softplus-raw"), "a_0 = 0.693147"));
-  assert_non_null(strstr(doubts_of("poly:0,1,0,-1"), "c_1 = -2 < 0"));
-  assert_non_null(strstr(doubts_of("poly:0,1,0,-1,1"), "outside the classes A to D"));
-  assert_non_null(strstr(doubts_of("poly:0,1,0,-1,1"), "; c_1 = -2 < 0"));
-  assert_non_null(strstr(doubts_of("poly:0,0,0,1"), "a_1 = 0"));
-  assert_null(strstr(doubts_of("poly:0,0,0,1"), "c_1 ="));
-  assert_non_null(strstr(doubts_of("poly:0,3,0,-1"), "c_1 = 0"));
-  assert_non_null(strstr(doubts_of("poly:0,-1,0,0.1"), "a_1 = -1 < 0"));
+    assert_string_equal(warnings_of(sound[i]), "");
+  assert_non_null(strstr(warnings_of("softplus-raw"), "a_0 = 0.693147"));
+  assert_non_null(strstr(warnings_of("poly:0,1,0,-1"), "c_1 = -2 < 0"));
+  assert_non_null(strstr(warnings_of("poly:0,1,0,-1,1"), "outside the classes A to D"));
+  assert_non_null(strstr(warnings_of("poly:0,1,0,-1,1"), "; c_1 = -2 < 0"));
+  assert_non_null(strstr(warnings_of("poly:0,0,0,1"), "a_1 = 0"));
+  assert_null(strstr(warnings_of("poly:0,0,0,1"), "c_1 ="));
+  assert_non_null(strstr(warnings_of("poly:0,3,0,-1"), "c_1 = 0"));
+  assert_non_null(strstr(warnings_of("poly:0,-1,0,0.1"), "a_1 = -1 < 0"));
 }
 
 static void doubts_are_cut_to_the_room_there_is(void **state) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line from outside: commands, exit codes, messages, files.
+"""The command line: commands, exit codes, messages, files.
 
 Usage: test_cli.py PROGRAM [unittest arguments]
 """
@@ -55,7 +55,7 @@ class CommandLine(cli_case.Case):
         self.spec = self.path("small.yaml")
 
     def result(self, name, *arguments):
-        """What a run that says nothing gives."""
+        """The result of a quiet run."""
         done = self.run_spec(*arguments, name=name)
         self.assertEqual(done.stderr, "")
         return variables(self.path(name))
@@ -65,17 +65,17 @@ class CommandLine(cli_case.Case):
 
 
 class Run(CommandLine):
-    def test_json_is_one_object_with_the_contracts_keys(self):
-        summary = self.ask("run", self.spec, "-o", "a.h5", "--quiet")
+    def test_json_is_one_object_with_the_documented_keys(self):
+        summary = self.call_json("run", self.spec, "-o", "a.h5", "--quiet")
         for key in ("members", "escaped", "censored", "steps", "wall_s", "network_steps_per_s",
                     "flop_per_s", "backend", "device", "ledger_residual_max"):
             self.assertIn(key, summary)
         self.assertEqual(summary["members"], 9)
         self.assertEqual(summary["escaped"] + summary["censored"], 9)
         self.assertLess(summary["ledger_residual_max"], 1e-3)
-        self.assertEqual(sorted(os.listdir(self.room)), ["a.h5", "small.yaml"])
+        self.assertEqual(sorted(os.listdir(self.scratch)), ["a.h5", "small.yaml"])
 
-    def test_the_result_has_the_contracts_variables_and_attributes(self):
+    def test_the_result_has_the_documented_variables_and_attributes(self):
         data = self.result("a.h5")
         self.assertEqual(dict(data.sizes), {"member": 9, "threshold": 2, "layer": 4, "interface": 3})
         for name, dims in {"seed": ("member",), "bottleneck": ("member",), "scale": ("member",),
@@ -98,12 +98,12 @@ class Run(CommandLine):
         self.assertTrue(both.any())
         self.assertTrue((step[both, 1] >= step[both, 0]).all())
 
-    def test_bits_do_not_depend_on_threads_or_packing(self):
+    def test_bits_do_not_depend_on_threads_or_slots(self):
         one = self.result("one.h5", "--threads", "1", "--slots", "1")
         two = self.result("two.h5", "--threads", "2", "--slots", "5")
         self.assertTrue(same(one, two))
 
-    def test_bits_of_a_member_do_not_depend_on_its_company(self):
+    def test_bits_of_a_member_do_not_depend_on_other_members(self):
         whole = self.result("whole.h5")
         alone = self.result("alone.h5", "sweep.seed=2", "sweep.seeds=1",
                               "sweep.groups=[{bottleneck: 2, scales: [0.1]}, "
@@ -112,7 +112,7 @@ class Run(CommandLine):
             for name in ("escape_step", "norm2_final", "ledger_sum", "final_loss"):
                 self.assertTrue(numpy.array_equal(alone[name].values[row], whole[name].values[place]))
 
-    def test_shards_together_are_the_whole(self):
+    def test_shards_together_have_all_members(self):
         whole = self.result("whole.h5")
         parts = [self.result(f"part{i}.h5", "--shard", f"{i}/2") for i in range(2)]
         for i, part in enumerate(parts):
@@ -139,7 +139,7 @@ class Run(CommandLine):
         self.assertTrue(same(first, again))
         self.assertEqual(first.attrs["spec"], again.attrs["spec"])
 
-    def test_members_out_of_budget_stay_as_censored(self):
+    def test_members_at_the_step_limit_are_censored(self):
         data = self.result("a.h5", "train.steps=5")
         self.assertTrue((data.escape_step == -1).all())
         self.assertTrue((data.status == 1).all())
@@ -158,9 +158,9 @@ class Run(CommandLine):
     def test_dry_run_trains_and_writes_nothing(self):
         done = self.call("run", self.spec, "-o", "a.h5", "--dry-run", *LONG)
         self.assertIn("members: 8 of 8", done.stdout)
-        self.assertEqual(os.listdir(self.room), ["small.yaml"])
+        self.assertEqual(os.listdir(self.scratch), ["small.yaml"])
 
-    def test_dry_run_answers_in_json(self):
+    def test_dry_run_prints_json(self):
         done = self.call("run", self.spec, "-o", "a.h5", "--dry-run", "--json")
         self.assertEqual(done.stderr, "")
         plan = json.loads(done.stdout)
@@ -169,15 +169,15 @@ class Run(CommandLine):
         empty = self.call("run", self.spec, "-o", "a.h5", "--dry-run", "--json", "--shard", "9/10")
         self.assertEqual(json.loads(empty.stdout)["members"], 0)
 
-    def test_a_network_that_does_not_fit_is_refused_before_work(self):
+    def test_a_network_that_exceeds_memory_is_refused_before_training(self):
         done = self.call("run", self.spec, "-o", "a.h5", "network.width=4096", "network.layers=64",
                          "--slots", "9", code=3)
         self.assertEqual(done.stdout, "")
         self.assertRegex(done.stderr, r"\Aescapement: 9 networks [^\n]*GB[^\n]*--slots 1[^\n]*\n\Z")
-        self.assertEqual(os.listdir(self.room), ["small.yaml"])
+        self.assertEqual(os.listdir(self.scratch), ["small.yaml"])
 
-    def test_a_result_that_appears_meanwhile_is_not_replaced(self):
-        child = self.hold.start(self.held(), self.room)
+    def test_a_result_created_during_the_run_is_not_replaced(self):
+        child = self.hold.start(self.held(), self.scratch)
         with open(self.path("a.h5"), "w") as file:
             file.write("precious")
         self.hold.release()
@@ -189,13 +189,13 @@ class Run(CommandLine):
         resumed = self.result("a.h5", "--resume", "--force")
         self.assertEqual(resumed.sizes["member"], 9)
 
-    def test_closed_standard_files_do_not_meet_the_journal(self):
+    def test_closed_standard_streams_do_not_write_to_the_journal(self):
         script = 'exec "$0" run "$1" -o a.h5 <&- >&- 2>&-'
-        code = subprocess.run(["sh", "-c", script, PROGRAM, self.spec], cwd=self.room).returncode
+        code = subprocess.run(["sh", "-c", script, PROGRAM, self.spec], cwd=self.scratch).returncode
         self.assertEqual(code, 0)
         self.assertTrue(same(variables(self.path("a.h5")), self.result("b.h5")))
 
-    def test_two_names_of_one_file_meet(self):
+    def test_two_paths_of_one_output_share_a_lock(self):
         self.result("a.h5")
         os.symlink("a.h5", self.path("b.h5"))
         self.refused("run", self.spec, "-o", "b.h5")
@@ -203,14 +203,14 @@ class Run(CommandLine):
         self.assertTrue(os.path.islink(self.path("b.h5")))
         self.assertEqual(variables(self.path("a.h5")).sizes["member"], 3)
 
-    def test_progress_off_a_terminal_is_whole_lines(self):
+    def test_progress_without_a_terminal_is_complete_lines(self):
         done = self.call("run", self.spec, "-o", "a.h5")
         self.assertNotIn("\r", done.stderr)
         self.assertEqual(self.call("run", self.spec, "-o", "b.h5", "--quiet").stderr, "")
 
-    def test_output_that_cannot_be_printed_is_a_failure(self):
+    def test_a_write_error_on_standard_output_is_a_failure(self):
         with open("/dev/full", "w") as full:
-            done = subprocess.run(self.command("--json"), cwd=self.room, stdout=full, check=False)
+            done = subprocess.run(self.command("--json"), cwd=self.scratch, stdout=full, check=False)
         self.assertEqual(done.returncode, 3)
         self.assertTrue(os.path.exists(self.path("a.h5")))
 
@@ -222,14 +222,14 @@ class Interrupt(CommandLine):
     undisturbed = None
 
     def assert_undisturbed(self, resumed):
-        """The result is that of a run in one piece, which is trained once for all tests."""
+        """Checks for the result of an uninterrupted run, which is trained once for all tests."""
         if self.undisturbed is None:
             type(self).undisturbed = self.result("b.h5", *self.SWEEP)
         self.assertTrue(same(resumed, self.undisturbed))
 
     def interrupt(self, number, *arguments):
-        """Stops a run once it has saved some members, and returns its end."""
-        return self.hold.interrupt(self.held(*self.SWEEP, *arguments), self.room, number,
+        """Stops a run after it has saved some members, and returns the finished process."""
+        return self.hold.interrupt(self.held(*self.SWEEP, *arguments), self.scratch, number,
                                    journal=self.path("a.h5.journal"), members=4)
 
     def test_a_signal_saves_finished_members_and_resume_gives_the_same_bits(self):
@@ -259,7 +259,7 @@ class Interrupt(CommandLine):
         self.assertLess(json.loads(done.stdout)["steps_made"], int(resumed.steps_run.sum()))
         self.assert_undisturbed(resumed)
 
-    def test_another_precision_or_shard_does_not_go_on(self):
+    def test_resume_with_another_precision_or_shard_is_refused(self):
         self.interrupt(signal.SIGTERM)
         for other in (["--backend", "reference"], ["--shard", "0/2"]):
             self.refused("run", self.spec, "-o", "a.h5", "--resume", *self.SWEEP, *other)
@@ -267,10 +267,10 @@ class Interrupt(CommandLine):
         for other in (["--shard", "1/2"], ["--shard", "0/2", "--backend", "reference"]):
             self.refused("run", self.spec, "-o", "b.h5", "--resume", *other)
 
-    def test_an_interrupt_before_any_member_finished_saves_those_in_flight(self):
-        code, errors = self.hold.interrupt(self.held(*LONG), self.room, signal.SIGINT)
+    def test_an_interrupt_before_the_first_finished_member_saves_a_checkpoint(self):
+        code, errors = self.hold.interrupt(self.held(*LONG), self.scratch, signal.SIGINT)
         self.assertRegex(errors, r"interrupted: no member had finished; \d in flight are safe")
-        self.assertEqual((code, sorted(os.listdir(self.room))), (130, [
+        self.assertEqual((code, sorted(os.listdir(self.scratch))), (130, [
             "a.h5.checkpoint", "a.h5.checkpoint.previous", "a.h5.journal", "small.yaml"]))
 
     def test_another_specs_journal_is_refused(self):
@@ -280,7 +280,7 @@ class Interrupt(CommandLine):
 
 
 class Kinds(CommandLine):
-    """Every reader says what a file is that is no result, and how to go on."""
+    """Messages of readers for files that are not results."""
     READERS = (["fit"], ["info"], ["plateau"], ["compare", "whole.h5"], ["merge", "-o", "m.h5"],
                ["plot", "-o", "m.png"])
 
@@ -299,7 +299,7 @@ class Kinds(CommandLine):
         super().setUp()
         self.result("whole.h5")
 
-    def test_a_spec_a_picture_and_a_text(self):
+    def test_a_spec_an_image_and_a_text(self):
         self.assert_told("small.yaml", "YAML spec", "escapement run small.yaml")
         for name, data, word in (("a.png", b"\x89PNG\r\n\x1a\n1234", "PNG"),
                                  ("a.pdf", b"%PDF-1.5", "PDF"), ("a.csv", b"1,2\n", "text file"),
@@ -308,7 +308,7 @@ class Kinds(CommandLine):
                 file.write(data)
             self.assert_told(name, word)
 
-    def test_hdf5_of_another_program_and_half_a_result(self):
+    def test_hdf5_of_another_program_and_a_truncated_result(self):
         with h5py.File(self.path("other.h5"), "w") as file:
             file["x"] = [1, 2]
         self.assert_told("other.h5", "HDF5 file, but not a result")
@@ -316,7 +316,7 @@ class Kinds(CommandLine):
             cut.write(whole.read()[:5000])
         self.assert_told("cut.h5", "cut short after 5000 bytes")
 
-    def test_what_a_run_in_progress_left(self):
+    def test_files_of_an_unfinished_run(self):
         self.leave_a_journal()
         others = [reader for reader in self.READERS if reader != ["info"]]
         for name, word in (("a.h5.journal", "0 of 3 finished members"),
@@ -325,7 +325,7 @@ class Kinds(CommandLine):
             self.assert_told(name, word, "-o a.h5 --resume", readers=others)
         self.assert_told("a.h5", "not there yet", "0 of 3", "--resume")
 
-    def test_info_reads_them(self):
+    def test_info_reads_journals_and_checkpoints(self):
         self.leave_a_journal()
         told = json.loads(self.call("info", "a.h5.journal", "--json").stdout)
         self.assertEqual((told["kind"], told["members"], told["finished"], told["running"]),
@@ -345,7 +345,7 @@ class Kinds(CommandLine):
         self.assertEqual(told["damages"], 1)
         self.assertIn("damaged: ", self.call("info", "a.h5.journal").stdout)
 
-    def test_info_lists_what_was_recorded(self):
+    def test_info_lists_recorded_observables(self):
         self.result("r.h5", "record.every=100")
         said = self.call("info", "r.h5").stdout
         self.assertRegex(said, r"recorded at \d+ steps from 0 to \d+, \d+ snapshots of 9 members")
@@ -356,7 +356,7 @@ class Kinds(CommandLine):
         self.assertNotIn("signal_gradient2",
                          json.loads(self.call("info", "whole.h5", "--json").stdout)["variables"])
 
-    def test_a_result_where_a_spec_should_be(self):
+    def test_a_result_in_place_of_a_spec(self):
         self.assertIn("not a YAML spec", self.refused("run", "whole.h5", "-o", "b.h5"))
         self.leave_a_journal()
         self.assertIn("not a YAML spec", self.refused("run", "a.h5.journal", "-o", "b.h5"))
@@ -389,7 +389,7 @@ class BadInput(CommandLine):
                 message = self.refused("run", self.spec, "-o", "a.h5")
                 self.assertIn("small.yaml", message)
 
-    def test_the_suffix_of_an_output_is_that_of_its_format(self):
+    def test_the_suffix_of_an_output_matches_its_format(self):
         for output in ("a.csv", "a.json", "a.H5X", "a.b.parquet", "a.hdf"):
             with self.subTest(output):
                 self.assertIn("allowed suffixes: .h5, .hdf5, .nc, or none",
@@ -403,7 +403,7 @@ class BadInput(CommandLine):
         with netCDF4.Dataset(self.path("a.nc")) as file:
             self.assertEqual((file.data_model, file.dimensions["member"].size), ("NETCDF4", 9))
 
-    def test_other_outputs_are_named_for_their_formats_too(self):
+    def test_suffixes_of_other_outputs_match_their_formats(self):
         self.result("a.h5", "train.steps=1")
         for words, allowed in ((("merge", "-o", "b.csv", "a.h5"), ".h5, .hdf5, .nc, or none"),
                                (("plot", "a.h5", "-o", "b.csv"), ".png, .svg, .pdf"),
@@ -412,7 +412,7 @@ class BadInput(CommandLine):
             with self.subTest(words):
                 self.assertTrue(self.refused(*words).endswith(f"allowed suffixes: {allowed}\n"))
 
-    def test_an_activation_is_called_by_one_name(self):
+    def test_an_activation_has_one_name_in_all_outputs(self):
         data = self.result("a.h5", "network.activation=SiLU", "train.steps=1",
                              "train.batch=256")
         self.assertIn('activation: "swish"', data.attrs["spec"])
@@ -457,7 +457,7 @@ class BadInput(CommandLine):
             with self.subTest(arguments):
                 self.refused(*arguments)
 
-    def test_a_threshold_that_noise_would_cross_is_refused_with_the_cure(self):
+    def test_a_threshold_that_noise_would_cross_is_refused_with_a_remedy(self):
         message = self.refused("run", self.spec, "-o", "a.h5", "escape.thresholds=[0.15]",
                                "escape.smoothing=none")
         self.assertIn("train.batch", message)
@@ -472,7 +472,7 @@ class FitPlotInfo(CommandLine):
         super().setUp()
         self.result("a.h5")
 
-    def test_fit_gives_the_contracts_json(self):
+    def test_fit_prints_the_documented_json(self):
         groups = json.loads(self.call("fit", "a.h5", "--json").stdout)["groups"]
         self.assertEqual([(g["bottleneck"], g["threshold"]) for g in groups],
                          [(2, 0.06), (2, 0.1), (3, 0.06), (3, 0.1)])
@@ -483,7 +483,7 @@ class FitPlotInfo(CommandLine):
         self.assertEqual(len(groups[2]["points"]), 2)
         self.assertEqual(len(groups[2]["local"]), 1)
 
-    def test_fit_reads_a_table_that_another_program_made(self):
+    def test_fit_reads_a_table_of_another_program(self):
         scale = numpy.repeat([0.1, 0.2, 0.4], 2)
         xarray.Dataset(
             {"seed": ("member", numpy.tile([1, 2], 3)), "bottleneck": ("member", [3] * 6),
@@ -495,14 +495,14 @@ class FitPlotInfo(CommandLine):
         self.assertIn("the numbers are not verified", done.stderr)
         self.assertAlmostEqual(json.loads(done.stdout)["groups"][0]["slope"], -1, delta=1e-9)
 
-    def test_a_file_that_was_changed_is_read_with_a_warning(self):
+    def test_a_modified_file_is_read_with_a_warning(self):
         with h5py.File(self.path("a.h5"), "r+") as file:
             file["escape_step"][0, 0] += 1
         done = self.call("fit", "a.h5")
         self.assertIn("the numbers are not verified", done.stderr)
         self.assertIn("a.h5", self.refused("run", self.spec, "-o", "a.h5", "--resume"))
 
-    def test_a_cut_file_is_refused(self):
+    def test_a_truncated_file_is_refused(self):
         with open(self.path("a.h5"), "rb") as file:
             whole = file.read()
         for share in (0, 0.01, 0.3, 0.9):
@@ -524,11 +524,11 @@ class FitPlotInfo(CommandLine):
         with open(self.path("a.pdf"), "rb") as file:
             self.assertTrue(file.read(8).startswith(b"%PDF"))
 
-    def test_plot_refuses_what_it_cannot_write(self):
+    def test_plot_refuses_unwritable_outputs(self):
         self.refused("plot", "a.h5", "-o", "missing/a.png")  # other places: test_plot.py
         self.refused("plot", "a.h5")
 
-    def test_info_tells_what_a_file_holds(self):
+    def test_info_prints_the_contents_of_a_file(self):
         self.assertIn("9 members", self.call("info", "a.h5").stdout)
         info = json.loads(self.call("info", "a.h5", "--json").stdout)
         self.assertEqual((info["members"], info["layers"]), (9, 4))
@@ -547,7 +547,7 @@ class FitPlotInfo(CommandLine):
         self.assertEqual(self.call("help").stdout, self.call("--help").stdout)
         self.assertIn("did you mean run", self.refused("help", "rnu"))
 
-    def test_v_is_version(self):
+    def test_option_V_prints_the_version(self):
         self.assertEqual(self.call("-V").stdout, self.call("--version").stdout)
 
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command bench from outside: its JSON is whole and consistent, its table reads, and
-what it cannot do it refuses.
+"""The command bench: complete and consistent JSON, the table, and refusals.
 
 Usage: test_cli_bench.py PROGRAM [unittest arguments]
 """
@@ -19,8 +18,8 @@ def call(*arguments, **options):
     return cli_case.call("bench", *arguments, **options)
 
 
-def ask(*arguments, **options):
-    return cli_case.ask("bench", *arguments, **options)
+def call_json(*arguments, **options):
+    return cli_case.call_json("bench", *arguments, **options)
 
 
 def flop(row):
@@ -60,7 +59,7 @@ class Json(unittest.TestCase):
         for pair in (("width", "layers", "members"), ("inputs", "batch", "activation")):
             words = [w for key, values in lists.items() for w in (
                 f"--{options.get(key, key)}", ",".join(map(str, values[:2 if key in pair else 1])))]
-            got = ask("--backend", "cpu", "--threads", "2", "--seconds", "0.01", *words)
+            got = call_json("--backend", "cpu", "--threads", "2", "--seconds", "0.01", *words)
             shapes = {tuple(row[key] for key in pair) for row in got["rows"]}
             self.assertEqual(shapes, set(itertools.product(*(lists[key] for key in pair))))
             self.assertEqual((len(got["rows"]), got["rows_wrong"]), (8, 0))
@@ -73,31 +72,31 @@ class Json(unittest.TestCase):
         self.assertIn("2 threads", backend["ceiling"])
         self.assertGreater(backend["copy_bytes_per_s"], 0)
 
-    def test_inputs_are_the_width_and_members_are_the_backends_own(self):
-        got = ask("--backend", "cpu", "--width", "16", "--batch", "16", "--threads", "2",
+    def test_defaults_of_inputs_and_slots(self):
+        got = call_json("--backend", "cpu", "--width", "16", "--batch", "16", "--threads", "2",
                   "--seconds", "0.02")
         (row,) = got["rows"]
         self.check_row(row)
         self.assertEqual((row["inputs"], row["layers"], row["threads"]), (16, 6, 2))
         self.assertGreaterEqual(row["members"], 2)
 
-    def test_the_reference_is_a_row_like_any(self):
-        rows = ask("--backend", "reference,cpu", *QUICK)["rows"]
+    def test_the_reference_has_a_row(self):
+        rows = call_json("--backend", "reference,cpu", *QUICK)["rows"]
         self.assertEqual([row["backend"] for row in rows], ["reference", "cpu"])
         self.assertEqual([row["precision"] for row in rows], ["float64", "float32"])
         for row in rows:
             self.check_row(row)
         self.assertEqual(rows[0]["error"], 0)
 
-    def test_a_polynomial_has_commas_of_its_own_and_the_instruction_set_is_the_path(self):
-        (row,) = ask("--backend", "cpu", "--activation", "poly:0,1,0,-0.1", *QUICK,
+    def test_a_polynomial_contains_commas_and_the_path_is_the_instruction_set(self):
+        (row,) = call_json("--backend", "cpu", "--activation", "poly:0,1,0,-0.1", *QUICK,
                      ESCAPEMENT_ISA="generic")["rows"]
         self.assertEqual((row["activation"], row["path"]), ("poly:0,1,0,-0.1", "generic"))
         self.check_row(row)
 
 
 class Table(unittest.TestCase):
-    def test_it_says_what_it_counts_and_has_a_column_of_errors(self):
+    def test_the_table_explains_its_columns_and_has_errors(self):
         done = call("--backend", "cpu", *QUICK, "--width", "8,16")
         comments = [line for line in done.stdout.splitlines() if line.startswith("#")]
         rows = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
@@ -131,12 +130,12 @@ class Refusals(unittest.TestCase):
         done = call("--backend", "cpu", *QUICK, ESCAPEMENT_ISA="sse9", code=2)
         self.assertIn("ESCAPEMENT_ISA", done.stderr)
 
-    def test_what_does_not_fit_is_the_machines_failure(self):
+    def test_lack_of_memory_is_a_system_failure(self):
         done = call("--backend", "cpu", "--width", "4096", "--slots", "1000000", "--json", code=3)
         self.assertEqual(done.stdout, "")
         self.assertIn("more than there is", done.stderr)
 
-    def test_an_interrupt_ends_it(self):
+    def test_an_interrupt_ends_the_measurement(self):
         with subprocess.Popen([PROGRAM, "bench", "--backend", "cpu", "--seconds", "3600",
                                "--width", "8", "--batch", "16"], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as running:

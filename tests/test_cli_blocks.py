@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command blocks: held-out numbers of an independent program (tensor trapezoid rule, DOP853 at
-1e-11), shifts between closure levels, and sampled training of a whole network beside them.
+"""The command blocks: reference values of an independent program (tensor trapezoid rule, DOP853 at
+1e-11), shifts between closure levels, and comparison with sampled training of a network.
 
 Usage: test_cli_blocks.py PROGRAM [unittest arguments]
 """
@@ -29,8 +29,8 @@ def call(*arguments, **options):
     return cli_case.call("blocks", *arguments, **options)
 
 
-def ask(activation, amplitudes, layers, *more):
-    return cli_case.ask("blocks", "--activation", activation, "--amplitudes", amplitudes, "--layers",
+def call_json(activation, amplitudes, layers, *more):
+    return cli_case.call_json("blocks", "--activation", activation, "--amplitudes", amplitudes, "--layers",
                         str(layers), *more)
 
 
@@ -56,7 +56,7 @@ class Blocks(cli_case.Case):
                 (("tanh", "0.6,1.5", 5, "--scales", "0.3,0.3,1,0.3,0.3;0.3,0.3,0.3,0.3,0.3"),
                  [7.3792954, 7.5895611], [33.010988, 7.7097707])):
             with self.subTest(arguments):
-                got = ask(*arguments)
+                got = call_json(*arguments)
                 numpy.testing.assert_allclose(got["escape"], escape, rtol=1e-6)
                 if hermite:
                     numpy.testing.assert_allclose(got["hermite"], hermite, rtol=1e-6)
@@ -69,9 +69,9 @@ class Blocks(cli_case.Case):
                         self.assertLessEqual(error, 1.000001 * got["quadrature_error"] * time)
 
     def test_channels_add_up_to_the_shift(self):
-        got = ask("tanh", "1.5,1", 2, "--scale", "0.3", "--attribution")
+        got = call_json("tanh", "1.5,1", 2, "--scale", "0.3", "--attribution")
         told = got["attribution"]
-        low = ask("tanh", "1.5,1", 2, "--scale", "0.3", "--level", "0")
+        low = call_json("tanh", "1.5,1", 2, "--scale", "0.3", "--level", "0")
         numpy.testing.assert_allclose(told["to"], got["escape"], rtol=1e-8)
         numpy.testing.assert_allclose(told["from"], low["escape"], rtol=1e-8)
         shift = numpy.array(told["to"]) - told["from"]
@@ -89,8 +89,8 @@ class Blocks(cli_case.Case):
         self.assertIn("points of lambda", call(*usual).stderr)
         self.assertEqual(call(*usual, "--quiet").stderr, "")
 
-    def test_the_plateaus_spectrum_is_reported_with_its_hypotheses(self):
-        got = ask("tanh", "1.5,1", 3, "--scale", "0.1", "--spectrum")
+    def test_the_spectrum_of_the_plateau_is_reported_with_its_hypotheses(self):
+        got = call_json("tanh", "1.5,1", 3, "--scale", "0.1", "--spectrum")
         told = got["spectrum"]
         self.assertEqual([at["time"] for at in told["jacobian"]], [0, min(got["escape"]) / 2])
         for at in told["jacobian"]:
@@ -103,7 +103,7 @@ class Blocks(cli_case.Case):
             self.assertGreater(pair["until"], 0)
             self.assertLess(pair["until"], min(got["escape"]))  # growth feeds through B
 
-    def test_what_cannot_be_is_refused(self):
+    def test_impossible_requests_are_refused(self):
         usual = ["--activation", "tanh", "--amplitudes", "1.5,1", "--layers", "3", "--scale", "0.1"]
         for more, said in ((["--attribution", "--level", "0"], "--lower"),
                            (["--threshold", "-1"], "--threshold"),
@@ -117,7 +117,7 @@ class Blocks(cli_case.Case):
             self.assertEqual(done.stderr.count("\n"), 1)
 
     @LONG
-    def test_sampled_training_is_level_two_and_neither_other(self):
+    def test_sampled_training_agrees_with_level_2_only(self):
         """The minibatch's noise, seen in the seeds, moves the mean by its standard error; the
         step of gradient descent moves it by about one step; the noise of the minibatch loss
         itself lets it dip early by a few steps. Levels 0 and 1 are far off."""
@@ -126,7 +126,7 @@ class Blocks(cli_case.Case):
         self.assertTrue((steps > 0).all())
         error = 3 * steps.std(ddof=1) / len(steps) ** 0.5 + 5
         for level in (0, 1, 2):
-            loss = ask("tanh", "1.5,1", 4, "--scale", "0.15", "--level", str(level),
+            loss = call_json("tanh", "1.5,1", 4, "--scale", "0.15", "--level", str(level),
                        "--threshold", "0.2")["loss"] / 0.02
             if level == 2:
                 self.assertLess(abs(steps.mean() - loss), error)

@@ -19,17 +19,17 @@ sweep: {seeds: 4, groups: [{bottleneck: 3, scales: [0.1]}]}
 class Bounds(cli_case.Case):
     SPEC = SPEC
 
-    def test_too_many_members_are_refused_before_memory_is_taken_for_them(self):
+    def test_too_many_members_are_refused_before_allocation(self):
         # 1e8 members took 5.2 GiB before the refusal; the address space is 3 GiB here. The
         # sanitizers reserve more than that for themselves.
         limit = [] if cli_case.SANITIZED else ["prlimit", "--as=3000000000"]
         done = subprocess.run([*limit, PROGRAM, "run", "small.yaml", "--dry-run",
                                "sweep.seeds=100000000"],
-                              cwd=self.room, capture_output=True, text=True, check=False)
+                              cwd=self.scratch, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 3)
         self.assertIn("100000000 members need", done.stderr)
 
-    def test_a_device_is_refused_where_there_is_none(self):
+    def test_a_missing_device_is_refused(self):
         for backend in ("auto", "cpu", "reference"):
             with self.subTest(backend):
                 if backend == "auto" and "cuda: none" not in self.call("info", "--devices").stdout:

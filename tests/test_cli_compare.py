@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command compare: equal bits, the size of differences, censoring on one side, and files
-that are not to be compared.
+that cannot be compared.
 
 Usage: test_cli_compare.py PROGRAM [unittest arguments]
 """
@@ -28,7 +28,7 @@ class Compare(cli_case.Case):
     SPEC = SPEC
 
     def made(self, name, **columns):
-        """A file of another program: two members with two thresholds each, unless said."""
+        """A file of another program: two members with two thresholds each, by default."""
         columns = {"seed": [1, 2], "bottleneck": [3, 3], "scale": [0.2, 0.3], "steps_run": [90, 90],
                    "final_loss": [0.5, 0.25], "escape_step": [[10, 20], [30, -1]],
                    "threshold": [0.2, 0.1], **columns}
@@ -40,12 +40,12 @@ class Compare(cli_case.Case):
         return name
 
     def compare(self, *arguments):
-        return self.ask("compare", *arguments)
+        return self.call_json("compare", *arguments)
 
     def variables(self, *arguments):
         return {v["name"]: v for v in self.compare(*arguments)["variables"]}
 
-    def test_threads_and_slots_leave_every_bit_of_every_variable(self):
+    def test_bits_of_all_variables_do_not_depend_on_threads_and_slots(self):
         one, two = self.train("a.h5"), self.train("b.h5", "--threads", "2", "--slots", "1")
         got = self.compare(one, two, "--exact")
         self.assertEqual((got["members"], got["different"]), (4, 0))
@@ -84,7 +84,7 @@ class Compare(cli_case.Case):
                                               "largest_relative": 1 / 6, "censored_in_one": 0})
         self.assertEqual(got["different"], 2)
 
-    def test_a_step_censored_in_one_file_alone_is_counted_and_not_subtracted(self):
+    def test_a_step_censored_in_one_file_is_counted_and_not_subtracted(self):
         a = self.made("a.h5")
         b = self.made("b.h5", escape_step=[[10, -1], [31, 80]])
         got = self.compare(a, b)["escape_step"]
@@ -125,7 +125,7 @@ class Compare(cli_case.Case):
         done = self.call("compare", *files, code=2)
         self.assertIn("the member of row 0 is 0 in the first and 1 in the second", done.stderr)
 
-    def test_two_files_are_needed(self):
+    def test_two_files_are_required(self):
         a = self.made("a.h5")
         for arguments in ((), (a,), (a, a, a), (a, "none.h5"), (a, a, "--exacter")):
             with self.subTest(arguments):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""run --devices: a worker process a device, watched, restarted and merged; here the devices are
+"""run --devices: one worker process per device, supervised, restarted and merged. The devices are
 processors.
 
 Usage: test_cli_devices.py PROGRAM [unittest arguments]
@@ -33,13 +33,13 @@ class Devices(cli_case.Case):
     RUN = ("--quiet", "--checkpoint", "0.02")
 
     def said(self, *arguments, **options):
-        """On stderr, by a run."""
+        """Standard error of a run."""
         return self.run_spec(*arguments, **options).stderr
 
     def start(self, *arguments):
-        """A run with two workers, once both wait at a checkpoint, and their process ids."""
+        """Starts a run with two workers; returns it and their process ids once both are paused."""
         child = subprocess.Popen(self.command("--devices", "cpu,cpu", *hold.CHECKPOINTS, *arguments),
-                                 cwd=self.room, text=True, stderr=subprocess.PIPE,
+                                 cwd=self.scratch, text=True, stderr=subprocess.PIPE,
                                  stdout=subprocess.DEVNULL,
                                  env={**os.environ, **self.hold.environment()})
         self.hold.wait(lambda: len(self.hold.held()) == 2, child)
@@ -48,11 +48,11 @@ class Devices(cli_case.Case):
     def assert_as_one_process(self):
         self.said("--backend", "cpu", name="whole.h5")
         done = subprocess.run([PROGRAM, "compare", "--exact", "whole.h5", "a.h5"],
-                              capture_output=True, text=True, cwd=self.room)
+                              capture_output=True, text=True, cwd=self.scratch)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertEqual([n for n in os.listdir(self.room) if n.startswith("a.h5")], ["a.h5"])
+        self.assertEqual([n for n in os.listdir(self.scratch) if n.startswith("a.h5")], ["a.h5"])
 
-    def test_the_result_does_not_depend_on_how_many_there_are(self):
+    def test_the_result_does_not_depend_on_the_number_of_devices(self):
         self.said("--devices", "cpu,cpu,cpu")
         self.assert_as_one_process()
         self.assertIn("nothing to do", self.said("--devices", "cpu,cpu", "--resume"))
@@ -66,7 +66,7 @@ class Devices(cli_case.Case):
         self.assertIn("killed by signal 9", said)
         self.assert_as_one_process()
 
-    def test_where_all_keep_dying_all_is_safe_and_goes_on_with_another_number(self):
+    def test_after_repeated_failures_the_run_resumes_with_another_number_of_devices(self):
         child, _ = self.start()
         while child.poll() is None:
             for pid in self.hold.held():
@@ -80,7 +80,7 @@ class Devices(cli_case.Case):
         self.said("--devices", "cpu,cpu,cpu", "--resume")
         self.assert_as_one_process()
 
-    def test_a_signal_to_the_parent_stops_all_workers_saved(self):
+    def test_a_signal_to_the_parent_stops_all_workers_with_checkpoints(self):
         child, _ = self.start()
         child.terminate()
         said = child.communicate()[1]
@@ -91,7 +91,7 @@ class Devices(cli_case.Case):
         self.said("--devices", "cpu", "--resume")
         self.assert_as_one_process()
 
-    def test_what_was_begun_without_devices_is_not_begun_again_with_them(self):
+    def test_a_run_started_without_devices_is_not_restarted_with_devices(self):
         self.said("--backend", "cpu", "--max-time", "0.000001", code=143)
         self.assertIn("without --devices", self.said("--devices", "cpu", "--resume", code=2))
 
@@ -112,7 +112,7 @@ class Devices(cli_case.Case):
         except OSError:
             return False
 
-    def test_time_is_up_for_all_together(self):
+    def test_max_time_stops_all_workers(self):
         said = self.said("--devices", "cpu,cpu", "--max-time", "0.01", "train.steps=1000000000",
                          code=143)
         self.assertIn("--resume goes on", said)
@@ -120,10 +120,10 @@ class Devices(cli_case.Case):
     def test_a_name_may_begin_with_a_dash(self):
         os.rename(self.path("small.yaml"), self.path("-small.yaml"))
         done = subprocess.run([PROGRAM, "run", "-q", "--devices=cpu", "-o", "-a.h5", "--", "-small.yaml", "train.steps=2"],
-                              capture_output=True, text=True, cwd=self.room)
-        self.assertEqual((done.returncode, os.listdir(self.room).count("-a.h5")), (0, 1), done.stderr)
+                              capture_output=True, text=True, cwd=self.scratch)
+        self.assertEqual((done.returncode, os.listdir(self.scratch).count("-a.h5")), (0, 1), done.stderr)
 
-    def test_what_a_worker_refuses_is_no_clean_stop(self):
+    def test_a_refusal_in_a_worker_is_an_error_of_the_run(self):
         os.mkdir(self.path("a.h5.part-0-of-2.lock"))
         said = self.said("--devices", "cpu,cpu", "--resume", "--max-time", "0.000001", code=2)
         self.assertIn("safe in a.h5.part-*: 0 of 8 members, ", said)
@@ -133,7 +133,7 @@ class Devices(cli_case.Case):
             open(self.path(name), "w").close()
         self.said("--devices", "cpu", "--resume", "train.steps=2")
 
-    def test_what_is_no_list_of_devices_is_refused(self):
+    def test_an_invalid_list_of_devices_is_refused(self):
         for text in ("0,0", "cpu,0", "", ",", "one", "-1", "0,"):
             self.assertIn("devices", self.said(f"--devices={text}", code=2), text)
         self.assertIn("--shard", self.said("--devices", "cpu", "--shard", "0/2", code=2))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands figure and report: data, pictures, checks and the page, and that planted errors fail.
+"""The commands figure and report: data, images, checks and the page; planted errors fail.
 
 Usage: test_cli_figure.py PROGRAM [unittest arguments]
 """
@@ -19,7 +19,7 @@ STUDIES, SPECS = RUNS + "/studies", RUNS + "/figures"
 
 
 class Page(html.parser.HTMLParser):
-    """What a browser would fetch, the order of elements, and the text of checks and of all."""
+    """External resources, order of elements, text of the checks and of the page."""
 
     def __init__(self, path):
         super().__init__()
@@ -46,7 +46,7 @@ class Page(html.parser.HTMLParser):
 
 
 def write_the_law(path):
-    """Escapes by the law itself, t* = c epsilon^-(r-2) (a logarithm at r = 2, a constant at r = 1), c from
+    """Escape times that follow the law, t* = c epsilon^-(r-2) (a logarithm at r = 2, a constant at r = 1), c from
     seed to seed a per cent apart, and a step later at each lower threshold."""
     with h5py.File(path, "r+") as file:
         r, scale = file["bottleneck"][:], file["scale"][:]
@@ -59,15 +59,15 @@ def write_the_law(path):
 
 class Figure(cli_case.Case):
     def figure(self, *arguments, code=0):
-        """Its checks, or what it said."""
-        done = self.call("figure", *arguments, "-o", self.room, "--json", code=code)
+        """The checks of a figure, or standard error."""
+        done = self.call("figure", *arguments, "-o", self.scratch, "--json", code=code)
         return json.loads(done.stdout)["figures"][0]["checks"] if done.stdout else done.stderr
 
     def test_a_figure_is_trained_checked_and_drawn(self):
         changes = ["sweep.seeds=4", "network.width=4", "network.inputs=4", "train.batch=128"]
-        done = self.call("figure", "1", "-o", self.room, *changes)
+        done = self.call("figure", "1", "-o", self.scratch, *changes)
         self.assertIn("escapement: figure 1, sweep 1 of 2: training figure1-tanh\n", done.stderr)
-        self.assertIn(f"figure 1: {self.room}/figure1.png {self.room}/figure1.pdf ", done.stdout)
+        self.assertIn(f"figure 1: {self.scratch}/figure1.png {self.scratch}/figure1.pdf ", done.stdout)
         told = " ".join(done.stdout.split())
         self.assertIn("the tolerances are those of the preset, without these overrides: " + " ".join(changes), told)
         self.assertIn("9 of 9 checks passed", told)
@@ -79,7 +79,7 @@ class Figure(cli_case.Case):
             self.assertIn("figure 1 -o DIR " + " ".join(changes), " ".join(file.read().split()))
 
     def make_figure4(self):
-        """Its sweeps, trained for a step and then given the law's escapes."""
+        """Trains the sweeps for one step and replaces the escape times by those of the law."""
         for name in ("figure4-slopes", "figure4-corners", "figure4-gelu"):
             self.call("run", f"{SPECS}/small/{name}.yaml", "-q", "-o", name + ".h5", "sweep.seeds=4",
                       "network.width=4", "network.inputs=4", "train.steps=1")
@@ -111,7 +111,7 @@ class Figure(cli_case.Case):
         self.assertEqual(len(failed), len(wrong))
 
     def check_caption(self):
-        """Beside the picture and in its data: marks, errors, sizes, activations by their names."""
+        """Next to the image and in its data: symbols, errors, sizes, names of activations."""
         with open(self.path("figure4.txt")) as file:
             told = " ".join(file.read().split())
         for words in ("Figure 4. He-normal networks", "two standard errors", "smallest \u03b5",
@@ -123,9 +123,9 @@ class Figure(cli_case.Case):
         self.assertEqual([p["title"][0] for p in panels], ["s", "c"])
 
     def report(self, code=0):
-        """The page is one file that needs no other."""
+        """Checks that the page is self-contained."""
         path = self.path("report.html")
-        self.call("report", self.room, "-o", path, "--studies", STUDIES, code=code)
+        self.call("report", self.scratch, "-o", path, "--studies", STUDIES, code=code)
         page = Page(path)
         self.assertEqual(page.open, [])
         self.assertTrue(all(s.startswith(("data:image/png;base64,", "#")) for s in page.sources))
@@ -143,7 +143,7 @@ class Figure(cli_case.Case):
         self.check_words(page)
 
     def check_words(self, page):
-        """A caption before its picture, mathematics set, no marks of Markdown or LaTeX left."""
+        """Checks for captions before images, formatted mathematics, and no remaining Markdown or LaTeX."""
         self.assertEqual(page.order.count("figcaption"), page.order.count("img"))
         self.assertLess(page.order.index("figcaption"), page.order.index("img"))
         self.assertGreater(page.order.count("math"), 20)
@@ -154,16 +154,16 @@ class Figure(cli_case.Case):
         return [s for s in os.listdir(STUDIES)
                 if os.path.exists(os.path.join(STUDIES, s, "result.json"))]
 
-    def test_a_report_of_nothing_is_refused(self):
-        self.assertIn("figure all", self.refused("report", self.room, "-o", self.path("report.html")))
+    def test_a_report_without_figures_is_refused(self):
+        self.assertIn("figure all", self.refused("report", self.scratch, "-o", self.path("report.html")))
 
-    def test_both_sets_of_sweeps_name_the_same_runs_and_are_sound(self):
+    def test_both_presets_have_the_same_runs_and_valid_specs(self):
         self.assertEqual(set(os.listdir(SPECS + "/small")), set(os.listdir(SPECS + "/large")))
         for name in sorted(os.listdir(SPECS + "/large")):
             done = self.call("run", f"{SPECS}/large/{name}", "--dry-run")
             self.assertEqual(done.stderr, "", name)
 
-    def test_what_cannot_be_drawn_is_refused(self):
+    def test_undrawable_requests_are_refused(self):
         self.assertIn("allowed: 1 to 5", self.figure("6", code=2))
         self.assertIn("figure2-L2.h5", self.figure("2", "--replot", code=2))
         self.assertIn("--preset", self.figure("1", "--preset", "huge", code=2))

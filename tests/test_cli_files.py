@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What other programs do to the files of a run while it runs and before: nothing false is called
-safe, and nothing of theirs is touched.
+"""Changes by other programs to the files of a run: lost data are never reported as saved, and unrelated
+files are not changed.
 
 Usage: test_cli_files.py PROGRAM
 """
@@ -30,12 +30,12 @@ class Files(cli_case.Case):
 
     def setUp(self):
         super().setUp()
-        self.room = pathlib.Path(self.room)
-        self.journal = self.room / "a.h5.journal"
+        self.scratch = pathlib.Path(self.scratch)
+        self.journal = self.scratch / "a.h5.journal"
 
     def held(self):
-        """A run with two finished members at least."""
-        return self.hold.start(self.command(*hold.CHECKPOINTS), self.room, members=1,
+        """A paused run with at least two finished members."""
+        return self.hold.start(self.command(*hold.CHECKPOINTS), self.scratch, members=1,
                                journal=str(self.journal))
 
     def end(self, child):
@@ -43,7 +43,7 @@ class Files(cli_case.Case):
         self.hold.release()
         return child.returncode, errors
 
-    def test_an_emptied_journal_ends_the_run_which_calls_none_of_it_safe(self):
+    def test_a_truncated_journal_ends_the_run_and_nothing_is_reported_as_saved(self):
         child = self.held()
         os.truncate(self.journal, 0)
         child.send_signal(signal.SIGTERM)
@@ -53,7 +53,7 @@ class Files(cli_case.Case):
                                  r"(of \d )?finished members are safe")
         self.run_spec("--resume")
 
-    def test_a_removed_journal_is_whole_again_before_anything_is_called_safe(self):
+    def test_a_removed_journal_is_rewritten_before_anything_is_reported_as_saved(self):
         child = self.held()
         had = members(self.journal)
         self.journal.unlink()
@@ -64,39 +64,39 @@ class Files(cli_case.Case):
         self.assertGreaterEqual(members(self.journal), had)
         self.assertEqual(int(re.search(r"(\d+) of 6 members are safe", errors)[1]), members(self.journal))
 
-    def test_a_removed_checkpoint_is_not_called_safe(self):
-        self.hold.interrupt(self.command(*hold.CHECKPOINTS), self.room, signal.SIGKILL)
+    def test_a_removed_checkpoint_is_not_reported_as_saved(self):
+        self.hold.interrupt(self.command(*hold.CHECKPOINTS), self.scratch, signal.SIGKILL)
         for name in ("a.h5.checkpoint", "a.h5.checkpoint.previous"):
-            (self.room / name).unlink(missing_ok=True)
-            (self.room / name).symlink_to(self.room / "victim")
-        (self.room / "victim").write_text("precious")
+            (self.scratch / name).unlink(missing_ok=True)
+            (self.scratch / name).symlink_to(self.scratch / "victim")
+        (self.scratch / "victim").write_text("precious")
         done = self.run_spec("--resume", code=2)
         self.assertIn("a.h5.checkpoint: is a symbolic link", done.stderr)
-        self.assertEqual((self.room / "victim").read_text(), "precious")
+        self.assertEqual((self.scratch / "victim").read_text(), "precious")
 
-    def test_an_output_that_is_no_result_is_named_with_the_way_on(self):
-        (self.room / "a.h5").touch()
+    def test_an_output_that_is_no_result_is_refused_with_a_remedy(self):
+        (self.scratch / "a.h5").touch()
         done = self.run_spec("--resume", code=2)
         self.assertIn("a.h5: the file is empty, not a result; move it away", done.stderr)
 
     def test_no_link_beside_the_output_is_followed(self):
-        (self.room / "victim").write_text("precious")
+        (self.scratch / "victim").write_text("precious")
         for suffix in ("journal", "snapshots", "checkpoint"):
-            link = self.room / f"a.h5.{suffix}"
-            link.symlink_to(self.room / "victim")
+            link = self.scratch / f"a.h5.{suffix}"
+            link.symlink_to(self.scratch / "victim")
             done = self.run_spec("--force", "--max-time", "0.000001", code=2)
             self.assertIn("symbolic link", done.stderr)
-            self.assertEqual((self.room / "victim").read_text(), "precious")
+            self.assertEqual((self.scratch / "victim").read_text(), "precious")
             link.unlink()
 
-    def test_an_output_whose_second_checkpoint_could_not_be_named_is_refused_at_the_start(self):
+    def test_an_output_with_a_path_too_long_for_its_checkpoints_is_refused(self):
         self.run_spec(name="n" * 232 + ".h5")
         for length in (236, 237, 247, 255):
             done = self.run_spec(name="n" * (length - 3) + ".h5", code=2)
             self.assertIn(f"too long by {length - 235} bytes", done.stderr)
         done = self.run_spec("--devices", "cpu,cpu", name="n" * 222 + ".h5", code=2)
         self.assertIn(".part-", done.stderr)
-        self.assertEqual(sorted(p.name for p in self.room.iterdir()),
+        self.assertEqual(sorted(p.name for p in self.scratch.iterdir()),
                          sorted(["n" * 232 + ".h5", "small.yaml"]))
 
 

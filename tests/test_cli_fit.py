@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands fit and plot from outside: which files go together, what the table says of
-censored and diverged members and of layers, and that a figure is written or refused.
+"""The commands fit and plot: compatible files, censored and diverged members and layers in the table,
+and figures written or refused.
 
 Usage: test_cli_fit.py PROGRAM [unittest arguments]
 """
@@ -55,17 +55,18 @@ class Verbs(cli_case.Case):
         return name
 
     def refused(self, *arguments, code=2, **changes):
-        """One line on stderr beside those on strangers' files, nothing on stdout, nothing left behind."""
-        before = sorted(os.listdir(self.room))
+        """Checks for one line on standard error, besides warnings about unverified files, an empty standard output
+        and no new files."""
+        before = sorted(os.listdir(self.scratch))
         done = self.call(*arguments, code=code, **changes)
         self.assertEqual(done.stdout, "")
         own = [line for line in done.stderr.splitlines() if "the numbers are not verified" not in line]
         self.assertEqual(len(own), 1, done.stderr)
-        self.assertEqual(sorted(os.listdir(self.room)), before)
+        self.assertEqual(sorted(os.listdir(self.scratch)), before)
         return own[0]
 
     def groups(self, *files):
-        return self.ask("fit", *files)["groups"]
+        return self.call_json("fit", *files)["groups"]
 
     def lines(self, *arguments):
         done = self.call("fit", *arguments)
@@ -94,7 +95,7 @@ class FilesTogether(Verbs):
                               self.refused("fit", "b.h5", "a.h5"))
         self.assertIn("network.activation", self.refused("plot", "a.h5", "b.h5", "-o", "f.png"))
 
-    def test_a_key_that_one_has_not_and_the_third_file_are_named(self):
+    def test_a_key_missing_in_one_file_and_the_third_file_are_named(self):
         self.train("a.h5")
         self.train("b.h5", "sweep.seed=50")
         self.train("c.h5", "sweep.seed=60")
@@ -116,7 +117,7 @@ class FilesTogether(Verbs):
                          r"init\.scales is \.\.\.[1.0, ]+ 1\.0\] in the first "
                          r"and \.\.\.[1.0, ]+ 2\.0\] in the second")
 
-    def test_how_much_was_done_may_differ(self):
+    def test_seeds_and_budgets_may_differ(self):
         self.train("a.h5")
         self.train("b.h5", "name=other", "sweep.seed=50", "sweep.seeds=3", "train.steps=30",
                       "escape.thresholds=[0.1, 0.09]", "escape.false_escapes=allow",
@@ -139,7 +140,7 @@ class FilesTogether(Verbs):
 
 
 class Table(Verbs):
-    def test_layers_tell_groups_of_one_bottleneck_apart(self):
+    def test_groups_of_one_bottleneck_with_different_layers_are_distinct(self):
         steps = {0.1: [100, 110], 0.2: [50, 60]}
         self.table("a.h5", (2, (1, 2), steps), (2, (3, 4), steps), (3, (1, 2, 3), steps),
                    (4, (1, 3, 4, 5), steps), (5, (), steps))
@@ -153,7 +154,7 @@ class Table(Verbs):
                           "r = 5, threshold 0.1"])
         self.assertEqual(self.groups("a.h5")[1]["small_layers"], [3, 4])
 
-    def test_numbers_of_the_escaped_only_are_marked(self):
+    def test_values_of_escaped_members_only_are_marked(self):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [CENSORED] * 3, 0.2: [800, CENSORED, 700],
                                            0.4: [350, 420, 400], 0.8: [180, 200, 190]}))
         lines = self.lines("a.h5")
@@ -169,7 +170,7 @@ class Table(Verbs):
         self.assertEqual(points[3][6], "-")
         self.assertIsInstance(self.groups("a.h5")[0]["slope_weighted"], float)
 
-    def test_nothing_is_marked_where_points_are_whole(self):
+    def test_nothing_is_marked_without_partly_censored_points(self):
         """All censored at a scale leaves the others' means unbiased; that scale is missing from the
         medians, and bounds its local slope by its budget."""
         self.table("a.h5", (3, (1, 2, 3), {0.1: [CENSORED] * 3, 0.2: [800, 900, 700],
@@ -179,7 +180,7 @@ class Table(Verbs):
         self.assertNotRegex("\n".join(lines), r"weighted means -[\d.]+\*")
         self.assertRegex(lines[-5], r"^  0\.1 .* 3 +3  <= [\d.-]+$")
 
-    def test_diverged_members_are_told_and_what_cannot_be_had_is_a_dash(self):
+    def test_diverged_members_are_counted_and_undefined_values_are_dashes(self):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [DIVERGED, DIVERGED], 0.2: [800, DIVERGED]}),
                    (2, (1, 2), {0.1: [DIVERGED, DIVERGED]}))
         lines = self.lines("a.h5")
@@ -194,9 +195,9 @@ class Table(Verbs):
 
 
 class Slopes(Verbs):
-    """Numbers of the issue: a sweep of 3 seeds, and what theory allows at epsilon = 0."""
+    """A sweep of 3 seeds, and the limit at epsilon = 0."""
 
-    def test_few_seeds_are_warned_of_in_the_table_and_in_json(self):
+    def test_few_seeds_cause_a_warning_in_table_and_json(self):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [100, 130, 90], 0.2: [52, 61, 47]}))
         warning = "3 seeds: the length of the interval is uncertain by 50%; use 5 or more"
         self.assertIn("  warning: " + warning, self.lines("a.h5"))
@@ -204,7 +205,7 @@ class Slopes(Verbs):
                       self.lines("a.h5", "--brief"))
         self.assertEqual(self.groups("a.h5")[0]["warnings"], [warning])
 
-    def test_a_budget_alone_bounds_the_slope_on_one_side(self):
+    def test_a_censored_scale_bounds_the_slope_on_one_side(self):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [CENSORED] * 8,
                                            0.4: [100, 101, 99, 102, 98, 100, 101, 99]}))
         group = self.groups("a.h5")[0]
@@ -214,7 +215,7 @@ class Slopes(Verbs):
         self.assertEqual(group["local_upper"], [group["upper"]])
         self.assertRegex("\n".join(self.lines("a.h5")), r"slope <= -1\.6\d+ \(95%, one-sided\)")
 
-    def test_the_limit_holds_the_law_where_the_slope_excludes_it(self):
+    def test_the_limit_contains_the_law_when_the_slope_excludes_it(self):
         """t* = 1000 (1 + 4 e) / e: the local slopes reach -1 at e = 0 only."""
         t = {e: [round(1000 * f * (1 + 4 * e) / e) for f in (0.8, 0.9, 1, 1.1, 1.2)]
              for e in (0.005, 0.01, 0.02, 0.04)}
@@ -260,7 +261,7 @@ class Figure(Verbs):
         self.table("c.h5", (3, (1, 2, 3), {0.0: [100]}))
         self.assertIn("c.h5: nothing to draw", self.refused("plot", "c.h5", "-o", "f.png"))
 
-    def test_what_can_be_drawn_is_drawn(self):
+    def test_drawable_groups_are_drawn(self):
         """Groups that diverged as a whole or escaped nowhere do not stop the others."""
         self.table("a.h5", (2, (1, 2), {0.1: [100]}),
                    (2, (3, 4), {0.1: [CENSORED], 0.2: [DIVERGED]}),
@@ -286,19 +287,19 @@ class Figure(Verbs):
         self.assertEqual(self.read("f.png"), b"new")
 
     def interpreter(self, folder, text="exit 86"):
-        """A python3 that is not one, in a folder for $PATH."""
+        """A fake python3, in a folder for $PATH."""
         os.makedirs(self.path(folder), exist_ok=True)
         self.write(f"{folder}/python3", f"#!/bin/sh\n{text}\n")
         os.chmod(self.path(f"{folder}/python3"), 0o755)
         return self.path(f"{folder}/python3")
 
-    def test_python_of_the_path_draws(self):
+    def test_python_on_the_path_is_used(self):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
         self.interpreter("env", 'printf %s "$1" > f.png')
         self.call("plot", "a.h5", "-o", "f.png", PATH=self.path("env") + ":/usr/bin:/bin")
         self.assertEqual(self.read("f.png"), b"-I")
 
-    def test_where_that_has_no_matplotlib_the_systems_draws(self):
+    def test_python_without_matplotlib_falls_back_to_the_system(self):
         self.table("a.h5", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
         self.interpreter("env")
         done = self.call("plot", "a.h5", "-o", "f.png", PATH=self.path("env") + ":/usr/bin:/bin")
@@ -314,7 +315,7 @@ class Figure(Verbs):
             self.assertIn(error, message)
             self.assertIn("ESCAPEMENT_PYTHON", message)
 
-    def test_the_input_is_not_drawn_over_through_any_path(self):
+    def test_the_input_is_never_replaced_by_the_figure(self):
         self.table("in.png", (3, (1, 2, 3), {0.1: [100], 0.2: [50]}))
         self.table("b.h5", (3, (1, 2, 3), {0.3: [30]}))
         before = self.read("in.png")

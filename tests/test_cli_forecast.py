@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a dry run says against what the run then does: steps, censored members, the file's size.
+"""Forecasts of a dry run against the run: steps, censored members, size of the file.
 
 Usage: test_cli_forecast.py PROGRAM [unittest arguments]
 """
@@ -31,10 +31,10 @@ class Forecast(cli_case.Case):
     SPEC = SPEC
 
     def run_spec(self, *arguments):
-        return super().ask(*self.command("--force", *arguments)[1:])
+        return super().call_json(*self.command("--force", *arguments)[1:])
 
     def ends(self, seeds):
-        """Escape steps at the last threshold, (scale, seed); infinite where censored."""
+        """Escape steps at the last threshold, (scale, seed); infinite if censored."""
         with h5py.File(self.path("a.h5")) as file:
             steps = file["escape_step"][:].astype(float)
         steps[steps < 0] = numpy.inf
@@ -81,7 +81,7 @@ class Forecast(cli_case.Case):
         self.assertGreater(max(told), 0.5)
         self.assertLess(min(told), 0.5)
 
-    def test_where_there_is_none_it_says_why(self):
+    def test_a_missing_forecast_has_a_reason(self):
         for argument, word in (("train.loss=logistic", "squared loss"),
                                ("network.activation=relu", "relu"),
                                ("network.activation=softplus-raw", "no saddle"),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Members added to a sweep that has finished, or was interrupted: only they train, the file
-is that of the larger sweep in one piece, and what would change old members is refused.
+"""Members added to a finished or interrupted sweep: only new members are trained, the file equals that of
+the larger sweep, and changes of old members are refused.
 
 Usage: test_cli_grow.py PROGRAM [unittest arguments]
 """
@@ -57,12 +57,12 @@ class Room(cli_case.Case):
     def assert_as_in_one_piece(self, name, *arguments):
         self.train("whole.h5", "--force", *arguments)
         self.call("compare", "--exact", "whole.h5", name)
-        self.assertEqual([n for n in os.listdir(self.room) if name in n], [name])
+        self.assertEqual([n for n in os.listdir(self.scratch) if name in n], [name])
 
     def interrupt(self, name, *arguments):
         """A run that leaves a journal, and a checkpoint with a network in flight."""
         self.train(name, "--max-time", "0.000001", "--slots", "3", *arguments, code=143)
-        self.assertIn(f"{name}.journal", os.listdir(self.room))
+        self.assertIn(f"{name}.journal", os.listdir(self.scratch))
 
 
 class Grow(Room):
@@ -98,14 +98,14 @@ class Grow(Room):
         self.assertEqual(told["steps"], self.steps("a.h5"))
         self.assert_as_in_one_piece("a.h5", SEEDS, GROUPS)
 
-    def test_without_going_on_the_smaller_sweep_is_still_complete(self):
+    def test_an_interrupted_extension_leaves_the_smaller_sweep_complete(self):
         self.train("a.h5")
         self.interrupt("a.h5", "--resume", SEEDS)
         self.assertEqual(self.train("a.h5", "--resume")["steps_made"], 0)
         self.train("a.h5", "--resume", SEEDS)
         self.assert_as_in_one_piece("a.h5", SEEDS)
 
-    def test_nothing_new(self):
+    def test_no_new_members(self):
         self.train("a.h5")
         old = self.read("a.h5")
         self.assertEqual(self.train("a.h5", "--resume")["steps_made"], 0)
@@ -116,19 +116,19 @@ class Grow(Room):
         self.assert_as_in_one_piece("a.h5", "name=other",
                                     "sweep.groups=[{bottleneck: 3, scales: [0.1, 0.4]}]")
 
-    def test_what_would_change_old_members_is_refused_by_the_dry_run_too(self):
+    def test_changes_of_old_members_are_refused_also_by_the_dry_run(self):
         self.train("a.h5")
         self.interrupt("b.h5")
-        files = {name: self.read(name) for name in os.listdir(self.room)}
+        files = {name: self.read(name) for name in os.listdir(self.scratch)}
         for argument, word in REFUSED:
             for name, file in (("a.h5", "a.h5"), ("b.h5", "b.h5.journal")):
                 for dry in ((), ("--dry-run",)):
                     said = self.train(name, "--resume", argument, *dry, code=2)
                     self.assertIn(f"{file}: ", said)
                     self.assertIn(word, said)
-        self.assertEqual({name: self.read(name) for name in os.listdir(self.room)}, files)
+        self.assertEqual({name: self.read(name) for name in os.listdir(self.scratch)}, files)
 
-    def test_the_dry_run_counts_what_is_finished(self):
+    def test_the_dry_run_counts_finished_members(self):
         self.train("a.h5")
         told = self.train("a.h5", "--resume", "--dry-run", SEEDS)
         self.assertEqual((told["members"], told["members_kept"]), (10, 6))
@@ -159,7 +159,7 @@ class Grow(Room):
         said = self.train("s.0.h5", "--shard", "0/2", "--resume", "sweep.seeds=7", code=2)
         self.assertIn("belongs to another shard", said)
 
-    def test_members_taken_from_another_file(self):
+    def test_members_reused_from_another_file(self):
         self.train("old.h5", GROUPS)
         told = self.train("a.h5", "--from", "old.h5", SEEDS)
         self.assertEqual(told["members_kept"], 6)
@@ -174,7 +174,7 @@ class Grow(Room):
 
 
 class Segments(Room):
-    def test_a_run_in_parts_states_the_whole(self):
+    def test_a_run_in_segments_reports_totals(self):
         self.interrupt("a.h5")
         self.interrupt("a.h5", "--resume")
         told = self.train("a.h5", "--resume", "--threads", "1")

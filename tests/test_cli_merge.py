@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command merge: shards joined are the run in one piece, and what does not make a whole is
-refused by name.
+"""The command merge: merged shards equal the undivided run; gaps, overlaps and mixed files are refused by
+name.
 
 Usage: test_cli_merge.py PROGRAM [unittest arguments]
 """
@@ -52,7 +52,7 @@ class Merge(cli_case.Case):
         self.assertIn("complete", self.call("run", "small.yaml", "-o", "m.h5", "--resume",
                                             "--backend", "cpu").stderr)
 
-    def test_attributes_that_differ_are_all_told(self):
+    def test_all_different_attributes_are_reported(self):
         self.call("merge", "-o", "m.h5", *self.shards(2))
         with xarray.open_dataset(self.path("m.h5")) as merged:
             for i in range(2):
@@ -71,7 +71,7 @@ class Merge(cli_case.Case):
         self.assertIn("s.1.h5 and again.h5 are both shard 1 of 2", self.refused(*files, again))
         self.assertIn("both shard 0 of 2", self.refused(files[0], files[0]))
 
-    def test_what_does_not_belong_together_is_named(self):
+    def test_files_of_different_sweeps_are_named(self):
         first = self.train("a.h5", "--shard", "0/2")
         for name, other, word in (("spec.h5", ("--shard", "1/2", "train.rate=0.04"), "spec"),
                                   ("exact.h5", ("--shard", "1/2", "--backend", "reference"),
@@ -82,7 +82,7 @@ class Merge(cli_case.Case):
                 self.assertIn(f"a.h5 and {name} do not belong together", said)
                 self.assertIn(word, said)
 
-    def test_a_damaged_or_foreign_file_is_refused(self):
+    def test_a_damaged_or_unverified_file_is_refused(self):
         files = self.shards(2)
         with open(self.path(files[1]), "r+b") as file:
             file.seek(5000)

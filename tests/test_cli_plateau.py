@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command plateau from outside: exponents have errors, ranges and verdicts, near theory
-they agree with it, and where one cannot be measured the reason is given.
+"""The command plateau: exponents have errors, ranges and verdicts, agree with theory for small scales, and
+missing values have a reason.
 
 Usage: test_cli_plateau.py PROGRAM [unittest arguments]
 """
@@ -31,8 +31,8 @@ def call(*arguments):
     return cli_case.call(*arguments, cwd=ROOM.name)
 
 
-def ask(*arguments):
-    return cli_case.ask("plateau", "a.h5", *arguments, cwd=ROOM.name)
+def call_json(*arguments):
+    return cli_case.call_json("plateau", "a.h5", *arguments, cwd=ROOM.name)
 
 
 def setUpModule():
@@ -53,7 +53,7 @@ class Exponents(unittest.TestCase):
         return row
 
     def test_a_network_has_a_number_with_error_and_range_or_a_reason(self):
-        for member in ask()["members"]:
+        for member in call_json()["members"]:
             for name, predicted in EXPONENTS.items():
                 verdict = member["verdicts"][name]
                 if member[name] is None:
@@ -68,7 +68,7 @@ class Exponents(unittest.TestCase):
                     self.assertRegex(verdict, r"\A(consistent with|differs from) theory")
 
     def test_near_theory_the_networks_together_agree_with_it(self):
-        first = ask()["groups"][0]
+        first = call_json()["groups"][0]
         self.assertEqual((first["bottleneck"], first["scale"], first["members"]), (3, 0.006, 4))
         for name in ("self_exponent", "signal_exponent"):
             row = self.row(first, name)
@@ -77,23 +77,23 @@ class Exponents(unittest.TestCase):
             self.assertEqual(row["verdict"], "consistent with theory")
             self.assertEqual(row["measured"], 4)
 
-    def test_what_is_the_samples_noise_is_not_measured(self):
-        told = ask()
+    def test_values_below_sampling_noise_are_not_measured(self):
+        told = call_json()
         self.assertAlmostEqual(told["sampling_floor"], 0.0367, places=4)
         row = self.row(told["groups"][0], "orthogonal_exponent")
         self.assertIsNone(row["value"])
         self.assertIn("sampling noise, which is 0.037 of the drive", row["verdict"])
 
-    def test_where_m_hardly_grows_there_is_no_exponent(self):
-        last = ask("--window", "0.6")["groups"][-1]
+    def test_without_growth_of_m_there_is_no_exponent(self):
+        last = call_json("--window", "0.6")["groups"][-1]
         self.assertEqual(last["scale"], 0.2)
         for name in EXPONENTS:
             self.assertIsNone(self.row(last, name)["value"])
         self.assertRegex(self.row(last, "self_exponent")["verdict"],
                          r"\Anot measurable: m grows by a factor of 1\.?\d* only")
 
-    def test_m_above_the_window_at_the_start_is_said_in_every_row(self):
-        told = ask("--window", "0.001")
+    def test_m_above_the_window_at_the_start_is_reported_in_every_row(self):
+        told = call_json("--window", "0.001")
         for group in told["groups"]:
             for row in group["rows"]:
                 if row["name"] not in ("m_start", "m_end"):
@@ -102,7 +102,7 @@ class Exponents(unittest.TestCase):
         self.assertTrue(all(m["drift"] is None for m in told["members"]))
 
     def test_every_row_with_a_theory_has_a_verdict(self):
-        told = ask()
+        told = call_json()
         for table in told["groups"] + told["scalings"]:
             for row in table["rows"]:
                 if row["name"] not in ("m_start", "m_end"):
@@ -110,8 +110,8 @@ class Exponents(unittest.TestCase):
 
 
 class Scales(unittest.TestCase):
-    def test_exponents_at_the_start_are_the_theorys(self):
-        first = ask()["scalings"][0]
+    def test_exponents_at_the_start_agree_with_theory(self):
+        first = call_json()["scalings"][0]
         found = {row["name"]: row for row in first["rows"]}
         for name, predicted in (("self_start_exponent", 3), ("signal_start_exponent", 4 / 3)):
             self.assertLess(abs(found[name]["value"] - predicted), 0.01)
@@ -119,14 +119,14 @@ class Scales(unittest.TestCase):
             self.assertEqual(found[name]["verdict"], "consistent with theory")
 
     def test_constants_of_the_proof_stay_bounded(self):
-        found = {row["name"]: row for row in ask()["scalings"][0]["rows"]}
+        found = {row["name"]: row for row in call_json()["scalings"][0]["rows"]}
         for name in ("drift_over_m2", "self_over_mr", "growth", "output_over_gain"):
             self.assertEqual(found[name]["verdict"], "consistent with theory: bounded")
             self.assertLess(found[name]["lower"], 0.1)
             self.assertGreater(found[name]["upper"], -0.1)
 
-    def test_one_scale_says_nothing_of_scaling(self):
-        for row in ask()["scalings"][1]["rows"]:
+    def test_one_scale_gives_no_scaling(self):
+        for row in call_json()["scalings"][1]["rows"]:
             self.assertIsNone(row["value"])
             self.assertRegex(row["verdict"], r"\Anot measurable: fewer than two scales")
 

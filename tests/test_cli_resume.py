@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run in pieces: stopped by a signal, by the clock or by a kill, it goes on from its
-checkpoint to the same file as a run in one piece.
+"""Runs interrupted by a signal, --max-time or a kill resume from their checkpoint and give the same file as
+an uninterrupted run.
 
 Usage: test_cli_resume.py PROGRAM [unittest arguments]
 """
@@ -38,11 +38,11 @@ class Resume(cli_case.Case):
     SPEC = SPEC
 
     def files(self, name="a.h5"):
-        return sorted(n for n in os.listdir(self.room) if name in n)
+        return sorted(n for n in os.listdir(self.scratch) if name in n)
 
     def compare(self, a, b):
         done = subprocess.run([PROGRAM, "compare", "--exact", a, b], capture_output=True,
-                              text=True, cwd=self.room)
+                              text=True, cwd=self.scratch)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def assert_done_as_in_one_piece(self, *arguments):
@@ -51,21 +51,21 @@ class Resume(cli_case.Case):
         self.assertEqual(self.files(), ["a.h5"])
 
     def start_held(self, *arguments, **condition):
-        """A run that waits at its first checkpoint."""
-        return self.hold.start(self.command(*hold.CHECKPOINTS, *arguments), self.room,
+        """A run paused at its first checkpoint."""
+        return self.hold.start(self.command(*hold.CHECKPOINTS, *arguments), self.scratch,
                                env=cli_case.ENVIRONMENT, **condition)
 
     def interrupt(self, number, *arguments, **condition):
-        return self.hold.interrupt(self.command(*hold.CHECKPOINTS, *arguments), self.room, number,
+        return self.hold.interrupt(self.command(*hold.CHECKPOINTS, *arguments), self.scratch, number,
                                    env=cli_case.ENVIRONMENT, **condition)
 
     def leave_checkpoint(self, *arguments):
-        """Two whole checkpoints, of different steps, and no finished member."""
+        """Leaves two intact checkpoints of different steps and no finished member."""
         for _ in range(2):
             self.run_spec("--resume", *A_BLOCK, "--threads", "1", *arguments, code=143)
         self.assertEqual(self.files()[:2], ["a.h5.checkpoint", "a.h5.checkpoint.previous"])
 
-    def test_stopped_by_the_clock_it_goes_on(self):
+    def test_a_run_stopped_by_max_time_resumes(self):
         for extra in ((), ("--backend", "reference")):
             short = ("train.steps=60", "record.every=20", *extra)
             shapes = [("--slots", "6"), ("--slots", "4", "--threads", "2"),
@@ -75,7 +75,7 @@ class Resume(cli_case.Case):
                 parts += 1
                 done = subprocess.run(
                     self.command("--resume", *A_BLOCK, "--json", *short, *shapes[parts % 4]),
-                    cwd=self.room, capture_output=True, text=True, env=cli_case.ENVIRONMENT)
+                    cwd=self.scratch, capture_output=True, text=True, env=cli_case.ENVIRONMENT)
                 if done.returncode != 0:
                     self.assertEqual(done.returncode, 143, done.stderr)
                     self.assertRegex(done.stderr, r"\Aescapement: stopped at --max-time: .*in "
@@ -86,7 +86,7 @@ class Resume(cli_case.Case):
             os.remove(self.path("a.h5"))
             os.remove(self.path("whole.h5"))
 
-    def test_a_signal_saves_the_networks_in_flight(self):
+    def test_a_signal_saves_the_running_networks(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)):
             ended, errors = self.interrupt(number, "--slots", "6", "--resume")
             self.assertEqual(ended, code, errors)
@@ -95,7 +95,7 @@ class Resume(cli_case.Case):
         self.run_spec("--resume")
         self.assert_done_as_in_one_piece()
 
-    def test_killed_at_any_moment_it_goes_on_from_its_last_checkpoint(self):
+    def test_a_run_killed_at_any_time_resumes_from_its_last_checkpoint(self):
         draw = random.Random(1)
         for _ in range(3):
             ended, _ = self.interrupt(signal.SIGKILL, "--resume", "--slots",
@@ -112,7 +112,7 @@ class Resume(cli_case.Case):
         self.assert_done_as_in_one_piece()
 
     def start(self, *arguments):
-        return subprocess.Popen(self.command(*arguments), cwd=self.room, stderr=subprocess.DEVNULL,
+        return subprocess.Popen(self.command(*arguments), cwd=self.scratch, stderr=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, env=cli_case.ENVIRONMENT)
 
     def test_a_member_that_finished_after_the_checkpoint_is_not_trained_again(self):
@@ -130,7 +130,7 @@ class Resume(cli_case.Case):
         self.run_spec("--resume", *some)
         self.assert_done_as_in_one_piece(*some)
 
-    def test_a_damaged_checkpoint_is_replaced_by_the_one_before_and_that_is_said(self):
+    def test_a_damaged_checkpoint_is_replaced_by_the_previous_one_with_a_message(self):
         self.leave_checkpoint()
         with open(self.path("a.h5.checkpoint"), "r+b") as file:
             file.seek(3000)
@@ -157,20 +157,20 @@ class Resume(cli_case.Case):
             self.assertRegex(said, r"a.h5.journal: (train.rate was 0.05 and is 0.04 now|is of )")
         self.assertEqual(self.files(), before)
 
-    def test_without_resume_it_is_refused_and_force_starts_anew(self):
+    def test_an_unfinished_run_needs_resume_or_force(self):
         self.leave_checkpoint("record.every=0")
         self.assertIn("--resume goes on", self.run_spec("record.every=0", code=2).stderr)
         told = json.loads(self.run_spec("--force", "--json", "record.every=0").stdout)
         self.assertEqual(told["steps"], STEPS)
         self.assert_done_as_in_one_piece("record.every=0")
 
-    def test_without_its_snapshots_a_network_starts_anew(self):
+    def test_a_network_without_its_snapshots_restarts(self):
         self.leave_checkpoint()
         os.remove(self.path("a.h5.snapshots"))
         self.assertEqual(json.loads(self.run_spec("--resume", "--json").stdout)["steps_made"], STEPS)
         self.assert_done_as_in_one_piece()
 
-    def test_what_a_kill_behind_the_publication_left_is_cleared(self):
+    def test_files_left_by_a_kill_after_publication_are_removed(self):
         self.leave_checkpoint()
         left = self.files()
         os.mkdir(self.path("left"))
@@ -178,11 +178,11 @@ class Resume(cli_case.Case):
             shutil.copy(self.path(name), self.path("left"))
         self.run_spec("--resume")
         for name in left:
-            shutil.copy(os.path.join(self.path("left"), name), self.room)
+            shutil.copy(os.path.join(self.path("left"), name), self.scratch)
         self.assertIn("complete", self.run_spec("--resume").stderr)
         self.assert_done_as_in_one_piece()
 
-    def test_others_files_beside_a_complete_result_stay(self):
+    def test_unrelated_files_next_to_a_result_are_kept(self):
         self.run_spec("record.every=0")
         with open(self.path("a.h5.checkpoint"), "w") as file:
             file.write("mine")
@@ -198,14 +198,14 @@ class Resume(cli_case.Case):
         child.communicate()
         self.assertEqual(child.returncode, 143)
 
-    def test_times_are_seconds_or_a_clock(self):
+    def test_times_are_seconds_or_hh_mm_ss(self):
         for option in ("--max-time", "--checkpoint"):
             for wrong in ("x", "", "-1", "1:2", "0:60:00", "nan", "1:2:3:4", "1e3"):
                 self.assertIn(option, self.run_spec(f"{option}={wrong}", code=2).stderr)
         self.run_spec("--max-time", "0", code=2)
         self.run_spec("--max-time", "0:00:01", ENDLESS, code=143)
 
-    def test_a_slurm_array_is_sharded_by_the_placeholder_in_the_outputs_name(self):
+    def test_a_slurm_array_is_sharded_by_the_placeholder_of_the_output(self):
         for task in range(2):
             array = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": "2",
                      "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "1"}

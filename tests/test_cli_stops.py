@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stops a run and what another one may do to it: signals, closed pipes, limits of file sizes, the lock on
-an output, strangers' files, tasks of a Slurm array that are submitted again.
+"""Stops of a run and interference of other runs: signals, closed pipes, limits on file sizes, the lock of an
+output, unrelated files, resubmitted tasks of a Slurm array.
 
 Usage: test_cli_stops.py PROGRAM [unittest arguments]
 """
@@ -32,11 +32,11 @@ class Room(cli_case.Case):
     SPEC = SPEC
 
     def run_it(self, *arguments, **options):
-        """What a run says."""
+        """Standard error of a run."""
         return self.run_spec(*arguments, **options).stderr
 
     def contents(self):
-        """Every file's name and bytes, but for the marks of those that wait."""
+        """{name: bytes} of all files, without those of paused processes."""
         found = {}
         for path in glob.glob(self.path("*")) + glob.glob(self.path(".*.tmp")):
             if os.path.isfile(path):
@@ -47,7 +47,7 @@ class Room(cli_case.Case):
 
 class Signals(Room):
     def start(self, *arguments, signals=1):
-        return self.hold.start(self.command(ENDLESS, *hold.CHECKPOINTS, *arguments), self.room,
+        return self.hold.start(self.command(ENDLESS, *hold.CHECKPOINTS, *arguments), self.scratch,
                                env=cli_case.ENVIRONMENT, signals=signals)
 
     def assert_stopped(self, child):
@@ -55,26 +55,26 @@ class Signals(Room):
         self.assertEqual(child.returncode, 143, said)
         self.assertIn("in flight are safe", said)
 
-    def test_a_second_term_does_not_cut_off_the_save(self):
+    def test_a_second_term_does_not_interrupt_the_checkpoint(self):
         child = self.start(signals=2)
         child.terminate()
         self.hold.wait(lambda: self.hold.handled(child.pid) == 1, child)
         child.terminate()
         self.assert_stopped(child)
 
-    def test_a_hang_up_is_a_stop(self):
+    def test_hup_stops_with_a_checkpoint(self):
         child = self.start()
         child.send_signal(signal.SIGHUP)
         self.assert_stopped(child)
 
-    def test_the_end_of_processor_time_is_a_stop(self):
+    def test_xcpu_stops_with_a_checkpoint(self):
         child = self.start()
         child.send_signal(signal.SIGXCPU)
         self.assert_stopped(child)
 
     def test_a_signal_to_the_whole_job_counts_once_in_a_worker(self):
         child = subprocess.Popen(
-            self.command(ENDLESS, *OFTEN, "--devices", "cpu,cpu"), cwd=self.room, text=True,
+            self.command(ENDLESS, *OFTEN, "--devices", "cpu,cpu"), cwd=self.scratch, text=True,
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
             env={**cli_case.ENVIRONMENT, **self.hold.environment(signals=2)})
         self.hold.wait(lambda: len(self.hold.held()) == 2, child)
@@ -92,23 +92,23 @@ class Signals(Room):
         ends = os.pipe()
         os.close(ends[0])
         array = {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_COUNT": "2"}  # which is told there
-        done = subprocess.run(self.command(name="a.%a.h5"), cwd=self.room, stderr=ends[1],
+        done = subprocess.run(self.command(name="a.%a.h5"), cwd=self.scratch, stderr=ends[1],
                               stdout=subprocess.DEVNULL, env={**cli_case.ENVIRONMENT, **array})
         os.close(ends[1])
         self.assertEqual(done.returncode, 0)
 
-    def test_a_closed_stdout_does_not_end_a_run_and_is_told(self):
+    def test_a_closed_stdout_does_not_end_a_run_and_is_reported(self):
         ends = os.pipe()
         os.close(ends[0])
-        done = subprocess.run(self.command(), cwd=self.room, stdout=ends[1], stderr=subprocess.PIPE,
+        done = subprocess.run(self.command(), cwd=self.scratch, stdout=ends[1], stderr=subprocess.PIPE,
                               text=True, env=cli_case.ENVIRONMENT)
         os.close(ends[1])
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("output files are complete", done.stderr)
         self.assertIn("complete", self.run_it("--resume"))
 
-    def test_a_limit_of_file_sizes_is_a_full_disk(self):
-        done = subprocess.run(self.command(), cwd=self.room, capture_output=True, text=True,
+    def test_a_limit_of_file_sizes_is_reported_as_a_full_disk(self):
+        done = subprocess.run(self.command(), cwd=self.scratch, capture_output=True, text=True,
                               env=cli_case.ENVIRONMENT, preexec_fn=lambda: resource.setrlimit(
                                   resource.RLIMIT_FSIZE, (4096, 4096)))
         self.assertEqual(done.returncode, 3, done.stderr)
@@ -118,17 +118,17 @@ class Signals(Room):
 
 
 class Outputs(Room):
-    def test_nothing_touches_the_files_of_a_live_run(self):
+    def test_the_files_of_an_active_run_are_protected(self):
         self.run_it()
         self.run_it(name="shard.h5")
-        strangers = {"a.h5.part-0-of-2.notes.txt": b"notes", "a.h5.part-1-of-2~": b"",
+        unrelated = {"a.h5.part-0-of-2.notes.txt": b"notes", "a.h5.part-1-of-2~": b"",
                      "a.h5.part-00-of-2": b"", "a.h5.journal.bak": b"copy", ".a.h5.notes.tmp": b"mine"}
-        for name, text in strangers.items():
+        for name, text in unrelated.items():
             with open(self.path(name), "wb") as file:
                 file.write(text)
         child = subprocess.Popen(
             self.command("--devices", "cpu,cpu", "--force", *OFTEN),
-            cwd=self.room, stdout=subprocess.DEVNULL, text=True, stderr=subprocess.PIPE,
+            cwd=self.scratch, stdout=subprocess.DEVNULL, text=True, stderr=subprocess.PIPE,
             env={**cli_case.ENVIRONMENT, **self.hold.environment()})
         self.hold.wait(lambda: len(self.hold.held()) == 2, child)
         before = self.contents()
@@ -149,17 +149,17 @@ class Outputs(Room):
         said = child.communicate()[1]
         self.assertEqual(child.returncode, 0, said)
         after = self.contents()
-        self.assertEqual({name: after.get(name) for name in strangers}, strangers)
-        self.assertEqual([n for n in after if n.startswith("a.h5") and n not in strangers], ["a.h5"])
+        self.assertEqual({name: after.get(name) for name in unrelated}, unrelated)
+        self.assertEqual([n for n in after if n.startswith("a.h5") and n not in unrelated], ["a.h5"])
 
-    def test_a_run_after_a_kill_waits_for_the_workers_that_are_left(self):
+    def test_a_run_after_a_kill_waits_for_remaining_workers(self):
         child = subprocess.Popen(
-            self.command("--devices", "cpu,cpu", *OFTEN), cwd=self.room, stdout=subprocess.DEVNULL,
+            self.command("--devices", "cpu,cpu", *OFTEN), cwd=self.scratch, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, env={**cli_case.ENVIRONMENT, **self.hold.environment(signals=2)})
         self.hold.wait(lambda: len(self.hold.held()) == 2, child)
         child.kill()
         child.wait()
-        again = subprocess.Popen(self.command("--devices", "cpu,cpu", "--resume"), cwd=self.room, text=True,
+        again = subprocess.Popen(self.command("--devices", "cpu,cpu", "--resume"), cwd=self.scratch, text=True,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=cli_case.ENVIRONMENT)
         self.assertIn(f"process {child.pid} has ended, but its workers are still saving",
                       again.stderr.readline())
@@ -177,7 +177,7 @@ class Arrays(Room):
                 "SLURM_ARRAY_TASK_MAX": str(number if last is None else last),
                 "SLURM_ARRAY_JOB_ID": "70", "SLURM_JOB_ID": "73"}
 
-    def test_one_task_submitted_again_trains_its_shard_or_nothing(self):
+    def test_a_resubmitted_task_trains_its_own_shard_only(self):
         alone = self.run_it(name="my.%a.h5", code=2, **self.task(3))
         self.assertIn("--shard %a/N", alone)
         self.assertEqual(glob.glob(self.path("my.*")), [])
@@ -189,7 +189,7 @@ class Arrays(Room):
             self.run_it(name="my.%a.h5", **self.task(shard, count=2, first=0, last=1))
         self.call("merge", "-o", "whole.h5", *(f"my.{i}.h5" for i in range(4)))
 
-    def test_an_array_that_is_not_0_to_n_minus_1_needs_the_number(self):
+    def test_an_array_other_than_0_to_n_minus_1_needs_the_number(self):
         for first, last, count in ((1, 4, 4), (0, 15, 4)):
             said = self.run_it(name="my.%a.h5", code=2, **self.task(0, count, first, last))
             self.assertIn("--shard %a/N", said)
@@ -198,12 +198,12 @@ class Arrays(Room):
         self.assertIn("0 to N-1", self.run_it("--shard", "%a/4", name="my.%a.h5", code=2,
                                               **self.task(4, 4, 1, 4)))
 
-    def test_the_journal_of_another_task_says_the_number_too(self):
+    def test_the_journal_of_another_task_needs_the_number(self):
         self.run_it("--shard", "0/3", "--max-time", "0.000001", ENDLESS, name="my.0.h5", code=143)
         said = self.run_it(name="my.%a.h5", **self.task(2))
         self.assertIn("--shard 2/3, as in ./my.0.h5.journal", said)
 
-    def test_placeholders_are_slurms_numbers_or_refused(self):
+    def test_placeholders_are_replaced_by_slurm_numbers_or_refused(self):
         self.run_it("--shard", "%a/4", name="m%A.%j.%a.h5", **self.task(1))
         self.assertTrue(os.path.exists(self.path("m70.73.1.h5")))
         for name, what in (("m.%A.h5", "Slurm array"), ("m.%j.h5", "Slurm job"), ("m.%a.h5", "--shard")):

@@ -7,17 +7,17 @@ Usage: test_cli_theory.py PROGRAM [unittest arguments]
 import math
 import unittest
 
-from cli_case import ask, call
+from cli_case import call, call_json
 
 
 def escape(activation, amplitude, scales, to, layer=1):
-    return ask("escape", "--activation", activation, "--amplitude", repr(amplitude), "--scales",
+    return call_json("escape", "--activation", activation, "--amplitude", repr(amplitude), "--scales",
                ",".join(map(repr, scales)), "--to", repr(to), "--layer", str(layer))
 
 
 class Theory(unittest.TestCase):
     def same_digits(self, got, text):
-        """`got` rounds to the decimal number `text`, but for one unit of its last digit."""
+        """`got` equals the decimal number `text` to one unit of its last digit."""
         decimals = len(text.partition(".")[2])
         self.assertLessEqual(abs(got - float(text)), 1.001 * 10.0 ** -decimals, (got, text))
 
@@ -32,21 +32,21 @@ class Classify(Theory):
                 ("swish", "C", "0.500000000000", 0.5, "0.557466408"),
                 ("sigmoid", "B", "0.206620964142", 0.25, "-0.224834562")):
             with self.subTest(name):
-                c = ask("classify", name)
+                c = call_json("classify", name)
                 self.assertEqual((c["class"], c["escapes"]), (kind, True))
                 self.assertAlmostEqual(c["a1"], a1, places=11)
                 self.same_digits(c["c1"], c1)
                 self.same_digits(c["correction"], correction)
 
-    def test_classes_outside_the_theory_are_said_in_words(self):
-        self.assertEqual(ask("classify", "softplus")["class"], "C")
-        self.assertEqual(ask("classify", "softplus-raw")["class"], "D")
-        self.assertEqual(ask("classify", "linear")["class"], "A")
-        cubic = ask("classify", "poly:0,1,0,-1")
+    def test_classes_outside_the_theory_are_described(self):
+        self.assertEqual(call_json("classify", "softplus")["class"], "C")
+        self.assertEqual(call_json("classify", "softplus-raw")["class"], "D")
+        self.assertEqual(call_json("classify", "linear")["class"], "A")
+        cubic = call_json("classify", "poly:0,1,0,-1")
         self.assertEqual((cubic["class"], cubic["q"], cubic["escapes"]), ("B", 3, False))
         self.assertAlmostEqual(cubic["c1"], -2, places=12)
         self.assertTrue(cubic["doubts"])
-        self.assertEqual(ask("classify", "poly:0,1,0,-1,1")["class"], "none")
+        self.assertEqual(call_json("classify", "poly:0,1,0,-1,1")["class"], "none")
 
 
 class Escape(Theory):
@@ -77,7 +77,7 @@ class Escape(Theory):
         self.assertIn("1.84174", got["remark"])
         self.assertLess(abs(got["corrected"] / got["ode"] - 1), 0.01)
 
-    def test_at_resonance_a_logarithm_is_gained(self):
+    def test_a_resonance_adds_a_logarithm(self):
         for activation, layers, predicted in (("tanh", 4, 1.980926), ("erf", 4, 1.246485),
                                               ("sin", 4, 0.824361), ("swish", 3, -5.946308)):
             with self.subTest(activation):
@@ -97,7 +97,7 @@ class Escape(Theory):
                         self.assertLess(abs(slope + (r - 2)), 1e-3, (key, slope))
                     self.assertEqual((times[0]["bottleneck"], times[0]["exponent"]), (r, 2 - r))
 
-    def test_the_ode_is_integrated_whatever_the_leading_drive(self):
+    def test_the_ode_is_integrated_for_either_sign_of_the_drive(self):
         for activation, amplitude, scales, to, layer, ode in (
                 ("poly:0,0,1", 1.0, [.3, .3], .5, 1, "0.25979"),
                 ("poly:0,1,0,-0.34", 1.0, [.3] * 3, .6, 1, "8.4674"),

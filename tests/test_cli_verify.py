@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command verify from outside: its JSON is whole and consistent, it says what it left
-out, and what it cannot do it refuses.
+"""The command verify: complete and consistent JSON, reasons for skipped checks, and refusals.
 
 Usage: test_cli_verify.py PROGRAM [unittest arguments]
 """
@@ -16,7 +15,7 @@ def call(*arguments, **options):
     return cli_case.call("verify", *arguments, **NO_DEVICE, **options)
 
 
-def ask(*arguments, **options):
+def call_json(*arguments, **options):
     done = call(*arguments, "--json", **options)
     assert done.stderr == "", done.stderr
     return json.loads(done.stdout)
@@ -49,8 +48,8 @@ class Json(unittest.TestCase):
         return names
 
     @unittest.skipIf(cli_case.SANITIZED, "minutes; --quick is the same code on fewer cases")
-    def test_all_that_runs_here_passes_and_the_rest_is_named(self):
-        result = ask()
+    def test_available_engines_pass_and_others_are_listed_as_skipped(self):
+        result = call_json()
         names = self.check(result)
         for start in ("Philox", "gradients", "ledger", "matrix identity", "escape times",
                       "manifold", "reference: ", "cpu: "):
@@ -61,8 +60,8 @@ class Json(unittest.TestCase):
         self.assertFalse(result["quick"])
         self.assertLess(result["wall_s"], 200)
 
-    def test_one_backend_is_that_one_alone(self):
-        result = ask("--quick", "--backend", "cpu", "--threads", "1")
+    def test_one_backend_only(self):
+        result = call_json("--quick", "--backend", "cpu", "--threads", "1")
         names = self.check(result)
         self.assertTrue(any(name.startswith("cpu: ") for name in names))
         self.assertFalse(any(name.startswith("reference: ") for name in names))
@@ -70,18 +69,18 @@ class Json(unittest.TestCase):
         self.assertTrue(result["quick"])
 
     def test_the_reference_is_compared_with_long_double_not_with_itself(self):
-        result = ask("--quick", "--backend", "reference")
+        result = call_json("--quick", "--backend", "reference")
         self.check(result)
         (shapes,) = (c for c in result["checks"]
                      if c["name"] == "reference: shapes against long double")
         self.assertGreater(shapes["error"], 0)
 
     def test_every_instruction_set_passes(self):
-        self.check(ask("--quick", "--backend", "cpu", ESCAPEMENT_ISA="generic"))
+        self.check(call_json("--quick", "--backend", "cpu", ESCAPEMENT_ISA="generic"))
 
 
 class Table(unittest.TestCase):
-    def test_a_row_a_check_and_a_sum(self):
+    def test_one_row_per_check_and_a_summary(self):
         done = call("--quick", "--backend", "cpu")
         self.assertEqual(done.stderr, "")
         head, *rows, last = done.stdout.splitlines()
@@ -104,19 +103,19 @@ class Refusals(unittest.TestCase):
                 self.assertEqual(done.stdout, "")
                 self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
 
-    def test_an_instruction_set_that_is_not_there_fails_the_engines_checks(self):
+    def test_a_missing_instruction_set_fails_the_checks_of_the_engine(self):
         done = call("--quick", "--backend", "cpu", "--json", ESCAPEMENT_ISA="sse9", code=1)
         failed = [c for c in json.loads(done.stdout)["checks"] if not c["pass"]]
         self.assertTrue(failed and all(c["name"].startswith("cpu: ") for c in failed))
         self.assertTrue(all(c["error"] is None for c in failed))
         self.assertIn("checks failed", done.stderr)
 
-    def test_fail_fast_ends_with_the_first(self):
+    def test_fail_fast_stops_at_the_first_failure(self):
         done = call("--quick", "--backend", "cpu", "--fail-fast", "--json", ESCAPEMENT_ISA="sse9", code=1)
         checks = json.loads(done.stdout)["checks"]
         self.assertEqual([c["pass"] for c in checks], [True] * (len(checks) - 1) + [False])
 
-    def test_help_tells_the_options(self):
+    def test_help_lists_the_options(self):
         done = call("--help")
         for option in ("--backend", "--quick", "--fail-fast", "--json"):
             self.assertIn(option, done.stdout)

@@ -22,7 +22,7 @@ NAMED = re.compile(r"`((?:cmake|docs|host|include|kernels|runs|src|tests|tools)/
 
 
 def joined(text):
-    """The text with line breaks, and the marks of comments behind them, as single spaces."""
+    """The text with line breaks and comment markers replaced by single spaces."""
     return re.sub(r"\s*\n\s*(?:\*(?!/)|//|#)?\s*", " ", text)
 
 
@@ -37,7 +37,7 @@ def sections(pages):
 
 
 def wrong_citations(text, known):
-    """What a text cites that is not there, and citations of the theory by another name."""
+    """Missing sections cited by a text, and citations of the theory by another name."""
     text = joined(text)
     wrong = [number for cited in CITATION.findall(text)
              for number in re.findall(NUMBER, cited) if number not in known]
@@ -45,7 +45,7 @@ def wrong_citations(text, known):
 
 
 def missing_names(text, root):
-    """Files, and names in files, that a page of the manual gives and that are not there."""
+    """Missing files and functions named by a page of the manual."""
     missing = []
     for path, names in NAMED.findall(joined(text)):
         file = root / path
@@ -87,7 +87,7 @@ class Planted(unittest.TestCase):
         for text in ("the theory\n * sheet", "(theory, section 1)", "(theory, 1.4)"):
             self.assertEqual(len(wrong_citations(text, self.KNOWN)), 1, text)
 
-    def test_a_heading_counts_with_its_own_label_alone(self):
+    def test_a_heading_is_cited_by_its_label_only(self):
         self.assertEqual(sections(["(theory-1-4)=\n## 1.4 Step\n"]), {"1.4"})
         self.assertEqual(sections(["## 1.4 Step\n", "(theory-1-5)=\n## 1.4 Step\n"]), set())
 
@@ -110,7 +110,7 @@ class Tree(unittest.TestCase):
         cited = sum(len(CITATION.findall(joined(text))) for _, text in tree())
         self.assertGreater(cited, 50)
 
-    def test_what_the_manual_names_exists(self):
+    def test_files_and_functions_of_the_manual_exist(self):
         self.assertEqual([name for text in manual() for name in missing_names(text, SOURCE)], [])
 
 

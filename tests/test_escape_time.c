@@ -299,7 +299,7 @@ static void the_ode_is_integrated_whatever_the_drive(void **unused) {
   }
 }
 
-static void the_remark_names_what_the_leading_order_lacks(void **unused) {
+static void the_note_names_what_the_leading_order_lacks(void **unused) {
   (void)unused;
   static const struct {
     start start;
@@ -310,7 +310,7 @@ static void the_remark_names_what_the_leading_order_lacks(void **unused) {
       {{"tanh", 0, {.1, .1, .1}, .5, 1}, "(a = 0)"},
       {{"poly:0,0,1", 1, {.1, .1, .1}, .5, 1}, "(a_1 = 0)"},
       {{"poly:0,1,0,-0.33333333333333331", 1, {.1, .1, .1}, .5, 1}, "(c_1 = 0)"},
-      {{"sin", 1, {10, .01, .01, .01}, .5, 2}, "hide the teacher"},
+      {{"sin", 1, {10, .01, .01, .01}, .5, 2}, "remove the teacher"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
     assert_non_null(strstr(times_of(&cases[i].start).note, cases[i].why));
@@ -335,7 +335,7 @@ static void check_no_crossing(const start *s, const char *why) {
   assert_non_null(strstr(t.note, why));
 }
 
-static void the_remark_tells_how_a_flow_without_crossing_ends(void **unused) {
+static void the_note_tells_how_a_flow_without_crossing_ends(void **unused) {
   (void)unused;
   static const struct {
     start start;
@@ -357,7 +357,7 @@ static void the_remark_tells_how_a_flow_without_crossing_ends(void **unused) {
 static void what_rounding_decides_has_no_time(void **unused) {
   (void)unused;
   const start s = {"tanh", -1, {1e-4, 1e-4, 1e-4}, .5, 1};
-  check_no_crossing(&s, "beyond a double");
+  check_no_crossing(&s, "double precision cannot");
 }
 
 /* closed needs no Gaussian rule for the chain. */
@@ -371,7 +371,7 @@ static void steep_chains_keep_their_closed_time(void **unused) {
   esc_assert_close(t.closed, (1e4 - 16) / 4 / 1.9, 0, 1e-12);
 }
 
-static void coefficients_that_overflow_end_in_a_remark(void **unused) {
+static void coefficients_that_overflow_end_in_a_note(void **unused) {
   (void)unused;
   const start huge = balanced("poly:0,1,1e100", 4, .1, .5);
   check_no_crossing(&huge, "too steep");
@@ -448,12 +448,12 @@ int main(void) {
       cmocka_unit_test(two_small_layers_take_logarithmic_time),
       cmocka_unit_test(corrected_states_where_it_is_rough),
       cmocka_unit_test(the_ode_is_integrated_whatever_the_drive),
-      cmocka_unit_test(the_remark_names_what_the_leading_order_lacks),
+      cmocka_unit_test(the_note_names_what_the_leading_order_lacks),
       cmocka_unit_test(near_thresholds_are_reached),
-      cmocka_unit_test(the_remark_tells_how_a_flow_without_crossing_ends),
+      cmocka_unit_test(the_note_tells_how_a_flow_without_crossing_ends),
       cmocka_unit_test(what_rounding_decides_has_no_time),
       cmocka_unit_test(steep_chains_keep_their_closed_time),
-      cmocka_unit_test(coefficients_that_overflow_end_in_a_remark),
+      cmocka_unit_test(coefficients_that_overflow_end_in_a_note),
       cmocka_unit_test(the_drives_sign_decides_not_the_constants),
       cmocka_unit_test(escaped_starts_take_no_time),
       cmocka_unit_test(unreachable_scales_have_no_ode_time),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Escape times at the configuration for which an independent program's are known
+"""Escape times against those of an independent program
 (docs/theory, section 9.4): He-normal, tanh, L=6, N=d=32, B=64, rate 0.01,
-threshold 0.1, 16 seeds. Both programs' seeds are draws of the same law, with a
-spread of 25% over seeds, so the means of two times 16 seeds may differ by
+threshold 0.1, 16 seeds. The seeds of both programs are independent draws, with a
+spread of 25% over seeds, so the two means of 16 seeds differ by about
 
     25% * sqrt(2/16) = 9% (one standard error).
 
@@ -33,11 +33,11 @@ STANDARD_ERROR = 0.25 * math.sqrt(2 / 16)
 def fit(smoothing, groups):
     """{bottleneck: fit group} of a sweep over `groups`, {bottleneck: scales}."""
     text = ", ".join("{bottleneck: %d, scales: %s}" % item for item in groups.items())
-    with tempfile.TemporaryDirectory() as room:
-        with open(os.path.join(room, "spec.yaml"), "w") as file:
+    with tempfile.TemporaryDirectory() as scratch:
+        with open(os.path.join(scratch, "spec.yaml"), "w") as file:
             file.write(SPEC % (smoothing, text))
         for arguments in (["run", "spec.yaml", "-o", "a.h5", "--quiet"], ["fit", "a.h5", "--json"]):
-            done = subprocess.run([PROGRAM, *arguments], cwd=room, check=True, text=True,
+            done = subprocess.run([PROGRAM, *arguments], cwd=scratch, check=True, text=True,
                                   stdout=subprocess.PIPE)
     return {g["bottleneck"]: g for g in json.loads(done.stdout)["groups"]}
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/gpu_gate without a GPU: what goes into a bundle, what a report holds however it
-ends, when a check passes, and the whole of it on stand-ins for program and tools. The
-command lines of tools/profile.
+"""tools/gpu_gate without a GPU: contents of a bundle, the report after every kind of end, criteria of the
+checks, and the gate with fake programs and tools; and the command lines of tools/profile.
 
 Usage: test_gpu_gate.py TOOLS [unittest arguments]
 """
@@ -57,14 +56,14 @@ echo "    Section: GPU Speed Of Light Throughput" > "$2"
 
 
 def fake(arguments):
-    """The stand-in program."""
+    """The fake program."""
     told = json.loads(os.environ.get("FAKE", "{}"))
     command = arguments[0]
     if "--help" in arguments:
         print("  bench    throughput" if command == "--help" else "  --path NAME" * (command == "run"))
         return 0
     if command in told.get("hang", []):
-        while os.path.exists(told["room"]):  # for good, but not longer than the test
+        while os.path.exists(told["scratch"]):  # for good, but not longer than the test
             time.sleep(0.05)
     slots = "few.h5" in " ".join(arguments)
     answers = {
@@ -81,12 +80,12 @@ def fake(arguments):
 
 class Room(unittest.TestCase):
     def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.scratch = scratch.name
 
     def path(self, *names):
-        return os.path.join(self.room, *names)
+        return os.path.join(self.scratch, *names)
 
     def write(self, name, text, mode=0o755):
         os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
@@ -112,13 +111,13 @@ class Bundle(Room):
         return self.path(name)
 
     def program(self, *options):
-        """A program that needs a library of its own, libtwo.so."""
+        """A program linked with a private library, libtwo.so."""
         self.compile("libtwo.so", "int two(void) { return 2; }", "-shared", "-fPIC")
         return self.compile("program", "int two(void); int main(void) { return two(); }",
-                            "-L" + self.room, "-ltwo", *options)
+                            "-L" + self.scratch, "-ltwo", *options)
 
     def make(self):
-        program = self.program(f"-Wl,-rpath,$ORIGIN/../lib:{self.room},--disable-new-dtags")
+        program = self.program(f"-Wl,-rpath,$ORIGIN/../lib:{self.scratch},--disable-new-dtags")
         os.rename(program, self.path("escapement"))
         bundle.copy_all(self.path("bundle"), [self.path("escapement")])
         tests = [{"name": "t", "command": [self.path("escapement"), "-x"], "environment": {}}]
@@ -129,11 +128,11 @@ class Bundle(Room):
         self.assertTrue(os.path.isabs(libraries["libc.so.6"]))
         self.assertIn("ld-linux-x86-64.so.2" if os.uname().machine == "x86_64" else "libc.so.6",
                       libraries)
-        own = bundle.shared_libraries(self.program("-Wl,-rpath," + self.room))
+        own = bundle.shared_libraries(self.program("-Wl,-rpath," + self.scratch))
         self.assertEqual(own["libtwo.so"], self.path("libtwo.so"))
         self.assertIsNone(bundle.shared_libraries(self.program())["libtwo.so"])
 
-    def test_what_a_node_brings_is_not_carried(self):
+    def test_libraries_of_the_driver_are_not_bundled(self):
         carried = bundle.libraries_to_carry(["/bin/ls"])
         self.assertNotIn("libc.so.6", carried)
         for name, stays in (
@@ -149,7 +148,7 @@ class Bundle(Room):
         with self.assertRaisesRegex(bundle.BundleError, r"program: libnone\.so\.1 is not on"):
             bundle.libraries_to_carry(["program"])
 
-    def test_a_bundle_needs_nothing_of_where_it_was_made(self):
+    def test_a_bundle_is_independent_of_the_build_machine(self):
         manifest = self.make()
         os.remove(self.path("libtwo.so"))
         self.assertEqual(subprocess.run([self.path("bundle/bin/escapement")],
@@ -160,9 +159,9 @@ class Bundle(Room):
 
     def test_a_program_that_would_not_load_from_the_bundle_is_refused(self):
         with self.assertRaisesRegex(bundle.BundleError, "libtwo.so from .*, not from the bundle"):
-            bundle.copy_all(self.path("bundle"), [self.program("-Wl,-rpath," + self.room)])
+            bundle.copy_all(self.path("bundle"), [self.program("-Wl,-rpath," + self.scratch)])
 
-    def test_what_was_bundled_is_what_is_run(self):
+    def test_the_bundled_files_are_the_ones_run(self):
         self.make()
         programs = bundle.open_bundle(self.path("bundle"))
         self.assertEqual(programs.tests[0]["command"], [self.path("bundle/bin/escapement"), "-x"])
@@ -180,12 +179,12 @@ class Bundle(Room):
             bundle.make(self.path("bundle"))
         self.assertTrue(os.path.exists(self.path("bundle/lib/notes.txt")))
 
-    def test_a_folder_that_is_no_bundle_is_not_replaced(self):
+    def test_a_folder_without_a_bundle_is_not_replaced(self):
         self.write("precious", "x")
         with self.assertRaisesRegex(bundle.BundleError, "holds something else"):
-            bundle.make(self.room)
+            bundle.make(self.scratch)
         with self.assertRaisesRegex(bundle.BundleError, "is no bundle"):
-            bundle.open_bundle(self.room)
+            bundle.open_bundle(self.scratch)
         self.assertTrue(os.path.exists(self.path("precious")))
 
     def test_tests_are_those_with_the_label_and_programs_alone(self):
@@ -214,7 +213,7 @@ class Bundle(Room):
         programs = bundle.Programs("program", [], {})
         programs.environment["LD_LIBRARY_PATH"] = "/first"
         with self.assertRaisesRegex(bundle.BundleError, "libcublas.so.13 not found"):
-            with mock.patch.object(bundle, "toolkit_folders", lambda: [self.room]):
+            with mock.patch.object(bundle, "toolkit_folders", lambda: [self.scratch]):
                 bundle.find_toolkit(programs)
         self.write("toolkit/libcublas.so.13", "")
         with mock.patch.object(bundle, "toolkit_folders", lambda: [self.path("toolkit")]):
@@ -236,7 +235,7 @@ class Calls(Room):
         while running(child):
             time.sleep(0.05)
 
-    def test_exit_status_json_and_what_cannot_be_run(self):
+    def test_exit_status_json_and_missing_programs(self):
         done = gate.call(["sh", "-c", "echo '{\"a\": 1}'; exit 7"], 10)
         self.assertEqual((done.code, done.json()), (7, {"a": 1}))
         self.assertIsNone(gate.call(["echo", "no json"], 10).json())
@@ -252,7 +251,7 @@ def running(pid):
 
 
 class Judgement(unittest.TestCase):
-    def test_nan_and_what_is_missing_pass_no_check(self):
+    def test_nan_and_missing_values_fail_checks(self):
         for got, good in ((0, True), (2, True), (2.1, False), (math.nan, False), (None, False)):
             result = {}
             checks = gate.Checks(result)
@@ -290,7 +289,7 @@ class Judgement(unittest.TestCase):
         self.assertIsNone(apart({"a": {"slope": None}}, {"a": {"slope": 1}}))
         self.assertIsNone(apart({}, {}))
 
-    def test_a_sanitizer_must_say_that_it_found_nothing(self):
+    def test_a_sanitizer_must_report_zero_errors(self):
         for code, text, status in (
                 (0, "========= ERROR SUMMARY: 0 errors", gate.PASS),
                 (0, "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors)", gate.PASS),
@@ -301,20 +300,20 @@ class Judgement(unittest.TestCase):
             done = gate.Outcome(["x"], code, 1, text, "")
             self.assertEqual(gate.judge_sanitizer(done)[0], status, (code, text))
 
-    def test_of_several_parts_the_worst_counts_and_none_is_no_success(self):
+    def test_the_status_of_several_parts_is_the_worst(self):
         self.assertEqual(gate.worst([gate.PASS, gate.CUT, gate.UNAVAILABLE]), gate.CUT)
         self.assertEqual(gate.worst([gate.PASS, gate.PASS]), gate.PASS)
         self.assertEqual(gate.worst([gate.CUT, gate.FAIL]), gate.FAIL)
         self.assertEqual(gate.worst([]), gate.FAIL)
 
-    def test_reports_have_names_of_their_own(self):
+    def test_reports_have_unique_names(self):
         with mock.patch.object(gate.os.path, "exists", lambda path: path.endswith("-01.json")):
             self.assertTrue(gate.default_output("NVIDIA H100 80GB HBM3", "2026-01-01").endswith(
                 "runs/gpu/nvidia-h100-80gb-hbm3-2026-01-01-2.json"))
 
 
 class Whole(Room):
-    """The gate on stand-ins."""
+    """The gate with fake programs."""
 
     def setUp(self):
         super().setUp()
@@ -329,7 +328,7 @@ class Whole(Room):
         self.addCleanup(change.stop)
 
     def tell(self, **told):
-        change = mock.patch.dict(os.environ, FAKE=json.dumps({"room": self.room, **told}))
+        change = mock.patch.dict(os.environ, FAKE=json.dumps({"scratch": self.scratch, **told}))
         change.start()
         self.addCleanup(change.stop)
 
@@ -346,7 +345,7 @@ class Whole(Room):
         with open(self.path("out", "report.json"), encoding="utf-8") as file:
             return json.load(file)
 
-    def test_all_green(self):
+    def test_all_stages_pass(self):
         report = self.run_gate(0)
         self.assertEqual(report["verdict"], {"ok": True, "failed": [], "left_out": {}})
         self.assertEqual(report["commit"], "c0ffee")
@@ -361,7 +360,7 @@ class Whole(Room):
                           "file": "report-ncu-fused.txt"})
         self.assertTrue(os.path.exists(self.path("out", "report-ncu-cublas.txt")))
 
-    def test_tools_get_what_they_need(self):
+    def test_tools_receive_their_arguments(self):
         self.run_gate(0, "memcheck", "racecheck", "initcheck", "synccheck", "ncu")
         with open(self.path("log"), encoding="utf-8") as file:
             lines = file.read().splitlines()
@@ -388,7 +387,7 @@ class Whole(Room):
         self.tests.clear()
         self.assertEqual(self.run_gate(1, "gpu tests")["verdict"]["failed"], ["gpu tests"])
 
-    def test_other_bits_members_lost_and_a_wrong_ledger_fail_the_main_job(self):
+    def test_different_bits_lost_members_and_a_wrong_ledger_fail_the_main_job(self):
         for told, words in (({"different": 3}, "variables with other bits than the CPU's"),
                             ({"run": {"escaped": 3}}, "members that did not escape"),
                             ({"run": {"ledger_residual_max": None}}, "the ledger's residual"),
@@ -405,7 +404,7 @@ class Whole(Room):
         runs = self.run_gate(1, "main job")["stages"]["main job"]["runs"]
         self.assertEqual(runs["cpu"], {"failed": "broken: exit status 3: no device"})
 
-    def test_a_missing_tool_is_left_out_by_name_and_a_broken_one_fails(self):
+    def test_a_missing_tool_is_reported_as_skipped_and_a_broken_one_fails(self):
         with mock.patch.object(gate, "find_tool", lambda name: None):
             report = self.run_gate(0, "memcheck", "ncu")
         self.assertEqual(report["verdict"]["left_out"], {
@@ -417,7 +416,7 @@ class Whole(Room):
         self.on_path(compute_sanitizer=SANITIZER.format(summary="ERROR SUMMARY: 1 error", code=86))
         self.assertEqual(self.run_gate(1, "memcheck")["verdict"]["failed"], ["memcheck"])
 
-    def test_a_stage_past_its_time_is_cut_off_and_the_next_is_run(self):
+    def test_a_stage_past_its_time_is_stopped_and_the_next_is_run(self):
         self.tell(hang=["bench"])
         bench = next(stage for stage in gate.STAGES if stage.name == "bench")
         with mock.patch.object(bench, "limit", 1.5), mock.patch.object(bench, "least", 0):
@@ -426,18 +425,18 @@ class Whole(Room):
         self.assertEqual(report["stages"]["ncu"]["status"], "pass")
         self.assertEqual(report["verdict"]["failed"], ["bench"])
 
-    def test_without_time_required_stages_fail_and_optional_ones_are_left_out(self):
+    def test_without_time_required_stages_fail_and_optional_ones_are_skipped(self):
         report = self.run_gate(1, "bench", "ncu", minutes=0.01)
         self.assertEqual(report["verdict"], {"ok": False, "failed": ["bench"],
                                              "left_out": {"ncu": "no time was left"}})
 
-    def test_peers_keep_what_they_wrote_before_they_were_cut_off(self):
+    def test_peers_keep_their_results_when_stopped(self):
         script = """#!/bin/sh
 for folder; do :; done
 mkdir "$folder" && echo "{\\"called\\": \\"$*\\"}" > "$folder/peers-x.json"
 """
         peers = next(stage for stage in gate.STAGES if stage.name == "peers")
-        with mock.patch.object(gate, "ROOT", self.room), mock.patch.object(peers, "least", 0):
+        with mock.patch.object(gate, "ROOT", self.scratch), mock.patch.object(peers, "least", 0):
             for end, code, status in (("", 0, "pass"), ("exit 3", 0, "unavailable"),
                                       ("exit 1", 1, "fail"), ("sleep 1000000", 0, "cut off")):
                 self.write("tools/bench_peers", script + end)
@@ -452,12 +451,12 @@ mkdir "$folder" && echo "{\\"called\\": \\"$*\\"}" > "$folder/peers-x.json"
             self.write("tools/bench_peers", "#!/bin/sh\n")
             self.run_gate(1, "peers")
 
-    def test_a_crash_of_the_gates_own_is_a_failure_of_that_stage(self):
+    def test_an_exception_in_a_stage_is_a_failure_of_that_stage(self):
         stage = gate.Stage("crash", lambda gate_, result: result["none"], 10)
         with mock.patch.object(gate, "STAGES", (stage,)):
             self.assertIn("KeyError", self.run_gate(1, "crash")["stages"]["crash"]["why"])
 
-    def test_a_gate_that_is_killed_leaves_what_it_measured(self):
+    def test_a_killed_gate_leaves_a_report(self):
         self.tell(hang=["bench"])
         child = os.fork()
         if child == 0:
@@ -495,20 +494,20 @@ class CommandLine(Room):
             self.assertRegex(done.stderr, r"\Agpu_gate: no GPU: [^\n]+\n\Z")
             self.assertFalse(os.path.exists(self.path("out.json")))
 
-    def test_a_bundle_that_is_none_is_refused(self):
+    def test_an_invalid_bundle_is_refused(self):
         self.on_path(nvidia_smi=SMI)
         done = self.call("--bundle-from", self.path("none"))
         self.assertEqual(done.returncode, 3)
         self.assertIn("is no bundle", done.stderr)
 
-    def test_wrong_calls(self):
+    def test_invalid_arguments(self):
         for arguments in (("--minutes", "0"), ("--minutes", "nan"), ("--nothing",), ("x",),
-                          ("--bundle", self.room, "-o", "x.json")):
+                          ("--bundle", self.scratch, "-o", "x.json")):
             self.assertEqual(self.call(*arguments).returncode, 2, arguments)
 
 
 class Profile(Room):
-    """tools/profile on stand-ins for the profilers."""
+    """tools/profile with fake profilers."""
 
     def setUp(self):
         super().setUp()
@@ -527,7 +526,7 @@ class Profile(Room):
         return done.stdout if code == 0 else done.stderr
 
     def words(self, *arguments):
-        """Of the command line that is printed, as a shell reads them, and as the profiler gets
+        """Words of the printed command line, as a shell reads them, and as the profiler receives
         them (its ESCAPEMENT_CUDA_GRAPHS first)."""
         line = self.call(*arguments)
         got = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
@@ -566,7 +565,7 @@ class Profile(Room):
         for name in ranges:
             self.assertIn(name, text)
 
-    def test_wrong_calls_are_refused_in_one_line(self):
+    def test_invalid_arguments_are_refused_in_one_line(self):
         for arguments in ((), ("nsys",), ("ncu", "forward"), ("ncu", "store", "b.yaml"),
                           ("ncu", "nothing", "b.yaml"), ("-c", "0", "nsys", "b.yaml"), ("-c",),
                           ("other", "b.yaml"), ("-x", "nsys", "b.yaml"),

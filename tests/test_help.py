@@ -11,12 +11,14 @@ import cli_case
 
 COLUMNS = 80
 # Former names, which no help may bring back.
-RETIRED = re.compile(r"\b(verbs?|chip|chip-tf32x3|gemm|crews?|rooms?|lots?|lanes?|cohorts?|doubts?|remarks?|foreign|"
-                     r"seals?|digests?|storms?|twins?|scenes?|shifts|strips?|stretch|laws? of a|patience|pace|"
-                     r"responders?|shortfall|put_in|take_out|members in flight|networks in flight)\b|--scale (small|large)")
+RETIRED = re.compile(
+    r"\b(verbs?|chip|chip-tf32x3|gemm|crews?|rooms?|lots?|lanes?|cohorts?|doubts?|remarks?|foreign|seals?|digests?|"
+    r"storms?|twins?|scenes?|shifts|strips?|stretch|laws? of a|patience|pace|responders?|shortfall|put_in|take_out|"
+    r"members in flight|networks in flight)\b|--scale (small|large)")
 # Data do not act as people do, and a sentence begins with its subject.
-PROSE = re.compile(r"\b(comes?|waits?|lies?|stands?|says?|minds?)\b|(?:^|[.;:] )(?:what|who|where)\b|, for (?:it|they)\b",
-                   re.I | re.M)
+PROSE = re.compile(
+    r"\b(comes?|waits?|lies?|stands?|says?|minds?)\b|(?:^|[.;:] )(?:what|who|where)\b|, for (?:it|they)\b",
+    re.I | re.M)
 
 
 def helps():

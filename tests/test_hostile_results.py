@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hostile result files (hostile.py): refused by name, or read; no crash, no memory without end, no
-number of another file, nothing that a terminal obeys.
+"""Hostile result files (hostile.py) are refused by name, or read: no crash, bounded memory, no data of other
+files, no control characters on the terminal.
 
 Usage: test_hostile_results.py PROGRAM TEST_STORE [--all-commands] [unittest arguments]
 """
@@ -74,31 +74,31 @@ def limit_memory():
 class Hostile(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        room = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(room.cleanup)
-        cls.room = room.name
-        cls.spec, cls.good = cls.room + "/small.yaml", cls.room + "/good.h5"
+        scratch = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(scratch.cleanup)
+        cls.scratch = scratch.name
+        cls.spec, cls.good = cls.scratch + "/small.yaml", cls.scratch + "/good.h5"
         with open(cls.spec, "w") as file:
             file.write(SPEC)
         subprocess.run([PROGRAM, "run", cls.spec, "-o", cls.good, "--quiet", "--threads", "1"],
                        check=True, stdout=subprocess.DEVNULL)
-        cls.paths = hostile.make(cls.good, cls.room)
+        cls.paths = hostile.make(cls.good, cls.scratch)
 
     def commands(self, path):
-        other = self.room + "/other.h5"
+        other = self.scratch + "/other.h5"
         return {
             "info": ("info", path), "info --json": ("info", path, "--json"), "fit": ("fit", path),
             "merge": ("merge", "-o", other, path), "plateau": ("plateau", path),
             "compare": ("compare", self.good, path),
-            "plot": ("plot", path, "-o", self.room + "/f.png"),
+            "plot": ("plot", path, "-o", self.scratch + "/f.png"),
             "run --resume": ("run", self.spec, "-o", path, "--resume", "--dry-run"),
             "run --from": ("run", self.spec, "-o", other, "--from", path, "--dry-run"),
         }
 
     def call(self, *arguments):
-        """Exit status 0 or 2, then with one line; what it printed."""
+        """Checks for exit status 0, or 2 with one line; the output."""
         done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                              preexec_fn=limit_memory, cwd=self.room, timeout=300)
+                              preexec_fn=limit_memory, cwd=self.scratch, timeout=300)
         printed = done.stdout + done.stderr
         text = printed.decode()  # UTF-8, whatever the file holds
         self.assertIn(done.returncode, (0, 2), f"{arguments}: {text[-2000:]}")
@@ -111,7 +111,7 @@ class Hostile(unittest.TestCase):
         return text
 
     def read(self, paths):
-        """What reading each of the files gives, all in one process."""
+        """Results of reading each file, all in one process."""
         done = subprocess.run([STORE, "--read", *paths], capture_output=True,
                               preexec_fn=limit_memory, timeout=300)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
@@ -127,7 +127,7 @@ class Hostile(unittest.TestCase):
                 self.assertTrue(line.startswith(f"2 {path}: " if words else "0 "), line)
                 self.assertIn(words, line)
 
-    def test_every_command_ends_well(self):
+    def test_every_command_ends_without_a_crash(self):
         names = self.paths if ALL else ("external_storage", "name_that_is_not_utf8",
                                         "texts_that_a_terminal_obeys+sealed")
         for name in names:
@@ -141,11 +141,11 @@ class Hostile(unittest.TestCase):
         self.assertIn(r"\x1b]0;owned\x07\x1b[2J\r\u009b31m\u202ereversed\u2066", text)
         self.assertIn(r"evil\x1b[31m", text)
 
-    def test_what_is_no_file_is_refused_at_once(self):
-        os.mkfifo(self.room + "/fifo")
+    def test_paths_that_are_no_file_are_refused(self):
+        os.mkfifo(self.scratch + "/fifo")
         with socket.socket(socket.AF_UNIX) as here:
-            here.bind(self.room + "/socket")
-            for path, line in self.read([self.room + "/fifo", self.room + "/socket", self.room,
+            here.bind(self.scratch + "/socket")
+            for path, line in self.read([self.scratch + "/fifo", self.scratch + "/socket", self.scratch,
                                          "/dev/zero", "/dev/null", "/dev/tty"]):
                 with self.subTest(path):
                     self.assertTrue(line.startswith(f"2 {path}: "), line)

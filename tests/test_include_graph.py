@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tools/include_graph calls an error, each planted in a tree of a few files.
+"""Errors that tools/include_graph must find, each planted in a tree of a few files.
 
 Usage: test_include_graph.py SOURCE_FOLDER [unittest arguments]
 """
@@ -40,14 +40,14 @@ class IncludeGraph(unittest.TestCase):
         status, output = check_files(files)
         self.assertEqual(status, 0, output)
 
-    def test_the_repository_is_as_its_layers_say(self):
+    def test_the_repository_respects_its_layers(self):
         status, output = check(SOURCE)
         self.assertEqual(status, 0, output)
 
-    def test_an_arrow_down_the_layers_is_allowed(self):
+    def test_a_dependency_on_a_lower_layer_is_allowed(self):
         self.assert_clean({"host/store/a.c": '#include "base/b.h"\n', "host/base/b.h": ""})
 
-    def test_an_arrow_against_the_layers_is_named(self):
+    def test_a_dependency_on_a_higher_layer_is_named(self):
         self.assert_found({"host/base/a.c": '#include "store/b.h"\n', "host/store/b.h": ""},
                           "forbidden: host/base may not depend on host/store:\n"
                           '    host/base/a.c includes "store/b.h" (host/store/b.h)')
@@ -79,7 +79,7 @@ class IncludeGraph(unittest.TestCase):
                            "src/model/b.c": "void esc_b(void) { esc_a(); }\n"},
                           "cycle of files: src/model/a.c -> src/model/b.c -> src/model/a.c")
 
-    def test_folders_are_a_cycle_whichever_files_make_it(self):
+    def test_a_cycle_of_folders_over_any_files_is_named(self):
         self.assert_found({"host/base/a.c": '#include "machine/m.h"\n', "host/base/b.h": "",
                            "host/machine/m.h": "", "host/machine/n.c": '#include "base/b.h"\n'},
                           "cycle of folders: host/base -> host/machine -> host/base")

@@ -4,8 +4,8 @@
 
 #include <gsl/gsl_linalg.h>
 
+#include "cpu/evaluate.h"
 #include "cpu/network.h"
-#include "cpu/respond.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/theory.h"
 #include "problems.h"
@@ -213,11 +213,11 @@ static void the_fast_response_is_the_references(void **state) {
       problem_activation(&p, activation_names[a]);
       scene_make(&t, p, esc_observer_samples(p.shape) + 2);
       for (size_t k = 0; k < weights_of(&t); k++) t.w[k] = (double)(float)t.w[k];
-      esc_cpu_responder *fast;
+      esc_cpu_evaluator *fast;
       esc_evaluation got;
       const esc_evaluation want = respond(&t);
-      esc_assert_ok(esc_cpu_responder_create(&t.p, &fast));
-      esc_cpu_respond(fast, &t.o, &t.s, t.w, &got);
+      esc_assert_ok(esc_cpu_evaluator_create(&t.p, &fast));
+      esc_cpu_evaluate(fast, &t.o, &t.s, t.w, &got);
       esc_assert_close(got.loss, want.loss, 0, 1e-5);
       esc_assert_close(got.signal, want.signal, 1e-6 * sqrt(want.output_variance), 1e-5);
       for (int l = 0; l < p.shape.layers; l++) {
@@ -227,7 +227,7 @@ static void the_fast_response_is_the_references(void **state) {
         const double size = sqrt(want.signal_grad_norm_sq[l] * f2);
         esc_assert_close(got.self_interaction[l], want.self_interaction[l], 5e-5 * size, 2e-5);
       }
-      esc_cpu_responder_free(fast);
+      esc_cpu_evaluator_free(fast);
       scene_free(&t);
     }
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results that xarray saved again, packed, filled or in other types: `fit` gives what the original
-gives, or refuses by the variable's name.
+"""Results written by xarray, packed, with fill values or in other types: `fit` gives the same output as for
+the original, or refuses with the name of the variable.
 
 Usage: test_packed.py PROGRAM [unittest arguments]
 """
@@ -36,9 +36,9 @@ class Packed(unittest.TestCase):
     original = None  # what the table gives as it is
 
     def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.path = os.path.join(room.name, "a.h5")
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.path = os.path.join(scratch.name, "a.h5")
 
     def call(self, data, engine="h5netcdf", **encoding):
         data.to_netcdf(self.path, engine=engine, encoding=encoding)
@@ -75,13 +75,13 @@ class Packed(unittest.TestCase):
             self.assertEqual(done.returncode, 2)
             self.assertIn("is a netCDF-3 file, not an HDF5 file", done.stderr)
 
-    def test_packed_floats_mean_their_values(self):
+    def test_packed_floats_are_unpacked(self):
         # 16 bits over 0.4 round the smallest scale, 0.1, by 3e-5 of it: 5e-5 of a slope of 1.
         self.assert_same(table(), within=1e-4,
                          scale={"dtype": "int16", "scale_factor": 0.4 / 65000, "add_offset": 0.2,
                                 "_FillValue": -32768})
 
-    def test_steps_in_any_type_that_holds_them_are_the_same_steps(self):
+    def test_steps_of_any_sufficient_type_are_equal(self):
         for kind in ("int16", "int32", "int64", "uint16", "float32", "float64"):
             data = table()
             if kind == "uint16":  # which has no -1
@@ -90,7 +90,7 @@ class Packed(unittest.TestCase):
             else:
                 self.assert_same(data, escape_step={"dtype": kind})
 
-    def test_steps_that_are_missing_are_censored(self):
+    def test_missing_steps_are_censored(self):
         data = table()
         data["escape_step"] = data.escape_step.where(data.escape_step >= 0)  # NaN, as the README has it
         self.assert_same(data)
@@ -102,7 +102,7 @@ class Packed(unittest.TestCase):
     def test_packed_steps_are_unpacked(self):
         self.assert_same(table(), escape_step={"dtype": "int16", "scale_factor": 0.5, "add_offset": 3.0})
 
-    def test_what_netcdf4_writes_is_read(self):
+    def test_files_of_netcdf4_are_read(self):
         self.assert_same(table(), "netcdf4", scale={"zlib": True, "dtype": "float64"},
                          escape_step={"zlib": True, "shuffle": True, "fletcher32": True})
 
@@ -112,7 +112,7 @@ class Packed(unittest.TestCase):
         data["escape_step"].attrs.clear()
         self.refused(data, "escape_step", "units", "allowed: 'step'")
 
-    def test_what_integers_cannot_be_is_refused(self):
+    def test_invalid_integers_are_refused(self):
         half = table()
         half["escape_step"] = half.escape_step + 0.5
         self.refused(half, "escape_step", "not an integer")
@@ -126,13 +126,13 @@ class Packed(unittest.TestCase):
         unsigned["steps_run"] = unsigned.steps_run.astype("uint64") + np.uint64(2**63)
         self.refused(unsigned, "steps_run", "range")
 
-    def test_conventions_that_are_not_known_are_refused(self):
+    def test_unknown_conventions_are_refused(self):
         for name, value in (("valid_range", [0, 100]), ("valid_max", 3), ("_Unsigned", "true")):
             data = table()
             data["escape_step"].attrs[name] = value
             self.refused(data, "escape_step", name)
 
-    def test_a_scale_that_is_missing_is_refused(self):
+    def test_a_missing_scale_is_refused(self):
         data = table()
         data["scale"] = data.scale.where(data.seed != 3)
         self.refused(data, "scale", "not a number")

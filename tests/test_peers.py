@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tools/bench_peers rests on, without torch and jax: the formulas that peers are
-checked against, the count of operations, and the table.
+"""Parts of tools/bench_peers that need neither torch nor jax: the reference formulas for the peers, the
+count of operations, and the table.
 
 Usage: test_peers.py PROGRAM PEERS_FOLDER [unittest arguments]
 """
@@ -23,7 +23,7 @@ SHAPE = problem.Shape(width=6, layers=4, inputs=5, batch=9, members=3)
 
 
 def stepped(factor=1.0):
-    """Weights before and after one step in double, the gradient off by `factor`."""
+    """Weights before and after one step in double, with the gradient multiplied by `factor`."""
     before, x = problem.initial_weights(SHAPE), problem.draw_inputs(SHAPE)
     after = [w.astype(np.float64) - factor * problem.RATE * g
              for w, g in zip(before, problem.gradient(before, x))]
@@ -31,17 +31,17 @@ def stepped(factor=1.0):
 
 
 class Problem(unittest.TestCase):
-    def test_the_gradients_formula_is_the_losss_slope(self):
+    def test_the_gradient_agrees_with_differences_of_the_loss(self):
         problem.check_gradient()
 
-    def test_operations_are_counted_as_the_program_does(self):
+    def test_operations_are_counted_as_in_bench(self):
         done = subprocess.run(
             [PROGRAM, "bench", "--json", "--backend", "cpu", "--seconds", "0.01", "--width", "6",
              "--layers", "4", "--inputs", "5", "--batch", "9"], stdout=subprocess.PIPE, check=True)
         (row,) = json.loads(done.stdout)["rows"]
         self.assertEqual(row["flop_per_step"], SHAPE.flop())
 
-    def test_a_right_update_passes_and_a_wrong_one_does_not(self):
+    def test_a_correct_update_passes_and_a_wrong_one_fails(self):
         self.assertLess(problem.update_error(*stepped()), 1e-9)
         self.assertAlmostEqual(problem.update_error(*stepped(1.01)), 0.01, places=9)
         before, after, x = stepped()
@@ -50,7 +50,7 @@ class Problem(unittest.TestCase):
 
 
 class Worker:
-    """Answers what it was given, in turn."""
+    """Returns the given answers in turn."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -67,20 +67,20 @@ class Candidate(unittest.TestCase):
         candidate.choose_members([4, 16, 64, 256], 0.1)
         return candidate
 
-    def test_the_fastest_number_of_networks_is_taken(self):
+    def test_the_fastest_number_of_networks_is_chosen(self):
         made, us = {"error": 1e-5}, [{"us_per_step": t} for t in (9, 5, 6, 7)]
         answers = [a for t in us for a in (made, t, t)]
         candidate = self.choose(*answers)
         self.assertEqual(candidate.members, 16)
         self.assertIsNone(candidate.failed)
 
-    def test_a_wrong_gradient_or_none_has_no_number(self):
+    def test_a_wrong_or_missing_gradient_gives_no_time(self):
         for error in (0.5, None):
             candidate = self.choose({"error": error})
             self.assertIn("gradient is wrong", candidate.failed)
             self.assertIn("failed", candidate.row(1.0))
 
-    def test_what_no_longer_fits_is_left_out(self):
+    def test_sizes_beyond_memory_are_skipped(self):
         made, us, no = {"error": 1e-5}, {"us_per_step": 9}, {"failed": "out of memory"}
         candidate = self.choose(made, us, us, no)
         self.assertEqual((candidate.members, candidate.failed), (4, None))

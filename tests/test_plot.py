@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Laws of the drawing script, host/draw/plot.py, and of the house style that it comes with.
+"""The drawing script host/draw/plot.py and its house style.
 
     python3 test_plot.py PLOT_SCRIPT.PY
 
-The argument is the script as it travels inside the program. What concerns processes and files runs the script as the command `plot` does (python3 -c
-SCRIPT FIG, the numbers on standard input); what it draws and refuses is looked at in
-this process, which loads matplotlib once.
+The argument is the script as embedded in the program. Tests of processes and files run the script as
+the command `plot` does (python3 -c SCRIPT FIG, with the numbers on standard input); tests of drawings
+and refusals run in this process, which loads matplotlib once.
 """
 import contextlib
 import importlib.util
@@ -42,7 +42,7 @@ def group(r, threshold, points, slope=None, error=None, diverged=0, layers=None)
 
 
 def sweep(r, threshold, scales=(0.03, 0.05, 0.1), slope=None, error=None, layers=None, times=1):
-    """Escapes on the law itself, `times` as late, the seeds a quarter apart."""
+    """Escape times that follow the law, multiplied by `times`, with seeds a quarter apart."""
     def steps(scale):
         law = math.log(1 / scale) if r == 2 else scale ** -max(r - 2, 0)
         return [int(1000 * times * law * (1 + 0.25 * i)) for i in range(4)]
@@ -93,13 +93,13 @@ class Law(unittest.TestCase):
             return file.read()
 
     def start(self, path, given, *more, **how):
-        """The script in a process of its own."""
+        """Starts the script as a process."""
         return subprocess.run([sys.executable, "-c", SCRIPT, path, *more], timeout=120,
                               input=json.dumps(given).encode(), capture_output=True,
                               cwd=self.directory, **how)
 
     def draw(self, given, name="figure.svg", **changes):
-        """The figure's bytes, drawn by a process; it succeeds without a word."""
+        """Bytes of a figure drawn by a process, which must print nothing."""
         done = self.start(self.path(name), given, env={**os.environ, **changes})
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))
         return self.read(name)
@@ -115,7 +115,7 @@ class Law(unittest.TestCase):
             self.assertIn(word, lines[0])
 
     def refuse(self, path, given, status, *words):
-        """One line on stderr, and the directory is as it was."""
+        """Checks for one line on standard error and an unchanged directory."""
         before, errors = sorted(os.listdir(self.directory)), io.StringIO()
         text = given if isinstance(given, bytes) else json.dumps(given).encode()
         with unittest.mock.patch("sys.argv", ["-c", path] if path else ["-c"]), \
@@ -130,7 +130,7 @@ LIMIT = {"slope": -1.001, "lower": -1.004, "upper": -0.998, "chi2": 0.7, "dof": 
 
 
 class Files(Law):
-    def test_a_figure_is_written_whole_over_an_old_one_and_nothing_else(self):
+    def test_a_figure_replaces_an_old_one_atomically(self):
         """In every format, with the mode of any new file, and the same bytes each time."""
         self.write("plain", "")
         for ending, magic in MAGIC.items():
@@ -146,8 +146,8 @@ class Files(Law):
         self.assertEqual(sorted(os.listdir(self.directory)),
                          sorted(["plain", *("figure." + ending for ending in MAGIC)]))
 
-    def test_the_working_directorys_modules_are_not_pythons_and_no_home_is_needed(self):
-        """Nor does a missing home leave anything behind."""
+    def test_modules_of_the_working_directory_and_of_the_home_are_ignored(self):
+        """Without a home directory, no file is left."""
         strange = ("json.py", "random.py", "matplotlibrc")
         for name in strange:
             self.write(name, "raise SystemExit(9)\n" if name.endswith(".py") else "font.size: 40\n")
@@ -162,7 +162,7 @@ class Files(Law):
 
 class Words(Law):
     def legends(self, *groups, **more):
-        """The lines of what the legends of the time panels say, without marks of mathematics."""
+        """Lines of the legends of the time panels, without mathematical markup."""
         panels = picture(sheet(*groups, **more))["panels"]
         found = [s.get("label") for p in panels for s in p["series"]]
         return [line.strip() for label in found if label
@@ -183,12 +183,12 @@ class Words(Law):
         fitted = {**sweep(3, 0.1, slope=-1.0, error=0.01), "lower": -1.2, "upper": -0.8}
         self.assertIn("r = 3: slope \u22121.00 \u00b1 0.20 (law \u22121)", self.legends(fitted))
 
-    def test_of_two_small_layers_the_steps_a_decade_are_told(self):
+    def test_labels_of_two_small_layers_give_steps_per_decade(self):
         two = {**sweep(2, 0.1, slope=-0.1, error=0.01), "steps_per_decade": 230.4}
         self.assertIn("r = 2: 230.4 steps a decade (law: logarithmic)", self.legends(two))
 
-    def test_what_did_not_escape_is_counted_and_told_apart(self):
-        """A single point has no slope; a panel's groups do not need to share anything."""
+    def test_censored_members_are_counted_and_marked(self):
+        """A single point has no slope; groups of a panel may differ in everything."""
         found = self.legends(sweep(3, 0.05, scales=(0.05,)),
                              group(3, 0.1, [point(0.05, [900, -1, 800]),
                                             point(0.1, [400, 450, 500])], diverged=3),
@@ -201,7 +201,7 @@ class Words(Law):
         self.assertIn("censored, at the steps run", alone)
         self.assertFalse(any(text.startswith("mean") for text in alone))
 
-    def test_points_without_members_or_place_are_left_out(self):
+    def test_points_without_members_or_coordinates_are_skipped(self):
         """Diverged at some scales, at all of one group, at all of one threshold."""
         empty = [point(0.05, []), point(0.1, [])]
         given = (group(3, 0.1, [*empty, point(0.2, [0, 1, 2]), point(0, [5]),
@@ -212,13 +212,13 @@ class Words(Law):
         self.assertIn("4 diverged, not drawn", found)
         self.assertEqual(len(picture(sheet(*given))["panels"]), 1)
 
-    def test_of_many_thresholds_four_have_panels_and_the_caption_says_so(self):
+    def test_four_of_many_thresholds_have_panels(self):
         many = [sweep(3, t, slope=-t, times=1 + t) for t in (0.02, 0.05, 0.08, 0.11, 0.12, 0.35)]
         self.assertIn("4 of 6 thresholds.", caption(sheet(*many)))
         self.assertEqual([p["title"] for p in picture(sheet(*many))["panels"]],
                          ["loss threshold " + t for t in ("0.02", "0.08", "0.11", "0.35")])
 
-    def test_groups_of_one_bottleneck_are_told_apart_by_their_layers(self):
+    def test_groups_of_one_bottleneck_are_labelled_by_layers(self):
         found = self.legends(sweep(2, 0.1, slope=-0.1), sweep(2, 0.1, slope=-0.2, layers=[3, 4]),
                              sweep(3, 0.1, slope=-1.0), sweep(4, 0.1, layers=[1, 3, 4, 5]))
         labels = [t for t in found if t.startswith(("r = ", "small layers "))]
@@ -228,19 +228,19 @@ class Words(Law):
                                   "r = 4: no slope, law \u22122",
                                   "small layers 1, 3\u20135"])
 
-    def test_very_many_layers_are_cut(self):
+    def test_long_lists_of_layers_are_shortened(self):
         found = self.legends(sweep(32, 0.1, scales=(0.5, 0.9), layers=list(range(1, 64, 2))))
         label, = (t for t in found if t.startswith("small layers "))
         self.assertLess(len(label), 50)
         self.assertTrue(label.endswith("\u2026"))
 
-    def test_a_slope_that_only_budgets_bound_is_told_as_a_bound(self):
+    def test_a_bounded_slope_is_labelled_as_a_bound(self):
         one = {**sweep(4, 0.1), "lower": None, "upper": -1.2238}
         self.assertIn("r = 4: slope \u2264 \u22121.224 (95%), law \u22122", self.legends(one))
         self.assertIn("r = 4: slope \u2265 0.2 (95%), law \u22122",
                       self.legends({**one, "lower": 0.2, "upper": None}))
 
-    def test_the_law_is_said_to_go_through_the_mean_that_it_goes_through(self):
+    def test_the_label_of_the_law_names_its_reference_point(self):
         escaped, censored = [point(s, [100, 120]) for s in (0.05, 0.1)], [-1, -1]
         for steps, words in (([200, 210], ""), ([200, -1], " where all escaped"),
                              (censored, " where all escaped")):
@@ -249,32 +249,32 @@ class Words(Law):
         partial = group(3, 0.1, [point(0.02, censored), point(0.05, [100, -1])])
         self.assertIn("law, through the smallest \u03b5 with a mean", self.legends(partial))
 
-    def test_a_title_opens_the_caption_as_it_is_written(self):
+    def test_a_title_begins_the_caption_verbatim(self):
         for title in ("5 $ and \\alpha$ & <b>\t\u03b7 = 0.01", "a**b"):
             given = sheet(sweep(3, 0.1), title=title)
             self.assertTrue(caption(given).startswith(f"Sweep {title}: ".replace("\t", " ")))
             self.assertTrue(render(given, "svg"))
 
-    def test_a_caption_declares_jitter_errors_and_marks(self):
+    def test_a_caption_explains_jitter_errors_and_symbols(self):
         told = caption(NORMAL)
         for words in ("jitter", "two standard errors", "Dashed: theory's law", "smallest \u03b5",
                       "half of their 95% interval", "4 at each scale"):
             self.assertIn(words, told)
 
-    def test_a_caption_is_written_beside_the_picture_on_demand(self):
+    def test_a_caption_is_written_on_request(self):
         done = self.start(self.path("figure.svg"), NORMAL, "single", self.path("told.txt"))
         self.assertEqual((done.returncode, done.stderr), (0, b""))
         self.assertTrue(self.read("told.txt").startswith(b"Sweep slopes: Escape time t*"))
 
 
 class Panels(Law):
-    def test_thresholds_with_alike_times_share_a_panel(self):
+    def test_thresholds_with_similar_times_share_a_panel(self):
         alike = sheet(*[sweep(3, t, times=1 + 0.01 * i) for i, t in enumerate((0.08, 0.1, 0.12))])
         self.assertEqual(len(picture(alike)["panels"]), 1)
         self.assertIn("Loss threshold 0.1; times at 0.08, 0.12 differ by at most 2.0%",
                       caption(alike))
 
-    def test_thresholds_that_differ_in_times_or_in_what_escaped_do_not(self):
+    def test_thresholds_with_different_times_or_escapes_have_separate_panels(self):
         for other in (sweep(3, 0.2, times=1.1), sweep(3, 0.2, scales=(0.03, 0.05)),
                       group(3, 0.2, [point(s, [100, -1]) for s in (0.03, 0.05, 0.1)])):
             self.assertEqual(len(picture(sheet(sweep(3, 0.1), other))["panels"]), 2)
@@ -292,7 +292,7 @@ class Panels(Law):
                 self.assertAlmostEqual(nearest[1], anchor[1] * (nearest[0] / anchor[0])**law_slope,
                                        delta=0.01 * anchor[1])
 
-    def test_the_fitted_slope_is_a_line_of_its_own(self):
+    def test_the_fitted_slope_is_a_separate_line(self):
         line, = lines(sheet(sweep(3, 0.1, slope=-1.25)), "line")
         (x0, x1), (y0, y1) = line["x"], line["y"]
         self.assertAlmostEqual(math.log(y1 / y0) / math.log(x1 / x0), -1.25)
@@ -312,7 +312,7 @@ class Panels(Law):
         self.assertIn("Not in (b), because the fit has no limit of a slope there: r = 4.", told)
         self.assertNotIn("set apart sideways", told)
 
-    def test_local_slopes_are_the_fits_with_their_interval(self):
+    def test_local_slopes_have_the_intervals_of_the_fit(self):
         local = {"local": [-1.1, None], "local_lower": [-1.2, None], "local_upper": [-0.9, None]}
         given = sheet({**sweep(3, 0.1, slope=-1.02), "limit": LIMIT, **local})
         marks = next(s for s in picture(given)["panels"][1]["series"] if s["role"] == "marks")
@@ -326,7 +326,7 @@ class Panels(Law):
                          ["local slope, 95% interval", "limit at \u03b5\u2192 0, 95% interval",
                           "slope of the whole window"])
 
-    def test_numbers_that_a_fit_does_not_have_are_left_out(self):
+    def test_missing_values_of_a_fit_are_omitted(self):
         """Of 4 scales and 4 seeds there is a residual contrast but no T^2; and each one alone."""
         for null in (*LIMIT, "all"):
             limit = {k: None if null in (k, "all") else v for k, v in LIMIT.items()}
@@ -364,14 +364,14 @@ class Style(Law):
                 if legend:
                     self.assertLessEqual(legend.get_window_extent().x1, figure.bbox.x1 + 1)
 
-    def test_mathematics_is_plain_in_a_text(self):
+    def test_mathematics_is_plain_text_in_captions(self):
         for text, want in ((r"$a_1^{L-1}$", "a_1^(L\u22121)"), (r"$\log t^*$", "log t*"),
                            (r"5 \$ of $\varepsilon^2$", "5 $ of \u03b5\u00b2"),
                            (r"$\|E[T h_1]\|$", "\u2016E[T h_1]\u2016"),
                            (r"$\eta = 0.1$, $r \geq 3$", "\u03b7 = 0.1, r \u2265 3")):
             self.assertEqual(PLOT.plain(text), want)
 
-    def test_colours_and_markers_of_neighbours_differ_in_grey_too(self):
+    def test_neighbouring_series_differ_in_grey(self):
         """Of two series in one panel either the marker or the dash differs."""
         groups = [sweep(r, 0.1, slope=2 - r) for r in (1, 2, 3, 4, 5, 6, 7, 8)]
         groups += [sweep(3, 0.1, slope=-1, layers=layers) for layers in ([2, 3, 4], [4, 5, 6])]
@@ -385,32 +385,32 @@ class Refusals(Law):
         for name in ("figure.gif", "figure", ".png"):
             self.refuse(self.path(name), NORMAL, 2, name, ".png, .svg or .pdf")
 
-    def test_a_place_that_cannot_hold_a_figure_is_refused(self):
+    def test_an_unwritable_path_is_refused(self):
         os.mkdir(self.path("folder.png"))
         self.write("file", "")
         for name, words in (("absent/figure.png", "No such file"), ("folder.png", "directory"),
                             ("file/figure.png", "Not a directory")):
             self.refuse(self.path(name), NORMAL, 2, self.path(name), words)
 
-    def test_a_write_that_fails_half_way_leaves_nothing(self):
+    def test_a_failed_write_leaves_no_file(self):
         def small_files_only():
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         done = self.start(self.path("figure.png"), NORMAL, preexec_fn=small_files_only)
         self.assert_refusal(done.returncode, done.stderr.decode(), 3, ("figure.png", "too large"))
         self.assertEqual(os.listdir(self.directory), [])
 
-    def test_what_is_no_drawing_is_refused_and_leaves_the_old_figure(self):
+    def test_invalid_input_is_refused_and_the_old_figure_kept(self):
         self.write("figure.png", "old")
         for text in (b"", b"{", b"\xff\xfe", b"[]", b'{"groups": [{"points": [1]}]}'):
             self.refuse(self.path("figure.png"), text, 3)
         self.assertEqual(self.read("figure.png"), b"old")
 
-    def test_a_sheet_with_nothing_to_draw_is_refused_as_such(self):
+    def test_an_empty_sheet_is_refused(self):
         for groups in ((), (group(3, 0.1, []),), (group(3, 0.1, [point(0.1, [])], diverged=3),),
                        (group(3, 0.1, [point(0, [5])]),)):
             self.refuse(self.path("figure.png"), sheet(*groups), 2, "nothing to draw")
 
-    def test_no_figure_named_is_refused(self):
+    def test_a_missing_figure_name_is_refused(self):
         self.refuse(None, NORMAL, 2, "plot: usage")
 
 

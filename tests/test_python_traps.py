@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawing where the environment is made to harm: no module, start-up file or setting of a folder, a
-variable or a home directory is used, and no file of a stranger is written through or removed.
+"""Drawing in a hostile environment: modules, start-up files and settings in folders, variables and the home
+directory are ignored, and files of other users are neither followed nor removed.
 
 Usage: test_python_traps.py PROGRAM SOURCE [unittest arguments]
 """
@@ -29,7 +29,7 @@ MODULES = ("matplotlib", "numpy", "json", "signal", "random", "house_style", "us
 
 class Traps(cli_case.Case):
     def lay(self, folder):
-        """Modules that leave a mark when they are executed."""
+        """Writes modules that leave a mark when executed."""
         os.makedirs(folder, exist_ok=True)
         for name in MODULES:
             with open(f"{folder}/{name}.py", "w") as file:
@@ -38,21 +38,21 @@ class Traps(cli_case.Case):
             file.write("backend: module://json\nfigure.dpi: no number\n")
 
     def call(self, *arguments, **changes):
-        """The program in a folder of traps, with every variable of Python's turned against it."""
-        self.lay(self.room)
+        """Runs the program in a folder of such modules, with all variables of Python set to them."""
+        self.lay(self.scratch)
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         self.lay(self.path(f"home/.local/lib/{version}/site-packages"))
-        hostile = {"HOME": self.path("home"), "PYTHONPATH": self.room, "PYTHONHOME": self.room,
+        hostile = {"HOME": self.path("home"), "PYTHONPATH": self.scratch, "PYTHONHOME": self.scratch,
                    "PYTHONSTARTUP": self.path("json.py"), "PYTHONVERBOSE": "1", "PYTHONINSPECT": "1",
                    "PYTHONUSERBASE": self.path("home/.local"), "PYTHONWARNINGS": "error",
-                   "MPLBACKEND": "module://json", "MATPLOTLIBRC": self.room}
-        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, cwd=self.room,
+                   "MPLBACKEND": "module://json", "MATPLOTLIBRC": self.scratch}
+        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, cwd=self.scratch,
                               stdin=subprocess.DEVNULL,
                               env={**os.environ, **hostile, **changes})
-        self.assertEqual([name for name in os.listdir(self.room) if name.startswith("caught")], [])
+        self.assertEqual([name for name in os.listdir(self.scratch) if name.startswith("caught")], [])
         return done
 
-    def test_plot_draws_in_a_folder_of_traps(self):
+    def test_plot_ignores_modules_and_settings_of_the_environment(self):
         with h5py.File(self.path("a.h5"), "w") as file:
             for name, values in (("seed", [1, 1]), ("bottleneck", [3, 3]), ("scale", [0.1, 0.2]),
                                  ("steps_run", [200, 100]), ("escape_step", [[200], [100]]),
@@ -85,9 +85,9 @@ class Traps(cli_case.Case):
 
 class Temporaries(cli_case.Case):
     def name(self, process, prefix=house_style.temporary_prefix()):
-        return os.path.join(self.room, f"{prefix}{process}-abcdefgh")
+        return os.path.join(self.scratch, f"{prefix}{process}-abcdefgh")
 
-    def test_only_what_a_dead_drawing_of_this_user_left_is_removed(self):
+    def test_only_files_of_ended_drawings_of_this_user_are_removed(self):
         gone = subprocess.Popen(["true"])
         gone.wait()
         kept = [self.name(os.getpid()), self.name(gone.pid, ".plot-"), self.name(gone.pid) + ".txt"]
@@ -98,9 +98,9 @@ class Temporaries(cli_case.Case):
         os.mkdir(self.name(gone.pid)[:-1] + "y")
         kept += [link, self.name(gone.pid)[:-1] + "y", self.path("f.png")]
         house_style.publish(self.path("f.png"), b"picture")
-        self.assertEqual(sorted(os.listdir(self.room)), sorted(map(os.path.basename, kept)))
+        self.assertEqual(sorted(os.listdir(self.scratch)), sorted(map(os.path.basename, kept)))
 
-    def test_a_link_is_replaced_and_not_written_through(self):
+    def test_a_link_is_replaced_not_followed(self):
         precious = self.path("precious")
         with open(precious, "w") as file:
             file.write("old")
@@ -109,7 +109,7 @@ class Temporaries(cli_case.Case):
         with open(precious) as file:
             self.assertEqual(file.read(), "old")
 
-    def test_a_drawing_that_is_stopped_leaves_nothing(self):
+    def test_a_stopped_drawing_leaves_no_file(self):
         def stop(_):
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -117,7 +117,7 @@ class Temporaries(cli_case.Case):
         self.addCleanup(signal.signal, signal.SIGTERM, before)
         with unittest.mock.patch("os.fsync", stop), self.assertRaises(SystemExit):
             house_style.publish(self.path("f.png"), b"picture")
-        self.assertEqual(os.listdir(self.room), [])
+        self.assertEqual(os.listdir(self.scratch), [])
 
 
 if __name__ == "__main__":

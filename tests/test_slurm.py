@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sweep as a Slurm array on this one machine: tasks that are warned, requeued and killed go on,
-and the merged shards are the unsharded run.
+"""A sweep as a Slurm array on one machine: warned, requeued and killed tasks resume, and the merged shards
+equal the unsharded run.
 
 Usage: test_slurm.py PROGRAM SCRIPT [unittest arguments]; exit status 77: there is no Slurm here.
 """
@@ -38,12 +38,12 @@ AuthInfo=cred_expire=5
 CredType=cred/none
 SlurmUser={user}
 SlurmdUser={user}
-StateSaveLocation={room}/state
-SlurmdSpoolDir={room}/spool
-SlurmctldPidFile={room}/slurmctld.pid
-SlurmdPidFile={room}/slurmd.pid
-SlurmctldLogFile={room}/slurmctld.log
-SlurmdLogFile={room}/slurmd.log
+StateSaveLocation={scratch}/state
+SlurmdSpoolDir={scratch}/spool
+SlurmctldPidFile={scratch}/slurmctld.pid
+SlurmdPidFile={scratch}/slurmd.pid
+SlurmctldLogFile={scratch}/slurmctld.log
+SlurmdLogFile={scratch}/slurmd.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -69,17 +69,17 @@ def free_ports(count):
 
 class Array(unittest.TestCase):
     def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.scratch = scratch.name
         for name in ("state", "spool"):
             os.mkdir(self.path(name))
         controller, daemon = free_ports(2)
         self.write("slurm.conf", CONFIGURATION.format(
-            room=self.room, host=socket.gethostname().split(".")[0], controller=controller, cpus=os.cpu_count(),
+            scratch=self.scratch, host=socket.gethostname().split(".")[0], controller=controller, cpus=os.cpu_count(),
             daemon=daemon, user=pwd.getpwuid(os.getuid()).pw_name))
         self.write("array.yaml", SPEC)
-        self.hold = hold.Hold(PROGRAM, self.room)
+        self.hold = hold.Hold(PROGRAM, self.scratch)
         self.environment = {**os.environ, "SLURM_CONF": self.path("slurm.conf"),
                             "ESCAPEMENT": PROGRAM}
         self.daemons = [self.start(["slurmctld", "-D", "-i"])]
@@ -97,7 +97,7 @@ class Array(unittest.TestCase):
         return child
 
     def path(self, name):
-        return os.path.join(self.room, name)
+        return os.path.join(self.scratch, name)
 
     def write(self, name, text):
         with open(self.path(name), "w") as file:
@@ -108,28 +108,28 @@ class Array(unittest.TestCase):
             return file.read()
 
     def ask(self, *command):
-        done = subprocess.run(command, env=self.environment, cwd=self.room, capture_output=True,
+        done = subprocess.run(command, env=self.environment, cwd=self.scratch, capture_output=True,
                               text=True, timeout=60)
         return done.stdout if done.returncode == 0 else ""
 
     def wait_for(self, there, what, seconds=1200):
-        """The limit only ends a test that would wait for ever."""
+        """The limit only ends a test that would never finish."""
         end = time.monotonic() + seconds
         while not there():
             if time.monotonic() > end:
                 logs = "\n".join(f"== {name}\n{self.read(name)[-2000:]}"
-                                 for name in sorted(os.listdir(self.room))
+                                 for name in sorted(os.listdir(self.scratch))
                                  if name.endswith((".log", ".out")))
                 self.fail(f"waited {seconds} s for {what}\n{logs}")
             time.sleep(0.2)
 
     def call(self, *arguments):
-        done = subprocess.run([PROGRAM, *arguments], cwd=self.room, capture_output=True, text=True,
+        done = subprocess.run([PROGRAM, *arguments], cwd=self.scratch, capture_output=True, text=True,
                               timeout=300)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def process_of(self, task):
-        """The trainer of a task, where it waits at a checkpoint."""
+        """Process of a task, paused at a checkpoint."""
         found = []
 
         def look():
@@ -147,7 +147,7 @@ class Array(unittest.TestCase):
         except OSError:
             return None
 
-    def test_tasks_that_are_warned_requeued_and_killed_end_in_the_unsharded_run(self):
+    def test_warned_requeued_and_killed_tasks_give_the_unsharded_result(self):
         held = ",".join(["ALL", *(f"{k}={v}" for k, v in self.hold.environment().items())])
         submitted = self.ask("sbatch", "--parsable", "--array=0-2", "-o", "task.%a.out",
                              "--export", held, SCRIPT, "array.yaml", "array.%a.h5", *hold.CHECKPOINTS)

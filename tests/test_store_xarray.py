@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that xarray opens a result file as it is, with both of its engines.
+"""Checks that xarray opens a result file with both of its engines.
 
 Usage: test_store_xarray.py FILE.h5 (as `test_store --write FILE.h5` makes it).
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/study on few and narrow networks: trained, analysed, and near what the full study says.
+"""tools/study with few and narrow networks: results close to those of the full study.
 
 Usage: test_studies.py PROGRAM TOOLS [unittest arguments]
 """
@@ -15,13 +15,13 @@ PROGRAM, TOOLS = os.path.abspath(sys.argv.pop(1)), os.path.abspath(sys.argv.pop(
 
 class Studies(unittest.TestCase):
     def tables(self, name, *overrides):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        done = subprocess.run([f"{TOOLS}/study", name, "-o", room.name, "--escapement", PROGRAM,
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        done = subprocess.run([f"{TOOLS}/study", name, "-o", scratch.name, "--escapement", PROGRAM,
                                "network.width=4", "network.inputs=4", "train.batch=16", *overrides],
                               capture_output=True, text=True, timeout=600)
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
-        place = os.path.join(room.name, name)
+        place = os.path.join(scratch.name, name)
         self.assertGreater(os.path.getsize(f"{place}/{name}.png"), 10000)
         with open(f"{place}/result.txt") as file:
             self.assertEqual(file.read(), done.stdout)
@@ -38,7 +38,7 @@ class Studies(unittest.TestCase):
         self.assertGreater(abs(float(six["window"]) + 4), 3 * abs(float(six["limit"]) + 4))
         self.assertEqual(len(local), 13)
 
-    def test_the_naive_slope_is_biased_and_the_censored_one_is_not(self):
+    def test_the_naive_slope_is_biased_and_the_censored_slope_is_not(self):
         rows = self.tables("censoring", "sweep.seeds=40")[0]
         full, least = rows[0], rows[-2]
         self.assertGreater(float(least["of those that escaped"]),

@@ -5,8 +5,8 @@
 #include <float.h>
 
 #include "check.h"
+#include "verify/fixture.h"
 #include "verify/oracle.h"
-#include "verify/scene.h"
 #include "verify/train.h"
 #include "verify/verify.h"
 
@@ -17,22 +17,22 @@
 static void the_worst_error_by_its_own_tolerance_is_kept(void **state) {
   (void)state;
   esc_verify_worst w = {.compared = 0};
-  esc_verify_take(&w, 0.5, 1, "half of %d", 1);
-  esc_verify_take(&w, -3, 4, "three quarters");
-  esc_verify_take(&w, 5, 100, "a twentieth");
+  esc_verify_record(&w, 0.5, 1, "half of %d", 1);
+  esc_verify_record(&w, -3, 4, "three quarters");
+  esc_verify_record(&w, 5, 100, "a twentieth");
   assert_int_equal(w.compared, 3);
   esc_assert_close(w.error, 3, 0, 0);
   esc_assert_close(w.tolerance, 4, 0, 0);
-  assert_string_equal(w.at, "three quarters");
+  assert_string_equal(w.location, "three quarters");
   assert_true(esc_verify_passed(&w));
-  esc_verify_take(&w, 1, 0, "any error where none is allowed");
+  esc_verify_record(&w, 1, 0, "any error where none is allowed");
   assert_false(esc_verify_passed(&w));
 }
 
 static void exact_equality_passes_with_tolerance_0(void **state) {
   (void)state;
   esc_verify_worst w = {.compared = 0};
-  esc_verify_take(&w, 0, 0, "equal");
+  esc_verify_record(&w, 0, 0, "equal");
   assert_true(esc_verify_passed(&w));
 }
 
@@ -42,11 +42,11 @@ static void what_is_not_a_number_fails_for_good(void **state) {
                            {0, INFINITY}, {0, -1}};
   for (int i = 0; i < 6; i++) {
     esc_verify_worst w = {.compared = 0};
-    esc_verify_take(&w, 0, 1, "good");
-    esc_verify_take(&w, bad[i][0], bad[i][1], "bad");
-    esc_verify_take(&w, 0.9, 1, "good");
+    esc_verify_record(&w, 0, 1, "good");
+    esc_verify_record(&w, bad[i][0], bad[i][1], "bad");
+    esc_verify_record(&w, 0.9, 1, "good");
     assert_false(esc_verify_passed(&w));
-    assert_string_equal(w.at, "bad");
+    assert_string_equal(w.location, "bad");
   }
 }
 
@@ -60,13 +60,13 @@ static void the_ratio_shows_what_a_tolerance_is_worth(void **state) {
   (void)state;
   esc_verify_worst w = {.compared = 0};
   assert_false(esc_verify_exact(&w));
-  esc_verify_take(&w, 0, 0, "equal");
+  esc_verify_record(&w, 0, 0, "equal");
   assert_true(esc_verify_exact(&w));
   assert_true(isinf(esc_verify_ratio(&w)));
-  esc_verify_take(&w, 1e-3, 1, "vacuous");
+  esc_verify_record(&w, 1e-3, 1, "vacuous");
   assert_false(esc_verify_exact(&w));
   esc_assert_close(esc_verify_ratio(&w), ESC_VERIFY_RATIO_MAX, 0, 1e-12);
-  esc_verify_take(&w, NAN, 1, "bad");
+  esc_verify_record(&w, NAN, 1, "bad");
   assert_true(isnan(esc_verify_ratio(&w)));
 }
 

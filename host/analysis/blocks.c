@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The public functions of blocks: arguments are checked and threads are settled here. */
+/* The public functions of the block reduction: they check their arguments and that the system can
+ * start the threads. */
 #include "escapement/blocks.h"
 
 #include <math.h>
@@ -20,7 +21,7 @@ static esc_status check_scales(const esc_block_problem *p) {
   return ESC_OK;
 }
 
-static esc_status check_blocks(const esc_block_problem *p) {
+static esc_status check_problem(const esc_block_problem *p) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_activation_check(&p->activation));
   ESC_TRY(esc_layers_check(p->layers));
@@ -40,16 +41,16 @@ done:
   return status;
 }
 
-/* OpenMP ends the process where it cannot start a thread, so that they are tried before. */
-static esc_status settle_threads(void) {
+/* OpenMP aborts the process where it cannot start a thread, so the threads are tried first. */
+static esc_status check_threads(void) {
   int threads = omp_get_max_threads();
   return esc_threads_settle(false, &threads);
 }
 
-static esc_status time_blocks(const esc_block_problem *p, esc_block_times *out) {
+static esc_status compute_times(const esc_block_problem *p, esc_block_times *out) {
   esc_status status = ESC_OK;
-  ESC_TRY(check_blocks(p));
-  ESC_TRY(settle_threads());
+  ESC_TRY(check_problem(p));
+  ESC_TRY(check_threads());
   ESC_TRY(esc_block_times_find(p, out));
 done:
   return status;
@@ -57,7 +58,7 @@ done:
 
 esc_status esc_block_times_compute(const esc_block_problem *problem, esc_block_times *out) {
   const esc_library_scope scope = esc_library_enter();
-  const esc_status status = time_blocks(problem, out);
+  const esc_status status = compute_times(problem, out);
   esc_library_leave(scope);
   return status;
 }
@@ -66,11 +67,11 @@ static esc_status attribute(const esc_homotopy *h, esc_attribution_report *repor
                             esc_attribution *out) {
   esc_status status = ESC_OK;
   *out = (esc_attribution){0};
-  ESC_TRY(check_blocks(&h->problem));
+  ESC_TRY(check_problem(&h->problem));
   if (h->lower < ESC_BLOCK_DIAGONAL || h->lower >= h->problem.level)
     return ESC_FAIL(ESC_BAD_INPUT, "lower: %d is not below level %d", (int)h->lower,
                     (int)h->problem.level);
-  ESC_TRY(settle_threads());
+  ESC_TRY(check_threads());
   ESC_TRY(esc_attribution_find(h, report, context, out));
 done:
   return status;
@@ -87,8 +88,8 @@ esc_status esc_attribution_compute(const esc_homotopy *homotopy, esc_attribution
 static esc_status find_spectrum(const esc_block_problem *p, const esc_block_times *times,
                                 esc_plateau_spectrum *out) {
   esc_status status = ESC_OK;
-  ESC_TRY(check_blocks(p));
-  ESC_TRY(settle_threads());
+  ESC_TRY(check_problem(p));
+  ESC_TRY(check_threads());
   ESC_TRY(esc_plateau_spectrum_find(p, times, out));
 done:
   return status;

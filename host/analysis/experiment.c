@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether results belong to one experiment, by their resolved specs, and the fit of those that do.
+/* Whether results belong to one experiment, by their resolved specs, and the fit of such results.
  */
 #include "escapement/compare.h"
 
@@ -7,11 +7,12 @@
 #include "escapement/internal/library.h"
 #include "spec/difference.h"
 
-/* Keys that say how much was done, not what. */
-static const char *const free_keys[] = {
+/* Keys for the extent of a sweep, which may differ between the results of one experiment. */
+static const char *const extent_keys[] = {
     "name", "train.steps", "escape.thresholds", "escape.false_escapes", "sweep", "record", NULL};
 
-static esc_status refuse(const esc_spec_difference *d, const char *one, const char *other) {
+static esc_status fail_difference(const esc_spec_difference *d, const char *one,
+                                  const char *other) {
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%s and %s are different experiments: %s is %s in the first and %s in the "
                   "second; only name, sweep, record, train.steps, escape.thresholds and "
@@ -27,8 +28,8 @@ esc_status esc_results_check_experiment(int count, const esc_results *const *res
   for (int i = 0; i < count; i++) {
     const char *spec = esc_results_get(results[i], "spec");
     if (!spec) continue;
-    if (first && esc_spec_differ(first, spec, free_keys, &difference))
-      return refuse(&difference, name[named], name[i]);
+    if (first && esc_spec_differ(first, spec, extent_keys, &difference))
+      return fail_difference(&difference, name[named], name[i]);
     if (!first) named = i;
     if (!first) first = spec;
   }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plateau table of a result by the spec that the result holds. */
+/* The plateau table of a result, by the resolved spec in the result. */
 #include <math.h>
 #include <string.h>
 

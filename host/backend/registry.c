@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Engines by the names of --backend, --path and --precision. */
 #include "backend/registry.h"
 
 #include <stdio.h>
@@ -37,13 +38,13 @@ esc_status esc_backend_cuda_name(int index, char *text, size_t size) {
 #endif
 
 static bool is(const char *given, const char *name) { return given && !strcmp(given, name); }
-static bool any(const char *given) { return !given || is(given, "auto"); }
+static bool is_automatic(const char *given) { return !given || is(given, "auto"); }
 
-/* What only a GPU has must not be asked of a CPU. */
+/* Refuses options that only a GPU engine has. */
 static esc_status refuse_gpu_options(const esc_backend_request *r, const char *name) {
   if (is(r->precision, "tf32"))
-    return ESC_FAIL(ESC_BAD_INPUT, "--precision tf32: the backend %s has no such arithmetic", name);
-  if (!any(r->path))
+    return ESC_FAIL(ESC_BAD_INPUT, "--precision tf32: the backend %s does not support it", name);
+  if (!is_automatic(r->path))
     return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: the backend %s has one path only", r->path, name);
   return ESC_OK;
 }
@@ -55,12 +56,12 @@ esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *pro
   *engine = NULL;
   if (r->precision && !tf32 && !is(r->precision, "fp32"))
     return ESC_FAIL(ESC_BAD_INPUT, "--precision %.40s: must be fp32 or tf32", r->precision);
-  if (cuda || any(r->backend)) {
+  if (cuda || is_automatic(r->backend)) {
     if (esc_backend_cuda_devices(why, sizeof why) > 0)
       return esc_cuda_select(problem, r->device, r->path, tf32, engine);
     if (cuda) return ESC_FAIL(ESC_BAD_INPUT, "--backend cuda: no CUDA device can be used: %s", why);
   }
-  if (any(r->backend) || is(r->backend, "cpu")) *engine = &esc_cpu_engine;
+  if (is_automatic(r->backend) || is(r->backend, "cpu")) *engine = &esc_cpu_engine;
   if (is(r->backend, "reference")) *engine = &esc_reference_engine;
   if (*engine) return refuse_gpu_options(r, (*engine)->name);
   return ESC_FAIL(ESC_BAD_INPUT, "--backend %.40s: must be auto, reference, cpu or cuda",

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engines that this build has, by name. */
+/* The engines of this build, by name. */
 #ifndef ESC_BACKENDS_H
 #define ESC_BACKENDS_H
 
 #include "escapement/internal/engine.h"
 
-/* What the user asks for; NULL or `auto`: the best that the build and machine have. */
+/* The user's choices; NULL or `auto`: the fastest that build and machine support. */
 typedef struct esc_backend_request {
   const char *backend;   /* auto (cuda where there is a device, else cpu), reference, cpu, cuda */
   const char *path;      /* cuda: auto, fused, cublas, fused-3xtf32 */
@@ -13,21 +13,20 @@ typedef struct esc_backend_request {
   int device;
 } esc_backend_request;
 
-/* Refuses a number of a GPU (`--device`, given by the user) for an engine without one. */
+/* Refuses a device index (`--device`) for an engine without devices. */
 esc_status esc_backend_check_device(const esc_engine_ops *engine, int64_t device);
 
-/* Finds the engine that will train `problem`. ESC_BAD_INPUT where there is none, and why. */
+/* Finds the engine that will train `problem`. ESC_BAD_INPUT with a message if there is none. */
 esc_status esc_backend_find(const esc_backend_request *request, const esc_problem *problem,
                             const esc_engine_ops **engine);
 
-/* How many CUDA devices can be used; where there is none, `why` says why. */
+/* Number of usable CUDA devices; if 0, `why` holds the reason. */
 int esc_backend_cuda_devices(char *why, size_t size);
 
-/* Name of CUDA device `index` and what it has. */
+/* Name and properties of CUDA device `index`. */
 esc_status esc_backend_cuda_name(int index, char *text, size_t size);
 
-/* Which way through the engine networks of `problem` take, in a word: an
- * instruction set, or the name of a path on the device. */
+/* Code path of the engine for `problem`: an instruction set, or a path's name on the device. */
 void esc_backend_path(const esc_engine_ops *engine, const esc_problem *problem, char *text,
                       size_t size);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Activations and losses over whole arrays: the choice of the formula stands
- * outside the loop over the numbers. */
+/* Activations and losses of whole arrays. The formula is chosen outside the loop over the numbers,
+ * so that the loop is vectorised. */
 #ifndef ESC_CPU_ACTIVATE_H
 #define ESC_CPU_ACTIVATE_H
 
@@ -8,23 +8,23 @@
 #include "escapement/internal/activation.h"
 #include "escapement/internal/loss.h"
 
-/* The derivative follows from the value: then it is not stored. */
-static inline bool esc_slope_of_value(esc_activation_kind kind) {
+/* Whether sigma'(z) is a function of sigma(z): then it is computed instead of stored. */
+static inline bool esc_is_derivative_from_value(esc_activation_kind kind) {
   return kind == ESC_ACTIVATION_TANH;
 }
 
-/* sigma'(z) from sigma(z) where that holds, as esc_tanh_eval_f32 has it. */
-ESC_SHARED float esc_tanh_slope_f32(float value) { return esc_fma_f32(-value, value, 1.0f); }
+/* sigma'(z) from value = sigma(z), with the bits of esc_tanh_eval_f32. */
+ESC_SHARED float esc_tanh_derivative_f32(float value) { return esc_fma_f32(-value, value, 1.0f); }
 
 /* z[i] -> value[i] (in place), derivative[i], deficit[i]. */
 static inline void esc_activate_all(const esc_cpu_shared *s, size_t count, float *restrict z,
                                     float *restrict derivative, float *restrict deficit) {
-#define EVALUATE(kind, expression)                               \
-  _Pragma("omp simd") for (size_t i = 0; i < count; i++) {       \
-    const esc_eval_f32 e = expression;                           \
-    z[i] = e.value;                                              \
-    if (!esc_slope_of_value(kind)) derivative[i] = e.derivative; \
-    deficit[i] = e.deficit;                                      \
+#define EVALUATE(kind, expression)                                         \
+  _Pragma("omp simd") for (size_t i = 0; i < count; i++) {                 \
+    const esc_eval_f32 e = expression;                                     \
+    z[i] = e.value;                                                        \
+    if (!esc_is_derivative_from_value(kind)) derivative[i] = e.derivative; \
+    deficit[i] = e.deficit;                                                \
   }
   switch (s->problem->activation.kind) {
 #define CASE(context, kind, function, ...) \
@@ -42,9 +42,9 @@ static inline void esc_activate_all(const esc_cpu_shared *s, size_t count, float
 }
 
 /* Losses of predictions f for targets t, and dloss/df divided by the minibatch. */
-static inline void esc_losses(const esc_problem *p, size_t count, const float *restrict f,
-                              const float *restrict t, float *restrict value,
-                              float *restrict dloss) {
+static inline void esc_loss_all(const esc_problem *p, size_t count, const float *restrict f,
+                                const float *restrict t, float *restrict value,
+                                float *restrict dloss) {
   const float batch = (float)p->batch, delta = (float)p->huber_delta;
 #define EVALUATE(expression)                               \
   _Pragma("omp simd") for (size_t i = 0; i < count; i++) { \

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gradients and the ledger's terms of a tile of samples, from the output down. */
+/* Backward pass of a batch tile, from the output down: weight gradients and the ledger's terms
+ * (docs/theory, sections 0.4 and 1.4), summed in the order of order.h. */
 #ifndef ESC_CPU_BACKWARD_H
 #define ESC_CPU_BACKWARD_H
 
 #include "cpu/activate.h"
-#include "cpu/block.h"
 #include "cpu/gemm.h"
+#include "cpu/transpose.h"
 
-/* A stretch of the minibatch on its way through the network. */
-typedef struct esc_stretch {
-  int first, samples; /* up to ESC_TILE samples, from a multiple of ESC_TILE on */
-  bool opens, closes; /* its slab: gradient chains begin, and are folded */
-} esc_stretch;
+/* Up to ESC_TILE consecutive samples of the minibatch. */
+typedef struct esc_batch_tile {
+  int start, samples; /* the first sample, a multiple of ESC_TILE, and how many */
+  bool first, last;   /* of its accumulation block: partial sums start at 0, are reduced */
+} esc_batch_tile;
 
-/* The chains of layer l's gradient delta' h_{l-1} go on through this stretch. */
-static inline void esc_weight_gradient(const esc_cpu_shared *s, int l, const esc_stretch *t,
+/* Adds the batch tile to the partial sums of layer l's gradient delta' h_{l-1}. */
+static inline void esc_weight_gradient(const esc_cpu_shared *s, int l, const esc_batch_tile *t,
                                        const float *delta, size_t delta_row, esc_cpu_work *work) {
   const esc_shape shape = s->problem->shape;
   const size_t in = (size_t)s->layout.in_pad[l];
-  const int chains = esc_gradient_slices(shape.width);
+  const int slices = esc_gradient_slices(shape.width);
   const esc_gemm product = {.rows = esc_fan_out(shape, l),
                             .columns = (int)in,
                             .depth = t->samples,
@@ -28,11 +29,11 @@ static inline void esc_weight_gradient(const esc_cpu_shared *s, int l, const esc
                             .b_row = in,
                             .c = work->g + s->layout.w[l],
                             .c_row = in};
-  esc_correlate(&product, &(esc_chains){.count = chains,
-                                        .length = ESC_TILE / chains,
-                                        .stride = s->layout.w[shape.layers],
-                                        .add = !t->opens,
-                                        .fold = t->closes});
+  esc_gemm_tn(&product, &(esc_split_k){.slices = slices,
+                                       .length = ESC_TILE / slices,
+                                       .stride = s->layout.w[shape.layers],
+                                       .accumulate = !t->first,
+                                       .reduce = t->last});
 }
 
 /* u = dloss w, below the output layer. */
@@ -46,34 +47,36 @@ static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_ne
     for (int j = 0; j < pad; j++) u[j] = dloss[b] * w[j];
 }
 
-/* ESC_PAD features of a hidden layer: (sample, feature), rows `stride` apart. */
-typedef struct esc_feature_block {
+/* ESC_PAD columns of a hidden layer: (sample, feature), rows `stride` floats apart. */
+typedef struct esc_feature_panel {
   size_t stride;
-  const float *slope, *deficit; /* sigma'(z), or what it follows from; kappa(z) */
+  const float *derivative; /* sigma'(z), or sigma(z) where it is computed from that */
+  const float *deficit;    /* kappa(z) */
   float *u;
-} esc_feature_block;
+} esc_feature_panel;
 
-/* delta = u sigma'(z) in place, for `count` samples from sample `first` on: a run (order.h);
- * and the run's partial of sum_b u kappa(z). With from_value sigma'(z) follows from `slope`. */
-static ESC_INLINED void esc_through_partial(esc_feature_block f, const bool from_value, int first,
-                                            int count, float *restrict partial) {
-  const float *restrict slope = f.slope + (size_t)first * f.stride;
+/* delta = u sigma'(z) in place, for the `count` samples of one partial sum, from sample `first` on;
+ * partial: sum_b u kappa(z) over them. With from_value sigma'(z) is computed from sigma(z). */
+static ESC_INLINED void esc_activation_backward_partial(esc_feature_panel f, const bool from_value,
+                                                        int first, int count,
+                                                        float *restrict partial) {
+  const float *restrict derivative = f.derivative + (size_t)first * f.stride;
   const float *restrict deficit = f.deficit + (size_t)first * f.stride;
   float *restrict u = f.u + (size_t)first * f.stride;
   float sum[ESC_PAD] = {0};
 #pragma GCC unroll 4
   for (int i = 0; i < count; i++) {
-    const size_t at = (size_t)i * f.stride;
+    const size_t offset = (size_t)i * f.stride;
 #pragma omp simd
-    for (size_t j = at; j < at + ESC_PAD; j++) {
-      sum[j - at] = esc_fma_f32(u[j], deficit[j], sum[j - at]);
-      u[j] *= from_value ? esc_tanh_slope_f32(slope[j]) : slope[j];
+    for (size_t j = offset; j < offset + ESC_PAD; j++) {
+      sum[j - offset] = esc_fma_f32(u[j], deficit[j], sum[j - offset]);
+      u[j] *= from_value ? esc_tanh_derivative_f32(derivative[j]) : derivative[j];
     }
   }
   memcpy(partial, sum, sizeof sum);
 }
 
-/* sums[j] += the ESC_PARTIALS rows of `partial` reduced. */
+/* sums[j] += the tree reduction of column j of `partial`. */
 static inline void esc_tree_reduce_columns(float partial[ESC_PARTIALS][ESC_PAD],
                                            double *restrict sums) {
 #pragma GCC unroll 4
@@ -85,36 +88,36 @@ static inline void esc_tree_reduce_columns(float partial[ESC_PARTIALS][ESC_PAD],
   for (int j = 0; j < ESC_PAD; j++) sums[j] += (double)partial[0][j];
 }
 
-/* The same for all samples, whose dot products are added to `feature`. The commonest number
- * of samples is known to the compiler. */
-static ESC_INLINED void esc_through_columns(esc_feature_block f, const bool from_value, int samples,
-                                            double *restrict feature) {
+/* The same for all samples of a panel; sum_b u kappa(z) is added to `feature`. The number of
+ * samples of a full tile is a constant for the compiler. */
+static ESC_INLINED void esc_activation_backward_panel(esc_feature_panel f, const bool from_value,
+                                                      int samples, double *restrict feature) {
   float partial[ESC_PARTIALS][ESC_PAD];
   for (int i = 0; i < ESC_PARTIALS; i++) {
     const int first = i * ESC_SAMPLES_PER_PARTIAL, left = samples - first;
     if (samples == ESC_TILE)
-      esc_through_partial(f, from_value, first, ESC_SAMPLES_PER_PARTIAL, partial[i]);
+      esc_activation_backward_partial(f, from_value, first, ESC_SAMPLES_PER_PARTIAL, partial[i]);
     else
-      esc_through_partial(f, from_value, first,
-                          left < ESC_SAMPLES_PER_PARTIAL ? left : ESC_SAMPLES_PER_PARTIAL,
-                          partial[i]);
+      esc_activation_backward_partial(
+          f, from_value, first, left < ESC_SAMPLES_PER_PARTIAL ? left : ESC_SAMPLES_PER_PARTIAL,
+          partial[i]);
   }
   esc_tree_reduce_columns(partial, feature);
 }
 
-/* u_l -> delta_l = u_l sigma'(z_l), and this tile's part of the ledger's sum of u_l kappa(z_l). */
-static inline void esc_through_activation(const esc_cpu_shared *s, int l, int samples, float *u,
-                                          esc_cpu_work *work) {
+/* u_l -> delta_l = u_l sigma'(z_l), and this tile's term of the ledger's sum of u_l kappa(z_l). */
+static inline void esc_activation_backward(const esc_cpu_shared *s, int l, int samples, float *u,
+                                           esc_cpu_work *work) {
   const size_t pad = (size_t)s->layout.out_pad[l];
-  const bool from_value = esc_slope_of_value(s->problem->activation.kind);
+  const bool from_value = esc_is_derivative_from_value(s->problem->activation.kind);
   double feature[ESC_PARTIALS] = {0};
-  const float *const slope = from_value ? work->h[l] : work->derivative[l];
+  const float *const derivative = from_value ? work->h[l] : work->derivative[l];
   for (size_t column = 0; column < pad; column += ESC_PAD) {
-    const esc_feature_block f = {pad, slope + column, work->deficit[l] + column, u + column};
+    const esc_feature_panel f = {pad, derivative + column, work->deficit[l] + column, u + column};
     if (from_value)
-      esc_through_columns(f, true, samples, feature);
+      esc_activation_backward_panel(f, true, samples, feature);
     else
-      esc_through_columns(f, false, samples, feature);
+      esc_activation_backward_panel(f, false, samples, feature);
   }
   work->deficit_sum[l] += esc_tree_reduce_simd(feature);
 }
@@ -123,20 +126,20 @@ static inline void esc_through_activation(const esc_cpu_shared *s, int l, int sa
 static inline void esc_backward_layer(const esc_cpu_shared *s, const esc_cpu_network *net, int l,
                                       int samples, const float *delta, float *u) {
   const size_t in = (size_t)s->layout.in_pad[l];
-  esc_multiply(&(esc_gemm){.rows = samples,
-                           .columns = (int)in,
-                           .depth = s->problem->shape.width,
-                           .a = delta,
-                           .a_row = (size_t)s->layout.out_pad[l],
-                           .b = net->w + s->layout.w[l],
-                           .b_row = in,
-                           .c = u,
-                           .c_row = in});
+  esc_gemm_nn(&(esc_gemm){.rows = samples,
+                          .columns = (int)in,
+                          .depth = s->problem->shape.width,
+                          .a = delta,
+                          .a_row = (size_t)s->layout.out_pad[l],
+                          .b = net->w + s->layout.w[l],
+                          .b_row = in,
+                          .c = u,
+                          .c_row = in});
 }
 
 /* G_l and u_{l-1} from the output down. */
 static inline void esc_backward(const esc_cpu_shared *s, const esc_cpu_network *net,
-                                const esc_stretch *t, esc_cpu_work *work) {
+                                const esc_batch_tile *t, esc_cpu_work *work) {
   const int last = s->problem->shape.layers - 1;
   float *delta = work->delta[0], *u = work->delta[1];
   esc_weight_gradient(s, last, t, work->dloss, 1, work);
@@ -145,7 +148,7 @@ static inline void esc_backward(const esc_cpu_shared *s, const esc_cpu_network *
     float *const swap = delta;
     delta = u;
     u = swap;
-    esc_through_activation(s, l, t->samples, delta, work);
+    esc_activation_backward(s, l, t->samples, delta, work);
     esc_weight_gradient(s, l, t, delta, (size_t)s->layout.out_pad[l], work);
     if (l > 0) esc_backward_layer(s, net, l, t->samples, delta, u);
   }

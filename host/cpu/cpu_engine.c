@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CPU engine's slots: each member is trained by one thread at a time, so
- * there are no barriers and the thread count cannot touch a bit. */
+/* The CPU engine's table of functions. A member is trained by one thread at a time: no barriers,
+ * and the number of threads cannot change a bit of the results. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +15,12 @@ typedef struct engine {
   esc_cpu_shared shared;
   const esc_cpu_isa *isa;
   int slots, threads;
-  double *flat[3]; /* (weight) room for the report: weights, compensation, initial */
+  double *flat[3]; /* (weight) workspace of report: weights, compensation, initial */
   esc_cpu_network *network;
   esc_cpu_work **work; /* (thread) */
 } engine;
 
+/* The fastest first. */
 static const esc_cpu_isa *const known[] = {
 #ifdef __x86_64__
     &esc_cpu_isa_avx512,
@@ -28,7 +29,7 @@ static const esc_cpu_isa *const known[] = {
     &esc_cpu_isa_generic,
 };
 
-static bool supported(const esc_cpu_isa *isa) {
+static bool is_supported(const esc_cpu_isa *isa) {
 #ifdef __x86_64__
   if (isa == &esc_cpu_isa_avx512)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -41,7 +42,7 @@ static bool supported(const esc_cpu_isa *isa) {
 
 const esc_cpu_isa *esc_cpu_isa_find(const char *name) {
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-    if (supported(known[i]) && (!name || !strcmp(name, known[i]->name))) return known[i];
+    if (is_supported(known[i]) && (!name || !strcmp(name, known[i]->name))) return known[i];
   return NULL;
 }
 
@@ -65,7 +66,7 @@ static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
                              setup->threads * esc_cpu_work_bytes(p) + flat};
 }
 
-/* Enough for the threads to share out evenly, few enough to stay in cache. */
+/* Enough to balance the load over threads, few enough to stay in cache. */
 static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup) {
   (void)ops, (void)p;
@@ -84,8 +85,8 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
   e->isa = esc_cpu_isa_find(forced);
   if (!e->isa) {
     status = ESC_FAIL(ESC_BAD_INPUT,
-                      "ESCAPEMENT_ISA=%.40s: must be avx512, avx2 or generic, and one that this "
-                      "machine has",
+                      "ESCAPEMENT_ISA=%.40s: must be avx512, avx2 or generic, and supported by "
+                      "this machine",
                       forced);
     goto done;
   }
@@ -108,7 +109,8 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
   return ESC_OK;
 }
 
-/* Draws the weights of a fresh slot. Not in load, so that threads share it. */
+/* Draws the weights of a fresh slot; in advance rather than load, so that threads share the work.
+ */
 static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
   esc_slot_start(&net->slot, &e->shared.model, work->weights, &work->signal);
   esc_cpu_network_set(&e->shared, net, work->weights);

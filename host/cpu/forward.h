@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Teacher and student on a tile of samples: targets, activations, losses. */
+/* Forward pass of a batch tile: the teacher's targets, the student's activations, the losses
+ * (docs/theory, sections 0.1 to 0.3). */
 #ifndef ESC_CPU_FORWARD_H
 #define ESC_CPU_FORWARD_H
 
 #include <string.h>
 
 #include "cpu/activate.h"
-#include "cpu/block.h"
 #include "cpu/gemm.h"
+#include "cpu/transpose.h"
 
 /* out[b] = v . row b of x, for rows of `count` padded entries. */
-static inline void esc_dots(const float *restrict v, const float *restrict x, int count,
-                            int samples, float *restrict out) {
+static inline void esc_dot_rows(const float *restrict v, const float *restrict x, int count,
+                                int samples, float *restrict out) {
   for (int first = 0; first < samples; first += ESC_PARTIALS) {
     float partial[ESC_PARTIALS][ESC_PARTIALS];
     for (int b = 0; b < ESC_PARTIALS;
-         b++) { /* rows beyond the samples are there, their sums unused */
+         b++) { /* rows beyond `samples` exist; their sums are unused */
       const float *restrict row = x + (size_t)(first + b) * (size_t)count;
       float sum[ESC_PARTIALS] = {0};
       for (int i = 0; i < count; i += ESC_PARTIALS)
@@ -28,7 +29,7 @@ static inline void esc_dots(const float *restrict v, const float *restrict x, in
 }
 
 /* target[b] = sum_k a_k sigma(v_k . x_b). */
-static inline void esc_targets(const esc_cpu_shared *s, int samples, esc_cpu_work *work) {
+static inline void esc_tile_targets(const esc_cpu_shared *s, int samples, esc_cpu_work *work) {
   const esc_problem *p = s->problem;
   const int row = s->layout.in_pad[0];
   float value[ESC_TILE], derivative[ESC_TILE], deficit[ESC_TILE];
@@ -37,7 +38,7 @@ static inline void esc_targets(const esc_cpu_shared *s, int samples, esc_cpu_wor
     if (p->teacher.directions == ESC_DIRECTIONS_AXES)
       for (int b = 0; b < samples; b++) value[b] = work->x[(size_t)b * (size_t)row + (size_t)k];
     else
-      esc_dots(s->direction + (size_t)k * (size_t)row, work->x, row, samples, value);
+      esc_dot_rows(s->direction + (size_t)k * (size_t)row, work->x, row, samples, value);
     esc_activate_all(s, (size_t)samples, value, derivative, deficit);
     for (int b = 0; b < samples; b++)
       work->target[b] = esc_fma_f32(s->amplitude[k], value[b], work->target[b]);
@@ -52,27 +53,27 @@ static inline void esc_forward(const esc_cpu_shared *s, const esc_cpu_network *n
   for (int l = 0; l < last; l++) {
     const size_t in = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
     float *z = work->h[l];
-    esc_multiply(&(esc_gemm){.rows = samples,
-                             .columns = (int)out,
-                             .depth = esc_fan_in(s->problem->shape, l),
-                             .a = h,
-                             .a_row = in,
-                             .b = net->wt + s->layout.wt[l],
-                             .b_row = out,
-                             .c = z,
-                             .c_row = out});
+    esc_gemm_nn(&(esc_gemm){.rows = samples,
+                            .columns = (int)out,
+                            .depth = esc_fan_in(s->problem->shape, l),
+                            .a = h,
+                            .a_row = in,
+                            .b = net->wt + s->layout.wt[l],
+                            .b_row = out,
+                            .c = z,
+                            .c_row = out});
     esc_activate_all(s, (size_t)samples * out, z, work->derivative[l], work->deficit[l]);
     for (size_t b = 0; b < (size_t)samples && (size_t)width < out; b++) /* sigma(0) may not be 0 */
       memset(z + b * out + width, 0, (out - (size_t)width) * sizeof *z);
     h = z;
   }
-  esc_dots(net->w + s->layout.w[last], h, s->layout.in_pad[last], samples, work->f);
+  esc_dot_rows(net->w + s->layout.w[last], h, s->layout.in_pad[last], samples, work->f);
 }
 
-/* The samples' losses, and dloss/df / B in work->dloss. */
-static inline void esc_errors(const esc_problem *p, int samples, esc_cpu_work *work) {
+/* Losses into the minibatch's partials, and dloss/df / B into work->dloss. */
+static inline void esc_tile_losses(const esc_problem *p, int samples, esc_cpu_work *work) {
   float value[ESC_TILE];
-  esc_losses(p, (size_t)samples, work->f, work->target, value, work->dloss);
+  esc_loss_all(p, (size_t)samples, work->f, work->target, value, work->dloss);
   for (int b = 0; b < samples; b++) work->loss_partial[b % ESC_PARTIALS] += (double)value[b];
 }
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two products of a small network, and the registers they live in.
+/* The two matrix products of a small network, tiled for registers:
  *
- *   esc_multiply   C = A B         A (rows, depth): forward, and backward through W
- *   esc_correlate  C = A' B        A (depth, rows): gradients, sums over samples
+ *   esc_gemm_nn   C = A B    A (rows, depth): forward, and backward through W
+ *   esc_gemm_tn   C = A' B   A (depth, rows): weight gradients, sums over samples
  *
- * All are row-major, the columns of B and C padded to ESC_PAD; elements of A are
- * read one at a time, so that no activation is ever transposed. Every element of C
- * is a chain of fused multiply-adds in ascending order, or several such chains
- * folded: the canonical order (order.h), the same for every instruction set.
+ * All matrices are row-major, the columns of B and C padded to ESC_PAD; elements of A are
+ * broadcast one at a time, so that no activation is ever transposed or packed. Every element of C
+ * is a partial sum of fused multiply-adds in ascending order, or a tree reduction of several: the
+ * canonical order (order.h), the same for every instruction set.
  *
- * A tile of ROWS x VECTORS accumulators stays in registers for all of a chain. */
+ * A register tile of ROWS x VECTORS accumulators stays in registers for all of the depth. */
 #ifndef ESC_GEMM_H
 #define ESC_GEMM_H
 
@@ -28,38 +28,43 @@ typedef struct esc_gemm {
   size_t c_row;
 } esc_gemm;
 
-/* How the sum over the depth falls into chains. */
-typedef struct esc_chains {
-  int count, length; /* 1, 2 or 4; chain i: `length` from i * length on, or what is left */
-  size_t stride;     /* from one chain's C to the next one's */
-  bool add;          /* they go on from what is in C */
-  bool fold;         /* the first C becomes their sum, in halves */
-} esc_chains;
+/* Split-K: the depth in slices, each with a partial sum. */
+typedef struct esc_split_k {
+  int slices, length; /* 1, 2 or 4; slice i: `length` of the depth from i * length on, or less */
+  size_t stride;      /* from one slice's C to the next one's */
+  bool accumulate;    /* the partial sums continue from what is in C */
+  bool reduce;        /* the first C becomes their tree reduction */
+} esc_split_k;
 
-/* No tile has more of any. */
-enum { ESC_TILE_ROWS = 16, ESC_TILE_VECTORS = 16, ESC_TILE_FLOATS = 384 };
-typedef esc_vec esc_tile[ESC_TILE_ROWS][ESC_TILE_VECTORS];
+/* Upper limits of every register tile. */
+enum {
+  ESC_REGISTER_TILE_ROWS = 16,
+  ESC_REGISTER_TILE_VECTORS = 16,
+  ESC_REGISTER_TILE_FLOATS = 384
+};
+typedef esc_vec esc_register_tile[ESC_REGISTER_TILE_ROWS][ESC_REGISTER_TILE_VECTORS];
 
-/* Where a tile of C begins, and its size in rows and vectors. */
-typedef struct esc_tile_place {
+/* First row and column of a tile of C, and its size in rows and vectors. */
+typedef struct esc_tile_origin {
   int row, column;
-} esc_tile_place;
+} esc_tile_origin;
 typedef struct esc_tile_size {
   int rows, vectors;
 } esc_tile_size;
 
 /* Sizes are constants wherever these are called, so the loops over them unroll and the tile
- * lives in registers: all of it has to be inlined. */
+ * stays in registers; this needs every function inlined. */
 #define ESC_INLINED __attribute__((always_inline)) inline
 
-static ESC_INLINED void esc_tile_zero(esc_tile_size n, esc_tile sum) {
+static ESC_INLINED void esc_register_tile_zero(esc_tile_size n, esc_register_tile sum) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
     for (int v = 0; v < n.vectors; v++) sum[i][v] = ESC_VEC_SET(0.0f);
 }
 
-static ESC_INLINED void esc_tile_load(const float *c, size_t c_row, esc_tile_size n, esc_tile sum) {
+static ESC_INLINED void esc_register_tile_load(const float *c, size_t c_row, esc_tile_size n,
+                                               esc_register_tile sum) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
@@ -67,7 +72,8 @@ static ESC_INLINED void esc_tile_load(const float *c, size_t c_row, esc_tile_siz
       sum[i][v] = ESC_VEC_LOAD(c + (size_t)i * c_row + v * ESC_LANES);
 }
 
-static ESC_INLINED void esc_tile_store(esc_tile_size n, esc_tile sum, float *c, size_t c_row) {
+static ESC_INLINED void esc_register_tile_store(esc_tile_size n, esc_register_tile sum, float *c,
+                                                size_t c_row) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
@@ -75,7 +81,8 @@ static ESC_INLINED void esc_tile_store(esc_tile_size n, esc_tile sum, float *c, 
       ESC_VEC_STORE(c + (size_t)i * c_row + v * ESC_LANES, sum[i][v]);
 }
 
-static ESC_INLINED void esc_tile_add(const float *c, size_t c_row, esc_tile_size n, esc_tile sum) {
+static ESC_INLINED void esc_register_tile_add(const float *c, size_t c_row, esc_tile_size n,
+                                              esc_register_tile sum) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
@@ -83,113 +90,116 @@ static ESC_INLINED void esc_tile_add(const float *c, size_t c_row, esc_tile_size
       sum[i][v] = ESC_VEC_ADD(ESC_VEC_LOAD(c + (size_t)i * c_row + v * ESC_LANES), sum[i][v]);
 }
 
-/* sum[i] += a[i] * the line b, with a[i] `stride` floats apart. */
-static ESC_INLINED void esc_tile_step(const float *a, size_t stride, const float *b,
-                                      esc_tile_size n, esc_tile sum) {
-  esc_vec line[ESC_TILE_VECTORS];
+/* Rank-1 update: sum[i] += a[i] b for a row b of vectors, with a[i] `stride` floats apart. */
+static ESC_INLINED void esc_register_tile_rank1(const float *a, size_t stride, const float *b,
+                                                esc_tile_size n, esc_register_tile sum) {
+  esc_vec row[ESC_REGISTER_TILE_VECTORS];
 #pragma GCC unroll 16
-  for (int v = 0; v < n.vectors; v++) line[v] = ESC_VEC_LOAD(b + v * ESC_LANES);
+  for (int v = 0; v < n.vectors; v++) row[v] = ESC_VEC_LOAD(b + v * ESC_LANES);
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++) {
     const esc_vec factor = ESC_VEC_SET(a[(size_t)i * stride]);
 #pragma GCC unroll 16
-    for (int v = 0; v < n.vectors; v++) sum[i][v] = ESC_VEC_FMA(factor, line[v], sum[i][v]);
+    for (int v = 0; v < n.vectors; v++) sum[i][v] = ESC_VEC_FMA(factor, row[v], sum[i][v]);
   }
 }
 
-static ESC_INLINED void esc_multiply_tile(const esc_gemm *g, esc_tile_place at, esc_tile_size n) {
+static ESC_INLINED void esc_gemm_nn_tile(const esc_gemm *g, esc_tile_origin origin,
+                                         esc_tile_size n) {
   const size_t a_row = g->a_row, b_row = g->b_row;
-  const float *a = g->a + (size_t)at.row * a_row, *b = g->b + at.column;
+  const float *a = g->a + (size_t)origin.row * a_row, *b = g->b + origin.column;
   const float *const end = a + g->depth;
-  esc_tile sum;
-  esc_tile_zero(n, sum);
-  for (; a < end; a++, b += b_row) esc_tile_step(a, a_row, b, n, sum);
-  esc_tile_store(n, sum, g->c + (size_t)at.row * g->c_row + at.column, g->c_row);
+  esc_register_tile sum;
+  esc_register_tile_zero(n, sum);
+  for (; a < end; a++, b += b_row) esc_register_tile_rank1(a, a_row, b, n, sum);
+  esc_register_tile_store(n, sum, g->c + (size_t)origin.row * g->c_row + origin.column, g->c_row);
 }
 
-/* Samples of chain i. */
-static inline int esc_chain_length(const esc_gemm *g, const esc_chains *chains, int i) {
-  const int left = g->depth - i * chains->length;
-  return left < 0 ? 0 : left < chains->length ? left : chains->length;
+/* Samples of slice i. */
+static inline int esc_slice_length(const esc_gemm *g, const esc_split_k *split, int i) {
+  const int left = g->depth - i * split->length;
+  return left < 0 ? 0 : left < split->length ? left : split->length;
 }
 
-/* Chain i of one tile of A' B. */
-static ESC_INLINED void esc_chain_tile(const esc_gemm *g, const esc_chains *chains, int i,
-                                       esc_tile_place at, esc_tile_size n, esc_tile sum) {
-  const size_t first = (size_t)(i * chains->length), a_row = g->a_row, b_row = g->b_row;
-  const float *a = g->a + first * a_row + at.row, *b = g->b + first * b_row + at.column;
-  if (chains->add)
-    esc_tile_load(g->c + (size_t)i * chains->stride + (size_t)at.row * g->c_row + at.column,
-                  g->c_row, n, sum);
+/* Partial sum of slice i of one tile of A' B. */
+static ESC_INLINED void esc_slice_tile(const esc_gemm *g, const esc_split_k *split, int i,
+                                       esc_tile_origin origin, esc_tile_size n,
+                                       esc_register_tile sum) {
+  const size_t first = (size_t)(i * split->length), a_row = g->a_row, b_row = g->b_row;
+  const float *a = g->a + first * a_row + origin.row, *b = g->b + first * b_row + origin.column;
+  if (split->accumulate)
+    esc_register_tile_load(
+        g->c + (size_t)i * split->stride + (size_t)origin.row * g->c_row + origin.column, g->c_row,
+        n, sum);
   else
-    esc_tile_zero(n, sum);
-  for (int left = esc_chain_length(g, chains, i); left > 0; left--, a += a_row, b += b_row)
-    esc_tile_step(a, 1, b, n, sum);
+    esc_register_tile_zero(n, sum);
+  for (int left = esc_slice_length(g, split, i); left > 0; left--, a += a_row, b += b_row)
+    esc_register_tile_rank1(a, 1, b, n, sum);
 }
 
-/* One tile of all chains. Folding takes them as 0, 2, 1, 3, so that a stack of unfinished
- * sums gives (0 + 2) + (1 + 3): what comes at an odd place completes the sum before it. */
-static ESC_INLINED void esc_correlate_tile(const esc_gemm *g, const esc_chains *chains,
-                                           esc_tile_place at, esc_tile_size n) {
+/* One tile of all slices. The tree reduction takes slices in the order 0, 2, 1, 3, so that a stack
+ * of unfinished sums gives (0 + 2) + (1 + 3): an odd turn completes the sum before. */
+static ESC_INLINED void esc_gemm_tn_tile(const esc_gemm *g, const esc_split_k *split,
+                                         esc_tile_origin origin, esc_tile_size n) {
   const size_t width = (size_t)n.vectors * ESC_LANES;
-  float unfinished[2][ESC_TILE_FLOATS];
-  float *const c = g->c + (size_t)at.row * g->c_row + at.column;
-  for (int place = 0, depth = 0; place < chains->count; place++) {
-    const bool fold = chains->fold, last = place == chains->count - 1;
-    const int i = chains->count == 4 ? place % 2 * 2 + place / 2 : place;
-    esc_tile sum;
-    esc_chain_tile(g, chains, i, at, n, sum);
-    for (int bits = place; fold && bits % 2 == 1; bits /= 2)
-      esc_tile_add(unfinished[--depth], width, n, sum);
-    if (fold && !last)
-      esc_tile_store(n, sum, unfinished[depth++], width);
+  float unfinished[2][ESC_REGISTER_TILE_FLOATS];
+  float *const c = g->c + (size_t)origin.row * g->c_row + origin.column;
+  for (int turn = 0, depth = 0; turn < split->slices; turn++) {
+    const bool reduce = split->reduce, last = turn == split->slices - 1;
+    const int i = split->slices == 4 ? turn % 2 * 2 + turn / 2 : turn;
+    esc_register_tile sum;
+    esc_slice_tile(g, split, i, origin, n, sum);
+    for (int bits = turn; reduce && bits % 2 == 1; bits /= 2)
+      esc_register_tile_add(unfinished[--depth], width, n, sum);
+    if (reduce && !last)
+      esc_register_tile_store(n, sum, unfinished[depth++], width);
     else
-      esc_tile_store(n, sum, fold ? c : c + (size_t)i * chains->stride, g->c_row);
+      esc_register_tile_store(n, sum, reduce ? c : c + (size_t)i * split->stride, g->c_row);
   }
 }
 
-/* One tile of A B, or of A' B where there are chains. */
-static ESC_INLINED void esc_product_tile(const esc_gemm *g, const esc_chains *chains,
-                                         esc_tile_place at, esc_tile_size n) {
-  if (chains)
-    esc_correlate_tile(g, chains, at, n);
+/* One tile of A B, or of A' B with `split`. */
+static ESC_INLINED void esc_gemm_tile(const esc_gemm *g, const esc_split_k *split,
+                                      esc_tile_origin origin, esc_tile_size n) {
+  if (split)
+    esc_gemm_tn_tile(g, split, origin, n);
   else
-    esc_multiply_tile(g, at, n);
+    esc_gemm_nn_tile(g, origin, n);
 }
 
-/* All rows of a block of columns by tiles of `rows`, the last few by smaller ones. */
-static ESC_INLINED void esc_product_columns(const esc_gemm *g, const esc_chains *chains, int column,
-                                            int rows, int vectors) {
+/* A column panel by tiles of `rows`, its last few rows by smaller tiles. */
+static ESC_INLINED void esc_gemm_panel(const esc_gemm *g, const esc_split_k *split, int column,
+                                       int rows, int vectors) {
   int row = 0;
   for (; row + rows <= g->rows; row += rows)
-    esc_product_tile(g, chains, (esc_tile_place){row, column}, (esc_tile_size){rows, vectors});
+    esc_gemm_tile(g, split, (esc_tile_origin){row, column}, (esc_tile_size){rows, vectors});
   for (; row + 4 <= g->rows; row += 4)
-    esc_product_tile(g, chains, (esc_tile_place){row, column}, (esc_tile_size){4, vectors});
+    esc_gemm_tile(g, split, (esc_tile_origin){row, column}, (esc_tile_size){4, vectors});
   for (; row < g->rows; row++)
-    esc_product_tile(g, chains, (esc_tile_place){row, column}, (esc_tile_size){1, vectors});
+    esc_gemm_tile(g, split, (esc_tile_origin){row, column}, (esc_tile_size){1, vectors});
 }
 
-/* All columns, in blocks with the tile that the registers have room for. */
-static ESC_INLINED void esc_product(const esc_gemm *g, const esc_chains *chains) {
+/* All column panels, with the largest tile that fits into the registers. */
+static ESC_INLINED void esc_gemm_compute(const esc_gemm *g, const esc_split_k *split) {
   int column = 0;
 #if defined(__AVX512F__) /* 32 registers of 16 lanes */
-  for (; column + 64 <= g->columns; column += 64) esc_product_columns(g, chains, column, 6, 4);
+  for (; column + 64 <= g->columns; column += 64) esc_gemm_panel(g, split, column, 6, 4);
   switch (g->columns - column) {
-    case 48: esc_product_columns(g, chains, column, 8, 3); break;
-    case 32: esc_product_columns(g, chains, column, 8, 2); break;
-    case 16: esc_product_columns(g, chains, column, 16, 1); break;
+    case 48: esc_gemm_panel(g, split, column, 8, 3); break;
+    case 32: esc_gemm_panel(g, split, column, 8, 2); break;
+    case 16: esc_gemm_panel(g, split, column, 16, 1); break;
   }
 #elif defined(__AVX2__) && defined(__FMA__) /* 16 registers of 8 lanes */
-  for (; column < g->columns; column += 16) esc_product_columns(g, chains, column, 6, 2);
+  for (; column < g->columns; column += 16) esc_gemm_panel(g, split, column, 6, 2);
 #elif defined(__ARM_NEON)                   /* 32 registers of 4 lanes */
-  for (; column < g->columns; column += 16) esc_product_columns(g, chains, column, 5, 4);
+  for (; column < g->columns; column += 16) esc_gemm_panel(g, split, column, 5, 4);
 #else
-  for (; column < g->columns; column += 16) esc_product_columns(g, chains, column, 1, 16);
+  for (; column < g->columns; column += 16) esc_gemm_panel(g, split, column, 1, 16);
 #endif
 }
 
-static void esc_multiply(const esc_gemm *g) { esc_product(g, NULL); }
+static void esc_gemm_nn(const esc_gemm *g) { esc_gemm_compute(g, NULL); }
 
-static void esc_correlate(const esc_gemm *g, const esc_chains *chains) { esc_product(g, chains); }
+static void esc_gemm_tn(const esc_gemm *g, const esc_split_k *split) { esc_gemm_compute(g, split); }
 
 #endif

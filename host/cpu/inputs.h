@@ -1,46 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inputs of a tile of samples: given, or what esc_draw_inputs gives, in loops
- * over many Philox blocks. */
+/* Inputs of a batch tile: given, or the draws of esc_draw_inputs, which are computed here for many
+ * Philox blocks at a time (docs/inside/determinism.md). */
 #ifndef ESC_CPU_INPUTS_H
 #define ESC_CPU_INPUTS_H
 
-#include "cpu/block.h"
 #include "cpu/network.h"
 #include "cpu/simd.h"
+#include "cpu/transpose.h"
 #include "escapement/internal/stream.h"
 
-enum { ESC_GROUP = 128 }; /* Philox blocks on their way together, of 4 normals each */
-enum { ESC_SIDE_BY_SIDE = ESC_WIDE_LANES == 8 ? 4 : 2 };
-enum { ESC_DRAWN = ESC_SIDE_BY_SIDE * ESC_WIDE_LANES };
-enum { ESC_WHOLE = 32 }; /* a multiple of ESC_DRAWN that divides the blocks of a full tile */
+/* Numbers of Philox blocks, of 4 normals each. */
+enum {
+  ESC_BLOCKS_PER_GROUP = 128, /* drawn before their words become normals */
+  ESC_INTERLEAVED_VECTORS = ESC_WIDE_LANES == 8 ? 4 : 2,
+  ESC_BLOCKS_PER_DRAW = ESC_INTERLEAVED_VECTORS * ESC_WIDE_LANES,
+  ESC_BLOCK_GRANULE = 32, /* a multiple of ESC_BLOCKS_PER_DRAW that divides a full tile's blocks */
+};
 
-enum { ESC_ROUNDS = 10 };
+enum { ESC_PHILOX_ROUNDS = 10 };
 
-/* The keys of the rounds, ready to be spread over lanes. */
-static inline void esc_draw_keys(uint64_t seed, uint64_t key[ESC_ROUNDS][2]) {
+/* The keys of all rounds, widened to a lane. */
+static inline void esc_philox_round_keys(uint64_t seed, uint64_t key[ESC_PHILOX_ROUNDS][2]) {
   esc_u32x2 k = esc_philox_key(seed);
-  for (int round = 0; round < ESC_ROUNDS; round++) {
+  for (int round = 0; round < ESC_PHILOX_ROUNDS; round++) {
     for (int i = 0; i < 2; i++) key[round][i] = k.v[i];
     k.v[0] += 0x9E3779B9u;
     k.v[1] += 0xBB67AE85u;
   }
 }
 
-/* Words of ESC_WIDE_LANES blocks; they stand in the low halves of the lanes, and what is
- * left in the high ones never comes down. */
-typedef struct esc_words {
+/* The four 32-bit words of ESC_WIDE_LANES blocks, in the low halves of 64-bit lanes. The high
+ * halves hold rests of products, which no operation reads. */
+typedef struct esc_philox_vector {
   esc_wide v[4];
-} esc_words;
+} esc_philox_vector;
 
-static inline esc_words esc_draw_begin(esc_u32x4 counter) {
-  esc_words c;
+static inline esc_philox_vector esc_philox_vector_init(esc_u32x4 counter) {
+  esc_philox_vector c;
   for (int w = 0; w < 4; w++) c.v[w] = (esc_wide){0} + counter.v[w];
   for (unsigned i = 0; i < ESC_WIDE_LANES; i++) c.v[0][i] += i;
   return c;
 }
 
-/* esc_philox_round on every lane. */
-static inline void esc_draw_round(esc_words *c, const uint64_t key[2]) {
+/* esc_philox_round for every lane. */
+static inline void esc_philox_vector_round(esc_philox_vector *c, const uint64_t key[2]) {
   const esc_wide zero = {0};
   const esc_wide first = ESC_WIDE_MUL(c->v[0], zero + 0xD2511F53u);
   const esc_wide second = ESC_WIDE_MUL(c->v[2], zero + 0xCD9E8D57u);
@@ -50,68 +53,72 @@ static inline void esc_draw_round(esc_words *c, const uint64_t key[2]) {
   c->v[3] = first;
 }
 
-/* The words of ESC_DRAWN blocks from `counter` on: bits[w * ESC_GROUP + i] is word w of block i.
- * A block is one long chain of operations: several go side by side. */
-static inline void esc_draw_bits(const uint64_t key[ESC_ROUNDS][2], esc_u32x4 counter,
+/* The words of ESC_BLOCKS_PER_DRAW blocks from `counter` on: bits[w * ESC_BLOCKS_PER_GROUP + i] is
+ * word w of block i. The operations of a block depend on each other; several vectors are
+ * interleaved to hide their latency. */
+static inline void esc_draw_bits(const uint64_t key[ESC_PHILOX_ROUNDS][2], esc_u32x4 counter,
                                  uint32_t *bits) {
-  esc_words c[ESC_SIDE_BY_SIDE];
+  esc_philox_vector c[ESC_INTERLEAVED_VECTORS];
 #pragma GCC unroll 4
-  for (int k = 0; k < ESC_SIDE_BY_SIDE; k++) {
-    c[k] = esc_draw_begin(counter);
+  for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k++) {
+    c[k] = esc_philox_vector_init(counter);
     counter.v[0] += ESC_WIDE_LANES;
   }
 #pragma GCC unroll 10
-  for (int round = 0; round < ESC_ROUNDS; round++)
+  for (int round = 0; round < ESC_PHILOX_ROUNDS; round++)
 #pragma GCC unroll 4
-    for (int k = 0; k < ESC_SIDE_BY_SIDE; k++) esc_draw_round(&c[k], key[round]);
+    for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k++) esc_philox_vector_round(&c[k], key[round]);
 #pragma GCC unroll 4
-  for (int k = 0; k < ESC_SIDE_BY_SIDE; k++)
+  for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k++)
     for (int w = 0; w < 4; w++) {
       const esc_narrow low = __builtin_convertvector(c[k].v[w], esc_narrow);
-      memcpy(bits + w * ESC_GROUP + k * ESC_WIDE_LANES, &low, sizeof low);
+      memcpy(bits + w * ESC_BLOCKS_PER_GROUP + k * ESC_WIDE_LANES, &low, sizeof low);
     }
 }
 
-/* The normals of `count` blocks from their words, rows of ESC_GROUP both. */
+/* The normals of `count` blocks from their words; both (4, ESC_BLOCKS_PER_GROUP). */
 static inline void esc_draw_normals(int count, const uint32_t *restrict bits,
                                     float *restrict normal) {
 #pragma omp simd
   for (int i = 0; i < count; i++) {
     float a, b, c, d;
-    esc_normal_pair_f32(bits[i], bits[i + ESC_GROUP], &a, &b);
-    esc_normal_pair_f32(bits[i + 2 * ESC_GROUP], bits[i + 3 * ESC_GROUP], &c, &d);
+    esc_normal_pair_f32(bits[i], bits[i + ESC_BLOCKS_PER_GROUP], &a, &b);
+    esc_normal_pair_f32(bits[i + 2 * ESC_BLOCKS_PER_GROUP], bits[i + 3 * ESC_BLOCKS_PER_GROUP], &c,
+                        &d);
     normal[i] = a;
-    normal[i + ESC_GROUP] = b;
-    normal[i + 2 * ESC_GROUP] = c;
-    normal[i + 3 * ESC_GROUP] = d;
+    normal[i + ESC_BLOCKS_PER_GROUP] = b;
+    normal[i + 2 * ESC_BLOCKS_PER_GROUP] = c;
+    normal[i + 3 * ESC_BLOCKS_PER_GROUP] = d;
   }
 }
 
-/* The normals of `count` blocks from `counter` on, a multiple of ESC_WHOLE up to
- * ESC_GROUP, in the order of the blocks. */
-static inline void esc_draw_group(const uint64_t key[ESC_ROUNDS][2], esc_u32x4 counter, int count,
-                                  float *normal) {
-  uint32_t bits[4][ESC_GROUP];
-  float draw[4][ESC_GROUP];
-  for (int i = 0; i < count; i += ESC_DRAWN) {
+/* The normals of `count` blocks from `counter` on, a multiple of ESC_BLOCK_GRANULE up to
+ * ESC_BLOCKS_PER_GROUP, in the order of the blocks. */
+static inline void esc_draw_group(const uint64_t key[ESC_PHILOX_ROUNDS][2], esc_u32x4 counter,
+                                  int count, float *normal) {
+  uint32_t bits[4][ESC_BLOCKS_PER_GROUP];
+  float draw[4][ESC_BLOCKS_PER_GROUP];
+  for (int i = 0; i < count; i += ESC_BLOCKS_PER_DRAW) {
     esc_draw_bits(key, counter, &bits[0][i]);
-    counter.v[0] += ESC_DRAWN;
+    counter.v[0] += ESC_BLOCKS_PER_DRAW;
   }
   esc_draw_normals(count, bits[0], draw[0]);
-  esc_transpose(4, (size_t)count, draw[0], ESC_GROUP, normal, 4);
+  esc_transpose(4, (size_t)count, draw[0], ESC_BLOCKS_PER_GROUP, normal, 4);
 }
 
-/* Flat normals of a tile's samples. Whole vectors are drawn, the last may reach into
- * the room of samples beyond. */
+/* Normals of a tile's samples, flat. Whole granules are drawn: the last may extend into the rows of
+ * samples beyond, which the buffer has for a full tile. */
 static inline void esc_draw_flat(const esc_cpu_network *net, uint32_t start, int blocks,
                                  float *normal) {
-  uint64_t key[ESC_ROUNDS][2];
-  esc_draw_keys(net->slot.member.seed, key);
+  uint64_t key[ESC_PHILOX_ROUNDS][2];
+  esc_philox_round_keys(net->slot.member.seed, key);
   const uint64_t step = (uint64_t)net->slot.track.step;
-  for (int done = 0; done < blocks; done += ESC_GROUP) {
-    const int left = (blocks - done + ESC_WHOLE - 1) / ESC_WHOLE * ESC_WHOLE;
+  for (int done = 0; done < blocks; done += ESC_BLOCKS_PER_GROUP) {
+    const int left =
+        (blocks - done + ESC_BLOCK_GRANULE - 1) / ESC_BLOCK_GRANULE * ESC_BLOCK_GRANULE;
     const esc_u32x4 counter = esc_philox_counter(ESC_DOMAIN_DATA, step, 0, start + (uint32_t)done);
-    esc_draw_group(key, counter, left < ESC_GROUP ? left : ESC_GROUP, normal + (size_t)done * 4);
+    esc_draw_group(key, counter, left < ESC_BLOCKS_PER_GROUP ? left : ESC_BLOCKS_PER_GROUP,
+                   normal + (size_t)done * 4);
   }
 }
 
@@ -123,8 +130,8 @@ static inline void esc_inputs_copy(const esc_cpu_shared *s, const float *from, s
     memcpy(work->x + b * row, from + b * from_row, inputs * sizeof *from);
 }
 
-/* Inputs `first`... of the member's current step into work->x, directly where its rows are
- * whole blocks and all of the padding. */
+/* Inputs of samples first, first + 1, ... of the member's current step into work->x; without a copy
+ * where a row is a whole number of blocks and has no padding. */
 static inline void esc_inputs_draw(const esc_cpu_shared *s, const esc_cpu_network *net, int first,
                                    int samples, esc_cpu_work *work) {
   const int inputs = s->problem->shape.inputs, blocks = (inputs + 3) / 4;

@@ -10,7 +10,7 @@
 
 static int pad(int count) { return (count + ESC_PAD - 1) / ESC_PAD * ESC_PAD; }
 
-/* Zeroed, for padding is 0. */
+/* Zeroed, because padding is 0. */
 static float *floats(esc_arena *a, size_t count) {
   float *const block = ESC_CARVE(a, float, count);
   return block ? memset(block, 0, count * sizeof *block) : NULL;
@@ -84,9 +84,9 @@ done:
 
 void esc_cpu_network_free(esc_cpu_network *network) { esc_arena_free(&network->arena); }
 
-/* Gradients of all weights that are held: chains that go on through several tiles need
- * each their own, those of a single tile are folded where they end. */
-static size_t gradients(const esc_problem *p) {
+/* Copies of the gradient: one for each K-slice where partial sums continue through several tiles;
+ * those of a single tile are reduced in registers. */
+static size_t gradient_copies(const esc_problem *p) {
   return p->batch > ESC_TILE ? (size_t)esc_gradient_slices(p->shape.width) : 1;
 }
 
@@ -104,7 +104,7 @@ static void describe_work(esc_arena *a, const esc_problem *p, const esc_cpu_layo
   w->f = floats(a, tile);
   w->target = floats(a, tile);
   w->dloss = floats(a, tile);
-  w->g = floats(a, gradients(p) * weights);
+  w->g = floats(a, gradient_copies(p) * weights);
   if (p->batch > ESC_ACCUMULATION_BLOCK) w->g_sum = ESC_CARVE(a, double, weights);
   w->draw = floats(a, tile * 4 * blocks);
   w->weights = ESC_CARVE(a, double, esc_weight_count(p->shape));

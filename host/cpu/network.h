@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory of the CPU engine: one network, one thread's workspace, and what all
- * share. Rows of features are padded to ESC_PAD floats, the padding is 0.
+/* Memory of the CPU engine: a network, a thread's workspace, and what all networks share. Each owns
+ * its memory (an arena). Rows of features are padded to ESC_PAD floats, the padding is 0.
  *
  *   w  (fan_out, in_pad)   row-major, as in the theory
  *   wt (in_pad, out_pad)   its transpose, for the forward product
@@ -39,7 +39,7 @@ typedef struct esc_cpu_network {
   esc_arena arena;
 } esc_cpu_network;
 
-/* Per-thread workspace for one tile of samples. */
+/* Per-thread workspace for one batch tile. */
 typedef struct esc_cpu_work {
   float *x;                          /* (tile, input), padded rows */
   float *h[ESC_LAYERS_MAX];          /* behind layer l: value, (tile, width) */
@@ -47,7 +47,7 @@ typedef struct esc_cpu_work {
   float *deficit[ESC_LAYERS_MAX];    /* kappa(z) */
   float *delta[2];                   /* (tile, width) of a layer, and of the one below */
   float *f, *target, *dloss;         /* (tile) */
-  float *g;                          /* (chain, weight) of the gradient; the first becomes it */
+  float *g;         /* (slice, weight) partial sums of the gradient; the first becomes it */
   double *g_sum;    /* (weight) summed over accumulation blocks; NULL for one block */
   float *draw;      /* (tile, 4 * blocks) normals, where x has other rows */
   double *weights;  /* (weight) initial, as they are drawn */
@@ -60,12 +60,12 @@ typedef struct esc_cpu_work {
 } esc_cpu_work;
 
 /* A network's response to a sample, and the sums over it that esc_evaluation_sums names. */
-typedef struct esc_cpu_response {
+typedef struct esc_cpu_evaluation {
   const esc_observer *observer;
   const esc_eval_sample *sample;
   double *const *g; /* (4, weight) */
   esc_evaluation *out;
-} esc_cpu_response;
+} esc_cpu_evaluation;
 
 /* The functions compiled once for each instruction set (step.c). */
 typedef struct esc_cpu_isa {
@@ -81,9 +81,9 @@ typedef struct esc_cpu_isa {
   void (*train)(const esc_cpu_shared *shared, esc_cpu_network *network, esc_cpu_work *work,
                 int64_t steps, const atomic_bool *stop);
 
-  /* Adds the network's response. */
-  void (*respond)(const esc_cpu_shared *shared, const esc_cpu_network *network, esc_cpu_work *work,
-                  const esc_cpu_response *response);
+  /* Adds the network's response to a sample. */
+  void (*evaluate)(const esc_cpu_shared *shared, const esc_cpu_network *network, esc_cpu_work *work,
+                   const esc_cpu_evaluation *evaluation);
 } esc_cpu_isa;
 
 extern const esc_cpu_isa esc_cpu_isa_generic;
@@ -91,8 +91,8 @@ extern const esc_cpu_isa esc_cpu_isa_generic;
 extern const esc_cpu_isa esc_cpu_isa_avx2, esc_cpu_isa_avx512;
 #endif
 
-/* Fastest instruction set that this machine has; `name` forces one (NULL: the
- * fastest). NULL if it is unknown or missing here. */
+/* The instruction set `name`, or (NULL) the fastest of this machine. NULL if the name is unknown or
+ * the machine lacks it. */
 const esc_cpu_isa *esc_cpu_isa_find(const char *name);
 
 void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape);

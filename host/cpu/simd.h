@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Vectors of floats at the width of the instruction set that this translation
- * unit is compiled for. Only what the small matrix products need; every product
- * is a fused multiply-add, so that all widths give the same bits. And vectors of
- * 64-bit integers for the one operation that no compiler finds: 32 x 32 -> 64. */
+/* Vectors of floats at the width of the instruction set that this translation unit is compiled
+ * for, with the operations of the small matrix products: every product is a fused multiply-add,
+ * so that all widths give the same bits. Vectors of 64-bit integers serve Philox's product
+ * 32 x 32 -> 64, which compilers do not vectorise. */
 #ifndef ESC_SIMD_H
 #define ESC_SIMD_H
 

@@ -4,8 +4,8 @@
  *
  *   inputs -> forward -> loss -> backward and ledger -> update
  *
- * A minibatch goes through in tiles of ESC_TILE samples. Every sum has the order
- * of order.h, whatever the instruction set. */
+ * A minibatch passes through the network in batch tiles of ESC_TILE samples, in the thread's
+ * workspace (network.h). Every sum has the order of order.h, whatever the instruction set. */
 #include <string.h>
 
 #include "cpu/backward.h"
@@ -29,28 +29,29 @@ static void round_sum(size_t count, const double *restrict sum, float *restrict 
   for (size_t i = 0; i < count; i++) g[i] = (float)sum[i];
 }
 
-/* The stretch of the minibatch from sample `first` on. */
-static esc_stretch stretch_at(const esc_problem *p, int first) {
-  const int left = p->batch - first,
-            block = ESC_ACCUMULATION_BLOCK - first % ESC_ACCUMULATION_BLOCK;
+/* The batch tile from sample `start` on. */
+static esc_batch_tile make_batch_tile(const esc_problem *p, int start) {
+  const int left = p->batch - start,
+            block = ESC_ACCUMULATION_BLOCK - start % ESC_ACCUMULATION_BLOCK;
   const int end = left < block ? left : block; /* samples to the end of the block */
-  return (esc_stretch){.first = first,
-                       .samples = end < ESC_TILE ? end : ESC_TILE,
-                       .opens = first % ESC_ACCUMULATION_BLOCK == 0,
-                       .closes = end <= ESC_TILE};
+  return (esc_batch_tile){.start = start,
+                          .samples = end < ESC_TILE ? end : ESC_TILE,
+                          .first = start % ESC_ACCUMULATION_BLOCK == 0,
+                          .last = end <= ESC_TILE};
 }
 
-/* One stretch, with inputs x of the minibatch or (NULL) the member's own. */
-static void stretch(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
-                    const esc_stretch *t, esc_cpu_work *work) {
+/* Forward and backward pass of a batch tile, with inputs x of the minibatch or (NULL) the member's
+ * own. */
+static void propagate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
+                           const esc_batch_tile *t, esc_cpu_work *work) {
   const size_t inputs = (size_t)s->problem->shape.inputs;
   if (x)
-    esc_inputs_copy(s, x + (size_t)t->first * inputs, inputs, t->samples, work);
+    esc_inputs_copy(s, x + (size_t)t->start * inputs, inputs, t->samples, work);
   else
-    esc_inputs_draw(s, net, t->first, t->samples, work);
-  esc_targets(s, t->samples, work);
+    esc_inputs_draw(s, net, t->start, t->samples, work);
+  esc_tile_targets(s, t->samples, work);
   esc_forward(s, net, t->samples, work);
-  esc_errors(s->problem, t->samples, work);
+  esc_tile_losses(s->problem, t->samples, work);
   esc_backward(s, net, t, work);
 }
 
@@ -62,10 +63,10 @@ static void minibatch(const esc_cpu_shared *s, const esc_cpu_network *net, const
   memset(work->loss_partial, 0, sizeof work->loss_partial);
   memset(work->deficit_sum, 0, sizeof work->deficit_sum);
   if (work->g_sum) memset(work->g_sum, 0, weights * sizeof *work->g_sum);
-  for (int first = 0; first < p->batch; first += ESC_TILE) {
-    const esc_stretch t = stretch_at(p, first);
-    stretch(s, net, x, &t, work);
-    if (t.closes && work->g_sum) add_block(weights, work->g, work->g_sum);
+  for (int start = 0; start < p->batch; start += ESC_TILE) {
+    const esc_batch_tile t = make_batch_tile(p, start);
+    propagate_tile(s, net, x, &t, work);
+    if (t.last && work->g_sum) add_block(weights, work->g, work->g_sum);
   }
   if (work->g_sum) round_sum(weights, work->g_sum, work->g);
   work->loss = esc_tree_reduce_simd(work->loss_partial) / p->batch;
@@ -107,13 +108,13 @@ static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *n
   }
 }
 
-/* Samples first, ..., first + count - 1: forward once, backward for each weight. */
-static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, int first, int count,
-                         esc_cpu_work *work, const esc_cpu_response *r) {
+/* Samples first, ..., first + count - 1: one forward pass, a backward pass for each weight. */
+static void evaluate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, int first, int count,
+                          esc_cpu_work *work, const esc_cpu_evaluation *r) {
   const esc_observer *o = r->observer;
   const esc_eval_sample *sample = r->sample;
   const size_t inputs = (size_t)s->problem->shape.inputs;
-  const esc_stretch all = {.samples = count, .opens = true, .closes = true};
+  const esc_batch_tile tile = {.samples = count, .first = true, .last = true};
   float weight[3][ESC_TILE];
   esc_inputs_copy(s, sample->x + (size_t)first * inputs, inputs, count, work);
   esc_forward(s, net, count, work);
@@ -125,23 +126,23 @@ static void respond_tile(const esc_cpu_shared *s, const esc_cpu_network *net, in
   }
   for (int k = 0; k < 3; k++) {
     memcpy(work->dloss, weight[k], (size_t)count * sizeof(float));
-    esc_backward(s, net, &all, work);
+    esc_backward(s, net, &tile, work);
     add_block(s->layout.w[s->problem->shape.layers], work->g, r->g[k]);
   }
   if (sample->mirrored) return;
   for (int b = 0; b < count; b++) work->dloss[b] = 1;
-  esc_backward(s, net, &all, work);
+  esc_backward(s, net, &tile, work);
   add_block(s->layout.w[1], work->g, r->g[3]);
   radial_derivatives(s, net, count, work, sample->radial + first);
 }
 
-static void respond(const esc_cpu_shared *s, const esc_cpu_network *net, esc_cpu_work *work,
-                    const esc_cpu_response *r) {
+static void evaluate(const esc_cpu_shared *s, const esc_cpu_network *net, esc_cpu_work *work,
+                     const esc_cpu_evaluation *r) {
   for (int first = 0; first < r->sample->samples; first += ESC_TILE) {
     const int left = r->sample->samples - first;
-    respond_tile(s, net, first, left < ESC_TILE ? left : ESC_TILE, work, r);
+    evaluate_tile(s, net, first, left < ESC_TILE ? left : ESC_TILE, work, r);
   }
 }
 
 const esc_cpu_isa ESC_JOIN(esc_cpu_isa_, ESC_ISA) = {
-    .name = ESC_TEXT(ESC_ISA), .gradient = gradient, .train = train, .respond = respond};
+    .name = ESC_TEXT(ESC_ISA), .gradient = gradient, .train = train, .evaluate = evaluate};

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* |G|^2 of a layer and the step it makes, a strip of rows at a time, so that gradient,
- * weights and their transpose meet in the nearest cache. */
+/* |G|^2 of a layer and the weight update, by row panels, so that a panel's gradient, weights and
+ * transposed weights stay in the first-level cache. */
 #ifndef ESC_CPU_UPDATE_H
 #define ESC_CPU_UPDATE_H
 
-#include "cpu/block.h"
 #include "cpu/network.h"
+#include "cpu/transpose.h"
 #include "escapement/internal/update.h"
 
-/* Each loop has the registers to itself. */
+/* Keeps loops in functions of their own, so that each is allocated all registers. */
 #define ESC_NOINLINE __attribute__((noinline))
 
-enum { ESC_STRIP = ESC_PARTIALS }; /* row n of a strip is partial n of |G|^2 */
+enum { ESC_PANEL_ROWS = ESC_PARTIALS }; /* row n of a panel adds to partial n of |G|^2 */
 
-/* row[n] += the sum of squares of row n of a strip. Squares of floats are exact in double. */
-static ESC_NOINLINE void esc_strip_norm2(size_t rows, size_t columns, const float *restrict g,
+/* row[n] += the sum of squares of row n of a panel. Squares of floats are exact in double. */
+static ESC_NOINLINE void esc_panel_norm2(size_t rows, size_t columns, const float *restrict g,
                                          double row[ESC_PARTIALS]) {
   for (size_t n = 0; n < rows; n++) {
     double partial[ESC_PARTIALS] = {0};
@@ -26,18 +26,18 @@ static ESC_NOINLINE void esc_strip_norm2(size_t rows, size_t columns, const floa
   }
 }
 
-/* Rows of the strip that begins with row n. */
-static inline size_t esc_strip_rows(size_t rows, size_t n) {
-  return rows - n < ESC_STRIP ? rows - n : ESC_STRIP;
+/* Rows of the panel that starts at row n. */
+static inline size_t esc_panel_rows(size_t rows, size_t n) {
+  return rows - n < ESC_PANEL_ROWS ? rows - n : ESC_PANEL_ROWS;
 }
 
-typedef struct esc_counts {
+typedef struct esc_update_counts {
   int32_t nonzero_updates, rounded_away;
-} esc_counts;
+} esc_update_counts;
 
 /* w <- w - rate g. */
-static ESC_NOINLINE esc_counts esc_step_plain(float rate, size_t count, const float *restrict g,
-                                              float *restrict w) {
+static ESC_NOINLINE esc_update_counts esc_step_plain(float rate, size_t count,
+                                                     const float *restrict g, float *restrict w) {
   int32_t nonzero_updates = 0, rounded_away = 0;
 #pragma omp simd reduction(+ : nonzero_updates, rounded_away)
   for (size_t i = 0; i < count; i++) {
@@ -46,12 +46,13 @@ static ESC_NOINLINE esc_counts esc_step_plain(float rate, size_t count, const fl
     nonzero_updates += u.nonzero_update;
     rounded_away += u.rounded_away;
   }
-  return (esc_counts){nonzero_updates, rounded_away};
+  return (esc_update_counts){nonzero_updates, rounded_away};
 }
 
-static ESC_NOINLINE esc_counts esc_step_compensated(float rate, size_t count,
-                                                    const float *restrict g, float *restrict w,
-                                                    float *restrict compensation) {
+static ESC_NOINLINE esc_update_counts esc_step_compensated(float rate, size_t count,
+                                                           const float *restrict g,
+                                                           float *restrict w,
+                                                           float *restrict compensation) {
   int32_t nonzero_updates = 0, rounded_away = 0;
 #pragma omp simd reduction(+ : nonzero_updates, rounded_away)
   for (size_t i = 0; i < count; i++) {
@@ -61,11 +62,11 @@ static ESC_NOINLINE esc_counts esc_step_compensated(float rate, size_t count,
     nonzero_updates += u.nonzero_update;
     rounded_away += u.rounded_away;
   }
-  return (esc_counts){nonzero_updates, rounded_away};
+  return (esc_update_counts){nonzero_updates, rounded_away};
 }
 
-/* to[k][n] = from[n][k] for a strip's rows n and all columns k. */
-static ESC_NOINLINE void esc_strip_transpose(size_t rows, size_t columns,
+/* to[k][n] = from[n][k] for a panel's rows n and all columns k. */
+static ESC_NOINLINE void esc_panel_transpose(size_t rows, size_t columns,
                                              const float *restrict from, float *restrict to,
                                              size_t to_row) {
   const size_t quads = rows / 4 * 4;
@@ -80,34 +81,34 @@ static inline double esc_layer_norm2(const esc_cpu_shared *s, int l, const float
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
   double row[ESC_PARTIALS] = {0};
   g += s->layout.w[l];
-  for (size_t n = 0; n < rows; n += ESC_STRIP)
-    esc_strip_norm2(esc_strip_rows(rows, n), columns, g + n * columns, row);
+  for (size_t n = 0; n < rows; n += ESC_PANEL_ROWS)
+    esc_panel_norm2(esc_panel_rows(rows, n), columns, g + n * columns, row);
   return esc_tree_reduce_simd(row);
 }
 
-/* Steps a strip from weight `at` on along its gradient. */
-static inline void esc_strip_step(const esc_cpu_shared *s, int l, size_t at, size_t count,
+/* Updates the `count` weights of a panel that starts at `offset`. */
+static inline void esc_panel_step(const esc_cpu_shared *s, int l, size_t offset, size_t count,
                                   const float *g, esc_cpu_network *net) {
-  const esc_counts counts =
-      net->compensation
-          ? esc_step_compensated(s->rate[l], count, g + at, net->w + at, net->compensation + at)
-          : esc_step_plain(s->rate[l], count, g + at, net->w + at);
+  const esc_update_counts counts =
+      net->compensation ? esc_step_compensated(s->rate[l], count, g + offset, net->w + offset,
+                                               net->compensation + offset)
+                        : esc_step_plain(s->rate[l], count, g + offset, net->w + offset);
   net->slot.track.nonzero_updates += counts.nonzero_updates;
   net->slot.track.rounded_away += counts.rounded_away;
 }
 
-/* |G_l|^2, and layer l's step along it. */
+/* Returns |G_l|^2 and updates layer l's weights. */
 static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float *g,
                                     esc_cpu_network *net) {
   const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
   double row[ESC_PARTIALS] = {0};
-  for (size_t n = 0; n < rows; n += ESC_STRIP) {
-    const size_t strip = esc_strip_rows(rows, n), at = s->layout.w[l] + n * columns;
-    esc_strip_norm2(strip, columns, g + at, row);
-    esc_strip_step(s, l, at, strip * columns, g, net);
+  for (size_t n = 0; n < rows; n += ESC_PANEL_ROWS) {
+    const size_t panel = esc_panel_rows(rows, n), offset = s->layout.w[l] + n * columns;
+    esc_panel_norm2(panel, columns, g + offset, row);
+    esc_panel_step(s, l, offset, panel * columns, g, net);
     if (l < s->problem->shape.layers - 1)
-      esc_strip_transpose(strip, columns, net->w + at, net->wt + s->layout.wt[l] + n, out);
+      esc_panel_transpose(panel, columns, net->w + offset, net->wt + s->layout.wt[l] + n, out);
   }
   return esc_tree_reduce_simd(row);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CUDA and cuBLAS calls as esc_status: the message carries the call and the
- * library's own words. */
+/* CUDA and cuBLAS calls as esc_status; the message holds the call and the library's error text. */
 #ifndef ESC_CUDA_CHECK_H
 #define ESC_CUDA_CHECK_H
 
@@ -12,10 +11,11 @@
 esc_status esc_cuda_failed(const char *file, int line, const char *call, cudaError_t error);
 esc_status esc_cublas_failed(const char *file, int line, const char *call, cublasStatus_t error);
 
-/* To be called before cuBLAS is: loads it, once. Fails with ESC_DEVICE_FAILED where it cannot. */
+/* Loads cuBLAS, once for the process; required before any call of it. Fails with
+ * ESC_DEVICE_FAILED. */
 esc_status esc_cublas_load(void);
 
-/* Leave the function through `done` when the call fails, like ESC_TRY. */
+/* Leaves the function through `done` if the call fails, like ESC_TRY. */
 #define ESC_TRY_CUDA(call)                                             \
   do {                                                                 \
     const cudaError_t cuda_error = (call);                             \

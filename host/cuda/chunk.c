@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Sizes, memory and constants of a chunk on the device. */
 #include "cuda/chunk.h"
 
 #include <math.h>
@@ -8,8 +9,12 @@
 #include "cuda/check.h"
 #include "escapement/internal/order.h"
 
-enum { ALIGN = 32, GRANULE = 512, SLOTS_MIN = 16 };
-static const double elements_wanted = 1 << 19; /* of one layer's activations */
+enum {
+  ALIGN = 32,    /* floats */
+  GRANULE = 512, /* bytes of an allocation by cudaMalloc are a multiple of it */
+  SLOTS_MIN = 16,
+};
+static const double elements_wanted = 1 << 19; /* of a chunk's activations of one layer */
 
 void esc_device_problem_init(esc_device_problem *d, const esc_problem *p) {
   memset(d, 0, sizeof *d);
@@ -39,13 +44,13 @@ int esc_chunk_slots(const esc_problem *p, const esc_cuda_config *config) {
   return slots;
 }
 
-/* Elements of each array of esc_chunk, under the array's name. */
+/* Number of elements of each array of esc_chunk. */
 typedef struct counts {
   size_t seed, track, w, compensation, partials, update_mask, g, x, z, h, delta, u, dloss, tile,
       deficit, grad_norm_sq, nonzero_updates, rounded_away;
 } counts;
 
-/* X(array) for each of them. */
+/* X(array) for each array. */
 #define CHUNK_ARRAYS(X) \
   X(seed)               \
   X(track)              \
@@ -66,12 +71,12 @@ typedef struct counts {
   X(nonzero_updates)    \
   X(rounded_away)
 
-/* Floats from one network's weights to those of the next. */
+/* Stride between the weights of neighbouring networks, in floats. */
 static size_t weight_stride(const esc_problem *p) {
   return (esc_weight_count(p->shape) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* Adds the arrays between the kernels of a step, which a launch of whole steps does not need. */
+/* Adds the arrays that pass data between the kernels of a step; the fused kernel needs none. */
 static void count_step_arrays(const esc_problem *p, size_t slots, counts *n) {
   const size_t hidden = (size_t)p->shape.layers - 1, samples = slots * (size_t)p->batch;
   const size_t values = samples * (size_t)p->shape.width;
@@ -99,7 +104,7 @@ static counts count_elements(const esc_problem *p, const esc_cuda_config *config
 
 double esc_chunk_bytes(const esc_problem *p, const esc_cuda_config *config) {
   const counts n = count_elements(p, config);
-  esc_chunk *chunk = NULL; /* for the elements' sizes only */
+  esc_chunk *chunk = NULL; /* for sizeof only */
   double bytes = 0;
 #define ADD(array) \
   bytes += GRANULE * ceil((double)n.array * (double)sizeof *chunk->array / GRANULE);
@@ -108,7 +113,7 @@ double esc_chunk_bytes(const esc_problem *p, const esc_cuda_config *config) {
   return bytes;
 }
 
-/* NULL for no bytes. */
+/* Sets *array to zeroed device memory, or leaves it NULL for 0 bytes. */
 static esc_status allocate_zeros(size_t bytes, cudaStream_t stream, void **array) {
   esc_status status = ESC_OK;
   if (bytes == 0) return ESC_OK;

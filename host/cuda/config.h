@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CUDA engines differ in the values of this struct alone. */
+/* The CUDA engines share their code; they differ only in the values of this struct. */
 #ifndef ESC_CUDA_CONFIG_H
 #define ESC_CUDA_CONFIG_H
 
@@ -16,7 +16,7 @@ typedef struct esc_cuda_config {
   cudaError_t (*launch)(const esc_device_problem *problem, const esc_track_rules *rules,
                         const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 
-  /* Floats of device memory that `launch` needs for the gradient sums of one network. */
+  /* Floats of device memory that `launch` needs for the partial sums of one network. */
   size_t (*scratch)(int layers, int width, int batch);
 } esc_cuda_config;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cuBLAS, loaded when its first product is wanted. Linked in, its half a gigabyte of code for
- * every architecture costs each start of the program a tenth of a second, `escapement -V` too,
- * and a program that was built with CUDA would not start where the toolkit is missing. */
+/* cuBLAS, loaded before its first use. Linked, its half a gigabyte of code for all architectures
+ * would add a tenth of a second to every start of the program, `escapement -V` too, and a program
+ * built with CUDA would not start on machines without the toolkit. */
 #include "cuda/cublas.h"
 
 #include <dlfcn.h>
@@ -46,7 +46,7 @@ static struct {
   const char *(*status_string)(cublasStatus_t status);
 } library;
 
-static char failure[256]; /* why it cannot be used; empty: it can */
+static char failure[256]; /* why cuBLAS cannot be used; empty if it can */
 
 static void *find(void *handle, const char *name) {
   void *address = handle ? dlsym(handle, name) : NULL;
@@ -57,7 +57,7 @@ static void *find(void *handle, const char *name) {
   return address;
 }
 
-/* It stays loaded: handles and streams of it may be alive until the process ends. */
+/* Never unloaded: cuBLAS handles may be alive until the process ends. */
 static void load(void) {
   void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 #define FIND(name, parameters, arguments) *(void **)&library.name = find(handle, #name);
@@ -75,7 +75,7 @@ esc_status esc_cublas_load(void) {
                   failure);
 }
 
-/* The library's functions, for callers that have loaded it. */
+/* cuBLAS's functions, forwarded to the loaded library. */
 #define FORWARD(name, parameters, arguments) \
   cublasStatus_t name parameters { return library.name arguments; }
 FUNCTIONS(FORWARD)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cuBLAS as host/cuda uses it: cublas.c loads the library and calls it through functions of these
- * names. They have the project's prefix, so that a program which links libescapement.a and cuBLAS
- * keeps cuBLAS's own. */
+/* cuBLAS as host/cuda uses it: cublas.c loads the library and forwards these functions to it. They
+ * have the project's prefix, so that a program that links libescapement.a and cuBLAS gets cuBLAS's
+ * own functions. */
 #ifndef ESC_CUDA_CUBLAS_H
 #define ESC_CUDA_CUBLAS_H
 

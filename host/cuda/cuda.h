@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CUDA engine: many networks a step on one GPU, by the kernels of kernels/. */
+/* The CUDA engine: many networks a step on one GPU, with the kernels of kernels/. */
 #ifndef ESC_CUDA_H
 #define ESC_CUDA_H
 
 #include "escapement/internal/engine.h"
 
-/* Everything on the chip, with the bits of the CPU engine; the same with products on
- * the tensor cores, as exact as float's; products by cuBLAS in float; and in TF32. */
+/* fused: one kernel for whole steps, in shared memory, with the bits of the CPU engine.
+ * fused_3xtf32: the same with products on the tensor cores, as exact as float's. cublas: products
+ * by cuBLAS in float. tf32: products by cuBLAS in TF32. */
 extern const esc_engine_ops esc_cuda_fused_engine, esc_cuda_fused_3xtf32_engine,
     esc_cuda_cublas_engine, esc_cuda_tf32_engine;
 
-/* The engine for a problem on a device. path: "fused", "fused-3xtf32", "cublas", NULL or
- * "auto" (fused where the shape fits, else cublas; fused-3xtf32 is for those who ask, as
- * long as no device has run it). ESC_BAD_INPUT, and why, where there is none. */
+/* Selects the engine for a problem on a device. path: "fused", "fused-3xtf32", "cublas", NULL or
+ * "auto": fused where the shape fits, else cublas; fused-3xtf32 only by name, as long as no device
+ * has run it. ESC_BAD_INPUT with a message if the path cannot train the problem. */
 esc_status esc_cuda_select(const esc_problem *problem, int device, const char *path, bool tf32,
                            const esc_engine_ops **engine);
 
-/* Number of devices; where there is none, `why` says what the driver says. */
+/* Number of usable devices; if 0, `why` holds the driver's message. */
 int esc_cuda_devices(char *why, size_t size);
 
 /* Name, compute capability and memory of device `index`, in one line. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CUDA engine's table of functions: starting members, steps, reading back. */
+/* The CUDA engine's tables of functions, one for each path: draw and upload of fresh members,
+ * steps, read-back of events and weights. Members are drawn on the host, by the code that all
+ * engines share. */
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +29,7 @@ static esc_status device_memory(const esc_engine_setup *setup, double *available
   ESC_TRY(check_device(setup->device));
   ESC_TRY_CUDA(cudaSetDevice(setup->device));
   ESC_TRY_CUDA(cudaMemGetInfo(&unused, &total));
-  *available = 0.9 * (double)unused; /* the driver rounds allocations up */
+  *available = 0.9 * (double)unused; /* a margin, because the driver rounds allocations up */
 done:
   return status;
 }
@@ -37,14 +39,15 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
   return ESC_OK;
 }
 
-static bool chunk_has(const esc_cuda_engine_state *e, int chunk, bool (*what)(const esc_slot *)) {
+static bool chunk_has(const esc_cuda_engine_state *e, int chunk,
+                      bool (*predicate)(const esc_slot *)) {
   for (int i = chunk * e->chunk_slots; i < (chunk + 1) * e->chunk_slots; i++)
-    if (what(&e->slot[i])) return true;
+    if (predicate(&e->slot[i])) return true;
   return false;
 }
 
 static bool is_fresh(const esc_slot *s) { return s->loaded && s->fresh; }
-static bool trains(const esc_slot *s) { return esc_slot_trains(s); }
+static bool is_training(const esc_slot *s) { return esc_slot_trains(s); }
 
 /* Draws the weights of the chunk's fresh members into h_w, on all threads. */
 static void draw_fresh(esc_cuda_engine_state *e, int chunk) {
@@ -63,7 +66,7 @@ static void draw_fresh(esc_cuda_engine_state *e, int chunk) {
   }
 }
 
-/* Draws the chunk's fresh members and puts them on the device. */
+/* Draws the chunk's fresh members and copies them to the device. */
 static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
   const esc_chunk *d = &e->chunk[chunk].device;
@@ -74,22 +77,23 @@ static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
     fresh[i] = is_fresh(&e->slot[chunk * e->chunk_slots + i]);
   draw_fresh(e, chunk);
   for (int i = 0; i < e->chunk_slots; i++) {
-    const size_t at = (size_t)i * d->weights;
+    const size_t offset = (size_t)i * d->weights;
     const size_t slot = (size_t)(chunk * e->chunk_slots + i);
     if (!fresh[i]) continue;
-    ESC_TRY_CUDA(cudaMemcpyAsync(d->w + at, e->h_w + at, row, cudaMemcpyHostToDevice, stream));
-    if (d->compensation) ESC_TRY_CUDA(cudaMemsetAsync(d->compensation + at, 0, row, stream));
+    ESC_TRY_CUDA(
+        cudaMemcpyAsync(d->w + offset, e->h_w + offset, row, cudaMemcpyHostToDevice, stream));
+    if (d->compensation) ESC_TRY_CUDA(cudaMemsetAsync(d->compensation + offset, 0, row, stream));
     ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + i, e->h_seed + slot, sizeof *d->seed,
                                  cudaMemcpyHostToDevice, stream));
     ESC_TRY_CUDA(cudaMemcpyAsync(d->track + i, e->h_track + slot, sizeof *d->track,
                                  cudaMemcpyHostToDevice, stream));
   }
-  ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* h_w is the next chunk's */
+  ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* the next chunk reuses h_w */
 done:
   return status;
 }
 
-/* Puts `steps` steps of a chunk on its stream. */
+/* Enqueues up to `steps` steps of a chunk, fewer once *stop is set. */
 static esc_status enqueue(esc_cuda_engine_state *e, int index, int64_t steps,
                           const atomic_bool *stop) {
   esc_status status = ESC_OK;
@@ -108,18 +112,20 @@ static esc_status enqueue(esc_cuda_engine_state *e, int index, int64_t steps,
     ESC_TRY(esc_cuda_step_graph(&step, &chunk->device, ESC_CUDA_GRAPH_STEPS, &chunk->graph_n));
   }
   while (steps > 0 && !atomic_load_explicit(stop, memory_order_relaxed)) {
-    const int64_t now = e->graphs && steps >= ESC_CUDA_GRAPH_STEPS ? ESC_CUDA_GRAPH_STEPS : 1;
+    const int64_t graph_steps =
+        e->graphs && steps >= ESC_CUDA_GRAPH_STEPS ? ESC_CUDA_GRAPH_STEPS : 1;
     if (e->graphs)
-      ESC_TRY_CUDA(cudaGraphLaunch(now == 1 ? chunk->graph_1 : chunk->graph_n, context->stream));
+      ESC_TRY_CUDA(
+          cudaGraphLaunch(graph_steps == 1 ? chunk->graph_1 : chunk->graph_n, context->stream));
     else
       ESC_TRY(esc_cuda_step_enqueue(&step, &chunk->device));
-    steps -= now;
+    steps -= graph_steps;
   }
 done:
   return status;
 }
 
-/* Asks for the chunk's events; they are there once the stream has been waited for. */
+/* Enqueues the copy of the chunk's events to the host; valid after the stream is synchronized. */
 static esc_status read_back(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
   const esc_chunk *d = &e->chunk[chunk].device;
@@ -137,7 +143,7 @@ static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) 
   for (int i = 0; i < e->chunks; i++)
     if (chunk_has(e, i, is_fresh) && !atomic_load(stop)) ESC_TRY(start_fresh(e, i));
   for (int i = 0; i < e->chunks; i++) {
-    if (!chunk_has(e, i, trains) || chunk_has(e, i, is_fresh)) continue;
+    if (!chunk_has(e, i, is_training) || chunk_has(e, i, is_fresh)) continue;
     ESC_TRY(enqueue(e, i, steps, stop));
     ESC_TRY(read_back(e, i));
   }
@@ -160,14 +166,14 @@ static const esc_slot *slot(const void *handle, int index) {
   return &((const esc_cuda_engine_state *)handle)->slot[index];
 }
 
-/* One network's weights, or compensation, from the device into `flat`. */
+/* Copies one network's weights, or compensation, from the device into `flat`. */
 static esc_status fetch(const esc_cuda_engine_state *e, int index, const float *d_rows,
                         float *h_row, double *flat) {
   esc_status status = ESC_OK;
-  const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
+  const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
   const size_t count = esc_weight_count(e->model.problem->shape);
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  ESC_TRY_CUDA(cudaMemcpyAsync(h_row, d_rows + (size_t)place * e->chunk[chunk].device.weights,
+  ESC_TRY_CUDA(cudaMemcpyAsync(h_row, d_rows + (size_t)row * e->chunk[chunk].device.weights,
                                count * sizeof *h_row, cudaMemcpyDeviceToHost, stream));
   ESC_TRY_CUDA(cudaStreamSynchronize(stream));
   for (size_t i = 0; i < count; i++) flat[i] = (double)h_row[i];
@@ -207,18 +213,18 @@ done:
   return status;
 }
 
-/* Weights, or compensation, of one network from `flat` to its row on the device. */
-static esc_status put_row(const esc_cuda_engine_state *e, int index, const double *flat,
-                          float *h_row, float *d_rows) {
+/* Copies one network's weights, or compensation, from `flat` to the device. */
+static esc_status upload_row(const esc_cuda_engine_state *e, int index, const double *flat,
+                             float *h_row, float *d_rows) {
   esc_status status = ESC_OK;
-  const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
+  const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
   const size_t stride = e->chunk[chunk].device.weights,
                count = esc_weight_count(e->model.problem->shape);
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   for (size_t i = 0; i < stride; i++) h_row[i] = i < count ? (float)flat[i] : 0;
-  ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)place * stride, h_row, stride * sizeof *h_row,
+  ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)row * stride, h_row, stride * sizeof *h_row,
                                cudaMemcpyHostToDevice, stream));
-  ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* h_row is the next one's */
+  ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* the next call reuses h_row */
 done:
   return status;
 }
@@ -226,18 +232,19 @@ done:
 static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
   esc_status status = ESC_OK;
   esc_cuda_engine_state *e = handle;
-  const int chunk = index / e->chunk_slots, place = index % e->chunk_slots;
+  const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
   const esc_chunk *d = &e->chunk[chunk].device;
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   esc_slot *slot = &e->slot[index];
   esc_state_unpack(&e->model, member, state, slot, e->flat[0], d->compensation ? e->flat[1] : NULL);
   e->h_seed[index] = member->seed;
   e->h_track[index] = slot->track;
-  ESC_TRY(put_row(e, index, e->flat[0], e->h_w, d->w));
-  if (d->compensation) ESC_TRY(put_row(e, index, e->flat[1], e->h_compensation, d->compensation));
-  ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + place, e->h_seed + index, sizeof *d->seed,
+  ESC_TRY(upload_row(e, index, e->flat[0], e->h_w, d->w));
+  if (d->compensation)
+    ESC_TRY(upload_row(e, index, e->flat[1], e->h_compensation, d->compensation));
+  ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + row, e->h_seed + index, sizeof *d->seed,
                                cudaMemcpyHostToDevice, stream));
-  ESC_TRY_CUDA(cudaMemcpyAsync(d->track + place, e->h_track + index, sizeof *d->track,
+  ESC_TRY_CUDA(cudaMemcpyAsync(d->track + row, e->h_track + index, sizeof *d->track,
                                cudaMemcpyHostToDevice, stream));
   ESC_TRY_CUDA(cudaStreamSynchronize(stream));
 done:
@@ -279,40 +286,41 @@ static const esc_cuda_config fused_3xtf32_config = {
 static const esc_cuda_config cublas_config = {.path = "cublas"};
 static const esc_cuda_config cublas_tf32_config = {.path = "cublas", .tf32 = true};
 
-/* Initialisers that all of the tables below have in common. */
-#define ANY_CONFIG                                                                        \
+/* Initialisers that all tables below share. */
+#define COMMON_FUNCTIONS                                                                  \
   .name = "cuda", .bytes = bytes, .device_memory = device_memory, .slots = default_slots, \
   .create = create, .load = load, .advance = advance, .slot = slot, .report = report,     \
   .weights = weights, .state_size = state_size, .save = save, .restore = restore,         \
   .describe = describe, .destroy = destroy
 
-const esc_engine_ops esc_cuda_fused_engine = {ANY_CONFIG, .precision = "float32",
+const esc_engine_ops esc_cuda_fused_engine = {COMMON_FUNCTIONS, .precision = "float32",
                                               .config = &fused_config};
-const esc_engine_ops esc_cuda_fused_3xtf32_engine = {ANY_CONFIG, .precision = "float32, 3xtf32",
-                                                     .config = &fused_3xtf32_config};
-const esc_engine_ops esc_cuda_cublas_engine = {ANY_CONFIG, .precision = "float32, cuBLAS",
+const esc_engine_ops esc_cuda_fused_3xtf32_engine = {
+    COMMON_FUNCTIONS, .precision = "float32, 3xtf32", .config = &fused_3xtf32_config};
+const esc_engine_ops esc_cuda_cublas_engine = {COMMON_FUNCTIONS, .precision = "float32, cuBLAS",
                                                .config = &cublas_config};
-const esc_engine_ops esc_cuda_tf32_engine = {ANY_CONFIG, .precision = "tf32, cuBLAS",
+const esc_engine_ops esc_cuda_tf32_engine = {COMMON_FUNCTIONS, .precision = "tf32, cuBLAS",
                                              .config = &cublas_tf32_config};
 
-/* What path `path`, of the two that work on the chip, does not take. */
+/* Fails with the limits of a fused path. */
 static esc_status refuse_fused(const esc_problem *p, const char *path, size_t limit) {
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "--path %s: takes fp32, width 16, 32, 48 or 64, no more inputs than that, "
-                  "batch up to %d, and layers that fit into %zu bytes of shared memory (%zu "
-                  "here); --path cublas takes any",
-                  path, ESC_ACCUMULATION_BLOCK, limit,
-                  esc_fused_shared(p->shape.layers, p->shape.width));
+  return ESC_FAIL(
+      ESC_BAD_INPUT,
+      "--path %s: needs fp32, width 16, 32, 48 or 64, at most as many inputs as the "
+      "width, batch up to %d, and layers that fit into %zu bytes of shared memory (they "
+      "need %zu); --path cublas has none of these limits",
+      path, ESC_ACCUMULATION_BLOCK, limit, esc_fused_shared_bytes(p->shape.layers, p->shape.width));
 }
 
 esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
-                           const esc_engine_ops **found) {
+                           const esc_engine_ops **engine) {
   esc_status status = ESC_OK;
-  const bool any = !path || !strcmp(path, "auto"), tensor = !any && !strcmp(path, "fused-3xtf32");
-  const bool fused = tensor || (!any && !strcmp(path, "fused"));
+  const bool automatic = !path || !strcmp(path, "auto");
+  const bool fused_3xtf32 = !automatic && !strcmp(path, "fused-3xtf32");
+  const bool fused = fused_3xtf32 || (!automatic && !strcmp(path, "fused"));
   const esc_shape s = p->shape;
   struct cudaDeviceProp info;
-  if (!any && !fused && strcmp(path, "cublas"))
+  if (!automatic && !fused && strcmp(path, "cublas"))
     return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, cublas, fused or fused-3xtf32",
                     path);
   ESC_TRY(check_device(device));
@@ -320,10 +328,10 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
   const size_t limit = info.sharedMemPerBlockOptin;
   const bool fits = esc_fused_fits(s.layers, s.width, s.inputs, p->batch, limit);
   if (fused && (tf32 || !fits)) return refuse_fused(p, path, limit);
-  *found = tf32                     ? &esc_cuda_tf32_engine
-           : tensor                 ? &esc_cuda_fused_3xtf32_engine
-           : fused || (any && fits) ? &esc_cuda_fused_engine
-                                    : &esc_cuda_cublas_engine;
+  *engine = tf32                           ? &esc_cuda_tf32_engine
+            : fused_3xtf32                 ? &esc_cuda_fused_3xtf32_engine
+            : fused || (automatic && fits) ? &esc_cuda_fused_engine
+                                           : &esc_cuda_cublas_engine;
 done:
   return status;
 }

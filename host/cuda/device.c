@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Devices, and the words for what goes wrong on them. */
+/* Device queries and messages for failures of CUDA and cuBLAS. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,12 +7,12 @@
 #include "cuda/cuda.h"
 
 esc_status esc_cuda_failed(const char *file, int line, const char *call, cudaError_t error) {
-  (void)cudaGetLastError(); /* not to be found again by the next check */
+  (void)cudaGetLastError(); /* clears it for the next check */
   const int length = (int)strcspn(call, "(");
   const bool memory = error == cudaErrorMemoryAllocation;
   return esc_fail_at(file, line, memory ? ESC_NO_MEMORY : ESC_DEVICE_FAILED,
                      "CUDA: %.*s: %s (%s)%s", length, call, cudaGetErrorString(error),
-                     cudaGetErrorName(error), memory ? "; fewer --slots need less" : "");
+                     cudaGetErrorName(error), memory ? "; fewer --slots need less memory" : "");
 }
 
 esc_status esc_cublas_failed(const char *file, int line, const char *call, cublasStatus_t error) {

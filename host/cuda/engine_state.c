@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Memory, streams and handles of a CUDA engine. */
 #include "cuda/engine_state.h"
 
 #include <math.h>
@@ -11,16 +12,17 @@
 #include "escapement/internal/model.h"
 
 enum { SLOTS_WANTED = 2048 };
-static const size_t workspace = (size_t)4 << 20; /* of one cuBLAS handle */
+static const size_t workspace = (size_t)4 << 20; /* bytes for each cuBLAS handle */
 
-static int chunks_of(const esc_problem *p, const esc_cuda_config *config, int slots) {
+/* Chunks that hold `slots` networks. */
+static int count_chunks(const esc_problem *p, const esc_cuda_config *config, int slots) {
   const int each = esc_chunk_slots(p, config);
   return (slots + each - 1) / each;
 }
 
 esc_bytes esc_cuda_engine_state_bytes(const esc_problem *p, const esc_cuda_config *config,
                                       const esc_engine_setup *setup) {
-  const double chunks = chunks_of(p, config, setup->slots), each = esc_chunk_slots(p, config);
+  const double chunks = count_chunks(p, config, setup->slots), each = esc_chunk_slots(p, config);
   const double weights = (double)esc_weight_count(p->shape),
                signal = esc_arena_bytes(esc_signal_workspace(p->shape));
   const double streams = config->launch ? 0 : fmin(chunks, ESC_CUDA_STREAMS);
@@ -108,7 +110,7 @@ static esc_status create_host(esc_cuda_engine_state *e) {
   const esc_problem *p = e->model.problem;
   const size_t slots = (size_t)e->chunks * (size_t)e->chunk_slots,
                weights = esc_weight_count(p->shape);
-  const size_t row = e->chunk[0].device.weights * (size_t)e->chunk_slots * sizeof(float);
+  const size_t row_bytes = e->chunk[0].device.weights * (size_t)e->chunk_slots * sizeof(float);
   ESC_TRY_ALLOCATE(e->slot = calloc(slots, sizeof *e->slot));
   ESC_TRY_ALLOCATE(e->workspace = calloc((size_t)e->threads, sizeof *e->workspace));
   for (int i = 0; i < e->threads; i++) {
@@ -116,14 +118,14 @@ static esc_status create_host(esc_cuda_engine_state *e) {
     ESC_TRY(esc_arena_create(esc_signal_workspace(p->shape), &e->workspace[i].signal));
   }
   for (int i = 0; i < 3; i++) ESC_TRY_ALLOCATE(e->flat[i] = calloc(weights, sizeof(double)));
-  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_w, row));
-  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_compensation, row));
+  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_w, row_bytes));
+  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_compensation, row_bytes));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_seed, slots * sizeof *e->h_seed));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_track, slots * sizeof *e->h_track));
-  memset(e->h_w, 0, row);
+  memset(e->h_w, 0, row_bytes);
   memset(e->h_seed, 0, slots * sizeof *e->h_seed);
   memset(e->h_track, 0, slots * sizeof *e->h_track);
-  for (size_t i = 0; i < slots; i++) e->h_track[i].finished = 1; /* empty: rests */
+  for (size_t i = 0; i < slots; i++) e->h_track[i].finished = 1; /* an empty slot does not train */
 done:
   return status;
 }
@@ -140,7 +142,7 @@ esc_status esc_cuda_engine_state_create(const esc_problem *p, const esc_engine_s
   e->threads = setup->threads;
   e->config = config;
   e->chunk_slots = esc_chunk_slots(p, config);
-  e->chunks = chunks_of(p, config, setup->slots);
+  e->chunks = count_chunks(p, config, setup->slots);
   e->streams = e->chunks < ESC_CUDA_STREAMS ? e->chunks : ESC_CUDA_STREAMS;
   e->graphs = !graphs || strcmp(graphs, "0");
   esc_device_problem_init(&e->problem, p);

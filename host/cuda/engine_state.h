@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The networks of one engine on one device: slot i is place i % S of chunk i / S. Chunks
- * share a few streams, so that one's small kernels fill what another's leave idle. */
+/* State of a CUDA engine: chunks of networks, streams, pinned buffers. Slot i is row
+ * i % chunk_slots of chunk i / chunk_slots. Chunk c uses stream context c % streams: small kernels
+ * of chunks on different streams run concurrently. The state owns all memory below, on both sides.
+ */
 #ifndef ESC_CUDA_ENGINE_STATE_H
 #define ESC_CUDA_ENGINE_STATE_H
 
@@ -10,7 +12,7 @@
 
 enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16 };
 
-/* What the chunks of one stream share. */
+/* Shared by the chunks of one stream. */
 typedef struct esc_cuda_stream_context {
   cudaStream_t stream;
   cublasHandle_t cublas;
@@ -41,18 +43,18 @@ typedef struct esc_cuda_engine_state {
   float *direction;              /* device: (mode, input) */
   esc_slot *slot;                /* (slot) */
   esc_cuda_workspace *workspace; /* (thread) */
-  /* Pinned, (chunk slot): what goes to the device and comes back. */
-  float *h_w, *h_compensation; /* (chunk slot, weight): one chunk's */
+  /* Pinned staging buffers. */
+  float *h_w, *h_compensation; /* (chunk_slots, weight) */
   uint64_t *h_seed;            /* (slot) */
   esc_track *h_track;          /* (slot) */
-  double *flat[3];             /* (weight) room for the report: weights, compensation, initial */
+  double *flat[3];             /* (weight) workspace of report: weights, compensation, initial */
 } esc_cuda_engine_state;
 
 static inline cudaStream_t esc_cuda_chunk_stream(const esc_cuda_engine_state *e, int chunk) {
   return e->context[chunk % e->streams].stream;
 }
 
-/* Memory that create takes, and the networks in flight when nobody names a number. */
+/* Memory that create allocates, and the default number of networks in flight. */
 esc_bytes esc_cuda_engine_state_bytes(const esc_problem *problem, const esc_cuda_config *config,
                                       const esc_engine_setup *setup);
 int esc_cuda_engine_state_slots(const esc_problem *problem, const esc_cuda_config *config);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A step is a sequence of kernels (kernels.h) and strided-batched matrix products by cuBLAS, in the
+ * notation of docs/theory, section 0.4; NVTX ranges mark forward, backward and update. */
 #include "cuda/step.h"
 
 #include "base/trace.h"
@@ -7,9 +9,9 @@
 /* One row-major matrix of each network. */
 typedef struct matrix {
   float *data;             /* of the first network */
-  int leading;             /* dimension: floats from a row to the next */
-  size_t stride;           /* floats from one network's matrix to that of the next */
-  cublasOperation_t shape; /* a factor of a product: as it is stored, or transposed */
+  int leading;             /* leading dimension: floats from a row to the next */
+  size_t stride;           /* floats from one network's matrix to the next one's */
+  cublasOperation_t shape; /* as a factor: as stored, or transposed */
 } matrix;
 
 /* C = A B for each network: C (rows, columns), A (rows, depth), B (depth, columns). */
@@ -18,8 +20,9 @@ typedef struct product {
   matrix a, b, c;
 } product;
 
-/* cuBLAS counts columns first, so that a row-major matrix is its transpose there: C' = B' A'. */
-static esc_status multiply(const esc_cuda_step *s, const product *g, int networks) {
+/* cuBLAS is column-major: a row-major matrix is its own transpose there, so it computes C' = B' A'.
+ */
+static esc_status gemm_batched(const esc_cuda_step *s, const product *g, int networks) {
   esc_status status = ESC_OK;
   const float one = 1, zero = 0;
   ESC_TRY_CUBLAS(cublasSgemmStridedBatched(
@@ -30,27 +33,28 @@ done:
   return status;
 }
 
-/* Place of hidden layer l in chunk->z and chunk->h. */
-static size_t layer_at(const esc_device_problem *p, const esc_chunk *chunk, int l) {
+/* Offset of hidden layer l in chunk->z and chunk->h. */
+static size_t layer_offset(const esc_device_problem *p, const esc_chunk *chunk, int l) {
   return (size_t)l * (size_t)chunk->slots * (size_t)p->batch * (size_t)p->width;
 }
 
 /* Columns of layer l's weights. */
-static int inputs_of(const esc_device_problem *p, int l) { return l == 0 ? p->inputs : p->width; }
+static int fan_in(const esc_device_problem *p, int l) { return l == 0 ? p->inputs : p->width; }
 
 /* (sample, column) of each network. */
-static matrix of_samples(const esc_device_problem *p, float *data, int columns) {
+static matrix sample_rows(const esc_device_problem *p, float *data, int columns) {
   return (matrix){data, columns, (size_t)p->batch * (size_t)columns, CUBLAS_OP_N};
 }
 
-/* What layer l reads: the inputs, or the values of the layer below. */
-static matrix below(const esc_device_problem *p, const esc_chunk *chunk, int l) {
-  return of_samples(p, l == 0 ? chunk->x : chunk->h + layer_at(p, chunk, l - 1), inputs_of(p, l));
+/* Input of layer l: x, or the values of the layer below. */
+static matrix layer_input(const esc_device_problem *p, const esc_chunk *chunk, int l) {
+  return sample_rows(p, l == 0 ? chunk->x : chunk->h + layer_offset(p, chunk, l - 1), fan_in(p, l));
 }
 
 /* Layer l of weights, or of gradients. */
-static matrix layer_of(const esc_device_problem *p, const esc_chunk *chunk, float *weights, int l) {
-  return (matrix){weights + p->offset[l], inputs_of(p, l), chunk->weights, CUBLAS_OP_N};
+static matrix layer_weights(const esc_device_problem *p, const esc_chunk *chunk, float *weights,
+                            int l) {
+  return (matrix){weights + p->offset[l], fan_in(p, l), chunk->weights, CUBLAS_OP_N};
 }
 
 static matrix transposed(matrix m) {
@@ -58,17 +62,18 @@ static matrix transposed(matrix m) {
   return m;
 }
 
-/* z_l = h_{l-1} W_l' and, but for the last hidden layer, h_l = sigma(z_l). */
+/* z_l = h_{l-1} W_l' and h_l = sigma(z_l), the latter except in the last hidden layer, where the
+ * output kernel computes it. */
 static esc_status forward_layer(const esc_cuda_step *s, const esc_chunk *chunk, int l) {
   esc_status status = ESC_OK;
   const esc_device_problem *p = s->problem;
   const product z = {.rows = p->batch,
                      .columns = p->width,
-                     .depth = inputs_of(p, l),
-                     .a = below(p, chunk, l),
-                     .b = transposed(layer_of(p, chunk, chunk->w, l)),
-                     .c = of_samples(p, chunk->z + layer_at(p, chunk, l), p->width)};
-  ESC_TRY(multiply(s, &z, chunk->slots));
+                     .depth = fan_in(p, l),
+                     .a = layer_input(p, chunk, l),
+                     .b = transposed(layer_weights(p, chunk, chunk->w, l)),
+                     .c = sample_rows(p, chunk->z + layer_offset(p, chunk, l), p->width)};
+  ESC_TRY(gemm_batched(s, &z, chunk->slots));
   if (l < p->layers - 2) ESC_TRY_CUDA(esc_launch_activate(p, chunk, l, s->stream));
 done:
   return status;
@@ -78,22 +83,22 @@ done:
 static esc_status backward_layer(const esc_cuda_step *s, const esc_chunk *chunk, int l) {
   esc_status status = ESC_OK;
   const esc_device_problem *p = s->problem;
-  const matrix delta = of_samples(p, chunk->delta, p->width);
+  const matrix delta = sample_rows(p, chunk->delta, p->width);
   const product gradient = {.rows = p->width,
-                            .columns = inputs_of(p, l),
+                            .columns = fan_in(p, l),
                             .depth = p->batch,
                             .a = transposed(delta),
-                            .b = below(p, chunk, l),
-                            .c = layer_of(p, chunk, chunk->g, l)};
+                            .b = layer_input(p, chunk, l),
+                            .c = layer_weights(p, chunk, chunk->g, l)};
   const product u = {.rows = p->batch,
-                     .columns = inputs_of(p, l),
+                     .columns = fan_in(p, l),
                      .depth = p->width,
                      .a = delta,
-                     .b = layer_of(p, chunk, chunk->w, l),
-                     .c = of_samples(p, chunk->u, p->width)};
+                     .b = layer_weights(p, chunk, chunk->w, l),
+                     .c = sample_rows(p, chunk->u, p->width)};
   ESC_TRY_CUDA(esc_launch_delta(p, chunk, l, s->stream));
-  ESC_TRY(multiply(s, &gradient, chunk->slots));
-  if (l > 0) ESC_TRY(multiply(s, &u, chunk->slots));
+  ESC_TRY(gemm_batched(s, &gradient, chunk->slots));
+  if (l > 0) ESC_TRY(gemm_batched(s, &u, chunk->slots));
 done:
   return status;
 }

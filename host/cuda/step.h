@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One training step of a chunk, and graphs of steps. */
+/* One training step of a chunk on path `cublas`, and CUDA graphs of several. */
 #ifndef ESC_CUDA_STEP_H
 #define ESC_CUDA_STEP_H
 
@@ -9,14 +9,14 @@
 typedef struct esc_cuda_step {
   const esc_device_problem *problem;
   const esc_track_rules *rules;
-  cublasHandle_t cublas; /* works on `stream` */
+  cublasHandle_t cublas; /* bound to `stream` */
   cudaStream_t stream;
 } esc_cuda_step;
 
-/* Puts one step of every training network of the chunk on the stream. */
+/* Enqueues one step of every network of the chunk that trains. */
 esc_status esc_cuda_step_enqueue(const esc_cuda_step *step, const esc_chunk *chunk);
 
-/* A graph of `steps` of them, to be launched again and again. */
+/* An executable graph of `steps` steps; destroy with cudaGraphExecDestroy. */
 esc_status esc_cuda_step_graph(const esc_cuda_step *step, const esc_chunk *chunk, int steps,
                                cudaGraphExec_t *graph);
 

@@ -107,7 +107,7 @@ def named(groups):
         layers = group.get("small_layers") or []
         telling = bottlenecks.count(r) > 1 or layers != list(range(1, len(layers) + 1))
         group["layers"] = layers_words(layers) if telling else ""
-        group["twin"] = bottlenecks[:i].count(r)
+        group["repeat"] = bottlenecks[:i].count(r)
     return groups
 
 
@@ -270,7 +270,7 @@ def group_words(group):
 
 def look(group):
     place = group["bottleneck"] - 3
-    return {"colour": place % len(house_style.PALETTE), "marker": place + 3 * group["twin"]}
+    return {"colour": place % len(house_style.PALETTE), "marker": place + 3 * group["repeat"]}
 
 
 def seed_series(group):

@@ -27,7 +27,7 @@ done:
 }
 
 static esc_status add_group(esc_figure *f, json_t *panel, const esc_figure_run *run,
-                            const esc_fit_group *g, int twin, const char *label) {
+                            const esc_fit_group *g, int repeat, const char *label) {
   esc_status status = ESC_OK;
   esc_compared c;
   char what[96];
@@ -35,7 +35,7 @@ static esc_status add_group(esc_figure *f, json_t *panel, const esc_figure_run *
   snprintf(what, sizeof what, "figure 2, %s", label);
   esc_compared_check(f, &c, what);
   ESC_TRY(draw_theory(panel, &c, json_array_size(json_object_get(panel, "series")) == 0));
-  esc_compared_draw(panel, &c, esc_bottleneck_colour(g->bottleneck), twin, 1, label);
+  esc_compared_draw(panel, &c, esc_bottleneck_colour(g->bottleneck), repeat, 1, label);
 done:
   return status;
 }
@@ -66,7 +66,7 @@ static esc_status add_bottlenecks(esc_figure *f, const esc_figure_run *run) {
   esc_fit fit = {0};
   const esc_results *table = run->results;
   char title[96], layers[64], label[96];
-  int twins[ESC_LAYERS_MAX + 1] = {0}; /* groups of each r so far */
+  int repeats[ESC_LAYERS_MAX + 1] = {0}; /* groups of each r so far */
   snprintf(title, sizeof title, "$r$ of %d layers at $\\varepsilon$", table->layers);
   json_t *panel = esc_panel_add(f, title, scale_axis, time_axis, "loglog");
   ESC_TRY(esc_fit_results(1, &table, &fit));
@@ -75,7 +75,7 @@ static esc_status add_bottlenecks(esc_figure *f, const esc_figure_run *run) {
     if (r == table->layers) continue; /* in (a) */
     esc_layers_text(fit.group[g].small_layers, layers, sizeof layers);
     snprintf(label, sizeof label, "$r = %d$, %s", fit.group[g].bottleneck, layers);
-    ESC_TRY(add_group(f, panel, run, &fit.group[g], twins[r]++, label));
+    ESC_TRY(add_group(f, panel, run, &fit.group[g], repeats[r]++, label));
   }
 done:
   esc_fit_free(&fit);

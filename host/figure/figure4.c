@@ -145,7 +145,7 @@ static esc_status require_escapes(const esc_figure_run *run, const esc_fit *fit)
 }
 
 static esc_status add_run(esc_figure *f, const esc_figure_run *run, json_t *panel, bool corners,
-                          int twins[ESC_LAYERS_MAX + 1]) {
+                          int repeats[ESC_LAYERS_MAX + 1]) {
   esc_status status = ESC_OK;
   esc_fit fit = {0};
   const esc_results *table = run->results;
@@ -156,7 +156,7 @@ static esc_status add_run(esc_figure *f, const esc_figure_run *run, json_t *pane
     char name[128];
     if (g->threshold != middle_threshold(table)) continue;
     name_group(run, g, name, sizeof name);
-    draw_group(panel, g, esc_bottleneck_colour(g->bottleneck), twins[g->bottleneck]++, name);
+    draw_group(panel, g, esc_bottleneck_colour(g->bottleneck), repeats[g->bottleneck]++, name);
     caption_slope(f, g, name);
     if (corners) {
       check_corner(f, g, name);
@@ -173,7 +173,7 @@ done:
 
 esc_status esc_figure_4(esc_figure *f) {
   esc_status status = ESC_OK;
-  int twins[ESC_LAYERS_MAX + 1] = {0}; /* groups of each r so far: their markers differ */
+  int repeats[ESC_LAYERS_MAX + 1] = {0}; /* groups of each r so far: their markers differ */
   static const char *const scale_axis = "initialisation scale $\\varepsilon$";
   static const char *const time_axis = "escape time $t^*$ (steps)";
   f->title = "He-normal networks: the critical depth";
@@ -191,7 +191,7 @@ esc_status esc_figure_4(esc_figure *f) {
   esc_panel_key(slopes, ESC_DASH, -1, "law, through the smallest $\\varepsilon$");
   for (int i = 0; i < f->runs; i++) {
     const bool corner = f->run[i].results->bottleneck[0] < 3;
-    ESC_TRY(add_run(f, &f->run[i], corner ? corners : slopes, corner, twins));
+    ESC_TRY(add_run(f, &f->run[i], corner ? corners : slopes, corner, repeats));
   }
 done:
   return status;

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/respond.h"
+#include "cpu/evaluate.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/theory.h"
 
 /* A thread's workspace for observing. */
 typedef struct workspace {
-  esc_cpu_responder *responder; /* in float, or NULL */
+  esc_cpu_evaluator *evaluator; /* in float, or NULL */
   esc_reference_work *work;     /* in double, or NULL */
   esc_arena respond;            /* in double only */
   esc_arena observe;
@@ -45,7 +45,7 @@ struct esc_recorder {
 static esc_status create_workspace(const esc_problem *p, bool exact, workspace *w) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_arena_create(esc_observation_workspace(p->shape), &w->observe));
-  if (!exact) return esc_cpu_responder_create(p, &w->responder);
+  if (!exact) return esc_cpu_evaluator_create(p, &w->evaluator);
   ESC_TRY_ALLOCATE(w->work = esc_reference_work_create(p));
   ESC_TRY(esc_arena_create(esc_evaluation_workspace(p->shape), &w->respond));
 done:
@@ -53,7 +53,7 @@ done:
 }
 
 static void free_workspace(workspace *w) {
-  esc_cpu_responder_free(w->responder);
+  esc_cpu_evaluator_free(w->evaluator);
   esc_reference_work_free(w->work);
   esc_arena_free(&w->respond);
   esc_arena_free(&w->observe);
@@ -125,7 +125,7 @@ double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
   const double sample = record->samples * (4 * inputs + 32) +
                         esc_arena_bytes(esc_eval_sample_workspace(record->samples));
   const double thread =
-      esc_cpu_responder_bytes(p) + esc_arena_bytes(esc_observation_workspace(p->shape));
+      esc_cpu_evaluator_bytes(p) + esc_arena_bytes(esc_observation_workspace(p->shape));
   return setup->slots * (sample + 16 * weights) + setup->threads * thread;
 }
 
@@ -210,8 +210,8 @@ static void observe(esc_recorder *r, int slot, const double *weights, double *ro
   workspace *const mine = &r->workspace[omp_get_thread_num()];
   const esc_eval_sample *sample = &r->sample[slot];
   esc_evaluation evaluation;
-  if (mine->responder)
-    esc_cpu_respond(mine->responder, &r->observer, sample, weights, &evaluation);
+  if (mine->evaluator)
+    esc_cpu_evaluate(mine->evaluator, &r->observer, sample, weights, &evaluation);
   else
     esc_evaluation_compute(&r->observer, sample, weights, mine->work, &mine->respond, &evaluation);
   const double *initial = r->initial + (size_t)slot * esc_weight_count(r->problem->shape);

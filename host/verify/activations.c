@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Activations: numbers, long double, derivatives by differences, the deficit by its
- * definition, and the float functions against the double ones. */
+/* Activations: known values, long double, derivatives by finite differences, the deficit kappa by
+ * its definition, and float against double. */
 #include <float.h>
 #include <math.h>
 
 #include "escapement/internal/activation.h"
+#include "verify/fixture.h"
 #include "verify/oracle.h"
-#include "verify/scene.h"
 #include "verify/verify.h"
 
 /* sigma(0) and sigma(1), by an independent program in 30 digits. */
@@ -31,14 +31,14 @@ static esc_status values(const esc_verify_target *t, esc_verify_worst *worst) {
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++) {
     const esc_activation a = esc_verify_activation(kind);
     for (int z = 0; z < 2; z++)
-      esc_verify_take(worst, esc_activate_f64(&a, z).value - value_at[kind][z], 4 * DBL_EPSILON,
-                      "%s at %d", esc_verify_activation_name(kind), z);
+      esc_verify_record(worst, esc_activate_f64(&a, z).value - value_at[kind][z], 4 * DBL_EPSILON,
+                        "%s at %d", esc_verify_activation_name(kind), z);
   }
   return ESC_OK;
 }
 
-/* Calls check for every activation at z from -6 to 6; never within 0.04 of 0, where the
- * quotient would see ReLU's kink. */
+/* Calls check for every activation at z from -6 to 6, but not within 0.04 of 0, because the
+ * difference quotient would straddle the kink of ReLU. */
 static void at_every_z(void (*check)(int kind, double z, esc_verify_worst *worst),
                        esc_verify_worst *worst) {
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
@@ -52,12 +52,12 @@ static void check_oracle(int kind, double z, esc_verify_worst *worst) {
   const esc_oracle_value want = esc_oracle_activate(&a, (long double)z);
   const double ulps = 8 * DBL_EPSILON, size = fabs(got.value) + fabs(z * got.derivative);
   const char *name = esc_verify_activation_name(kind);
-  esc_verify_take(worst, (double)(got.value - want.value), ulps * (1 + fabs(got.value)),
-                  "%s at %.2f", name, z);
-  esc_verify_take(worst, (double)(got.derivative - want.derivative), ulps * (1 + fabs(z)),
-                  "%s' at %.2f", name, z);
-  esc_verify_take(worst, (double)(got.deficit - want.deficit), ulps * size, "kappa of %s at %.2f",
-                  name, z);
+  esc_verify_record(worst, (double)(got.value - want.value), ulps * (1 + fabs(got.value)),
+                    "%s at %.2f", name, z);
+  esc_verify_record(worst, (double)(got.derivative - want.derivative), ulps * (1 + fabs(z)),
+                    "%s' at %.2f", name, z);
+  esc_verify_record(worst, (double)(got.deficit - want.deficit), ulps * size, "kappa of %s at %.2f",
+                    name, z);
 }
 
 static esc_status against_oracle(const esc_verify_target *t, esc_verify_worst *worst) {
@@ -81,8 +81,8 @@ static double quotient(const esc_activation *a, double z) {
 static void check_derivative(int kind, double z, esc_verify_worst *worst) {
   const esc_activation a = esc_verify_activation(kind);
   const esc_eval_f64 e = esc_activate_f64(&a, z);
-  esc_verify_take(worst, e.derivative - quotient(&a, z), 1e-12 * (1 + fabs(e.value)), "%s at %.2f",
-                  esc_verify_activation_name(kind), z);
+  esc_verify_record(worst, e.derivative - quotient(&a, z), 1e-12 * (1 + fabs(e.value)),
+                    "%s at %.2f", esc_verify_activation_name(kind), z);
 }
 
 static esc_status derivatives(const esc_verify_target *t, esc_verify_worst *worst) {
@@ -91,14 +91,14 @@ static esc_status derivatives(const esc_verify_target *t, esc_verify_worst *wors
   return ESC_OK;
 }
 
-/* The difference that defines kappa has an ulp or two of each of its terms. */
+/* The difference that defines kappa is accurate to one or two ulp of each term. */
 static void check_deficit(int kind, double z, esc_verify_worst *worst) {
   const esc_activation a = esc_verify_activation(kind);
   const esc_eval_f64 e = esc_activate_f64(&a, z);
   const double product = z * e.derivative;
-  esc_verify_take(worst, e.deficit - (e.value - product),
-                  8 * DBL_EPSILON * (fabs(e.value) + fabs(product)), "%s at %.2f",
-                  esc_verify_activation_name(kind), z);
+  esc_verify_record(worst, e.deficit - (e.value - product),
+                    8 * DBL_EPSILON * (fabs(e.value) + fabs(product)), "%s at %.2f",
+                    esc_verify_activation_name(kind), z);
 }
 
 static esc_status deficits(const esc_verify_target *t, esc_verify_worst *worst) {
@@ -119,12 +119,12 @@ static void check_float(int kind, double at, esc_verify_worst *worst) {
   const char *name = esc_verify_activation_name(kind);
   const double size = fabs(want.value) + fabs((double)z * want.derivative);
   const double ulp = 8 * (double)FLT_EPSILON, ulps = ulp * (1 + fabs((double)z) + size);
-  esc_verify_take(worst, (double)got.value - want.value, fabs(at) < 0.5 ? ulp * size : ulps,
-                  "%s at %g", name, at);
-  esc_verify_take(worst, (double)got.derivative - want.derivative, ulps, "%s' at %g", name, at);
-  esc_verify_take(worst, (double)got.deficit - want.deficit,
-                  2e-6 * (fabs(at) < 0.5 ? fabs(want.deficit) : size), "kappa of %s at %g", name,
-                  at);
+  esc_verify_record(worst, (double)got.value - want.value, fabs(at) < 0.5 ? ulp * size : ulps,
+                    "%s at %g", name, at);
+  esc_verify_record(worst, (double)got.derivative - want.derivative, ulps, "%s' at %g", name, at);
+  esc_verify_record(worst, (double)got.deficit - want.deficit,
+                    2e-6 * (fabs(at) < 0.5 ? fabs(want.deficit) : size), "kappa of %s at %g", name,
+                    at);
 }
 
 static esc_status floats(const esc_verify_target *t, esc_verify_worst *worst) {
@@ -138,7 +138,7 @@ static esc_status floats(const esc_verify_target *t, esc_verify_worst *worst) {
 const esc_verify_check esc_verify_activations[] = {
     {"activations: values", values},
     {"activations: double against long double", against_oracle},
-    {"activations: derivative by differences", derivatives},
+    {"activations: derivative against differences", derivatives},
     {"activations: kappa = sigma - z sigma'", deficits},
     {"activations: float against double", floats},
     {0},

@@ -5,12 +5,12 @@
 #include <float.h>
 #include <math.h>
 
+#include "verify/fixture.h"
 #include "verify/oracle.h"
-#include "verify/scene.h"
 #include "verify/verify.h"
 
-/* Loss at the scene's weights. The samples' own losses are added up here. */
-static double loss_at(esc_verify_scene *s, double *unused) {
+/* Loss at the weights of the fixture, summed here over the samples. */
+static double loss_at(esc_verify_fixture *s, double *unused) {
   double loss = 0;
   for (int b = 0; b < s->batch.samples; b++) {
     esc_gradient one = {.g = unused};
@@ -23,7 +23,7 @@ static double loss_at(esc_verify_scene *s, double *unused) {
 
 /* Order four in w_i: h = 1e-3 leaves h^4 l^(5)/30, with fifth derivatives of up to 30, and
  * 1e-16/h of rounding. */
-static double quotient(esc_verify_scene *s, size_t i, double *unused) {
+static double quotient(esc_verify_fixture *s, size_t i, double *unused) {
   static const double shift[4] = {-2, -1, 1, 2};
   const double h = 1e-3, w = s->w[i];
   double at[4];
@@ -39,38 +39,38 @@ enum { WEIGHTS = 5 * 3 + 5 * 5 + 5 };
 
 typedef esc_status one_case(int kind, int loss, esc_verify_worst *worst);
 
-static esc_status open(int kind, int loss, esc_verify_scene *s) {
+static esc_status open(int kind, int loss, esc_verify_fixture *s) {
   esc_problem p = esc_verify_problem(3, 5, 3, 6);
   p.activation = esc_verify_activation(kind);
   p.loss = (esc_loss_kind)loss;
   p.huber_delta = 0.9;
   esc_verify_modes(&p, 2);
-  const esc_status status = esc_verify_scene_open(&p, s);
-  if (status == ESC_OK) esc_verify_scene_gradient(s);
+  const esc_status status = esc_verify_fixture_open(&p, s);
+  if (status == ESC_OK) esc_verify_fixture_gradient(s);
   return status;
 }
 
 static esc_status check_differences(int kind, int loss, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
-  esc_verify_scene s;
+  esc_verify_fixture s;
   double unused[WEIGHTS];
   ESC_TRY(open(kind, loss, &s));
-  esc_verify_take(worst, s.gradient.loss - loss_at(&s, unused), 1e-14, "loss: %s, %s",
-                  esc_verify_activation_name(kind), esc_verify_loss_name(loss));
+  esc_verify_record(worst, s.gradient.loss - loss_at(&s, unused), 1e-14, "loss: %s, %s",
+                    esc_verify_activation_name(kind), esc_verify_loss_name(loss));
   for (size_t i = 0; i < WEIGHTS; i++)
-    esc_verify_take(worst, s.g[i] - quotient(&s, i, unused), 1e-11 * (1 + fabs(s.g[i])),
-                    "%s, %s, weight %zu", esc_verify_activation_name(kind),
-                    esc_verify_loss_name(loss), i);
+    esc_verify_record(worst, s.g[i] - quotient(&s, i, unused), 1e-11 * (1 + fabs(s.g[i])),
+                      "%s, %s, weight %zu", esc_verify_activation_name(kind),
+                      esc_verify_loss_name(loss), i);
 done:
-  esc_verify_scene_close(&s);
+  esc_verify_fixture_close(&s);
   return status;
 }
 
-/* Directions, weights and sample weights are the scene's. Sums of up to thirty products of
+/* Directions, weights and sample weights are the fixture's. Sums of up to thirty products of
  * numbers up to 2, each good to some ulps. */
 static esc_status check_oracle(int kind, int loss, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
-  esc_verify_scene s;
+  esc_verify_fixture s;
   long double v[2 * 3], w[WEIGHTS], g[WEIGHTS];
   esc_oracle_gradient want = {.g = g};
   const char *name = esc_verify_activation_name(kind), *cost = esc_verify_loss_name(loss);
@@ -79,17 +79,18 @@ static esc_status check_oracle(int kind, int loss, esc_verify_worst *worst) {
   for (int i = 0; i < WEIGHTS; i++) w[i] = s.w[i];
   ESC_TRY(esc_oracle_gradient_of(&s.problem, v, w, &s.batch, &want));
   const double ulps = 30 * DBL_EPSILON;
-  esc_verify_take(worst, s.gradient.loss - (double)want.loss, ulps, "%s, %s, loss", name, cost);
+  esc_verify_record(worst, s.gradient.loss - (double)want.loss, ulps, "%s, %s, loss", name, cost);
   for (int l = 0; l < 2; l++)
-    esc_verify_take(worst, s.gradient.deficit[l] - (double)want.deficit[l], ulps,
-                    "%s, %s, E[u.kappa] of interface %d", name, cost, l + 1);
+    esc_verify_record(worst, s.gradient.deficit[l] - (double)want.deficit[l], ulps,
+                      "%s, %s, E[u.kappa] of interface %d", name, cost, l + 1);
   for (int l = 0; l < 3; l++)
-    esc_verify_take(worst, s.gradient.grad_norm_sq[l] - (double)want.grad_norm_sq[l],
-                    ulps * (1 + s.gradient.grad_norm_sq[l]), "%s, %s, |G_%d|^2", name, cost, l + 1);
+    esc_verify_record(worst, s.gradient.grad_norm_sq[l] - (double)want.grad_norm_sq[l],
+                      ulps * (1 + s.gradient.grad_norm_sq[l]), "%s, %s, |G_%d|^2", name, cost,
+                      l + 1);
   for (int i = 0; i < WEIGHTS; i++)
-    esc_verify_take(worst, s.g[i] - (double)g[i], ulps, "%s, %s, weight %d", name, cost, i);
+    esc_verify_record(worst, s.g[i] - (double)g[i], ulps, "%s, %s, weight %d", name, cost, i);
 done:
-  esc_verify_scene_close(&s);
+  esc_verify_fixture_close(&s);
   return status;
 }
 
@@ -113,6 +114,6 @@ static esc_status differences(const esc_verify_target *t, esc_verify_worst *wors
 
 const esc_verify_check esc_verify_gradients[] = {
     {"gradients: against long double", against_oracle},
-    {"gradients: differences of the loss", differences},
+    {"gradients: against differences of the loss", differences},
     {0},
 };

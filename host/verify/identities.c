@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "verify/scene.h"
+#include "verify/fixture.h"
 #include "verify/train.h"
 #include "verify/verify.h"
 
@@ -42,7 +42,7 @@ static esc_status check_ledger(const esc_problem *p, const char *name, esc_verif
   esc_results *r = NULL;
   ESC_TRY(esc_verify_train(&esc_reference_engine, p, 2, &layout, &r, NULL));
   for (int i = 0; i < 2 * (p->shape.layers - 1); i++)
-    esc_verify_take(worst, r->ledger_residual[i], 1e-14 * r->ledger_gross[i], "%s", name);
+    esc_verify_record(worst, r->ledger_residual[i], 1e-14 * r->ledger_gross[i], "%s", name);
 done:
   esc_results_free(r);
   return status;
@@ -75,7 +75,7 @@ done:
 }
 
 /* One update by the reference's gradient. */
-static void step(esc_verify_scene *s) {
+static void step(esc_verify_fixture *s) {
   const esc_problem *p = &s->problem;
   for (int l = 0; l < p->shape.layers; l++)
     for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
@@ -83,7 +83,7 @@ static void step(esc_verify_scene *s) {
 }
 
 /* sum_l |W_l|^2/gamma_l, more than any entry of M is a sum of. */
-static double size_of(const esc_verify_scene *s) {
+static double size_of(const esc_verify_fixture *s) {
   const esc_problem *p = &s->problem;
   double size = 0;
   for (int l = 0; l < p->shape.layers; l++)
@@ -93,19 +93,19 @@ static double size_of(const esc_verify_scene *s) {
 }
 
 /* The step's change is eta R + eta^2 S. Entries of M, and each weight, carry an ulp. */
-static esc_status check_step(esc_verify_scene *s, matrices *m, const char *name,
+static esc_status check_step(esc_verify_fixture *s, matrices *m, const char *name,
                              esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   const double rate = s->problem.rate, size = size_of(s);
   esc_imbalance_matrix(&s->problem, s->w, m->before);
   ESC_TRY(esc_imbalance_flow(&s->problem, s->directions, s->w, &s->batch, m->flow));
-  esc_verify_scene_gradient(s);
+  esc_verify_fixture_gradient(s);
   esc_imbalance_second(&s->problem, s->g, m->second);
   step(s);
   esc_imbalance_matrix(&s->problem, s->w, m->after);
   for (size_t i = 0; i < m->count; i++)
-    esc_verify_take(worst, m->after[i] - m->before[i] - rate * (m->flow[i] + rate * m->second[i]),
-                    16 * DBL_EPSILON * fmax(size, size_of(s)), "%s, entry %zu", name, i);
+    esc_verify_record(worst, m->after[i] - m->before[i] - rate * (m->flow[i] + rate * m->second[i]),
+                      16 * DBL_EPSILON * fmax(size, size_of(s)), "%s, entry %zu", name, i);
 done:
   return status;
 }
@@ -114,13 +114,13 @@ enum { STEPS = 4 };
 
 static esc_status check_matrix(const esc_problem *p, const char *name, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
-  esc_verify_scene s = {0};
+  esc_verify_fixture s = {0};
   matrices m = {0};
-  ESC_TRY(esc_verify_scene_open(p, &s));
+  ESC_TRY(esc_verify_fixture_open(p, &s));
   ESC_TRY(matrices_create(p, &m));
   for (int k = 0; k < STEPS; k++) ESC_TRY(check_step(&s, &m, name, worst));
 done:
-  esc_verify_scene_close(&s);
+  esc_verify_fixture_close(&s);
   free(m.before);
   return status;
 }
@@ -139,7 +139,7 @@ static esc_status matrix(const esc_verify_target *t, esc_verify_worst *worst) {
 }
 
 /* |G_l| |W_l|: the size of the products whose difference over an interface is the flow. */
-static double product_size(const esc_verify_scene *s, int l) {
+static double product_size(const esc_verify_fixture *s, int l) {
   const esc_shape shape = s->problem.shape;
   double norm2 = 0;
   for (size_t i = esc_weight_offset(shape, l); i < esc_weight_offset(shape, l + 1); i++)
@@ -151,24 +151,25 @@ static double product_size(const esc_verify_scene *s, int l) {
  * terms, each good to an ulp of its size. */
 static esc_status check_trace(const esc_problem *p, const char *name, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
-  esc_verify_scene s = {0};
+  esc_verify_fixture s = {0};
   matrices m = {0};
-  ESC_TRY(esc_verify_scene_open(p, &s));
+  ESC_TRY(esc_verify_fixture_open(p, &s));
   ESC_TRY(matrices_create(p, &m));
   ESC_TRY(esc_imbalance_flow(p, s.directions, s.w, &s.batch, m.flow));
-  esc_verify_scene_gradient(&s);
+  esc_verify_fixture_gradient(&s);
   esc_imbalance_second(p, s.g, m.second);
   for (int l = 0; l < p->shape.layers - 1; l++) {
     const double above = esc_metric_gamma(p, l + 1) * s.gradient.grad_norm_sq[l + 1];
     const double below = esc_metric_gamma(p, l) * s.gradient.grad_norm_sq[l];
-    esc_verify_take(worst, esc_imbalance_trace(p, m.flow, l) + 2 * s.gradient.deficit[l],
-                    100 * DBL_EPSILON * (product_size(&s, l) + product_size(&s, l + 1)),
-                    "%s, flow of interface %d", name, l + 1);
-    esc_verify_take(worst, esc_imbalance_trace(p, m.second, l) - (above - below),
-                    100 * DBL_EPSILON * (above + below), "%s, eta^2 of interface %d", name, l + 1);
+    esc_verify_record(worst, esc_imbalance_trace(p, m.flow, l) + 2 * s.gradient.deficit[l],
+                      100 * DBL_EPSILON * (product_size(&s, l) + product_size(&s, l + 1)),
+                      "%s, flow of interface %d", name, l + 1);
+    esc_verify_record(worst, esc_imbalance_trace(p, m.second, l) - (above - below),
+                      100 * DBL_EPSILON * (above + below), "%s, eta^2 of interface %d", name,
+                      l + 1);
   }
 done:
-  esc_verify_scene_close(&s);
+  esc_verify_fixture_close(&s);
   free(m.before);
   return status;
 }
@@ -179,33 +180,33 @@ static esc_status trace(const esc_verify_target *t, esc_verify_worst *worst) {
   return every_case(&p, check_trace, worst);
 }
 
-/* Where kappa = 0 the flow keeps the imbalance, and what moves is of order eta^2: linear
- * networks keep all of M, ReLU's each unit's own entry of it. */
+/* If kappa = 0 the flow conserves the imbalance, and its change is of order eta^2. Linear networks
+ * conserve all of M, ReLU networks its diagonal. */
 static esc_status homogeneous(const esc_verify_target *t, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   (void)t;
-  esc_verify_scene s = {0};
+  esc_verify_fixture s = {0};
   matrices m = {0};
   for (int kind = ESC_ACTIVATION_LINEAR; kind <= ESC_ACTIVATION_RELU; kind++) {
     esc_problem p = matrix_problem();
     p.activation = esc_verify_activation(kind);
-    ESC_TRY(esc_verify_scene_open(&p, &s));
+    ESC_TRY(esc_verify_fixture_open(&p, &s));
     ESC_TRY(matrices_create(&p, &m));
     ESC_TRY(esc_imbalance_flow(&p, s.directions, s.w, &s.batch, m.flow));
-    esc_verify_scene_gradient(&s);
+    esc_verify_fixture_gradient(&s);
     for (size_t i = 0; i < m.count; i++) {
       const size_t n = (size_t)p.shape.width, l = i / (n * n), row = i / n % n, column = i % n;
       if (kind == ESC_ACTIVATION_RELU && row != column) continue;
-      esc_verify_take(worst, m.flow[i], 16 * DBL_EPSILON * product_size(&s, (int)l + 1),
-                      "%s, interface %zu", esc_verify_activation_name(kind), l + 1);
+      esc_verify_record(worst, m.flow[i], 16 * DBL_EPSILON * product_size(&s, (int)l + 1),
+                        "%s, interface %zu", esc_verify_activation_name(kind), l + 1);
     }
-    esc_verify_scene_close(&s);
+    esc_verify_fixture_close(&s);
     free(m.before);
-    s = (esc_verify_scene){0};
+    s = (esc_verify_fixture){0};
     m = (matrices){0};
   }
 done:
-  esc_verify_scene_close(&s);
+  esc_verify_fixture_close(&s);
   free(m.before);
   return status;
 }
@@ -213,7 +214,7 @@ done:
 const esc_verify_check esc_verify_identities[] = {
     {"ledger of 50 steps, in double", ledger},
     {"matrix identity: change of a step", matrix},
-    {"matrix identity: traces are the ledger's", trace},
-    {"matrix identity: linear, ReLU at eta^2", homogeneous},
+    {"matrix identity: trace against the ledger", trace},
+    {"matrix identity: linear and ReLU, eta^2", homogeneous},
     {0},
 };

@@ -5,17 +5,17 @@
 #include <stdlib.h>
 
 #include "escapement/internal/theory.h"
-#include "verify/scene.h"
+#include "verify/fixture.h"
 #include "verify/verify.h"
 
 /* docs/theory, section 9.3 has 15 digits; what cancels in f - T and u.kappa costs one or two. */
 static const double digits = 5e-13;
 
-static void take(esc_verify_worst *worst, double got, double want, const char *what) {
-  esc_verify_take(worst, got - want, digits * fabs(want), "%s", what);
+static void record(esc_verify_worst *worst, double got, double want, const char *what) {
+  esc_verify_record(worst, got - want, digits * fabs(want), "%s", what);
 }
 
-static esc_status open(int kind, int loss, esc_verify_scene *s) {
+static esc_status open(int kind, int loss, esc_verify_fixture *s) {
   esc_status status = ESC_OK;
   esc_problem p = esc_verify_problem(3, 3, 2, 5);
   p.activation = esc_verify_activation(kind);
@@ -23,7 +23,7 @@ static esc_status open(int kind, int loss, esc_verify_scene *s) {
   p.teacher.amplitude[0] = 1.2;
   p.metric = ESC_METRIC_NORMALIZED;
   p.rate = 0.1;
-  ESC_TRY(esc_verify_scene_open(&p, s));
+  ESC_TRY(esc_verify_fixture_open(&p, s));
   for (int l = 0; l < 3; l++)
     for (int i = 0; i < esc_fan_out(p.shape, l); i++)
       for (int j = 0; j < esc_fan_in(p.shape, l); j++)
@@ -39,18 +39,18 @@ done:
 
 static esc_status tanh_squared(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
-  esc_verify_scene s;
+  esc_verify_fixture s;
   const esc_status status = open(ESC_ACTIVATION_TANH, ESC_LOSS_SQUARED, &s);
   if (status == ESC_OK) {
-    esc_verify_scene_gradient(&s);
-    take(worst, s.gradient.loss, .36683818770414, "loss");
-    take(worst, s.gradient.grad_norm_sq[0], .116969281224323, "|G_1|^2");
-    take(worst, s.gradient.grad_norm_sq[1], .365893706796484, "|G_2|^2");
-    take(worst, s.gradient.grad_norm_sq[2], .0803749762316104, "|G_3|^2");
-    take(worst, s.gradient.deficit[0], -.0161192237295039, "E[u_1.kappa]");
-    take(worst, s.gradient.deficit[1], .000972717166747007, "E[u_2.kappa]");
+    esc_verify_fixture_gradient(&s);
+    record(worst, s.gradient.loss, .36683818770414, "loss");
+    record(worst, s.gradient.grad_norm_sq[0], .116969281224323, "|G_1|^2");
+    record(worst, s.gradient.grad_norm_sq[1], .365893706796484, "|G_2|^2");
+    record(worst, s.gradient.grad_norm_sq[2], .0803749762316104, "|G_3|^2");
+    record(worst, s.gradient.deficit[0], -.0161192237295039, "E[u_1.kappa]");
+    record(worst, s.gradient.deficit[1], .000972717166747007, "E[u_2.kappa]");
   }
-  esc_verify_scene_close(&s);
+  esc_verify_fixture_close(&s);
   return status;
 }
 
@@ -71,23 +71,23 @@ static esc_status others(const esc_verify_target *t, esc_verify_worst *worst) {
   };
   esc_status status = ESC_OK;
   for (size_t i = 0; i < sizeof row / sizeof row[0] && status == ESC_OK; i++) {
-    esc_verify_scene s;
+    esc_verify_fixture s;
     status = open(row[i].activation, row[i].loss, &s);
     if (status == ESC_OK) {
       const char *name = row[i].loss ? esc_verify_loss_name(row[i].loss)
                                      : esc_verify_activation_name(row[i].activation);
-      esc_verify_scene_gradient(&s);
-      take(worst, s.gradient.loss, row[i].value, name);
-      take(worst, s.gradient.deficit[0], row[i].first, name);
-      take(worst, s.gradient.deficit[1], row[i].second, name);
+      esc_verify_fixture_gradient(&s);
+      record(worst, s.gradient.loss, row[i].value, name);
+      record(worst, s.gradient.deficit[0], row[i].first, name);
+      record(worst, s.gradient.deficit[1], row[i].second, name);
     }
-    esc_verify_scene_close(&s);
+    esc_verify_fixture_close(&s);
   }
   return status;
 }
 
 /* |W_{l+1}|^2/gamma_{l+1} - |W_l|^2/gamma_l, gamma = (3, 1, 1/3). */
-static double imbalance(const esc_verify_scene *s, int l) {
+static double imbalance(const esc_verify_fixture *s, int l) {
   const esc_shape shape = s->problem.shape;
   double norm2[2] = {0};
   for (int k = 0; k < 2; k++)
@@ -98,20 +98,20 @@ static double imbalance(const esc_verify_scene *s, int l) {
 
 static esc_status update(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
-  esc_verify_scene s;
+  esc_verify_fixture s;
   const esc_status status = open(ESC_ACTIVATION_TANH, ESC_LOSS_SQUARED, &s);
   if (status == ESC_OK) {
-    esc_verify_scene_gradient(&s);
-    take(worst, imbalance(&s, 0), 1.25671826479664, "first interface, before");
-    take(worst, imbalance(&s, 1), .0666007712193415, "second interface, before");
+    esc_verify_fixture_gradient(&s);
+    record(worst, imbalance(&s, 0), 1.25671826479664, "first interface, before");
+    record(worst, imbalance(&s, 1), .0666007712193415, "second interface, before");
     for (int l = 0; l < 3; l++)
       for (size_t i = esc_weight_offset(s.problem.shape, l);
            i < esc_weight_offset(s.problem.shape, l + 1); i++)
         s.w[i] -= s.problem.rate * esc_metric_gamma(&s.problem, l) * s.g[i];
-    take(worst, imbalance(&s, 0), 1.26009196817377, "first interface, after");
-    take(worst, imbalance(&s, 1), .0630152073054666, "second interface, after");
+    record(worst, imbalance(&s, 0), 1.26009196817377, "first interface, after");
+    record(worst, imbalance(&s, 1), .0630152073054666, "second interface, after");
   }
-  esc_verify_scene_close(&s);
+  esc_verify_fixture_close(&s);
   return status;
 }
 
@@ -133,22 +133,22 @@ static void grid(double *x, double *weight) {
 static esc_status population(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   esc_status status = ESC_OK;
-  esc_verify_scene s = {0};
+  esc_verify_fixture s = {0};
   double *x = NULL, *weight = NULL, signal = 0;
   ESC_TRY(open(ESC_ACTIVATION_TANH, ESC_LOSS_SQUARED, &s));
   ESC_TRY_ALLOCATE(x = calloc((size_t)2 * NODES * NODES, sizeof *x));
   ESC_TRY_ALLOCATE(weight = calloc((size_t)NODES * NODES, sizeof *weight));
   grid(x, weight);
   s.batch = (esc_batch){.samples = NODES * NODES, .x = x, .weight = weight};
-  esc_verify_scene_gradient(&s);
+  esc_verify_fixture_gradient(&s);
   for (int i = 0; i < NODES * NODES; i++)
     signal += weight[i] * x[2 * i] * esc_reference_output(&s.problem, s.w, x + 2 * i, s.work);
-  take(worst, s.gradient.loss, .195592419666818, "loss");
-  take(worst, s.gradient.deficit[0], -.023937916562536, "E[u_1.kappa]");
-  take(worst, s.gradient.deficit[1], -.00527152522254937, "E[u_2.kappa]");
-  take(worst, signal, .139911710778937, "S");
+  record(worst, s.gradient.loss, .195592419666818, "loss");
+  record(worst, s.gradient.deficit[0], -.023937916562536, "E[u_1.kappa]");
+  record(worst, s.gradient.deficit[1], -.00527152522254937, "E[u_2.kappa]");
+  record(worst, signal, .139911710778937, "S");
 done:
-  esc_verify_scene_close(&s);
+  esc_verify_fixture_close(&s);
   free(x);
   free(weight);
   return status;
@@ -168,7 +168,7 @@ static double product(const double *a, const double *b) {
   return sum;
 }
 
-static rate rate_of(esc_verify_scene *s, double c1) {
+static rate rate_of(esc_verify_fixture *s, double c1) {
   const double amplitude = s->problem.teacher.amplitude[0];
   double g[3][WEIGHTS] = {{0}}; /* means of x_1, T_perp and f times df/dW */
   rate r = {0};
@@ -189,8 +189,8 @@ static rate rate_of(esc_verify_scene *s, double c1) {
 }
 
 /* The error of c_1 is in the drive, and with T_perp in the second term. */
-static void take_rate(esc_verify_worst *worst, const rate *got, const rate *want,
-                      const char *inputs) {
+static void record_rate(esc_verify_worst *worst, const rate *got, const rate *want,
+                        const char *inputs) {
   const struct {
     const char *name;
     double got, want, size;
@@ -202,8 +202,8 @@ static void take_rate(esc_verify_worst *worst, const rate *got, const rate *want
       {"third term", got->third, want->third, want->third},
   };
   for (int k = 0; k < 5; k++)
-    esc_verify_take(worst, row[k].got - row[k].want, digits * row[k].size, "%s, %s", row[k].name,
-                    inputs);
+    esc_verify_record(worst, row[k].got - row[k].want, digits * row[k].size, "%s, %s", row[k].name,
+                      inputs);
 }
 
 static esc_status signal_rate(const esc_verify_target *t, esc_verify_worst *worst) {
@@ -213,21 +213,21 @@ static esc_status signal_rate(const esc_verify_target *t, esc_verify_worst *wors
                             .0823578356719926, .00383468018503042};
   static const rate gaussian = {.139911710778937, .348043074449351, .252973929327415,
                                 .00922478250663689, .0505481748258261};
-  esc_verify_scene s = {0};
+  esc_verify_fixture s = {0};
   esc_classification c;
   double *x = NULL, *weight = NULL;
   ESC_TRY(open(ESC_ACTIVATION_TANH, ESC_LOSS_SQUARED, &s));
   ESC_TRY(esc_classify(&s.problem.activation, &c));
   rate got = rate_of(&s, c.c1);
-  take_rate(worst, &got, &five, "five inputs");
+  record_rate(worst, &got, &five, "five inputs");
   ESC_TRY_ALLOCATE(x = calloc((size_t)2 * NODES * NODES, sizeof *x));
   ESC_TRY_ALLOCATE(weight = calloc((size_t)NODES * NODES, sizeof *weight));
   grid(x, weight);
   s.batch = (esc_batch){.samples = NODES * NODES, .x = x, .weight = weight};
   got = rate_of(&s, c.c1);
-  take_rate(worst, &got, &gaussian, "Gaussian inputs");
+  record_rate(worst, &got, &gaussian, "Gaussian inputs");
 done:
-  esc_verify_scene_close(&s);
+  esc_verify_fixture_close(&s);
   free(x);
   free(weight);
   return status;

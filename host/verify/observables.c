@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The observables that snapshots record: the signal's rate is what the three terms say,
- * and responses in float are the reference's. */
+/* Observables of snapshots: dS/dt against the sum of its three terms, and evaluation in float
+ * against the reference. */
 #include "escapement/internal/observe.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#include "cpu/respond.h"
+#include "cpu/evaluate.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/theory.h"
-#include "verify/scene.h"
+#include "verify/fixture.h"
 #include "verify/verify.h"
 
-/* Samples of a rate; of responses in float, more than a tile of the CPU engine. */
-enum { RATE_SAMPLES = 24, RESPONSE_SAMPLES = 160 };
+/* Samples for dS/dt, and for the evaluation in float: more than one tile of the CPU engine. */
+enum { RATE_SAMPLES = 24, EVALUATION_SAMPLES = 160 };
 
-/* A scene whose batch is an evaluation sample. */
-typedef struct scene {
-  esc_verify_scene network;
+/* A fixture with an evaluation sample as its batch. */
+typedef struct fixture {
+  esc_verify_fixture network;
   esc_observer observer;
   esc_eval_sample sample;
   esc_member member;
   double *x, *moved, *row;
   esc_arena respond, observe;
-} scene;
+} fixture;
 
-static void close_scene(scene *s) {
-  esc_verify_scene_close(&s->network);
+static void close_fixture(fixture *s) {
+  esc_verify_fixture_close(&s->network);
   esc_observer_free(&s->observer);
   esc_eval_sample_free(&s->sample);
   esc_arena_free(&s->respond);
@@ -36,12 +36,12 @@ static void close_scene(scene *s) {
   free(s->row);
 }
 
-static esc_status open_scene(const esc_problem *p, int samples, scene *s) {
+static esc_status open_fixture(const esc_problem *p, int samples, fixture *s) {
   esc_status status = ESC_OK;
   const size_t weights = esc_weight_count(p->shape);
   esc_classification c;
-  *s = (scene){.member = esc_verify_member(3, 2, 0.3)};
-  ESC_TRY(esc_verify_scene_open(p, &s->network));
+  *s = (fixture){.member = esc_verify_member(3, 2, 0.3)};
+  ESC_TRY(esc_verify_fixture_open(p, &s->network));
   const esc_problem *own = &s->network.problem;
   ESC_TRY(esc_classify(&p->activation, &c));
   ESC_TRY(esc_observer_init(&s->observer, own, c.c1, samples));
@@ -57,12 +57,12 @@ done:
   return status;
 }
 
-static double at(const scene *s, int observable) {
+static double at(const fixture *s, int observable) {
   return s->row[esc_observable_offset(s->network.problem.shape.layers, observable)];
 }
 
 /* S after a step h of the flow along -gamma G. */
-static double signal_after(scene *s, double h) {
+static double signal_after(fixture *s, double h) {
   const esc_problem *p = &s->network.problem;
   esc_evaluation r;
   for (int l = 0; l < p->shape.layers; l++) {
@@ -79,10 +79,10 @@ static double signal_after(scene *s, double h) {
  * rounding over h are below 1e-10 of the terms. */
 static esc_status check_rate(const esc_problem *p, const char *name, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
-  scene s;
+  fixture s;
   esc_evaluation evaluation;
-  ESC_TRY(open_scene(p, RATE_SAMPLES, &s));
-  esc_verify_scene *n = &s.network;
+  ESC_TRY(open_fixture(p, RATE_SAMPLES, &s));
+  esc_verify_fixture *n = &s.network;
   const esc_batch batch = {.samples = s.sample.samples, .x = s.x};
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(&n->problem, s.observer.directions, n->w, &batch, n->work, &gradient);
@@ -95,13 +95,13 @@ static esc_status check_rate(const esc_problem *p, const char *name, esc_verify_
   const double near = signal_after(&s, h) - signal_after(&s, -h);
   const double far = signal_after(&s, 2 * h) - signal_after(&s, -2 * h);
   const double rate = (8 * near - far) / (12 * h);
-  esc_verify_take(worst, drive + second - third - rate, 1e-10 * (1 + size), "%s", name);
+  esc_verify_record(worst, drive + second - third - rate, 1e-10 * (1 + size), "%s", name);
 done:
-  close_scene(&s);
+  close_fixture(&s);
   return status;
 }
 
-static esc_status rate_of_the_signal(const esc_verify_target *t, esc_verify_worst *worst) {
+static esc_status signal_rate(const esc_verify_target *t, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   (void)t;
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++) {
@@ -116,49 +116,50 @@ done:
 }
 
 /* Sums of some hundred products in float, each good to 1e-7 of its parts. */
-static esc_status check_response(const esc_problem *p, const char *name, esc_verify_worst *worst) {
+static esc_status check_evaluation(const esc_problem *p, const char *name,
+                                   esc_verify_worst *worst) {
   esc_status status = ESC_OK;
-  esc_cpu_responder *fast = NULL;
+  esc_cpu_evaluator *fast = NULL;
   esc_evaluation want, got;
-  scene s;
-  ESC_TRY(open_scene(p, RESPONSE_SAMPLES, &s));
+  fixture s;
+  ESC_TRY(open_fixture(p, EVALUATION_SAMPLES, &s));
   for (size_t i = 0; i < esc_weight_count(p->shape); i++)
     s.network.w[i] = (double)(float)s.network.w[i];
-  ESC_TRY(esc_cpu_responder_create(&s.network.problem, &fast));
+  ESC_TRY(esc_cpu_evaluator_create(&s.network.problem, &fast));
   esc_evaluation_compute(&s.observer, &s.sample, s.network.w, s.network.work, &s.respond, &want);
-  esc_cpu_respond(fast, &s.observer, &s.sample, s.network.w, &got);
+  esc_cpu_evaluate(fast, &s.observer, &s.sample, s.network.w, &got);
   const double f = sqrt(want.output_variance + want.output_mean * want.output_mean);
-  esc_verify_take(worst, got.loss - want.loss, 1e-5 * (want.loss + f), "%s, loss", name);
-  esc_verify_take(worst, got.signal - want.signal, 1e-5 * f, "%s, S", name);
+  esc_verify_record(worst, got.loss - want.loss, 1e-5 * (want.loss + f), "%s, loss", name);
+  esc_verify_record(worst, got.signal - want.signal, 1e-5 * f, "%s, S", name);
   for (int l = 0; l < p->shape.layers; l++) {
     const double gamma2 = want.signal_grad_norm_sq[l];
-    esc_verify_take(worst, got.signal_grad_norm_sq[l] - gamma2, 5e-5 * gamma2, "%s, |Gamma|^2",
-                    name);
-    esc_verify_take(worst, got.orthogonal[l] - want.orthogonal[l], 5e-5 * (gamma2 + sqrt(gamma2)),
-                    "%s, second term", name);
-    esc_verify_take(worst, got.self_interaction[l] - want.self_interaction[l],
-                    5e-5 * (gamma2 + sqrt(gamma2) * f), "%s, third term", name);
+    esc_verify_record(worst, got.signal_grad_norm_sq[l] - gamma2, 5e-5 * gamma2, "%s, |Gamma|^2",
+                      name);
+    esc_verify_record(worst, got.orthogonal[l] - want.orthogonal[l], 5e-5 * (gamma2 + sqrt(gamma2)),
+                      "%s, second term", name);
+    esc_verify_record(worst, got.self_interaction[l] - want.self_interaction[l],
+                      5e-5 * (gamma2 + sqrt(gamma2) * f), "%s, third term", name);
   }
 done:
-  esc_cpu_responder_free(fast);
-  close_scene(&s);
+  esc_cpu_evaluator_free(fast);
+  close_fixture(&s);
   return status;
 }
 
-static esc_status responses_in_float(const esc_verify_target *t, esc_verify_worst *worst) {
+static esc_status evaluation_in_float(const esc_verify_target *t, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   (void)t;
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++) {
     esc_problem p = esc_verify_problem(4, 17, 9, 8);
     p.activation = esc_verify_activation(kind);
-    ESC_TRY(check_response(&p, esc_verify_activation_name(kind), worst));
+    ESC_TRY(check_evaluation(&p, esc_verify_activation_name(kind), worst));
   }
 done:
   return status;
 }
 
 const esc_verify_check esc_verify_observables[] = {
-    {"dS/dt is the sum of its three terms", rate_of_the_signal},
-    {"responses in float against the reference", responses_in_float},
+    {"dS/dt is the sum of its three terms", signal_rate},
+    {"evaluation in float against the reference", evaluation_in_float},
     {0},
 };

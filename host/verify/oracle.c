@@ -11,7 +11,7 @@
 
 typedef long double real;
 
-/* Rows and columns of layer l's matrix, and where its entries begin. */
+/* Rows and columns of the matrix of layer l, and the offset of its entries. */
 static size_t rows_of(const esc_problem *p, int l) {
   return l == p->shape.layers - 1 ? 1 : (size_t)p->shape.width;
 }

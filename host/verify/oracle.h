@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The test oracle of the reference engine: the same training in long double, written
- * independently. It works by matrices over a whole minibatch instead of sample by sample,
- * takes activations, derivatives, deficits and losses from libm instead of the engines'
- * headers, and draws teacher, initial weights and inputs from their definitions in
- * model.h. It shares with the engines the normals of an address alone, which are checked
- * against Box-Muller in double. */
+/* The test oracle of the reference engine: the same training in long double, implemented
+ * independently. It uses matrices over a whole minibatch instead of single samples, libm instead of
+ * the headers of the engines for activations, derivatives, deficits and losses, and the definitions
+ * in model.h for teacher, initial weights and inputs. The only shared code computes normals from an
+ * address, and is checked against Box-Muller in double. */
 #ifndef ESC_VERIFY_ORACLE_H
 #define ESC_VERIFY_ORACLE_H
 
@@ -30,22 +29,22 @@ void esc_oracle_initial(const esc_problem *problem, const esc_member *member,
 
 typedef struct esc_oracle_gradient {
   long double loss;
-  long double *g;                           /* flat as the weights; the caller's */
+  long double *g;                           /* flat as the weights; owned by the caller */
   long double deficit[ESC_LAYERS_MAX];      /* (interface) E[u_l . kappa(z_l)] */
   long double grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
 } esc_oracle_gradient;
 
-/* Of the weights over a batch whose sample weights default to 1/samples. ESC_NO_MEMORY. */
+/* Gradient over a batch; sample weights default to 1/samples. ESC_NO_MEMORY. */
 esc_status esc_oracle_gradient_of(const esc_problem *problem, const long double *directions,
                                   const long double *weights, const esc_batch *batch,
                                   esc_oracle_gradient *out);
 
-/* A member trained to its end. */
+/* A completed training run of a member. */
 typedef struct esc_oracle_run {
   int64_t steps, escape_step[ESC_THRESHOLDS_MAX];
   long double loss, smoothed;
-  /* (threshold) Least |average - threshold| at the crossing and the step before, over the
-   * threshold: an engine whose losses are better than this has the same escape step. */
+  /* (threshold) Smallest |average - threshold| at the crossing and the step before, over the
+   * threshold: an engine with smaller errors of the loss has the same escape step. */
   long double margin[ESC_THRESHOLDS_MAX];
   long double ledger[ESC_LAYERS_MAX], drift[ESC_LAYERS_MAX]; /* (interface) as in results.h */
   long double path[ESC_LAYERS_MAX];                          /* (layer) 2 eta |G_l| summed */

@@ -23,14 +23,14 @@ static const known_answer known_answers[] = {
      {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}},
 };
 
-/* Bits: none may differ. */
+/* Bitwise. */
 static esc_status philox(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   for (size_t i = 0; i < sizeof known_answers / sizeof known_answers[0]; i++) {
     const known_answer *k = &known_answers[i];
     const esc_u32x4 got = esc_philox4x32_10(k->counter, k->key);
     for (int j = 0; j < 4; j++)
-      esc_verify_take(worst, got.v[j] != k->out.v[j], 0, "vector %zu, word %d", i, j);
+      esc_verify_record(worst, got.v[j] != k->out.v[j], 0, "vector %zu, word %d", i, j);
   }
   return ESC_OK;
 }
@@ -44,8 +44,8 @@ static esc_status address(const esc_verify_target *t, esc_verify_worst *worst) {
       esc_philox_counter(ESC_DOMAIN_TEACHER, 0xabcdef12345678, 0x13579bdf, 0x2468ace0);
   const esc_u32x2 k = esc_philox_key(0x0f1e2d3c4b5a6978);
   for (int i = 0; i < 4; i++)
-    esc_verify_take(worst, c.v[i] != counter[i], 0, "counter, word %d", i);
-  for (int i = 0; i < 2; i++) esc_verify_take(worst, k.v[i] != key[i], 0, "key, word %d", i);
+    esc_verify_record(worst, c.v[i] != counter[i], 0, "counter, word %d", i);
+  for (int i = 0; i < 2; i++) esc_verify_record(worst, k.v[i] != key[i], 0, "key, word %d", i);
   return ESC_OK;
 }
 
@@ -66,9 +66,9 @@ static esc_status box_muller(const esc_verify_target *t, esc_verify_worst *worst
       const double angle = 2 * M_PI * (bits.v[2 * pair + 1] + 0.5) * 0x1p-32;
       const double want[2] = {radius * sin(angle), radius * cos(angle)};
       for (int k = 0; k < 2; k++)
-        esc_verify_take(worst, (double)got[2 * pair + k] - want[k],
-                        1e-14 + 5 * 0x1p-24 * fabs(want[k]), "block %u, normal %d", i,
-                        2 * pair + k);
+        esc_verify_record(worst, (double)got[2 * pair + k] - want[k],
+                          1e-14 + 5 * 0x1p-24 * fabs(want[k]), "block %u, normal %d", i,
+                          2 * pair + k);
     }
   }
   return ESC_OK;
@@ -76,7 +76,8 @@ static esc_status box_muller(const esc_verify_target *t, esc_verify_worst *worst
 
 enum { MOMENTS = 4, BLOCKS = 1 << 16 };
 
-/* Five standard errors sqrt((m_2k - m_k^2)/n). The draws are fixed: no luck in it. */
+/* Five standard errors sqrt((m_2k - m_k^2)/n). The draws are fixed, so the result is always the
+ * same. */
 static esc_status moments(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   static const double moment[2 * MOMENTS + 1] = {1, 0, 1, 0, 3, 0, 15, 0, 105};
@@ -92,9 +93,9 @@ static esc_status moments(const esc_verify_target *t, esc_verify_worst *worst) {
     }
   }
   for (int k = 1; k <= MOMENTS; k++)
-    esc_verify_take(worst, sum[k] / n - moment[k],
-                    5 * sqrt((moment[2 * k] - moment[k] * moment[k]) / n), "moment %d", k);
-  esc_verify_take(worst, neighbours / (3.0 * BLOCKS), 5 / sqrt(3.0 * BLOCKS), "neighbours");
+    esc_verify_record(worst, sum[k] / n - moment[k],
+                      5 * sqrt((moment[2 * k] - moment[k] * moment[k]) / n), "moment %d", k);
+  esc_verify_record(worst, neighbours / (3.0 * BLOCKS), 5 / sqrt(3.0 * BLOCKS), "neighbours");
   return ESC_OK;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All checks of a request, in order, as data. */
+/* Runs the checks of a request in order. */
 #include "escapement/verify.h"
 
 #include <math.h>
@@ -12,7 +12,7 @@
 #include "escapement/internal/library.h"
 #include "machine/processor.h"
 #include "machine/threads.h"
-#include "verify/scene.h"
+#include "verify/fixture.h"
 #include "verify/verify.h"
 
 typedef struct suite {
@@ -48,7 +48,7 @@ static esc_status add_worst(suite *s, const char *name, const esc_verify_worst *
                          .ratio = esc_verify_ratio(worst),
                          .compared = worst->compared};
   snprintf(r.name, sizeof r.name, "%s", name);
-  snprintf(r.where, sizeof r.where, "%s", worst->at);
+  snprintf(r.where, sizeof r.where, "%s", worst->location);
   return add(s, &r);
 }
 
@@ -59,18 +59,18 @@ static esc_status add_skipped(suite *s, const char *name, const char *reason) {
   return add(s, &r);
 }
 
-/* A check that finds no answer (a quadrature that does not converge) has failed; without
- * memory or device there is nothing to say. */
+/* A check whose computation fails (a quadrature that does not converge) counts as failed; lack of
+ * memory or of a device is an error of the suite. */
 static esc_status run_check(const esc_verify_check *check, const esc_verify_target *target,
                             esc_verify_worst *worst) {
   *worst = (esc_verify_worst){.compared = 0};
   const esc_status status = check->run(target, worst);
   if (status != ESC_LIBRARY_FAILED && status != ESC_BAD_INPUT) return status;
-  esc_verify_take(worst, NAN, 0, "%s", esc_error_message());
+  esc_verify_record(worst, NAN, 0, "%s", esc_error_message());
   return ESC_OK;
 }
 
-/* Runs a table; `engine` names whose checks they are, "" for nobody's. */
+/* Runs a table of checks of `engine`, "" for checks without an engine. */
 static esc_status run_table(suite *s, const esc_verify_check *check, const char *engine,
                             const esc_verify_target *target) {
   esc_status status = ESC_OK;
@@ -85,12 +85,12 @@ done:
   return status;
 }
 
-/* Refuses what is not there, in words, by a shape that every path takes. */
-static esc_status probe(const esc_verify_target *t) {
-  const esc_problem easy = esc_verify_problem(3, 16, 16, 64);
-  const esc_backend_request asked = {.backend = t->backend, .path = t->path, .device = t->device};
+/* Fails for a missing backend, path or device, with a shape that every path supports. */
+static esc_status check_available(const esc_verify_target *t) {
+  const esc_problem problem = esc_verify_problem(3, 16, 16, 64);
+  const esc_backend_request request = {.backend = t->backend, .path = t->path, .device = t->device};
   const esc_engine_ops *unused = NULL;
-  return esc_backend_find(&asked, &easy, &unused);
+  return esc_backend_find(&request, &problem, &unused);
 }
 
 static esc_status run_engine(suite *s, const char *backend, const char *path) {
@@ -102,7 +102,7 @@ static esc_status run_engine(suite *s, const char *backend, const char *path) {
                                     .threads = s->threads,
                                     .quick = s->request->quick};
   snprintf(name, sizeof name, "%s%s%.20s", backend, path ? " " : "", path ? path : "");
-  ESC_TRY(probe(&target));
+  ESC_TRY(check_available(&target));
   ESC_TRY(run_table(s, strcmp(backend, "reference") ? esc_verify_training : esc_verify_reference,
                     name, &target));
   if (path && !strcmp(path, "fused")) ESC_TRY(run_table(s, esc_verify_fused, name, &target));
@@ -110,7 +110,7 @@ done:
   return status;
 }
 
-/* Both ways through a GPU, or the one that was asked for. */
+/* The requested path, or fused and cublas. */
 static esc_status run_cuda(suite *s) {
   esc_status status = ESC_OK;
   if (s->request->path) return run_engine(s, "cuda", s->request->path);
@@ -141,8 +141,8 @@ done:
 
 static esc_status run_all(suite *s) {
   esc_status status = ESC_OK;
-  const esc_verify_target nobody = {.threads = s->threads, .quick = s->request->quick};
-#define RUN(family) ESC_TRY(run_table(s, esc_verify_##family, "", &nobody));
+  const esc_verify_target no_engine = {.threads = s->threads, .quick = s->request->quick};
+#define RUN(family) ESC_TRY(run_table(s, esc_verify_##family, "", &no_engine));
   ESC_VERIFY_FAMILIES(RUN)
 #undef RUN
   ESC_TRY(run_engines(s));
@@ -150,12 +150,12 @@ done:
   return status;
 }
 
-/* What is refused before a check is made. */
+/* Refuses an unavailable engine before the first check. */
 static esc_status refuse_early(const esc_verify_request *q) {
   const bool named = q->backend && strcmp(q->backend, "auto");
   const esc_verify_target target = {
       .backend = named || !q->path ? q->backend : "cuda", .path = q->path, .device = q->device};
-  return probe(&target);
+  return check_available(&target);
 }
 
 static esc_status settle_threads(suite *s) {
@@ -164,7 +164,7 @@ static esc_status settle_threads(suite *s) {
   int threads = s->threads < 2 ? 2 : s->threads; /* some checks compare 2 threads with 1 */
   ESC_TRY(esc_threads_settle(false, &threads));
   if (threads < 2)
-    return ESC_FAIL(ESC_LIBRARY_FAILED, "verify: needs 2 threads, and the system starts 1");
+    return ESC_FAIL(ESC_LIBRARY_FAILED, "verify: requires 2 threads; the system allows 1");
   if (threads < s->threads) s->threads = threads;
 done:
   return status;

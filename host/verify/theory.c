@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Theory: constants and escape times against the numbers of another program (docs/theory, section
- * 9), and the reference, fed with quadrature nodes, against the reduced ODE: on the symmetric
- * manifold a network of any width is that ODE. */
+/* Theory: constants and escape times against numbers of an independent program (docs/theory,
+ * section 9), and the reference engine with quadrature nodes as its batch against the reduced ODE,
+ * which is exact on the symmetric manifold for every width. */
 #include "escapement/internal/theory.h"
 
 #include <float.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "escapement/internal/model.h"
-#include "verify/scene.h"
+#include "verify/fixture.h"
 #include "verify/verify.h"
 
 /* docs/theory, section 9.1 has 12 decimals of c_1 and 9 of C. */
@@ -33,9 +33,9 @@ static esc_status constants(const esc_verify_target *t, esc_verify_worst *worst)
     const char *name = esc_verify_activation_name(row[i].kind);
     esc_classification c;
     ESC_TRY(esc_classify(&a, &c));
-    esc_verify_take(worst, c.c1 - row[i].c1, 1e-12, "c_1 of %s", name);
-    esc_verify_take(worst, c.a[1] - row[i].a1, 1e-12, "a_1 of %s", name);
-    esc_verify_take(worst, c.correction - row[i].correction, 1e-9, "C of %s", name);
+    esc_verify_record(worst, c.c1 - row[i].c1, 1e-12, "c_1 of %s", name);
+    esc_verify_record(worst, c.a[1] - row[i].a1, 1e-12, "a_1 of %s", name);
+    esc_verify_record(worst, c.correction - row[i].correction, 1e-9, "C of %s", name);
   }
 done:
   return status;
@@ -71,9 +71,9 @@ static esc_status escape_times(const esc_verify_target *t, esc_verify_worst *wor
                             .to = row->to};
     memcpy(p.scale, row->scale, sizeof row->scale);
     ESC_TRY(esc_escape_times_find(&p, &got));
-    esc_verify_take(worst, got.ode - row->ode, 1e-8 * row->ode, "ODE: %s, L=%d", name, p.layers);
-    esc_verify_take(worst, got.closed - row->closed, 1e-8 * row->closed, "closed: %s, L=%d", name,
-                    p.layers);
+    esc_verify_record(worst, got.ode - row->ode, 1e-8 * row->ode, "ODE: %s, L=%d", name, p.layers);
+    esc_verify_record(worst, got.closed - row->closed, 1e-8 * row->closed, "closed: %s, L=%d", name,
+                      p.layers);
   }
 done:
   return status;
@@ -102,8 +102,8 @@ static esc_status corrected(const esc_verify_target *t, esc_verify_worst *worst)
                             .layer = row[i].layer};
     memcpy(p.scale, row[i].scale, sizeof row[i].scale);
     ESC_TRY(esc_escape_times_find(&p, &got));
-    esc_verify_take(worst, got.corrected - row[i].want, 1e-9 * row[i].want, "%s, L=%d", name,
-                    p.layers);
+    esc_verify_record(worst, got.corrected - row[i].want, 1e-9 * row[i].want, "%s, L=%d", name,
+                      p.layers);
   }
 done:
   return status;
@@ -111,7 +111,7 @@ done:
 
 /* A network on the manifold whose batch is a Gaussian rule along v. */
 typedef struct bridge {
-  esc_verify_scene scene; /* its x and weight are the rule's here */
+  esc_verify_fixture fixture; /* x and weight are those of the rule */
   esc_escape_problem reduced;
   esc_quadrature rule; /* along v */
   double *x;
@@ -121,7 +121,7 @@ enum { WIDTH = 4, INPUTS = 3, WEIGHTS_MAX = WIDTH * INPUTS + 2 * WIDTH * WIDTH +
 static const double unbalanced[4] = {.7, .3, .9, .5};
 
 static void bridge_close(bridge *b) {
-  esc_verify_scene_close(&b->scene);
+  esc_verify_fixture_close(&b->fixture);
   esc_quadrature_free(&b->rule);
   free(b->x);
 }
@@ -139,9 +139,9 @@ static esc_status bridge_open(int kind, int layers, bridge *b) {
   p.scale = scale;
   esc_verify_modes(&p, 1);
   p.teacher.amplitude[0] = 1.3;
-  ESC_TRY(esc_verify_scene_open(&p, &b->scene));
-  esc_initial_weights(&p, &member, b->scene.directions, b->scene.w);
-  b->scene.problem.scale = NULL; /* it goes out of scope, and is not needed any more */
+  ESC_TRY(esc_verify_fixture_open(&p, &b->fixture));
+  esc_initial_weights(&p, &member, b->fixture.directions, b->fixture.w);
+  b->fixture.problem.scale = NULL; /* it goes out of scope, and is not needed any more */
   b->reduced = (esc_escape_problem){
       .activation = p.activation, .amplitude = 1.3, .layers = layers, .to = 0.5};
   memcpy(b->reduced.scale, unbalanced, sizeof unbalanced);
@@ -149,28 +149,28 @@ static esc_status bridge_open(int kind, int layers, bridge *b) {
   ESC_TRY_ALLOCATE(b->x = calloc((size_t)b->rule.count * INPUTS, sizeof *b->x));
   for (int i = 0; i < b->rule.count; i++)
     for (int j = 0; j < INPUTS; j++)
-      b->x[INPUTS * i + j] = b->rule.node[i] * b->scene.directions[j];
-  b->scene.batch = (esc_batch){.samples = b->rule.count, .x = b->x, .weight = b->rule.weight};
+      b->x[INPUTS * i + j] = b->rule.node[i] * b->fixture.directions[j];
+  b->fixture.batch = (esc_batch){.samples = b->rule.count, .x = b->x, .weight = b->rule.weight};
 done:
   return status;
 }
 
 /* s_l of an array like the weights: W_1 v averaged, sums of entries over N. */
 static double scale_of(const bridge *b, const double *w, int l) {
-  const esc_shape s = b->scene.problem.shape;
+  const esc_shape s = b->fixture.problem.shape;
   double sum = 0;
   for (size_t i = esc_weight_offset(s, l); i < esc_weight_offset(s, l + 1); i++)
-    sum += l == 0 ? w[i] * b->scene.directions[i % INPUTS] : w[i];
+    sum += l == 0 ? w[i] * b->fixture.directions[i % INPUTS] : w[i];
   return l == s.layers - 1 ? sum : sum / s.width;
 }
 
-/* dW/dt = -gamma G at the scene's weights. */
+/* dW/dt = -gamma G at the fixture's weights. */
 static void flow(bridge *b, double *rate) {
-  const esc_problem *p = &b->scene.problem;
-  esc_verify_scene_gradient(&b->scene);
+  const esc_problem *p = &b->fixture.problem;
+  esc_verify_fixture_gradient(&b->fixture);
   for (int l = 0; l < p->shape.layers; l++)
     for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
-      rate[i] = -esc_metric_gamma(p, l) * b->scene.g[i];
+      rate[i] = -esc_metric_gamma(p, l) * b->fixture.g[i];
 }
 
 /* Both are sums over the same nodes, of terms up to 1 with weights that sum to 1: only
@@ -186,9 +186,9 @@ static esc_status reduced_flow(const esc_verify_target *t, esc_verify_worst *wor
       flow(&b, rate);
       esc_reduced_rhs(&b.reduced, &b.rule, unbalanced, rhs, NULL);
       for (int l = 0; l < layers; l++)
-        esc_verify_take(worst, scale_of(&b, rate, l) - rhs[l],
-                        32 * DBL_EPSILON * (1 + fabs(rhs[l])), "%s, L=%d, layer %d",
-                        esc_verify_activation_name(kind), layers, l + 1);
+        esc_verify_record(worst, scale_of(&b, rate, l) - rhs[l],
+                          32 * DBL_EPSILON * (1 + fabs(rhs[l])), "%s, L=%d, layer %d",
+                          esc_verify_activation_name(kind), layers, l + 1);
       bridge_close(&b);
       b = (bridge){.rule = {0}};
     }
@@ -201,13 +201,13 @@ done:
 static void runge_kutta(bridge *b, double h, size_t count) {
   static const double share[4] = {0, .5, .5, 1}, weight[4] = {1, 2, 2, 1};
   double k[WEIGHTS_MAX] = {0}, start[WEIGHTS_MAX], sum[WEIGHTS_MAX] = {0};
-  memcpy(start, b->scene.w, count * sizeof *start);
+  memcpy(start, b->fixture.w, count * sizeof *start);
   for (int stage = 0; stage < 4; stage++) {
-    for (size_t i = 0; i < count; i++) b->scene.w[i] = start[i] + h * share[stage] * k[i];
+    for (size_t i = 0; i < count; i++) b->fixture.w[i] = start[i] + h * share[stage] * k[i];
     flow(b, k);
     for (size_t i = 0; i < count; i++) sum[i] += weight[stage] * k[i];
   }
-  for (size_t i = 0; i < count; i++) b->scene.w[i] = start[i] + h / 6 * sum[i];
+  for (size_t i = 0; i < count; i++) b->fixture.w[i] = start[i] + h / 6 * sum[i];
 }
 
 /* 2 units of time, in which scales double: h = 0.01 leaves h^4 = 1e-8 times derivatives
@@ -223,13 +223,13 @@ static esc_status trajectory(const esc_verify_target *t, esc_verify_worst *worst
     ESC_TRY(bridge_open(kinds[i], 3, &b));
     ESC_TRY(esc_reduced_trajectory(&b.reduced, 1, &time, scale, &loss));
     for (int k = 0; k < 200; k++)
-      runge_kutta(&b, 0.01, esc_weight_offset(b.scene.problem.shape, 3));
-    esc_verify_scene_gradient(&b.scene);
+      runge_kutta(&b, 0.01, esc_weight_offset(b.fixture.problem.shape, 3));
+    esc_verify_fixture_gradient(&b.fixture);
     const char *name = esc_verify_activation_name(kinds[i]);
     for (int l = 0; l < 3; l++)
-      esc_verify_take(worst, scale_of(&b, b.scene.w, l) - scale[l], 1e-8 * scale[l], "%s, layer %d",
-                      name, l + 1);
-    esc_verify_take(worst, b.scene.gradient.loss - loss, 1e-8 * loss, "%s, loss", name);
+      esc_verify_record(worst, scale_of(&b, b.fixture.w, l) - scale[l], 1e-8 * scale[l],
+                        "%s, layer %d", name, l + 1);
+    esc_verify_record(worst, b.fixture.gradient.loss - loss, 1e-8 * loss, "%s, loss", name);
     bridge_close(&b);
     b = (bridge){.rule = {0}};
   }
@@ -242,7 +242,7 @@ const esc_verify_check esc_verify_theory[] = {
     {"constants of activations", constants},
     {"escape times: ODE, closed form", escape_times},
     {"escape times: corrected", corrected},
-    {"manifold: the network's flow is the ODE's", reduced_flow},
-    {"manifold: the network follows the ODE", trajectory},
+    {"manifold: flow of the network against the ODE", reduced_flow},
+    {"manifold: trajectory against the ODE", trajectory},
     {0},
 };

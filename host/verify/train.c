@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "verify/scene.h"
+#include "verify/fixture.h"
 
 typedef struct trainer {
   const esc_engine_ops *ops;
@@ -15,7 +15,7 @@ typedef struct trainer {
   double *w;
 } trainer;
 
-/* Takes the finished member out of its slot. */
+/* Stores the results of the finished member, and frees its slot. */
 static esc_status retire(trainer *s, int slot) {
   esc_status status = ESC_OK;
   const size_t weights = esc_weight_count(s->problem->shape);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training by one engine: against the reference (the reference itself against the oracle
- * in long double), against the identity, and against itself in other layouts. */
+/* Training by one engine: against the reference (the reference against the oracle in long double),
+ * against the imbalance identity, and with other numbers of slots, threads and steps. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,20 +9,19 @@
 #include "backend/registry.h"
 #include "bench/check.h"
 #include "escapement/internal/model.h"
+#include "verify/fixture.h"
 #include "verify/oracle.h"
-#include "verify/scene.h"
 #include "verify/train.h"
 #include "verify/verify.h"
 
-/* The engine for `p`; NULL where the path that was asked for does not take the shape. */
+/* The engine for `p`; NULL if the requested path does not support the shape. */
 static const esc_engine_ops *engine_for(const esc_verify_target *t, const esc_problem *p) {
   const esc_backend_request request = {.backend = t->backend, .path = t->path, .device = t->device};
   const esc_engine_ops *ops = NULL;
   return esc_backend_find(&request, p, &ops) == ESC_OK ? ops : NULL;
 }
 
-/* One case: the run of the reference, or of the oracle if the engine is the reference, and
- * the engine's. */
+/* Results of the engine, and of the reference (of the oracle if the engine is the reference). */
 typedef struct pair {
   bool oracle;
   esc_results *want, *got;
@@ -39,7 +38,7 @@ static void pair_free(pair *r) {
   free(r->direction);
 }
 
-/* Row i of the oracle's results. Not S(0), which has its own check. */
+/* Row i of the results of the oracle, without S(0), which has a separate check. */
 static void report_oracle(const esc_problem *p, const esc_oracle_run *run, int i, esc_results *r) {
   double product[ESC_LAYERS_MAX];
   r->steps_run[i] = run->steps;
@@ -81,12 +80,12 @@ static esc_status pair_run(const esc_verify_target *t, const esc_engine_ops *ops
                            const esc_problem *p, int members, pair *r) {
   esc_status status = ESC_OK;
   const size_t weights = esc_weight_count(p->shape);
-  const size_t room = (size_t)members * weights * sizeof(double);
+  const size_t bytes = (size_t)members * weights * sizeof(double);
   const esc_verify_layout layout = {
       .slots = members, .threads = t->threads, .device = t->device, .block = p->steps + 1};
   *r = (pair){.oracle = ops == &esc_reference_engine};
-  ESC_TRY_ALLOCATE(r->want_w = malloc(room));
-  ESC_TRY_ALLOCATE(r->got_w = malloc(room));
+  ESC_TRY_ALLOCATE(r->want_w = malloc(bytes));
+  ESC_TRY_ALLOCATE(r->got_w = malloc(bytes));
   ESC_TRY_ALLOCATE(r->initial = malloc(weights * sizeof(double)));
   ESC_TRY_ALLOCATE(r->direction =
                        malloc((size_t)(p->teacher.modes * p->shape.inputs) * sizeof(double)));
@@ -102,9 +101,9 @@ done:
   return status;
 }
 
-/* The error of bench's check (bench/check.h), worst weight or loss of a member. */
-static void take_weights(const esc_problem *p, const char *precision, const pair *r, int member,
-                         const char *name, esc_verify_worst *worst) {
+/* The largest error of a weight or loss of a member, as in bench (bench/check.h). */
+static void record_weights(const esc_problem *p, const char *precision, const pair *r, int member,
+                           const char *name, esc_verify_worst *worst) {
   const size_t at = (size_t)member * esc_weight_count(p->shape);
   const esc_member m = esc_verify_train_member(member);
   esc_bench_check weights = {0}, loss = {0};
@@ -114,57 +113,58 @@ static void take_weights(const esc_problem *p, const char *precision, const pair
   esc_bench_check_weights(p, precision, &w, &weights);
   esc_bench_check_loss(p, precision, r->want->final_loss[member], r->got->final_loss[member],
                        &loss);
-  esc_verify_take(worst, weights.error, weights.tolerance, "%s, weights", name);
-  esc_verify_take(worst, loss.error, loss.tolerance, "%s, loss", name);
-  esc_verify_take(worst, (double)(r->got->steps_run[member] - r->want->steps_run[member]), 0,
-                  "%s, steps", name);
+  esc_verify_record(worst, weights.error, weights.tolerance, "%s, weights", name);
+  esc_verify_record(worst, loss.error, loss.tolerance, "%s, loss", name);
+  esc_verify_record(worst, (double)(r->got->steps_run[member] - r->want->steps_run[member]), 0,
+                    "%s, steps", name);
 }
 
-/* What the storage of plain float weights may cost interface l's imbalance: half an ulp of
- * every weight at every step. */
-static double stored(const esc_problem *p, const esc_results *r, int member, int l) {
+/* Bound on the change of the imbalance of interface l due to rounding of plain float weights: half
+ * an ulp of every weight at every step. */
+static double rounding_bound(const esc_problem *p, const esc_results *r, int member, int l) {
   const double *norm2 = &r->norm2_final[(int64_t)member * p->shape.layers + l];
   const double size = norm2[0] / esc_metric_gamma(p, l) + norm2[1] / esc_metric_gamma(p, l + 1);
   return p->update == ESC_UPDATE_PLAIN ? (double)r->steps_run[member] * 0x1p-24 * size : 0;
 }
 
-/* What a ledger may be off by, of the products that its terms are differences of: what
- * rounding explains in double; in float 1e-6, where `run` begins to warn. */
-static double ledger_level(const esc_problem *p, const char *precision) {
+/* Tolerance of a ledger, relative to the products in its terms: the rounding bound in double; 1e-6
+ * in float, the limit at which `run` warns. */
+static double ledger_tolerance(const esc_problem *p, const char *precision) {
   return strcmp(precision, "float64") ? 1e-6 : esc_bench_rounding(p, precision);
 }
 
-/* S(0), made in double from weights in float, is off by 2^-24 of each of them, layers
- * adding up. */
-static void take_ledger(const esc_problem *p, const char *precision, const pair *r, int member,
-                        const char *name, esc_verify_worst *worst) {
+/* S(0), computed in double from float weights, has an error of 2^-24 of each weight, summed over
+ * layers. */
+static void record_ledger(const esc_problem *p, const char *precision, const pair *r, int member,
+                          const char *name, esc_verify_worst *worst) {
   const int interfaces = p->shape.layers - 1;
   for (int l = 0; l < interfaces; l++) {
     const int64_t at = (int64_t)member * interfaces + l;
-    const double level = ledger_level(p, precision) * r->want->ledger_gross[at];
-    esc_verify_take(worst, r->got->ledger_sum[at] - r->want->ledger_sum[at], level,
-                    "%s, ledger of interface %d", name, l + 1);
-    esc_verify_take(worst, r->got->ledger_drift[at] - r->want->ledger_drift[at], level,
-                    "%s, drift of interface %d", name, l + 1);
-    esc_verify_take(worst, r->got->ledger_residual[at], level + stored(p, r->got, member, l),
-                    "%s, residual of interface %d", name, l + 1);
+    const double level = ledger_tolerance(p, precision) * r->want->ledger_gross[at];
+    esc_verify_record(worst, r->got->ledger_sum[at] - r->want->ledger_sum[at], level,
+                      "%s, ledger of interface %d", name, l + 1);
+    esc_verify_record(worst, r->got->ledger_drift[at] - r->want->ledger_drift[at], level,
+                      "%s, drift of interface %d", name, l + 1);
+    esc_verify_record(worst, r->got->ledger_residual[at],
+                      level + rounding_bound(p, r->got, member, l), "%s, residual of interface %d",
+                      name, l + 1);
   }
   if (r->oracle) return;
   const double signal = r->want->signal_initial[member];
-  esc_verify_take(worst, r->got->signal_initial[member] - signal, 1e-6 * (fabs(signal) + 0.1),
-                  "%s, S(0)", name);
+  esc_verify_record(worst, r->got->signal_initial[member] - signal, 1e-6 * (fabs(signal) + 0.1),
+                    "%s, S(0)", name);
 }
 
-/* |W_l|^2: twice what each weight is off by, and the start's rounding. */
-static void take_norms(const esc_problem *p, const char *precision, const pair *r, int member,
-                       const char *name, esc_verify_worst *worst) {
+/* |W_l|^2: twice the relative error of each weight, plus rounding of the initial weights. */
+static void record_norms(const esc_problem *p, const char *precision, const pair *r, int member,
+                         const char *name, esc_verify_worst *worst) {
   const double relative = 2 * esc_bench_rounding(p, precision);
   for (int l = 0; l < p->shape.layers; l++) {
     const int64_t at = (int64_t)member * p->shape.layers + l;
-    esc_verify_take(worst, r->got->norm2_initial[at] - r->want->norm2_initial[at],
-                    relative * r->want->norm2_initial[at], "%s, |W_%d(0)|^2", name, l + 1);
-    esc_verify_take(worst, r->got->norm2_final[at] - r->want->norm2_final[at],
-                    relative * r->want->norm2_final[at], "%s, |W_%d|^2", name, l + 1);
+    esc_verify_record(worst, r->got->norm2_initial[at] - r->want->norm2_initial[at],
+                      relative * r->want->norm2_initial[at], "%s, |W_%d(0)|^2", name, l + 1);
+    esc_verify_record(worst, r->got->norm2_final[at] - r->want->norm2_final[at],
+                      relative * r->want->norm2_final[at], "%s, |W_%d|^2", name, l + 1);
   }
 }
 
@@ -175,12 +175,12 @@ static esc_status check_case(const esc_verify_target *t, const esc_problem *p, c
   esc_status status = ESC_OK;
   const esc_engine_ops *ops = engine_for(t, p);
   pair r = {0};
-  if (!ops) return ESC_OK; /* a shape for another path */
+  if (!ops) return ESC_OK; /* the path does not support the shape */
   ESC_TRY(pair_run(t, ops, p, MEMBERS, &r));
   for (int i = 0; i < MEMBERS; i++) {
-    take_weights(p, ops->precision, &r, i, name, worst);
-    take_ledger(p, ops->precision, &r, i, name, worst);
-    take_norms(p, ops->precision, &r, i, name, worst);
+    record_weights(p, ops->precision, &r, i, name, worst);
+    record_ledger(p, ops->precision, &r, i, name, worst);
+    record_norms(p, ops->precision, &r, i, name, worst);
   }
 done:
   pair_free(&r);
@@ -199,7 +199,7 @@ static const shape shapes[] = {
     {3, 70, 5, 20, 1}, {2, 8, 4, 1100, 2},
 };
 
-static const double quick_flop = 1e6; /* of one step: the double loops go at a GFLOP/s */
+static const double quick_flop = 1e6; /* of one step: the double loops reach about 1 GFLOP/s */
 
 static esc_status check_shapes(const esc_verify_target *t, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
@@ -223,7 +223,7 @@ done:
   return status;
 }
 
-/* Losses, metrics and updates take turns over the activations in --quick. */
+/* With --quick, one loss, metric and update per activation, in rotation. */
 static esc_status check_kinds(const esc_verify_target *t, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
@@ -245,19 +245,20 @@ done:
   return status;
 }
 
-/* Step for step the oracle's. Losses in float are off by 1e-7 after these steps; on both sides
- * of a crossing they differ from the threshold by a thousand times that, as is checked too. */
-static esc_status take_escapes(const esc_problem *p, const esc_results *got, int i,
-                               esc_verify_worst *worst) {
+/* Escape steps equal to those of the oracle. After these steps the losses in float have an error of
+ * 1e-7; on both sides of a crossing the distance to the threshold is checked to be a thousand times
+ * larger. */
+static esc_status record_escapes(const esc_problem *p, const esc_results *got, int i,
+                                 esc_verify_worst *worst) {
   const esc_member member = esc_verify_train_member(i);
   esc_oracle_run run = {.w = NULL};
   const esc_status status = esc_oracle_train(p, &member, &run);
   for (int k = 0; status == ESC_OK && k < p->thresholds; k++) {
     const int64_t step = got->escape_step[(int64_t)i * p->thresholds + k];
-    esc_verify_take(worst, (double)(step - run.escape_step[k]), 0, "seed %d, threshold %g", i + 1,
-                    p->threshold[k]);
-    esc_verify_take(worst, run.escape_step[k] < 1, 0, "seed %d starts above", i + 1);
-    esc_verify_take(worst, !(run.margin[k] > 1e-4L), 0, "margin of seed %d", i + 1);
+    esc_verify_record(worst, (double)(step - run.escape_step[k]), 0, "seed %d, threshold %g", i + 1,
+                      p->threshold[k]);
+    esc_verify_record(worst, run.escape_step[k] < 1, 0, "seed %d starts above", i + 1);
+    esc_verify_record(worst, !(run.margin[k] > 1e-4L), 0, "margin of seed %d", i + 1);
   }
   esc_oracle_run_free(&run);
   return status;
@@ -278,14 +279,14 @@ static esc_status check_escapes(const esc_verify_target *t, esc_verify_worst *wo
   p.threshold[0] = 0.15;
   p.threshold[1] = t->quick ? 0.1 : 0.04;
   ESC_TRY(esc_verify_train(engine_for(t, &p), &p, ESCAPES, &layout, &got, NULL));
-  for (int i = 0; i < ESCAPES; i++) ESC_TRY(take_escapes(&p, got, i, worst));
+  for (int i = 0; i < ESCAPES; i++) ESC_TRY(record_escapes(&p, got, i, worst));
 done:
   esc_results_free(got);
   return status;
 }
 
-/* Updates of less than half an ulp, which a plain run would lose altogether: what is
- * left of the compensated run's ledger is the rounding of its gradients. */
+/* Updates below half an ulp, which plain updates would round away. The residual of the compensated
+ * run is the rounding of its gradients. */
 static esc_status check_small_updates(const esc_verify_target *t, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   const esc_verify_layout layout = {
@@ -299,14 +300,14 @@ static esc_status check_small_updates(const esc_verify_target *t, esc_verify_wor
   p.steps = t->quick ? 20 : 200;
   ESC_TRY(esc_verify_train(ops, &p, 1, &layout, &r, NULL));
   for (int l = 0; l < p.shape.layers - 1; l++)
-    esc_verify_take(worst, r->ledger_residual[l], level * r->ledger_drift[l], "interface %d",
-                    l + 1);
+    esc_verify_record(worst, r->ledger_residual[l], level * r->ledger_drift[l], "interface %d",
+                      l + 1);
 done:
   esc_results_free(r);
   return status;
 }
 
-/* How many bytes of all variables differ. */
+/* Number of different bytes, over all variables. */
 static int64_t different_bytes(const esc_results *a, const esc_results *b) {
   int64_t different = 0;
   for (int i = 0; i < esc_result_variable_count; i++) {
@@ -331,7 +332,7 @@ static esc_problem bits_problem(const esc_verify_target *t) {
 
 enum { BITS_MEMBERS = 5 };
 
-/* Bytes: none may differ. */
+/* Bitwise equality for several numbers of slots, threads and steps. */
 static esc_status check_layouts(const esc_verify_target *t, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   static const esc_verify_layout layouts[] = {{.slots = 1, .threads = 1, .block = 1000},
@@ -347,9 +348,9 @@ static esc_status check_layouts(const esc_verify_target *t, esc_verify_worst *wo
     ESC_TRY(
         esc_verify_train(engine_for(t, &p), &p, BITS_MEMBERS, &layout, i ? &other : &first, NULL));
     if (i)
-      esc_verify_take(worst, (double)different_bytes(first, other), 0,
-                      "%d slots, %d threads, blocks of %lld steps", layout.slots, layout.threads,
-                      (long long)layout.block);
+      esc_verify_record(worst, (double)different_bytes(first, other), 0,
+                        "%d slots, %d threads, blocks of %lld steps", layout.slots, layout.threads,
+                        (long long)layout.block);
   }
 done:
   esc_results_free(first);
@@ -362,7 +363,7 @@ const esc_verify_check esc_verify_reference[] = {
     {"activations, losses, metrics", check_kinds},
     {"escape steps", check_escapes},
     {"updates below an ulp, compensated", check_small_updates},
-    {"same bits in any layout", check_layouts},
+    {"bitwise equal in every layout", check_layouts},
     {0},
 };
 
@@ -371,12 +372,11 @@ const esc_verify_check esc_verify_training[] = {
     {"activations, losses, metrics", check_kinds},
     {"escape steps", check_escapes},
     {"updates below an ulp, compensated", check_small_updates},
-    {"same bits in any layout", check_layouts},
+    {"bitwise equal in every layout", check_layouts},
     {0},
 };
 
-/* The order of every sum is that of order.h, on a device too; where products are left to
- * cuBLAS it is cuBLAS' own. */
+/* Path fused has the summation order of order.h, as the CPU engine has; path cublas does not. */
 static esc_status check_cpu_bits(const esc_verify_target *t, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   const esc_verify_target cpu = {.backend = "cpu"};
@@ -386,7 +386,7 @@ static esc_status check_cpu_bits(const esc_verify_target *t, esc_verify_worst *w
   esc_results *want = NULL, *got = NULL;
   ESC_TRY(esc_verify_train(engine_for(&cpu, &p), &p, BITS_MEMBERS, &layout, &want, NULL));
   ESC_TRY(esc_verify_train(engine_for(t, &p), &p, BITS_MEMBERS, &layout, &got, NULL));
-  esc_verify_take(worst, (double)different_bytes(want, got), 0, "%d networks", (int)BITS_MEMBERS);
+  esc_verify_record(worst, (double)different_bytes(want, got), 0, "%d networks", (int)BITS_MEMBERS);
 done:
   esc_results_free(want);
   esc_results_free(got);
@@ -394,6 +394,6 @@ done:
 }
 
 const esc_verify_check esc_verify_fused[] = {
-    {"the bits of the CPU engine", check_cpu_bits},
+    {"bitwise equal to the CPU engine", check_cpu_bits},
     {0},
 };

@@ -5,23 +5,24 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Errors in units of their tolerance; with tolerance 0 any error is infinitely bad, and a
- * tolerance that is not finite or below 0 allows nothing. */
-static double share(double error, double tolerance) {
+/* Error in units of its tolerance: infinite for an error with tolerance 0, NaN for a tolerance that
+ * is negative or not finite. */
+static double relative_error(double error, double tolerance) {
   if (!isfinite(tolerance) || tolerance < 0) return NAN;
   return error == 0 && tolerance == 0 ? 0 : fabs(error) / tolerance;
 }
 
-void esc_verify_take(esc_verify_worst *worst, double error, double tolerance, const char *format,
-                     ...) {
+void esc_verify_record(esc_verify_worst *worst, double error, double tolerance, const char *format,
+                       ...) {
   va_list arguments;
-  const double now = share(error, tolerance), before = share(worst->error, worst->tolerance);
+  const double current = relative_error(error, tolerance);
+  const double largest = relative_error(worst->error, worst->tolerance);
   worst->exact += tolerance == 0;
-  if (worst->compared++ > 0 && (isnan(before) || now <= before)) return;
+  if (worst->compared++ > 0 && (isnan(largest) || current <= largest)) return;
   worst->error = fabs(error);
   worst->tolerance = tolerance;
   va_start(arguments, format);
-  vsnprintf(worst->at, sizeof worst->at, format, arguments);
+  vsnprintf(worst->location, sizeof worst->location, format, arguments);
   va_end(arguments);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Several modes on the exact block reduction: permutation symmetry keeps every layer of a
  * block-initialised network block-constant, so that its population flow is that of a width-K
- * network on g ~ N(0, I_K), whatever the network's width (arXiv 2605.01288). Times are flow time:
- * steps times the learning rate. Modes count from 0 here, from 1 in texts. */
+ * network on g ~ N(0, I_K), for any width of the network (arXiv 2605.01288). Times are flow time:
+ * steps times the learning rate. Modes count from 0 in arrays, from 1 in texts. */
 #ifndef ESCAPEMENT_BLOCKS_H
 #define ESCAPEMENT_BLOCKS_H
 
@@ -17,7 +17,7 @@ ESC_BEGIN_DECLS
 
 enum { ESC_BLOCK_MODES_MAX = 8 };
 
-/* Which coordinates of a state move; the others stay 0 (closure hierarchy). */
+/* Level of the closure hierarchy: the free coordinates of a state; the others are 0. */
 typedef enum esc_block_level {
   ESC_BLOCK_DIAGONAL, /* 0: the scales: diagonals, and A_L */
   ESC_BLOCK_ROTATED,  /* 1: all of A_1 and A_2 too */
@@ -30,30 +30,30 @@ typedef struct esc_block_problem {
   double amplitude[ESC_BLOCK_MODES_MAX];             /* a_k */
   double scale[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX]; /* s_{l,k} at the start */
   esc_block_level level;
-  double threshold; /* of the loss E[(f-T)^2]/2, whose passage is timed too; 0: none */
+  double threshold; /* of the loss E[(f-T)^2]/2, for the time `loss`; 0: none */
 } esc_block_problem;
 
-/* Each time with an absolute error: its change from a coarser grid and a ten times looser solver
- * to the ones that it is from; ten times that where the grids' rates differ by more than 1e-3,
- * as they fall slowly then, and `note` says so. NaN: the event does not happen, or on one of the
- * grids only, and `note` says how it is known. */
+/* Times with absolute errors. The error is the change of the time from a coarser grid with a ten
+ * times looser solver tolerance; ten times that where the right-hand sides of the two grids differ
+ * by more than 1e-3, because convergence is slow then (stated in `note`). NaN: the event does not
+ * occur, or on one of the grids only; `note` has the reason. */
 typedef struct esc_block_times {
   double escape[ESC_BLOCK_MODES_MAX];  /* S_k passes a_k c_1 / 2 */
   double hermite[ESC_BLOCK_MODES_MAX]; /* E[He_3(g_k) f] passes a_k c_3 / 2 */
   double loss;                         /* falls below the threshold */
   double escape_error[ESC_BLOCK_MODES_MAX], hermite_error[ESC_BLOCK_MODES_MAX], loss_error;
   double decoupled[ESC_BLOCK_MODES_MAX]; /* leading-order prediction of the mode alone */
-  double quadrature_error; /* relative; covers every time above, and the rate of change where the
-                              first mode escaped (at the start, if none does), between the grids */
+  double quadrature_error; /* largest relative error of the times above, and of the right-hand side
+                              where the first mode escaped (at the start, if none does) */
   char note[512];
 } esc_block_times;
 
-/* The times of `problem`, integrated whatever the sign of the leading drive: a start may escape by
- * a higher order, or after its smallest scale has passed through 0. ESC_BAD_INPUT for numbers out
- * of range (1 to ESC_BLOCK_MODES_MAX modes, 2 to ESC_LAYERS_MAX layers, amplitudes other than 0,
- * scales above 0 and up to 10, a threshold of 0 or above), or where the flow overflows a double at
- * the start. Runs on OpenMP's threads, fewer
- * with a warning where the system does not start them; their number does not change the numbers. */
+/* The times of `problem`. The flow is integrated for any sign of the leading drive: a start may
+ * escape by a higher order, or after its smallest scale has passed through 0. ESC_BAD_INPUT for
+ * numbers out of range (1 to ESC_BLOCK_MODES_MAX modes, 2 to ESC_LAYERS_MAX layers, amplitudes
+ * other than 0, scales above 0 and up to 10, a threshold of 0 or above), or where the flow
+ * overflows a double at the start. Uses OpenMP's threads, or fewer, with a warning, where the
+ * system cannot start them; results do not depend on their number. */
 ESC_API esc_status esc_block_times_compute(const esc_block_problem *problem, esc_block_times *out);
 
 /* ---- attribution: the shift between closure levels, split by layer ---- */
@@ -66,7 +66,7 @@ typedef struct esc_homotopy {
   double tolerance; /* of an attribution, relative to the shift; 0: 1e-5 */
 } esc_homotopy;
 
-/* One lambda. Mode k that does not escape has NaN. */
+/* The escape times at one lambda, and their derivatives. */
 typedef struct esc_homotopy_point {
   double lambda;
   double escape[ESC_BLOCK_MODES_MAX];                  /* first time that S_k passes a_k c_1 / 2 */
@@ -76,8 +76,8 @@ typedef struct esc_homotopy_point {
 
 enum { ESC_ATTRIBUTION_JUMPS_MAX = 8 };
 
-/* Lambda from..to, as narrow as the attribution resolves, over which the escape time of a mode
- * jumps: the passage that was the first one vanishes, or an earlier one appears. */
+/* An interval from..to of lambda, of the smallest width of the quadrature, in which the escape time
+ * of a mode jumps: the first passage vanishes, or an earlier one appears. */
 typedef struct esc_attribution_jump {
   double from, to;
   double size[ESC_BLOCK_MODES_MAX]; /* t_k(to) - t_k(from) */
@@ -87,27 +87,27 @@ typedef struct esc_attribution_jump {
  * refined until the channels add up to the difference of the times at each interval's ends. */
 typedef struct esc_attribution {
   int points;
-  esc_homotopy_point *point; /* (points), lambda ascending, where slopes were taken; owned */
+  esc_homotopy_point *point;                                 /* (points), lambda ascending; owned */
   double from[ESC_BLOCK_MODES_MAX], to[ESC_BLOCK_MODES_MAX]; /* t_k at lambda 0 and 1 */
   double channel[ESC_BLOCK_MODES_MAX][ESC_LAYERS_MAX];       /* integrated */
-  double residual[ESC_BLOCK_MODES_MAX]; /* t_k(1) - t_k(0) - their sum - jumps */
+  double residual[ESC_BLOCK_MODES_MAX]; /* t_k(1) - t_k(0) - sum of channels - jumps */
   double error[ESC_BLOCK_MODES_MAX]; /* estimate: the sum of the intervals' |errors| above noise */
-  /* Largest change of t_k by a coarser grid of nodes, at the ends and at points between, the
-   * steepest among them; NaN where a mode does not escape on it. */
+  /* Largest change of t_k by a coarser grid of nodes, at the ends, at points between and at the
+   * steepest point; NaN where a mode does not escape on the coarser grid. */
   double node_error[ESC_BLOCK_MODES_MAX];
   bool converged; /* error <= tolerance; false: too many points or jumps */
   int jumps;
   esc_attribution_jump jump[ESC_ATTRIBUTION_JUMPS_MAX]; /* no channel has a part in these */
   double
       cancellation[ESC_BLOCK_MODES_MAX]; /* least |sum| / sum of |.| of the channels over lambda */
-  double cancellation_lambda[ESC_BLOCK_MODES_MAX]; /* where that is */
+  double cancellation_lambda[ESC_BLOCK_MODES_MAX]; /* the lambda of that minimum */
 } esc_attribution;
 
-/* Called after each point of lambda, from any thread but one at a time: `expected` is the number
- * that the errors found so far lead to expect. */
+/* Called after each point of lambda, from any thread, one call at a time. `expected`: estimate of
+ * the final number of points from the errors so far. */
 typedef void esc_attribution_report(void *context, int done, int expected);
 
-/* The attribution, with progress to `report` (NULL: none), which gets `context`. Free *out with
+/* The attribution; `report` (NULL: none) is called with `context`. Free *out with
  * esc_attribution_free. ESC_BAD_INPUT for numbers out of range as above, a lower level that is not
  * below the upper one, relu, which has no second derivative, or a mode that does not escape. */
 ESC_API esc_status esc_attribution_compute(const esc_homotopy *homotopy,
@@ -117,25 +117,25 @@ ESC_API void esc_attribution_free(esc_attribution *attribution);
 
 /* ---- spectrum: the Jacobian of a plateau, and Duhamel's form ---- */
 
-/* What J satisfies of the criterion's hypotheses, each with the worst that was found over J's
- * largest |entry|, and what the criterion says. */
+/* The hypotheses of the Schur-Perron criterion for J = [[-D_1, B], [C, -D_2]], with the worst
+ * violations relative to J's largest |entry|, and the conclusions of the criterion. */
 typedef struct esc_schur {
   double off_diagonal; /* largest |off-diagonal| entry of D_1 and D_2 */
   double min_damping;  /* least diagonal entry of D_1 and D_2 */
-  double min_coupling; /* least entry of B and C */
+  double min_coupling; /* least entry of B and C, at most 0 */
   double asymmetry;    /* largest |J_ij - J_ji| */
   bool diagonal, positive, nonnegative;
-  bool holds;      /* all three: gain and growth say what the criterion promises */
-  double gain;     /* formal, of D's diagonals; NaN unless those are positive */
-  double growth;   /* lambda; NaN where the gain is not above 1 */
-  double abscissa; /* of J itself, hypotheses or not */
+  bool holds;      /* all three: the criterion applies */
+  double gain;     /* loop gain, by the diagonals of D; NaN unless they are positive */
+  double growth;   /* growth rate lambda; NaN where the gain is not above 1 */
+  double abscissa; /* spectral abscissa of J, whether or not the criterion applies */
 } esc_schur;
 
 /* Duhamel's form with coefficients frozen at the start, y(t) = (alpha/beta) (1 - e^(-beta t)),
  * beta = -J_ii, alpha = y'(0), against the integrated coordinate. */
 typedef struct esc_duhamel {
   double alpha, beta;
-  double until; /* first time at which it is 10% off, to 1e-8; `horizon` if it is not before */
+  double until; /* first time at which the form is 10% off, to 1e-8; at most the horizon */
 } esc_duhamel;
 
 enum { ESC_BLOCK_PAIRS_MAX = ESC_BLOCK_MODES_MAX * (ESC_BLOCK_MODES_MAX - 1) };

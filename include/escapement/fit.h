@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slopes of log t* on log epsilon with intervals that cover (arXiv 2605.01288).
+/* Slopes of log t* on log epsilon, with confidence intervals of measured coverage (arXiv
+ * 2605.01288).
  *
  * A group is (bottleneck, small layers, threshold); its points are the scales, its
- * replicas the seeds. The same seed at two scales is a pair, so all errors are over seeds:
- * a jackknife with Student's t; runs/fit/coverage.txt of the source has the
- * coverage that was measured. Runs that did not escape stay in as right-censored at
- * the steps they ran; runs that diverged are counted and left out. Quantities marked
- * [escaped] use only the members that escaped: they are biased where a point has
- * censored ones.
+ * replicates the seeds. The same seed at two scales is a pair, so all errors are over seeds:
+ * a jackknife with Student's t; the measured coverage is in runs/fit/coverage.txt of the
+ * source. Members that did not escape are right-censored at the steps they ran; members that
+ * diverged are counted and excluded. Quantities marked [escaped] use only the members that
+ * escaped: they are biased where a point has censored members.
  */
 #ifndef ESCAPEMENT_FIT_H
 #define ESCAPEMENT_FIT_H
@@ -27,16 +27,16 @@ typedef enum esc_law { ESC_LAW_CONSTANT, ESC_LAW_LOGARITHMIC, ESC_LAW_POWER } es
 
 typedef struct esc_fit_point {
   double scale;
-  int64_t n;        /* members at this scale, diverged ones left out */
+  int64_t n;        /* members at this scale, without diverged ones */
   int64_t censored; /* of these, not escaped */
   double mean, sd;  /* [escaped] of the escape steps */
-  double median;    /* counts censored members as late, NaN where it falls on one */
+  double median;    /* censored members count as later than all steps; NaN where it is censored */
 } esc_fit_point;
 
 typedef enum esc_estimator {
   ESC_ESTIMATOR_MEANS,    /* line through log seed means */
-  ESC_ESTIMATOR_WITHIN,   /* pairs of members of one seed, cut at the earlier budget */
-  ESC_ESTIMATOR_ACROSS,   /* pairs of any two members, cut at the earlier budget */
+  ESC_ESTIMATOR_WITHIN,   /* pairs of members of one seed, truncated at the earlier budget */
+  ESC_ESTIMATOR_ACROSS,   /* pairs of any two members, truncated at the earlier budget */
   ESC_ESTIMATOR_LOGNORMAL /* maximum likelihood, members independent */
 } esc_estimator;
 
@@ -48,7 +48,7 @@ typedef enum esc_fit_warning {
   ESC_FIT_ONE_SIDED,     /* the slope is bounded on one side */
   ESC_FIT_MISFIT,        /* the limit's correction terms do not describe the points: p < 0.01 */
   ESC_FIT_FAR,           /* limit and slope over the window differ by more than 0.2 (r = 2: 20%) */
-  ESC_FIT_NO_INTERVAL,   /* a slope whose error nothing shows */
+  ESC_FIT_NO_INTERVAL,   /* the data show no error of the slope */
   ESC_FIT_NO_ACTIVATION, /* the tables do not name it: all powers of epsilon, no logarithm */
   ESC_FIT_WARNINGS
 } esc_fit_warning;
@@ -69,11 +69,11 @@ typedef struct esc_correction {
  * and more while chi^2 rejects (p < 0.05) and scales are left. */
 typedef struct esc_limit {
   double slope, standard_error, lower, upper; /* NaN with fewer than three scales; the interval
-                                                 also where no seeds show an error */
-  double systematic; /* by how much `lower` and `upper` were moved apart, each, for the terms left
-                        out: twice the change that one more makes and the error of that change,
-                        as a root of squares; where no scale is left to find it, the change that
-                        the last term made (twice that for one of a resonance's two) */
+                                                 also where the seeds show no error */
+  double systematic; /* half-width added on each side for the omitted terms: twice the change by one
+                        more term and the error of that change, added in quadrature; where no
+                        degree of freedom remains, the change by the last term (twice that within
+                        a resonance's two) */
   double slope_next; /* the limit with one more term */
   double stderr_next;
   double chi2, p_value; /* of the points about the curve; NaN without degrees of freedom */
@@ -84,13 +84,13 @@ typedef struct esc_limit {
 
 typedef struct esc_fit_group {
   int bottleneck;
-  int64_t small_layers; /* bit l-1: layer l carries the scale; 0: the file does not say */
+  int64_t small_layers; /* bit l-1: layer l has the small scale; 0: not in the file */
   double threshold;
   esc_law law;
   double predicted; /* slope: -(r-2) for r >= 3, 0 for r = 1, 2 */
   int points;
   esc_fit_point *point; /* (points), ascending scale, owned */
-  double *local;        /* (points-1) [escaped] log mean's slopes between neighbours, owned */
+  double *local;        /* (points-1) [escaped] slopes of the log mean between neighbours; owned */
   /* (points-1) each, owned: 95% intervals of the local slopes. One-sided between a scale
    * whose members are all censored and one whose members all escaped; NaN otherwise where
    * members are censored. */
@@ -109,17 +109,17 @@ typedef struct esc_fit_group {
    * slope is bounded on one side: that bound, 95% one-sided, and NaN on the other. */
   double lower, upper;
   esc_estimator estimator;
-  /* [escaped] Least squares of log means, weights n (mean/sd)^2; sd at least that of
-   * rounding to whole steps; points with one escape left out. */
+  /* [escaped] Least squares of log means with weights n (mean/sd)^2; sd at least that of
+   * rounding to whole steps; points with one escape are excluded. */
   double slope_weighted, stderr_weighted;
-  /* Least squares on log medians, error over seeds. Biased by selection where points are left
-   * out, namely those whose median is censored (median_dropped of them). */
+  /* Least squares on log medians, error over seeds. Points whose median is censored are excluded
+   * (median_dropped of them), which biases the slope by selection. */
   double slope_median, stderr_median;
   int median_dropped;
   /* Log-normal with right censoring, maximum likelihood, all members; error over seeds. */
   double slope_censored, stderr_censored;
   esc_limit limit;
-  /* [escaped] Least squares of mean t* on log10(1/epsilon): what r=2 asks for. */
+  /* [escaped] Least squares slope of mean t* on log10(1/epsilon): the law of r = 2. */
   double steps_per_decade;
   /* [escaped] t* of members with S(0) < 0 over t* of those with S(0) > 0: ratio of
    * geometric means at the same scale, averaged over the scales. */
@@ -135,10 +135,9 @@ typedef struct esc_fit {
 } esc_fit;
 
 /* Fits all groups of `count` results (shards, or runs of one experiment) together; name (count):
- * their names in messages, usually the file of each. Numbers that are not defined (one scale only,
- * all members censored) are NaN. The same results give the same numbers. Free *out with
- * esc_fit_free. ESC_BAD_INPUT where the results are not of one experiment
- * (esc_results_check_experiment), or one network is there twice. */
+ * their names in messages, usually the files. Undefined numbers (one scale only, all members
+ * censored) are NaN. Free *out with esc_fit_free. ESC_BAD_INPUT where the results are of different
+ * experiments (esc_results_check_experiment), or a network occurs twice. */
 ESC_API esc_status esc_results_fit(int count, const esc_results *const *results,
                                    const char *const *name, esc_fit *out);
 ESC_API void esc_fit_free(esc_fit *fit);
@@ -150,8 +149,8 @@ ESC_API const char *esc_estimator_name(esc_estimator estimator);
 /* "eps", "eps^2", "eps^2 log eps", cut to `size` bytes (32 suffice). */
 ESC_API void esc_correction_print(const esc_correction *term, char *text, size_t size);
 
-/* The sentence of a warning, cut to `size` bytes (256 suffice); false, and "", if the group does
- * not have the warning. */
+/* The text of a warning, cut to `size` bytes (256 suffice); false, and "", if the group does not
+ * have the warning. */
 ESC_API bool esc_fit_warning_print(const esc_fit_group *group, esc_fit_warning warning, char *text,
                                    size_t size);
 

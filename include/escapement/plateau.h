@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plateaus as measured: what the proof of the critical-depth law asks for on the bootstrap
- * interval, up to the first exit of m, the largest operator norm of the small layers, from its
- * window (arXiv 2605.01288, definition 9 and theorem 11). From the snapshots of a run alone. */
+/* Measurement of plateaus from the snapshots of a run: the assumptions and conclusions of the proof
+ * of the critical-depth law on the bootstrap interval, up to the first exit of m, the largest
+ * operator norm of the small layers, from its window (arXiv 2605.01288, definition 9 and theorem
+ * 11). */
 #ifndef ESCAPEMENT_PLATEAU_H
 #define ESCAPEMENT_PLATEAU_H
 
@@ -32,9 +33,10 @@ typedef enum esc_obstacle {
   ESC_OBSTACLES
 } esc_obstacle;
 
-/* An exponent is measured over at least so many snapshots, spanning at least this factor of
- * the abscissa, behind the last one at which m was below this multiple of its start: before
- * it, S grows out of the random start and m does not yet follow. */
+/* An exponent needs at least MIN_SNAPSHOTS snapshots that span at least the factor MIN_SPAN of the
+ * abscissa, after the last one at which m was below MIN_GROWTH times its start: before it, S grows
+ * out of the random start and m does not yet follow. FLOOR_FACTOR: a term of dS/dt is measured
+ * where it exceeds so many standard deviations of its sampling noise. */
 enum {
   ESC_EXPONENT_MIN_SNAPSHOTS = 5,
   ESC_EXPONENT_MIN_SPAN = 2,
@@ -46,11 +48,11 @@ enum {
 typedef struct esc_exponent {
   esc_obstacle obstacle;
   double value;
-  /* Standard error: of the regression's residuals, the bend beyond its own noise, and the
-   * next order. */
+  /* Standard error: the regression's residuals, the curvature beyond its noise, and the next
+   * order, added in quadrature. */
   double error;
   double curvature;  /* half the change of the local slope between the range's quartiles */
-  double next_order; /* what a relative correction of m^(q-1) at the range's end makes of it */
+  double next_order; /* effect on the slope of a relative correction m^(q-1) at the range's end */
   double low, high;  /* the range, of x */
   int64_t snapshots;
   double growth; /* m at the window's end over m at the start */
@@ -65,8 +67,8 @@ typedef struct esc_plateau_rules {
   double floor;
 } esc_plateau_rules;
 
-/* Constants are extremes over the snapshots inside the window, NaN where there are none;
- * exponents as above. Theory's values behind each. */
+/* Constants are extremes over the snapshots inside the window, NaN without snapshots; exponents as
+ * above. The value by theory follows each colon. */
 typedef struct esc_plateau {
   int64_t snapshots;                /* inside the window */
   int64_t exit_step;                /* of the first snapshot with m above the window; -1: none */
@@ -80,26 +82,26 @@ typedef struct esc_plateau {
   esc_exponent orthogonal_exponent; /* of it in m: 2 */
   esc_exponent signal_exponent;     /* of Q in |S|: 2(r-1)/r */
   double growth;                    /* C = largest (dm/dt) / m^(r-1): O(1) */
-  double exit_bound; /* dm/dt = C m^(r-1) from m_start to m_end, over the time taken: <= 1,
-                        whatever m does, as C is the largest; NaN where m never grows */
+  double exit_bound; /* time of dm/dt = C m^(r-1) from m_start to m_end over the time taken: <= 1
+                        for any m(t), because C is the largest; NaN where m never grows */
   double chain_low, chain_high; /* chain norms over those at step 0: O(1) from both sides */
   double gain_low, gain_high;   /* |Gamma_l| mu_l / |S| of small layers, S > 0: O(1) */
   double output_over_gain; /* largest |f|_L2 over the product of the small layers' mu_l: O(1) */
-  /* At step 0: the shares of the drive, |S| and Q. */
+  /* At step 0: ratios to the drive, |S| and Q. */
   double self_start, orthogonal_start, signal_start, gradient2_start;
 } esc_plateau;
 
 /* ---- many networks ---- */
 
-/* A number over networks, the independent units. */
+/* Mean of a number over networks, the independent units. */
 typedef struct esc_estimate {
   int64_t networks;
   double value;        /* mean over networks */
-  double error;        /* spread over sqrt(networks), and what is common to all (below) */
+  double error;        /* standard deviation over sqrt(networks), and the errors common to all */
   double lower, upper; /* 95%: error times the t quantile of networks - 1; NaN with one */
 } esc_estimate;
 
-/* A number of many networks beside theory's. */
+/* A number over many networks, compared with theory. */
 typedef struct esc_plateau_row {
   const char *name, *heading;
   char theory[32];
@@ -108,20 +110,20 @@ typedef struct esc_plateau_row {
   double min, median, max; /* over networks that are measured; NaN without one */
   esc_estimate estimate;   /* of an exponent */
   double low, high;        /* range of an exponent's abscissa over all networks */
-  char verdict[160];       /* "" where theory says nothing */
+  char verdict[160];       /* "" without a prediction */
 } esc_plateau_row;
 
 /* A network's exponents: self_exponent, orthogonal_exponent, signal_exponent. */
 enum { ESC_PLATEAU_EXPONENTS = 3, ESC_PLATEAU_ROWS = 24 };
 
-/* Networks of one group of the sweep: at one scale, or over its scales. */
+/* The networks of one group of the sweep, at one scale or over all its scales. */
 typedef struct esc_plateau_set {
   int64_t first, members; /* networks first .. first + members - 1 of the table */
   int group, bottleneck;
-  int64_t small_layers; /* bit l-1: layer l carries the scale */
+  int64_t small_layers; /* bit l-1: layer l has the small scale */
   double scale;         /* NaN: over the scales of the group */
   int64_t exited;       /* networks that left the window */
-  double lost_updates;  /* largest fraction of a network's updates that rounding made vanish */
+  double lost_updates;  /* largest fraction of a network's updates that were rounded away */
   int first_set, sets;  /* over the scales: the sets of each scale in the table */
   int rows;             /* the first ESC_PLATEAU_EXPONENTS are exponents, ... */
   esc_plateau_row
@@ -161,8 +163,8 @@ ESC_API void esc_plateau_table_free(esc_plateau_table *table);
 ESC_API const esc_exponent *esc_plateau_exponent(const esc_plateau *plateau, int which);
 ESC_API const char *esc_plateau_exponent_name(int which);
 
-/* Theory's verdict on exponent `which` of network i of the table, or why there is none, cut to
- * `size` bytes (160 suffice). */
+/* The verdict on exponent `which` of network i of the table, or the reason why there is none, cut
+ * to `size` bytes (160 suffice). */
 ESC_API void esc_plateau_verdict_print(const esc_plateau_table *table, int64_t i, int which,
                                        char *text, size_t size);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What theory says of an activation, and of the escape on the symmetric manifold (arXiv
- * 2605.01288). Plain functions of activation, amplitude and scales, in double precision; no network
- * is trained. Time is flow time: steps times the learning rate. Layers count from 0: layer l of the
- * code is W_(l+1) of the paper. */
+/* Theory of activations, and of the escape on the symmetric manifold (arXiv 2605.01288): functions
+ * of activation, amplitude and scales in double precision; no network is trained. Time is flow
+ * time: steps times the learning rate. Layers count from 0: layer l of the code is W_(l+1) of the
+ * paper. */
 #ifndef ESCAPEMENT_THEORY_H
 #define ESCAPEMENT_THEORY_H
 
@@ -34,7 +34,7 @@ typedef struct esc_classification {
       a[ESC_TAYLOR_TERMS]; /* Taylor coefficients at 0, computed; ReLU: a_1 := 1 by homogeneity */
   int q;                   /* order of the first nonlinear term; 0 if there is none */
   double aq;               /* a_q; 0 if there is none */
-  double c1, c1_error;     /* E[sigma'(g)] = E[sigma(g) g], and the quadrature's own error */
+  double c1, c1_error;     /* E[sigma'(g)] = E[sigma(g) g], and the quadrature's error */
   double moment;           /* m_q = E[sigma(g) g^q]; 0 if there is no q */
   double correction; /* C = a_q m_q / (a_1 m_1) (docs/theory, section 2.4); 0 if there is no q, NaN
                         for class D and where a_1 c_1 = 0 */
@@ -46,7 +46,7 @@ typedef struct esc_classification {
 ESC_API esc_status esc_activation_classify(const esc_activation *activation,
                                            esc_classification *out);
 
-/* "A" to "D", or "none"; and what that means: "odd, nonlinear". Constant strings. */
+/* "A" to "D", or "none"; and its definition: "odd, nonlinear". Constant strings. */
 ESC_API const char *esc_class_name(esc_class class_);
 ESC_API const char *esc_class_meaning(esc_class class_);
 
@@ -79,28 +79,28 @@ typedef struct esc_escape_times {
   char note[1024];       /* the conditions of the numbers, or why one is missing; "" if none */
 } esc_escape_times;
 
-/* The time until scale[layer] first reaches `to` from below, three ways; ode to 1e-8 relative
- * unless the remark states another error. A scale that is there at the start has time 0; one that
- * starts above and falls does not count. The reduced ODE is integrated whatever the leading order
- * says, also while scales pass through 0. Where nothing crosses, or the problem is too hard for a
- * double, ode is NaN and the remark states why: that is ESC_OK. ESC_BAD_INPUT for numbers out of
- * range: 2 to ESC_LAYERS_MAX layers, positive scales and `to`, a layer that exists. */
+/* The time at which scale[layer] first reaches `to` from below, by three methods; ode to 1e-8
+ * relative unless the note states another error. The time is 0 if the scale is at or above `to` at
+ * the start. The reduced ODE is integrated for any sign of the leading order's drive, also through
+ * zeros of the scales. Where nothing crosses, or double precision does not suffice, ode is NaN, the
+ * note has the reason, and the status is ESC_OK. ESC_BAD_INPUT for numbers out of range: 2 to
+ * ESC_LAYERS_MAX layers, positive scales and `to`, 0 <= layer < layers. */
 ESC_API esc_status esc_escape_times_compute(const esc_escape_problem *problem,
                                             esc_escape_times *out);
 
 /* The reduced ODE at given times: `time` (times) ascending, from 0 on; scale (times, layers),
- * row-major, takes s_l(t); loss (times) takes the population loss E[(a sigma(g) - f)^2] / 2. Both
- * arrays are the caller's. problem->to and problem->layer have no meaning here. ESC_BAD_INPUT for
+ * row-major, receives s_l(t); loss (times) receives the population loss E[(a sigma(g) - f)^2] / 2.
+ * The caller owns both arrays. problem->to and problem->layer are ignored. ESC_BAD_INPUT for
  * numbers out of range, or where the integration cannot reach a time. */
 ESC_API esc_status esc_trajectory_compute(const esc_escape_problem *problem, int times,
                                           const double *time, double *scale, double *loss);
 
 /* ---- critical depth ---- */
 
-/* Scales within this factor of the smallest make the bottleneck, where nobody says another. */
+/* Default spread: layers with scales within this factor of the smallest form the bottleneck. */
 enum { ESC_BOTTLENECK_SPREAD = 3 };
 
-/* Which layers make the bottleneck of `scales`, and the law that follows. */
+/* The bottleneck of a set of scales, and the law of t* that follows. */
 typedef struct esc_critical_depth {
   int r;            /* layers at the smallest scale, within a factor of `spread` */
   double exponent;  /* t* ~ scale^exponent: -(r-2) for r >= 3, 0 below */

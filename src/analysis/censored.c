@@ -133,7 +133,7 @@ static bool slope_row(const likelihood *l, const double *p, double *row) {
   return solve(l, derivative, row);
 }
 
-/* The table as a list, point by point. Consecutive members censored at the same step are merged
+/* The table as a list, point by point. Successive censored members of the same step are merged
  * into one observation. */
 static int64_t list_observations(const esc_seed_table *table, observation *o) {
   int64_t n = 0;

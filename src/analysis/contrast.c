@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Jackknife influences, and the variance and degrees of freedom of contrasts of means.
+/* Jackknife influences, and the variance and degrees of freedom of contrasts of means (docs/theory,
+ * section 11).
  *
  * With w_sp = c_p/n_p over the members of seed s, members of equal variance make
  * psi_s = sum_p w_sp (e_sp - mean_p e) of covariance G_ss' = [s = s'] sum_p w_sp^2

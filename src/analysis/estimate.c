@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers over networks: means with errors, and slopes of one network over its scales. */
+/* Means over networks with standard errors and t intervals, and exponents by least squares in
+ * log-log coordinates. */
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Groups the members of result tables and fits log t* against log epsilon in each
- * group (docs/theory, section 11): points, local slopes, and what headline.c and limit.c
- * make of them. */
+/* Fits log t* against log epsilon in each group of the members of result tables (docs/theory,
+ * section 11): points and local slopes here, the headline slope in headline.c, the extrapolation to
+ * epsilon = 0 in limit.c. */
 #include "escapement/internal/fit.h"
 
 #include <gsl/gsl_math.h>
@@ -36,8 +36,8 @@ static void fit_point(const esc_seed_table *table, int p, double *work, esc_fit_
   if (isfinite(median)) point->median = median;
 }
 
-/* Weight of a point's log mean: 1/variance, var = (sd/mean)^2/n. Steps are whole
- * numbers, so sd is not taken below that of rounding, 1/sqrt(12). */
+/* Weight of a point's log mean: the inverse of its variance (sd/mean)^2/n. Steps are whole numbers,
+ * so sd is at least that of rounding, 1/sqrt(12). */
 static double point_weight(const esc_fit_point *point) {
   const double escaped = (double)(point->n - point->censored);
   const double mean = point->mean < 0.5 ? 0.5 : point->mean;
@@ -61,7 +61,7 @@ static void fill_local_slopes(int n, const double *log_scale, const double *log_
                    : (log_mean[p + 1] - log_mean[p]) / (log_scale[p + 1] - log_scale[p]);
 }
 
-/* Everything that needs only the points. */
+/* The slopes that depend on the points alone. */
 static esc_status fit_points(const esc_seed_table *table, esc_fit_group *g) {
   esc_status status = ESC_OK;
   const int n = g->points;
@@ -87,7 +87,7 @@ static esc_law predicted_law(int bottleneck) {
   return bottleneck <= 1 ? ESC_LAW_CONSTANT : bottleneck == 2 ? ESC_LAW_LOGARITHMIC : ESC_LAW_POWER;
 }
 
-/* What the rows say of the group before any fit. */
+/* Identity, counts and predicted law of the group. */
 static void summarise_rows(size_t n, const esc_fit_row *rows, esc_fit_group *g) {
   g->bottleneck = rows->bottleneck;
   g->small_layers = rows->small_layers;
@@ -116,7 +116,8 @@ done:
   return status;
 }
 
-/* The terms beyond the first few matter as much as those where they change the slope by this. */
+/* Difference of slope and limit above which the correction terms are large, and with them the terms
+ * that are left out. */
 static const double far_from_limit = 0.2;
 
 static void check_limit(int order, esc_fit_group *g) {
@@ -150,8 +151,8 @@ done:
   return status;
 }
 
-/* Order of the activation's first nonlinear term, from the resolved spec that the first table
- * with one carries: the line "  activation: NAME", NAME in quotes or not. */
+/* Order of the activation's first nonlinear term, from the resolved spec of the first table that
+ * has one: the line "  activation: NAME", NAME in quotes or not. */
 static int find_order(int tables, const esc_results *const *table) {
   static const char key[] = "\n  activation: ";
   const char *line = NULL;

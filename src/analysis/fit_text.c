@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fit's enumerators and warnings as text. */
+/* Names of a fit's enumerators, and the texts of its warnings. */
 #include <math.h>
 #include <stdio.h>
 
@@ -49,7 +49,7 @@ static void write_far(const esc_fit_group *g, char *text, size_t size) {
            decade ? 1 : 3, g->limit.slope, decade ? 1 : 3, decade ? g->steps_per_decade : g->slope);
 }
 
-/* Of the slopes that should agree: the two of a skewed distribution, and of medians. */
+/* Disagreement of the log-normal fit with the headline or with the medians. */
 static void write_disagreement(const esc_fit_group *g, esc_fit_warning warning, char *text,
                                size_t size) {
   if (warning == ESC_FIT_SKEWED)
@@ -66,16 +66,16 @@ static void write_disagreement(const esc_fit_group *g, esc_fit_warning warning, 
                                : "the times are not log-normal");
 }
 
-/* Warnings whose sentence has no number of the group. */
+/* Texts of the warnings without numbers. */
 static const char *const sentence[ESC_FIT_WARNINGS] = {
     [ESC_FIT_SPREAD] =
-        "times at one scale spread by more than their mean: for such spreads the "
-        "95% interval holds the truth in about 92% of sweeps",
+        "the standard deviation of the times at one scale exceeds their mean: the coverage of the "
+        "95% interval is then about 92%",
     [ESC_FIT_ONE_SIDED] =
         "members escaped at one scale only: the budgets of the others bound the "
         "slope on one side (95%)",
     [ESC_FIT_NO_INTERVAL] =
-        "no interval: nothing shows the slope's error; use more seeds, each "
+        "no interval: the data show no error of the slope; use more seeds, each "
         "at all scales",
     [ESC_FIT_NO_ACTIVATION] =
         "limit at eps = 0: the file does not name the activation; "

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which estimator is the headline, with which interval, and whether the others agree. */
+/* The headline slope of a group (docs/theory, section 11), its 95% interval, and tests of agreement
+ * with the other estimators. Errors are over seeds. */
 #include "headline.h"
 
 #include <gsl/gsl_math.h>
@@ -23,7 +24,7 @@ static void set_interval(esc_fit_group *g, double slope, double error, double do
 
 /* ---- every member escaped ---- */
 
-/* With one member a scale the scatter about the line is the only error there is. */
+/* With one member at each scale, the scatter about the line is the only estimate of the error. */
 static esc_status from_residuals(const esc_means *means, esc_fit_group *g) {
   esc_line line;
   int used = 0;
@@ -57,7 +58,7 @@ done:
 static bool is_uncensored(const esc_fit_point *p) { return p->n > 0 && p->censored == 0; }
 static bool is_censored(const esc_fit_point *p) { return p->n > 0 && p->censored == p->n; }
 
-/* Least log budget of the members of a censored point. */
+/* Log of the smallest budget of the members of a censored point. */
 static double log_budget(const esc_seed_table *table, int p) {
   double least = INFINITY;
   for (int64_t i = table->point_begin[p]; i < table->point_begin[p + 1]; i++)
@@ -66,8 +67,8 @@ static double log_budget(const esc_seed_table *table, int p) {
 }
 
 /* Bound on the slope between the whole point w and the censored point c: log mean t* there is
- * above log budget, and its own error, which cannot be measured, is taken to be as large
- * as that of w and independent of it. 95%, one-sided; `contrast` is scratch, all 0. */
+ * above log budget, and its error, which is not observed, is assumed to be as large
+ * as that of w and independent of it. 95%, one-sided; `contrast` is workspace, all 0. */
 static esc_status bound_slope(const esc_means *means, int w, int c, double *contrast,
                               double *bound) {
   esc_status status = ESC_OK;
@@ -135,8 +136,8 @@ static double log_time(const esc_cell *cell) {
   return cell->censored ? (double)INFINITY : esc_log_step(cell->step);
 }
 
-/* One standard error of the median of n sorted values, which is sqrt(n)/2 ranks (Woodruff);
- * from the extremes where n is small. NaN for one value. */
+/* Standard error of the median of n sorted values, sqrt(n)/2 ranks (Woodruff, J. Amer. Statist.
+ * Assoc. 47:635, 1952); from the extremes where n is small. NaN for one value. */
 static double median_error(int64_t n, const double *sorted) {
   const double half = fmin(sqrt((double)n), (double)n - 1) / 2, middle = ((double)n - 1) / 2;
   const int64_t low = (int64_t)floor(middle - half), high = (int64_t)ceil(middle + half);
@@ -144,7 +145,7 @@ static double median_error(int64_t n, const double *sorted) {
 }
 
 /* Adds each member's influence on the log median of point p, times `contrast`: the sign of its
- * distance, scaled so that the squares add up to the square of the median's error. */
+ * deviation, scaled so that the sum of squares is the squared error of the median. */
 static void add_median_influence(const esc_seed_table *table, int p, double contrast, double *work,
                                  double *influence) {
   const int64_t first = table->point_begin[p], n = table->point_begin[p + 1] - first;
@@ -185,7 +186,7 @@ done:
   return status;
 }
 
-/* ---- all together ---- */
+/* ---- the choice of the estimator ---- */
 
 static double error_over_seeds(int64_t seeds, const double *a, const double *b) {
   double sum = 0;
@@ -194,7 +195,7 @@ static double error_over_seeds(int64_t seeds, const double *a, const double *b) 
   return sqrt(sum * (double)seeds / (double)(seeds - 1));
 }
 
-/* Differ by more than their seeds explain: 99%, two-sided. */
+/* Whether two slopes of the same seeds differ significantly: 99%, two-sided. */
 static bool disagree(double one, double other, int64_t seeds, const double *a, const double *b) {
   const double error = error_over_seeds(seeds, a, b);
   return fabs(one - other) > esc_student_quantile(0.995, (double)seeds - 1) * error;
@@ -210,7 +211,7 @@ done:
   return status;
 }
 
-/* One seed: no pairs over seeds to learn the error from. */
+/* With one seed the pairwise estimator has no error, so the log-normal fit is the headline. */
 static void use_lognormal(const esc_line *line, esc_fit_group *g) {
   g->estimator = ESC_ESTIMATOR_LOGNORMAL;
   set_interval(g, line->slope, line->standard_error, (double)(g->n - g->censored) - 2);
@@ -233,7 +234,7 @@ done:
   return status;
 }
 
-/* Of the points, standard deviation over mean. */
+/* Largest coefficient of variation of the points. */
 static double largest_spread(const esc_fit_group *g) {
   double largest = 0;
   for (int p = 0; p < g->points; p++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The headline slope of a group, its interval, and the estimators beside it; private to
- * src/analysis. */
+/* The headline slope of a group, its interval, and the other estimators; private to src/analysis.
+ */
 #ifndef ESC_ANALYSIS_HEADLINE_H
 #define ESC_ANALYSIS_HEADLINE_H
 

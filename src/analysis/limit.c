@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The limit of the local slopes at epsilon = 0, with the covariance of the points over seeds.
+/* Extrapolation of the slope to epsilon = 0 (docs/theory, section 11.4), by generalised least
+ * squares with the covariance of the points over seeds. Error control: standard error, lack of fit,
+ * and a systematic part from one more term.
  *
  * Time from scale epsilon on the balanced leaf: t* = int_epsilon du/(D u^(r-1) (1 + chi u^(q-1)
  * + ...)) + const (docs/theory, section 11.4). Relative to epsilon^-(r-2) that is a power series in
@@ -8,11 +10,11 @@
  * divides r-2.
  *
  * With X the columns (1, log epsilon, corrections), y the points and Q the orthogonal factor
- * of X: c.y is the least squares estimate, z = K'y its residual contrasts, K the rest of Q.
- * With enough seeds their covariance V gives the generalised least squares estimate
- * c.y - V_cz V_zz^-1 z, which is an analysis of covariance (Rao, Biometrika 52:447, 1965): its
- * variance (V_cc - V_cz V_zz^-1 V_zc) nu/(nu-k) (1 + T^2/nu), T^2 = z V_zz^-1 z Hotelling's
- * statistic, nu the degrees of freedom of V, and k of z; its own are nu - k. */
+ * of X: c.y is the least squares estimate, z = K'y its residual contrasts, K the remaining columns
+ * of Q. With enough seeds their covariance V gives the generalised least squares estimate
+ * c.y - V_cz V_zz^-1 z, an analysis of covariance (Rao, Biometrika 52:447, 1965), of variance
+ * (V_cc - V_cz V_zz^-1 V_zc) nu/(nu-k) (1 + T^2/nu), T^2 = z V_zz^-1 z Hotelling's statistic,
+ * nu the degrees of freedom of V and k the length of z, with nu - k degrees of freedom. */
 #include "limit.h"
 
 #include <gsl/gsl_cdf.h>
@@ -29,7 +31,7 @@ enum { POWERS_MAX = 64, DOF_MARGIN = 8, CHI2_DOF_MAX = 32 };
 
 /* ---- corrections ---- */
 
-/* Marks the sums of multiples of `step` and what is already marked. */
+/* Marks all sums of a marked power and a multiple of `step`. */
 static void add_multiples(int step, bool *marked) {
   if (step < 1) return;
   for (int power = step; power < POWERS_MAX; power++) marked[power] |= marked[power - step];
@@ -102,15 +104,15 @@ static bool slope_contrast_in_q(const curve *c, const gsl_matrix *qr, double col
   return true;
 }
 
-/* Puts Q v at the used points of `contrast`. */
+/* Writes Q v to the used points of `contrast`. */
 static void apply_q(const curve *c, const gsl_matrix *qr, const gsl_vector *tau, gsl_vector *v,
                     double *contrast) {
   gsl_linalg_QR_Qvec(qr, tau, v);
   for (int i = 0; i < c->points; i++) contrast[c->index[i]] = gsl_vector_get(v, (size_t)i);
 }
 
-/* Row 0 of `contrast` (1 + k, all points of the table, all 0): the least squares slope; the
- * others: the first k of an orthonormal basis of what the columns do not reach. */
+/* Fills `contrast` (1 + k, all points of the table; zero on entry). Row 0: the least squares slope;
+ * the others: the first k vectors of an orthonormal basis of the residual space. */
 static esc_status make_contrasts(const curve *c, int k, double *contrast, bool *independent) {
   esc_status status = ESC_OK;
   const size_t n = (size_t)c->points, columns = (size_t)(2 + c->terms);
@@ -144,9 +146,9 @@ static double apply_contrast(const esc_means *means, const double *contrast) {
   return sum;
 }
 
-/* Analysis of covariance; v is the (1 + k, 1 + k) covariance of slope and residual
- * contrasts. Subtracts gamma times the residual contrasts from
- * row 0 of `contrast`. False if V_zz is singular. */
+/* Analysis of covariance; v is the (1 + k, 1 + k) covariance of slope and residual contrasts.
+ * Subtracts gamma times the residual contrasts from row 0 of `contrast`. False if V_zz is singular.
+ */
 static bool generalised_least_squares(const curve *c, int k, const double *v, double nu,
                                       double *contrast, estimate *e) {
   const int all = c->means->table->points;
@@ -218,8 +220,8 @@ static void fill_limit(const curve *c, const estimate *e, esc_limit *limit) {
   limit->upper = e->slope + half;
 }
 
-/* One term, two with six scales or more, a resonance's two together with five; and more while
- * the points reject the curve and more than one scale is left. */
+/* One term; two with six scales or more; the two of a resonance together with five or more. Further
+ * terms are added while the points reject the curve and more than one degree of freedom remains. */
 static esc_status choose_terms(curve *c, estimate *e) {
   esc_status status = ESC_OK;
   c->terms = c->points > (c->term[0].log ? 4 : 5) ? 2 : 1;
@@ -228,7 +230,7 @@ static esc_status choose_terms(curve *c, estimate *e) {
     estimate extended;
     c->terms++;
     ESC_TRY(estimate_curve(c, &extended));
-    if (!isfinite(extended.slope)) { /* the scales do not tell this term from the others */
+    if (!isfinite(extended.slope)) { /* the scales do not determine this term */
       c->terms--;
       break;
     }
@@ -238,17 +240,17 @@ done:
   return status;
 }
 
-/* Adds what the terms left out may do: twice what one of them changes, and twice its error. */
+/* Widens the interval by the systematic part: twice the change by the next term and its error. */
 static void widen_interval(double change, double variance, esc_limit *limit) {
   limit->systematic = 2 * hypot(change, sqrt(fmax(variance, 0)));
   limit->lower -= limit->systematic;
   limit->upper += limit->systematic;
 }
 
-/* The first term left out makes a change, the others are given as much; for nested curves the
- * error of that change is the difference of the variances. Where the scales cannot tell it from
- * the others, the last term that they can tell stands for all: as terms fall with epsilon, the
- * next one changes less than half of that, but for the second of a resonance's two. */
+/* The systematic part is the change by the first omitted term, doubled to allow for the others; for
+ * nested curves the error of that change is the difference of the variances. Where the scales do
+ * not determine that term, the change by the last fitted term is used instead: terms decrease with
+ * epsilon, so that the next one changes less than half of it, except within a resonance's two. */
 static esc_status extrapolate(curve *c, esc_limit *limit) {
   esc_status status = ESC_OK;
   estimate e, next = {.slope = NAN}, before;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Local slopes extrapolated to epsilon = 0; private to src/analysis. */
+/* The slope extrapolated to epsilon = 0; private to src/analysis. */
 #ifndef ESC_ANALYSIS_LIMIT_H
 #define ESC_ANALYSIS_LIMIT_H
 

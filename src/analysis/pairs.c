@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pairwise differences of censored members.
+/* Slope with right-censored members by pairwise differences (Honore, Econometrica 60:533, 1992;
+ * docs/theory, section 11): a moment estimator, without an assumption on the distribution.
  *
- * log t* = level + slope x + residual, and of a censored member only log t* > log budget is
- * known. At a trial slope b let r = log t* - b x and k = log budget - b x. Two members i, j whose
- * true residuals are exchangeable (two scales of one seed with any effect of the seed, or
- * two seeds) have E[min(r_i, K) - min(r_j, K)] = 0, K = min(k_i, k_j), at the true slope, and
- * both terms are known. M(b) = sum over pairs of (x_i - x_j) times that difference is
- * piecewise linear and never rises with b, so it has one zero, or none where the
- * data bound the slope on one side only. */
+ * log t* = level + slope x + residual; of a censored member only log t* > log budget is known. At a
+ * trial slope b let r = log t* - b x and k = log budget - b x. Two members i, j with exchangeable
+ * residuals (two scales of one seed, with any seed effect, or two seeds) have
+ * E[min(r_i, K) - min(r_j, K)] = 0, K = min(k_i, k_j), at the true slope, and both terms are
+ * observed. M(b) = sum over pairs of (x_i - x_j) times that difference is piecewise linear and
+ * non-increasing in b, so it has one zero, or none where the data bound the slope on one side
+ * only. The zero is found by Newton's method within a bracket, to rounding. */
 #include "pairs.h"
 
 #include <gsl/gsl_math.h>
@@ -17,7 +18,7 @@
 enum { NEWTON_STEPS = 200, PARTNERS_MAX = 64 };
 static const double SLOPE_MAX = 1e6; /* no zero of M within: bounded on one side */
 
-/* A member in the terms of the fit; y is infinite where it is censored. */
+/* A member in logarithms; y is infinite where it is censored. */
 typedef struct member {
   double x, y, budget; /* logs, x relative to their mean */
 } member;
@@ -34,7 +35,7 @@ typedef struct pair_fit {
   double *derivative; /* (cells) dM/dy of each member, or NULL */
 } pair_fit;
 
-/* Where the residual is cut: at its own place (slope x) or at K's. */
+/* A truncated residual, and minus its derivative in b: the x of the member that determines it. */
 typedef struct truncated {
   double value, x;
 } truncated;
@@ -80,8 +81,8 @@ static void add_within(const pair_fit *p, double b, moment *sum) {
       for (int64_t j = i + 1; j < table->seed_begin[s + 1]; j++) add_pair(p, i, j, b, sum);
 }
 
-/* Members of points u and v: each of the larger point with up to PARTNERS of the smaller one,
- * evenly spread, so that the work grows as the members and not as their square. */
+/* Pairs of the members of points u and v: each member of the larger point with up to PARTNERS_MAX
+ * of the smaller one, evenly spread, so that the work is linear in the number of members. */
 static void add_points(const pair_fit *p, int u, int v, double b, moment *sum) {
   const esc_seed_table *table = p->table;
   const int64_t *begin = table->point_begin;
@@ -98,7 +99,7 @@ static void add_points(const pair_fit *p, int u, int v, double b, moment *sum) {
     }
 }
 
-/* All pairs of points; of many points each with PARTNERS others, evenly spread. */
+/* All pairs of points; with many points each with PARTNERS_MAX others, evenly spread. */
 static void add_across(const pair_fit *p, double b, moment *sum) {
   const int points = p->table->points;
   for (int u = 0; u < points; u++) {
@@ -121,7 +122,7 @@ static moment evaluate(const pair_fit *p, double b) {
   return sum;
 }
 
-/* Doubles `step` until M has changed its sign; false beyond SLOPE_MAX. */
+/* Doubles the step until M changes sign; false beyond SLOPE_MAX. */
 static bool bracket(const pair_fit *p, double start, double sign, double *end) {
   for (double step = 1; step < SLOPE_MAX; step *= 2) {
     *end = start + sign * step;
@@ -130,8 +131,8 @@ static bool bracket(const pair_fit *p, double start, double sign, double *end) {
   return false;
 }
 
-/* The zero of M between low (M > 0) and high (M < 0): Newton's method, which ends exactly on
- * a piece's own zero, kept inside a shrinking bracket. */
+/* The zero of M between low (M > 0) and high (M < 0): Newton's method, exact once it reaches the
+ * linear piece with the zero, safeguarded by a shrinking bracket. */
 static double find_zero(const pair_fit *p, double low, double high) {
   double b = (low + high) / 2;
   for (int k = 0; k < NEWTON_STEPS && high - low > 1e-14 * (1 + fabs(b)); k++) {
@@ -152,8 +153,8 @@ static double find_slope(const pair_fit *p) {
   return find_zero(p, low, high);
 }
 
-/* The members' leverages h_s = slope_s/slope take a share 1 - h_s off the squares of the
- * seeds' terms, and Bell and McCaffrey's degrees of freedom follow as in contrast.c. */
+/* Variance over seeds: the squared terms of the seeds are divided by 1 - h_s, h_s = slope_s/slope
+ * the seed's leverage; degrees of freedom of Bell and McCaffrey as in contrast.c. */
 static void spread_over_seeds(const pair_fit *p, double *influence, esc_pairs_fit *fit) {
   double variance = 0, trace = 0, diagonal = 0, sum = 0, squares = 0;
   for (int64_t s = 0; s < p->table->seeds; s++) p->seed[s] = (moment){0, 0};
@@ -173,8 +174,8 @@ static void spread_over_seeds(const pair_fit *p, double *influence, esc_pairs_fi
   fit->dof = trace * trace / (diagonal + (sum * sum - squares) / gsl_pow_2(total.slope));
 }
 
-/* Share of a step's rounding that the escaped members of point p have in common: all where they
- * are equal, none where they spread by more than it. */
+/* Fraction of the variance of rounding that the escaped members of point p share: 1 where they are
+ * equal, 0 where their spread exceeds it. */
 static double common_share(const esc_seed_table *table, int p) {
   double n = 0, mean = 0, squares = 0;
   for (int64_t i = table->point_begin[p]; i < table->point_begin[p + 1]; i++) {
@@ -187,8 +188,8 @@ static double common_share(const esc_seed_table *table, int p) {
   return n > 1 ? fmax(1 - 12 * squares / (n - 1), 0) : 0;
 }
 
-/* Rounding to whole steps (variance 1/12): what seeds that agree by chance do not show. Each
- * member's own part is a floor for what they show; the common part comes on top. */
+/* Variance by rounding to whole steps (1/12), which seeds that agree by chance do not show. The
+ * independent part of the members is a lower bound; the common part is added. */
 static void add_rounding(const pair_fit *p, esc_pairs_fit *fit) {
   const esc_seed_table *table = p->table;
   double own = 0, common = 0;
@@ -209,7 +210,8 @@ static void add_rounding(const pair_fit *p, esc_pairs_fit *fit) {
   fit->variance = fmax(fit->variance, own) + common;
 }
 
-/* Half of the members or more have a partner: another scale of their own seed. */
+/* Whether at least half of the members have a partner: a member of the same seed at another scale.
+ */
 static bool mostly_paired(const esc_seed_table *table) {
   int64_t partnered = 0;
   for (int64_t s = 0; s < table->seeds; s++) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bootstrap interval of one member, from its snapshots. */
+/* The bootstrap interval of one member, from its snapshots (docs/theory, section 5.4): constants
+ * and exponents inside the window of m. An exponent is a least squares slope in log-log
+ * coordinates; its error has the residuals, the curvature beyond its noise, and the next order. */
 #include "escapement/internal/plateau.h"
 
 #include <math.h>
@@ -25,7 +27,7 @@ static double scalar_value(const member *m, int observable, int64_t k) {
 
 static bool is_small(const member *m, int l) { return m->r->small_layers[m->i] >> l & 1; }
 
-/* The larger; a NaN is larger than any number. */
+/* Maximum and minimum; NaN if `a` is NaN. */
 static double max_or_nan(double a, double b) { return isnan(a) || a > b ? a : b; }
 static double min_or_nan(double a, double b) { return isnan(a) || a < b ? a : b; }
 
@@ -38,14 +40,14 @@ static double bottleneck_norm(const member *m, int64_t k) {
   return scalar_value(m, ESC_OBSERVABLE_bottleneck_norm, k);
 }
 
-/* First snapshot outside the window, or the first that is not there. */
+/* Number of snapshots before the first one outside the window. */
 static int64_t count_inside(const member *m) {
   int64_t k = 0;
   while (k < m->r->snapshots && bottleneck_norm(m, k) <= m->rules->window) k++;
   return k;
 }
 
-/* What an exponent is the slope of, at snapshot k. */
+/* A quantity at snapshot k. */
 typedef double quantity(const member *m, int64_t k);
 
 static double self_ratio(const member *m, int64_t k) {
@@ -66,8 +68,8 @@ static double gradient2(const member *m, int64_t k) {
   return scalar_value(m, ESC_OBSERVABLE_signal_gradient2, k);
 }
 
-/* First snapshot of the last stretch inside the window with S > 0, m well above its start
- * and y not below the floor. */
+/* First snapshot of the last contiguous range inside the window with S > 0, m at least
+ * ESC_EXPONENT_MIN_GROWTH times its start, and y not below the floor. */
 static int64_t range_start(const member *m, quantity *y, double floor) {
   const double least = ESC_EXPONENT_MIN_GROWTH * bottleneck_norm(m, 0);
   int64_t k = m->inside;
@@ -100,10 +102,10 @@ static sums sum_logarithms(const member *m, int64_t first, quantity *x, quantity
   return s;
 }
 
-/* The part of x beyond its own noise, in squares. */
+/* x^2 less the square of its noise; 0 if x is below its noise. */
 static double above_noise(double x, double noise) { return fmax(x * x - noise * noise, 0); }
 
-/* Line, and the parabola's part that is orthogonal to it. */
+/* Fits a line, and the quadratic term that is orthogonal to it. */
 static void fit_line(const sums *s, double range, esc_exponent *out) {
   const double slope = s->s11 / s->s20, residual = fmax(s->s02 - slope * s->s11, 0);
   const double square = s->s40 - s->s20 * s->s20 / s->n - s->s30 * s->s30 / s->s20;
@@ -249,7 +251,7 @@ static double comparison_time(int r, double a, double b) {
   return r == 2 ? log(b / a) : (pow(b, 2 - r) - pow(a, 2 - r)) / (2 - r);
 }
 
-/* Growth of m against the comparison equation dm/dt = C m^(r-1), C as large as measured. */
+/* Growth of m compared with dm/dt = C m^(r-1), C the largest measured value. */
 static void measure_growth(const member *m, double rate, esc_plateau *out) {
   const int r = m->r->bottleneck[m->i];
   out->growth = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows and verdicts of a plateau table. */
+/* Rows and verdicts of a plateau table (docs/theory, section 5.4): a number over many networks is
+ * compared with theory by its 95% interval. */
 #include "plateau_rows.h"
 
 #include <math.h>
@@ -34,7 +35,7 @@ static double predict(const esc_plateau_table *t, int which, int r) {
   return which == 1 ? t->odd ? 2 : none : 2.0 * (r - 1) / r;
 }
 
-/* Theory's number against an interval; an exact agreement has no interval to speak of. */
+/* Compares the prediction with the interval; `tiny` allows for an interval of rounding size. */
 static void write_exponent_verdict(const esc_estimate *e, double predicted, char *text,
                                    size_t size) {
   const double tiny = 1e-9 * (1 + fabs(predicted));
@@ -50,12 +51,12 @@ static void write_exponent_verdict(const esc_estimate *e, double predicted, char
 static const char not_squared[] =
     "not measurable: the three terms of dS/dt are defined for the squared loss only";
 
-/* Of the rows named after them. */
+/* Whether the row is one of the terms of dS/dt. */
 static bool is_term(const char *name) {
   return !strncmp(name, "self_", 5) || !strncmp(name, "orthogonal_", 11);
 }
 
-/* A single network's interval, from its own regression. */
+/* The interval of a single network, from its regression. */
 static esc_estimate single_network_estimate(const esc_exponent *e) {
   const double half = e->error * gsl_cdf_tdist_Pinv(0.975, (double)(e->snapshots - 3));
   return (esc_estimate){1, e->value, e->error, e->value - half, e->value + half};
@@ -100,7 +101,7 @@ static void set_quantiles(int64_t n, double *value, esc_plateau_row *row) {
   row->max = value[n - 1];
 }
 
-/* The commonest reason why networks have no exponent, as the first of them has it. */
+/* Writes the most common obstacle, with the numbers of the first network that has it. */
 static void explain_missing(const esc_plateau_source *t, int64_t first, int64_t end, int which,
                             esc_plateau_row *row) {
   int64_t count[ESC_OBSTACLES] = {0}, example[ESC_OBSTACLES] = {0};
@@ -161,8 +162,8 @@ int esc_plateau_exponent_rows(const esc_plateau_source *t, int64_t first, int64_
 
 /* ---- over the scales ---- */
 
-/* What bounds a constant as epsilon falls: it may not grow (or, bounded from below, shrink)
- * by a factor of 2 or more a decade. */
+/* A constant counts as bounded as epsilon falls if it grows (or, bounded from below, shrinks) by
+ * less than a factor of 2 in a decade. */
 static const double bounded_exponent = 0.30102999566398120; /* log10(2) */
 
 typedef enum bound { BOUND_NONE, BOUND_ABOVE, BOUND_BELOW } bound;
@@ -232,11 +233,11 @@ enum { ABSCISSA_SCALE = -1 };
 typedef struct seed_slopes {
   ptrdiff_t x;    /* field of esc_plateau, or ABSCISSA_SCALE: the scale itself */
   size_t y;       /* field */
-  bool plateau;   /* y belongs to the interval, so that m must grow inside the window */
-  double span, m; /* found: factor that x spans, largest m at a start */
+  bool plateau;   /* y is of the bootstrap interval, so that m must grow inside the window */
+  double span, m; /* output: factor that x spans, largest m at a start */
 } seed_slopes;
 
-/* The start is inside the window, and the window holds more than the start. */
+/* The start is inside the window, and m grows enough inside it. */
 static bool is_usable(const esc_plateau_source *t, const seed_slopes *s, const esc_plateau *p) {
   const double growth = s->plateau ? ESC_EXPONENT_MIN_GROWTH * ESC_EXPONENT_MIN_SPAN : 0;
   return p->m_start <= t->table->rules.window && p->m_end >= growth * p->m_start &&
@@ -248,7 +249,7 @@ static double abscissa(const esc_plateau_source *t, const seed_slopes *s, int64_
                                 : field_value(&t->table->network[i].plateau, (size_t)s->x);
 }
 
-/* The slopes into table->work[0]; how many. */
+/* The slopes, one for each seed, into work[0]; returns their number. */
 static int64_t slopes_by_seed(const esc_plateau_source *t, int64_t first, int64_t end,
                               seed_slopes *s) {
   const int64_t n = end - first;
@@ -325,7 +326,7 @@ static const struct {
     {"signal_start_exponent", "Q in |S|"},
 };
 
-/* True if any network's T_perp term at the start is below three times the noise. */
+/* True if any network's T_perp term at the start is below ESC_FLOOR_FACTOR times the noise. */
 static bool below_floor(const esc_plateau_source *t, int64_t first, int64_t end) {
   for (int64_t i = first; i < end; i++)
     if (!(t->table->network[i].plateau.orthogonal_start >=
@@ -392,8 +393,9 @@ int esc_plateau_scaling_rows(const esc_plateau_source *t, int64_t first, int64_t
 
 /* ---- numbers of one scale ---- */
 
-/* Those that one scale decides: the bound on the exit, and the noise under T_perp. `outside`: a
- * network of those that have no snapshot inside the window, where none has one; or NULL. */
+/* Writes the verdicts that follow from one scale alone: on the exit bound, and on a T_perp term
+ * below the noise. `outside`: a network, where no network has a snapshot inside the window; else
+ * NULL. */
 static bool write_own_verdict(const esc_plateau_source *t, const esc_plateau *outside,
                               esc_plateau_row *row) {
   if (outside) {

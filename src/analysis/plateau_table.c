@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plateau table of a result: every network measured, then the rows of every scale and group. */
+/* The plateau table of a result: every network is measured, then the rows of every scale and group
+ * are computed. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -25,10 +26,10 @@ static void moment_integrand(void *context, double g, double out[3]) {
   out[2] = p * p;
 }
 
-/* Standard deviation of the T_perp term over the drive at the start, where both are those of
- * the linear path: of the mean of T_perp (v.x) over |a| c_1, for M/2 pairs x, -x whose second
- * moment is exact (escapement/internal/observe.h), which takes out the part along (v.x)^2 - 1. With
- * several modes the larger of two bounds. */
+/* Standard deviation, by the evaluation sample, of the T_perp term over the drive at the start,
+ * where the network is linear: that of the mean of T_perp (v.x) over |a| c_1 for M/2 pairs x, -x.
+ * Their second moment is exact (escapement/internal/observe.h), which removes the component along
+ * (v.x)^2 - 1. With several modes the larger of two bounds. */
 static esc_status sampling_floor(const esc_activation *a, int samples, double c1, double *floor) {
   esc_status status = ESC_OK;
   nonlinear_part r = {a, c1};
@@ -106,7 +107,7 @@ static esc_plateau_set make_set(const esc_plateau_source *s, int64_t first, int6
   return set;
 }
 
-/* A group over its scales, and behind it a set for each of them. */
+/* The set of a group over its scales, and one set for each scale. */
 static void add_group(const esc_plateau_source *s, int64_t first, int64_t end,
                       esc_plateau_table *t) {
   esc_plateau_set *group = &t->group[t->groups++];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Least squares lines. */
+/* Straight lines by (weighted) least squares, and the slope as a contrast. */
 #include "regression.h"
 
 #include <gsl/gsl_errno.h>

@@ -12,10 +12,9 @@ typedef struct esc_line {
   double standard_error; /* of the slope */
 } esc_line;
 
-/* Least squares of y on x over the n pairs with weight > 0 (the others are not
- * looked at); NaN with fewer than two. The error comes from the residuals (NaN
- * with two pairs), or from the weights themselves if `known_weights`: then they
- * are 1/variance of y. */
+/* Weighted least squares of y on x over the n pairs with weight > 0 (the others are ignored); NaN
+ * with fewer than two. The standard error is from the residuals (NaN with two pairs) or, with
+ * `known_weights`, from the weights, which then are the inverse variances of y. */
 esc_line esc_line_fit(int n, const double *x, const double *y, const double *weight,
                       bool known_weights);
 

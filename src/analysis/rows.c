@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads members out of result tables, sorts them into groups, and refuses what
- * was given twice. */
+/* Reads the members of result tables, sorts them into groups, and rejects duplicates. */
 #include "rows.h"
 
 #include <math.h>
@@ -49,8 +48,8 @@ static esc_fit_row read_row(const esc_results *r, int table, int64_t i, int k) {
                        .diverged = r->status[i] == ESC_MEMBER_DIVERGED};
 }
 
-/* Numbers of a made or damaged table that have no place in a fit: NaN is equal to nothing, so that
- * no group of it would ever end. */
+/* Rejects invalid numbers of a fabricated or damaged table. A NaN, which is equal to nothing, would
+ * make a group endless. */
 static esc_status check_row(const esc_results *r, int table, int64_t i, int k) {
   const int64_t step = r->escape_step[i * r->thresholds + k];
   const char *name = NULL, *allowed = "finite, 0 or above";
@@ -93,8 +92,8 @@ done:
   return status;
 }
 
-/* Scales that differ by rounding alone (0.3 and the end of a log-spaced range)
- * become one. Rows in the order of by_scale. */
+/* Merges scales that differ by rounding (0.3 and the end of a log-spaced range). Rows in the order
+ * of by_scale. */
 static void merge_scales(size_t n, esc_fit_row *rows) {
   for (size_t i = 1; i < n; i++)
     if (rows[i].bottleneck == rows[i - 1].bottleneck &&
@@ -116,8 +115,8 @@ static esc_status check_duplicates(size_t n, const esc_fit_row *rows) {
   return ESC_OK;
 }
 
-/* A run stops all members of a scale at one budget; an escaped member's own is at least its
- * escape step. `budget` has an element for each table. */
+/* All members of a scale in one run have the same budget; that of an escaped member is at least its
+ * escape step. `budget` (tables) is workspace. */
 static void find_budgets(size_t n, esc_fit_row *rows, int tables, double *budget) {
   for (size_t first = 0, end; first < n; first = end) {
     for (end = first; end < n && by_group(&rows[first], &rows[end]) == 0 &&

@@ -53,7 +53,7 @@ static void list_cells(size_t n, const esc_fit_row *rows, const int64_t *seed,
   }
 }
 
-/* Counting sorts: cells by seed, and the way back to the order by point. */
+/* Counting sorts: the cells by seed, and the index of the order by point. */
 static void index_cells(const esc_cell *by_point, esc_seed_table *table) {
   for (int64_t i = 0; i < table->cells; i++) {
     table->seed_begin[by_point[i].seed + 1]++;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The members of one fit group, by seed and by point; private to src/analysis.
  *
- * Only members that exist take memory, so that a group in which every seed has a scale of
- * its own costs no more than one in which all share them. */
+ * A sparse table: memory is in proportion to the members, also where every seed has a different
+ * scale. */
 #ifndef ESC_ANALYSIS_SEED_TABLE_H
 #define ESC_ANALYSIS_SEED_TABLE_H
 
@@ -16,7 +16,7 @@ typedef struct esc_cell {
   int point;
   int64_t seed;  /* index, 0..seeds-1 */
   double step;   /* escape step, or steps run where censored */
-  double budget; /* steps that the member was given; infinite where the table does not show it */
+  double budget; /* the member's budget of steps; infinite where it is unknown */
   bool censored;
 } esc_cell;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Escape steps against the sign and size of the initial signal. Half of the seeds
+/* Dependence of the escape steps on the sign and size of the initial signal: half of the seeds
  * start with S(0) < 0 and escape later (docs/theory, section 5.5). */
 #include <math.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* b = E[T h] and C = E[h h'] of the features before the first small layer: exactly for the
- * inputs themselves, else over a sample of the member's inputs. */
+/* Moments b = E[T h] and C = E[h h'] of the features h before the first small layer (docs/theory,
+ * section 10): exact where the features are the inputs, else means over a sample of the member's
+ * inputs. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,11 +49,11 @@ done:
   return status;
 }
 
-/* What the features of a member are computed from. */
+/* The layers before the first small one. */
 typedef struct network {
   const esc_problem *p;
   const double *directions, *weights;
-  int layers; /* that are not small, from the input on */
+  int layers; /* number of layers before the first small one */
 } network;
 
 /* T(x). */
@@ -69,7 +70,7 @@ static double target_of(const network *net, const float *x) {
   return target;
 }
 
-/* The features of one input; h and `next` have room for a layer each. */
+/* The features h of one input; h and `next` hold one layer each. */
 static void evaluate(const network *net, const float *x, double *h, double *next) {
   const esc_problem *p = net->p;
   const int d = p->shape.inputs;
@@ -116,7 +117,7 @@ done:
   return status;
 }
 
-/* The loss at the best multiple of b. */
+/* The least loss over w proportional to b. */
 static double find_floor(const esc_features *f) {
   double square = 0, curvature = 0;
   for (int i = 0; i < f->size; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which forecast a member gets, and what it says. */
+/* The choice of a member's forecast method, and the forecast (docs/theory, section 10). */
 #include "forecast.h"
 
 #include <math.h>
@@ -10,8 +10,8 @@
 #include "escapement/internal/theory.h"
 
 enum { WIDTH_MAX = 64, MODES_MAX = 2, TIMES = 80, BRACKET_POINTS = 8 };
-static const double max_budgets = 1000;    /* how far ahead of train.steps is looked */
-static const double linear_fraction = 0.9; /* of the way to the linear part's floor */
+static const double max_budgets = 1000;    /* longest forecast, in units of train.steps */
+static const double linear_fraction = 0.9; /* of the way from the baseline to the linear floor */
 
 /* Standard deviations of ln(forecast/real) for one member, as measured in runs/forecast. */
 static const double spread_flow = 0.15, spread_exact = 0.05;
@@ -58,7 +58,7 @@ static void sort_thresholds(const esc_problem *p, int *order) {
 
 static double max_time(const esc_problem *p) { return max_budgets * (double)p->steps * p->rate; }
 
-/* Steps of the moving average behind the loss. */
+/* Steps by which the moving average lags behind the loss. */
 static double smoothing_lag(const esc_problem *p) { return p->smoothing / (1 - p->smoothing); }
 
 static void set_step(const esc_problem *p, double time, double *step) {
@@ -113,10 +113,10 @@ static void set_scales(const esc_problem *p, const esc_member *m, int mode, doub
   for (int l = 0; l < p->shape.layers; l++) scale[l] = esc_layer_scale(p, m, mode, l);
 }
 
-/* A threshold's crossing lies between two times. */
+/* Two times between which the loss crosses a threshold. */
 typedef struct bracket {
-  double from, to;      /* to infinite: it does not cross */
-  double before, after; /* the loss there */
+  double from, to;      /* to = infinity: no crossing */
+  double before, after; /* the loss at these times */
 } bracket;
 
 /* Narrows the brackets by the losses at `count` ascending times. */
@@ -147,7 +147,7 @@ static int compare_times(const void *left, const void *right) {
   return (a > b) - (a < b);
 }
 
-/* Times between the ends of all finite brackets, ascending; their number. */
+/* Times inside all finite brackets, ascending; returns their number. */
 static int refine(const esc_problem *p, const bracket *found, double *time) {
   int count = 0;
   for (int t = 0; t < p->thresholds; t++)
@@ -157,7 +157,7 @@ static int refine(const esc_problem *p, const bracket *found, double *time) {
   return count;
 }
 
-/* TIMES times, evenly in the logarithm, up to `last`, the first a factor of 10^decades before. */
+/* TIMES times, evenly spaced in the logarithm over `decades` decades up to `last`. */
 static void fill_times(double last, double decades, double *time) {
   for (int i = 0; i < TIMES; i++) time[i] = last * pow(10, decades * ((i + 1.0) / TIMES - 1));
 }
@@ -180,7 +180,7 @@ static esc_status forecast_by_reduced_ode(const esc_problem *p, const esc_member
     found[t] = (bracket){.to = (double)INFINITY, .before = (double)INFINITY};
   fill_times((double)p->steps * p->rate, 4, time);
   ESC_TRY(narrow_brackets(&e, p, TIMES, time, found));
-  if (!all_found(p, found)) { /* the long way only where it is needed: at rest it is slow */
+  if (!all_found(p, found)) { /* long times only if needed: near equilibrium they are slow */
     fill_times(max_time(p), log10(max_budgets), time);
     ESC_TRY(narrow_brackets(&e, p, TIMES, time, found));
   }
@@ -222,7 +222,7 @@ done:
   return status;
 }
 
-/* ---- the whole ---- */
+/* ---- any member ---- */
 
 esc_status esc_forecast_member(const esc_problem *p, const esc_member *m, esc_forecast *out) {
   *out = (esc_forecast){.method = ESC_FORECAST_NONE};
@@ -236,7 +236,7 @@ esc_status esc_forecast_member(const esc_problem *p, const esc_member *m, esc_fo
   }
 }
 
-/* Steps of an integration, and what else takes time, as measured; to a factor of a few. */
+/* Typical numbers of integration steps and other operations, as measured; to a factor of a few. */
 double esc_forecast_cost(const esc_problem *problem, const esc_member *m,
                          esc_forecast_method method) {
   const esc_problem p = reduce_width(problem);

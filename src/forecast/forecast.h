@@ -17,7 +17,7 @@ esc_status esc_features_create(const esc_problem *problem, const esc_member *mem
                                esc_features *out);
 void esc_features_free(esc_features *features);
 
-/* Levels of the loss that are looked for, descending, up to time `max_time`. */
+/* Levels of the loss to cross, descending, and the largest time of the search. */
 typedef struct esc_flow_levels {
   int count;
   const double *level;
@@ -25,8 +25,8 @@ typedef struct esc_flow_levels {
 } esc_flow_levels;
 
 /* Times at which the loss of the flow from the member's weights passes the levels; infinity: not
- * by then. *unstable: eta times the largest rate of the flow passes 2 by then, so that steps do
- * not follow it. */
+ * by then. *unstable: eta times the largest decay rate exceeds 2 by then, so that gradient descent
+ * does not follow the flow. */
 esc_status esc_linear_flow(const esc_problem *problem, const esc_member *member,
                            const esc_features *features, const esc_flow_levels *levels,
                            double *time, bool *unstable);

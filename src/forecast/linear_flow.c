@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The flow dW_l/dt = gamma_l g B_l' F_l' of a network that is linear behind its features, by
- * Bogacki and Shampine's pair of orders 3 and 2. B_l is the row W_L ... W_{l+1}, F_l the
- * residual e = b - C w carried forward. Derivatives have rank one, so the stages of a step
- * are kept as vectors and only accepted steps touch the weights. */
+/* The flow dW_l/dt = gamma_l g B_l' F_l' of a network that is linear after its features
+ * (docs/theory, section 10), by the Bogacki-Shampine pair of orders 3 and 2 with adaptive steps.
+ * B_l is the row W_L ... W_{l+1}, F_l the residual e = b - C w propagated forward. The derivatives
+ * have rank one, so the stages of a step are stored as vectors, and only accepted steps update the
+ * weights. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static const double error_weight[STAGES] = {-5.0 / 72, 1.0 / 12, 1.0 / 9, -1.0 /
 
 typedef struct flow {
   const esc_features *features;
-  int layers; /* behind the features */
+  int layers; /* after the features */
   int in[ESC_LAYERS_MAX], out[ESC_LAYERS_MAX];
   double rate[ESC_LAYERS_MAX]; /* gamma_l g */
   double gain;                 /* g = a_1^(number of activations) */
@@ -73,7 +74,7 @@ static double evaluate_loss(const flow *f, double *e) {
   return loss;
 }
 
-/* Fills back, forth and loss of stage s. */
+/* Fills backward, forward and loss of stage s. */
 static void evaluate(flow *f, int s, double h) {
   const int n = f->layers;
   f->backward[s][n - 1][0] = 1;

@@ -8,7 +8,7 @@
 #include "escapement/internal/status.h"
 
 _Static_assert(ESC_ACTIVATION_NAME_MAX >= ESC_POLYNOMIAL_TERMS_MAX * ESC_NUMBER_SIZE,
-               "a name has room for all coefficients");
+               "the capacity of a name is enough for all coefficients");
 
 esc_status esc_activation_from_coefficients(int terms, const double *coefficient,
                                             esc_activation *out) {

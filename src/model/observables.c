@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of observables, walked by what measures, stores and reads them. */
+/* The table of observables, used by all code that measures, stores or reads them. */
 #include "escapement/internal/results.h"
 
 const esc_observable esc_observables[ESC_OBSERVABLES] = {

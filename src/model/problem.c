@@ -20,13 +20,13 @@ static const struct {
 #undef ROW
 };
 
-/* Names that other programs use for an activation of the table. */
+/* Other programs' names for activations of the table. */
 static const struct {
   const char *name;
   esc_activation_kind kind;
 } aliases[] = {{"silu", ESC_ACTIVATION_SWISH}};
 
-/* `text` is what follows "poly:". */
+/* `text`: the coefficients behind "poly:". */
 static bool parse_coefficients(const char *text, esc_activation *activation) {
   esc_activation a = {.kind = ESC_ACTIVATION_POLYNOMIAL};
   for (;; text++) {
@@ -67,7 +67,7 @@ bool esc_activation_is_trainable(const esc_activation *activation) {
   return true;
 }
 
-/* Puts `more` behind what `text` holds, as far as there is room. */
+/* Appends `more` to `text`, cut off at its capacity. */
 static void append(char *text, size_t size, const char *more) {
   const size_t used = strlen(text);
   snprintf(text + used, size - used, "%s", more);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of result variables, walked by everything that stores or reads them. */
+/* The table of result variables, used by all code that stores or reads them. */
 #include "escapement/internal/results.h"
 
 #include <math.h>

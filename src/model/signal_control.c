@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the estimate of S(0) knows exactly: means of the network with all activations but one
- * linear; and the regression on them. */
+/* Control variates of S(0): exact means of the networks with one nonlinear layer, and the
+ * regression on them (signal.c). */
 #include <math.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "escapement/internal/dot.h"
 #include "signal.h"
 
-/* sigma' of inputs wider than this is too sharp for the rule below. */
+/* Standard deviation of an input up to which the rule below resolves sigma'. */
 static const double widest_input = 10;
 
 static size_t hidden(esc_shape s) { return (size_t)(s.layers - 1); }
@@ -38,7 +38,7 @@ static const double mean_error = 1e-14;
 
 /* E[sigma'(s g)]: the midpoint rule, whose error falls as exp(-pi^2/(s h)) for tanh, whose
  * poles are nearest: below 1e-15. No node is at 0, where sigma' of ReLU jumps. */
-static double mean_slope(const esc_activation *a, double s) {
+static double mean_derivative(const esc_activation *a, double s) {
   const double h = fmin(0.5, 0.25 / fmin(s, widest_input));
   const int half = (int)ceil(9 / h);
   double sum = 0;
@@ -59,8 +59,8 @@ static void make_row(int fan_in, int inputs, const double *w, const double *befo
 }
 
 /* M_l (in b.now for even l, in b.before for odd), its units' gains and derivatives along v (into
- * `weight`). Units whose input is too wide for an exact mean get the derivative 0, so no part in
- * the control. */
+ * `weight`). A unit whose input is too wide for an exact mean gets the derivative 0, which leaves
+ * it out of the control. */
 static void linearise_layer(const esc_problem *p, const double *weights, const double *v, int l,
                             blocks b, const esc_signal_linear *linear) {
   const double *const before = l % 2 ? b.now : b.before;
@@ -75,14 +75,14 @@ static void linearise_layer(const esc_problem *p, const double *weights, const d
     else
       make_row(width, inputs, w + (size_t)i * (size_t)width, before, gain - width, row);
     const double size = sqrt(esc_dot(row, row, inputs));
-    gain[i] = mean_slope(&p->activation, size);
+    gain[i] = mean_derivative(&p->activation, size);
     along[i] = size <= widest_input ? esc_dot(row, v, inputs) : 0;
   }
 }
 
-/* From the derivatives of z_l along v to the controls' weights: times those of f by h_l. */
-static void weigh(const esc_problem *p, const double *weights, double *back, double *next,
-                  esc_signal_linear *linear) {
+/* Weights of the controls: derivatives of z_l along v times those of f by h_l. */
+static void weight_controls(const esc_problem *p, const double *weights, double *back, double *next,
+                            esc_signal_linear *linear) {
   const int width = p->shape.width, last = p->shape.layers - 1;
   memcpy(back, weights + esc_weight_offset(p->shape, last), (size_t)width * sizeof *back);
   for (int l = last - 1; l >= 0; l--) {
@@ -108,7 +108,7 @@ void esc_signal_linearise(const esc_problem *p, const double *weights, const dou
   const blocks b = describe(workspace, p->shape);
   *linear = (esc_signal_linear){.gain = b.gain, .weight = b.weight};
   for (int l = 0; l < p->shape.layers - 1; l++) linearise_layer(p, weights, v, l, b, linear);
-  weigh(p, weights, b.back, b.next, linear);
+  weight_controls(p, weights, b.back, b.next, linear);
 }
 
 static double mean(int n, const double *x) {
@@ -148,9 +148,9 @@ double esc_signal_estimate(const esc_signal_units *u, const esc_signal_linear *l
   for (int k = 0; k < ESC_SIGNAL_CONTROLS; k++) add_control(&b, n, u->control[k], linear->mean[k]);
   for (int i = 0; i < n; i++) residual[i] = u->value[i] - value;
   for (int k = 0; k < b.count; k++) {
-    const double slope = esc_dot(b.vector[k], residual, n);
-    for (int i = 0; i < n; i++) residual[i] -= slope * b.vector[k][i];
-    value -= slope * b.off[k];
+    const double coefficient = esc_dot(b.vector[k], residual, n);
+    for (int i = 0; i < n; i++) residual[i] -= coefficient * b.vector[k][i];
+    value -= coefficient * b.off[k];
     spread += b.off[k] * b.off[k];
   }
   *error = hypot(sqrt(esc_dot(residual, residual, n) / (n - 1 - b.count) * spread),

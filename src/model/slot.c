@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A member's beginning and end, for every engine. */
+/* Start and report of a member, the same code for every engine. */
 #include "escapement/internal/slot.h"
 
 #include <math.h>
@@ -46,14 +46,14 @@ void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *works
   s->fresh = false;
 }
 
-/* Size of the products <G_l, W_l> whose difference over an interface is the flow's
- * term, by Cauchy-Schwarz and with the larger of the layer's two norms. */
+/* Bound of the summed products <G_l, W_l>, whose difference over an interface is the flow's term:
+ * by Cauchy-Schwarz, with the larger of the layer's norms at start and end. */
 static double product_size(const esc_track *track, const esc_results *r, int64_t i, int l) {
-  const int64_t at = i * r->layers + l;
-  return track->path[l] * sqrt(fmax(r->norm2_initial[at], r->norm2_final[at]));
+  const int64_t offset = i * r->layers + l;
+  return track->path[l] * sqrt(fmax(r->norm2_initial[offset], r->norm2_final[offset]));
 }
 
-/* Row i: how the member ended, and its signal. */
+/* Row i: identity, events and signal of the member. */
 static void write_member(const esc_slot *s, int thresholds, esc_results *r, int64_t i) {
   const esc_track *track = &s->track;
   const esc_member *member = &s->member;
@@ -107,8 +107,8 @@ void esc_slot_report(const esc_slot *s, const esc_model *m, const esc_slot_weigh
   for (int l = 0; l < shape.layers; l++) {
     esc_sum change = {0, 0};
     for (size_t k = esc_weight_offset(shape, l); k < esc_weight_offset(shape, l + 1); k++) {
-      const double moved = (w[k] - initial[k]) + (compensation ? compensation[k] : 0);
-      esc_sum_add(&change, moved * (2 * initial[k] + moved));
+      const double displacement = (w[k] - initial[k]) + (compensation ? compensation[k] : 0);
+      esc_sum_add(&change, displacement * (2 * initial[k] + displacement));
     }
     change2[l] = esc_sum_get(&change);
   }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A network in training to bytes and back. */
+/* State of a network in training as bytes, and back (state.h). */
 #include "escapement/internal/state.h"
 
 #include <string.h>
@@ -12,12 +12,12 @@ typedef struct head {
   double norm2_initial[ESC_LAYERS_MAX];
 } head;
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a state is written as it lies");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a state is a copy of memory");
 _Static_assert(sizeof(head) == 8 * (1 + 1 + 2 + ESC_THRESHOLDS_MAX + 5 * ESC_LAYERS_MAX + 2 + 2 +
                                     ESC_LAYERS_MAX),
                "the head has no padding");
 
-/* The reference always compensates. */
+/* The reference engine always compensates. */
 static bool has_compensation(const esc_problem *p, bool single) {
   return !single || p->update == ESC_UPDATE_COMPENSATED;
 }

@@ -33,7 +33,7 @@ typedef struct lanczos {
 
 static double *vector(const lanczos *z, int i) { return z->m->basis + (size_t)i * (size_t)z->size; }
 
-/* Takes from x what it has of the basis vectors 0..k. */
+/* Removes from x its components along the basis vectors 0..k. */
 static void orthogonalise(const lanczos *z, int k, double *x) {
   double coefficient[ESC_SVD_BASIS];
   for (int i = 0; i <= k; i++) coefficient[i] = esc_dot_partial(8, vector(z, i), x, z->size);

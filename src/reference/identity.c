@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The matrix-valued imbalance identity: identity.h. */
+/* The matrix-valued imbalance identity (identity.h; docs/theory, sections 1.3 and 1.4). Forward and
+ * backward pass are written again here, so that they check the gradients of the engines. */
 #include "escapement/internal/identity.h"
 
 #include <stdlib.h>
@@ -8,69 +9,70 @@
 #include "escapement/internal/activation.h"
 #include "escapement/internal/loss.h"
 
-/* One sample on its way: rows of `width` behind each hidden layer. */
-typedef struct passage {
+/* Forward and backward quantities of one sample. */
+typedef struct sample_pass {
   size_t width;
-  double *z, *h, *slope; /* (interface, width) z_l, sigma(z_l), sigma'(z_l) */
-  double *u, *delta;     /* (width) */
-} passage;
+  double *z, *h, *derivative; /* (interface, width) z_l, sigma(z_l), sigma'(z_l) */
+  double *u, *delta;          /* (width) */
+} sample_pass;
 
-static void passage_free(passage *s) {
+static void sample_pass_free(sample_pass *s) {
   free(s->z);
   free(s->h);
-  free(s->slope);
+  free(s->derivative);
   free(s->u);
   free(s->delta);
 }
 
-static esc_status passage_create(esc_shape shape, passage *s) {
+static esc_status sample_pass_create(esc_shape shape, sample_pass *s) {
   esc_status status = ESC_OK;
-  const size_t width = (size_t)shape.width, room = (size_t)(shape.layers - 1) * width;
-  *s = (passage){.width = width};
-  ESC_TRY_ALLOCATE(s->z = calloc(room, sizeof *s->z));
-  ESC_TRY_ALLOCATE(s->h = calloc(room, sizeof *s->h));
-  ESC_TRY_ALLOCATE(s->slope = calloc(room, sizeof *s->slope));
+  const size_t width = (size_t)shape.width, count = (size_t)(shape.layers - 1) * width;
+  *s = (sample_pass){.width = width};
+  ESC_TRY_ALLOCATE(s->z = calloc(count, sizeof *s->z));
+  ESC_TRY_ALLOCATE(s->h = calloc(count, sizeof *s->h));
+  ESC_TRY_ALLOCATE(s->derivative = calloc(count, sizeof *s->derivative));
   ESC_TRY_ALLOCATE(s->u = calloc(width, sizeof *s->u));
   ESC_TRY_ALLOCATE(s->delta = calloc(width, sizeof *s->delta));
 done:
   return status;
 }
 
-/* Fills z, h and slope; returns f(x). */
-static double forward(const esc_problem *p, const double *weights, const double *x, passage *s) {
+/* Fills z, h and derivative; returns f(x). */
+static double forward(const esc_problem *p, const double *weights, const double *x,
+                      sample_pass *s) {
   const double *in = x;
   double f = 0;
   for (int l = 0; l < p->shape.layers; l++) {
-    const size_t fan_in = (size_t)esc_fan_in(p->shape, l), at = (size_t)l * s->width;
+    const size_t fan_in = (size_t)esc_fan_in(p->shape, l), offset = (size_t)l * s->width;
     const double *w = weights + esc_weight_offset(p->shape, l);
     for (size_t i = 0; i < (size_t)esc_fan_out(p->shape, l); i++) {
       double z = 0;
       for (size_t j = 0; j < fan_in; j++) z += w[i * fan_in + j] * in[j];
       if (l == p->shape.layers - 1) return z;
       const esc_eval_f64 e = esc_activate_f64(&p->activation, z);
-      s->z[at + i] = z;
-      s->h[at + i] = e.value;
-      s->slope[at + i] = e.derivative;
+      s->z[offset + i] = z;
+      s->h[offset + i] = e.value;
+      s->derivative[offset + i] = e.derivative;
     }
-    in = s->h + at;
+    in = s->h + offset;
   }
   return f;
 }
 
 /* u_l = W_{l+1}' delta_{l+1} and delta_l, from delta_{l+1} in s->delta. */
-static void backward(const esc_problem *p, const double *weights, int l, passage *s) {
+static void backward(const esc_problem *p, const double *weights, int l, sample_pass *s) {
   const double *w = weights + esc_weight_offset(p->shape, l + 1);
-  const double *slope = s->slope + (size_t)l * s->width;
+  const double *derivative = s->derivative + (size_t)l * s->width;
   memset(s->u, 0, s->width * sizeof *s->u);
   for (size_t i = 0; i < (size_t)esc_fan_out(p->shape, l + 1); i++)
     for (size_t j = 0; j < s->width; j++) s->u[j] += w[i * s->width + j] * s->delta[i];
-  for (size_t j = 0; j < s->width; j++) s->delta[j] = s->u[j] * slope[j];
+  for (size_t j = 0; j < s->width; j++) s->delta[j] = s->u[j] * derivative[j];
 }
 
 /* Adds one sample's -(h u' + u h' - z delta' - delta z'); its weight is in u and delta. */
-static void add_sample(int l, const passage *s, double *flow) {
-  const size_t n = s->width, at = (size_t)l * n;
-  const double *z = s->z + at, *h = s->h + at;
+static void add_sample(int l, const sample_pass *s, double *flow) {
+  const size_t n = s->width, offset = (size_t)l * n;
+  const double *z = s->z + offset, *h = s->h + offset;
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++)
       flow[i * n + j] -= h[i] * s->u[j] + s->u[i] * h[j] - z[i] * s->delta[j] - s->delta[i] * z[j];
@@ -80,8 +82,8 @@ esc_status esc_imbalance_flow(const esc_problem *p, const double *directions, co
                               const esc_batch *batch, double *flow) {
   esc_status status = ESC_OK;
   const size_t square = (size_t)p->shape.width * (size_t)p->shape.width;
-  passage s;
-  ESC_TRY(passage_create(p->shape, &s));
+  sample_pass s;
+  ESC_TRY(sample_pass_create(p->shape, &s));
   memset(flow, 0, (size_t)(p->shape.layers - 1) * square * sizeof *flow);
   for (int b = 0; b < batch->samples; b++) {
     const double *x = batch->x + (size_t)b * (size_t)p->shape.inputs;
@@ -94,7 +96,7 @@ esc_status esc_imbalance_flow(const esc_problem *p, const double *directions, co
     }
   }
 done:
-  passage_free(&s);
+  sample_pass_free(&s);
   return status;
 }
 

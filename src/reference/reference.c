@@ -5,7 +5,8 @@
  *   delta_L = dloss/df,  u_l = W_{l+1}' delta_{l+1},  delta_l = u_l * sigma'(z_l)
  *   G_l = E[delta_l h_{l-1}'],  ledger term E[u_l . kappa(z_l)]
  *
- * Every faster engine is checked against this file. */
+ * (docs/theory, sections 0.1 to 0.4 and 1.4). Plain loops in the order of the formulas; the faster
+ * engines are checked against this file. */
 #include "escapement/internal/reference.h"
 #include "escapement/internal/dot.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reference engine: slots of networks trained by reference.c, one step at a
- * time, weights in double with a compensation term so that the ledger's
- * residual measures the gradients and not the storage of the weights. */
+/* The reference engine: networks in double, trained by reference.c; threads over members. The
+ * weights have a compensation term, so that the ledger's residual measures the gradients, not the
+ * rounding of the weights. Each slot owns its weights and its workspace. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 typedef struct network {
   esc_slot slot;
   double *w;            /* (weight) W rounded to double */
-  double *compensation; /* (weight) what the rounding left out */
+  double *compensation; /* (weight) rounding error of w */
   double *g;            /* (weight) */
   float *draw;          /* (sample, input) */
   double *x;            /* (sample, input) */
@@ -27,7 +27,7 @@ typedef struct engine {
   esc_model model;
   esc_track_rules rules;
   int slots, threads;
-  double *initial; /* (weight) room for the report */
+  double *initial; /* (weight) workspace of report */
   network *network;
 } engine;
 
@@ -76,7 +76,7 @@ static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
   return (esc_bytes){.host = setup->slots * each + 8 * weights};
 }
 
-/* Enough for the threads to share out evenly, few enough to stay in cache. */
+/* Enough to balance the load over threads, few enough to stay in cache. */
 static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup) {
   (void)ops, (void)p;
@@ -108,14 +108,16 @@ static esc_status load(void *handle, int index, const esc_member *member) {
   return ESC_OK;
 }
 
-/* Draws the weights of a fresh slot. Not in load, so that threads share it. */
+/* Draws the weights of a fresh slot; in advance rather than load, so that threads share the work.
+ */
 static void initialise(const engine *e, network *n) {
   const esc_shape shape = e->model.problem->shape;
   esc_slot_start(&n->slot, &e->model, n->w, &n->workspace);
   memset(n->compensation, 0, esc_weight_count(shape) * sizeof *n->compensation);
 }
 
-/* W <- W - eta gamma G, the rounding error of the sum kept in `compensation`. */
+/* W <- W - eta gamma G; `compensation` keeps the sum's rounding error (two-sum) for the next step.
+ */
 static void update_layer(const esc_problem *p, network *n, int l) {
   const double rate = p->rate * esc_metric_gamma(p, l);
   for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The public functions of activations and of the symmetric manifold: arguments are checked here,
- * and the functions below see no others. */
+/* The public functions of activations and of the symmetric manifold: they check their arguments, so
+ * that no other function of src/theory needs to. */
 #include "escapement/theory.h"
 
 #include <math.h>
@@ -73,7 +73,7 @@ esc_status esc_layers_check(int layers) {
   return ESC_FAIL(ESC_BAD_INPUT, "layers: is %d; allowed: 2 to %d", layers, ESC_LAYERS_MAX);
 }
 
-/* What a trajectory needs. */
+/* Checks the start of an escape time or a trajectory. */
 static esc_status check_start(const esc_escape_problem *p) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_activation_check(&p->activation));

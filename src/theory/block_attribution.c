@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The integral of dt_k/dlambda over 0..1, by channel. It is steep near lambda = 0, where little
- * of the upper level already lets a late mode go with an early one, and in a layer, where a late
- * mode begins to escape with the early one: so it is taken in u, with
- * lambda = steep ((1 + 1/steep)^u - 1), on a grid of u that is halved where the error is largest.
- * Each interval has the integral of the polynomial through the nearest STENCIL points, so that no
- * point is lost when the grid is refined. Its error is known: the channels must add up to the
- * difference of the escape times at its ends; a channel's own error is judged by a polynomial of
- * lower degree. An interval that keeps its error however narrow has a jump of the escape time (a
- * passage that appears or vanishes), which no channel accounts for. Points are independent, and
- * shared between threads. */
+/* Attribution of t_k(1) - t_k(0) to channels (docs/theory, section 6.6): the integral of
+ * dt_k/dlambda over lambda = 0..1, channel by channel, by adaptive quadrature.
+ *
+ * The integrand is steep near lambda = 0, where a small part of the upper level already lets a late
+ * mode escape with an early one, and in a narrow layer, where a late mode begins to do so. So the
+ * variable is u with lambda = w ((1 + 1/w)^u - 1), w = map_width, on a grid of u whose intervals
+ * are halved where the error is largest. An interval has the integral of the polynomial through the
+ * nearest STENCIL points, so that every point stays in use when the grid is refined.
+ *
+ * Error control: the channels must add up to the difference of the escape times at the ends of the
+ * interval, and each channel must agree with a polynomial of lower degree. An interval whose error
+ * persists at the smallest width contains a jump of the escape time (a passage that appears or
+ * vanishes), which is reported and belongs to no channel. Points are independent and computed in
+ * parallel. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,27 +22,27 @@
 #include "escapement/internal/homotopy.h"
 
 enum {
-  INITIAL_INTERVALS = 8, /* intervals at the start */
-  HALVINGS_MAX = 10,     /* of those, until an error is taken for a jump */
+  INITIAL_INTERVALS = 8,
+  HALVINGS_MAX = 10, /* of an initial interval, before its error is reported as a jump */
   STENCIL = 10,
   STENCIL_LOW = 8,
   POINTS_MAX = 200,
-  CHECKED_POINTS = 7, /* points that are evaluated on a coarser grid of nodes, too */
+  CHECKED_POINTS = 7, /* also evaluated on a coarser grid of nodes */
   GAUSS_NODES = 5,    /* exact for polynomials through STENCIL points */
   MODES = ESC_BLOCK_MODES_MAX
 };
 static const double map_width = 0.01;
-/* Sum of the |errors| of the intervals, relative to the shift. In a steep layer the grid of nodes
- * allows no better (7e-5 of the time there for gelu, four layers). */
+/* Sum of the |errors| of the intervals, relative to the shift. In a steep layer the error of the
+ * grid of nodes is of this order (7e-5 of the time for gelu, four layers). */
 static const double default_tolerance = 1e-5;
-/* The lower polynomial's distance overestimates the error of the other: by the factor that an
- * analytic integrand gains with two more points where these settle it to 1e-6. */
+/* The distance of the two polynomials overestimates the error of the higher one: by the factor that
+ * two more points gain for an analytic integrand resolved to 1e-6. */
 static const double order_gain = 0.01;
-static const double coarse_fineness = 0.8; /* fineness of that grid */
-static const double noise_factor = 30;     /* of a time, relative, over the solver's tolerance */
-/* Of the worst interval's error, above which others are halved together with it. */
+static const double coarse_fineness = 0.8; /* of the coarser grid of nodes */
+static const double noise_factor = 30; /* relative error of a time over the solver's tolerance */
+/* Intervals with at least this fraction of the worst error are halved together with the worst. */
 static const double refine_fraction = 0.02;
-/* By what halving an interval reduces its error, at least, once it is resolved. */
+/* Least factor by which halving a resolved interval reduces its error. */
 static const double halving_gain = 256;
 
 typedef double channel_values[MODES][ESC_LAYERS_MAX];
@@ -46,7 +50,7 @@ typedef double channel_values[MODES][ESC_LAYERS_MAX];
 typedef struct interval {
   channel_values sum;
   double error[MODES]; /* 0: below the noise */
-  double excess;       /* largest error over its share of what is allowed */
+  double excess;       /* largest error over the interval's share of the allowed error */
 } interval;
 
 typedef struct integration {
@@ -55,8 +59,8 @@ typedef struct integration {
   esc_attribution *out;  /* its points, ascending, are the ends of the intervals */
   double u[POINTS_MAX];  /* of the points */
   interval *interval;    /* (POINTS_MAX) */
-  double allowed[MODES]; /* error of the whole */
-  double floor[MODES];   /* error of an interval that is noise */
+  double allowed[MODES]; /* error of the whole integral */
+  double floor[MODES];   /* an interval's error below this is noise of the escape times */
   int done, expected;    /* points */
   esc_attribution_report *report;
   void *context;
@@ -93,7 +97,7 @@ static void insert_point(integration *t, double u, const esc_homotopy_point *poi
   out->point[i] = *point;
 }
 
-/* The message of a failure is carried from the worker's thread to the caller's. */
+/* Error messages are per thread, so the message of a failure is copied to the calling thread. */
 static esc_status add_points(integration *t, int count, const double *u) {
   esc_status first = ESC_OK;
   char message[1024] = "";
@@ -145,7 +149,7 @@ static void find_weights(const double *u, int count, double from, double to, dou
   }
 }
 
-/* Interval i by the nearest `stencil` points that no jump parts from it. */
+/* Interval i by the nearest `stencil` points with no jump between them and the interval. */
 static void integrate_interval(const integration *t, int i, int stencil, channel_values sum) {
   const esc_block_problem *b = &t->homotopy->problem;
   int low = i, high = i + 1;
@@ -226,8 +230,8 @@ static void add_jump(integration *t, int i) {
     jump->size[k] = p[1].escape[k] - p[0].escape[k];
 }
 
-/* Neighbours differ by a factor of 2 at most: a polynomial through points that are packed to one
- * side is none to trust. */
+/* The widths of neighbours may differ by a factor of 2 at most: a polynomial through points
+ * crowded on one side is inaccurate on the other. */
 static bool has_narrow_neighbour(const integration *t, const bool *halve, int i) {
   const double width = t->u[i + 1] - t->u[i];
   for (int j = i - 1; j <= i + 1; j += 2) {
@@ -237,7 +241,7 @@ static bool has_narrow_neighbour(const integration *t, const bool *halve, int i)
   return false;
 }
 
-/* u of the points to add. */
+/* u of the points to add: the midpoints of the intervals to halve. */
 static int choose_points(const integration *t, double worst, double *u) {
   bool halve[POINTS_MAX] = {0}, changes = true;
   const int intervals = t->out->points - 1;
@@ -256,7 +260,7 @@ static int choose_points(const integration *t, double worst, double *u) {
   return count;
 }
 
-/* Points that the errors of now lead to expect. */
+/* Estimates the final number of points from the present errors, for progress. */
 static void expect_points(integration *t) {
   double more = 0;
   for (int i = 0; i + 1 < t->out->points; i++)
@@ -319,7 +323,7 @@ static void sum_up(const integration *t) {
 
 /* ---- the nodes ---- */
 
-/* Of all modes, along the grid. */
+/* Sum over the modes of |dt_k/du|. */
 static double steepness(const integration *t, int i) {
   const esc_homotopy_point *p = &t->out->point[i];
   double sum = 0;
@@ -327,7 +331,8 @@ static double steepness(const integration *t, int i) {
   return sum * lambda_derivative(p->lambda);
 }
 
-/* Index of the k-th point to look at again: spread over the grid, the last the steepest. */
+/* Index of the k-th point to recompute on the coarser grid: evenly spread, the last the steepest.
+ */
 static int index_to_check(const integration *t, int k) {
   int steepest = 0;
   if (k < CHECKED_POINTS - 1) return k * (t->out->points - 1) / (CHECKED_POINTS - 2);
@@ -336,7 +341,8 @@ static int index_to_check(const integration *t, int k) {
   return steepest;
 }
 
-/* Without slopes, and with fewer nodes: all of it costs less than one point of the grid. */
+/* Escape times on a grid with fewer nodes. No sensitivities are needed, so that all checks together
+ * cost less than one point of the quadrature. */
 static esc_status compare_nodes(integration *t) {
   esc_status status = ESC_OK;
   esc_attribution *out = t->out;

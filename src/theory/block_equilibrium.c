@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a block flow that has become slow can still reach an event: its Jacobian, symmetric,
- * carries the rate on along each eigenvector, to r (e^(mu T) - 1) / mu. A plateau has a growing
- * direction, so it is not taken for rest however slow it is. */
+/* Whether a slow block flow can still reach an event. Linearised at the state, with the symmetric
+ * Jacobian, a component r of the right-hand side along an eigenvector of eigenvalue mu moves the
+ * state by r (e^(mu T) - 1) / mu within the time T. A plateau has a growing direction, so that it
+ * is not mistaken for an equilibrium, however slow it is. */
 #include <gsl/gsl_eigen.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,8 +10,8 @@
 
 #include "block_path.h"
 
-/* Movement left over, relative to the state, against the nearest event's distance: events change
- * by tens of the state's relative change at most. */
+/* Remaining displacement, relative to the state, over the distance to the nearest event: an event
+ * function changes by at most some tens of the state's relative change. */
 static const double small_displacement = 1e-5;
 
 /* out += weight * M J(M y) M, M the mask of p's level; (size, size). */
@@ -29,7 +30,7 @@ done:
   return status;
 }
 
-/* Length of the way that the linearised flow makes in `horizon`; infinity where that overflows. */
+/* Displacement of the linearised flow within `horizon`; infinity where it overflows. */
 static double remaining_displacement(const gsl_vector *value, const gsl_matrix *vector,
                                      const double *rhs, double horizon) {
   double displacement = 0;

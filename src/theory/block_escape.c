@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When each mode escapes on the block reduction. */
+/* Escape times of the modes on the block reduction (docs/theory, section 6.2): the flow is
+ * integrated twice, on a coarser grid of nodes and on a finer one with a ten times tighter solver,
+ * and the differences of the times are their error estimates. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,17 +10,18 @@
 #include "block_path.h"
 #include "escapement/internal/theory.h"
 
-/* By K: fineness of the two grids whose times are compared; the finer one's are reported. Up to
- * two modes the finer is finer than usual; for more it would take 3 to 15 times as long. */
+/* Fineness of the two grids; the times of the finer one are reported. Up to two modes the finer one
+ * exceeds the default 1; for more modes that would take 3 to 15 times as long. */
 enum { FINE_MODES_MAX = 2 };
 static const double fineness_few[] = {1, 1.25}, fineness_many[] = {0.8, 1};
-/* The solver's relative tolerance on those grids, over the usual one. */
+/* The solver's relative tolerance on the two grids, over esc_block_path_tolerance. */
 static const double tolerance_factor[] = {1, 0.1};
 
-/* Difference of the grids' rates above which their times fall slowly with the spacing. */
+/* Relative difference of the right-hand sides above which the quadrature converges only
+ * algebraically, so that the difference of the times underestimates their error. */
 static const double rough_difference = 1e-3;
 
-/* ---- how long to wait ---- */
+/* ---- time scales ---- */
 
 static esc_status leading_order_time(const esc_block_problem *p, int k, double *closed) {
   esc_escape_times times;
@@ -30,7 +33,7 @@ static esc_status leading_order_time(const esc_block_problem *p, int k, double *
   }
   single_mode.to = fmax(0.5, 2 * single_mode.scale[single_mode.layer]);
   const esc_status status = esc_escape_times_find(&single_mode, &times);
-  /* What the reduced ODE's own solver makes of a steep polynomial is not asked here. */
+  /* Only the closed form is needed: a failure of the reduced ODE's solver does not matter. */
   *closed = status == ESC_OK ? times.closed : (double)NAN;
   return status == ESC_NO_MEMORY ? status : ESC_OK;
 }
@@ -64,7 +67,7 @@ done:
   return status;
 }
 
-/* ---- the remark ---- */
+/* ---- the note ---- */
 
 __attribute__((format(printf, 2, 3))) static void append(esc_block_times *out, const char *format,
                                                          ...) {
@@ -78,7 +81,7 @@ __attribute__((format(printf, 2, 3))) static void append(esc_block_times *out, c
 
 static void append_separator(esc_block_times *out) { append(out, "%s", out->note[0] ? "; " : ""); }
 
-/* "S_1, S_2, H_1, loss": the events that `path` looks for and that `wanted` chooses. */
+/* "S_1, S_2, H_1, loss": the events watched by `path` that `wanted` selects. */
 static int name_events(const esc_block_path *path, bool (*wanted)(double time),
                        esc_block_times *out) {
   int count = 0;
@@ -96,7 +99,7 @@ static int name_events(const esc_block_path *path, bool (*wanted)(double time),
 static bool is_missing(double time) { return isnan(time); }
 static bool is_at_start(double time) { return time == 0; }
 
-/* Times that neither path has. */
+/* Events without a time on either grid. */
 static void explain_missing(const esc_block_path *pair, esc_block_times *out) {
   esc_block_path merged = pair[0], *path = &merged;
   int missing = 0;
@@ -115,14 +118,14 @@ static void explain_missing(const esc_block_path *pair, esc_block_times *out) {
            "border of escape, beyond which the solver cannot follow",
            path->t);
   else
-    append(out, ": not reached by t = %.6g, where the search was given up", path->t);
+    append(out, ": not reached by t = %.6g, the limit of the search", path->t);
 }
 
 static void explain_start(const esc_block_path *path, esc_block_times *out) {
   const size_t used = strlen(out->note);
   append_separator(out);
   if (name_events(path, is_at_start, out) > 0)
-    append(out, ": passed at the start already");
+    append(out, ": passed at the start");
   else
     out->note[used] = 0;
 }
@@ -131,7 +134,7 @@ static bool is_on_one_grid(const esc_block_path *path, int i) {
   return path->watched[i] && isnan(path[0].time[i]) != isnan(path[1].time[i]);
 }
 
-/* Times that one of the two paths alone has. */
+/* Events with a time on one of the two grids only. */
 static void explain_disagreement(const esc_block_path *path, esc_block_times *out) {
   esc_block_path disputed = path[0];
   bool any = false;
@@ -159,10 +162,11 @@ static void explain_roughness(esc_block_times *out) {
 }
 
 static void write_note(const esc_block_path *path, esc_block_times *out) {
-  if (path->c1 == 0) append(out, "c_1 = 0 for this activation: S_k has no half to pass");
+  if (path->c1 == 0)
+    append(out, "c_1 = 0 for this activation: S_k is not defined relative to a_k c_1");
   if (path->c3 == 0) {
     append_separator(out);
-    append(out, "c_3 = 0 for this activation: there is no hermite time");
+    append(out, "c_3 = 0 for this activation: no hermite time");
   }
   explain_start(path, out);
   explain_missing(path, out);
@@ -172,7 +176,7 @@ static void write_note(const esc_block_path *path, esc_block_times *out) {
 
 /* ---- times and their errors ---- */
 
-/* |rate on one grid - rate on the other| over |rate| at a state. */
+/* Relative difference of the right-hand sides on the two grids at a state. */
 static esc_status compare_rhs(const esc_block_problem *p, const esc_block_grid *grid,
                               const double *state, double *error) {
   esc_status status = ESC_OK;
@@ -206,7 +210,7 @@ static double last_time(const esc_block_path *path) {
   return last;
 }
 
-/* Time and error of event i; raises the relative error that covers them all. */
+/* Time and error of event i; updates the largest relative error. */
 static void store_time(const esc_block_path *path, int i, double error_factor, double *time,
                        double *error, double *max_relative_error) {
   *error = error_factor * fabs(path[1].time[i] - path[0].time[i]);
@@ -226,8 +230,8 @@ static void store_times(const esc_block_path *path, esc_block_times *out) {
   store_time(path, ESC_BLOCK_LOSS, error_factor, &out->loss, &out->loss_error, max_relative_error);
 }
 
-/* The finer path up to the coarser one's last time, with a hundredth to spare, which is enough if
- * these times mean anything; else three times as far. */
+/* Integrates the finer path to 1.01 times the coarser one's last time, and to 3 times that if an
+ * event is still missing: beyond it the two grids disagree. */
 static esc_status run_finer(esc_block_path *path) {
   esc_status status = ESC_OK;
   const double last = last_time(&path[0]);

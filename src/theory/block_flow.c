@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The flow of the width-K network, its signals, and the gradients of those. */
+/* The flow of the width-K network, dA/dt = E[(T - f) df/dA] (docs/theory, section 6.2), its signals
+ * S_k and H_k, and the gradient of S_k. */
 #include <string.h>
 
 #include "block_nodes.h"
@@ -32,7 +33,7 @@ void esc_block_mask(const esc_block_problem *p, double *vector) {
     if (esc_block_channel(p, i) >= channels) vector[i] = 0;
 }
 
-/* What a pass is to sum: loss, S and H behind the rate. */
+/* Sums of one pass over the nodes: the right-hand side, if wanted, then loss, S and H. */
 typedef struct flow_pass {
   const double *state;
   bool rhs;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Grids for E over N(0, I_K): the trapezoid rule on a lattice. What is analytic and decays has
- * a spectrum that falls off geometrically, and the rule's error is that spectrum at the other
- * points of the reciprocal lattice: so the reciprocal lattice is the densest packing there is,
- * a root lattice (A_2, A_3, D_4, D_5, E_6, E_7, E_8), scaled to a least distance. It is turned
- * away from the axes, along which the teacher's spectrum lies. */
+/* Grids for E over N(0, I_K) (docs/theory, section 6.2): the trapezoid rule on a lattice. By
+ * Poisson's summation formula the error is the integrand's spectrum at the nonzero points of the
+ * reciprocal lattice, which falls off geometrically for an analytic, decaying integrand. So the
+ * reciprocal lattice is the densest of its dimension, a root lattice (A_2, A_3, D_4, D_5,
+ * E_6, E_7, E_8), scaled to a given minimal distance, and rotated away from the axes, where the
+ * spectrum of the teacher is concentrated. */
 #include <gsl/gsl_linalg.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 enum { MODES = ESC_BLOCK_MODES_MAX };
 
-/* By K: least distance in the reciprocal lattice, and radius that the nodes fill. */
+/* By K: minimal distance in the reciprocal lattice, and radius of the ball of nodes. */
 static const double reciprocal_distance[MODES] = {60, 26, 18, 12, 9, 7.5, 6.75, 6};
 static const double radius[MODES] = {7.5, 7.3, 7.2, 6.6, 6, 5.6, 5.5, 5.4};
 
@@ -25,8 +26,8 @@ void esc_block_grid_free(esc_block_grid *grid) {
   *grid = (esc_block_grid){0};
 }
 
-/* Half the Cartan matrix of the densest root lattice of rank K: scalar products of a basis
- * whose vectors are shortest ones of length 1. A chain, from K = 4 on with a branch. */
+/* Half the Cartan matrix of the densest root lattice of rank K: the Gram matrix of a basis of
+ * shortest vectors, of length 1. Its Dynkin diagram is a chain, with a branch from K = 4 on. */
 static void fill_gram(int modes, gsl_matrix *gram) {
   const int branch = modes < 4 ? modes - 2 : modes < 6 ? 1 : 2;
   gsl_matrix_set_identity(gram);
@@ -37,7 +38,8 @@ static void fill_gram(int modes, gsl_matrix *gram) {
   }
 }
 
-/* A basis of the nodes, a vector a row, upper triangular. */
+/* A basis of the lattice of nodes, one vector a row, upper triangular, so that the enumeration can
+ * bound one coordinate after the other. */
 static void fill_basis(int modes, double min_distance, double basis[MODES][MODES]) {
   double workspace[MODES * MODES];
   gsl_matrix_view view = gsl_matrix_view_array(workspace, (size_t)modes, (size_t)modes);
@@ -61,7 +63,7 @@ static void rotate(int modes, double *x) {
 
 typedef struct enumeration {
   int modes;
-  bool half; /* one of each pair g, -g */
+  bool half; /* only one node of each pair g, -g */
   double basis[MODES][MODES], radius2;
   int index[MODES], count;
   esc_block_grid *grid; /* NULL: only count */
@@ -85,7 +87,8 @@ static void add_node(enumeration *w, const double *x, double norm2) {
   w->count++;
 }
 
-/* x: sum of what the indices chosen so far give; its first `depth` coordinates are final. */
+/* Enumerates the lattice points in the ball (Fincke and Pohst). x: the sum of the basis vectors
+ * chosen so far; its first `depth` coordinates are final. */
 static void recurse(enumeration *w, int depth, const double *x, double norm2) {
   if (depth == w->modes) {
     add_node(w, x, norm2);

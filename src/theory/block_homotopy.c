@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dt_k/dlambda between two closure levels. The state's derivatives with respect to lambda, one a
- * channel, go along with the flow; where S_k passes its half, at t_k,
- *   dt_k/dlambda = -(grad S_k . sum_c z_c) / (grad S_k . F_lambda),
- * and each channel has its term of the sum. The adjoint p of docs/theory, section 6.6 gives the
- * same numbers, p(0..t_k) being what carries z_c's forcing to t_k; but it goes backward, once for
- * each mode, over a path that must be kept and evaluated again. */
+/* dt_k/dlambda between two closure levels (docs/theory, section 6.6) by forward sensitivities
+ * z_c = dy/dlambda, one for each channel, integrated with the flow. At t_k, where S_k passes half
+ * of its final value, dt_k/dlambda = -(grad S_k . sum_c z_c) / (grad S_k . F_lambda), and each
+ * channel contributes one term. The adjoint of section 6.6 gives the same numbers, but it must be
+ * integrated backward, once for each mode, over a stored path. */
 #include <math.h>
 #include <string.h>
 
@@ -33,8 +32,7 @@ done:
 static esc_status check_escapes(const esc_block_path *path) {
   if (path->c1 == 0)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "c_1 = 0 for this activation: S_k has no half to pass, so there is no escape "
-                    "time to attribute");
+                    "c_1 = 0 for this activation: there is no escape time to attribute");
   for (int k = 0; k < path->upper.modes; k++)
     if (isnan(path->time[k]))
       return ESC_FAIL(ESC_BAD_INPUT,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Jacobian of the block flow, minus the Hessian of the loss: the backward pass
- * differentiated along a direction, so that a product costs about as much as three flows. */
+/* Products of the Jacobian of the block flow, which is minus the Hessian of the loss, with a
+ * direction: forward mode through the backward pass (Pearlmutter), about three times the cost of a
+ * right-hand side. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 
 enum { LANES = ESC_BLOCK_LANES, MODES = ESC_BLOCK_MODES_MAX };
 
-/* How a tile changes along a direction. */
+/* Directional derivatives of a tile's z, h and f. */
 typedef struct tangent {
   esc_block_vector z[ESC_LAYERS_MAX][MODES], h[ESC_LAYERS_MAX][MODES], f;
 } tangent;
@@ -17,7 +18,7 @@ ESC_SIMD_CLONES
 static void forward(const esc_block_problem *p, const double *state, const double *direction,
                     const esc_block_tile *t, tangent *d) {
   const int modes = p->modes, last = p->layers - 1;
-  memset(d->h[0], 0, sizeof d->h[0]); /* the inputs do not change, which l > 0 uses below */
+  memset(d->h[0], 0, sizeof d->h[0]); /* the inputs do not depend on the state */
   for (int l = 0; l <= last; l++)
     for (int k = 0; k < (l == last ? 1 : modes); k++) {
       double *const z = l == last ? d->f : d->z[l][k];
@@ -32,7 +33,7 @@ static void forward(const esc_block_problem *p, const double *state, const doubl
     }
 }
 
-/* Adds (d/d direction) of E[(T - f) df/dA]. */
+/* Adds the derivative of E[(T - f) df/dA] along `direction`. */
 ESC_SIMD_CLONES
 static void backward(const esc_block_problem *p, const double *state, const double *direction,
                      const esc_block_tile *t, const tangent *d, esc_block_vector *out) {
@@ -79,7 +80,7 @@ static void backward(const esc_block_problem *p, const double *state, const doub
 typedef struct linear_pass {
   const double *state, *direction; /* (count, size) */
   int count;
-  bool rhs; /* behind the products */
+  bool rhs; /* also summed, after the products */
 } linear_pass;
 
 static void integrand(const esc_block_problem *p, const void *context, esc_block_tile *t,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The width-K network at blocks of nodes: forward, backward, and sums over a grid. */
+/* The width-K network at tiles of nodes: forward and backward passes, and sums over a grid. Sums
+ * have one order whatever the number of threads: lanes by a tree at the end of a chunk, chunks in
+ * sequence. */
 #include "block_nodes.h"
 
 #include <omp.h>
@@ -8,7 +10,7 @@
 
 enum { LANES = ESC_BLOCK_LANES, CHUNK = 16 * LANES, PARALLEL_CHUNKS_MIN = 32 };
 
-/* out = A in, one row of A. Lower levels have many zeros. */
+/* out = A in, one row of A. Zeros are skipped, because lower closure levels have many. */
 static inline void multiply_row(int modes, const double *a, const esc_block_vector *in,
                                 double *out) {
   for (int s = 0; s < LANES; s++) out[s] = 0;
@@ -16,8 +18,8 @@ static inline void multiply_row(int modes, const double *a, const esc_block_vect
     if (a[j] != 0) esc_block_add(out, a[j], in[j]);
 }
 
-/* Static, as every function with clones: gcc exports the chooser of a clone from a shared library
- * whatever its visibility. */
+/* Static like every function with clones, because gcc exports a clone's resolver from a shared
+ * library whatever its visibility. */
 ESC_SIMD_CLONES
 static void forward(const esc_block_problem *p, const double *state, bool second,
                     esc_block_tile *t) {
@@ -68,7 +70,7 @@ void esc_block_backward(const esc_block_problem *p, const double *state, bool al
   backward(p, state, all_entries, t, output, gradient);
 }
 
-/* Lanes behind the last node have weight 0. */
+/* Lanes after the last node repeat a node with weight 0. */
 static void load_tile(const esc_block_problem *p, const esc_block_grid *grid, int first,
                       esc_block_tile *t) {
   for (int s = 0; s < LANES; s++) {
@@ -81,7 +83,7 @@ static void load_tile(const esc_block_problem *p, const esc_block_grid *grid, in
   }
 }
 
-/* A lane's numbers, summed as a tree. */
+/* The sum of the lanes, by a tree. */
 static double sum_lanes(const esc_block_vector in) {
   double t[LANES];
   memcpy(t, in, sizeof t);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sums over the nodes of a block grid, and what the passes over them share. */
+/* Sums over the nodes of a block grid, in tiles of ESC_BLOCK_LANES nodes; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_BLOCK_NODES_H
 #define ESCAPEMENT_THEORY_BLOCK_NODES_H
 
@@ -14,12 +14,12 @@ typedef struct esc_block_tile {
   esc_block_vector f;
 } esc_block_tile;
 
-/* Place of layer l's (0-based) first number in a state. */
+/* Offset of layer l (from 0) in a state. */
 static inline int esc_block_layer_offset(const esc_block_problem *p, int l) {
   return l * p->modes * p->modes;
 }
 
-/* Whether the level moves entry (k, j) of layer l, l not the last. */
+/* Whether the closure level leaves entry (k, j) of layer l free, l not the last. */
 static inline bool esc_block_is_free(const esc_block_problem *p, int l, int k, int j) {
   const int channels = p->level == ESC_BLOCK_EXACT     ? p->layers
                        : p->level == ESC_BLOCK_ROTATED ? 3
@@ -40,13 +40,13 @@ static inline void esc_block_add_product(esc_block_vector out, const esc_block_v
 void esc_block_forward(const esc_block_problem *p, const double *state, bool second,
                        esc_block_tile *t);
 
-/* Adds u df/dA, node by node, where `all_entries` or the level moves the entry. */
+/* Adds u df/dA lane by lane, for the entries that the level leaves free, or for all. */
 void esc_block_backward(const esc_block_problem *p, const double *state, bool all_entries,
                         const esc_block_tile *t, const esc_block_vector u,
                         esc_block_vector *gradient);
 
-/* Adds a tile's part to `out`, lane by lane: the lanes are summed at the end of a chunk of tiles.
- * The tile comes with its weights, targets and h[0]. */
+/* Adds a tile's contribution to `out`, lane by lane; the lanes are summed at the end of a chunk of
+ * tiles. The tile has its weights, targets and h[0]. */
 typedef void esc_block_integrand(const esc_block_problem *p, const void *context, esc_block_tile *t,
                                  esc_block_vector *out);
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A block flow integrated until its modes have escaped. Modes that have escaped are held at
- * rest with rates of order 1 while others wait on their plateaus, for tens of their own times
- * only: not stiff, so Adams' formulas with functional iteration, whose high orders a tight
- * tolerance rewards. */
+/* Integration of a block flow until its modes have escaped (docs/theory, section 6.2), by CVODES.
+ * While late modes are on their plateaus, modes that have escaped relax at rates of order 1, over
+ * some tens of their time constants only. So the problem is not stiff: Adams formulas with
+ * fixed-point iteration, whose high orders suit a tight tolerance. Error control: the solver's
+ * relative tolerance (esc_block_path_tolerance) in a norm over the state, its root finder for the
+ * events. */
 #include "block_path.h"
 
 #include <cvodes/cvodes.h>
@@ -17,12 +19,12 @@
 
 enum { STEPS_MAX = 8000, STEPS_MAX_LATE = 1000, SIZE = ESC_BLOCK_SIZE_MAX };
 static const double zero_constant = 1e-10;  /* |c_1|, |c_3| that count as 0 */
-static const double rest_check_factor = 20; /* units before a path is suspected to rest */
-static const double max_time_factor = 1e4;  /* units before it is given up */
-static const double sensitivity_tolerance_factor = 10; /* over the state's */
-static const double decay_limit = 1e-4; /* of the smallest start: what its tolerance can follow */
+static const double rest_check_factor = 20; /* time scales before the first test of equilibrium */
+static const double max_time_factor = 1e4;  /* time scales before the search is given up */
+static const double sensitivity_tolerance_factor = 10; /* over the state's tolerance */
+static const double decay_limit = 1e-4; /* of the smallest initial scale: below it, only error */
 
-/* ---- the right side and the events, as CVODES calls them ---- */
+/* ---- right-hand side and event functions for CVODES ---- */
 
 static bool are_finite(int n, const double *value) {
   for (int i = 0; i < n; i++)
@@ -30,7 +32,7 @@ static bool are_finite(int n, const double *value) {
   return true;
 }
 
-/* An overflow asks CVODES for a smaller step. */
+/* On overflow, 1 makes CVODES retry with a smaller step. */
 static int evaluate_rhs(realtype t, N_Vector y, N_Vector rhs, void *data) {
   (void)t;
   const esc_block_path *path = data;
@@ -44,7 +46,7 @@ static int evaluate_events(realtype t, N_Vector y, realtype *root, void *data) {
   return esc_block_path_events(data, N_VGetArrayPointer(y), root) == ESC_OK ? 0 : -1;
 }
 
-/* Gives event i the time that the path has reached. */
+/* Records the current time, and the state of an escape, for event i. */
 static void record_event(esc_block_path *path, int i) {
   const size_t row = (size_t)((1 + path->channels) * esc_block_size(&path->upper));
   if (!path->watched[i] || !isnan(path->time[i])) return;
@@ -76,7 +78,7 @@ static void hermite_integrand(void *context, double g, double *out) {
   out[2] = value * value;
 }
 
-/* c_1 and c_3 of an activation, 0 where they vanish against its size. */
+/* c_1 and c_3 of an activation, 0 where they are negligible against its root mean square. */
 static esc_status find_constants(const esc_activation *activation, double *c1, double *c3) {
   esc_status status = ESC_OK;
   esc_activation copy = *activation;
@@ -100,25 +102,26 @@ static double find_min_scale(const esc_block_problem *p) {
   return min_scale;
 }
 
-/* Weights of the solver's error norm, a root mean square: over the state alone with or without
- * slopes. Slopes count against their largest number: they need no smaller one's digits. */
+/* Weights of the solver's weighted RMS norm, scaled so that the norm of the state is the same with
+ * and without sensitivities. The sensitivities share one weight, by their largest entry: the small
+ * ones need no relative accuracy. */
 static int set_error_weights(N_Vector y, N_Vector weight, void *data) {
   const esc_block_path *path = data;
   const int n = esc_block_size(&path->upper), all = (1 + path->channels) * n;
-  const double *at = N_VGetArrayPointer(y),
+  const double *value = N_VGetArrayPointer(y),
                absolute_tolerance = 1e-2 * path->tolerance * path->min_scale;
   const double rows = sqrt(1 + path->channels);
   double *w = N_VGetArrayPointer(weight), largest = 0;
-  for (int i = n; i < all; i++) largest = fmax(largest, fabs(at[i]));
+  for (int i = n; i < all; i++) largest = fmax(largest, fabs(value[i]));
   const double sensitivity_weight =
       1 / (sensitivity_tolerance_factor * path->tolerance * largest + absolute_tolerance);
-  for (int i = 0; i < n; i++) w[i] = rows / (path->tolerance * fabs(at[i]) + absolute_tolerance);
+  for (int i = 0; i < n; i++) w[i] = rows / (path->tolerance * fabs(value[i]) + absolute_tolerance);
   for (int i = n; i < all; i++) w[i] = sensitivity_weight;
   return are_finite(all, w) ? 0 : -1;
 }
 
 double esc_block_path_tolerance(int modes) {
-  /* By K: no finer than the grid. */
+  /* By K: no tighter than the error of the grid of nodes. */
   static const double usual[] = {1e-10, 1e-10, 1e-10, 1e-9, 1e-8, 1e-7, 1e-7, 1e-7};
   return usual[modes - 1];
 }
@@ -142,7 +145,7 @@ done:
   return status;
 }
 
-/* Which events are looked for; those that have passed at the start have time 0. */
+/* Selects the events to watch; events that have passed at the start have time 0. */
 static esc_status find_initial_events(esc_block_path *path) {
   esc_status status = ESC_OK;
   const esc_block_problem *p = &path->upper;
@@ -207,7 +210,7 @@ void esc_block_path_close(esc_block_path *path) {
 
 /* ---- running ---- */
 
-/* What stops a search without being the machine's fault: too many steps, or steps too small. */
+/* Return codes that end a search without an error: too many steps, or too small ones. */
 static bool is_solver_limit(int code) {
   return code == CV_TOO_MUCH_WORK || code == CV_ERR_FAILURE || code == CV_CONV_FAILURE ||
          code == CV_REPTD_RHSFUNC_ERR || code == CV_FIRST_RHSFUNC_ERR || code == CV_TOO_MUCH_ACC;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A block flow integrated until its modes have escaped, by CVODES; between two closure levels
- * where a homotopy asks for it. */
+/* Integration of a block flow, or of the homotopy between two closure levels, until its modes have
+ * escaped, by CVODES; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_BLOCK_PATH_H
 #define ESCAPEMENT_THEORY_BLOCK_PATH_H
 
@@ -10,42 +10,42 @@
 
 #include "escapement/internal/blocks.h"
 
-/* S_1..S_K, then H_1..H_K, through a half; the loss through its threshold. */
+/* Events: S_1..S_K, then H_1..H_K, pass half of their final values; the loss its threshold. */
 enum { ESC_BLOCK_LOSS = 2 * ESC_BLOCK_MODES_MAX, ESC_BLOCK_EVENTS };
 
-/* What to integrate. The rate is (1 - lambda) M F(M y) + lambda F(y): F the flow of `problem`, M
+/* The initial value problem y' = (1 - lambda) M F(M y) + lambda F(y): F the flow of `problem`, M
  * the mask of level `lower`. */
 typedef struct esc_block_plan {
   const esc_block_problem *problem;
   const esc_block_grid *grid;
   esc_block_level lower;
-  double lambda;           /* 1: the problem's own flow */
-  bool hermite;            /* H_k is timed too, where c_3 is not 0 */
-  bool loss;               /* the loss is timed too, where the problem has a threshold */
-  bool sensitivities;      /* dy/dlambda is integrated too, by channel */
-  double tolerance_factor; /* the solver's relative tolerance is the usual one times this */
+  double lambda;           /* 1: the flow of `problem` */
+  bool hermite;            /* watch H_k too, where c_3 is not 0 */
+  bool loss;               /* watch the loss too, where the problem has a threshold */
+  bool sensitivities;      /* integrate dy/dlambda too, by channel */
+  double tolerance_factor; /* of the solver's relative tolerance, over esc_block_path_tolerance */
 } esc_block_plan;
 
-/* Why a path ended. */
+/* The end of a path. */
 typedef enum esc_block_end {
   ESC_BLOCK_ALL_TIMED,   /* every event has its time */
-  ESC_BLOCK_EQUILIBRIUM, /* the flow cannot move as far as any event that is left */
-  ESC_BLOCK_DECAYED,     /* every coordinate fell below what the start's errors allow to follow */
-  ESC_BLOCK_GAVE_UP      /* end of the time or the steps allowed */
+  ESC_BLOCK_EQUILIBRIUM, /* the flow is too near to an equilibrium to reach a remaining event */
+  ESC_BLOCK_DECAYED,     /* every coordinate is below the error tolerance of the start */
+  ESC_BLOCK_GAVE_UP      /* limit of time or steps */
 } esc_block_end;
 
 typedef struct esc_block_path {
   esc_block_plan plan;
   esc_block_problem lower, upper;
   double c1, c3;                  /* E[He_1 sigma], E[He_3 sigma]; 0 where they vanish */
-  int channels;                   /* L with slopes, else 0 */
-  bool watched[ESC_BLOCK_EVENTS]; /* the event is looked for */
+  int channels;                   /* L with sensitivities, else 0 */
+  bool watched[ESC_BLOCK_EVENTS]; /* the event is to be located */
   double time[ESC_BLOCK_EVENTS];  /* NaN: not yet */
-  int pending;                    /* events looked for without a time yet */
+  int pending;                    /* watched events without a time */
   double *state;                  /* (mode, 1 + channels, size): y and dy/dlambda where S_k passed;
                                      owned */
-  double t;                       /* reached */
-  double tolerance, min_scale;    /* relative, of the solver; least scale at the start */
+  double t;                       /* current time */
+  double tolerance, min_scale;    /* relative, of the solver; smallest scale at the start */
   esc_block_end end;
   char message[200]; /* of the solver */
   SUNContext context;
@@ -54,41 +54,41 @@ typedef struct esc_block_path {
   void *cvode;
 } esc_block_path;
 
-/* The usual relative tolerance of the solver for so many modes. */
+/* The solver's default relative tolerance for `modes` modes. */
 double esc_block_path_tolerance(int modes);
 
-/* Puts the path at the start of the problem. The grid stays the caller's, and the path needs it.
- * ESC_BAD_INPUT where the flow overflows a double there. On failure close the path all the same. */
+/* Opens the path at the problem's initial state. The path borrows the grid. ESC_BAD_INPUT where the
+ * flow overflows a double there. Close with esc_block_path_close, also after a failure. */
 esc_status esc_block_path_open(const esc_block_plan *plan, esc_block_path *path);
 
 /* Integrates until all events have their time, or to t = end. */
 esc_status esc_block_path_run(esc_block_path *path, double end);
 
-/* Integrates until all events have their time or it is certain, or out of reach, that the others
- * never pass: path->end says which. `time_scale` > 0 is the order of the times. */
+/* Integrates until all events have their time, or the others cannot pass, or a limit is reached:
+ * path->end is the reason. `time_scale` > 0: order of magnitude of the times. */
 esc_status esc_block_path_search(esc_block_path *path, double time_scale);
 
-/* Whether the flow at the path's state moves so little until t + horizon that no event left can
- * pass. Linear: J's eigenvectors carry the rate on. */
+/* Whether the flow, linearised at the path's state, moves too little until t + horizon for any
+ * remaining event. */
 esc_status esc_block_path_check_equilibrium(const esc_block_path *path, double horizon,
                                             bool *at_rest);
 
 void esc_block_path_close(esc_block_path *path);
 
-/* Rate of the flow at y (1 + channels, size), with its slopes; without them. */
+/* Right-hand side at y (1 + channels, size) with the sensitivities; of the state (size) alone. */
 esc_status esc_block_path_extended_rhs(const esc_block_path *path, const double *y, double *out);
 esc_status esc_block_path_rhs(const esc_block_path *path, const double *y, double *rhs);
 
-/* Distance of each event to its passage, which is a rise through 0; -1: not timed. */
+/* Event functions: an event passes where its function rises through 0; -1: not watched. */
 esc_status esc_block_path_events(const esc_block_path *path, const double *y, double *distance);
 
-/* Leading-order escape time of each mode alone, to a half at its smallest layer, NaN where there
- * is none; *unit: the order of the time that the slowest mode takes, from that or from its rate at
- * the start. */
+/* Leading-order escape time of each mode alone, to a scale of 1/2 of its smallest layer, NaN where
+ * there is none. *time_scale: order of magnitude of the slowest mode's time, by these times or by
+ * the right-hand side at the start. */
 esc_status esc_block_decoupled_times(const esc_block_problem *problem, const esc_block_grid *grid,
                                      double *decoupled, double *time_scale);
 
-/* Status of a call into CVODES, with its own message. */
+/* Status of a return code of CVODES, with the message of CVODES. */
 esc_status esc_block_path_check(const esc_block_path *path, int result);
 
 #endif

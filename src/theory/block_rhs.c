@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The right side of a block path and its events.
+/* The right-hand side of a block path and its event functions (docs/theory, sections 6.2 and 6.6).
  *
- * With slopes, dy/dlambda goes along, split by channel: z_c' = J_lambda z_c + P_c (F(y) - M F(M y))
- * from z_c = 0, P_c the projection onto channel c. All channels share the activations of one
- * pass over the grid, which are most of its cost. */
+ * The sensitivity dy/dlambda is split by channel: z_c' = J_lambda z_c + P_c (F(y) - M F(M y)),
+ * z_c(0) = 0, P_c the projection onto channel c. All channels share the activations of one pass
+ * over the grid, which are most of the cost. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "block_path.h"
 
-/* ---- the right side ---- */
+/* ---- the right-hand side ---- */
 
-/* Rate and slopes of one end of the homotopy: M F(M y) with a mask, F(y) without. */
+/* Adds `weight` times one end of the homotopy with its sensitivities: M F(M y) at the lower level,
+ * F(y) at the upper one. */
 static esc_status add_level(const esc_block_path *path, const esc_block_problem *p, double weight,
                             const double *y, double *rhs, double *out) {
   esc_status status = ESC_OK;

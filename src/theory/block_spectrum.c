@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rotations theta and off-block amplitudes omega on the plateau of several modes: their part of
- * the Jacobian, and Duhamel's form with frozen coefficients against the integrated flow. */
+/* Rotations theta and off-block amplitudes omega on the plateau of several modes (docs/theory,
+ * sections 6.7 and 6.9): their block of the Jacobian, and Duhamel's form with frozen coefficients
+ * compared with the integrated flow. */
 #include <cvodes/cvodes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -99,7 +100,8 @@ done:
   return status;
 }
 
-/* Within the solver's last step, from..path->t: bisects its own interpolant. */
+/* The time of departure within the solver's last step, from..path->t, by bisection on CVODES's
+ * interpolant. */
 static esc_status find_departure(const esc_block_path *path, double from, int index,
                                  const esc_duhamel *form, N_Vector work, double *until) {
   esc_status status = ESC_OK;
@@ -118,7 +120,8 @@ done:
   return status;
 }
 
-/* Fills `until`: steps to the horizon, and looks back where a coordinate has gone off. */
+/* Fills `until`: integrates to the horizon step by step, and locates a departure within the step in
+ * which it occurs. */
 static esc_status find_departures(const esc_block_problem *p, const esc_block_grid *grid, int count,
                                   const int *coordinate, double horizon, esc_duhamel *out) {
   esc_status status = ESC_OK;

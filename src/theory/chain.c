@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The scalar chain f = s_L sigma(s_{L-1} ... sigma(s_1 g)) on the symmetric
- * manifold, and the reduced ODE's right side and Jacobian (docs/theory, section 3.2).
+ * manifold, and the reduced ODE's right-hand side and Jacobian (docs/theory, section 3.2).
  *
  * With h_0 = g, z_l = s_l h_{l-1}, h_l = sigma(z_l), f = z_L, and F_l the map from
  * z_l to f:
@@ -93,7 +93,7 @@ void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *ru
   if (second) symmetrise(layers, jacobian);
 }
 
-/* A polynomial may meet infinities of both signs: NaN, which no comparison accepts. */
+/* NaN where a polynomial produces infinities of both signs; every comparison with it fails. */
 void esc_reduced_term_sizes(const esc_escape_problem *problem, const esc_quadrature *rule,
                             const double *s, double *size) {
   const int layers = problem->layers;

@@ -11,7 +11,7 @@ double esc_reduced_loss(const esc_escape_problem *problem, const esc_quadrature 
                         const double *s);
 
 /* E[(|a sigma(g)| + |f|) |df/ds_l|] (layers) into `size`: the size of the terms that cancel in
- * the right side, to which its rounding error is relative. */
+ * the right-hand side, the scale of its rounding error. */
 void esc_reduced_term_sizes(const esc_escape_problem *problem, const esc_quadrature *rule,
                             const double *s, double *size);
 

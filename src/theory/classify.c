@@ -2,8 +2,8 @@
 /* The class of an activation and its constants (docs/theory, section 2), all of them
  * computed: Taylor coefficients by series arithmetic, the moments by quadrature.
  *
- * A coefficient counts as 0 where its value is within twice the bound on its own
- * rounding error; the coefficients of a polynomial have none and count as they are. */
+ * A coefficient counts as 0 where its absolute value is at most twice the bound on its
+ * rounding error; the coefficients of a polynomial are exact. */
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
@@ -49,13 +49,14 @@ static void moment_terms(void *context, double g, double *out) {
   out[QTH] = m->q ? e.value * pow(g, m->q) : 0;
 }
 
-/* E|sigma'(g)|, to which rounding is relative. */
+/* |sigma'(g)|, whose mean is the scale of the rounding error of c_1. */
 static void derivative_size(void *context, double g, double *out) {
   const moments *m = context;
   *out = fabs(esc_activate_f64(m->activation, g).derivative);
 }
 
-/* c_1 two ways (Stein's identity): their difference is part of the error. */
+/* c_1 = E[sigma'(g)] = E[sigma(g) g] by Stein's lemma: the difference of the two averages is part
+ * of the error estimate. */
 static esc_status find_moments(const esc_activation *activation, esc_classification *c) {
   esc_status status = ESC_OK;
   moments m = {activation, c->q};
@@ -94,9 +95,9 @@ done:
   return status;
 }
 
-/* ---- doubts ---- */
+/* ---- warnings ---- */
 
-/* Puts a sentence behind what `text` holds, as far as there is room. */
+/* Appends a sentence to `text`, cut to `size` bytes. */
 __attribute__((format(printf, 3, 4))) static void append(char *text, size_t size,
                                                          const char *format, ...) {
   size_t used = strlen(text);
@@ -118,17 +119,18 @@ static void warn_class(const esc_classification *c, char *text, size_t size) {
         "sigma(z) - a_0, which is another network",
         c->a[0]);
   if (c->class_ == ESC_CLASS_NONE)
-    append(text, size, "a_0 = a_2 = 0, but it is not odd: it lies outside the classes A to D");
+    append(text, size, "a_0 = a_2 = 0, but the activation is not odd: outside the classes A to D");
 }
 
 static void warn_signs(const esc_classification *c, char *text, size_t size) {
   const double a1 = c->a[1], c1 = c->c1;
   if (a1 == 0) append(text, size, "a_1 = 0: the drive vanishes, small scales do not grow");
-  if (c1 == 0) append(text, size, "c_1 = 0: the drive vanishes, nothing starts the escape");
+  if (c1 == 0)
+    append(text, size, "c_1 = 0: the drive vanishes, small scales do not grow at leading order");
   if (a1 < 0) append(text, size, "a_1 = %g < 0, against the paper's assumption", a1);
   if (c1 < 0) append(text, size, "c_1 = %g < 0, against the paper's assumption", c1);
   if (a1 * c1 != 0 && (a1 < 0 || c1 < 0))
-    append(text, size, "the sign of the drive a c_1 a_1^(L-1) prod s_l(0) decides on the escape");
+    append(text, size, "escape depends on the sign of the drive a c_1 a_1^(L-1) prod s_l(0)");
 }
 
 void esc_classification_warnings(const esc_classification *c, char *text, size_t size) {

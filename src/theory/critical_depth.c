@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The critical-depth law (docs/theory, section 4.4): r layers at the small scale, the
  * rest O(1), escape after Theta(1), Theta(log 1/epsilon), Theta(epsilon^-(r-2))
- * for r = 1, 2, >= 3. Signs of scales do not matter to it. */
+ * for r = 1, 2, >= 3. Independent of the signs of the scales. */
 #include <math.h>
 
 #include "escapement/internal/theory.h"

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rest of a gradient flow. A small rate alone is no rest: on a plateau, or in a nearly flat valley,
- * a flow moves slowly and far. So the rate is taken apart into the eigenvectors q_i of its Jacobian
- * (the negative Hessian of the loss, symmetric): a component c_i = q_i . rate that belongs to an
- * eigenvalue lambda_i < 0 still moves the state by c_i / |lambda_i|. */
+/* Equilibria of a gradient flow (docs/theory, section 3.5). A small right-hand side is not
+ * sufficient: on a plateau, or in a nearly flat valley, a flow moves slowly but far. So the
+ * right-hand side is decomposed in the eigenvectors q_i of its symmetric Jacobian (minus the
+ * Hessian of the loss): a component c_i = q_i . rhs with eigenvalue lambda_i < 0 still moves the
+ * state by c_i / |lambda_i|. */
 #include "equilibrium.h"
 
 #include <float.h>
 #include <gsl/gsl_eigen.h>
 #include <math.h>
 
-/* A displacement below this part of the state has settled. */
+/* Remaining displacement, relative to the state, below which a stable component has settled. */
 static const double settled_fraction = 1e-10;
-/* Rounding of a rate, in ulp of its terms. */
+/* Rounding error of the right-hand side over the size of the terms that cancel in it. */
 static const double rounding_factor = 8 * DBL_EPSILON;
-/* An eigenvalue above this part of the largest is positive, not rounding. */
+/* Eigenvalues above this fraction of the largest |eigenvalue| are positive beyond rounding. */
 static const double unstable_fraction = 1e-9;
 
 typedef struct spectrum {
@@ -28,7 +29,7 @@ static double norm_max(int n, const double *x) {
   return largest;
 }
 
-/* Whether the component along eigenvector q has come to rest. */
+/* Whether the component along eigenvector q is at equilibrium. */
 static bool is_settled(int n, const gsl_vector *q, double lambda, const double *rhs,
                        const double *term_size, spectrum *sum) {
   double component = 0, noise = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Escape times from the saddle at 0 on the symmetric manifold (docs/theory, section 4):
- * the reduced ODE's, the leading order's in closed form, and the latter corrected.
+/* Escape times from the saddle at 0 on the symmetric manifold (docs/theory, section 4): by the
+ * reduced ODE, in closed form at leading order, and with the next order as a correction.
  *
  * Leading order: ds_l/dt = D prod_{j != l} s_j with the drive D = a c_1 a_1^{L-1}
  * keeps the gaps d_j = s_j^2 - s_m^2, m the smallest layer, so with x = s_m^2
@@ -8,10 +8,13 @@
  * Corrected, for a balanced start, in u = (prod s_l)^{1/L}:
  *   t = (1/D) int du / [u^{L-1} (1 + chi u^p)],
  * p = q-1 while L >= q-1, else p = L (self-interaction leads). For O(1) layers
- * before a bottleneck: D with those layers taken exactly.
+ * before a bottleneck: D with those layers evaluated exactly.
  *
- * The reduced ODE is integrated whatever the drive: where that is not positive, higher
- * orders may bring the escape, or a scale may pass through 0 and turn the drive's sign. */
+ * The reduced ODE is integrated for any drive: where the drive is not positive, a higher
+ * order may cause the escape, or a scale may pass through 0 and change the drive's sign.
+ *
+ * Error control: where the flow comes close to a saddle, a second integration from data perturbed
+ * by 1e-10 measures the condition of the time. */
 #include <gsl/gsl_integration.h>
 #include <math.h>
 #include <string.h>
@@ -22,17 +25,17 @@
 #include "note.h"
 #include "reduced_ode.h"
 
-/* A layer this many times the smallest is not of the bottleneck. */
+/* Layers with more than this many times the smallest scale are outside the bottleneck. */
 static const double prefix_spread = 3;
-/* A correlation of teacher and prefix below this is rounding; an average less exact than the
- * second is none. */
+/* A correlation of teacher and prefix below the first is rounding; above the second relative error
+ * the average counts as unknown. */
 static const double overlap_min = 1e-12, overlap_error_max = 1e-8;
 /* Evaluations of the activation for one escape time: about a second. */
 static const double work_max = 4e7;
-/* The second integration, which measures the conditioning of the first, changes its data by this
- * much; the first one's own error is about `ode_error`. */
+/* Relative perturbation of the data in the second integration, and relative error of the data in
+ * the first: the ratio scales the change of the time to its error. */
 static const double perturbation = 1e-10, ode_error = 1e-12;
-/* Relative errors of ode: above the first they are stated, above the second there is no ode. */
+/* Relative errors of ode: above the first the note states it, above the second ode is NaN. */
 static const double error_stated = 1e-8, error_max = 1e-3;
 
 /* ---- analysis ---- */
@@ -99,19 +102,19 @@ done:
 
 /* ---- the reduced ODE ---- */
 
-/* How a search that found no crossing ended. */
+/* The end of a search without a crossing. */
 static const char *describe_end(esc_flow_end end) {
   switch (end) {
     case ESC_FLOW_FIXED: return "the flow has converged to a fixed point";
     case ESC_FLOW_SADDLE:
-      return "the flow is at a saddle to within rounding: digits beyond a double decide on what "
-             "follows";
+      return "the flow is at a saddle to within rounding: double precision cannot determine its "
+             "continuation";
     case ESC_FLOW_DECAYED: return "all scales decay towards 0";
     case ESC_FLOW_STEEP:
       return "the activation is too steep for the Gaussian averages of the reduced ODE";
     case ESC_FLOW_TINY: return "the rates are 0, or too small for a double";
-    case ESC_FLOW_STALLED: return "no step of the integrator is accurate enough";
-    default: return "the flow still moves where the search ends";
+    case ESC_FLOW_STALLED: return "no step of the solver meets its tolerance";
+    default: return "the flow still moves at the limit of the search";
   }
 }
 
@@ -124,8 +127,8 @@ static void note_end(esc_escape_times *times, const esc_escape_problem *p, const
                   describe_end(c->end));
 }
 
-/* The same search from data that are changed in the tenth digit: the relative change of the time
- * is what the time owes to digits that a double barely has. */
+/* The same search from data perturbed in the tenth digit: the relative change of the time, scaled
+ * to the rounding of the data, is the error of the time. */
 static esc_status measure_conditioning(const esc_escape_problem *p, double work,
                                        const esc_crossing *first, esc_escape_times *times) {
   esc_status status = ESC_OK;
@@ -139,8 +142,8 @@ static esc_status measure_conditioning(const esc_escape_problem *p, double work,
     times->ode = first->time;
   else
     esc_note_append(times,
-                    "no ode: the flow comes so close to a saddle that digits beyond a double "
-                    "decide on what follows (an integration gives t = %.4g)",
+                    "no ode: the flow comes so close to a saddle that double precision cannot "
+                    "determine its continuation (one integration gives t = %.4g)",
                     first->time);
   if (error <= error_max && error > error_stated)
     esc_note_append(times, "the flow comes close to a saddle: ode is accurate to %.0e only", error);
@@ -173,7 +176,7 @@ esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_t
   if (problem->scale[problem->layer] >= problem->to) {
     out->escaped_at_start = true;
     out->ode = out->closed = out->corrected = 0;
-    esc_note_append(out, "s_%d is there at the start", problem->layer + 1);
+    esc_note_append(out, "s_%d has reached the threshold at the start", problem->layer + 1);
   } else {
     ESC_TRY(esc_leading_order_times(&a));
     ESC_TRY(find_ode(&a));

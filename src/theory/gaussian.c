@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Expectations over g ~ N(0, 1) (docs/theory, section 3.4), each by the smallest rule
- * that twice as many nodes confirm. Three kinds of rule:
- *   trapezoid  on +-reach: exponentially good for what is analytic near the line;
+/* Expectations over g ~ N(0, 1) (docs/theory, section 3.4), each by the smallest rule that agrees
+ * with its double, n nodes against 2n. Three kinds of rule:
+ *   trapezoid  on +-half_range: converges exponentially for functions analytic near the axis;
  *   Hermite    exact for polynomials up to degree 2n-1;
- *   panels     Gauss-Legendre on intervals that shrink towards 0 from both sides:
- *              for kinks at 0, and for what saturates too steeply for the others. */
+ *   panels     Gauss-Legendre on intervals that shrink geometrically towards 0 from both sides:
+ *              for kinks at 0, and for functions too steep there for the other two. */
 #include <float.h>
 #include <gsl/gsl_integration.h>
 #include <gsl/gsl_randist.h>
@@ -100,7 +100,7 @@ static bool is_applicable(rule_family kind, int n, bool kink) {
   }
 }
 
-/* E[1] = 1 to the last digits, too. */
+/* So that E[1] = 1 to the last digit. */
 static void normalise(esc_quadrature *r) {
   double total = 0;
   for (int i = 0; i < r->count; i++) total += r->weight[i];
@@ -121,7 +121,7 @@ done:
 
 /* ---- comparing n with 2n ---- */
 
-/* E[h_i] and E|h_i| by one rule; `value` is room for n values. */
+/* E[h_i] and E|h_i| by one rule; `value` (n) is workspace. */
 static void average(const esc_gaussian_integral *f, const esc_quadrature *r, double *value,
                     double *mean, double *size) {
   for (int i = 0; i < f->n; i++) mean[i] = size[i] = 0;
@@ -134,15 +134,15 @@ static void average(const esc_gaussian_integral *f, const esc_quadrature *r, dou
   }
 }
 
-/* 0/0 is no error: h_i = 0. */
+/* 0/0 counts as 0: h_i vanishes. */
 static double relative_error(double error, double size) {
   return error == 0 && size == 0 ? 0 : fabs(error) / size;
 }
 
-/* A difference of infinities is as bad as an infinite one. */
+/* NaN, a difference of infinities, counts as an infinite error. */
 static double max_error(double a, double b) { return isnan(b) ? HUGE_VAL : fmax(a, b); }
 
-/* What the finite rules leave out beyond +-reach, relative to E|h_i|. */
+/* Size of the integrand at +-half_range, where the finite rules stop, relative to E|h_i|. */
 static double truncation_error(const esc_gaussian_integral *f, double *value, const double *size) {
   double worst = 0;
   for (int side = -1; side <= 1; side += 2) {
@@ -154,7 +154,7 @@ static double truncation_error(const esc_gaussian_integral *f, double *value, co
   return worst;
 }
 
-/* The results of one comparison: the means and sizes by 2n nodes, the n-node rule. */
+/* Result of one comparison: the n-node rule, and means and sizes by 2n nodes. */
 typedef struct trial {
   esc_quadrature rule;
   double *mean, *size; /* (n), owned */
@@ -192,7 +192,7 @@ done:
   return status;
 }
 
-/* Keeps the first rule that meets the tolerance, else the best; the caller frees it. */
+/* The first rule that meets the tolerance, else the most accurate one; free with free_trial. */
 static esc_status find_rule(const esc_gaussian_integral *f, double tolerance, trial *best) {
   esc_status status = ESC_OK;
   trial next = {.error = HUGE_VAL};
@@ -261,7 +261,7 @@ static void chain_terms(void *context, double g, double *out) {
   }
 }
 
-/* Drops the nodes that together bring less than an ulp to every E|h_i|. */
+/* Removes the nodes that together contribute less than an ulp to every E|h_i|. */
 static esc_status prune(const esc_gaussian_integral *f, trial *t) {
   esc_status status = ESC_OK;
   int count = 0;
@@ -311,7 +311,7 @@ esc_status esc_gaussian_rule_for_scales(const esc_activation *activation, int la
   /* Smaller scales are easier, and their products need not underflow. */
   for (int l = 0; l < layers; l++)
     c.scale[l] = copysign(fmax(fabs(scale[l]), ESC_RULE_SCALE_MIN), scale[l]);
-  c.scale[layers - 1] = 1; /* a factor of f, and no more */
+  c.scale[layers - 1] = 1; /* a mere factor of f, which does not change relative errors */
   ESC_TRY(find_rule(&f, tolerance, &best));
   if (!(best.error <= tolerance)) {
     status = fail_tolerance(&c, tolerance, best.error);

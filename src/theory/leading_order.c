@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* closed and corrected: the leading order's escape time (docs/theory, sections 4.3 and 4.7; the
- * formulas are in escape_time.c and leading_path.h). */
+/* The times `closed` and `corrected` of the leading order (docs/theory, sections 4.3 and 4.7; the
+ * formulas are in escape_time.c and leading_path.h), and the conditions under which they hold. */
 #include "leading_order.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@
 #include "leading_path.h"
 #include "note.h"
 
-/* The defect of corrected above which it is called rough. */
+/* Defect of corrected above which the note calls it rough. */
 static const double rough_defect = 0.1;
 
 static bool is_balanced(const esc_leading_order *a) { return a->largest <= a->smallest; }
@@ -35,24 +35,23 @@ static esc_status leaf_time(const esc_leading_order *a, double *out) {
 void esc_leading_order_note_roughness(const esc_leading_order *a) {
   const esc_escape_times *times = a->times;
   if (isnan(times->corrected)) return;
-  /* The path cannot tell how long a flow lingers beside it: near a fixed point, ode is more. */
+  /* The defect holds on the assumed path only. Near a fixed point beside it the flow is slower, so
+   * the comparison with ode counts if it is larger. */
   const double excess = times->ode / times->corrected - 1;
   const double change =
       isfinite(a->defect) && !(fabs(excess) > fabs(a->defect)) ? a->defect : excess;
   if (fabs(change) > rough_defect)
-    esc_note_append(
-        a->times,
-        "corrected is rough: the terms that it leaves out change its time by about %+.0f%%",
-        100 * change);
+    esc_note_append(a->times,
+                    "corrected is rough: the neglected terms change its time by about %+.0f%%",
+                    100 * change);
   else if (isnan(change) && isinf(a->defect))
-    esc_note_append(
-        a->times, "corrected is rough: the terms that it leaves out turn its path back before s*");
+    esc_note_append(a->times, "corrected is rough: the neglected terms reverse its path before s*");
   else if (isnan(change))
     esc_note_append(a->times,
                     "the error of corrected is not known: the exact rates cannot be computed");
 }
 
-/* The time along the path that corrected assumes, and what the exact rates make of it. */
+/* The time along the path that corrected assumes, and its defect by the exact right-hand side. */
 static esc_status integrate_path(esc_leading_order *a, const esc_leading_path *path) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_leading_path_time(path, &a->times->corrected));
@@ -73,8 +72,8 @@ static esc_status corrected_balanced(esc_leading_order *a) {
 static esc_status corrected_prefix(esc_leading_order *a) {
   const double ratio = a->drive / a->prefix_drive;
   if (a->bottleneck < 2) {
-    esc_note_append(a->times,
-                    "one small layer makes no plateau: closed is of the order of ode, no more");
+    esc_note_append(
+        a->times, "no plateau with one small layer: closed has the order of magnitude of ode only");
     return ESC_OK;
   }
   if (ratio > 0 && fabs(ratio - 1) > 1e-9)
@@ -87,7 +86,7 @@ static esc_status corrected_prefix(esc_leading_order *a) {
   return integrate_path(a, &path);
 }
 
-/* Why there is no corrected time, or the time. */
+/* The corrected time, or a note with the reason why there is none. */
 static esc_status find_corrected(esc_leading_order *a) {
   if (isnan(a->prefix_drive))
     esc_note_append(a->times,
@@ -98,18 +97,19 @@ static esc_status find_corrected(esc_leading_order *a) {
     esc_note_append(a->times,
                     "no corrected time: with layers 1 to %d taken exactly, the leading order's "
                     "drive is %s",
-                    a->prefix, a->prefix_drive < 0 ? "negative" : "0 (they hide the teacher)");
+                    a->prefix,
+                    a->prefix_drive < 0 ? "negative" : "0 (they remove the teacher's signal)");
   else if (is_balanced(a))
     return corrected_balanced(a);
   else if (a->prefix > 0)
     return corrected_prefix(a);
   else
-    esc_note_append(a->times,
-                    "no corrected time: it is for equal scales, or large layers before small ones");
+    esc_note_append(
+        a->times, "no corrected time: defined for equal scales, or large layers before small ones");
   return ESC_OK;
 }
 
-/* What makes the drive 0, or negative. */
+/* The reason why the drive is not positive and finite. */
 static const char *drive_fault(const esc_leading_order *a) {
   const esc_classification *c = &a->class_;
   if (a->drive < 0) return "negative";

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Times along the path of the leading order, at its own rates and at the exact ones. */
+/* Times along the path of the leading order (leading_path.h), by adaptive Gauss-Kronrod quadrature
+ * in ln v: at the leading order's rates to 1e-11, and at the exact ones for the defect. */
 #include "leading_path.h"
 
 #include <gsl/gsl_errno.h>
@@ -27,8 +28,8 @@ esc_leading_path esc_leading_path_leaf(const esc_leading_order *a, double drive)
       .to = log(p->to * p->to - squared_gap(p->scale[p->layer], a->smallest))};
 }
 
-/* chi and p, and A's constants. E[h^2] of the first activation's linear part is 1; ReLU's half
- * line has 1/2. */
+/* chi, p and the constants of A. E[h^2] of the first activation's linear part is 1, for ReLU, which
+ * is linear on a half line, 1/2. */
 static void set_next_order(esc_leading_path *path) {
   const esc_classification *c = &path->start->class_;
   const esc_escape_problem *p = path->start->problem;
@@ -85,7 +86,7 @@ typedef struct integrand {
   const esc_leading_path *path;
   double log_start;     /* of the integrand, so that it starts at 1 */
   esc_quadrature rule;  /* of the exact rates */
-  bool by_escape_layer; /* the exact rate is that of the watched layer, else the path's own */
+  bool by_escape_layer; /* exact rate by the escape layer, else by the path's variable v */
 } integrand;
 
 static double time_integrand(double log_v, void *data) {
@@ -132,7 +133,7 @@ static int smallest_layer(const esc_leading_order *a) {
   return l;
 }
 
-/* The exact dln v/dt over the path's own: by the watched layer; by the smallest, which carries the
+/* The exact dln v/dt over the path's: by the escape layer; by the smallest, which carries the
  * leaf; or by u = (prod s_l)^{1/L}. */
 static double rate_ratio(const integrand *f, double log_v) {
   const esc_leading_path *path = f->path;

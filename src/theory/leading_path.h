@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The path s(t) that the leading order, closed or corrected, assumes; private to src/theory.
+/* The path s(t) that the leading order assumes (docs/theory, sections 4.3 and 4.7); private to
+ * src/theory.
  *
  * A path is a line in the scales with a coordinate v and the time along it, dt/dln v:
  *   leaf:     v = x = s_m^2, s_j = sqrt(x + d_j), dt = dx / (2 D prod_j s_j);
@@ -32,7 +33,7 @@ bool esc_leading_path_balanced(const esc_leading_order *a, esc_leading_path *out
 esc_status esc_leading_path_time(const esc_leading_path *path, double *out);
 
 /* The relative change of that time if the path is followed at the exact rates of the reduced ODE:
- * what the terms left out come to. Infinite where they turn the path back; NaN where the rates
+ * the effect of the neglected terms. Infinite where they reverse the path; NaN where the rates
  * cannot be computed. */
 esc_status esc_leading_path_defect(const esc_leading_path *path, double time, double *out);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The remark of an escape time. */
+/* The note of an escape time: its conditions, or why it is missing. */
 #include "note.h"
 
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The remark of an escape time; private to src/theory. */
+/* The note of an escape time; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_NOTE_H
 #define ESCAPEMENT_THEORY_NOTE_H
 
@@ -7,7 +7,7 @@
 
 enum { ESC_STATE_TEXT_SIZE = 160 };
 
-/* Appends a clause to the remark, after "; " where there is one already. */
+/* Appends a clause to the note, after "; " unless the note is empty. */
 __attribute__((format(printf, 2, 3))) void esc_note_append(esc_escape_times *times,
                                                            const char *format, ...);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plateau's Jacobian at its start and at half the first escape time, and Duhamel's form of each
- * of its coordinates. */
+/* The plateau's Jacobian in (theta, omega) at the start and at half the first escape time, and
+ * Duhamel's form of each of these coordinates (docs/theory, sections 6.7 and 6.9). */
 #include <math.h>
 
 #include "escapement/blocks.h"

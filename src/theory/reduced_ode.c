@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reduced ODE ds_l/dt = E[(a sigma(g) - f) df/ds_l] by CVODE: crossing times
+/* The reduced ODE ds_l/dt = E[(a sigma(g) - f) df/ds_l] by CVODES: crossing times
  * and trajectories (docs/theory, section 3.5).
  *
- * An escape takes up to 1e250 units of time and its last part one unit, less than
- * an ulp of t. So t is a variable like the scales, and the independent one is theta,
+ * Time rescaling: an escape takes up to 1e250 units of time and its last part one unit, less
+ * than an ulp of t. So t is integrated like the scales, and the independent variable is theta,
  *   dt/dtheta = 1/r,  r^2 = sum_l (ds_l/dt)^2 / (s_l^2 + e^2) + 1/(T + t)^2,
- * with e the smallest scale of the start and T = `time_scale`: a step of 1 in theta changes some
- * scale by its own size, or doubles t where none moves. Both ends are then smooth, and a
- * plateau of any length, or a decay by a power of t, takes steps in proportion to log t. */
+ * with e the smallest initial scale and T = `time_scale`: a step of 1 in theta changes some
+ * scale by its own size, or doubles t where none moves. The solution is then smooth at both ends,
+ * and a plateau of any length, or a decay by a power of t, takes of order log t steps.
+ *
+ * Method: Adams, and BDF from where the flow becomes stiff. Error control: relative tolerance
+ * 1e-13, and a Gaussian rule that is replaced when a scale outgrows it. */
 #include "reduced_ode.h"
 
 #include <cvodes/cvodes.h>
@@ -29,22 +32,22 @@ enum {
   STEPS_PER_EQUILIBRIUM_TEST = 20,
   STEPS_PER_STIFFNESS_TEST = 300,
   JACOBIAN_COST = 3,
-  RULE_COST = 6 /* in right sides */
+  RULE_COST = 6 /* in right-hand sides */
 };
 
 static const double relative_tolerance = 1e-13;
-/* Of BDF once Adams' method has found the flow stiff: that is, contracting, so that errors fade. */
+/* For BDF, used where the flow is stiff, hence contracting, so that earlier errors decay. */
 static const double stiff_tolerance = 1e-11;
-static const double stiff_theta =
-    1; /* in theta, of STEPS_PER_STIFFNESS_TEST steps: less is stiff */
+/* The flow is stiff if STEPS_PER_STIFFNESS_TEST steps advance theta by less than this. */
+static const double stiff_theta = 1;
 static const double rule_tolerance[2] = {1e-13, 1e-10};
-static const double rule_margin[2] = {1.5, 1.05}; /* scales that a rule serves, over those now */
-static const double failed_rule_work = 2e5; /* evaluations a layer to find that no rule will do */
-static const double time_max = 1e250;       /* in units, and absolutely */
-static const double rate_min = 1e-290;      /* smaller ones lose digits in a double */
+static const double rule_margin[2] = {1.5, 1.05}; /* largest scales of a rule over the present */
+static const double failed_rule_work = 2e5; /* evaluations a layer of a search without a rule */
+static const double time_max = 1e250;       /* over T, and absolute */
+static const double rate_min = 1e-290;      /* below it a double loses digits */
 static const double decay_fraction = 1e-7;
 static const double distance_min =
-    1e-20; /* rate times time below this of the smallest scale: rest */
+    1e-20; /* equilibrium where rate times time is below this times the smallest scale */
 static const double unlimited_work = 1e10;
 
 typedef struct flow {
@@ -54,16 +57,16 @@ typedef struct flow {
   double work, work_max;           /* evaluations of the activation */
   int event_index;                 /* a layer, or `layers` for the time */
   double event_value;              /* its value at the event */
-  double bound[ESC_LAYERS_MAX];    /* scales up to these are what the rule is good for */
-  double max_seen[ESC_LAYERS_MAX]; /* largest that each scale has had; at least a start value */
+  double bound[ESC_LAYERS_MAX];    /* the rule is valid for scales up to these */
+  double max_seen[ESC_LAYERS_MAX]; /* largest value of each scale so far; at least a start value */
   esc_quadrature rule;
-  double theta, theta_at_test; /* where the integrator stands; at the last look at stiffness */
+  double theta, theta_at_test; /* now, and at the last test of stiffness */
   esc_ode_method method;
-  double *state;          /* (layers + 1): scales, t/T; lies in y */
+  double *state;          /* (layers + 1): scales, t/T; the data of y */
   double *rhs, *jacobian; /* (layers), (layers, layers): d/d(t/T) */
   esc_flow_end end;
   bool shrank;
-  char message[256]; /* CVODE's own, of its last failure */
+  char message[256]; /* of CVODES's last failure */
   SUNContext context;
   N_Vector y, tolerance;
   SUNMatrix matrix;
@@ -81,12 +84,13 @@ static void evaluate_flow(flow *f, const double *s, bool with_jacobian) {
   for (int i = 0; i < n * n; i++) f->jacobian[i] *= f->time_scale;
 }
 
-/* 1/(s^2 + e^2): makes a relative rate of an absolute one. */
+/* 1/(s^2 + e^2): converts a squared rate to a relative one. */
 static double relative_weight(const flow *f, double s) {
   return 1 / (s * s + f->min_scale * f->min_scale);
 }
 
-/* r T. By hypot: towards the end of a long escape the rates near a double's largest. */
+/* r T. By hypot, because rates times T may be near the largest double at the end of a long escape.
+ */
 static double relative_rate(const flow *f, const double *y) {
   const int n = f->problem->layers;
   double norm = 1 / (1 + y[n]);
@@ -114,10 +118,10 @@ static int evaluate_rhs(realtype theta, N_Vector y, N_Vector out, void *data) {
   const double rate = relative_rate(f, state);
   for (int l = 0; l < n; l++) dy[l] = f->rhs[l] / rate;
   dy[n] = 1 / rate;
-  return isfinite(rate) ? 0 : 1; /* 1: CVODE tries a smaller step */
+  return isfinite(rate) ? 0 : 1; /* 1: CVODES retries with a smaller step */
 }
 
-/* CVODE sets the parameters. NOLINTNEXTLINE(readability-function-size) */
+/* The parameters are those of CVODES. NOLINTNEXTLINE(readability-function-size) */
 static int jacobian(realtype theta, N_Vector y, N_Vector dy, SUNMatrix matrix, void *data,
                     N_Vector scratch_1, N_Vector scratch_2, N_Vector scratch_3) {
   (void)theta, (void)dy, (void)scratch_1, (void)scratch_2, (void)scratch_3;
@@ -137,7 +141,7 @@ static int jacobian(realtype theta, N_Vector y, N_Vector dy, SUNMatrix matrix, v
   return 0;
 }
 
-/* The largest scale over its bound. The last layer has none: its scale is a mere factor. */
+/* Largest scale over its bound. The last layer has no bound, because its scale is a mere factor. */
 static double largest_over_bound(const flow *f, const double *s) {
   double largest = 0;
   for (int l = 0; l + 1 < f->problem->layers; l++)
@@ -145,7 +149,7 @@ static double largest_over_bound(const flow *f, const double *s) {
   return largest;
 }
 
-/* Roots: the event itself; a scale beyond the rule. */
+/* Event functions: the event itself; a scale beyond the rule's bound. */
 static int evaluate_events(realtype theta, N_Vector y, realtype *root, void *data) {
   (void)theta;
   const flow *f = data;
@@ -162,7 +166,7 @@ static void record_message(int code, const char *module, const char *function, c
   if (code < 0) snprintf(f->message, sizeof f->message, "%s: %s", function, message);
 }
 
-/* `call` is a call's text, up to its bracket. */
+/* `call`: text of the failed call; the function's name is printed. */
 static esc_status fail_cvodes(const flow *f, const char *call, int code) {
   char *name = CVodeGetReturnFlagName(code);
   const esc_status status =
@@ -188,7 +192,7 @@ static void perturb_weights(flow *f) {
     f->rule.weight[i] *= 1 + f->perturbation * cos(7 * f->rule.node[i] * f->rule.node[i]);
 }
 
-/* A rule good for scales up to `bound`, in place of the one there. */
+/* Replaces the rule by one that is valid for scales up to `bound`. */
 static esc_status find_rule(flow *f, const double *bound, double tolerance) {
   const int n = f->problem->layers;
   esc_quadrature_free(&f->rule);
@@ -201,8 +205,8 @@ static esc_status find_rule(flow *f, const double *bound, double tolerance) {
   return ESC_OK;
 }
 
-/* A rule for the scales where the flow stands, preferably for all that it has had, too. Large
- * scales make steep chains, for which a narrower margin or the second tolerance has to do. */
+/* A rule for the present scales, preferably for all earlier ones too. Large scales make steep
+ * chains: for these a narrower margin, then the second tolerance, is tried. */
 static esc_status set_rule(flow *f) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
@@ -234,7 +238,7 @@ done:
   return status;
 }
 
-/* The smallest scale that is not 0, as a unit. */
+/* The smallest |scale| that is not 0; 1 if all are 0. */
 static double find_min_scale(int layers, const double *s) {
   double smallest = INFINITY;
   for (int l = 0; l < layers; l++)
@@ -248,7 +252,7 @@ static double find_max_scale(int layers, const double *s) {
   return largest;
 }
 
-/* Absolute tolerances, 1% of the relative one of the smallest scale and of T. */
+/* Absolute tolerances: 1% of the relative tolerance times the smallest scale, or times T. */
 static void set_absolute_tolerances(flow *f, double relative) {
   const int n = f->problem->layers;
   double *absolute = N_VGetArrayPointer(f->tolerance);
@@ -264,7 +268,7 @@ static void set_start(flow *f) {
   f->state[n] = 0;
 }
 
-/* The time in which the start changes by its own size; 1 where it does not. */
+/* The time in which the initial state changes by its own size; 1 where that is infinite. */
 static double initial_time_scale(flow *f) {
   double rate = 0;
   f->time_scale = 1;
@@ -274,7 +278,7 @@ static double initial_time_scale(flow *f) {
   return 1 / rate > 0 && isfinite(1 / rate) ? 1 / rate : 1;
 }
 
-/* An integrator from where the flow stands. */
+/* A new solver at the present state. */
 static esc_status start_solver(flow *f, int method, double relative) {
   esc_status status = ESC_OK;
   if (f->cvode) CVodeFree(&f->cvode);
@@ -305,7 +309,7 @@ static void flow_free(flow *f) {
   free(f->jacobian);
 }
 
-/* ESC_BAD_INPUT where no rule is good for the start. */
+/* ESC_BAD_INPUT where no rule reaches the tolerance at the start. */
 static esc_status flow_open(flow *f, const esc_crossing_request *request, double initial_bound) {
   esc_status status = ESC_OK;
   f->perturbation = request->perturbation;
@@ -321,7 +325,7 @@ done:
   return status;
 }
 
-/* Rest by the Jacobian; ESC_FLOW_CROSSED where the flow moves on. */
+/* Equilibrium by the Jacobian; *end is ESC_FLOW_CROSSED where the flow still moves. */
 static esc_status test_equilibrium(flow *f, esc_flow_end *end) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
@@ -339,8 +343,9 @@ done:
   return status;
 }
 
-/* The verdict on where the flow stands; ESC_FLOW_CROSSED where it moves on. Without a teacher all
- * terms of the rates vanish together, and no rounding shows: the distance left decides. */
+/* Classifies the present state; *end is ESC_FLOW_CROSSED where the flow still moves. With a = 0 all
+ * terms of the right-hand side vanish together, without rounding errors as a scale: there the
+ * remaining distance decides. */
 static esc_status test_end(flow *f, esc_flow_end *end) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
@@ -357,7 +362,7 @@ done:
   return status;
 }
 
-/* Whether the search is at its end, apart from the event. */
+/* Whether the search ends for another reason than the event. */
 static esc_status check_end(flow *f, int step, bool *finished) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
@@ -371,7 +376,8 @@ done:
   return status;
 }
 
-/* A new rule where a scale has outgrown the one there; the search ends where there is none. */
+/* Replaces the rule that a scale has outgrown; the search ends where no rule reaches the tolerance.
+ */
 static esc_status replace_rule(flow *f, bool *finished) {
   esc_status status = set_rule(f);
   *finished = status == ESC_BAD_INPUT;
@@ -382,7 +388,7 @@ done:
   return status;
 }
 
-/* From Adams' method to BDF where the former's steps have become short. */
+/* Switches from Adams to BDF where the steps of Adams have become short: the flow is stiff. */
 static esc_status change_method(flow *f, int step) {
   esc_status status = ESC_OK;
   if (f->method != ESC_ODE_AUTO || step == 0 || step % STEPS_PER_STIFFNESS_TEST != 0) return ESC_OK;
@@ -395,7 +401,7 @@ done:
   return status;
 }
 
-/* Goes on until the event or until the search is over: `end` says which. */
+/* Integrates to the event or the end of the search; `end` is the reason. */
 static esc_status integrate(flow *f) {
   esc_status status = ESC_OK;
   bool finished = false;
@@ -440,22 +446,22 @@ done:
   return status;
 }
 
-/* One row of a trajectory from where the flow stands. */
+/* One row of a trajectory: the present scales and loss. */
 static void write_row(const flow *f, double *scale, double *loss) {
   memcpy(scale, f->state, (size_t)f->problem->layers * sizeof *scale);
   *loss = esc_reduced_loss(f->problem, &f->rule, f->state);
 }
 
-/* On to the time t. */
+/* Integrates to the time t. */
 static esc_status advance(flow *f, double t) {
   esc_status status = ESC_OK;
   f->event_value = t / f->time_scale;
   ESC_TRY(integrate(f));
-  if (f->end == ESC_FLOW_STEEP) return ESC_BAD_INPUT; /* with the rule's own message */
+  if (f->end == ESC_FLOW_STEEP) return ESC_BAD_INPUT; /* the message is that of the rule */
   if (f->end != ESC_FLOW_CROSSED)
-    status = ESC_FAIL(ESC_BAD_INPUT, "the reduced ODE: no way on from t = %g to %g%s%s",
-                      f->state[f->problem->layers] * f->time_scale, t, f->message[0] ? ": " : "",
-                      f->message);
+    status = ESC_FAIL(
+        ESC_BAD_INPUT, "the reduced ODE: the integration from t = %g to %g failed%s%s",
+        f->state[f->problem->layers] * f->time_scale, t, f->message[0] ? ": " : "", f->message);
 done:
   return status;
 }

@@ -39,7 +39,7 @@ static esc_term quotient(esc_term a, esc_term b) {
   return (esc_term){value, error + unit_roundoff * fabs(value)};
 }
 
-/* The first-order bounds are doubled for what they leave out. */
+/* The bounds are of first order in rounding; the factor 2 covers the higher orders. */
 bool esc_term_vanishes(esc_term term) { return fabs(term.value) <= 2 * term.error; }
 
 /* ---- series ---- */
@@ -99,7 +99,7 @@ static esc_power_series euler(esc_power_series f) {
   return f;
 }
 
-/* A constant's error passed through a function of that slope. */
+/* The error of a constant propagated through a function with this derivative. */
 static esc_term propagate(double value, double slope, esc_term constant) {
   return sum(rounded(value), (esc_term){0, fabs(slope) * constant.error});
 }

@@ -18,13 +18,13 @@ typedef struct esc_power_series {
   esc_term term[ESC_TAYLOR_TERMS];
 } esc_power_series;
 
-/* slope z, exactly. */
+/* slope z, exact. */
 esc_power_series esc_power_series_linear(double slope);
 
-/* f + constant; the constant is taken as exact. */
+/* f + constant; the constant counts as exact. */
 esc_power_series esc_power_series_shift(esc_power_series f, double constant);
 
-/* factor f; the factor is taken as rounded once. */
+/* factor f; the factor counts as rounded once. */
 esc_power_series esc_power_series_scale(esc_power_series f, double factor);
 
 esc_power_series esc_power_series_add(esc_power_series f, esc_power_series g);
@@ -46,7 +46,7 @@ esc_power_series esc_power_series_integrate(esc_power_series f);
 /* Taylor series of the activation at 0; none for ReLU, which has no derivative there. */
 esc_power_series esc_activation_series(const esc_activation *activation);
 
-/* The coefficient is 0 for all that its rounding can tell. */
+/* Whether the coefficient is 0 within its rounding error. */
 bool esc_term_vanishes(esc_term term);
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spectral radii and abscissas, the Schur-Perron criterion, nested truncations. */
+/* Spectral radii and abscissas, the Schur-Perron criterion, nested truncations (docs/theory,
+ * sections 6.7 and 6.8). Eigenvalues by GSL's QR algorithm; the growth rate by bisection of the
+ * loop gain, which decreases in lambda, to the last bits. */
 #include "escapement/internal/spectrum.h"
 
 #include <gsl/gsl_eigen.h>
@@ -53,7 +55,7 @@ esc_status esc_spectral_abscissa(int n, const double *m, double *abscissa) {
   return extreme_eigenvalue(n, m, true, abscissa);
 }
 
-/* reach (n, n): there is a path of nonzero entries from i to j. */
+/* reachable (n, n): a path of nonzero entries leads from i to j (Warshall's algorithm). */
 static void find_reachable(int n, const double *m, bool *reachable) {
   for (int i = 0; i < n * n; i++) reachable[i] = m[i] != 0;
   for (int k = 0; k < n; k++)
@@ -63,7 +65,8 @@ static void find_reachable(int n, const double *m, bool *reachable) {
             reachable[i * n + j] || (reachable[i * n + k] && reachable[k * n + j]);
 }
 
-/* The submatrix of the coordinates that `first` reaches and that reach it; its size. */
+/* The communicating class of `first`: copies its submatrix and returns its size; 0 for a class
+ * whose least coordinate is not `first`, so that each class counts once. */
 static int extract_class(int n, const double *m, const bool *reachable, int first, double *block) {
   int size = 0, *index = malloc((size_t)n * sizeof *index);
   if (!index) return -1;
@@ -73,7 +76,7 @@ static int extract_class(int n, const double *m, const bool *reachable, int firs
     for (int j = 0; j < size; j++) block[i * size + j] = m[index[i] * n + index[j]];
   const bool is_first = index[0] == first;
   free(index);
-  return is_first ? size : 0; /* a class once */
+  return is_first ? size : 0;
 }
 
 esc_status esc_spectral_radius(int n, const double *m, double *rho) {
@@ -125,7 +128,8 @@ done:
   return status;
 }
 
-/* The gain falls as lambda grows: doubles until it is below 1, then halves the bracket. */
+/* The gain decreases as lambda grows: lambda is doubled until the gain is at most 1, then bisected.
+ */
 static esc_status solve_growth(const partition *s, double *growth) {
   esc_status status = ESC_OK;
   double low = 0, high = 1e-3, rho;

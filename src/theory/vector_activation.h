@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An activation at 16 nodes at once. */
+/* An activation at ESC_BLOCK_LANES nodes at once; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_VECTOR_ACTIVATION_H
 #define ESCAPEMENT_THEORY_VECTOR_ACTIVATION_H
 
 #include "escapement/internal/problem.h"
 
-/* Compiled for each width of vectors; the machine at hand picks. Not under sanitizers, which begin
- * after the picking, nor by clang, whose clones a caller in another file does not find. */
+/* Clones for each vector width, selected at load time by the processor. Not under sanitizers, which
+ * are initialised after that selection, nor with clang, whose clones are not found from another
+ * file. */
 #if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
 #define ESC_SIMD_CLONES \
@@ -17,7 +18,7 @@
 
 enum { ESC_BLOCK_LANES = 16 };
 
-/* One number at each of the nodes that are on their way together. */
+/* One number for each node of a tile. */
 typedef double esc_block_vector[ESC_BLOCK_LANES];
 
 /* value = sigma(z), slope = sigma'(z); bend = sigma''(z) unless NULL. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cuBLAS is loaded when it is wanted; that needs the toolkit, and no device. */
+/* cuBLAS is loaded on demand; that needs the toolkit, but no device. */
 #include "check.h"
 #include "cuda/check.h"
 
-static void the_functions_are_those_of_the_library(void **state) {
+static void the_functions_of_the_library_are_called(void **state) {
   (void)state;
   assert_int_equal(esc_cublas_load(), ESC_OK);
   assert_non_null(strstr(cublasGetStatusString(CUBLAS_STATUS_NOT_SUPPORTED), "not supported"));
@@ -11,6 +11,6 @@ static void the_functions_are_those_of_the_library(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(the_functions_are_those_of_the_library)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(the_functions_of_the_library_are_called)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

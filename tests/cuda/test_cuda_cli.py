@@ -14,8 +14,8 @@ import unittest
 import xarray
 
 PROGRAM = sys.argv.pop(1)
-# One K-slice of a gradient (16 samples): the stand-in for cuBLAS then has the
-# canonical order, and both backends must give the same bits.
+# A batch of one K-slice of a gradient (16 samples): the harness's cuBLAS then has the order of
+# order.h, and both backends must give the same bits.
 SPEC = """
 name: small
 network: {layers: 3, width: 12, inputs: 6, activation: tanh}
@@ -44,7 +44,7 @@ class CudaCommandLine(unittest.TestCase):
         with xarray.open_dataset(self.folder / name, engine="h5netcdf") as result:
             return result.load()
 
-    def test_cuda_is_the_default_where_there_is_a_device_and_is_named_in_the_result(self):
+    def test_cuda_is_the_default_if_there_is_a_device_and_is_named_in_the_result(self):
         result = self.run_sweep("a.h5")
         self.assertEqual(result.attrs["backend"], "cuda")
         self.assertIn("SIMT harness", result.attrs["device"])
@@ -55,7 +55,7 @@ class CudaCommandLine(unittest.TestCase):
         cuda = self.run_sweep("cuda.h5", "--backend", "cuda")
         self.assertTrue(cpu.equals(cuda))
 
-    def test_snapshots_are_the_cpus(self):
+    def test_snapshots_equal_the_cpus(self):
         record = ("record.every=3", "--slots", "2")
         cpu = self.run_sweep("cpu.h5", "--backend", "cpu", *record)
         cuda = self.run_sweep("cuda.h5", "--backend", "cuda", *record)
@@ -89,7 +89,7 @@ class CudaCommandLine(unittest.TestCase):
         with xarray.open_dataset(self.folder / "a.h5", engine="h5netcdf") as result:
             self.assertTrue(whole.equals(result.load()))
 
-    def test_the_cublas_path_goes_on_from_its_checkpoint(self):
+    def test_the_cublas_path_continues_from_its_checkpoint(self):
         record = ("record.every=7", "--slots", "4", "--path", "cublas")
         whole = self.run_sweep("whole.h5", *record)
         parts = 0
@@ -104,13 +104,13 @@ class CudaCommandLine(unittest.TestCase):
         with xarray.open_dataset(self.folder / "a.h5", engine="h5netcdf") as result:
             self.assertTrue(whole.equals(result.load()))
 
-    def test_tf32_is_asked_for_by_name_and_recorded(self):
+    def test_tf32_is_selected_by_name_and_recorded(self):
         result = self.run_sweep("a.h5", "--precision", "tf32")
         self.assertEqual(result.attrs["precision"], "tf32, cuBLAS")
         done = self.call("run", "spec.yaml", "--backend", "cpu", "--precision", "tf32", code=2)
         self.assertIn("--precision tf32", done.stderr)
 
-    def test_tensor_cores_in_3xtf32_are_asked_for_by_name_and_recorded(self):
+    def test_3xtf32_is_selected_by_name_and_recorded(self):
         wide = ("network.width=16", "train.steps=20")
         fused = self.run_sweep("fused.h5", *wide)
         self.assertEqual(fused.attrs["precision"], "float32")
@@ -121,21 +121,21 @@ class CudaCommandLine(unittest.TestCase):
         done = self.call("run", "spec.yaml", *wide, "-q", "-o", "a.h5", "--resume", code=2)
         self.assertIn("precision", done.stderr)
 
-    def test_what_the_tensor_cores_do_not_take_is_refused_in_words(self):
+    def test_shapes_that_3xtf32_does_not_support_are_refused(self):
         for wrong in (["network.width=12"], ["network.width=16", "--precision", "tf32"],
                       ["network.width=16", "train.batch=2000"]):
             done = self.call("run", "spec.yaml", "--path", "fused-3xtf32", *wrong, code=2)
-            self.assertIn("--path fused-3xtf32: takes fp32, width 16, 32, 48 or 64", done.stderr)
+            self.assertIn("--path fused-3xtf32: needs fp32, width 16, 32, 48 or 64", done.stderr)
         done = self.call("run", "spec.yaml", "--path", "fused-tf32", code=2)
         self.assertIn("must be auto, cublas, fused or fused-3xtf32", done.stderr)
         done = self.call("run", "spec.yaml", "--backend", "cpu", "--path", "fused-3xtf32", code=2)
         self.assertIn("--path fused-3xtf32", done.stderr)
 
-    def test_a_device_that_is_not_there_is_refused_with_their_number(self):
+    def test_an_absent_device_is_refused_with_the_number_of_devices(self):
         done = self.call("run", "spec.yaml", "--device", "1", code=2)
         self.assertIn("--device 1: must be below 1", done.stderr)
 
-    def test_dry_run_tells_the_memory_of_the_device(self):
+    def test_dry_run_prints_the_memory_on_the_device(self):
         plan = json.loads(self.call("run", "spec.yaml", "--dry-run", "--json").stdout)
         self.assertGreater(plan["device_bytes"], 1e6)
         self.assertEqual(plan["backend"], "cuda")

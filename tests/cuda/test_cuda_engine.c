@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CUDA engine beside the CPU engine, in its memory and when the device fails.
+/* The CUDA engine: its results against the CPU engine's, its memory, and failures of the device.
  * Built twice: on the SIMT harness (ESC_SIMT) and for a device. */
 #include "cpu/cpu.h"
 #include "cuda/chunk.h"
@@ -10,12 +10,12 @@
 #endif
 
 #ifdef ESC_SIMT
-enum { FUSED_STEPS = 6 }; /* a step takes the harness long */
+enum { FUSED_STEPS = 6 }; /* a step on the harness is slow */
 #else
 enum { FUSED_STEPS = 400 };
 #endif
 
-/* Trains members with seeds 1..count all at once, in blocks of `block` steps. */
+/* Trains members with seeds 1..count together, `block` steps a call of advance. */
 static esc_results *train(const esc_engine_ops *engine, const esc_problem *p, int count,
                           int64_t block) {
   const atomic_bool stop = false;
@@ -62,8 +62,8 @@ static bool same_bits(const esc_results *a, const esc_results *b) {
   return true;
 }
 
-/* Path fused makes every sum in the canonical order, on a device too. */
-static void path_fused_has_the_bits_of_the_cpu_engine(void **state) {
+/* Every sum of path fused has the order of order.h, on a device too. */
+static void path_fused_equals_the_cpu_engine_bit_for_bit(void **state) {
   (void)state;
   static const struct {
     int layers, width, inputs, batch;
@@ -90,7 +90,7 @@ static void path_fused_has_the_bits_of_the_cpu_engine(void **state) {
     }
 }
 
-static void path_fused_has_them_for_every_activation_and_loss(void **state) {
+static void path_fused_equals_it_for_every_activation_and_loss(void **state) {
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++) {
     esc_problem p = escape_problem(3, 16, 9, 70);
@@ -108,8 +108,8 @@ static void path_fused_has_them_for_every_activation_and_loss(void **state) {
   }
 }
 
-/* The largest residual of the ledger, as a share of what it balances; 0 before the
- * first update. */
+/* The largest residual of the ledger, relative to its gross (docs/theory, section 1.5); 0 before
+ * the first update. */
 static double ledger_error(const esc_results *r, int interfaces) {
   double worst = 0;
   for (int k = 0; k < r->members * interfaces; k++) {
@@ -120,9 +120,10 @@ static double ledger_error(const esc_results *r, int interfaces) {
   return worst;
 }
 
-/* The same ends; losses and weights to a few errors of float, and no more of them in
- * the ledger. */
-static void assert_near(const esc_problem *p, const esc_results *want, const esc_results *got) {
+/* The same outcomes; losses and weights to a few roundings of float, and a residual of the ledger
+ * of the same size. */
+static void assert_close_results(const esc_problem *p, const esc_results *want,
+                                 const esc_results *got) {
   const int layers = p->shape.layers, interfaces = layers - 1;
   for (int i = 0; i < want->members; i++) {
     assert_int_equal(got->status[i], want->status[i]);
@@ -135,8 +136,8 @@ static void assert_near(const esc_problem *p, const esc_results *want, const esc
   esc_assert_close(ledger_error(got, interfaces), 0, 5 * ledger_error(want, interfaces) + 1e-8, 0);
 }
 
-/* Products of another order and another kind of rounding, but no coarser: measured
- * were 1e-6 of the loss, 1e-8 of the weights and 4e-9 of the ledger. */
+/* Matrix products in another order and with another rounding, but of the same accuracy. Measured
+ * differences: 1e-6 of the loss, 1e-8 of the weights, 4e-9 of the ledger. */
 static void path_fused_3xtf32_is_near_the_cpu_engine(void **state) {
   (void)state;
   static const struct {
@@ -157,15 +158,15 @@ static void path_fused_3xtf32_is_near_the_cpu_engine(void **state) {
 #ifdef ESC_SIMT
       assert_true(esc_simt_launches("esc_fused_kernel") > 0);
 #endif
-      assert_false(same_bits(cpu, cuda)); /* path fused would have them */
-      assert_near(&p, cpu, cuda);
+      assert_false(same_bits(cpu, cuda)); /* those are path fused's */
+      assert_close_results(&p, cpu, cuda);
       esc_results_free(cpu);
       esc_results_free(cuda);
       problem_free(&p);
     }
 }
 
-static void path_fused_3xtf32_takes_every_activation_and_loss(void **state) {
+static void path_fused_3xtf32_supports_every_activation_and_loss(void **state) {
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++) {
     esc_problem p = escape_problem(3, 16, 9, 70);
@@ -177,16 +178,16 @@ static void path_fused_3xtf32_takes_every_activation_and_loss(void **state) {
     p.steps = FUSED_STEPS;
     esc_results *cpu = train(&esc_cpu_engine, &p, 2, 17);
     esc_results *cuda = train(&esc_cuda_fused_3xtf32_engine, &p, 2, 3);
-    assert_near(&p, cpu, cuda);
+    assert_close_results(&p, cpu, cuda);
     esc_results_free(cpu);
     esc_results_free(cuda);
     problem_free(&p);
   }
 }
 
-/* A network's bits are its own: not of the chunk's size, of its company, of how many
- * steps a launch makes. */
-static void path_fused_3xtf32_has_the_same_bits_in_any_company(void **state) {
+/* Results do not depend on the chunk's size, the other networks of the chunk, or the number of
+ * steps a launch. */
+static void path_fused_3xtf32_does_not_depend_on_other_networks(void **state) {
   (void)state;
   static const struct {
     const char *chunk;
@@ -211,8 +212,8 @@ static void path_fused_3xtf32_has_the_same_bits_in_any_company(void **state) {
   problem_free(&p);
 }
 
-/* Weights that grow beyond float end a network, by NaN or infinity. */
-static void path_fused_3xtf32_sees_divergence(void **state) {
+/* Weights that overflow float end a network, by NaN or infinity. */
+static void path_fused_3xtf32_detects_divergence(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 16, 8, 20);
   problem_activation(&p, "linear");
@@ -230,7 +231,7 @@ static void path_fused_3xtf32_sees_divergence(void **state) {
   problem_free(&p);
 }
 
-static void path_fused_is_taken_where_the_shape_fits(void **state) {
+static void path_fused_is_selected_if_the_shape_fits(void **state) {
   (void)state;
   static const struct {
     int layers, width, inputs, batch;
@@ -249,7 +250,7 @@ static void path_fused_is_taken_where_the_shape_fits(void **state) {
                      shape[i].fits ? ESC_OK : ESC_BAD_INPUT);
     if (shape[i].fits) assert_ptr_equal(engine, &esc_cuda_fused_3xtf32_engine);
     assert_int_equal(esc_cuda_select(&p, 0, "fused-3xtf32", true, &engine), ESC_BAD_INPUT);
-    assert_non_null(strstr(esc_error_message(), "--path fused-3xtf32: takes fp32"));
+    assert_non_null(strstr(esc_error_message(), "--path fused-3xtf32: needs fp32"));
     esc_assert_ok(esc_cuda_select(&p, 0, "cublas", false, &engine));
     assert_ptr_equal(engine, &esc_cuda_cublas_engine);
     problem_free(&p);
@@ -257,9 +258,9 @@ static void path_fused_is_taken_where_the_shape_fits(void **state) {
 }
 
 #ifdef ESC_SIMT
-/* cuBLAS' stand-in makes one sum over all samples. Up to one K-slice of a tile
- * (order.h) that is the canonical order, so everything else must be it too. */
-static void whole_runs_have_the_bits_of_the_cpu_engine(void **state) {
+/* The harness's cuBLAS makes one sum over all samples. Up to one K-slice of a tile that is the
+ * order of order.h; then everything else must have that order, too. */
+static void whole_runs_equal_the_cpu_engine_bit_for_bit(void **state) {
   (void)state;
   static const struct {
     int layers, width, inputs, batch;
@@ -279,7 +280,7 @@ static void whole_runs_have_the_bits_of_the_cpu_engine(void **state) {
     }
 }
 
-static void every_activation_loss_and_teacher_has_the_bits_of_the_cpu_engine(void **state) {
+static void every_activation_loss_and_teacher_equals_the_cpu_engine(void **state) {
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++) {
     esc_problem p = escape_problem(3, 9, 5, 16);
@@ -301,8 +302,8 @@ static void every_activation_loss_and_teacher_has_the_bits_of_the_cpu_engine(voi
   }
 }
 
-/* What CUDA leaves open: the order of threads, blocks and streams. */
-static void any_order_gives_the_same_bits(const esc_engine_ops *engine, const esc_problem *p) {
+/* CUDA does not define the order of threads, blocks and streams. */
+static void check_orders(const esc_engine_ops *engine, const esc_problem *p) {
   static const char *const orders[] = {"reverse", "shuffled:1", "shuffled:2"};
   esc_results *forward = train(engine, p, 5, 20); /* three chunks on three streams */
   for (int i = 0; i < 3; i++) {
@@ -315,34 +316,34 @@ static void any_order_gives_the_same_bits(const esc_engine_ops *engine, const es
   esc_results_free(forward);
 }
 
-static void bits_do_not_depend_on_the_order_of_execution(void **state) {
+static void results_do_not_depend_on_the_order_of_execution(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 9, 5, 70);
   p.steps = 40;
-  any_order_gives_the_same_bits(&esc_cuda_cublas_engine, &p);
+  check_orders(&esc_cuda_cublas_engine, &p);
   problem_free(&p);
   p = escape_problem(4, 16, 9, 130);
   p.steps = 2;
-  any_order_gives_the_same_bits(&esc_cuda_fused_engine, &p);
+  check_orders(&esc_cuda_fused_engine, &p);
   problem_free(&p);
   p = escape_problem(3, 64, 40, 65); /* two K-slices, more warps */
   p.steps = 1;
-  any_order_gives_the_same_bits(&esc_cuda_fused_engine, &p);
-  any_order_gives_the_same_bits(&esc_cuda_fused_3xtf32_engine, &p);
+  check_orders(&esc_cuda_fused_engine, &p);
+  check_orders(&esc_cuda_fused_3xtf32_engine, &p);
   problem_free(&p);
   p = escape_problem(4, 32, 9, 130);
   p.steps = 2;
-  any_order_gives_the_same_bits(&esc_cuda_fused_3xtf32_engine, &p);
+  check_orders(&esc_cuda_fused_3xtf32_engine, &p);
   problem_free(&p);
   p = escape_problem(3, 48, 20, 70);
   p.steps = 1;
-  any_order_gives_the_same_bits(&esc_cuda_fused_3xtf32_engine, &p);
+  check_orders(&esc_cuda_fused_3xtf32_engine, &p);
   problem_free(&p);
 }
 
-/* Fails each runtime call of a short run in turn: an error, never a crash, a leak
- * or a success. */
-static void every_call_may_fail(const esc_engine_ops *engine, int width, int64_t calls) {
+/* Fails each runtime call of a short run in turn: the result is an error, never a crash, a leak or
+ * a success. */
+static void check_failing_calls(const esc_engine_ops *engine, int width, int64_t calls) {
   const atomic_bool stop = false;
   const esc_engine_setup setup = {.slots = 5, .threads = 1};
   const esc_member m = member_make(1, 1, 0.5);
@@ -372,19 +373,19 @@ static void every_call_may_fail(const esc_engine_ops *engine, int width, int64_t
       print_message("after a failure of call %lld: %s\n", (long long)nth, esc_error_message());
     assert_int_equal(esc_simt_live(), 0);
   }
-  assert_true(nth > calls); /* all of them were reached */
+  assert_true(nth > calls); /* every call was reached */
   free(state);
   esc_results_free(r);
   problem_free(&p);
 }
 
-static void every_failing_call_is_an_error_that_names_the_call(void **state) {
+static void every_failing_call_is_reported_by_name(void **state) {
   (void)state;
-  every_call_may_fail(&esc_cuda_cublas_engine, 4, 100);
-  every_call_may_fail(&esc_cuda_fused_3xtf32_engine, 16, 20);
+  check_failing_calls(&esc_cuda_cublas_engine, 4, 100);
+  check_failing_calls(&esc_cuda_fused_3xtf32_engine, 16, 20);
 }
 
-static void bytes_are_what(const esc_engine_ops *engine, int width) {
+static void check_bytes(const esc_engine_ops *engine, int width) {
   esc_problem p = escape_problem(4, width, 7, 100);
   const esc_engine_setup setup = {.slots = 9, .threads = 1};
   const double bytes = engine->bytes(engine, &p, &setup).device;
@@ -399,14 +400,14 @@ static void bytes_are_what(const esc_engine_ops *engine, int width) {
   problem_free(&p);
 }
 
-static void bytes_are_what_create_allocates(void **state) {
+static void bytes_equal_what_create_allocates(void **state) {
   (void)state;
-  bytes_are_what(&esc_cuda_cublas_engine, 33);
-  bytes_are_what(&esc_cuda_fused_engine, 32);
-  bytes_are_what(&esc_cuda_fused_3xtf32_engine, 32);
+  check_bytes(&esc_cuda_cublas_engine, 33);
+  check_bytes(&esc_cuda_fused_engine, 32);
+  check_bytes(&esc_cuda_fused_3xtf32_engine, 32);
 }
 
-static void ranges_of_the_profiler_balance(void **state) {
+static void profiler_ranges_are_balanced(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 4, 4, 8);
   p.steps = 5;
@@ -417,9 +418,9 @@ static void ranges_of_the_profiler_balance(void **state) {
 }
 #endif
 
-/* Sums of another order, so steps may part by a few where the crossing is flat; 2 was
- * not exceeded in 64 seeds on the CPU between float and double. */
-static void escape_steps_are_those_of_the_cpu_engine(const esc_engine_ops *engine) {
+/* Sums in another order: escape steps may differ by a few where the loss crosses slowly. Float and
+ * double on the CPU differed by at most 2 in 64 seeds. */
+static void check_escape_steps(const esc_engine_ops *engine) {
   esc_problem p = escape_problem(4, 16, 8, 80);
   esc_results *cpu = train(&esc_cpu_engine, &p, 6, 256);
   esc_results *cuda = train(engine, &p, 6, 256);
@@ -437,17 +438,17 @@ static void escape_steps_are_those_of_the_cpu_engine(const esc_engine_ops *engin
   problem_free(&p);
 }
 
-static void escape_steps_of_path_cublas_are_those_of_the_cpu_engine(void **state) {
+static void escape_steps_of_path_cublas_equal_the_cpu_engines(void **state) {
   (void)state;
-  escape_steps_are_those_of_the_cpu_engine(&esc_cuda_cublas_engine);
+  check_escape_steps(&esc_cuda_cublas_engine);
 }
 
-static void escape_steps_of_path_fused_3xtf32_are_those_of_the_cpu_engine(void **state) {
+static void escape_steps_of_path_fused_3xtf32_equal_the_cpu_engines(void **state) {
   (void)state;
-  escape_steps_are_those_of_the_cpu_engine(&esc_cuda_fused_3xtf32_engine);
+  check_escape_steps(&esc_cuda_fused_3xtf32_engine);
 }
 
-static void graphs_give_the_bits_of_plain_launches(void **state) {
+static void graphs_equal_plain_launches_bit_for_bit(void **state) {
   (void)state;
   esc_problem p = escape_problem(4, 10, 5, 70);
   p.steps = 70; /* graphs of 16 steps and of one */
@@ -461,42 +462,43 @@ static void graphs_give_the_bits_of_plain_launches(void **state) {
   problem_free(&p);
 }
 
-static void tf32_differs_and_stays_near(void **state) {
+static void tf32_differs_and_stays_close(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 16, 8, 64);
   p.steps = 20;
   esc_results *full = train(&esc_cuda_cublas_engine, &p, 2, 20);
   esc_results *tf32 = train(&esc_cuda_tf32_engine, &p, 2, 20);
   assert_true(full->final_loss[0] != tf32->final_loss[0]);
-  esc_assert_close(tf32->final_loss[0], full->final_loss[0], 0, 1e-2); /* 2^-11 a product */
+  esc_assert_close(tf32->final_loss[0], full->final_loss[0], 0,
+                   1e-2); /* 2^-11 relative a product */
   esc_results_free(full);
   esc_results_free(tf32);
   problem_free(&p);
 }
 
-/* With --list: the kernels whose test is here, for check_kernel_table.py. */
+/* --list prints the kernels tested here, for check_kernel_table.py. */
 int main(int argc, char **argv) {
   char why[200];
   const struct CMUnitTest tests[] = {
 #ifdef ESC_SIMT
-      cmocka_unit_test(whole_runs_have_the_bits_of_the_cpu_engine),
-      cmocka_unit_test(every_activation_loss_and_teacher_has_the_bits_of_the_cpu_engine),
-      cmocka_unit_test(bits_do_not_depend_on_the_order_of_execution),
-      cmocka_unit_test(every_failing_call_is_an_error_that_names_the_call),
-      cmocka_unit_test(bytes_are_what_create_allocates),
-      cmocka_unit_test(ranges_of_the_profiler_balance),
+      cmocka_unit_test(whole_runs_equal_the_cpu_engine_bit_for_bit),
+      cmocka_unit_test(every_activation_loss_and_teacher_equals_the_cpu_engine),
+      cmocka_unit_test(results_do_not_depend_on_the_order_of_execution),
+      cmocka_unit_test(every_failing_call_is_reported_by_name),
+      cmocka_unit_test(bytes_equal_what_create_allocates),
+      cmocka_unit_test(profiler_ranges_are_balanced),
 #endif
-      cmocka_unit_test(path_fused_has_the_bits_of_the_cpu_engine),
-      cmocka_unit_test(path_fused_has_them_for_every_activation_and_loss),
+      cmocka_unit_test(path_fused_equals_the_cpu_engine_bit_for_bit),
+      cmocka_unit_test(path_fused_equals_it_for_every_activation_and_loss),
       cmocka_unit_test(path_fused_3xtf32_is_near_the_cpu_engine),
-      cmocka_unit_test(path_fused_3xtf32_takes_every_activation_and_loss),
-      cmocka_unit_test(path_fused_3xtf32_has_the_same_bits_in_any_company),
-      cmocka_unit_test(path_fused_3xtf32_sees_divergence),
-      cmocka_unit_test(path_fused_is_taken_where_the_shape_fits),
-      cmocka_unit_test(escape_steps_of_path_cublas_are_those_of_the_cpu_engine),
-      cmocka_unit_test(escape_steps_of_path_fused_3xtf32_are_those_of_the_cpu_engine),
-      cmocka_unit_test(graphs_give_the_bits_of_plain_launches),
-      cmocka_unit_test(tf32_differs_and_stays_near),
+      cmocka_unit_test(path_fused_3xtf32_supports_every_activation_and_loss),
+      cmocka_unit_test(path_fused_3xtf32_does_not_depend_on_other_networks),
+      cmocka_unit_test(path_fused_3xtf32_detects_divergence),
+      cmocka_unit_test(path_fused_is_selected_if_the_shape_fits),
+      cmocka_unit_test(escape_steps_of_path_cublas_equal_the_cpu_engines),
+      cmocka_unit_test(escape_steps_of_path_fused_3xtf32_equal_the_cpu_engines),
+      cmocka_unit_test(graphs_equal_plain_launches_bit_for_bit),
+      cmocka_unit_test(tf32_differs_and_stays_close),
   };
   if (argc > 1 && !strcmp(argv[1], "--list")) {
     printf("esc_fused_kernel\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The project's Philox blocks against cuRAND's, by the rule of philox.h. Compiled
- * twice: by nvcc, and both are drawn on a device; by the host's compiler
- * (test_curand_host.cc), for which cuRAND's header functions are plain ones. */
+/* The project's Philox blocks against cuRAND's, by the rule of philox.h. Compiled twice: by
+ * nvcc, for draws on a device; and by the host's compiler (test_curand_host.cc), where cuRAND's
+ * header functions are host functions. */
 #include <cuda_runtime.h>
 #ifdef __CUDACC__
 #define WHERE_DRAWN static __device__
@@ -21,7 +21,7 @@ struct draw {
   esc_u32x4 counter; /* v[1] < 2^30 */
 };
 
-struct answer {
+struct block_pair {
   esc_u32x4 own;
   uint4 curand;
 };
@@ -42,7 +42,7 @@ static bool same(esc_u32x4 a, uint4 b) {
   return a.v[0] == b.x && a.v[1] == b.y && a.v[2] == b.z && a.v[3] == b.w;
 }
 
-/* Counters of every domain: each word at its ends, then many in between. */
+/* Counters of every domain: each word at its extremes, then many in between. */
 static std::vector<draw> make_draws() {
   static const uint64_t step[] = {0, 1, 0x3fffffff, UINT64_C(0x100000000),
                                   UINT64_C(0xffffff3fffffff)};
@@ -63,37 +63,38 @@ static std::vector<draw> make_draws() {
 }
 
 #ifdef __CUDACC__
-static bool failed(cudaError_t error, const char *call) {
+static bool report_failure(cudaError_t error, const char *call) {
   if (error != cudaSuccess) printf("%s: %s\n", call, cudaGetErrorString(error));
   return error != cudaSuccess;
 }
 
-__global__ void answer_kernel(const draw *draws, int count, answer *answers) {
+__global__ void draw_kernel(const draw *draws, int count, block_pair *pairs) {
   const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
-  if (i < count) answers[i] = {own_block(draws[i], 10), curand_block(draws[i])};
+  if (i < count) pairs[i] = {own_block(draws[i], 10), curand_block(draws[i])};
 }
 
-static bool find_answers(const std::vector<draw> &draws, std::vector<answer> &answers) {
+static bool draw_pairs(const std::vector<draw> &draws, std::vector<block_pair> &pairs) {
   const int count = (int)draws.size();
   draw *d_draws = nullptr;
-  answer *d_answers = nullptr;
+  block_pair *d_pairs = nullptr;
   bool wrong =
-      failed(cudaMalloc(&d_draws, draws.size() * sizeof(draw)), "cudaMalloc") ||
-      failed(cudaMalloc(&d_answers, draws.size() * sizeof(answer)), "cudaMalloc") ||
-      failed(cudaMemcpy(d_draws, draws.data(), draws.size() * sizeof(draw), cudaMemcpyHostToDevice),
-             "cudaMemcpy");
-  if (!wrong) answer_kernel<<<(count + 255) / 256, 256>>>(d_draws, count, d_answers);
-  wrong = wrong || failed(cudaGetLastError(), "answer_kernel") ||
-          failed(cudaMemcpy(answers.data(), d_answers, draws.size() * sizeof(answer),
-                            cudaMemcpyDeviceToHost),
-                 "cudaMemcpy");
+      report_failure(cudaMalloc(&d_draws, draws.size() * sizeof(draw)), "cudaMalloc") ||
+      report_failure(cudaMalloc(&d_pairs, draws.size() * sizeof(block_pair)), "cudaMalloc") ||
+      report_failure(
+          cudaMemcpy(d_draws, draws.data(), draws.size() * sizeof(draw), cudaMemcpyHostToDevice),
+          "cudaMemcpy");
+  if (!wrong) draw_kernel<<<(count + 255) / 256, 256>>>(d_draws, count, d_pairs);
+  wrong = wrong || report_failure(cudaGetLastError(), "draw_kernel") ||
+          report_failure(cudaMemcpy(pairs.data(), d_pairs, draws.size() * sizeof(block_pair),
+                                    cudaMemcpyDeviceToHost),
+                         "cudaMemcpy");
   cudaFree(d_draws);
-  cudaFree(d_answers);
+  cudaFree(d_pairs);
   return !wrong;
 }
 
-/* Prints why not. */
-static bool have_device() {
+/* Prints the reason if there is none. */
+static bool has_device() {
   int devices = 0;
   const cudaError_t error = cudaGetDeviceCount(&devices);
   if (error == cudaSuccess && devices > 0) return true;
@@ -102,22 +103,22 @@ static bool have_device() {
   return false;
 }
 #else
-static bool find_answers(const std::vector<draw> &draws, std::vector<answer> &answers) {
+static bool draw_pairs(const std::vector<draw> &draws, std::vector<block_pair> &pairs) {
   for (size_t i = 0; i < draws.size(); i++)
-    answers[i] = {own_block(draws[i], 10), curand_block(draws[i])};
+    pairs[i] = {own_block(draws[i], 10), curand_block(draws[i])};
   return true;
 }
 
-static bool have_device() { return true; }
+static bool has_device() { return true; }
 #endif
 
-/* What is drawn where the answers come from must be cuRAND's block, and so must
- * what the host draws; one round less must never be. */
-static int count_wrong(const std::vector<draw> &draws, const std::vector<answer> &answers) {
+/* Blocks that differ from cuRAND's, drawn by the kernel or by the host; with one round less none
+ * may be equal. */
+static int count_wrong(const std::vector<draw> &draws, const std::vector<block_pair> &pairs) {
   int wrong = 0;
   for (size_t i = 0; i < draws.size(); i++) {
-    const uint4 want = answers[i].curand;
-    const bool right = same(answers[i].own, want) && same(own_block(draws[i], 10), want) &&
+    const uint4 want = pairs[i].curand;
+    const bool right = same(pairs[i].own, want) && same(own_block(draws[i], 10), want) &&
                        !same(own_block(draws[i], 9), want);
     const uint32_t *v = draws[i].counter.v;
     if (!right && wrong++ < 10)
@@ -128,11 +129,11 @@ static int count_wrong(const std::vector<draw> &draws, const std::vector<answer>
 }
 
 int main() {
-  if (!have_device()) return 77;
+  if (!has_device()) return 77;
   const std::vector<draw> draws = make_draws();
-  std::vector<answer> answers(draws.size());
-  if (!find_answers(draws, answers)) return 1;
-  const int wrong = count_wrong(draws, answers);
+  std::vector<block_pair> pairs(draws.size());
+  if (!draw_pairs(draws, pairs)) return 1;
+  const int wrong = count_wrong(draws, pairs);
   printf("%zu blocks, %d differ from cuRAND's\n", draws.size(), wrong);
   return wrong != 0;
 }

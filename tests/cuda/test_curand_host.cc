@@ -1,3 +1,3 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cuRAND's header functions as the host's. */
+/* test_curand with cuRAND's header functions compiled for the host. */
 #include "test_curand.cu"

@@ -1,3 +1,3 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The products on the SIMT harness. */
+/* test_fused_products on the SIMT harness. */
 #include "test_fused_products.cu"

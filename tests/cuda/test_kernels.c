@@ -1,32 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every kernel alone, against its twin on the host bit by bit and against double.
+/* Every kernel alone: the same bits as its host reference, and close to double.
  *
- * Each kernel is a record of the table below and has to keep every law; `--list`
- * prints the table's names, and check_kernel_table.py holds them against the
- * sources. Built twice: on the SIMT harness (ESC_SIMT), where threads and blocks
- * run in several orders, and for a device. */
+ * Each kernel is a record of the table below and is tested for every property; `--list` prints
+ * the table's names, which check_kernel_table.py compares with the sources. Built twice: on the
+ * SIMT harness (ESC_SIMT), where threads and blocks run in several orders, and for a device. */
 #include "kernel_double.h"
 
 #define ID(name) (1u << ARRAY_##name)
 
 typedef struct record {
   const char *kernel; /* as in its source */
-  cudaError_t (*launch)(const scene *t, int l);
-  void (*twin)(const scene *t, esc_chunk *chunk, int l);
-  void (*near_double)(const scene *t, int l, double slack);
-  unsigned outputs; /* poisoned before; w, compensation and track are changed in place */
-  unsigned spoils;  /* an array in which a NaN is to be seen in the outputs; 0: none is */
-  bool layered;     /* launched for each hidden layer */
-  bool early;       /* track.finished tells who rests, not `update_mask` */
-  bool all_slots;   /* works on those that rest, too */
+  cudaError_t (*launch)(const fixture *t, int l);
+  void (*reference)(const fixture *t, esc_chunk *chunk, int l);
+  void (*check_double)(const fixture *t, int l, double slack);
+  unsigned outputs;   /* poisoned before; w, compensation and track are changed in place */
+  unsigned nan_input; /* an array whose NaN reaches the outputs; 0: none */
+  bool layered;       /* launched for each hidden layer */
+  bool early;         /* reads track.finished, not the update mask */
+  bool all_slots;     /* works on finished networks, too */
 } record;
 
-/* The problem and the chunk go by value when it is launched; the rules too. */
-#define LAUNCHER(name, call)                         \
-  static cudaError_t name(const scene *t, int l) {   \
-    const esc_device_problem p = scene_on_device(t); \
-    (void)l;                                         \
-    return call;                                     \
+/* The launcher copies problem, chunk and rules into the kernel's arguments. */
+#define LAUNCHER(name, call)                                \
+  static cudaError_t name(const fixture *t, int l) {        \
+    const esc_device_problem p = fixture_device_problem(t); \
+    (void)l;                                                \
+    return call;                                            \
   }
 LAUNCHER(launch_inputs, esc_launch_inputs(&p, &t->d_chunk, t->stream))
 LAUNCHER(launch_activate, esc_launch_activate(&p, &t->d_chunk, l, t->stream))
@@ -39,50 +38,50 @@ LAUNCHER(launch_ledger, esc_launch_ledger(&p, &t->rules, &t->d_chunk, t->stream)
 static const record records[] = {
     {.kernel = "esc_inputs_kernel",
      .launch = launch_inputs,
-     .twin = inputs_twin,
-     .near_double = inputs_double,
+     .reference = inputs_reference,
+     .check_double = inputs_check_double,
      .outputs = ID(x),
      .early = true},
     {.kernel = "esc_activate_kernel",
      .launch = launch_activate,
-     .twin = activate_twin,
-     .near_double = activate_double,
+     .reference = activate_reference,
+     .check_double = activate_check_double,
      .outputs = ID(h),
-     .spoils = ID(z),
+     .nan_input = ID(z),
      .layered = true,
      .all_slots = true},
     {.kernel = "esc_output_kernel",
      .launch = launch_output,
-     .twin = output_twin,
-     .near_double = output_double,
+     .reference = output_reference,
+     .check_double = output_check_double,
      .outputs = ID(h) | ID(dloss) | ID(update_mask),
-     .spoils = ID(x),
+     .nan_input = ID(x),
      .early = true},
     {.kernel = "esc_output_gradient_kernel",
      .launch = launch_output_gradient,
-     .twin = output_gradient_twin,
-     .near_double = output_gradient_double,
+     .reference = output_gradient_reference,
+     .check_double = output_gradient_check_double,
      .outputs = ID(g),
-     .spoils = ID(dloss)},
+     .nan_input = ID(dloss)},
     {.kernel = "esc_delta_kernel",
      .launch = launch_delta,
-     .twin = delta_twin,
-     .near_double = delta_double,
+     .reference = delta_reference,
+     .check_double = delta_check_double,
      .outputs = ID(delta) | ID(tile),
-     .spoils = ID(z),
+     .nan_input = ID(z),
      .layered = true},
     {.kernel = "esc_update_kernel",
      .launch = launch_update,
-     .twin = update_twin,
-     .near_double = update_double,
+     .reference = update_reference,
+     .check_double = update_check_double,
      .outputs = ID(grad_norm_sq) | ID(nonzero_updates) | ID(rounded_away),
-     .spoils = ID(g)},
+     .nan_input = ID(g)},
     {.kernel = "esc_ledger_kernel",
      .launch = launch_ledger,
-     .twin = ledger_twin,
-     .near_double = ledger_double,
+     .reference = ledger_reference,
+     .check_double = ledger_check_double,
      .outputs = ID(deficit),
-     .spoils = ID(tile)},
+     .nan_input = ID(tile)},
 };
 enum { RECORDS = sizeof records / sizeof records[0] };
 
@@ -91,6 +90,7 @@ static const char *const orders[] = {"forward", "reverse", "shuffled:1", "shuffl
 enum { RUNS = sizeof orders / sizeof orders[0] };
 
 static void set_order(int run) { assert_int_equal(esc_simt_set_order(orders[run]), 0); }
+/* Launches of the kernel so far. */
 static int64_t launches(const record *r) { return esc_simt_launches(r->kernel); }
 #else
 enum { RUNS = 2 };
@@ -103,53 +103,53 @@ static int64_t launches(const record *r) { /* a device does not count them */
 }
 #endif
 
-/* Runs the kernel on what the scene holds; leaves what came back. */
-static void run_once(const record *r, scene *t, int l) {
+/* Runs the kernel once on the fixture's input. */
+static void run_once(const record *r, fixture *t, int l) {
   const int64_t before = launches(r);
-  scene_upload(t);
+  fixture_upload(t);
   assert_cuda(r->launch(t, l));
-  scene_download(t);
+  fixture_download(t);
   if (launches(r) > before) return;
   print_error("%s did not run\n", r->kernel);
   fail();
 }
 
-static void poison_outputs(const record *r, scene *t) {
+static void poison_outputs(const record *r, fixture *t) {
   for (int id = 0; id < ARRAYS; id++)
-    if (r->outputs >> id & 1) scene_poison(t, id);
+    if (r->outputs >> id & 1) fixture_poison(t, id);
 }
 
-/* In every order the bits of the twin, and always the same ones. */
-static void run_all(const record *r, scene *t, int l) {
-  scene_copy(t, WANT, BEFORE);
-  r->twin(t, &t->chunk[WANT], l);
+/* In every order the bits of the host reference, and in every run the same ones. */
+static void run_all(const record *r, fixture *t, int l) {
+  fixture_copy(t, WANT, BEFORE);
+  r->reference(t, &t->chunk[WANT], l);
   for (int run = 0; run < RUNS; run++) {
     set_order(run);
     run_once(r, t, l);
-    scene_compare(t, WANT);
-    if (run == 0) scene_copy(t, FIRST, GOT);
-    scene_repeats(t);
+    fixture_compare(t, WANT);
+    if (run == 0) fixture_copy(t, FIRST, GOT);
+    fixture_check_repeat(t);
   }
   set_order(0);
 }
 
-/* One setting, at all of its layers. */
+/* One setting, for all of its layers. */
 static void check(const record *r, const setting *set) {
-  scene t;
-  scene_open(&t, set, r->early);
+  fixture t;
+  fixture_create(&t, set, r->early);
   poison_outputs(r, &t);
   for (int l = 0; l < (r->layered ? set->layers - 1 : 1); l++) {
     run_all(r, &t, l);
-    r->near_double(&t, l, set->integers ? 0 : 1);
+    r->check_double(&t, l, set->integers ? 0 : 1);
   }
-  scene_close_all(&t);
+  fixture_destroy(&t);
 }
 
-/* All pairs of width and batch, of width and inputs, of batch and inputs; what else
- * there is takes turns. */
+/* All pairs of width and batch, of width and inputs, of batch and inputs; the other
+ * options are cycled through. */
 enum { WIDTHS = 9, BATCHES = 8, INPUTS = 5, SHAPES = WIDTHS * BATCHES };
 
-static setting awkward(int i) {
+static setting edge_setting(int i) {
   static const int width[] = {1, 3, 16, 17, 32, 33, 64, 65, 100};
   static const int batch[] = {1, 7, 16, 17, 63, 64, 65, 130};
   static const int inputs[] = {1, 3, 4, 5, 33}, layers[] = {2, 3, 5}, slots[] = {1, 2, 5};
@@ -168,16 +168,16 @@ static setting awkward(int i) {
                    .states = i};
 }
 
-static void has_the_canonical_bits_near_double_at_awkward_shapes(void **state) {
+static void equals_the_host_reference_at_edge_shapes(void **state) {
   for (int i = 0; i < SHAPES; i++) {
-    const setting s = awkward(i);
+    const setting s = edge_setting(i);
     check(*state, &s);
   }
 }
 
 static void is_exact_on_small_integers(void **state) {
   for (int i = 0; i < SHAPES; i++) {
-    setting s = awkward(i);
+    setting s = edge_setting(i);
     s.integers = true;
     s.normalized = false; /* 1/N is no small integer, nor is the logistic loss one */
     s.loss = i % 2 ? ESC_LOSS_SQUARED : ESC_LOSS_HUBER;
@@ -185,7 +185,7 @@ static void is_exact_on_small_integers(void **state) {
   }
 }
 
-static void takes_every_activation_loss_and_teacher(void **state) {
+static void supports_every_activation_loss_and_teacher(void **state) {
   for (int a = 0; a < ACTIVATIONS; a++)
     for (int loss = ESC_LOSS_SQUARED; loss <= ESC_LOSS_HUBER; loss++)
       for (int random = 0; random < 2; random++) {
@@ -203,7 +203,7 @@ static void takes_every_activation_loss_and_teacher(void **state) {
       }
 }
 
-static void takes_the_largest_of_everything(void **state) {
+static void supports_the_largest_sizes(void **state) {
   static const setting largest[] = {
       {.layers = 3, .width = 30, .inputs = 5, .batch = 2 * ESC_ACCUMULATION_BLOCK + 90, .slots = 2},
       {.layers = 2, .width = 60, .inputs = 5, .batch = ESC_ACCUMULATION_BLOCK + 1, .slots = 2},
@@ -228,50 +228,50 @@ static void takes_the_largest_of_everything(void **state) {
   }
 }
 
-static const setting middling = {.layers = 3,
-                                 .width = 20,
-                                 .inputs = 6,
-                                 .batch = 70,
-                                 .slots = 5,
-                                 .activation = ESC_ACTIVATION_ERF,
-                                 .modes = 2,
-                                 .random_directions = true,
-                                 .compensated = true,
-                                 .states = ALL_TRAIN};
+static const setting medium_setting = {.layers = 3,
+                                       .width = 20,
+                                       .inputs = 6,
+                                       .batch = 70,
+                                       .slots = 5,
+                                       .activation = ESC_ACTIVATION_ERF,
+                                       .modes = 2,
+                                       .random_directions = true,
+                                       .compensated = true,
+                                       .states = ALL_TRAIN};
 
 static void skip_because(const char *why) {
   print_message("skipped: %s\n", why);
   skip();
 }
 
-/* Bit for bit, but for `update_mask`, which says so. */
-static void leaves_networks_alone_that_rest(void **state) {
+/* Bit for bit, except for the update mask. */
+static void leaves_finished_networks_unchanged(void **state) {
   const record *r = *state;
-  setting s = middling;
-  scene t;
-  if (r->all_slots) skip_because("it works on all slots, a network that rests is not read");
-  s.states = ALL_REST;
-  scene_open(&t, &s, r->early);
+  setting s = medium_setting;
+  fixture t;
+  if (r->all_slots) skip_because("it works on all slots; nothing reads a finished network");
+  s.states = ALL_FINISHED;
+  fixture_create(&t, &s, r->early);
   poison_outputs(r, &t);
   for (int i = 0; i < s.slots; i++) t.chunk[BEFORE].update_mask[i] = 0;
   for (int l = 0; l < (r->layered ? s.layers - 1 : 1); l++) {
     run_once(r, &t, l);
-    scene_compare(&t, BEFORE);
+    fixture_compare(&t, BEFORE);
   }
-  scene_close_all(&t);
+  fixture_destroy(&t);
 }
 
-/* Puts a NaN first among slot's elements of the array. */
-static void spoil(scene *t, int id, int slot) {
+/* Puts a NaN first among the slot's elements of the array. */
+static void set_nan(fixture *t, int id, int slot) {
   array *a = &t->array[id];
-  const size_t at = (size_t)slot * a->each;
+  const size_t index = (size_t)slot * a->each;
   unsigned char *to = a->bytes[BEFORE] + GUARD;
-  if (a->kind == FLOAT) ((float *)(void *)to)[at] = NAN;
-  if (a->kind == DOUBLE) ((double *)(void *)to)[at] = (double)NAN;
+  if (a->kind == FLOAT) ((float *)(void *)to)[index] = NAN;
+  if (a->kind == DOUBLE) ((double *)(void *)to)[index] = (double)NAN;
 }
 
-/* What came back is what FIRST holds for all slots but one; how many NaNs are in that. */
-static int compare_others(const scene *t, size_t slot, unsigned outputs) {
+/* All slots but one have the bits of FIRST; returns the number of NaNs in that slot's outputs. */
+static int compare_others(const fixture *t, size_t slot, unsigned outputs) {
   int nans = 0;
   for (int id = 0; id < ARRAYS; id++) {
     const array *a = &t->array[id];
@@ -279,32 +279,32 @@ static int compare_others(const scene *t, size_t slot, unsigned outputs) {
       if (array_slot(a, i, t->set.slots) == slot)
         nans += (outputs >> id & 1) && element_is_nan(a, a->bytes[GOT], i);
       else if (!same_bits(a, i, a->bytes[GOT], a->bytes[FIRST]))
-        scene_fail(t, a->name, i);
+        fixture_fail(t, a->name, i);
   }
   return nans;
 }
 
-static void keeps_a_nan_within_its_network(void **state) {
+static void confines_a_nan_to_its_network(void **state) {
   const record *r = *state;
-  scene t;
-  if (!r->spoils) skip_because("it reads no reals");
-  scene_open(&t, &middling, r->early);
+  fixture t;
+  if (!r->nan_input) skip_because("it reads no reals");
+  fixture_create(&t, &medium_setting, r->early);
   poison_outputs(r, &t);
   run_all(r, &t, 0);
   for (int id = 0; id < ARRAYS; id++)
-    if (r->spoils >> id & 1) spoil(&t, id, 1);
-  scene_copy(&t, WANT, BEFORE);
-  r->twin(&t, &t.chunk[WANT], 0);
+    if (r->nan_input >> id & 1) set_nan(&t, id, 1);
+  fixture_copy(&t, WANT, BEFORE);
+  r->reference(&t, &t.chunk[WANT], 0);
   run_once(r, &t, 0);
-  scene_compare(&t, WANT);
+  fixture_compare(&t, WANT);
   assert_true(compare_others(&t, 1, r->outputs) > 0);
-  scene_close_all(&t);
+  fixture_destroy(&t);
 }
 
-/* The loss of slot 1 is lost: it has diverged, the others have not. */
-static void check_diverged(scene *t) {
+/* The loss of slot 1 is a NaN: that network has diverged, the others have not. */
+static void check_diverged(fixture *t) {
   const record *r = records;
-  while (r->twin != output_twin) r++;
+  while (r->reference != output_reference) r++;
   poison_outputs(r, t);
   run_all(r, t, 0);
   for (int i = 0; i < t->set.slots; i++) {
@@ -318,60 +318,57 @@ static void check_diverged(scene *t) {
   }
 }
 
-/* A weight, a pre-activation and an input; every activation and loss lets it through. */
-static void a_nan_marks_its_network_diverged_and_no_other(void **state) {
+/* A NaN in a weight, a pre-activation or an input passes through every activation and loss. */
+static void a_nan_marks_only_its_network_diverged(void **state) {
   static const int arrays[] = {ARRAY_w, ARRAY_z, ARRAY_x};
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++)
     for (int loss = ESC_LOSS_SQUARED; loss <= ESC_LOSS_HUBER; loss++)
       for (int i = 0; i < 3; i++) {
-        setting s = middling;
-        scene t;
+        setting s = medium_setting;
+        fixture t;
         s.layers = 2;
         s.batch = 20;
         s.activation = a;
         s.loss = loss;
-        scene_open(&t, &s, true);
+        fixture_create(&t, &s, true);
         t.rules.thresholds = 1;
-        t.rules.threshold[0] = -1; /* nobody escapes */
+        t.rules.threshold[0] = -1; /* no network escapes */
         if (arrays[i] == ARRAY_w)
-          t.chunk[BEFORE].w[weight_at(&t, 1, 1)] = (float)NAN;
+          t.chunk[BEFORE].w[weight_index(&t, 1, 1)] = (float)NAN;
         else
-          spoil(&t, arrays[i], 1);
+          set_nan(&t, arrays[i], 1);
         check_diverged(&t);
-        scene_close_all(&t);
+        fixture_destroy(&t);
       }
 }
 
-/* The laws, each for every record. */
-static const struct law {
+/* Properties, each tested for every record. */
+static const struct property {
   const char *name;
   CMUnitTestFunction check;
-} laws[] = {
-#define LAW(name) \
+} properties[] = {
+#define PROPERTY(name) \
   { #name, name }
-    LAW(has_the_canonical_bits_near_double_at_awkward_shapes),
-    LAW(is_exact_on_small_integers),
-    LAW(takes_every_activation_loss_and_teacher),
-    LAW(takes_the_largest_of_everything),
-    LAW(leaves_networks_alone_that_rest),
-    LAW(keeps_a_nan_within_its_network),
-#undef LAW
+    PROPERTY(equals_the_host_reference_at_edge_shapes),   PROPERTY(is_exact_on_small_integers),
+    PROPERTY(supports_every_activation_loss_and_teacher), PROPERTY(supports_the_largest_sizes),
+    PROPERTY(leaves_finished_networks_unchanged),         PROPERTY(confines_a_nan_to_its_network),
+#undef PROPERTY
 };
-enum { LAWS = sizeof laws / sizeof laws[0] };
+enum { PROPERTIES = sizeof properties / sizeof properties[0] };
 
-static int run_laws(void) {
-  static char name[RECORDS * LAWS][120];
-  struct CMUnitTest tests[RECORDS * LAWS + 1];
-  for (int i = 0; i < RECORDS * LAWS; i++) {
-    const record *r = &records[i / LAWS];
-    const struct law *law = &laws[i % LAWS];
-    snprintf(name[i], sizeof name[i], "%s %s", r->kernel, law->name);
-    tests[i] = (struct CMUnitTest){.name = name[i], .test_func = law->check};
+static int run_properties(void) {
+  static char name[RECORDS * PROPERTIES][120];
+  struct CMUnitTest tests[RECORDS * PROPERTIES + 1];
+  for (int i = 0; i < RECORDS * PROPERTIES; i++) {
+    const record *r = &records[i / PROPERTIES];
+    const struct property *property = &properties[i % PROPERTIES];
+    snprintf(name[i], sizeof name[i], "%s %s", r->kernel, property->name);
+    tests[i] = (struct CMUnitTest){.name = name[i], .test_func = property->check};
     tests[i].initial_state = (void *)(uintptr_t)r;
   }
-  tests[RECORDS * LAWS] =
-      (struct CMUnitTest)cmocka_unit_test(a_nan_marks_its_network_diverged_and_no_other);
+  tests[RECORDS * PROPERTIES] =
+      (struct CMUnitTest)cmocka_unit_test(a_nan_marks_only_its_network_diverged);
   return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
 
@@ -384,8 +381,8 @@ int main(int argc, char **argv) {
   const cudaError_t error = cudaGetDeviceCount(&devices);
   if (error != cudaSuccess || devices == 0) {
     printf("skipped: no CUDA device: %s\n",
-           error != cudaSuccess ? cudaGetErrorString(error) : "none is there");
+           error != cudaSuccess ? cudaGetErrorString(error) : "none is visible");
     return 77;
   }
-  return run_laws();
+  return run_properties();
 }

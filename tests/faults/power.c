@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded before a program, keeps what a power loss would leave of the folder POWER_ROOM: in
+/* Preloaded before a program, keeps what a power loss would leave of the folder POWER_DIRECTORY: in
  * POWER_DISK, `entries` has the names and inodes of the folder's last fsync, and a file named by
  * its inode the bytes of each file's last fsync or fdatasync. What was there at the start was on
  * disk. Every inode kept is linked, so that no other file gets its number. */
@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *room, *disk;
-static struct stat room_stat;
+static const char *watched, *disk;
+static struct stat watched_stat;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void fail(const char *what) {
@@ -37,8 +37,8 @@ static void keep_entries(void) {
   char *text = NULL;
   size_t size = 0;
   FILE *out = open_memstream(&text, &size);
-  DIR *folder = opendir(room);
-  if (!out || !folder) fail(room);
+  DIR *folder = opendir(watched);
+  if (!out || !folder) fail(watched);
   for (struct dirent *e; (e = readdir(folder));)
     if (e->d_name[0] != '.') fprintf(out, "%llu %s\n", (unsigned long long)e->d_ino, e->d_name);
   closedir(folder);
@@ -69,20 +69,20 @@ static void keep(int fd) {
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
   pthread_mutex_lock(&lock);
   if (S_ISREG(info.st_mode)) keep_file(path, &info);
-  if (info.st_dev == room_stat.st_dev && info.st_ino == room_stat.st_ino) keep_entries();
+  if (info.st_dev == watched_stat.st_dev && info.st_ino == watched_stat.st_ino) keep_entries();
   pthread_mutex_unlock(&lock);
 }
 
 __attribute__((constructor)) static void begin(void) {
-  room = getenv("POWER_ROOM");
+  watched = getenv("POWER_DIRECTORY");
   disk = getenv("POWER_DISK");
-  if (!room || !disk || stat(room, &room_stat) != 0) fail("POWER_ROOM, POWER_DISK");
-  DIR *folder = opendir(room);
-  if (!folder) fail(room);
+  if (!watched || !disk || stat(watched, &watched_stat) != 0) fail("POWER_DIRECTORY, POWER_DISK");
+  DIR *folder = opendir(watched);
+  if (!folder) fail(watched);
   for (struct dirent *e; (e = readdir(folder));) {
     char path[4096];
     struct stat info;
-    snprintf(path, sizeof path, "%s/%s", room, e->d_name);
+    snprintf(path, sizeof path, "%s/%s", watched, e->d_name);
     if (stat(path, &info) == 0 && S_ISREG(info.st_mode)) keep_file(path, &info);
   }
   closedir(folder);

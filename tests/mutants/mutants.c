@@ -41,10 +41,10 @@ static esc_status check_run(const esc_verify_check *check, const esc_verify_targ
   esc_verify_worst worst = {.compared = 0};
   const esc_status status = check->run(target, &worst);
   if (status == ESC_LIBRARY_FAILED || status == ESC_BAD_INPUT)
-    esc_verify_take(&worst, (double)NAN, 0, "%s", esc_error_message());
+    esc_verify_record(&worst, (double)NAN, 0, "%s", esc_error_message());
   else if (status != ESC_OK)
     return status;
-  printf("%s\t%s\t%s\n", esc_verify_passed(&worst) ? "pass" : "fail", name, worst.at);
+  printf("%s\t%s\t%s\n", esc_verify_passed(&worst) ? "pass" : "fail", name, worst.location);
   return ESC_OK;
 }
 

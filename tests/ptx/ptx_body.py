@@ -103,7 +103,7 @@ class Body:
         if match := re.fullmatch(r"(-?(?:0[xX][0-9a-fA-F]+|\d+))U?", operand):
             return self.literal(int(match[1], 0), t)
         if match := re.fullmatch(r"(%n?(?:cta|t)id)\.([xyz])", operand):
-            return f"esc_simt::place.{INDEX[match[1]]}.{match[2]}"
+            return f"esc_simt::position.{INDEX[match[1]]}.{match[2]}"
         if operand == "%laneid":
             return "uint32_t(esc_simt::lane())"
         if operand in self.arrays and BYTES[t] == 8:
@@ -313,16 +313,16 @@ class Body:
     def block_barrier(self, instruction):
         if instruction.operands != ["0"]:
             raise Refused(f"a barrier other than 0 of the whole block: {instruction.rest}")
-        return f'esc_simt::meet_block("bar.sync", {self.site()});'
+        return f'esc_simt::sync_block("bar.sync", {self.site()});'
 
     def warp_barrier(self, instruction):
         mask = self.value(instruction.operands[0], "u32")
-        return f'esc_simt::meet_warp("bar.warp.sync", {self.site()}, {mask});'
+        return f'esc_simt::sync_warp("bar.warp.sync", {self.site()}, {mask});'
 
     def vote(self, instruction):
         opcode, (result, predicate, mask) = instruction.opcode, instruction.operands
         mask = self.value(mask, "u32")
-        lanes = (f'esc_simt::meet_warp("{opcode}", {self.site()}, {mask}, '
+        lanes = (f'esc_simt::sync_warp("{opcode}", {self.site()}, {mask}, '
                  f'{self.value(predicate, "pred")})')
         outcomes = {"vote.sync.all.pred": f"{lanes} == {mask}",
                     "vote.sync.any.pred": f"{lanes} != 0",

@@ -292,7 +292,7 @@ inline Source lane_indexed(uint32_t index, uint32_t c) {
 
 inline uint32_t shuffled(const char *what, Site site, uint32_t mask, uint32_t value, Source from) {
   return static_cast<uint32_t>(
-      esc_simt::meet({esc_simt::Meet::shuffle, what, site, mask, from.lane, value}));
+      esc_simt::synchronize({esc_simt::Sync::shuffle, what, site, mask, from.lane, value}));
 }
 
 } /* namespace esc_ptx */

@@ -53,7 +53,7 @@ def translate(name, text):
             lines += [*function_head(function, ";"), ""]
             continue
         head = entry_head(function) if function.is_entry else function_head(function)
-        lines += [*head, "char *const shared = (char *)esc_simt::place.shared;"]
+        lines += [*head, "char *const shared = (char *)esc_simt::position.shared;"]
         lines += [*filter(None, Body(module, function).lines), "}", ""]
     return "\n".join(lines)
 

@@ -2,7 +2,7 @@
 /* Runs the blocks of a launch, one after the other.
  *
  * Within a block warps run in turn, the lanes of a warp in turn, each thread until
- * it waits or returns. A warp goes on as long as its own meetings (shuffles, votes)
+ * it waits or returns. A warp continues as long as its synchronizations (shuffles, votes)
  * complete; when no warp can, the block's barrier must be complete. */
 #include "block.h"
 
@@ -15,24 +15,24 @@
 
 namespace esc_simt {
 
-Place place;
+Position position;
 Block active;
 
 namespace {
 
 std::vector<uint32_t> lane_order, warp_order;
 
-/* Whose turn it is in the warp that runs. */
+/* Order of the lanes of the running warp. */
 unsigned warp_first;
 size_t turn;
 
-/* The next thread of the warp that can run, made the running one; NULL if none. */
+/* Makes the next ready thread of the warp the running one and returns it; NULL if there is none. */
 Thread *next_thread() {
   while (turn < lane_order.size()) {
     const unsigned number = warp_first + lane_order[turn++];
     if (number >= active.threads || active.thread[number].state != State::ready) continue;
     active.running = number;
-    place.thread = active.thread[number].index;
+    position.thread = active.thread[number].index;
     return &active.thread[number];
   }
   active.running = max_threads;
@@ -50,7 +50,7 @@ void end_turn() {
   }
 }
 
-/* What every fibre runs, for ever: the kernel, once a block. */
+/* Entry of each fibre: runs the kernel once per block, without end. */
 void thread_loop() {
   for (;;) {
     (*active.body)();
@@ -90,15 +90,15 @@ bool all_returned() {
   return true;
 }
 
-/* Every thread must wait at one barrier: then all go on. */
+/* Releases all threads; each must wait at the same barrier. */
 void release_block() {
   const Wait &wait = active.thread[0].wait;
   uint64_t count = 0;
   for (unsigned i = 0; i < active.threads; i++) {
     const Thread &thread = active.thread[i];
-    if (thread.state != State::waiting || thread.wait.meet != Meet::block ||
-        !same_meeting(thread.wait, wait)) {
-      fail_meeting();
+    if (thread.state != State::waiting || thread.wait.kind != Sync::block ||
+        !same_sync(thread.wait, wait)) {
+      fail_sync();
     }
     count += thread.wait.value;
   }
@@ -120,9 +120,9 @@ void run_block(dim3 size) {
 
 } /* namespace */
 
-uint64_t meet(const Wait &wait) {
+uint64_t synchronize(const Wait &wait) {
   Thread &thread = active.thread[active.running];
-  if (wait.meet != Meet::block && !((wait.mask >> lane()) & 1)) {
+  if (wait.kind != Sync::block && !((wait.mask >> lane()) & 1)) {
     fail_thread(active.running, wait.site, "%s with mask 0x%08x, which lacks lane %d that calls it",
                 wait.what, wait.mask, lane());
   }
@@ -142,17 +142,17 @@ void run_grid(const char *kernel, const std::function<void()> &body, dim3 grid, 
   order_fill(&block_order, size_t{grid.x} * grid.y * grid.z);
   active.kernel = kernel;
   active.body = &body;
-  place.block_size = size;
-  place.grid_size = grid;
+  position.block_size = size;
+  position.grid_size = grid;
   for (const uint32_t number : block_order) {
-    /* malloc'd anew, so that AddressSanitizer sees its exact end. */
+    /* Allocated for each block, so that AddressSanitizer knows its exact end. */
     const std::unique_ptr<void, void (*)(void *)> shared(malloc(shared_bytes), free);
-    place.shared = shared.get();
-    memory_poison(place.shared, shared_bytes);
-    place.block = {number % grid.x, number / grid.x % grid.y, number / (grid.x * grid.y)};
+    position.shared = shared.get();
+    memory_poison(position.shared, shared_bytes);
+    position.block = {number % grid.x, number / grid.x % grid.y, number / (grid.x * grid.y)};
     run_block(size);
   }
-  place.shared = nullptr;
+  position.shared = nullptr;
 }
 
 } /* namespace esc_simt */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A block of threads as fibres: its state, shared by the files that run it
- * (block.cc), let warps meet (warp.cc) and say what went wrong (report.cc). */
+/* A block of threads as fibres: state shared by block.cc (runs it), warp.cc (synchronizes warps)
+ * and report.cc (reports errors). */
 #ifndef ESC_SIMT_BLOCK_H
 #define ESC_SIMT_BLOCK_H
 
@@ -22,35 +22,35 @@ struct Thread {
   State state;
   uint3 index;
   Wait wait;       /* while waiting */
-  uint64_t result; /* of the last meeting */
+  uint64_t result; /* of the last synchronization */
 };
 
-/* The block that runs. */
+/* The running block. */
 struct Block {
   const char *kernel;
   const std::function<void()> *body;
   unsigned threads;
-  unsigned running; /* number of the thread that runs; max_threads when none does */
+  unsigned running; /* index of the running thread; max_threads if none */
   Thread thread[max_threads];
 };
 extern Block active;
 
-/* The next lane of this warp's meetings that can begin: true if any thread was made
- * ready. `first` is the number of the warp's lane 0. */
+/* Completes the synchronizations of a warp whose lanes have all arrived; true if a thread became
+ * ready. `first` is the index of lane 0. */
 bool warp_release(unsigned first);
 
-/* What the lanes of a warp, all at one product of matrices, wait for (mma.cc). */
+/* Computes the matrix product that all lanes of a warp wait for (mma.cc). */
 void warp_product(unsigned first);
 
-/* Do two waits belong to one meeting? (Masks aside.) */
-bool same_meeting(const Wait &a, const Wait &b);
+/* True for the same call at the same line; masks are not compared. */
+bool same_sync(const Wait &a, const Wait &b);
 
-/* Runs blocks of `kernel`: see launch.cc. Fresh shared memory for each. */
+/* Runs the blocks of `kernel` (launch.cc), each with new shared memory. */
 void run_grid(const char *kernel, const std::function<void()> &body, dim3 grid, dim3 size,
               size_t shared_bytes);
 
-/* The process ends with what is wrong: kernel, block, and who waits where. */
-[[noreturn]] void fail_meeting();
+/* End the process with a message: the error, kernel, block, and the waiting threads. */
+[[noreturn]] void fail_sync();
 [[noreturn]] void fail_thread(unsigned number, Site site, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

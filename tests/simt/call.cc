@@ -7,12 +7,12 @@
 namespace esc_simt {
 namespace {
 
-int64_t calls, fail_at; /* the call of this number fails; 0: none */
+int64_t calls, fail_at; /* index of the call that fails; 0: none */
 cudaError_t fail_with = cudaSuccess;
-cudaError_t spoilt = cudaSuccess; /* what every call returns */
+cudaError_t sticky_error = cudaSuccess; /* what every call returns */
 thread_local cudaError_t last = cudaSuccess;
 
-bool spoils(cudaError_t error) {
+bool is_sticky(cudaError_t error) {
   switch (error) {
     case cudaErrorIllegalAddress:
     case cudaErrorLaunchTimeout:
@@ -36,9 +36,9 @@ std::recursive_mutex &call_lock() {
 }
 
 cudaError_t call_fault() {
-  if (++calls != fail_at) return spoilt;
-  if (spoilt == cudaSuccess && spoils(fail_with)) spoilt = fail_with;
-  return spoilt != cudaSuccess ? spoilt : fail_with;
+  if (++calls != fail_at) return sticky_error;
+  if (sticky_error == cudaSuccess && is_sticky(fail_with)) sticky_error = fail_with;
+  return sticky_error != cudaSuccess ? sticky_error : fail_with;
 }
 
 cudaError_t call_remember(cudaError_t error) {
@@ -46,13 +46,13 @@ cudaError_t call_remember(cudaError_t error) {
   return error;
 }
 
-void call_revive() { spoilt = last = cudaSuccess; }
+void call_revive() { sticky_error = last = cudaSuccess; }
 
 } /* namespace esc_simt */
 
 using namespace esc_simt;
 
-cudaError_t cudaPeekAtLastError() { return spoilt != cudaSuccess ? spoilt : last; }
+cudaError_t cudaPeekAtLastError() { return sticky_error != cudaSuccess ? sticky_error : last; }
 
 cudaError_t cudaGetLastError() {
   const cudaError_t error = cudaPeekAtLastError();

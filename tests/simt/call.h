@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every runtime call goes through here: it takes the lock, counts, meets injected
- * faults and spoilt contexts, and remembers its error for cudaGetLastError. */
+/* Every runtime call goes through here: it takes the lock, counts, applies injected
+ * faults and sticky errors, and stores its error for cudaGetLastError. */
 #ifndef ESC_SIMT_CALL_H
 #define ESC_SIMT_CALL_H
 
@@ -15,22 +15,22 @@ namespace esc_simt {
 /* Calls nest (a template of the runtime, cuBLAS): the lock is recursive. */
 std::recursive_mutex &call_lock();
 
-/* Counts a call; the error that it must return without doing anything, if any. */
+/* Counts a call; returns the injected error, or cudaSuccess. */
 cudaError_t call_fault();
 
-/* Remembers what is not cudaSuccess; returns it. */
+/* Stores an error as the last error; returns `error`. */
 cudaError_t call_remember(cudaError_t error);
 
 /* After cudaDeviceReset. */
 void call_revive();
 
-/* Device memory is open to the CPU only while a call runs work. */
+/* Device memory is accessible to the CPU only while a call runs work. */
 struct CallScope {
   std::lock_guard<std::recursive_mutex> guard{call_lock()};
   ~CallScope() { memory_close(); }
 };
 
-/* A call that needs no device. */
+/* A call without a device. */
 template <class F>
 cudaError_t call_query(F body) {
   const CallScope scope;
@@ -43,7 +43,7 @@ cudaError_t call(F body) {
   return call_query([&] { return device_count() == 0 ? cudaErrorNoDevice : body(); });
 }
 
-/* A call that frees or destroys does so in any case. */
+/* A call that frees or destroys, even after an injected error. */
 template <class F>
 cudaError_t call_releasing(F body) {
   const CallScope scope;

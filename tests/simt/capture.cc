@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stream capture: work is recorded as nodes of a graph; events carry a capture into
- * other streams (fork) and back (join). What breaks the rules spoils the capture,
+ * other streams (fork) and back (join). A violation of the rules invalidates the capture,
  * and cudaStreamEndCapture says so. */
 #include <algorithm>
 
@@ -10,12 +10,12 @@
 namespace esc_simt {
 namespace {
 
-cudaError_t spoil(const CapturePointer &capture, cudaError_t error) {
+cudaError_t invalidate(const CapturePointer &capture, cudaError_t error) {
   if (capture != nullptr) capture->invalid = true;
   return error;
 }
 
-/* All streams let go of `capture`. */
+/* Detaches all streams from `capture`. */
 void dissolve(const CapturePointer &capture) {
   for (CUstream_st *stream : stream_all()) {
     if (stream->frontier.capture == capture) stream->frontier = {};
@@ -32,13 +32,13 @@ std::vector<bool> ancestors(const Nodes &nodes, const std::vector<size_t> &of) {
   return in;
 }
 
-/* Does every stream's work lead into the origin's? */
+/* True if the work of every stream is joined to the origin. */
 bool is_joined(const CapturePointer &capture) {
   const std::vector<bool> in = ancestors(capture->nodes, capture->origin->frontier.nodes);
   return std::find(in.begin(), in.end(), false) == in.end();
 }
 
-/* Is the call of this thread forbidden by that capture? */
+/* True if the capture forbids the call of this thread. */
 bool forbids(const Capture &capture) {
   return capture.mode == cudaStreamCaptureModeGlobal ||
          (capture.mode == cudaStreamCaptureModeThreadLocal &&
@@ -46,7 +46,7 @@ bool forbids(const Capture &capture) {
 }
 
 cudaError_t end(CUstream_st *stream, const CapturePointer &capture, cudaGraph_t *graph) {
-  if (capture->origin != stream) return spoil(capture, cudaErrorStreamCaptureUnmatched);
+  if (capture->origin != stream) return invalidate(capture, cudaErrorStreamCaptureUnmatched);
   if (capture->mode != cudaStreamCaptureModeRelaxed &&
       capture->thread != std::this_thread::get_id()) {
     return cudaErrorStreamCaptureWrongThread;
@@ -54,8 +54,8 @@ cudaError_t end(CUstream_st *stream, const CapturePointer &capture, cudaGraph_t 
   const bool joined = is_joined(capture);
   dissolve(capture);
   if (capture->invalid) return cudaErrorStreamCaptureInvalidated;
-  if (!joined) return spoil(capture, cudaErrorStreamCaptureUnjoined);
-  capture->invalid = true; /* for events that still point here */
+  if (!joined) return invalidate(capture, cudaErrorStreamCaptureUnjoined);
+  capture->invalid = true; /* for events that refer to it */
   *graph = graph_create(std::move(capture->nodes));
   return cudaSuccess;
 }
@@ -67,7 +67,7 @@ cudaError_t stream_check_unsafe() {
   for (const CUstream_st *stream : stream_all()) {
     const CapturePointer &capture = stream->frontier.capture;
     if (capture != nullptr && forbids(*capture)) {
-      error = spoil(capture, cudaErrorStreamCaptureUnsupported);
+      error = invalidate(capture, cudaErrorStreamCaptureUnsupported);
     }
   }
   return error;
@@ -94,21 +94,21 @@ cudaError_t capture_wait(CUstream_st *stream, const CUevent_st *event) {
   Frontier &at = stream->frontier;
   const Frontier &from = event->captured;
   if (from.capture == nullptr) {
-    /* An event that was never recorded asks for nothing. */
+    /* An event that was never recorded adds no dependency. */
     if (event->mark == nullptr) return cudaSuccess;
-    return spoil(at.capture, cudaErrorStreamCaptureIsolation);
+    return invalidate(at.capture, cudaErrorStreamCaptureIsolation);
   }
-  if (from.capture->invalid) return spoil(at.capture, cudaErrorStreamCaptureInvalidated);
+  if (from.capture->invalid) return invalidate(at.capture, cudaErrorStreamCaptureInvalidated);
   if (at.capture == nullptr) {
     if (stream == stream_find(nullptr)) {
-      return spoil(from.capture, cudaErrorStreamCaptureImplicit);
+      return invalidate(from.capture, cudaErrorStreamCaptureImplicit);
     }
     at = from;
     return cudaSuccess;
   }
   if (at.capture != from.capture) {
-    spoil(from.capture, cudaSuccess);
-    return spoil(at.capture, cudaErrorStreamCaptureMerge);
+    invalidate(from.capture, cudaSuccess);
+    return invalidate(at.capture, cudaErrorStreamCaptureMerge);
   }
   for (const size_t node : from.nodes) {
     if (std::find(at.nodes.begin(), at.nodes.end(), node) == at.nodes.end()) {

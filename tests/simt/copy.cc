@@ -45,7 +45,7 @@ void perform(const Copy &c) {
   }
 }
 
-/* On the legacy stream, and waits. */
+/* On the legacy stream; waits for completion. */
 cudaError_t copy_now(const Copy &c, cudaMemcpyKind kind) {
   const cudaError_t error = check(c, kind);
   if (error != cudaSuccess) return error;
@@ -107,7 +107,7 @@ cudaError_t cudaMemsetAsync(void *devPtr, int value, size_t count, cudaStream_t 
   });
 }
 
-/* Queued on the legacy stream: other streams need not see it yet, as in CUDA. */
+/* Queued on the legacy stream: other streams may not see it yet, as in CUDA. */
 cudaError_t cudaMemset(void *devPtr, int value, size_t count) {
   return cudaMemsetAsync(devPtr, value, count, nullptr);
 }

@@ -33,7 +33,7 @@ cublasStatus_t status_of(cudaError_t error) {
                                             : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
-/* As call(), for the statuses of cuBLAS; the runtime's last error stays. */
+/* As call(), with statuses of cuBLAS; does not change the last error of the runtime. */
 template <class F>
 cublasStatus_t call_cublas(F body) {
   const CallScope scope;
@@ -41,7 +41,7 @@ cublasStatus_t call_cublas(F body) {
   return fault != cudaSuccess ? status_of(fault) : body();
 }
 
-/* As above, where a live handle is needed. */
+/* As above, for calls that need a valid handle. */
 template <class F>
 cublasStatus_t call_handle(cublasHandle_t handle, F body) {
   return call_cublas(
@@ -83,7 +83,7 @@ bool is_operation(cublasOperation_t op) {
   return op == CUBLAS_OP_N || op == CUBLAS_OP_T || op == CUBLAS_OP_C;
 }
 
-/* Arguments as cuBLAS takes them. */
+/* Arguments of cuBLAS. */
 struct Arguments {
   cublasOperation_t transa, transb;
   int m, n, k;

@@ -165,7 +165,7 @@ cudaError_t cudaDeviceSynchronize() {
   });
 }
 
-/* Frees the device's memory and heals a spoilt context; streams, events and graphs
+/* Frees the memory of the device and repairs a corrupted context; streams, events and graphs
  * remain to be destroyed. */
 cudaError_t cudaDeviceReset() {
   const CallScope scope;

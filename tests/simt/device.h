@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The devices that the harness shows. */
+/* The simulated devices. */
 #ifndef ESC_SIMT_DEVICE_STATE_H
 #define ESC_SIMT_DEVICE_STATE_H
 
@@ -18,7 +18,7 @@ constexpr int threads_multiprocessor = 2048;
 constexpr int blocks_multiprocessor = 32;
 
 int device_count();
-/* Of this host thread. */
+/* Current device of this host thread. */
 int device_current();
 
 } /* namespace esc_simt */

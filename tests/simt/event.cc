@@ -11,7 +11,7 @@ namespace {
 
 bool is_event(cudaEvent_t event) { return live_has(Kind::event, event); }
 
-/* An event may be asked about only if its last record is real work. */
+/* An event can be queried only if its last record is not part of a capture. */
 cudaError_t check_askable(cudaEvent_t event) {
   if (!is_event(event)) return cudaErrorInvalidResourceHandle;
   if (event->captured.capture != nullptr) {
@@ -80,7 +80,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
   });
 }
 
-/* One step at a time, as cudaStreamQuery. */
+/* Runs one operation per call, as cudaStreamQuery. */
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   return call([&] {
     const cudaError_t error = check_askable(event);

@@ -24,18 +24,18 @@ namespace esc_simt {
 namespace {
 
 constexpr size_t stack_bytes = 256 * 1024;
-Fibre host; /* whoever resumes */
+Fibre host; /* the caller of fibre_resume */
 Fibre *running;
 void (*first_entry)();
 
 #ifdef __SANITIZE_ADDRESS__
-Fibre *left; /* whom the last switch left */
+Fibre *left; /* fibre before the last switch */
 
 void leave(Fibre *from, const Fibre &to) {
   left = from;
   __sanitizer_start_switch_fiber(&from->fake_stack, to.stack, to.size);
 }
-/* The host's stack may be another at every resume: its bounds are learnt here. */
+/* The stack of the host may change between resumes; its bounds are stored here. */
 void arrive(const Fibre &at) {
   const void *bottom = nullptr;
   size_t size = 0;
@@ -48,7 +48,7 @@ void leave(Fibre *, const Fibre &) {}
 void arrive(const Fibre &) {}
 #endif
 
-/* The first thing on a new stack. */
+/* First function on a new stack. */
 void begin() {
   arrive(*running);
   first_entry();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A matrix product by chains of fmaf.
+/* A matrix product by sequential sums of fmaf.
  *
  * Chains of different elements are independent, so they run side by side in vector
  * registers without a change of any bit: op(A) is packed so that its columns are
@@ -14,7 +14,7 @@
 namespace esc_simt {
 namespace {
 
-/* Nearest, ties away from zero, as the device's conversion; NaN and inf as they are. */
+/* Nearest, ties away from zero, as the device's conversion; NaN and inf are unchanged. */
 float round_tf32(float x) {
   if (!std::isfinite(x)) return x;
   uint32_t bits;
@@ -37,7 +37,7 @@ std::vector<float> pack(const float *x, size_t ld, bool transpose, size_t rows, 
   return out;
 }
 
-/* chain[i] = fma over p ascending of a[i, p] b[p], from 0. */
+/* sum[i] = fma over ascending p of a[i, p] b[p], from 0. */
 inline __attribute__((always_inline)) void sum_column(size_t m, size_t k, const float *a,
                                                       const float *b, float *chain) {
   for (size_t i = 0; i < m; i++) chain[i] = 0.0f;
@@ -67,7 +67,7 @@ SumColumn choose() {
 SumColumn choose() { return sum_plain; }
 #endif
 
-/* C = alpha chain + beta C; a beta of 0 does not read C. */
+/* C = alpha sum + beta C; C is not read if beta is 0. */
 void store_column(const Gemm &g, const float *chain, float *c) {
   for (size_t i = 0; i < g.m; i++) {
     c[i] = g.beta == 0.0f ? g.alpha * chain[i] : g.alpha * chain[i] + g.beta * c[i];

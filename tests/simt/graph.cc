@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Graphs: recorded work, with its arguments as they were, run again and again. */
+/* Graphs: recorded work with its recorded arguments, for repeated launches. */
 #include <algorithm>
 
 #include "call.h"
@@ -12,13 +12,13 @@ struct CUgraph_st {
 };
 
 struct CUgraphExec_st {
-  std::shared_ptr<const esc_simt::Nodes> nodes; /* launches that are queued share it */
+  std::shared_ptr<const esc_simt::Nodes> nodes; /* shared by queued launches */
 };
 
 namespace esc_simt {
 namespace {
 
-/* Takes one of the nodes that may run next. */
+/* Removes and returns one of the nodes that are ready. */
 size_t take(std::vector<size_t> *ready) {
   const size_t last = ready->size() - 1;
   if (order() == Order::forward) {
@@ -80,7 +80,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graphExec, cudaStream_t handle) {
   });
 }
 
-/* `nodes` may be NULL: the count alone is then returned. */
+/* If `nodes` is NULL only the count is returned. */
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *numNodes) {
   return call([&] {
     if (!live_has(Kind::graph, graph) || numNodes == nullptr) return cudaErrorInvalidValue;

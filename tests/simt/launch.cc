@@ -14,7 +14,7 @@
 namespace esc_simt {
 namespace {
 
-/* How often kernels ran, by name; entries stay where they are. */
+/* Executions by name of the kernel; references to entries stay valid. */
 std::map<std::string, int64_t> &counts() {
   static auto *const all = new std::map<std::string, int64_t>;
   return *all;
@@ -30,7 +30,7 @@ std::string plain_name(const char *text) {
   return name;
 }
 
-/* Limits of dynamic shared memory that were raised, by kernel. */
+/* Raised limits of dynamic shared memory, by kernel. */
 std::map<const void *, int> shared_limits;
 
 size_t shared_limit(const void *kernel) {

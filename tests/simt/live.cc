@@ -29,7 +29,7 @@ const char *name(Kind kind) {
 using Objects = std::map<const void *, Kind>;
 Objects &objects();
 
-/* As a leak found by LeakSanitizer, which cannot see these. */
+/* The exit status of LeakSanitizer, which does not see these objects. */
 void at_end() {
   if (objects().empty()) return;
   fprintf(stderr, "simt: not released when the process ends:\n");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the program holds of the runtime: handles are looked up here before they
+/* Objects of the runtime held by the program: handles are looked up here before they
  * are used, and what is left when the process ends is listed. */
 #ifndef ESC_SIMT_LIVE_H
 #define ESC_SIMT_LIVE_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cudaMalloc and its kin.
+/* cudaMalloc and similar functions.
  *
  * Every allocation is one of the host's, so AddressSanitizer knows its exact end.
  * Between calls device memory is poisoned for AddressSanitizer as well: host code
@@ -159,7 +159,7 @@ cudaError_t cudaMalloc(void **devPtr, size_t size) {
   });
 }
 
-/* Waits for the device first, as CUDA does. */
+/* First waits for the device, as CUDA does. */
 cudaError_t cudaFree(void *devPtr) {
   return call_releasing([&] {
     if (devPtr == nullptr) return cudaSuccess;
@@ -182,7 +182,7 @@ cudaError_t cudaHostAlloc(void **pHost, size_t size, unsigned int flags) {
 
 cudaError_t cudaMallocHost(void **ptr, size_t size) { return cudaHostAlloc(ptr, size, 0); }
 
-/* Does not wait: a copy that is still to come is seen to use freed memory. */
+/* Does not wait, so that a pending copy from freed memory is detected. */
 cudaError_t cudaFreeHost(void *ptr) {
   return call_releasing([&] {
     if (ptr == nullptr) return cudaSuccess;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Device memory and pinned memory: who owns which bytes. */
+/* Allocations of device memory and pinned memory. */
 #ifndef ESC_SIMT_MEMORY_H
 #define ESC_SIMT_MEMORY_H
 
@@ -12,15 +12,15 @@ constexpr size_t memory_default_bytes = size_t{1} << 30;
 /* Fills with 0x7ff7a5a5 words: a NaN as float and as double, huge as an int. */
 void memory_poison(void *bytes, size_t count);
 
-/* All of it in one allocation of device memory. */
+/* True if all bytes are in one allocation of device memory. */
 bool memory_is_device(const void *bytes, size_t count);
-/* None of it in device memory (and not NULL, unless empty). */
+/* True if no byte is in device memory (and the pointer is not NULL, unless empty). */
 bool memory_is_host(const void *bytes, size_t count);
 
-/* Bytes of a device. */
+/* Memory of a device, bytes. */
 size_t memory_limit();
 
-/* Lets work touch device memory, and forbids it again (AddressSanitizer). */
+/* Allow and forbid access to device memory (AddressSanitizer). */
 void memory_open();
 void memory_close();
 

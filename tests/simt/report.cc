@@ -12,8 +12,8 @@ namespace esc_simt {
 namespace {
 
 void print_block() {
-  fprintf(stderr, "simt: kernel %s, block (%u,%u,%u)", active.kernel, place.block.x, place.block.y,
-          place.block.z);
+  fprintf(stderr, "simt: kernel %s, block (%u,%u,%u)", active.kernel, position.block.x,
+          position.block.y, position.block.z);
 }
 
 const char *base_name(const char *path) {
@@ -23,10 +23,10 @@ const char *base_name(const char *path) {
 
 bool alike(const Thread &a, const Thread &b) {
   if (a.state != b.state) return false;
-  return a.state == State::returned || (same_meeting(a.wait, b.wait) && a.wait.mask == b.wait.mask);
+  return a.state == State::returned || (same_sync(a.wait, b.wait) && a.wait.mask == b.wait.mask);
 }
 
-/* "0-31, 64": the threads that do what thread `like` does. */
+/* "0-31, 64": the threads in the same state as thread `like`. */
 std::string threads_alike(unsigned like) {
   std::string text;
   for (unsigned i = 0; i < active.threads; i++) {
@@ -56,11 +56,11 @@ void print_group(unsigned number) {
   }
   const Wait &wait = thread.wait;
   fprintf(stderr, "wait in %s at %s:%d", wait.what, base_name(wait.site.file), wait.site.line);
-  if (wait.meet != Meet::block) fprintf(stderr, " with mask 0x%08x", wait.mask);
+  if (wait.kind != Sync::block) fprintf(stderr, " with mask 0x%08x", wait.mask);
   fprintf(stderr, "\n");
 }
 
-/* Why nobody can go on. */
+/* The cause of a deadlock. */
 const char *cause() {
   bool barrier = false, returned = false, warp = false;
   for (unsigned i = 0; i < active.threads; i++) {
@@ -68,7 +68,7 @@ const char *cause() {
     if (thread.state == State::returned) {
       returned = true;
     } else {
-      (thread.wait.meet == Meet::block ? barrier : warp) = true;
+      (thread.wait.kind == Sync::block ? barrier : warp) = true;
     }
   }
   if (warp) return "a shuffle, vote or product names lanes that do not come to it";
@@ -78,7 +78,7 @@ const char *cause() {
 
 } /* namespace */
 
-void fail_meeting() {
+void fail_sync() {
   print_block();
   fprintf(stderr, ": %s\n", cause());
   for (unsigned i = 0; i < active.threads; i++) {

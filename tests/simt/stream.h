@@ -45,7 +45,7 @@ struct Capture {
 };
 using CapturePointer = std::shared_ptr<Capture>;
 
-/* A place in a capture: the nodes that whatever comes next must follow. */
+/* A position in a capture: the nodes that the next operation depends on. */
 struct Frontier {
   CapturePointer capture; /* none: not capturing */
   std::vector<size_t> nodes;
@@ -91,7 +91,7 @@ void stream_finish_legacy();
 /* Forgets queued work (cudaDeviceReset). */
 void stream_drop_device(int device);
 
-/* Refuses a call that a capture forbids, spoiling the capture (capture.cc). */
+/* Refuses a call that a capture forbids, invalidating the capture (capture.cc). */
 cudaError_t stream_check_unsafe();
 /* Spoils all captures; true if there were any. */
 bool stream_invalidate_captures();
@@ -100,9 +100,9 @@ bool stream_invalidate_blocking_captures();
 
 /* Records `work` as the next node of a capturing stream. */
 cudaError_t capture_add(CUstream_st *stream, Work work);
-/* A capturing stream, or an event recorded in a capture, meets the other. */
+/* A capturing stream, or an event recorded in a capture, is used by the other. */
 cudaError_t capture_wait(CUstream_st *stream, const CUevent_st *event);
-/* A stream that is destroyed leaves its capture and spoils it. */
+/* A stream that is destroyed leaves and invalidates its capture. */
 void capture_leave(CUstream_st *stream);
 
 /* Runs nodes in the order that is set, as far as their edges leave it open. */

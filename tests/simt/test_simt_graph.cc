@@ -30,7 +30,7 @@ struct TestGraph {
 };
 
 /* Ends a capture that must fail so. */
-void end_spoilt(cudaStream_t stream, cudaError_t want) {
+void end_invalid(cudaStream_t stream, cudaError_t want) {
   cudaGraph_t graph = reinterpret_cast<cudaGraph_t>(&graph);
   CHECK_EQUAL(cudaStreamEndCapture(stream, &graph), want);
   CHECK(graph == nullptr);
@@ -165,7 +165,7 @@ TEST("a graph outlives its capture's streams, a launch its executable graph") {
   cudaGetLastError();
 }
 
-TEST("calls that a capture forbids spoil it") {
+TEST("calls that a capture forbids invalidate it") {
   TestStream stream, other;
   TestEvent event;
   TestArray<int> out(1);
@@ -186,12 +186,12 @@ TEST("calls that a capture forbids spoil it") {
     CHECK_EQUAL(call(), cudaErrorStreamCaptureUnsupported);
     CHECK_EQUAL(status(stream), cudaStreamCaptureStatusInvalidated);
     CHECK_EQUAL(ESC_LAUNCH(set_kernel, 1, 1, 0, stream, out, 1), cudaErrorStreamCaptureInvalidated);
-    end_spoilt(stream, cudaErrorStreamCaptureInvalidated);
+    end_invalid(stream, cudaErrorStreamCaptureInvalidated);
   }
   CHECK_OK(cudaStreamBeginCapture(stream, global));
   CHECK_OK(cudaEventRecord(event, stream));
   CHECK_EQUAL(cudaEventSynchronize(event), cudaErrorCapturedEvent);
-  end_spoilt(stream, cudaErrorStreamCaptureInvalidated);
+  end_invalid(stream, cudaErrorStreamCaptureInvalidated);
   CHECK_OK(cudaStreamSynchronize(stream)); /* and the stream works again */
 }
 
@@ -218,7 +218,7 @@ TEST("captures are begun and ended where they should be") {
   CHECK_OK(cudaEventRecord(event, stream));
   CHECK_OK(cudaStreamWaitEvent(side, event, 0));
   CHECK_EQUAL(cudaStreamEndCapture(side, &graph), cudaErrorStreamCaptureUnmatched);
-  end_spoilt(stream, cudaErrorStreamCaptureInvalidated);
+  end_invalid(stream, cudaErrorStreamCaptureInvalidated);
 }
 
 TEST("a fork that is not joined, a wait on work outside, a merge: each has its error") {
@@ -229,21 +229,21 @@ TEST("a fork that is not joined, a wait on work outside, a merge: each has its e
   CHECK_OK(cudaEventRecord(event, a));
   CHECK_OK(cudaStreamWaitEvent(b, event, 0));
   CHECK_OK(ESC_LAUNCH(set_kernel, 1, 1, 0, b, out, 1));
-  end_spoilt(a, cudaErrorStreamCaptureUnjoined);
+  end_invalid(a, cudaErrorStreamCaptureUnjoined);
   CHECK_EQUAL(status(b), cudaStreamCaptureStatusNone);
 
   CHECK_OK(ESC_LAUNCH(set_kernel, 1, 1, 0, outside, out, 1));
   CHECK_OK(cudaEventRecord(event, outside));
   CHECK_OK(cudaStreamBeginCapture(a, global));
   CHECK_EQUAL(cudaStreamWaitEvent(a, event, 0), cudaErrorStreamCaptureIsolation);
-  end_spoilt(a, cudaErrorStreamCaptureInvalidated);
+  end_invalid(a, cudaErrorStreamCaptureInvalidated);
 
   CHECK_OK(cudaStreamBeginCapture(a, global));
   CHECK_OK(cudaStreamBeginCapture(b, global));
   CHECK_OK(cudaEventRecord(event, a));
   CHECK_EQUAL(cudaStreamWaitEvent(b, event, 0), cudaErrorStreamCaptureMerge);
-  end_spoilt(a, cudaErrorStreamCaptureInvalidated);
-  end_spoilt(b, cudaErrorStreamCaptureInvalidated);
+  end_invalid(a, cudaErrorStreamCaptureInvalidated);
+  end_invalid(b, cudaErrorStreamCaptureInvalidated);
 }
 
 TEST("the legacy stream may not be used beside a capture of a blocking stream") {
@@ -251,7 +251,7 @@ TEST("the legacy stream may not be used beside a capture of a blocking stream") 
   TestArray<int> out(1);
   CHECK_OK(cudaStreamBeginCapture(blocking, global));
   CHECK_EQUAL(ESC_LAUNCH(set_kernel, 1, 1, 0, nullptr, out, 1), cudaErrorStreamCaptureImplicit);
-  end_spoilt(blocking, cudaErrorStreamCaptureInvalidated);
+  end_invalid(blocking, cudaErrorStreamCaptureInvalidated);
 }
 
 TEST("a stream destroyed while it captures leaves no capture behind") {

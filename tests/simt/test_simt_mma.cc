@@ -15,7 +15,7 @@ __global__ void product_kernel(const float *a, const float *b, float *c) {
   const float left[4] = {a[8 * r + q], a[8 * r + 64 + q], a[8 * r + q + 4], a[8 * r + 64 + q + 4]};
   const float right[2] = {b[8 * q + r], b[8 * q + 32 + r]};
   float *at = c + 8 * r + 2 * q, sum[4] = {at[0], at[1], at[64], at[65]};
-  esc_mma(left, right, sum);
+  esc_mma_m16n8k8(left, right, sum);
   at[0] = sum[0];
   at[1] = sum[1];
   at[64] = sum[2];
@@ -26,13 +26,13 @@ __global__ void operand_kernel(float left, float right) {
   const bool odd = threadIdx.x == 9;
   const float a[4] = {1, 1, odd ? left : 1, 1}, b[2] = {1, odd ? right : 1};
   float c[4] = {0};
-  esc_mma(a, b, c);
+  esc_mma_m16n8k8(a, b, c);
 }
 
 __global__ void missing_kernel() {
   const float a[4] = {0}, b[2] = {0};
   float c[4] = {0};
-  if (threadIdx.x != 5) esc_mma(a, b, c);
+  if (threadIdx.x != 5) esc_mma_m16n8k8(a, b, c);
 }
 
 template <class... P, class... A>

@@ -86,7 +86,7 @@ TEST("a call that releases does so even when it fails") {
   cudaGetLastError();
 }
 
-TEST("an error that spoils the context stays") {
+TEST("an error that corrupts the context is sticky") {
   TestStream stream;
   esc_simt_fail_at(1, cudaErrorIllegalAddress);
   CHECK_EQUAL(cudaStreamSynchronize(stream), cudaErrorIllegalAddress);

@@ -31,7 +31,7 @@ __global__ void wide_kernel(unsigned long long *out) {
   out[threadIdx.x] = __shfl_sync(~0u, 0x123456789abcdef0ull + threadIdx.x, 9);
 }
 
-/* Halves of a warp meet apart, in code of their own, twice. */
+/* The halves of a warp synchronize separately, in divergent code, twice. */
 __global__ void halves_kernel(int *out) {
   const unsigned half = threadIdx.x < 16 ? 0x0000ffffu : 0xffff0000u;
   int v = static_cast<int>(threadIdx.x);
@@ -168,7 +168,7 @@ TEST("shuffles carry every type, all 64 bits of it") {
   CHECK_EQUAL(out.read()[31], 0x123456789abcdef9ull);
 }
 
-TEST("parts of a warp meet apart and then together, in all orders") {
+TEST("parts of a warp synchronize separately and then together, in all orders") {
   for (const char *order : {"forward", "reverse", "shuffled:5"}) {
     CHECK_EQUAL(esc_simt_set_order(order), 0);
     TestArray<int> out(32);
@@ -257,7 +257,7 @@ TEST("a mask without the lane that calls aborts") {
 
 TEST("a shuffle that reads from a lane outside its mask aborts") {
   CHECK_DIES([] { run(unnamed_source_kernel, 32); },
-             "__shfl_sync reads from lane 12, which mask 0x000000ff does not name");
+             "__shfl_sync reads from lane 12, which is not in mask 0x000000ff");
 }
 
 TEST("unequal masks at one call abort") {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Meetings of the lanes of a warp: shuffles, votes, __syncwarp and products of
- * matrices (mma.cc). One begins when every lane that the mask names waits at the same
- * call with the same mask; all results are taken at that moment. */
+/* Synchronization of the lanes of a warp: shuffles, votes, __syncwarp and matrix products (mma.cc).
+ * It completes when every lane of the mask waits in the same call with the same mask; all results
+ * are computed at that moment. */
 #include <cstring>
 
 #include "block.h"
 
 namespace esc_simt {
 
-bool same_meeting(const Wait &a, const Wait &b) {
+bool same_sync(const Wait &a, const Wait &b) {
   return a.site.line == b.site.line && (a.what == b.what || strcmp(a.what, b.what) == 0) &&
          (a.site.file == b.site.file || strcmp(a.site.file, b.site.file) == 0);
 }
@@ -17,7 +17,7 @@ namespace {
 
 bool waits_in_warp(unsigned number) {
   return number < active.threads && active.thread[number].state == State::waiting &&
-         active.thread[number].wait.meet != Meet::block;
+         active.thread[number].wait.kind != Sync::block;
 }
 
 bool complete(unsigned first, const Wait &wait) {
@@ -25,7 +25,7 @@ bool complete(unsigned first, const Wait &wait) {
     const unsigned number = first + static_cast<unsigned>(__builtin_ctz(rest));
     if (!waits_in_warp(number)) return false;
     const Wait &other = active.thread[number].wait;
-    if (other.mask != wait.mask || !same_meeting(other, wait)) return false;
+    if (other.mask != wait.mask || !same_sync(other, wait)) return false;
   }
   return true;
 }
@@ -42,15 +42,15 @@ unsigned ballot(unsigned first, unsigned mask) {
 uint64_t shuffled(unsigned first, unsigned number) {
   const Wait &wait = active.thread[number].wait;
   if (!((wait.mask >> wait.source) & 1)) {
-    fail_thread(number, wait.site, "%s reads from lane %d, which mask 0x%08x does not name",
-                wait.what, wait.source, wait.mask);
+    fail_thread(number, wait.site, "%s reads from lane %d, which is not in mask 0x%08x", wait.what,
+                wait.source, wait.mask);
   }
   return active.thread[first + static_cast<unsigned>(wait.source)].wait.value;
 }
 
 void release(unsigned first, const Wait &wait) {
   const unsigned mask = wait.mask;
-  const bool vote = wait.meet == Meet::vote, product = wait.meet == Meet::product;
+  const bool vote = wait.kind == Sync::vote, product = wait.kind == Sync::product;
   if (product) warp_product(first);
   const unsigned votes = vote ? ballot(first, mask) : 0;
   for (unsigned rest = mask; rest != 0; rest &= rest - 1) {

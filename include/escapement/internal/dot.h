@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sums of products in double. Results depend on the order of a sum, so that each has its own. */
+/* Sums of products in double. The order of a sum is partial_sum of a result, so each order is a
+ * function. */
 #ifndef ESCAPEMENT_DOT_H
 #define ESCAPEMENT_DOT_H
 
@@ -13,13 +14,13 @@ static inline double esc_dot(const double *a, const double *b, int n) {
 /* The same in `partials` (4 or 8, a constant) partial sums, so that it vectorises: term i goes to
  * partial sum i modulo `partials`, what is left of n to the first, and they are added in pairs. */
 static inline double esc_dot_partial(int partials, const double *a, const double *b, int n) {
-  double part[8] = {0};
+  double partial_sum[8] = {0};
   int i = 0;
   for (; i + partials <= n; i += partials)
-    for (int j = 0; j < partials; j++) part[j] += a[i + j] * b[i + j];
-  for (; i < n; i++) part[0] += a[i] * b[i];
-  for (int j = 4; j < partials; j++) part[j - 4] += part[j];
-  return (part[0] + part[1]) + (part[2] + part[3]);
+    for (int j = 0; j < partials; j++) partial_sum[j] += a[i + j] * b[i + j];
+  for (; i < n; i++) partial_sum[0] += a[i] * b[i];
+  for (int j = 4; j < partials; j++) partial_sum[j - 4] += partial_sum[j];
+  return (partial_sum[0] + partial_sum[1]) + (partial_sum[2] + partial_sum[3]);
 }
 
 #endif

@@ -44,9 +44,9 @@ ESC_SHARED double esc_tanh_deficit_f64(double z, double h) {
                       1.0 / 1307674368000,
                       1.0 / 355687428096000,
                       1.0 / 121645100408832000};
-  const double slope = fma(-h, h, 1.0);
-  if (!(fabs(z) < 0.6)) return fma(-z, slope, h);
-  return 4 * z * z * z * slope * esc_series_f64(c, 9, 4 * z * z);
+  const double derivative = fma(-h, h, 1.0);
+  if (!(fabs(z) < 0.6)) return fma(-z, derivative, h);
+  return 4 * z * z * z * derivative * esc_series_f64(c, 9, 4 * z * z);
 }
 
 /* kappa of sin from s = sin z, c = cos z; sum_{k>=1} (-1)^{k+1} 2k z^{2k+1} / (2k+1)! */

@@ -26,17 +26,16 @@ typedef struct esc_engine_ops esc_engine_ops;
 struct esc_engine_ops {
   const char *name;      /* "reference", "cpu", "cuda" */
   const char *precision; /* of weights and activations: "float64", "float32" */
-  const void *config;    /* what this engine's functions read from their table; or NULL */
+  const void *config;    /* constants of this table, read by its functions; or NULL */
 
-  /* Bytes of main memory that create will take, and of memory on the device. `ops` is this table,
-   * here and below. */
+  /* Bytes of host and device memory that create allocates. `ops` is this table, here and below. */
   esc_bytes (*bytes)(const esc_engine_ops *ops, const esc_problem *problem,
                      const esc_engine_setup *setup);
 
-  /* Bytes of device memory that can be had; NULL for a backend without a device. */
+  /* Bytes of device memory that are available; NULL for a backend without a device. */
   esc_status (*device_memory)(const esc_engine_setup *setup, double *available);
 
-  /* Networks in flight when the user names no number. */
+  /* Default number of networks in flight. */
   int (*slots)(const esc_engine_ops *ops, const esc_problem *problem,
                const esc_engine_setup *setup);
 
@@ -44,7 +43,7 @@ struct esc_engine_ops {
   esc_status (*create)(const esc_engine_ops *ops, const esc_problem *problem,
                        const esc_engine_setup *setup, void **engine);
 
-  /* Puts `member` into slot at step 0; its weights are drawn at the next advance. */
+  /* Loads `member` into slot at step 0; its weights are drawn at the next advance. */
   esc_status (*load)(void *engine, int slot, const esc_member *member);
 
   /* Trains every loaded, unfinished slot by up to `steps` steps. Returns early,
@@ -66,11 +65,11 @@ struct esc_engine_ops {
   /* Fills `state` from a slot that trains and is not fresh, as of the last advance. */
   esc_status (*save)(const void *engine, int slot, void *state);
 
-  /* Puts `member` into slot as it was when `state` was filled, by whatever engine of the
-   * same precision: it goes on to the same bits. */
+  /* Loads `member` into slot with a `state` that an engine of the same precision saved; training
+   * continues with the same bits. */
   esc_status (*restore)(void *engine, int slot, const esc_member *member, const void *state);
 
-  /* What runs it, for the result's provenance ("avx512, 2 threads"). */
+  /* Hardware and code path, for the result's provenance ("avx512, 2 threads"). */
   void (*describe)(const void *engine, char *text, size_t size);
 
   void (*destroy)(void *engine); /* NULL is fine */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fits of result tables (escapement/fit.h has what they are made of), and false escapes. */
+/* Fits of result tables (escapement/fit.h), and false escapes. */
 #ifndef ESCAPEMENT_INTERNAL_FIT_H
 #define ESCAPEMENT_INTERNAL_FIT_H
 
@@ -7,26 +7,26 @@
 #include "escapement/internal/problem.h"
 #include "escapement/internal/results.h"
 
-/* Fits all groups of several result tables (shards or runs) together. Tables
- * with the same (bottleneck, small layers, scale, seed) twice are refused by name.
- * Undefined quantities (one scale only, all censored) are NaN. The same tables
- * give the same numbers. */
+/* Fits all groups of several result tables (shards or runs) together. ESC_BAD_INPUT, with the
+ * member in the message, where one (bottleneck, small layers, scale, seed) occurs twice.
+ * Undefined quantities (one scale only, all censored) are NaN. */
 esc_status esc_fit_results(int tables, const esc_results *const *table, esc_fit *out);
 
-/* How likely noise alone carries one member at f = 0 (the plateau) below a threshold. */
+/* Probability that minibatch noise alone takes one member at f = 0 (the plateau) below a threshold.
+ */
 typedef struct esc_false_escape {
   double probability; /* within the steps asked for */
-  double first;       /* its part at the first step, where the average is the loss itself */
+  double first;       /* of the first step, where the average is the loss itself */
   double hazard;      /* a step, in the long run */
   double baseline;    /* the mean loss at f = 0 */
 } esc_false_escape;
 
-/* Fills one of them for each of `count` thresholds: first passage of the moving average
- * with factor `smoothing` (0: the loss itself) within `steps` steps of minibatch noise,
- * from its start at the first loss, so not less than that loss's own probability, however
- * strong the smoothing. The law of the loss at f = 0 comes from the teacher by quadrature,
- * its minibatch mean's by convolution (up to 16 examples) or from a saddle point (docs/theory,
- * section 5.6). ESC_LIBRARY_FAILED: it is too wild to be estimated. */
+/* One result for each of `count` thresholds: first passage of the moving average with factor
+ * `smoothing` (0: the loss itself) within `steps` steps of minibatch noise. The average starts at
+ * the first loss, so the result is at least the probability of that loss, for any smoothing. The
+ * distribution of the loss at f = 0 is computed by quadrature, that of its minibatch mean by
+ * convolution (up to 16 examples) or a saddle-point approximation (docs/theory, section 5.6).
+ * ESC_LIBRARY_FAILED where the distribution cannot be tabulated. */
 esc_status esc_false_escapes(const esc_problem *problem, int64_t steps, int count,
                              const double *threshold, esc_false_escape *out);
 

@@ -257,9 +257,9 @@ ESC_SHARED float esc_tanh_deficit_f32(float z, float h) {
   p = esc_fma_f32(p, s, 0x1.a03a9ep-7f);
   p = esc_fma_f32(p, s, 0x1.1110b2p-3f);
   p = esc_fma_f32(p, s, 0x1.555556p-1f);
-  const float slope = esc_fma_f32(-h, h, 1.0f);
-  const float small = esc_mul_f32(esc_mul_f32(z, s), esc_mul_f32(slope, p));
-  const float large = esc_fma_f32(-z, slope, h);
+  const float derivative = esc_fma_f32(-h, h, 1.0f);
+  const float small = esc_mul_f32(esc_mul_f32(z, s), esc_mul_f32(derivative, p));
+  const float large = esc_fma_f32(-z, derivative, h);
   return esc_abs_f32(z) < 1.0f ? small : large;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state of a process and of a thread that public functions need, whatever the program around
- * them did with it.
+/* State of the process and of the thread that public functions need, independent of what the
+ * calling program has set.
  *
  *   const esc_library_scope scope = esc_library_enter();
  *   ...                                  numbers are read and printed with a decimal point

@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Room for what esc_number_print writes, with its NUL. */
+/* Capacity for the output of esc_number_print, with its NUL. */
 enum { ESC_NUMBER_SIZE = 32 };
 
-/* Reads all `length` bytes of `text`. Returns NULL, or what is wrong in words
- * that follow the value in a message ("is too large"); then *value is untouched. */
+/* Reads all `length` bytes of `text`. Returns NULL, or the fault as text that follows the value in
+ * a message ("is too large"); then *value is unchanged. */
 const char *esc_number_parse(const char *text, size_t length, double *value);
 
 /* The same for whole numbers. 4e5 and 1.5e3 are whole numbers, 1.0 is not. */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of observables, walked by what measures, stores and reads them. */
+/* The list of observables, from which measuring, storing and reading are generated. */
 #ifndef ESCAPEMENT_OBSERVABLES_H
 #define ESCAPEMENT_OBSERVABLES_H
 
 /* X(name, axis, units, long_name). v = sum_k a_k v_k / |a|, Gamma_l = grad_{W_l} S.
  *
- * A network whose weights and outputs are finite has finite observables but where a text
- * says otherwise; the texts are in the result file. */
+ * Observables of a network with finite weights and outputs are finite unless the text states
+ * otherwise; the texts are the long_name of the result file's variables. */
 #define ESC_NEEDS_SAMPLES "; NaN where record.samples is below 2 inputs + 16"
 #define ESC_ABOUT "; to about 20%"
-/* A product of two means: no sum over pairs, so without an error of its own. */
+/* A product of two means, not a mean over pairs, so that no standard error is computed. */
 #define ESC_PRODUCT "; a product of sample means, without a sampling error beside it"
 #define ESC_SQUARED_ONLY "; NaN for another loss than squared, whose dS/dt has other terms"
 #define ESC_OBSERVABLE_LIST(X)                                                                     \

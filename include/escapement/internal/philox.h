@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random bits as a function of what they are for: Philox4x32-10 (Salmon et al.,
- * SC11) of a seed and a counter. No state: the same draw is had in any order, on
- * any thread or device.
+/* Counter-based random bits: Philox4x32-10 (Salmon et al., SC11) of a seed and a counter that
+ * encodes the purpose. No state: a draw is the same in any order, on any thread or device.
  *
  * Layout of the counter, least significant word first:
  *   v[0]  block: four words each; for data, sample * ceil(d/4) + j gives
  *         coordinates 4j ... 4j+3 of that sample
  *   v[1]  low 32 bits of the step
- *   v[2]  stream: what shares its numbers with nobody
+ *   v[2]  stream: an independent sequence
  *   v[3]  domain | (high 24 bits of the step) << 8
  * and the key is the seed, low word first. It is the block that cuRAND's
  * curand4() returns after curand_init(seed, (v[3] << 32) | v[2],
@@ -27,7 +26,7 @@ typedef struct esc_u32x4 {
   uint32_t v[4];
 } esc_u32x4;
 
-/* What the numbers are for; a domain never meets another's numbers. */
+/* Purposes of random numbers; domains share no numbers. */
 typedef enum esc_domain {
   ESC_DOMAIN_DATA = 0,
   ESC_DOMAIN_INIT = 1,

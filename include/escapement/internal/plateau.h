@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A network's plateau as measured: what the proof of the critical-depth law asks for on the
- * bootstrap interval, up to the first exit of m from its window (docs/theory, section 5.4; paper,
- * definition 9 and theorem 11). From a run's snapshots alone. */
+/* Measurement of a network's plateau from a run's snapshots: the assumptions and conclusions of the
+ * proof of the critical-depth law on the bootstrap interval, up to the first exit of m from its
+ * window (docs/theory, section 5.4; paper, definition 9 and theorem 11). */
 #ifndef ESCAPEMENT_INTERNAL_PLATEAU_H
 #define ESCAPEMENT_INTERNAL_PLATEAU_H
 
 #include "escapement/internal/results.h"
 #include "escapement/plateau.h"
 
-/* Of row i of a result with snapshots. */
+/* Measures row i of a result with snapshots. */
 void esc_plateau_measure(const esc_results *results, int64_t i, const esc_plateau_rules *rules,
                          esc_plateau *out);
 
@@ -16,8 +16,8 @@ void esc_plateau_measure(const esc_results *results, int64_t i, const esc_platea
 void esc_exponent_explain(const esc_exponent *exponent, const esc_plateau_rules *rules, char *text,
                           size_t size);
 
-/* Of n networks' numbers, all finite. What they have in common is added to the error in
- * squares: the mean of `curvature` (n; NULL: 0) beyond the noise of that mean, and `next_order`. */
+/* The mean of n networks' numbers, all finite. Errors common to all networks are added in
+ * quadrature: the mean of `curvature` (n; NULL: 0) beyond its standard error, and `next_order`. */
 esc_estimate esc_estimate_compute(int64_t n, const double *value, const double *curvature,
                                   double next_order);
 

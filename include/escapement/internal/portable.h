@@ -5,7 +5,7 @@
 #define ESCAPEMENT_PORTABLE_H
 
 /* Options that let a compiler reorder sums, assume that there is no NaN or replace
- * divisions: with them diverged networks were reported as escaped and slopes were wrong.
+ * divisions: with them diverged networks were reported as escaped and fitted slopes were wrong.
  * Not every compiler defines every macro. */
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
     (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every network of a sweep has in common, and what tells one from another.
+/* The problem that all networks of a sweep share, and the member: what differs between them.
  *
  * Indices of layers run from 0 in the code: layer l of the code is W_{l+1} of
  * the theory, interface l lies between layers l and l+1. */
@@ -21,8 +21,8 @@ extern "C" {
  * `swish`, into *activation. False if `text` is none of these. */
 bool esc_activation_parse(const char *text, esc_activation *activation);
 
-/* Coefficients that a network can be trained with: larger ones, or the first products with them,
- * are outside the range of the engines' floats. The theory takes any. */
+/* Largest coefficient of a network in training: larger ones, or their products, exceed the range of
+ * the engines' floats. The theory accepts any. */
 #define ESC_COEFFICIENT_MAX 1e30
 bool esc_activation_is_trainable(const esc_activation *activation);
 
@@ -76,9 +76,9 @@ typedef struct esc_problem {
 } esc_problem;
 
 /* One network. Its random numbers depend on `seed` alone, so that the same
- * seed at two scales is a pair, and neither order nor company matters. */
+ * seed at two scales is a pair; results depend neither on the order nor on the other members. */
 typedef struct esc_member {
-  int64_t index; /* place in the whole sweep */
+  int64_t index; /* in the whole sweep */
   uint64_t seed;
   int group;             /* which of the sweep's groups */
   int bottleneck;        /* r: how many layers carry `scale` */
@@ -86,8 +86,8 @@ typedef struct esc_member {
   double scale;          /* epsilon */
 } esc_member;
 
-/* What tells a network from every other of its experiment: the same key, the same bits,
- * whatever else the sweep holds. Journals and checkpoints know members by it. */
+/* Identity of a network within its experiment: members with the same key have the same bits in any
+ * sweep. Journals and checkpoints find members by it. */
 typedef struct esc_member_key {
   uint64_t seed, small_layers;
   double scale;

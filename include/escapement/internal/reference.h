@@ -21,7 +21,8 @@ typedef struct esc_gradient {
   double grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
 } esc_gradient;
 
-/* Room for one sample on its way through the network, reused from call to call. */
+/* Workspace for the passes of one sample, reused by every call. Free with
+ * esc_reference_work_free. */
 typedef struct esc_reference_work esc_reference_work;
 esc_reference_work *esc_reference_work_create(const esc_problem *problem);
 void esc_reference_work_free(esc_reference_work *work);

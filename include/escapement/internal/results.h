@@ -112,7 +112,7 @@ void *esc_result_data(const esc_results *results, const esc_result_variable *v);
 /* Allocates zeroed arrays. Free with esc_results_free (NULL is fine). */
 esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_results **out);
 
-/* Makes room for `snapshots` of every member, all NaN. */
+/* Allocates `snapshots` of every member, all NaN. */
 esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
 
 /* Sets attribute `name`, copying `text`; replaces an earlier value. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every engine keeps of a member that it trains, beside the weights. Shared,
- * so that no engine has its own idea of a member's beginning and end. */
+/* A slot: a member in training, without its weights. Start, state and report of a member are shared
+ * by all engines. */
 #ifndef ESCAPEMENT_SLOT_H
 #define ESCAPEMENT_SLOT_H
 
 #include "escapement/internal/arena.h"
 #include "escapement/internal/track.h"
 
-/* What the slots of one engine have in common. */
+/* Shared by the slots of an engine. */
 typedef struct esc_model {
   const esc_problem *problem;
   double *directions; /* (mode, input) of the teacher; owned */
@@ -25,7 +25,7 @@ typedef struct esc_slot {
   double norm2_initial[ESC_LAYERS_MAX];
 } esc_slot;
 
-/* Puts `member` into the slot at step 0. */
+/* Loads `member` into the slot, at step 0. */
 void esc_slot_load(esc_slot *slot, const esc_member *member);
 
 /* The slot holds a member that still trains, or one that has finished. */

@@ -12,9 +12,9 @@
 #include "escapement/internal/blocks.h"
 #include "escapement/internal/status.h"
 
-/* Largest |eigenvalue| of m (n, n), the Perron root of a nonnegative one. Taken class by class
- * of coordinates that reach each other, so that a nilpotent matrix has 0, not a root of
- * rounding. */
+/* Largest |eigenvalue| of m (n, n), the Perron root of a nonnegative m. Computed for each
+ * communicating class of coordinates, so that a nilpotent matrix has exactly 0, not a root of the
+ * rounding error. */
 esc_status esc_spectral_radius(int n, const double *m, double *rho);
 
 /* Largest real part of an eigenvalue of m (n, n). */
@@ -23,18 +23,18 @@ esc_status esc_spectral_abscissa(int n, const double *m, double *abscissa);
 /* J (n1 + n2, n1 + n2), D_1 (n1, n1). Entries below `tolerance` of the largest count as 0. */
 esc_status esc_schur_perron(int n1, int n2, const double *j, double tolerance, esc_schur *out);
 
-/* J cut to the first M coordinates of each block, M = 1..n; J (2n, 2n). For nonnegative coupling
- * the growth never falls with M, and rises where what is added is coupled irreducibly: no
- * finite M closes. */
+/* J (2n, 2n) truncated to the first M coordinates of each block, M = 1..n. For nonnegative coupling
+ * the growth is non-decreasing in M, and increases where the added coordinate is coupled
+ * irreducibly: no finite truncation is closed. */
 typedef struct esc_truncation {
   double gain, growth; /* growth: NaN where the gain is not above 1 */
-  double time;         /* to grow by the factor asked for; infinite without growth */
+  double time;         /* to grow by `factor`; infinite without growth */
 } esc_truncation;
 esc_status esc_truncations(int n, const double *j, double factor, esc_truncation *out);
 
-/* A J (2n, 2n) whose coupling is an activation's own: B = C' is `strength` times the matrix of
- * multiplication by sigma between the normalised Hermite polynomials of orders 0, 2, .. and
- * 1, 3, .., its entries' absolute values; an order's damping is 1 + order. */
+/* An example J (2n, 2n) from an activation: B = C' is `strength` times the absolute values of the
+ * matrix of multiplication by sigma between the normalised Hermite polynomials of orders 0, 2, ..
+ * and 1, 3, ..; the damping of an order is 1 + order. */
 esc_status esc_hermite_coupling(const esc_activation *activation, int n, double strength,
                                 double *j);
 
@@ -50,8 +50,8 @@ esc_status esc_block_spectrum(const esc_block_problem *problem, const esc_block_
 esc_status esc_block_trajectory(const esc_block_problem *problem, const esc_block_grid *grid,
                                 int count, const double *time, double *state);
 
-/* Coordinates that start at 0, the horizon of their integration, and ascending times at which
- * their departures are wanted. */
+/* Coordinates with initial value 0, the horizon of their integration, and ascending times at which
+ * their departures are evaluated. */
 typedef struct esc_duhamel_request {
   int count;
   const int *coordinate;
@@ -60,13 +60,13 @@ typedef struct esc_duhamel_request {
   const double *time;
 } esc_duhamel_request;
 
-/* Duhamel's form of each coordinate into out (count). off (count, times; NULL where there are no
- * times): relative departures. */
+/* Duhamel's form of each coordinate into out (count). departures (count, times; NULL without
+ * times): relative departures of the form from the integrated coordinate. */
 esc_status esc_block_duhamel(const esc_block_problem *problem, const esc_block_grid *grid,
                              const esc_duhamel_request *request, esc_duhamel *out,
                              double *departures);
 
-/* The spectrum of the plateau whose escape `times` are. */
+/* The implementation of esc_plateau_spectrum_compute, without checks of the problem. */
 esc_status esc_plateau_spectrum_find(const esc_block_problem *problem, const esc_block_times *times,
                                      esc_plateau_spectrum *out);
 

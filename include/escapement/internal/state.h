@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A network in training as bytes, from which it goes on to the same bits. The same
- * format for every engine of a precision, so that one may go on where another stopped:
+/* State of a network in training as bytes: a network restored from it gets the same bits as without
+ * interruption. All engines of one precision share the format, so that a run may change between
+ * them:
  *
- *   esc_track, S(0) and its error (f64), |W_l(0)|^2 (layers_max f64)   as they lie, little-endian
+ *   esc_track, S(0) and its error (f64), |W_l(0)|^2 (layers_max f64)   little-endian
  *   weights, flat as in esc_weight_offset               f32, or f64 of the reference
  *   their compensation, likewise                        where the engine keeps them
  *
@@ -12,11 +13,11 @@
 
 #include "escapement/internal/slot.h"
 
-/* Bytes of a state of `problem`; single: of an engine with weights in float. */
+/* Bytes of a state of `problem`; single: for engines with weights in float. */
 size_t esc_state_size(const esc_problem *problem, bool single);
 
-/* Fills `state`. The weights are w + compensation (NULL: there is none), flat; of an engine in
- * float they are floats, so nothing is rounded. */
+/* Fills `state`. The weights are w + compensation (NULL: none), flat; those of an engine in float
+ * are floats, so nothing is rounded. */
 void esc_state_pack(const esc_model *model, const esc_slot *slot, const double *w,
                     const double *compensation, void *state);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What theory says of an activation, and of the escape on the symmetric manifold
- * (docs/theory, sections 2, 3, 4). Knows no engine: plain functions of activation,
- * amplitude and scales, in double. Layers count from 0 here as elsewhere. */
+/* Theory of activations, and of the escape on the symmetric manifold (docs/theory, sections 2, 3,
+ * 4): functions of activation, amplitude and scales in double precision, independent of the
+ * engines. Layers count from 0. */
 #ifndef ESCAPEMENT_INTERNAL_THEORY_H
 #define ESCAPEMENT_INTERNAL_THEORY_H
 
@@ -13,7 +13,7 @@
 
 /* ---- classes of activation (docs/theory, section 2) ---- */
 
-/* Computes all of it; c_1 to 1e-13 where sigma is smooth. */
+/* Class and constants; c_1 to 1e-13 where sigma is smooth. */
 esc_status esc_classify(const esc_activation *activation, esc_classification *out);
 
 /* One sentence for each assumption of the theory that fails, separated by "; ";
@@ -23,9 +23,8 @@ void esc_classification_warnings(const esc_classification *c, char *text, size_t
 /* ---- Gaussian expectations (docs/theory, section 3.4) ---- */
 
 /* E[h(g)] for n functions h_0..h_{n-1} of g ~ N(0, 1) at once: h(context, g, out).
- * Chooses between rules by comparing n nodes against 2n; *error is the largest
- * difference found, each relative to its own E|h_i|; above `tolerance` if no rule
- * reaches that. */
+ * The rule is chosen by comparing n nodes with 2n; *error is the largest difference, each
+ * relative to its E|h_i|; above `tolerance` if no rule reaches that. */
 typedef void esc_gaussian_integrand(void *context, double g, double *out);
 typedef struct esc_gaussian_integral {
   esc_gaussian_integrand *h;
@@ -43,23 +42,18 @@ typedef struct esc_quadrature {
 } esc_quadrature;
 void esc_quadrature_free(esc_quadrature *rule);
 
-/* A fixed rule good for the chain of `scales` up to values `largest`, chosen so that twice as
- * many nodes change the drive at the largest scales by less than `tolerance` relatively. */
+/* A fixed rule that is valid for chains with scales up to `largest`: twice as many nodes change the
+ * averages of the right-hand side at the largest scales by less than `tolerance`, relatively. */
 esc_status esc_gaussian_rule(const esc_activation *activation, int layers, double largest,
                              double tolerance, esc_quadrature *out);
 
 /* ---- the reduced ODE and escape times (docs/theory, sections 3.5 and 4) ---- */
 
-/* Escape times, ode to 1e-8 relative unless the remark states another error. Escape is the first
- * time at which scale[layer] reaches `to` from below (0 if it is there at the start; a scale that
- * starts above and falls does not count). The reduced ODE is integrated whatever the leading order
- * says, also while scales pass through 0. Where nothing crosses, ode is NaN and the remark states
- * how the trajectory ended, as it does where the input is too hard for a double; both are ESC_OK.
- * The scales must be positive and finite; the caller checks arguments. */
+/* The implementation of esc_escape_times_compute, without checks of its arguments. */
 esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_times *out);
 
-/* The right side ds_l/dt = E[(a sigma(g) - f) df/ds_l] of the reduced ODE with its
- * Jacobian (row-major (L, L), NULL if not wanted), by the rule given. */
+/* The right-hand side ds_l/dt = E[(a sigma(g) - f) df/ds_l] of the reduced ODE with its
+ * Jacobian (row-major (L, L), NULL if not wanted), by the given rule. */
 void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *rule, const double *s,
                      double *rhs, double *jacobian);
 
@@ -70,7 +64,7 @@ esc_status esc_reduced_trajectory(const esc_escape_problem *problem, int times, 
 
 /* ---- arguments of public functions ---- */
 
-/* ESC_BAD_INPUT where an activation is not one, or layers are not 2 to ESC_LAYERS_MAX. */
+/* ESC_BAD_INPUT for an invalid activation, or layers other than 2 to ESC_LAYERS_MAX. */
 esc_status esc_activation_check(const esc_activation *activation);
 esc_status esc_layers_check(int layers);
 

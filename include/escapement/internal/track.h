@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every engine keeps of a network beside its weights: the escape events
- * and the ledger. Shared, so that no engine has its own idea of either. */
+/* Escape events and imbalance ledger of a network: one implementation for all engines, on the host
+ * and the device. */
 #ifndef ESCAPEMENT_TRACK_H
 #define ESCAPEMENT_TRACK_H
 
@@ -23,7 +23,7 @@ ESC_SHARED void esc_sum_add(esc_sum *s, double x) {
 
 ESC_SHARED double esc_sum_get(const esc_sum *s) { return s->value + s->correction; }
 
-/* What a network's events and ledger depend on; the same for all of a problem. */
+/* Parameters of events and ledger, the same for all networks of a problem. */
 typedef struct esc_track_rules {
   int layers, thresholds;
   int64_t steps;    /* the budget */
@@ -56,10 +56,10 @@ ESC_SHARED void esc_track_finish(esc_track *track, esc_member_status status) {
   track->status = (int32_t)status;
 }
 
-/* Takes the minibatch loss of step track->step, before its update: advances the
- * moving average (m_0 = loss_0, m_t = phi m_{t-1} + (1-phi) loss_t), notes first
- * crossings, and finishes the member when every threshold is crossed or the loss
- * is not finite. True if the update is to be made. */
+/* Processes the minibatch loss of step track->step, before its update: advances the moving average
+ * (m_0 = loss_0, m_t = phi m_{t-1} + (1-phi) loss_t), records first crossings, and finishes the
+ * member when every threshold is crossed or the loss is not finite. True if the update is to be
+ * made. */
 ESC_SHARED bool esc_track_loss(esc_track *track, const esc_track_rules *r, double loss) {
   track->loss = loss;
   track->smoothed =
@@ -78,7 +78,7 @@ ESC_SHARED bool esc_track_loss(esc_track *track, const esc_track_rules *r, doubl
   return !all;
 }
 
-/* Books layer l's part of one update: its path, and at the interface above it the
+/* Adds layer l of one update: to its path, and to the ledger of the interface above it the
  * right side of the discrete imbalance identity (docs/theory, section 1.4)
  *   -2 eta mean[u_l . kappa(z_l)] + eta^2 (gamma_{l+1} |G_{l+1}|^2 - gamma_l |G_l|^2).
  * deficit (interface): mean[u_l . kappa(z_l)]; grad_norm_sq (layer): |G_l|^2. */
@@ -100,7 +100,7 @@ ESC_SHARED void esc_track_step(esc_track *track, const esc_track_rules *r) {
   if (track->step == r->steps) esc_track_finish(track, ESC_MEMBER_CENSORED);
 }
 
-/* Books one update: every layer's part, then the step. */
+/* Adds one update to the ledger: every layer, then the step. */
 ESC_SHARED void esc_track_update(esc_track *track, const esc_track_rules *r, const double *deficit,
                                  const double *grad_norm_sq) {
   for (int l = 0; l < r->layers; l++) esc_track_layer(track, r, l, deficit, grad_norm_sq);

@@ -7,7 +7,7 @@
 
 typedef struct esc_updated {
   float w, compensation;
-  int nonzero_update, rounded_away; /* G != 0; and the update vanished in rounding */
+  int nonzero_update, rounded_away; /* 1 or 0: G != 0; of these, w did not change */
 } esc_updated;
 
 /* w - rate g. */
@@ -18,7 +18,7 @@ ESC_SHARED esc_updated esc_update_plain(float rate, float g, float w) {
   return u;
 }
 
-/* The same with the rounding error kept in `compensation` and added to the next step. */
+/* w - rate g, compensated: the rounding error (two-sum) is kept and added to the next step. */
 ESC_SHARED esc_updated esc_update_compensated(float rate, float g, float w, float compensation) {
   const float step = esc_fma_f32(-rate, g, compensation);
   const float next = esc_add_f32(w, step), kept = esc_sub_f32(next, w);

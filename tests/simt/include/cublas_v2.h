@@ -12,7 +12,7 @@
 #include "cuda_runtime_api.h"
 #include "library_types.h"
 
-/* X(name, value, what cublasGetStatusString says) */
+/* X(name, value, text of cublasGetStatusString) */
 #define ESC_SIMT_CUBLAS_STATUSES(X)                                                       \
   X(CUBLAS_STATUS_SUCCESS, 0, "success")                                                  \
   X(CUBLAS_STATUS_NOT_INITIALIZED, 1, "the library was not initialized")                  \
@@ -51,7 +51,7 @@ typedef struct cublasContext *cublasHandle_t;
 
 #define CUBLAS_VERSION 130100
 
-/* The toolkit's header renames these; so a symbol clash would show here too. */
+/* Renamed as in the header of the toolkit, so that symbol clashes are found. */
 #define cublasCreate cublasCreate_v2
 #define cublasDestroy cublasDestroy_v2
 #define cublasGetVersion cublasGetVersion_v2

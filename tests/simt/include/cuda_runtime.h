@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a .cu file sees when g++ compiles it for the harness: the runtime, and in
+/* Included by .cu files compiled with g++ for the harness: the runtime, and in
  * C++ the language (decorations, indices, barriers, shuffles, atomics). */
 #ifndef ESC_SIMT_CUDA_RUNTIME_H
 #define ESC_SIMT_CUDA_RUNTIME_H
@@ -29,7 +29,7 @@
 #include "esc_simt_device.h"
 #include "esc_simt_intrinsics.h"
 
-/* As in CUDA, kernels of any type are taken without a cast. */
+/* As in CUDA, kernels of any type are accepted without a cast. */
 template <class T>
 inline cudaError_t cudaFuncSetAttribute(T *func, cudaFuncAttribute attr, int value) {
   return cudaFuncSetAttribute(reinterpret_cast<const void *>(func), attr, value);

@@ -18,7 +18,7 @@ extern "C" {
 #define ESC_SIMT_DEFAULT(value)
 #endif
 
-/* Errors: remembered a thread, cleared by cudaGetLastError; those that spoil a
+/* Errors: stored per thread, cleared by cudaGetLastError; those that corrupt a
  * context (illegal address, launch failure...) stay until cudaDeviceReset. */
 cudaError_t cudaGetLastError(void);
 cudaError_t cudaPeekAtLastError(void);

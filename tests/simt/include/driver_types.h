@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-/* X(name, value, what cudaGetErrorString says) */
+/* X(name, value, text of cudaGetErrorString) */
 #define ESC_SIMT_ERRORS(X)                                                                        \
   X(cudaSuccess, 0, "no error")                                                                   \
   X(cudaErrorInvalidValue, 1, "invalid argument")                                                 \

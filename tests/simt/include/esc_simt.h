@@ -3,7 +3,7 @@
  * counts, for tests in C and C++.
  *
  * What the harness is: kernels run on the CPU, blocks in turn, the threads of a
- * block as fibres that meet at barriers, shuffles and votes. Where a kernel or
+ * block as fibres that synchronize at barriers, shuffles and votes. Where a kernel or
  * its host code leans on luck, the harness is harsher than a device:
  *  - memory starts as a NaN (float and double) and a huge number (int);
  *  - work on a stream runs only when something waits for it, pageable copies too;
@@ -44,7 +44,7 @@ int esc_simt_set_order(const char *order);
  * its work; 0 calls it off. Calls are those of the runtime, of cuBLAS and launches,
  * not the readers of errors. Calls that free or destroy do their work and still
  * return the error. cuBLAS returns ALLOC_FAILED for cudaErrorMemoryAllocation and
- * else EXECUTION_FAILED. An error that spoils a context (700, 702, 710, 714-719,
+ * else EXECUTION_FAILED. An error that corrupts a context (700, 702, 710, 714-719,
  * 214) is then returned by every call until esc_simt_reset or cudaDeviceReset. */
 void esc_simt_fail_at(int64_t nth, cudaError_t error);
 
@@ -57,14 +57,14 @@ void esc_simt_set_memory(size_t bytes);
 /* Number of devices (1 at the start, 0 for none, 8 at most). */
 void esc_simt_set_devices(int count);
 
-/* How often a kernel of that name ran: executions, graph replays too. Template
+/* Number of executions of a kernel: executions, graph replays too. Template
  * arguments are no part of the name. */
 int64_t esc_simt_launches(const char *kernel);
 
 /* Allocations, streams, events, graphs and cuBLAS handles not yet released. */
 int64_t esc_simt_live(void);
 
-/* Forgets faults, spoilt contexts and remembered errors of this thread, and gives
+/* Clears injected faults, sticky errors and last errors of this thread, and gives
  * order, memory and devices their first settings. Live objects stay. */
 void esc_simt_reset(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Thread indices, barriers, shuffles and votes, as kernels write them.
+/* Thread indices, barriers, shuffles and votes of kernels.
  *
- * Every one that waits knows its source line: threads meet only at the same one. */
+ * Each synchronization has its source line; threads synchronize only at the same line. */
 #ifndef ESC_SIMT_DEVICE_H
 #define ESC_SIMT_DEVICE_H
 
@@ -12,13 +12,13 @@
 
 namespace esc_simt {
 
-/* Where the thread that runs now stands. */
-struct Place {
+/* Indices of the running thread. */
+struct Position {
   uint3 thread, block;
   dim3 block_size, grid_size;
   void *shared; /* 16-byte aligned */
 };
-extern Place place;
+extern Position position;
 
 struct Site {
   const char *file;
@@ -28,34 +28,34 @@ struct Site {
   }
 };
 
-enum class Meet { block, vote, shuffle, product };
+enum class Sync { block, vote, shuffle, product };
 
-/* What a thread brings to a meeting. */
+/* A synchronization that a thread waits in. */
 struct Wait {
-  Meet meet;
-  const char *what; /* the intrinsic's name */
+  Sync kind;
+  const char *what; /* name of the intrinsic */
   Site site;
-  unsigned mask;  /* lanes that must come; unused at a block's barrier */
+  unsigned mask;  /* participating lanes; unused for a barrier of the block */
   int source;     /* lane that a shuffle reads from */
-  uint64_t value; /* what is shuffled; a predicate, 0 or 1; where a Fragment is */
+  uint64_t value; /* shuffled value; predicate, 0 or 1; address of a Fragment */
 };
 
-/* Waits until all have come. Returns, for a block, how many predicates are 1; for
- * a vote the lanes whose predicate is 1; for a shuffle the source lane's value. */
-uint64_t meet(const Wait &wait);
+/* Waits for all participating threads. Returns the number of predicates that are 1 for a block, the
+ * lanes with predicate 1 for a vote, and the value of the source lane for a shuffle. */
+uint64_t synchronize(const Wait &wait);
 
 /* Lane of the running thread in its warp. */
 int lane();
 
-/* Ends the process with kernel, block, thread and place. */
+/* Ends the process with a message: kernel, block, thread and source line. */
 [[noreturn]] void trap(const char *what, Site site);
 
-inline uint64_t meet_block(const char *what, Site site, int predicate = 0) {
-  return meet({Meet::block, what, site, 0, 0, predicate != 0});
+inline uint64_t sync_block(const char *what, Site site, int predicate = 0) {
+  return synchronize({Sync::block, what, site, 0, 0, predicate != 0});
 }
 
-inline unsigned meet_warp(const char *what, Site site, unsigned mask, int predicate = 0) {
-  return static_cast<unsigned>(meet({Meet::vote, what, site, mask, 0, predicate != 0}));
+inline unsigned sync_warp(const char *what, Site site, unsigned mask, int predicate = 0) {
+  return static_cast<unsigned>(synchronize({Sync::vote, what, site, mask, 0, predicate != 0}));
 }
 
 template <class T>
@@ -65,12 +65,12 @@ inline T shuffle(const char *what, Site site, unsigned mask, T value, int source
   }
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof value);
-  bits = meet({Meet::shuffle, what, site, mask, source, bits});
+  bits = synchronize({Sync::shuffle, what, site, mask, source, bits});
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
 
-/* Lanes that shuffles read from; one beyond its group of `width` reads itself. */
+/* Source lanes of shuffles; a lane outside its group of `width` is replaced by the caller. */
 inline int lane_at(int index, int width) { return (lane() & ~(width - 1)) | (index & (width - 1)); }
 inline int lane_above(unsigned delta, int width) {
   const int first = lane() & ~(width - 1);
@@ -85,10 +85,10 @@ inline int lane_across(int mask, int width) {
   return source <= (lane() | (width - 1)) ? source : lane();
 }
 
-inline const uint3 &thread_index() { return place.thread; }
-inline const uint3 &block_index() { return place.block; }
-inline const dim3 &block_size() { return place.block_size; }
-inline const dim3 &grid_size() { return place.grid_size; }
+inline const uint3 &thread_index() { return position.thread; }
+inline const uint3 &block_index() { return position.block; }
+inline const dim3 &block_size() { return position.block_size; }
+inline const dim3 &grid_size() { return position.grid_size; }
 
 } /* namespace esc_simt */
 
@@ -99,33 +99,33 @@ inline const dim3 &grid_size() { return place.grid_size; }
 constexpr int warpSize = 32;
 
 inline void __syncthreads(esc_simt::Site site = esc_simt::Site::here()) {
-  esc_simt::meet_block("__syncthreads", site);
+  esc_simt::sync_block("__syncthreads", site);
 }
 inline int __syncthreads_count(int p, esc_simt::Site site = esc_simt::Site::here()) {
-  return static_cast<int>(esc_simt::meet_block("__syncthreads_count", site, p));
+  return static_cast<int>(esc_simt::sync_block("__syncthreads_count", site, p));
 }
 inline int __syncthreads_or(int p, esc_simt::Site site = esc_simt::Site::here()) {
-  return esc_simt::meet_block("__syncthreads_or", site, p) != 0;
+  return esc_simt::sync_block("__syncthreads_or", site, p) != 0;
 }
 inline int __syncthreads_and(int p, esc_simt::Site site = esc_simt::Site::here()) {
   const uint64_t all = uint64_t{blockDim.x} * blockDim.y * blockDim.z;
-  return esc_simt::meet_block("__syncthreads_and", site, p) == all;
+  return esc_simt::sync_block("__syncthreads_and", site, p) == all;
 }
 
 inline void __syncwarp(unsigned mask = 0xffffffffu, esc_simt::Site site = esc_simt::Site::here()) {
-  esc_simt::meet_warp("__syncwarp", site, mask);
+  esc_simt::sync_warp("__syncwarp", site, mask);
 }
 inline unsigned __ballot_sync(unsigned mask, int p, esc_simt::Site site = esc_simt::Site::here()) {
-  return esc_simt::meet_warp("__ballot_sync", site, mask, p);
+  return esc_simt::sync_warp("__ballot_sync", site, mask, p);
 }
 inline int __any_sync(unsigned mask, int p, esc_simt::Site site = esc_simt::Site::here()) {
-  return esc_simt::meet_warp("__any_sync", site, mask, p) != 0;
+  return esc_simt::sync_warp("__any_sync", site, mask, p) != 0;
 }
 inline int __all_sync(unsigned mask, int p, esc_simt::Site site = esc_simt::Site::here()) {
-  return esc_simt::meet_warp("__all_sync", site, mask, p) == mask;
+  return esc_simt::sync_warp("__all_sync", site, mask, p) == mask;
 }
 
-/* What lanes happen to run together is not for a deterministic kernel to ask. */
+/* Deterministic kernels must not depend on the set of converged lanes. */
 unsigned __activemask() __attribute__((error("__activemask is not deterministic: name the mask")));
 
 #define ESC_SIMT_SHUFFLES(type)                                                                   \
@@ -157,7 +157,7 @@ ESC_SIMT_SHUFFLES(float)
 ESC_SIMT_SHUFFLES(double)
 #undef ESC_SIMT_SHUFFLES
 
-/* One thread runs at a time and sees all that was written before. */
+/* One thread runs at a time, so all earlier writes are visible. */
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 inline void __threadfence_system() {}

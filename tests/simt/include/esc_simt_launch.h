@@ -13,7 +13,7 @@
 namespace esc_simt {
 
 struct Launch {
-  const char *name; /* as written at the launch; lives as long as the program */
+  const char *name; /* as written at the launch; static */
   const void *kernel;
   dim3 grid, block;
   size_t shared;              /* bytes */

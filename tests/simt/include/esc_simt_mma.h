@@ -7,7 +7,7 @@
 
 namespace esc_simt {
 
-/* A lane's part of a product: kernels/mma.cuh says which. */
+/* Elements of a product held by one lane, as defined in kernels/mma.cuh. */
 struct Fragment {
   float a[4], b[2], c[4];
 };
@@ -20,7 +20,8 @@ inline void mma_m16n8k8_tf32(const float a[4], const float b[2], float c[4],
   std::memcpy(own.a, a, sizeof own.a);
   std::memcpy(own.b, b, sizeof own.b);
   std::memcpy(own.c, c, sizeof own.c);
-  meet({Meet::product, "mma.m16n8k8", site, 0xffffffffu, 0, reinterpret_cast<uintptr_t>(&own)});
+  synchronize(
+      {Sync::product, "mma.m16n8k8", site, 0xffffffffu, 0, reinterpret_cast<uintptr_t>(&own)});
   std::memcpy(c, own.c, sizeof own.c);
 }
 

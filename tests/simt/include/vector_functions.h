@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* make_float4 and its kin. */
+/* make_float4 and similar functions. */
 #ifndef ESC_SIMT_VECTOR_FUNCTIONS_H
 #define ESC_SIMT_VECTOR_FUNCTIONS_H
 

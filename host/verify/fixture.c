@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "verify/scene.h"
+#include "verify/fixture.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ esc_activation esc_verify_activation(int kind) {
   return a;
 }
 
-/* (mode, layer) scales of 1; only read, though a problem's own are not const. */
+/* (mode, layer) scales of 1; never written, although a problem has no const pointer. */
 static double ones[ESC_MODES_MAX * ESC_LAYERS_MAX];
 
 static double *unit_scales(void) {
@@ -63,7 +63,7 @@ esc_member esc_verify_member(uint64_t seed, int bottleneck, double scale) {
                       .scale = scale};
 }
 
-void esc_verify_scene_close(esc_verify_scene *s) {
+void esc_verify_fixture_close(esc_verify_fixture *s) {
   esc_reference_work_free(s->work);
   free(s->w);
   free(s->g);
@@ -72,7 +72,7 @@ void esc_verify_scene_close(esc_verify_scene *s) {
   free(s->weight);
 }
 
-static void fill(esc_verify_scene *s, size_t weights) {
+static void fill(esc_verify_fixture *s, size_t weights) {
   const esc_problem *p = &s->problem;
   const double width = p->shape.width;
   double total = 0;
@@ -83,11 +83,11 @@ static void fill(esc_verify_scene *s, size_t weights) {
   for (int b = 0; b < p->batch; b++) s->weight[b] /= total;
 }
 
-esc_status esc_verify_scene_open(const esc_problem *p, esc_verify_scene *s) {
+esc_status esc_verify_fixture_open(const esc_problem *p, esc_verify_fixture *s) {
   esc_status status = ESC_OK;
   const size_t weights = esc_weight_count(p->shape), batch = (size_t)p->batch;
   const size_t inputs = (size_t)p->shape.inputs;
-  *s = (esc_verify_scene){.problem = *p};
+  *s = (esc_verify_fixture){.problem = *p};
   ESC_TRY_ALLOCATE(s->w = calloc(weights, sizeof *s->w));
   ESC_TRY_ALLOCATE(s->g = calloc(weights, sizeof *s->g));
   ESC_TRY_ALLOCATE(s->directions = calloc((size_t)p->teacher.modes * inputs, sizeof(double)));
@@ -102,6 +102,6 @@ done:
   return status;
 }
 
-void esc_verify_scene_gradient(esc_verify_scene *s) {
+void esc_verify_fixture_gradient(esc_verify_fixture *s) {
   esc_reference_gradient(&s->problem, s->directions, s->w, &s->batch, s->work, &s->gradient);
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of figures and studies that a stranger made: no text of theirs is obeyed by a browser.
+"""Reports of untrusted figures and studies: no text becomes markup or script in a browser.
 
-Usage: test_report_strangers.py PROGRAM [unittest arguments]
+Usage: test_report_untrusted.py PROGRAM [unittest arguments]
 """
 import html.parser
 import json
@@ -20,7 +20,7 @@ EVIL_OBJECT = dict.fromkeys(TEXTS, EVIL)
 
 
 class Page(html.parser.HTMLParser):
-    """Elements with their attributes, and what is between them."""
+    """Elements with their attributes, and the text between them."""
 
     def __init__(self, text):
         super().__init__()
@@ -34,11 +34,11 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
-class Strangers(unittest.TestCase):
+class Untrusted(unittest.TestCase):
     def setUp(self):
-        room = tempfile.TemporaryDirectory()
-        self.addCleanup(room.cleanup)
-        self.room = room.name
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.scratch = scratch.name
 
     def write(self, name, content):
         os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
@@ -46,7 +46,7 @@ class Strangers(unittest.TestCase):
             file.write(content if isinstance(content, bytes) else json.dumps(content).encode())
 
     def path(self, name):
-        return os.path.join(self.room, name)
+        return os.path.join(self.scratch, name)
 
     def report(self, code=0):
         done = subprocess.run([PROGRAM, "report", self.path("figures"), "-o", self.path("r.html"),
@@ -90,7 +90,7 @@ class Strangers(unittest.TestCase):
         self.assertEqual(policy, ["default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
                                   "base-uri 'none'; form-action 'none'"])
 
-    def test_files_that_are_none_are_refused(self):
+    def test_paths_that_are_no_file_are_refused(self):
         self.make({"number": 1})
         for name in ("figure1.json", "figure1.png"):
             path = self.path("figures/" + name)

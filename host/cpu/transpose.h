@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transposes and tree reductions in registers, written in the compiler's own vectors, which it
- * cuts to what the machine has. Transposes go 8 x 8 or
- * 4 x 4 floats at a time. */
-#ifndef ESC_BLOCK_H
-#define ESC_BLOCK_H
+/* Transposes, 8 x 8 or 4 x 4 floats at a time, and tree reductions in registers. Written in the
+ * compiler's generic vectors, which it splits into those of the machine. */
+#ifndef ESC_CPU_TRANSPOSE_H
+#define ESC_CPU_TRANSPOSE_H
 
 #include <stddef.h>
 #include <string.h>
@@ -18,7 +17,7 @@ static inline esc_quad esc_quad_load(const float *p) {
   return q;
 }
 
-/* to[j][i] = from[i][j] for i, j < 4; rows to_row and from_row floats apart. */
+/* to[j][i] = from[i][j] for i, j < 4; to_row and from_row: row strides in floats. */
 static inline void esc_transpose_4(const float *from, size_t from_row, float *to, size_t to_row) {
   const esc_quad a = esc_quad_load(from), b = esc_quad_load(from + from_row);
   const esc_quad c = esc_quad_load(from + 2 * from_row), d = esc_quad_load(from + 3 * from_row);
@@ -35,37 +34,38 @@ static inline void esc_transpose_4(const float *from, size_t from_row, float *to
 
 typedef float esc_octet __attribute__((vector_size(32)));
 
-/* Of two rows, pairs of columns: a0 b0 a1 b1 a4 b4 a5 b5, and the others. */
-#define ESC_PAIRS_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
-#define ESC_PAIRS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
-/* Of two pairs, a column of four: a0 a1 b0 b1 a4 a5 b4 b5, and the other one. */
-#define ESC_FOURS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
-#define ESC_FOURS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-/* Of two columns of four, those of eight. */
-#define ESC_EIGHTS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
-#define ESC_EIGHTS_HIGH(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+/* The three stages of the 8 x 8 transpose interleave 1, 2 and 4 floats of two rows.
+ * 1: a0 b0 a1 b1 a4 b4 a5 b5, and the other half. */
+#define ESC_INTERLEAVE_1_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define ESC_INTERLEAVE_1_HIGH(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+/* 2: a0 a1 b0 b1 a4 a5 b4 b5, and the other half. */
+#define ESC_INTERLEAVE_2_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define ESC_INTERLEAVE_2_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+/* 4: a0 a1 a2 a3 b0 b1 b2 b3, and the other half. */
+#define ESC_INTERLEAVE_4_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define ESC_INTERLEAVE_4_HIGH(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
 
-/* The same for i, j < 8. */
+/* to[j][i] = from[i][j] for i, j < 8. */
 static inline void esc_transpose_8(const float *from, size_t from_row, float *to, size_t to_row) {
-  esc_octet row[8], pair[8], four[8];
+  esc_octet row[8], stage_1[8], stage_2[8];
 #pragma GCC unroll 8
   for (size_t i = 0; i < 8; i++) memcpy(&row[i], from + i * from_row, sizeof row[i]);
 #pragma GCC unroll 4
   for (int i = 0; i < 8; i += 2) {
-    pair[i] = ESC_PAIRS_LOW(row[i], row[i + 1]);
-    pair[i + 1] = ESC_PAIRS_HIGH(row[i], row[i + 1]);
+    stage_1[i] = ESC_INTERLEAVE_1_LOW(row[i], row[i + 1]);
+    stage_1[i + 1] = ESC_INTERLEAVE_1_HIGH(row[i], row[i + 1]);
   }
 #pragma GCC unroll 2
   for (int i = 0; i < 8; i += 4)
 #pragma GCC unroll 2
     for (int j = 0; j < 2; j++) { /* columns 2j and 2j + 1, with 4 and 5 added */
-      four[i + 2 * j] = ESC_FOURS_LOW(pair[i + j], pair[i + j + 2]);
-      four[i + 2 * j + 1] = ESC_FOURS_HIGH(pair[i + j], pair[i + j + 2]);
+      stage_2[i + 2 * j] = ESC_INTERLEAVE_2_LOW(stage_1[i + j], stage_1[i + j + 2]);
+      stage_2[i + 2 * j + 1] = ESC_INTERLEAVE_2_HIGH(stage_1[i + j], stage_1[i + j + 2]);
     }
 #pragma GCC unroll 4
   for (size_t j = 0; j < 4; j++) {
-    const esc_octet low = ESC_EIGHTS_LOW(four[j], four[j + 4]);
-    const esc_octet high = ESC_EIGHTS_HIGH(four[j], four[j + 4]);
+    const esc_octet low = ESC_INTERLEAVE_4_LOW(stage_2[j], stage_2[j + 4]);
+    const esc_octet high = ESC_INTERLEAVE_4_HIGH(stage_2[j], stage_2[j + 4]);
     memcpy(to + j * to_row, &low, sizeof low);
     memcpy(to + (j + 4) * to_row, &high, sizeof high);
   }
@@ -83,7 +83,7 @@ static inline void esc_transpose(size_t rows, size_t columns, const float *restr
       esc_transpose_4(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
 }
 
-/* sum[i] = the ESC_PARTIALS partials of row i reduced, for ESC_PARTIALS rows. */
+/* sum[i] = the tree reduction of row i of `partial`, (ESC_PARTIALS, ESC_PARTIALS). */
 static inline void esc_tree_reduce_rows_f32(const float *restrict partial, float *restrict sum) {
   float across[ESC_PARTIALS][ESC_PARTIALS];
   esc_transpose(ESC_PARTIALS, ESC_PARTIALS, partial, ESC_PARTIALS, across[0], ESC_PARTIALS);
@@ -98,7 +98,7 @@ typedef double esc_double2 __attribute__((vector_size(16)));
 typedef double esc_double4 __attribute__((vector_size(32)));
 typedef double esc_double8 __attribute__((vector_size(64)));
 
-/* esc_tree_reduce_f64, in registers. */
+/* esc_tree_reduce_f64 in registers. */
 static inline double esc_tree_reduce_simd(const double partial[ESC_PARTIALS]) {
   esc_double8 low, high;
   memcpy(&low, partial, sizeof low);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Problems, batches and networks for the checks. */
-#ifndef ESC_VERIFY_SCENE_H
-#define ESC_VERIFY_SCENE_H
+#ifndef ESC_VERIFY_FIXTURE_H
+#define ESC_VERIFY_FIXTURE_H
 
 #include "escapement/internal/reference.h"
 
@@ -13,8 +13,8 @@ const char *esc_verify_metric_name(int metric);
 
 enum { ESC_VERIFY_LOSSES = ESC_LOSS_HUBER + 1, ESC_VERIFY_METRICS = ESC_METRIC_NORMALIZED + 1 };
 
-/* He-normal, tanh, squared loss, one mode along e_1, Euclidean, scales of 1, never below
- * its one threshold. Nothing is owned. */
+/* He-normal, tanh, squared loss, one mode along e_1, Euclidean, scales of 1, one threshold that is
+ * never reached. Owns no memory. */
 esc_problem esc_verify_problem(int layers, int width, int inputs, int batch);
 
 /* K modes of amplitudes 1, -0.7, 0.5, ... along random directions. */
@@ -23,19 +23,19 @@ void esc_verify_modes(esc_problem *problem, int modes);
 /* The first `bottleneck` layers at `scale`. */
 esc_member esc_verify_member(uint64_t seed, int bottleneck, double scale);
 
-/* One network on a weighted batch, all numbers by sines: reproducible, no symmetry. */
-typedef struct esc_verify_scene {
+/* A network and a weighted batch, with values of sines: reproducible, without symmetry. */
+typedef struct esc_verify_fixture {
   esc_problem problem;
   double *w, *g, *directions, *x, *weight;
   esc_batch batch;
-  esc_gradient gradient; /* its g is the g above */
+  esc_gradient gradient; /* gradient.g is g */
   esc_reference_work *work;
-} esc_verify_scene;
+} esc_verify_fixture;
 
-esc_status esc_verify_scene_open(const esc_problem *problem, esc_verify_scene *scene);
-void esc_verify_scene_close(esc_verify_scene *scene);
+esc_status esc_verify_fixture_open(const esc_problem *problem, esc_verify_fixture *fixture);
+void esc_verify_fixture_close(esc_verify_fixture *fixture);
 
-/* Loss, gradient and ledger terms at scene->w into scene->gradient. */
-void esc_verify_scene_gradient(esc_verify_scene *scene);
+/* Computes loss, gradient and ledger terms at fixture->w, into fixture->gradient. */
+void esc_verify_fixture_gradient(esc_verify_fixture *fixture);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A chunk on the device beside the host's idea of it, for tests of one kernel.
+/* Fixture for tests of one kernel: a chunk in device memory, with copies of its arrays on the
+ * host.
  *
- * Each array is there four times: what goes to the device, what the host's twin of
- * the kernel makes of that, what came back, and what came back from another run.
- * Guard words lie before and behind each of them. All arrays are compared whole,
- * so a kernel is seen to write what it should and nothing else. */
-#ifndef ESC_KERNEL_SCENE_H
-#define ESC_KERNEL_SCENE_H
+ * Every array has four copies on the host: the input, the host reference's output, the kernel's
+ * output, and the kernel's output in the first run. Guard bytes precede and follow every array.
+ * All arrays are compared whole, so that a kernel that writes more than it should is found. */
+#ifndef ESC_KERNEL_FIXTURE_H
+#define ESC_KERNEL_FIXTURE_H
 
 #include "cuda/chunk.h"
 #include "escapement/internal/order.h"
@@ -21,7 +21,7 @@ typedef enum stage { BEFORE, WANT, GOT, FIRST, STAGES } stage;
 typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
 
 /* X(array of esc_chunk, element, layers, elements of one network in one of them). */
-#define SCENE_CHUNK_ARRAYS(X)                    \
+#define FIXTURE_ARRAYS(X)                        \
   X(seed, BITS64, 1, 1)                          \
   X(track, TRACK, 1, 1)                          \
   X(update_mask, BITS32, 1, 1)                   \
@@ -42,7 +42,7 @@ typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
 
 enum {
 #define ID(name, kind, layers, each) ARRAY_##name,
-  SCENE_CHUNK_ARRAYS(ID)
+  FIXTURE_ARRAYS(ID)
 #undef ID
       ARRAY_direction,
   ARRAYS
@@ -55,18 +55,18 @@ typedef struct array {
   unsigned char *bytes[STAGES], *device;
 } array;
 
-/* What tells one scene from another. */
+/* Sizes and options of a fixture. */
 typedef struct setting {
   int layers, width, inputs, batch, slots;
   int activation, loss, modes;
   bool random_directions, normalized, compensated;
   bool integers; /* small ones, on which float arithmetic is exact */
-  int states;    /* which slots train: see scene_states */
+  int states;    /* which slots train: see fixture_set_state */
 } setting;
 
-enum { ALL_TRAIN = -1, ALL_REST = -2 }; /* of setting.states; else a number from 0 on */
+enum { ALL_TRAIN = -1, ALL_FINISHED = -2 }; /* of setting.states; else a number from 0 on */
 
-typedef struct scene {
+typedef struct fixture {
   setting set;
   esc_problem problem;
   esc_device_problem p; /* `direction` on the host */
@@ -75,7 +75,7 @@ typedef struct scene {
   esc_chunk chunk[STAGES], d_chunk;
   cudaStream_t stream;
   uint64_t random;
-} scene;
+} fixture;
 
 #define assert_cuda(call) cuda_check(__FILE__, __LINE__, #call, (call))
 
@@ -85,8 +85,8 @@ static inline void cuda_check(const char *file, int line, const char *what, cuda
   _fail(file, line);
 }
 
-/* Fails, and says where. */
-static inline void scene_fail(const scene *t, const char *what, size_t index) {
+/* Fails with the setting and the element. */
+static inline void fixture_fail(const fixture *t, const char *what, size_t index) {
   const setting *s = &t->set;
   print_error("%s[%zu] of L=%d N=%d d=%d B=%d slots=%d %s loss %d, %d modes%s%s%s%s\n", what, index,
               s->layers, s->width, s->inputs, s->batch, s->slots, activation_names[s->activation],
@@ -96,133 +96,138 @@ static inline void scene_fail(const scene *t, const char *what, size_t index) {
   fail();
 }
 
-/* |got - want| <= allowed, which a NaN never is. */
-static inline void scene_close(const scene *t, const char *what, size_t index, double got,
-                               double want, double allowed) {
+/* |got - want| <= allowed, which is false for a NaN. */
+static inline void fixture_check_close(const fixture *t, const char *what, size_t index, double got,
+                                       double want, double allowed) {
   if (fabs(got - want) <= allowed) return;
   print_error("got %.17g, want %.17g, error %.3g, allowed %.3g: ", got, want, got - want, allowed);
-  scene_fail(t, what, index);
+  fixture_fail(t, what, index);
 }
 
 /* SplitMix64. */
-static inline uint64_t scene_bits(scene *t) {
+static inline uint64_t fixture_random_bits(fixture *t) {
   uint64_t z = t->random += UINT64_C(0x9e3779b97f4a7c15);
   z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
   z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
   return z ^ (z >> 31);
 }
 
-/* In (-1, 1). */
-static inline double scene_uniform(scene *t) {
-  return 2 * ((double)(scene_bits(t) >> 11) + 0.5) * 0x1p-53 - 1;
+/* Uniform in (-1, 1). */
+static inline double fixture_random_uniform(fixture *t) {
+  return 2 * ((double)(fixture_random_bits(t) >> 11) + 0.5) * 0x1p-53 - 1;
 }
 
-/* An integer in low..high. */
-static inline int scene_integer(scene *t, int low, int high) {
-  return low + (int)(scene_bits(t) % (uint64_t)(high - low + 1));
+/* An integer, uniform in low..high. */
+static inline int fixture_random_integer(fixture *t, int low, int high) {
+  return low + (int)(fixture_random_bits(t) % (uint64_t)(high - low + 1));
 }
 
-/* In (-size, size), or an integer of -largest..largest. */
-static inline double scene_number(scene *t, double size, int largest) {
-  return t->set.integers ? scene_integer(t, -largest, largest) : size * scene_uniform(t);
+/* In (-size, size); with `integers` an integer of -largest..largest. */
+static inline double fixture_random_number(fixture *t, double size, int largest) {
+  return t->set.integers ? fixture_random_integer(t, -largest, largest)
+                         : size * fixture_random_uniform(t);
 }
 
-/* Of any size an activation may meet: small, large, 0 of both signs. */
-static inline double scene_preactivation(scene *t) {
+/* Small and large pre-activations, and 0 of both signs. */
+static inline double fixture_random_preactivation(fixture *t) {
   static const double special[] = {0.0, -0.0, 1e-9, -1e-4, 0.999, 1, -25};
-  const int which = scene_integer(t, 0, 40);
-  if (t->set.integers) return scene_integer(t, -1, 2);
-  return which < 7 ? special[which] : 3 * scene_uniform(t);
+  const int which = fixture_random_integer(t, 0, 40);
+  if (t->set.integers) return fixture_random_integer(t, -1, 2);
+  return which < 7 ? special[which] : 3 * fixture_random_uniform(t);
 }
 
-/* A gradient's entry: some are 0, some vanish beside the weight, the others do not. */
-static inline double scene_gradient(scene *t) {
-  const int which = scene_integer(t, 0, 4);
-  const double u = scene_uniform(t);
-  if (t->set.integers) return scene_integer(t, -2, 2);
+/* A gradient's entry: some are 0, some vanish in the rounding of the weight's update, the others
+ * do not. */
+static inline double fixture_random_gradient(fixture *t) {
+  const int which = fixture_random_integer(t, 0, 4);
+  const double u = fixture_random_uniform(t);
+  if (t->set.integers) return fixture_random_integer(t, -2, 2);
   return which == 0 ? 0 : which == 1 ? 1e-22 * u : copysign(0.5, u) + 0.5 * u;
 }
 
-static inline double scene_value(scene *t, int id) {
+static inline double fixture_random_value(fixture *t, int id) {
   const double n = t->set.width;
   switch (id) {
-    case ARRAY_w: return scene_number(t, 1 / sqrt(n), 1);
+    case ARRAY_w: return fixture_random_number(t, 1 / sqrt(n), 1);
     case ARRAY_compensation:
-      return t->set.integers ? scene_integer(t, -1, 1) : 1e-8 * scene_gradient(t);
-    case ARRAY_g: return scene_gradient(t);
-    case ARRAY_x: return scene_number(t, 2, 1);
-    case ARRAY_z: return scene_preactivation(t);
-    case ARRAY_dloss: return scene_number(t, 1.0 / t->set.batch, 3);
-    case ARRAY_direction: return scene_number(t, 1 / sqrt(t->set.inputs), 1);
-    case ARRAY_grad_norm_sq: return pow(scene_number(t, 2, 4), 2);
-    default: return scene_number(t, 1, 3);
+      return t->set.integers ? fixture_random_integer(t, -1, 1) : 1e-8 * fixture_random_gradient(t);
+    case ARRAY_g: return fixture_random_gradient(t);
+    case ARRAY_x: return fixture_random_number(t, 2, 1);
+    case ARRAY_z: return fixture_random_preactivation(t);
+    case ARRAY_dloss: return fixture_random_number(t, 1.0 / t->set.batch, 3);
+    case ARRAY_direction: return fixture_random_number(t, 1 / sqrt(t->set.inputs), 1);
+    case ARRAY_grad_norm_sq: return pow(fixture_random_number(t, 2, 4), 2);
+    default: return fixture_random_number(t, 1, 3);
   }
 }
 
-/* Whether slot i is to train, and what an earlier step left in `update_mask`. Of a step's
- * first kernels (`early`) the one decides, of the others `update_mask`. */
-static inline void scene_state(scene *t, int i, bool early) {
+/* Whether slot i trains, and the update mask that an earlier step left. The first kernels of a
+ * step (`early`) read track.finished, the others the mask. */
+static inline void fixture_set_state(fixture *t, int i, bool early) {
   const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
-  const bool rests = states == ALL_REST || which == 2 || (which == 3 && early);
-  const bool stale = early ? (i + states) % 2 == 1 : rests || which == 1;
-  t->chunk[BEFORE].track[i].finished = rests;
+  const bool finished = states == ALL_FINISHED || which == 2 || (which == 3 && early);
+  const bool stale = early ? (i + states) % 2 == 1 : finished || which == 1;
+  t->chunk[BEFORE].track[i].finished = finished;
   t->chunk[BEFORE].update_mask[i] = !stale;
 }
 
-static inline void scene_track(scene *t, esc_track *track, int i) {
+static inline void fixture_fill_track(fixture *t, esc_track *track, int i) {
   static const int64_t step[] = {0, 17, (INT64_C(1) << 33) + 5};
   memset(track, 0, sizeof *track);
   track->step = step[(i + t->set.width) % 3];
-  track->loss = track->smoothed = fabs(scene_number(t, 2, 5));
+  track->loss = track->smoothed = fabs(fixture_random_number(t, 2, 5));
   for (int k = 0; k < ESC_THRESHOLDS_MAX; k++) track->escape_step[k] = k == 1 && i % 2 ? 0 : -1;
   for (int l = 0; l < t->set.layers; l++) {
-    track->ledger[l] = (esc_sum){scene_number(t, 3, 9), scene_number(t, 1e-17, 1)};
-    track->drift[l] = (esc_sum){fabs(scene_number(t, 9, 9)), scene_number(t, 1e-17, 1)};
-    track->path[l] = fabs(scene_number(t, 5, 9));
+    track->ledger[l] =
+        (esc_sum){fixture_random_number(t, 3, 9), fixture_random_number(t, 1e-17, 1)};
+    track->drift[l] =
+        (esc_sum){fabs(fixture_random_number(t, 9, 9)), fixture_random_number(t, 1e-17, 1)};
+    track->path[l] = fabs(fixture_random_number(t, 5, 9));
   }
-  track->rounded_away = scene_integer(t, 0, 99);
-  track->nonzero_updates = (INT64_C(1) << 40) + scene_integer(t, 0, 99);
+  track->rounded_away = fixture_random_integer(t, 0, 99);
+  track->nonzero_updates = (INT64_C(1) << 40) + fixture_random_integer(t, 0, 99);
 }
 
-static inline void scene_fill_reals(scene *t, int id) {
+static inline void fixture_fill_reals(fixture *t, int id) {
   const array *a = &t->array[id];
   unsigned char *to = a->bytes[BEFORE] + GUARD;
   for (size_t i = 0; i < a->count; i++)
     if (a->kind == FLOAT)
-      ((float *)(void *)to)[i] = (float)scene_value(t, id);
+      ((float *)(void *)to)[i] = (float)fixture_random_value(t, id);
     else
-      ((double *)(void *)to)[i] = scene_value(t, id);
+      ((double *)(void *)to)[i] = fixture_random_value(t, id);
 }
 
-static inline void scene_fill(scene *t, bool early) {
+static inline void fixture_fill(fixture *t, bool early) {
   const esc_chunk *chunk = &t->chunk[BEFORE];
   for (int id = 0; id < ARRAYS; id++)
-    if (t->array[id].kind == FLOAT || t->array[id].kind == DOUBLE) scene_fill_reals(t, id);
+    if (t->array[id].kind == FLOAT || t->array[id].kind == DOUBLE) fixture_fill_reals(t, id);
   for (int i = 0; i < chunk->slots; i++) {
-    chunk->seed[i] = scene_bits(t);
-    scene_track(t, &chunk->track[i], i);
-    scene_state(t, i, early);
+    chunk->seed[i] = fixture_random_bits(t);
+    fixture_fill_track(t, &chunk->track[i], i);
+    fixture_set_state(t, i, early);
   }
   for (int i = 0; i < chunk->slots * t->set.layers; i++) {
-    chunk->nonzero_updates[i] = scene_integer(t, 0, 1000);
-    chunk->rounded_away[i] = scene_integer(t, 0, chunk->nonzero_updates[i]);
+    chunk->nonzero_updates[i] = fixture_random_integer(t, 0, 1000);
+    chunk->rounded_away[i] = fixture_random_integer(t, 0, chunk->nonzero_updates[i]);
   }
 }
 
-/* Thresholds that all, some or none of the losses are below. */
-static inline void scene_thresholds(esc_problem *p, int which) {
+/* Thresholds above all, some or none of the losses. */
+static inline void fixture_set_thresholds(esc_problem *p, int which) {
   static const int count[] = {1, 2, 3, ESC_THRESHOLDS_MAX};
   static const double highest[] = {1e30, 1, 10, 1e6};
   p->thresholds = count[which];
   for (int i = 0; i < p->thresholds; i++) p->threshold[i] = highest[which] * pow(10, -i);
 }
 
-static inline void scene_problem(scene *t) {
+static inline void fixture_make_problem(fixture *t) {
   const setting *s = &t->set;
   esc_problem *p = &t->problem;
   *p = problem_make(s->layers, s->width, s->inputs, s->batch);
   problem_activation(p, s->integers ? "poly:0,1,1" : activation_names[s->activation]);
-  for (int k = 0; k < p->activation.terms; k++) /* the twins in double are to have the same */
+  /* Rounded to float, so that computations in double have the same coefficients. */
+  for (int k = 0; k < p->activation.terms; k++)
     p->activation.coefficient[k] = (double)(float)p->activation.coefficient[k];
   p->loss = (esc_loss_kind)s->loss;
   p->huber_delta = s->integers ? 2 : 0.25;
@@ -235,13 +240,13 @@ static inline void scene_problem(scene *t) {
   p->rate = s->integers ? 0.25 : (double)0.05f;
   p->smoothing = s->integers ? 0.5 : s->batch % 2 ? 0.9 : 0;
   p->steps = 18; /* the slots at step 17 end with this one */
-  scene_thresholds(p, (s->width + s->batch) % 4);
+  fixture_set_thresholds(p, (s->width + s->batch) % 4);
   esc_device_problem_init(&t->p, p);
   esc_track_rules_init(&t->rules, p, (double)(float)p->rate);
 }
 
-/* Rows of weights are further apart than they are long. */
-static inline void scene_sizes(scene *t) {
+/* A network's weights are padded to a multiple of 32 floats. */
+static inline void fixture_set_sizes(fixture *t) {
   const setting *s = &t->set;
   const esc_shape shape = t->problem.shape;
   const size_t L = (size_t)s->layers, N = (size_t)s->width, D = (size_t)s->inputs,
@@ -257,7 +262,7 @@ static inline void scene_sizes(scene *t) {
                  .count = (size_t)s->slots * (in_layers) * (in_network), \
                  .layers = (in_layers),                                  \
                  .each = (in_network)};
-  SCENE_CHUNK_ARRAYS(SIZE)
+  FIXTURE_ARRAYS(SIZE)
 #undef SIZE
   *a = (array){.name = "direction",
                .kind = FLOAT,
@@ -268,7 +273,7 @@ static inline void scene_sizes(scene *t) {
 
 static inline size_t array_bytes(const array *a) { return a->size * a->count + 2 * GUARD; }
 
-static inline void scene_allocate(scene *t) {
+static inline void fixture_allocate(fixture *t) {
   for (int id = 0; id < ARRAYS; id++) {
     array *a = &t->array[id];
     if (a->count == 0) continue;
@@ -280,33 +285,33 @@ static inline void scene_allocate(scene *t) {
   }
 }
 
-/* Where an array begins behind its guard; NULL for one that is not there. */
+/* Start of an array behind its guard; NULL for an array that is absent. */
 static inline void *behind_guard(unsigned char *bytes) { return bytes ? bytes + GUARD : NULL; }
 
-static inline void scene_pointers(scene *t) {
+static inline void fixture_set_pointers(fixture *t) {
   t->d_chunk = t->chunk[BEFORE];
 #define POINT(field, kind, layers, each)                                \
   for (int i = 0; i < STAGES; i++)                                      \
     t->chunk[i].field = behind_guard(t->array[ARRAY_##field].bytes[i]); \
   t->d_chunk.field = behind_guard(t->array[ARRAY_##field].device);
-  SCENE_CHUNK_ARRAYS(POINT)
+  FIXTURE_ARRAYS(POINT)
 #undef POINT
   t->p.direction = behind_guard(t->array[ARRAY_direction].bytes[BEFORE]);
 }
 
-static inline void scene_open(scene *t, const setting *set, bool early) {
+static inline void fixture_create(fixture *t, const setting *set, bool early) {
   memset(t, 0, sizeof *t);
   t->set = *set;
   t->random = (uint64_t)(set->width + 101 * set->batch);
-  scene_problem(t);
-  scene_sizes(t);
-  scene_allocate(t);
-  scene_pointers(t);
-  scene_fill(t, early);
+  fixture_make_problem(t);
+  fixture_set_sizes(t);
+  fixture_allocate(t);
+  fixture_set_pointers(t);
+  fixture_fill(t, early);
   assert_cuda(cudaStreamCreateWithFlags(&t->stream, cudaStreamNonBlocking));
 }
 
-static inline void scene_close_all(scene *t) {
+static inline void fixture_destroy(fixture *t) {
   for (int id = 0; id < ARRAYS; id++) {
     for (int i = 0; i < STAGES; i++) free(t->array[id].bytes[i]);
     assert_cuda(cudaFree(t->array[id].device));
@@ -315,26 +320,27 @@ static inline void scene_close_all(scene *t) {
   problem_free(&t->problem);
 }
 
-/* An element of an output before the kernel: a NaN, or a negative number. Not all bits: a device's
- * own NaN is 0x7fffffff, which has all bits when its sign is turned. */
+/* Fills an element of an output before the kernel runs: a NaN, or a negative number. Not all bits
+ * are set, because a device's NaN is 0x7fffffff, which has all bits set when its sign is flipped.
+ */
 static inline void poison_element(unsigned char *bytes, size_t size) {
   memset(bytes, 0xff, size);
   bytes[0] = 0xa5; /* the lowest byte */
 }
 
-static inline void scene_poison(scene *t, int id) {
+static inline void fixture_poison(fixture *t, int id) {
   array *a = &t->array[id];
   for (size_t i = 0; i < a->count; i++)
     poison_element(a->bytes[BEFORE] + GUARD + i * a->size, a->size);
 }
 
-static inline void scene_copy(scene *t, stage to, stage from) {
+static inline void fixture_copy(fixture *t, stage to, stage from) {
   for (int id = 0; id < ARRAYS; id++)
     if (t->array[id].count > 0)
       memcpy(t->array[id].bytes[to], t->array[id].bytes[from], array_bytes(&t->array[id]));
 }
 
-static inline void scene_upload(scene *t) {
+static inline void fixture_upload(fixture *t) {
   for (int id = 0; id < ARRAYS; id++) {
     array *a = &t->array[id];
     if (a->count == 0) continue;
@@ -343,7 +349,7 @@ static inline void scene_upload(scene *t) {
   }
 }
 
-static inline void scene_download(scene *t) {
+static inline void fixture_download(fixture *t) {
   for (int id = 0; id < ARRAYS; id++) {
     array *a = &t->array[id];
     if (a->count == 0) continue;
@@ -353,8 +359,8 @@ static inline void scene_download(scene *t) {
   assert_cuda(cudaStreamSynchronize(t->stream));
 }
 
-/* The problem as a kernel is given it. */
-static inline esc_device_problem scene_on_device(const scene *t) {
+/* The problem as a kernel's argument. */
+static inline esc_device_problem fixture_device_problem(const fixture *t) {
   esc_device_problem p = t->p;
   p.direction = behind_guard(t->array[ARRAY_direction].device);
   return p;
@@ -370,7 +376,7 @@ static inline bool same_bits(const array *a, size_t i, const unsigned char *x,
   return memcmp(x + GUARD + i * a->size, y + GUARD + i * a->size, a->size) == 0;
 }
 
-/* A NaN that arithmetic made: not the poison. Its payload is the machine's own. */
+/* A NaN that arithmetic made, not the poison. Its payload depends on the machine. */
 static inline bool made_nan(double value, const void *bytes, size_t size) {
   unsigned char poison[8];
   poison_element(poison, size);
@@ -384,7 +390,7 @@ static inline bool element_is_nan(const array *a, const unsigned char *bytes, si
   return false;
 }
 
-/* The sums of a track, which may be NaNs, put in place of those of another. */
+/* Replaces x by y if both are NaNs. */
 static inline void same_nan(double *x, double y) {
   if (isnan(*x) && isnan(y)) *x = y;
 }
@@ -405,7 +411,7 @@ static inline bool same_track(const void *x, const void *y) {
   return memcmp(&a, &b, sizeof a) == 0;
 }
 
-/* The same bits; or both a NaN, where the twin has one. */
+/* The same bits, or a NaN in both. */
 static inline bool same_element(const array *a, size_t i, const unsigned char *x,
                                 const unsigned char *y) {
   if (same_bits(a, i, x, y)) return true;
@@ -413,36 +419,36 @@ static inline bool same_element(const array *a, size_t i, const unsigned char *x
   return element_is_nan(a, x, i) && element_is_nan(a, y, i);
 }
 
-static inline void scene_guards(const scene *t, const array *a) {
+static inline void fixture_check_guards(const fixture *t, const array *a) {
   const size_t end = array_bytes(a) - GUARD;
   for (size_t i = 0; i < GUARD; i++)
     if (a->bytes[GOT][i] != 0xa5 || a->bytes[GOT][end + i] != 0xa5) {
       print_error("guard of ");
-      scene_fail(t, a->name, i);
+      fixture_fail(t, a->name, i);
     }
 }
 
-/* What came back is what is wanted, and nothing around it was touched. */
-static inline void scene_compare(const scene *t, stage want) {
+/* The kernel's output equals `want`, and the guards are intact. */
+static inline void fixture_compare(const fixture *t, stage want) {
   for (int id = 0; id < ARRAYS; id++) {
     const array *a = &t->array[id];
     if (a->count == 0) continue;
-    scene_guards(t, a);
+    fixture_check_guards(t, a);
     if (memcmp(a->bytes[GOT], a->bytes[want], array_bytes(a)) == 0) continue;
     for (size_t i = 0; i < a->count; i++)
-      if (!same_element(a, i, a->bytes[GOT], a->bytes[want])) scene_fail(t, a->name, i);
+      if (!same_element(a, i, a->bytes[GOT], a->bytes[want])) fixture_fail(t, a->name, i);
   }
 }
 
-/* Both runs gave the same bits, NaNs' too. */
-static inline void scene_repeats(const scene *t) {
+/* Two runs give the same bits, those of NaNs included. */
+static inline void fixture_check_repeat(const fixture *t) {
   for (int id = 0; id < ARRAYS; id++) {
     const array *a = &t->array[id];
     if (a->count == 0 || memcmp(a->bytes[GOT], a->bytes[FIRST], array_bytes(a)) == 0) continue;
     for (size_t i = 0; i < a->count; i++)
       if (!same_bits(a, i, a->bytes[GOT], a->bytes[FIRST])) {
         print_error("another run gives other bits: ");
-        scene_fail(t, a->name, i);
+        fixture_fail(t, a->name, i);
       }
   }
 }
