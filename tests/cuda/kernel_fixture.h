@@ -320,10 +320,18 @@ static inline void fixture_destroy(fixture *t) {
   problem_free(&t->problem);
 }
 
-/* Sets all bits of an output: a NaN, or -1. */
+/* Fills an element of an output before the kernel runs: a NaN, or a negative number. Not all bits
+ * are set, because a device's NaN is 0x7fffffff, which has all bits set when its sign is flipped.
+ */
+static inline void poison_element(unsigned char *bytes, size_t size) {
+  memset(bytes, 0xff, size);
+  bytes[0] = 0xa5; /* the lowest byte */
+}
+
 static inline void fixture_poison(fixture *t, int id) {
   array *a = &t->array[id];
-  if (a->count > 0) memset(a->bytes[BEFORE] + GUARD, 0xff, a->size * a->count);
+  for (size_t i = 0; i < a->count; i++)
+    poison_element(a->bytes[BEFORE] + GUARD + i * a->size, a->size);
 }
 
 static inline void fixture_copy(fixture *t, stage to, stage from) {
@@ -370,7 +378,8 @@ static inline bool same_bits(const array *a, size_t i, const unsigned char *x,
 
 /* A NaN that arithmetic made, not the poison. Its payload depends on the machine. */
 static inline bool made_nan(double value, const void *bytes, size_t size) {
-  static const unsigned char poison[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  unsigned char poison[8];
+  poison_element(poison, size);
   return isnan(value) && memcmp(bytes, poison, size) != 0;
 }
 
