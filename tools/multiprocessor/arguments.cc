@@ -49,6 +49,7 @@ static void set_chunk(esc_chunk *chunk, size_t weights, char *track) {
   chunk->partials = reinterpret_cast<float *>(track + (2 << 24));
   chunk->w = reinterpret_cast<float *>(track + (3 << 24));
   chunk->compensation = reinterpret_cast<float *>(track + (4 << 24));
+  chunk->tile_z = reinterpret_cast<float *>(track + (5 << 24));
 }
 
 int main(int count, char **argument) {

@@ -9,14 +9,14 @@ PHASES = (
     (r"esc_fused_draw_inputs", "inputs"),
     (r"input_gradient", "backward: input gradient"),
     (r"weight_gradient", "weight gradient: products"),
-    (r"reduce_gradient|esc_fused_((load|store|thread)_partials|weight_gradient|layer_backward|"
+    (r"reduce_gradient|esc_fused_((start|add)_sums|(store|thread)_partials|layer_backward|"
      r"add_output_gradient)", "weight gradient: sums"),
     (r"forward", "forward: products"),
     (r"esc_fused_forward(_layer)?", "forward: activation"),
-    (r"esc_fused_(evaluate_derivatives|activation_backward|store_outputs|backward)",
+    (r"esc_fused_(activation_backward|load_z|store_outputs|backward)",
      "backward: activation, deltas"),
     (r"esc_fused_(dot|evaluate_target|evaluate_losses|apply_stopping_rule)", "losses"),
-    (r"esc_fused_update_(output_)?layer", "update"),
+    (r"esc_fused_(update_(output_)?layer|load_compensation)", "update"),
     (r"esc_fused_(add_deficits|accumulate_ledger)", "ledger"),
     (r"", "rest"),
 )
