@@ -15,7 +15,7 @@ def main(program, kernel):
                           check=False)
     failed = set(re.findall(r"\[  FAILED  \] (?!.*test\(s\))(.+)", done.stdout))
     passed = re.findall(r"\[       OK \] (.+)", done.stdout)
-    if done.returncode == 0 or not any("has_the_canonical_bits" in line for line in failed):
+    if done.returncode == 0 or not failed:
         sys.exit(f"the planted error is not noticed:\n{done.stdout}")
     others = [line for line in failed if not line.startswith(kernel)]
     if others or not passed:
