@@ -30,7 +30,7 @@ static void a_percentage_never_claims_more_than_is_known(void **state) {
       {27.96, "2796%"},
   };
   for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
-    assert_string_equal(esc_percent_of(row[i].share).text, row[i].text);
+    assert_string_equal(esc_percent_print(row[i].share).text, row[i].text);
 }
 
 /* The warning of 16 seeds at two and six scales, 128 members. */
@@ -84,7 +84,7 @@ static void without_smoothing_every_step_is_alike(void **state) {
 static esc_plan plan_of(const char *text, int64_t shard, int64_t shards, esc_spec **spec) {
   esc_plan plan;
   *spec = parse_good(text);
-  assert_true(esc_plan_members(*spec, shard, shards) >= 0);
+  assert_true(esc_plan_count_members(*spec, shard, shards) >= 0);
   esc_assert_ok(esc_plan_create(*spec, shard, shards, &plan));
   return plan;
 }
@@ -95,7 +95,7 @@ static void the_number_of_members_follows_from_the_specs_numbers(void **state) {
     for (int64_t shard = 0; shard < shards; shard++) {
       esc_spec *spec;
       esc_plan plan = plan_of(with_line(0, ""), shard, shards, &spec);
-      assert_int_equal(esc_plan_members(spec, shard, shards), plan.members);
+      assert_int_equal(esc_plan_count_members(spec, shard, shards), plan.members);
       esc_plan_free(&plan);
       esc_spec_free(spec);
     }

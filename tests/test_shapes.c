@@ -74,9 +74,9 @@ static esc_results *make_shard(int number, shape s) {
     r->bottleneck[i] = s.bottleneck;
   }
   snprintf(text, sizeof text, "%d/2", number);
-  esc_assert_ok(esc_results_set(r, "spec", spec_text));
-  esc_assert_ok(esc_results_set(r, "precision", "float32"));
-  esc_assert_ok(esc_results_set(r, "shard", text));
+  esc_assert_ok(esc_results_set_attribute(r, "spec", spec_text));
+  esc_assert_ok(esc_results_set_attribute(r, "precision", "float32"));
+  esc_assert_ok(esc_results_set_attribute(r, "shard", text));
   return r;
 }
 

@@ -26,7 +26,7 @@ static void the_contracts_example_is_read(void **state) {
   assert_true(p->thresholds == 3 && p->threshold[0] == 0.05 && p->threshold[2] == 0.15);
   assert_true(s->groups == 2 && s->group[0].scales == 3 && s->group[0].scale[2] == 0.025);
   assert_true(s->group[1].scales == 6 && s->group[1].small_layers == 0xf);
-  assert_int_equal(esc_spec_members(s), 9 * 16);
+  assert_int_equal(esc_spec_count_members(s), 9 * 16);
   esc_spec_free(s);
 }
 

@@ -86,7 +86,7 @@ static void the_number_of_networks_is_capped(void **state) {
               "spec.yaml:25: sweep.seeds: 12500001 seeds x 8 scales = 100000008 networks",
               "at most 100000000");
   esc_spec *s = parse_good(with_line(25, "  seeds: 12500000"));
-  assert_int_equal(esc_spec_members(s), ESC_MEMBERS_MAX);
+  assert_int_equal(esc_spec_count_members(s), ESC_MEMBERS_MAX);
   esc_spec_free(s);
 }
 

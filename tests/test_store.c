@@ -35,13 +35,14 @@ static void set_attributes(esc_results *r) {
   assert_non_null(text);
   for (int i = 0; i < LONG_TEXT; i++) text[i] = (char)(i % 64 == 63 ? '\n' : 'a' + i % 26);
   text[LONG_TEXT] = '\0';
-  esc_assert_ok(esc_results_set(r, "spec", text));
-  esc_assert_ok(esc_results_set(r, "command_line", "escapement run \"größe ε.yaml\" -o out.h5"));
-  esc_assert_ok(esc_results_set(r, "commit", ""));
+  esc_assert_ok(esc_results_set_attribute(r, "spec", text));
+  esc_assert_ok(
+      esc_results_set_attribute(r, "command_line", "escapement run \"größe ε.yaml\" -o out.h5"));
+  esc_assert_ok(esc_results_set_attribute(r, "commit", ""));
   for (int i = 0; i < 20; i++) {
     char name[40];
     snprintf(name, sizeof name, "note_%d", 20 - i);
-    esc_assert_ok(esc_results_set(r, name, name + 3));
+    esc_assert_ok(esc_results_set_attribute(r, name, name + 3));
   }
   free(text);
 }
@@ -160,13 +161,13 @@ static void a_file_cut_anywhere_is_refused(void **state) {
   make_file(SMALL);
   assert_int_equal(stat(file(), &info), 0);
   /* Without the seal alone it is whole HDF5, so it may be anybody's. */
-  assert_int_equal(truncate(file(), info.st_size - ESC_SEAL_BYTES), 0);
+  assert_int_equal(truncate(file(), info.st_size - ESC_FILE_CHECKSUM_BYTES), 0);
   assert_refused("no seal");
   make_file(SMALL);
   for (off_t cut = info.st_size - 1; cut > 0;
        cut -= cut > 2000 && cut < info.st_size - 100 ? 997 : 1) {
     assert_int_equal(truncate(file(), cut), 0);
-    if (cut != info.st_size - ESC_SEAL_BYTES) assert_refused("cut short");
+    if (cut != info.st_size - ESC_FILE_CHECKSUM_BYTES) assert_refused("cut short");
   }
   assert_int_equal(truncate(file(), 0), 0);
   assert_refused("empty");
@@ -238,12 +239,12 @@ static void a_file_that_another_program_changed_is_refused(void **state) {
 static void seal_again(void) {
   size_t size;
   char *bytes = scratch_read(file(), &size);
-  const bool sealed = !memcmp(bytes + size - ESC_SEAL_BYTES, "ESCSEAL1", 8);
-  const size_t image = sealed ? size - ESC_SEAL_BYTES : size;
-  char *room = realloc(bytes, image + ESC_SEAL_BYTES);
+  const bool sealed = !memcmp(bytes + size - ESC_FILE_CHECKSUM_BYTES, "ESCSEAL1", 8);
+  const size_t image = sealed ? size - ESC_FILE_CHECKSUM_BYTES : size;
+  char *room = realloc(bytes, image + ESC_FILE_CHECKSUM_BYTES);
   assert_non_null(room);
-  esc_seal_write(room, image);
-  scratch_write(file(), room, image + ESC_SEAL_BYTES);
+  esc_file_checksum_write(room, image);
+  scratch_write(file(), room, image + ESC_FILE_CHECKSUM_BYTES);
   free(room);
 }
 
@@ -333,7 +334,7 @@ static void a_place_that_cannot_be_written_is_refused_and_nothing_is_left(void *
 /* Fails when the image is half made. */
 static void fail_to_write(void) {
   esc_results *r = make_results(SMALL, 3, 6);
-  esc_assert_ok(esc_results_set(r, "digest", "mine"));
+  esc_assert_ok(esc_results_set_attribute(r, "digest", "mine"));
   assert_int_equal(esc_store_write(file(), r), ESC_LIBRARY_FAILED);
   esc_results_free(r);
 }

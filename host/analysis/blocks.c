@@ -43,7 +43,7 @@ done:
 /* OpenMP ends the process where it cannot start a thread, so that they are tried before. */
 static esc_status settle_threads(void) {
   int threads = omp_get_max_threads();
-  return esc_threads_settle(false, &threads);
+  return esc_threads_limit(false, &threads);
 }
 
 static esc_status time_blocks(const esc_block_problem *p, esc_block_times *out) {

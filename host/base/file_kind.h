@@ -28,6 +28,6 @@ esc_file_kind esc_file_kind_of(const char *bytes, size_t size);
 esc_file_kind esc_file_kind_at(const char *path);
 
 /* Name of a format that is none of the program's own; NULL if it is not known. */
-const char *esc_file_format(const char *bytes, size_t size);
+const char *esc_file_format_name(const char *bytes, size_t size);
 
 #endif

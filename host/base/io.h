@@ -15,7 +15,7 @@
 
 /* Whose fault `error`, an errno of opening or writing a path, is: ESC_BAD_INPUT
  * or ESC_IO_FAILED. */
-esc_status esc_io_status(int error);
+esc_status esc_io_status_of_errno(int error);
 
 /* Replaces or creates `path` with `bytes`, so that a crash at any moment leaves
  * the old file, the new file or none, never a part. */
@@ -33,16 +33,16 @@ void esc_io_discard(esc_io_file *file); /* NULL is fine */
 /* `fd`, or a descriptor of the same file that replaces it where `fd` is 0, 1 or 2: in a program
  * that has closed its standard input, output or error the next file that is opened gets that
  * number, and a child would lose the file to its own. Closed on exec. */
-int esc_io_above_standard(int fd);
+int esc_io_move_above_stderr(int fd);
 
 /* Whether a file found at `path` (its lstat) is a plain file of this user: of the user that runs
  * the process, of the one that new files belong to there (some mounts), or, for root, of the one
  * whom the folder belongs to. */
-bool esc_io_is_own(const char *path, const struct stat *info);
+bool esc_io_is_owned(const char *path, const struct stat *info);
 
-/* Deletes `path` if it is a plain file of this user (esc_io_is_own), and leaves anything else. True
- * if it was deleted. */
-bool esc_io_remove_own(const char *path);
+/* Deletes `path` if it is a plain file of this user (esc_io_is_owned), and leaves anything else.
+ * True if it was deleted. */
+bool esc_io_remove_owned(const char *path);
 
 /* Run by root: the new file open as `fd`, to be found at `path`, gets the owner of the one that it
  * replaces, or of the journal of the run that it is a part of, so that a user's run stays the
@@ -55,20 +55,20 @@ void esc_io_adopt_owner(int fd, const char *path);
  * begin: as above. open: for reading, or with `create` for writing too, made if it is missing.
  * commit_locked: fails where the name has been taken meanwhile; *fd is the open file, under an
  * exclusive flock since before it had its name. */
-esc_status esc_io_begin_own(const char *path, esc_io_file **out);
-esc_status esc_io_open_own(const char *path, bool create, int *fd);
+esc_status esc_io_begin_sidecar(const char *path, esc_io_file **out);
+esc_status esc_io_open_sidecar(const char *path, bool create, int *fd);
 esc_status esc_io_commit_locked(esc_io_file *file, int *fd);
 
 /* fdatasync of such a file, what others wrote to it too; who reads it next reads the disk, where
  * the system can forget what it has in memory. */
-esc_status esc_io_sync_own(const char *path);
+esc_status esc_io_sync_sidecar(const char *path);
 
 /* Checks that `path` with each of `count` suffixes is a name that its file system and this
  * system allow. */
 esc_status esc_io_check_names(const char *path, const char *const *suffix, size_t count);
 
 /* Deletes what killed runs left of writing `path`; remove: and `path` itself, if there. */
-void esc_io_clear(const char *path);
+void esc_io_remove_temporaries(const char *path);
 void esc_io_remove(const char *path);
 
 /* Opens a plain file for reading in pieces, to be closed with close(2). */

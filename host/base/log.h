@@ -14,7 +14,7 @@ typedef struct esc_log_receiver {
 esc_log_receiver esc_log_redirect(esc_log_receiver to);
 
 /* Sends a message. What it quotes of files and arguments is raw: who shows it escapes control
- * characters (esc_text_put). */
+ * characters (esc_text_print_escaped). */
 void esc_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -16,7 +16,7 @@ extern const char *const esc_names_suffixes[];
 enum { ESC_PARTS_MAX = 64 };
 
 /* The suffix of a run's own file at the end of `path`, other than ""; NULL if it has none. */
-const char *esc_names_own_suffix(const char *path);
+const char *esc_names_sidecar_suffix(const char *path);
 
 /* If the last component of `path` is OUT.part-I-of-S and one of the suffixes: true, S in *shards
  * and the bytes of `path` before ".part-" in *whole. Numbers have no sign and no leading zero. */

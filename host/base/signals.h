@@ -19,10 +19,10 @@
 #include "base/stop.h"
 
 /* Writing to a closed pipe and beyond RLIMIT_FSIZE are failures of the call, not of the process. */
-void esc_signals_ignore_write(bool pipes);
+void esc_signals_ignore_write_errors(bool pipes);
 
 /* The signals that ask a process to stop, ignored or not, and that of a parent's count. */
-void esc_signals_collect(sigset_t *set);
+void esc_signals_fill_set(sigset_t *set);
 
 /* A process that works until it is asked to stop: raises *stop then. Until esc_signals_restore they
  * do nothing else; behind it what they did before, and *stop is not touched any more. */
@@ -44,7 +44,7 @@ int esc_signals_exit_code(void);
 
 /* If this process was started as a follower: from now on it ends, saved, when its parent does. Its
  * signals are blocked until esc_signals_install. */
-void esc_signals_follow_parent(void);
+void esc_signals_stop_with_parent(void);
 
 /* The environment variable that makes a process a follower: its parent's process id. */
 extern const char esc_signals_parent_variable[];

@@ -33,7 +33,7 @@ json_t *esc_fit_to_json(const esc_fit *fit);
 esc_status esc_merge_print(const char *output, const esc_merge_summary *summary, bool as_json);
 
 /* Messages of this thread (base/log.h) go to standard error from now on, one line and one write
- * each: "escapement: ...", control characters as escapes (esc_text_put). */
+ * each: "escapement: ...", control characters as escapes (esc_text_print_escaped). */
 void esc_log_to_stderr(void);
 void esc_log_print(const char *text); /* one of them */
 

@@ -66,7 +66,7 @@ static esc_status parse_spec(const request *r, const esc_figure_sweep *s, esc_sp
   if (!text)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--scale %s: there is no such set of sweeps; allowed: small, large",
-                    esc_show(r->scale, strlen(r->scale)).text);
+                    esc_text_quote(r->scale, strlen(r->scale)).text);
   ESC_TRY(join(r, s->name, ".yaml", path));
   ESC_TRY(esc_io_publish(path, text, strlen(text)));
   if (s->override) words[count++] = s->override;
@@ -124,7 +124,7 @@ static esc_status load(const request *r, const esc_figure_sweep *s, esc_figure_r
   if (!r->replot) ESC_TRY(train(r, s, path));
   ESC_TRY(esc_store_read_any(path, &foreign, &out->results));
   if (foreign) esc_log("warning: %s is not as escapement wrote it", path);
-  const char *spec = esc_results_get(out->results, "spec");
+  const char *spec = esc_results_attribute_text(out->results, "spec");
   if (!spec) return ESC_FAIL(ESC_BAD_INPUT, "%s: does not say its spec", path);
   ESC_TRY(esc_spec_parse(path, spec, strlen(spec), 0, NULL, &out->spec));
   ESC_TRY(esc_results_check(path, out->results, &out->spec->problem));
@@ -159,7 +159,7 @@ static json_t *origin_json(const esc_figure_run *run) {
   json_object_set_new(json, "members", json_integer(run->results->members));
   json_object_set_new(json, "network_steps", json_real(steps));
   for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
-    const char *text = esc_results_get(run->results, kept[i]);
+    const char *text = esc_results_attribute_text(run->results, kept[i]);
     if (text) json_object_set_new(json, kept[i], esc_json_text(text));
   }
   return json;
@@ -364,7 +364,7 @@ static esc_status read_which(request *r, const char *which) {
   r->first = r->last = which[0] - '0';
   if (strlen(which) == 1 && r->first >= 1 && r->first <= ESC_FIGURES) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT, "figure: '%s'; allowed: 1 to %d, or all",
-                  esc_show(which, strlen(which)).text, (int)ESC_FIGURES);
+                  esc_text_quote(which, strlen(which)).text, (int)ESC_FIGURES);
 }
 
 static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {

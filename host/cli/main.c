@@ -89,8 +89,8 @@ static const verb *find_verb(const char *name) {
 static esc_status refuse_verb(const char *name) {
   const verb *nearest = NULL;
   for (int i = 0; i < VERBS; i++)
-    if (esc_text_distance(name, verbs[i].name) < 3) nearest = &verbs[i];
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: no such verb; %s%s", esc_show(name, strlen(name)).text,
+    if (esc_text_edit_distance(name, verbs[i].name) < 3) nearest = &verbs[i];
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: no such verb; %s%s", esc_text_quote(name, strlen(name)).text,
                   nearest ? "did you mean " : "see --help", nearest ? nearest->name : "");
 }
 
@@ -117,7 +117,7 @@ static esc_status dispatch(int argc, char **argv) {
   if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "needs a verb; see --help");
   const verb *asked = find_verb(name);
   if (!asked) return refuse_verb(name);
-  esc_signals_ignore_write(!asked->prints);
+  esc_signals_ignore_write_errors(!asked->prints);
   return asked->run(argc - 1, argv + 1);
 }
 
@@ -151,7 +151,7 @@ int main(int argc, char **argv) {
   if (status == ESC_OK) return 0;
   const int code = esc_status_exit_code(status);
   if (code == 3)
-    esc_log("%s (%s)", esc_error_message(), esc_error_place());
+    esc_log("%s (%s)", esc_error_message(), esc_error_location());
   else
     esc_log("%s", esc_error_message());
   return status == ESC_INTERRUPTED ? esc_signals_exit_code() : code;

@@ -14,7 +14,7 @@
 
 enum { OPTIONS_MAX = 24, HELP = 1, LONG_BASE = 256 };
 
-const char *esc_activation_words(void) { return esc_schema_find("network.activation")->words; }
+const char *esc_activation_words(void) { return esc_schema_find("network.activation")->choices; }
 
 static void print_option(const esc_option *o) {
   char left[64];
@@ -39,7 +39,8 @@ static esc_status take_number(const esc_option *o, const char *value) {
   const long long number = digits ? strtoll(value, &end, 10) : -1;
   if (!digits || *end || number < o->min || number > o->max)
     return ESC_FAIL(ESC_BAD_INPUT, "--%s %s: must be a whole number from %lld to %lld", o->name,
-                    esc_show(value, strlen(value)).text, (long long)o->min, (long long)o->max);
+                    esc_text_quote(value, strlen(value)).text, (long long)o->min,
+                    (long long)o->max);
   *o->number = number;
   return ESC_OK;
 }
@@ -54,14 +55,14 @@ static esc_status unknown(const esc_command *command, const char *word) {
   const esc_option *nearest = NULL;
   int best = 4;
   for (const esc_option *o = command->options; o->name; o++) {
-    const int distance = esc_text_distance(word + strspn(word, "-"), o->name);
+    const int distance = esc_text_edit_distance(word + strspn(word, "-"), o->name);
     if (distance < best) {
       best = distance;
       nearest = o;
     }
   }
   return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown option%s%s%s; see 'escapement %.*s --help'",
-                  esc_show(word, strlen(word)).text, nearest ? "; did you mean --" : "",
+                  esc_text_quote(word, strlen(word)).text, nearest ? "; did you mean --" : "",
                   nearest ? nearest->name : "", nearest ? "?" : "",
                   (int)strcspn(command->usage, " "), command->usage);
 }

@@ -40,15 +40,15 @@ static void print_suffixes(const char *allowed, char *text, size_t size) {
 
 esc_status esc_output_check(const char *path, const char *format, const char *allowed, bool bare) {
   const char *suffix = suffix_of(path);
-  const char *own = esc_names_own_suffix(path);
+  const char *own = esc_names_sidecar_suffix(path);
   char list[64];
   if (own)
     return ESC_FAIL(
         ESC_BAD_INPUT,
         "-o %s: names that end in %s are those of files that a run keeps beside its result",
-        esc_show(path, strlen(path)).text, own);
+        esc_text_quote(path, strlen(path)).text, own);
   if (suffix ? is_among(suffix, allowed) : bare) return ESC_OK;
   print_suffixes(allowed, list, sizeof list);
   return ESC_FAIL(ESC_BAD_INPUT, "-o %s: the file is written as %s; allowed suffixes: %s%s",
-                  esc_show(path, strlen(path)).text, format, list, bare ? ", or none" : "");
+                  esc_text_quote(path, strlen(path)).text, format, list, bare ? ", or none" : "");
 }

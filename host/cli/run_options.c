@@ -120,7 +120,7 @@ esc_status esc_run_choose_output(esc_run_request *ask, const esc_spec *spec, con
   if (!ask->output && strchr(name, '/'))
     return ESC_FAIL(ESC_BAD_INPUT, "name '%s' has a '/': name the output with -o", name);
   if (ask->output)
-    ESC_TRY(esc_shard_expand(ask->output, ask->options.shard, output, size));
+    ESC_TRY(esc_shard_expand_path(ask->output, ask->options.shard, output, size));
   else
     snprintf(output, size, "%s.h5", name);
   ESC_TRY(esc_output_check(output, "HDF5", ESC_RESULT_SUFFIXES, true));

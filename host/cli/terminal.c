@@ -34,8 +34,8 @@ static char *show(const char *bytes, size_t size, size_t *length) {
   if (out) {
     memcpy(all, held.byte, held.count);
     memcpy(all + held.count, bytes, size);
-    const size_t whole = esc_text_whole(all, held.count + size);
-    esc_text_put(out, all, whole, true);
+    const size_t whole = esc_text_whole_characters(all, held.count + size);
+    esc_text_print_escaped(out, all, whole, true);
     held.count = held.count + size - whole;
     memcpy(held.byte, all + whole, held.count);
     if (fclose(out) != 0) {

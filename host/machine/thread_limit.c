@@ -35,7 +35,7 @@ double esc_threads_stack_size(const char *text) {
 
 /* The stack size that the environment gives OpenMP's threads, 0 for the system's; *name is the
  * variable. */
-static double stack_asked(const char **name) {
+static double requested_stack(const char **name) {
   static const char *const names[] = {"OMP_STACKSIZE", "GOMP_STACKSIZE"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     const char *text = getenv(names[i]);
@@ -83,7 +83,7 @@ esc_status esc_threads_probe(int threads, int *possible) {
   pthread_attr_t attributes;
   pthread_t *thread = NULL;
   const char *name;
-  const double stack = stack_asked(&name), least = (double)sysconf(_SC_THREAD_STACK_MIN);
+  const double stack = requested_stack(&name), least = (double)sysconf(_SC_THREAD_STACK_MIN);
   *possible = 1;
   if (pthread_attr_init(&attributes) != 0)
     return ESC_FAIL(ESC_NO_MEMORY, "out of memory (attributes of threads)");

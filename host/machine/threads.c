@@ -7,9 +7,9 @@
 
 #include "base/log.h"
 
-static const char limits[] =
+static const char reason_limits[] =
     "limits: ulimit -u and -v, pids.max of the control group, OMP_STACKSIZE, OMP_THREAD_LIMIT";
-static const char forked[] =
+static const char reason_fork[] =
     "it was forked, without exec, from one that had used them, and OpenMP would wait for them";
 
 /* The process in which this thread's team was made. OpenMP keeps a team for each thread; in a child
@@ -28,15 +28,15 @@ done:
   return status;
 }
 
-esc_status esc_threads_settle(bool named, int *threads) {
+esc_status esc_threads_limit(bool is_explicit, int *threads) {
   esc_status status = ESC_OK;
   int possible = 1;
   const int wanted = *threads;
   ESC_TRY(count_possible(wanted, &possible));
   if (possible > 1 && wanted > 1) team_owner = getpid();
   if (possible >= wanted) return ESC_OK;
-  const char *const why = has_lost_team() ? forked : limits;
-  if (named)
+  const char *const why = has_lost_team() ? reason_fork : reason_limits;
+  if (is_explicit)
     return ESC_FAIL(ESC_LIBRARY_FAILED,
                     "%d threads were asked for, and this process can have %d (%s); nothing was "
                     "started; continue with --threads %d",

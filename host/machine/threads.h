@@ -10,6 +10,6 @@
 /* Where the system does not start *threads threads: with `named` (the user gave the number)
  * ESC_LIBRARY_FAILED; else a warning, and *threads and OpenMP's default become as many as there
  * can be. */
-esc_status esc_threads_settle(bool named, int *threads);
+esc_status esc_threads_limit(bool is_explicit, int *threads);
 
 #endif

@@ -7,7 +7,7 @@
 #include "run/run.h"
 #include "spec/difference.h"
 
-esc_status esc_run_identify(esc_run *r) {
+esc_status esc_run_set_identity(esc_run *r) {
   if (asprintf(&r->identity, "%sprecision: %s\nshard: %lld/%lld\n", r->resolved,
                r->engine->precision, (long long)r->shard, (long long)r->shards) >= 0)
     return ESC_OK;
@@ -22,7 +22,7 @@ static esc_status check_shard(const esc_run *r, const char *path, const esc_spec
   const bool by_devices = strstr(path, ".part-") != NULL; /* shards that run --devices made */
   ESC_TRY(esc_plan_create(before, r->shard, r->shards, &plan));
   for (int64_t i = 0; i < plan.members; i++)
-    if (esc_plan_find(&r->plan, esc_member_key_of(&plan.member[i])) < 0) {
+    if (esc_plan_find_member(&r->plan, esc_member_key_of(&plan.member[i])) < 0) {
       status = ESC_FAIL(ESC_BAD_INPUT,
                         "%s: in the larger sweep, its member of seed %llu at scale %g belongs to "
                         "another shard than %lld/%lld; %s",
@@ -47,7 +47,7 @@ static const char *show_rest(const char *rest, char *text, size_t size) {
   return text;
 }
 
-esc_status esc_run_accepts(void *context, const char *path, esc_identity found) {
+esc_status esc_run_check_identity(void *context, const char *path, esc_identity found) {
   esc_status status = ESC_OK;
   const esc_run *r = context;
   esc_spec *before = NULL;
@@ -71,10 +71,10 @@ done:
   return status;
 }
 
-void esc_run_set_row(esc_run *r, int64_t place, const void *row) {
-  const esc_member *m = &r->plan.member[place];
-  esc_results_unpack(r->results, place, row);
-  r->results->member[place] = m->index;
-  r->results->group[place] = m->group; /* may be another one in a sweep that grew */
-  r->done[place] = true;
+void esc_run_set_row(esc_run *r, int64_t index, const void *row) {
+  const esc_member *m = &r->plan.member[index];
+  esc_results_unpack(r->results, index, row);
+  r->results->member[index] = m->index;
+  r->results->group[index] = m->group; /* may be another one in a sweep that grew */
+  r->done[index] = true;
 }

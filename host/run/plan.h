@@ -26,10 +26,10 @@ typedef struct esc_plan {
 } esc_plan;
 
 /* Members of the shard `shard` of `shards`, from the spec's numbers alone. */
-int64_t esc_plan_members(const esc_spec *spec, int64_t shard, int64_t shards);
+int64_t esc_plan_count_members(const esc_spec *spec, int64_t shard, int64_t shards);
 
 /* Bytes that a plan of so many members takes. */
-double esc_plan_bytes(int64_t members);
+double esc_plan_estimate_bytes(int64_t members);
 
 /* Makes members in the order groups, scales, seeds and keeps those whose index
  * modulo `shards` is `shard`. */
@@ -40,7 +40,7 @@ void esc_plan_free(esc_plan *plan);
 bool esc_plan_is_same_cell(const esc_member *a, const esc_member *b);
 
 /* Index in plan->member of the network with this key, -1 if it is not among them. */
-int64_t esc_plan_find(const esc_plan *plan, esc_member_key key);
+int64_t esc_plan_find_member(const esc_plan *plan, esc_member_key key);
 
 enum { ESC_WARNING_SIZE = 768 };
 

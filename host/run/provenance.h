@@ -14,6 +14,7 @@ char *esc_command_line(int argc, char **argv);
 
 /* Sets title, version, commit, compiler, command_line, host, environment,
  * start_time and end_time (now). */
-esc_status esc_provenance(esc_results *results, const char *command_line, const char *start_time);
+esc_status esc_provenance_set(esc_results *results, const char *command_line,
+                              const char *start_time);
 
 #endif

@@ -36,7 +36,8 @@ typedef struct esc_schedule {
  * ESC_INTERRUPTED when *stop was set before all had finished, ESC_OUT_OF_TIME when
  * seconds_max had passed: members in flight are in the checkpoint then. A checkpoint that
  * fails on the way is warned of, and the one before it stays. */
-esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_schedule *schedule,
-                     esc_results *results, esc_progress *progress, char engine_text[128]);
+esc_status esc_schedule_train(const esc_problem *problem, const esc_plan *plan,
+                              esc_schedule *schedule, esc_results *results, esc_progress *progress,
+                              char engine_text[128]);
 
 #endif

@@ -40,7 +40,7 @@ static int placeholder(char letter, int64_t shard, char text[24]) {
   return is_number(value) ? snprintf(text, 24, "%s", value) : -1;
 }
 
-esc_status esc_shard_expand(const char *path, int64_t shard, char *out, size_t size) {
+esc_status esc_shard_expand_path(const char *path, int64_t shard, char *out, size_t size) {
   size_t used = 0;
   char text[24];
   for (const char *c = path; *c; c++) {
@@ -108,7 +108,7 @@ static void read_shard(const char *path, const char *suffix, char text[64]) {
   } else if (!strcmp(suffix, ".checkpoint")) {
     (void)esc_checkpoint_read(path, &checkpoint, NULL);
   } else if (!*suffix && esc_store_read(path, &result) == ESC_OK) {
-    const char *said = esc_results_get(result, "shard");
+    const char *said = esc_results_attribute_text(result, "shard");
     snprintf(text, 64, "%s", said ? said : "");
   }
   esc_results_free(result);
@@ -119,7 +119,7 @@ static void read_shard(const char *path, const char *suffix, char text[64]) {
 static int64_t shards_of_task(const char *output, int64_t task, char path[PATH_MAX]) {
   static const char *const suffix[] = {"", ".journal", ".checkpoint"};
   char text[64], name[PATH_MAX - 32];
-  if (esc_shard_expand(output, task, name, sizeof name) != ESC_OK) return 0;
+  if (esc_shard_expand_path(output, task, name, sizeof name) != ESC_OK) return 0;
   for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++) {
     long long shard = -1, shards = 0;
     snprintf(path, PATH_MAX, "%s%s", name, suffix[i]);
@@ -140,7 +140,7 @@ static int64_t task_of_entry(const char *pattern, const char *entry) {
            entry + before);
   if (!is_number(digits)) return -1;
   const int64_t task = atoll(digits);
-  if (esc_shard_expand(pattern, task, name, sizeof name) != ESC_OK) return -1;
+  if (esc_shard_expand_path(pattern, task, name, sizeof name) != ESC_OK) return -1;
   const size_t length = strlen(name);
   if (strncmp(name, entry, length) != 0) return -1;
   for (int i = 0; esc_names_suffixes[i]; i++)
@@ -168,7 +168,7 @@ static esc_status find_shards(const char *output, int64_t task, int64_t *shards,
   esc_status status = ESC_OK;
   char here[PATH_MAX], pattern[PATH_MAX], expanded[PATH_MAX];
   *shards = 0;
-  ESC_TRY(esc_shard_expand(output, task, expanded, sizeof expanded));
+  ESC_TRY(esc_shard_expand_path(output, task, expanded, sizeof expanded));
   snprintf(pattern, sizeof pattern, "%s", output);
   const char *name = basename(pattern), *directory = dirname(expanded);
   *shards = shards_of_task(output, task, path);

@@ -16,6 +16,6 @@ esc_status esc_shard_choose(const char *asked, const char *output, int64_t *shar
 
 /* Copies `path` with %a as the shard's number, %A and %j as Slurm's of array and job, which have to
  * be there. */
-esc_status esc_shard_expand(const char *path, int64_t shard, char *out, size_t size);
+esc_status esc_shard_expand_path(const char *path, int64_t shard, char *out, size_t size);
 
 #endif

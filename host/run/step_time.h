@@ -20,6 +20,7 @@ typedef struct esc_step_timing {
  * no loss passes: the steps are those of a network that trains. *seconds is the time over the steps
  * that were made (networks that have diverged make none); where all diverge in the first step, that
  * step's, with the drawing of the weights. `text` (size) describes the engine. */
-esc_status esc_step_time(const esc_step_timing *what, double *seconds, char *text, size_t size);
+esc_status esc_step_time_measure(const esc_step_timing *what, double *seconds, char *text,
+                                 size_t size);
 
 #endif

@@ -18,10 +18,10 @@ typedef struct esc_worker_request {
 
 /* Writes a request into a file in memory, open for reading at its start: *descriptor, to be closed.
  */
-esc_status esc_worker_write(const char *spec, const esc_run_options *options, int lock,
-                            int *descriptor);
+esc_status esc_worker_request_write(const char *spec, const esc_run_options *options, int lock,
+                                    int *descriptor);
 
 /* Reads one. ESC_BAD_INPUT for anything else. Free out->text in either case. */
-esc_status esc_worker_read(int descriptor, esc_worker_request *out);
+esc_status esc_worker_request_read(int descriptor, esc_worker_request *out);
 
 #endif

@@ -17,5 +17,5 @@ esc_status esc_activation_from_text(const char *text, esc_activation *out) {
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%s: is not an activation; there are %.*sor poly:a0,a1,... (1 to %d "
                   "coefficients)",
-                  esc_show(text, strlen(text)).text, named, names, ESC_POLYNOMIAL_TERMS_MAX);
+                  esc_text_quote(text, strlen(text)).text, named, names, ESC_POLYNOMIAL_TERMS_MAX);
 }

@@ -57,11 +57,11 @@ static bool is_allowed(const char *key, const char *const *allowed) {
 }
 
 /* The first key of `one` that `other` lacks, or has with another value. */
-static bool first_difference(const char *one, const char *other, const char *const *allowed,
+static bool first_difference(const char *first, const char *second, const char *const *allowed,
                              entry *a, entry *b) {
-  for (reader r = {.at = one}; next_entry(&r, a);) {
+  for (reader r = {.at = first}; next_entry(&r, a);) {
     if (is_allowed(a->key, allowed)) continue;
-    if (!find(other, a->key, b) || a->length != b->length ||
+    if (!find(second, a->key, b) || a->length != b->length ||
         memcmp(a->value, b->value, (size_t)a->length) != 0)
       return true;
   }
@@ -69,25 +69,25 @@ static bool first_difference(const char *one, const char *other, const char *con
 }
 
 /* The value from a little before byte `from`, where long values begin to differ. */
-static esc_shown show(const entry *e, int from) {
+static esc_quoted show(const entry *e, int from) {
   char text[256];
   const int skip = e->length < 60 || from < 24 ? 0 : from - 20;
-  if (e->length < 0) return esc_show("absent", strlen("absent"));
+  if (e->length < 0) return esc_text_quote("absent", strlen("absent"));
   const int used =
       snprintf(text, sizeof text, "%s%.*s", skip ? "..." : "", e->length - skip, e->value + skip);
-  return esc_show(text, used < (int)sizeof text ? (size_t)used : sizeof text - 1);
+  return esc_text_quote(text, used < (int)sizeof text ? (size_t)used : sizeof text - 1);
 }
 
-bool esc_spec_differ(const char *one, const char *other, const char *const *allowed,
+bool esc_spec_differ(const char *first, const char *second, const char *const *allowed,
                      esc_spec_difference *out) {
   entry a, b;
   int same = 0;
-  if (!first_difference(one, other, allowed, &a, &b) &&
-      !first_difference(other, one, allowed, &b, &a))
+  if (!first_difference(first, second, allowed, &a, &b) &&
+      !first_difference(second, first, allowed, &b, &a))
     return false;
   const char *key = a.length < 0 ? b.key : a.key;
   while (same < a.length && same < b.length && a.value[same] == b.value[same]) same++;
-  *out = (esc_spec_difference){esc_show(key, strlen(key)), show(&a, same), show(&b, same)};
+  *out = (esc_spec_difference){esc_text_quote(key, strlen(key)), show(&a, same), show(&b, same)};
   return true;
 }
 
@@ -126,7 +126,7 @@ static esc_status refuse_key(const char *path, const esc_spec_difference *d) {
                         ? ", which would change the members that were censored"
                         : "";
   return ESC_FAIL(ESC_BAD_INPUT, "%s: %s was %s and is %s now%s; %s", path, d->key.text,
-                  d->one.text, d->other.text, why, hint);
+                  d->first.text, d->second.text, why, hint);
 }
 
 esc_status esc_spec_check_growth(const char *path, const char *before_text, const esc_spec *now,

@@ -12,12 +12,12 @@
 
 /* The first key that differs. Long values are shown from where they begin to. */
 typedef struct esc_spec_difference {
-  esc_shown key, one, other; /* a value "absent": that spec lacks the key */
+  esc_quoted key, first, second; /* a value "absent": that spec lacks the key */
 } esc_spec_difference;
 
 /* True if a key differs that is not among `allowed` (ended by NULL; a section's name
  * stands for all its keys). */
-bool esc_spec_differ(const char *one, const char *other, const char *const *allowed,
+bool esc_spec_differ(const char *first, const char *second, const char *const *allowed,
                      esc_spec_difference *out);
 
 /* ESC_OK if the spec `now` (resolved: now_text) describes the same experiment as `before`

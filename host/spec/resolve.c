@@ -37,7 +37,7 @@ static void print_text(FILE *out, const char *text) {
 /* The schema's word for an enumerator. */
 static void print_word(FILE *out, const char *path, int index) {
   int length;
-  const char *word = esc_word_at(esc_schema_find(path)->words, index, &length);
+  const char *word = esc_choice_get(esc_schema_find(path)->choices, index, &length);
   fprintf(out, "%.*s\n", length, word);
 }
 

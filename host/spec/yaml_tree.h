@@ -48,27 +48,27 @@ typedef struct esc_node {
   int word;
 } esc_node;
 
-typedef struct esc_place {
+typedef struct esc_location {
   char text[256];
-} esc_place;
+} esc_location;
 
 /* Builds the tree of the one document in `text`. */
 esc_status esc_yaml_parse(const esc_source *source, const char *text, size_t length,
                           esc_node **out);
 
 /* "sweep.yaml:12" or "argument 3": of the value, and of its key. */
-esc_place esc_node_place(const esc_node *node);
-esc_place esc_node_key_place(const esc_node *node);
+esc_location esc_node_location(const esc_node *node);
+esc_location esc_node_key_location(const esc_node *node);
 
 /* The value of `key` in a mapping, or NULL. */
 esc_node *esc_node_get(const esc_node *mapping, const char *key);
 
 /* Makes `value` the value of `key` in `mapping`, in place of an earlier one.
  * The mapping owns it from here; when this fails it is freed. */
-esc_status esc_node_put(esc_node *mapping, const char *key, esc_node *value);
+esc_status esc_node_set(esc_node *mapping, const char *key, esc_node *value);
 
 /* An empty mapping whose place is that of `parent`. NULL when out of memory. */
-esc_node *esc_node_mapping(const esc_node *parent);
+esc_node *esc_node_create_mapping(const esc_node *parent);
 
 void esc_node_free(esc_node *node);
 

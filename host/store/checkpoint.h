@@ -28,7 +28,7 @@ typedef struct esc_checkpoint_reader {
   /* As in esc_journal_reader; NULL: only the very same text may continue. */
   esc_status (*identity)(void *context, const char *path, esc_identity found);
   /* Whether `member` still needs its state; NULL: all do. */
-  bool (*wanted)(void *context, esc_member_key member);
+  bool (*is_needed)(void *context, esc_member_key member);
 } esc_checkpoint_reader;
 
 /* How a run opens its checkpoint. */
@@ -51,18 +51,19 @@ esc_status esc_checkpoint_open(const esc_checkpoint_request *request, esc_checkp
 const char *esc_checkpoint_warning(const esc_checkpoint *checkpoint);
 
 /* Reads the state of `member` if it waits: *found. It waits no longer then. */
-esc_status esc_checkpoint_take(esc_checkpoint *checkpoint, esc_member_key member, void *state,
-                               bool *found);
+esc_status esc_checkpoint_restore(esc_checkpoint *checkpoint, esc_member_key member, void *state,
+                                  bool *found);
 
 /* Members that wait. */
-int64_t esc_checkpoint_waiting(const esc_checkpoint *checkpoint);
+int64_t esc_checkpoint_count_pending(const esc_checkpoint *checkpoint);
 
 /* Writes a new checkpoint: begin, add each of `count` members in flight, commit, which
  * adds those that wait. After a failure nothing has changed, and `abandon` ends it. */
-esc_status esc_checkpoint_begin(esc_checkpoint *checkpoint, int64_t count);
-esc_status esc_checkpoint_add(esc_checkpoint *checkpoint, esc_member_key member, const void *state);
-esc_status esc_checkpoint_commit(esc_checkpoint *checkpoint);
-void esc_checkpoint_abandon(esc_checkpoint *checkpoint);
+esc_status esc_checkpoint_write_begin(esc_checkpoint *checkpoint, int64_t count);
+esc_status esc_checkpoint_write_member(esc_checkpoint *checkpoint, esc_member_key member,
+                                       const void *state);
+esc_status esc_checkpoint_write_commit(esc_checkpoint *checkpoint);
+void esc_checkpoint_write_abort(esc_checkpoint *checkpoint);
 
 /* Frees it (NULL is fine); with `remove` deletes both files. */
 void esc_checkpoint_close(esc_checkpoint *checkpoint, bool remove);

@@ -11,7 +11,7 @@ static const char signature[] = "GCOL\1"; /* with the version */
  * be looked at: true collections do not overlap, and none of their objects is below 16 bytes. */
 typedef struct image {
   const char *path, *bytes;
-  size_t size, length_size, objects_left;
+  size_t size, length_size, objects_remaining;
 } image;
 
 /* Little-endian. */
@@ -46,14 +46,14 @@ static esc_status check_collection(image *m, size_t start) {
   const uint64_t declared = read_number(m, start + BEFORE_SIZE, m->length_size);
   const size_t end = start + (declared < rest ? (size_t)declared : rest);
   for (size_t at = start + header; at + header <= end;) {
-    if (m->objects_left == 0) return refuse(m, start, "overlaps others");
-    m->objects_left--;
+    if (m->objects_remaining == 0) return refuse(m, start, "overlaps others");
+    m->objects_remaining--;
     const bool is_free = read_number(m, at, 2) == 0; /* index 0, whose size has its header in it */
     const uint64_t size = read_number(m, at + BEFORE_SIZE, m->length_size);
-    const size_t taken = is_free ? 0 : header, most = end - at - taken;
-    if (size > most || (is_free && size == 0))
+    const size_t header_bytes = is_free ? 0 : header, size_max = end - at - header_bytes;
+    if (size > size_max || (is_free && size == 0))
       return refuse(m, start, "has an object that does not end inside it");
-    at += is_free ? (size_t)size : taken + round_up((size_t)size);
+    at += is_free ? (size_t)size : header_bytes + round_up((size_t)size);
   }
   return ESC_OK;
 }

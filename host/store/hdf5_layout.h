@@ -20,8 +20,8 @@ enum {
   ESC_COORDINATES = 4, /* one an axis; that of ESC_AXIS_NONE is `member` */
   ESC_VARIABLES = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
   ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + 2 * ESC_OBSERVABLES, /* with coordinate `snapshot` */
-  ESC_DIGEST_TEXT = 17,                                      /* 16 hexadecimal digits */
-  ESC_SEAL_BYTES = 24,
+  ESC_CHECKSUM_TEXT_SIZE = 17,                               /* 16 hexadecimal digits */
+  ESC_FILE_CHECKSUM_BYTES = 24,
 };
 #undef ESC_COUNT_ONE
 
@@ -46,7 +46,7 @@ typedef struct esc_layout {
 } esc_layout;
 
 /* Points at the arrays of `results`, and into itself: do not copy. */
-void esc_layout_make(const esc_results *results, esc_layout *layout);
+void esc_layout_init(const esc_results *results, esc_layout *layout);
 
 /* ESC_BAD_INPUT unless a result file can have this shape. */
 esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thresholds,
@@ -56,27 +56,28 @@ esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thr
 size_t esc_layout_row_bytes(const esc_layout *layout, const esc_layout_column *column);
 
 /* XXH3-64 of all columns' bytes (little-endian) in order, as hexadecimal text. */
-esc_status esc_layout_digest(const esc_layout *layout, char text[ESC_DIGEST_TEXT]);
+esc_status esc_layout_checksum(const esc_layout *layout, char text[ESC_CHECKSUM_TEXT_SIZE]);
 
 /* Fills the seal behind an image of `size` bytes; room for it is there. */
-void esc_seal_write(char *image, size_t size);
+void esc_file_checksum_write(char *image, size_t size);
 
 /* ESC_BAD_INPUT, saying what is wrong, unless the `size` bytes are an image with
  * its seal; *image_size leaves out the seal. */
-esc_status esc_seal_verify(const char *path, const char *bytes, size_t size, size_t *image_size);
+esc_status esc_file_checksum_verify(const char *path, const char *bytes, size_t size,
+                                    size_t *image_size);
 
 /* Whether an HDF5 file without a seal lacks its end. */
-bool esc_image_is_cut_short(const char *bytes, size_t size);
+bool esc_image_is_truncated(const char *bytes, size_t size);
 
 /* A file being written or read in memory, for its messages. */
 typedef struct esc_hdf5 {
-  const char *path, *cannot; /* "cannot write" or "cannot read" */
-  esc_status fault;          /* what a failure of HDF5 is then */
-  bool foreign;              /* not as we wrote it: read what is there */
+  const char *path, *action; /* "cannot write" or "cannot read" */
+  esc_status failure_status; /* what a failure of HDF5 is then */
+  bool unverified;           /* not as we wrote it: read what is there */
   hid_t file, text;          /* text: the type of variable-length UTF-8 strings */
-  H5E_auto2_t print;         /* how HDF5 printed errors before */
-  void *print_data;
-  unsigned plugins; /* which HDF5 loaded before */
+  H5E_auto2_t error_printer; /* how HDF5 printed errors before */
+  void *error_printer_data;
+  unsigned plugin_state; /* which HDF5 loaded before */
 } esc_hdf5;
 
 /* What HDF5 calls a file in memory. It first tries to open even that, so the name

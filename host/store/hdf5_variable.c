@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-  DEFLATE_MOST = 1100, /* deflate packs less than this many bytes into one */
+  DEFLATE_RATIO_MAX = 1100, /* deflate packs less than this many bytes into one */
   CHUNK_BYTES_MAX = 1 << 26,
 };
 
@@ -170,7 +170,7 @@ esc_status esc_hdf5_variable_check_stored(const esc_hdf5 *h, const esc_hdf5_vari
   const double bytes = size_of(v), stored = (double)H5Dget_storage_size(v->dataset);
   ESC_HDF5_TRY(h, v->name, creation = H5Dget_create_plist(v->dataset));
   ESC_HDF5_TRY(h, v->name, filters = H5Pget_nfilters(creation));
-  if (bytes > stored * (filters > 0 ? DEFLATE_MOST : 1))
+  if (bytes > stored * (filters > 0 ? DEFLATE_RATIO_MAX : 1))
     status = ESC_FAIL(ESC_BAD_INPUT,
                       "%s: %s claims %.0f bytes of numbers, more than the %.0f stored bytes can "
                       "hold",

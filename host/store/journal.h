@@ -75,7 +75,7 @@ esc_status esc_journal_open_snapshots(const esc_journal_request *request, int le
 esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const void *row);
 
 /* Appends a segment, or with `begins` false what the last one has become. */
-esc_status esc_journal_note_segment(esc_journal *journal, const char *text, bool begins);
+esc_status esc_journal_append_segment(esc_journal *journal, const char *text, bool begins);
 
 /* fdatasync: records appended before this survive a power loss. A journal that was removed
  * meanwhile is written anew; one that another program cut or replaced is ESC_IO_FAILED. */
@@ -83,10 +83,10 @@ esc_status esc_journal_sync(esc_journal *journal);
 
 /* Records that a sync has confirmed and that are found when the file of that name is read again;
  * syncs first. The last message stays. */
-int64_t esc_journal_confirmed(esc_journal *journal);
+int64_t esc_journal_count_synced(esc_journal *journal);
 
 /* Records in it, earlier runs' too. */
-int64_t esc_journal_records(const esc_journal *journal);
+int64_t esc_journal_count_records(const esc_journal *journal);
 
 /* Closes; with `remove` also deletes the file (after the result is published), as
  * it does with a journal that holds neither a member nor a segment beyond its begin. */
@@ -94,12 +94,12 @@ void esc_journal_close(esc_journal *journal, bool remove);
 
 /* What a journal at any path holds, found without changing or locking it. */
 typedef struct esc_journal_summary {
-  int thresholds, layers;               /* 0, length of a snapshot's observations: of snapshots */
-  int64_t members;                      /* of the sweep or shard */
-  int64_t records;                      /* whole ones */
-  int64_t damages;                      /* places of damage */
-  int64_t damaged_bytes, damaged_first; /* bytes in them all, offset of the first */
-  bool snapshots;                       /* its records are snapshots */
+  int thresholds, layers;  /* 0, length of a snapshot's observations: of snapshots */
+  int64_t members;         /* of the sweep or shard */
+  int64_t records;         /* whole ones */
+  int64_t damaged_regions; /* places of damage */
+  int64_t damaged_bytes, first_damaged_offset; /* bytes in them all, offset of the first */
+  bool snapshots;                              /* its records are snapshots */
   bool readable; /* its rows are those of this version: the reader was shown them */
   bool locked;   /* a run is writing it now */
 } esc_journal_summary;

@@ -27,89 +27,90 @@
 enum {
   ESC_JOURNAL_VERSION = 3,
   ESC_JOURNAL_PAYLOAD_MAX = 1 << 26, /* larger than any spec and any row */
-  ESC_JOURNAL_FILLER = 'x',          /* covers damage too short for a void */
+  ESC_JOURNAL_PAD_BYTE = 'x',        /* covers damage too short for a void */
 };
-#define ESC_JOURNAL_PART_MAGIC 0x54525045u /* "EPRT" */
+#define ESC_JOURNAL_ENTRY_MAGIC 0x54525045u /* "EPRT" */
 
 typedef struct esc_journal_header {
   char magic[8];
   uint32_t version;
   uint16_t thresholds, layers;
   uint32_t row_size, identity_size;
-  uint64_t identity, table;
-  uint64_t check; /* of all before it */
+  uint64_t identity, schema;
+  uint64_t checksum; /* of all before it */
 } esc_journal_header;
 
 _Static_assert(sizeof(esc_journal_header) == 48, "the header has no padding");
 
-typedef enum esc_journal_kind {
-  ESC_PART_RECORD = 1,
-  ESC_PART_IDENTITY,
-  ESC_PART_SEGMENT_BEGIN,
-  ESC_PART_SEGMENT,
-  ESC_PART_START, /* copy of the header and of the first identity */
-  ESC_PART_VOID
-} esc_journal_kind;
+typedef enum esc_journal_entry_kind {
+  ESC_ENTRY_RECORD = 1,
+  ESC_ENTRY_IDENTITY,
+  ESC_ENTRY_SEGMENT_BEGIN,
+  ESC_ENTRY_SEGMENT,
+  ESC_ENTRY_HEADER_COPY, /* copy of the header and of the first identity */
+  ESC_ENTRY_PADDING
+} esc_journal_entry_kind;
 
-typedef struct esc_journal_part {
+typedef struct esc_journal_entry_header {
   uint32_t magic, kind, size; /* of the payload, which follows with its checksum behind it */
-  uint32_t check;             /* of all before it */
-} esc_journal_part;
+  uint32_t checksum;          /* of all before it */
+} esc_journal_entry_header;
 
-_Static_assert(sizeof(esc_journal_part) == 16, "a part's head has no padding");
+_Static_assert(sizeof(esc_journal_entry_header) == 16, "a part's head has no padding");
 
-enum { ESC_JOURNAL_PART_LEAST = sizeof(esc_journal_part) + sizeof(uint64_t) };
+enum { ESC_JOURNAL_ENTRY_MIN = sizeof(esc_journal_entry_header) + sizeof(uint64_t) };
 
 /* Bytes that are no whole part, between whole ones. */
-typedef struct esc_journal_gap {
+typedef struct esc_journal_region {
   off_t offset, size;
-} esc_journal_gap;
+} esc_journal_region;
 
 struct esc_journal {
   char *path;
-  const char *what; /* name of its records in messages */
+  const char *record_name; /* name of its records in messages */
   int fd;
   esc_journal_header header; /* as this run writes it, and once opened as it is in the file */
   char *identity;            /* payload of this run's; NULL: it only reads */
   size_t identity_size;
-  char *first;                      /* payload of the first identity in the file; owned */
-  const esc_journal_reader *reader; /* while opening */
-  esc_journal_warn *warn;           /* NULL: silent */
-  char *buffer;                     /* bytes being read, or a part being written */
-  size_t capacity;                  /* of the buffer */
-  off_t window;                     /* offset in the file of the buffer's first byte */
-  size_t filled;                    /* bytes read into it */
-  off_t size;                       /* of the file when reading began */
-  off_t work;                       /* bytes read and hashed in search of whole parts */
-  esc_journal_gap *gap;             /* damaged bytes; owned */
-  int64_t gaps;
-  bool start_damaged;     /* the header or the first identity, which the copy replaces */
-  bool start_copied;      /* a whole copy of the start is in the file */
-  uint64_t last_identity; /* hash of the newest in the file */
-  off_t end;              /* of the whole parts in the file */
-  int64_t records;        /* whole ones in the file */
-  int64_t notes;          /* of segments behind their begin */
-  int64_t synced;         /* of the records, those that a sync has confirmed */
-  off_t synced_end;       /* what a sync has confirmed ends here */
-  bool torn;              /* a failed append could not be undone */
-  bool unreliable;        /* a sync failed: the system may have dropped what it did not write */
-  bool ready;             /* opened: locked, header written */
-  bool empty;             /* when it was locked: removed again if it cannot be started */
+  char *first_identity;               /* payload of the first identity in the file; owned */
+  const esc_journal_reader *reader;   /* while opening */
+  esc_journal_warn *warn;             /* NULL: silent */
+  char *buffer;                       /* bytes being read, or a part being written */
+  size_t capacity;                    /* of the buffer */
+  off_t window;                       /* offset in the file of the buffer's first byte */
+  size_t filled;                      /* bytes read into it */
+  off_t size;                         /* of the file when reading began */
+  off_t scanned_bytes;                /* bytes read and hashed in search of whole parts */
+  esc_journal_region *damaged_region; /* damaged bytes; owned */
+  int64_t damaged_regions;
+  bool header_damaged;     /* the header or the first identity, which the copy replaces */
+  bool has_header_copy;    /* a whole copy of the start is in the file */
+  uint64_t last_identity;  /* hash of the newest in the file */
+  off_t end;               /* of the whole parts in the file */
+  int64_t records;         /* whole ones in the file */
+  int64_t segment_updates; /* of segments behind their begin */
+  int64_t synced;          /* of the records, those that a sync has confirmed */
+  off_t synced_bytes;      /* what a sync has confirmed ends here */
+  bool has_torn_tail;      /* a failed append could not be undone */
+  bool sync_failed;        /* a sync failed: the system may have dropped what it did not write */
+  bool is_open;            /* opened: locked, header written */
+  bool was_empty;          /* when it was locked: removed again if it cannot be started */
 };
 
-uint64_t esc_journal_header_check(const esc_journal_header *header);
+uint64_t esc_journal_header_checksum(const esc_journal_header *header);
 
 /* Checksums of a part's head and of head and payload; `seed` is the first identity's hash. */
-uint32_t esc_journal_head_check(const esc_journal_part *head, uint64_t seed);
-uint64_t esc_journal_part_check(const char *bytes, size_t size, uint64_t seed);
+uint32_t esc_journal_entry_header_checksum(const esc_journal_entry_header *head, uint64_t seed);
+uint64_t esc_journal_entry_checksum(const char *bytes, size_t size, uint64_t seed);
 
 /* Fills the head of a part of `size` bytes. */
-esc_journal_part esc_journal_make_part(esc_journal_kind kind, size_t size, uint64_t seed);
+esc_journal_entry_header esc_journal_make_entry_header(esc_journal_entry_kind kind, size_t size,
+                                                       uint64_t seed);
 
 /* Seed of the checksums of parts of this kind. */
-uint64_t esc_journal_seed(const esc_journal *journal, uint32_t kind);
+uint64_t esc_journal_checksum_seed(const esc_journal *journal, uint32_t kind);
 
-uint64_t esc_journal_table_hash(bool snapshots);
+uint64_t esc_journal_schema_hash(bool snapshots);
 
 /* A journal object of `result_path` with `suffix`, nothing opened. */
 esc_status esc_journal_allocate(const char *result_path, const char *suffix, const char *what,
@@ -123,11 +124,11 @@ esc_status esc_journal_reserve(esc_journal *journal, size_t size);
 
 /* Checks the header of the open file and shows the first identity to the reader. A file that
  * ends within its start is a run that died while starting: *fresh. */
-esc_status esc_journal_check_start(esc_journal *journal, bool *fresh);
+esc_status esc_journal_read_header(esc_journal *journal, bool *is_new);
 
 /* Shows the reader the whole parts behind the start and notes the gaps between them; sets end,
  * records, notes. What ends the file as a crash leaves it is no gap. */
-esc_status esc_journal_visit_parts(esc_journal *journal);
+esc_status esc_journal_read_entries(esc_journal *journal);
 
 /* Bytes of all gaps. */
 off_t esc_journal_damaged_bytes(const esc_journal *journal);

@@ -22,19 +22,19 @@ static const char lock_magic[] = "escapement lock";
 struct esc_lock {
   char *path;
   int fd;
-  bool borrowed;   /* the run holds it elsewhere, or its parent does: the file stays */
-  esc_lock *whole; /* of the run that this output is a part of, or NULL */
+  bool is_shared;   /* the run holds it elsewhere, or its parent does: the file stays */
+  esc_lock *parent; /* of the run that this output is a part of, or NULL */
 };
 
 /* Who holds a lock, as its file says; pid 0: it does not. */
-typedef struct holder {
+typedef struct lock_holder {
   long pid;
   unsigned long long started; /* of the process, in clock ticks since boot: pids come again */
   char host[72], since[32];
-} holder;
+} lock_holder;
 
 /* When a process began; 0 if it is gone (or a zombie), or the system does not say. */
-static unsigned long long start_of(long pid) {
+static unsigned long long process_start_time(long pid) {
   char path[48], text[1024];
   unsigned long long started = 0;
   char state = 0;
@@ -53,8 +53,8 @@ static unsigned long long start_of(long pid) {
   return state == 'Z' || state == 'X' ? 0 : started;
 }
 
-static holder this_process(void) {
-  holder h = {.pid = (long)getpid(), .started = start_of((long)getpid())};
+static lock_holder this_process(void) {
+  lock_holder h = {.pid = (long)getpid(), .started = process_start_time((long)getpid())};
   struct tm parts;
   const time_t now = time(NULL);
   if (gethostname(h.host, sizeof h.host - 1) != 0 || !h.host[0]) strcpy(h.host, "?");
@@ -64,8 +64,9 @@ static holder this_process(void) {
 }
 
 /* Whether the process ended; of one on another machine nobody here can tell. */
-static bool is_gone(const holder *h, const holder *here) {
-  return h->pid && h->started && !strcmp(h->host, here->host) && start_of(h->pid) != h->started;
+static bool is_gone(const lock_holder *h, const lock_holder *here) {
+  return h->pid && h->started && !strcmp(h->host, here->host) &&
+         process_start_time(h->pid) != h->started;
 }
 
 static ssize_t read_text(int fd, char text[TEXT_MAX]) {
@@ -74,9 +75,9 @@ static ssize_t read_text(int fd, char text[TEXT_MAX]) {
   return size;
 }
 
-static holder read_holder(int fd) {
+static lock_holder read_lock_holder(int fd) {
   char text[TEXT_MAX];
-  holder h = {0};
+  lock_holder h = {0};
   read_text(fd, text);
   if (sscanf(text, "escapement lock: process %ld started %llu host %71s since %31s", &h.pid,
              &h.started, h.host, h.since) != 4)
@@ -85,8 +86,8 @@ static holder read_holder(int fd) {
 }
 
 /* The lock counts, not what the file says: a full disk is no failure. */
-static void write_holder(int fd) {
-  const holder h = this_process();
+static void write_lock_holder(int fd) {
+  const lock_holder h = this_process();
   char text[TEXT_MAX];
   const int size = snprintf(text, sizeof text, "%s: process %ld started %llu host %s since %s\n",
                             lock_magic, h.pid, h.started, h.host, h.since);
@@ -95,7 +96,7 @@ static void write_holder(int fd) {
 
 /* Whether the program made a file that begins so: it is empty, or begins as a lock does, perhaps
  * with zeros where a loss of power kept bytes from the disk. */
-static bool is_lock_text(const char *text, size_t size) {
+static bool is_lock_file_text(const char *text, size_t size) {
   const size_t known = sizeof lock_magic - 1;
   for (size_t i = 0; i < size && i < known; i++)
     if (text[i] && text[i] != lock_magic[i]) return false;
@@ -111,7 +112,7 @@ static esc_status check_is_lock(const esc_lock *l) {
     return ESC_FAIL(ESC_IO_FAILED,
                     "%s: cannot read the lock of the output: %s; nothing was started", l->path,
                     strerror(errno));
-  if (is_lock_text(text, (size_t)size)) return ESC_OK;
+  if (is_lock_file_text(text, (size_t)size)) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%s: not a lock of this program, which needs the name; rename that file, or name "
                   "another output with -o",
@@ -125,7 +126,7 @@ static bool is_in_place(const char *path, int fd) {
          ours.st_ino == named.st_ino;
 }
 
-static int lock_file(int fd, int how) {
+static int flock_retry(int fd, int how) {
   int result;
   do {
     result = flock(fd, how);
@@ -135,12 +136,12 @@ static int lock_file(int fd, int how) {
 
 static esc_status open_file(esc_lock *l) {
   struct stat info;
-  l->fd = esc_io_above_standard(
+  l->fd = esc_io_move_above_stderr(
       open(l->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
   if (l->fd < 0 && errno == ELOOP)
     return ESC_FAIL(ESC_BAD_INPUT, "%s: is a symbolic link, which no lock is; delete it", l->path);
   if (l->fd < 0 || fstat(l->fd, &info) != 0)
-    return ESC_FAIL(esc_io_status(errno), "%s: cannot lock the output: %s", l->path,
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot lock the output: %s", l->path,
                     strerror(errno));
   if (!S_ISREG(info.st_mode))
     return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file, so not a lock", l->path);
@@ -148,7 +149,7 @@ static esc_status open_file(esc_lock *l) {
   return check_is_lock(l);
 }
 
-static esc_status refuse(const esc_lock *l, const holder *h) {
+static esc_status refuse(const esc_lock *l, const lock_holder *h) {
   const int output = (int)(strlen(l->path) - strlen(".lock"));
   if (!h->pid)
     return ESC_FAIL(
@@ -158,15 +159,15 @@ static esc_status refuse(const esc_lock *l, const holder *h) {
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%.*s: another run is writing this output: process %ld on %s, since %s; wait for "
                   "it, stop it, or name another with -o",
-                  output, l->path, h->pid, esc_show(h->host, strlen(h->host)).text,
-                  esc_show(h->since, strlen(h->since)).text);
+                  output, l->path, h->pid, esc_text_quote(h->host, strlen(h->host)).text,
+                  esc_text_quote(h->since, strlen(h->since)).text);
 }
 
 /* Until whoever holds the lock lets it go, or the caller stops the wait. */
 static esc_status wait_for_lock(const esc_lock *l, const atomic_bool *stop) {
   const struct timespec pause = {0, 20000000};
   int error;
-  while ((error = lock_file(l->fd, LOCK_EX | LOCK_NB)) == EWOULDBLOCK) {
+  while ((error = flock_retry(l->fd, LOCK_EX | LOCK_NB)) == EWOULDBLOCK) {
     if (stop && atomic_load(stop))
       return ESC_FAIL(ESC_INTERRUPTED,
                       "interrupted before training: %s was held by another process", l->path);
@@ -178,9 +179,9 @@ static esc_status wait_for_lock(const esc_lock *l, const atomic_bool *stop) {
 
 /* Another descriptor holds the lock, which is not of this run. */
 static esc_status wait_or_refuse(const esc_lock *l, const esc_lock_request *r) {
-  const holder here = this_process(), there = read_holder(l->fd);
+  const lock_holder here = this_process(), there = read_lock_holder(l->fd);
   if (!is_gone(&there, &here)) return refuse(l, &there);
-  r->note(
+  r->log(
       "%s: process %ld has ended, but its workers are still saving; this run starts when they have "
       "ended",
       l->path, there.pid);
@@ -189,12 +190,12 @@ static esc_status wait_or_refuse(const esc_lock *l, const esc_lock_request *r) {
 
 /* On a file system without locks the file alone has to tell of a run, which it can of one on this
  * machine. */
-static esc_status go_without(const esc_lock *l, const esc_lock_request *r, int error) {
-  const holder here = this_process(), there = read_holder(l->fd);
+static esc_status proceed_without_lock(const esc_lock *l, const esc_lock_request *r, int error) {
+  const lock_holder here = this_process(), there = read_lock_holder(l->fd);
   if (there.pid && there.started && !strcmp(there.host, here.host) && !is_gone(&there, &here))
     return refuse(l, &there);
-  if (!l->whole)
-    r->note(
+  if (!l->parent)
+    r->log(
         "warning: %s: this file system has no locks (%s); nothing stops a run on another machine "
         "from writing this output too",
         l->path, strerror(error));
@@ -202,11 +203,11 @@ static esc_status go_without(const esc_lock *l, const esc_lock_request *r, int e
 }
 
 static esc_status lock_open_file(esc_lock *l, const esc_lock_request *r) {
-  l->borrowed = r->held && is_in_place(l->path, r->held->fd);
-  if (l->borrowed) return ESC_OK;
-  const int error = lock_file(l->fd, LOCK_EX | LOCK_NB);
+  l->is_shared = r->held && is_in_place(l->path, r->held->fd);
+  if (l->is_shared) return ESC_OK;
+  const int error = flock_retry(l->fd, LOCK_EX | LOCK_NB);
   if (error == 0) return ESC_OK;
-  return error == EWOULDBLOCK ? wait_or_refuse(l, r) : go_without(l, r, error);
+  return error == EWOULDBLOCK ? wait_or_refuse(l, r) : proceed_without_lock(l, r, error);
 }
 
 static void close_file(esc_lock *l) {
@@ -220,7 +221,7 @@ static esc_status acquire(esc_lock *l, const esc_lock_request *r) {
     ESC_TRY(open_file(l));
     ESC_TRY(lock_open_file(l, r));
     if (is_in_place(l->path, l->fd)) {
-      if (!l->borrowed) write_holder(l->fd);
+      if (!l->is_shared) write_lock_holder(l->fd);
       return ESC_OK;
     }
     close_file(l);
@@ -232,8 +233,8 @@ done:
 }
 
 /* The lock that a worker has from its parent: the same open file, of that name still. */
-static esc_status inherit(esc_lock *l, int fd) {
-  const int error = is_in_place(l->path, fd) ? lock_file(fd, LOCK_EX | LOCK_NB) : EWOULDBLOCK;
+static esc_status inherit_parent(esc_lock *l, int fd) {
+  const int error = is_in_place(l->path, fd) ? flock_retry(fd, LOCK_EX | LOCK_NB) : EWOULDBLOCK;
   if (error == EWOULDBLOCK || error == EBADF)
     return ESC_FAIL(
         ESC_BAD_INPUT,
@@ -241,7 +242,7 @@ static esc_status inherit(esc_lock *l, int fd) {
         "replaced or deleted it",
         l->path);
   l->fd = fd;
-  l->borrowed = true;
+  l->is_shared = true;
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   return ESC_OK;
 }
@@ -260,15 +261,15 @@ done:
   return status;
 }
 
-esc_status esc_lock_take(const esc_lock_request *r, esc_lock **out) {
+esc_status esc_lock_acquire(const esc_lock_request *r, esc_lock **out) {
   esc_status status = ESC_OK;
   esc_lock *l = NULL;
   size_t whole;
   int shard, shards;
   ESC_TRY(create(r->output, strlen(r->output), &l));
   if (esc_names_parse_part(r->output, &whole, &shard, &shards)) {
-    ESC_TRY(create(r->output, whole, &l->whole));
-    ESC_TRY(r->inherited >= 0 ? inherit(l->whole, r->inherited) : acquire(l->whole, r));
+    ESC_TRY(create(r->output, whole, &l->parent));
+    ESC_TRY(r->inherited >= 0 ? inherit_parent(l->parent, r->inherited) : acquire(l->parent, r));
   }
   ESC_TRY(acquire(l, r));
   *out = l;
@@ -282,10 +283,10 @@ int esc_lock_descriptor(const esc_lock *lock) { return lock->fd; }
 
 void esc_lock_release(esc_lock *lock) {
   if (!lock) return;
-  if (lock->fd >= 0 && !lock->borrowed && is_in_place(lock->path, lock->fd))
-    esc_io_remove_own(lock->path);
+  if (lock->fd >= 0 && !lock->is_shared && is_in_place(lock->path, lock->fd))
+    esc_io_remove_owned(lock->path);
   close_file(lock);
-  esc_lock_release(lock->whole);
+  esc_lock_release(lock->parent);
   free(lock->path);
   free(lock);
 }

@@ -18,13 +18,13 @@
 typedef struct esc_lock esc_lock;
 
 /* Prints a line: a warning, or what is waited for. */
-typedef void esc_lock_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+typedef void esc_lock_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 typedef struct esc_lock_request {
   const char *output;
   int inherited; /* a worker's descriptor of the lock of the whole, which is its own then; -1: none
                   */
-  esc_lock_note *note;
+  esc_lock_log *log;
   const atomic_bool *stop; /* ends a wait once it is true; NULL: nothing does */
   const esc_lock *held;    /* of the run that asks, which is shared where it is on this output or on
                               the whole of which the output is a part; NULL: none */
@@ -36,7 +36,7 @@ typedef struct esc_lock_request {
  * process, in its threads or one within a callback of the other, exclude each other as those of two
  * processes do; within one run a lock is shared by naming it (`held`). A file system without locks
  * is warned of. ESC_BAD_INPUT if an inherited lock is no longer the output's. */
-esc_status esc_lock_take(const esc_lock_request *request, esc_lock **out);
+esc_status esc_lock_acquire(const esc_lock_request *request, esc_lock **out);
 
 /* The descriptor for workers to inherit (it closes on exec). */
 int esc_lock_descriptor(const esc_lock *lock);

@@ -3,7 +3,7 @@
  * as JSON objects
  *   {start_time, end_time, wall_s, steps, members, ended, backend, precision, engine,
  *    device, threads, slots, host, version, commit, command_line}
- * (and `share`: see esc_segments_share) with steps and members finished in it, and `ended` one of
+ * (and `share`: see esc_segments_scale) with steps and members finished in it, and `ended` one of
  * "finished", "interrupted", "max-time", "failed"; null where the process was killed, whose last
  * steps and seconds are then not counted. */
 #ifndef ESC_SEGMENTS_H
@@ -16,7 +16,7 @@
 
 /* The segments of a result, a new reference; of one that was written before there were
  * segments, a single one from its attributes. */
-json_t *esc_segments_of(const esc_results *results);
+json_t *esc_segments_from_results(const esc_results *results);
 
 /* Adds a segment given as text; `begins` false: it replaces the last. What is no JSON
  * object is left out. */
@@ -24,14 +24,14 @@ void esc_segments_add_text(json_t *segments, const char *text, bool begins);
 
 /* Keeps the first of segments that are the same start of the program: a journal that a crash
  * left beside its published result repeats those of the result. */
-void esc_segments_drop_repeated(json_t *segments);
+void esc_segments_remove_duplicates(json_t *segments);
 
 /* Adds those of `more` that are not there yet. */
 esc_status esc_segments_join(json_t *segments, const json_t *more);
 
 /* Makes steps and seconds of `segments` those of the members that are taken from their result,
  * whose steps are `taken` of `all`; `share` in each segment is the fraction. */
-void esc_segments_share(json_t *segments, int64_t taken, int64_t all);
+void esc_segments_scale(json_t *segments, int64_t taken, int64_t all);
 
 /* Sorts by start time (shards are joined one after the other). */
 esc_status esc_segments_sort(json_t **segments);

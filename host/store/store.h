@@ -23,8 +23,8 @@ esc_status esc_store_write(const char *path, const esc_results *results);
  * attributes, thresholds and layers if it had `members` members with `snapshots` each:
  * from the description of the columns, the file's own overhead from one without members.
  * Of what compression saves, only that on columns which the sweep determines is counted. */
-esc_status esc_store_size(const esc_results *results, int64_t members, int64_t snapshots,
-                          double *bytes);
+esc_status esc_store_estimate_size(const esc_results *results, int64_t members, int64_t snapshots,
+                                   double *bytes);
 
 /* Reads a file that esc_store_write made; verifies seal and digest. A file that
  * is not ours, is damaged, or was changed by another program is ESC_BAD_INPUT
@@ -35,6 +35,6 @@ esc_status esc_store_read(const char *path, esc_results **out);
  * changed by another program) is read too if it holds seed, bottleneck, scale,
  * threshold, escape_step and steps_run as a result does; *foreign says so.
  * What else it lacks is 0, its status comes from the escape steps. */
-esc_status esc_store_read_any(const char *path, bool *foreign, esc_results **out);
+esc_status esc_store_read_any(const char *path, bool *unverified, esc_results **out);
 
 #endif

@@ -14,10 +14,10 @@ typedef struct esc_results esc_results; /* escapement/results.h */
 
 /* One variable in both results. */
 typedef struct esc_comparison_row {
-  const char *name; /* of the variable; constant */
-  int64_t values;   /* numbers in either result */
-  int64_t equal;    /* of these, the same bits in both (of observables: or NaN in both) */
-  int64_t one_side; /* escape_step alone: censored in one result, not in the other */
+  const char *name;        /* of the variable; constant */
+  int64_t values;          /* numbers in either result */
+  int64_t equal;           /* of these, the same bits in both (of observables: or NaN in both) */
+  int64_t censored_in_one; /* escape_step alone: censored in one result, not in the other */
   /* The largest difference of the others, and the largest in units of the larger number; NaN as
    * soon as one number is. 0 where there are no others. */
   double absolute, relative;

@@ -51,19 +51,20 @@ ESC_API esc_status esc_results_write(const esc_results *results, const char *pat
 ESC_API void esc_results_free(esc_results *results);
 
 /* Number of members, columns, attributes. */
-ESC_API int64_t esc_results_members(const esc_results *results);
-ESC_API int esc_results_columns(const esc_results *results);
-ESC_API int esc_results_attributes(const esc_results *results);
+ESC_API int64_t esc_results_count_members(const esc_results *results);
+ESC_API int esc_results_count_columns(const esc_results *results);
+ESC_API int esc_results_count_attributes(const esc_results *results);
 
 /* Column `index`, counted from 0 (coordinates first), or that of a name; ESC_BAD_INPUT where there
  * is none. */
 ESC_API esc_status esc_results_column(const esc_results *results, int index, esc_column *out);
-ESC_API esc_status esc_results_find(const esc_results *results, const char *name, esc_column *out);
+ESC_API esc_status esc_results_find_column(const esc_results *results, const char *name,
+                                           esc_column *out);
 
 /* Name of attribute `index`, counted from 0, and the text of the attribute of a name; NULL where
  * there is none. Borrowed. */
-ESC_API const char *esc_results_attribute(const esc_results *results, int index);
-ESC_API const char *esc_results_get(const esc_results *results, const char *name);
+ESC_API const char *esc_results_attribute_name(const esc_results *results, int index);
+ESC_API const char *esc_results_attribute_text(const esc_results *results, const char *name);
 
 ESC_END_DECLS
 

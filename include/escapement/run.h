@@ -20,9 +20,10 @@ typedef struct esc_stop esc_stop;
 
 /* Network-steps of a run, those of earlier parts of it too. */
 typedef struct esc_workload_steps {
-  int64_t made;    /* so far */
-  double expected; /* in all, >= made */
-  bool is_bound;   /* of some members only the budget is known, so `expected` is an upper bound */
+  int64_t made;        /* so far */
+  double expected;     /* in all, >= made */
+  bool is_upper_bound; /* of some members only the budget is known, so `expected` is an upper bound
+                        */
 } esc_workload_steps;
 
 typedef struct esc_progress {
@@ -35,7 +36,7 @@ typedef struct esc_progress {
 
 /* Parts of a run in which a process that is asked twice to end should wait: it saves, or it
  * supervises worker processes, which it asks to stop itself. */
-typedef enum esc_run_phase { ESC_RUN_SAVES, ESC_RUN_SUPERVISES } esc_run_phase;
+typedef enum esc_run_phase { ESC_RUN_PHASE_SAVING, ESC_RUN_PHASE_SUPERVISING } esc_run_phase;
 
 /* Called on the thread that called the library; each function may be NULL. */
 typedef struct esc_run_callbacks {
@@ -94,15 +95,15 @@ typedef struct esc_forecast_cell {
   uint64_t small_layers; /* bit l-1 for layer l */
   double scale;
   int64_t members, remaining;   /* of this shard; of these not finished yet */
-  int tried;                    /* of these, forecast */
+  int samples;                  /* of these, forecast */
   const char *method;           /* "linear flow", "reduced ODE", "block reduction", or NULL */
   const char *note;             /* why there is no forecast, or NULL */
   double step, lower, upper;    /* median and 16% to 84% of members, to the last threshold */
   const double *threshold_step; /* (thresholds) median */
   double censored;              /* expected share */
   double steps;                 /* expected mean of the steps made, at most train.steps */
-  bool late;                    /* a threshold that the forecast cannot reach: a lower bound */
-  bool own;                     /* not of a narrower network in its place */
+  bool is_lower_bound;          /* a threshold that the forecast cannot reach: a lower bound */
+  bool is_full_width;           /* not of a narrower network in its place */
 } esc_forecast_cell;
 
 /* What a run would do and cost. */

@@ -51,15 +51,15 @@ ESC_API char *esc_spec_resolved(const esc_spec *spec);
 ESC_API const char *esc_spec_name(const esc_spec *spec);
 
 /* Members of the sweep, groups x scales x seeds: one network each. */
-ESC_API int64_t esc_spec_members(const esc_spec *spec);
+ESC_API int64_t esc_spec_count_members(const esc_spec *spec);
 
 /* NULL is fine. */
 ESC_API void esc_spec_free(esc_spec *spec);
 
 /* Number of keys that a spec can have, and key `index` of them, counted from 0. ESC_BAD_INPUT
  * beyond the last. */
-ESC_API int esc_spec_keys(void);
-ESC_API esc_status esc_spec_key_describe(int index, esc_spec_key *out);
+ESC_API int esc_spec_count_keys(void);
+ESC_API esc_status esc_spec_describe_key(int index, esc_spec_key *out);
 
 ESC_END_DECLS
 

@@ -116,7 +116,7 @@ esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_r
 esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
 
 /* Sets attribute `name`, copying `text`; replaces an earlier value. */
-esc_status esc_results_set(esc_results *results, const char *name, const char *text);
+esc_status esc_results_set_attribute(esc_results *results, const char *name, const char *text);
 
 /* Bytes of one member's row over all variables, and copies to and from `row`
  * in the order of the list. The journal's payload. */

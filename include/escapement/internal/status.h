@@ -12,14 +12,14 @@
 int esc_status_exit_code(esc_status status);
 
 /* Records a message for this thread (at most 1023 bytes; longer ones are cut)
- * and returns `status`. `file` and `line` are kept for esc_error_place. */
+ * and returns `status`. `file` and `line` are kept for esc_error_location. */
 esc_status esc_fail_at(const char *file, int line, esc_status status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 #define ESC_FAIL(status, ...) esc_fail_at(__FILE__, __LINE__, (status), __VA_ARGS__)
 
 /* Source file and line where that message was recorded ("store.c:120"). */
-const char *esc_error_place(void);
+const char *esc_error_location(void);
 
 /* Leaves the calling function through its label `done`, which frees what it
  * holds and returns `status`. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Worker processes that follow their parent: they are told to stop by it alone, and end, saved,
  * when it dies. */
-#ifndef ESC_FOLLOWER_H
-#define ESC_FOLLOWER_H
+#ifndef ESC_WORKER_PROCESS_H
+#define ESC_WORKER_PROCESS_H
 
 #include <spawn.h>
 #include <sys/types.h>
@@ -11,9 +11,10 @@
  * in a process group of its own: what a terminal sends it gets from its parent alone. Signals that
  * stop are blocked until it has handlers (base/signals.h). errno's value where that fails, else 0.
  */
-int esc_follower_start(const char *program, const posix_spawn_file_actions_t *files, pid_t *child);
+int esc_worker_process_start(const char *program, const posix_spawn_file_actions_t *files,
+                             pid_t *child);
 
 /* Makes a follower's level of stopping (base/stop.h) at least that. */
-void esc_follower_tell(pid_t follower, int level);
+void esc_worker_process_stop(pid_t follower, int level);
 
 #endif
