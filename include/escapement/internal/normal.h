@@ -23,11 +23,16 @@ ESC_SHARED float esc_float_of_u32(uint32_t a) { return (float)a; }
 ESC_SHARED float esc_float_of_i32(int32_t a) { return (float)a; }
 #endif
 
+/* -2 log u: 0 (of either sign), or at least 2^-23. */
+ESC_SHARED float esc_normal_radius_sq_f32(uint32_t radius_bits) {
+  const float u = esc_fma_f32(esc_float_of_u32(radius_bits), 0x1p-32f, 0x1p-33f);
+  return esc_mul_f32(-2.0f, esc_log_positive_f32(u));
+}
+
 /* Two independent normals from two words. */
 ESC_SHARED void esc_normal_pair_f32(uint32_t radius_bits, uint32_t angle_bits, float *first,
                                     float *second) {
-  const float u = esc_fma_f32(esc_float_of_u32(radius_bits), 0x1p-32f, 0x1p-33f);
-  const float radius = esc_sqrt_f32(esc_mul_f32(-2.0f, esc_log_positive_f32(u)));
+  const float radius = esc_sqrt_normal_f32(esc_normal_radius_sq_f32(radius_bits));
   /* The nearest multiple of a quarter turn, and the signed rest of it in quarter turns. */
   const uint32_t quadrant = (angle_bits + (1u << 29)) >> 30;
   const float rest = esc_fma_f32(esc_float_of_i32((int32_t)(angle_bits << 2)), 0x1p-32f, 0x1p-31f);
