@@ -173,7 +173,7 @@ static void files_of_shards_become_the_file_of_the_whole(void **state) {
   esc_assert_ok(esc_store_read(request.output, &whole));
   assert_is_whole(whole);
   esc_results_free(whole);
-  assert_refused(esc_files_merge(&request, &summary), "exists already");
+  assert_refused(esc_files_merge(&request, &summary), "already exists");
   request.force = true;
   esc_assert_ok(esc_files_merge(&request, &summary));
   assert_int_equal(scratch_count(), SHARDS + 1); /* no lock is left */

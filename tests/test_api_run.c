@@ -159,7 +159,7 @@ static void a_cancelled_run_is_resumed_to_the_bits_of_an_undisturbed_one(void **
   options.callbacks.progress = cancel;
   assert_int_equal(esc_sweep_run(spec, &options, NULL, NULL), ESC_INTERRUPTED);
   assert_int_equal(reports, 1);
-  assert_non_null(strstr(esc_error_message(), "safe in"));
+  assert_non_null(strstr(esc_error_message(), "saved in"));
   options = with_output(scratch("c.h5"));
   options.resume = true;
   esc_results *resumed = NULL;

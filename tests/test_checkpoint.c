@@ -299,7 +299,7 @@ static void what_is_no_plain_file_is_refused(void **state) {
   (void)state;
   assert_int_equal(mkfifo(newest(), 0666), 0);
   assert_int_equal(resume_as(spec, STATE), ESC_BAD_INPUT);
-  assert_message_names(newest(), "not a plain file", NULL);
+  assert_message_names(newest(), "not a regular file", NULL);
 }
 
 static esc_status accept_any(void *context, const char *path, esc_identity found) {

@@ -95,10 +95,10 @@ static void what_is_no_place_for_a_file_is_refused(void **state) {
   scratch_write(scratch("file"), "x", 1);
   assert_refused("", "empty");
   assert_refused(scratch_directory, "is a directory");
-  assert_refused(scratch(""), "names a directory");
+  assert_refused(scratch(""), "the name of a directory");
   assert_refused(scratch("."), "is a directory");
   assert_refused(scratch("loop"), "symbolic links");
-  assert_refused(scratch("fifo"), "not a plain file");
+  assert_refused(scratch("fifo"), "not a regular file");
   assert_refused(scratch("none/out.h5"), "No such file or directory");
   assert_refused(scratch("file/out.h5"), "Not a directory");
   memset(name, 'n', sizeof name - 1);
@@ -111,7 +111,7 @@ static void what_is_no_place_for_a_file_is_refused(void **state) {
 static void devices_are_refused_however_they_are_named(void **state) {
   (void)state;
   assert_int_equal(symlink("/dev/stdout", scratch("out.h5")), 0);
-  assert_refused("/dev/stdout", "/dev/stdout: not a file but a device");
+  assert_refused("/dev/stdout", "/dev/stdout: is a device, not a file");
   assert_refused("/dev/null", "device");
   assert_refused("/proc/self/fd/1", "device");
   assert_refused("/dev/fd/1", "device");
@@ -304,7 +304,7 @@ static void a_file_of_its_own_follows_no_link_and_opens_no_pipe(void **state) {
   assert_int_equal(mkfifo(scratch("pipe"), 0666), 0);
   static const char *const names[] = {"link", "dangling", "pipe", "."};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    const char *const why = i < 2 ? "symbolic link" : "not a plain file";
+    const char *const why = i < 2 ? "symbolic link" : "not a regular file";
     assert_int_equal(esc_io_begin_sidecar(scratch(names[i]), &file), ESC_BAD_INPUT);
     assert_message_names(names[i], why, NULL);
     for (int create = 0; create < 2; create++) {
@@ -358,7 +358,7 @@ static void names_are_checked_to_the_byte(void **state) {
   for (size_t length = 236; length <= NAME_MAX; length++) {
     char told[80];
     assert_int_equal(check_length_of(length, ".checkpoint.previous"), ESC_BAD_INPUT);
-    snprintf(told, sizeof told, "too long by %zu bytes", length - 235);
+    snprintf(told, sizeof told, "%zu bytes too long", length - 235);
     assert_message_names(told, ".checkpoint.previous", "allows 255", NULL);
   }
   esc_assert_ok(check_length_of(221, ".part-63-of-64.checkpoint.previous"));

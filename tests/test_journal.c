@@ -400,13 +400,13 @@ static void only_what_a_sync_has_confirmed_is_called_safe(void **state) {
   esc_assert_ok(append(j, 2));
   sync_error = EIO;
   const esc_status first = esc_journal_sync(j);
-  assert_message_names(journal(), strerror(EIO), "; 2 finished members are safe", NULL);
+  assert_message_names(journal(), strerror(EIO), "; 2 finished members are saved", NULL);
   sync_error = 0;
   assert_int_equal(first, ESC_IO_FAILED);
   assert_int_equal(esc_journal_sync(j), ESC_IO_FAILED);
-  assert_message_names(journal(), "failed before", "; 2 finished members are safe", NULL);
+  assert_message_names(journal(), "an earlier sync failed", "; 2 finished members are saved", NULL);
   assert_int_equal(append(j, 3), ESC_IO_FAILED);
-  assert_message_names("; 2 finished members are safe", NULL);
+  assert_message_names("; 2 finished members are saved", NULL);
   assert_int_equal(esc_journal_count_synced(j), 2);
   esc_journal_close(j, false);
 }
@@ -425,7 +425,7 @@ static void a_write_and_a_sync_that_fail_leave_what_was_confirmed(void **state) 
   scratch_limit_files(RLIM_INFINITY);
   sync_error = 0;
   assert_int_equal(status, ESC_IO_FAILED);
-  assert_message_names(strerror(EFBIG), "; 1 finished members are safe", NULL);
+  assert_message_names(strerror(EFBIG), "; 1 finished members are saved", NULL);
   esc_journal_close(j, false);
 }
 
@@ -469,7 +469,7 @@ static void a_journal_emptied_while_it_is_written_is_not_called_safe(void **stat
     assert_int_equal(truncate(journal(), (off_t)(START + record_size() * (way ? 1 : 0))), 0);
     assert_int_equal(way ? esc_journal_sync(j) : append(j, 2), ESC_IO_FAILED);
     assert_message_names(journal(), "another program changed its length",
-                         way ? "1 of 2 finished members are safe" : "0 finished members are safe",
+                         way ? "1 of 2 finished members are saved" : "0 finished members are saved",
                          NULL);
     assert_int_equal(esc_journal_count_synced(j), way);
     esc_journal_close(j, false);
@@ -654,7 +654,7 @@ static void a_place_that_cannot_hold_a_journal_is_refused(void **state) {
                                                            .discard = true},
                                     1, 2, &j),
                    ESC_BAD_INPUT);
-  assert_message_names("not a plain file", NULL);
+  assert_message_names("not a regular file", NULL);
 }
 
 static void a_failed_append_leaves_whole_records_and_says_how_to_go_on(void **state) {
@@ -670,7 +670,7 @@ static void a_failed_append_leaves_whole_records_and_says_how_to_go_on(void **st
   scratch_limit_files(RLIM_INFINITY);
   assert_int_equal(status, ESC_IO_FAILED);
   assert_message_names(journal(), "seed 1000000000014", strerror(EFBIG),
-                       "2 finished members are safe", "--resume", NULL);
+                       "2 finished members are saved", "--resume", NULL);
   assert_int_equal(stat(journal(), &info), 0);
   assert_int_equal(info.st_size, START + 2 * record_size());
   esc_assert_ok(append(j, 2));

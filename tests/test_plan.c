@@ -59,7 +59,7 @@ static void a_warning_of_the_first_loss_says_so(void **state) {
       "0.15", "escape.smoothing=0.9",
       (const char *[]){"threshold 0.15: ", "smoothed loss", "(mean 0.197)", "within 400000 steps",
                        "probability 0.7% (0.7% at step 0", "less than 0.001% in later steps",
-                       "6e-28 a step", "about 0.9 of 128 members",
+                       "6e-28 per step", "about 0.9 of 128 members",
                        "; use a larger train.batch or a lower escape.thresholds", NULL});
 }
 
@@ -75,7 +75,7 @@ static void without_smoothing_every_step_is_alike(void **state) {
   check_warning("0.12", "escape.smoothing=none",
                 (const char *[]){"the loss of a network",
                                  "with probability more than 99.9% (2e-05 "
-                                 "a step)",
+                                 "per step)",
                                  "more escape.smoothing", NULL});
 }
 

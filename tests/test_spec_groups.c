@@ -39,7 +39,7 @@ static void small_layers_are_the_first_unless_named(void **state) {
   refuse_text(with_line(30, "    - {bottleneck: 2, layers: [1], scales: [1]}"),
               "spec.yaml:30: sweep.groups[1].layers: names 1 layers", "2");
   refuse_text(with_line(30, "    - {bottleneck: 2, layers: [1, 1], scales: [1]}"),
-              "spec.yaml:30: sweep.groups[1].layers: '1' is there twice", "");
+              "spec.yaml:30: sweep.groups[1].layers: '1' appears twice", "");
   refuse_text(with_line(30, "    - {bottleneck: 2, layers: [1, 5], scales: [1]}"),
               "spec.yaml:30: sweep.groups[1].layers[1]: '5'", "1..4");
   refuse_text(with_line(30, "    - {bottleneck: 2, layers: [0, 1], scales: [1]}"),

@@ -22,7 +22,7 @@ const char *esc_file_format_name(const char *bytes, size_t size) {
       {"\x89PNG", 4, "a figure (PNG)"},
       {"%PDF", 4, "a figure (PDF)"},
       {"<svg", 4, "a figure (SVG)"},
-      {"<?xml", 5, "an XML file, a figure (SVG) perhaps"},
+      {"<?xml", 5, "an XML file, perhaps an SVG figure"},
       {"CDF\x01", 4, "a netCDF-3 file"},
       {"CDF\x02", 4, "a netCDF-3 file"},
       {"CDF\x05", 4, "a netCDF-3 file"},
@@ -71,7 +71,7 @@ esc_file_kind esc_file_kind_at(const char *path) {
   size_t size = 0;
   int fd = -1;
   esc_file_kind kind = ESC_FILE_OTHER;
-  struct stat info; /* a pipe is not to be opened twice */
+  struct stat info; /* a pipe must not be opened twice */
   if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) return kind;
   if (esc_io_open(path, &fd, &size) == ESC_OK) {
     if (size > sizeof bytes) size = sizeof bytes;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole files in and out of the file system.
+/* Reading and atomic writing of files.
  *
  * Publishing writes a temporary file beside the target, syncs it, renames it
  * over the target and syncs the directory, so that every crash leaves the old
- * file, the new one or none. A symbolic link is followed by hand: the file that
- * it names is replaced, the link stays. */
+ * file, the new one or none. Symbolic links are resolved first: the target is replaced, the link is
+ * kept. */
 #include "base/io.h"
 
 #include <dirent.h>
@@ -31,7 +31,7 @@ enum {
   READ_BYTES_FIRST = 1 << 16
 };
 
-/* Where a file really lies: an absolute directory without links, and a name in it. */
+/* Resolved location of a file: an absolute directory without links, and a name in it. */
 typedef struct location {
   char directory[PATH_MAX];
   char name[NAME_MAX + 1];
@@ -69,22 +69,22 @@ static bool split(const char *path, char directory[PATH_MAX], char name[NAME_MAX
   return true;
 }
 
-/* Names there stand for open files or devices, whatever they link to. */
+/* Names in these directories are devices or open files, whatever they link to. */
 static bool is_device_directory(const char *directory) {
   return !strcmp(directory, "/dev") || !strcmp(directory, "/proc") ||
          !strncmp(directory, "/proc/", 6);
 }
 
-/* Finds the place of `current`, itself perhaps a link; `path` is for messages. */
+/* Finds the location of `current`, which may be a link; `path` is for messages. */
 static esc_status locate(const char *path, const char *current, location *at) {
   char directory[PATH_MAX];
   if (!split(current, directory, at->name))
     return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
   if (!realpath(directory, at->directory))
-    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot write there: directory %s: %s", path,
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot write: directory %s: %s", path,
                     directory, strerror(errno));
   if (is_device_directory(at->directory))
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: not a file but a device; name a file", path);
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: is a device, not a file; give the name of a file", path);
   return ESC_OK;
 }
 
@@ -93,7 +93,7 @@ static bool join(char out[PATH_MAX], const char *directory, const char *name) {
   return snprintf(out, PATH_MAX, "%s%s%s", directory, slash, name) < PATH_MAX;
 }
 
-/* Follows links from `path` to the place of the file to be written. */
+/* Follows links from `path` to the location of the file to be written. */
 static esc_status resolve(const char *path, location *at) {
   char current[PATH_MAX], link[PATH_MAX], full[PATH_MAX];
   if (strlen(path) >= PATH_MAX)
@@ -104,7 +104,7 @@ static esc_status resolve(const char *path, location *at) {
     if (status != ESC_OK) return status;
     if (!join(full, at->directory, at->name)) break;
     const ssize_t length = readlink(full, link, sizeof link - 1);
-    if (length < 0) return ESC_OK; /* not a link, or nothing there yet */
+    if (length < 0) return ESC_OK; /* not a link, or not existing yet */
     link[length] = '\0';
     if (link[0] == '/')
       strcpy(current, link);
@@ -114,28 +114,29 @@ static esc_status resolve(const char *path, location *at) {
   return ESC_FAIL(ESC_BAD_INPUT, "%s: too many symbolic links, or a name that is too long", path);
 }
 
-/* Resolves `path`, and refuses what is not a plain file or the name of one. */
+/* Resolves `path`; refuses anything but a regular file or a free name. */
 static esc_status find_target(const char *path, location *at, char full[PATH_MAX]) {
   struct stat info;
   if (!*path) return ESC_FAIL(ESC_BAD_INPUT, "the name of the file to write is empty");
   const esc_status status = resolve(path, at);
   if (status != ESC_OK) return status;
-  if (!*at->name) return ESC_FAIL(ESC_BAD_INPUT, "%s: names a directory; name a file", path);
+  if (!*at->name)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: is the name of a directory; give the name of a file", path);
   if (!join(full, at->directory, at->name))
     return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
   if (stat(full, &info) == 0) {
     if (S_ISDIR(info.st_mode))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: is a directory; name a file", path);
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: is a directory; give the name of a file", path);
     if (!S_ISREG(info.st_mode))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file; name another", path);
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: is not a regular file; give another name", path);
   } else if (errno != ENOENT) {
-    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot write there: %s", path,
-                    strerror(errno));
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot write: %s", path, strerror(errno));
   }
   return ESC_OK;
 }
 
-/* ".NAME.PID-RANDOM.tmp"; NAME is cut so that the whole fits. Nobody can guess the name. */
+/* ".NAME.PID-RANDOM.tmp"; NAME is truncated to fit. The random number makes the name unpredictable.
+ */
 static bool temporary_name(const location *at, char full[PATH_MAX]) {
   char name[NAME_MAX + 1];
   uint64_t random;
@@ -145,8 +146,8 @@ static bool temporary_name(const location *at, char full[PATH_MAX]) {
   return join(full, at->directory, name);
 }
 
-/* Locks a file; on a file system without locks it stays unlocked. False where another holds the
- * lock or has removed the file before it was ours. */
+/* Locks a file; on a file system without locks it stays unlocked. False if another process holds
+ * the lock or has removed the file. */
 static bool lock_new_file(int fd) {
   struct stat info;
   int result;
@@ -157,8 +158,8 @@ static bool lock_new_file(int fd) {
   return fstat(fd, &info) != 0 || info.st_nlink > 0;
 }
 
-/* Opens a new file beside the target, locked as long as it is open, which tells others that its
- * writer lives; umask applies. */
+/* Opens a new file beside the target, locked while open, as a sign that its writer is alive; umask
+ * applies. */
 static esc_status open_temporary(const char *path, const location *at, char full[PATH_MAX],
                                  int *fd) {
   for (int i = 0; i < TEMPORARY_TRIES_MAX; i++) {
@@ -196,13 +197,14 @@ esc_status esc_io_write_all(int fd, const char *path, const void *bytes, size_t 
 
 static esc_status sync_directory(const char *path, const char *directory) {
   const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0 && errno == EACCES) return ESC_OK; /* may be written but not read: no way to sync */
+  if (fd < 0 && errno == EACCES) return ESC_OK; /* writable but not readable: cannot be synced */
   if (fd < 0)
     return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot open directory %s: %s", path,
                     directory, strerror(errno));
   const int error = fsync(fd) == 0 ? 0 : errno;
   close(fd);
-  if (error == 0 || error == EINVAL) return ESC_OK; /* some file systems cannot, and need not */
+  if (error == 0 || error == EINVAL)
+    return ESC_OK; /* not supported, and not needed, on some file systems */
   return ESC_FAIL(ESC_IO_FAILED, "%s: syncing directory %s failed: %s", path, directory,
                   strerror(error));
 }
@@ -214,8 +216,7 @@ esc_status esc_io_sync_directory(const char *path) {
   return sync_directory(path, directory);
 }
 
-/* Whether no process of this machine has that number, or only one that has ended and whose parent
- * has not asked for it yet, which in a container can be for ever. */
+/* Whether the process has ended, or is a zombie, which in a container can remain forever. */
 static bool has_exited(long pid) {
   char path[48], text[256] = "";
   if (kill((pid_t)pid, 0) != 0) return errno == ESRCH;
@@ -224,11 +225,11 @@ static bool has_exited(long pid) {
   if (!file) return false;
   text[fread(text, 1, sizeof text - 1, file)] = '\0';
   fclose(file);
-  const char *state = strrchr(text, ')'); /* a process may be named anything */
+  const char *state = strrchr(text, ')'); /* the process name is arbitrary */
   return state && (!strncmp(state, ") Z", 3) || !strncmp(state, ") X", 3));
 }
 
-/* Whether `name` is a temporary of the target whose process is gone, as far as this machine
+/* Whether `name` is a temporary file of the target whose process has ended, as far as this machine
  * knows. */
 static bool is_stale_temporary(const location *at, const char *name) {
   char prefix[NAME_MAX + 1];
@@ -242,11 +243,11 @@ static bool is_stale_temporary(const location *at, const char *name) {
   return has_exited(pid);
 }
 
-/* ---- whose a file is ---- */
+/* ---- ownership ---- */
 
-/* Whether this process counts files of `owner` beside `path` as its own: they are its user's; or
- * new files get that owner there (on some file systems the one that the mount names); or it is
- * root, and the folder is the owner's, who could have put anything there anyway. */
+/* Whether files of `owner` beside `path` count as this process's own: `owner` is its user; or new
+ * files get that owner there (set by some mounts); or the process is root and the directory belongs
+ * to `owner`, who controls its contents anyway. */
 static bool is_owner_in_directory(const char *path, uid_t owner) {
   location at;
   struct stat info = {.st_uid = owner + 1};
@@ -280,12 +281,12 @@ bool esc_io_remove_owned(const char *path) {
   return lstat(path, &info) == 0 && esc_io_is_owned(path, &info) && unlink(path) == 0;
 }
 
-/* A user's file that root goes on with. */
+/* A user's file that root continues. */
 static bool is_users_file(const char *path, struct stat *info) {
   return lstat(path, info) == 0 && info->st_uid != 0 && esc_io_is_owned(path, info);
 }
 
-/* Whether nothing of somebody's can be in the open file, not even by a hard link. */
+/* Whether the open file is empty and has no other hard link. */
 static bool is_new_and_empty(int fd) {
   struct stat info;
   return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0 && info.st_nlink == 1;
@@ -300,11 +301,11 @@ void esc_io_adopt_owner(int fd, const char *path) {
   if (snprintf(journal, sizeof journal, "%.*s.journal", (int)length, path) >= (int)sizeof journal)
     return;
   if (is_users_file(path, &info) || is_users_file(journal, &info))
-    (void)!fchown(fd, info.st_uid, info.st_gid); /* if not, the file is root's */
+    (void)!fchown(fd, info.st_uid, info.st_gid); /* on failure the file remains root's */
 }
 
-/* Deletes a plain file of this user's that nobody holds locked: on another machine, or in another
- * container, its writer may live. */
+/* Deletes a regular file of this user that is not locked: its writer may be alive on another
+ * machine or in another container. */
 static void remove_unlocked(const char *full) {
   struct stat info;
   const int fd = open(full, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -314,8 +315,8 @@ static void remove_unlocked(const char *full) {
   close(fd);
 }
 
-/* A run that was killed while publishing leaves its temporary; the next one of
- * the same target clears it away. */
+/* A run that was killed while writing leaves its temporary file; the next writer of the same target
+ * deletes it. */
 static void remove_stale_temporaries(const location *at) {
   char full[PATH_MAX];
   DIR *directory = opendir(at->directory);
@@ -332,7 +333,7 @@ struct esc_io_file {
   int fd;
 };
 
-/* Begins a file whose place and target are set; frees it where that fails. */
+/* Begins a file whose location and target are set; frees it on failure. */
 static esc_status begin_temporary(const char *path, esc_io_file *f, esc_io_file **out) {
   snprintf(f->path, sizeof f->path, "%s", path);
   remove_stale_temporaries(&f->at);
@@ -358,24 +359,24 @@ done:
   return status;
 }
 
-/* ---- files that this program names itself ---- */
+/* ---- sidecar files ---- */
 
-/* Refuses by name what this program did not make. */
+/* Refuses anything that the program did not make. */
 static esc_status check_sidecar(const char *path, const struct stat *info) {
   if (S_ISLNK(info->st_mode))
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: is a symbolic link, which this program does not follow for files that it "
-                    "names itself; remove it, or name another output with -o",
+                    "%s: is a symbolic link, and escapement follows no links for the files beside "
+                    "an output; remove it, or choose another output with -o",
                     path);
   if (!S_ISREG(info->st_mode))
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: not a plain file, so none of this program's; remove it, or name another "
-                    "output with -o",
+                    "%s: is not a regular file, so not one of escapement's; remove it, or choose "
+                    "another output with -o",
                     path);
   if (!is_owner_in_directory(path, info->st_uid))
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: belongs to another user (number %u); copy what is to be continued into a "
-                    "folder of yours, or name another output with -o",
+                    "%s: belongs to another user (uid %u); copy the run into a directory of your "
+                    "own, or choose another output with -o",
                     path, (unsigned)info->st_uid);
   return ESC_OK;
 }
@@ -384,7 +385,7 @@ esc_status esc_io_open_sidecar(const char *path, bool create, int *fd) {
   struct stat info;
   const int flags = create ? O_RDWR | O_CREAT : O_RDONLY;
   *fd = -1;
-  if (lstat(path, &info) == 0) { /* a device is not even opened */
+  if (lstat(path, &info) == 0) { /* devices must not be opened */
     const esc_status status = check_sidecar(path, &info);
     if (status != ESC_OK) return status;
   }
@@ -424,7 +425,7 @@ done:
   return status;
 }
 
-/* Gives the temporary its name if that is free. */
+/* Renames the temporary file if the name is free. */
 static int rename_without_replacing(const esc_io_file *f) {
   if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->target, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;
@@ -435,7 +436,7 @@ static int rename_without_replacing(const esc_io_file *f) {
 esc_status esc_io_commit_locked(esc_io_file *f, int *fd) {
   esc_status status = ESC_OK;
   if (fsync(f->fd) != 0 || rename_without_replacing(f) != 0) {
-    status = ESC_FAIL(esc_io_status_of_errno(errno), "%s: publishing failed: %s", f->path,
+    status = ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot complete the file: %s", f->path,
                       strerror(errno));
     goto done;
   }
@@ -467,17 +468,15 @@ esc_status esc_io_check_names(const char *path, const char *const *suffix, size_
   const size_t full = given > whole ? given : whole;
   find_name_limits(at.directory, &name_max, &path_max);
   if (name > name_max)
-    return ESC_FAIL(
-        ESC_BAD_INPUT,
-        "%.300s: the name is too long by %zu bytes: with the \"%s\" of a file beside it "
-        "it has %zu, and this file system allows %zu",
-        path, name - name_max, count ? suffix[longest] : "", name, name_max);
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%.300s: the name is %zu bytes too long: with the suffix \"%s\" it has %zu "
+                    "bytes, and this file system allows %zu",
+                    path, name - name_max, count ? suffix[longest] : "", name, name_max);
   if (full > path_max)
-    return ESC_FAIL(
-        ESC_BAD_INPUT,
-        "%.300s...: the path is too long by %zu bytes: with the \"%s\" of a file beside "
-        "it it has %zu, and this system allows %zu",
-        path, full - path_max, count ? suffix[longest] : "", full, path_max);
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%.300s...: the path is %zu bytes too long: with the suffix \"%s\" it has %zu "
+                    "bytes, and this system allows %zu",
+                    path, full - path_max, count ? suffix[longest] : "", full, path_max);
   return ESC_OK;
 }
 
@@ -492,7 +491,7 @@ void esc_io_discard(esc_io_file *f) {
   free(f);
 }
 
-/* Puts the temporary, complete, in its place. */
+/* Renames the complete temporary file to the target. */
 static bool rename_over_target(esc_io_file *f, const char *previous) {
   const int closed = close(f->fd);
   f->fd = -1;
@@ -508,7 +507,7 @@ esc_status esc_io_commit(esc_io_file *f, const char *previous) {
   if (fsync(f->fd) != 0)
     status = ESC_FAIL(ESC_IO_FAILED, "%s: writing failed: %s", f->path, strerror(errno));
   else if (!rename_over_target(f, previous))
-    status = ESC_FAIL(esc_io_status_of_errno(errno), "%s: publishing failed: %s", f->path,
+    status = ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot complete the file: %s", f->path,
                       strerror(errno));
   else
     status = sync_directory(f->path, f->at.directory);
@@ -542,7 +541,7 @@ esc_status esc_io_open(const char *path, int *fd, size_t *size) {
   *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (*fd < 0 || fstat(*fd, &info) != 0)
     return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot open: %s", path, strerror(errno));
-  if (!S_ISREG(info.st_mode)) return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file", path);
+  if (!S_ISREG(info.st_mode)) return ESC_FAIL(ESC_BAD_INPUT, "%s: is not a regular file", path);
   *size = (size_t)info.st_size;
   return ESC_OK;
 }
@@ -554,7 +553,7 @@ esc_status esc_io_read_at(int fd, const char *path, void *bytes, size_t size, si
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0)
       return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read: %s", path,
-                      got < 0 ? strerror(errno) : "it ends too early");
+                      got < 0 ? strerror(errno) : "unexpected end of file");
     to += got;
     offset += (size_t)got;
     size -= (size_t)got;
@@ -589,7 +588,7 @@ bool esc_io_exists(const char *path) {
   return stat(path, &info) == 0;
 }
 
-/* Makes room for one byte more than `used`, and never for more than limit + 2. */
+/* Grows the buffer for at least one more byte than `used`, up to limit + 2. */
 static bool grow(char **bytes, size_t used, size_t *capacity, size_t limit) {
   if (used + 1 < *capacity) return true;
   const size_t wanted = *capacity > limit / 2 ? limit + 2 : 2 * *capacity;
@@ -600,7 +599,7 @@ static bool grow(char **bytes, size_t used, size_t *capacity, size_t limit) {
   return true;
 }
 
-/* Reads `fd` to its end; at most limit + 1 bytes, which tells that it is too long. */
+/* Reads `fd` to its end, at most limit + 1 bytes, which detects a file that is too long. */
 static esc_status read_to_end(int fd, const char *path, size_t limit, size_t expected, char **bytes,
                               size_t *size) {
   esc_status status = ESC_OK;

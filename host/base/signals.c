@@ -23,7 +23,7 @@ static struct sigaction previous_actions[STOP_SIGNALS];
 static atomic_int level_now, saving, first_number;
 static atomic_llong level_changed_ns; /* nanoseconds of CLOCK_MONOTONIC */
 static atomic_bool supervising;
-static atomic_int parent_pid; /* its process id, 0: this is no follower */
+static atomic_int parent_pid; /* its process id, 0: not a worker process */
 
 int esc_signals_level_signal(void) { return SIGRTMIN; }
 
@@ -39,7 +39,7 @@ static long long now(void) {
   return (long long)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* By the signal's own action; in a handler when it returns. */
+/* Ends the process by the signal's default action; in a handler, when the handler returns. */
 static void end_with_signal(int number) {
   signal(number, SIG_DFL);
   raise(number);
@@ -52,7 +52,7 @@ static void end_if_due(void) {
     end_with_signal(SIGINT);
 }
 
-/* The level becomes `wanted`, if it is not that high. */
+/* Raises the level to `wanted`. */
 static void raise_level(int wanted, int number) {
   int level = atomic_load(&level_now), none = 0;
   while (level < wanted && !atomic_compare_exchange_weak(&level_now, &level, wanted)) continue;
@@ -70,7 +70,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     if (info->si_code == SI_QUEUE && info->si_pid == atomic_load(&parent_pid))
       raise_level(info->si_value.sival_int, SIGTERM);
   } else if (atomic_load(&parent_pid)) {
-    raise_level(1, number); /* whoever wants more tells the parent */
+    raise_level(1, number); /* higher levels are sent by the parent */
   } else {
     raise_level(esc_signals_next_level(level, number, 1e-9 * (double)(now() - level_changed_ns)),
                 number);
@@ -84,7 +84,8 @@ static bool is_ignored(int number) {
          now.sa_handler == SIG_IGN;
 }
 
-/* Whether the signal asks for a stop: these two not where a shell or nohup had them ignored. */
+/* Whether the signal is a stop signal: INT and HUP only if they were not ignored at the start
+ * (shell, nohup). */
 static bool is_stop(int number) {
   return (number != SIGINT && number != SIGHUP) || !is_ignored(number);
 }
@@ -132,7 +133,7 @@ void esc_signals_stop_with_parent(void) {
   if (!text) return;
   atomic_store(&parent_pid, atoi(text));
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != atoi(text)) raise(SIGTERM); /* it died before */
+  if (getppid() != atoi(text)) raise(SIGTERM); /* the parent has already died */
   unsetenv(esc_signals_parent_variable);
 }
 

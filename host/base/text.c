@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decoding of UTF-8, for what may be shown, and the distance between words, for
- * "did you mean". */
+/* UTF-8 decoding and escaping, and the edit distance between words for "did you mean". */
 #include "base/text.h"
 
 #include <stdint.h>
@@ -56,7 +55,7 @@ bool esc_text_is_printable(const char *text, size_t length) {
   return true;
 }
 
-/* What stands for the unprintable character, or byte, at `text`; *step: bytes that it covers. */
+/* Escape sequence for the unprintable character or byte at `text`; *step: its bytes in `text`. */
 static void print_escape(const char *text, size_t length, char out[16], size_t *step) {
   static const char named[] = "abtnvfr"; /* 7 to 13 */
   uint32_t code = 0;
@@ -141,7 +140,7 @@ char *esc_text_escape_json(const char *text) {
   return copy;
 }
 
-esc_quoted esc_text_quote(const char *text, size_t length) {
+esc_quoted esc_quote(const char *text, size_t length) {
   esc_quoted out;
   esc_text_escape(out.text, sizeof out.text, text, length);
   return out;

@@ -51,7 +51,7 @@ static esc_status read_numbers(const char *name, const char *text, int64_t min, 
     if (fault)
       return ESC_FAIL(ESC_BAD_INPUT,
                       "--%s: '%s' %s; whole numbers from %lld to %lld, commas between", name,
-                      esc_text_quote(text, length).text, fault, (long long)min, (long long)max);
+                      esc_quote(text, length).text, fault, (long long)min, (long long)max);
     if (list->count == LIST_MAX)
       return ESC_FAIL(ESC_BAD_INPUT, "--%s: at most %d numbers", name, LIST_MAX);
     list->value[list->count++] = value;
@@ -77,7 +77,7 @@ static esc_status read_words(const char *name, const char *text, words *list) {
 static esc_status refuse_activation(const char *text) {
   return ESC_FAIL(ESC_BAD_INPUT,
                   "--activation: '%s' is not an activation; see 'escapement classify --help'",
-                  esc_text_quote(text, strlen(text)).text);
+                  esc_quote(text, strlen(text)).text);
 }
 
 /* One polynomial, whose coefficients have commas between too. */
@@ -90,7 +90,7 @@ static esc_status read_polynomial(const char *text, esc_bench_plan *plan, grid *
     status = refuse_activation(text);
   else if (!esc_activation_is_trainable(activation))
     status = ESC_FAIL(ESC_BAD_INPUT, "--activation: '%s' has a coefficient above %g in size",
-                      esc_text_quote(text, strlen(text)).text, ESC_COEFFICIENT_MAX);
+                      esc_quote(text, strlen(text)).text, ESC_COEFFICIENT_MAX);
 done:
   return status;
 }
@@ -150,7 +150,7 @@ static esc_status read_seconds(const char *text, double *seconds) {
   const char *fault = text ? esc_number_parse(text, strlen(text), seconds) : NULL;
   if (!fault && *seconds >= 0.01 && *seconds <= 3600) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT, "--seconds %s: must be a number from 0.01 to 3600",
-                  esc_text_quote(text, strlen(text)).text);
+                  esc_quote(text, strlen(text)).text);
 }
 
 /* The i-th combination of all lists; the last list turns fastest. */

@@ -93,7 +93,7 @@ esc_status esc_verb_bench(int argc, char **argv) {
   if (help) return ESC_OK;
   if (first < argc)
     return ESC_FAIL(ESC_BAD_INPUT, "bench: does not take '%s'",
-                    esc_text_quote(argv[first], strlen(argv[first])).text);
+                    esc_quote(argv[first], strlen(argv[first])).text);
   ESC_TRY(run(&r, json, &b));
 done:
   esc_benchmark_free(&b);

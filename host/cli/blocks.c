@@ -31,8 +31,7 @@ static esc_status read_list(const char *name, const char **text, const char *end
     const char *fault = length ? esc_number_parse(*text, length, &value[*count]) : "is missing";
     if (!fault && value[*count] == 0) fault = "must not be 0";
     if (fault)
-      return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_text_quote(*text, length).text,
-                      fault);
+      return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_quote(*text, length).text, fault);
     ++*count;
     *text += length;
     if (**text != ',') return ESC_OK;
@@ -104,7 +103,7 @@ static esc_status read_request(const request *r, esc_block_problem *p) {
   if (!esc_activation_parse(r->activation, &p->activation))
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--activation: %s is not an activation; see 'escapement classify --help'",
-                    esc_text_quote(r->activation, strlen(r->activation)).text);
+                    esc_quote(r->activation, strlen(r->activation)).text);
   ESC_TRY(read_list("amplitudes", &text, "", ESC_BLOCK_MODES_MAX, p->amplitude, &p->modes));
   ESC_TRY(read_scale(r, p));
   ESC_TRY(check_scales(p));
@@ -252,7 +251,7 @@ esc_status esc_verb_blocks(int argc, char **argv) {
   if (help) return ESC_OK;
   if (first < argc)
     return ESC_FAIL(ESC_BAD_INPUT, "blocks: does not take '%s'",
-                    esc_text_quote(argv[first], strlen(argv[first])).text);
+                    esc_quote(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
   if (r.attribution && r.lower >= r.level)
     return ESC_FAIL(ESC_BAD_INPUT, "--lower: %d is not below --level %d", (int)r.lower,

@@ -20,14 +20,13 @@ typedef struct request {
 static esc_status read_number(const char *name, const char *text, size_t length, double *value) {
   const char *fault = length ? esc_number_parse(text, length, value) : "is missing";
   if (!fault) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_text_quote(text, length).text, fault);
+  return ESC_FAIL(ESC_BAD_INPUT, "--%s: '%s' %s", name, esc_quote(text, length).text, fault);
 }
 
 static esc_status read_positive(const char *name, const char *text, size_t length, double *value) {
   const esc_status status = read_number(name, text, length, value);
   if (status != ESC_OK || *value > 0) return status;
-  return ESC_FAIL(ESC_BAD_INPUT, "--%s: %s must be above 0", name,
-                  esc_text_quote(text, length).text);
+  return ESC_FAIL(ESC_BAD_INPUT, "--%s: %s must be above 0", name, esc_quote(text, length).text);
 }
 
 static esc_status read_scales(const char *text, esc_escape_problem *problem) {
@@ -66,7 +65,7 @@ static esc_status read_request(const request *r, esc_escape_problem *problem) {
   if (!esc_activation_parse(r->activation, &problem->activation))
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--activation: %s is not an activation; see 'escapement classify --help'",
-                    esc_text_quote(r->activation, strlen(r->activation)).text);
+                    esc_quote(r->activation, strlen(r->activation)).text);
   ESC_TRY(read_number("amplitude", r->amplitude, strlen(r->amplitude), &problem->amplitude));
   ESC_TRY(read_scales(r->scales, problem));
   ESC_TRY(read_positive("to", r->to, strlen(r->to), &problem->to));
@@ -152,7 +151,7 @@ esc_status esc_verb_escape(int argc, char **argv) {
   if (help) return ESC_OK;
   if (first < argc)
     return ESC_FAIL(ESC_BAD_INPUT, "escape: does not take '%s'",
-                    esc_text_quote(argv[first], strlen(argv[first])).text);
+                    esc_quote(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
   ESC_TRY(esc_escape_times_compute(&problem, &times));
   const esc_critical_depth depth =

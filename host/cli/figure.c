@@ -66,7 +66,7 @@ static esc_status parse_spec(const request *r, const esc_figure_sweep *s, esc_sp
   if (!text)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--scale %s: there is no such set of sweeps; allowed: small, large",
-                    esc_text_quote(r->scale, strlen(r->scale)).text);
+                    esc_quote(r->scale, strlen(r->scale)).text);
   ESC_TRY(join(r, s->name, ".yaml", path));
   ESC_TRY(esc_io_publish(path, text, strlen(text)));
   if (s->override) words[count++] = s->override;
@@ -364,7 +364,7 @@ static esc_status read_which(request *r, const char *which) {
   r->first = r->last = which[0] - '0';
   if (strlen(which) == 1 && r->first >= 1 && r->first <= ESC_FIGURES) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT, "figure: '%s'; allowed: 1 to %d, or all",
-                  esc_text_quote(which, strlen(which)).text, (int)ESC_FIGURES);
+                  esc_quote(which, strlen(which)).text, (int)ESC_FIGURES);
 }
 
 static esc_status parse(request *r, int argc, char **argv, int *first, bool *help) {

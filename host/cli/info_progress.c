@@ -129,7 +129,7 @@ static void print_end(const char *path, const found *f) {
 
 static void print_damage(const esc_journal_summary *s) {
   if (s->damaged_regions)
-    printf("damaged: %lld bytes in %lld places, the first at offset %lld; the rest is whole\n",
+    printf("damaged: %lld bytes in %lld regions, the first at offset %lld; the rest is whole\n",
            (long long)s->damaged_bytes, (long long)s->damaged_regions,
            (long long)s->first_damaged_offset);
 }

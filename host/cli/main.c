@@ -90,7 +90,7 @@ static esc_status refuse_verb(const char *name) {
   const verb *nearest = NULL;
   for (int i = 0; i < VERBS; i++)
     if (esc_text_edit_distance(name, verbs[i].name) < 3) nearest = &verbs[i];
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: no such verb; %s%s", esc_text_quote(name, strlen(name)).text,
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: no such verb; %s%s", esc_quote(name, strlen(name)).text,
                   nearest ? "did you mean " : "see --help", nearest ? nearest->name : "");
 }
 

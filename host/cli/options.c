@@ -39,8 +39,7 @@ static esc_status take_number(const esc_option *o, const char *value) {
   const long long number = digits ? strtoll(value, &end, 10) : -1;
   if (!digits || *end || number < o->min || number > o->max)
     return ESC_FAIL(ESC_BAD_INPUT, "--%s %s: must be a whole number from %lld to %lld", o->name,
-                    esc_text_quote(value, strlen(value)).text, (long long)o->min,
-                    (long long)o->max);
+                    esc_quote(value, strlen(value)).text, (long long)o->min, (long long)o->max);
   *o->number = number;
   return ESC_OK;
 }
@@ -62,7 +61,7 @@ static esc_status unknown(const esc_command *command, const char *word) {
     }
   }
   return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown option%s%s%s; see 'escapement %.*s --help'",
-                  esc_text_quote(word, strlen(word)).text, nearest ? "; did you mean --" : "",
+                  esc_quote(word, strlen(word)).text, nearest ? "; did you mean --" : "",
                   nearest ? nearest->name : "", nearest ? "?" : "",
                   (int)strcspn(command->usage, " "), command->usage);
 }

@@ -46,9 +46,9 @@ esc_status esc_output_check(const char *path, const char *format, const char *al
     return ESC_FAIL(
         ESC_BAD_INPUT,
         "-o %s: names that end in %s are those of files that a run keeps beside its result",
-        esc_text_quote(path, strlen(path)).text, own);
+        esc_quote(path, strlen(path)).text, own);
   if (suffix ? is_among(suffix, allowed) : bare) return ESC_OK;
   print_suffixes(allowed, list, sizeof list);
   return ESC_FAIL(ESC_BAD_INPUT, "-o %s: the file is written as %s; allowed suffixes: %s%s",
-                  esc_text_quote(path, strlen(path)).text, format, list, bare ? ", or none" : "");
+                  esc_quote(path, strlen(path)).text, format, list, bare ? ", or none" : "");
 }

@@ -12,5 +12,5 @@ esc_status esc_picture_width_check(const char *width) {
   if (!esc_number_parse(width, strlen(width), &inches) && inches >= 2 && inches <= 20)
     return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT, "--width %s: allowed: single, double, or 2 to 20 (inches)",
-                  esc_text_quote(width, strlen(width)).text);
+                  esc_quote(width, strlen(width)).text);
 }

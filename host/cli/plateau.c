@@ -36,8 +36,7 @@ static esc_status read_window(const char *text, double *window) {
   const char *fault = esc_number_parse(text, strlen(text), window);
   if (!fault && !(*window > 0)) fault = "must be above 0";
   if (!fault) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "--window: '%s' %s", esc_text_quote(text, strlen(text)).text,
-                  fault);
+  return ESC_FAIL(ESC_BAD_INPUT, "--window: '%s' %s", esc_quote(text, strlen(text)).text, fault);
 }
 
 /* ---- JSON ---- */

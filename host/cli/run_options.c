@@ -127,7 +127,8 @@ esc_status esc_run_choose_output(esc_run_request *ask, const esc_spec *spec, con
   ESC_TRY(esc_io_check_writable(output));
   ESC_TRY(esc_io_resolve(output, target, sizeof target));
   if (realpath(spec_path, source) && !strcmp(source, target))
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: is the spec itself; name another output with -o", output);
+    status =
+        ESC_FAIL(ESC_BAD_INPUT, "%s: is the spec itself; choose another output with -o", output);
   ask->options.output = output;
 done:
   return status;

@@ -136,7 +136,7 @@ esc_status esc_verb_verify(int argc, char **argv) {
   if (help) return ESC_OK;
   if (first < argc)
     return ESC_FAIL(ESC_BAD_INPUT, "verify: does not take '%s'",
-                    esc_text_quote(argv[first], strlen(argv[first])).text);
+                    esc_quote(argv[first], strlen(argv[first])).text);
   if (q.device >= 0 && esc_backend_cuda_devices(why, sizeof why) == 0)
     return ESC_FAIL(ESC_BAD_INPUT, "--device %lld: no GPU can be used: %s; leave --device out",
                     (long long)q.device, why);

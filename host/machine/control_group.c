@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The files of one hierarchy that limit this process. */
+/* A control group of this process in one hierarchy. */
 typedef struct group {
-  char path[PATH_MAX]; /* folder of the process's own group, shortened on the way up */
-  size_t top;          /* length of the path of the mounted root, where the way up ends */
+  char path[PATH_MAX]; /* directory of the process's group, shortened towards the root */
+  size_t top;          /* length of the path of the mounted root */
   bool unified;        /* v2 */
 } group;
 
@@ -22,8 +22,8 @@ static FILE *open_below(const char *root, const char *path) {
   return fopen(full, "re");
 }
 
-/* Whether `word` is an element of the list `words`, which has commas between and ends at a colon,
- * a blank or the end of the line. */
+/* Whether `word` is an element of the list `words`, which is separated by commas and ends at a
+ * colon, a blank or the end of the line. */
 static bool has_word(const char *words, const char *word) {
   const size_t length = strlen(word);
   for (const char *at = words;; at++) {
@@ -67,8 +67,8 @@ static bool read_mount(const char *line, const char *controller, bool unified, c
   return sscanf(line, "%*s %*s %*s %4095s %4095s", from, point) == 2;
 }
 
-/* Joins mount point and group. In a container the mounted root may be a group of the host's, whose
- * path begins that of the process; a group that is not below it has only the root's files here. */
+/* Joins mount point and group. In a container the mounted root may be a group of the host, whose
+ * path is a prefix of the process's group; for other groups only the root's files are visible. */
 static bool make_group_path(const char *root, const char *point, const char *from, const char *path,
                             group *g) {
   const size_t length = strcmp(from, "/") ? strlen(from) : 0;
@@ -91,7 +91,7 @@ static bool find_group(const char *root, const char *controller, group *g) {
   return found;
 }
 
-/* Shortens the path by one group; false at the mounted root. */
+/* Moves to the parent group; false at the mounted root. */
 static bool to_parent_group(group *g) {
   char *slash = strrchr(g->path, '/');
   if (!slash || (size_t)(slash - g->path) < g->top) return false;
@@ -99,7 +99,7 @@ static bool to_parent_group(group *g) {
   return true;
 }
 
-/* The number behind `key` in a file of lines "key number", else `otherwise`; "max" is no number. */
+/* The number behind `key` in a file of lines "key number", else `fallback`; "max" is no number. */
 static double read_number(const group *g, const char *name, const char *key, double fallback) {
   char line[256];
   double number = fallback;

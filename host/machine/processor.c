@@ -10,7 +10,7 @@
 
 #include "machine/control_group.h"
 
-/* "model name" of /proc/cpuinfo; Arm has none there, so the machine type stands in. */
+/* "model name" of /proc/cpuinfo; on Arm, which has none, the machine type. */
 static void model_name(char *text, size_t size) {
   struct utsname machine;
   char line[256];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run would do and cost: the checks that it would begin with, times measured by a few steps,
- * escape steps forecast by theory. */
+/* Dry run: the initial checks of a run, times measured over a few steps, escape steps forecast by
+ * theory. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +15,13 @@
 #include "store/segments.h"
 #include "store/store.h"
 
-/* ---- what is there already ---- */
+/* ---- existing files ---- */
 
 static esc_status count_finished_in_files(esc_run *r) {
   esc_status status = ESC_OK;
   bool complete = false;
   int64_t in_parts = 0;
-  ESC_TRY_ALLOCATE(r->segments = json_array()); /* those of earlier parts are in the result too */
+  ESC_TRY_ALLOCATE(r->segments = json_array()); /* earlier segments are in the result too */
   ESC_TRY(esc_run_read_reused(r, &complete));
   if (complete) esc_run_mark_reused(r, r->results);
   for (int b = 0; b < ESC_RUN_REUSED_MAX; b++) esc_run_mark_reused(r, r->reused[b]);
@@ -30,19 +30,19 @@ static esc_status count_finished_in_files(esc_run *r) {
   if (r->options.resume && !r->options.devices) ESC_TRY(esc_run_inspect_files(r, r->output));
   for (int64_t i = 0; i < r->plan.members; i++) r->finished_before += r->done[i];
   if (in_parts > r->finished_before)
-    r->finished_before = in_parts; /* parts hold those of the base too */
+    r->finished_before = in_parts; /* parts include the reused members */
 done:
   return status;
 }
 
-/* The checks that the run itself would begin with, and what is finished already. */
+/* The initial checks of a run, and the number of finished members. */
 static esc_status inspect(esc_run *r) {
   esc_status status = ESC_OK;
   const bool has_output = r->output[0];
   if (has_output) ESC_TRY(esc_run_check_names(r));
   ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
   if (has_output && !r->options.resume && !r->options.force && esc_io_exists(r->output)) {
-    esc_log("%s exists already: the run will need --resume or --force", r->output);
+    esc_log("%s already exists: the run will need --resume or --force", r->output);
     return ESC_OK;
   }
   if (r->options.from || (has_output && r->options.resume)) ESC_TRY(count_finished_in_files(r));
@@ -52,11 +52,11 @@ done:
 
 /* ---- sizes and times ---- */
 
-/* Bytes of the result file at most, from the description that writes it. */
+/* Upper bound of the size of the result file. */
 static esc_status estimate_result_bytes(esc_run *r, int64_t snapshots, double *bytes) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  const bool whole = r->results != NULL; /* of a run that is complete */
+  const bool whole = r->results != NULL; /* the run is complete */
   esc_results *const before = r->results;
   const int64_t finished_before = r->finished_before;
   r->results = NULL;
@@ -95,7 +95,7 @@ static esc_status time_snapshot(const esc_run *r, double *seconds) {
     ESC_TRY(esc_recorder_begin_member(recorder, i, r->plan.order[i]));
     ESC_TRY(r->engine->load(engine, i, &r->plan.member[r->plan.order[i]]));
   }
-  ESC_TRY(r->engine->advance(engine, 0, &stop)); /* draws the weights */
+  ESC_TRY(r->engine->advance(engine, 0, &stop)); /* initializes the weights */
   ESC_TRY(esc_recorder_record(recorder, r->engine, engine, r->setup.slots, slot)); /* warms up */
   double before = 0, after = 0;
   const int64_t first = esc_recorder_count(recorder, &before);
@@ -110,7 +110,7 @@ done:
   return status;
 }
 
-/* What recording costs: time of a snapshot against that of the steps between two. */
+/* Cost of recording: time of the snapshots relative to the time of the steps. */
 static esc_status measure_recording(const esc_run *r, esc_dry_run *out) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
@@ -142,7 +142,7 @@ done:
   return status;
 }
 
-/* ---- the whole ---- */
+/* ---- entry points ---- */
 
 static void fill_report(const esc_run *r, esc_dry_run *out) {
   out->members = r->plan.members;

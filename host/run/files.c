@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of a run in progress: journal of finished members, journal of snapshots,
- * checkpoint of networks in flight; opened together under the journal's lock. */
+/* Files of a run in progress: journal of finished members, journal of snapshots, checkpoint of
+ * networks in flight. The journal is opened first and closed last. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@ esc_status esc_run_lock(esc_run *r, int inherited) {
   return esc_lock_acquire(&request, &r->lock);
 }
 
-/* ---- what earlier parts left ---- */
+/* ---- files of earlier segments ---- */
 
 static void restore_row(void *context, esc_member_key member, const void *row) {
   esc_run *r = context;
@@ -83,7 +83,7 @@ static bool needs_state(void *context, esc_member_key member) {
   return index >= 0 && !r->done[index];
 }
 
-/* Networks in flight, but for those that have finished since: the journal has them. */
+/* Networks in flight, without those that have finished since. */
 static esc_status open_checkpoint(esc_run *r) {
   const esc_checkpoint_reader reader = {r, esc_run_check_identity, needs_state};
   const esc_status status = esc_checkpoint_open(
@@ -99,7 +99,7 @@ static esc_status open_checkpoint(esc_run *r) {
   return status;
 }
 
-/* The journal first: it is the lock. */
+/* The journal first, because it is locked. */
 esc_status esc_run_open_files(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
@@ -117,10 +117,10 @@ done:
   return status;
 }
 
-/* ---- what is safe ---- */
+/* ---- what is synced ---- */
 
-/* For each row or snapshot that is not confirmed a member counts as lost: which ones are is not
- * known. */
+/* Each row or snapshot that is not synced counts as one lost member, because it is not known which
+ * ones are lost. */
 int64_t esc_run_count_synced_members(const esc_run *r) {
   int64_t members = -r->members_reused; /* these are in the earlier result */
   esc_journal *const journal[] = {r->journal, r->snapshots};
@@ -151,7 +151,7 @@ static void count_network(void *context, esc_member_key member, int64_t step) {
 int64_t esc_run_count_networks_in_files(const esc_run *r) {
   static const char *const suffix[] = {".checkpoint", ".checkpoint.previous"};
   char path[sizeof r->output + 32];
-  for (int i = 0; i < 2; i++) { /* the one before it, where this run has not written one */
+  for (int i = 0; i < 2; i++) { /* the previous one, if this run has not written one */
     network_counter c = {r, 0};
     const esc_checkpoint_reader reader = {&c, accept_any, NULL};
     snprintf(path, sizeof path, "%s%s", r->output, suffix[i]);
@@ -172,14 +172,14 @@ esc_status esc_run_sync_files(const char *output) {
 }
 
 int64_t esc_run_count_synced_networks(const esc_run *r) {
-  char why[1024]; /* the message of a failure is the caller's */
+  char why[1024]; /* keep the message of the caller's failure */
   snprintf(why, sizeof why, "%s", esc_error_message());
   const int64_t networks = esc_run_count_networks_in_files(r);
   (void)ESC_FAIL(ESC_IO_FAILED, "%s", why);
   return networks < r->progress.in_flight ? networks : r->progress.in_flight;
 }
 
-/* The journal last: it is the lock. */
+/* The journal last, because it is locked. */
 void esc_run_close_files(esc_run *r, bool remove) {
   esc_checkpoint_close(r->checkpoint, remove);
   esc_journal_close(r->snapshots, remove);
@@ -188,7 +188,7 @@ void esc_run_close_files(esc_run *r, bool remove) {
   r->journal = r->snapshots = NULL;
 }
 
-/* Every file that a run makes beside its output, or reads there. */
+/* Suffixes of all files beside an output. */
 static const char *const suffixes[] = {
     ".journal",           ".snapshots",           ".checkpoint",         ".checkpoint.previous",
     ".journal.damaged-9", ".snapshots.damaged-9", ".snapshots.rescued-9"};
@@ -205,7 +205,7 @@ static bool exists(const char *output, const char *suffix, char path[], size_t s
   return esc_io_exists(path);
 }
 
-/* Whose files they are is found out by opening them: others' stay. */
+/* Opening them checks the run's identity: files of other runs are kept. */
 void esc_run_remove_files(esc_run *r) {
   char path[sizeof r->output + 32];
   bool any = false;
@@ -213,7 +213,7 @@ void esc_run_remove_files(esc_run *r) {
   for (size_t i = 0; i < OF_A_RUN; i++)
     any = any || exists(r->output, suffixes[i], path, sizeof path);
   if (!any) return;
-  json_t *segments = r->segments; /* the result has those of the journal */
+  json_t *segments = r->segments; /* the result contains the journal's segments */
   r->segments = NULL;
   r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done);
   const bool ours = r->done && esc_run_open_files(r) == ESC_OK;
@@ -221,26 +221,26 @@ void esc_run_remove_files(esc_run *r) {
   r->segments = segments;
 }
 
-/* ---- looking without changing anything ---- */
+/* ---- inspection without changes ---- */
 
 static void log_damage(const char *path, const esc_journal_summary *found) {
   if (found->damaged_regions)
     esc_log(
-        "warning: %s: damaged: %lld bytes in %lld places, the first at offset %lld; what they "
-        "held is made again",
+        "warning: %s: damaged: %lld bytes in %lld regions, the first at offset %lld; what they "
+        "held is computed again",
         path, (long long)found->damaged_bytes, (long long)found->damaged_regions,
         (long long)found->first_damaged_offset);
 }
 
-/* An empty journal is one to be started, as for a run that opens it. */
+/* An empty journal counts as none, as it does for a run. */
 static bool has_content(const char *output, const char *suffix, char path[], size_t size) {
   struct stat info;
   return exists(output, suffix, path, size) &&
          (lstat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > 0);
 }
 
-/* Restores from the journals into `probe`, whose results and recorder are its own, as a run that
- * opens them would. */
+/* Restores the journals into `inspected`, which has its own results and recorder, as a run would.
+ */
 static esc_status inspect_journals(esc_run *inspected, const char *output) {
   esc_status status = ESC_OK;
   char path[sizeof inspected->output + 128];
@@ -262,7 +262,7 @@ done:
   return status;
 }
 
-/* Counts finished members of the journals in `done`, where those of a base are already. */
+/* Marks the finished members of the journals in `done`, in addition to the reused ones. */
 static esc_status count_finished(esc_run *r, const char *output) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;

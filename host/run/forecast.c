@@ -8,9 +8,9 @@
 enum { SAMPLES_MAX = 16 };
 static const double work_max = 1e9; /* operations: about half a second */
 
-/* Forecasts of one cell's members as they come. */
+/* Forecasts of a cell's members. */
 typedef struct cell_sample {
-  int64_t first; /* of its members in the plan */
+  int64_t first; /* first member in the plan */
   esc_forecast_method method;
   esc_forecast forecast[SAMPLES_MAX];
 } cell_sample;
@@ -21,7 +21,7 @@ static esc_forecast_cell cell_of(const esc_member *member) {
                              .scale = member->scale};
 }
 
-/* Members of a scale follow each other. */
+/* Members of a cell are contiguous. */
 static esc_status make_cells(const esc_run *r, esc_run_forecast *out, cell_sample **cell_samples) {
   esc_status status = ESC_OK;
   const esc_plan *p = &r->plan;
@@ -53,7 +53,7 @@ static void forecast_member(const esc_run *r, esc_forecast_cell *c, cell_sample 
   const esc_member *member = &r->plan.member[s->first + c->samples];
   if (esc_forecast_member(&r->spec->problem, member, f) != ESC_OK) {
     f->method = ESC_FORECAST_NONE;
-    f->why = "theory's integration failed";
+    f->why = "the integration of the theory failed";
   }
   c->samples++;
   s->method = f->method;
@@ -62,8 +62,8 @@ static void forecast_member(const esc_run *r, esc_forecast_cell *c, cell_sample 
   c->is_full_width = f->own;
 }
 
-/* A member of every cell, then another of each, until the work is used up: by its count and
- * not by the clock, so that the forecast does not depend on the machine. */
+/* Forecasts one member of every cell, then another of each, within a budget of operations rather
+ * than of time, so that the forecast does not depend on the machine. */
 static void forecast_members(const esc_run *r, esc_run_forecast *out, cell_sample *cell_samples) {
   const esc_problem *p = &r->spec->problem;
   double work_left = work_max;
@@ -87,7 +87,7 @@ static int compare(const void *work_left, const void *right) {
   return (a > b) - (a < b);
 }
 
-/* Step of the last threshold, where the member ends. */
+/* Step of the last threshold, at which the member finishes. */
 static double last_step(const esc_forecast *f, int thresholds) {
   double last = 0;
   for (int i = 0; i < thresholds; i++) last = fmax(last, f->step[i]);
@@ -114,7 +114,7 @@ static void summarize(const esc_problem *p, esc_forecast_cell *c, double *thresh
                       const cell_sample *s) {
   double end[SAMPLES_MAX], steps[SAMPLES_MAX];
   const double budget = (double)p->steps;
-  if (c->samples == 0) c->note = "the time limit of forecasts was used up by other scales";
+  if (c->samples == 0) c->note = "the time limit for forecasts was used by other scales";
   if (c->note) {
     c->step = c->lower = c->upper = c->censored = c->steps = (double)NAN;
     return;

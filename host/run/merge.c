@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of a sharded run: its files read, joined, and published under the output's lock. It is
- * here, above store and spec, because the spec in the files gives the number of members. */
+/* Merging the files of a sharded run under the output's lock. In this layer, above store and spec,
+ * because the number of members follows from the spec in the files. */
 #include "run/merge.h"
 
 #include <limits.h>
@@ -14,8 +14,8 @@
 #include "store/merge.h"
 #include "store/store.h"
 
-/* Counts the members of the sweep that the parts' spec describes, and checks that the parts have
- * the spec's shape: rows of another length must not be copied. */
+/* Counts the members of the spec in the parts, and checks the parts' shapes, because rows of
+ * another length must not be copied. */
 static esc_status count_members(esc_merge *m) {
   esc_status status = ESC_OK;
   esc_spec *spec = NULL;
@@ -72,8 +72,8 @@ done:
   return status;
 }
 
-/* Joins the parts under the output's lock and publishes the result. The lock is taken by the file
- * that a link leads to. */
+/* Merges the parts and writes the result under the lock of the output, with symbolic links
+ * resolved. */
 static esc_status publish(const esc_merge_request *r, esc_results *const *part,
                           const esc_lock *held, esc_merge_summary *summary) {
   esc_status status = ESC_OK;
@@ -86,7 +86,7 @@ static esc_status publish(const esc_merge_request *r, esc_results *const *part,
       .output = output, .inherited = -1, .log = esc_log, .held = held};
   ESC_TRY(esc_lock_acquire(&request, &lock));
   if (!r->force && esc_io_exists(r->output)) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it", r->output);
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: already exists; replace it with --force", r->output);
     goto done;
   }
   ESC_TRY(join_parts(r->files, (const esc_results *const *)part, r->file, &whole));

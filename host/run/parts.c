@@ -18,7 +18,7 @@ void esc_part_print_path(const char *output, int shard, int shards, char path[ES
   snprintf(path, ESC_PART_PATH_SIZE, "%s.part-%d-of-%d", output, shard, shards);
 }
 
-/* Which numbers of shards the parts beside `output` are of: there[S]. */
+/* Sets there[S] for each number of shards S in the names of the parts beside `output`. */
 static esc_status find_parts(const char *output, bool there[ESC_PARTS_MAX + 1]) {
   char path[ESC_PART_PATH_SIZE], copy[ESC_PART_PATH_SIZE];
   int shard = 0, shards = 0;
@@ -45,8 +45,8 @@ esc_status esc_parts_count(const char *output, int *shards) {
   for (int s = 1; s <= ESC_PARTS_MAX; s++) {
     if (there[s] && *shards)
       return ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: beside it are parts of %d and of %d shards; --force without --resume "
-                      "removes them",
+                      "%s: the parts beside it belong to runs with %d and with %d shards; remove "
+                      "them with --force (without --resume)",
                       output, *shards, s);
     if (there[s]) *shards = s;
   }
@@ -54,7 +54,7 @@ done:
   return status;
 }
 
-/* Deletes the files of one part, which no other process may be writing. */
+/* Deletes the files of one part, under its lock. */
 static esc_status remove_part(const char *part, const esc_lock *held) {
   esc_status status = ESC_OK;
   esc_lock *lock = NULL;
@@ -84,7 +84,7 @@ done:
   return status;
 }
 
-/* Reads one part as the worker of it would, and adds what it holds. */
+/* Reads one part as its worker would, and adds its contents to *sum. */
 static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
                                esc_parts_contents *sum) {
   esc_status status = ESC_OK;
@@ -157,10 +157,11 @@ esc_status esc_parts_refuse(const esc_run *run) {
   if (run->options.force) return ESC_OK;
   ESC_TRY(esc_parts_count(run->output, &begun));
   if (begun)
-    status = ESC_FAIL(ESC_BAD_INPUT,
-                      "%s.part-*: are of a run with --devices, which goes on so too (--devices cpu "
-                      "--resume); --force starts anew",
-                      run->output);
+    status =
+        ESC_FAIL(ESC_BAD_INPUT,
+                 "%s.part-*: belong to a run started with --devices; continue it with --devices "
+                 "and --resume (for example --devices cpu --resume), or start over with --force",
+                 run->output);
 done:
   return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run tells its caller while it works. */
+/* Notification of the caller about phases of the run. */
 #include "run/run.h"
 
 void esc_run_phase_begin(const esc_run *r, esc_run_phase phase) {

@@ -52,14 +52,14 @@ int64_t esc_plan_find_member(const esc_plan *plan, esc_member_key key) {
   return index % plan->shards == plan->shard ? index / plan->shards : -1;
 }
 
-/* Neighbours in the plan that are of one cell. */
+/* Contiguous members of one cell in the plan. */
 typedef struct member_range {
   int64_t first, members;
   double length;
 } member_range;
 
-/* Escape times grow as scale^-(r-2), so the longest go first and the last
- * thread to finish has little left alone. A guess: it cannot change a result. */
+/* Escape times grow as scale^-(r-2), so that starting the longest first balances the load. A
+ * heuristic: it cannot change a result. */
 static double expected_length(const esc_member *m) {
   return m->bottleneck > 2 ? pow(m->scale, 2 - m->bottleneck) : 1;
 }
@@ -70,7 +70,7 @@ static int longest_first(const void *left, const void *right) {
   return a->first < b->first ? -1 : 1;
 }
 
-/* Sorts the cells and not the members, of which there may be millions. */
+/* Sorts cells rather than members, of which there may be millions. */
 static esc_status make_order(esc_plan *plan) {
   esc_status status = ESC_OK;
   int64_t runs = 0, next = 0;
@@ -125,13 +125,13 @@ void esc_plan_free(esc_plan *plan) {
   memset(plan, 0, sizeof *plan);
 }
 
-/* Of a member that was not below at step 0. */
+/* Probability after step 0, given no crossing at step 0. */
 static double probability_after_first(const esc_false_escape *f) {
   return f->first < 1 ? fmax((f->probability - f->first) / (1 - f->first), 0) : 0;
 }
 
-/* Smoothing cannot help where the first loss itself, at which the average starts, is
- * likely to be below. */
+/* Smoothing does not help if the first loss, at which the average starts, is likely to be below the
+ * threshold. */
 static const char *remedy(const esc_problem *p, const esc_false_escape *f) {
   return p->smoothing > 0 && f->first > probability_after_first(f)
              ? "use a larger train.batch or a lower escape.thresholds"
@@ -145,12 +145,12 @@ static void explain(const esc_problem *p, double threshold, const esc_false_esca
   char parts[200];
   if (p->smoothing > 0)
     snprintf(parts, sizeof parts,
-             "%s at step 0, where the average is the first loss itself; %s in later steps, in "
-             "the long run %.1g a step",
+             "%s at step 0, where the moving average equals the first loss; %s in later steps, "
+             "asymptotically %.1g per step",
              esc_percent_print(f->first).text, esc_percent_print(probability_after_first(f)).text,
              f->hazard);
   else
-    snprintf(parts, sizeof parts, "%.1g a step", f->hazard);
+    snprintf(parts, sizeof parts, "%.1g per step", f->hazard);
   snprintf(text, ESC_WARNING_SIZE,
            "threshold %g: by minibatch noise alone, the %s of a network on its plateau (mean "
            "%.3g) falls below it within %lld steps with probability %s (%s): about %.*g of %lld "
@@ -160,12 +160,12 @@ static void explain(const esc_problem *p, double threshold, const esc_false_esca
            (long long)members);
 }
 
-/* A loss whose law is too wild to estimate anything from, as of a teacher of a
- * polynomial with large high coefficients. */
+/* The distribution of the loss can be too heavy-tailed for an estimate, as for a polynomial teacher
+ * with large high coefficients. */
 static esc_status handle_no_estimate(const esc_spec *spec, char warning[ESC_WARNING_SIZE]) {
   snprintf(warning, ESC_WARNING_SIZE, "false escapes cannot be estimated: %s", esc_error_message());
   if (spec->allow_false_escapes) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "%s; go on with escape.false_escapes=allow", warning);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s; to train anyway, set escape.false_escapes=allow", warning);
 }
 
 esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
@@ -185,8 +185,8 @@ esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
   if (!(each[worst].probability > 0.001)) goto done;
   explain(p, p->threshold[worst], &each[worst], plan->total, warning);
   if (each[worst].probability > 0.01 && !spec->allow_false_escapes)
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or go on with escape.false_escapes=allow", warning,
-                      remedy(p, &each[worst]));
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or set escape.false_escapes=allow to train anyway",
+                      warning, remedy(p, &each[worst]));
   else
     snprintf(warning + strlen(warning), ESC_WARNING_SIZE - strlen(warning), "; %s",
              remedy(p, &each[worst]));

@@ -9,7 +9,7 @@
 
 #include "base/version.h"
 
-/* Variables that can change speed or choice of device, kept where they are set. */
+/* Variables that affect speed or the choice of device; recorded if set. */
 static const char *const recorded_variables[] = {
     "OMP_NUM_THREADS",  "OMP_PROC_BIND",      "OMP_PLACES",     "OMP_STACKSIZE",
     "OMP_THREAD_LIMIT", "GOMP_CPU_AFFINITY",  "ESCAPEMENT_ISA", "CUDA_VISIBLE_DEVICES",
@@ -22,8 +22,8 @@ void esc_time_now(char text[32]) {
   strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-/* Writes ` word` as a shell reads it back; returns the end. Within single quotes every character
- * stands for itself, but for the quote. */
+/* Writes ` word` quoted for a shell; returns the end. In single quotes only the quote itself is
+ * special. */
 static char *quote(const char *word, char *to) {
   static const char plain[] =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of a run: its result with attributes, what is safe if it has none, warnings, report. */
+/* End of a run: the result and its attributes, messages about saved members, warnings, report. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "store/segments.h"
 #include "store/store.h"
 
-/* Residuals above these shares of ledger_gross are more than rounding (docs/guide/trust.md). */
+/* Rounding explains residuals up to these fractions of ledger_gross (docs/guide/trust.md). */
 static const double ledger_bound_float = 1e-6, ledger_bound_double = 1e-14, lost_bound = 0.01;
 
 esc_status esc_run_set_attributes(esc_run *r) {
@@ -37,26 +37,27 @@ done:
   return status;
 }
 
-/* Whether the output is another file than when the run began. */
+/* Whether the output has changed since the run began. */
 static bool output_has_changed(const esc_run *r) {
   const esc_file_stamp now = esc_file_stamp_read(r->output);
   return !r->options.force && memcmp(&now, &r->output_stamp, sizeof now) != 0;
 }
 
-/* What a result that could not be published leaves, by reading it again. */
+/* Message for a result that could not be written: the members in the journal, read again. */
 static esc_status explain_unpublished(esc_run *r, const char *why, bool changed) {
   const int64_t members_safe = esc_run_count_synced_members(r) + r->members_reused;
   char safe[80];
   if (members_safe == r->plan.members)
-    snprintf(safe, sizeof safe, "all %lld members are safe", (long long)members_safe);
+    snprintf(safe, sizeof safe, "all %lld members are saved", (long long)members_safe);
   else
-    snprintf(safe, sizeof safe, "%lld of %lld members are safe", (long long)members_safe,
+    snprintf(safe, sizeof safe, "%lld of %lld members are saved", (long long)members_safe,
              (long long)r->plan.members);
-  return ESC_FAIL(changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
-                  "%s%s%s; %s in %s%s.journal, and the same command with --resume%s publishes them",
-                  changed ? r->output : "", changed ? ": " : "", why, safe,
-                  r->output_stamp.inode ? "the earlier result and " : "", r->output,
-                  changed && !r->output_stamp.inode ? " --force" : "");
+  return ESC_FAIL(
+      changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
+      "%s%s%s; %s in %s%s.journal; write the result with the same command and --resume%s",
+      changed ? r->output : "", changed ? ": " : "", why, safe,
+      r->output_stamp.inode ? "the earlier result and " : "", r->output,
+      changed && !r->output_stamp.inode ? " --force" : "");
 }
 
 esc_status esc_run_publish(esc_run *r) {
@@ -71,8 +72,8 @@ esc_status esc_run_publish(esc_run *r) {
     return ESC_OK;
   }
   snprintf(why, sizeof why, "%s",
-           changed ? r->output_stamp.inode ? "was changed while this run was training"
-                                           : "appeared while this run was training"
+           changed ? r->output_stamp.inode ? "was changed by another program during the run"
+                                           : "was created by another program during the run"
                    : esc_error_message());
   return explain_unpublished(r, why, changed);
 }
@@ -82,36 +83,37 @@ esc_status esc_run_explain_stop(const esc_run *r, esc_status status) {
   char finished[64] = "no member had finished", in_flight_text[4200] = "";
   int64_t done = -r->members_reused; /* these are in the earlier result */
   if (!r->output[0])
-    return ESC_FAIL(status, "%s: nothing is saved, because the run has no output", reason);
+    return ESC_FAIL(status, "%s: nothing was saved, because the run has no output", reason);
   for (int64_t i = 0; i < r->plan.members; i++) done += r->done[i];
   const int64_t saved = esc_run_count_synced_members(r);
   const int64_t in_flight = r->progress.in_flight ? esc_run_count_synced_networks(r) : 0;
   if (saved < done || in_flight < r->progress.in_flight)
     return ESC_FAIL(ESC_IO_FAILED,
-                    "%s, but another program changed what was saved: %lld members are safe of %lld "
-                    "that had finished, in %.1500s.journal, and %lld of %lld networks in flight; "
-                    "the same command with --resume goes on from there",
+                    "%s, but another program changed what was saved: %lld members are saved of "
+                    "%lld that had finished, in %.1500s.journal, and %lld of %lld networks in "
+                    "flight; continue with the same command and --resume from there",
                     reason, (long long)saved, (long long)done, r->output, (long long)in_flight,
                     (long long)r->progress.in_flight);
   if (saved == 0 && in_flight == 0)
-    return ESC_FAIL(status, "%s: no network had made a step, so nothing is saved", reason);
+    return ESC_FAIL(status, "%s: no network had made a step; nothing was saved", reason);
   if (saved)
-    snprintf(finished, sizeof finished, "%lld of %lld members are safe in", (long long)saved,
+    snprintf(finished, sizeof finished, "%lld of %lld members are saved in", (long long)saved,
              (long long)(r->plan.members - r->members_reused));
   if (in_flight)
-    snprintf(in_flight_text, sizeof in_flight_text, "; %lld in flight are safe in %s.checkpoint",
-             (long long)in_flight, r->output);
-  return ESC_FAIL(status, "%s: %s%s%.4096s%s%s; the same command with --resume goes on", reason,
-                  finished, saved ? " " : "", saved ? r->output : "", saved ? ".journal" : "",
-                  in_flight_text);
+    snprintf(in_flight_text, sizeof in_flight_text,
+             "; %lld networks in flight are saved in %s.checkpoint", (long long)in_flight,
+             r->output);
+  return ESC_FAIL(status, "%s: %s%s%.4096s%s%s; continue with the same command and --resume",
+                  reason, finished, saved ? " " : "", saved ? r->output : "",
+                  saved ? ".journal" : "", in_flight_text);
 }
 
 /* ---- warnings and report ---- */
 
-/* The larger one; a NaN is larger than any number, so that it is seen. */
+/* The larger number; NaN if one is NaN. */
 static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
 
-/* Largest residual of an interface over the size of what it balances. */
+/* Largest residual of an interface relative to ledger_gross. */
 static double ledger_residual_max(const esc_results *r) {
   const int64_t interfaces = r->layers - 1;
   double worst = 0;
@@ -146,13 +148,11 @@ void esc_run_log_warnings(const esc_run *r) {
             plain ? "; train.update=compensated keeps them"
                   : ": train.rate is too small for float; use a larger one or --backend reference");
   if (!(residual <= ledger_bound(r)))
-    esc_log(
-        "warning: imbalance ledger: residual %.2g (relative), more than rounding explains (bound "
-        "%.0e)%s",
-        residual, ledger_bound(r),
-        is_exact(r) ? ""
-        : plain     ? "; see train.update=compensated"
-                    : ": compare with --backend reference");
+    esc_log("warning: imbalance ledger: relative residual %.2g exceeds the rounding bound %.0e%s",
+            residual, ledger_bound(r),
+            is_exact(r) ? ""
+            : plain     ? "; see train.update=compensated"
+                        : ": compare with --backend reference");
 }
 
 static void count_members(const esc_results *results, esc_run_report *report) {

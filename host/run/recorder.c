@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshots: due steps, observation on all threads, rows kept a member. */
+/* Snapshots: schedule, observation on all threads, storage for each member. */
 #include "run/recorder.h"
 
 #include <omp.h>
@@ -10,7 +10,7 @@
 #include "escapement/internal/model.h"
 #include "escapement/internal/theory.h"
 
-/* A thread's workspace for observing. */
+/* Workspace of one thread. */
 typedef struct workspace {
   esc_cpu_responder *responder; /* in float, or NULL */
   esc_reference_work *work;     /* in double, or NULL */
@@ -18,7 +18,7 @@ typedef struct workspace {
   esc_arena observe;
 } workspace;
 
-/* The snapshots of one member, in the order of the grid, and that of its end. */
+/* The snapshots of one member, in the order of steps, and the final one. */
 typedef struct member_rows {
   int64_t count, capacity;
   esc_journal_snapshot **row; /* owned */
@@ -34,8 +34,8 @@ struct esc_recorder {
   workspace *workspace;     /* (thread) */
   esc_eval_sample *sample;  /* (slot) */
   int64_t *index, *next;    /* (slot) member, and step of its next snapshot */
-  double *initial;          /* (slot, weight) as drawn */
-  double *weights;          /* (slot, weight) of those observed now */
+  double *initial;          /* (slot, weight) at initialization */
+  double *weights;          /* (slot, weight) of the networks being observed */
   member_rows *member_rows; /* (member) */
   esc_journal *journal;
   int64_t observed;
@@ -129,7 +129,7 @@ double esc_recorder_estimate_bytes(const esc_problem *p, const esc_record *recor
   return setup->slots * (sample + 16 * weights) + setup->threads * thread;
 }
 
-/* Twice: as they come, and in the table that is published. */
+/* Counted twice: in the recorder and in the result table. */
 double esc_recorder_estimate_member_bytes(const esc_problem *p, const esc_record *record) {
   const double count = (double)esc_record_count(record, p->steps) + 1;
   return 2 * (esc_record_bytes(record, p->shape.layers, p->steps) + 32 * count);
@@ -141,7 +141,7 @@ static size_t row_bytes(const esc_recorder *r) {
   return sizeof(esc_journal_snapshot) + (size_t)r->length * sizeof(double);
 }
 
-/* A new row behind the member's last. */
+/* Appends a row to the member's snapshots. */
 static esc_status add_row(esc_recorder *r, int64_t index, esc_journal_snapshot **row) {
   esc_status status = ESC_OK;
   member_rows *m = &r->member_rows[index];
@@ -163,7 +163,7 @@ static void restore_end(esc_recorder *r, member_rows *m, const esc_journal_snaps
   if (m->end) memcpy(m->end, snapshot, row_bytes(r));
 }
 
-/* A member that was cut off and trained again has its first snapshots twice, the same. */
+/* A member that was interrupted and trained again has identical first snapshots twice. */
 void esc_recorder_restore_snapshot(esc_recorder *r, int64_t index,
                                    const esc_journal_snapshot *snapshot) {
   member_rows *m = &r->member_rows[index];
@@ -198,7 +198,7 @@ esc_status esc_recorder_resume_member(esc_recorder *r, int slot, int64_t index, 
   return esc_eval_sample_draw(&r->observer, r->plan->member[index].seed, &r->sample[slot]);
 }
 
-/* None of the snapshots of a part that was cut off is kept: the first is due at once. */
+/* Drops the snapshots of an interrupted segment: the first one is due at once. */
 esc_status esc_recorder_begin_member(esc_recorder *r, int slot, int64_t index) {
   return esc_recorder_resume_member(r, slot, index, -1);
 }
@@ -226,8 +226,8 @@ static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *
   return esc_journal_append(r->journal, esc_member_key_of(&r->plan->member[r->index[slot]]), row);
 }
 
-/* Observes the `count` slots named into the rows that are their members' newest: the last
- * of the grid, or the end. */
+/* Observes the `count` slots in `slot` into the newest rows of their members, or with `end` into
+ * the final ones. */
 static esc_status observe_all(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
                               const int *slot, bool end) {
   esc_status status = ESC_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many networks and threads a run takes. */
+/* Numbers of slots and threads of a run, within memory and processors. */
 #include <omp.h>
 
 #include "machine/processor.h"
@@ -7,11 +7,12 @@
 #include "run/run.h"
 
 enum { THREADS_MAX = 4096 };
-static const double memory_share = 0.8; /* of what is available: others live here too */
+static const double memory_share =
+    0.8; /* of the available memory; the rest is for other processes */
 
 static int min_int(int64_t a, int64_t b) { return (int)(a < b ? a : b); }
 
-/* Results in memory, and the image of their file beside them when it is written. */
+/* Results in memory, and the image of their file during writing. */
 static double table_bytes(const esc_run *r) {
   const esc_problem *p = &r->spec->problem;
   const double members = (double)esc_plan_count_members(r->spec, r->shard, r->shards);
@@ -23,14 +24,14 @@ static double members_bytes(const esc_run *r) {
          esc_plan_estimate_bytes(esc_plan_count_members(r->spec, r->shard, r->shards));
 }
 
-/* What recording takes whatever happens; its snapshots grow as they come. */
+/* Memory of the recorder without its snapshots. */
 static double recorder_bytes(const esc_run *r, const esc_engine_setup *setup) {
   if (!esc_record_on(&r->spec->record)) return 0;
   return esc_recorder_estimate_bytes(&r->spec->problem, &r->spec->record, setup);
 }
 
 typedef struct memory_limits {
-  double host, device; /* bytes that may be used */
+  double host, device; /* usable bytes */
 } memory_limits;
 
 static esc_bytes estimate_bytes(const esc_run *r, esc_engine_setup setup) {
@@ -44,12 +45,12 @@ static bool fits(esc_bytes bytes, memory_limits limits) {
   return bytes.host <= limits.host && bytes.device <= limits.device;
 }
 
-/* Members alone, whatever the networks in flight: refused before one is allocated. */
+/* Refuses a number of members that does not fit, before allocation. */
 static esc_status refuse_members(const esc_run *r, double need, double have) {
   return ESC_FAIL(ESC_NO_MEMORY,
-                  "the plan and the results of %lld members need %.3g GB of memory, and %.3g GB "
-                  "may be used; fewer sweep.seeds or scales, or parts of the sweep with --shard, "
-                  "need less; nothing was started",
+                  "the plan and the results of %lld members need %.3g GB of memory, but at most "
+                  "%.3g GB may be used; reduce sweep.seeds or the scales, or divide the sweep with "
+                  "--shard; nothing was started",
                   (long long)esc_plan_count_members(r->spec, r->shard, r->shards), need / 1e9,
                   have / 1e9);
 }
@@ -57,12 +58,11 @@ static esc_status refuse_members(const esc_run *r, double need, double have) {
 static esc_status refuse_setup(const esc_run *r, const char *where, double need, double have,
                                double least_need) {
   const esc_shape shape = r->spec->problem.shape;
-  return ESC_FAIL(
-      ESC_NO_MEMORY,
-      "%d networks of %zu weights in flight on %d threads need %.3g GB%s, and %.3g GB may "
-      "be used; --slots 1 needs %.3g GB; nothing was started",
-      r->setup.slots, esc_weight_count(shape), r->setup.threads, need / 1e9, where, have / 1e9,
-      least_need / 1e9);
+  return ESC_FAIL(ESC_NO_MEMORY,
+                  "%d networks of %zu weights in flight on %d threads need %.3g GB%s, but at most "
+                  "%.3g GB may be used; --slots 1 needs %.3g GB; nothing was started",
+                  r->setup.slots, esc_weight_count(shape), r->setup.threads, need / 1e9, where,
+                  have / 1e9, least_need / 1e9);
 }
 
 esc_status esc_run_choose_resources(esc_run *r) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Earlier results of the same experiment: their members are not trained again. */
+/* Reuse of members from earlier results of the same experiment. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,47 +19,47 @@ esc_file_stamp esc_file_stamp_read(const char *path) {
                           info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
 }
 
-/* The identity of the run that made a result; owned by the caller. */
+/* Identity of the run that made a result; owned by the caller. */
 static esc_status identity_of(const char *path, const esc_results *r, char **out) {
   const char *spec = esc_results_attribute_text(r, "spec"),
              *shard = esc_results_attribute_text(r, "shard");
   const char *precision = esc_results_attribute_text(r, "precision");
   if (!spec || !shard || !precision)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: does not say which spec, precision and shard it is a result of; -o names "
-                    "another file, --force replaces it",
+                    "%s: lacks the attribute spec, precision or shard, so its run is unknown; "
+                    "choose another output with -o, or replace the file with --force",
                     path);
   if (asprintf(out, "%sprecision: %s\nshard: %s\n", spec, precision, shard) < 0)
     return ESC_FAIL(ESC_NO_MEMORY, "out of memory (identity of %s)", path);
   return ESC_OK;
 }
 
-/* Members of a version that estimated S(0) otherwise, without its error, would not be those of one
- * sweep in one piece. */
+/* Refuses results of a version that estimated S(0) by another method, without its error: the
+ * members would not be those of a single run. */
 static esc_status check_version(const char *path, const esc_results *earlier) {
   for (int64_t i = 0; i < earlier->members; i++)
     if (isfinite(earlier->signal_initial_error[i]) || !isfinite(earlier->signal_initial[i]))
       return ESC_OK;
   if (earlier->members == 0) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: was made by an earlier version (commit %s), which estimated signal_initial "
-                  "otherwise; no members can be added to it: -o names another file",
-                  path,
-                  esc_results_attribute_text(earlier, "commit")
-                      ? esc_results_attribute_text(earlier, "commit")
-                      : "unknown");
+  return ESC_FAIL(
+      ESC_BAD_INPUT,
+      "%s: was written by an earlier version (commit %s), which estimated signal_initial by "
+      "another method, so no members can be added; choose another output with -o",
+      path,
+      esc_results_attribute_text(earlier, "commit") ? esc_results_attribute_text(earlier, "commit")
+                                                    : "unknown");
 }
 
-/* What is at the output's name, and what to do about a file that is no result. */
+/* Reads the file at the output's name; the message for any other file states the remedy. */
 static esc_status read_output(const char *path, esc_results **earlier) {
   char why[900];
   const esc_status status = esc_store_read(path, earlier);
   if (status != ESC_BAD_INPUT) return status;
   snprintf(why, sizeof why, "%s", esc_error_message());
-  return ESC_FAIL(status, "%s; move it away, and the same command goes on", why);
+  return ESC_FAIL(status, "%s; move the file away, then repeat the command", why);
 }
 
-/* Reads a result that is the whole or a part of this run. */
+/* Reads a result that has all or some of the members of this run. */
 static esc_status read_earlier_output(esc_run *r, const char *path, esc_results **out,
                                       bool *complete) {
   esc_status status = ESC_OK;
@@ -79,7 +79,7 @@ done:
   return status;
 }
 
-/* Members of any shard of the experiment, whatever else that sweep held. */
+/* Reads the result of --from: any shard of the experiment, with any members. */
 static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
   static const char *const allowed[] = {"name", "escape.false_escapes", "sweep.seeds",
                                         "sweep.groups", NULL};
@@ -90,12 +90,12 @@ static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
   const char *spec = esc_results_attribute_text(earlier, "spec");
   const char *precision = esc_results_attribute_text(earlier, "precision");
   if (!spec || !precision || strcmp(precision, r->engine->precision) != 0)
-    status = ESC_FAIL(ESC_BAD_INPUT, "--from %s: its precision is %s, that of this run %s", path,
+    status = ESC_FAIL(ESC_BAD_INPUT, "--from %s: its precision is %s, but this run has %s", path,
                       precision ? precision : "not given", r->engine->precision);
   else if (esc_spec_differ(spec, r->resolved, allowed, &d))
     status = ESC_FAIL(ESC_BAD_INPUT,
-                      "--from %s: %s is %s there and %s here; only name, escape.false_escapes, "
-                      "sweep.seeds and sweep.groups may differ",
+                      "--from %s: %s is %s in that file and %s in this run; only name, "
+                      "escape.false_escapes, sweep.seeds and sweep.groups may differ",
                       path, d.key.text, d.first.text, d.second.text);
   if (status == ESC_OK) status = esc_results_check(path, earlier, &r->spec->problem);
   if (status == ESC_OK) status = check_version(path, earlier);
@@ -122,8 +122,8 @@ esc_status esc_run_read_reused(esc_run *r, bool *complete) {
   if (r->output[0] && esc_io_exists(r->output) && !r->options.force) {
     if (!r->options.resume)
       return ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: exists already; --force replaces it, --resume adds members to it, -o "
-                      "names another",
+                      "%s: already exists; add members with --resume, replace it with --force, or "
+                      "choose another output with -o",
                       r->output);
     r->output_stamp = esc_file_stamp_read(r->output);
     ESC_TRY(read_earlier_output(r, r->output, &r->reused[0], complete));
@@ -149,7 +149,7 @@ static void pack_observation(const esc_results *earlier, double *const *array, i
   }
 }
 
-/* Gives the recorder the snapshots of row i and that of its end, as they were recorded. */
+/* Restores the snapshots of row i and its final one in the recorder. */
 static void restore_snapshots(esc_run *r, const esc_results *earlier, int64_t i, int64_t index,
                               esc_journal_snapshot *buffer) {
   for (int64_t k = 0; k < earlier->snapshots && earlier->snapshot_step[k] <= earlier->steps_run[i];
@@ -163,7 +163,7 @@ static void restore_snapshots(esc_run *r, const esc_results *earlier, int64_t i,
   esc_recorder_restore_snapshot(r->recorder, index, buffer);
 }
 
-/* *taken: steps of the members that are taken over. */
+/* *steps_reused: steps of the reused members. */
 static esc_status copy_members(esc_run *r, const esc_results *earlier, int64_t *steps_reused) {
   esc_status status = ESC_OK;
   const int length = esc_observation_length(r->results->layers);
@@ -196,8 +196,8 @@ esc_status esc_run_copy_reused(esc_run *r) {
     int64_t steps_reused = 0, steps_total = 0;
     for (int64_t i = 0; i < r->reused[b]->members; i++) steps_total += r->reused[b]->steps_run[i];
     status = copy_members(r, r->reused[b], &steps_reused);
-    /* --from: other members may stay there. Shards take theirs together, and merge counts once what
-     * the result's segments repeat. */
+    /* --from: some members may not be reused. For shards no fraction is needed, because merging
+     * counts repeated segments once. */
     if (b == 1 && r->shards == 1) esc_segments_scale(segments, steps_reused, steps_total);
     if (status == ESC_OK) status = esc_segments_join(r->segments, segments);
     json_decref(segments);

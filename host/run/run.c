@@ -17,16 +17,19 @@
 #include "run/forecast.h"
 #include "store/segments.h"
 
-/* ---- what was asked ---- */
+/* ---- options ---- */
 
 static esc_status check_options(const esc_run_options *o) {
   if (o->device >= 0 && o->devices)
-    return ESC_FAIL(ESC_BAD_INPUT, "--device %d: not together with --devices; allowed: one of them",
-                    o->device);
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--device %d: cannot be combined with --devices; use one of them", o->device);
   if (o->devices && !o->output)
-    return ESC_FAIL(ESC_BAD_INPUT, "--devices %.80s: needs an output, for its parts", o->devices);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "--devices %.80s: needs an output file (-o), because each worker writes its part beside it",
+        o->devices);
   if (o->resume && !o->output)
-    return ESC_FAIL(ESC_BAD_INPUT, "resume: needs an output, which the run continues");
+    return ESC_FAIL(ESC_BAD_INPUT, "resume: needs the output file (-o) of the run to continue");
   if (o->shards < 0 || o->shard < 0 || (o->shard > 0 && o->shard >= o->shards))
     return ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld: must be from 0 to the number of shards - 1",
                     (long long)o->shard, (long long)o->shards);
@@ -50,8 +53,7 @@ done:
   return status;
 }
 
-/* Where the output is a link, the file behind it, so that two names of one file meet at one
- * journal. */
+/* Resolves an output that is a symbolic link, so that two names of one file share one journal. */
 static esc_status resolve_output(esc_run *r) {
   esc_status status = ESC_OK;
   char target[PATH_MAX];
@@ -78,7 +80,7 @@ esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options,
   ESC_TRY_ALLOCATE(r->resolved = esc_spec_resolved(spec));
   ESC_TRY(esc_run_set_identity(r));
   ESC_TRY(resolve_output(r));
-  ESC_TRY(esc_run_choose_resources(r)); /* before anything is allocated for each member */
+  ESC_TRY(esc_run_choose_resources(r)); /* before any allocation that grows with the members */
   ESC_TRY(esc_plan_create(spec, r->shard, r->shards, &r->plan));
   if (r->engine->device_memory)
     ESC_TRY(esc_backend_cuda_name(r->setup.device, r->device, sizeof r->device));
@@ -103,7 +105,7 @@ void esc_run_free(esc_run *r) {
 
 /* ---- training ---- */
 
-/* What follows the training: the caller's progress, and the notes of the run's segment. */
+/* Progress callback of the training: forwards the progress and updates the run's segment. */
 static void report(void *context, const esc_progress *progress) {
   esc_run *r = context;
   const esc_run_callbacks *callbacks = &r->options.callbacks;
@@ -111,7 +113,8 @@ static void report(void *context, const esc_progress *progress) {
     esc_stop_request(r->stop);
   const double due = r->segment_updated_at + fmax(1, 0.01 * r->segment_updated_at);
   if (progress->seconds >= due && esc_run_segment_update(r, NULL) != ESC_OK)
-    r->segment_updated_at = progress->seconds; /* what matters more fails too, and says so */
+    r->segment_updated_at =
+        progress->seconds; /* a failing journal is reported when a member is appended */
 }
 
 static void report_phase(void *context, esc_run_phase phase, bool begins) {
@@ -121,7 +124,7 @@ static void report_phase(void *context, esc_run_phase phase, bool begins) {
     esc_run_phase_end(context, phase);
 }
 
-/* How the training ended, for its segment. A failure keeps its own message. */
+/* Records the end of the training in the segment. A failure keeps its own message. */
 static esc_status end_segment(esc_run *r, esc_status status) {
   const char *const ended = status == ESC_OK            ? "finished"
                             : status == ESC_INTERRUPTED ? "interrupted"
@@ -136,7 +139,7 @@ static esc_status end_segment(esc_run *r, esc_status status) {
 
 static void log_reused_members(const esc_run *r) {
   if (r->members_reused && !r->options.quiet)
-    esc_log("%lld of %lld members are taken from earlier results, the others are trained",
+    esc_log("%lld of %lld members are reused from earlier results; the others are trained",
             (long long)r->members_reused, (long long)r->plan.members);
 }
 
@@ -179,7 +182,7 @@ esc_status esc_run_check_false_escapes(esc_run *r) {
   return status;
 }
 
-/* What is complete already: files of a run that died after publishing it go. */
+/* For a complete output: deletes the files of a run that died after writing it. */
 static esc_status finish_complete(esc_run *r) {
   esc_status status = ESC_OK;
   ESC_TRY_ALLOCATE(r->segments = esc_segments_from_results(r->results));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loading, advancing in blocks of steps, retiring and refilling. */
+/* Main loop: loads members into slots, advances in blocks of steps, retires finished members and
+ * refills. */
 #include "run/scheduler.h"
 
 #include <stdio.h>
@@ -19,14 +20,15 @@ typedef struct training {
   esc_progress *progress;
   esc_workload *workload;
   void *engine;
-  void *row;                          /* one member's row for the journal */
-  int64_t *member_in_slot;            /* (slot) place in plan->member, or EMPTY */
-  int64_t *steps_counted;             /* (slot) steps already counted */
-  int *slot_list;                     /* (slot) room for a list of slots */
-  int64_t next;                       /* into plan->order */
-  int64_t unsynced;                   /* journal records since the last sync */
-  void *state;                        /* one network's, for the checkpoint */
-  double start, synced, checkpointed; /* when: all, the last sync, the last checkpoint */
+  void *row;               /* one member's row for the journal */
+  int64_t *member_in_slot; /* (slot) index into plan->member, or EMPTY */
+  int64_t *steps_counted;  /* (slot) steps already counted */
+  int *slot_list;          /* (slot) workspace: a list of slots */
+  int64_t next;            /* into plan->order */
+  int64_t unsynced;        /* journal records since the last sync */
+  void *state;             /* one network's, for the checkpoint */
+  /* Times of the start, the last sync and the last checkpoint. */
+  double start, synced, checkpointed;
 } training;
 
 static double now(void) {
@@ -41,8 +43,7 @@ static void count_status(esc_progress *progress, int32_t status) {
   if (status == ESC_MEMBER_DIVERGED) progress->diverged++;
 }
 
-/* Puts a member that the checkpoint holds back where it was: *found. Without all of its
- * snapshots it is of no use. */
+/* Restores a member from the checkpoint: *found. Not used if some of its snapshots are missing. */
 static esc_status restore_member(training *r, int slot, int64_t index, bool *found) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
@@ -77,7 +78,7 @@ done:
   return status;
 }
 
-/* Gives a free slot the next member that is not done. */
+/* Loads the next member that is not done into a free slot. */
 static esc_status refill(training *r, int slot) {
   r->member_in_slot[slot] = EMPTY;
   while (r->next < r->plan->members) {
@@ -108,7 +109,7 @@ done:
   return status;
 }
 
-/* Takes the snapshots of members that have just finished. */
+/* Records the final snapshots of members that have just finished. */
 static esc_status record_final_snapshots(training *r) {
   const esc_schedule *s = r->schedule;
   int count = 0;
@@ -119,7 +120,7 @@ static esc_status record_final_snapshots(training *r) {
                : ESC_OK;
 }
 
-/* Takes the snapshots that are due. */
+/* Records the snapshots that are due. */
 static esc_status record_due_snapshots(training *r) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
@@ -128,7 +129,7 @@ static esc_status record_due_snapshots(training *r) {
   if (!s->recorder) return ESC_OK;
   for (int i = 0; i < s->setup.slots; i++)
     fresh = fresh || (r->member_in_slot[i] != EMPTY && s->engine->slot(r->engine, i)->fresh);
-  if (fresh) ESC_TRY(s->engine->advance(r->engine, 0, s->stop)); /* draws the weights */
+  if (fresh) ESC_TRY(s->engine->advance(r->engine, 0, s->stop)); /* initializes the weights */
   for (int i = 0; i < s->setup.slots; i++) {
     if (r->member_in_slot[i] == EMPTY) continue;
     const esc_slot *slot = s->engine->slot(r->engine, i);
@@ -141,7 +142,7 @@ done:
   return status;
 }
 
-/* No more steps than to the next snapshot. */
+/* Limits a block to the steps until the next snapshot. */
 static int64_t limit_block(const training *r, int64_t block) {
   const esc_schedule *s = r->schedule;
   for (int i = 0; s->recorder && i < s->setup.slots; i++) {
@@ -153,7 +154,7 @@ static int64_t limit_block(const training *r, int64_t block) {
   return block;
 }
 
-/* Counts the block's steps, retires what finished and refills. */
+/* Counts the block's steps, retires finished members and refills their slots. */
 static esc_status retire_finished(training *r) {
   esc_status status = ESC_OK;
   for (int i = 0; i < r->schedule->setup.slots; i++) {
@@ -170,7 +171,7 @@ done:
   return status;
 }
 
-/* Snapshots first: a member counts as finished only with all of them. */
+/* Snapshots first, because a member counts as finished only with all its snapshots. */
 static esc_status sync_journals(training *r) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
@@ -181,14 +182,14 @@ done:
   return status;
 }
 
-/* A fresh network has nothing to lose. */
+/* A network without a step is not worth saving. */
 static bool has_progress(const training *r, int slot) {
   if (r->member_in_slot[slot] == EMPTY) return false;
   const esc_slot *s = r->schedule->engine->slot(r->engine, slot);
   return esc_slot_trains(s) && !s->fresh;
 }
 
-/* Writes all networks in flight to the checkpoint, and those of it that still wait. */
+/* Writes all networks in flight and the pending ones to the checkpoint. */
 static esc_status write_checkpoint(training *r) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
@@ -196,7 +197,7 @@ static esc_status write_checkpoint(training *r) {
   esc_trace_begin("checkpoint");
   for (int i = 0; i < s->setup.slots; i++) count += has_progress(r, i);
   r->progress->in_flight = esc_checkpoint_count_pending(s->checkpoint);
-  if (count == 0) goto done; /* the file there still holds those that wait */
+  if (count == 0) goto done; /* the existing file still has the pending ones */
   ESC_TRY(esc_checkpoint_write_begin(s->checkpoint, count));
   for (int i = 0; i < s->setup.slots; i++) {
     if (!has_progress(r, i)) continue;
@@ -212,23 +213,23 @@ done:
   return status;
 }
 
-/* Saves the networks in flight. A disk that is full for now is no reason to stop: the
- * checkpoint before stays. A lost device is. */
+/* Saves the networks in flight. A full disk does not stop the run, because the previous checkpoint
+ * is kept. A lost device does. */
 static esc_status save_periodic_checkpoint(training *r) {
   esc_status status = ESC_OK;
   report_saving(r->schedule, true);
-  ESC_TRY(sync_journals(r)); /* what the checkpoint builds on */
+  ESC_TRY(sync_journals(r)); /* the checkpoint depends on the journals */
   status = write_checkpoint(r);
   r->checkpointed = now();
   if (status != ESC_IO_FAILED && status != ESC_BAD_INPUT) goto done;
-  r->schedule->warn("warning: no checkpoint: %s; training goes on", esc_error_message());
+  r->schedule->warn("warning: checkpoint not written: %s; training continues", esc_error_message());
   status = ESC_OK;
 done:
   report_saving(r->schedule, false);
   return status;
 }
 
-/* Syncs and saves when it is time. */
+/* Syncs and writes a checkpoint when due. */
 static esc_status sync_and_checkpoint(training *r, double at) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
@@ -243,7 +244,7 @@ done:
   return status;
 }
 
-/* Saves the networks in flight at the end of this part of the run. */
+/* Saves the networks in flight when the run is stopped. */
 static esc_status save_final_checkpoint(training *r) {
   char why[600];
   if (!r->schedule->checkpoint) return ESC_OK;
@@ -254,9 +255,9 @@ static esc_status save_final_checkpoint(training *r) {
   if (status == ESC_OK) return ESC_OK;
   snprintf(why, sizeof why, "%.590s", esc_error_message());
   return ESC_FAIL(
-      status == ESC_BAD_INPUT ? ESC_IO_FAILED : status, /* not the command is at fault */
-      "stopped, but the networks in flight could not be saved: %s; what was reported "
-      "as saved is safe, and the same command with --resume goes on from there",
+      status == ESC_BAD_INPUT ? ESC_IO_FAILED : status, /* not a fault of the command */
+      "stopped, but the networks in flight could not be saved: %s; everything reported as saved is "
+      "intact; continue with the same command and --resume",
       why);
 }
 

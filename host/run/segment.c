@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The segment of a run that this start of the program is. */
+/* The segment of this invocation of the program. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,7 +14,7 @@ static json_t *current(const esc_run *r) {
   return count ? json_array_get(r->segments, count - 1) : NULL;
 }
 
-/* Members that finished in this process. */
+/* Number of members finished in this process. */
 static int64_t finished_here(const esc_run *r) {
   const esc_progress *p = &r->progress;
   const int64_t all = p->escaped + p->censored + p->diverged;
@@ -32,7 +32,7 @@ done:
   return status;
 }
 
-/* Puts in what changes as the run goes on. */
+/* Updates the fields that change during the run. */
 static void update_segment(esc_run *r, const char *ended) {
   char now[32];
   json_t *segment = current(r);

@@ -4,7 +4,7 @@
 #include <math.h>
 
 static const double min_seconds =
-    0.1; /* seconds, a hundred times what a busy machine needs to start threads */
+    0.1; /* a hundred times the time to start threads on a busy machine */
 static const int64_t steps_max = (int64_t)1 << 40;
 
 typedef struct timing {
@@ -19,7 +19,7 @@ static int64_t steps_made(const timing *t) {
   return total;
 }
 
-/* Seconds of one of the steps that were made, NaN where none was, and of all. */
+/* Seconds for each network-step (NaN if none was made), and in total. */
 static esc_status time_advance(const timing *t, int64_t steps, double *seconds, double *took) {
   const atomic_bool stop = false;
   const int64_t before = steps_made(t);
@@ -31,11 +31,11 @@ static esc_status time_advance(const timing *t, int64_t steps, double *seconds, 
   return status;
 }
 
-/* More and more steps, until their time is long enough or all networks have diverged. */
+/* Increases the number of steps until their time is long enough or all networks have diverged. */
 static esc_status time_steps(const timing *t, double *seconds) {
   esc_status status = ESC_OK;
   double first, later, took = 0;
-  ESC_TRY(time_advance(t, 1, &first, &took)); /* draws the weights too */
+  ESC_TRY(time_advance(t, 1, &first, &took)); /* includes the initialization of the weights */
   *seconds = first;
   took = 0;
   for (int64_t steps = 1; took < min_seconds && steps < steps_max; steps *= 4) {

@@ -14,8 +14,8 @@
 
 extern char **environ;
 
-/* Beside the folder of the file that this code was loaded from (lib/libescapement.so or
- * bin/escapement): ../bin/escapement. */
+/* ../bin/escapement relative to the directory of the file that contains this code
+ * (lib/libescapement.so or bin/escapement). */
 static bool find_installed(char path[PATH_MAX]) {
   Dl_info here;
   char folder[PATH_MAX];
@@ -25,7 +25,7 @@ static bool find_installed(char path[PATH_MAX]) {
   return access(path, X_OK) == 0;
 }
 
-/* The environment with one variable more; owned by the caller, but for the others' texts. */
+/* The environment with one more variable; the caller owns the array only. */
 static char **extend_environment(char *variable) {
   size_t count = 0;
   while (environ[count]) count++;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Worker processes that follow their parent: they are told to stop by it alone, and end, saved,
- * when it dies. */
+/* Worker processes: stopped by their parent only; they save and end when the parent dies. */
 #ifndef ESC_WORKER_PROCESS_H
 #define ESC_WORKER_PROCESS_H
 
@@ -8,13 +7,13 @@
 #include <sys/types.h>
 
 /* Starts `program` (NULL: the installed escapement, else that on $PATH) with the argument "worker",
- * in a process group of its own: what a terminal sends it gets from its parent alone. Signals that
- * stop are blocked until it has handlers (base/signals.h). errno's value where that fails, else 0.
+ * in its own process group, so that a terminal's signals reach it only through its parent. Stop
+ * signals are blocked until it installs handlers (base/signals.h). Returns 0 or a value of errno.
  */
 int esc_worker_process_start(const char *program, const posix_spawn_file_actions_t *files,
                              pid_t *child);
 
-/* Makes a follower's level of stopping (base/stop.h) at least that. */
+/* Raises the worker's stop level (base/stop.h) to at least `level`. */
 void esc_worker_process_stop(pid_t follower, int level);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "escapement/internal/status.h"
 
-/* ---- options as text: one table for both directions ---- */
+/* ---- options as text: one table for reading and writing ---- */
 
 typedef enum option_type { TEXT, NUMBER32, NUMBER64, REAL, FLAG } option_type;
 
@@ -39,7 +39,7 @@ static void write_pair(FILE *out, const char *name, const char *value) {
   fprintf(out, "%s%c%s%c", name, 0, value, 0);
 }
 
-/* Reals as hexadecimal, which is exact. */
+/* Reals are printed in hexadecimal, which is exact. */
 static void write_field(FILE *out, const option_field *f, const char *options) {
   char number[40];
   const char *text = number;
@@ -54,7 +54,7 @@ static void write_field(FILE *out, const option_field *f, const char *options) {
   if (text) write_pair(out, f->name, text);
 }
 
-/* Texts stay those of the request. */
+/* Texts point into the request. */
 static void read_field(const option_field *f, const char *text, char *options) {
   void *const value = options + f->offset;
   switch (f->option_type) {
@@ -86,7 +86,7 @@ esc_status esc_worker_request_write(const char *spec, const esc_run_options *opt
   }
   const int error = errno;
   if (fd >= 0) close(fd);
-  return ESC_FAIL(ESC_LIBRARY_FAILED, "cannot write the request of a worker: %s", strerror(error));
+  return ESC_FAIL(ESC_LIBRARY_FAILED, "cannot write a worker's request: %s", strerror(error));
 }
 
 /* ---- the worker's side ---- */
@@ -101,8 +101,8 @@ static esc_status read_all(int descriptor, esc_worker_request *r) {
   }
   if (got != 0 || r->size == 0 || r->text[r->size - 1] != 0)
     status = ESC_FAIL(ESC_BAD_INPUT,
-                      "worker: no request of a run on standard input; workers are started by "
-                      "run --devices");
+                      "worker: no valid request on standard input; workers are started by "
+                      "`escapement run --devices`");
 done:
   return status;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* run --devices: a worker process a device, each training shards of the sweep, watched by this
- * one, which restarts what dies and merges what they leave.
+/* run --devices: one worker process for each device, each training shards of the sweep. This
+ * process supervises the workers, restarts failed ones and merges their results.
  *
  * A worker is the program's `escapement worker`, which gets the spec and its options on standard
  * input (worker_request.h) and trains shard I of S into OUT.h5.part-I-of-S. S is the number of
- * devices that the run began with; it goes on with any number, because a device takes the next
- * shard when it has finished one. Workers inherit the lock on OUT.h5, so that it holds as long as
- * one of them lives, and are told to stop through follower.h, so that a signal that also reached
+ * devices at the start of the run; it can be resumed on any number, because a device that has
+ * finished a shard trains the next one. Workers inherit the lock on OUT.h5, which holds as long as
+ * one of them lives, and are stopped through worker_process.h, so that a signal that also reached
  * them directly counts once. */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,9 +34,9 @@ enum { DEVICES_MAX = ESC_PARTS_MAX, TRIES_MAX = 3, FAILURES_MAX = 2 };
 typedef struct worker {
   const char *device; /* its number, or "cpu" */
   char name[16];
-  pid_t pid;       /* 0: none runs */
-  int messages;    /* the end of its standard error, while it runs */
-  char line[2048]; /* the beginning of one */
+  pid_t pid;       /* 0: not running */
+  int messages;    /* pipe from its standard error, while it runs */
+  char line[2048]; /* an incomplete line */
   size_t line_length;
   int shard;
   int failures; /* in a row */
@@ -51,8 +51,8 @@ typedef struct worker_pool {
   int tries[DEVICES_MAX]; /* (shards) */
   struct timespec start;
   bool supervises;
-  int stop_level_sent; /* the level of stopping that workers were told (base/stop.h) */
-  esc_status status;   /* why not all is done */
+  int stop_level_sent; /* stop level sent to the workers (base/stop.h) */
+  esc_status status;   /* reason for an incomplete run */
 } worker_pool;
 
 static double seconds_since(const struct timespec *start) {
@@ -61,12 +61,12 @@ static double seconds_since(const struct timespec *start) {
   return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
 }
 
-/* ---- which devices, how many shards ---- */
+/* ---- devices and shards ---- */
 
 static esc_status refuse_devices(const char *text) {
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "--devices %.80s: must be numbers of GPUs, each once (0,1), or cpu as often as "
-                  "there are to be workers (cpu,cpu); at most %d",
+                  "--devices %.80s: must be distinct GPU indices (0,1) or cpu once for each worker "
+                  "(cpu,cpu); at most %d",
                   text, (int)DEVICES_MAX);
 }
 
@@ -99,24 +99,25 @@ static esc_status choose_shards(worker_pool *f) {
   char left[ESC_PART_PATH_SIZE];
   if (f->run->shards > 1)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "--devices divides the whole sweep: not for a task of a Slurm array");
+                    "--devices divides the whole sweep; it cannot be combined with --shard or a "
+                    "task of a Slurm array");
   for (int i = 0; i < 2 && !ask->force; i++) {
     snprintf(left, sizeof left, "%s%s", f->run->output, i ? ".checkpoint" : ".journal");
     if (esc_io_exists(left))
-      return ESC_FAIL(
-          ESC_BAD_INPUT,
-          "%s: is of a run without --devices, which goes on so too; --force starts anew", left);
+      return ESC_FAIL(ESC_BAD_INPUT,
+                      "%s: belongs to a run started without --devices; continue it without "
+                      "--devices, or start over with --force",
+                      left);
   }
   if (ask->force && !ask->resume) ESC_TRY(esc_parts_remove(f->run));
   ESC_TRY(esc_parts_count(f->run->output, &begun));
   if (begun && !ask->resume)
-    return ESC_FAIL(
-        ESC_BAD_INPUT,
-        ask->force ? "%s: parts of an interrupted run are beside it that this user may not "
-                     "delete; name another output with -o"
-                   : "%s: parts of an interrupted run are beside it; --resume goes on, --force "
-                     "starts anew",
-        f->run->output);
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    ask->force ? "%s: this user may not delete the parts of an interrupted run "
+                                 "beside it; choose another output with -o"
+                               : "%s: parts of an interrupted run are beside it; continue with "
+                                 "--resume, or start over with --force",
+                    f->run->output);
   f->shards = begun ? begun : f->workers;
 done:
   return status;
@@ -124,14 +125,15 @@ done:
 
 /* ---- workers ---- */
 
-/* It keeps the lock's descriptor open; its messages come through a pipe. */
+/* The worker inherits the lock's descriptor; its messages are read from a pipe. */
 static esc_status spawn(const worker_pool *f, worker *w, int request) {
   esc_status status = ESC_OK;
   posix_spawn_file_actions_t files;
   const int lock = esc_lock_descriptor(f->run->lock);
   int ends[2] = {-1, -1};
   if (pipe2(ends, O_CLOEXEC) != 0)
-    return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: no pipe: %s", w->device, strerror(errno));
+    return ESC_FAIL(ESC_LIBRARY_FAILED, "device %s: cannot create a pipe for the worker: %s",
+                    w->device, strerror(errno));
   ends[1] = esc_io_move_above_stderr(ends[1]);
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
   posix_spawn_file_actions_init(&files);
@@ -147,8 +149,8 @@ static esc_status spawn(const worker_pool *f, worker *w, int request) {
     return ESC_FAIL(ESC_LIBRARY_FAILED,
                     f->run->options.worker
                         ? "device %s: cannot start %.400s as a worker: %s"
-                        : "device %s: cannot start %s as a worker: %s; it is needed beside the "
-                          "library (../bin) or in PATH, or as the option `worker`",
+                        : "device %s: cannot start %s as a worker: %s; install it in ../bin beside "
+                          "the library or in PATH, or set the option `worker`",
                     w->device, f->run->options.worker ? f->run->options.worker : "escapement",
                     strerror(failed));
   }
@@ -185,9 +187,9 @@ done:
   return status;
 }
 
-/* ---- their messages ---- */
+/* ---- messages of the workers ---- */
 
-/* A whole line of a worker. */
+/* Forwards a line of a worker. */
 static void forward_line(worker *w) {
   static const char prefix[] = "escapement: ";
   const bool own =
@@ -197,7 +199,7 @@ static void forward_line(worker *w) {
   w->line_length = 0;
 }
 
-/* Passes on what a worker wrote so far; of a line that is longer than the room for it in parts. */
+/* Forwards the output of a worker so far; longer lines than the buffer in pieces. */
 static void forward_messages(worker *w) {
   char c;
   while (w->messages >= 0 && read(w->messages, &c, 1) == 1) {
@@ -213,7 +215,7 @@ static void close_messages(worker *w) {
   w->messages = -1;
 }
 
-/* Gives idle devices that still work the shards that wait. */
+/* Starts pending shards on idle devices that have not failed. */
 static void start_pending_shards(worker_pool *f) {
   for (int i = 0; i < f->workers && f->status == ESC_OK; i++) {
     worker *w = &f->worker[i];
@@ -237,7 +239,7 @@ static void end_supervision(worker_pool *f) {
   esc_run_phase_end(f->run, ESC_RUN_PHASE_SUPERVISING);
 }
 
-/* Workers get this process' level; at the third INT all ends, whatever they do. */
+/* Sends this process's stop level to the workers; at the third INT kills them. */
 static void stop_workers(worker_pool *f) {
   const int level = esc_stop_level(f->run->stop) > 1 ? esc_stop_level(f->run->stop) : 1;
   for (int i = 0; i < f->workers && f->stop_level_sent < level; i++) {
@@ -248,11 +250,12 @@ static void stop_workers(worker_pool *f) {
   if (level == ESC_STOP_LEVEL_MAX && f->supervises) end_supervision(f);
 }
 
-/* The end of a child whose status this process did not get: neither WIFEXITED nor WIFSIGNALED. */
+/* Status of a child that another part of the program has reaped: neither WIFEXITED nor WIFSIGNALED.
+ */
 enum { EXIT_UNKNOWN = -1 };
 
-/* Whether a worker has ended. A program may ignore SIGCHLD or wait for every child, so that its end
- * is known, and its status is not: then its part tells whether it did its work. */
+/* Whether a worker has ended. If the program ignores SIGCHLD or waits for every child, the exit
+ * status is lost; then the worker's part shows whether it finished. */
 static bool poll_exit(const worker_pool *f, const worker *w, int *wait_status) {
   const pid_t got = waitpid(w->pid, wait_status, WNOHANG);
   if (got == w->pid) return true;
@@ -261,10 +264,12 @@ static bool poll_exit(const worker_pool *f, const worker *w, int *wait_status) {
   return true;
 }
 
-/* How a worker that failed ended, for people. */
+/* Describes how a failed worker ended. */
 static void describe_exit(int wait_status, char *text, size_t size) {
   if (wait_status == EXIT_UNKNOWN)
-    snprintf(text, size, "ended (this program ignores SIGCHLD or waits for every child)");
+    snprintf(
+        text, size,
+        "ended with an unknown status (this program ignores SIGCHLD or waits for every child)");
   else if (WIFSIGNALED(wait_status))
     snprintf(text, size, "was killed by signal %d (%s)", WTERMSIG(wait_status),
              strsignal(WTERMSIG(wait_status)));
@@ -272,9 +277,9 @@ static void describe_exit(int wait_status, char *text, size_t size) {
     snprintf(text, size, "ended with exit status %d", WEXITSTATUS(wait_status));
 }
 
-/* A worker died: its shard waits again, and its device gets another chance. */
+/* A worker failed: its shard becomes pending, and its device may be tried again. */
 static void handle_failure(worker_pool *f, worker *w, int wait_status) {
-  char how[80];
+  char how[128];
   describe_exit(wait_status, how, sizeof how);
   w->failures++;
   const bool again = f->tries[w->shard] < TRIES_MAX;
@@ -282,8 +287,8 @@ static void handle_failure(worker_pool *f, worker *w, int wait_status) {
   bool any = false;
   for (int i = 0; i < f->workers; i++) any = any || f->worker[i].failures < FAILURES_MAX;
   if (again && any && !f->stop_level_sent) {
-    esc_log("the worker on device %s %s; shard %d of %d goes on from what it saved%s", w->device,
-            how, w->shard, f->shards,
+    esc_log("the worker on device %s %s; shard %d of %d continues from its saved files%s",
+            w->device, how, w->shard, f->shards,
             w->failures == FAILURES_MAX ? ", on another device: this one has failed twice" : "");
     return;
   }
@@ -291,8 +296,8 @@ static void handle_failure(worker_pool *f, worker *w, int wait_status) {
                        w->device, how, f->tries[w->shard], w->shard, f->shards);
 }
 
-/* Whether a worker that was to stop did so: saved, or by a signal to the whole job before it had
- * trained, or of a second or third INT. */
+/* Whether the end of a worker is a stop: after saving, or by a signal to the whole job before
+ * training, or by a second or third INT. */
 static bool has_stopped(const worker_pool *f, int wait_status) {
   const int code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
   const double seconds_max = f->run->options.seconds_max;
@@ -303,7 +308,7 @@ static bool has_stopped(const worker_pool *f, int wait_status) {
          (f->stop_level_sent || atomic_load(&f->run->stop->requested) || seconds_max > 0);
 }
 
-/* Whether nothing but a stop keeps the run from its end. */
+/* Whether the run has no failure other than a stop. */
 static bool is_stop(esc_status status) {
   return status == ESC_OK || status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME;
 }
@@ -317,22 +322,25 @@ static void handle_exit(worker_pool *f, worker *w, int wait_status) {
   } else if (has_stopped(f, wait_status)) {
     f->state[w->shard] = PENDING;
     if (f->status == ESC_OK) f->status = ESC_OUT_OF_TIME;
-  } else if (code == 1 || code == 2) { /* which a stop does not excuse: its part is not safe */
+  } else if (code == 1 ||
+             code == 2) { /* a failure even during a stop, because its part is not saved */
     f->state[w->shard] = PENDING;
     if (is_stop(f->status))
-      f->status = ESC_FAIL(ESC_BAD_INPUT, "device %s: refused, as said above", w->device);
+      f->status =
+          ESC_FAIL(ESC_BAD_INPUT, "device %s: the worker refused its shard; its message is above",
+                   w->device);
   } else {
     handle_failure(f, w, wait_status);
   }
 }
 
-/* Until every worker has ended. */
+/* Supervises the workers until all have ended. */
 static void supervise(worker_pool *f) {
   const struct timespec pause = {0, 20000000};
   f->supervises = true;
   esc_run_phase_begin(f->run, ESC_RUN_PHASE_SUPERVISING);
   if (atomic_load(&f->run->stop->requested))
-    f->status = ESC_INTERRUPTED; /* before anything began */
+    f->status = ESC_INTERRUPTED; /* before the first worker */
   start_pending_shards(f);
   while (running(f)) {
     int wait_status = 0;
@@ -356,16 +364,16 @@ static void supervise(worker_pool *f) {
   if (f->supervises && f->status == ESC_OK) end_supervision(f);
 }
 
-/* ---- the whole ---- */
+/* ---- entry points ---- */
 
-/* The parts as one file; then they go. */
+/* Merges the parts into the output and deletes them. */
 static esc_status merge(worker_pool *f) {
   esc_status status = ESC_OK;
   const esc_file_stamp now = esc_file_stamp_read(f->run->output);
   if (f->run->reused[0] && memcmp(&now, &f->run->output_stamp, sizeof now) != 0)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: was changed while this run was training; all members are safe in %.3000s"
-                    ".part-*, and the same command with --resume publishes them",
+                    "%s: was changed by another program during the run; all members are saved in "
+                    "%.3000s.part-*; write the result with the same command and --resume",
                     f->run->output, f->run->output);
   char *file[DEVICES_MAX] = {0}, part[ESC_PART_PATH_SIZE];
   esc_merge_summary summary;
@@ -386,7 +394,7 @@ done:
   return status;
 }
 
-/* Why not all is done, what is safe, and how to go on. */
+/* Message of an incomplete run: the reason, what was saved, and how to continue. */
 static esc_status explain_failure(const worker_pool *f) {
   char why[500];
   snprintf(why, sizeof why, "%.499s",
@@ -395,8 +403,8 @@ static esc_status explain_failure(const worker_pool *f) {
                                           : esc_error_message());
   const esc_parts_contents safe = esc_parts_count_synced(f->run, f->shards);
   return ESC_FAIL(f->status,
-                  "%s; safe in %.400s.part-*%s: %lld of %lld members, %lld networks in flight; the "
-                  "same command with --resume goes on",
+                  "%s; saved in %.400s.part-*%s: %lld of %lld members, %lld networks in flight; "
+                  "continue with the same command and --resume",
                   why, f->run->output, f->run->reused[0] ? " and the earlier result" : "",
                   (long long)safe.finished, (long long)f->run->plan.members,
                   (long long)safe.in_flight);
@@ -409,7 +417,7 @@ esc_status esc_run_train_on_devices(esc_run *run) {
   clock_gettime(CLOCK_MONOTONIC, &f.start);
   if (run->reused[0] && run->options.from)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "--from %s: %s is there already, and its members are taken over without it",
+                    "--from %s: %s already exists, and its members are reused; remove --from",
                     run->options.from, run->output);
   ESC_TRY(parse_devices(&f, run->options.devices));
   ESC_TRY(choose_shards(&f));

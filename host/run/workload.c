@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Expected steps of a run, kept up to date cell by cell: a cell is one scale of one group. */
+/* Expected steps of a run, by cell (one scale of one group). */
 #include "run/workload.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-static const double growth_factor = 1.25; /* expected of a member that has outlived the mean */
+static const double growth_factor = 1.25; /* for a member that has exceeded the mean */
 
 typedef struct cell {
   int64_t members, finished, running;
-  double steps;     /* of the finished ones */
+  double steps;     /* of the finished members */
   double predicted; /* sum over members; NaN: unknown */
 } cell;
 
@@ -29,7 +29,7 @@ static void fill(esc_workload *f, const esc_plan *plan, const double *predicted)
     cell *c = &f->cell[f->cells - 1];
     c->members++;
     c->predicted += predicted ? fmin(predicted[i], f->budget) : (double)NAN;
-    if (predicted && isnan(predicted[i])) c->predicted = (double)NAN; /* fmin drops it */
+    if (predicted && isnan(predicted[i])) c->predicted = (double)NAN; /* fmin ignores NaN */
   }
 }
 

@@ -68,14 +68,14 @@ static bool first_difference(const char *first, const char *second, const char *
   return false;
 }
 
-/* The value from a little before byte `from`, where long values begin to differ. */
+/* The value, for long values from shortly before byte `from`, their first difference. */
 static esc_quoted show(const entry *e, int from) {
   char text[256];
   const int skip = e->length < 60 || from < 24 ? 0 : from - 20;
-  if (e->length < 0) return esc_text_quote("absent", strlen("absent"));
+  if (e->length < 0) return esc_quote("absent", strlen("absent"));
   const int used =
       snprintf(text, sizeof text, "%s%.*s", skip ? "..." : "", e->length - skip, e->value + skip);
-  return esc_text_quote(text, used < (int)sizeof text ? (size_t)used : sizeof text - 1);
+  return esc_quote(text, used < (int)sizeof text ? (size_t)used : sizeof text - 1);
 }
 
 bool esc_spec_differ(const char *first, const char *second, const char *const *allowed,
@@ -87,15 +87,15 @@ bool esc_spec_differ(const char *first, const char *second, const char *const *a
     return false;
   const char *key = a.length < 0 ? b.key : a.key;
   while (same < a.length && same < b.length && a.value[same] == b.value[same]) same++;
-  *out = (esc_spec_difference){esc_text_quote(key, strlen(key)), show(&a, same), show(&b, same)};
+  *out = (esc_spec_difference){esc_quote(key, strlen(key)), show(&a, same), show(&b, same)};
   return true;
 }
 
 /* ---- growth ---- */
 
 static const char hint[] =
-    "with --resume seeds, scales and groups may be added (sweep.seeds, sweep.groups); -o names "
-    "another file, --force starts anew";
+    "--resume may add seeds, scales and groups (sweep.seeds, sweep.groups); choose another output "
+    "with -o, or start over with --force";
 
 static bool has_scale(const esc_spec *spec, uint64_t layers, double scale) {
   for (int g = 0; g < spec->groups; g++)
@@ -107,16 +107,16 @@ static bool has_scale(const esc_spec *spec, uint64_t layers, double scale) {
 /* Every network of `before` is one of `now`. */
 static esc_status check_members(const char *path, const esc_spec *before, const esc_spec *now) {
   if (now->seeds < before->seeds)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: sweep.seeds was %lld and is %lld now, which leaves out finished members; "
-                    "%s",
-                    path, (long long)before->seeds, (long long)now->seeds, hint);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%s: sweep.seeds was %lld and is now %lld, which would remove finished members; %s", path,
+        (long long)before->seeds, (long long)now->seeds, hint);
   for (int g = 0; g < before->groups; g++)
     for (int s = 0; s < before->group[g].scales; s++)
       if (!has_scale(now, before->group[g].small_layers, before->group[g].scale[s]))
         return ESC_FAIL(ESC_BAD_INPUT,
                         "%s: sweep.groups had bottleneck %d at scale %.10g (sweep.groups[%d]) and "
-                        "has it no more, which leaves out its members; %s",
+                        "no longer has it, which would remove its members; %s",
                         path, before->group[g].bottleneck, before->group[g].scale[s], g, hint);
   return ESC_OK;
 }
@@ -125,7 +125,7 @@ static esc_status refuse_key(const char *path, const esc_spec_difference *d) {
   const char *why = !strcmp(d->key.text, "train.steps")
                         ? ", which would change the members that were censored"
                         : "";
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s was %s and is %s now%s; %s", path, d->key.text,
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s was %s and is now %s%s; %s", path, d->key.text,
                   d->first.text, d->second.text, why, hint);
 }
 

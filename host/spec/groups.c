@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Groups of the sweep: their layers, their scales, and that no network is there
- * twice. */
+/* Groups of the sweep: layers, scales, and the check for duplicate networks. */
 #include "spec/groups.h"
 
 #include <math.h>
@@ -79,9 +78,9 @@ done:
   return status;
 }
 
-/* ---- no network twice ---- */
+/* ---- duplicate networks ---- */
 
-/* One scale of one group: with the same layers and scale it is the same network. */
+/* One scale of one group; entries with the same layers and scale are duplicates. */
 typedef struct entry {
   uint64_t layers;
   double scale;
@@ -101,8 +100,8 @@ static esc_status refuse_duplicate(const esc_node *groups, const entry *first,
   const esc_node *scales = esc_node_get(groups->child[second->group], "scales");
   const esc_node *node = scales->kind == ESC_NODE_LIST ? scales->child[second->index] : scales;
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: sweep.groups[%d].scales: %g is there twice for the same layers, first "
-                  "in sweep.groups[%d]; allowed: every network once",
+                  "%s: sweep.groups[%d].scales: %g appears twice for the same layers, first in "
+                  "sweep.groups[%d]; allowed: each network once",
                   esc_node_location(node).text, second->group, second->scale, first->group);
 }
 
@@ -123,13 +122,13 @@ done:
   return status;
 }
 
-/* ---- how many ---- */
+/* ---- limits ---- */
 
 static esc_status check_scales(const esc_node *groups, int64_t scales) {
   if (scales <= ESC_SCALES_MAX) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: sweep.groups: more than %d scales in all groups together; allowed: at "
-                  "most %d (more seeds do not count)",
+                  "%s: sweep.groups: more than %d scales in all groups together; allowed: at most "
+                  "%d (seeds are not counted)",
                   esc_node_location(groups).text, ESC_SCALES_MAX, ESC_SCALES_MAX);
 }
 

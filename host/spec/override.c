@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Overrides: the same parser and the same tree as the file, so the same checks. */
+/* Overrides: parsed and validated as the file is. */
 #include "spec/override.h"
 
 #include <stdio.h>
@@ -13,8 +13,8 @@
 static bool is_section(const esc_key *key) { return key->type == ESC_VALUE_SECTION && !key->shape; }
 
 static esc_status refuse(const esc_argument *argument, const char *key, const char *why) {
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: '%s' %s", argument->label,
-                  esc_text_quote(key, strlen(key)).text, why);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: '%s' %s", argument->label, esc_quote(key, strlen(key)).text,
+                  why);
 }
 
 /* ---- paths: names with dots between, elements of lists in brackets ---- */
@@ -61,13 +61,13 @@ static bool to_schema_path(const char *key, char path[PATH_SIZE]) {
 
 /* ---- against the schema ---- */
 
-/* Lists within lists that a value of `row` may be. */
+/* Maximum depth of nested lists in a value of `row`. */
 static int list_depth(const esc_key *row) {
   return row->shape & ESC_SHAPE_NESTED_LIST ? 2 : row->shape & ESC_SHAPE_LIST ? 1 : 0;
 }
 
 /* The row of a schema path, which may end in an element of the row's list; it is cut to the
- * row's own path then, and *depth says how many brackets were cut. */
+ * row's own path then, and *depth says limits brackets were cut. */
 static const esc_key *find_row(char path[PATH_SIZE], int *depth) {
   const esc_key *row = esc_schema_find(path);
   for (*depth = 0; !row && strlen(path) > 2 && !strcmp(path + strlen(path) - 2, "[]"); ++*depth) {
@@ -77,7 +77,7 @@ static const esc_key *find_row(char path[PATH_SIZE], int *depth) {
   return row;
 }
 
-/* The list that `key` names keys of without saying of which element: "sweep.groups.scales". */
+/* The list that `key` enters without an index: "sweep.groups.scales". */
 static const esc_key *list_without_index(const char *key) {
   for (int i = 0; i < esc_schema_keys; i++) {
     const size_t length = strlen(esc_schema[i].path);
@@ -105,7 +105,8 @@ static esc_status refuse_unknown(const esc_argument *argument, const char *key, 
   char why[sizeof(esc_allowed) + 256];
   const esc_key *list = list_without_index(key);
   if (list)
-    snprintf(why, sizeof why, "is inside the list %s: name an element of it, as %s[0]", list->path,
+    snprintf(why, sizeof why,
+             "is inside the list %s: give the index of an element, for example %s[0]", list->path,
              list->path);
   else
     snprintf(why, sizeof why, "is an unknown key%s; allowed: %s", esc_schema_hint(path).text,
@@ -128,7 +129,7 @@ static esc_status check_key(const esc_argument *argument, const char *key) {
   if (!to_schema_path(key, path))
     return strpbrk(key, "[]")
                ? refuse(argument, key,
-                        "is no key; an element of a list is sweep.groups[0].scales[1]")
+                        "is not a key; an element of a list is written sweep.groups[0].scales[1]")
                : refuse_unknown(argument, key, key);
   const esc_key *row = find_row(path, &depth);
   if (!row) return refuse_unknown(argument, key, path);
@@ -146,7 +147,7 @@ static esc_status split(const char *override, esc_argument *argument, const char
   const char *equals = strchr(override, '=');
   const size_t length = equals ? (size_t)(equals - override) : 0;
   if (!equals || length == 0)
-    return refuse(argument, override, "is not of the form key=value, as train.batch=128 is");
+    return refuse(argument, override, "is not of the form key=value, for example train.batch=128");
   if (length >= sizeof argument->key) return refuse(argument, override, "has too long a key");
   memcpy(argument->key, override, length);
   argument->key[length] = '\0';
@@ -156,16 +157,16 @@ static esc_status split(const char *override, esc_argument *argument, const char
 
 /* ---- in the tree ---- */
 
-/* A way into the tree: `key` up to `end` leads to `node`. */
+/* Position in the tree: `key` up to `end` leads to `node`. */
 typedef struct tree_path {
   const esc_argument *argument;
   const char *key, *end;
   esc_node *node;
 } tree_path;
 
-/* What `w` has led to, as the user wrote it. */
+/* The path so far, as the user wrote it. */
 static esc_quoted path_so_far(const tree_path *w) {
-  return esc_text_quote(w->key, (size_t)(w->end - w->key));
+  return esc_quote(w->key, (size_t)(w->end - w->key));
 }
 
 /* The element of w->node at `index`, or why there is none. */
@@ -174,14 +175,14 @@ static esc_status find_element(const tree_path *w, int index, esc_node ***elemen
   const esc_quoted path = path_so_far(w);
   if (list->kind != ESC_NODE_LIST)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: '%s': %s is %s in %s, not a list; replace all of it, %s=...",
+                    "%s: '%s': %s is %s in %s, not a list; replace the whole value with %s=...",
                     w->argument->label, w->key, path.text,
                     list->kind == ESC_NODE_MAPPING ? "a mapping" : "a single value",
                     esc_node_location(list).text, path.text);
   if (index >= list->children)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: '%s': %s has %d element%s in %s; allowed indices: 0 to %d; replace all of "
-                    "it to change their number, %s='[...]'",
+                    "%s: '%s': %s has %d element%s in %s; allowed indices: 0 to %d; to change "
+                    "their number, replace the whole list with %s='[...]'",
                     w->argument->label, w->key, path.text, list->children,
                     list->children == 1 ? "" : "s", esc_node_location(list).text,
                     list->children - 1, path.text);
@@ -195,8 +196,8 @@ static esc_status require_mapping(const tree_path *w) {
                   path_so_far(w).text);
 }
 
-/* Puts what the spec leaves out, and an override reaches into, in w->node: an empty section or
- * the default. `next` is the end of the missing name in the key. */
+/* Adds a missing section or default that an override enters to w->node. `next` is the end of the
+ * missing name in the key. */
 static esc_status add_default(const tree_path *w, const char *name, const char *next) {
   static const esc_source defaults = {.label = "the defaults", .subject = "default"};
   char prefix[PATH_SIZE], path[PATH_SIZE];
@@ -209,14 +210,14 @@ static esc_status add_default(const tree_path *w, const char *name, const char *
   else if (row && row->default_value)
     ESC_TRY(esc_yaml_parse(&defaults, row->default_value, strlen(row->default_value), &value));
   else
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: '%s': the spec has no %s; give all of it, %s=...",
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: '%s': the spec has no %s; set the whole value with %s=...",
                     w->argument->label, w->key, prefix, prefix);
   status = esc_node_set(w->node, name, value);
 done:
   return status;
 }
 
-/* One part further. */
+/* Descends by one part of the path. */
 static esc_status descend(tree_path *w, const path_part *p, const char *next) {
   esc_status status = ESC_OK;
   esc_node **element = NULL;
@@ -235,7 +236,7 @@ done:
   return status;
 }
 
-/* Makes *value what the last part of the key names; the tree owns it then. */
+/* Sets the value of the last part of the key to *value, which the tree then owns. */
 static esc_status set_value(const tree_path *w, const path_part *last, esc_node **value) {
   esc_status status = ESC_OK;
   esc_node **element = NULL, *given = *value;

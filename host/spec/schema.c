@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of keys, and what can be read off it. */
+/* The table of keys, and the texts derived from it. */
 #include "spec/schema.h"
 
 #include <math.h>
@@ -15,8 +15,8 @@
 static const char activations[] = ESC_ACTIVATIONS(ACTIVATION_CHOICE, ) ":a0,a1,...";
 #undef ACTIVATION_CHOICE
 
-/* Words are in the order of their enumerators in problem.h. Rows are checked in
- * this order, so a `limit` stands above the rows that name it. */
+/* Choices are in the order of their enumerators in problem.h. Keys are validated in this order, so
+ * that an `upper_key` precedes the keys that refer to it. */
 #define RANGE(from, to) .lower = (from), .upper = (to)
 #define ABOVE(from, to) .lower = (from), .lower_is_open = true, .upper = (to)
 #define BELOW(from, to) .lower = (from), .upper = (to), .upper_is_open = true
@@ -25,12 +25,12 @@ static const char activations[] = ESC_ACTIVATIONS(ACTIVATION_CHOICE, ) ":a0,a1,.
 /* Rates and scales below would vanish in the float arithmetic of the engines. */
 #define SMALLEST 1e-30
 
-/* 2^53: exact even where a program passes whole numbers on as doubles. */
+/* 2^53: exact also in programs that represent integers as doubles. */
 #define EXACT_MAX 9007199254740992.0
 
 const esc_key esc_schema[] = {
     {"name", ESC_VALUE_TEXT, RANGE(1, 200), .default_value = "sweep",
-     .help = "what the sweep is called in results and pictures"},
+     .help = "name of the sweep in results and figures"},
 
     {"network", ESC_VALUE_SECTION,
      .help = "the student, f(x) = W_L s(... s(W_1 x)), without biases"},
@@ -60,8 +60,8 @@ const esc_key esc_schema[] = {
     {"init.scales", ESC_VALUE_NUMBER,
      .shape = ESC_SHAPE_SCALAR | ESC_SHAPE_LIST | ESC_SHAPE_NESTED_LIST, RANGE(SMALLEST, 1e6),
      COUNT(1, ESC_LAYERS_MAX), .default_value = "1.0",
-     .help = "layer scales that the sweep's multiply: one for all layers, a list with one for each "
-             "layer, or for blocks a list of such lists, one for each mode"},
+     .help = "layer scales, multiplied by the sweep's scales: one for all layers, a list with one "
+             "for each layer, or for blocks a list of such lists, one for each mode"},
 
     {"train", ESC_VALUE_SECTION,
      .help = "gradient descent on a fresh Gaussian minibatch at every step"},
@@ -73,24 +73,26 @@ const esc_key esc_schema[] = {
     {"train.batch", ESC_VALUE_INTEGER, RANGE(1, ESC_BATCH_MAX), .unit = "samples",
      .help = "size of the minibatch, B"},
     {"train.steps", ESC_VALUE_INTEGER, RANGE(1, 1e15), .unit = "steps",
-     .help = "budget of each network; one that has not escaped by then is censored"},
+     .help = "step budget of each network; a network that has not escaped by then is censored"},
     {"train.loss", ESC_VALUE_CHOICE, .choices = "squared|logistic|huber",
      .default_value = "squared", .help = "loss of a sample; squared is (f-T)^2/2"},
     {"train.huber_delta", ESC_VALUE_NUMBER, ABOVE(0, INFINITY), .default_value = "1.0",
      .help = "where the huber loss turns linear; for that loss only"},
     {"train.update", ESC_VALUE_CHOICE, .choices = "plain|compensated",
      .default_value = "compensated",
-     .help = "how float weights are added to; compensated keeps what rounding would lose"},
+     .help = "addition of updates to float weights; compensated keeps the part that rounding would "
+             "lose"},
 
     {"escape", ESC_VALUE_SECTION,
-     .help = "when a network has escaped: at the first step with its loss below a threshold"},
+     .help = "definition of escape: the first step with the loss below a threshold"},
     {"escape.thresholds", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST, ABOVE(0, INFINITY),
      .distinct = true, COUNT(1, ESC_THRESHOLDS_MAX), .unit = "loss",
      .help = "an escape step is recorded for each"},
     {"escape.smoothing", ESC_VALUE_NUMBER, BELOW(0, 1), .choices = "none", .default_value = "none",
      .help = "factor of the moving average that is compared; none: the minibatch loss itself"},
     {"escape.false_escapes", ESC_VALUE_CHOICE, .choices = "refuse|allow", .default_value = "refuse",
-     .help = "what to do if noise alone would cross a threshold in over 1% of the networks"},
+     .help = "whether to train a sweep in which noise alone would cross a threshold in over 1% of "
+             "the networks"},
 
     {"sweep", ESC_VALUE_SECTION,
      .help = "the networks: every seed with every scale of every group"},
@@ -99,9 +101,9 @@ const esc_key esc_schema[] = {
     {"sweep.seed", ESC_VALUE_INTEGER, RANGE(0, EXACT_MAX), .default_value = "1",
      .help = "the first seed; the others follow it"},
     {"sweep.groups", ESC_VALUE_SECTION, .shape = ESC_SHAPE_LIST, COUNT(1, ESC_GROUPS_MAX),
-     .help = "which layers are small, and how small"},
+     .help = "the small layers and their scales"},
     {"sweep.groups[].bottleneck", ESC_VALUE_INTEGER, RANGE(0, INFINITY),
-     .upper_key = "network.layers", .help = "number of layers that carry the small scale, r"},
+     .upper_key = "network.layers", .help = "number of small layers, r"},
     {"sweep.groups[].scales", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST | ESC_SHAPE_MAPPING,
      RANGE(SMALLEST, 10), COUNT(1, ESC_GROUP_SCALES_MAX),
      .help = "small scales, epsilon; a mapping spaces them evenly in log"},
@@ -113,7 +115,7 @@ const esc_key esc_schema[] = {
     {"sweep.groups[].layers", ESC_VALUE_INTEGER, .shape = ESC_SHAPE_LIST, RANGE(1, INFINITY),
      .upper_key = "network.layers", .distinct = true, COUNT(0, ESC_LAYERS_MAX),
      .default_rule = "the first `bottleneck` layers",
-     .help = "which layers carry the small scale, counted from 1; as many as `bottleneck`"},
+     .help = "the small layers, counted from 1; as many as `bottleneck`"},
 
     {"record", ESC_VALUE_SECTION, .help = "snapshots of observables, besides events"},
     {"record.every", ESC_VALUE_INTEGER, RANGE(0, 1e15), .default_value = "0", .unit = "steps",
@@ -122,8 +124,8 @@ const esc_key esc_schema[] = {
      .help = "snapshots a decade of steps, evenly in log; instead of `every`"},
     {"record.samples", ESC_VALUE_INTEGER, RANGE(0, ESC_BATCH_MAX), .default_value = "0",
      .help =
-         "size of the evaluation sample: even, at least 2 network.inputs; 0: the least "
-         "multiple of 128 that is 4 network.inputs, which leaves enough to tell sampling errors"},
+         "size of the evaluation sample: even, at least 2 network.inputs; 0: the smallest multiple "
+         "of 128 that is at least 4 network.inputs, enough to estimate sampling errors"},
 };
 const int esc_schema_keys = (int)(sizeof esc_schema / sizeof esc_schema[0]);
 
@@ -140,7 +142,7 @@ const char *esc_schema_child_name(const esc_key *key, const char *prefix) {
   return *name && !strpbrk(name, ".[") ? name : NULL;
 }
 
-/* ---- words ---- */
+/* ---- choices ---- */
 
 const char *esc_choice_get(const char *choices, int index, int *length) {
   for (; choices && index > 0; index--) {
@@ -161,7 +163,7 @@ int esc_choice_find(const char *choices, const char *text) {
 
 /* ---- what is allowed ---- */
 
-/* Adds to `out` as far as there is room. */
+/* Appends to `out`, truncated to its size. */
 __attribute__((format(printf, 2, 3))) static void append(esc_allowed *out, const char *format,
                                                          ...) {
   const size_t used = strlen(out->text);
@@ -275,7 +277,7 @@ static const char *last_name(const char *path) {
   return dot ? dot + 1 : path;
 }
 
-/* Edits that may be a slip of the keys; more make another word. */
+/* Maximum number of edits of a typing error. */
 static int max_edits(const char *word) { return strlen(word) < 4 ? 1 : 2; }
 
 esc_hint esc_schema_hint(const char *path) {
@@ -285,7 +287,8 @@ esc_hint esc_schema_hint(const char *path) {
   for (int i = 0; i < esc_schema_keys; i++) {
     const char *other = esc_schema[i].path;
     int distance = esc_text_edit_distance(path, other);
-    if (distance > 1 && !strcmp(name, last_name(other))) distance = 1; /* in another section */
+    if (distance > 1 && !strcmp(name, last_name(other)))
+      distance = 1; /* the same key in another section */
     if (distance >= min_distance) continue;
     min_distance = distance;
     nearest = other;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From text to a spec: tree, overrides, schema, and then what the schema cannot
- * see, the rules between keys. */
+/* From text to a spec: tree, overrides, schema, and then the constraints between keys. */
 #include "spec/spec.h"
 
 #include <stdarg.h>
@@ -32,14 +31,14 @@ static double number(const esc_node *root, const char *path) {
 }
 static int word(const esc_node *root, const char *path) { return esc_node_find(root, path)->word; }
 
-/* Fills at most as many as the schema lets through; returns their number. */
+/* Copies a list of numbers, whose length the schema limits; returns their number. */
 static int numbers(const esc_node *root, const char *path, double *out) {
   const esc_node *list = esc_node_find(root, path);
   for (int i = 0; i < list->children; i++) out[i] = list->child[i]->number;
   return list->children;
 }
 
-/* The value of `path` does not go with the rest of the spec. */
+/* Refuses the value of `path`, which contradicts other keys. */
 __attribute__((format(printf, 3, 4))) static esc_status refuse(const esc_node *root,
                                                                const char *path, const char *format,
                                                                ...) {
@@ -99,7 +98,7 @@ static esc_status read_scale_row(const esc_node *root, const esc_node *row, int 
 
 static esc_status check_scale_rows(const esc_node *root, const esc_problem *p, int rows) {
   if (p->scheme != ESC_SCHEME_BLOCKS)
-    return refuse(root, "init.scales", "a list of lists; allowed: that only with scheme blocks");
+    return refuse(root, "init.scales", "a list of lists; allowed: only with scheme blocks");
   if (rows != p->teacher.modes)
     return refuse(root, "init.scales",
                   "%d lists for %d amplitudes; allowed: one list for each amplitude", rows,
@@ -152,8 +151,9 @@ static esc_status read_record(const esc_node *root, esc_spec *spec) {
   if (r->every && r->per_decade)
     return refuse(root, "record.per_decade", "given beside record.every; allowed: one of them");
   if (r->samples && (r->samples % 2 || r->samples < 2 * shape.inputs))
-    return refuse(root, "record.samples",
-                  "does not do; allowed: an even number from 2 network.inputs on, or 0");
+    return refuse(
+        root, "record.samples",
+        "is odd or too small; allowed: 0, or an even number of at least 2 network.inputs");
   if (!r->samples) r->samples = esc_observer_samples(shape);
   return ESC_OK;
 }
@@ -190,7 +190,7 @@ static esc_status check_can_be_read(const char *path) {
   struct stat info;
   if (stat(path, &info) != 0 || S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode) ||
       is_terminal(&info))
-    return ESC_OK; /* opening tells why there is no such file */
+    return ESC_OK; /* opening reports a missing file */
   return ESC_FAIL(ESC_BAD_INPUT, "%s: is %s, not a YAML spec; allowed: a file or a pipe", path,
                   S_ISDIR(info.st_mode)   ? "a directory"
                   : S_ISCHR(info.st_mode) ? "a device"
@@ -235,7 +235,7 @@ done:
   return status;
 }
 
-/* What is left of a long path in messages is its end. */
+/* Long paths are shortened to their end in messages. */
 static void clean_label(char to[LABEL_SIZE], const char *label) {
   const size_t length = strlen(label), kept = LABEL_SIZE - 8;
   const size_t cut = length > kept ? length - kept : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The walk of the spec's tree along the schema table. */
+/* Validation of the spec's tree against the schema table. */
 #include "spec/validate.h"
 
 #include <string.h>
@@ -11,8 +11,8 @@
 
 enum { PATH_SIZE = 96 };
 
-/* A mapping on the way: its keys are the rows below `prefix` ("sweep.groups[].");
- * messages call them by `shown` ("sweep.groups[2]."). */
+/* A section being validated: its keys are those below `prefix` ("sweep.groups[]."), with
+ * `display_path` in messages ("sweep.groups[2]."). */
 typedef struct section {
   const esc_node *root;
   char prefix[PATH_SIZE], display_path[PATH_SIZE];
@@ -33,7 +33,7 @@ static description describe(const esc_node *node) {
   if (!node->quoted && !node->text[0]) return (description){"an empty value"};
   const char quote = node->quoted ? '"' : '\'';
   snprintf(out.text, sizeof out.text, "%c%s%c", quote,
-           esc_text_quote(node->text, strlen(node->text)).text, quote);
+           esc_quote(node->text, strlen(node->text)).text, quote);
   return out;
 }
 
@@ -56,7 +56,7 @@ static const char *integer_fault(const esc_key *key, esc_node *node) {
   if (node->quoted) return "is a quoted string, not a number";
   const char *fault = esc_integer_parse(node->text, strlen(node->text), &node->integer);
   if (fault) return fault;
-  node->number = (double)node->integer; /* may round, so it is not what is compared */
+  node->number = (double)node->integer; /* may round, so the range check uses the integer */
   const bool low = node->integer < (int64_t)key->lower;
   return low || node->integer > (int64_t)key->upper ? "is out of range" : NULL;
 }
@@ -82,7 +82,7 @@ static const char *number_fault(const esc_key *key, esc_node *node) {
   return fault ? fault : range_fault(key, node->number);
 }
 
-/* YAML takes some plain words for something else than text. */
+/* YAML reads some unquoted words as other types than text. */
 static const char *text_fault(const esc_key *key, const esc_node *node) {
   static const char not_text[] = "~|null|Null|NULL|true|True|TRUE|false|False|FALSE";
   const size_t length = strlen(node->text);
@@ -151,7 +151,7 @@ static esc_status check_distinct(const esc_key *key, const esc_node *list,
   for (int i = 1; key->distinct && i < list->children; i++)
     for (int j = 0; j < i; j++)
       if (list->child[i]->number == list->child[j]->number)
-        return refuse(key, list->child[i], display_path, "is there twice");
+        return refuse(key, list->child[i], display_path, "appears twice");
   return ESC_OK;
 }
 
@@ -171,7 +171,7 @@ static esc_status check_list(const section *at, const esc_key *key, esc_node *li
   return check_distinct(key, list, display_path);
 }
 
-/* A list of lists; the rows are as free in number as in length. */
+/* A list of lists; the limits apply to both levels. */
 static esc_status check_rows(const section *at, const esc_key *key, esc_node *rows,
                              const char *display_path) {
   char row[PATH_SIZE];
@@ -232,7 +232,7 @@ static esc_status refuse_unknown_key(const section *at, const esc_node *node, co
   const esc_hint hint = esc_schema_hint(path);
   return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown key '%s%s'%s; allowed: %s",
                   esc_node_key_location(node).text, at->display_path,
-                  esc_text_quote(node->key, strlen(node->key)).text,
+                  esc_quote(node->key, strlen(node->key)).text,
                   dotted ? " (keys in a file are nested: train: {batch: 64})" : hint.text,
                   esc_schema_allowed_keys(at->prefix).text);
 }
@@ -249,9 +249,9 @@ static bool is_after_decimal_comma(const esc_node *before, const esc_node *node)
 static esc_status refuse_decimal_comma(const section *at, const esc_node *before,
                                        const esc_node *node) {
   return ESC_FAIL(ESC_BAD_INPUT, "%s: %s%s: '%s,%s' %s", esc_node_key_location(node).text,
-                  at->display_path, esc_text_quote(before->key, strlen(before->key)).text,
-                  esc_text_quote(before->text, strlen(before->text)).text,
-                  esc_text_quote(node->key, strlen(node->key)).text, decimal_comma);
+                  at->display_path, esc_quote(before->key, strlen(before->key)).text,
+                  esc_quote(before->text, strlen(before->text)).text,
+                  esc_quote(node->key, strlen(node->key)).text, decimal_comma);
 }
 
 static esc_status check_key_names(const section *at, const esc_node *mapping) {
@@ -267,7 +267,7 @@ static esc_status check_key_names(const section *at, const esc_node *mapping) {
   return ESC_OK;
 }
 
-/* Sections and keys with defaults come into being; others may have to be there. */
+/* Adds a missing section or default; refuses a missing required key. */
 static esc_status add_default(const esc_key *key, esc_node *mapping, const char *name,
                               const char *display_path) {
   static const esc_source defaults = {.label = "default", .subject = "default"};

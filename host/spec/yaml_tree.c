@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tree builder: libyaml's events in, marked nodes out.
+/* The tree builder: converts libyaml's events to nodes with locations.
  *
- * Events come one at a time and every limit is checked before the next is asked
- * for, so that a hostile text costs no more than the part that was read. */
+ * Every limit is checked before the next event is requested, so that a malicious text costs no more
+ * than the part read so far. */
 #include "spec/yaml_tree.h"
 
 #include <stdarg.h>
@@ -22,7 +22,7 @@ typedef struct builder {
   esc_node *open[ESC_YAML_DEPTH_MAX]; /* lists and mappings not ended yet, outermost first */
   int depth, nodes;
   bool has_document;
-  char *key; /* waits for its value; owned */
+  char *key; /* key whose value follows; owned */
   int key_line;
 } builder;
 
@@ -42,7 +42,7 @@ esc_location esc_node_key_location(const esc_node *node) {
   return make_location(node->source, node->key_line);
 }
 
-/* The text of an override has no lines to speak of, but it has a key. */
+/* Messages of an override contain its key instead of a line. */
 __attribute__((format(printf, 3, 4))) static esc_status refuse(const esc_source *source, int line,
                                                                const char *format, ...) {
   const esc_location location = make_location(source, line);
@@ -58,7 +58,7 @@ __attribute__((format(printf, 3, 4))) static esc_status refuse(const esc_source 
 
 static int line_of(yaml_mark_t mark) { return (int)mark.line + 1; }
 
-/* libyaml tells the place of a bad byte by its offset only. */
+/* libyaml reports the location of an invalid byte as an offset only. */
 static int line_of_offset(const char *text, size_t offset) {
   int line = 1;
   for (size_t i = 0; i < offset; i++)
@@ -66,7 +66,7 @@ static int line_of_offset(const char *text, size_t offset) {
   return line;
 }
 
-/* libyaml sees the end of the text one line too far down. */
+/* libyaml reports the end of the text one line too late. */
 static int line_in_text(const builder *b, yaml_mark_t mark) {
   const int last = line_of_offset(b->text, b->length > 0 ? b->length - 1 : 0);
   return line_of(mark) < last ? line_of(mark) : last;
@@ -122,7 +122,7 @@ esc_node *esc_node_create_mapping(const esc_node *parent) {
   return node_new(ESC_NODE_MAPPING, parent->source, parent->line);
 }
 
-/* Room is doubled whenever it is used up, that is at each power of two. */
+/* The capacity doubles at each power of two. */
 static bool append_child(esc_node *parent, esc_node *child) {
   const int n = parent->children;
   if ((n & (n - 1)) == 0) {
@@ -173,7 +173,7 @@ static bool expects_key(const builder *b) {
   return parent && parent->kind == ESC_NODE_MAPPING && !b->key;
 }
 
-/* What is refused of any node, before it is built. */
+/* Checks of any node, before it is built. */
 static esc_status check_node(builder *b, int line, const yaml_char_t *anchor,
                              const yaml_char_t *tag) {
   if (anchor) return refuse(b->source, line, "anchors (&name) are not allowed; write it out");
@@ -186,18 +186,18 @@ static esc_status check_node(builder *b, int line, const yaml_char_t *anchor,
 static esc_status add_key(builder *b, const char *key, int line) {
   const esc_node *parent = innermost(b);
   const esc_node *duplicate = esc_node_get(parent, key);
-  const esc_quoted shown = esc_text_quote(key, strlen(key));
+  const esc_quoted shown = esc_quote(key, strlen(key));
   if (parent->children == ESC_YAML_KEYS_MAX)
     return refuse(b->source, line, "more than %d keys in one mapping", ESC_YAML_KEYS_MAX);
   if (duplicate)
-    return refuse(b->source, line, "key '%s' is there twice, first in line %d", shown.text,
+    return refuse(b->source, line, "key '%s' appears twice, first in line %d", shown.text,
                   duplicate->key_line);
   b->key = strdup(key);
   b->key_line = line;
   return b->key ? ESC_OK : ESC_FAIL(ESC_NO_MEMORY, "out of memory (key)");
 }
 
-/* Hangs `node` into the innermost open list or mapping, which owns it then. */
+/* Appends `node` to the innermost open list or mapping, which then owns it. */
 static esc_status attach(builder *b, esc_node *node) {
   esc_node *parent = innermost(b);
   if (!parent) {
@@ -250,7 +250,7 @@ static esc_status open_node(builder *b, const yaml_event_t *event, esc_node_kind
   return attached;
 }
 
-/* ---- the text as a whole ---- */
+/* ---- the whole text ---- */
 
 /* Offset of the first byte that is neither blank nor in a comment. */
 static size_t first_content(const char *text, size_t length) {
@@ -267,7 +267,7 @@ static size_t first_content(const char *text, size_t length) {
   return length;
 }
 
-/* There is no value: an empty text, one of comments, or one of document marks. */
+/* Refuses a text without a value: empty, or only comments or document marks. */
 static esc_status refuse_empty(const builder *b) {
   if (b->source->subject) return refuse(b->source, 1, "the value is empty; a value is needed");
   if (b->length == 0)
@@ -319,7 +319,7 @@ static esc_status handle_events(builder *b) {
   return ESC_OK;
 }
 
-/* YAML takes these for line breaks or for nothing at all, other programs do not. */
+/* YAML treats these as line breaks or ignores them; other programs do not. */
 static esc_status check_characters(const esc_source *source, const char *text, size_t length) {
   static const struct {
     const char *bytes, *name;
@@ -374,7 +374,7 @@ static esc_status check_encoding(const esc_source *source, const char *text, siz
                 encoding, encoding);
 }
 
-/* Directives could only slow the parser down: it compares each %TAG with all. */
+/* Directives are useless here and slow: the parser compares each %TAG with all others. */
 static esc_status check_text(const esc_source *source, const char *text, size_t length) {
   if (length > ESC_YAML_BYTES_MAX)
     return refuse(source, 1, "longer than %d bytes", ESC_YAML_BYTES_MAX);

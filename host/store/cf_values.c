@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the numbers of a variable stand for: the CF conventions for packed and missing values. */
+/* Decoding of a variable's numbers by the CF conventions for packed and missing values. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "store/hdf5_variable.h"
 
-/* A stored number: exact as an integer where it is one. */
+/* A stored number: as an exact integer if its type is an integer. */
 typedef struct number {
   bool whole;
   int64_t integer;
@@ -17,7 +17,7 @@ typedef struct number {
 typedef struct packing {
   double factor, offset;
   bool scaled;
-  int missing_codes; /* numbers that stand for a missing value */
+  int missing_codes; /* codes of missing values */
   number missing_code[2];
 } packing;
 
@@ -42,8 +42,8 @@ static esc_status read_number(const esc_hdf5 *h, const esc_hdf5_variable *v, con
   ESC_HDF5_TRY(h, v->name, space = H5Aget_space(attribute));
   const H5T_class_t class = H5Tget_class(type);
   if ((class != H5T_INTEGER && class != H5T_FLOAT) || H5Sget_simple_extent_npoints(space) != 1) {
-    status =
-        ESC_FAIL(ESC_BAD_INPUT, "%s: %s has a %s that is not one number", h->path, v->name, name);
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s: its attribute %s is not a single number", h->path,
+                      v->name, name);
     goto done;
   }
   out->whole = class == H5T_INTEGER;
@@ -64,8 +64,8 @@ static esc_status refuse_unsupported(const esc_hdf5 *h, const esc_hdf5_variable 
   for (size_t i = 0; i < sizeof unsupported_attributes / sizeof unsupported_attributes[0]; i++)
     if (has_attribute(v, unsupported_attributes[i]))
       return ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: %s has the attribute %s, which changes what its numbers mean; allowed: "
-                      "scale_factor, add_offset, _FillValue, missing_value",
+                      "%s: %s has the attribute %s, which changes the meaning of its values; "
+                      "allowed: scale_factor, add_offset, _FillValue, missing_value",
                       h->path, v->name, unsupported_attributes[i]);
   return ESC_OK;
 }
@@ -101,7 +101,7 @@ done:
   return status;
 }
 
-/* Times, which xarray stores as counts of a unit that it chooses, are in other units. */
+/* xarray stores times as counts of another unit, which is refused. */
 static esc_status check_units(const esc_hdf5 *h, const esc_hdf5_variable *v,
                               const esc_layout_column *c) {
   esc_status status = ESC_OK;
@@ -135,7 +135,8 @@ static value decode(const packing *p, number stored) {
 
 /* The nearest integer of a float that is one, up to the rounding of the packing. */
 static bool to_integer(number n, int64_t *out) {
-  static const double integer_max = 9007199254740992; /* 2^53: floats beyond skip integers */
+  static const double integer_max =
+      9007199254740992; /* 2^53: larger floats are not exact integers */
   *out = n.integer;
   if (n.whole) return true;
   const double nearest = rint(n.real);
@@ -148,14 +149,12 @@ static bool to_integer(number n, int64_t *out) {
 static esc_status refuse_value(const esc_hdf5 *h, const esc_hdf5_variable *v, size_t i,
                                const value *found) {
   if (found->missing)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: %s has a missing value, number %zu of its values", h->path,
-                    v->name, i + 1);
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s is %.17g at number %zu of its values, not an integer%s",
-                  h->path, v->name, found->number.real, i + 1,
-                  found->number.whole ? " of the range" : "");
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: %s: value number %zu is missing", h->path, v->name, i + 1);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s is %.17g at value number %zu, not an integer%s", h->path,
+                  v->name, found->number.real, i + 1, found->number.whole ? " in range" : "");
 }
 
-/* Puts a value at place i of the column. */
+/* Stores a value at index i of the column. */
 static bool store_value(const esc_layout_column *c, size_t i, const value *found) {
   int64_t integer;
   if (c->type == ESC_TYPE_FLOAT64) {
@@ -164,7 +163,7 @@ static bool store_value(const esc_layout_column *c, size_t i, const value *found
   }
   if (found->missing && strcmp(c->name, "escape_step") != 0) return false;
   if (found->missing)
-    integer = -1; /* never escaped: as xarray's where(escape_step >= 0) leaves it */
+    integer = -1; /* never escaped, as from xarray's where(escape_step >= 0) */
   else if (!to_integer(found->number, &integer))
     return false;
   if (c->type == ESC_TYPE_INT64)
@@ -174,7 +173,7 @@ static bool store_value(const esc_layout_column *c, size_t i, const value *found
   return c->type == ESC_TYPE_INT64 || (integer >= INT32_MIN && integer <= INT32_MAX);
 }
 
-/* An unsigned number beyond int64_t arrives as the largest there is. */
+/* HDF5 clips an unsigned number beyond int64_t to INT64_MAX. */
 static bool is_clipped(const esc_hdf5_variable *v, int64_t integer) {
   return !v->is_signed && v->size >= 8 && integer == INT64_MAX;
 }

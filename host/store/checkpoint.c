@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing and reading the checkpoint. States stay in the file until they are taken: the
- * descriptor keeps the file that was opened, whatever is published under its name since. */
+/* Writing and reading the checkpoint. States stay in the file until they are restored: the
+ * descriptor keeps the opened file, even when a new one is published under its name. */
 #include "store/checkpoint.h"
 
 #include <errno.h>
@@ -14,7 +14,8 @@
 #include "base/file_kind.h"
 #include "base/io.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a checkpoint is written as it lies");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "a checkpoint is written as in memory (little-endian)");
 
 enum { CHECKPOINT_VERSION = 2, IDENTITY_MAX = 1 << 26 };
 static const char checkpoint_magic[8] = ESC_CHECKPOINT_MAGIC;
@@ -23,7 +24,7 @@ typedef struct header {
   char magic[8];
   uint32_t version, identity_size;
   uint64_t identity, state_size, count;
-  uint64_t checksum; /* of all before it */
+  uint64_t checksum; /* of all bytes before it */
 } header;
 
 _Static_assert(sizeof(header) == 48, "the header has no padding");
@@ -32,7 +33,7 @@ struct esc_checkpoint {
   char *path, *previous;
   char warning[1024];                  /* "" for none */
   const esc_checkpoint_reader *reader; /* while opening */
-  char *identity;                      /* of this run: members and text */
+  char *identity;                      /* identity of this run: members and text */
   size_t identity_size;
   uint64_t identity_hash; /* of it */
   char *file_identity;    /* identity of the file that was opened */
@@ -40,16 +41,16 @@ struct esc_checkpoint {
   uint64_t file_identity_hash;
   size_t state_size, record_size;
   char *record;
-  int fd; /* of the file that was opened, or -1 */
+  int fd; /* of the opened file, or -1 */
   int64_t records, pending_count;
   esc_member_key *member; /* (entry) */
   bool *is_pending;       /* (entry) */
-  bool is_sidecar;        /* of this run, by its name beside the output: no link is followed */
-  bool newest_is_valid;   /* what lies at `path` is worth keeping as the previous one */
+  bool is_sidecar;        /* a file beside this run's output: links are not followed */
+  bool newest_is_valid;   /* the file at `path` is valid, to be kept as the previous one */
   esc_io_file *file;      /* being written, or NULL */
 };
 
-/* What a file is to this run. */
+/* State of a checkpoint file. */
 typedef enum file_state { ABSENT, VALID, DAMAGED, MISMATCHED } file_state;
 
 static header make_header(const esc_checkpoint *c, int64_t count) {
@@ -67,7 +68,7 @@ static uint64_t record_checksum(const esc_checkpoint *c, uint64_t seed) {
   return XXH3_64bits_withSeed(c->record, c->record_size - sizeof(uint64_t), seed);
 }
 
-/* Reads record `entry` of the open file into c->record; damage is ESC_BAD_INPUT. */
+/* Reads record `index` of the open file into c->record; damage is ESC_BAD_INPUT. */
 static esc_status read_record(const esc_checkpoint *c, const char *path, int64_t index) {
   uint64_t checksum;
   const size_t offset = sizeof(header) + c->file_identity_size + (size_t)index * c->record_size;
@@ -79,7 +80,7 @@ static esc_status read_record(const esc_checkpoint *c, const char *path, int64_t
                   (long long)index + 1, (long long)c->records);
 }
 
-/* Judges the header of a file of `size` bytes, all but its identity. */
+/* Checks the header of a file of `size` bytes, without its identity. */
 static file_state check_header(const char *path, const header *found, size_t size) {
   if (found->checksum != XXH3_64bits(found, offsetof(header, checksum))) {
     (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: the checksum of its header is wrong", path);
@@ -87,7 +88,7 @@ static file_state check_header(const char *path, const header *found, size_t siz
   }
   if (memcmp(found->magic, checkpoint_magic, sizeof found->magic) != 0 ||
       found->version != CHECKPOINT_VERSION) {
-    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: a checkpoint of another version of this program", path);
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: was written by another version of escapement", path);
     return MISMATCHED;
   }
   const size_t record = sizeof(esc_member_key) + found->state_size + sizeof(uint64_t);
@@ -101,7 +102,7 @@ static file_state check_header(const char *path, const header *found, size_t siz
   return VALID;
 }
 
-/* Whether a run of the identity that was found may continue as this one. */
+/* Checks whether a run of the file's identity may continue as this one. */
 static file_state check_identity(esc_checkpoint *c, const char *path) {
   esc_identity found = {.text = c->file_identity + sizeof found.members};
   const bool same = c->file_identity_size == c->identity_size &&
@@ -115,11 +116,11 @@ static file_state check_identity(esc_checkpoint *c, const char *path) {
   if (c->reader && c->reader->identity)
     return c->reader->identity(c->reader->context, path, found) == ESC_OK ? VALID : MISMATCHED;
   if (same) return VALID;
-  (void)ESC_FAIL(ESC_BAD_INPUT, "%s: a checkpoint of another spec, shard or precision", path);
+  (void)ESC_FAIL(ESC_BAD_INPUT, "%s: belongs to another spec, shard or precision", path);
   return MISMATCHED;
 }
 
-/* Reads the identity behind the header, and judges it. */
+/* Reads and checks the identity after the header. */
 static esc_status read_identity(esc_checkpoint *c, const char *path, const header *found,
                                 file_state *out) {
   esc_status status = ESC_OK;
@@ -130,7 +131,7 @@ static esc_status read_identity(esc_checkpoint *c, const char *path, const heade
   ESC_TRY(esc_io_read_at(c->fd, path, c->file_identity, c->file_identity_size, sizeof *found));
   *out = check_identity(c, path);
   if (*out == VALID && c->state_size && found->state_size != c->state_size) {
-    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: a checkpoint of another spec, shard or precision", path);
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: belongs to another spec, shard or precision", path);
     *out = MISMATCHED;
   }
 done:
@@ -155,7 +156,7 @@ static void close_file(esc_checkpoint *c) {
   c->records = c->pending_count = 0;
 }
 
-/* A link to nothing is something too. */
+/* True for a dangling link too. */
 static bool exists(const char *path) {
   struct stat info;
   return lstat(path, &info) == 0;
@@ -173,8 +174,8 @@ done:
   return status;
 }
 
-/* Opens the file at `path` and verifies every byte of it. What is wrong is the last
- * message; a failure is one of this machine's. */
+/* Opens the file at `path` and verifies all of it. The fault of an invalid file is the last
+ * message; the returned status is for system failures. */
 static esc_status read_file(esc_checkpoint *c, const char *path, file_state *out) {
   esc_status status = ESC_OK;
   header found;
@@ -184,7 +185,7 @@ static esc_status read_file(esc_checkpoint *c, const char *path, file_state *out
   if (!exists(path)) return ESC_OK;
   ESC_TRY(open_file(c, path, &size));
   if (size < sizeof found) {
-    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: it is shorter than a header", path);
+    (void)ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: shorter than its header", path);
     *out = DAMAGED;
     return ESC_OK;
   }
@@ -203,13 +204,13 @@ done:
 
 static esc_status refuse(const char *why) {
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s; move it away to train its networks anew, name another output with -o, or "
-                  "start anew with --force",
+                  "%s; move it away to train its networks again, choose another output with -o, or "
+                  "start over with --force",
                   why);
 }
 
-/* Takes the newest file, or the one before it where the newest is damaged or missing (a
- * run may die between the two renames). */
+/* Reads the newest file, or the previous one if the newest is damaged or missing (a run can die
+ * between the two renames). */
 static esc_status read_newest_valid(esc_checkpoint *c) {
   esc_status status = ESC_OK;
   file_state newest, previous;
@@ -221,7 +222,7 @@ static esc_status read_newest_valid(esc_checkpoint *c) {
   if (newest == MISMATCHED) return refuse(why);
   ESC_TRY(read_file(c, c->previous, &previous));
   if (previous == VALID && newest == DAMAGED)
-    snprintf(c->warning, sizeof c->warning, "%s; %s is whole and is taken", why, c->previous);
+    snprintf(c->warning, sizeof c->warning, "%s; using %s, which is intact", why, c->previous);
   if (previous == VALID) return ESC_OK;
   if (newest == DAMAGED) return refuse(why);
   if (previous != ABSENT) {
@@ -239,10 +240,10 @@ static esc_status refuse_without_resume(const esc_checkpoint *c) {
   const esc_status status = esc_io_open_sidecar(path, false, &fd);
   if (fd >= 0) close(fd);
   if (status != ESC_OK) return status;
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: an unfinished run left this checkpoint; --resume goes on with it, --force "
-                  "starts anew",
-                  path);
+  return ESC_FAIL(
+      ESC_BAD_INPUT,
+      "%s: checkpoint of an unfinished run; continue with --resume, or start over with --force",
+      path);
 }
 
 static void delete_files(const esc_checkpoint *c) {
@@ -337,7 +338,7 @@ done:
   return status;
 }
 
-/* Writes c->record with its check, of this run's identity. */
+/* Writes c->record with its checksum, seeded with this run's identity. */
 static esc_status write_record(esc_checkpoint *c) {
   const uint64_t checksum = record_checksum(c, c->identity_hash);
   memcpy(c->record + c->record_size - sizeof checksum, &checksum, sizeof checksum);
@@ -384,9 +385,9 @@ void esc_checkpoint_close(esc_checkpoint *c, bool remove) {
   free(c);
 }
 
-/* ---- any checkpoint, as it is ---- */
+/* ---- checkpoints of any run ---- */
 
-/* The size of a state, as the file's header has it. */
+/* Size of a state, from the file's header. */
 static esc_status read_state_size(const char *path, size_t *state_size) {
   esc_status status = ESC_OK;
   header found;
@@ -394,7 +395,7 @@ static esc_status read_state_size(const char *path, size_t *state_size) {
   int fd = -1;
   ESC_TRY(esc_io_open(path, &fd, &size));
   if (size < sizeof found) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: it is shorter than a header", path);
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: shorter than its header", path);
     goto done;
   }
   ESC_TRY(esc_io_read_at(fd, path, &found, sizeof found, 0));

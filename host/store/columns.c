@@ -22,7 +22,7 @@ const char *esc_results_attribute_name(const esc_results *results, int index) {
   return exists ? results->attribute[index].name : NULL;
 }
 
-/* Layers and interfaces are counted from 1, in any results. */
+/* Numbers of layers and interfaces, which are counted from 1. */
 static const int32_t one_to_layers_max[ESC_LAYERS_MAX] = {
     1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
     23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44,

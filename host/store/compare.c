@@ -38,7 +38,7 @@ static esc_status check_real(const result_pair *c, const char *what, double a, d
   return refuse(c, what, in_a, in_b);
 }
 
-/* Row i is the same network in both files. */
+/* Checks that row i is the same network in both results. */
 static esc_status check_member(const result_pair *c, int64_t i) {
   esc_status status = ESC_OK;
   char what[64];
@@ -79,7 +79,7 @@ static double value_at(const void *data, esc_type type, int64_t i) {
   }
 }
 
-/* The larger one; a NaN is larger than any number, so that it is seen. */
+/* The larger number; NaN if one is NaN. */
 static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
 
 static void add_value(esc_comparison_row *d, double a, double b) {
@@ -88,7 +88,7 @@ static void add_value(esc_comparison_row *d, double a, double b) {
   d->relative = larger(apart == 0 ? 0 : apart / size, d->relative);
 }
 
-/* Snapshots of two NaN are equal: both members had finished. */
+/* NaN in both is equal: both members had finished before. */
 static esc_comparison_row compare_observable(const result_pair *c, int k, bool end) {
   const int length = esc_observable_length(c->a->layers, esc_observables[k].axis);
   esc_comparison_row d = {.name = end ? esc_observables[k].end_name : esc_observables[k].name,
@@ -106,7 +106,8 @@ static esc_comparison_row compare_observable(const result_pair *c, int k, bool e
 static esc_comparison_row compare_variable(const result_pair *c, const esc_result_variable *v) {
   esc_comparison_row d = {.name = v->name,
                           .values = c->a->members * esc_axis_length(c->a, v->axis)};
-  const bool steps = !strcmp(v->name, "escape_step"); /* -1 is no step, so not to be subtracted */
+  const bool steps =
+      !strcmp(v->name, "escape_step"); /* -1 is not a step and must not be subtracted */
   const char *data_a = esc_result_data(c->a, v), *data_b = esc_result_data(c->b, v);
   const size_t size = esc_type_size(v->type);
   for (int64_t i = 0; i < d.values; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The message to a user who gave a file of another kind as a result. */
+/* Message for a file of another kind where a result is expected. */
 #include "store/file_refuse.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "store/checkpoint.h"
 #include "store/journal.h"
 
-/* The path of the result that a file beside it belongs to: up to `suffix`. */
+/* Length of `path` without `suffix`: the path of the result that the file belongs to. */
 static int length_before_suffix(const char *path, const char *suffix) {
   const size_t length = strlen(path), cut = strlen(suffix);
   return (int)(length > cut && !strcmp(path + length - cut, suffix) ? length - cut : length);

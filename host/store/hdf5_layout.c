@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The columns of a result file and their digest, the seal, HDF5's errors. */
+/* The columns of a result file, their checksum, the file checksum, HDF5's errors. */
 #include "store/hdf5_layout.h"
 
 #include <pthread.h>
@@ -12,7 +12,7 @@
 #include "store/file_refuse.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "digest and seal are of bytes as they lie");
+               "the checksums are of little-endian bytes");
 
 typedef struct file_checksum {
   char mark[8];
@@ -20,7 +20,8 @@ typedef struct file_checksum {
 } file_checksum;
 static const char checksum_mark[] = "ESCSEAL1";
 
-_Static_assert(sizeof(file_checksum) == ESC_FILE_CHECKSUM_BYTES, "the seal has no padding");
+_Static_assert(sizeof(file_checksum) == ESC_FILE_CHECKSUM_BYTES,
+               "the file checksum has no padding");
 
 /* The coordinate `snapshot`, the observables along it and those at the end. */
 static void add_observables(const esc_results *r, esc_layout *t) {
@@ -46,7 +47,7 @@ static void add_observables(const esc_results *r, esc_layout *t) {
   }
 }
 
-/* A coordinate along its own axis. */
+/* A coordinate variable. */
 static esc_layout_column coordinate(const char *name, const char *long_name, esc_type type,
                                     esc_axis axis, void *data) {
   return (esc_layout_column){.name = name,
@@ -136,8 +137,8 @@ void esc_file_checksum_write(char *image, size_t size) {
   memcpy(image + size, &s, sizeof s);
 }
 
-/* Whether a file without a seal lacks its end, by the end of file that the first
- * form of HDF5's superblock declares at byte 40; a whole foreign file has just that. */
+/* Whether a file without a file checksum is truncated, by the end of file that HDF5's superblock of
+ * version 0 states at byte 40; an intact file of another program has exactly that size. */
 bool esc_image_is_truncated(const char *bytes, size_t size) {
   enum { VERSION_AT = 8, END_AT = 40 };
   uint64_t end;
@@ -154,11 +155,11 @@ esc_status esc_file_checksum_verify(const char *path, const char *bytes, size_t 
   const bool has_checksum =
       size > sizeof found && !memcmp(bytes + size - sizeof found, checksum_mark, sizeof found.mark);
   if (!has_checksum && esc_image_is_truncated(bytes, size))
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: cut short after %zu bytes", path, size);
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: truncated after %zu bytes", path, size);
   if (!has_checksum)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: an HDF5 file, but not a result of this program, or another program has "
-                    "changed it (it has no seal)",
+                    "%s: is an HDF5 file, but not a result of escapement, or it was changed by "
+                    "another program (no checksum at its end)",
                     path);
   const file_checksum want = make_file_checksum(bytes, size - sizeof found);
   memcpy(&found, bytes + size - sizeof found, sizeof found);
@@ -189,11 +190,11 @@ esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *na
   return status;
 }
 
-/* HDF5's clean-up at exit prints of files that were damaged when they were opened, and the library
- * closes what it opens. No effect where the program has used HDF5 before. */
+/* HDF5's exit handler prints messages about damaged files, and this library closes what it opens.
+ * No effect if the program has used HDF5 before. */
 static void skip_exit_handler(void) { H5dont_atexit(); }
 
-/* HDF5 of most systems serves one thread at a time, so that threads of a caller take turns. */
+/* Most builds of HDF5 are not thread-safe, so that threads of a caller take turns. */
 static pthread_mutex_t hdf5_mutex;
 
 static void prepare(void) {
@@ -212,7 +213,7 @@ esc_status esc_hdf5_open(esc_hdf5 *h) {
   pthread_mutex_lock(&hdf5_mutex);
   h->file = h->text = -1;
   H5PLget_loading_state(&h->plugin_state);
-  H5PLset_loading_state(0); /* no code from folders that the environment names */
+  H5PLset_loading_state(0); /* load no code from directories named by the environment */
   H5Eget_auto2(H5E_DEFAULT, &h->error_printer, &h->error_printer_data);
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   ESC_HDF5_TRY(h, "strings", h->text = H5Tcopy(H5T_C_S1));

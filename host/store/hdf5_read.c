@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a result file back: the seal first, then each column into place, then
- * the digest. Sizes that a file declares are checked before they are believed. A file of an earlier
- * version lacks the variables that came later.
+/* Reads a result file: verifies the file checksum, reads each column, then verifies the checksum of
+ * the columns (digest). Declared sizes are checked before they are used. Files of an earlier
+ * version lack the variables that were added later.
  *
- * A file without a valid seal is not as escapement wrote it. When the caller
- * takes such files, columns may have another type of number, packed or with missing values, and
- * those that fits do not need may be missing. A seal proves nothing of who wrote the file, so that
- * both kinds are read with the same care (hdf5_variable.h). */
+ * A file without a valid file checksum is unverified. If the caller accepts such files, columns may
+ * have other number types, be packed or have missing values, and columns that fits do not use may
+ * be absent. A checksum does not authenticate the writer, so that both kinds are read with the same
+ * checks (hdf5_variable.h). */
 #include <hdf5_hl.h>
 #include <limits.h>
 #include <math.h>
@@ -28,16 +28,16 @@ enum {
   ATTRIBUTES_MAX = 1000,    /* texts of one file */
 };
 
-/* Opens a column and checks its type and rank: the very type, or in a foreign file any number,
- * whose values are looked at when they are read. */
+/* Opens a column and checks its type and rank: exactly the written type, or in an unverified file
+ * any number type, whose values are checked when they are read. */
 static esc_status open_column(const esc_hdf5 *h, const esc_layout_column *c, esc_hdf5_variable *v) {
   esc_status status = ESC_OK;
   htri_t same = true;
   ESC_TRY(esc_hdf5_variable_open(h, c->name, v));
   if (!h->unverified) same = H5Tequal(v->type, esc_hdf5_file_type(c->type));
   if (same > 0 && v->rank == c->rank) return ESC_OK;
-  status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s has not the type or rank of a result's %s", h->path,
-                    c->name, c->name);
+  status = ESC_FAIL(ESC_BAD_INPUT, "%s: dataset %s has the wrong type or rank for a result's %s",
+                    h->path, c->name, c->name);
   return esc_hdf5_variable_close(h, status, v);
 done:
   return status;
@@ -55,7 +55,7 @@ static bool is_column(const esc_hdf5 *h, const char *name) {
   return H5Lexists(h->file, name, H5P_DEFAULT) > 0;
 }
 
-/* What `fit` cannot do without; the rest of a foreign file may be missing. */
+/* Columns that `fit` requires; an unverified file may lack all others. */
 static bool is_required(const esc_layout_column *c) {
   static const char *const required[] = {"threshold", "seed",        "bottleneck",
                                          "scale",     "escape_step", "steps_run"};
@@ -64,7 +64,7 @@ static bool is_required(const esc_layout_column *c) {
   return false;
 }
 
-/* A file of another program must hold what `fit` needs. */
+/* An unverified file must have the columns that `fit` requires. */
 static esc_status check_is_result(const esc_hdf5 *h) {
   const esc_results none = {0};
   esc_layout blank;
@@ -77,7 +77,7 @@ static esc_status check_is_result(const esc_hdf5 *h) {
   return ESC_OK;
 }
 
-/* Makes room for the snapshots that the file declares. */
+/* Allocates the snapshots that the file declares. */
 static esc_status create_snapshots(const esc_hdf5 *h, size_t file_size, esc_results *results) {
   static const esc_layout_column coordinate = {
       .name = "snapshot", .type = ESC_TYPE_INT64, .rank = 1};
@@ -86,7 +86,7 @@ static esc_status create_snapshots(const esc_hdf5 *h, size_t file_size, esc_resu
   ESC_TRY(read_length(h, &coordinate, &snapshots));
   const double cells = (double)snapshots * (double)results->members;
   if (snapshots < 1 || cells > (double)file_size * DEFLATE_RATIO_MAX) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: claims %lld snapshots, more than %zu bytes can hold",
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: declares %lld snapshots, more than %zu bytes can hold",
                       h->path, (long long)snapshots, file_size);
     goto done;
   }
@@ -95,7 +95,7 @@ done:
   return status;
 }
 
-/* Makes room for a table of the shape that the coordinates declare. */
+/* Allocates a table of the shape that the coordinates declare. */
 static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_results **out) {
   const esc_results none = {0};
   esc_layout blank;
@@ -104,7 +104,7 @@ static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_result
   esc_layout_init(&none, &blank);
   for (int i = 0; i < ESC_COORDINATES; i++) {
     const esc_layout_column *c = &blank.column[i];
-    length[i] = 2; /* layers of a foreign file that does not say */
+    length[i] = 2; /* layers of an unverified file without this coordinate */
     if (h->unverified && i == ESC_AXIS_NONE)
       c = &blank.column[ESC_COORDINATES]; /* the first variable */
     if (!h->unverified || is_column(h, c->name)) ESC_TRY(read_length(h, c, &length[i]));
@@ -114,7 +114,7 @@ static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_result
   ESC_TRY(esc_layout_check_shape(h->path, members, thresholds, layers));
   const size_t row = sizeof(int64_t) + esc_results_row_size((int)thresholds, (int)layers);
   if ((size_t)members > file_size / row * DEFLATE_RATIO_MAX + DEFLATE_RATIO_MAX) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: claims %lld members, more than %zu bytes can hold",
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: declares %lld members, more than %zu bytes can hold",
                       h->path, (long long)members, file_size);
     goto done;
   }
@@ -134,13 +134,13 @@ static esc_status check_lengths(const esc_hdf5 *h, const esc_layout *t, const es
   return ESC_OK;
 }
 
-/* What the coordinate of an axis is called, where the file says. */
+/* Copies the name of the coordinate of an axis, if the file has one. */
 static herr_t copy_scale_name(hid_t dataset, unsigned axis, hid_t scale, void *name) {
   (void)dataset, (void)axis;
   return H5Iget_name(scale, name, NAME_MAX) > 0 ? 1 : 0;
 }
 
-/* Axes in another order could have the same lengths. */
+/* Detects axes in another order, which can have the same lengths. */
 static esc_status check_axes(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                              const esc_hdf5_variable *v) {
   for (int a = 0; a < c->rank && !c->coordinate; a++) {
@@ -155,7 +155,8 @@ static esc_status check_axes(const esc_hdf5 *h, const esc_layout *t, const esc_l
   return ESC_OK;
 }
 
-/* Reads the numbers of a column: as they are stored, or of a foreign file what they stand for. */
+/* Reads the values of a column: as stored, or from an unverified file decoded by the CF
+ * conventions. */
 static esc_status read_values(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                               const esc_hdf5_variable *v) {
   esc_status status = ESC_OK;
@@ -182,7 +183,7 @@ done:
   return esc_hdf5_variable_close(h, status, &v);
 }
 
-/* The attributes that the store itself writes are not the results'. */
+/* Attributes written by the store, which are not part of the results. */
 static bool is_store_attribute(const char *name) {
   return !strcmp(name, "Conventions") || !strcmp(name, "members") || !strcmp(name, "digest");
 }
@@ -198,8 +199,8 @@ static esc_status add_attribute(attribute_reader *g, const char *name) {
   char *text = NULL;
   ESC_TRY(esc_hdf5_read_text(g->h, g->h->file, name, &text));
   if (text && g->results->attributes == ATTRIBUTES_MAX)
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: has more than %d attributes that are texts", g->h->path,
-                      ATTRIBUTES_MAX);
+    status =
+        ESC_FAIL(ESC_BAD_INPUT, "%s: has more than %d text attributes", g->h->path, ATTRIBUTES_MAX);
   else if (text)
     status = esc_results_set_attribute(g->results, name, text);
 done:
@@ -233,7 +234,8 @@ static esc_status check_data_checksum(const esc_hdf5 *h, const esc_layout *t) {
   ESC_TRY(esc_layout_checksum(t, want));
   ESC_TRY(esc_hdf5_read_text(h, h->file, "digest", &found));
   if (!found || strcmp(found, want) != 0)
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: damaged: its digest is %s, that of its variables %s",
+    status = ESC_FAIL(ESC_BAD_INPUT,
+                      "%s: damaged: its attribute digest is %s, the checksum of its variables %s",
                       h->path, found ? found : "missing", want);
 done:
   free(found);
@@ -251,20 +253,20 @@ static void derive_status(esc_results *r, bool with_status) {
   }
 }
 
-/* Refuses what cannot be compared with anything: fits group members by these. */
+/* Refuses NaN and infinite keys: fits group members by these values. */
 static esc_status check_keys_finite(const esc_hdf5 *h, const esc_results *r) {
   for (int k = 0; k < r->thresholds; k++)
     if (!isfinite(r->threshold[k]))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: threshold is %g at number %d of its values", h->path,
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: threshold is %g at value number %d", h->path,
                       r->threshold[k], k + 1);
   for (int64_t i = 0; i < r->members; i++)
     if (isnan(r->scale[i]))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: scale is not a number at number %lld of its values",
-                      h->path, (long long)i + 1);
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: scale is NaN at value number %lld", h->path,
+                      (long long)i + 1);
   return ESC_OK;
 }
 
-/* Variables that version 0.1.0's first files lack: errors, and observables at the end. */
+/* Variables that the first files of version 0.1.0 lack: standard errors and final observables. */
 static bool is_optional_in_old_files(const char *name) {
   static const char *const ending[] = {"_end", "_error"};
   const size_t length = strlen(name);
@@ -275,8 +277,8 @@ static bool is_optional_in_old_files(const char *name) {
   return false;
 }
 
-/* Takes from the layout what an earlier version did not write; numbers that are then unknown
- * are NaN. The digest of such a file is over the columns that it has. */
+/* Removes the columns that an earlier version did not write from the layout, and fills them with
+ * NaN. The digest of such a file covers the columns that it has. */
 static void drop_absent_columns(const esc_hdf5 *h, esc_layout *t) {
   int kept = 0;
   for (int i = 0; i < t->columns; i++) {
@@ -315,7 +317,7 @@ done:
   return status;
 }
 
-/* The high-level library's way to open an image leaks, so this is the plain one. */
+/* H5LTopen_file_image leaks memory, so the image is opened with the core library. */
 static esc_status open_image(esc_hdf5 *h, char *image, size_t size) {
   static const char what[] = "the file";
   esc_status status = ESC_OK;
@@ -327,7 +329,7 @@ done:
   return esc_hdf5_release(h, status, what, access);
 }
 
-/* A result that is not there yet: a run that has not ended left its journal. */
+/* Message for a missing result whose run has not finished and has left a journal. */
 static esc_status explain_missing_file(const char *path) {
   char journal[PATH_MAX], why[600];
   esc_journal_summary found;
@@ -336,16 +338,16 @@ static esc_status explain_missing_file(const char *path) {
       !esc_io_exists(journal) || esc_journal_read(journal, NULL, &found) != ESC_OK)
     return ESC_FAIL(ESC_BAD_INPUT, "%s", why);
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: is not there yet: its run has not ended, and its journal holds %lld of %lld "
-                  "finished members; continue with `escapement run SPEC -o %s --resume`",
+                  "%s: does not exist yet: its run has not finished, and its journal holds %lld of "
+                  "%lld finished members; continue with `escapement run SPEC -o %s --resume`",
                   path, (long long)found.records, (long long)found.members, path);
 }
 
-/* A file's bytes, and what is made of them. */
+/* The bytes of a file and the results read from them. */
 typedef struct reading {
   esc_hdf5 h;
   char *bytes;
-  size_t size, image_size; /* with the seal, and without */
+  size_t size, image_size; /* with and without the file checksum */
   esc_results *results;
 } reading;
 
@@ -358,13 +360,14 @@ done:
   return status;
 }
 
-/* With the closing, on which HDF5 can crash too. */
+/* Includes closing the file, on which HDF5 can also crash. */
 static void read_in_sandbox(void *context) {
   reading *r = context;
   (void)esc_hdf5_close(&r->h, read_image(r));
 }
 
-/* Tells by the seal whether escapement wrote the file; others are for those who ask, `foreign`. */
+/* Verifies the file checksum. A file without a valid one is accepted if `unverified` is not NULL.
+ */
 static esc_status check_file_checksum(reading *r, bool *unverified) {
   const char *path = r->h.path;
   const esc_status status = esc_file_checksum_verify(path, r->bytes, r->size, &r->image_size);

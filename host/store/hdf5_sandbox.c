@@ -10,12 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Seconds of processor time that reading may take: a hundred times what it takes. Loops without
- * end that are known are found before, by the bytes (hdf5_heap.h). */
+/* Limit of CPU time: a hundred times the usual time of reading. Known infinite loops are detected
+ * before (hdf5_heap.h). */
 static rlim_t cpu_seconds_max(size_t size) { return 5 + size / 1000000; }
 
-/* In the child: neither a core file, nor words of libraries that crash, nor a life after the
- * parent's. */
+/* In the child: no core file, no error output of crashing libraries, and it ends with its parent.
+ */
 static void limit_child(size_t size) {
   const rlim_t seconds = cpu_seconds_max(size);
   const struct rlimit none = {0, 0}, time = {seconds, seconds + 1};
@@ -30,12 +30,12 @@ static esc_status check_exit(const char *path, size_t size, int wait_status) {
   if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) return ESC_OK;
   const int number = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
   if (number == SIGXCPU)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: damaged, or made to harm: HDF5 did not finish reading it in %llu s of "
-                    "processor time",
-                    path, (unsigned long long)cpu_seconds_max(size));
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: damaged, or made to harm: HDF5 crashed on reading it (%s)",
-                  path, number ? strsignal(number) : "ended early");
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%s: damaged or malicious: HDF5 did not finish reading it in %llu s of processor time",
+        path, (unsigned long long)cpu_seconds_max(size));
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: damaged or malicious: HDF5 crashed on reading it (%s)", path,
+                  number ? strsignal(number) : "ended early");
 }
 
 esc_status esc_hdf5_sandbox_read(const char *path, size_t size, void (*read)(void *context),
@@ -43,7 +43,7 @@ esc_status esc_hdf5_sandbox_read(const char *path, size_t size, void (*read)(voi
   int wait_status = 0;
   const pid_t child = fork();
   if (child < 0)
-    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot start a process to read it in: %s", path,
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot start a process to read the file: %s", path,
                     strerror(errno));
   if (child == 0) {
     limit_child(size);
@@ -51,6 +51,6 @@ esc_status esc_hdf5_sandbox_read(const char *path, size_t size, void (*read)(voi
     _exit(0);
   }
   while (waitpid(child, &wait_status, 0) < 0)
-    if (errno != EINTR) return ESC_OK; /* children are ignored: nothing is known */
+    if (errno != EINTR) return ESC_OK; /* SIGCHLD is ignored: the status is unknown */
   return check_exit(path, size, wait_status);
 }

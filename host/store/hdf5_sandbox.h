@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A reading of a file on trial, in a process of its own. Private to the store. */
+/* Reading of an HDF5 file in a sandbox: a child process with resource limits. Private to the store.
+ */
 #ifndef ESC_HDF5_SANDBOX_H
 #define ESC_HDF5_SANDBOX_H
 
@@ -7,10 +8,10 @@
 
 #include "escapement/internal/status.h"
 
-/* Calls read(context), whose result is dropped, in a child process, and returns ESC_OK when that
- * ended whatever the reading found, so that the caller may read the same bytes itself. HDF5 crashes
- * on some files that were made to harm, and never ends on others: such a file (`size` bytes at
- * `path`, for the message and the limit of processor time) is ESC_BAD_INPUT. */
+/* Calls read(context) in a child process, discards its result, and returns ESC_OK if the child
+ * exits normally; the caller may then read the same bytes itself. ESC_BAD_INPUT if HDF5 crashes or
+ * does not finish, as on some malicious files. `path` and `size` (bytes) are for the message and
+ * the limit of CPU time. */
 esc_status esc_hdf5_sandbox_read(const char *path, size_t size, void (*read)(void *context),
                                  void *context);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes a result file: HDF5 in memory, its image sealed and published at once.
+/* Writes a result file: HDF5 in memory, its image published with a checksum.
  *
- * HDF5 never touches the disk (the core driver without backing store), so a full
- * disk or a crash meets only esc_io_publish, and no lock is taken. Times are not
- * tracked: the bytes depend on the results alone. */
+ * HDF5 never touches the disk (the core driver without backing store), so that a full disk or a
+ * crash affects only esc_io_publish, and HDF5 locks no file. Times are not tracked: the bytes
+ * depend on the results alone. */
 #include <hdf5_hl.h>
 #include <math.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ done:
 
 static hsize_t least(hsize_t a, hsize_t b) { return a < b ? a : b; }
 
-/* Chunks of whole rows, or where one alone is too large of pieces along its first axis. */
+/* Chunks of whole rows; a row that is too large for a chunk is split along the second axis. */
 static void choose_chunk(const esc_layout *t, const esc_layout_column *c, hsize_t chunk[3]) {
   const hsize_t row = esc_layout_row_bytes(t, c), fit = CHUNK_BYTES / row;
   for (int a = 0; a < c->rank; a++) chunk[a] = (hsize_t)t->length[c->axis[a]];
@@ -67,7 +67,7 @@ static bool is_compressed(const esc_layout *t, const esc_layout_column *c) {
                                          (observed && t->length[ESC_AXIS_NONE]));
 }
 
-/* How a column lies in the file: in one piece, or for much data in compressed chunks. */
+/* Storage layout of a column: contiguous, or for large data compressed chunks. */
 static esc_status make_creation(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                                 hid_t *creation) {
   hsize_t chunk[3];
@@ -101,7 +101,8 @@ done:
   return esc_hdf5_release(h, status, c->name, creation);
 }
 
-/* Makes a coordinate the scale of its axis; gives the axes of others theirs. */
+/* Makes a coordinate the dimension scale of its axis; attaches the scales to the axes of other
+ * columns. */
 static esc_status set_scales(const esc_hdf5 *h, const esc_layout_column *c, hid_t dataset,
                              const hid_t *scale) {
   esc_status status = ESC_OK;
@@ -125,7 +126,7 @@ static esc_status write_column(const esc_hdf5 *h, const esc_layout *t, int i,
   ESC_TRY(set_scales(h, c, dataset, scale));
 done:
   if (c->coordinate)
-    scale[c->axis[0]] = dataset; /* stays open for the columns along it */
+    scale[c->axis[0]] = dataset; /* stays open for the columns along this axis */
   else
     status = esc_hdf5_release(h, status, c->name, dataset);
   return status;
@@ -168,7 +169,8 @@ done:
   return esc_hdf5_release(h, status, what, access);
 }
 
-/* Copies the file out of HDF5, sealed; *image is malloc'd and *size counts the seal. */
+/* Copies the file out of HDF5 and appends the file checksum; *image is malloc'd, *size includes the
+ * checksum. */
 static esc_status copy_image(const esc_hdf5 *h, char **image, size_t *size) {
   static const char what[] = "the image";
   esc_status status = ESC_OK;
@@ -202,14 +204,13 @@ done:
   return esc_hdf5_close(&h, status);
 }
 
-/* Bytes of HDF5's index of `chunks` chunks: a tree of nodes with room for 64 each, at least
- * half full, and as many more in a split. */
+/* Bytes of HDF5's index of `chunks` chunks: a B-tree of nodes of 64 entries, at least half full. */
 static double estimate_index_size(int rank, double chunks) {
   const double key = 8 + 8 * (rank + 1), node = 24 + 65 * key + 64 * 8;
   return node * (chunks <= 64 ? 1 : 2 + ceil(chunks / 32));
 }
 
-/* Whether the sweep itself determines the column: sequences and constants, which compress. */
+/* Whether the sweep determines the column: sequences and constants, which compress well. */
 static bool is_set_by_sweep(const esc_layout_column *c) {
   static const char *const set_by_sweep[] = {"member",     "seed",         "group",
                                              "bottleneck", "small_layers", "scale"};

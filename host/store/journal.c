@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal of finished members, so that no finished work is done twice: writing it. Its format
- * is in journal_format.h. */
+/* Writing the journal of finished members. Format: journal_format.h. */
 #include "store/journal.h"
 
 #include <errno.h>
@@ -16,11 +15,12 @@
 #include "base/io.h"
 #include "store/journal_format.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the journal is written as it lies");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "the journal is written as in memory (little-endian)");
 
 enum { COPIES_MAX = 9, VOID_MAX = 1 << 20 };
 
-/* What a journal's header says of its contents. */
+/* Format of a journal's records, as in its header. */
 typedef struct journal_format {
   const char *suffix, *record_name;
   int thresholds, layers;
@@ -52,7 +52,7 @@ done:
 
 /* ---- the file of that name ---- */
 
-/* On a file system without locks the run goes on: then only the user guards the output. */
+/* On a file system without locks the run continues with a warning. */
 static esc_status lock(const esc_journal *j) {
   int result;
   do {
@@ -60,22 +60,23 @@ static esc_status lock(const esc_journal *j) {
   } while (result != 0 && errno == EINTR);
   if (result == 0) return ESC_OK;
   if (errno == EWOULDBLOCK)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: another run is writing this output; wait for it, or name another with -o",
-                    j->path);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%s: another run is writing this output; wait for it, or choose another output with -o",
+        j->path);
   if (j->warn)
     j->warn(
-        "warning: %s: cannot be locked (%s): nothing keeps a second run from writing this "
-        "output, so start none",
+        "warning: %s: cannot be locked (%s): nothing prevents a second run from writing this "
+        "output; do not start one",
         j->path, strerror(errno));
   return ESC_OK;
 }
 
-/* What is at the journal's name. */
+/* State of the file of the journal's name. */
 typedef enum file_state { IN_PLACE, MISSING, REPLACED } file_state;
 
-/* A run that just ended may have removed the file between our open and our lock, and anyone
- * may at any time. */
+/* A run that just ended can have removed the file between open and lock, and any program can at any
+ * time. */
 static file_state find_file_state(const esc_journal *j) {
   struct stat ours, named;
   if (fstat(j->fd, &ours) != 0) return REPLACED;
@@ -99,7 +100,7 @@ static esc_status open_locked(esc_journal *j) {
 
 /* ---- parts ---- */
 
-/* A part's payload, in two pieces. */
+/* Payload of an entry, in two pieces. */
 typedef struct payload {
   const void *first;
   size_t first_size;
@@ -107,7 +108,7 @@ typedef struct payload {
   size_t second_size;
 } payload;
 
-/* Puts a part together in the buffer; its size in bytes in *size. */
+/* Builds an entry in the buffer; *size: its bytes. */
 static esc_status build_entry(esc_journal *j, esc_journal_entry_kind kind, payload given,
                               size_t *size) {
   const uint64_t seed = esc_journal_checksum_seed(j, kind);
@@ -116,7 +117,7 @@ static esc_status build_entry(esc_journal *j, esc_journal_entry_kind kind, paylo
   *size = sizeof p + p.size + sizeof(uint64_t);
   const esc_status status = esc_journal_reserve(j, *size);
   if (status != ESC_OK) return status;
-  j->filled = 0; /* it holds no bytes of the file now */
+  j->filled = 0; /* the buffer no longer holds bytes of the file */
   memcpy(j->buffer, &p, sizeof p);
   if (given.first_size) memcpy(j->buffer + sizeof p, given.first, given.first_size);
   if (given.second_size)
@@ -126,13 +127,13 @@ static esc_status build_entry(esc_journal *j, esc_journal_entry_kind kind, paylo
   return ESC_OK;
 }
 
-/* Cuts the file behind the last whole part and continues writing there. */
+/* Truncates the file after the last valid entry and continues writing there. */
 static int truncate_tail(const esc_journal *j) {
   if (ftruncate(j->fd, j->end) != 0) return -1;
   return lseek(j->fd, j->end, SEEK_SET) < 0 ? -1 : 0;
 }
 
-/* Nothing is written where another program has cut the file: that would leave a hole. */
+/* Writing after another program has truncated the file would leave a hole. */
 static esc_status check_length(const esc_journal *j) {
   struct stat info;
   if (fstat(j->fd, &info) == 0 && info.st_size == j->end) return ESC_OK;
@@ -142,8 +143,9 @@ static esc_status check_length(const esc_journal *j) {
 
 static esc_status append_entry(esc_journal *j, esc_journal_entry_kind kind, payload given) {
   size_t size;
-  if (j->has_torn_tail) return ESC_FAIL(ESC_IO_FAILED, "an earlier failure left a torn tail");
-  if (j->sync_failed) return ESC_FAIL(ESC_IO_FAILED, "an earlier sync of it failed");
+  if (j->has_torn_tail)
+    return ESC_FAIL(ESC_IO_FAILED, "an earlier write failed and left an incomplete entry");
+  if (j->sync_failed) return ESC_FAIL(ESC_IO_FAILED, "an earlier sync failed");
   esc_status status = check_length(j);
   if (status == ESC_OK) status = build_entry(j, kind, given, &size);
   if (status != ESC_OK) return status;
@@ -163,7 +165,7 @@ static esc_status append_header_copy(esc_journal *j) {
       (payload){&j->header, sizeof j->header, j->first_identity, j->header.identity_size});
 }
 
-/* Empties the file and writes the start. */
+/* Truncates the file and writes the header. */
 static esc_status write_header(esc_journal *j) {
   esc_status status = ESC_OK;
   j->records = j->synced = j->segment_updates = 0;
@@ -183,10 +185,10 @@ done:
   return status;
 }
 
-/* ---- what is safe ---- */
+/* ---- what is synced ---- */
 
-/* fdatasync, after which records appended before survive a power loss. After one that failed
- * the system may have dropped what it did not write, and a later one says nothing about that. */
+/* fdatasync: earlier records survive a power loss. After a failed sync the system may have dropped
+ * unwritten pages, and a later sync does not report that. */
 static int sync_file(esc_journal *j) {
   int result;
   if (j->sync_failed) return EIO;
@@ -202,8 +204,8 @@ static int sync_file(esc_journal *j) {
   return 0;
 }
 
-/* Whole records that the file of that name holds within what a sync has confirmed, read anew,
- * where possible from the disk. */
+/* Counts the valid records in the first `end` bytes of the file of that name, read again, from the
+ * disk if possible. */
 static int64_t count_records(const esc_journal *j, off_t end) {
   esc_journal *again = NULL;
   int64_t records = 0;
@@ -216,14 +218,14 @@ static int64_t count_records(const esc_journal *j, off_t end) {
   ESC_TRY(esc_journal_read_header(again, &is_new));
   if (again->size > end) again->size = end;
   if (!is_new) status = esc_journal_read_entries(again);
-  records = again->records; /* those before what cannot be read */
+  records = again->records; /* those before the first unreadable byte */
 done:
   esc_journal_free(again);
   return records;
 }
 
 int64_t esc_journal_count_synced(esc_journal *j) {
-  char why[1024]; /* the message of a failure is the caller's */
+  char why[1024]; /* keep the message of the caller's failure */
   snprintf(why, sizeof why, "%s", esc_error_message());
   (void)sync_file(j);
   const int64_t found = count_records(j, j->synced_bytes);
@@ -236,8 +238,8 @@ static esc_status fail_append(esc_journal *j, const char *what) {
   snprintf(why, sizeof why, "%.190s", esc_error_message());
   const long long safe = esc_journal_count_synced(j);
   return ESC_FAIL(ESC_IO_FAILED,
-                  "%s: cannot save %s: %s; %lld %s are safe in the journal, and the same "
-                  "command with --resume goes on",
+                  "%s: cannot save %s: %s; %lld %s are saved in the journal; continue with the "
+                  "same command and --resume",
                   j->path, what, why, safe, j->record_name);
 }
 
@@ -256,8 +258,7 @@ done:
   return status;
 }
 
-/* Publishes a copy of the open file as "PATH.REASON-N", the first N that is free: its name in
- * `copy`. */
+/* Copies the open file to "PATH.REASON-N" with the first free N; `copy`: its name. */
 static esc_status save_copy(const esc_journal *j, const char *reason, char *copy, size_t size) {
   esc_status status = ESC_OK;
   struct stat info;
@@ -268,8 +269,9 @@ static esc_status save_copy(const esc_journal *j, const char *reason, char *copy
     if (lstat(copy, &info) != 0) break;
   }
   if (n > COPIES_MAX)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s.%s-1 to -%d: copies of earlier damages; move them away",
-                    j->path, reason, COPIES_MAX);
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s.%s-1 to -%d: copies of earlier damaged files; move them away", j->path,
+                    reason, COPIES_MAX);
   if (fstat(j->fd, &info) != 0)
     return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read: %s", j->path, strerror(errno));
   ESC_TRY(esc_io_begin_sidecar(copy, &file));
@@ -284,22 +286,24 @@ done:
 
 /* ---- a journal that is removed or replaced while it is written ---- */
 
-/* Another file has the journal's name and stays as it is; what this run wrote goes beside it. */
+/* Another file has the journal's name and is left unchanged; this run's journal is copied to a file
+ * beside it. */
 static esc_status fail_as_replaced(esc_journal *j) {
   char copy[4200];
   if (save_copy(j, "rescued", copy, sizeof copy) != ESC_OK)
-    return ESC_FAIL(ESC_IO_FAILED,
-                    "%.900s: another program replaced it while this run was writing it; none of "
-                    "its %s are safe there",
-                    j->path, j->record_name);
+    return ESC_FAIL(
+        ESC_IO_FAILED,
+        "%.900s: was replaced by another program during the run; none of its %s are saved there",
+        j->path, j->record_name);
   return ESC_FAIL(ESC_IO_FAILED,
-                  "%.400s: another program replaced it while this run was writing it; its %lld %s "
-                  "are in %.400s: move that to the name of the journal, and the same command with "
-                  "--resume goes on",
+                  "%.400s: was replaced by another program during the run; its %lld %s are saved "
+                  "in %.400s: rename that file to the name of the journal, and continue with the "
+                  "same command and --resume",
                   j->path, (long long)j->records, j->record_name, copy);
 }
 
-/* The name is gone, the open file is not: writes it anew under its name, and goes on there. */
+/* The name was removed, but the file is still open: writes it again under its name and continues
+ * there. */
 static esc_status recreate_file(esc_journal *j) {
   esc_status status = ESC_OK;
   esc_io_file *file = NULL;
@@ -316,14 +320,13 @@ static esc_status recreate_file(esc_journal *j) {
   if (lseek(j->fd, j->end, SEEK_SET) < 0)
     return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
   if (j->warn)
-    j->warn("warning: %s: was removed while this run was writing it; it is written anew, whole",
-            j->path);
+    j->warn("warning: %s: was removed during the run; it has been written again in full", j->path);
 done:
   esc_io_discard(file);
   return status;
 }
 
-/* Fails unless the file that was written still is the journal. */
+/* Fails unless the open file still is the file of the journal's name; recreates a removed one. */
 static esc_status check_presence(esc_journal *j) {
   const file_state there = find_file_state(j);
   if (there == REPLACED) return fail_as_replaced(j);
@@ -332,8 +335,8 @@ static esc_status check_presence(esc_journal *j) {
     snprintf(why, sizeof why, "%.190s", esc_error_message());
     const long long found = count_records(j, j->end);
     return ESC_FAIL(ESC_IO_FAILED,
-                    "%s: %s while this run was writing it; %lld of %lld %s are safe in it, and "
-                    "the same command with --resume goes on from there",
+                    "%s: %s during the run; %lld of %lld %s are saved in it; continue with the "
+                    "same command and --resume",
                     j->path, why, found < j->synced ? found : (long long)j->synced,
                     (long long)j->records, j->record_name);
   }
@@ -345,15 +348,15 @@ esc_status esc_journal_sync(esc_journal *journal) {
   const int error = sync_file(journal);
   if (error == 0) return check_presence(journal);
   return ESC_FAIL(ESC_IO_FAILED,
-                  "%s: syncing the journal failed%s: %s; %lld %s are safe in it, and the same "
-                  "command with --resume goes on",
-                  journal->path, failed_before ? " before" : "", strerror(error),
+                  "%s: cannot sync the journal%s: %s; %lld %s are saved in it; continue with the "
+                  "same command and --resume",
+                  journal->path, failed_before ? " (an earlier sync failed)" : "", strerror(error),
                   (long long)esc_journal_count_synced(journal), journal->record_name);
 }
 
 /* ---- damage ---- */
 
-/* Covers a gap so that it is whole parts, which hold nothing. */
+/* Overwrites a damaged region with padding entries. */
 static esc_status pad_region(esc_journal *j, esc_journal_region region) {
   esc_status status = ESC_OK;
   static const char nothing[VOID_MAX];
@@ -385,8 +388,8 @@ done:
   return status;
 }
 
-/* Damaged bytes are covered one by one: whole parts are never written over. Those behind the
- * last whole part are cut off later. */
+/* Overwrites the damaged regions; valid entries are never overwritten. Damage after the last valid
+ * entry is truncated later. */
 static esc_status repair_regions(esc_journal *j) {
   esc_status status = ESC_OK;
   for (int64_t i = 0; i < j->damaged_regions; i++) {
@@ -399,7 +402,7 @@ done:
   return status;
 }
 
-/* Records of the usual size that would fill the gaps. */
+/* Number of records of the usual size that the damaged regions could hold. */
 static int64_t estimate_lost_records(const esc_journal *j) {
   const size_t record = ESC_JOURNAL_ENTRY_MIN + sizeof(esc_member_key) + j->header.row_size;
   int64_t lost = 0;
@@ -408,7 +411,7 @@ static int64_t estimate_lost_records(const esc_journal *j) {
   return lost;
 }
 
-/* Keeps a copy of the damaged file, says what is lost, and mends the file. */
+/* Copies the damaged file, warns of the loss, and repairs the file. */
 static esc_status repair(esc_journal *j) {
   esc_status status = ESC_OK;
   char copy[4200];
@@ -416,12 +419,12 @@ static esc_status repair(esc_journal *j) {
   ESC_TRY(save_copy(j, "damaged", copy, sizeof copy));
   if (j->warn)
     j->warn(
-        "warning: %s: damaged: %lld bytes in %lld places, the first at offset %lld: about %lld "
-        "%s are lost and made again, %lld are kept%s; a copy of the damaged file is %s",
+        "warning: %s: damaged: %lld bytes in %lld regions, the first at offset %lld: about %lld %s "
+        "are lost and computed again, %lld are intact%s; the damaged file was copied to %s",
         j->path, (long long)esc_journal_damaged_bytes(j), (long long)j->damaged_regions,
         (long long)j->damaged_region[0].offset, (long long)estimate_lost_records(j), j->record_name,
-        (long long)j->records,
-        j->header_damaged ? ", and the header is restored from its copy" : "", copy);
+        (long long)j->records, j->header_damaged ? ", the header is restored from its copy" : "",
+        copy);
   ESC_TRY(repair_regions(j));
 done:
   return status;
@@ -433,12 +436,13 @@ static esc_status refuse_without_resume(esc_journal *j) {
   esc_journal_summary found = {0};
   (void)esc_journal_read(j->path, NULL, &found);
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: an unfinished run left this journal of %lld %s; --resume goes on with "
-                  "it, --force starts anew",
+                  "%s: journal of an unfinished run, with %lld %s; continue with --resume, or "
+                  "start over with --force",
                   j->path, (long long)found.records, j->record_name);
 }
 
-/* Continues the file: reads it, mends it, cuts off a torn tail, notes that the sweep grew. */
+/* Continues an existing file: reads and repairs it, truncates an incomplete last entry, appends the
+ * identity if the sweep was extended. */
 static esc_status continue_file(esc_journal *j, bool resume) {
   esc_status status = ESC_OK;
   const uint64_t ours = j->header.identity;
@@ -449,8 +453,8 @@ static esc_status continue_file(esc_journal *j, bool resume) {
   ESC_TRY(esc_journal_read_entries(j));
   ESC_TRY(repair(j));
   if (truncate_tail(j) != 0)
-    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot cut off the journal's torn tail: %s", j->path,
-                    strerror(errno));
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot truncate the journal's incomplete last entry: %s",
+                    j->path, strerror(errno));
   if (!j->has_header_copy && append_header_copy(j) != ESC_OK)
     return fail_append(j, "a copy of its header");
   if (j->last_identity != ours &&

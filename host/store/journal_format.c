@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of a journal's format: the object that its reader and its writer work on, checksums. */
+/* The journal object, shared by its reader and its writer, and the checksums. */
 #include "store/journal_format.h"
 
 #include <stdio.h>
@@ -49,7 +49,7 @@ void esc_journal_free(esc_journal *journal) {
 
 /* ---- checksums ---- */
 
-/* Tells tables of variables apart: a row means nothing without its table. */
+/* Hash of the table of variables, which determines the meaning of a row. */
 static uint64_t hash_variables(void) {
   uint64_t hash = 0;
   for (int i = 0; i < esc_result_variable_count; i++) {

@@ -18,7 +18,7 @@ static const char journal_magic[8] = ESC_JOURNAL_MAGIC;
 
 /* ---- bytes of the file ---- */
 
-/* *bytes: the `size` bytes at `offset`, with room for one more behind them; NULL where the file
+/* *bytes: the `size` bytes at `offset`, followed by at least one writable byte; NULL if the file
  * ends before. Valid until the next call. */
 static esc_status read_window(esc_journal *j, off_t offset, size_t size, char **bytes) {
   esc_status status = ESC_OK;
@@ -40,7 +40,7 @@ done:
   return status;
 }
 
-/* Forgets what was read: it has been overwritten, or the file has grown. */
+/* Discards the buffer: it was overwritten, or the file has grown. */
 static esc_status begin_reading(esc_journal *j) {
   struct stat info;
   if (fstat(j->fd, &info) != 0)
@@ -51,12 +51,12 @@ static esc_status begin_reading(esc_journal *j) {
   return ESC_OK;
 }
 
-/* ---- one part ---- */
+/* ---- one entry ---- */
 
 typedef enum entry_state {
-  NO_ENTRY,     /* no whole head here */
-  TRUNCATED,    /* a head, and the file ends before its part does */
-  BAD_CHECKSUM, /* the checksum is wrong */
+  NO_ENTRY,     /* no valid entry header */
+  TRUNCATED,    /* a valid header, but the file ends within the entry */
+  BAD_CHECKSUM, /* wrong checksum */
   VALID
 } entry_state;
 
@@ -72,7 +72,7 @@ static bool is_entry_header(const esc_journal *j, const char *bytes,
              esc_journal_entry_header_checksum(out, esc_journal_checksum_seed(j, out->kind));
 }
 
-/* Judges what is at `offset`; *payload of a whole part is valid until the next is read. */
+/* Reads the entry at `offset`; *payload of a valid entry is valid until the next one is read. */
 static esc_status read_entry(esc_journal *j, off_t offset, esc_journal_entry_header *p,
                              char **payload, entry_state *out) {
   esc_status status = ESC_OK;
@@ -94,7 +94,7 @@ done:
   return status;
 }
 
-/* Offset of the next bytes at or behind `offset` that could be a head, or the file's size. */
+/* Offset of the next valid entry header at or after `offset`, or the file's size. */
 static esc_status find_entry_header(esc_journal *j, off_t *offset) {
   esc_status status = ESC_OK;
   static const uint32_t magic = ESC_JOURNAL_ENTRY_MAGIC;
@@ -109,7 +109,7 @@ static esc_status find_entry_header(esc_journal *j, off_t *offset) {
       *offset += (off_t)before;
       return ESC_OK;
     }
-    /* A head that ends beyond the bytes at hand is looked at again with those behind it. */
+    /* A header that ends beyond the buffer is examined again with the following bytes. */
     *offset += (off_t)(found && before + sizeof p <= here ? before + 1 : before ? before : 1);
   }
   *offset = j->size;
@@ -117,8 +117,8 @@ done:
   return status;
 }
 
-/* Finds the next whole part behind `offset`. A file made to have many heads whose parts overlap
- * is not searched for ever: the rest of it counts as damaged. */
+/* Finds the next valid entry after `offset`. The search is bounded, because a malicious file can
+ * have many overlapping headers; the rest of the file then counts as damaged. */
 static esc_status find_entry(esc_journal *j, off_t *offset) {
   esc_status status = ESC_OK;
   const off_t most = WORK_FACTOR * j->size + WORK_MIN;
@@ -135,9 +135,9 @@ done:
   return status;
 }
 
-/* ---- what parts hold ---- */
+/* ---- contents of entries ---- */
 
-/* Payload of an identity as text with its number of members; false if it is none. */
+/* Parses the payload of an identity; false if it is too short. */
 static bool parse_identity(char *payload, size_t size, esc_identity *out) {
   if (size < sizeof out->members) return false;
   memcpy(&out->members, payload, sizeof out->members);
@@ -147,7 +147,7 @@ static bool parse_identity(char *payload, size_t size, esc_identity *out) {
   return true;
 }
 
-/* Shows the reader an identity; the payload is overwritten. */
+/* Passes an identity to the reader; the payload is overwritten. */
 static esc_status check_identity(esc_journal *j, char *payload, size_t size) {
   esc_identity found;
   const uint64_t hash = XXH3_64bits(payload, size);
@@ -160,13 +160,13 @@ static esc_status check_identity(esc_journal *j, char *payload, size_t size) {
     return j->reader->identity(j->reader->context, j->path, found);
   if (same || !j->identity) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: the journal belongs to another spec, shard or precision; name another "
-                  "output with -o, or start anew with --force",
+                  "%s: the journal belongs to another spec, shard or precision; choose another "
+                  "output with -o, or start over with --force",
                   j->path);
 }
 
-/* A row is read as a structure: moves the payload down to an aligned address, over the part's
- * head, which has been read. */
+/* Moves the payload down to an aligned address, over the entry's header, because a row is read as a
+ * structure. */
 static const char *align_payload(char *payload, size_t size) {
   char *const aligned = payload - (uintptr_t)payload % alignof(esc_journal_snapshot);
   _Static_assert(alignof(esc_journal_snapshot) <= sizeof(esc_journal_entry_header),
@@ -174,7 +174,7 @@ static const char *align_payload(char *payload, size_t size) {
   return memmove(aligned, payload, size);
 }
 
-/* Shows the reader one part. A kind that this version does not know is passed over. */
+/* Passes one entry to the reader. Unknown kinds are skipped. */
 static esc_status visit_entry(esc_journal *j, const esc_journal_entry_header *p, char *payload) {
   const esc_journal_reader *reader = j->reader;
   esc_member_key key;
@@ -190,7 +190,7 @@ static esc_status visit_entry(esc_journal *j, const esc_journal_entry_header *p,
     case ESC_ENTRY_SEGMENT_BEGIN:
     case ESC_ENTRY_SEGMENT:
       j->segment_updates += p->kind == ESC_ENTRY_SEGMENT;
-      payload[p->size] = 0; /* over the checksum, which has been compared */
+      payload[p->size] = 0; /* overwrites the checksum, which has been verified */
       if (reader && reader->segment)
         reader->segment(reader->context, payload, p->kind == ESC_ENTRY_SEGMENT_BEGIN);
       return ESC_OK;
@@ -199,7 +199,7 @@ static esc_status visit_entry(esc_journal *j, const esc_journal_entry_header *p,
   }
 }
 
-/* ---- all parts ---- */
+/* ---- all entries ---- */
 
 static esc_status add_damaged_region(esc_journal *j, off_t from, off_t to) {
   if ((j->damaged_regions & (j->damaged_regions - 1)) == 0) {
@@ -218,7 +218,8 @@ off_t esc_journal_damaged_bytes(const esc_journal *j) {
   return bytes;
 }
 
-/* Whether an earlier run has covered this gap, too short for a part, with filler. */
+/* Whether this region, too short for an entry, was overwritten with pad bytes by an earlier repair.
+ */
 static esc_status is_padding(esc_journal *j, off_t from, off_t to, bool *out) {
   char *bytes;
   *out = false;
@@ -230,8 +231,8 @@ static esc_status is_padding(esc_journal *j, off_t from, off_t to, bool *out) {
   return ESC_OK;
 }
 
-/* Whether the file from `offset` on, no whole part, is what a crash leaves: a part that was not
- * written to its end, or with the power lost, a length whose bytes did not reach the disk. */
+/* Whether the invalid rest of the file from `offset` is what a crash leaves: an incomplete entry,
+ * or after a power loss zeros that did not reach the disk. */
 static esc_status is_torn(esc_journal *j, off_t offset, entry_state here, bool *out) {
   esc_status status = ESC_OK;
   char *bytes;
@@ -245,7 +246,7 @@ done:
   return status;
 }
 
-/* What is at `offset` is no whole part: goes on behind it. */
+/* Skips invalid bytes at `offset` up to the next valid entry. */
 static esc_status skip_damage(esc_journal *j, entry_state here, off_t *offset) {
   esc_status status = ESC_OK;
   const off_t from = *offset;
@@ -280,25 +281,25 @@ done:
   return status;
 }
 
-/* ---- the start ---- */
+/* ---- the header ---- */
 
 static esc_status refuse_header(const esc_journal *j, const esc_journal_header *found) {
   if (memcmp(found->magic, journal_magic, sizeof journal_magic) != 0)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: not a journal of this program; move it away, name another output with "
+                    "%s: is not a journal of escapement; move it away, choose another output with "
                     "-o, or overwrite it with --force",
                     j->path);
   if (found->checksum != esc_journal_header_checksum(found) ||
       found->version == ESC_JOURNAL_VERSION)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: the journal's header is damaged, and no copy of it is left in the file; "
-                    "--force starts anew",
+                    "%s: the journal's header is damaged, and the file has no intact copy of it; "
+                    "start over with --force",
                     j->path);
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: the journal was written by another version of this program (format %u, this "
-                  "one reads %d); continue with that one, name another output with -o, or start "
-                  "anew with --force",
-                  j->path, found->version, ESC_JOURNAL_VERSION);
+  return ESC_FAIL(
+      ESC_BAD_INPUT,
+      "%s: the journal was written by another version of this program (format %u, this one reads "
+      "%d); continue with that one, choose another output with -o, or start over with --force",
+      j->path, found->version, ESC_JOURNAL_VERSION);
 }
 
 static bool is_header(const esc_journal_header *found) {
@@ -313,13 +314,13 @@ static bool has_other_version(const esc_journal_header *found) {
          found->version != ESC_JOURNAL_VERSION;
 }
 
-/* Bytes of a file that holds only its start. */
+/* Size of a file that has only its header and the header copy. */
 static off_t header_bytes_with_copy(size_t identity_size) {
   return (off_t)(2 * (sizeof(esc_journal_header) + identity_size) + ESC_JOURNAL_ENTRY_MIN);
 }
 
-/* Finds the copy of the start, where the start itself is damaged: *header, zeros if there is
- * none, and its identity in *payload. */
+/* Finds the header copy if the header is damaged: *header, zeros if there is none, and its identity
+ * in *payload. */
 static esc_status find_header_copy(esc_journal *j, esc_journal_header *header, char **payload) {
   esc_status status = ESC_OK;
   esc_journal_entry_header p;
@@ -339,7 +340,7 @@ done:
   return status;
 }
 
-/* Where the first identity is whole: *payload, else NULL. */
+/* *payload: the first identity if it is intact, else NULL. */
 static esc_status read_identity(esc_journal *j, const esc_journal_header *h, char **payload) {
   const esc_status status = read_window(j, sizeof *h, h->identity_size, payload);
   if (status == ESC_OK && *payload && XXH3_64bits(*payload, h->identity_size) != h->identity)
@@ -347,8 +348,8 @@ static esc_status read_identity(esc_journal *j, const esc_journal_header *h, cha
   return status;
 }
 
-/* Whether a run died while it wrote this start: the file ends within it, or in zeros, because
- * after a loss of power a file can be longer than what reached it. */
+/* Whether a run died while it wrote the header: the file ends within it, or in zeros, because after
+ * a power loss a file can be longer than its written bytes. */
 static esc_status is_unfinished(esc_journal *j, const esc_journal_header *found, bool *out) {
   esc_status status = ESC_OK;
   char *last;
@@ -364,7 +365,7 @@ done:
   return status;
 }
 
-/* A file shorter than a header is one that this program began, or none of its own. */
+/* A file shorter than a header is a journal that was being started, or another program's file. */
 static esc_status check_short_file(esc_journal *j, bool *is_new) {
   esc_journal_header found = {.version = 0};
   const esc_journal_header zeros = {.version = 0};
@@ -376,7 +377,7 @@ static esc_status check_short_file(esc_journal *j, bool *is_new) {
   return *is_new ? ESC_OK : refuse_header(j, &found);
 }
 
-/* The start, from its copy where it is damaged: *header and *payload, its identity. */
+/* Reads the header, or its copy if damaged: *header, and its identity in *payload. */
 static esc_status read_header_and_identity(esc_journal *j, esc_journal_header *header,
                                            char **payload, bool *is_new) {
   esc_status status = ESC_OK;
@@ -410,15 +411,15 @@ esc_status esc_journal_read_header(esc_journal *j, bool *is_new) {
   ESC_TRY(check_identity(j, payload, found.identity_size));
   if (j->identity && (found.thresholds != j->header.thresholds || found.layers != j->header.layers))
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: the journal belongs to another spec; name another output with -o, or "
-                    "start anew with --force",
+                    "%s: the journal belongs to another spec; choose another output with -o, or "
+                    "start over with --force",
                     j->path);
   if (j->identity && (found.schema != j->header.schema || found.row_size != j->header.row_size))
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: the journal was written by another version of this program, with other "
-                    "variables; continue with that one, name another output with -o, or start "
-                    "anew with --force",
-                    j->path);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%s: the journal was written by another version of this program, with other variables; "
+        "continue with that one, choose another output with -o, or start over with --force",
+        j->path);
   j->filled = 0;     /* overwritten */
   j->header = found; /* seeds the parts' checksums */
   j->end = (off_t)(sizeof found + found.identity_size);
@@ -428,7 +429,7 @@ done:
   return status;
 }
 
-/* ---- any journal, as it is ---- */
+/* ---- journals of any run ---- */
 
 /* Whether another process holds the lock. */
 static bool is_locked(int fd) {
@@ -437,7 +438,7 @@ static bool is_locked(int fd) {
   return false;
 }
 
-/* Notes the members of the newest identity on the way to the caller's reader. */
+/* Wraps the caller's reader and records the members of the newest identity. */
 typedef struct summary_reader {
   const esc_journal_reader *reader;
   esc_journal *journal;

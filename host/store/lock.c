@@ -22,18 +22,19 @@ static const char lock_magic[] = "escapement lock";
 struct esc_lock {
   char *path;
   int fd;
-  bool is_shared;   /* the run holds it elsewhere, or its parent does: the file stays */
-  esc_lock *parent; /* of the run that this output is a part of, or NULL */
+  bool is_shared; /* held by another object of the run or by its parent: the file is not deleted */
+  esc_lock *parent; /* lock of the output that this one is a part of, or NULL */
 };
 
-/* Who holds a lock, as its file says; pid 0: it does not. */
+/* Holder of a lock, from its file; pid 0: unknown. */
 typedef struct lock_holder {
   long pid;
-  unsigned long long started; /* of the process, in clock ticks since boot: pids come again */
+  unsigned long long
+      started; /* start of the process, in clock ticks since boot, because pids are reused */
   char host[72], since[32];
 } lock_holder;
 
-/* When a process began; 0 if it is gone (or a zombie), or the system does not say. */
+/* Start time of a process; 0 if it has ended (or is a zombie), or if unknown. */
 static unsigned long long process_start_time(long pid) {
   char path[48], text[1024];
   unsigned long long started = 0;
@@ -63,7 +64,7 @@ static lock_holder this_process(void) {
   return h;
 }
 
-/* Whether the process ended; of one on another machine nobody here can tell. */
+/* Whether the process has ended; false for a process of another machine. */
 static bool is_gone(const lock_holder *h, const lock_holder *here) {
   return h->pid && h->started && !strcmp(h->host, here->host) &&
          process_start_time(h->pid) != h->started;
@@ -85,7 +86,7 @@ static lock_holder read_lock_holder(int fd) {
   return h;
 }
 
-/* The lock counts, not what the file says: a full disk is no failure. */
+/* The file is informative only, so a full disk is not a failure. */
 static void write_lock_holder(int fd) {
   const lock_holder h = this_process();
   char text[TEXT_MAX];
@@ -94,8 +95,8 @@ static void write_lock_holder(int fd) {
   if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)size, 0) != size) return;
 }
 
-/* Whether the program made a file that begins so: it is empty, or begins as a lock does, perhaps
- * with zeros where a loss of power kept bytes from the disk. */
+/* Whether a file that begins so can be a lock file of the program: empty, or with the lock's text,
+ * perhaps with zeros after a power loss. */
 static bool is_lock_file_text(const char *text, size_t size) {
   const size_t known = sizeof lock_magic - 1;
   for (size_t i = 0; i < size && i < known; i++)
@@ -103,8 +104,7 @@ static bool is_lock_file_text(const char *text, size_t size) {
   return true;
 }
 
-/* ESC_BAD_INPUT for a file that the program did not make, ESC_IO_FAILED for one that cannot be
- * read. */
+/* ESC_BAD_INPUT for a file of another program, ESC_IO_FAILED for an unreadable one. */
 static esc_status check_is_lock(const esc_lock *l) {
   char text[TEXT_MAX];
   const ssize_t size = read_text(l->fd, text);
@@ -114,12 +114,12 @@ static esc_status check_is_lock(const esc_lock *l) {
                     strerror(errno));
   if (is_lock_file_text(text, (size_t)size)) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: not a lock of this program, which needs the name; rename that file, or name "
-                  "another output with -o",
+                  "%s: is not a lock file of escapement, which needs this name; rename that file, "
+                  "or choose another output with -o",
                   l->path);
 }
 
-/* Whether the open file is still the one of that name: who held it may have deleted it. */
+/* Whether the open file still has this name: the previous holder may have deleted it. */
 static bool is_in_place(const char *path, int fd) {
   struct stat ours, named;
   return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
@@ -139,12 +139,12 @@ static esc_status open_file(esc_lock *l) {
   l->fd = esc_io_move_above_stderr(
       open(l->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
   if (l->fd < 0 && errno == ELOOP)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: is a symbolic link, which no lock is; delete it", l->path);
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: is a symbolic link, not a lock file; delete it", l->path);
   if (l->fd < 0 || fstat(l->fd, &info) != 0)
     return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot lock the output: %s", l->path,
                     strerror(errno));
   if (!S_ISREG(info.st_mode))
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file, so not a lock", l->path);
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: is not a regular file, so not a lock file", l->path);
   if (info.st_uid == 0) esc_io_adopt_owner(l->fd, l->path);
   return check_is_lock(l);
 }
@@ -154,16 +154,16 @@ static esc_status refuse(const esc_lock *l, const lock_holder *h) {
   if (!h->pid)
     return ESC_FAIL(
         ESC_BAD_INPUT,
-        "%.*s: another run is writing this output; wait for it, or name another with -o", output,
-        l->path);
+        "%.*s: another run is writing this output; wait for it, or choose another output with -o",
+        output, l->path);
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%.*s: another run is writing this output: process %ld on %s, since %s; wait for "
-                  "it, stop it, or name another with -o",
-                  output, l->path, h->pid, esc_text_quote(h->host, strlen(h->host)).text,
-                  esc_text_quote(h->since, strlen(h->since)).text);
+                  "it, stop it, or choose another output with -o",
+                  output, l->path, h->pid, esc_quote(h->host, strlen(h->host)).text,
+                  esc_quote(h->since, strlen(h->since)).text);
 }
 
-/* Until whoever holds the lock lets it go, or the caller stops the wait. */
+/* Waits until the lock is released or *stop is set. */
 static esc_status wait_for_lock(const esc_lock *l, const atomic_bool *stop) {
   const struct timespec pause = {0, 20000000};
   int error;
@@ -177,27 +177,26 @@ static esc_status wait_for_lock(const esc_lock *l, const atomic_bool *stop) {
   return ESC_FAIL(ESC_IO_FAILED, "%s: cannot lock the output: %s", l->path, strerror(error));
 }
 
-/* Another descriptor holds the lock, which is not of this run. */
+/* Another run holds the lock. */
 static esc_status wait_or_refuse(const esc_lock *l, const esc_lock_request *r) {
   const lock_holder here = this_process(), there = read_lock_holder(l->fd);
   if (!is_gone(&there, &here)) return refuse(l, &there);
   r->log(
       "%s: process %ld has ended, but its workers are still saving; this run starts when they have "
-      "ended",
+      "finished",
       l->path, there.pid);
   return wait_for_lock(l, r->stop);
 }
 
-/* On a file system without locks the file alone has to tell of a run, which it can of one on this
- * machine. */
+/* Without locks the text of the file identifies a living run, but only on this machine. */
 static esc_status proceed_without_lock(const esc_lock *l, const esc_lock_request *r, int error) {
   const lock_holder here = this_process(), there = read_lock_holder(l->fd);
   if (there.pid && there.started && !strcmp(there.host, here.host) && !is_gone(&there, &here))
     return refuse(l, &there);
   if (!l->parent)
     r->log(
-        "warning: %s: this file system has no locks (%s); nothing stops a run on another machine "
-        "from writing this output too",
+        "warning: %s: this file system does not support locks (%s); nothing prevents a run on "
+        "another machine from writing this output",
         l->path, strerror(error));
   return ESC_OK;
 }
@@ -232,7 +231,7 @@ done:
   return status;
 }
 
-/* The lock that a worker has from its parent: the same open file, of that name still. */
+/* Adopts the lock that a worker inherits from its parent, if the open file still has its name. */
 static esc_status inherit_parent(esc_lock *l, int fd) {
   const int error = is_in_place(l->path, fd) ? flock_retry(fd, LOCK_EX | LOCK_NB) : EWOULDBLOCK;
   if (error == EWOULDBLOCK || error == EBADF)

@@ -8,29 +8,29 @@
 #include "escapement/internal/observe.h"
 #include "store/segments.h"
 
-/* Its shard's number; the number of shards in *shards. */
+/* Reads the shard's number and the number of shards. */
 static esc_status read_shard(const char *name, const esc_results *r, int64_t *shard,
                              int64_t *shards) {
   long long i = -1, n = 0;
   const char *text = esc_results_attribute_text(r, "shard");
   if (!text || sscanf(text, "%lld/%lld", &i, &n) != 2 || i < 0 || i >= n)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: does not say which shard it is", name);
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: has no valid attribute shard", name);
   *shard = i;
   *shards = n;
   return ESC_OK;
 }
 
-/* All parts are of one run, but for their shard. */
+/* Checks that an attribute of part i equals that of the first part. */
 static esc_status check_same_attribute(const esc_merge *m, int i, const char *attribute) {
   const char *first = esc_results_attribute_text(m->part[0], attribute);
   const char *here = esc_results_attribute_text(m->part[i], attribute);
   if (first && here && !strcmp(first, here)) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s do not belong together: another %s", m->name[0],
-                  m->name[i], attribute);
+  return ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s belong to different runs: they differ in %s",
+                  m->name[0], m->name[i], attribute);
 }
 
-/* Puts `part` and `name` in the order of shards; refuses what is there twice. Of more shards than
- * parts one of the first parts + 1 is missing, so that no more of them need a place. */
+/* Sorts `part` and `name` by shard; refuses duplicates. With more shards than parts, one of the
+ * first parts + 1 shards is missing, so that an array of parts + 1 is sufficient. */
 static esc_status sort_parts(esc_merge *m, int64_t shards) {
   esc_status status = ESC_OK;
   int64_t shard = 0, others = 0;
@@ -51,7 +51,7 @@ static esc_status sort_parts(esc_merge *m, int64_t shards) {
   }
   for (int64_t i = 0; i < shards; i++) {
     if (i >= places || !part[i])
-      status = ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld is missing: %d files were named",
+      status = ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld is missing: %d files were given",
                         (long long)i, (long long)shards, m->parts);
     if (status != ESC_OK) goto done;
   }
@@ -63,7 +63,7 @@ done:
   return status;
 }
 
-/* Every shard holds its members, all of them and no others. */
+/* Checks that every shard holds exactly its members. */
 static esc_status check_members(const esc_merge *m) {
   for (int i = 0; i < m->parts; i++) {
     const esc_results *r = m->part[i];
@@ -73,7 +73,7 @@ static esc_status check_members(const esc_merge *m) {
         return ESC_FAIL(ESC_BAD_INPUT, "%s: row %lld holds member %lld instead of %lld", m->name[i],
                         (long long)k, (long long)r->member[k], (long long)(i + k * m->parts));
     if (r->members != count)
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: holds %lld members of the shard's %lld", m->name[i],
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: holds %lld members; its shard has %lld", m->name[i],
                       (long long)r->members, (long long)count);
   }
   return ESC_OK;
@@ -89,7 +89,7 @@ esc_status esc_merge_sort(esc_merge *m) {
     ESC_TRY(read_shard(m->name[i], m->part[i], &shard, &others));
     if (others != shards)
       return ESC_FAIL(ESC_BAD_INPUT,
-                      "%.300s and %.300s do not belong together: %lld shards and %lld shards",
+                      "%.300s and %.300s belong to different runs: %lld shards and %lld shards",
                       m->name[0], m->name[i], (long long)shards, (long long)others);
   }
   ESC_TRY(sort_parts(m, shards));
@@ -97,7 +97,7 @@ done:
   return status;
 }
 
-/* Row k of shard i is member i + k * shards, and that row of the whole. */
+/* Row k of shard i is member i + k * shards, and the row of that index in the merged result. */
 static esc_status join_rows(esc_merge *m) {
   esc_status status = ESC_OK;
   const esc_results *first = m->part[0];
@@ -127,7 +127,8 @@ static void copy_snapshots(const esc_merge *m, int64_t j) {
   }
 }
 
-/* A shard's snapshots end with its longest member, so one is the beginning of the other. */
+/* The snapshots of a shard end with its longest member, so that the steps of one shard are a prefix
+ * of the other's. */
 static esc_status join_snapshots(esc_merge *m) {
   esc_status status = ESC_OK;
   int longest = 0;
@@ -152,7 +153,7 @@ done:
   return status;
 }
 
-/* Whether a shard before i says the same. */
+/* Whether an earlier part than i has the same text. */
 static bool is_repeated(const esc_merge *m, int i, const char *name, const char *text) {
   for (int k = 0; k < i; k++) {
     const char *other = esc_results_attribute_text(m->part[k], name);
@@ -161,7 +162,7 @@ static bool is_repeated(const esc_merge *m, int i, const char *name, const char 
   return false;
 }
 
-/* The different texts of an attribute, in the order of shards. */
+/* Concatenates the distinct texts of an attribute, in the order of shards. */
 static esc_status join_attribute(esc_merge *m, const char *name) {
   esc_status status = ESC_OK;
   char *text = NULL;
@@ -183,7 +184,7 @@ done:
   return status;
 }
 
-/* The segments of all shards; those of an earlier result that all grew from once. */
+/* The segments of all shards; those of a common earlier result once. */
 static esc_status join_segments(esc_merge *m) {
   esc_status status = ESC_OK;
   json_t *segments = json_array(), *more = NULL;

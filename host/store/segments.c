@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps of a result whose file does not say: those of its members, once each. */
+/* Steps of a result without segments: the sum over its members. */
 static int64_t count_steps(const esc_results *r) {
   int64_t steps = 0;
   for (int64_t i = 0; i < r->members; i++) steps += r->steps_run[i];
@@ -71,7 +71,7 @@ esc_status esc_segments_join(json_t *segments, const json_t *more) {
 
 void esc_segments_scale(json_t *segments, int64_t taken, int64_t all) {
   const double share = all > 0 ? (double)taken / (double)all : 0;
-  double exact = 0; /* rounded as a sum, which is `taken` then */
+  double exact = 0; /* cumulative rounding, so that the sum is `taken` */
   int64_t before = 0;
   if (taken == all) return;
   for (size_t i = 0; i < json_array_size(segments); i++) {
@@ -86,7 +86,7 @@ void esc_segments_scale(json_t *segments, int64_t taken, int64_t all) {
   }
 }
 
-/* The same start of the program: numbers may have been printed with fewer digits. */
+/* Whether two segments are of one invocation; wall_s may have been printed with fewer digits. */
 static bool is_same_start(const json_t *a, const json_t *b) {
   static const char *const names[] = {"start_time",   "end_time", "host",
                                       "command_line", "steps",    "members"};
@@ -108,7 +108,7 @@ static const char *text_of(const json_t *segment, const char *key) {
   return text ? text : "";
 }
 
-/* By insertion, which leaves segments of the same second in their order. */
+/* Insertion sort, which is stable for segments of the same second. */
 esc_status esc_segments_sort(json_t **segments) {
   json_t *sorted = json_array();
   if (!sorted) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (segments)");

@@ -22,8 +22,7 @@
  * with a standard deviation over seeds of 0.02, of 0.06 behind an O(1) layer; gelu +0.04 to +0.09
  * at scales 0.02 and 0.05, but +0.23 +- 0.16 at 0.2 (corrections of O(epsilon)); r = 2 with few
  * steps -0.12 +- 0.10; the reduced ODE and the blocks within 0.01. The stand-in of width 64 has
- * the median of width 128 to 0.04. `spread` is set above all but the second of these.
- */
+ * the median of width 128 to 0.04. `spread` is set above all but the second of these. */
 #ifndef ESCAPEMENT_FORECAST_H
 #define ESCAPEMENT_FORECAST_H
 
