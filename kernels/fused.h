@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Path `fused`: one block trains one network for many steps. Weights and activations stay in
- * shared memory; device memory holds only the weights' compensation and, for minibatches of
- * several tiles, the partial sums of gradients.
+ * shared memory; device memory holds only the weights' compensation, a tile's pre-activations and,
+ * for minibatches of several tiles, the partial sums of gradients.
  *
  * Two variants. By fused multiply-adds every sum has the order of order.h: results equal those
  * of the CPU engine to the bit. By 3xTF32 the tensor cores make the products of hidden layers
@@ -30,7 +30,7 @@ size_t esc_fused_scratch(int layers, int width, int batch);
 size_t esc_fused_3xtf32_scratch(int layers, int width, int batch);
 
 /* Trains every network of the chunk by up to `steps` steps: chunk->w, compensation and track
- * go in and come out; seed is read; partials is workspace. */
+ * go in and come out; seed is read; partials and tile_z are workspace. */
 cudaError_t esc_launch_fused(const esc_device_problem *p, const esc_track_rules *rules,
                              const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 cudaError_t esc_launch_fused_3xtf32(const esc_device_problem *p, const esc_track_rules *rules,

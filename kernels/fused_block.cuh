@@ -16,12 +16,12 @@ struct esc_fused_block {
   float *s_w;                  /* (L - 1, N, pitch) */
   float *s_w_out;              /* (N) of the output layer */
   float *s_x;                  /* (N, leading) inputs of the tile; rows beyond d are 0 */
-  float *s_z; /* (L - 1, N, leading) z of each layer; sigma(z) from its backward pass on */
-  float *s_ping, *s_pong; /* (N, leading) ping-pong buffers of activations in the forward pass;
-                             then s_ping has the deltas, s_pong a gradient */
-  float *s_value;         /* (ESC_TILE) loss of each sample */
-  float *s_dloss;         /* (ESC_TILE) dloss/df / B */
-  float *s_feature;       /* (interface, 2 N) a tile's ledger terms, P::ledger_terms of them */
+  float *s_h;                  /* (L - 1, N, leading) sigma(z) of each hidden layer */
+  float *s_delta;              /* (N, leading) deltas of one layer */
+  float *s_gradient;           /* (N, leading) a layer's gradient, and the partials it is made of */
+  float *s_value;              /* (ESC_TILE) loss of each sample */
+  float *s_dloss;              /* (ESC_TILE) dloss/df / B */
+  float *s_feature;            /* (interface, 2 N) a tile's ledger terms, P::ledger_terms of them */
   int *s_update_mask;
 };
 
@@ -55,9 +55,9 @@ static __device__ __forceinline__ esc_fused_block esc_fused_block_make(void *sha
   b.s_w = esc_carve<float>(&next, (l - 1) * N * esc_fused_geometry<N>::pitch);
   b.s_w_out = esc_carve<float>(&next, N);
   b.s_x = esc_carve<float>(&next, tile);
-  b.s_z = esc_carve<float>(&next, (l - 1) * tile);
-  b.s_ping = esc_carve<float>(&next, tile);
-  b.s_pong = esc_carve<float>(&next, tile);
+  b.s_h = esc_carve<float>(&next, (l - 1) * tile);
+  b.s_delta = esc_carve<float>(&next, tile);
+  b.s_gradient = esc_carve<float>(&next, tile);
   b.s_value = esc_carve<float>(&next, ESC_TILE);
   b.s_dloss = esc_carve<float>(&next, ESC_TILE);
   b.s_feature = esc_carve<float>(&next, (l - 1) * 2 * N);

@@ -16,14 +16,14 @@
  *    bytes    a launch: 4 P read, 4 P written (w); 4 K d (v) for all networks together, unless
  *             v_k = e_k. A step: with compensation 4 P read, 4 P written; partial sums of gradients
  *             between tiles 4 (T - 1) (L - 1) N^2 S read and as many written, with S = P::slices
- *             for fused multiply-adds, 1 for 3xTF32
+ *             for fused multiply-adds, 1 for 3xTF32; z 256 T (L - 1) N written and read
  *    work     matrix products of a step: the network needs B (2 P + (L - 2) N^2 + N) FMA. Padding
  *             replaces B by 64 T and, in the first layer's gradient, d by N:
  *               fused multiply-adds  64 T N (d + (3 L - 5) N + 2) FMA
  *               3xTF32               (3 / 16) T N (16 ceil(d / 16) + (3 L - 5) N) mma.m16n8k8 of a
  *                                    warp, and 128 T N FMA for the output layer
- *             Elementwise: 64 T (L - 1) N evaluations of sigma, as many of sigma, sigma' and kappa
- *             together; 64 T K of sigma for the teacher
+ *             Elementwise: 64 T (L - 1) N evaluations of sigma, as many of sigma' and kappa (for
+ *             tanh from sigma, else with it); 64 T K of sigma for the teacher
  *    order.h  all rows; with 3xTF32 another fixed order in the products of hidden layers and in the
  *             ledger's sums over samples */
 template <class P, int kind>

@@ -66,6 +66,28 @@ static __device__ __forceinline__ void esc_store_vector(float *s_to, const float
     *reinterpret_cast<float2 *>(s_to) = make_float2(v[0], v[1]);
 }
 
+/* The same in device memory, by way of the L2 cache alone. */
+template <int vector>
+static __device__ __forceinline__ void esc_load_global(const float *g_from, float v[vector]) {
+  static_assert(vector == 4 || vector == 2, "float4 or float2");
+  if constexpr (vector == 4) {
+    esc_unpack(__ldcg(reinterpret_cast<const float4 *>(g_from)), v);
+  } else {
+    const float2 pair = __ldcg(reinterpret_cast<const float2 *>(g_from));
+    v[0] = pair.x;
+    v[1] = pair.y;
+  }
+}
+
+template <int vector>
+static __device__ __forceinline__ void esc_store_global(float *g_to, const float v[vector]) {
+  static_assert(vector == 4 || vector == 2, "float4 or float2");
+  if constexpr (vector == 4)
+    __stcg(reinterpret_cast<float4 *>(g_to), make_float4(v[0], v[1], v[2], v[3]));
+  else
+    __stcg(reinterpret_cast<float2 *>(g_to), make_float2(v[0], v[1]));
+}
+
 /* sum[i][j] += a[i] b[j] */
 static __device__ __forceinline__ void esc_add_outer_product(const float a[4], const float b[4],
                                                              float sum[4][4]) {
@@ -94,6 +116,9 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     /* Weights of a thread. */
     gradient_rows = N / group_rows,
     gradient_columns = 4,
+    /* Iterations of the product loops side by side, so that loads overlap with sums: as many as
+     * the registers allow. */
+    unroll = N <= 32 ? 2 : 4,
   };
 
   /* Indices of a thread: (group, lane) in forward and input-gradient products; K-slice, first row
@@ -102,9 +127,12 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     int group, lane, slice, gradient_row, gradient_column;
   };
 
+  /* Neighbouring threads share the samples, in gradients the columns: where two neighbours load the
+   * same float4, the load takes half of the wavefronts. */
   static __device__ __forceinline__ thread_map make_thread_map(int id) {
-    const thread_map m = {id / ESC_PARTIALS, id % ESC_PARTIALS, id / slice_group,
-                          id % slice_group / group_columns, id % group_columns};
+    const int rest = id % slice_group;
+    const thread_map m = {id / 32 * 2 + id % 2, id % 32 / 2, id / slice_group,
+                          rest / (2 * group_columns) * 2 + rest % 2, rest / 2 % group_columns};
     return m;
   }
 
@@ -128,6 +156,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
                                                  const thread_map &m, float sum[4][4]) {
     enum { pitch = geometry::pitch };
     int k = 0;
+#pragma unroll(unroll)
     for (; k + 4 <= depth; k += 4) {
       float row[4][4], column[4], sample[4];
 #pragma unroll
@@ -153,7 +182,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
   /* u: sum += w' delta. A thread's features are contiguous in a row of w: one float4. */
   static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
                                                         const thread_map &m, float sum[4][4]) {
-#pragma unroll 4
+#pragma unroll(4 * unroll)
     for (int n = 0; n < N; n++) {
       float column[4], sample[4];
       esc_unpack(esc_load4(s_w + n * geometry::pitch + 4 * m.group), column);
@@ -162,10 +191,15 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     }
   }
 
-  /* Sum over the lanes of one of the ledger's terms, valid in the reduction lane. Called by
-   * whole warps. */
-  static __device__ __forceinline__ float reduce_term(float partial) {
-    return esc_tree_reduce_lanes(partial);
+  /* Sums over the lanes of the ledger's terms of the thread's features, valid in the reduction
+   * lane: the tree of esc_tree_reduce_lanes, with the lanes of a group two threads apart. All terms
+   * at once, because a shuffle takes as long as many sums. Called by whole warps. */
+  static __device__ __forceinline__ void reduce_terms(float partial[rows]) {
+#pragma unroll
+    for (int distance = ESC_PARTIALS; distance > 1; distance /= 2)
+#pragma unroll
+      for (int i = 0; i < rows; i++)
+        partial[i] = esc_add_f32(partial[i], __shfl_down_sync(0xffffffffu, partial[i], distance));
   }
   static __device__ __forceinline__ bool is_reduction_lane(const thread_map &m) {
     return m.lane == 0;
@@ -180,7 +214,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
   static __device__ __forceinline__ void weight_gradient(const float *s_delta, const float *s_h,
                                                          const thread_map &m,
                                                          float sum[gradient_rows][4]) {
-#pragma unroll 1
+#pragma unroll(unroll)
     for (int b = m.slice * geometry::slice_length; b < (m.slice + 1) * geometry::slice_length;
          b += 4) {
       float left[gradient_rows][4], right[4][4];

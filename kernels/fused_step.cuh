@@ -30,39 +30,41 @@ static __device__ __forceinline__ float *esc_fused_thread_partials(const esc_fus
          ((size_t)blockIdx.x * (size_t)(args.problem.layers - 1) + (size_t)l) * each + t.id;
 }
 
-/* Layer l's gradient through this tile from the deltas in s_ping; after the last tile reduces it
- * and updates the weights.
+/* z of layer l of this block's tile. */
+template <class P>
+static __device__ __forceinline__ float *esc_fused_tile_z(const esc_fused_arguments &args, int l) {
+  const size_t layer = (size_t)blockIdx.x * (size_t)(args.problem.layers - 1) + (size_t)l;
+  return args.chunk.tile_z + layer * P::width * ESC_TILE;
+}
+
+/* Layer l's gradient through this tile from the deltas in s_delta, added to `sum`
+ * (esc_fused_start_sums); after the last tile reduces it and updates the weights.
  * Called by the whole block; contains a barrier. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_layer_backward(const esc_fused_arguments &args,
-                                                                const esc_fused_block &b,
-                                                                esc_fused_thread<P> *t, int l,
-                                                                bool first, bool last) {
+static __device__ __forceinline__ void esc_fused_layer_backward(
+    const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t, int l,
+    bool first, bool last, float sum[P::gradient_rows][P::gradient_columns]) {
   const esc_device_problem &p = args.problem;
-  float sum[P::gradient_rows][P::gradient_columns] = {{0}};
   float *g_partial = esc_fused_thread_partials(args, *t, l);
-  esc_fused_weight_gradient(b.s_ping,
-                            l == 0 ? b.s_x : b.s_z + (l - 1) * P::width * ESC_FUSED_LEADING, *t,
-                            g_partial, first, sum);
+  P::weight_gradient(b.s_delta, esc_fused_layer_input<P>(b, l), t->map, sum);
+  esc_fused_add_sums<P>(g_partial, first, sum);
   if (!last) {
     esc_fused_store_partials<P>(g_partial, sum);
     __syncthreads(); /* deltas and weights have been read by all */
     return;
   }
-  P::reduce_gradient(t->map, sum, b.s_pong);
   const size_t offset = (size_t)blockIdx.x * args.chunk.weights + p.offset[l];
-  const esc_fused_layer layer = {p.rate[l],
-                                 P::width,
-                                 l == 0 ? p.inputs : P::width,
-                                 b.s_w + l * P::width * P::pitch,
-                                 args.chunk.compensation ? args.chunk.compensation + offset : NULL,
-                                 &b.s_grad_norm_sq[l]};
-  esc_fused_update_layer(b, t, layer);
+  const esc_fused_layer layer = {
+      p.rate[l], l == 0 ? p.inputs : P::width, b.s_w + l * P::width * P::pitch,
+      args.chunk.compensation ? args.chunk.compensation + offset : NULL, &b.s_grad_norm_sq[l]};
+  const auto update = esc_fused_load_compensation<P, P::width>(*t, layer);
+  P::reduce_gradient(t->map, sum, b.s_gradient);
+  esc_fused_update_layer(b, t, layer, update);
 }
 
 /* Backward pass of a tile, from its errors to the first layer (docs/theory, section 0.4).
- * `first`, `last`: tile of the minibatch. s_ping holds the deltas of one layer at a time; the
- * inputs of layer l are sigma(z) of layer l - 1, which replaces z before layer l's gradient.
+ * `first`, `last`: tile of the minibatch. s_delta holds the deltas of one layer at a time. What
+ * comes from device memory is loaded before a barrier and a product, used after.
  * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_backward(const esc_fused_arguments &args,
@@ -70,34 +72,33 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
                                                           esc_fused_thread<P> *t, bool first,
                                                           bool last) {
   const esc_device_problem &p = args.problem;
-  float derivative[P::rows][P::columns], deficit[P::rows][P::columns], u[P::rows][P::columns];
+  float z[P::rows][P::columns], u[P::rows][P::columns];
   const int top = p.layers - 2;
-  esc_fused_evaluate_derivatives<P, kind>(p, b.s_z + top * P::width * ESC_FUSED_LEADING, *t,
-                                          derivative, deficit);
+  esc_fused_load_z(*t, esc_fused_tile_z<P>(args, top), z);
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
     for (int j = 0; j < P::columns; j++)
       u[i][j] = esc_mul_f32(b.s_dloss[P::gradient_sample(t->map, j)],
                             b.s_w_out[P::gradient_feature(t->map, i)]);
-  esc_fused_activation_backward(*t, b.s_feature + top * P::ledger_terms, derivative, deficit, u);
-  __syncthreads(); /* the values in s_ping and s_pong have been read */
+  esc_fused_activation_backward<P, kind>(p, *t, esc_fused_layer_input<P>(b, top + 1), z,
+                                         b.s_feature + top * P::ledger_terms, u);
   for (int l = top; l >= 0; l--) {
-    esc_fused_store_outputs(*t, u, b.s_ping); /* u holds delta_l */
-    if (l > 0)
-      esc_fused_evaluate_derivatives<P, kind>(p, b.s_z + (l - 1) * P::width * ESC_FUSED_LEADING, *t,
-                                              derivative, deficit);
+    float sum[P::gradient_rows][P::gradient_columns];
+    esc_fused_store_outputs(*t, u, b.s_delta); /* u holds delta_l */
+    if (l > 0) esc_fused_load_z(*t, esc_fused_tile_z<P>(args, l - 1), z);
+    esc_fused_start_sums<P>(esc_fused_thread_partials(args, *t, l), first, sum);
     __syncthreads();
     if (l > 0) {
 #pragma unroll
       for (int i = 0; i < P::rows; i++)
 #pragma unroll
         for (int j = 0; j < P::columns; j++) u[i][j] = 0;
-      P::input_gradient(b.s_w + l * P::width * P::pitch, b.s_ping, t->map, u);
-      esc_fused_activation_backward(*t, b.s_feature + (l - 1) * P::ledger_terms, derivative,
-                                    deficit, u);
+      P::input_gradient(b.s_w + l * P::width * P::pitch, b.s_delta, t->map, u);
+      esc_fused_activation_backward<P, kind>(p, *t, esc_fused_layer_input<P>(b, l), z,
+                                             b.s_feature + (l - 1) * P::ledger_terms, u);
     }
-    esc_fused_layer_backward<P>(args, b, t, l, first, last);
+    esc_fused_layer_backward<P>(args, b, t, l, first, last, sum);
   }
 }
 
@@ -107,14 +108,11 @@ template <class P, int kind>
 static __device__ __forceinline__ const float *esc_fused_forward(const esc_fused_arguments &args,
                                                                  const esc_fused_block &b,
                                                                  const esc_fused_thread<P> &t) {
-  const float *s_h = b.s_x;
   for (int l = 0; l < args.problem.layers - 1; l++) {
-    float *s_out = l % 2 ? b.s_pong : b.s_ping;
-    esc_fused_forward_layer<P, kind>(args.problem, b, t, l, s_h, s_out);
+    esc_fused_forward_layer<P, kind>(args.problem, b, t, l, esc_fused_tile_z<P>(args, l));
     __syncthreads();
-    s_h = s_out;
   }
-  return s_h;
+  return esc_fused_layer_input<P>(b, args.problem.layers - 1);
 }
 
 /* Reduces the threads' partial sums of the output layer's gradient, and updates the layer.
@@ -124,7 +122,7 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t) {
   const esc_device_problem &p = args.problem;
   const int last = p.layers - 1, n = t->id % P::width, slice = t->id / P::width;
-  float *s_partial = b.s_pong;
+  float *s_partial = b.s_gradient;
   if (slice < P::slices) s_partial[slice * P::width + n] = t->output[0];
   __syncthreads();
   for (int half = P::slices / 2; half > 0; half /= 2) {
@@ -134,13 +132,10 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
     __syncthreads();
   }
   const size_t offset = (size_t)blockIdx.x * args.chunk.weights + p.offset[last];
-  const esc_fused_layer layer = {p.rate[last],
-                                 1,
-                                 P::width,
-                                 b.s_w_out,
+  const esc_fused_layer layer = {p.rate[last], P::width, b.s_w_out,
                                  args.chunk.compensation ? args.chunk.compensation + offset : NULL,
                                  &b.s_grad_norm_sq[last]};
-  esc_fused_update_layer(b, t, layer);
+  esc_fused_update_layer(b, t, layer, esc_fused_load_compensation<P, 1>(*t, layer));
 }
 
 /* The mean loss of the minibatch to the network's events (docs/theory, section 0.6); returns

@@ -117,11 +117,13 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
         s_delta + 2 * m.q * ESC_FUSED_LEADING + 32 * m.half + m.r, by_delta, N, sum);
   }
 
-  /* Sum over the four lanes of a row. Called by whole warps. */
-  static __device__ __forceinline__ float reduce_term(float partial) {
+  /* Sums over the four lanes of a row. Called by whole warps. */
+  static __device__ __forceinline__ void reduce_terms(float partial[rows]) {
+#pragma unroll
     for (int half = 2; half > 0; half /= 2)
-      partial = esc_add_f32(partial, __shfl_down_sync(0xffffffffu, partial, half, 4));
-    return partial;
+#pragma unroll
+      for (int i = 0; i < rows; i++)
+        partial[i] = esc_add_f32(partial[i], __shfl_down_sync(0xffffffffu, partial[i], half, 4));
   }
   static __device__ __forceinline__ bool is_reduction_lane(const thread_map &m) { return m.q == 0; }
   static __device__ __forceinline__ int ledger_term(const thread_map &m, int i) {

@@ -65,7 +65,7 @@ typedef struct esc_device_problem {
   float rate[ESC_LAYERS_MAX]; /* eta gamma_l, rounded */
 } esc_device_problem;
 
-/* A chunk's arrays in device memory. Path `fused` uses seed, track, partials, w and
+/* A chunk's arrays in device memory. Path `fused` uses seed, track, partials, tile_z, w and
  * compensation; its other arrays are NULL. */
 typedef struct esc_chunk {
   int slots;
@@ -73,6 +73,7 @@ typedef struct esc_chunk {
   uint64_t *seed;           /* (slot) */
   esc_track *track;         /* (slot) events and ledger; finished: the slot is idle */
   float *partials;          /* path fused: (slot, esc_fused_scratch) of gradients, between tiles */
+  float *tile_z;            /* path fused: (slot, hidden layer, width, ESC_TILE) z of a tile */
   int32_t *update_mask;     /* (slot) whether this step's update is to be made */
   float *w;                 /* (slot, weight) flat as in esc_weight_offset */
   float *compensation;      /* (slot, weight) of w; NULL for the plain update */

@@ -46,8 +46,8 @@ int esc_chunk_slots(const esc_problem *p, const esc_cuda_config *config) {
 
 /* Number of elements of each array of esc_chunk. */
 typedef struct counts {
-  size_t seed, track, w, compensation, partials, update_mask, g, x, z, h, delta, u, dloss, tile,
-      deficit, grad_norm_sq, nonzero_updates, rounded_away;
+  size_t seed, track, w, compensation, partials, tile_z, update_mask, g, x, z, h, delta, u, dloss,
+      tile, deficit, grad_norm_sq, nonzero_updates, rounded_away;
 } counts;
 
 /* X(array) for each array. */
@@ -57,6 +57,7 @@ typedef struct counts {
   X(w)                  \
   X(compensation)       \
   X(partials)           \
+  X(tile_z)             \
   X(update_mask)        \
   X(g)                  \
   X(x)                  \
@@ -95,10 +96,13 @@ static counts count_elements(const esc_problem *p, const esc_cuda_config *config
   const size_t slots = (size_t)esc_chunk_slots(p, config);
   counts n = {.seed = slots, .track = slots, .w = slots * weight_stride(p)};
   if (p->update == ESC_UPDATE_COMPENSATED) n.compensation = n.w;
-  if (config->launch)
+  if (config->launch) {
+    const size_t hidden = (size_t)p->shape.layers - 1;
     n.partials = slots * config->scratch(p->shape.layers, p->shape.width, p->batch);
-  else
+    n.tile_z = slots * hidden * (size_t)p->shape.width * ESC_TILE;
+  } else {
     count_step_arrays(p, slots, &n);
+  }
   return n;
 }
 

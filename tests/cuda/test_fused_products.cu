@@ -55,7 +55,7 @@ template <class P>
 static __device__ void multiply_tile(const arguments &a, const esc_fused_thread<P> &t, int tile,
                                      const block &b) {
   float z[P::rows][P::columns] = {{0}}, u[P::rows][P::columns] = {{0}};
-  float sum[P::gradient_rows][P::gradient_columns] = {{0}}, *g_partial = a.g_partials + t.id;
+  float sum[P::gradient_rows][P::gradient_columns], *g_partial = a.g_partials + t.id;
   P::forward(b.s_w, b.s_h, a.depth, t.map, z);
   P::input_gradient(b.s_w, b.s_delta, t.map, u);
   for (int i = 0; i < P::rows; i++)
@@ -65,7 +65,9 @@ static __device__ void multiply_tile(const arguments &a, const esc_fused_thread<
       a.g_u[P::gradient_feature(t.map, i) * a.samples + tile * ESC_TILE +
             P::gradient_sample(t.map, j)] = u[i][j];
     }
-  esc_fused_weight_gradient<P>(b.s_delta, b.s_h, t, g_partial, tile == 0, sum);
+  esc_fused_start_sums<P>(g_partial, tile == 0, sum);
+  P::weight_gradient(b.s_delta, b.s_h, t.map, sum);
+  esc_fused_add_sums<P>(g_partial, tile == 0, sum);
   if ((tile + 1) * ESC_TILE < a.samples)
     esc_fused_store_partials<P>(g_partial, sum);
   else

@@ -60,10 +60,14 @@ ESC_SHARED ESC_REAL ESC_OF(esc_relu_second_derivative)(ESC_REAL z, ESC_OF(esc_ev
   return 0;
 }
 
-ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_tanh_eval)(ESC_REAL z) {
-  const ESC_REAL h = ESC_OF(esc_tanh)(z);
+/* From h = tanh z, which is the expensive part. */
+ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_tanh_eval_with)(ESC_REAL z, ESC_REAL h) {
   const ESC_OF(esc_eval) e = {h, ESC_OF(esc_fma)(-h, h, 1), ESC_OF(esc_tanh_deficit)(z, h)};
   return e;
+}
+
+ESC_SHARED ESC_OF(esc_eval) ESC_OF(esc_tanh_eval)(ESC_REAL z) {
+  return ESC_OF(esc_tanh_eval_with)(z, ESC_OF(esc_tanh)(z));
 }
 
 ESC_SHARED ESC_REAL ESC_OF(esc_tanh_second_derivative)(ESC_REAL z, ESC_OF(esc_eval) e) {
