@@ -35,7 +35,7 @@ REFUSED = (("sweep.seeds=2", "sweep.seeds was 3 and is now 2"),
            ("train.rate=0.04", "train.rate was 0.05 and is now 0.04"),
            ("train.steps=500", "train.steps was 400 and is now 500, which would change"),
            ("record.every=100", "record.every was 90 and is now 100"),
-           ("escape.thresholds=[0.1]", "escape.thresholds was [0.1, 0.02] and is [0.1]"))
+           ("escape.thresholds=[0.1]", "escape.thresholds was [0.1, 0.02] and is now [0.1]"))
 
 
 class Room(cli_case.Case):

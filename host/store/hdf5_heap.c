@@ -51,7 +51,7 @@ static esc_status check_collection(image *m, size_t start) {
     const uint64_t size = read_number(m, at + BEFORE_SIZE, m->length_size);
     const size_t header_bytes = is_free ? 0 : header, size_max = end - at - header_bytes;
     if (size > size_max || (is_free && size == 0))
-      return refuse(m, start, "has an object that extends beyond it");
+      return refuse(m, start, "has an object of invalid size");
     at += is_free ? (size_t)size : header_bytes + round_up((size_t)size);
   }
   return ESC_OK;
