@@ -133,7 +133,7 @@ static esc_results *sweep(const experiment *x, int64_t budget, gsl_rng *rng) {
   esc_results *r = NULL;
   require(esc_results_create((int64_t)x->points * x->seeds, 1, 3, &r));
   if (x->correction > 0) /* otherwise the limit is not looked at, and classifying costs 0.5 ms */
-    require(esc_results_set(r, "spec", "network:\n  activation: \"tanh\"\n"));
+    require(esc_results_set_attribute(r, "spec", "network:\n  activation: \"tanh\"\n"));
   for (int s = 0; s < x->seeds; s++) {
     double t[POINTS_MAX];
     if (x->paired) draw_seed(x, rng, t);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The corpus of hostile result files: each entry of CASES changes a good result in one way.
 
-    hostile.make(good, folder) -> {name: path}; a name that ends in "+sealed" has a valid checksum, so
+    hostile.make(good, folder) -> {name: path}; a name that ends in "+checksum" has a valid checksum, so
     that it is read as a result of escapement
 
 Each file attempts an attack: reading other files, unbounded memory or time, a crash of HDF5, control
@@ -20,7 +20,7 @@ SECRET = 0.7364519283
 MARKS = {"digits": "0.736451"}
 
 
-def seal(path):
+def write_checksum(path):
     """Puts the mark, size and XXH3-64 of the image behind it, as escapement does."""
     library = ctypes.CDLL("libxxhash.so.0")
     library.XXH3_64bits.restype = ctypes.c_uint64
@@ -351,13 +351,13 @@ def make(good, there):
         shutil.copy(good, path)
         with h5py.File(path, "r+") as file:
             case(file, there)
-        sealed = f"{there}/{name}+sealed.h5"
-        shutil.copy(path, sealed)
-        seal(sealed)
-        with open(path, "r+b") as file:  # the old seal, which is wrong now, goes
+        with_checksum = f"{there}/{name}+checksum.h5"
+        shutil.copy(path, with_checksum)
+        write_checksum(with_checksum)
+        with open(path, "r+b") as file:  # removes the old checksum, which is wrong now
             size = os.path.getsize(path)
             file.seek(size - 24)
             if file.read(8) == b"ESCSEAL1":
                 file.truncate(size - 24)
-        paths[name], paths[name + "+sealed"] = path, sealed
+        paths[name], paths[name + "+checksum"] = path, with_checksum
     return paths

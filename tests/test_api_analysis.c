@@ -54,8 +54,8 @@ static void results_of_other_experiments_are_not_fitted_together(void **state) {
   esc_results *r[] = {power_law(4), power_law(4), power_law(4)};
   esc_fit fit;
   for (int i = 0; i < 3; i++)
-    esc_assert_ok(
-        esc_results_set(r[i], "spec", i < 2 ? "train:\n  rate: 0.1\n" : "train:\n  rate: 0.2\n"));
+    esc_assert_ok(esc_results_set_attribute(
+        r[i], "spec", i < 2 ? "train:\n  rate: 0.1\n" : "train:\n  rate: 0.2\n"));
   assert_refused(esc_results_fit(3, (const esc_results *const *)r, names, &fit),
                  "first and third are different experiments: train.rate is 0.1 in the first");
   drop(&fit, 3, r);
@@ -75,7 +75,7 @@ static void a_comparison_counts_what_differs_in_each_variable(void **state) {
     const esc_comparison_row *row = &c.row[i];
     const bool loss = !strcmp(row->name, "final_loss"), step = !strcmp(row->name, "escape_step");
     assert_int_equal(row->values - row->equal, loss || step);
-    assert_int_equal(row->one_side, step);
+    assert_int_equal(row->censored_in_one, step);
     esc_assert_close(row->absolute, loss ? 0.5 : 0, 0, 0);
   }
   esc_comparison_free(&c);
@@ -119,9 +119,9 @@ static esc_results *shard_of(int shard, int shards) {
     r->norm2_final[4 * i + 3] = 0.1 * (double)r->member[i];
   }
   snprintf(text, sizeof text, "%d/%d", shard, shards);
-  esc_assert_ok(esc_results_set(r, "spec", resolved));
-  esc_assert_ok(esc_results_set(r, "precision", "float32"));
-  esc_assert_ok(esc_results_set(r, "shard", text));
+  esc_assert_ok(esc_results_set_attribute(r, "spec", resolved));
+  esc_assert_ok(esc_results_set_attribute(r, "precision", "float32"));
+  esc_assert_ok(esc_results_set_attribute(r, "shard", text));
   free(resolved);
   esc_spec_free(spec);
   return r;
@@ -173,7 +173,7 @@ static void files_of_shards_become_the_file_of_the_whole(void **state) {
   esc_assert_ok(esc_store_read(request.output, &whole));
   assert_is_whole(whole);
   esc_results_free(whole);
-  assert_refused(esc_files_merge(&request, &summary), "exists already");
+  assert_refused(esc_files_merge(&request, &summary), "already exists");
   request.force = true;
   esc_assert_ok(esc_files_merge(&request, &summary));
   assert_int_equal(scratch_count(), SHARDS + 1); /* no lock is left */

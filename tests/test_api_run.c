@@ -45,12 +45,12 @@ static esc_results *train(const esc_run_options *options) {
 
 /* Fails unless every value is the same bit for bit. */
 static void assert_equal_results(const esc_results *a, const esc_results *b) {
-  assert_int_equal(esc_results_columns(a), esc_results_columns(b));
-  for (int i = 0; i < esc_results_columns(a); i++) {
+  assert_int_equal(esc_results_count_columns(a), esc_results_count_columns(b));
+  for (int i = 0; i < esc_results_count_columns(a); i++) {
     esc_column x, y;
     size_t bytes;
     esc_assert_ok(esc_results_column(a, i, &x));
-    esc_assert_ok(esc_results_find(b, x.name, &y));
+    esc_assert_ok(esc_results_find_column(b, x.name, &y));
     bytes = x.type == ESC_TYPE_INT32 ? 4 : 8;
     for (int d = 0; d < x.rank; d++) {
       assert_int_equal(x.length[d], y.length[d]);
@@ -73,7 +73,7 @@ static void a_spec_is_built_key_by_key_or_parsed_from_its_text(void **state) {
   esc_spec *built = make_spec(), *parsed = NULL;
   char *text = esc_spec_resolved(built), *again;
   assert_non_null(text);
-  assert_int_equal(esc_spec_members(built), MEMBERS);
+  assert_int_equal(esc_spec_count_members(built), MEMBERS);
   esc_assert_ok(esc_spec_parse("text", text, strlen(text), 0, NULL, &parsed));
   again = esc_spec_resolved(parsed);
   assert_string_equal(text, again);
@@ -95,12 +95,12 @@ static void a_wrong_key_is_refused_by_name(void **state) {
 static void every_key_of_a_spec_is_described(void **state) {
   (void)state;
   esc_spec_key key;
-  assert_true(esc_spec_keys() > 20);
-  for (int i = 0; i < esc_spec_keys(); i++) {
-    esc_assert_ok(esc_spec_key_describe(i, &key));
+  assert_true(esc_spec_count_keys() > 20);
+  for (int i = 0; i < esc_spec_count_keys(); i++) {
+    esc_assert_ok(esc_spec_describe_key(i, &key));
     assert_true(key.path[0] && key.help[0]);
   }
-  assert_int_equal(esc_spec_key_describe(esc_spec_keys(), &key), ESC_BAD_INPUT);
+  assert_int_equal(esc_spec_describe_key(esc_spec_count_keys(), &key), ESC_BAD_INPUT);
 }
 
 /* ---- runs ---- */
@@ -111,7 +111,7 @@ static void without_an_output_results_are_in_memory_and_nothing_is_written(void 
   assert_int_equal(chdir(scratch_directory), 0);
   esc_results *results = train(&options);
   esc_column steps;
-  esc_assert_ok(esc_results_find(results, "escape_step", &steps));
+  esc_assert_ok(esc_results_find_column(results, "escape_step", &steps));
   assert_int_equal(steps.type, ESC_TYPE_INT64);
   assert_int_equal(steps.rank, 2);
   assert_string_equal(steps.dimension[0], "member");
@@ -144,7 +144,7 @@ static void a_file_has_the_results_that_the_run_returned(void **state) {
 enum { COLUMNS_MAX = 256 };
 
 static int columns_of(const esc_results *results, esc_column column[COLUMNS_MAX]) {
-  const int columns = esc_results_columns(results);
+  const int columns = esc_results_count_columns(results);
   assert_true(columns <= COLUMNS_MAX);
   for (int i = 0; i < columns; i++) esc_assert_ok(esc_results_column(results, i, &column[i]));
   return columns;
@@ -157,14 +157,14 @@ static void results_are_built_of_their_own_arrays(void **state) {
   esc_column column[COLUMNS_MAX];
   const int columns = columns_of(trained, column);
   const esc_text_attribute attribute[] = {{"name", "mine"}, {"digest", "not mine"}};
-  char a[ESC_DIGEST_TEXT], b[ESC_DIGEST_TEXT];
+  char a[ESC_CHECKSUM_TEXT_SIZE], b[ESC_CHECKSUM_TEXT_SIZE];
   esc_assert_ok(esc_results_build(columns, column, 2, attribute, &built));
   assert_equal_results(trained, built);
-  esc_assert_ok(esc_results_digest(trained, a));
-  esc_assert_ok(esc_results_digest(built, b));
+  esc_assert_ok(esc_results_checksum(trained, a));
+  esc_assert_ok(esc_results_checksum(built, b));
   assert_string_equal(a, b);
-  assert_string_equal(esc_results_get(built, "name"), "mine");
-  assert_null(esc_results_get(built, "digest"));
+  assert_string_equal(esc_results_attribute_text(built, "name"), "mine");
+  assert_null(esc_results_attribute_text(built, "digest"));
   esc_results_free(trained);
   esc_results_free(built);
 }
@@ -186,7 +186,7 @@ static void columns_that_are_missing_follow_and_wrong_ones_are_refused(void **st
   esc_column wrong[COLUMNS], status;
   esc_results *built = NULL;
   esc_assert_ok(esc_results_build(COLUMNS, good, 0, NULL, &built));
-  esc_assert_ok(esc_results_find(built, "status", &status));
+  esc_assert_ok(esc_results_find_column(built, "status", &status));
   assert_int_equal(((const int32_t *)status.data)[0], ESC_MEMBER_ESCAPED);
   assert_int_equal(((const int32_t *)status.data)[1], ESC_MEMBER_CENSORED);
   esc_results_free(built);
@@ -254,7 +254,7 @@ static void a_cancelled_run_is_resumed_to_the_bits_of_an_undisturbed_one(void **
   options.callbacks.progress = cancel;
   assert_int_equal(esc_sweep_run(spec, &options, NULL, NULL), ESC_INTERRUPTED);
   assert_int_equal(reports, 1);
-  assert_non_null(strstr(esc_error_message(), "safe in"));
+  assert_non_null(strstr(esc_error_message(), "saved in"));
   options = with_output(scratch("c.h5"));
   options.resume = true;
   esc_results *resumed = NULL;

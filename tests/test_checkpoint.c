@@ -33,8 +33,8 @@ static bool but_the_second(void *context, esc_member_key member) {
   return !esc_member_key_equal(member, key_of(1));
 }
 
-static esc_status resume(bool (*wanted)(void *, esc_member_key), esc_checkpoint **c) {
-  const esc_checkpoint_reader reader = {.wanted = wanted};
+static esc_status resume(bool (*needs_state)(void *, esc_member_key), esc_checkpoint **c) {
+  const esc_checkpoint_reader reader = {.is_needed = needs_state};
   return esc_checkpoint_open(&(esc_checkpoint_request){.result_path = output(),
                                                        .identity = (esc_identity){spec, 5},
                                                        .state_size = STATE,
@@ -45,13 +45,13 @@ static esc_status resume(bool (*wanted)(void *, esc_member_key), esc_checkpoint 
 
 static esc_status save(esc_checkpoint *c, int version, int first, int end) {
   char state[STATE];
-  esc_status status = esc_checkpoint_begin(c, end - first);
+  esc_status status = esc_checkpoint_write_begin(c, end - first);
   for (int i = first; i < end && status == ESC_OK; i++) {
     make_state(version, i, state);
-    status = esc_checkpoint_add(c, key_of(i), state);
+    status = esc_checkpoint_write_member(c, key_of(i), state);
   }
-  if (status == ESC_OK) status = esc_checkpoint_commit(c);
-  if (status != ESC_OK) esc_checkpoint_abandon(c);
+  if (status == ESC_OK) status = esc_checkpoint_write_commit(c);
+  if (status != ESC_OK) esc_checkpoint_write_abort(c);
   return status;
 }
 
@@ -67,19 +67,19 @@ static void assert_gives(esc_checkpoint *c, int version, int i) {
   char state[STATE], want[STATE];
   bool found;
   make_state(version, i, want);
-  esc_assert_ok(esc_checkpoint_take(c, key_of(i), state, &found));
+  esc_assert_ok(esc_checkpoint_restore(c, key_of(i), state, &found));
   assert_true(found);
   assert_memory_equal(state, want, STATE);
-  esc_assert_ok(esc_checkpoint_take(c, key_of(i), state, &found));
+  esc_assert_ok(esc_checkpoint_restore(c, key_of(i), state, &found));
   assert_false(found);
 }
 
 static void assert_holds(int version) {
   esc_checkpoint *c;
   esc_assert_ok(resume(all, &c));
-  assert_int_equal(esc_checkpoint_waiting(c), NETWORKS);
+  assert_int_equal(esc_checkpoint_count_pending(c), NETWORKS);
   for (int i = NETWORKS - 1; i >= 0; i--) assert_gives(c, version, i);
-  assert_int_equal(esc_checkpoint_waiting(c), 0);
+  assert_int_equal(esc_checkpoint_count_pending(c), 0);
   esc_checkpoint_close(c, false);
 }
 
@@ -106,8 +106,8 @@ static void a_member_that_is_not_wanted_is_skipped(void **state) {
   esc_checkpoint *c;
   make_checkpoints(1);
   esc_assert_ok(resume(but_the_second, &c));
-  assert_int_equal(esc_checkpoint_waiting(c), NETWORKS - 1);
-  esc_assert_ok(esc_checkpoint_take(c, key_of(1), room, &found));
+  assert_int_equal(esc_checkpoint_count_pending(c), NETWORKS - 1);
+  esc_assert_ok(esc_checkpoint_restore(c, key_of(1), room, &found));
   assert_false(found);
   esc_checkpoint_close(c, false);
 }
@@ -123,7 +123,7 @@ static void those_that_wait_go_into_the_next_checkpoint(void **state) {
   assert_gives(c, 1, 2);
   esc_checkpoint_close(c, false);
   esc_assert_ok(resume(all, &c));
-  assert_int_equal(esc_checkpoint_waiting(c), NETWORKS);
+  assert_int_equal(esc_checkpoint_count_pending(c), NETWORKS);
   assert_gives(c, 3, 0);
   assert_gives(c, 1, 1);
   assert_gives(c, 1, 2);
@@ -258,7 +258,7 @@ static void without_resume_it_is_refused_or_discarded(void **state) {
                                                     .state_size = STATE,
                                                     .discard = true},
                           &c));
-  assert_int_equal(esc_checkpoint_waiting(c), 0);
+  assert_int_equal(esc_checkpoint_count_pending(c), 0);
   assert_int_equal(scratch_count(), 0);
   esc_checkpoint_close(c, false);
 }
@@ -299,7 +299,7 @@ static void what_is_no_plain_file_is_refused(void **state) {
   (void)state;
   assert_int_equal(mkfifo(newest(), 0666), 0);
   assert_int_equal(resume_as(spec, STATE), ESC_BAD_INPUT);
-  assert_message_names(newest(), "not a plain file", NULL);
+  assert_message_names(newest(), "not a regular file", NULL);
 }
 
 static esc_status accept_any(void *context, const char *path, esc_identity found) {

@@ -235,7 +235,7 @@ class Interrupt(CommandLine):
     def test_a_signal_saves_finished_members_and_resume_gives_the_same_bits(self):
         code, errors = self.interrupt(signal.SIGTERM)
         self.assertEqual(code, 143, errors)
-        self.assertRegex(errors, r"\Aescapement: interrupted: \d+ of 12 members are safe [^\n]+\n\Z")
+        self.assertRegex(errors, r"\Aescapement: interrupted: \d+ of 12 members are saved [^\n]+\n\Z")
         self.assertFalse(os.path.exists(self.path("a.h5")))
         self.assertIn("--resume", self.refused("run", self.spec, "-o", "a.h5", *self.SWEEP))
         resumed = self.result("a.h5", "--resume", *self.SWEEP)
@@ -252,7 +252,7 @@ class Interrupt(CommandLine):
 
     def test_a_forced_run_can_be_resumed_too(self):
         self.result("a.h5")
-        self.assertIn("--resume goes on", self.interrupt(signal.SIGTERM, "--force")[1])
+        self.assertIn("the same command and --resume", self.interrupt(signal.SIGTERM, "--force")[1])
         done = self.call("run", self.spec, "-o", "a.h5", "--force", "--resume", "--json", "-q",
                          *self.SWEEP)
         resumed = variables(self.path("a.h5"))
@@ -269,7 +269,7 @@ class Interrupt(CommandLine):
 
     def test_an_interrupt_before_the_first_finished_member_saves_a_checkpoint(self):
         code, errors = self.hold.interrupt(self.held(*LONG), self.scratch, signal.SIGINT)
-        self.assertRegex(errors, r"interrupted: no member had finished; \d in flight are safe")
+        self.assertRegex(errors, r"interrupted: no member had finished; \d networks in flight are saved")
         self.assertEqual((code, sorted(os.listdir(self.scratch))), (130, [
             "a.h5.checkpoint", "a.h5.checkpoint.previous", "a.h5.journal", "small.yaml"]))
 
@@ -314,7 +314,7 @@ class Kinds(CommandLine):
         self.assert_told("other.h5", "HDF5 file, but not a result")
         with open(self.path("whole.h5"), "rb") as whole, open(self.path("cut.h5"), "wb") as cut:
             cut.write(whole.read()[:5000])
-        self.assert_told("cut.h5", "cut short after 5000 bytes")
+        self.assert_told("cut.h5", "truncated after 5000 bytes")
 
     def test_files_of_an_unfinished_run(self):
         self.leave_a_journal()
@@ -323,7 +323,7 @@ class Kinds(CommandLine):
                            ("a.h5.snapshots", "snapshots of a run"),
                            ("a.h5.checkpoint", "3 networks in flight")):
             self.assert_told(name, word, "-o a.h5 --resume", readers=others)
-        self.assert_told("a.h5", "not there yet", "0 of 3", "--resume")
+        self.assert_told("a.h5", "does not exist yet", "0 of 3", "--resume")
 
     def test_info_reads_journals_and_checkpoints(self):
         self.leave_a_journal()

@@ -75,8 +75,8 @@ class Devices(cli_case.Case):
             time.sleep(0.002)
         self.hold.release()
         self.assertEqual(child.returncode, 3)
-        self.assertIn("--resume goes on", child.communicate()[1].splitlines()[-1])
-        self.assertIn("--resume goes on", self.said("--devices", "cpu", code=2))
+        self.assertIn("the same command and --resume", child.communicate()[1].splitlines()[-1])
+        self.assertIn("continue with --resume", self.said("--devices", "cpu", code=2))
         self.said("--devices", "cpu,cpu,cpu", "--resume")
         self.assert_as_one_process()
 
@@ -85,7 +85,7 @@ class Devices(cli_case.Case):
         child.terminate()
         said = child.communicate()[1]
         self.assertEqual(child.returncode, 143, said)
-        self.assertIn("safe in a.h5.part-*: 0 of 8 members, 8 networks in flight;", said)
+        self.assertIn("saved in a.h5.part-*: 0 of 8 members, 8 networks in flight;", said)
         self.assertEqual(len(glob.glob(self.path("a.h5.part-*.checkpoint"))), 2)
         self.assertIn("--devices", self.said("--backend", "cpu", "--resume", code=2))
         self.said("--devices", "cpu", "--resume")
@@ -115,7 +115,7 @@ class Devices(cli_case.Case):
     def test_max_time_stops_all_workers(self):
         said = self.said("--devices", "cpu,cpu", "--max-time", "0.01", "train.steps=1000000000",
                          code=143)
-        self.assertIn("--resume goes on", said)
+        self.assertIn("the same command and --resume", said)
 
     def test_a_name_may_begin_with_a_dash(self):
         os.rename(self.path("small.yaml"), self.path("-small.yaml"))
@@ -126,7 +126,7 @@ class Devices(cli_case.Case):
     def test_a_refusal_in_a_worker_is_an_error_of_the_run(self):
         os.mkdir(self.path("a.h5.part-0-of-2.lock"))
         said = self.said("--devices", "cpu,cpu", "--resume", "--max-time", "0.000001", code=2)
-        self.assertIn("safe in a.h5.part-*: 0 of 8 members, ", said)
+        self.assertIn("saved in a.h5.part-*: 0 of 8 members, ", said)
 
     def test_an_empty_journal_is_started_as_without_devices(self):
         for name in ("a.h5.part-0-of-1.journal", "a.h5.part-0-of-1.snapshots"):

@@ -27,15 +27,15 @@ GROUPS = "sweep.groups=[{bottleneck: 2, scales: [0.2]}, {bottleneck: 3, scales: 
 GROWN = ((SEEDS,), (GROUPS,), (GROUPS, SEEDS),
          ("sweep.groups=[{bottleneck: 3, layers: [2, 3, 4], scales: [0.4]}, "
           "{bottleneck: 3, scales: [0.1]}, {bottleneck: 3, layers: [1, 2, 3], scales: [0.4]}]",))
-REFUSED = (("sweep.seeds=2", "sweep.seeds was 3 and is 2"),
-           ("sweep.seed=2", "sweep.seed was 1 and is 2"),
+REFUSED = (("sweep.seeds=2", "sweep.seeds was 3 and is now 2"),
+           ("sweep.seed=2", "sweep.seed was 1 and is now 2"),
            ("sweep.groups=[{bottleneck: 3, scales: [0.4]}]", "bottleneck 3 at scale 0.1"),
            ("sweep.groups=[{bottleneck: 3, scales: [0.4, 0.1], layers: [2, 3, 4]}]",
             "bottleneck 3 at scale 0.4"),
-           ("train.rate=0.04", "train.rate was 0.05 and is 0.04"),
-           ("train.steps=500", "train.steps was 400 and is 500 now, which would change"),
-           ("record.every=100", "record.every was 90 and is 100"),
-           ("escape.thresholds=[0.1]", "escape.thresholds was [0.1, 0.02] and is [0.1]"))
+           ("train.rate=0.04", "train.rate was 0.05 and is now 0.04"),
+           ("train.steps=500", "train.steps was 400 and is now 500, which would change"),
+           ("record.every=100", "record.every was 90 and is now 100"),
+           ("escape.thresholds=[0.1]", "escape.thresholds was [0.1, 0.02] and is now [0.1]"))
 
 
 class Room(cli_case.Case):
@@ -164,13 +164,13 @@ class Grow(Room):
         told = self.train("a.h5", "--from", "old.h5", SEEDS)
         self.assertEqual(told["members_kept"], 6)
         self.assert_as_in_one_piece("a.h5", SEEDS)
-        self.assertIn("--from old.h5: train.rate is 0.05 there and 0.04 here",
+        self.assertIn("--from old.h5: train.rate is 0.05 in that file and 0.04 in this run",
                       self.train("b.h5", "--from", "old.h5", "train.rate=0.04", code=2))
 
     def test_a_result_of_another_precision_is_refused(self):
         self.train("a.h5")
         said = self.train("a.h5", "--resume", SEEDS, "--backend", "reference", code=2)
-        self.assertIn("is of precision float32, shard 0/1, this run of precision float64", said)
+        self.assertIn("belongs to a run with precision float32, shard 0/1, but this run has precision float64", said)
 
 
 class Segments(Room):

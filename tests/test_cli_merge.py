@@ -79,7 +79,7 @@ class Merge(cli_case.Case):
                                   ("three.h5", ("--shard", "1/3"), "2 shards and 3 shards")):
             with self.subTest(name):
                 said = self.refused(first, self.train(name, *other))
-                self.assertIn(f"a.h5 and {name} do not belong together", said)
+                self.assertIn(f"a.h5 and {name} belong to different runs", said)
                 self.assertIn(word, said)
 
     def test_a_damaged_or_unverified_file_is_refused(self):

@@ -79,7 +79,7 @@ class Resume(cli_case.Case):
                 if done.returncode != 0:
                     self.assertEqual(done.returncode, 143, done.stderr)
                     self.assertRegex(done.stderr, r"\Aescapement: stopped at --max-time: .*in "
-                                     r"flight are safe in .*--resume goes on\n\Z")
+                                     r"flight are saved in .*the same command and --resume\n\Z")
             self.assertGreaterEqual(parts, 4)  # of 60 steps, 16 or fewer a part
             self.assertLess(json.loads(done.stdout)["steps_made"], 6 * 60)
             self.assert_done_as_in_one_piece(*short)
@@ -90,7 +90,7 @@ class Resume(cli_case.Case):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)):
             ended, errors = self.interrupt(number, "--slots", "6", "--resume")
             self.assertEqual(ended, code, errors)
-            self.assertIn("; 6 in flight are safe in", errors)
+            self.assertIn("; 6 networks in flight are saved in", errors)
             self.assertEqual(len(errors.splitlines()), 1)
         self.run_spec("--resume")
         self.assert_done_as_in_one_piece()
@@ -125,7 +125,7 @@ class Resume(cli_case.Case):
         ended, errors = self.interrupt(signal.SIGTERM, "--resume", *some, journal=journal,
                                        members=members(journal))
         self.assertEqual(ended, 143)
-        self.assertIn("members are safe", errors)
+        self.assertIn("members are saved", errors)
         os.rename(self.path("old"), self.path("a.h5.checkpoint"))
         self.run_spec("--resume", *some)
         self.assert_done_as_in_one_piece(*some)
@@ -137,7 +137,7 @@ class Resume(cli_case.Case):
             file.write(b"\xff\x00\xff\x00")
         done = self.run_spec("--resume", "--json")
         self.assertRegex(done.stderr, r"\Aescapement: warning: [^\n]*a.h5.checkpoint: damaged"
-                         r"[^\n]*a.h5.checkpoint.previous is whole and is taken\n\Z")
+                         r"[^\n]*a.h5.checkpoint.previous, which is intact\n\Z")
         self.assertLess(json.loads(done.stdout)["steps_made"], STEPS)
         self.assert_done_as_in_one_piece()
 
@@ -154,12 +154,12 @@ class Resume(cli_case.Case):
         before = self.files()
         for other in ("train.rate=0.04", "--backend=reference", "--shard=0/2"):
             said = self.run_spec("--resume", "record.every=0", other, code=2).stderr
-            self.assertRegex(said, r"a.h5.journal: (train.rate was 0.05 and is 0.04 now|is of )")
+            self.assertRegex(said, r"a.h5.journal: (train.rate was 0.05 and is now 0.04|belongs to )")
         self.assertEqual(self.files(), before)
 
     def test_an_unfinished_run_needs_resume_or_force(self):
         self.leave_checkpoint("record.every=0")
-        self.assertIn("--resume goes on", self.run_spec("record.every=0", code=2).stderr)
+        self.assertIn("continue with --resume", self.run_spec("record.every=0", code=2).stderr)
         told = json.loads(self.run_spec("--force", "--json", "record.every=0").stdout)
         self.assertEqual(told["steps"], STEPS)
         self.assert_done_as_in_one_piece("record.every=0")

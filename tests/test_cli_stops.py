@@ -53,7 +53,7 @@ class Signals(Room):
     def assert_stopped(self, child):
         said = child.communicate()[1]
         self.assertEqual(child.returncode, 143, said)
-        self.assertIn("in flight are safe", said)
+        self.assertIn("networks in flight are saved", said)
 
     def test_a_second_term_does_not_interrupt_the_checkpoint(self):
         child = self.start(signals=2)
@@ -86,7 +86,7 @@ class Signals(Room):
         os.kill(second, signal.SIGTERM)  # the other way round
         said = child.communicate()[1]
         self.assertEqual(child.returncode, 143, said)
-        self.assertEqual(said.count("in flight are safe"), 2, said)
+        self.assertEqual(said.count("networks in flight are saved"), 2, said)
 
     def test_a_closed_stderr_does_not_end_a_run(self):
         ends = os.pipe()
@@ -184,7 +184,7 @@ class Arrays(Room):
         named = self.run_it("--shard", "%a/4", name="my.%a.h5", **self.task(2))
         self.assertEqual(named, "")
         self.assertIn("--shard 3/4, as in ./my.2.h5", self.run_it(name="my.%a.h5", **self.task(3)))
-        self.assertIn("of 4 shards", self.run_it(name="my.%a.h5", code=2, **self.task(4)))
+        self.assertIn("has 4 shards", self.run_it(name="my.%a.h5", code=2, **self.task(4)))
         for shard in (0, 1):
             self.run_it(name="my.%a.h5", **self.task(shard, count=2, first=0, last=1))
         self.call("merge", "-o", "whole.h5", *(f"my.{i}.h5" for i in range(4)))
@@ -194,7 +194,7 @@ class Arrays(Room):
             said = self.run_it(name="my.%a.h5", code=2, **self.task(0, count, first, last))
             self.assertIn("--shard %a/N", said)
         said = self.run_it(name="my.%a.h5", code=2, **self.task(4, count=4, first=0, last=3))
-        self.assertIn("but the array is of 4 shards, 0 to 3; name", said)
+        self.assertIn("the array has 4 shards, 0 to 3; give", said)
         self.assertIn("0 to N-1", self.run_it("--shard", "%a/4", name="my.%a.h5", code=2,
                                               **self.task(4, 4, 1, 4)))
 

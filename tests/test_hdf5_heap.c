@@ -41,7 +41,8 @@ static void an_object_that_ends_before_or_behind_its_collection_is_refused(void 
   const uint64_t past = UINT64_MAX - HEADER + 1; /* with its header: 0 bytes */
   (void)state;
   assert_int_equal(check_with(free_size, 0), ESC_BAD_INPUT);
-  assert_message_names("a.h5", "global heap) at byte 96 has an object that does not end", NULL);
+  assert_message_names("a.h5", "global heap collection at byte 96 has an object of invalid size",
+                       NULL);
   assert_int_equal(check_with(text_size, past), ESC_BAD_INPUT);
   assert_int_equal(check_with(text_size, UINT64_MAX), ESC_BAD_INPUT);
   assert_int_equal(check_with(text_size, SIZE - 2 * HEADER + 1), ESC_BAD_INPUT);

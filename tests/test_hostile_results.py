@@ -28,7 +28,7 @@ escape: {thresholds: [0.1, 0.06], smoothing: 0.9, false_escapes: allow}
 sweep: {seeds: 3, groups: [{bottleneck: 3, scales: [0.3, 0.2]}]}
 """
 
-# What the reader says of each file (unsealed); those that are not here are read.
+# What the reader says of each file (without a valid checksum); those that are not here are read.
 REFUSED = {
     "external_storage": "scale has its numbers in another file",
     "external_storage_of_steps": "steps_run has its numbers in another file",
@@ -41,20 +41,20 @@ REFUSED = {
     "soft_link_to_itself": "seed is a soft link",
     "group_for_a_variable": "seed is a group",
     "named_type_for_a_variable": "seed is a named data type",
-    "declared_endless": "claims 1152921504606846976 members",
-    "declared_large": "claims 8589934592 members",
+    "declared_endless": "declares 1152921504606846976 members",
+    "declared_large": "declares 8589934592 members",
     "declared_long_thresholds": "1099511627776 thresholds",
-    "sparse_variable": "scale claims 48 bytes",
-    "contiguous_variable_without_data": "scale claims 48 bytes",
+    "sparse_variable": "scale declares 48 bytes",
+    "contiguous_variable_without_data": "scale declares 48 bytes",
     "huge_chunk": "scale is stored in chunks of 4.29e+09 bytes",
     "filter_of_a_plugin": "filter 32000 (lzf)",
     "filter_that_is_known_but_not_used": "filter 6 (scaleoffset)",
-    "too_many_texts": "more than 1000 attributes",
+    "too_many_texts": "more than 1000 text attributes",
     "unsigned_numbers_beyond_range": "steps_run is 9.2",
     "bottleneck_beyond_range": "bottleneck is 1099511627776",
-    "scales_that_are_none": "scale is not a number",
+    "scales_that_are_none": "scale is NaN",
     "thresholds_that_are_none": "threshold is nan",
-    **{name: "has not the type or rank of a result's variable" for name in (
+    **{name: "has the wrong type or rank" for name in (
         "compound_variable", "string_variable", "variable_of_lists", "variable_of_arrays",
         "boolean_variable", "variable_of_references", "opaque_variable", "wide_integers",
         "scalar_variable", "variable_without_space", "variable_of_many_axes")},
@@ -119,17 +119,17 @@ class Hostile(unittest.TestCase):
 
     def test_each_file_is_read_or_refused_by_name(self):
         for name, (path, line) in zip(self.paths, self.read(list(self.paths.values()))):
-            case, sealed = name.removesuffix("+sealed"), name.endswith("+sealed")
+            case, with_checksum = name.removesuffix("+checksum"), name.endswith("+checksum")
             words = REFUSED.get(case, "")
-            if sealed and case in VALUES:
-                words = "digest" if "has not" not in line else "has not the type"
+            if with_checksum and case in VALUES:
+                words = "digest" if "wrong type" not in line else "has the wrong type"
             with self.subTest(name):
                 self.assertTrue(line.startswith(f"2 {path}: " if words else "0 "), line)
                 self.assertIn(words, line)
 
     def test_every_command_ends_without_a_crash(self):
         names = self.paths if ALL else ("external_storage", "name_that_is_not_utf8",
-                                        "texts_that_a_terminal_obeys+sealed")
+                                        "texts_that_a_terminal_obeys+checksum")
         for name in names:
             for command, arguments in self.commands(self.paths[name]).items():
                 if command != "plot" or ALL or name in REFUSED:  # a picture takes a second

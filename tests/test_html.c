@@ -72,7 +72,7 @@ static void names_of_mathematics_are_escaped(void **state) {
 
 static void json_is_escaped_by_its_own_rules(void **state) {
   (void)state;
-  char *text = esc_text_json("{\"a\": \"\xce\xb5\xc2\x9b\xe2\x80\xae\x7f\"}\n");
+  char *text = esc_text_escape_json("{\"a\": \"\xce\xb5\xc2\x9b\xe2\x80\xae\x7f\"}\n");
   assert_string_equal(text, "{\"a\": \"\xce\xb5\\u009b\\u202e\\u007f\"}\n");
   free(text);
 }
@@ -82,8 +82,8 @@ static void a_character_is_not_cut_at_the_end_of_a_buffer(void **state) {
   static const char text[] = "a\xe2\x80\xae\xf0\x9f\x98\x80";
   const size_t whole[] = {0, 1, 1, 1, 4, 4, 4, 4, 8};
   for (size_t length = 0; length < sizeof whole / sizeof whole[0]; length++)
-    assert_int_equal(esc_text_whole(text, length), whole[length]);
-  assert_int_equal(esc_text_whole("\xff\x80\x80\x80", 4), 4); /* never a character */
+    assert_int_equal(esc_text_whole_characters(text, length), whole[length]);
+  assert_int_equal(esc_text_whole_characters("\xff\x80\x80\x80", 4), 4); /* never a character */
 }
 
 int main(void) {

@@ -95,10 +95,10 @@ static void what_is_no_place_for_a_file_is_refused(void **state) {
   scratch_write(scratch("file"), "x", 1);
   assert_refused("", "empty");
   assert_refused(scratch_directory, "is a directory");
-  assert_refused(scratch(""), "names a directory");
+  assert_refused(scratch(""), "the name of a directory");
   assert_refused(scratch("."), "is a directory");
   assert_refused(scratch("loop"), "symbolic links");
-  assert_refused(scratch("fifo"), "not a plain file");
+  assert_refused(scratch("fifo"), "not a regular file");
   assert_refused(scratch("none/out.h5"), "No such file or directory");
   assert_refused(scratch("file/out.h5"), "Not a directory");
   memset(name, 'n', sizeof name - 1);
@@ -111,7 +111,7 @@ static void what_is_no_place_for_a_file_is_refused(void **state) {
 static void devices_are_refused_however_they_are_named(void **state) {
   (void)state;
   assert_int_equal(symlink("/dev/stdout", scratch("out.h5")), 0);
-  assert_refused("/dev/stdout", "/dev/stdout: not a file but a device");
+  assert_refused("/dev/stdout", "/dev/stdout: is a device, not a file");
   assert_refused("/dev/null", "device");
   assert_refused("/proc/self/fd/1", "device");
   assert_refused("/dev/fd/1", "device");
@@ -304,11 +304,11 @@ static void a_file_of_its_own_follows_no_link_and_opens_no_pipe(void **state) {
   assert_int_equal(mkfifo(scratch("pipe"), 0666), 0);
   static const char *const names[] = {"link", "dangling", "pipe", "."};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    const char *const why = i < 2 ? "symbolic link" : "not a plain file";
-    assert_int_equal(esc_io_begin_own(scratch(names[i]), &file), ESC_BAD_INPUT);
+    const char *const why = i < 2 ? "symbolic link" : "not a regular file";
+    assert_int_equal(esc_io_begin_sidecar(scratch(names[i]), &file), ESC_BAD_INPUT);
     assert_message_names(names[i], why, NULL);
     for (int create = 0; create < 2; create++) {
-      assert_int_equal(esc_io_open_own(scratch(names[i]), create, &fd), ESC_BAD_INPUT);
+      assert_int_equal(esc_io_open_sidecar(scratch(names[i]), create, &fd), ESC_BAD_INPUT);
       assert_message_names(names[i], why, NULL);
     }
   }
@@ -321,7 +321,7 @@ static void a_name_taken_meanwhile_is_not_written_over(void **state) {
   (void)state;
   esc_io_file *file;
   int fd = -1;
-  esc_assert_ok(esc_io_begin_own(scratch("file"), &file));
+  esc_assert_ok(esc_io_begin_sidecar(scratch("file"), &file));
   esc_assert_ok(esc_io_write(file, "ours", 4));
   scratch_write(scratch("file"), "theirs", 6);
   assert_int_equal(esc_io_commit_locked(file, &fd), ESC_IO_FAILED);
@@ -335,11 +335,11 @@ static void a_temporary_that_another_process_holds_locked_stays(void **state) {
   scratch_write(scratch(".file.2147483646-1234.tmp"), "x", 1);
   const int fd = open(scratch(".file.2147483646-1234.tmp"), O_RDWR | O_CLOEXEC);
   assert_int_equal(flock(fd, LOCK_EX), 0);
-  esc_io_clear(scratch("file"));
+  esc_io_remove_temporaries(scratch("file"));
   assert_int_equal(scratch_count(), 1);
   close(fd);
   assert_int_equal(symlink("elsewhere", scratch(".file.2147483646-99.tmp")), 0);
-  esc_io_clear(scratch("file"));
+  esc_io_remove_temporaries(scratch("file"));
   assert_int_equal(scratch_count(), 1); /* the link, which is none of its own */
 }
 
@@ -358,7 +358,7 @@ static void names_are_checked_to_the_byte(void **state) {
   for (size_t length = 236; length <= NAME_MAX; length++) {
     char told[80];
     assert_int_equal(check_length_of(length, ".checkpoint.previous"), ESC_BAD_INPUT);
-    snprintf(told, sizeof told, "too long by %zu bytes", length - 235);
+    snprintf(told, sizeof told, "%zu bytes too long", length - 235);
     assert_message_names(told, ".checkpoint.previous", "allows 255", NULL);
   }
   esc_assert_ok(check_length_of(221, ".part-63-of-64.checkpoint.previous"));
@@ -409,20 +409,20 @@ static void root_goes_on_with_a_users_files_which_stay_the_users(void **state) {
   int fd;
   scratch_write(scratch("a.h5.journal"), "x", 1);
   if (geteuid() != 0 || chown(scratch("a.h5.journal"), 12345, 12345) != 0) skip();
-  assert_int_equal(esc_io_open_own(scratch("a.h5.journal"), true, &fd), ESC_BAD_INPUT);
+  assert_int_equal(esc_io_open_sidecar(scratch("a.h5.journal"), true, &fd), ESC_BAD_INPUT);
   assert_int_equal(chown(scratch_directory, 12345, 12345),
                    0); /* now the folder is the user's too */
-  esc_assert_ok(esc_io_open_own(scratch("a.h5.journal"), true, &fd));
+  esc_assert_ok(esc_io_open_sidecar(scratch("a.h5.journal"), true, &fd));
   close(fd);
-  esc_assert_ok(esc_io_open_own(scratch("a.h5.snapshots"), true, &fd));
+  esc_assert_ok(esc_io_open_sidecar(scratch("a.h5.snapshots"), true, &fd));
   close(fd);
-  esc_assert_ok(esc_io_begin_own(scratch("a.h5.checkpoint.previous"), &file));
+  esc_assert_ok(esc_io_begin_sidecar(scratch("a.h5.checkpoint.previous"), &file));
   esc_assert_ok(esc_io_commit(file, NULL));
   esc_assert_ok(esc_io_publish(scratch("a.h5"), "x", 1));
   esc_assert_ok(esc_io_publish(scratch("b.h5"), "x", 1)); /* root's own */
   scratch_write(scratch("roots"), "", 0);
   assert_int_equal(link(scratch("roots"), scratch("a.h5.lock")), 0);
-  esc_assert_ok(esc_io_open_own(scratch("a.h5.lock"), true, &fd));
+  esc_assert_ok(esc_io_open_sidecar(scratch("a.h5.lock"), true, &fd));
   close(fd);
   assert_int_equal(owner_of("roots"), 0);
   assert_int_equal(owner_of("a.h5.journal"), 12345);

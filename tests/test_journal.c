@@ -383,7 +383,7 @@ static void a_journal_removed_while_it_is_written_is_written_anew_whole(void **s
   assert_int_equal(open_as(true, false, &v, &second), ESC_BAD_INPUT);
   assert_message_names("another run is writing", NULL);
   esc_assert_ok(append(j, 1));
-  assert_int_equal(esc_journal_confirmed(j), 2);
+  assert_int_equal(esc_journal_count_synced(j), 2);
   esc_journal_close(j, false);
   assert_holds(2);
 }
@@ -400,14 +400,14 @@ static void only_what_a_sync_has_confirmed_is_called_safe(void **state) {
   esc_assert_ok(append(j, 2));
   sync_error = EIO;
   const esc_status first = esc_journal_sync(j);
-  assert_message_names(journal(), strerror(EIO), "; 2 finished members are safe", NULL);
+  assert_message_names(journal(), strerror(EIO), "; 2 finished members are saved", NULL);
   sync_error = 0;
   assert_int_equal(first, ESC_IO_FAILED);
   assert_int_equal(esc_journal_sync(j), ESC_IO_FAILED);
-  assert_message_names(journal(), "failed before", "; 2 finished members are safe", NULL);
+  assert_message_names(journal(), "an earlier sync failed", "; 2 finished members are saved", NULL);
   assert_int_equal(append(j, 3), ESC_IO_FAILED);
-  assert_message_names("; 2 finished members are safe", NULL);
-  assert_int_equal(esc_journal_confirmed(j), 2);
+  assert_message_names("; 2 finished members are saved", NULL);
+  assert_int_equal(esc_journal_count_synced(j), 2);
   esc_journal_close(j, false);
 }
 
@@ -425,7 +425,7 @@ static void a_write_and_a_sync_that_fail_leave_what_was_confirmed(void **state) 
   scratch_limit_files(RLIM_INFINITY);
   sync_error = 0;
   assert_int_equal(status, ESC_IO_FAILED);
-  assert_message_names(strerror(EFBIG), "; 1 finished members are safe", NULL);
+  assert_message_names(strerror(EFBIG), "; 1 finished members are saved", NULL);
   esc_journal_close(j, false);
 }
 
@@ -436,11 +436,11 @@ static void what_reading_again_does_not_find_is_not_called_safe(void **state) {
   visited v;
   make_journal(3);
   esc_assert_ok(open_as(true, false, &v, &j));
-  assert_int_equal(esc_journal_confirmed(j), 3);
+  assert_int_equal(esc_journal_count_synced(j), 3);
   const int fd = open(journal(), O_WRONLY | O_CLOEXEC);
   assert_int_equal(pwrite(fd, "spoilt", 6, (off_t)(START + record_size() + 40)), 6);
   close(fd);
-  assert_int_equal(esc_journal_confirmed(j), 2);
+  assert_int_equal(esc_journal_count_synced(j), 2);
   esc_journal_close(j, false);
 }
 
@@ -469,9 +469,9 @@ static void a_journal_emptied_while_it_is_written_is_not_called_safe(void **stat
     assert_int_equal(truncate(journal(), (off_t)(START + record_size() * (way ? 1 : 0))), 0);
     assert_int_equal(way ? esc_journal_sync(j) : append(j, 2), ESC_IO_FAILED);
     assert_message_names(journal(), "another program changed its length",
-                         way ? "1 of 2 finished members are safe" : "0 finished members are safe",
+                         way ? "1 of 2 finished members are saved" : "0 finished members are saved",
                          NULL);
-    assert_int_equal(esc_journal_confirmed(j), way);
+    assert_int_equal(esc_journal_count_synced(j), way);
     esc_journal_close(j, false);
     unlink(journal());
   }
@@ -489,7 +489,7 @@ static void a_stranger_s_file_in_the_journal_s_place_stays_and_the_records_go_be
   scratch_write(journal(), "mine", 4);
   assert_int_equal(esc_journal_sync(j), ESC_IO_FAILED);
   assert_message_names(journal(), "replaced", scratch("out.h5.journal.rescued-1"), NULL);
-  assert_int_equal(esc_journal_confirmed(j), 0);
+  assert_int_equal(esc_journal_count_synced(j), 0);
   esc_journal_close(j, true);
   char *bytes = scratch_read(journal(), &size);
   assert_memory_equal(bytes, "mine", 4);
@@ -654,7 +654,7 @@ static void a_place_that_cannot_hold_a_journal_is_refused(void **state) {
                                                            .discard = true},
                                     1, 2, &j),
                    ESC_BAD_INPUT);
-  assert_message_names("not a plain file", NULL);
+  assert_message_names("not a regular file", NULL);
 }
 
 static void a_failed_append_leaves_whole_records_and_says_how_to_go_on(void **state) {
@@ -670,7 +670,7 @@ static void a_failed_append_leaves_whole_records_and_says_how_to_go_on(void **st
   scratch_limit_files(RLIM_INFINITY);
   assert_int_equal(status, ESC_IO_FAILED);
   assert_message_names(journal(), "seed 1000000000014", strerror(EFBIG),
-                       "2 finished members are safe", "--resume", NULL);
+                       "2 finished members are saved", "--resume", NULL);
   assert_int_equal(stat(journal(), &info), 0);
   assert_int_equal(info.st_size, START + 2 * record_size());
   esc_assert_ok(append(j, 2));
@@ -792,9 +792,9 @@ static void segments_come_back_in_order(void **state) {
   esc_journal *j;
   visited v;
   esc_assert_ok(open_as(false, false, &v, &j));
-  esc_assert_ok(esc_journal_note_segment(j, "a", true));
+  esc_assert_ok(esc_journal_append_segment(j, "a", true));
   esc_assert_ok(append(j, 0));
-  esc_assert_ok(esc_journal_note_segment(j, "b", false));
+  esc_assert_ok(esc_journal_append_segment(j, "b", false));
   esc_journal_close(j, false);
   esc_journal_close(reopen(identity_of(spec), &n), false);
   assert_string_equal(n.text, "5 name: a small sweep\n+a;0;=b;");
@@ -806,8 +806,8 @@ static void a_segment_alone_keeps_the_file_only_once_it_has_made_steps(void **st
   visited v;
   for (int made = 0; made < 2; made++) {
     esc_assert_ok(open_as(false, false, &v, &j));
-    esc_assert_ok(esc_journal_note_segment(j, "a", true));
-    if (made) esc_assert_ok(esc_journal_note_segment(j, "b", false));
+    esc_assert_ok(esc_journal_append_segment(j, "a", true));
+    if (made) esc_assert_ok(esc_journal_append_segment(j, "b", false));
     esc_journal_close(j, false);
     assert_int_equal(scratch_count(), made);
   }

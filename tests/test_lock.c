@@ -25,7 +25,7 @@ static esc_lock *take(const char *output) {
   esc_lock *lock = NULL;
   noted[0] = 0;
   esc_assert_ok(
-      esc_lock_take(&(esc_lock_request){.output = output, .inherited = -1, .note = note}, &lock));
+      esc_lock_acquire(&(esc_lock_request){.output = output, .inherited = -1, .log = note}, &lock));
   return lock;
 }
 
@@ -44,8 +44,8 @@ static other hold_elsewhere(const char *output) {
   if (pid == 0) {
     esc_lock *lock = NULL;
     close(release[1]);
-    if (esc_lock_take(&(esc_lock_request){.output = output, .inherited = -1, .note = note},
-                      &lock) == ESC_OK &&
+    if (esc_lock_acquire(&(esc_lock_request){.output = output, .inherited = -1, .log = note},
+                         &lock) == ESC_OK &&
         write(ready[1], "x", 1) == 1 && read(release[0], &byte, 1) == 0)
       esc_lock_release(lock);
     _exit(0);
@@ -76,8 +76,8 @@ static void a_second_process_is_refused_and_told_who_holds_it(void **state) {
   snprintf(pid, sizeof pid, "process %ld", (long)o.pid);
   gethostname(host, sizeof host - 1);
   assert_int_equal(
-      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
-                    &lock),
+      esc_lock_acquire(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .log = note},
+                       &lock),
       ESC_BAD_INPUT);
   assert_message_names("a.h5: another run is writing this output", pid, host, "since 20", NULL);
   let_go(o);
@@ -89,8 +89,8 @@ static void the_lock_of_the_whole_is_that_of_its_parts(void **state) {
   esc_lock *lock = NULL;
   const other o = hold_elsewhere(scratch("a.h5"));
   assert_int_equal(
-      esc_lock_take(
-          &(esc_lock_request){.output = scratch("a.h5.part-0-of-2"), .inherited = -1, .note = note},
+      esc_lock_acquire(
+          &(esc_lock_request){.output = scratch("a.h5.part-0-of-2"), .inherited = -1, .log = note},
           &lock),
       ESC_BAD_INPUT);
   assert_message_names("a.h5: another run is writing", NULL);
@@ -102,8 +102,8 @@ static void a_part_that_is_being_written_is_refused(void **state) {
   esc_lock *whole = NULL;
   const other o = hold_elsewhere(scratch("a.h5.part-0-of-2"));
   assert_int_equal(
-      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
-                    &whole),
+      esc_lock_acquire(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .log = note},
+                       &whole),
       ESC_BAD_INPUT);
   let_go(o);
   assert_int_equal(scratch_count(), 0);
@@ -113,8 +113,8 @@ static void a_second_run_of_the_same_process_is_refused_too(void **state) {
   (void)state;
   esc_lock *first = take(scratch("a.h5")), *second = NULL;
   assert_int_equal(
-      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
-                    &second),
+      esc_lock_acquire(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .log = note},
+                       &second),
       ESC_BAD_INPUT);
   assert_message_names("a.h5: another run is writing this output", NULL);
   assert_int_equal(scratch_count(), 1); /* the first is still held */
@@ -125,12 +125,12 @@ static void a_second_run_of_the_same_process_is_refused_too(void **state) {
 static void a_run_shares_the_lock_that_it_names(void **state) {
   (void)state;
   esc_lock *run = take(scratch("a.h5")), *merge = NULL, *part = NULL;
-  esc_assert_ok(esc_lock_take(
-      &(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note, .held = run},
+  esc_assert_ok(esc_lock_acquire(
+      &(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .log = note, .held = run},
       &merge));
-  esc_assert_ok(esc_lock_take(
+  esc_assert_ok(esc_lock_acquire(
       &(esc_lock_request){
-          .output = scratch("a.h5.part-0-of-2"), .inherited = -1, .note = note, .held = run},
+          .output = scratch("a.h5.part-0-of-2"), .inherited = -1, .log = note, .held = run},
       &part));
   esc_lock_release(part);
   esc_lock_release(merge);
@@ -155,8 +155,8 @@ static void die_with_a_worker(int worker[2]) {
   char byte;
   close(worker[1]);
   const bool taken =
-      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
-                    &lock) == ESC_OK;
+      esc_lock_acquire(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .log = note},
+                       &lock) == ESC_OK;
   if (taken && fork() == 0) (void)!read(worker[0], &byte, 1);
   _exit(taken ? 0 : 1);
 }
@@ -196,9 +196,9 @@ static void wait_for_the_lock(int waits) {
   esc_lock *lock = NULL;
   esc_signals_install(&stop);
   tell = waits;
-  const esc_status status = esc_lock_take(
+  const esc_status status = esc_lock_acquire(
       &(esc_lock_request){
-          .output = scratch("a.h5"), .inherited = -1, .note = note, .stop = &stop.requested},
+          .output = scratch("a.h5"), .inherited = -1, .log = note, .stop = &stop.requested},
       &lock);
   _exit(status == ESC_INTERRUPTED ? 0 : 1);
 }
@@ -224,17 +224,17 @@ static void a_worker_holds_its_parents_lock_as_long_as_that_is_the_files(void **
   (void)state;
   esc_lock *whole = take(scratch("a.h5")), *part = NULL;
   const int inherited = dup(esc_lock_descriptor(whole));
-  esc_assert_ok(esc_lock_take(
+  esc_assert_ok(esc_lock_acquire(
       &(esc_lock_request){
-          .output = scratch("a.h5.part-0-of-2"), .inherited = inherited, .note = note},
+          .output = scratch("a.h5.part-0-of-2"), .inherited = inherited, .log = note},
       &part));
   esc_lock_release(part);
   assert_int_equal(scratch_count(), 1);
   assert_int_equal(unlink(scratch("a.h5.lock")), 0);
-  assert_int_equal(esc_lock_take(&(esc_lock_request){.output = scratch("a.h5.part-0-of-2"),
-                                                     .inherited = esc_lock_descriptor(whole),
-                                                     .note = note},
-                                 &part),
+  assert_int_equal(esc_lock_acquire(&(esc_lock_request){.output = scratch("a.h5.part-0-of-2"),
+                                                        .inherited = esc_lock_descriptor(whole),
+                                                        .log = note},
+                                    &part),
                    ESC_BAD_INPUT);
   assert_message_names("no longer the lock", NULL);
   esc_lock_release(whole);
@@ -246,8 +246,8 @@ static void a_strangers_file_of_that_name_is_left_as_it_is(void **state) {
   size_t size;
   scratch_write(scratch("a.h5.lock"), "mine", 4);
   assert_int_equal(
-      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
-                    &lock),
+      esc_lock_acquire(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .log = note},
+                       &lock),
       ESC_BAD_INPUT);
   assert_message_names("a.h5.lock", "rename", NULL);
   char *bytes = scratch_read(scratch("a.h5.lock"), &size);
@@ -261,8 +261,8 @@ static void a_link_is_no_lock(void **state) {
   scratch_write(scratch("victim"), "", 0);
   assert_int_equal(symlink("victim", scratch("a.h5.lock")), 0);
   assert_int_equal(
-      esc_lock_take(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .note = note},
-                    &lock),
+      esc_lock_acquire(&(esc_lock_request){.output = scratch("a.h5"), .inherited = -1, .log = note},
+                       &lock),
       ESC_BAD_INPUT);
   assert_int_equal(scratch_count(), 2);
 }

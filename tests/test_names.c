@@ -48,17 +48,17 @@ static void the_part_of_a_part_belongs_to_the_inner_one(void **state) {
 
 static void a_runs_own_files_are_known_by_their_ends(void **state) {
   (void)state;
-  assert_string_equal(esc_names_own_suffix("a.h5.checkpoint.previous"), ".checkpoint.previous");
-  assert_string_equal(esc_names_own_suffix("d/a.lock"), ".lock");
-  assert_null(esc_names_own_suffix("a.h5"));
-  assert_null(esc_names_own_suffix("a.journal/b.h5"));
-  assert_null(esc_names_own_suffix(".journal"));
+  assert_string_equal(esc_names_sidecar_suffix("a.h5.checkpoint.previous"), ".checkpoint.previous");
+  assert_string_equal(esc_names_sidecar_suffix("d/a.lock"), ".lock");
+  assert_null(esc_names_sidecar_suffix("a.h5"));
+  assert_null(esc_names_sidecar_suffix("a.journal/b.h5"));
+  assert_null(esc_names_sidecar_suffix(".journal"));
 }
 
 static void a_plain_file_of_ones_own_is_deleted(void **state) {
   (void)state;
   scratch_write(scratch("mine"), "x", 1);
-  assert_true(esc_io_remove_own(scratch("mine")));
+  assert_true(esc_io_remove_owned(scratch("mine")));
   assert_int_equal(scratch_count(), 0);
 }
 
@@ -66,7 +66,7 @@ static void a_link_is_not_deleted_and_neither_is_its_file(void **state) {
   (void)state;
   scratch_write(scratch("file"), "x", 1);
   assert_int_equal(symlink("file", scratch("link")), 0);
-  assert_false(esc_io_remove_own(scratch("link")));
+  assert_false(esc_io_remove_owned(scratch("link")));
   esc_io_remove(scratch("link"));
   assert_int_equal(scratch_count(), 2);
 }
@@ -75,8 +75,8 @@ static void a_directory_and_a_pipe_are_not_deleted(void **state) {
   (void)state;
   assert_int_equal(mkdir(scratch("directory"), 0700), 0);
   assert_int_equal(mkfifo(scratch("pipe"), 0600), 0);
-  assert_false(esc_io_remove_own(scratch("directory")));
-  assert_false(esc_io_remove_own(scratch("pipe")));
+  assert_false(esc_io_remove_owned(scratch("directory")));
+  assert_false(esc_io_remove_owned(scratch("pipe")));
   assert_int_equal(scratch_count(), 2);
 }
 
@@ -84,7 +84,7 @@ static void another_users_file_is_not_deleted(void **state) {
   (void)state;
   scratch_write(scratch("theirs"), "x", 1);
   if (chown(scratch("theirs"), 12345, 12345) != 0) skip(); /* takes root */
-  assert_false(esc_io_remove_own(scratch("theirs")));
+  assert_false(esc_io_remove_owned(scratch("theirs")));
   assert_int_equal(scratch_count(), 1);
 }
 

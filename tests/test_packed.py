@@ -135,7 +135,7 @@ class Packed(unittest.TestCase):
     def test_a_missing_scale_is_refused(self):
         data = table()
         data["scale"] = data.scale.where(data.seed != 3)
-        self.refused(data, "scale", "not a number")
+        self.refused(data, "scale", "is NaN")
 
     def test_axes_in_another_order_are_refused(self):
         data = table().isel(member=[0, 4, 8])

@@ -30,7 +30,7 @@ static void a_percentage_never_claims_more_than_is_known(void **state) {
       {27.96, "2796%"},
   };
   for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
-    assert_string_equal(esc_percent_of(row[i].share).text, row[i].text);
+    assert_string_equal(esc_percent_print(row[i].share).text, row[i].text);
 }
 
 /* The warning of 16 seeds at two and six scales, 128 members. */
@@ -59,7 +59,7 @@ static void a_warning_of_the_first_loss_says_so(void **state) {
       "0.15", "escape.smoothing=0.9",
       (const char *[]){"threshold 0.15: ", "smoothed loss", "(mean 0.197)", "within 400000 steps",
                        "probability 0.7% (0.7% at step 0", "less than 0.001% in later steps",
-                       "6e-28 a step", "about 0.9 of 128 members",
+                       "6e-28 per step", "about 0.9 of 128 members",
                        "; use a larger train.batch or a lower escape.thresholds", NULL});
 }
 
@@ -75,7 +75,7 @@ static void without_smoothing_every_step_is_alike(void **state) {
   check_warning("0.12", "escape.smoothing=none",
                 (const char *[]){"the loss of a network",
                                  "with probability more than 99.9% (2e-05 "
-                                 "a step)",
+                                 "per step)",
                                  "more escape.smoothing", NULL});
 }
 
@@ -84,7 +84,7 @@ static void without_smoothing_every_step_is_alike(void **state) {
 static esc_plan plan_of(const char *text, int64_t shard, int64_t shards, esc_spec **spec) {
   esc_plan plan;
   *spec = parse_good(text);
-  assert_true(esc_plan_members(*spec, shard, shards) >= 0);
+  assert_true(esc_plan_count_members(*spec, shard, shards) >= 0);
   esc_assert_ok(esc_plan_create(*spec, shard, shards, &plan));
   return plan;
 }
@@ -95,7 +95,7 @@ static void the_number_of_members_follows_from_the_specs_numbers(void **state) {
     for (int64_t shard = 0; shard < shards; shard++) {
       esc_spec *spec;
       esc_plan plan = plan_of(with_line(0, ""), shard, shards, &spec);
-      assert_int_equal(esc_plan_members(spec, shard, shards), plan.members);
+      assert_int_equal(esc_plan_count_members(spec, shard, shards), plan.members);
       esc_plan_free(&plan);
       esc_spec_free(spec);
     }

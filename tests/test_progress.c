@@ -58,7 +58,7 @@ static void no_line_is_wider_than_its_terminal(void **state) {
   esc_progress p = sample;
   p.members = p.running = 10000000;
   p.seconds = 9e5;
-  p.steps = (esc_workload_steps){.made = 123456789012, .expected = 9.99e17, .is_bound = true};
+  p.steps = (esc_workload_steps){.made = 123456789012, .expected = 9.99e17, .is_upper_bound = true};
   for (int columns = 1; columns < 300; columns++)
     assert_true(strlen(print(&p, columns)) <= (size_t)columns);
 }
@@ -66,7 +66,7 @@ static void no_line_is_wider_than_its_terminal(void **state) {
 static void a_bound_is_called_one(void **state) {
   (void)state;
   esc_progress p = sample;
-  p.steps.is_bound = true;
+  p.steps.is_upper_bound = true;
   assert_string_equal(print(&p, 80),
                       "26%  1.20M of at most 4.51M steps  1m23s  ETA <3m49s  120/192 members");
 }
@@ -102,28 +102,28 @@ static esc_workload_steps expect(const double *predicted, int finished, const in
 static void without_a_prediction_the_budget_is_the_bound(void **state) {
   (void)state;
   const esc_workload_steps e = expect(NULL, 0, NULL, 2, (const int64_t[]){10, 20});
-  assert_true(e.made == 30 && e.expected == 6000 && e.is_bound);
+  assert_true(e.made == 30 && e.expected == 6000 && e.is_upper_bound);
 }
 
 static void a_prediction_is_taken_up_to_the_budget(void **state) {
   (void)state;
   const double predicted[6] = {100, 100, 100, 100, 5000, 5000};
   const esc_workload_steps e = expect(predicted, 0, NULL, 0, NULL);
-  assert_true(e.made == 0 && e.expected == 4 * 100 + 2 * 1000 && !e.is_bound);
+  assert_true(e.made == 0 && e.expected == 4 * 100 + 2 * 1000 && !e.is_upper_bound);
 }
 
 static void a_prediction_of_nan_is_none(void **state) {
   (void)state;
   const double predicted[6] = {100, 100, 100, 100, 50, NAN};
   const esc_workload_steps e = expect(predicted, 0, NULL, 0, NULL);
-  assert_true(e.expected == 4 * 100 + 2 * 1000 && e.is_bound);
+  assert_true(e.expected == 4 * 100 + 2 * 1000 && e.is_upper_bound);
 }
 
 static void finished_members_speak_for_their_scale_and_the_longest_for_others(void **state) {
   (void)state;
   const esc_workload_steps e =
       expect(NULL, 2, (const int64_t[]){200, 300}, 1, (const int64_t[]){40});
-  assert_true(e.made == 540 && e.expected == 500 + 2 * 250 + 2 * 300 && !e.is_bound);
+  assert_true(e.made == 540 && e.expected == 500 + 2 * 250 + 2 * 300 && !e.is_upper_bound);
 }
 
 static void a_member_that_outlives_the_mean_is_given_a_quarter_more(void **state) {
@@ -136,7 +136,7 @@ static void a_member_that_outlives_the_mean_is_given_a_quarter_more(void **state
 static void at_the_end_what_is_expected_is_what_was_made(void **state) {
   (void)state;
   const esc_workload_steps e = expect(NULL, 6, (const int64_t[]){1, 2, 3, 4, 5, 1000}, 0, NULL);
-  assert_true(e.made == 1015 && e.expected == 1015 && !e.is_bound);
+  assert_true(e.made == 1015 && e.expected == 1015 && !e.is_upper_bound);
 }
 
 int main(void) {

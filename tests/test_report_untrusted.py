@@ -97,7 +97,7 @@ class Untrusted(unittest.TestCase):
             os.rename(path, path + ".kept")
             os.mkfifo(path)
             with self.subTest(name):
-                self.assertIn("not a plain file", self.report(code=2))
+                self.assertIn("not a regular file", self.report(code=2))
             os.rename(path + ".kept", path)
         self.make({"number": 1, "checks": [{}] * 5000})
         self.assertIn("5000 checks", self.report(code=2))

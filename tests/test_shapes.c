@@ -74,13 +74,13 @@ static esc_results *make_shard(int number, shape s) {
     r->bottleneck[i] = s.bottleneck;
   }
   snprintf(text, sizeof text, "%d/2", number);
-  esc_assert_ok(esc_results_set(r, "spec", spec_text));
-  esc_assert_ok(esc_results_set(r, "precision", "float32"));
-  esc_assert_ok(esc_results_set(r, "shard", text));
+  esc_assert_ok(esc_results_set_attribute(r, "spec", spec_text));
+  esc_assert_ok(esc_results_set_attribute(r, "precision", "float32"));
+  esc_assert_ok(esc_results_set_attribute(r, "shard", text));
   return r;
 }
 
-/* Joins a shard of the spec's shape and another, each sealed. */
+/* Joins a shard of the spec's shape and another, each with its checksum. */
 static esc_status merge(shape first, shape second) {
   const shape both[] = {first, second};
   char *argument[] = {"merge", "-o", NULL, "--force", NULL, NULL, NULL};
@@ -114,7 +114,7 @@ static void shards_of_another_shape_are_refused_before_a_row_is_copied(void **st
       {{2, 2, 2, 2, 2}, "has 2 thresholds and 2 layers, but its spec describes 2 and 3"},
       {{2, 2, 3, 2, 65}, "row 0 has 65 small layers of 3"},
       {{2, 2, 3, 0, 3}, "has none"},
-      {{3, 2, 3, 2, 3}, "holds 3 members of the shard's 2"},
+      {{3, 2, 3, 2, 3}, "holds 3 members; its shard has 2"},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     for (int swapped = 0; swapped < 2; swapped++) {

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "run/follower.h"
+#include "run/worker_process.h"
 
 static esc_stop stop;
 
@@ -72,7 +72,7 @@ static void follow_the_test(void) {
   char parent[24];
   snprintf(parent, sizeof parent, "%ld", (long)getppid());
   setenv(esc_signals_parent_variable, parent, 1);
-  esc_signals_follow_parent();
+  esc_signals_stop_with_parent();
   esc_signals_install(&stop);
 }
 
@@ -90,7 +90,7 @@ static int end_of_follower(void (*deed)(int ready), int level, int times) {
     _exit(7);
   }
   assert_int_equal(read(ready[0], &byte, 1), 1);
-  for (int i = 0; i < times; i++) esc_follower_tell(pid, level);
+  for (int i = 0; i < times; i++) esc_worker_process_stop(pid, level);
   assert_int_equal(waitpid(pid, &ended, 0), pid);
   close(ready[1]);
   told = read(ready[0], &byte, 1) == 1;

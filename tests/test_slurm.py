@@ -163,7 +163,7 @@ class Array(unittest.TestCase):
         for task in (0, 1):
             self.assertTrue(os.path.exists(self.path(f"array.{task}.h5")),
                             self.read(f"task.{task}.out"))
-        self.assertIn("in flight are safe", self.read("task.0.out"))
+        self.assertIn("networks in flight are saved", self.read("task.0.out"))
         self.assertFalse(os.path.exists(self.path("array.2.h5")))
         again = self.ask("sbatch", "--parsable", "--array=0-2", "-o", "again.%a.out", SCRIPT,
                          "array.yaml", "array.%a.h5").strip()

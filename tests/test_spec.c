@@ -26,7 +26,7 @@ static void the_contracts_example_is_read(void **state) {
   assert_true(p->thresholds == 3 && p->threshold[0] == 0.05 && p->threshold[2] == 0.15);
   assert_true(s->groups == 2 && s->group[0].scales == 3 && s->group[0].scale[2] == 0.025);
   assert_true(s->group[1].scales == 6 && s->group[1].small_layers == 0xf);
-  assert_int_equal(esc_spec_members(s), 9 * 16);
+  assert_int_equal(esc_spec_count_members(s), 9 * 16);
   esc_spec_free(s);
 }
 
@@ -170,7 +170,7 @@ static void snapshots_come_at_even_or_at_log_spaced_steps(void **state) {
   refuse_text(with_line(32, "  every: 100\n  per_decade: 5"), "spec.yaml:33: record.per_decade",
               "allowed: one of them");
   refuse_text(with_line(32, "  every: 100\n  samples: 63"), "spec.yaml:33: record.samples",
-              "an even number from 2 network.inputs on");
+              "an even number of at least 2 network.inputs");
 }
 
 static void words_are_those_of_the_list(void **state) {
@@ -248,7 +248,7 @@ static void lists_have_so_many_elements_and_no_twins(void **state) {
   refuse_text(with_line(21, "  thresholds: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]"),
               "spec.yaml:21: escape.thresholds: a list of 17 is too long", "1..16");
   refuse_text(with_line(21, "  thresholds: [0.1, 0.2, 1e-1]"),
-              "spec.yaml:21: escape.thresholds: '1e-1' is there twice", "distinct");
+              "spec.yaml:21: escape.thresholds: '1e-1' appears twice", "distinct");
   refuse_text(with_line(21, "  thresholds: [-0.1]"), "spec.yaml:21: escape.thresholds[0]: ", "> 0");
   refuse_text("network: 3\n", "spec.yaml:1: network: '3' is not a mapping", "keys layers, width");
 }

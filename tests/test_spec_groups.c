@@ -39,7 +39,7 @@ static void small_layers_are_the_first_unless_named(void **state) {
   refuse_text(with_line(30, "    - {bottleneck: 2, layers: [1], scales: [1]}"),
               "spec.yaml:30: sweep.groups[1].layers: names 1 layers", "2");
   refuse_text(with_line(30, "    - {bottleneck: 2, layers: [1, 1], scales: [1]}"),
-              "spec.yaml:30: sweep.groups[1].layers: '1' is there twice", "");
+              "spec.yaml:30: sweep.groups[1].layers: '1' appears twice", "");
   refuse_text(with_line(30, "    - {bottleneck: 2, layers: [1, 5], scales: [1]}"),
               "spec.yaml:30: sweep.groups[1].layers[1]: '5'", "1..4");
   refuse_text(with_line(30, "    - {bottleneck: 2, layers: [0, 1], scales: [1]}"),
@@ -86,7 +86,7 @@ static void the_number_of_networks_is_capped(void **state) {
               "spec.yaml:25: sweep.seeds: 12500001 seeds x 8 scales = 100000008 networks",
               "at most 100000000");
   esc_spec *s = parse_good(with_line(25, "  seeds: 12500000"));
-  assert_int_equal(esc_spec_members(s), ESC_MEMBERS_MAX);
+  assert_int_equal(esc_spec_count_members(s), ESC_MEMBERS_MAX);
   esc_spec_free(s);
 }
 

@@ -149,7 +149,7 @@ static void an_index_out_of_range_is_refused_with_the_range(void **state) {
                   "argument 1: 'teacher.amplitudes[999999]': teacher.amplitudes has 1 element in",
                   "0 to 0");
   refuse_override("teacher.amplitudes[9999999]=1",
-                  "argument 1: 'teacher.amplitudes[9999999]' is no key",
+                  "argument 1: 'teacher.amplitudes[9999999]' is not a key",
                   "sweep.groups[0].scales[1]");
 }
 
@@ -158,7 +158,7 @@ static void an_element_is_checked_as_in_the_file(void **state) {
   refuse_override("sweep.groups[0].scales[1]=0", "argument 1: sweep.groups[0].scales[1]: '0'",
                   ">= 1e-30");
   refuse_override("escape.thresholds[0]=0.1",
-                  "spec.yaml:21: escape.thresholds: '0.1' is there twice", "");
+                  "spec.yaml:21: escape.thresholds: '0.1' appears twice", "");
   refuse_override("sweep.groups[0]=3", "argument 1: sweep.groups[0]: '3' is not a mapping", "");
 }
 
@@ -168,7 +168,8 @@ static void a_path_that_leads_nowhere_is_refused(void **state) {
                   "argument 1: 'sweep.groups.0.scales' is inside the list sweep.groups",
                   "sweep.groups[0]");
   refuse_override("sweep.groups[].bottleneck=1",
-                  "argument 1: 'sweep.groups[].bottleneck' is no key", "sweep.groups[0].scales[1]");
+                  "argument 1: 'sweep.groups[].bottleneck' is not a key",
+                  "sweep.groups[0].scales[1]");
   refuse_override("sweep.groups[0].scalse=[1]",
                   "argument 1: 'sweep.groups[0].scalse' is an unknown key",
                   "sweep.groups[].scales");

@@ -17,11 +17,11 @@ static void anchors_aliases_and_tags_are_refused(void **state) {
 
 static void a_duplicate_key_is_refused_with_its_line(void **state) {
   (void)state;
-  refuse_text(with_line(17, "  batch: 65"), "spec.yaml:17: key 'batch' is there twice",
+  refuse_text(with_line(17, "  batch: 65"), "spec.yaml:17: key 'batch' appears twice",
               "first in line 16");
-  refuse_text(with_line(31, "train:"), "spec.yaml:31: key 'train' is there twice", "line 13");
+  refuse_text(with_line(31, "train:"), "spec.yaml:31: key 'train' appears twice", "line 13");
   refuse_text(with_line(30, "    - {bottleneck: 4, scales: {from: 1, to: 1, from: 1}}"),
-              "spec.yaml:30: key 'from' is there twice", "");
+              "spec.yaml:30: key 'from' appears twice", "");
 }
 
 static void a_key_must_be_plain_text(void **state) {

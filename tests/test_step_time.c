@@ -75,7 +75,7 @@ static double time_of(esc_problem p) {
   char text[16];
   double seconds = NAN;
   const esc_step_timing what = {&ops, &p, &setup, member, order, now};
-  esc_assert_ok(esc_step_time(&what, &seconds, text, sizeof text));
+  esc_assert_ok(esc_step_time_measure(&what, &seconds, text, sizeof text));
   assert_string_equal(text, "made up");
   return seconds;
 }

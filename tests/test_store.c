@@ -35,13 +35,14 @@ static void set_attributes(esc_results *r) {
   assert_non_null(text);
   for (int i = 0; i < LONG_TEXT; i++) text[i] = (char)(i % 64 == 63 ? '\n' : 'a' + i % 26);
   text[LONG_TEXT] = '\0';
-  esc_assert_ok(esc_results_set(r, "spec", text));
-  esc_assert_ok(esc_results_set(r, "command_line", "escapement run \"größe ε.yaml\" -o out.h5"));
-  esc_assert_ok(esc_results_set(r, "commit", ""));
+  esc_assert_ok(esc_results_set_attribute(r, "spec", text));
+  esc_assert_ok(
+      esc_results_set_attribute(r, "command_line", "escapement run \"größe ε.yaml\" -o out.h5"));
+  esc_assert_ok(esc_results_set_attribute(r, "commit", ""));
   for (int i = 0; i < 20; i++) {
     char name[40];
     snprintf(name, sizeof name, "note_%d", 20 - i);
-    esc_assert_ok(esc_results_set(r, name, name + 3));
+    esc_assert_ok(esc_results_set_attribute(r, name, name + 3));
   }
   free(text);
 }
@@ -159,14 +160,14 @@ static void a_file_cut_anywhere_is_refused(void **state) {
   struct stat info;
   make_file(SMALL);
   assert_int_equal(stat(file(), &info), 0);
-  /* Without the seal alone it is whole HDF5, so it may be anybody's. */
-  assert_int_equal(truncate(file(), info.st_size - ESC_SEAL_BYTES), 0);
-  assert_refused("no seal");
+  /* Without the file checksum alone it is whole HDF5, so it may be anybody's. */
+  assert_int_equal(truncate(file(), info.st_size - ESC_FILE_CHECKSUM_BYTES), 0);
+  assert_refused("no checksum");
   make_file(SMALL);
   for (off_t cut = info.st_size - 1; cut > 0;
        cut -= cut > 2000 && cut < info.st_size - 100 ? 997 : 1) {
     assert_int_equal(truncate(file(), cut), 0);
-    if (cut != info.st_size - ESC_SEAL_BYTES) assert_refused("cut short");
+    if (cut != info.st_size - ESC_FILE_CHECKSUM_BYTES) assert_refused("truncated");
   }
   assert_int_equal(truncate(file(), 0), 0);
   assert_refused("empty");
@@ -231,23 +232,23 @@ static void a_file_that_another_program_changed_is_refused(void **state) {
   const hid_t image = open_to_change();
   assert_true(H5Gclose(H5Gcreate2(image, "mine", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) >= 0);
   assert_true(H5Fclose(image) >= 0);
-  assert_refused("another program has changed it");
+  assert_refused("it was changed by another program");
 }
 
-/* Puts a right seal behind whatever HDF5 the file holds. */
-static void seal_again(void) {
+/* Puts a right file checksum after whatever HDF5 the file holds. */
+static void write_checksum_again(void) {
   size_t size;
   char *bytes = scratch_read(file(), &size);
-  const bool sealed = !memcmp(bytes + size - ESC_SEAL_BYTES, "ESCSEAL1", 8);
-  const size_t image = sealed ? size - ESC_SEAL_BYTES : size;
-  char *room = realloc(bytes, image + ESC_SEAL_BYTES);
+  const bool has_checksum = !memcmp(bytes + size - ESC_FILE_CHECKSUM_BYTES, "ESCSEAL1", 8);
+  const size_t image = has_checksum ? size - ESC_FILE_CHECKSUM_BYTES : size;
+  char *room = realloc(bytes, image + ESC_FILE_CHECKSUM_BYTES);
   assert_non_null(room);
-  esc_seal_write(room, image);
-  scratch_write(file(), room, image + ESC_SEAL_BYTES);
+  esc_file_checksum_write(room, image);
+  scratch_write(file(), room, image + ESC_FILE_CHECKSUM_BYTES);
   free(room);
 }
 
-static void changed_numbers_under_a_right_seal_are_refused_by_the_digest(void **state) {
+static void changed_numbers_under_a_right_file_checksum_are_refused_by_the_digest(void **state) {
   (void)state;
   const int64_t forged[SMALL] = {5, 5, 5, 5, 5, 5, 5};
   make_file(SMALL);
@@ -255,7 +256,7 @@ static void changed_numbers_under_a_right_seal_are_refused_by_the_digest(void **
   assert_true(H5Dwrite(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, forged) >= 0);
   H5Dclose(dataset);
   H5Fclose(image);
-  seal_again();
+  write_checksum_again();
   assert_refused("digest");
 }
 
@@ -265,7 +266,7 @@ static void a_missing_variable_is_named(void **state) {
   const hid_t image = open_to_change();
   assert_true(H5Ldelete(image, "ledger_sum", H5P_DEFAULT) >= 0);
   H5Fclose(image);
-  seal_again();
+  write_checksum_again();
   assert_refused("ledger_sum");
 }
 
@@ -282,16 +283,16 @@ static void replace_variable(const char *name, hid_t type, int rank, hsize_t row
   H5Sclose(space);
   H5Pclose(layout);
   H5Fclose(image);
-  seal_again();
+  write_checksum_again();
 }
 
 static void sizes_that_a_file_cannot_hold_are_refused_before_memory_is_asked_for(void **state) {
   (void)state;
   make_file(SMALL);
   replace_variable("member", H5T_STD_I64LE, 1, (hsize_t)1 << 40);
-  assert_refused("claims 1099511627776 members");
+  assert_refused("declares 1099511627776 members");
   replace_variable("member", H5T_STD_I64LE, 1, (hsize_t)1 << 62);
-  assert_refused("claims");
+  assert_refused("declares");
   make_file(SMALL);
   replace_variable("layer", H5T_STD_I32LE, 1, 65);
   assert_refused("65 layers");
@@ -333,7 +334,7 @@ static void a_place_that_cannot_be_written_is_refused_and_nothing_is_left(void *
 /* Fails when the image is half made. */
 static void fail_to_write(void) {
   esc_results *r = make_results(SMALL, 3, 6);
-  esc_assert_ok(esc_results_set(r, "digest", "mine"));
+  esc_assert_ok(esc_results_set_attribute(r, "digest", "mine"));
   assert_int_equal(esc_store_write(file(), r), ESC_LIBRARY_FAILED);
   esc_results_free(r);
 }
@@ -391,7 +392,7 @@ int main(int argc, char **argv) {
       CASE(a_tail_of_zeros_is_refused),
       CASE(what_is_not_ours_is_refused),
       CASE(a_file_that_another_program_changed_is_refused),
-      CASE(changed_numbers_under_a_right_seal_are_refused_by_the_digest),
+      CASE(changed_numbers_under_a_right_file_checksum_are_refused_by_the_digest),
       CASE(a_missing_variable_is_named),
       CASE(sizes_that_a_file_cannot_hold_are_refused_before_memory_is_asked_for),
       CASE(a_variable_of_the_wrong_type_or_shape_is_named),

@@ -23,11 +23,11 @@ PATH = [
     (1, "esc_plan_create", "host/run/plan.c", "spec → members, longest first"),
     (1, "esc_run_lock", "host/run/files.c", "OUT.h5.lock"),
     (1, "esc_run_open_files", "host/run/files.c", "restores journal and checkpoint"),
-    (0, "esc_train", "host/run/scheduler.c", "until no member is left:"),
+    (0, "esc_schedule_train", "host/run/scheduler.c", "until no member is left:"),
     (1, "advance", "include/escapement/internal/engine.h", "all slots: a block of steps"),
     (1, "esc_journal_append", "host/store/journal.c", "ended members → OUT.h5.journal"),
-    (1, "esc_recorder_take", "host/run/recorder.c", "snapshots → OUT.h5.snapshots"),
-    (1, "esc_checkpoint_commit", "host/store/checkpoint.c", "networks → OUT.h5.checkpoint"),
+    (1, "esc_recorder_record", "host/run/recorder.c", "snapshots → OUT.h5.snapshots"),
+    (1, "esc_checkpoint_write_commit", "host/store/checkpoint.c", "networks → OUT.h5.checkpoint"),
     (0, "esc_run_publish", "host/run/publish.c", "results → OUT.h5, whole"),
 ]
 ROW, INDENT, WIDTH = 34, 34, 760

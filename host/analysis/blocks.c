@@ -44,7 +44,7 @@ done:
 /* OpenMP aborts the process where it cannot start a thread, so the threads are tried first. */
 static esc_status check_threads(void) {
   int threads = omp_get_max_threads();
-  return esc_threads_settle(false, &threads);
+  return esc_threads_limit(false, &threads);
 }
 
 static esc_status compute_times(const esc_block_problem *p, esc_block_times *out) {

@@ -17,7 +17,7 @@ static esc_status fail_difference(const esc_spec_difference *d, const char *one,
                   "%s and %s are different experiments: %s is %s in the first and %s in the "
                   "second; only name, sweep, record, train.steps, escape.thresholds and "
                   "escape.false_escapes may differ",
-                  one, other, d->key.text, d->one.text, d->other.text);
+                  one, other, d->key.text, d->first.text, d->second.text);
 }
 
 esc_status esc_results_check_experiment(int count, const esc_results *const *results,
@@ -26,7 +26,7 @@ esc_status esc_results_check_experiment(int count, const esc_results *const *res
   int named = 0;
   esc_spec_difference difference;
   for (int i = 0; i < count; i++) {
-    const char *spec = esc_results_get(results[i], "spec");
+    const char *spec = esc_results_attribute_text(results[i], "spec");
     if (!spec) continue;
     if (first && esc_spec_differ(first, spec, extent_keys, &difference))
       return fail_difference(&difference, name[named], name[i]);

@@ -11,7 +11,7 @@ static esc_status measure(const esc_results *results, const char *name, double w
                           esc_plateau_table *out) {
   esc_status status = ESC_OK;
   esc_spec *spec = NULL;
-  const char *text = esc_results_get(results, "spec");
+  const char *text = esc_results_attribute_text(results, "spec");
   *out = (esc_plateau_table){0};
   if (!(window > 0) || !isfinite(window))
     return ESC_FAIL(ESC_BAD_INPUT, "window: is %g; allowed: a number above 0", window);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Variables of the environment that the library and the program read: the one table of them, for
- * man pages and completions. tests/guide compares it with the sources. */
+/* Table of the environment variables that the library and the program read, for man pages and
+ * completions. tests/guide compares it with the sources. */
 #ifndef ESC_ENVIRONMENT_H
 #define ESC_ENVIRONMENT_H
 

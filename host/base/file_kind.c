@@ -7,13 +7,13 @@
 
 #include "base/io.h"
 
-enum { ENOUGH = 4096 };
+enum { PROBE_BYTES = 4096 };
 
-static bool begins(const char *bytes, size_t size, const char *magic, size_t length) {
+static bool has_magic(const char *bytes, size_t size, const char *magic, size_t length) {
   return size >= length && !memcmp(bytes, magic, length);
 }
 
-const char *esc_file_format(const char *bytes, size_t size) {
+const char *esc_file_format_name(const char *bytes, size_t size) {
   static const struct {
     const char *magic;
     size_t length;
@@ -22,7 +22,7 @@ const char *esc_file_format(const char *bytes, size_t size) {
       {"\x89PNG", 4, "a figure (PNG)"},
       {"%PDF", 4, "a figure (PDF)"},
       {"<svg", 4, "a figure (SVG)"},
-      {"<?xml", 5, "an XML file, a figure (SVG) perhaps"},
+      {"<?xml", 5, "an XML file, perhaps an SVG figure"},
       {"CDF\x01", 4, "a netCDF-3 file"},
       {"CDF\x02", 4, "a netCDF-3 file"},
       {"CDF\x05", 4, "a netCDF-3 file"},
@@ -33,7 +33,7 @@ const char *esc_file_format(const char *bytes, size_t size) {
        4, "a program"},
   };
   for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
-    if (begins(bytes, size, formats[i].magic, formats[i].length)) return formats[i].name;
+    if (has_magic(bytes, size, formats[i].magic, formats[i].length)) return formats[i].name;
   return NULL;
 }
 
@@ -49,7 +49,7 @@ static bool has_section(const char *bytes, size_t size) {
   for (size_t at = 0; at < size; at++) {
     if (at > 0 && bytes[at - 1] != '\n') continue;
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
-      if (begins(bytes + at, size - at, sections[i], strlen(sections[i]))) return true;
+      if (has_magic(bytes + at, size - at, sections[i], strlen(sections[i]))) return true;
   }
   return false;
 }
@@ -57,21 +57,21 @@ static bool has_section(const char *bytes, size_t size) {
 esc_file_kind esc_file_kind_of(const char *bytes, size_t size) {
   static const char hdf5[] = "\x89HDF\r\n\x1a\n";
   if (size == 0) return ESC_FILE_EMPTY;
-  if (begins(bytes, size, hdf5, size < 8 ? size : 8)) return ESC_FILE_HDF5;
-  if (begins(bytes, size, ESC_JOURNAL_MAGIC, sizeof ESC_JOURNAL_MAGIC)) return ESC_FILE_JOURNAL;
-  if (begins(bytes, size, ESC_CHECKPOINT_MAGIC, sizeof ESC_CHECKPOINT_MAGIC))
+  if (has_magic(bytes, size, hdf5, size < 8 ? size : 8)) return ESC_FILE_HDF5;
+  if (has_magic(bytes, size, ESC_JOURNAL_MAGIC, sizeof ESC_JOURNAL_MAGIC)) return ESC_FILE_JOURNAL;
+  if (has_magic(bytes, size, ESC_CHECKPOINT_MAGIC, sizeof ESC_CHECKPOINT_MAGIC))
     return ESC_FILE_CHECKPOINT;
-  const size_t seen = size < ENOUGH ? size : ENOUGH;
-  if (!is_text(bytes, seen) || esc_file_format(bytes, size)) return ESC_FILE_OTHER;
+  const size_t seen = size < PROBE_BYTES ? size : PROBE_BYTES;
+  if (!is_text(bytes, seen) || esc_file_format_name(bytes, size)) return ESC_FILE_OTHER;
   return has_section(bytes, seen) ? ESC_FILE_SPEC : ESC_FILE_TEXT;
 }
 
 esc_file_kind esc_file_kind_at(const char *path) {
-  char bytes[ENOUGH];
+  char bytes[PROBE_BYTES];
   size_t size = 0;
   int fd = -1;
   esc_file_kind kind = ESC_FILE_OTHER;
-  struct stat info; /* a pipe is not to be opened twice */
+  struct stat info; /* a pipe must not be opened twice */
   if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) return kind;
   if (esc_io_open(path, &fd, &size) == ESC_OK) {
     if (size > sizeof bytes) size = sizeof bytes;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kind of a file by its first bytes: for the message to a user who gave a reader a file of
- * another kind. */
+/* Kind of a file by its first bytes, for messages about files of the wrong kind. */
 #ifndef ESC_FILE_KIND_H
 #define ESC_FILE_KIND_H
 
@@ -21,13 +20,13 @@ typedef enum esc_file_kind {
   ESC_FILE_OTHER,
 } esc_file_kind;
 
-/* `bytes`: the file's first ones, `size` of them; a few hundred do. */
+/* `bytes`: the first `size` bytes of the file; a few hundred are enough. */
 esc_file_kind esc_file_kind_of(const char *bytes, size_t size);
 
 /* The same of the file at `path`; one that cannot be read is ESC_FILE_OTHER. */
 esc_file_kind esc_file_kind_at(const char *path);
 
-/* Name of a format that is none of the program's own; NULL if it is not known. */
-const char *esc_file_format(const char *bytes, size_t size);
+/* Name of a known format of other programs; NULL if unknown. */
+const char *esc_file_format_name(const char *bytes, size_t size);
 
 #endif

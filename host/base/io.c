@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole files in and out of the file system.
+/* Reading and atomic writing of files.
  *
  * Publishing writes a temporary file beside the target, syncs it, renames it
  * over the target and syncs the directory, so that every crash leaves the old
- * file, the new one or none. A symbolic link is followed by hand: the file that
- * it names is replaced, the link stays. */
+ * file, the new one or none. Symbolic links are resolved first: the target is replaced, the link is
+ * kept. */
 #include "base/io.h"
 
 #include <dirent.h>
@@ -24,15 +24,20 @@
 
 #include "base/names.h"
 
-enum { LINKS_MAX = 40, TEMPORARIES_MAX = 1000, NAME_KEPT = 200, READ_START = 1 << 16 };
+enum {
+  SYMLINKS_MAX = 40,
+  TEMPORARY_TRIES_MAX = 1000,
+  TEMPORARY_NAME_BYTES = 200,
+  READ_BYTES_FIRST = 1 << 16
+};
 
-/* Where a file really lies: an absolute directory without links, and a name in it. */
-typedef struct place {
+/* Resolved location of a file: an absolute directory without links, and a name in it. */
+typedef struct location {
   char directory[PATH_MAX];
   char name[NAME_MAX + 1];
-} place;
+} location;
 
-esc_status esc_io_status(int error) {
+esc_status esc_io_status_of_errno(int error) {
   switch (error) {
     case ENOENT:
     case ENOTDIR:
@@ -64,22 +69,22 @@ static bool split(const char *path, char directory[PATH_MAX], char name[NAME_MAX
   return true;
 }
 
-/* Names there stand for open files or devices, whatever they link to. */
-static bool holds_devices(const char *directory) {
+/* Names in these directories are devices or open files, whatever they link to. */
+static bool is_device_directory(const char *directory) {
   return !strcmp(directory, "/dev") || !strcmp(directory, "/proc") ||
          !strncmp(directory, "/proc/", 6);
 }
 
-/* Finds the place of `current`, itself perhaps a link; `path` is for messages. */
-static esc_status locate(const char *path, const char *current, place *at) {
+/* Finds the location of `current`, which may be a link; `path` is for messages. */
+static esc_status locate(const char *path, const char *current, location *at) {
   char directory[PATH_MAX];
   if (!split(current, directory, at->name))
     return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
   if (!realpath(directory, at->directory))
-    return ESC_FAIL(esc_io_status(errno), "%s: cannot write there: directory %s: %s", path,
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot write: directory %s: %s", path,
                     directory, strerror(errno));
-  if (holds_devices(at->directory))
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: not a file but a device; name a file", path);
+  if (is_device_directory(at->directory))
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: is a device, not a file; give the name of a file", path);
   return ESC_OK;
 }
 
@@ -88,18 +93,18 @@ static bool join(char out[PATH_MAX], const char *directory, const char *name) {
   return snprintf(out, PATH_MAX, "%s%s%s", directory, slash, name) < PATH_MAX;
 }
 
-/* Follows links from `path` to the place of the file to be written. */
-static esc_status resolve(const char *path, place *at) {
+/* Follows links from `path` to the location of the file to be written. */
+static esc_status resolve(const char *path, location *at) {
   char current[PATH_MAX], link[PATH_MAX], full[PATH_MAX];
   if (strlen(path) >= PATH_MAX)
     return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
   strcpy(current, path);
-  for (int i = 0; i < LINKS_MAX; i++) {
+  for (int i = 0; i < SYMLINKS_MAX; i++) {
     const esc_status status = locate(path, current, at);
     if (status != ESC_OK) return status;
     if (!join(full, at->directory, at->name)) break;
     const ssize_t length = readlink(full, link, sizeof link - 1);
-    if (length < 0) return ESC_OK; /* not a link, or nothing there yet */
+    if (length < 0) return ESC_OK; /* not a link, or not existing yet */
     link[length] = '\0';
     if (link[0] == '/')
       strcpy(current, link);
@@ -109,39 +114,41 @@ static esc_status resolve(const char *path, place *at) {
   return ESC_FAIL(ESC_BAD_INPUT, "%s: too many symbolic links, or a name that is too long", path);
 }
 
-/* Resolves `path`, and refuses what is not a plain file or the name of one. */
-static esc_status find_target(const char *path, place *at, char full[PATH_MAX]) {
+/* Resolves `path`; refuses anything but a regular file or a free name. */
+static esc_status find_target(const char *path, location *at, char full[PATH_MAX]) {
   struct stat info;
   if (!*path) return ESC_FAIL(ESC_BAD_INPUT, "the name of the file to write is empty");
   const esc_status status = resolve(path, at);
   if (status != ESC_OK) return status;
-  if (!*at->name) return ESC_FAIL(ESC_BAD_INPUT, "%s: names a directory; name a file", path);
+  if (!*at->name)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: is the name of a directory; give the name of a file", path);
   if (!join(full, at->directory, at->name))
     return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
   if (stat(full, &info) == 0) {
     if (S_ISDIR(info.st_mode))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: is a directory; name a file", path);
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: is a directory; give the name of a file", path);
     if (!S_ISREG(info.st_mode))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file; name another", path);
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: is not a regular file; give another name", path);
   } else if (errno != ENOENT) {
-    return ESC_FAIL(esc_io_status(errno), "%s: cannot write there: %s", path, strerror(errno));
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot write: %s", path, strerror(errno));
   }
   return ESC_OK;
 }
 
-/* ".NAME.PID-RANDOM.tmp"; NAME is cut so that the whole fits. Nobody can guess the name. */
-static bool temporary_name(const place *at, char full[PATH_MAX]) {
+/* ".NAME.PID-RANDOM.tmp"; NAME is truncated to fit. The random number makes the name unpredictable.
+ */
+static bool temporary_name(const location *at, char full[PATH_MAX]) {
   char name[NAME_MAX + 1];
   uint64_t random;
   if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) random = (uint64_t)clock();
-  snprintf(name, sizeof name, ".%.*s.%ld-%016llx.tmp", (int)NAME_KEPT, at->name, (long)getpid(),
-           (unsigned long long)random);
+  snprintf(name, sizeof name, ".%.*s.%ld-%016llx.tmp", (int)TEMPORARY_NAME_BYTES, at->name,
+           (long)getpid(), (unsigned long long)random);
   return join(full, at->directory, name);
 }
 
-/* Locks a file; on a file system without locks it stays unlocked. False where another holds the
- * lock or has removed the file before it was ours. */
-static bool lock_new(int fd) {
+/* Locks a file; on a file system without locks it stays unlocked. False if another process holds
+ * the lock or has removed the file. */
+static bool lock_new_file(int fd) {
   struct stat info;
   int result;
   do {
@@ -151,22 +158,23 @@ static bool lock_new(int fd) {
   return fstat(fd, &info) != 0 || info.st_nlink > 0;
 }
 
-/* Opens a new file beside the target, locked as long as it is open, which tells others that its
- * writer lives; umask applies. */
-static esc_status open_temporary(const char *path, const place *at, char full[PATH_MAX], int *fd) {
-  for (int i = 0; i < TEMPORARIES_MAX; i++) {
+/* Opens a new file beside the target, locked while open, as a sign that its writer is alive; umask
+ * applies. */
+static esc_status open_temporary(const char *path, const location *at, char full[PATH_MAX],
+                                 int *fd) {
+  for (int i = 0; i < TEMPORARY_TRIES_MAX; i++) {
     if (!temporary_name(at, full))
       return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
     *fd = open(full, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (*fd >= 0 && lock_new(*fd)) return ESC_OK;
+    if (*fd >= 0 && lock_new_file(*fd)) return ESC_OK;
     if (*fd >= 0)
       close(*fd);
     else if (errno != EEXIST && errno != EINTR)
       break;
   }
   *fd = -1;
-  return ESC_FAIL(esc_io_status(errno), "%s: cannot write into %s: %s", path, at->directory,
-                  strerror(errno));
+  return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot write into %s: %s", path,
+                  at->directory, strerror(errno));
 }
 
 esc_status esc_io_write_all(int fd, const char *path, const void *bytes, size_t size) {
@@ -189,13 +197,14 @@ esc_status esc_io_write_all(int fd, const char *path, const void *bytes, size_t 
 
 static esc_status sync_directory(const char *path, const char *directory) {
   const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0 && errno == EACCES) return ESC_OK; /* may be written but not read: no way to sync */
+  if (fd < 0 && errno == EACCES) return ESC_OK; /* writable but not readable: cannot be synced */
   if (fd < 0)
-    return ESC_FAIL(esc_io_status(errno), "%s: cannot open directory %s: %s", path, directory,
-                    strerror(errno));
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot open directory %s: %s", path,
+                    directory, strerror(errno));
   const int error = fsync(fd) == 0 ? 0 : errno;
   close(fd);
-  if (error == 0 || error == EINVAL) return ESC_OK; /* some file systems cannot, and need not */
+  if (error == 0 || error == EINVAL)
+    return ESC_OK; /* not supported, and not needed, on some file systems */
   return ESC_FAIL(ESC_IO_FAILED, "%s: syncing directory %s failed: %s", path, directory,
                   strerror(error));
 }
@@ -207,9 +216,8 @@ esc_status esc_io_sync_directory(const char *path) {
   return sync_directory(path, directory);
 }
 
-/* Whether no process of this machine has that number, or only one that has ended and whose parent
- * has not asked for it yet, which in a container can be for ever. */
-static bool is_gone(long pid) {
+/* Whether the process has ended, or is a zombie, which in a container can remain forever. */
+static bool has_exited(long pid) {
   char path[48], text[256] = "";
   if (kill((pid_t)pid, 0) != 0) return errno == ESRCH;
   snprintf(path, sizeof path, "/proc/%ld/stat", pid);
@@ -217,31 +225,31 @@ static bool is_gone(long pid) {
   if (!file) return false;
   text[fread(text, 1, sizeof text - 1, file)] = '\0';
   fclose(file);
-  const char *state = strrchr(text, ')'); /* a process may be named anything */
+  const char *state = strrchr(text, ')'); /* the process name is arbitrary */
   return state && (!strncmp(state, ") Z", 3) || !strncmp(state, ") X", 3));
 }
 
-/* Whether `name` is a temporary of the target whose process is gone, as far as this machine
+/* Whether `name` is a temporary file of the target whose process has ended, as far as this machine
  * knows. */
-static bool is_left_over(const place *at, const char *name) {
+static bool is_stale_temporary(const location *at, const char *name) {
   char prefix[NAME_MAX + 1];
   long pid;
   unsigned long long random;
   int end = 0;
-  const int length = snprintf(prefix, sizeof prefix, ".%.*s.", (int)NAME_KEPT, at->name);
+  const int length = snprintf(prefix, sizeof prefix, ".%.*s.", (int)TEMPORARY_NAME_BYTES, at->name);
   if (strncmp(name, prefix, (size_t)length) != 0) return false;
   if (sscanf(name + length, "%ld-%16llx.tmp%n", &pid, &random, &end) != 2) return false;
   if (end == 0 || name[length + end] != '\0' || pid <= 0 || pid > INT_MAX) return false;
-  return is_gone(pid);
+  return has_exited(pid);
 }
 
-/* ---- whose a file is ---- */
+/* ---- ownership ---- */
 
-/* Whether this process counts files of `owner` beside `path` as its own: they are its user's; or
- * new files get that owner there (on some file systems the one that the mount names); or it is
- * root, and the folder is the owner's, who could have put anything there anyway. */
-static bool is_owner_there(const char *path, uid_t owner) {
-  place at;
+/* Whether files of `owner` beside `path` count as this process's own: `owner` is its user; or new
+ * files get that owner there (set by some mounts); or the process is root and the directory belongs
+ * to `owner`, who controls its contents anyway. */
+static bool is_owner_in_directory(const char *path, uid_t owner) {
+  location at;
   struct stat info = {.st_uid = owner + 1};
   char full[PATH_MAX];
   int fd;
@@ -255,7 +263,7 @@ static bool is_owner_there(const char *path, uid_t owner) {
   return same;
 }
 
-int esc_io_above_standard(int fd) {
+int esc_io_move_above_stderr(int fd) {
   if (fd < 0 || fd > STDERR_FILENO) return fd;
   const int above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   const int error = errno;
@@ -264,22 +272,22 @@ int esc_io_above_standard(int fd) {
   return above;
 }
 
-bool esc_io_is_own(const char *path, const struct stat *info) {
-  return S_ISREG(info->st_mode) && is_owner_there(path, info->st_uid);
+bool esc_io_is_owned(const char *path, const struct stat *info) {
+  return S_ISREG(info->st_mode) && is_owner_in_directory(path, info->st_uid);
 }
 
-bool esc_io_remove_own(const char *path) {
+bool esc_io_remove_owned(const char *path) {
   struct stat info;
-  return lstat(path, &info) == 0 && esc_io_is_own(path, &info) && unlink(path) == 0;
+  return lstat(path, &info) == 0 && esc_io_is_owned(path, &info) && unlink(path) == 0;
 }
 
-/* A user's file that root goes on with. */
-static bool is_of_user(const char *path, struct stat *info) {
-  return lstat(path, info) == 0 && info->st_uid != 0 && esc_io_is_own(path, info);
+/* A user's file that root continues. */
+static bool is_users_file(const char *path, struct stat *info) {
+  return lstat(path, info) == 0 && info->st_uid != 0 && esc_io_is_owned(path, info);
 }
 
-/* Whether nothing of somebody's can be in the open file, not even by a hard link. */
-static bool is_new(int fd) {
+/* Whether the open file is empty and has no other hard link. */
+static bool is_new_and_empty(int fd) {
   struct stat info;
   return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0 && info.st_nlink == 1;
 }
@@ -287,48 +295,48 @@ static bool is_new(int fd) {
 void esc_io_adopt_owner(int fd, const char *path) {
   struct stat info;
   char journal[PATH_MAX];
-  const char *suffix = esc_names_own_suffix(path);
+  const char *suffix = esc_names_sidecar_suffix(path);
   const size_t length = strlen(path) - (suffix ? strlen(suffix) : 0);
-  if (geteuid() != 0 || !is_new(fd)) return;
+  if (geteuid() != 0 || !is_new_and_empty(fd)) return;
   if (snprintf(journal, sizeof journal, "%.*s.journal", (int)length, path) >= (int)sizeof journal)
     return;
-  if (is_of_user(path, &info) || is_of_user(journal, &info))
-    (void)!fchown(fd, info.st_uid, info.st_gid); /* if not, the file is root's */
+  if (is_users_file(path, &info) || is_users_file(journal, &info))
+    (void)!fchown(fd, info.st_uid, info.st_gid); /* on failure the file remains root's */
 }
 
-/* Deletes a plain file of this user's that nobody holds locked: on another machine, or in another
- * container, its writer may live. */
+/* Deletes a regular file of this user that is not locked: its writer may be alive on another
+ * machine or in another container. */
 static void remove_unlocked(const char *full) {
   struct stat info;
   const int fd = open(full, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return;
-  if (fstat(fd, &info) == 0 && esc_io_is_own(full, &info) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+  if (fstat(fd, &info) == 0 && esc_io_is_owned(full, &info) && flock(fd, LOCK_EX | LOCK_NB) == 0)
     unlink(full);
   close(fd);
 }
 
-/* A run that was killed while publishing leaves its temporary; the next one of
- * the same target clears it away. */
-static void remove_left_over(const place *at) {
+/* A run that was killed while writing leaves its temporary file; the next writer of the same target
+ * deletes it. */
+static void remove_stale_temporaries(const location *at) {
   char full[PATH_MAX];
   DIR *directory = opendir(at->directory);
   if (!directory) return;
   for (struct dirent *entry; (entry = readdir(directory));)
-    if (is_left_over(at, entry->d_name) && join(full, at->directory, entry->d_name))
+    if (is_stale_temporary(at, entry->d_name) && join(full, at->directory, entry->d_name))
       remove_unlocked(full);
   closedir(directory);
 }
 
 struct esc_io_file {
   char path[PATH_MAX], target[PATH_MAX], temporary[PATH_MAX]; /* path: for messages */
-  place at;
+  location at;
   int fd;
 };
 
-/* Begins a file whose place and target are set; frees it where that fails. */
-static esc_status begin_at(const char *path, esc_io_file *f, esc_io_file **out) {
+/* Begins a file whose location and target are set; frees it on failure. */
+static esc_status begin_temporary(const char *path, esc_io_file *f, esc_io_file **out) {
   snprintf(f->path, sizeof f->path, "%s", path);
-  remove_left_over(&f->at);
+  remove_stale_temporaries(&f->at);
   const esc_status status = open_temporary(path, &f->at, f->temporary, &f->fd);
   if (status != ESC_OK) {
     free(f);
@@ -345,52 +353,52 @@ esc_status esc_io_begin(const char *path, esc_io_file **out) {
   ESC_TRY_ALLOCATE(f);
   f->fd = -1;
   ESC_TRY(find_target(path, &f->at, f->target));
-  return begin_at(path, f, out);
+  return begin_temporary(path, f, out);
 done:
   free(f);
   return status;
 }
 
-/* ---- files that this program names itself ---- */
+/* ---- sidecar files ---- */
 
-/* Refuses by name what this program did not make. */
-static esc_status check_own(const char *path, const struct stat *info) {
+/* Refuses anything that the program did not make. */
+static esc_status check_sidecar(const char *path, const struct stat *info) {
   if (S_ISLNK(info->st_mode))
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: is a symbolic link, which this program does not follow for files that it "
-                    "names itself; remove it, or name another output with -o",
+                    "%s: is a symbolic link, and escapement follows no links for the files beside "
+                    "an output; remove it, or choose another output with -o",
                     path);
   if (!S_ISREG(info->st_mode))
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: not a plain file, so none of this program's; remove it, or name another "
-                    "output with -o",
+                    "%s: is not a regular file, so not one of escapement's; remove it, or choose "
+                    "another output with -o",
                     path);
-  if (!is_owner_there(path, info->st_uid))
+  if (!is_owner_in_directory(path, info->st_uid))
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: belongs to another user (number %u); copy what is to be continued into a "
-                    "folder of yours, or name another output with -o",
+                    "%s: belongs to another user (uid %u); copy the run into a directory of your "
+                    "own, or choose another output with -o",
                     path, (unsigned)info->st_uid);
   return ESC_OK;
 }
 
-esc_status esc_io_open_own(const char *path, bool create, int *fd) {
+esc_status esc_io_open_sidecar(const char *path, bool create, int *fd) {
   struct stat info;
   const int flags = create ? O_RDWR | O_CREAT : O_RDONLY;
   *fd = -1;
-  if (lstat(path, &info) == 0) { /* a device is not even opened */
-    const esc_status status = check_own(path, &info);
+  if (lstat(path, &info) == 0) { /* devices must not be opened */
+    const esc_status status = check_sidecar(path, &info);
     if (status != ESC_OK) return status;
   }
   *fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
   if (*fd < 0 || fstat(*fd, &info) != 0)
-    return ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot open: %s", path, strerror(errno));
   if (create && info.st_uid == 0) esc_io_adopt_owner(*fd, path);
-  return check_own(path, &info);
+  return check_sidecar(path, &info);
 }
 
-esc_status esc_io_sync_own(const char *path) {
+esc_status esc_io_sync_sidecar(const char *path) {
   int fd, error = 0;
-  const esc_status status = esc_io_open_own(path, false, &fd);
+  const esc_status status = esc_io_open_sidecar(path, false, &fd);
   if (status != ESC_OK) return status;
   if (fdatasync(fd) != 0) error = errno;
   (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -399,7 +407,7 @@ esc_status esc_io_sync_own(const char *path) {
   return ESC_FAIL(ESC_IO_FAILED, "%s: syncing failed: %s", path, strerror(error));
 }
 
-esc_status esc_io_begin_own(const char *path, esc_io_file **out) {
+esc_status esc_io_begin_sidecar(const char *path, esc_io_file **out) {
   esc_status status = ESC_OK;
   struct stat info;
   esc_io_file *f = calloc(1, sizeof *f);
@@ -410,15 +418,15 @@ esc_status esc_io_begin_own(const char *path, esc_io_file **out) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
     goto done;
   }
-  if (lstat(f->target, &info) == 0) ESC_TRY(check_own(path, &info));
-  return begin_at(path, f, out);
+  if (lstat(f->target, &info) == 0) ESC_TRY(check_sidecar(path, &info));
+  return begin_temporary(path, f, out);
 done:
   free(f);
   return status;
 }
 
-/* Gives the temporary its name if that is free. */
-static int name_new(const esc_io_file *f) {
+/* Renames the temporary file if the name is free. */
+static int rename_without_replacing(const esc_io_file *f) {
   if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->target, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;
   if (link(f->temporary, f->target) != 0) return -1;
@@ -427,8 +435,9 @@ static int name_new(const esc_io_file *f) {
 
 esc_status esc_io_commit_locked(esc_io_file *f, int *fd) {
   esc_status status = ESC_OK;
-  if (fsync(f->fd) != 0 || name_new(f) != 0) {
-    status = ESC_FAIL(esc_io_status(errno), "%s: publishing failed: %s", f->path, strerror(errno));
+  if (fsync(f->fd) != 0 || rename_without_replacing(f) != 0) {
+    status = ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot complete the file: %s", f->path,
+                      strerror(errno));
     goto done;
   }
   f->temporary[0] = '\0';
@@ -441,14 +450,14 @@ done:
 }
 
 /* Longest name and path of the file system of `directory`. */
-static void find_limits(const char *directory, size_t *name, size_t *path) {
+static void find_name_limits(const char *directory, size_t *name, size_t *path) {
   const long names = pathconf(directory, _PC_NAME_MAX), paths = pathconf(directory, _PC_PATH_MAX);
   *name = names > 0 && names < NAME_MAX ? (size_t)names : NAME_MAX;
   *path = (paths > 0 && paths < PATH_MAX ? (size_t)paths : PATH_MAX) - 1; /* with its NUL */
 }
 
 esc_status esc_io_check_names(const char *path, const char *const *suffix, size_t count) {
-  place at;
+  location at;
   size_t longest = 0, name_max, path_max;
   const esc_status status = locate(path, path, &at);
   if (status != ESC_OK) return status;
@@ -457,19 +466,17 @@ esc_status esc_io_check_names(const char *path, const char *const *suffix, size_
   const size_t more = count ? strlen(suffix[longest]) : 0, name = strlen(at.name) + more;
   const size_t given = strlen(path) + more, whole = strlen(at.directory) + 1 + name;
   const size_t full = given > whole ? given : whole;
-  find_limits(at.directory, &name_max, &path_max);
+  find_name_limits(at.directory, &name_max, &path_max);
   if (name > name_max)
-    return ESC_FAIL(
-        ESC_BAD_INPUT,
-        "%.300s: the name is too long by %zu bytes: with the \"%s\" of a file beside it "
-        "it has %zu, and this file system allows %zu",
-        path, name - name_max, count ? suffix[longest] : "", name, name_max);
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%.300s: the name is %zu bytes too long: with the suffix \"%s\" it has %zu "
+                    "bytes, and this file system allows %zu",
+                    path, name - name_max, count ? suffix[longest] : "", name, name_max);
   if (full > path_max)
-    return ESC_FAIL(
-        ESC_BAD_INPUT,
-        "%.300s...: the path is too long by %zu bytes: with the \"%s\" of a file beside "
-        "it it has %zu, and this system allows %zu",
-        path, full - path_max, count ? suffix[longest] : "", full, path_max);
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%.300s...: the path is %zu bytes too long: with the suffix \"%s\" it has %zu "
+                    "bytes, and this system allows %zu",
+                    path, full - path_max, count ? suffix[longest] : "", full, path_max);
   return ESC_OK;
 }
 
@@ -484,8 +491,8 @@ void esc_io_discard(esc_io_file *f) {
   free(f);
 }
 
-/* Puts the temporary, complete, in its place. */
-static bool put_in_place(esc_io_file *f, const char *previous) {
+/* Renames the complete temporary file to the target. */
+static bool rename_over_target(esc_io_file *f, const char *previous) {
   const int closed = close(f->fd);
   f->fd = -1;
   if (closed != 0) return false;
@@ -499,8 +506,9 @@ esc_status esc_io_commit(esc_io_file *f, const char *previous) {
   esc_status status = ESC_OK;
   if (fsync(f->fd) != 0)
     status = ESC_FAIL(ESC_IO_FAILED, "%s: writing failed: %s", f->path, strerror(errno));
-  else if (!put_in_place(f, previous))
-    status = ESC_FAIL(esc_io_status(errno), "%s: publishing failed: %s", f->path, strerror(errno));
+  else if (!rename_over_target(f, previous))
+    status = ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot complete the file: %s", f->path,
+                      strerror(errno));
   else
     status = sync_directory(f->path, f->at.directory);
   esc_io_discard(f);
@@ -517,23 +525,23 @@ esc_status esc_io_publish(const char *path, const void *bytes, size_t size) {
   return status;
 }
 
-void esc_io_clear(const char *path) {
-  place at;
+void esc_io_remove_temporaries(const char *path) {
+  location at;
   char full[PATH_MAX];
-  if (find_target(path, &at, full) == ESC_OK) remove_left_over(&at);
+  if (find_target(path, &at, full) == ESC_OK) remove_stale_temporaries(&at);
 }
 
 void esc_io_remove(const char *path) {
-  esc_io_remove_own(path);
-  esc_io_clear(path);
+  esc_io_remove_owned(path);
+  esc_io_remove_temporaries(path);
 }
 
 esc_status esc_io_open(const char *path, int *fd, size_t *size) {
   struct stat info;
   *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (*fd < 0 || fstat(*fd, &info) != 0)
-    return ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
-  if (!S_ISREG(info.st_mode)) return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file", path);
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot open: %s", path, strerror(errno));
+  if (!S_ISREG(info.st_mode)) return ESC_FAIL(ESC_BAD_INPUT, "%s: is not a regular file", path);
   *size = (size_t)info.st_size;
   return ESC_OK;
 }
@@ -545,7 +553,7 @@ esc_status esc_io_read_at(int fd, const char *path, void *bytes, size_t size, si
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0)
       return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read: %s", path,
-                      got < 0 ? strerror(errno) : "it ends too early");
+                      got < 0 ? strerror(errno) : "unexpected end of file");
     to += got;
     offset += (size_t)got;
     size -= (size_t)got;
@@ -554,7 +562,7 @@ esc_status esc_io_read_at(int fd, const char *path, void *bytes, size_t size, si
 }
 
 esc_status esc_io_check_writable(const char *path) {
-  place at;
+  location at;
   char full[PATH_MAX];
   int fd;
   esc_status status = find_target(path, &at, full);
@@ -566,7 +574,7 @@ esc_status esc_io_check_writable(const char *path) {
 }
 
 esc_status esc_io_resolve(const char *path, char *resolved, size_t size) {
-  place at;
+  location at;
   char full[PATH_MAX];
   const esc_status status = find_target(path, &at, full);
   if (status != ESC_OK) return status;
@@ -580,33 +588,34 @@ bool esc_io_exists(const char *path) {
   return stat(path, &info) == 0;
 }
 
-/* Makes room for one byte more than `used`, and never for more than limit + 2. */
-static bool grow(char **bytes, size_t used, size_t *room, size_t limit) {
-  if (used + 1 < *room) return true;
-  const size_t wanted = *room > limit / 2 ? limit + 2 : 2 * *room;
+/* Grows the buffer for at least one more byte than `used`, up to limit + 2. */
+static bool grow(char **bytes, size_t used, size_t *capacity, size_t limit) {
+  if (used + 1 < *capacity) return true;
+  const size_t wanted = *capacity > limit / 2 ? limit + 2 : 2 * *capacity;
   char *more = realloc(*bytes, wanted);
   if (!more) return false;
   *bytes = more;
-  *room = wanted;
+  *capacity = wanted;
   return true;
 }
 
-/* Reads `fd` to its end; at most limit + 1 bytes, which tells that it is too long. */
-static esc_status slurp(int fd, const char *path, size_t limit, size_t expected, char **bytes,
-                        size_t *size) {
+/* Reads `fd` to its end, at most limit + 1 bytes, which detects a file that is too long. */
+static esc_status read_to_end(int fd, const char *path, size_t limit, size_t expected, char **bytes,
+                              size_t *size) {
   esc_status status = ESC_OK;
-  size_t used = 0, room = expected + 2;
-  char *buffer = malloc(room);
+  size_t used = 0, capacity = expected + 2;
+  char *buffer = malloc(capacity);
   ESC_TRY_ALLOCATE(buffer);
   for (;;) {
-    if (!grow(&buffer, used, &room, limit)) {
+    if (!grow(&buffer, used, &capacity, limit)) {
       status = ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory after %zu bytes", path, used);
       goto done;
     }
-    const ssize_t got = read(fd, buffer + used, room - used - 1);
+    const ssize_t got = read(fd, buffer + used, capacity - used - 1);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
-      status = ESC_FAIL(esc_io_status(errno), "%s: cannot read: %s", path, strerror(errno));
+      status =
+          ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot read: %s", path, strerror(errno));
       goto done;
     }
     used += (size_t)got;
@@ -626,17 +635,18 @@ esc_status esc_io_read(const char *path, size_t limit, char **bytes, size_t *siz
   char *buffer = NULL;
   size_t used = 0;
   esc_status status = ESC_OK;
-  const size_t most = limit < PTRDIFF_MAX - 2 ? limit : PTRDIFF_MAX - 2;
+  const size_t bytes_max = limit < PTRDIFF_MAX - 2 ? limit : PTRDIFF_MAX - 2;
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0 || fstat(fd, &info) != 0) {
-    status = ESC_FAIL(esc_io_status(errno), "%s: cannot open: %s", path, strerror(errno));
+    status = ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot open: %s", path, strerror(errno));
     goto done;
   }
   const bool plain = S_ISREG(info.st_mode);
   used = plain ? (size_t)info.st_size : 0;
-  if (used <= most) ESC_TRY(slurp(fd, path, most, plain ? used : READ_START, &buffer, &used));
-  if (used > most) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: larger than the %zu bytes allowed", path, most);
+  if (used <= bytes_max)
+    ESC_TRY(read_to_end(fd, path, bytes_max, plain ? used : READ_BYTES_FIRST, &buffer, &used));
+  if (used > bytes_max) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: larger than the %zu bytes allowed", path, bytes_max);
     goto done;
   }
   *bytes = buffer;

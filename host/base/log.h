@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages beside results: warnings and notes, one line each, without its newline. They go to the
- * receiver of the thread that they arise on; without one they are dropped, because a library does
- * not print. */
+/* Warnings and notes, one line each, without newline. They are sent to the receiver of the calling
+ * thread, or dropped without one, because a library does not print. */
 #ifndef ESC_LOG_H
 #define ESC_LOG_H
 
@@ -13,8 +12,8 @@ typedef struct esc_log_receiver {
 /* Sets this thread's receiver and returns the one before it. */
 esc_log_receiver esc_log_redirect(esc_log_receiver to);
 
-/* Sends a message. What it quotes of files and arguments is raw: who shows it escapes control
- * characters (esc_text_put). */
+/* Sends a message. Text quoted from files and arguments is raw: the receiver escapes control
+ * characters (esc_text_print_escaped). */
 void esc_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -12,7 +12,7 @@ static bool ends_in(const char *text, const char *end) {
   return length > tail && !strcmp(text + length - tail, end);
 }
 
-const char *esc_names_own_suffix(const char *path) {
+const char *esc_names_sidecar_suffix(const char *path) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   for (int i = 1; esc_names_suffixes[i]; i++)
     if (ends_in(name, esc_names_suffixes[i])) return esc_names_suffixes[i];

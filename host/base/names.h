@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of the files that a run makes beside its result OUT.h5. A name is the
- * program's own only if it is exactly one of these; whatever else begins with OUT.h5 is somebody
- * else's file. */
+/* Names of the files that a run makes beside its result OUT.h5. Only exactly these names belong to
+ * the program; other files that begin with OUT.h5 are the user's. */
 #ifndef ESC_NAMES_H
 #define ESC_NAMES_H
 
@@ -15,8 +14,8 @@ extern const char *const esc_names_suffixes[];
 /* Most shards that OUT.h5.part-I-of-S can have. */
 enum { ESC_PARTS_MAX = 64 };
 
-/* The suffix of a run's own file at the end of `path`, other than ""; NULL if it has none. */
-const char *esc_names_own_suffix(const char *path);
+/* The suffix, other than "", with which `path` ends; NULL if there is none. */
+const char *esc_names_sidecar_suffix(const char *path);
 
 /* If the last component of `path` is OUT.part-I-of-S and one of the suffixes: true, S in *shards
  * and the bytes of `path` before ".part-" in *whole. Numbers have no sign and no leading zero. */

@@ -13,23 +13,24 @@ const char esc_signals_parent_variable[] = "ESCAPEMENT_PARENT";
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
 enum {
   STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0],
-  AT_ONCE = 2,
-  IN_ANY_CASE = ESC_STOP_LEVEL_MAX
+  LEVEL_END_AFTER_SAVING = 2,
+  LEVEL_END_AT_ONCE = ESC_STOP_LEVEL_MAX
 };
 static const double repeat_seconds = 1;
 
 static esc_stop *stop;
-static struct sigaction before[STOP_SIGNALS];
+static struct sigaction previous_actions[STOP_SIGNALS];
 static atomic_int level_now, saving, first_number;
-static atomic_llong changed; /* nanoseconds of CLOCK_MONOTONIC */
+static atomic_llong level_changed_ns; /* nanoseconds of CLOCK_MONOTONIC */
 static atomic_bool supervising;
-static atomic_int parent; /* its process id, 0: this is no follower */
+static atomic_int parent_pid; /* its process id, 0: not a worker process */
 
 int esc_signals_level_signal(void) { return SIGRTMIN; }
 
 int esc_signals_next_level(int level, int number, double seconds) {
   if (level == 0) return 1;
-  return number == SIGINT && level < IN_ANY_CASE && seconds >= repeat_seconds ? level + 1 : level;
+  return number == SIGINT && level < LEVEL_END_AT_ONCE && seconds >= repeat_seconds ? level + 1
+                                                                                    : level;
 }
 
 static long long now(void) {
@@ -38,8 +39,8 @@ static long long now(void) {
   return (long long)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* By the signal's own action; in a handler when it returns. */
-static void end_by(int number) {
+/* Ends the process by the signal's default action; in a handler, when the handler returns. */
+static void end_with_signal(int number) {
   signal(number, SIG_DFL);
   raise(number);
 }
@@ -47,15 +48,16 @@ static void end_by(int number) {
 static void end_if_due(void) {
   const int level = atomic_load(&level_now);
   if (atomic_load(&supervising)) return;
-  if (level >= IN_ANY_CASE || (level >= AT_ONCE && atomic_load(&saving) == 0)) end_by(SIGINT);
+  if (level >= LEVEL_END_AT_ONCE || (level >= LEVEL_END_AFTER_SAVING && atomic_load(&saving) == 0))
+    end_with_signal(SIGINT);
 }
 
-/* The level becomes `wanted`, if it is not that high. */
+/* Raises the level to `wanted`. */
 static void raise_level(int wanted, int number) {
   int level = atomic_load(&level_now), none = 0;
   while (level < wanted && !atomic_compare_exchange_weak(&level_now, &level, wanted)) continue;
   if (level >= wanted) return;
-  atomic_store(&changed, now());
+  atomic_store(&level_changed_ns, now());
   atomic_compare_exchange_strong(&first_number, &none, number);
   esc_stop_raise(stop, wanted);
   end_if_due();
@@ -65,12 +67,13 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   const int error = errno, level = atomic_load(&level_now);
   (void)context;
   if (number == esc_signals_level_signal()) {
-    if (info->si_code == SI_QUEUE && info->si_pid == atomic_load(&parent))
+    if (info->si_code == SI_QUEUE && info->si_pid == atomic_load(&parent_pid))
       raise_level(info->si_value.sival_int, SIGTERM);
-  } else if (atomic_load(&parent)) {
-    raise_level(1, number); /* whoever wants more tells the parent */
+  } else if (atomic_load(&parent_pid)) {
+    raise_level(1, number); /* higher levels are sent by the parent */
   } else {
-    raise_level(esc_signals_next_level(level, number, 1e-9 * (double)(now() - changed)), number);
+    raise_level(esc_signals_next_level(level, number, 1e-9 * (double)(now() - level_changed_ns)),
+                number);
   }
   errno = error;
 }
@@ -81,12 +84,13 @@ static bool is_ignored(int number) {
          now.sa_handler == SIG_IGN;
 }
 
-/* Whether the signal asks for a stop: these two not where a shell or nohup had them ignored. */
+/* Whether the signal is a stop signal: INT and HUP only if they were not ignored at the start
+ * (shell, nohup). */
 static bool is_stop(int number) {
   return (number != SIGINT && number != SIGHUP) || !is_ignored(number);
 }
 
-void esc_signals_collect(sigset_t *set) {
+void esc_signals_fill_set(sigset_t *set) {
   sigemptyset(set);
   for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(set, stop_signals[i]);
   sigaddset(set, esc_signals_level_signal());
@@ -95,17 +99,17 @@ void esc_signals_collect(sigset_t *set) {
 void esc_signals_install(esc_stop *to) {
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
   stop = to;
-  esc_signals_collect(&action.sa_mask);
+  esc_signals_fill_set(&action.sa_mask);
   for (int i = 0; i < STOP_SIGNALS; i++)
-    if (sigaction(stop_signals[i], NULL, &before[i]) == 0 && is_stop(stop_signals[i]))
+    if (sigaction(stop_signals[i], NULL, &previous_actions[i]) == 0 && is_stop(stop_signals[i]))
       sigaction(stop_signals[i], &action, NULL);
-  if (!atomic_load(&parent)) return;
+  if (!atomic_load(&parent_pid)) return;
   sigaction(esc_signals_level_signal(), &action, NULL);
   sigprocmask(SIG_UNBLOCK, &action.sa_mask, NULL);
 }
 
 void esc_signals_restore(void) {
-  for (int i = 0; i < STOP_SIGNALS; i++) sigaction(stop_signals[i], &before[i], NULL);
+  for (int i = 0; i < STOP_SIGNALS; i++) sigaction(stop_signals[i], &previous_actions[i], NULL);
 }
 
 void esc_signals_supervise(bool on) {
@@ -124,16 +128,16 @@ int esc_signals_exit_code(void) {
   return 128 + (number == SIGINT || number == 0 ? SIGINT : SIGTERM);
 }
 
-void esc_signals_follow_parent(void) {
+void esc_signals_stop_with_parent(void) {
   const char *text = getenv(esc_signals_parent_variable);
   if (!text) return;
-  atomic_store(&parent, atoi(text));
+  atomic_store(&parent_pid, atoi(text));
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != atoi(text)) raise(SIGTERM); /* it died before */
+  if (getppid() != atoi(text)) raise(SIGTERM); /* the parent has already died */
   unsetenv(esc_signals_parent_variable);
 }
 
-void esc_signals_ignore_write(bool pipes) {
+void esc_signals_ignore_write_errors(bool pipes) {
   signal(SIGXFSZ, SIG_IGN);
   if (pipes) signal(SIGPIPE, SIG_IGN);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request to stop (escapement/run.h), and how urgent it is: 1 save and end; 2 end at once, but
- * save to the end; 3 end at once. What listens to signals raises it. */
+/* A request to stop (escapement/run.h) and its level: 1 save and end; 2 end now, after saving in
+ * progress; 3 end at once. Raised by the signal handlers. */
 #ifndef ESC_STOP_H
 #define ESC_STOP_H
 
@@ -12,7 +12,7 @@
 enum { ESC_STOP_LEVEL_MAX = 3 };
 
 struct esc_stop {
-  atomic_bool requested; /* what engines look at */
+  atomic_bool requested; /* polled by the engines */
   atomic_int level;
 };
 

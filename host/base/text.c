@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decoding of UTF-8, for what may be shown, and the distance between words, for
- * "did you mean". */
+/* UTF-8 decoding and escaping, and the edit distance between words for "did you mean". */
 #include "base/text.h"
 
 #include <stdint.h>
@@ -8,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORD_MAX = 64, FAR = 1000 };
+enum { WORD_BYTES_MAX = 64, DISTANCE_MAX = 1000 };
 
 /* Bytes of the character that starts with `byte`; 0 for none. */
 static size_t sequence_length(unsigned char byte) {
@@ -21,7 +20,7 @@ static size_t sequence_length(unsigned char byte) {
 
 /* Bytes of the valid character at `text`, decoded into *code; 0 for none. */
 static size_t decode(const unsigned char *text, size_t length, uint32_t *code) {
-  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  static const uint32_t code_min[] = {0, 0, 0x80, 0x800, 0x10000};
   const size_t size = length > 0 ? sequence_length(text[0]) : 0;
   if (size == 0 || size > length) return 0;
   *code = size == 1 ? text[0] : text[0] & (0xffu >> (size + 1));
@@ -29,7 +28,7 @@ static size_t decode(const unsigned char *text, size_t length, uint32_t *code) {
     if ((text[i] & 0xc0) != 0x80) return 0;
     *code = *code << 6 | (text[i] & 0x3f);
   }
-  return *code >= least[size] ? size : 0;
+  return *code >= code_min[size] ? size : 0;
 }
 
 static bool is_printable(uint32_t code) {
@@ -50,13 +49,13 @@ static size_t printable_length(const char *text, size_t length) {
   return size > 0 && is_printable(code) ? size : 0;
 }
 
-bool esc_text_printable(const char *text, size_t length) {
+bool esc_text_is_printable(const char *text, size_t length) {
   for (size_t at = 0, size; at < length; at += size)
     if ((size = printable_length(text + at, length - at)) == 0) return false;
   return true;
 }
 
-/* What stands for the unprintable character, or byte, at `text`; *step: bytes that it covers. */
+/* Escape sequence for the unprintable character or byte at `text`; *step: its bytes in `text`. */
 static void print_escape(const char *text, size_t length, char out[16], size_t *step) {
   static const char named[] = "abtnvfr"; /* 7 to 13 */
   uint32_t code = 0;
@@ -72,7 +71,7 @@ static void print_escape(const char *text, size_t length, char out[16], size_t *
     snprintf(out, 16, code > 0xffff ? "\\U%08x" : "\\u%04x", (unsigned)code);
 }
 
-void esc_text_put(FILE *out, const char *text, size_t length, bool lines) {
+void esc_text_print_escaped(FILE *out, const char *text, size_t length, bool lines) {
   char escape[16];
   for (size_t at = 0, step; at < length; at += step) {
     const size_t printable = printable_length(text + at, length - at);
@@ -86,8 +85,8 @@ void esc_text_put(FILE *out, const char *text, size_t length, bool lines) {
   }
 }
 
-void esc_text_clean(char *to, size_t size, const char *text, size_t length) {
-  const size_t room = size - sizeof "...";
+void esc_text_escape(char *to, size_t size, const char *text, size_t length) {
+  const size_t size_max = size - sizeof "...";
   size_t used = 0, at = 0, step;
   char escape[16];
   for (; at < length; at += step) {
@@ -95,14 +94,14 @@ void esc_text_clean(char *to, size_t size, const char *text, size_t length) {
     step = printable;
     if (!printable) print_escape(text + at, length - at, escape, &step);
     const size_t more = printable ? printable : strlen(escape);
-    if (used + more > room) break;
+    if (used + more > size_max) break;
     memcpy(to + used, printable ? text + at : escape, more);
     used += more;
   }
   strcpy(to + used, at < length ? "..." : "");
 }
 
-size_t esc_text_whole(const char *text, size_t length) {
+size_t esc_text_whole_characters(const char *text, size_t length) {
   for (size_t back = 1; back < 4 && back <= length; back++) {
     const size_t size = sequence_length((unsigned char)text[length - back]);
     if (size > back) return length - back;
@@ -121,7 +120,7 @@ void esc_text_force_utf8(char *text) {
   }
 }
 
-char *esc_text_json(const char *text) {
+char *esc_text_escape_json(const char *text) {
   char *copy = NULL, escape[16];
   size_t size = 0, step;
   FILE *out = open_memstream(&copy, &size);
@@ -143,29 +142,29 @@ char *esc_text_json(const char *text) {
 
 esc_quoted esc_quote(const char *text, size_t length) {
   esc_quoted out;
-  esc_text_clean(out.text, sizeof out.text, text, length);
+  esc_text_escape(out.text, sizeof out.text, text, length);
   return out;
 }
 
-static int least_of(int a, int b) { return a < b ? a : b; }
+static int min_int(int a, int b) { return a < b ? a : b; }
 
-int esc_text_distance(const char *a, const char *b) {
+int esc_text_edit_distance(const char *a, const char *b) {
   const size_t n = strlen(a), m = strlen(b);
-  if (n > WORD_MAX || m > WORD_MAX) return FAR;
-  int cost[WORD_MAX + 1][WORD_MAX + 1]; /* (i, j): first i of a against first j of b */
+  if (n > WORD_BYTES_MAX || m > WORD_BYTES_MAX) return DISTANCE_MAX;
+  int cost[WORD_BYTES_MAX + 1][WORD_BYTES_MAX + 1]; /* (i, j): first i of a against first j of b */
   for (size_t i = 0; i <= n; i++) cost[i][0] = (int)i;
   for (size_t j = 0; j <= m; j++) cost[0][j] = (int)j;
   for (size_t i = 1; i <= n; i++)
     for (size_t j = 1; j <= m; j++) {
       const int other = cost[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-      cost[i][j] = least_of(other, 1 + least_of(cost[i - 1][j], cost[i][j - 1]));
+      cost[i][j] = min_int(other, 1 + min_int(cost[i - 1][j], cost[i][j - 1]));
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        cost[i][j] = least_of(cost[i][j], 1 + cost[i - 2][j - 2]);
+        cost[i][j] = min_int(cost[i][j], 1 + cost[i - 2][j - 2]);
     }
   return cost[n][m];
 }
 
-esc_percent esc_percent_of(double share) {
+esc_percent esc_percent_print(double share) {
   esc_percent p;
   const double percent = 100 * share;
   if (percent > 0 && percent < 1e-3)

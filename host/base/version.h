@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was built, from which sources and how: for --version and for a result's provenance. */
+/* Version, sources and build options, for --version and for a result's provenance. */
 #ifndef ESC_BASE_VERSION_H
 #define ESC_BASE_VERSION_H
 

@@ -215,11 +215,11 @@ done:
 
 esc_status esc_bench_plan_create(const esc_bench_request *r, esc_bench_plan *plan) {
   esc_status status = ESC_OK;
-  const int processors = esc_processors(), allowed = omp_get_max_threads();
+  const int processors = esc_processor_count(), allowed = omp_get_max_threads();
   grid g = {0};
   *plan = (esc_bench_plan){.setup = {.device = r->device > 0 ? (int)r->device : 0}};
   plan->setup.threads = r->threads ? (int)r->threads : processors < allowed ? processors : allowed;
-  ESC_TRY(esc_threads_settle(r->threads != 0, &plan->setup.threads));
+  ESC_TRY(esc_threads_limit(r->threads != 0, &plan->setup.threads));
   ESC_TRY(read_seconds(r->seconds, &plan->seconds));
   ESC_TRY(read_grid(r, plan, &g));
   ESC_TRY(add_all(plan, r, &g));

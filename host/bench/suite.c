@@ -30,7 +30,7 @@ static esc_status open_ceiling(const suite *s, const esc_engine_ops *engine, voi
   if (engine->device_memory)
     ESC_TRY(esc_backend_cuda_name(s->plan.setup.device, backend->device, sizeof backend->device));
   else
-    esc_device_name(backend->device, sizeof backend->device);
+    esc_processor_name(backend->device, sizeof backend->device);
   ESC_TRY(ops->open(&s->plan.setup, ceiling));
   ESC_TRY(ops->flop(*ceiling, &warm_up));
   ESC_TRY(ops->copy(*ceiling, &backend->copy_bytes_per_s));

@@ -40,7 +40,7 @@ esc_status esc_merge_print(const char *output, const esc_merge_summary *summary,
 void esc_log_to_stderr(void);
 
 /* Prints one message, "escapement: ...", as one line and one write, with control characters as
- * escapes (esc_text_put). */
+ * escapes (esc_text_print_escaped). */
 void esc_log_print(const char *text);
 
 #endif

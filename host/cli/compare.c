@@ -16,7 +16,7 @@ typedef struct files {
 
 /* An attribute, or "unknown". */
 static const char *attribute_text(const esc_results *r, const char *attribute) {
-  const char *text = esc_results_get(r, attribute);
+  const char *text = esc_results_attribute_text(r, attribute);
   return text ? text : "unknown";
 }
 
@@ -31,11 +31,11 @@ static void print_title(const files *f, const esc_comparison *c) {
 
 static void print_row(const esc_comparison_row *d) {
   printf("%-26s %9lld %9lld", d->name, (long long)d->values, (long long)d->equal);
-  if (d->equal + d->one_side == d->values)
+  if (d->equal + d->censored_in_one == d->values)
     printf("  %11s  %11s", "-", "-");
   else
     printf("  %11.3g  %11.3g", d->absolute, d->relative);
-  if (d->one_side) printf("  %lld censored in one file only", (long long)d->one_side);
+  if (d->censored_in_one) printf("  %lld censored in one file only", (long long)d->censored_in_one);
   putchar('\n');
 }
 
@@ -54,7 +54,7 @@ static void add_to_json(json_t *json, const esc_comparison_row *d) {
   json_array_append_new(json_object_get(json, "variables"), row_to_json(d, true));
   if (strcmp(d->name, "escape_step")) return;
   json_t *steps = row_to_json(d, false);
-  json_object_set_new(steps, "censored_in_one", json_integer(d->one_side));
+  json_object_set_new(steps, "censored_in_one", json_integer(d->censored_in_one));
   json_object_set_new(json, "escape_step", steps);
 }
 

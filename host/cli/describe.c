@@ -16,7 +16,7 @@ static json_t *list_of(const char *words) {
   json_t *list = json_array();
   const char *word;
   int length;
-  for (int i = 0; (word = esc_word_at(words, i, &length)); i++)
+  for (int i = 0; (word = esc_choice_get(words, i, &length)); i++)
     json_array_append_new(list, json_stringn(word, (size_t)length));
   return list;
 }
@@ -62,7 +62,7 @@ static const char *type_name(esc_value_type type) {
     case ESC_VALUE_INTEGER: return "integer";
     case ESC_VALUE_NUMBER: return "number";
     case ESC_VALUE_TEXT: return "text";
-    case ESC_VALUE_WORD: return "word";
+    case ESC_VALUE_CHOICE: return "word";
     case ESC_VALUE_ACTIVATION: return "activation";
   }
   return NULL;
@@ -72,7 +72,7 @@ static json_t *describe_shapes(unsigned shape) {
   static const char *const names[] = {"one", "list", "rows", "mapping"};
   json_t *list = json_array();
   for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
-    if ((shape ? shape : ESC_SHAPE_ONE) & 1U << i)
+    if ((shape ? shape : ESC_SHAPE_SCALAR) & 1U << i)
       json_array_append_new(list, json_string(names[i]));
   return list;
 }
@@ -80,11 +80,11 @@ static json_t *describe_shapes(unsigned shape) {
 static void add_bounds(json_t *json, const esc_key *key) {
   json_object_set_new(json, "lower", esc_json_number(key->lower));
   json_object_set_new(json, "upper", esc_json_number(key->upper));
-  json_object_set_new(json, "lower_allowed", json_boolean(!key->above));
-  json_object_set_new(json, "upper_allowed", json_boolean(!key->below));
-  json_object_set_new(json, "limit", text_or_null(key->limit));
-  json_object_set_new(json, "min_items", json_integer(key->fewest));
-  json_object_set_new(json, "max_items", json_integer(key->most));
+  json_object_set_new(json, "lower_allowed", json_boolean(!key->lower_is_open));
+  json_object_set_new(json, "upper_allowed", json_boolean(!key->upper_is_open));
+  json_object_set_new(json, "limit", text_or_null(key->upper_key));
+  json_object_set_new(json, "min_items", json_integer(key->min_items));
+  json_object_set_new(json, "max_items", json_integer(key->max_items));
 }
 
 static json_t *describe_key(const esc_key *key) {
@@ -94,9 +94,9 @@ static json_t *describe_key(const esc_key *key) {
   json_object_set_new(json, "shapes", describe_shapes(key->shape));
   if (key->type != ESC_VALUE_SECTION || key->shape) add_bounds(json, key);
   json_object_set_new(json, "allowed", json_string(esc_schema_allowed(key).text));
-  json_object_set_new(json, "values", list_of(key->words));
-  json_object_set_new(json, "default", text_or_null(key->standard));
-  json_object_set_new(json, "default_rule", text_or_null(key->otherwise));
+  json_object_set_new(json, "values", list_of(key->choices));
+  json_object_set_new(json, "default", text_or_null(key->default_value));
+  json_object_set_new(json, "default_rule", text_or_null(key->default_rule));
   json_object_set_new(json, "unit", text_or_null(key->unit));
   json_object_set_new(json, "help", json_string(key->help));
   return json;

@@ -121,7 +121,7 @@ static esc_status load(const request *r, const esc_figure_sweep *s, esc_figure_r
   ESC_TRY(join(r, s->name, ".h5", path));
   if (!r->replot) ESC_TRY(train(r, s, path));
   ESC_TRY(esc_table_read(path, &out->results));
-  const char *spec = esc_results_get(out->results, "spec");
+  const char *spec = esc_results_attribute_text(out->results, "spec");
   if (!spec) return ESC_FAIL(ESC_BAD_INPUT, "%s: the attribute 'spec' is missing", path);
   ESC_TRY(esc_spec_parse(path, spec, strlen(spec), 0, NULL, &out->spec));
   ESC_TRY(esc_results_check(path, out->results, &out->spec->problem));
@@ -156,7 +156,7 @@ static json_t *origin_json(const esc_figure_run *run) {
   json_object_set_new(json, "members", json_integer(run->results->members));
   json_object_set_new(json, "network_steps", json_real(steps));
   for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++) {
-    const char *text = esc_results_get(run->results, attributes[i]);
+    const char *text = esc_results_attribute_text(run->results, attributes[i]);
     if (text) json_object_set_new(json, attributes[i], esc_json_text(text));
   }
   return json;

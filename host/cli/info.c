@@ -33,13 +33,13 @@ done:
 static esc_status print_devices(bool json) {
   esc_status status = ESC_OK;
   char device[256], text[256];
-  esc_device_name(device, sizeof device);
+  esc_processor_name(device, sizeof device);
   const char *isa = esc_cpu_isa_find(NULL)->name;
   if (!json) return print_devices_text(device, isa);
   json_t *object = json_object(), *cpu = json_object(), *cuda = json_array();
   json_object_set_new(cpu, "name", json_string(device));
   json_object_set_new(cpu, "instruction_set", json_string(isa));
-  json_object_set_new(cpu, "processors", json_integer(esc_processors()));
+  json_object_set_new(cpu, "processors", json_integer(esc_processor_count()));
   json_object_set_new(object, "cpu", cpu);
   json_object_set_new(object, "cuda", cuda);
   const int devices = esc_backend_cuda_devices(text, sizeof text);
@@ -89,7 +89,7 @@ static esc_status print_json(const esc_results *r) {
   for (int i = 0; i < r->attributes; i++)
     set_text(attributes, r->attribute[i].name, r->attribute[i].text);
   json_object_set_new(object, "attributes", attributes);
-  json_object_set_new(object, "segments", esc_segments_of(r));
+  json_object_set_new(object, "segments", esc_segments_from_results(r));
   json_object_set_new(object, "variables", list_variables(r));
   json_object_set_new(object, "snapshots", json_integer(r->snapshots));
   return esc_json_print(object);
@@ -129,14 +129,14 @@ static void print_variables(const esc_results *r) {
 /* An attribute on one line. */
 static void print_attribute(const esc_attribute *a) {
   const int width = 25;
-  esc_text_put(stdout, a->name, strlen(a->name), false);
+  esc_text_print_escaped(stdout, a->name, strlen(a->name), false);
   printf("%*s ", strlen(a->name) < (size_t)width ? width - (int)strlen(a->name) : 0, "");
-  esc_text_put(stdout, a->text, strlen(a->text), false);
+  esc_text_print_escaped(stdout, a->text, strlen(a->text), false);
   putchar('\n');
 }
 
 static void print_text(const esc_results *r) {
-  json_t *segments = esc_segments_of(r);
+  json_t *segments = esc_segments_from_results(r);
   printf("%lld members (%lld escaped, %lld censored, %lld diverged), %d thresholds, %d layers\n",
          (long long)r->members, (long long)count_status(r, ESC_MEMBER_ESCAPED),
          (long long)count_status(r, ESC_MEMBER_CENSORED),
@@ -148,7 +148,7 @@ static void print_text(const esc_results *r) {
   esc_info_print_segments(segments);
   json_decref(segments);
   print_variables(r);
-  const char *spec = esc_results_get(r, "spec");
+  const char *spec = esc_results_attribute_text(r, "spec");
   if (spec) printf("\nspec:\n%s", spec);
 }
 

@@ -128,9 +128,10 @@ static void print_end(const char *path, const found *f) {
 }
 
 static void print_damage(const esc_journal_summary *s) {
-  if (s->damages)
-    printf("damaged: %lld bytes in %lld places, the first at offset %lld; the rest is intact\n",
-           (long long)s->damaged_bytes, (long long)s->damages, (long long)s->damaged_first);
+  if (s->damaged_regions)
+    printf("damaged: %lld bytes in %lld regions, the first at offset %lld; the rest is intact\n",
+           (long long)s->damaged_bytes, (long long)s->damaged_regions,
+           (long long)s->first_damaged_offset);
 }
 
 static esc_status print_journal(const char *path, const found *f, const esc_journal_summary *s,
@@ -140,7 +141,7 @@ static esc_status print_journal(const char *path, const found *f, const esc_jour
     json_t *object = describe(kind, path, f);
     json_object_set_new(object, s->snapshots ? "snapshots" : "finished", json_integer(s->records));
     json_object_set_new(object, "running", json_boolean(s->locked));
-    json_object_set_new(object, "damages", json_integer(s->damages));
+    json_object_set_new(object, "damages", json_integer(s->damaged_regions));
     json_object_set_new(object, "damaged_bytes", json_integer(s->damaged_bytes));
     json_object_set_new(object, "segments", json_incref(f->segments));
     if (s->snapshots || !s->readable) return esc_json_print(object);

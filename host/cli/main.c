@@ -91,7 +91,7 @@ static const command *find_command(const char *name) {
 static esc_status refuse_command(const char *name) {
   const command *nearest = NULL;
   for (int i = 0; i < COMMANDS; i++)
-    if (esc_text_distance(name, commands[i].name) < 3) nearest = &commands[i];
+    if (esc_text_edit_distance(name, commands[i].name) < 3) nearest = &commands[i];
   return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown command; %s%s", esc_quote(name, strlen(name)).text,
                   nearest ? "did you mean " : "see --help", nearest ? nearest->name : "");
 }
@@ -119,7 +119,7 @@ static esc_status dispatch(int argc, char **argv) {
   if (argc < 2) return ESC_FAIL(ESC_BAD_INPUT, "a command is missing; see --help");
   const command *found = find_command(name);
   if (!found) return refuse_command(name);
-  esc_signals_ignore_write(!found->only_prints);
+  esc_signals_ignore_write_errors(!found->only_prints);
   return found->run(argc - 1, argv + 1);
 }
 
@@ -152,7 +152,7 @@ int main(int argc, char **argv) {
   if (status == ESC_OK) return 0;
   const int code = esc_status_exit_code(status);
   if (code == 3)
-    esc_log("%s (%s)", esc_error_message(), esc_error_place());
+    esc_log("%s (%s)", esc_error_message(), esc_error_location());
   else
     esc_log("%s", esc_error_message());
   return status == ESC_INTERRUPTED ? esc_signals_exit_code() : code;

@@ -20,7 +20,7 @@ enum {
   HELP_COLUMNS = 80,
 };
 
-const char *esc_activation_words(void) { return esc_schema_find("network.activation")->words; }
+const char *esc_activation_words(void) { return esc_schema_find("network.activation")->choices; }
 
 static void print_option(const esc_option *o) {
   char left[64];
@@ -68,7 +68,7 @@ static esc_status refuse_option(const esc_command *command, const char *word) {
   const esc_option *nearest = NULL;
   int best = 4;
   for (const esc_option *o = command->options; o->name; o++) {
-    const int distance = esc_text_distance(word + strspn(word, "-"), o->name);
+    const int distance = esc_text_edit_distance(word + strspn(word, "-"), o->name);
     if (distance < best) {
       best = distance;
       nearest = o;

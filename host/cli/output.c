@@ -39,7 +39,7 @@ static void print_suffixes(const char *allowed, char *text, size_t size) {
 
 esc_status esc_output_check(const char *path, const char *format, const char *allowed, bool bare) {
   const char *suffix = suffix_of(path);
-  const char *own = esc_names_own_suffix(path);
+  const char *own = esc_names_sidecar_suffix(path);
   char list[64];
   if (own)
     return ESC_FAIL(

@@ -40,7 +40,7 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
 /* Network and training of the sweep, for the caption; NULL if the file has no spec. */
 static json_t *setup_json(const esc_results *results) {
   static const char *const schemes[] = {"he-normal", "symmetric", "blocks"};
-  const char *text = esc_results_get(results, "spec");
+  const char *text = esc_results_attribute_text(results, "spec");
   esc_spec *spec = NULL;
   char activation[128];
   if (!text || esc_spec_parse("spec", text, strlen(text), 0, NULL, &spec) != ESC_OK) return NULL;
@@ -60,7 +60,7 @@ static json_t *setup_json(const esc_results *results) {
 static json_t *drawing(const esc_fit *fit, int tables, esc_results **table) {
   json_t *object = json_object(), *groups = esc_fit_to_json(fit);
   json_t *setup = setup_json(table[0]);
-  const char *title = esc_results_get(table[0], "name");
+  const char *title = esc_results_attribute_text(table[0], "name");
   for (int i = 0; i < fit->groups; i++) {
     const esc_fit_group *g = &fit->group[i];
     json_t *points = json_object_get(json_array_get(groups, (size_t)i), "points");

@@ -12,7 +12,7 @@ esc_status esc_json_print(json_t *object) {
   char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
   char *safe = NULL;
   ESC_TRY_ALLOCATE(text);
-  ESC_TRY_ALLOCATE(safe = esc_text_json(text));
+  ESC_TRY_ALLOCATE(safe = esc_text_escape_json(text));
   printf("%s\n", safe);
 done:
   free(text);
@@ -23,7 +23,7 @@ done:
 
 static void print_line(FILE *out, const char *text, size_t length) {
   fputs("escapement: ", out);
-  esc_text_put(out, text, length, false);
+  esc_text_print_escaped(out, text, length, false);
   fputc('\n', out);
 }
 

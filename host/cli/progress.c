@@ -64,9 +64,9 @@ static void print_steps(const esc_progress *p, double share, double rate,
   print_count(rate, rate_text);
   print_duration(rate > 0 ? (p->steps.expected - (double)p->steps.made) / rate : -1, left);
   snprintf(part[SHARE], PART_SIZE, "%.0f%%", floor(100 * share));
-  snprintf(part[STEPS], PART_SIZE, "%s of %s%s steps", made, p->steps.is_bound ? "at most " : "",
-           all);
-  snprintf(part[ETA], PART_SIZE, "ETA %s%s", p->steps.is_bound && rate > 0 ? "<" : "", left);
+  snprintf(part[STEPS], PART_SIZE, "%s of %s%s steps", made,
+           p->steps.is_upper_bound ? "at most " : "", all);
+  snprintf(part[ETA], PART_SIZE, "ETA %s%s", p->steps.is_upper_bound && rate > 0 ? "<" : "", left);
   snprintf(part[RATE], PART_SIZE, "%s steps/s", rate_text);
 }
 

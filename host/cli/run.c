@@ -76,7 +76,7 @@ esc_status esc_command_worker(int argc, char **argv) {
   (void)argv;
   if (argc > 1)
     return ESC_FAIL(ESC_BAD_INPUT, "worker: internal command, started by run --devices");
-  esc_signals_follow_parent();
+  esc_signals_stop_with_parent();
   ESC_TRY(esc_run_watch_begin(&watch, true));
   status = esc_worker_run(STDIN_FILENO, watch.stop, &watch.callbacks);
   esc_run_watch_end(&watch);

@@ -126,7 +126,7 @@ esc_status esc_run_choose_output(esc_run_request *request, const esc_spec *spec,
   if (!request->output && strchr(name, '/'))
     return ESC_FAIL(ESC_BAD_INPUT, "name: '%s' contains a '/'; choose the output with -o", name);
   if (request->output)
-    ESC_TRY(esc_shard_expand(request->output, request->options.shard, output, size));
+    ESC_TRY(esc_shard_expand_path(request->output, request->options.shard, output, size));
   else
     snprintf(output, size, "%s.h5", name);
   ESC_TRY(esc_output_check(output, "HDF5", ESC_RESULT_SUFFIXES, true));

@@ -79,7 +79,7 @@ esc_status esc_run_print_summary(const esc_run_request *request, const esc_run_r
   esc_status status = ESC_OK;
   json_t *segments = NULL;
   if (r->shards_merged) return print_merged(request, r);
-  ESC_TRY_ALLOCATE(segments = esc_segments_of(results));
+  ESC_TRY_ALLOCATE(segments = esc_segments_from_results(results));
   const esc_segments_total total = esc_segments_sum(segments);
   if (request->json)
     status = esc_json_print(summary_json(r, segments, &total));
@@ -158,7 +158,7 @@ static void print_recording(const esc_dry_run *d) {
   printf("record:  at most %lld snapshot%s per network, on an evaluation sample of %d\n",
          (long long)d->snapshots, plural(d->snapshots), d->samples);
   printf("         %s per snapshot: %s of the training time if no network escapes early\n",
-         time_of(d->seconds_per_snapshot).text, esc_percent_of(d->recording_share).text);
+         time_of(d->seconds_per_snapshot).text, esc_percent_print(d->recording_share).text);
   printf("         at most %s of memory for all snapshots\n", bytes_of(d->snapshot_bytes).text);
 }
 
@@ -179,8 +179,8 @@ static void print_layers(uint64_t set, char *text, size_t size) {
 /* Expected share of censored members. If the step is a lower bound, so is the share; a share of 0
  * is then unknown. */
 static const char *censored_text(const esc_forecast_cell *c, char text[48]) {
-  if (c->late && c->censored < 0.005) return "censored share unknown";
-  snprintf(text, 48, "%s%.0f%% censored", c->late ? "at least " : "", 100 * c->censored);
+  if (c->is_lower_bound && c->censored < 0.005) return "censored share unknown";
+  snprintf(text, 48, "%s%.0f%% censored", c->is_lower_bound ? "at least " : "", 100 * c->censored);
   return text;
 }
 
@@ -192,7 +192,7 @@ static void print_cell(const esc_forecast_cell *c, int64_t budget) {
     printf("no forecast: %s\n", c->note);
   else if (isinf(c->step))
     printf("no escape within %.3g steps; 100%% censored\n", 1e3 * (double)budget);
-  else if (c->tried > 1)
+  else if (c->samples > 1)
     printf("step %.3g (%.3g to %.3g for 2 of 3 seeds); %s\n", c->step, c->lower, c->upper,
            censored_text(c, share));
   else
@@ -209,8 +209,8 @@ static void print_forecast(const esc_dry_run *d, int64_t budget) {
   if (d->cells > FORECAST_LINES_MAX)
     printf("  %d more scales omitted; --json prints all\n", d->cells - FORECAST_LINES_MAX);
   for (int i = 0; i < d->cells; i++) {
-    late = late || d->cell[i].late;
-    narrowed = narrowed || (!d->cell[i].note && !d->cell[i].own);
+    late = late || d->cell[i].is_lower_bound;
+    narrowed = narrowed || (!d->cell[i].note && !d->cell[i].is_full_width);
   }
   if (late)
     printf(
@@ -230,14 +230,14 @@ static json_t *cell_json(const esc_dry_run *d, const esc_forecast_cell *c) {
   json_object_set_new(object, "layers", layers);
   json_object_set_new(object, "scale", esc_json_number(c->scale));
   json_object_set_new(object, "members", json_integer(c->members));
-  json_object_set_new(object, "members_forecast", json_integer(c->tried));
+  json_object_set_new(object, "members_forecast", json_integer(c->samples));
   json_object_set_new(object, "method", c->method ? json_string(c->method) : json_null());
   json_object_set_new(object, "predicted_step", esc_json_number(c->step));
   json_object_set_new(object, "predicted_lower", esc_json_number(c->lower));
   json_object_set_new(object, "predicted_upper", esc_json_number(c->upper));
   json_object_set_new(object, "predicted_steps", steps);
   json_object_set_new(object, "censored_share", esc_json_number(c->censored));
-  json_object_set_new(object, "lower_bound", json_boolean(c->late));
+  json_object_set_new(object, "lower_bound", json_boolean(c->is_lower_bound));
   json_object_set_new(object, "note", c->note ? json_string(c->note) : json_null());
   return object;
 }

@@ -12,7 +12,7 @@ static bool show_progress(void *context, const esc_progress *progress) {
 
 static void change_signals(void *context, esc_run_phase phase, bool begins) {
   (void)context;
-  if (phase == ESC_RUN_SUPERVISES)
+  if (phase == ESC_RUN_PHASE_SUPERVISING)
     esc_signals_supervise(begins);
   else if (begins)
     esc_signals_save_begin();

@@ -34,8 +34,8 @@ static char *escape(const char *bytes, size_t size, size_t *length) {
   if (out) {
     memcpy(all, pending.byte, pending.count);
     memcpy(all + pending.count, bytes, size);
-    const size_t whole = esc_text_whole(all, pending.count + size);
-    esc_text_put(out, all, whole, true);
+    const size_t whole = esc_text_whole_characters(all, pending.count + size);
+    esc_text_print_escaped(out, all, whole, true);
     pending.count = pending.count + size - whole;
     memcpy(pending.byte, all + whole, pending.count);
     if (fclose(out) != 0) {

@@ -3,8 +3,9 @@
 #ifndef ESC_TERMINAL_H
 #define ESC_TERMINAL_H
 
-/* Replaces stdout by a stream that prints control characters as escapes (esc_text_put, with lines);
- * leaves stdout unchanged if memory is missing. Messages on standard error: esc_log_print. */
+/* Replaces stdout by a stream that prints control characters as escapes (esc_text_print_escaped,
+ * with lines); leaves stdout unchanged if memory is missing. Messages on standard error:
+ * esc_log_print. */
 void esc_terminal_guard(void);
 
 #endif

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The files of one hierarchy that limit this process. */
+/* A control group of this process in one hierarchy. */
 typedef struct group {
-  char path[PATH_MAX]; /* folder of the process's own group, shortened on the way up */
-  size_t top;          /* length of the path of the mounted root, where the way up ends */
+  char path[PATH_MAX]; /* directory of the process's group, shortened towards the root */
+  size_t top;          /* length of the path of the mounted root */
   bool unified;        /* v2 */
 } group;
 
@@ -22,8 +22,8 @@ static FILE *open_below(const char *root, const char *path) {
   return fopen(full, "re");
 }
 
-/* Whether `word` is an element of the list `words`, which has commas between and ends at a colon,
- * a blank or the end of the line. */
+/* Whether `word` is an element of the list `words`, which is separated by commas and ends at a
+ * colon, a blank or the end of the line. */
 static bool has_word(const char *words, const char *word) {
   const size_t length = strlen(word);
   for (const char *at = words;; at++) {
@@ -67,10 +67,10 @@ static bool read_mount(const char *line, const char *controller, bool unified, c
   return sscanf(line, "%*s %*s %*s %4095s %4095s", from, point) == 2;
 }
 
-/* Joins mount point and group. In a container the mounted root may be a group of the host's, whose
- * path begins that of the process; a group that is not below it has only the root's files here. */
-static bool join(const char *root, const char *point, const char *from, const char *path,
-                 group *g) {
+/* Joins mount point and group. In a container the mounted root may be a group of the host, whose
+ * path is a prefix of the process's group; for other groups only the root's files are visible. */
+static bool make_group_path(const char *root, const char *point, const char *from, const char *path,
+                            group *g) {
   const size_t length = strcmp(from, "/") ? strlen(from) : 0;
   const bool below = !strncmp(path, from, length) && (path[length] == '/' || !path[length]) &&
                      !strstr(path, "/..");
@@ -85,24 +85,24 @@ static bool find_group(const char *root, const char *controller, group *g) {
   if (!read_group(root, controller, path, &g->unified)) return false;
   FILE *file = open_below(root, "/proc/self/mountinfo");
   while (file && !found && fgets(line, sizeof line, file))
-    found =
-        read_mount(line, controller, g->unified, from, point) && join(root, point, from, path, g);
+    found = read_mount(line, controller, g->unified, from, point) &&
+            make_group_path(root, point, from, path, g);
   if (file) fclose(file);
   return found;
 }
 
-/* Shortens the path by one group; false at the mounted root. */
-static bool go_up(group *g) {
+/* Moves to the parent group; false at the mounted root. */
+static bool to_parent_group(group *g) {
   char *slash = strrchr(g->path, '/');
   if (!slash || (size_t)(slash - g->path) < g->top) return false;
   *slash = '\0';
   return true;
 }
 
-/* The number behind `key` in a file of lines "key number", else `otherwise`; "max" is no number. */
-static double read_number(const group *g, const char *name, const char *key, double otherwise) {
+/* The number behind `key` in a file of lines "key number", else `fallback`; "max" is no number. */
+static double read_number(const group *g, const char *name, const char *key, double fallback) {
   char line[256];
-  double number = otherwise;
+  double number = fallback;
   FILE *file = open_below(g->path, name);
   while (file && fgets(line, sizeof line, file))
     if (!strncmp(line, key, strlen(key)) && sscanf(line + strlen(key), "%lf", &number) == 1) break;
@@ -110,7 +110,7 @@ static double read_number(const group *g, const char *name, const char *key, dou
   return number;
 }
 
-static double memory_of(const group *g) {
+static double group_memory(const group *g) {
   const char *used = g->unified ? "/memory.current" : "/memory.usage_in_bytes";
   const char *kept = g->unified ? "inactive_file " : "total_inactive_file ";
   const char *limit = g->unified ? "/memory.max" : "/memory.limit_in_bytes";
@@ -121,7 +121,7 @@ static double memory_of(const group *g) {
   return fmax(most - fmax(read_number(g, used, "", 0) - files, 0), 0);
 }
 
-static double processors_of(const group *g) {
+static double group_processors(const group *g) {
   double quota = INFINITY, period = 100000;
   if (!g->unified) {
     quota = read_number(g, "/cpu.cfs_quota_us", "", INFINITY);
@@ -134,20 +134,20 @@ static double processors_of(const group *g) {
   return quota > 0 && period > 0 ? quota / period : (double)INFINITY;
 }
 
-static double least_on_path(const char *root, const char *controller,
-                            double (*limit_of)(const group *)) {
+static double lowest_limit(const char *root, const char *controller,
+                           double (*limit_of)(const group *)) {
   group g;
-  double least = INFINITY;
-  if (!find_group(root, controller, &g)) return least;
-  do least = fmin(least, limit_of(&g));
-  while (go_up(&g));
-  return least;
+  double lowest = INFINITY;
+  if (!find_group(root, controller, &g)) return lowest;
+  do lowest = fmin(lowest, limit_of(&g));
+  while (to_parent_group(&g));
+  return lowest;
 }
 
 double esc_control_group_memory(const char *root) {
-  return least_on_path(root, "memory", memory_of);
+  return lowest_limit(root, "memory", group_memory);
 }
 
 double esc_control_group_processors(const char *root) {
-  return least_on_path(root, "cpu", processors_of);
+  return lowest_limit(root, "cpu", group_processors);
 }

@@ -10,7 +10,7 @@
 
 #include "machine/control_group.h"
 
-/* "model name" of /proc/cpuinfo; Arm has none there, so the machine type stands in. */
+/* "model name" of /proc/cpuinfo; on Arm, which has none, the machine type. */
 static void model_name(char *text, size_t size) {
   struct utsname machine;
   char line[256];
@@ -25,10 +25,10 @@ static void model_name(char *text, size_t size) {
   if (file) fclose(file);
 }
 
-void esc_device_name(char *text, size_t size) {
+void esc_processor_name(char *text, size_t size) {
   char model[200];
   model_name(model, sizeof model);
-  const int processors = esc_processors();
+  const int processors = esc_processor_count();
   snprintf(text, size, "%s, %d processor%s", model, processors, processors == 1 ? "" : "s");
 }
 
@@ -40,7 +40,7 @@ static int bound_processors(int all) {
   return bound > 0 && bound < all ? bound : all;
 }
 
-int esc_processors(void) {
+int esc_processor_count(void) {
   const double quota = ceil(esc_control_group_processors(""));
   const int own = bound_processors(omp_get_num_procs());
   return quota < own ? (int)fmax(quota, 1) : own;

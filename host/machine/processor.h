@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this machine is. */
-#ifndef ESC_DEVICE_H
-#define ESC_DEVICE_H
+/* Processor and memory of this machine. */
+#ifndef ESC_PROCESSOR_H
+#define ESC_PROCESSOR_H
 
 #include <stddef.h>
 
-/* The processor's name and how many of them this process may use. */
-void esc_device_name(char *text, size_t size);
+/* Name of the processor, and the number of processors that this process may use. */
+void esc_processor_name(char *text, size_t size);
 
-/* Processors that this process may use: those of its affinity and cpuset, or fewer where OpenMP
- * binds its threads to fewer (OMP_PLACES, GOMP_CPU_AFFINITY) or control groups give it less of
- * their time (rounded up). */
-int esc_processors(void);
+/* Processors that this process may use: those of its affinity and cpuset, or fewer if OpenMP binds
+ * its threads to fewer (OMP_PLACES, GOMP_CPU_AFFINITY) or a control group limits the CPU quota
+ * (rounded up). */
+int esc_processor_count(void);
 
-/* Bytes of memory that this process can still have: what the system calls available, the limits
- * of its control group and of those above it, its own limit (ulimit -v). */
+/* Bytes of memory still available to this process: the minimum of the system's MemAvailable, the
+ * limits of its control groups, and ulimit -v. */
 double esc_memory_available(void);
 
 #endif

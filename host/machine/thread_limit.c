@@ -12,10 +12,10 @@
 esc_status esc_threads_check_stack(void) {
   struct rlimit stack;
   if (getrlimit(RLIMIT_STACK, &stack) != 0 || stack.rlim_cur >= ESC_STACK_MIN) return ESC_OK;
-  return ESC_FAIL(ESC_LIBRARY_FAILED,
-                  "the stack may have %llu KiB (ulimit -s); allowed: at least %d KiB; nothing was "
-                  "started",
-                  (unsigned long long)stack.rlim_cur / 1024, ESC_STACK_MIN / 1024);
+  return ESC_FAIL(
+      ESC_LIBRARY_FAILED,
+      "the stack limit is %llu KiB (ulimit -s); allowed: at least %d KiB; nothing was started",
+      (unsigned long long)stack.rlim_cur / 1024, ESC_STACK_MIN / 1024);
 }
 
 double esc_threads_stack_size(const char *text) {
@@ -33,9 +33,9 @@ double esc_threads_stack_size(const char *text) {
   return bytes;
 }
 
-/* The stack size that the environment gives OpenMP's threads, 0 for the system's; *name is the
+/* Stack size of OpenMP's threads from the environment, 0 for the system's default; *name is the
  * variable. */
-static double stack_asked(const char **name) {
+static double requested_stack(const char **name) {
   static const char *const names[] = {"OMP_STACKSIZE", "GOMP_STACKSIZE"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     const char *text = getenv(names[i]);
@@ -46,7 +46,7 @@ static double stack_asked(const char **name) {
   return 0;
 }
 
-/* Threads that were started wait here until all are. */
+/* Started threads block here until all are started. */
 typedef struct gate {
   pthread_mutex_t lock;
   pthread_cond_t opened;
@@ -83,20 +83,20 @@ esc_status esc_threads_probe(int threads, int *possible) {
   pthread_attr_t attributes;
   pthread_t *thread = NULL;
   const char *name;
-  const double stack = stack_asked(&name), least = (double)sysconf(_SC_THREAD_STACK_MIN);
+  const double stack = requested_stack(&name), least = (double)sysconf(_SC_THREAD_STACK_MIN);
   *possible = 1;
   if (pthread_attr_init(&attributes) != 0)
     return ESC_FAIL(ESC_NO_MEMORY, "out of memory (attributes of threads)");
   ESC_TRY_ALLOCATE(thread = malloc((size_t)threads * sizeof *thread));
   if (stack >= least && stack < ESC_STACK_MIN) { /* OpenMP ignores what is below `least` */
     status = ESC_FAIL(ESC_LIBRARY_FAILED,
-                      "%s gives a thread a stack of %.3g KiB; allowed: at least %d KiB, or unset; "
-                      "nothing was started",
+                      "%s gives each thread a stack of %.3g KiB; allowed: at least %d KiB, or "
+                      "unset; nothing was started",
                       name, stack / 1024, ESC_STACK_MIN / 1024);
     goto done;
   }
   if (stack >= least && (stack > 1e18 || pthread_attr_setstacksize(&attributes, (size_t)stack)))
-    goto done; /* no thread can have such a stack */
+    goto done; /* not a possible stack size */
   *possible = 1 + start_threads(&attributes, threads - 1, thread);
 done:
   free(thread);

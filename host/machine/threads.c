@@ -7,13 +7,14 @@
 
 #include "base/log.h"
 
-static const char limits[] =
+static const char reason_limits[] =
     "limits: ulimit -u and -v, pids.max of the control group, OMP_STACKSIZE, OMP_THREAD_LIMIT";
-static const char forked[] =
-    "it was forked, without exec, from one that had used them, and OpenMP would wait for them";
+static const char reason_fork[] =
+    "it was forked without exec from a process that had used OpenMP threads, and OpenMP would wait "
+    "for them";
 
-/* The process in which this thread's team was made. OpenMP keeps a team for each thread; in a child
- * of fork the thread has the team, but not its threads. */
+/* The process in which this thread's OpenMP team was created. After a fork the child still has the
+ * team, but not its threads. */
 static _Thread_local pid_t team_owner;
 
 static bool has_lost_team(void) { return team_owner && team_owner != getpid(); }
@@ -28,21 +29,21 @@ done:
   return status;
 }
 
-esc_status esc_threads_settle(bool named, int *threads) {
+esc_status esc_threads_limit(bool is_explicit, int *threads) {
   esc_status status = ESC_OK;
   int possible = 1;
   const int wanted = *threads;
   ESC_TRY(count_possible(wanted, &possible));
   if (possible > 1 && wanted > 1) team_owner = getpid();
   if (possible >= wanted) return ESC_OK;
-  const char *const why = has_lost_team() ? forked : limits;
-  if (named)
+  const char *const why = has_lost_team() ? reason_fork : reason_limits;
+  if (is_explicit)
     return ESC_FAIL(ESC_LIBRARY_FAILED,
-                    "%d threads were asked for, and this process can have %d (%s); nothing was "
+                    "%d threads were requested, but this process can start %d (%s); nothing was "
                     "started; continue with --threads %d",
                     wanted, possible, why, possible);
-  esc_log("warning: this process can have %d of %d threads (%s): %d %s used", possible, wanted, why,
-          possible, possible == 1 ? "is" : "are");
+  esc_log("warning: this process can start %d of %d threads (%s); %d %s used", possible, wanted,
+          why, possible, possible == 1 ? "is" : "are");
   omp_set_num_threads(possible);
   *threads = possible;
 done:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The threads of a computation, settled before anything is written. */
+/* Number of threads of a computation, determined before any file is written. */
 #ifndef ESC_MACHINE_THREADS_H
 #define ESC_MACHINE_THREADS_H
 
@@ -7,9 +7,8 @@
 
 #include "machine/thread_limit.h"
 
-/* Where the system does not start *threads threads: with `named` (the user gave the number)
- * ESC_LIBRARY_FAILED; else a warning, and *threads and OpenMP's default become as many as there
- * can be. */
-esc_status esc_threads_settle(bool named, int *threads);
+/* If the system cannot start *threads threads: ESC_LIBRARY_FAILED with `is_explicit` (the user gave
+ * the number); else warns and lowers *threads and OpenMP's default to the possible number. */
+esc_status esc_threads_limit(bool is_explicit, int *threads);
 
 #endif

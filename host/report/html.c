@@ -28,7 +28,7 @@ void esc_html_span(FILE *out, const char *text, size_t length) {
   while (length > 0) {
     size_t plain = 0;
     while (plain < length && !entity_of(text[plain])) plain++;
-    esc_text_put(out, text, plain, true);
+    esc_text_print_escaped(out, text, plain, true);
     if (plain < length) fputs(entity_of(text[plain++]), out);
     text += plain;
     length -= plain;

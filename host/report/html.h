@@ -10,7 +10,7 @@
 
 /* The one way of text into the page, as an element's content or a quoted attribute: &, <, >, " and
  * ' become entities, and what a reader would not see or would see turned around becomes an escape
- * (esc_text_put). */
+ * (esc_text_print_escaped). */
 void esc_html_text(FILE *out, const char *text);
 
 /* The same of `length` bytes. */

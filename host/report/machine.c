@@ -49,7 +49,7 @@ void esc_report_machine(esc_report *report) {
   snprintf(text, sizeof text, "escapement %s, commit %s, %s", esc_library_version(), esc_commit(),
            esc_compiler());
   put(out, "by", text);
-  esc_device_name(text, sizeof text);
+  esc_processor_name(text, sizeof text);
   put(out, "processor", text);
   const int devices = esc_backend_cuda_devices(text, sizeof text);
   if (devices == 0) put(out, "GPU", text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run would do and cost: the checks that it would begin with, times measured by a few steps,
- * escape steps forecast by theory. */
+/* Dry run: the initial checks of a run, times measured over a few steps, escape steps forecast by
+ * theory. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,66 +15,67 @@
 #include "store/segments.h"
 #include "store/store.h"
 
-/* ---- what is there already ---- */
+/* ---- existing files ---- */
 
-static esc_status look_at_files(esc_run *r) {
+static esc_status count_finished_in_files(esc_run *r) {
   esc_status status = ESC_OK;
   bool complete = false;
   int64_t in_parts = 0;
-  ESC_TRY_ALLOCATE(r->segments = json_array()); /* those of earlier parts are in the result too */
-  ESC_TRY(esc_run_read_bases(r, &complete));
-  if (complete) esc_run_mark_base(r, r->results);
-  for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(r, r->base[b]);
-  if (r->ask.resume && r->ask.devices) ESC_TRY(esc_run_devices_inspect(r, &in_parts));
-  if (r->ask.resume && !r->ask.devices) ESC_TRY(esc_run_devices_refuse(r));
-  if (r->ask.resume && !r->ask.devices) ESC_TRY(esc_run_inspect_files(r, r->output));
-  for (int64_t i = 0; i < r->plan.members; i++) r->done_before += r->done[i];
-  if (in_parts > r->done_before) r->done_before = in_parts; /* parts hold those of the base too */
+  ESC_TRY_ALLOCATE(r->segments = json_array()); /* earlier segments are in the result too */
+  ESC_TRY(esc_run_read_reused(r, &complete));
+  if (complete) esc_run_mark_reused(r, r->results);
+  for (int b = 0; b < ESC_RUN_REUSED_MAX; b++) esc_run_mark_reused(r, r->reused[b]);
+  if (r->options.resume && r->options.devices) ESC_TRY(esc_parts_inspect(r, &in_parts));
+  if (r->options.resume && !r->options.devices) ESC_TRY(esc_parts_refuse(r));
+  if (r->options.resume && !r->options.devices) ESC_TRY(esc_run_inspect_files(r, r->output));
+  for (int64_t i = 0; i < r->plan.members; i++) r->finished_before += r->done[i];
+  if (in_parts > r->finished_before)
+    r->finished_before = in_parts; /* parts include the reused members */
 done:
   return status;
 }
 
-/* The checks that the run itself would begin with, and what is finished already. */
+/* The initial checks of a run, and the number of finished members. */
 static esc_status inspect(esc_run *r) {
   esc_status status = ESC_OK;
   const bool has_output = r->output[0];
   if (has_output) ESC_TRY(esc_run_check_names(r));
   ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
-  if (has_output && !r->ask.resume && !r->ask.force && esc_io_exists(r->output)) {
-    esc_log("%s exists already: the run will need --resume or --force", r->output);
+  if (has_output && !r->options.resume && !r->options.force && esc_io_exists(r->output)) {
+    esc_log("%s already exists: the run will need --resume or --force", r->output);
     return ESC_OK;
   }
-  if (r->ask.from || (has_output && r->ask.resume)) ESC_TRY(look_at_files(r));
+  if (r->options.from || (has_output && r->options.resume)) ESC_TRY(count_finished_in_files(r));
 done:
   return status;
 }
 
 /* ---- sizes and times ---- */
 
-/* Bytes of the result file at most, from the description that writes it. */
-static esc_status size_result(esc_run *r, int64_t snapshots, double *bytes) {
+/* Upper bound of the size of the result file. */
+static esc_status estimate_result_bytes(esc_run *r, int64_t snapshots, double *bytes) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  const bool whole = r->results != NULL; /* of a run that is complete */
+  const bool whole = r->results != NULL; /* the run is complete */
   esc_results *const before = r->results;
-  const int64_t done_before = r->done_before;
+  const int64_t finished_before = r->finished_before;
   r->results = NULL;
   ESC_TRY(esc_results_create(1, p->thresholds, p->shape.layers, &r->results));
   if (snapshots) ESC_TRY(esc_results_add_snapshots(r->results, 1));
   if (!r->segments) ESC_TRY_ALLOCATE(r->segments = json_array());
-  for (int b = 0; b < ESC_RUN_BASES && !whole; b++) {
-    json_t *more = r->base[b] ? esc_segments_of(r->base[b]) : NULL;
+  for (int b = 0; b < ESC_RUN_REUSED_MAX && !whole; b++) {
+    json_t *more = r->reused[b] ? esc_segments_from_results(r->reused[b]) : NULL;
     status = esc_segments_join(r->segments, more);
     json_decref(more);
     if (status != ESC_OK) goto done;
   }
   ESC_TRY(esc_run_segment_begin(r));
   ESC_TRY(esc_run_set_attributes(r));
-  ESC_TRY(esc_store_size(r->results, r->plan.members, snapshots, bytes));
+  ESC_TRY(esc_store_estimate_size(r->results, r->plan.members, snapshots, bytes));
 done:
   esc_results_free(r->results);
   r->results = before;
-  r->done_before = done_before;
+  r->finished_before = finished_before;
   return status;
 }
 
@@ -91,16 +92,16 @@ static esc_status time_snapshot(const esc_run *r, double *seconds) {
                               r->engine == &esc_reference_engine, &recorder));
   for (int i = 0; i < r->setup.slots; i++) {
     slot[i] = i;
-    ESC_TRY(esc_recorder_load(recorder, i, r->plan.order[i]));
+    ESC_TRY(esc_recorder_begin_member(recorder, i, r->plan.order[i]));
     ESC_TRY(r->engine->load(engine, i, &r->plan.member[r->plan.order[i]]));
   }
-  ESC_TRY(r->engine->advance(engine, 0, &stop)); /* draws the weights */
-  ESC_TRY(esc_recorder_take(recorder, r->engine, engine, r->setup.slots, slot)); /* warms up */
+  ESC_TRY(r->engine->advance(engine, 0, &stop)); /* initializes the weights */
+  ESC_TRY(esc_recorder_record(recorder, r->engine, engine, r->setup.slots, slot)); /* warms up */
   double before = 0, after = 0;
-  const int64_t first = esc_recorder_taken(recorder, &before);
+  const int64_t first = esc_recorder_count(recorder, &before);
   for (int i = 0; i < 5; i++)
-    ESC_TRY(esc_recorder_take(recorder, r->engine, engine, r->setup.slots, slot));
-  *seconds = 1 / (double)(esc_recorder_taken(recorder, &after) - first);
+    ESC_TRY(esc_recorder_record(recorder, r->engine, engine, r->setup.slots, slot));
+  *seconds = 1 / (double)(esc_recorder_count(recorder, &after) - first);
   *seconds *= after - before;
 done:
   esc_recorder_free(recorder);
@@ -109,14 +110,15 @@ done:
   return status;
 }
 
-/* What recording costs: time of a snapshot against that of the steps between two. */
+/* Cost of recording: time of the snapshots relative to the time of the steps. */
 static esc_status measure_recording(const esc_run *r, esc_dry_run *out) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
   if (!esc_record_on(&r->spec->record) || r->plan.members == 0) return ESC_OK;
   out->samples = r->spec->record.samples;
   out->snapshots = esc_record_count(&r->spec->record, p->steps);
-  out->snapshot_bytes = (double)r->plan.members * esc_recorder_member_bytes(p, &r->spec->record);
+  out->snapshot_bytes =
+      (double)r->plan.members * esc_recorder_estimate_member_bytes(p, &r->spec->record);
   ESC_TRY(time_snapshot(r, &out->seconds_per_snapshot));
   out->recording_share = out->seconds_per_snapshot * (double)out->snapshots /
                          (out->seconds_per_step * (double)p->steps);
@@ -130,21 +132,22 @@ static esc_status measure(esc_run *r, esc_dry_run *out) {
   const esc_step_timing what = {r->engine,    p, &r->setup, r->plan.member, r->plan.order,
                                 omp_get_wtime};
   if (r->plan.members > 0)
-    ESC_TRY(esc_step_time(&what, &out->seconds_per_step, r->engine_text, sizeof r->engine_text));
+    ESC_TRY(esc_step_time_measure(&what, &out->seconds_per_step, r->engine_text,
+                                  sizeof r->engine_text));
   ESC_TRY(measure_recording(r, out));
   out->seconds_max =
-      out->seconds_per_step * (double)p->steps * (double)(r->plan.members - r->done_before);
-  ESC_TRY(size_result(r, out->snapshots, &out->result_bytes));
+      out->seconds_per_step * (double)p->steps * (double)(r->plan.members - r->finished_before);
+  ESC_TRY(estimate_result_bytes(r, out->snapshots, &out->result_bytes));
 done:
   return status;
 }
 
-/* ---- the whole ---- */
+/* ---- entry points ---- */
 
-static void fill(const esc_run *r, esc_dry_run *out) {
+static void fill_report(const esc_run *r, esc_dry_run *out) {
   out->members = r->plan.members;
   out->members_total = r->plan.total;
-  out->members_kept = r->done_before;
+  out->members_kept = r->finished_before;
   out->slots = r->setup.slots;
   out->threads = r->setup.threads;
   out->host_bytes = r->bytes.host;
@@ -183,7 +186,7 @@ esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *option
   ESC_TRY(esc_run_check_false_escapes(&r));
   ESC_TRY(measure(&r, out));
   ESC_TRY(forecast(&r, out));
-  fill(&r, out);
+  fill_report(&r, out);
 done:
   esc_run_free(&r);
   esc_log_redirect(before);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of a run in progress: journal of finished members, journal of snapshots,
- * checkpoint of networks in flight; opened together under the journal's lock. */
+/* Files of a run in progress: journal of finished members, journal of snapshots, checkpoint of
+ * networks in flight. The journal is opened first and closed last. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +12,18 @@
 #include "store/segments.h"
 
 esc_status esc_run_lock(esc_run *r, int inherited) {
-  r->worker = inherited >= 0;
+  r->is_worker = inherited >= 0;
   const esc_lock_request request = {
-      .output = r->output, .inherited = inherited, .note = esc_log, .stop = &r->stop->requested};
-  return esc_lock_take(&request, &r->lock);
+      .output = r->output, .inherited = inherited, .log = esc_log, .stop = &r->stop->requested};
+  return esc_lock_acquire(&request, &r->lock);
 }
 
-/* ---- what earlier parts left ---- */
+/* ---- files of earlier segments ---- */
 
 static void restore_row(void *context, esc_member_key member, const void *row) {
   esc_run *r = context;
-  const int64_t place = esc_plan_find(&r->plan, member);
-  if (place >= 0) esc_run_set_row(r, place, row);
+  const int64_t index = esc_plan_find_member(&r->plan, member);
+  if (index >= 0) esc_run_set_row(r, index, row);
 }
 
 static void restore_segment(void *context, const char *text, bool begins) {
@@ -33,11 +33,11 @@ static void restore_segment(void *context, const char *text, bool begins) {
 
 static void restore_snapshot(void *context, esc_member_key member, const void *row) {
   const esc_run *r = context;
-  const int64_t place = esc_plan_find(&r->plan, member);
-  if (place >= 0) esc_recorder_restore(r->recorder, place, row);
+  const int64_t index = esc_plan_find_member(&r->plan, member);
+  if (index >= 0) esc_recorder_restore_snapshot(r->recorder, index, row);
 }
 
-static bool discards(const esc_run *r) { return r->ask.force && !r->ask.resume; }
+static bool discards_files(const esc_run *r) { return r->options.force && !r->options.resume; }
 
 static esc_identity identity_of(const esc_run *r) {
   return (esc_identity){r->identity, r->plan.members};
@@ -46,8 +46,8 @@ static esc_identity identity_of(const esc_run *r) {
 static esc_journal_request request_of(const esc_run *r, const esc_journal_reader *reader) {
   return (esc_journal_request){.result_path = r->output,
                                .identity = identity_of(r),
-                               .resume = r->ask.resume,
-                               .discard = discards(r),
+                               .resume = r->options.resume,
+                               .discard = discards_files(r),
                                .reader = reader};
 }
 
@@ -58,40 +58,40 @@ static esc_status create_recorder(esc_run *r) {
 }
 
 /* A finished member that lacks some of its snapshots is trained again. */
-static void require_snapshots(esc_run *r) {
+static void require_all_snapshots(esc_run *r) {
   for (int64_t i = 0; i < r->plan.members; i++)
-    r->done[i] = r->done[i] && esc_recorder_is_finished(r->recorder, i, r->results->steps_run[i]);
+    r->done[i] = r->done[i] && esc_recorder_has_end(r->recorder, i, r->results->steps_run[i]);
 }
 
 /* Snapshots of the run so far. */
 static esc_status open_snapshots(esc_run *r) {
   esc_status status = ESC_OK;
-  const esc_journal_reader reader = {r, esc_run_accepts, NULL, restore_snapshot, esc_log};
+  const esc_journal_reader reader = {r, esc_run_check_identity, NULL, restore_snapshot, esc_log};
   const esc_journal_request request = request_of(r, &reader);
   if (!r->recorder) return ESC_OK;
   ESC_TRY(esc_journal_open_snapshots(
       &request, esc_observation_length(r->spec->problem.shape.layers), &r->snapshots));
-  esc_recorder_keep(r->recorder, r->snapshots);
-  require_snapshots(r);
+  esc_recorder_set_journal(r->recorder, r->snapshots);
+  require_all_snapshots(r);
 done:
   return status;
 }
 
-static bool is_wanted(void *context, esc_member_key member) {
+static bool needs_state(void *context, esc_member_key member) {
   const esc_run *r = context;
-  const int64_t place = esc_plan_find(&r->plan, member);
-  return place >= 0 && !r->done[place];
+  const int64_t index = esc_plan_find_member(&r->plan, member);
+  return index >= 0 && !r->done[index];
 }
 
-/* Networks in flight, but for those that have finished since: the journal has them. */
+/* Networks in flight, without those that have finished since. */
 static esc_status open_checkpoint(esc_run *r) {
-  const esc_checkpoint_reader reader = {r, esc_run_accepts, is_wanted};
+  const esc_checkpoint_reader reader = {r, esc_run_check_identity, needs_state};
   const esc_status status = esc_checkpoint_open(
       &(esc_checkpoint_request){.result_path = r->output,
                                 .identity = identity_of(r),
                                 .state_size = r->engine->state_size(&r->spec->problem),
-                                .resume = r->ask.resume,
-                                .discard = discards(r),
+                                .resume = r->options.resume,
+                                .discard = discards_files(r),
                                 .reader = &reader},
       &r->checkpoint);
   if (status == ESC_OK && esc_checkpoint_warning(r->checkpoint))
@@ -99,33 +99,35 @@ static esc_status open_checkpoint(esc_run *r) {
   return status;
 }
 
-/* The journal first: it is the lock. */
+/* The journal first, because it is locked. */
 esc_status esc_run_open_files(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  const esc_journal_reader reader = {r, esc_run_accepts, restore_segment, restore_row, esc_log};
+  const esc_journal_reader reader = {r, esc_run_check_identity, restore_segment, restore_row,
+                                     esc_log};
   const esc_journal_request request = request_of(r, &reader);
   ESC_TRY(create_recorder(r));
-  ESC_TRY(esc_run_use_bases(r));
+  ESC_TRY(esc_run_copy_reused(r));
   if (!r->output[0]) return ESC_OK;
   ESC_TRY(esc_journal_open(&request, p->thresholds, p->shape.layers, &r->journal));
-  esc_segments_drop_repeated(r->segments);
+  esc_segments_remove_duplicates(r->segments);
   ESC_TRY(open_snapshots(r));
   ESC_TRY(open_checkpoint(r));
 done:
   return status;
 }
 
-/* ---- what is safe ---- */
+/* ---- what is synced ---- */
 
-/* For each row or snapshot that is not confirmed a member counts as lost: which ones are is not
- * known. */
-int64_t esc_run_confirmed_members(const esc_run *r) {
-  int64_t members = -r->based; /* these are in the earlier result */
+/* Each row or snapshot that is not synced counts as one lost member, because it is not known which
+ * ones are lost. */
+int64_t esc_run_count_synced_members(const esc_run *r) {
+  int64_t members = -r->members_reused; /* these are in the earlier result */
   esc_journal *const journal[] = {r->journal, r->snapshots};
   for (int64_t i = 0; i < r->plan.members; i++) members += r->done[i];
   for (int i = 0; i < 2; i++)
-    if (journal[i]) members -= esc_journal_records(journal[i]) - esc_journal_confirmed(journal[i]);
+    if (journal[i])
+      members -= esc_journal_count_records(journal[i]) - esc_journal_count_synced(journal[i]);
   return members > 0 ? members : 0;
 }
 
@@ -134,23 +136,23 @@ static esc_status accept_any(void *context, const char *path, esc_identity found
   return ESC_OK;
 }
 
-typedef struct counting {
+typedef struct network_counter {
   const esc_run *run;
   int64_t networks;
-} counting;
+} network_counter;
 
 static void count_network(void *context, esc_member_key member, int64_t step) {
-  counting *c = context;
-  const int64_t place = esc_plan_find(&c->run->plan, member);
+  network_counter *c = context;
+  const int64_t index = esc_plan_find_member(&c->run->plan, member);
   (void)step;
-  c->networks += place >= 0 && !c->run->done[place];
+  c->networks += index >= 0 && !c->run->done[index];
 }
 
-int64_t esc_run_networks_in_files(const esc_run *r) {
+int64_t esc_run_count_networks_in_files(const esc_run *r) {
   static const char *const suffix[] = {".checkpoint", ".checkpoint.previous"};
   char path[sizeof r->output + 32];
-  for (int i = 0; i < 2; i++) { /* the one before it, where this run has not written one */
-    counting c = {r, 0};
+  for (int i = 0; i < 2; i++) { /* the previous one, if this run has not written one */
+    network_counter c = {r, 0};
     const esc_checkpoint_reader reader = {&c, accept_any, NULL};
     snprintf(path, sizeof path, "%s%s", r->output, suffix[i]);
     if (esc_checkpoint_read(path, &reader, count_network) == ESC_OK) return c.networks;
@@ -163,21 +165,21 @@ esc_status esc_run_sync_files(const char *output) {
   char path[4200];
   for (int i = 0; i < 2; i++) {
     snprintf(path, sizeof path, "%s%s", output, journal[i]);
-    const esc_status status = esc_io_exists(path) ? esc_io_sync_own(path) : ESC_OK;
+    const esc_status status = esc_io_exists(path) ? esc_io_sync_sidecar(path) : ESC_OK;
     if (status != ESC_OK) return status;
   }
   return ESC_OK;
 }
 
-int64_t esc_run_confirmed_networks(const esc_run *r) {
-  char why[1024]; /* the message of a failure is the caller's */
+int64_t esc_run_count_synced_networks(const esc_run *r) {
+  char why[1024]; /* keep the message of the caller's failure */
   snprintf(why, sizeof why, "%s", esc_error_message());
-  const int64_t networks = esc_run_networks_in_files(r);
+  const int64_t networks = esc_run_count_networks_in_files(r);
   (void)ESC_FAIL(ESC_IO_FAILED, "%s", why);
   return networks < r->progress.in_flight ? networks : r->progress.in_flight;
 }
 
-/* The journal last: it is the lock. */
+/* The journal last, because it is locked. */
 void esc_run_close_files(esc_run *r, bool remove) {
   esc_checkpoint_close(r->checkpoint, remove);
   esc_journal_close(r->snapshots, remove);
@@ -186,7 +188,7 @@ void esc_run_close_files(esc_run *r, bool remove) {
   r->journal = r->snapshots = NULL;
 }
 
-/* Every file that a run makes beside its output, or reads there. */
+/* Suffixes of all files beside an output. */
 static const char *const suffixes[] = {
     ".journal",           ".snapshots",           ".checkpoint",         ".checkpoint.previous",
     ".journal.damaged-9", ".snapshots.damaged-9", ".snapshots.rescued-9"};
@@ -194,7 +196,7 @@ enum { SUFFIXES = sizeof suffixes / sizeof suffixes[0], OF_A_RUN = 4 };
 
 esc_status esc_run_check_names(const esc_run *r) {
   char part[sizeof r->output + 64];
-  snprintf(part, sizeof part, "%s%s", r->output, r->ask.devices ? ".part-63-of-64" : "");
+  snprintf(part, sizeof part, "%s%s", r->output, r->options.devices ? ".part-63-of-64" : "");
   return esc_io_check_names(part, suffixes, SUFFIXES);
 }
 
@@ -203,15 +205,15 @@ static bool exists(const char *output, const char *suffix, char path[], size_t s
   return esc_io_exists(path);
 }
 
-/* Whose files they are is found out by opening them: others' stay. */
-void esc_run_clear_files(esc_run *r) {
+/* Opening them checks the run's identity: files of other runs are kept. */
+void esc_run_remove_files(esc_run *r) {
   char path[sizeof r->output + 32];
   bool any = false;
-  esc_io_clear(r->output);
+  esc_io_remove_temporaries(r->output);
   for (size_t i = 0; i < OF_A_RUN; i++)
     any = any || exists(r->output, suffixes[i], path, sizeof path);
   if (!any) return;
-  json_t *segments = r->segments; /* the result has those of the journal */
+  json_t *segments = r->segments; /* the result contains the journal's segments */
   r->segments = NULL;
   r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done);
   const bool ours = r->done && esc_run_open_files(r) == ESC_OK;
@@ -219,76 +221,78 @@ void esc_run_clear_files(esc_run *r) {
   r->segments = segments;
 }
 
-/* ---- looking without changing anything ---- */
+/* ---- inspection without changes ---- */
 
-static void tell_damage(const char *path, const esc_journal_summary *found) {
-  if (found->damages)
+static void log_damage(const char *path, const esc_journal_summary *found) {
+  if (found->damaged_regions)
     esc_log(
-        "warning: %s: damaged: %lld bytes in %lld places, the first at offset %lld; what they "
-        "held is made again",
-        path, (long long)found->damaged_bytes, (long long)found->damages,
-        (long long)found->damaged_first);
+        "warning: %s: damaged: %lld bytes in %lld regions, the first at offset %lld; their "
+        "contents are computed again",
+        path, (long long)found->damaged_bytes, (long long)found->damaged_regions,
+        (long long)found->first_damaged_offset);
 }
 
-/* An empty journal is one to be started, as for a run that opens it. */
-static bool has_begun(const char *output, const char *suffix, char path[], size_t size) {
+/* An empty journal counts as none, as it does for a run. */
+static bool has_content(const char *output, const char *suffix, char path[], size_t size) {
   struct stat info;
   return exists(output, suffix, path, size) &&
          (lstat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > 0);
 }
 
-/* Restores from the journals into `probe`, whose results and recorder are its own, as a run that
- * opens them would. */
-static esc_status inspect_journals(esc_run *probe, const char *output) {
+/* Restores the journals into `inspected`, which has its own results and recorder, as a run would.
+ */
+static esc_status inspect_journals(esc_run *inspected, const char *output) {
   esc_status status = ESC_OK;
-  char path[sizeof probe->output + 128];
+  char path[sizeof inspected->output + 128];
   esc_journal_summary summary;
-  const esc_journal_reader reader = {probe, esc_run_accepts, restore_segment, restore_row, NULL};
-  const esc_journal_reader snapshots = {probe, esc_run_accepts, NULL, restore_snapshot, NULL};
-  if (has_begun(output, ".journal", path, sizeof path)) {
+  const esc_journal_reader reader = {inspected, esc_run_check_identity, restore_segment,
+                                     restore_row, NULL};
+  const esc_journal_reader snapshots = {inspected, esc_run_check_identity, NULL, restore_snapshot,
+                                        NULL};
+  if (has_content(output, ".journal", path, sizeof path)) {
     ESC_TRY(esc_journal_read(path, &reader, &summary));
-    esc_segments_drop_repeated(probe->segments);
-    tell_damage(path, &summary);
+    esc_segments_remove_duplicates(inspected->segments);
+    log_damage(path, &summary);
   }
-  if (probe->recorder && has_begun(output, ".snapshots", path, sizeof path)) {
+  if (inspected->recorder && has_content(output, ".snapshots", path, sizeof path)) {
     ESC_TRY(esc_journal_read(path, &snapshots, &summary));
-    tell_damage(path, &summary);
+    log_damage(path, &summary);
   }
 done:
   return status;
 }
 
-/* Counts finished members of the journals in `done`, where those of a base are already. */
+/* Marks the finished members of the journals in `done`, in addition to the reused ones. */
 static esc_status count_finished(esc_run *r, const char *output) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  esc_run probe = *r;
-  probe.results = NULL;
-  probe.recorder = NULL;
-  probe.done = NULL;
-  probe.setup = (esc_engine_setup){.slots = 1, .threads = 1};
-  ESC_TRY_ALLOCATE(probe.done = calloc((size_t)r->plan.members + 1, sizeof *probe.done));
-  ESC_TRY(esc_results_create(r->plan.members, p->thresholds, p->shape.layers, &probe.results));
-  ESC_TRY(create_recorder(&probe));
-  ESC_TRY(inspect_journals(&probe, output));
-  if (probe.recorder) require_snapshots(&probe);
-  for (int64_t i = 0; i < r->plan.members; i++) r->done[i] = r->done[i] || probe.done[i];
+  esc_run inspected = *r;
+  inspected.results = NULL;
+  inspected.recorder = NULL;
+  inspected.done = NULL;
+  inspected.setup = (esc_engine_setup){.slots = 1, .threads = 1};
+  ESC_TRY_ALLOCATE(inspected.done = calloc((size_t)r->plan.members + 1, sizeof *inspected.done));
+  ESC_TRY(esc_results_create(r->plan.members, p->thresholds, p->shape.layers, &inspected.results));
+  ESC_TRY(create_recorder(&inspected));
+  ESC_TRY(inspect_journals(&inspected, output));
+  if (inspected.recorder) require_all_snapshots(&inspected);
+  for (int64_t i = 0; i < r->plan.members; i++) r->done[i] = r->done[i] || inspected.done[i];
 done:
-  esc_recorder_free(probe.recorder);
-  esc_results_free(probe.results);
-  free(probe.done);
+  esc_recorder_free(inspected.recorder);
+  esc_results_free(inspected.results);
+  free(inspected.done);
   return status;
 }
 
 esc_status esc_run_inspect_files(esc_run *r, const char *output) {
   esc_status status = ESC_OK;
   char path[sizeof r->output + 128];
-  const esc_checkpoint_reader flying = {r, esc_run_accepts, NULL};
+  const esc_checkpoint_reader in_flight = {r, esc_run_check_identity, NULL};
   ESC_TRY(count_finished(r, output));
   if (exists(output, ".checkpoint", path, sizeof path) &&
-      esc_checkpoint_read(path, &flying, NULL) != ESC_OK) {
+      esc_checkpoint_read(path, &in_flight, NULL) != ESC_OK) {
     exists(output, ".checkpoint.previous", path, sizeof path);
-    status = esc_checkpoint_read(path, &flying, NULL);
+    status = esc_checkpoint_read(path, &in_flight, NULL);
   }
 done:
   return status;

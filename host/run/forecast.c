@@ -5,15 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIED_MOST = 16 };
-static const double work_most = 1e9; /* operations: about half a second */
+enum { SAMPLES_MAX = 16 };
+static const double work_max = 1e9; /* operations: about half a second */
 
-/* Forecasts of one cell's members as they come. */
-typedef struct sample {
-  int64_t first; /* of its members in the plan */
+/* Forecasts of a cell's members. */
+typedef struct cell_sample {
+  int64_t first; /* first member in the plan */
   esc_forecast_method method;
-  esc_forecast forecast[TRIED_MOST];
-} sample;
+  esc_forecast forecast[SAMPLES_MAX];
+} cell_sample;
 
 static esc_forecast_cell cell_of(const esc_member *member) {
   return (esc_forecast_cell){.bottleneck = member->bottleneck,
@@ -21,18 +21,18 @@ static esc_forecast_cell cell_of(const esc_member *member) {
                              .scale = member->scale};
 }
 
-/* Members of a scale follow each other. */
-static esc_status make_cells(const esc_run *r, esc_run_forecast *out, sample **samples) {
+/* Members of a cell are contiguous. */
+static esc_status make_cells(const esc_run *r, esc_run_forecast *out, cell_sample **cell_samples) {
   esc_status status = ESC_OK;
   const esc_plan *p = &r->plan;
-  const size_t most = (size_t)(p->cells < p->members ? p->cells : p->members) + 1;
-  ESC_TRY_ALLOCATE(out->cell = calloc(most, sizeof *out->cell));
-  ESC_TRY_ALLOCATE(*samples = calloc(most, sizeof **samples));
+  const size_t cells_max = (size_t)(p->cells < p->members ? p->cells : p->members) + 1;
+  ESC_TRY_ALLOCATE(out->cell = calloc(cells_max, sizeof *out->cell));
+  ESC_TRY_ALLOCATE(*cell_samples = calloc(cells_max, sizeof **cell_samples));
   ESC_TRY_ALLOCATE(out->threshold_step =
-                       calloc(most * (size_t)r->spec->problem.thresholds, sizeof(double)));
+                       calloc(cells_max * (size_t)r->spec->problem.thresholds, sizeof(double)));
   for (int64_t i = 0; i < p->members; i++) {
     if (i == 0 || !esc_plan_is_same_cell(&p->member[i - 1], &p->member[i])) {
-      (*samples)[out->cells].first = i;
+      (*cell_samples)[out->cells].first = i;
       out->cell[out->cells++] = cell_of(&p->member[i]);
     }
     out->cell[out->cells - 1].members++;
@@ -42,52 +42,53 @@ done:
   return status;
 }
 
-static bool wants_more(const esc_forecast_cell *c, const sample *s) {
-  if (c->tried == 0) return true;
-  return !c->note && !esc_forecast_is_seedless(s->method) && c->tried < c->members &&
-         c->tried < TRIED_MOST;
+static bool needs_sample(const esc_forecast_cell *c, const cell_sample *s) {
+  if (c->samples == 0) return true;
+  return !c->note && !esc_forecast_is_seedless(s->method) && c->samples < c->members &&
+         c->samples < SAMPLES_MAX;
 }
 
-static void try_member(const esc_run *r, esc_forecast_cell *c, sample *s) {
-  esc_forecast *f = &s->forecast[c->tried];
-  const esc_member *member = &r->plan.member[s->first + c->tried];
+static void forecast_member(const esc_run *r, esc_forecast_cell *c, cell_sample *s) {
+  esc_forecast *f = &s->forecast[c->samples];
+  const esc_member *member = &r->plan.member[s->first + c->samples];
   if (esc_forecast_member(&r->spec->problem, member, f) != ESC_OK) {
     f->method = ESC_FORECAST_NONE;
-    f->why = "theory's integration failed";
+    f->why = "the integration of the theory failed";
   }
-  c->tried++;
+  c->samples++;
   s->method = f->method;
   c->note = f->why;
-  c->late = c->late || f->is_lower_bound;
-  c->own = f->is_member;
+  c->is_lower_bound = c->is_lower_bound || f->is_lower_bound;
+  c->is_full_width = f->is_member;
 }
 
-/* A member of every cell, then another of each, until the work is used up: by its count and
- * not by the clock, so that the forecast does not depend on the machine. */
-static void try_members(const esc_run *r, esc_run_forecast *out, sample *samples) {
+/* Forecasts one member of every cell, then another of each, within a budget of operations rather
+ * than of time, so that the forecast does not depend on the machine. */
+static void forecast_members(const esc_run *r, esc_run_forecast *out, cell_sample *cell_samples) {
   const esc_problem *p = &r->spec->problem;
-  double left = work_most;
-  for (int pass = 0; pass < TRIED_MOST && left > 0; pass++) {
+  double work_left = work_max;
+  for (int pass = 0; pass < SAMPLES_MAX && work_left > 0; pass++) {
     int end = 0; /* cells of this pass */
-    for (; end < out->cells && left > 0; end++) {
-      const esc_member *member = &r->plan.member[samples[end].first];
+    for (; end < out->cells && work_left > 0; end++) {
+      const esc_member *member = &r->plan.member[cell_samples[end].first];
       const char *why;
-      if (wants_more(&out->cell[end], &samples[end]))
-        left -= esc_forecast_cost(p, member, esc_forecast_method_of(p, member, &why));
+      if (needs_sample(&out->cell[end], &cell_samples[end]))
+        work_left -= esc_forecast_cost(p, member, esc_forecast_method_of(p, member, &why));
     }
 #pragma omp parallel for schedule(dynamic, 1) num_threads(r->setup.threads)
     for (int i = 0; i < end; i++)
-      if (wants_more(&out->cell[i], &samples[i])) try_member(r, &out->cell[i], &samples[i]);
+      if (needs_sample(&out->cell[i], &cell_samples[i]))
+        forecast_member(r, &out->cell[i], &cell_samples[i]);
   }
 }
 
-static int compare(const void *left, const void *right) {
-  const double a = *(const double *)left, b = *(const double *)right;
+static int compare(const void *work_left, const void *right) {
+  const double a = *(const double *)work_left, b = *(const double *)right;
   return (a > b) - (a < b);
 }
 
-/* Step of the last threshold, where the member ends. */
-static double end_of(const esc_forecast *f, int thresholds) {
+/* Step of the last threshold, at which the member finishes. */
+static double last_step(const esc_forecast *f, int thresholds) {
   double last = 0;
   for (int i = 0; i < thresholds; i++) last = fmax(last, f->step[i]);
   return last;
@@ -109,47 +110,47 @@ static const char *method_name(esc_forecast_method method) {
   }
 }
 
-static void summarise(const esc_problem *p, esc_forecast_cell *c, double *threshold_step,
-                      const sample *s) {
-  double end[TRIED_MOST], one[TRIED_MOST];
+static void summarize(const esc_problem *p, esc_forecast_cell *c, double *threshold_step,
+                      const cell_sample *s) {
+  double end[SAMPLES_MAX], steps[SAMPLES_MAX];
   const double budget = (double)p->steps;
-  if (c->tried == 0) c->note = "the time limit of forecasts was used up by other scales";
+  if (c->samples == 0) c->note = "the time limit for forecasts was used by other scales";
   if (c->note) {
     c->step = c->lower = c->upper = c->censored = c->steps = (double)NAN;
     return;
   }
   c->method = method_name(s->method);
   c->threshold_step = threshold_step;
-  for (int i = 0; i < c->tried; i++) {
-    end[i] = end_of(&s->forecast[i], p->thresholds);
-    c->censored += esc_forecast_censored(&s->forecast[i], p->thresholds, p->steps) / c->tried;
-    c->steps += fmin(end[i], budget) / c->tried;
+  for (int i = 0; i < c->samples; i++) {
+    end[i] = last_step(&s->forecast[i], p->thresholds);
+    c->censored += esc_forecast_censored(&s->forecast[i], p->thresholds, p->steps) / c->samples;
+    c->steps += fmin(end[i], budget) / c->samples;
   }
-  qsort(end, (size_t)c->tried, sizeof *end, compare);
-  c->step = quantile(c->tried, end, 0.5);
-  c->lower = quantile(c->tried, end, 0.16);
-  c->upper = quantile(c->tried, end, 0.84);
+  qsort(end, (size_t)c->samples, sizeof *end, compare);
+  c->step = quantile(c->samples, end, 0.5);
+  c->lower = quantile(c->samples, end, 0.16);
+  c->upper = quantile(c->samples, end, 0.84);
   for (int t = 0; t < p->thresholds; t++) {
-    for (int i = 0; i < c->tried; i++) one[i] = s->forecast[i].step[t];
-    qsort(one, (size_t)c->tried, sizeof *one, compare);
-    threshold_step[t] = quantile(c->tried, one, 0.5);
+    for (int i = 0; i < c->samples; i++) steps[i] = s->forecast[i].step[t];
+    qsort(steps, (size_t)c->samples, sizeof *steps, compare);
+    threshold_step[t] = quantile(c->samples, steps, 0.5);
   }
 }
 
 esc_status esc_run_forecast_create(const esc_run *r, esc_run_forecast *out) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
-  sample *samples = NULL;
+  cell_sample *cell_samples = NULL;
   *out = (esc_run_forecast){.cells = 0};
-  ESC_TRY(make_cells(r, out, &samples));
-  try_members(r, out, samples);
+  ESC_TRY(make_cells(r, out, &cell_samples));
+  forecast_members(r, out, cell_samples);
   for (int i = 0; i < out->cells; i++) {
     esc_forecast_cell *c = &out->cell[i];
-    summarise(p, c, out->threshold_step + i * p->thresholds, &samples[i]);
+    summarize(p, c, out->threshold_step + i * p->thresholds, &cell_samples[i]);
     out->steps += (double)c->remaining * c->steps;
   }
 done:
-  free(samples);
+  free(cell_samples);
   return status;
 }
 

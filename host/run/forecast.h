@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What theory expects of each scale of each group: steps, and who will be censored. */
+/* Forecast by theory for each scale of each group: escape steps and the censored fraction. */
 #ifndef ESC_RUN_FORECAST_H
 #define ESC_RUN_FORECAST_H
 
@@ -10,10 +10,10 @@ typedef struct esc_run_forecast {
   int cells;
   esc_forecast_cell *cell; /* (cells), in the order of the sweep; owned */
   double *threshold_step;  /* (cells, thresholds) of the cells; owned */
-  double steps;            /* expected of all members that remain; NaN: some cell has none */
+  double steps; /* expected steps of all remaining members; NaN if some cell has no forecast */
 } esc_run_forecast;
 
-/* Takes about a second: scales beyond what can be done in that have no forecast. */
+/* Takes about a second; scales that do not fit into that time have no forecast. */
 esc_status esc_run_forecast_create(const esc_run *run, esc_run_forecast *out);
 void esc_run_forecast_free(esc_run_forecast *forecast);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run's identity: which earlier runs may continue as this one, and how it takes their members. */
+/* Identity of a run: the earlier runs that may continue as this one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "run/run.h"
 #include "spec/difference.h"
 
-esc_status esc_run_identify(esc_run *r) {
+esc_status esc_run_set_identity(esc_run *r) {
   if (asprintf(&r->identity, "%sprecision: %s\nshard: %lld/%lld\n", r->resolved,
                r->engine->precision, (long long)r->shard, (long long)r->shards) >= 0)
     return ESC_OK;
@@ -15,23 +15,23 @@ esc_status esc_run_identify(esc_run *r) {
   return ESC_FAIL(ESC_NO_MEMORY, "out of memory (the run's identity)");
 }
 
-/* In a shard of a sweep that grew, members may belong to other shards. */
+/* After a sweep is extended, members can belong to another shard. */
 static esc_status check_shard(const esc_run *r, const char *path, const esc_spec *before) {
   esc_status status = ESC_OK;
   esc_plan plan = {0};
-  const bool by_devices = strstr(path, ".part-") != NULL; /* shards that run --devices made */
+  const bool by_devices = strstr(path, ".part-") != NULL; /* shards of a run with --devices */
   ESC_TRY(esc_plan_create(before, r->shard, r->shards, &plan));
   for (int64_t i = 0; i < plan.members; i++)
-    if (esc_plan_find(&r->plan, esc_member_key_of(&plan.member[i])) < 0) {
+    if (esc_plan_find_member(&r->plan, esc_member_key_of(&plan.member[i])) < 0) {
       status = ESC_FAIL(ESC_BAD_INPUT,
                         "%s: in the larger sweep, its member of seed %llu at scale %g belongs to "
                         "another shard than %lld/%lld; %s",
                         path, (unsigned long long)plan.member[i].seed, plan.member[i].scale,
                         (long long)r->shard, (long long)r->shards,
-                        by_devices ? "finish the run first with the spec as it was (--devices and "
+                        by_devices ? "finish the run with its original spec first (--devices and "
                                      "--resume), then add members to its result"
-                                   : "finish and merge the shards of the smaller sweep first, and "
-                                     "add to the merged file");
+                                   : "finish and merge the shards of the smaller sweep first, then "
+                                     "add members to the merged file");
       goto done;
     }
 done:
@@ -47,7 +47,7 @@ static const char *show_rest(const char *rest, char *text, size_t size) {
   return text;
 }
 
-esc_status esc_run_accepts(void *context, const char *path, esc_identity found) {
+esc_status esc_run_check_identity(void *context, const char *path, esc_identity found) {
   esc_status status = ESC_OK;
   const esc_run *r = context;
   esc_spec *before = NULL;
@@ -58,8 +58,8 @@ esc_status esc_run_accepts(void *context, const char *path, esc_identity found) 
   const char *own = r->identity + strlen(r->resolved);
   if (strcmp(rest, own) != 0)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: is of %s, this run of %s; -o names another file, --force "
-                    "starts anew",
+                    "%s: belongs to a run with %s, but this run has %s; choose another output with "
+                    "-o, or start over with --force",
                     path, show_rest(rest, theirs, sizeof theirs),
                     show_rest(own, ours, sizeof ours));
   ESC_TRY_ALLOCATE(spec = strndup(found.text, (size_t)(rest - found.text)));
@@ -71,10 +71,10 @@ done:
   return status;
 }
 
-void esc_run_set_row(esc_run *r, int64_t place, const void *row) {
-  const esc_member *m = &r->plan.member[place];
-  esc_results_unpack(r->results, place, row);
-  r->results->member[place] = m->index;
-  r->results->group[place] = m->group; /* may be another one in a sweep that grew */
-  r->done[place] = true;
+void esc_run_set_row(esc_run *r, int64_t index, const void *row) {
+  const esc_member *m = &r->plan.member[index];
+  esc_results_unpack(r->results, index, row);
+  r->results->member[index] = m->index;
+  r->results->group[index] = m->group; /* can change when a sweep is extended */
+  r->done[index] = true;
 }

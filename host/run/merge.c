@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of a sharded run: its files read, joined, and published under the output's lock. It is
- * here, above store and spec, because the spec in the files gives the number of members. */
+/* Merging the files of a sharded run under the output's lock. In this layer, above store and spec,
+ * because the number of members follows from the spec in the files. */
 #include "run/merge.h"
 
 #include <limits.h>
@@ -14,14 +14,14 @@
 #include "store/merge.h"
 #include "store/store.h"
 
-/* Counts the members of the sweep that the parts' spec describes, and checks that the parts have
- * the spec's shape: rows of another length must not be copied. */
+/* Counts the members of the spec in the parts, and checks the parts' shapes, because rows of
+ * another length must not be copied. */
 static esc_status count_members(esc_merge *m) {
   esc_status status = ESC_OK;
   esc_spec *spec = NULL;
-  const char *text = esc_results_get(m->part[0], "spec");
+  const char *text = esc_results_attribute_text(m->part[0], "spec");
   ESC_TRY(esc_spec_parse(m->name[0], text, strlen(text), 0, NULL, &spec));
-  m->members = esc_spec_members(spec);
+  m->members = esc_spec_count_members(spec);
   for (int i = 0; i < m->parts; i++)
     ESC_TRY(esc_results_check(m->name[i], m->part[i], &spec->problem));
 done:
@@ -29,8 +29,8 @@ done:
   return status;
 }
 
-static esc_status join(int parts, const esc_results *const *part, const char *const *name,
-                       esc_results **out) {
+static esc_status join_parts(int parts, const esc_results *const *part, const char *const *name,
+                             esc_results **out) {
   esc_status status = ESC_OK;
   esc_merge m = {.parts = parts};
   if (parts < 1) return ESC_FAIL(ESC_BAD_INPUT, "merge: needs at least one shard's result");
@@ -38,10 +38,10 @@ static esc_status join(int parts, const esc_results *const *part, const char *co
   ESC_TRY_ALLOCATE(m.name = calloc((size_t)parts, sizeof *m.name));
   memcpy(m.part, part, (size_t)parts * sizeof *part);
   memcpy(m.name, name, (size_t)parts * sizeof *name);
-  ESC_TRY(esc_merge_order(&m));
+  ESC_TRY(esc_merge_sort(&m));
   ESC_TRY(count_members(&m));
   ESC_TRY(esc_merge_join(&m));
-  *out = m.whole;
+  *out = m.merged;
 done:
   free(m.part);
   free(m.name);
@@ -51,7 +51,7 @@ done:
 esc_status esc_results_merge(int parts, const esc_results *const *part, const char *const *name,
                              esc_results **out) {
   const esc_library_scope scope = esc_library_enter();
-  const esc_status status = join(parts, part, name, out);
+  const esc_status status = join_parts(parts, part, name, out);
   esc_library_leave(scope);
   return status;
 }
@@ -72,8 +72,8 @@ done:
   return status;
 }
 
-/* Joins the parts under the output's lock and publishes the result. The lock is taken by the file
- * that a link leads to. */
+/* Merges the parts and writes the result under the lock of the output, with symbolic links
+ * resolved. */
 static esc_status publish(const esc_merge_request *r, esc_results *const *part,
                           const esc_lock *held, esc_merge_summary *summary) {
   esc_status status = ESC_OK;
@@ -83,13 +83,13 @@ static esc_status publish(const esc_merge_request *r, esc_results *const *part,
   ESC_TRY(esc_io_check_writable(r->output));
   ESC_TRY(esc_io_resolve(r->output, output, sizeof output));
   const esc_lock_request request = {
-      .output = output, .inherited = -1, .note = esc_log, .held = held};
-  ESC_TRY(esc_lock_take(&request, &lock));
+      .output = output, .inherited = -1, .log = esc_log, .held = held};
+  ESC_TRY(esc_lock_acquire(&request, &lock));
   if (!r->force && esc_io_exists(r->output)) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: exists already; --force replaces it", r->output);
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: already exists; replace it with --force", r->output);
     goto done;
   }
-  ESC_TRY(join(r->files, (const esc_results *const *)part, r->file, &whole));
+  ESC_TRY(join_parts(r->files, (const esc_results *const *)part, r->file, &whole));
   ESC_TRY(esc_store_write(r->output, whole));
   summarise(whole, r->files, summary);
 done:

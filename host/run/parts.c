@@ -14,11 +14,11 @@
 #include "base/log.h"
 #include "base/names.h"
 
-void esc_part_path(const char *output, int shard, int shards, char path[ESC_PART_PATH_SIZE]) {
+void esc_part_print_path(const char *output, int shard, int shards, char path[ESC_PART_PATH_SIZE]) {
   snprintf(path, ESC_PART_PATH_SIZE, "%s.part-%d-of-%d", output, shard, shards);
 }
 
-/* Which numbers of shards the parts beside `output` are of: there[S]. */
+/* Sets there[S] for each number of shards S in the names of the parts beside `output`. */
 static esc_status find_parts(const char *output, bool there[ESC_PARTS_MAX + 1]) {
   char path[ESC_PART_PATH_SIZE], copy[ESC_PART_PATH_SIZE];
   int shard = 0, shards = 0;
@@ -27,7 +27,8 @@ static esc_status find_parts(const char *output, bool there[ESC_PARTS_MAX + 1]) 
   snprintf(copy, sizeof copy, "%s", output);
   const char *name = basename(path), *directory = dirname(copy);
   DIR *entries = opendir(directory);
-  if (!entries) return ESC_FAIL(esc_io_status(errno), "%s: %s", directory, strerror(errno));
+  if (!entries)
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: %s", directory, strerror(errno));
   for (struct dirent *e; (e = readdir(entries));)
     if (esc_names_parse_part(e->d_name, &whole, &shard, &shards) && whole == strlen(name) &&
         !strncmp(e->d_name, name, whole))
@@ -44,8 +45,8 @@ esc_status esc_parts_count(const char *output, int *shards) {
   for (int s = 1; s <= ESC_PARTS_MAX; s++) {
     if (there[s] && *shards)
       return ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: beside it are parts of %d and of %d shards; --force without --resume "
-                      "removes them",
+                      "%s: the parts beside it belong to runs with %d and with %d shards; remove "
+                      "them with --force (without --resume)",
                       output, *shards, s);
     if (there[s]) *shards = s;
   }
@@ -53,13 +54,13 @@ done:
   return status;
 }
 
-/* Deletes the files of one part, which no other process may be writing. */
+/* Deletes the files of one part, under its lock. */
 static esc_status remove_part(const char *part, const esc_lock *held) {
   esc_status status = ESC_OK;
   esc_lock *lock = NULL;
   char path[ESC_PART_PATH_SIZE + 32];
-  const esc_lock_request request = {.output = part, .inherited = -1, .note = esc_log, .held = held};
-  ESC_TRY(esc_lock_take(&request, &lock));
+  const esc_lock_request request = {.output = part, .inherited = -1, .log = esc_log, .held = held};
+  ESC_TRY(esc_lock_acquire(&request, &lock));
   for (int i = 0; esc_names_suffixes[i]; i++) {
     snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
     if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
@@ -76,19 +77,19 @@ esc_status esc_parts_remove(const esc_run *run) {
   ESC_TRY(find_parts(run->output, there));
   for (int shards = 1; shards <= ESC_PARTS_MAX; shards++)
     for (int i = 0; there[shards] && i < shards; i++) {
-      esc_part_path(run->output, i, shards, part);
+      esc_part_print_path(run->output, i, shards, part);
       ESC_TRY(remove_part(part, run->lock));
     }
 done:
   return status;
 }
 
-/* Reads one part as the worker of it would, and adds what it holds. */
+/* Reads one part as its worker would, and adds its contents to *sum. */
 static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
-                               esc_parts_found *sum) {
+                               esc_parts_contents *sum) {
   esc_status status = ESC_OK;
   bool complete = false;
-  esc_run part = {.ask = {.resume = true},
+  esc_run part = {.options = {.resume = true},
                   .spec = whole->spec,
                   .resolved = whole->resolved,
                   .engine = whole->engine,
@@ -97,31 +98,31 @@ static esc_status inspect_part(const esc_run *whole, const char *path, int shard
                   .shards = shards};
   snprintf(part.output, sizeof part.output, "%.4090s", path);
   ESC_TRY(esc_plan_create(part.spec, shard, shards, &part.plan));
-  ESC_TRY(esc_run_identify(&part));
+  ESC_TRY(esc_run_set_identity(&part));
   ESC_TRY_ALLOCATE(part.done = calloc((size_t)part.plan.members + 1, sizeof *part.done));
-  ESC_TRY(esc_run_read_bases(&part, &complete));
+  ESC_TRY(esc_run_read_reused(&part, &complete));
   ESC_TRY(esc_run_inspect_files(&part, part.output));
-  for (int b = 0; b < ESC_RUN_BASES; b++) esc_run_mark_base(&part, whole->base[b]);
+  for (int b = 0; b < ESC_RUN_REUSED_MAX; b++) esc_run_mark_reused(&part, whole->reused[b]);
   for (int64_t i = 0; i < part.plan.members; i++) sum->finished += complete || part.done[i];
   sum->complete = complete;
-  if (!complete) sum->in_flight += esc_run_networks_in_files(&part);
+  if (!complete) sum->in_flight += esc_run_count_networks_in_files(&part);
 done:
   esc_results_free(part.results);
-  esc_results_free(part.base[0]);
+  esc_results_free(part.reused[0]);
   esc_plan_free(&part.plan);
   free(part.identity);
   free(part.done);
   return status;
 }
 
-esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished) {
+esc_status esc_parts_inspect(const esc_run *run, int64_t *finished) {
   esc_status status = ESC_OK;
   int shards = 0;
-  esc_parts_found sum = {0};
+  esc_parts_contents sum = {0};
   char path[ESC_PART_PATH_SIZE];
   ESC_TRY(esc_parts_count(run->output, &shards));
   for (int s = 0; s < shards; s++) {
-    esc_part_path(run->output, s, shards, path);
+    esc_part_print_path(run->output, s, shards, path);
     ESC_TRY(inspect_part(run, path, s, shards, &sum));
   }
 done:
@@ -130,18 +131,18 @@ done:
 }
 
 bool esc_part_is_complete(const esc_run *run, int shard, int shards) {
-  esc_parts_found part = {0};
+  esc_parts_contents part = {0};
   char path[ESC_PART_PATH_SIZE];
-  esc_part_path(run->output, shard, shards, path);
+  esc_part_print_path(run->output, shard, shards, path);
   return inspect_part(run, path, shard, shards, &part) == ESC_OK && part.complete;
 }
 
-esc_parts_found esc_parts_confirm(const esc_run *run, int shards) {
-  esc_parts_found sum = {0};
+esc_parts_contents esc_parts_count_synced(const esc_run *run, int shards) {
+  esc_parts_contents sum = {0};
   char path[ESC_PART_PATH_SIZE];
   for (int s = 0; s < shards; s++) {
-    esc_parts_found one = {0};
-    esc_part_path(run->output, s, shards, path);
+    esc_parts_contents one = {0};
+    esc_part_print_path(run->output, s, shards, path);
     if (esc_run_sync_files(path) != ESC_OK || inspect_part(run, path, s, shards, &one) != ESC_OK)
       continue;
     sum.finished += one.finished;
@@ -150,16 +151,17 @@ esc_parts_found esc_parts_confirm(const esc_run *run, int shards) {
   return sum;
 }
 
-esc_status esc_run_devices_refuse(const esc_run *run) {
+esc_status esc_parts_refuse(const esc_run *run) {
   esc_status status = ESC_OK;
   int begun = 0;
-  if (run->ask.force) return ESC_OK;
+  if (run->options.force) return ESC_OK;
   ESC_TRY(esc_parts_count(run->output, &begun));
   if (begun)
-    status = ESC_FAIL(ESC_BAD_INPUT,
-                      "%s.part-*: are of a run with --devices, which goes on so too (--devices cpu "
-                      "--resume); --force starts anew",
-                      run->output);
+    status =
+        ESC_FAIL(ESC_BAD_INPUT,
+                 "%s.part-*: belong to a run started with --devices; continue it with --devices "
+                 "and --resume (for example --devices cpu --resume), or start over with --force",
+                 run->output);
 done:
   return status;
 }

@@ -8,27 +8,27 @@
 
 enum { ESC_PART_PATH_SIZE = 4200 };
 
-/* What parts hold: finished members, those of a base among them, and networks in flight. */
-typedef struct esc_parts_found {
+/* Contents of parts: finished members, including reused ones, and networks in flight. */
+typedef struct esc_parts_contents {
   int64_t finished, in_flight;
-  bool complete; /* the part that was read last: its result is there, with every member */
-} esc_parts_found;
+  bool complete; /* the result of the part that was read last has every member */
+} esc_parts_contents;
 
 /* The result file of shard `shard` of `shards`. */
-void esc_part_path(const char *output, int shard, int shards, char path[ESC_PART_PATH_SIZE]);
+void esc_part_print_path(const char *output, int shard, int shards, char path[ESC_PART_PATH_SIZE]);
 
-/* Number of shards that the names of parts beside the output state, 0 if there are none.
- * ESC_BAD_INPUT where they state several. */
+/* Number of shards S in the names of the parts beside the output; 0 without parts. ESC_BAD_INPUT if
+ * the names differ in S. */
 esc_status esc_parts_count(const char *output, int *shards);
 
 /* Deletes the parts beside the run's output, of any number of shards, under the run's lock. */
 esc_status esc_parts_remove(const esc_run *run);
 
-/* Whether the result of a shard is there, with every member. */
+/* Whether the result of a shard exists and has every member. */
 bool esc_part_is_complete(const esc_run *run, int shard, int shards);
 
-/* What is safe: found by syncing and reading the parts, whatever their workers reported. A part
- * that cannot be synced or read counts as nothing. */
-esc_parts_found esc_parts_confirm(const esc_run *run, int shards);
+/* Counts what is on disk, by syncing and reading the parts. A part that cannot be synced or read
+ * counts as empty. */
+esc_parts_contents esc_parts_count_synced(const esc_run *run, int shards);
 
 #endif

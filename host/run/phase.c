@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run tells its caller while it works. */
+/* Notification of the caller about phases of the run. */
 #include "run/run.h"
 
 void esc_run_phase_begin(const esc_run *r, esc_run_phase phase) {
-  const esc_run_callbacks *tell = &r->ask.callbacks;
-  if (tell->phase) tell->phase(tell->context, phase, true);
+  const esc_run_callbacks *callbacks = &r->options.callbacks;
+  if (callbacks->phase) callbacks->phase(callbacks->context, phase, true);
 }
 
 void esc_run_phase_end(const esc_run *r, esc_run_phase phase) {
-  const esc_run_callbacks *tell = &r->ask.callbacks;
-  if (tell->phase) tell->phase(tell->context, phase, false);
+  const esc_run_callbacks *callbacks = &r->options.callbacks;
+  if (callbacks->phase) callbacks->phase(callbacks->context, phase, false);
 }

@@ -42,7 +42,7 @@ bool esc_plan_is_same_cell(const esc_member *a, const esc_member *b) {
   return a->group == b->group && a->scale == b->scale;
 }
 
-int64_t esc_plan_find(const esc_plan *plan, esc_member_key key) {
+int64_t esc_plan_find_member(const esc_plan *plan, esc_member_key key) {
   const esc_plan_cell wanted = {key.small_layers, key.scale, 0};
   const esc_plan_cell *cell = NULL;
   if (plan->cells)
@@ -52,34 +52,34 @@ int64_t esc_plan_find(const esc_plan *plan, esc_member_key key) {
   return index % plan->shards == plan->shard ? index / plan->shards : -1;
 }
 
-/* Neighbours in the plan that are of one cell. */
-typedef struct run_of_members {
+/* Contiguous members of one cell in the plan. */
+typedef struct member_range {
   int64_t first, members;
   double length;
-} run_of_members;
+} member_range;
 
-/* Escape times grow as scale^-(r-2), so the longest go first and the last
- * thread to finish has little left alone. A guess: it cannot change a result. */
+/* Escape times grow as scale^-(r-2), so that starting the longest first balances the load. A
+ * heuristic: it cannot change a result. */
 static double expected_length(const esc_member *m) {
   return m->bottleneck > 2 ? pow(m->scale, 2 - m->bottleneck) : 1;
 }
 
 static int longest_first(const void *left, const void *right) {
-  const run_of_members *a = left, *b = right;
+  const member_range *a = left, *b = right;
   if (a->length != b->length) return a->length > b->length ? -1 : 1;
   return a->first < b->first ? -1 : 1;
 }
 
-/* Sorts the cells and not the members, of which there may be millions. */
+/* Sorts cells rather than members, of which there may be millions. */
 static esc_status make_order(esc_plan *plan) {
   esc_status status = ESC_OK;
   int64_t runs = 0, next = 0;
-  run_of_members *run = calloc((size_t)plan->cells + 1, sizeof *run);
+  member_range *run = calloc((size_t)plan->cells + 1, sizeof *run);
   ESC_TRY_ALLOCATE(run);
   for (int64_t i = 0; i < plan->members; i++) {
     const esc_member *m = &plan->member[i];
     if (i == 0 || !esc_plan_is_same_cell(m, m - 1))
-      run[runs++] = (run_of_members){i, 0, expected_length(m)};
+      run[runs++] = (member_range){i, 0, expected_length(m)};
     run[runs - 1].members++;
   }
   qsort(run, (size_t)runs, sizeof *run, longest_first);
@@ -90,28 +90,28 @@ done:
   return status;
 }
 
-int64_t esc_plan_members(const esc_spec *spec, int64_t shard, int64_t shards) {
-  return (esc_spec_members(spec) - shard + shards - 1) / shards;
+int64_t esc_plan_count_members(const esc_spec *spec, int64_t shard, int64_t shards) {
+  return (esc_spec_count_members(spec) - shard + shards - 1) / shards;
 }
 
-double esc_plan_bytes(int64_t members) {
+double esc_plan_estimate_bytes(int64_t members) {
   return (double)members * (double)(sizeof(esc_member) + sizeof(int64_t));
 }
 
 esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan) {
   esc_status status = ESC_OK;
   memset(plan, 0, sizeof *plan);
-  plan->total = esc_spec_members(spec);
+  plan->total = esc_spec_count_members(spec);
   plan->shard = shard;
   plan->shards = shards;
   plan->seed = spec->seed;
   plan->seeds = spec->seeds;
-  const size_t room = (size_t)(plan->total / shards + 1);
+  const size_t capacity = (size_t)(plan->total / shards + 1);
   ESC_TRY_ALLOCATE(plan->cell =
                        calloc((size_t)(plan->total / spec->seeds + 1), sizeof *plan->cell));
   make_cells(spec, plan);
-  ESC_TRY_ALLOCATE(plan->member = calloc(room, sizeof *plan->member));
-  ESC_TRY_ALLOCATE(plan->order = calloc(room, sizeof *plan->order));
+  ESC_TRY_ALLOCATE(plan->member = calloc(capacity, sizeof *plan->member));
+  ESC_TRY_ALLOCATE(plan->order = calloc(capacity, sizeof *plan->order));
   make_members(spec, shard, shards, plan);
   status = make_order(plan);
 done:
@@ -125,15 +125,15 @@ void esc_plan_free(esc_plan *plan) {
   memset(plan, 0, sizeof *plan);
 }
 
-/* Of a member that was not below at step 0. */
-static double later_part(const esc_false_escape *f) {
+/* Probability after step 0, given no crossing at step 0. */
+static double probability_after_first(const esc_false_escape *f) {
   return f->first < 1 ? fmax((f->probability - f->first) / (1 - f->first), 0) : 0;
 }
 
-/* Smoothing cannot help where the first loss itself, at which the average starts, is
- * likely to be below. */
-static const char *cure(const esc_problem *p, const esc_false_escape *f) {
-  return p->smoothing > 0 && f->first > later_part(f)
+/* Smoothing does not help if the first loss, at which the average starts, is likely to be below the
+ * threshold. */
+static const char *remedy(const esc_problem *p, const esc_false_escape *f) {
+  return p->smoothing > 0 && f->first > probability_after_first(f)
              ? "use a larger train.batch or a lower escape.thresholds"
              : "use a larger train.batch, more escape.smoothing or a lower escape.thresholds";
 }
@@ -145,26 +145,27 @@ static void explain(const esc_problem *p, double threshold, const esc_false_esca
   char parts[200];
   if (p->smoothing > 0)
     snprintf(parts, sizeof parts,
-             "%s at step 0, where the average is the first loss itself; %s in later steps, in "
-             "the long run %.1g a step",
-             esc_percent_of(f->first).text, esc_percent_of(later_part(f)).text, f->hazard);
+             "%s at step 0, where the moving average equals the first loss; %s in later steps, "
+             "asymptotically %.1g per step",
+             esc_percent_print(f->first).text, esc_percent_print(probability_after_first(f)).text,
+             f->hazard);
   else
-    snprintf(parts, sizeof parts, "%.1g a step", f->hazard);
+    snprintf(parts, sizeof parts, "%.1g per step", f->hazard);
   snprintf(text, ESC_WARNING_SIZE,
            "threshold %g: by minibatch noise alone, the %s of a network on its plateau (mean "
            "%.3g) falls below it within %lld steps with probability %s (%s): about %.*g of %lld "
            "members would seem to escape",
            threshold, p->smoothing > 0 ? "smoothed loss" : "loss", f->baseline, (long long)p->steps,
-           esc_percent_of(f->probability).text, parts, expected < 10 ? 2 : 15, expected,
+           esc_percent_print(f->probability).text, parts, expected < 10 ? 2 : 15, expected,
            (long long)members);
 }
 
-/* A loss whose law is too wild to estimate anything from, as of a teacher of a
- * polynomial with large high coefficients. */
-static esc_status cannot_estimate(const esc_spec *spec, char warning[ESC_WARNING_SIZE]) {
+/* The distribution of the loss can be too heavy-tailed for an estimate, as for a polynomial teacher
+ * with large high coefficients. */
+static esc_status handle_no_estimate(const esc_spec *spec, char warning[ESC_WARNING_SIZE]) {
   snprintf(warning, ESC_WARNING_SIZE, "false escapes cannot be estimated: %s", esc_error_message());
   if (spec->allow_false_escapes) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "%s; go on with escape.false_escapes=allow", warning);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s; to train anyway, set escape.false_escapes=allow", warning);
 }
 
 esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
@@ -175,7 +176,7 @@ esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
   int worst = 0;
   warning[0] = 0;
   status = esc_false_escapes(p, p->steps, p->thresholds, p->threshold, each);
-  if (status == ESC_LIBRARY_FAILED) return cannot_estimate(spec, warning);
+  if (status == ESC_LIBRARY_FAILED) return handle_no_estimate(spec, warning);
   if (status != ESC_OK) goto done;
   for (int i = 0; i < p->thresholds; i++) {
     plan->false_escape[i] = each[i].probability;
@@ -184,11 +185,11 @@ esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
   if (!(each[worst].probability > 0.001)) goto done;
   explain(p, p->threshold[worst], &each[worst], plan->total, warning);
   if (each[worst].probability > 0.01 && !spec->allow_false_escapes)
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or go on with escape.false_escapes=allow", warning,
-                      cure(p, &each[worst]));
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s; %s, or set escape.false_escapes=allow to train anyway",
+                      warning, remedy(p, &each[worst]));
   else
     snprintf(warning + strlen(warning), ESC_WARNING_SIZE - strlen(warning), "; %s",
-             cure(p, &each[worst]));
+             remedy(p, &each[worst]));
 done:
   return status;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plan: a spec's sweep as members, this run's share of them, and the order
- * in which to start them. */
+/* The plan: the members of a sweep, the run's shard of them, and the order in which they start. */
 #ifndef ESC_PLAN_H
 #define ESC_PLAN_H
 
@@ -21,33 +20,32 @@ typedef struct esc_plan {
   esc_plan_cell *cell; /* (cells), sorted by layers and scale, owned */
   int64_t members;     /* of this shard */
   esc_member *member;  /* (members), ascending index, owned */
-  int64_t *order;      /* (members) places in `member`, longest expected first, owned */
-  double false_escape[ESC_THRESHOLDS_MAX]; /* (threshold) probability a member */
+  int64_t *order;      /* (members) indices into `member`, longest expected first; owned */
+  double false_escape[ESC_THRESHOLDS_MAX]; /* (threshold) probability for each member */
 } esc_plan;
 
-/* Members of the shard `shard` of `shards`, from the spec's numbers alone. */
-int64_t esc_plan_members(const esc_spec *spec, int64_t shard, int64_t shards);
+/* Number of members of shard `shard` of `shards`. */
+int64_t esc_plan_count_members(const esc_spec *spec, int64_t shard, int64_t shards);
 
-/* Bytes that a plan of so many members takes. */
-double esc_plan_bytes(int64_t members);
+/* Memory of a plan of `members` members, bytes. */
+double esc_plan_estimate_bytes(int64_t members);
 
-/* Makes members in the order groups, scales, seeds and keeps those whose index
- * modulo `shards` is `shard`. */
+/* Makes the members in the order groups, scales, seeds; the shard has those with index modulo
+ * `shards` equal to `shard`. */
 esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan);
 void esc_plan_free(esc_plan *plan);
 
-/* One scale of one group. Members of a cell are neighbours in the plan. */
+/* One scale of one group. Members of a cell are contiguous in the plan. */
 bool esc_plan_is_same_cell(const esc_member *a, const esc_member *b);
 
 /* Index in plan->member of the network with this key, -1 if it is not among them. */
-int64_t esc_plan_find(const esc_plan *plan, esc_member_key key);
+int64_t esc_plan_find_member(const esc_plan *plan, esc_member_key key);
 
 enum { ESC_WARNING_SIZE = 768 };
 
 /* Estimates how many members would cross a threshold by minibatch noise alone
- * (docs/theory, section 5.6) into plan->false_escape. Above 1% of the
- * members ESC_BAD_INPUT with the cure, unless the spec allows it; above 0.1% a
- * sentence in `warning`, else "". */
+ * (docs/theory, section 5.6) into plan->false_escape. Above 1% of the members: ESC_BAD_INPUT with a
+ * remedy, unless the spec allows it. Above 0.1%: a sentence in `warning`, else "". */
 esc_status esc_plan_check_false_escapes(const esc_spec *spec, esc_plan *plan,
                                         char warning[ESC_WARNING_SIZE]);
 

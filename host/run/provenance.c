@@ -9,8 +9,8 @@
 
 #include "base/version.h"
 
-/* Variables that can change speed or choice of device, kept where they are set. */
-static const char *const watched[] = {
+/* Variables that affect speed or the choice of device; recorded if set. */
+static const char *const recorded_variables[] = {
     "OMP_NUM_THREADS",  "OMP_PROC_BIND",      "OMP_PLACES",     "OMP_STACKSIZE",
     "OMP_THREAD_LIMIT", "GOMP_CPU_AFFINITY",  "ESCAPEMENT_ISA", "CUDA_VISIBLE_DEVICES",
     "SLURM_JOB_ID",     "SLURM_ARRAY_TASK_ID"};
@@ -22,8 +22,8 @@ void esc_time_now(char text[32]) {
   strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-/* Writes ` word` as a shell reads it back; returns the end. Within single quotes every character
- * stands for itself, but for the quote. */
+/* Writes ` word` quoted for a shell; returns the end. In single quotes only the quote itself is
+ * special. */
 static char *quote(const char *word, char *to) {
   static const char plain[] =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
@@ -52,29 +52,31 @@ char *esc_command_line(int argc, char **argv) {
 static void environment(char *text, size_t size) {
   size_t used = 0;
   text[0] = 0;
-  for (size_t i = 0; i < sizeof watched / sizeof watched[0] && used < size; i++) {
-    const char *value = getenv(watched[i]);
+  for (size_t i = 0; i < sizeof recorded_variables / sizeof recorded_variables[0] && used < size;
+       i++) {
+    const char *value = getenv(recorded_variables[i]);
     if (value)
-      used +=
-          (size_t)snprintf(text + used, size - used, "%s%s=%s", used ? " " : "", watched[i], value);
+      used += (size_t)snprintf(text + used, size - used, "%s%s=%s", used ? " " : "",
+                               recorded_variables[i], value);
   }
 }
 
-esc_status esc_provenance(esc_results *results, const char *command_line, const char *start_time) {
+esc_status esc_provenance_set(esc_results *results, const char *command_line,
+                              const char *start_time) {
   esc_status status = ESC_OK;
   char text[512], host[128] = "";
-  ESC_TRY(esc_results_set(results, "title", "Escape steps of teacher-student networks"));
-  ESC_TRY(esc_results_set(results, "version", esc_library_version()));
-  ESC_TRY(esc_results_set(results, "commit", esc_commit()));
-  ESC_TRY(esc_results_set(results, "compiler", esc_compiler()));
-  ESC_TRY(esc_results_set(results, "command_line", command_line));
+  ESC_TRY(esc_results_set_attribute(results, "title", "Escape steps of teacher-student networks"));
+  ESC_TRY(esc_results_set_attribute(results, "version", esc_library_version()));
+  ESC_TRY(esc_results_set_attribute(results, "commit", esc_commit()));
+  ESC_TRY(esc_results_set_attribute(results, "compiler", esc_compiler()));
+  ESC_TRY(esc_results_set_attribute(results, "command_line", command_line));
   gethostname(host, sizeof host - 1);
-  ESC_TRY(esc_results_set(results, "host", host));
+  ESC_TRY(esc_results_set_attribute(results, "host", host));
   environment(text, sizeof text);
-  ESC_TRY(esc_results_set(results, "environment", text));
-  ESC_TRY(esc_results_set(results, "start_time", start_time));
+  ESC_TRY(esc_results_set_attribute(results, "environment", text));
+  ESC_TRY(esc_results_set_attribute(results, "start_time", start_time));
   esc_time_now(text);
-  ESC_TRY(esc_results_set(results, "end_time", text));
+  ESC_TRY(esc_results_set_attribute(results, "end_time", text));
 done:
   return status;
 }

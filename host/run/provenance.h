@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a result comes from: attributes that let it be judged and repeated. */
+/* Provenance of a result: attributes for judging and repeating it. */
 #ifndef ESC_PROVENANCE_H
 #define ESC_PROVENANCE_H
 
@@ -8,12 +8,12 @@
 /* The time now, ISO 8601 in UTC. */
 void esc_time_now(char text[32]);
 
-/* "escapement run ...", a command that a POSIX shell splits into the same words; owned by the
- * caller, NULL when out of memory. */
+/* "escapement run ...", quoted for a POSIX shell; owned by the caller, NULL when out of memory. */
 char *esc_command_line(int argc, char **argv);
 
 /* Sets title, version, commit, compiler, command_line, host, environment,
  * start_time and end_time (now). */
-esc_status esc_provenance(esc_results *results, const char *command_line, const char *start_time);
+esc_status esc_provenance_set(esc_results *results, const char *command_line,
+                              const char *start_time);
 
 #endif

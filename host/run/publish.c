@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of a run: its result with attributes, what is safe if it has none, warnings, report. */
+/* End of a run: the result and its attributes, messages about saved members, warnings, report. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "store/segments.h"
 #include "store/store.h"
 
-/* Residuals above these shares of ledger_gross are more than rounding (docs/guide/trust.md). */
+/* Rounding explains residuals up to these fractions of ledger_gross (docs/guide/trust.md). */
 static const double ledger_bound_float = 1e-6, ledger_bound_double = 1e-14, lost_bound = 0.01;
 
 esc_status esc_run_set_attributes(esc_run *r) {
@@ -18,99 +18,102 @@ esc_status esc_run_set_attributes(esc_run *r) {
   char text[1024] = "", now[32];
   size_t used = 0;
   esc_time_now(now);
-  ESC_TRY(esc_results_set(r->results, "name", r->spec->name));
-  ESC_TRY(esc_results_set(r->results, "spec", r->resolved));
-  ESC_TRY(esc_results_set(r->results, "backend", r->engine->name));
-  ESC_TRY(esc_results_set(r->results, "engine", r->engine_text));
-  ESC_TRY(esc_results_set(r->results, "precision", r->engine->precision));
-  ESC_TRY(esc_results_set(r->results, "device", r->device));
+  ESC_TRY(esc_results_set_attribute(r->results, "name", r->spec->name));
+  ESC_TRY(esc_results_set_attribute(r->results, "spec", r->resolved));
+  ESC_TRY(esc_results_set_attribute(r->results, "backend", r->engine->name));
+  ESC_TRY(esc_results_set_attribute(r->results, "engine", r->engine_text));
+  ESC_TRY(esc_results_set_attribute(r->results, "precision", r->engine->precision));
+  ESC_TRY(esc_results_set_attribute(r->results, "device", r->device));
   snprintf(text, sizeof text, "%lld/%lld", (long long)r->shard, (long long)r->shards);
-  ESC_TRY(esc_results_set(r->results, "shard", text));
+  ESC_TRY(esc_results_set_attribute(r->results, "shard", text));
   for (int i = 0; i < r->spec->problem.thresholds; i++)
     used += (size_t)snprintf(text + used, sizeof text - used, "%s%.3g", i ? " " : "",
                              r->plan.false_escape[i]);
-  ESC_TRY(esc_results_set(r->results, "false_escape_probability", text));
-  ESC_TRY(esc_provenance(r->results, r->ask.command_line ? r->ask.command_line : "", now));
+  ESC_TRY(esc_results_set_attribute(r->results, "false_escape_probability", text));
+  ESC_TRY(
+      esc_provenance_set(r->results, r->options.command_line ? r->options.command_line : "", now));
   ESC_TRY(esc_segments_store(r->segments, r->results));
 done:
   return status;
 }
 
-/* Whether the output is another file than when the run began. */
-static bool has_changed(const esc_run *r) {
-  const esc_run_stamp now = esc_run_stamp_of(r->output);
-  return !r->ask.force && memcmp(&now, &r->stamp, sizeof now) != 0;
+/* Whether the output has changed since the run began. */
+static bool output_has_changed(const esc_run *r) {
+  const esc_file_stamp now = esc_file_stamp_read(r->output);
+  return !r->options.force && memcmp(&now, &r->output_stamp, sizeof now) != 0;
 }
 
-/* What a result that could not be published leaves, by reading it again. */
+/* Message for a result that could not be written: the members in the journal, read again. */
 static esc_status explain_unpublished(esc_run *r, const char *why, bool changed) {
-  const int64_t here = esc_run_confirmed_members(r) + r->based;
+  const int64_t members_safe = esc_run_count_synced_members(r) + r->members_reused;
   char safe[80];
-  if (here == r->plan.members)
-    snprintf(safe, sizeof safe, "all %lld members are safe", (long long)here);
+  if (members_safe == r->plan.members)
+    snprintf(safe, sizeof safe, "all %lld members are saved", (long long)members_safe);
   else
-    snprintf(safe, sizeof safe, "%lld of %lld members are safe", (long long)here,
+    snprintf(safe, sizeof safe, "%lld of %lld members are saved", (long long)members_safe,
              (long long)r->plan.members);
-  return ESC_FAIL(changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
-                  "%s%s%s; %s in %s%s.journal, and the same command with --resume%s publishes them",
-                  changed ? r->output : "", changed ? ": " : "", why, safe,
-                  r->stamp.inode ? "the earlier result and " : "", r->output,
-                  changed && !r->stamp.inode ? " --force" : "");
+  return ESC_FAIL(
+      changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
+      "%s%s%s; %s in %s%s.journal; write the result with the same command and --resume%s",
+      changed ? r->output : "", changed ? ": " : "", why, safe,
+      r->output_stamp.inode ? "the earlier result and " : "", r->output,
+      changed && !r->output_stamp.inode ? " --force" : "");
 }
 
 esc_status esc_run_publish(esc_run *r) {
   char why[900];
   esc_status status = esc_run_set_attributes(r);
-  if (status == ESC_OK && r->recorder) status = esc_recorder_fill(r->recorder, r->results);
+  if (status == ESC_OK && r->recorder) status = esc_recorder_copy_results(r->recorder, r->results);
   if (!r->output[0]) return status;
-  const bool changed = has_changed(r);
+  const bool changed = output_has_changed(r);
   if (status == ESC_OK && !changed) status = esc_store_write(r->output, r->results);
   if (status == ESC_OK && !changed) {
     esc_run_close_files(r, true);
     return ESC_OK;
   }
   snprintf(why, sizeof why, "%s",
-           changed ? r->stamp.inode ? "was changed while this run was training"
-                                    : "appeared while this run was training"
+           changed ? r->output_stamp.inode ? "was changed by another program during the run"
+                                           : "was created by another program during the run"
                    : esc_error_message());
   return explain_unpublished(r, why, changed);
 }
 
 esc_status esc_run_explain_stop(const esc_run *r, esc_status status) {
-  const char *end = status == ESC_INTERRUPTED ? "interrupted" : "stopped at --max-time";
-  char finished[64] = "no member had finished", flying[4200] = "";
-  int64_t done = -r->based; /* these are in the earlier result */
+  const char *reason = status == ESC_INTERRUPTED ? "interrupted" : "stopped at --max-time";
+  char finished[64] = "no member had finished", in_flight_text[4200] = "";
+  int64_t done = -r->members_reused; /* these are in the earlier result */
   if (!r->output[0])
-    return ESC_FAIL(status, "%s: nothing is saved, because the run has no output", end);
+    return ESC_FAIL(status, "%s: nothing was saved, because the run has no output", reason);
   for (int64_t i = 0; i < r->plan.members; i++) done += r->done[i];
-  const int64_t saved = esc_run_confirmed_members(r);
-  const int64_t in_flight = r->progress.in_flight ? esc_run_confirmed_networks(r) : 0;
+  const int64_t saved = esc_run_count_synced_members(r);
+  const int64_t in_flight = r->progress.in_flight ? esc_run_count_synced_networks(r) : 0;
   if (saved < done || in_flight < r->progress.in_flight)
     return ESC_FAIL(ESC_IO_FAILED,
-                    "%s, but another program changed what was saved: %lld members are safe of %lld "
-                    "that had finished, in %.1500s.journal, and %lld of %lld networks in flight; "
-                    "the same command with --resume goes on from there",
-                    end, (long long)saved, (long long)done, r->output, (long long)in_flight,
+                    "%s, but another program changed what was saved: %lld members are saved of "
+                    "%lld that had finished, in %.1500s.journal, and %lld of %lld networks in "
+                    "flight; continue with the same command and --resume from there",
+                    reason, (long long)saved, (long long)done, r->output, (long long)in_flight,
                     (long long)r->progress.in_flight);
   if (saved == 0 && in_flight == 0)
-    return ESC_FAIL(status, "%s: no network had made a step, so nothing is saved", end);
+    return ESC_FAIL(status, "%s: no network had made a step; nothing was saved", reason);
   if (saved)
-    snprintf(finished, sizeof finished, "%lld of %lld members are safe in", (long long)saved,
-             (long long)(r->plan.members - r->based));
+    snprintf(finished, sizeof finished, "%lld of %lld members are saved in", (long long)saved,
+             (long long)(r->plan.members - r->members_reused));
   if (in_flight)
-    snprintf(flying, sizeof flying, "; %lld in flight are safe in %s.checkpoint",
-             (long long)in_flight, r->output);
-  return ESC_FAIL(status, "%s: %s%s%.4096s%s%s; the same command with --resume goes on", end,
-                  finished, saved ? " " : "", saved ? r->output : "", saved ? ".journal" : "",
-                  flying);
+    snprintf(in_flight_text, sizeof in_flight_text,
+             "; %lld networks in flight are saved in %s.checkpoint", (long long)in_flight,
+             r->output);
+  return ESC_FAIL(status, "%s: %s%s%.4096s%s%s; continue with the same command and --resume",
+                  reason, finished, saved ? " " : "", saved ? r->output : "",
+                  saved ? ".journal" : "", in_flight_text);
 }
 
 /* ---- warnings and report ---- */
 
-/* The larger one; a NaN is larger than any number, so that it is seen. */
+/* The larger number; NaN if one is NaN. */
 static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
 
-/* Largest residual of an interface over the size of what it balances. */
+/* Largest residual of an interface relative to ledger_gross. */
 static double ledger_residual_max(const esc_results *r) {
   const int64_t interfaces = r->layers - 1;
   double worst = 0;
@@ -132,24 +135,24 @@ static double ledger_bound(const esc_run *r) {
   return is_exact(r) ? ledger_bound_double : ledger_bound_float;
 }
 
-void esc_run_warn(const esc_run *r) {
-  const double residual = ledger_residual_max(r->results), lost = lost_updates_max(r->results);
+void esc_run_log_warnings(const esc_run *r) {
+  const double residual = ledger_residual_max(r->results),
+               rounded_away = lost_updates_max(r->results);
   const bool plain = r->spec->problem.update == ESC_UPDATE_PLAIN;
   if (r->progress.diverged)
     esc_log("warning: %lld members diverged (loss not finite): use a smaller train.rate",
             (long long)r->progress.diverged);
-  if (!(lost <= lost_bound))
-    esc_log("warning: up to %.1f%% of a member's weight updates were rounded away%s", 100 * lost,
+  if (!(rounded_away <= lost_bound))
+    esc_log("warning: up to %.1f%% of a member's weight updates were rounded away%s",
+            100 * rounded_away,
             plain ? "; train.update=compensated keeps them"
                   : ": train.rate is too small for float; use a larger one or --backend reference");
   if (!(residual <= ledger_bound(r)))
-    esc_log(
-        "warning: imbalance ledger: residual %.2g (relative), more than rounding explains (bound "
-        "%.0e)%s",
-        residual, ledger_bound(r),
-        is_exact(r) ? ""
-        : plain     ? "; see train.update=compensated"
-                    : ": compare with --backend reference");
+    esc_log("warning: imbalance ledger: relative residual %.2g exceeds the rounding bound %.0e%s",
+            residual, ledger_bound(r),
+            is_exact(r) ? ""
+            : plain     ? "; see train.update=compensated"
+                        : ": compare with --backend reference");
 }
 
 static void count_members(const esc_results *results, esc_run_report *report) {
@@ -162,7 +165,7 @@ static void count_members(const esc_results *results, esc_run_report *report) {
 }
 
 void esc_run_fill_report(const esc_run *r, esc_run_report *report) {
-  *report = (esc_run_report){.members_kept = r->done_before,
+  *report = (esc_run_report){.members_kept = r->finished_before,
                              .network_steps = r->progress.network_steps,
                              .seconds = r->progress.seconds,
                              .ledger_residual_max = ledger_residual_max(r->results),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshots: due steps, observation on all threads, rows kept a member. */
+/* Snapshots: schedule, observation on all threads, storage for each member. */
 #include "run/recorder.h"
 
 #include <omp.h>
@@ -10,20 +10,20 @@
 #include "escapement/internal/model.h"
 #include "escapement/internal/theory.h"
 
-/* A thread's workspace for observing. */
+/* Workspace of one thread. */
 typedef struct workspace {
   esc_cpu_evaluator *evaluator; /* in float, or NULL */
   esc_reference_work *work;     /* in double, or NULL */
-  esc_arena respond;            /* in double only */
+  esc_arena evaluate;           /* in double only */
   esc_arena observe;
 } workspace;
 
-/* The snapshots of one member, in the order of the grid, and that of its end. */
-typedef struct rows {
+/* The snapshots of one member, in the order of steps, and the final one. */
+typedef struct member_rows {
   int64_t count, capacity;
   esc_journal_snapshot **row; /* owned */
   esc_journal_snapshot *end;  /* owned; its step k is stored as -1 - k; NULL: not yet */
-} rows;
+} member_rows;
 
 struct esc_recorder {
   const esc_problem *problem;
@@ -31,14 +31,14 @@ struct esc_recorder {
   const esc_plan *plan;
   esc_observer observer;
   int threads, slots, length;
-  workspace *workspace;    /* (thread) */
-  esc_eval_sample *sample; /* (slot) */
-  int64_t *place, *next;   /* (slot) member, and step of its next snapshot */
-  double *initial;         /* (slot, weight) as drawn */
-  double *weights;         /* (slot, weight) of those observed now */
-  rows *rows;              /* (member) */
+  workspace *workspace;     /* (thread) */
+  esc_eval_sample *sample;  /* (slot) */
+  int64_t *index, *next;    /* (slot) member, and step of its next snapshot */
+  double *initial;          /* (slot, weight) at initialization */
+  double *weights;          /* (slot, weight) of the networks being observed */
+  member_rows *member_rows; /* (member) */
   esc_journal *journal;
-  int64_t taken;
+  int64_t observed;
   double seconds;
 };
 
@@ -47,7 +47,7 @@ static esc_status create_workspace(const esc_problem *p, bool exact, workspace *
   ESC_TRY(esc_arena_create(esc_observation_workspace(p->shape), &w->observe));
   if (!exact) return esc_cpu_evaluator_create(p, &w->evaluator);
   ESC_TRY_ALLOCATE(w->work = esc_reference_work_create(p));
-  ESC_TRY(esc_arena_create(esc_evaluation_workspace(p->shape), &w->respond));
+  ESC_TRY(esc_arena_create(esc_evaluation_workspace(p->shape), &w->evaluate));
 done:
   return status;
 }
@@ -55,7 +55,7 @@ done:
 static void free_workspace(workspace *w) {
   esc_cpu_evaluator_free(w->evaluator);
   esc_reference_work_free(w->work);
-  esc_arena_free(&w->respond);
+  esc_arena_free(&w->evaluate);
   esc_arena_free(&w->observe);
 }
 
@@ -83,11 +83,11 @@ esc_status esc_recorder_create(const esc_problem *p, const esc_record *record, c
   ESC_TRY(create_observer(r));
   ESC_TRY_ALLOCATE(r->workspace = calloc(threads, sizeof *r->workspace));
   ESC_TRY_ALLOCATE(r->sample = calloc(slots, sizeof *r->sample));
-  ESC_TRY_ALLOCATE(r->place = calloc(slots, sizeof *r->place));
+  ESC_TRY_ALLOCATE(r->index = calloc(slots, sizeof *r->index));
   ESC_TRY_ALLOCATE(r->next = calloc(slots, sizeof *r->next));
   ESC_TRY_ALLOCATE(r->initial = calloc(slots * esc_weight_count(p->shape), sizeof *r->initial));
   ESC_TRY_ALLOCATE(r->weights = calloc(slots * esc_weight_count(p->shape), sizeof *r->weights));
-  ESC_TRY_ALLOCATE(r->rows = calloc((size_t)plan->members + 1, sizeof *r->rows));
+  ESC_TRY_ALLOCATE(r->member_rows = calloc((size_t)plan->members + 1, sizeof *r->member_rows));
   for (int i = 0; i < r->threads; i++) ESC_TRY(create_workspace(p, exact, &r->workspace[i]));
   for (int i = 0; i < r->slots; i++) ESC_TRY(esc_eval_sample_create(&r->observer, &r->sample[i]));
   *out = r;
@@ -97,7 +97,7 @@ done:
   return status;
 }
 
-static void free_rows(rows *m) {
+static void free_rows(member_rows *m) {
   for (int64_t i = 0; i < m->count; i++) free(m->row[i]);
   free(m->row);
   free(m->end);
@@ -107,20 +107,20 @@ void esc_recorder_free(esc_recorder *r) {
   if (!r) return;
   for (int i = 0; r->workspace && i < r->threads; i++) free_workspace(&r->workspace[i]);
   for (int i = 0; r->sample && i < r->slots; i++) esc_eval_sample_free(&r->sample[i]);
-  for (int64_t i = 0; r->rows && i < r->plan->members; i++) free_rows(&r->rows[i]);
+  for (int64_t i = 0; r->member_rows && i < r->plan->members; i++) free_rows(&r->member_rows[i]);
   esc_observer_free(&r->observer);
   free(r->workspace);
   free(r->sample);
-  free(r->place);
+  free(r->index);
   free(r->next);
   free(r->initial);
   free(r->weights);
-  free(r->rows);
+  free(r->member_rows);
   free(r);
 }
 
-double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
-                          const esc_engine_setup *setup) {
+double esc_recorder_estimate_bytes(const esc_problem *p, const esc_record *record,
+                                   const esc_engine_setup *setup) {
   const double inputs = p->shape.inputs, weights = (double)esc_weight_count(p->shape);
   const double sample = record->samples * (4 * inputs + 32) +
                         esc_arena_bytes(esc_eval_sample_workspace(record->samples));
@@ -129,22 +129,22 @@ double esc_recorder_bytes(const esc_problem *p, const esc_record *record,
   return setup->slots * (sample + 16 * weights) + setup->threads * thread;
 }
 
-/* Twice: as they come, and in the table that is published. */
-double esc_recorder_member_bytes(const esc_problem *p, const esc_record *record) {
+/* Counted twice: in the recorder and in the result table. */
+double esc_recorder_estimate_member_bytes(const esc_problem *p, const esc_record *record) {
   const double count = (double)esc_record_count(record, p->steps) + 1;
   return 2 * (esc_record_bytes(record, p->shape.layers, p->steps) + 32 * count);
 }
 
-void esc_recorder_keep(esc_recorder *r, esc_journal *journal) { r->journal = journal; }
+void esc_recorder_set_journal(esc_recorder *r, esc_journal *journal) { r->journal = journal; }
 
 static size_t row_bytes(const esc_recorder *r) {
   return sizeof(esc_journal_snapshot) + (size_t)r->length * sizeof(double);
 }
 
-/* A new row behind the member's last. */
-static esc_status add_row(esc_recorder *r, int64_t place, esc_journal_snapshot **row) {
+/* Appends a row to the member's snapshots. */
+static esc_status add_row(esc_recorder *r, int64_t index, esc_journal_snapshot **row) {
   esc_status status = ESC_OK;
-  rows *m = &r->rows[place];
+  member_rows *m = &r->member_rows[index];
   if (m->count == m->capacity) {
     const int64_t capacity = 2 * m->capacity + 8;
     esc_journal_snapshot **grown = realloc(m->row, (size_t)capacity * sizeof(void *));
@@ -158,75 +158,77 @@ done:
   return status;
 }
 
-static void restore_end(esc_recorder *r, rows *m, const esc_journal_snapshot *snapshot) {
+static void restore_end(esc_recorder *r, member_rows *m, const esc_journal_snapshot *snapshot) {
   if (!m->end) m->end = calloc(1, row_bytes(r));
   if (m->end) memcpy(m->end, snapshot, row_bytes(r));
 }
 
-/* A member that was cut off and trained again has its first snapshots twice, the same. */
-void esc_recorder_restore(esc_recorder *r, int64_t place, const esc_journal_snapshot *snapshot) {
-  rows *m = &r->rows[place];
+/* A member that was interrupted and trained again has identical first snapshots twice. */
+void esc_recorder_restore_snapshot(esc_recorder *r, int64_t index,
+                                   const esc_journal_snapshot *snapshot) {
+  member_rows *m = &r->member_rows[index];
   const int64_t due = m->count ? esc_record_next(r->record, m->row[m->count - 1]->step + 1) : 0;
   esc_journal_snapshot *row;
   if (snapshot->step < 0) {
     restore_end(r, m, snapshot);
     return;
   }
-  if (snapshot->step == due && add_row(r, place, &row) == ESC_OK)
+  if (snapshot->step == due && add_row(r, index, &row) == ESC_OK)
     memcpy(row, snapshot, row_bytes(r));
 }
 
-bool esc_recorder_is_complete(const esc_recorder *r, int64_t place, int64_t steps) {
-  const rows *m = &r->rows[place];
+bool esc_recorder_is_complete(const esc_recorder *r, int64_t index, int64_t steps) {
+  const member_rows *m = &r->member_rows[index];
   return m->count && esc_record_next(r->record, m->row[m->count - 1]->step + 1) > steps;
 }
 
-bool esc_recorder_is_finished(const esc_recorder *r, int64_t place, int64_t steps) {
-  const esc_journal_snapshot *end = r->rows[place].end;
-  return esc_recorder_is_complete(r, place, steps) && end && end->step == -1 - steps;
+bool esc_recorder_has_end(const esc_recorder *r, int64_t index, int64_t steps) {
+  const esc_journal_snapshot *end = r->member_rows[index].end;
+  return esc_recorder_is_complete(r, index, steps) && end && end->step == -1 - steps;
 }
 
-esc_status esc_recorder_resume(esc_recorder *r, int slot, int64_t place, int64_t step) {
-  rows *m = &r->rows[place];
+esc_status esc_recorder_resume_member(esc_recorder *r, int slot, int64_t index, int64_t step) {
+  member_rows *m = &r->member_rows[index];
   const size_t weights = esc_weight_count(r->problem->shape);
-  esc_initial_weights(r->problem, &r->plan->member[place], r->observer.directions,
+  esc_initial_weights(r->problem, &r->plan->member[index], r->observer.directions,
                       r->initial + (size_t)slot * weights);
   while (m->count && m->row[m->count - 1]->step > step) free(m->row[--m->count]);
-  r->place[slot] = place;
+  r->index[slot] = index;
   r->next[slot] = m->count ? esc_record_next(r->record, m->row[m->count - 1]->step + 1) : 0;
-  return esc_eval_sample_draw(&r->observer, r->plan->member[place].seed, &r->sample[slot]);
+  return esc_eval_sample_draw(&r->observer, r->plan->member[index].seed, &r->sample[slot]);
 }
 
-/* None of the snapshots of a part that was cut off is kept: the first is due at once. */
-esc_status esc_recorder_load(esc_recorder *r, int slot, int64_t place) {
-  return esc_recorder_resume(r, slot, place, -1);
+/* Drops the snapshots of an interrupted segment: the first one is due at once. */
+esc_status esc_recorder_begin_member(esc_recorder *r, int slot, int64_t index) {
+  return esc_recorder_resume_member(r, slot, index, -1);
 }
 
-int64_t esc_recorder_horizon(const esc_recorder *r, int slot, int64_t step) {
+int64_t esc_recorder_steps_to_next(const esc_recorder *r, int slot, int64_t step) {
   return r->next[slot] - step;
 }
 
 static void observe(esc_recorder *r, int slot, const double *weights, double *row) {
-  workspace *const mine = &r->workspace[omp_get_thread_num()];
+  workspace *const own_workspace = &r->workspace[omp_get_thread_num()];
   const esc_eval_sample *sample = &r->sample[slot];
   esc_evaluation evaluation;
-  if (mine->evaluator)
-    esc_cpu_evaluate(mine->evaluator, &r->observer, sample, weights, &evaluation);
+  if (own_workspace->evaluator)
+    esc_cpu_evaluate(own_workspace->evaluator, &r->observer, sample, weights, &evaluation);
   else
-    esc_evaluation_compute(&r->observer, sample, weights, mine->work, &mine->respond, &evaluation);
+    esc_evaluation_compute(&r->observer, sample, weights, own_workspace->work,
+                           &own_workspace->evaluate, &evaluation);
   const double *initial = r->initial + (size_t)slot * esc_weight_count(r->problem->shape);
   esc_observation_write(&r->observer,
-                        &(esc_observed_network){&r->plan->member[r->place[slot]], initial, weights},
-                        &evaluation, &mine->observe, row);
+                        &(esc_observed_network){&r->plan->member[r->index[slot]], initial, weights},
+                        &evaluation, &own_workspace->observe, row);
 }
 
 static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *row) {
   if (!r->journal) return ESC_OK;
-  return esc_journal_append(r->journal, esc_member_key_of(&r->plan->member[r->place[slot]]), row);
+  return esc_journal_append(r->journal, esc_member_key_of(&r->plan->member[r->index[slot]]), row);
 }
 
-/* Observes the `count` slots named into the rows that are their members' newest: the last
- * of the grid, or the end. */
+/* Observes the `count` slots in `slot` into the newest rows of their members, or with `end` into
+ * the final ones. */
 static esc_status observe_all(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
                               const int *slot, bool end) {
   esc_status status = ESC_OK;
@@ -235,26 +237,26 @@ static esc_status observe_all(esc_recorder *r, const esc_engine_ops *ops, void *
     ESC_TRY(ops->weights(engine, slot[i], r->weights + (size_t)i * weights));
 #pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
   for (int i = 0; i < count; i++) {
-    const rows *m = &r->rows[r->place[slot[i]]];
+    const member_rows *m = &r->member_rows[r->index[slot[i]]];
     esc_journal_snapshot *row = end ? m->end : m->row[m->count - 1];
     observe(r, slot[i], r->weights + (size_t)i * weights, row->observation);
   }
   for (int i = 0; i < count; i++) {
-    const rows *m = &r->rows[r->place[slot[i]]];
+    const member_rows *m = &r->member_rows[r->index[slot[i]]];
     ESC_TRY(append(r, slot[i], end ? m->end : m->row[m->count - 1]));
   }
-  r->taken += count;
+  r->observed += count;
 done:
   return status;
 }
 
-esc_status esc_recorder_take(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
-                             const int *slot) {
+esc_status esc_recorder_record(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
+                               const int *slot) {
   esc_status status = ESC_OK;
   const double start = omp_get_wtime();
   for (int i = 0; i < count; i++) {
     esc_journal_snapshot *row;
-    ESC_TRY(add_row(r, r->place[slot[i]], &row));
+    ESC_TRY(add_row(r, r->index[slot[i]], &row));
     row->step = r->next[slot[i]];
     r->next[slot[i]] = esc_record_next(r->record, row->step + 1);
   }
@@ -264,12 +266,12 @@ done:
   return status;
 }
 
-esc_status esc_recorder_take_end(esc_recorder *r, const esc_engine_ops *ops, void *engine,
-                                 int count, const int *slot) {
+esc_status esc_recorder_record_end(esc_recorder *r, const esc_engine_ops *ops, void *engine,
+                                   int count, const int *slot) {
   esc_status status = ESC_OK;
   const double start = omp_get_wtime();
   for (int i = 0; i < count; i++) {
-    rows *m = &r->rows[r->place[slot[i]]];
+    member_rows *m = &r->member_rows[r->index[slot[i]]];
     if (!m->end) ESC_TRY_ALLOCATE(m->end = calloc(1, row_bytes(r)));
     m->end->step = -1 - ops->slot(engine, slot[i])->track.step;
   }
@@ -295,18 +297,18 @@ static void fill_row(const esc_recorder *r, const esc_journal_snapshot *row, siz
   }
 }
 
-static void fill_member(const esc_recorder *r, int64_t place, esc_results *results) {
-  const rows *m = &r->rows[place];
+static void fill_member(const esc_recorder *r, int64_t index, esc_results *results) {
+  const member_rows *m = &r->member_rows[index];
   for (int64_t k = 0; k < m->count; k++)
-    fill_row(r, m->row[k], (size_t)(place * results->snapshots + k), results->observable);
-  if (m->end) fill_row(r, m->end, (size_t)place, results->observable_end);
+    fill_row(r, m->row[k], (size_t)(index * results->snapshots + k), results->observable);
+  if (m->end) fill_row(r, m->end, (size_t)index, results->observable_end);
 }
 
-esc_status esc_recorder_fill(esc_recorder *r, esc_results *results) {
+esc_status esc_recorder_copy_results(esc_recorder *r, esc_results *results) {
   esc_status status = ESC_OK;
   int64_t longest = 0;
   for (int64_t i = 0; i < r->plan->members; i++)
-    if (r->rows[i].count > longest) longest = r->rows[i].count;
+    if (r->member_rows[i].count > longest) longest = r->member_rows[i].count;
   if (longest == 0) return ESC_OK;
   ESC_TRY(esc_results_add_snapshots(results, longest));
   for (int64_t k = 0, step = 0; k < longest; k++, step = esc_record_next(r->record, step + 1))
@@ -316,7 +318,7 @@ done:
   return status;
 }
 
-int64_t esc_recorder_taken(const esc_recorder *r, double *seconds) {
+int64_t esc_recorder_count(const esc_recorder *r, double *seconds) {
   *seconds = r->seconds;
-  return r->taken;
+  return r->observed;
 }

@@ -17,27 +17,30 @@
 #include "run/forecast.h"
 #include "store/segments.h"
 
-/* ---- what was asked ---- */
+/* ---- options ---- */
 
 static esc_status check_options(const esc_run_options *o) {
   if (o->device >= 0 && o->devices)
-    return ESC_FAIL(ESC_BAD_INPUT, "--device %d: not together with --devices; allowed: one of them",
-                    o->device);
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--device %d: cannot be combined with --devices; use one of them", o->device);
   if (o->devices && !o->output)
-    return ESC_FAIL(ESC_BAD_INPUT, "--devices %.80s: needs an output, for its parts", o->devices);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "--devices %.80s: needs an output file (-o), because each worker writes its part beside it",
+        o->devices);
   if (o->resume && !o->output)
-    return ESC_FAIL(ESC_BAD_INPUT, "resume: needs an output, which the run continues");
+    return ESC_FAIL(ESC_BAD_INPUT, "resume: needs the output file (-o) of the run to continue");
   if (o->shards < 0 || o->shard < 0 || (o->shard > 0 && o->shard >= o->shards))
     return ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld: must be from 0 to the number of shards - 1",
                     (long long)o->shard, (long long)o->shards);
   if (o->threads < 0 || o->slots < 0 || !(o->checkpoint_seconds >= 0) || !(o->seconds_max >= 0))
     return ESC_FAIL(ESC_BAD_INPUT, "threads, slots and times must not be negative");
-  return o->devices ? esc_run_devices_check(o->devices) : ESC_OK;
+  return o->devices ? esc_devices_check(o->devices) : ESC_OK;
 }
 
-static esc_status find_engine(esc_run *r) {
+static esc_status choose_engine(esc_run *r) {
   esc_status status = ESC_OK;
-  const esc_run_options *o = &r->ask;
+  const esc_run_options *o = &r->options;
   const char *const backend = o->backend || !o->devices       ? o->backend
                               : strncmp(o->devices, "cpu", 3) ? "cuda"
                                                               : "cpu";
@@ -45,18 +48,17 @@ static esc_status find_engine(esc_run *r) {
                                        o->device > 0 ? o->device : 0};
   ESC_TRY(esc_backend_find(&request, &r->spec->problem, &r->engine));
   if (o->device >= 0) ESC_TRY(esc_backend_check_device(r->engine, o->device));
-  r->ask.backend = backend;
+  r->options.backend = backend;
 done:
   return status;
 }
 
-/* Where the output is a link, the file behind it, so that two names of one file meet at one
- * journal. */
+/* Resolves an output that is a symbolic link, so that two names of one file share one journal. */
 static esc_status resolve_output(esc_run *r) {
   esc_status status = ESC_OK;
   char target[PATH_MAX];
   struct stat info;
-  const char *const wanted = r->ask.output;
+  const char *const wanted = r->options.output;
   if (!wanted) return ESC_OK;
   if (strlen(wanted) >= sizeof r->output - 32)
     return ESC_FAIL(ESC_BAD_INPUT, "-o: the path is longer than %zu bytes", sizeof r->output - 33);
@@ -70,20 +72,20 @@ done:
 
 esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options, esc_run *r) {
   esc_status status = ESC_OK;
-  *r = (esc_run){.ask = *options, .spec = spec, .shard = options->shard};
+  *r = (esc_run){.options = *options, .spec = spec, .shard = options->shard};
   r->shards = options->shards ? options->shards : 1;
   r->stop = options->stop ? options->stop : &r->own_stop;
   ESC_TRY(check_options(options));
-  ESC_TRY(find_engine(r));
+  ESC_TRY(choose_engine(r));
   ESC_TRY_ALLOCATE(r->resolved = esc_spec_resolved(spec));
-  ESC_TRY(esc_run_identify(r));
+  ESC_TRY(esc_run_set_identity(r));
   ESC_TRY(resolve_output(r));
-  ESC_TRY(esc_run_size(r)); /* before anything is allocated for each member */
+  ESC_TRY(esc_run_choose_resources(r)); /* before any allocation that grows with the members */
   ESC_TRY(esc_plan_create(spec, r->shard, r->shards, &r->plan));
   if (r->engine->device_memory)
     ESC_TRY(esc_backend_cuda_name(r->setup.device, r->device, sizeof r->device));
   else
-    esc_device_name(r->device, sizeof r->device);
+    esc_processor_name(r->device, sizeof r->device);
 done:
   return status;
 }
@@ -91,7 +93,7 @@ done:
 void esc_run_free(esc_run *r) {
   esc_run_close_files(r, false);
   esc_lock_release(r->lock);
-  for (int i = 0; i < ESC_RUN_BASES; i++) esc_results_free(r->base[i]);
+  for (int i = 0; i < ESC_RUN_REUSED_MAX; i++) esc_results_free(r->reused[i]);
   json_decref(r->segments);
   esc_recorder_free(r->recorder);
   esc_results_free(r->results);
@@ -103,14 +105,16 @@ void esc_run_free(esc_run *r) {
 
 /* ---- training ---- */
 
-/* What follows the training: the caller's progress, and the notes of the run's segment. */
+/* Progress callback of the training: forwards the progress and updates the run's segment. */
 static void report(void *context, const esc_progress *progress) {
   esc_run *r = context;
-  const esc_run_callbacks *tell = &r->ask.callbacks;
-  if (tell->progress && !tell->progress(tell->context, progress)) esc_stop_request(r->stop);
-  const double due = r->noted + fmax(1, 0.01 * r->noted);
-  if (progress->seconds >= due && esc_run_segment_note(r, NULL) != ESC_OK)
-    r->noted = progress->seconds; /* what matters more fails too, and says so */
+  const esc_run_callbacks *callbacks = &r->options.callbacks;
+  if (callbacks->progress && !callbacks->progress(callbacks->context, progress))
+    esc_stop_request(r->stop);
+  const double due = r->segment_updated_at + fmax(1, 0.01 * r->segment_updated_at);
+  if (progress->seconds >= due && esc_run_segment_update(r, NULL) != ESC_OK)
+    r->segment_updated_at =
+        progress->seconds; /* a failing journal is reported when a member is appended */
 }
 
 static void report_phase(void *context, esc_run_phase phase, bool begins) {
@@ -120,23 +124,23 @@ static void report_phase(void *context, esc_run_phase phase, bool begins) {
     esc_run_phase_end(context, phase);
 }
 
-/* How the training ended, for its segment. A failure keeps its own message. */
+/* Records the end of the training in the segment. A failure keeps its own message. */
 static esc_status end_segment(esc_run *r, esc_status status) {
   const char *const ended = status == ESC_OK            ? "finished"
                             : status == ESC_INTERRUPTED ? "interrupted"
                             : status == ESC_OUT_OF_TIME ? "max-time"
                                                         : "failed";
-  if (status == ESC_OK) return esc_run_segment_note(r, ended);
+  if (status == ESC_OK) return esc_run_segment_update(r, ended);
   char why[1000];
   snprintf(why, sizeof why, "%s", esc_error_message());
-  if (r->progress.network_steps > 0) (void)esc_run_segment_note(r, ended);
+  if (r->progress.network_steps > 0) (void)esc_run_segment_update(r, ended);
   return ESC_FAIL(status, "%s", why);
 }
 
-static void tell_what_is_kept(const esc_run *r) {
-  if (r->based && !r->ask.quiet)
-    esc_log("%lld of %lld members are taken from earlier results, the others are trained",
-            (long long)r->based, (long long)r->plan.members);
+static void log_reused_members(const esc_run *r) {
+  if (r->members_reused && !r->options.quiet)
+    esc_log("%lld of %lld members are reused from earlier results; the others are trained",
+            (long long)r->members_reused, (long long)r->plan.members);
 }
 
 static esc_status train(esc_run *r) {
@@ -148,8 +152,8 @@ static esc_status train(esc_run *r) {
   ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
   ESC_TRY_ALLOCATE(r->segments = json_array());
   ESC_TRY(esc_run_open_files(r));
-  tell_what_is_kept(r);
-  if (r->ask.callbacks.progress) ESC_TRY(esc_run_forecast_members(r, &predicted));
+  log_reused_members(r);
+  if (r->options.callbacks.progress) ESC_TRY(esc_run_forecast_members(r, &predicted));
   ESC_TRY(esc_run_segment_begin(r));
   esc_schedule schedule = {.engine = r->engine,
                            .setup = r->setup,
@@ -157,15 +161,15 @@ static esc_status train(esc_run *r) {
                            .journal = r->journal,
                            .recorder = r->recorder,
                            .checkpoint = r->checkpoint,
-                           .checkpoint_seconds = r->ask.checkpoint_seconds,
-                           .seconds_max = r->ask.seconds_max,
+                           .checkpoint_seconds = r->options.checkpoint_seconds,
+                           .seconds_max = r->options.seconds_max,
                            .done = r->done,
                            .predicted = predicted,
                            .report = report,
                            .phase = report_phase,
                            .context = r,
                            .warn = esc_log};
-  status = esc_train(p, &r->plan, &schedule, r->results, &r->progress, r->engine_text);
+  status = esc_schedule_train(p, &r->plan, &schedule, r->results, &r->progress, r->engine_text);
   status = end_segment(r, status);
 done:
   free(predicted);
@@ -174,35 +178,35 @@ done:
 
 esc_status esc_run_check_false_escapes(esc_run *r) {
   const esc_status status = esc_plan_check_false_escapes(r->spec, &r->plan, r->warning);
-  if (status == ESC_OK && r->warning[0] && !r->worker) esc_log("warning: %s", r->warning);
+  if (status == ESC_OK && r->warning[0] && !r->is_worker) esc_log("warning: %s", r->warning);
   return status;
 }
 
-/* What is complete already: files of a run that died after publishing it go. */
+/* For a complete output: deletes the files of a run that died after writing it. */
 static esc_status finish_complete(esc_run *r) {
   esc_status status = ESC_OK;
-  ESC_TRY_ALLOCATE(r->segments = esc_segments_of(r->results));
-  esc_run_clear_files(r);
-  if (r->ask.devices) ESC_TRY(esc_run_devices_clear(r));
-  if (!r->worker) esc_log("%s is complete: nothing to do", r->output);
+  ESC_TRY_ALLOCATE(r->segments = esc_segments_from_results(r->results));
+  esc_run_remove_files(r);
+  if (r->options.devices) ESC_TRY(esc_run_devices_clear(r));
+  if (!r->is_worker) esc_log("%s is complete: nothing to do", r->output);
 done:
   return status;
 }
 
 static esc_status train_here(esc_run *r) {
   esc_status status = ESC_OK;
-  if (r->output[0] && r->ask.force && !r->ask.resume) ESC_TRY(esc_run_devices_clear(r));
-  if (r->output[0]) ESC_TRY(esc_run_devices_refuse(r));
+  if (r->output[0] && r->options.force && !r->options.resume) ESC_TRY(esc_run_devices_clear(r));
+  if (r->output[0]) ESC_TRY(esc_parts_refuse(r));
   status = train(r);
   if (status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME)
     status = esc_run_explain_stop(r, status);
   if (status != ESC_OK) goto done;
   esc_trace_begin("store");
-  esc_run_phase_begin(r, ESC_RUN_SAVES);
+  esc_run_phase_begin(r, ESC_RUN_PHASE_SAVING);
   status = esc_run_publish(r);
-  esc_run_phase_end(r, ESC_RUN_SAVES);
+  esc_run_phase_end(r, ESC_RUN_PHASE_SAVING);
   esc_trace_end();
-  if (status == ESC_OK) esc_run_warn(r);
+  if (status == ESC_OK) esc_run_log_warnings(r);
 done:
   return status;
 }
@@ -214,10 +218,10 @@ static esc_status execute(esc_run *r, int lock, bool *complete) {
     ESC_TRY(esc_run_check_names(r));
     ESC_TRY(esc_run_lock(r, lock));
   }
-  ESC_TRY(esc_run_read_bases(r, complete));
+  ESC_TRY(esc_run_read_reused(r, complete));
   if (*complete) return finish_complete(r);
   ESC_TRY(esc_run_check_false_escapes(r));
-  status = r->ask.devices ? esc_run_devices(r) : train_here(r);
+  status = r->options.devices ? esc_run_train_on_devices(r) : train_here(r);
 done:
   return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One run of a sweep: what was asked, and what it works with. */
+/* State of one run of a sweep. */
 #ifndef ESC_RUN_H
 #define ESC_RUN_H
 
@@ -17,35 +17,37 @@
 #include "store/journal.h"
 #include "store/lock.h"
 
-/* Which file was at a path: another one has other numbers. */
-typedef struct esc_run_stamp {
+/* Identity of the file at a path: differs after any change or replacement of the file. */
+typedef struct esc_file_stamp {
   int64_t device, inode, size, seconds, nanoseconds; /* all 0: none */
-} esc_run_stamp;
+} esc_file_stamp;
 
-enum { ESC_RUN_BASES = 2 };
+enum { ESC_RUN_REUSED_MAX = 2 };
 
 typedef struct esc_run {
-  esc_run_options ask;
+  esc_run_options options;
   const esc_spec *spec;
-  char *resolved;    /* the spec's text with every default */
-  char *identity;    /* the same with precision and shard: all that the numbers depend on */
-  char output[4096]; /* "": none; where the output is a link, the file behind it */
-  esc_lock *lock;    /* on it, from before its files are read */
-  bool worker;       /* of a run with `devices`, which says what concerns the whole */
+  char *resolved;    /* text of the spec with every default */
+  char *identity;    /* the same with precision and shard: everything that the numbers depend on */
+  char output[4096]; /* "": none; symbolic links resolved */
+  esc_lock *lock;    /* lock of the output, acquired before its files are read */
+  bool is_worker;    /* worker of a run with `devices`, whose parent prints the messages about the
+                        whole run */
   int64_t shard, shards;
   esc_plan plan;
   const esc_engine_ops *engine;
   esc_engine_setup setup;
-  esc_bytes bytes; /* of the engine with it */
+  esc_bytes bytes; /* memory of the engine with this setup */
   char engine_text[128], device[256];
-  esc_stop own_stop, *stop; /* that of the options, else its own */
+  esc_stop own_stop, *stop; /* the request of the options, else own_stop */
   esc_results *results;
-  esc_results *base[ESC_RUN_BASES]; /* earlier results of this experiment, NULL: none */
-  esc_run_stamp stamp;              /* of the output that is one of them */
-  int64_t based;                    /* members taken from them */
-  json_t *segments;                 /* of the whole run; the last is this one's, once begun */
-  int64_t done_before;              /* members finished before this segment */
-  double noted;                     /* when this segment was noted last, seconds into it */
+  esc_results *reused[ESC_RUN_REUSED_MAX]; /* earlier results of this experiment, whose members are
+                                              reused; NULL: none */
+  esc_file_stamp output_stamp;             /* of the output file, if it is one of them */
+  int64_t members_reused;                  /* members reused from them */
+  json_t *segments;          /* of the whole run; the last one is this invocation's, once begun */
+  int64_t finished_before;   /* members finished before this segment */
+  double segment_updated_at; /* seconds into this segment at its last update */
   esc_journal *journal, *snapshots;
   esc_checkpoint *checkpoint;
   esc_recorder *recorder; /* NULL: no snapshots */
@@ -57,17 +59,17 @@ typedef struct esc_run {
 
 /* ---- run.c ---- */
 
-/* Fills what a run needs before it looks at files: engine, identity, output, size, plan. `spec` and
- * the texts of `options` must outlive it. Free with esc_run_free in either case. */
+/* Prepares a run up to its first access to files: engine, identity, output, resources, plan. `spec`
+ * and the texts of `options` must outlive it. Free with esc_run_free in either case. */
 esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options, esc_run *run);
 void esc_run_free(esc_run *run);
 
-/* esc_sweep_run for a worker process of a run with `devices`: `lock` is the descriptor of the lock
- * of the whole. */
+/* esc_sweep_run for a worker process of a run with `devices`: `lock` is the inherited descriptor of
+ * the parent's lock. */
 esc_status esc_run_as_worker(const esc_spec *spec, const esc_run_options *options, int lock);
 
-/* The probability of false escapes: refused, or warned of. Takes a tenth of a second, so it comes
- * behind what refuses the run or ends it at once. */
+/* Refuses a high probability of false escapes, or warns of it. Takes a tenth of a second, so it
+ * follows the cheaper checks. */
 esc_status esc_run_check_false_escapes(esc_run *run);
 
 /* A phase of the run begins or ends (escapement/run.h). */
@@ -76,113 +78,115 @@ void esc_run_phase_end(const esc_run *run, esc_run_phase phase);
 
 /* ---- identity, files.c ---- */
 
-/* Takes the lock of the output; `inherited`: a worker's descriptor of that of the whole, or -1. */
+/* Acquires the lock of the output; `inherited`: a worker's descriptor of its parent's lock, or -1.
+ */
 esc_status esc_run_lock(esc_run *run, int inherited);
 
 /* Fills `identity`. */
-esc_status esc_run_identify(esc_run *run);
+esc_status esc_run_set_identity(esc_run *run);
 
-/* Whether a run of identity `found`, of the file `path`, may continue as this one: it is the
- * same, or has some of its members. Fits esc_journal_reader; `context` is the esc_run. */
-esc_status esc_run_accepts(void *context, const char *path, esc_identity found);
+/* Whether a run of identity `found`, of the file `path`, may continue as this one: the same sweep,
+ * or a subset of its members. Fits esc_journal_reader; `context` is the esc_run. */
+esc_status esc_run_check_identity(void *context, const char *path, esc_identity found);
 
-/* Opens journals and checkpoint, and restores from them and from `base` what is finished:
- * results, done, snapshots, segments, networks that wait. Without an output `base` alone. */
+/* Opens journals and checkpoint, and restores the finished members from them and from the reused
+ * results: results, done, snapshots, segments, pending networks. Without an output only from the
+ * reused results. */
 esc_status esc_run_open_files(esc_run *run);
 
-/* The member at `place` is finished, with this row. */
-void esc_run_set_row(esc_run *run, int64_t place, const void *row);
+/* Marks member `index` as finished, with this row. */
+void esc_run_set_row(esc_run *run, int64_t index, const void *row);
 
-/* Counts in `done` what earlier parts of the run left at `output`, and checks that they may
- * be continued, without changing a file. */
+/* Marks in `done` the finished members in the files of `output`, and checks that the run may
+ * continue from them, without changing a file. */
 esc_status esc_run_inspect_files(esc_run *run, const char *output);
 
-/* Members of this run that are found when the journals are synced and read again, --from's and an
- * earlier result's not counted; and networks in flight, when the checkpoint is. */
-int64_t esc_run_confirmed_members(const esc_run *run);
-int64_t esc_run_confirmed_networks(const esc_run *run);
+/* Members of this run that are found after the journals are synced and read again, without reused
+ * ones; and networks in flight found in the checkpoint. */
+int64_t esc_run_count_synced_members(const esc_run *run);
+int64_t esc_run_count_synced_networks(const esc_run *run);
 
-/* Makes what journals of the run at `output` hold survive a power loss. */
+/* Syncs the journals of the run at `output`. */
 esc_status esc_run_sync_files(const char *output);
 
-/* Networks in the checkpoint of the run's output that are not `done`. */
-int64_t esc_run_networks_in_files(const esc_run *run);
+/* Number of networks in the checkpoint of the run's output that are not `done`. */
+int64_t esc_run_count_networks_in_files(const esc_run *run);
 
 /* Checks that every file of the run has a name that the file system of the output allows. */
 esc_status esc_run_check_names(const esc_run *run);
 
-/* Closes them; with `remove`, the result being published, deletes them. */
+/* Closes them; with `remove`, after the result is written, deletes them. */
 void esc_run_close_files(esc_run *run, bool remove);
 
-/* Deletes what a run left that died after it had published its result. */
-void esc_run_clear_files(esc_run *run);
+/* Deletes the files of a run that died after writing its result. */
+void esc_run_remove_files(esc_run *run);
 
 /* ---- earlier.c ---- */
 
-/* Marks in `done` the members that `base` holds (NULL: none). */
-void esc_run_mark_base(esc_run *run, const esc_results *base);
+/* Marks the members of `earlier` in `done` (NULL: none). */
+void esc_run_mark_reused(esc_run *run, const esc_results *base);
 
-/* Reads the result at `output`, if there is one and `force` does not discard it, and the one
- * of `from`: either is the whole of this run (*complete, its results are in run->results),
- * or a part of it (run->base), or is refused. */
-esc_status esc_run_read_bases(esc_run *run, bool *complete);
+/* Reads the result at `output`, unless `force` discards it, and the result of `from`. Each either
+ * is complete for this run (*complete, results in run->results), or has some of its members
+ * (run->reused), or is refused. */
+esc_status esc_run_read_reused(esc_run *run, bool *complete);
 
-/* Takes over the rows and snapshots of `base`; frees it. */
-esc_status esc_run_use_bases(esc_run *run);
+/* Copies the rows and snapshots of the reused results, and frees those. */
+esc_status esc_run_copy_reused(esc_run *run);
 
-esc_run_stamp esc_run_stamp_of(const char *path);
+esc_file_stamp esc_file_stamp_read(const char *path);
 
 /* ---- segment.c ---- */
 
-/* This start of the program becomes a segment, in memory and in the journal (if open). */
+/* Begins the segment of this invocation, in memory and in the journal (if open). */
 esc_status esc_run_segment_begin(esc_run *run);
 
-/* Notes what it has done so far; `ended`: how it ended, NULL: it has not. */
-esc_status esc_run_segment_note(esc_run *run, const char *ended);
+/* Updates its times and counts; `ended`: how it ended, NULL: still running. */
+esc_status esc_run_segment_update(esc_run *run, const char *ended);
 
 /* ---- size.c ---- */
 
-/* Chooses threads and slots within the machine's processors and memory: fewer
- * slots than asked for by default, ESC_NO_MEMORY with both numbers if not even
- * what the user named (or one network on one thread) fits. */
-esc_status esc_run_size(esc_run *run);
+/* Chooses threads and slots within the machine's processors and memory: fewer slots if the default
+ * does not fit; ESC_NO_MEMORY with both sizes if the user's values (or one network on one thread)
+ * do not fit. */
+esc_status esc_run_choose_resources(esc_run *run);
 
 /* ---- publish.c ---- */
 
 /* Sets the attributes of `results`. */
 esc_status esc_run_set_attributes(esc_run *run);
 
-/* Completes the results of a run that has finished, and publishes them if it has an output: then
- * its files are deleted. Whatever fails here, the members are in the journal. */
+/* Completes the results of a finished run, writes the output if there is one, and deletes the run's
+ * other files. If it fails, the members are still in the journal. */
 esc_status esc_run_publish(esc_run *run);
 
-/* Why a run that was stopped did not finish, what is safe, by reading it again, and how to go on.
- */
+/* Message of a stopped run: the reason, what was saved (read again from the files), and how to
+ * continue. */
 esc_status esc_run_explain_stop(const esc_run *run, esc_status status);
 
-/* Warns of what makes the finished run one to doubt, and fills the report. */
-void esc_run_warn(const esc_run *run);
+/* Warnings about the numerical quality of a finished run; its report. */
+void esc_run_log_warnings(const esc_run *run);
 void esc_run_fill_report(const esc_run *run, esc_run_report *report);
 
 /* ---- workers.c ---- */
 
-/* Refuses what is no list of devices. */
-esc_status esc_run_devices_check(const char *text);
+/* ESC_BAD_INPUT unless `text` is a list of devices. */
+esc_status esc_devices_check(const char *text);
 
-/* Trains the sweep in a process a device and merges the parts. */
-esc_status esc_run_devices(esc_run *run);
+/* Trains the sweep with one process for each device and merges the parts. */
+esc_status esc_run_train_on_devices(esc_run *run);
 
 /* ---- parts.c ---- */
 
-/* Checks that the parts that a run with `devices` left may be continued, and counts their
- * finished members, without changing a file. */
-esc_status esc_run_devices_inspect(const esc_run *run, int64_t *finished);
+/* Checks that the parts of a run with `devices` may be continued, and counts their finished
+ * members, without changing a file. */
+esc_status esc_parts_inspect(const esc_run *run, int64_t *finished);
 
-/* Refuses to train without `devices` what was begun with it. */
-esc_status esc_run_devices_refuse(const esc_run *run);
+/* ESC_BAD_INPUT if the run was started with `devices`. */
+esc_status esc_parts_refuse(const esc_run *run);
 
-/* Deletes parts that such a run left: it died after it had published its result, or `force` starts
- * anew. */
+/* Deletes the parts of such a run, which died after writing its result or is started over by
+ * `force`. */
 esc_status esc_run_devices_clear(const esc_run *run);
 
 #endif

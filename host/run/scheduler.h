@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The scheduler: trains a plan's members in an engine's slots. A slot whose
- * member has finished takes the next one, so no lane trains a finished network. */
+/* The scheduler: trains a plan's members in an engine's slots. A slot whose member has finished is
+ * refilled with the next member. */
 #ifndef ESC_SCHEDULER_H
 #define ESC_SCHEDULER_H
 
@@ -17,26 +17,27 @@ typedef void esc_progress_report(void *context, const esc_progress *progress);
 typedef struct esc_schedule {
   const esc_engine_ops *engine;
   esc_engine_setup setup;
-  const atomic_bool *stop;    /* set from outside to stop at a step boundary */
+  const atomic_bool *stop;    /* set by others to stop at a step boundary */
   esc_journal *journal;       /* finished members are appended; NULL for none */
   esc_recorder *recorder;     /* of snapshots; NULL for none */
   esc_checkpoint *checkpoint; /* of members in flight; NULL for none */
-  double checkpoint_seconds;  /* between two; 0: only one, when it is stopped */
-  double seconds_max;         /* when to stop; 0: never */
-  bool *done;                 /* (members) in: finished earlier; out: finished */
-  const double *predicted;    /* (members) steps that theory expects of each; NULL: none */
+  double checkpoint_seconds;  /* interval; 0: one checkpoint, when stopped */
+  double seconds_max;         /* time limit; 0: none */
+  bool *done;                 /* (members) input: finished before; output: finished */
+  const double *predicted;    /* (members) steps of each expected by theory; NULL: unknown */
   esc_progress_report *report;
-  void (*phase)(void *context, esc_run_phase phase, bool begins); /* NULL: nobody is told */
+  void (*phase)(void *context, esc_run_phase phase, bool begins); /* may be NULL */
   void *context;
   void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));
 } esc_schedule;
 
-/* Trains what is not done into the rows of `results` (same order as
- * plan->member). `engine_text` gets the engine's description of itself.
+/* Trains the members that are not done into the rows of `results` (same order as
+ * plan->member). `engine_text` receives the engine's description.
  * ESC_INTERRUPTED when *stop was set before all had finished, ESC_OUT_OF_TIME when
- * seconds_max had passed: members in flight are in the checkpoint then. A checkpoint that
- * fails on the way is warned of, and the one before it stays. */
-esc_status esc_train(const esc_problem *problem, const esc_plan *plan, esc_schedule *schedule,
-                     esc_results *results, esc_progress *progress, char engine_text[128]);
+ * seconds_max had passed: members in flight are in the checkpoint then. A periodic checkpoint that
+ * fails is only warned of; the previous one is kept. */
+esc_status esc_schedule_train(const esc_problem *problem, const esc_plan *plan,
+                              esc_schedule *schedule, esc_results *results, esc_progress *progress,
+                              char engine_text[128]);
 
 #endif

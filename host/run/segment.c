@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The segment of a run that this start of the program is. */
+/* The segment of this invocation of the program. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,30 +14,30 @@ static json_t *current(const esc_run *r) {
   return count ? json_array_get(r->segments, count - 1) : NULL;
 }
 
-/* Members that finished in this process. */
+/* Number of members finished in this process. */
 static int64_t finished_here(const esc_run *r) {
   const esc_progress *p = &r->progress;
   const int64_t all = p->escaped + p->censored + p->diverged;
-  return all > r->done_before ? all - r->done_before : 0;
+  return all > r->finished_before ? all - r->finished_before : 0;
 }
 
-static esc_status note(const esc_run *r, bool begins) {
+static esc_status append_segment(const esc_run *r, bool begins) {
   esc_status status = ESC_OK;
   char *text = NULL;
   if (!r->journal) return ESC_OK;
   ESC_TRY_ALLOCATE(text = json_dumps(current(r), JSON_COMPACT | JSON_REAL_PRECISION(9)));
-  ESC_TRY(esc_journal_note_segment(r->journal, text, begins));
+  ESC_TRY(esc_journal_append_segment(r->journal, text, begins));
 done:
   free(text);
   return status;
 }
 
-/* Puts in what changes as the run goes on. */
-static void update(esc_run *r, const char *ended) {
+/* Updates the fields that change during the run. */
+static void update_segment(esc_run *r, const char *ended) {
   char now[32];
   json_t *segment = current(r);
   esc_time_now(now);
-  r->noted = r->progress.seconds;
+  r->segment_updated_at = r->progress.seconds;
   json_object_set_new(segment, "end_time", json_string(now));
   json_object_set_new(segment, "wall_s", esc_json_number(r->progress.seconds));
   json_object_set_new(segment, "steps", json_integer(r->progress.network_steps));
@@ -49,11 +49,11 @@ static void update(esc_run *r, const char *ended) {
 esc_status esc_run_segment_begin(esc_run *r) {
   char now[32], host[128] = "";
   json_t *segment = json_object();
-  const char *command = r->ask.command_line;
+  const char *command = r->options.command_line;
   gethostname(host, sizeof host - 1);
   esc_time_now(now);
-  r->done_before = 0;
-  for (int64_t i = 0; r->done && i < r->plan.members; i++) r->done_before += r->done[i];
+  r->finished_before = 0;
+  for (int64_t i = 0; r->done && i < r->plan.members; i++) r->finished_before += r->done[i];
   json_object_set_new(segment, "start_time", json_string(now));
   json_object_set_new(segment, "backend", json_string(r->engine->name));
   json_object_set_new(segment, "precision", json_string(r->engine->precision));
@@ -66,11 +66,11 @@ esc_status esc_run_segment_begin(esc_run *r) {
   json_object_set_new(segment, "command_line", esc_json_text(command ? command : ""));
   if (json_array_append_new(r->segments, segment) != 0)
     return ESC_FAIL(ESC_NO_MEMORY, "out of memory (segments)");
-  update(r, NULL);
-  return note(r, true);
+  update_segment(r, NULL);
+  return append_segment(r, true);
 }
 
-esc_status esc_run_segment_note(esc_run *r, const char *ended) {
-  update(r, ended);
-  return note(r, false);
+esc_status esc_run_segment_update(esc_run *r, const char *ended) {
+  update_segment(r, ended);
+  return append_segment(r, false);
 }

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-static const double enough =
-    0.1; /* seconds, a hundred times what a busy machine needs to start threads */
+static const double min_seconds =
+    0.1; /* a hundred times the time to start threads on a busy machine */
 static const int64_t steps_max = (int64_t)1 << 40;
 
 typedef struct timing {
@@ -13,13 +13,13 @@ typedef struct timing {
 } timing;
 
 static int64_t steps_made(const timing *t) {
-  int64_t made = 0;
+  int64_t total = 0;
   for (int i = 0; i < t->what->setup->slots; i++)
-    made += t->what->ops->slot(t->engine, i)->track.step;
-  return made;
+    total += t->what->ops->slot(t->engine, i)->track.step;
+  return total;
 }
 
-/* Seconds of one of the steps that were made, NaN where none was, and of all. */
+/* Seconds for each network-step (NaN if none was made), and in total. */
 static esc_status time_advance(const timing *t, int64_t steps, double *seconds, double *took) {
   const atomic_bool stop = false;
   const int64_t before = steps_made(t);
@@ -31,14 +31,14 @@ static esc_status time_advance(const timing *t, int64_t steps, double *seconds, 
   return status;
 }
 
-/* More and more steps, until their time is long enough or all networks have diverged. */
+/* Increases the number of steps until their time is long enough or all networks have diverged. */
 static esc_status time_steps(const timing *t, double *seconds) {
   esc_status status = ESC_OK;
   double first, later, took = 0;
-  ESC_TRY(time_advance(t, 1, &first, &took)); /* draws the weights too */
+  ESC_TRY(time_advance(t, 1, &first, &took)); /* includes the initialization of the weights */
   *seconds = first;
   took = 0;
-  for (int64_t steps = 1; took < enough && steps < steps_max; steps *= 4) {
+  for (int64_t steps = 1; took < min_seconds && steps < steps_max; steps *= 4) {
     ESC_TRY(time_advance(t, steps, &later, &took));
     if (isnan(later)) break;
     *seconds = later;
@@ -47,7 +47,8 @@ done:
   return status;
 }
 
-esc_status esc_step_time(const esc_step_timing *what, double *seconds, char *text, size_t size) {
+esc_status esc_step_time_measure(const esc_step_timing *what, double *seconds, char *text,
+                                 size_t size) {
   esc_status status = ESC_OK;
   const esc_engine_ops *ops = what->ops;
   esc_problem p = *what->problem;

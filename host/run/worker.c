@@ -11,7 +11,7 @@ esc_status esc_worker_run(int descriptor, esc_stop *stop, const esc_run_callback
   esc_status status = ESC_OK;
   esc_worker_request r;
   esc_spec *spec = NULL;
-  ESC_TRY(esc_worker_read(descriptor, &r));
+  ESC_TRY(esc_worker_request_read(descriptor, &r));
   r.options.resume = true;
   r.options.quiet = true;
   r.options.stop = stop;

@@ -5,7 +5,7 @@
 
 #include "escapement/run.h"
 
-/* Reads a request (worker_request.h) from `descriptor` and does it, stopped by `stop`, telling
+/* Reads a request (worker_request.h) from `descriptor` and executes it, with `stop` and
  * `callbacks`. */
 esc_status esc_worker_run(int descriptor, esc_stop *stop, const esc_run_callbacks *callbacks);
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Expected steps of a run, kept up to date cell by cell: a cell is one scale of one group. */
+/* Expected steps of a run, by cell (one scale of one group). */
 #include "run/workload.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-static const double growth = 1.25; /* expected of a member that has outlived the mean */
+static const double growth_factor = 1.25; /* for a member that has exceeded the mean */
 
 typedef struct cell {
   int64_t members, finished, running;
-  double steps;     /* of the finished ones */
+  double steps;     /* of the finished members */
   double predicted; /* sum over members; NaN: unknown */
 } cell;
 
 struct esc_workload {
   double budget;
-  double longest; /* of the finished members; 0: none has finished */
+  double steps_max; /* of the finished members; 0: none has finished */
   int cells;
   cell *cell;
   int *cell_of; /* (members) */
@@ -29,7 +29,7 @@ static void fill(esc_workload *f, const esc_plan *plan, const double *predicted)
     cell *c = &f->cell[f->cells - 1];
     c->members++;
     c->predicted += predicted ? fmin(predicted[i], f->budget) : (double)NAN;
-    if (predicted && isnan(predicted[i])) c->predicted = (double)NAN; /* fmin drops it */
+    if (predicted && isnan(predicted[i])) c->predicted = (double)NAN; /* fmin ignores NaN */
   }
 }
 
@@ -61,7 +61,7 @@ void esc_workload_finish(esc_workload *f, int64_t index, int64_t steps) {
   cell *c = &f->cell[f->cell_of[index]];
   c->finished++;
   c->steps += (double)steps;
-  f->longest = fmax(f->longest, (double)steps);
+  f->steps_max = fmax(f->steps_max, (double)steps);
 }
 
 static bool is_predicted(const cell *c) { return !isnan(c->predicted); }
@@ -69,7 +69,7 @@ static bool is_predicted(const cell *c) { return !isnan(c->predicted); }
 static double expected_of_one(const esc_workload *f, const cell *c) {
   if (c->finished > 0) return c->steps / (double)c->finished;
   if (is_predicted(c)) return c->predicted / (double)c->members;
-  return f->longest > 0 ? f->longest : f->budget;
+  return f->steps_max > 0 ? f->steps_max : f->budget;
 }
 
 esc_workload_steps esc_workload_expect(esc_workload *f, int slots, const int64_t *index,
@@ -83,14 +83,14 @@ esc_workload_steps esc_workload_expect(esc_workload *f, int slots, const int64_t
     const double made = (double)steps[i];
     c->running++;
     out.made += steps[i];
-    out.expected += fmax(made, fmin(fmax(expected_of_one(f, c), growth * made), f->budget));
+    out.expected += fmax(made, fmin(fmax(expected_of_one(f, c), growth_factor * made), f->budget));
   }
   for (int i = 0; i < f->cells; i++) {
     const cell *c = &f->cell[i];
     const int64_t waiting = c->members - c->finished - c->running;
     finished += c->steps;
     out.expected += c->steps + (double)waiting * expected_of_one(f, c);
-    out.is_bound |= c->finished == 0 && !is_predicted(c) && f->longest == 0;
+    out.is_upper_bound |= c->finished == 0 && !is_predicted(c) && f->steps_max == 0;
   }
   out.made += (int64_t)fmin(finished, 4e18);
   return out;

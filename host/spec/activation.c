@@ -15,7 +15,6 @@ esc_status esc_activation_from_text(const char *text, esc_activation *out) {
   const int named = (int)sizeof names - (int)sizeof "poly, "; /* the last has its coefficients */
   if (esc_activation_parse(text, out)) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: is not an activation; there are %.*sor poly:a0,a1,... (1 to %d "
-                  "coefficients)",
+                  "%s: is not an activation; allowed: %.*sor poly:a0,a1,... (1 to %d coefficients)",
                   esc_quote(text, strlen(text)).text, named, names, ESC_POLYNOMIAL_TERMS_MAX);
 }

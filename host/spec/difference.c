@@ -57,11 +57,11 @@ static bool is_allowed(const char *key, const char *const *allowed) {
 }
 
 /* The first key of `one` that `other` lacks, or has with another value. */
-static bool first_difference(const char *one, const char *other, const char *const *allowed,
+static bool first_difference(const char *first, const char *second, const char *const *allowed,
                              entry *a, entry *b) {
-  for (reader r = {.at = one}; next_entry(&r, a);) {
+  for (reader r = {.at = first}; next_entry(&r, a);) {
     if (is_allowed(a->key, allowed)) continue;
-    if (!find(other, a->key, b) || a->length != b->length ||
+    if (!find(second, a->key, b) || a->length != b->length ||
         memcmp(a->value, b->value, (size_t)a->length) != 0)
       return true;
   }
@@ -78,12 +78,12 @@ static esc_quoted show(const entry *e, int from) {
   return esc_quote(text, used < (int)sizeof text ? (size_t)used : sizeof text - 1);
 }
 
-bool esc_spec_differ(const char *one, const char *other, const char *const *allowed,
+bool esc_spec_differ(const char *first, const char *second, const char *const *allowed,
                      esc_spec_difference *out) {
   entry a, b;
   int same = 0;
-  if (!first_difference(one, other, allowed, &a, &b) &&
-      !first_difference(other, one, allowed, &b, &a))
+  if (!first_difference(first, second, allowed, &a, &b) &&
+      !first_difference(second, first, allowed, &b, &a))
     return false;
   const char *key = a.length < 0 ? b.key : a.key;
   while (same < a.length && same < b.length && a.value[same] == b.value[same]) same++;
@@ -94,8 +94,8 @@ bool esc_spec_differ(const char *one, const char *other, const char *const *allo
 /* ---- growth ---- */
 
 static const char hint[] =
-    "with --resume seeds, scales and groups may be added (sweep.seeds, sweep.groups); -o names "
-    "another file, --force starts anew";
+    "--resume may add seeds, scales and groups (sweep.seeds, sweep.groups); choose another output "
+    "with -o, or start over with --force";
 
 static bool has_scale(const esc_spec *spec, uint64_t layers, double scale) {
   for (int g = 0; g < spec->groups; g++)
@@ -107,16 +107,16 @@ static bool has_scale(const esc_spec *spec, uint64_t layers, double scale) {
 /* Every network of `before` is one of `now`. */
 static esc_status check_members(const char *path, const esc_spec *before, const esc_spec *now) {
   if (now->seeds < before->seeds)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: sweep.seeds was %lld and is %lld now, which leaves out finished members; "
-                    "%s",
-                    path, (long long)before->seeds, (long long)now->seeds, hint);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%s: sweep.seeds was %lld and is now %lld, which would remove finished members; %s", path,
+        (long long)before->seeds, (long long)now->seeds, hint);
   for (int g = 0; g < before->groups; g++)
     for (int s = 0; s < before->group[g].scales; s++)
       if (!has_scale(now, before->group[g].small_layers, before->group[g].scale[s]))
         return ESC_FAIL(ESC_BAD_INPUT,
                         "%s: sweep.groups had bottleneck %d at scale %.10g (sweep.groups[%d]) and "
-                        "has it no more, which leaves out its members; %s",
+                        "no longer has it, which would remove its members; %s",
                         path, before->group[g].bottleneck, before->group[g].scale[s], g, hint);
   return ESC_OK;
 }
@@ -125,8 +125,8 @@ static esc_status refuse_key(const char *path, const esc_spec_difference *d) {
   const char *why = !strcmp(d->key.text, "train.steps")
                         ? ", which would change the members that were censored"
                         : "";
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s was %s and is %s now%s; %s", path, d->key.text,
-                  d->one.text, d->other.text, why, hint);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s was %s and is now %s%s; %s", path, d->key.text,
+                  d->first.text, d->second.text, why, hint);
 }
 
 esc_status esc_spec_check_growth(const char *path, const char *before_text, const esc_spec *now,

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sweep's groups: which layers are small, and how small. */
+/* The sweep's groups: small layers and their scales. */
 #ifndef ESC_SPEC_GROUPS_H
 #define ESC_SPEC_GROUPS_H
 
 #include "spec/spec.h"
 #include "spec/yaml_tree.h"
 
-/* All scales together are few enough that the resolved spec, which writes each
- * one out, is itself a spec that can be read. */
+/* Limits that keep the resolved spec, which lists every scale, below the size limit of specs. */
 enum { ESC_GROUPS_MAX = 256, ESC_GROUP_SCALES_MAX = 10000, ESC_SCALES_MAX = 30000 };
 
-/* Fills the groups of `spec`, whose shape and seeds are there already, from the
- * checked `root`, and refuses networks that would be trained twice. */
+/* Fills the groups of `spec`, whose shape and seeds are already set, from the validated `root`.
+ * Refuses duplicate networks. */
 esc_status esc_groups_read(const esc_node *root, esc_spec *spec);
 
 #endif

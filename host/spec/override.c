@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Overrides: the same parser and the same tree as the file, so the same checks. */
+/* Overrides: parsed and validated as the file is. */
 #include "spec/override.h"
 
 #include <stdio.h>
@@ -22,33 +22,33 @@ static esc_status refuse(const esc_argument *argument, const char *key, const ch
 enum { PATH_SIZE = 64, INDEX_DIGITS = 6 };
 
 /* One part of a path: a name, or the index of an element. */
-typedef struct part {
+typedef struct path_part {
   const char *name; /* NULL: an index */
   size_t length;    /* of the name */
   int index;
-} part;
+} path_part;
 
 /* Reads "[12]" behind *path; false if it is something else. */
-static bool read_index(const char **path, part *out) {
+static bool read_index(const char **path, path_part *out) {
   const size_t digits = strspn(*path + 1, "0123456789");
   if (digits == 0 || digits > INDEX_DIGITS || (*path)[digits + 1] != ']') return false;
-  *out = (part){.index = atoi(*path + 1)};
+  *out = (path_part){.index = atoi(*path + 1)};
   *path += digits + 2;
   return **path == '\0' || **path == '.' || **path == '[';
 }
 
 /* Reads the part at *path, `first` being the start of the whole; false if there is none. */
-static bool read_part(const char **path, const char *first, part *out) {
+static bool read_part(const char **path, const char *first, path_part *out) {
   if (**path == '[') return *path > first && read_index(path, out);
   if (**path == '.' && *path > first) ++*path;
-  *out = (part){.name = *path, .length = strcspn(*path, ".[]")};
+  *out = (path_part){.name = *path, .length = strcspn(*path, ".[]")};
   *path += out->length;
   return out->length > 0 && **path != ']';
 }
 
 /* `key` as the schema writes it, "sweep.groups[].scales"; false if it is no path. */
-static bool schema_path(const char *key, char path[PATH_SIZE]) {
-  part p = {0};
+static bool to_schema_path(const char *key, char path[PATH_SIZE]) {
+  path_part p = {0};
   size_t used = 0;
   for (const char *rest = key; *rest;) {
     if (!read_part(&rest, key, &p) || used + p.length + 3 > PATH_SIZE) return false;
@@ -61,13 +61,13 @@ static bool schema_path(const char *key, char path[PATH_SIZE]) {
 
 /* ---- against the schema ---- */
 
-/* Lists within lists that a value of `row` may be. */
+/* Maximum depth of nested lists in a value of `row`. */
 static int list_depth(const esc_key *row) {
-  return row->shape & ESC_SHAPE_ROWS ? 2 : row->shape & ESC_SHAPE_LIST ? 1 : 0;
+  return row->shape & ESC_SHAPE_NESTED_LIST ? 2 : row->shape & ESC_SHAPE_LIST ? 1 : 0;
 }
 
 /* The row of a schema path, which may end in an element of the row's list; it is cut to the
- * row's own path then, and *depth says how many brackets were cut. */
+ * row's own path, and *depth receives the number of brackets cut. */
 static const esc_key *find_row(char path[PATH_SIZE], int *depth) {
   const esc_key *row = esc_schema_find(path);
   for (*depth = 0; !row && strlen(path) > 2 && !strcmp(path + strlen(path) - 2, "[]"); ++*depth) {
@@ -77,7 +77,7 @@ static const esc_key *find_row(char path[PATH_SIZE], int *depth) {
   return row;
 }
 
-/* The list that `key` names keys of without saying of which element: "sweep.groups.scales". */
+/* The list that `key` enters without an index: "sweep.groups.scales". */
 static const esc_key *list_without_index(const char *key) {
   for (int i = 0; i < esc_schema_keys; i++) {
     const size_t length = strlen(esc_schema[i].path);
@@ -105,7 +105,8 @@ static esc_status refuse_unknown(const esc_argument *argument, const char *key, 
   char why[sizeof(esc_allowed) + 256];
   const esc_key *list = list_without_index(key);
   if (list)
-    snprintf(why, sizeof why, "is inside the list %s: name an element of it, as %s[0]", list->path,
+    snprintf(why, sizeof why,
+             "is inside the list %s: give the index of an element, for example %s[0]", list->path,
              list->path);
   else
     snprintf(why, sizeof why, "is an unknown key%s; allowed: %s", esc_schema_hint(path).text,
@@ -125,10 +126,10 @@ static esc_status refuse_section(const esc_argument *argument, const char *key, 
 static esc_status check_key(const esc_argument *argument, const char *key) {
   char path[PATH_SIZE], why[128];
   int depth = 0;
-  if (!schema_path(key, path))
+  if (!to_schema_path(key, path))
     return strpbrk(key, "[]")
                ? refuse(argument, key,
-                        "is no key; an element of a list is sweep.groups[0].scales[1]")
+                        "is not a key; an element of a list is written sweep.groups[0].scales[1]")
                : refuse_unknown(argument, key, key);
   const esc_key *row = find_row(path, &depth);
   if (!row) return refuse_unknown(argument, key, path);
@@ -146,7 +147,7 @@ static esc_status split(const char *override, esc_argument *argument, const char
   const char *equals = strchr(override, '=');
   const size_t length = equals ? (size_t)(equals - override) : 0;
   if (!equals || length == 0)
-    return refuse(argument, override, "is not of the form key=value, as train.batch=128 is");
+    return refuse(argument, override, "is not of the form key=value, for example train.batch=128");
   if (length >= sizeof argument->key) return refuse(argument, override, "has too long a key");
   memcpy(argument->key, override, length);
   argument->key[length] = '\0';
@@ -156,73 +157,75 @@ static esc_status split(const char *override, esc_argument *argument, const char
 
 /* ---- in the tree ---- */
 
-/* A way into the tree: `key` up to `end` leads to `node`. */
-typedef struct way {
+/* Position in the tree: `key` up to `end` leads to `node`. */
+typedef struct tree_path {
   const esc_argument *argument;
   const char *key, *end;
   esc_node *node;
-} way;
+} tree_path;
 
-/* What `w` has led to, as the user wrote it. */
-static esc_quoted reached(const way *w) { return esc_quote(w->key, (size_t)(w->end - w->key)); }
+/* The path so far, as the user wrote it. */
+static esc_quoted path_so_far(const tree_path *w) {
+  return esc_quote(w->key, (size_t)(w->end - w->key));
+}
 
 /* The element of w->node at `index`, or why there is none. */
-static esc_status find_element(const way *w, int index, esc_node ***element) {
+static esc_status find_element(const tree_path *w, int index, esc_node ***element) {
   esc_node *list = w->node;
-  const esc_quoted path = reached(w);
+  const esc_quoted path = path_so_far(w);
   if (list->kind != ESC_NODE_LIST)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: '%s': %s is %s in %s, not a list; replace all of it, %s=...",
+                    "%s: '%s': %s is %s in %s, not a list; replace the whole value with %s=...",
                     w->argument->label, w->key, path.text,
                     list->kind == ESC_NODE_MAPPING ? "a mapping" : "a single value",
-                    esc_node_place(list).text, path.text);
+                    esc_node_location(list).text, path.text);
   if (index >= list->children)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: '%s': %s has %d element%s in %s; allowed indices: 0 to %d; replace all of "
-                    "it to change their number, %s='[...]'",
+                    "%s: '%s': %s has %d element%s in %s; allowed indices: 0 to %d; to change "
+                    "their number, replace the whole list with %s='[...]'",
                     w->argument->label, w->key, path.text, list->children,
-                    list->children == 1 ? "" : "s", esc_node_place(list).text, list->children - 1,
-                    path.text);
+                    list->children == 1 ? "" : "s", esc_node_location(list).text,
+                    list->children - 1, path.text);
   *element = &list->child[index];
   return ESC_OK;
 }
 
-static esc_status require_mapping(const way *w) {
+static esc_status require_mapping(const tree_path *w) {
   if (w->node->kind == ESC_NODE_MAPPING) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s: must be a mapping", esc_node_place(w->node).text,
-                  reached(w).text);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s: must be a mapping", esc_node_location(w->node).text,
+                  path_so_far(w).text);
 }
 
-/* Puts what the spec leaves out, and an override reaches into, in w->node: an empty section or
- * the default. `next` is the end of the missing name in the key. */
-static esc_status supply(const way *w, const char *name, const char *next) {
+/* Adds a missing section or default that an override enters to w->node. `next` is the end of the
+ * missing name in the key. */
+static esc_status add_default(const tree_path *w, const char *name, const char *next) {
   static const esc_source defaults = {.label = "the defaults", .subject = "default"};
   char prefix[PATH_SIZE], path[PATH_SIZE];
   esc_node *value = NULL;
   esc_status status = ESC_OK;
   snprintf(prefix, sizeof prefix, "%.*s", (int)(next - w->key), w->key);
-  const esc_key *row = schema_path(prefix, path) ? esc_schema_find(path) : NULL;
+  const esc_key *row = to_schema_path(prefix, path) ? esc_schema_find(path) : NULL;
   if (row && is_section(row))
-    ESC_TRY_ALLOCATE(value = esc_node_mapping(w->node));
-  else if (row && row->standard)
-    ESC_TRY(esc_yaml_parse(&defaults, row->standard, strlen(row->standard), &value));
+    ESC_TRY_ALLOCATE(value = esc_node_create_mapping(w->node));
+  else if (row && row->default_value)
+    ESC_TRY(esc_yaml_parse(&defaults, row->default_value, strlen(row->default_value), &value));
   else
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: '%s': the spec has no %s; give all of it, %s=...",
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: '%s': the spec has no %s; set the whole value with %s=...",
                     w->argument->label, w->key, prefix, prefix);
-  status = esc_node_put(w->node, name, value);
+  status = esc_node_set(w->node, name, value);
 done:
   return status;
 }
 
-/* One part further. */
-static esc_status go_on(way *w, const part *p, const char *next) {
+/* Descends by one part of the path. */
+static esc_status descend(tree_path *w, const path_part *p, const char *next) {
   esc_status status = ESC_OK;
   esc_node **element = NULL;
   char name[PATH_SIZE];
   if (p->name) {
     snprintf(name, sizeof name, "%.*s", (int)p->length, p->name);
     ESC_TRY(require_mapping(w));
-    if (!esc_node_get(w->node, name)) ESC_TRY(supply(w, name, next));
+    if (!esc_node_get(w->node, name)) ESC_TRY(add_default(w, name, next));
     w->node = esc_node_get(w->node, name);
   } else {
     ESC_TRY(find_element(w, p->index, &element));
@@ -233,14 +236,14 @@ done:
   return status;
 }
 
-/* Makes *value what the last part of the key names; the tree owns it then. */
-static esc_status put(const way *w, const part *last, esc_node **value) {
+/* Sets the value of the last part of the key to *value, which the tree then owns. */
+static esc_status set_value(const tree_path *w, const path_part *last, esc_node **value) {
   esc_status status = ESC_OK;
   esc_node **element = NULL, *given = *value;
   if (last->name) {
     ESC_TRY(require_mapping(w));
     *value = NULL;
-    ESC_TRY(esc_node_put(w->node, last->name, given));
+    ESC_TRY(esc_node_set(w->node, last->name, given));
   } else {
     ESC_TRY(find_element(w, last->index, &element));
     *value = NULL;
@@ -255,20 +258,20 @@ esc_status esc_override_apply(esc_node *root, int number, const char *override,
                               esc_argument *argument) {
   esc_node *value = NULL;
   const char *text = NULL;
-  part p = {0};
+  path_part p = {0};
   esc_status status = ESC_OK;
   snprintf(argument->label, sizeof argument->label, "argument %d", number);
   argument->source = (esc_source){.label = argument->label, .subject = argument->key};
   ESC_TRY(split(override, argument, &text));
   ESC_TRY(check_key(argument, argument->key));
   ESC_TRY(esc_yaml_parse(&argument->source, text, strlen(text), &value));
-  way w = {.argument = argument, .key = argument->key, .end = argument->key, .node = root};
+  tree_path w = {.argument = argument, .key = argument->key, .end = argument->key, .node = root};
   for (const char *next = argument->key;;) {
     read_part(&next, argument->key, &p); /* check_key has read them all */
     if (!*next) break;
-    ESC_TRY(go_on(&w, &p, next));
+    ESC_TRY(descend(&w, &p, next));
   }
-  status = put(&w, &p, &value);
+  status = set_value(&w, &p, &value);
 done:
   esc_node_free(value);
   return status;

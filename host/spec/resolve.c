@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The spec written out in full: every key, every default, every scale, as YAML
- * that reads back to the same spec. Results carry this text, and its hash tells
- * whether two files belong to one sweep, so it depends on the spec alone. */
+/* The resolved spec: every key, default and scale, as YAML that parses to the same spec. It is
+ * stored in results and identifies the sweep, so it depends on the spec alone. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,7 +23,7 @@ static void print_numbers(FILE *out, int count, const double *value) {
   fputs("]", out);
 }
 
-/* Printable text in double quotes, which any YAML reader takes for text. */
+/* Printable text in double quotes, which every YAML parser reads as text. */
 static void print_text(FILE *out, const char *text) {
   putc('"', out);
   for (; *text; text++) {
@@ -37,7 +36,7 @@ static void print_text(FILE *out, const char *text) {
 /* The schema's word for an enumerator. */
 static void print_word(FILE *out, const char *path, int index) {
   int length;
-  const char *word = esc_word_at(esc_schema_find(path)->words, index, &length);
+  const char *word = esc_choice_get(esc_schema_find(path)->choices, index, &length);
   fprintf(out, "%.*s\n", length, word);
 }
 
@@ -69,7 +68,7 @@ static void print_init(FILE *out, const esc_problem *p) {
   fputs(p->scale_modes > 1 ? "]\n" : "\n", out);
 }
 
-/* huber_delta is refused, and means nothing, with another loss. */
+/* huber_delta is not allowed with another loss. */
 static void print_train(FILE *out, const esc_problem *p) {
   fputs("train:\n  metric: ", out);
   print_word(out, "train.metric", (int)p->metric);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of keys, and what can be read off it. */
+/* The table of keys, and the texts derived from it. */
 #include "spec/schema.h"
 
 #include <math.h>
@@ -11,25 +11,25 @@
 #include "spec/groups.h"
 #include "spec/spec.h"
 
-#define ACTIVATION_WORD(context, kind, function, name, ...) "|" name
-static const char activations[] = ESC_ACTIVATIONS(ACTIVATION_WORD, ) ":a0,a1,...";
-#undef ACTIVATION_WORD
+#define ACTIVATION_CHOICE(context, kind, function, name, ...) "|" name
+static const char activations[] = ESC_ACTIVATIONS(ACTIVATION_CHOICE, ) ":a0,a1,...";
+#undef ACTIVATION_CHOICE
 
-/* Words are in the order of their enumerators in problem.h. Rows are checked in
- * this order, so a `limit` stands above the rows that name it. */
+/* Choices are in the order of their enumerators in problem.h. Keys are validated in this order, so
+ * that an `upper_key` precedes the keys that refer to it. */
 #define RANGE(from, to) .lower = (from), .upper = (to)
-#define ABOVE(from, to) .lower = (from), .above = true, .upper = (to)
-#define BELOW(from, to) .lower = (from), .upper = (to), .below = true
-#define COUNT(from, to) .fewest = (from), .most = (to)
+#define ABOVE(from, to) .lower = (from), .lower_is_open = true, .upper = (to)
+#define BELOW(from, to) .lower = (from), .upper = (to), .upper_is_open = true
+#define COUNT(from, to) .min_items = (from), .max_items = (to)
 
 /* Rates and scales below would vanish in the float arithmetic of the engines. */
 #define SMALLEST 1e-30
 
-/* 2^53: exact even where a program passes whole numbers on as doubles. */
+/* 2^53: exact also in programs that represent integers as doubles. */
 #define EXACT_MAX 9007199254740992.0
 
 const esc_key esc_schema[] = {
-    {"name", ESC_VALUE_TEXT, RANGE(1, 200), .standard = "sweep",
+    {"name", ESC_VALUE_TEXT, RANGE(1, 200), .default_value = "sweep",
      .help = "name of the sweep in results and figures"},
 
     {"network", ESC_VALUE_SECTION,
@@ -38,32 +38,36 @@ const esc_key esc_schema[] = {
      .help = "number of weight layers, L"},
     {"network.width", ESC_VALUE_INTEGER, RANGE(1, ESC_WIDTH_MAX), .unit = "units",
      .help = "hidden units of a layer, N"},
-    {"network.inputs", ESC_VALUE_INTEGER, RANGE(1, ESC_INPUTS_MAX), .otherwise = "network.width",
+    {"network.inputs", ESC_VALUE_INTEGER, RANGE(1, ESC_INPUTS_MAX), .default_rule = "network.width",
      .help = "input dimension, d"},
-    {"network.activation", ESC_VALUE_ACTIVATION, .words = &activations[1], .standard = "tanh",
+    {"network.activation", ESC_VALUE_ACTIVATION, .choices = &activations[1],
+     .default_value = "tanh",
      .help = "activation of student and teacher; poly has 1 to 17 coefficients, "
              "each from -1e30 to 1e30"},
 
     {"teacher", ESC_VALUE_SECTION,
      .help = "the target, T(x) = sum_k a_k s(v_k.x), v_k orthonormal"},
     {"teacher.amplitudes", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST, RANGE(-1e6, 1e6),
-     .nonzero = true, COUNT(1, ESC_MODES_MAX), .standard = "[1.0]",
+     .nonzero = true, COUNT(1, ESC_MODES_MAX), .default_value = "[1.0]",
      .help = "amplitudes a_k, one for each mode; no more modes than inputs"},
-    {"teacher.directions", ESC_VALUE_WORD, .words = "axes|random", .standard = "axes",
+    {"teacher.directions", ESC_VALUE_CHOICE, .choices = "axes|random", .default_value = "axes",
      .help = "directions v_k: the first coordinate axes, or random (from sweep.seed)"},
 
     {"init", ESC_VALUE_SECTION, .help = "initial weights, before the small scales of the sweep"},
-    {"init.scheme", ESC_VALUE_WORD, .words = "he-normal|symmetric|blocks", .standard = "he-normal",
+    {"init.scheme", ESC_VALUE_CHOICE, .choices = "he-normal|symmetric|blocks",
+     .default_value = "he-normal",
      .help = "random, or on the symmetric manifold of one mode or of several"},
-    {"init.scales", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_ONE | ESC_SHAPE_LIST | ESC_SHAPE_ROWS,
-     RANGE(SMALLEST, 1e6), COUNT(1, ESC_LAYERS_MAX), .standard = "1.0",
+    {"init.scales", ESC_VALUE_NUMBER,
+     .shape = ESC_SHAPE_SCALAR | ESC_SHAPE_LIST | ESC_SHAPE_NESTED_LIST, RANGE(SMALLEST, 1e6),
+     COUNT(1, ESC_LAYERS_MAX), .default_value = "1.0",
      .help =
          "layer scales, multiplied by the scales of the sweep: one number for all layers, a list "
          "with one number for each layer, or, for blocks, one such list for each mode"},
 
     {"train", ESC_VALUE_SECTION,
      .help = "gradient descent on a fresh Gaussian minibatch at every step"},
-    {"train.metric", ESC_VALUE_WORD, .words = "euclidean|normalized", .standard = "euclidean",
+    {"train.metric", ESC_VALUE_CHOICE, .choices = "euclidean|normalized",
+     .default_value = "euclidean",
      .help = "factors of the rate by layer: all 1, or n, 1, ..., 1, 1/n"},
     {"train.rate", ESC_VALUE_NUMBER, RANGE(SMALLEST, 10), .unit = "flow time per step",
      .help = "learning rate, eta"},
@@ -71,11 +75,12 @@ const esc_key esc_schema[] = {
      .help = "size of the minibatch, B"},
     {"train.steps", ESC_VALUE_INTEGER, RANGE(1, 1e15), .unit = "steps",
      .help = "maximum steps of each network; a network without an escape by then is censored"},
-    {"train.loss", ESC_VALUE_WORD, .words = "squared|logistic|huber", .standard = "squared",
-     .help = "loss of a sample; squared is (f-T)^2/2"},
-    {"train.huber_delta", ESC_VALUE_NUMBER, ABOVE(0, INFINITY), .standard = "1.0",
+    {"train.loss", ESC_VALUE_CHOICE, .choices = "squared|logistic|huber",
+     .default_value = "squared", .help = "loss of a sample; squared is (f-T)^2/2"},
+    {"train.huber_delta", ESC_VALUE_NUMBER, ABOVE(0, INFINITY), .default_value = "1.0",
      .help = "residual at which the Huber loss becomes linear; only with train.loss: huber"},
-    {"train.update", ESC_VALUE_WORD, .words = "plain|compensated", .standard = "compensated",
+    {"train.update", ESC_VALUE_CHOICE, .choices = "plain|compensated",
+     .default_value = "compensated",
      .help = "addition of updates to float32 weights; compensated: with the rounding error carried "
              "over"},
 
@@ -84,20 +89,20 @@ const esc_key esc_schema[] = {
     {"escape.thresholds", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST, ABOVE(0, INFINITY),
      .distinct = true, COUNT(1, ESC_THRESHOLDS_MAX), .unit = "loss",
      .help = "loss thresholds; an escape step is recorded for each"},
-    {"escape.smoothing", ESC_VALUE_NUMBER, BELOW(0, 1), .words = "none", .standard = "none",
+    {"escape.smoothing", ESC_VALUE_NUMBER, BELOW(0, 1), .choices = "none", .default_value = "none",
      .help = "factor of the moving average of the loss; none: the minibatch loss itself"},
-    {"escape.false_escapes", ESC_VALUE_WORD, .words = "refuse|allow", .standard = "refuse",
+    {"escape.false_escapes", ESC_VALUE_CHOICE, .choices = "refuse|allow", .default_value = "refuse",
      .help = "action if noise alone would cross a threshold in more than 1% of the networks"},
 
     {"sweep", ESC_VALUE_SECTION, .help = "the networks: each seed with each scale of each group"},
-    {"sweep.seeds", ESC_VALUE_INTEGER, RANGE(1, ESC_MEMBERS_MAX), .standard = "1",
+    {"sweep.seeds", ESC_VALUE_INTEGER, RANGE(1, ESC_MEMBERS_MAX), .default_value = "1",
      .help = "number of seeds"},
-    {"sweep.seed", ESC_VALUE_INTEGER, RANGE(0, EXACT_MAX), .standard = "1",
+    {"sweep.seed", ESC_VALUE_INTEGER, RANGE(0, EXACT_MAX), .default_value = "1",
      .help = "first seed; the next seeds are consecutive"},
     {"sweep.groups", ESC_VALUE_SECTION, .shape = ESC_SHAPE_LIST, COUNT(1, ESC_GROUPS_MAX),
      .help = "small layers and their scales"},
-    {"sweep.groups[].bottleneck", ESC_VALUE_INTEGER, RANGE(0, INFINITY), .limit = "network.layers",
-     .help = "number of layers that carry the small scale, r"},
+    {"sweep.groups[].bottleneck", ESC_VALUE_INTEGER, RANGE(0, INFINITY),
+     .upper_key = "network.layers", .help = "number of layers that carry the small scale, r"},
     {"sweep.groups[].scales", ESC_VALUE_NUMBER, .shape = ESC_SHAPE_LIST | ESC_SHAPE_MAPPING,
      RANGE(SMALLEST, 10), COUNT(1, ESC_GROUP_SCALES_MAX),
      .help = "small scales, epsilon; a mapping is spaced logarithmically"},
@@ -107,16 +112,16 @@ const esc_key esc_schema[] = {
     {"sweep.groups[].scales.count", ESC_VALUE_INTEGER, RANGE(1, ESC_GROUP_SCALES_MAX),
      .help = "number of scales, both ends included"},
     {"sweep.groups[].layers", ESC_VALUE_INTEGER, .shape = ESC_SHAPE_LIST, RANGE(1, INFINITY),
-     .limit = "network.layers", .distinct = true, COUNT(0, ESC_LAYERS_MAX),
-     .otherwise = "the first `bottleneck` layers",
+     .upper_key = "network.layers", .distinct = true, COUNT(0, ESC_LAYERS_MAX),
+     .default_rule = "the first `bottleneck` layers",
      .help = "layers that carry the small scale, counted from 1; `bottleneck` of them"},
 
     {"record", ESC_VALUE_SECTION, .help = "snapshots of observables, in addition to events"},
-    {"record.every", ESC_VALUE_INTEGER, RANGE(0, 1e15), .standard = "0", .unit = "steps",
+    {"record.every", ESC_VALUE_INTEGER, RANGE(0, 1e15), .default_value = "0", .unit = "steps",
      .help = "steps between snapshots; 0 records events only"},
-    {"record.per_decade", ESC_VALUE_INTEGER, RANGE(0, 1000), .standard = "0",
+    {"record.per_decade", ESC_VALUE_INTEGER, RANGE(0, 1000), .default_value = "0",
      .help = "snapshots per decade of steps, spaced logarithmically; replaces `every`"},
-    {"record.samples", ESC_VALUE_INTEGER, RANGE(0, ESC_BATCH_MAX), .standard = "0",
+    {"record.samples", ESC_VALUE_INTEGER, RANGE(0, ESC_BATCH_MAX), .default_value = "0",
      .help = "size of the evaluation sample: even, at least 2 network.inputs; 0: 4 network.inputs, "
              "rounded up to a multiple of 128, enough to estimate sampling errors"},
 };
@@ -128,36 +133,37 @@ const esc_key *esc_schema_find(const char *path) {
   return NULL;
 }
 
-const char *esc_schema_below(const esc_key *key, const char *prefix) {
+const char *esc_schema_child_name(const esc_key *key, const char *prefix) {
   const size_t length = strlen(prefix);
   const char *name = key->path + length;
   if (strncmp(key->path, prefix, length) != 0) return NULL;
   return *name && !strpbrk(name, ".[") ? name : NULL;
 }
 
-/* ---- words ---- */
+/* ---- choices ---- */
 
-const char *esc_word_at(const char *words, int index, int *length) {
-  for (; words && index > 0; index--) {
-    words = strchr(words, '|');
-    words = words ? words + 1 : NULL;
+const char *esc_choice_get(const char *choices, int index, int *length) {
+  for (; choices && index > 0; index--) {
+    choices = strchr(choices, '|');
+    choices = choices ? choices + 1 : NULL;
   }
-  *length = words ? (int)strcspn(words, "|") : 0;
-  return words;
+  *length = choices ? (int)strcspn(choices, "|") : 0;
+  return choices;
 }
 
-int esc_word_index(const char *words, const char *text) {
+int esc_choice_find(const char *choices, const char *text) {
   int length;
   const char *word;
-  for (int i = 0; (word = esc_word_at(words, i, &length)); i++)
+  for (int i = 0; (word = esc_choice_get(choices, i, &length)); i++)
     if ((int)strlen(text) == length && !strncmp(word, text, (size_t)length)) return i;
   return -1;
 }
 
 /* ---- what is allowed ---- */
 
-/* Adds to `out` as far as there is room. */
-__attribute__((format(printf, 2, 3))) static void add(esc_allowed *out, const char *format, ...) {
+/* Appends to `out`, truncated to its size. */
+__attribute__((format(printf, 2, 3))) static void append(esc_allowed *out, const char *format,
+                                                         ...) {
   const size_t used = strlen(out->text);
   va_list arguments;
   va_start(arguments, format);
@@ -165,98 +171,100 @@ __attribute__((format(printf, 2, 3))) static void add(esc_allowed *out, const ch
   va_end(arguments);
 }
 
-static void add_words(esc_allowed *out, const char *words) {
+static void append_choices(esc_allowed *out, const char *choices) {
   int length;
   const char *word;
-  for (int i = 0; (word = esc_word_at(words, i, &length)); i++)
-    add(out, "%s%.*s", i == 0 ? "" : ", ", length, word);
+  for (int i = 0; (word = esc_choice_get(choices, i, &length)); i++)
+    append(out, "%s%.*s", i == 0 ? "" : ", ", length, word);
 }
 
-static void add_keys_below(esc_allowed *out, const char *prefix) {
+static void append_child_keys(esc_allowed *out, const char *prefix) {
   const char *name, *comma = "";
   for (int i = 0; i < esc_schema_keys; i++)
-    if ((name = esc_schema_below(&esc_schema[i], prefix))) {
-      add(out, "%s%s", comma, name);
+    if ((name = esc_schema_child_name(&esc_schema[i], prefix))) {
+      append(out, "%s%s", comma, name);
       comma = ", ";
     }
 }
 
-static void add_keys(esc_allowed *out, const esc_key *key, const char *separator) {
+static void append_keys(esc_allowed *out, const esc_key *key, const char *separator) {
   char prefix[64];
   snprintf(prefix, sizeof prefix, "%s%s", key->path, separator);
-  add_keys_below(out, prefix);
+  append_child_keys(out, prefix);
 }
 
-static void add_range(esc_allowed *out, const esc_key *key) {
+static void append_range(esc_allowed *out, const esc_key *key) {
   const bool whole = key->type != ESC_VALUE_NUMBER;
   if (whole && key->lower == key->upper)
-    add(out, " that is %.0f", key->lower);
+    append(out, " that is %.0f", key->lower);
   else if (whole && isinf(key->upper))
-    add(out, " %.0f..%s", key->lower, key->limit);
+    append(out, " %.0f..%s", key->lower, key->upper_key);
   else if (whole)
-    add(out, " %.0f..%.0f%s%s", key->lower, key->upper, key->limit ? " = " : "",
-        key->limit ? key->limit : "");
+    append(out, " %.0f..%.0f%s%s", key->lower, key->upper, key->upper_key ? " = " : "",
+           key->upper_key ? key->upper_key : "");
   else
-    add(out, " %s %g", key->above ? ">" : ">=", key->lower);
-  if (!whole && isfinite(key->upper)) add(out, " and %s %g", key->below ? "<" : "<=", key->upper);
-  if (key->nonzero) add(out, ", not 0");
+    append(out, " %s %g", key->lower_is_open ? ">" : ">=", key->lower);
+  if (!whole && isfinite(key->upper))
+    append(out, " and %s %g", key->upper_is_open ? "<" : "<=", key->upper);
+  if (key->nonzero) append(out, ", not 0");
 }
 
-static void add_one(esc_allowed *out, const esc_key *key) {
+static void append_scalar(esc_allowed *out, const esc_key *key) {
   switch (key->type) {
     case ESC_VALUE_SECTION:
-      add(out, "a mapping with the keys ");
-      add_keys(out, key, ".");
+      append(out, "a mapping with the keys ");
+      append_keys(out, key, ".");
       return;
-    case ESC_VALUE_WORD:
+    case ESC_VALUE_CHOICE:
     case ESC_VALUE_ACTIVATION:
-      add(out, "one of ");
-      add_words(out, key->words);
+      append(out, "one of ");
+      append_choices(out, key->choices);
       return;
     case ESC_VALUE_TEXT:
-      add(out, "text of %.0f..%.0f printable bytes", key->lower, key->upper);
+      append(out, "text of %.0f..%.0f printable bytes", key->lower, key->upper);
       return;
-    case ESC_VALUE_INTEGER: add(out, "a whole number"); break;
-    case ESC_VALUE_NUMBER: add(out, "a number"); break;
+    case ESC_VALUE_INTEGER: append(out, "a whole number"); break;
+    case ESC_VALUE_NUMBER: append(out, "a number"); break;
   }
-  add_range(out, key);
-  if (key->words) {
-    add(out, ", or ");
-    add_words(out, key->words);
+  append_range(out, key);
+  if (key->choices) {
+    append(out, ", or ");
+    append_choices(out, key->choices);
   }
 }
 
-static void add_list(esc_allowed *out, const esc_key *key) {
-  add(out, "a list of %d..%d %s", key->fewest, key->most, key->distinct ? "distinct " : "");
+static void append_list(esc_allowed *out, const esc_key *key) {
+  append(out, "a list of %d..%d %s", key->min_items, key->max_items,
+         key->distinct ? "distinct " : "");
   switch (key->type) {
     case ESC_VALUE_SECTION:
-      add(out, "mappings with the keys ");
-      add_keys(out, key, "[].");
+      append(out, "mappings with the keys ");
+      append_keys(out, key, "[].");
       return;
-    case ESC_VALUE_INTEGER: add(out, "whole numbers"); break;
-    default: add(out, "numbers"); break;
+    case ESC_VALUE_INTEGER: append(out, "whole numbers"); break;
+    default: append(out, "numbers"); break;
   }
-  add_range(out, key);
+  append_range(out, key);
 }
 
 esc_allowed esc_schema_allowed(const esc_key *key) {
   esc_allowed out = {""};
-  if (!key->shape || key->shape & ESC_SHAPE_ONE) add_one(&out, key);
+  if (!key->shape || key->shape & ESC_SHAPE_SCALAR) append_scalar(&out, key);
   if (key->shape & ESC_SHAPE_LIST) {
-    if (key->shape & ESC_SHAPE_ONE) add(&out, ", or ");
-    add_list(&out, key);
+    if (key->shape & ESC_SHAPE_SCALAR) append(&out, ", or ");
+    append_list(&out, key);
   }
-  if (key->shape & ESC_SHAPE_ROWS) add(&out, ", or a list of such lists");
+  if (key->shape & ESC_SHAPE_NESTED_LIST) append(&out, ", or a list of such lists");
   if (key->shape & ESC_SHAPE_MAPPING) {
-    add(&out, ", or a mapping with the keys ");
-    add_keys(&out, key, ".");
+    append(&out, ", or a mapping with the keys ");
+    append_keys(&out, key, ".");
   }
   return out;
 }
 
 esc_allowed esc_schema_allowed_keys(const char *prefix) {
   esc_allowed out = {""};
-  add_keys_below(&out, prefix);
+  append_child_keys(&out, prefix);
   return out;
 }
 
@@ -267,35 +275,36 @@ static const char *last_name(const char *path) {
   return dot ? dot + 1 : path;
 }
 
-/* Edits that may be a slip of the keys; more make another word. */
-static int slips_of(const char *word) { return strlen(word) < 4 ? 1 : 2; }
+/* Maximum number of edits of a typing error. */
+static int max_edits(const char *word) { return strlen(word) < 4 ? 1 : 2; }
 
 esc_hint esc_schema_hint(const char *path) {
   esc_hint hint = {""};
   const char *name = last_name(path), *nearest = NULL;
-  int least = slips_of(name) + 1;
+  int min_distance = max_edits(name) + 1;
   for (int i = 0; i < esc_schema_keys; i++) {
     const char *other = esc_schema[i].path;
-    int distance = esc_text_distance(path, other);
-    if (distance > 1 && !strcmp(name, last_name(other))) distance = 1; /* in another section */
-    if (distance >= least) continue;
-    least = distance;
+    int distance = esc_text_edit_distance(path, other);
+    if (distance > 1 && !strcmp(name, last_name(other)))
+      distance = 1; /* the same key in another section */
+    if (distance >= min_distance) continue;
+    min_distance = distance;
     nearest = other;
   }
   if (nearest) snprintf(hint.text, sizeof hint.text, " (did you mean %s?)", nearest);
   return hint;
 }
 
-esc_hint esc_word_hint(const char *words, const char *text) {
+esc_hint esc_choice_hint(const char *choices, const char *text) {
   esc_hint hint = {""};
-  int length, least = slips_of(text) + 1;
+  int length, min_distance = max_edits(text) + 1;
   const char *next;
-  for (int i = 0; (next = esc_word_at(words, i, &length)); i++) {
+  for (int i = 0; (next = esc_choice_get(choices, i, &length)); i++) {
     char word[64];
     snprintf(word, sizeof word, "%.*s", length, next);
-    const int distance = esc_text_distance(text, word);
-    if (distance >= least) continue;
-    least = distance;
+    const int distance = esc_text_edit_distance(text, word);
+    if (distance >= min_distance) continue;
+    min_distance = distance;
     snprintf(hint.text, sizeof hint.text, " (did you mean %s?)", word);
   }
   return hint;
@@ -315,12 +324,12 @@ static void print_wrapped(FILE *out, const char *a, const char *b, const char *c
 
 static void print_key(FILE *out, const esc_key *key) {
   const esc_allowed allowed = esc_schema_allowed(key);
-  const char *standard = key->standard ? key->standard : key->otherwise;
+  const char *default_text = key->default_value ? key->default_value : key->default_rule;
   fprintf(out, "  %s%s%s%s\n", key->path, key->unit ? " (" : "", key->unit ? key->unit : "",
           key->unit ? ")" : "");
   print_wrapped(out, key->help, "", "");
-  print_wrapped(out, allowed.text, standard ? "; default: " : "; required",
-                standard ? standard : "");
+  print_wrapped(out, allowed.text, default_text ? "; default: " : "; required",
+                default_text ? default_text : "");
 }
 
 void esc_spec_help(FILE *out) {

@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What can be written in a spec: one table of keys, which alone drives the
- * check of values and unknown keys, defaults, overrides and the printed help. */
+/* Schema of the spec: the table of keys from which validation, defaults, overrides and the printed
+ * help are derived. */
 #ifndef ESC_SPEC_SCHEMA_H
 #define ESC_SPEC_SCHEMA_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-/* What one value, or one element of a list, is. */
+/* Type of a value, or of an element of a list. */
 typedef enum esc_value_type {
   ESC_VALUE_SECTION, /* a mapping; its keys are the rows below "path." or "path[]." */
   ESC_VALUE_INTEGER,
   ESC_VALUE_NUMBER,
   ESC_VALUE_TEXT, /* range: bytes */
-  ESC_VALUE_WORD,
+  ESC_VALUE_CHOICE,
   ESC_VALUE_ACTIVATION,
 } esc_value_type;
 
-/* How values may come; bits. */
+/* Allowed shapes of a value; bits. */
 enum {
-  ESC_SHAPE_ONE = 1, /* also what 0 means */
+  ESC_SHAPE_SCALAR = 1, /* also the meaning of 0 */
   ESC_SHAPE_LIST = 2,
-  ESC_SHAPE_ROWS = 4,    /* a list of lists */
-  ESC_SHAPE_MAPPING = 8, /* in place of the value: a mapping of the rows below "path." */
+  ESC_SHAPE_NESTED_LIST = 4, /* a list of lists */
+  ESC_SHAPE_MAPPING = 8,     /* instead of the value: a mapping with the keys below "path." */
 };
 
 typedef struct esc_key {
   const char *path; /* "train.rate"; "[]" stands for each element of a list */
   esc_value_type type;
   unsigned shape;
-  double lower, upper; /* both allowed, unless... */
-  bool above, below;   /* ...lower or upper itself is not */
+  double lower, upper;               /* closed range, unless open: */
+  bool lower_is_open, upper_is_open; /* lower or upper itself is not allowed */
   bool nonzero, distinct;
-  const char *limit;     /* an integer key of the spec whose value is the upper end */
-  int fewest, most;      /* elements of a list */
-  const char *words;     /* "plain|compensated": words allowed, or allowed beside numbers */
-  const char *standard;  /* the default, as YAML */
-  const char *otherwise; /* in words: a default that depends on the rest; NULL with no
-                            `standard`: the key is required */
+  const char *upper_key;    /* integer key of the spec whose value is the upper bound */
+  int min_items, max_items; /* number of elements of a list */
+  const char *choices; /* "plain|compensated": allowed words, or words allowed besides numbers */
+  const char *default_value; /* as YAML */
+  const char *default_rule;  /* text: a default that depends on other keys; without either default
+                                the key is required */
   const char *unit, *help;
 } esc_key;
 
@@ -49,13 +49,13 @@ const esc_key *esc_schema_find(const char *path);
 
 /* The name after `prefix` if `key` is one of the keys directly below it
  * ("train.", "" for the whole spec), else NULL. */
-const char *esc_schema_below(const esc_key *key, const char *prefix);
+const char *esc_schema_child_name(const esc_key *key, const char *prefix);
 
-/* Place of `text` among `words`, or -1; and the word at a place. */
-int esc_word_index(const char *words, const char *text);
-const char *esc_word_at(const char *words, int index, int *length);
+/* Index of `text` among `choices`, or -1; and the choice at an index. */
+int esc_choice_find(const char *choices, const char *text);
+const char *esc_choice_get(const char *choices, int index, int *length);
 
-/* What is allowed, in words ("a number > 0 and <= 10"). */
+/* Description of the allowed values ("a number > 0 and <= 10"). */
 typedef struct esc_allowed {
   char text[320];
 } esc_allowed;
@@ -64,12 +64,12 @@ esc_allowed esc_schema_allowed(const esc_key *key);
 /* The keys directly below `prefix` ("train."). */
 esc_allowed esc_schema_allowed_keys(const char *prefix);
 
-/* " (did you mean train.batch?)" for an unknown `path` or a `text` that is none
- * of `words`; "" if nothing is near. */
+/* " (did you mean train.batch?)" for an unknown `path` or a `text` that is not among `choices`; ""
+ * without a similar one. */
 typedef struct esc_hint {
   char text[96];
 } esc_hint;
 esc_hint esc_schema_hint(const char *path);
-esc_hint esc_word_hint(const char *words, const char *text);
+esc_hint esc_choice_hint(const char *choices, const char *text);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From text to a spec: tree, overrides, schema, and then what the schema cannot
- * see, the rules between keys. */
+/* From text to a spec: tree, overrides, schema, and then the constraints between keys. */
 #include "spec/spec.h"
 
 #include <stdarg.h>
@@ -32,14 +31,14 @@ static double number(const esc_node *root, const char *path) {
 }
 static int word(const esc_node *root, const char *path) { return esc_node_find(root, path)->word; }
 
-/* Fills at most as many as the schema lets through; returns their number. */
+/* Copies a list of numbers, whose length the schema limits; returns their number. */
 static int numbers(const esc_node *root, const char *path, double *out) {
   const esc_node *list = esc_node_find(root, path);
   for (int i = 0; i < list->children; i++) out[i] = list->child[i]->number;
   return list->children;
 }
 
-/* The value of `path` does not go with the rest of the spec. */
+/* Refuses the value of `path`, which contradicts other keys. */
 __attribute__((format(printf, 3, 4))) static esc_status refuse(const esc_node *root,
                                                                const char *path, const char *format,
                                                                ...) {
@@ -48,8 +47,8 @@ __attribute__((format(printf, 3, 4))) static esc_status refuse(const esc_node *r
   va_start(arguments, format);
   vsnprintf(what, sizeof what, format, arguments);
   va_end(arguments);
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s: %s", esc_node_place(esc_node_find(root, path)).text, path,
-                  what);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s: %s", esc_node_location(esc_node_find(root, path)).text,
+                  path, what);
 }
 
 /* ---- sections ---- */
@@ -90,16 +89,16 @@ static esc_status read_scale_row(const esc_node *root, const esc_node *row, int 
                                  double *scale) {
   const bool list = row->kind == ESC_NODE_LIST;
   if (list && row->children != layers)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: init.scales: %d scales for %d layers; allowed: one for each layer",
-                    esc_node_place(row).text, row->children, (int)integer(root, "network.layers"));
+    return ESC_FAIL(
+        ESC_BAD_INPUT, "%s: init.scales: %d scales for %d layers; allowed: one for each layer",
+        esc_node_location(row).text, row->children, (int)integer(root, "network.layers"));
   for (int l = 0; l < layers; l++) scale[l] = list ? row->child[l]->number : row->number;
   return ESC_OK;
 }
 
 static esc_status check_scale_rows(const esc_node *root, const esc_problem *p, int rows) {
   if (p->scheme != ESC_SCHEME_BLOCKS)
-    return refuse(root, "init.scales", "a list of lists; allowed: that only with scheme blocks");
+    return refuse(root, "init.scales", "a list of lists; allowed: only with scheme blocks");
   if (rows != p->teacher.modes)
     return refuse(root, "init.scales",
                   "%d lists for %d amplitudes; allowed: one list for each amplitude", rows,
@@ -152,8 +151,9 @@ static esc_status read_record(const esc_node *root, esc_spec *spec) {
   if (r->every && r->per_decade)
     return refuse(root, "record.per_decade", "given beside record.every; allowed: one of them");
   if (r->samples && (r->samples % 2 || r->samples < 2 * shape.inputs))
-    return refuse(root, "record.samples",
-                  "does not do; allowed: an even number from 2 network.inputs on, or 0");
+    return refuse(
+        root, "record.samples",
+        "is odd or too small; allowed: 0, or an even number of at least 2 network.inputs");
   if (!r->samples) r->samples = esc_observer_samples(shape);
   return ESC_OK;
 }
@@ -190,7 +190,7 @@ static esc_status check_can_be_read(const char *path) {
   struct stat info;
   if (stat(path, &info) != 0 || S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode) ||
       is_terminal(&info))
-    return ESC_OK; /* opening tells why there is no such file */
+    return ESC_OK; /* opening reports a missing file */
   return ESC_FAIL(ESC_BAD_INPUT, "%s: is %s, not a YAML spec; allowed: a file or a pipe", path,
                   S_ISDIR(info.st_mode)   ? "a directory"
                   : S_ISCHR(info.st_mode) ? "a device"
@@ -224,7 +224,7 @@ static esc_status parse_root(const esc_source *source, const char *text, size_t 
   ESC_TRY(esc_yaml_parse(source, text, length, &root));
   if (root->kind != ESC_NODE_MAPPING) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%s: %s, not a spec; allowed: a mapping (lines of key: value)",
-                      esc_node_place(root).text,
+                      esc_node_location(root).text,
                       root->kind == ESC_NODE_LIST ? "a list" : "a single value");
     goto done;
   }
@@ -235,12 +235,12 @@ done:
   return status;
 }
 
-/* What is left of a long path in messages is its end. */
+/* Long paths are shortened to their end in messages. */
 static void clean_label(char to[LABEL_SIZE], const char *label) {
   const size_t length = strlen(label), kept = LABEL_SIZE - 8;
   const size_t cut = length > kept ? length - kept : 0;
   strcpy(to, cut ? "..." : "");
-  esc_text_clean(to + strlen(to), LABEL_SIZE - strlen(to), label + cut, length - cut);
+  esc_text_escape(to + strlen(to), LABEL_SIZE - strlen(to), label + cut, length - cut);
 }
 
 esc_status esc_spec_parse(const char *label, const char *text, size_t length, int overrides,
@@ -258,7 +258,7 @@ esc_status esc_spec_parse(const char *label, const char *text, size_t length, in
   ESC_TRY(parse_root(&source, text, length, &root));
   for (int i = 0; i < overrides; i++)
     ESC_TRY(esc_override_apply(root, i + 1, override[i], &arguments[i]));
-  ESC_TRY(esc_validate(root));
+  ESC_TRY(esc_node_validate(root));
   ESC_TRY(read_spec(root, spec));
   *out = spec;
   spec = NULL;
@@ -285,7 +285,7 @@ done:
   return status;
 }
 
-int64_t esc_spec_members(const esc_spec *spec) {
+int64_t esc_spec_count_members(const esc_spec *spec) {
   int64_t scales = 0;
   for (int g = 0; g < spec->groups; g++) scales += spec->group[g].scales;
   return scales * spec->seeds;
@@ -307,14 +307,14 @@ esc_status esc_spec_build(int pairs, const char *const *pair, esc_spec **out) {
   return esc_spec_parse("spec", empty, sizeof empty - 1, pairs, pair, out);
 }
 
-int esc_spec_keys(void) { return esc_schema_keys; }
+int esc_spec_count_keys(void) { return esc_schema_keys; }
 
-esc_status esc_spec_key_describe(int index, esc_spec_key *out) {
+esc_status esc_spec_describe_key(int index, esc_spec_key *out) {
   if (index < 0 || index >= esc_schema_keys)
     return ESC_FAIL(ESC_BAD_INPUT, "key %d of a spec: there are 0 to %d", index,
                     esc_schema_keys - 1);
   const esc_key *key = &esc_schema[index];
-  *out = (esc_spec_key){key->path, key->standard, key->otherwise, key->unit, key->help, ""};
+  *out = (esc_spec_key){key->path, key->default_value, key->default_rule, key->unit, key->help, ""};
   snprintf(out->allowed, sizeof out->allowed, "%s", esc_schema_allowed(key).text);
   return ESC_OK;
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The spec: a validated YAML file with overrides, ready to plan from.
+/* The spec: a validated YAML file with overrides.
  *
- * Everything a user can write is checked here, once; nothing deeper checks it
- * again. Errors are ESC_BAD_INPUT with one line: place ("sweep.yaml:12" or
- * "argument 3"), key, value, what is allowed. */
+ * All user input is validated here, once. Errors are ESC_BAD_INPUT with one line: location
+ * ("sweep.yaml:12" or "argument 3"), key, value, allowed values. */
 #ifndef ESC_SPEC_H
 #define ESC_SPEC_H
 
@@ -16,7 +15,7 @@
 
 typedef struct esc_group {
   int bottleneck;        /* r, 0..L */
-  uint64_t small_layers; /* which layers; the first r unless `layers` names others */
+  uint64_t small_layers; /* bit mask; the first r layers unless `layers` is given */
   int scales;
   double *scale; /* (scales), owned */
 } esc_group;
@@ -28,7 +27,7 @@ struct esc_spec {
   uint64_t seed;
   int groups;
   esc_group *group;         /* owned */
-  esc_record record;        /* samples: filled in where the user names none */
+  esc_record record;        /* samples: filled in if the user gives none */
   bool allow_false_escapes; /* escape.false_escapes: allow */
 };
 

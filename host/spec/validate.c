@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The walk of the spec's tree along the schema table. */
+/* Validation of the spec's tree against the schema table. */
 #include "spec/validate.h"
 
 #include <string.h>
@@ -11,14 +11,14 @@
 
 enum { PATH_SIZE = 96 };
 
-/* A mapping on the way: its keys are the rows below `prefix` ("sweep.groups[].");
- * messages call them by `shown` ("sweep.groups[2]."). */
-typedef struct walk {
+/* A section being validated: its keys are those below `prefix` ("sweep.groups[]."), with
+ * `display_path` in messages ("sweep.groups[2]."). */
+typedef struct section {
   const esc_node *root;
-  char prefix[PATH_SIZE], shown[PATH_SIZE];
-} walk;
+  char prefix[PATH_SIZE], display_path[PATH_SIZE];
+} section;
 
-static esc_status check_mapping(const walk *at, esc_node *mapping);
+static esc_status check_mapping(const section *at, esc_node *mapping);
 
 /* ---- refusals ---- */
 
@@ -37,25 +37,26 @@ static description describe(const esc_node *node) {
   return out;
 }
 
-static esc_status refuse(const esc_key *key, const esc_node *node, const char *shown,
+static esc_status refuse(const esc_key *key, const esc_node *node, const char *display_path,
                          const char *fault) {
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s: %s %s; allowed: %s (%s)", esc_node_place(node).text,
-                  shown, describe(node).text, fault, esc_schema_allowed(key).text, key->help);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s: %s %s; allowed: %s (%s)", esc_node_location(node).text,
+                  display_path, describe(node).text, fault, esc_schema_allowed(key).text,
+                  key->help);
 }
 
 /* ---- scalars: NULL, or what is wrong ---- */
 
-static const char *fault_of_range(const esc_key *key, double value) {
-  const bool low = key->above ? value <= key->lower : value < key->lower;
-  const bool high = key->below ? value >= key->upper : value > key->upper;
+static const char *range_fault(const esc_key *key, double value) {
+  const bool low = key->lower_is_open ? value <= key->lower : value < key->lower;
+  const bool high = key->upper_is_open ? value >= key->upper : value > key->upper;
   return low || high || (key->nonzero && value == 0) ? "is out of range" : NULL;
 }
 
-static const char *fault_of_integer(const esc_key *key, esc_node *node) {
+static const char *integer_fault(const esc_key *key, esc_node *node) {
   if (node->quoted) return "is a quoted string, not a number";
   const char *fault = esc_integer_parse(node->text, strlen(node->text), &node->integer);
   if (fault) return fault;
-  node->number = (double)node->integer; /* may round, so it is not what is compared */
+  node->number = (double)node->integer; /* may round, so the range check uses the integer */
   const bool low = node->integer < (int64_t)key->lower;
   return low || node->integer > (int64_t)key->upper ? "is out of range" : NULL;
 }
@@ -73,108 +74,111 @@ static bool has_decimal_comma(const char *text) {
 
 static const char decimal_comma[] = "has a decimal comma; allowed: a decimal point, 0.05";
 
-static const char *fault_of_number(const esc_key *key, esc_node *node) {
-  if (key->words && (node->word = esc_word_index(key->words, node->text)) >= 0) return NULL;
+static const char *number_fault(const esc_key *key, esc_node *node) {
+  if (key->choices && (node->word = esc_choice_find(key->choices, node->text)) >= 0) return NULL;
   if (node->quoted) return "is a quoted string, not a number";
   const char *fault = esc_number_parse(node->text, strlen(node->text), &node->number);
   if (fault && has_decimal_comma(node->text)) return decimal_comma;
-  return fault ? fault : fault_of_range(key, node->number);
+  return fault ? fault : range_fault(key, node->number);
 }
 
-/* YAML takes some plain words for something else than text. */
-static const char *fault_of_text(const esc_key *key, const esc_node *node) {
+/* YAML reads some unquoted words as other types than text. */
+static const char *text_fault(const esc_key *key, const esc_node *node) {
   static const char not_text[] = "~|null|Null|NULL|true|True|TRUE|false|False|FALSE";
   const size_t length = strlen(node->text);
   double number;
   if (!node->quoted && !esc_number_parse(node->text, length, &number))
     return "is a number; put it in quotes";
-  if (!node->quoted && esc_word_index(not_text, node->text) >= 0)
+  if (!node->quoted && esc_choice_find(not_text, node->text) >= 0)
     return "is not text; put it in quotes";
-  if (!esc_text_printable(node->text, length)) return "has unprintable characters";
-  return fault_of_range(key, (double)length);
+  if (!esc_text_is_printable(node->text, length)) return "has unprintable characters";
+  return range_fault(key, (double)length);
 }
 
-static const char *fault_of_activation(const esc_node *node) {
+static const char *activation_fault(const esc_node *node) {
   esc_activation activation;
   if (!esc_activation_parse(node->text, &activation)) return "is not an activation";
   return esc_activation_is_trainable(&activation) ? NULL : "has a coefficient above 1e30 in size";
 }
 
-static const char *fault_of_scalar(const esc_key *key, esc_node *node) {
+static const char *scalar_fault(const esc_key *key, esc_node *node) {
   switch (key->type) {
-    case ESC_VALUE_INTEGER: return fault_of_integer(key, node);
-    case ESC_VALUE_NUMBER: return fault_of_number(key, node);
-    case ESC_VALUE_TEXT: return fault_of_text(key, node);
-    case ESC_VALUE_ACTIVATION: return fault_of_activation(node);
-    case ESC_VALUE_WORD:
-      node->word = esc_word_index(key->words, node->text);
+    case ESC_VALUE_INTEGER: return integer_fault(key, node);
+    case ESC_VALUE_NUMBER: return number_fault(key, node);
+    case ESC_VALUE_TEXT: return text_fault(key, node);
+    case ESC_VALUE_ACTIVATION: return activation_fault(node);
+    case ESC_VALUE_CHOICE:
+      node->word = esc_choice_find(key->choices, node->text);
       return node->word >= 0 ? NULL : "is none of the words";
     default: return "is not a mapping";
   }
 }
 
-static esc_status check_scalar(const esc_key *key, esc_node *node, const char *shown) {
-  const char *fault = fault_of_scalar(key, node);
-  char hinted[192];
+static esc_status check_scalar(const esc_key *key, esc_node *node, const char *display_path) {
+  const char *fault = scalar_fault(key, node);
+  char fault_with_hint[192];
   if (!fault) return ESC_OK;
-  snprintf(hinted, sizeof hinted, "%s%s", fault, esc_word_hint(key->words, node->text).text);
-  return refuse(key, node, shown, hinted);
+  snprintf(fault_with_hint, sizeof fault_with_hint, "%s%s", fault,
+           esc_choice_hint(key->choices, node->text).text);
+  return refuse(key, node, display_path, fault_with_hint);
 }
 
 /* ---- values of every shape ---- */
 
-static void below(walk *next, const walk *at, const esc_key *key, const char *brackets,
-                  const char *shown) {
+static void enter_section(section *next, const section *at, const esc_key *key,
+                          const char *brackets, const char *display_path) {
   next->root = at->root;
   snprintf(next->prefix, sizeof next->prefix, "%s%s.", key->path, brackets);
-  snprintf(next->shown, sizeof next->shown, "%.90s.", shown);
+  snprintf(next->display_path, sizeof next->display_path, "%.90s.", display_path);
 }
 
-static esc_status check_element(const walk *at, const esc_key *key, esc_node *node,
-                                const char *shown) {
-  walk next;
+static esc_status check_element(const section *at, const esc_key *key, esc_node *node,
+                                const char *display_path) {
+  section next;
   esc_key one = *key;
-  one.shape = ESC_SHAPE_ONE;
+  one.shape = ESC_SHAPE_SCALAR;
   if (key->type != ESC_VALUE_SECTION)
-    return node->kind == ESC_NODE_SCALAR ? check_scalar(&one, node, shown)
-                                         : refuse(&one, node, shown, "is not a single value");
-  if (node->kind != ESC_NODE_MAPPING) return refuse(key, node, shown, "is not a mapping");
-  below(&next, at, key, "[]", shown);
+    return node->kind == ESC_NODE_SCALAR
+               ? check_scalar(&one, node, display_path)
+               : refuse(&one, node, display_path, "is not a single value");
+  if (node->kind != ESC_NODE_MAPPING) return refuse(key, node, display_path, "is not a mapping");
+  enter_section(&next, at, key, "[]", display_path);
   return check_mapping(&next, node);
 }
 
-static esc_status check_distinct(const esc_key *key, const esc_node *list, const char *shown) {
+static esc_status check_distinct(const esc_key *key, const esc_node *list,
+                                 const char *display_path) {
   for (int i = 1; key->distinct && i < list->children; i++)
     for (int j = 0; j < i; j++)
       if (list->child[i]->number == list->child[j]->number)
-        return refuse(key, list->child[i], shown, "is there twice");
+        return refuse(key, list->child[i], display_path, "appears twice");
   return ESC_OK;
 }
 
-static esc_status check_list(const walk *at, const esc_key *key, esc_node *list,
-                             const char *shown) {
+static esc_status check_list(const section *at, const esc_key *key, esc_node *list,
+                             const char *display_path) {
   char fault[64], element[PATH_SIZE];
-  if (list->children < key->fewest || list->children > key->most) {
+  if (list->children < key->min_items || list->children > key->max_items) {
     snprintf(fault, sizeof fault, "of %d is too %s", list->children,
-             list->children < key->fewest ? "short" : "long");
-    return refuse(key, list, shown, fault);
+             list->children < key->min_items ? "short" : "long");
+    return refuse(key, list, display_path, fault);
   }
   for (int i = 0; i < list->children; i++) {
-    snprintf(element, sizeof element, "%.80s[%d]", shown, i);
+    snprintf(element, sizeof element, "%.80s[%d]", display_path, i);
     const esc_status status = check_element(at, key, list->child[i], element);
     if (status != ESC_OK) return status;
   }
-  return check_distinct(key, list, shown);
+  return check_distinct(key, list, display_path);
 }
 
-/* A list of lists; the rows are as free in number as in length. */
-static esc_status check_rows(const walk *at, const esc_key *key, esc_node *rows,
-                             const char *shown) {
+/* A list of lists; the limits apply to both levels. */
+static esc_status check_rows(const section *at, const esc_key *key, esc_node *rows,
+                             const char *display_path) {
   char row[PATH_SIZE];
-  if (rows->children > key->most) return refuse(key, rows, shown, "is too long");
+  if (rows->children > key->max_items) return refuse(key, rows, display_path, "is too long");
   for (int i = 0; i < rows->children; i++) {
     esc_node *node = rows->child[i];
-    snprintf(row, sizeof row, "%.80s[%d]", shown, i);
+    snprintf(row, sizeof row, "%.80s[%d]", display_path, i);
     const esc_status status = node->kind == ESC_NODE_LIST
                                   ? check_list(at, key, node, row)
                                   : refuse(key, node, row, "is not a list, as the first one is");
@@ -184,7 +188,8 @@ static esc_status check_rows(const walk *at, const esc_key *key, esc_node *rows,
 }
 
 static bool has_rows(const esc_key *key, const esc_node *list) {
-  return key->shape & ESC_SHAPE_ROWS && list->children > 0 && list->child[0]->kind == ESC_NODE_LIST;
+  return key->shape & ESC_SHAPE_NESTED_LIST && list->children > 0 &&
+         list->child[0]->kind == ESC_NODE_LIST;
 }
 
 static bool is_section(const esc_key *key) {
@@ -192,40 +197,41 @@ static bool is_section(const esc_key *key) {
 }
 
 /* The upper end of some ranges is another key's value, checked before. */
-static esc_key bounded(const walk *at, const esc_key *key) {
+static esc_key resolve_upper_bound(const section *at, const esc_key *key) {
   esc_key out = *key;
-  const esc_node *limit = key->limit ? esc_node_find(at->root, key->limit) : NULL;
+  const esc_node *limit = key->upper_key ? esc_node_find(at->root, key->upper_key) : NULL;
   if (limit) out.upper = (double)limit->integer;
   return out;
 }
 
-static esc_status check_value(const walk *at, const esc_key *row, esc_node *node,
-                              const char *shown) {
-  const esc_key key = bounded(at, row);
-  walk next;
+static esc_status check_value(const section *at, const esc_key *row, esc_node *node,
+                              const char *display_path) {
+  const esc_key key = resolve_upper_bound(at, row);
+  section next;
   switch (node->kind) {
     case ESC_NODE_MAPPING:
-      if (!is_section(&key)) return refuse(&key, node, shown, "is not allowed here");
-      below(&next, at, &key, "", shown);
+      if (!is_section(&key)) return refuse(&key, node, display_path, "is not allowed here");
+      enter_section(&next, at, &key, "", display_path);
       return check_mapping(&next, node);
     case ESC_NODE_LIST:
-      if (has_rows(&key, node)) return check_rows(at, &key, node, shown);
-      if (!(key.shape & ESC_SHAPE_LIST)) return refuse(&key, node, shown, "is not allowed here");
-      return check_list(at, &key, node, shown);
+      if (has_rows(&key, node)) return check_rows(at, &key, node, display_path);
+      if (!(key.shape & ESC_SHAPE_LIST))
+        return refuse(&key, node, display_path, "is not allowed here");
+      return check_list(at, &key, node, display_path);
     default:
-      if (key.shape && !(key.shape & ESC_SHAPE_ONE))
-        return refuse(&key, node, shown, "is not a list");
-      return check_scalar(&key, node, shown);
+      if (key.shape && !(key.shape & ESC_SHAPE_SCALAR))
+        return refuse(&key, node, display_path, "is not a list");
+      return check_scalar(&key, node, display_path);
   }
 }
 
 /* ---- mappings ---- */
 
-static esc_status refuse_unknown_key(const walk *at, const esc_node *node, const char *path) {
+static esc_status refuse_unknown_key(const section *at, const esc_node *node, const char *path) {
   const bool dotted = strpbrk(node->key, ".[") != NULL;
   const esc_hint hint = esc_schema_hint(path);
   return ESC_FAIL(ESC_BAD_INPUT, "%s: unknown key '%s%s'%s; allowed: %s",
-                  esc_node_key_place(node).text, at->shown,
+                  esc_node_key_location(node).text, at->display_path,
                   esc_quote(node->key, strlen(node->key)).text,
                   dotted ? " (keys in a file are nested: train: {batch: 64})" : hint.text,
                   esc_schema_allowed_keys(at->prefix).text);
@@ -240,15 +246,15 @@ static bool is_after_decimal_comma(const esc_node *before, const esc_node *node)
          !esc_number_parse(before->text, strlen(before->text), &value);
 }
 
-static esc_status refuse_decimal_comma(const walk *at, const esc_node *before,
+static esc_status refuse_decimal_comma(const section *at, const esc_node *before,
                                        const esc_node *node) {
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s%s: '%s,%s' %s", esc_node_key_place(node).text, at->shown,
-                  esc_quote(before->key, strlen(before->key)).text,
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s%s: '%s,%s' %s", esc_node_key_location(node).text,
+                  at->display_path, esc_quote(before->key, strlen(before->key)).text,
                   esc_quote(before->text, strlen(before->text)).text,
                   esc_quote(node->key, strlen(node->key)).text, decimal_comma);
 }
 
-static esc_status check_key_names(const walk *at, const esc_node *mapping) {
+static esc_status check_key_names(const section *at, const esc_node *mapping) {
   char path[2 * PATH_SIZE];
   for (int i = 0; i < mapping->children; i++) {
     const esc_node *node = mapping->child[i];
@@ -261,51 +267,52 @@ static esc_status check_key_names(const walk *at, const esc_node *mapping) {
   return ESC_OK;
 }
 
-/* Sections and keys with defaults come into being; others may have to be there. */
-static esc_status supply(const esc_key *key, esc_node *mapping, const char *name,
-                         const char *shown) {
+/* Adds a missing section or default; refuses a missing required key. */
+static esc_status add_default(const esc_key *key, esc_node *mapping, const char *name,
+                              const char *display_path) {
   static const esc_source defaults = {.label = "default", .subject = "default"};
   esc_node *node = NULL;
   if (key->type == ESC_VALUE_SECTION && !key->shape) {
-    node = esc_node_mapping(mapping);
+    node = esc_node_create_mapping(mapping);
     if (!node) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (spec)");
-    return esc_node_put(mapping, name, node);
+    return esc_node_set(mapping, name, node);
   }
-  if (key->standard) {
+  if (key->default_value) {
     const esc_status status =
-        esc_yaml_parse(&defaults, key->standard, strlen(key->standard), &node);
+        esc_yaml_parse(&defaults, key->default_value, strlen(key->default_value), &node);
     if (status != ESC_OK) return status;
     node->is_default = true;
-    return esc_node_put(mapping, name, node);
+    return esc_node_set(mapping, name, node);
   }
-  if (key->otherwise) return ESC_OK;
+  if (key->default_rule) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT, "%s: %s is missing; it must be %s (%s)",
-                  esc_node_key_place(mapping).text, shown, esc_schema_allowed(key).text, key->help);
+                  esc_node_key_location(mapping).text, display_path, esc_schema_allowed(key).text,
+                  key->help);
 }
 
-static esc_status check_key(const walk *at, const esc_key *key, esc_node *mapping,
+static esc_status check_key(const section *at, const esc_key *key, esc_node *mapping,
                             const char *name) {
-  char shown[PATH_SIZE];
-  snprintf(shown, sizeof shown, "%.64s%.30s", at->shown, name);
+  char display_path[PATH_SIZE];
+  snprintf(display_path, sizeof display_path, "%.64s%.30s", at->display_path, name);
   if (!esc_node_get(mapping, name)) {
-    const esc_status status = supply(key, mapping, name, shown);
+    const esc_status status = add_default(key, mapping, name, display_path);
     if (status != ESC_OK) return status;
   }
   esc_node *node = esc_node_get(mapping, name);
-  return node ? check_value(at, key, node, shown) : ESC_OK;
+  return node ? check_value(at, key, node, display_path) : ESC_OK;
 }
 
-static esc_status check_mapping(const walk *at, esc_node *mapping) {
+static esc_status check_mapping(const section *at, esc_node *mapping) {
   esc_status status = check_key_names(at, mapping);
   for (int i = 0; status == ESC_OK && i < esc_schema_keys; i++) {
-    const char *name = esc_schema_below(&esc_schema[i], at->prefix);
+    const char *name = esc_schema_child_name(&esc_schema[i], at->prefix);
     if (name) status = check_key(at, &esc_schema[i], mapping, name);
   }
   return status;
 }
 
-esc_status esc_validate(esc_node *root) {
-  const walk at = {.root = root, .prefix = "", .shown = ""};
+esc_status esc_node_validate(esc_node *root) {
+  const section at = {.root = root, .prefix = "", .display_path = ""};
   return check_mapping(&at, root);
 }
 

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks a tree against the schema and completes it. */
+/* Validates a tree against the schema and adds the defaults. */
 #ifndef ESC_SPEC_VALIDATE_H
 #define ESC_SPEC_VALIDATE_H
 
 #include "spec/yaml_tree.h"
 
-/* Checks every key and value on its own, and puts the defaults in. From then on
- * each scalar holds what it was found to be: integer, number (also of an
- * integer; 0 for a word), or the word's index. What concerns several keys at
- * once is checked by those who read them. */
-esc_status esc_validate(esc_node *root);
+/* Validates every key and value separately, and adds the defaults. Afterwards each scalar holds its
+ * parsed value: integer, number (also for an integer; 0 for a choice), or index of the choice.
+ * Constraints between keys are checked where the keys are read. */
+esc_status esc_node_validate(esc_node *root);
 
 /* The node of a dotted path without lists, or NULL. */
 esc_node *esc_node_find(const esc_node *root, const char *path);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tree builder: libyaml's events in, marked nodes out.
+/* The tree builder: converts libyaml's events to nodes with locations.
  *
- * Events come one at a time and every limit is checked before the next is asked
- * for, so that a hostile text costs no more than the part that was read. */
+ * Every limit is checked before the next event is requested, so that a malicious text costs no more
+ * than the part read so far. */
 #include "spec/yaml_tree.h"
 
 #include <stdarg.h>
@@ -22,28 +22,30 @@ typedef struct builder {
   esc_node *open[ESC_YAML_DEPTH_MAX]; /* lists and mappings not ended yet, outermost first */
   int depth, nodes;
   bool has_document;
-  char *key; /* waits for its value; owned */
+  char *key; /* key whose value follows; owned */
   int key_line;
 } builder;
 
-static esc_place place_at(const esc_source *source, int line) {
-  esc_place place;
+static esc_location make_location(const esc_source *source, int line) {
+  esc_location location;
   if (source->subject)
-    snprintf(place.text, sizeof place.text, "%.200s", source->label);
+    snprintf(location.text, sizeof location.text, "%.200s", source->label);
   else
-    snprintf(place.text, sizeof place.text, "%.200s:%d", source->label, line);
-  return place;
+    snprintf(location.text, sizeof location.text, "%.200s:%d", source->label, line);
+  return location;
 }
 
-esc_place esc_node_place(const esc_node *node) { return place_at(node->source, node->line); }
-esc_place esc_node_key_place(const esc_node *node) {
-  return place_at(node->source, node->key_line);
+esc_location esc_node_location(const esc_node *node) {
+  return make_location(node->source, node->line);
+}
+esc_location esc_node_key_location(const esc_node *node) {
+  return make_location(node->source, node->key_line);
 }
 
-/* The text of an override has no lines to speak of, but it has a key. */
+/* Messages of an override contain its key instead of a line. */
 __attribute__((format(printf, 3, 4))) static esc_status refuse(const esc_source *source, int line,
                                                                const char *format, ...) {
-  const esc_place place = place_at(source, line);
+  const esc_location location = make_location(source, line);
   const char *subject = source->subject ? source->subject : "";
   const char *colon = source->subject ? ": " : "";
   char what[256];
@@ -51,12 +53,12 @@ __attribute__((format(printf, 3, 4))) static esc_status refuse(const esc_source 
   va_start(arguments, format);
   vsnprintf(what, sizeof what, format, arguments);
   va_end(arguments);
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s%s%s", place.text, subject, colon, what);
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s%s%s", location.text, subject, colon, what);
 }
 
 static int line_of(yaml_mark_t mark) { return (int)mark.line + 1; }
 
-/* libyaml tells the place of a bad byte by its offset only. */
+/* libyaml reports the location of an invalid byte as an offset only. */
 static int line_of_offset(const char *text, size_t offset) {
   int line = 1;
   for (size_t i = 0; i < offset; i++)
@@ -64,7 +66,7 @@ static int line_of_offset(const char *text, size_t offset) {
   return line;
 }
 
-/* libyaml sees the end of the text one line too far down. */
+/* libyaml reports the end of the text one line too late. */
 static int line_in_text(const builder *b, yaml_mark_t mark) {
   const int last = line_of_offset(b->text, b->length > 0 ? b->length - 1 : 0);
   return line_of(mark) < last ? line_of(mark) : last;
@@ -116,16 +118,16 @@ static esc_node *node_new(esc_node_kind kind, const esc_source *source, int line
   return node;
 }
 
-esc_node *esc_node_mapping(const esc_node *parent) {
+esc_node *esc_node_create_mapping(const esc_node *parent) {
   return node_new(ESC_NODE_MAPPING, parent->source, parent->line);
 }
 
-/* Room is doubled whenever it is used up, that is at each power of two. */
-static bool push_child(esc_node *parent, esc_node *child) {
+/* The capacity doubles at each power of two. */
+static bool append_child(esc_node *parent, esc_node *child) {
   const int n = parent->children;
   if ((n & (n - 1)) == 0) {
-    const size_t room = n == 0 ? 1 : 2 * (size_t)n;
-    esc_node **more = realloc(parent->child, room * sizeof(esc_node *));
+    const size_t capacity = n == 0 ? 1 : 2 * (size_t)n;
+    esc_node **more = realloc(parent->child, capacity * sizeof(esc_node *));
     if (!more) return false;
     parent->child = more;
   }
@@ -144,7 +146,7 @@ esc_node *esc_node_get(const esc_node *mapping, const char *key) {
   return i < 0 ? NULL : mapping->child[i];
 }
 
-esc_status esc_node_put(esc_node *mapping, const char *key, esc_node *value) {
+esc_status esc_node_set(esc_node *mapping, const char *key, esc_node *value) {
   esc_status status = ESC_OK;
   const int i = index_of(mapping, key);
   free(value->key);
@@ -153,7 +155,7 @@ esc_status esc_node_put(esc_node *mapping, const char *key, esc_node *value) {
   if (i >= 0) {
     esc_node_free(mapping->child[i]);
     mapping->child[i] = value;
-  } else if (!push_child(mapping, value)) {
+  } else if (!append_child(mapping, value)) {
     ESC_TRY_ALLOCATE((esc_node *)NULL);
   }
   value = NULL;
@@ -171,7 +173,7 @@ static bool expects_key(const builder *b) {
   return parent && parent->kind == ESC_NODE_MAPPING && !b->key;
 }
 
-/* What is refused of any node, before it is built. */
+/* Checks of any node, before it is built. */
 static esc_status check_node(builder *b, int line, const yaml_char_t *anchor,
                              const yaml_char_t *tag) {
   if (anchor) return refuse(b->source, line, "anchors (&name) are not allowed; write it out");
@@ -181,21 +183,21 @@ static esc_status check_node(builder *b, int line, const yaml_char_t *anchor,
   return ESC_OK;
 }
 
-static esc_status take_key(builder *b, const char *key, int line) {
+static esc_status add_key(builder *b, const char *key, int line) {
   const esc_node *parent = innermost(b);
-  const esc_node *twin = esc_node_get(parent, key);
+  const esc_node *duplicate = esc_node_get(parent, key);
   const esc_quoted shown = esc_quote(key, strlen(key));
   if (parent->children == ESC_YAML_KEYS_MAX)
     return refuse(b->source, line, "more than %d keys in one mapping", ESC_YAML_KEYS_MAX);
-  if (twin)
-    return refuse(b->source, line, "key '%s' is there twice, first in line %d", shown.text,
-                  twin->key_line);
+  if (duplicate)
+    return refuse(b->source, line, "key '%s' appears twice, first in line %d", shown.text,
+                  duplicate->key_line);
   b->key = strdup(key);
   b->key_line = line;
   return b->key ? ESC_OK : ESC_FAIL(ESC_NO_MEMORY, "out of memory (key)");
 }
 
-/* Hangs `node` into the innermost open list or mapping, which owns it then. */
+/* Appends `node` to the innermost open list or mapping, which then owns it. */
 static esc_status attach(builder *b, esc_node *node) {
   esc_node *parent = innermost(b);
   if (!parent) {
@@ -207,12 +209,12 @@ static esc_status attach(builder *b, esc_node *node) {
     node->key_line = b->key_line;
     b->key = NULL;
   }
-  if (push_child(parent, node)) return ESC_OK;
+  if (append_child(parent, node)) return ESC_OK;
   esc_node_free(node);
   return ESC_FAIL(ESC_NO_MEMORY, "out of memory (YAML)");
 }
 
-static esc_status take_scalar(builder *b, const yaml_event_t *event) {
+static esc_status add_scalar(builder *b, const yaml_event_t *event) {
   const int line = line_of(event->start_mark);
   const char *text = (const char *)event->data.scalar.value;
   esc_node *node = NULL;
@@ -220,7 +222,7 @@ static esc_status take_scalar(builder *b, const yaml_event_t *event) {
   ESC_TRY(check_node(b, line, event->data.scalar.anchor, event->data.scalar.tag));
   if (strlen(text) != event->data.scalar.length)
     return refuse(b->source, line, "NUL characters (\\0) are not allowed");
-  if (expects_key(b)) return take_key(b, text, line);
+  if (expects_key(b)) return add_key(b, text, line);
   node = node_new(ESC_NODE_SCALAR, b->source, line);
   ESC_TRY_ALLOCATE(node);
   node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
@@ -248,7 +250,7 @@ static esc_status open_node(builder *b, const yaml_event_t *event, esc_node_kind
   return attached;
 }
 
-/* ---- the text as a whole ---- */
+/* ---- the whole text ---- */
 
 /* Offset of the first byte that is neither blank nor in a comment. */
 static size_t first_content(const char *text, size_t length) {
@@ -265,8 +267,8 @@ static size_t first_content(const char *text, size_t length) {
   return length;
 }
 
-/* There is no value: an empty text, one of comments, or one of document marks. */
-static esc_status refuse_nothing(const builder *b) {
+/* Refuses a text without a value: empty, or only comments or document marks. */
+static esc_status refuse_empty(const builder *b) {
   if (b->source->subject) return refuse(b->source, 1, "the value is empty; a value is needed");
   if (b->length == 0)
     return refuse(b->source, 1, "the file is empty; a spec is lines of `key: value`");
@@ -276,20 +278,20 @@ static esc_status refuse_nothing(const builder *b) {
   return refuse(b->source, 1, "the document is empty; a spec is lines of `key: value`");
 }
 
-static esc_status take_document(builder *b, const yaml_event_t *event) {
+static esc_status begin_document(builder *b, const yaml_event_t *event) {
   if (b->has_document)
     return refuse(b->source, line_of(event->start_mark), "a second document; only one is allowed");
   b->has_document = true;
   return ESC_OK;
 }
 
-static esc_status take_event(builder *b, const yaml_event_t *event) {
+static esc_status handle_event(builder *b, const yaml_event_t *event) {
   switch (event->type) {
-    case YAML_DOCUMENT_START_EVENT: return take_document(b, event);
+    case YAML_DOCUMENT_START_EVENT: return begin_document(b, event);
     case YAML_ALIAS_EVENT:
       return refuse(b->source, line_of(event->start_mark),
                     "aliases (*name) are not allowed; write it out");
-    case YAML_SCALAR_EVENT: return take_scalar(b, event);
+    case YAML_SCALAR_EVENT: return add_scalar(b, event);
     case YAML_SEQUENCE_START_EVENT:
       return open_node(b, event, ESC_NODE_LIST, event->data.sequence_start.anchor,
                        event->data.sequence_start.tag);
@@ -302,22 +304,22 @@ static esc_status take_event(builder *b, const yaml_event_t *event) {
   }
 }
 
-static esc_status take_all_events(builder *b) {
+static esc_status handle_events(builder *b) {
   for (bool ended = false; !ended;) {
     yaml_event_t event;
     if (!yaml_parser_parse(&b->parser, &event)) return refuse_syntax(b);
     ended = event.type == YAML_STREAM_END_EVENT;
-    const esc_status status = take_event(b, &event);
+    const esc_status status = handle_event(b, &event);
     yaml_event_delete(&event);
     if (status != ESC_OK) return status;
   }
   const esc_node *root = b->root;
   if (!root || (root->kind == ESC_NODE_SCALAR && !root->quoted && !root->text[0]))
-    return refuse_nothing(b);
+    return refuse_empty(b);
   return ESC_OK;
 }
 
-/* YAML takes these for line breaks or for nothing at all, other programs do not. */
+/* YAML treats these as line breaks or ignores them; other programs do not. */
 static esc_status check_characters(const esc_source *source, const char *text, size_t length) {
   static const struct {
     const char *bytes, *name;
@@ -372,7 +374,7 @@ static esc_status check_encoding(const esc_source *source, const char *text, siz
                 encoding, encoding);
 }
 
-/* Directives could only slow the parser down: it compares each %TAG with all. */
+/* Directives are useless here and slow: the parser compares each %TAG with all others. */
 static esc_status check_text(const esc_source *source, const char *text, size_t length) {
   if (length > ESC_YAML_BYTES_MAX)
     return refuse(source, 1, "longer than %d bytes", ESC_YAML_BYTES_MAX);
@@ -395,7 +397,7 @@ esc_status esc_yaml_parse(const esc_source *source, const char *text, size_t len
   if (!yaml_parser_initialize(&b.parser)) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (YAML)");
   yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
   yaml_parser_set_input_string(&b.parser, (const unsigned char *)text, length);
-  ESC_TRY(take_all_events(&b));
+  ESC_TRY(handle_events(&b));
   *out = b.root;
   b.root = NULL;
 done:

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small tree of YAML nodes, each of which knows its place.
+/* Tree of YAML nodes with their locations.
  *
- * What a spec never needs is refused while reading, before it can cost time or
- * memory: aliases, anchors, tags, directives, duplicate keys, keys that are no
- * plain text, deep nesting, many nodes, long text, a second document, an empty
- * one, NUL and invalid UTF-8. Every refusal is ESC_BAD_INPUT with its place. */
+ * YAML features that a spec does not need are refused while reading, before they cost time or
+ * memory: aliases, anchors, tags, directives, duplicate keys, keys that are no plain text, deep
+ * nesting, many nodes, long text, a second document, an empty one, NUL and invalid UTF-8. Each is
+ * ESC_BAD_INPUT with its location. */
 #ifndef ESC_SPEC_YAML_TREE_H
 #define ESC_SPEC_YAML_TREE_H
 
@@ -21,10 +21,10 @@ enum {
   ESC_YAML_KEYS_MAX = 64, /* of one mapping */
 };
 
-/* Where text comes from; nodes borrow it, so it must outlive them. */
+/* Source of a text; nodes borrow it, so it must outlive them. */
 typedef struct esc_source {
   const char *label;   /* "sweep.yaml" or "argument 3" */
-  const char *subject; /* the key whose value the text is; NULL for a file */
+  const char *subject; /* key whose value is the text; NULL for a file */
 } esc_source;
 
 typedef enum esc_node_kind { ESC_NODE_SCALAR, ESC_NODE_LIST, ESC_NODE_MAPPING } esc_node_kind;
@@ -41,34 +41,34 @@ typedef struct esc_node {
   struct esc_node **child; /* lists and mappings */
   int children;
 
-  /* What the check against the schema found a scalar to be. */
+  /* Value of a scalar, set by esc_node_validate. */
   bool is_default;
   double number;
   int64_t integer;
   int word;
 } esc_node;
 
-typedef struct esc_place {
+typedef struct esc_location {
   char text[256];
-} esc_place;
+} esc_location;
 
 /* Builds the tree of the one document in `text`. */
 esc_status esc_yaml_parse(const esc_source *source, const char *text, size_t length,
                           esc_node **out);
 
 /* "sweep.yaml:12" or "argument 3": of the value, and of its key. */
-esc_place esc_node_place(const esc_node *node);
-esc_place esc_node_key_place(const esc_node *node);
+esc_location esc_node_location(const esc_node *node);
+esc_location esc_node_key_location(const esc_node *node);
 
 /* The value of `key` in a mapping, or NULL. */
 esc_node *esc_node_get(const esc_node *mapping, const char *key);
 
-/* Makes `value` the value of `key` in `mapping`, in place of an earlier one.
- * The mapping owns it from here; when this fails it is freed. */
-esc_status esc_node_put(esc_node *mapping, const char *key, esc_node *value);
+/* Sets `key` of `mapping` to `value`, replacing an earlier one. The mapping owns `value` from then
+ * on; on failure it is freed. */
+esc_status esc_node_set(esc_node *mapping, const char *key, esc_node *value);
 
-/* An empty mapping whose place is that of `parent`. NULL when out of memory. */
-esc_node *esc_node_mapping(const esc_node *parent);
+/* An empty mapping with the location of `parent`. NULL when out of memory. */
+esc_node *esc_node_create_mapping(const esc_node *parent);
 
 void esc_node_free(esc_node *node);
 

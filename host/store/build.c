@@ -29,9 +29,9 @@ static int64_t length_of(const source *s, const char *name, int64_t otherwise) {
 static esc_status check_needed(const source *s) {
   const esc_results none = {0};
   esc_layout blank;
-  esc_layout_make(&none, &blank);
+  esc_layout_init(&none, &blank);
   for (int i = 0; i < blank.columns; i++)
-    if (esc_column_is_needed(&blank.column[i]) && !find(s, blank.column[i].name))
+    if (esc_column_is_required(&blank.column[i]) && !find(s, blank.column[i].name))
       return ESC_FAIL(ESC_BAD_INPUT, "%s: no column %s, which results need", whole,
                       blank.column[i].name);
   return ESC_OK;
@@ -72,10 +72,10 @@ static esc_status copy_column(const source *s, esc_layout *t, const esc_layout_c
 static esc_status fill(const source *s, esc_results *results) {
   esc_status status = ESC_OK;
   esc_layout layout;
-  esc_layout_make(results, &layout);
+  esc_layout_init(results, &layout);
   for (int i = 0; i < layout.columns; i++) ESC_TRY(copy_column(s, &layout, &layout.column[i]));
   esc_members_derive(results, !find(s, "member"), !find(s, "status"));
-  ESC_TRY(esc_results_check_comparable(whole, results));
+  ESC_TRY(esc_results_check_keys(whole, results));
 done:
   return status;
 }
@@ -90,7 +90,7 @@ esc_status esc_results_build(int columns, const esc_column *column, int attribut
   ESC_TRY(create(&s, &results));
   ESC_TRY(fill(&s, results));
   for (int i = 0; i < attributes; i++)
-    if (!esc_attribute_is_own(attribute[i].name))
+    if (!esc_attribute_is_of_store(attribute[i].name))
       ESC_TRY(esc_results_set(results, attribute[i].name, attribute[i].text));
   *out = results;
   results = NULL;

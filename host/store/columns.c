@@ -13,30 +13,30 @@ static const char *const axis_name[ESC_AXES] = {
     [ESC_AXIS_SNAPSHOT] = "snapshot",
 };
 
-int64_t esc_results_members(const esc_results *results) { return results->members; }
+int64_t esc_results_count_members(const esc_results *results) { return results->members; }
 
-int esc_results_attributes(const esc_results *results) { return results->attributes; }
+int esc_results_count_attributes(const esc_results *results) { return results->attributes; }
 
-const char *esc_results_attribute(const esc_results *results, int index) {
-  const bool is_there = index >= 0 && index < results->attributes;
-  return is_there ? results->attribute[index].name : NULL;
+const char *esc_results_attribute_name(const esc_results *results, int index) {
+  const bool exists = index >= 0 && index < results->attributes;
+  return exists ? results->attribute[index].name : NULL;
 }
 
-/* Layers and interfaces are counted from 1, in any results. */
-static const int32_t counted[ESC_LAYERS_MAX] = {
+/* Numbers of layers and interfaces, which are counted from 1. */
+static const int32_t one_to_layers_max[ESC_LAYERS_MAX] = {
     1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
     23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44,
     45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64};
 _Static_assert(ESC_LAYERS_MAX == 64, "a number for each layer");
 
 static void describe(const esc_layout *layout, const esc_layout_column *c, esc_column *out) {
-  const bool is_count = c->data == layout->layer || c->data == layout->interface;
+  const bool is_number = c->data == layout->layer || c->data == layout->interface;
   *out = (esc_column){.name = c->name,
                       .units = c->units,
                       .long_name = c->long_name,
                       .type = c->type,
                       .rank = c->rank,
-                      .data = is_count ? counted : c->data,
+                      .data = is_number ? one_to_layers_max : c->data,
                       .coordinate = c->coordinate};
   for (int d = 0; d < c->rank; d++) {
     out->dimension[d] = axis_name[c->axis[d]];
@@ -44,15 +44,15 @@ static void describe(const esc_layout *layout, const esc_layout_column *c, esc_c
   }
 }
 
-int esc_results_columns(const esc_results *results) {
+int esc_results_count_columns(const esc_results *results) {
   esc_layout layout;
-  esc_layout_make(results, &layout);
+  esc_layout_init(results, &layout);
   return layout.columns;
 }
 
 esc_status esc_results_column(const esc_results *results, int index, esc_column *out) {
   esc_layout layout;
-  esc_layout_make(results, &layout);
+  esc_layout_init(results, &layout);
   if (index < 0 || index >= layout.columns)
     return ESC_FAIL(ESC_BAD_INPUT, "column %d: the results have columns 0 to %d", index,
                     layout.columns - 1);
@@ -60,9 +60,9 @@ esc_status esc_results_column(const esc_results *results, int index, esc_column 
   return ESC_OK;
 }
 
-esc_status esc_results_find(const esc_results *results, const char *name, esc_column *out) {
+esc_status esc_results_find_column(const esc_results *results, const char *name, esc_column *out) {
   esc_layout layout;
-  esc_layout_make(results, &layout);
+  esc_layout_init(results, &layout);
   for (int i = 0; i < layout.columns; i++) {
     if (strcmp(layout.column[i].name, name) != 0) continue;
     describe(&layout, &layout.column[i], out);
@@ -71,10 +71,10 @@ esc_status esc_results_find(const esc_results *results, const char *name, esc_co
   return ESC_FAIL(ESC_BAD_INPUT, "the results have no column %.80s", name);
 }
 
-esc_status esc_results_digest(const esc_results *results, char text[ESC_DIGEST_TEXT]) {
+esc_status esc_results_checksum(const esc_results *results, char text[ESC_CHECKSUM_TEXT_SIZE]) {
   esc_layout layout;
-  esc_layout_make(results, &layout);
-  return esc_layout_digest(&layout, text);
+  esc_layout_init(results, &layout);
+  return esc_layout_checksum(&layout, text);
 }
 
 /* ---- files ---- */

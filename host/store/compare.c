@@ -9,19 +9,20 @@
 #include "escapement/internal/library.h"
 #include "escapement/internal/observe.h"
 
-typedef struct pair {
+typedef struct result_pair {
   const esc_results *a, *b;
   const char *const *name; /* of a and b */
-} pair;
+} result_pair;
 
-static esc_status refuse(const pair *c, const char *what, const char *in_a, const char *in_b) {
+static esc_status refuse(const result_pair *c, const char *what, const char *in_a,
+                         const char *in_b) {
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%.300s and %.300s hold different sweeps: %s is %s in the first and %s in the "
                   "second",
                   c->name[0], c->name[1], what, in_a, in_b);
 }
 
-static esc_status check_number(const pair *c, const char *what, int64_t a, int64_t b) {
+static esc_status check_number(const result_pair *c, const char *what, int64_t a, int64_t b) {
   char in_a[32], in_b[32];
   if (a == b) return ESC_OK;
   snprintf(in_a, sizeof in_a, "%" PRId64, a);
@@ -29,7 +30,7 @@ static esc_status check_number(const pair *c, const char *what, int64_t a, int64
   return refuse(c, what, in_a, in_b);
 }
 
-static esc_status check_real(const pair *c, const char *what, double a, double b) {
+static esc_status check_real(const result_pair *c, const char *what, double a, double b) {
   char in_a[32], in_b[32];
   if (a == b) return ESC_OK;
   snprintf(in_a, sizeof in_a, "%.17g", a);
@@ -37,8 +38,8 @@ static esc_status check_real(const pair *c, const char *what, double a, double b
   return refuse(c, what, in_a, in_b);
 }
 
-/* Row i is the same network in both files. */
-static esc_status check_member(const pair *c, int64_t i) {
+/* Checks that row i is the same network in both results. */
+static esc_status check_member(const result_pair *c, int64_t i) {
   esc_status status = ESC_OK;
   char what[64];
   const long long member = (long long)c->a->member[i];
@@ -54,7 +55,7 @@ done:
   return status;
 }
 
-static esc_status check_sweep(const pair *c) {
+static esc_status check_sweep(const result_pair *c) {
   esc_status status = ESC_OK;
   ESC_TRY(check_number(c, "the number of members", c->a->members, c->b->members));
   ESC_TRY(check_number(c, "the number of thresholds", c->a->thresholds, c->b->thresholds));
@@ -78,7 +79,7 @@ static double value_at(const void *data, esc_type type, int64_t i) {
   }
 }
 
-/* The larger one; a NaN is larger than any number, so that it is seen. */
+/* The larger number; NaN if one is NaN. */
 static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
 
 static void add_value(esc_comparison_row *d, double a, double b) {
@@ -87,8 +88,8 @@ static void add_value(esc_comparison_row *d, double a, double b) {
   d->relative = larger(apart == 0 ? 0 : apart / size, d->relative);
 }
 
-/* Snapshots of two NaN are equal: both members had finished. */
-static esc_comparison_row compare_observable(const pair *c, int k, bool end) {
+/* NaN in both is equal: both members had finished before. */
+static esc_comparison_row compare_observable(const result_pair *c, int k, bool end) {
   const int length = esc_observable_length(c->a->layers, esc_observables[k].axis);
   esc_comparison_row d = {.name = end ? esc_observables[k].end_name : esc_observables[k].name,
                           .values = c->a->members * (end ? 1 : c->a->snapshots) * length};
@@ -102,10 +103,11 @@ static esc_comparison_row compare_observable(const pair *c, int k, bool end) {
   return d;
 }
 
-static esc_comparison_row compare_variable(const pair *c, const esc_result_variable *v) {
+static esc_comparison_row compare_variable(const result_pair *c, const esc_result_variable *v) {
   esc_comparison_row d = {.name = v->name,
                           .values = c->a->members * esc_axis_length(c->a, v->axis)};
-  const bool steps = !strcmp(v->name, "escape_step"); /* -1 is no step, so not to be subtracted */
+  const bool steps =
+      !strcmp(v->name, "escape_step"); /* -1 is not a step and must not be subtracted */
   const char *data_a = esc_result_data(c->a, v), *data_b = esc_result_data(c->b, v);
   const size_t size = esc_type_size(v->type);
   for (int64_t i = 0; i < d.values; i++) {
@@ -113,7 +115,7 @@ static esc_comparison_row compare_variable(const pair *c, const esc_result_varia
     if (!memcmp(data_a + (size_t)i * size, data_b + (size_t)i * size, size))
       d.equal++;
     else if (steps && (a < 0) != (b < 0))
-      d.one_side++;
+      d.censored_in_one++;
     else
       add_value(&d, a, b);
   }
@@ -125,7 +127,7 @@ static void add_row(esc_comparison *out, esc_comparison_row row) {
   out->row[out->rows++] = row;
 }
 
-static esc_status compare_all(const pair *c, esc_comparison *out) {
+static esc_status compare_all(const result_pair *c, esc_comparison *out) {
   esc_status status = ESC_OK;
   const int observables = c->a->snapshots ? 2 * ESC_OBSERVABLES : 0;
   *out = (esc_comparison){
@@ -143,7 +145,7 @@ done:
 
 esc_status esc_results_compare(const esc_results *a, const esc_results *b,
                                const char *const name[2], esc_comparison *out) {
-  const pair c = {.a = a, .b = b, .name = name};
+  const result_pair c = {.a = a, .b = b, .name = name};
   const esc_library_scope scope = esc_library_enter();
   const esc_status status = compare_all(&c, out);
   esc_library_leave(scope);

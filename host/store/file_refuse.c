@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The message to a user who gave a file of another kind as a result. */
+/* Message for a file of another kind where a result is expected. */
 #include "store/file_refuse.h"
 
 #include <string.h>
@@ -8,27 +8,29 @@
 #include "store/checkpoint.h"
 #include "store/journal.h"
 
-/* The path of the result that a file beside it belongs to: up to `suffix`. */
-static int length_without(const char *path, const char *suffix) {
+/* Length of `path` without `suffix`: the path of the result that the file belongs to. */
+static int length_before_suffix(const char *path, const char *suffix) {
   const size_t length = strlen(path), cut = strlen(suffix);
   return (int)(length > cut && !strcmp(path + length - cut, suffix) ? length - cut : length);
 }
 
 static esc_status refuse_journal(const char *path) {
-  esc_journal_summary found;
-  const esc_status status = esc_journal_read(path, NULL, &found);
+  esc_journal_summary summary;
+  const esc_status status = esc_journal_read(path, NULL, &summary);
   if (status != ESC_OK) return status;
-  if (found.snapshots)
+  if (summary.snapshots)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "%s: is an escapement journal with %lld snapshots of a run that has not ended: "
                     "continue with `escapement run SPEC -o %.*s --resume`",
-                    path, (long long)found.records, length_without(path, ".snapshots"), path);
+                    path, (long long)summary.records, length_before_suffix(path, ".snapshots"),
+                    path);
   return ESC_FAIL(
       ESC_BAD_INPUT,
       "%s: is an escapement journal with %lld of %lld finished members of a run that %s: "
       "continue with `escapement run SPEC -o %.*s --resume`",
-      path, (long long)found.records, (long long)found.members,
-      found.locked ? "is writing it now" : "has not ended", length_without(path, ".journal"), path);
+      path, (long long)summary.records, (long long)summary.members,
+      summary.locked ? "is writing it now" : "has not ended",
+      length_before_suffix(path, ".journal"), path);
 }
 
 static void count_network(void *context, esc_member_key member, int64_t step) {
@@ -36,25 +38,25 @@ static void count_network(void *context, esc_member_key member, int64_t step) {
   ++*(int64_t *)context;
 }
 
-static esc_status accept(void *context, const char *path, esc_identity found) {
-  (void)context, (void)path, (void)found;
+static esc_status accept_any_identity(void *context, const char *path, esc_identity summary) {
+  (void)context, (void)path, (void)summary;
   return ESC_OK;
 }
 
 static esc_status refuse_checkpoint(const char *path) {
   int64_t networks = 0;
-  const esc_checkpoint_reader reader = {&networks, accept, NULL};
+  const esc_checkpoint_reader reader = {&networks, accept_any_identity, NULL};
   const esc_status status = esc_checkpoint_read(path, &reader, count_network);
   if (status != ESC_OK) return status;
   return ESC_FAIL(
       ESC_BAD_INPUT,
       "%s: is an escapement checkpoint of %lld networks in flight of a run that has not "
       "ended: continue with `escapement run SPEC -o %.*s --resume`",
-      path, (long long)networks, length_without(path, ".checkpoint"), path);
+      path, (long long)networks, length_before_suffix(path, ".checkpoint"), path);
 }
 
 esc_status esc_file_refuse(const char *path, const char *bytes, size_t size) {
-  const char *format = esc_file_format(bytes, size);
+  const char *format = esc_file_format_name(bytes, size);
   switch (esc_file_kind_of(bytes, size)) {
     case ESC_FILE_EMPTY:
       return ESC_FAIL(ESC_BAD_INPUT, "%s: the file is empty, not a result", path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What to say of a file that is no result. */
+/* Message for a file that is not a result. */
 #ifndef ESC_FILE_REFUSE_H
 #define ESC_FILE_REFUSE_H
 
@@ -7,8 +7,9 @@
 
 #include "escapement/internal/status.h"
 
-/* ESC_BAD_INPUT with a message: the kind of the file at `path`, the program's own files with their
- * contents, and the command to go on with. `bytes` are its first `size`. */
+/* ESC_BAD_INPUT with a message that states the kind of the file at `path`, for escapement's own
+ * files their contents, and the command to continue with. `bytes`: the first `size` bytes of the
+ * file. */
 esc_status esc_file_refuse(const char *path, const char *bytes, size_t size);
 
 #endif

@@ -7,11 +7,11 @@
 
 static const char signature[] = "GCOL\1"; /* with the version */
 
-/* The bytes of an image, the length of its numbers that are lengths, and the objects that may still
- * be looked at: true collections do not overlap, and none of their objects is below 16 bytes. */
+/* The bytes of an image, its "size of lengths", and the number of objects that may still be
+ * visited: valid collections do not overlap, and their objects have at least 16 bytes. */
 typedef struct image {
   const char *path, *bytes;
-  size_t size, length_size, objects_left;
+  size_t size, length_size, objects_remaining;
 } image;
 
 /* Little-endian. */
@@ -23,7 +23,7 @@ static uint64_t read_number(const image *m, size_t offset, size_t size) {
 
 static size_t round_up(size_t size) { return (size + 7) & ~(size_t)7; }
 
-/* The superblock has it behind the length of addresses; 0: not a length that is known here. */
+/* "Size of lengths" of the superblock; 0: unsupported. */
 static size_t length_size(const char *bytes, size_t size) {
   enum { VERSION = 8, OLD = 14, NEW = 10 };
   if (size <= OLD) return 0;
@@ -33,12 +33,11 @@ static size_t length_size(const char *bytes, size_t size) {
 
 static esc_status refuse(const image *m, size_t offset, const char *why) {
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: damaged, or made to harm: the collection of texts (global heap) at byte %zu "
-                  "%s",
+                  "%s: damaged or malicious: the HDF5 global heap collection at byte %zu %s",
                   m->path, offset, why);
 }
 
-/* Walks the collection at `start` in the way of HDF5, object by object. */
+/* Iterates over the objects of the collection at `start` as HDF5 does. */
 static esc_status check_collection(image *m, size_t start) {
   enum { BEFORE_SIZE = 8 }; /* signature and version; of an object its index and references */
   const size_t header = round_up(BEFORE_SIZE + m->length_size), rest = m->size - start;
@@ -46,14 +45,14 @@ static esc_status check_collection(image *m, size_t start) {
   const uint64_t declared = read_number(m, start + BEFORE_SIZE, m->length_size);
   const size_t end = start + (declared < rest ? (size_t)declared : rest);
   for (size_t at = start + header; at + header <= end;) {
-    if (m->objects_left == 0) return refuse(m, start, "overlaps others");
-    m->objects_left--;
+    if (m->objects_remaining == 0) return refuse(m, start, "overlaps others");
+    m->objects_remaining--;
     const bool is_free = read_number(m, at, 2) == 0; /* index 0, whose size has its header in it */
     const uint64_t size = read_number(m, at + BEFORE_SIZE, m->length_size);
-    const size_t taken = is_free ? 0 : header, most = end - at - taken;
-    if (size > most || (is_free && size == 0))
-      return refuse(m, start, "has an object that does not end inside it");
-    at += is_free ? (size_t)size : taken + round_up((size_t)size);
+    const size_t header_bytes = is_free ? 0 : header, size_max = end - at - header_bytes;
+    if (size > size_max || (is_free && size == 0))
+      return refuse(m, start, "has an object of invalid size");
+    at += is_free ? (size_t)size : header_bytes + round_up((size_t)size);
   }
   return ESC_OK;
 }

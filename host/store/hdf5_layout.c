@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The columns of a result file and their digest, the seal, HDF5's errors. */
+/* The columns of a result file, their checksum, the file checksum, HDF5's errors. */
 #include "store/hdf5_layout.h"
 
 #include <pthread.h>
@@ -12,15 +12,16 @@
 #include "store/file_refuse.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "digest and seal are of bytes as they lie");
+               "the checksums are of little-endian bytes");
 
-typedef struct seal {
+typedef struct file_checksum {
   char mark[8];
-  uint64_t size, check;
-} seal;
-static const char seal_mark[] = "ESCSEAL1";
+  uint64_t size, xxh3;
+} file_checksum;
+static const char checksum_mark[] = "ESCSEAL1";
 
-_Static_assert(sizeof(seal) == ESC_SEAL_BYTES, "the seal has no padding");
+_Static_assert(sizeof(file_checksum) == ESC_FILE_CHECKSUM_BYTES,
+               "the file checksum has no padding");
 
 /* The coordinate `snapshot`, the observables along it and those at the end. */
 static void add_observables(const esc_results *r, esc_layout *t) {
@@ -46,7 +47,7 @@ static void add_observables(const esc_results *r, esc_layout *t) {
   }
 }
 
-/* A coordinate along its own axis. */
+/* A coordinate variable. */
 static esc_layout_column coordinate(const char *name, const char *long_name, esc_type type,
                                     esc_axis axis, void *data) {
   return (esc_layout_column){.name = name,
@@ -74,7 +75,7 @@ static void add_variables(const esc_results *r, esc_layout *t) {
   }
 }
 
-void esc_layout_make(const esc_results *r, esc_layout *t) {
+void esc_layout_init(const esc_results *r, esc_layout *t) {
   const esc_layout_column coordinates[ESC_COORDINATES] = {
       coordinate("member", "index in the whole sweep", ESC_TYPE_INT64, ESC_AXIS_NONE, r->member),
       coordinate("threshold", "loss below which a network has escaped", ESC_TYPE_FLOAT64,
@@ -110,7 +111,7 @@ size_t esc_layout_row_bytes(const esc_layout *t, const esc_layout_column *c) {
   return bytes;
 }
 
-esc_status esc_layout_digest(const esc_layout *t, char text[ESC_DIGEST_TEXT]) {
+esc_status esc_layout_checksum(const esc_layout *t, char text[ESC_CHECKSUM_TEXT_SIZE]) {
   esc_status status = ESC_OK;
   XXH3_state_t *state = XXH3_createState();
   ESC_TRY_ALLOCATE(state);
@@ -119,46 +120,48 @@ esc_status esc_layout_digest(const esc_layout *t, char text[ESC_DIGEST_TEXT]) {
     const esc_layout_column *c = &t->column[i];
     XXH3_64bits_update(state, c->data, (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c));
   }
-  snprintf(text, ESC_DIGEST_TEXT, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
+  snprintf(text, ESC_CHECKSUM_TEXT_SIZE, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
 done:
   XXH3_freeState(state);
   return status;
 }
 
-static seal make_seal(const char *image, size_t size) {
-  seal s = {.size = size, .check = XXH3_64bits(image, size)};
-  memcpy(s.mark, seal_mark, sizeof s.mark);
+static file_checksum make_file_checksum(const char *image, size_t size) {
+  file_checksum s = {.size = size, .xxh3 = XXH3_64bits(image, size)};
+  memcpy(s.mark, checksum_mark, sizeof s.mark);
   return s;
 }
 
-void esc_seal_write(char *image, size_t size) {
-  const seal s = make_seal(image, size);
+void esc_file_checksum_write(char *image, size_t size) {
+  const file_checksum s = make_file_checksum(image, size);
   memcpy(image + size, &s, sizeof s);
 }
 
-/* Whether a file without a seal lacks its end, by the end of file that the first
- * form of HDF5's superblock declares at byte 40; a whole foreign file has just that. */
-bool esc_image_is_cut_short(const char *bytes, size_t size) {
+/* Whether a file without a file checksum is truncated, by the end of file that HDF5's superblock of
+ * version 0 states at byte 40; an intact file of another program has exactly that size. */
+bool esc_image_is_truncated(const char *bytes, size_t size) {
   enum { VERSION_AT = 8, END_AT = 40 };
   uint64_t end;
   if (size < END_AT + sizeof end) return true;
   memcpy(&end, bytes + END_AT, sizeof end);
-  return bytes[VERSION_AT] == 0 && (size < end || (size > end && size - end < ESC_SEAL_BYTES));
+  return bytes[VERSION_AT] == 0 &&
+         (size < end || (size > end && size - end < ESC_FILE_CHECKSUM_BYTES));
 }
 
-esc_status esc_seal_verify(const char *path, const char *bytes, size_t size, size_t *image_size) {
-  seal found;
+esc_status esc_file_checksum_verify(const char *path, const char *bytes, size_t size,
+                                    size_t *image_size) {
+  file_checksum found;
   if (esc_file_kind_of(bytes, size) != ESC_FILE_HDF5) return esc_file_refuse(path, bytes, size);
-  const bool sealed =
-      size > sizeof found && !memcmp(bytes + size - sizeof found, seal_mark, sizeof found.mark);
-  if (!sealed && esc_image_is_cut_short(bytes, size))
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: cut short after %zu bytes", path, size);
-  if (!sealed)
+  const bool has_checksum =
+      size > sizeof found && !memcmp(bytes + size - sizeof found, checksum_mark, sizeof found.mark);
+  if (!has_checksum && esc_image_is_truncated(bytes, size))
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: truncated after %zu bytes", path, size);
+  if (!has_checksum)
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: an HDF5 file, but not a result of this program, or another program has "
-                    "changed it (it has no seal)",
+                    "%s: is an HDF5 file, but not a result of escapement, or it was changed by "
+                    "another program (no checksum at its end)",
                     path);
-  const seal want = make_seal(bytes, size - sizeof found);
+  const file_checksum want = make_file_checksum(bytes, size - sizeof found);
   memcpy(&found, bytes + size - sizeof found, sizeof found);
   if (memcmp(&found, &want, sizeof want) != 0)
     return ESC_FAIL(
@@ -169,15 +172,16 @@ esc_status esc_seal_verify(const char *path, const char *bytes, size_t size, siz
   return ESC_OK;
 }
 
-static herr_t first_message(unsigned n, const H5E_error2_t *error, void *text) {
+static herr_t copy_first_message(unsigned n, const H5E_error2_t *error, void *text) {
   if (n == 0) snprintf(text, 256, "%s", error->desc ? error->desc : "no reason given");
   return 0;
 }
 
 esc_status esc_hdf5_failed(const char *file, int line, const esc_hdf5 *h, const char *name) {
   char reason[256] = "HDF5 gives no reason";
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, first_message, reason);
-  return esc_fail_at(file, line, h->fault, "%s: %s %s: %s", h->path, h->cannot, name, reason);
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, copy_first_message, reason);
+  return esc_fail_at(file, line, h->failure_status, "%s: %s %s: %s", h->path, h->action, name,
+                     reason);
 }
 
 esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *name, hid_t id) {
@@ -186,12 +190,12 @@ esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *na
   return status;
 }
 
-/* HDF5's clean-up at exit prints of files that were damaged when they were opened, and the library
- * closes what it opens. No effect where the program has used HDF5 before. */
-static void skip_clean_up(void) { H5dont_atexit(); }
+/* HDF5's exit handler prints messages about damaged files, and this library closes what it opens.
+ * No effect if the program has used HDF5 before. */
+static void skip_exit_handler(void) { H5dont_atexit(); }
 
-/* HDF5 of most systems serves one thread at a time, so that threads of a caller take turns. */
-static pthread_mutex_t turn;
+/* Most builds of HDF5 are not thread-safe, so that threads of a caller take turns. */
+static pthread_mutex_t hdf5_mutex;
 
 /* The program's own lock around HDF5, and how often the thread in turn has entered. */
 static esc_hdf5_guard guard;
@@ -202,23 +206,23 @@ void esc_hdf5_guard_set(const esc_hdf5_guard *wanted) {
 }
 
 static void enter(void) {
-  pthread_mutex_lock(&turn);
+  pthread_mutex_lock(&hdf5_mutex);
   if (depth++ == 0 && guard.lock) guard.lock(guard.context);
 }
 
 static void leave(void) {
   if (--depth == 0 && guard.unlock) guard.unlock(guard.context);
-  pthread_mutex_unlock(&turn);
+  pthread_mutex_unlock(&hdf5_mutex);
 }
 
 void esc_hdf5_guard_forget(void) { guard = (esc_hdf5_guard){0}; }
 
 static void prepare(void) {
   pthread_mutexattr_t nested;
-  skip_clean_up();
+  skip_exit_handler();
   pthread_mutexattr_init(&nested);
   pthread_mutexattr_settype(&nested, PTHREAD_MUTEX_RECURSIVE);
-  pthread_mutex_init(&turn, &nested);
+  pthread_mutex_init(&hdf5_mutex, &nested);
   pthread_mutexattr_destroy(&nested);
 }
 
@@ -228,9 +232,9 @@ esc_status esc_hdf5_open(esc_hdf5 *h) {
   pthread_once(&once, prepare);
   enter();
   h->file = h->text = -1;
-  H5PLget_loading_state(&h->plugins);
-  H5PLset_loading_state(0); /* no code from folders that the environment names */
-  H5Eget_auto2(H5E_DEFAULT, &h->print, &h->print_data);
+  H5PLget_loading_state(&h->plugin_state);
+  H5PLset_loading_state(0); /* load no code from directories named by the environment */
+  H5Eget_auto2(H5E_DEFAULT, &h->error_printer, &h->error_printer_data);
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   ESC_HDF5_TRY(h, "strings", h->text = H5Tcopy(H5T_C_S1));
   ESC_HDF5_TRY(h, "strings", H5Tset_size(h->text, H5T_VARIABLE));
@@ -243,8 +247,8 @@ esc_status esc_hdf5_close(esc_hdf5 *h, esc_status status) {
   status = esc_hdf5_release(h, status, "strings", h->text);
   if (h->file >= 0 && H5Fclose(h->file) < 0 && status == ESC_OK)
     status = esc_hdf5_failed(__FILE__, __LINE__, h, "the file");
-  H5Eset_auto2(H5E_DEFAULT, h->print, h->print_data);
-  H5PLset_loading_state(h->plugins);
+  H5Eset_auto2(H5E_DEFAULT, h->error_printer, h->error_printer_data);
+  H5PLset_loading_state(h->plugin_state);
   leave();
   return status;
 }

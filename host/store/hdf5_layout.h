@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the writer and the reader of result files share: the columns of a file,
- * the digest over them, the seal behind the image, and HDF5's error messages.
- * Private to the store.
+/* Shared by the writer and the reader of result files: the columns, their checksum (attribute
+ * `digest`), the file checksum after the HDF5 image, and HDF5's error messages. Private to the
+ * store.
  *
- * A file is the HDF5 image and a seal of 24 bytes behind it, where readers of
- * HDF5 do not look: a mark, the size of the image, its XXH3-64. The seal is
- * verified before HDF5 sees a byte, because a damaged file can make HDF5 hang or crash. */
+ * A file is an HDF5 image followed by a file checksum of 24 bytes, which HDF5 readers ignore: a
+ * mark, the size of the image, and its XXH3-64. It is verified before HDF5 reads the image, because
+ * HDF5 can hang or crash on a damaged file. */
 #ifndef ESC_HDF5_LAYOUT_H
 #define ESC_HDF5_LAYOUT_H
 
@@ -17,15 +17,15 @@
 
 #define ESC_COUNT_ONE(...) +1
 enum {
-  ESC_COORDINATES = 4, /* one an axis; that of ESC_AXIS_NONE is `member` */
+  ESC_COORDINATES = 4, /* one for each axis; that of ESC_AXIS_NONE is `member` */
   ESC_VARIABLES = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
   ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + 2 * ESC_OBSERVABLES, /* with coordinate `snapshot` */
-  ESC_SEAL_BYTES = 24,
+  ESC_FILE_CHECKSUM_BYTES = 24,
 };
 #undef ESC_COUNT_ONE
 
-/* One dataset: a coordinate, a variable of the table, or an observable; its first axis is
- * its own or `member`. */
+/* One dataset: a coordinate, a variable of the table, or an observable. Its first axis is its own
+ * or `member`. */
 typedef struct esc_layout_column {
   const char *name, *units, *long_name;
   esc_type type;
@@ -35,19 +35,19 @@ typedef struct esc_layout_column {
   bool coordinate;
 } esc_layout_column;
 
-/* All datasets of a result file, with the numbers that count layers and interfaces. */
+/* All datasets of a result file, and the layer and interface numbers (from 1). */
 typedef struct esc_layout {
   int64_t length[ESC_AXES];
   int columns;
   int32_t layer[ESC_LAYERS_MAX], interface[ESC_LAYERS_MAX];
-  esc_layout_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, and where
-                                         there are snapshots their coordinate and observables */
+  esc_layout_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, and with
+                                                snapshots their coordinate and observables */
 } esc_layout;
 
-/* Points at the arrays of `results`, and into itself: do not copy. */
-void esc_layout_make(const esc_results *results, esc_layout *layout);
+/* The layout points to the arrays of `results` and into itself: do not copy it. */
+void esc_layout_init(const esc_results *results, esc_layout *layout);
 
-/* ESC_BAD_INPUT unless a result file can have this shape. */
+/* ESC_BAD_INPUT unless the shape is valid for a result file. */
 esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thresholds,
                                   int64_t layers);
 
@@ -55,36 +55,37 @@ esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thr
 size_t esc_layout_row_bytes(const esc_layout *layout, const esc_layout_column *column);
 
 /* XXH3-64 of all columns' bytes (little-endian) in order, as hexadecimal text. */
-esc_status esc_layout_digest(const esc_layout *layout, char text[ESC_DIGEST_TEXT]);
+esc_status esc_layout_checksum(const esc_layout *layout, char text[ESC_CHECKSUM_TEXT_SIZE]);
 
-/* Fills the seal behind an image of `size` bytes; room for it is there. */
-void esc_seal_write(char *image, size_t size);
+/* Writes the file checksum after an image of `size` bytes; the buffer has space for it. */
+void esc_file_checksum_write(char *image, size_t size);
 
-/* ESC_BAD_INPUT, saying what is wrong, unless the `size` bytes are an image with
- * its seal; *image_size leaves out the seal. */
-esc_status esc_seal_verify(const char *path, const char *bytes, size_t size, size_t *image_size);
+/* ESC_BAD_INPUT unless the `size` bytes are an image with its valid file checksum; *image_size is
+ * the size without the checksum. */
+esc_status esc_file_checksum_verify(const char *path, const char *bytes, size_t size,
+                                    size_t *image_size);
 
-/* Whether an HDF5 file without a seal lacks its end. */
-bool esc_image_is_cut_short(const char *bytes, size_t size);
+/* Whether an HDF5 file without a file checksum is truncated. */
+bool esc_image_is_truncated(const char *bytes, size_t size);
 
-/* A file being written or read in memory, for its messages. */
+/* Context of an HDF5 file that is written or read in memory. */
 typedef struct esc_hdf5 {
-  const char *path, *cannot; /* "cannot write" or "cannot read" */
-  esc_status fault;          /* what a failure of HDF5 is then */
-  bool foreign;              /* not as we wrote it: read what is there */
+  const char *path, *action; /* "cannot write" or "cannot read" */
+  esc_status failure_status; /* status of a failure of HDF5 */
+  bool unverified;           /* no valid checksum: read what the file has */
   hid_t file, text;          /* text: the type of variable-length UTF-8 strings */
-  H5E_auto2_t print;         /* how HDF5 printed errors before */
-  void *print_data;
-  unsigned plugins; /* which HDF5 loaded before */
+  H5E_auto2_t error_printer; /* HDF5's error printer before esc_hdf5_open */
+  void *error_printer_data;
+  unsigned plugin_state; /* HDF5's plugin state before esc_hdf5_open */
 } esc_hdf5;
 
-/* What HDF5 calls a file in memory. It first tries to open even that, so the name
- * is one that no file can have. */
+/* Name of the file in memory. HDF5 first tries to open it on disk, so it is a name that no file can
+ * have. */
 #define ESC_HDF5_IMAGE "/dev/null/image"
 
-/* Stops HDF5's own printing and its loading of plugins, keeps other threads out and makes `text`;
- * esc_hdf5_close, to be called in either case, ends all that and closes `file`. It returns
- * `status`, or its own failure if that was ESC_OK. */
+/* Locks HDF5 for this thread, disables its error printing and plugins, and creates `text`.
+ * esc_hdf5_close, to be called in either case, restores all this and closes `file`; it returns
+ * `status`, or its own failure if `status` is ESC_OK. */
 esc_status esc_hdf5_open(esc_hdf5 *h);
 esc_status esc_hdf5_close(esc_hdf5 *h, esc_status status);
 
@@ -98,7 +99,7 @@ esc_status esc_hdf5_release(const esc_hdf5 *h, esc_status status, const char *na
 /* Records HDF5's innermost message about `name`; returns h->fault. */
 esc_status esc_hdf5_failed(const char *file, int line, const esc_hdf5 *h, const char *name);
 
-/* Leaves through `done` if a call of HDF5 fails. */
+/* Jumps to `done` if a call of HDF5 fails. */
 #define ESC_HDF5_TRY(h, name, call)                              \
   do {                                                           \
     if ((call) < 0) {                                            \
@@ -107,7 +108,7 @@ esc_status esc_hdf5_failed(const char *file, int line, const esc_hdf5 *h, const 
     }                                                            \
   } while (0)
 
-/* How to open a file in memory that HDF5 never writes to disk; to be released. */
+/* Access property list for a file in memory that HDF5 never writes to disk; to be released. */
 esc_status esc_hdf5_make_access(const esc_hdf5 *h, hid_t *access);
 
 hid_t esc_hdf5_memory_type(esc_type type);

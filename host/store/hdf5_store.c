@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes a result file: HDF5 in memory, its image sealed and published at once.
+/* Writes a result file: HDF5 in memory, its image published with a checksum.
  *
- * HDF5 never touches the disk (the core driver without backing store), so a full
- * disk or a crash meets only esc_io_publish, and no lock is taken. Times are not
- * tracked: the bytes depend on the results alone. */
+ * HDF5 never touches the disk (the core driver without backing store), so that a full disk or a
+ * crash affects only esc_io_publish, and HDF5 locks no file. Times are not tracked: the bytes
+ * depend on the results alone. */
 #include <hdf5_hl.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "store/store.h"
 
 enum {
-  COMPRESSED_ABOVE = 1000, /* members; below, chunks cost more than they save */
+  COMPRESSION_MIN_MEMBERS = 1000, /* members; below, chunks cost more than they save */
   CHUNK_BYTES = 1 << 18,
   DEFLATE_LEVEL = 4,
 };
@@ -53,7 +53,7 @@ done:
 
 static hsize_t least(hsize_t a, hsize_t b) { return a < b ? a : b; }
 
-/* Chunks of whole rows, or where one alone is too large of pieces along its first axis. */
+/* Chunks of whole rows; a row that is too large for a chunk is split along the second axis. */
 static void choose_chunk(const esc_layout *t, const esc_layout_column *c, hsize_t chunk[3]) {
   const hsize_t row = esc_layout_row_bytes(t, c), fit = CHUNK_BYTES / row;
   for (int a = 0; a < c->rank; a++) chunk[a] = (hsize_t)t->length[c->axis[a]];
@@ -63,11 +63,11 @@ static void choose_chunk(const esc_layout *t, const esc_layout_column *c, hsize_
 
 static bool is_compressed(const esc_layout *t, const esc_layout_column *c) {
   const bool observed = c->rank > 1 && c->axis[1] == ESC_AXIS_SNAPSHOT;
-  return c->axis[0] == ESC_AXIS_NONE &&
-         (t->length[ESC_AXIS_NONE] > COMPRESSED_ABOVE || (observed && t->length[ESC_AXIS_NONE]));
+  return c->axis[0] == ESC_AXIS_NONE && (t->length[ESC_AXIS_NONE] > COMPRESSION_MIN_MEMBERS ||
+                                         (observed && t->length[ESC_AXIS_NONE]));
 }
 
-/* How a column lies in the file: in one piece, or for much data in compressed chunks. */
+/* Storage layout of a column: contiguous, or for large data compressed chunks. */
 static esc_status make_creation(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                                 hid_t *creation) {
   hsize_t chunk[3];
@@ -101,7 +101,8 @@ done:
   return esc_hdf5_release(h, status, c->name, creation);
 }
 
-/* Makes a coordinate the scale of its axis; gives the axes of others theirs. */
+/* Makes a coordinate the dimension scale of its axis; attaches the scales to the axes of other
+ * columns. */
 static esc_status set_scales(const esc_hdf5 *h, const esc_layout_column *c, hid_t dataset,
                              const hid_t *scale) {
   esc_status status = ESC_OK;
@@ -125,7 +126,7 @@ static esc_status write_column(const esc_hdf5 *h, const esc_layout *t, int i,
   ESC_TRY(set_scales(h, c, dataset, scale));
 done:
   if (c->coordinate)
-    scale[c->axis[0]] = dataset; /* stays open for the columns along it */
+    scale[c->axis[0]] = dataset; /* stays open for the columns along this axis */
   else
     status = esc_hdf5_release(h, status, c->name, dataset);
   return status;
@@ -141,14 +142,14 @@ done:
 }
 
 static esc_status write_attributes(const esc_hdf5 *h, const esc_layout *t, const esc_results *r) {
-  char digest[ESC_DIGEST_TEXT];
+  char checksum[ESC_CHECKSUM_TEXT_SIZE];
   esc_status status = ESC_OK;
   ESC_TRY(write_text(h, h->file, "Conventions", "CF-1.10"));
   for (int i = 0; i < r->attributes; i++)
     ESC_TRY(write_text(h, h->file, r->attribute[i].name, r->attribute[i].text));
   ESC_TRY(write_attribute(h, h->file, "members", H5T_STD_I64LE, 0, &r->members));
-  ESC_TRY(esc_layout_digest(t, digest));
-  ESC_TRY(write_text(h, h->file, "digest", digest));
+  ESC_TRY(esc_layout_checksum(t, checksum));
+  ESC_TRY(write_text(h, h->file, "digest", checksum));
 done:
   return status;
 }
@@ -168,19 +169,20 @@ done:
   return esc_hdf5_release(h, status, what, access);
 }
 
-/* Copies the file out of HDF5, sealed; *image is malloc'd and *size counts the seal. */
-static esc_status take_image(const esc_hdf5 *h, char **image, size_t *size) {
+/* Copies the file out of HDF5 and appends the file checksum; *image is malloc'd, *size includes the
+ * checksum. */
+static esc_status copy_image(const esc_hdf5 *h, char **image, size_t *size) {
   static const char what[] = "the image";
   esc_status status = ESC_OK;
   ssize_t length;
   char *bytes = NULL;
   ESC_HDF5_TRY(h, what, H5Fflush(h->file, H5F_SCOPE_GLOBAL));
   ESC_HDF5_TRY(h, what, length = H5Fget_file_image(h->file, NULL, 0));
-  bytes = malloc((size_t)length + ESC_SEAL_BYTES);
+  bytes = malloc((size_t)length + ESC_FILE_CHECKSUM_BYTES);
   ESC_TRY_ALLOCATE(bytes);
   ESC_HDF5_TRY(h, what, H5Fget_file_image(h->file, bytes, (size_t)length));
-  esc_seal_write(bytes, (size_t)length);
-  *size = (size_t)length + ESC_SEAL_BYTES;
+  esc_file_checksum_write(bytes, (size_t)length);
+  *size = (size_t)length + ESC_FILE_CHECKSUM_BYTES;
   *image = bytes;
   bytes = NULL;
 done:
@@ -189,37 +191,36 @@ done:
 }
 
 static esc_status assemble(const char *path, const esc_results *r, char **image, size_t *size) {
-  esc_hdf5 h = {.path = path, .cannot = "cannot write", .fault = ESC_LIBRARY_FAILED};
+  esc_hdf5 h = {.path = path, .action = "cannot write", .failure_status = ESC_LIBRARY_FAILED};
   esc_layout layout;
   esc_status status = ESC_OK;
-  esc_layout_make(r, &layout);
+  esc_layout_init(r, &layout);
   ESC_TRY(esc_hdf5_open(&h));
   ESC_TRY(create_file(&h));
   ESC_TRY(write_columns(&h, &layout));
   ESC_TRY(write_attributes(&h, &layout, r));
-  ESC_TRY(take_image(&h, image, size));
+  ESC_TRY(copy_image(&h, image, size));
 done:
   return esc_hdf5_close(&h, status);
 }
 
-/* Bytes of HDF5's index of `chunks` chunks: a tree of nodes with room for 64 each, at least
- * half full, and as many more in a split. */
-static double index_size(int rank, double chunks) {
+/* Bytes of HDF5's index of `chunks` chunks: a B-tree of nodes of 64 entries, at least half full. */
+static double estimate_index_size(int rank, double chunks) {
   const double key = 8 + 8 * (rank + 1), node = 24 + 65 * key + 64 * 8;
   return node * (chunks <= 64 ? 1 : 2 + ceil(chunks / 32));
 }
 
-/* Whether the sweep itself determines the column: sequences and constants, which compress. */
-static bool is_planned(const esc_layout_column *c) {
-  static const char *const planned[] = {"member",     "seed",         "group",
-                                        "bottleneck", "small_layers", "scale"};
-  for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++)
-    if (!strcmp(c->name, planned[i])) return true;
+/* Whether the sweep determines the column: sequences and constants, which compress well. */
+static bool is_set_by_sweep(const esc_layout_column *c) {
+  static const char *const set_by_sweep[] = {"member",     "seed",         "group",
+                                             "bottleneck", "small_layers", "scale"};
+  for (size_t i = 0; i < sizeof set_by_sweep / sizeof set_by_sweep[0]; i++)
+    if (!strcmp(c->name, set_by_sweep[i])) return true;
   return false;
 }
 
 /* Bytes of all columns with their indices. */
-static double columns_size(const esc_layout *t) {
+static double estimate_columns_size(const esc_layout *t) {
   double bytes = 0;
   hsize_t chunk[3];
   for (int i = 0; i < t->columns; i++) {
@@ -233,24 +234,24 @@ static double columns_size(const esc_layout *t) {
     double chunks = 1;
     for (int a = 0; a < c->rank; a++)
       chunks *= ceil((double)t->length[c->axis[a]] / (double)chunk[a]);
-    bytes += (is_planned(c) ? 0.25 : 1) * whole + index_size(c->rank, chunks);
+    bytes += (is_set_by_sweep(c) ? 0.25 : 1) * whole + estimate_index_size(c->rank, chunks);
   }
   return bytes;
 }
 
-esc_status esc_store_size(const esc_results *results, int64_t members, int64_t snapshots,
-                          double *bytes) {
+esc_status esc_store_estimate_size(const esc_results *results, int64_t members, int64_t snapshots,
+                                   double *bytes) {
   esc_status status = ESC_OK;
   char *image = NULL;
   size_t size;
   esc_layout one, all;
   esc_results counted = *results;
   ESC_TRY(assemble("the result", results, &image, &size));
-  esc_layout_make(results, &one);
+  esc_layout_init(results, &one);
   counted.members = members;
   counted.snapshots = snapshots;
-  esc_layout_make(&counted, &all);
-  *bytes = (double)size - columns_size(&one) + columns_size(&all);
+  esc_layout_init(&counted, &all);
+  *bytes = (double)size - estimate_columns_size(&one) + estimate_columns_size(&all);
 done:
   free(image);
   return status;

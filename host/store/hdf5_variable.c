@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens variables of files that strangers made. Everything is looked at before a number is read:
- * HDF5 itself follows links, external storage and virtual datasets into any file of the machine,
- * loads filters, and reserves the memory that a file asks for. */
+/* Opens variables of files from other programs. Everything is checked before a number is read: HDF5
+ * itself follows links, external storage and virtual datasets into any file of the machine, loads
+ * filter plugins, and allocates the memory that a file declares. */
 #include "store/hdf5_variable.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-  DEFLATE_MOST = 1100, /* deflate packs less than this many bytes into one */
+  DEFLATE_RATIO_MAX = 1100, /* deflate packs less than this many bytes into one */
   CHUNK_BYTES_MAX = 1 << 26,
 };
 
@@ -37,7 +37,7 @@ static esc_status check_kind(const esc_hdf5 *h, const char *name, hid_t object) 
                                          : "an object of an unknown kind");
 }
 
-/* Refuses numbers that are in other files. */
+/* Refuses datasets whose numbers are in other files. */
 static esc_status check_storage(const esc_hdf5 *h, const char *name, hid_t creation) {
   esc_status status = ESC_OK;
   int external, layout;
@@ -61,7 +61,7 @@ static bool is_known_filter(H5Z_filter_t id) {
   return id == H5Z_FILTER_DEFLATE || id == H5Z_FILTER_SHUFFLE || id == H5Z_FILTER_FLETCHER32;
 }
 
-/* Filters of plugins are programs of their own, and are never loaded. */
+/* Filter plugins are arbitrary code and are never loaded. */
 static esc_status check_filters(const esc_hdf5 *h, const char *name, hid_t creation) {
   esc_status status = ESC_OK;
   int filters;
@@ -99,8 +99,8 @@ static esc_status describe(const esc_hdf5 *h, esc_hdf5_variable *v) {
   if (v->size < 1 || v->size > bytes_max || H5Sget_simple_extent_type(space) != H5S_SIMPLE ||
       v->rank < 1 || v->rank > 3) {
     status = ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: %s has not the type or rank of a result's variable: allowed are "
-                      "integers of up to 8 bytes and floats, along 1 to 3 axes",
+                      "%s: dataset %s has the wrong type or rank; allowed: integers of up to 8 "
+                      "bytes and floats, with 1 to 3 axes",
                       h->path, v->name);
     goto done;
   }
@@ -137,7 +137,7 @@ static esc_status check_created(const esc_hdf5 *h, esc_hdf5_variable *v) {
   ESC_HDF5_TRY(h, v->name, creation = H5Dget_create_plist(v->dataset));
   ESC_TRY(check_storage(h, v->name, creation));
   ESC_TRY(check_filters(h, v->name, creation));
-  ESC_TRY(describe(h, v)); /* of a virtual dataset that would open its files */
+  ESC_TRY(describe(h, v)); /* for a virtual dataset this would open its source files */
   ESC_TRY(check_chunks(h, v, creation));
 done:
   return esc_hdf5_release(h, status, v->name, creation);
@@ -170,11 +170,11 @@ esc_status esc_hdf5_variable_check_stored(const esc_hdf5 *h, const esc_hdf5_vari
   const double bytes = size_of(v), stored = (double)H5Dget_storage_size(v->dataset);
   ESC_HDF5_TRY(h, v->name, creation = H5Dget_create_plist(v->dataset));
   ESC_HDF5_TRY(h, v->name, filters = H5Pget_nfilters(creation));
-  if (bytes > stored * (filters > 0 ? DEFLATE_MOST : 1))
-    status = ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: %s claims %.0f bytes of numbers, more than the %.0f stored bytes can "
-                      "hold",
-                      h->path, v->name, bytes, stored);
+  if (bytes > stored * (filters > 0 ? DEFLATE_RATIO_MAX : 1))
+    status =
+        ESC_FAIL(ESC_BAD_INPUT,
+                 "%s: %s declares %.0f bytes of numbers, more than its %.0f stored bytes can hold",
+                 h->path, v->name, bytes, stored);
 done:
   return esc_hdf5_release(h, status, v->name, creation);
 }
@@ -218,7 +218,7 @@ esc_status esc_hdf5_read_text(const esc_hdf5 *h, hid_t object, const char *name,
   ESC_HDF5_TRY(h, name, type = H5Aget_type(attribute));
   ESC_HDF5_TRY(h, name, space = H5Aget_space(attribute));
   if (H5Tget_class(type) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1) goto done;
-  /* Read with the file's own type: HDF5 refuses to take ASCII for UTF-8. */
+  /* Read with the file's own type, because HDF5 does not convert ASCII to UTF-8. */
   status = H5Tis_variable_str(type) > 0 ? read_variable(h, name, attribute, type, text)
                                         : read_fixed(h, name, attribute, type, text);
 done:

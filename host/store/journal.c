@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal of finished members, so that no finished work is done twice: writing it. Its format
- * is in journal_format.h. */
+/* Writing the journal of finished members. Format: journal_format.h. */
 #include "store/journal.h"
 
 #include <errno.h>
@@ -16,20 +15,21 @@
 #include "base/io.h"
 #include "store/journal_format.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the journal is written as it lies");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "the journal is written as in memory (little-endian)");
 
 enum { COPIES_MAX = 9, VOID_MAX = 1 << 20 };
 
-/* What a journal's header says of its contents. */
-typedef struct contents {
-  const char *suffix, *what;
+/* Format of a journal's records, as in its header. */
+typedef struct journal_format {
+  const char *suffix, *record_name;
   int thresholds, layers;
   size_t row_size;
-  uint64_t table;
-} contents;
+  uint64_t schema;
+} journal_format;
 
 /* Fills the journal's header and identity. */
-static esc_status set_header(esc_journal *j, esc_identity identity, const contents *k) {
+static esc_status set_header(esc_journal *j, esc_identity identity, const journal_format *k) {
   esc_status status = ESC_OK;
   const size_t size = sizeof identity.members + strlen(identity.text);
   ESC_TRY_ALLOCATE(j->identity = malloc(size));
@@ -42,8 +42,8 @@ static esc_status set_header(esc_journal *j, esc_identity identity, const conten
                                    .row_size = (uint32_t)k->row_size,
                                    .identity_size = (uint32_t)size,
                                    .identity = XXH3_64bits(j->identity, size),
-                                   .table = k->table};
-  j->header.check = esc_journal_header_check(&j->header);
+                                   .schema = k->schema};
+  j->header.checksum = esc_journal_header_checksum(&j->header);
   j->last_identity = j->header.identity;
   j->identity_size = size;
 done:
@@ -52,7 +52,7 @@ done:
 
 /* ---- the file of that name ---- */
 
-/* On a file system without locks the run goes on: then only the user guards the output. */
+/* On a file system without locks the run continues with a warning. */
 static esc_status lock(const esc_journal *j) {
   int result;
   do {
@@ -60,23 +60,24 @@ static esc_status lock(const esc_journal *j) {
   } while (result != 0 && errno == EINTR);
   if (result == 0) return ESC_OK;
   if (errno == EWOULDBLOCK)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "%s: another run is writing this output; wait for it, or name another with -o",
-                    j->path);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "%s: another run is writing this output; wait for it, or choose another output with -o",
+        j->path);
   if (j->warn)
     j->warn(
-        "warning: %s: cannot be locked (%s): nothing keeps a second run from writing this "
-        "output, so start none",
+        "warning: %s: cannot be locked (%s): nothing prevents a second run from writing this "
+        "output; do not start one",
         j->path, strerror(errno));
   return ESC_OK;
 }
 
-/* What is at the journal's name. */
-typedef enum presence { IN_PLACE, MISSING, REPLACED } presence;
+/* State of the file of the journal's name. */
+typedef enum file_state { IN_PLACE, MISSING, REPLACED } file_state;
 
-/* A run that just ended may have removed the file between our open and our lock, and anyone
- * may at any time. */
-static presence find_presence(const esc_journal *j) {
+/* A run that just ended can have removed the file between open and lock, and any program can at any
+ * time. */
+static file_state find_file_state(const esc_journal *j) {
   struct stat ours, named;
   if (fstat(j->fd, &ours) != 0) return REPLACED;
   if (lstat(j->path, &named) != 0) return errno == ENOENT ? MISSING : REPLACED;
@@ -86,11 +87,11 @@ static presence find_presence(const esc_journal *j) {
 static esc_status open_locked(esc_journal *j) {
   struct stat info;
   for (int attempt = 0; attempt < 100; attempt++) {
-    esc_status status = esc_io_open_own(j->path, true, &j->fd);
+    esc_status status = esc_io_open_sidecar(j->path, true, &j->fd);
     if (status == ESC_OK) status = lock(j);
     if (status != ESC_OK) return status;
-    j->empty = fstat(j->fd, &info) == 0 && info.st_size == 0;
-    if (find_presence(j) == IN_PLACE) return ESC_OK;
+    j->was_empty = fstat(j->fd, &info) == 0 && info.st_size == 0;
+    if (find_file_state(j) == IN_PLACE) return ESC_OK;
     close(j->fd);
     j->fd = -1;
   }
@@ -99,37 +100,40 @@ static esc_status open_locked(esc_journal *j) {
 
 /* ---- parts ---- */
 
-/* A part's payload, in two pieces. */
+/* Payload of an entry, in two pieces. */
 typedef struct payload {
   const void *first;
   size_t first_size;
-  const void *rest;
-  size_t rest_size;
+  const void *second;
+  size_t second_size;
 } payload;
 
-/* Puts a part together in the buffer; its size in bytes in *size. */
-static esc_status build_part(esc_journal *j, esc_journal_kind kind, payload given, size_t *size) {
-  const uint64_t seed = esc_journal_seed(j, kind);
-  const esc_journal_part p = esc_journal_make_part(kind, given.first_size + given.rest_size, seed);
+/* Builds an entry in the buffer; *size: its bytes. */
+static esc_status build_entry(esc_journal *j, esc_journal_entry_kind kind, payload given,
+                              size_t *size) {
+  const uint64_t seed = esc_journal_checksum_seed(j, kind);
+  const esc_journal_entry_header p =
+      esc_journal_make_entry_header(kind, given.first_size + given.second_size, seed);
   *size = sizeof p + p.size + sizeof(uint64_t);
   const esc_status status = esc_journal_reserve(j, *size);
   if (status != ESC_OK) return status;
-  j->filled = 0; /* it holds no bytes of the file now */
+  j->filled = 0; /* the buffer no longer holds bytes of the file */
   memcpy(j->buffer, &p, sizeof p);
   if (given.first_size) memcpy(j->buffer + sizeof p, given.first, given.first_size);
-  if (given.rest_size) memcpy(j->buffer + sizeof p + given.first_size, given.rest, given.rest_size);
-  const uint64_t check = esc_journal_part_check(j->buffer, sizeof p + p.size, seed);
-  memcpy(j->buffer + sizeof p + p.size, &check, sizeof check);
+  if (given.second_size)
+    memcpy(j->buffer + sizeof p + given.first_size, given.second, given.second_size);
+  const uint64_t checksum = esc_journal_entry_checksum(j->buffer, sizeof p + p.size, seed);
+  memcpy(j->buffer + sizeof p + p.size, &checksum, sizeof checksum);
   return ESC_OK;
 }
 
-/* Cuts the file behind the last whole part and continues writing there. */
-static int cut_back(const esc_journal *j) {
+/* Truncates the file after the last valid entry and continues writing there. */
+static int truncate_tail(const esc_journal *j) {
   if (ftruncate(j->fd, j->end) != 0) return -1;
   return lseek(j->fd, j->end, SEEK_SET) < 0 ? -1 : 0;
 }
 
-/* Nothing is written where another program has cut the file: that would leave a hole. */
+/* Writing after another program has truncated the file would leave a hole. */
 static esc_status check_length(const esc_journal *j) {
   struct stat info;
   if (fstat(j->fd, &info) == 0 && info.st_size == j->end) return ESC_OK;
@@ -137,41 +141,43 @@ static esc_status check_length(const esc_journal *j) {
                   (long long)j->end, (long long)info.st_size);
 }
 
-static esc_status append_part(esc_journal *j, esc_journal_kind kind, payload given) {
+static esc_status append_entry(esc_journal *j, esc_journal_entry_kind kind, payload given) {
   size_t size;
-  if (j->torn) return ESC_FAIL(ESC_IO_FAILED, "an earlier failure left a torn tail");
-  if (j->unreliable) return ESC_FAIL(ESC_IO_FAILED, "an earlier sync of it failed");
+  if (j->has_torn_tail)
+    return ESC_FAIL(ESC_IO_FAILED, "an earlier write failed and left an incomplete entry");
+  if (j->sync_failed) return ESC_FAIL(ESC_IO_FAILED, "an earlier sync failed");
   esc_status status = check_length(j);
-  if (status == ESC_OK) status = build_part(j, kind, given, &size);
+  if (status == ESC_OK) status = build_entry(j, kind, given, &size);
   if (status != ESC_OK) return status;
   if (esc_io_write_all(j->fd, j->path, j->buffer, size) == ESC_OK) {
     j->end += (off_t)size;
     return ESC_OK;
   }
   const int error = errno;
-  j->torn = cut_back(j) != 0;
+  j->has_torn_tail = truncate_tail(j) != 0;
   return ESC_FAIL(ESC_IO_FAILED, "%s", strerror(error));
 }
 
-static esc_status append_start_copy(esc_journal *j) {
-  j->start_copied = true;
-  return append_part(j, ESC_PART_START,
-                     (payload){&j->header, sizeof j->header, j->first, j->header.identity_size});
+static esc_status append_header_copy(esc_journal *j) {
+  j->has_header_copy = true;
+  return append_entry(
+      j, ESC_ENTRY_HEADER_COPY,
+      (payload){&j->header, sizeof j->header, j->first_identity, j->header.identity_size});
 }
 
-/* Empties the file and writes the start. */
-static esc_status start(esc_journal *j) {
+/* Truncates the file and writes the header. */
+static esc_status write_header(esc_journal *j) {
   esc_status status = ESC_OK;
-  j->records = j->synced = j->notes = 0;
-  free(j->first);
-  ESC_TRY_ALLOCATE(j->first = malloc(j->identity_size));
-  memcpy(j->first, j->identity, j->identity_size);
+  j->records = j->synced = j->segment_updates = 0;
+  free(j->first_identity);
+  ESC_TRY_ALLOCATE(j->first_identity = malloc(j->identity_size));
+  memcpy(j->first_identity, j->identity, j->identity_size);
   if (ftruncate(j->fd, 0) != 0 || lseek(j->fd, 0, SEEK_SET) != 0)
     return ESC_FAIL(ESC_IO_FAILED, "%s: cannot empty the journal: %s", j->path, strerror(errno));
   ESC_TRY(esc_io_write_all(j->fd, j->path, &j->header, sizeof j->header));
-  ESC_TRY(esc_io_write_all(j->fd, j->path, j->first, j->header.identity_size));
+  ESC_TRY(esc_io_write_all(j->fd, j->path, j->first_identity, j->header.identity_size));
   j->end = (off_t)(sizeof j->header + j->header.identity_size);
-  if (append_start_copy(j) != ESC_OK)
+  if (append_header_copy(j) != ESC_OK)
     return ESC_FAIL(ESC_IO_FAILED, "%s: cannot start the journal: %s", j->path, strerror(errno));
   ESC_TRY(esc_journal_sync(j));
   ESC_TRY(esc_io_sync_directory(j->path));
@@ -179,50 +185,50 @@ done:
   return status;
 }
 
-/* ---- what is safe ---- */
+/* ---- what is synced ---- */
 
-/* fdatasync, after which records appended before survive a power loss. After one that failed
- * the system may have dropped what it did not write, and a later one says nothing about that. */
+/* fdatasync: earlier records survive a power loss. After a failed sync the system may have dropped
+ * unwritten pages, and a later sync does not report that. */
 static int sync_file(esc_journal *j) {
   int result;
-  if (j->unreliable) return EIO;
+  if (j->sync_failed) return EIO;
   do {
     result = fdatasync(j->fd);
   } while (result != 0 && errno == EINTR);
   if (result != 0) {
-    j->unreliable = true;
+    j->sync_failed = true;
     return errno;
   }
   j->synced = j->records;
-  j->synced_end = j->end;
+  j->synced_bytes = j->end;
   return 0;
 }
 
-/* Whole records that the file of that name holds within what a sync has confirmed, read anew,
- * where possible from the disk. */
+/* Counts the valid records in the first `end` bytes of the file of that name, read again, from the
+ * disk if possible. */
 static int64_t count_records(const esc_journal *j, off_t end) {
   esc_journal *again = NULL;
   int64_t records = 0;
-  bool fresh = true;
+  bool is_new = true;
   esc_status status = ESC_OK;
-  if (find_presence(j) != IN_PLACE) return 0;
-  ESC_TRY(esc_journal_allocate(j->path, "", j->what, &again));
-  ESC_TRY(esc_io_open_own(j->path, false, &again->fd));
+  if (find_file_state(j) != IN_PLACE) return 0;
+  ESC_TRY(esc_journal_allocate(j->path, "", j->record_name, &again));
+  ESC_TRY(esc_io_open_sidecar(j->path, false, &again->fd));
   (void)posix_fadvise(again->fd, 0, 0, POSIX_FADV_DONTNEED);
-  ESC_TRY(esc_journal_check_start(again, &fresh));
+  ESC_TRY(esc_journal_read_header(again, &is_new));
   if (again->size > end) again->size = end;
-  if (!fresh) status = esc_journal_visit_parts(again);
-  records = again->records; /* those before what cannot be read */
+  if (!is_new) status = esc_journal_read_entries(again);
+  records = again->records; /* those before the first unreadable byte */
 done:
   esc_journal_free(again);
   return records;
 }
 
-int64_t esc_journal_confirmed(esc_journal *j) {
-  char why[1024]; /* the message of a failure is the caller's */
+int64_t esc_journal_count_synced(esc_journal *j) {
+  char why[1024]; /* keep the message of the caller's failure */
   snprintf(why, sizeof why, "%s", esc_error_message());
   (void)sync_file(j);
-  const int64_t found = count_records(j, j->synced_end);
+  const int64_t found = count_records(j, j->synced_bytes);
   (void)ESC_FAIL(ESC_IO_FAILED, "%s", why);
   return found < j->synced ? found : j->synced;
 }
@@ -230,11 +236,11 @@ int64_t esc_journal_confirmed(esc_journal *j) {
 static esc_status fail_append(esc_journal *j, const char *what) {
   char why[200];
   snprintf(why, sizeof why, "%.190s", esc_error_message());
-  const long long safe = esc_journal_confirmed(j);
+  const long long safe = esc_journal_count_synced(j);
   return ESC_FAIL(ESC_IO_FAILED,
-                  "%s: cannot save %s: %s; %lld %s are safe in the journal, and the same "
-                  "command with --resume goes on",
-                  j->path, what, why, safe, j->what);
+                  "%s: cannot save %s: %s; %lld %s are saved in the journal; continue with the "
+                  "same command and --resume",
+                  j->path, what, why, safe, j->record_name);
 }
 
 /* ---- copies of the file ---- */
@@ -252,9 +258,8 @@ done:
   return status;
 }
 
-/* Publishes a copy of the open file as "PATH.REASON-N", the first N that is free: its name in
- * `copy`. */
-static esc_status keep_copy(const esc_journal *j, const char *reason, char *copy, size_t size) {
+/* Copies the open file to "PATH.REASON-N" with the first free N; `copy`: its name. */
+static esc_status save_copy(const esc_journal *j, const char *reason, char *copy, size_t size) {
   esc_status status = ESC_OK;
   struct stat info;
   esc_io_file *file = NULL;
@@ -264,11 +269,12 @@ static esc_status keep_copy(const esc_journal *j, const char *reason, char *copy
     if (lstat(copy, &info) != 0) break;
   }
   if (n > COPIES_MAX)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s.%s-1 to -%d: copies of earlier damages; move them away",
-                    j->path, reason, COPIES_MAX);
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s.%s-1 to -%d: copies of earlier damaged files; move them away", j->path,
+                    reason, COPIES_MAX);
   if (fstat(j->fd, &info) != 0)
     return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read: %s", j->path, strerror(errno));
-  ESC_TRY(esc_io_begin_own(copy, &file));
+  ESC_TRY(esc_io_begin_sidecar(copy, &file));
   ESC_TRY(copy_bytes(j, info.st_size, file));
   esc_io_file *const whole = file;
   file = NULL;
@@ -280,89 +286,90 @@ done:
 
 /* ---- a journal that is removed or replaced while it is written ---- */
 
-/* Another file has the journal's name and stays as it is; what this run wrote goes beside it. */
-static esc_status fail_replaced(esc_journal *j) {
+/* Another file has the journal's name and is left unchanged; this run's journal is copied to a file
+ * beside it. */
+static esc_status fail_as_replaced(esc_journal *j) {
   char copy[4200];
-  if (keep_copy(j, "rescued", copy, sizeof copy) != ESC_OK)
-    return ESC_FAIL(ESC_IO_FAILED,
-                    "%.900s: another program replaced it while this run was writing it; none of "
-                    "its %s are safe there",
-                    j->path, j->what);
+  if (save_copy(j, "rescued", copy, sizeof copy) != ESC_OK)
+    return ESC_FAIL(
+        ESC_IO_FAILED,
+        "%.900s: was replaced by another program during the run; none of its %s are saved there",
+        j->path, j->record_name);
   return ESC_FAIL(ESC_IO_FAILED,
-                  "%.400s: another program replaced it while this run was writing it; its %lld %s "
-                  "are in %.400s: move that to the name of the journal, and the same command with "
-                  "--resume goes on",
-                  j->path, (long long)j->records, j->what, copy);
+                  "%.400s: was replaced by another program during the run; its %lld %s are saved "
+                  "in %.400s: rename that file to the name of the journal, and continue with the "
+                  "same command and --resume",
+                  j->path, (long long)j->records, j->record_name, copy);
 }
 
-/* The name is gone, the open file is not: writes it anew under its name, and goes on there. */
-static esc_status restore_name(esc_journal *j) {
+/* The name was removed, but the file is still open: writes it again under its name and continues
+ * there. */
+static esc_status recreate_file(esc_journal *j) {
   esc_status status = ESC_OK;
   esc_io_file *file = NULL;
   int made = -1;
-  ESC_TRY(esc_io_begin_own(j->path, &file));
+  ESC_TRY(esc_io_begin_sidecar(j->path, &file));
   ESC_TRY(copy_bytes(j, j->end, file));
   esc_io_file *const whole = file;
   file = NULL;
   status = esc_io_commit_locked(whole, &made);
-  if (status != ESC_OK && find_presence(j) == REPLACED) return fail_replaced(j);
+  if (status != ESC_OK && find_file_state(j) == REPLACED) return fail_as_replaced(j);
   if (status != ESC_OK) goto done;
   close(j->fd);
   j->fd = made;
   if (lseek(j->fd, j->end, SEEK_SET) < 0)
     return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
   if (j->warn)
-    j->warn("warning: %s: was removed while this run was writing it; it is written anew, whole",
-            j->path);
+    j->warn("warning: %s: was removed during the run; it has been written again in full", j->path);
 done:
   esc_io_discard(file);
   return status;
 }
 
-/* Fails unless the file that was written still is the journal. */
+/* Fails unless the open file still is the file of the journal's name; recreates a removed one. */
 static esc_status check_presence(esc_journal *j) {
-  const presence there = find_presence(j);
-  if (there == REPLACED) return fail_replaced(j);
+  const file_state there = find_file_state(j);
+  if (there == REPLACED) return fail_as_replaced(j);
   if (check_length(j) != ESC_OK) {
     char why[200];
     snprintf(why, sizeof why, "%.190s", esc_error_message());
     const long long found = count_records(j, j->end);
     return ESC_FAIL(ESC_IO_FAILED,
-                    "%s: %s while this run was writing it; %lld of %lld %s are safe in it, and "
-                    "the same command with --resume goes on from there",
+                    "%s: %s during the run; %lld of %lld %s are saved in it; continue with the "
+                    "same command and --resume",
                     j->path, why, found < j->synced ? found : (long long)j->synced,
-                    (long long)j->records, j->what);
+                    (long long)j->records, j->record_name);
   }
-  return there == MISSING ? restore_name(j) : ESC_OK;
+  return there == MISSING ? recreate_file(j) : ESC_OK;
 }
 
 esc_status esc_journal_sync(esc_journal *journal) {
-  const bool failed_before = journal->unreliable;
+  const bool failed_before = journal->sync_failed;
   const int error = sync_file(journal);
   if (error == 0) return check_presence(journal);
   return ESC_FAIL(ESC_IO_FAILED,
-                  "%s: syncing the journal failed%s: %s; %lld %s are safe in it, and the same "
-                  "command with --resume goes on",
-                  journal->path, failed_before ? " before" : "", strerror(error),
-                  (long long)esc_journal_confirmed(journal), journal->what);
+                  "%s: cannot sync the journal%s: %s; %lld %s are saved in it; continue with the "
+                  "same command and --resume",
+                  journal->path, failed_before ? " (an earlier sync failed)" : "", strerror(error),
+                  (long long)esc_journal_count_synced(journal), journal->record_name);
 }
 
 /* ---- damage ---- */
 
-/* Covers a gap so that it is whole parts, which hold nothing. */
-static esc_status cover_gap(esc_journal *j, esc_journal_gap gap) {
+/* Overwrites a damaged region with padding entries. */
+static esc_status pad_region(esc_journal *j, esc_journal_region region) {
   esc_status status = ESC_OK;
   static const char nothing[VOID_MAX];
-  size_t size, left = (size_t)gap.size;
-  for (off_t at = gap.offset; left > 0; at += (off_t)size, left -= size) {
+  size_t size, left = (size_t)region.size;
+  for (off_t at = region.offset; left > 0; at += (off_t)size, left -= size) {
     size = left < VOID_MAX ? left : VOID_MAX;
-    if (left - size > 0 && left - size < ESC_JOURNAL_PART_LEAST) size -= ESC_JOURNAL_PART_LEAST;
+    if (left - size > 0 && left - size < ESC_JOURNAL_ENTRY_MIN) size -= ESC_JOURNAL_ENTRY_MIN;
     ESC_TRY(esc_journal_reserve(j, size));
-    if (size < ESC_JOURNAL_PART_LEAST)
-      memset(j->buffer, ESC_JOURNAL_FILLER, size);
+    if (size < ESC_JOURNAL_ENTRY_MIN)
+      memset(j->buffer, ESC_JOURNAL_PAD_BYTE, size);
     else
-      ESC_TRY(build_part(j, ESC_PART_VOID,
-                         (payload){nothing, size - ESC_JOURNAL_PART_LEAST, NULL, 0}, &size));
+      ESC_TRY(build_entry(j, ESC_ENTRY_PADDING,
+                          (payload){nothing, size - ESC_JOURNAL_ENTRY_MIN, NULL, 0}, &size));
     if (lseek(j->fd, at, SEEK_SET) < 0)
       return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
     ESC_TRY(esc_io_write_all(j->fd, j->path, j->buffer, size));
@@ -371,52 +378,54 @@ done:
   return status;
 }
 
-static esc_status rewrite_start(esc_journal *j) {
+static esc_status rewrite_header(esc_journal *j) {
   esc_status status = ESC_OK;
   if (lseek(j->fd, 0, SEEK_SET) < 0)
     return ESC_FAIL(ESC_IO_FAILED, "%s: cannot write: %s", j->path, strerror(errno));
   ESC_TRY(esc_io_write_all(j->fd, j->path, &j->header, sizeof j->header));
-  ESC_TRY(esc_io_write_all(j->fd, j->path, j->first, j->header.identity_size));
+  ESC_TRY(esc_io_write_all(j->fd, j->path, j->first_identity, j->header.identity_size));
 done:
   return status;
 }
 
-/* Damaged bytes are covered one by one: whole parts are never written over. Those behind the
- * last whole part are cut off later. */
-static esc_status cover_gaps(esc_journal *j) {
+/* Overwrites the damaged regions; valid entries are never overwritten. Damage after the last valid
+ * entry is truncated later. */
+static esc_status repair_regions(esc_journal *j) {
   esc_status status = ESC_OK;
-  for (int64_t i = 0; i < j->gaps; i++) {
-    if (i == 0 && j->start_damaged)
-      ESC_TRY(rewrite_start(j));
-    else if (j->gap[i].offset < j->end)
-      ESC_TRY(cover_gap(j, j->gap[i]));
+  for (int64_t i = 0; i < j->damaged_regions; i++) {
+    if (i == 0 && j->header_damaged)
+      ESC_TRY(rewrite_header(j));
+    else if (j->damaged_region[i].offset < j->end)
+      ESC_TRY(pad_region(j, j->damaged_region[i]));
   }
 done:
   return status;
 }
 
-/* Records of the usual size that would fill the gaps. */
-static int64_t estimate_lost(const esc_journal *j) {
-  const size_t record = ESC_JOURNAL_PART_LEAST + sizeof(esc_member_key) + j->header.row_size;
+/* Number of records of the usual size that the damaged regions could hold. */
+static int64_t estimate_lost_records(const esc_journal *j) {
+  const size_t record = ESC_JOURNAL_ENTRY_MIN + sizeof(esc_member_key) + j->header.row_size;
   int64_t lost = 0;
-  for (int64_t i = j->start_damaged; i < j->gaps; i++) lost += j->gap[i].size / (off_t)record;
+  for (int64_t i = j->header_damaged; i < j->damaged_regions; i++)
+    lost += j->damaged_region[i].size / (off_t)record;
   return lost;
 }
 
-/* Keeps a copy of the damaged file, says what is lost, and mends the file. */
-static esc_status mend(esc_journal *j) {
+/* Copies the damaged file, warns of the loss, and repairs the file. */
+static esc_status repair(esc_journal *j) {
   esc_status status = ESC_OK;
   char copy[4200];
-  if (j->gaps == 0) return ESC_OK;
-  ESC_TRY(keep_copy(j, "damaged", copy, sizeof copy));
+  if (j->damaged_regions == 0) return ESC_OK;
+  ESC_TRY(save_copy(j, "damaged", copy, sizeof copy));
   if (j->warn)
     j->warn(
-        "warning: %s: damaged: %lld bytes in %lld places, the first at offset %lld: about %lld "
-        "%s are lost and made again, %lld are kept%s; a copy of the damaged file is %s",
-        j->path, (long long)esc_journal_damaged_bytes(j), (long long)j->gaps,
-        (long long)j->gap[0].offset, (long long)estimate_lost(j), j->what, (long long)j->records,
-        j->start_damaged ? ", and the header is restored from its copy" : "", copy);
-  ESC_TRY(cover_gaps(j));
+        "warning: %s: damaged: %lld bytes in %lld regions, the first at offset %lld: about %lld %s "
+        "are lost and computed again, %lld are intact%s; the damaged file was copied to %s",
+        j->path, (long long)esc_journal_damaged_bytes(j), (long long)j->damaged_regions,
+        (long long)j->damaged_region[0].offset, (long long)estimate_lost_records(j), j->record_name,
+        (long long)j->records, j->header_damaged ? ", the header is restored from its copy" : "",
+        copy);
+  ESC_TRY(repair_regions(j));
 done:
   return status;
 }
@@ -427,28 +436,29 @@ static esc_status refuse_without_resume(esc_journal *j) {
   esc_journal_summary found = {0};
   (void)esc_journal_read(j->path, NULL, &found);
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: an unfinished run left this journal of %lld %s; --resume goes on with "
-                  "it, --force starts anew",
-                  j->path, (long long)found.records, j->what);
+                  "%s: journal of an unfinished run, with %lld %s; continue with --resume, or "
+                  "start over with --force",
+                  j->path, (long long)found.records, j->record_name);
 }
 
-/* Continues the file: reads it, mends it, cuts off a torn tail, notes that the sweep grew. */
-static esc_status take_over(esc_journal *j, bool resume) {
+/* Continues an existing file: reads and repairs it, truncates an incomplete last entry, appends the
+ * identity if the sweep was extended. */
+static esc_status continue_file(esc_journal *j, bool resume) {
   esc_status status = ESC_OK;
   const uint64_t ours = j->header.identity;
-  bool fresh;
-  ESC_TRY(esc_journal_check_start(j, &fresh));
-  if (fresh) return start(j);
+  bool is_new;
+  ESC_TRY(esc_journal_read_header(j, &is_new));
+  if (is_new) return write_header(j);
   if (!resume) return refuse_without_resume(j);
-  ESC_TRY(esc_journal_visit_parts(j));
-  ESC_TRY(mend(j));
-  if (cut_back(j) != 0)
-    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot cut off the journal's torn tail: %s", j->path,
-                    strerror(errno));
-  if (!j->start_copied && append_start_copy(j) != ESC_OK)
+  ESC_TRY(esc_journal_read_entries(j));
+  ESC_TRY(repair(j));
+  if (truncate_tail(j) != 0)
+    return ESC_FAIL(ESC_IO_FAILED, "%s: cannot truncate the journal's incomplete last entry: %s",
+                    j->path, strerror(errno));
+  if (!j->has_header_copy && append_header_copy(j) != ESC_OK)
     return fail_append(j, "a copy of its header");
   if (j->last_identity != ours &&
-      append_part(j, ESC_PART_IDENTITY, (payload){j->identity, j->identity_size, NULL, 0}) !=
+      append_entry(j, ESC_ENTRY_IDENTITY, (payload){j->identity, j->identity_size, NULL, 0}) !=
           ESC_OK)
     return fail_append(j, "the new spec");
   ESC_TRY(esc_journal_sync(j));
@@ -456,42 +466,44 @@ done:
   return status;
 }
 
-static esc_status open_with(const esc_journal_request *r, const contents *k, esc_journal **out) {
+static esc_status open_with(const esc_journal_request *r, const journal_format *k,
+                            esc_journal **out) {
   esc_journal *j = NULL;
   esc_status status = ESC_OK;
-  ESC_TRY(esc_journal_allocate(r->result_path, k->suffix, k->what, &j));
+  ESC_TRY(esc_journal_allocate(r->result_path, k->suffix, k->record_name, &j));
   j->warn = r->reader ? r->reader->warn : NULL;
   ESC_TRY(set_header(j, r->identity, k));
   ESC_TRY(open_locked(j));
   j->reader = r->reader;
-  ESC_TRY(r->discard ? start(j) : take_over(j, r->resume));
+  ESC_TRY(r->discard ? write_header(j) : continue_file(j, r->resume));
   j->reader = NULL;
-  j->ready = true;
+  j->is_open = true;
   *out = j;
   j = NULL;
 done:
-  esc_journal_close(j, j && j->empty);
+  esc_journal_close(j, j && j->was_empty);
   return status;
 }
 
 esc_status esc_journal_open(const esc_journal_request *request, int thresholds, int layers,
                             esc_journal **out) {
-  const contents k = {.suffix = ".journal",
-                      .what = "finished members",
-                      .thresholds = thresholds,
-                      .layers = layers,
-                      .row_size = esc_results_row_size(thresholds, layers),
-                      .table = esc_journal_table_hash(false)};
+  const journal_format k = {.suffix = ".journal",
+                            .record_name = "finished members",
+                            .thresholds = thresholds,
+                            .layers = layers,
+                            .row_size = esc_results_row_size(thresholds, layers),
+                            .schema = esc_journal_schema_hash(false)};
   return open_with(request, &k, out);
 }
 
 esc_status esc_journal_open_snapshots(const esc_journal_request *request, int length,
                                       esc_journal **out) {
-  const contents k = {.suffix = ".snapshots",
-                      .what = "snapshots",
-                      .layers = length,
-                      .row_size = sizeof(esc_journal_snapshot) + (size_t)length * sizeof(double),
-                      .table = esc_journal_table_hash(true)};
+  const journal_format k = {
+      .suffix = ".snapshots",
+      .record_name = "snapshots",
+      .layers = length,
+      .row_size = sizeof(esc_journal_snapshot) + (size_t)length * sizeof(double),
+      .schema = esc_journal_schema_hash(true)};
   return open_with(request, &k, out);
 }
 
@@ -500,26 +512,26 @@ esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const
   char what[80];
   snprintf(what, sizeof what, "the member of seed %llu at scale %g",
            (unsigned long long)member.seed, member.scale);
-  if (append_part(j, ESC_PART_RECORD, (payload){&member, sizeof member, row, j->header.row_size}))
+  if (append_entry(j, ESC_ENTRY_RECORD, (payload){&member, sizeof member, row, j->header.row_size}))
     return fail_append(j, what);
   j->records++;
   return ESC_OK;
 }
 
-esc_status esc_journal_note_segment(esc_journal *j, const char *text, bool begins) {
-  const esc_journal_kind noted = begins ? ESC_PART_SEGMENT_BEGIN : ESC_PART_SEGMENT;
-  if (append_part(j, noted, (payload){text, strlen(text), NULL, 0}))
+esc_status esc_journal_append_segment(esc_journal *j, const char *text, bool begins) {
+  const esc_journal_entry_kind noted = begins ? ESC_ENTRY_SEGMENT_BEGIN : ESC_ENTRY_SEGMENT;
+  if (append_entry(j, noted, (payload){text, strlen(text), NULL, 0}))
     return fail_append(j, "times and steps of the run");
-  j->notes += !begins;
+  j->segment_updates += !begins;
   return ESC_OK;
 }
 
-int64_t esc_journal_records(const esc_journal *journal) { return journal->records; }
+int64_t esc_journal_count_records(const esc_journal *journal) { return journal->records; }
 
 void esc_journal_close(esc_journal *journal, bool remove) {
   if (!journal) return;
-  const bool worthless = journal->ready && journal->records == 0 && journal->notes == 0;
-  if ((remove || worthless) && journal->fd >= 0 && find_presence(journal) == IN_PLACE)
+  const bool is_empty = journal->is_open && journal->records == 0 && journal->segment_updates == 0;
+  if ((remove || is_empty) && journal->fd >= 0 && find_file_state(journal) == IN_PLACE)
     unlink(journal->path);
   esc_journal_free(journal);
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Journal of finished members: an append-only file beside the result
- * ("OUT.h5.journal") that survives kill -9, so that finished work is never
- * trained again. It holds
- *   - the identity of the run: the resolved spec and what else the numbers depend on,
- *     as text, and the number of members; again where the sweep grew since;
- *   - the run's segments (one for each start of the program), as text;
+/* Journal of finished members: an append-only file beside the result ("OUT.h5.journal"). It
+ * survives kill -9, so that finished members are never trained again. It holds
+ *   - the identity of the run: the resolved spec, precision and shard as text, and the number of
+ * members; once more whenever the sweep was extended;
+ *   - the run's segments (one for each invocation of the program), as text;
  *   - a record for each finished member: its key and its row (results.h).
- * Each part has an XXH3 checksum; the header names the format and the shape, and is there twice.
- * When the journal is opened again, a torn tail is cut off; damaged bytes are passed over, the
- * parts behind them are kept, and a copy of the damaged file stays beside it
- * ("OUT.h5.journal.damaged-1"). */
+ * Each entry has an XXH3 checksum. The header states the format and the shape, and is stored twice.
+ * When the journal is opened again, an incomplete last entry is truncated; damaged bytes are
+ * skipped, the entries after them are kept, and the damaged file is copied to
+ * "OUT.h5.journal.damaged-1". */
 #ifndef ESC_JOURNAL_H
 #define ESC_JOURNAL_H
 
@@ -20,50 +19,50 @@
 
 typedef struct esc_journal esc_journal;
 
-/* What identifies a run, and the members of its sweep or shard. */
+/* Identity of a run: the text that its numbers depend on, and the number of members of its sweep or
+ * shard. */
 typedef struct esc_identity {
   const char *text;
   int64_t members;
 } esc_identity;
 
-/* Says on the side what the user should know. */
+/* Sends a warning to the user. */
 typedef void esc_journal_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Who reads an existing journal; every function may be NULL. */
+/* Callbacks for reading an existing journal; each may be NULL. */
 typedef struct esc_journal_reader {
   void *context;
-  /* Whether a run of identity `found` may continue as the one that opens `path`: not
-   * ESC_OK refuses the journal. NULL: only the very same text may. */
+  /* ESC_OK if a run of identity `found` may continue as the run that opens `path`. NULL: only an
+   * identical text may. */
   esc_status (*identity)(void *context, const char *path, esc_identity found);
-  /* A segment; `begins`: a new one, else what the last one has become. */
+  /* A segment; `begins`: a new one, else an update of the last one. */
   void (*segment)(void *context, const char *text, bool begins);
   /* A finished member. `row` as in esc_results_unpack. */
   void (*row)(void *context, esc_member_key member, const void *row);
-  /* Of damage, of a missing lock, of a journal that was removed; also while it is written. */
+  /* Warns of damage, of a missing lock, of a removed journal; also while the journal is written. */
   esc_journal_warn *warn;
 } esc_journal_reader;
 
-/* How a run opens its journal. */
+/* Request of a run to open its journal. */
 typedef struct esc_journal_request {
   const char *result_path;
   esc_identity identity;
   bool resume;                      /* continues an existing journal */
-  bool discard;                     /* starts anew, whatever is there */
+  bool discard;                     /* starts a new journal and discards an existing one */
   const esc_journal_reader *reader; /* of an existing journal; NULL: none */
 } esc_journal_request;
 
-/* Opens the journal of the request's result file, creating it if there is
- * none, and takes an exclusive lock on it (a second run on the same output is
- * refused). With `resume` its parts are read and kept, and where its last identity is
- * another one than the request's, which the reader accepted, this one is noted too; without
- * `resume` an existing journal is refused with ESC_BAD_INPUT, saying that --resume
- * continues it and --force starts anew (`discard` does that). */
+/* Opens the journal of the request's result file, creating it if there is none, and acquires an
+ * exclusive lock on it (a second run on the same output is refused). With `resume` its entries are
+ * read and kept; if its last identity differs from the request's and the reader accepts it, the
+ * request's identity is appended. Without `resume` an existing journal is ESC_BAD_INPUT, unless
+ * `discard`. */
 esc_status esc_journal_open(const esc_journal_request *request, int thresholds, int layers,
                             esc_journal **out);
 
 /* The same for snapshots ("OUT.h5.snapshots"): a record is a member's key and an
- * esc_journal_snapshot with `length` observations. A member has many; one that is not
- * among the finished may have some too. Step k of the member's end is stored as -1 - k. */
+ * esc_journal_snapshot with `length` observations. A member has many records, an unfinished one
+ * too. The step k of a member's final snapshot is stored as -1 - k. */
 typedef struct esc_journal_snapshot {
   int64_t step;
   double observation[];
@@ -74,34 +73,34 @@ esc_status esc_journal_open_snapshots(const esc_journal_request *request, int le
 /* Appends one member's row with one write(2). Not synced: see esc_journal_sync. */
 esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const void *row);
 
-/* Appends a segment, or with `begins` false what the last one has become. */
-esc_status esc_journal_note_segment(esc_journal *journal, const char *text, bool begins);
+/* Appends a segment, or with `begins` false an update of the last one. */
+esc_status esc_journal_append_segment(esc_journal *journal, const char *text, bool begins);
 
-/* fdatasync: records appended before this survive a power loss. A journal that was removed
- * meanwhile is written anew; one that another program cut or replaced is ESC_IO_FAILED. */
+/* fdatasync: earlier records survive a power loss. A journal that was removed meanwhile is written
+ * again; one that another program truncated or replaced is ESC_IO_FAILED. */
 esc_status esc_journal_sync(esc_journal *journal);
 
-/* Records that a sync has confirmed and that are found when the file of that name is read again;
- * syncs first. The last message stays. */
-int64_t esc_journal_confirmed(esc_journal *journal);
+/* Syncs, reads the file again, and counts the records that are both synced and found. Keeps the
+ * last failure's message. */
+int64_t esc_journal_count_synced(esc_journal *journal);
 
-/* Records in it, earlier runs' too. */
-int64_t esc_journal_records(const esc_journal *journal);
+/* Number of records, including those of earlier invocations. */
+int64_t esc_journal_count_records(const esc_journal *journal);
 
-/* Closes; with `remove` also deletes the file (after the result is published), as
- * it does with a journal that holds neither a member nor a segment beyond its begin. */
+/* Closes the journal. Deletes the file with `remove` (after the result is written), or if it has no
+ * record and no segment update. */
 void esc_journal_close(esc_journal *journal, bool remove);
 
-/* What a journal at any path holds, found without changing or locking it. */
+/* Contents of a journal, read without changing or locking it. */
 typedef struct esc_journal_summary {
-  int thresholds, layers;               /* 0, length of a snapshot's observations: of snapshots */
-  int64_t members;                      /* of the sweep or shard */
-  int64_t records;                      /* whole ones */
-  int64_t damages;                      /* places of damage */
-  int64_t damaged_bytes, damaged_first; /* bytes in them all, offset of the first */
-  bool snapshots;                       /* its records are snapshots */
-  bool readable; /* its rows are those of this version: the reader was shown them */
-  bool locked;   /* a run is writing it now */
+  int thresholds, layers;  /* of a journal of snapshots: 0, and the length of an observation */
+  int64_t members;         /* of the sweep or shard */
+  int64_t records;         /* whole ones */
+  int64_t damaged_regions; /* number of damaged regions */
+  int64_t damaged_bytes, first_damaged_offset; /* total size, offset of the first */
+  bool snapshots;                              /* the records are snapshots */
+  bool readable; /* the rows have this version's variables, and the reader's `row` was called */
+  bool locked;   /* a running process holds its lock */
 } esc_journal_summary;
 
 /* Reads the file at `path`; a damaged header is ESC_BAD_INPUT. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of a journal's format: the object that its reader and its writer work on, checksums. */
+/* The journal object, shared by its reader and its writer, and the checksums. */
 #include "store/journal_format.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ esc_status esc_journal_allocate(const char *result_path, const char *suffix, con
   esc_journal *j = calloc(1, sizeof *j);
   ESC_TRY_ALLOCATE(j);
   j->fd = -1;
-  j->what = what;
+  j->record_name = what;
   j->path = malloc(strlen(result_path) + strlen(suffix) + 1);
   ESC_TRY_ALLOCATE(j->path);
   sprintf(j->path, "%s%s", result_path, suffix);
@@ -40,8 +40,8 @@ void esc_journal_free(esc_journal *journal) {
   if (!journal) return;
   if (journal->fd >= 0) close(journal->fd);
   free(journal->identity);
-  free(journal->first);
-  free(journal->gap);
+  free(journal->first_identity);
+  free(journal->damaged_region);
   free(journal->buffer);
   free(journal->path);
   free(journal);
@@ -49,7 +49,7 @@ void esc_journal_free(esc_journal *journal) {
 
 /* ---- checksums ---- */
 
-/* Tells tables of variables apart: a row means nothing without its table. */
+/* Hash of the table of variables, which determines the meaning of a row. */
 static uint64_t hash_variables(void) {
   uint64_t hash = 0;
   for (int i = 0; i < esc_result_variable_count; i++) {
@@ -68,28 +68,29 @@ static uint64_t hash_observables(void) {
   return hash;
 }
 
-uint64_t esc_journal_table_hash(bool snapshots) {
+uint64_t esc_journal_schema_hash(bool snapshots) {
   return snapshots ? hash_observables() : hash_variables();
 }
 
-uint64_t esc_journal_header_check(const esc_journal_header *h) {
-  return XXH3_64bits(h, offsetof(esc_journal_header, check));
+uint64_t esc_journal_header_checksum(const esc_journal_header *h) {
+  return XXH3_64bits(h, offsetof(esc_journal_header, checksum));
 }
 
-uint32_t esc_journal_head_check(const esc_journal_part *head, uint64_t seed) {
-  return (uint32_t)XXH3_64bits_withSeed(head, offsetof(esc_journal_part, check), seed);
+uint32_t esc_journal_entry_header_checksum(const esc_journal_entry_header *head, uint64_t seed) {
+  return (uint32_t)XXH3_64bits_withSeed(head, offsetof(esc_journal_entry_header, checksum), seed);
 }
 
-uint64_t esc_journal_part_check(const char *bytes, size_t size, uint64_t seed) {
+uint64_t esc_journal_entry_checksum(const char *bytes, size_t size, uint64_t seed) {
   return XXH3_64bits_withSeed(bytes, size, seed);
 }
 
-uint64_t esc_journal_seed(const esc_journal *j, uint32_t kind) {
-  return kind == ESC_PART_START ? 0 : j->header.identity;
+uint64_t esc_journal_checksum_seed(const esc_journal *j, uint32_t kind) {
+  return kind == ESC_ENTRY_HEADER_COPY ? 0 : j->header.identity;
 }
 
-esc_journal_part esc_journal_make_part(esc_journal_kind kind, size_t size, uint64_t seed) {
-  esc_journal_part p = {ESC_JOURNAL_PART_MAGIC, kind, (uint32_t)size, 0};
-  p.check = esc_journal_head_check(&p, seed);
+esc_journal_entry_header esc_journal_make_entry_header(esc_journal_entry_kind kind, size_t size,
+                                                       uint64_t seed) {
+  esc_journal_entry_header p = {ESC_JOURNAL_ENTRY_MAGIC, kind, (uint32_t)size, 0};
+  p.checksum = esc_journal_entry_header_checksum(&p, seed);
   return p;
 }

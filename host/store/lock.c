@@ -22,19 +22,20 @@ static const char lock_magic[] = "escapement lock";
 struct esc_lock {
   char *path;
   int fd;
-  bool borrowed;   /* the run holds it elsewhere, or its parent does: the file stays */
-  esc_lock *whole; /* of the run that this output is a part of, or NULL */
+  bool is_shared; /* held by another object of the run or by its parent: the file is not deleted */
+  esc_lock *parent; /* lock of the output that this one is a part of, or NULL */
 };
 
-/* Who holds a lock, as its file says; pid 0: it does not. */
-typedef struct holder {
+/* Holder of a lock, from its file; pid 0: unknown. */
+typedef struct lock_holder {
   long pid;
-  unsigned long long started; /* of the process, in clock ticks since boot: pids come again */
+  unsigned long long
+      started; /* start of the process, in clock ticks since boot, because pids are reused */
   char host[72], since[32];
-} holder;
+} lock_holder;
 
-/* When a process began; 0 if it is gone (or a zombie), or the system does not say. */
-static unsigned long long start_of(long pid) {
+/* Start time of a process; 0 if it has ended (or is a zombie), or if unknown. */
+static unsigned long long process_start_time(long pid) {
   char path[48], text[1024];
   unsigned long long started = 0;
   char state = 0;
@@ -53,8 +54,8 @@ static unsigned long long start_of(long pid) {
   return state == 'Z' || state == 'X' ? 0 : started;
 }
 
-static holder this_process(void) {
-  holder h = {.pid = (long)getpid(), .started = start_of((long)getpid())};
+static lock_holder this_process(void) {
+  lock_holder h = {.pid = (long)getpid(), .started = process_start_time((long)getpid())};
   struct tm parts;
   const time_t now = time(NULL);
   if (gethostname(h.host, sizeof h.host - 1) != 0 || !h.host[0]) strcpy(h.host, "?");
@@ -63,9 +64,10 @@ static holder this_process(void) {
   return h;
 }
 
-/* Whether the process ended; of one on another machine nobody here can tell. */
-static bool is_gone(const holder *h, const holder *here) {
-  return h->pid && h->started && !strcmp(h->host, here->host) && start_of(h->pid) != h->started;
+/* Whether the process has ended; false for a process of another machine. */
+static bool is_gone(const lock_holder *h, const lock_holder *here) {
+  return h->pid && h->started && !strcmp(h->host, here->host) &&
+         process_start_time(h->pid) != h->started;
 }
 
 static ssize_t read_text(int fd, char text[TEXT_MAX]) {
@@ -74,9 +76,9 @@ static ssize_t read_text(int fd, char text[TEXT_MAX]) {
   return size;
 }
 
-static holder read_holder(int fd) {
+static lock_holder read_lock_holder(int fd) {
   char text[TEXT_MAX];
-  holder h = {0};
+  lock_holder h = {0};
   read_text(fd, text);
   if (sscanf(text, "escapement lock: process %ld started %llu host %71s since %31s", &h.pid,
              &h.started, h.host, h.since) != 4)
@@ -84,26 +86,25 @@ static holder read_holder(int fd) {
   return h;
 }
 
-/* The lock counts, not what the file says: a full disk is no failure. */
-static void write_holder(int fd) {
-  const holder h = this_process();
+/* The file is informative only, so a full disk is not a failure. */
+static void write_lock_holder(int fd) {
+  const lock_holder h = this_process();
   char text[TEXT_MAX];
   const int size = snprintf(text, sizeof text, "%s: process %ld started %llu host %s since %s\n",
                             lock_magic, h.pid, h.started, h.host, h.since);
   if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)size, 0) != size) return;
 }
 
-/* Whether the program made a file that begins so: it is empty, or begins as a lock does, perhaps
- * with zeros where a loss of power kept bytes from the disk. */
-static bool is_lock_text(const char *text, size_t size) {
+/* Whether a file that begins so can be a lock file of the program: empty, or with the lock's text,
+ * perhaps with zeros after a power loss. */
+static bool is_lock_file_text(const char *text, size_t size) {
   const size_t known = sizeof lock_magic - 1;
   for (size_t i = 0; i < size && i < known; i++)
     if (text[i] && text[i] != lock_magic[i]) return false;
   return true;
 }
 
-/* ESC_BAD_INPUT for a file that the program did not make, ESC_IO_FAILED for one that cannot be
- * read. */
+/* ESC_BAD_INPUT for a file of another program, ESC_IO_FAILED for an unreadable one. */
 static esc_status check_is_lock(const esc_lock *l) {
   char text[TEXT_MAX];
   const ssize_t size = read_text(l->fd, text);
@@ -111,21 +112,21 @@ static esc_status check_is_lock(const esc_lock *l) {
     return ESC_FAIL(ESC_IO_FAILED,
                     "%s: cannot read the lock of the output: %s; nothing was started", l->path,
                     strerror(errno));
-  if (is_lock_text(text, (size_t)size)) return ESC_OK;
+  if (is_lock_file_text(text, (size_t)size)) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: not a lock of this program, which needs the name; rename that file, or name "
-                  "another output with -o",
+                  "%s: is not a lock file of escapement, which needs this name; rename that file, "
+                  "or choose another output with -o",
                   l->path);
 }
 
-/* Whether the open file is still the one of that name: who held it may have deleted it. */
+/* Whether the open file still has this name: the previous holder may have deleted it. */
 static bool is_in_place(const char *path, int fd) {
   struct stat ours, named;
   return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
          ours.st_ino == named.st_ino;
 }
 
-static int lock_file(int fd, int how) {
+static int flock_retry(int fd, int how) {
   int result;
   do {
     result = flock(fd, how);
@@ -135,38 +136,38 @@ static int lock_file(int fd, int how) {
 
 static esc_status open_file(esc_lock *l) {
   struct stat info;
-  l->fd = esc_io_above_standard(
+  l->fd = esc_io_move_above_stderr(
       open(l->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
   if (l->fd < 0 && errno == ELOOP)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: is a symbolic link, which no lock is; delete it", l->path);
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: is a symbolic link, not a lock file; delete it", l->path);
   if (l->fd < 0 || fstat(l->fd, &info) != 0)
-    return ESC_FAIL(esc_io_status(errno), "%s: cannot lock the output: %s", l->path,
+    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot lock the output: %s", l->path,
                     strerror(errno));
   if (!S_ISREG(info.st_mode))
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: not a plain file, so not a lock", l->path);
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: is not a regular file, so not a lock file", l->path);
   if (info.st_uid == 0) esc_io_adopt_owner(l->fd, l->path);
   return check_is_lock(l);
 }
 
-static esc_status refuse(const esc_lock *l, const holder *h) {
+static esc_status refuse(const esc_lock *l, const lock_holder *h) {
   const int output = (int)(strlen(l->path) - strlen(".lock"));
   if (!h->pid)
     return ESC_FAIL(
         ESC_BAD_INPUT,
-        "%.*s: another run is writing this output; wait for it, or name another with -o", output,
-        l->path);
+        "%.*s: another run is writing this output; wait for it, or choose another output with -o",
+        output, l->path);
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%.*s: another run is writing this output: process %ld on %s, since %s; wait for "
-                  "it, stop it, or name another with -o",
+                  "it, stop it, or choose another output with -o",
                   output, l->path, h->pid, esc_quote(h->host, strlen(h->host)).text,
                   esc_quote(h->since, strlen(h->since)).text);
 }
 
-/* Until whoever holds the lock lets it go, or the caller stops the wait. */
+/* Waits until the lock is released or *stop is set. */
 static esc_status wait_for_lock(const esc_lock *l, const atomic_bool *stop) {
   const struct timespec pause = {0, 20000000};
   int error;
-  while ((error = lock_file(l->fd, LOCK_EX | LOCK_NB)) == EWOULDBLOCK) {
+  while ((error = flock_retry(l->fd, LOCK_EX | LOCK_NB)) == EWOULDBLOCK) {
     if (stop && atomic_load(stop))
       return ESC_FAIL(ESC_INTERRUPTED,
                       "interrupted before training: %s was held by another process", l->path);
@@ -176,37 +177,36 @@ static esc_status wait_for_lock(const esc_lock *l, const atomic_bool *stop) {
   return ESC_FAIL(ESC_IO_FAILED, "%s: cannot lock the output: %s", l->path, strerror(error));
 }
 
-/* Another descriptor holds the lock, which is not of this run. */
+/* Another run holds the lock. */
 static esc_status wait_or_refuse(const esc_lock *l, const esc_lock_request *r) {
-  const holder here = this_process(), there = read_holder(l->fd);
+  const lock_holder here = this_process(), there = read_lock_holder(l->fd);
   if (!is_gone(&there, &here)) return refuse(l, &there);
-  r->note(
+  r->log(
       "%s: process %ld has ended, but its workers are still saving; this run starts when they have "
-      "ended",
+      "finished",
       l->path, there.pid);
   return wait_for_lock(l, r->stop);
 }
 
-/* On a file system without locks the file alone has to tell of a run, which it can of one on this
- * machine. */
-static esc_status go_without(const esc_lock *l, const esc_lock_request *r, int error) {
-  const holder here = this_process(), there = read_holder(l->fd);
+/* Without locks the text of the file identifies a living run, but only on this machine. */
+static esc_status proceed_without_lock(const esc_lock *l, const esc_lock_request *r, int error) {
+  const lock_holder here = this_process(), there = read_lock_holder(l->fd);
   if (there.pid && there.started && !strcmp(there.host, here.host) && !is_gone(&there, &here))
     return refuse(l, &there);
-  if (!l->whole)
-    r->note(
-        "warning: %s: this file system has no locks (%s); nothing stops a run on another machine "
-        "from writing this output too",
+  if (!l->parent)
+    r->log(
+        "warning: %s: this file system does not support locks (%s); nothing prevents a run on "
+        "another machine from writing this output",
         l->path, strerror(error));
   return ESC_OK;
 }
 
 static esc_status lock_open_file(esc_lock *l, const esc_lock_request *r) {
-  l->borrowed = r->held && is_in_place(l->path, r->held->fd);
-  if (l->borrowed) return ESC_OK;
-  const int error = lock_file(l->fd, LOCK_EX | LOCK_NB);
+  l->is_shared = r->held && is_in_place(l->path, r->held->fd);
+  if (l->is_shared) return ESC_OK;
+  const int error = flock_retry(l->fd, LOCK_EX | LOCK_NB);
   if (error == 0) return ESC_OK;
-  return error == EWOULDBLOCK ? wait_or_refuse(l, r) : go_without(l, r, error);
+  return error == EWOULDBLOCK ? wait_or_refuse(l, r) : proceed_without_lock(l, r, error);
 }
 
 static void close_file(esc_lock *l) {
@@ -220,7 +220,7 @@ static esc_status acquire(esc_lock *l, const esc_lock_request *r) {
     ESC_TRY(open_file(l));
     ESC_TRY(lock_open_file(l, r));
     if (is_in_place(l->path, l->fd)) {
-      if (!l->borrowed) write_holder(l->fd);
+      if (!l->is_shared) write_lock_holder(l->fd);
       return ESC_OK;
     }
     close_file(l);
@@ -231,9 +231,9 @@ done:
   return status;
 }
 
-/* The lock that a worker has from its parent: the same open file, of that name still. */
-static esc_status inherit(esc_lock *l, int fd) {
-  const int error = is_in_place(l->path, fd) ? lock_file(fd, LOCK_EX | LOCK_NB) : EWOULDBLOCK;
+/* Adopts the lock that a worker inherits from its parent, if the open file still has its name. */
+static esc_status inherit_parent(esc_lock *l, int fd) {
+  const int error = is_in_place(l->path, fd) ? flock_retry(fd, LOCK_EX | LOCK_NB) : EWOULDBLOCK;
   if (error == EWOULDBLOCK || error == EBADF)
     return ESC_FAIL(
         ESC_BAD_INPUT,
@@ -241,7 +241,7 @@ static esc_status inherit(esc_lock *l, int fd) {
         "replaced or deleted it",
         l->path);
   l->fd = fd;
-  l->borrowed = true;
+  l->is_shared = true;
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   return ESC_OK;
 }
@@ -260,15 +260,15 @@ done:
   return status;
 }
 
-esc_status esc_lock_take(const esc_lock_request *r, esc_lock **out) {
+esc_status esc_lock_acquire(const esc_lock_request *r, esc_lock **out) {
   esc_status status = ESC_OK;
   esc_lock *l = NULL;
   size_t whole;
   int shard, shards;
   ESC_TRY(create(r->output, strlen(r->output), &l));
   if (esc_names_parse_part(r->output, &whole, &shard, &shards)) {
-    ESC_TRY(create(r->output, whole, &l->whole));
-    ESC_TRY(r->inherited >= 0 ? inherit(l->whole, r->inherited) : acquire(l->whole, r));
+    ESC_TRY(create(r->output, whole, &l->parent));
+    ESC_TRY(r->inherited >= 0 ? inherit_parent(l->parent, r->inherited) : acquire(l->parent, r));
   }
   ESC_TRY(acquire(l, r));
   *out = l;
@@ -282,10 +282,10 @@ int esc_lock_descriptor(const esc_lock *lock) { return lock->fd; }
 
 void esc_lock_release(esc_lock *lock) {
   if (!lock) return;
-  if (lock->fd >= 0 && !lock->borrowed && is_in_place(lock->path, lock->fd))
-    esc_io_remove_own(lock->path);
+  if (lock->fd >= 0 && !lock->is_shared && is_in_place(lock->path, lock->fd))
+    esc_io_remove_owned(lock->path);
   close_file(lock);
-  esc_lock_release(lock->whole);
+  esc_lock_release(lock->parent);
   free(lock->path);
   free(lock);
 }

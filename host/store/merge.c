@@ -8,30 +8,30 @@
 #include "escapement/internal/observe.h"
 #include "store/segments.h"
 
-/* Its shard's number; the number of shards in *shards. */
+/* Reads the shard's number and the number of shards. */
 static esc_status read_shard(const char *name, const esc_results *r, int64_t *shard,
                              int64_t *shards) {
   long long i = -1, n = 0;
-  const char *text = esc_results_get(r, "shard");
+  const char *text = esc_results_attribute_text(r, "shard");
   if (!text || sscanf(text, "%lld/%lld", &i, &n) != 2 || i < 0 || i >= n)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: does not say which shard it is", name);
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: has no valid attribute shard", name);
   *shard = i;
   *shards = n;
   return ESC_OK;
 }
 
-/* All parts are of one run, but for their shard. */
-static esc_status check_alike(const esc_merge *m, int i, const char *attribute) {
-  const char *first = esc_results_get(m->part[0], attribute);
-  const char *here = esc_results_get(m->part[i], attribute);
+/* Checks that an attribute of part i equals that of the first part. */
+static esc_status check_same_attribute(const esc_merge *m, int i, const char *attribute) {
+  const char *first = esc_results_attribute_text(m->part[0], attribute);
+  const char *here = esc_results_attribute_text(m->part[i], attribute);
   if (first && here && !strcmp(first, here)) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s do not belong together: another %s", m->name[0],
-                  m->name[i], attribute);
+  return ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s belong to different runs: they differ in %s",
+                  m->name[0], m->name[i], attribute);
 }
 
-/* Puts `part` and `name` in the order of shards; refuses what is there twice. Of more shards than
- * parts one of the first parts + 1 is missing, so that no more of them need a place. */
-static esc_status order_parts(esc_merge *m, int64_t shards) {
+/* Sorts `part` and `name` by shard; refuses duplicates. With more shards than parts, one of the
+ * first parts + 1 shards is missing, so that an array of parts + 1 is sufficient. */
+static esc_status sort_parts(esc_merge *m, int64_t shards) {
   esc_status status = ESC_OK;
   int64_t shard = 0, others = 0;
   const int64_t places = shards < m->parts ? shards : m->parts + 1;
@@ -51,7 +51,7 @@ static esc_status order_parts(esc_merge *m, int64_t shards) {
   }
   for (int64_t i = 0; i < shards; i++) {
     if (i >= places || !part[i])
-      status = ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld is missing: %d files were named",
+      status = ESC_FAIL(ESC_BAD_INPUT, "shard %lld of %lld is missing: %d files were given",
                         (long long)i, (long long)shards, m->parts);
     if (status != ESC_OK) goto done;
   }
@@ -63,7 +63,7 @@ done:
   return status;
 }
 
-/* Every shard holds its members, all of them and no others. */
+/* Checks that every shard holds exactly its members. */
 static esc_status check_members(const esc_merge *m) {
   for (int i = 0; i < m->parts; i++) {
     const esc_results *r = m->part[i];
@@ -73,42 +73,42 @@ static esc_status check_members(const esc_merge *m) {
         return ESC_FAIL(ESC_BAD_INPUT, "%s: row %lld holds member %lld instead of %lld", m->name[i],
                         (long long)k, (long long)r->member[k], (long long)(i + k * m->parts));
     if (r->members != count)
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: holds %lld members of the shard's %lld", m->name[i],
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: holds %lld members; its shard has %lld", m->name[i],
                       (long long)r->members, (long long)count);
   }
   return ESC_OK;
 }
 
-esc_status esc_merge_order(esc_merge *m) {
+esc_status esc_merge_sort(esc_merge *m) {
   esc_status status = ESC_OK;
   int64_t shard = 0, shards = 0, others = 0;
   ESC_TRY(read_shard(m->name[0], m->part[0], &shard, &shards));
   for (int i = 0; i < m->parts; i++) {
-    ESC_TRY(check_alike(m, i, "spec"));
-    ESC_TRY(check_alike(m, i, "precision"));
+    ESC_TRY(check_same_attribute(m, i, "spec"));
+    ESC_TRY(check_same_attribute(m, i, "precision"));
     ESC_TRY(read_shard(m->name[i], m->part[i], &shard, &others));
     if (others != shards)
       return ESC_FAIL(ESC_BAD_INPUT,
-                      "%.300s and %.300s do not belong together: %lld shards and %lld shards",
+                      "%.300s and %.300s belong to different runs: %lld shards and %lld shards",
                       m->name[0], m->name[i], (long long)shards, (long long)others);
   }
-  ESC_TRY(order_parts(m, shards));
+  ESC_TRY(sort_parts(m, shards));
 done:
   return status;
 }
 
-/* Row k of shard i is member i + k * shards, and that row of the whole. */
+/* Row k of shard i is member i + k * shards, and the row of that index in the merged result. */
 static esc_status join_rows(esc_merge *m) {
   esc_status status = ESC_OK;
   const esc_results *first = m->part[0];
   char *row = NULL;
   ESC_TRY_ALLOCATE(row = malloc(esc_results_row_size(first->thresholds, first->layers)));
-  ESC_TRY(esc_results_create(m->members, first->thresholds, first->layers, &m->whole));
-  for (int t = 0; t < first->thresholds; t++) m->whole->threshold[t] = first->threshold[t];
+  ESC_TRY(esc_results_create(m->members, first->thresholds, first->layers, &m->merged));
+  for (int t = 0; t < first->thresholds; t++) m->merged->threshold[t] = first->threshold[t];
   for (int64_t j = 0; j < m->members; j++) {
     esc_results_pack(m->part[j % m->parts], j / m->parts, row);
-    esc_results_unpack(m->whole, j, row);
-    m->whole->member[j] = j;
+    esc_results_unpack(m->merged, j, row);
+    m->merged->member[j] = j;
   }
 done:
   free(row);
@@ -119,15 +119,16 @@ static void copy_snapshots(const esc_merge *m, int64_t j) {
   const esc_results *from = m->part[j % m->parts];
   for (int o = 0; o < ESC_OBSERVABLES && from->snapshots; o++) {
     const int64_t length = esc_observable_length(from->layers, esc_observables[o].axis);
-    memcpy(m->whole->observable[o] + j * m->whole->snapshots * length,
+    memcpy(m->merged->observable[o] + j * m->merged->snapshots * length,
            from->observable[o] + j / m->parts * from->snapshots * length,
            (size_t)(from->snapshots * length) * sizeof(double));
-    memcpy(m->whole->observable_end[o] + j * length,
+    memcpy(m->merged->observable_end[o] + j * length,
            from->observable_end[o] + j / m->parts * length, (size_t)length * sizeof(double));
   }
 }
 
-/* A shard's snapshots end with its longest member, so one is the beginning of the other. */
+/* The snapshots of a shard end with its longest member, so that the steps of one shard are a prefix
+ * of the other's. */
 static esc_status join_snapshots(esc_merge *m) {
   esc_status status = ESC_OK;
   int longest = 0;
@@ -144,57 +145,57 @@ static esc_status join_snapshots(esc_merge *m) {
         return ESC_FAIL(ESC_BAD_INPUT, "%.300s and %.300s have snapshots of different steps",
                         m->name[longest], m->name[i]);
   }
-  ESC_TRY(esc_results_add_snapshots(m->whole, full->snapshots));
-  memcpy(m->whole->snapshot_step, full->snapshot_step,
+  ESC_TRY(esc_results_add_snapshots(m->merged, full->snapshots));
+  memcpy(m->merged->snapshot_step, full->snapshot_step,
          (size_t)full->snapshots * sizeof *full->snapshot_step);
   for (int64_t j = 0; j < m->members; j++) copy_snapshots(m, j);
 done:
   return status;
 }
 
-/* Whether a shard before i says the same. */
-static bool said_before(const esc_merge *m, int i, const char *name, const char *text) {
+/* Whether an earlier part than i has the same text. */
+static bool is_repeated(const esc_merge *m, int i, const char *name, const char *text) {
   for (int k = 0; k < i; k++) {
-    const char *other = esc_results_get(m->part[k], name);
+    const char *other = esc_results_attribute_text(m->part[k], name);
     if (other && !strcmp(other, text)) return true;
   }
   return false;
 }
 
-/* The different texts of an attribute, in the order of shards. */
+/* Concatenates the distinct texts of an attribute, in the order of shards. */
 static esc_status join_attribute(esc_merge *m, const char *name) {
   esc_status status = ESC_OK;
   char *text = NULL;
   size_t size = 1;
   for (int i = 0; i < m->parts; i++) {
-    const char *here = esc_results_get(m->part[i], name);
+    const char *here = esc_results_attribute_text(m->part[i], name);
     size += here ? strlen(here) + 2 : 0;
   }
   ESC_TRY_ALLOCATE(text = calloc(1, size));
   char *end = text;
   for (int i = 0; i < m->parts; i++) {
-    const char *here = esc_results_get(m->part[i], name);
-    if (!here || said_before(m, i, name, here)) continue;
+    const char *here = esc_results_attribute_text(m->part[i], name);
+    if (!here || is_repeated(m, i, name, here)) continue;
     end = stpcpy(stpcpy(end, end == text ? "" : "; "), here);
   }
-  ESC_TRY(esc_results_set(m->whole, name, text));
+  ESC_TRY(esc_results_set_attribute(m->merged, name, text));
 done:
   free(text);
   return status;
 }
 
-/* The segments of all shards; those of an earlier result that all grew from once. */
+/* The segments of all shards; those of a common earlier result once. */
 static esc_status join_segments(esc_merge *m) {
   esc_status status = ESC_OK;
   json_t *segments = json_array(), *more = NULL;
   ESC_TRY_ALLOCATE(segments);
   for (int i = 0; i < m->parts; i++) {
     json_decref(more);
-    ESC_TRY_ALLOCATE(more = esc_segments_of(m->part[i]));
+    ESC_TRY_ALLOCATE(more = esc_segments_from_results(m->part[i]));
     ESC_TRY(esc_segments_join(segments, more));
   }
   ESC_TRY(esc_segments_sort(&segments));
-  ESC_TRY(esc_segments_store(segments, m->whole));
+  ESC_TRY(esc_segments_store(segments, m->merged));
 done:
   json_decref(more);
   json_decref(segments);
@@ -207,9 +208,9 @@ static esc_status join_attributes(esc_merge *m) {
   for (int i = 0; i < m->part[0]->attributes; i++)
     ESC_TRY(join_attribute(m, m->part[0]->attribute[i].name));
   ESC_TRY(join_segments(m));
-  ESC_TRY(esc_results_set(m->whole, "shard", "0/1"));
+  ESC_TRY(esc_results_set_attribute(m->merged, "shard", "0/1"));
   snprintf(text, sizeof text, "%d", m->parts);
-  ESC_TRY(esc_results_set(m->whole, "merged_shards", text));
+  ESC_TRY(esc_results_set_attribute(m->merged, "merged_shards", text));
 done:
   return status;
 }
@@ -222,8 +223,8 @@ esc_status esc_merge_join(esc_merge *m) {
   ESC_TRY(join_attributes(m));
 done:
   if (status != ESC_OK) {
-    esc_results_free(m->whole);
-    m->whole = NULL;
+    esc_results_free(m->merged);
+    m->merged = NULL;
   }
   return status;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps of a result whose file does not say: those of its members, once each. */
+/* Steps of a result without segments: the sum over its members. */
 static int64_t count_steps(const esc_results *r) {
   int64_t steps = 0;
   for (int64_t i = 0; i < r->members; i++) steps += r->steps_run[i];
@@ -14,7 +14,7 @@ static int64_t count_steps(const esc_results *r) {
 }
 
 static void copy_text(json_t *segment, const esc_results *r, const char *name) {
-  const char *text = esc_results_get(r, name);
+  const char *text = esc_results_attribute_text(r, name);
   json_object_set_new(segment, name, text ? json_string(text) : json_null());
 }
 
@@ -23,7 +23,7 @@ static json_t *make_segment(const esc_results *r) {
                                       "engine",     "device",      "host",    "version",
                                       "commit",     "command_line"};
   json_t *segment = json_object();
-  const char *wall = esc_results_get(r, "wall_s");
+  const char *wall = esc_results_attribute_text(r, "wall_s");
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) copy_text(segment, r, names[i]);
   json_object_set_new(segment, "wall_s", json_real(wall ? strtod(wall, NULL) : 0));
   json_object_set_new(segment, "steps", json_integer(count_steps(r)));
@@ -32,13 +32,13 @@ static json_t *make_segment(const esc_results *r) {
   return segment;
 }
 
-json_t *esc_segments_of(const esc_results *r) {
-  const char *text = esc_results_get(r, "segments");
+json_t *esc_segments_from_results(const esc_results *r) {
+  const char *text = esc_results_attribute_text(r, "segments");
   json_t *segments = text ? json_loads(text, 0, NULL) : NULL;
   if (json_is_array(segments)) return segments;
   json_decref(segments);
   segments = json_array();
-  if (esc_results_get(r, "start_time")) json_array_append_new(segments, make_segment(r));
+  if (esc_results_attribute_text(r, "start_time")) json_array_append_new(segments, make_segment(r));
   return segments;
 }
 
@@ -69,9 +69,9 @@ esc_status esc_segments_join(json_t *segments, const json_t *more) {
   return ESC_OK;
 }
 
-void esc_segments_share(json_t *segments, int64_t taken, int64_t all) {
+void esc_segments_scale(json_t *segments, int64_t taken, int64_t all) {
   const double share = all > 0 ? (double)taken / (double)all : 0;
-  double exact = 0; /* rounded as a sum, which is `taken` then */
+  double exact = 0; /* cumulative rounding, so that the sum is `taken` */
   int64_t before = 0;
   if (taken == all) return;
   for (size_t i = 0; i < json_array_size(segments); i++) {
@@ -86,7 +86,7 @@ void esc_segments_share(json_t *segments, int64_t taken, int64_t all) {
   }
 }
 
-/* The same start of the program: numbers may have been printed with fewer digits. */
+/* Whether two segments are of one invocation; wall_s may have been printed with fewer digits. */
 static bool is_same_start(const json_t *a, const json_t *b) {
   static const char *const names[] = {"start_time",   "end_time", "host",
                                       "command_line", "steps",    "members"};
@@ -96,7 +96,7 @@ static bool is_same_start(const json_t *a, const json_t *b) {
               json_number_value(json_object_get(b, "wall_s"))) < 1e-3;
 }
 
-void esc_segments_drop_repeated(json_t *segments) {
+void esc_segments_remove_duplicates(json_t *segments) {
   for (size_t i = 0; i < json_array_size(segments); i++)
     for (size_t k = json_array_size(segments) - 1; k > i; k--)
       if (is_same_start(json_array_get(segments, i), json_array_get(segments, k)))
@@ -108,7 +108,7 @@ static const char *text_of(const json_t *segment, const char *key) {
   return text ? text : "";
 }
 
-/* By insertion, which leaves segments of the same second in their order. */
+/* Insertion sort, which is stable for segments of the same second. */
 esc_status esc_segments_sort(json_t **segments) {
   json_t *sorted = json_array();
   if (!sorted) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (segments)");
@@ -144,13 +144,13 @@ esc_status esc_segments_store(const json_t *segments, esc_results *results) {
   char number[64];
   char *text = json_dumps(segments, JSON_COMPACT | JSON_REAL_PRECISION(9));
   ESC_TRY_ALLOCATE(text);
-  ESC_TRY(esc_results_set(results, "segments", text));
+  ESC_TRY(esc_results_set_attribute(results, "segments", text));
   snprintf(number, sizeof number, "%.3f", total.seconds);
-  ESC_TRY(esc_results_set(results, "wall_s", number));
+  ESC_TRY(esc_results_set_attribute(results, "wall_s", number));
   snprintf(number, sizeof number, "%lld", (long long)total.steps);
-  ESC_TRY(esc_results_set(results, "network_steps", number));
-  if (total.start) ESC_TRY(esc_results_set(results, "start_time", total.start));
-  if (total.end) ESC_TRY(esc_results_set(results, "end_time", total.end));
+  ESC_TRY(esc_results_set_attribute(results, "network_steps", number));
+  if (total.start) ESC_TRY(esc_results_set_attribute(results, "start_time", total.start));
+  if (total.end) ESC_TRY(esc_results_set_attribute(results, "end_time", total.end));
 done:
   free(text);
   return status;

@@ -4,15 +4,15 @@
 #include <math.h>
 #include <string.h>
 
-bool esc_column_is_needed(const esc_layout_column *c) {
-  static const char *const needed[] = {"threshold", "seed",        "bottleneck",
-                                       "scale",     "escape_step", "steps_run"};
-  for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
-    if (!strcmp(c->name, needed[i])) return true;
+bool esc_column_is_required(const esc_layout_column *c) {
+  static const char *const required[] = {"threshold", "seed",        "bottleneck",
+                                         "scale",     "escape_step", "steps_run"};
+  for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
+    if (!strcmp(c->name, required[i])) return true;
   return false;
 }
 
-bool esc_attribute_is_own(const char *name) {
+bool esc_attribute_is_of_store(const char *name) {
   return !strcmp(name, "Conventions") || !strcmp(name, "members") || !strcmp(name, "digest");
 }
 
@@ -25,14 +25,14 @@ void esc_members_derive(esc_results *r, bool number, bool with_status) {
   }
 }
 
-esc_status esc_results_check_comparable(const char *name, const esc_results *r) {
+esc_status esc_results_check_keys(const char *name, const esc_results *r) {
   for (int k = 0; k < r->thresholds; k++)
     if (!isfinite(r->threshold[k]))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: threshold is %g at number %d of its values", name,
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: threshold is %g at value number %d", name,
                       r->threshold[k], k + 1);
   for (int64_t i = 0; i < r->members; i++)
     if (isnan(r->scale[i]))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: scale is not a number at number %lld of its values", name,
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: scale is NaN at value number %lld", name,
                       (long long)i + 1);
   return ESC_OK;
 }

@@ -160,9 +160,9 @@ static esc_status refuse_early(const esc_verify_request *q) {
 
 static esc_status settle_threads(suite *s) {
   esc_status status = ESC_OK;
-  s->threads = s->request->threads ? s->request->threads : esc_processors();
+  s->threads = s->request->threads ? s->request->threads : esc_processor_count();
   int threads = s->threads < 2 ? 2 : s->threads; /* some checks compare 2 threads with 1 */
-  ESC_TRY(esc_threads_settle(false, &threads));
+  ESC_TRY(esc_threads_limit(false, &threads));
   if (threads < 2)
     return ESC_FAIL(ESC_LIBRARY_FAILED, "verify: requires 2 threads; the system allows 1");
   if (threads < s->threads) s->threads = threads;

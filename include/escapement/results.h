@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Results of a sweep: columns by name, each an array over the members (and thresholds, layers,
- * interfaces or snapshots), and attributes. In memory, and as a file that is HDF5 laid out as
- * netCDF-4 has it: xarray, h5py and ncdump read it. */
+/* Results of a sweep: named columns, each an array over the members (and thresholds, layers,
+ * interfaces or snapshots), and attributes. The file format is HDF5 with the layout of netCDF-4,
+ * readable by xarray, h5py and ncdump. */
 #ifndef ESCAPEMENT_RESULTS_H
 #define ESCAPEMENT_RESULTS_H
 
@@ -23,10 +23,11 @@ typedef enum esc_member_status {
 
 enum {
   ESC_RANK_MAX = 3,
-  ESC_DIGEST_TEXT = 17 /* bytes of a digest: 16 hexadecimal digits */
+  ESC_CHECKSUM_TEXT_SIZE = 17 /* bytes of a digest: 16 hexadecimal digits */
 };
 
-/* One column. Texts are constant, `data` is the results' and is valid as long as they are. */
+/* One column. Texts are constant. `data` belongs to the results and is valid as long as they are.
+ */
 typedef struct esc_column {
   const char *name, *units, *long_name;
   esc_type type;
@@ -34,7 +35,7 @@ typedef struct esc_column {
   const char *dimension[ESC_RANK_MAX]; /* "member", "threshold", "layer", "interface", "snapshot" */
   int64_t length[ESC_RANK_MAX];        /* of each dimension */
   const void *data;                    /* row-major: int32_t, int64_t or double */
-  bool coordinate;                     /* it labels the dimension of its name */
+  bool coordinate; /* a coordinate variable: labels the dimension of the same name */
 } esc_column;
 
 /* A text attribute. */
@@ -57,45 +58,47 @@ ESC_BEGIN_DECLS
  * function of the library. */
 ESC_API void esc_hdf5_guard_set(const esc_hdf5_guard *guard);
 
-/* Results of arrays that the caller has: columns by their names, types and dimensions, which are
- * copied, and text attributes. Needed are threshold, seed, bottleneck, scale, escape_step and
- * steps_run; other columns that are missing are 0, or follow from these (member, status). Columns
- * that no result has are left out. *out is the caller's. ESC_BAD_INPUT, with the column's name,
- * where one is missing, has another type or shape, or values that cannot be compared. */
+/* Builds results from a caller's arrays: columns by name, type and dimensions, which are copied,
+ * and text attributes. Required are threshold, seed, bottleneck, scale, escape_step and steps_run;
+ * other columns that are missing are 0, or follow from these (member, status). Columns that no
+ * result has are left out. *out is the caller's. ESC_BAD_INPUT, with the column's name, where one
+ * is missing, has another type or shape, or values that cannot be compared. */
 ESC_API esc_status esc_results_build(int columns, const esc_column *column, int attributes,
                                      const esc_text_attribute *attribute, esc_results **out);
 
-/* Reads a result file. A file that is damaged is ESC_BAD_INPUT. One that another program wrote or
- * changed is refused too if `verified` is NULL; else it is read if it has the columns of a result,
- * and *verified says whether the file is as escapement wrote it. A child of fork reads the file
- * first, because HDF5 may crash on what others wrote (not if this process ignores SIGCHLD). *out is
- * the caller's. */
+/* Reads a result file; the caller owns *out. A damaged file is ESC_BAD_INPUT. So is a file written
+ * or changed by another program if `verified` is NULL; otherwise such a file is read if it has the
+ * columns of a result, and *verified is whether the file's checksums match. A forked child reads
+ * the file first, because HDF5 can crash on malformed files (skipped if this process ignores
+ * SIGCHLD). */
 ESC_API esc_status esc_results_read(const char *path, bool *verified, esc_results **out);
 
-/* Writes the file `path`, or replaces it, in one step: a crash leaves the old one or the new one.
- */
+/* Writes or replaces the file `path` atomically: after a crash either the old or the new file is
+ * there. */
 ESC_API esc_status esc_results_write(const esc_results *results, const char *path);
 
-/* NULL is fine. */
+/* NULL is allowed. */
 ESC_API void esc_results_free(esc_results *results);
 
 /* Number of members, columns, attributes. */
-ESC_API int64_t esc_results_members(const esc_results *results);
-ESC_API int esc_results_columns(const esc_results *results);
-ESC_API int esc_results_attributes(const esc_results *results);
+ESC_API int64_t esc_results_count_members(const esc_results *results);
+ESC_API int esc_results_count_columns(const esc_results *results);
+ESC_API int esc_results_count_attributes(const esc_results *results);
 
-/* Column `index`, counted from 0 (coordinates first), or that of a name; ESC_BAD_INPUT where there
- * is none. */
+/* Column by index, counted from 0 (coordinates first), or by name. ESC_BAD_INPUT if there is none.
+ */
 ESC_API esc_status esc_results_column(const esc_results *results, int index, esc_column *out);
-ESC_API esc_status esc_results_find(const esc_results *results, const char *name, esc_column *out);
+ESC_API esc_status esc_results_find_column(const esc_results *results, const char *name,
+                                           esc_column *out);
 
-/* The digest over the columns that a result file has as its attribute `digest`. */
-ESC_API esc_status esc_results_digest(const esc_results *results, char text[ESC_DIGEST_TEXT]);
+/* Checksum of the columns, the attribute `digest` of a result file. */
+ESC_API esc_status esc_results_checksum(const esc_results *results,
+                                        char text[ESC_CHECKSUM_TEXT_SIZE]);
 
-/* Name of attribute `index`, counted from 0, and the text of the attribute of a name; NULL where
- * there is none. Borrowed. */
-ESC_API const char *esc_results_attribute(const esc_results *results, int index);
-ESC_API const char *esc_results_get(const esc_results *results, const char *name);
+/* Name of attribute `index`, counted from 0, and text of the attribute `name`. NULL if there is
+ * none. Borrowed. */
+ESC_API const char *esc_results_attribute_name(const esc_results *results, int index);
+ESC_API const char *esc_results_attribute_text(const esc_results *results, const char *name);
 
 ESC_END_DECLS
 

@@ -160,7 +160,7 @@ static int find_order(int tables, const esc_results *const *table) {
   esc_activation activation;
   esc_classification constants;
   for (int t = 0; t < tables && !line; t++) {
-    const char *spec = esc_results_get(table[t], "spec");
+    const char *spec = esc_results_attribute_text(table[t], "spec");
     if (spec) line = strstr(spec, key);
   }
   if (!line) return ESC_ORDER_UNKNOWN;

@@ -107,8 +107,8 @@ static esc_status check_duplicates(size_t n, const esc_fit_row *rows) {
     const esc_fit_row *a = &rows[i - 1], *b = &rows[i];
     if (by_group(a, b) || a->scale != b->scale || a->seed != b->seed) continue;
     return ESC_FAIL(ESC_BAD_INPUT,
-                    "fit: bottleneck %d, scale %g, seed %lld at threshold %g is there twice "
-                    "(tables %d and %d); give every member once",
+                    "fit: bottleneck %d, scale %g, seed %lld at threshold %g appears twice (tables "
+                    "%d and %d); give every member once",
                     a->bottleneck, a->scale, (long long)a->seed, a->threshold, a->table + 1,
                     b->table + 1);
   }

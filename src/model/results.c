@@ -116,7 +116,7 @@ static esc_status add_attribute(esc_results *results, char *name, char *text) {
   return ESC_OK;
 }
 
-esc_status esc_results_set(esc_results *results, const char *name, const char *text) {
+esc_status esc_results_set_attribute(esc_results *results, const char *name, const char *text) {
   esc_status status = ESC_OK;
   esc_attribute *const known = find_attribute(results, name);
   char *copy = strdup(text), *own_name = known ? NULL : strdup(name);
@@ -135,7 +135,7 @@ done:
   return status;
 }
 
-const char *esc_results_get(const esc_results *results, const char *name) {
+const char *esc_results_attribute_text(const esc_results *results, const char *name) {
   const esc_attribute *a = find_attribute(results, name);
   return a ? a->text : NULL;
 }

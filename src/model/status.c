@@ -39,4 +39,4 @@ esc_status esc_fail_at(const char *file, int line, esc_status status, const char
 }
 
 const char *esc_error_message(void) { return message; }
-const char *esc_error_place(void) { return place; }
+const char *esc_error_location(void) { return place; }

@@ -25,8 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char state[STATE];
     bool found;
     DEMAND(open_checkpoint(result, &again) == ESC_OK);
-    DEMAND(esc_checkpoint_waiting(first) == esc_checkpoint_waiting(again));
-    DEMAND(esc_checkpoint_take(again, (esc_member_key){0}, state, &found) == ESC_OK);
+    DEMAND(esc_checkpoint_count_pending(first) == esc_checkpoint_count_pending(again));
+    DEMAND(esc_checkpoint_restore(again, (esc_member_key){0}, state, &found) == ESC_OK);
   }
   esc_checkpoint_close(again, false);
   esc_checkpoint_close(first, true);

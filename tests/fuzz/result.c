@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A result file whose every byte is sealed: what was not written so is refused. */
+/* A result file with a checksum of every byte: any other file is refused. */
 #include "fuzz.h"
 #include "scratch_file.h"
 #include "store/store.h"

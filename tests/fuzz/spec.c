@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     demand_refusal(status);
     return 0;
   }
-  DEMAND(esc_spec_members(spec) > 0);
+  DEMAND(esc_spec_count_members(spec) > 0);
   char *text = esc_spec_resolved(spec);
   DEMAND(esc_spec_parse("resolved", text, strlen(text), 0, NULL, &again) == ESC_OK);
   char *twice = esc_spec_resolved(again);

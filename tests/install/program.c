@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
   options.callbacks.progress = NULL;
   options.resume = true;
   if (esc_sweep_run(spec, &options, &report, &results) != ESC_OK) return fail("resumed");
-  if (esc_results_find(results, "steps_run", &steps) != ESC_OK) return fail("column");
+  if (esc_results_find_column(results, "steps_run", &steps) != ESC_OK) return fail("column");
   printf("libescapement %s: %lld members, cancelled: %s, steps of the last: %lld\n",
          esc_library_version(), (long long)report.members, seen > 0 ? "yes" : "no",
          (long long)((const int64_t *)steps.data)[steps.length[0] - 1]);

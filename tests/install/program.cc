@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
   esc_run_options_init(&options);
   if (argc != 2 || esc_spec_build(static_cast<int>(pairs.size()), pairs.data(), &spec) != ESC_OK ||
       esc_sweep_run(spec, &options, &report, &results) != ESC_OK ||
-      esc_results_find(results, "steps_run", &steps) != ESC_OK ||
+      esc_results_find_column(results, "steps_run", &steps) != ESC_OK ||
       esc_results_write(results, argv[1]) != ESC_OK) {
     std::cerr << esc_error_message() << "\n";
     return 1;

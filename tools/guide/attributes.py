@@ -28,7 +28,7 @@ ATTRIBUTES = {
     "segments": "each start of the program as JSON: times, backend, precision, device, how it ended",
     "digest": "digest of names and values of all variables, to detect changes",
 }
-SET = re.compile(r'(?:esc_results_set\([^,]+|write_text\(h, h->file|write_attribute\(h, h->file), "(\w+)"')
+SET = re.compile(r'(?:esc_results_set_attribute\([^,]+|write_text\(h, h->file|write_attribute\(h, h->file), "(\w+)"')
 
 
 def check(root):

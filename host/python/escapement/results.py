@@ -54,20 +54,20 @@ def _flags() -> dict[str, Any]:
 
 
 def _digest(results: Any) -> str:
-    digest = ffi.new("char[]", lib.ESC_DIGEST_TEXT)
-    check(lib.esc_results_digest(results, digest))
+    digest = ffi.new("char[]", lib.ESC_CHECKSUM_TEXT_SIZE)
+    check(lib.esc_results_checksum(results, digest))
     return text(digest)
 
 
 def _attributes(results: Any) -> dict[str, Any]:
-    names = [lib.esc_results_attribute(results, i) for i in range(lib.esc_results_attributes(results))]
+    names = [lib.esc_results_attribute_name(results, i) for i in range(lib.esc_results_count_attributes(results))]
     return {"Conventions": "CF-1.10",
-            **{text(name): text(lib.esc_results_get(results, name)) for name in names},
-            "members": np.int64(lib.esc_results_members(results)), "digest": _digest(results)}
+            **{text(name): text(lib.esc_results_attribute_text(results, name)) for name in names},
+            "members": np.int64(lib.esc_results_count_members(results)), "digest": _digest(results)}
 
 
 def _columns(results: Any) -> Iterable[Any]:
-    for index in range(lib.esc_results_columns(results)):
+    for index in range(lib.esc_results_count_columns(results)):
         column = ffi.new("esc_column *")
         check(lib.esc_results_column(results, index, column))
         yield column

@@ -144,7 +144,7 @@ width, inputs, activation
     @property
     def members(self) -> int:
         """Networks of the sweep: groups times scales times seeds."""
-        return lib.esc_spec_members(self._spec)
+        return lib.esc_spec_count_members(self._spec)
 
     def __repr__(self) -> str:
         return f"<escapement.Sweep: {self.members} members>\n{self.to_yaml()}"
@@ -251,9 +251,9 @@ width, inputs, activation
 def keys() -> list[Record]:
     """The keys of a spec: path, default_value or default_rule, unit, help, allowed."""
     found = []
-    for index in range(lib.esc_spec_keys()):
+    for index in range(lib.esc_spec_count_keys()):
         key = ffi.new("esc_spec_key *")
-        check(lib.esc_spec_key_describe(index, key))
+        check(lib.esc_spec_describe_key(index, key))
         found.append(record(key))
     return found
 

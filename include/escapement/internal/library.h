@@ -18,7 +18,7 @@ void esc_library_begin(void);
 
 typedef struct esc_library_scope {
   locale_t before; /* the thread's locale at the entry */
-  int threads;     /* OpenMP's default for the thread, which esc_threads_settle may lower */
+  int threads;     /* OpenMP's default for the thread, which esc_threads_limit may lower */
 } esc_library_scope;
 
 /* esc_library_begin, and the C locale for the calling thread. */

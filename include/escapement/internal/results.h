@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a sweep leaves behind: one table of variables, each an array over the
- * members (and thresholds, layers or interfaces).
+/* Result table of a sweep: variables, each an array over the members (and thresholds, layers or
+ * interfaces).
  *
- * The list below is the only place that knows the variables: the store, the
- * journal and the reader walk it, so a new variable is one new line. */
+ * The list below is the only definition of the variables: store, journal and reader iterate over
+ * it, so that a new variable is one new line. */
 #ifndef ESCAPEMENT_INTERNAL_RESULTS_H
 #define ESCAPEMENT_INTERNAL_RESULTS_H
 
@@ -70,8 +70,8 @@ struct esc_results {
 #undef ESC_RESULT_FIELD
   int64_t snapshots;                       /* 0: none were recorded */
   int64_t *snapshot_step;                  /* (snapshot) coordinate, ascending */
-  double *observable[ESC_OBSERVABLES];     /* (member, snapshot[, layer or interface]); NaN behind
-                                              a member's last snapshot */
+  double *observable[ESC_OBSERVABLES];     /* (member, snapshot[, layer or interface]); NaN after a
+                                              member's last snapshot */
   double *observable_end[ESC_OBSERVABLES]; /* (member[, layer or interface]) at steps_run; only
                                               where there are snapshots */
   int attributes;
@@ -90,14 +90,14 @@ extern const int esc_result_variable_count;
 
 typedef struct esc_observable {
   const char *name, *units, *long_name;
-  const char *end_name, *end_long_name; /* of the network's state when training ended */
+  const char *end_name, *end_long_name; /* of the network at the end of training */
   esc_axis axis;                        /* NONE, LAYER or INTERFACE */
 } esc_observable;
 
 extern const esc_observable esc_observables[ESC_OBSERVABLES];
 
-/* A row is all observables of one network at one step: doubles, in the order of the
- * list. Their number; and the place of observable k, `length` numbers long. */
+/* An observation is all observables of one network at one step: doubles, in the order of the list.
+ * Its length, and the offset and length of observable k in it. */
 int esc_observation_length(int layers);
 int esc_observable_offset(int layers, int k);
 int esc_observable_length(int layers, esc_axis axis);
@@ -116,18 +116,18 @@ esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_r
 esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
 
 /* Sets attribute `name`, copying `text`; replaces an earlier value. */
-esc_status esc_results_set(esc_results *results, const char *name, const char *text);
+esc_status esc_results_set_attribute(esc_results *results, const char *name, const char *text);
 
 /* Bytes of one member's row over all variables, and copies to and from `row`
  * in the order of the list. The journal's payload. */
 size_t esc_results_row_size(int thresholds, int layers);
 
-/* ESC_BAD_INPUT, calling the file `path`, unless the results have the thresholds and layers of
+/* ESC_BAD_INPUT, naming the file `path`, unless the results have the thresholds and layers of
  * `problem`, and no member more small layers than there are. */
 esc_status esc_results_check(const char *path, const esc_results *results,
                              const esc_problem *problem);
 
-/* Row i to and from esc_results_row_size bytes; both sides must have the same shape. */
+/* Row i to and from esc_results_row_size bytes; both must have the same shape. */
 void esc_results_pack(const esc_results *results, int64_t i, void *row);
 void esc_results_unpack(esc_results *results, int64_t i, const void *row);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a failure is recorded and passed on (escapement/status.h has what callers see).
+/* Recording and propagation of failures (public part: escapement/status.h).
  *
- * The function that finds the fault writes the message with ESC_FAIL; callers pass the status up
- * untouched. */
+ * The function that detects a failure records the message with ESC_FAIL; its callers return the
+ * status unchanged. */
 #ifndef ESCAPEMENT_INTERNAL_STATUS_H
 #define ESCAPEMENT_INTERNAL_STATUS_H
 
@@ -12,17 +12,17 @@
 int esc_status_exit_code(esc_status status);
 
 /* Records a message for this thread (at most 1023 bytes; longer ones are cut)
- * and returns `status`. `file` and `line` are kept for esc_error_place. */
+ * and returns `status`. `file` and `line` are returned by esc_error_location. */
 esc_status esc_fail_at(const char *file, int line, esc_status status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 #define ESC_FAIL(status, ...) esc_fail_at(__FILE__, __LINE__, (status), __VA_ARGS__)
 
-/* Source file and line where that message was recorded ("store.c:120"). */
-const char *esc_error_place(void);
+/* Source file and line of the last ESC_FAIL ("store.c:120"). */
+const char *esc_error_location(void);
 
-/* Leaves the calling function through its label `done`, which frees what it
- * holds and returns `status`. */
+/* On failure jumps to the label `done`, where the calling function frees its resources and returns
+ * `status`. */
 #define ESC_TRY(call)                \
   do {                               \
     status = (call);                 \

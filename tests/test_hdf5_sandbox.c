@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "scratch.h"
-#include "store/hdf5_trial.h"
+#include "store/hdf5_sandbox.h"
 
 static int calls; /* of the reading, in this process */
 
@@ -34,22 +34,22 @@ static void never_end(void *context) {
 
 static void a_reading_that_ends_changes_nothing_here(void **state) {
   (void)state;
-  esc_assert_ok(esc_hdf5_try_reading("a.h5", 1000, read_well, NULL));
+  esc_assert_ok(esc_hdf5_sandbox_read("a.h5", 1000, read_well, NULL));
   assert_int_equal(calls, 0);
 }
 
 static void a_crash_is_a_refusal_by_name(void **state) {
   (void)state;
   signal(SIGSEGV, SIG_DFL); /* also where a sanitizer would report it */
-  assert_int_equal(esc_hdf5_try_reading("a.h5", 1000, crash, NULL), ESC_BAD_INPUT);
+  assert_int_equal(esc_hdf5_sandbox_read("a.h5", 1000, crash, NULL), ESC_BAD_INPUT);
   assert_message_names("a.h5", "HDF5 crashed on reading it", NULL);
-  assert_int_equal(esc_hdf5_try_reading("a.h5", 1000, end_early, NULL), ESC_BAD_INPUT);
+  assert_int_equal(esc_hdf5_sandbox_read("a.h5", 1000, end_early, NULL), ESC_BAD_INPUT);
   assert_message_names("a.h5", "HDF5 crashed on reading it", NULL);
 }
 
 static void a_reading_without_end_is_a_refusal_by_name(void **state) {
   (void)state;
-  assert_int_equal(esc_hdf5_try_reading("a.h5", 5000000, never_end, NULL), ESC_BAD_INPUT);
+  assert_int_equal(esc_hdf5_sandbox_read("a.h5", 5000000, never_end, NULL), ESC_BAD_INPUT);
   assert_message_names("a.h5", "did not finish reading it in 10 s", NULL);
 }
 

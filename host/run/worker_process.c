@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "run/follower.h"
+#include "run/worker_process.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,18 +14,18 @@
 
 extern char **environ;
 
-/* Beside the folder of the file that this code was loaded from (lib/libescapement.so or
- * bin/escapement): ../bin/escapement. */
+/* ../bin/escapement relative to the directory of the file that contains this code
+ * (lib/libescapement.so or bin/escapement). */
 static bool find_installed(char path[PATH_MAX]) {
   Dl_info here;
   char folder[PATH_MAX];
-  if (!dladdr((void *)&esc_follower_start, &here) || !realpath(here.dli_fname, folder))
+  if (!dladdr((void *)&esc_worker_process_start, &here) || !realpath(here.dli_fname, folder))
     return false;
   snprintf(path, PATH_MAX, "%.4000s/../bin/escapement", dirname(folder));
   return access(path, X_OK) == 0;
 }
 
-/* The environment with one variable more; owned by the caller, but for the others' texts. */
+/* The environment with one more variable; the caller owns the array only. */
 static char **extend_environment(char *variable) {
   size_t count = 0;
   while (environ[count]) count++;
@@ -36,7 +36,8 @@ static char **extend_environment(char *variable) {
   return all;
 }
 
-int esc_follower_start(const char *program, const posix_spawn_file_actions_t *files, pid_t *child) {
+int esc_worker_process_start(const char *program, const posix_spawn_file_actions_t *files,
+                             pid_t *child) {
   posix_spawnattr_t attributes;
   sigset_t set;
   char parent[64], installed[PATH_MAX];
@@ -45,7 +46,7 @@ int esc_follower_start(const char *program, const posix_spawn_file_actions_t *fi
   char **environment = extend_environment(parent);
   if (!environment) return ENOMEM;
   if (!program) program = find_installed(installed) ? installed : "escapement";
-  esc_signals_collect(&set);
+  esc_signals_fill_set(&set);
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setsigmask(&attributes, &set);
@@ -56,6 +57,6 @@ int esc_follower_start(const char *program, const posix_spawn_file_actions_t *fi
   return failed;
 }
 
-void esc_follower_tell(pid_t follower, int level) {
-  sigqueue(follower, esc_signals_level_signal(), (union sigval){.sival_int = level});
+void esc_worker_process_stop(pid_t worker, int level) {
+  sigqueue(worker, esc_signals_level_signal(), (union sigval){.sival_int = level});
 }
