@@ -91,7 +91,7 @@ esc_status esc_results_build(int columns, const esc_column *column, int attribut
   ESC_TRY(fill(&s, results));
   for (int i = 0; i < attributes; i++)
     if (!esc_attribute_is_of_store(attribute[i].name))
-      ESC_TRY(esc_results_set(results, attribute[i].name, attribute[i].text));
+      ESC_TRY(esc_results_set_attribute(results, attribute[i].name, attribute[i].text));
   *out = results;
   results = NULL;
 done:

@@ -239,7 +239,7 @@ def compare(first: Results, second: Results) -> pandas.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        name, values, equal (the same bits), one_side (escaped in one result alone), absolute and
+        name, values, equal (the same bits), censored_in_one (of escape_step: censored in one result alone), absolute and
         relative (the largest difference). ``attrs["different"]``: variables that are not equal.
     """
     several, out = Several((first, second)), ffi.new("esc_comparison *")

@@ -407,7 +407,7 @@ def _flat(progress: Mapping[str, Any]) -> Record:
     steps = vars(progress["steps"])
     return Record(**{name: value for name, value in progress.items() if name != "steps"},
                   steps_made=steps["made"], steps_expected=steps["expected"],
-                  steps_are_bound=steps["is_bound"])
+                  steps_are_bound=steps["is_upper_bound"])
 
 
 def _progress_of(progress: Union[bool, Progress]) -> tuple[Optional[Progress], Callable[[], None]]:
