@@ -23,6 +23,7 @@ static const double rough_difference = 1e-3;
 
 /* ---- time scales ---- */
 
+/* Time of mode k alone (docs/theory, section 6.5); NaN if there is none. */
 static esc_status leading_order_time(const esc_block_problem *p, int k, double *closed) {
   esc_escape_times times;
   esc_escape_problem single_mode = {
@@ -33,7 +34,7 @@ static esc_status leading_order_time(const esc_block_problem *p, int k, double *
   }
   single_mode.to = fmax(0.5, 2 * single_mode.scale[single_mode.layer]);
   const esc_status status = esc_escape_times_find(&single_mode, &times);
-  /* Only the closed form is needed: a failure of the reduced ODE's solver does not matter. */
+  /* Only the closed form is needed, so a failure of the reduced ODE's solver is ignored. */
   *closed = status == ESC_OK ? times.closed : (double)NAN;
   return status == ESC_NO_MEMORY ? status : ESC_OK;
 }

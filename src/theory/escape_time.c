@@ -26,26 +26,26 @@
 #include "reduced_ode.h"
 
 /* Layers with more than this many times the smallest scale are outside the bottleneck. */
-static const double prefix_spread = 3;
-/* A correlation of teacher and prefix below the first is rounding; above the second relative error
- * the average counts as unknown. */
+static const double prefix_spread = ESC_BOTTLENECK_SPREAD;
+/* An overlap E[sigma h_k] of teacher and prefix counts as 0 below overlap_min, relative to the
+ * norms of both, and as unknown above a relative error of overlap_error_max. */
 static const double overlap_min = 1e-12, overlap_error_max = 1e-8;
-/* Evaluations of the activation for one escape time: about a second. */
+/* Limit on the evaluations of the activation for one escape time, about a second of work. */
 static const double work_max = 4e7;
 /* Relative perturbation of the data in the second integration, and relative error of the data in
  * the first: the ratio scales the change of the time to its error. */
 static const double perturbation = 1e-10, ode_error = 1e-12;
-/* Relative errors of ode: above the first the note states it, above the second ode is NaN. */
+/* Relative error of ode above which the note states it, and above which ode is NaN. */
 static const double error_stated = 1e-8, error_max = 1e-3;
 
-/* ---- analysis ---- */
+/* ---- quantities of the leading order ---- */
 
 typedef struct overlap {
   const esc_escape_problem *problem;
   int prefix;
 } overlap;
 
-/* sigma h_k, sigma^2, h_k^2 at g */
+/* sigma h_k, sigma^2, h_k^2 at g, with h_k the output of the prefix (docs/theory, section 4.5). */
 static void overlap_integrand(void *context, double g, double *out) {
   const overlap *o = context;
   const esc_activation *sigma = &o->problem->activation;
@@ -63,9 +63,9 @@ static esc_status find_prefix_drive(esc_leading_order *a) {
   const esc_escape_problem *p = a->problem;
   overlap o = {p, a->prefix};
   double mean[3], error;
-  const bool kink = esc_activation_has_corner(&p->activation);
-  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){overlap_integrand, &o, 3, kink}, 1e-13,
-                                   mean, &error));
+  const bool corner = esc_activation_has_corner(&p->activation);
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){overlap_integrand, &o, 3, corner},
+                                   1e-13, mean, &error));
   const double size = sqrt(mean[1] * mean[2]);
   if (fabs(mean[0]) <= fmax(100 * error, overlap_min) * size) mean[0] = 0;
   if (!(error <= overlap_error_max)) mean[0] = (double)NAN;
@@ -87,7 +87,7 @@ static void find_bottleneck(esc_leading_order *a) {
   for (int l = 0; l < p->layers; l++) a->bottleneck += p->scale[l] <= limit;
 }
 
-static esc_status analyse(esc_leading_order *a) {
+static esc_status find_leading_order(esc_leading_order *a) {
   esc_status status = ESC_OK;
   const esc_escape_problem *p = a->problem;
   ESC_TRY(esc_classify(&p->activation, &a->class_));
@@ -127,8 +127,8 @@ static void note_end(esc_escape_times *times, const esc_escape_problem *p, const
                   describe_end(c->end));
 }
 
-/* The same search from data perturbed in the tenth digit: the relative change of the time, scaled
- * to the rounding of the data, is the error of the time. */
+/* Repeats the search from data perturbed in the tenth digit: the relative change of the time,
+ * scaled to the rounding of the data, is the error of the time (docs/theory, section 3.5). */
 static esc_status measure_conditioning(const esc_escape_problem *p, double work,
                                        const esc_crossing *first, esc_escape_times *times) {
   esc_status status = ESC_OK;
@@ -172,7 +172,7 @@ esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_t
   const double none = (double)NAN;
   *out = (esc_escape_times){.ode = none, .closed = none, .corrected = none};
   esc_leading_order a = {.problem = problem, .times = out};
-  ESC_TRY(analyse(&a));
+  ESC_TRY(find_leading_order(&a));
   if (problem->scale[problem->layer] >= problem->to) {
     out->escaped_at_start = true;
     out->ode = out->closed = out->corrected = 0;

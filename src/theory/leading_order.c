@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The times `closed` and `corrected` of the leading order (docs/theory, sections 4.3 and 4.7; the
- * formulas are in escape_time.c and leading_path.h), and the conditions under which they hold. */
+/* The times `closed` and `corrected` of the leading order (docs/theory, sections 4.3 and 4.5 to
+ * 4.7; the formulas are in escape_time.c and leading_path.h), and the conditions under which they
+ * hold. */
 #include "leading_order.h"
 
 #include <math.h>
@@ -22,21 +23,21 @@ static double balanced_time(const esc_leading_order *a) {
   return -expm1(-power * growth) * pow(a->smallest, -power) / power;
 }
 
-/* D t along the leaf of any start. */
-static esc_status leaf_time(const esc_leading_order *a, double *out) {
+/* D t along the path of constant gaps, from any start. */
+static esc_status constant_gaps_time(const esc_leading_order *a, double *out) {
   if (is_balanced(a)) {
     *out = balanced_time(a);
     return ESC_OK;
   }
-  const esc_leading_path path = esc_leading_path_leaf(a, 1);
+  const esc_leading_path path = esc_leading_path_constant_gaps(a, 1);
   return esc_leading_path_time(&path, out);
 }
 
 void esc_leading_order_note_roughness(const esc_leading_order *a) {
   const esc_escape_times *times = a->times;
   if (isnan(times->corrected)) return;
-  /* The defect holds on the assumed path only. Near a fixed point beside it the flow is slower, so
-   * the comparison with ode counts if it is larger. */
+  /* The defect is computed on the assumed path. Near a fixed point beside that path the flow is
+   * slower, so the difference to ode is used if it is larger. */
   const double excess = times->ode / times->corrected - 1;
   const double change =
       isfinite(a->defect) && !(fabs(excess) > fabs(a->defect)) ? a->defect : excess;
@@ -82,7 +83,7 @@ static esc_status corrected_prefix(esc_leading_order *a) {
         "closed is off by the factor %.6g that layers 1 to %d, before the bottleneck, bring; "
         "corrected has it",
         ratio, a->prefix);
-  const esc_leading_path path = esc_leading_path_leaf(a, a->prefix_drive);
+  const esc_leading_path path = esc_leading_path_constant_gaps(a, a->prefix_drive);
   return integrate_path(a, &path);
 }
 
@@ -122,7 +123,7 @@ static const char *drive_fault(const esc_leading_order *a) {
 static esc_status find_closed(const esc_leading_order *a) {
   esc_status status = ESC_OK;
   double value;
-  ESC_TRY(leaf_time(a, &value));
+  ESC_TRY(constant_gaps_time(a, &value));
   a->times->closed = value / a->drive;
   if (!isfinite(a->times->closed)) {
     a->times->closed = (double)NAN;
