@@ -11,7 +11,7 @@
 #include "escapement/internal/theory.h"
 
 /* Fineness of the two grids; the times of the finer one are reported. Up to two modes the finer one
- * exceeds the default 1; for more modes that would take 3 to 15 times as long. */
+ * exceeds the default 1; for more modes it would be 3 to 15 times slower. */
 enum { FINE_MODES_MAX = 2 };
 static const double fineness_few[] = {1, 1.25}, fineness_many[] = {0.8, 1};
 /* The solver's relative tolerance on the two grids, over esc_block_path_tolerance. */

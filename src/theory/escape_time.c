@@ -58,10 +58,10 @@ static void overlap_integrand(void *context, double g, double *out) {
 
 /* a a_1^{L-1-k} E[sigma(g) h_k(g)] / prod_{j<=k} s_j for a prefix of k layers, which is D
  * for k = 0; 0 where the expectation is lost in rounding, NaN where it cannot be computed. */
-static esc_status find_prefix_drive(esc_leading_order *a) {
+static esc_status find_prefix_drive(esc_leading_order *start) {
   esc_status status = ESC_OK;
-  const esc_escape_problem *p = a->problem;
-  overlap o = {p, a->prefix};
+  const esc_escape_problem *p = start->problem;
+  overlap o = {p, start->prefix};
   double mean[3], error;
   const bool corner = esc_activation_has_corner(&p->activation);
   ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){overlap_integrand, &o, 3, corner},
@@ -69,33 +69,34 @@ static esc_status find_prefix_drive(esc_leading_order *a) {
   const double size = sqrt(mean[1] * mean[2]);
   if (fabs(mean[0]) <= fmax(100 * error, overlap_min) * size) mean[0] = 0;
   if (!(error <= overlap_error_max)) mean[0] = (double)NAN;
-  a->prefix_drive = p->amplitude * pow(a->class_.a[1], p->layers - 1 - a->prefix) * mean[0];
-  for (int l = 0; l < a->prefix; l++) a->prefix_drive /= p->scale[l];
+  start->prefix_drive =
+      p->amplitude * pow(start->class_.a[1], p->layers - 1 - start->prefix) * mean[0];
+  for (int l = 0; l < start->prefix; l++) start->prefix_drive /= p->scale[l];
 done:
   return status;
 }
 
-static void find_bottleneck(esc_leading_order *a) {
-  const esc_escape_problem *p = a->problem;
-  a->smallest = a->largest = p->scale[0];
+static void find_bottleneck(esc_leading_order *start) {
+  const esc_escape_problem *p = start->problem;
+  start->smallest = start->largest = p->scale[0];
   for (int l = 1; l < p->layers; l++) {
-    a->smallest = fmin(a->smallest, p->scale[l]);
-    a->largest = fmax(a->largest, p->scale[l]);
+    start->smallest = fmin(start->smallest, p->scale[l]);
+    start->largest = fmax(start->largest, p->scale[l]);
   }
-  const double limit = prefix_spread * a->smallest;
-  while (p->scale[a->prefix] > limit) a->prefix++;
-  for (int l = 0; l < p->layers; l++) a->bottleneck += p->scale[l] <= limit;
+  const double limit = prefix_spread * start->smallest;
+  while (p->scale[start->prefix] > limit) start->prefix++;
+  for (int l = 0; l < p->layers; l++) start->bottleneck += p->scale[l] <= limit;
 }
 
-static esc_status find_leading_order(esc_leading_order *a) {
+static esc_status find_leading_order(esc_leading_order *start) {
   esc_status status = ESC_OK;
-  const esc_escape_problem *p = a->problem;
-  ESC_TRY(esc_classify(&p->activation, &a->class_));
-  find_bottleneck(a);
-  a->drive = p->amplitude * a->class_.c1 * pow(a->class_.a[1], p->layers - 1);
-  a->times->drive = a->drive;
-  for (int l = 0; l < p->layers; l++) a->times->drive *= p->scale[l];
-  ESC_TRY(find_prefix_drive(a));
+  const esc_escape_problem *p = start->problem;
+  ESC_TRY(esc_classify(&p->activation, &start->class_));
+  find_bottleneck(start);
+  start->drive = p->amplitude * start->class_.c1 * pow(start->class_.a[1], p->layers - 1);
+  start->times->drive = start->drive;
+  for (int l = 0; l < p->layers; l++) start->times->drive *= p->scale[l];
+  ESC_TRY(find_prefix_drive(start));
 done:
   return status;
 }
@@ -151,18 +152,18 @@ done:
   return status;
 }
 
-static esc_status find_ode(esc_leading_order *a) {
+static esc_status find_ode(esc_leading_order *start) {
   esc_status status = ESC_OK;
-  const esc_escape_problem *p = a->problem;
+  const esc_escape_problem *p = start->problem;
   const esc_crossing_request request = {.work = work_max};
   esc_crossing first;
   ESC_TRY(esc_reduced_crossing(p, &request, &first));
   if (first.end != ESC_FLOW_CROSSED)
-    note_end(a->times, p, &first);
-  else if (first.shrank || !(a->drive > 0))
-    ESC_TRY(measure_conditioning(p, work_max, &first, a->times));
+    note_end(start->times, p, &first);
+  else if (first.shrank || !(start->drive > 0))
+    ESC_TRY(measure_conditioning(p, work_max, &first, start->times));
   else
-    a->times->ode = first.time;
+    start->times->ode = first.time;
 done:
   return status;
 }
@@ -171,16 +172,16 @@ esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_t
   esc_status status = ESC_OK;
   const double none = (double)NAN;
   *out = (esc_escape_times){.ode = none, .closed = none, .corrected = none};
-  esc_leading_order a = {.problem = problem, .times = out};
-  ESC_TRY(find_leading_order(&a));
+  esc_leading_order start = {.problem = problem, .times = out};
+  ESC_TRY(find_leading_order(&start));
   if (problem->scale[problem->layer] >= problem->to) {
     out->escaped_at_start = true;
     out->ode = out->closed = out->corrected = 0;
     esc_note_append(out, "s_%d has reached the threshold at the start", problem->layer + 1);
   } else {
-    ESC_TRY(esc_leading_order_times(&a));
-    ESC_TRY(find_ode(&a));
-    esc_leading_order_note_roughness(&a);
+    ESC_TRY(esc_leading_order_times(&start));
+    ESC_TRY(find_ode(&start));
+    esc_leading_order_note_roughness(&start);
   }
 done:
   return status;

@@ -20,11 +20,11 @@ typedef struct esc_leading_order {
 
 /* Sets closed, corrected and the defect of corrected, or the note with the reason why a time is
  * missing. The start must be below s*. */
-esc_status esc_leading_order_times(esc_leading_order *a);
+esc_status esc_leading_order_times(esc_leading_order *start);
 
 /* Appends to the note that corrected is rough if the neglected terms change its time by over 10%:
  * by its defect or its difference to ode, the larger of those that are known. Call after ode is
  * set. */
-void esc_leading_order_note_roughness(const esc_leading_order *a);
+void esc_leading_order_note_roughness(const esc_leading_order *start);
 
 #endif

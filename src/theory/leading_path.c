@@ -18,14 +18,14 @@ static double squared_gap(double s, double smallest) { return (s - smallest) * (
 
 /* ---- the two paths ---- */
 
-esc_leading_path esc_leading_path_constant_gaps(const esc_leading_order *a, double drive) {
-  const esc_escape_problem *p = a->problem;
+esc_leading_path esc_leading_path_constant_gaps(const esc_leading_order *start, double drive) {
+  const esc_escape_problem *p = start->problem;
   return (esc_leading_path){
-      .start = a,
+      .start = start,
       .constant_gaps = true,
       .drive = drive,
-      .from = 2 * log(a->smallest),
-      .to = log(p->to * p->to - squared_gap(p->scale[p->layer], a->smallest))};
+      .from = 2 * log(start->smallest),
+      .to = log(p->to * p->to - squared_gap(p->scale[p->layer], start->smallest))};
 }
 
 /* chi, p and the constants of A. The self-interaction has the factor E[g^2] = 1, for ReLU
@@ -51,14 +51,14 @@ static double first_layer_lead(const esc_leading_path *path, double u) {
                                      : path->lead_coefficient * pow(u, path->order) * (1 - decay);
 }
 
-bool esc_leading_path_balanced(const esc_leading_order *a, esc_leading_path *out) {
-  const esc_escape_problem *p = a->problem;
-  *out = (esc_leading_path){.start = a, .drive = a->drive, .from = log(a->smallest)};
+bool esc_leading_path_balanced(const esc_leading_order *start, esc_leading_path *out) {
+  const esc_escape_problem *p = start->problem;
+  *out = (esc_leading_path){.start = start, .drive = start->drive, .from = log(start->smallest)};
   set_next_order(out);
   const double end =
       p->to * (1 + (p->layer == 0 ? 1 - p->layers : 1) * first_layer_lead(out, p->to));
   out->to = log(end);
-  return end > a->smallest && out->chi * pow(end, out->power) > -1;
+  return end > start->smallest && out->chi * pow(end, out->power) > -1;
 }
 
 /* The scales at ln v. */
@@ -129,9 +129,9 @@ static double log_growth(const esc_leading_path *path, double log_v, int l, doub
 }
 
 /* The layer at the smallest scale. */
-static int smallest_layer(const esc_leading_order *a) {
+static int smallest_layer(const esc_leading_order *start) {
   int l = 0;
-  while (a->problem->scale[l] > a->smallest) l++;
+  while (start->problem->scale[l] > start->smallest) l++;
   return l;
 }
 

@@ -24,10 +24,10 @@ typedef struct esc_leading_path {
 } esc_leading_path;
 
 /* The path of constant gaps from any start, with the given drive. */
-esc_leading_path esc_leading_path_constant_gaps(const esc_leading_order *a, double drive);
+esc_leading_path esc_leading_path_constant_gaps(const esc_leading_order *start, double drive);
 
 /* The path of a balanced start; false where the next order does not reach s*. */
-bool esc_leading_path_balanced(const esc_leading_order *a, esc_leading_path *out);
+bool esc_leading_path_balanced(const esc_leading_order *start, esc_leading_path *out);
 
 /* The time along the path, to 1e-11. */
 esc_status esc_leading_path_time(const esc_leading_path *path, double *out);
