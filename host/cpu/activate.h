@@ -8,7 +8,7 @@
 #include "escapement/internal/activation.h"
 #include "escapement/internal/loss.h"
 
-/* Whether sigma'(z) is a function of sigma(z): then it is computed instead of stored. */
+/* Whether sigma'(z) is recomputed from sigma(z) in the backward pass instead of stored. */
 static inline bool esc_is_derivative_from_value(esc_activation_kind kind) {
   return kind == ESC_ACTIVATION_TANH;
 }

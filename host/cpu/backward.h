@@ -10,13 +10,14 @@
 
 /* Up to ESC_TILE consecutive samples of the minibatch. */
 typedef struct esc_batch_tile {
-  int start, samples; /* the first sample, a multiple of ESC_TILE, and how many */
-  bool first, last;   /* of its accumulation block: partial sums start at 0, are reduced */
+  int start, samples; /* index of the first sample, and number of samples */
+  bool first;         /* of its accumulation block: partial sums start at 0 */
+  bool last;          /* of its accumulation block: partial sums are reduced */
 } esc_batch_tile;
 
-/* Adds the batch tile to the partial sums of layer l's gradient delta' h_{l-1}. */
+/* Adds the batch tile to the partial sums of layer l's gradient delta^T h_{l-1}. */
 static inline void esc_weight_gradient(const esc_cpu_shared *s, int l, const esc_batch_tile *t,
-                                       const float *delta, size_t delta_row, esc_cpu_work *work) {
+                                       const float *delta, size_t ld_delta, esc_cpu_work *work) {
   const esc_shape shape = s->problem->shape;
   const size_t in = (size_t)s->layout.in_pad[l];
   const int slices = esc_gradient_slices(shape.width);
@@ -24,11 +25,11 @@ static inline void esc_weight_gradient(const esc_cpu_shared *s, int l, const esc
                             .columns = (int)in,
                             .depth = t->samples,
                             .a = delta,
-                            .a_row = delta_row,
+                            .lda = ld_delta,
                             .b = l > 0 ? work->h[l - 1] : work->x,
-                            .b_row = in,
+                            .ldb = in,
                             .c = work->g + s->layout.w[l],
-                            .c_row = in};
+                            .ldc = in};
   esc_gemm_tn(&product, &(esc_split_k){.slices = slices,
                                        .length = ESC_TILE / slices,
                                        .stride = s->layout.w[shape.layers],
@@ -50,13 +51,13 @@ static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_ne
 /* ESC_PAD columns of a hidden layer: (sample, feature), rows `stride` floats apart. */
 typedef struct esc_feature_panel {
   size_t stride;
-  const float *derivative; /* sigma'(z), or sigma(z) where it is computed from that */
+  const float *derivative; /* sigma'(z), or sigma(z) where sigma'(z) is computed from it */
   const float *deficit;    /* kappa(z) */
   float *u;
 } esc_feature_panel;
 
-/* delta = u sigma'(z) in place, for the `count` samples of one partial sum, from sample `first` on;
- * partial: sum_b u kappa(z) over them. With from_value sigma'(z) is computed from sigma(z). */
+/* The `count` samples of one partial sum, from sample `first` on: u becomes delta = u sigma'(z),
+ * and `partial` receives sum_b u kappa(z). With from_value, sigma'(z) is computed from sigma(z). */
 static ESC_INLINED void esc_activation_backward_partial(esc_feature_panel f, const bool from_value,
                                                         int first, int count,
                                                         float *restrict partial) {
@@ -88,8 +89,8 @@ static inline void esc_tree_reduce_columns(float partial[ESC_PARTIALS][ESC_PAD],
   for (int j = 0; j < ESC_PAD; j++) sums[j] += (double)partial[0][j];
 }
 
-/* The same for all samples of a panel; sum_b u kappa(z) is added to `feature`. The number of
- * samples of a full tile is a constant for the compiler. */
+/* All samples of a panel: u becomes delta, and sum_b u kappa(z) of each column is added to
+ * `feature`. The branch makes the number of samples of a full tile a constant for the compiler. */
 static ESC_INLINED void esc_activation_backward_panel(esc_feature_panel f, const bool from_value,
                                                       int samples, double *restrict feature) {
   float partial[ESC_PARTIALS][ESC_PAD];
@@ -130,11 +131,11 @@ static inline void esc_backward_layer(const esc_cpu_shared *s, const esc_cpu_net
                           .columns = (int)in,
                           .depth = s->problem->shape.width,
                           .a = delta,
-                          .a_row = (size_t)s->layout.out_pad[l],
+                          .lda = (size_t)s->layout.out_pad[l],
                           .b = net->w + s->layout.w[l],
-                          .b_row = in,
+                          .ldb = in,
                           .c = u,
-                          .c_row = in});
+                          .ldc = in});
 }
 
 /* G_l and u_{l-1} from the output down. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The CPU engine's table of functions. A member is trained by one thread at a time: no barriers,
- * and the number of threads cannot change a bit of the results. */
+ * and the results do not depend on the number of threads. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +15,14 @@ typedef struct engine {
   esc_cpu_shared shared;
   const esc_cpu_isa *isa;
   int slots, threads;
-  double *flat[3]; /* (weight) workspace of report: weights, compensation, initial */
+  double *flat[3]; /* (weight) workspace of report, save and restore: weights,
+                      compensation, initial weights */
   esc_cpu_network *network;
   esc_cpu_work **work; /* (thread) */
 } engine;
 
 /* The fastest first. */
-static const esc_cpu_isa *const known[] = {
+static const esc_cpu_isa *const instruction_sets[] = {
 #ifdef __x86_64__
     &esc_cpu_isa_avx512,
     &esc_cpu_isa_avx2,
@@ -41,8 +42,9 @@ static bool is_supported(const esc_cpu_isa *isa) {
 }
 
 const esc_cpu_isa *esc_cpu_isa_find(const char *name) {
-  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-    if (is_supported(known[i]) && (!name || !strcmp(name, known[i]->name))) return known[i];
+  for (size_t i = 0; i < sizeof instruction_sets / sizeof instruction_sets[0]; i++)
+    if (is_supported(instruction_sets[i]) && (!name || !strcmp(name, instruction_sets[i]->name)))
+      return instruction_sets[i];
   return NULL;
 }
 
@@ -61,7 +63,7 @@ static void destroy(void *handle) {
 static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
                        const esc_engine_setup *setup) {
   (void)ops;
-  const double flat = 24 * (double)esc_weight_count(p->shape);
+  const double flat = 3 * sizeof(double) * (double)esc_weight_count(p->shape);
   return (esc_bytes){.host = setup->slots * esc_cpu_network_bytes(p) +
                              setup->threads * esc_cpu_work_bytes(p) + flat};
 }
@@ -77,17 +79,17 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup, void **out) {
   (void)ops;
   esc_status status = ESC_OK;
-  const char *forced = getenv("ESCAPEMENT_ISA");
+  const char *requested = getenv("ESCAPEMENT_ISA");
   engine *e = calloc(1, sizeof *e);
   ESC_TRY_ALLOCATE(e);
   e->slots = setup->slots;
   e->threads = setup->threads;
-  e->isa = esc_cpu_isa_find(forced);
+  e->isa = esc_cpu_isa_find(requested);
   if (!e->isa) {
     status = ESC_FAIL(ESC_BAD_INPUT,
                       "ESCAPEMENT_ISA=%.40s: must be avx512, avx2 or generic, and supported by "
                       "this machine",
-                      forced);
+                      requested);
     goto done;
   }
   ESC_TRY(esc_cpu_shared_init(&e->shared, p));
@@ -109,8 +111,8 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
   return ESC_OK;
 }
 
-/* Draws the weights of a fresh slot; in advance rather than load, so that threads share the work.
- */
+/* Draws the weights of a fresh slot. Called by advance(), not by load(), so that the threads share
+ * the work. */
 static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
   esc_slot_start(&net->slot, &e->shared.model, work->weights, &work->signal);
   esc_cpu_network_set(&e->shared, net, work->weights);

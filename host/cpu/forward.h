@@ -10,13 +10,13 @@
 #include "cpu/gemm.h"
 #include "cpu/transpose.h"
 
-/* out[b] = v . row b of x, for rows of `count` padded entries. */
+/* out[b] = v . x_b for rows x_b of `count` floats, padding included. */
 static inline void esc_dot_rows(const float *restrict v, const float *restrict x, int count,
                                 int samples, float *restrict out) {
   for (int first = 0; first < samples; first += ESC_PARTIALS) {
     float partial[ESC_PARTIALS][ESC_PARTIALS];
-    for (int b = 0; b < ESC_PARTIALS;
-         b++) { /* rows beyond `samples` exist; their sums are unused */
+    /* Rows beyond `samples` are allocated; their sums are not used. */
+    for (int b = 0; b < ESC_PARTIALS; b++) {
       const float *restrict row = x + (size_t)(first + b) * (size_t)count;
       float sum[ESC_PARTIALS] = {0};
       for (int i = 0; i < count; i += ESC_PARTIALS)
@@ -57,20 +57,21 @@ static inline void esc_forward(const esc_cpu_shared *s, const esc_cpu_network *n
                             .columns = (int)out,
                             .depth = esc_fan_in(s->problem->shape, l),
                             .a = h,
-                            .a_row = in,
+                            .lda = in,
                             .b = net->wt + s->layout.wt[l],
-                            .b_row = out,
+                            .ldb = out,
                             .c = z,
-                            .c_row = out});
+                            .ldc = out});
     esc_activate_all(s, (size_t)samples * out, z, work->derivative[l], work->deficit[l]);
-    for (size_t b = 0; b < (size_t)samples && (size_t)width < out; b++) /* sigma(0) may not be 0 */
+    /* Padding must be 0 again, because sigma(0) may not be 0. */
+    for (size_t b = 0; b < (size_t)samples && (size_t)width < out; b++)
       memset(z + b * out + width, 0, (out - (size_t)width) * sizeof *z);
     h = z;
   }
   esc_dot_rows(net->w + s->layout.w[last], h, s->layout.in_pad[last], samples, work->f);
 }
 
-/* Losses into the minibatch's partials, and dloss/df / B into work->dloss. */
+/* Adds the losses to the minibatch's partials, and stores dloss/df / B in work->dloss. */
 static inline void esc_tile_losses(const esc_problem *p, int samples, esc_cpu_work *work) {
   float value[ESC_TILE];
   esc_loss_all(p, (size_t)samples, work->f, work->target, value, work->dloss);

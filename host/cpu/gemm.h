@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The two matrix products of a small network, tiled for registers:
  *
- *   esc_gemm_nn   C = A B    A (rows, depth): forward, and backward through W
- *   esc_gemm_tn   C = A' B   A (depth, rows): weight gradients, sums over samples
+ *   esc_gemm_nn   C = A B     A (rows, depth): forward, and backward through W
+ *   esc_gemm_tn   C = A^T B   A (depth, rows): weight gradients, sums over samples
  *
  * All matrices are row-major, the columns of B and C padded to ESC_PAD; elements of A are
  * broadcast one at a time, so that no activation is ever transposed or packed. Every element of C
@@ -20,23 +20,23 @@
 
 typedef struct esc_gemm {
   int rows, columns, depth; /* C is (rows, columns), columns a multiple of ESC_PAD */
-  const float *a;           /* row stride a_row */
-  size_t a_row;
-  const float *b; /* (depth, columns), row stride b_row */
-  size_t b_row;
-  float *c; /* (rows, columns), row stride c_row */
-  size_t c_row;
+  const float *a;           /* leading dimension (row stride) lda */
+  size_t lda;
+  const float *b; /* (depth, columns) */
+  size_t ldb;
+  float *c; /* (rows, columns) */
+  size_t ldc;
 } esc_gemm;
 
-/* Split-K: the depth in slices, each with a partial sum. */
+/* Split-K: the depth is divided into slices, each with a partial sum. */
 typedef struct esc_split_k {
-  int slices, length; /* 1, 2 or 4; slice i: `length` of the depth from i * length on, or less */
-  size_t stride;      /* from one slice's C to the next one's */
-  bool accumulate;    /* the partial sums continue from what is in C */
-  bool reduce;        /* the first C becomes their tree reduction */
+  int slices, length; /* 1, 2 or 4 slices; slice i begins at i * length, the last may be shorter */
+  size_t stride;      /* from one slice's C to the next slice's C */
+  bool accumulate;    /* partial sums continue from the values in C, else from 0 */
+  bool reduce;        /* the first C becomes the tree reduction of the partial sums */
 } esc_split_k;
 
-/* Upper limits of every register tile. */
+/* Upper limits over all instruction sets: rows, vectors and floats of a register tile. */
 enum {
   ESC_REGISTER_TILE_ROWS = 16,
   ESC_REGISTER_TILE_VECTORS = 16,
@@ -63,31 +63,31 @@ static ESC_INLINED void esc_register_tile_zero(esc_tile_size n, esc_register_til
     for (int v = 0; v < n.vectors; v++) sum[i][v] = ESC_VEC_SET(0.0f);
 }
 
-static ESC_INLINED void esc_register_tile_load(const float *c, size_t c_row, esc_tile_size n,
+static ESC_INLINED void esc_register_tile_load(const float *c, size_t ldc, esc_tile_size n,
                                                esc_register_tile sum) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
     for (int v = 0; v < n.vectors; v++)
-      sum[i][v] = ESC_VEC_LOAD(c + (size_t)i * c_row + v * ESC_LANES);
+      sum[i][v] = ESC_VEC_LOAD(c + (size_t)i * ldc + v * ESC_LANES);
 }
 
 static ESC_INLINED void esc_register_tile_store(esc_tile_size n, esc_register_tile sum, float *c,
-                                                size_t c_row) {
+                                                size_t ldc) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
     for (int v = 0; v < n.vectors; v++)
-      ESC_VEC_STORE(c + (size_t)i * c_row + v * ESC_LANES, sum[i][v]);
+      ESC_VEC_STORE(c + (size_t)i * ldc + v * ESC_LANES, sum[i][v]);
 }
 
-static ESC_INLINED void esc_register_tile_add(const float *c, size_t c_row, esc_tile_size n,
+static ESC_INLINED void esc_register_tile_add(const float *c, size_t ldc, esc_tile_size n,
                                               esc_register_tile sum) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
     for (int v = 0; v < n.vectors; v++)
-      sum[i][v] = ESC_VEC_ADD(ESC_VEC_LOAD(c + (size_t)i * c_row + v * ESC_LANES), sum[i][v]);
+      sum[i][v] = ESC_VEC_ADD(ESC_VEC_LOAD(c + (size_t)i * ldc + v * ESC_LANES), sum[i][v]);
 }
 
 /* Rank-1 update: sum[i] += a[i] b for a row b of vectors, with a[i] `stride` floats apart. */
@@ -106,59 +106,60 @@ static ESC_INLINED void esc_register_tile_rank1(const float *a, size_t stride, c
 
 static ESC_INLINED void esc_gemm_nn_tile(const esc_gemm *g, esc_tile_origin origin,
                                          esc_tile_size n) {
-  const size_t a_row = g->a_row, b_row = g->b_row;
-  const float *a = g->a + (size_t)origin.row * a_row, *b = g->b + origin.column;
+  const size_t lda = g->lda, ldb = g->ldb;
+  const float *a = g->a + (size_t)origin.row * lda, *b = g->b + origin.column;
   const float *const end = a + g->depth;
   esc_register_tile sum;
   esc_register_tile_zero(n, sum);
-  for (; a < end; a++, b += b_row) esc_register_tile_rank1(a, a_row, b, n, sum);
-  esc_register_tile_store(n, sum, g->c + (size_t)origin.row * g->c_row + origin.column, g->c_row);
+  for (; a < end; a++, b += ldb) esc_register_tile_rank1(a, lda, b, n, sum);
+  esc_register_tile_store(n, sum, g->c + (size_t)origin.row * g->ldc + origin.column, g->ldc);
 }
 
-/* Samples of slice i. */
+/* Depth of slice i. */
 static inline int esc_slice_length(const esc_gemm *g, const esc_split_k *split, int i) {
   const int left = g->depth - i * split->length;
   return left < 0 ? 0 : left < split->length ? left : split->length;
 }
 
-/* Partial sum of slice i of one tile of A' B. */
+/* Partial sum of slice i of one tile of A^T B. */
 static ESC_INLINED void esc_slice_tile(const esc_gemm *g, const esc_split_k *split, int i,
                                        esc_tile_origin origin, esc_tile_size n,
                                        esc_register_tile sum) {
-  const size_t first = (size_t)(i * split->length), a_row = g->a_row, b_row = g->b_row;
-  const float *a = g->a + first * a_row + origin.row, *b = g->b + first * b_row + origin.column;
+  const size_t first = (size_t)(i * split->length), lda = g->lda, ldb = g->ldb;
+  const float *a = g->a + first * lda + origin.row, *b = g->b + first * ldb + origin.column;
   if (split->accumulate)
     esc_register_tile_load(
-        g->c + (size_t)i * split->stride + (size_t)origin.row * g->c_row + origin.column, g->c_row,
-        n, sum);
+        g->c + (size_t)i * split->stride + (size_t)origin.row * g->ldc + origin.column, g->ldc, n,
+        sum);
   else
     esc_register_tile_zero(n, sum);
-  for (int left = esc_slice_length(g, split, i); left > 0; left--, a += a_row, b += b_row)
+  for (int left = esc_slice_length(g, split, i); left > 0; left--, a += lda, b += ldb)
     esc_register_tile_rank1(a, 1, b, n, sum);
 }
 
-/* One tile of all slices. The tree reduction takes slices in the order 0, 2, 1, 3, so that a stack
- * of unfinished sums gives (0 + 2) + (1 + 3): an odd turn completes the sum before. */
+/* One tile of all slices. The tree reduction of 4 slices is (0 + 2) + (1 + 3). With the slices in
+ * the order 0, 2, 1, 3 two pending sums are enough: each trailing 1 bit of a slice's position
+ * completes one pending sum. */
 static ESC_INLINED void esc_gemm_tn_tile(const esc_gemm *g, const esc_split_k *split,
                                          esc_tile_origin origin, esc_tile_size n) {
   const size_t width = (size_t)n.vectors * ESC_LANES;
-  float unfinished[2][ESC_REGISTER_TILE_FLOATS];
-  float *const c = g->c + (size_t)origin.row * g->c_row + origin.column;
-  for (int turn = 0, depth = 0; turn < split->slices; turn++) {
-    const bool reduce = split->reduce, last = turn == split->slices - 1;
-    const int i = split->slices == 4 ? turn % 2 * 2 + turn / 2 : turn;
+  float pending[2][ESC_REGISTER_TILE_FLOATS];
+  float *const c = g->c + (size_t)origin.row * g->ldc + origin.column;
+  for (int position = 0, pending_count = 0; position < split->slices; position++) {
+    const bool reduce = split->reduce, last = position == split->slices - 1;
+    const int i = split->slices == 4 ? position % 2 * 2 + position / 2 : position;
     esc_register_tile sum;
     esc_slice_tile(g, split, i, origin, n, sum);
-    for (int bits = turn; reduce && bits % 2 == 1; bits /= 2)
-      esc_register_tile_add(unfinished[--depth], width, n, sum);
+    for (int bits = position; reduce && bits % 2 == 1; bits /= 2)
+      esc_register_tile_add(pending[--pending_count], width, n, sum);
     if (reduce && !last)
-      esc_register_tile_store(n, sum, unfinished[depth++], width);
+      esc_register_tile_store(n, sum, pending[pending_count++], width);
     else
-      esc_register_tile_store(n, sum, reduce ? c : c + (size_t)i * split->stride, g->c_row);
+      esc_register_tile_store(n, sum, reduce ? c : c + (size_t)i * split->stride, g->ldc);
   }
 }
 
-/* One tile of A B, or of A' B with `split`. */
+/* One tile of A B, or of A^T B with `split`. */
 static ESC_INLINED void esc_gemm_tile(const esc_gemm *g, const esc_split_k *split,
                                       esc_tile_origin origin, esc_tile_size n) {
   if (split)
@@ -167,7 +168,7 @@ static ESC_INLINED void esc_gemm_tile(const esc_gemm *g, const esc_split_k *spli
     esc_gemm_nn_tile(g, origin, n);
 }
 
-/* A column panel by tiles of `rows`, its last few rows by smaller tiles. */
+/* Computes a column panel in tiles of `rows` rows, the last rows in smaller tiles. */
 static ESC_INLINED void esc_gemm_panel(const esc_gemm *g, const esc_split_k *split, int column,
                                        int rows, int vectors) {
   int row = 0;
@@ -179,7 +180,7 @@ static ESC_INLINED void esc_gemm_panel(const esc_gemm *g, const esc_split_k *spl
     esc_gemm_tile(g, split, (esc_tile_origin){row, column}, (esc_tile_size){1, vectors});
 }
 
-/* All column panels, with the largest tile that fits into the registers. */
+/* Computes all column panels, with the largest tile that fits into the registers. */
 static ESC_INLINED void esc_gemm_compute(const esc_gemm *g, const esc_split_k *split) {
   int column = 0;
 #if defined(__AVX512F__) /* 32 registers of 16 lanes */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inputs of a batch tile: given, or the draws of esc_draw_inputs, which are computed here for many
- * Philox blocks at a time (docs/inside/determinism.md). */
+/* Inputs of a batch tile: copied from the caller's, or the same draws as those of esc_draw_inputs
+ * (docs/inside/determinism.md), computed here for many Philox blocks at a time. */
 #ifndef ESC_CPU_INPUTS_H
 #define ESC_CPU_INPUTS_H
 
@@ -9,9 +9,9 @@
 #include "cpu/transpose.h"
 #include "escapement/internal/stream.h"
 
-/* Numbers of Philox blocks, of 4 normals each. */
+/* Numbers of Philox blocks; a block gives 4 words and from them 4 normals. */
 enum {
-  ESC_BLOCKS_PER_GROUP = 128, /* drawn before their words become normals */
+  ESC_BLOCKS_PER_GROUP = 128, /* drawn before their words are converted to normals */
   ESC_INTERLEAVED_VECTORS = ESC_WIDE_LANES == 8 ? 4 : 2,
   ESC_BLOCKS_PER_DRAW = ESC_INTERLEAVED_VECTORS * ESC_WIDE_LANES,
   ESC_BLOCK_GRANULE = 32, /* a multiple of ESC_BLOCKS_PER_DRAW that divides a full tile's blocks */
@@ -19,7 +19,7 @@ enum {
 
 enum { ESC_PHILOX_ROUNDS = 10 };
 
-/* The keys of all rounds, widened to a lane. */
+/* The keys of all rounds, each word widened to a 64-bit lane. */
 static inline void esc_philox_round_keys(uint64_t seed, uint64_t key[ESC_PHILOX_ROUNDS][2]) {
   esc_u32x2 k = esc_philox_key(seed);
   for (int round = 0; round < ESC_PHILOX_ROUNDS; round++) {
@@ -30,7 +30,7 @@ static inline void esc_philox_round_keys(uint64_t seed, uint64_t key[ESC_PHILOX_
 }
 
 /* The four 32-bit words of ESC_WIDE_LANES blocks, in the low halves of 64-bit lanes. The high
- * halves hold rests of products, which no operation reads. */
+ * halves hold remains of earlier products; no operation reads them. */
 typedef struct esc_philox_vector {
   esc_wide v[4];
 } esc_philox_vector;
@@ -106,8 +106,9 @@ static inline void esc_draw_group(const uint64_t key[ESC_PHILOX_ROUNDS][2], esc_
   esc_transpose(4, (size_t)count, draw[0], ESC_BLOCKS_PER_GROUP, normal, 4);
 }
 
-/* Normals of a tile's samples, flat. Whole granules are drawn: the last may extend into the rows of
- * samples beyond, which the buffer has for a full tile. */
+/* The normals of `blocks` consecutive Philox blocks from block `start` of the step on. Whole
+ * granules are drawn: `normal` must have space for a full tile, because the last granule may exceed
+ * the tile's samples. */
 static inline void esc_draw_flat(const esc_cpu_network *net, uint32_t start, int blocks,
                                  float *normal) {
   uint64_t key[ESC_PHILOX_ROUNDS][2];
@@ -122,7 +123,7 @@ static inline void esc_draw_flat(const esc_cpu_network *net, uint32_t start, int
   }
 }
 
-/* `samples` rows of `inputs` floats, `from_row` apart, into work->x. */
+/* Copies `samples` rows of `inputs` floats, `from_row` floats apart, into work->x. */
 static inline void esc_inputs_copy(const esc_cpu_shared *s, const float *from, size_t from_row,
                                    int samples, esc_cpu_work *work) {
   const size_t inputs = (size_t)s->problem->shape.inputs, row = (size_t)s->layout.in_pad[0];
@@ -130,8 +131,8 @@ static inline void esc_inputs_copy(const esc_cpu_shared *s, const float *from, s
     memcpy(work->x + b * row, from + b * from_row, inputs * sizeof *from);
 }
 
-/* Inputs of samples first, first + 1, ... of the member's current step into work->x; without a copy
- * where a row is a whole number of blocks and has no padding. */
+/* Draws samples first, first + 1, ... of the member's current step into work->x: directly where a
+ * row is a whole number of blocks without padding, else through work->draw. */
 static inline void esc_inputs_draw(const esc_cpu_shared *s, const esc_cpu_network *net, int first,
                                    int samples, esc_cpu_work *work) {
   const int inputs = s->problem->shape.inputs, blocks = (inputs + 3) / 4;

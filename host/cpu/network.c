@@ -10,8 +10,8 @@
 
 static int pad(int count) { return (count + ESC_PAD - 1) / ESC_PAD * ESC_PAD; }
 
-/* Zeroed, because padding is 0. */
-static float *floats(esc_arena *a, size_t count) {
+/* Zeroed, because padding must be 0. */
+static float *carve_floats(esc_arena *a, size_t count) {
   float *const block = ESC_CARVE(a, float, count);
   return block ? memset(block, 0, count * sizeof *block) : NULL;
 }
@@ -59,17 +59,18 @@ void esc_cpu_shared_free(esc_cpu_shared *shared) {
   esc_model_free(&shared->model);
 }
 
-static void describe_network(esc_arena *a, const esc_problem *p, const esc_cpu_layout *layout,
-                             esc_cpu_network *n) {
-  n->w = floats(a, layout->w[p->shape.layers]);
-  n->wt = floats(a, layout->wt[p->shape.layers]);
-  if (p->update == ESC_UPDATE_COMPENSATED) n->compensation = floats(a, layout->w[p->shape.layers]);
+static void carve_network(esc_arena *a, const esc_problem *p, const esc_cpu_layout *layout,
+                          esc_cpu_network *n) {
+  n->w = carve_floats(a, layout->w[p->shape.layers]);
+  n->wt = carve_floats(a, layout->wt[p->shape.layers]);
+  if (p->update == ESC_UPDATE_COMPENSATED)
+    n->compensation = carve_floats(a, layout->w[p->shape.layers]);
 }
 
 static esc_arena measure_network(const esc_problem *p, const esc_cpu_layout *layout) {
   esc_arena a = {0};
   esc_cpu_network none = {0};
-  describe_network(&a, p, layout, &none);
+  carve_network(&a, p, layout, &none);
   return a;
 }
 
@@ -77,43 +78,43 @@ esc_status esc_cpu_network_create(const esc_cpu_shared *shared, esc_cpu_network 
   esc_status status = ESC_OK;
   memset(network, 0, sizeof *network);
   ESC_TRY(esc_arena_create(measure_network(shared->problem, &shared->layout), &network->arena));
-  describe_network(&network->arena, shared->problem, &shared->layout, network);
+  carve_network(&network->arena, shared->problem, &shared->layout, network);
 done:
   return status;
 }
 
 void esc_cpu_network_free(esc_cpu_network *network) { esc_arena_free(&network->arena); }
 
-/* Copies of the gradient: one for each K-slice where partial sums continue through several tiles;
- * those of a single tile are reduced in registers. */
+/* Copies of the gradient: one for each K-slice if partial sums continue through several tiles. The
+ * partial sums of a single tile are reduced in registers. */
 static size_t gradient_copies(const esc_problem *p) {
   return p->batch > ESC_TILE ? (size_t)esc_gradient_slices(p->shape.width) : 1;
 }
 
-static void describe_work(esc_arena *a, const esc_problem *p, const esc_cpu_layout *layout,
-                          esc_cpu_work *w) {
+static void carve_work(esc_arena *a, const esc_problem *p, const esc_cpu_layout *layout,
+                       esc_cpu_work *w) {
   const size_t weights = layout->w[p->shape.layers], blocks = ((size_t)p->shape.inputs + 3) / 4;
   const size_t row = (size_t)pad(p->shape.width), tile = ESC_TILE;
-  w->x = floats(a, tile * (size_t)layout->in_pad[0]);
+  w->x = carve_floats(a, tile * (size_t)layout->in_pad[0]);
   for (int l = 0; l < p->shape.layers - 1; l++) {
-    w->h[l] = floats(a, tile * row);
-    w->derivative[l] = floats(a, tile * row);
-    w->deficit[l] = floats(a, tile * row);
+    w->h[l] = carve_floats(a, tile * row);
+    w->derivative[l] = carve_floats(a, tile * row);
+    w->deficit[l] = carve_floats(a, tile * row);
   }
-  for (int i = 0; i < 2; i++) w->delta[i] = floats(a, tile * row);
-  w->f = floats(a, tile);
-  w->target = floats(a, tile);
-  w->dloss = floats(a, tile);
-  w->g = floats(a, gradient_copies(p) * weights);
+  for (int i = 0; i < 2; i++) w->delta[i] = carve_floats(a, tile * row);
+  w->f = carve_floats(a, tile);
+  w->target = carve_floats(a, tile);
+  w->dloss = carve_floats(a, tile);
+  w->g = carve_floats(a, gradient_copies(p) * weights);
   if (p->batch > ESC_ACCUMULATION_BLOCK) w->g_sum = ESC_CARVE(a, double, weights);
-  w->draw = floats(a, tile * 4 * blocks);
+  w->draw = carve_floats(a, tile * 4 * blocks);
   w->weights = ESC_CARVE(a, double, esc_weight_count(p->shape));
 }
 
 static esc_arena measure_work(const esc_problem *p, const esc_cpu_layout *layout) {
   esc_arena a = {0};
   esc_cpu_work none = {0};
-  describe_work(&a, p, layout, &none);
+  carve_work(&a, p, layout, &none);
   return a;
 }
 
@@ -124,7 +125,7 @@ esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **out)
   ESC_TRY_ALLOCATE(w);
   ESC_TRY(esc_arena_create(measure_work(p, &shared->layout), &w->arena));
   ESC_TRY(esc_arena_create(esc_signal_workspace(p->shape), &w->signal));
-  describe_work(&w->arena, p, &shared->layout, w);
+  carve_work(&w->arena, p, &shared->layout, w);
   *out = w;
   w = NULL;
 done:

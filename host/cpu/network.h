@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory of the CPU engine: a network, a thread's workspace, and what all networks share. Each owns
- * its memory (an arena). Rows of features are padded to ESC_PAD floats, the padding is 0.
+/* Memory of the CPU engine: a network, a thread's workspace, and the constants that all networks
+ * share. Networks and workspaces each own an arena. Rows of features are padded to ESC_PAD floats;
+ * the padding is 0.
  *
  *   w  (fan_out, in_pad)   row-major, as in the theory
  *   wt (in_pad, out_pad)   its transpose, for the forward product
@@ -42,28 +43,29 @@ typedef struct esc_cpu_network {
 /* Per-thread workspace for one batch tile. */
 typedef struct esc_cpu_work {
   float *x;                          /* (tile, input), padded rows */
-  float *h[ESC_LAYERS_MAX];          /* behind layer l: value, (tile, width) */
-  float *derivative[ESC_LAYERS_MAX]; /* sigma'(z) */
-  float *deficit[ESC_LAYERS_MAX];    /* kappa(z) */
-  float *delta[2];                   /* (tile, width) of a layer, and of the one below */
+  float *h[ESC_LAYERS_MAX];          /* h_l, the activation of layer l: (tile, width) */
+  float *derivative[ESC_LAYERS_MAX]; /* sigma'(z_l) */
+  float *deficit[ESC_LAYERS_MAX];    /* kappa(z_l) */
+  float *delta[2];                   /* (tile, width): delta_l, and u of the layer below */
   float *f, *target, *dloss;         /* (tile) */
-  float *g;         /* (slice, weight) partial sums of the gradient; the first becomes it */
-  double *g_sum;    /* (weight) summed over accumulation blocks; NULL for one block */
-  float *draw;      /* (tile, 4 * blocks) normals, where x has other rows */
-  double *weights;  /* (weight) initial, as they are drawn */
-  esc_arena signal; /* for their initial signal */
+  float *g;         /* (slice, weight) partial sums of the gradient; reduced into the first */
+  double *g_sum;    /* (weight) sum over accumulation blocks; NULL for a single block */
+  float *draw;      /* (tile, 4 * blocks) normals, before the copy into the padded rows of x */
+  double *weights;  /* (weight) initial weights of a fresh member */
+  esc_arena signal; /* workspace of its initial signal */
   double loss_partial[ESC_PARTIALS];   /* sums over the minibatch */
-  double loss;                         /* its mean */
+  double loss;                         /* mean over the minibatch */
   double deficit_sum[ESC_LAYERS_MAX];  /* (interface) mean[u . kappa] */
   double grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
-  esc_arena arena;                     /* of the blocks above */
+  esc_arena arena;                     /* memory of the buffers above */
 } esc_cpu_work;
 
-/* A network's response to a sample, and the sums over it that esc_evaluation_sums names. */
+/* Evaluation of a network on a sample: its inputs, the weighted gradient sums (esc_evaluation_sums)
+ * and the result. */
 typedef struct esc_cpu_evaluation {
   const esc_observer *observer;
   const esc_eval_sample *sample;
-  double *const *g; /* (4, weight) */
+  double *const *g; /* (ESC_EVALUATION_SUMS, weight) */
   esc_evaluation *out;
 } esc_cpu_evaluation;
 
@@ -71,17 +73,17 @@ typedef struct esc_cpu_evaluation {
 typedef struct esc_cpu_isa {
   const char *name;
 
-  /* Loss, gradient and ledger terms of one minibatch into `work`: inputs x
-   * (sample, input), or the member's own draw of its current step where x is
-   * NULL. Does not change the network. */
+  /* Computes loss, gradient and ledger terms of one minibatch into `work`, with inputs x (sample,
+   * input), or with the member's draw of its current step if x is NULL. Does not change the
+   * network. */
   void (*gradient)(const esc_cpu_shared *shared, const esc_cpu_network *network, const float *x,
                    esc_cpu_work *work);
 
-  /* Up to `steps` training steps; stops where the member finishes or *stop is set. */
+  /* Trains for up to `steps` steps; stops when the member finishes or *stop is set. */
   void (*train)(const esc_cpu_shared *shared, esc_cpu_network *network, esc_cpu_work *work,
                 int64_t steps, const atomic_bool *stop);
 
-  /* Adds the network's response to a sample. */
+  /* Adds the outputs and the weighted gradients of all samples to the evaluation's sums. */
   void (*evaluate)(const esc_cpu_shared *shared, const esc_cpu_network *network, esc_cpu_work *work,
                    const esc_cpu_evaluation *evaluation);
 } esc_cpu_isa;
@@ -91,8 +93,8 @@ extern const esc_cpu_isa esc_cpu_isa_generic;
 extern const esc_cpu_isa esc_cpu_isa_avx2, esc_cpu_isa_avx512;
 #endif
 
-/* The instruction set `name`, or (NULL) the fastest of this machine. NULL if the name is unknown or
- * the machine lacks it. */
+/* The instruction set `name`, or the fastest of this machine if `name` is NULL. Returns NULL if the
+ * name is unknown or the machine does not support it. */
 const esc_cpu_isa *esc_cpu_isa_find(const char *name);
 
 void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape);
@@ -103,11 +105,12 @@ void esc_cpu_network_free(esc_cpu_network *network);
 esc_status esc_cpu_work_create(const esc_cpu_shared *shared, esc_cpu_work **work);
 void esc_cpu_work_free(esc_cpu_work *work);
 
-/* Bytes that a network, and that a thread's workspace take. */
+/* Bytes of a network, and of a thread's workspace. */
 double esc_cpu_network_bytes(const esc_problem *problem);
 double esc_cpu_work_bytes(const esc_problem *problem);
 
-/* Sets the weights from doubles, flat as in esc_weight_offset, and back. */
+/* Copies weights or compensation from doubles, flat as in esc_weight_offset, into the padded layout
+ * (set), and a padded array back (get). */
 void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w);
 void esc_cpu_network_set_compensation(const esc_cpu_shared *shared, esc_cpu_network *network,
                                       const double *compensation);

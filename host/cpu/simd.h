@@ -48,7 +48,7 @@ typedef float esc_vec;
 #define ESC_VEC_FMA(a, b, c) __builtin_fmaf(a, b, c)
 #endif
 
-/* Lanes of 64 bits; ESC_WIDE_MUL multiplies their low halves. */
+/* Vectors of 64-bit lanes; ESC_WIDE_MUL multiplies the low 32 bits of each lane. */
 #if defined(__AVX512F__)
 enum { ESC_WIDE_LANES = 8 };
 #elif defined(__AVX2__)

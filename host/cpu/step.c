@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One training step of one network in float, compiled once for every
- * instruction set (ESC_ISA names it):
+/* One training step of one network in float, compiled once for every instruction set, of which
+ * ESC_ISA is the name:
  *
  *   inputs -> forward -> loss -> backward and ledger -> update
  *
  * A minibatch passes through the network in batch tiles of ESC_TILE samples, in the thread's
- * workspace (network.h). Every sum has the order of order.h, whatever the instruction set. */
+ * workspace (network.h). Every sum of a training step has the order of order.h, on every
+ * instruction set. */
 #include <string.h>
 
 #include "cpu/backward.h"
@@ -19,7 +20,7 @@
 #define ESC_TEXT_(a) #a
 #define ESC_TEXT(a) ESC_TEXT_(a)
 
-static void add_block(size_t count, const float *restrict g, double *restrict sum) {
+static void add_gradient(size_t count, const float *restrict g, double *restrict sum) {
 #pragma omp simd
   for (size_t i = 0; i < count; i++) sum[i] += (double)g[i];
 }
@@ -40,8 +41,8 @@ static esc_batch_tile make_batch_tile(const esc_problem *p, int start) {
                           .last = end <= ESC_TILE};
 }
 
-/* Forward and backward pass of a batch tile, with inputs x of the minibatch or (NULL) the member's
- * own. */
+/* Forward and backward pass of a batch tile, with the inputs x of the minibatch, or with the
+ * member's draws if x is NULL. */
 static void propagate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
                            const esc_batch_tile *t, esc_cpu_work *work) {
   const size_t inputs = (size_t)s->problem->shape.inputs;
@@ -55,9 +56,9 @@ static void propagate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, 
   esc_backward(s, net, t, work);
 }
 
-/* Loss, ledger terms and gradient of the minibatch, but for |G|^2. */
-static void minibatch(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
-                      esc_cpu_work *work) {
+/* Loss, ledger terms and gradient of the minibatch, without |G|^2. */
+static void propagate_minibatch(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
+                                esc_cpu_work *work) {
   const esc_problem *p = s->problem;
   const size_t weights = s->layout.w[p->shape.layers];
   memset(work->loss_partial, 0, sizeof work->loss_partial);
@@ -66,7 +67,7 @@ static void minibatch(const esc_cpu_shared *s, const esc_cpu_network *net, const
   for (int start = 0; start < p->batch; start += ESC_TILE) {
     const esc_batch_tile t = make_batch_tile(p, start);
     propagate_tile(s, net, x, &t, work);
-    if (t.last && work->g_sum) add_block(weights, work->g, work->g_sum);
+    if (t.last && work->g_sum) add_gradient(weights, work->g, work->g_sum);
   }
   if (work->g_sum) round_sum(weights, work->g_sum, work->g);
   work->loss = esc_tree_reduce_simd(work->loss_partial) / p->batch;
@@ -74,7 +75,7 @@ static void minibatch(const esc_cpu_shared *s, const esc_cpu_network *net, const
 
 static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
                      esc_cpu_work *work) {
-  minibatch(s, net, x, work);
+  propagate_minibatch(s, net, x, work);
   for (int l = 0; l < s->problem->shape.layers; l++)
     work->grad_norm_sq[l] = esc_layer_norm2(s, l, work->g);
 }
@@ -84,7 +85,7 @@ static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *w
   esc_track *track = &net->slot.track;
   for (int64_t k = 0; k < steps && !track->finished; k++) {
     if (atomic_load_explicit(stop, memory_order_relaxed)) return;
-    minibatch(s, net, NULL, work);
+    propagate_minibatch(s, net, NULL, work);
     if (!esc_track_loss(track, &s->rules, work->loss)) return;
     for (int l = 0; l < s->problem->shape.layers; l++)
       work->grad_norm_sq[l] = esc_layer_step(s, l, work->g, net);
@@ -92,7 +93,8 @@ static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *w
   }
 }
 
-/* x.grad f = sum_j delta_j z_j of layer 1, behind a backward pass from dloss/df = 1. */
+/* x . grad_x f = sum_j delta_j z_j of the first layer, after a backward pass with dloss/df = 1.
+ * That pass swaps its two delta buffers once for each hidden layer. */
 static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *net, int count,
                                const esc_cpu_work *work, double *radial) {
   const esc_shape shape = s->problem->shape;
@@ -108,11 +110,12 @@ static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *n
   }
 }
 
-/* Samples first, ..., first + count - 1: one forward pass, a backward pass for each weight. */
+/* Samples first, ..., first + count - 1: one forward pass, and one backward pass for each weighting
+ * of the samples (docs/theory, section 5.2). */
 static void evaluate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, int first, int count,
-                          esc_cpu_work *work, const esc_cpu_evaluation *r) {
-  const esc_observer *o = r->observer;
-  const esc_eval_sample *sample = r->sample;
+                          esc_cpu_work *work, const esc_cpu_evaluation *e) {
+  const esc_observer *o = e->observer;
+  const esc_eval_sample *sample = e->sample;
   const size_t inputs = (size_t)s->problem->shape.inputs;
   const esc_batch_tile tile = {.samples = count, .first = true, .last = true};
   float weight[3][ESC_TILE];
@@ -121,26 +124,26 @@ static void evaluate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, i
   for (int b = 0; b < count; b++) {
     double c[3];
     esc_evaluation_weights(o, sample, first + b, (double)work->f[b], c);
-    esc_evaluation_add(o, sample, first + b, (double)work->f[b], r->out);
+    esc_evaluation_add(o, sample, first + b, (double)work->f[b], e->out);
     for (int k = 0; k < 3; k++) weight[k][b] = (float)c[k];
   }
   for (int k = 0; k < 3; k++) {
     memcpy(work->dloss, weight[k], (size_t)count * sizeof(float));
     esc_backward(s, net, &tile, work);
-    add_block(s->layout.w[s->problem->shape.layers], work->g, r->g[k]);
+    add_gradient(s->layout.w[s->problem->shape.layers], work->g, e->g[k]);
   }
   if (sample->mirrored) return;
   for (int b = 0; b < count; b++) work->dloss[b] = 1;
   esc_backward(s, net, &tile, work);
-  add_block(s->layout.w[1], work->g, r->g[3]);
+  add_gradient(s->layout.w[1], work->g, e->g[3]);
   radial_derivatives(s, net, count, work, sample->radial + first);
 }
 
 static void evaluate(const esc_cpu_shared *s, const esc_cpu_network *net, esc_cpu_work *work,
-                     const esc_cpu_evaluation *r) {
-  for (int first = 0; first < r->sample->samples; first += ESC_TILE) {
-    const int left = r->sample->samples - first;
-    evaluate_tile(s, net, first, left < ESC_TILE ? left : ESC_TILE, work, r);
+                     const esc_cpu_evaluation *e) {
+  for (int first = 0; first < e->sample->samples; first += ESC_TILE) {
+    const int left = e->sample->samples - first;
+    evaluate_tile(s, net, first, left < ESC_TILE ? left : ESC_TILE, work, e);
   }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transposes, 8 x 8 or 4 x 4 floats at a time, and tree reductions in registers. Written in the
- * compiler's generic vectors, which it splits into those of the machine. */
+/* Transposes, 8 x 8 or 4 x 4 floats at a time, and tree reductions in registers. Written with the
+ * compiler's vector extension, which maps to the registers of each instruction set. */
 #ifndef ESC_CPU_TRANSPOSE_H
 #define ESC_CPU_TRANSPOSE_H
 
@@ -58,7 +58,7 @@ static inline void esc_transpose_8(const float *from, size_t from_row, float *to
 #pragma GCC unroll 2
   for (int i = 0; i < 8; i += 4)
 #pragma GCC unroll 2
-    for (int j = 0; j < 2; j++) { /* columns 2j and 2j + 1, with 4 and 5 added */
+    for (int j = 0; j < 2; j++) { /* columns 2j, 2j + 1, 2j + 4 and 2j + 5 */
       stage_2[i + 2 * j] = ESC_INTERLEAVE_2_LOW(stage_1[i + j], stage_1[i + j + 2]);
       stage_2[i + 2 * j + 1] = ESC_INTERLEAVE_2_HIGH(stage_1[i + j], stage_1[i + j + 2]);
     }
@@ -71,7 +71,7 @@ static inline void esc_transpose_8(const float *from, size_t from_row, float *to
   }
 }
 
-/* to[j][i] = from[i][j] for i < rows, a multiple of 4, and j < columns, of 8. */
+/* to[j][i] = from[i][j] for i < rows, j < columns; rows a multiple of 4, columns of 8. */
 static inline void esc_transpose(size_t rows, size_t columns, const float *restrict from,
                                  size_t from_row, float *restrict to, size_t to_row) {
   size_t i = 0;
@@ -85,13 +85,13 @@ static inline void esc_transpose(size_t rows, size_t columns, const float *restr
 
 /* sum[i] = the tree reduction of row i of `partial`, (ESC_PARTIALS, ESC_PARTIALS). */
 static inline void esc_tree_reduce_rows_f32(const float *restrict partial, float *restrict sum) {
-  float across[ESC_PARTIALS][ESC_PARTIALS];
-  esc_transpose(ESC_PARTIALS, ESC_PARTIALS, partial, ESC_PARTIALS, across[0], ESC_PARTIALS);
+  float transposed[ESC_PARTIALS][ESC_PARTIALS];
+  esc_transpose(ESC_PARTIALS, ESC_PARTIALS, partial, ESC_PARTIALS, transposed[0], ESC_PARTIALS);
   for (int half = ESC_PARTIALS / 2; half > 0; half /= 2)
     for (int j = 0; j < half; j++)
 #pragma omp simd
-      for (int i = 0; i < ESC_PARTIALS; i++) across[j][i] += across[j + half][i];
-  memcpy(sum, across[0], sizeof across[0]);
+      for (int i = 0; i < ESC_PARTIALS; i++) transposed[j][i] += transposed[j + half][i];
+  memcpy(sum, transposed[0], sizeof transposed[0]);
 }
 
 typedef double esc_double2 __attribute__((vector_size(16)));

@@ -8,7 +8,7 @@
 #include "cpu/transpose.h"
 #include "escapement/internal/update.h"
 
-/* Keeps loops in functions of their own, so that each is allocated all registers. */
+/* Separate functions for the loops, so that each loop can be allocated all registers. */
 #define ESC_NOINLINE __attribute__((noinline))
 
 enum { ESC_PANEL_ROWS = ESC_PARTIALS }; /* row n of a panel adds to partial n of |G|^2 */
@@ -26,7 +26,7 @@ static ESC_NOINLINE void esc_panel_norm2(size_t rows, size_t columns, const floa
   }
 }
 
-/* Rows of the panel that starts at row n. */
+/* Number of rows of the panel that starts at row n. */
 static inline size_t esc_panel_rows(size_t rows, size_t n) {
   return rows - n < ESC_PANEL_ROWS ? rows - n : ESC_PANEL_ROWS;
 }
@@ -49,6 +49,7 @@ static ESC_NOINLINE esc_update_counts esc_step_plain(float rate, size_t count,
   return (esc_update_counts){nonzero_updates, rounded_away};
 }
 
+/* w <- w - rate g with compensation (docs/theory, section 8.1). */
 static ESC_NOINLINE esc_update_counts esc_step_compensated(float rate, size_t count,
                                                            const float *restrict g,
                                                            float *restrict w,

@@ -58,7 +58,7 @@ ESC_API esc_status esc_block_times_compute(const esc_block_problem *problem, esc
 
 /* ---- attribution: the shift between closure levels, split by layer ---- */
 
-/* Along F_lambda(y) = (1 - lambda) M F(M y) + lambda F(y), M the mask of the lower level, F the
+/* Along F_lambda(y) = (1 - lambda) P F(P y) + lambda F(y), P the mask of the lower level, F the
  * flow of the upper one, lambda from 0 to 1. */
 typedef struct esc_homotopy {
   esc_block_problem problem; /* its level is the upper one */

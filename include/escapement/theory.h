@@ -36,7 +36,7 @@ typedef struct esc_classification {
   double aq;               /* a_q; 0 if there is none */
   double c1, c1_error;     /* E[sigma'(g)] = E[sigma(g) g], and the quadrature's error */
   double moment;           /* m_q = E[sigma(g) g^q]; 0 if there is no q */
-  double correction; /* C = a_q m_q / (a_1 m_1) (docs/theory, section 2.4); 0 if there is no q, NaN
+  double correction; /* C = a_q m_q / (a_1 c_1) (docs/theory, section 2.4); 0 if there is no q, NaN
                         for class D and where a_1 c_1 = 0 */
   bool escapes;      /* the paper's assumption: c_1 > 0 and a_1 > 0 */
 } esc_classification;

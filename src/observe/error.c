@@ -4,13 +4,14 @@
  * The sampling unit is a pair x, -x. The sample's second moment is exact, and with it the mean of
  * every quadratic form of the inputs, so the spread of such a form is no error. The pair's value is
  * therefore regressed on the quadratic forms that dominate it, (v.x)^2, (v.x)(b.x) and (b.x)^2 with
- * b.x the linear part of f, and x'Ax, the quadratic part of f; the error is the standard error of
- * the mean residual. For E[f] the only form is x'Ax, subtracted with coefficient 1.
+ * b.x the linear part of f, and x^T A x, the quadratic part of f; the error is the standard error
+ * of the mean residual. For E[f] the only form is x^T A x, subtracted with coefficient 1.
  *
- * A = E[(grad f) x']/2 by Stein's lemma, W_1' g/2 with g of df/dW_1. b and A are fitted to the same
- * sample, so their residuals are too small by the leverage h = |x|^2/n. The correction is HC2,
- * residuals over sqrt(1-h), half-way to leaving the pair out; the residuals of the regression on
- * the forms have it too. A form left out makes the error too large, never too small. */
+ * A = E[(grad f) x^T]/2 by Stein's lemma, that is W_1^T g/2 with g = E[df/dW_1]. b and A are fitted
+ * to the same sample, so their residuals are too small by the leverage h = |x|^2/n. The correction
+ * is HC2, residuals over sqrt(1-h) (leaving the pair out would divide them by 1-h); it applies to
+ * the residuals of the regression on the forms too. A form left out makes the error too large,
+ * never too small. */
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@
 
 enum { MEANS = 4, FORMS = 4, QUADRATIC = 3, OUTPUT = 1, PAIRS_MARGIN = 8 };
 
-/* Sampling units: arrays (unit), in the sample's workspace. */
+/* Values of the sampling units: arrays (unit), in the sample's workspace. */
 typedef struct units {
   int count, forms; /* forms: without the quadratic one where f is odd */
   double *odd, *value[MEANS], *form[FORMS], *leverage;
@@ -50,13 +51,13 @@ static double dot_inputs(int d, const double *a, const float *x) {
   return sum;
 }
 
-/* x'Ax of pair i, with the HC2 correction for the pair's own influence on A. */
+/* x^T A x of pair i, with the HC2 correction for the pair's own influence on A. */
 static double quadratic(const esc_observer *o, const esc_eval_sample *s, const double *w,
                         const esc_evaluation_sums *sums, int i, double h) {
   const int n = s->samples / 2, d = o->problem->shape.inputs, width = o->problem->shape.width;
   const float *x = s->x + (size_t)i * (size_t)d;
   const double radial = (s->radial[i] + s->radial[n + i]) / 2, root = sqrt(fmax(1 - h, 1e-2));
-  double twice_form = 0; /* 2x'Ax */
+  double twice_form = 0; /* 2 x^T A x */
   for (int k = 0; k < width; k++)
     twice_form += dot_inputs(d, w + (size_t)k * (size_t)d, x) *
                   dot_inputs(d, sums->g[3] + (size_t)k * sums->row, x) / s->samples;
@@ -128,8 +129,8 @@ static int orthonormalise(units *u, int inputs) {
   return count;
 }
 
-/* n^2 times the variance of a mean by float rounding of inputs and outputs: a floor where the
- * sampling error vanishes. */
+/* n^2 times the variance of a mean due to float rounding of inputs and outputs: a lower limit where
+ * the sampling error vanishes. */
 static double rounding_variance(int n, const double *value) {
   return 0x1p-46 * esc_dot(value, value, n);
 }

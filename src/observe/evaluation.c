@@ -27,7 +27,7 @@ static double dot_range(const double *a, const double *b, size_t from, size_t to
   return esc_dot_partial(4, a + from, b + from, (int)(to - from));
 }
 
-/* About the mean, because E[f^2] - E[f]^2 cancels where f is nearly constant. */
+/* The mean of (f - mean)^2, because E[f^2] - E[f]^2 cancels where f is nearly constant. */
 static double output_variance(const esc_eval_sample *s, double mean) {
   double sum = 0;
   for (int b = 0; b < s->samples; b++) sum += (s->output[b] - mean) * (s->output[b] - mean);
@@ -51,7 +51,7 @@ void esc_evaluation_finish(const esc_observer *o, const esc_eval_sample *s, cons
   }
 }
 
-/* Of esc_evaluation_sums: (weight) each. */
+/* The arrays of esc_evaluation_sums, (weight) each. */
 typedef struct sums {
   double *g[ESC_EVALUATION_SUMS];
 } sums;

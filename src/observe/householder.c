@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leading eigenvector of a small A = m'm: Householder reduction of A to a tridiagonal T, the
+/* Leading eigenvector of a small A = m^T m: Householder reduction of A to a tridiagonal T, the
  * leading eigenvector of T (tridiagonal.c), and the reflections applied to it. Needs no start
  * vector and no convergence test, so it finds the largest eigenvalue for every w. */
 #include <math.h>
@@ -20,7 +20,8 @@ typedef struct reduction {
 
 static double *row(const reduction *r, double *m, int i) { return m + (size_t)i * (size_t)r->n; }
 
-/* v_k, whose reflection maps column k of A to a multiple of axis k + 1; 0 if it is one already. */
+/* v_k, whose reflection maps column k of A to a multiple of axis k + 1; 0 if column k is a
+ * multiple. */
 static void find_reflection(reduction *r, int k) {
   double *const v = row(r, r->v, k);
   const int n = r->n;
@@ -33,7 +34,7 @@ static void find_reflection(reduction *r, int k) {
   for (int i = k + 1; i < n; i++) v[i] *= sqrt(2);
 }
 
-/* A <- H A H with H = 1 - vv', below and right of k: A - vq' - qv', q = Av - v (v'Av)/2. */
+/* A <- H A H, H = 1 - v v^T, below and right of k: A - v q^T - q v^T, q = A v - v (v^T A v)/2. */
 static void reflect(reduction *r, int k) {
   const int n = r->n;
   const double *const v = row(r, r->v, k);
@@ -49,7 +50,7 @@ static void reflect(reduction *r, int k) {
   }
 }
 
-/* Row i of A is m' times column i of m; entries left of the diagonal follow by symmetry. */
+/* Row i of A is m^T times column i of m; entries left of the diagonal follow by symmetry. */
 static void make_gram(const esc_svd *m, reduction *r) {
   const int n = r->n;
   for (int i = 0; i < n; i++) {
@@ -76,7 +77,7 @@ void esc_svd_householder(const esc_svd *m, double *x) {
   make_gram(m, &r);
   reduce(&r);
   esc_tridiagonal_largest(r.n, r.alpha, r.beta, x);
-  for (int k = r.n - 2; k >= 0; k--) { /* back from T's axes to A's */
+  for (int k = r.n - 2; k >= 0; k--) { /* from the basis of T back to that of A */
     const double *const v = row(&r, r.v, k), coefficient = esc_dot_partial(8, v, x, r.n);
     for (int i = k + 1; i < r.n; i++) x[i] -= coefficient * v[i];
   }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leading eigenvector of a large A = m'm by the Lanczos method with full orthogonalisation and
+/* Leading eigenvector of a large A = m^T m by the Lanczos method with full orthogonalisation and
  * restarts from the Ritz vector.
  *
  * Full orthogonalisation keeps the projection T close to that of exact arithmetic, so that its
@@ -16,8 +16,8 @@
 #include "escapement/internal/dot.h"
 
 enum { RESTARTS = 4, CHECK_INTERVAL = 6 };
-/* Residual over theta: the error of theta is at most that, and of the order of its square
- * over the relative gap to the next eigenvalue. */
+/* Largest residual over theta. The error of theta is at most the residual, and of the order of the
+ * squared residual over the gap to the next eigenvalue. */
 static const double residual_max = 1e-6;
 /* Largest relative growth of theta between two checks that counts as converged. */
 static const double growth_max = 1e-13;
@@ -25,7 +25,7 @@ static const double growth_max = 1e-13;
 typedef struct lanczos {
   const esc_svd *m;
   int size, k;  /* of A; basis vectors so far */
-  double floor; /* lengths of at most this are rounding of A's */
+  double floor; /* lengths up to this are rounding errors of A */
   double alpha[ESC_SVD_BASIS], beta[ESC_SVD_BASIS]; /* T */
   double s[ESC_SVD_BASIS];                          /* eigenvector of T */
   double theta, growth, residual;
@@ -40,7 +40,7 @@ static void orthogonalise(const lanczos *z, int k, double *x) {
   esc_svd_add_product(-1, (esc_svd_matrix){k + 1, z->size, z->size, z->m->basis}, coefficient, x);
 }
 
-/* From k to k + 1 basis vectors, with column k of T. Where the remainder is small, the first pass
+/* Adds basis vector k + 1, and column k of T. Where the remainder is small, the first pass
  * has lost digits to cancellation, and a second pass restores orthogonality. */
 static void extend_basis(lanczos *z) {
   const int n = z->size, k = z->k;

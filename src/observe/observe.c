@@ -34,7 +34,7 @@ typedef struct row_view {
   const esc_observer *o;
   const esc_member *member;
   const double *initial, *weights;
-  double *column[ESC_OBSERVABLES]; /* of each observable, in the row */
+  double *column[ESC_OBSERVABLES]; /* position of each observable in the row */
 } row_view;
 
 static const double *weights_of(const row_view *v, int l, int *rows, int *columns) {
@@ -51,7 +51,7 @@ static bool is_small(const row_view *v, int l) { return v->member->small_layers 
 static void write_norms(const row_view *v, vectors space, esc_arena *workspace) {
   const esc_problem *p = v->o->problem;
   const int layers = p->shape.layers;
-  double *left = space.x, *below = space.y, *right = space.z, before = 0;
+  double *left = space.x, *below = space.y, *right = space.z, scaled_below = 0;
   for (int l = 0; l < layers; l++) {
     int rows, columns;
     const double *w = weights_of(v, l, &rows, &columns);
@@ -61,10 +61,10 @@ static void write_norms(const row_view *v, vectors space, esc_arena *workspace) 
     v->column[ESC_OBSERVABLE_operator_norm][l] =
         esc_svd_largest(rows, columns, w, left, right, workspace);
     if (l > 0) {
-      v->column[ESC_OBSERVABLE_imbalance][l - 1] = scaled - before;
+      v->column[ESC_OBSERVABLE_imbalance][l - 1] = scaled - scaled_below;
       v->column[ESC_OBSERVABLE_alignment][l - 1] = fabs(esc_dot_partial(4, below, right, columns));
     }
-    before = scaled;
+    scaled_below = scaled;
     double *const swap = below;
     below = left;
     left = swap;
@@ -74,16 +74,17 @@ static void write_norms(const row_view *v, vectors space, esc_arena *workspace) 
 static void write_drift(const row_view *v) {
   const esc_shape shape = v->o->problem->shape;
   for (int l = 0; l < shape.layers; l++) {
-    double part[4] = {0};
+    double partial[4] = {0};
     for (size_t i = esc_weight_offset(shape, l); i < esc_weight_offset(shape, l + 1); i++) {
-      const double moved = v->weights[i] - v->initial[i];
-      part[i % 4] += moved * moved;
+      const double change = v->weights[i] - v->initial[i];
+      partial[i % 4] += change * change;
     }
-    v->column[ESC_OBSERVABLE_layer_drift][l] = sqrt((part[0] + part[1]) + (part[2] + part[3]));
+    v->column[ESC_OBSERVABLE_layer_drift][l] =
+        sqrt((partial[0] + partial[1]) + (partial[2] + partial[3]));
   }
 }
 
-/* m = max over the small layers; NaN where there are none. */
+/* m, the largest operator norm of the small layers; NaN if there are none. */
 static double bottleneck_norm(const row_view *v) {
   double m = NAN;
   for (int l = 0; l < v->o->problem->shape.layers; l++) {
@@ -101,7 +102,7 @@ static void multiply(const row_view *v, int l, const double *x, double *y) {
     y[i] = esc_dot_partial(4, w + (size_t)i * (size_t)columns, x, columns);
 }
 
-/* y = W_l' x. */
+/* y = W_l^T x. */
 static void multiply_transposed(const row_view *v, int l, const double *x, double *y) {
   int rows, columns;
   const double *w = weights_of(v, l, &rows, &columns);
@@ -141,7 +142,7 @@ static void write_chains(const row_view *v, vectors space) {
   }
 }
 
-/* Squared Frobenius norm of layer l of the nearest point on the symmetric manifold: rows s_1 v' in
+/* Squared Frobenius norm of layer l of the nearest point on the symmetric manifold: rows s_1 v^T in
  * the first layer, equal entries in the others. `ones` (fan-in) is workspace. */
 static double manifold_norm2(const row_view *v, int l, double *ones) {
   int rows, columns;
@@ -160,10 +161,10 @@ static double manifold_distance(const row_view *v, vectors space) {
     all += norm * norm;
     manifold += manifold_norm2(v, l, space.x);
   }
-  return all > 0 ? sqrt(fmax(0, all - manifold) / all) : 0; /* zero weights are on it */
+  return all > 0 ? sqrt(fmax(0, all - manifold) / all) : 0; /* 0 belongs to the manifold */
 }
 
-/* Q / |S|^(2(r-1)/r), divided twice by |S|^((r-1)/r), which does not underflow for a small S. */
+/* Q / |S|^(2(r-1)/r), by two divisions by |S|^((r-1)/r), which does not underflow for a small S. */
 static double amgm_ratio(int r, double q, double signal) {
   if (r == 0) return (double)NAN;
   const double root = pow(fabs(signal), (r - 1.0) / r);
@@ -173,7 +174,7 @@ static double amgm_ratio(int r, double q, double signal) {
 /* Q, and the three terms of dS/dt (docs/theory, section 5.2), which hold for the squared loss. */
 static void write_signal(const row_view *v, const esc_evaluation *a) {
   const esc_observer *o = v->o;
-  const double unit = o->problem->loss == ESC_LOSS_SQUARED ? 1 : NAN;
+  const double one_or_nan = o->problem->loss == ESC_LOSS_SQUARED ? 1 : NAN;
   double q = 0, drive = 0, orthogonal = 0, self = 0;
   for (int l = 0; l < o->problem->shape.layers; l++) {
     const double gamma = esc_metric_gamma(o->problem, l);
@@ -186,9 +187,9 @@ static void write_signal(const row_view *v, const esc_evaluation *a) {
   *v->column[ESC_OBSERVABLE_signal] = a->signal;
   *v->column[ESC_OBSERVABLE_signal_gradient2] = q;
   *v->column[ESC_OBSERVABLE_amgm_ratio] = amgm_ratio(v->member->bottleneck, q, a->signal);
-  *v->column[ESC_OBSERVABLE_drive] = unit * o->amplitude * o->c1 * drive;
-  *v->column[ESC_OBSERVABLE_orthogonal] = unit * orthogonal;
-  *v->column[ESC_OBSERVABLE_self_interaction] = unit * self;
+  *v->column[ESC_OBSERVABLE_drive] = one_or_nan * o->amplitude * o->c1 * drive;
+  *v->column[ESC_OBSERVABLE_orthogonal] = one_or_nan * orthogonal;
+  *v->column[ESC_OBSERVABLE_self_interaction] = one_or_nan * self;
 }
 
 void esc_observation_write(const esc_observer *o, const esc_observed_network *network,

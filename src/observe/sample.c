@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Evaluation samples: Gaussian vectors in pairs x, -x, orthogonalised so that their second moment
- * is the identity (escapement/internal/observe.h has the reason). */
+ * is the identity (reason: escapement/internal/observe.h). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -74,7 +74,7 @@ static void orthogonalise(size_t inputs, size_t half, double *row) {
   }
 }
 
-/* v.x and T of every sample, from the inputs rounded to float, as the network gets them. */
+/* v.x and T of every sample, from the inputs rounded to float, which are the network's inputs. */
 static void fill_targets(const esc_observer *o, esc_eval_sample *s) {
   const esc_problem *p = o->problem;
   const size_t inputs = (size_t)p->shape.inputs;

@@ -5,8 +5,8 @@
  * one by Lanczos (lanczos.c).
  *
  * Own code, because a snapshot needs one value of every layer: for 32 rows GSL's gsl_eigen_symm
- * takes four times as long, LAPACK's dsyevr for the largest eigenvalue alone three times, and for
- * 256 rows both ten times. */
+ * is four times slower, LAPACK's dsyevr for the largest eigenvalue alone three times, and for 256
+ * rows both are ten times slower. */
 #include "svd.h"
 
 #include <math.h>
@@ -35,8 +35,8 @@ void esc_svd_carve(esc_arena *a, int rows, int columns) {
   esc_arena_release(a, mark);
 }
 
-/* The power of two that brings the largest |entry| to 1/2 to 1, or as near as a number of
- * normal size can; 0 where all are 0, NaN where one is not finite. */
+/* The power of two that brings the largest |entry| into [1/2, 1), or as near to it as 2^+-1000 can;
+ * 0 if all entries are 0, NaN if one is not finite. */
 static double find_scale(size_t count, const double *w) {
   enum { EXPONENT_MAX = 1000 };
   double largest = 0;
@@ -52,7 +52,7 @@ static double find_scale(size_t count, const double *w) {
                                              : -exponent);
 }
 
-/* wt = unit w'; returns the sum of its squares. */
+/* wt = scale w^T; returns the sum of the squares of its entries. */
 static double transpose(int rows, int columns, double scale, const double *w, double *wt) {
   double sum = 0;
   for (int i = 0; i < rows; i++)
@@ -64,7 +64,7 @@ static double transpose(int rows, int columns, double scale, const double *w, do
   return sum;
 }
 
-/* w as m. */
+/* The scaled w as m, of which A = m^T m is the smaller Gram matrix. */
 static esc_svd scale_matrix(int rows, int columns, double scale, const double *w, svd_workspace b) {
   const bool wide = rows < columns;
   esc_svd m = {.size = smaller(rows, columns), .image_size = wide ? columns : rows};

@@ -46,7 +46,7 @@ static double bound_above(const tridiagonal *t) {
 /* From above, Laguerre's iterates decrease monotonically to the largest root, until rounding
  * changes a pivot's sign or a step is below an ulp. */
 static double largest_root(const tridiagonal *t) {
-  enum { STEPS = 100 }; /* a handful: the last ones cube the relative distance */
+  enum { STEPS = 100 }; /* an upper limit: convergence is cubic */
   double x = bound_above(t);
   for (int i = 0; i < STEPS; i++) {
     const double next = laguerre(t, x);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The matrix-valued imbalance identity (identity.h; docs/theory, sections 1.3 and 1.4). Forward and
- * backward pass are written again here, so that they check the gradients of the engines. */
+ * backward pass are written a second time here, so that they check the engines' gradients. */
 #include "escapement/internal/identity.h"
 
 #include <stdlib.h>
@@ -59,7 +59,7 @@ static double forward(const esc_problem *p, const double *weights, const double 
   return f;
 }
 
-/* u_l = W_{l+1}' delta_{l+1} and delta_l, from delta_{l+1} in s->delta. */
+/* u_l = W_{l+1}^T delta_{l+1} and delta_l, from delta_{l+1} in s->delta. */
 static void backward(const esc_problem *p, const double *weights, int l, sample_pass *s) {
   const double *w = weights + esc_weight_offset(p->shape, l + 1);
   const double *derivative = s->derivative + (size_t)l * s->width;
@@ -69,7 +69,8 @@ static void backward(const esc_problem *p, const double *weights, int l, sample_
   for (size_t j = 0; j < s->width; j++) s->delta[j] = s->u[j] * derivative[j];
 }
 
-/* Adds one sample's -(h u' + u h' - z delta' - delta z'); its weight is in u and delta. */
+/* Adds one sample's -(h u^T + u h^T - z delta^T - delta z^T). u and delta contain the sample's
+ * weight. */
 static void add_sample(int l, const sample_pass *s, double *flow) {
   const size_t n = s->width, offset = (size_t)l * n;
   const double *z = s->z + offset, *h = s->h + offset;
@@ -100,14 +101,14 @@ done:
   return status;
 }
 
-/* out (N, N) += factor A'A for A (rows, N). */
+/* out (N, N) += factor A^T A for A (rows, N). */
 static void add_inner(double factor, const double *a, size_t rows, size_t n, double *out) {
   for (size_t r = 0; r < rows; r++)
     for (size_t i = 0; i < n; i++)
       for (size_t j = 0; j < n; j++) out[i * n + j] += factor * a[r * n + i] * a[r * n + j];
 }
 
-/* out (N, N) += factor A A' for A (N, columns). */
+/* out (N, N) += factor A A^T for A (N, columns). */
 static void add_outer(double factor, const double *a, size_t columns, size_t n, double *out) {
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++)
@@ -115,9 +116,9 @@ static void add_outer(double factor, const double *a, size_t columns, size_t n, 
         out[i * n + j] += factor * a[i * columns + c] * a[j * columns + c];
 }
 
-/* gamma_{l+1} A_{l+1}' A_{l+1} - gamma_l A_l A_l' at every interface, or (inverse) with
- * each gamma in the denominator. */
-static void differences(const esc_problem *p, const double *a, bool inverse, double *out) {
+/* gamma_{l+1} A_{l+1}^T A_{l+1} - gamma_l A_l A_l^T at every interface; with `inverse`, each gamma
+ * in the denominator. */
+static void compute_differences(const esc_problem *p, const double *a, bool inverse, double *out) {
   const size_t n = (size_t)p->shape.width;
   memset(out, 0, (size_t)(p->shape.layers - 1) * n * n * sizeof *out);
   for (int l = 0; l < p->shape.layers - 1; l++) {
@@ -131,11 +132,11 @@ static void differences(const esc_problem *p, const double *a, bool inverse, dou
 }
 
 void esc_imbalance_matrix(const esc_problem *p, const double *weights, double *matrix) {
-  differences(p, weights, true, matrix);
+  compute_differences(p, weights, true, matrix);
 }
 
 void esc_imbalance_second(const esc_problem *p, const double *g, double *second) {
-  differences(p, g, false, second);
+  compute_differences(p, g, false, second);
 }
 
 double esc_imbalance_trace(const esc_problem *p, const double *matrix, int l) {

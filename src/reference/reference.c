@@ -2,8 +2,8 @@
 /* The equations of the theory in double, one sample at a time:
  *
  *   h_0 = x,  z_l = W_l h_{l-1},  h_l = sigma(z_l),  f = z_L
- *   delta_L = dloss/df,  u_l = W_{l+1}' delta_{l+1},  delta_l = u_l * sigma'(z_l)
- *   G_l = E[delta_l h_{l-1}'],  ledger term E[u_l . kappa(z_l)]
+ *   delta_L = dloss/df,  u_l = W_{l+1}^T delta_{l+1},  delta_l = u_l * sigma'(z_l)
+ *   G_l = E[delta_l h_{l-1}^T],  ledger term E[u_l . kappa(z_l)]
  *
  * (docs/theory, sections 0.1 to 0.4 and 1.4). Plain loops in the order of the formulas; the faster
  * engines are checked against this file. */
@@ -18,8 +18,8 @@
 
 struct esc_reference_work {
   double *h;          /* (layers, widest): h[l] is the input of layer l */
-  double *derivative; /* (layers, widest): sigma'(z) behind layer l */
-  double *deficit;    /* (layers, widest): kappa(z) behind layer l */
+  double *derivative; /* (layers, widest): sigma'(z_l) */
+  double *deficit;    /* (layers, widest): kappa(z_l) */
   double *delta;      /* (widest) */
   double *u;          /* (widest) */
   size_t widest;
@@ -80,7 +80,7 @@ double esc_reference_output(const esc_problem *p, const double *weights, const d
   return esc_dot(weights + esc_weight_offset(p->shape, layers - 1), work->h + last, p->shape.width);
 }
 
-/* Adds delta_l h_{l-1}' to G_l and leaves u_{l-1} = W_l' delta_l in work->u. */
+/* Adds delta_l h_{l-1}^T to G_l and stores u_{l-1} = W_l^T delta_l in work->u. */
 static void backward_layer(const esc_problem *p, const double *weights, int l,
                            esc_reference_work *work, double *g) {
   const int rows = esc_fan_out(p->shape, l), fan_in = esc_fan_in(p->shape, l);
@@ -96,7 +96,7 @@ static void backward_layer(const esc_problem *p, const double *weights, int l,
     }
 }
 
-/* From delta_L in work->delta[0] down to layer 1. */
+/* Backward pass from delta_L, in work->delta[0], to layer 1. */
 static void backward(const esc_problem *p, const double *weights, esc_reference_work *work,
                      esc_gradient *out) {
   for (int l = p->shape.layers - 1; l >= 0; l--) {

@@ -19,7 +19,7 @@ typedef struct network {
   double *g;            /* (weight) */
   float *draw;          /* (sample, input) */
   double *x;            /* (sample, input) */
-  esc_arena workspace;  /* for the initial signal */
+  esc_arena workspace;  /* of the initial signal */
   esc_reference_work *work;
 } network;
 
@@ -108,16 +108,15 @@ static esc_status load(void *handle, int index, const esc_member *member) {
   return ESC_OK;
 }
 
-/* Draws the weights of a fresh slot; in advance rather than load, so that threads share the work.
- */
+/* Draws the weights of a fresh slot. Called by advance(), not by load(), so that the threads share
+ * the work. */
 static void initialise(const engine *e, network *n) {
   const esc_shape shape = e->model.problem->shape;
   esc_slot_start(&n->slot, &e->model, n->w, &n->workspace);
   memset(n->compensation, 0, esc_weight_count(shape) * sizeof *n->compensation);
 }
 
-/* W <- W - eta gamma G; `compensation` keeps the sum's rounding error (two-sum) for the next step.
- */
+/* W <- W - eta gamma G; the sum's rounding error (two-sum) is stored for the next step. */
 static void update_layer(const esc_problem *p, network *n, int l) {
   const double rate = p->rate * esc_metric_gamma(p, l);
   for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++) {

@@ -3,10 +3,11 @@
  * dt_k/dlambda over lambda = 0..1, channel by channel, by adaptive quadrature.
  *
  * The integrand is steep near lambda = 0, where a small part of the upper level already lets a late
- * mode escape with an early one, and in a narrow layer, where a late mode begins to do so. So the
- * variable is u with lambda = w ((1 + 1/w)^u - 1), w = map_width, on a grid of u whose intervals
- * are halved where the error is largest. An interval has the integral of the polynomial through the
- * nearest STENCIL points, so that every point stays in use when the grid is refined.
+ * mode escape with an early one, and in a narrow range of lambda, where a late mode begins to do
+ * so. So the variable is u with lambda = w ((1 + 1/w)^u - 1), w = map_width, on a grid of u whose
+ * intervals are halved where the error is largest. On an interval the polynomial through the
+ * nearest STENCIL points is integrated, so that every point remains in use when the grid is
+ * refined.
  *
  * Error control: the channels must add up to the difference of the escape times at the ends of the
  * interval, and each channel must agree with a polynomial of lower degree. An interval whose error
@@ -32,8 +33,8 @@ enum {
   MODES = ESC_BLOCK_MODES_MAX
 };
 static const double map_width = 0.01;
-/* Sum of the |errors| of the intervals, relative to the shift. In a steep layer the error of the
- * grid of nodes is of this order (7e-5 of the time for gelu, four layers). */
+/* Sum of the |errors| of the intervals, relative to the shift. Where the integrand is steep, the
+ * error of the grid of nodes is of this order or larger (7e-5 of the time for gelu, L = 4). */
 static const double default_tolerance = 1e-5;
 /* The distance of the two polynomials overestimates the error of the higher one: by the factor that
  * two more points gain for an analytic integrand resolved to 1e-6. */
@@ -170,7 +171,7 @@ static void integrate_interval(const integration *t, int i, int stencil, channel
   }
 }
 
-/* NaN stays NaN. */
+/* Error of mode k on interval i; 0 if below the noise, NaN if a time is NaN. */
 static double find_error(const integration *t, int i, int k, channel_values fine,
                          channel_values coarse) {
   const esc_homotopy_point *p = &t->out->point[i];
@@ -306,7 +307,7 @@ static void find_cancellation(const esc_block_problem *b, int k, esc_attribution
   }
 }
 
-static void sum_up(const integration *t) {
+static void sum_intervals(const integration *t) {
   const esc_block_problem *b = &t->homotopy->problem;
   esc_attribution *out = t->out;
   for (int k = 0; k < b->modes; k++) {
@@ -331,8 +332,7 @@ static double steepness(const integration *t, int i) {
   return sum * lambda_derivative(p->lambda);
 }
 
-/* Index of the k-th point to recompute on the coarser grid: evenly spread, the last the steepest.
- */
+/* Index of the k-th point to recompute on the coarser grid: evenly spread, then the steepest. */
 static int index_to_check(const integration *t, int k) {
   int steepest = 0;
   if (k < CHECKED_POINTS - 1) return k * (t->out->points - 1) / (CHECKED_POINTS - 2);
@@ -394,7 +394,7 @@ esc_status esc_attribution_find(const esc_homotopy *homotopy, esc_attribution_re
   ESC_TRY(esc_block_grid_create(&homotopy->problem, 1, &t.grid));
   ESC_TRY(add_first_points(&t));
   ESC_TRY(refine(&t));
-  sum_up(&t);
+  sum_intervals(&t);
   ESC_TRY(compare_nodes(&t));
 done:
   free(t.interval);

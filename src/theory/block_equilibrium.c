@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a slow block flow can still reach an event. Linearised at the state, with the symmetric
- * Jacobian, a component r of the right-hand side along an eigenvector of eigenvalue mu moves the
- * state by r (e^(mu T) - 1) / mu within the time T. A plateau has a growing direction, so that it
- * is not mistaken for an equilibrium, however slow it is. */
+/* Tests if a slow block flow can still reach an event. In the flow linearised at the state, with
+ * its symmetric Jacobian, a component r of the right-hand side along an eigenvector of eigenvalue
+ * mu moves the state by r (e^(mu t) - 1) / mu within the time t. A plateau has a growing direction,
+ * so that it is not mistaken for an equilibrium, however slow it is. */
 #include <gsl/gsl_eigen.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
  * function changes by at most some tens of the state's relative change. */
 static const double small_displacement = 1e-5;
 
-/* out += weight * M J(M y) M, M the mask of p's level; (size, size). */
+/* out += weight * P J(P y) P, (size, size), P the mask of p's level. */
 static esc_status add_jacobian(const esc_block_path *path, const esc_block_problem *p,
                                double weight, const double *y, gsl_matrix *out) {
   esc_status status = ESC_OK;

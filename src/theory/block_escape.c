@@ -11,7 +11,7 @@
 #include "escapement/internal/theory.h"
 
 /* Fineness of the two grids; the times of the finer one are reported. Up to two modes the finer one
- * exceeds the default 1; for more modes that would take 3 to 15 times as long. */
+ * exceeds the default 1; for more modes it would be 3 to 15 times slower. */
 enum { FINE_MODES_MAX = 2 };
 static const double fineness_few[] = {1, 1.25}, fineness_many[] = {0.8, 1};
 /* The solver's relative tolerance on the two grids, over esc_block_path_tolerance. */
@@ -23,6 +23,7 @@ static const double rough_difference = 1e-3;
 
 /* ---- time scales ---- */
 
+/* Time of mode k alone (docs/theory, section 6.5); NaN if there is none. */
 static esc_status leading_order_time(const esc_block_problem *p, int k, double *closed) {
   esc_escape_times times;
   esc_escape_problem single_mode = {
@@ -33,7 +34,7 @@ static esc_status leading_order_time(const esc_block_problem *p, int k, double *
   }
   single_mode.to = fmax(0.5, 2 * single_mode.scale[single_mode.layer]);
   const esc_status status = esc_escape_times_find(&single_mode, &times);
-  /* Only the closed form is needed: a failure of the reduced ODE's solver does not matter. */
+  /* Only the closed form is needed, so a failure of the reduced ODE's solver is ignored. */
   *closed = status == ESC_OK ? times.closed : (double)NAN;
   return status == ESC_NO_MEMORY ? status : ESC_OK;
 }

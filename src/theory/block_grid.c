@@ -15,7 +15,7 @@
 
 enum { MODES = ESC_BLOCK_MODES_MAX };
 
-/* By K: minimal distance in the reciprocal lattice, and radius of the ball of nodes. */
+/* For K = 1, ..., 8: minimal distance in the reciprocal lattice, radius of the ball of nodes. */
 static const double reciprocal_distance[MODES] = {60, 26, 18, 12, 9, 7.5, 6.75, 6};
 static const double radius[MODES] = {7.5, 7.3, 7.2, 6.6, 6, 5.6, 5.5, 5.4};
 
@@ -69,6 +69,7 @@ typedef struct enumeration {
   esc_block_grid *grid; /* NULL: only count */
 } enumeration;
 
+/* Whether the first `depth` lattice indices are 0. */
 static bool is_origin(const enumeration *w, int depth) {
   for (int i = 0; i < depth; i++)
     if (w->index[i] != 0) return false;

@@ -16,7 +16,7 @@ static esc_status find_derivative(const esc_block_path *path, int k, esc_homotop
   const int n = esc_block_size(&path->upper);
   const double *state = path->state + k * (1 + path->channels) * n;
   double rhs[ESC_BLOCK_SIZE_MAX], gradient[ESC_BLOCK_SIZE_MAX];
-  if (path->time[k] == 0) return ESC_OK; /* passed at the start, whatever lambda */
+  if (path->time[k] == 0) return ESC_OK; /* at the start for every lambda */
   ESC_TRY(esc_block_path_rhs(path, state, rhs));
   ESC_TRY(esc_block_signal_gradient(&path->upper, path->plan.grid, state, k, gradient));
   esc_block_mask(&path->upper, gradient);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The width-K network at tiles of nodes: forward and backward passes, and sums over a grid. Sums
- * have one order whatever the number of threads: lanes by a tree at the end of a chunk, chunks in
- * sequence. */
+/* The width-K network at tiles of nodes: forward and backward passes, and sums over a grid. The
+ * order of the sums does not depend on the number of threads: lanes by a tree at the end of a
+ * chunk, chunks in sequence. */
 #include "block_nodes.h"
 
 #include <omp.h>
@@ -18,8 +18,8 @@ static inline void multiply_row(int modes, const double *a, const esc_block_vect
     if (a[j] != 0) esc_block_add(out, a[j], in[j]);
 }
 
-/* Static like every function with clones, because gcc exports a clone's resolver from a shared
- * library whatever its visibility. */
+/* Static, like every function with clones: gcc would export the resolver of the clones from a
+ * shared library, even with hidden visibility. */
 ESC_SIMD_CLONES
 static void forward(const esc_block_problem *p, const double *state, bool second,
                     esc_block_tile *t) {

@@ -6,6 +6,7 @@
 #include "escapement/internal/blocks.h"
 #include "vector_activation.h"
 
+/* ESC_BLOCK_LANES nodes with their weights, targets and the passes of the network at them. */
 typedef struct esc_block_tile {
   esc_block_vector weight, target;
   esc_block_vector h[ESC_LAYERS_MAX][ESC_BLOCK_MODES_MAX];  /* h[0] = g */
@@ -19,7 +20,7 @@ static inline int esc_block_layer_offset(const esc_block_problem *p, int l) {
   return l * p->modes * p->modes;
 }
 
-/* Whether the closure level leaves entry (k, j) of layer l free, l not the last. */
+/* Whether entry (k, j) of layer l, not the last, moves at the problem's closure level. */
 static inline bool esc_block_is_free(const esc_block_problem *p, int l, int k, int j) {
   const int channels = p->level == ESC_BLOCK_EXACT     ? p->layers
                        : p->level == ESC_BLOCK_ROTATED ? 3
@@ -36,11 +37,11 @@ static inline void esc_block_add_product(esc_block_vector out, const esc_block_v
   for (int s = 0; s < ESC_BLOCK_LANES; s++) out[s] += a[s] * b[s];
 }
 
-/* Fills h, slope and f from h[0]; bend too where wanted. */
+/* Computes h, d1 and f from h[0], and d2 if `second`. */
 void esc_block_forward(const esc_block_problem *p, const double *state, bool second,
                        esc_block_tile *t);
 
-/* Adds u df/dA lane by lane, for the entries that the level leaves free, or for all. */
+/* Adds u df/dA lane by lane, for the entries that move at the closure level, or for all. */
 void esc_block_backward(const esc_block_problem *p, const double *state, bool all_entries,
                         const esc_block_tile *t, const esc_block_vector u,
                         esc_block_vector *gradient);
@@ -50,7 +51,8 @@ void esc_block_backward(const esc_block_problem *p, const double *state, bool al
 typedef void esc_block_integrand(const esc_block_problem *p, const void *context, esc_block_tile *t,
                                  esc_block_vector *out);
 
-/* out[0..row) = the sum of all visits, in one order whatever the number of threads. */
+/* out[0..length) = the sum of `integrand` over all tiles. The order of the sum does not depend on
+ * the number of threads. */
 esc_status esc_block_sum(const esc_block_problem *p, const esc_block_grid *grid, int length,
                          esc_block_integrand *integrand, const void *context, double *out);
 

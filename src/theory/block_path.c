@@ -17,12 +17,14 @@
 #include "escapement/internal/activation.h"
 #include "escapement/internal/theory.h"
 
+/* Limits on the solver's steps in one call, before and after the first test of equilibrium. */
 enum { STEPS_MAX = 8000, STEPS_MAX_LATE = 1000, SIZE = ESC_BLOCK_SIZE_MAX };
 static const double zero_constant = 1e-10;  /* |c_1|, |c_3| that count as 0 */
 static const double rest_check_factor = 20; /* time scales before the first test of equilibrium */
-static const double max_time_factor = 1e4;  /* time scales before the search is given up */
+static const double max_time_factor = 1e4;  /* time scales at which the search ends */
 static const double sensitivity_tolerance_factor = 10; /* over the state's tolerance */
-static const double decay_limit = 1e-4; /* of the smallest initial scale: below it, only error */
+/* Of the smallest initial scale: below it, integration errors would decide on a later escape. */
+static const double decay_limit = 1e-4;
 
 /* ---- right-hand side and event functions for CVODES ---- */
 
@@ -121,9 +123,9 @@ static int set_error_weights(N_Vector y, N_Vector weight, void *data) {
 }
 
 double esc_block_path_tolerance(int modes) {
-  /* By K: no tighter than the error of the grid of nodes. */
-  static const double usual[] = {1e-10, 1e-10, 1e-10, 1e-9, 1e-8, 1e-7, 1e-7, 1e-7};
-  return usual[modes - 1];
+  /* For K = 1, ..., 8 modes: no tighter than the error of the grid of nodes. */
+  static const double tolerance[] = {1e-10, 1e-10, 1e-10, 1e-9, 1e-8, 1e-7, 1e-7, 1e-7};
+  return tolerance[modes - 1];
 }
 
 static esc_status open_solver(esc_block_path *path) {
@@ -145,7 +147,7 @@ done:
   return status;
 }
 
-/* Selects the events to watch; events that have passed at the start have time 0. */
+/* Selects the events to watch; events that have already occurred at the start have time 0. */
 static esc_status find_initial_events(esc_block_path *path) {
   esc_status status = ESC_OK;
   const esc_block_problem *p = &path->upper;

@@ -13,8 +13,8 @@
 /* Events: S_1..S_K, then H_1..H_K, pass half of their final values; the loss its threshold. */
 enum { ESC_BLOCK_LOSS = 2 * ESC_BLOCK_MODES_MAX, ESC_BLOCK_EVENTS };
 
-/* The initial value problem y' = (1 - lambda) M F(M y) + lambda F(y): F the flow of `problem`, M
- * the mask of level `lower`. */
+/* The initial value problem y' = (1 - lambda) P F(P y) + lambda F(y) (docs/theory, section 6.6): F
+ * the flow of `problem`, P the mask of level `lower`. */
 typedef struct esc_block_plan {
   const esc_block_problem *problem;
   const esc_block_grid *grid;
@@ -29,8 +29,8 @@ typedef struct esc_block_plan {
 /* The end of a path. */
 typedef enum esc_block_end {
   ESC_BLOCK_ALL_TIMED,   /* every event has its time */
-  ESC_BLOCK_EQUILIBRIUM, /* the flow is too near to an equilibrium to reach a remaining event */
-  ESC_BLOCK_DECAYED,     /* every coordinate is below the error tolerance of the start */
+  ESC_BLOCK_EQUILIBRIUM, /* so near to an equilibrium that no remaining event is reached */
+  ESC_BLOCK_DECAYED,     /* every coordinate is below 1e-4 of the smallest initial scale */
   ESC_BLOCK_GAVE_UP      /* limit of time or steps */
 } esc_block_end;
 
@@ -64,8 +64,8 @@ esc_status esc_block_path_open(const esc_block_plan *plan, esc_block_path *path)
 /* Integrates until all events have their time, or to t = end. */
 esc_status esc_block_path_run(esc_block_path *path, double end);
 
-/* Integrates until all events have their time, or the others cannot pass, or a limit is reached:
- * path->end is the reason. `time_scale` > 0: order of magnitude of the times. */
+/* Integrates until all events have their time, or the remaining events cannot occur, or a limit is
+ * reached: path->end is the reason. `time_scale` > 0: order of magnitude of the times. */
 esc_status esc_block_path_search(esc_block_path *path, double time_scale);
 
 /* Whether the flow, linearised at the path's state, moves too little until t + horizon for any
@@ -75,16 +75,17 @@ esc_status esc_block_path_check_equilibrium(const esc_block_path *path, double h
 
 void esc_block_path_close(esc_block_path *path);
 
-/* Right-hand side at y (1 + channels, size) with the sensitivities; of the state (size) alone. */
+/* Right-hand side at y: of the state and its sensitivities (1 + channels, size), or of the state
+ * (size) alone. */
 esc_status esc_block_path_extended_rhs(const esc_block_path *path, const double *y, double *out);
 esc_status esc_block_path_rhs(const esc_block_path *path, const double *y, double *rhs);
 
-/* Event functions: an event passes where its function rises through 0; -1: not watched. */
+/* Event functions: an event occurs where its function rises through 0; -1: not watched. */
 esc_status esc_block_path_events(const esc_block_path *path, const double *y, double *distance);
 
-/* Leading-order escape time of each mode alone, to a scale of 1/2 of its smallest layer, NaN where
- * there is none. *time_scale: order of magnitude of the slowest mode's time, by these times or by
- * the right-hand side at the start. */
+/* Leading-order escape time of each mode alone (docs/theory, section 6.5), NaN where there is none:
+ * the smallest layer's scale reaches 1/2, or twice its start if that is larger. *time_scale is the
+ * slowest mode's order of magnitude, by these times or by the right-hand side at the start. */
 esc_status esc_block_decoupled_times(const esc_block_problem *problem, const esc_block_grid *grid,
                                      double *decoupled, double *time_scale);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The right-hand side of a block path and its event functions (docs/theory, sections 6.2 and 6.6).
  *
- * The sensitivity dy/dlambda is split by channel: z_c' = J_lambda z_c + P_c (F(y) - M F(M y)),
- * z_c(0) = 0, P_c the projection onto channel c. All channels share the activations of one pass
- * over the grid, which are most of the cost. */
+ * The sensitivity dy/dlambda is split by channel: z_c' = J_lambda z_c + P_c (F(y) - P F(P y)),
+ * z_c(0) = 0, P the mask of the lower level, P_c the projection onto channel c. All channels share
+ * the activations of one pass over the grid, which are most of the cost. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 /* ---- the right-hand side ---- */
 
-/* Adds `weight` times one end of the homotopy with its sensitivities: M F(M y) at the lower level,
+/* Adds `weight` times one end of the homotopy with its sensitivities: P F(P y) at the lower level,
  * F(y) at the upper one. */
 static esc_status add_level(const esc_block_path *path, const esc_block_problem *p, double weight,
                             const double *y, double *rhs, double *out) {
@@ -58,15 +58,16 @@ esc_status esc_block_path_rhs(const esc_block_path *path, const double *y, doubl
 esc_status esc_block_path_events(const esc_block_path *path, const double *y, double *distance) {
   esc_status status = ESC_OK;
   const esc_block_problem *p = &path->upper;
-  esc_block_signals at;
-  ESC_TRY(esc_block_flow(p, path->plan.grid, y, NULL, &at));
+  esc_block_signals signals;
+  ESC_TRY(esc_block_flow(p, path->plan.grid, y, NULL, &signals));
   for (int i = 0; i < ESC_BLOCK_EVENTS; i++) distance[i] = -1;
   for (int k = 0; k < p->modes; k++) {
     const int hermite = p->modes + k;
-    if (path->watched[k]) distance[k] = at.s[k] / (p->amplitude[k] * path->c1) - 0.5;
-    if (path->watched[hermite]) distance[hermite] = at.h[k] / (p->amplitude[k] * path->c3) - 0.5;
+    if (path->watched[k]) distance[k] = signals.s[k] / (p->amplitude[k] * path->c1) - 0.5;
+    if (path->watched[hermite])
+      distance[hermite] = signals.h[k] / (p->amplitude[k] * path->c3) - 0.5;
   }
-  if (path->watched[ESC_BLOCK_LOSS]) distance[ESC_BLOCK_LOSS] = 1 - at.loss / p->threshold;
+  if (path->watched[ESC_BLOCK_LOSS]) distance[ESC_BLOCK_LOSS] = 1 - signals.loss / p->threshold;
 done:
   return status;
 }

@@ -74,7 +74,7 @@ static double departure(const esc_duhamel *d, double t, double y) {
   return fabs(frozen_form(d, t) - y) / fabs(y);
 }
 
-/* Both are 0 at the start: no quotient. */
+/* Without a quotient, because both are 0 at the start. */
 static bool has_departed(const esc_duhamel *d, double t, double y) {
   return fabs(frozen_form(d, t) - y) > departure_tolerance * fabs(y);
 }

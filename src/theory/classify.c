@@ -60,11 +60,11 @@ static void derivative_size(void *context, double g, double *out) {
 static esc_status find_moments(const esc_activation *activation, esc_classification *c) {
   esc_status status = ESC_OK;
   moments m = {activation, c->q};
-  const bool kink = esc_activation_has_corner(activation);
+  const bool corner = esc_activation_has_corner(activation);
   double mean[MOMENTS], error, size, size_error;
-  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){moment_terms, &m, MOMENTS, kink}, 1e-14,
-                                   mean, &error));
-  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){derivative_size, &m, 1, kink}, 1e-2,
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){moment_terms, &m, MOMENTS, corner},
+                                   1e-14, mean, &error));
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){derivative_size, &m, 1, corner}, 1e-2,
                                    &size, &size_error));
   if (!isfinite(mean[DERIVATIVE]) || !isfinite(mean[FIRST]) || !isfinite(mean[QTH]))
     return ESC_FAIL(ESC_BAD_INPUT, "the coefficients are too large: E[sigma(g) g^%d] overflows",

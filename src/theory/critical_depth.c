@@ -14,7 +14,7 @@ static double smallest(int layers, const double *scale) {
 
 esc_critical_depth esc_critical_depth_compute(int layers, const double *scale, double spread) {
   const double bound = spread * smallest(layers, scale);
-  double largest = 0, next = HUGE_VAL; /* inside the bottleneck, and the first outside */
+  double largest = 0, next = HUGE_VAL; /* largest scale inside the bottleneck, smallest outside */
   int r = 0;
   for (int l = 0; l < layers; l++) {
     const double size = fabs(scale[l]);

@@ -20,7 +20,7 @@ static const double unstable_fraction = 1e-9;
 typedef struct spectrum {
   double largest; /* of |lambda_i| */
   double state;   /* largest |s_l| */
-  bool unstable;  /* some direction at rest has lambda_i > 0 */
+  bool unstable;  /* a component at rest has lambda_i > 0 */
 } spectrum;
 
 static double norm_max(int n, const double *x) {
@@ -31,28 +31,29 @@ static double norm_max(int n, const double *x) {
 
 /* Whether the component along eigenvector q is at equilibrium. */
 static bool is_settled(int n, const gsl_vector *q, double lambda, const double *rhs,
-                       const double *term_size, spectrum *sum) {
+                       const double *term_size, spectrum *overall) {
   double component = 0, noise = 0;
   for (int l = 0; l < n; l++) {
     const double weight = gsl_vector_get(q, (size_t)l);
     component += weight * rhs[l];
     noise += fabs(weight) * term_size[l];
   }
-  if (lambda < 0 && fabs(component) <= settled_fraction * fabs(lambda) * sum->state) return true;
+  if (lambda < 0 && fabs(component) <= settled_fraction * fabs(lambda) * overall->state)
+    return true;
   if (!(fabs(component) <= rounding_factor * noise)) return false;
-  sum->unstable |= lambda > unstable_fraction * sum->largest;
+  overall->unstable |= lambda > unstable_fraction * overall->largest;
   return true;
 }
 
 static esc_equilibrium find(int n, const double *s, const double *rhs, const double *term_size,
                             const gsl_vector *value, const gsl_matrix *vector) {
-  spectrum sum = {.largest = norm_max(n, value->data), .state = norm_max(n, s)};
+  spectrum overall = {.largest = norm_max(n, value->data), .state = norm_max(n, s)};
   for (int i = 0; i < n; i++) {
     const gsl_vector_const_view q = gsl_matrix_const_column(vector, (size_t)i);
-    if (!is_settled(n, &q.vector, gsl_vector_get(value, (size_t)i), rhs, term_size, &sum))
+    if (!is_settled(n, &q.vector, gsl_vector_get(value, (size_t)i), rhs, term_size, &overall))
       return ESC_EQUILIBRIUM_NONE;
   }
-  return sum.unstable ? ESC_EQUILIBRIUM_SADDLE : ESC_EQUILIBRIUM_STABLE;
+  return overall.unstable ? ESC_EQUILIBRIUM_SADDLE : ESC_EQUILIBRIUM_STABLE;
 }
 
 esc_status esc_equilibrium_find(int n, const double *s, const double *rhs, const double *term_size,

@@ -26,26 +26,26 @@
 #include "reduced_ode.h"
 
 /* Layers with more than this many times the smallest scale are outside the bottleneck. */
-static const double prefix_spread = 3;
-/* A correlation of teacher and prefix below the first is rounding; above the second relative error
- * the average counts as unknown. */
+static const double prefix_spread = ESC_BOTTLENECK_SPREAD;
+/* An overlap E[sigma h_k] of teacher and prefix counts as 0 below overlap_min, relative to the
+ * norms of both, and as unknown above a relative error of overlap_error_max. */
 static const double overlap_min = 1e-12, overlap_error_max = 1e-8;
-/* Evaluations of the activation for one escape time: about a second. */
+/* Limit on the evaluations of the activation for one escape time, about a second of work. */
 static const double work_max = 4e7;
 /* Relative perturbation of the data in the second integration, and relative error of the data in
  * the first: the ratio scales the change of the time to its error. */
 static const double perturbation = 1e-10, ode_error = 1e-12;
-/* Relative errors of ode: above the first the note states it, above the second ode is NaN. */
+/* Relative error of ode above which the note states it, and above which ode is NaN. */
 static const double error_stated = 1e-8, error_max = 1e-3;
 
-/* ---- analysis ---- */
+/* ---- quantities of the leading order ---- */
 
 typedef struct overlap {
   const esc_escape_problem *problem;
   int prefix;
 } overlap;
 
-/* sigma h_k, sigma^2, h_k^2 at g */
+/* sigma h_k, sigma^2, h_k^2 at g, with h_k the output of the prefix (docs/theory, section 4.5). */
 static void overlap_integrand(void *context, double g, double *out) {
   const overlap *o = context;
   const esc_activation *sigma = &o->problem->activation;
@@ -58,44 +58,45 @@ static void overlap_integrand(void *context, double g, double *out) {
 
 /* a a_1^{L-1-k} E[sigma(g) h_k(g)] / prod_{j<=k} s_j for a prefix of k layers, which is D
  * for k = 0; 0 where the expectation is lost in rounding, NaN where it cannot be computed. */
-static esc_status find_prefix_drive(esc_leading_order *a) {
+static esc_status find_prefix_drive(esc_leading_order *start) {
   esc_status status = ESC_OK;
-  const esc_escape_problem *p = a->problem;
-  overlap o = {p, a->prefix};
+  const esc_escape_problem *p = start->problem;
+  overlap o = {p, start->prefix};
   double mean[3], error;
-  const bool kink = esc_activation_has_corner(&p->activation);
-  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){overlap_integrand, &o, 3, kink}, 1e-13,
-                                   mean, &error));
+  const bool corner = esc_activation_has_corner(&p->activation);
+  ESC_TRY(esc_gaussian_expectation(&(esc_gaussian_integral){overlap_integrand, &o, 3, corner},
+                                   1e-13, mean, &error));
   const double size = sqrt(mean[1] * mean[2]);
   if (fabs(mean[0]) <= fmax(100 * error, overlap_min) * size) mean[0] = 0;
   if (!(error <= overlap_error_max)) mean[0] = (double)NAN;
-  a->prefix_drive = p->amplitude * pow(a->class_.a[1], p->layers - 1 - a->prefix) * mean[0];
-  for (int l = 0; l < a->prefix; l++) a->prefix_drive /= p->scale[l];
+  start->prefix_drive =
+      p->amplitude * pow(start->class_.a[1], p->layers - 1 - start->prefix) * mean[0];
+  for (int l = 0; l < start->prefix; l++) start->prefix_drive /= p->scale[l];
 done:
   return status;
 }
 
-static void find_bottleneck(esc_leading_order *a) {
-  const esc_escape_problem *p = a->problem;
-  a->smallest = a->largest = p->scale[0];
+static void find_bottleneck(esc_leading_order *start) {
+  const esc_escape_problem *p = start->problem;
+  start->smallest = start->largest = p->scale[0];
   for (int l = 1; l < p->layers; l++) {
-    a->smallest = fmin(a->smallest, p->scale[l]);
-    a->largest = fmax(a->largest, p->scale[l]);
+    start->smallest = fmin(start->smallest, p->scale[l]);
+    start->largest = fmax(start->largest, p->scale[l]);
   }
-  const double limit = prefix_spread * a->smallest;
-  while (p->scale[a->prefix] > limit) a->prefix++;
-  for (int l = 0; l < p->layers; l++) a->bottleneck += p->scale[l] <= limit;
+  const double limit = prefix_spread * start->smallest;
+  while (p->scale[start->prefix] > limit) start->prefix++;
+  for (int l = 0; l < p->layers; l++) start->bottleneck += p->scale[l] <= limit;
 }
 
-static esc_status analyse(esc_leading_order *a) {
+static esc_status find_leading_order(esc_leading_order *start) {
   esc_status status = ESC_OK;
-  const esc_escape_problem *p = a->problem;
-  ESC_TRY(esc_classify(&p->activation, &a->class_));
-  find_bottleneck(a);
-  a->drive = p->amplitude * a->class_.c1 * pow(a->class_.a[1], p->layers - 1);
-  a->times->drive = a->drive;
-  for (int l = 0; l < p->layers; l++) a->times->drive *= p->scale[l];
-  ESC_TRY(find_prefix_drive(a));
+  const esc_escape_problem *p = start->problem;
+  ESC_TRY(esc_classify(&p->activation, &start->class_));
+  find_bottleneck(start);
+  start->drive = p->amplitude * start->class_.c1 * pow(start->class_.a[1], p->layers - 1);
+  start->times->drive = start->drive;
+  for (int l = 0; l < p->layers; l++) start->times->drive *= p->scale[l];
+  ESC_TRY(find_prefix_drive(start));
 done:
   return status;
 }
@@ -127,8 +128,8 @@ static void note_end(esc_escape_times *times, const esc_escape_problem *p, const
                   describe_end(c->end));
 }
 
-/* The same search from data perturbed in the tenth digit: the relative change of the time, scaled
- * to the rounding of the data, is the error of the time. */
+/* Repeats the search from data perturbed in the tenth digit: the relative change of the time,
+ * scaled to the rounding of the data, is the error of the time (docs/theory, section 3.5). */
 static esc_status measure_conditioning(const esc_escape_problem *p, double work,
                                        const esc_crossing *first, esc_escape_times *times) {
   esc_status status = ESC_OK;
@@ -151,18 +152,18 @@ done:
   return status;
 }
 
-static esc_status find_ode(esc_leading_order *a) {
+static esc_status find_ode(esc_leading_order *start) {
   esc_status status = ESC_OK;
-  const esc_escape_problem *p = a->problem;
+  const esc_escape_problem *p = start->problem;
   const esc_crossing_request request = {.work = work_max};
   esc_crossing first;
   ESC_TRY(esc_reduced_crossing(p, &request, &first));
   if (first.end != ESC_FLOW_CROSSED)
-    note_end(a->times, p, &first);
-  else if (first.shrank || !(a->drive > 0))
-    ESC_TRY(measure_conditioning(p, work_max, &first, a->times));
+    note_end(start->times, p, &first);
+  else if (first.shrank || !(start->drive > 0))
+    ESC_TRY(measure_conditioning(p, work_max, &first, start->times));
   else
-    a->times->ode = first.time;
+    start->times->ode = first.time;
 done:
   return status;
 }
@@ -171,16 +172,16 @@ esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_t
   esc_status status = ESC_OK;
   const double none = (double)NAN;
   *out = (esc_escape_times){.ode = none, .closed = none, .corrected = none};
-  esc_leading_order a = {.problem = problem, .times = out};
-  ESC_TRY(analyse(&a));
+  esc_leading_order start = {.problem = problem, .times = out};
+  ESC_TRY(find_leading_order(&start));
   if (problem->scale[problem->layer] >= problem->to) {
     out->escaped_at_start = true;
     out->ode = out->closed = out->corrected = 0;
     esc_note_append(out, "s_%d has reached the threshold at the start", problem->layer + 1);
   } else {
-    ESC_TRY(esc_leading_order_times(&a));
-    ESC_TRY(find_ode(&a));
-    esc_leading_order_note_roughness(&a);
+    ESC_TRY(esc_leading_order_times(&start));
+    ESC_TRY(find_ode(&start));
+    esc_leading_order_note_roughness(&start);
   }
 done:
   return status;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Expectations over g ~ N(0, 1) (docs/theory, section 3.4), each by the smallest rule that agrees
- * with its double, n nodes against 2n. Three kinds of rule:
+ * with the rule of twice as many nodes. Four families of rules:
  *   trapezoid  on +-half_range: converges exponentially for functions analytic near the axis;
  *   Hermite    exact for polynomials up to degree 2n-1;
- *   panels     Gauss-Legendre on intervals that shrink geometrically towards 0 from both sides:
- *              for kinks at 0, and for functions too steep there for the other two. */
+ *   halves     Gauss-Legendre on both half-lines: for a corner at 0;
+ *   graded     Gauss-Legendre on intervals that shrink geometrically towards 0 from both sides: for
+ *              functions too steep at 0 for the other families. */
 #include <float.h>
 #include <gsl/gsl_integration.h>
 #include <gsl/gsl_randist.h>
@@ -89,18 +90,18 @@ done:
 typedef enum rule_family { TRAPEZOID, HERMITE, HALVES, GRADED, FAMILIES } rule_family;
 
 /* GSL tabulates Gauss-Legendre to all digits for orders 2^k up to 1024 only. */
-enum { GRADED_PANELS = 8 /* the innermost ends at reach/4^7 = 1e-3 */, ORDER_MAX = 1024 };
+enum { GRADED_PANELS = 8 /* the innermost ends at half_range/4^7 = 1e-3 */, ORDER_MAX = 1024 };
 
-static bool is_applicable(rule_family kind, int n, bool kink) {
+static bool is_applicable(rule_family kind, int n, bool corner) {
   switch (kind) {
-    case TRAPEZOID: return !kink;
-    case HERMITE: return !kink && n <= HERMITE_NODES_MAX;
-    case HALVES: return kink && n <= ORDER_MAX;
+    case TRAPEZOID: return !corner;
+    case HERMITE: return !corner && n <= HERMITE_NODES_MAX;
+    case HALVES: return corner && n <= ORDER_MAX;
     default: return n >= 4 * 2 * GRADED_PANELS && n <= ORDER_MAX * GRADED_PANELS;
   }
 }
 
-/* So that E[1] = 1 to the last digit. */
+/* Makes E[1] = 1 to the last digit. */
 static void normalise(esc_quadrature *r) {
   double total = 0;
   for (int i = 0; i < r->count; i++) total += r->weight[i];
@@ -199,7 +200,7 @@ static esc_status find_rule(const esc_gaussian_integral *f, double tolerance, tr
   *best = next;
   for (int n = NODES_MIN; n <= NODES_MAX; n *= 2) {
     for (rule_family kind = 0; kind < FAMILIES; kind++) {
-      if (!is_applicable(kind, n, f->kink)) continue;
+      if (!is_applicable(kind, n, f->corner)) continue;
       ESC_TRY(try_rule(f, kind, n, &next));
       if (next.error < best->error || best->mean == NULL) {
         free_trial(best);
@@ -229,19 +230,19 @@ done:
 
 /* ---- a rule for the reduced ODE ---- */
 
-typedef struct chain {
+typedef struct chain_scales {
   const esc_activation *activation;
   int layers;
   double scale[ESC_LAYERS_MAX];
-} chain;
+} chain_scales;
 
-enum { CHAIN_TERMS = 3 }; /* besides those of each layer */
+enum { CHAIN_TERMS = 3 }; /* terms that belong to no layer */
 
-/* 1, so that the rule keeps its weight; sigma(g) g, the drive of small scales; sigma(g)^2, for
+/* 1, so that the weights keep the sum 1; sigma(g) g, the drive of small scales; sigma(g)^2, for
  * the loss; then sigma(g) df/ds_l and f df/ds_l for all l (docs/theory, section 3.2, layers from 0:
  * df/ds_l = h_l prod_{j>l} s_j sigma'(z_{j-1})). */
 static void chain_terms(void *context, double g, double *out) {
-  const chain *c = context;
+  const chain_scales *c = context;
   double hidden[ESC_LAYERS_MAX] = {g}, d1[ESC_LAYERS_MAX], backward = 1;
   const int last = c->layers - 1;
   for (int l = 0; l < last; l++) {
@@ -284,13 +285,13 @@ done:
 }
 
 /* The largest of the scales that sigma acts on. */
-static double largest_scale(const chain *c) {
+static double largest_scale(const chain_scales *c) {
   double largest = 0;
   for (int l = 0; l + 1 < c->layers; l++) largest = fmax(largest, fabs(c->scale[l]));
   return largest;
 }
 
-static esc_status fail_tolerance(const chain *c, double tolerance, double error) {
+static esc_status fail_tolerance(const chain_scales *c, double tolerance, double error) {
   if (!isfinite(error))
     return ESC_FAIL(ESC_BAD_INPUT, "%d layers at scales up to %g: their Gaussian averages overflow",
                     c->layers, largest_scale(c));
@@ -304,14 +305,14 @@ esc_status esc_gaussian_rule_for_scales(const esc_activation *activation, int la
                                         const double *scale, double tolerance,
                                         esc_quadrature *out) {
   esc_status status = ESC_OK;
-  chain c = {.activation = activation, .layers = layers};
+  chain_scales c = {.activation = activation, .layers = layers};
   const esc_gaussian_integral f = {chain_terms, &c, CHAIN_TERMS + 2 * layers,
                                    esc_activation_has_corner(activation)};
   trial best = {.error = HUGE_VAL};
-  /* Smaller scales are easier, and their products need not underflow. */
+  /* A minimum, because smaller scales need no finer rule and their products may underflow. */
   for (int l = 0; l < layers; l++)
     c.scale[l] = copysign(fmax(fabs(scale[l]), ESC_RULE_SCALE_MIN), scale[l]);
-  c.scale[layers - 1] = 1; /* a mere factor of f, which does not change relative errors */
+  c.scale[layers - 1] = 1; /* a factor of f, without effect on relative errors */
   ESC_TRY(find_rule(&f, tolerance, &best));
   if (!(best.error <= tolerance)) {
     status = fail_tolerance(&c, tolerance, best.error);

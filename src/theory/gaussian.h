@@ -5,7 +5,7 @@
 
 #include "escapement/internal/theory.h"
 
-/* Every rule is valid for scales up to this at least. */
+/* Every rule is valid at least for scales up to this value. */
 #define ESC_RULE_SCALE_MIN 0.1
 
 /* As esc_gaussian_rule, for the chain whose layer l has scale[l] (layers); the rule is valid for

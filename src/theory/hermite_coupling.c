@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Couplings between even and odd Hermite modes by multiplication with sigma, an example for nested
- * truncations (docs/theory, section 6.8). */
+/* Couplings between even and odd Hermite polynomials by multiplication with sigma, an example of
+ * nested truncations (docs/theory, section 6.8). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@ static void hermite(double g, int count, double *he) {
   for (int m = 1; m + 1 < count; m++) he[m + 1] = (g * he[m] - sqrt(m) * he[m - 1]) / sqrt(m + 1);
 }
 
-/* E[sigma(g) He_2i(g) He_2j+1(g)] by the trapezoid rule on +-14. */
+/* even_odd[i][j] = E[sigma(g) he[2i] he[2j + 1]], by the trapezoid rule on +-14. */
 static void multiply_by_sigma(const esc_activation *a, int n, double *even_odd, double *he) {
   const double step = 0.05, range = 14;
   for (int i = 0; i < n * n; i++) even_odd[i] = 0;

@@ -18,12 +18,13 @@ typedef struct esc_leading_order {
   esc_escape_times *times;  /* receives closed, corrected and the note */
 } esc_leading_order;
 
-/* closed and corrected, with the defect of the latter, or why there is none. The start is below
- * s*. */
-esc_status esc_leading_order_times(esc_leading_order *a);
+/* Sets closed, corrected and the defect of corrected, or the note with the reason why a time is
+ * missing. The start must be below s*. */
+esc_status esc_leading_order_times(esc_leading_order *start);
 
-/* Notes that corrected is rough where the neglected terms change its time by over 10%, by its
- * defect or by ode, whichever is larger and known. Call after ode is known. */
-void esc_leading_order_note_roughness(const esc_leading_order *a);
+/* Appends to the note that corrected is rough if the neglected terms change its time by over 10%:
+ * by its defect or its difference to ode, the larger of those that are known. Call after ode is
+ * set. */
+void esc_leading_order_note_roughness(const esc_leading_order *start);
 
 #endif

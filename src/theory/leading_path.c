@@ -18,24 +18,24 @@ static double squared_gap(double s, double smallest) { return (s - smallest) * (
 
 /* ---- the two paths ---- */
 
-esc_leading_path esc_leading_path_leaf(const esc_leading_order *a, double drive) {
-  const esc_escape_problem *p = a->problem;
+esc_leading_path esc_leading_path_constant_gaps(const esc_leading_order *start, double drive) {
+  const esc_escape_problem *p = start->problem;
   return (esc_leading_path){
-      .start = a,
-      .leaf = true,
+      .start = start,
+      .constant_gaps = true,
       .drive = drive,
-      .from = 2 * log(a->smallest),
-      .to = log(p->to * p->to - squared_gap(p->scale[p->layer], a->smallest))};
+      .from = 2 * log(start->smallest),
+      .to = log(p->to * p->to - squared_gap(p->scale[p->layer], start->smallest))};
 }
 
-/* chi, p and the constants of A. E[h^2] of the first activation's linear part is 1, for ReLU, which
- * is linear on a half line, 1/2. */
+/* chi, p and the constants of A. The self-interaction has the factor E[g^2] = 1, for ReLU
+ * E[relu(g)^2] = 1/2. */
 static void set_next_order(esc_leading_path *path) {
   const esc_classification *c = &path->start->class_;
   const esc_escape_problem *p = path->start->problem;
   const int layers = p->layers, order = c->q - 1;
-  const double half_line = p->activation.kind == ESC_ACTIVATION_RELU ? 0.5 : 1;
-  const double self_interaction = half_line * pow(c->a[1], layers - 1) / (p->amplitude * c->c1);
+  const double mean_square = p->activation.kind == ESC_ACTIVATION_RELU ? 0.5 : 1;
+  const double self_interaction = mean_square * pow(c->a[1], layers - 1) / (p->amplitude * c->c1);
   path->power = layers;
   path->chi = -self_interaction;
   if (c->q == 0 || layers < order) return;
@@ -51,29 +51,31 @@ static double first_layer_lead(const esc_leading_path *path, double u) {
                                      : path->lead_coefficient * pow(u, path->order) * (1 - decay);
 }
 
-bool esc_leading_path_balanced(const esc_leading_order *a, esc_leading_path *out) {
-  const esc_escape_problem *p = a->problem;
-  *out = (esc_leading_path){.start = a, .drive = a->drive, .from = log(a->smallest)};
+bool esc_leading_path_balanced(const esc_leading_order *start, esc_leading_path *out) {
+  const esc_escape_problem *p = start->problem;
+  *out = (esc_leading_path){.start = start, .drive = start->drive, .from = log(start->smallest)};
   set_next_order(out);
   const double end =
       p->to * (1 + (p->layer == 0 ? 1 - p->layers : 1) * first_layer_lead(out, p->to));
   out->to = log(end);
-  return end > a->smallest && out->chi * pow(end, out->power) > -1;
+  return end > start->smallest && out->chi * pow(end, out->power) > -1;
 }
 
 /* The scales at ln v. */
 static void scales_at(const esc_leading_path *path, double log_v, double *s) {
   const esc_escape_problem *p = path->start->problem;
-  const double v = exp(log_v), lead_coefficient = path->leaf ? 0 : first_layer_lead(path, v);
+  const double v = exp(log_v),
+               lead_coefficient = path->constant_gaps ? 0 : first_layer_lead(path, v);
   for (int l = 0; l < p->layers; l++)
-    s[l] = path->leaf ? sqrt(v + squared_gap(p->scale[l], path->start->smallest))
-                      : v * (1 + (l == 0 ? p->layers - 1 : -1) * lead_coefficient);
+    s[l] = path->constant_gaps ? sqrt(v + squared_gap(p->scale[l], path->start->smallest))
+                               : v * (1 + (l == 0 ? p->layers - 1 : -1) * lead_coefficient);
 }
 
 /* ln of D dt/dln v */
 static double log_time(const esc_leading_path *path, double log_v) {
   const esc_escape_problem *p = path->start->problem;
-  if (!path->leaf) return (2 - p->layers) * log_v - log1p(path->chi * exp(path->power * log_v));
+  if (!path->constant_gaps)
+    return (2 - p->layers) * log_v - log1p(path->chi * exp(path->power * log_v));
   double sum = log_v - log(2);
   for (int l = 0; l < p->layers; l++)
     sum -= log(exp(log_v) + squared_gap(p->scale[l], path->start->smallest)) / 2;
@@ -84,9 +86,9 @@ static double log_time(const esc_leading_path *path, double log_v) {
 
 typedef struct integrand {
   const esc_leading_path *path;
-  double log_start;     /* of the integrand, so that it starts at 1 */
-  esc_quadrature rule;  /* of the exact rates */
-  bool by_escape_layer; /* exact rate by the escape layer, else by the path's variable v */
+  double log_start;      /* of the integrand at the start, which is scaled to 1 there */
+  esc_quadrature rule;   /* of the exact rates */
+  bool by_watched_layer; /* exact rate from the watched layer, else from the path's variable v */
 } integrand;
 
 static double time_integrand(double log_v, void *data) {
@@ -105,7 +107,7 @@ esc_status esc_leading_path_time(const esc_leading_path *path, double *out) {
   ESC_TRY_ALLOCATE(work = gsl_integration_workspace_alloc(INTERVALS));
   gsl_integration_qag(&function, path->from, path->to, 0, 1e-13, INTERVALS, GSL_INTEG_GAUSS61, work,
                       out, &error);
-  /* Rounding may stop it short of 1e-13: the error says how far. */
+  /* Rounding may prevent a relative error of 1e-13; 1e-11 is enough. */
   if (!(error <= 1e-11 * fabs(*out))) *out = (double)NAN;
   *out *= exp(f.log_start) / path->drive;
 done:
@@ -118,7 +120,7 @@ done:
 /* dln s_l / dln v on the path */
 static double log_growth(const esc_leading_path *path, double log_v, int l, double s) {
   const double v = exp(log_v), start = path->start->smallest;
-  if (path->leaf) return v / (2 * s * s);
+  if (path->constant_gaps) return v / (2 * s * s);
   if (path->lead_coefficient == 0) return 1;
   const int share = l == 0 ? path->start->problem->layers - 1 : -1;
   const double change =
@@ -127,22 +129,23 @@ static double log_growth(const esc_leading_path *path, double log_v, int l, doub
 }
 
 /* The layer at the smallest scale. */
-static int smallest_layer(const esc_leading_order *a) {
+static int smallest_layer(const esc_leading_order *start) {
   int l = 0;
-  while (a->problem->scale[l] > a->smallest) l++;
+  while (start->problem->scale[l] > start->smallest) l++;
   return l;
 }
 
-/* The exact dln v/dt over the path's: by the escape layer; by the smallest, which carries the
- * leaf; or by u = (prod s_l)^{1/L}. */
+/* The exact dln v/dt over the dln v/dt of the path, from one layer's rate: that of the watched
+ * layer, or of the smallest layer m, with v = s_m^2; on a balanced path from the rate of u = (prod
+ * s_l)^{1/L}. */
 static double rate_ratio(const integrand *f, double log_v) {
   const esc_leading_path *path = f->path;
   const esc_escape_problem *p = path->start->problem;
   double s[ESC_LAYERS_MAX], rhs[ESC_LAYERS_MAX], exact = 0;
   scales_at(path, log_v, s);
   esc_reduced_rhs(p, &f->rule, s, rhs, NULL);
-  if (f->by_escape_layer || path->leaf) {
-    const int l = f->by_escape_layer ? p->layer : smallest_layer(path->start);
+  if (f->by_watched_layer || path->constant_gaps) {
+    const int l = f->by_watched_layer ? p->layer : smallest_layer(path->start);
     exact = rhs[l] / s[l] / log_growth(path, log_v, l, s[l]);
   } else {
     for (int l = 0; l < p->layers; l++) exact += rhs[l] / s[l] / p->layers;
@@ -182,7 +185,7 @@ esc_status esc_leading_path_defect(const esc_leading_path *path, double time, do
   if (status == ESC_BAD_INPUT) return ESC_OK;
   if (status != ESC_OK || !(time > 0)) goto done;
   for (int i = 0; i < 2; i++) {
-    f.by_escape_layer = i == 1;
+    f.by_watched_layer = i == 1;
     ESC_TRY(exact_time(&f, &value[i]));
     value[i] = isnan(value[i]) ? HUGE_VAL : value[i] / time - 1;
   }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The note of an escape time: its conditions, or why it is missing. */
+/* The note of an escape time: its conditions, or the reason why it is missing. */
 #include "note.h"
 
 #include <stdarg.h>
@@ -13,9 +13,9 @@ void esc_note_append(esc_escape_times *times, const char *format, ...) {
   const size_t size = sizeof times->note, used = strlen(text);
   va_list arguments;
   va_start(arguments, format);
-  const int gap = snprintf(text + used, size - used, "%s", used ? "; " : "");
-  if (used + (size_t)gap < size)
-    vsnprintf(text + used + gap, size - used - (size_t)gap, format, arguments);
+  const int separator = snprintf(text + used, size - used, "%s", used ? "; " : "");
+  if (used + (size_t)separator < size)
+    vsnprintf(text + used + separator, size - used - (size_t)separator, format, arguments);
   va_end(arguments);
 }
 

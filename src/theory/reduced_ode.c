@@ -4,10 +4,10 @@
  *
  * Time rescaling: an escape takes up to 1e250 units of time and its last part one unit, less
  * than an ulp of t. So t is integrated like the scales, and the independent variable is theta,
- *   dt/dtheta = 1/r,  r^2 = sum_l (ds_l/dt)^2 / (s_l^2 + e^2) + 1/(T + t)^2,
- * with e the smallest initial scale and T = `time_scale`: a step of 1 in theta changes some
- * scale by its own size, or doubles t where none moves. The solution is then smooth at both ends,
- * and a plateau of any length, or a decay by a power of t, takes of order log t steps.
+ *   dt/dtheta = 1/rho,  rho^2 = sum_l (ds_l/dt)^2 / (s_l^2 + e^2) + 1/(tau + t)^2,
+ * with e the smallest initial scale and tau = `time_scale`: a step of 1 in theta changes some
+ * scale by 100%, or doubles t where no scale moves. The solution is then smooth at both ends, and
+ * a plateau of any length, or a decay by a power of t, needs of order log t steps.
  *
  * Method: Adams, and BDF from where the flow becomes stiff. Error control: relative tolerance
  * 1e-13, and a Gaussian rule that is replaced when a scale outgrows it. */
@@ -42,8 +42,8 @@ static const double stiff_tolerance = 1e-11;
 static const double stiff_theta = 1;
 static const double rule_tolerance[2] = {1e-13, 1e-10};
 static const double rule_margin[2] = {1.5, 1.05}; /* largest scales of a rule over the present */
-static const double failed_rule_work = 2e5; /* evaluations a layer of a search without a rule */
-static const double time_max = 1e250;       /* over T, and absolute */
+static const double failed_rule_work = 2e5; /* evaluations counted per layer if no rule is found */
+static const double time_max = 1e250;       /* upper limit on t and on t/tau */
 static const double rate_min = 1e-290;      /* below it a double loses digits */
 static const double decay_fraction = 1e-7;
 static const double distance_min =
@@ -52,18 +52,18 @@ static const double unlimited_work = 1e10;
 
 typedef struct flow {
   const esc_escape_problem *problem;
-  double time_scale, min_scale;    /* T and e; time in the state is t/T */
+  double time_scale, min_scale;    /* tau and e; time in the state is t/tau */
   double perturbation;             /* as in esc_crossing_request */
   double work, work_max;           /* evaluations of the activation */
   int event_index;                 /* a layer, or `layers` for the time */
   double event_value;              /* its value at the event */
   double bound[ESC_LAYERS_MAX];    /* the rule is valid for scales up to these */
-  double max_seen[ESC_LAYERS_MAX]; /* largest value of each scale so far; at least a start value */
+  double max_seen[ESC_LAYERS_MAX]; /* largest |scale| so far, at least initial_bound */
   esc_quadrature rule;
   double theta, theta_at_test; /* now, and at the last test of stiffness */
   esc_ode_method method;
-  double *state;          /* (layers + 1): scales, t/T; the data of y */
-  double *rhs, *jacobian; /* (layers), (layers, layers): d/d(t/T) */
+  double *state;          /* (layers + 1): scales, t/tau; the data of y */
+  double *rhs, *jacobian; /* (layers), (layers, layers): d/d(t/tau) */
   esc_flow_end end;
   bool shrank;
   char message[256]; /* of CVODES's last failure */
@@ -74,7 +74,7 @@ typedef struct flow {
   void *cvode;
 } flow;
 
-/* d(scale)/d(t/T), with its Jacobian if wanted. */
+/* d(scale)/d(t/tau), with its Jacobian if wanted. */
 static void evaluate_flow(flow *f, const double *s, bool with_jacobian) {
   const int n = f->problem->layers;
   esc_reduced_rhs(f->problem, &f->rule, s, f->rhs, with_jacobian ? f->jacobian : NULL);
@@ -89,8 +89,8 @@ static double relative_weight(const flow *f, double s) {
   return 1 / (s * s + f->min_scale * f->min_scale);
 }
 
-/* r T. By hypot, because rates times T may be near the largest double at the end of a long escape.
- */
+/* rho tau. By hypot, because rates times tau may be near the largest double at the end of a long
+ * escape. */
 static double relative_rate(const flow *f, const double *y) {
   const int n = f->problem->layers;
   double norm = 1 / (1 + y[n]);
@@ -98,12 +98,12 @@ static double relative_rate(const flow *f, const double *y) {
   return norm;
 }
 
-/* d(ln r)/dy_m from rhs and jacobian over r. */
+/* d(ln rho)/dy_m. f->rhs and f->jacobian must have been divided by `rate` = rho tau. */
 static double log_rate_gradient(const flow *f, const double *y, double rate, int m) {
   const int n = f->problem->layers;
-  const double own = m < n ? f->rhs[m] * relative_weight(f, y[m]) : 1 / ((1 + y[n]) * rate);
-  if (m == n) return -own * own / (1 + y[n]);
-  double sum = -own * own * y[m];
+  const double term = m < n ? f->rhs[m] * relative_weight(f, y[m]) : 1 / ((1 + y[n]) * rate);
+  if (m == n) return -term * term / (1 + y[n]);
+  double sum = -term * term * y[m];
   for (int l = 0; l < n; l++) sum += f->rhs[l] * relative_weight(f, y[l]) * f->jacobian[l * n + m];
   return sum;
 }
@@ -141,7 +141,8 @@ static int jacobian(realtype theta, N_Vector y, N_Vector dy, SUNMatrix matrix, v
   return 0;
 }
 
-/* Largest scale over its bound. The last layer has no bound, because its scale is a mere factor. */
+/* Largest scale over its bound. The last layer has no bound, because its scale is only a factor of
+ * f. */
 static double largest_over_bound(const flow *f, const double *s) {
   double largest = 0;
   for (int l = 0; l + 1 < f->problem->layers; l++)
@@ -186,7 +187,7 @@ static esc_status fail_cvodes(const flow *f, const char *call, int code) {
     }                                         \
   } while (0)
 
-/* Symmetric in g, so that odd activations stay odd. */
+/* Symmetric in g, so that averages of odd functions remain 0. */
 static void perturb_weights(flow *f) {
   for (int i = 0; i < f->rule.count; i++)
     f->rule.weight[i] *= 1 + f->perturbation * cos(7 * f->rule.node[i] * f->rule.node[i]);
@@ -205,8 +206,8 @@ static esc_status find_rule(flow *f, const double *bound, double tolerance) {
   return ESC_OK;
 }
 
-/* A rule for the present scales, preferably for all earlier ones too. Large scales make steep
- * chains: for these a narrower margin, then the second tolerance, is tried. */
+/* Sets a rule for the present scales and, if possible, for all earlier scales too. Large scales
+ * make steep chains: then a narrower margin is tried, and after it the second tolerance. */
 static esc_status set_rule(flow *f) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
@@ -252,7 +253,7 @@ static double find_max_scale(int layers, const double *s) {
   return largest;
 }
 
-/* Absolute tolerances: 1% of the relative tolerance times the smallest scale, or times T. */
+/* Absolute tolerances: 1% of the relative tolerance times the smallest scale, or times tau. */
 static void set_absolute_tolerances(flow *f, double relative) {
   const int n = f->problem->layers;
   double *absolute = N_VGetArrayPointer(f->tolerance);
@@ -268,7 +269,7 @@ static void set_start(flow *f) {
   f->state[n] = 0;
 }
 
-/* The time in which the initial state changes by its own size; 1 where that is infinite. */
+/* The time in which the initial state changes by 100%; 1 where that is infinite. */
 static double initial_time_scale(flow *f) {
   double rate = 0;
   f->time_scale = 1;
@@ -344,8 +345,8 @@ done:
 }
 
 /* Classifies the present state; *end is ESC_FLOW_CROSSED where the flow still moves. With a = 0 all
- * terms of the right-hand side vanish together, without rounding errors as a scale: there the
- * remaining distance decides. */
+ * terms of the right-hand side vanish together, so that rounding errors give no scale: then the
+ * remaining distance is the criterion. */
 static esc_status test_end(flow *f, esc_flow_end *end) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
@@ -362,7 +363,7 @@ done:
   return status;
 }
 
-/* Whether the search ends for another reason than the event. */
+/* Sets *finished if the search ends for another reason than the event. */
 static esc_status check_end(flow *f, int step, bool *finished) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
@@ -376,8 +377,7 @@ done:
   return status;
 }
 
-/* Replaces the rule that a scale has outgrown; the search ends where no rule reaches the tolerance.
- */
+/* Replaces a rule that a scale has outgrown; the search ends if no rule reaches the tolerance. */
 static esc_status replace_rule(flow *f, bool *finished) {
   esc_status status = set_rule(f);
   *finished = status == ESC_BAD_INPUT;

@@ -93,36 +93,36 @@ esc_power_series esc_power_series_divide(esc_power_series f, esc_power_series g)
   return h;
 }
 
-/* z f' */
+/* z f', the Euler operator. */
 static esc_power_series euler(esc_power_series f) {
   for (int k = 0; k < TERMS; k++) f.term[k] = product(f.term[k], exact(k));
   return f;
 }
 
-/* The error of a constant propagated through a function with this derivative. */
-static esc_term propagate(double value, double slope, esc_term constant) {
-  return sum(rounded(value), (esc_term){0, fabs(slope) * constant.error});
+/* A function's value at `argument`, with its rounding and the propagated error of the argument. */
+static esc_term propagate(double value, double derivative, esc_term argument) {
+  return sum(rounded(value), (esc_term){0, fabs(derivative) * argument.error});
 }
 
 esc_power_series esc_power_series_exp(esc_power_series f) {
-  const esc_power_series slope = euler(f);
+  const esc_power_series zdf = euler(f);
   const double start = exp(f.term[0].value);
   esc_power_series y;
   y.term[0] = propagate(start, start, f.term[0]);
-  for (int k = 1; k < TERMS; k++) y.term[k] = quotient(convolve(&slope, &y, 1, k), exact(k));
+  for (int k = 1; k < TERMS; k++) y.term[k] = quotient(convolve(&zdf, &y, 1, k), exact(k));
   return y;
 }
 
 /* s = sin f, c = cos f: s' = f' c, c' = -f' s */
 esc_power_series esc_power_series_sin(esc_power_series f) {
-  const esc_power_series slope = euler(f);
+  const esc_power_series zdf = euler(f);
   const double start = f.term[0].value;
   esc_power_series s, c;
   s.term[0] = propagate(sin(start), cos(start), f.term[0]);
   c.term[0] = propagate(cos(start), sin(start), f.term[0]);
   for (int k = 1; k < TERMS; k++) {
-    s.term[k] = quotient(convolve(&slope, &c, 1, k), exact(k));
-    c.term[k] = negative(quotient(convolve(&slope, &s, 1, k), exact(k)));
+    s.term[k] = quotient(convolve(&zdf, &c, 1, k), exact(k));
+    c.term[k] = negative(quotient(convolve(&zdf, &s, 1, k), exact(k)));
   }
   return s;
 }
@@ -154,10 +154,10 @@ static esc_power_series gaussian_integral(double c, double b) {
 
 /* (e^z - e^-z) / (e^z + e^-z) */
 static esc_power_series tanh_series(void) {
-  const esc_power_series up = esc_power_series_exp(esc_power_series_linear(1));
-  const esc_power_series down = esc_power_series_exp(esc_power_series_linear(-1));
-  return esc_power_series_divide(esc_power_series_subtract(up, down),
-                                 esc_power_series_add(up, down));
+  const esc_power_series exp_z = esc_power_series_exp(esc_power_series_linear(1));
+  const esc_power_series exp_minus_z = esc_power_series_exp(esc_power_series_linear(-1));
+  return esc_power_series_divide(esc_power_series_subtract(exp_z, exp_minus_z),
+                                 esc_power_series_add(exp_z, exp_minus_z));
 }
 
 /* 1 / (1 + e^-z) */

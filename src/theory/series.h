@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Truncated power series in z (docs/theory, section 2.1). Every coefficient carries a
- * bound on its rounding error, so that "this coefficient vanishes" is a statement
- * that the arithmetic itself supports; private to src/theory. */
+/* Truncated power series in z (docs/theory, section 2.1). Every coefficient has a bound on its
+ * rounding error, which decides whether the coefficient counts as 0; private to src/theory. */
 #ifndef ESCAPEMENT_THEORY_SERIES_H
 #define ESCAPEMENT_THEORY_SERIES_H
 

@@ -65,8 +65,8 @@ static void find_reachable(int n, const double *m, bool *reachable) {
             reachable[i * n + j] || (reachable[i * n + k] && reachable[k * n + j]);
 }
 
-/* The communicating class of `first`: copies its submatrix and returns its size; 0 for a class
- * whose least coordinate is not `first`, so that each class counts once. */
+/* The strongly connected class of `first`: copies its submatrix and returns its size; 0 for a class
+ * whose least coordinate is not `first`, so that each class counts once; -1 without memory. */
 static int extract_class(int n, const double *m, const bool *reachable, int first, double *block) {
   int size = 0, *index = malloc((size_t)n * sizeof *index);
   if (!index) return -1;
@@ -128,8 +128,7 @@ done:
   return status;
 }
 
-/* The gain decreases as lambda grows: lambda is doubled until the gain is at most 1, then bisected.
- */
+/* The gain decreases in lambda: lambda is doubled until the gain is at most 1, then bisected. */
 static esc_status solve_growth(const partition *s, double *growth) {
   esc_status status = ESC_OK;
   double low = 0, high = 1e-3, rho;
@@ -167,11 +166,11 @@ static void check_hypotheses(const partition *s, double tolerance, esc_schur *ou
   for (int i = 0; i < n; i++)
     for (int j = 0; j < n; j++) {
       const double value = entry(s, i, j) / largest;
-      const bool inside = (i < s->n1) == (j < s->n1);
+      const bool same_part = (i < s->n1) == (j < s->n1);
       out->asymmetry = fmax(out->asymmetry, fabs(value - entry(s, j, i) / largest));
       if (i == j)
         out->min_damping = fmin(out->min_damping, -value);
-      else if (inside)
+      else if (same_part)
         out->off_diagonal = fmax(out->off_diagonal, fabs(value));
       else
         out->min_coupling = fmin(out->min_coupling, value);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An activation and its derivatives at 16 nodes at once. With the scalar tanh, erfc and exp of the
- * C library these functions would take nine tenths of the time of a block flow, so tanh, the
- * sigmoids, swish, gelu and polynomials have vectorisable forms here, within a few ulp of the
- * library's. Other activations are evaluated node by node (activation.h). */
+ * C library, activations would be nine tenths of the cost of a block flow. So tanh, the sigmoids,
+ * swish, gelu and polynomials have vectorisable forms here, within a few ulp of the library's
+ * values. Other activations are evaluated for one node after another (activation.h). */
 #include "vector_activation.h"
 
 #include <math.h>
@@ -13,10 +13,10 @@
 
 enum { LANES = ESC_BLOCK_LANES };
 
-/* scale = 2^n and m = e^r - 1, so that e^x = scale (1 + m): x = n ln 2 + r, |r| <= ln 2 / 2, m by
- * its series to r^13. x <= 0; below -700 as at -700. */
+/* e^x = scale (1 + expm1_r) for x = n ln 2 + r <= 0, |r| <= ln 2 / 2, with scale = 2^n and
+ * expm1_r = e^r - 1 by its series to r^13. x below -700 counts as -700. */
 ESC_SIMD_CLONES
-static void split_exp(const double *restrict x, double *restrict scale, double *restrict m) {
+static void split_exp(const double *restrict x, double *restrict scale, double *restrict expm1_r) {
   static const double series[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
                                   1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,
                                   1.0 / 120,        1.0 / 24,        1.0 / 6,        1.0 / 2};
@@ -35,17 +35,17 @@ static void split_exp(const double *restrict x, double *restrict scale, double *
   }
   for (int i = 1; i < 12; i++)
     for (int s = 0; s < LANES; s++) sum[s] = sum[s] * r[s] + series[i];
-  for (int s = 0; s < LANES; s++) m[s] = sum[s] * r[s] * r[s] + r[s];
+  for (int s = 0; s < LANES; s++) expm1_r[s] = sum[s] * r[s] * r[s] + r[s];
 }
 
 /* tanh z = -m / (2 + m) with m = e^x - 1, x = -2|z|: nothing cancels. */
 ESC_SIMD_CLONES
 static void vector_tanh(const double *restrict z, double *restrict h) {
-  esc_block_vector x, scale, part;
+  esc_block_vector x, scale, expm1_r;
   for (int s = 0; s < LANES; s++) x[s] = -2 * fabs(z[s]);
-  split_exp(x, scale, part);
+  split_exp(x, scale, expm1_r);
   for (int s = 0; s < LANES; s++) {
-    const double m = scale[s] * part[s] + (scale[s] - 1);
+    const double m = scale[s] * expm1_r[s] + (scale[s] - 1);
     h[s] = copysign(-m / (2 + m), z[s]);
   }
 }
@@ -68,15 +68,15 @@ static void activate_sigmoid(const double *z, double *value, double *d1, double 
   for (int s = 0; d2 && s < LANES; s++) d2[s] /= 8;
 }
 
-/* here = 1/(1 + e^-z), reflected = 1/(1 + e^z), each to full relative accuracy. */
+/* logistic = 1/(1 + e^-z), reflected = 1/(1 + e^z), each to full relative accuracy. */
 ESC_SIMD_CLONES
 static void vector_logistic(const double *restrict z, double *restrict logistic,
                             double *restrict reflected) {
-  esc_block_vector x, scale, part;
+  esc_block_vector x, scale, expm1_r;
   for (int s = 0; s < LANES; s++) x[s] = -fabs(z[s]);
-  split_exp(x, scale, part);
+  split_exp(x, scale, expm1_r);
   for (int s = 0; s < LANES; s++) {
-    const double decay = scale[s] + scale[s] * part[s];
+    const double decay = scale[s] + scale[s] * expm1_r[s];
     const double large = 1 / (1 + decay), small = decay * large;
     logistic[s] = z[s] < 0 ? small : large;
     reflected[s] = z[s] < 0 ? large : small;
@@ -85,10 +85,10 @@ static void vector_logistic(const double *restrict z, double *restrict logistic,
 
 ESC_SIMD_CLONES
 static void activate_logistic(const double *z, double *value, double *d1, double *d2) {
-  esc_block_vector other;
-  vector_logistic(z, value, other);
-  for (int s = 0; s < LANES; s++) d1[s] = value[s] * other[s];
-  for (int s = 0; d2 && s < LANES; s++) d2[s] = d1[s] * (other[s] - value[s]);
+  esc_block_vector reflected;
+  vector_logistic(z, value, reflected);
+  for (int s = 0; s < LANES; s++) d1[s] = value[s] * reflected[s];
+  for (int s = 0; d2 && s < LANES; s++) d2[s] = d1[s] * (reflected[s] - value[s]);
 }
 
 /* p z, p + z p q, p q (2 + z (q - p)) */
@@ -104,23 +104,24 @@ static void activate_swish(const double *z, double *value, double *d1, double *d
 /* e^(-z^2/2); the rounding error of z^2 is computed by Dekker's splitting and corrected for. */
 ESC_SIMD_CLONES
 static void vector_gaussian(const double *restrict z, double *restrict out) {
-  esc_block_vector x, rounding_error, scale, part;
+  esc_block_vector x, rounding_error, scale, expm1_r;
   for (int s = 0; s < LANES; s++) {
     const double a = fabs(z[s]), b = a > 40 ? 40 : a, square = b * b;
     const double big = 134217729 * b, high = big - (big - b), low = b - high;
     rounding_error[s] = ((high * high - square) + 2 * high * low) + low * low;
     x[s] = -square / 2;
   }
-  split_exp(x, scale, part);
+  split_exp(x, scale, expm1_r);
   for (int s = 0; s < LANES; s++) {
-    const double e = scale[s] + scale[s] * part[s];
+    const double e = scale[s] + scale[s] * expm1_r[s];
     out[s] = e - rounding_error[s] / 2 * e;
   }
 }
 
 /* erfc x = e^(-x^2) P(t) / (1 + 2x) for x >= 0 with t = (x - 3)/(x + 3) in [-1, 1]: P is the
- * Chebyshev series of degree 24, left off where its terms fall below 1e-17, in powers of t; their
- * absolute values add up to 1.8. x = |z|/sqrt 2 gives the distribution function's tail. */
+ * Chebyshev series of degree 24, truncated where its terms fall below 1e-17, in powers of t, whose
+ * coefficients have absolute values with the sum 1.8. x = |z|/sqrt 2 gives the distribution
+ * function's tail. */
 ESC_SIMD_CLONES
 static void vector_normal_cdf(const double *restrict z, const double *restrict gaussian,
                               double *restrict cdf) {
@@ -184,7 +185,7 @@ void esc_vector_activate(const esc_activation *a, const esc_block_vector z, esc_
     case ESC_ACTIVATION_SWISH: activate_swish(z, value, d1, d2); return;
     case ESC_ACTIVATION_GELU: activate_gelu(z, value, d1, d2); return;
     case ESC_ACTIVATION_POLYNOMIAL: activate_polynomial(a, z, value, d1, d2); return;
-    default: break; /* the others one node at a time */
+    default: break; /* one node after another */
   }
   for (int s = 0; s < LANES; s++) {
     const esc_eval_f64 e = esc_activate_f64(a, z[s]);

@@ -6,8 +6,8 @@
 #include "escapement/internal/problem.h"
 
 /* Clones for each vector width, selected at load time by the processor. Not under sanitizers, which
- * are initialised after that selection, nor with clang, whose clones are not found from another
- * file. */
+ * are initialised after that selection, nor with clang, whose clones cannot be called from
+ * another file. */
 #if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
 #define ESC_SIMD_CLONES \
@@ -21,7 +21,7 @@ enum { ESC_BLOCK_LANES = 16 };
 /* One number for each node of a tile. */
 typedef double esc_block_vector[ESC_BLOCK_LANES];
 
-/* value = sigma(z), slope = sigma'(z); bend = sigma''(z) unless NULL. */
+/* value = sigma(z), d1 = sigma'(z); d2 = sigma''(z) unless NULL. */
 void esc_vector_activate(const esc_activation *activation, const esc_block_vector z,
                          esc_block_vector value, esc_block_vector d1, double *d2);
 

@@ -46,7 +46,7 @@ typedef struct esc_observer {
   const esc_problem *problem;
   double *directions; /* (mode, input); owned */
   double *v;          /* (input) direction of the teacher's linear part; owned */
-  double amplitude;   /* |a|: E[T | v.x] = |a| c_1 (v.x) + T_perp */
+  double amplitude;   /* |a|: T = |a| c_1 (v.x) + T_perp */
   double c1;          /* E[sigma'(g)] */
   int samples;        /* M, even, at least 2d */
 } esc_observer;
@@ -62,7 +62,7 @@ void esc_observer_free(esc_observer *observer);
 
 /* One network's evaluation sample, a function of its seed alone. */
 typedef struct esc_eval_sample {
-  int samples;         /* evaluated: M, or M/2 if each represents its mirror image too */
+  int samples;         /* evaluated: M, or M/2 if each also represents its mirror image */
   bool mirrored;       /* then E[f] = 0 exactly */
   float *x;            /* (sample, input); owned */
   double *signal;      /* (sample) v.x; owned */
@@ -82,16 +82,16 @@ typedef struct esc_evaluation {
   double loss, output_mean, output_variance, signal;
   double loss_error, output_mean_error, output_variance_error, signal_error;
   double signal_grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |Gamma_l|^2 */
-  double orthogonal[ESC_LAYERS_MAX];          /* (layer) <Gamma_l, E[T_perp (df/dz_l) h']> */
-  double self_interaction[ESC_LAYERS_MAX];    /* (layer) <Gamma_l, E[f (df/dz_l) h']> */
+  double orthogonal[ESC_LAYERS_MAX];          /* (layer) <Gamma_l, E[T_perp (df/dz_l) h^T]> */
+  double self_interaction[ESC_LAYERS_MAX];    /* (layer) <Gamma_l, E[f (df/dz_l) h^T]> */
 } esc_evaluation;
 
-/* The three weights c of sample b, v.x, T_perp and f, whose means E[c (df/dz_l) h'] the evaluation
- * is computed from. */
+/* The three weights c of sample b: v.x, T_perp and f. The evaluation is computed from the means
+ * E[c (df/dz_l) h^T]. */
 void esc_evaluation_weights(const esc_observer *observer, const esc_eval_sample *sample, int b,
                             double f, double c[3]);
 
-/* Adds sample b with output f to loss, mean, second moment and signal of `out`. */
+/* Stores the output f of sample b, and adds it to loss, output_mean and signal of `out`. */
 void esc_evaluation_add(const esc_observer *observer, const esc_eval_sample *sample, int b,
                         double f, esc_evaluation *out);
 
@@ -106,7 +106,7 @@ typedef struct esc_evaluation_sums {
   size_t row;
 } esc_evaluation_sums;
 
-/* Standard errors of the four means, from the outputs that the sample holds of the network with
+/* Standard errors of the four means, from the outputs stored in the sample for the network with
  * these weights; NaN where the sample is too small. Called by esc_evaluation_finish. */
 void esc_evaluation_errors(const esc_observer *observer, const esc_eval_sample *sample,
                            const double *weights, const esc_evaluation_sums *sums,

@@ -16,7 +16,7 @@ typedef struct esc_batch {
 
 typedef struct esc_gradient {
   double loss;                    /* E[loss(f, T)] */
-  double *g;                      /* G_l = E[delta_l h_{l-1}'], flat as the weights; caller's */
+  double *g;                      /* G_l = E[delta_l h_{l-1}^T], flat as the weights; caller's */
   double deficit[ESC_LAYERS_MAX]; /* (interface) E[u_l . kappa(z_l)] */
   double grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
 } esc_gradient;
@@ -31,8 +31,8 @@ void esc_reference_work_free(esc_reference_work *work);
 double esc_reference_output(const esc_problem *problem, const double *weights, const double *x,
                             esc_reference_work *work);
 
-/* Adds c (df/dz_l) h_{l-1}' for every layer, so c df/dW, to g (flat as the weights), for
- * the input that esc_reference_output was last given with this `work`. */
+/* Adds c (df/dz_l) h_{l-1}^T for every layer, that is c df/dW, to g (flat as the weights), for the
+ * input of the last call of esc_reference_output with this `work`. */
 void esc_reference_backward(const esc_problem *problem, const double *weights, double c,
                             esc_reference_work *work, double *g);
 

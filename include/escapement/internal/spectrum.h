@@ -13,8 +13,8 @@
 #include "escapement/internal/status.h"
 
 /* Largest |eigenvalue| of m (n, n), the Perron root of a nonnegative m. Computed for each
- * communicating class of coordinates, so that a nilpotent matrix has exactly 0, not a root of the
- * rounding error. */
+ * strongly connected class of coordinates, so that a nilpotent matrix has exactly 0, not a root of
+ * the rounding error. */
 esc_status esc_spectral_radius(int n, const double *m, double *rho);
 
 /* Largest real part of an eigenvalue of m (n, n). */
@@ -32,7 +32,7 @@ typedef struct esc_truncation {
 } esc_truncation;
 esc_status esc_truncations(int n, const double *j, double factor, esc_truncation *out);
 
-/* An example J (2n, 2n) from an activation: B = C' is `strength` times the absolute values of the
+/* An example J (2n, 2n) from an activation: B = C^T is `strength` times the absolute values of the
  * matrix of multiplication by sigma between the normalised Hermite polynomials of orders 0, 2, ..
  * and 1, 3, ..; the damping of an order is 1 + order. */
 esc_status esc_hermite_coupling(const esc_activation *activation, int n, double strength,

@@ -30,7 +30,7 @@ typedef struct esc_gaussian_integral {
   esc_gaussian_integrand *h;
   void *context;
   int n;
-  bool kink; /* h has one at 0 */
+  bool corner; /* h has a corner at 0 */
 } esc_gaussian_integral;
 esc_status esc_gaussian_expectation(const esc_gaussian_integral *integral, double tolerance,
                                     double *out, double *error);
