@@ -89,8 +89,8 @@ esc_status esc_io_resolve(const char *path, char *resolved, size_t size);
 
 bool esc_io_exists(const char *path);
 
-/* Writes all of `bytes` to `fd`, through short writes and EINTR; errno
- * says why when it fails. */
+/* Writes all of `bytes` to `fd`, also after short writes and EINTR. On failure errno is
+ * the reason. */
 esc_status esc_io_write_all(int fd, const char *path, const void *bytes, size_t size);
 
 /* fsync of the directory that holds `path`. */

@@ -40,7 +40,7 @@ typedef struct esc_forecast {
                                       without a method */
   double spread;                   /* standard deviation of ln(step/real) of one member */
   bool is_lower_bound; /* a threshold is below the linear part's least loss: steps are bounds */
-  bool is_member;      /* of the member itself: not of a narrower stand-in */
+  bool is_member;      /* at the network's width; false: at a smaller width in its place */
   const char *why;     /* without a method: why there is none. Constant text */
 } esc_forecast;
 
