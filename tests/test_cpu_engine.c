@@ -79,7 +79,8 @@ static double tolerance(const pair *t, int l) {
 
 static void compare(const pair *t) {
   const esc_problem *p = t->problem;
-  esc_assert_close(t->work->loss, t->want.loss, 1e-7, 2e-6);
+  /* Twice the error of f over f - T: 2.1e-6 occurs for a linear network in a minibatch of one. */
+  esc_assert_close(t->work->loss, t->want.loss, 1e-7, 5e-6);
   for (int l = 0; l < p->shape.layers; l++) {
     const double allowed = tolerance(t, l);
     for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
