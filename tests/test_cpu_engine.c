@@ -79,7 +79,8 @@ static double tolerance(const pair *t, int l) {
 
 static void compare(const pair *t) {
   const esc_problem *p = t->problem;
-  esc_assert_close(t->work->loss, t->want.loss, 1e-7, 2e-6);
+  /* Twice the error of f over f - T: 2.1e-6 occurs for a linear network in a minibatch of one. */
+  esc_assert_close(t->work->loss, t->want.loss, 1e-7, 5e-6);
   for (int l = 0; l < p->shape.layers; l++) {
     const double allowed = tolerance(t, l);
     for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++)
@@ -104,7 +105,7 @@ static void check(esc_problem *p) {
 static void every_activation_and_loss_agrees_with_the_reference(void **state) {
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++)
-    for (int loss = ESC_LOSS_SQUARED; loss <= ESC_LOSS_HUBER; loss++) {
+    for (int loss = ESC_LOSS_SQUARED; loss < ESC_LOSSES; loss++) {
       esc_problem p = problem_make(4, 17, 9, 70);
       problem_activation(&p, activation_names[a]);
       p.loss = (esc_loss_kind)loss;

@@ -8,7 +8,7 @@
 
 static const double delta = 0.75;
 static const double targets[] = {-1.6, -0.3, 0.0, 0.4, 2.0};
-enum { LOSSES = ESC_LOSS_HUBER + 1, TARGETS = sizeof targets / sizeof *targets };
+enum { LOSSES = ESC_LOSSES, TARGETS = sizeof targets / sizeof *targets };
 
 static esc_loss_f64 loss(int kind, double f, double t) {
   return esc_loss_eval_f64((esc_loss_kind)kind, delta, f, t);

@@ -148,7 +148,9 @@ static void the_oracles_ledger_is_the_change_of_its_weights(void **state) {
     const esc_member m = esc_verify_train_member(0);
     esc_oracle_run r;
     p.activation = esc_verify_activation(kind);
-    p.loss = (esc_loss_kind)(kind % ESC_VERIFY_LOSSES);
+    /* Under the squared loss the polynomial's weights diverge. */
+    p.loss =
+        kind == ESC_ACTIVATION_POLYNOMIAL ? ESC_LOSS_HUBER : (esc_loss_kind)(kind % ESC_LOSSES);
     p.steps = 30;
     p.rate = 0.02;
     esc_assert_ok(esc_oracle_train(&p, &m, &r));

@@ -11,7 +11,7 @@ const char *esc_verify_activation_name(int kind);
 const char *esc_verify_loss_name(int loss);
 const char *esc_verify_metric_name(int metric);
 
-enum { ESC_VERIFY_LOSSES = ESC_LOSS_HUBER + 1, ESC_VERIFY_METRICS = ESC_METRIC_NORMALIZED + 1 };
+enum { ESC_VERIFY_METRICS = ESC_METRIC_NORMALIZED + 1 };
 
 /* He-normal, tanh, squared loss, one mode along e_1, Euclidean, scales of 1, one threshold that is
  * never reached. Owns no memory. */

@@ -97,7 +97,7 @@ done:
 static esc_status every_case(one_case *check, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
-    for (int loss = 0; loss < ESC_VERIFY_LOSSES; loss++) ESC_TRY(check(kind, loss, worst));
+    for (int loss = 0; loss < ESC_LOSSES; loss++) ESC_TRY(check(kind, loss, worst));
 done:
   return status;
 }

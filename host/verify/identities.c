@@ -18,7 +18,7 @@ typedef esc_status one_case(const esc_problem *p, const char *name, esc_verify_w
 static esc_status every_case(const esc_problem *shape, one_case *check, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
-    for (int loss = 0; loss < ESC_VERIFY_LOSSES; loss++)
+    for (int loss = 0; loss < ESC_LOSSES; loss++)
       for (int metric = 0; metric < ESC_VERIFY_METRICS; metric++) {
         char name[64];
         esc_problem p = *shape;

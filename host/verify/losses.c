@@ -29,8 +29,8 @@ static void record_oracle(int kind, double f, double to, esc_verify_worst *worst
  * oracle's on a grid. */
 static esc_status values(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
-  static const double want[ESC_VERIFY_LOSSES] = {2, 1.70141327798275240949, 1.21875};
-  for (int kind = 0; kind < ESC_VERIFY_LOSSES; kind++) {
+  static const double want[ESC_LOSSES] = {2, 1.70141327798275240949, 1.21875};
+  for (int kind = 0; kind < ESC_LOSSES; kind++) {
     esc_verify_record(worst,
                       esc_loss_eval_f64((esc_loss_kind)kind, delta, 1.5, -0.5).value - want[kind],
                       4 * DBL_EPSILON, "%s", esc_verify_loss_name(kind));
@@ -49,7 +49,7 @@ static double value(int kind, double f, double t) {
 static esc_status derivatives(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
   const double h = 1e-3;
-  for (int kind = 0; kind < ESC_VERIFY_LOSSES; kind++)
+  for (int kind = 0; kind < ESC_LOSSES; kind++)
     for (int k = 0; k < TARGETS; k++)
       for (int i = -30; i <= 30; i++) {
         const double f = 0.1 * i + 0.0125, to = targets[k];
@@ -65,7 +65,7 @@ static esc_status derivatives(const esc_verify_target *t, esc_verify_worst *wors
 /* Functions to two ulp, and two operations. */
 static esc_status floats(const esc_verify_target *t, esc_verify_worst *worst) {
   (void)t;
-  for (int kind = 0; kind < ESC_VERIFY_LOSSES; kind++)
+  for (int kind = 0; kind < ESC_LOSSES; kind++)
     for (int k = 0; k < TARGETS; k++)
       for (int i = -30; i <= 30; i++) {
         const float f = 0.1F * (float)i + 0.0125F, to = (float)targets[k], cut = (float)delta;

@@ -227,13 +227,13 @@ done:
 static esc_status check_kinds(const esc_verify_target *t, esc_verify_worst *worst) {
   esc_status status = ESC_OK;
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
-    for (int i = 0; i < ESC_VERIFY_LOSSES * ESC_VERIFY_METRICS; i++) {
+    for (int i = 0; i < ESC_LOSSES * ESC_VERIFY_METRICS; i++) {
       char name[64];
       esc_problem p = esc_verify_problem(3, 16, 5, 20);
-      if (t->quick && i != kind % (ESC_VERIFY_LOSSES * ESC_VERIFY_METRICS)) continue;
+      if (t->quick && i != kind % (ESC_LOSSES * ESC_VERIFY_METRICS)) continue;
       p.activation = esc_verify_activation(kind);
-      p.loss = (esc_loss_kind)(i % ESC_VERIFY_LOSSES);
-      p.metric = (esc_metric)(i / ESC_VERIFY_LOSSES);
+      p.loss = (esc_loss_kind)(i % ESC_LOSSES);
+      p.metric = (esc_metric)(i / ESC_LOSSES);
       p.update = (kind + i) % 2 ? ESC_UPDATE_PLAIN : ESC_UPDATE_COMPENSATED;
       p.rate = p.metric == ESC_METRIC_NORMALIZED ? 0.01 / p.shape.width : 0.01; /* gamma_1 = N */
       p.steps = t->quick ? 3 : 50;

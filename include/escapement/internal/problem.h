@@ -33,6 +33,7 @@ const char *esc_activation_kind_name(esc_activation_kind kind);
 bool esc_activation_has_corner(const esc_activation *activation);
 
 typedef enum esc_loss_kind { ESC_LOSS_SQUARED, ESC_LOSS_LOGISTIC, ESC_LOSS_HUBER } esc_loss_kind;
+enum { ESC_LOSSES = ESC_LOSS_HUBER + 1 }; /* a count that no switch has to list */
 typedef enum esc_metric { ESC_METRIC_EUCLIDEAN, ESC_METRIC_NORMALIZED } esc_metric;
 typedef enum esc_scheme {
   ESC_SCHEME_HE_NORMAL,
