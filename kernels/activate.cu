@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* h_l = sigma(z_l), elementwise (docs/theory, section 0.1). delta.cu evaluates the derivative
- * and kappa(z) from z again: arithmetic costs less there than two more arrays. Networks that
- * have finished are included: nothing reads their h.
+/* h_l = sigma(z_l), elementwise (docs/theory, section 0.1). delta.cu evaluates sigma' and kappa
+ * from z again, because arithmetic takes less time than the traffic of two more arrays. Networks
+ * that have finished are included, because nothing reads their h.
  *
  *    grid     (ceil(slots B N / 256))
  *    block    256

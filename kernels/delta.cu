@@ -3,26 +3,26 @@
  * ledger's terms sum_b u kappa(z) of one tile of samples (docs/theory, sections 0.4 and 1.4).
  * For the last hidden layer u = dloss w_L.
  *
- * A block is one tile of a network. Thread (n, q) makes features n, n + blockDim.x, ... and the
- * samples of partial sums q, q + QUARTERS, ... of order.h, so that a warp reads neighbouring
- * features.
+ * A block is one tile of a network. Thread (n, q) computes features n, n + blockDim.x, ... of the
+ * samples of partial sums q, q + QUARTERS, ... of order.h: a warp reads neighbouring features, and
+ * q selects a quarter of the partial sums.
  *
  *    grid     (T, slots)
  *    block    (32 for N <= 32, else 64; 4)
- *    shared   8 N + 16 blockDim.x bytes: the features' sums in double, then the quarters' shares
+ *    shared   8 N + 16 blockDim.x bytes: the features' sums in double, then the sums of quarters
  *    bytes    read 4 B N (z), 4 B N (u; for the last hidden layer 4 B (dloss), 4 N (w_L));
  *             written 4 B N (delta), 8 T (tile)
- *    work     B N FMA, B N products (2 B N for the last hidden layer), 15 N T additions, and B N
- *             evaluations of sigma, sigma' and kappa
+ *    work     B N FMA, B N products (2 B N for the last hidden layer), 15 N T additions, N T
+ *             additions in double, and B N evaluations of sigma, sigma' and kappa
  *    order.h  ledger u . kappa(z), up to the sum of a tile */
 #include "device.cuh"
 
 enum { QUARTERS = 4, LOCAL = ESC_PARTIALS / QUARTERS };
 
-/* A block's samples, and its arrays of the chunk. */
+/* A block's samples, and arrays of its network and layer. */
 struct tile {
-  size_t first;
-  int samples;
+  size_t first;     /* index of the first sample in the chunk */
+  int samples;      /* ESC_TILE, or fewer in the last tile */
   const float *g_w; /* (width) the output layer's weights */
   const float *g_z; /* (sample of the chunk, width) */
 };
@@ -34,9 +34,9 @@ static __device__ float upstream_gradient(const esc_chunk &chunk, const float *g
   return top ? esc_mul_f32(chunk.dloss[b], g_w[n]) : chunk.u[offset];
 }
 
-/* This thread's samples of feature n: writes delta, returns the thread's share of the feature's
- * tree reduction, in which partial sum q + QUARTERS i is local[i]. The first two levels of the
- * tree pair partials 8 and 4 apart, multiples of QUARTERS: this thread has both. */
+/* This thread's samples of feature n: writes delta, returns the sum of its quarter of the feature's
+ * partial sums, q + QUARTERS i in local[i]. The first two levels of the tree add partial sums 8 and
+ * 4 apart, multiples of QUARTERS, so that one thread has both and no shuffle is needed. */
 template <int kind, bool top>
 static __device__ float activation_backward(const esc_device_problem &p, const esc_chunk &chunk,
                                             const tile &t, int n, int q) {
@@ -63,29 +63,29 @@ __global__ void esc_delta_kernel(esc_device_problem p, esc_chunk chunk, int l) {
   const int slot = (int)blockIdx.y, tile_index = (int)blockIdx.x, q = (int)threadIdx.y;
   const int stride = (int)blockDim.x;
   if (!chunk.update_mask[slot]) return;
-  float *s_share = (float *)(s_feature + p.width) + threadIdx.x; /* (quarter, thread) */
+  float *s_quarter = (float *)(s_feature + p.width) + threadIdx.x; /* (quarter, thread) */
   const int start = tile_index * ESC_TILE;
   const tile t = {(size_t)slot * (size_t)p.batch + (size_t)start,
                   p.batch - start < ESC_TILE ? p.batch - start : ESC_TILE,
-                  chunk.w + (size_t)slot * chunk.weights + p.offset[p.layers - 1],
+                  chunk.w + (size_t)slot * chunk.weight_stride + p.offset[p.layers - 1],
                   chunk.z + (size_t)l * esc_layer_floats(p, chunk)};
   for (int base = 0; base < p.width; base += stride) {
     const int n = base + (int)threadIdx.x;
-    s_share[q * stride] = n < p.width ? activation_backward<kind, top>(p, chunk, t, n, q) : 0.0f;
+    s_quarter[q * stride] = n < p.width ? activation_backward<kind, top>(p, chunk, t, n, q) : 0.0f;
     __syncthreads();
     if (q == 0 && n < p.width)
-      s_feature[n] = (double)esc_add_f32(esc_add_f32(s_share[0], s_share[2 * stride]),
-                                         esc_add_f32(s_share[stride], s_share[3 * stride]));
+      s_feature[n] = (double)esc_add_f32(esc_add_f32(s_quarter[0], s_quarter[2 * stride]),
+                                         esc_add_f32(s_quarter[stride], s_quarter[3 * stride]));
     __syncthreads();
   }
-  if (q != 0 || threadIdx.x >= 32) return;
+  if (q != 0 || threadIdx.x >= 32) return; /* one warp, because the reduction needs all its lanes */
   double partial = 0;
   for (int n = (int)threadIdx.x; threadIdx.x < ESC_PARTIALS && n < p.width; n += ESC_PARTIALS)
     partial += s_feature[n];
   partial = esc_tree_reduce_lanes(partial);
   if (threadIdx.x == 0)
-    chunk.tile[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x +
-               (size_t)tile_index] = partial;
+    chunk.tile_deficit[((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * gridDim.x +
+                       (size_t)tile_index] = partial;
 }
 
 int esc_chunk_tiles(const esc_device_problem *p) { return (p->batch + ESC_TILE - 1) / ESC_TILE; }

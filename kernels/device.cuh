@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Helpers of all kernels: state of a network, reduction over lanes, activations by kind, size of
- * a grid. */
+/* Helpers of all kernels: state of a network, reduction over lanes, activations by kind, number of
+ * blocks. */
 #ifndef ESC_DEVICE_CUH
 #define ESC_DEVICE_CUH
 
@@ -14,8 +14,9 @@ static __device__ inline bool esc_is_training(const esc_chunk &chunk, int slot) 
   return !chunk.track[slot].finished;
 }
 
-/* Sum of the partials of ESC_PARTIALS neighbouring lanes, by the tree of esc_tree_reduce_f32;
- * valid in the first of them. Called by whole warps. */
+/* Sum of the partial sums of ESC_PARTIALS neighbouring lanes, by the tree of esc_tree_reduce_f32;
+ * valid in the first of these lanes. A lane's value is right for the tree although all lanes add:
+ * those in the upper half are not read again. Called by whole warps. */
 template <typename Real>
 static __device__ inline Real esc_tree_reduce_lanes(Real partial) {
   for (int half = ESC_PARTIALS / 2; half > 0; half /= 2)
@@ -52,7 +53,7 @@ static __device__ inline esc_eval_f32 esc_evaluate(const esc_device_problem &p, 
     case ESC_ACTIVATION_COUNT: break;     \
   }
 
-/* Blocks of `each` threads for `count` elements. */
+/* Number of blocks of `each` threads for `count` elements. */
 static inline unsigned esc_block_count(size_t count, unsigned each) {
   return (unsigned)((count + each - 1) / each);
 }

@@ -12,8 +12,8 @@ bool esc_fused_fits(int layers, int width, int inputs, int batch, size_t limit) 
          esc_fused_block_bytes(layers, width) <= limit;
 }
 
-size_t esc_fused_scratch(int layers, int width, int batch) {
-  return esc_fused_partial_floats(layers, width, batch, esc_gradient_slices(width));
+size_t esc_fused_partial_floats(int layers, int width, int batch) {
+  return esc_fused_count_partials(layers, width, batch, esc_gradient_slices(width));
 }
 
 cudaError_t esc_launch_fused(const esc_device_problem *p, const esc_track_rules *rules,

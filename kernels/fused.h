@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Path `fused`: one block trains one network for many steps. Weights and activations stay in
- * shared memory; device memory holds only the weights' compensation, a tile's pre-activations and,
- * for minibatches of several tiles, the partial sums of gradients.
+ * shared memory. During a step, device memory is accessed for the weights' compensation, a tile's
+ * pre-activations, partial sums of gradients (only if a minibatch is several tiles), events and
+ * ledger.
  *
  * Two variants. By fused multiply-adds every sum has the order of order.h: results equal those
- * of the CPU engine to the bit. By 3xTF32 the tensor cores make the products of hidden layers
+ * of the CPU engine to the bit. In 3xTF32 the tensor cores compute the products of hidden layers
  * with an error like float's (mma.cuh), in another fixed order: results are reproducible on one
- * kind of device, whatever else it runs. */
+ * kind of device, and do not depend on what else runs on it. */
 #ifndef ESC_FUSED_H
 #define ESC_FUSED_H
 
@@ -16,9 +17,9 @@
 extern "C" {
 #endif
 
-/* Whether this path, in either variant, trains networks of this shape: width 16, 32, 48 or 64,
- * no more inputs than that, at most ESC_ACCUMULATION_BLOCK samples, and at most `limit` bytes of
- * shared memory a block. */
+/* Whether this path, in either variant, can train networks of this shape: width 16, 32, 48 or 64,
+ * at most as many inputs as the width, at most ESC_ACCUMULATION_BLOCK samples, and at most `limit`
+ * bytes of shared memory a block. */
 bool esc_fused_fits(int layers, int width, int inputs, int batch, size_t limit);
 
 /* Shared memory of one block, bytes. */
@@ -26,11 +27,12 @@ size_t esc_fused_shared_bytes(int layers, int width);
 
 /* Floats of device memory for one network's partial sums of gradients between tiles; 0 if a
  * minibatch is one tile. */
-size_t esc_fused_scratch(int layers, int width, int batch);
-size_t esc_fused_3xtf32_scratch(int layers, int width, int batch);
+size_t esc_fused_partial_floats(int layers, int width, int batch);
+size_t esc_fused_3xtf32_partial_floats(int layers, int width, int batch);
 
-/* Trains every network of the chunk by up to `steps` steps: chunk->w, compensation and track
- * go in and come out; seed is read; partials and tile_z are workspace. */
+/* Trains every network of the chunk for up to `steps` steps. Updates chunk->w, compensation and
+ * track; reads seed; partials and tile_z are workspace, whose contents do not matter between
+ * launches. cudaErrorInvalidValue if the width is none of the above. */
 cudaError_t esc_launch_fused(const esc_device_problem *p, const esc_track_rules *rules,
                              const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 cudaError_t esc_launch_fused_3xtf32(const esc_device_problem *p, const esc_track_rules *rules,

@@ -5,27 +5,31 @@
 
 #include "fused_product.cuh"
 
-/* The arrays of a block in shared memory, in this order: doubles first, so that all are aligned.
- * leading: ESC_FUSED_LEADING; pitch: N + 4. */
+/* The arrays of a block in shared memory, in this order: 8-byte elements first. Each float array
+ * that is read as float4 starts at a multiple of 16 bytes, because N is a multiple of 16 and N + 2
+ * L + 18 is even. leading: ESC_FUSED_LEADING; weight_leading: N + 4.
+ *
+ * Weights stay for a whole launch, activations for one tile, the others for less. */
 struct esc_fused_block {
-  double *s_row;               /* (N) |.|^2 of a gradient's rows */
-  double *s_deficit;           /* (L) the ledger's sums over tiles */
-  double *s_grad_norm_sq;      /* (L) */
-  double *s_loss;              /* (ESC_PARTIALS) partial sums of the minibatch's loss */
+  double *s_row_norm_sq;       /* (N) |.|^2 of a gradient's rows */
+  double *s_deficit;           /* (L - 1, padded to L) mean[u . kappa(z)] of each interface */
+  double *s_grad_norm_sq;      /* (L) |G_l|^2 */
+  double *s_loss_partial;      /* (ESC_PARTIALS) partial sums of the minibatch's loss */
   unsigned long long *s_count; /* nonzero_updates, rounded_away */
-  float *s_w;                  /* (L - 1, N, pitch) */
+  float *s_w;                  /* (L - 1, N, weight_leading) */
   float *s_w_out;              /* (N) of the output layer */
   float *s_x;                  /* (N, leading) inputs of the tile; rows beyond d are 0 */
   float *s_h;                  /* (L - 1, N, leading) sigma(z) of each hidden layer */
   float *s_delta;              /* (N, leading) deltas of one layer */
-  float *s_gradient;           /* (N, leading) a layer's gradient, and the partials it is made of */
-  float *s_value;              /* (ESC_TILE) loss of each sample */
+  float *s_gradient;           /* (N, N) a layer's gradient; before, (slices / 2, N, N) partial sums
+                                  of its K-slices, at most 68 N floats */
+  float *s_sample_loss;        /* (ESC_TILE) loss of each sample */
   float *s_dloss;              /* (ESC_TILE) dloss/df / B */
-  float *s_feature;            /* (interface, 2 N) a tile's ledger terms, P::ledger_terms of them */
-  int *s_update_mask;
+  float *s_ledger_terms;       /* (interface, P::ledger_terms <= 2 N) ledger terms of a tile */
+  int *s_update_mask;          /* whether the step makes an update */
 };
 
-/* The next `count` elements of shared memory; advances `next` behind them. */
+/* The next `count` elements of shared memory; advances `next` past them. */
 template <class T>
 static __device__ __forceinline__ T *esc_carve(char **next, size_t count) {
   T *s_array = reinterpret_cast<T *>(*next);
@@ -33,7 +37,8 @@ static __device__ __forceinline__ T *esc_carve(char **next, size_t count) {
   return s_array;
 }
 
-/* Bytes of shared memory of a block: the arrays of esc_fused_block. */
+/* Bytes of shared memory of a block: the arrays of esc_fused_block, the last padded to 16 bytes.
+ * The host calls it too, to decide whether a network fits (esc_fused_fits). */
 static __host__ __device__ inline size_t esc_fused_block_bytes(int layers, int width) {
   const size_t l = (size_t)layers, n = (size_t)width, row = (size_t)ESC_FUSED_LEADING;
   return sizeof(double) * (n + 2 * l + ESC_PARTIALS + 2) +
@@ -47,31 +52,31 @@ static __device__ __forceinline__ esc_fused_block esc_fused_block_make(void *sha
   const size_t l = (size_t)layers, tile = (size_t)N * ESC_FUSED_LEADING;
   char *next = static_cast<char *>(shared);
   esc_fused_block b;
-  b.s_row = esc_carve<double>(&next, N);
+  b.s_row_norm_sq = esc_carve<double>(&next, N);
   b.s_deficit = esc_carve<double>(&next, l);
   b.s_grad_norm_sq = esc_carve<double>(&next, l);
-  b.s_loss = esc_carve<double>(&next, ESC_PARTIALS);
+  b.s_loss_partial = esc_carve<double>(&next, ESC_PARTIALS);
   b.s_count = esc_carve<unsigned long long>(&next, 2);
-  b.s_w = esc_carve<float>(&next, (l - 1) * N * esc_fused_geometry<N>::pitch);
+  b.s_w = esc_carve<float>(&next, (l - 1) * N * esc_fused_geometry<N>::weight_leading);
   b.s_w_out = esc_carve<float>(&next, N);
   b.s_x = esc_carve<float>(&next, tile);
   b.s_h = esc_carve<float>(&next, (l - 1) * tile);
   b.s_delta = esc_carve<float>(&next, tile);
   b.s_gradient = esc_carve<float>(&next, tile);
-  b.s_value = esc_carve<float>(&next, ESC_TILE);
+  b.s_sample_loss = esc_carve<float>(&next, ESC_TILE);
   b.s_dloss = esc_carve<float>(&next, ESC_TILE);
-  b.s_feature = esc_carve<float>(&next, (l - 1) * 2 * N);
+  b.s_ledger_terms = esc_carve<float>(&next, (l - 1) * 2 * N);
   b.s_update_mask = esc_carve<int>(&next, 1);
   return b;
 }
 
-/* State of one thread, kept in registers through the steps of a launch; P: its matrix products. */
+/* State of one thread, in registers through the steps of a launch; P: the matrix products. */
 template <class P>
 struct esc_fused_thread {
-  int id, group, lane; /* ESC_PARTIALS lanes a group */
-  typename P::thread_map map;
-  int nonzero_updates, rounded_away;
-  float output[1]; /* this thread's partial sum of the output layer's gradient */
+  int id, group, lane;        /* ESC_PARTIALS lanes a group, for sums in the order of order.h */
+  typename P::thread_map map; /* for matrix products */
+  int nonzero_updates, rounded_away; /* of this thread's weights, in this launch */
+  float output_gradient;             /* this thread's partial sum of the output layer's gradient */
 };
 
 template <class P>
@@ -82,7 +87,7 @@ static __device__ __forceinline__ esc_fused_thread<P> esc_fused_thread_make(int 
   t.lane = id % ESC_PARTIALS;
   t.map = P::make_thread_map(id);
   t.nonzero_updates = t.rounded_away = 0;
-  t.output[0] = 0;
+  t.output_gradient = 0;
   return t;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel of path `fused` and its launch. Products is a template of fused_product.cuh or
- * fused_tensor.cuh: how the matrix products of one width are made. */
+/* The kernel of path `fused` and its launch. Products<N>, esc_fused_fma_products or
+ * esc_fused_3xtf32_products, has the matrix products of width N. */
 #ifndef ESC_FUSED_KERNEL_CUH
 #define ESC_FUSED_KERNEL_CUH
 
@@ -16,14 +16,16 @@
  *    bytes    a launch: 4 P read, 4 P written (w); 4 K d (v) for all networks together, unless
  *             v_k = e_k. A step: with compensation 4 P read, 4 P written; partial sums of gradients
  *             between tiles 4 (T - 1) (L - 1) N^2 S read and as many written, with S = P::slices
- *             for fused multiply-adds, 1 for 3xTF32; z 256 T (L - 1) N written and read
+ *             for fused multiply-adds, 1 for 3xTF32; z 256 T (L - 1) N written and as many
+ *             read, in 256 (L - 1) N bytes of memory
  *    work     matrix products of a step: the network needs B (2 P + (L - 2) N^2 + N) FMA. Padding
  *             replaces B by 64 T and, in the first layer's gradient, d by N:
  *               fused multiply-adds  64 T N (d + (3 L - 5) N + 2) FMA
  *               3xTF32               (3 / 16) T N (16 ceil(d / 16) + (3 L - 5) N) mma.m16n8k8 of a
  *                                    warp, and 128 T N FMA for the output layer
- *             Elementwise: 64 T (L - 1) N evaluations of sigma, as many of sigma' and kappa (for
- *             tanh from sigma, else with it); 64 T K of sigma for the teacher
+ *             Elementwise: 64 T (L - 1) N evaluations of sigma, and as many of sigma' and kappa,
+ *             from h for tanh, with sigma again for other activations. Teacher: 64 T K evaluations
+ *             of sigma, and 64 T K d FMA unless v_k = e_k
  *    order.h  all rows; with 3xTF32 another fixed order in the products of hidden layers and in the
  *             ledger's sums over samples */
 template <class P, int kind>
@@ -50,8 +52,9 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaSt
                     stream, args);
 }
 
-/* tanh is inlined in a kernel of its own; the other activations share one kernel that calls them,
- * which keeps the number of instantiations small. */
+/* Two kernels for each width: one in which tanh is inlined, and one that calls any other
+ * activation, because an instantiation of each would multiply compilation time and the size of the
+ * program. */
 template <class P>
 static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaStream_t stream) {
   if (args.problem.activation == ESC_ACTIVATION_TANH)
@@ -70,8 +73,9 @@ static cudaError_t esc_fused_launch(const esc_fused_arguments &args, cudaStream_
   }
 }
 
-/* Floats of one network's partial sums of gradients between tiles, `sums` of them a weight. */
-static inline size_t esc_fused_partial_floats(int layers, int width, int batch, int sums) {
+/* Floats of one network's partial sums of gradients between tiles, `sums` of them a weight. The
+ * first layer counts as N^2 weights: its gradient is computed with the padding of its inputs. */
+static inline size_t esc_fused_count_partials(int layers, int width, int batch, int sums) {
   const size_t weights = (size_t)(layers - 1) * (size_t)width * (size_t)width;
   return batch <= ESC_TILE ? 0 : weights * (size_t)sums;
 }

@@ -5,14 +5,15 @@
  *
  * Activations are [feature][sample] with a leading dimension of ESC_FUSED_LEADING floats,
  * weights [out][in] with one of N + 4. Both are 4 mod 16, so that rows that are read together
- * use different banks, and multiples of 16 bytes for float4. A thread makes a tile of 16 outputs
- * of a forward or input-gradient product: `rows` features times `columns` samples, of which
- * `vector` are contiguous. For weight gradients the samples of a tile are divided into K-slices;
- * each has a group of threads, whose partial sums a tree reduction adds at the end of the
- * minibatch.
+ * use different banks, and multiples of 16 bytes for float4. A thread computes a thread tile of 16
+ * outputs of a forward or input-gradient product: `rows` features times `columns` samples, of which
+ * `vector` are contiguous. For weight gradients the samples of a tile are divided into K-slices,
+ * each with a group of threads: a thread's tile of weights is then 16 to 32 of them, and a larger
+ * thread tile needs fewer loads for each multiply-add. A tree reduction adds the partial sums of
+ * the K-slices at the end of the minibatch.
  *
- * Path `fused` is written for any struct P with the members of esc_fused_fma_products;
- * fused_tensor.cuh has the other. */
+ * The other files of path `fused` are templates of a struct P with the members of
+ * esc_fused_fma_products; fused_tensor.cuh has the second such struct. */
 #ifndef ESC_FUSED_PRODUCT_CUH
 #define ESC_FUSED_PRODUCT_CUH
 
@@ -20,23 +21,25 @@
 
 enum { ESC_FUSED_LEADING = ESC_TILE + 4 };
 
-/* Sizes that all products of width N share. */
+/* Sizes that both structs of products of width N share. 4 N threads: 16 outputs a thread are the N
+ * times ESC_TILE outputs of a product. */
 template <int N>
 struct esc_fused_geometry {
   enum {
     width = N,
     threads = 4 * N,
-    pitch = N + 4,
-    slices = N <= 32 ? 4 : 2,         /* K-slices of a weight gradient: esc_gradient_slices(N) */
+    weight_leading = N + 4,
+    slices = N <= 32 ? 4 : 2,         /* K-slices of a gradient: esc_gradient_slices(N) */
     slice_length = ESC_TILE / slices, /* samples of a K-slice in a tile */
   };
 };
 
-/* Four contiguous floats, 16-byte aligned. */
+/* Four contiguous floats of shared memory, 16-byte aligned, by one load instruction. */
 static __device__ __forceinline__ float4 esc_load4(const float *s_from) {
   return *reinterpret_cast<const float4 *>(s_from);
 }
 
+/* v as an array, whose elements loops with constant bounds can index. */
 static __device__ __forceinline__ void esc_unpack(float4 v, float out[4]) {
   out[0] = v.x;
   out[1] = v.y;
@@ -44,7 +47,7 @@ static __device__ __forceinline__ void esc_unpack(float4 v, float out[4]) {
   out[3] = v.w;
 }
 
-/* `vector` contiguous floats, 4 or 2, aligned to their size. */
+/* `vector` contiguous floats of shared memory, 4 or 2, aligned to their size. */
 template <int vector>
 static __device__ __forceinline__ void esc_load_vector(const float *s_from, float v[vector]) {
   static_assert(vector == 4 || vector == 2, "float4 or float2");
@@ -66,7 +69,8 @@ static __device__ __forceinline__ void esc_store_vector(float *s_to, const float
     *reinterpret_cast<float2 *>(s_to) = make_float2(v[0], v[1]);
 }
 
-/* The same in device memory, by way of the L2 cache alone. */
+/* `vector` contiguous floats of device memory, aligned to their size, past the L1 cache: each is
+ * used once, and L1 is only what shared memory leaves of a multiprocessor's memory. */
 template <int vector>
 static __device__ __forceinline__ void esc_load_global(const float *g_from, float v[vector]) {
   static_assert(vector == 4 || vector == 2, "float4 or float2");
@@ -88,7 +92,7 @@ static __device__ __forceinline__ void esc_store_global(float *g_to, const float
     __stcg(reinterpret_cast<float2 *>(g_to), make_float2(v[0], v[1]));
 }
 
-/* sum[i][j] += a[i] b[j] */
+/* sum[i][j] += a[i] b[j]: 16 multiply-adds for the two float4 loads of a and b. */
 static __device__ __forceinline__ void esc_add_outer_product(const float a[4], const float b[4],
                                                              float sum[4][4]) {
 #pragma unroll
@@ -97,8 +101,9 @@ static __device__ __forceinline__ void esc_add_outer_product(const float a[4], c
     for (int j = 0; j < 4; j++) sum[i][j] = esc_fma_f32(a[i], b[j], sum[i][j]);
 }
 
-/* By fused multiply-adds: every output is one sum in ascending order of the reduction index
- * (order.h: pre-activations, u; weight gradients). */
+/* Products by fused multiply-adds. An output of a forward or input-gradient product is one sum in
+ * ascending order of the feature; a weight gradient is one partial sum a K-slice, in ascending
+ * order of the sample (order.h: pre-activations, u; weight gradients). */
 template <int N>
 struct esc_fused_fma_products : esc_fused_geometry<N> {
   typedef esc_fused_geometry<N> geometry;
@@ -106,29 +111,30 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     rows = 4,
     columns = 4,
     vector = 4,
-    resident_blocks = 1,   /* on a multiprocessor, at least */
-    ledger_terms = N,      /* of the ledger, of one tile and interface */
-    sums_across_tiles = 1, /* partial sums of a weight gradient continue through the tiles */
-    /* Threads of a K-slice of a weight gradient; along a row of weights, and along a column. */
+    resident_blocks = 1,   /* on a multiprocessor, at least: the compiler's bound on registers */
+    ledger_terms = N,      /* sums of u kappa(z) of one tile and interface: one a feature */
+    sums_across_tiles = 1, /* partial sums of a weight gradient continue from tile to tile */
+    /* Threads of a K-slice of a weight gradient; of these, along a row of weights and a column. */
     slice_group = geometry::threads / geometry::slices,
     group_columns = N / 4,
     group_rows = slice_group / group_columns,
-    /* Weights of a thread. */
+    /* Weights of a thread in a gradient. */
     gradient_rows = N / group_rows,
     gradient_columns = 4,
-    /* Iterations of the product loops side by side, so that loads overlap with sums: as many as
-     * the registers allow. */
+    /* Iterations that the compiler may interleave, so that loads overlap with sums; each is four
+     * reduction indices. As many as the registers allow. */
     unroll = N <= 32 ? 2 : 4,
   };
 
-  /* Indices of a thread: (group, lane) in forward and input-gradient products; K-slice, first row
-   * and first column in weight gradients. */
+  /* Indices of a thread: (group, lane) of its features and samples in forward and input-gradient
+   * products; K-slice, first row and first column of its weights in weight gradients. */
   struct thread_map {
     int group, lane, slice, gradient_row, gradient_column;
   };
 
-  /* Neighbouring threads share the samples, in gradients the columns: where two neighbours load the
-   * same float4, the load takes half of the wavefronts. */
+  /* Threads 2 i and 2 i + 1 have the same samples, in weight gradients the same columns: a load in
+   * which two neighbours read the same float4 needs half of the wavefronts. A warp therefore has
+   * two groups of 16 lanes, interleaved. */
   static __device__ __forceinline__ thread_map make_thread_map(int id) {
     const int rest = id % slice_group;
     const thread_map m = {id / 32 * 2 + id % 2, id % 32 / 2, id / slice_group,
@@ -136,7 +142,8 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     return m;
   }
 
-  /* Feature and sample of output (i, j) of a forward product; then of an input gradient. */
+  /* Feature and sample of output (i, j) of a forward product; then of an input gradient. The
+   * features differ, because the products read w along rows and along columns. */
   static __device__ __forceinline__ int forward_feature(const thread_map &m, int i) {
     return m.group + N / 4 * i;
   }
@@ -151,17 +158,19 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
   }
 
   /* Pre-activations: sum += w h over `depth` features. A thread's rows are N / 4 apart, so that
-   * the two groups of a warp read neighbouring rows of w, in different banks. */
+   * the two groups of a warp read neighbouring rows of w, in different banks. Four features at a
+   * time, because w is read along its rows as float4; the second loop has the rest of `depth`,
+   * which is d in the first layer. */
   static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
                                                  const thread_map &m, float sum[4][4]) {
-    enum { pitch = geometry::pitch };
+    enum { weight_leading = geometry::weight_leading };
     int k = 0;
 #pragma unroll(unroll)
     for (; k + 4 <= depth; k += 4) {
       float row[4][4], column[4], sample[4];
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        esc_unpack(esc_load4(s_w + (m.group + N / 4 * i) * pitch + k), row[i]);
+        esc_unpack(esc_load4(s_w + (m.group + N / 4 * i) * weight_leading + k), row[i]);
 #pragma unroll
       for (int q = 0; q < 4; q++) {
 #pragma unroll
@@ -173,27 +182,29 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     for (; k < depth; k++) {
       float column[4], sample[4];
 #pragma unroll
-      for (int i = 0; i < 4; i++) column[i] = s_w[(m.group + N / 4 * i) * pitch + k];
+      for (int i = 0; i < 4; i++) column[i] = s_w[(m.group + N / 4 * i) * weight_leading + k];
       esc_unpack(esc_load4(s_h + k * ESC_FUSED_LEADING + 4 * m.lane), sample);
       esc_add_outer_product(column, sample, sum);
     }
   }
 
-  /* u: sum += w' delta. A thread's features are contiguous in a row of w: one float4. */
+  /* u: sum += w' delta over N features of the layer above. A thread's four features are contiguous
+   * in a row of w: one float4 for 16 fused multiply-adds, and another for the samples. */
   static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
                                                         const thread_map &m, float sum[4][4]) {
 #pragma unroll(4 * unroll)
     for (int n = 0; n < N; n++) {
       float column[4], sample[4];
-      esc_unpack(esc_load4(s_w + n * geometry::pitch + 4 * m.group), column);
+      esc_unpack(esc_load4(s_w + n * geometry::weight_leading + 4 * m.group), column);
       esc_unpack(esc_load4(s_delta + n * ESC_FUSED_LEADING + 4 * m.lane), sample);
       esc_add_outer_product(column, sample, sum);
     }
   }
 
   /* Sums over the lanes of the ledger's terms of the thread's features, valid in the reduction
-   * lane: the tree of esc_tree_reduce_lanes, with the lanes of a group two threads apart. All terms
-   * at once, because a shuffle takes as long as many sums. Called by whole warps. */
+   * lane: the tree of esc_tree_reduce_lanes, with the lanes of a group two threads apart. One level
+   * of the tree for all features before the next level, because their shuffles are independent and
+   * overlap. Called by whole warps. */
   static __device__ __forceinline__ void reduce_terms(float partial[rows]) {
 #pragma unroll
     for (int distance = ESC_PARTIALS; distance > 1; distance /= 2)
@@ -209,8 +220,9 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
   }
 
   /* sum += delta h' over the samples of this thread's K-slice of the tile: weights
-   * (gradient_row + group_rows i, gradient_column + group_columns j). Their rows of delta and h
-   * are neighbours in a warp; 8 consecutive rows use different banks. */
+   * (gradient_row + group_rows i, gradient_column + group_columns j). At each (i, j) the threads of
+   * a warp read neighbouring rows of delta and of h; 8 consecutive rows use different banks. Four
+   * samples at a time, as float4, but each sum adds them in ascending order. */
   static __device__ __forceinline__ void weight_gradient(const float *s_delta, const float *s_h,
                                                          const thread_map &m,
                                                          float sum[gradient_rows][4]) {
@@ -236,7 +248,9 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
   }
 
   /* Tree reduction of the K-slices' partial sums of a layer's gradient into (N, N) of shared
-   * memory: the upper half of the slices stores, the lower half adds.
+   * memory (order.h: weight gradients). Each level: the upper half of the slices stores, the lower
+   * half adds to its registers; at the end slice 0 stores the gradient. At most slices / 2 matrices
+   * are in shared memory at a time, which fit into s_gradient.
    * Called by the whole block; contains a barrier. */
   static __device__ __forceinline__ void reduce_gradient(const thread_map &m,
                                                          float sum[gradient_rows][4],
@@ -251,7 +265,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
 #pragma unroll
         for (int j = 0; j < 4; j++)
           if (stores) s_partial[group_rows * i * N + group_columns * j] = sum[i][j];
-      __syncthreads();
+      __syncthreads(); /* the stores of this level, or of the gradient, are complete */
       if (half == 0) break;
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
@@ -259,7 +273,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
         for (int j = 0; j < 4; j++)
           if (m.slice < half)
             sum[i][j] = esc_add_f32(sum[i][j], s_partial[group_rows * i * N + group_columns * j]);
-      __syncthreads();
+      __syncthreads(); /* all have added, before the next level overwrites the matrices */
     }
   }
 };

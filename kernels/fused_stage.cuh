@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stages of one step of path `fused`. `samples` of the tile's ESC_TILE columns hold a
- * sample; the others have inputs 0 and derivatives 0, and therefore add nothing to any sum. */
+/* The stages of one step of path `fused`, in the order of fused_step.cuh. P: the matrix products
+ * (fused_product.cuh).
+ *
+ * A tile has ESC_TILE columns, of which the first `samples` hold a sample. The other columns have
+ * inputs 0 and dloss 0, so that loops have constant bounds: h = sigma(0) need not be 0 there, but
+ * delta and u are, and every gradient and ledger term gets an exact 0 from such a column.
+ *
+ * Barriers between stages are in fused_step.cuh; a stage that contains one says so. Stages exchange
+ * data between threads through these arrays:
+ *
+ *    array             written by            read by
+ *    s_x               draw_inputs           forward and gradient of the first layer, target
+ *    s_h, tile_z       forward_layer         next layer, prediction, backward pass
+ *    s_dloss           evaluate_losses       output gradient, backward pass
+ *    s_delta           backward pass         input gradient and weight gradient of the same layer
+ *    s_ledger_terms    activation_backward   add_deficits
+ *    s_gradient        P::reduce_gradient    update_layer */
 #ifndef ESC_FUSED_STAGE_CUH
 #define ESC_FUSED_STAGE_CUH
 
@@ -9,10 +24,11 @@
 #include "escapement/internal/update.h"
 #include "fused_block.cuh"
 
+/* A template argument like an activation's kind: the kind is read from the problem at run time. */
 enum { ESC_ANY_ACTIVATION = -1 };
 
-/* The activation that the problem names, found at run time. Not inlined: the switch would be
- * repeated at every call. */
+/* sigma, sigma' and kappa of the problem's activation, selected at run time. Not inlined, because
+ * every call would hold the code of all activations. */
 static __device__ __attribute__((noinline)) esc_eval_f32 esc_evaluate_any(
     const esc_device_problem &p, float z) {
   esc_eval_f32 e = {0, 0, 0};
@@ -22,15 +38,18 @@ static __device__ __attribute__((noinline)) esc_eval_f32 esc_evaluate_any(
   return e;
 }
 
-/* kind ESC_ANY_ACTIVATION: the problem's. */
+/* sigma, sigma' and kappa at z (docs/theory, section 2.1). */
 template <int kind>
 static __device__ __forceinline__ esc_eval_f32 esc_fused_evaluate(const esc_device_problem &p,
                                                                   float z) {
-  if (kind == ESC_ANY_ACTIVATION) return esc_evaluate_any(p, z);
-  return esc_evaluate < kind == ESC_ANY_ACTIVATION ? ESC_ACTIVATION_LINEAR : kind > (p, z);
+  if constexpr (kind == ESC_ANY_ACTIVATION)
+    return esc_evaluate_any(p, z);
+  else
+    return esc_evaluate<kind>(p, z);
 }
 
-/* The same from h = sigma(z), for an activation that gains by it. */
+/* sigma, sigma' and kappa at z, where h = sigma(z) is known from the forward pass. Only tanh uses
+ * h: sigma' = 1 - h^2, and h is the expensive part. Other activations are evaluated again. */
 template <int kind>
 static __device__ __forceinline__ esc_eval_f32 esc_fused_evaluate_with(const esc_device_problem &p,
                                                                        float z, float h) {
@@ -38,15 +57,18 @@ static __device__ __forceinline__ esc_eval_f32 esc_fused_evaluate_with(const esc
   return esc_fused_evaluate<kind>(p, z);
 }
 
-/* A tile: samples `first` and following of a step's minibatch. */
+/* A tile: `samples` samples of a step's minibatch, from index `first` on. */
 struct esc_fused_tile {
   int64_t step;
   uint64_t seed;
   int first, samples;
 };
 
-/* Draws the tile's inputs (docs/theory, section 8.3) into s_x; neighbouring threads take
- * neighbouring samples. */
+/* Draws the tile's inputs (docs/theory, section 8.3) into s_x. An iteration is one Philox block,
+ * four inputs of one sample. Its number depends on the sample's index in the minibatch alone, not
+ * on the tile or the thread, so that all engines draw the same inputs. Neighbouring threads draw
+ * neighbouring samples, because their stores then use different banks. Rows beyond d are not
+ * written: they stay 0 from esc_fused_clear_padding on. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_draw_inputs(const esc_device_problem &p,
                                                              const esc_fused_block &b, int id,
@@ -56,7 +78,7 @@ static __device__ __forceinline__ void esc_fused_draw_inputs(const esc_device_pr
   for (int i = id; i < blocks * ESC_TILE; i += P::threads) {
     const int sample = i % ESC_TILE, j = i / ESC_TILE;
     float normal[4] = {0, 0, 0, 0};
-    if (sample < tile.samples)
+    if (sample < tile.samples) /* else 0 */
       esc_normal4_at(tile.seed, ESC_DOMAIN_DATA, (uint64_t)tile.step, 0,
                      (uint32_t)(tile.first + sample) * (uint32_t)blocks + (uint32_t)j, normal);
     for (int k = 0; k < 4 && 4 * j + k < p.inputs; k++)
@@ -64,22 +86,26 @@ static __device__ __forceinline__ void esc_fused_draw_inputs(const esc_device_pr
   }
 }
 
-/* Inputs of layer l, (N, leading): of the network, or sigma(z) of layer l - 1. */
+/* Input of layer l = 0, ..., L - 1, (N, leading): the network's input, or sigma(z) of layer l - 1.
+ * It is read in the forward pass of layer l, for sigma' and kappa of layer l - 1, and in layer l's
+ * gradient, so that all of them stay in shared memory until the end of the tile. */
 template <class P>
 static __device__ __forceinline__ float *esc_fused_layer_input(const esc_fused_block &b, int l) {
   return l == 0 ? b.s_x : b.s_h + (l - 1) * P::width * ESC_FUSED_LEADING;
 }
 
-/* z_l = W_l h into g_z, and h_l = sigma(z_l) (docs/theory, section 0.1). z is needed again only for
- * kappa(z) in the backward pass, and shared memory is what limits the blocks of a multiprocessor:
- * z goes to device memory, that is to the L2 cache. */
+/* z_l = W_l h_{l-1} into g_z, and h_l = sigma(z_l) into shared memory (docs/theory, section 0.1).
+ * z_l is read once, in the backward pass; it is stored in device memory, because shared memory
+ * limits both the depth of a network and the number of blocks on a multiprocessor. z of a block is
+ * smaller than the block's shared memory, and all shared memory of an A100 or H100 is smaller than
+ * its L2 cache: z of the resident blocks fits into it. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_problem &p,
                                                                const esc_fused_block &b,
                                                                const esc_fused_thread<P> &t, int l,
                                                                float *g_z) {
   float sum[P::rows][P::columns] = {{0}}, *s_h = esc_fused_layer_input<P>(b, l + 1);
-  P::forward(b.s_w + l * P::width * P::pitch, esc_fused_layer_input<P>(b, l),
+  P::forward(b.s_w + l * P::width * P::weight_leading, esc_fused_layer_input<P>(b, l),
              l == 0 ? p.inputs : P::width, t.map, sum);
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
@@ -95,7 +121,10 @@ static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_
     }
 }
 
-/* sum_i a_i b_i of one sample over n features (order.h: dot products). */
+/* sum_i a_i b_i of one sample over n features (order.h: dot products), by one thread: with one
+ * sample a thread, neighbouring threads read neighbouring floats of s_b and the same float of a,
+ * and the tree needs no shuffle. a: weights in shared memory, or a direction of the teacher in
+ * global memory. */
 static __device__ __forceinline__ float esc_fused_dot(const float *a, const float *s_b, int n) {
   float partial[ESC_PARTIALS] = {0};
   for (int i = 0; i < n; i += ESC_PARTIALS)
@@ -106,7 +135,8 @@ static __device__ __forceinline__ float esc_fused_dot(const float *a, const floa
   return esc_tree_reduce_f32(partial);
 }
 
-/* T(x) of one sample (docs/theory, section 0.2). */
+/* T(x) = sum_k a_k sigma(v_k . x) of one sample (docs/theory, section 0.2); for v_k = e_k the
+ * projection is input k. */
 template <int kind>
 static __device__ __forceinline__ float esc_fused_evaluate_target(const esc_device_problem &p,
                                                                   const float *s_x) {
@@ -120,9 +150,12 @@ static __device__ __forceinline__ float esc_fused_evaluate_target(const esc_devi
   return sum;
 }
 
-/* Prediction, target and loss of each sample (docs/theory, section 0.3), by the first ESC_TILE
- * threads, one sample each (a block has 4 N >= 64); then the losses into their partial sums
- * (order.h: loss). Called by the whole block; contains a barrier. */
+/* Prediction, target, loss and dloss = (dl/df) / B of each sample (docs/theory, sections 0.1 to
+ * 0.4), by the first ESC_TILE threads, one sample each: a block has 4 N >= 64 threads. Then
+ * ESC_PARTIALS threads add the losses to the partial sums of the minibatch (order.h: loss):
+ * ESC_TILE is a multiple of ESC_PARTIALS, so that a sample's partial follows from its index in the
+ * tile. A partial belongs to one thread, and needs no barrier from tile to tile.
+ * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_evaluate_losses(const esc_device_problem &p,
                                                                  const esc_fused_block &b,
@@ -132,15 +165,18 @@ static __device__ __forceinline__ void esc_fused_evaluate_losses(const esc_devic
     const float f = esc_fused_dot(b.s_w_out, s_h + t.id, P::width);
     const esc_loss_f32 e = esc_loss_eval_f32(p.loss, p.huber_delta, f,
                                              esc_fused_evaluate_target<kind>(p, b.s_x + t.id));
-    b.s_value[t.id] = e.value;
+    b.s_sample_loss[t.id] = e.value;
     b.s_dloss[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
   }
   __syncthreads();
   if (t.id < ESC_PARTIALS)
-    for (int s = t.id; s < samples; s += ESC_PARTIALS) b.s_loss[t.id] += (double)b.s_value[s];
+    for (int s = t.id; s < samples; s += ESC_PARTIALS)
+      b.s_loss_partial[t.id] += (double)b.s_sample_loss[s];
 }
 
-/* Adds the tile to this thread's partial sum of the output layer's gradient. */
+/* Adds the tile to this thread's partial sum of the output layer's gradient G_L = sum_b dloss_b h_b
+ * (docs/theory, section 0.4; order.h: weight gradients): feature n, one K-slice. The sum stays in a
+ * register until the end of the minibatch. For N > 32 half of the threads have no K-slice. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_add_output_gradient(const esc_fused_block &b,
                                                                      esc_fused_thread<P> *t,
@@ -149,21 +185,24 @@ static __device__ __forceinline__ void esc_fused_add_output_gradient(const esc_f
   if (slice >= P::slices) return;
 #pragma unroll
   for (int s = slice * P::slice_length; s < (slice + 1) * P::slice_length; s += 4) {
-    float dloss[4], h[4];
+    float dloss[4], h[4]; /* one load of four samples each, added in ascending order */
     esc_unpack(esc_load4(b.s_dloss + s), dloss);
     esc_unpack(esc_load4(s_h + n * ESC_FUSED_LEADING + s), h);
 #pragma unroll
-    for (int q = 0; q < 4; q++) t->output[0] = esc_fma_f32(dloss[q], h[q], t->output[0]);
+    for (int q = 0; q < 4; q++)
+      t->output_gradient = esc_fma_f32(dloss[q], h[q], t->output_gradient);
   }
 }
 
-/* Index of output (i, j) of an input gradient in an array of activations. */
+/* Index of output (i, j) of an input gradient in an array of activations in shared memory. */
 template <class P>
 static __device__ __forceinline__ int esc_fused_index(const esc_fused_thread<P> &t, int i, int j) {
   return P::gradient_feature(t.map, i) * ESC_FUSED_LEADING + P::gradient_sample(t.map, j);
 }
 
-/* Loads the thread's outputs of one layer's z from the tile's z in device memory. */
+/* Loads z of one layer from device memory, for the outputs that are the thread's in an input
+ * gradient. Other threads stored them, because the thread map of the forward pass differs: the
+ * barrier after each layer's forward pass makes them visible. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_load_z(const esc_fused_thread<P> &t,
                                                         const float *g_z,
@@ -176,15 +215,17 @@ static __device__ __forceinline__ void esc_fused_load_z(const esc_fused_thread<P
           g_z + P::gradient_feature(t.map, i) * ESC_TILE + P::gradient_sample(t.map, j), &z[i][j]);
 }
 
-/* Elementwise backward pass of one layer (docs/theory, sections 0.4 and 1.4), z and s_h being its
- * own: replaces u by delta = u sigma'(z) and stores the ledger's terms u kappa(z) of the tile,
- * summed over samples. With esc_fused_fma_products the lane's four samples are one partial sum of
- * order.h. */
+/* Backward through the activation of one layer, whose pre-activations are z and whose values are
+ * s_h (docs/theory, sections 0.4 and 1.4): replaces u by delta = u sigma'(z) and stores the
+ * ledger's terms sum_b u kappa(z) of each feature, over the tile's samples. One pass computes both,
+ * because sigma' and kappa share most of their arithmetic. With esc_fused_fma_products a lane's
+ * four samples are one partial sum of order.h, and reduce_terms is its tree.
+ * Called by whole warps. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_activation_backward(
     const esc_device_problem &p, const esc_fused_thread<P> &t, const float *s_h,
-    const float z[P::rows][P::columns], float *s_feature, float u[P::rows][P::columns]) {
-  float partial[P::rows] = {0};
+    const float z[P::rows][P::columns], float *s_ledger_terms, float u[P::rows][P::columns]) {
+  float partial[P::rows] = {0}; /* the ledger's terms of each feature, over this thread's samples */
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
@@ -201,10 +242,10 @@ static __device__ __forceinline__ void esc_fused_activation_backward(
   P::reduce_terms(partial);
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
-    if (P::is_reduction_lane(t.map)) s_feature[P::ledger_term(t.map, i)] = partial[i];
+    if (P::is_reduction_lane(t.map)) s_ledger_terms[P::ledger_term(t.map, i)] = partial[i];
 }
 
-/* Stores the thread's outputs into an array of activations. */
+/* Stores the outputs that are the thread's in an input gradient into an array of activations. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_store_outputs(const esc_fused_thread<P> &t,
                                                                const float v[P::rows][P::columns],
@@ -216,8 +257,11 @@ static __device__ __forceinline__ void esc_fused_store_outputs(const esc_fused_t
       esc_store_vector<P::vector>(s_to + esc_fused_index(t, i, j), &v[i][j]);
 }
 
-/* Adds the tile's ledger terms, summed over features, to the sums over tiles: ESC_PARTIALS lanes
- * an interface (order.h: ledger). Called by the whole block; contains no barrier. */
+/* Adds the tile's ledger terms, summed over features in double, to the sum over tiles of each
+ * interface (order.h: ledger): ESC_PARTIALS lanes an interface. All threads run all iterations,
+ * because the reduction is a shuffle of whole warps. The lane that adds to s_deficit is the same
+ * for every tile.
+ * Called by the whole block; contains no barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_add_deficits(const esc_device_problem &p,
                                                               const esc_fused_block &b,
@@ -227,17 +271,26 @@ static __device__ __forceinline__ void esc_fused_add_deficits(const esc_device_p
     const int l = first + t.group;
     double partial = 0;
     for (int n = t.lane; l < p.layers - 1 && n < P::ledger_terms; n += ESC_PARTIALS)
-      partial += (double)b.s_feature[l * P::ledger_terms + n];
+      partial += (double)b.s_ledger_terms[l * P::ledger_terms + n];
     partial = esc_tree_reduce_lanes(partial);
     if (l < p.layers - 1 && t.lane == 0) b.s_deficit[l] += partial;
   }
 }
 
-/* Sets `sum` to the value from which the sum of a layer's gradient over this tile starts: the
- * thread's partial sums from the tiles before if P::sums_across_tiles, else 0. Neighbouring threads
- * read neighbouring floats. To be called well before the product, because the loads take long. */
+/* A layer's gradient is summed over the tiles of a minibatch in one of two ways:
+ *
+ *    P::sums_across_tiles  init_sums loads the partial sums of the tiles before; the product
+ *                          continues them
+ *    otherwise             init_sums sets 0; add_partials adds the tiles before after the product
+ *
+ * store_partials stores the result for the next tile. Partial sums are in device memory, because in
+ * shared memory they would need as much as all weights, P::slices times. A thread reads only its
+ * own partial sums, which needs no barrier; neighbouring threads access neighbouring floats. */
+
+/* Sets `sum` to the value from which the sum over this tile starts. Called a barrier and a product
+ * before the sum is used, so that they hide the latency of the loads. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_start_sums(
+static __device__ __forceinline__ void esc_fused_init_sums(
     const float *g_partial, bool first, float sum[P::gradient_rows][P::gradient_columns]) {
 #pragma unroll
   for (int i = 0; i < P::gradient_rows; i++)
@@ -248,9 +301,9 @@ static __device__ __forceinline__ void esc_fused_start_sums(
                       : 0.0f;
 }
 
-/* Else adds the partial sums from the tiles before to the tile's. */
+/* Adds the partial sums of the tiles before, unless init_sums has loaded them. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_add_sums(
+static __device__ __forceinline__ void esc_fused_add_partials(
     const float *g_partial, bool first, float sum[P::gradient_rows][P::gradient_columns]) {
 #pragma unroll
   for (int i = 0; i < P::gradient_rows; i++)
@@ -260,7 +313,7 @@ static __device__ __forceinline__ void esc_fused_add_sums(
         sum[i][j] = esc_add_f32(g_partial[(P::gradient_columns * i + j) * P::threads], sum[i][j]);
 }
 
-/* Stores them for the next tile. */
+/* Stores the partial sums for the next tile. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_store_partials(
     float *g_partial, const float sum[P::gradient_rows][P::gradient_columns]) {
@@ -271,24 +324,26 @@ static __device__ __forceinline__ void esc_fused_store_partials(
       g_partial[(P::gradient_columns * i + j) * P::threads] = sum[i][j];
 }
 
-/* One layer's weights, (rows, columns). */
+/* A layer whose weights are updated, (rows, columns); columns < N only in the first layer. */
 struct esc_fused_layer {
   float rate;
   int columns;
-  float *s_w;             /* (rows, pitch) */
-  float *g_compensation;  /* (rows, columns) their compensation, or NULL */
-  double *s_grad_norm_sq; /* |G|^2 */
+  float *s_w;             /* (rows, weight_leading) */
+  float *g_compensation;  /* (rows, columns) of the weights; NULL for the plain update */
+  double *s_grad_norm_sq; /* receives |G|^2 */
 };
 
-/* The weights that a thread updates, of a layer of `rows` rows: ESC_PARTIALS lanes a row. */
+/* The weights of a layer of `rows` rows that one thread updates: ESC_PARTIALS lanes a row, as in
+ * the sum of |G|^2 (order.h), so that neighbouring threads access neighbouring columns. Constant
+ * bounds let the compensation stay in registers. */
 template <class P, int rows>
-struct esc_fused_update_map {
+struct esc_fused_thread_weights {
   enum {
     groups = P::threads / ESC_PARTIALS,
-    down = (rows + groups - 1) / groups,
-    across = P::width / ESC_PARTIALS,
+    thread_rows = (rows + groups - 1) / groups,
+    thread_columns = P::width / ESC_PARTIALS,
   };
-  float compensation[down][across];
+  float compensation[thread_rows][thread_columns];
 
   static __device__ __forceinline__ int row(const esc_fused_thread<P> &t, int i) {
     return i * groups + t.group;
@@ -298,16 +353,16 @@ struct esc_fused_update_map {
   }
 };
 
-/* Loads their compensation, from the device's memory: to be called well before the update, because
- * the loads take as long as the reduction that comes between. */
+/* Loads the compensation of the thread's weights from device memory; 0 where there is none. Called
+ * before the reduction of a gradient, which hides the latency of the loads. */
 template <class P, int rows>
-static __device__ __forceinline__ esc_fused_update_map<P, rows> esc_fused_load_compensation(
+static __device__ __forceinline__ esc_fused_thread_weights<P, rows> esc_fused_load_compensation(
     const esc_fused_thread<P> &t, const esc_fused_layer &layer) {
-  esc_fused_update_map<P, rows> m;
+  esc_fused_thread_weights<P, rows> m;
 #pragma unroll
-  for (int i = 0; i < m.down; i++)
+  for (int i = 0; i < m.thread_rows; i++)
 #pragma unroll
-    for (int j = 0; j < m.across; j++) {
+    for (int j = 0; j < m.thread_columns; j++) {
       const int n = m.row(t, i), k = m.column(t, j);
       const bool present = layer.g_compensation && n < rows && k < layer.columns;
       m.compensation[i][j] = present ? layer.g_compensation[n * layer.columns + k] : 0.0f;
@@ -315,23 +370,25 @@ static __device__ __forceinline__ esc_fused_update_map<P, rows> esc_fused_load_c
   return m;
 }
 
-/* |G|^2 and the update of one layer (docs/theory, sections 0.5 and 8.1) from the gradient in
- * b.s_gradient: ESC_PARTIALS lanes a row, then one group over the rows (order.h: |G|^2).
+/* |G|^2 and w <- w - eta gamma_l G of one layer (docs/theory, sections 0.5 and 8.1) from the
+ * gradient in b.s_gradient, in one pass: ESC_PARTIALS lanes sum a row of |G|^2 in double, then one
+ * group sums the rows (order.h: |G|^2). Each weight has one thread, which loads, updates and stores
+ * it and its compensation.
  * Called by the whole block; contains a barrier. */
 template <class P, int rows>
 static __device__ __forceinline__ void esc_fused_update_layer(
     const esc_fused_block &b, esc_fused_thread<P> *t, const esc_fused_layer &layer,
-    const esc_fused_update_map<P, rows> &m) {
+    const esc_fused_thread_weights<P, rows> &m) {
 #pragma unroll
-  for (int i = 0; i < m.down; i++) {
+  for (int i = 0; i < m.thread_rows; i++) {
     const int n = m.row(*t, i);
     double partial = 0;
 #pragma unroll
-    for (int j = 0; j < m.across; j++) {
+    for (int j = 0; j < m.thread_columns; j++) {
       const int k = m.column(*t, j);
       if (n >= rows || k >= layer.columns) continue;
       const float g = b.s_gradient[n * P::width + k];
-      float *s_weight = layer.s_w + n * P::pitch + k;
+      float *s_weight = layer.s_w + n * P::weight_leading + k;
       const esc_updated u = layer.g_compensation ? esc_update_compensated(layer.rate, g, *s_weight,
                                                                           m.compensation[i][j])
                                                  : esc_update_plain(layer.rate, g, *s_weight);
@@ -342,12 +399,13 @@ static __device__ __forceinline__ void esc_fused_update_layer(
       t->rounded_away += u.rounded_away;
     }
     partial = esc_tree_reduce_lanes(partial);
-    if (n < rows && t->lane == 0) b.s_row[n] = partial;
+    if (n < rows && t->lane == 0) b.s_row_norm_sq[n] = partial;
   }
-  __syncthreads();
-  if (t->id < 32) { /* a whole warp, because the reduction is over all of its lanes */
+  __syncthreads();  /* rows are complete, and s_gradient may be overwritten */
+  if (t->id < 32) { /* a whole warp, because the shuffles of the reduction need all of its lanes */
     double partial = 0;
-    for (int n = t->lane; t->group == 0 && n < rows; n += ESC_PARTIALS) partial += b.s_row[n];
+    for (int n = t->lane; t->group == 0 && n < rows; n += ESC_PARTIALS)
+      partial += b.s_row_norm_sq[n];
     partial = esc_tree_reduce_lanes(partial);
     if (t->id == 0) *layer.s_grad_norm_sq = partial;
   }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One step of path `fused` (fused.h), and the prologue and epilogue of a launch; P: the matrix
+/* One step of path `fused` (fused.h), and the prologue and epilogue of a launch. P: the matrix
  * products (fused_product.cuh).
  *
  * For each tile: inputs -> forward -> losses -> (last tile: stopping rule) -> output gradient ->
- * backward -> ledger terms; then the output layer's update and the ledger. Gradients of the tiles
- * are added up; the weights change in the backward pass of the last tile, each layer after its
- * input gradient has been made from the old weights. */
+ * backward -> ledger terms; then the output layer's update and the ledger. Gradients are summed
+ * over the tiles; the weights change in the backward pass of the last tile, each layer after its
+ * input gradient has been computed from the old weights.
+ *
+ * The stopping rule needs the loss of the whole minibatch, and the step at which a network stops
+ * makes no update: the rule is applied before the first weight changes. The backward passes of that
+ * step's other tiles have no effect, which happens once in a network's training. */
 #ifndef ESC_FUSED_STEP_CUH
 #define ESC_FUSED_STEP_CUH
 
@@ -20,7 +24,8 @@ struct esc_fused_arguments {
   int64_t steps;
 };
 
-/* This thread's partial sums of layer l's gradient between tiles. */
+/* This thread's partial sums of layer l's gradient between tiles: element k is k P::threads floats
+ * further. Not to be dereferenced if a minibatch is one tile: chunk.partials is NULL then. */
 template <class P>
 static __device__ __forceinline__ float *esc_fused_thread_partials(const esc_fused_arguments &args,
                                                                    const esc_fused_thread<P> &t,
@@ -30,15 +35,17 @@ static __device__ __forceinline__ float *esc_fused_thread_partials(const esc_fus
          ((size_t)blockIdx.x * (size_t)(args.problem.layers - 1) + (size_t)l) * each + t.id;
 }
 
-/* z of layer l of this block's tile. */
+/* z of hidden layer l of this block's tile, (N, ESC_TILE). All tiles use the same memory: a tile's
+ * z is needed only until its backward pass. */
 template <class P>
 static __device__ __forceinline__ float *esc_fused_tile_z(const esc_fused_arguments &args, int l) {
   const size_t layer = (size_t)blockIdx.x * (size_t)(args.problem.layers - 1) + (size_t)l;
   return args.chunk.tile_z + layer * P::width * ESC_TILE;
 }
 
-/* Layer l's gradient through this tile from the deltas in s_delta, added to `sum`
- * (esc_fused_start_sums); after the last tile reduces it and updates the weights.
+/* G_l += delta_l h_{l-1}' over this tile (docs/theory, section 0.4), from the deltas in s_delta and
+ * `sum` of esc_fused_init_sums; after the last tile the reduction of the K-slices and the update of
+ * layer l. On return s_delta may be overwritten: either branch has a barrier after its last use.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_layer_backward(
@@ -47,24 +54,32 @@ static __device__ __forceinline__ void esc_fused_layer_backward(
   const esc_device_problem &p = args.problem;
   float *g_partial = esc_fused_thread_partials(args, *t, l);
   P::weight_gradient(b.s_delta, esc_fused_layer_input<P>(b, l), t->map, sum);
-  esc_fused_add_sums<P>(g_partial, first, sum);
+  esc_fused_add_partials<P>(g_partial, first, sum);
   if (!last) {
     esc_fused_store_partials<P>(g_partial, sum);
-    __syncthreads(); /* deltas and weights have been read by all */
+    __syncthreads(); /* s_delta has been read by all, in the last layer s_x too */
     return;
   }
-  const size_t offset = (size_t)blockIdx.x * args.chunk.weights + p.offset[l];
+  const size_t offset = (size_t)blockIdx.x * args.chunk.weight_stride + p.offset[l];
   const esc_fused_layer layer = {
-      p.rate[l], l == 0 ? p.inputs : P::width, b.s_w + l * P::width * P::pitch,
+      p.rate[l], l == 0 ? p.inputs : P::width, b.s_w + l * P::width * P::weight_leading,
       args.chunk.compensation ? args.chunk.compensation + offset : NULL, &b.s_grad_norm_sq[l]};
   const auto update = esc_fused_load_compensation<P, P::width>(*t, layer);
   P::reduce_gradient(t->map, sum, b.s_gradient);
   esc_fused_update_layer(b, t, layer, update);
 }
 
-/* Backward pass of a tile, from its errors to the first layer (docs/theory, section 0.4).
- * `first`, `last`: tile of the minibatch. s_delta holds the deltas of one layer at a time. What
- * comes from device memory is loaded before a barrier and a product, used after.
+/* Backward pass of a tile, from dloss to the first layer (docs/theory, section 0.4). `first`,
+ * `last`: tile of the minibatch.
+ *
+ * s_delta holds the deltas of one layer at a time. An iteration stores delta_l, then computes
+ * u_{l-1} and delta_{l-1} in registers, and only then the gradient of layer l, whose update changes
+ * the weights from which u_{l-1} has been computed. One barrier after the stores is enough, because
+ * esc_fused_layer_backward has another between its reads of s_delta and the next iteration's
+ * stores.
+ *
+ * Loads from device memory are issued before that barrier and a product, which hide their latency;
+ * z of the last hidden layer is the exception.
  * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ void esc_fused_backward(const esc_fused_arguments &args,
@@ -82,27 +97,28 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
       u[i][j] = esc_mul_f32(b.s_dloss[P::gradient_sample(t->map, j)],
                             b.s_w_out[P::gradient_feature(t->map, i)]);
   esc_fused_activation_backward<P, kind>(p, *t, esc_fused_layer_input<P>(b, top + 1), z,
-                                         b.s_feature + top * P::ledger_terms, u);
+                                         b.s_ledger_terms + top * P::ledger_terms, u);
   for (int l = top; l >= 0; l--) {
     float sum[P::gradient_rows][P::gradient_columns];
     esc_fused_store_outputs(*t, u, b.s_delta); /* u holds delta_l */
     if (l > 0) esc_fused_load_z(*t, esc_fused_tile_z<P>(args, l - 1), z);
-    esc_fused_start_sums<P>(esc_fused_thread_partials(args, *t, l), first, sum);
-    __syncthreads();
+    esc_fused_init_sums<P>(esc_fused_thread_partials(args, *t, l), first, sum);
+    __syncthreads(); /* delta_l is complete */
     if (l > 0) {
 #pragma unroll
       for (int i = 0; i < P::rows; i++)
 #pragma unroll
         for (int j = 0; j < P::columns; j++) u[i][j] = 0;
-      P::input_gradient(b.s_w + l * P::width * P::pitch, b.s_delta, t->map, u);
+      P::input_gradient(b.s_w + l * P::width * P::weight_leading, b.s_delta, t->map, u);
       esc_fused_activation_backward<P, kind>(p, *t, esc_fused_layer_input<P>(b, l), z,
-                                             b.s_feature + (l - 1) * P::ledger_terms, u);
+                                             b.s_ledger_terms + (l - 1) * P::ledger_terms, u);
     }
     esc_fused_layer_backward<P>(args, b, t, l, first, last, sum);
   }
 }
 
-/* Forward pass of a tile; returns the last hidden layer's values.
+/* Forward pass of a tile (docs/theory, section 0.1); returns the last hidden layer's values. The
+ * barrier of a layer completes its values for the next layer, and its z for the backward pass.
  * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ const float *esc_fused_forward(const esc_fused_arguments &args,
@@ -115,7 +131,9 @@ static __device__ __forceinline__ const float *esc_fused_forward(const esc_fused
   return esc_fused_layer_input<P>(b, args.problem.layers - 1);
 }
 
-/* Reduces the threads' partial sums of the output layer's gradient, and updates the layer.
+/* Tree reduction of the K-slices' partial sums of the output layer's gradient, and the layer's
+ * update (docs/theory, section 0.5). After the tiles: their backward passes read the old weights.
+ * s_gradient is free, because the update of the first layer ended with a barrier after its reads.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_update_output_layer(
@@ -123,7 +141,7 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
   const esc_device_problem &p = args.problem;
   const int last = p.layers - 1, n = t->id % P::width, slice = t->id / P::width;
   float *s_partial = b.s_gradient;
-  if (slice < P::slices) s_partial[slice * P::width + n] = t->output[0];
+  if (slice < P::slices) s_partial[slice * P::width + n] = t->output_gradient;
   __syncthreads();
   for (int half = P::slices / 2; half > 0; half /= 2) {
     if (slice < half)
@@ -131,27 +149,29 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
           esc_add_f32(s_partial[slice * P::width + n], s_partial[(slice + half) * P::width + n]);
     __syncthreads();
   }
-  const size_t offset = (size_t)blockIdx.x * args.chunk.weights + p.offset[last];
+  const size_t offset = (size_t)blockIdx.x * args.chunk.weight_stride + p.offset[last];
   const esc_fused_layer layer = {p.rate[last], P::width, b.s_w_out,
                                  args.chunk.compensation ? args.chunk.compensation + offset : NULL,
                                  &b.s_grad_norm_sq[last]};
   esc_fused_update_layer(b, t, layer, esc_fused_load_compensation<P, 1>(*t, layer));
 }
 
-/* The mean loss of the minibatch to the network's events (docs/theory, section 0.6); returns
- * whether the step updates.
+/* Records the escape events of the minibatch's mean loss (docs/theory, section 0.6); returns
+ * whether the step makes an update, the same value in all threads.
  * Called by the whole block; contains a barrier. */
 static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(
     const esc_fused_arguments &args, const esc_fused_block &b, int id) {
   __syncthreads(); /* the partial sums of the loss are complete */
   if (id == 0)
     *b.s_update_mask = esc_track_loss(&args.chunk.track[blockIdx.x], &args.rules,
-                                      esc_tree_reduce_f64(b.s_loss) / args.problem.batch);
+                                      esc_tree_reduce_f64(b.s_loss_partial) / args.problem.batch);
   __syncthreads();
   return *b.s_update_mask != 0;
 }
 
-/* Adds the step to the imbalance ledger (docs/theory, section 1.5).
+/* Adds the step to the imbalance ledger (docs/theory, section 1.5): one thread a layer, because a
+ * block has 4 N >= 64 = ESC_LAYERS_MAX threads. The last barrier makes step and finished visible to
+ * all threads, which read them next.
  * Called by the whole block; contains a barrier. */
 static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fused_arguments &args,
                                                                    const esc_fused_block &b,
@@ -164,7 +184,9 @@ static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fus
   __syncthreads();
 }
 
-/* One training step; false if the network has finished without an update.
+/* One training step; false if the network has finished without an update. Sums over tiles start
+ * from 0 here; the barriers of the first tile separate that from the first additions of other
+ * threads.
  * Called by the whole block; contains a barrier. */
 template <class P, int kind>
 static __device__ __forceinline__ bool esc_fused_step(const esc_fused_arguments &args,
@@ -173,15 +195,15 @@ static __device__ __forceinline__ bool esc_fused_step(const esc_fused_arguments 
   const esc_device_problem &p = args.problem;
   const esc_track *g_track = &args.chunk.track[blockIdx.x];
   esc_fused_tile tile = {g_track->step, args.chunk.seed[blockIdx.x], 0, 0};
-  if (t->id < ESC_PARTIALS) b.s_loss[t->id] = 0;
+  if (t->id < ESC_PARTIALS) b.s_loss_partial[t->id] = 0;
   if (t->id < p.layers) b.s_deficit[t->id] = 0;
-  t->output[0] = 0;
+  t->output_gradient = 0;
   for (int from = 0; from < p.batch; from += ESC_TILE) {
     const bool last = from + ESC_TILE >= p.batch;
     tile.first = from;
     tile.samples = p.batch - from < ESC_TILE ? p.batch - from : ESC_TILE;
     esc_fused_draw_inputs<P>(p, b, t->id, tile);
-    __syncthreads();
+    __syncthreads(); /* inputs, and the ledger terms of the tile before, which may be overwritten */
     const float *s_h = esc_fused_forward<P, kind>(args, b, *t);
     esc_fused_evaluate_losses<P, kind>(p, b, *t, s_h, tile.samples);
     if (last && !esc_fused_apply_stopping_rule(args, b, t->id)) return false;
@@ -194,18 +216,20 @@ static __device__ __forceinline__ bool esc_fused_step(const esc_fused_arguments 
   return true;
 }
 
-/* Weights from device memory into shared memory (`load`), or back. */
+/* Copies all weights from device memory into shared memory (`load`), or back. In device memory they
+ * are contiguous, and neighbouring threads copy neighbouring floats; in shared memory rows have the
+ * leading dimension P::weight_leading. */
 template <class P, bool load>
 static __device__ __forceinline__ void esc_fused_copy_weights(const esc_fused_arguments &args,
                                                               const esc_fused_block &b, int id) {
   const esc_device_problem &p = args.problem;
-  float *g_w = args.chunk.w + (size_t)blockIdx.x * args.chunk.weights;
+  float *g_w = args.chunk.w + (size_t)blockIdx.x * args.chunk.weight_stride;
   for (int l = 0; l < p.layers; l++) {
     const int rows = l == p.layers - 1 ? 1 : P::width, columns = l == 0 ? p.inputs : P::width;
-    float *s_w = l == p.layers - 1 ? b.s_w_out : b.s_w + l * P::width * P::pitch;
+    float *s_w = l == p.layers - 1 ? b.s_w_out : b.s_w + l * P::width * P::weight_leading;
     for (int i = id; i < rows * columns; i += P::threads) {
       float *g_weight = g_w + p.offset[l] + i,
-            *s_weight = s_w + i / columns * P::pitch + i % columns;
+            *s_weight = s_w + i / columns * P::weight_leading + i % columns;
       if (load)
         *s_weight = *g_weight;
       else
@@ -214,18 +238,19 @@ static __device__ __forceinline__ void esc_fused_copy_weights(const esc_fused_ar
   }
 }
 
-/* Zeros where the products read beyond the inputs: rows of s_x, columns of the first layer's
- * weights.
+/* Sets the padding of the first layer to 0, once a launch: the products read rows of s_x and
+ * columns of the first layer's weights beyond d, and nothing writes them later. Also the block's
+ * counts.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_clear_padding(const esc_fused_block &b, int id) {
   for (int i = id; i < P::width * ESC_FUSED_LEADING; i += P::threads) b.s_x[i] = 0;
-  for (int i = id; i < P::width * P::pitch; i += P::threads) b.s_w[i] = 0;
+  for (int i = id; i < P::width * P::weight_leading; i += P::threads) b.s_w[i] = 0;
   if (id < 2) b.s_count[id] = 0;
   __syncthreads();
 }
 
-/* Before the steps of a launch: the state of the thread, and the weights in shared memory.
+/* Before the steps of a launch: makes the state of the thread and loads the weights.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ esc_fused_thread<P> esc_fused_prologue(
@@ -237,7 +262,9 @@ static __device__ __forceinline__ esc_fused_thread<P> esc_fused_prologue(
   return t;
 }
 
-/* After the steps of a launch: adds the threads' counts, and stores the weights.
+/* After the steps of a launch: adds the threads' counts and stores the weights. A thread's counts
+ * are int: it updates at most (L - 1) N / 4 + 1 weights a step, and a launch has at most 2^20 steps
+ * (host/run/scheduler.c: train). The totals of a network have 64 bits.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_epilogue(const esc_fused_arguments &args,

@@ -2,8 +2,9 @@
 /* The three matrix products of a tile on the tensor cores, in 3xTF32 (mma.cuh; docs/theory,
  * sections 0.1 and 0.4).
  *
- * Two warps share 16 rows of outputs (features, or rows of weights); each makes half of the
- * columns (samples, or weights of a row) in mma tiles of 8.
+ * Two warps share 16 rows of outputs (features, or rows of weights); each computes half of the
+ * columns (samples, or weights of a row) in mma tiles of 8. A weight gradient has no K-slices: all
+ * threads work on all samples of the tile.
  *
  * Bank conflicts. Leading dimensions in shared memory are 4 or 20 mod 32. Lanes (r, q) with r <
  * 8 and q < 4 that read (row r, column q) all use different banks. Lanes that read (row q,
@@ -18,7 +19,8 @@
 
 /* Distances in a factor of a warp's product, in floats: between a lane's two reduction indices
  * of one mma (`second`), between mmas along the reduction (`step`), and between rows 8 apart of
- * the left factor or mma tiles of the right one (`other`). */
+ * the left factor or mma tiles of the right one (`other`). They let one loop multiply matrices that
+ * are stored as needed, transposed or permuted. */
 struct esc_warp_strides {
   int second, step, other;
 };
@@ -55,17 +57,17 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
     rows = 2,
     columns = 8,
     vector = 2,
-    /* The shared memory of a multiprocessor holds several blocks of narrow networks. At most 168
-     * registers a thread let as many be resident: 384 threads. */
+    /* The shared memory of a multiprocessor holds several blocks of narrow networks. 96 / N blocks
+     * are 384 threads, which lets the compiler use 168 registers a thread. */
     resident_blocks = N <= 32 ? 96 / N : 1,
-    ledger_terms = 2 * N,  /* of each half of the samples, because two warps share a feature */
+    ledger_terms = 2 * N,  /* one for each half of the samples, because two warps share a feature */
     sums_across_tiles = 0, /* a tile's sums start from 0, and are added to those before */
-    tiles = N / 16,
+    tiles = N / 16,        /* mma tiles of a warp in a weight gradient */
     gradient_rows = 2,
     gradient_columns = 2 * tiles,
   };
 
-  /* First row and half of the columns of the warp; lane 4 r + q of it. */
+  /* First row of the warp's outputs, and half of their columns; the thread is lane 4 r + q. */
   struct thread_map {
     int first_row, half, r, q;
   };
@@ -75,7 +77,8 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
     return m;
   }
 
-  /* Columns 0..7 of an mma tile are its samples 0..3 and 16..19. */
+  /* Columns 0..7 of an mma tile of a forward product are samples 0..3 and 16..19 from its first
+   * one, so that lanes (row q, column r) use different banks. */
   static __device__ __forceinline__ int permute_column(int column) {
     return column % 4 + column / 4 * 16;
   }
@@ -96,13 +99,13 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
     return 32 * m.half + 8 * (j / 2) + 2 * m.q + j % 2;
   }
 
-  /* Beyond `depth` w and h are 0. */
+  /* `depth` is rounded up to 16: beyond d, columns of w and rows of h are 0. */
   static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
                                                  const thread_map &m, float sum[rows][columns]) {
-    const esc_warp_strides by_w = {4, 8, 8 * geometry::pitch};
+    const esc_warp_strides by_w = {4, 8, 8 * geometry::weight_leading};
     const esc_warp_strides by_h = {4 * ESC_FUSED_LEADING, 8 * ESC_FUSED_LEADING, 4};
     esc_warp_multiply_3xtf32<columns / 2>(
-        s_w + (m.first_row + m.r) * geometry::pitch + m.q, by_w,
+        s_w + (m.first_row + m.r) * geometry::weight_leading + m.q, by_w,
         s_h + m.q * ESC_FUSED_LEADING + 32 * m.half + permute_column(m.r), by_h, depth, sum);
   }
 
@@ -110,14 +113,15 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
   static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
                                                         const thread_map &m,
                                                         float sum[rows][columns]) {
-    const esc_warp_strides by_w = {geometry::pitch, 8 * geometry::pitch, 8};
+    const esc_warp_strides by_w = {geometry::weight_leading, 8 * geometry::weight_leading, 8};
     const esc_warp_strides by_delta = {ESC_FUSED_LEADING, 8 * ESC_FUSED_LEADING, 8};
     esc_warp_multiply_3xtf32<columns / 2>(
-        s_w + 2 * m.q * geometry::pitch + m.first_row + permute_row(m.r), by_w,
+        s_w + 2 * m.q * geometry::weight_leading + m.first_row + permute_row(m.r), by_w,
         s_delta + 2 * m.q * ESC_FUSED_LEADING + 32 * m.half + m.r, by_delta, N, sum);
   }
 
-  /* Sums over the four lanes of a row. Called by whole warps. */
+  /* Sums over the four lanes of a row, after 8 samples in each lane: another fixed order than that
+   * of order.h. Called by whole warps. */
   static __device__ __forceinline__ void reduce_terms(float partial[rows]) {
 #pragma unroll
     for (int half = 2; half > 0; half /= 2)
@@ -130,6 +134,8 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
     return m.half * N + gradient_feature(m, i);
   }
 
+  /* sum += delta h' over the samples of the tile. Both factors are read along their rows: lanes
+   * (row r, column q). */
   static __device__ __forceinline__ void weight_gradient(
       const float *s_delta, const float *s_h, const thread_map &m,
       float sum[gradient_rows][gradient_columns]) {
@@ -139,7 +145,8 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
         s_h + (N / 2 * m.half + m.r) * ESC_FUSED_LEADING + m.q, by_sample, ESC_TILE, sum);
   }
 
-  /* Stores a layer's gradient into (N, N) of shared memory: there is one partial sum a weight.
+  /* Stores a layer's gradient into (N, N) of shared memory. There is nothing to reduce: each weight
+   * has one partial sum.
    * Called by the whole block; contains a barrier. */
   static __device__ __forceinline__ void reduce_gradient(
       const thread_map &m, const float sum[gradient_rows][gradient_columns], float *s_gradient) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inputs x ~ N(0, I_d) of each network's current step (docs/theory, sections 0.1 and 8.3): the
- * normals of esc_draw_inputs, one Philox block of four a thread.
+/* Inputs x ~ N(0, I_d) of each network's current step (docs/theory, sections 0.1 and 8.3), equal to
+ * those of esc_draw_inputs (src/model/data.c): one Philox block of four normals a thread.
  *
  *    grid     (ceil(B ceil(d / 4) / 256), slots)
  *    block    256
@@ -13,7 +13,6 @@
 
 static const unsigned threads = 256;
 
-/* grid (blocks of draws, slot) */
 __global__ void esc_inputs_kernel(esc_device_problem p, esc_chunk chunk) {
   const int slot = (int)blockIdx.y;
   if (!esc_is_training(chunk, slot)) return;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernels of the path `cublas`, in which all networks of a chunk take each training step
- * together. cuBLAS makes the matrix products (host/cuda/step.c); the kernels make everything
- * between them, one family a file.
+/* Kernels of the path `cublas`, in which a launch is one part of a training step of all networks of
+ * a chunk. cuBLAS computes the matrix products (host/cuda/step.c), the kernels everything between
+ * them, one family a file.
  *
  * Launches of one step, for every network in training:
- *    inputs -> [product, activate] per hidden layer -> output -> output gradient
- *    -> [delta, products] per hidden layer from the top -> update -> ledger
- * A launcher only enqueues: it returns errors of the launch; those of the kernel appear at the
+ *    inputs -> [product, activate] per hidden layer, without activate for the last -> output
+ *    -> output gradient -> [delta, products] per hidden layer from the last -> update -> ledger
+ * A launcher only enqueues: it returns errors of the launch; errors of the kernel appear at the
  * next synchronisation of the stream.
  *
  * The folder, in the order in which to read it:
@@ -29,12 +29,13 @@
  * grid, block, dynamic shared memory, and for each network the distinct bytes of device memory
  * (without its esc_track, seed and update mask) and the floating-point work: 1 FMA is 2 flops.
  * Symbols: L layers, N width, d inputs, B samples of a minibatch, K modes of the teacher, T =
- * ceil(B / 64) tiles, P = N d + (L - 2) N^2 + N weights. The last line names the rows of order.h
- * (the one order of every sum) that the kernel implements.
+ * ceil(B / 64) tiles of ESC_TILE = 64 samples, P = N d + (L - 2) N^2 + N weights. The last line
+ * names the rows of order.h (the one order of every sum) that the kernel implements.
  *
  * Arrays are row-major. In kernels, g_ marks pointers to global memory and s_ to shared memory;
  * all pointers of the structs below are to global memory. slot is the index of a network in its
- * chunk. */
+ * chunk. Layers count from 0 in code, from 1 in docs/theory. "Ledger's terms" are u . kappa(z) of
+ * samples, features or tiles, whose mean over the minibatch is an interface's `deficit`. */
 #ifndef ESC_KERNELS_H
 #define ESC_KERNELS_H
 
@@ -62,34 +63,34 @@ typedef struct esc_device_problem {
   float amplitude[ESC_MODES_MAX];
   esc_loss_kind loss;
   float huber_delta;
-  float rate[ESC_LAYERS_MAX]; /* eta gamma_l, rounded */
+  float rate[ESC_LAYERS_MAX]; /* eta gamma_l, product of two floats */
 } esc_device_problem;
 
 /* A chunk's arrays in device memory. Path `fused` uses seed, track, partials, tile_z, w and
  * compensation; its other arrays are NULL. */
 typedef struct esc_chunk {
   int slots;
-  size_t weights;           /* floats from one network's weights to the next's */
+  size_t weight_stride;     /* floats from one network's weights to the next's */
   uint64_t *seed;           /* (slot) */
   esc_track *track;         /* (slot) events and ledger; finished: the slot is idle */
-  float *partials;          /* path fused: (slot, esc_fused_scratch) of gradients, between tiles */
-  float *tile_z;            /* path fused: (slot, hidden layer, width, ESC_TILE) z of a tile */
+  float *partials;          /* path fused: (slot, esc_fused_partial_floats) of gradients */
+  float *tile_z;            /* path fused: (slot, hidden layer, width, ESC_TILE) */
   int32_t *update_mask;     /* (slot) whether this step's update is to be made */
-  float *w;                 /* (slot, weight) flat as in esc_weight_offset */
-  float *compensation;      /* (slot, weight) of w; NULL for the plain update */
+  float *w;                 /* (slot, weight) layer l from esc_weight_offset on */
+  float *compensation;      /* (slot, weight) of w (update.h); NULL for the plain update */
   float *g;                 /* (slot, weight) gradient */
   float *x;                 /* (slot, sample, input) */
-  float *z, *h;             /* (hidden layer, slot, sample, width) pre-activations, their values */
-  float *delta, *u;         /* (slot, sample, width) */
-  float *dloss;             /* (slot, sample) dloss/df / B */
-  double *tile;             /* (slot, interface, tile) the ledger's terms of one tile of samples */
+  float *z, *h;             /* (hidden layer, slot, sample, width) pre-activations, sigma(z) */
+  float *delta, *u;         /* (slot, sample, width) of one layer, with the factor 1 / B of dloss */
+  float *dloss;             /* (slot, sample) (dl/df) / B */
+  double *tile_deficit;     /* (slot, interface, tile) sum of u . kappa(z) over a tile's samples */
   double *deficit;          /* (slot, layer) mean[u . kappa(z)] of the interface above */
   double *grad_norm_sq;     /* (slot, layer) |G_l|^2 */
   int32_t *nonzero_updates; /* (slot, layer) weights with G != 0 */
-  int32_t *rounded_away;    /* (slot, layer) updates of these, lost in rounding */
+  int32_t *rounded_away;    /* (slot, layer) of these, weights whose update rounding lost */
 } esc_chunk;
 
-/* Draws the minibatch of the current step of each network in training into x. */
+/* Draws the minibatch of each training network's current step into x. */
 cudaError_t esc_launch_inputs(const esc_device_problem *p, const esc_chunk *chunk,
                               cudaStream_t stream);
 
@@ -97,25 +98,25 @@ cudaError_t esc_launch_inputs(const esc_device_problem *p, const esc_chunk *chun
 cudaError_t esc_launch_activate(const esc_device_problem *p, const esc_chunk *chunk, int l,
                                 cudaStream_t stream);
 
-/* From the last hidden layer's z: its h, the prediction, the teacher's target, the loss and its
- * derivative; then the escape events of this step, and update_mask. */
+/* From the last hidden layer's z: h, prediction, target, loss and dloss; then the escape events of
+ * this step, and update_mask. */
 cudaError_t esc_launch_output(const esc_device_problem *p, const esc_track_rules *rules,
                               const esc_chunk *chunk, cudaStream_t stream);
 
-/* The output layer's gradient, mean[dloss h]. */
+/* The output layer's gradient, sum_b dloss_b h_b. */
 cudaError_t esc_launch_output_gradient(const esc_device_problem *p, const esc_chunk *chunk,
                                        cudaStream_t stream);
 
-/* delta = u sigma'(z_l) and the ledger's terms u kappa(z_l) of each tile; for the
- * last hidden layer u is dloss w_L, below it chunk->u. */
+/* delta = u sigma'(z_l), and the ledger's terms u . kappa(z_l) of each tile. u = dloss w_L for the
+ * last hidden layer, chunk->u for the others. */
 cudaError_t esc_launch_delta(const esc_device_problem *p, const esc_chunk *chunk, int l,
                              cudaStream_t stream);
 
-/* |G_l|^2 and w_l <- w_l - eta gamma_l G_l for every layer, where update_mask is set. */
+/* |G_l|^2, w_l <- w_l - eta gamma_l G_l and the counts of every layer, where update_mask is set. */
 cudaError_t esc_launch_update(const esc_device_problem *p, const esc_chunk *chunk,
                               cudaStream_t stream);
 
-/* Adds the step to the ledger and counts it, where update_mask is set. */
+/* Adds the step to the ledger and increments the network's step, where update_mask is set. */
 cudaError_t esc_launch_ledger(const esc_device_problem *p, const esc_track_rules *rules,
                               const esc_chunk *chunk, cudaStream_t stream);
 

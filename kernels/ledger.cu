@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The imbalance ledger of one step: sums the tiles of u kappa(z), then adds the right side of
- * docs/theory, section 1.4, to each interface's sum (section 1.5), and counts the step. A warp
- * is a network, a lane a layer.
+/* The imbalance ledger of one step: sums u . kappa(z) over the tiles, then adds the right side of
+ * docs/theory, section 1.4, to each interface's sum (section 1.5), and increments the step. A warp
+ * has one network, a lane one layer.
  *
  *    grid     (ceil(slots / 4))
  *    block    128
  *    shared   none
- *    bytes    read 8 (L - 1) T (tile), 8 L (|G|^2), 8 L (counts); written 8 (L - 1) (deficit)
+ *    bytes    read 8 (L - 1) T (tiles), 8 L (|G|^2), 8 L (counts); written 8 (L - 1) (deficit)
  *    work     (L - 1) T additions in double, and esc_track_layer for each layer
  *    order.h  ledger u . kappa(z), from the tiles on */
 #include "device.cuh"
@@ -16,10 +16,10 @@ enum { LANES = 32, WARPS = 4 };
 /* Sum of interface l's tiles, ascending. */
 static __device__ double tile_sum(const esc_device_problem &p, const esc_chunk &chunk, int slot,
                                   int l, int tiles) {
-  const double *g_tile =
-      chunk.tile + ((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * (size_t)tiles;
+  const double *g_tile_deficit =
+      chunk.tile_deficit + ((size_t)slot * (size_t)(p.layers - 1) + (size_t)l) * (size_t)tiles;
   double sum = 0;
-  for (int i = 0; i < tiles; i++) sum += g_tile[i];
+  for (int i = 0; i < tiles; i++) sum += g_tile_deficit[i];
   return sum;
 }
 

@@ -2,12 +2,11 @@
 /* Products of float matrices on the tensor cores, which multiply numbers of 11 significant bits
  * (TF32) and round every sum toward zero.
  *
- * 3xTF32: x = hi + lo, each of 11 bits, and a b = lo hi + hi lo + hi hi; the omitted lo lo is
- * 2^-22 of it. hi is rounded to nearest, because a truncated one would leave its error in lo
- * with one sign. The tensor core sums 16 reduction indices at a time, the small products first;
- * the result is added outside, rounded to nearest: sums in the tensor core alone would be short
- * by half a unit for every eight indices, in the same direction (Ootomo and Yokota, arXiv
- * 2203.03341). */
+ * 3xTF32: x = hi + lo, each of 11 bits, and a b = lo hi + hi lo + hi hi. The omitted lo lo is
+ * 2^-22 of a b. hi is rounded to nearest, because truncation would leave an error of one sign in
+ * lo. The tensor core sums 16 reduction indices at a time, the small products first; the result is
+ * added outside, rounded to nearest. Sums in the tensor core alone would lose half a unit in the
+ * last place for every eight indices, always toward zero (Ootomo and Yokota, arXiv 2203.03341). */
 #ifndef ESC_MMA_CUH
 #define ESC_MMA_CUH
 
@@ -51,7 +50,7 @@ template <int tiles>
 static __device__ __forceinline__ void esc_mma_3xtf32(const float a[2][4],
                                                       const float b[tiles][2][2],
                                                       float sum[2][2 * tiles]) {
-  float a_hi[2][4], a_lo[2][4], b_hi[tiles][2][2], b_lo[tiles][2][2], part[tiles][4] = {{0}};
+  float a_hi[2][4], a_lo[2][4], b_hi[tiles][2][2], b_lo[tiles][2][2], product[tiles][4] = {{0}};
 #pragma unroll
   for (int k = 0; k < 2; k++) {
 #pragma unroll
@@ -65,20 +64,20 @@ static __device__ __forceinline__ void esc_mma_3xtf32(const float a[2][4],
 #pragma unroll
   for (int k = 0; k < 2; k++)
 #pragma unroll
-    for (int t = 0; t < tiles; t++) esc_mma_m16n8k8(a_lo[k], b_hi[t][k], part[t]);
+    for (int t = 0; t < tiles; t++) esc_mma_m16n8k8(a_lo[k], b_hi[t][k], product[t]);
 #pragma unroll
   for (int k = 0; k < 2; k++)
 #pragma unroll
-    for (int t = 0; t < tiles; t++) esc_mma_m16n8k8(a_hi[k], b_lo[t][k], part[t]);
+    for (int t = 0; t < tiles; t++) esc_mma_m16n8k8(a_hi[k], b_lo[t][k], product[t]);
 #pragma unroll
   for (int k = 0; k < 2; k++)
 #pragma unroll
-    for (int t = 0; t < tiles; t++) esc_mma_m16n8k8(a_hi[k], b_hi[t][k], part[t]);
+    for (int t = 0; t < tiles; t++) esc_mma_m16n8k8(a_hi[k], b_hi[t][k], product[t]);
 #pragma unroll
   for (int i = 0; i < 2; i++)
 #pragma unroll
     for (int j = 0; j < 2 * tiles; j++)
-      sum[i][j] = esc_add_f32(sum[i][j], part[j / 2][2 * i + j % 2]);
+      sum[i][j] = esc_add_f32(sum[i][j], product[j / 2][2 * i + j % 2]);
 }
 
 #endif

@@ -5,7 +5,8 @@
 
 enum { THREADS = ESC_PARTIALS * ESC_PARTIALS };
 
-/* T(x) = sum_k a_k sigma(v_k . x); valid in the first lane of a sample. Called by whole warps. */
+/* T(x) = sum_k a_k sigma(v_k . x) (docs/theory, section 0.2); valid in the first lane of a sample.
+ * Called by whole warps. */
 template <int kind>
 static __device__ float evaluate_target(const esc_device_problem &p, const float *g_x, int lane) {
   float sum = 0;
@@ -38,8 +39,8 @@ static __device__ float evaluate_prediction(const esc_device_problem &p, const f
 
 /* h = sigma(z) of the last hidden layer, f = w_L . h, T(x) = sum_k a_k sigma(v_k . x), the mean
  * loss, and dloss = (dl/df) / B of each sample (docs/theory, sections 0.1 to 0.4); then the
- * stopping rule (section 0.6). ESC_PARTIALS lanes make a sample; sample b belongs to
- * group b mod ESC_PARTIALS, whose losses are one partial sum.
+ * stopping rule (section 0.6). A group of ESC_PARTIALS lanes computes a sample. Sample b belongs to
+ * group b mod ESC_PARTIALS, and the losses of a group are one partial sum of order.h.
  *
  *    grid     (slots)
  *    block    256
@@ -60,8 +61,8 @@ __global__ void __launch_bounds__(THREADS)
     return;
   }
   const size_t samples = (size_t)slot * (size_t)p.batch;
-  const size_t top = (size_t)(p.layers - 2) * esc_layer_floats(p, chunk);
-  const float *g_w = chunk.w + (size_t)slot * chunk.weights + p.offset[p.layers - 1];
+  const size_t top = (size_t)(p.layers - 2) * esc_layer_floats(p, chunk); /* last hidden layer */
+  const float *g_w = chunk.w + (size_t)slot * chunk.weight_stride + p.offset[p.layers - 1];
   double partial = 0;
   for (int first = 0; first < p.batch; first += ESC_PARTIALS) {
     const bool valid = first + group < p.batch;
@@ -92,12 +93,13 @@ cudaError_t esc_launch_output(const esc_device_problem *p, const esc_track_rules
   return error;
 }
 
-/* Samples from..to of a network's minibatch, whose partial sums are added in float. */
+/* Samples from, ..., to - 1 of a network's minibatch, whose partial sums are added in float. */
 struct accumulation_block {
   int from, to;
 };
 
-/* The partial sum of K-slice c of the block's tiles, each of `slices`. */
+/* The partial sum of K-slice c over the tiles of an accumulation block; a tile has `slices` of
+ * them. */
 static __device__ float gradient_partial(const esc_device_problem &p, const float *g_dloss,
                                          const float *g_h, const accumulation_block &block, int c,
                                          int slices) {
@@ -110,7 +112,8 @@ static __device__ float gradient_partial(const esc_device_problem &p, const floa
 }
 
 /* G_L = sum_b dloss_b h_b (docs/theory, section 0.4): thread (n, c) sums feature n over the
- * samples of K-slice c.
+ * samples of K-slice c, so that a warp reads neighbouring features. A tree reduction adds the
+ * K-slices of an accumulation block; threads beyond N join in its barriers.
  *
  *    grid     (ceil(N / 32), slots)
  *    block    (32, S), with S = 4, 2, 1 K-slices for N <= 32, N <= 64, larger N
@@ -140,7 +143,7 @@ __global__ void esc_output_gradient_kernel(esc_device_problem p, esc_chunk chunk
     sum += (double)*s_own;
   }
   if (c == 0 && n < p.width)
-    chunk.g[(size_t)slot * chunk.weights + p.offset[p.layers - 1] + (size_t)n] = (float)sum;
+    chunk.g[(size_t)slot * chunk.weight_stride + p.offset[p.layers - 1] + (size_t)n] = (float)sum;
 }
 
 cudaError_t esc_launch_output_gradient(const esc_device_problem *p, const esc_chunk *chunk,

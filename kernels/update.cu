@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* |G_l|^2 and w <- w - eta gamma_l G for every weight (docs/theory, sections 0.5 and 8.1), in
- * one pass over G. A block is one layer of one network, ESC_PARTIALS lanes a row; row n belongs
- * to group n mod ESC_PARTIALS.
+ * one pass over G. A block has one layer of one network. A group of ESC_PARTIALS lanes has a row,
+ * as the sum of |G|^2 in order.h; row n belongs to group n mod ESC_PARTIALS.
  *
  *    grid     (L, slots)
  *    block    256
  *    shared   136 bytes: the groups' sums, two counts
  *    bytes    12 P (G, w read; w written), with compensation 20 P (compensation read and written);
  *             16 L of results
- *    work     P FMA, with compensation 6 P additions more; P products and P additions in double
+ *    work     P FMA, and 6 P additions more with compensation; P products and P additions in double
  *    order.h  |G|^2 */
 #include "device.cuh"
 #include "escapement/internal/update.h"
@@ -23,7 +23,7 @@ struct counts {
 /* A row of a layer's weights. */
 struct weight_row {
   const float *g_gradient;
-  float *g_w, *g_compensation; /* g_compensation may be NULL */
+  float *g_w, *g_compensation; /* g_compensation: NULL for the plain update */
   int columns;
   float rate;
 };
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(THREADS)
   const int lane = (int)threadIdx.x % ESC_PARTIALS, group = (int)threadIdx.x / ESC_PARTIALS;
   if (!chunk.update_mask[slot]) return;
   const int rows = l == p.layers - 1 ? 1 : p.width, columns = l == 0 ? p.inputs : p.width;
-  const size_t layer = (size_t)slot * chunk.weights + p.offset[l];
+  const size_t layer = (size_t)slot * chunk.weight_stride + p.offset[l];
   counts seen = {0, 0};
   double sum = 0;
   if (threadIdx.x < 2) s_total[threadIdx.x] = 0;

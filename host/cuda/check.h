@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CUDA and cuBLAS calls as esc_status; the message holds the call and the library's error text. */
+/* Checks of CUDA and cuBLAS calls: a failure becomes an esc_status with a message, which has the
+ * name of the function and the library's error text. */
 #ifndef ESC_CUDA_CHECK_H
 #define ESC_CUDA_CHECK_H
 

@@ -14,7 +14,7 @@ enum {
   GRANULE = 512, /* bytes of an allocation by cudaMalloc are a multiple of it */
   SLOTS_MIN = 16,
 };
-static const double elements_wanted = 1 << 19; /* of a chunk's activations of one layer */
+static const double elements_max = 1 << 19; /* of a layer's activations, above SLOTS_MIN */
 
 void esc_device_problem_init(esc_device_problem *d, const esc_problem *p) {
   memset(d, 0, sizeof *d);
@@ -40,14 +40,14 @@ int esc_chunk_slots(const esc_problem *p, const esc_cuda_config *config) {
   if (config->launch) return ESC_CHUNK_SLOTS_MAX;
   const double each = (double)p->batch * p->shape.width;
   int slots = ESC_CHUNK_SLOTS_MAX;
-  while (slots > SLOTS_MIN && slots * each > elements_wanted) slots /= 2;
+  while (slots > SLOTS_MIN && slots * each > elements_max) slots /= 2;
   return slots;
 }
 
 /* Number of elements of each array of esc_chunk. */
 typedef struct counts {
   size_t seed, track, w, compensation, partials, tile_z, update_mask, g, x, z, h, delta, u, dloss,
-      tile, deficit, grad_norm_sq, nonzero_updates, rounded_away;
+      tile_deficit, deficit, grad_norm_sq, nonzero_updates, rounded_away;
 } counts;
 
 /* X(array) for each array. */
@@ -66,7 +66,7 @@ typedef struct counts {
   X(delta)              \
   X(u)                  \
   X(dloss)              \
-  X(tile)               \
+  X(tile_deficit)       \
   X(deficit)            \
   X(grad_norm_sq)       \
   X(nonzero_updates)    \
@@ -77,7 +77,7 @@ static size_t weight_stride(const esc_problem *p) {
   return (esc_weight_count(p->shape) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* Adds the arrays that pass data between the kernels of a step; the fused kernel needs none. */
+/* Adds the arrays that pass data between the kernels of a step; path fused needs none of them. */
 static void count_step_arrays(const esc_problem *p, size_t slots, counts *n) {
   const size_t hidden = (size_t)p->shape.layers - 1, samples = slots * (size_t)p->batch;
   const size_t values = samples * (size_t)p->shape.width;
@@ -88,7 +88,7 @@ static void count_step_arrays(const esc_problem *p, size_t slots, counts *n) {
   n->z = n->h = hidden * values;
   n->delta = n->u = values;
   n->dloss = samples;
-  n->tile = slots * hidden * tiles;
+  n->tile_deficit = slots * hidden * tiles;
   n->deficit = n->grad_norm_sq = n->nonzero_updates = n->rounded_away = slots * (hidden + 1);
 }
 
@@ -98,8 +98,8 @@ static counts count_elements(const esc_problem *p, const esc_cuda_config *config
   if (p->update == ESC_UPDATE_COMPENSATED) n.compensation = n.w;
   if (config->launch) {
     const size_t hidden = (size_t)p->shape.layers - 1;
-    n.partials = slots * config->scratch(p->shape.layers, p->shape.width, p->batch);
-    n.tile_z = slots * hidden * (size_t)p->shape.width * ESC_TILE;
+    n.partials = slots * config->partial_floats(p->shape.layers, p->shape.width, p->batch);
+    n.tile_z = slots * hidden * (size_t)p->shape.width * ESC_TILE; /* the tiles share it */
   } else {
     count_step_arrays(p, slots, &n);
   }
@@ -133,7 +133,7 @@ esc_status esc_chunk_create(const esc_problem *p, const esc_cuda_config *config,
   const counts n = count_elements(p, config);
   memset(chunk, 0, sizeof *chunk);
   chunk->slots = (int)n.seed;
-  chunk->weights = weight_stride(p);
+  chunk->weight_stride = weight_stride(p);
 #define CREATE(array) \
   ESC_TRY(allocate_zeros(n.array * sizeof *chunk->array, stream, (void **)&chunk->array));
   CHUNK_ARRAYS(CREATE)

@@ -11,13 +11,13 @@ typedef struct esc_cuda_config {
   const char *path; /* as in --path */
   bool tf32;        /* cuBLAS rounds the factors of its products to TF32 */
 
-  /* Trains every network of a chunk for up to `steps` steps in one launch (fused.h). NULL: a step
-   * is products of cuBLAS and the kernels of kernels.h. */
+  /* Trains every network of a chunk for up to `steps` steps in one launch (fused.h). NULL: path
+   * cublas, whose step is products of cuBLAS and the kernels of kernels.h. */
   cudaError_t (*launch)(const esc_device_problem *problem, const esc_track_rules *rules,
                         const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 
-  /* Floats of device memory that `launch` needs for the partial sums of one network. */
-  size_t (*scratch)(int layers, int width, int batch);
+  /* Floats of device memory that `launch` needs for one network's partial sums of gradients. */
+  size_t (*partial_floats)(int layers, int width, int batch);
 } esc_cuda_config;
 
 #endif

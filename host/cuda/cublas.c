@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cuBLAS, loaded before its first use. Linked, its half a gigabyte of code for all architectures
- * would add a tenth of a second to every start of the program, `escapement -V` too, and a program
- * built with CUDA would not start on machines without the toolkit. */
+/* cuBLAS, loaded at run time before its first use. If it were linked, loading its half gigabyte of
+ * code for all architectures would add a tenth of a second to every start of the program, even of
+ * `escapement -V`, and a program built with CUDA would not start where there is no toolkit. */
 #include "cuda/cublas.h"
 
 #include <dlfcn.h>
@@ -75,7 +75,7 @@ esc_status esc_cublas_load(void) {
                   failure);
 }
 
-/* cuBLAS's functions, forwarded to the loaded library. */
+/* The functions of cuBLAS, forwarded to the loaded library. */
 #define FORWARD(name, parameters, arguments) \
   cublasStatus_t name parameters { return library.name arguments; }
 FUNCTIONS(FORWARD)

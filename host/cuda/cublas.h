@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cuBLAS as host/cuda uses it: cublas.c loads the library and forwards these functions to it. They
- * have the project's prefix, so that a program that links libescapement.a and cuBLAS gets cuBLAS's
- * own functions. */
+/* cuBLAS as host/cuda uses it: cublas.c loads the library and forwards these functions to it. Their
+ * names get the project's prefix, because a program that links libescapement.a and cuBLAS must get
+ * the functions of cuBLAS under their own names. */
 #ifndef ESC_CUDA_CUBLAS_H
 #define ESC_CUDA_CUBLAS_H
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CUDA engine: many networks a step on one GPU, with the kernels of kernels/. */
+/* The CUDA engine: trains many networks at once on one GPU, with the kernels of kernels/. */
 #ifndef ESC_CUDA_H
 #define ESC_CUDA_H
 
 #include "escapement/internal/engine.h"
 
 /* fused: one kernel for whole steps, in shared memory, with the bits of the CPU engine.
- * fused_3xtf32: the same with products on the tensor cores, as exact as float's. cublas: products
- * by cuBLAS in float. tf32: products by cuBLAS in TF32. */
+ * fused_3xtf32: like fused, with products on the tensor cores, whose error is like that of float.
+ * cublas: products by cuBLAS in float. tf32: products by cuBLAS in TF32. */
 extern const esc_engine_ops esc_cuda_fused_engine, esc_cuda_fused_3xtf32_engine,
     esc_cuda_cublas_engine, esc_cuda_tf32_engine;
 
-/* Selects the engine for a problem on a device. path: "fused", "fused-3xtf32", "cublas", NULL or
- * "auto": fused where the shape fits, else cublas; fused-3xtf32 only by name, as long as no device
- * has run it. ESC_BAD_INPUT with a message if the path cannot train the problem. */
+/* Selects the engine for a problem on a device. path: "fused", "fused-3xtf32", "cublas", "auto" or
+ * NULL. "auto" and NULL: fused if the shape fits, else cublas; never fused-3xtf32, as long as it
+ * has not run on a device. ESC_BAD_INPUT with a message if the path cannot train the problem. */
 esc_status esc_cuda_select(const esc_problem *problem, int device, const char *path, bool tf32,
                            const esc_engine_ops **engine);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CUDA engine's tables of functions, one for each path: draw and upload of fresh members,
- * steps, read-back of events and weights. Members are drawn on the host, by the code that all
- * engines share. */
+/* The CUDA engine's tables of functions, one for each path: draw and upload of fresh members
+ * (loaded, not started), steps, read-back of events and weights. Initial weights are drawn on the
+ * host, by the code that all engines share. */
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,11 +25,11 @@ static esc_status check_device(int device) {
 
 static esc_status device_memory(const esc_engine_setup *setup, double *available) {
   esc_status status = ESC_OK;
-  size_t unused = 0, total = 0;
+  size_t free_bytes = 0, total = 0;
   ESC_TRY(check_device(setup->device));
   ESC_TRY_CUDA(cudaSetDevice(setup->device));
-  ESC_TRY_CUDA(cudaMemGetInfo(&unused, &total));
-  *available = 0.9 * (double)unused; /* a margin, because the driver rounds allocations up */
+  ESC_TRY_CUDA(cudaMemGetInfo(&free_bytes, &total));
+  *available = 0.9 * (double)free_bytes; /* a margin, because the driver rounds allocations up */
 done:
   return status;
 }
@@ -51,7 +51,7 @@ static bool is_training(const esc_slot *s) { return esc_slot_trains(s); }
 
 /* Draws the weights of the chunk's fresh members into h_w, on all threads. */
 static void draw_fresh(esc_cuda_engine_state *e, int chunk) {
-  const size_t stride = e->chunk[chunk].device.weights,
+  const size_t stride = e->chunk[chunk].device.weight_stride,
                weights = esc_weight_count(e->model.problem->shape);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
   for (int i = 0; i < e->chunk_slots; i++) {
@@ -66,18 +66,18 @@ static void draw_fresh(esc_cuda_engine_state *e, int chunk) {
   }
 }
 
-/* Draws the chunk's fresh members and copies them to the device. */
+/* Draws the weights of the chunk's fresh members and copies them to the device. */
 static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
   const esc_chunk *d = &e->chunk[chunk].device;
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  const size_t row = d->weights * sizeof *d->w;
+  const size_t row = d->weight_stride * sizeof *d->w;
   bool fresh[ESC_CHUNK_SLOTS_MAX];
   for (int i = 0; i < e->chunk_slots; i++)
     fresh[i] = is_fresh(&e->slot[chunk * e->chunk_slots + i]);
   draw_fresh(e, chunk);
   for (int i = 0; i < e->chunk_slots; i++) {
-    const size_t offset = (size_t)i * d->weights;
+    const size_t offset = (size_t)i * d->weight_stride;
     const size_t slot = (size_t)(chunk * e->chunk_slots + i);
     if (!fresh[i]) continue;
     ESC_TRY_CUDA(
@@ -173,7 +173,7 @@ static esc_status fetch(const esc_cuda_engine_state *e, int index, const float *
   const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
   const size_t count = esc_weight_count(e->model.problem->shape);
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  ESC_TRY_CUDA(cudaMemcpyAsync(h_row, d_rows + (size_t)row * e->chunk[chunk].device.weights,
+  ESC_TRY_CUDA(cudaMemcpyAsync(h_row, d_rows + (size_t)row * e->chunk[chunk].device.weight_stride,
                                count * sizeof *h_row, cudaMemcpyDeviceToHost, stream));
   ESC_TRY_CUDA(cudaStreamSynchronize(stream));
   for (size_t i = 0; i < count; i++) flat[i] = (double)h_row[i];
@@ -218,7 +218,7 @@ static esc_status upload_row(const esc_cuda_engine_state *e, int index, const do
                              float *h_row, float *d_rows) {
   esc_status status = ESC_OK;
   const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
-  const size_t stride = e->chunk[chunk].device.weights,
+  const size_t stride = e->chunk[chunk].device.weight_stride,
                count = esc_weight_count(e->model.problem->shape);
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   for (size_t i = 0; i < stride; i++) h_row[i] = i < count ? (float)flat[i] : 0;
@@ -280,9 +280,11 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
 static void destroy(void *handle) { esc_cuda_engine_state_destroy(handle); }
 
 static const esc_cuda_config fused_config = {
-    .path = "fused", .launch = esc_launch_fused, .scratch = esc_fused_scratch};
+    .path = "fused", .launch = esc_launch_fused, .partial_floats = esc_fused_partial_floats};
 static const esc_cuda_config fused_3xtf32_config = {
-    .path = "fused-3xtf32", .launch = esc_launch_fused_3xtf32, .scratch = esc_fused_3xtf32_scratch};
+    .path = "fused-3xtf32",
+    .launch = esc_launch_fused_3xtf32,
+    .partial_floats = esc_fused_3xtf32_partial_floats};
 static const esc_cuda_config cublas_config = {.path = "cublas"};
 static const esc_cuda_config cublas_tf32_config = {.path = "cublas", .tf32 = true};
 
@@ -302,7 +304,7 @@ const esc_engine_ops esc_cuda_cublas_engine = {COMMON_FUNCTIONS, .precision = "f
 const esc_engine_ops esc_cuda_tf32_engine = {COMMON_FUNCTIONS, .precision = "tf32, cuBLAS",
                                              .config = &cublas_tf32_config};
 
-/* Fails with the limits of a fused path. */
+/* Fails with a message that lists the limits of a fused path. */
 static esc_status refuse_fused(const esc_problem *p, const char *path, size_t limit) {
   return ESC_FAIL(
       ESC_BAD_INPUT,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Device queries and messages for failures of CUDA and cuBLAS. */
+/* Queries of devices, and messages for failures of CUDA and cuBLAS. */
 #include <stdio.h>
 #include <string.h>
 

@@ -11,7 +11,7 @@
 #include "cuda/cuda.h"
 #include "escapement/internal/model.h"
 
-enum { SLOTS_WANTED = 2048 };
+enum { SLOTS_MIN = 2048 };                       /* enough networks to occupy a device */
 static const size_t workspace = (size_t)4 << 20; /* bytes for each cuBLAS handle */
 
 /* Chunks that hold `slots` networks. */
@@ -33,10 +33,10 @@ esc_bytes esc_cuda_engine_state_bytes(const esc_problem *p, const esc_cuda_confi
                 4.0 * p->teacher.modes * p->shape.inputs};
 }
 
-/* A full chunk for every stream, and enough networks to fill the device. */
+/* A full chunk for every stream, and at least SLOTS_MIN. */
 int esc_cuda_engine_state_slots(const esc_problem *p, const esc_cuda_config *config) {
   const int slots = ESC_CUDA_STREAMS * esc_chunk_slots(p, config);
-  return slots > SLOTS_WANTED ? slots : SLOTS_WANTED;
+  return slots > SLOTS_MIN ? slots : SLOTS_MIN;
 }
 
 static void destroy_stream_context(esc_cuda_stream_context *context) {
@@ -110,7 +110,8 @@ static esc_status create_host(esc_cuda_engine_state *e) {
   const esc_problem *p = e->model.problem;
   const size_t slots = (size_t)e->chunks * (size_t)e->chunk_slots,
                weights = esc_weight_count(p->shape);
-  const size_t row_bytes = e->chunk[0].device.weights * (size_t)e->chunk_slots * sizeof(float);
+  const size_t row_bytes =
+      e->chunk[0].device.weight_stride * (size_t)e->chunk_slots * sizeof(float);
   ESC_TRY_ALLOCATE(e->slot = calloc(slots, sizeof *e->slot));
   ESC_TRY_ALLOCATE(e->workspace = calloc((size_t)e->threads, sizeof *e->workspace));
   for (int i = 0; i < e->threads; i++) {

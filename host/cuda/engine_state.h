@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* State of a CUDA engine: chunks of networks, streams, pinned buffers. Slot i is row
- * i % chunk_slots of chunk i / chunk_slots. Chunk c uses stream context c % streams: small kernels
- * of chunks on different streams run concurrently. The state owns all memory below, on both sides.
- */
+ * i % chunk_slots of chunk i / chunk_slots. Chunk c uses stream context c % streams, because small
+ * kernels of chunks on different streams run concurrently. The state owns all memory below, on host
+ * and device. */
 #ifndef ESC_CUDA_ENGINE_STATE_H
 #define ESC_CUDA_ENGINE_STATE_H
 
@@ -54,12 +54,12 @@ static inline cudaStream_t esc_cuda_chunk_stream(const esc_cuda_engine_state *e,
   return e->context[chunk % e->streams].stream;
 }
 
-/* Memory that create allocates, and the default number of networks in flight. */
+/* Memory that esc_cuda_engine_state_create allocates, and the default number of slots. */
 esc_bytes esc_cuda_engine_state_bytes(const esc_problem *problem, const esc_cuda_config *config,
                                       const esc_engine_setup *setup);
 int esc_cuda_engine_state_slots(const esc_problem *problem, const esc_cuda_config *config);
 
-/* Free with esc_cuda_engine_state_destroy (NULL is fine). */
+/* Free with esc_cuda_engine_state_destroy, which accepts NULL. */
 esc_status esc_cuda_engine_state_create(const esc_problem *problem, const esc_engine_setup *setup,
                                         const esc_cuda_config *config, esc_cuda_engine_state **out);
 void esc_cuda_engine_state_destroy(esc_cuda_engine_state *state);

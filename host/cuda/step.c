@@ -11,7 +11,7 @@ typedef struct matrix {
   float *data;             /* of the first network */
   int leading;             /* leading dimension: floats from a row to the next */
   size_t stride;           /* floats from one network's matrix to the next one's */
-  cublasOperation_t shape; /* as a factor: as stored, or transposed */
+  cublasOperation_t shape; /* as a factor: CUBLAS_OP_N, or CUBLAS_OP_T for the transpose */
 } matrix;
 
 /* C = A B for each network: C (rows, columns), A (rows, depth), B (depth, columns). */
@@ -20,8 +20,7 @@ typedef struct product {
   matrix a, b, c;
 } product;
 
-/* cuBLAS is column-major: a row-major matrix is its own transpose there, so it computes C' = B' A'.
- */
+/* cuBLAS is column-major: it reads a row-major matrix as the transpose, and computes C' = B' A'. */
 static esc_status gemm_batched(const esc_cuda_step *s, const product *g, int networks) {
   esc_status status = ESC_OK;
   const float one = 1, zero = 0;
@@ -54,7 +53,7 @@ static matrix layer_input(const esc_device_problem *p, const esc_chunk *chunk, i
 /* Layer l of weights, or of gradients. */
 static matrix layer_weights(const esc_device_problem *p, const esc_chunk *chunk, float *weights,
                             int l) {
-  return (matrix){weights + p->offset[l], fan_in(p, l), chunk->weights, CUBLAS_OP_N};
+  return (matrix){weights + p->offset[l], fan_in(p, l), chunk->weight_stride, CUBLAS_OP_N};
 }
 
 static matrix transposed(matrix m) {
@@ -62,8 +61,7 @@ static matrix transposed(matrix m) {
   return m;
 }
 
-/* z_l = h_{l-1} W_l' and h_l = sigma(z_l), the latter except in the last hidden layer, where the
- * output kernel computes it. */
+/* z_l = h_{l-1} W_l' and h_l = sigma(z_l); the output kernel computes the last h_l. */
 static esc_status forward_layer(const esc_cuda_step *s, const esc_chunk *chunk, int l) {
   esc_status status = ESC_OK;
   const esc_device_problem *p = s->problem;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One training step of a chunk on path `cublas`, and CUDA graphs of several. */
+/* One training step of a chunk on path `cublas`, and CUDA graphs of several steps. */
 #ifndef ESC_CUDA_STEP_H
 #define ESC_CUDA_STEP_H
 
@@ -13,7 +13,7 @@ typedef struct esc_cuda_step {
   cudaStream_t stream;
 } esc_cuda_step;
 
-/* Enqueues one step of every network of the chunk that trains. */
+/* Enqueues one step of all training networks of the chunk. */
 esc_status esc_cuda_step_enqueue(const esc_cuda_step *step, const esc_chunk *chunk);
 
 /* An executable graph of `steps` steps; destroy with cudaGraphExecDestroy. */

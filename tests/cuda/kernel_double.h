@@ -261,7 +261,8 @@ static inline void check_tile(const fixture *t, int l, int slot, int tile, doubl
       sum += term.value;
       allowed += term.error + fabs(term.value) * dot_bound(samples);
     }
-  fixture_check_close(t, "tile", index, t->chunk[GOT].tile[index], sum, slack * allowed);
+  fixture_check_close(t, "tile_deficit", index, t->chunk[GOT].tile_deficit[index], sum,
+                      slack * allowed);
 }
 
 static void delta_check_double(const fixture *t, int l, double slack) {
@@ -324,8 +325,8 @@ static inline void check_interface(const fixture *t, int slot, int l, double sla
   const double rate = (double)(float)t->problem.rate;
   double mean = 0, size = 0;
   for (int k = 0; k < tile_count(t); k++) {
-    mean += t->chunk[BEFORE].tile[tile_index(t, slot, l, k)];
-    size += fabs(t->chunk[BEFORE].tile[tile_index(t, slot, l, k)]);
+    mean += t->chunk[BEFORE].tile_deficit[tile_index(t, slot, l, k)];
+    size += fabs(t->chunk[BEFORE].tile_deficit[tile_index(t, slot, l, k)]);
   }
   const double above = rate * rate * esc_metric_gamma(&t->problem, l + 1) * g2[l + 1];
   const double below = rate * rate * esc_metric_gamma(&t->problem, l) * g2[l];

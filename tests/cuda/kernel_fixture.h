@@ -34,7 +34,7 @@ typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
   X(delta, FLOAT, 1, B *N)                       \
   X(u, FLOAT, 1, B *N)                           \
   X(dloss, FLOAT, 1, B)                          \
-  X(tile, DOUBLE, 1, (L - 1) * tiles)            \
+  X(tile_deficit, DOUBLE, 1, (L - 1) * tiles)    \
   X(deficit, DOUBLE, 1, L)                       \
   X(grad_norm_sq, DOUBLE, 1, L)                  \
   X(nonzero_updates, BITS32, 1, L)               \
@@ -254,7 +254,7 @@ static inline void fixture_set_sizes(fixture *t) {
                W = (esc_weight_offset(shape, s->layers) / 32 + 1) * 32;
   const bool compensated = s->compensated;
   array *a = t->array;
-  for (int i = 0; i < STAGES; i++) t->chunk[i] = (esc_chunk){.slots = s->slots, .weights = W};
+  for (int i = 0; i < STAGES; i++) t->chunk[i] = (esc_chunk){.slots = s->slots, .weight_stride = W};
 #define SIZE(field, what, in_layers, in_network)                         \
   *a++ = (array){.name = #field,                                         \
                  .kind = (what),                                         \

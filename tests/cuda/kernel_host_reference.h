@@ -27,7 +27,7 @@ static inline size_t sample_index(const fixture *t, int slot, int sample) {
 }
 
 static inline size_t weight_index(const fixture *t, int slot, int l) {
-  return (size_t)slot * t->chunk[BEFORE].weights + esc_weight_offset(t->problem.shape, l);
+  return (size_t)slot * t->chunk[BEFORE].weight_stride + esc_weight_offset(t->problem.shape, l);
 }
 
 static inline size_t layer_index(const fixture *t, int slot, int l) {
@@ -165,7 +165,7 @@ static void delta_reference(const fixture *t, esc_chunk *chunk, int l) {
       double partial[ESC_PARTIALS] = {0};
       for (int n = 0; n < t->set.width; n++)
         partial[n % ESC_PARTIALS] += (double)feature_reference(t, chunk, l, i, first, n);
-      chunk->tile[tile_index(t, i, l, first / ESC_TILE)] = esc_tree_reduce_f64(partial);
+      chunk->tile_deficit[tile_index(t, i, l, first / ESC_TILE)] = esc_tree_reduce_f64(partial);
     }
 }
 
@@ -212,7 +212,7 @@ static void ledger_reference(const fixture *t, esc_chunk *chunk, int layer) {
     for (int l = 0; l < t->set.layers; l++) {
       double sum = 0;
       for (int k = 0; k < tile_count(t) && l < t->set.layers - 1; k++)
-        sum += chunk->tile[tile_index(t, i, l, k)];
+        sum += chunk->tile_deficit[tile_index(t, i, l, k)];
       if (l < t->set.layers - 1) chunk->deficit[layer_index(t, i, l)] = sum;
       chunk->track[i].nonzero_updates += chunk->nonzero_updates[layer_index(t, i, l)];
       chunk->track[i].rounded_away += chunk->rounded_away[layer_index(t, i, l)];

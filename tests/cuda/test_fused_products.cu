@@ -65,9 +65,9 @@ static __device__ void multiply_tile(const arguments &a, const esc_fused_thread<
       a.g_u[P::gradient_feature(t.map, i) * a.samples + tile * ESC_TILE +
             P::gradient_sample(t.map, j)] = u[i][j];
     }
-  esc_fused_start_sums<P>(g_partial, tile == 0, sum);
+  esc_fused_init_sums<P>(g_partial, tile == 0, sum);
   P::weight_gradient(b.s_delta, b.s_h, t.map, sum);
-  esc_fused_add_sums<P>(g_partial, tile == 0, sum);
+  esc_fused_add_partials<P>(g_partial, tile == 0, sum);
   if ((tile + 1) * ESC_TILE < a.samples)
     esc_fused_store_partials<P>(g_partial, sum);
   else
@@ -78,11 +78,11 @@ template <class P>
 __global__ void __launch_bounds__(P::threads, 1) products_kernel(const arguments a) {
   ESC_SHARED_MEMORY(float, s_memory);
   const esc_fused_thread<P> t = esc_fused_thread_make<P>((int)threadIdx.x);
-  float *const s_h = s_memory + P::width * P::pitch, *const s_delta =
-                                                         s_h + P::width * ESC_FUSED_LEADING;
+  float *const s_h = s_memory + P::width * P::weight_leading;
+  float *const s_delta = s_h + P::width * ESC_FUSED_LEADING;
   const block b = {s_memory, s_h, s_delta, s_delta + P::width * ESC_FUSED_LEADING};
   for (int i = t.id; i < P::width * P::width; i += P::threads)
-    b.s_w[i / P::width * P::pitch + i % P::width] = a.g_w[i];
+    b.s_w[i / P::width * P::weight_leading + i % P::width] = a.g_w[i];
   for (int tile = 0; tile * ESC_TILE < a.samples; tile++) {
     load_tile<P>(a, tile, b);
     __syncthreads();
@@ -139,7 +139,7 @@ template <int N>
 static void run_width(matrices *m) {
   typedef esc_fused_3xtf32_products<N> P;
   const size_t wide = (size_t)N * (size_t)m->samples, square = (size_t)N * N;
-  const size_t shared = sizeof(float) * (size_t)(N * P::pitch + 3 * N * ESC_FUSED_LEADING);
+  const size_t shared = sizeof(float) * (size_t)(N * P::weight_leading + 3 * N * ESC_FUSED_LEADING);
   device_array w(square, m->w.data()), h(wide, m->h.data()), delta(wide, m->delta.data());
   device_array z(wide), u(wide), gradient(square), partials(square);
   const arguments a = {m->depth,  m->samples, w.begin(),        h.begin(),       delta.begin(),

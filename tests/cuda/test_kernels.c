@@ -67,7 +67,7 @@ static const record records[] = {
      .launch = launch_delta,
      .reference = delta_reference,
      .check_double = delta_check_double,
-     .outputs = ID(delta) | ID(tile),
+     .outputs = ID(delta) | ID(tile_deficit),
      .nan_input = ID(z),
      .layered = true},
     {.kernel = "esc_update_kernel",
@@ -81,7 +81,7 @@ static const record records[] = {
      .reference = ledger_reference,
      .check_double = ledger_check_double,
      .outputs = ID(deficit),
-     .nan_input = ID(tile)},
+     .nan_input = ID(tile_deficit)},
 };
 enum { RECORDS = sizeof records / sizeof records[0] };
 
