@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several modes on the exact block reduction: docs/theory, section 9.5, and laws of the flow. */
+/* Several modes on the exact block reduction: docs/theory, section 9.5, and identities of the flow.
+ */
 #include "escapement/internal/blocks.h"
 
 #include "check.h"

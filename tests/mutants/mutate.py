@@ -101,7 +101,7 @@ def sources(root):
 
 
 def apply(files, mutations):
-    """The files, mutated. What does not apply is refused, all of it in one message."""
+    """The files, mutated. Mutations that do not apply are refused, all of them in one message."""
     by_file, wrong = {}, []
     for name, entry in mutations.items():
         by_file.setdefault(entry["file"], {})[name] = entry
