@@ -13,7 +13,7 @@ typedef struct esc_bench_check {
   int64_t wrong;    /* those beyond the tolerance; a NaN is */
 } esc_bench_check;
 
-/* What rounding may do to a gradient, relative to it: 20 errors of typical size, eps
+/* Allowed rounding error of a gradient, relative to it: 20 errors of typical size, eps
  * sqrt(terms of the sums) for each layer passed. */
 double esc_bench_rounding(const esc_problem *problem, const char *precision);
 

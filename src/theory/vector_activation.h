@@ -21,7 +21,7 @@ enum { ESC_BLOCK_LANES = 16 };
 /* One number for each node of a tile. */
 typedef double esc_block_vector[ESC_BLOCK_LANES];
 
-/* value = sigma(z), slope = sigma'(z); bend = sigma''(z) unless NULL. */
+/* value = sigma(z), d1 = sigma'(z); d2 = sigma''(z) unless NULL. */
 void esc_vector_activate(const esc_activation *activation, const esc_block_vector z,
                          esc_block_vector value, esc_block_vector d1, double *d2);
 
