@@ -28,7 +28,7 @@ escape: {thresholds: [0.1, 0.06], smoothing: 0.9, false_escapes: allow}
 sweep: {seeds: 3, groups: [{bottleneck: 3, scales: [0.3, 0.2]}]}
 """
 
-# The reader's message for each file without a valid checksum; files that are not listed are read.
+# What the reader says of each file (unsealed); those that are not here are read.
 REFUSED = {
     "external_storage": "scale has its numbers in another file",
     "external_storage_of_steps": "steps_run has its numbers in another file",

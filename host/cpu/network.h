@@ -50,7 +50,7 @@ typedef struct esc_cpu_work {
   float *g;         /* (slice, weight) partial sums of the gradient; the first becomes it */
   double *g_sum;    /* (weight) summed over accumulation blocks; NULL for one block */
   float *draw;      /* (tile, 4 * blocks) normals, where x has other rows */
-  double *weights;  /* (weight) initial weights as drawn */
+  double *weights;  /* (weight) initial, as they are drawn */
   esc_arena signal; /* for their initial signal */
   double loss_partial[ESC_PARTIALS];   /* sums over the minibatch */
   double loss;                         /* its mean */

@@ -8,7 +8,7 @@
 #include "cpu/transpose.h"
 #include "escapement/internal/update.h"
 
-/* Keeps loops in separate functions, so that each is allocated all registers. */
+/* Keeps loops in functions of their own, so that each is allocated all registers. */
 #define ESC_NOINLINE __attribute__((noinline))
 
 enum { ESC_PANEL_ROWS = ESC_PARTIALS }; /* row n of a panel adds to partial n of |G|^2 */

@@ -40,7 +40,7 @@ static void orthogonalise(const lanczos *z, int k, double *x) {
   esc_svd_add_product(-1, (esc_svd_matrix){k + 1, z->size, z->size, z->m->basis}, coefficient, x);
 }
 
-/* From k to k + 1 basis vectors, with column k of T. If the remainder is small, the first pass
+/* From k to k + 1 basis vectors, with column k of T. Where the remainder is small, the first pass
  * has lost digits to cancellation, and a second pass restores orthogonality. */
 static void extend_basis(lanczos *z) {
   const int n = z->size, k = z->k;

@@ -36,7 +36,7 @@ static inline void esc_block_add_product(esc_block_vector out, const esc_block_v
   for (int s = 0; s < ESC_BLOCK_LANES; s++) out[s] += a[s] * b[s];
 }
 
-/* Fills h, d1 and f from h[0]; with `second` d2, too. */
+/* Fills h, slope and f from h[0]; bend too where wanted. */
 void esc_block_forward(const esc_block_problem *p, const double *state, bool second,
                        esc_block_tile *t);
 
