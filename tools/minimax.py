@@ -92,10 +92,10 @@ class Fit:
             largest = max(map(abs, error))
             if best is None or largest < best[0]:
                 best = (largest, p)
-            moved = extrema(error, count)
-            if moved == reference or len(moved) < count:
+            exchanged = extrema(error, count)
+            if exchanged == reference or len(exchanged) < count:
                 break
-            reference = moved
+            reference = exchanged
         return best[1]
 
     def round(self):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Is a fast network still the right one? Its first steps against the reference
- * engine's: what each weight has moved by, and the loss. */
+ * engine's: the change of each weight, and the loss. */
 #ifndef ESC_BENCH_CHECK_H
 #define ESC_BENCH_CHECK_H
 

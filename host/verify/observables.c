@@ -21,7 +21,7 @@ typedef struct fixture {
   esc_observer observer;
   esc_eval_sample sample;
   esc_member member;
-  double *x, *moved, *row;
+  double *x, *stepped, *row;
   esc_arena evaluate, observe;
 } fixture;
 
@@ -31,7 +31,7 @@ static void close_fixture(fixture *s) {
   esc_eval_sample_free(&s->sample);
   esc_arena_free(&s->evaluate);
   free(s->x);
-  free(s->moved);
+  free(s->stepped);
   esc_arena_free(&s->observe);
   free(s->row);
 }
@@ -48,7 +48,7 @@ static esc_status open_fixture(const esc_problem *p, int samples, fixture *s) {
   ESC_TRY(esc_eval_sample_create(&s->observer, &s->sample));
   ESC_TRY(esc_eval_sample_draw(&s->observer, 3, &s->sample));
   ESC_TRY(esc_arena_create(esc_evaluation_workspace(p->shape), &s->evaluate));
-  ESC_TRY_ALLOCATE(s->moved = calloc(weights, sizeof(double)));
+  ESC_TRY_ALLOCATE(s->stepped = calloc(weights, sizeof(double)));
   ESC_TRY(esc_arena_create(esc_observation_workspace(p->shape), &s->observe));
   ESC_TRY_ALLOCATE(s->row = calloc((size_t)esc_observation_length(p->shape.layers), 8));
   ESC_TRY_ALLOCATE(s->x = calloc((size_t)(samples * p->shape.inputs), sizeof(double)));
@@ -69,9 +69,9 @@ static double signal_after(fixture *s, double h) {
     const size_t first = esc_weight_offset(p->shape, l);
     const size_t count = (size_t)esc_fan_out(p->shape, l) * (size_t)esc_fan_in(p->shape, l);
     for (size_t i = first; i < first + count; i++)
-      s->moved[i] = s->network.w[i] - h * esc_metric_gamma(p, l) * s->network.g[i];
+      s->stepped[i] = s->network.w[i] - h * esc_metric_gamma(p, l) * s->network.g[i];
   }
-  esc_evaluation_compute(&s->observer, &s->sample, s->moved, s->network.work, &s->evaluate, &r);
+  esc_evaluation_compute(&s->observer, &s->sample, s->stepped, s->network.work, &s->evaluate, &r);
   return r.signal;
 }
 
