@@ -50,7 +50,7 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaSt
                     stream, args);
 }
 
-/* tanh is inlined in a separate kernel; the other activations share one kernel that calls them,
+/* tanh is inlined in a kernel of its own; the other activations share one kernel that calls them,
  * which keeps the number of instantiations small. */
 template <class P>
 static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaStream_t stream) {
