@@ -52,7 +52,7 @@ list(REMOVE_ITEM cli ${PROJECT_SOURCE_DIR}/host/cli/main.c)
 add_library(escapement_cli STATIC ${cli})
 target_link_libraries(escapement_cli PUBLIC escapement_host)
 
-# Which engines there are. Objects, for the tests link another set: the CUDA engine
+# The engines of the build. Objects, because the tests link another set: the CUDA engine
 # on the SIMT harness (tests/simt).
 add_library(escapement_backends OBJECT ${backends})
 target_link_libraries(escapement_backends PUBLIC escapement_options)

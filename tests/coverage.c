@@ -9,7 +9,7 @@
  * deviations of the case. Coverage is of the 95% interval and of +-t standard errors at 68.27%;
  * its counting error is sqrt(p(1-p)/N) at the nominal p. --quick makes fewer cases
  * and replicates, and exits with status 1 where a case is off by more than 4 counting errors.
- * --few has cases of its own: few steps for few seeds, few scales for a limit. */
+ * --few has other cases: few steps for few seeds, few scales for a limit. */
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_randist.h>

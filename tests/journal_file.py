@@ -10,13 +10,13 @@ RECORD = 1   # kind of the journal's parts that hold a member
 
 def parts_of(data):
     """(offset, end, kind, payload) of each intact part of a journal, including the copy of its header."""
-    at = HEADER + (struct.unpack_from("<I", data, 20)[0] if len(data) >= HEADER else 0)
-    while at + PART <= len(data):
-        magic, kind, size = struct.unpack_from("<4sII", data, at)
-        if magic != b"EPRT" or at + PART + size > len(data):
+    offset = HEADER + (struct.unpack_from("<I", data, 20)[0] if len(data) >= HEADER else 0)
+    while offset + PART <= len(data):
+        magic, kind, size = struct.unpack_from("<4sII", data, offset)
+        if magic != b"EPRT" or offset + PART + size > len(data):
             return
-        yield at, at + PART + size, kind, data[at + 16:at + 16 + size]
-        at += PART + size
+        yield offset, offset + PART + size, kind, data[offset + 16:offset + 16 + size]
+        offset += PART + size
 
 
 def records_of(data):
@@ -37,8 +37,8 @@ def in_flight(data):
     identity, = struct.unpack_from("<I", data, 12)
     state, count = struct.unpack_from("<QQ", data, 24)
     for i in range(count):
-        at = HEADER + identity + i * (state + 32)
-        yield data[at:at + 24], struct.unpack_from("<q", data, at + 24)[0]
+        offset = HEADER + identity + i * (state + 32)
+        yield data[offset:offset + 24], struct.unpack_from("<q", data, offset + 24)[0]
 
 
 def count_in_flight(data):

@@ -36,7 +36,7 @@ static inline int scratch_leave(void **state) {
 }
 
 /* A test that has the directory to itself. */
-#define CASE(law) cmocka_unit_test_setup_teardown(law, scratch_enter, scratch_leave)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, scratch_enter, scratch_leave)
 
 /* The path of `name` in the directory; the last 8 answers stay valid. */
 static inline const char *scratch(const char *name) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Laws of the activations: value, derivative and homogeneity deficit against
+/* Properties of the activations: value, derivative and homogeneity deficit against
  * extended precision, against Taylor series, each other and the theory's numbers.
  *
- * Where a deficit is rounded it is relative to itself, except for sin and the
- * polynomial at large |z|: there its two terms really cancel (tan z = z), so it
- * is relative to their sizes. */
+ * A deficit's error is relative to itself, except for sin and the polynomial at
+ * large |z|: there its two terms cancel (tan z = z), so the error is relative to
+ * their sizes. */
 #include <float.h>
 
 #include "check.h"

@@ -8,9 +8,9 @@
 
 static int failures = 0;
 
-static void check(bool holds, const char *law) {
+static void check(bool holds, const char *property) {
   if (holds) return;
-  std::fprintf(stderr, "%s: %s\n", law, esc_error_message());
+  std::fprintf(stderr, "%s: %s\n", property, esc_error_message());
   failures++;
 }
 

@@ -54,7 +54,7 @@ static void the_size_is_the_largest_sum_at_any_time(void **state) {
   assert_int_equal(a.most, b.most);
 }
 
-/* Whether the act ends a process of its own; its message goes nowhere. */
+/* Whether the action ends a child process; its message is discarded. */
 static bool is_fatal(void (*act)(void)) {
   int status;
   const pid_t child = fork();
@@ -151,7 +151,7 @@ static void compute(const esc_problem *p, double c1, int samples, bool generous,
   esc_eval_sample sample;
   esc_evaluation r;
   esc_arena observe = workspace(esc_observation_workspace(shape), generous);
-  esc_arena respond = workspace(esc_evaluation_workspace(shape), generous);
+  esc_arena evaluate = workspace(esc_evaluation_workspace(shape), generous);
   esc_arena signal = workspace(esc_signal_workspace(shape), generous);
   esc_reference_work *work = esc_reference_work_create(p);
   double *w = calloc(esc_weight_offset(shape, shape.layers), sizeof *w);
@@ -165,10 +165,10 @@ static void compute(const esc_problem *p, double c1, int samples, bool generous,
   esc_initial_weights(p, &m, o.directions, w);
   memset(out, 0, sizeof *out);
   out->signal = esc_initial_signal(p, &m, o.directions, w, &signal, &out->signal_error);
-  esc_evaluation_compute(&o, &sample, w, work, &respond, &r);
+  esc_evaluation_compute(&o, &sample, w, work, &evaluate, &r);
   esc_observation_write(&o, &(esc_observed_network){&m, w, w}, &r, &observe, out->row);
   esc_arena_free(&observe);
-  esc_arena_free(&respond);
+  esc_arena_free(&evaluate);
   esc_arena_free(&signal);
   esc_eval_sample_free(&sample);
   esc_observer_free(&o);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several modes on the exact block reduction: docs/theory, section 9.5, and laws of the flow. */
+/* Several modes on the exact block reduction: docs/theory, section 9.5, and identities of the flow.
+ */
 #include "escapement/internal/blocks.h"
 
 #include "check.h"
@@ -212,9 +213,9 @@ static void a_wide_networks_gradient_is_the_reductions(void **state) {
         for (int c = 0; c < esc_fan_in(p.shape, l); c++) {
           const int row = l == L - 1 ? 0 : r / UNITS, column = l == 0 ? c : c / UNITS;
           const double gamma = l == 0 ? UNITS : l == L - 1 ? 1.0 / UNITS : 1;
-          const double moved =
+          const double change =
               -gamma * g[esc_weight_offset(p.shape, l) + (size_t)(r * esc_fan_in(p.shape, l) + c)];
-          esc_assert_close(moved * (l == 0 ? 1 : UNITS), rate[l * K * K + row * K + column], 1e-14,
+          esc_assert_close(change * (l == 0 ? 1 : UNITS), rate[l * K * K + row * K + column], 1e-14,
                            1e-11);
         }
     esc_reference_work_free(work);

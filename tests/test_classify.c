@@ -166,7 +166,7 @@ static void a_correction_that_means_nothing_is_no_number(void **state) {
   assert_true(isnan(classified("poly:0,3,0,-1").correction));
 }
 
-static void doubts_name_what_fails(void **state) {
+static void warnings_name_the_failed_assumption(void **state) {
   (void)state;
   static const char *const sound[] = {"linear", "relu",  "tanh",     "erf",    "sin",
                                       "gelu",   "swish", "softplus", "sigmoid"};
@@ -182,7 +182,7 @@ static void doubts_name_what_fails(void **state) {
   assert_non_null(strstr(warnings_of("poly:0,-1,0,0.1"), "a_1 = -1 < 0"));
 }
 
-static void doubts_are_cut_to_the_room_there_is(void **state) {
+static void warnings_are_truncated_to_the_buffer(void **state) {
   (void)state;
   const esc_classification c = classified("poly:1");
   char text[1024], part[1024];
@@ -241,8 +241,8 @@ int main(void) {
       cmocka_unit_test(c1_near_zero_is_told_from_zero),
       cmocka_unit_test(corrections_are_those_of_the_theory),
       cmocka_unit_test(a_correction_that_means_nothing_is_no_number),
-      cmocka_unit_test(doubts_name_what_fails),
-      cmocka_unit_test(doubts_are_cut_to_the_room_there_is),
+      cmocka_unit_test(warnings_name_the_failed_assumption),
+      cmocka_unit_test(warnings_are_truncated_to_the_buffer),
       cmocka_unit_test(moments_that_overflow_are_refused),
       cmocka_unit_test(the_bottleneck_is_the_shell_of_the_smallest_scales),
   };

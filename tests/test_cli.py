@@ -108,9 +108,9 @@ class Run(CommandLine):
         alone = self.result("alone.h5", "sweep.seed=2", "sweep.seeds=1",
                               "sweep.groups=[{bottleneck: 2, scales: [0.1]}, "
                               "{bottleneck: 3, scales: [0.2]}]")
-        for row, place in ((0, 7), (1, 4)):
+        for row, index in ((0, 7), (1, 4)):
             for name in ("escape_step", "norm2_final", "ledger_sum", "final_loss"):
-                self.assertTrue(numpy.array_equal(alone[name].values[row], whole[name].values[place]))
+                self.assertTrue(numpy.array_equal(alone[name].values[row], whole[name].values[index]))
 
     def test_shards_together_have_all_members(self):
         whole = self.result("whole.h5")

@@ -30,7 +30,7 @@ BIASED = "* of escaped members only: biased if some are censored"
 MEDIANS = "* medians: of scales with an uncensored median only: biased by this selection"
 
 
-class Verbs(cli_case.Case):
+class Commands(cli_case.Case):
     SPEC = SPEC
     RUN = ("--quiet",)
 
@@ -74,7 +74,7 @@ class Verbs(cli_case.Case):
         return done.stdout.splitlines()
 
 
-class FilesTogether(Verbs):
+class FilesTogether(Commands):
     def test_other_experiments_are_refused_with_the_key_and_both_values(self):
         self.train("a.h5")
         for change, key, one, other in (
@@ -139,7 +139,7 @@ class FilesTogether(Verbs):
         self.assertEqual(self.groups("b.h5", "a.h5")[0]["n"], 5)
 
 
-class Table(Verbs):
+class Table(Commands):
     def test_groups_of_one_bottleneck_with_different_layers_are_distinct(self):
         steps = {0.1: [100, 110], 0.2: [50, 60]}
         self.table("a.h5", (2, (1, 2), steps), (2, (3, 4), steps), (3, (1, 2, 3), steps),
@@ -194,7 +194,7 @@ class Table(Verbs):
         self.assertEqual(lines[-1].split(), ["0.2", "800.0", "800.0", "-", "1", "0", "-"])
 
 
-class Slopes(Verbs):
+class Slopes(Commands):
     """A sweep of 3 seeds, and the limit at epsilon = 0."""
 
     def test_few_seeds_cause_a_warning_in_table_and_json(self):
@@ -248,7 +248,7 @@ class Slopes(Verbs):
                 self.assertEqual(self.groups("a.h5")[0]["limit"]["terms"], terms)
 
 
-class Figure(Verbs):
+class Figure(Commands):
     def test_a_file_with_nothing_to_draw_is_refused_by_name(self):
         self.train("a.h5", "--shard", "20/21")
         self.assertIn("a.h5: nothing to draw: no members",

@@ -38,7 +38,7 @@ REFUSED = (("sweep.seeds=2", "sweep.seeds was 3 and is now 2"),
            ("escape.thresholds=[0.1]", "escape.thresholds was [0.1, 0.02] and is now [0.1]"))
 
 
-class Room(cli_case.Case):
+class Scratch(cli_case.Case):
     SPEC = SPEC
 
     def train(self, name, *arguments, code=0):
@@ -65,7 +65,7 @@ class Room(cli_case.Case):
         self.assertIn(f"{name}.journal", os.listdir(self.scratch))
 
 
-class Grow(Room):
+class Grow(Scratch):
     def test_to_a_finished_sweep(self):
         before = self.train("old.h5")["steps"]
         for more in GROWN:
@@ -173,7 +173,7 @@ class Grow(Room):
         self.assertIn("belongs to a run with precision float32, shard 0/1, but this run has precision float64", said)
 
 
-class Segments(Room):
+class Segments(Scratch):
     def test_a_run_in_segments_reports_totals(self):
         self.interrupt("a.h5")
         self.interrupt("a.h5", "--resume")

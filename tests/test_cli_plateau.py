@@ -28,23 +28,23 @@ EXPONENTS = {"self_exponent": 3, "orthogonal_exponent": 2, "signal_exponent": 4 
 
 
 def call(*arguments):
-    return cli_case.call(*arguments, cwd=ROOM.name)
+    return cli_case.call(*arguments, cwd=SCRATCH.name)
 
 
 def call_json(*arguments):
-    return cli_case.call_json("plateau", "a.h5", *arguments, cwd=ROOM.name)
+    return cli_case.call_json("plateau", "a.h5", *arguments, cwd=SCRATCH.name)
 
 
 def setUpModule():
-    global ROOM
-    ROOM = tempfile.TemporaryDirectory()
-    with open(os.path.join(ROOM.name, "a.yaml"), "w") as file:
+    global SCRATCH
+    SCRATCH = tempfile.TemporaryDirectory()
+    with open(os.path.join(SCRATCH.name, "a.yaml"), "w") as file:
         file.write(SPEC)
     call("run", "a.yaml", "-o", "a.h5", "--quiet", "--backend", "cpu")
 
 
 def tearDownModule():
-    ROOM.cleanup()
+    SCRATCH.cleanup()
 
 
 class Exponents(unittest.TestCase):

@@ -28,7 +28,7 @@ ENDLESS = "train.steps=1000000000"
 OFTEN = ("--checkpoint", "0.0001")
 
 
-class Room(cli_case.Case):
+class Scratch(cli_case.Case):
     SPEC = SPEC
 
     def run_it(self, *arguments, **options):
@@ -45,7 +45,7 @@ class Room(cli_case.Case):
         return found
 
 
-class Signals(Room):
+class Signals(Scratch):
     def start(self, *arguments, signals=1):
         return self.hold.start(self.command(ENDLESS, *hold.CHECKPOINTS, *arguments), self.scratch,
                                env=cli_case.ENVIRONMENT, signals=signals)
@@ -117,7 +117,7 @@ class Signals(Room):
         self.run_it("--resume")
 
 
-class Outputs(Room):
+class Outputs(Scratch):
     def test_the_files_of_an_active_run_are_protected(self):
         self.run_it()
         self.run_it(name="shard.h5")
@@ -169,7 +169,7 @@ class Outputs(Room):
         self.assertEqual([n for n in self.contents() if n.startswith("a.h5")], ["a.h5"])
 
 
-class Arrays(Room):
+class Arrays(Scratch):
     @staticmethod
     def task(number, count=1, first=None, last=None):
         return {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": str(count),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Laws of the build's configuration, function by function: no project is configured.
+# Properties of the build's configuration, function by function: no project is configured.
 # cmake -DSOURCE=... -DSCRATCH=... -P test_configure.cmake
 cmake_minimum_required(VERSION 3.25)
 include(${SOURCE}/cmake/cuda.cmake)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Laws that hold for whole training runs, on every engine: the reference and a
+/* Properties that hold for whole training runs, on every engine: the reference and a
  * float engine, the CPU's or (tests/cuda) the one on the GPU or its stand-in. */
 #ifdef ESC_TEST_CUDA
 #include "cpu/cpu.h"
@@ -38,12 +38,12 @@ static double worst_residual(const esc_problem *p, const esc_results *r, double 
   double worst = 0;
   for (int64_t i = 0; i < r->members; i++)
     for (int l = 0; l < r->layers - 1; l++) {
-      const int64_t at = i * (r->layers - 1) + l;
+      const int64_t index = i * (r->layers - 1) + l;
       const double *norm2 = &r->norm2_final[i * r->layers + l];
       const double size = norm2[0] / esc_metric_gamma(p, l) + norm2[1] / esc_metric_gamma(p, l + 1);
-      const double scale = r->ledger_drift[at] + rounding * size;
-      if (scale == 0 && r->ledger_residual[at] == 0) continue; /* ReLU, all units dead */
-      const double share = fabs(r->ledger_residual[at]) / scale;
+      const double scale = r->ledger_drift[index] + rounding * size;
+      if (scale == 0 && r->ledger_residual[index] == 0) continue; /* ReLU, all units dead */
+      const double share = fabs(r->ledger_residual[index]) / scale;
       if (!(share <= worst)) worst = share;
     }
   return worst;

@@ -127,7 +127,7 @@ static void resonance_has_the_reference_logarithm(void **unused) {
   }
 }
 
-/* What corrected leaves of closed's error: little, and less at smaller scales. */
+/* The error of `corrected` is a small part of that of `closed`, smaller at smaller scales. */
 static void corrected_gains_an_order(void **unused) {
   (void)unused;
   const struct {

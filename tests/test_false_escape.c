@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* False escapes against laws that are known in closed form, against the numbers of docs/theory,
- * section 5.6, and against direct simulation. */
+/* False escapes against distributions that are known in closed form, against the numbers of
+ * docs/theory, section 5.6, and against direct simulation. */
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_math.h>
@@ -43,7 +43,7 @@ static void tanh_crosses_as_often_as_the_theory_says(void **state) {
 }
 
 /* A linear teacher's loss is g^2/2, its minibatch mean chi-squared over 2B. */
-static void a_linear_teacher_crosses_by_the_chi_squared_law(void **state) {
+static void a_linear_teacher_crosses_by_the_chi_squared_distribution(void **state) {
   (void)state;
   static const int batch[] = {1, 2, 3, 4, 5, 8, 64, 1000, 65536};
   for (size_t b = 0; b < sizeof batch / sizeof *batch; b++)
@@ -56,7 +56,7 @@ static void a_linear_teacher_crosses_by_the_chi_squared_law(void **state) {
 }
 
 /* ReLU: half of the losses are exactly 0, so the number of others is binomial. */
-static void a_relu_teacher_crosses_by_its_mixed_law(void **state) {
+static void a_relu_teacher_crosses_by_its_mixed_distribution(void **state) {
   (void)state;
   static const int batch[] = {1, 2, 4, 5, 8, 16, 64};
   static const double threshold[] = {0.02, 0.06, 0.12, 0.2, 0.3};
@@ -116,8 +116,8 @@ static double draw_loss(const esc_problem *p, gsl_rng *rng) {
   return esc_loss_eval_f64(p->loss, p->huber_delta, 0, t).value;
 }
 
-/* Minibatch losses at f = 0, drawn example by example; their mean is then put
- * right, for a smoothed loss feels its error most. */
+/* Minibatch losses at f = 0, drawn example by example; their mean is then
+ * corrected, because a smoothed loss is most sensitive to its error. */
 static double *draw_pool(const esc_problem *p) {
   gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
   gsl_rng_set(rng, 11);
@@ -341,8 +341,8 @@ int main(void) {
   gsl_set_error_handler_off();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tanh_crosses_as_often_as_the_theory_says),
-      cmocka_unit_test(a_linear_teacher_crosses_by_the_chi_squared_law),
-      cmocka_unit_test(a_relu_teacher_crosses_by_its_mixed_law),
+      cmocka_unit_test(a_linear_teacher_crosses_by_the_chi_squared_distribution),
+      cmocka_unit_test(a_relu_teacher_crosses_by_its_mixed_distribution),
       cmocka_unit_test(the_baseline_is_the_mean_loss_of_the_teacher),
       cmocka_unit_test(orthonormal_linear_modes_cross_as_one),
       cmocka_unit_test(the_logistic_loss_of_the_plateau_never_varies),

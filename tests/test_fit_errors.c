@@ -180,7 +180,7 @@ static void a_slope_without_an_interval_is_warned_of(void **state) {
   assert_int_equal(fit_one(&d, exact_power, &power).warnings >> ESC_FIT_NO_INTERVAL & 1, 1);
 }
 
-/* Seeds of its own at each scale: the scales' errors are independent, and with them the
+/* Different seeds at each scale: the scales' errors are independent, and with them the
  * degrees of freedom grow: Satterthwaite's (sum c^2)^2/sum c^4 times n - 1, c = -2..2. */
 static void seeds_of_one_scale_each_give_the_error_of_independent_points(void **state) {
   (void)state;

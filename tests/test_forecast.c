@@ -36,13 +36,13 @@ static double quadratic_loss(const double *weights, double amplitude) {
 
 static void descend(const double *weights, double amplitude, double *rate) {
   const double h = 1e-5;
-  double moved[WEIGHTS];
+  double shifted[WEIGHTS];
   for (int i = 0; i < WEIGHTS; i++) {
-    memcpy(moved, weights, sizeof moved);
-    moved[i] = weights[i] + h;
-    const double above = quadratic_loss(moved, amplitude);
-    moved[i] = weights[i] - h;
-    rate[i] = (quadratic_loss(moved, amplitude) - above) / (2 * h);
+    memcpy(shifted, weights, sizeof shifted);
+    shifted[i] = weights[i] + h;
+    const double above = quadratic_loss(shifted, amplitude);
+    shifted[i] = weights[i] - h;
+    rate[i] = (quadratic_loss(shifted, amplitude) - above) / (2 * h);
   }
 }
 

@@ -80,7 +80,7 @@ def fake(arguments):
     return 0
 
 
-class Room(unittest.TestCase):
+class Scratch(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
@@ -106,7 +106,7 @@ class Room(unittest.TestCase):
         self.addCleanup(change.stop)
 
 
-class Bundle(Room):
+class Bundle(Scratch):
     def compile(self, name, text, *options):
         source = self.write(f"{name}.c", text, 0o644)
         subprocess.run(["cc", source, "-o", self.path(name), *options], check=True)
@@ -224,7 +224,7 @@ class Bundle(Room):
                          "/first:" + self.path("toolkit"))
 
 
-class Calls(Room):
+class Calls(Scratch):
     def test_a_command_past_its_limit_ends_with_its_children_and_keeps_its_output(self):
         script = self.write("slow", "#!/bin/sh\nsleep 1000000 &\necho $!\necho why >&2\nwait\n")
         for limit in (0.5, 4, 32, 256):  # on a loaded machine the script may not have begun
@@ -314,7 +314,7 @@ class Judgement(unittest.TestCase):
                 "runs/gpu/nvidia-h100-80gb-hbm3-2026-01-01-2.json"))
 
 
-class Whole(Room):
+class Whole(Scratch):
     """The gate with fake programs."""
 
     def setUp(self):
@@ -516,7 +516,7 @@ mkdir "$folder" && echo "{\\"called\\": \\"$*\\"}" > "$folder/peers-x.json"
             time.sleep(0.05)
 
 
-class CommandLine(Room):
+class CommandLine(Scratch):
     def call(self, *arguments):
         return subprocess.run([sys.executable, os.path.join(TOOLS, "gpu_gate"), *arguments],
                               capture_output=True, text=True, check=False,
@@ -542,7 +542,7 @@ class CommandLine(Room):
             self.assertEqual(self.call(*arguments).returncode, 2, arguments)
 
 
-class Profile(Room):
+class Profile(Scratch):
     """tools/profile with fake profilers."""
 
     def setUp(self):

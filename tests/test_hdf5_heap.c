@@ -55,11 +55,11 @@ static void walks_over_overlapping_collections_have_a_limit(void **state) {
   char bytes[IMAGE];
   (void)state;
   make(bytes);
-  for (size_t at = START; at < END; at += PERIOD) {
-    memcpy(bytes + at, "GCOL\1", 5);
-    put(bytes, at + 8, END - at);
-    put(bytes, at + HEADER, 1);
-    put(bytes, at + HEADER + 8, at + PERIOD < END ? HEADER : 0);
+  for (size_t offset = START; offset < END; offset += PERIOD) {
+    memcpy(bytes + offset, "GCOL\1", 5);
+    put(bytes, offset + 8, END - offset);
+    put(bytes, offset + HEADER, 1);
+    put(bytes, offset + HEADER + 8, offset + PERIOD < END ? HEADER : 0);
   }
   assert_int_equal(esc_hdf5_heap_check("a.h5", bytes, IMAGE), ESC_BAD_INPUT);
   assert_message_names("a.h5", "overlaps others", NULL);

@@ -10,17 +10,17 @@
 enum { WEIGHTS = 200, ENTRIES = 200, SAMPLES = 9, INPUTS_AT_MOST = 7, MODES = 3 };
 
 /* A network, a batch, and the matrices of its identity. */
-typedef struct scene {
+typedef struct fixture {
   esc_problem problem;
   double directions[MODES * INPUTS_AT_MOST], w[WEIGHTS], g[WEIGHTS];
   double x[SAMPLES * INPUTS_AT_MOST], weight[SAMPLES];
   double before[ENTRIES], after[ENTRIES], flow[ENTRIES], second[ENTRIES];
   esc_gradient gradient;
   size_t count; /* entries of all interfaces */
-} scene;
+} fixture;
 
-static scene scene_make(int layers, int width, int inputs, int modes) {
-  scene s = {.problem = problem_make(layers, width, inputs, SAMPLES)};
+static fixture fixture_make(int layers, int width, int inputs, int modes) {
+  fixture s = {.problem = problem_make(layers, width, inputs, SAMPLES)};
   double total = 0;
   s.count = (size_t)((layers - 1) * width * width);
   assert_true(s.count <= ENTRIES && esc_weight_offset(s.problem.shape, layers) <= WEIGHTS);
@@ -36,7 +36,7 @@ static scene scene_make(int layers, int width, int inputs, int modes) {
 }
 
 /* Fills the gradient, R and S at s->w. */
-static void evaluate(scene *s, bool weighted) {
+static void evaluate(fixture *s, bool weighted) {
   const esc_batch batch = {.samples = SAMPLES, .x = s->x, .weight = weighted ? s->weight : NULL};
   esc_reference_work *work = esc_reference_work_create(&s->problem);
   assert_non_null(work);
@@ -48,7 +48,7 @@ static void evaluate(scene *s, bool weighted) {
 }
 
 /* W <- W - eta gamma G, with M before and after. */
-static void step(scene *s) {
+static void step(fixture *s) {
   const esc_problem *p = &s->problem;
   esc_imbalance_matrix(p, s->w, s->before);
   for (int l = 0; l < p->shape.layers; l++)
@@ -58,7 +58,7 @@ static void step(scene *s) {
 }
 
 /* sum_l |W_l|^2/gamma_l: no entry of an M is a sum of more. */
-static double size_of(const scene *s) {
+static double size_of(const fixture *s) {
   const esc_problem *p = &s->problem;
   double size = 0;
   for (int l = 0; l < p->shape.layers; l++)
@@ -69,10 +69,10 @@ static double size_of(const scene *s) {
 
 /* Three steps: the change of every entry of every M is eta R + eta^2 S. Each weight and
  * each product carries an ulp, so the entries some ulps of the weights' size. */
-static void check_steps(scene *s, bool weighted) {
+static void check_steps(fixture *s, bool weighted) {
   const double rate = s->problem.rate;
   for (int k = 0; k < 3; k++) {
-    double moved = 0;
+    double largest_change = 0;
     evaluate(s, weighted);
     const double size = size_of(s);
     step(s);
@@ -80,9 +80,10 @@ static void check_steps(scene *s, bool weighted) {
       const double change = s->after[i] - s->before[i];
       esc_assert_close(change, rate * s->flow[i] + rate * rate * s->second[i],
                        16 * DBL_EPSILON * fmax(size, size_of(s)), 0);
-      moved = fmax(moved, fabs(change));
+      largest_change = fmax(largest_change, fabs(change));
     }
-    assert_true(moved > 1e-8); /* it says something: rounding is a millionth of that */
+    assert_true(largest_change >
+                1e-8); /* rounding is a millionth of that, so the comparison is not empty */
   }
 }
 
@@ -93,7 +94,7 @@ static void a_step_changes_every_entry_by_the_identity(void **state) {
     for (int loss = ESC_LOSS_SQUARED; loss < ESC_LOSSES; loss++)
       for (int metric = ESC_METRIC_EUCLIDEAN; metric <= ESC_METRIC_NORMALIZED; metric++)
         for (int i = 0; i < 3; i++) {
-          scene s = scene_make(shapes[i][0], shapes[i][1], shapes[i][2], 1 + (a + i) % MODES);
+          fixture s = fixture_make(shapes[i][0], shapes[i][1], shapes[i][2], 1 + (a + i) % MODES);
           problem_activation(&s.problem, activation_names[a]);
           s.problem.loss = (esc_loss_kind)loss;
           s.problem.metric = (esc_metric)metric;
@@ -106,7 +107,7 @@ static void a_step_changes_every_entry_by_the_identity(void **state) {
 /* gamma of blocks is n = N/K. */
 static void the_metric_of_blocks_weighs_the_identity(void **state) {
   (void)state;
-  scene s = scene_make(3, 6, 5, 3);
+  fixture s = fixture_make(3, 6, 5, 3);
   s.problem.scheme = ESC_SCHEME_BLOCKS;
   s.problem.metric = ESC_METRIC_NORMALIZED;
   s.problem.rate = 0.02;
@@ -121,7 +122,7 @@ static void traces_are_the_scalar_ledger(void **state) {
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++)
     for (int metric = ESC_METRIC_EUCLIDEAN; metric <= ESC_METRIC_NORMALIZED; metric++) {
-      scene s = scene_make(4, 7, 3, 2);
+      fixture s = fixture_make(4, 7, 3, 2);
       problem_activation(&s.problem, activation_names[a]);
       s.problem.metric = (esc_metric)metric;
       evaluate(&s, true);
@@ -139,7 +140,7 @@ static void traces_are_the_scalar_ledger(void **state) {
 
 static void the_matrices_are_symmetric(void **state) {
   (void)state;
-  scene s = scene_make(3, 7, 5, 2);
+  fixture s = fixture_make(3, 7, 5, 2);
   problem_activation(&s.problem, "gelu");
   evaluate(&s, true);
   esc_imbalance_matrix(&s.problem, s.w, s.before);
@@ -152,13 +153,13 @@ static void the_matrices_are_symmetric(void **state) {
   problem_free(&s.problem);
 }
 
-/* Where kappa = 0: linear networks keep M whole, ReLU's each unit's own entry; only the
- * eta^2 term is left, and it is not 0. */
+/* Networks with kappa = 0: linear ones conserve all of M, ReLU each unit's diagonal entry; only
+ * the eta^2 term is left, and it is not 0. */
 static void linear_and_relu_move_at_second_order_alone(void **state) {
   (void)state;
   for (int a = 0; a < 2; a++) {
     double second = 0, mixed = 0;
-    scene s = scene_make(3, 7, 5, 2);
+    fixture s = fixture_make(3, 7, 5, 2);
     problem_activation(&s.problem, activation_names[a]);
     s.problem.metric = ESC_METRIC_NORMALIZED;
     evaluate(&s, true);
@@ -178,7 +179,7 @@ static void linear_and_relu_move_at_second_order_alone(void **state) {
 /* The network of docs/theory, section 9.3: E[u.kappa] and the imbalance of its update. */
 static void the_reference_network_has_the_reference_traces(void **state) {
   (void)state;
-  scene s = {.problem = problem_make(3, 3, 2, 5), .directions = {1, 0}, .count = 18};
+  fixture s = {.problem = problem_make(3, 3, 2, 5), .directions = {1, 0}, .count = 18};
   const double before[2] = {1.25671826479664, .0666007712193415};
   const double after[2] = {1.26009196817377, .0630152073054666};
   const double deficit[2] = {-.0161192237295039, .000972717166747007};

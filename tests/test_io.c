@@ -373,7 +373,7 @@ static void paths_are_checked_to_the_byte(void **state) {
   for (size_t whole = PATH_MAX - 2; whole <= PATH_MAX + 1; whole++) {
     const size_t given = whole - strlen(suffix[0]);
     strcpy(path, scratch_directory);
-    for (size_t at = base; at < given - 6; at += 2) memcpy(path + at, "/.", 3);
+    for (size_t end = base; end < given - 6; end += 2) memcpy(path + end, "/.", 3);
     memset(path + strlen(path), 'n', given - strlen(path));
     path[given] = '\0';
     *strrchr(path, '.') = '/'; /* "//nnn" */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Laws of the losses: derivatives are limits of difference quotients, convexity,
+/* Properties of the losses: derivatives are limits of difference quotients, convexity,
  * what Huber and logistic do far out, and float against double. */
 #include <float.h>
 

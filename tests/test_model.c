@@ -182,7 +182,7 @@ static void initial_signal_of_two_layers_is_exact(void **state) {
   }
 }
 
-/* Where the first layers are small, all is nearly linear: far better than 1e-3 asks. */
+/* With small first layers the network is nearly linear: the error is far below 1e-3. */
 static void initial_signal_is_the_plane_integral_where_layers_are_small(void **state) {
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++) {

@@ -10,17 +10,17 @@
 #include "escapement/internal/theory.h"
 #include "problems.h"
 
-typedef struct scene {
+typedef struct fixture {
   esc_problem p;
   esc_observer o;
   esc_eval_sample s;
   esc_member m;
   double *w, *row;
   esc_reference_work *work;
-  esc_arena respond, observe;
-} scene;
+  esc_arena evaluate, observe;
+} fixture;
 
-static void *room_for(size_t count) {
+static void *allocate_zeroed(size_t count) {
   double *p = calloc(count, sizeof *p);
   assert_non_null(p);
   return p;
@@ -33,49 +33,49 @@ static esc_arena leading_workspace(int rows, int columns) {
   return a;
 }
 
-static size_t weights_of(const scene *t) {
+static size_t weights_of(const fixture *t) {
   return esc_weight_offset(t->p.shape, t->p.shape.layers);
 }
 
 /* Takes over `p`; a member of seed 3 whose first two layers are small. */
-static void scene_make(scene *t, esc_problem p, int samples) {
+static void fixture_make(fixture *t, esc_problem p, int samples) {
   esc_classification c;
-  *t = (scene){.p = p, .m = member_make(3, 2, 0.3)};
+  *t = (fixture){.p = p, .m = member_make(3, 2, 0.3)};
   esc_assert_ok(esc_classify(&t->p.activation, &c));
   esc_assert_ok(esc_observer_init(&t->o, &t->p, c.c1, samples));
   esc_assert_ok(esc_eval_sample_create(&t->o, &t->s));
   esc_assert_ok(esc_eval_sample_draw(&t->o, t->m.seed, &t->s));
-  t->w = room_for(weights_of(t));
-  t->row = room_for((size_t)esc_observation_length(t->p.shape.layers));
+  t->w = allocate_zeroed(weights_of(t));
+  t->row = allocate_zeroed((size_t)esc_observation_length(t->p.shape.layers));
   t->work = esc_reference_work_create(&t->p);
-  esc_assert_ok(esc_arena_create(esc_evaluation_workspace(t->p.shape), &t->respond));
+  esc_assert_ok(esc_arena_create(esc_evaluation_workspace(t->p.shape), &t->evaluate));
   esc_assert_ok(esc_arena_create(esc_observation_workspace(t->p.shape), &t->observe));
   esc_initial_weights(&t->p, &t->m, t->o.directions, t->w);
 }
 
-static void scene_free(scene *t) {
+static void fixture_free(fixture *t) {
   esc_observer_free(&t->o);
   esc_eval_sample_free(&t->s);
   esc_reference_work_free(t->work);
   free(t->w);
   free(t->row);
-  esc_arena_free(&t->respond);
+  esc_arena_free(&t->evaluate);
   esc_arena_free(&t->observe);
   problem_free(&t->p);
 }
 
-static esc_evaluation respond(scene *t) {
+static esc_evaluation evaluate(fixture *t) {
   esc_evaluation r;
-  esc_evaluation_compute(&t->o, &t->s, t->w, t->work, &t->respond, &r);
+  esc_evaluation_compute(&t->o, &t->s, t->w, t->work, &t->evaluate, &r);
   return r;
 }
 
-static void observe(scene *t) {
-  const esc_evaluation r = respond(t);
+static void observe(fixture *t) {
+  const esc_evaluation r = evaluate(t);
   esc_observation_write(&t->o, &(esc_observed_network){&t->m, t->w, t->w}, &r, &t->observe, t->row);
 }
 
-static double *at(const scene *t, int k) {
+static double *at(const fixture *t, int k) {
   return t->row + esc_observable_offset(t->p.shape.layers, k);
 }
 
@@ -84,9 +84,9 @@ static double *at(const scene *t, int k) {
 static void the_reference_network_has_the_reference_signal(void **state) {
   (void)state;
   esc_problem p = problem_make(3, 3, 2, 5);
-  scene t;
+  fixture t;
   p.teacher.amplitude[0] = 1.2;
-  scene_make(&t, p, 10);
+  fixture_make(&t, p, 10);
   t.s.samples = 5;
   t.s.mirrored = false;
   for (int b = 0; b < 5; b++) {
@@ -106,15 +106,15 @@ static void the_reference_network_has_the_reference_signal(void **state) {
   esc_assert_close(*at(&t, ESC_OBSERVABLE_drive), .607645834198537, 0, 1e-7);
   esc_assert_close(*at(&t, ESC_OBSERVABLE_orthogonal), .0823578356719926, 0, 1e-6);
   esc_assert_close(*at(&t, ESC_OBSERVABLE_self_interaction), .00383468018503042, 1e-8, 0);
-  scene_free(&t);
+  fixture_free(&t);
 }
 
 static void the_sample_has_mean_zero_and_second_moment_one(void **state) {
   (void)state;
-  scene t;
+  fixture t;
   esc_problem p = problem_make(3, 5, 7, 4);
   problem_activation(&p, "gelu"); /* not odd: the mirror images are there */
-  scene_make(&t, p, 20);
+  fixture_make(&t, p, 20);
   assert_int_equal(t.s.samples, 20);
   for (int i = 0; i < 7; i++) {
     double mean = 0;
@@ -126,22 +126,22 @@ static void the_sample_has_mean_zero_and_second_moment_one(void **state) {
       esc_assert_close(second, i == j, 1e-6, 0); /* inputs are floats of size 1 */
     }
   }
-  scene_free(&t);
+  fixture_free(&t);
 }
 
 /* Half of the sample stands for the whole where sigma is odd. */
 static void an_odd_network_needs_no_mirror_images(void **state) {
   (void)state;
-  scene t;
-  scene_make(&t, problem_make(3, 5, 7, 4), 20);
+  fixture t;
+  fixture_make(&t, problem_make(3, 5, 7, 4), 20);
   assert_true(t.s.mirrored);
-  const esc_evaluation half = respond(&t);
+  const esc_evaluation half = evaluate(&t);
   esc_eval_sample both = {.samples = 20};
   both.x = calloc(20 * 7, sizeof *both.x);
-  both.signal = room_for(20);
-  both.target = room_for(20);
-  both.output = room_for(20);
-  both.radial = room_for(20);
+  both.signal = allocate_zeroed(20);
+  both.target = allocate_zeroed(20);
+  both.output = allocate_zeroed(20);
+  both.radial = allocate_zeroed(20);
   esc_assert_ok(esc_arena_create(esc_eval_sample_workspace(20), &both.workspace));
   for (int b = 0; b < 20; b++) {
     const int sign = b < 10 ? 1 : -1;
@@ -151,7 +151,7 @@ static void an_odd_network_needs_no_mirror_images(void **state) {
   }
   esc_eval_sample_free(&t.s);
   t.s = both;
-  const esc_evaluation all = respond(&t);
+  const esc_evaluation all = evaluate(&t);
   esc_assert_close(half.signal, all.signal, 0, 1e-14);
   esc_assert_close(half.output_variance, all.output_variance, 0, 1e-14);
   esc_assert_close(all.output_mean, 0, 1e-15, 0);
@@ -159,19 +159,19 @@ static void an_odd_network_needs_no_mirror_images(void **state) {
     esc_assert_close(half.signal_grad_norm_sq[l], all.signal_grad_norm_sq[l], 0, 1e-13);
     esc_assert_close(half.self_interaction[l], all.self_interaction[l], 1e-18, 1e-13);
   }
-  scene_free(&t);
+  fixture_free(&t);
 }
 
 /* S after a step of size h of the flow -gamma G on the sample itself. */
-static double signal_after(scene *t, const double *g, double h) {
-  double *const kept = t->w, *moved = room_for(weights_of(t));
+static double signal_after(fixture *t, const double *g, double h) {
+  double *const kept = t->w, *stepped = allocate_zeroed(weights_of(t));
   for (int l = 0; l < t->p.shape.layers; l++)
     for (size_t i = esc_weight_offset(t->p.shape, l); i < esc_weight_offset(t->p.shape, l + 1); i++)
-      moved[i] = kept[i] - h * esc_metric_gamma(&t->p, l) * g[i];
-  t->w = moved;
-  const double s = respond(t).signal;
+      stepped[i] = kept[i] - h * esc_metric_gamma(&t->p, l) * g[i];
+  t->w = stepped;
+  const double s = evaluate(t).signal;
   t->w = kept;
-  free(moved);
+  free(stepped);
   return s;
 }
 
@@ -180,13 +180,13 @@ static void the_three_terms_are_the_rate_of_the_signal(void **state) {
   (void)state;
   for (int a = 0; a < ACTIVATIONS; a++)
     for (int metric = 0; metric < 2; metric++) {
-      scene t;
+      fixture t;
       esc_problem p = problem_make(4, 6, 5, 4);
       problem_activation(&p, activation_names[a]);
       p.metric = (esc_metric)metric;
       p.teacher = (esc_teacher){.modes = 2, .amplitude = {1.1, -0.7}, .directions = 1};
-      scene_make(&t, p, 24);
-      double *g = room_for(weights_of(&t)), *x = room_for(24 * 5);
+      fixture_make(&t, p, 24);
+      double *g = allocate_zeroed(weights_of(&t)), *x = allocate_zeroed(24 * 5);
       for (int i = 0; i < t.s.samples * 5; i++) x[i] = (double)t.s.x[i];
       const esc_batch batch = {.samples = t.s.samples, .x = x};
       esc_gradient gradient = {.g = g};
@@ -198,7 +198,7 @@ static void the_three_terms_are_the_rate_of_the_signal(void **state) {
                        rate, 1e-7, 1e-6);
       free(g);
       free(x);
-      scene_free(&t);
+      fixture_free(&t);
     }
 }
 
@@ -208,14 +208,14 @@ static void the_fast_response_is_the_references(void **state) {
   const esc_shape shapes[] = {{2, 3, 2}, {6, 32, 32}, {4, 17, 9}, {3, 40, 70}};
   for (int a = 0; a < ACTIVATIONS; a++)
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-      scene t;
+      fixture t;
       esc_problem p = problem_make(shapes[i].layers, shapes[i].width, shapes[i].inputs, 4);
       problem_activation(&p, activation_names[a]);
-      scene_make(&t, p, esc_observer_samples(p.shape) + 2);
+      fixture_make(&t, p, esc_observer_samples(p.shape) + 2);
       for (size_t k = 0; k < weights_of(&t); k++) t.w[k] = (double)(float)t.w[k];
       esc_cpu_evaluator *fast;
       esc_evaluation got;
-      const esc_evaluation want = respond(&t);
+      const esc_evaluation want = evaluate(&t);
       esc_assert_ok(esc_cpu_evaluator_create(&t.p, &fast));
       esc_cpu_evaluate(fast, &t.o, &t.s, t.w, &got);
       esc_assert_close(got.loss, want.loss, 0, 1e-5);
@@ -228,16 +228,16 @@ static void the_fast_response_is_the_references(void **state) {
         esc_assert_close(got.self_interaction[l], want.self_interaction[l], 5e-5 * size, 2e-5);
       }
       esc_cpu_evaluator_free(fast);
-      scene_free(&t);
+      fixture_free(&t);
     }
 }
 
 static void on_the_manifold_distance_is_zero_and_layers_align(void **state) {
   (void)state;
-  scene t;
+  fixture t;
   esc_problem p = problem_make(4, 6, 5, 4);
   p.scheme = ESC_SCHEME_SYMMETRIC;
-  scene_make(&t, p, 20);
+  fixture_make(&t, p, 20);
   observe(&t);
   esc_assert_close(*at(&t, ESC_OBSERVABLE_manifold_distance), 0, 1e-7, 0);
   for (int i = 0; i < 3; i++) esc_assert_close(at(&t, ESC_OBSERVABLE_alignment)[i], 1, 1e-12, 0);
@@ -246,7 +246,7 @@ static void on_the_manifold_distance_is_zero_and_layers_align(void **state) {
   esc_assert_close(at(&t, ESC_OBSERVABLE_imbalance)[1], 1 - 0.09, 0, 1e-12);
   /* |W_2 W_1 v| = s_2 s_1 sqrt(N) over both operator norms. */
   esc_assert_close(at(&t, ESC_OBSERVABLE_forward_chain)[1], 1, 0, 1e-12);
-  scene_free(&t);
+  fixture_free(&t);
 }
 
 /* One matrix of every kind that could break an iteration, in turn. */
@@ -314,7 +314,7 @@ static double norm_of(size_t n, const double *x) {
 
 /* The leading value is `want` to 1e-11, and its unit vectors have w between them. */
 static void check_leading(int rows, int columns, const double *w, double want) {
-  double *left = room_for((size_t)rows), *right = room_for((size_t)columns);
+  double *left = allocate_zeroed((size_t)rows), *right = allocate_zeroed((size_t)columns);
   double bilinear = 0;
   esc_arena workspace = leading_workspace(rows, columns);
   const double s = esc_svd_largest(rows, columns, w, left, right, &workspace);
@@ -339,7 +339,7 @@ static void the_leading_singular_value_is_that_of_a_full_decomposition(void **st
       for (uint64_t u = 0; u < 4; u++) {
         const int rows = size[k][0], columns = size[k][1];
         float *x = calloc((size_t)(rows * columns), sizeof *x);
-        double *w = room_for((size_t)(rows * columns));
+        double *w = allocate_zeroed((size_t)(rows * columns));
         esc_draw_inputs(17 * k + u, 0, 0, rows, columns, x);
         fill_matrix((matrix_kind)kind, rows, columns, x, 1, w);
         const double want = unit[u] * leading_by_jacobi(rows, columns, w);
@@ -352,7 +352,8 @@ static void the_leading_singular_value_is_that_of_a_full_decomposition(void **st
 
 /* w = H(p) diag(values) H(q) with reflections H: its singular values are the values. */
 static void make_from_values(int n, const double *value, double *w) {
-  double *p = room_for((size_t)n), *q = room_for((size_t)n), pp = 0, qq = 0, mixed = 0;
+  double *p = allocate_zeroed((size_t)n), *q = allocate_zeroed((size_t)n), pp = 0, qq = 0,
+         mixed = 0;
   for (int i = 0; i < n; i++) {
     p[i] = sin(3 + 2.3 * i), q[i] = cos(1 + 1.7 * i);
     pp += p[i] * p[i], qq += q[i] * q[i], mixed += p[i] * value[i] * q[i];
@@ -365,15 +366,15 @@ static void make_from_values(int n, const double *value, double *w) {
   free(q);
 }
 
-/* Where the basis is smaller than the matrix too: a cluster at the top that the iteration
- * cannot part, a slow decay, one value alone, only a few that are not 0. */
+/* Also with a basis smaller than the matrix: a cluster of largest values that the iteration
+ * cannot separate, a slow decay, a single value, few values that are not 0. */
 static void large_matrices_have_the_singular_values_they_were_made_of(void **state) {
   (void)state;
   const int size[] = {100, 160, 161, 300, 512};
   for (size_t k = 0; k < sizeof size / sizeof size[0]; k++)
     for (int kind = 0; kind < 5; kind++) {
       const int n = size[k];
-      double *value = room_for((size_t)n), *w = room_for((size_t)(n * n)), want = 0;
+      double *value = allocate_zeroed((size_t)n), *w = allocate_zeroed((size_t)(n * n)), want = 0;
       for (int i = 0; i < n; i++) {
         const double fraction = (double)i / n;
         value[i] = kind == 0   ? 1
@@ -384,7 +385,7 @@ static void large_matrices_have_the_singular_values_they_were_made_of(void **sta
         want = fmax(want, value[i]);
       }
       make_from_values(n, value, w);
-      double *left = room_for((size_t)n), *right = room_for((size_t)n);
+      double *left = allocate_zeroed((size_t)n), *right = allocate_zeroed((size_t)n);
       esc_arena workspace = leading_workspace(n, n);
       esc_assert_close(esc_svd_largest(n, n, w, left, right, &workspace), want, 0,
                        kind == 1 ? 1e-9 : 1e-11);
@@ -408,27 +409,27 @@ static void a_matrix_with_a_nan_has_no_leading_value(void **state) {
 }
 
 /* The response over a sample 256 times as large: its errors are 1/16. */
-static esc_evaluation truth_of(scene *t) {
+static esc_evaluation truth_of(fixture *t) {
   esc_observer large = t->o;
   esc_eval_sample sample;
   esc_evaluation r;
   large.samples = 256 * t->o.samples;
   esc_assert_ok(esc_eval_sample_create(&large, &sample));
   esc_assert_ok(esc_eval_sample_draw(&large, 12345, &sample));
-  esc_evaluation_compute(&large, &sample, t->w, t->work, &t->respond, &r);
+  esc_evaluation_compute(&large, &sample, t->w, t->work, &t->evaluate, &r);
   esc_eval_sample_free(&sample);
   return r;
 }
 
 /* How often of `seeds` samples each mean is beyond two of its errors, and the rms error that
  * is stated over the one that is seen. */
-static void judge_errors(scene *t, int seeds, int beyond[4], double ratio[4]) {
+static void judge_errors(fixture *t, int seeds, int beyond[4], double ratio[4]) {
   const esc_evaluation want = truth_of(t);
   double seen[4] = {0}, told[4] = {0};
   memset(beyond, 0, 4 * sizeof *beyond);
   for (int seed = 0; seed < seeds; seed++) {
     esc_assert_ok(esc_eval_sample_draw(&t->o, (uint64_t)seed, &t->s));
-    const esc_evaluation r = respond(t);
+    const esc_evaluation r = evaluate(t);
     const double off[4] = {r.loss - want.loss, r.output_mean - want.output_mean,
                            r.output_variance - want.output_variance, r.signal - want.signal};
     const double error[4] = {r.loss_error, r.output_mean_error, r.output_variance_error,
@@ -451,11 +452,11 @@ static void means_have_the_errors_that_are_stated(void **state) {
   for (size_t a = 0; a < sizeof name / sizeof name[0]; a++) {
     int beyond[4];
     double ratio[4];
-    scene t;
+    fixture t;
     esc_problem p = problem_make(3, 8, 6, 4);
     problem_activation(&p, name[a]);
     p.loss = a == 1 ? ESC_LOSS_HUBER : ESC_LOSS_SQUARED;
-    scene_make(&t, p, 128);
+    fixture_make(&t, p, 128);
     t.m.scale = a % 2 ? 0.3 : 1;
     esc_initial_weights(&t.p, &t.m, t.o.directions, t.w);
     judge_errors(&t, 60, beyond, ratio);
@@ -464,43 +465,43 @@ static void means_have_the_errors_that_are_stated(void **state) {
       assert_in_range(beyond[k], 0, 10);
       esc_assert_close(ratio[k], 1, 0.3, 0);
     }
-    scene_free(&t);
+    fixture_free(&t);
   }
 }
 
 /* f = 1/2 + 1e-7 (...): its variance has digits, where E[f^2] - E[f]^2 has none. */
 static void a_nearly_constant_output_has_its_variance(void **state) {
   (void)state;
-  scene t;
+  fixture t;
   esc_problem p = problem_make(3, 8, 6, 4);
   problem_activation(&p, "softplus-raw");
-  scene_make(&t, p, 64);
+  fixture_make(&t, p, 64);
   t.m.scale = 1;
   esc_initial_weights(&t.p, &t.m, t.o.directions, t.w);
   for (size_t i = 0; i < esc_weight_offset(t.p.shape, 1); i++) t.w[i] *= 1e-9;
-  const esc_evaluation tiny = respond(&t);
+  const esc_evaluation tiny = evaluate(&t);
   for (size_t i = 0; i < esc_weight_offset(t.p.shape, 1); i++) t.w[i] *= 1e3;
-  const esc_evaluation small = respond(&t);
+  const esc_evaluation small = evaluate(&t);
   esc_assert_close(1e6 * tiny.output_variance, small.output_variance, 0, 1e-5);
-  scene_free(&t);
+  fixture_free(&t);
 }
 
-/* What is linear or quadratic in the inputs has no sampling error, and none is stated. */
+/* Observables linear or quadratic in the inputs have no sampling error, and none is stated. */
 static void a_linear_network_has_no_sampling_error(void **state) {
   (void)state;
-  scene t;
+  fixture t;
   esc_problem p = problem_make(4, 8, 6, 4);
   problem_activation(&p, "linear");
-  scene_make(&t, p, 64);
-  const esc_evaluation r = respond(&t);
+  fixture_make(&t, p, 64);
+  const esc_evaluation r = evaluate(&t);
   esc_assert_close(r.signal_error, 0, 1e-6 * fabs(r.signal), 0); /* inputs are floats */
   esc_assert_close(r.output_variance_error, 0, 1e-6 * r.output_variance, 0);
   esc_assert_close(r.loss_error, 0, 1e-6 * r.loss, 0);
-  scene_free(&t);
+  fixture_free(&t);
 }
 
 /* The NaN that the texts of the observables name, and no other. */
-static bool may_be_nan(const scene *t, int k) {
+static bool may_be_nan(const fixture *t, int k) {
   const bool squared = t->p.loss == ESC_LOSS_SQUARED;
   switch (k) {
     case ESC_OBSERVABLE_drive:
@@ -514,7 +515,7 @@ static bool may_be_nan(const scene *t, int k) {
   }
 }
 
-static void check_documented(const scene *t) {
+static void check_documented(const fixture *t) {
   for (int k = 0; k < ESC_OBSERVABLES; k++) {
     const esc_axis axis = esc_observables[k].axis;
     for (int i = 0; i < esc_observable_length(t->p.shape.layers, axis); i++) {
@@ -532,14 +533,14 @@ static void no_observable_is_nan_but_where_its_text_says_so(void **state) {
   (void)state;
   const int width[] = {1, 2, 5, 24}, inputs[] = {1, 3, 12};
   for (int i = 0; i < 3 * ACTIVATIONS * 4 * 4; i++) {
-    scene t;
+    fixture t;
     esc_problem p = problem_make(2 + i / (3 * ACTIVATIONS) % 4, width[i / (12 * ACTIVATIONS)],
                                  inputs[i % 7 % 3], 4);
     problem_activation(&p, activation_names[i % ACTIVATIONS]);
     p.loss = (esc_loss_kind)(i / ACTIVATIONS % 3);
     p.scheme = (esc_scheme)(i % 5 % 3);
     p.teacher.amplitude[0] = i % 11 ? -1.5 : 0;
-    scene_make(&t, p, 2 * p.shape.inputs + 32);
+    fixture_make(&t, p, 2 * p.shape.inputs + 32);
     t.m = member_make((uint64_t)i, i % 13 % (p.shape.layers + 1), i % 2 ? 1e-9 : 1.5);
     esc_initial_weights(&t.p, &t.m, t.o.directions, t.w);
     observe(&t);
@@ -551,7 +552,7 @@ static void no_observable_is_nan_but_where_its_text_says_so(void **state) {
     memset(t.w, 0, 8 * weights_of(&t));
     observe(&t);
     check_documented(&t);
-    scene_free(&t);
+    fixture_free(&t);
   }
 }
 

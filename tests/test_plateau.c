@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plateau's numbers, from snapshots made to obey the laws exactly or with noise. */
+/* The plateau's numbers, from snapshots made to obey the power laws exactly or with noise. */
 #include "escapement/internal/plateau.h"
 
 #include <gsl/gsl_cdf.h>
@@ -186,13 +186,13 @@ static void noise_of_the_sample_is_no_exponent(void **state) {
   esc_results_free(r);
 }
 
-/* Self-interaction = m^(3 + bend log m) drive, with noise of `sd` in its logarithm. */
-static void disturb(esc_results *r, double bend, double sd, const gsl_rng *rng) {
+/* Self-interaction = m^(3 + curvature log m) drive, with noise of `sd` in its logarithm. */
+static void disturb(esc_results *r, double curvature, double sd, const gsl_rng *rng) {
   const double end = log(1 / (100 - c * rate * 35 * 32)),
                start = log(1 / (100 - c * rate * 35 * 21));
   for (int64_t k = 0; k < SNAPSHOTS; k++) {
     const double x = log(r->observable[ESC_OBSERVABLE_bottleneck_norm][k]);
-    const double y = 3 * x + bend * (x - start) * (x - end) + sd * gsl_ran_ugaussian(rng);
+    const double y = 3 * x + curvature * (x - start) * (x - end) + sd * gsl_ran_ugaussian(rng);
     set(r, ESC_OBSERVABLE_self_interaction, k, 0, 11 * exp(y));
   }
 }
@@ -233,12 +233,12 @@ static void intervals_over_networks_cover_what_differs_between_them(void **state
   gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
   int hits = 0;
   for (int i = 0; i < TRIALS; i++) {
-    double value[NETWORKS], bend[NETWORKS];
+    double value[NETWORKS], curvature[NETWORKS];
     for (int k = 0; k < NETWORKS; k++) {
       value[k] = 3 + 0.1 * gsl_ran_ugaussian(rng);
-      bend[k] = 0.05 * gsl_ran_ugaussian(rng);
+      curvature[k] = 0.05 * gsl_ran_ugaussian(rng);
     }
-    const esc_estimate e = esc_estimate_compute(NETWORKS, value, bend, 0);
+    const esc_estimate e = esc_estimate_compute(NETWORKS, value, curvature, 0);
     assert_int_equal(e.networks, NETWORKS);
     hits += e.lower <= 3 && 3 <= e.upper;
   }
@@ -265,13 +265,14 @@ static void a_curvature_is_part_of_the_error(void **state) {
 
 static void what_all_networks_share_stays_in_the_error(void **state) {
   (void)state;
-  const double value[3] = {1, 2, 3}, bend[3] = {0.3, 0.3, 0.3};
+  const double value[3] = {1, 2, 3}, curvature[3] = {0.3, 0.3, 0.3};
   esc_assert_close(esc_estimate_compute(3, value, NULL, 0).error, 1 / sqrt(3), 0, 1e-14);
-  esc_assert_close(esc_estimate_compute(3, value, bend, 0.4).error, sqrt(1.0 / 3 + 0.25), 0, 1e-14);
+  esc_assert_close(esc_estimate_compute(3, value, curvature, 0.4).error, sqrt(1.0 / 3 + 0.25), 0,
+                   1e-14);
   esc_assert_close(esc_estimate_compute(3, value, NULL, 0).upper, 2 + 4.302652729911275 / sqrt(3),
                    0, 1e-10);
-  assert_true(isnan(esc_estimate_compute(1, value, bend, 0).error));
-  assert_true(isnan(esc_estimate_compute(0, value, bend, 0).value));
+  assert_true(isnan(esc_estimate_compute(1, value, curvature, 0).error));
+  assert_true(isnan(esc_estimate_compute(0, value, curvature, 0).value));
 }
 
 static void a_slope_over_scales_needs_two_of_them(void **state) {

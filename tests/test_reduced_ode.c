@@ -41,16 +41,16 @@ static void rhs_is_the_gradient_of_the_loss(void **unused) {
   const double s[4] = {0.7, 0.5, 0.9, 0.6}, h = 1e-5;
   for (int i = 0; i < ACTIVATIONS; i++) {
     esc_escape_problem p = problem(every_activation[i], 1.3, 4, s, 1, 0);
-    double rhs[4], moved[ESC_LAYERS_MAX] = {0};
+    double rhs[4], shifted[ESC_LAYERS_MAX] = {0};
     esc_quadrature r = rule_for(&p, 1);
     esc_reduced_rhs(&p, &r, s, rhs, NULL);
-    memcpy(moved, s, sizeof s);
+    memcpy(shifted, s, sizeof s);
     for (int l = 0; l < 4; l++) {
-      moved[l] = s[l] + h;
-      const double above = loss_at(&p, moved);
-      moved[l] = s[l] - h;
-      esc_assert_close((loss_at(&p, moved) - above) / (2 * h), rhs[l], 1e-9, 1e-8);
-      moved[l] = s[l];
+      shifted[l] = s[l] + h;
+      const double above = loss_at(&p, shifted);
+      shifted[l] = s[l] - h;
+      esc_assert_close((loss_at(&p, shifted) - above) / (2 * h), rhs[l], 1e-9, 1e-8);
+      shifted[l] = s[l];
     }
     esc_quadrature_free(&r);
   }
@@ -62,15 +62,15 @@ static void jacobian_is_the_derivative_of_rhs(void **unused) {
   const double s[L] = {0.8, 0.4, 1.1, 0.6}, h = 1e-5;
   for (int i = 0; i < ACTIVATIONS; i++) {
     const esc_escape_problem p = problem(every_activation[i], 1.3, L, s, 1, 0);
-    double rhs[L], above[L], below[L], moved[L], jacobian[L * L];
+    double rhs[L], above[L], below[L], shifted[L], jacobian[L * L];
     esc_quadrature r = rule_for(&p, 1.2);
     esc_reduced_rhs(&p, &r, s, rhs, jacobian);
     for (int m = 0; m < L; m++) {
-      memcpy(moved, s, sizeof s);
-      moved[m] = s[m] + h;
-      esc_reduced_rhs(&p, &r, moved, above, NULL);
-      moved[m] = s[m] - h;
-      esc_reduced_rhs(&p, &r, moved, below, NULL);
+      memcpy(shifted, s, sizeof s);
+      shifted[m] = s[m] + h;
+      esc_reduced_rhs(&p, &r, shifted, above, NULL);
+      shifted[m] = s[m] - h;
+      esc_reduced_rhs(&p, &r, shifted, below, NULL);
       for (int l = 0; l < L; l++)
         esc_assert_close(jacobian[l * L + m], (above[l] - below[l]) / (2 * h), 1e-8, 1e-8);
     }

@@ -111,14 +111,15 @@ static void check_gradient(finite_case *c) {
   esc_reference_gradient(&c->problem, c->directions, c->w, &batch, work, &gradient);
   for (size_t i = 0; i < esc_weight_offset(c->problem.shape, c->problem.shape.layers); i++) {
     const double w = c->w[i];
-    double at[4];
+    double value[4];
     static const double shift[4] = {-2, -1, 1, 2};
     for (int k = 0; k < 4; k++) {
       c->w[i] = w + shift[k] * h;
-      at[k] = loss_at(c, work);
+      value[k] = loss_at(c, work);
     }
     c->w[i] = w;
-    esc_assert_close(c->g[i], (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h), 2e-10, 1e-9);
+    esc_assert_close(c->g[i], (value[0] - 8 * value[1] + 8 * value[2] - value[3]) / (12 * h), 2e-10,
+                     1e-9);
   }
   esc_reference_work_free(work);
 }

@@ -234,7 +234,7 @@ static void a_name_is_printable_text_of_some_length(void **state) {
   accept(with_line(1, "name: Größe 3 – ε"));
 }
 
-static void lists_have_so_many_elements_and_no_twins(void **state) {
+static void lists_have_bounded_lengths_and_no_duplicates(void **state) {
   (void)state;
   refuse_text(with_line(8, "  amplitudes: []"), "spec.yaml:8: teacher.amplitudes: a list of 0",
               "1..64");
@@ -354,7 +354,7 @@ int main(void) {
       cmocka_unit_test(words_are_those_of_the_list),
       cmocka_unit_test(words_choose_the_enumerator_of_their_name),
       cmocka_unit_test(a_name_is_printable_text_of_some_length),
-      cmocka_unit_test(lists_have_so_many_elements_and_no_twins),
+      cmocka_unit_test(lists_have_bounded_lengths_and_no_duplicates),
       cmocka_unit_test(a_bad_element_is_named_with_its_own_line),
       cmocka_unit_test(there_are_no_more_modes_than_inputs),
       cmocka_unit_test(symmetric_takes_one_mode),

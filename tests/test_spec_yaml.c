@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a spec's text may not be: refused at its line, at once. */
+/* Texts that are no valid spec are refused with their line, without delay. */
 #include <time.h>
 
 #include "spec_text.h"

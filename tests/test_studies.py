@@ -21,11 +21,11 @@ class Studies(unittest.TestCase):
                                "network.width=4", "network.inputs=4", "train.batch=16", *overrides],
                               capture_output=True, text=True, timeout=600)
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
-        place = os.path.join(scratch.name, name)
-        self.assertGreater(os.path.getsize(f"{place}/{name}.png"), 10000)
-        with open(f"{place}/result.txt") as file:
+        folder = os.path.join(scratch.name, name)
+        self.assertGreater(os.path.getsize(f"{folder}/{name}.png"), 10000)
+        with open(f"{folder}/result.txt") as file:
             self.assertEqual(file.read(), done.stdout)
-        with open(f"{place}/result.json") as file:
+        with open(f"{folder}/result.json") as file:
             return [[dict(zip(t["columns"], row)) for row in t["rows"]]
                     for t in json.load(file)["tables"]]
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs for a GPU node: built here with the preset `cuda`, or brought along in a
+"""Programs for a GPU node: built here with the preset `cuda`, or copied there as a
 bundle, a folder with the programs, the shared libraries that a bare node lacks, and
 a manifest.
 
-A node brings glibc, the compiler's runtime and the CUDA toolkit's libraries itself;
-programs find the rest by a run path relative to themselves.
+The node provides glibc, the compiler's runtime and the CUDA toolkit's libraries;
+programs find the other libraries by a run path relative to themselves.
 """
 import glob
 import hashlib
@@ -179,8 +179,8 @@ def clear(folder):
         raise BundleError(f"{folder}: holds something else than a bundle")
     with open(os.path.join(folder, MANIFEST), encoding="utf-8") as file:
         known = {MANIFEST, *json.load(file)["files"]}
-    found = {os.path.relpath(os.path.join(place, name), folder)
-             for place, _, names in os.walk(folder) for name in names}
+    found = {os.path.relpath(os.path.join(root, name), folder)
+             for root, _, names in os.walk(folder) for name in names}
     if found - known:
         raise BundleError(f"{folder}: holds {min(found - known)} besides a bundle; move it away")
     shutil.rmtree(folder)
@@ -191,8 +191,8 @@ def make(folder):
     Returns its manifest."""
     if os.path.isdir(folder) and os.listdir(folder):
         clear(folder)
-    # An old-style run path, for it also serves the libraries' own libraries. Device code
-    # with line numbers is large, and it is in every program.
+    # An old-style run path, because it also applies to the libraries' own dependencies. Device
+    # code with line numbers is large, and every program contains it.
     build("-DCMAKE_BUILD_RPATH=$ORIGIN/../lib",
           "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags",
           "-DCMAKE_CUDA_FLAGS=-Xfatbin=-compress-all")

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Coefficients of include/escapement/internal/float_math.h.
 
-Each function there rests on a polynomial in s, r or x, fitted here by Remez
+Each function there uses a polynomial in s, r or x, fitted here by Remez
 exchange to the least maximal error relative to the function's value.
-Coefficients become floats one at a time, from the lowest power up, and the rest
-is fitted again around what is already rounded, so that rounding costs next to
-nothing.
+Coefficients become floats one at a time, from the lowest power up, and the
+remaining ones are fitted again, so that rounding costs almost no accuracy.
 
     minimax.py            prints every table, highest power first, with its error
-    minimax.py --check    fails unless every coefficient stands in the header
+    minimax.py --check    fails unless every coefficient is in the header
 """
 
 import pathlib
@@ -93,10 +92,10 @@ class Fit:
             largest = max(map(abs, error))
             if best is None or largest < best[0]:
                 best = (largest, p)
-            moved = extrema(error, count)
-            if moved == reference or len(moved) < count:
+            exchanged = extrema(error, count)
+            if exchanged == reference or len(exchanged) < count:
                 break
-            reference = moved
+            reference = exchanged
         return best[1]
 
     def round(self):

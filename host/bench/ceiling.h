@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the machine reaches at its best, measured: the yardstick of a backend's
- * throughput. One table of functions a backend, like the engines'. */
+/* The machine's peak rates, measured, with which a backend's throughput is compared. One table of
+ * functions for each backend, as for engines. */
 #ifndef ESC_CEILING_H
 #define ESC_CEILING_H
 
@@ -13,13 +13,13 @@ typedef struct esc_ceiling_ops {
   esc_status (*open)(const esc_engine_setup *setup, void **ceiling);
 
   /* One burst of some 20 ms: floating-point operations a second, a multiply-add
-   * being two. Short, so that bursts can lie between the engine's repeats. */
+   * being two. Short, so that bursts fit between the engine's repeats. */
   esc_status (*flop)(void *ceiling, double *flop_per_s);
 
   /* Bytes a second of a copy in memory, read and written ones counted. */
   esc_status (*copy)(void *ceiling, double *bytes_per_s);
 
-  /* What is measured, in words ("multiply-adds in registers, avx512, 2 threads"). */
+  /* Text that describes the measurement ("multiply-adds in registers, avx512, 2 threads"). */
   void (*describe)(const void *ceiling, char *text, size_t size);
 
   void (*close)(void *ceiling); /* NULL is fine */

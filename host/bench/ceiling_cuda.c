@@ -75,7 +75,7 @@ static esc_status open_tf32(const esc_engine_setup *setup, void **out) {
 }
 
 /* Normals, FILL of them again and again: a multiplier that is fed constants draws
- * less power, and its clock is higher than in earnest. */
+ * less power, and its clock is higher than with real data. */
 static esc_status fill(const ceiling *c, float *d_matrix) {
   esc_status status = ESC_OK;
   const size_t count = (size_t)c->edge * (size_t)c->edge;
@@ -83,9 +83,9 @@ static esc_status fill(const ceiling *c, float *d_matrix) {
   float *h_normal = calloc(piece, sizeof *h_normal);
   ESC_TRY_ALLOCATE(h_normal);
   esc_normals_fill((esc_stream){1, ESC_DOMAIN_DATA, 0, 0}, 0, piece, h_normal);
-  for (size_t at = 0; at + piece <= count; at += piece)
+  for (size_t offset = 0; offset + piece <= count; offset += piece)
     ESC_TRY_CUDA(
-        cudaMemcpy(d_matrix + at, h_normal, piece * sizeof *h_normal, cudaMemcpyHostToDevice));
+        cudaMemcpy(d_matrix + offset, h_normal, piece * sizeof *h_normal, cudaMemcpyHostToDevice));
 done:
   free(h_normal);
   return status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Is a fast network still the right one? Its first steps against the reference
- * engine's: what each weight has moved by, and the loss. */
+ * engine's: the change of each weight, and the loss. */
 #ifndef ESC_BENCH_CHECK_H
 #define ESC_BENCH_CHECK_H
 
@@ -13,7 +13,7 @@ typedef struct esc_bench_check {
   int64_t wrong;    /* those beyond the tolerance; a NaN is */
 } esc_bench_check;
 
-/* What rounding may do to a gradient, relative to it: 20 errors of typical size, eps
+/* Allowed rounding error of a gradient, relative to it: 20 errors of typical size, eps
  * sqrt(terms of the sums) for each layer passed. */
 double esc_bench_rounding(const esc_problem *problem, const char *precision);
 

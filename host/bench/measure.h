@@ -46,13 +46,13 @@ static inline double esc_bench_fraction(const esc_bench_row *row) {
  * that is more than twice or less than half the median. The median may be wrong then. */
 bool esc_bench_is_disturbed(const esc_bench_row *row);
 
-/* What every row trains: He-normal at half its usual scale, so that no activation,
- * polynomials neither, blows up; squared loss, compensated update, one teacher mode
- * of amplitude 1; members neither escape nor end. `scale` is room for
- * shape.layers numbers and must outlive the problem. */
+/* The problem of every row: He-normal at half its usual scale, so that no activation diverges,
+ * polynomials included; squared loss, compensated update, one teacher mode of amplitude 1; no
+ * member escapes or ends. `scale` has space for shape.layers numbers and must outlive the
+ * problem. */
 esc_problem esc_bench_problem(const esc_bench_case *c, double *scale);
 
-/* What rows of one backend are timed with. */
+/* The timing equipment of one backend's rows. */
 typedef struct esc_bench_meter {
   const esc_ceiling_ops *ops;
   void *ceiling;

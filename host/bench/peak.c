@@ -14,7 +14,8 @@ enum { CHAINS = 12, UNROLL = 8 };
 
 esc_peak_loop ESC_JOIN(esc_peak_loop_, ESC_ISA);
 
-/* Every chain tends to 1: no overflow and no subnormals, however long it runs. */
+/* Independent dependency chains of multiply-adds, each tending to 1: no overflow and no subnormals.
+ */
 double ESC_JOIN(esc_peak_loop_, ESC_ISA)(int64_t rounds, float *sink) {
   const esc_vec factor = ESC_VEC_SET(0.75F), addend = ESC_VEC_SET(0.25F);
   float lanes[ESC_LANES], sum = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the benchmark is asked for, and the rows that it comes to. */
+/* The options of a benchmark, and the rows that follow from them. */
 #ifndef ESC_BENCH_PLAN_H
 #define ESC_BENCH_PLAN_H
 

@@ -160,8 +160,8 @@ static void print_warnings(const esc_fit_group *g) {
       printf("  warning: %s\n", text);
 }
 
-/* Laws that are not slopes: the law of r = 2, and the delay for S(0) < 0. */
-static void print_laws(const esc_fit_group *g) {
+/* Results that are not slopes: steps a decade for r = 2, and the delay for S(0) < 0. */
+static void print_other_results(const esc_fit_group *g) {
   char decade[NUMBER], delay[NUMBER], correlation[NUMBER];
   const bool biased = any_partial(g);
   if (g->law == ESC_LAW_LOGARITHMIC)
@@ -199,13 +199,13 @@ static void print_point(const esc_fit_group *g, int i) {
          i + 1 < g->points ? local_text(g, i, local) : "-");
 }
 
-/* Details of a group: errors, limit, other estimators, laws, warnings, points. */
+/* Details of a group: errors, limit, other estimators, steps a decade, warnings, points. */
 static void print_points(const esc_fit_group *g) {
   print_title(g);
   print_slope(g);
   print_limit(g);
   print_others(g);
-  print_laws(g);
+  print_other_results(g);
   print_warnings(g);
   printf("  %-10s %10s  %10s %9s  %5s %8s  %s\n", "scale", "mean", "median", "sd", "n", "censored",
          "local slope");

@@ -20,7 +20,7 @@ void esc_progress_bar_init(esc_progress_bar *bar, bool quiet);
 void esc_progress_bar_report(void *context, const esc_progress *progress);
 
 /* Prints a line of at most `columns` characters (0: no limit, and no bar): the share of the
- * expected steps that is made, ETA and elapsed time always, then what there is room for of steps,
+ * expected steps that is made, ETA and elapsed time always, then as many as fit of steps,
  * members, the bar, how members ended, and the rate. `size` is the line's, at least 256. */
 void esc_progress_print(const esc_progress *progress, int columns, char *line, size_t size);
 

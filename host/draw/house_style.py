@@ -5,7 +5,7 @@ A picture is described as data, a sheet: {"panels": [...], "caption"}, optionall
 (panels in a row) and "common_legend" (one for all panels). A panel has "title", the labels "x" and
 "y", "scale" (linear, loglog, semilogx, semilogy) and "series"; optionally "xlim", "ylim", "xticks"
 ([[value, word], ...], turned by "rotate" degrees) and "zero" (a thin line at this y). A series has
-"role", "colour" (place in the palette; -1: black, theory's; -2: grey), "label", "x", "y"; optionally
+"role", "colour" (index into the palette; -1: black, theory's; -2: grey), "label", "x", "y"; optionally
 "low", "high", "xlow", "xhigh" (ends of error bars, or of a band), "marker", "hollow", "every" (each
 n-th point is drawn) and "key" (an entry of the common legend). Roles: line, dash, dot, dashdot,
 marks, joined (marks on a line), faint (small dots), cloud (small marks), carets, band, bars.
@@ -239,13 +239,13 @@ def numbers(values):
 
 
 def colour_of(series):
-    place = series.get("colour", -1)
-    return {-1: "black", -2: GREY}.get(place) or PALETTE[place % len(PALETTE)]
+    index = series.get("colour", -1)
+    return {-1: "black", -2: GREY}.get(index) or PALETTE[index % len(PALETTE)]
 
 
 def marker_of(series):
-    place = series.get("marker", max(series.get("colour", 0), 0))
-    return MARKERS[place % len(MARKERS)]
+    index = series.get("marker", max(series.get("colour", 0), 0))
+    return MARKERS[index % len(MARKERS)]
 
 
 def mark_style(series):
@@ -398,7 +398,7 @@ def scale_axes(axes, panel):
 
 
 def looks(series):
-    """Series that look alike and are called alike share a place in a legend."""
+    """Series that look alike and are called alike share an entry of a legend."""
     bars = "low" in series or "xlow" in series
     return (series["label"], series["role"], series.get("colour", -1), series.get("marker"),
             bool(series.get("hollow")), bars)
@@ -460,9 +460,9 @@ def legend_height(entries, columns):
     return max((sum(heights[c * rows:(c + 1) * rows]) for c in range(columns)), default=0)
 
 
-def add_legend(place, entries, columns, **where):
+def add_legend(container, entries, columns, **where):
     if entries:
-        place.legend([h for _, h in entries], [label for label, _ in entries], ncol=columns,
+        container.legend([h for _, h in entries], [label for label, _ in entries], ncol=columns,
                      loc="upper left", **where)
 
 
@@ -497,12 +497,12 @@ class Page:
         self.total = sum(self.row_heights) + GAP / 2 * (self.rows - 1) + self.foot + 2 * EDGE
 
     def panel_width(self):
-        room = self.width - 2 * EDGE - sum(self.left) - GAP * (self.columns - 1)
-        return room / self.columns
+        free = self.width - 2 * EDGE - sum(self.left) - GAP * (self.columns - 1)
+        return free / self.columns
 
-    def box(self, place):
+    def box(self, index):
         """left, bottom, width, height of a panel, in parts of the page."""
-        row, column = divmod(place, self.columns)
+        row, column = divmod(index, self.columns)
         inner = self.panel_width()
         left = EDGE + sum(self.left[:column + 1]) + column * (inner + GAP)
         top = self.total - EDGE - sum(self.row_heights[:row]) - GAP / 2 * row - self.head
@@ -510,17 +510,17 @@ class Page:
                 self.height / self.total)
 
     def measure(self, figure, all_axes):
-        """Room for each column's widest numbers and label, as they come out."""
+        """Sets each column's left margin from its widest numbers and label as drawn."""
         renderer = figure.canvas.get_renderer()
-        for place, axes in enumerate(all_axes):
+        for index, axes in enumerate(all_axes):
             reach = axes.yaxis.get_tightbbox(renderer)
             need = (axes.bbox.x0 - reach.x0) / figure.dpi + 0.02 if reach else 0.1
-            column = place % self.columns
-            self.left[column] = max(need, 0 if place < self.columns else self.left[column])
+            column = index % self.columns
+            self.left[column] = max(need, 0 if index < self.columns else self.left[column])
 
 
-def title_of(panel, place, count):
-    letter = f"({chr(ord('a') + place)})" if count > 1 else ""
+def title_of(panel, index, count):
+    letter = f"({chr(ord('a') + index)})" if count > 1 else ""
     title = panel.get("title", "").replace(r"\|", r"\Vert ")  # which matplotlib draws as one bar
     return " ".join(word for word in (letter, title) if word)
 
@@ -532,20 +532,20 @@ def draw(sheet, width, figure=None):
     figure.set_size_inches(width, page.total)
     FigureCanvasAgg(figure)
     all_axes = []
-    for place, panel in enumerate(sheet["panels"]):
-        axes = figure.add_axes(page.box(place))
+    for index, panel in enumerate(sheet["panels"]):
+        axes = figure.add_axes(page.box(index))
         all_axes.append(axes)
         draw_panel(axes, panel)
         scale_axes(axes, panel)
-        axes.set_title(title_of(panel, place, count), loc="left")
+        axes.set_title(title_of(panel, index, count), loc="left")
         below = axes.transAxes + ScaledTranslation(0, -page.label - SPACE / 2,
                                                    figure.dpi_scale_trans)
-        add_legend(axes, page.own[place], page.own_columns[place], bbox_to_anchor=(0, 0),
+        add_legend(axes, page.own[index], page.own_columns[index], bbox_to_anchor=(0, 0),
                    bbox_transform=below)
     figure.canvas.draw()
     page.measure(figure, all_axes)
-    for place, axes in enumerate(all_axes):
-        axes.set_position(page.box(place))
+    for index, axes in enumerate(all_axes):
+        axes.set_position(page.box(index))
     add_legend(figure, page.shared, page.shared_columns,
                bbox_to_anchor=(page.box(0)[0], page.foot / page.total))
     return figure

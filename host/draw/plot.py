@@ -8,8 +8,8 @@ picture's caption. OBJECT is what the command `plot` writes: a title and a group
 r, set of small layers and threshold, with the escape step of each seed (-1: censored). Thresholds
 are a panel each, or one for all where their times are alike; a bottleneck is a colour: seeds
 faint, their means bold, the least-squares line solid, theory's law dashed from the mean at the
-smallest epsilon, where theory is best, members that did not escape as carets at the steps they
-ran. Where the fit has limits at epsilon -> 0, one more panel has the local slopes and the limits.
+smallest epsilon, where theory is most accurate, members that did not escape as carets at the steps they
+ran. If the fit has limits at epsilon -> 0, one more panel has the local slopes and the limits.
 
 Exit status: 0 drawn; 2 FIG cannot be written or has another ending, or there is
 nothing to draw; 3 anything else. A failure is one line on stderr, and FIG is then
@@ -48,7 +48,7 @@ def read_object(stream):
 
 
 def drawable(point):
-    """Has members that did not diverge, and a place on a logarithmic axis."""
+    """Has members that did not diverge, and a point on a logarithmic axis."""
     scale = point["scale"]
     return bool(point["steps"]) and scale is not None and 0 < scale < math.inf
 
@@ -117,7 +117,7 @@ def named(groups):
 
 
 def drawn(step):
-    """A logarithmic axis has no place for step 0: as in the fits, it is half a step."""
+    """A logarithmic axis has no point for step 0: as in the fits, it is half a step."""
     return max(step, 0.5)
 
 
@@ -149,7 +149,7 @@ def spread_width(group):
 
 
 def spread_out(scale, count, half_width):
-    """`count` places round `scale`, evenly filling the width, neighbours far apart."""
+    """`count` offsets around `scale`, evenly filling the width, neighbours far apart."""
     golden = (math.sqrt(5) - 1) / 2
     return [scale * 10 ** (half_width * (2 * (i * golden % 1) - 1)) for i in range(count)]
 
@@ -274,8 +274,8 @@ def group_words(group):
 
 
 def look(group):
-    place = group["bottleneck"] - 3
-    return {"colour": place % len(house_style.PALETTE), "marker": place + 3 * group["repeat"]}
+    index = group["bottleneck"] - 3
+    return {"colour": index % len(house_style.PALETTE), "marker": index + 3 * group["repeat"]}
 
 
 def seed_series(group):

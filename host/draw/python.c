@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Drawing scripts, which travel inside the program, as processes of their own.
+/* Drawing scripts, which travel inside the program, as separate processes.
  *
  * The interpreter sees nothing of where it was started: isolated (-I), without the environment's
  * PYTHON* variables, and with / as its directory while matplotlib is loaded, which else would read
@@ -90,7 +90,7 @@ static interpreters find_interpreters(void) {
   return found;
 }
 
-/* What to run. */
+/* A drawing to be made. */
 typedef struct job {
   const char *text, *command, *input;
   char *const *arguments;
@@ -125,7 +125,7 @@ static void close_input(script *s) {
   s->input = -1;
 }
 
-/* Hands over as much of the input as there is room for; a script that ends early reads no more. */
+/* Writes as much of the input as the pipe accepts; a script that ends early reads no more. */
 static void feed(script *s) {
   const ssize_t written = write(s->input, s->unread, s->left);
   if (written < 0 && (errno == EINTR || errno == EAGAIN)) return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Drawing scripts, which travel inside the program, as processes of their own. */
+/* Drawing scripts, which travel inside the program, as separate processes. */
 #ifndef ESC_PYTHON_H
 #define ESC_PYTHON_H
 

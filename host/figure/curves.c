@@ -40,13 +40,13 @@ void esc_curve_steps(int points, const double *step, const double *y, double *ou
   int k = 1;
   for (int i = 1; i < points; i++) whole += part_of_length(points, step, y, i);
   for (int i = 0; i < ESC_CURVE_POINTS; i++) {
-    const double at = whole * i / (ESC_CURVE_POINTS - 1);
+    const double length = whole * i / (ESC_CURVE_POINTS - 1);
     double part = part_of_length(points, step, y, k);
-    while (k + 1 < points && before + part < at) {
+    while (k + 1 < points && before + part < length) {
       before += part;
       part = part_of_length(points, step, y, ++k);
     }
-    out[i] = step[k - 1] + (step[k] - step[k - 1]) * fmin((at - before) / part, 1);
+    out[i] = step[k - 1] + (step[k] - step[k - 1]) * fmin((length - before) / part, 1);
   }
 }
 
@@ -59,11 +59,11 @@ void esc_curve_knots(double low, double high, double *epsilon) {
 
 /* Barycentric interpolation in Chebyshev's points of the second kind (Berrut and Trefethen 2004,
  * eq. 5.4): weights alternate, and are halved at the ends. */
-static double interpolate(const double *x, const double *y, double at) {
+static double interpolate(const double *x, const double *y, double z) {
   double above = 0, below = 0;
   for (int i = 0; i < ESC_CURVE_KNOTS; i++) {
     const double end = i == 0 || i == ESC_CURVE_KNOTS - 1 ? 0.5 : 1;
-    const double off = at - x[i];
+    const double off = z - x[i];
     if (fabs(off) < 1e-12) return y[i];
     const double weight = (i % 2 ? -end : end) / off;
     above += weight * y[i];
@@ -80,13 +80,13 @@ void esc_curve_smooth(const double *knot, const double *value, double *epsilon, 
   }
   const double low = x[0], high = x[ESC_CURVE_KNOTS - 1];
   for (int i = 0; i < ESC_CURVE_POINTS; i++) {
-    const double at = low + (high - low) * i / (ESC_CURVE_POINTS - 1);
-    epsilon[i] = exp(at);
-    y[i] = exp(interpolate(x, logs, at));
+    const double z = low + (high - low) * i / (ESC_CURVE_POINTS - 1);
+    epsilon[i] = exp(z);
+    y[i] = exp(interpolate(x, logs, z));
   }
 }
 
-esc_status esc_mean_curve_of(const esc_figure_run *run, esc_observable_index observable, int at,
+esc_status esc_mean_curve_of(const esc_figure_run *run, esc_observable_index observable, int column,
                              esc_mean_curve *out) {
   const esc_results *r = run->results;
   const double *value = r->observable[observable];
@@ -100,11 +100,11 @@ esc_status esc_mean_curve_of(const esc_figure_run *run, esc_observable_index obs
                                                                  : r->layers;
   for (int i = 0; i < out->points; i++) {
     double sum = 0, square = 0;
-    for (int64_t m = 0; m < r->members; m++) sum += value[(m * r->snapshots + i) * width + at];
+    for (int64_t m = 0; m < r->members; m++) sum += value[(m * r->snapshots + i) * width + column];
     out->step[i] = (double)r->snapshot_step[i];
     out->mean[i] = sum / (double)r->members;
     for (int64_t m = 0; m < r->members; m++) {
-      const double off = value[(m * r->snapshots + i) * width + at] - out->mean[i];
+      const double off = value[(m * r->snapshots + i) * width + column] - out->mean[i];
       square += off * off;
     }
     out->error[i] = sqrt(square / (double)(r->members - 1) / (double)r->members);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* What was trained, for each sweep. */
+/* The training of each sweep. */
 static void caption_runs(esc_figure *f) {
   fputs("\nTrained:", f->caption);
   for (int i = 0; i < f->runs; i++) {

@@ -96,7 +96,7 @@ typedef enum esc_role {
 
 typedef struct esc_plot_series {
   esc_role role;
-  int colour; /* place in the palette; -1: black, theory's */
+  int colour; /* index into the palette; -1: black, theory's */
   int count;
   const double *x, *y;
   const double *low, *high; /* NULL: none */
@@ -125,7 +125,7 @@ esc_escape_problem esc_figure_problem(const esc_problem *p, uint64_t small_layer
 /* |ds/dt| of the reduced ODE at s. */
 esc_status esc_flow_speed(const esc_escape_problem *problem, const double *s, double *speed);
 
-/* Where the population loss passes `threshold` on the reduced ODE. */
+/* The point at which the population loss passes `threshold` on the reduced ODE. */
 typedef struct esc_loss_crossing {
   double time;
   double closed; /* leading order, to s = 1/2 (twice the start if that is more) */
@@ -173,7 +173,7 @@ typedef struct esc_mean_curve {
   int points;
   double step[ESC_FIGURE_POINTS_MAX], mean[ESC_FIGURE_POINTS_MAX], error[ESC_FIGURE_POINTS_MAX];
 } esc_mean_curve;
-esc_status esc_mean_curve_of(const esc_figure_run *run, esc_observable_index observable, int at,
+esc_status esc_mean_curve_of(const esc_figure_run *run, esc_observable_index observable, int column,
                              esc_mean_curve *out);
 
 /* Adds the curve over time eta * step: marks with two standard errors, at every second snapshot. */
@@ -211,7 +211,7 @@ double esc_steps_per_decade(int n, const double *x, const double *y);
 /* An activation as people write it: GELU, Swish, tanh. */
 void esc_activation_title(const esc_activation *activation, char *text, size_t size);
 
-/* Place in the palette of a bottleneck r, as in `plot`. */
+/* Index into the palette for a bottleneck r, as in `plot`. */
 int esc_bottleneck_colour(int r);
 
 /* `layers` (bits) as "2, 4–5", or with the word: "layer 1", "layers 2, 4–5". */

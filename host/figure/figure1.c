@@ -54,7 +54,7 @@ static double unit_scale(const esc_problem *p, int l) {
   return l == 0 ? 1 / root : l == p->shape.layers - 1 ? root : 1;
 }
 
-/* What a curve changes in one step where it is fastest. */
+/* The largest change of a curve in one step. */
 static double fastest_step(const esc_mean_curve *c, const double *y, int stride) {
   double most = 0;
   for (int i = 1; i < c->points; i++)

@@ -132,20 +132,21 @@ static void check_points(esc_figure *f, const esc_compared *c, const char *what)
   static const char *const reason =
       "in units of 5 standard errors over seeds, three deviations of a minibatch loss over its "
       "fall in a step, and a step";
-  int at = 0;
+  int largest = 0;
   for (int i = 0; i < c->points; i++) {
     const double ratio = fabs(c->mean[i] - c->expected[i]) / c->tolerance[i];
-    if (!(ratio <= worst)) at = i;
+    if (!(ratio <= worst)) largest = i;
     if (!(ratio <= worst)) worst = ratio;
   }
   esc_check_add(f, 0, worst, 1, reason, "%s: escape steps of training, ODE's at the same threshold",
                 what);
   esc_check_detail(
       f, "worst at $\\varepsilon = %.3g$, batch %d: %.1f steps against %.1f, allowed %.1f",
-      c->scale[at], c->problem->batch, c->mean[at], c->expected[at], c->tolerance[at]);
+      c->scale[largest], c->problem->batch, c->mean[largest], c->expected[largest],
+      c->tolerance[largest]);
 }
 
-/* What the tolerances of the points allow the law to be off. */
+/* Allowed deviation of the slope, from the tolerances of the points. */
 static double law_tolerance(const esc_compared *c, bool relative) {
   double worst = 0;
   for (int i = 0; i < c->points; i++)

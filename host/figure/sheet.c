@@ -100,7 +100,7 @@ static void put_plain(FILE *out, const char *text) {
   }
 }
 
-/* Sets `key` to the plain text, and the text as it is within "typeset". */
+/* Sets `key` to the plain text, and `key` within "typeset" to the unchanged text. */
 static void set_text(json_t *check, const char *key, const char *text) {
   char *plain = NULL;
   size_t size = 0;

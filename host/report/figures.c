@@ -13,7 +13,7 @@ static double number_of(const json_t *object, const char *key) {
   return json_number_value(json_object_get(object, key));
 }
 
-/* A text of a check as it is typeset; files of older programs have it plain alone. */
+/* The typeset form of a check's text; files of older programs have the plain form only. */
 static const char *typeset(const json_t *check, const char *key) {
   const char *text = esc_report_string(json_object_get(check, "typeset"), key);
   return *text ? text : esc_report_string(check, key);
@@ -26,9 +26,9 @@ static const char *without_figure(const char *name) {
   return name + length + strspn(name + length, ",: ");
 }
 
-/* The place of a check's reason among those that differ: 0 for the first. */
-static size_t reason_place(const json_t *checks, size_t check, bool *first) {
-  size_t place = 0;
+/* The index of a check's reason among those that differ: 0 for the first. */
+static size_t reason_index(const json_t *checks, size_t check, bool *first) {
+  size_t index = 0;
   const char *reason = esc_report_string(json_array_get(checks, check), "reason");
   for (size_t i = 0; i <= check; i++) {
     const char *other = esc_report_string(json_array_get(checks, i), "reason");
@@ -37,11 +37,11 @@ static size_t reason_place(const json_t *checks, size_t check, bool *first) {
       known = known || !strcmp(other, esc_report_string(json_array_get(checks, k), "reason"));
     if (!strcmp(other, reason)) {
       *first = i == check;
-      return place;
+      return index;
     }
-    place += !known;
+    index += !known;
   }
-  return place;
+  return index;
 }
 
 /* With a minus sign instead of a hyphen. */
@@ -115,12 +115,12 @@ static void put_checks(FILE *out, const json_t *figure, esc_report_counts *count
   const int all = (int)json_array_size(checks);
   esc_html_print(out, "<details%s><summary>%d of %d check%s passed</summary><ul class=checks>\n",
                  failed ? " open" : "", all - failed, all, esc_html_plural(all));
-  json_array_foreach(checks, i, check) { put_check(out, check, reason_place(checks, i, &first)); }
+  json_array_foreach(checks, i, check) { put_check(out, check, reason_index(checks, i, &first)); }
   esc_html_print(out, "</ul><p class=reason>Tolerances:<br>\n");
   put_overrides(out, overrides);
   json_array_foreach(checks, i, check) {
-    const size_t place = reason_place(checks, i, &first);
-    if (first) put_reason(out, check, place);
+    const size_t index = reason_index(checks, i, &first);
+    if (first) put_reason(out, check, index);
   }
   esc_html_print(out, "</p></details>\n");
   counts->checks += all;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What made the page: this machine, this program and the libraries it runs with. */
+/* The page's provenance: this machine, this program and its libraries. */
 #include <gsl/gsl_version.h>
 #include <hdf5.h>
 #include <sundials/sundials_version.h>

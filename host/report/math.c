@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mathematics in a page, as MathML: what stands between dollars, in the part of LaTeX that labels
+/* Mathematics in a page, as MathML: text between dollar signs, in the part of LaTeX that labels
  * and captions use (host/draw): letters, digits, signs, _ and ^, braces, and the names below. */
 #include <ctype.h>
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 enum { DEPTH_MAX = 40 }; /* of braces and scripts in each other */
 
 typedef struct reader {
-  const char *at, *end;
+  const char *next, *end;
   int depth;
 } reader;
 
@@ -42,10 +42,10 @@ static void put_row(FILE *out, reader *r);
 
 /* \name; one that is not known is set upright. */
 static void put_name(FILE *out, reader *r) {
-  const char *name = ++r->at;
-  while (r->at < r->end && isalpha((unsigned char)*r->at)) r->at++;
-  if (r->at == name && r->at < r->end) r->at++;
-  const size_t length = (size_t)(r->at - name);
+  const char *name = ++r->next;
+  while (r->next < r->end && isalpha((unsigned char)*r->next)) r->next++;
+  if (r->next == name && r->next < r->end) r->next++;
+  const size_t length = (size_t)(r->next - name);
   for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
     if (strlen(symbols[i][0]) == length && !strncmp(symbols[i][0], name, length)) {
       fputs(symbols[i][1], out);
@@ -58,47 +58,48 @@ static void put_name(FILE *out, reader *r) {
 
 /* A sign, or a character of more than one byte. */
 static void put_sign(FILE *out, reader *r) {
-  const char *first = r->at++;
-  while (r->at < r->end && ((unsigned char)*r->at & 0xC0) == 0x80) r->at++;
+  const char *first = r->next++;
+  while (r->next < r->end && ((unsigned char)*r->next & 0xC0) == 0x80) r->next++;
   fputs(strchr("()[]|", *first) ? "<mo stretchy=\"false\">" : "<mo>", out);
   switch (*first) {
     case '-': fputs("−", out); break;
     case '*': fputs("∗", out); break;
-    default: esc_html_span(out, first, (size_t)(r->at - first));
+    default: esc_html_span(out, first, (size_t)(r->next - first));
   }
   fputs("</mo>", out);
 }
 
 static void put_number(FILE *out, reader *r) {
   fputs("<mn>", out);
-  while (r->at < r->end && (isdigit((unsigned char)*r->at) || *r->at == '.')) fputc(*r->at++, out);
+  while (r->next < r->end && (isdigit((unsigned char)*r->next) || *r->next == '.'))
+    fputc(*r->next++, out);
   fputs("</mn>", out);
 }
 
 static void put_atom(FILE *out, reader *r) {
-  while (r->at < r->end && *r->at == ' ') r->at++;
-  if (r->at == r->end) return;
-  const unsigned char c = (unsigned char)*r->at;
+  while (r->next < r->end && *r->next == ' ') r->next++;
+  if (r->next == r->end) return;
+  const unsigned char c = (unsigned char)*r->next;
   if (c == '{' && r->depth < DEPTH_MAX) {
-    r->at++;
+    r->next++;
     r->depth++;
     fputs("<mrow>", out);
     put_row(out, r);
     fputs("</mrow>", out);
-    if (r->at < r->end) r->at++;
+    if (r->next < r->end) r->next++;
     r->depth--;
   } else if (c == '\\') {
     put_name(out, r);
   } else if (isdigit(c)) {
     put_number(out, r);
   } else if (isalpha(c)) {
-    fprintf(out, "<mi>%c</mi>", *r->at++);
+    fprintf(out, "<mi>%c</mi>", *r->next++);
   } else {
     put_sign(out, r);
   }
 }
 
-/* An atom as text of its own, because the element around it depends on what follows. */
+/* An atom as a separate text, because the element around it depends on what follows. */
 static char *atom_text(reader *r) {
   char *text = NULL;
   size_t size = 0;
@@ -119,10 +120,10 @@ static void put_scripts(FILE *out, char *const part[3]) {
 }
 
 static void put_row(FILE *out, reader *r) {
-  while (r->at < r->end && *r->at != '}') {
+  while (r->next < r->end && *r->next != '}') {
     char *part[3] = {atom_text(r), NULL, NULL}; /* base, below, above */
-    while (r->at < r->end && (*r->at == '_' || *r->at == '^')) {
-      const int which = *r->at++ == '_' ? 1 : 2;
+    while (r->next < r->end && (*r->next == '_' || *r->next == '^')) {
+      const int which = *r->next++ == '_' ? 1 : 2;
       free(part[which]);
       part[which] = atom_text(r);
     }
@@ -134,9 +135,9 @@ static void put_row(FILE *out, reader *r) {
 void esc_html_math_span(FILE *out, const char *text, size_t length) {
   reader r = {text, text + length, 0};
   fputs("<math>", out);
-  while (r.at < r.end) {
+  while (r.next < r.end) {
     put_row(out, &r);
-    if (r.at < r.end) r.at++; /* a brace that opens nothing */
+    if (r.next < r.end) r.next++; /* a brace that opens nothing */
   }
   fputs("</math>", out);
 }

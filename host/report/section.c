@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the sections of a page share: their heads and captions, and reading what they show. */
+/* Parts that the sections of a page share: headings, captions, and reading of their contents. */
 #include <stdlib.h>
 #include <string.h>
 

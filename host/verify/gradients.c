@@ -26,13 +26,13 @@ static double loss_at(esc_verify_fixture *s, double *unused) {
 static double quotient(esc_verify_fixture *s, size_t i, double *unused) {
   static const double shift[4] = {-2, -1, 1, 2};
   const double h = 1e-3, w = s->w[i];
-  double at[4];
+  double value[4];
   for (int k = 0; k < 4; k++) {
     s->w[i] = w + shift[k] * h;
-    at[k] = loss_at(s, unused);
+    value[k] = loss_at(s, unused);
   }
   s->w[i] = w;
-  return (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h);
+  return (value[0] - 8 * value[1] + 8 * value[2] - value[3]) / (12 * h);
 }
 
 enum { WEIGHTS = 5 * 3 + 5 * 5 + 5 };

@@ -21,17 +21,17 @@ typedef struct fixture {
   esc_observer observer;
   esc_eval_sample sample;
   esc_member member;
-  double *x, *moved, *row;
-  esc_arena respond, observe;
+  double *x, *stepped, *row;
+  esc_arena evaluate, observe;
 } fixture;
 
 static void close_fixture(fixture *s) {
   esc_verify_fixture_close(&s->network);
   esc_observer_free(&s->observer);
   esc_eval_sample_free(&s->sample);
-  esc_arena_free(&s->respond);
+  esc_arena_free(&s->evaluate);
   free(s->x);
-  free(s->moved);
+  free(s->stepped);
   esc_arena_free(&s->observe);
   free(s->row);
 }
@@ -47,8 +47,8 @@ static esc_status open_fixture(const esc_problem *p, int samples, fixture *s) {
   ESC_TRY(esc_observer_init(&s->observer, own, c.c1, samples));
   ESC_TRY(esc_eval_sample_create(&s->observer, &s->sample));
   ESC_TRY(esc_eval_sample_draw(&s->observer, 3, &s->sample));
-  ESC_TRY(esc_arena_create(esc_evaluation_workspace(p->shape), &s->respond));
-  ESC_TRY_ALLOCATE(s->moved = calloc(weights, sizeof(double)));
+  ESC_TRY(esc_arena_create(esc_evaluation_workspace(p->shape), &s->evaluate));
+  ESC_TRY_ALLOCATE(s->stepped = calloc(weights, sizeof(double)));
   ESC_TRY(esc_arena_create(esc_observation_workspace(p->shape), &s->observe));
   ESC_TRY_ALLOCATE(s->row = calloc((size_t)esc_observation_length(p->shape.layers), 8));
   ESC_TRY_ALLOCATE(s->x = calloc((size_t)(samples * p->shape.inputs), sizeof(double)));
@@ -69,9 +69,9 @@ static double signal_after(fixture *s, double h) {
     const size_t first = esc_weight_offset(p->shape, l);
     const size_t count = (size_t)esc_fan_out(p->shape, l) * (size_t)esc_fan_in(p->shape, l);
     for (size_t i = first; i < first + count; i++)
-      s->moved[i] = s->network.w[i] - h * esc_metric_gamma(p, l) * s->network.g[i];
+      s->stepped[i] = s->network.w[i] - h * esc_metric_gamma(p, l) * s->network.g[i];
   }
-  esc_evaluation_compute(&s->observer, &s->sample, s->moved, s->network.work, &s->respond, &r);
+  esc_evaluation_compute(&s->observer, &s->sample, s->stepped, s->network.work, &s->evaluate, &r);
   return r.signal;
 }
 
@@ -86,7 +86,7 @@ static esc_status check_rate(const esc_problem *p, const char *name, esc_verify_
   const esc_batch batch = {.samples = s.sample.samples, .x = s.x};
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(&n->problem, s.observer.directions, n->w, &batch, n->work, &gradient);
-  esc_evaluation_compute(&s.observer, &s.sample, n->w, n->work, &s.respond, &evaluation);
+  esc_evaluation_compute(&s.observer, &s.sample, n->w, n->work, &s.evaluate, &evaluation);
   esc_observation_write(&s.observer, &(esc_observed_network){&s.member, n->w, n->w}, &evaluation,
                         &s.observe, s.row);
   const double drive = at(&s, ESC_OBSERVABLE_drive), second = at(&s, ESC_OBSERVABLE_orthogonal);
@@ -126,7 +126,7 @@ static esc_status check_evaluation(const esc_problem *p, const char *name,
   for (size_t i = 0; i < esc_weight_count(p->shape); i++)
     s.network.w[i] = (double)(float)s.network.w[i];
   ESC_TRY(esc_cpu_evaluator_create(&s.network.problem, &fast));
-  esc_evaluation_compute(&s.observer, &s.sample, s.network.w, s.network.work, &s.respond, &want);
+  esc_evaluation_compute(&s.observer, &s.sample, s.network.w, s.network.work, &s.evaluate, &want);
   esc_cpu_evaluate(fast, &s.observer, &s.sample, s.network.w, &got);
   const double f = sqrt(want.output_variance + want.output_mean * want.output_mean);
   esc_verify_record(worst, got.loss - want.loss, 1e-5 * (want.loss + f), "%s, loss", name);

@@ -52,10 +52,10 @@ static void report_oracle(const esc_problem *p, const esc_oracle_run *run, int i
     r->norm2_final[i * p->shape.layers + l] = final;
   }
   for (int l = 0; l + 1 < p->shape.layers; l++) {
-    const int at = i * (p->shape.layers - 1) + l;
-    r->ledger_sum[at] = (double)run->ledger[l];
-    r->ledger_drift[at] = (double)run->drift[l];
-    r->ledger_gross[at] = (double)run->drift[l] + product[l] + product[l + 1];
+    const int index = i * (p->shape.layers - 1) + l;
+    r->ledger_sum[index] = (double)run->ledger[l];
+    r->ledger_drift[index] = (double)run->drift[l];
+    r->ledger_gross[index] = (double)run->drift[l] + product[l] + product[l + 1];
   }
 }
 
@@ -104,12 +104,12 @@ done:
 /* The largest error of a weight or loss of a member, as in bench (bench/check.h). */
 static void record_weights(const esc_problem *p, const char *precision, const pair *r, int member,
                            const char *name, esc_verify_worst *worst) {
-  const size_t at = (size_t)member * esc_weight_count(p->shape);
+  const size_t offset = (size_t)member * esc_weight_count(p->shape);
   const esc_member m = esc_verify_train_member(member);
   esc_bench_check weights = {0}, loss = {0};
   esc_initial_weights(p, &m, r->direction, r->initial);
-  const esc_bench_weights w = {r->want->steps_run[member], r->initial, r->want_w + at,
-                               r->got_w + at};
+  const esc_bench_weights w = {r->want->steps_run[member], r->initial, r->want_w + offset,
+                               r->got_w + offset};
   esc_bench_check_weights(p, precision, &w, &weights);
   esc_bench_check_loss(p, precision, r->want->final_loss[member], r->got->final_loss[member],
                        &loss);
@@ -139,13 +139,13 @@ static void record_ledger(const esc_problem *p, const char *precision, const pai
                           const char *name, esc_verify_worst *worst) {
   const int interfaces = p->shape.layers - 1;
   for (int l = 0; l < interfaces; l++) {
-    const int64_t at = (int64_t)member * interfaces + l;
-    const double level = ledger_tolerance(p, precision) * r->want->ledger_gross[at];
-    esc_verify_record(worst, r->got->ledger_sum[at] - r->want->ledger_sum[at], level,
+    const int64_t index = (int64_t)member * interfaces + l;
+    const double level = ledger_tolerance(p, precision) * r->want->ledger_gross[index];
+    esc_verify_record(worst, r->got->ledger_sum[index] - r->want->ledger_sum[index], level,
                       "%s, ledger of interface %d", name, l + 1);
-    esc_verify_record(worst, r->got->ledger_drift[at] - r->want->ledger_drift[at], level,
+    esc_verify_record(worst, r->got->ledger_drift[index] - r->want->ledger_drift[index], level,
                       "%s, drift of interface %d", name, l + 1);
-    esc_verify_record(worst, r->got->ledger_residual[at],
+    esc_verify_record(worst, r->got->ledger_residual[index],
                       level + rounding_bound(p, r->got, member, l), "%s, residual of interface %d",
                       name, l + 1);
   }
@@ -160,11 +160,11 @@ static void record_norms(const esc_problem *p, const char *precision, const pair
                          const char *name, esc_verify_worst *worst) {
   const double relative = 2 * esc_bench_rounding(p, precision);
   for (int l = 0; l < p->shape.layers; l++) {
-    const int64_t at = (int64_t)member * p->shape.layers + l;
-    esc_verify_record(worst, r->got->norm2_initial[at] - r->want->norm2_initial[at],
-                      relative * r->want->norm2_initial[at], "%s, |W_%d(0)|^2", name, l + 1);
-    esc_verify_record(worst, r->got->norm2_final[at] - r->want->norm2_final[at],
-                      relative * r->want->norm2_final[at], "%s, |W_%d|^2", name, l + 1);
+    const int64_t index = (int64_t)member * p->shape.layers + l;
+    esc_verify_record(worst, r->got->norm2_initial[index] - r->want->norm2_initial[index],
+                      relative * r->want->norm2_initial[index], "%s, |W_%d(0)|^2", name, l + 1);
+    esc_verify_record(worst, r->got->norm2_final[index] - r->want->norm2_final[index],
+                      relative * r->want->norm2_final[index], "%s, |W_%d|^2", name, l + 1);
   }
 }
 

@@ -75,7 +75,7 @@ typedef struct esc_benchmark {
   int wrong, disturbed;     /* results with wrong above 0; disturbed ones */
 } esc_benchmark;
 
-/* What is called while the benchmark runs, on the caller's thread; each may be NULL. */
+/* Callbacks during the benchmark, on the caller's thread; each may be NULL. */
 typedef struct esc_bench_receiver {
   void *context;
   void (*begin)(void *context, double seconds); /* the request is good; seconds of a row */

@@ -28,7 +28,7 @@ typedef struct esc_verify_result {
   bool skipped; /* not made; `where` says why, and nothing below has a meaning */
   bool passed;
   bool exact;       /* nothing may differ */
-  double error;     /* the worst one, in units of its own tolerance; NaN: none was found */
+  double error;     /* the worst one, divided by its tolerance; NaN: none was found */
   double tolerance; /* of that error */
   double ratio;     /* tolerance over error; infinite where nothing differs */
   int64_t compared; /* numbers */

@@ -86,7 +86,7 @@ static double crossing_probability(const target *t, double level) {
   return esc_mean_distribution_cdf(t->loss, (level - t->offset) / t->scale);
 }
 
-static double expected_shortfall(const target *t, double level) {
+static double integrated_probability(const target *t, double level) {
   return t->scale * esc_mean_distribution_integrated_cdf(t->loss, (level - t->offset) / t->scale);
 }
 
@@ -95,11 +95,11 @@ static double expected_shortfall(const target *t, double level) {
  * `crossed`, the probability below the barrier, is excluded. */
 static void distribute(const chain *c, const target *t, double crossed, int first, int count,
                        double *share) {
-  double last = expected_shortfall(t, node(c, first - 1)),
-         here = expected_shortfall(t, node(c, first));
+  double last = integrated_probability(t, node(c, first - 1)),
+         here = integrated_probability(t, node(c, first));
   for (int k = 0; k < count; k++) {
     const int i = first + k;
-    const double next = expected_shortfall(t, node(c, i + 1));
+    const double next = integrated_probability(t, node(c, i + 1));
     const double up = i == c->n - 1 ? c->width : next - here;
     const double down = i == 0 ? crossed * c->width : here - last;
     share[k] = fmax(up - down, 0) / c->width;

@@ -105,7 +105,7 @@ static void find_range(const weighted_values *p, double *min, double *max) {
 typedef struct mode_sum {
   double step;
   int capacity, used;
-  double *weight; /* (room) */
+  double *weight; /* (capacity) */
 } mode_sum;
 
 /* Convolves one more mode, between `low` and `high`, into the sum. */

@@ -54,7 +54,7 @@ typedef struct esc_mean_distribution {
   double mean, sd;
   double min_loss;      /* no example's loss is below it */
   double low, high;     /* the score's range */
-  double stretch;       /* of the range above the mean, so that the mean is exact */
+  double upper_scale;   /* of the range above the mean, so that the mean is exact */
   gsl_spline *score;    /* owned; NULL for a constant loss */
   esc_cdf_table *table; /* below and above the mean, owned; NULL for a constant loss */
 } esc_mean_distribution;

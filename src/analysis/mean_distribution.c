@@ -182,7 +182,7 @@ static void fill_integrated_cdf(double first, esc_cdf_table *table) {
 /* Tables of P(mean < x) and of its integral. A smoothed loss is most sensitive to an error of the
  * distribution's mean: with m the exact mean, E (m - mean)+ = E (mean - m)+ must hold. The upper
  * side is the less accurate one (few large losses matter there) and the less important one, so it
- * is stretched until the equation holds. */
+ * is rescaled until the equation holds. */
 static esc_status make_cdf_tables(esc_mean_distribution *d) {
   esc_status status = ESC_OK;
   d->table = malloc(2 * sizeof *d->table);
@@ -193,10 +193,10 @@ static esc_status make_cdf_tables(esc_mean_distribution *d) {
   fill_cdf(d, d->mean, d->high, over);
   fill_integrated_cdf(0, under);
   fill_integrated_cdf(0, over);
-  d->stretch =
+  d->upper_scale =
       under->integrated_cdf[ESC_KNOTS] / (d->high - d->mean - over->integrated_cdf[ESC_KNOTS]);
-  d->high = d->mean + (d->high - d->mean) * d->stretch;
-  over->step *= d->stretch;
+  d->high = d->mean + (d->high - d->mean) * d->upper_scale;
+  over->step *= d->upper_scale;
   fill_integrated_cdf(under->integrated_cdf[ESC_KNOTS], over);
 done:
   return status;
@@ -216,7 +216,7 @@ esc_status esc_mean_distribution_create(const esc_loss_sample *sample, double ba
   *d = (esc_mean_distribution){.mean = sample->mean,
                                .sd = sample->sd / sqrt(batch),
                                .min_loss = sample->value[0],
-                               .stretch = 1};
+                               .upper_scale = 1};
   if (sample->sd == 0) return ESC_OK;
   ESC_TRY(make_score_spline(sample, batch, d));
   ESC_TRY(make_cdf_tables(d));
@@ -233,8 +233,8 @@ double esc_mean_distribution_cdf(const esc_mean_distribution *d, double x) {
   if (!d->score) return x > d->mean;
   if (x <= d->min_loss) return 0;
   if (x >= d->high) return 1;
-  const double unstretched = x > d->mean ? d->mean + (x - d->mean) / d->stretch : x;
-  const double inside = fmin(fmax(unstretched, d->low), d->score->interp->xmax);
+  const double unscaled = x > d->mean ? d->mean + (x - d->mean) / d->upper_scale : x;
+  const double inside = fmin(fmax(unscaled, d->low), d->score->interp->xmax);
   return gsl_cdf_ugaussian_P(gsl_spline_eval(d->score, inside, NULL));
 }
 

@@ -64,7 +64,7 @@ static double signal(const member *m, int64_t k) {
   return scalar_value(m, ESC_OBSERVABLE_signal, k);
 }
 
-static double gradient2(const member *m, int64_t k) {
+static double signal_grad_norm_sq(const member *m, int64_t k) {
   return scalar_value(m, ESC_OBSERVABLE_signal_gradient2, k);
 }
 
@@ -270,7 +270,7 @@ static void measure_start(const member *m, esc_plateau *out) {
   out->self_start = self_ratio(m, 0);
   out->orthogonal_start = orthogonal_ratio(m, 0);
   out->signal_start = fabs(signal(m, 0));
-  out->gradient2_start = gradient2(m, 0);
+  out->gradient2_start = signal_grad_norm_sq(m, 0);
 }
 
 void esc_plateau_measure(const esc_results *r, int64_t i, const esc_plateau_rules *rules,
@@ -294,7 +294,7 @@ void esc_plateau_measure(const esc_results *r, int64_t i, const esc_plateau_rule
   out->self_exponent = measure_exponent(&m, bottleneck_norm, self_ratio, 0);
   out->orthogonal_exponent =
       measure_exponent(&m, bottleneck_norm, orthogonal_ratio, ESC_FLOOR_FACTOR * rules->floor);
-  out->signal_exponent = measure_exponent(&m, signal, gradient2, 0);
+  out->signal_exponent = measure_exponent(&m, signal, signal_grad_norm_sq, 0);
   measure_chains(&m, out);
   measure_gains(&m, out);
   if (m.inside > 1) measure_growth(&m, rules->rate, out);

@@ -212,7 +212,7 @@ static const number numbers[] = {
 };
 enum { NUMBER_COUNT = sizeof numbers / sizeof numbers[0] };
 _Static_assert(ESC_PLATEAU_EXPONENTS + NUMBER_COUNT <= ESC_PLATEAU_ROWS,
-               "a set has room for its rows");
+               "a set must hold all of its rows");
 
 static double field_value(const esc_plateau *p, size_t field) {
   double value;

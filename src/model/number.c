@@ -47,20 +47,20 @@ static const char *scan_exponent(const char *from, decimal *d) {
 static bool scan(const char *text, decimal *d) {
   *d = (decimal){.negative = *text == '-'};
   const char *whole = text + d->negative;
-  const char *at = scan_digits(whole, d);
-  const long whole_digits = at - whole;
+  const char *next = scan_digits(whole, d);
+  const long whole_digits = next - whole;
   long behind = 0;
   if (whole_digits > 1 && *whole == '0') return false;
-  if (*at == '.') {
-    const char *point = at++;
+  if (*next == '.') {
+    const char *point = next++;
     d->has_point = true;
-    at = scan_digits(at, d);
-    behind = at - point - 1;
+    next = scan_digits(next, d);
+    behind = next - point - 1;
     d->exponent = (int)-behind;
   }
   if (whole_digits + behind == 0) return false;
-  if (*at == 'e' || *at == 'E') at = scan_exponent(at + 1, d);
-  return at && *at == '\0';
+  if (*next == 'e' || *next == 'E') next = scan_exponent(next + 1, d);
+  return next && *next == '\0';
 }
 
 /* Copies `text` with a NUL; false if it is too long or holds one inside. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded before a program, keeps what a power loss would leave of the folder POWER_DIRECTORY: in
  * POWER_DISK, `entries` has the names and inodes of the folder's last fsync, and a file named by
- * its inode the bytes of each file's last fsync or fdatasync. What was there at the start was on
- * disk. Every inode kept is linked, so that no other file gets its number. */
+ * its inode the bytes of each file's last fsync or fdatasync. Files that exist at the start count
+ * as on disk. Every inode kept is linked, so that no other file gets its number. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>

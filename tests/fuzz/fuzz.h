@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the fuzz targets share. A target is handed bytes as a stranger may have written them and
- * demands: taken, or refused with one line that says why; and what the file at hand promises. */
+/* Declarations that the fuzz targets share. A target gets arbitrary bytes and checks that they are
+ * accepted, or refused with a message of one line, and the guarantees of the tested reader. */
 #ifndef ESC_FUZZ_H
 #define ESC_FUZZ_H
 

@@ -59,26 +59,27 @@ static size_t below(size_t bound) { return bound ? (size_t)(next() % bound) : 0;
 /* Changes a byte, cuts, repeats, or brings a piece of another file. */
 static void mutate(input *in) {
   const input *other = &corpus[below((size_t)files)];
-  const size_t at = below(in->size), length = below(in->size - at + 1), from = below(other->size);
+  const size_t offset = below(in->size), length = below(in->size - offset + 1),
+               from = below(other->size);
   switch (below(5)) {
     case 0:
-      if (in->size) in->data[at] = (uint8_t)next();
+      if (in->size) in->data[offset] = (uint8_t)next();
       break;
     case 1:
-      if (in->size) in->data[at] ^= (uint8_t)(1u << below(8));
+      if (in->size) in->data[offset] ^= (uint8_t)(1u << below(8));
       break;
-    case 2: in->size = at; break;
+    case 2: in->size = offset; break;
     case 3:
       if (in->size + length <= BYTES_MAX) {
-        memmove(in->data + at + length, in->data + at, in->size - at);
+        memmove(in->data + offset + length, in->data + offset, in->size - offset);
         in->size += length;
       }
       break;
     default: {
-      const size_t room = BYTES_MAX - at, piece = other->size - from;
-      const size_t taken = piece < room ? piece : room;
-      memmove(in->data + at, other->data + from, taken);
-      if (at + taken > in->size) in->size = at + taken;
+      const size_t capacity = BYTES_MAX - offset, piece = other->size - from;
+      const size_t taken = piece < capacity ? piece : capacity;
+      memmove(in->data + offset, other->data + from, taken);
+      if (offset + taken > in->size) in->size = offset + taken;
     }
   }
 }

@@ -50,7 +50,7 @@ def read(lists):
     return mutations
 
 
-def place(text, name, code):
+def location(text, name, code):
     """Where the code stands: all of it, or what is between two @. Line breaks may differ."""
     parts = code.split("@")
     if len(parts) not in (1, 3):
@@ -78,13 +78,13 @@ def switch(names, mutations, code):
 def mutated(text, mutations):
     """The text of one file with its mutations, and what is wrong with them (a list). Those of the
     same code share one switch."""
-    places, wrong = {}, []
+    locations, wrong = {}, []
     for name, entry in mutations.items():
         try:
-            places.setdefault(place(text, name, entry["code"]), []).append(name)
+            locations.setdefault(location(text, name, entry["code"]), []).append(name)
         except Refused as refused:
             wrong.append(str(refused))
-    ordered = sorted(places.items())
+    ordered = sorted(locations.items())
     for ((_, end), first), ((start, _), second) in zip(ordered, ordered[1:]):
         if start < end:
             wrong.append(f"{second[0]}: overlaps {first[0]}; give both the same 'code'")
@@ -101,7 +101,7 @@ def sources(root):
 
 
 def apply(files, mutations):
-    """The files, mutated. What does not apply is refused, all of it in one message."""
+    """The files, mutated. Mutations that do not apply are refused, all of them in one message."""
     by_file, wrong = {}, []
     for name, entry in mutations.items():
         by_file.setdefault(entry["file"], {})[name] = entry

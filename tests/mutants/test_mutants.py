@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mutation test: every check of `verify` passes over the code as it is, and for each mutation
+"""The mutation test: every check of `verify` passes over the unchanged code, and for each mutation
 of the lists the checks that its entry names fail.
 
 Usage: test_mutants.py MUTANTS LIST.toml ... [NAME ...]
 
 With names: those mutations alone, over all checks; prints every check that fails.
-"none" is the code as it is.
+"none" is the unchanged code.
 """
 import concurrent.futures
 import os

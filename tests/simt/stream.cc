@@ -34,7 +34,7 @@ bool is_blocking(const CUstream_st *stream) {
 
 bool is_done(const OpPointer &op) { return op == nullptr || op->done; }
 
-/* What work on `stream` follows because of the legacy stream. */
+/* Adds the operations that work on `stream` must follow because of the legacy stream. */
 void add_legacy_order(const CUstream_st *stream, std::vector<OpPointer> *after) {
   for (const CUstream_st *other : streams()) {
     if (other->device != stream->device || is_done(other->last)) continue;

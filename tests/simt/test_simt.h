@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of the harness itself: TEST("a law") { CHECK(...); }.
+/* Tests of the harness itself: TEST("a property") { CHECK(...); }.
  *
  * Every test starts from esc_simt_reset and must leave nothing live. A program's
  * arguments, if any, are parts of the names of the tests to run. */
@@ -20,9 +20,9 @@ struct Test {
 };
 #define TEST_JOIN(a, b) a##b
 #define TEST_NAME(a, line) TEST_JOIN(a, line)
-#define TEST(law)                                                                       \
-  static void TEST_NAME(test_at_, __LINE__)();                                          \
-  static const Test TEST_NAME(entry_at_, __LINE__)(law, TEST_NAME(test_at_, __LINE__)); \
+#define TEST(property)                                                                       \
+  static void TEST_NAME(test_at_, __LINE__)();                                               \
+  static const Test TEST_NAME(entry_at_, __LINE__)(property, TEST_NAME(test_at_, __LINE__)); \
   static void TEST_NAME(test_at_, __LINE__)()
 
 /* Counts and prints a failure. */
@@ -94,7 +94,7 @@ struct TestArray {
   ~TestArray() { CHECK_OK(cudaFree(device)); }
   TestArray(const TestArray &) = delete;
   operator T *() const { return device; }
-  /* What it holds now; waits for no stream that does not block. */
+  /* Current contents; does not synchronise with non-blocking streams. */
   std::vector<T> read() const {
     std::vector<T> values(count);
     CHECK_OK(cudaMemcpy(values.data(), device, count * sizeof(T), cudaMemcpyDeviceToHost));

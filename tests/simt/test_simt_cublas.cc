@@ -86,12 +86,12 @@ void check_items(const Shape &s, float alpha, float beta, const std::vector<floa
         double sum;
         float chain;
         naive(s, &a[t * s.stride_a], &b[t * s.stride_b], i, j, &sum, &chain);
-        const size_t at = t * s.stride_c + static_cast<size_t>(i + j * s.ldc);
-        const float old = beta == 0.0f ? 0.0f : beta * c[at];
+        const size_t index = t * s.stride_c + static_cast<size_t>(i + j * s.ldc);
+        const float old = beta == 0.0f ? 0.0f : beta * c[index];
         const double want = static_cast<double>(alpha) * sum + static_cast<double>(old);
         /* k roundings of partial sums below k, and the last three */
-        CHECK(std::fabs(static_cast<double>(got[at]) - want) <= 6e-8 * (s.k * s.k + 3));
-        CHECK_EQUAL(got[at], beta == 0.0f ? alpha * chain : alpha * chain + old);
+        CHECK(std::fabs(static_cast<double>(got[index]) - want) <= 6e-8 * (s.k * s.k + 3));
+        CHECK_EQUAL(got[index], beta == 0.0f ? alpha * chain : alpha * chain + old);
       }
     }
   }
@@ -99,11 +99,11 @@ void check_items(const Shape &s, float alpha, float beta, const std::vector<floa
 
 /* Floats of C that belong to no item's columns stay as they were. */
 void check_gaps(const Shape &s, const std::vector<float> &c, const std::vector<float> &got) {
-  for (size_t at = 0; at < c.size(); at++) {
-    const size_t in_item = at % s.stride_c, ld = static_cast<size_t>(s.ldc);
+  for (size_t index = 0; index < c.size(); index++) {
+    const size_t in_item = index % s.stride_c, ld = static_cast<size_t>(s.ldc);
     if (in_item / ld < static_cast<size_t>(s.n) && in_item % ld < static_cast<size_t>(s.m))
       continue;
-    CHECK_EQUAL(got[at], c[at]);
+    CHECK_EQUAL(got[index], c[index]);
   }
 }
 

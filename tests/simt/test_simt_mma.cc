@@ -14,12 +14,12 @@ __global__ void product_kernel(const float *a, const float *b, float *c) {
   const int r = static_cast<int>(threadIdx.x) / 4, q = static_cast<int>(threadIdx.x) % 4;
   const float left[4] = {a[8 * r + q], a[8 * r + 64 + q], a[8 * r + q + 4], a[8 * r + 64 + q + 4]};
   const float right[2] = {b[8 * q + r], b[8 * q + 32 + r]};
-  float *at = c + 8 * r + 2 * q, sum[4] = {at[0], at[1], at[64], at[65]};
+  float *tile = c + 8 * r + 2 * q, sum[4] = {tile[0], tile[1], tile[64], tile[65]};
   esc_mma_m16n8k8(left, right, sum);
-  at[0] = sum[0];
-  at[1] = sum[1];
-  at[64] = sum[2];
-  at[65] = sum[3];
+  tile[0] = sum[0];
+  tile[1] = sum[1];
+  tile[64] = sum[2];
+  tile[65] = sum[3];
 }
 
 __global__ void operand_kernel(float left, float right) {

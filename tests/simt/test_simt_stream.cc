@@ -13,7 +13,7 @@ __global__ void copy_kernel(int *to, const int *from) { *to = *from; }
 
 constexpr int poison = 0x7ff7a5a5;
 
-/* What a stream's copy of `from` saw when another stream set it to 1, with or
+/* The value that a stream's copy of `from` read when another stream set it to 1, with or
  * without an event between them. */
 int race(const char *order, bool with_event) {
   CHECK_EQUAL(esc_simt_set_order(order), 0);

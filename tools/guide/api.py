@@ -69,7 +69,7 @@ def block(body):
 
 
 def prose(comment):
-    """A comment without its stars; indented lines stay as they are set."""
+    """A comment without its stars; indented lines keep their layout."""
     lines = [re.sub(r"^ \* ?", "", line).rstrip() for line in comment.strip().split("\n")]
     out, verbatim = [], False
     for line in lines:

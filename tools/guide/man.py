@@ -36,7 +36,7 @@ def head(tables, name, section, summary):
 
 
 def paragraphs(plain):
-    """Lines joined to paragraphs; lines that begin with spaces are a layout of their own."""
+    """Lines joined to paragraphs; lines that begin with spaces keep their layout."""
     out, verbatim = [], False
     for line in plain.split("\n"):
         if line.startswith(" ") != verbatim:

@@ -83,14 +83,14 @@ def check_gradient():
     x, exact, step = draw_inputs(shape), gradient(initial_weights(shape), draw_inputs(shape)), 1e-5
     for w, g in zip(weights, exact):
         for index in np.ndindex(w.shape[1:]):
-            place = (slice(None), *index)
-            middle = w[place].copy()
-            w[place] = middle + step
+            entry = (slice(None), *index)
+            middle = w[entry].copy()
+            w[entry] = middle + step
             above = loss(weights, x)
-            w[place] = middle - step
+            w[entry] = middle - step
             slope = (above - loss(weights, x)) / (2 * step)
-            w[place] = middle
-            if not np.all(np.abs(slope - g[place]) <= 1e-8):
+            w[entry] = middle
+            if not np.all(np.abs(slope - g[entry]) <= 1e-8):
                 raise AssertionError(f"the gradient's formula is wrong at {index}")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One library in a process of its own: takes requests, one JSON object a line, on
+"""One library in a separate process: reads requests, one JSON object a line, on
 stdin, and answers on stdout. So no library's threads or memory are in another's way.
 
 usage: worker.py torch|jax cpu|cuda THREADS
@@ -58,7 +58,7 @@ def time_steps(peer, steps):
 
 
 def measure(request):
-    """A short stretch, and one of about `seconds` after it that counts."""
+    """A short warm-up, then a timed run of about `seconds`."""
     seconds = request["seconds"]
     peer = peers[request["name"]][request["fixed_inputs"]]
     took = time_steps(peer, STEPS_LEAST)

@@ -10,7 +10,7 @@ class Group:
     """Members of one bottleneck and set of small layers: t (seeds, scales), NaN where censored."""
 
     def __init__(self, table, group, threshold):
-        place = int(np.argmin(np.abs(table.threshold.values - threshold)))
+        index = int(np.argmin(np.abs(table.threshold.values - threshold)))
         mine = np.flatnonzero(table.group.values == group)
         self.r = int(table.bottleneck.values[mine[0]])
         self.small_layers = int(table.small_layers.values[mine[0]])
@@ -19,7 +19,7 @@ class Group:
         shape = len(self.seed), len(self.scale)
         self.member = np.empty(shape, int)
         self.member[row, column] = mine
-        step = table.escape_step.values[self.member, place].astype(float)
+        step = table.escape_step.values[self.member, index].astype(float)
         self.t = np.where(step >= 0, step, np.nan)
 
     @property

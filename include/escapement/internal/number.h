@@ -3,7 +3,7 @@
  *
  * A number is a decimal such as 3, -0.5, .05 or 1e-3: no sign +, no leading
  * zeros, no hexadecimal, no _ or thousands separators, no nan, no inf, nothing
- * behind it. What a double cannot hold as a normal number is refused, too. */
+ * behind it. A number outside the range of normal doubles is refused, too. */
 #ifndef ESCAPEMENT_NUMBER_H
 #define ESCAPEMENT_NUMBER_H
 

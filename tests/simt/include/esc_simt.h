@@ -2,9 +2,9 @@
 /* Control of the SIMT harness: the order in which things run, faults, limits and
  * counts, for tests in C and C++.
  *
- * What the harness is: kernels run on the CPU, blocks in turn, the threads of a
- * block as fibres that synchronize at barriers, shuffles and votes. Where a kernel or
- * its host code leans on luck, the harness is harsher than a device:
+ * Kernels run on the CPU, blocks in turn, the threads of a block as fibres that
+ * synchronize at barriers, shuffles and votes. Behaviour that CUDA leaves undefined fails
+ * here more often than on a device:
  *  - memory starts as a NaN (float and double) and a huge number (int);
  *  - work on a stream runs only when something waits for it, pageable copies too;
  *  - orders that CUDA leaves open (threads, blocks, streams, branches of a graph)
@@ -14,7 +14,7 @@
  *  - under AddressSanitizer, host code that touches device memory is caught;
  *  - what is not freed when the process ends is listed, and the process fails.
  *
- * What it does not see: a kernel that follows a pointer to pageable host memory; a
+ * Not detected: a kernel that dereferences a pointer to pageable host memory; a
  * race that no order of whole threads between barriers brings out. Threads of
  * different warps or blocks that spin on each other never finish. The bits of
  * device functions (tanhf, expf...) and of cuBLAS are the host's, not the device's.
