@@ -43,7 +43,7 @@ static void set_problem(esc_device_problem *p, char **argument) {
 /* Addresses that only need to be different and aligned: nothing is read through them. */
 static void set_chunk(esc_chunk *chunk, size_t weights, char *track) {
   chunk->slots = 1;
-  chunk->weights = (weights + 31) / 32 * 32;
+  chunk->weight_stride = (weights + 31) / 32 * 32;
   chunk->track = reinterpret_cast<esc_track *>(track);
   chunk->seed = reinterpret_cast<uint64_t *>(track + (1 << 24));
   chunk->partials = reinterpret_cast<float *>(track + (2 << 24));

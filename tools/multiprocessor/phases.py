@@ -9,7 +9,7 @@ PHASES = (
     (r"esc_fused_draw_inputs", "inputs"),
     (r"input_gradient", "backward: input gradient"),
     (r"weight_gradient", "weight gradient: products"),
-    (r"reduce_gradient|esc_fused_((start|add)_sums|(store|thread)_partials|layer_backward|"
+    (r"reduce_gradient|esc_fused_(init_sums|(add|store|thread)_partials|layer_backward|"
      r"add_output_gradient)", "weight gradient: sums"),
     (r"forward", "forward: products"),
     (r"esc_fused_forward(_layer)?", "forward: activation"),
