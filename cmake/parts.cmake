@@ -66,6 +66,8 @@ if(cuda)
     -Xcompiler=-fvisibility=hidden>)
   target_include_directories(escapement_kernels PUBLIC include kernels)
   target_sources(escapement_backends PRIVATE ${host_cuda})
-  target_compile_definitions(escapement_backends PUBLIC ESC_HAVE_CUDA)
+  string(REPLACE ";" "," architectures "${CMAKE_CUDA_ARCHITECTURES}") # a definition has no lists
+  target_compile_definitions(escapement_backends PUBLIC ESC_HAVE_CUDA
+                             PRIVATE ESC_CUDA_ARCHITECTURES="${architectures}")
   target_link_libraries(escapement_backends PUBLIC escapement_kernels escapement_cuda_runtime)
 endif()

@@ -25,7 +25,9 @@
  * Called by whole warps. */
 static __device__ __forceinline__ void esc_mma_m16n8k8(const float a[4], const float b[2],
                                                        float c[4]) {
-#ifdef __CUDACC__
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+  asm volatile("trap;"); /* no such instruction; esc_cuda_select refuses the path */
+#elif defined(__CUDACC__)
   asm volatile(
       "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
       "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"

@@ -23,6 +23,10 @@ esc_status esc_backend_find(const esc_backend_request *request, const esc_proble
 /* Number of usable CUDA devices; if 0, `why` holds the reason. */
 int esc_backend_cuda_devices(char *why, size_t size);
 
+/* Whether there is a GPU or its driver and it cannot be used, with the reason in `why`: `auto`
+ * then selects the CPU, and its user may expect a GPU. */
+bool esc_backend_cuda_is_broken(int device, char *why, size_t size);
+
 /* Name and properties of CUDA device `index`. */
 esc_status esc_backend_cuda_name(int index, char *text, size_t size);
 

@@ -45,8 +45,10 @@ done:
 }
 
 double esc_cpu_evaluator_bytes(const esc_problem *p) {
+  esc_cpu_layout layout; /* with the padding of the rows */
+  esc_cpu_layout_init(&layout, p->shape);
   return esc_cpu_network_bytes(p) + esc_cpu_work_bytes(p) +
-         8.0 * ESC_EVALUATION_SUMS * (double)esc_weight_count(p->shape);
+         (double)sizeof(double) * ESC_EVALUATION_SUMS * (double)layout.w[p->shape.layers];
 }
 
 void esc_cpu_evaluate(esc_cpu_evaluator *e, const esc_observer *observer,

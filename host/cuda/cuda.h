@@ -20,6 +20,19 @@ esc_status esc_cuda_select(const esc_problem *problem, int device, const char *p
 /* Number of usable devices; if 0, `why` holds the driver's message. */
 int esc_cuda_devices(char *why, size_t size);
 
+/* Whether code built for CMake's list of architectures ("80-real;90", also with commas) runs on a
+ * device of this compute capability: machine code of the same major version and no higher minor
+ * one, or PTX of no higher version. */
+bool esc_cuda_code_runs_on(const char *architectures, int major, int minor);
+
+/* Whether the program holds no code for a device, with a sentence in `why`. */
+bool esc_cuda_lacks_code(int device, char *why, size_t size);
+
+/* Whether there is a GPU or its driver and it cannot be used, with the reason in `why`: the driver
+ * is too old for this build's CUDA or fails, or the program holds no code for the device. False
+ * without a driver or a visible device. */
+bool esc_cuda_is_broken(int device, char *why, size_t size);
+
 /* Name, compute capability and memory of device `index`, in one line. */
 esc_status esc_cuda_device_name(int index, char *text, size_t size);
 

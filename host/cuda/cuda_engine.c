@@ -322,11 +322,19 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
   const bool fused = fused_3xtf32 || (!automatic && !strcmp(path, "fused"));
   const esc_shape s = p->shape;
   struct cudaDeviceProp info;
+  char why[256];
   if (!automatic && !fused && strcmp(path, "cublas"))
     return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, cublas, fused or fused-3xtf32",
                     path);
   ESC_TRY(check_device(device));
+  if (esc_cuda_lacks_code(device, why, sizeof why))
+    return ESC_FAIL(ESC_BAD_INPUT, "--device %d: %s", device, why);
   ESC_TRY_CUDA(cudaGetDeviceProperties(&info, device));
+  if (fused_3xtf32 && info.major < 8)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--path fused-3xtf32: needs compute capability 8.0 (tensor cores for TF32); "
+                    "device %d has %d.%d",
+                    device, info.major, info.minor);
   const size_t limit = info.sharedMemPerBlockOptin;
   const bool fits = esc_fused_fits(s.layers, s.width, s.inputs, p->batch, limit);
   if (fused && (tf32 || !fits)) return refuse_fused(p, path, limit);

@@ -38,6 +38,18 @@ static esc_status check_options(const esc_run_options *o) {
   return o->devices ? esc_devices_check(o->devices) : ESC_OK;
 }
 
+/* Tells a user of a machine with a GPU that `auto` has selected the CPU. */
+static void warn_if_gpu_is_unusable(const esc_run *r, const char *backend) {
+  char why[256] = "";
+  const int device = r->options.device > 0 ? r->options.device : 0;
+  const bool is_auto = !backend || !strcmp(backend, "auto");
+  if (is_auto && !r->engine->device_memory && esc_backend_cuda_is_broken(device, why, sizeof why))
+    esc_log(
+        "warning: the GPU cannot be used: %s; training on the CPU (--backend cpu selects it "
+        "without this warning)",
+        why);
+}
+
 static esc_status choose_engine(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_run_options *o = &r->options;
@@ -47,6 +59,7 @@ static esc_status choose_engine(esc_run *r) {
   const esc_backend_request request = {backend, o->path, o->precision,
                                        o->device > 0 ? o->device : 0};
   ESC_TRY(esc_backend_find(&request, &r->spec->problem, &r->engine));
+  warn_if_gpu_is_unusable(r, backend);
   if (o->device >= 0) ESC_TRY(esc_backend_check_device(r->engine, o->device));
   r->options.backend = backend;
 done:

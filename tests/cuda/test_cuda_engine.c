@@ -385,6 +385,33 @@ static void every_failing_call_is_reported_by_name(void **state) {
   check_failing_calls(&esc_cuda_fused_3xtf32_engine, 16, 20);
 }
 
+/* What `auto` warns of: a driver that fails, not a machine without a device. */
+static void a_driver_that_fails_is_told_from_no_device(void **state) {
+  (void)state;
+  char why[200] = "";
+  assert_false(esc_cuda_is_broken(0, why, sizeof why));
+  esc_simt_fail_at(1, cudaErrorInsufficientDriver);
+  assert_true(esc_cuda_is_broken(0, why, sizeof why));
+  assert_non_null(strstr(why, "driver"));
+  esc_simt_set_devices(0);
+  assert_false(esc_cuda_is_broken(0, why, sizeof why));
+  esc_simt_reset();
+}
+
+static void code_runs_on_its_major_version_and_ptx_on_later_ones(void **state) {
+  (void)state;
+  assert_true(esc_cuda_code_runs_on("80-real;90", 8, 0));
+  assert_true(esc_cuda_code_runs_on("80-real;90", 8, 9));
+  assert_true(esc_cuda_code_runs_on("80-real;90", 12, 0));
+  assert_false(esc_cuda_code_runs_on("80-real;90", 7, 5));
+  assert_false(esc_cuda_code_runs_on("80-real;90-real", 10, 0));
+  assert_false(esc_cuda_code_runs_on("86-real", 8, 0));
+  assert_true(esc_cuda_code_runs_on("75-virtual", 8, 0));
+  assert_true(esc_cuda_code_runs_on("90a", 9, 0));
+  assert_false(esc_cuda_code_runs_on("90a", 10, 0));
+  assert_true(esc_cuda_code_runs_on("native", 7, 5));
+}
+
 static void check_bytes(const esc_engine_ops *engine, int width) {
   esc_problem p = escape_problem(4, width, 7, 100);
   const esc_engine_setup setup = {.slots = 9, .threads = 1};
@@ -487,6 +514,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(every_failing_call_is_reported_by_name),
       cmocka_unit_test(bytes_equal_what_create_allocates),
       cmocka_unit_test(profiler_ranges_are_balanced),
+      cmocka_unit_test(a_driver_that_fails_is_told_from_no_device),
+      cmocka_unit_test(code_runs_on_its_major_version_and_ptx_on_later_ones),
 #endif
       cmocka_unit_test(path_fused_equals_the_cpu_engine_bit_for_bit),
       cmocka_unit_test(path_fused_equals_it_for_every_activation_and_loss),
