@@ -172,9 +172,10 @@ static void results_are_built_of_their_own_arrays(void **state) {
 /* Of the columns that are needed; status and member follow from them. */
 static void columns_that_are_missing_follow_and_wrong_ones_are_refused(void **state) {
   (void)state;
-  const int64_t seed[] = {1, 2}, escape_step[] = {7, -1}, steps_run[] = {7, 9};
-  const int32_t bottleneck[] = {3, 3};
-  const double scale[] = {0.1, 0.1}, threshold[] = {0.5};
+  /* Two members, one threshold; with room for a third of each, which a wrong column claims. */
+  const int64_t seed[3] = {1, 2}, escape_step[6] = {7, -1}, steps_run[3] = {7, 9};
+  const int32_t bottleneck[3] = {3, 3};
+  const double scale[3] = {0.1, 0.1}, threshold[3] = {0.5};
   const esc_column good[] = {
       {"threshold", "", "", ESC_TYPE_FLOAT64, 1, {"threshold"}, {1}, threshold, true},
       {"seed", "", "", ESC_TYPE_INT64, 1, {"member"}, {2}, seed, false},
