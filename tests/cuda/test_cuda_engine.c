@@ -142,8 +142,8 @@ static void path_fused_3xtf32_is_near_the_cpu_engine(void **state) {
   (void)state;
   static const struct {
     int layers, width, inputs, batch, simt_steps;
-  } shape[] = {{2, 16, 16, 64, 300}, {3, 16, 5, 130, 40}, {4, 32, 32, 7, 100},
-               {3, 32, 30, 200, 20}, {3, 48, 48, 70, 20}, {3, 64, 61, 129, 10}};
+  } shape[] = {{2, 16, 16, 64, 100}, {3, 16, 5, 130, 12}, {4, 32, 32, 7, 30},
+               {3, 32, 30, 200, 6},  {3, 48, 48, 70, 6},  {3, 64, 61, 129, 3}};
   for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++)
     for (int update = ESC_UPDATE_PLAIN; update <= ESC_UPDATE_COMPENSATED; update++) {
       esc_problem p =
