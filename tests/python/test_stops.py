@@ -92,7 +92,7 @@ class Stops(Case):
             run.send_signal(signal.SIGINT)
             told, errors = run.communicate(timeout=60)
             self.assertEqual((run.returncode, errors), (130, ""))
-            self.assertIn(f"in flight are safe in {path}.checkpoint", told)
+            self.assertIn(f"in flight are saved in {path}.checkpoint", told)
             found = program("info", "--json", path + ".checkpoint").stdout
             steps.append(found)
         self.assertNotEqual(*steps)
@@ -107,7 +107,7 @@ class Stops(Case):
         run.send_signal(signal.SIGINT)
         told, _ = run.communicate(timeout=60)
         self.assertEqual(run.returncode, 130)
-        self.assertIn("safe in", told)
+        self.assertIn("saved in", told)
 
 
 class Together(Case):

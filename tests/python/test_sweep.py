@@ -183,7 +183,7 @@ class Results(Case):
     def test_options_are_checked_by_the_library(self):
         sweep = escapement.Sweep(**SPEC)
         for options, words in (({"threads": -1}, "negative"), ({"backend": "tpu"}, "tpu"),
-                               ({"resume": True}, "needs an output"), ({"shard": (3, 2)}, "shard 3")):
+                               ({"resume": True}, "needs the output file"), ({"shard": (3, 2)}, "shard 3")):
             with self.assertRaisesRegex(escapement.InputError, words):
                 sweep.run(**options)
         with self.assertRaises(TypeError):
