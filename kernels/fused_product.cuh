@@ -39,57 +39,56 @@ static __device__ __forceinline__ float4 esc_load4(const float *s_from) {
   return *reinterpret_cast<const float4 *>(s_from);
 }
 
-/* v as an array, whose elements loops with constant bounds can index. */
+/* v as an array, whose elements loops with constant bounds can index; and back. */
 static __device__ __forceinline__ void esc_unpack(float4 v, float out[4]) {
   out[0] = v.x;
   out[1] = v.y;
   out[2] = v.z;
   out[3] = v.w;
 }
+static __device__ __forceinline__ void esc_unpack(float2 v, float out[2]) {
+  out[0] = v.x;
+  out[1] = v.y;
+}
+
+template <int vector>
+struct esc_floats;
+template <>
+struct esc_floats<4> {
+  typedef float4 type;
+  static __device__ __forceinline__ float4 pack(const float v[4]) {
+    return make_float4(v[0], v[1], v[2], v[3]);
+  }
+};
+template <>
+struct esc_floats<2> {
+  typedef float2 type;
+  static __device__ __forceinline__ float2 pack(const float v[2]) {
+    return make_float2(v[0], v[1]);
+  }
+};
 
 /* `vector` contiguous floats of shared memory, 4 or 2, aligned to their size. */
 template <int vector>
 static __device__ __forceinline__ void esc_load_vector(const float *s_from, float v[vector]) {
-  static_assert(vector == 4 || vector == 2, "float4 or float2");
-  if constexpr (vector == 4) {
-    esc_unpack(esc_load4(s_from), v);
-  } else {
-    const float2 pair = *reinterpret_cast<const float2 *>(s_from);
-    v[0] = pair.x;
-    v[1] = pair.y;
-  }
+  esc_unpack(*reinterpret_cast<const typename esc_floats<vector>::type *>(s_from), v);
 }
 
 template <int vector>
 static __device__ __forceinline__ void esc_store_vector(float *s_to, const float v[vector]) {
-  static_assert(vector == 4 || vector == 2, "float4 or float2");
-  if constexpr (vector == 4)
-    *reinterpret_cast<float4 *>(s_to) = make_float4(v[0], v[1], v[2], v[3]);
-  else
-    *reinterpret_cast<float2 *>(s_to) = make_float2(v[0], v[1]);
+  *reinterpret_cast<typename esc_floats<vector>::type *>(s_to) = esc_floats<vector>::pack(v);
 }
 
 /* `vector` contiguous floats of device memory, aligned to their size, past the L1 cache: each is
  * used once, and L1 is only what shared memory leaves of a multiprocessor's memory. */
 template <int vector>
 static __device__ __forceinline__ void esc_load_global(const float *g_from, float v[vector]) {
-  static_assert(vector == 4 || vector == 2, "float4 or float2");
-  if constexpr (vector == 4) {
-    esc_unpack(__ldcg(reinterpret_cast<const float4 *>(g_from)), v);
-  } else {
-    const float2 pair = __ldcg(reinterpret_cast<const float2 *>(g_from));
-    v[0] = pair.x;
-    v[1] = pair.y;
-  }
+  esc_unpack(__ldcg(reinterpret_cast<const typename esc_floats<vector>::type *>(g_from)), v);
 }
 
 template <int vector>
 static __device__ __forceinline__ void esc_store_global(float *g_to, const float v[vector]) {
-  static_assert(vector == 4 || vector == 2, "float4 or float2");
-  if constexpr (vector == 4)
-    __stcg(reinterpret_cast<float4 *>(g_to), make_float4(v[0], v[1], v[2], v[3]));
-  else
-    __stcg(reinterpret_cast<float2 *>(g_to), make_float2(v[0], v[1]));
+  __stcg(reinterpret_cast<typename esc_floats<vector>::type *>(g_to), esc_floats<vector>::pack(v));
 }
 
 /* sum[i][j] += a[i] b[j]: 16 multiply-adds for the two float4 loads of a and b. */
