@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the Python package share: the program, a folder for each test, a small sweep.
+"""Common parts of the tests of the Python package: the program, a folder for each test, a small sweep.
 
 Each script is called with PROGRAM [unittest arguments], and finds the package in PYTHONPATH.
 """

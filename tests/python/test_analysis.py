@@ -157,6 +157,10 @@ class Theory(Case):
         self.assertAlmostEqual(found.scale[1, 1, 0], 0.5, places=6)
         self.assertTrue((numpy.diff(found.loss) < 0).all())
 
+    def test_times_of_a_trajectory_have_one_dimension(self):
+        with self.assertRaisesRegex(escapement.InputError, "times"):
+            escapement.trajectory("tanh", [0.1, 0.1], [[0, 1], [2, 3]])
+
     def test_one_mode_of_blocks_is_the_network_on_the_manifold(self):
         """Its escape, S passing a c_1/2, is where the trajectory's signal does: computed apart by
         quadrature of the network's function."""

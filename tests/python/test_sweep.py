@@ -5,6 +5,7 @@ Usage: test_sweep.py PROGRAM [unittest arguments]
 """
 import json
 import os
+import pathlib
 import pickle
 import re
 import unittest
@@ -170,6 +171,34 @@ class Results(Case):
         with self.assertRaises(escapement.InputError) as caught:
             escapement.open(self.path("text.h5"))
         self.assertEqual(f"escapement: {caught.exception}\n", done.stderr)
+
+    def test_layers_interfaces_and_snapshots_may_be_in_any_order(self):
+        data = escapement.Sweep(**SPEC).replace(record={"every": 5}).run(backend="cpu")
+        backward = data.isel({name: slice(None, None, -1) for name in ("layer", "interface", "snapshot")})
+        escapement.save(data, self.path("a.h5"))
+        escapement.save(backward, self.path("b.h5"))
+        self.assertTrue(escapement.open(self.path("b.h5")).identical(escapement.open(self.path("a.h5"))))
+        with self.assertRaisesRegex(escapement.InputError, "layer is"):
+            escapement.fit(data.isel(layer=[0, 0, 1]))
+
+    def test_numbers_that_a_result_cannot_hold_are_refused(self):
+        data = escapement.Sweep(**SPEC).run(backend="cpu")
+        for change in (lambda v: v + 2**32, lambda v: v + 0j, lambda v: v.astype(str)):
+            wrong = data.assign(bottleneck=("member", change(data.bottleneck.values.astype("i8"))))
+            with self.assertRaisesRegex(escapement.InputError, "bottleneck"):
+                escapement.fit(wrong)
+
+    def test_a_nul_byte_ends_no_path(self):
+        data = escapement.Sweep(**SPEC).run(backend="cpu")
+        escapement.save(data, self.path("a.h5"))
+        before = pathlib.Path(self.path("a.h5")).read_bytes()
+        for use in (lambda path: escapement.save(data, path),
+                    lambda path: escapement.merge(data, output=path),
+                    lambda path: escapement.Sweep(**SPEC).run(path),
+                    escapement.open, escapement.Sweep.from_yaml):
+            with self.assertRaisesRegex(escapement.InputError, "NUL"):
+                use(self.path("a.h5") + "\0x")
+        self.assertEqual(pathlib.Path(self.path("a.h5")).read_bytes(), before)
 
     def test_an_output_that_is_there_is_kept(self):
         path = self.path("a.h5")

@@ -36,7 +36,7 @@ print(escapement.fit(results).shape[0], escapement.plotting.sheet(results)["pane
 
 class Wheel(Case):
     def make(self, kind):
-        """What setuptools makes of a folder of links, so that the source stays as it is."""
+        """The wheel that setuptools makes of a folder of links, so that the source is not changed."""
         here = self.folder / "source"
         here.mkdir()
         for entry in SOURCE.iterdir():

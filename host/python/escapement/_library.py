@@ -182,7 +182,7 @@ lib.esc_hdf5_guard_set(ffi.new("esc_hdf5_guard *", {"lock": _lock_hdf5, "unlock"
 
 
 class Worker:
-    """A function on a thread of its own. Unlike threading.Thread.start, which waits, `begin` cannot be
+    """A function on a new thread. Unlike threading.Thread.start, which waits, `begin` cannot be
     interrupted by Ctrl-C half-way: afterwards it is known whether the thread is there."""
 
     def __init__(self, function: Callable[[], Any], at_end: Callable[[], Any]) -> None:
@@ -216,7 +216,7 @@ class Worker:
 
 
 def on_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of a function of the library that uses OpenMP, called on a thread of its own.
+    """The result of a function of the library that uses OpenMP, called on a new thread.
 
     OpenMP keeps its threads for each thread that calls it, and a child of fork has none of them: the
     threads of Python never call OpenMP, so that their children can.
@@ -239,13 +239,24 @@ def on_thread(function: Callable[..., Any], *arguments: Any) -> Any:
 # ---- values ----
 
 
+def encoded(given: Any) -> bytes:
+    """A text or path as bytes, for the library's functions; their texts end at the first NUL byte."""
+    try:
+        value = os.fsencode(given)
+    except UnicodeEncodeError as error:
+        raise InputError(f"{given!r}: {error}") from error
+    if b"\0" in value:
+        raise InputError(f"{given!r}: has a NUL byte")
+    return value
+
+
 def text(pointer: Any) -> str:
     """A C text; "" of NULL."""
     return ffi.string(pointer).decode(errors="replace") if pointer else ""
 
 
 def printed(function: Callable[..., Any], *arguments: Any, size: int = 1024) -> str:
-    """What a function of the library writes into a buffer, its last two arguments."""
+    """The text that a function of the library writes into a buffer, its last two arguments."""
     buffer = ffi.new("char[]", size)
     function(*arguments, buffer, size)
     return text(buffer)

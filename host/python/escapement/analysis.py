@@ -7,7 +7,7 @@ from typing import Any, Iterator
 
 import pandas
 
-from ._library import array, check, constants, ffi, fields, lib, printed, text
+from ._library import array, check, constants, encoded, ffi, fields, lib, printed, text
 from .results import Results, Several, name_of, results_of
 
 
@@ -32,7 +32,7 @@ def fitted(data: tuple[Results, ...]) -> Iterator[Any]:
 
 
 def group_key(group: Any) -> dict[str, Any]:
-    """What tells a group apart."""
+    """The values that identify a group."""
     return {"bottleneck": group.bottleneck, "small_layers": small_layers(group.small_layers),
             "threshold": group.threshold}
 
@@ -95,7 +95,7 @@ def points(group: Any) -> list[dict[str, Any]]:
 
 
 def fit_points(*data: Results) -> pandas.DataFrame:
-    """What `fit` fits: a row for each group and scale.
+    """The points of `fit`: a row for each group and scale.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def _network_row(plateau_table: Any, index: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def _measured(data: Results, window: float) -> Iterator[Any]:
     results, out = results_of(data), ffi.new("esc_plateau_table *")
-    check(lib.esc_plateau_table_measure(results, name_of(data).encode(), window, out))
+    check(lib.esc_plateau_table_measure(results, encoded(name_of(data)), window, out))
     try:
         yield out
     finally:
@@ -147,7 +147,7 @@ def _measured(data: Results, window: float) -> Iterator[Any]:
 
 
 def plateau(data: Results, window: float = constants["ESC_PLATEAU_WINDOW"]) -> pandas.DataFrame:
-    """What the theory assumes of a plateau, measured from the snapshots of each network.
+    """The theory's assumptions on a plateau, measured from the snapshots of each network.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ import numpy as np
 import pandas
 import xarray
 
-from ._library import InputError, check, ffi, lib, record, released, text, warn
+from ._library import InputError, check, encoded, ffi, lib, record, released, text, warn
 
 Results = Union[xarray.Dataset, str, os.PathLike]
 
@@ -110,13 +110,13 @@ def _build(arrays: Mapping[str, np.ndarray], attributes: Mapping[str, str]) -> A
     """esc_results of arrays, which are copied."""
     columns, keep = ffi.new("esc_column[]", len(arrays)), []
     for column, (name, values) in zip(columns, arrays.items()):
-        keep.append(ffi.new("char[]", name.encode()))
+        keep.append(ffi.new("char[]", encoded(name)))
         column.name, column.type, column.rank = keep[-1], TYPE[values.dtype], values.ndim
         column.data = ffi.cast("void *", values.ctypes.data)
         column.length[0:values.ndim] = list(values.shape)
     texts = ffi.new("esc_text_attribute[]", len(attributes))
     for attribute, (name, value) in zip(texts, attributes.items()):
-        keep += [ffi.new("char[]", name.encode()), ffi.new("char[]", value.encode())]
+        keep += [ffi.new("char[]", encoded(name)), ffi.new("char[]", encoded(value))]
         attribute.name, attribute.text = keep[-2:]
     out = ffi.new("esc_results **")
     check(lib.esc_results_build(len(columns), columns, len(texts), texts, out))
@@ -134,6 +134,8 @@ def _array(variable: xarray.DataArray, layout: _Layout) -> np.ndarray:
         raise InputError(f"results: variable {name} has the dimensions {', '.join(variable.dims)}; "
                          f"allowed: {', '.join(layout.dimensions)}")
     values = variable.transpose(*layout.dimensions).values
+    if values.dtype.kind not in "biufO":
+        raise InputError(f"results: variable {name} has the type {values.dtype}; allowed: numbers")
     if layout.dtype.kind == "i" and values.dtype.kind == "f":
         missing = np.isnan(values)
         if missing.any() and name != "escape_step":
@@ -142,27 +144,43 @@ def _array(variable: xarray.DataArray, layout: _Layout) -> np.ndarray:
         values = np.where(missing, -1, values)
         if not np.array_equal(values, np.trunc(values)):
             raise InputError(f"results: variable {name} has values that are not whole numbers")
-    return np.ascontiguousarray(values, layout.dtype)
+    converted = np.ascontiguousarray(values, layout.dtype)
+    if layout.dtype.kind == "i" and not np.array_equal(converted, values):
+        raise InputError(f"results: variable {name} has values that {layout.dtype} does not hold")
+    return converted
+
+
+def _in_order(data: xarray.Dataset) -> xarray.Dataset:
+    """The Dataset with snapshots, layers and interfaces ascending, as results have them. Layers and
+    interfaces are numbered from 1 without a gap."""
+    for name in ("snapshot", "layer", "interface"):
+        if name not in data.indexes:
+            continue
+        if not data.indexes[name].is_monotonic_increasing:
+            data = data.sortby(name)
+        if name != "snapshot" and not np.array_equal(data[name], np.arange(1, data.sizes[name] + 1)):
+            raise InputError(f"results: {name} is {data[name].values.tolist()}; allowed: 1, 2, ...")
+    return data
 
 
 def results_of(data: Results) -> Any:
     """The library's results: of a file, or of a Dataset that has (at least) what fits need."""
     if isinstance(data, (str, os.PathLike)):
         out, verified = ffi.new("esc_results **"), ffi.new("bool *")
-        check(lib.esc_results_read(os.fsencode(data), verified, out))
+        check(lib.esc_results_read(encoded(data), verified, out))
         if not verified[0]:
             warn(f"{os.fspath(data)}: the checksum is missing or wrong, so the numbers are not verified")
         return owned(out)
     if not isinstance(data, xarray.Dataset):
         raise TypeError(f"results are an xarray.Dataset or a file, not {type(data).__name__}")
-    layouts = _layouts()
+    layouts, data = _layouts(), _in_order(data)
     arrays = {name: _array(data[name], layouts[name]) for name in layouts if name in data.variables}
     return _build(arrays, {name: value for name, value in data.attrs.items()
                            if isinstance(value, str) and name not in OWN})
 
 
 def name_of(data: Results) -> str:
-    """What messages call the results: their file, where there is one."""
+    """The results' name in messages: their file, if there is one."""
     if isinstance(data, xarray.Dataset):
         return str(data.encoding.get("source") or data.attrs.get("name") or "results")
     return os.fspath(data)
@@ -172,7 +190,7 @@ class Several:
     """Results as the library takes several of them."""
 
     def __init__(self, data: Sequence[Results]) -> None:
-        self.names = [ffi.new("char[]", os.fsencode(name_of(one))) for one in data]
+        self.names = [ffi.new("char[]", encoded(name_of(one))) for one in data]
         self.results = [results_of(one) for one in data]
         self.count = len(data)
         self.name = ffi.new("char *[]", self.names)
@@ -217,20 +235,20 @@ def merge(*parts: Results, output: Union[str, os.PathLike, None] = None,
     force : bool
         Replace a file that is there.
     """
-    if output is not None and not force and os.path.lexists(output):
+    if output is not None and not force and os.path.lexists(encoded(output)):
         raise InputError(f"{os.fspath(output)}: exists already; force=True replaces it")
     several, out = Several(parts), ffi.new("esc_results **")
     check(lib.esc_results_merge(several.count, several.pointer, several.name, out))
     results = owned(out)
     if output is not None:
-        check(lib.esc_results_write(results, os.fsencode(output)))
+        check(lib.esc_results_write(results, encoded(output)))
     return dataset_of(results)
 
 
 def save(data: xarray.Dataset, path: Union[str, os.PathLike]) -> None:
     """Writes results as a result file, or replaces it, in one step: a crash leaves the old file or
     the new one."""
-    check(lib.esc_results_write(results_of(data), os.fsencode(path)))
+    check(lib.esc_results_write(results_of(data), encoded(path)))
 
 
 def compare(first: Results, second: Results) -> pandas.DataFrame:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence, Union
 import numpy as np
 import xarray
 
-from ._library import Record, Worker, array, check, ffi, fields, lib, on_thread, record, released, \
+from ._library import Record, Worker, array, check, encoded, ffi, fields, lib, on_thread, record, released, \
     tell, text
 from .results import dataset_of, owned
 
@@ -52,7 +52,7 @@ def pairs_of(keys: Mapping[str, Any]) -> list[str]:
 
 def _texts(values: Sequence[str]) -> tuple[Any, list[Any]]:
     """A C array of texts, and what keeps them alive."""
-    keep = [ffi.new("char[]", os.fsencode(value)) for value in values]
+    keep = [ffi.new("char[]", encoded(value)) for value in values]
     return ffi.new("char *[]", keep), keep
 
 
@@ -115,11 +115,11 @@ width, inputs, activation
         """
         sweep = cls.__new__(cls)
         values, _keep = _texts([*overrides, *pairs_of(keys)])
-        given = os.fsencode(source)
         if isinstance(source, str) and "\n" in source:
+            given = os.fsencode(source)
             sweep._set(lambda out: lib.esc_spec_parse(b"spec", given, len(given), len(values), values, out))
         else:
-            sweep._set(lambda out: lib.esc_spec_load(given, len(values), values, out))
+            sweep._set(lambda out: lib.esc_spec_load(encoded(source), len(values), values, out))
         return sweep
 
     def replace(self, *overrides: str, **keys: Any) -> "Sweep":
@@ -138,7 +138,7 @@ width, inputs, activation
 
     @property
     def name(self) -> str:
-        """What the sweep is called."""
+        """Name of the sweep."""
         return text(lib.esc_spec_name(self._spec))
 
     @property
@@ -161,7 +161,7 @@ width, inputs, activation
     # ---- training ----
 
     def dry_run(self, output: Union[str, os.PathLike, None] = None, **options: Any) -> Record:
-        """What `run` with these options would do and cost: members, bytes, seconds, and the escape
+        """Work and cost of `run` with these options: members, bytes, seconds, and the escape
         steps that theory expects. Trains nothing and changes no file.
 
         Returns
@@ -306,7 +306,7 @@ class _Options:
 
     def _set_text(self, field: str, value: Any) -> None:
         if value is not None:
-            self._keep.append(ffi.new("char[]", os.fsencode(value)))
+            self._keep.append(ffi.new("char[]", encoded(value)))
             setattr(self.struct, field, self._keep[-1])
 
 
@@ -314,7 +314,7 @@ class _Options:
 
 
 class _Run:
-    """A run on a thread of its own. Its messages and progress pass through a queue to the thread that
+    """A run on a new thread. Its messages and progress pass through a queue to the thread that
     waits, so that warnings, the progress function and Ctrl-C are that thread's."""
 
     def __init__(self, sweep: Sweep, options: _Options, progress: Union[bool, Progress]) -> None:

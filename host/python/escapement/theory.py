@@ -12,7 +12,7 @@ from typing import Any, Sequence, Union
 
 import numpy as np
 
-from ._library import InputError, Record, check, fields, ffi, lib, on_thread, printed, text
+from ._library import InputError, Record, check, encoded, fields, ffi, lib, on_thread, printed, text
 
 ActivationLike = Union["Activation", str, Sequence[float]]
 
@@ -38,7 +38,7 @@ class Activation:
         if isinstance(activation, Activation):
             self._activation[0] = activation._activation[0]
         elif isinstance(activation, str):
-            check(lib.esc_activation_from_text(activation.encode(), self._activation))
+            check(lib.esc_activation_from_text(encoded(activation), self._activation))
         else:
             given = [float(a) for a in activation]
             check(lib.esc_activation_from_coefficients(len(given), given, self._activation))
@@ -185,6 +185,8 @@ def trajectory(activation: ActivationLike, scales: Any, times: Any, amplitude: f
         scale (..., times, layers), and loss (..., times), the population loss.
     """
     scales, times = np.asarray(scales, float), np.ascontiguousarray(times, float)
+    if times.ndim != 1:
+        raise InputError(f"times: has {times.ndim} dimensions; allowed: 1")
     problem = _problem(activation, scales)
     amplitude, first = np.broadcast_arrays(amplitude, scales[..., 0])
     scales = np.broadcast_to(scales, (*first.shape, scales.shape[-1]))
