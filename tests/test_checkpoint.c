@@ -101,13 +101,13 @@ static void the_one_before_is_kept_and_no_other(void **state) {
 
 static void a_member_that_is_not_wanted_is_skipped(void **state) {
   (void)state;
-  char room[STATE];
+  char restored[STATE];
   bool found;
   esc_checkpoint *c;
   make_checkpoints(1);
   esc_assert_ok(resume(but_the_second, &c));
   assert_int_equal(esc_checkpoint_count_pending(c), NETWORKS - 1);
-  esc_assert_ok(esc_checkpoint_restore(c, key_of(1), room, &found));
+  esc_assert_ok(esc_checkpoint_restore(c, key_of(1), restored, &found));
   assert_false(found);
   esc_checkpoint_close(c, false);
 }

@@ -325,8 +325,8 @@ class Launch(unittest.TestCase):
         self.assertEqual(launch.resident_blocks(ADA, 64, 32, 1024), 24)
 
     def test_arguments_are_those_of_the_kernels(self):
-        with tempfile.TemporaryDirectory() as room:
-            made = launch.compile_arguments(ROOT, room)
+        with tempfile.TemporaryDirectory() as scratch:
+            made = launch.compile_arguments(ROOT, scratch)
             shape = launch.Shape(32, 20, 6, 100)
             got = launch.read_arguments(made, shape, 2)
             self.assertEqual(struct.unpack_from("<4i", got.parameters), (6, 32, 20, 100))
@@ -371,11 +371,11 @@ class Micro(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         nvcc, nvdisasm = find_tools()
-        cls.room = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.room.cleanup)
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.scratch.cleanup)
         cls.kernels = {}
         for card in (H100, A100):
-            out = os.path.join(cls.room.name, f"{card.architecture}.cubin")
+            out = os.path.join(cls.scratch.name, f"{card.architecture}.cubin")
             source = os.path.join(ROOT, "tests", "gpu_model_micro.cu")
             subprocess.run([nvcc, "-std=c++17", "-O3", f"-arch=sm_{card.architecture}", "-cubin",
                             "-o", out, source], check=True)

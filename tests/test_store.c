@@ -241,11 +241,11 @@ static void write_checksum_again(void) {
   char *bytes = scratch_read(file(), &size);
   const bool has_checksum = !memcmp(bytes + size - ESC_FILE_CHECKSUM_BYTES, "ESCSEAL1", 8);
   const size_t image = has_checksum ? size - ESC_FILE_CHECKSUM_BYTES : size;
-  char *room = realloc(bytes, image + ESC_FILE_CHECKSUM_BYTES);
-  assert_non_null(room);
-  esc_file_checksum_write(room, image);
-  scratch_write(file(), room, image + ESC_FILE_CHECKSUM_BYTES);
-  free(room);
+  char *grown = realloc(bytes, image + ESC_FILE_CHECKSUM_BYTES);
+  assert_non_null(grown);
+  esc_file_checksum_write(grown, image);
+  scratch_write(file(), grown, image + ESC_FILE_CHECKSUM_BYTES);
+  free(grown);
 }
 
 static void changed_numbers_under_a_right_file_checksum_are_refused_by_the_digest(void **state) {

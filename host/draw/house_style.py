@@ -26,7 +26,7 @@ import tempfile
 import warnings
 import zlib
 
-# A drawing script is a process of its own, under this name; in the Python package this is
+# A drawing script is a separate process, under this name; in the Python package this is
 # escapement._draw.house_style, in a process that is another's.
 ALONE = __name__ == "house_style"
 

@@ -6,7 +6,7 @@
 #include "escapement/internal/library.h"
 #include "store/unverified.h"
 
-/* What messages call them. */
+/* Their name in messages. */
 static const char whole[] = "results";
 
 typedef struct source {

@@ -203,8 +203,8 @@ static esc_status visit_entry(esc_journal *j, const esc_journal_entry_header *p,
 
 static esc_status add_damaged_region(esc_journal *j, off_t from, off_t to) {
   if ((j->damaged_regions & (j->damaged_regions - 1)) == 0) {
-    const size_t room = j->damaged_regions ? 2 * (size_t)j->damaged_regions : 1;
-    esc_journal_region *grown = realloc(j->damaged_region, room * sizeof *grown);
+    const size_t capacity = j->damaged_regions ? 2 * (size_t)j->damaged_regions : 1;
+    esc_journal_region *grown = realloc(j->damaged_region, capacity * sizeof *grown);
     if (!grown) return ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory (its damages)", j->path);
     j->damaged_region = grown;
   }

@@ -385,7 +385,7 @@ static void every_failing_call_is_reported_by_name(void **state) {
   check_failing_calls(&esc_cuda_fused_3xtf32_engine, 16, 20);
 }
 
-/* What `auto` warns of: a driver that fails, not a machine without a device. */
+/* `auto` warns of a driver that fails, not of a machine without a device. */
 static void a_driver_that_fails_is_told_from_no_device(void **state) {
   (void)state;
   char why[200] = "";

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What PTX's arithmetic, logic, comparisons and conversions do, one C++ expression each.
+"""PTX's arithmetic, logic, comparisons and conversions, one C++ expression each.
 
 OPERATIONS maps an opcode to (types, expression): the types of the result and of the operands
 a, b, c, d, and the result in terms of these. Only opcodes in the table are translated. Left out

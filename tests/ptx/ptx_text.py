@@ -24,7 +24,7 @@ LABEL = re.compile(r"([\w$]+):")
 
 
 class Refused(Exception):
-    """What this translator does not know, or knows that it must not run."""
+    """PTX that the translator does not know, or that must not be run."""
 
 
 class Parameter:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What translated PTX (ptx_to_cc.py) calls: the operations of the PTX manual that are no
+/* Functions for translated PTX (ptx_to_cc.py): the operations of the PTX manual that are no
  * operators of C++, and the lanes that a shuffle reads from.
  *
  * Bits are PTX's, not the host's: a single-precision NaN that is computed is 0x7fffffff, of
@@ -17,7 +17,7 @@
 #include "esc_simt_device.h"
 #include "esc_simt_mma.h"
 
-/* A section of its own, by which check_linked.py knows that a program has the translation. */
+/* A separate section, by which check_linked.py knows that a program has the translation. */
 #define ESC_PTX_ENTRY __attribute__((section("esc_ptx_text"), used))
 #define ESC_PTX_INLINE inline __attribute__((always_inline))
 

@@ -93,7 +93,7 @@ bool operator==(const Shuffled &a, const Shuffled &b) {
   return a.value == b.value && a.inside == b.inside;
 }
 
-/* What a lane gets from `source`, or from itself. */
+/* The value that a lane receives from `source`, or its value if there is none. */
 Shuffled from(uint32_t lane, int source, bool inside) {
   return {100 + (inside ? static_cast<uint32_t>(source) : lane), inside};
 }

@@ -85,7 +85,7 @@ def find_nvdisasm(folder=None):
 
 
 def packaged_folders():
-    """Where pip puts programs of NVIDIA's packages."""
+    """The folder in which pip puts programs of NVIDIA's packages."""
     spec = importlib.util.find_spec("nvidia")
     roots = list(spec.submodule_search_locations) if spec else []
     return [os.path.join(root, version, "bin") for root in roots
@@ -169,7 +169,7 @@ class Elf:
         return found
 
     def parameter_offset(self, kernel):
-        """Where the kernel's arguments begin in constant bank 0 (EIATTR_PARAM_CBANK)."""
+        """Offset of the kernel's arguments in constant bank 0 (EIATTR_PARAM_CBANK)."""
         for attribute, data in self.attributes(".nv.info." + kernel):
             if attribute == 0x0A:
                 return struct.unpack_from("<IHH", data)[1]

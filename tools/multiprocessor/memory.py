@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one access of a warp costs the memory system, from the addresses of its lanes."""
+"""Cost of one access of a warp to the memory system, from the addresses of its lanes."""
 import functools
 
 import numpy as np

@@ -16,7 +16,7 @@ WARM_UP = 8  # the eighth part of a step is replayed before the one that is coun
 
 @dataclasses.dataclass
 class Build:
-    """Where kernels come from: compiled in `folder`, or a cubin that is given."""
+    """Source of the kernels: compiled in `folder`, or a given cubin."""
     root: str
     bin: str = None
     cubin: str = None
@@ -44,7 +44,7 @@ class Build:
 
 
 class Run:
-    """What the warps of a block execute in a launch of two steps."""
+    """The instructions that the warps of a block execute in a launch of two steps."""
 
     def __init__(self, kernels, program, shape):
         arguments = read_arguments(program, shape, 2)

@@ -7,7 +7,7 @@ import numpy as np
 from .values import (CONSTANT, INTEGER, M32, PREDICATE, REGISTER, UNIFORM, ZERO_REGISTERS, negated,
                      pair, signed, uniform_bool, wrap64)
 
-# Where the constant banks are in the address space of generic loads: bank 0 on sm_80 and 89,
+# Addresses of the constant banks in the address space of generic loads: bank 0 on sm_80 and 89,
 # its arguments on sm_90 (constants c[0x0][0x40] and c[0x0][0x198]).
 CONSTANT_WINDOW = 0x6F0000000000
 TRUE, UNIFORM_TRUE = 7, 15
@@ -15,7 +15,7 @@ NO_RESULT = ("STS", "STG", "ST", "STL", "STSM", "RED", "LDGSTS")
 
 
 class Memory:
-    """What is known of memory: constant banks, and images of global memory."""
+    """The known part of memory: constant banks, and images of global memory."""
 
     def __init__(self, constants, images):
         self.constants, self.images = constants, list(images)

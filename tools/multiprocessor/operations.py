@@ -375,5 +375,5 @@ OPERATIONS = {
 
 
 def operation(i, memory):
-    """What an instruction does; one that is not listed makes its results unknown."""
+    """The effect of an instruction; one that is not listed makes its results unknown."""
     return OPERATIONS.get(i.base, lambda i, memory: forget(i))(i, memory)

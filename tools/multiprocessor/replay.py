@@ -52,7 +52,7 @@ def pipe_on(card, pipe):
 
 
 class Counts:
-    """What a replay counts: the cycles of a step, by warp, and of every entry of a trace (an
+    """Counts of a replay: the cycles of a step, by warp, and of every entry of a trace (an
     instruction, in a phase) how often it was issued, its wavefronts, its bytes of L2, and the
     cycles that warps waited before it, by reason."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tools/gpu_model prints."""
+"""The output of tools/gpu_model."""
 import dataclasses
 import json
 
