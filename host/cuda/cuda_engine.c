@@ -327,6 +327,10 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
   if (!automatic && !fused && strcmp(path, "cublas"))
     return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, cublas, fused or fused-3xtf32",
                     path);
+  if (!esc_optimizer_is_plain(&p->optimizer))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--backend cuda: trains by plain gradient descent only; train.momentum, "
+                    "train.weight_decay and train.optimizer: adam need --backend cpu or reference");
   ESC_TRY(check_device(device));
   if (esc_cuda_lacks_code(device, why, sizeof why))
     return ESC_FAIL(ESC_BAD_INPUT, "--device %d: %s", device, why);
