@@ -63,6 +63,13 @@ void esc_state_pack(const esc_model *m, const esc_slot *slot, const double *w,
     put_weights(m, compensation, to + sizeof h + weight_bytes(m->problem, m->single));
 }
 
+void esc_state_continue(void *state) {
+  head h;
+  memcpy(&h, state, sizeof h);
+  esc_track_continue(&h.track);
+  memcpy(state, &h, sizeof h);
+}
+
 void esc_state_unpack(const esc_model *m, const esc_member *member, const void *state,
                       esc_slot *slot, double *w, double *compensation) {
   head h;

@@ -21,6 +21,9 @@ size_t esc_state_size(const esc_problem *problem, bool single);
 void esc_state_pack(const esc_model *model, const esc_slot *slot, const double *w,
                     const double *compensation, void *state);
 
+/* Continues a network that pauses at a threshold (track.h), in its state. */
+void esc_state_continue(void *state);
+
 /* The inverse for `member`, whose state it is: fills the slot, w and compensation (NULL where
  * there is none). */
 void esc_state_unpack(const esc_model *model, const esc_member *member, const void *state,
