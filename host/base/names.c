@@ -5,7 +5,7 @@
 #include <string.h>
 
 const char *const esc_names_suffixes[] = {
-    "", ".journal", ".snapshots", ".checkpoint", ".checkpoint.previous", ".lock", NULL};
+    "", ".journal", ".snapshots", ".weights", ".checkpoint", ".checkpoint.previous", ".lock", NULL};
 
 static bool ends_in(const char *text, const char *end) {
   const size_t length = strlen(text), tail = strlen(end);

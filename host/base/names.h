@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Behind OUT.h5: "" (the result itself), ".journal", ".snapshots", ".checkpoint",
+/* Behind OUT.h5: "" (the result itself), ".journal", ".snapshots", ".weights", ".checkpoint",
  * ".checkpoint.previous", ".lock"; NULL ends the list. */
 extern const char *const esc_names_suffixes[];
 

@@ -70,7 +70,7 @@ static void time_of(const char *path, char text[32]) {
 
 /* `path` without its suffix. */
 static void output_of(const char *path, char *out, size_t size) {
-  static const char *const suffix[] = {".journal", ".snapshots", ".checkpoint",
+  static const char *const suffix[] = {".journal", ".snapshots", ".weights", ".checkpoint",
                                        ".checkpoint.previous"};
   size_t length = strlen(path);
   for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
@@ -136,26 +136,31 @@ static void print_damage(const esc_journal_summary *s) {
 
 static esc_status print_journal(const char *path, const found *f, const esc_journal_summary *s,
                                 bool json) {
-  const char *kind = s->snapshots ? "snapshots" : "journal";
+  const char *kind = s->weights ? "weights" : s->snapshots ? "snapshots" : "journal";
+  const char *count = s->weights ? "records" : s->snapshots ? "snapshots" : "finished";
+  const bool finished = !s->weights && !s->snapshots;
   if (json) {
     json_t *object = describe(kind, path, f);
-    json_object_set_new(object, s->snapshots ? "snapshots" : "finished", json_integer(s->records));
+    json_object_set_new(object, count, json_integer(s->records));
     json_object_set_new(object, "running", json_boolean(s->locked));
     json_object_set_new(object, "damages", json_integer(s->damaged_regions));
     json_object_set_new(object, "damaged_bytes", json_integer(s->damaged_bytes));
     json_object_set_new(object, "segments", json_incref(f->segments));
-    if (s->snapshots || !s->readable) return esc_json_print(object);
+    if (!finished || !s->readable) return esc_json_print(object);
     json_object_set_new(object, "escaped", json_integer(f->ended[ESC_MEMBER_ESCAPED]));
     json_object_set_new(object, "censored", json_integer(f->ended[ESC_MEMBER_CENSORED]));
     json_object_set_new(object, "diverged", json_integer(f->ended[ESC_MEMBER_DIVERGED]));
     return esc_json_print(object);
   }
-  if (s->snapshots)
+  if (s->weights)
+    printf("%s: journal with %lld records of weights of an unfinished run\n", path,
+           (long long)s->records);
+  else if (s->snapshots)
     printf("%s: journal with %lld snapshots of an unfinished run\n", path, (long long)s->records);
   else
     printf("%s: journal with %lld of %lld members finished; the run %s\n", path,
            (long long)s->records, (long long)s->members, s->locked ? "is active" : "is unfinished");
-  if (!s->snapshots && s->readable)
+  if (finished && s->readable)
     printf("%lld escaped, %lld censored, %lld diverged\n", (long long)f->ended[ESC_MEMBER_ESCAPED],
            (long long)f->ended[ESC_MEMBER_CENSORED], (long long)f->ended[ESC_MEMBER_DIVERGED]);
   print_damage(s);
@@ -170,7 +175,7 @@ esc_status esc_info_journal(const char *path, bool json) {
   const esc_journal_reader reader = {&f, store_identity, store_segment, count_row, NULL};
   ESC_TRY_ALLOCATE(f.segments = json_array());
   ESC_TRY(esc_journal_read(path, NULL, &summary));
-  if (summary.readable && !summary.snapshots)
+  if (summary.readable && !summary.snapshots && !summary.weights)
     ESC_TRY(esc_results_create(1, summary.thresholds, summary.layers, &f.one));
   ESC_TRY(esc_journal_read(path, &reader, &summary));
   ESC_TRY(print_journal(path, &f, &summary, json));

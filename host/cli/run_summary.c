@@ -158,6 +158,9 @@ static void print_plan(const esc_spec *spec, const esc_dry_run *d) {
 }
 
 static void print_recording(const esc_dry_run *d) {
+  if (d->weights_bytes > 0)
+    printf("weights: at most %s for record.weights, before compression\n",
+           bytes_of(d->weights_bytes).text);
   if (!d->snapshots) return;
   printf("record:  at most %lld snapshot%s per network, on an evaluation sample of %d\n",
          (long long)d->snapshots, plural(d->snapshots), d->samples);
@@ -261,6 +264,7 @@ static json_t *dry_json(const esc_dry_run *d) {
   json_object_set_new(json, "seconds_per_step", esc_json_number(d->seconds_per_step));
   json_object_set_new(json, "snapshots_max", json_integer(d->snapshots));
   json_object_set_new(json, "snapshot_bytes_max", esc_json_number(d->snapshot_bytes));
+  json_object_set_new(json, "weights_bytes_max", esc_json_number(d->weights_bytes));
   json_object_set_new(json, "seconds_per_snapshot", esc_json_number(d->seconds_per_snapshot));
   json_object_set_new(json, "recording_share", esc_json_number(d->recording_share));
   json_object_set_new(json, "seconds_max", esc_json_number(d->seconds_max));

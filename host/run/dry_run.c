@@ -62,6 +62,8 @@ static esc_status estimate_result_bytes(esc_run *r, int64_t snapshots, double *b
   r->results = NULL;
   ESC_TRY(esc_results_create(1, p->thresholds, p->shape.layers, &r->results));
   if (snapshots) ESC_TRY(esc_results_add_snapshots(r->results, 1));
+  ESC_TRY(esc_results_add_weights(r->results, r->spec->record.weights, p->shape.width,
+                                  p->shape.inputs));
   if (!r->segments) ESC_TRY_ALLOCATE(r->segments = json_array());
   for (int b = 0; b < ESC_RUN_REUSED_MAX && !whole; b++) {
     json_t *more = r->reused[b] ? esc_segments_from_results(r->reused[b]) : NULL;
@@ -152,6 +154,8 @@ static void fill_report(const esc_run *r, esc_dry_run *out) {
   out->threads = r->setup.threads;
   out->host_bytes = r->bytes.host;
   out->device_bytes = r->bytes.device;
+  out->weights_bytes =
+      (double)r->plan.members * esc_weights_stored_bytes(&r->spec->problem, &r->spec->record);
   out->on_device = r->engine->device_memory != NULL;
   out->thresholds = r->spec->problem.thresholds;
   snprintf(out->backend, sizeof out->backend, "%s", r->engine->name);

@@ -51,10 +51,16 @@ static esc_journal_request request_of(const esc_run *r, const esc_journal_reader
                                .reader = reader};
 }
 
-static esc_status create_recorder(esc_run *r) {
+static esc_status create_recorders(esc_run *r) {
+  esc_status status = ESC_OK;
+  if (r->spec->record.weights)
+    ESC_TRY(esc_weight_recorder_create(&r->spec->problem, &r->spec->record, &r->plan,
+                                       &r->weight_recorder));
   if (!esc_record_on(&r->spec->record)) return ESC_OK;
-  return esc_recorder_create(&r->spec->problem, &r->spec->record, &r->plan, &r->setup,
-                             r->engine == &esc_reference_engine, &r->recorder);
+  status = esc_recorder_create(&r->spec->problem, &r->spec->record, &r->plan, &r->setup,
+                               r->engine == &esc_reference_engine, &r->recorder);
+done:
+  return status;
 }
 
 /* A finished member that lacks some of its snapshots is trained again. */
@@ -73,6 +79,36 @@ static esc_status open_snapshots(esc_run *r) {
       &request, esc_observation_length(r->spec->problem.shape.layers), &r->snapshots));
   esc_recorder_set_journal(r->recorder, r->snapshots);
   require_all_snapshots(r);
+done:
+  return status;
+}
+
+static void restore_weights(void *context, esc_member_key member, const void *row) {
+  const esc_run *r = context;
+  const int64_t index = esc_plan_find_member(&r->plan, member);
+  if (index >= 0) esc_weight_recorder_restore(r->weight_recorder, index, row);
+}
+
+/* A finished member that lacks some of its weights is trained again. */
+static void require_all_weights(esc_run *r) {
+  const esc_results *results = r->results;
+  for (int64_t i = 0; i < r->plan.members; i++) {
+    const esc_weights_progress end = {results->steps_run[i],
+                                      results->escape_step + i * results->thresholds, true};
+    r->done[i] = r->done[i] && esc_weight_recorder_is_complete(r->weight_recorder, i, end);
+  }
+}
+
+/* Weights of the run so far. */
+static esc_status open_weights(esc_run *r) {
+  esc_status status = ESC_OK;
+  const esc_journal_reader reader = {r, esc_run_check_identity, NULL, restore_weights, esc_log};
+  const esc_journal_request request = request_of(r, &reader);
+  const esc_shape shape = r->spec->problem.shape;
+  if (!r->weight_recorder) return ESC_OK;
+  ESC_TRY(esc_journal_open_weights(&request, shape.layers, esc_weight_count(shape), &r->weights));
+  esc_weight_recorder_set_journal(r->weight_recorder, r->weights);
+  require_all_weights(r);
 done:
   return status;
 }
@@ -106,12 +142,13 @@ esc_status esc_run_open_files(esc_run *r) {
   const esc_journal_reader reader = {r, esc_run_check_identity, restore_segment, restore_row,
                                      esc_log};
   const esc_journal_request request = request_of(r, &reader);
-  ESC_TRY(create_recorder(r));
+  ESC_TRY(create_recorders(r));
   ESC_TRY(esc_run_copy_reused(r));
   if (!r->output[0]) return ESC_OK;
   ESC_TRY(esc_journal_open(&request, p->thresholds, p->shape.layers, &r->journal));
   esc_segments_remove_duplicates(r->segments);
   ESC_TRY(open_snapshots(r));
+  ESC_TRY(open_weights(r));
   ESC_TRY(open_checkpoint(r));
 done:
   return status;
@@ -123,9 +160,9 @@ done:
  * ones are lost. */
 int64_t esc_run_count_synced_members(const esc_run *r) {
   int64_t members = -r->members_reused; /* these are in the earlier result */
-  esc_journal *const journal[] = {r->journal, r->snapshots};
+  esc_journal *const journal[] = {r->journal, r->snapshots, r->weights};
   for (int64_t i = 0; i < r->plan.members; i++) members += r->done[i];
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < 3; i++)
     if (journal[i])
       members -= esc_journal_count_records(journal[i]) - esc_journal_count_synced(journal[i]);
   return members > 0 ? members : 0;
@@ -161,9 +198,9 @@ int64_t esc_run_count_networks_in_files(const esc_run *r) {
 }
 
 esc_status esc_run_sync_files(const char *output) {
-  static const char *const journal[] = {".journal", ".snapshots"};
+  static const char *const journal[] = {".journal", ".snapshots", ".weights"};
   char path[4200];
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 3; i++) {
     snprintf(path, sizeof path, "%s%s", output, journal[i]);
     const esc_status status = esc_io_exists(path) ? esc_io_sync_sidecar(path) : ESC_OK;
     if (status != ESC_OK) return status;
@@ -183,16 +220,22 @@ int64_t esc_run_count_synced_networks(const esc_run *r) {
 void esc_run_close_files(esc_run *r, bool remove) {
   esc_checkpoint_close(r->checkpoint, remove);
   esc_journal_close(r->snapshots, remove);
+  esc_journal_close(r->weights, remove);
   esc_journal_close(r->journal, remove);
   r->checkpoint = NULL;
-  r->journal = r->snapshots = NULL;
+  r->journal = r->snapshots = r->weights = NULL;
 }
 
 /* Suffixes of all files beside an output. */
-static const char *const suffixes[] = {
-    ".journal",           ".snapshots",           ".checkpoint",         ".checkpoint.previous",
-    ".journal.damaged-9", ".snapshots.damaged-9", ".snapshots.rescued-9"};
-enum { SUFFIXES = sizeof suffixes / sizeof suffixes[0], OF_A_RUN = 4 };
+static const char *const suffixes[] = {".journal",
+                                       ".snapshots",
+                                       ".weights",
+                                       ".checkpoint",
+                                       ".checkpoint.previous",
+                                       ".journal.damaged-9",
+                                       ".snapshots.damaged-9",
+                                       ".snapshots.rescued-9"};
+enum { SUFFIXES = sizeof suffixes / sizeof suffixes[0], OF_A_RUN = 5 };
 
 esc_status esc_run_check_names(const esc_run *r) {
   char part[sizeof r->output + 64];
@@ -249,6 +292,8 @@ static esc_status inspect_journals(esc_run *inspected, const char *output) {
                                      restore_row, NULL};
   const esc_journal_reader snapshots = {inspected, esc_run_check_identity, NULL, restore_snapshot,
                                         NULL};
+  const esc_journal_reader weights = {inspected, esc_run_check_identity, NULL, restore_weights,
+                                      NULL};
   if (has_content(output, ".journal", path, sizeof path)) {
     ESC_TRY(esc_journal_read(path, &reader, &summary));
     esc_segments_remove_duplicates(inspected->segments);
@@ -256,6 +301,10 @@ static esc_status inspect_journals(esc_run *inspected, const char *output) {
   }
   if (inspected->recorder && has_content(output, ".snapshots", path, sizeof path)) {
     ESC_TRY(esc_journal_read(path, &snapshots, &summary));
+    log_damage(path, &summary);
+  }
+  if (inspected->weight_recorder && has_content(output, ".weights", path, sizeof path)) {
+    ESC_TRY(esc_journal_read(path, &weights, &summary));
     log_damage(path, &summary);
   }
 done:
@@ -269,16 +318,19 @@ static esc_status count_finished(esc_run *r, const char *output) {
   esc_run inspected = *r;
   inspected.results = NULL;
   inspected.recorder = NULL;
+  inspected.weight_recorder = NULL;
   inspected.done = NULL;
   inspected.setup = (esc_engine_setup){.slots = 1, .threads = 1};
   ESC_TRY_ALLOCATE(inspected.done = calloc((size_t)r->plan.members + 1, sizeof *inspected.done));
   ESC_TRY(esc_results_create(r->plan.members, p->thresholds, p->shape.layers, &inspected.results));
-  ESC_TRY(create_recorder(&inspected));
+  ESC_TRY(create_recorders(&inspected));
   ESC_TRY(inspect_journals(&inspected, output));
   if (inspected.recorder) require_all_snapshots(&inspected);
+  if (inspected.weight_recorder) require_all_weights(&inspected);
   for (int64_t i = 0; i < r->plan.members; i++) r->done[i] = r->done[i] || inspected.done[i];
 done:
   esc_recorder_free(inspected.recorder);
+  esc_weight_recorder_free(inspected.weight_recorder);
   esc_results_free(inspected.results);
   free(inspected.done);
   return status;

@@ -71,6 +71,8 @@ esc_status esc_run_publish(esc_run *r) {
   char why[900];
   esc_status status = esc_run_set_attributes(r);
   if (status == ESC_OK && r->recorder) status = esc_recorder_copy_results(r->recorder, r->results);
+  if (status == ESC_OK && r->weight_recorder)
+    status = esc_weight_recorder_copy_results(r->weight_recorder, r->results);
   if (!r->output[0]) return status;
   const bool changed = output_has_changed(r);
   if (status == ESC_OK && !changed) status = esc_store_write(r->output, r->results);

@@ -16,7 +16,8 @@ static int min_int(int64_t a, int64_t b) { return (int)(a < b ? a : b); }
 static double table_bytes(const esc_run *r) {
   const esc_problem *p = &r->spec->problem;
   const double members = (double)esc_plan_count_members(r->spec, r->shard, r->shards);
-  return 4 * members * (double)esc_results_row_size(p->thresholds, p->shape.layers);
+  return members * (4 * (double)esc_results_row_size(p->thresholds, p->shape.layers) +
+                    esc_weights_memory_bytes(p, &r->spec->record));
 }
 
 static double members_bytes(const esc_run *r) {

@@ -50,6 +50,17 @@ static esc_status check_version(const char *path, const esc_results *earlier) {
                                                     : "unknown");
 }
 
+/* Checks that rows and weights have the lengths of this run's. */
+static esc_status check_shape(const esc_run *r, const char *path, const esc_results *earlier) {
+  const esc_shape shape = r->spec->problem.shape;
+  const bool has_weights = earlier->weights != 0;
+  if (has_weights && (earlier->width != shape.width || earlier->inputs != shape.inputs))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: holds weights of %d units and %d inputs, but its spec describes %d and %d",
+                    path, earlier->width, earlier->inputs, shape.width, shape.inputs);
+  return esc_results_check(path, earlier, &r->spec->problem);
+}
+
 /* Reads the file at the output's name; the message for any other file states the remedy. */
 static esc_status read_output(const char *path, esc_results **earlier) {
   char why[900];
@@ -69,7 +80,7 @@ static esc_status read_earlier_output(esc_run *r, const char *path, esc_results 
   ESC_TRY(identity_of(path, earlier, &identity));
   ESC_TRY(esc_run_check_identity(r, path, (esc_identity){identity, earlier->members}));
   *complete = !strcmp(identity, r->identity) && earlier->members == r->plan.members;
-  ESC_TRY(esc_results_check(path, earlier, &r->spec->problem));
+  ESC_TRY(check_shape(r, path, earlier));
   if (!*complete) ESC_TRY(check_version(path, earlier));
   *out = earlier;
   earlier = NULL;
@@ -97,7 +108,7 @@ static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
                       "--from %s: %s is %s in that file and %s in this run; only name, "
                       "escape.false_escapes, sweep.seeds and sweep.groups may differ",
                       path, d.key.text, d.first.text, d.second.text);
-  if (status == ESC_OK) status = esc_results_check(path, earlier, &r->spec->problem);
+  if (status == ESC_OK) status = check_shape(r, path, earlier);
   if (status == ESC_OK) status = check_version(path, earlier);
   if (status != ESC_OK) goto done;
   *out = earlier;
@@ -179,6 +190,8 @@ static esc_status copy_members(esc_run *r, const esc_results *earlier, int64_t *
     esc_results_pack(earlier, i, row);
     esc_run_set_row(r, index, row);
     if (r->recorder) restore_snapshots(r, earlier, i, index, buffer);
+    if (r->weight_recorder)
+      ESC_TRY(esc_weight_recorder_restore_row(r->weight_recorder, index, earlier, i));
     r->members_reused++;
     *steps_reused += earlier->steps_run[i];
   }

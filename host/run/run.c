@@ -109,6 +109,7 @@ void esc_run_free(esc_run *r) {
   for (int i = 0; i < ESC_RUN_REUSED_MAX; i++) esc_results_free(r->reused[i]);
   json_decref(r->segments);
   esc_recorder_free(r->recorder);
+  esc_weight_recorder_free(r->weight_recorder);
   esc_results_free(r->results);
   esc_plan_free(&r->plan);
   free(r->resolved);
@@ -173,6 +174,7 @@ static esc_status train(esc_run *r) {
                            .stop = &r->stop->requested,
                            .journal = r->journal,
                            .recorder = r->recorder,
+                           .weight_recorder = r->weight_recorder,
                            .checkpoint = r->checkpoint,
                            .checkpoint_seconds = r->options.checkpoint_seconds,
                            .seconds_max = r->options.seconds_max,

@@ -48,10 +48,11 @@ typedef struct esc_run {
   json_t *segments;          /* of the whole run; the last one is this invocation's, once begun */
   int64_t finished_before;   /* members finished before this segment */
   double segment_updated_at; /* seconds into this segment at its last update */
-  esc_journal *journal, *snapshots;
+  esc_journal *journal, *snapshots, *weights;
   esc_checkpoint *checkpoint;
-  esc_recorder *recorder; /* NULL: no snapshots */
-  bool *done;             /* (members) finished */
+  esc_recorder *recorder;               /* NULL: no snapshots */
+  esc_weight_recorder *weight_recorder; /* NULL: no weights */
+  bool *done;                           /* (members) finished */
   esc_progress progress;
   char warning[ESC_WARNING_SIZE];
   int shards_merged;

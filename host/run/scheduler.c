@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/trace.h"
+#include "escapement/internal/state.h"
 
 enum { EMPTY = -1 };
 static const double block_seconds = 0.05, sync_seconds = 5;
@@ -43,7 +44,18 @@ static void count_status(esc_progress *progress, int32_t status) {
   if (status == ESC_MEMBER_DIVERGED) progress->diverged++;
 }
 
-/* Restores a member from the checkpoint: *found. Not used if some of its snapshots are missing. */
+/* Whether all snapshots and weights of a member restored into a slot are present. */
+static bool has_all_records(const training *r, int slot, int64_t index) {
+  const esc_schedule *s = r->schedule;
+  const esc_track *track = &s->engine->slot(r->engine, slot)->track;
+  const esc_weights_progress now_at = {track->step, track->escape_step, false};
+  return (!s->recorder || esc_recorder_is_complete(s->recorder, index, track->step)) &&
+         (!s->weight_recorder ||
+          esc_weight_recorder_is_complete(s->weight_recorder, index, now_at));
+}
+
+/* Restores a member from the checkpoint: *found. Not used if some of its snapshots or weights are
+ * missing. */
 static esc_status restore_member(training *r, int slot, int64_t index, bool *found) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
@@ -54,9 +66,10 @@ static esc_status restore_member(training *r, int slot, int64_t index, bool *fou
   if (!*found) return ESC_OK;
   ESC_TRY(s->engine->restore(r->engine, slot, member, r->state));
   const int64_t step = r->steps_counted[slot] = s->engine->slot(r->engine, slot)->track.step;
-  if (!s->recorder) return ESC_OK;
-  *found = esc_recorder_is_complete(s->recorder, index, step);
-  if (*found) ESC_TRY(esc_recorder_resume_member(s->recorder, slot, index, step));
+  *found = has_all_records(r, slot, index);
+  if (*found && s->recorder) ESC_TRY(esc_recorder_resume_member(s->recorder, slot, index, step));
+  if (*found && s->weight_recorder)
+    esc_weight_recorder_resume_member(s->weight_recorder, index, step);
 done:
   return status;
 }
@@ -73,6 +86,8 @@ static esc_status start(training *r, int slot, int64_t index) {
   if (found) return ESC_OK;
   r->steps_counted[slot] = 0;
   if (r->schedule->recorder) ESC_TRY(esc_recorder_begin_member(r->schedule->recorder, slot, index));
+  if (r->schedule->weight_recorder)
+    esc_weight_recorder_begin_member(r->schedule->weight_recorder, index);
   ESC_TRY(r->schedule->engine->load(r->engine, slot, &r->plan->member[index]));
 done:
   return status;
@@ -109,15 +124,31 @@ done:
   return status;
 }
 
-/* Records the final snapshots of members that have just finished. */
-static esc_status record_final_snapshots(training *r) {
+/* Records the weights of the listed slots, if the spec asks for this kind. */
+static esc_status record_weights(training *r, int count, esc_weights_kind kind) {
+  esc_status status = ESC_OK;
+  const esc_schedule *s = r->schedule;
+  for (int i = 0; i < count && s->weight_recorder; i++)
+    ESC_TRY(esc_weight_recorder_record(s->weight_recorder, s->engine, r->engine, r->slot_list[i],
+                                       r->member_in_slot[r->slot_list[i]], kind));
+done:
+  return status;
+}
+
+/* Records final snapshots and weights of members that have just finished. */
+static esc_status record_finished(training *r) {
+  esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
   int count = 0;
   for (int i = 0; i < s->setup.slots; i++)
     if (r->member_in_slot[i] != EMPTY && esc_slot_finished(s->engine->slot(r->engine, i)))
       r->slot_list[count++] = i;
-  return count ? esc_recorder_record_end(s->recorder, s->engine, r->engine, count, r->slot_list)
-               : ESC_OK;
+  if (count && s->recorder)
+    ESC_TRY(esc_recorder_record_end(s->recorder, s->engine, r->engine, count, r->slot_list));
+  ESC_TRY(record_weights(r, count, ESC_WEIGHTS_ESCAPE));
+  ESC_TRY(record_weights(r, count, ESC_WEIGHTS_END));
+done:
+  return status;
 }
 
 /* Records the snapshots that are due. */
@@ -126,7 +157,6 @@ static esc_status record_due_snapshots(training *r) {
   const esc_schedule *s = r->schedule;
   int count = 0;
   bool fresh = false;
-  if (!s->recorder) return ESC_OK;
   for (int i = 0; i < s->setup.slots; i++)
     fresh = fresh || (r->member_in_slot[i] != EMPTY && s->engine->slot(r->engine, i)->fresh);
   if (fresh) ESC_TRY(s->engine->advance(r->engine, 0, s->stop)); /* initializes the weights */
@@ -137,7 +167,35 @@ static esc_status record_due_snapshots(training *r) {
       r->slot_list[count++] = i;
   }
   if (count) ESC_TRY(esc_recorder_record(s->recorder, s->engine, r->engine, count, r->slot_list));
-  ESC_TRY(record_final_snapshots(r));
+  ESC_TRY(record_weights(r, count, ESC_WEIGHTS_SNAPSHOTS));
+done:
+  return status;
+}
+
+/* Records the weights of members that pause at a threshold, and continues those. */
+static esc_status record_paused(training *r) {
+  esc_status status = ESC_OK;
+  const esc_schedule *s = r->schedule;
+  for (int i = 0; i < s->setup.slots; i++) {
+    if (r->member_in_slot[i] == EMPTY || !esc_slot_is_paused(s->engine->slot(r->engine, i)))
+      continue;
+    const int64_t index = r->member_in_slot[i];
+    ESC_TRY(esc_weight_recorder_record(s->weight_recorder, s->engine, r->engine, i, index,
+                                       ESC_WEIGHTS_ESCAPE));
+    ESC_TRY(s->engine->save(r->engine, i, r->state));
+    esc_state_continue(r->state);
+    ESC_TRY(s->engine->restore(r->engine, i, &r->plan->member[index], r->state));
+  }
+done:
+  return status;
+}
+
+/* Records what is due: snapshots, and what members leave that have finished. */
+static esc_status record_due(training *r) {
+  esc_status status = ESC_OK;
+  if (r->schedule->recorder) ESC_TRY(record_due_snapshots(r));
+  if (r->schedule->recorder || r->schedule->weight_recorder) ESC_TRY(record_finished(r));
+  if (r->schedule->weight_recorder) ESC_TRY(record_paused(r));
 done:
   return status;
 }
@@ -176,6 +234,7 @@ static esc_status sync_journals(training *r) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
   if (s->recorder) ESC_TRY(esc_recorder_sync(s->recorder));
+  if (s->weight_recorder) ESC_TRY(esc_weight_recorder_sync(s->weight_recorder));
   if (s->journal) ESC_TRY(esc_journal_sync(s->journal));
   r->unsynced = 0;
 done:
@@ -282,10 +341,10 @@ static esc_status train(training *r) {
   r->start = r->synced = r->checkpointed = before;
   for (int i = 0; i < r->schedule->setup.slots; i++) ESC_TRY(refill(r, i));
   while (r->progress->running > 0) {
-    ESC_TRY(record_due_snapshots(r));
+    ESC_TRY(record_due(r));
     const int64_t steps = limit_block(r, block);
     ESC_TRY(r->schedule->engine->advance(r->engine, steps, r->schedule->stop));
-    ESC_TRY(record_due_snapshots(r));
+    ESC_TRY(record_due(r));
     ESC_TRY(retire_finished(r));
     const double after = now();
     if (steps == block && after - before < block_seconds / 2 && block < 1 << 20) block *= 2;

@@ -8,6 +8,7 @@
 #include "escapement/run.h"
 #include "run/plan.h"
 #include "run/recorder.h"
+#include "run/weight_recorder.h"
 #include "run/workload.h"
 #include "store/checkpoint.h"
 #include "store/journal.h"
@@ -17,14 +18,15 @@ typedef void esc_progress_report(void *context, const esc_progress *progress);
 typedef struct esc_schedule {
   const esc_engine_ops *engine;
   esc_engine_setup setup;
-  const atomic_bool *stop;    /* set by others to stop at a step boundary */
-  esc_journal *journal;       /* finished members are appended; NULL for none */
-  esc_recorder *recorder;     /* of snapshots; NULL for none */
-  esc_checkpoint *checkpoint; /* of members in flight; NULL for none */
-  double checkpoint_seconds;  /* interval; 0: one checkpoint, when stopped */
-  double seconds_max;         /* time limit; 0: none */
-  bool *done;                 /* (members) input: finished before; output: finished */
-  const double *predicted;    /* (members) steps of each expected by theory; NULL: unknown */
+  const atomic_bool *stop;              /* set by others to stop at a step boundary */
+  esc_journal *journal;                 /* finished members are appended; NULL for none */
+  esc_recorder *recorder;               /* of snapshots; NULL for none */
+  esc_weight_recorder *weight_recorder; /* NULL for none */
+  esc_checkpoint *checkpoint;           /* of members in flight; NULL for none */
+  double checkpoint_seconds;            /* interval; 0: one checkpoint, when stopped */
+  double seconds_max;                   /* time limit; 0: none */
+  bool *done;                           /* (members) input: finished before; output: finished */
+  const double *predicted; /* (members) steps of each expected by theory; NULL: unknown */
   esc_progress_report *report;
   void (*phase)(void *context, esc_run_phase phase, bool begins); /* may be NULL */
   void *context;

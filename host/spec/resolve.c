@@ -125,6 +125,17 @@ static void print_group(FILE *out, const esc_group *group) {
   fputs("]\n", out);
 }
 
+/* Left out without weights, as in files of versions without this key. */
+static void print_weights(FILE *out, const esc_record *record) {
+  const char *separator = "  weights: [";
+  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++) {
+    if (!(record->weights >> k & 1)) continue;
+    fprintf(out, "%s%s", separator, esc_weights_word((esc_weights_kind)k));
+    separator = ", ";
+  }
+  if (record->weights) fputs("]\n", out);
+}
+
 static void print_spec(FILE *out, const esc_spec *spec) {
   fputs("name: ", out);
   print_text(out, spec->name);
@@ -139,6 +150,7 @@ static void print_spec(FILE *out, const esc_spec *spec) {
   for (int g = 0; g < spec->groups; g++) print_group(out, &spec->group[g]);
   fprintf(out, "record:\n  every: %lld\n  per_decade: %d\n  samples: %d\n",
           (long long)spec->record.every, spec->record.per_decade, spec->record.samples);
+  print_weights(out, &spec->record);
 }
 
 char *esc_spec_resolved(const esc_spec *spec) {

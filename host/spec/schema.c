@@ -143,6 +143,11 @@ const esc_key esc_schema[] = {
     {"record.samples", ESC_VALUE_INTEGER, RANGE(0, ESC_BATCH_MAX), .default_value = "0",
      .help = "size of the evaluation sample: even, at least 2 network.inputs; 0: 4 network.inputs, "
              "rounded up to a multiple of 128, enough to estimate sampling errors"},
+    {"record.weights", ESC_VALUE_CHOICE, .shape = ESC_SHAPE_LIST,
+     .choices = "start|snapshots|escape|end", .distinct = true, COUNT(0, ESC_WEIGHTS_KINDS),
+     .default_value = "[]",
+     .help = "moments at which the weights of each network are stored, in float32: initial, at "
+             "each snapshot, at each escape step, final"},
 };
 const int esc_schema_keys = (int)(sizeof esc_schema / sizeof esc_schema[0]);
 
@@ -259,6 +264,10 @@ static void append_list(esc_allowed *out, const esc_key *key) {
     case ESC_VALUE_SECTION:
       append(out, "mappings with the keys ");
       append_keys(out, key, "[].");
+      return;
+    case ESC_VALUE_CHOICE:
+      append(out, "words of ");
+      append_choices(out, key->choices);
       return;
     case ESC_VALUE_INTEGER: append(out, "whole numbers"); break;
     default: append(out, "numbers"); break;

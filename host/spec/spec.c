@@ -186,6 +186,17 @@ static void read_escape(const esc_node *root, esc_spec *spec) {
   spec->allow_false_escapes = word(root, "escape.false_escapes") == 1;
 }
 
+static esc_status read_weights(const esc_node *root, esc_spec *spec) {
+  const esc_node *list = esc_node_find(root, "record.weights");
+  esc_record *r = &spec->record;
+  for (int i = 0; i < list->children; i++) r->weights |= 1u << list->child[i]->word;
+  spec->problem.pauses_at_escape = r->weights >> ESC_WEIGHTS_ESCAPE & 1;
+  if (r->weights >> ESC_WEIGHTS_SNAPSHOTS & 1 && !esc_record_on(r))
+    return refuse(root, "record.weights",
+                  "snapshots without record.every or record.per_decade; allowed: with one of them");
+  return ESC_OK;
+}
+
 static esc_status read_record(const esc_node *root, esc_spec *spec) {
   esc_record *r = &spec->record;
   const esc_shape shape = spec->problem.shape;
@@ -199,7 +210,7 @@ static esc_status read_record(const esc_node *root, esc_spec *spec) {
         root, "record.samples",
         "is odd or too small; allowed: 0, or an even number of at least 2 network.inputs");
   if (!r->samples) r->samples = esc_observer_samples(shape);
-  return ESC_OK;
+  return read_weights(root, spec);
 }
 
 static esc_status read_spec(const esc_node *root, esc_spec *spec) {

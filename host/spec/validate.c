@@ -150,7 +150,8 @@ static esc_status check_distinct(const esc_key *key, const esc_node *list,
                                  const char *display_path) {
   for (int i = 1; key->distinct && i < list->children; i++)
     for (int j = 0; j < i; j++)
-      if (list->child[i]->number == list->child[j]->number)
+      if (list->child[i]->number == list->child[j]->number &&
+          list->child[i]->word == list->child[j]->word)
         return refuse(key, list->child[i], display_path, "appears twice");
   return ESC_OK;
 }

@@ -7,12 +7,6 @@
 #include "store/hdf5_layout.h"
 #include "store/store.h"
 
-static const char *const axis_name[ESC_AXES] = {
-    [ESC_AXIS_NONE] = "member",       [ESC_AXIS_THRESHOLD] = "threshold",
-    [ESC_AXIS_LAYER] = "layer",       [ESC_AXIS_INTERFACE] = "interface",
-    [ESC_AXIS_SNAPSHOT] = "snapshot",
-};
-
 int64_t esc_results_count_members(const esc_results *results) { return results->members; }
 
 int esc_results_count_attributes(const esc_results *results) { return results->attributes; }
@@ -39,7 +33,7 @@ static void describe(const esc_layout *layout, const esc_layout_column *c, esc_c
                       .data = is_number ? one_to_layers_max : c->data,
                       .coordinate = c->coordinate};
   for (int d = 0; d < c->rank; d++) {
-    out->dimension[d] = axis_name[c->axis[d]];
+    out->dimension[d] = esc_axis_name(c->axis[d]);
     out->length[d] = layout->length[c->axis[d]];
   }
 }

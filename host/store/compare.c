@@ -55,6 +55,27 @@ done:
   return status;
 }
 
+/* Words of the kinds of weights that a result holds. */
+static const char *print_kinds(const esc_results *r, char text[64]) {
+  char *end = text;
+  strcpy(text, "none");
+  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++)
+    if (esc_results_has_weights(r, (esc_weights_kind)k))
+      end = stpcpy(stpcpy(end, end == text ? "" : ", "), esc_weights_word((esc_weights_kind)k));
+  return text;
+}
+
+static esc_status check_weights(const result_pair *c) {
+  esc_status status = ESC_OK;
+  char in_a[64], in_b[64];
+  if (c->a->weights != c->b->weights)
+    return refuse(c, "record.weights", print_kinds(c->a, in_a), print_kinds(c->b, in_b));
+  ESC_TRY(check_number(c, "the number of units", c->a->width, c->b->width));
+  ESC_TRY(check_number(c, "the number of inputs", c->a->inputs, c->b->inputs));
+done:
+  return status;
+}
+
 static esc_status check_sweep(const result_pair *c) {
   esc_status status = ESC_OK;
   ESC_TRY(check_number(c, "the number of members", c->a->members, c->b->members));
@@ -66,6 +87,7 @@ static esc_status check_sweep(const result_pair *c) {
   for (int64_t k = 0; k < c->a->snapshots; k++)
     ESC_TRY(check_number(c, "a snapshot", c->a->snapshot_step[k], c->b->snapshot_step[k]));
   for (int64_t i = 0; i < c->a->members; i++) ESC_TRY(check_member(c, i));
+  ESC_TRY(check_weights(c));
 done:
   return status;
 }
@@ -103,6 +125,22 @@ static esc_comparison_row compare_observable(const result_pair *c, int k, bool e
   return d;
 }
 
+/* Layer l of one kind; NaN in both is equal. */
+static esc_comparison_row compare_weights(const result_pair *c, esc_weights_kind kind, int l) {
+  const esc_shape shape = esc_results_shape(c->a);
+  const float *a = c->a->weight[kind][l], *b = c->b->weight[kind][l];
+  const size_t count = esc_weight_offset(shape, l + 1) - esc_weight_offset(shape, l);
+  esc_comparison_row d = {
+      .name = esc_weights_name(kind, l),
+      .values = c->a->members * esc_axis_length(c->a, esc_weights_axis(kind)) * (int64_t)count};
+  for (int64_t i = 0; i < d.values; i++)
+    if (!memcmp(&a[i], &b[i], sizeof *a) || (isnan(a[i]) && isnan(b[i])))
+      d.equal++;
+    else
+      add_value(&d, (double)a[i], (double)b[i]);
+  return d;
+}
+
 static esc_comparison_row compare_variable(const result_pair *c, const esc_result_variable *v) {
   esc_comparison_row d = {.name = v->name,
                           .values = c->a->members * esc_axis_length(c->a, v->axis)};
@@ -129,16 +167,20 @@ static void add_row(esc_comparison *out, esc_comparison_row row) {
 
 static esc_status compare_all(const result_pair *c, esc_comparison *out) {
   esc_status status = ESC_OK;
-  const int observables = c->a->snapshots ? 2 * ESC_OBSERVABLES : 0;
+  const int observables = c->a->snapshots ? 2 * ESC_OBSERVABLES : 0,
+            weights = ESC_WEIGHTS_KINDS * c->a->layers;
   *out = (esc_comparison){
       .members = c->a->members, .thresholds = c->a->thresholds, .layers = c->a->layers};
   ESC_TRY(check_sweep(c));
-  ESC_TRY_ALLOCATE(out->row =
-                       calloc((size_t)(esc_result_variable_count + observables), sizeof *out->row));
+  ESC_TRY_ALLOCATE(out->row = calloc((size_t)(esc_result_variable_count + observables + weights),
+                                     sizeof *out->row));
   for (int i = 0; i < esc_result_variable_count; i++)
     add_row(out, compare_variable(c, &esc_result_variables[i]));
   for (int k = 0; k < observables; k++)
     add_row(out, compare_observable(c, k % ESC_OBSERVABLES, k >= ESC_OBSERVABLES));
+  for (int k = 0; k < weights; k++)
+    if (esc_results_has_weights(c->a, (esc_weights_kind)(k / c->a->layers)))
+      add_row(out, compare_weights(c, (esc_weights_kind)(k / c->a->layers), k % c->a->layers));
 done:
   return status;
 }

@@ -18,6 +18,11 @@ static esc_status refuse_journal(const char *path) {
   esc_journal_summary summary;
   const esc_status status = esc_journal_read(path, NULL, &summary);
   if (status != ESC_OK) return status;
+  if (summary.weights)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: is an escapement journal with weights of a run that has not ended: "
+                    "continue with `escapement run SPEC -o %.*s --resume`",
+                    path, length_before_suffix(path, ".weights"), path);
   if (summary.snapshots)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "%s: is an escapement journal with %lld snapshots of a run that has not ended: "

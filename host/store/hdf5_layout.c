@@ -47,6 +47,18 @@ static void add_observables(const esc_results *r, esc_layout *t) {
   }
 }
 
+static const char *const axis_name[ESC_AXES] = {[ESC_AXIS_NONE] = "member",
+                                                [ESC_AXIS_THRESHOLD] = "threshold",
+                                                [ESC_AXIS_LAYER] = "layer",
+                                                [ESC_AXIS_INTERFACE] = "interface",
+                                                [ESC_AXIS_SNAPSHOT] = "snapshot",
+                                                [ESC_AXIS_OUTPUT] = "output",
+                                                [ESC_AXIS_UNIT] = "unit",
+                                                [ESC_AXIS_INPUT] = "input",
+                                                [ESC_AXIS_UNIT_BELOW] = "unit_below"};
+
+const char *esc_axis_name(esc_axis axis) { return axis_name[axis]; }
+
 /* A coordinate variable. */
 static esc_layout_column coordinate(const char *name, const char *long_name, esc_type type,
                                     esc_axis axis, void *data) {
@@ -75,6 +87,34 @@ static void add_variables(const esc_results *r, esc_layout *t) {
   }
 }
 
+/* Layer l of one kind: (member[, snapshot or threshold], row, column). */
+static esc_layout_column layer_weights(const esc_results *r, esc_weights_kind kind, int l) {
+  const esc_axis entry = esc_weights_axis(kind);
+  const int row = entry == ESC_AXIS_NONE ? 1 : 2;
+  esc_layout_column c = {.name = esc_weights_name(kind, l),
+                         .units = "1",
+                         .long_name = esc_weights_long_name(kind, l),
+                         .type = ESC_TYPE_FLOAT32,
+                         .rank = row + 2,
+                         .axis = {ESC_AXIS_NONE, entry},
+                         .data = r->weight[kind][l]};
+  c.axis[row] = l == r->layers - 1 ? ESC_AXIS_OUTPUT : ESC_AXIS_UNIT;
+  c.axis[row + 1] = l == 0 ? ESC_AXIS_INPUT : ESC_AXIS_UNIT_BELOW;
+  return c;
+}
+
+static void add_weights(const esc_results *r, esc_layout *t) {
+  static const char *const text[ESC_WEIGHTS_COORDINATES] = {
+      "output of the network", "unit of a layer, a row of its weights", "input of the network",
+      "unit of the layer below, a column of the weights"};
+  for (int a = 0; a < ESC_WEIGHTS_COORDINATES; a++)
+    t->column[t->columns++] = coordinate(axis_name[ESC_AXIS_OUTPUT + a], text[a], ESC_TYPE_INT32,
+                                         (esc_axis)(ESC_AXIS_OUTPUT + a), r->number);
+  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++)
+    for (int l = 0; l < r->layers && esc_results_has_weights(r, (esc_weights_kind)k); l++)
+      t->column[t->columns++] = layer_weights(r, (esc_weights_kind)k, l);
+}
+
 void esc_layout_init(const esc_results *r, esc_layout *t) {
   const esc_layout_column coordinates[ESC_COORDINATES] = {
       coordinate("member", "index in the whole sweep", ESC_TYPE_INT64, ESC_AXIS_NONE, r->member),
@@ -88,6 +128,7 @@ void esc_layout_init(const esc_results *r, esc_layout *t) {
   add_variables(r, t);
   t->columns = ESC_VARIABLES;
   if (r->snapshots > 0) add_observables(r, t);
+  if (r->weights) add_weights(r, t);
   t->length[ESC_AXIS_NONE] = r->members;
   for (int a = 1; a < ESC_AXES; a++) t->length[a] = esc_axis_length(r, (esc_axis)a);
   for (int l = 0; l < ESC_LAYERS_MAX; l++) t->layer[l] = t->interface[l] = l + 1;
@@ -266,10 +307,12 @@ done:
 
 hid_t esc_hdf5_memory_type(esc_type type) {
   if (type == ESC_TYPE_INT32) return H5T_NATIVE_INT32;
+  if (type == ESC_TYPE_FLOAT32) return H5T_NATIVE_FLOAT;
   return type == ESC_TYPE_INT64 ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE;
 }
 
 hid_t esc_hdf5_file_type(esc_type type) {
   if (type == ESC_TYPE_INT32) return H5T_STD_I32LE;
+  if (type == ESC_TYPE_FLOAT32) return H5T_IEEE_F32LE;
   return type == ESC_TYPE_INT64 ? H5T_STD_I64LE : H5T_IEEE_F64LE;
 }

@@ -19,19 +19,21 @@
 enum {
   ESC_COORDINATES = 4, /* one for each axis; that of ESC_AXIS_NONE is `member` */
   ESC_VARIABLES = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
-  ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + 2 * ESC_OBSERVABLES, /* with coordinate `snapshot` */
+  ESC_WEIGHTS_COORDINATES = 4,                                /* output, unit, input, unit_below */
+  ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + 2 * ESC_OBSERVABLES + /* with coordinate `snapshot` */
+                    ESC_WEIGHTS_COORDINATES + ESC_WEIGHTS_KINDS * ESC_LAYERS_MAX,
   ESC_FILE_CHECKSUM_BYTES = 24,
 };
 #undef ESC_COUNT_ONE
 
-/* One dataset: a coordinate, a variable of the table, or an observable. Its first axis is its own
- * or `member`. */
+/* One dataset: a coordinate, a variable of the table, an observable, or the weights of a layer. Its
+ * first axis is its own or `member`. */
 typedef struct esc_layout_column {
   const char *name, *units, *long_name;
   esc_type type;
   int rank;
-  esc_axis axis[3];
-  void *data; /* (length of axis[0]), (axis[0], axis[1]) or with axis[2]; not owned */
+  esc_axis axis[ESC_RANK_MAX];
+  void *data; /* (length of axis[0], of axis[1], ...); not owned */
   bool coordinate;
 } esc_layout_column;
 
@@ -40,12 +42,16 @@ typedef struct esc_layout {
   int64_t length[ESC_AXES];
   int columns;
   int32_t layer[ESC_LAYERS_MAX], interface[ESC_LAYERS_MAX];
-  esc_layout_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, and with
-                                                snapshots their coordinate and observables */
+  esc_layout_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, with
+                                                snapshots their coordinate and observables, with
+                                                weights their coordinates and arrays */
 } esc_layout;
 
 /* The layout points to the arrays of `results` and into itself: do not copy it. */
 void esc_layout_init(const esc_results *results, esc_layout *layout);
+
+/* Name of an axis, and of its coordinate; "member" for ESC_AXIS_NONE. */
+const char *esc_axis_name(esc_axis axis);
 
 /* ESC_BAD_INPUT unless the shape is valid for a result file. */
 esc_status esc_layout_check_shape(const char *path, int64_t members, int64_t thresholds,

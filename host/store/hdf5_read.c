@@ -87,6 +87,44 @@ done:
   return status;
 }
 
+/* Length of the coordinate of a weights' axis. */
+static esc_status read_weights_length(const esc_hdf5 *h, esc_axis axis, int64_t length_max,
+                                      int64_t *length) {
+  const esc_layout_column coordinate = {
+      .name = esc_axis_name(axis), .type = ESC_TYPE_INT32, .rank = 1};
+  const esc_status status = read_length(h, &coordinate, length);
+  if (status != ESC_OK || (*length >= 1 && *length <= length_max)) return status;
+  return ESC_FAIL(ESC_BAD_INPUT, "%s: %s has %lld entries; allowed: 1 to %lld", h->path,
+                  coordinate.name, (long long)*length, (long long)length_max);
+}
+
+/* Allocates the weights that the file declares: those of which it has the first layer. */
+static esc_status create_weights(const esc_hdf5 *h, size_t file_size, esc_results *r) {
+  esc_status status = ESC_OK;
+  unsigned kinds = 0;
+  int64_t width, inputs;
+  double networks = 0;
+  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++) {
+    if (!is_column(h, esc_weights_name((esc_weights_kind)k, 0))) continue;
+    kinds |= 1u << k;
+    networks +=
+        (double)r->members * (double)esc_axis_length(r, esc_weights_axis((esc_weights_kind)k));
+  }
+  if (kinds == 0) return ESC_OK;
+  ESC_TRY(read_weights_length(h, ESC_AXIS_UNIT, ESC_WIDTH_MAX, &width));
+  ESC_TRY(read_weights_length(h, ESC_AXIS_INPUT, ESC_INPUTS_MAX, &inputs));
+  const esc_shape shape = {.layers = r->layers, .width = (int)width, .inputs = (int)inputs};
+  const double bytes = networks * (double)esc_weight_count(shape) * sizeof(float);
+  if (bytes > (double)file_size * DEFLATE_RATIO_MAX) {
+    status = ESC_FAIL(ESC_BAD_INPUT, "%s: declares %.3g bytes of weights, more than %zu can hold",
+                      h->path, bytes, file_size);
+    goto done;
+  }
+  ESC_TRY(esc_results_add_weights(r, kinds, shape.width, shape.inputs));
+done:
+  return status;
+}
+
 /* Allocates a table of the shape that the coordinates declare. */
 static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_results **out) {
   const esc_results none = {0};
@@ -112,6 +150,7 @@ static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_result
   }
   ESC_TRY(esc_results_create(members, (int)thresholds, (int)layers, out));
   if (!h->unverified && is_column(h, "snapshot")) ESC_TRY(create_snapshots(h, file_size, *out));
+  if (!h->unverified) ESC_TRY(create_weights(h, file_size, *out));
 done:
   return status;
 }
@@ -121,7 +160,7 @@ static esc_status check_lengths(const esc_hdf5 *h, const esc_layout *t, const es
   for (int a = 0; a < c->rank; a++)
     if (v->length[a] != (hsize_t)t->length[c->axis[a]])
       return ESC_FAIL(ESC_BAD_INPUT, "%s: %s has %llu entries along %s, which has %lld", h->path,
-                      c->name, (unsigned long long)v->length[a], t->column[c->axis[a]].name,
+                      c->name, (unsigned long long)v->length[a], esc_axis_name(c->axis[a]),
                       (long long)t->length[c->axis[a]]);
   return ESC_OK;
 }
@@ -133,11 +172,11 @@ static herr_t copy_scale_name(hid_t dataset, unsigned axis, hid_t scale, void *n
 }
 
 /* Detects axes in another order, which can have the same lengths. */
-static esc_status check_axes(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
+static esc_status check_axes(const esc_hdf5 *h, const esc_layout_column *c,
                              const esc_hdf5_variable *v) {
   for (int a = 0; a < c->rank && !c->coordinate; a++) {
     char name[NAME_MAX + 1] = "";
-    const char *const wanted = t->column[c->axis[a]].name;
+    const char *const wanted = esc_axis_name(c->axis[a]);
     if (H5DSget_num_scales(v->dataset, (unsigned)a) < 1) continue;
     if (H5DSiterate_scales(v->dataset, (unsigned)a, NULL, copy_scale_name, name) <= 0) continue;
     if (strcmp(name + (name[0] == '/'), wanted) != 0)
@@ -167,7 +206,7 @@ static esc_status read_column(const esc_hdf5 *h, const esc_layout *t, const esc_
   esc_hdf5_variable v;
   esc_status status = open_column(h, c, &v);
   if (status != ESC_OK) return status;
-  if (h->unverified) ESC_TRY(check_axes(h, t, c, &v));
+  if (h->unverified) ESC_TRY(check_axes(h, c, &v));
   ESC_TRY(check_lengths(h, t, c, &v));
   ESC_TRY(esc_hdf5_variable_check_stored(h, &v));
   ESC_TRY(read_values(h, t, c, &v));

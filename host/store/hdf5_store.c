@@ -53,16 +53,20 @@ done:
 
 static hsize_t least(hsize_t a, hsize_t b) { return a < b ? a : b; }
 
-/* Chunks of whole rows; a row that is too large for a chunk is split along the second axis. */
-static void choose_chunk(const esc_layout *t, const esc_layout_column *c, hsize_t chunk[3]) {
-  const hsize_t row = esc_layout_row_bytes(t, c), fit = CHUNK_BYTES / row;
-  for (int a = 0; a < c->rank; a++) chunk[a] = (hsize_t)t->length[c->axis[a]];
-  chunk[0] = least(chunk[0], fit ? fit : 1);
-  if (!fit) chunk[1] = least(chunk[1], CHUNK_BYTES / (row / chunk[1]) + 1);
+/* Chunks of whole rows; a row that is too large for a chunk is split along its outer axes. */
+static void choose_chunk(const esc_layout *t, const esc_layout_column *c,
+                         hsize_t chunk[ESC_RANK_MAX]) {
+  hsize_t bytes = esc_type_size(c->type);
+  for (int a = c->rank - 1; a >= 0; a--) {
+    const hsize_t fit = CHUNK_BYTES / bytes;
+    chunk[a] = least((hsize_t)t->length[c->axis[a]], fit ? fit : 1);
+    bytes *= chunk[a];
+  }
 }
 
 static bool is_compressed(const esc_layout *t, const esc_layout_column *c) {
-  const bool observed = c->rank > 1 && c->axis[1] == ESC_AXIS_SNAPSHOT;
+  const bool observed =
+      c->rank > 1 && (c->axis[1] == ESC_AXIS_SNAPSHOT || c->type == ESC_TYPE_FLOAT32);
   return c->axis[0] == ESC_AXIS_NONE && (t->length[ESC_AXIS_NONE] > COMPRESSION_MIN_MEMBERS ||
                                          (observed && t->length[ESC_AXIS_NONE]));
 }
@@ -70,7 +74,7 @@ static bool is_compressed(const esc_layout *t, const esc_layout_column *c) {
 /* Storage layout of a column: contiguous, or for large data compressed chunks. */
 static esc_status make_creation(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                                 hid_t *creation) {
-  hsize_t chunk[3];
+  hsize_t chunk[ESC_RANK_MAX];
   esc_status status = ESC_OK;
   ESC_HDF5_TRY(h, c->name, *creation = H5Pcreate(H5P_DATASET_CREATE));
   ESC_HDF5_TRY(h, c->name, H5Pset_obj_track_times(*creation, false));
@@ -87,7 +91,7 @@ done:
 
 static esc_status create_column(const esc_hdf5 *h, const esc_layout *t, const esc_layout_column *c,
                                 hid_t *dataset) {
-  hsize_t length[3];
+  hsize_t length[ESC_RANK_MAX];
   esc_status status = ESC_OK;
   hid_t space = -1, creation = -1;
   for (int a = 0; a < c->rank; a++) length[a] = (hsize_t)t->length[c->axis[a]];
@@ -134,7 +138,8 @@ done:
 
 static esc_status write_columns(const esc_hdf5 *h, const esc_layout *t) {
   esc_status status = ESC_OK;
-  hid_t scale[ESC_AXES] = {-1, -1, -1, -1, -1};
+  hid_t scale[ESC_AXES];
+  for (int i = 0; i < ESC_AXES; i++) scale[i] = -1;
   for (int i = 0; i < t->columns; i++) ESC_TRY(write_column(h, t, i, scale));
 done:
   for (int i = 0; i < ESC_AXES; i++) status = esc_hdf5_release(h, status, "an axis", scale[i]);
@@ -222,7 +227,7 @@ static bool is_set_by_sweep(const esc_layout_column *c) {
 /* Bytes of all columns with their indices. */
 static double estimate_columns_size(const esc_layout *t) {
   double bytes = 0;
-  hsize_t chunk[3];
+  hsize_t chunk[ESC_RANK_MAX];
   for (int i = 0; i < t->columns; i++) {
     const esc_layout_column *c = &t->column[i];
     const double whole = (double)t->length[c->axis[0]] * (double)esc_layout_row_bytes(t, c);

@@ -97,11 +97,11 @@ static esc_status describe(const esc_hdf5 *h, esc_hdf5_variable *v) {
   v->rank = H5Sget_simple_extent_ndims(space);
   const size_t bytes_max = v->class == H5T_INTEGER ? 8 : v->class == H5T_FLOAT ? 16 : 0;
   if (v->size < 1 || v->size > bytes_max || H5Sget_simple_extent_type(space) != H5S_SIMPLE ||
-      v->rank < 1 || v->rank > 3) {
+      v->rank < 1 || v->rank > ESC_RANK_MAX) {
     status = ESC_FAIL(ESC_BAD_INPUT,
                       "%s: dataset %s has the wrong type or rank; allowed: integers of up to 8 "
-                      "bytes and floats, with 1 to 3 axes",
-                      h->path, v->name);
+                      "bytes and floats, with 1 to %d axes",
+                      h->path, v->name, ESC_RANK_MAX);
     goto done;
   }
   ESC_HDF5_TRY(h, v->name, H5Sget_simple_extent_dims(space, v->length, NULL));
@@ -118,10 +118,11 @@ static double size_of(const esc_hdf5_variable *v) {
 
 static esc_status check_chunks(const esc_hdf5 *h, const esc_hdf5_variable *v, hid_t creation) {
   esc_status status = ESC_OK;
-  hsize_t chunk[3] = {1, 1, 1};
+  hsize_t chunk[ESC_RANK_MAX] = {1, 1, 1, 1};
+  double bytes = (double)v->size;
   if (H5Pget_layout(creation) != H5D_CHUNKED) return ESC_OK;
-  ESC_HDF5_TRY(h, v->name, H5Pget_chunk(creation, 3, chunk));
-  const double bytes = (double)v->size * (double)chunk[0] * (double)chunk[1] * (double)chunk[2];
+  ESC_HDF5_TRY(h, v->name, H5Pget_chunk(creation, ESC_RANK_MAX, chunk));
+  for (int a = 0; a < ESC_RANK_MAX; a++) bytes *= (double)chunk[a];
   if (bytes > CHUNK_BYTES_MAX && bytes > size_of(v))
     status = ESC_FAIL(ESC_BAD_INPUT,
                       "%s: %s is stored in chunks of %.3g bytes, more than it has; allowed: up to "

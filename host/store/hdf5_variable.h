@@ -14,14 +14,14 @@ typedef struct esc_hdf5_variable {
   bool is_signed;    /* of integers */
   size_t size;       /* bytes of one number, as stored */
   int rank;
-  hsize_t length[3];
+  hsize_t length[ESC_RANK_MAX];
 } esc_hdf5_variable;
 
 /* Opens `name` of h->file, to be closed. ESC_BAD_INPUT for everything that a result never has and
  * that would access other files or exceed the file's size: links, groups and named types; virtual
  * datasets and external storage (numbers in other files); filters other than deflate, shuffle and
  * Fletcher's checksum; chunks that are larger than 64 MiB and than the variable; other types than
- * integers and floats; more than three axes. Opens no other file. */
+ * integers and floats; more than four axes. Opens no other file. */
 esc_status esc_hdf5_variable_open(const esc_hdf5 *h, const char *name, esc_hdf5_variable *out);
 esc_status esc_hdf5_variable_close(const esc_hdf5 *h, esc_status status, esc_hdf5_variable *v);
 

@@ -507,6 +507,16 @@ esc_status esc_journal_open_snapshots(const esc_journal_request *request, int le
   return open_with(request, &k, out);
 }
 
+esc_status esc_journal_open_weights(const esc_journal_request *request, int layers, size_t weights,
+                                    esc_journal **out) {
+  const journal_format k = {.suffix = ".weights",
+                            .record_name = "records of weights",
+                            .layers = layers,
+                            .row_size = esc_journal_weights_row_size(weights),
+                            .schema = esc_journal_weights_hash()};
+  return open_with(request, &k, out);
+}
+
 esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const void *row) {
   esc_journal *j = journal;
   char what[80];

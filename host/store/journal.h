@@ -70,6 +70,22 @@ typedef struct esc_journal_snapshot {
 esc_status esc_journal_open_snapshots(const esc_journal_request *request, int length,
                                       esc_journal **out);
 
+/* The same for recorded weights ("OUT.h5.weights"): a record is a member's key and an
+ * esc_journal_weights. A network of more weights than a block has several records, in order. */
+enum { ESC_JOURNAL_WEIGHTS_BLOCK = 1 << 16 };
+typedef struct esc_journal_weights {
+  int32_t kind, threshold; /* esc_weights_kind; which threshold, of an escape, else 0 */
+  int64_t step;            /* updates made before */
+  int64_t first;           /* index of the first weight, flat as in esc_weight_offset */
+  float weight[];          /* esc_journal_weights_in_block, then zeros */
+} esc_journal_weights;
+
+/* Weights in the record that begins with weight `first`; bytes of a record. */
+size_t esc_journal_weights_in_block(size_t weights, size_t first);
+size_t esc_journal_weights_row_size(size_t weights);
+esc_status esc_journal_open_weights(const esc_journal_request *request, int layers, size_t weights,
+                                    esc_journal **out);
+
 /* Appends one member's row with one write(2). Not synced: see esc_journal_sync. */
 esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const void *row);
 
@@ -93,12 +109,13 @@ void esc_journal_close(esc_journal *journal, bool remove);
 
 /* Contents of a journal, read without changing or locking it. */
 typedef struct esc_journal_summary {
-  int thresholds, layers;  /* of a journal of snapshots: 0, and the length of an observation */
+  int thresholds, layers;  /* of a journal of snapshots: 0, and the length of an observation;
+                              of weights: 0, and the layers */
   int64_t members;         /* of the sweep or shard */
   int64_t records;         /* whole ones */
   int64_t damaged_regions; /* number of damaged regions */
   int64_t damaged_bytes, first_damaged_offset; /* total size, offset of the first */
-  bool snapshots;                              /* the records are snapshots */
+  bool snapshots, weights;                     /* the records are snapshots, or weights */
   bool readable; /* the rows have this version's variables, and the reader's `row` was called */
   bool locked;   /* a running process holds its lock */
 } esc_journal_summary;

@@ -72,6 +72,25 @@ uint64_t esc_journal_schema_hash(bool snapshots) {
   return snapshots ? hash_observables() : hash_variables();
 }
 
+/* Of the record's layout and of the kinds of weights. */
+uint64_t esc_journal_weights_hash(void) {
+  uint64_t hash = 2;
+  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++) {
+    const char *word = esc_weights_word((esc_weights_kind)k);
+    hash = XXH3_64bits_withSeed(word, strlen(word), hash);
+  }
+  return hash;
+}
+
+size_t esc_journal_weights_in_block(size_t weights, size_t first) {
+  const size_t rest = weights - first;
+  return rest < ESC_JOURNAL_WEIGHTS_BLOCK ? rest : ESC_JOURNAL_WEIGHTS_BLOCK;
+}
+
+size_t esc_journal_weights_row_size(size_t weights) {
+  return sizeof(esc_journal_weights) + esc_journal_weights_in_block(weights, 0) * sizeof(float);
+}
+
 uint64_t esc_journal_header_checksum(const esc_journal_header *h) {
   return XXH3_64bits(h, offsetof(esc_journal_header, checksum));
 }

@@ -108,7 +108,9 @@ esc_journal_entry_header esc_journal_make_entry_header(esc_journal_entry_kind ki
 /* Seed of the checksums of entries of this kind. */
 uint64_t esc_journal_checksum_seed(const esc_journal *journal, uint32_t kind);
 
+/* Hash of what a record holds. */
 uint64_t esc_journal_schema_hash(bool snapshots);
+uint64_t esc_journal_weights_hash(void);
 
 /* Allocates a journal for `result_path` with `suffix`; opens no file. */
 esc_status esc_journal_allocate(const char *result_path, const char *suffix, const char *what,

@@ -460,8 +460,9 @@ static void read_summary_segment(void *context, const char *text, bool begins) {
 static void read_summary_row(void *context, esc_member_key member, const void *row) {
   const summary_reader *s = context;
   const uint64_t schema = s->journal->header.schema;
-  const bool readable =
-      schema == esc_journal_schema_hash(false) || schema == esc_journal_schema_hash(true);
+  const bool readable = schema == esc_journal_schema_hash(false) ||
+                        schema == esc_journal_schema_hash(true) ||
+                        schema == esc_journal_weights_hash();
   if (readable && s->reader && s->reader->row) s->reader->row(s->reader->context, member, row);
 }
 
@@ -487,8 +488,10 @@ esc_status esc_journal_read(const char *path, const esc_journal_reader *reader,
   if (!is_new) ESC_TRY(esc_journal_read_entries(j));
   out->thresholds = h->thresholds;
   out->layers = h->layers;
-  out->snapshots = h->schema == esc_journal_schema_hash(true) || (!is_new && h->thresholds == 0);
-  out->readable = h->schema == esc_journal_schema_hash(out->snapshots);
+  out->weights = h->schema == esc_journal_weights_hash();
+  out->snapshots = !out->weights &&
+                   (h->schema == esc_journal_schema_hash(true) || (!is_new && h->thresholds == 0));
+  out->readable = out->weights || h->schema == esc_journal_schema_hash(out->snapshots);
   out->records = j->records;
   out->damaged_regions = j->damaged_regions;
   out->damaged_bytes = esc_journal_damaged_bytes(j);

@@ -153,6 +153,42 @@ done:
   return status;
 }
 
+/* The weights of part i, which has as many networks of a member or fewer (snapshots). */
+static void copy_weights(const esc_merge *m, int i, esc_weights_kind kind, float *network) {
+  const esc_results *from = m->part[i];
+  const int64_t entries = esc_axis_length(from, esc_weights_axis(kind));
+  for (int64_t k = 0; k < from->members; k++)
+    for (int64_t entry = 0; entry < entries; entry++) {
+      esc_results_get_weights(from, kind, k, entry, network);
+      esc_results_set_weights(m->merged, kind, i + k * m->parts, entry, network);
+    }
+}
+
+/* Weights of all parts; one without members may have none. */
+static esc_status join_weights(esc_merge *m) {
+  esc_status status = ESC_OK;
+  float *network = NULL;
+  const esc_results *first = NULL;
+  for (int i = 0; i < m->parts; i++) {
+    if (m->part[i]->members == 0) continue;
+    if (!first) first = m->part[i];
+    if (m->part[i]->weights != first->weights || m->part[i]->width != first->width ||
+        m->part[i]->inputs != first->inputs)
+      return ESC_FAIL(ESC_BAD_INPUT, "%.300s: holds other weights than the other shards",
+                      m->name[i]);
+  }
+  if (!first || !first->weights) return ESC_OK;
+  ESC_TRY_ALLOCATE(network = calloc(esc_weight_count(esc_results_shape(first)), sizeof *network));
+  ESC_TRY(esc_results_add_weights(m->merged, first->weights, first->width, first->inputs));
+  for (int i = 0; i < m->parts; i++)
+    for (int k = 0; k < ESC_WEIGHTS_KINDS; k++)
+      if (m->part[i]->members > 0 && esc_results_has_weights(first, (esc_weights_kind)k))
+        copy_weights(m, i, (esc_weights_kind)k, network);
+done:
+  free(network);
+  return status;
+}
+
 /* Whether an earlier part than i has the same text. */
 static bool is_repeated(const esc_merge *m, int i, const char *name, const char *text) {
   for (int k = 0; k < i; k++) {
@@ -220,6 +256,7 @@ esc_status esc_merge_join(esc_merge *m) {
   ESC_TRY(check_members(m));
   ESC_TRY(join_rows(m));
   ESC_TRY(join_snapshots(m));
+  ESC_TRY(join_weights(m));
   ESC_TRY(join_attributes(m));
 done:
   if (status != ESC_OK) {

@@ -12,7 +12,12 @@
 
 typedef struct esc_results esc_results;
 
-typedef enum esc_type { ESC_TYPE_INT32, ESC_TYPE_INT64, ESC_TYPE_FLOAT64 } esc_type;
+typedef enum esc_type {
+  ESC_TYPE_INT32,
+  ESC_TYPE_INT64,
+  ESC_TYPE_FLOAT64,
+  ESC_TYPE_FLOAT32
+} esc_type;
 
 /* Values of the column `status`: how a member ended. */
 typedef enum esc_member_status {
@@ -22,20 +27,23 @@ typedef enum esc_member_status {
 } esc_member_status;
 
 enum {
-  ESC_RANK_MAX = 3,
+  ESC_RANK_MAX = 4,
   ESC_CHECKSUM_TEXT_SIZE = 17 /* bytes of a digest: 16 hexadecimal digits */
 };
 
-/* One column. Texts are constant. `data` belongs to the results and is valid as long as they are.
+/* One column. Texts are constant. Dimensions are "member", "threshold", "layer", "interface",
+ * "snapshot"; of weights also "unit" and "output" (rows: the units of the layer), "input" and
+ * "unit_below" (columns: what they see). `data` belongs to the results and is valid as long as they
+ * are.
  */
 typedef struct esc_column {
   const char *name, *units, *long_name;
   esc_type type;
-  int rank;                            /* 1 to ESC_RANK_MAX */
-  const char *dimension[ESC_RANK_MAX]; /* "member", "threshold", "layer", "interface", "snapshot" */
-  int64_t length[ESC_RANK_MAX];        /* of each dimension */
-  const void *data;                    /* row-major: int32_t, int64_t or double */
-  bool coordinate; /* a coordinate variable: labels the dimension of the same name */
+  int rank; /* 1 to ESC_RANK_MAX */
+  const char *dimension[ESC_RANK_MAX];
+  int64_t length[ESC_RANK_MAX]; /* of each dimension */
+  const void *data;             /* row-major: int32_t, int64_t, double or float */
+  bool coordinate;              /* a coordinate variable: labels the dimension of the same name */
 } esc_column;
 
 /* A text attribute. */

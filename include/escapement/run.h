@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Training of a sweep: options, progress, cancellation, and a dry run that estimates the cost.
  *
- * A run with an output keeps files beside it (OUT.h5.journal, .snapshots, .checkpoint, .lock), and
+ * A run with an output keeps files beside it (OUT.h5.journal, .snapshots, .weights, .checkpoint,
+ * .lock), and
  * `resume` continues from them after any kind of end. A run without an output writes no file and
  * returns its results in memory. A member's numbers depend on the spec and the member's seed only:
  * not on threads, slots, shards, devices or interruptions. */
@@ -122,6 +123,8 @@ typedef struct esc_dry_run {
   int samples;              /* size of the evaluation sample */
   double snapshot_bytes;    /* upper bound for all snapshots, before compression */
   double seconds_per_snapshot, recording_share; /* fraction of the training time */
+  double
+      weights_bytes; /* upper bound for all stored weights (record.weights), before compression */
   int thresholds, cells;
   esc_forecast_cell *cell; /* (cells), in the order of the sweep */
   double *threshold_step;  /* (cells, thresholds) */

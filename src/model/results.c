@@ -15,7 +15,9 @@ const esc_result_variable esc_result_variables[] = {
 const int esc_result_variable_count =
     (int)(sizeof esc_result_variables / sizeof esc_result_variables[0]);
 
-size_t esc_type_size(esc_type type) { return type == ESC_TYPE_INT32 ? 4 : 8; }
+size_t esc_type_size(esc_type type) {
+  return type == ESC_TYPE_INT32 || type == ESC_TYPE_FLOAT32 ? 4 : 8;
+}
 
 int64_t esc_axis_length(const esc_results *results, esc_axis axis) {
   switch (axis) {
@@ -23,6 +25,9 @@ int64_t esc_axis_length(const esc_results *results, esc_axis axis) {
     case ESC_AXIS_LAYER: return results->layers;
     case ESC_AXIS_INTERFACE: return results->layers - 1;
     case ESC_AXIS_SNAPSHOT: return results->snapshots;
+    case ESC_AXIS_UNIT:
+    case ESC_AXIS_UNIT_BELOW: return results->width;
+    case ESC_AXIS_INPUT: return results->inputs;
     default: return 1;
   }
 }
@@ -88,6 +93,7 @@ void esc_results_free(esc_results *results) {
     free(results->observable_end[k]);
   }
   free(results->snapshot_step);
+  esc_results_free_weights(results);
   for (int i = 0; i < esc_result_variable_count; i++)
     free(*field(results, &esc_result_variables[i]));
   for (int i = 0; i < results->attributes; i++) {

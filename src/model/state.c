@@ -87,6 +87,13 @@ void esc_state_pack(const esc_model *m, const esc_slot *slot, const esc_state_ar
   }
 }
 
+void esc_state_continue(void *state) {
+  head h;
+  memcpy(&h, state, sizeof h);
+  esc_track_continue(&h.track);
+  memcpy(state, &h, sizeof h);
+}
+
 void esc_state_unpack(const esc_model *m, const esc_member *member, const void *state,
                       esc_slot *slot, const esc_state_arrays *arrays) {
   start s;

@@ -12,6 +12,7 @@ void esc_track_rules_init(esc_track_rules *rules, const esc_problem *p, bool sin
   memset(rules, 0, sizeof *rules);
   rules->layers = p->shape.layers;
   rules->thresholds = p->thresholds;
+  rules->pauses = p->pauses_at_escape;
   rules->steps = p->steps;
   rules->smoothing = p->smoothing;
   rules->rate = rounded(p->rate, single);

@@ -26,7 +26,8 @@
 typedef struct esc_record {
   int64_t every;
   int per_decade;
-  int samples; /* M of the evaluation sample */
+  int samples;      /* M of the evaluation sample */
+  unsigned weights; /* bit k: the weights of kind k (weights.h) are stored */
 } esc_record;
 
 static inline bool esc_record_on(const esc_record *r) { return r->every > 0 || r->per_decade > 0; }

@@ -104,8 +104,9 @@ typedef struct esc_problem {
   esc_update update;
   int thresholds;
   double threshold[ESC_THRESHOLDS_MAX]; /* in the order of the spec */
-  double smoothing;  /* phi of the moving average; 0: the minibatch loss itself */
-  uint64_t run_seed; /* draws what all members share: the random directions */
+  double smoothing;      /* phi of the moving average; 0: the minibatch loss itself */
+  bool pauses_at_escape; /* engines stop a network at each threshold, where its weights are read */
+  uint64_t run_seed;     /* draws what all members share: the random directions */
 } esc_problem;
 
 /* One network. Its random numbers depend on `seed` alone, so that the same

@@ -13,6 +13,7 @@
 #include "escapement/internal/observables.h"
 #include "escapement/internal/problem.h"
 #include "escapement/internal/status.h"
+#include "escapement/internal/weights.h"
 #include "escapement/results.h"
 
 /* The second axis of a variable; the first is always `member`. */
@@ -22,6 +23,10 @@ typedef enum esc_axis {
   ESC_AXIS_LAYER,
   ESC_AXIS_INTERFACE,
   ESC_AXIS_SNAPSHOT,
+  ESC_AXIS_OUTPUT, /* rows of weights: of the last layer */
+  ESC_AXIS_UNIT,   /* of the others */
+  ESC_AXIS_INPUT,  /* columns of weights: of the first layer */
+  ESC_AXIS_UNIT_BELOW,
   ESC_AXES
 } esc_axis;
 /* X(name, C type, type, axis, units, long_name) */
@@ -74,6 +79,11 @@ struct esc_results {
                                               member's last snapshot */
   double *observable_end[ESC_OBSERVABLES]; /* (member[, layer or interface]) at steps_run; only
                                               where there are snapshots */
+  unsigned weights;                        /* bit k: weights of kind k; 0: none are held */
+  int width, inputs;                       /* of the networks, where weights are held */
+  int32_t *number;                         /* (width or inputs) 1, 2, ...: coordinates */
+  float *weight[ESC_WEIGHTS_KINDS][ESC_LAYERS_MAX]; /* (member[, snapshot or threshold], row,
+                                                       column) of each layer; NaN: none */
   int attributes;
   esc_attribute *attribute; /* (attributes) */
 };
@@ -114,6 +124,26 @@ esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_r
 
 /* Allocates `snapshots` of every member, all NaN. */
 esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
+
+/* Allocates weights of the kinds whose bits are set, all NaN; after the snapshots, without which
+ * the kind ESC_WEIGHTS_SNAPSHOTS is left out. For esc_results_free also after a failure. */
+esc_status esc_results_add_weights(esc_results *results, unsigned kinds, int width, int inputs);
+void esc_results_free_weights(esc_results *results);
+
+bool esc_results_has_weights(const esc_results *results, esc_weights_kind kind);
+
+/* Layers, width and inputs of the networks, where weights are held. */
+esc_shape esc_results_shape(const esc_results *results);
+
+/* The axis between member and row: snapshot, threshold or none. */
+esc_axis esc_weights_axis(esc_weights_kind kind);
+
+/* Copies a network, flat as in esc_weight_offset, to and from member i; `entry` is the index along
+ * that axis, 0 without one. */
+void esc_results_set_weights(esc_results *results, esc_weights_kind kind, int64_t i, int64_t entry,
+                             const float *flat);
+void esc_results_get_weights(const esc_results *results, esc_weights_kind kind, int64_t i,
+                             int64_t entry, float *flat);
 
 /* Sets attribute `name`, copying `text`; replaces an earlier value. */
 esc_status esc_results_set_attribute(esc_results *results, const char *name, const char *text);

@@ -30,7 +30,14 @@ void esc_slot_load(esc_slot *slot, const esc_member *member);
 
 /* The slot holds a member that still trains, or one that has finished. */
 static inline bool esc_slot_trains(const esc_slot *s) { return s->loaded && !s->track.finished; }
-static inline bool esc_slot_finished(const esc_slot *s) { return s->loaded && s->track.finished; }
+static inline bool esc_slot_finished(const esc_slot *s) {
+  return s->loaded && s->track.finished == ESC_TRACK_FINISHED;
+}
+
+/* It waits at a threshold, for esc_state_continue. */
+static inline bool esc_slot_is_paused(const esc_slot *s) {
+  return s->loaded && s->track.finished == ESC_TRACK_PAUSED;
+}
 
 /* Draws the initial weights (flat as in esc_weight_offset, rounded to the
  * engine's precision), and from them the initial norms and signal. `workspace` is made

@@ -30,6 +30,9 @@ typedef struct esc_state_arrays {
 void esc_state_pack(const esc_model *model, const esc_slot *slot, const esc_state_arrays *arrays,
                     void *state);
 
+/* Continues a network that pauses at a threshold (track.h), in its state. */
+void esc_state_continue(void *state);
+
 /* The inverse for `member`, whose state it is: fills the slot and the arrays. */
 void esc_state_unpack(const esc_model *model, const esc_member *member, const void *state,
                       esc_slot *slot, const esc_state_arrays *arrays);

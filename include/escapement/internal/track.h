@@ -23,9 +23,17 @@ ESC_SHARED void esc_sum_add(esc_sum *s, double x) {
 
 ESC_SHARED double esc_sum_get(const esc_sum *s) { return s->value + s->correction; }
 
+/* Values of esc_track.finished. A paused network has crossed a threshold, but not the last one, and
+ * makes no step until esc_track_continue. */
+enum { ESC_TRACK_TRAINS, ESC_TRACK_FINISHED, ESC_TRACK_PAUSED };
+
+/* Value of esc_track.status of a network that continues: its loss has been processed. */
+enum { ESC_TRACK_CONTINUES = -1 };
+
 /* Parameters of events and ledger, the same for all networks of a problem. */
 typedef struct esc_track_rules {
   int layers, thresholds;
+  bool pauses;      /* at each threshold */
   int64_t steps;    /* the budget */
   double smoothing; /* phi */
   double rate;      /* eta as the engine applies it */
@@ -38,9 +46,9 @@ typedef struct esc_track_rules {
 } esc_track_rules;
 
 typedef struct esc_track {
-  int64_t step; /* updates made so far, so the index of the next minibatch */
-  int32_t finished;
-  int32_t status; /* esc_member_status, once finished */
+  int64_t step;     /* updates made so far, so the index of the next minibatch */
+  int32_t finished; /* ESC_TRACK_TRAINS, ... */
+  int32_t status;   /* esc_member_status, once finished */
   double loss, smoothed;
   int64_t escape_step[ESC_THRESHOLDS_MAX];
   esc_sum ledger[ESC_LAYERS_MAX]; /* (interface) right side of docs/theory, section 1.4 */
@@ -59,29 +67,46 @@ void esc_track_rules_init(esc_track_rules *rules, const esc_problem *problem, bo
 void esc_track_start(esc_track *track);
 
 ESC_SHARED void esc_track_finish(esc_track *track, esc_member_status status) {
-  track->finished = 1;
+  track->finished = ESC_TRACK_FINISHED;
   track->status = (int32_t)status;
+}
+
+/* Continues a paused network: its next step is the one at which it paused, with the same loss. */
+ESC_SHARED void esc_track_continue(esc_track *track) {
+  track->finished = ESC_TRACK_TRAINS;
+  track->status = ESC_TRACK_CONTINUES;
 }
 
 /* Processes the minibatch loss of step track->step, before its update: advances the moving average
  * (m_0 = loss_0, m_t = phi m_{t-1} + (1-phi) loss_t), records first crossings, and finishes the
- * member when every threshold is crossed or the loss is not finite. True if the update is to be
- * made. */
+ * member when every threshold is crossed or the loss is not finite; with r->pauses, pauses it when
+ * it crosses another one. True if the update is to be made. */
 ESC_SHARED bool esc_track_loss(esc_track *track, const esc_track_rules *r, double loss) {
+  const bool continues = track->status == ESC_TRACK_CONTINUES;
   track->loss = loss;
+  if (continues) {
+    track->status = 0;
+    return true;
+  }
   track->smoothed =
       track->step == 0 ? loss : r->smoothing * track->smoothed + (1 - r->smoothing) * loss;
   if (!(fabs(loss) <= 1.7976931348623157e308)) {
     esc_track_finish(track, ESC_MEMBER_DIVERGED);
     return false;
   }
-  bool all = true;
+  bool all = true, crossed = false;
   for (int i = 0; i < r->thresholds; i++) {
-    if (track->escape_step[i] < 0 && track->smoothed < r->threshold[i])
+    if (track->escape_step[i] < 0 && track->smoothed < r->threshold[i]) {
       track->escape_step[i] = track->step;
+      crossed = true;
+    }
     all = all && track->escape_step[i] >= 0;
   }
   if (all) esc_track_finish(track, ESC_MEMBER_ESCAPED);
+  if (!all && crossed && r->pauses) {
+    track->finished = ESC_TRACK_PAUSED;
+    return false;
+  }
   return !all;
 }
 
