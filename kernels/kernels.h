@@ -74,7 +74,7 @@ typedef struct esc_chunk {
   uint64_t *seed;           /* (slot) */
   esc_track *track;         /* (slot) events and ledger; finished: the slot is idle */
   float *partials;          /* path fused: (slot, esc_fused_partial_floats) of gradients */
-  float *tile_z;            /* path fused: (slot, hidden layer, width, ESC_TILE) */
+  float *tile_z;            /* path fused: (slot, hidden layer, padded width, ESC_TILE) */
   int32_t *update_mask;     /* (slot) whether this step's update is to be made */
   float *w;                 /* (slot, weight) layer l from esc_weight_offset on */
   float *compensation;      /* (slot, weight) of w (update.h); NULL for the plain update */

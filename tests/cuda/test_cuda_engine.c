@@ -67,8 +67,8 @@ static void path_fused_equals_the_cpu_engine_bit_for_bit(void **state) {
   (void)state;
   static const struct {
     int layers, width, inputs, batch;
-  } shape[] = {{2, 16, 16, 64},  {3, 16, 5, 130}, {4, 32, 32, 7},
-               {3, 32, 30, 200}, {3, 48, 48, 70}, {3, 64, 61, 129}};
+  } shape[] = {{2, 16, 16, 64},  {3, 8, 5, 130},  {4, 32, 32, 7},   {3, 12, 37, 70},
+               {3, 33, 30, 200}, {3, 48, 48, 70}, {3, 64, 61, 129}, {2, 1, 1, 65}};
   for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++)
     for (int update = ESC_UPDATE_PLAIN; update <= ESC_UPDATE_COMPENSATED; update++) {
       esc_problem p =
