@@ -169,39 +169,82 @@ static void results_are_built_of_their_own_arrays(void **state) {
   esc_results_free(built);
 }
 
-/* Of the columns that are needed; status and member follow from them. */
+/* Two members, one threshold: the required columns. Their arrays have room for a third of each,
+ * which a wrong column claims. */
+static const int64_t built_seed[3] = {1, 2}, built_step[6] = {7, -1}, built_steps_run[3] = {7, 9};
+static const int32_t built_bottleneck[3] = {3, 3};
+static const double built_scale[3] = {0.1, 0.1}, built_threshold[3] = {0.5};
+static const esc_column required[] = {
+    {"threshold", "", "", ESC_TYPE_FLOAT64, 1, {"threshold"}, {1}, built_threshold, true},
+    {"seed", "", "", ESC_TYPE_INT64, 1, {"member"}, {2}, built_seed, false},
+    {"bottleneck", "", "", ESC_TYPE_INT32, 1, {"member"}, {2}, built_bottleneck, false},
+    {"scale", "", "", ESC_TYPE_FLOAT64, 1, {"member"}, {2}, built_scale, false},
+    {"escape_step", "", "", ESC_TYPE_INT64, 2, {"member"}, {2, 1}, built_step, false},
+    {"steps_run", "", "", ESC_TYPE_INT64, 1, {"member"}, {2}, built_steps_run, false}};
+enum { REQUIRED = sizeof required / sizeof required[0] };
+
+/* Of the required columns; status and member follow from them. */
 static void columns_that_are_missing_follow_and_wrong_ones_are_refused(void **state) {
   (void)state;
-  /* Two members, one threshold; with room for a third of each, which a wrong column claims. */
-  const int64_t seed[3] = {1, 2}, escape_step[6] = {7, -1}, steps_run[3] = {7, 9};
-  const int32_t bottleneck[3] = {3, 3};
-  const double scale[3] = {0.1, 0.1}, threshold[3] = {0.5};
-  const esc_column good[] = {
-      {"threshold", "", "", ESC_TYPE_FLOAT64, 1, {"threshold"}, {1}, threshold, true},
-      {"seed", "", "", ESC_TYPE_INT64, 1, {"member"}, {2}, seed, false},
-      {"bottleneck", "", "", ESC_TYPE_INT32, 1, {"member"}, {2}, bottleneck, false},
-      {"scale", "", "", ESC_TYPE_FLOAT64, 1, {"member"}, {2}, scale, false},
-      {"escape_step", "", "", ESC_TYPE_INT64, 2, {"member"}, {2, 1}, escape_step, false},
-      {"steps_run", "", "", ESC_TYPE_INT64, 1, {"member"}, {2}, steps_run, false}};
-  enum { COLUMNS = sizeof good / sizeof good[0] };
-  esc_column wrong[COLUMNS], status;
+  esc_column wrong[REQUIRED], status;
   esc_results *built = NULL;
-  esc_assert_ok(esc_results_build(COLUMNS, good, 0, NULL, &built));
+  esc_assert_ok(esc_results_build(REQUIRED, required, 0, NULL, &built));
   esc_assert_ok(esc_results_find_column(built, "status", &status));
   assert_int_equal(((const int32_t *)status.data)[0], ESC_MEMBER_ESCAPED);
   assert_int_equal(((const int32_t *)status.data)[1], ESC_MEMBER_CENSORED);
   esc_results_free(built);
   built = NULL;
-  for (int i = 0; i < COLUMNS; i++) {
-    for (int fault = 0; fault < 3; fault++) {
-      memcpy(wrong, good, sizeof good);
+  for (int i = 0; i < REQUIRED; i++) {
+    for (int fault = 0; fault < 5; fault++) {
+      memcpy(wrong, required, sizeof required);
       if (fault == 0) wrong[i].name = "another";
-      if (fault == 1) wrong[i].type = (esc_type)((good[i].type + 1) % 3);
-      if (fault == 2) wrong[i].length[good[i].rank - 1] = 3;
-      assert_int_equal(esc_results_build(COLUMNS, wrong, 0, NULL, &built), ESC_BAD_INPUT);
+      if (fault == 1) wrong[i].type = (esc_type)((required[i].type + 1) % 3);
+      if (fault == 2) wrong[i].length[required[i].rank - 1] = 3;
+      if (fault == 3) wrong[i].data = NULL;
+      if (fault == 4) wrong[i].name = NULL;
+      assert_int_equal(esc_results_build(REQUIRED, wrong, 0, NULL, &built), ESC_BAD_INPUT);
       assert_null(built);
     }
   }
+}
+
+/* The required columns and another. */
+static void refuse_with(esc_column added, const char *message) {
+  esc_column column[REQUIRED + 1];
+  esc_results *built = NULL;
+  memcpy(column, required, sizeof required);
+  column[REQUIRED] = added;
+  assert_int_equal(esc_results_build(REQUIRED + 1, column, 0, NULL, &built), ESC_BAD_INPUT);
+  assert_non_null(strstr(esc_error_message(), message));
+  assert_null(built);
+}
+
+static void columns_that_contradict_the_others_are_refused(void **state) {
+  (void)state;
+  static const int32_t status[2] = {0, 77}, layer[2] = {2, 1};
+  static const int64_t none[1] = {0};
+  refuse_with(required[1], "two columns seed");
+  refuse_with((esc_column){"status", "", "", ESC_TYPE_INT32, 1, {"member"}, {2}, status, false},
+              "status is 77 at value number 2; allowed: 0 to 2");
+  refuse_with((esc_column){"snapshot", "", "", ESC_TYPE_INT64, 1, {"snapshot"}, {-1}, none, true},
+              "snapshot has the length -1");
+  refuse_with((esc_column){"layer", "", "", ESC_TYPE_INT32, 1, {"layer"}, {2}, layer, true},
+              "layer is 2 at value number 1");
+  refuse_with((esc_column){"interface", "", "", ESC_TYPE_INT32, 1, {"interface"}, {2}, layer, true},
+              "interface has not the type or shape");
+}
+
+static void attributes_need_a_name_and_a_text(void **state) {
+  (void)state;
+  char longest[257] = {0};
+  memset(longest, 'a', 256);
+  const esc_text_attribute wrong[] = {{"", "x"}, {NULL, "x"}, {longest, "x"}, {"a", NULL}};
+  esc_results *built = NULL;
+  for (int i = 0; i < 4; i++)
+    assert_int_equal(esc_results_build(REQUIRED, required, 1, &wrong[i], &built), ESC_BAD_INPUT);
+  longest[255] = 0;
+  esc_assert_ok(esc_results_build(REQUIRED, required, 1, &wrong[2], &built));
+  esc_results_free(built);
 }
 
 typedef struct turns {
@@ -390,6 +433,8 @@ int main(void) {
       CASE(a_file_has_the_results_that_the_run_returned),
       CASE(results_are_built_of_their_own_arrays),
       CASE(columns_that_are_missing_follow_and_wrong_ones_are_refused),
+      CASE(columns_that_contradict_the_others_are_refused),
+      CASE(attributes_need_a_name_and_a_text),
       CASE(each_use_of_hdf5_is_guarded_and_not_nested),
       CASE(a_cancelled_run_is_resumed_to_the_bits_of_an_undisturbed_one),
       CASE(a_stop_that_came_before_the_run_ends_it),

@@ -256,6 +256,20 @@ static void linear_trajectories_conserve_the_gaps(void **unused) {
   esc_assert_close(s[6] * s[7] * s[8], 1.5, 1e-10, 0);
 }
 
+/* Long after the flow has come to rest, where its rate is rounding error only. */
+static void a_trajectory_stays_at_rest_for_any_time(void **unused) {
+  (void)unused;
+  const double scale[2] = {.1, .2}, time[3] = {100, 1e20, 1e240};
+  const esc_escape_problem p = problem("linear", 1.5, 2, scale, 1, 0);
+  double s[6], loss[3];
+  esc_assert_ok(esc_reduced_trajectory(&p, 3, time, s, loss));
+  for (int i = 0; i < 3; i++) {
+    esc_assert_close(s[2 * i] * s[2 * i + 1], 1.5, 1e-10, 0);
+    esc_assert_close(s[2 * i + 1] * s[2 * i + 1] - s[2 * i] * s[2 * i], .03, 1e-10, 0);
+    assert_true(loss[i] < 1e-20);
+  }
+}
+
 int main(void) {
   gsl_set_error_handler_off();
   const struct CMUnitTest tests[] = {
@@ -269,6 +283,7 @@ int main(void) {
       cmocka_unit_test(slow_valleys_are_no_rest),
       cmocka_unit_test(trajectories_pass_through_the_crossing),
       cmocka_unit_test(linear_trajectories_conserve_the_gaps),
+      cmocka_unit_test(a_trajectory_stays_at_rest_for_any_time),
   };
   return cmocka_run_group_tests_name("reduced_ode", tests, NULL, NULL);
 }

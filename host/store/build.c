@@ -6,6 +6,8 @@
 #include "escapement/internal/library.h"
 #include "store/unverified.h"
 
+enum { ATTRIBUTE_NAME_MAX = 255 }; /* bytes; far below the limit of HDF5's object headers */
+
 /* Their name in messages. */
 static const char whole[] = "results";
 
@@ -37,6 +39,28 @@ static esc_status check_needed(const source *s) {
   return ESC_OK;
 }
 
+/* A column has a name, which no other has, and numbers where its lengths claim them. */
+static esc_status check_column(const source *s, const esc_column *c) {
+  if (!c->name) return ESC_FAIL(ESC_BAD_INPUT, "%s: a column has no name", whole);
+  if (find(s, c->name) != c) return ESC_FAIL(ESC_BAD_INPUT, "%s: two columns %s", whole, c->name);
+  for (int a = 0; a < c->rank && a < ESC_RANK_MAX; a++)
+    if (c->length[a] < 0)
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: column %s has the length %lld", whole, c->name,
+                      (long long)c->length[a]);
+  bool empty = false;
+  for (int a = 0; a < c->rank && a < ESC_RANK_MAX; a++) empty |= c->length[a] == 0;
+  if (!c->data && !empty)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: column %s has no data (NULL)", whole, c->name);
+  return ESC_OK;
+}
+
+static esc_status check_columns(const source *s) {
+  esc_status status = ESC_OK;
+  for (int i = 0; i < s->columns; i++) ESC_TRY(check_column(s, &s->column[i]));
+done:
+  return status;
+}
+
 static esc_status create(const source *s, esc_results **out) {
   esc_status status = ESC_OK;
   enum { LAYERS_UNKNOWN = 2 };
@@ -57,13 +81,22 @@ static bool has_shape(const esc_layout *t, const esc_layout_column *c, const esc
   return true;
 }
 
-/* Layers and interfaces are counted, whatever the caller's coordinates are. */
+/* Layers and interfaces, which results count from 1: a caller's in another order are refused. */
+static esc_status check_counted(const esc_layout_column *c, const esc_column *from) {
+  for (int64_t i = 0; i < from->length[0]; i++)
+    if (((const int32_t *)from->data)[i] != i + 1)
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: %s is %d at value number %lld; allowed: 1, 2, ...", whole,
+                      c->name, ((const int32_t *)from->data)[i], (long long)i + 1);
+  return ESC_OK;
+}
+
 static esc_status copy_column(const source *s, esc_layout *t, const esc_layout_column *c) {
   const esc_column *const from = find(s, c->name);
-  if (!from || c->data == t->layer || c->data == t->interface) return ESC_OK;
+  if (!from) return ESC_OK;
   if (!has_shape(t, c, from))
     return ESC_FAIL(ESC_BAD_INPUT, "%s: column %s has not the type or shape of a result's %s",
                     whole, c->name, c->name);
+  if (c->data == t->layer || c->data == t->interface) return check_counted(c, from);
   const size_t bytes = (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c);
   if (bytes) memcpy(c->data, from->data, bytes);
   return ESC_OK;
@@ -80,18 +113,35 @@ done:
   return status;
 }
 
+static esc_status copy_attributes(int attributes, const esc_text_attribute *attribute,
+                                  esc_results *results) {
+  esc_status status = ESC_OK;
+  for (int i = 0; i < attributes; i++) {
+    const char *const name = attribute[i].name, *const text = attribute[i].text;
+    const size_t length = name ? strlen(name) : 0;
+    if (length < 1 || length > ATTRIBUTE_NAME_MAX)
+      return ESC_FAIL(ESC_BAD_INPUT,
+                      "%s: the name of attribute number %d has %zu bytes; allowed: 1 "
+                      "to %d",
+                      whole, i + 1, length, ATTRIBUTE_NAME_MAX);
+    if (!text) return ESC_FAIL(ESC_BAD_INPUT, "%s: attribute %s has no text (NULL)", whole, name);
+    if (!esc_attribute_is_of_store(name)) ESC_TRY(esc_results_set_attribute(results, name, text));
+  }
+done:
+  return status;
+}
+
 esc_status esc_results_build(int columns, const esc_column *column, int attributes,
                              const esc_text_attribute *attribute, esc_results **out) {
   esc_status status = ESC_OK;
   const esc_library_scope scope = esc_library_enter();
   const source s = {columns, column};
   esc_results *results = NULL;
+  ESC_TRY(check_columns(&s));
   ESC_TRY(check_needed(&s));
   ESC_TRY(create(&s, &results));
   ESC_TRY(fill(&s, results));
-  for (int i = 0; i < attributes; i++)
-    if (!esc_attribute_is_of_store(attribute[i].name))
-      ESC_TRY(esc_results_set_attribute(results, attribute[i].name, attribute[i].text));
+  ESC_TRY(copy_attributes(attributes, attribute, results));
   *out = results;
   results = NULL;
 done:

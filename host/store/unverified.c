@@ -34,5 +34,9 @@ esc_status esc_results_check_keys(const char *name, const esc_results *r) {
     if (isnan(r->scale[i]))
       return ESC_FAIL(ESC_BAD_INPUT, "%s: scale is NaN at value number %lld", name,
                       (long long)i + 1);
+  for (int64_t i = 0; i < r->members; i++)
+    if (r->status[i] < ESC_MEMBER_ESCAPED || r->status[i] > ESC_MEMBER_DIVERGED)
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: status is %d at value number %lld; allowed: 0 to 2", name,
+                      r->status[i], (long long)i + 1);
   return ESC_OK;
 }

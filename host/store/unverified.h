@@ -16,8 +16,8 @@ bool esc_attribute_is_of_store(const char *name);
  * threshold was crossed, else censored. */
 void esc_members_derive(esc_results *results, bool number, bool with_status);
 
-/* Refuses NaN and infinite keys, because fits group members by these values. `name` stands for the
- * results in messages. */
+/* Refuses NaN and infinite keys, because fits group members by these values, and a status that is
+ * none. `name` stands for the results in messages. */
 esc_status esc_results_check_keys(const char *name, const esc_results *results);
 
 #endif

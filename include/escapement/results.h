@@ -70,7 +70,9 @@ ESC_API void esc_hdf5_guard_set(const esc_hdf5_guard *guard);
  * and text attributes. Required are threshold, seed, bottleneck, scale, escape_step and steps_run;
  * other columns that are missing are 0, or follow from these (member, status). Columns that no
  * result has are left out. *out is the caller's. ESC_BAD_INPUT, with the column's name, where one
- * is missing, has another type or shape, or values that cannot be compared. */
+ * is missing, there twice, has another type or shape, no data, or values that cannot be compared;
+ * layer and interface, if given, are 1, 2, ... The name of an attribute has 1 to 255
+ * bytes. */
 ESC_API esc_status esc_results_build(int columns, const esc_column *column, int attributes,
                                      const esc_text_attribute *attribute, esc_results **out);
 

@@ -31,6 +31,7 @@ enum {
   EVENTS = 2,
   STEPS_PER_EQUILIBRIUM_TEST = 20,
   STEPS_PER_STIFFNESS_TEST = 300,
+  STEPS_PER_REST_TEST = 1000, /* of a trajectory */
   JACOBIAN_COST = 3,
   RULE_COST = 6 /* in right-hand sides */
 };
@@ -48,7 +49,7 @@ static const double rate_min = 1e-290;      /* below it a double loses digits */
 static const double decay_fraction = 1e-7;
 static const double distance_min =
     1e-20; /* equilibrium where rate times time is below this times the smallest scale */
-static const double unlimited_work = 1e10;
+static const double trajectory_work = 5e7; /* limit for all times together, seconds of work */
 
 typedef struct flow {
   const esc_escape_problem *problem;
@@ -370,8 +371,13 @@ static esc_status check_end(flow *f, int step, bool *finished) {
   for (int l = 0; l < n; l++) f->shrank |= fabs(f->state[l]) < 0.5 * fabs(f->problem->scale[l]);
   f->end = ESC_FLOW_MOVING;
   *finished = f->work > f->work_max || !(f->state[n] * fmax(1, f->time_scale) < time_max);
-  if (*finished || f->event_index == n || step % STEPS_PER_EQUILIBRIUM_TEST != 0) goto done;
-  ESC_TRY(test_end(f, &f->end));
+  if (*finished) goto done;
+  if (f->event_index < n && step % STEPS_PER_EQUILIBRIUM_TEST == 0)
+    ESC_TRY(test_end(f, &f->end));
+  else if (f->event_index == n && step > 0 && step % STEPS_PER_REST_TEST == 0)
+    ESC_TRY(test_equilibrium(f, &f->end));
+  else
+    goto done;
   *finished = f->end != ESC_FLOW_CROSSED;
 done:
   return status;
@@ -452,16 +458,29 @@ static void write_row(const flow *f, double *scale, double *loss) {
   *loss = esc_reduced_loss(f->problem, &f->rule, f->state);
 }
 
-/* Integrates to the time t. */
+static esc_status fail_trajectory(const flow *f, double t) {
+  const double reached = f->state[f->problem->layers] * f->time_scale;
+  if (f->end == ESC_FLOW_MOVING)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "the reduced ODE: time %g takes too many steps: the limit of %g evaluations "
+                    "of the activation is reached at t = %g; allowed: shorter times",
+                    t, f->work_max, reached);
+  return ESC_FAIL(ESC_BAD_INPUT, "the reduced ODE: the integration from t = %g to %g failed%s%s",
+                  reached, t,
+                  f->end == ESC_FLOW_SADDLE ? " at a saddle"
+                  : f->message[0]           ? ": "
+                                            : "",
+                  f->message);
+}
+
+/* Integrates to the time t, or to rest: in double precision nothing moves after that. */
 static esc_status advance(flow *f, double t) {
   esc_status status = ESC_OK;
+  if (f->end == ESC_FLOW_FIXED) return ESC_OK;
   f->event_value = t / f->time_scale;
   ESC_TRY(integrate(f));
   if (f->end == ESC_FLOW_STEEP) return ESC_BAD_INPUT; /* the message is that of the rule */
-  if (f->end != ESC_FLOW_CROSSED)
-    status = ESC_FAIL(
-        ESC_BAD_INPUT, "the reduced ODE: the integration from t = %g to %g failed%s%s",
-        f->state[f->problem->layers] * f->time_scale, t, f->message[0] ? ": " : "", f->message);
+  if (f->end != ESC_FLOW_CROSSED && f->end != ESC_FLOW_FIXED) status = fail_trajectory(f, t);
 done:
   return status;
 }
@@ -472,7 +491,7 @@ esc_status esc_reduced_trajectory(const esc_escape_problem *problem, int times, 
   const int n = problem->layers;
   const double last = times > 0 ? time[times - 1] : 0;
   const esc_crossing_request request = {
-      .method = ESC_ODE_BDF, .time_scale = last > 0 ? last : 1, .work = unlimited_work};
+      .method = ESC_ODE_BDF, .time_scale = last > 0 ? last : 1, .work = trajectory_work};
   flow f = {.problem = problem, .event_index = n};
   ESC_TRY(flow_open(&f, &request, 1));
   for (int i = 0; i < times; i++) {
