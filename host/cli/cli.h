@@ -10,6 +10,7 @@
 #include "escapement/internal/fit.h"
 #include "escapement/internal/status.h"
 #include "escapement/merge.h"
+#include "run/unfinished.h"
 
 /* argv[0] is the name of the command. */
 typedef esc_status esc_command_function(int argc, char **argv);
@@ -28,6 +29,16 @@ esc_status esc_table_read(const char *path, esc_results **table);
 /* Reads the result files argv[first..argc) into *table (owned; freed with esc_tables_free). Fails
  * without files. */
 esc_status esc_tables_read(int argc, char **argv, int first, int *tables, esc_results ***table);
+
+/* The same, where a file may also be the output of an unfinished run (that does not exist yet), or a
+ * journal or checkpoint beside it. *unfinished (owned): a JSON object for each of those, with
+ * esc_unfinished_to_json's keys. */
+esc_status esc_tables_read_unfinished(int argc, char **argv, int first, int *tables,
+                                      esc_results ***table, json_t **unfinished);
+
+/* Keys file, members, finished, escaped, censored, diverged, running, waiting, active, basis, text.
+ */
+json_t *esc_unfinished_to_json(const esc_unfinished *unfinished);
 void esc_tables_free(int tables, esc_results **table);
 
 /* The array `groups` of fit --json. */

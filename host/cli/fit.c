@@ -33,8 +33,12 @@ static const char *error_text(double x, char text[NUMBER]) {
 /* The mark behind a biased number. */
 static const char *mark(double x, bool biased) { return biased && isfinite(x) ? "*" : ""; }
 
-/* Some, not all, members of the point are censored, so that its mean is biased. */
-static bool is_partial(const esc_fit_point *p) { return p->censored > 0 && p->censored < p->n; }
+/* Some, not all, members of the point have escaped, so that its mean is biased. */
+static bool is_partial(const esc_fit_point *p) {
+  return p->censored + p->running + p->waiting > 0 && p->censored < p->n;
+}
+
+static bool is_unfinished(const esc_fit_group *g) { return g->running + g->waiting > 0; }
 
 static bool any_partial(const esc_fit_group *g) {
   for (int i = 0; i < g->points; i++)
@@ -193,10 +197,11 @@ static void print_point(const esc_fit_group *g, int i) {
   char mean[NUMBER], median[NUMBER], sd[NUMBER], local[NUMBER];
   const esc_fit_point *p = &g->point[i];
   const bool biased = is_partial(p);
-  printf("  %-10g %10s%-1s %10s %9s%-1s %5lld %8lld  %s\n", p->scale, number(p->mean, 1, mean),
+  printf("  %-10g %10s%-1s %10s %9s%-1s %5lld %8lld  ", p->scale, number(p->mean, 1, mean),
          mark(p->mean, biased), number(p->median, 1, median), number(p->sd, 1, sd),
-         mark(p->sd, biased), (long long)p->n, (long long)p->censored,
-         i + 1 < g->points ? local_text(g, i, local) : "-");
+         mark(p->sd, biased), (long long)p->n, (long long)p->censored);
+  if (is_unfinished(g)) printf("%8lld %8lld  ", (long long)p->running, (long long)p->waiting);
+  puts(i + 1 < g->points ? local_text(g, i, local) : "-");
 }
 
 /* Details of a group: errors, limit, other estimators, steps a decade, warnings, points. */
@@ -207,8 +212,8 @@ static void print_points(const esc_fit_group *g) {
   print_others(g);
   print_other_results(g);
   print_warnings(g);
-  printf("  %-10s %10s  %10s %9s  %5s %8s  %s\n", "scale", "mean", "median", "sd", "n", "censored",
-         "local slope");
+  printf("  %-10s %10s  %10s %9s  %5s %8s  %slocal slope\n", "scale", "mean", "median", "sd", "n",
+         "censored", is_unfinished(g) ? "training  unknown  " : "");
   for (int i = 0; i < g->points; i++) print_point(g, i);
 }
 
@@ -225,13 +230,16 @@ static int width_of_layers(const esc_fit *fit) {
 
 /* Explains the marks, if there are any. */
 static void print_marks(const esc_fit *fit) {
-  bool escaped = false, medians = false;
+  bool escaped = false, medians = false, unfinished = false;
   for (int i = 0; i < fit->groups; i++) {
     escaped = escaped || any_partial(&fit->group[i]);
+    unfinished = unfinished || is_unfinished(&fit->group[i]);
     medians = medians || (fit->group[i].median_dropped > 0 && isfinite(fit->group[i].slope_median));
   }
   if (escaped || medians) puts("");
-  if (escaped) puts("* of escaped members only: biased if some are censored");
+  if (escaped)
+    printf("* of escaped members only: biased if some are censored%s\n",
+           unfinished ? " or not known yet" : "");
   if (medians)
     puts("* medians: of scales with an uncensored median only: biased by this selection");
 }
@@ -285,12 +293,27 @@ static void print_table(const esc_fit *fit, bool brief) {
   print_marks(fit);
 }
 
+/* One line for each unfinished run. */
+static void print_unfinished(const json_t *unfinished) {
+  for (size_t i = 0; i < json_array_size(unfinished); i++)
+    printf("%s\n", json_string_value(json_object_get(json_array_get(unfinished, i), "text")));
+  if (json_array_size(unfinished)) puts("");
+}
+
+static esc_status print_json(const esc_fit *fit, json_t *unfinished) {
+  json_t *object = json_object();
+  json_object_set_new(object, "groups", esc_fit_to_json(fit));
+  if (json_array_size(unfinished)) json_object_set(object, "unfinished", unfinished);
+  return esc_json_print(object);
+}
+
 esc_status esc_command_fit(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, brief = false, help = false;
   int first = 0, tables = 0;
   esc_results **table = NULL;
   esc_fit fit = {0};
+  json_t *unfinished = NULL;
   const esc_option options[] = {
       {"json", 0, NULL, "print one JSON object", .flag = &json},
       {"brief", 0, NULL, "print only the table of slopes", .flag = &brief},
@@ -302,21 +325,22 @@ esc_status esc_command_fit(int argc, char **argv) {
       "with 95% confidence intervals over seeds (Student's t), and extrapolates it to\n"
       "epsilon = 0. A member without an escape is censored. For comparison: weighted\n"
       "least squares, medians, and a log-normal fit. All files must belong to one\n"
-      "experiment.",
+      "experiment. Of an unfinished run (OUT.h5 or OUT.h5.journal), members in training\n"
+      "are right-censored at the newest checkpoint, and the others are not known yet.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
-  ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
+  ESC_TRY(esc_tables_read_unfinished(argc, argv, first, &tables, &table, &unfinished));
   ESC_TRY(esc_results_fit(tables, (const esc_results *const *)table,
                           (const char *const *)(argv + first), &fit));
   if (json) {
-    json_t *object = json_object();
-    json_object_set_new(object, "groups", esc_fit_to_json(&fit));
-    ESC_TRY(esc_json_print(object));
+    ESC_TRY(print_json(&fit, unfinished));
   } else {
+    print_unfinished(unfinished);
     print_table(&fit, brief);
   }
 done:
+  json_decref(unfinished);
   esc_fit_free(&fit);
   esc_tables_free(tables, table);
   return status;

@@ -19,6 +19,8 @@ static json_t *points_to_json(const esc_fit_group *g) {
     json_object_set_new(point, "sd", esc_json_number(p->sd));
     json_object_set_new(point, "n", json_integer(p->n));
     json_object_set_new(point, "censored", json_integer(p->censored));
+    json_object_set_new(point, "running", json_integer(p->running));
+    json_object_set_new(point, "waiting", json_integer(p->waiting));
     json_array_append_new(points, point);
   }
   return points;
@@ -85,7 +87,7 @@ static json_t *group_to_json(const esc_fit_group *g) {
   json_object_set_new(group, "lower", esc_json_number(g->lower));
   json_object_set_new(group, "upper", esc_json_number(g->upper));
   json_object_set_new(group, "dof", esc_json_number(g->dof));
-  json_object_set_new(group, "method", json_string(g->censored > 0 ? "censored" : "mean"));
+  json_object_set_new(group, "method", json_string(g->estimator == ESC_ESTIMATOR_MEANS ? "mean" : "censored"));
   json_object_set_new(group, "estimator", json_string(esc_estimator_name(g->estimator)));
   json_object_set_new(group, "slope_weighted", esc_json_number(g->slope_weighted));
   json_object_set_new(group, "stderr_weighted", esc_json_number(g->stderr_weighted));
@@ -102,6 +104,8 @@ static json_t *group_to_json(const esc_fit_group *g) {
   json_object_set_new(group, "n", json_integer(g->n));
   json_object_set_new(group, "censored", json_integer(g->censored));
   json_object_set_new(group, "diverged", json_integer(g->diverged));
+  json_object_set_new(group, "running", json_integer(g->running));
+  json_object_set_new(group, "waiting", json_integer(g->waiting));
   json_object_set_new(group, "local", numbers_to_json(g->points - 1, g->local));
   json_object_set_new(group, "local_lower", numbers_to_json(g->points - 1, g->local_lower));
   json_object_set_new(group, "local_upper", numbers_to_json(g->points - 1, g->local_upper));

@@ -25,7 +25,7 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
     for (int64_t i = 0; i < r->members; i++) {
       if (r->bottleneck[i] != g->bottleneck || r->small_layers[i] != g->small_layers) continue;
       if (fabs(r->scale[i] - scale) > 1e-12 * scale) continue; /* as in the fit */
-      if (r->status[i] == ESC_MEMBER_DIVERGED) continue;
+      if (r->status[i] == ESC_MEMBER_DIVERGED || r->status[i] == ESC_MEMBER_WAITING) continue;
       for (int k = 0; k < r->thresholds; k++)
         if (r->threshold[k] == g->threshold) {
           json_array_append_new(steps, json_integer(r->escape_step[i * r->thresholds + k]));
@@ -180,7 +180,8 @@ static esc_status parse(request *r, int argc, char **argv, int *first, bool *hel
       "plot OUT.h5... -o FIG.png",
       "Draws t* against epsilon on logarithmic axes: seeds, seed means, least-squares\n"
       "and predicted slopes. One panel if the times at all thresholds are alike,\n"
-      "otherwise one panel per threshold.",
+      "otherwise one panel per threshold. An unfinished run is drawn as far as it is\n"
+      "known.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES};
   return esc_options_parse(&command, argc, argv, first, help);
 }
@@ -207,22 +208,26 @@ esc_status esc_command_plot(int argc, char **argv) {
   int first = 0, tables = 0;
   esc_results **table = NULL;
   esc_fit fit = {0};
-  json_t *object = NULL;
+  json_t *object = NULL, *unfinished = NULL;
   ESC_TRY(parse(&r, argc, argv, &first, &help));
   if (help) return ESC_OK;
   ESC_TRY(check_outputs(&r, argc - first, argv + first));
-  ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
+  ESC_TRY(esc_tables_read_unfinished(argc, argv, first, &tables, &table, &unfinished));
   ESC_TRY(esc_results_fit(tables, (const esc_results *const *)table,
                           (const char *const *)(argv + first), &fit));
   ESC_TRY(refuse_nothing_to_draw(&fit, tables, table, argv + first));
   ESC_TRY_ALLOCATE(object = drawing(&fit, tables, table));
+  if (json_array_size(unfinished)) json_object_set(object, "unfinished", unfinished);
   set_command(object, argc - first, argv + first, r.figure);
   const struct stat before = status_of(r.figure);
   ESC_TRY(draw(r.figure, r.width, r.caption, object));
   ESC_TRY(check_written(r.figure, &before));
+  for (size_t i = 0; i < json_array_size(unfinished); i++)
+    esc_log("%s", json_string_value(json_object_get(json_array_get(unfinished, i), "text")));
   printf("%s\n", r.figure);
 done:
   json_decref(object);
+  json_decref(unfinished);
   esc_fit_free(&fit);
   esc_tables_free(tables, table);
   return status;

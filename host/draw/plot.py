@@ -81,14 +81,19 @@ def difference(groups):
     for g in groups:
         key = g["bottleneck"], tuple(g.get("small_layers") or [])
         for p in g["points"]:
-            times.setdefault((*key, p["scale"]), []).append((p["mean"], p["censored"]))
+            times.setdefault((*key, p["scale"]), []).append((p["mean"], missing(p)))
     counts = {len(found) for found in times.values()}
     for found in times.values():
-        known = [mean for mean, censored in found if mean and not censored]
+        known = [mean for mean, lacks in found if mean and not lacks]
         if len(known) < len(found) or len(counts) > 1:
             return math.inf
         worst = max(worst, max(known) / min(known) - 1)
     return worst
+
+
+def missing(point):
+    """Members that are missing from the point's mean; of an unfinished run also those to come."""
+    return point["censored"] + point.get("running", 0) + point.get("waiting", 0)
 
 
 def layers_words(layers):
@@ -138,7 +143,7 @@ def known_points(group):
 def whole_points(group):
     """Those from whose mean no member is missing; all that are known where there are none."""
     known = known_points(group)
-    return [p for p in known if not p["censored"]] or known
+    return [p for p in known if not missing(p)] or known
 
 
 def spread_width(group):
@@ -251,7 +256,7 @@ def anchor_words(groups):
     groups = [g for g in groups if known_points(g)]
     if all(whole_points(g)[0]["scale"] == min(p["scale"] for p in g["points"]) for g in groups):
         return r"the smallest $\varepsilon$"
-    if any(whole_points(g)[0]["censored"] for g in groups):
+    if any(missing(whole_points(g)[0]) for g in groups):
         return r"the smallest $\varepsilon$ with a mean"
     return r"the smallest $\varepsilon$ where all escaped"
 
@@ -266,6 +271,8 @@ def group_words(group):
         yield f"  small {group['layers']}"
     if group["censored"]:
         yield f"  {group['censored']} of {group['n']} censored"
+    if missing(group) > group["censored"]:
+        yield f"  {missing(group) - group['censored']} not known yet"
     if group.get("diverged"):
         yield f"  {group['diverged']} diverged, not drawn"
 
@@ -289,9 +296,9 @@ def seed_series(group):
 
 
 def mean_series(group, label):
-    """With two standard errors; hollow where censored members are missing from the mean."""
+    """With two standard errors; hollow where members are missing from the mean."""
     for hollow in (False, True):
-        points = [p for p in known_points(group) if bool(p["censored"]) == hollow]
+        points = [p for p in known_points(group) if bool(missing(p)) == hollow]
         means = [drawn(p["mean"]) for p in points]
         errors = [2 * (p.get("sd") or 0) / math.sqrt(max(p["n"] - p["censored"], 1))
                   for p in points]
@@ -321,16 +328,17 @@ def key_series(groups):
     points = [p for g in groups for p in g["points"] if p["mean"] is not None]
     if points:
         yield key("faint", "one seed, jittered sideways")
-    if any(not p["censored"] for p in points):
+    if any(not missing(p) for p in points):
         yield key("marks", "mean over seeds \u00b1 2 s.e.", marker=0, low=[], high=[])
-    if any(p["censored"] for p in points):
+    if any(missing(p) for p in points):
         yield key("marks", "mean of the escaped only", hollow=True, marker=0, low=[], high=[])
     if any(g["slope"] is not None and g["law"] == "power" and known_points(g) for g in groups):
         yield key("line", "least-squares line; slope \u00b1 half of 95% interval")
     if points:
         yield key("dash", f"law, through {anchor_words(groups)}", -1)
-    if any(g["censored"] for g in groups):
-        yield key("carets", "censored, at the steps run")
+    if any(missing(g) for g in groups):
+        more = "" if all(missing(g) == g["censored"] for g in groups) else " or in training"
+        yield key("carets", f"censored{more}, at the steps run")
 
 
 # --- Panels ------------------------------------------------------------------
@@ -405,6 +413,7 @@ class Drawing:
 
     def __init__(self, given):
         self.given, everything = given, groups_to_draw(given)
+        self.unfinished = given.get("unfinished") or []
         self.thresholds = thresholds_of(everything)
         self.difference = difference(everything)
         self.alike = len(self.thresholds) > 1 and self.difference < ALIKE
@@ -415,9 +424,15 @@ class Drawing:
         self.others = [g for g in everything if g["threshold"] not in self.shown]
 
     def title(self, threshold):
+        words = []
         if self.alike:
-            return f"loss threshold {threshold:g} (others alike)"
-        return f"loss threshold {threshold:g}" if len(self.thresholds) > 1 or self.limits() else ""
+            words.append(f"loss threshold {threshold:g} (others alike)")
+        elif len(self.thresholds) > 1 or self.limits():
+            words.append(f"loss threshold {threshold:g}")
+        if self.unfinished:
+            finished, members = (sum(u[k] for u in self.unfinished) for k in ("finished", "members"))
+            words.append(f"unfinished: {finished} of {members} members")
+        return "; ".join(words)
 
     def limits(self):
         """The groups of the panel of local slopes."""
@@ -481,10 +496,12 @@ class Drawing:
         yield f"Dots: single seeds, {many} at each scale, spread sideways by up to " \
             f"{100 * jitter:.0f}% so that they can be seen (jitter). Marks: means over seeds with " \
             "two standard errors."
-        if any(p["censored"] and p["mean"] is not None for g in self.groups for p in g["points"]):
+        if any(missing(p) and p["mean"] is not None for g in self.groups for p in g["points"]):
             yield "Hollow: mean of those that escaped, where some did not."
-        if any(g["censored"] for g in self.groups):
+        if any(missing(g) for g in self.groups):
             yield "Carets: networks that did not escape, at the steps that they ran."
+        for run in self.unfinished:
+            yield run["text"].replace("$", r"\$") + "."
         if any(g["slope"] is not None and g["law"] == "power" for g in self.groups):
             yield "Solid: least-squares line."
         yield "Dashed: theory's law t* ~ \u03b5^-(r-2) through the mean at " \

@@ -19,8 +19,7 @@ esc_file_stamp esc_file_stamp_read(const char *path) {
                           info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
 }
 
-/* Identity of the run that made a result; owned by the caller. */
-static esc_status identity_of(const char *path, const esc_results *r, char **out) {
+esc_status esc_run_identity_of(const char *path, const esc_results *r, char **out) {
   const char *spec = esc_results_attribute_text(r, "spec"),
              *shard = esc_results_attribute_text(r, "shard");
   const char *precision = esc_results_attribute_text(r, "precision");
@@ -77,7 +76,7 @@ static esc_status read_earlier_output(esc_run *r, const char *path, esc_results 
   esc_results *earlier = NULL;
   char *identity = NULL;
   ESC_TRY(read_output(path, &earlier));
-  ESC_TRY(identity_of(path, earlier, &identity));
+  ESC_TRY(esc_run_identity_of(path, earlier, &identity));
   ESC_TRY(esc_run_check_identity(r, path, (esc_identity){identity, earlier->members}));
   *complete = !strcmp(identity, r->identity) && earlier->members == r->plan.members;
   ESC_TRY(check_shape(r, path, earlier));

@@ -138,6 +138,12 @@ static void report_phase(void *context, esc_run_phase phase, bool begins) {
     esc_run_phase_end(context, phase);
 }
 
+/* A failing journal is reported when a member is appended. */
+static void mark_checkpoint(void *context, int64_t networks, uint64_t digest) {
+  (void)networks;
+  (void)esc_run_segment_mark_checkpoint(context, digest);
+}
+
 /* Records the end of the training in the segment. A failure keeps its own message. */
 static esc_status end_segment(esc_run *r, esc_status status) {
   const char *const ended = status == ESC_OK            ? "finished"
@@ -182,6 +188,7 @@ static esc_status train(esc_run *r) {
                            .predicted = predicted,
                            .report = report,
                            .phase = report_phase,
+                           .checkpointed = mark_checkpoint,
                            .context = r,
                            .warn = esc_log};
   status = esc_schedule_train(p, &r->plan, &schedule, r->results, &r->progress, r->engine_text);

@@ -124,6 +124,9 @@ void esc_run_remove_files(esc_run *run);
 
 /* ---- earlier.c ---- */
 
+/* Identity of the run that made a result; owned by the caller. */
+esc_status esc_run_identity_of(const char *path, const esc_results *results, char **out);
+
 /* Marks the members of `earlier` in `done` (NULL: none). */
 void esc_run_mark_reused(esc_run *run, const esc_results *base);
 
@@ -144,6 +147,10 @@ esc_status esc_run_segment_begin(esc_run *run);
 
 /* Updates its times and counts; `ended`: how it ended, NULL: still running. */
 esc_status esc_run_segment_update(esc_run *run, const char *ended);
+
+/* Marks in the journal that the checkpoint of this digest was just written: the members that had
+ * finished until then are those before the first such mark (run/unfinished.h). */
+esc_status esc_run_segment_mark_checkpoint(esc_run *run, uint64_t digest);
 
 /* ---- size.c ---- */
 

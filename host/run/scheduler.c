@@ -266,6 +266,8 @@ static esc_status write_checkpoint(training *r) {
   }
   ESC_TRY(esc_checkpoint_write_commit(s->checkpoint));
   r->progress->in_flight += count;
+  if (s->checkpointed)
+    s->checkpointed(s->context, r->progress->in_flight, esc_checkpoint_digest(s->checkpoint));
 done:
   if (status != ESC_OK) esc_checkpoint_write_abort(s->checkpoint);
   esc_trace_end();

@@ -29,6 +29,8 @@ typedef struct esc_schedule {
   const double *predicted; /* (members) steps of each expected by theory; NULL: unknown */
   esc_progress_report *report;
   void (*phase)(void *context, esc_run_phase phase, bool begins); /* may be NULL */
+  /* A checkpoint of `networks` networks, of this digest, was written (may be NULL). */
+  void (*checkpointed)(void *context, int64_t networks, uint64_t digest);
   void *context;
   void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));
 } esc_schedule;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The segment of this invocation of the program. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -70,7 +71,22 @@ esc_status esc_run_segment_begin(esc_run *r) {
   return append_segment(r, true);
 }
 
+/* A finished run has no checkpoint. */
+static void remove_checkpoints(json_t *segments) {
+  for (size_t i = 0; i < json_array_size(segments); i++)
+    json_object_del(json_array_get(segments, i), ESC_SEGMENT_CHECKPOINT);
+}
+
+esc_status esc_run_segment_mark_checkpoint(esc_run *r, uint64_t digest) {
+  char text[ESC_SEGMENT_DIGEST_SIZE];
+  esc_segments_print_digest(digest, text);
+  json_object_set_new(current(r), ESC_SEGMENT_CHECKPOINT, json_string(text));
+  update_segment(r, NULL);
+  return append_segment(r, false);
+}
+
 esc_status esc_run_segment_update(esc_run *r, const char *ended) {
+  if (ended && !strcmp(ended, "finished")) remove_checkpoints(r->segments);
   update_segment(r, ended);
   return append_segment(r, false);
 }

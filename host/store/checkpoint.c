@@ -48,6 +48,7 @@ struct esc_checkpoint {
   bool is_sidecar;        /* a file beside this run's output: links are not followed */
   bool newest_is_valid;   /* the file at `path` is valid, to be kept as the previous one */
   esc_io_file *file;      /* being written, or NULL */
+  uint64_t digest;        /* of the networks of the file being written or just written */
 };
 
 /* State of a checkpoint file. */
@@ -62,6 +63,11 @@ static header make_header(const esc_checkpoint *c, int64_t count) {
   memcpy(h.magic, checkpoint_magic, sizeof h.magic);
   h.checksum = XXH3_64bits(&h, offsetof(header, checksum));
   return h;
+}
+
+/* Adds a record's checksum to the digest of a file's networks, in the order of the file. */
+static uint64_t add_to_digest(uint64_t digest, uint64_t checksum) {
+  return XXH3_64bits_withSeed(&checksum, sizeof checksum, digest);
 }
 
 static uint64_t record_checksum(const esc_checkpoint *c, uint64_t seed) {
@@ -331,6 +337,7 @@ done:
 esc_status esc_checkpoint_write_begin(esc_checkpoint *c, int64_t count) {
   esc_status status = ESC_OK;
   const header h = make_header(c, count + c->pending_count);
+  c->digest = 0;
   ESC_TRY(esc_io_begin_sidecar(c->path, &c->file));
   ESC_TRY(esc_io_write(c->file, &h, sizeof h));
   ESC_TRY(esc_io_write(c->file, c->identity, c->identity_size));
@@ -342,6 +349,7 @@ done:
 static esc_status write_record(esc_checkpoint *c) {
   const uint64_t checksum = record_checksum(c, c->identity_hash);
   memcpy(c->record + c->record_size - sizeof checksum, &checksum, sizeof checksum);
+  c->digest = add_to_digest(c->digest, checksum);
   return esc_io_write(c->file, c->record, c->record_size);
 }
 
@@ -366,6 +374,8 @@ esc_status esc_checkpoint_write_commit(esc_checkpoint *c) {
 done:
   return status;
 }
+
+uint64_t esc_checkpoint_digest(const esc_checkpoint *c) { return c->digest; }
 
 void esc_checkpoint_write_abort(esc_checkpoint *c) {
   esc_io_discard(c->file);
@@ -408,13 +418,12 @@ done:
   return status;
 }
 
-esc_status esc_checkpoint_read(const char *path, const esc_checkpoint_reader *reader,
-                               void (*network)(void *context, esc_member_key member,
-                                               int64_t step)) {
+esc_status esc_checkpoint_read_states(const char *path, const esc_checkpoint_reader *reader,
+                                      esc_checkpoint_state *visit, uint64_t *digest) {
   esc_status status = ESC_OK;
   esc_checkpoint *c = NULL;
   file_state found;
-  int64_t step;
+  uint64_t checksum;
   size_t state_size = 0;
   ESC_TRY(read_state_size(path, &state_size));
   ESC_TRY(allocate(path, state_size, &c));
@@ -423,10 +432,39 @@ esc_status esc_checkpoint_read(const char *path, const esc_checkpoint_reader *re
   if (found != VALID) status = ESC_BAD_INPUT;
   for (int64_t i = 0; i < c->records && status == ESC_OK; i++) {
     ESC_TRY(read_record(c, path, i));
-    memcpy(&step, c->record + sizeof(esc_member_key), sizeof step); /* first of the state */
-    if (network) network(reader->context, c->member[i], step);
+    memcpy(&checksum, c->record + c->record_size - sizeof checksum, sizeof checksum);
+    c->digest = add_to_digest(c->digest, checksum);
+    if (visit)
+      visit(reader->context, c->member[i], c->record + sizeof(esc_member_key), state_size);
   }
+  if (digest) *digest = c->digest;
 done:
   esc_checkpoint_close(c, false);
   return status;
+}
+
+/* The caller's reader, and its function for the step of a network. */
+typedef struct step_reader {
+  const esc_checkpoint_reader *reader;
+  void (*network)(void *context, esc_member_key member, int64_t step);
+} step_reader;
+
+static void visit_step(void *context, esc_member_key member, const void *state, size_t size) {
+  const step_reader *s = context;
+  int64_t step = 0;
+  if (size >= sizeof step) memcpy(&step, state, sizeof step); /* first of the state */
+  s->network(s->reader->context, member, step);
+}
+
+static esc_status forward_identity(void *context, const char *path, esc_identity found) {
+  const step_reader *s = context;
+  return s->reader->identity(s->reader->context, path, found);
+}
+
+esc_status esc_checkpoint_read(const char *path, const esc_checkpoint_reader *reader,
+                               void (*network)(void *context, esc_member_key member,
+                                               int64_t step)) {
+  step_reader s = {reader, network};
+  const esc_checkpoint_reader steps = {&s, reader->identity ? forward_identity : NULL, NULL};
+  return esc_checkpoint_read_states(path, &steps, network ? visit_step : NULL, NULL);
 }

@@ -66,6 +66,10 @@ esc_status esc_checkpoint_write_member(esc_checkpoint *checkpoint, esc_member_ke
 esc_status esc_checkpoint_write_commit(esc_checkpoint *checkpoint);
 void esc_checkpoint_write_abort(esc_checkpoint *checkpoint);
 
+/* Digest of the networks of the file just written, in their order; identifies it among the files of
+ * one run. */
+uint64_t esc_checkpoint_digest(const esc_checkpoint *checkpoint);
+
 /* Frees it (NULL is allowed); with `remove` also deletes both files. */
 void esc_checkpoint_close(esc_checkpoint *checkpoint, bool remove);
 
@@ -73,5 +77,12 @@ void esc_checkpoint_close(esc_checkpoint *checkpoint, bool remove);
  * `network` for each network with its step. Damage is ESC_BAD_INPUT. */
 esc_status esc_checkpoint_read(const char *path, const esc_checkpoint_reader *reader,
                                void (*network)(void *context, esc_member_key member, int64_t step));
+
+/* The same with the state of each network (internal/state.h), `size` bytes. *digest (may be NULL):
+ * as esc_checkpoint_digest. */
+typedef void esc_checkpoint_state(void *context, esc_member_key member, const void *state,
+                                  size_t size);
+esc_status esc_checkpoint_read_states(const char *path, const esc_checkpoint_reader *reader,
+                                      esc_checkpoint_state *visit, uint64_t *digest);
 
 #endif

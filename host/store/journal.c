@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -18,7 +19,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "the journal is written as in memory (little-endian)");
 
-enum { COPIES_MAX = 9, VOID_MAX = 1 << 20 };
+enum { COPIES_MAX = 9, VOID_MAX = 1 << 20, READER_ATTEMPTS = 5 };
 
 /* Format of a journal's records, as in its header. */
 typedef struct journal_format {
@@ -54,10 +55,15 @@ done:
 
 /* On a file system without locks the run continues with a warning. */
 static esc_status lock(const esc_journal *j) {
-  int result;
-  do {
-    result = flock(j->fd, LOCK_EX | LOCK_NB);
-  } while (result != 0 && errno == EINTR);
+  const struct timespec pause = {0, 10000000};
+  int result = -1;
+  for (int attempt = 0; attempt < READER_ATTEMPTS && result != 0; attempt++) {
+    if (attempt) nanosleep(&pause, NULL); /* a reader can have it for an instant */
+    do {
+      result = flock(j->fd, LOCK_EX | LOCK_NB);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0 && errno != EWOULDBLOCK) break;
+  }
   if (result == 0) return ESC_OK;
   if (errno == EWOULDBLOCK)
     return ESC_FAIL(

@@ -16,7 +16,7 @@
 #include "base/names.h"
 #include "base/text.h"
 
-enum { TEXT_MAX = 512, ATTEMPTS_MAX = 1000 };
+enum { TEXT_MAX = 512, ATTEMPTS_MAX = 1000, READER_ATTEMPTS = 5 };
 static const char lock_magic[] = "escapement lock";
 
 struct esc_lock {
@@ -134,6 +134,18 @@ static int flock_retry(int fd, int how) {
   return result == 0 ? 0 : errno;
 }
 
+/* A reader that asks whether the lock is held has it for an instant (esc_lock_peek), which is not a
+ * run. */
+static int flock_past_readers(int fd) {
+  const struct timespec pause = {0, 10000000};
+  int error = EWOULDBLOCK;
+  for (int attempt = 0; attempt < READER_ATTEMPTS && error == EWOULDBLOCK; attempt++) {
+    if (attempt) nanosleep(&pause, NULL);
+    error = flock_retry(fd, LOCK_EX | LOCK_NB);
+  }
+  return error;
+}
+
 static esc_status open_file(esc_lock *l) {
   struct stat info;
   l->fd = esc_io_move_above_stderr(
@@ -204,7 +216,7 @@ static esc_status proceed_without_lock(const esc_lock *l, const esc_lock_request
 static esc_status lock_open_file(esc_lock *l, const esc_lock_request *r) {
   l->is_shared = r->held && is_in_place(l->path, r->held->fd);
   if (l->is_shared) return ESC_OK;
-  const int error = flock_retry(l->fd, LOCK_EX | LOCK_NB);
+  const int error = flock_past_readers(l->fd);
   if (error == 0) return ESC_OK;
   return error == EWOULDBLOCK ? wait_or_refuse(l, r) : proceed_without_lock(l, r, error);
 }
@@ -288,4 +300,27 @@ void esc_lock_release(esc_lock *lock) {
   esc_lock_release(lock->parent);
   free(lock->path);
   free(lock);
+}
+
+esc_lock_state esc_lock_peek(const char *output) {
+  esc_lock_state state = {.holder = 0};
+  char path[4200];
+  snprintf(path, sizeof path, "%.4090s.lock", output);
+  const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) {
+    state.is_unknown = errno != ENOENT;
+    return state;
+  }
+  const lock_holder here = this_process(), there = read_lock_holder(fd);
+  const int error = flock_retry(fd, LOCK_SH | LOCK_NB);
+  const bool lives = there.pid && there.started && !strcmp(there.host, here.host) &&
+                     !is_gone(&there, &here);
+  state.holder = there.pid;
+  snprintf(state.host, sizeof state.host, "%s", there.pid ? there.host : "");
+  snprintf(state.since, sizeof state.since, "%s", there.pid ? there.since : "");
+  state.is_held = error == EWOULDBLOCK || (error && lives);
+  state.is_unknown = error && error != EWOULDBLOCK && !lives;
+  state.holder_ended = is_gone(&there, &here);
+  close(fd); /* which releases it */
+  return state;
 }

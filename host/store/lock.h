@@ -12,6 +12,7 @@
 #define ESC_LOCK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "escapement/internal/status.h"
 
@@ -43,5 +44,17 @@ int esc_lock_descriptor(const esc_lock *lock);
 
 /* Releases the lock and deletes its file. NULL is allowed. */
 void esc_lock_release(esc_lock *lock);
+
+/* Whether a run holds the lock of an output, for readers. */
+typedef struct esc_lock_state {
+  bool is_held;
+  bool is_unknown;    /* the file system has no locks, or the lock file cannot be read */
+  bool holder_ended;  /* the named process has ended: with is_held, its workers are still saving */
+  long holder;        /* process named in the file; 0: none */
+  char host[72], since[32];
+} esc_lock_state;
+
+/* Changes nothing. Parts (OUT.h5.part-I-of-S) are under the lock of OUT.h5. */
+esc_lock_state esc_lock_peek(const char *output);
 
 #endif

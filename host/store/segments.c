@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+void esc_segments_print_digest(uint64_t digest, char text[ESC_SEGMENT_DIGEST_SIZE]) {
+  snprintf(text, ESC_SEGMENT_DIGEST_SIZE, "%016llx", (unsigned long long)digest);
+}
+
 /* Steps of a result without segments: the sum over its members. */
 static int64_t count_steps(const esc_results *r) {
   int64_t steps = 0;

@@ -4,7 +4,8 @@
  * backend, precision, engine, device, threads, slots, host, version, commit, command_line} (and
  * `share`: see esc_segments_scale). steps and members are those finished in the segment; `ended` is
  * "finished", "interrupted", "max-time", "failed", or null if the process was killed, whose last
- * steps and seconds are then not counted. */
+ * steps and seconds are then not counted. In the journal of an unfinished run also `checkpoint`, the
+ * digest of the newest checkpoint (checkpoint.h) as 16 hexadecimal digits. */
 #ifndef ESC_SEGMENTS_H
 #define ESC_SEGMENTS_H
 
@@ -12,6 +13,11 @@
 #include <stdbool.h>
 
 #include "escapement/internal/results.h"
+
+#define ESC_SEGMENT_CHECKPOINT "checkpoint"
+enum { ESC_SEGMENT_DIGEST_SIZE = 17 };
+
+void esc_segments_print_digest(uint64_t digest, char text[ESC_SEGMENT_DIGEST_SIZE]);
 
 /* The segments of a result, a new reference; for a file without segments, of an earlier version,
  * one made from its attributes. */

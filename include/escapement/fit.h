@@ -31,6 +31,9 @@ typedef struct esc_fit_point {
   int64_t censored; /* of these, not escaped */
   double mean, sd;  /* [escaped] of the escape steps */
   double median;    /* censored members count as later than all steps; NaN where it is censored */
+  /* Of an unfinished run, not in n: members in training at its last checkpoint, right-censored at
+   * their step there; and members of which nothing was known then, left out. */
+  int64_t running, waiting;
 } esc_fit_point;
 
 typedef enum esc_estimator {
@@ -50,6 +53,7 @@ typedef enum esc_fit_warning {
   ESC_FIT_FAR,           /* limit and slope over the window differ by more than 0.2 (r = 2: 20%) */
   ESC_FIT_NO_INTERVAL,   /* the data show no error of the slope */
   ESC_FIT_NO_ACTIVATION, /* the tables do not name it: all powers of epsilon, no logarithm */
+  ESC_FIT_UNFINISHED,    /* members of the group are still to be trained */
   ESC_FIT_WARNINGS
 } esc_fit_warning;
 
@@ -96,6 +100,7 @@ typedef struct esc_fit_group {
    * members are censored. */
   double *local_lower, *local_upper;
   int64_t n, censored, diverged;
+  int64_t running, waiting; /* as of the points */
 
   /* In logarithms step 0 counts as half a step. */
 

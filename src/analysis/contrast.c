@@ -51,7 +51,7 @@ typedef struct point_summary {
 
 static point_summary summarise_point(const esc_seed_table *table, int p) {
   point_summary c = {.n = (double)(table->point_begin[p + 1] - table->point_begin[p]),
-                     .uncensored = true};
+                     .uncensored = table->waiting[p] == 0};
   for (int64_t i = table->point_begin[p]; i < table->point_begin[p + 1]; i++) {
     c.sum += table->cell[table->column[i]].step;
     c.uncensored = c.uncensored && !table->cell[table->column[i]].censored;

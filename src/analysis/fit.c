@@ -20,20 +20,30 @@
 
 /* Point p from its column; `work` has an element for each cell. */
 static void fit_point(const esc_seed_table *table, int p, double *work, esc_fit_point *point) {
-  size_t escaped = 0;
+  size_t escaped = 0, running = 0;
+  double least = INFINITY; /* step of the running members */
   const size_t n = (size_t)(table->point_begin[p + 1] - table->point_begin[p]);
   for (size_t i = 0; i < n; i++) {
     const esc_cell *cell = &table->cell[table->column[table->point_begin[p] + (int64_t)i]];
     if (!cell->censored) work[escaped++] = cell->step;
+    if (cell->running) least = fmin(least, cell->step);
+    running += cell->running;
   }
-  *point = (esc_fit_point){table->scale[p], (int64_t)n, (int64_t)(n - escaped), NAN, NAN, NAN};
+  *point = (esc_fit_point){.scale = table->scale[p],
+                           .n = (int64_t)(n - running),
+                           .censored = (int64_t)(n - running - escaped),
+                           .running = (int64_t)running,
+                           .waiting = table->waiting[p],
+                           .mean = NAN,
+                           .sd = NAN,
+                           .median = NAN};
   if (escaped == 0) return;
   point->mean = gsl_stats_mean(work, 1, escaped);
   if (escaped > 1) point->sd = gsl_stats_sd(work, 1, escaped);
   for (size_t i = escaped; i < n; i++) work[i] = INFINITY;
   gsl_sort(work, 1, n);
   const double median = gsl_stats_median_from_sorted_data(work, 1, n);
-  if (isfinite(median)) point->median = median;
+  if (isfinite(median) && median <= least) point->median = median;
 }
 
 /* Weight of a point's log mean: the inverse of its variance (sd/mean)^2/n. Steps are whole numbers,
@@ -96,9 +106,13 @@ static void summarise_rows(size_t n, const esc_fit_row *rows, esc_fit_group *g) 
   g->predicted = g->law == ESC_LAW_POWER ? 2 - g->bottleneck : 0;
   for (size_t i = 0; i < n; i++) {
     g->diverged += rows[i].diverged;
-    g->n += !rows[i].diverged;
-    g->censored += !rows[i].diverged && rows[i].censored;
+    g->running += rows[i].running;
+    g->waiting += rows[i].waiting;
+    if (!esc_fit_row_is_used(&rows[i]) || rows[i].running) continue;
+    g->n++;
+    g->censored += rows[i].censored;
   }
+  if (g->running + g->waiting > 0) g->warnings |= 1U << ESC_FIT_UNFINISHED;
 }
 
 static esc_status allocate_points(esc_fit_group *g) {

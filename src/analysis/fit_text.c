@@ -66,6 +66,14 @@ static void write_disagreement(const esc_fit_group *g, esc_fit_warning warning, 
                                : "the times are not log-normal");
 }
 
+static void write_unfinished(const esc_fit_group *g, char *text, size_t size) {
+  snprintf(text, size,
+           "unfinished: %lld members still train (right-censored at their step of the checkpoint), "
+           "%lld are not known yet (left out); means and sd are of those that escaped, the fast "
+           "ones first, so biased",
+           (long long)g->running, (long long)g->waiting);
+}
+
 /* Texts of the warnings without numbers. */
 static const char *const sentence[ESC_FIT_WARNINGS] = {
     [ESC_FIT_SPREAD] =
@@ -94,6 +102,7 @@ static void write_warning(const esc_fit_group *g, esc_fit_warning warning, char 
                "add smaller scales",
                g->limit.p_value);
       break;
+    case ESC_FIT_UNFINISHED: write_unfinished(g, text, size); break;
     case ESC_FIT_FAR: write_far(g, text, size); break;
     default: snprintf(text, size, "%s", sentence[warning]); break;
   }

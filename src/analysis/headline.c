@@ -55,8 +55,13 @@ done:
 
 /* ---- local slopes, and bounds where all members of a scale are censored ---- */
 
-static bool is_uncensored(const esc_fit_point *p) { return p->n > 0 && p->censored == 0; }
-static bool is_censored(const esc_fit_point *p) { return p->n > 0 && p->censored == p->n; }
+static bool is_uncensored(const esc_fit_point *p) {
+  return p->n > 0 && p->censored + p->running + p->waiting == 0;
+}
+
+static bool is_censored(const esc_fit_point *p) {
+  return p->n + p->running > 0 && p->censored == p->n;
+}
 
 /* Log of the smallest budget of the members of a censored point. */
 static double log_budget(const esc_seed_table *table, int p) {
@@ -92,7 +97,7 @@ static esc_status local_interval(const esc_means *means, const esc_fit_group *g,
   double *lower = &g->local_lower[p], *upper = &g->local_upper[p];
   esc_variance variance;
   *lower = *upper = NAN;
-  if (low->n < 2 || high->n < 2) goto done; /* a single member shows no error */
+  if (low->n + low->running < 2 || high->n + high->running < 2) goto done; /* a single member shows no error */
   if (is_censored(low) && is_uncensored(high)) {
     ESC_TRY(bound_slope(means, p + 1, p, contrast, upper));
   } else if (is_uncensored(low) && is_censored(high)) {
@@ -242,6 +247,9 @@ static double largest_spread(const esc_fit_group *g) {
   return largest;
 }
 
+/* Every member escaped, and none is still to. */
+static bool is_whole(const esc_fit_group *g) { return g->censored + g->running + g->waiting == 0; }
+
 esc_status esc_headline_fit(const esc_seed_table *table, esc_fit_group *g) {
   esc_status status = ESC_OK;
   esc_means means = {NULL};
@@ -260,11 +268,11 @@ esc_status esc_headline_fit(const esc_seed_table *table, esc_fit_group *g) {
   g->stderr_median = isfinite(g->slope_median)
                          ? error_over_seeds(table->seeds, influence + 2 * table->seeds, NULL)
                          : (double)NAN;
-  if (g->censored == 0)
+  if (is_whole(g))
     ESC_TRY(fit_means(&means, contrast, g));
   else
     ESC_TRY(fit_censored(table, &line, influence, g));
-  if (g->censored > 0 && isnan(g->slope)) ESC_TRY(bound_headline(&means, contrast, g));
+  if (!is_whole(g) && isnan(g->slope)) ESC_TRY(bound_headline(&means, contrast, g));
   if (table->seeds < ESC_FIT_SEEDS_MIN && isfinite(g->standard_error))
     g->warnings |= 1U << ESC_FIT_FEW_SEEDS;
   if (isfinite(g->slope) && !isfinite(g->standard_error)) g->warnings |= 1U << ESC_FIT_NO_INTERVAL;

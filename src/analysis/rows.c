@@ -41,11 +41,13 @@ static esc_fit_row read_row(const esc_results *r, int table, int64_t i, int k) {
                        .threshold = r->threshold[k],
                        .scale = r->scale[i],
                        .seed = r->seed[i],
-                       .budget = INFINITY,
+                       .budget = r->observed ? r->observed[i] : (double)INFINITY,
                        .signal = r->signal_initial[i],
                        .step = (double)(step < 0 ? r->steps_run[i] : step),
                        .censored = step < 0,
-                       .diverged = r->status[i] == ESC_MEMBER_DIVERGED};
+                       .diverged = r->status[i] == ESC_MEMBER_DIVERGED,
+                       .running = step < 0 && r->status[i] == ESC_MEMBER_RUNNING,
+                       .waiting = r->status[i] == ESC_MEMBER_WAITING};
 }
 
 /* Rejects invalid numbers of a fabricated or damaged table. A NaN, which is equal to nothing, would
@@ -116,7 +118,8 @@ static esc_status check_duplicates(size_t n, const esc_fit_row *rows) {
 }
 
 /* All members of a scale in one run have the same budget; that of an escaped member is at least its
- * escape step. `budget` (tables) is workspace. */
+ * escape step. Rows of an unfinished run have their budget already: any choice by their steps would
+ * depend on them. `budget` (tables) is workspace. */
 static void find_budgets(size_t n, esc_fit_row *rows, int tables, double *budget) {
   for (size_t first = 0, end; first < n; first = end) {
     for (end = first; end < n && by_group(&rows[first], &rows[end]) == 0 &&
@@ -124,11 +127,12 @@ static void find_budgets(size_t n, esc_fit_row *rows, int tables, double *budget
       end++;
     for (int t = 0; t < tables; t++) budget[t] = -1;
     for (size_t i = first; i < end; i++)
-      if (rows[i].censored && !rows[i].diverged)
+      if (rows[i].censored && !rows[i].diverged && isinf(rows[i].budget))
         budget[rows[i].table] = fmax(budget[rows[i].table], rows[i].step);
     for (size_t i = first; i < end; i++) {
       const double given = budget[rows[i].table];
-      if (given >= 0) rows[i].budget = rows[i].censored ? rows[i].step : fmax(given, rows[i].step);
+      if (given >= 0 && isinf(rows[i].budget))
+        rows[i].budget = rows[i].censored ? rows[i].step : fmax(given, rows[i].step);
     }
   }
 }

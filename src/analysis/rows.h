@@ -14,10 +14,17 @@ typedef struct esc_fit_row {
   int64_t seed;
   double step;   /* escape step, or steps run if censored */
   double budget; /* the member's budget of steps, from the censored members of its table at the
-                    same scale; infinite where there are none */
+                    same scale; infinite where there are none. Of an unfinished run: the steps
+                    that are known of the member */
   double signal; /* S(0)/scale^r */
   bool censored, diverged;
+  bool running, waiting; /* of an unfinished run: censored at its current step; nothing is known */
 } esc_fit_row;
+
+/* Whether the estimates use the row. */
+static inline bool esc_fit_row_is_used(const esc_fit_row *row) {
+  return !row->diverged && !row->waiting;
+}
 
 /* All members of all tables at all thresholds, sorted by group, scale and seed, ascending; scales
  * that differ by rounding are merged. *rows is owned by the caller. ESC_BAD_INPUT, with the member

@@ -13,12 +13,12 @@ static int compare_seeds(const void *left, const void *right) {
   return (a > b) - (a < b);
 }
 
-/* Distinct seeds of the members that did not diverge, ascending. */
+/* Distinct seeds of the used members, ascending. */
 static int64_t list_seeds(size_t n, const esc_fit_row *rows, int64_t *seed) {
   size_t all = 0;
   int64_t distinct = 0;
   for (size_t i = 0; i < n; i++)
-    if (!rows[i].diverged) seed[all++] = rows[i].seed;
+    if (esc_fit_row_is_used(&rows[i])) seed[all++] = rows[i].seed;
   qsort(seed, all, sizeof *seed, compare_seeds);
   for (size_t i = 0; i < all; i++)
     if (distinct == 0 || seed[i] != seed[distinct - 1]) seed[distinct++] = seed[i];
@@ -34,9 +34,11 @@ static int count_scales(size_t n, const esc_fit_row *rows) {
 static void fill_scales(size_t n, const esc_fit_row *rows, esc_seed_table *table) {
   int point = -1;
   for (size_t i = 0; i < n; i++) {
-    if (i > 0 && rows[i].scale == rows[i - 1].scale) continue;
-    table->scale[++point] = rows[i].scale;
-    table->log_scale[point] = log(rows[i].scale);
+    if (i == 0 || rows[i].scale != rows[i - 1].scale) {
+      table->scale[++point] = rows[i].scale;
+      table->log_scale[point] = log(rows[i].scale);
+    }
+    table->waiting[point] += rows[i].waiting;
   }
 }
 
@@ -46,10 +48,11 @@ static void list_cells(size_t n, const esc_fit_row *rows, const int64_t *seed,
   int point = 0;
   for (size_t i = 0; i < n; i++) {
     if (i > 0 && rows[i].scale != rows[i - 1].scale) point++;
-    if (rows[i].diverged) continue;
+    if (!esc_fit_row_is_used(&rows[i])) continue;
     const int64_t *found =
         bsearch(&rows[i].seed, seed, (size_t)table->seeds, sizeof *seed, compare_seeds);
-    *cell++ = (esc_cell){point, found - seed, rows[i].step, rows[i].budget, rows[i].censored};
+    *cell++ = (esc_cell){point,          found - seed,     rows[i].step,
+                         rows[i].budget, rows[i].censored, rows[i].running};
   }
 }
 
@@ -76,12 +79,14 @@ static esc_status allocate(esc_seed_table *table) {
   const size_t points = (size_t)table->points, cells = (size_t)table->cells;
   table->scale = malloc(points * sizeof *table->scale);
   table->log_scale = malloc(points * sizeof *table->log_scale);
+  table->waiting = calloc(points, sizeof *table->waiting);
   table->cell = malloc((cells + 1) * sizeof *table->cell);
   table->column = malloc((cells + 1) * sizeof *table->column);
   table->seed_begin = calloc((size_t)table->seeds + 2, sizeof *table->seed_begin);
   table->point_begin = calloc(points + 1, sizeof *table->point_begin);
   ESC_TRY_ALLOCATE(table->scale);
   ESC_TRY_ALLOCATE(table->log_scale);
+  ESC_TRY_ALLOCATE(table->waiting);
   ESC_TRY_ALLOCATE(table->cell);
   ESC_TRY_ALLOCATE(table->column);
   ESC_TRY_ALLOCATE(table->seed_begin);
@@ -99,7 +104,7 @@ esc_status esc_seed_table_create(size_t n, const esc_fit_row *rows, esc_seed_tab
   ESC_TRY_ALLOCATE(seed);
   table->seeds = list_seeds(n, rows, seed);
   table->points = count_scales(n, rows);
-  for (size_t i = 0; i < n; i++) table->cells += !rows[i].diverged;
+  for (size_t i = 0; i < n; i++) table->cells += esc_fit_row_is_used(&rows[i]);
   ESC_TRY(allocate(table));
   fill_scales(n, rows, table);
   list_cells(n, rows, seed, table, by_point);
@@ -113,6 +118,7 @@ done:
 void esc_seed_table_free(esc_seed_table *table) {
   free(table->scale);
   free(table->log_scale);
+  free(table->waiting);
   free(table->cell);
   free(table->seed_begin);
   free(table->column);

@@ -18,12 +18,14 @@ typedef struct esc_cell {
   double step;   /* escape step, or steps run where censored */
   double budget; /* the member's budget of steps; infinite where it is unknown */
   bool censored;
+  bool running; /* censored because the run is unfinished */
 } esc_cell;
 
 typedef struct esc_seed_table {
   int points;
   int64_t seeds, cells;
   double *scale, *log_scale; /* (points), ascending */
+  int64_t *waiting;          /* (points) members of an unfinished run of which nothing is known */
   esc_cell *cell;            /* (cells), by seed, then by point */
   int64_t *seed_begin;       /* (seeds+1): seed s has cells seed_begin[s]..seed_begin[s+1]-1 */
   int64_t *column;           /* (cells): indices of cells by point, then by seed */
@@ -31,7 +33,7 @@ typedef struct esc_seed_table {
 } esc_seed_table;
 
 /* Makes the table of the n rows of one group, in the order of esc_fit_rows. Members that
- * diverged are left out. Free with esc_seed_table_free, also after a failure. */
+ * diverged or wait are left out. Free with esc_seed_table_free, also after a failure. */
 esc_status esc_seed_table_create(size_t n, const esc_fit_row *rows, esc_seed_table *table);
 void esc_seed_table_free(esc_seed_table *table);
 

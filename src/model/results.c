@@ -102,6 +102,7 @@ void esc_results_free(esc_results *results) {
   }
   free(results->attribute);
   free(results->threshold);
+  free(results->observed);
   free(results->member);
   free(results);
 }

@@ -119,3 +119,13 @@ void esc_state_unpack(const esc_model *m, const esc_member *member, const void *
     from += array_bytes(m->problem, m->single);
   }
 }
+
+bool esc_state_read_head(const void *state, size_t size, esc_slot *slot) {
+  head h;
+  if (size < sizeof h) return false;
+  memcpy(&h, state, sizeof h);
+  slot->track = h.track;
+  slot->signal = h.signal;
+  slot->signal_error = h.signal_error;
+  return true;
+}

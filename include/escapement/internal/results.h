@@ -64,6 +64,10 @@ typedef struct esc_attribute {
   char *name, *text; /* owned */
 } esc_attribute;
 
+/* Values of `status` in the results of an unfinished run, which are never written to a file: in
+ * training at the time of the checkpoint, and not started then. */
+enum { ESC_MEMBER_RUNNING = 3, ESC_MEMBER_WAITING = 4 };
+
 /* Row-major arrays, owned; e.g. escape_step is (member, threshold). */
 struct esc_results {
   int64_t members;
@@ -73,6 +77,9 @@ struct esc_results {
 #define ESC_RESULT_FIELD(name, ctype, type, axis, units, text) ctype *name;
   ESC_RESULT_LIST(ESC_RESULT_FIELD)
 #undef ESC_RESULT_FIELD
+  double *observed; /* (member) of an unfinished run: steps that are known of the member whatever its
+                       escape steps are, so that they censor independently (docs/theory, section
+                       11.6); NULL: the run is finished. Never in a file. */
   int64_t snapshots;                       /* 0: none were recorded */
   int64_t *snapshot_step;                  /* (snapshot) coordinate, ascending */
   double *observable[ESC_OBSERVABLES];     /* (member, snapshot[, layer or interface]); NaN after a

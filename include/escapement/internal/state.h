@@ -37,4 +37,7 @@ void esc_state_continue(void *state);
 void esc_state_unpack(const esc_model *model, const esc_member *member, const void *state,
                       esc_slot *slot, const esc_state_arrays *arrays);
 
+/* Track, S(0) and its error of a state of `size` bytes into the slot; false if it is too short. */
+bool esc_state_read_head(const void *state, size_t size, esc_slot *slot);
+
 #endif
