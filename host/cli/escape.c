@@ -192,8 +192,8 @@ static const char summary[] =
     "  without --rate  (1 - beta) s_l' = F_l - lambda s_l\n"
     "  with --rate     eta (1 + beta)/2 s_l'' + (1 - beta) s_l' = F_l - lambda s_l\n"
     "'closed' is the leading order in the rate too. With decay, 'critical' is the\n"
-    "largest decay with which the scale still reaches S, by bisection, and the verdict\n"
-    "states whether it reaches S.";
+    "largest decay with which the scale still reaches S, by bisection, and a verdict\n"
+    "states whether this start does.";
 
 static esc_status parse(request *r, bool *json, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
