@@ -127,6 +127,16 @@ static void an_escape_problem_out_of_range_is_refused(void **state) {
   p = good;
   p.activation.kind = ESC_ACTIVATION_COUNT;
   assert_refused(esc_escape_times_compute(&p, &t), "activation");
+  static const double bad[] = {-0.1, (double)NAN, HUGE_VAL};
+  esc_critical_decay critical;
+  for (int i = 0; i < 3; i++) {
+    p = good, p.momentum = i < 2 ? bad[i] : 1;
+    assert_refused(esc_escape_times_compute(&p, &t), "momentum");
+    p = good, p.rate = bad[i];
+    assert_refused(esc_trajectory_compute(&p, 1, back, scale, loss), "rate");
+    p = good, p.decay = bad[i];
+    assert_refused(esc_critical_decay_compute(&p, &critical), "decay");
+  }
   assert_refused(esc_trajectory_compute(&good, 2, back, scale, loss), "time[1]");
 }
 

@@ -10,9 +10,10 @@ import unittest
 from cli_case import call, call_json
 
 
-def escape(activation, amplitude, scales, to, layer=1):
+def escape(activation, amplitude, scales, to, layer=1, **more):
+    words = [word for name, value in more.items() for word in (f"--{name}", repr(value))]
     return call_json("escape", "--activation", activation, "--amplitude", repr(amplitude), "--scales",
-               ",".join(map(repr, scales)), "--to", repr(to), "--layer", str(layer))
+               ",".join(map(repr, scales)), "--to", repr(to), "--layer", str(layer), *words)
 
 
 class Theory(unittest.TestCase):
@@ -114,6 +115,28 @@ class Escape(Theory):
                 self.assertNotIn("does not", got["remark"])
         self.assertIsNotNone(escape("poly:0,-1,0,0.333", 1.0, [.1] * 4, .3)["ode"])
 
+    def test_momentum_and_rate_change_the_time(self):
+        got = escape("tanh", 1.0, [.1] * 4, .5, momentum=.9, rate=.01)
+        self.same_digits(got["ode"], "8.82211826")
+        self.assertAlmostEqual(got["steps"], got["ode"] / .01, places=6)
+        self.assertLess(abs(got["corrected"] / got["ode"] - 1), .01)
+        self.same_digits(escape("tanh", 1.0, [.1] * 4, .5, momentum=.9)["ode"], "8.33964319")
+
+    def test_decay_has_a_critical_value_and_a_verdict(self):
+        for decay, verdict in ((.009, "escapes"),
+                               (.011, "does not escape: decay keeps the origin stable")):
+            got = escape("linear", 1.0, [.1] * 4, .5, decay=decay)
+            self.assertEqual((got["verdict"], got["ode"] is None), (verdict, decay > .01))
+            self.assertLess(abs(got["critical_decay"] / .009999 - 1), 1e-8)
+            self.assertLess(abs(got["critical_decay_closed"] / .01 - 1), 1e-12)
+        got = escape("linear", 1.0, [.1] * 3, .99, decay=.05)
+        self.assertEqual(got["verdict"], "does not escape")
+        self.assertEqual(escape("linear", 1.0, [.1] * 3, .5)["verdict"], "")
+        done = call("escape", "--activation", "linear", "--amplitude", "1", "--scales", ".1,.1,.1",
+                    "--to", ".5", "--decay", ".2")
+        self.assertIn("verdict    does not escape: decay keeps the origin stable; critical decay "
+                      "lambda_c = 0.0999", done.stdout)
+
     def test_a_threshold_next_to_the_start_is_reached(self):
         self.assertLess(abs(escape("tanh", 1.0, [.3] * 3, .3000002)["ode"] / 4.68787e-6 - 1), 2e-6)
         self.assertEqual(escape("tanh", 1.0, [.6, .1], .5)["ode"], 0)
@@ -141,7 +164,10 @@ class Escape(Theory):
                               ("--amplitude", "1x"), ("--scales", ".1"), ("--scales", ".1,,.1"),
                               ("--scales", ".1,-1"), ("--scales", ".1,0"), ("--scales", ""),
                               ("--scales", ",".join([".1"] * 65)), ("--to", "0"), ("--to", "inf"),
-                              ("--layer", "3"), ("--layer", "0")):
+                              ("--layer", "3"), ("--layer", "0"), ("--momentum", "1"),
+                              ("--momentum", "-.1"), ("--momentum", "nan"), ("--rate", "-1"),
+                              ("--rate", "inf"), ("--rate", ""), ("--decay", "-1"),
+                              ("--decay", "x"), ("--decay", "")):
             with self.subTest(option=option, value=value):
                 words = [w for item in {**good, option: value}.items() for w in item]
                 done = call("escape", *words, code=2)

@@ -12,9 +12,16 @@
 #include "escapement/theory.h"
 
 typedef struct request {
-  const char *activation, *amplitude, *scales, *to;
+  const char *activation, *amplitude, *scales, *to, *momentum, *rate, *decay;
   int64_t layer; /* from 1 */
 } request;
+
+/* The numbers to print; critical only with decay. */
+typedef struct answer {
+  esc_escape_times times;
+  esc_critical_depth depth;
+  esc_critical_decay critical;
+} answer;
 
 /* Reads the value of option --name, `length` bytes at `text`. */
 static esc_status read_number(const char *name, const char *text, size_t length, double *value) {
@@ -27,6 +34,31 @@ static esc_status read_positive(const char *name, const char *text, size_t lengt
   const esc_status status = read_number(name, text, length, value);
   if (status != ESC_OK || *value > 0) return status;
   return ESC_FAIL(ESC_BAD_INPUT, "--%s: %s must be above 0", name, esc_quote(text, length).text);
+}
+
+/* 0 without the option; at least 0 and, for `below` > 0, below that. */
+static esc_status read_optional(const char *name, const char *text, double below, double *value) {
+  esc_status status = ESC_OK;
+  *value = 0;
+  if (!text) return ESC_OK;
+  ESC_TRY(read_number(name, text, strlen(text), value));
+  if (!(*value >= 0))
+    return ESC_FAIL(ESC_BAD_INPUT, "--%s: %s must not be below 0", name,
+                    esc_quote(text, strlen(text)).text);
+  if (below > 0 && !(*value < below))
+    return ESC_FAIL(ESC_BAD_INPUT, "--%s: %s must be below %g", name,
+                    esc_quote(text, strlen(text)).text, below);
+done:
+  return status;
+}
+
+static esc_status read_optimizer(const request *r, esc_escape_problem *problem) {
+  esc_status status = ESC_OK;
+  ESC_TRY(read_optional("momentum", r->momentum, 1, &problem->momentum));
+  ESC_TRY(read_optional("rate", r->rate, 0, &problem->rate));
+  ESC_TRY(read_optional("decay", r->decay, 0, &problem->decay));
+done:
+  return status;
 }
 
 static esc_status read_scales(const char *text, esc_escape_problem *problem) {
@@ -69,6 +101,7 @@ static esc_status read_request(const request *r, esc_escape_problem *problem) {
   ESC_TRY(read_number("amplitude", r->amplitude, strlen(r->amplitude), &problem->amplitude));
   ESC_TRY(read_scales(r->scales, problem));
   ESC_TRY(read_positive("to", r->to, strlen(r->to), &problem->to));
+  ESC_TRY(read_optimizer(r, problem));
   if (problem->layer >= problem->layers)
     status = ESC_FAIL(ESC_BAD_INPUT, "--layer %d: there are %d layers, counted from 1",
                       problem->layer + 1, problem->layers);
@@ -76,7 +109,21 @@ done:
   return status;
 }
 
-static esc_status print_json(const esc_escape_times *times, const esc_critical_depth *depth) {
+/* The end of a start with decay. */
+static const char *verdict(const answer *a) {
+  if (isfinite(a->times.ode)) return "escapes";
+  return a->times.decays ? "does not escape: decay keeps the origin stable" : "does not escape";
+}
+
+/* In steps of the given rate; NaN without one. */
+static double steps_of(const esc_escape_problem *p, const esc_escape_times *times) {
+  return p->rate > 0 ? times->ode / p->rate : (double)NAN;
+}
+
+static esc_status print_json(const esc_escape_problem *p, const answer *a) {
+  const esc_escape_times *times = &a->times;
+  const esc_critical_depth *depth = &a->depth;
+  const bool decay = p->decay > 0;
   json_t *object = json_object();
   json_object_set_new(object, "ode", esc_json_number(times->ode));
   json_object_set_new(object, "closed", esc_json_number(times->closed));
@@ -86,6 +133,12 @@ static esc_status print_json(const esc_escape_times *times, const esc_critical_d
   json_object_set_new(object, "bottleneck", json_integer(depth->r));
   json_object_set_new(object, "exponent", json_real(depth->exponent));
   json_object_set_new(object, "hierarchy", esc_json_number(depth->hierarchy));
+  json_object_set_new(object, "steps", esc_json_number(steps_of(p, times)));
+  json_object_set_new(object, "critical_decay",
+                      esc_json_number(decay ? a->critical.ode : (double)NAN));
+  json_object_set_new(object, "critical_decay_closed",
+                      esc_json_number(decay ? a->critical.closed : (double)NAN));
+  json_object_set_new(object, "verdict", json_string(decay ? verdict(a) : ""));
   return esc_json_print(object);
 }
 
@@ -96,16 +149,29 @@ static void print_time(const char *name, double time, const char *meaning) {
     printf("%-10s %-16s %s\n", name, "-", meaning);
 }
 
-static void print_text(const esc_escape_times *times, const esc_critical_depth *depth) {
+static void print_decay(const answer *a) {
+  print_time("critical", a->critical.ode, "critical decay lambda_c, by the reduced ODE");
+  print_time("", a->critical.closed, "critical decay at leading order");
+  printf("verdict    %s", verdict(a));
+  if (isfinite(a->critical.ode)) printf("; critical decay lambda_c = %.10g", a->critical.ode);
+  printf("\n");
+}
+
+static void print_text(const esc_escape_problem *p, const answer *a) {
+  const esc_escape_times *times = &a->times;
+  const esc_critical_depth *depth = &a->depth;
   print_time("ode", times->ode, "the reduced ODE");
+  if (p->rate > 0) print_time("steps", steps_of(p, times), "ode / rate");
   print_time("closed", times->closed, "leading order");
   print_time("corrected", times->corrected, "leading order, corrected");
   print_time("drive", times->drive, "leading order: a c_1 a_1^(L-1) prod s_l");
-  printf("%-10s %-16d layers at the smallest scale: t* ~ scale^%g%s", "bottleneck", depth->r,
-         depth->exponent, depth->logarithmic ? " log(1/scale)" : "");
+  printf("%-10s %-16d layers at the smallest scale: t* ~ scale^%g%s%s", "bottleneck", depth->r,
+         depth->exponent, depth->logarithmic ? " log(1/scale)" : "",
+         p->decay > 0 ? " without decay" : "");
   if (isfinite(depth->hierarchy))
     printf("; the next larger scale is %.3g times larger", depth->hierarchy);
   printf("\n");
+  if (p->decay > 0) print_decay(a);
   if (times->note[0]) printf("note       %s\n", times->note);
 }
 
@@ -119,7 +185,15 @@ static const char summary[] =
     "  corrected  closed with the next order in u = (s_1 ... s_L)^(1/L) for equal\n"
     "             scales, or with the drive through large layers before small ones\n"
     "A note gives the reason for a missing time and the end of a trajectory without\n"
-    "crossing, and warns if neglected terms change 'corrected' by more than 10%.";
+    "crossing, and warns if neglected terms change 'corrected' by more than 10%.\n"
+    "\n"
+    "Time is steps times the learning rate. With heavy-ball momentum beta and weight\n"
+    "decay lambda, added to the gradient, and F_l the right-hand side without them:\n"
+    "  without --rate  (1 - beta) s_l' = F_l - lambda s_l\n"
+    "  with --rate     eta (1 + beta)/2 s_l'' + (1 - beta) s_l' = F_l - lambda s_l\n"
+    "'closed' is the leading order in the rate too. With decay, 'critical' is the\n"
+    "largest decay with which the scale still reaches S, by bisection, and a verdict\n"
+    "states whether this start does.";
 
 static esc_status parse(request *r, bool *json, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
@@ -130,12 +204,18 @@ static esc_status parse(request *r, bool *json, int argc, char **argv, int *firs
       {"to", 0, "S", "scale that defines the escape", .text = &r->to},
       {"layer", 0, "N", "index of the layer, from 1 (default: 1)", .number = &r->layer, .min = 1,
        .max = ESC_LAYERS_MAX},
+      {"momentum", 0, "BETA", "heavy-ball momentum, 0 <= BETA < 1 (default: 0)",
+       .text = &r->momentum},
+      {"rate", 0, "ETA", "learning rate of the second-order flow (default: its limit at 0)",
+       .text = &r->rate},
+      {"decay", 0, "LAMBDA", "weight decay (default: 0)", .text = &r->decay},
       {"json", 0, NULL, "print one JSON object", .flag = json},
       {0},
   };
   const esc_command command = {
-      "escape --activation NAME --amplitude A --to S --scales S1,..,SL [--layer N]", summary,
-      .options = options};
+      "escape --activation NAME --amplitude A --to S --scales S1,..,SL [--layer N]"
+      " [--momentum BETA] [--rate ETA] [--decay LAMBDA]",
+      summary, .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }
 
@@ -145,20 +225,20 @@ esc_status esc_command_escape(int argc, char **argv) {
   int first = 0;
   request r = {.layer = 1};
   esc_escape_problem problem;
-  esc_escape_times times;
+  answer a = {0};
   ESC_TRY(parse(&r, &json, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (first < argc)
     return ESC_FAIL(ESC_BAD_INPUT, "escape: unexpected argument '%s'",
                     esc_quote(argv[first], strlen(argv[first])).text);
   ESC_TRY(read_request(&r, &problem));
-  ESC_TRY(esc_escape_times_compute(&problem, &times));
-  const esc_critical_depth depth =
-      esc_critical_depth_compute(problem.layers, problem.scale, ESC_BOTTLENECK_SPREAD);
+  ESC_TRY(esc_escape_times_compute(&problem, &a.times));
+  a.depth = esc_critical_depth_compute(problem.layers, problem.scale, ESC_BOTTLENECK_SPREAD);
+  if (problem.decay > 0) ESC_TRY(esc_critical_decay_compute(&problem, &a.critical));
   if (json)
-    ESC_TRY(print_json(&times, &depth));
+    ESC_TRY(print_json(&problem, &a));
   else
-    print_text(&times, &depth);
+    print_text(&problem, &a);
 done:
   return status;
 }

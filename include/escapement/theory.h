@@ -68,6 +68,10 @@ typedef struct esc_escape_problem {
   double scale[ESC_LAYERS_MAX]; /* s_l(0) */
   double to;                    /* s*: escape is scale[layer] = to */
   int layer;                    /* from 0; the paper's s_1 is 0 */
+  /* Heavy-ball momentum and weight decay (docs/theory, sections 4.10 and 4.11); 0 for none. */
+  double momentum; /* beta, 0 <= beta < 1 */
+  double rate;     /* eta: the flow of second order of a finite rate; 0: its limit at rate 0 */
+  double decay;    /* lambda >= 0: -lambda s_l on the right-hand side of every layer */
 } esc_escape_problem;
 
 typedef struct esc_escape_times {
@@ -76,17 +80,37 @@ typedef struct esc_escape_times {
   double corrected; /* with the next order and the prefix's drive; NaN where it does not apply */
   double drive;     /* a c_1 a_1^{L-1} prod s_l(0): its sign decides on the leading order only */
   bool escaped_at_start; /* escaped at the start: all times 0 */
+  bool decays;           /* no crossing because decay takes all scales to 0 */
   char note[1024];       /* the conditions of the numbers, or why one is missing; "" if none */
 } esc_escape_times;
 
 /* The time at which scale[layer] first reaches `to` from below, by three methods; ode to 1e-8
  * relative unless the note states another error. The time is 0 if the scale is at or above `to` at
- * the start. The reduced ODE is integrated for any sign of the leading order's drive, also through
+ * the start. Time is steps times the learning rate with momentum too; with beta and lambda, and F_l
+ * the right-hand side without decay, the scales obey
+ *   eta (1 + beta)/2 s_l'' + (1 - beta) s_l' = F_l - lambda s_l,  s_l'(0) = 0,
+ * and for rate 0 the equation without s_l''. closed holds at leading order in the rate too.
+ * The reduced ODE is integrated for any sign of the leading order's drive, also through
  * zeros of the scales. Where nothing crosses, or double precision does not suffice, ode is NaN, the
  * note has the reason, and the status is ESC_OK. ESC_BAD_INPUT for numbers out of range: 2 to
- * ESC_LAYERS_MAX layers, positive scales and `to`, 0 <= layer < layers. */
+ * ESC_LAYERS_MAX layers, positive scales and `to`, 0 <= layer < layers, 0 <= momentum < 1, rate and
+ * decay finite and not negative. */
 ESC_API esc_status esc_escape_times_compute(const esc_escape_problem *problem,
                                             esc_escape_times *out);
+
+/* The critical decay lambda_c of a start: the largest weight decay with which scale[layer] still
+ * reaches `to`; problem->decay is ignored. */
+typedef struct esc_critical_decay {
+  double ode;    /* by bisection of the reduced ODE, to 1e-9 relative; NaN if the scale does not
+                    reach `to` without decay, or the integration does not decide */
+  double closed; /* leading order, for a threshold far above the saddle: D for two layers, else
+                    1 / ((L-2) T), T the time in which closed diverges; NaN where the drive is not
+                    positive */
+} esc_critical_decay;
+
+/* Both are infinite for a start that has escaped. ESC_BAD_INPUT as for esc_escape_times_compute. */
+ESC_API esc_status esc_critical_decay_compute(const esc_escape_problem *problem,
+                                              esc_critical_decay *out);
 
 /* The reduced ODE at given times: `time` (times) ascending, from 0 on; scale (times, layers),
  * row-major, receives s_l(t); loss (times) receives the population loss E[(a sigma(g) - f)^2] / 2.

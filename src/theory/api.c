@@ -73,11 +73,24 @@ esc_status esc_layers_check(int layers) {
   return ESC_FAIL(ESC_BAD_INPUT, "layers: is %d; allowed: 2 to %d", layers, ESC_LAYERS_MAX);
 }
 
+/* Checks momentum, rate and decay. */
+static esc_status check_optimizer(const esc_escape_problem *p) {
+  if (!(p->momentum >= 0 && p->momentum < 1))
+    return ESC_FAIL(ESC_BAD_INPUT, "momentum: is %g; allowed: numbers from 0 to below 1",
+                    p->momentum);
+  if (!(p->rate >= 0) || !isfinite(p->rate))
+    return ESC_FAIL(ESC_BAD_INPUT, "rate: is %g; allowed: finite numbers from 0 on", p->rate);
+  if (!(p->decay >= 0) || !isfinite(p->decay))
+    return ESC_FAIL(ESC_BAD_INPUT, "decay: is %g; allowed: finite numbers from 0 on", p->decay);
+  return ESC_OK;
+}
+
 /* Checks the start of an escape time or a trajectory. */
 static esc_status check_start(const esc_escape_problem *p) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_activation_check(&p->activation));
   ESC_TRY(esc_layers_check(p->layers));
+  ESC_TRY(check_optimizer(p));
   if (!isfinite(p->amplitude)) return ESC_FAIL(ESC_BAD_INPUT, "amplitude: is not a finite number");
   for (int l = 0; l < p->layers; l++)
     if (!(p->scale[l] > 0) || !isfinite(p->scale[l]))
@@ -87,13 +100,20 @@ done:
   return status;
 }
 
-static esc_status compute_escape_times(const esc_escape_problem *p, esc_escape_times *out) {
+static esc_status check_escape(const esc_escape_problem *p) {
   esc_status status = ESC_OK;
   ESC_TRY(check_start(p));
   if (!(p->to > 0) || !isfinite(p->to))
     return ESC_FAIL(ESC_BAD_INPUT, "to: is %g; allowed: a finite number above 0", p->to);
   if (p->layer < 0 || p->layer >= p->layers)
     return ESC_FAIL(ESC_BAD_INPUT, "layer: is %d; allowed: 0 to %d", p->layer, p->layers - 1);
+done:
+  return status;
+}
+
+static esc_status compute_escape_times(const esc_escape_problem *p, esc_escape_times *out) {
+  esc_status status = ESC_OK;
+  ESC_TRY(check_escape(p));
   ESC_TRY(esc_escape_times_find(p, out));
 done:
   return status;
@@ -102,6 +122,21 @@ done:
 esc_status esc_escape_times_compute(const esc_escape_problem *problem, esc_escape_times *out) {
   const esc_library_scope scope = esc_library_enter();
   const esc_status status = compute_escape_times(problem, out);
+  esc_library_leave(scope);
+  return status;
+}
+
+static esc_status compute_critical_decay(const esc_escape_problem *p, esc_critical_decay *out) {
+  esc_status status = ESC_OK;
+  ESC_TRY(check_escape(p));
+  ESC_TRY(esc_critical_decay_find(p, out));
+done:
+  return status;
+}
+
+esc_status esc_critical_decay_compute(const esc_escape_problem *problem, esc_critical_decay *out) {
+  const esc_library_scope scope = esc_library_enter();
+  const esc_status status = compute_critical_decay(problem, out);
   esc_library_leave(scope);
   return status;
 }

@@ -91,6 +91,8 @@ void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *ru
     if (second) add_jacobian(&c, layers, s, weight[i], residual, jacobian);
   }
   if (second) symmetrise(layers, jacobian);
+  for (int l = 0; l < layers; l++) rhs[l] -= problem->decay * s[l];
+  for (int l = 0; second && l < layers; l++) jacobian[l * layers + l] -= problem->decay;
 }
 
 /* NaN where a polynomial produces infinities of both signs; every comparison with it fails. */
@@ -107,6 +109,7 @@ void esc_reduced_term_sizes(const esc_escape_problem *problem, const esc_quadrat
     const double terms = fabs(problem->amplitude * teacher) + fabs(c.value);
     for (int l = 0; l < layers; l++) size[l] += weight[i] * terms * fabs(c.gradient[l]);
   }
+  for (int l = 0; l < layers; l++) size[l] += problem->decay * fabs(s[l]);
 }
 
 double esc_chain_output(const esc_activation *activation, int layers, const double *s, double g) {

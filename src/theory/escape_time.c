@@ -8,7 +8,9 @@
  * Corrected, for a balanced start, in u = (prod s_l)^{1/L}:
  *   t = (1/D) int du / [u^{L-1} (1 + chi u^p)],
  * p = q-1 while L >= q-1, else p = L (self-interaction leads). For O(1) layers
- * before a bottleneck: D with those layers evaluated exactly.
+ * before a bottleneck: D with those layers evaluated exactly. Momentum divides all rates by 1 -
+ * beta; a finite rate adds T (1 + ln F_1 / F_0) to a balanced start's time (leading_order.c); decay
+ * is decayed_path.h.
  *
  * The reduced ODE is integrated for any drive: where the drive is not positive, a higher
  * order may cause the escape, or a scale may pass through 0 and change the drive's sign.
@@ -88,7 +90,7 @@ static void find_bottleneck(esc_leading_order *start) {
   for (int l = 0; l < p->layers; l++) start->bottleneck += p->scale[l] <= limit;
 }
 
-static esc_status find_leading_order(esc_leading_order *start) {
+esc_status esc_leading_order_find(esc_leading_order *start) {
   esc_status status = ESC_OK;
   const esc_escape_problem *p = start->problem;
   ESC_TRY(esc_classify(&p->activation, &start->class_));
@@ -126,6 +128,7 @@ static void note_end(esc_escape_times *times, const esc_escape_problem *p, const
   esc_note_append(times, "no ode: s_%d %s %g; at t = %.4g, %s, %s", p->layer + 1,
                   final ? "does not reach" : "has not reached", p->to, c->time, state,
                   describe_end(c->end));
+  times->decays = c->end == ESC_FLOW_DECAYED && p->decay > 0;
 }
 
 /* Repeats the search from data perturbed in the tenth digit: the relative change of the time,
@@ -160,7 +163,7 @@ static esc_status find_ode(esc_leading_order *start) {
   ESC_TRY(esc_reduced_crossing(p, &request, &first));
   if (first.end != ESC_FLOW_CROSSED)
     note_end(start->times, p, &first);
-  else if (first.shrank || !(start->drive > 0))
+  else if (first.shrank || p->decay > 0 || !(start->drive > 0))
     ESC_TRY(measure_conditioning(p, work_max, &first, start->times));
   else
     start->times->ode = first.time;
@@ -173,7 +176,7 @@ esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_t
   const double none = (double)NAN;
   *out = (esc_escape_times){.ode = none, .closed = none, .corrected = none};
   esc_leading_order start = {.problem = problem, .times = out};
-  ESC_TRY(find_leading_order(&start));
+  ESC_TRY(esc_leading_order_find(&start));
   if (problem->scale[problem->layer] >= problem->to) {
     out->escaped_at_start = true;
     out->ode = out->closed = out->corrected = 0;

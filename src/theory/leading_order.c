@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#include "decayed_path.h"
 #include "escapement/internal/activation.h"
 #include "leading_path.h"
 #include "note.h"
@@ -25,8 +26,23 @@ static double balanced_time(const esc_leading_order *start) {
   return -expm1(-power * growth) * pow(start->smallest, -power) / power;
 }
 
-/* D t along the path of constant gaps, from any start. */
-static esc_status constant_gaps_time(const esc_leading_order *start, double *out) {
+/* D t of a balanced start with decay, a Bernoulli equation; NaN where s decreases. */
+static double balanced_decayed_time(const esc_leading_order *start) {
+  const int power = start->problem->layers - 2;
+  const double decay = start->problem->decay / start->drive;
+  const double growth = 1 - decay * pow(start->smallest, -power); /* of s^{L-1} - decay s */
+  if (!(growth > 0)) return (double)NAN;
+  const double time = balanced_time(start) / growth;
+  return power == 0 ? time : log1p(power * decay * time) / (power * decay);
+}
+
+/* D t at leading order, from any start. */
+static esc_status closed_time(const esc_leading_order *start, double *out) {
+  if (start->problem->decay > 0 && !is_balanced(start)) return esc_decayed_path_time(start, out);
+  if (start->problem->decay > 0) {
+    *out = balanced_decayed_time(start);
+    return ESC_OK;
+  }
   if (is_balanced(start)) {
     *out = balanced_time(start);
     return ESC_OK;
@@ -55,11 +71,23 @@ void esc_leading_order_note_roughness(const esc_leading_order *start) {
                     "the error of corrected is not known: the exact rates cannot be computed");
 }
 
+/* Momentum: the time of the first-order limit, and for a balanced start the part of first order in
+ * the rate, T (1 + ln F_1 / F_0) (docs/theory, section 4.10). */
+static void add_momentum(esc_leading_order *start, const esc_leading_path *path) {
+  const esc_escape_problem *p = start->problem;
+  const double relaxation = esc_relaxation_time(p);
+  start->times->corrected *= 1 - p->momentum;
+  if (relaxation > 0) /* F = u dln u/dt */
+    start->times->corrected +=
+        relaxation * (1 + esc_leading_path_speedup(path) + path->to - path->from);
+}
+
 /* The time along the path that corrected assumes, and its defect by the exact right-hand side. */
 static esc_status integrate_path(esc_leading_order *start, const esc_leading_path *path) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_leading_path_time(path, &start->times->corrected));
   ESC_TRY(esc_leading_path_defect(path, start->times->corrected, &start->defect));
+  add_momentum(start, path);
 done:
   return status;
 }
@@ -93,7 +121,11 @@ static esc_status corrected_prefix(esc_leading_order *start) {
 
 /* The corrected time, or a note with the reason why there is none. */
 static esc_status find_corrected(esc_leading_order *start) {
-  if (isnan(start->prefix_drive))
+  if (start->problem->decay > 0)
+    esc_note_append(start->times, "no corrected time: not defined with decay");
+  else if (start->problem->rate > 0 && !is_balanced(start))
+    esc_note_append(start->times, "no corrected time: at a finite rate defined for equal scales");
+  else if (isnan(start->prefix_drive))
     esc_note_append(start->times,
                     "no corrected time: the average over the first %d layers, large and steep, "
                     "cannot be computed",
@@ -128,9 +160,11 @@ static const char *drive_fault(const esc_leading_order *start) {
 static esc_status find_closed(const esc_leading_order *start) {
   esc_status status = ESC_OK;
   double value;
-  ESC_TRY(constant_gaps_time(start, &value));
-  start->times->closed = value / start->drive;
-  if (!isfinite(start->times->closed)) {
+  ESC_TRY(closed_time(start, &value));
+  start->times->closed = value / start->drive * (1 - start->problem->momentum);
+  if (isnan(value) && start->problem->decay > 0) {
+    esc_note_append(start->times, "no closed time: at leading order decay prevents the crossing");
+  } else if (!isfinite(start->times->closed)) {
     start->times->closed = (double)NAN;
     esc_note_append(start->times, "closed is out of a double's range");
   }

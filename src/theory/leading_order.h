@@ -18,6 +18,9 @@ typedef struct esc_leading_order {
   esc_escape_times *times;  /* receives closed, corrected and the note */
 } esc_leading_order;
 
+/* Sets the quantities of the leading order from `problem`, and times->drive. */
+esc_status esc_leading_order_find(esc_leading_order *start);
+
 /* Sets closed, corrected and the defect of corrected, or the note with the reason why a time is
  * missing. The start must be below s*. */
 esc_status esc_leading_order_times(esc_leading_order *start);

@@ -82,6 +82,10 @@ static double log_time(const esc_leading_path *path, double log_v) {
   return sum;
 }
 
+double esc_leading_path_speedup(const esc_leading_path *path) {
+  return log_time(path, path->from) - log_time(path, path->to);
+}
+
 /* ---- the time ---- */
 
 typedef struct integrand {

@@ -29,6 +29,9 @@ esc_leading_path esc_leading_path_constant_gaps(const esc_leading_order *start, 
 /* The path of a balanced start; false where the next order does not reach s*. */
 bool esc_leading_path_balanced(const esc_leading_order *start, esc_leading_path *out);
 
+/* ln of v^{-1} dv/d(D t) at the end of a balanced path over that at its start. */
+double esc_leading_path_speedup(const esc_leading_path *path);
+
 /* The time along the path, to 1e-11. */
 esc_status esc_leading_path_time(const esc_leading_path *path, double *out);
 

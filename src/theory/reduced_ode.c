@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reduced ODE ds_l/dt = E[(a sigma(g) - f) df/ds_l] by CVODES: crossing times
- * and trajectories (docs/theory, section 3.5).
+/* The reduced ODE by CVODES: crossing times and trajectories (docs/theory, section 3.5). With R_l =
+ * (E[(a sigma(g) - f) df/ds_l] - lambda s_l) / (1 - beta),
+ *   first order (no rate)  ds_l/dt = R_l,
+ *   second order           T dv_l/dt + v_l = R_l,  ds_l/dt = v_l,  v_l(0) = 0  (section 4.10).
  *
  * Time rescaling: an escape takes up to 1e250 units of time and its last part one unit, less
  * than an ulp of t. So t is integrated like the scales, and the independent variable is theta,
- *   dt/dtheta = 1/rho,  rho^2 = sum_l (ds_l/dt)^2 / (s_l^2 + e^2) + 1/(tau + t)^2,
- * with e the smallest initial scale and tau = `time_scale`: a step of 1 in theta changes some
- * scale by 100%, or doubles t where no scale moves. The solution is then smooth at both ends, and
- * a plateau of any length, or a decay by a power of t, needs of order log t steps.
+ *   dt/dtheta = 1/rho,  rho^2 = sum_l R_l^2 / (s_l^2 + e^2) + 1/(tau + t)^2,
+ * (in second order with R_l^2 + v_l^2 for R_l^2), with e the smallest initial scale and tau =
+ * `time_scale`: a step of 1 in theta changes some scale by 100%, or doubles t where no scale moves.
+ * The solution is then smooth at both ends, and a plateau of any length, or a decay by a power of
+ * t, needs of order log t steps.
  *
  * Method: Adams, and BDF from where the flow becomes stiff. Error control: relative tolerance
  * 1e-13, and a Gaussian rule that is replaced when a scale outgrows it. */
@@ -47,6 +50,7 @@ static const double failed_rule_work = 2e5; /* evaluations counted per layer if 
 static const double time_max = 1e250;       /* upper limit on t and on t/tau */
 static const double rate_min = 1e-290;      /* below it a double loses digits */
 static const double decay_fraction = 1e-7;
+static const double coasting_fraction = 1e-10; /* at rest where velocity adds less than this */
 static const double distance_min =
     1e-20; /* equilibrium where rate times time is below this times the smallest scale */
 static const double trajectory_work = 5e7; /* limit for all times together, seconds of work */
@@ -54,17 +58,20 @@ static const double trajectory_work = 5e7; /* limit for all times together, seco
 typedef struct flow {
   const esc_escape_problem *problem;
   double time_scale, min_scale;    /* tau and e; time in the state is t/tau */
+  double relaxation;               /* T; 0: first order */
+  int time_index;                  /* of t/tau in the state: layers, or twice as many */
   double perturbation;             /* as in esc_crossing_request */
   double work, work_max;           /* evaluations of the activation */
-  int event_index;                 /* a layer, or `layers` for the time */
+  int event_index;                 /* a layer, or time_index */
   double event_value;              /* its value at the event */
   double bound[ESC_LAYERS_MAX];    /* the rule is valid for scales up to these */
   double max_seen[ESC_LAYERS_MAX]; /* largest |scale| so far, at least initial_bound */
   esc_quadrature rule;
   double theta, theta_at_test; /* now, and at the last test of stiffness */
   esc_ode_method method;
-  double *state;          /* (layers + 1): scales, t/tau; the data of y */
-  double *rhs, *jacobian; /* (layers), (layers, layers): d/d(t/tau) */
+  double *state;          /* (time_index + 1): scales, velocities of the second order, t/tau; the
+                             data of y */
+  double *rhs, *jacobian; /* (layers), (layers, layers): tau R and its derivatives */
   esc_flow_end end;
   bool shrank;
   char message[256]; /* of CVODES's last failure */
@@ -75,14 +82,21 @@ typedef struct flow {
   void *cvode;
 } flow;
 
-/* d(scale)/d(t/tau), with its Jacobian if wanted. */
+double esc_relaxation_time(const esc_escape_problem *problem) {
+  return problem->rate * (1 + problem->momentum) / (2 * (1 - problem->momentum));
+}
+
+static double square(double x) { return x * x; }
+
+/* tau R, with its Jacobian if wanted. */
 static void evaluate_flow(flow *f, const double *s, bool with_jacobian) {
   const int n = f->problem->layers;
+  const double factor = f->time_scale / (1 - f->problem->momentum);
   esc_reduced_rhs(f->problem, &f->rule, s, f->rhs, with_jacobian ? f->jacobian : NULL);
   f->work += (double)f->rule.count * n * (with_jacobian ? JACOBIAN_COST : 1);
-  for (int i = 0; i < n; i++) f->rhs[i] *= f->time_scale;
+  for (int i = 0; i < n; i++) f->rhs[i] *= factor;
   if (!with_jacobian) return;
-  for (int i = 0; i < n * n; i++) f->jacobian[i] *= f->time_scale;
+  for (int i = 0; i < n * n; i++) f->jacobian[i] *= factor;
 }
 
 /* 1/(s^2 + e^2): converts a squared rate to a relative one. */
@@ -94,19 +108,42 @@ static double relative_weight(const flow *f, double s) {
  * escape. */
 static double relative_rate(const flow *f, const double *y) {
   const int n = f->problem->layers;
-  double norm = 1 / (1 + y[n]);
+  double norm = 1 / (1 + y[f->time_index]);
   for (int l = 0; l < n; l++) norm = hypot(norm, f->rhs[l] * sqrt(relative_weight(f, y[l])));
+  for (int i = n; i < f->time_index; i++)
+    norm = hypot(norm, y[i] * sqrt(relative_weight(f, y[i - n])));
   return norm;
 }
 
 /* d(ln rho)/dy_m. f->rhs and f->jacobian must have been divided by `rate` = rho tau. */
 static double log_rate_gradient(const flow *f, const double *y, double rate, int m) {
-  const int n = f->problem->layers;
-  const double term = m < n ? f->rhs[m] * relative_weight(f, y[m]) : 1 / ((1 + y[n]) * rate);
-  if (m == n) return -term * term / (1 + y[n]);
-  double sum = -term * term * y[m];
+  const int n = f->problem->layers, t = f->time_index;
+  if (m == t) return -square(1 / ((1 + y[t]) * rate)) / (1 + y[t]);
+  const double weight = relative_weight(f, y[m % n]);
+  if (m >= n) return y[m] / rate * weight / rate;
+  double sum = -square(f->rhs[m] * weight) * y[m];
+  if (t > n) sum -= square(y[n + m] / rate * weight) * y[m];
   for (int l = 0; l < n; l++) sum += f->rhs[l] * relative_weight(f, y[l]) * f->jacobian[l * n + m];
   return sum;
+}
+
+/* dy/dtheta; f->rhs must have been divided by `rate`. */
+static void write_derivative(const flow *f, const double *y, double rate, double *dy) {
+  const int n = f->problem->layers;
+  for (int l = 0; l < n; l++) dy[l] = f->time_index > n ? y[n + l] / rate : f->rhs[l];
+  for (int i = n; i < f->time_index; i++)
+    dy[i] = (f->rhs[i - n] - y[i] / rate) * (f->time_scale / f->relaxation);
+  dy[f->time_index] = 1 / rate;
+}
+
+/* d(dy_i/dtheta)/dy_m at constant rho; f->jacobian must have been divided by `rate`. */
+static double derivative_gradient(const flow *f, double rate, int i, int m) {
+  const int n = f->problem->layers, t = f->time_index;
+  if (i == t || m == t) return 0;
+  if (t == n) return f->jacobian[i * n + m];
+  if (i < n) return m == i + n ? 1 / rate : 0;
+  const double change = m < n ? f->jacobian[(i - n) * n + m] : m == i ? -1 / rate : 0;
+  return change * (f->time_scale / f->relaxation);
 }
 
 static int evaluate_rhs(realtype theta, N_Vector y, N_Vector out, void *data) {
@@ -117,27 +154,28 @@ static int evaluate_rhs(realtype theta, N_Vector y, N_Vector out, void *data) {
   double *dy = N_VGetArrayPointer(out);
   evaluate_flow(f, state, false);
   const double rate = relative_rate(f, state);
-  for (int l = 0; l < n; l++) dy[l] = f->rhs[l] / rate;
-  dy[n] = 1 / rate;
+  for (int l = 0; l < n; l++) f->rhs[l] /= rate;
+  write_derivative(f, state, rate, dy);
   return isfinite(rate) ? 0 : 1; /* 1: CVODES retries with a smaller step */
 }
 
 /* The parameters are those of CVODES. NOLINTNEXTLINE(readability-function-size) */
 static int jacobian(realtype theta, N_Vector y, N_Vector dy, SUNMatrix matrix, void *data,
                     N_Vector scratch_1, N_Vector scratch_2, N_Vector scratch_3) {
-  (void)theta, (void)dy, (void)scratch_1, (void)scratch_2, (void)scratch_3;
+  (void)theta, (void)dy, (void)scratch_2, (void)scratch_3;
   flow *f = data;
   const int n = f->problem->layers;
   const double *state = N_VGetArrayPointer(y);
+  double *derivative = N_VGetArrayPointer(scratch_1);
   evaluate_flow(f, state, true);
   const double rate = relative_rate(f, state);
   for (int l = 0; l < n; l++) f->rhs[l] /= rate;
   for (int i = 0; i < n * n; i++) f->jacobian[i] /= rate;
-  for (int m = 0; m <= n; m++) {
+  write_derivative(f, state, rate, derivative);
+  for (int m = 0; m <= f->time_index; m++) {
     const double change = log_rate_gradient(f, state, rate, m);
-    for (int l = 0; l < n; l++)
-      SM_ELEMENT_D(matrix, l, m) = (m < n ? f->jacobian[l * n + m] : 0) - f->rhs[l] * change;
-    SM_ELEMENT_D(matrix, n, m) = -change / rate;
+    for (int i = 0; i <= f->time_index; i++)
+      SM_ELEMENT_D(matrix, i, m) = derivative_gradient(f, rate, i, m) - derivative[i] * change;
   }
   return 0;
 }
@@ -174,7 +212,7 @@ static esc_status fail_cvodes(const flow *f, const char *call, int code) {
   const esc_status status =
       ESC_FAIL(ESC_LIBRARY_FAILED, "the reduced ODE: %.*s failed with %s at t = %g%s%s",
                (int)strcspn(call, "("), call, name ? name : "no name",
-               f->state[f->problem->layers] * f->time_scale, f->message[0] ? ": " : "", f->message);
+               f->state[f->time_index] * f->time_scale, f->message[0] ? ": " : "", f->message);
   free(name);
   return status;
 }
@@ -226,14 +264,14 @@ static esc_status set_rule(flow *f) {
 
 static esc_status allocate(flow *f) {
   esc_status status = ESC_OK;
-  const int n = f->problem->layers;
+  const int n = f->problem->layers, size = f->time_index + 1;
   if (SUNContext_Create(NULL, &f->context) != 0)
     return ESC_FAIL(ESC_LIBRARY_FAILED, "SUNDIALS could not be started");
   ESC_TRY_ALLOCATE(f->rhs = calloc((size_t)n, sizeof *f->rhs));
   ESC_TRY_ALLOCATE(f->jacobian = calloc((size_t)n * (size_t)n, sizeof *f->jacobian));
-  ESC_TRY_ALLOCATE(f->y = N_VNew_Serial(n + 1, f->context));
-  ESC_TRY_ALLOCATE(f->tolerance = N_VNew_Serial(n + 1, f->context));
-  ESC_TRY_ALLOCATE(f->matrix = SUNDenseMatrix(n + 1, n + 1, f->context));
+  ESC_TRY_ALLOCATE(f->y = N_VNew_Serial(size, f->context));
+  ESC_TRY_ALLOCATE(f->tolerance = N_VNew_Serial(size, f->context));
+  ESC_TRY_ALLOCATE(f->matrix = SUNDenseMatrix(size, size, f->context));
   ESC_TRY_ALLOCATE(f->linear = SUNLinSol_Dense(f->y, f->matrix, f->context));
   f->state = N_VGetArrayPointer(f->y);
 done:
@@ -254,12 +292,12 @@ static double find_max_scale(int layers, const double *s) {
   return largest;
 }
 
-/* Absolute tolerances: 1% of the relative tolerance times the smallest scale, or times tau. */
+/* Absolute tolerances: 1% of the relative tolerance times the smallest scale (a velocity is per
+ * tau), or times tau. */
 static void set_absolute_tolerances(flow *f, double relative) {
-  const int n = f->problem->layers;
   double *absolute = N_VGetArrayPointer(f->tolerance);
-  for (int l = 0; l < n; l++) absolute[l] = 1e-2 * relative * f->min_scale;
-  absolute[n] = 1e-2 * relative;
+  for (int i = 0; i < f->time_index; i++) absolute[i] = 1e-2 * relative * f->min_scale;
+  absolute[f->time_index] = 1e-2 * relative;
 }
 
 static void set_start(flow *f) {
@@ -267,7 +305,7 @@ static void set_start(flow *f) {
   f->min_scale = find_min_scale(n, f->problem->scale);
   for (int l = 0; l < n; l++)
     f->state[l] = f->problem->scale[l] * (1 + f->perturbation * cos(2 * l + 1));
-  f->state[n] = 0;
+  for (int i = n; i <= f->time_index; i++) f->state[i] = 0;
 }
 
 /* The time in which the initial state changes by 100%; 1 where that is infinite. */
@@ -316,6 +354,8 @@ static esc_status flow_open(flow *f, const esc_crossing_request *request, double
   esc_status status = ESC_OK;
   f->perturbation = request->perturbation;
   f->work_max = request->work;
+  f->relaxation = esc_relaxation_time(f->problem);
+  f->time_index = f->problem->layers * (f->relaxation > 0 ? 2 : 1);
   ESC_TRY(allocate(f));
   set_start(f);
   for (int l = 0; l < f->problem->layers; l++) f->max_seen[l] = initial_bound;
@@ -345,17 +385,29 @@ done:
   return status;
 }
 
+/* The change of a scale that the velocities of the second order would still cause without a force;
+ * 0 in first order. */
+static double coasting_distance(const flow *f) {
+  double fastest = 0;
+  for (int i = f->problem->layers; i < f->time_index; i++)
+    fastest = fmax(fastest, fabs(f->state[i]));
+  return fastest * (f->relaxation / f->time_scale);
+}
+
 /* Classifies the present state; *end is ESC_FLOW_CROSSED where the flow still moves. With a = 0 all
  * terms of the right-hand side vanish together, so that rounding errors give no scale: then the
  * remaining distance is the criterion. */
 static esc_status test_end(flow *f, esc_flow_end *end) {
   esc_status status = ESC_OK;
   const int n = f->problem->layers;
-  const double time = f->state[n];
+  const double time = f->state[f->time_index], coasting = coasting_distance(f);
+  const double largest = find_max_scale(n, f->state) + coasting;
   ESC_TRY(test_equilibrium(f, end));
   const double rate = find_max_scale(n, f->rhs);
-  if (find_max_scale(n, f->state) < decay_fraction * find_max_scale(n, f->problem->scale))
+  if (largest < decay_fraction * find_max_scale(n, f->problem->scale))
     *end = ESC_FLOW_DECAYED;
+  else if (coasting > coasting_fraction * largest)
+    *end = ESC_FLOW_CROSSED;
   else if (time > 1 && rate * time <= distance_min * f->min_scale)
     *end = ESC_FLOW_FIXED;
   else if (rate < rate_min * f->time_scale)
@@ -370,11 +422,13 @@ static esc_status check_end(flow *f, int step, bool *finished) {
   const int n = f->problem->layers;
   for (int l = 0; l < n; l++) f->shrank |= fabs(f->state[l]) < 0.5 * fabs(f->problem->scale[l]);
   f->end = ESC_FLOW_MOVING;
-  *finished = f->work > f->work_max || !(f->state[n] * fmax(1, f->time_scale) < time_max);
+  *finished =
+      f->work > f->work_max || !(f->state[f->time_index] * fmax(1, f->time_scale) < time_max);
   if (*finished) goto done;
-  if (f->event_index < n && step % STEPS_PER_EQUILIBRIUM_TEST == 0)
+  if (f->event_index < f->time_index && step % STEPS_PER_EQUILIBRIUM_TEST == 0)
     ESC_TRY(test_end(f, &f->end));
-  else if (f->event_index == n && step > 0 && step % STEPS_PER_REST_TEST == 0)
+  else if (f->event_index == f->time_index && step > 0 && step % STEPS_PER_REST_TEST == 0 &&
+           coasting_distance(f) <= coasting_fraction * find_max_scale(n, f->state))
     ESC_TRY(test_equilibrium(f, &f->end));
   else
     goto done;
@@ -443,7 +497,7 @@ esc_status esc_reduced_crossing(const esc_escape_problem *problem,
   if (status != ESC_OK) goto done;
   ESC_TRY(integrate(&f));
   out->end = f.end;
-  out->time = f.state[n] * f.time_scale;
+  out->time = f.state[f.time_index] * f.time_scale;
   out->work = f.work;
   out->shrank = f.shrank;
   memcpy(out->scale, f.state, (size_t)n * sizeof *f.state);
@@ -459,7 +513,7 @@ static void write_row(const flow *f, double *scale, double *loss) {
 }
 
 static esc_status fail_trajectory(const flow *f, double t) {
-  const double reached = f->state[f->problem->layers] * f->time_scale;
+  const double reached = f->state[f->time_index] * f->time_scale;
   if (f->end == ESC_FLOW_MOVING)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "the reduced ODE: time %g takes too many steps: the limit of %g evaluations "
@@ -477,6 +531,7 @@ static esc_status fail_trajectory(const flow *f, double t) {
 static esc_status advance(flow *f, double t) {
   esc_status status = ESC_OK;
   if (f->end == ESC_FLOW_FIXED) return ESC_OK;
+  f->event_index = f->time_index;
   f->event_value = t / f->time_scale;
   ESC_TRY(integrate(f));
   if (f->end == ESC_FLOW_STEEP) return ESC_BAD_INPUT; /* the message is that of the rule */
@@ -492,7 +547,7 @@ esc_status esc_reduced_trajectory(const esc_escape_problem *problem, int times, 
   const double last = times > 0 ? time[times - 1] : 0;
   const esc_crossing_request request = {
       .method = ESC_ODE_BDF, .time_scale = last > 0 ? last : 1, .work = trajectory_work};
-  flow f = {.problem = problem, .event_index = n};
+  flow f = {.problem = problem};
   ESC_TRY(flow_open(&f, &request, 1));
   for (int i = 0; i < times; i++) {
     if (time[i] > (i > 0 ? time[i - 1] : 0)) ESC_TRY(advance(&f, time[i]));

@@ -52,8 +52,15 @@ esc_status esc_gaussian_rule(const esc_activation *activation, int layers, doubl
 /* The implementation of esc_escape_times_compute, without checks of its arguments. */
 esc_status esc_escape_times_find(const esc_escape_problem *problem, esc_escape_times *out);
 
-/* The right-hand side ds_l/dt = E[(a sigma(g) - f) df/ds_l] of the reduced ODE with its
- * Jacobian (row-major (L, L), NULL if not wanted), by the given rule. */
+/* The implementation of esc_critical_decay_compute, without checks of its arguments. */
+esc_status esc_critical_decay_find(const esc_escape_problem *problem, esc_critical_decay *out);
+
+/* Relaxation time of the velocity, eta (1 + beta) / (2 (1 - beta)); 0 for rate 0: T s'' + s' =
+ * (right-hand side) / (1 - beta). */
+double esc_relaxation_time(const esc_escape_problem *problem);
+
+/* The right-hand side E[(a sigma(g) - f) df/ds_l] - lambda s_l of the reduced ODE, which is ds_l/dt
+ * without momentum, with its Jacobian (row-major (L, L), NULL if not wanted), by the given rule. */
 void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *rule, const double *s,
                      double *rhs, double *jacobian);
 
