@@ -19,7 +19,7 @@
 enum {
   ESC_COORDINATES = 4, /* one for each axis; that of ESC_AXIS_NONE is `member` */
   ESC_VARIABLES = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
-  ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + 2 * ESC_OBSERVABLES, /* with coordinate `snapshot` */
+  ESC_COLUMNS_MAX = ESC_VARIABLES + 2 + 2 * ESC_OBSERVABLES, /* with `snapshot` and `point` */
   ESC_FILE_CHECKSUM_BYTES = 24,
 };
 #undef ESC_COUNT_ONE
@@ -40,8 +40,9 @@ typedef struct esc_layout {
   int64_t length[ESC_AXES];
   int columns;
   int32_t layer[ESC_LAYERS_MAX], interface[ESC_LAYERS_MAX];
-  esc_layout_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, and with
-                                                snapshots their coordinate and observables */
+  esc_layout_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, with
+                                                snapshots their coordinate and observables, and with
+                                                a grid the points */
 } esc_layout;
 
 /* The layout points to the arrays of `results` and into itself: do not copy it. */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "escapement/internal/grid.h"
 #include "escapement/internal/observables.h"
 #include "escapement/internal/problem.h"
 #include "escapement/internal/status.h"
@@ -74,6 +75,8 @@ struct esc_results {
                                               member's last snapshot */
   double *observable_end[ESC_OBSERVABLES]; /* (member[, layer or interface]) at steps_run; only
                                               where there are snapshots */
+  esc_grid *grid;                          /* swept keys of the sweep; NULL: none */
+  int32_t *point;                          /* (member) point of the grid; only with a grid */
   int attributes;
   esc_attribute *attribute; /* (attributes) */
 };
@@ -115,6 +118,13 @@ esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_r
 /* Allocates `snapshots` of every member, all NaN. */
 esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
 
+/* Adds a copy of the grid, with all members at point 0. In such results every variable along
+ * layers or interfaces has as many as the deepest networks; values beyond a network's are NaN. */
+esc_status esc_results_add_grid(esc_results *results, const esc_grid *grid);
+
+/* Whether member i has fewer layers than `layer` + 1 (from 0). */
+bool esc_results_is_padded(const esc_results *results, int64_t i, int layer);
+
 /* Sets attribute `name`, copying `text`; replaces an earlier value. */
 esc_status esc_results_set_attribute(esc_results *results, const char *name, const char *text);
 
@@ -122,8 +132,12 @@ esc_status esc_results_set_attribute(esc_results *results, const char *name, con
  * in the order of the list. The journal's payload. */
 size_t esc_results_row_size(int thresholds, int layers);
 
-/* ESC_BAD_INPUT, naming the file `path`, unless the results have the thresholds and layers of
- * `problem`, and no member more small layers than there are. */
+/* ESC_BAD_INPUT, naming the file `path`, unless the results have the thresholds of `problem` and
+ * `layers` layers, and no member more small layers than there are. */
+esc_status esc_results_check_layers(const char *path, const esc_results *results,
+                                    const esc_problem *problem, int layers);
+
+/* The same with the layers of `problem`. */
 esc_status esc_results_check(const char *path, const esc_results *results,
                              const esc_problem *problem);
 
