@@ -137,17 +137,53 @@ void esc_grid_run_free(esc_grid_run *g) {
   g->point = NULL;
 }
 
+static bool is_same_activation(const esc_activation *a, const esc_activation *b) {
+  if (a->kind != b->kind || a->terms != b->terms) return false;
+  for (int i = 0; i < a->terms; i++)
+    if (a->coefficient[i] != b->coefficient[i]) return false;
+  return true;
+}
+
+/* Whether the losses of plateaus have the same distribution and thresholds: the number of layers,
+ * the width, the rate and the initialisation do not enter. */
+static bool has_same_loss(const esc_problem *a, const esc_problem *b) {
+  const size_t amplitudes = (size_t)a->teacher.modes * sizeof *a->teacher.amplitude;
+  return is_same_activation(&a->activation, &b->activation) &&
+         a->teacher.modes == b->teacher.modes &&
+         !memcmp(a->teacher.amplitude, b->teacher.amplitude, amplitudes) && a->batch == b->batch &&
+         a->loss == b->loss && a->huber_delta == b->huber_delta && a->steps == b->steps &&
+         a->smoothing == b->smoothing; /* thresholds are no swept key */
+}
+
+/* The estimate takes a tenth of a second, and is the same for many points. */
+static esc_status estimate_false_escapes(const esc_grid_run *g, int i) {
+  esc_run *const r = &g->point[i].run;
+  for (int k = 0; k < i; k++) {
+    const esc_run *before = &g->point[k].run;
+    if (!has_same_loss(&before->spec->problem, &r->spec->problem)) continue;
+    memcpy(r->plan.false_escape, before->plan.false_escape, sizeof r->plan.false_escape);
+    memcpy(r->warning, before->warning, sizeof r->warning);
+    return ESC_OK;
+  }
+  return esc_plan_check_false_escapes(r->spec, &r->plan, r->warning);
+}
+
 esc_status esc_grid_run_check_false_escapes(esc_grid_run *g) {
   esc_status status = ESC_OK;
+  int warned = 0;
   for (int i = 0; i < g->points; i++) {
     esc_run *const r = &g->point[i].run;
-    if ((status = esc_plan_check_false_escapes(r->spec, &r->plan, r->warning)) != ESC_OK)
+    if ((status = estimate_false_escapes(g, i)) != ESC_OK)
       return fail_at_point(g, i, status);
-    if (r->warning[0] && !g->whole->is_worker)
+    warned += r->warning[0] != 0;
+    if (r->warning[0] && warned == 1 && !g->whole->is_worker)
       esc_log("warning: %s: %s", g->point[i].label, r->warning);
     for (int t = 0; t < r->spec->problem.thresholds; t++)
       if (!(r->plan.false_escape[t] <= g->whole->plan.false_escape[t]))
         g->whole->plan.false_escape[t] = r->plan.false_escape[t];
   }
+  if (warned > 1 && !g->whole->is_worker)
+    esc_log("warning: noise alone crosses a threshold at %d more of the %d points of the grid",
+            warned - 1, g->points);
   return status;
 }
