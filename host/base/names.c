@@ -2,6 +2,7 @@
 #include "base/names.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *const esc_names_suffixes[] = {
@@ -37,4 +38,19 @@ bool esc_names_parse_part(const char *path, size_t *whole, int *shard, int *shar
   if (*shard < 0 || *shard >= *shards || *shards > ESC_PARTS_MAX) return false;
   *whole = (size_t)(found - path);
   return is_part(found, *shard, *shards);
+}
+
+bool esc_names_parse_point(const char *path, size_t *whole, uint64_t *id) {
+  static const char digits[] = "0123456789abcdef", mark[] = ".point-";
+  enum { DIGITS = 16 };
+  const char *slash = strrchr(path, '/'), *found = NULL;
+  for (const char *at = slash ? slash : path; (at = strstr(at, mark)); at++) found = at;
+  if (!found || found == (slash ? slash + 1 : path)) return false;
+  const char *const number = found + sizeof mark - 1;
+  if (strspn(number, digits) != DIGITS) return false;
+  *whole = (size_t)(found - path);
+  *id = strtoull(number, NULL, DIGITS);
+  for (int i = 0; esc_names_suffixes[i]; i++)
+    if (!strcmp(number + DIGITS, esc_names_suffixes[i])) return true;
+  return false;
 }

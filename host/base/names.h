@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Behind OUT.h5: "" (the result itself), ".journal", ".snapshots", ".weights", ".checkpoint",
  * ".checkpoint.previous", ".lock"; NULL ends the list. */
@@ -20,5 +21,8 @@ const char *esc_names_sidecar_suffix(const char *path);
 /* If the last component of `path` is OUT.part-I-of-S and one of the suffixes: true, S in *shards
  * and the bytes of `path` before ".part-" in *whole. Numbers have no sign and no leading zero. */
 bool esc_names_parse_part(const char *path, size_t *whole, int *shard, int *shards);
+
+/* The same for OUT.point-ID, the files of one point of a grid; ID has 16 hexadecimal digits. */
+bool esc_names_parse_point(const char *path, size_t *whole, uint64_t *id);
 
 #endif

@@ -64,6 +64,7 @@ static const char *type_name(esc_value_type type) {
     case ESC_VALUE_TEXT: return "text";
     case ESC_VALUE_CHOICE: return "word";
     case ESC_VALUE_ACTIVATION: return "activation";
+    case ESC_VALUE_SWEPT: return "mapping";
   }
   return NULL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/fit_keys.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "escapement/fit.h"
@@ -59,7 +60,7 @@ static int characters(const char *text) {
   return count;
 }
 
-static void print_group(const esc_fit_group *g, int layers_width) {
+static void print_group(const esc_fit *fit, const esc_fit_group *g, int layers_width) {
   char small[LAYERS], text[6][NUMBER];
   const bool decade = g->law == ESC_LAW_LOGARITHMIC; /* its limit is not a slope */
   const double value[6] = {g->slope,
@@ -69,6 +70,7 @@ static void print_group(const esc_fit_group *g, int layers_width) {
                            decade ? (double)NAN : g->limit.lower,
                            decade ? (double)NAN : g->limit.upper};
   const char *set = layers(g, small);
+  esc_fit_keys_print_values(fit, g);
   printf("%3d  %*s%s  %9g  ", g->bottleneck, layers_width - characters(set), "", set, g->threshold);
   if (decade)
     printf("%9s", "log");
@@ -80,10 +82,11 @@ static void print_group(const esc_fit_group *g, int layers_width) {
 
 /* "r = 2, layers 3–4, threshold 0.1, 3 diverged (excluded)" */
 static void print_title(const esc_fit_group *g) {
-  char small[LAYERS];
+  char small[LAYERS], keys[SENTENCE];
   const uint64_t set = (uint64_t)g->small_layers;
   const bool first_layers = (set & (set + 1)) == 0; /* or not known */
-  printf("\nr = %d%s%s, threshold %g", g->bottleneck, first_layers ? "" : ", layers ",
+  esc_fit_keys_print(g, keys, sizeof keys);
+  printf("\n%sr = %d%s%s, threshold %g", keys, g->bottleneck, first_layers ? "" : ", layers ",
          first_layers ? "" : layers(g, small), g->threshold);
   if (g->diverged) printf(", %lld diverged (excluded)", (long long)g->diverged);
   puts("");
@@ -247,11 +250,12 @@ static void print_marks(const esc_fit *fit) {
 /* The groups from `first` on with the same warning, as "r = 3, threshold 0.08; ...". */
 static void print_groups_warned(const esc_fit *fit, int first, esc_fit_warning w,
                                 const char *text) {
-  char other[SENTENCE], small[LAYERS];
+  char other[SENTENCE], small[LAYERS], keys[SENTENCE];
   for (int i = first; i < fit->groups; i++) {
     const esc_fit_group *g = &fit->group[i];
     if (!esc_fit_warning_print(g, w, other, sizeof other) || strcmp(text, other) != 0) continue;
-    printf("%sr = %d, layers %s, threshold %g", i == first ? " (" : "; ", g->bottleneck,
+    esc_fit_keys_print(g, keys, sizeof keys);
+    printf("%s%sr = %d, layers %s, threshold %g", i == first ? " (" : "; ", keys, g->bottleneck,
            layers(g, small), g->threshold);
   }
   puts(")");
@@ -280,11 +284,12 @@ static void print_brief_warnings(const esc_fit *fit) {
 
 static void print_table(const esc_fit *fit, bool brief) {
   const int width = width_of_layers(fit);
+  esc_fit_keys_print_head(fit);
   printf(
       "  r  %*s  threshold  predicted    slope   lower   upper    limit   lower   upper      n  "
       "censored\n",
       width, "layers");
-  for (int i = 0; i < fit->groups; i++) print_group(&fit->group[i], width);
+  for (int i = 0; i < fit->groups; i++) print_group(fit, &fit->group[i], width);
   if (brief) {
     print_brief_warnings(fit);
     return;

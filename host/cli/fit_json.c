@@ -75,8 +75,20 @@ static json_t *warnings_to_json(const esc_fit_group *g) {
   return warnings;
 }
 
+/* Values of the swept keys. */
+static json_t *keys_to_json(const esc_fit_group *g) {
+  json_t *keys = json_object();
+  for (int k = 0; k < g->keys; k++) {
+    json_t *number =
+        g->key[k].is_number ? json_loads(g->key[k].value, JSON_DECODE_ANY, NULL) : NULL;
+    json_object_set_new(keys, g->key[k].name, number ? number : esc_json_text(g->key[k].value));
+  }
+  return keys;
+}
+
 static json_t *group_to_json(const esc_fit_group *g) {
   json_t *group = json_object();
+  if (g->keys) json_object_set_new(group, "grid", keys_to_json(g));
   json_object_set_new(group, "bottleneck", json_integer(g->bottleneck));
   json_object_set_new(group, "small_layers", layers_to_json(g->small_layers));
   json_object_set_new(group, "threshold", json_real(g->threshold));

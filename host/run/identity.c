@@ -6,6 +6,7 @@
 
 #include "run/run.h"
 #include "spec/difference.h"
+#include "spec/grid_growth.h"
 
 esc_status esc_run_set_identity(esc_run *r) {
   if (asprintf(&r->identity, "%sprecision: %s\nshard: %lld/%lld\n", r->resolved,
@@ -63,6 +64,10 @@ esc_status esc_run_check_identity(void *context, const char *path, esc_identity 
                     path, show_rest(rest, theirs, sizeof theirs),
                     show_rest(own, ours, sizeof ours));
   ESC_TRY_ALLOCATE(spec = strndup(found.text, (size_t)(rest - found.text)));
+  if (r->spec->grid) {
+    status = esc_grid_check_growth(path, spec, r->spec);
+    goto done;
+  }
   ESC_TRY(esc_spec_check_growth(path, spec, r->spec, r->resolved, &before));
   if (r->shards > 1) ESC_TRY(check_shard(r, path, before));
 done:

@@ -23,7 +23,8 @@ static esc_status count_members(esc_merge *m) {
   ESC_TRY(esc_spec_parse(m->name[0], text, strlen(text), 0, NULL, &spec));
   m->members = esc_spec_count_members(spec);
   for (int i = 0; i < m->parts; i++)
-    ESC_TRY(esc_results_check(m->name[i], m->part[i], &spec->problem));
+    ESC_TRY(esc_results_check_layers(m->name[i], m->part[i], &spec->problem,
+                                     esc_spec_layers_max(spec)));
 done:
   esc_spec_free(spec);
   return status;

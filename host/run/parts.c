@@ -13,6 +13,8 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "run/point_slice.h"
+#include "run/points.h"
 
 void esc_part_print_path(const char *output, int shard, int shards, char path[ESC_PART_PATH_SIZE]) {
   snprintf(path, ESC_PART_PATH_SIZE, "%s.part-%d-of-%d", output, shard, shards);
@@ -65,6 +67,7 @@ static esc_status remove_part(const char *part, const esc_lock *held) {
     snprintf(path, sizeof path, "%s%s", part, esc_names_suffixes[i]);
     if (strcmp(esc_names_suffixes[i], ".lock") != 0) esc_io_remove(path);
   }
+  status = esc_points_remove(part);
 done:
   esc_lock_release(lock);
   return status;
@@ -84,8 +87,8 @@ done:
   return status;
 }
 
-/* Reads one part as its worker would, and adds its contents to *sum. */
-static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
+/* Reads one part of a sweep without a grid as its worker would, and adds its contents to *sum. */
+static esc_status inspect_plain_part(const esc_run *whole, const char *path, int shard, int shards,
                                esc_parts_contents *sum) {
   esc_status status = ESC_OK;
   bool complete = false;
@@ -113,6 +116,75 @@ done:
   free(part.identity);
   free(part.done);
   return status;
+}
+
+/* Reads what a part's worker has of one point. `first`: its first member in the sweep. */
+static esc_status inspect_point(const esc_run *part, const esc_point_source source[2], int point,
+                                int64_t first, esc_parts_contents *sum) {
+  esc_status status = ESC_OK;
+  char path[ESC_POINT_PATH_SIZE];
+  esc_run run = {.spec = esc_spec_point(part->spec, point),
+                 .engine = part->engine,
+                 .segments = part->segments};
+  const int64_t shard = ((part->shard - first) % part->shards + part->shards) % part->shards;
+  ESC_TRY_ALLOCATE(run.resolved = esc_spec_resolved(run.spec));
+  for (int i = 0; i < 2; i++)
+    ESC_TRY(esc_point_slice_create(&source[i], run.spec, run.resolved, &run.reused[i]));
+  esc_point_print_path(part->output, run.resolved, path);
+  ESC_TRY(esc_run_sync_files(path));
+  status = inspect_plain_part(&run, path, (int)shard, (int)part->shards, sum);
+done:
+  for (int i = 0; i < 2; i++) esc_results_free(run.reused[i]);
+  free(run.resolved);
+  return status;
+}
+
+static esc_status inspect_points(const esc_run *whole, const esc_run *part,
+                                 esc_parts_contents *sum) {
+  esc_status status = ESC_OK;
+  esc_point_source source[2] = {{0}, {0}};
+  const int points = esc_spec_count_points(part->spec);
+  ESC_TRY(esc_point_source_create(whole->output, whole->reused[0], &source[0]));
+  ESC_TRY(esc_point_source_create(whole->options.from, whole->reused[1], &source[1]));
+  for (int i = 0; i < points; i++)
+    ESC_TRY(inspect_point(part, source, i, i * (part->plan.total / points), sum));
+done:
+  for (int i = 0; i < 2; i++) esc_point_source_free(&source[i]);
+  return status;
+}
+
+/* The same for a part of a grid: its result, or the files of its points. */
+static esc_status inspect_grid_part(const esc_run *whole, const char *path, int shard, int shards,
+                                    esc_parts_contents *sum) {
+  esc_status status = ESC_OK;
+  bool complete = false;
+  esc_run part = {.options = {.resume = true},
+                  .spec = whole->spec,
+                  .resolved = whole->resolved,
+                  .engine = whole->engine,
+                  .segments = whole->segments,
+                  .shard = shard,
+                  .shards = shards};
+  snprintf(part.output, sizeof part.output, "%.4090s", path);
+  ESC_TRY(esc_plan_create(part.spec, shard, shards, &part.plan));
+  ESC_TRY(esc_run_set_identity(&part));
+  ESC_TRY(esc_run_read_reused(&part, &complete));
+  if (complete)
+    sum->finished += part.plan.members;
+  else
+    ESC_TRY(inspect_points(whole, &part, sum));
+  sum->complete = complete;
+done:
+  esc_results_free(part.results);
+  esc_results_free(part.reused[0]);
+  free(part.identity);
+  return status;
+}
+
+static esc_status inspect_part(const esc_run *whole, const char *path, int shard, int shards,
+                               esc_parts_contents *sum) {
+  return whole->spec->grid ? inspect_grid_part(whole, path, shard, shards, sum)
+                           : inspect_plain_part(whole, path, shard, shards, sum);
 }
 
 esc_status esc_parts_inspect(const esc_run *run, int64_t *finished) {

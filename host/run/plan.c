@@ -106,6 +106,10 @@ esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, 
   plan->shards = shards;
   plan->seed = spec->seed;
   plan->seeds = spec->seeds;
+  if (spec->grid) {
+    plan->members = esc_plan_count_members(spec, shard, shards);
+    return ESC_OK;
+  }
   const size_t capacity = (size_t)(plan->total / shards + 1);
   ESC_TRY_ALLOCATE(plan->cell =
                        calloc((size_t)(plan->total / spec->seeds + 1), sizeof *plan->cell));

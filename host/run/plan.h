@@ -30,7 +30,8 @@ int64_t esc_plan_count_members(const esc_spec *spec, int64_t shard, int64_t shar
 /* Memory of a plan of `members` members, bytes. */
 double esc_plan_estimate_bytes(int64_t members);
 
-/* Makes the members in the order groups, scales, seeds; the shard has those with index modulo
+/* Counts the members of a spec with a grid, whose points have plans of their own. Otherwise
+ * makes the members in the order groups, scales, seeds; the shard has those with index modulo
  * `shards` equal to `shard`. */
 esc_status esc_plan_create(const esc_spec *spec, int64_t shard, int64_t shards, esc_plan *plan);
 void esc_plan_free(esc_plan *plan);

@@ -2,11 +2,13 @@
 /* End of a run: the result and its attributes, messages about saved members, warnings, report. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "run/provenance.h"
 #include "run/run.h"
+#include "store/grid_attribute.h"
 #include "store/segments.h"
 #include "store/store.h"
 
@@ -18,6 +20,16 @@ static const char no_ledger[] =
 /* Rounding explains residuals up to these fractions of ledger_gross (docs/guide/trust.md). */
 static const double ledger_bound_float = 1e-6, ledger_bound_double = 1e-14, lost_bound = 0.01;
 
+static esc_status set_grid(esc_results *results) {
+  esc_status status = ESC_OK;
+  char *text = NULL;
+  ESC_TRY_ALLOCATE(text = esc_grid_attribute_print(results->grid));
+  status = esc_results_set_attribute(results, "grid", text);
+done:
+  free(text);
+  return status;
+}
+
 esc_status esc_run_set_attributes(esc_run *r) {
   esc_status status = ESC_OK;
   char text[1024] = "", now[32];
@@ -25,6 +37,7 @@ esc_status esc_run_set_attributes(esc_run *r) {
   esc_time_now(now);
   ESC_TRY(esc_results_set_attribute(r->results, "name", r->spec->name));
   ESC_TRY(esc_results_set_attribute(r->results, "spec", r->resolved));
+  if (r->results->grid) ESC_TRY(set_grid(r->results));
   ESC_TRY(esc_results_set_attribute(r->results, "backend", r->engine->name));
   ESC_TRY(esc_results_set_attribute(r->results, "engine", r->engine_text));
   ESC_TRY(esc_results_set_attribute(r->results, "precision", r->engine->precision));
@@ -61,10 +74,10 @@ static esc_status explain_unpublished(esc_run *r, const char *why, bool changed)
              (long long)r->plan.members);
   return ESC_FAIL(
       changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
-      "%s%s%s; %s in %s%s.journal; write the result with the same command and --resume%s",
+      "%s%s%s; %s in %s%s%s; write the result with the same command and --resume%s",
       changed ? r->output : "", changed ? ": " : "", why, safe,
       r->output_stamp.inode ? "the earlier result and " : "", r->output,
-      changed && !r->output_stamp.inode ? " --force" : "");
+      r->spec->grid ? ".point-*" : ".journal", changed && !r->output_stamp.inode ? " --force" : "");
 }
 
 esc_status esc_run_publish(esc_run *r) {
@@ -127,7 +140,8 @@ static double ledger_residual_max(const esc_results *r) {
   const int64_t interfaces = r->layers - 1;
   double worst = 0;
   for (int64_t k = 0; k < r->members * interfaces; k++)
-    if (r->status[k / interfaces] != ESC_MEMBER_DIVERGED && r->ledger_gross[k] != 0)
+    if (r->status[k / interfaces] != ESC_MEMBER_DIVERGED && r->ledger_gross[k] != 0 &&
+        !esc_results_is_padded(r, k / interfaces, (int)(k % interfaces) + 1))
       worst = larger(worst, fabs(r->ledger_residual[k]) / r->ledger_gross[k]);
   return worst;
 }
@@ -185,7 +199,8 @@ void esc_run_fill_report(const esc_run *r, esc_run_report *report) {
                              .ledger_residual_max = ledger_residual_max(r->results),
                              .ledger_bound = ledger_bound(r),
                              .lost_updates_max = lost_updates_max(r->results),
-                             .flop_per_step = esc_flop_per_step(&r->spec->problem),
+                             .flop_per_step = r->flop_per_step > 0 ? r->flop_per_step
+                                                               : esc_flop_per_step(&r->spec->problem),
                              .shards_merged = r->shards_merged};
   count_members(r->results, report);
   snprintf(report->backend, sizeof report->backend, "%s", r->engine->name);

@@ -16,7 +16,7 @@ static int min_int(int64_t a, int64_t b) { return (int)(a < b ? a : b); }
 static double table_bytes(const esc_run *r) {
   const esc_problem *p = &r->spec->problem;
   const double members = (double)esc_plan_count_members(r->spec, r->shard, r->shards);
-  return members * (4 * (double)esc_results_row_size(p->thresholds, p->shape.layers) +
+  return members * (4 * (double)esc_results_row_size(p->thresholds, esc_spec_layers_max(r->spec)) +
                     esc_weights_memory_bytes(p, &r->spec->record));
 }
 
@@ -75,6 +75,10 @@ esc_status esc_run_choose_resources(esc_run *r) {
   memory_limits limits = {.host = memory_share * esc_memory_available()};
   if (members_bytes(r) > limits.host) return refuse_members(r, members_bytes(r), limits.host);
   setup->device = r->options.device > 0 ? r->options.device : 0;
+  if (r->spec->grid) { /* every point chooses for itself */
+    setup->slots = setup->threads = 1;
+    return ESC_OK;
+  }
   setup->threads = r->options.threads ? r->options.threads : min_int(processors, THREADS_MAX);
   setup->threads = min_int(setup->threads, members);
   if (r->engine->device_memory) ESC_TRY(r->engine->device_memory(setup, &limits.device));

@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "escapement/internal/observe.h"
+#include "run/point_slice.h"
 #include "run/run.h"
 #include "spec/difference.h"
 #include "store/segments.h"
@@ -35,7 +36,7 @@ esc_status esc_run_identity_of(const char *path, const esc_results *r, char **ou
 
 /* Refuses results of a version that estimated S(0) by another method, without its error: the
  * members would not be those of a single run. */
-static esc_status check_version(const char *path, const esc_results *earlier) {
+esc_status esc_run_check_reused_version(const char *path, const esc_results *earlier) {
   for (int64_t i = 0; i < earlier->members; i++)
     if (isfinite(earlier->signal_initial_error[i]) || !isfinite(earlier->signal_initial[i]))
       return ESC_OK;
@@ -57,7 +58,7 @@ static esc_status check_shape(const esc_run *r, const char *path, const esc_resu
     return ESC_FAIL(ESC_BAD_INPUT,
                     "%s: holds weights of %d units and %d inputs, but its spec describes %d and %d",
                     path, earlier->width, earlier->inputs, shape.width, shape.inputs);
-  return esc_results_check(path, earlier, &r->spec->problem);
+  return esc_results_check_layers(path, earlier, &r->spec->problem, esc_spec_layers_max(r->spec));
 }
 
 /* Reads the file at the output's name; the message for any other file states the remedy. */
@@ -79,8 +80,9 @@ static esc_status read_earlier_output(esc_run *r, const char *path, esc_results 
   ESC_TRY(esc_run_identity_of(path, earlier, &identity));
   ESC_TRY(esc_run_check_identity(r, path, (esc_identity){identity, earlier->members}));
   *complete = !strcmp(identity, r->identity) && earlier->members == r->plan.members;
-  ESC_TRY(check_shape(r, path, earlier));
-  if (!*complete) ESC_TRY(check_version(path, earlier));
+  if (*complete || !r->spec->grid) /* slices of a growing grid are checked one by one */
+    ESC_TRY(check_shape(r, path, earlier));
+  if (!*complete) ESC_TRY(esc_run_check_reused_version(path, earlier));
   *out = earlier;
   earlier = NULL;
 done:
@@ -89,12 +91,44 @@ done:
   return status;
 }
 
-/* Reads the result of --from: any shard of the experiment, with any members. */
-static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
+/* Replaces the result of a grid by its members at the point that is this sweep. */
+static esc_status take_point(const esc_run *r, const char *path, esc_results **earlier) {
+  esc_status status = ESC_OK;
+  esc_results *slice = NULL;
+  esc_point_source source = {0};
+  ESC_TRY(esc_point_source_create(path, *earlier, &source));
+  ESC_TRY(esc_point_slice_create(&source, r->spec, r->resolved, &slice));
+  if (!slice)
+    status = ESC_FAIL(ESC_BAD_INPUT, "--from %s: no point of its grid is this sweep", path);
+  if (status != ESC_OK) goto done;
+  esc_results_free(*earlier);
+  *earlier = slice;
+done:
+  esc_point_source_free(&source);
+  return status;
+}
+
+/* Refuses a result of another sweep than this one. The points of a grid are found one by one. */
+static esc_status match_from(const esc_run *r, const char *path, esc_results **earlier) {
   static const char *const allowed[] = {"name", "escape.false_escapes", "sweep.seeds",
                                         "sweep.groups", NULL};
   esc_status status = ESC_OK;
   esc_spec_difference d;
+  if (r->spec->grid) return ESC_OK;
+  if ((*earlier)->grid) ESC_TRY(take_point(r, path, earlier));
+  if (esc_spec_differ(esc_results_attribute_text(*earlier, "spec"), r->resolved, allowed, &d))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--from %s: %s is %s in that file and %s in this run; only name, "
+                    "escape.false_escapes, sweep.seeds and sweep.groups may differ",
+                    path, d.key.text, d.first.text, d.second.text);
+  status = check_shape(r, path, *earlier);
+done:
+  return status;
+}
+
+/* Reads the result of --from: any shard of the experiment, with any members. */
+static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
+  esc_status status = ESC_OK;
   esc_results *earlier = NULL;
   ESC_TRY(esc_store_read(path, &earlier));
   const char *spec = esc_results_attribute_text(earlier, "spec");
@@ -102,13 +136,8 @@ static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
   if (!spec || !precision || strcmp(precision, r->engine->precision) != 0)
     status = ESC_FAIL(ESC_BAD_INPUT, "--from %s: its precision is %s, but this run has %s", path,
                       precision ? precision : "not given", r->engine->precision);
-  else if (esc_spec_differ(spec, r->resolved, allowed, &d))
-    status = ESC_FAIL(ESC_BAD_INPUT,
-                      "--from %s: %s is %s in that file and %s in this run; only name, "
-                      "escape.false_escapes, sweep.seeds and sweep.groups may differ",
-                      path, d.key.text, d.first.text, d.second.text);
-  if (status == ESC_OK) status = check_shape(r, path, earlier);
-  if (status == ESC_OK) status = check_version(path, earlier);
+  if (status == ESC_OK) status = match_from(r, path, &earlier);
+  if (status == ESC_OK) status = esc_run_check_reused_version(path, earlier);
   if (status != ESC_OK) goto done;
   *out = earlier;
   earlier = NULL;
@@ -210,7 +239,8 @@ esc_status esc_run_copy_reused(esc_run *r) {
     status = copy_members(r, r->reused[b], &steps_reused);
     /* --from: some members may not be reused. For shards no fraction is needed, because merging
      * counts repeated segments once. */
-    if (b == 1 && r->shards == 1) esc_segments_scale(segments, steps_reused, steps_total);
+    if (b == 1 && r->shards == 1 && !r->is_point)
+      esc_segments_scale(segments, steps_reused, steps_total);
     if (status == ESC_OK) status = esc_segments_join(r->segments, segments);
     json_decref(segments);
     if (status != ESC_OK) goto done;

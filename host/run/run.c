@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training a sweep: spec -> plan -> training -> result file, or results in memory. */
+/* Training a sweep without a grid: spec -> plan -> training -> result file, or results in memory. */
 #include "run/run.h"
 
 #include <limits.h>
@@ -15,6 +15,7 @@
 #include "escapement/internal/library.h"
 #include "machine/processor.h"
 #include "run/forecast.h"
+#include "run/points.h"
 #include "store/segments.h"
 
 /* ---- options ---- */
@@ -158,7 +159,7 @@ static esc_status end_segment(esc_run *r, esc_status status) {
 }
 
 static void log_reused_members(const esc_run *r) {
-  if (r->members_reused && !r->options.quiet)
+  if (r->members_reused && !r->options.quiet && !r->is_point)
     esc_log("%lld of %lld members are reused from earlier results; the others are trained",
             (long long)r->members_reused, (long long)r->plan.members);
 }
@@ -204,13 +205,28 @@ esc_status esc_run_check_false_escapes(esc_run *r) {
   return status;
 }
 
-/* For a complete output: deletes the files of a run that died after writing it. */
-static esc_status finish_complete(esc_run *r) {
+esc_status esc_run_finish_complete(esc_run *r) {
   esc_status status = ESC_OK;
   ESC_TRY_ALLOCATE(r->segments = esc_segments_from_results(r->results));
-  esc_run_remove_files(r);
+  if (!r->spec->grid) esc_run_remove_files(r);
   if (r->options.devices) ESC_TRY(esc_run_devices_clear(r));
-  if (!r->is_worker) esc_log("%s is complete: nothing to do", r->output);
+  if (!r->is_worker && !r->is_point) esc_log("%s is complete: nothing to do", r->output);
+done:
+  return status;
+}
+
+/* Refuses to continue beside the files of a run with --devices or with a grid. */
+static esc_status refuse_other_files(const esc_run *r) {
+  esc_status status = ESC_OK;
+  bool begun = false;
+  ESC_TRY(esc_parts_refuse(r));
+  ESC_TRY(esc_points_find(r->output, &begun));
+  if (begun && r->options.force && !r->options.resume) return esc_points_remove(r->output);
+  if (begun)
+    status = ESC_FAIL(ESC_BAD_INPUT,
+                      "%s.point-*: belong to a run with a grid; continue it with its spec and "
+                      "--resume, choose another output with -o, or start over with --force",
+                      r->output);
 done:
   return status;
 }
@@ -218,7 +234,7 @@ done:
 static esc_status train_here(esc_run *r) {
   esc_status status = ESC_OK;
   if (r->output[0] && r->options.force && !r->options.resume) ESC_TRY(esc_run_devices_clear(r));
-  if (r->output[0]) ESC_TRY(esc_parts_refuse(r));
+  if (r->output[0] && !r->is_point) ESC_TRY(refuse_other_files(r));
   status = train(r);
   if (status == ESC_INTERRUPTED || status == ESC_OUT_OF_TIME)
     status = esc_run_explain_stop(r, status);
@@ -233,7 +249,7 @@ done:
   return status;
 }
 
-static esc_status execute(esc_run *r, int lock, bool *complete) {
+esc_status esc_run_execute(esc_run *r, int lock, bool *complete) {
   esc_status status = ESC_OK;
   *complete = false;
   if (r->output[0]) {
@@ -241,41 +257,9 @@ static esc_status execute(esc_run *r, int lock, bool *complete) {
     ESC_TRY(esc_run_lock(r, lock));
   }
   ESC_TRY(esc_run_read_reused(r, complete));
-  if (*complete) return finish_complete(r);
-  ESC_TRY(esc_run_check_false_escapes(r));
+  if (*complete) return esc_run_finish_complete(r);
+  if (!r->is_point) ESC_TRY(esc_run_check_false_escapes(r));
   status = r->options.devices ? esc_run_train_on_devices(r) : train_here(r);
 done:
   return status;
-}
-
-static esc_status run(const esc_spec *spec, const esc_run_options *options, int lock,
-                      esc_run_report *report_out, esc_results **results) {
-  esc_status status = ESC_OK;
-  esc_run r;
-  bool complete = false;
-  const esc_library_scope scope = esc_library_enter();
-  const esc_log_receiver to = {options->callbacks.message, options->callbacks.context};
-  const esc_log_receiver before = esc_log_redirect(to);
-  ESC_TRY(esc_run_prepare(spec, options, &r));
-  ESC_TRY(execute(&r, lock, &complete));
-  if (report_out) esc_run_fill_report(&r, report_out);
-  if (report_out) report_out->complete = complete;
-  if (results) {
-    *results = r.results;
-    r.results = NULL;
-  }
-done:
-  esc_run_free(&r);
-  esc_log_redirect(before);
-  esc_library_leave(scope);
-  return status;
-}
-
-esc_status esc_sweep_run(const esc_spec *spec, const esc_run_options *options,
-                         esc_run_report *report_out, esc_results **results) {
-  return run(spec, options, -1, report_out, results);
-}
-
-esc_status esc_run_as_worker(const esc_spec *spec, const esc_run_options *options, int lock) {
-  return run(spec, options, lock, NULL, NULL);
 }

@@ -22,7 +22,7 @@ typedef struct esc_file_stamp {
   int64_t device, inode, size, seconds, nanoseconds; /* all 0: none */
 } esc_file_stamp;
 
-enum { ESC_RUN_REUSED_MAX = 2 };
+enum { ESC_RUN_REUSED_MAX = 3 }; /* the output's file, --from, a point's slice of the output */
 
 typedef struct esc_run {
   esc_run_options options;
@@ -31,6 +31,7 @@ typedef struct esc_run {
   char *identity;    /* the same with precision and shard: everything that the numbers depend on */
   char output[4096]; /* "": none; symbolic links resolved */
   esc_lock *lock;    /* lock of the output, acquired before its files are read */
+  bool is_point;     /* trains one point of a grid, for the run of the whole grid */
   bool is_worker;    /* worker of a run with `devices`, whose parent prints the messages about the
                         whole run */
   int64_t shard, shards;
@@ -56,14 +57,22 @@ typedef struct esc_run {
   esc_progress progress;
   char warning[ESC_WARNING_SIZE];
   int shards_merged;
+  double flop_per_step; /* of one network: the mean over the steps of a grid; 0: see the spec */
 } esc_run;
 
-/* ---- run.c ---- */
+/* ---- run.c, sweep.c ---- */
 
 /* Prepares a run up to its first access to files: engine, identity, output, resources, plan. `spec`
  * and the texts of `options` must outlive it. Free with esc_run_free in either case. */
 esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options, esc_run *run);
 void esc_run_free(esc_run *run);
+
+/* Trains a prepared run of a spec without a grid and publishes its result. `lock`: a worker's
+ * descriptor of its parent's lock, or -1. *complete: the output already had every member. */
+esc_status esc_run_execute(esc_run *run, int lock, bool *complete);
+
+/* For a complete output: deletes the files of a run that died after writing it. */
+esc_status esc_run_finish_complete(esc_run *run);
 
 /* esc_sweep_run for a worker process of a run with `devices`: `lock` is the inherited descriptor of
  * the parent's lock. */
@@ -134,6 +143,9 @@ void esc_run_mark_reused(esc_run *run, const esc_results *base);
  * is complete for this run (*complete, results in run->results), or has some of its members
  * (run->reused), or is refused. */
 esc_status esc_run_read_reused(esc_run *run, bool *complete);
+
+/* Refuses results of a version that estimated S(0) by another method. */
+esc_status esc_run_check_reused_version(const char *path, const esc_results *earlier);
 
 /* Copies the rows and snapshots of the reused results, and frees those. */
 esc_status esc_run_copy_reused(esc_run *run);

@@ -28,8 +28,7 @@ static esc_status read_layers(const esc_node *node, int index, esc_group *group)
 
 /* ---- which scales ---- */
 
-/* Evenly spaced in log, both ends exact. */
-static void fill_log_spacing(double from, double to, int count, double *scale) {
+void esc_log_spacing_fill(double from, double to, int count, double *scale) {
   const double step = count > 1 ? log(to / from) / (count - 1) : 0;
   const double scale_min = fmin(from, to), scale_max = fmax(from, to);
   for (int i = 0; i < count; i++) scale[i] = fmin(fmax(from * exp(step * i), scale_min), scale_max);
@@ -55,7 +54,7 @@ static esc_status read_log_spacing(const esc_node *scales, int index, esc_group 
   group->scales = (int)count;
   group->scale = calloc((size_t)count, sizeof *group->scale);
   if (!group->scale) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (scales)");
-  fill_log_spacing(from, to, group->scales, group->scale);
+  esc_log_spacing_fill(from, to, group->scales, group->scale);
   return ESC_OK;
 }
 

@@ -13,4 +13,7 @@ enum { ESC_GROUPS_MAX = 256, ESC_GROUP_SCALES_MAX = 10000, ESC_SCALES_MAX = 3000
  * Refuses duplicate networks. */
 esc_status esc_groups_read(const esc_node *root, esc_spec *spec);
 
+/* `count` numbers spaced evenly in log, both ends exact. */
+void esc_log_spacing_fill(double from, double to, int count, double *scale);
+
 #endif

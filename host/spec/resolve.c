@@ -3,6 +3,7 @@
  * stored in results and identifies the sweep, so it depends on the spec alone. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "escapement/internal/library.h"
 #include "escapement/internal/number.h"
@@ -156,6 +157,7 @@ static void print_spec(FILE *out, const esc_spec *spec) {
 char *esc_spec_resolved(const esc_spec *spec) {
   char *text = NULL;
   size_t length = 0;
+  if (spec->grid) return strdup(spec->grid->resolved);
   FILE *out = open_memstream(&text, &length);
   if (!out) return NULL;
   const esc_library_scope scope = esc_library_enter(); /* numbers with a decimal point */

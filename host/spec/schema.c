@@ -134,6 +134,12 @@ const esc_key esc_schema[] = {
      .upper_key = "network.layers", .distinct = true, COUNT(0, ESC_LAYERS_MAX),
      .default_rule = "the first `bottleneck` layers",
      .help = "layers that carry the small scale, counted from 1; `bottleneck` of them"},
+    {"sweep.grid", ESC_VALUE_SWEPT, .default_rule = "none",
+     .help = "other keys to sweep; every combination of their values is a point, trained with all "
+             "groups and seeds"},
+    {"sweep.zip", ESC_VALUE_SWEPT, .default_rule = "none",
+     .help = "keys that change together: lists of one length, whose first values are one "
+             "combination, their second values the next"},
 
     {"record", ESC_VALUE_SECTION, .help = "snapshots of observables, in addition to events"},
     {"record.every", ESC_VALUE_INTEGER, RANGE(0, 1e15), .default_value = "0", .unit = "steps",
@@ -246,6 +252,11 @@ static void append_scalar(esc_allowed *out, const esc_key *key) {
       return;
     case ESC_VALUE_TEXT:
       append(out, "text of %.0f..%.0f printable bytes", key->lower, key->upper);
+      return;
+    case ESC_VALUE_SWEPT:
+      append(out,
+             "a mapping from keys (network.width) of network, teacher, init, train, escape and "
+             "record to lists of values, or to {from, to, count}, spaced logarithmically");
       return;
     case ESC_VALUE_INTEGER: append(out, "a whole number"); break;
     case ESC_VALUE_NUMBER: append(out, "a number"); break;

@@ -15,6 +15,7 @@ typedef enum esc_value_type {
   ESC_VALUE_TEXT, /* range: bytes */
   ESC_VALUE_CHOICE,
   ESC_VALUE_ACTIVATION,
+  ESC_VALUE_SWEPT, /* a mapping from keys of the spec to their values (grid.h) */
 } esc_value_type;
 
 /* Allowed shapes of a value; bits. */

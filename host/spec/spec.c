@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "escapement/internal/library.h"
+#include "spec/grid.h"
 #include "spec/groups.h"
 #include "spec/override.h"
 #include "spec/schema.h"
@@ -232,6 +233,137 @@ done:
   return status;
 }
 
+/* ---- points of a grid ---- */
+
+static esc_status read_point(esc_node *tree, esc_spec **out) {
+  esc_status status = ESC_OK;
+  esc_spec *spec = calloc(1, sizeof *spec);
+  ESC_TRY_ALLOCATE(spec);
+  ESC_TRY(esc_node_validate(tree));
+  ESC_TRY(read_spec(tree, spec));
+  *out = spec;
+  spec = NULL;
+done:
+  esc_spec_free(spec);
+  return status;
+}
+
+/* Reads the points: their trees and resolved texts, both (points), and specs. */
+static esc_status read_points(const esc_grid_axes *axes, const esc_node *base, esc_node **tree,
+                              char **text, esc_spec **point) {
+  esc_status status = ESC_OK;
+  for (int i = 0; i < esc_grid_axes_count(axes); i++) {
+    ESC_TRY(esc_grid_axes_apply(axes, i, base, &tree[i]));
+    ESC_TRY(read_point(tree[i], &point[i]));
+    ESC_TRY_ALLOCATE(text[i] = esc_spec_resolved(point[i]));
+  }
+done:
+  return status;
+}
+
+static int compare_texts(const void *left, const void *right) {
+  return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* Two points with one resolved text would be the same networks twice. */
+static esc_status check_points_differ(const esc_node *root, int points, char *const *text) {
+  esc_status status = ESC_OK;
+  const char **sorted = malloc((size_t)points * sizeof *sorted);
+  ESC_TRY_ALLOCATE(sorted);
+  for (int i = 0; i < points; i++) sorted[i] = text[i];
+  qsort(sorted, (size_t)points, sizeof *sorted, compare_texts);
+  for (int i = 1; i < points && status == ESC_OK; i++)
+    if (!strcmp(sorted[i], sorted[i - 1]))
+      status = ESC_FAIL(ESC_BAD_INPUT,
+                        "%s: sweep.grid and sweep.zip: two points have the same values of all "
+                        "keys; allowed: each network once",
+                        esc_node_location(esc_node_get(root, "sweep")).text);
+done:
+  free(sorted);
+  return status;
+}
+
+static esc_status check_grid_members(const esc_node *root, const esc_spec *spec) {
+  const int64_t members = esc_spec_count_members(spec);
+  if (members <= ESC_MEMBERS_MAX) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: sweep.grid: %lld networks in %d points; allowed: at most %d networks",
+                  esc_node_location(esc_node_get(root, "sweep")).text, (long long)members,
+                  spec->grid->grid->points, ESC_MEMBERS_MAX);
+}
+
+/* Arrays of weights have one shape for all members, but points may differ in theirs. */
+static esc_status check_grid_weights(const esc_node *root, const esc_spec *spec) {
+  for (int i = 0; i < esc_spec_count_points(spec); i++)
+    if (esc_spec_point(spec, i)->record.weights)
+      return ESC_FAIL(ESC_BAD_INPUT,
+                      "%s: sweep.grid: is not supported with record.weights; allowed: a grid "
+                      "without weights, or weights of one point as a sweep",
+                      esc_node_location(esc_node_get(root, "sweep")).text);
+  return ESC_OK;
+}
+
+/* Fills `spec`: the fields of the first point, and all points. */
+static esc_status read_grid(const esc_grid_axes *axes, const esc_node *base, esc_spec *spec) {
+  esc_status status = ESC_OK;
+  const int points = esc_grid_axes_count(axes);
+  esc_node **tree = calloc((size_t)points, sizeof(esc_node *));
+  char **text = calloc((size_t)points, sizeof(char *));
+  ESC_TRY_ALLOCATE(tree);
+  ESC_TRY_ALLOCATE(text);
+  ESC_TRY_ALLOCATE(spec->grid = calloc(1, sizeof *spec->grid));
+  ESC_TRY_ALLOCATE(spec->grid->point = calloc((size_t)points + 1, sizeof(esc_spec *)));
+  ESC_TRY(read_points(axes, base, tree, text, spec->grid->point));
+  ESC_TRY(esc_grid_axes_list(axes, (const esc_node *const *)tree, &spec->grid->grid));
+  ESC_TRY(read_spec(tree[0], spec));
+  ESC_TRY(check_points_differ(base, points, text));
+  ESC_TRY(check_grid_members(base, spec));
+  ESC_TRY(check_grid_weights(base, spec));
+  ESC_TRY_ALLOCATE(spec->grid->resolved =
+                       esc_grid_print_spec(axes, base, (const char *const *)text));
+done:
+  for (int i = 0; i < points; i++) {
+    if (tree) esc_node_free(tree[i]);
+    if (text) free(text[i]);
+  }
+  free(tree);
+  free(text);
+  return status;
+}
+
+static void free_grid(esc_spec_grid *g) {
+  for (int i = 0; g && g->point && g->point[i]; i++) esc_spec_free(g->point[i]);
+  if (g) free(g->point);
+  if (g) esc_grid_free(g->grid);
+  if (g) free(g->resolved);
+  free(g);
+}
+
+int esc_spec_count_points(const esc_spec *spec) {
+  return spec->grid ? spec->grid->grid->points : 1;
+}
+
+const esc_spec *esc_spec_point(const esc_spec *spec, int point) {
+  return spec->grid ? spec->grid->point[point] : spec;
+}
+
+int esc_spec_layers_max(const esc_spec *spec) {
+  int layers = 0;
+  for (int i = 0; i < esc_spec_count_points(spec); i++) {
+    const int here = esc_spec_point(spec, i)->problem.shape.layers;
+    if (here > layers) layers = here;
+  }
+  return layers;
+}
+
+esc_status esc_spec_refuse_grid(const esc_spec *spec, const char *who) {
+  if (!spec->grid) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: sweep.grid: is not supported here; allowed: a sweep without a grid (one "
+                  "point of it)",
+                  who);
+}
+
 /* ---- the whole ---- */
 
 static bool is_terminal(const struct stat *info) {
@@ -304,6 +436,7 @@ esc_status esc_spec_parse(const char *label, const char *text, size_t length, in
   char shown[LABEL_SIZE];
   const esc_source source = {.label = shown, .subject = NULL};
   esc_node *root = NULL;
+  esc_grid_axes *axes = NULL;
   esc_status status = ESC_OK;
   esc_argument *arguments = calloc((size_t)overrides + 1, sizeof *arguments);
   esc_spec *spec = calloc(1, sizeof *spec);
@@ -313,12 +446,14 @@ esc_status esc_spec_parse(const char *label, const char *text, size_t length, in
   ESC_TRY(parse_root(&source, text, length, &root));
   for (int i = 0; i < overrides; i++)
     ESC_TRY(esc_override_apply(root, i + 1, override[i], &arguments[i]));
-  ESC_TRY(esc_node_validate(root));
-  ESC_TRY(read_spec(root, spec));
+  ESC_TRY(esc_grid_axes_read(root, &axes));
+  if (!axes) ESC_TRY(esc_node_validate(root));
+  ESC_TRY(axes ? read_grid(axes, root, spec) : read_spec(root, spec));
   *out = spec;
   spec = NULL;
 done:
   esc_spec_free(spec);
+  esc_grid_axes_free(axes);
   esc_node_free(root);
   free(arguments);
   esc_library_leave(scope);
@@ -343,7 +478,7 @@ done:
 int64_t esc_spec_count_members(const esc_spec *spec) {
   int64_t scales = 0;
   for (int g = 0; g < spec->groups; g++) scales += spec->group[g].scales;
-  return scales * spec->seeds;
+  return scales * spec->seeds * esc_spec_count_points(spec);
 }
 
 void esc_spec_free(esc_spec *spec) {
@@ -351,6 +486,7 @@ void esc_spec_free(esc_spec *spec) {
   for (int g = 0; g < spec->groups; g++) free(spec->group[g].scale);
   free(spec->group);
   free(spec->problem.scale);
+  free_grid(spec->grid);
   free(spec->name);
   free(spec);
 }

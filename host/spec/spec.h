@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "escapement/internal/grid.h"
 #include "escapement/internal/observe.h"
 #include "escapement/internal/problem.h"
 #include "escapement/internal/status.h"
@@ -20,6 +21,15 @@ typedef struct esc_group {
   double *scale; /* (scales), owned */
 } esc_group;
 
+/* sweep.grid and sweep.zip: the sweep of each point. */
+typedef struct esc_spec_grid {
+  esc_grid *grid;          /* keys and values; owned */
+  struct esc_spec **point; /* (grid->points) specs without a grid; owned */
+  char *resolved;          /* text of the whole spec; owned */
+} esc_spec_grid;
+
+/* With a grid, the fields other than `grid` are those of its first point: what depends on a swept
+ * key is in grid->point. */
 struct esc_spec {
   char *name;
   esc_problem problem;
@@ -29,9 +39,20 @@ struct esc_spec {
   esc_group *group;         /* owned */
   esc_record record;        /* samples: filled in if the user gives none */
   bool allow_false_escapes; /* escape.false_escapes: allow */
+  esc_spec_grid *grid;      /* NULL: no grid; owned */
 };
 
 enum { ESC_MEMBERS_MAX = 100000000 };
+
+/* Number of points, 1 without a grid, and the spec of one. */
+int esc_spec_count_points(const esc_spec *spec);
+const esc_spec *esc_spec_point(const esc_spec *spec, int point);
+
+/* Weight layers of the deepest networks. */
+int esc_spec_layers_max(const esc_spec *spec);
+
+/* ESC_BAD_INPUT for a spec with a grid, which `who` cannot use. */
+esc_status esc_spec_refuse_grid(const esc_spec *spec, const char *who);
 
 /* Prints every key with type, range, default and help, from the schema table. */
 void esc_spec_help(FILE *out);

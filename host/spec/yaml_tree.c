@@ -164,6 +164,62 @@ done:
   return status;
 }
 
+esc_node *esc_node_create_scalar(const esc_node *like, const char *text) {
+  esc_node *node = node_new(ESC_NODE_SCALAR, like->source, like->line);
+  if (!node) return NULL;
+  node->text = strdup(text);
+  if (node->text) return node;
+  esc_node_free(node);
+  return NULL;
+}
+
+esc_node *esc_node_create_list(const esc_node *like) {
+  return node_new(ESC_NODE_LIST, like->source, like->line);
+}
+
+esc_status esc_node_append(esc_node *list, esc_node *child) {
+  if (child && append_child(list, child)) return ESC_OK;
+  esc_node_free(child);
+  return ESC_FAIL(ESC_NO_MEMORY, "out of memory (YAML)");
+}
+
+esc_node *esc_node_remove(esc_node *mapping, const char *key) {
+  const int index = mapping->kind == ESC_NODE_MAPPING ? index_of(mapping, key) : -1;
+  if (index < 0) return NULL;
+  esc_node *const node = mapping->child[index];
+  mapping->children--;
+  for (int i = index; i < mapping->children; i++) mapping->child[i] = mapping->child[i + 1];
+  return node;
+}
+
+static bool copy_children(const esc_node *node, esc_node *copy) {
+  for (int i = 0; i < node->children; i++) {
+    esc_node *const child = esc_node_copy(node->child[i]);
+    if (!child) return false;
+    if (append_child(copy, child)) continue;
+    esc_node_free(child);
+    return false;
+  }
+  return true;
+}
+
+esc_node *esc_node_copy(const esc_node *node) {
+  esc_node *copy = node_new(node->kind, node->source, node->line);
+  if (!copy) return NULL;
+  copy->key_line = node->key_line;
+  copy->quoted = node->quoted;
+  copy->is_default = node->is_default;
+  copy->number = node->number;
+  copy->integer = node->integer;
+  copy->word = node->word;
+  copy->key = node->key ? strdup(node->key) : NULL;
+  copy->text = node->text ? strdup(node->text) : NULL;
+  if (!(node->key && !copy->key) && !(node->text && !copy->text) && copy_children(node, copy))
+    return copy;
+  esc_node_free(copy);
+  return NULL;
+}
+
 /* ---- events ---- */
 
 static esc_node *innermost(const builder *b) { return b->depth ? b->open[b->depth - 1] : NULL; }

@@ -70,6 +70,20 @@ esc_status esc_node_set(esc_node *mapping, const char *key, esc_node *value);
 /* An empty mapping with the location of `parent`. NULL when out of memory. */
 esc_node *esc_node_create_mapping(const esc_node *parent);
 
+/* A scalar, or an empty list, with the location of `like`. NULL when out of memory. */
+esc_node *esc_node_create_scalar(const esc_node *like, const char *text);
+esc_node *esc_node_create_list(const esc_node *like);
+
+/* Adds `child` at the end of a list, which owns it from then on. NULL, or a failure:
+ * ESC_NO_MEMORY. */
+esc_status esc_node_append(esc_node *list, esc_node *child);
+
+/* Takes `key` out of a mapping: its value, then the caller's, or NULL. */
+esc_node *esc_node_remove(esc_node *mapping, const char *key);
+
+/* A copy with all nodes below. NULL when out of memory. */
+esc_node *esc_node_copy(const esc_node *node);
+
 void esc_node_free(esc_node *node);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "escapement/internal/library.h"
+#include "store/grid_attribute.h"
 #include "store/unverified.h"
 
 enum { ATTRIBUTE_NAME_MAX = 255 }; /* bytes; far below the limit of HDF5's object headers */
@@ -14,6 +15,8 @@ static const char whole[] = "results";
 typedef struct source {
   int columns;
   const esc_column *column;
+  int attributes;
+  const esc_text_attribute *attribute;
 } source;
 
 static const esc_column *find(const source *s, const char *name) {
@@ -61,6 +64,23 @@ done:
   return status;
 }
 
+/* With the attribute `grid` comes the column `point`. */
+static esc_status create_grid(const source *s, esc_results *results) {
+  esc_status status = ESC_OK;
+  esc_grid *grid = NULL;
+  const char *text = NULL;
+  for (int i = 0; i < s->attributes; i++)
+    if (!strcmp(s->attribute[i].name, "grid")) text = s->attribute[i].text;
+  if (!text) return ESC_OK;
+  if (!find(s, "point"))
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: attribute grid without a column point", whole);
+  ESC_TRY(esc_grid_attribute_parse(whole, text, &grid));
+  ESC_TRY(esc_results_add_grid(results, grid));
+done:
+  esc_grid_free(grid);
+  return status;
+}
+
 static esc_status create(const source *s, esc_results **out) {
   esc_status status = ESC_OK;
   enum { LAYERS_UNKNOWN = 2 };
@@ -70,6 +90,7 @@ static esc_status create(const source *s, esc_results **out) {
   ESC_TRY(esc_layout_check_shape(whole, members, thresholds, layers));
   ESC_TRY(esc_results_create(members, (int)thresholds, (int)layers, out));
   if (snapshots > 0) ESC_TRY(esc_results_add_snapshots(*out, snapshots));
+  ESC_TRY(create_grid(s, *out));
 done:
   return status;
 }
@@ -109,6 +130,7 @@ static esc_status fill(const source *s, esc_results *results) {
   for (int i = 0; i < layout.columns; i++) ESC_TRY(copy_column(s, &layout, &layout.column[i]));
   esc_members_derive(results, !find(s, "member"), !find(s, "status"));
   ESC_TRY(esc_results_check_keys(whole, results));
+  ESC_TRY(esc_results_check_points(whole, results));
 done:
   return status;
 }
@@ -135,7 +157,7 @@ esc_status esc_results_build(int columns, const esc_column *column, int attribut
                              const esc_text_attribute *attribute, esc_results **out) {
   esc_status status = ESC_OK;
   const esc_library_scope scope = esc_library_enter();
-  const source s = {columns, column};
+  const source s = {columns, column, attributes, attribute};
   esc_results *results = NULL;
   ESC_TRY(check_columns(&s));
   ESC_TRY(check_needed(&s));

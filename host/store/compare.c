@@ -72,6 +72,20 @@ static esc_status check_weights(const result_pair *c) {
     return refuse(c, "record.weights", print_kinds(c->a, in_a), print_kinds(c->b, in_b));
   ESC_TRY(check_number(c, "the number of units", c->a->width, c->b->width));
   ESC_TRY(check_number(c, "the number of inputs", c->a->inputs, c->b->inputs));
+  return status;
+}
+
+/* Checks that the members of both results are at the same points of the same grid. */
+static esc_status check_grid(const result_pair *c) {
+  esc_status status = ESC_OK;
+  const esc_results *a = c->a, *b = c->b;
+  const char *const text_a = esc_results_attribute_text(a, "grid");
+  const char *const text_b = esc_results_attribute_text(b, "grid");
+  if (!a->grid && !b->grid) return ESC_OK;
+  if (!a->grid || !b->grid || !text_a || !text_b || strcmp(text_a, text_b) != 0)
+    return refuse(c, "the grid", a->grid ? "one" : "absent", b->grid ? "another" : "absent");
+  for (int64_t i = 0; i < a->members; i++)
+    ESC_TRY(check_number(c, "the point of a member", a->point[i], b->point[i]));
 done:
   return status;
 }
@@ -83,6 +97,7 @@ static esc_status check_sweep(const result_pair *c) {
   ESC_TRY(check_number(c, "the number of layers", c->a->layers, c->b->layers));
   for (int i = 0; i < c->a->thresholds; i++)
     ESC_TRY(check_real(c, "a threshold", c->a->threshold[i], c->b->threshold[i]));
+  ESC_TRY(check_grid(c));
   ESC_TRY(check_number(c, "the number of snapshots", c->a->snapshots, c->b->snapshots));
   for (int64_t k = 0; k < c->a->snapshots; k++)
     ESC_TRY(check_number(c, "a snapshot", c->a->snapshot_step[k], c->b->snapshot_step[k]));

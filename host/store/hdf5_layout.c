@@ -59,6 +59,14 @@ static const char *const axis_name[ESC_AXES] = {[ESC_AXIS_NONE] = "member",
 
 const char *esc_axis_name(esc_axis axis) { return axis_name[axis]; }
 
+static void add_point(const esc_results *r, esc_layout *t) {
+  t->column[t->columns++] = (esc_layout_column){"point",          "1",
+                                                "point of the sweep's grid, counted from 0",
+                                                ESC_TYPE_INT32,   1,
+                                                {ESC_AXIS_NONE},  r->point,
+                                                false};
+}
+
 /* A coordinate variable. */
 static esc_layout_column coordinate(const char *name, const char *long_name, esc_type type,
                                     esc_axis axis, void *data) {
@@ -129,6 +137,7 @@ void esc_layout_init(const esc_results *r, esc_layout *t) {
   t->columns = ESC_VARIABLES;
   if (r->snapshots > 0) add_observables(r, t);
   if (r->weights) add_weights(r, t);
+  if (r->grid) add_point(r, t);
   t->length[ESC_AXIS_NONE] = r->members;
   for (int a = 1; a < ESC_AXES; a++) t->length[a] = esc_axis_length(r, (esc_axis)a);
   for (int l = 0; l < ESC_LAYERS_MAX; l++) t->layer[l] = t->interface[l] = l + 1;

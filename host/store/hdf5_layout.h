@@ -20,7 +20,7 @@ enum {
   ESC_COORDINATES = 4, /* one for each axis; that of ESC_AXIS_NONE is `member` */
   ESC_VARIABLES = ESC_COORDINATES + ESC_RESULT_LIST(ESC_COUNT_ONE),
   ESC_WEIGHTS_COORDINATES = 4,                                /* output, unit, input, unit_below */
-  ESC_COLUMNS_MAX = ESC_VARIABLES + 1 + 2 * ESC_OBSERVABLES + /* with coordinate `snapshot` */
+  ESC_COLUMNS_MAX = ESC_VARIABLES + 2 + 2 * ESC_OBSERVABLES + /* with `snapshot` and `point` */
                     ESC_WEIGHTS_COORDINATES + ESC_WEIGHTS_KINDS * ESC_LAYERS_MAX,
   ESC_FILE_CHECKSUM_BYTES = 24,
 };
@@ -44,7 +44,8 @@ typedef struct esc_layout {
   int32_t layer[ESC_LAYERS_MAX], interface[ESC_LAYERS_MAX];
   esc_layout_column column[ESC_COLUMNS_MAX]; /* the coordinates, the table in its order, with
                                                 snapshots their coordinate and observables, with
-                                                weights their coordinates and arrays */
+                                                weights their coordinates and arrays, with a grid
+                                                the points */
 } esc_layout;
 
 /* The layout points to the arrays of `results` and into itself: do not copy it. */

@@ -16,6 +16,8 @@
 
 #include "base/file_kind.h"
 #include "base/io.h"
+#include "store/grid_attribute.h"
+#include "store/hdf5_grid.h"
 #include "store/hdf5_heap.h"
 #include "store/hdf5_sandbox.h"
 #include "store/hdf5_variable.h"
@@ -151,6 +153,7 @@ static esc_status create_results(const esc_hdf5 *h, size_t file_size, esc_result
   ESC_TRY(esc_results_create(members, (int)thresholds, (int)layers, out));
   if (!h->unverified && is_column(h, "snapshot")) ESC_TRY(create_snapshots(h, file_size, *out));
   if (!h->unverified) ESC_TRY(create_weights(h, file_size, *out));
+  ESC_TRY(esc_hdf5_grid_read(h, *out));
 done:
   return status;
 }
@@ -311,6 +314,7 @@ static esc_status read_results(const esc_hdf5 *h, size_t file_size, esc_results 
   }
   if (h->unverified) esc_members_derive(results, true, !is_column(h, "status"));
   if (h->unverified) ESC_TRY(esc_results_check_keys(h->path, results));
+  ESC_TRY(esc_results_check_points(h->path, results));
   ESC_TRY(read_attributes(h, results));
   if (!h->unverified) ESC_TRY(check_data_checksum(h, &layout));
   *out = results;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "store/hdf5_grid.h"
 #include "store/hdf5_layout.h"
 #include "store/store.h"
 
@@ -136,11 +137,12 @@ done:
   return status;
 }
 
-static esc_status write_columns(const esc_hdf5 *h, const esc_layout *t) {
+static esc_status write_columns(const esc_hdf5 *h, const esc_layout *t, const esc_results *r) {
   esc_status status = ESC_OK;
   hid_t scale[ESC_AXES];
   for (int i = 0; i < ESC_AXES; i++) scale[i] = -1;
   for (int i = 0; i < t->columns; i++) ESC_TRY(write_column(h, t, i, scale));
+  ESC_TRY(esc_hdf5_grid_write(h, r, scale[ESC_AXIS_NONE]));
 done:
   for (int i = 0; i < ESC_AXES; i++) status = esc_hdf5_release(h, status, "an axis", scale[i]);
   return status;
@@ -202,7 +204,7 @@ static esc_status assemble(const char *path, const esc_results *r, char **image,
   esc_layout_init(r, &layout);
   ESC_TRY(esc_hdf5_open(&h));
   ESC_TRY(create_file(&h));
-  ESC_TRY(write_columns(&h, &layout));
+  ESC_TRY(write_columns(&h, &layout, r));
   ESC_TRY(write_attributes(&h, &layout, r));
   ESC_TRY(copy_image(&h, image, size));
 done:
@@ -218,7 +220,8 @@ static double estimate_index_size(int rank, double chunks) {
 /* Whether the sweep determines the column: sequences and constants, which compress well. */
 static bool is_set_by_sweep(const esc_layout_column *c) {
   static const char *const set_by_sweep[] = {"member",     "seed",         "group",
-                                             "bottleneck", "small_layers", "scale"};
+                                             "bottleneck", "small_layers", "scale",
+                                             "point"};
   for (size_t i = 0; i < sizeof set_by_sweep / sizeof set_by_sweep[0]; i++)
     if (!strcmp(c->name, set_by_sweep[i])) return true;
   return false;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "escapement/internal/observe.h"
+#include "escapement/internal/results_copy.h"
 #include "store/segments.h"
 
 /* Reads the shard's number and the number of shards. */
@@ -86,6 +87,7 @@ esc_status esc_merge_sort(esc_merge *m) {
   for (int i = 0; i < m->parts; i++) {
     ESC_TRY(check_same_attribute(m, i, "spec"));
     ESC_TRY(check_same_attribute(m, i, "precision"));
+    if (m->part[0]->grid || m->part[i]->grid) ESC_TRY(check_same_attribute(m, i, "grid"));
     ESC_TRY(read_shard(m->name[i], m->part[i], &shard, &others));
     if (others != shards)
       return ESC_FAIL(ESC_BAD_INPUT,
@@ -105,10 +107,12 @@ static esc_status join_rows(esc_merge *m) {
   ESC_TRY_ALLOCATE(row = malloc(esc_results_row_size(first->thresholds, first->layers)));
   ESC_TRY(esc_results_create(m->members, first->thresholds, first->layers, &m->merged));
   for (int t = 0; t < first->thresholds; t++) m->merged->threshold[t] = first->threshold[t];
+  if (first->grid) ESC_TRY(esc_results_add_grid(m->merged, first->grid));
   for (int64_t j = 0; j < m->members; j++) {
     esc_results_pack(m->part[j % m->parts], j / m->parts, row);
     esc_results_unpack(m->merged, j, row);
     m->merged->member[j] = j;
+    if (first->grid) m->merged->point[j] = m->part[j % m->parts]->point[j / m->parts];
   }
 done:
   free(row);
@@ -189,6 +193,16 @@ done:
   return status;
 }
 
+/* Points of a grid may have snapshots of different steps. */
+static esc_status join_grid_snapshots(esc_merge *m) {
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_results_add_union(m->parts, m->part, m->merged));
+  for (int64_t j = 0; j < m->members; j++)
+    esc_results_copy_snapshots(m->part[j % m->parts], j / m->parts, m->merged, j);
+done:
+  return status;
+}
+
 /* Whether an earlier part than i has the same text. */
 static bool is_repeated(const esc_merge *m, int i, const char *name, const char *text) {
   for (int k = 0; k < i; k++) {
@@ -255,7 +269,7 @@ esc_status esc_merge_join(esc_merge *m) {
   esc_status status = ESC_OK;
   ESC_TRY(check_members(m));
   ESC_TRY(join_rows(m));
-  ESC_TRY(join_snapshots(m));
+  ESC_TRY(m->part[0]->grid ? join_grid_snapshots(m) : join_snapshots(m));
   ESC_TRY(join_weights(m));
   ESC_TRY(join_attributes(m));
 done:

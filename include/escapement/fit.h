@@ -2,7 +2,7 @@
 /* Slopes of log t* on log epsilon, with confidence intervals of measured coverage (arXiv
  * 2605.01288).
  *
- * A group is (bottleneck, small layers, threshold); its points are the scales, its
+ * A group is (values of the swept keys, bottleneck, small layers, threshold); its points are the scales, its
  * replicates the seeds. The same seed at two scales is a pair, so all errors are over seeds:
  * a jackknife with Student's t; the measured coverage is in runs/fit/coverage.txt of the
  * source. Members that did not escape are right-censored at the steps they ran; members that
@@ -86,7 +86,15 @@ typedef struct esc_limit {
   esc_correction term[ESC_LIMIT_TERMS_MAX];
 } esc_limit;
 
+/* A key of the sweep's grid and its value, as text. */
+typedef struct esc_fit_key {
+  const char *name, *value; /* "network.width", "16" */
+  bool is_number;           /* every value of the key is a number */
+} esc_fit_key;
+
 typedef struct esc_fit_group {
+  int keys; /* 0: the sweep has no grid */
+  esc_fit_key *key; /* (keys), owned with its texts */
   int bottleneck;
   int64_t small_layers; /* bit l-1: layer l has the small scale; 0: not in the file */
   double threshold;
@@ -136,7 +144,8 @@ typedef struct esc_fit_group {
 
 typedef struct esc_fit {
   int groups;
-  esc_fit_group *group; /* ascending bottleneck, small layers, threshold; owned */
+  esc_fit_group *group; /* in the order of the grid's points; ascending bottleneck, small
+                           layers, threshold; owned */
 } esc_fit;
 
 /* Fits all groups of `count` results (shards, or runs of one experiment) together; name (count):

@@ -165,51 +165,100 @@ done:
   return status;
 }
 
-/* Order of the activation's first nonlinear term, from the resolved spec of the first table that
- * has one: the line "  activation: NAME", NAME in quotes or not. */
-static int find_order(int tables, const esc_results *const *table) {
+/* ---- the swept keys of a group ---- */
+
+static esc_status copy_keys(const esc_fit_points *points, int number, esc_fit_group *g) {
+  esc_status status = ESC_OK;
+  const esc_grid *grid = points->grid[number];
+  if (!grid) return ESC_OK;
+  ESC_TRY_ALLOCATE(g->key = calloc((size_t)grid->keys, sizeof *g->key));
+  g->keys = grid->keys;
+  for (int k = 0; k < grid->keys; k++) {
+    g->key[k].is_number = grid->numeric[k];
+    ESC_TRY_ALLOCATE(g->key[k].name = strdup(grid->key[k]));
+    ESC_TRY_ALLOCATE(g->key[k].value =
+                         strdup(esc_grid_value(grid, points->point[number], k)));
+  }
+done:
+  return status;
+}
+
+static void free_keys(esc_fit_group *g) {
+  for (int k = 0; k < g->keys; k++) {
+    free((char *)g->key[k].name);
+    free((char *)g->key[k].value);
+  }
+  free(g->key);
+}
+
+/* ---- the activation ---- */
+
+/* Its name in the resolved spec of the first table that has one: the line "  activation: NAME",
+ * NAME in quotes or not. */
+static bool read_activation(int tables, const esc_results *const *table, char name[256]) {
   static const char key[] = "\n  activation: ";
   const char *line = NULL;
-  char name[256];
-  esc_activation activation;
-  esc_classification constants;
   for (int t = 0; t < tables && !line; t++) {
     const char *spec = esc_results_attribute_text(table[t], "spec");
     if (spec) line = strstr(spec, key);
   }
-  if (!line) return ESC_ORDER_UNKNOWN;
+  if (!line) return false;
   line += strlen(key);
   line += *line == '"';
   const size_t length = strcspn(line, "\"\n");
-  if (length >= sizeof name) return ESC_ORDER_UNKNOWN;
+  if (length >= 256) return false;
   memcpy(name, line, length);
   name[length] = 0;
+  return true;
+}
+
+/* Order of its first nonlinear term. */
+static int order_of(const char *name) {
+  esc_activation activation;
+  esc_classification constants;
   if (!esc_activation_parse(name, &activation)) return ESC_ORDER_UNKNOWN;
   return esc_classify(&activation, &constants) == ESC_OK ? constants.q : ESC_ORDER_UNKNOWN;
 }
 
+/* The order at a point: of the swept activation, or of that of the whole sweep. */
+static int find_order(const esc_fit_points *points, int number, int common) {
+  const esc_grid *grid = points->grid[number];
+  const int key = grid ? esc_grid_find_key(grid, "network.activation") : -1;
+  return key < 0 ? common : order_of(esc_grid_value(grid, points->point[number], key));
+}
+
+/* ---- all groups ---- */
+
 esc_status esc_fit_results(int tables, const esc_results *const *table, esc_fit *out) {
   esc_status status = ESC_OK;
   esc_fit_row *rows = NULL;
+  esc_fit_points points = {0};
   size_t n = 0, groups = 0;
-  const int order = find_order(tables, table);
+  char name[256];
+  const int common =
+      read_activation(tables, table, name) ? order_of(name) : ESC_ORDER_UNKNOWN;
   *out = (esc_fit){0, NULL};
-  ESC_TRY(esc_fit_rows(tables, table, &rows, &n));
+  ESC_TRY(esc_fit_points_create(tables, table, &points));
+  ESC_TRY(esc_fit_rows(tables, table, &points, &rows, &n));
   for (size_t i = 0; i < n; i = esc_fit_group_end(n, rows, i)) groups++;
   out->group = calloc(groups + 1, sizeof *out->group);
   ESC_TRY_ALLOCATE(out->group);
   for (size_t i = 0, end; i < n; i = end) {
+    esc_fit_group *const g = &out->group[out->groups++];
     end = esc_fit_group_end(n, rows, i);
-    ESC_TRY(fit_group(end - i, &rows[i], order, &out->group[out->groups++]));
+    ESC_TRY(copy_keys(&points, rows[i].point, g));
+    ESC_TRY(fit_group(end - i, &rows[i], find_order(&points, rows[i].point, common), g));
   }
 done:
   if (status != ESC_OK) esc_fit_free(out);
+  esc_fit_points_free(&points);
   free(rows);
   return status;
 }
 
 void esc_fit_free(esc_fit *fit) {
   for (int i = 0; i < fit->groups; i++) {
+    free_keys(&fit->group[i]);
     free(fit->group[i].point);
     free(fit->group[i].local);
     free(fit->group[i].local_lower);

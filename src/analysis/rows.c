@@ -10,6 +10,7 @@
 
 static int by_scale(const void *left, const void *right) {
   const esc_fit_row *a = left, *b = right;
+  COMPARE(point);
   COMPARE(bottleneck);
   COMPARE(small_layers);
   COMPARE(scale);
@@ -17,6 +18,7 @@ static int by_scale(const void *left, const void *right) {
 }
 
 static int by_group(const esc_fit_row *a, const esc_fit_row *b) {
+  COMPARE(point);
   COMPARE(bottleneck);
   COMPARE(small_layers);
   COMPARE(threshold);
@@ -71,8 +73,8 @@ static esc_status check_row(const esc_results *r, int table, int64_t i, int k) {
                   (long long)r->member[i], name, value, allowed);
 }
 
-static esc_status collect_rows(int tables, const esc_results *const *table, esc_fit_row **out,
-                               size_t *count) {
+static esc_status collect_rows(int tables, const esc_results *const *table,
+                               const esc_fit_points *points, esc_fit_row **out, size_t *count) {
   esc_status status = ESC_OK;
   size_t total = 0, n = 0;
   esc_fit_row *rows = NULL;
@@ -84,7 +86,8 @@ static esc_status collect_rows(int tables, const esc_results *const *table, esc_
     for (int64_t i = 0; i < table[t]->members; i++)
       for (int k = 0; k < table[t]->thresholds; k++) {
         ESC_TRY(check_row(table[t], t, i, k));
-        rows[n++] = read_row(table[t], t, i, k);
+        rows[n] = read_row(table[t], t, i, k);
+        rows[n++].point = esc_fit_points_of_member(points, t, table[t], i);
       }
   *out = rows;
   *count = n;
@@ -98,7 +101,7 @@ done:
  * of by_scale. */
 static void merge_scales(size_t n, esc_fit_row *rows) {
   for (size_t i = 1; i < n; i++)
-    if (rows[i].bottleneck == rows[i - 1].bottleneck &&
+    if (rows[i].point == rows[i - 1].point && rows[i].bottleneck == rows[i - 1].bottleneck &&
         rows[i].small_layers == rows[i - 1].small_layers &&
         rows[i].scale <= rows[i - 1].scale * (1 + 1e-12))
       rows[i].scale = rows[i - 1].scale;
@@ -143,12 +146,12 @@ size_t esc_fit_group_end(size_t n, const esc_fit_row *rows, size_t first) {
   return end;
 }
 
-esc_status esc_fit_rows(int tables, const esc_results *const *table, esc_fit_row **rows,
-                        size_t *count) {
+esc_status esc_fit_rows(int tables, const esc_results *const *table, const esc_fit_points *points,
+                        esc_fit_row **rows, size_t *count) {
   esc_status status = ESC_OK;
   double *budget = malloc(((size_t)tables + 1) * sizeof *budget);
   ESC_TRY_ALLOCATE(budget);
-  ESC_TRY(collect_rows(tables, table, rows, count));
+  ESC_TRY(collect_rows(tables, table, points, rows, count));
   qsort(*rows, *count, sizeof **rows, by_scale);
   merge_scales(*count, *rows);
   qsort(*rows, *count, sizeof **rows, by_group_scale_seed);

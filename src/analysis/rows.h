@@ -5,9 +5,11 @@
 #define ESC_ANALYSIS_ROWS_H
 
 #include "escapement/internal/fit.h"
+#include "points.h"
 
 /* One member at one threshold. */
 typedef struct esc_fit_row {
+  int point; /* of the grids (points.h) */
   int bottleneck, table;
   int64_t small_layers;
   double threshold, scale;
@@ -26,11 +28,11 @@ static inline bool esc_fit_row_is_used(const esc_fit_row *row) {
   return !row->diverged && !row->waiting;
 }
 
-/* All members of all tables at all thresholds, sorted by group, scale and seed, ascending; scales
- * that differ by rounding are merged. *rows is owned by the caller. ESC_BAD_INPUT, with the member
- * in the message, if a member occurs twice. */
-esc_status esc_fit_rows(int tables, const esc_results *const *table, esc_fit_row **rows,
-                        size_t *count);
+/* All members of all tables at all thresholds, sorted by point, group, scale and seed, ascending;
+ * scales that differ by rounding are merged. *rows is owned by the caller. ESC_BAD_INPUT, with the
+ * member in the message, if a member occurs twice. */
+esc_status esc_fit_rows(int tables, const esc_results *const *table, const esc_fit_points *points,
+                        esc_fit_row **rows, size_t *count);
 
 /* End of the group that starts at `first`. */
 size_t esc_fit_group_end(size_t n, const esc_fit_row *rows, size_t first);

@@ -86,8 +86,23 @@ done:
   return status;
 }
 
+esc_status esc_results_add_grid(esc_results *r, const esc_grid *grid) {
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_grid_copy(grid, &r->grid));
+  ESC_TRY_ALLOCATE(r->point = calloc((size_t)r->members + 1, sizeof *r->point));
+done:
+  return status;
+}
+
+/* Weights have a finite norm when training starts. */
+bool esc_results_is_padded(const esc_results *r, int64_t i, int layer) {
+  return r->grid && isnan(r->norm2_initial[i * r->layers + layer]);
+}
+
 void esc_results_free(esc_results *results) {
   if (!results) return;
+  esc_grid_free(results->grid);
+  free(results->point);
   for (int k = 0; k < ESC_OBSERVABLES; k++) {
     free(results->observable[k]);
     free(results->observable_end[k]);
@@ -155,11 +170,12 @@ size_t esc_results_row_size(int thresholds, int layers) {
   return size;
 }
 
-esc_status esc_results_check(const char *path, const esc_results *r, const esc_problem *p) {
-  if (r->thresholds != p->thresholds || r->layers != p->shape.layers)
+esc_status esc_results_check_layers(const char *path, const esc_results *r, const esc_problem *p,
+                                    int layers) {
+  if (r->thresholds != p->thresholds || r->layers != layers)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "%.300s: has %d thresholds and %d layers, but its spec describes %d and %d",
-                    path, r->thresholds, r->layers, p->thresholds, p->shape.layers);
+                    path, r->thresholds, r->layers, p->thresholds, layers);
   for (int k = 0; k < r->thresholds; k++)
     if (!(r->threshold[k] == p->threshold[k]))
       return ESC_FAIL(ESC_BAD_INPUT, "%.300s: threshold %d is %.17g, in its spec %.17g", path,
@@ -169,6 +185,10 @@ esc_status esc_results_check(const char *path, const esc_results *r, const esc_p
       return ESC_FAIL(ESC_BAD_INPUT, "%.300s: row %lld has %d small layers of %d", path,
                       (long long)i, r->bottleneck[i], r->layers);
   return ESC_OK;
+}
+
+esc_status esc_results_check(const char *path, const esc_results *r, const esc_problem *p) {
+  return esc_results_check_layers(path, r, p, p->shape.layers);
 }
 
 void esc_results_pack(const esc_results *results, int64_t i, void *row) {

@@ -88,10 +88,10 @@ void esc_state_pack(const esc_model *m, const esc_slot *slot, const esc_state_ar
 }
 
 void esc_state_continue(void *state) {
-  head h;
-  memcpy(&h, state, sizeof h);
-  esc_track_continue(&h.track);
-  memcpy(state, &h, sizeof h);
+  esc_track track;
+  memcpy(&track, state, TRACK_BYTES);
+  esc_track_continue(&track);
+  memcpy(state, &track, TRACK_BYTES);
 }
 
 void esc_state_unpack(const esc_model *m, const esc_member *member, const void *state,
@@ -121,11 +121,11 @@ void esc_state_unpack(const esc_model *m, const esc_member *member, const void *
 }
 
 bool esc_state_read_head(const void *state, size_t size, esc_slot *slot) {
-  head h;
-  if (size < sizeof h) return false;
-  memcpy(&h, state, sizeof h);
-  slot->track = h.track;
-  slot->signal = h.signal;
-  slot->signal_error = h.signal_error;
+  start s;
+  if (size < TRACK_BYTES + sizeof s) return false;
+  memcpy(&slot->track, state, TRACK_BYTES);
+  memcpy(&s, (const char *)state + TRACK_BYTES, sizeof s);
+  slot->signal = s.signal;
+  slot->signal_error = s.signal_error;
   return true;
 }

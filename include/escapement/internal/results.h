@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "escapement/internal/grid.h"
 #include "escapement/internal/observables.h"
 #include "escapement/internal/problem.h"
 #include "escapement/internal/status.h"
@@ -91,6 +92,8 @@ struct esc_results {
   int32_t *number;                         /* (width or inputs) 1, 2, ...: coordinates */
   float *weight[ESC_WEIGHTS_KINDS][ESC_LAYERS_MAX]; /* (member[, snapshot or threshold], row,
                                                        column) of each layer; NaN: none */
+  esc_grid *grid;                          /* swept keys of the sweep; NULL: none */
+  int32_t *point;                          /* (member) point of the grid; only with a grid */
   int attributes;
   esc_attribute *attribute; /* (attributes) */
 };
@@ -151,6 +154,12 @@ void esc_results_set_weights(esc_results *results, esc_weights_kind kind, int64_
                              const float *flat);
 void esc_results_get_weights(const esc_results *results, esc_weights_kind kind, int64_t i,
                              int64_t entry, float *flat);
+/* Adds a copy of the grid, with all members at point 0. In such results every variable along
+ * layers or interfaces has as many as the deepest networks; values beyond a network's are NaN. */
+esc_status esc_results_add_grid(esc_results *results, const esc_grid *grid);
+
+/* Whether member i has fewer layers than `layer` + 1 (from 0). */
+bool esc_results_is_padded(const esc_results *results, int64_t i, int layer);
 
 /* Sets attribute `name`, copying `text`; replaces an earlier value. */
 esc_status esc_results_set_attribute(esc_results *results, const char *name, const char *text);
@@ -159,8 +168,12 @@ esc_status esc_results_set_attribute(esc_results *results, const char *name, con
  * in the order of the list. The journal's payload. */
 size_t esc_results_row_size(int thresholds, int layers);
 
-/* ESC_BAD_INPUT, naming the file `path`, unless the results have the thresholds and layers of
- * `problem`, and no member more small layers than there are. */
+/* ESC_BAD_INPUT, naming the file `path`, unless the results have the thresholds of `problem` and
+ * `layers` layers, and no member more small layers than there are. */
+esc_status esc_results_check_layers(const char *path, const esc_results *results,
+                                    const esc_problem *problem, int layers);
+
+/* The same with the layers of `problem`. */
 esc_status esc_results_check(const char *path, const esc_results *results,
                              const esc_problem *problem);
 

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sweep.grid and sweep.zip: a grid equals the sum of its single sweeps bit by bit, also killed, resumed, sharded
+and merged, by several processes, and grown.
+
+Usage: test_cli_grid.py PROGRAM [unittest arguments]
+"""
+import itertools
+import os
+import unittest
+
+import h5py
+import numpy
+
+import cli_case
+import hold
+
+SPEC = """\
+name: small
+network: {layers: 3, width: 5, activation: tanh}
+train: {rate: 0.05, batch: 16, steps: 60}
+escape: {thresholds: [0.06, 1e-9], false_escapes: allow}
+sweep:
+  seeds: 2
+  groups: [{bottleneck: 2, scales: [0.4, 0.2]}]
+  grid:
+    network.layers: [2, 4]
+    network.activation: [tanh, gelu]
+    train.batch: {from: 4, to: 8, count: 2}
+record: {every: 10}
+"""
+KEYS = ("network.layers", "network.activation", "train.batch")
+POINTS = list(itertools.product([2, 4], ["tanh", "gelu"], [4, 8]))
+MEMBERS = 4 * len(POINTS)
+NO_GRID = "    network.layers: [2, 4]\n    network.activation: [tanh, gelu]\n" \
+    "    train.batch: {from: 4, to: 8, count: 2}\n"
+
+
+def padded(values, shape):
+    """`values` with NaN up to `shape`."""
+    out = numpy.full(shape, numpy.nan)
+    out[tuple(slice(n) for n in values.shape)] = values
+    return out
+
+
+class Grid(cli_case.Case):
+    SPEC = SPEC
+    whole = None  # bytes of the grid trained in one piece
+
+    def setUp(self):
+        super().setUp()
+        self.write("single.yaml", SPEC.replace("  grid:\n" + NO_GRID, ""))
+
+    def variables(self, name):
+        with h5py.File(self.path(name)) as file:
+            return {key: file[key][()] for key in file}
+
+    def point(self, name, *values):
+        """The sweep of one point on its own."""
+        pairs = [f"{key}={value}" for key, value in zip(KEYS, values)]
+        self.call("run", "single.yaml", "-o", name, "--force", *self.RUN, *pairs)
+        return self.variables(name)
+
+    def assert_only(self, name):
+        self.assertEqual([n for n in os.listdir(self.scratch) if n.startswith(name)], [name])
+
+    def train_whole(self):
+        """whole.h5: the grid trained in one piece, once for all tests."""
+        if Grid.whole is None:
+            with open(self.path(self.train("whole.h5")), "rb") as file:
+                Grid.whole = file.read()
+        with open(self.path("whole.h5"), "wb") as file:
+            file.write(Grid.whole)
+        return "whole.h5"
+
+    def assert_whole(self, name):
+        """Equal in every bit to the grid trained in one piece."""
+        self.train_whole()
+        self.call("compare", "--exact", "whole.h5", name)
+        self.assert_only(name)
+
+
+class SumOfItsSweeps(Grid):
+    def test_every_variable_of_every_point(self):
+        grid = self.variables(self.train_whole())
+        self.assertEqual(len(grid["member"]), MEMBERS)
+        for number, values in enumerate(POINTS):
+            rows = numpy.flatnonzero(grid["point"] == number)
+            single = self.point("single.h5", *values)
+            self.assertEqual(len(rows), len(single["member"]))
+            steps = numpy.isin(grid["snapshot"], single["snapshot"])
+            for name, alone in single.items():
+                if name in ("member", "threshold", "layer", "interface", "snapshot"):
+                    continue
+                inside = grid[name][rows]
+                if alone.ndim > 1 and inside.shape[1] == len(steps):
+                    self.assertTrue(numpy.isnan(inside[:, ~steps]).all(), name)
+                    inside = inside[:, steps]
+                if alone.dtype.kind == "f":
+                    alone = padded(alone, inside.shape)
+                self.assertEqual(inside.tobytes(), alone.tobytes(), (name, values))
+
+    def test_swept_keys_are_variables(self):
+        grid = self.variables(self.train_whole())
+        for key, column in zip(KEYS, zip(*POINTS)):
+            found = grid[key.replace(".", "_")]
+            found = [v.decode() if isinstance(v, bytes) else v for v in found]
+            self.assertEqual(found, [column[p] for p in grid["point"]])
+
+    def test_the_resolved_spec_is_the_same_grid(self):
+        with h5py.File(self.path(self.train_whole())) as file:
+            spec = file.attrs["spec"]
+        self.write("resolved.yaml", spec)
+        self.call("run", "resolved.yaml", "-o", "b.h5", *self.RUN)
+        self.call("compare", "--exact", "whole.h5", "b.h5")
+        with h5py.File(self.path("b.h5")) as file:
+            self.assertEqual(file.attrs["spec"], spec)
+
+
+class Interrupted(Grid):
+    def stop(self, *arguments, name="a.h5"):
+        """A run that stops after a block of steps; what it says."""
+        return self.run_spec("--max-time", "0.000001", *arguments, name=name, code=143).stderr
+
+    def kill(self, *arguments, name="a.h5"):
+        """A run that is killed at its first checkpoint."""
+        child = self.hold.start(self.command(*hold.CHECKPOINTS, *arguments, name=name), self.scratch,
+                                env=cli_case.ENVIRONMENT)
+        child.kill()
+        child.communicate()
+        self.hold.release()
+
+    def test_killed_resumed_sharded_and_merged(self):
+        self.kill("--shard", "0/3", name="s0.h5")
+        self.assertIn("at point", self.stop("--resume", "--shard", "0/3", name="s0.h5"))
+        for shard in range(3):
+            self.run_spec("--resume", "--shard", f"{shard}/3", name=f"s{shard}.h5")
+        self.call("merge", "-o", "a.h5", "s2.h5", "s0.h5", "s1.h5")
+        self.assert_whole("a.h5")
+
+    def test_several_processes(self):
+        self.run_spec("--devices", "cpu,cpu", name="a.h5")
+        self.assert_whole("a.h5")
+
+
+if __name__ == "__main__":
+    unittest.main()
