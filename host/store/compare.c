@@ -72,6 +72,7 @@ static esc_status check_weights(const result_pair *c) {
     return refuse(c, "record.weights", print_kinds(c->a, in_a), print_kinds(c->b, in_b));
   ESC_TRY(check_number(c, "the number of units", c->a->width, c->b->width));
   ESC_TRY(check_number(c, "the number of inputs", c->a->inputs, c->b->inputs));
+done:
   return status;
 }
 
