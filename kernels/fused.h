@@ -17,22 +17,28 @@
 extern "C" {
 #endif
 
-/* Whether this path, in either variant, can train networks of this shape: width 16, 32, 48 or 64,
- * at most as many inputs as the width, at most ESC_ACCUMULATION_BLOCK samples, and at most `limit`
- * bytes of shared memory a block. */
-bool esc_fused_fits(int layers, int width, int inputs, int batch, size_t limit);
+enum { ESC_FUSED_WIDTH_MAX = 64 };
 
-/* Shared memory of one block, bytes. */
-size_t esc_fused_shared_bytes(int layers, int width);
+/* Whether this path, in either variant, can train networks of this shape: width at most
+ * ESC_FUSED_WIDTH_MAX, at most ESC_ACCUMULATION_BLOCK samples, and at most `limit` bytes of shared
+ * memory a block, which limits layers and inputs. */
+bool esc_fused_fits(esc_shape shape, int batch, size_t limit);
+
+/* Shared memory of one block, bytes; the width is at most ESC_FUSED_WIDTH_MAX. */
+size_t esc_fused_shared_bytes(esc_shape shape);
+
+/* Floats of device memory for one network's pre-activations of one tile. */
+size_t esc_fused_tile_z_floats(esc_shape shape);
 
 /* Floats of device memory for one network's partial sums of gradients between tiles; 0 if a
  * minibatch is one tile. */
-size_t esc_fused_partial_floats(int layers, int width, int batch);
-size_t esc_fused_3xtf32_partial_floats(int layers, int width, int batch);
+size_t esc_fused_partial_floats(esc_shape shape, int batch);
+size_t esc_fused_3xtf32_partial_floats(esc_shape shape, int batch);
 
 /* Trains every network of the chunk for up to `steps` steps. Updates chunk->w, compensation and
  * track; reads seed; partials and tile_z are workspace, whose contents do not matter between
- * launches. cudaErrorInvalidValue if the width is none of the above. */
+ * launches. cudaErrorInvalidValue if the width is larger than
+ * ESC_FUSED_WIDTH_MAX. */
 cudaError_t esc_launch_fused(const esc_device_problem *p, const esc_track_rules *rules,
                              const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 cudaError_t esc_launch_fused_3xtf32(const esc_device_problem *p, const esc_track_rules *rules,

@@ -5,9 +5,20 @@
 
 #include "fused_product.cuh"
 
+/* Padding. N is the network's width rounded up to a multiple of 16. The d inputs are divided into
+ * panels of N, the last one filled with zeros: the first layer has one square matrix of weights for
+ * each panel, every other hidden layer has one. Rows and columns of weights in the padding are 0,
+ * and no update reaches them; sums over features that enter a result end at the network's width. */
+static __host__ __device__ inline int esc_fused_padded_width(int width) {
+  return (width + 15) / 16 * 16;
+}
+static __host__ __device__ inline int esc_fused_panels(int inputs, int padded_width) {
+  return (inputs + padded_width - 1) / padded_width;
+}
+
 /* The arrays of a block in shared memory, in this order: 8-byte elements first. Each float array
  * that is read as float4 starts at a multiple of 16 bytes, because N is a multiple of 16 and N + 2
- * L + 18 is even. leading: ESC_FUSED_LEADING; weight_leading: N + 4.
+ * L + 18 is even. leading: ESC_FUSED_LEADING; weight_leading: N + 4; K = ceil(d / N) panels.
  *
  * Weights stay for a whole launch, activations for one tile, the others for less. */
 struct esc_fused_block {
@@ -16,9 +27,9 @@ struct esc_fused_block {
   double *s_grad_norm_sq;      /* (L) |G_l|^2 */
   double *s_loss_partial;      /* (ESC_PARTIALS) partial sums of the minibatch's loss */
   unsigned long long *s_count; /* nonzero_updates, rounded_away */
-  float *s_w;                  /* (L - 1, N, weight_leading) */
+  float *s_w;                  /* (K + L - 2, N, weight_leading) */
   float *s_w_out;              /* (N) of the output layer */
-  float *s_x;                  /* (N, leading) inputs of the tile; rows beyond d are 0 */
+  float *s_x;                  /* (K N, leading) inputs of the tile; rows beyond d are 0 */
   float *s_h;                  /* (L - 1, N, leading) sigma(z) of each hidden layer */
   float *s_delta;              /* (N, leading) deltas of one layer */
   float *s_gradient;           /* (N, N) a layer's gradient; before, (slices / 2, N, N) partial sums
@@ -27,6 +38,7 @@ struct esc_fused_block {
   float *s_dloss;              /* (ESC_TILE) dloss/df / B */
   float *s_ledger_terms;       /* (interface, P::ledger_terms <= 2 N) ledger terms of a tile */
   int *s_update_mask;          /* whether the step makes an update */
+  int panels;                  /* K */
 };
 
 /* The next `count` elements of shared memory; advances `next` past them. */
@@ -39,27 +51,32 @@ static __device__ __forceinline__ T *esc_carve(char **next, size_t count) {
 
 /* Bytes of shared memory of a block: the arrays of esc_fused_block, the last padded to 16 bytes.
  * The host calls it too, to decide whether a network fits (esc_fused_fits). */
-static __host__ __device__ inline size_t esc_fused_block_bytes(int layers, int width) {
-  const size_t l = (size_t)layers, n = (size_t)width, row = (size_t)ESC_FUSED_LEADING;
+static __host__ __device__ inline size_t esc_fused_block_bytes(int layers, int width, int inputs) {
+  const int padded = esc_fused_padded_width(width);
+  const size_t l = (size_t)layers, n = (size_t)padded, row = (size_t)ESC_FUSED_LEADING,
+               k = (size_t)esc_fused_panels(inputs, padded);
   return sizeof(double) * (n + 2 * l + ESC_PARTIALS + 2) +
-         sizeof(float) *
-             ((l - 1) * n * (n + 4) + n + (l + 2) * n * row + 2 * ESC_TILE + (l - 1) * 2 * n + 4);
+         sizeof(float) * ((k + l - 2) * n * (n + 4) + n + (k + l + 1) * n * row + 2 * ESC_TILE +
+                          (l - 1) * 2 * n + 4);
 }
 
 /* Divides the block's shared memory into its arrays. */
 template <int N>
-static __device__ __forceinline__ esc_fused_block esc_fused_block_make(void *shared, int layers) {
+static __device__ __forceinline__ esc_fused_block esc_fused_block_make(void *shared, int layers,
+                                                                       int inputs) {
   const size_t l = (size_t)layers, tile = (size_t)N * ESC_FUSED_LEADING;
   char *next = static_cast<char *>(shared);
   esc_fused_block b;
+  b.panels = esc_fused_panels(inputs, N);
   b.s_row_norm_sq = esc_carve<double>(&next, N);
   b.s_deficit = esc_carve<double>(&next, l);
   b.s_grad_norm_sq = esc_carve<double>(&next, l);
   b.s_loss_partial = esc_carve<double>(&next, ESC_PARTIALS);
   b.s_count = esc_carve<unsigned long long>(&next, 2);
-  b.s_w = esc_carve<float>(&next, (l - 1) * N * esc_fused_geometry<N>::weight_leading);
+  b.s_w =
+      esc_carve<float>(&next, ((size_t)b.panels + l - 2) * esc_fused_geometry<N>::matrix_floats);
   b.s_w_out = esc_carve<float>(&next, N);
-  b.s_x = esc_carve<float>(&next, tile);
+  b.s_x = esc_carve<float>(&next, (size_t)b.panels * tile);
   b.s_h = esc_carve<float>(&next, (l - 1) * tile);
   b.s_delta = esc_carve<float>(&next, tile);
   b.s_gradient = esc_carve<float>(&next, tile);

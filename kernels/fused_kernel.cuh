@@ -9,20 +9,22 @@
 /* Trains one network a block for up to `steps` steps, with all equations of the path `cublas`
  * (docs/theory, sections 0.1 to 0.6, 1.4 and 1.5).
  *
+ * Here n is the network's width, N = 16 ceil(n / 16) the padded one, D = N ceil(d / N).
+ *
  *    grid     (slots)
  *    block    4 N
- *    shared   8 (N + 2 L + 18) + 4 ((L - 1) N (N + 4) + N + 68 (L + 2) N + 128 + 2 (L - 1) N + 4)
- *             bytes: esc_fused_block_bytes
+ *    shared   8 (N + 2 L + 18) + 4 ((D + (L - 2) N) (N + 4) + N + 68 (D + (L + 1) N) + 128 +
+ *             2 (L - 1) N + 4) bytes: esc_fused_block_bytes
  *    bytes    a launch: 4 P read, 4 P written (w); 4 K d (v) for all networks together, unless
  *             v_k = e_k. A step: with compensation 4 P read, 4 P written; partial sums of gradients
- *             between tiles 4 (T - 1) (L - 1) N^2 S read and as many written, with S = P::slices
- *             for fused multiply-adds, 1 for 3xTF32; z 256 T (L - 1) N written and as many
- *             read, in 256 (L - 1) N bytes of memory
- *    work     matrix products of a step: the network needs B (2 P + (L - 2) N^2 + N) FMA. Padding
- *             replaces B by 64 T and, in the first layer's gradient, d by N:
- *               fused multiply-adds  64 T N (d + (3 L - 5) N + 2) FMA
- *               3xTF32               (3 / 16) T N (16 ceil(d / 16) + (3 L - 5) N) mma.m16n8k8 of a
- *                                    warp, and 128 T N FMA for the output layer
+ *             between tiles 4 (T - 1) (D + (L - 2) N) N S read and as many written, with S =
+ *             P::slices for fused multiply-adds, 1 for 3xTF32; z 256 T (L - 1) N written and as
+ *             many read, in 256 (L - 1) N bytes of memory
+ *    work     matrix products of a step: the network needs B (2 P + (L - 2) n^2 + n) FMA. Padding
+ *             replaces B by 64 T, outputs n by N and, in the first layer's gradient, d by D:
+ *               fused multiply-adds  64 T N (d + D + (L - 2) (2 n + N) + 2) FMA
+ *               3xTF32               (3 / 16) T N (16 ceil(d / 16) + D + 3 (L - 2) N)
+ *                                    mma.m16n8k8 of a warp, and 128 T N FMA for the output layer
  *             Elementwise: 64 T (L - 1) N evaluations of sigma, and as many of sigma' and kappa,
  *             from h for tanh, with sigma again for other activations. Teacher: 64 T K evaluations
  *             of sigma, and 64 T K d FMA unless v_k = e_k
@@ -34,7 +36,8 @@ __global__ void __launch_bounds__(P::threads, P::resident_blocks)
   ESC_SHARED_MEMORY(double, s_memory);
   const esc_track *g_track = &args.chunk.track[blockIdx.x];
   if (g_track->finished) return;
-  const esc_fused_block b = esc_fused_block_make<P::width>(s_memory, args.problem.layers);
+  const esc_fused_block b =
+      esc_fused_block_make<P::width>(s_memory, args.problem.layers, args.problem.inputs);
   esc_fused_thread<P> t = esc_fused_prologue<P>(args, b);
   for (int64_t s = 0; s < args.steps && !g_track->finished; s++)
     if (!esc_fused_step<P, kind>(args, b, &t)) break;
@@ -43,7 +46,7 @@ __global__ void __launch_bounds__(P::threads, P::resident_blocks)
 
 template <class P, int kind>
 static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaStream_t stream) {
-  const size_t shared = esc_fused_block_bytes(args.problem.layers, P::width);
+  const size_t shared = esc_fused_block_bytes(args.problem.layers, P::width, args.problem.inputs);
   const cudaError_t error =
       cudaFuncSetAttribute((const void *)esc_fused_kernel<P, kind>,
                            cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
@@ -52,11 +55,13 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaSt
                     stream, args);
 }
 
-/* Two kernels for each width: one in which tanh is inlined, and one that calls any other
- * activation, because an instantiation of each would multiply compilation time and the size of the
- * program. */
+/* Three kernels for each width: one in which tanh is inlined, one that calls any other activation,
+ * and one with an optimizer other than plain gradient descent, because an instantiation of each
+ * would multiply compilation time and the size of the program. */
 template <class P>
 static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaStream_t stream) {
+  if (args.problem.optimizer.optimized)
+    return esc_fused_launch_kind<esc_fused_optimized<P>, ESC_ANY_ACTIVATION>(args, stream);
   if (args.problem.activation == ESC_ACTIVATION_TANH)
     return esc_fused_launch_kind<P, ESC_ACTIVATION_TANH>(args, stream);
   return esc_fused_launch_kind<P, ESC_ANY_ACTIVATION>(args, stream);
@@ -64,7 +69,7 @@ static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaS
 
 template <template <int> class Products>
 static cudaError_t esc_fused_launch(const esc_fused_arguments &args, cudaStream_t stream) {
-  switch (args.problem.width) {
+  switch (esc_fused_padded_width(args.problem.width)) {
     case 16: return esc_fused_launch_width<Products<16>>(args, stream);
     case 32: return esc_fused_launch_width<Products<32>>(args, stream);
     case 48: return esc_fused_launch_width<Products<48>>(args, stream);
@@ -74,10 +79,11 @@ static cudaError_t esc_fused_launch(const esc_fused_arguments &args, cudaStream_
 }
 
 /* Floats of one network's partial sums of gradients between tiles, `sums` of them a weight. The
- * first layer counts as N^2 weights: its gradient is computed with the padding of its inputs. */
-static inline size_t esc_fused_count_partials(int layers, int width, int batch, int sums) {
-  const size_t weights = (size_t)(layers - 1) * (size_t)width * (size_t)width;
-  return batch <= ESC_TILE ? 0 : weights * (size_t)sums;
+ * gradient of a matrix is computed with its padding. */
+static inline size_t esc_fused_count_partials(esc_shape shape, int batch, int sums) {
+  const int n = esc_fused_padded_width(shape.width);
+  const size_t matrices = (size_t)(esc_fused_panels(shape.inputs, n) + shape.layers - 2);
+  return batch <= ESC_TILE ? 0 : matrices * (size_t)n * (size_t)n * (size_t)sums;
 }
 
 #endif

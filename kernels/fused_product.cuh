@@ -21,16 +21,18 @@
 
 enum { ESC_FUSED_LEADING = ESC_TILE + 4 };
 
-/* Sizes that both structs of products of width N share. 4 N threads: 16 outputs a thread are the N
- * times ESC_TILE outputs of a product. */
+/* Sizes that both structs of products share; N is the padded width, a multiple of 16. 4 N threads:
+ * 16 outputs a thread are the N times ESC_TILE outputs of a product. */
 template <int N>
 struct esc_fused_geometry {
   enum {
     width = N,
     threads = 4 * N,
     weight_leading = N + 4,
-    slices = N <= 32 ? 4 : 2,         /* K-slices of a gradient: esc_gradient_slices(N) */
-    slice_length = ESC_TILE / slices, /* samples of a K-slice in a tile */
+    matrix_floats = N * weight_leading, /* of a square matrix of weights in shared memory */
+    slices = N <= 32 ? 4 : 2,           /* K-slices of a gradient: esc_gradient_slices(N) */
+    slice_length = ESC_TILE / slices,   /* samples of a K-slice in a tile */
+    optimized = 0,                      /* plain gradient descent; else see fused_optimize.cuh */
   };
 };
 
@@ -158,8 +160,8 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
 
   /* Pre-activations: sum += w h over `depth` features. A thread's rows are N / 4 apart, so that
    * the two groups of a warp read neighbouring rows of w, in different banks. Four features at a
-   * time, because w is read along its rows as float4; the second loop has the rest of `depth`,
-   * which is d in the first layer. */
+   * time, because w is read along its rows as float4; the second loop has the rest of `depth`.
+   * The padding of h is not read: what is there has no effect, NaN included. */
   static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
                                                  const thread_map &m, float sum[4][4]) {
     enum { weight_leading = geometry::weight_leading };
@@ -187,12 +189,14 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
     }
   }
 
-  /* u: sum += w' delta over N features of the layer above. A thread's four features are contiguous
-   * in a row of w: one float4 for 16 fused multiply-adds, and another for the samples. */
+  /* u: sum += w' delta over the `depth` features of the layer above. A thread's four features are
+   * contiguous in a row of w: one float4 for 16 fused multiply-adds, and another for the samples.
+   */
   static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
-                                                        const thread_map &m, float sum[4][4]) {
+                                                        int depth, const thread_map &m,
+                                                        float sum[4][4]) {
 #pragma unroll(4 * unroll)
-    for (int n = 0; n < N; n++) {
+    for (int n = 0; n < depth; n++) {
       float column[4], sample[4];
       esc_unpack(esc_load4(s_w + n * geometry::weight_leading + 4 * m.group), column);
       esc_unpack(esc_load4(s_delta + n * ESC_FUSED_LEADING + 4 * m.lane), sample);
@@ -217,6 +221,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
   static __device__ __forceinline__ int ledger_term(const thread_map &m, int i) {
     return gradient_feature(m, i);
   }
+  static __device__ __forceinline__ int ledger_feature(int term) { return term; }
 
   /* sum += delta h' over the samples of this thread's K-slice of the tile: weights
    * (gradient_row + group_rows i, gradient_column + group_columns j). At each (i, j) the threads of

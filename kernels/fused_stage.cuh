@@ -6,6 +6,10 @@
  * inputs 0 and dloss 0, so that loops have constant bounds: h = sigma(0) need not be 0 there, but
  * delta and u are, and every gradient and ledger term gets an exact 0 from such a column.
  *
+ * Features beyond the network's width are computed like the others, without effect: their weights
+ * are 0 (fused_block.cuh), the products by fused multiply-adds, the prediction and the ledger do
+ * not read them, and no update writes them. h = sigma(0) need not be 0 there either.
+ *
  * Barriers between stages are in fused_step.cuh; a stage that contains one says so. Stages exchange
  * data between threads through these arrays:
  *
@@ -94,6 +98,24 @@ static __device__ __forceinline__ float *esc_fused_layer_input(const esc_fused_b
   return l == 0 ? b.s_x : b.s_h + (l - 1) * P::width * ESC_FUSED_LEADING;
 }
 
+/* Index of the first of layer l's square matrices, among all hidden layers': the first layer has
+ * one for each panel of inputs. */
+static __device__ __forceinline__ int esc_fused_first_matrix(const esc_fused_block &b, int l) {
+  return l == 0 ? 0 : b.panels + l - 1;
+}
+
+/* Weights of hidden layer l, (matrices of the layer, N, weight_leading). */
+template <class P>
+static __device__ __forceinline__ float *esc_fused_layer_weights(const esc_fused_block &b, int l) {
+  return b.s_w + esc_fused_first_matrix(b, l) * P::matrix_floats;
+}
+
+/* Columns of a matrix of which `left` columns of its layer are left, from its first one on. */
+template <class P>
+static __device__ __forceinline__ int esc_fused_matrix_columns(int left) {
+  return left < P::width ? left : P::width;
+}
+
 /* z_l = W_l h_{l-1} into g_z, and h_l = sigma(z_l) into shared memory (docs/theory, section 0.1).
  * z_l is read once, in the backward pass; it is stored in device memory, because shared memory
  * limits both the depth of a network and the number of blocks on a multiprocessor. z of a block is
@@ -105,8 +127,12 @@ static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_
                                                                const esc_fused_thread<P> &t, int l,
                                                                float *g_z) {
   float sum[P::rows][P::columns] = {{0}}, *s_h = esc_fused_layer_input<P>(b, l + 1);
-  P::forward(b.s_w + l * P::width * P::weight_leading, esc_fused_layer_input<P>(b, l),
-             l == 0 ? p.inputs : P::width, t.map, sum);
+  const float *s_w = esc_fused_layer_weights<P>(b, l), *s_input = esc_fused_layer_input<P>(b, l);
+  for (int left = l == 0 ? p.inputs : p.width; left > 0; left -= P::width) {
+    P::forward(s_w, s_input, esc_fused_matrix_columns<P>(left), t.map, sum);
+    s_w += P::matrix_floats;
+    s_input += P::width * ESC_FUSED_LEADING;
+  }
 #pragma unroll
   for (int i = 0; i < P::rows; i++)
 #pragma unroll
@@ -162,7 +188,7 @@ static __device__ __forceinline__ void esc_fused_evaluate_losses(const esc_devic
                                                                  const esc_fused_thread<P> &t,
                                                                  const float *s_h, int samples) {
   if (t.id < ESC_TILE) {
-    const float f = esc_fused_dot(b.s_w_out, s_h + t.id, P::width);
+    const float f = esc_fused_dot(b.s_w_out, s_h + t.id, p.width);
     const esc_loss_f32 e = esc_loss_eval_f32(p.loss, p.huber_delta, f,
                                              esc_fused_evaluate_target<kind>(p, b.s_x + t.id));
     b.s_sample_loss[t.id] = e.value;
@@ -271,7 +297,8 @@ static __device__ __forceinline__ void esc_fused_add_deficits(const esc_device_p
     const int l = first + t.group;
     double partial = 0;
     for (int n = t.lane; l < p.layers - 1 && n < P::ledger_terms; n += ESC_PARTIALS)
-      partial += (double)b.s_ledger_terms[l * P::ledger_terms + n];
+      if (P::ledger_feature(n) < p.width)
+        partial += (double)b.s_ledger_terms[l * P::ledger_terms + n];
     partial = esc_tree_reduce_lanes(partial);
     if (l < p.layers - 1 && t.lane == 0) b.s_deficit[l] += partial;
   }
@@ -324,12 +351,13 @@ static __device__ __forceinline__ void esc_fused_store_partials(
       g_partial[(P::gradient_columns * i + j) * P::threads] = sum[i][j];
 }
 
-/* A layer whose weights are updated, (rows, columns); columns < N only in the first layer. */
+/* A matrix whose weights are updated, (rows, columns), without its padding: a layer, or its columns
+ * of one panel of inputs. */
 struct esc_fused_layer {
   float rate;
-  int columns;
+  int rows, columns, stride;
   float *s_w;             /* (rows, weight_leading) */
-  float *g_compensation;  /* (rows, columns) of the weights; NULL for the plain update */
+  float *g_compensation;  /* of the weights, rows `stride` apart; NULL for the plain update */
   double *s_grad_norm_sq; /* receives |G|^2 */
 };
 
@@ -364,29 +392,31 @@ static __device__ __forceinline__ esc_fused_thread_weights<P, rows> esc_fused_lo
 #pragma unroll
     for (int j = 0; j < m.thread_columns; j++) {
       const int n = m.row(t, i), k = m.column(t, j);
-      const bool present = layer.g_compensation && n < rows && k < layer.columns;
-      m.compensation[i][j] = present ? layer.g_compensation[n * layer.columns + k] : 0.0f;
+      const bool present = layer.g_compensation && n < layer.rows && k < layer.columns;
+      m.compensation[i][j] = present ? layer.g_compensation[n * layer.stride + k] : 0.0f;
     }
   return m;
 }
 
-/* |G|^2 and w <- w - eta gamma_l G of one layer (docs/theory, sections 0.5 and 8.1) from the
+/* |G|^2 and w <- w - eta gamma_l G of one matrix (docs/theory, sections 0.5 and 8.1) from the
  * gradient in b.s_gradient, in one pass: ESC_PARTIALS lanes sum a row of |G|^2 in double, then one
  * group sums the rows (order.h: |G|^2). Each weight has one thread, which loads, updates and stores
- * it and its compensation.
+ * it and its compensation. row_partial: the thread's sums of each row, which continue from panel to
+ * panel of a layer; |G|^2 is the layer's after its last panel.
  * Called by the whole block; contains a barrier. */
 template <class P, int rows>
 static __device__ __forceinline__ void esc_fused_update_layer(
     const esc_fused_block &b, esc_fused_thread<P> *t, const esc_fused_layer &layer,
-    const esc_fused_thread_weights<P, rows> &m) {
+    const esc_fused_thread_weights<P, rows> &m,
+    double row_partial[esc_fused_thread_weights<P, rows>::thread_rows]) {
 #pragma unroll
   for (int i = 0; i < m.thread_rows; i++) {
     const int n = m.row(*t, i);
-    double partial = 0;
+    double partial = row_partial[i];
 #pragma unroll
     for (int j = 0; j < m.thread_columns; j++) {
       const int k = m.column(*t, j);
-      if (n >= rows || k >= layer.columns) continue;
+      if (n >= layer.rows || k >= layer.columns) continue;
       const float g = b.s_gradient[n * P::width + k];
       float *s_weight = layer.s_w + n * P::weight_leading + k;
       const esc_updated u = layer.g_compensation ? esc_update_compensated(layer.rate, g, *s_weight,
@@ -394,10 +424,11 @@ static __device__ __forceinline__ void esc_fused_update_layer(
                                                  : esc_update_plain(layer.rate, g, *s_weight);
       partial += (double)g * (double)g;
       *s_weight = u.w;
-      if (layer.g_compensation) layer.g_compensation[n * layer.columns + k] = u.compensation;
+      if (layer.g_compensation) layer.g_compensation[n * layer.stride + k] = u.compensation;
       t->nonzero_updates += u.nonzero_update;
       t->rounded_away += u.rounded_away;
     }
+    row_partial[i] = partial;
     partial = esc_tree_reduce_lanes(partial);
     if (n < rows && t->lane == 0) b.s_row_norm_sq[n] = partial;
   }

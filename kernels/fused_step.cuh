@@ -14,6 +14,7 @@
 #define ESC_FUSED_STEP_CUH
 
 #include "fused.h"
+#include "fused_optimize.cuh"
 #include "fused_stage.cuh"
 
 /* Arguments of the kernel. */
@@ -24,15 +25,16 @@ struct esc_fused_arguments {
   int64_t steps;
 };
 
-/* This thread's partial sums of layer l's gradient between tiles: element k is k P::threads floats
+/* This thread's partial sums of a matrix's gradient between tiles: element k is k P::threads floats
  * further. Not to be dereferenced if a minibatch is one tile: chunk.partials is NULL then. */
 template <class P>
 static __device__ __forceinline__ float *esc_fused_thread_partials(const esc_fused_arguments &args,
+                                                                   const esc_fused_block &b,
                                                                    const esc_fused_thread<P> &t,
-                                                                   int l) {
+                                                                   int matrix) {
   const size_t each = (size_t)P::gradient_rows * P::gradient_columns * P::threads;
-  return args.chunk.partials +
-         ((size_t)blockIdx.x * (size_t)(args.problem.layers - 1) + (size_t)l) * each + t.id;
+  const size_t matrices = (size_t)(b.panels + args.problem.layers - 2);
+  return args.chunk.partials + ((size_t)blockIdx.x * matrices + (size_t)matrix) * each + t.id;
 }
 
 /* z of hidden layer l of this block's tile, (N, ESC_TILE). All tiles use the same memory: a tile's
@@ -43,30 +45,64 @@ static __device__ __forceinline__ float *esc_fused_tile_z(const esc_fused_argume
   return args.chunk.tile_z + layer * P::width * ESC_TILE;
 }
 
+/* Offset of matrix `panel` of layer l in the chunk's arrays of weights. */
+template <class P>
+static __device__ __forceinline__ size_t esc_fused_weight_offset(const esc_fused_arguments &args,
+                                                                 int l, int panel) {
+  return (size_t)blockIdx.x * args.chunk.weight_stride + args.problem.offset[l] +
+         (size_t)(panel * P::width);
+}
+
+/* Matrix `panel` of hidden layer l, without its padding. */
+template <class P>
+static __device__ __forceinline__ esc_fused_layer
+esc_fused_layer_make(const esc_fused_arguments &args, const esc_fused_block &b, int l, int panel) {
+  const esc_device_problem &p = args.problem;
+  const int fan_in = l == 0 ? p.inputs : p.width, column = panel * P::width;
+  const size_t offset =
+      (size_t)blockIdx.x * args.chunk.weight_stride + p.offset[l] + (size_t)column;
+  const esc_fused_layer layer = {p.rate[l],
+                                 p.width,
+                                 esc_fused_matrix_columns<P>(fan_in - column),
+                                 fan_in,
+                                 esc_fused_layer_weights<P>(b, l) + panel * P::matrix_floats,
+                                 args.chunk.compensation ? args.chunk.compensation + offset : NULL,
+                                 &b.s_grad_norm_sq[l]};
+  return layer;
+}
+
 /* G_l += delta_l h_{l-1}' over this tile (docs/theory, section 0.4), from the deltas in s_delta and
- * `sum` of esc_fused_init_sums; after the last tile the reduction of the K-slices and the update of
- * layer l. On return s_delta may be overwritten: either branch has a barrier after its last use.
+ * `sum` of esc_fused_init_sums for the layer's first matrix; after the last tile the reduction of
+ * the K-slices and the update of layer l. One matrix after the other: the barriers of one's update
+ * separate its reads of s_gradient from the next one's stores. On return s_delta may be
+ * overwritten: either branch has a barrier after its last use.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_layer_backward(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t, int l,
     bool first, bool last, float sum[P::gradient_rows][P::gradient_columns]) {
-  const esc_device_problem &p = args.problem;
-  float *g_partial = esc_fused_thread_partials(args, *t, l);
-  P::weight_gradient(b.s_delta, esc_fused_layer_input<P>(b, l), t->map, sum);
-  esc_fused_add_partials<P>(g_partial, first, sum);
-  if (!last) {
-    esc_fused_store_partials<P>(g_partial, sum);
-    __syncthreads(); /* s_delta has been read by all, in the last layer s_x too */
-    return;
+  double row_partial[esc_fused_thread_weights<P, P::width>::thread_rows] = {0};
+  esc_fused_row_sums<P, P::width> sums = {{0}, {0}};
+  for (int panel = 0; panel < (l == 0 ? b.panels : 1); panel++) {
+    float *g_partial = esc_fused_thread_partials(args, b, *t, esc_fused_first_matrix(b, l) + panel);
+    if (panel > 0) esc_fused_init_sums<P>(g_partial, first, sum);
+    P::weight_gradient(b.s_delta,
+                       esc_fused_layer_input<P>(b, l) + panel * P::width * ESC_FUSED_LEADING,
+                       t->map, sum);
+    esc_fused_add_partials<P>(g_partial, first, sum);
+    if (!last) {
+      esc_fused_store_partials<P>(g_partial, sum);
+      continue;
+    }
+    const esc_fused_layer layer = esc_fused_layer_make<P>(args, b, l, panel);
+    const auto update = esc_fused_load_compensation<P, P::width>(*t, layer);
+    P::reduce_gradient(t->map, sum, b.s_gradient);
+    if constexpr (P::optimized)
+      esc_fused_optimize_layer(args.problem, args.chunk, b, *t, layer, l,
+                               esc_fused_weight_offset<P>(args, l, panel), &sums);
+    esc_fused_update_layer(b, t, layer, update, row_partial);
   }
-  const size_t offset = (size_t)blockIdx.x * args.chunk.weight_stride + p.offset[l];
-  const esc_fused_layer layer = {
-      p.rate[l], l == 0 ? p.inputs : P::width, b.s_w + l * P::width * P::weight_leading,
-      args.chunk.compensation ? args.chunk.compensation + offset : NULL, &b.s_grad_norm_sq[l]};
-  const auto update = esc_fused_load_compensation<P, P::width>(*t, layer);
-  P::reduce_gradient(t->map, sum, b.s_gradient);
-  esc_fused_update_layer(b, t, layer, update);
+  if (!last) __syncthreads(); /* s_delta has been read by all, in the last layer s_x too */
 }
 
 /* Backward pass of a tile, from dloss to the first layer (docs/theory, section 0.4). `first`,
@@ -102,14 +138,15 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
     float sum[P::gradient_rows][P::gradient_columns];
     esc_fused_store_outputs(*t, u, b.s_delta); /* u holds delta_l */
     if (l > 0) esc_fused_load_z(*t, esc_fused_tile_z<P>(args, l - 1), z);
-    esc_fused_init_sums<P>(esc_fused_thread_partials(args, *t, l), first, sum);
+    esc_fused_init_sums<P>(esc_fused_thread_partials(args, b, *t, esc_fused_first_matrix(b, l)),
+                           first, sum);
     __syncthreads(); /* delta_l is complete */
     if (l > 0) {
 #pragma unroll
       for (int i = 0; i < P::rows; i++)
 #pragma unroll
         for (int j = 0; j < P::columns; j++) u[i][j] = 0;
-      P::input_gradient(b.s_w + l * P::width * P::weight_leading, b.s_delta, t->map, u);
+      P::input_gradient(esc_fused_layer_weights<P>(b, l), b.s_delta, p.width, t->map, u);
       esc_fused_activation_backward<P, kind>(p, *t, esc_fused_layer_input<P>(b, l), z,
                                              b.s_ledger_terms + (l - 1) * P::ledger_terms, u);
     }
@@ -150,10 +187,19 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
     __syncthreads();
   }
   const size_t offset = (size_t)blockIdx.x * args.chunk.weight_stride + p.offset[last];
-  const esc_fused_layer layer = {p.rate[last], P::width, b.s_w_out,
+  const esc_fused_layer layer = {p.rate[last],
+                                 1,
+                                 p.width,
+                                 p.width,
+                                 b.s_w_out,
                                  args.chunk.compensation ? args.chunk.compensation + offset : NULL,
                                  &b.s_grad_norm_sq[last]};
-  esc_fused_update_layer(b, t, layer, esc_fused_load_compensation<P, 1>(*t, layer));
+  double row_partial[1] = {0};
+  if constexpr (P::optimized) {
+    esc_fused_row_sums<P, 1> sums = {{0}, {0}};
+    esc_fused_optimize_layer(p, args.chunk, b, *t, layer, last, offset, &sums);
+  }
+  esc_fused_update_layer(b, t, layer, esc_fused_load_compensation<P, 1>(*t, layer), row_partial);
 }
 
 /* Records the escape events of the minibatch's mean loss (docs/theory, section 0.6); returns
@@ -173,13 +219,14 @@ static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(
  * block has 4 N >= 64 = ESC_LAYERS_MAX threads. The last barrier makes step and finished visible to
  * all threads, which read them next.
  * Called by the whole block; contains a barrier. */
+template <class P>
 static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fused_arguments &args,
                                                                    const esc_fused_block &b,
                                                                    int id) {
   esc_track *g_track = &args.chunk.track[blockIdx.x];
   __syncthreads(); /* deficits and norms are complete */
   if (id < args.problem.layers)
-    esc_track_layer(g_track, &args.rules, id, b.s_deficit, b.s_grad_norm_sq);
+    esc_fused_track_layer<P>(args.rules, args.chunk, b, args.problem.layers, id);
   if (id == 0) esc_track_step(g_track, &args.rules);
   __syncthreads();
 }
@@ -212,24 +259,25 @@ static __device__ __forceinline__ bool esc_fused_step(const esc_fused_arguments 
     esc_fused_add_deficits(p, b, *t);
   }
   esc_fused_update_output_layer<P>(args, b, t);
-  esc_fused_accumulate_ledger(args, b, t->id);
+  esc_fused_accumulate_ledger<P>(args, b, t->id);
   return true;
 }
 
 /* Copies all weights from device memory into shared memory (`load`), or back. In device memory they
- * are contiguous, and neighbouring threads copy neighbouring floats; in shared memory rows have the
- * leading dimension P::weight_leading. */
+ * are contiguous, and neighbouring threads copy neighbouring floats; in shared memory they are
+ * square matrices with padding, whose rows have the leading dimension P::weight_leading. */
 template <class P, bool load>
 static __device__ __forceinline__ void esc_fused_copy_weights(const esc_fused_arguments &args,
                                                               const esc_fused_block &b, int id) {
   const esc_device_problem &p = args.problem;
   float *g_w = args.chunk.w + (size_t)blockIdx.x * args.chunk.weight_stride;
   for (int l = 0; l < p.layers; l++) {
-    const int rows = l == p.layers - 1 ? 1 : P::width, columns = l == 0 ? p.inputs : P::width;
-    float *s_w = l == p.layers - 1 ? b.s_w_out : b.s_w + l * P::width * P::weight_leading;
+    const int rows = l == p.layers - 1 ? 1 : p.width, columns = l == 0 ? p.inputs : p.width;
+    float *s_w = l == p.layers - 1 ? b.s_w_out : esc_fused_layer_weights<P>(b, l);
     for (int i = id; i < rows * columns; i += P::threads) {
-      float *g_weight = g_w + p.offset[l] + i,
-            *s_weight = s_w + i / columns * P::weight_leading + i % columns;
+      const int n = i / columns, k = i % columns;
+      float *g_weight = g_w + p.offset[l] + i, *s_weight = s_w + k / P::width * P::matrix_floats +
+                                                           n * P::weight_leading + k % P::width;
       if (load)
         *s_weight = *g_weight;
       else
@@ -238,14 +286,17 @@ static __device__ __forceinline__ void esc_fused_copy_weights(const esc_fused_ar
   }
 }
 
-/* Sets the padding of the first layer to 0, once a launch: the products read rows of s_x and
- * columns of the first layer's weights beyond d, and nothing writes them later. Also the block's
- * counts.
+/* Sets the padding of inputs and weights to 0, once a launch: nothing writes it later. Also the
+ * block's counts.
  * Called by the whole block; contains a barrier. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_clear_padding(const esc_fused_block &b, int id) {
-  for (int i = id; i < P::width * ESC_FUSED_LEADING; i += P::threads) b.s_x[i] = 0;
-  for (int i = id; i < P::width * P::weight_leading; i += P::threads) b.s_w[i] = 0;
+static __device__ __forceinline__ void esc_fused_clear_padding(const esc_device_problem &p,
+                                                               const esc_fused_block &b, int id) {
+  const int inputs = b.panels * P::width * ESC_FUSED_LEADING,
+            weights = (b.panels + p.layers - 2) * P::matrix_floats;
+  for (int i = id; i < inputs; i += P::threads) b.s_x[i] = 0;
+  for (int i = id; i < weights; i += P::threads) b.s_w[i] = 0;
+  if (id < P::width) b.s_w_out[id] = 0;
   if (id < 2) b.s_count[id] = 0;
   __syncthreads();
 }
@@ -256,15 +307,16 @@ template <class P>
 static __device__ __forceinline__ esc_fused_thread<P> esc_fused_prologue(
     const esc_fused_arguments &args, const esc_fused_block &b) {
   const esc_fused_thread<P> t = esc_fused_thread_make<P>((int)threadIdx.x);
-  esc_fused_clear_padding<P>(b, t.id);
+  esc_fused_clear_padding<P>(args.problem, b, t.id);
   esc_fused_copy_weights<P, true>(args, b, t.id);
   __syncthreads();
   return t;
 }
 
 /* After the steps of a launch: adds the threads' counts and stores the weights. A thread's counts
- * are int: it updates at most (L - 1) N / 4 + 1 weights a step, and a launch has at most 2^20 steps
- * (host/run/scheduler.c: train). The totals of a network have 64 bits.
+ * are int: a block has 64 threads or more and at most 2^16 weights, which are 2^10 weights a thread
+ * and step, and a launch has at most 2^20 steps (host/run/scheduler.c: train). The totals of a
+ * network have 64 bits.
  * Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_epilogue(const esc_fused_arguments &args,

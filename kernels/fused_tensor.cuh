@@ -99,7 +99,7 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
     return 32 * m.half + 8 * (j / 2) + 2 * m.q + j % 2;
   }
 
-  /* `depth` is rounded up to 16: beyond d, columns of w and rows of h are 0. */
+  /* `depth` is rounded up to 16: there, columns of w are 0. */
   static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
                                                  const thread_map &m, float sum[rows][columns]) {
     const esc_warp_strides by_w = {4, 8, 8 * geometry::weight_leading};
@@ -109,9 +109,10 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
         s_h + m.q * ESC_FUSED_LEADING + 32 * m.half + permute_column(m.r), by_h, depth, sum);
   }
 
-  /* The two reduction indices of a lane are neighbouring features. */
+  /* The two reduction indices of a lane are neighbouring features. `depth` is rounded up to N:
+   * there, rows of w are 0. */
   static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
-                                                        const thread_map &m,
+                                                        int /*depth*/, const thread_map &m,
                                                         float sum[rows][columns]) {
     const esc_warp_strides by_w = {geometry::weight_leading, 8 * geometry::weight_leading, 8};
     const esc_warp_strides by_delta = {ESC_FUSED_LEADING, 8 * ESC_FUSED_LEADING, 8};
@@ -133,6 +134,7 @@ struct esc_fused_3xtf32_products : esc_fused_geometry<N> {
   static __device__ __forceinline__ int ledger_term(const thread_map &m, int i) {
     return m.half * N + gradient_feature(m, i);
   }
+  static __device__ __forceinline__ int ledger_feature(int term) { return term % N; }
 
   /* sum += delta h' over the samples of the tile. Both factors are read along their rows: lanes
    * (row r, column q). */

@@ -73,19 +73,14 @@ typedef struct esc_device_problem {
  * compensation and the optimizer's four; its other arrays are NULL. */
 typedef struct esc_chunk {
   int slots;
-  size_t weight_stride; /* floats from one network's weights to the next's */
-  uint64_t *seed;       /* (slot) */
-  esc_track *track;     /* (slot) events and ledger; finished: the slot is idle */
-  float *partials;      /* path fused: (slot, esc_fused_partial_floats) of gradients */
-  float *tile_z;        /* path fused: (slot, hidden layer, width, ESC_TILE) */
-  int32_t *update_mask; /* (slot) whether this step's update is to be made */
-  float *w;             /* (slot, weight) layer l from esc_weight_offset on */
-  float *compensation;  /* (slot, weight) of w (update.h); NULL for the plain update */
-  /* Of the optimizer: NULL for plain gradient descent. */
-  float *velocity;          /* (slot, weight) of momentum, or Adam's first moment; else NULL */
-  float *second_moment;     /* (slot, weight) of Adam; else NULL */
-  double *velocity_product; /* (slot, layer) <E_l, V_l> */
-  double *weight_norm_sq;   /* (slot, layer) |W_l|^2 */
+  size_t weight_stride;     /* floats from one network's weights to the next's */
+  uint64_t *seed;           /* (slot) */
+  esc_track *track;         /* (slot) events and ledger; finished: the slot is idle */
+  float *partials;          /* path fused: (slot, esc_fused_partial_floats) of gradients */
+  float *tile_z;            /* path fused: (slot, hidden layer, padded width, ESC_TILE) */
+  int32_t *update_mask;     /* (slot) whether this step's update is to be made */
+  float *w;                 /* (slot, weight) layer l from esc_weight_offset on */
+  float *compensation;      /* (slot, weight) of w (update.h); NULL for the plain update */
   float *g;                 /* (slot, weight) gradient; after optimize: direction of the step */
   float *x;                 /* (slot, sample, input) */
   float *z, *h;             /* (hidden layer, slot, sample, width) pre-activations, sigma(z) */
@@ -96,6 +91,11 @@ typedef struct esc_chunk {
   double *grad_norm_sq;     /* (slot, layer) |G_l|^2 */
   int32_t *nonzero_updates; /* (slot, layer) weights with G != 0 */
   int32_t *rounded_away;    /* (slot, layer) of these, weights whose update rounding lost */
+  /* Of an optimizer other than plain gradient descent; else NULL. */
+  float *velocity;          /* (slot, weight) V of momentum, or Adam's first moment; else NULL */
+  float *second_moment;     /* (slot, weight) of Adam; else NULL */
+  double *velocity_product; /* (slot, layer) <E_l, V_l> */
+  double *weight_norm_sq;   /* (slot, layer) |W_l|^2 */
 } esc_chunk;
 
 /* Draws the minibatch of each training network's current step into x. */

@@ -8,6 +8,7 @@
 
 #include "cuda/check.h"
 #include "escapement/internal/order.h"
+#include "fused.h"
 
 enum {
   ALIGN = 32,    /* floats */
@@ -112,9 +113,8 @@ static counts count_elements(const esc_problem *p, const esc_cuda_config *config
   if (p->update == ESC_UPDATE_COMPENSATED) n.compensation = n.w;
   count_optimizer_arrays(p, slots, &n);
   if (config->launch) {
-    const size_t hidden = (size_t)p->shape.layers - 1;
-    n.partials = slots * config->partial_floats(p->shape.layers, p->shape.width, p->batch);
-    n.tile_z = slots * hidden * (size_t)p->shape.width * ESC_TILE; /* the tiles share it */
+    n.partials = slots * config->partial_floats(p->shape, p->batch);
+    n.tile_z = slots * esc_fused_tile_z_floats(p->shape);
   } else {
     count_step_arrays(p, slots, &n);
   }

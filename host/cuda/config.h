@@ -17,7 +17,7 @@ typedef struct esc_cuda_config {
                         const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 
   /* Floats of device memory that `launch` needs for one network's partial sums of gradients. */
-  size_t (*partial_floats)(int layers, int width, int batch);
+  size_t (*partial_floats)(esc_shape shape, int batch);
 } esc_cuda_config;
 
 #endif

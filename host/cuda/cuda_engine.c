@@ -329,14 +329,24 @@ const esc_engine_ops esc_cuda_cublas_engine = {COMMON_FUNCTIONS, .precision = "f
 const esc_engine_ops esc_cuda_tf32_engine = {COMMON_FUNCTIONS, .precision = "tf32, cuBLAS",
                                              .config = &cublas_tf32_config};
 
-/* Fails with a message that lists the limits of a fused path. */
-static esc_status refuse_fused(const esc_problem *p, const char *path, size_t limit) {
+/* Fails with a message that names the limit of a fused path that the problem exceeds. */
+static esc_status refuse_fused(const esc_problem *p, const char *path, bool tf32, size_t limit) {
+  static const char other[] = "--path cublas has no such limit";
+  if (tf32)
+    return ESC_FAIL(ESC_BAD_INPUT, "--path %s: needs --precision fp32; tf32 needs --path cublas",
+                    path);
+  if (p->shape.width > ESC_FUSED_WIDTH_MAX)
+    return ESC_FAIL(ESC_BAD_INPUT, "--path %s: network.width is %d; allowed: at most %d; %s", path,
+                    p->shape.width, ESC_FUSED_WIDTH_MAX, other);
+  if (p->batch > ESC_ACCUMULATION_BLOCK)
+    return ESC_FAIL(ESC_BAD_INPUT, "--path %s: train.batch is %d; allowed: at most %d; %s", path,
+                    p->batch, ESC_ACCUMULATION_BLOCK, other);
   return ESC_FAIL(
       ESC_BAD_INPUT,
-      "--path %s: needs fp32, width 16, 32, 48 or 64, at most as many inputs as the "
-      "width, batch up to %d, and layers that fit into %zu bytes of shared memory (they "
-      "need %zu); --path cublas has none of these limits",
-      path, ESC_ACCUMULATION_BLOCK, limit, esc_fused_shared_bytes(p->shape.layers, p->shape.width));
+      "--path %s: %d layers of width %d with %d inputs need %zu bytes of shared memory; "
+      "the device has %zu for a block; %s",
+      path, p->shape.layers, p->shape.width, p->shape.inputs, esc_fused_shared_bytes(p->shape),
+      limit, other);
 }
 
 esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
@@ -345,7 +355,6 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
   const bool automatic = !path || !strcmp(path, "auto");
   const bool fused_3xtf32 = !automatic && !strcmp(path, "fused-3xtf32");
   const bool fused = fused_3xtf32 || (!automatic && !strcmp(path, "fused"));
-  const esc_shape s = p->shape;
   struct cudaDeviceProp info;
   char why[256];
   if (!automatic && !fused && strcmp(path, "cublas"))
@@ -361,15 +370,8 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
                     "device %d has %d.%d",
                     device, info.major, info.minor);
   const size_t limit = info.sharedMemPerBlockOptin;
-  const bool plain = esc_optimizer_is_plain(&p->optimizer);
-  if (fused && !plain)
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "--path %s: trains by plain gradient descent only; train.momentum, "
-                    "train.weight_decay and train.optimizer: adam need --path cublas, or --backend "
-                    "cpu or reference",
-                    path);
-  const bool fits = plain && esc_fused_fits(s.layers, s.width, s.inputs, p->batch, limit);
-  if (fused && (tf32 || !fits)) return refuse_fused(p, path, limit);
+  const bool fits = esc_fused_fits(p->shape, p->batch, limit);
+  if (fused && (tf32 || !fits)) return refuse_fused(p, path, tf32, limit);
   *engine = tf32                           ? &esc_cuda_tf32_engine
             : fused_3xtf32                 ? &esc_cuda_fused_3xtf32_engine
             : fused || (automatic && fits) ? &esc_cuda_fused_engine

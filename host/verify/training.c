@@ -196,10 +196,10 @@ typedef struct shape {
   int layers, width, inputs, batch, modes;
 } shape;
 
-/* The smallest, odd ones, every width of path fused with one and several tiles of samples,
- * a path-cublas width, more than an accumulation block. */
+/* The smallest, odd ones, more inputs than features, every padded width of path fused with one and
+ * several tiles of samples, a path-cublas width, more than an accumulation block. */
 static const shape shapes[] = {
-    {2, 1, 1, 5, 1},   {3, 5, 3, 7, 2},    {4, 17, 9, 70, 1},  {2, 16, 16, 64, 1},
+    {2, 1, 1, 5, 1},   {3, 5, 3, 7, 2},    {4, 17, 70, 70, 1}, {2, 16, 16, 64, 1},
     {4, 16, 7, 33, 3}, {3, 32, 32, 96, 1}, {3, 48, 20, 64, 1}, {3, 64, 33, 65, 1},
     {3, 70, 5, 20, 1}, {2, 8, 4, 1100, 2},
 };
@@ -234,7 +234,7 @@ static esc_status check_kinds(const esc_verify_target *t, esc_verify_worst *wors
   for (int kind = 0; kind < ESC_ACTIVATION_COUNT; kind++)
     for (int i = 0; i < ESC_LOSSES * ESC_VERIFY_METRICS; i++) {
       char name[64];
-      esc_problem p = esc_verify_problem(3, 16, 5, 20);
+      esc_problem p = esc_verify_problem(3, 13, 5, 20);
       if (t->quick && i != kind % (ESC_LOSSES * ESC_VERIFY_METRICS)) continue;
       p.activation = esc_verify_activation(kind);
       p.loss = (esc_loss_kind)(i % ESC_LOSSES);
@@ -367,7 +367,7 @@ static int64_t different_bytes(const esc_results *a, const esc_results *b) {
 }
 
 static esc_problem bits_problem(const esc_verify_target *t) {
-  esc_problem p = esc_verify_problem(3, 16, 5, 70);
+  esc_problem p = esc_verify_problem(3, 13, 19, 70);
   p.steps = t->quick ? 5 : 40;
   p.thresholds = 2;
   p.threshold[0] = 0.15;

@@ -57,7 +57,7 @@ static __device__ void multiply_tile(const arguments &a, const esc_fused_thread<
   float z[P::rows][P::columns] = {{0}}, u[P::rows][P::columns] = {{0}};
   float sum[P::gradient_rows][P::gradient_columns], *g_partial = a.g_partials + t.id;
   P::forward(b.s_w, b.s_h, a.depth, t.map, z);
-  P::input_gradient(b.s_w, b.s_delta, t.map, u);
+  P::input_gradient(b.s_w, b.s_delta, P::width, t.map, u);
   for (int i = 0; i < P::rows; i++)
     for (int j = 0; j < P::columns; j++) {
       a.g_z[P::forward_feature(t.map, i) * a.samples + tile * ESC_TILE +

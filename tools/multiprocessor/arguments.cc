@@ -69,8 +69,8 @@ int main(int count, char **argument) {
             reinterpret_cast<char *>(strtoull(argument[7], nullptr, 0)));
   track.step = 7;
   for (int i = 0; i < ESC_THRESHOLDS_MAX; i++) track.escape_step[i] = -1;
-  printf("%zu %d\n", esc_fused_block_bytes(run.problem.layers, run.problem.width),
-         (int)run.problem.activation);
+  const esc_device_problem &p = run.problem;
+  printf("%zu %d\n", esc_fused_block_bytes(p.layers, p.width, p.inputs), (int)p.activation);
   print_bytes(&run, sizeof run);
   print_bytes(&track, sizeof track);
   return 0;
