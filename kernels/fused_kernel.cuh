@@ -55,11 +55,13 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaSt
                     stream, args);
 }
 
-/* Two kernels for each width: one in which tanh is inlined, and one that calls any other
- * activation, because an instantiation of each would multiply compilation time and the size of the
- * program. */
+/* Three kernels for each width: one in which tanh is inlined, one that calls any other activation,
+ * and one with an optimizer other than plain gradient descent, because an instantiation of each
+ * would multiply compilation time and the size of the program. */
 template <class P>
 static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaStream_t stream) {
+  if (args.problem.optimizer.optimized)
+    return esc_fused_launch_kind<esc_fused_optimized<P>, ESC_ANY_ACTIVATION>(args, stream);
   if (args.problem.activation == ESC_ACTIVATION_TANH)
     return esc_fused_launch_kind<P, ESC_ACTIVATION_TANH>(args, stream);
   return esc_fused_launch_kind<P, ESC_ANY_ACTIVATION>(args, stream);

@@ -32,6 +32,7 @@ struct esc_fused_geometry {
     matrix_floats = N * weight_leading, /* of a square matrix of weights in shared memory */
     slices = N <= 32 ? 4 : 2,           /* K-slices of a gradient: esc_gradient_slices(N) */
     slice_length = ESC_TILE / slices,   /* samples of a K-slice in a tile */
+    optimized = 0,                      /* plain gradient descent; else see fused_optimize.cuh */
   };
 };
 

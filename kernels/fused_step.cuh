@@ -14,6 +14,7 @@
 #define ESC_FUSED_STEP_CUH
 
 #include "fused.h"
+#include "fused_optimize.cuh"
 #include "fused_stage.cuh"
 
 /* Arguments of the kernel. */
@@ -42,6 +43,14 @@ template <class P>
 static __device__ __forceinline__ float *esc_fused_tile_z(const esc_fused_arguments &args, int l) {
   const size_t layer = (size_t)blockIdx.x * (size_t)(args.problem.layers - 1) + (size_t)l;
   return args.chunk.tile_z + layer * P::width * ESC_TILE;
+}
+
+/* Offset of matrix `panel` of layer l in the chunk's arrays of weights. */
+template <class P>
+static __device__ __forceinline__ size_t esc_fused_weight_offset(const esc_fused_arguments &args,
+                                                                 int l, int panel) {
+  return (size_t)blockIdx.x * args.chunk.weight_stride + args.problem.offset[l] +
+         (size_t)(panel * P::width);
 }
 
 /* Matrix `panel` of hidden layer l, without its padding. */
@@ -73,6 +82,7 @@ static __device__ __forceinline__ void esc_fused_layer_backward(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t, int l,
     bool first, bool last, float sum[P::gradient_rows][P::gradient_columns]) {
   double row_partial[esc_fused_thread_weights<P, P::width>::thread_rows] = {0};
+  esc_fused_row_sums<P, P::width> sums = {{0}, {0}};
   for (int panel = 0; panel < (l == 0 ? b.panels : 1); panel++) {
     float *g_partial = esc_fused_thread_partials(args, b, *t, esc_fused_first_matrix(b, l) + panel);
     if (panel > 0) esc_fused_init_sums<P>(g_partial, first, sum);
@@ -87,6 +97,9 @@ static __device__ __forceinline__ void esc_fused_layer_backward(
     const esc_fused_layer layer = esc_fused_layer_make<P>(args, b, l, panel);
     const auto update = esc_fused_load_compensation<P, P::width>(*t, layer);
     P::reduce_gradient(t->map, sum, b.s_gradient);
+    if constexpr (P::optimized)
+      esc_fused_optimize_layer(args.problem, args.chunk, b, *t, layer, l,
+                               esc_fused_weight_offset<P>(args, l, panel), &sums);
     esc_fused_update_layer(b, t, layer, update, row_partial);
   }
   if (!last) __syncthreads(); /* s_delta has been read by all, in the last layer s_x too */
@@ -182,6 +195,10 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
                                  args.chunk.compensation ? args.chunk.compensation + offset : NULL,
                                  &b.s_grad_norm_sq[last]};
   double row_partial[1] = {0};
+  if constexpr (P::optimized) {
+    esc_fused_row_sums<P, 1> sums = {{0}, {0}};
+    esc_fused_optimize_layer(p, args.chunk, b, *t, layer, last, offset, &sums);
+  }
   esc_fused_update_layer(b, t, layer, esc_fused_load_compensation<P, 1>(*t, layer), row_partial);
 }
 
@@ -202,13 +219,14 @@ static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(
  * block has 4 N >= 64 = ESC_LAYERS_MAX threads. The last barrier makes step and finished visible to
  * all threads, which read them next.
  * Called by the whole block; contains a barrier. */
+template <class P>
 static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fused_arguments &args,
                                                                    const esc_fused_block &b,
                                                                    int id) {
   esc_track *g_track = &args.chunk.track[blockIdx.x];
   __syncthreads(); /* deficits and norms are complete */
   if (id < args.problem.layers)
-    esc_track_layer(g_track, &args.rules, id, b.s_deficit, b.s_grad_norm_sq);
+    esc_fused_track_layer<P>(args.rules, args.chunk, b, args.problem.layers, id);
   if (id == 0) esc_track_step(g_track, &args.rules);
   __syncthreads();
 }
@@ -241,7 +259,7 @@ static __device__ __forceinline__ bool esc_fused_step(const esc_fused_arguments 
     esc_fused_add_deficits(p, b, *t);
   }
   esc_fused_update_output_layer<P>(args, b, t);
-  esc_fused_accumulate_ledger(args, b, t->id);
+  esc_fused_accumulate_ledger<P>(args, b, t->id);
   return true;
 }
 

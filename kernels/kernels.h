@@ -5,7 +5,8 @@
  *
  * Launches of one step, for every network in training:
  *    inputs -> [product, activate] per hidden layer, without activate for the last -> output
- *    -> output gradient -> [delta, products] per hidden layer from the last -> update -> ledger
+ *    -> output gradient -> [delta, products] per hidden layer from the last -> optimize, unless
+ *    by plain gradient descent -> update -> ledger
  * A launcher only enqueues: it returns errors of the launch; errors of the kernel appear at the
  * next synchronisation of the stream.
  *
@@ -13,7 +14,7 @@
  *    kernels.h          arrays of a chunk, launchers of path `cublas`
  *    launch.h           launches by nvcc and by the SIMT harness
  *    device.cuh         helpers of all kernels
- *    inputs.cu, activate.cu, output.cu, delta.cu, update.cu, ledger.cu
+ *    inputs.cu, activate.cu, output.cu, delta.cu, optimize.cu, update.cu, ledger.cu
  *                       path `cublas`, in the order of a step
  *    fused.h            path `fused`, in which one block trains one network for many steps
  *    fused_kernel.cuh   its kernel
@@ -44,6 +45,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "escapement/internal/optimizer.h"
 #include "escapement/internal/problem.h"
 #include "escapement/internal/track.h"
 
@@ -64,10 +66,11 @@ typedef struct esc_device_problem {
   esc_loss_kind loss;
   float huber_delta;
   float rate[ESC_LAYERS_MAX]; /* eta gamma_l, product of two floats */
+  esc_optimizer_rules optimizer;
 } esc_device_problem;
 
-/* A chunk's arrays in device memory. Path `fused` uses seed, track, partials, tile_z, w and
- * compensation; its other arrays are NULL. */
+/* A chunk's arrays in device memory. Path `fused` uses seed, track, partials, tile_z, w,
+ * compensation and the optimizer's four; its other arrays are NULL. */
 typedef struct esc_chunk {
   int slots;
   size_t weight_stride;     /* floats from one network's weights to the next's */
@@ -78,7 +81,7 @@ typedef struct esc_chunk {
   int32_t *update_mask;     /* (slot) whether this step's update is to be made */
   float *w;                 /* (slot, weight) layer l from esc_weight_offset on */
   float *compensation;      /* (slot, weight) of w (update.h); NULL for the plain update */
-  float *g;                 /* (slot, weight) gradient */
+  float *g;                 /* (slot, weight) gradient; after optimize: direction of the step */
   float *x;                 /* (slot, sample, input) */
   float *z, *h;             /* (hidden layer, slot, sample, width) pre-activations, sigma(z) */
   float *delta, *u;         /* (slot, sample, width) of one layer, with the factor 1 / B of dloss */
@@ -88,6 +91,11 @@ typedef struct esc_chunk {
   double *grad_norm_sq;     /* (slot, layer) |G_l|^2 */
   int32_t *nonzero_updates; /* (slot, layer) weights with G != 0 */
   int32_t *rounded_away;    /* (slot, layer) of these, weights whose update rounding lost */
+  /* Of an optimizer other than plain gradient descent; else NULL. */
+  float *velocity;          /* (slot, weight) V of momentum, or Adam's first moment; else NULL */
+  float *second_moment;     /* (slot, weight) of Adam; else NULL */
+  double *velocity_product; /* (slot, layer) <E_l, V_l> */
+  double *weight_norm_sq;   /* (slot, layer) |W_l|^2 */
 } esc_chunk;
 
 /* Draws the minibatch of each training network's current step into x. */
@@ -111,6 +119,10 @@ cudaError_t esc_launch_output_gradient(const esc_device_problem *p, const esc_ch
  * last hidden layer, chunk->u for the others. */
 cudaError_t esc_launch_delta(const esc_device_problem *p, const esc_chunk *chunk, int l,
                              cudaStream_t stream);
+
+/* Momentum, weight decay or Adam: g becomes the direction of the step, where update_mask is set. */
+cudaError_t esc_launch_optimize(const esc_device_problem *p, const esc_chunk *chunk,
+                                cudaStream_t stream);
 
 /* |G_l|^2, w_l <- w_l - eta gamma_l G_l and the counts of every layer, where update_mask is set. */
 cudaError_t esc_launch_update(const esc_device_problem *p, const esc_chunk *chunk,

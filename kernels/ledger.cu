@@ -7,6 +7,7 @@
  *    block    128
  *    shared   none
  *    bytes    read 8 (L - 1) T (tiles), 8 L (|G|^2), 8 L (counts); written 8 (L - 1) (deficit)
+ *             with momentum or weight decay 16 L more read (the optimizer's sums)
  *    work     (L - 1) T additions in double, and esc_track_layer for each layer
  *    order.h  ledger u . kappa(z), from the tiles on */
 #include "device.cuh"
@@ -23,6 +24,14 @@ static __device__ double tile_sum(const esc_device_problem &p, const esc_chunk &
   return sum;
 }
 
+/* Adds layer l of a step with momentum or weight decay; `row`: the network's first layer. */
+static __device__ void add_optimized(esc_track *g_track, const esc_track_rules &rules,
+                                     const esc_chunk &chunk, size_t row, int l) {
+  const esc_step_sums sums = {chunk.deficit + row, chunk.grad_norm_sq + row,
+                              chunk.velocity_product + row, chunk.weight_norm_sq + row};
+  esc_track_optimized_layer(g_track, &rules, l, &sums);
+}
+
 __global__ void __launch_bounds__(LANES *WARPS)
     esc_ledger_kernel(esc_device_problem p, esc_track_rules rules, esc_chunk chunk, int tiles) {
   const int lane = (int)threadIdx.x % LANES;
@@ -32,7 +41,10 @@ __global__ void __launch_bounds__(LANES *WARPS)
   const size_t row = (size_t)slot * (size_t)p.layers;
   for (int l = lane; l < p.layers; l += LANES) {
     if (l < p.layers - 1) chunk.deficit[row + (size_t)l] = tile_sum(p, chunk, slot, l, tiles);
-    esc_track_layer(g_track, &rules, l, chunk.deficit + row, chunk.grad_norm_sq + row);
+    if (!rules.optimized)
+      esc_track_layer(g_track, &rules, l, chunk.deficit + row, chunk.grad_norm_sq + row);
+    else if (rules.has_ledger)
+      add_optimized(g_track, rules, chunk, row, l);
   }
   __syncwarp(0xffffffffu);
   if (lane != 0) return;

@@ -16,6 +16,13 @@
 #include "problems.h"
 #include "verify/train.h"
 
+/* A step takes the harness long. */
+#ifdef ESC_SIMT
+enum { STEPS = 12, LEDGER_STEPS = 8, ACTIVATION_STRIDE = 5, OPTIMIZER_STRIDE = 3 };
+#else
+enum { STEPS = 40, LEDGER_STEPS = 60, ACTIVATION_STRIDE = 1, OPTIMIZER_STRIDE = 1 };
+#endif
+
 static const esc_engine_ops *const engines[2] = {&esc_reference_engine, &FLOAT_ENGINE};
 
 enum { LAYERS = 3, WIDTH = 6, INPUTS = 5, BATCH = 8, WEIGHTS = 6 * 5 + 6 * 6 + 6 };
@@ -101,7 +108,7 @@ static void each_optimizer_makes_the_steps_of_its_definition(void **state) {
   (void)state;
   for (int i = 0; i < OPTIMIZERS; i++)
     for (int metric = ESC_METRIC_EUCLIDEAN; metric <= ESC_METRIC_NORMALIZED; metric++) {
-      const esc_problem p = make(i, (esc_metric)metric, 20);
+      const esc_problem p = make(i, (esc_metric)metric, STEPS / 2);
       double want[WEIGHTS], exact[WEIGHTS], rounded[WEIGHTS];
       train_by_pytorch(&p, want);
       esc_results_free(train(&esc_reference_engine, &p, 1, 1, 100, exact));
@@ -147,9 +154,9 @@ static double worst_residual(const esc_results *r) {
  * warns. Each activation has all optimizers under both metrics. */
 static void the_ledger_closes_for_every_optimizer_activation_and_metric(void **state) {
   (void)state;
-  for (int a = 0; a < ACTIVATIONS; a++)
+  for (int a = 0; a < ACTIVATIONS; a += ACTIVATION_STRIDE)
     for (int i = 0; i < FIRST_ADAM; i++) {
-      esc_problem p = make(i, (esc_metric)(a % 2), 60);
+      esc_problem p = make(i, (esc_metric)(a % 2), LEDGER_STEPS);
       problem_activation(&p, activation_names[a]);
       p.rate = 0.002;
       for (int l = 0; l < LAYERS; l++) p.scale[l] = 0.6; /* cubes of a larger input diverge */
@@ -198,8 +205,8 @@ static void assert_same(const esc_results *a, const esc_results *b) {
 static void bits_do_not_depend_on_packing_or_blocks(void **state) {
   (void)state;
   for (int e = 0; e < 2; e++)
-    for (int i = 0; i < OPTIMIZERS; i++) {
-      esc_problem p = make(i, ESC_METRIC_NORMALIZED, 40);
+    for (int i = 0; i < OPTIMIZERS; i += OPTIMIZER_STRIDE) {
+      esc_problem p = make(i, ESC_METRIC_NORMALIZED, STEPS);
       p.threshold[0] = 0.05; /* some end early, so that a slot holds two networks in turn */
       double one[4 * WEIGHTS], many[4 * WEIGHTS];
       esc_results *a = train(engines[e], &p, 4, 1, 1000, one);
@@ -243,8 +250,8 @@ static esc_results *train_in_two(const esc_engine_ops *from, const esc_engine_op
 static void a_restored_network_continues_with_the_same_bits(void **state) {
   (void)state;
   for (int e = 0; e < 2; e++)
-    for (int i = 0; i < OPTIMIZERS; i++) {
-      esc_problem p = make(i, ESC_METRIC_EUCLIDEAN, 30);
+    for (int i = 0; i < OPTIMIZERS; i += OPTIMIZER_STRIDE) {
+      esc_problem p = make(i, ESC_METRIC_EUCLIDEAN, STEPS);
       esc_results *whole = train(engines[e], &p, 1, 1, 1000, NULL);
       esc_results *parts = train_in_two(engines[e], engines[e], &p, 9);
       assert_same(whole, parts);

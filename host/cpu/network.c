@@ -42,7 +42,7 @@ esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *p) {
   for (size_t k = 0; k < (size_t)p->teacher.modes; k++)
     for (size_t i = 0; i < inputs; i++)
       direction[k * row + i] = (float)shared->model.directions[k * inputs + i];
-  esc_direction_rules_init(&shared->direction_rules, p);
+  esc_optimizer_rules_init(&shared->optimizer, p);
   for (int k = 0; k < p->teacher.modes; k++) shared->amplitude[k] = (float)p->teacher.amplitude[k];
   for (int l = 0; l < p->shape.layers; l++)
     shared->rate[l] = (float)p->rate * (float)esc_metric_gamma(p, l);

@@ -12,8 +12,8 @@
 
 #include <stdatomic.h>
 
-#include "escapement/internal/direction.h"
 #include "escapement/internal/observe.h"
+#include "escapement/internal/optimizer.h"
 #include "escapement/internal/order.h"
 #include "escapement/internal/slot.h"
 
@@ -27,7 +27,7 @@ typedef struct esc_cpu_shared {
   const esc_problem *problem;
   esc_model model;
   esc_track_rules rules;
-  esc_direction_rules direction_rules;
+  esc_optimizer_rules optimizer;
   esc_cpu_layout layout;
   const float *direction;                      /* (mode, input) */
   float amplitude[ESC_MODES_MAX];              /* a_k */

@@ -4,8 +4,8 @@
 #ifndef ESC_CPU_UPDATE_H
 #define ESC_CPU_UPDATE_H
 
-#include "cpu/direction.h"
 #include "cpu/network.h"
+#include "cpu/optimizer.h"
 #include "cpu/transpose.h"
 #include "escapement/internal/update.h"
 
@@ -100,15 +100,14 @@ static inline void esc_panel_step(const esc_cpu_shared *s, int l, size_t offset,
  * direction of the step, |G|^2 its square. Sets layer l's sums in `work`. */
 static inline void esc_layer_step_optimized(const esc_cpu_shared *s, int l, esc_cpu_work *work,
                                             esc_cpu_network *net) {
-  const esc_direction_step step =
-      esc_direction_step_make(&s->direction_rules, l, net->slot.track.step);
+  const esc_optimizer_step step = esc_optimizer_step_make(&s->optimizer, l, net->slot.track.step);
   const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
   double row[ESC_PARTIALS] = {0};
   esc_row_sums sums = {{0}, {0}};
   for (size_t n = 0; n < rows; n += ESC_PANEL_ROWS) {
     const esc_panel panel = {esc_panel_rows(rows, n), columns, s->layout.w[l] + n * columns};
-    esc_panel_direct(&s->direction_rules, &step, panel, work->g, net, &sums);
+    esc_panel_optimize(&s->optimizer, &step, panel, work->g, net, &sums);
     esc_panel_norm2(panel.rows, columns, work->g + panel.offset, row);
     esc_panel_step(s, l, panel.offset, panel.rows * columns, work->g, net);
     if (l < s->problem->shape.layers - 1)

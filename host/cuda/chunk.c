@@ -28,6 +28,7 @@ void esc_device_problem_init(esc_device_problem *d, const esc_problem *p) {
   d->axes = p->teacher.directions == ESC_DIRECTIONS_AXES;
   d->loss = p->loss;
   d->huber_delta = (float)p->huber_delta;
+  esc_optimizer_rules_init(&d->optimizer, p);
   for (int l = 0; l <= d->layers; l++) d->offset[l] = esc_weight_offset(p->shape, l);
   for (int k = 0; k < p->activation.terms; k++)
     d->coefficient[k] = (float)p->activation.coefficient[k];
@@ -47,8 +48,9 @@ int esc_chunk_slots(const esc_problem *p, const esc_cuda_config *config) {
 
 /* Number of elements of each array of esc_chunk. */
 typedef struct counts {
-  size_t seed, track, w, compensation, partials, tile_z, update_mask, g, x, z, h, delta, u, dloss,
-      tile_deficit, deficit, grad_norm_sq, nonzero_updates, rounded_away;
+  size_t seed, track, w, compensation, velocity, second_moment, velocity_product, weight_norm_sq,
+      partials, tile_z, update_mask, g, x, z, h, delta, u, dloss, tile_deficit, deficit,
+      grad_norm_sq, nonzero_updates, rounded_away;
 } counts;
 
 /* X(array) for each array. */
@@ -57,6 +59,10 @@ typedef struct counts {
   X(track)              \
   X(w)                  \
   X(compensation)       \
+  X(velocity)           \
+  X(second_moment)      \
+  X(velocity_product)   \
+  X(weight_norm_sq)     \
   X(partials)           \
   X(tile_z)             \
   X(update_mask)        \
@@ -93,10 +99,19 @@ static void count_step_arrays(const esc_problem *p, size_t slots, counts *n) {
   n->deficit = n->grad_norm_sq = n->nonzero_updates = n->rounded_away = slots * (hidden + 1);
 }
 
+/* Adds the arrays of an optimizer other than plain gradient descent. */
+static void count_optimizer_arrays(const esc_problem *p, size_t slots, counts *n) {
+  if (esc_optimizer_is_plain(&p->optimizer)) return;
+  if (esc_optimizer_has_velocity(&p->optimizer)) n->velocity = n->w;
+  if (esc_optimizer_has_second_moment(&p->optimizer)) n->second_moment = n->w;
+  n->velocity_product = n->weight_norm_sq = slots * (size_t)p->shape.layers;
+}
+
 static counts count_elements(const esc_problem *p, const esc_cuda_config *config) {
   const size_t slots = (size_t)esc_chunk_slots(p, config);
   counts n = {.seed = slots, .track = slots, .w = slots * weight_stride(p)};
   if (p->update == ESC_UPDATE_COMPENSATED) n.compensation = n.w;
+  count_optimizer_arrays(p, slots, &n);
   if (config->launch) {
     n.partials = slots * config->partial_floats(p->shape, p->batch);
     n.tile_z = slots * esc_fused_tile_z_floats(p->shape);

@@ -82,7 +82,9 @@ static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
     if (!fresh[i]) continue;
     ESC_TRY_CUDA(
         cudaMemcpyAsync(d->w + offset, e->h_w + offset, row, cudaMemcpyHostToDevice, stream));
-    if (d->compensation) ESC_TRY_CUDA(cudaMemsetAsync(d->compensation + offset, 0, row, stream));
+    float *const zeroed[] = {d->compensation, d->velocity, d->second_moment};
+    for (int k = 0; k < 3; k++)
+      if (zeroed[k]) ESC_TRY_CUDA(cudaMemsetAsync(zeroed[k] + offset, 0, row, stream));
     ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + i, e->h_seed + slot, sizeof *d->seed,
                                  cudaMemcpyHostToDevice, stream));
     ESC_TRY_CUDA(cudaMemcpyAsync(d->track + i, e->h_track + slot, sizeof *d->track,
@@ -166,17 +168,42 @@ static const esc_slot *slot(const void *handle, int index) {
   return &((const esc_cuda_engine_state *)handle)->slot[index];
 }
 
-/* Copies one network's weights, or compensation, from the device into `flat`. */
+/* Copies one network's row of an array of the chunk from the device into `flat`. */
 static esc_status fetch(const esc_cuda_engine_state *e, int index, const float *d_rows,
-                        float *h_row, double *flat) {
+                        double *flat) {
   esc_status status = ESC_OK;
   const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
   const size_t count = esc_weight_count(e->model.problem->shape);
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  ESC_TRY_CUDA(cudaMemcpyAsync(h_row, d_rows + (size_t)row * e->chunk[chunk].device.weight_stride,
-                               count * sizeof *h_row, cudaMemcpyDeviceToHost, stream));
+  ESC_TRY_CUDA(cudaMemcpyAsync(e->h_row,
+                               d_rows + (size_t)row * e->chunk[chunk].device.weight_stride,
+                               count * sizeof *e->h_row, cudaMemcpyDeviceToHost, stream));
   ESC_TRY_CUDA(cudaStreamSynchronize(stream));
-  for (size_t i = 0; i < count; i++) flat[i] = (double)h_row[i];
+  for (size_t i = 0; i < count; i++) flat[i] = (double)e->h_row[i];
+done:
+  return status;
+}
+
+/* Arrays of the weights' size in the order of esc_state_arrays, with NULL for those that the chunk
+ * lacks, and the workspaces for one network's row of each. */
+typedef struct chunk_arrays {
+  float *device[4];
+  double *flat[4];
+} chunk_arrays;
+
+static chunk_arrays list_arrays(const esc_cuda_engine_state *e, int index) {
+  const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
+  chunk_arrays a = {.device = {d->w, d->compensation, d->velocity, d->second_moment}};
+  for (int i = 0; i < 4; i++) a.flat[i] = a.device[i] ? e->flat[ESC_CUDA_FLAT_ARRAYS + i] : NULL;
+  return a;
+}
+
+/* Copies the first `count` arrays of a network into their workspaces. */
+static esc_status fetch_arrays(const esc_cuda_engine_state *e, int index, const chunk_arrays *a,
+                               int count) {
+  esc_status status = ESC_OK;
+  for (int i = 0; i < count; i++)
+    if (a->device[i]) ESC_TRY(fetch(e, index, a->device[i], a->flat[i]));
 done:
   return status;
 }
@@ -184,19 +211,17 @@ done:
 static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
   esc_status status = ESC_OK;
   const esc_cuda_engine_state *e = handle;
-  const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
-  ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
-  if (d->compensation) ESC_TRY(fetch(e, index, d->compensation, e->h_compensation, e->flat[1]));
-  esc_slot_report(&e->slot[index], &e->model,
-                  &(esc_slot_weights){e->flat[0], d->compensation ? e->flat[1] : NULL, e->flat[2]},
-                  results, i);
+  const chunk_arrays a = list_arrays(e, index);
+  const esc_slot_weights weights = {a.flat[0], a.flat[1], e->flat[ESC_CUDA_FLAT_INITIAL]};
+  ESC_TRY(fetch_arrays(e, index, &a, 2));
+  esc_slot_report(&e->slot[index], &e->model, &weights, results, i);
 done:
   return status;
 }
 
 static esc_status weights(const void *handle, int index, double *w) {
   const esc_cuda_engine_state *e = handle;
-  return fetch(e, index, e->chunk[index / e->chunk_slots].device.w, e->h_w, w);
+  return fetch(e, index, e->chunk[index / e->chunk_slots].device.w, w);
 }
 
 static size_t state_size(const esc_problem *p) { return esc_state_size(p, true); }
@@ -204,25 +229,24 @@ static size_t state_size(const esc_problem *p) { return esc_state_size(p, true);
 static esc_status save(const void *handle, int index, void *state) {
   esc_status status = ESC_OK;
   const esc_cuda_engine_state *e = handle;
-  const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
-  ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
-  if (d->compensation) ESC_TRY(fetch(e, index, d->compensation, e->h_compensation, e->flat[1]));
-  const esc_state_arrays arrays = {e->flat[0], d->compensation ? e->flat[1] : NULL, NULL, NULL};
+  const chunk_arrays a = list_arrays(e, index);
+  const esc_state_arrays arrays = {a.flat[0], a.flat[1], a.flat[2], a.flat[3]};
+  ESC_TRY(fetch_arrays(e, index, &a, 4));
   esc_state_pack(&e->model, &e->slot[index], &arrays, state);
 done:
   return status;
 }
 
-/* Copies one network's weights, or compensation, from `flat` to the device. */
+/* Copies one network's row of an array of the chunk from `flat` to the device. */
 static esc_status upload_row(const esc_cuda_engine_state *e, int index, const double *flat,
-                             float *h_row, float *d_rows) {
+                             float *d_rows) {
   esc_status status = ESC_OK;
   const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
   const size_t stride = e->chunk[chunk].device.weight_stride,
                count = esc_weight_count(e->model.problem->shape);
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  for (size_t i = 0; i < stride; i++) h_row[i] = i < count ? (float)flat[i] : 0;
-  ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)row * stride, h_row, stride * sizeof *h_row,
+  for (size_t i = 0; i < stride; i++) e->h_row[i] = i < count ? (float)flat[i] : 0;
+  ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)row * stride, e->h_row, stride * sizeof *e->h_row,
                                cudaMemcpyHostToDevice, stream));
   ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* the next call reuses h_row */
 done:
@@ -236,13 +260,13 @@ static esc_status restore(void *handle, int index, const esc_member *member, con
   const esc_chunk *d = &e->chunk[chunk].device;
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   esc_slot *slot = &e->slot[index];
-  const esc_state_arrays arrays = {e->flat[0], d->compensation ? e->flat[1] : NULL, NULL, NULL};
+  const chunk_arrays a = list_arrays(e, index);
+  const esc_state_arrays arrays = {a.flat[0], a.flat[1], a.flat[2], a.flat[3]};
   esc_state_unpack(&e->model, member, state, slot, &arrays);
   e->h_seed[index] = member->seed;
   e->h_track[index] = slot->track;
-  ESC_TRY(upload_row(e, index, e->flat[0], e->h_w, d->w));
-  if (d->compensation)
-    ESC_TRY(upload_row(e, index, e->flat[1], e->h_compensation, d->compensation));
+  for (int i = 0; i < 4; i++)
+    if (a.device[i]) ESC_TRY(upload_row(e, index, a.flat[i], a.device[i]));
   ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + row, e->h_seed + index, sizeof *d->seed,
                                cudaMemcpyHostToDevice, stream));
   ESC_TRY_CUDA(cudaMemcpyAsync(d->track + row, e->h_track + index, sizeof *d->track,
@@ -336,10 +360,6 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
   if (!automatic && !fused && strcmp(path, "cublas"))
     return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, cublas, fused or fused-3xtf32",
                     path);
-  if (!esc_optimizer_is_plain(&p->optimizer))
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "--backend cuda: trains by plain gradient descent only; train.momentum, "
-                    "train.weight_decay and train.optimizer: adam need --backend cpu or reference");
   ESC_TRY(check_device(device));
   if (esc_cuda_lacks_code(device, why, sizeof why))
     return ESC_FAIL(ESC_BAD_INPUT, "--device %d: %s", device, why);

@@ -28,7 +28,8 @@ esc_bytes esc_cuda_engine_state_bytes(const esc_problem *p, const esc_cuda_confi
   const double streams = config->launch ? 0 : fmin(chunks, ESC_CUDA_STREAMS);
   return (esc_bytes){
       .host = chunks * each * (double)(sizeof(esc_slot) + sizeof(esc_track) + sizeof(uint64_t)) +
-              8 * each * (weights + 32) + setup->threads * (8 * weights + signal) + 24 * weights,
+              4 * (each + 1) * (weights + 32) + setup->threads * (8 * weights + signal) +
+              8 * ESC_CUDA_FLAT * weights,
       .device = chunks * esc_chunk_bytes(p, config) + streams * (double)workspace +
                 4.0 * p->teacher.modes * p->shape.inputs};
 }
@@ -61,10 +62,10 @@ void esc_cuda_engine_state_destroy(esc_cuda_engine_state *e) {
   }
   (void)cudaFree(e->direction);
   (void)cudaFreeHost(e->h_w);
-  (void)cudaFreeHost(e->h_compensation);
+  (void)cudaFreeHost(e->h_row);
   (void)cudaFreeHost(e->h_seed);
   (void)cudaFreeHost(e->h_track);
-  for (int i = 0; i < 3; i++) free(e->flat[i]);
+  for (int i = 0; i < ESC_CUDA_FLAT; i++) free(e->flat[i]);
   free(e->chunk);
   free(e->slot);
   free(e->workspace);
@@ -118,9 +119,11 @@ static esc_status create_host(esc_cuda_engine_state *e) {
     ESC_TRY_ALLOCATE(e->workspace[i].weights = calloc(weights, sizeof(double)));
     ESC_TRY(esc_arena_create(esc_signal_workspace(p->shape), &e->workspace[i].signal));
   }
-  for (int i = 0; i < 3; i++) ESC_TRY_ALLOCATE(e->flat[i] = calloc(weights, sizeof(double)));
+  for (int i = 0; i < ESC_CUDA_FLAT; i++)
+    ESC_TRY_ALLOCATE(e->flat[i] = calloc(weights, sizeof(double)));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_w, row_bytes));
-  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_compensation, row_bytes));
+  ESC_TRY_CUDA(
+      cudaMallocHost((void **)&e->h_row, e->chunk[0].device.weight_stride * sizeof(float)));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_seed, slots * sizeof *e->h_seed));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_track, slots * sizeof *e->h_track));
   memset(e->h_w, 0, row_bytes);

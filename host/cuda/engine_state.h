@@ -10,6 +10,10 @@
 #include "cuda/cublas.h"
 #include "escapement/internal/engine.h"
 
+/* Index in esc_cuda_engine_state.flat: initial weights, and a network's arrays in the order of
+ * esc_state_arrays. */
+enum { ESC_CUDA_FLAT_INITIAL, ESC_CUDA_FLAT_ARRAYS, ESC_CUDA_FLAT = ESC_CUDA_FLAT_ARRAYS + 4 };
+
 enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16 };
 
 /* Shared by the chunks of one stream. */
@@ -44,10 +48,11 @@ typedef struct esc_cuda_engine_state {
   esc_slot *slot;                /* (slot) */
   esc_cuda_workspace *workspace; /* (thread) */
   /* Pinned staging buffers. */
-  float *h_w, *h_compensation; /* (chunk_slots, weight) */
+  float *h_w;                  /* (chunk_slots, weight) */
+  float *h_row;                /* (weight) of one network */
   uint64_t *h_seed;            /* (slot) */
   esc_track *h_track;          /* (slot) */
-  double *flat[3];             /* (weight) workspace of report: weights, compensation, initial */
+  double *flat[ESC_CUDA_FLAT]; /* (weight) workspace of report, save and restore */
 } esc_cuda_engine_state;
 
 static inline cudaStream_t esc_cuda_chunk_stream(const esc_cuda_engine_state *e, int chunk) {

@@ -125,6 +125,7 @@ done:
 static esc_status update(const esc_cuda_step *s, const esc_chunk *chunk) {
   esc_status status = ESC_OK;
   esc_trace_begin("update");
+  if (s->rules->optimized) ESC_TRY_CUDA(esc_launch_optimize(s->problem, chunk, s->stream));
   ESC_TRY_CUDA(esc_launch_update(s->problem, chunk, s->stream));
   ESC_TRY_CUDA(esc_launch_ledger(s->problem, s->rules, chunk, s->stream));
 done:

@@ -318,6 +318,102 @@ static void update_check_double(const fixture *t, int layer, double slack) {
     for (int l = 0; is_updated(t, i) && l < t->set.layers; l++) check_layer(t, i, l, slack);
 }
 
+/* The direction of a step by the definitions of docs/theory, section 1.7, and the moments it
+ * leaves in v and r. */
+static inline double direction_double(const fixture *t, int l, size_t i, double *v, double *r) {
+  const esc_optimizer *o = &t->problem.optimizer;
+  const esc_chunk *was = &t->chunk[BEFORE];
+  const int slot = (int)(i / was->weight_stride);
+  const double w = (double)was->w[i], updates = (double)was->track[slot].step + 1;
+  const double outside = o->decoupled ? o->weight_decay * w / esc_metric_gamma(&t->problem, l) : 0;
+  const double d = (double)was->g[i] + (o->decoupled ? 0 : o->weight_decay * w);
+  *v = was->velocity ? (double)was->velocity[i] : 0;
+  *r = was->second_moment ? (double)was->second_moment[i] : 0;
+  if (o->kind == ESC_OPTIMIZER_ADAM) {
+    *v = o->adam_beta1 * *v + (1 - o->adam_beta1) * d;
+    *r = o->adam_beta2 * *r + (1 - o->adam_beta2) * d * d;
+    return *v / (1 - pow(o->adam_beta1, updates)) /
+               (sqrt(*r / (1 - pow(o->adam_beta2, updates))) + o->adam_epsilon) +
+           outside;
+  }
+  *v = o->momentum * *v + d;
+  return (o->nesterov ? d + o->momentum * *v : *v) + outside;
+}
+
+/* Few roundings of float, of which one is of a weight or moment; Adam's quotient has more. */
+static inline void check_direction(const fixture *t, int l, size_t i, double slack) {
+  const esc_chunk *was = &t->chunk[BEFORE], *got = &t->chunk[GOT];
+  double v, r;
+  const double e = direction_double(t, l, i, &v, &r);
+  const double before = was->velocity ? fabs((double)was->velocity[i]) : 0;
+  const double decay = t->problem.optimizer.weight_decay / esc_metric_gamma(&t->problem, l);
+  const double size = fabs((double)was->g[i]) + (1 + decay) * fabs((double)was->w[i]) + before;
+  const double allowed = slack * 4 * unit_roundoff * size;
+  const bool adam = was->second_moment != NULL;
+  fixture_check_close(t, "g", i, (double)got->g[i], e,
+                      adam ? 32 * unit_roundoff * fabs(e) + allowed : allowed);
+  if (got->velocity) fixture_check_close(t, "velocity", i, (double)got->velocity[i], v, allowed);
+  if (adam)
+    fixture_check_close(t, "second_moment", i, (double)got->second_moment[i], r,
+                        8 * unit_roundoff * r + 1e-45);
+}
+
+static inline void check_optimized_layer(const fixture *t, int slot, int l, double slack) {
+  const size_t from = weight_index(t, slot, l), out = layer_index(t, slot, l);
+  const esc_chunk *got = &t->chunk[GOT];
+  double product = 0, size = 0, norm = 0;
+  for (size_t i = from; i < weight_index(t, slot, l + 1); i++) {
+    const double w = (double)t->chunk[BEFORE].w[i];
+    const double term = got->velocity ? (double)got->g[i] * (double)got->velocity[i] : 0;
+    check_direction(t, l, i, slack);
+    product += term;
+    size += fabs(term);
+    norm += w * w;
+  }
+  fixture_check_close(t, "velocity_product", out, got->velocity_product[out], product,
+                      slack * 1e-13 * size);
+  fixture_check_close(t, "weight_norm_sq", out, got->weight_norm_sq[out], norm,
+                      slack * 1e-13 * norm);
+}
+
+static void optimize_check_double(const fixture *t, int layer, double slack) {
+  (void)layer;
+  for (int i = 0; i < t->set.slots; i++)
+    for (int l = 0; is_updated(t, i) && l < t->set.layers; l++)
+      check_optimized_layer(t, i, l, slack);
+}
+
+/* A difference over interface l of an array over layers, each element times gamma^power. */
+static inline double interface_difference(const fixture *t, const double *layer, int l, int power) {
+  return layer[l + 1] * pow(esc_metric_gamma(&t->problem, l + 1), power) -
+         layer[l] * pow(esc_metric_gamma(&t->problem, l), power);
+}
+
+/* The right side of docs/theory, section 1.7, for one interface: <W, E> and <W', V'>. */
+static inline void check_optimized_interface(const fixture *t, int slot, int l, double slack) {
+  const esc_optimizer *o = &t->problem.optimizer;
+  const esc_chunk *was = &t->chunk[BEFORE];
+  const esc_track *got = &t->chunk[GOT].track[slot], *before = &was->track[slot];
+  const size_t row = layer_index(t, slot, 0);
+  const double rate = (double)(float)t->problem.rate, beta = o->momentum;
+  const double *e2 = was->grad_norm_sq + row, *w2 = was->weight_norm_sq + row;
+  double wd = 0, size = 0;
+  for (int k = 0; k < tile_count(t); k++) wd += was->tile_deficit[tile_index(t, slot, l, k)];
+  size = fabs(wd) + fabs(before->product[l]) + w2[l] + w2[l + 1] + e2[l] + e2[l + 1] + 3;
+  if (!o->decoupled) wd += o->weight_decay * interface_difference(t, w2, l, 0);
+  const double wv = beta * before->product[l] + wd;
+  const double we = (o->nesterov ? wd + beta * wv : wv) +
+                    (o->decoupled ? o->weight_decay * interface_difference(t, w2, l, -1) : 0);
+  const double change = -2 * rate * we + rate * rate * interface_difference(t, e2, l, 1);
+  const double allowed = slack * 1e-13 * t->set.width * (size + esc_sum_get(&before->drift[l]));
+  fixture_check_close(t, "ledger of track", (size_t)slot, esc_sum_get(&got->ledger[l]),
+                      esc_sum_get(&before->ledger[l]) + change, allowed);
+  const double *ev = was->velocity_product + row;
+  if (beta != 0)
+    fixture_check_close(t, "product of track", (size_t)slot, got->product[l],
+                        wv - rate * interface_difference(t, ev, l, 1), allowed);
+}
+
 /* The right side of docs/theory, section 1.4, for one interface. */
 static inline void check_interface(const fixture *t, int slot, int l, double slack) {
   const esc_track *got = &t->chunk[GOT].track[slot], *was = &t->chunk[BEFORE].track[slot];
@@ -361,7 +457,12 @@ static void ledger_check_double(const fixture *t, int layer, double slack) {
     const esc_track *got = &t->chunk[GOT].track[i], *was = &t->chunk[BEFORE].track[i];
     if (!is_updated(t, i)) continue;
     check_counts(t, i);
-    for (int l = 0; l < t->set.layers - 1; l++) check_interface(t, i, l, slack);
+    if (!t->rules.has_ledger) continue;
+    for (int l = 0; l < t->set.layers - 1; l++)
+      if (t->rules.optimized)
+        check_optimized_interface(t, i, l, slack);
+      else
+        check_interface(t, i, l, slack);
     for (int l = 0; l < t->set.layers; l++) {
       const double size = sqrt(t->chunk[BEFORE].grad_norm_sq[layer_index(t, i, l)]);
       const double path = was->path[l] + 2 * (double)(float)t->problem.rate * size;

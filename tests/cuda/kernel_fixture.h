@@ -10,6 +10,7 @@
 
 #include "cuda/chunk.h"
 #include "escapement/internal/order.h"
+#include "optimizers.h"
 #include "problems.h"
 #ifdef ESC_SIMT
 #include "esc_simt.h"
@@ -21,23 +22,27 @@ typedef enum stage { BEFORE, WANT, GOT, FIRST, STAGES } stage;
 typedef enum element { BITS32, BITS64, FLOAT, DOUBLE, TRACK } element;
 
 /* X(array of esc_chunk, element, layers, elements of one network in one of them). */
-#define FIXTURE_ARRAYS(X)                        \
-  X(seed, BITS64, 1, 1)                          \
-  X(track, TRACK, 1, 1)                          \
-  X(update_mask, BITS32, 1, 1)                   \
-  X(w, FLOAT, 1, W)                              \
-  X(compensation, FLOAT, 1, compensated ? W : 0) \
-  X(g, FLOAT, 1, W)                              \
-  X(x, FLOAT, 1, B *D)                           \
-  X(z, FLOAT, L - 1, B * N)                      \
-  X(h, FLOAT, L - 1, B * N)                      \
-  X(delta, FLOAT, 1, B *N)                       \
-  X(u, FLOAT, 1, B *N)                           \
-  X(dloss, FLOAT, 1, B)                          \
-  X(tile_deficit, DOUBLE, 1, (L - 1) * tiles)    \
-  X(deficit, DOUBLE, 1, L)                       \
-  X(grad_norm_sq, DOUBLE, 1, L)                  \
-  X(nonzero_updates, BITS32, 1, L)               \
+#define FIXTURE_ARRAYS(X)                           \
+  X(seed, BITS64, 1, 1)                             \
+  X(track, TRACK, 1, 1)                             \
+  X(update_mask, BITS32, 1, 1)                      \
+  X(w, FLOAT, 1, W)                                 \
+  X(compensation, FLOAT, 1, compensated ? W : 0)    \
+  X(velocity, FLOAT, 1, moments > 0 ? W : 0)        \
+  X(second_moment, FLOAT, 1, moments > 1 ? W : 0)   \
+  X(velocity_product, DOUBLE, 1, optimized ? L : 0) \
+  X(weight_norm_sq, DOUBLE, 1, optimized ? L : 0)   \
+  X(g, FLOAT, 1, W)                                 \
+  X(x, FLOAT, 1, B *D)                              \
+  X(z, FLOAT, L - 1, B * N)                         \
+  X(h, FLOAT, L - 1, B * N)                         \
+  X(delta, FLOAT, 1, B *N)                          \
+  X(u, FLOAT, 1, B *N)                              \
+  X(dloss, FLOAT, 1, B)                             \
+  X(tile_deficit, DOUBLE, 1, (L - 1) * tiles)       \
+  X(deficit, DOUBLE, 1, L)                          \
+  X(grad_norm_sq, DOUBLE, 1, L)                     \
+  X(nonzero_updates, BITS32, 1, L)                  \
   X(rounded_away, BITS32, 1, L)
 
 enum {
@@ -59,6 +64,7 @@ typedef struct array {
 typedef struct setting {
   int layers, width, inputs, batch, slots;
   int activation, loss, modes;
+  int optimizer; /* 0: plain gradient descent; else optimizers[optimizer - 1] */
   bool random_directions, normalized, compensated;
   bool integers; /* small ones, on which float arithmetic is exact */
   int states;    /* which slots train: see fixture_set_state */
@@ -93,6 +99,7 @@ static inline void fixture_fail(const fixture *t, const char *what, size_t index
               s->loss, s->modes, s->random_directions ? " random" : "",
               s->normalized ? " normalized" : "", s->compensated ? " compensated" : "",
               s->integers ? " integers" : "");
+  if (s->optimizer > 0) print_error("optimizer: %s\n", optimizers[s->optimizer - 1].name);
   fail();
 }
 
@@ -156,6 +163,8 @@ static inline double fixture_random_value(fixture *t, int id) {
     case ARRAY_z: return fixture_random_preactivation(t);
     case ARRAY_dloss: return fixture_random_number(t, 1.0 / t->set.batch, 3);
     case ARRAY_direction: return fixture_random_number(t, 1 / sqrt(t->set.inputs), 1);
+    case ARRAY_second_moment: return pow(fixture_random_number(t, 1, 3), 2);
+    case ARRAY_weight_norm_sq:
     case ARRAY_grad_norm_sq: return pow(fixture_random_number(t, 2, 4), 2);
     default: return fixture_random_number(t, 1, 3);
   }
@@ -183,6 +192,7 @@ static inline void fixture_fill_track(fixture *t, esc_track *track, int i) {
     track->drift[l] =
         (esc_sum){fabs(fixture_random_number(t, 9, 9)), fixture_random_number(t, 1e-17, 1)};
     track->path[l] = fabs(fixture_random_number(t, 5, 9));
+    track->product[l] = fixture_random_number(t, 1, 3);
   }
   track->rounded_away = fixture_random_integer(t, 0, 99);
   track->nonzero_updates = (INT64_C(1) << 40) + fixture_random_integer(t, 0, 99);
@@ -221,6 +231,17 @@ static inline void fixture_set_thresholds(esc_problem *p, int which) {
   for (int i = 0; i < p->thresholds; i++) p->threshold[i] = highest[which] * pow(10, -i);
 }
 
+/* Rounded to float, or, with `integers`, so that no step rounds. */
+static inline esc_optimizer fixture_optimizer(const setting *s) {
+  esc_optimizer o = {.kind = ESC_OPTIMIZER_SGD};
+  if (s->optimizer > 0) o = optimizers[s->optimizer - 1].optimizer;
+  if (s->integers && o.momentum != 0) o.momentum = 0.5;
+  if (s->integers && o.weight_decay != 0) o.weight_decay = 0.25;
+  o.momentum = (double)(float)o.momentum;
+  o.weight_decay = (double)(float)o.weight_decay;
+  return o;
+}
+
 static inline void fixture_make_problem(fixture *t) {
   const setting *s = &t->set;
   esc_problem *p = &t->problem;
@@ -236,6 +257,7 @@ static inline void fixture_make_problem(fixture *t) {
     p->teacher.amplitude[k] = s->integers ? 1 - k % 3 : (double)(float)(0.9 - 0.4 * k);
   p->teacher.directions = s->random_directions ? ESC_DIRECTIONS_RANDOM : ESC_DIRECTIONS_AXES;
   p->metric = s->normalized ? ESC_METRIC_NORMALIZED : ESC_METRIC_EUCLIDEAN;
+  p->optimizer = fixture_optimizer(s);
   p->update = s->compensated ? ESC_UPDATE_COMPENSATED : ESC_UPDATE_PLAIN;
   p->rate = s->integers ? 0.25 : (double)0.05f;
   p->smoothing = s->integers ? 0.5 : s->batch % 2 ? 0.9 : 0;
@@ -252,7 +274,9 @@ static inline void fixture_set_sizes(fixture *t) {
   const size_t L = (size_t)s->layers, N = (size_t)s->width, D = (size_t)s->inputs,
                B = (size_t)s->batch, tiles = (B + ESC_TILE - 1) / ESC_TILE,
                W = (esc_weight_offset(shape, s->layers) / 32 + 1) * 32;
-  const bool compensated = s->compensated;
+  const esc_optimizer *o = &t->problem.optimizer;
+  const bool compensated = s->compensated, optimized = !esc_optimizer_is_plain(o);
+  const int moments = esc_optimizer_has_velocity(o) + esc_optimizer_has_second_moment(o);
   array *a = t->array;
   for (int i = 0; i < STAGES; i++) t->chunk[i] = (esc_chunk){.slots = s->slots, .weight_stride = W};
 #define SIZE(field, what, in_layers, in_network)                         \
@@ -407,6 +431,7 @@ static inline bool same_track(const void *x, const void *y) {
     same_nan(&a.drift[l].value, b.drift[l].value);
     same_nan(&a.drift[l].correction, b.drift[l].correction);
     same_nan(&a.path[l], b.path[l]);
+    same_nan(&a.product[l], b.product[l]);
   }
   return memcmp(&a, &b, sizeof a) == 0;
 }

@@ -205,6 +205,55 @@ static void update_reference(const fixture *t, esc_chunk *chunk, int layer) {
     }
 }
 
+/* The direction of one weight's step; changes its moments. */
+static inline float optimize_weight(const esc_optimizer_rules *r, const esc_optimizer_step *s,
+                                    const esc_chunk *c, size_t i) {
+  if (r->adam)
+    return esc_optimizer_adam(r, s, c->g[i], c->w[i], &c->velocity[i], &c->second_moment[i]);
+  if (c->velocity) return esc_optimizer_momentum(r, s, c->g[i], c->w[i], &c->velocity[i]);
+  return esc_optimizer_decay(r, s, c->g[i], c->w[i]);
+}
+
+/* Directions of layer l, and its sums in the order of |G|^2. */
+static inline void optimize_layer(const fixture *t, esc_chunk *chunk, int slot, int l) {
+  const esc_optimizer_rules *r = &t->p.optimizer;
+  const esc_optimizer_step step = esc_optimizer_step_make(r, l, chunk->track[slot].step);
+  double product[ESC_PARTIALS] = {0}, norm[ESC_PARTIALS] = {0};
+  size_t i = weight_index(t, slot, l);
+  for (int n = 0; n < esc_fan_out(t->problem.shape, l); n++) {
+    double row_product[ESC_PARTIALS] = {0}, row_norm[ESC_PARTIALS] = {0};
+    for (int k = 0; k < esc_fan_in(t->problem.shape, l); k++, i++) {
+      const float e = optimize_weight(r, &step, chunk, i);
+      if (chunk->velocity) row_product[k % ESC_PARTIALS] += (double)e * (double)chunk->velocity[i];
+      row_norm[k % ESC_PARTIALS] += (double)chunk->w[i] * (double)chunk->w[i];
+      chunk->g[i] = e;
+    }
+    product[n % ESC_PARTIALS] += esc_tree_reduce_f64(row_product);
+    norm[n % ESC_PARTIALS] += esc_tree_reduce_f64(row_norm);
+  }
+  chunk->velocity_product[layer_index(t, slot, l)] = esc_tree_reduce_f64(product);
+  chunk->weight_norm_sq[layer_index(t, slot, l)] = esc_tree_reduce_f64(norm);
+}
+
+static void optimize_reference(const fixture *t, esc_chunk *chunk, int layer) {
+  (void)layer;
+  for (int i = 0; i < chunk->slots; i++)
+    for (int l = 0; chunk->update_mask[i] && l < t->set.layers; l++) optimize_layer(t, chunk, i, l);
+}
+
+/* The step of the ledger by the optimizer of the fixture. */
+static inline void add_step(const fixture *t, esc_chunk *chunk, int slot) {
+  const size_t row = layer_index(t, slot, 0);
+  if (t->rules.optimized) {
+    const esc_step_sums sums = {chunk->deficit + row, chunk->grad_norm_sq + row,
+                                chunk->velocity_product + row, chunk->weight_norm_sq + row};
+    esc_track_optimized_update(&chunk->track[slot], &t->rules, &sums);
+  } else {
+    esc_track_update(&chunk->track[slot], &t->rules, chunk->deficit + row,
+                     chunk->grad_norm_sq + row);
+  }
+}
+
 static void ledger_reference(const fixture *t, esc_chunk *chunk, int layer) {
   (void)layer;
   for (int i = 0; i < chunk->slots; i++) {
@@ -217,8 +266,7 @@ static void ledger_reference(const fixture *t, esc_chunk *chunk, int layer) {
       chunk->track[i].nonzero_updates += chunk->nonzero_updates[layer_index(t, i, l)];
       chunk->track[i].rounded_away += chunk->rounded_away[layer_index(t, i, l)];
     }
-    esc_track_update(&chunk->track[i], &t->rules, chunk->deficit + layer_index(t, i, 0),
-                     chunk->grad_norm_sq + layer_index(t, i, 0));
+    add_step(t, chunk, i);
   }
 }
 

@@ -4,6 +4,7 @@
 #include "cpu/cpu.h"
 #include "cuda/chunk.h"
 #include "cuda/cuda.h"
+#include "optimizers.h"
 #include "problems.h"
 #ifdef ESC_SIMT
 #include "esc_simt.h"
@@ -88,6 +89,25 @@ static void path_fused_equals_the_cpu_engine_bit_for_bit(void **state) {
       esc_results_free(cuda);
       problem_free(&p);
     }
+}
+
+/* Momentum, weight decay and Adam too, in networks of one panel of inputs and of several. */
+static void path_fused_equals_it_with_every_optimizer(void **state) {
+  (void)state;
+  for (int i = 0; i < OPTIMIZERS; i++) {
+    esc_problem p = i % 2 ? escape_problem(2, 12, 37, 9) : escape_problem(3, 16, 5, 20);
+    p.optimizer = optimizers[i].optimizer;
+    p.metric = (esc_metric)(i / 2 % 2);
+    p.update = (esc_update)(i % 3 > 0);
+    p.rate = 0.01;
+    p.steps = FUSED_STEPS;
+    esc_results *cpu = train(&esc_cpu_engine, &p, 2, 50);
+    esc_results *cuda = train(&esc_cuda_fused_engine, &p, 2, 3);
+    assert_true(same_bits(cpu, cuda));
+    esc_results_free(cpu);
+    esc_results_free(cuda);
+    problem_free(&p);
+  }
 }
 
 static void path_fused_equals_it_for_every_activation_and_loss(void **state) {
@@ -519,6 +539,7 @@ int main(int argc, char **argv) {
 #endif
       cmocka_unit_test(path_fused_equals_the_cpu_engine_bit_for_bit),
       cmocka_unit_test(path_fused_equals_it_for_every_activation_and_loss),
+      cmocka_unit_test(path_fused_equals_it_with_every_optimizer),
       cmocka_unit_test(path_fused_3xtf32_is_near_the_cpu_engine),
       cmocka_unit_test(path_fused_3xtf32_supports_every_activation_and_loss),
       cmocka_unit_test(path_fused_3xtf32_does_not_depend_on_other_networks),

@@ -15,6 +15,7 @@ typedef struct record {
   void (*check_double)(const fixture *t, int l, double slack);
   unsigned outputs;   /* poisoned before; w, compensation and track are changed in place */
   unsigned nan_input; /* an array whose NaN reaches the outputs; 0: none */
+  bool optimized;     /* not launched for plain gradient descent */
   bool layered;       /* launched for each hidden layer */
   bool early;         /* reads track.finished, not the update mask */
   bool all_slots;     /* works on finished networks, too */
@@ -32,6 +33,7 @@ LAUNCHER(launch_activate, esc_launch_activate(&p, &t->d_chunk, l, t->stream))
 LAUNCHER(launch_output, esc_launch_output(&p, &t->rules, &t->d_chunk, t->stream))
 LAUNCHER(launch_output_gradient, esc_launch_output_gradient(&p, &t->d_chunk, t->stream))
 LAUNCHER(launch_delta, esc_launch_delta(&p, &t->d_chunk, l, t->stream))
+LAUNCHER(launch_optimize, esc_launch_optimize(&p, &t->d_chunk, t->stream))
 LAUNCHER(launch_update, esc_launch_update(&p, &t->d_chunk, t->stream))
 LAUNCHER(launch_ledger, esc_launch_ledger(&p, &t->rules, &t->d_chunk, t->stream))
 
@@ -70,6 +72,13 @@ static const record records[] = {
      .outputs = ID(delta) | ID(tile_deficit),
      .nan_input = ID(z),
      .layered = true},
+    {.kernel = "esc_optimize_kernel",
+     .launch = launch_optimize,
+     .reference = optimize_reference,
+     .check_double = optimize_check_double,
+     .outputs = ID(velocity_product) | ID(weight_norm_sq),
+     .nan_input = ID(w),
+     .optimized = true},
     {.kernel = "esc_update_kernel",
      .launch = launch_update,
      .reference = update_reference,
@@ -114,6 +123,16 @@ static void run_once(const record *r, fixture *t, int l) {
   fail();
 }
 
+/* The setting with an optimizer that the kernel is launched for. Adam's step is exact on no
+ * integers. */
+static setting choose_optimizer(const record *r, const setting *set) {
+  setting s = *set;
+  const int count = s.integers ? FIRST_ADAM : OPTIMIZERS;
+  s.optimizer %= count + 1;
+  if (r->optimized && s.optimizer == 0) s.optimizer = 1 + (s.width + s.batch) % count;
+  return s;
+}
+
 static void poison_outputs(const record *r, fixture *t) {
   for (int id = 0; id < ARRAYS; id++)
     if (r->outputs >> id & 1) fixture_poison(t, id);
@@ -136,7 +155,8 @@ static void run_all(const record *r, fixture *t, int l) {
 /* One setting, for all of its layers. */
 static void check(const record *r, const setting *set) {
   fixture t;
-  fixture_create(&t, set, r->early);
+  const setting s = choose_optimizer(r, set);
+  fixture_create(&t, &s, r->early);
   poison_outputs(r, &t);
   for (int l = 0; l < (r->layered ? set->layers - 1 : 1); l++) {
     run_all(r, &t, l);
@@ -162,6 +182,7 @@ static setting edge_setting(int i) {
                    .activation = (i + b) % ACTIVATIONS,
                    .loss = (i + b / 3) % 3,
                    .modes = 1 + i % 4,
+                   .optimizer = i % (OPTIMIZERS + 1),
                    .random_directions = (i + b / 2) % 2,
                    .normalized = b % 2,
                    .compensated = i % 2,
@@ -247,7 +268,7 @@ static void skip_because(const char *why) {
 /* Bit for bit, except for the update mask. */
 static void leaves_finished_networks_unchanged(void **state) {
   const record *r = *state;
-  setting s = medium_setting;
+  setting s = choose_optimizer(r, &medium_setting);
   fixture t;
   if (r->all_slots) skip_because("it works on all slots; nothing reads a finished network");
   s.states = ALL_FINISHED;
@@ -287,8 +308,9 @@ static int compare_others(const fixture *t, size_t slot, unsigned outputs) {
 static void confines_a_nan_to_its_network(void **state) {
   const record *r = *state;
   fixture t;
+  const setting s = choose_optimizer(r, &medium_setting);
   if (!r->nan_input) skip_because("it reads no reals");
-  fixture_create(&t, &medium_setting, r->early);
+  fixture_create(&t, &s, r->early);
   poison_outputs(r, &t);
   run_all(r, &t, 0);
   for (int id = 0; id < ARRAYS; id++)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "escapement/internal/direction.h"
+#include "escapement/internal/optimizer.h"
 
 #include <string.h>
 
-void esc_direction_rules_init(esc_direction_rules *r, const esc_problem *p) {
+void esc_optimizer_rules_init(esc_optimizer_rules *r, const esc_problem *p) {
   const esc_optimizer *o = &p->optimizer;
   const bool adam = o->kind == ESC_OPTIMIZER_ADAM;
   memset(r, 0, sizeof *r);

@@ -2,11 +2,11 @@
 /* Momentum, weight decay and Adam: replaces a panel's gradient by the direction of its step, and
  * computes the sums of the ledger (docs/theory, section 1.7). update.h then makes the step as for a
  * gradient. */
-#ifndef ESC_CPU_DIRECTION_H
-#define ESC_CPU_DIRECTION_H
+#ifndef ESC_CPU_OPTIMIZER_H
+#define ESC_CPU_OPTIMIZER_H
 
 #include "cpu/network.h"
-#include "escapement/internal/direction.h"
+#include "escapement/internal/optimizer.h"
 
 /* Separate functions for the loops, so that each loop can be allocated all registers. */
 #define ESC_NOINLINE __attribute__((noinline))
@@ -30,28 +30,29 @@ static ESC_NOINLINE void esc_panel_dot(size_t rows, size_t columns, const float 
   }
 }
 
-static ESC_NOINLINE void esc_direct_decay(const esc_direction_rules *r, const esc_direction_step *s,
-                                          size_t count, const float *restrict w,
-                                          float *restrict g) {
+static ESC_NOINLINE void esc_optimize_decay(const esc_optimizer_rules *r,
+                                            const esc_optimizer_step *s, size_t count,
+                                            const float *restrict w, float *restrict g) {
 #pragma omp simd
-  for (size_t i = 0; i < count; i++) g[i] = esc_direction_decay(r, s, g[i], w[i]);
+  for (size_t i = 0; i < count; i++) g[i] = esc_optimizer_decay(r, s, g[i], w[i]);
 }
 
-static ESC_NOINLINE void esc_direct_momentum(const esc_direction_rules *r,
-                                             const esc_direction_step *s, size_t count,
-                                             const float *restrict w, float *restrict g,
-                                             float *restrict velocity) {
+static ESC_NOINLINE void esc_optimize_momentum(const esc_optimizer_rules *r,
+                                               const esc_optimizer_step *s, size_t count,
+                                               const float *restrict w, float *restrict g,
+                                               float *restrict velocity) {
 #pragma omp simd
-  for (size_t i = 0; i < count; i++) g[i] = esc_direction_momentum(r, s, g[i], w[i], &velocity[i]);
+  for (size_t i = 0; i < count; i++) g[i] = esc_optimizer_momentum(r, s, g[i], w[i], &velocity[i]);
 }
 
-static ESC_NOINLINE void esc_direct_adam(const esc_direction_rules *r, const esc_direction_step *s,
-                                         size_t count, const float *restrict w, float *restrict g,
-                                         esc_cpu_network *net, size_t offset) {
+static ESC_NOINLINE void esc_optimize_adam(const esc_optimizer_rules *r,
+                                           const esc_optimizer_step *s, size_t count,
+                                           const float *restrict w, float *restrict g,
+                                           esc_cpu_network *net, size_t offset) {
   float *restrict first = net->velocity + offset, *restrict second = net->second_moment + offset;
 #pragma omp simd
   for (size_t i = 0; i < count; i++)
-    g[i] = esc_direction_adam(r, s, g[i], w[i], &first[i], &second[i]);
+    g[i] = esc_optimizer_adam(r, s, g[i], w[i], &first[i], &second[i]);
 }
 
 /* (row of a panel) sums of a layer, to be reduced by a tree. */
@@ -60,21 +61,21 @@ typedef struct esc_row_sums {
 } esc_row_sums;
 
 /* Replaces a panel's gradient by the direction, and adds its sums. */
-static inline void esc_panel_direct(const esc_direction_rules *r, const esc_direction_step *s,
-                                    esc_panel panel, float *g, esc_cpu_network *net,
-                                    esc_row_sums *sums) {
+static inline void esc_panel_optimize(const esc_optimizer_rules *r, const esc_optimizer_step *s,
+                                      esc_panel panel, float *g, esc_cpu_network *net,
+                                      esc_row_sums *sums) {
   const size_t count = panel.rows * panel.columns, offset = panel.offset;
   const float *w = net->w + offset;
   if (r->adam) {
-    esc_direct_adam(r, s, count, w, g + offset, net, offset);
+    esc_optimize_adam(r, s, count, w, g + offset, net, offset);
     return;
   }
   esc_panel_dot(panel.rows, panel.columns, w, w, sums->weight_norm_sq);
   if (!net->velocity) {
-    esc_direct_decay(r, s, count, w, g + offset);
+    esc_optimize_decay(r, s, count, w, g + offset);
     return;
   }
-  esc_direct_momentum(r, s, count, w, g + offset, net->velocity + offset);
+  esc_optimize_momentum(r, s, count, w, g + offset, net->velocity + offset);
   esc_panel_dot(panel.rows, panel.columns, g + offset, net->velocity + offset,
                 sums->velocity_product);
 }
