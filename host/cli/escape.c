@@ -109,10 +109,13 @@ done:
   return status;
 }
 
-/* The end of a start with decay. */
+/* The end of a start with decay; without a critical decay it would not escape without decay either,
+ * or that is not known. */
 static const char *verdict(const answer *a) {
   if (isfinite(a->times.ode)) return "escapes";
-  return a->times.decays ? "does not escape: decay keeps the origin stable" : "does not escape";
+  return a->times.decays && isfinite(a->critical.ode)
+             ? "does not escape: decay keeps the origin stable"
+             : "does not escape";
 }
 
 /* In steps of the given rate; NaN without one. */

@@ -50,6 +50,7 @@ static const double failed_rule_work = 2e5; /* evaluations counted per layer if 
 static const double time_max = 1e250;       /* upper limit on t and on t/tau */
 static const double rate_min = 1e-290;      /* below it a double loses digits */
 static const double decay_fraction = 1e-7;
+static const double relaxation_min = 1e-18;    /* of T over tau: smaller ones change no digit */
 static const double coasting_fraction = 1e-10; /* at rest where velocity adds less than this */
 static const double distance_min =
     1e-20; /* equilibrium where rate times time is below this times the smallest scale */
@@ -361,6 +362,7 @@ static esc_status flow_open(flow *f, const esc_crossing_request *request, double
   for (int l = 0; l < f->problem->layers; l++) f->max_seen[l] = initial_bound;
   ESC_TRY(set_rule(f));
   f->time_scale = request->time_scale > 0 ? request->time_scale : initial_time_scale(f);
+  f->relaxation = fmax(f->relaxation, relaxation_min * f->time_scale);
   f->method = request->method;
   ESC_TRY(start_solver(f, f->method == ESC_ODE_BDF ? CV_BDF : CV_ADAMS, relative_tolerance));
 done:
