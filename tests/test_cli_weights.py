@@ -6,6 +6,7 @@ Usage: test_cli_weights.py PROGRAM [unittest arguments]
 import json
 import os
 import signal
+import subprocess
 import unittest
 
 import numpy
@@ -164,6 +165,119 @@ class Weights(cli_case.Case):
                                ("record.weights=[end, end]", "appears twice"), ("record.weights=end", "list"),
                                ("record.every=0", "snapshots without record.every")):
             self.assertIn(word, self.refused("run", "small.yaml", "-o", "x.h5", argument))
+
+    def start_from(self, name, file, *arguments, **options):
+        return self.run_spec("init.scheme=file", f"init.file={file}", *arguments, name=name, **options)
+
+    @staticmethod
+    def arrays(run, kind, names=("seed", "small_layers", "scale")):
+        layers = {f"weights_{kind}_{l + 1}": run[f"weights_{kind}_{l + 1}"].values for l in range(LAYERS)}
+        return {**layers, **{name: run[name].values for name in names}}
+
+    def test_a_run_from_recorded_initial_weights_is_the_same_run(self):
+        """Of a result and of a NumPy archive, in any order of its networks."""
+        run = self.open(self.train("a.h5"))
+        self.start_from("b.h5", "a.h5", "init.weights=start")
+        self.call("compare", "--exact", "a.h5", "b.h5")
+        numpy.savez(self.path("start.npz"), **self.arrays(run.isel(member=[3, 1, 0, 5, 4, 2]), "start"))
+        self.start_from("c.h5", "start.npz", "init.weights=start")
+        self.call("compare", "--exact", "a.h5", "c.h5")
+
+    def test_training_on_is_that_of_numpy_with_the_minibatches_of_steps_from_0(self):
+        for steps, kind in ((40, ("end",)), (90, ("escape", "init.threshold=0.15")),
+                            (20, ("snapshots", "init.step=10"))):
+            first = self.open(self.train(f"{kind[0]}.h5", "train.steps=400", "record.every=5"))
+            self.start_from("on.h5", f"{kind[0]}.h5", f"init.weights={kind[0]}", *kind[1:], "--force",
+                            f"train.steps={steps}", "escape.thresholds=[1e-9]")
+            run = self.open("on.h5")
+            at = {"escape": {"threshold": 1}, "snapshots": {"snapshot": 2}}.get(kind[0], {})
+            for m in range(run.sizes["member"]):
+                weights = self.network(first, kind[0], m, **at)
+                self.assert_near(self.network(run, "start", m), weights, 0)
+                for k in range(steps):
+                    weights = oracle.step(weights, oracle.minibatch(int(run.seed[m]), k, BATCH, INPUTS), RATE)
+                self.assert_near(self.network(run, "end", m), weights, 2e-4)
+
+    def test_a_network_starts_the_members_that_init_match_states(self):
+        run = self.open(self.train("a.h5", "train.steps=20"))
+        one = run.isel(member=[4])
+        numpy.savez(self.path("one.npz"), **self.arrays(one, "end", ()))
+        self.start_from("b.h5", "one.npz", "init.match=single", "train.steps=1")
+        began = self.open("b.h5")
+        for m in range(6):
+            self.assert_near(self.network(began, "start", m), self.network(one, "end", 0), 0)
+        turned = self.arrays(run.isel(member=slice(None, None, -1)), "end", ())
+        numpy.savez(self.path("all.npz"), **turned)
+        self.start_from("c.h5", "all.npz", "init.match=index", "train.steps=1")
+        began = self.open("c.h5")
+        for l in range(LAYERS):
+            numpy.testing.assert_array_equal(began[f"weights_start_{l + 1}"], turned[f"weights_end_{l + 1}"])
+
+    def test_resume_accepts_the_same_file_only(self):
+        self.train("a.h5", "train.steps=40")
+        os.link(self.path("a.h5"), self.path("copy.h5"))
+        slow = ("train.steps=90", "escape.thresholds=[1e-9]", "--threads", "1", "--slots", "2")
+        self.start_from("whole.h5", "a.h5", *slow)
+        command = [*self.command("init.scheme=file", "init.file=a.h5", *slow, name="b.h5"), *hold.CHECKPOINTS]
+        self.hold.interrupt(command, self.scratch, signal.SIGKILL, members=1, journal=self.path("b.h5.journal"))
+        os.remove(self.path("a.h5"))
+        self.train("a.h5", "train.steps=41")
+        said = self.start_from("b.h5", "a.h5", *slow, "--resume", code=2).stderr
+        self.assertRegex(said, 'init.digest was "[0-9a-f]{16}" and is now')
+        self.start_from("b.h5", "copy.h5", *slow, "--resume")
+        self.call("compare", "--exact", "whole.h5", "b.h5")
+        digest = self.open("copy.h5").digest
+        self.assertIn(f'digest: "{digest}"', self.open("b.h5").spec)
+        said = self.start_from("c.h5", "a.h5", f"init.digest='{digest}'", code=2).stderr
+        self.assertIn("it is not the file that the spec names", said)
+
+    def test_files_that_cannot_start_a_sweep_are_refused(self):
+        run = self.open(self.train("a.h5", "train.steps=2", "record.weights=[end]"))
+        good = self.arrays(run, "end")
+        def refuse(word, *arguments, file="x.npz", **changes):
+            numpy.savez(self.path("x.npz"), **{**good, **changes})
+            said = self.refused("run", "small.yaml", "-o", "x.h5", "init.scheme=file", f"init.file={file}", *arguments)
+            self.assertIn(word, said)
+        last = f"weights_end_{LAYERS}"
+        refuse("has the wrong shape; allowed: (networks, 1, 8)", **{last: good[last][:, :, :7]})
+        refuse("has the wrong shape", **{last: good[last][:5]})
+        refuse("holds integers", **{last: good[last].astype(int)})
+        refuse("another type", **{last: good[last].astype(">f4")})
+        refuse("another type", **{last: good[last].astype(object)})
+        refuse("Fortran's order", weights_end_2=numpy.asfortranarray(good["weights_end_2"]))
+        refuse("not finite for the member of seed 2, bottleneck 3 and scale 0.4", **{
+            last: numpy.where(numpy.arange(6)[:, None, None] == 1, numpy.nan, good[last])})
+        refuse("not finite", **{last: good[last].astype(float) * 1e300})
+        refuse("two networks of seed 1", seed=numpy.ones(6, int), scale=numpy.ones(6))
+        refuse("seed has the wrong type or shape", seed=good["seed"].astype(float))
+        refuse("has no network for the member of seed 4", "sweep.seeds=4")
+        refuse("has 6 networks, but the sweep has 3", "init.match=index", "sweep.seeds=1",
+               "sweep.groups=[{bottleneck: 3, scales: [1, 0.1, 0.2]}]")
+        refuse("has 6 networks; allowed: 1", "init.match=single")
+        refuse("has no array weights_start_1", "init.weights=start")
+        refuse("holds no weights of the kind start", "init.weights=start", file="a.h5")
+        refuse("has networks of 4 layers, width 8", "network.width=4", file="a.h5")
+        refuse("without init.step", "init.weights=snapshots")
+        refuse("given with scheme file", "init.scales=0.5")
+        refuse("init.file: given, but init.scheme is not file", "init.scheme=he-normal")
+        refuse("missing.npz", file="missing.npz")
+        refuse("small.yaml", file="small.yaml")
+        refuse("No such file", file="missing.npz")
+        numpy.savez_compressed(self.path("packed.npz"), **good)
+        refuse("numpy.savez_compressed", file="packed.npz")
+
+    def test_damaged_archives_are_refused(self):
+        run = self.open(self.train("a.h5", "train.steps=2"))
+        numpy.savez(self.path("good.npz"), **self.arrays(run, "end"))
+        with open(self.path("good.npz"), "rb") as file:
+            good = file.read()
+        for at in [*range(0, len(good), 997), *range(len(good) - 300, len(good), 7)]:
+            for data in (good[:at], good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1:]):
+                with open(self.path("x.npz"), "wb") as file:
+                    file.write(data)
+                done = subprocess.run(self.command("init.scheme=file", "init.file=x.npz", "train.steps=2", "--dry-run",
+                                                   name="x.h5"), cwd=self.scratch, capture_output=True, check=False)
+                self.assertIn(done.returncode, (0, 2), (at, done.stderr))
 
 
 if __name__ == "__main__":

@@ -92,8 +92,8 @@ done:
 
 /* Reads the result of --from: any shard of the experiment, with any members. */
 static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
-  static const char *const allowed[] = {"name", "escape.false_escapes", "sweep.seeds",
-                                        "sweep.groups", NULL};
+  static const char *const allowed[] = {"name",        "init.file",    "escape.false_escapes",
+                                        "sweep.seeds", "sweep.groups", NULL};
   esc_status status = ESC_OK;
   esc_spec_difference d;
   esc_results *earlier = NULL;

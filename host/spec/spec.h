@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "escapement/internal/initial.h"
 #include "escapement/internal/observe.h"
 #include "escapement/internal/problem.h"
 #include "escapement/internal/status.h"
@@ -20,9 +21,20 @@ typedef struct esc_group {
   double *scale; /* (scales), owned */
 } esc_group;
 
+/* Initial weights from a file; path NULL: none. */
+typedef struct esc_init_file {
+  char *path;      /* owned */
+  char digest[17]; /* checksum of its weights; "": not known yet */
+  esc_weights_kind kind;
+  int64_t step;     /* of a snapshot */
+  double threshold; /* of an escape */
+  esc_init_match match;
+} esc_init_file;
+
 struct esc_spec {
   char *name;
   esc_problem problem;
+  esc_init_file init;
   int64_t seeds; /* seeds seed, seed+1, ..., seed+seeds-1 for every scale of every group */
   uint64_t seed;
   int groups;
