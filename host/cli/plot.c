@@ -39,7 +39,7 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
 
 /* Network and training of the sweep, for the caption; NULL if the file has no spec. */
 static json_t *setup_json(const esc_results *results) {
-  static const char *const schemes[] = {"he-normal", "symmetric", "blocks"};
+  static const char *const schemes[] = {"he-normal", "symmetric", "blocks", "file"};
   const char *text = esc_results_attribute_text(results, "spec");
   esc_spec *spec = NULL;
   char activation[128];

@@ -110,8 +110,8 @@ done:
 
 /* Refuses a result of another sweep than this one. The points of a grid are found one by one. */
 static esc_status match_from(const esc_run *r, const char *path, esc_results **earlier) {
-  static const char *const allowed[] = {"name", "escape.false_escapes", "sweep.seeds",
-                                        "sweep.groups", NULL};
+  static const char *const allowed[] = {"name",        "init.file",    "escape.false_escapes",
+                                        "sweep.seeds", "sweep.groups", NULL};
   esc_status status = ESC_OK;
   esc_spec_difference d;
   if (r->spec->grid) return ESC_OK;

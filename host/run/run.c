@@ -15,6 +15,7 @@
 #include "escapement/internal/library.h"
 #include "machine/processor.h"
 #include "run/forecast.h"
+#include "run/initial.h"
 #include "run/points.h"
 #include "store/segments.h"
 
@@ -84,6 +85,19 @@ done:
   return status;
 }
 
+/* From here on the run's spec is a copy that has the weights. */
+static esc_status read_initial(esc_run *r) {
+  esc_status status = ESC_OK;
+  char digest[ESC_CHECKSUM_TEXT_SIZE];
+  ESC_TRY(esc_initial_networks_read(r->spec, digest, &r->initial));
+  r->started = *r->spec;
+  memcpy(r->started.init.digest, digest, sizeof digest);
+  r->started.problem.initial = r->initial;
+  r->spec = &r->started;
+done:
+  return status;
+}
+
 esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options, esc_run *r) {
   esc_status status = ESC_OK;
   *r = (esc_run){.options = *options, .spec = spec, .shard = options->shard};
@@ -91,11 +105,13 @@ esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options,
   r->stop = options->stop ? options->stop : &r->own_stop;
   ESC_TRY(check_options(options));
   ESC_TRY(choose_engine(r));
-  ESC_TRY_ALLOCATE(r->resolved = esc_spec_resolved(spec));
+  if (spec->problem.scheme == ESC_SCHEME_FILE) ESC_TRY(read_initial(r));
+  ESC_TRY_ALLOCATE(r->resolved = esc_spec_resolved(r->spec));
   ESC_TRY(esc_run_set_identity(r));
   ESC_TRY(resolve_output(r));
   ESC_TRY(esc_run_choose_resources(r)); /* before any allocation that grows with the members */
   ESC_TRY(esc_plan_create(spec, r->shard, r->shards, &r->plan));
+  ESC_TRY(esc_initial_networks_check(r->spec, &r->plan));
   if (r->engine->device_memory)
     ESC_TRY(esc_backend_cuda_name(r->setup.device, r->device, sizeof r->device));
   else
@@ -113,6 +129,7 @@ void esc_run_free(esc_run *r) {
   esc_weight_recorder_free(r->weight_recorder);
   esc_results_free(r->results);
   esc_plan_free(&r->plan);
+  esc_initial_networks_free(r->initial);
   free(r->resolved);
   free(r->identity);
   free(r->done);

@@ -27,7 +27,9 @@ enum { ESC_RUN_REUSED_MAX = 3 }; /* the output's file, --from, a point's slice o
 typedef struct esc_run {
   esc_run_options options;
   const esc_spec *spec;
-  char *resolved;    /* text of the spec with every default */
+  esc_spec started; /* of init.scheme file: *spec with its weights and their checksum */
+  esc_initial_networks *initial; /* these; NULL: none */
+  char *resolved;                /* text of the spec with every default */
   char *identity;    /* the same with precision and shard: everything that the numbers depend on */
   char output[4096]; /* "": none; symbolic links resolved */
   esc_lock *lock;    /* lock of the output, acquired before its files are read */

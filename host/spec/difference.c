@@ -131,8 +131,8 @@ static esc_status refuse_key(const char *path, const esc_spec_difference *d) {
 
 esc_status esc_spec_check_growth(const char *path, const char *before_text, const esc_spec *now,
                                  const char *now_text, esc_spec **out) {
-  static const char *const allowed[] = {"name", "escape.false_escapes", "sweep.seeds",
-                                        "sweep.groups", NULL};
+  static const char *const allowed[] = {"name",        "init.file",    "escape.false_escapes",
+                                        "sweep.seeds", "sweep.groups", NULL};
   esc_status status = ESC_OK;
   esc_spec *before = NULL;
   esc_spec_difference difference;

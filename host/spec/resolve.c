@@ -57,10 +57,31 @@ static void print_teacher(FILE *out, const esc_teacher *teacher) {
   print_word(out, "teacher.directions", (int)teacher->directions);
 }
 
-static void print_init(FILE *out, const esc_problem *p) {
+static void print_init_file(FILE *out, const esc_init_file *init) {
+  fputs("  file: ", out);
+  print_text(out, init->path);
+  fputs("\n  weights: ", out);
+  print_word(out, "init.weights", (int)init->kind);
+  if (init->kind == ESC_WEIGHTS_SNAPSHOTS) fprintf(out, "  step: %lld\n", (long long)init->step);
+  if (init->kind == ESC_WEIGHTS_ESCAPE) {
+    fputs("  threshold: ", out);
+    print_number(out, init->threshold);
+    fputs("\n", out);
+  }
+  fputs("  match: ", out);
+  print_word(out, "init.match", (int)init->match);
+  if (init->digest[0]) fprintf(out, "  digest: \"%s\"\n", init->digest);
+}
+
+static void print_init(FILE *out, const esc_spec *spec) {
+  const esc_problem *p = &spec->problem;
   const int layers = p->shape.layers;
   fputs("init:\n  scheme: ", out);
   print_word(out, "init.scheme", (int)p->scheme);
+  if (p->scheme == ESC_SCHEME_FILE) {
+    print_init_file(out, &spec->init);
+    return;
+  }
   fputs(p->scale_modes > 1 ? "  scales: [" : "  scales: ", out);
   for (int k = 0; k < p->scale_modes; k++) {
     if (k > 0) fputs(", ", out);
@@ -143,7 +164,7 @@ static void print_spec(FILE *out, const esc_spec *spec) {
   fputs("\n", out);
   print_network(out, &spec->problem);
   print_teacher(out, &spec->problem.teacher);
-  print_init(out, &spec->problem);
+  print_init(out, spec);
   print_train(out, &spec->problem);
   print_escape(out, spec);
   fprintf(out, "sweep:\n  seeds: %lld\n  seed: %llu\n  groups:\n", (long long)spec->seeds,

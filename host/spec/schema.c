@@ -54,15 +54,30 @@ const esc_key esc_schema[] = {
      .help = "directions v_k: the first coordinate axes, or random (from sweep.seed)"},
 
     {"init", ESC_VALUE_SECTION, .help = "initial weights, before the small scales of the sweep"},
-    {"init.scheme", ESC_VALUE_CHOICE, .choices = "he-normal|symmetric|blocks",
+    {"init.scheme", ESC_VALUE_CHOICE, .choices = "he-normal|symmetric|blocks|file",
      .default_value = "he-normal",
-     .help = "random, or on the symmetric manifold of one mode or of several"},
+     .help =
+         "random, on the symmetric manifold of one mode or of several, or weights of init.file"},
     {"init.scales", ESC_VALUE_NUMBER,
      .shape = ESC_SHAPE_SCALAR | ESC_SHAPE_LIST | ESC_SHAPE_NESTED_LIST, RANGE(SMALLEST, 1e6),
      COUNT(1, ESC_LAYERS_MAX), .default_value = "1.0",
      .help =
          "layer scales, multiplied by the scales of the sweep: one number for all layers, a list "
          "with one number for each layer, or, for blocks, one such list for each mode"},
+    {"init.file", ESC_VALUE_TEXT, RANGE(1, 4000), .default_rule = "none",
+     .help = "file of scheme file: a result with record.weights, or a NumPy .npz with its arrays"},
+    {"init.weights", ESC_VALUE_CHOICE, .choices = "start|snapshots|escape|end",
+     .default_value = "end", .help = "weights of init.file that training starts from, unscaled"},
+    {"init.step", ESC_VALUE_INTEGER, RANGE(0, 1e15), .default_rule = "none", .unit = "steps",
+     .help = "snapshot of init.file, with init.weights: snapshots"},
+    {"init.threshold", ESC_VALUE_NUMBER, ABOVE(0, INFINITY), .default_rule = "none", .unit = "loss",
+     .help = "threshold of init.file, with init.weights: escape"},
+    {"init.match", ESC_VALUE_CHOICE, .choices = "key|index|single", .default_value = "key",
+     .help =
+         "network of init.file that starts a member: the one of the same seed, small layers and "
+         "scale; the one of the same index in the sweep; or its only one, for all members"},
+    {"init.digest", ESC_VALUE_TEXT, RANGE(16, 16), .default_rule = "computed from init.file",
+     .help = "checksum of init.file; a file with another checksum is refused"},
 
     {"train", ESC_VALUE_SECTION,
      .help = "gradient descent on a fresh Gaussian minibatch at every step"},

@@ -167,6 +167,53 @@ done:
   return status;
 }
 
+/* The keys of a file are allowed with scheme file only, and init.scales without. */
+static esc_status check_init_keys(const esc_node *root, bool file) {
+  static const char *const keys[] = {"init.file",      "init.weights", "init.step",
+                                     "init.threshold", "init.match",   "init.digest"};
+  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    const esc_node *node = esc_node_find(root, keys[i]);
+    if (node && !node->is_default && !file)
+      return refuse(root, keys[i], "given, but init.scheme is not file; allowed: with scheme file");
+  }
+  if (file && !esc_node_find(root, "init.file"))
+    return refuse(root, "init.scheme", "file without init.file; allowed: with init.file");
+  if (file && !esc_node_find(root, "init.scales")->is_default)
+    return refuse(root, "init.scales", "given with scheme file, whose weights are not scaled");
+  return ESC_OK;
+}
+
+/* init.step and init.threshold are required by their kinds of weights, and refused with others. */
+static esc_status check_init_entry(const esc_node *root, const char *key, bool needed) {
+  const bool given = esc_node_find(root, key) != NULL;
+  if (given && !needed)
+    return refuse(root, key,
+                  "given, but init.weights has no such axis; allowed: step with "
+                  "snapshots, threshold with escape");
+  if (!given && needed)
+    return refuse(root, "init.weights", "without %s, which selects one of them", key);
+  return ESC_OK;
+}
+
+static esc_status read_init_file(const esc_node *root, esc_spec *spec) {
+  esc_status status = ESC_OK;
+  esc_init_file *init = &spec->init;
+  const bool file = spec->problem.scheme == ESC_SCHEME_FILE;
+  ESC_TRY(check_init_keys(root, file));
+  if (!file) return ESC_OK;
+  init->kind = (esc_weights_kind)word(root, "init.weights");
+  init->match = (esc_init_match)word(root, "init.match");
+  ESC_TRY(check_init_entry(root, "init.step", init->kind == ESC_WEIGHTS_SNAPSHOTS));
+  ESC_TRY(check_init_entry(root, "init.threshold", init->kind == ESC_WEIGHTS_ESCAPE));
+  if (init->kind == ESC_WEIGHTS_SNAPSHOTS) init->step = integer(root, "init.step");
+  if (init->kind == ESC_WEIGHTS_ESCAPE) init->threshold = number(root, "init.threshold");
+  if (esc_node_find(root, "init.digest"))
+    snprintf(init->digest, sizeof init->digest, "%s", esc_node_find(root, "init.digest")->text);
+  ESC_TRY_ALLOCATE(init->path = strdup(esc_node_find(root, "init.file")->text));
+done:
+  return status;
+}
+
 static esc_status read_train(const esc_node *root, esc_problem *p) {
   p->metric = (esc_metric)word(root, "train.metric");
   p->rate = number(root, "train.rate");
@@ -221,6 +268,7 @@ static esc_status read_spec(const esc_node *root, esc_spec *spec) {
   read_network(root, &spec->problem);
   ESC_TRY(read_teacher(root, &spec->problem));
   ESC_TRY(read_scheme(root, &spec->problem));
+  ESC_TRY(read_init_file(root, spec));
   ESC_TRY(read_scales(root, &spec->problem));
   ESC_TRY(read_train(root, &spec->problem));
   read_escape(root, spec);
@@ -292,14 +340,18 @@ static esc_status check_grid_members(const esc_node *root, const esc_spec *spec)
                   spec->grid->grid->points, ESC_MEMBERS_MAX);
 }
 
-/* Arrays of weights have one shape for all members, but points may differ in theirs. */
+/* Arrays of weights, in a result and in init.file, have one shape for all members, but points may
+ * differ in theirs. */
 static esc_status check_grid_weights(const esc_node *root, const esc_spec *spec) {
-  for (int i = 0; i < esc_spec_count_points(spec); i++)
-    if (esc_spec_point(spec, i)->record.weights)
+  for (int i = 0; i < esc_spec_count_points(spec); i++) {
+    const esc_spec *point = esc_spec_point(spec, i);
+    const bool file = point->problem.scheme == ESC_SCHEME_FILE;
+    if (point->record.weights || file)
       return ESC_FAIL(ESC_BAD_INPUT,
-                      "%s: sweep.grid: is not supported with record.weights; allowed: a grid "
-                      "without weights, or weights of one point as a sweep",
-                      esc_node_location(esc_node_get(root, "sweep")).text);
+                      "%s: sweep.grid: is not supported with %s; allowed: one point as a sweep",
+                      esc_node_location(esc_node_get(root, "sweep")).text,
+                      file ? "init.scheme file" : "record.weights");
+  }
   return ESC_OK;
 }
 
@@ -487,6 +539,7 @@ void esc_spec_free(esc_spec *spec) {
   free(spec->group);
   free(spec->problem.scale);
   free_grid(spec->grid);
+  free(spec->init.path);
   free(spec->name);
   free(spec);
 }

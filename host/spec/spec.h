@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "escapement/internal/grid.h"
+#include "escapement/internal/initial.h"
 #include "escapement/internal/observe.h"
 #include "escapement/internal/problem.h"
 #include "escapement/internal/status.h"
@@ -20,6 +21,16 @@ typedef struct esc_group {
   int scales;
   double *scale; /* (scales), owned */
 } esc_group;
+
+/* Initial weights from a file; path NULL: none. */
+typedef struct esc_init_file {
+  char *path;      /* owned */
+  char digest[17]; /* checksum of its weights; "": not known yet */
+  esc_weights_kind kind;
+  int64_t step;     /* of a snapshot */
+  double threshold; /* of an escape */
+  esc_init_match match;
+} esc_init_file;
 
 /* sweep.grid and sweep.zip: the sweep of each point. */
 typedef struct esc_spec_grid {
@@ -33,6 +44,7 @@ typedef struct esc_spec_grid {
 struct esc_spec {
   char *name;
   esc_problem problem;
+  esc_init_file init;
   int64_t seeds; /* seeds seed, seed+1, ..., seed+seeds-1 for every scale of every group */
   uint64_t seed;
   int groups;

@@ -24,7 +24,9 @@ esc_forecast_method esc_forecast_method_of(const esc_problem *p, const esc_membe
                                            const char **why) {
   esc_classification c;
   *why = NULL;
-  if (p->loss != ESC_LOSS_SQUARED)
+  if (p->scheme == ESC_SCHEME_FILE)
+    *why = "the initial weights are those of a file";
+  else if (p->loss != ESC_LOSS_SQUARED)
     *why = "theory's times are those of the squared loss";
   else if (!esc_optimizer_is_plain(&p->optimizer))
     *why = "theory's times are those of gradient descent without momentum, decay or Adam";

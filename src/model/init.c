@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three initialisations. */
+/* The initialisations. */
 #include <math.h>
 #include <string.h>
 
+#include "escapement/internal/initial.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/stream.h"
 
@@ -37,8 +38,18 @@ static void blocks(const esc_problem *p, const esc_member *m, const double *dire
     }
 }
 
+static void copy_from_file(const esc_problem *p, const esc_member *m, double *weights) {
+  const esc_initial_networks none = {.match = ESC_INIT_MATCH_INDEX,
+                                     .weights = esc_weight_count(p->shape)};
+  esc_initial_networks_copy(p->initial ? p->initial : &none, m, weights);
+}
+
 void esc_initial_weights(const esc_problem *p, const esc_member *m, const double *directions,
                          double *weights) {
+  if (p->scheme == ESC_SCHEME_FILE) {
+    copy_from_file(p, m, weights);
+    return;
+  }
   for (int l = 0; l < p->shape.layers; l++) {
     double *w = weights + esc_weight_offset(p->shape, l);
     if (p->scheme == ESC_SCHEME_HE_NORMAL)

@@ -16,6 +16,7 @@ void esc_teacher_directions(const esc_problem *problem, double *directions);
  * esc_weight_offset. Entries (docs/theory, sections 0.6, 3.1, 6.1):
  *   he-normal  N(0, 2/fan_in) times the layer's scale;
  *   symmetric  rows s_1 v', entries s_l/N;
+ *   file       those of problem->initial, at no scale; NaN where it has none;
  *   blocks     K blocks of n = N/K units: rows s_1k v_k', entries s_lk/n inside, 0 between. */
 void esc_initial_weights(const esc_problem *problem, const esc_member *member,
                          const double *directions, double *weights);

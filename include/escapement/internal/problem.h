@@ -38,7 +38,8 @@ typedef enum esc_metric { ESC_METRIC_EUCLIDEAN, ESC_METRIC_NORMALIZED } esc_metr
 typedef enum esc_scheme {
   ESC_SCHEME_HE_NORMAL,
   ESC_SCHEME_SYMMETRIC,
-  ESC_SCHEME_BLOCKS
+  ESC_SCHEME_BLOCKS,
+  ESC_SCHEME_FILE
 } esc_scheme;
 typedef enum esc_directions { ESC_DIRECTIONS_AXES, ESC_DIRECTIONS_RANDOM } esc_directions;
 typedef enum esc_update { ESC_UPDATE_PLAIN, ESC_UPDATE_COMPENSATED } esc_update;
@@ -92,6 +93,7 @@ typedef struct esc_problem {
   esc_activation activation;
   esc_teacher teacher;
   esc_scheme scheme;
+  const struct esc_initial_networks *initial; /* of scheme file (initial.h), once it is read */
   double *scale;   /* (K or 1, L): layer scales before the sweep's; owned by the spec */
   int scale_modes; /* rows of `scale`: 1, or K for blocks with a row a mode */
   esc_metric metric;

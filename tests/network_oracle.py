@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The student, its data and a training step in NumPy, in double: an oracle that shares no code with the program.
+
+For tanh, the squared loss, the euclidean metric and a teacher along the first coordinate axes."""
+import numpy
+
+
+def philox(seed, domain, step, stream, blocks):
+    """Words (block, 4) of Philox4x32-10, with the counter of docs/theory/numerics.md."""
+    mask = numpy.uint64(0xFFFFFFFF)
+    count = numpy.arange(blocks, dtype=numpy.uint64)
+    words = [count] + [numpy.full(blocks, v, numpy.uint64)
+                       for v in (step & 0xFFFFFFFF, stream, domain | (step >> 32) << 8)]
+    key = [seed & 0xFFFFFFFF, seed >> 32]
+    for _ in range(10):
+        first, second = numpy.uint64(0xD2511F53) * words[0], numpy.uint64(0xCD9E8D57) * words[2]
+        shift = numpy.uint64(32)
+        words = [(second >> shift) ^ words[1] ^ numpy.uint64(key[0]), second & mask,
+                 (first >> shift) ^ words[3] ^ numpy.uint64(key[1]), first & mask]
+        key = [(key[0] + 0x9E3779B9) & 0xFFFFFFFF, (key[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return numpy.stack(words, axis=1)
+
+
+def normals(seed, domain, step, stream, blocks):
+    """Normals (block, 4) by Box and Muller."""
+    u = (philox(seed, domain, step, stream, blocks).astype(float) + 0.5) / 2.0 ** 32
+    radius, angle = numpy.sqrt(-2 * numpy.log(u[:, ::2])), 2 * numpy.pi * u[:, 1::2]
+    return numpy.stack([radius * numpy.sin(angle), radius * numpy.cos(angle)], axis=2).reshape(blocks, 4)
+
+
+def minibatch(seed, step, batch, inputs):
+    """Inputs (batch, inputs) of a training step: each sample begins with a new block."""
+    blocks = (inputs + 3) // 4
+    return normals(seed, 0, step, 0, batch * blocks).reshape(batch, 4 * blocks)[:, :inputs]
+
+
+def he_normal(seed, layer, shape):
+    """Initial weights at scale 1."""
+    count = shape[0] * shape[1]
+    draw = normals(seed, 1, 0, layer, (count + 3) // 4).reshape(-1)[:count]
+    return draw.reshape(shape) * numpy.sqrt(2 / shape[1])
+
+
+def evaluation_sample(seed, samples, inputs):
+    """One input of each pair +-x: rows of orthogonal columns, each of squared length samples / 2."""
+    half = samples // 2
+    draw = normals(seed, 4, 1, 0, (half * inputs + 3) // 4).reshape(-1)[:half * inputs]
+    q, r = numpy.linalg.qr(draw.reshape(inputs, half).T)
+    return q * numpy.sign(numpy.diag(r)) * numpy.sqrt(half)
+
+
+def forward(weights, x):
+    """Activations h_0 = x, ..., h_{L-1} and the output f."""
+    h = [x]
+    for w in weights[:-1]:
+        h.append(numpy.tanh(h[-1] @ w.T))
+    return h, (h[-1] @ weights[-1].T)[:, 0]
+
+
+def target(x, amplitude=1.0):
+    return amplitude * numpy.tanh(x[:, 0])
+
+
+def step(weights, x, rate):
+    """Gradient descent on the minibatch: the new weights."""
+    h, f = forward(weights, x)
+    u = ((f - target(x)) / len(x))[:, None]
+    out = []
+    for w, below in zip(reversed(weights), reversed(h)):
+        out.append(w - rate * u.T @ below)
+        u = u @ w * (1 - below ** 2)
+    return out[::-1]
