@@ -30,8 +30,8 @@ esc_status esc_table_read(const char *path, esc_results **table);
  * without files. */
 esc_status esc_tables_read(int argc, char **argv, int first, int *tables, esc_results ***table);
 
-/* The same, where a file may also be the output of an unfinished run (that does not exist yet), or a
- * journal or checkpoint beside it. *unfinished (owned): a JSON object for each of those, with
+/* The same, where a file may also be the output of an unfinished run (that does not exist yet), or
+ * a journal or checkpoint beside it. *unfinished (owned): a JSON object for each of those, with
  * esc_unfinished_to_json's keys. */
 esc_status esc_tables_read_unfinished(int argc, char **argv, int first, int *tables,
                                       esc_results ***table, json_t **unfinished);

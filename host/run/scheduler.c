@@ -157,16 +157,19 @@ static int64_t limit_block(const training *r, int64_t block) {
 /* Counts the block's steps, retires finished members and refills their slots. */
 static esc_status retire_finished(training *r) {
   esc_status status = ESC_OK;
+  int64_t advanced = 0;
   for (int i = 0; i < r->schedule->setup.slots; i++) {
     if (r->member_in_slot[i] == EMPTY) continue;
     const esc_slot *slot = r->schedule->engine->slot(r->engine, i);
-    const int64_t steps = slot->track.step;
-    r->progress->network_steps += steps - r->steps_counted[i];
+    const int64_t steps = slot->track.step, made = steps - r->steps_counted[i];
+    r->progress->network_steps += made;
+    if (made > advanced) advanced = made;
     r->steps_counted[i] = steps;
     if (!esc_slot_finished(slot)) continue;
     ESC_TRY(retire(r, i));
     ESC_TRY(refill(r, i));
   }
+  r->progress->slot_steps += advanced;
 done:
   return status;
 }

@@ -215,8 +215,8 @@ esc_status esc_unfinished_read(const char *output, esc_unfinished *u) {
   ESC_TRY(find_identity(u, &identity));
   r.identity = identity;
   ESC_TRY(parse_identity(identity, &u->spec, &r.shard, &r.shards));
-  ESC_TRY(create_tables(u, esc_plan_count_members(u->spec, u->parts ? 0 : r.shard,
-                                                  u->parts ? 1 : r.shards)));
+  ESC_TRY(create_tables(
+      u, esc_plan_count_members(u->spec, u->parts ? 0 : r.shard, u->parts ? 1 : r.shards)));
   for (int part = 0; part < (u->parts ? u->parts : 1); part++) ESC_TRY(read_part(&r, part));
   ESC_TRY(esc_segments_sort(&u->segments));
   count_members(u);
@@ -240,10 +240,12 @@ int64_t esc_unfinished_count_finished(const esc_unfinished *u) {
 void esc_unfinished_print(const esc_unfinished *u, char *text, size_t size) {
   static const char *const basis[] = {
       [ESC_BASIS_COMPLETE] = "all members have finished",
-      [ESC_BASIS_CHECKPOINT] = "statistics are of the members at the newest checkpoint, those in "
-                               "training right-censored at their step there",
-      [ESC_BASIS_SCALES] = "no checkpoint yet: only scales of which every member has finished are "
-                           "used",
+      [ESC_BASIS_CHECKPOINT] =
+          "statistics are of the members at the newest checkpoint, those in "
+          "training right-censored at their step there",
+      [ESC_BASIS_SCALES] =
+          "no checkpoint yet: only scales of which every member has finished are "
+          "used",
   };
   char diverged[48] = "";
   if (u->diverged) snprintf(diverged, sizeof diverged, ", %lld diverged", (long long)u->diverged);

@@ -33,8 +33,8 @@ typedef struct esc_unfinished {
   esc_progress progress; /* of all segments and parts; seconds and network_steps: of the last one */
   json_t *segments;
   esc_lock_state lock;
-  int parts;              /* of a run with --devices; 0: none */
-  int64_t damaged_bytes;  /* of the journals */
+  int parts;             /* of a run with --devices; 0: none */
+  int64_t damaged_bytes; /* of the journals */
 } esc_unfinished;
 
 /* Whether the files beside `path` (a result, or a journal or checkpoint beside it) are of an

@@ -31,6 +31,7 @@ typedef struct esc_progress {
   int64_t in_flight;        /* networks in the newest checkpoint */
   esc_workload_steps steps; /* made and expected, including those before a resume */
   double seconds;           /* wall time since the start or resume */
+  int64_t slot_steps;       /* steps that each slot has advanced in this process */
 } esc_progress;
 
 /* Phases in which a second request to stop must not end the process at once: it is saving files, or
