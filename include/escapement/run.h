@@ -72,6 +72,7 @@ typedef struct esc_run_options {
   const char *worker;
   esc_stop *stop;
   esc_run_callbacks callbacks;
+  const char *log; /* file to which events are appended as JSON lines; NULL: none */
 } esc_run_options;
 
 /* Summary of a finished run. */
