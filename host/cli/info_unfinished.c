@@ -33,7 +33,7 @@ esc_status esc_info_unfinished(const char *output, bool json) {
   esc_status status = ESC_OK;
   esc_unfinished u = {0};
   char *spec = NULL;
-  ESC_TRY(esc_unfinished_read(output, &u));
+  ESC_TRY(esc_unfinished_read(output, NULL, &u));
   ESC_TRY_ALLOCATE(spec = esc_spec_resolved(u.spec));
   if (json)
     ESC_TRY(print_json(&u, spec));

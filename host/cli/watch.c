@@ -44,11 +44,13 @@ static esc_status print_once(const char *output, bool as_json) {
   esc_status status = ESC_OK;
   esc_watch_state state;
   json_t *json = NULL;
+  esc_unfinished_forecast forecast = {0};
   FILE *out = as_json ? fopen("/dev/null", "w") : stdout;
   ESC_TRY_ALLOCATE(out);
-  ESC_TRY(esc_watch_frame(output, 0, COLUMNS, out, &state, as_json ? &json : NULL));
+  ESC_TRY(esc_watch_frame(output, &forecast, 0, COLUMNS, out, &state, as_json ? &json : NULL));
   if (as_json) status = esc_json_print(json);
 done:
+  esc_unfinished_forecast_free(&forecast);
   if (as_json && out) fclose(out);
   return status;
 }
@@ -59,6 +61,7 @@ typedef struct screen {
   char *text; /* of the last frame; owned */
   size_t size;
   int failures; /* successive: files can vanish while they are read, as a run ends */
+  esc_unfinished_forecast forecast;
 } screen;
 
 /* Writes the frame line by line, so that lines that stay do not flicker; control characters of
@@ -84,18 +87,21 @@ static void show(const screen *s, int lines) {
 /* Reads and shows the run. */
 static esc_status refresh(screen *s, const char *output, esc_watch_state *state) {
   int lines, columns;
-  screen next = {NULL, 0, 0};
+  char *text = NULL;
+  size_t size = 0;
   find_size(&lines, &columns);
-  FILE *out = open_memstream(&next.text, &next.size);
+  FILE *out = open_memstream(&text, &size);
   if (!out) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (watch)");
-  const esc_status status = esc_watch_frame(output, lines, columns, out, state, NULL);
+  const esc_status status = esc_watch_frame(output, &s->forecast, lines, columns, out, state, NULL);
   fclose(out);
   if (status != ESC_OK) {
-    free(next.text);
+    free(text);
     return ++s->failures < FAILURES_MAX && s->text ? ESC_OK : status;
   }
   free(s->text);
-  *s = next;
+  s->text = text;
+  s->size = size;
+  s->failures = 0;
   show(s, lines);
   return ESC_OK;
 }
@@ -113,7 +119,7 @@ static esc_status watch(const char *output, int64_t seconds) {
   esc_status status = ESC_OK;
   esc_watch_state state = ESC_WATCH_STARTING;
   esc_stop *stop = NULL;
-  screen s = {NULL, 0, 0};
+  screen s = {.text = NULL};
   ESC_TRY(esc_stop_create(&stop));
   esc_signals_install(stop);
   write_raw(enter, sizeof enter - 1);
@@ -127,6 +133,7 @@ static esc_status watch(const char *output, int64_t seconds) {
   if (status == ESC_OK && s.text) fputs(s.text, stdout);
 done:
   esc_stop_free(stop);
+  esc_unfinished_forecast_free(&s.forecast);
   free(s.text);
   return status;
 }

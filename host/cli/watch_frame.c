@@ -209,15 +209,15 @@ static esc_status print_start(const char *output, const esc_lock_state *lock, FI
   return ESC_OK;
 }
 
-esc_status esc_watch_frame(const char *path, int lines, int columns, FILE *out,
-                           esc_watch_state *state, json_t **json) {
+esc_status esc_watch_frame(const char *path, esc_unfinished_forecast *forecast, int lines,
+                           int columns, FILE *out, esc_watch_state *state, json_t **json) {
   esc_status status = ESC_OK;
   esc_unfinished u = {0};
   char output[4096];
   const bool has_files = esc_unfinished_exists(path, output, sizeof output);
   const esc_lock_state lock = esc_lock_peek(output);
   if (has_files) {
-    ESC_TRY(esc_unfinished_read(output, &u));
+    ESC_TRY(esc_unfinished_read(output, forecast, &u));
     ESC_TRY(print_run(&u, lines, columns, out, state, json));
   } else if (lock.is_held) {
     *state = ESC_WATCH_STARTING;

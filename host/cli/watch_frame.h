@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "escapement/internal/status.h"
+#include "run/unfinished.h"
 
 typedef enum esc_watch_state {
   ESC_WATCH_STARTING, /* a run has the lock, and no journal yet */
@@ -18,9 +19,9 @@ typedef enum esc_watch_state {
 } esc_watch_state;
 
 /* Reads the run of `output` and prints it to `out`, in a window of `lines` and `columns` (lines 0:
- * no limit). *state receives its state, *json (may be NULL; owned by the caller) the same as an
- * object. ESC_BAD_INPUT where there is no run. */
-esc_status esc_watch_frame(const char *output, int lines, int columns, FILE *out,
-                           esc_watch_state *state, json_t **json);
+ * no limit). `forecast`: kept between frames. *state receives its state, *json (may be NULL; owned
+ * by the caller) the same as an object. ESC_BAD_INPUT where there is no run. */
+esc_status esc_watch_frame(const char *output, esc_unfinished_forecast *forecast, int lines,
+                           int columns, FILE *out, esc_watch_state *state, json_t **json);
 
 #endif
