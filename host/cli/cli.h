@@ -18,7 +18,7 @@ typedef esc_status esc_command_function(int argc, char **argv);
 esc_command_function esc_command_run, esc_command_fit, esc_command_plot, esc_command_info,
     esc_command_classify, esc_command_escape, esc_command_blocks, esc_command_bench,
     esc_command_compare, esc_command_plateau, esc_command_verify, esc_command_merge,
-    esc_command_figure, esc_command_report, esc_command_worker;
+    esc_command_figure, esc_command_report, esc_command_watch, esc_command_worker;
 
 /* Prints `object` to standard output and frees it. */
 esc_status esc_json_print(json_t *object);
@@ -30,8 +30,8 @@ esc_status esc_table_read(const char *path, esc_results **table);
  * without files. */
 esc_status esc_tables_read(int argc, char **argv, int first, int *tables, esc_results ***table);
 
-/* The same, where a file may also be the output of an unfinished run (that does not exist yet), or a
- * journal or checkpoint beside it. *unfinished (owned): a JSON object for each of those, with
+/* The same, where a file may also be the output of an unfinished run (that does not exist yet), or
+ * a journal or checkpoint beside it. *unfinished (owned): a JSON object for each of those, with
  * esc_unfinished_to_json's keys. */
 esc_status esc_tables_read_unfinished(int argc, char **argv, int first, int *tables,
                                       esc_results ***table, json_t **unfinished);

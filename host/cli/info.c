@@ -5,6 +5,7 @@
 
 #include "backend/registry.h"
 #include "base/file_kind.h"
+#include "base/io.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/info_progress.h"
@@ -155,6 +156,7 @@ static void print_text(const esc_results *r) {
 esc_status esc_command_info(int argc, char **argv) {
   esc_status status = ESC_OK;
   bool json = false, devices = false, help = false;
+  char output[4096];
   int first = 0, tables = 0;
   esc_results **table = NULL;
   const esc_option options[] = {
@@ -163,8 +165,9 @@ esc_status esc_command_info(int argc, char **argv) {
       {0},
   };
   const esc_command command = {"info FILE | info --devices",
-                               "Prints the contents of a result, journal or checkpoint, or "
-                               "the devices of this\nmachine.",
+                               "Prints the contents of a result, of an unfinished run (OUT.h5 "
+                               "before it exists), of a\njournal or checkpoint, or the devices of "
+                               "this machine.",
                                .options = options,
                                .suffixes = ESC_RESULT_SUFFIXES "|journal|checkpoint"};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
@@ -175,6 +178,9 @@ esc_status esc_command_info(int argc, char **argv) {
   const esc_file_kind kind = first < argc ? esc_file_kind_at(argv[first]) : ESC_FILE_OTHER;
   if (kind == ESC_FILE_JOURNAL) return esc_info_journal(argv[first], json);
   if (kind == ESC_FILE_CHECKPOINT) return esc_info_checkpoint(argv[first], json);
+  if (first < argc && !esc_io_exists(argv[first]) &&
+      esc_unfinished_exists(argv[first], output, sizeof output))
+    return esc_info_unfinished(output, json);
   ESC_TRY(esc_tables_read(argc, argv, first, &tables, &table));
   if (json)
     ESC_TRY(print_json(table[0]));

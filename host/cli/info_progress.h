@@ -11,6 +11,9 @@
 /* Prints a journal of members or of snapshots. */
 esc_status esc_info_journal(const char *path, bool json);
 
+/* Prints the run whose result is to be `output`, from its files. */
+esc_status esc_info_unfinished(const char *output, bool json);
+
 /* Prints a checkpoint. */
 esc_status esc_info_checkpoint(const char *path, bool json);
 

@@ -27,6 +27,7 @@ typedef struct command {
 
 static const command commands[] = {
     {"run", esc_command_run, "train a sweep and write its result file", false},
+    {"watch", esc_command_watch, "a run while it trains: members, escape steps, time left", true},
     {"fit", esc_command_fit, "slopes of log t* on log epsilon from result files", true},
     {"plot", esc_command_plot, "draw t* against epsilon from result files", false},
     {"plateau", esc_command_plateau,

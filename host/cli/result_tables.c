@@ -61,7 +61,7 @@ static bool is_unfinished(const char *path, char *output, size_t size) {
 static esc_status read_unfinished(const char *output, esc_results **table, json_t *list) {
   esc_status status = ESC_OK;
   esc_unfinished u = {0};
-  ESC_TRY(esc_unfinished_read(output, &u));
+  ESC_TRY(esc_unfinished_read(output, NULL, &u));
   if (u.damaged_bytes)
     esc_log("warning: %s: the journal has %lld damaged bytes; their members count as unknown",
             output, (long long)u.damaged_bytes);

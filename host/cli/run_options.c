@@ -67,6 +67,8 @@ static esc_status read_options(esc_run_request *request, texts *t, int argc, cha
        .flag = &o->resume},
       {"from", 0, "OLD.h5", "reuse the members of this result; train only the others",
        .text = &o->from, .suffixes = ESC_RESULT_SUFFIXES},
+      {"log", 0, "FILE", "append the run's events to FILE as JSON lines", .text = &o->log,
+       .suffixes = "jsonl|log"},
       {"force", 0, NULL, "replace an existing result and, without --resume, its journal",
        .flag = &o->force},
       {"dry-run", 0, NULL, "print memory, run time, a forecast of escape steps; train nothing",

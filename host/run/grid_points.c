@@ -87,6 +87,7 @@ static esc_status prepare_point(esc_grid_run *g, int i, const esc_point_source *
   ESC_TRY(esc_run_prepare(spec, &options, &point->run));
   point->run.is_point = true;
   point->run.is_worker = g->whole->is_worker;
+  point->run.log = g->whole->log;
   ESC_TRY(esc_point_slice_create(&source[0], spec, text, &point->run.reused[2]));
   ESC_TRY(esc_point_slice_create(&source[1], spec, text, &point->run.reused[1]));
   status = check_shard(g->whole, &point->run, point->run.reused[2]);

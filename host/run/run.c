@@ -143,6 +143,7 @@ static void report(void *context, const esc_progress *progress) {
   const esc_run_callbacks *callbacks = &r->options.callbacks;
   if (callbacks->progress && !callbacks->progress(callbacks->context, progress))
     esc_stop_request(r->stop);
+  esc_run_log_rates(r);
   const double due = r->segment_updated_at + fmax(1, 0.01 * r->segment_updated_at);
   if (progress->seconds >= due && esc_run_segment_update(r, NULL) != ESC_OK)
     r->segment_updated_at =
@@ -157,9 +158,10 @@ static void report_phase(void *context, esc_run_phase phase, bool begins) {
 }
 
 /* A failing journal is reported when a member is appended. */
-static void mark_checkpoint(void *context, int64_t networks, uint64_t digest) {
-  (void)networks;
-  (void)esc_run_segment_mark_checkpoint(context, digest);
+static void report_event(void *context, const esc_train_event *event) {
+  if (event->kind == ESC_EVENT_CHECKPOINT)
+    (void)esc_run_segment_mark_checkpoint(context, event->digest);
+  esc_run_log_event(context, event);
 }
 
 /* Records the end of the training in the segment. A failure keeps its own message. */
@@ -193,6 +195,7 @@ static esc_status train(esc_run *r) {
   log_reused_members(r);
   if (r->options.callbacks.progress) ESC_TRY(esc_run_forecast_members(r, &predicted));
   ESC_TRY(esc_run_segment_begin(r));
+  esc_run_log_start(r);
   esc_schedule schedule = {.engine = r->engine,
                            .setup = r->setup,
                            .stop = &r->stop->requested,
@@ -206,7 +209,7 @@ static esc_status train(esc_run *r) {
                            .predicted = predicted,
                            .report = report,
                            .phase = report_phase,
-                           .checkpointed = mark_checkpoint,
+                           .event = report_event,
                            .context = r,
                            .warn = esc_log};
   status = esc_schedule_train(p, &r->plan, &schedule, r->results, &r->progress, r->engine_text);
@@ -276,6 +279,7 @@ esc_status esc_run_execute(esc_run *r, int lock, bool *complete) {
   ESC_TRY(esc_run_read_reused(r, complete));
   if (*complete) return esc_run_finish_complete(r);
   if (!r->is_point) ESC_TRY(esc_run_check_false_escapes(r));
+  if (r->options.devices) esc_run_log_start(r);
   status = r->options.devices ? esc_run_train_on_devices(r) : train_here(r);
 done:
   return status;

@@ -55,6 +55,9 @@ typedef struct esc_run {
   esc_checkpoint *checkpoint;
   esc_recorder *recorder;               /* NULL: no snapshots */
   esc_weight_recorder *weight_recorder; /* NULL: no weights */
+  struct esc_event_log *log;            /* NULL: none */
+  double rates_logged_at;               /* seconds into this segment */
+  bool is_logging;                      /* a message is being logged */
   bool *done;                           /* (members) finished */
   esc_progress progress;
   char warning[ESC_WARNING_SIZE];
@@ -165,6 +168,19 @@ esc_status esc_run_segment_update(esc_run *run, const char *ended);
 /* Marks in the journal that the checkpoint of this digest was just written: the members that had
  * finished until then are those before the first such mark (run/unfinished.h). */
 esc_status esc_run_segment_mark_checkpoint(esc_run *run, uint64_t digest);
+
+/* ---- run_events.c: the log of `options.log`; without one they do nothing ---- */
+
+esc_status esc_run_open_log(esc_run *run);
+void esc_run_log_start(esc_run *run);
+void esc_run_log_event(esc_run *run, const esc_train_event *event);
+void esc_run_log_rates(esc_run *run);
+
+/* For esc_log_redirect, with the run as context: logs messages and forwards them. */
+void esc_run_log_message(void *context, const char *text);
+
+/* Logs the end and closes the log. */
+void esc_run_log_end(esc_run *run, esc_status status);
 
 /* ---- size.c ---- */
 

@@ -24,6 +24,7 @@ typedef struct training {
   void *row;               /* one member's row for the journal */
   int64_t *member_in_slot; /* (slot) index into plan->member, or EMPTY */
   int64_t *steps_counted;  /* (slot) steps already counted */
+  uint32_t *crossed;       /* (slot) thresholds whose crossing was reported, a bit each */
   int *slot_list;          /* (slot) workspace: a list of slots */
   int64_t next;            /* into plan->order */
   int64_t unsynced;        /* journal records since the last sync */
@@ -36,6 +37,31 @@ static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void send(const training *r, esc_train_event event) {
+  if (r->schedule->event) r->schedule->event(r->schedule->context, &event);
+}
+
+/* Bits of the thresholds that the slot's member has crossed. */
+static uint32_t crossed_thresholds(const esc_slot *slot, int thresholds) {
+  uint32_t bits = 0;
+  for (int k = 0; k < thresholds; k++)
+    if (slot->track.escape_step[k] >= 0) bits |= UINT32_C(1) << k;
+  return bits;
+}
+
+/* Reports the thresholds that were crossed since the last report. */
+static void report_escapes(training *r, int slot) {
+  const esc_slot *s = r->schedule->engine->slot(r->engine, slot);
+  const uint32_t crossed = crossed_thresholds(s, r->results->thresholds);
+  for (int k = 0; k < r->results->thresholds; k++)
+    if ((crossed & ~r->crossed[slot]) >> k & 1)
+      send(r, (esc_train_event){.kind = ESC_EVENT_ESCAPE,
+                                .index = r->member_in_slot[slot],
+                                .threshold = k,
+                                .step = s->track.escape_step[k]});
+  r->crossed[slot] = crossed;
 }
 
 static void count_status(esc_progress *progress, int32_t status) {
@@ -82,7 +108,11 @@ static void report_saving(const esc_schedule *schedule, bool begins) {
 static esc_status start(training *r, int slot, int64_t index) {
   esc_status status = ESC_OK;
   bool found = false;
+  r->crossed[slot] = 0;
   ESC_TRY(restore_member(r, slot, index, &found));
+  if (found)
+    r->crossed[slot] =
+        crossed_thresholds(r->schedule->engine->slot(r->engine, slot), r->results->thresholds);
   if (found) return ESC_OK;
   r->steps_counted[slot] = 0;
   if (r->schedule->recorder) ESC_TRY(esc_recorder_begin_member(r->schedule->recorder, slot, index));
@@ -120,6 +150,7 @@ static esc_status retire(training *r, int slot) {
   esc_workload_finish(r->workload, index, r->results->steps_run[index]);
   r->progress->running--;
   count_status(r->progress, r->results->status[index]);
+  send(r, (esc_train_event){.kind = ESC_EVENT_RETIREMENT, .index = index});
 done:
   return status;
 }
@@ -167,6 +198,7 @@ static esc_status record_due_snapshots(training *r) {
       r->slot_list[count++] = i;
   }
   if (count) ESC_TRY(esc_recorder_record(s->recorder, s->engine, r->engine, count, r->slot_list));
+  if (count) send(r, (esc_train_event){.kind = ESC_EVENT_SNAPSHOT, .networks = count});
   ESC_TRY(record_weights(r, count, ESC_WEIGHTS_SNAPSHOTS));
 done:
   return status;
@@ -215,16 +247,20 @@ static int64_t limit_block(const training *r, int64_t block) {
 /* Counts the block's steps, retires finished members and refills their slots. */
 static esc_status retire_finished(training *r) {
   esc_status status = ESC_OK;
+  int64_t advanced = 0;
   for (int i = 0; i < r->schedule->setup.slots; i++) {
     if (r->member_in_slot[i] == EMPTY) continue;
     const esc_slot *slot = r->schedule->engine->slot(r->engine, i);
-    const int64_t steps = slot->track.step;
-    r->progress->network_steps += steps - r->steps_counted[i];
+    const int64_t steps = slot->track.step, made = steps - r->steps_counted[i];
+    r->progress->network_steps += made;
+    if (made > advanced) advanced = made;
     r->steps_counted[i] = steps;
+    report_escapes(r, i);
     if (!esc_slot_finished(slot)) continue;
     ESC_TRY(retire(r, i));
     ESC_TRY(refill(r, i));
   }
+  r->progress->slot_steps += advanced;
 done:
   return status;
 }
@@ -266,8 +302,9 @@ static esc_status write_checkpoint(training *r) {
   }
   ESC_TRY(esc_checkpoint_write_commit(s->checkpoint));
   r->progress->in_flight += count;
-  if (s->checkpointed)
-    s->checkpointed(s->context, r->progress->in_flight, esc_checkpoint_digest(s->checkpoint));
+  send(r, (esc_train_event){.kind = ESC_EVENT_CHECKPOINT,
+                            .networks = r->progress->in_flight,
+                            .digest = esc_checkpoint_digest(s->checkpoint)});
 done:
   if (status != ESC_OK) esc_checkpoint_write_abort(s->checkpoint);
   esc_trace_end();
@@ -381,6 +418,7 @@ esc_status esc_schedule_train(const esc_problem *problem, const esc_plan *plan,
                        calloc(1, esc_results_row_size(problem->thresholds, problem->shape.layers)));
   ESC_TRY_ALLOCATE(r.member_in_slot = calloc(slots, sizeof *r.member_in_slot));
   ESC_TRY_ALLOCATE(r.steps_counted = calloc(slots, sizeof *r.steps_counted));
+  ESC_TRY_ALLOCATE(r.crossed = calloc(slots, sizeof *r.crossed));
   ESC_TRY_ALLOCATE(r.slot_list = calloc(slots, sizeof *r.slot_list));
   ESC_TRY_ALLOCATE(r.state = calloc(1, schedule->engine->state_size(problem)));
   ESC_TRY(schedule->engine->create(schedule->engine, problem, &schedule->setup, &r.engine));
@@ -398,6 +436,7 @@ done:
   free(r.row);
   free(r.member_in_slot);
   free(r.steps_counted);
+  free(r.crossed);
   free(r.slot_list);
   free(r.state);
   return status;

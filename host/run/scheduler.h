@@ -15,6 +15,22 @@
 
 typedef void esc_progress_report(void *context, const esc_progress *progress);
 
+typedef enum esc_train_event_kind {
+  ESC_EVENT_ESCAPE,     /* member `index` of the plan crossed `threshold` at `step` */
+  ESC_EVENT_RETIREMENT, /* member `index` has ended; its row is complete */
+  ESC_EVENT_SNAPSHOT,   /* of `networks` networks */
+  ESC_EVENT_CHECKPOINT  /* of `networks` networks, of this digest (checkpoint.h) */
+} esc_train_event_kind;
+
+typedef struct esc_train_event {
+  esc_train_event_kind kind;
+  int threshold;
+  int64_t index, step, networks;
+  uint64_t digest;
+} esc_train_event;
+
+typedef void esc_train_event_report(void *context, const esc_train_event *event);
+
 typedef struct esc_schedule {
   const esc_engine_ops *engine;
   esc_engine_setup setup;
@@ -29,8 +45,7 @@ typedef struct esc_schedule {
   const double *predicted; /* (members) steps of each expected by theory; NULL: unknown */
   esc_progress_report *report;
   void (*phase)(void *context, esc_run_phase phase, bool begins); /* may be NULL */
-  /* A checkpoint of `networks` networks, of this digest, was written (may be NULL). */
-  void (*checkpointed)(void *context, int64_t networks, uint64_t digest);
+  esc_train_event_report *event;                                  /* may be NULL */
   void *context;
   void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));
 } esc_schedule;

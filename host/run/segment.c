@@ -42,6 +42,7 @@ static void update_segment(esc_run *r, const char *ended) {
   json_object_set_new(segment, "end_time", json_string(now));
   json_object_set_new(segment, "wall_s", esc_json_number(r->progress.seconds));
   json_object_set_new(segment, "steps", json_integer(r->progress.network_steps));
+  json_object_set_new(segment, "slot_steps", json_integer(r->progress.slot_steps));
   json_object_set_new(segment, "members", json_integer(finished_here(r)));
   json_object_set_new(segment, "ended", ended ? json_string(ended) : json_null());
   json_object_set_new(segment, "engine", esc_json_text(r->engine_text));

@@ -14,15 +14,20 @@ static esc_status run(const esc_spec *spec, const esc_run_options *options, int 
   const esc_log_receiver to = {options->callbacks.message, options->callbacks.context};
   const esc_log_receiver before = esc_log_redirect(to);
   ESC_TRY(esc_run_prepare(spec, options, &r));
+  ESC_TRY(esc_run_open_log(&r));
+  if (r.log) esc_log_redirect((esc_log_receiver){esc_run_log_message, &r});
   ESC_TRY(spec->grid ? esc_grid_run_execute(&r, lock, &complete)
                      : esc_run_execute(&r, lock, &complete));
   if (report_out) esc_run_fill_report(&r, report_out);
   if (report_out) report_out->complete = complete;
+  esc_run_log_end(&r, ESC_OK);
   if (results) {
     *results = r.results;
     r.results = NULL;
   }
 done:
+  esc_run_log_end(&r, status);
+  esc_log_redirect(to); /* what follows is not of the log */
   esc_run_free(&r);
   esc_log_redirect(before);
   esc_library_leave(scope);

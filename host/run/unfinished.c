@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "base/names.h"
+#include "run/forecast.h"
 #include "run/parts.h"
 #include "run/unfinished_part.h"
 #include "run/workload.h"
@@ -78,6 +79,8 @@ static esc_status parse_identity(const char *identity, esc_spec **spec, int64_t 
 
 typedef struct reading {
   esc_unfinished *u;
+  esc_unfinished_forecast *forecast; /* NULL: none */
+  bool makes_forecast;
   const char *identity;
   int64_t shard, shards; /* of a run without parts */
   int64_t filled;        /* rows */
@@ -97,30 +100,77 @@ done:
   return status;
 }
 
-/* Adds the part's steps: those of finished members and, where the checkpoint has none, the mean of
- * what the segments have made beyond them. */
-static esc_status add_progress(esc_unfinished *u, const esc_unfinished_part *p, int64_t from) {
+/* Expected steps of the part's members, from or into the forecast; NULL without one. */
+static esc_status find_predicted(const reading *r, esc_unfinished_part *p, const double **out) {
   esc_status status = ESC_OK;
-  esc_workload *w = NULL;
-  const int64_t members = p->run.plan.members;
-  int slots = 0;
+  double *steps = NULL;
+  *out = NULL;
+  if (!r->forecast) return ESC_OK;
+  if (r->makes_forecast) {
+    p->run.setup.threads = 1;
+    ESC_TRY(esc_run_forecast_members(&p->run, &steps));
+    for (int64_t i = 0; i < p->run.plan.members; i++) r->forecast->steps[r->filled + i] = steps[i];
+  }
+  *out = r->forecast->steps + r->filled;
+done:
+  free(steps);
+  return status;
+}
+
+/* A forecast for another number of members is made again. */
+static esc_status prepare_forecast(reading *r) {
+  esc_status status = ESC_OK;
+  esc_unfinished_forecast *f = r->forecast;
+  if (!f || (f->steps && f->members == r->u->now->members)) return ESC_OK;
+  esc_unfinished_forecast_free(f);
+  ESC_TRY_ALLOCATE(f->steps = malloc(((size_t)r->u->now->members + 1) * sizeof *f->steps));
+  f->members = r->u->now->members;
+  r->makes_forecast = true;
+done:
+  return status;
+}
+
+void esc_unfinished_forecast_free(esc_unfinished_forecast *f) {
+  free(f->steps);
+  *f = (esc_unfinished_forecast){0};
+}
+
+/* Finishes the workload's finished members and lists those in training with their steps: those of
+ * the checkpoint or, where it has none, the mean of what the segments have made beyond the finished
+ * members. Number of members listed. */
+static int list_members(const reading *r, const esc_unfinished_part *p, esc_workload *w,
+                        int64_t *index, int64_t *steps) {
+  const esc_results *now = r->u->now;
   double finished = 0;
-  int64_t *index = malloc(((size_t)members + 1) * sizeof *index);
-  int64_t *steps = malloc(((size_t)members + 1) * sizeof *steps);
-  ESC_TRY_ALLOCATE(index);
-  ESC_TRY_ALLOCATE(steps);
-  ESC_TRY(esc_workload_create(&p->run.plan, u->spec->problem.steps, NULL, &w));
-  for (int64_t i = 0; i < members; i++) {
-    const int64_t run = u->now->steps_run[from + i];
+  int slots = 0;
+  for (int64_t i = 0; i < p->run.plan.members; i++) {
+    const int64_t run = now->steps_run[r->filled + i];
     if (p->run.done[i]) esc_workload_finish(w, i, run);
     if (p->run.done[i] && p->position[i] >= 0) finished += (double)run;
-    if (u->now->status[from + i] != ESC_MEMBER_RUNNING) continue;
+    if (now->status[r->filled + i] != ESC_MEMBER_RUNNING) continue;
     index[slots] = i;
     steps[slots++] = run;
   }
   const double rest = (double)esc_segments_sum(p->run.segments).steps - finished;
   for (int i = 0; i < slots; i++)
     if (steps[i] == 0 && rest > 0) steps[i] = (int64_t)(rest / slots);
+  return slots;
+}
+
+/* Adds the part's steps. */
+static esc_status add_progress(const reading *r, esc_unfinished_part *p) {
+  esc_status status = ESC_OK;
+  esc_unfinished *u = r->u;
+  esc_workload *w = NULL;
+  const double *predicted = NULL;
+  const int64_t members = p->run.plan.members;
+  int64_t *index = malloc(((size_t)members + 1) * sizeof *index);
+  int64_t *steps = malloc(((size_t)members + 1) * sizeof *steps);
+  ESC_TRY_ALLOCATE(index);
+  ESC_TRY_ALLOCATE(steps);
+  ESC_TRY(find_predicted(r, p, &predicted));
+  ESC_TRY(esc_workload_create(&p->run.plan, u->spec->problem.steps, predicted, &w));
+  const int slots = list_members(r, p, w, index, steps);
   const esc_workload_steps s = esc_workload_expect(w, slots, index, steps);
   u->progress.steps.made += s.made;
   u->progress.steps.expected += s.expected;
@@ -159,7 +209,7 @@ static esc_status read_part(reading *r, int part) {
   ESC_TRY(esc_unfinished_part_read(&request, &p));
   ESC_TRY(esc_unfinished_part_fill_now(&p, u->lock.is_held, u->now, r->filled));
   ESC_TRY(esc_unfinished_part_fill_results(&p, u->results, r->filled, &basis));
-  ESC_TRY(add_progress(u, &p, r->filled));
+  ESC_TRY(add_progress(r, &p));
   add_rate(u, &p);
   r->filled += p.run.plan.members;
   if (basis == ESC_BASIS_SCALES || u->basis == ESC_BASIS_COMPLETE) u->basis = basis;
@@ -203,11 +253,12 @@ done:
   return status;
 }
 
-esc_status esc_unfinished_read(const char *output, esc_unfinished *u) {
+esc_status esc_unfinished_read(const char *output, esc_unfinished_forecast *forecast,
+                               esc_unfinished *u) {
   esc_status status = ESC_OK;
   char *identity = NULL;
   *u = (esc_unfinished){.basis = ESC_BASIS_COMPLETE};
-  reading r = {.u = u};
+  reading r = {.u = u, .forecast = forecast};
   snprintf(u->output, sizeof u->output, "%.4000s", output);
   u->lock = peek(u->output);
   ESC_TRY_ALLOCATE(u->segments = json_array());
@@ -215,8 +266,9 @@ esc_status esc_unfinished_read(const char *output, esc_unfinished *u) {
   ESC_TRY(find_identity(u, &identity));
   r.identity = identity;
   ESC_TRY(parse_identity(identity, &u->spec, &r.shard, &r.shards));
-  ESC_TRY(create_tables(u, esc_plan_count_members(u->spec, u->parts ? 0 : r.shard,
-                                                  u->parts ? 1 : r.shards)));
+  ESC_TRY(create_tables(
+      u, esc_plan_count_members(u->spec, u->parts ? 0 : r.shard, u->parts ? 1 : r.shards)));
+  ESC_TRY(prepare_forecast(&r));
   for (int part = 0; part < (u->parts ? u->parts : 1); part++) ESC_TRY(read_part(&r, part));
   ESC_TRY(esc_segments_sort(&u->segments));
   count_members(u);
@@ -240,10 +292,12 @@ int64_t esc_unfinished_count_finished(const esc_unfinished *u) {
 void esc_unfinished_print(const esc_unfinished *u, char *text, size_t size) {
   static const char *const basis[] = {
       [ESC_BASIS_COMPLETE] = "all members have finished",
-      [ESC_BASIS_CHECKPOINT] = "statistics are of the members at the newest checkpoint, those in "
-                               "training right-censored at their step there",
-      [ESC_BASIS_SCALES] = "no checkpoint yet: only scales of which every member has finished are "
-                           "used",
+      [ESC_BASIS_CHECKPOINT] =
+          "statistics are of the members at the newest checkpoint, those in "
+          "training right-censored at their step there",
+      [ESC_BASIS_SCALES] =
+          "no checkpoint yet: only scales of which every member has finished are "
+          "used",
   };
   char diverged[48] = "";
   if (u->diverged) snprintf(diverged, sizeof diverged, ", %lld diverged", (long long)u->diverged);

@@ -33,17 +33,27 @@ typedef struct esc_unfinished {
   esc_progress progress; /* of all segments and parts; seconds and network_steps: of the last one */
   json_t *segments;
   esc_lock_state lock;
-  int parts;              /* of a run with --devices; 0: none */
-  int64_t damaged_bytes;  /* of the journals */
+  int parts;             /* of a run with --devices; 0: none */
+  int64_t damaged_bytes; /* of the journals */
 } esc_unfinished;
 
 /* Whether the files beside `path` (a result, or a journal or checkpoint beside it) are of an
  * unfinished run. `output`: the result. */
 bool esc_unfinished_exists(const char *path, char *output, size_t size);
 
-/* Reads the run whose result is, or will be, `output`. ESC_BAD_INPUT where there are no files of a
- * run, or where they are damaged beyond use. Free with esc_unfinished_free in either case. */
-esc_status esc_unfinished_read(const char *output, esc_unfinished *out);
+/* Steps of every member expected by theory, for the time left; made by the first read (about a
+ * second) and kept for later ones. Initialize with zeros. */
+typedef struct esc_unfinished_forecast {
+  int64_t members;
+  double *steps; /* (members) NaN without a forecast; owned */
+} esc_unfinished_forecast;
+void esc_unfinished_forecast_free(esc_unfinished_forecast *forecast);
+
+/* Reads the run whose result is, or will be, `output`. `forecast` may be NULL. ESC_BAD_INPUT where
+ * there are no files of a run, or where they are damaged beyond use. Free with esc_unfinished_free
+ * in either case. */
+esc_status esc_unfinished_read(const char *output, esc_unfinished_forecast *forecast,
+                               esc_unfinished *out);
 void esc_unfinished_free(esc_unfinished *unfinished);
 
 /* Members that have finished, in either view. */

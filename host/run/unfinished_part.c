@@ -2,6 +2,7 @@
 /* Reading one part of an unfinished run. */
 #include "run/unfinished_part.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +55,27 @@ static void add_row(void *context, esc_member_key member, const void *row) {
   if (index >= 0 && !p->run.done[index]) {
     esc_run_set_row(&p->run, index, row);
     p->position[index] = p->rows;
+    p->entry[index] = p->entries;
   }
   p->rows++;
+}
+
+/* A resumed run continues from the checkpoint of the segment before. */
+static double add_clock(esc_unfinished_part *p, const json_t *segment, bool begins) {
+  if (begins) {
+    p->clock_before += p->clock_marked;
+    p->clock_marked = 0;
+  }
+  if (p->entries == p->entries_max) {
+    const int64_t most = 2 * p->entries_max + 256;
+    double *larger = realloc(p->clock, (size_t)most * sizeof *larger);
+    if (!larger) return NAN; /* then no row before this entry is used */
+    p->clock = larger;
+    p->entries_max = most;
+  }
+  const double steps = json_number_value(json_object_get(segment, "slot_steps"));
+  p->clock[p->entries++] = p->clock_before + steps;
+  return steps;
 }
 
 /* The first segment entry with a new digest marks the checkpoint. */
@@ -64,11 +84,13 @@ static void add_segment(void *context, const char *text, bool begins) {
   esc_segments_add_text(p->run.segments, text, begins);
   const size_t count = json_array_size(p->run.segments);
   const json_t *last = count ? json_array_get(p->run.segments, count - 1) : NULL;
+  const double steps = add_clock(p, last, begins);
   const char *digest = json_string_value(json_object_get(last, ESC_SEGMENT_CHECKPOINT));
   if (!digest || !strncmp(digest, p->mark[0].digest, sizeof p->mark[0].digest)) return;
-  memmove(&p->mark[1], &p->mark[0], sizeof p->mark[0]);
+  p->clock_marked = steps;
+  p->mark[1] = p->mark[0];
+  p->mark[0] = (esc_checkpoint_mark){.rows = p->rows, .clock = p->clock_before + steps};
   snprintf(p->mark[0].digest, sizeof p->mark[0].digest, "%s", digest);
-  p->mark[0].rows = p->rows;
 }
 
 static esc_status accept_identity(void *context, const char *path, esc_identity found) {
@@ -193,6 +215,7 @@ static esc_status read_checkpoint_at(esc_unfinished_part *p, const char *suffix,
   for (int i = 0; i < ESC_MARKS && !*belongs; i++)
     if (!strcmp(text, p->mark[i].digest)) {
       p->cut = p->mark[i].rows;
+      p->cut_clock = p->mark[i].clock;
       *belongs = true;
     }
   return ESC_OK;
@@ -218,6 +241,7 @@ static esc_status allocate(esc_unfinished_part *p) {
   ESC_TRY_ALLOCATE(r->segments = json_array());
   ESC_TRY_ALLOCATE(r->done = calloc(members, sizeof *r->done));
   ESC_TRY_ALLOCATE(p->position = calloc(members, sizeof *p->position));
+  ESC_TRY_ALLOCATE(p->entry = calloc(members, sizeof *p->entry));
   for (int64_t i = 0; i < r->plan.members; i++) p->position[i] = -1;
 done:
   return status;
@@ -227,10 +251,9 @@ static esc_status create_results(esc_run *r) {
   esc_status status = ESC_OK;
   const esc_problem *problem = &r->spec->problem;
   if (r->results) return ESC_OK;
-  ESC_TRY(esc_results_create(r->plan.members, problem->thresholds, problem->shape.layers,
-                             &r->results));
-  for (int i = 0; i < problem->thresholds; i++)
-    r->results->threshold[i] = problem->threshold[i];
+  ESC_TRY(
+      esc_results_create(r->plan.members, problem->thresholds, problem->shape.layers, &r->results));
+  for (int i = 0; i < problem->thresholds; i++) r->results->threshold[i] = problem->threshold[i];
   ESC_TRY(esc_run_copy_reused(r));
 done:
   return status;
@@ -269,5 +292,7 @@ void esc_unfinished_part_free(esc_unfinished_part *p) {
   free(r->resolved);
   free(r->done);
   free(p->position);
+  free(p->entry);
+  free(p->clock);
   free(p->network);
 }

@@ -20,19 +20,27 @@ typedef struct esc_saved_network {
 typedef struct esc_checkpoint_mark {
   char digest[ESC_SEGMENT_DIGEST_SIZE];
   int64_t rows; /* before it */
+  double clock; /* then; see esc_unfinished_part */
 } esc_checkpoint_mark;
 
 enum { ESC_MARKS = 2 };
 
 typedef struct esc_unfinished_part {
-  esc_run run; /* spec, plan, results, done, segments; no engine, no open file */
+  esc_run run;       /* spec, plan, results, done, segments; no engine, no open file */
   int64_t *position; /* (members) rows of the journal before the member's row; reused: -1 */
   int64_t rows;
+  /* Steps that every slot of the run has advanced, at each entry of a segment, without what a
+   * resume repeats; and the number of such entries before each member's row. */
+  double *clock; /* (entries) */
+  int64_t entries, entries_max;
+  int64_t *entry;                      /* (members) */
+  double clock_before, clock_marked;   /* of the segments before; at the checkpoint of this one */
   esc_checkpoint_mark mark[ESC_MARKS]; /* newest first */
   int64_t networks;
   esc_saved_network *network; /* (networks) of the checkpoint */
   bool has_checkpoint;
   int64_t cut; /* rows of the journal before the checkpoint; -1: not known */
+  double cut_clock;
   int64_t damaged_bytes;
 } esc_unfinished_part;
 

@@ -52,8 +52,7 @@ static void mark_running(const esc_unfinished_part *p, bool active, esc_results 
     slots--;
   }
   for (int64_t k = 0; k < p->networks; k++)
-    if (!r->done[p->network[k].index])
-      fill_running(&p->network[k], now, to + p->network[k].index);
+    if (!r->done[p->network[k].index]) fill_running(&p->network[k], now, to + p->network[k].index);
 }
 
 esc_status esc_unfinished_part_fill_now(const esc_unfinished_part *p, bool active, esc_results *now,
@@ -85,21 +84,14 @@ static int64_t *index_networks(const esc_unfinished_part *p) {
   return network;
 }
 
-/* A finished member is known for at least the steps of the next one in the order of starting that
- * was in training, because all slots advance together: a bound that does not depend on the member's
- * own escape. Members started after all of those: at most their steps. */
-static void fill_observed(const esc_unfinished_part *p, const int64_t *network,
-                          esc_results *results, int64_t to) {
-  const esc_run *r = &p->run;
-  double known = (double)r->spec->problem.steps;
-  for (int64_t k = 0; k < r->plan.members; k++)
-    if (network[r->plan.order[k]] >= 0)
-      known = (double)p->network[network[r->plan.order[k]]].step; /* of the last one started */
-  for (int64_t k = r->plan.members - 1; k >= 0; k--) {
-    const int64_t i = r->plan.order[k];
-    if (network[i] >= 0) known = (double)p->network[network[i]].step;
-    results->observed[to + i] = known;
-  }
+/* Steps that would be known of a finished member if it had not escaped: from its start to the
+ * checkpoint. Its start is known to the interval between two entries of the segment (a second, or
+ * 1% of the time); the later end is assumed. Members of an earlier result: their budget. */
+static double steps_observed(const esc_unfinished_part *p, int64_t i) {
+  const double budget = (double)p->run.spec->problem.steps;
+  if (p->position[i] < 0) return budget;
+  const double end = p->entry[i] < p->entries ? p->clock[p->entry[i]] : p->cut_clock;
+  return fmin(budget, fmax(p->cut_clock - end, 0) + (double)p->run.results->steps_run[i]);
 }
 
 static esc_status fill_at_checkpoint(const esc_unfinished_part *p, esc_results *results,
@@ -110,13 +102,15 @@ static esc_status fill_at_checkpoint(const esc_unfinished_part *p, esc_results *
   int64_t *network = index_networks(p);
   ESC_TRY_ALLOCATE(row);
   ESC_TRY_ALLOCATE(network);
-  fill_observed(p, network, results, to);
   for (int64_t i = 0; i < r->plan.members; i++) {
     fill_waiting(&r->plan.member[i], results, to + i);
-    if (network[i] >= 0 && p->network[network[i]].step > 0)
+    if (network[i] >= 0 && p->network[network[i]].step > 0) {
       fill_running(&p->network[network[i]], results, to + i);
-    else if (network[i] < 0 && r->done[i] && p->position[i] < p->cut)
+      results->observed[to + i] = (double)p->network[network[i]].step;
+    } else if (network[i] < 0 && r->done[i] && p->position[i] < p->cut) {
       fill_finished(r, i, row, results, to + i);
+      results->observed[to + i] = steps_observed(p, i);
+    }
   }
 done:
   free(row);
@@ -163,8 +157,7 @@ esc_status esc_unfinished_part_fill_results(const esc_unfinished_part *p, esc_re
     ESC_TRY(fill_at_checkpoint(p, results, to));
     ESC_TRY(fill_complete(p, is_same_group, results, to, &all));
   } else {
-    for (int64_t i = 0; i < r->plan.members; i++)
-      fill_waiting(&r->plan.member[i], results, to + i);
+    for (int64_t i = 0; i < r->plan.members; i++) fill_waiting(&r->plan.member[i], results, to + i);
     ESC_TRY(fill_complete(p, esc_plan_is_same_cell, results, to, &all));
   }
   *basis = all ? ESC_BASIS_COMPLETE : p->cut >= 0 ? ESC_BASIS_CHECKPOINT : ESC_BASIS_SCALES;

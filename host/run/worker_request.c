@@ -31,7 +31,8 @@ static const option_field option_fields[] = {
     OPTION(threads, NUMBER32), OPTION(slots, NUMBER32),
     OPTION(shard, NUMBER64),   OPTION(shards, NUMBER64),
     OPTION(force, FLAG),       OPTION(command_line, TEXT),
-    OPTION(seconds_max, REAL), OPTION(checkpoint_seconds, REAL)};
+    OPTION(seconds_max, REAL), OPTION(checkpoint_seconds, REAL),
+    OPTION(log, TEXT)};
 #undef OPTION
 enum { OPTION_COUNT = sizeof option_fields / sizeof option_fields[0], REQUEST_MAX = 1 << 23 };
 

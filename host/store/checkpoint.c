@@ -434,8 +434,7 @@ esc_status esc_checkpoint_read_states(const char *path, const esc_checkpoint_rea
     ESC_TRY(read_record(c, path, i));
     memcpy(&checksum, c->record + c->record_size - sizeof checksum, sizeof checksum);
     c->digest = add_to_digest(c->digest, checksum);
-    if (visit)
-      visit(reader->context, c->member[i], c->record + sizeof(esc_member_key), state_size);
+    if (visit) visit(reader->context, c->member[i], c->record + sizeof(esc_member_key), state_size);
   }
   if (digest) *digest = c->digest;
 done:

@@ -313,8 +313,8 @@ esc_lock_state esc_lock_peek(const char *output) {
   }
   const lock_holder here = this_process(), there = read_lock_holder(fd);
   const int error = flock_retry(fd, LOCK_SH | LOCK_NB);
-  const bool lives = there.pid && there.started && !strcmp(there.host, here.host) &&
-                     !is_gone(&there, &here);
+  const bool lives =
+      there.pid && there.started && !strcmp(there.host, here.host) && !is_gone(&there, &here);
   state.holder = there.pid;
   snprintf(state.host, sizeof state.host, "%s", there.pid ? there.host : "");
   snprintf(state.since, sizeof state.since, "%s", there.pid ? there.since : "");

@@ -48,9 +48,9 @@ void esc_lock_release(esc_lock *lock);
 /* Whether a run holds the lock of an output, for readers. */
 typedef struct esc_lock_state {
   bool is_held;
-  bool is_unknown;    /* the file system has no locks, or the lock file cannot be read */
-  bool holder_ended;  /* the named process has ended: with is_held, its workers are still saving */
-  long holder;        /* process named in the file; 0: none */
+  bool is_unknown;   /* the file system has no locks, or the lock file cannot be read */
+  bool holder_ended; /* the named process has ended: with is_held, its workers are still saving */
+  long holder;       /* process named in the file; 0: none */
   char host[72], since[32];
 } esc_lock_state;
 

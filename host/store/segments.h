@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Segments of a run: one for each invocation of the program that trained members of the result (as
- * job steps are of a job), as JSON objects {start_time, end_time, wall_s, steps, members, ended,
- * backend, precision, engine, device, threads, slots, host, version, commit, command_line} (and
- * `share`: see esc_segments_scale). steps and members are those finished in the segment; `ended` is
- * "finished", "interrupted", "max-time", "failed", or null if the process was killed, whose last
- * steps and seconds are then not counted. In the journal of an unfinished run also `checkpoint`, the
- * digest of the newest checkpoint (checkpoint.h) as 16 hexadecimal digits. */
+ * job steps are of a job), as JSON objects {start_time, end_time, wall_s, steps, slot_steps,
+ * members, ended, backend, precision, engine, device, threads, slots, host, version, commit,
+ * command_line} (and `share`: see esc_segments_scale). steps and members are those finished in the
+ * segment; `ended` is "finished", "interrupted", "max-time", "failed", or null if the process was
+ * killed, whose last steps and seconds are then not counted. In the journal of an unfinished run
+ * also `checkpoint`, the digest of the newest checkpoint (checkpoint.h) as 16 hexadecimal digits.
+ */
 #ifndef ESC_SEGMENTS_H
 #define ESC_SEGMENTS_H
 

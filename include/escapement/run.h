@@ -32,6 +32,7 @@ typedef struct esc_progress {
   int64_t in_flight;        /* networks in the newest checkpoint */
   esc_workload_steps steps; /* made and expected, including those before a resume */
   double seconds;           /* wall time since the start or resume */
+  int64_t slot_steps;       /* steps that each slot has advanced in this process */
 } esc_progress;
 
 /* Phases in which a second request to stop must not end the process at once: it is saving files, or
@@ -72,6 +73,7 @@ typedef struct esc_run_options {
   const char *worker;
   esc_stop *stop;
   esc_run_callbacks callbacks;
+  const char *log; /* file to which events are appended as JSON lines; NULL: none */
 } esc_run_options;
 
 /* Summary of a finished run. */

@@ -97,7 +97,8 @@ static esc_status local_interval(const esc_means *means, const esc_fit_group *g,
   double *lower = &g->local_lower[p], *upper = &g->local_upper[p];
   esc_variance variance;
   *lower = *upper = NAN;
-  if (low->n + low->running < 2 || high->n + high->running < 2) goto done; /* a single member shows no error */
+  if (low->n + low->running < 2 || high->n + high->running < 2)
+    goto done; /* a single member shows no error */
   if (is_censored(low) && is_uncensored(high)) {
     ESC_TRY(bound_slope(means, p + 1, p, contrast, upper));
   } else if (is_uncensored(low) && is_censored(high)) {
