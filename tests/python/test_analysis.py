@@ -161,6 +161,31 @@ class Theory(Case):
         with self.assertRaisesRegex(escapement.InputError, "times"):
             escapement.trajectory("tanh", [0.1, 0.1], [[0, 1], [2, 3]])
 
+    def test_a_time_that_takes_too_many_steps_ends_with_an_error(self):
+        with self.assertRaisesRegex(escapement.InputError, "time 1e.20 takes too many steps"):
+            escapement.trajectory("tanh", [0.1] * 3, [1e20])
+
+    def test_an_empty_grid_has_empty_fields_and_no_network_is_refused(self):
+        none = numpy.zeros((0, 3))
+        self.assertEqual(escapement.escape_time("tanh", none).ode.shape, (0,))
+        self.assertEqual(escapement.escape_time("tanh", [0.1] * 3, []).note.shape, (0,))
+        self.assertEqual(escapement.trajectory("tanh", none, [0, 1]).scale.shape, (0, 2, 3))
+        self.assertEqual(escapement.blocks("tanh", [1.0, 2.0], none[..., None]).escape.shape, (0, 2))
+        self.assertEqual(escapement.blocks("tanh", 1.0, [0.2] * 3).escape.shape, (1,))
+        for scales in ([], numpy.zeros((3, 0)), 0.1, "a", [[0.1, 0.1], [0.1]]):
+            for compute in (lambda: escapement.escape_time("tanh", scales),
+                            lambda: escapement.trajectory("tanh", scales, [1.0]),
+                            lambda: escapement.blocks("tanh", [1.0], scales)):
+                with self.assertRaisesRegex(escapement.InputError, "scales|layers"):
+                    compute()
+        for compute, words in (
+                (lambda: escapement.escape_time("tanh", numpy.full((2, 3), 0.1), [1, 2, 3]), "broadcast"),
+                (lambda: escapement.escape_time("tanh", [0.1] * 3, layer=10**12), "layer"),
+                (lambda: escapement.blocks("tanh", [], [0.1] * 3), "0 modes"),
+                (lambda: escapement.blocks("tanh", [1, 2], numpy.full((3, 3), 0.1)), "of 3 modes")):
+            with self.assertRaisesRegex(escapement.InputError, words):
+                compute()
+
     def test_one_mode_of_blocks_is_the_network_on_the_manifold(self):
         """Its escape, S passing a c_1/2, is where the trajectory's signal does: computed apart by
         quadrature of the network's function."""
