@@ -202,6 +202,33 @@ class Theory(Case):
         with self.assertRaisesRegex(escapement.InputError, "diagonal, rotated, exact"):
             escapement.blocks("tanh", [1.0], [0.2, 0.2], level="other")
 
+    def test_an_attribution_splits_the_shift_and_is_the_programs(self):
+        found = escapement.attribution("tanh", [1.0, 2.0], [0.5, 0.5])
+        want = ask("blocks", "--activation", "tanh", "--amplitudes", "1,2", "--layers", "2", "--scale", "0.5",
+                   "--attribution", "-q")["attribution"]
+        self.assertEqual(found.layers.tolist(), [want["channels"]["layer_1"]])
+        self.assertEqual(found.scales.tolist(), want["channels"]["scales"])
+        self.assertEqual(found["lambda"].tolist(), [point["lambda"] for point in want["path"]])
+        self.assertEqual(found.converged, want["converged"])
+        levels = [escapement.blocks("tanh", [1.0, 2.0], [0.5, 0.5], level=level).escape
+                  for level in ("diagonal", "exact")]
+        numpy.testing.assert_allclose([found.before, found.after], levels, rtol=1e-5)
+        numpy.testing.assert_allclose(found.scales + found.layers.sum(0) + found.residual,
+                                      found.after - found.before, rtol=1e-12)
+        with self.assertRaisesRegex(escapement.InputError, "relu"):
+            escapement.attribution("relu", [1.0, 2.0], [0.5, 0.5])
+        with self.assertRaisesRegex(escapement.InputError, "one network"):
+            escapement.attribution("tanh", [[1.0, 2.0]], [0.5, 0.5])
+
+    def test_the_spectrum_of_a_plateau_is_the_programs(self):
+        found = escapement.plateau_spectrum("tanh", [1.0, 2.0], [0.5] * 3)
+        want = ask("blocks", "--activation", "tanh", "--amplitudes", "1,2", "--layers", "3", "--scale", "0.5",
+                   "--spectrum", "-q")["spectrum"]
+        for name in ("time", "gain", "growth", "abscissa"):
+            self.assertEqual(found[name].tolist(), [one[name] for one in want["jacobian"]], name)
+        self.assertEqual([*found.theta_until, *found.omega_until], [one["until"] for one in want["duhamel"]])
+        self.assertEqual((1 + found.modes).tolist(), [one["modes"] for one in want["duhamel"][:2]])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -13,7 +13,7 @@ from typing import Any, Sequence, Union
 import numpy as np
 
 from ._library import InputError, Record, check, common_shape, encoded, fields, ffi, lib, numbers, \
-    on_thread, printed, set_number, text
+    printed, set_number, text
 
 ActivationLike = Union["Activation", str, Sequence[float]]
 
@@ -151,10 +151,10 @@ def escape_time(activation: ActivationLike, scales: Any, amplitude: Any = 1.0, t
         problem.amplitude, problem.to = amplitude[index], to[index]
         check(lib.esc_escape_times_compute(problem, out))
         found.append(fields(out))
-    return _gathered(found, shape, blank)
+    return gathered(found, shape, blank)
 
 
-def _gathered(rows: list[dict[str, Any]], shape: tuple[int, ...], blank: dict[str, Any]) -> Record:
+def gathered(rows: list[dict[str, Any]], shape: tuple[int, ...], blank: dict[str, Any]) -> Record:
     """One array (shape, shape of the field) for each field; texts as an object array. `blank` is a row
     whose values do not count: an empty grid has its fields too."""
     def gather(name: str) -> np.ndarray:
@@ -199,58 +199,3 @@ def trajectory(activation: ActivationLike, scales: Any, times: Any, amplitude: f
         check(lib.esc_trajectory_compute(problem, len(times), *(
             ffi.from_buffer("double[]", part) for part in (times, scale[index], loss[index]))))
     return Record(scale=scale, loss=loss)
-
-
-LEVELS = ("diagonal", "rotated", "exact")
-
-
-def blocks(activation: ActivationLike, amplitudes: Any, scales: Any, *, level: str = "exact",
-           threshold: float = 0.0) -> Record:
-    """Escape times of several modes on the exact block reduction.
-
-    Parameters
-    ----------
-    amplitudes : array_like (..., modes)
-        a_k; a number: one mode.
-    scales : array_like (..., layers, modes)
-        s_{l,k}(0); an array (layers,) or (layers, 1) serves every mode.
-    level : {"diagonal", "rotated", "exact"}
-        The coordinates that move.
-    threshold : float
-        Of the loss, whose passage is timed too; 0: none.
-
-    Returns
-    -------
-    Record
-        The fields of ``esc_block_times``: escape, hermite, decoupled (..., modes), loss, their
-        errors, and note. NaN: the event does not happen.
-    """
-    if level not in LEVELS:
-        raise InputError(f"level {level!r}; allowed: {', '.join(LEVELS)}")
-    amplitudes, scales = np.atleast_1d(numbers("amplitudes", amplitudes)), numbers("scales", scales, 1)
-    scales = scales[:, None] if scales.ndim == 1 else scales
-    modes, layers = amplitudes.shape[-1], scales.shape[-2]
-    if not 1 <= modes <= lib.ESC_BLOCK_MODES_MAX or not 2 <= layers <= lib.ESC_LAYERS_MAX:
-        raise InputError(f"{modes} modes, {layers} layers; allowed: 1 to {lib.ESC_BLOCK_MODES_MAX} and "
-                         f"2 to {lib.ESC_LAYERS_MAX}")
-    if scales.shape[-1] not in (1, modes):
-        raise InputError(f"scales: of {scales.shape[-1]} modes; allowed: 1 or {modes}, as amplitudes has")
-    shape = common_shape(amplitudes=amplitudes.shape[:-1], scales=scales.shape[:-2])
-    amplitudes = np.broadcast_to(amplitudes, (*shape, modes))
-    scales = np.broadcast_to(scales, (*shape, layers, modes))
-    problem, out = ffi.new("esc_block_problem *"), ffi.new("esc_block_times *")
-    problem.activation, problem.modes = Activation(activation)._activation[0], modes
-    problem.layers, problem.level = layers, LEVELS.index(level)
-    set_number(problem, "threshold", threshold)
-
-    def row() -> dict[str, Any]:
-        return {name: value[:modes] if isinstance(value, np.ndarray) else value
-                for name, value in fields(out).items()}
-    blank, found = row(), []
-    for index in np.ndindex(shape):
-        for k in range(modes):
-            problem.amplitude[k] = amplitudes[index][k]
-            problem.scale[k][0:layers] = scales[index][:, k].tolist()
-        on_thread(lambda: check(lib.esc_block_times_compute(problem, out)))
-        found.append(row())
-    return _gathered(found, shape, blank)
