@@ -365,6 +365,22 @@ def find_tools():
         raise unittest.SkipTest(str(error)) from error
 
 
+class CommandLine(unittest.TestCase):
+    def test_what_cannot_be_modelled_or_written_is_refused_before_the_work(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for arguments, words in (
+                    (["--lines", "-3"], "lines at least 0"), (["-L", "9999999"], "at most 64"),
+                    (["-B", "1025"], "at most 1024"), (["--networks", "0"], "at least 1"),
+                    (["--json", os.path.join(folder, "none", "x")], "No such file"),
+                    (["--json", folder], "Is a directory")):
+                done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "gpu_model"), *arguments],
+                                      capture_output=True, text=True, check=False)
+                with self.subTest(arguments):
+                    self.assertEqual((done.returncode, done.stdout), (2, ""))
+                    self.assertIn(words, done.stderr)
+            self.assertEqual(os.listdir(folder), [])
+
+
 class Micro(unittest.TestCase):
     """Kernels whose cycles are known, through nvcc."""
 

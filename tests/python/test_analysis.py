@@ -161,6 +161,31 @@ class Theory(Case):
         with self.assertRaisesRegex(escapement.InputError, "times"):
             escapement.trajectory("tanh", [0.1, 0.1], [[0, 1], [2, 3]])
 
+    def test_a_time_that_takes_too_many_steps_ends_with_an_error(self):
+        with self.assertRaisesRegex(escapement.InputError, "time 1e.20 takes too many steps"):
+            escapement.trajectory("tanh", [0.1] * 3, [1e20])
+
+    def test_an_empty_grid_has_empty_fields_and_no_network_is_refused(self):
+        none = numpy.zeros((0, 3))
+        self.assertEqual(escapement.escape_time("tanh", none).ode.shape, (0,))
+        self.assertEqual(escapement.escape_time("tanh", [0.1] * 3, []).note.shape, (0,))
+        self.assertEqual(escapement.trajectory("tanh", none, [0, 1]).scale.shape, (0, 2, 3))
+        self.assertEqual(escapement.blocks("tanh", [1.0, 2.0], none[..., None]).escape.shape, (0, 2))
+        self.assertEqual(escapement.blocks("tanh", 1.0, [0.2] * 3).escape.shape, (1,))
+        for scales in ([], numpy.zeros((3, 0)), 0.1, "a", [[0.1, 0.1], [0.1]]):
+            for compute in (lambda: escapement.escape_time("tanh", scales),
+                            lambda: escapement.trajectory("tanh", scales, [1.0]),
+                            lambda: escapement.blocks("tanh", [1.0], scales)):
+                with self.assertRaisesRegex(escapement.InputError, "scales|layers"):
+                    compute()
+        for compute, words in (
+                (lambda: escapement.escape_time("tanh", numpy.full((2, 3), 0.1), [1, 2, 3]), "broadcast"),
+                (lambda: escapement.escape_time("tanh", [0.1] * 3, layer=10**12), "layer"),
+                (lambda: escapement.blocks("tanh", [], [0.1] * 3), "0 modes"),
+                (lambda: escapement.blocks("tanh", [1, 2], numpy.full((3, 3), 0.1)), "of 3 modes")):
+            with self.assertRaisesRegex(escapement.InputError, words):
+                compute()
+
     def test_one_mode_of_blocks_is_the_network_on_the_manifold(self):
         """Its escape, S passing a c_1/2, is where the trajectory's signal does: computed apart by
         quadrature of the network's function."""
@@ -176,6 +201,33 @@ class Theory(Case):
             self.assertAlmostEqual((weights * nodes * f).sum() / (amplitude * c1 / 2), 1, places=6)
         with self.assertRaisesRegex(escapement.InputError, "diagonal, rotated, exact"):
             escapement.blocks("tanh", [1.0], [0.2, 0.2], level="other")
+
+    def test_an_attribution_splits_the_shift_and_is_the_programs(self):
+        found = escapement.attribution("tanh", [1.0, 2.0], [0.5, 0.5])
+        want = ask("blocks", "--activation", "tanh", "--amplitudes", "1,2", "--layers", "2", "--scale", "0.5",
+                   "--attribution", "-q")["attribution"]
+        self.assertEqual(found.layers.tolist(), [want["channels"]["layer_1"]])
+        self.assertEqual(found.scales.tolist(), want["channels"]["scales"])
+        self.assertEqual(found["lambda"].tolist(), [point["lambda"] for point in want["path"]])
+        self.assertEqual(found.converged, want["converged"])
+        levels = [escapement.blocks("tanh", [1.0, 2.0], [0.5, 0.5], level=level).escape
+                  for level in ("diagonal", "exact")]
+        numpy.testing.assert_allclose([found.before, found.after], levels, rtol=1e-5)
+        numpy.testing.assert_allclose(found.scales + found.layers.sum(0) + found.residual,
+                                      found.after - found.before, rtol=1e-12)
+        with self.assertRaisesRegex(escapement.InputError, "relu"):
+            escapement.attribution("relu", [1.0, 2.0], [0.5, 0.5])
+        with self.assertRaisesRegex(escapement.InputError, "one network"):
+            escapement.attribution("tanh", [[1.0, 2.0]], [0.5, 0.5])
+
+    def test_the_spectrum_of_a_plateau_is_the_programs(self):
+        found = escapement.plateau_spectrum("tanh", [1.0, 2.0], [0.5] * 3)
+        want = ask("blocks", "--activation", "tanh", "--amplitudes", "1,2", "--layers", "3", "--scale", "0.5",
+                   "--spectrum", "-q")["spectrum"]
+        for name in ("time", "gain", "growth", "abscissa"):
+            self.assertEqual(found[name].tolist(), [one[name] for one in want["jacobian"]], name)
+        self.assertEqual([*found.theta_until, *found.omega_until], [one["until"] for one in want["duhamel"]])
+        self.assertEqual((1 + found.modes).tolist(), [one["modes"] for one in want["duhamel"][:2]])
 
 
 if __name__ == "__main__":

@@ -188,6 +188,12 @@ class Results(Case):
             with self.assertRaisesRegex(escapement.InputError, "bottleneck"):
                 escapement.fit(wrong)
 
+    def test_attributes_without_a_name_are_refused(self):
+        data = escapement.Sweep(**SPEC).run(backend="cpu")
+        for name in ("", "a" * 70000):
+            with self.assertRaisesRegex(escapement.InputError, "name of attribute number"):
+                escapement.save(data.assign_attrs({name: "text"}), self.path("a.h5"))
+
     def test_a_nul_byte_ends_no_path(self):
         data = escapement.Sweep(**SPEC).run(backend="cpu")
         escapement.save(data, self.path("a.h5"))
@@ -212,8 +218,14 @@ class Results(Case):
     def test_options_are_checked_by_the_library(self):
         sweep = escapement.Sweep(**SPEC)
         for options, words in (({"threads": -1}, "negative"), ({"backend": "tpu"}, "tpu"),
-                               ({"resume": True}, "needs the output file"), ({"shard": (3, 2)}, "shard 3")):
+                               ({"resume": True}, "needs the output file"), ({"shard": (3, 2)}, "shard: is 3"),
+                               ({"shard": (0, 0)}, "0 of 0"), ({"shard": 3}, r"allowed: \(i, n\)"),
+                               ({"resume": 5}, "resume: is 5; allowed: True or False"),
+                               ({"threads": 10**12}, "threads: is 10*, out of range")):
             with self.assertRaisesRegex(escapement.InputError, words):
+                sweep.run(**options)
+        for options in ({"threads": "2"}, {"progress": 5}, {"shard": (0.5, 2)}):
+            with self.assertRaisesRegex(TypeError, f"{next(iter(options))}: is"):
                 sweep.run(**options)
         with self.assertRaises(TypeError):
             sweep.dry_run(colour="red")

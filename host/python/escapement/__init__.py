@@ -15,10 +15,11 @@ from ._library import CheckFailedError, DeviceError, EscapementError, Escapement
     FileError, InputError, Interrupted, LibraryError, OutOfMemoryError, OutOfTimeError, \
     Record, Status, constants
 from .analysis import fit, fit_points, plateau, plateau_verdicts
+from .modes import attribution, blocks, plateau_spectrum
 from .plotting import plot
 from .results import compare, merge, open, save
 from .sweep import Sweep, keys
-from .theory import Activation, blocks, classify, escape_time, trajectory
+from .theory import Activation, classify, escape_time, trajectory
 
 for _error in (CheckFailedError, DeviceError, EscapementError, FileError, InputError, Interrupted,
                LibraryError, OutOfMemoryError, OutOfTimeError):
@@ -28,5 +29,6 @@ __version__ = constants["ESC_VERSION_STRING"]
 __all__ = [
     "Activation", "CheckFailedError", "DeviceError", "EscapementError", "EscapementWarning",
     "FileError", "InputError", "Interrupted", "LibraryError", "OutOfMemoryError", "OutOfTimeError",
-    "Record", "Status", "Sweep", "blocks", "classify", "compare", "escape_time", "fit", "fit_points",
-    "keys", "merge", "open", "plateau", "plateau_verdicts", "plot", "save", "trajectory"]
+    "Record", "Status", "Sweep", "attribution", "blocks", "classify", "compare", "escape_time", "fit",
+    "fit_points", "keys", "merge", "open", "plateau", "plateau_spectrum", "plateau_verdicts", "plot",
+    "save", "trajectory"]

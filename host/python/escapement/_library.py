@@ -250,6 +250,36 @@ def encoded(given: Any) -> bytes:
     return value
 
 
+def numbers(name: str, given: Any, dimensions: int = 0) -> np.ndarray:
+    """An array of floats with at least so many dimensions."""
+    try:
+        found = np.asarray(given, float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: {error}; allowed: an array of numbers") from error
+    if found.ndim < dimensions:
+        raise InputError(f"{name}: has {found.ndim} dimensions; allowed: at least {dimensions}")
+    return found
+
+
+def common_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that arrays of these shapes broadcast to."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise InputError(f"shapes that do not broadcast: {given}") from None
+
+
+def set_number(struct: Any, name: str, value: Any, shown: str = "") -> None:
+    """A number as a field of a struct."""
+    try:
+        setattr(struct, name, value)
+    except OverflowError as error:
+        raise InputError(f"{shown or name}: is {value!r}, out of range") from error
+    except TypeError as error:
+        raise TypeError(f"{shown or name}: is {value!r}; {error}") from error
+
+
 def text(pointer: Any) -> str:
     """A C text; "" of NULL."""
     return ffi.string(pointer).decode(errors="replace") if pointer else ""

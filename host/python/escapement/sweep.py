@@ -12,8 +12,8 @@ from typing import Any, Callable, Mapping, Optional, Sequence, Union
 import numpy as np
 import xarray
 
-from ._library import Record, Worker, array, check, encoded, ffi, fields, lib, on_thread, record, released, \
-    tell, text
+from ._library import InputError, Record, Worker, array, check, encoded, ffi, fields, lib, on_thread, \
+    record, released, set_number, tell, text
 from .results import dataset_of, owned
 
 Progress = Callable[[Record], Optional[bool]]
@@ -275,6 +275,9 @@ def _command_line(sweep: Sweep, output: Any, options: Mapping[str, Any]) -> str:
     return f"escapement.Sweep({sweep.name!r}).run({', '.join(arguments)})"
 
 
+FLAGS = ("resume", "force", "quiet")
+
+
 class _Options:
     """esc_run_options, with the texts that it borrows."""
 
@@ -293,16 +296,28 @@ class _Options:
             self._set_text(name, values.pop(name, None))
         device, shard = values.pop("device", None), values.pop("shard", None)
         if device is not None:
-            self.struct.device = device
+            set_number(self.struct, "device", device)
         if shard is not None:
-            self.struct.shard, self.struct.shards = shard
-        self.struct.seconds_max = values.pop("max_seconds", 0)
+            self._set_shard(shard)
+        set_number(self.struct, "seconds_max", values.pop("max_seconds", 0), "max_seconds")
         if values.get("checkpoint_seconds") is None:
             values.pop("checkpoint_seconds", None)
         for name, value in values.items():
-            if name not in ("threads", "slots", "resume", "force", "quiet", "checkpoint_seconds"):
+            if name not in (*FLAGS, "threads", "slots", "checkpoint_seconds"):
                 raise TypeError(f"no option {name!r}")
-            setattr(self.struct, name, value)
+            if name in FLAGS and not isinstance(value, (bool, np.bool_)):
+                raise InputError(f"{name}: is {value!r}; allowed: True or False")
+            set_number(self.struct, name, value)
+
+    def _set_shard(self, shard: Any) -> None:
+        try:
+            index, count = shard
+        except (TypeError, ValueError):
+            raise InputError(f"shard: is {shard!r}; allowed: (i, n) with i from 0 to n - 1") from None
+        set_number(self.struct, "shard", index)
+        set_number(self.struct, "shards", count)
+        if not 0 <= index < count:  # the library's 0 shards are all members
+            raise InputError(f"shard: is {index} of {count}; allowed: from 0 to the number of shards - 1")
 
     def _set_text(self, field: str, value: Any) -> None:
         if value is not None:
@@ -412,10 +427,12 @@ def _flat(progress: Mapping[str, Any]) -> Record:
 
 def _progress_of(progress: Union[bool, Progress]) -> tuple[Optional[Progress], Callable[[], None]]:
     """The function that gets the progress, and the one that is called at the end."""
-    if not progress:
-        return None, lambda: None
     if callable(progress):
         return progress, lambda: None
+    if not isinstance(progress, (bool, np.bool_)):
+        raise TypeError(f"progress: is {progress!r}; allowed: True, False or a function")
+    if not progress:
+        return None, lambda: None
     try:
         import tqdm
     except ImportError:

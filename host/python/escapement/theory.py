@@ -12,7 +12,8 @@ from typing import Any, Sequence, Union
 
 import numpy as np
 
-from ._library import InputError, Record, check, encoded, fields, ffi, lib, on_thread, printed, text
+from ._library import InputError, Record, check, common_shape, encoded, fields, ffi, lib, numbers, \
+    printed, set_number, text
 
 ActivationLike = Union["Activation", str, Sequence[float]]
 
@@ -107,9 +108,7 @@ def classify(activation: ActivationLike) -> Record:
 
 def _problem(activation: ActivationLike, scales: np.ndarray) -> Any:
     """An esc_escape_problem without numbers: layers, and amplitude and `to` of 1."""
-    if scales.ndim < 1:
-        raise InputError("scales: one number is no network; allowed: an array (..., layers)")
-    if scales.shape[-1] > lib.ESC_LAYERS_MAX:
+    if not 2 <= scales.shape[-1] <= lib.ESC_LAYERS_MAX:
         raise InputError(f"scales: {scales.shape[-1]} layers; allowed: 2 to {lib.ESC_LAYERS_MAX}")
     return ffi.new("esc_escape_problem *", {"activation": Activation(activation)._activation[0],
                                             "layers": scales.shape[-1], "amplitude": 1, "to": 1})
@@ -140,31 +139,32 @@ def escape_time(activation: ActivationLike, scales: Any, amplitude: Any = 1.0, t
     >>> escape_time("tanh", np.repeat(scales[:, None], 3, axis=1)).ode.round(4).tolist()
     [14.7568, 31.3867, 64.4636]
     """
-    scales = np.asarray(scales, float)
+    scales, amplitude, to = numbers("scales", scales, 1), numbers("amplitude", amplitude), numbers("to", to)
     problem, out = _problem(activation, scales), ffi.new("esc_escape_times *")
-    problem.layer = layer
-    amplitude, to, first = np.broadcast_arrays(amplitude, to, scales[..., 0])
-    scales = np.broadcast_to(scales, (*first.shape, scales.shape[-1]))
-    found = []
-    for index in np.ndindex(first.shape):
+    set_number(problem, "layer", layer)
+    shape = common_shape(scales=scales.shape[:-1], amplitude=amplitude.shape, to=to.shape)
+    amplitude, to = np.broadcast_to(amplitude, shape), np.broadcast_to(to, shape)
+    scales = np.broadcast_to(scales, (*shape, scales.shape[-1]))
+    blank, found = fields(out), []
+    for index in np.ndindex(shape):
         problem.scale[0:problem.layers] = scales[index].tolist()
         problem.amplitude, problem.to = amplitude[index], to[index]
         check(lib.esc_escape_times_compute(problem, out))
         found.append(fields(out))
-    return _gathered(found, first.shape)
+    return gathered(found, shape, blank)
 
 
-def _gathered(rows: list[dict[str, Any]], shape: tuple[int, ...]) -> Record:
-    """One array (shape, shape of the field) for each field; texts as an object array."""
+def gathered(rows: list[dict[str, Any]], shape: tuple[int, ...], blank: dict[str, Any]) -> Record:
+    """One array (shape, shape of the field) for each field; texts as an object array. `blank` is a row
+    whose values do not count: an empty grid has its fields too."""
     def gather(name: str) -> np.ndarray:
-        values = [row[name] for row in rows]
-        if isinstance(values[0], str):
+        values, example = [row[name] for row in rows], np.asarray(blank[name])
+        if isinstance(blank[name], str):
             texts = np.empty(len(values), object)
             texts[:] = values
             return texts.reshape(shape)[()]
-        stacked = np.array(values)
-        return stacked.reshape(shape + stacked.shape[1:])[()]
-    return Record(**{name: gather(name) for name in (rows[0] if rows else ())})
+        return np.array(values, example.dtype).reshape(shape + example.shape)[()]
+    return Record(**{name: gather(name) for name in blank})
 
 
 def trajectory(activation: ActivationLike, scales: Any, times: Any, amplitude: float = 1.0) -> Record:
@@ -184,66 +184,18 @@ def trajectory(activation: ActivationLike, scales: Any, times: Any, amplitude: f
     Record
         scale (..., times, layers), and loss (..., times), the population loss.
     """
-    scales, times = np.asarray(scales, float), np.ascontiguousarray(times, float)
+    scales, amplitude = numbers("scales", scales, 1), numbers("amplitude", amplitude)
+    times = np.ascontiguousarray(numbers("times", times, 1))
     if times.ndim != 1:
         raise InputError(f"times: has {times.ndim} dimensions; allowed: 1")
     problem = _problem(activation, scales)
-    amplitude, first = np.broadcast_arrays(amplitude, scales[..., 0])
-    scales = np.broadcast_to(scales, (*first.shape, scales.shape[-1]))
-    scale, loss = np.empty((*first.shape, *times.shape, scales.shape[-1])), \
-        np.empty((*first.shape, *times.shape))
-    for index in np.ndindex(first.shape):
+    shape = common_shape(scales=scales.shape[:-1], amplitude=amplitude.shape)
+    amplitude = np.broadcast_to(amplitude, shape)
+    scales = np.broadcast_to(scales, (*shape, scales.shape[-1]))
+    scale, loss = np.empty((*shape, *times.shape, scales.shape[-1])), np.empty((*shape, *times.shape))
+    for index in np.ndindex(shape):
         problem.scale[0:problem.layers] = scales[index].tolist()
         problem.amplitude = amplitude[index]
         check(lib.esc_trajectory_compute(problem, len(times), *(
             ffi.from_buffer("double[]", part) for part in (times, scale[index], loss[index]))))
     return Record(scale=scale, loss=loss)
-
-
-LEVELS = ("diagonal", "rotated", "exact")
-
-
-def blocks(activation: ActivationLike, amplitudes: Any, scales: Any, *, level: str = "exact",
-           threshold: float = 0.0) -> Record:
-    """Escape times of several modes on the exact block reduction.
-
-    Parameters
-    ----------
-    amplitudes : array_like (..., modes)
-        a_k.
-    scales : array_like (..., layers, modes)
-        s_{l,k}(0); an array (layers,) or (layers, 1) serves every mode.
-    level : {"diagonal", "rotated", "exact"}
-        The coordinates that move.
-    threshold : float
-        Of the loss, whose passage is timed too; 0: none.
-
-    Returns
-    -------
-    Record
-        The fields of ``esc_block_times``: escape, hermite, decoupled (..., modes), loss, their
-        errors, and note. NaN: the event does not happen.
-    """
-    if level not in LEVELS:
-        raise InputError(f"level {level!r}; allowed: {', '.join(LEVELS)}")
-    amplitudes, scales = np.asarray(amplitudes, float), np.asarray(scales, float)
-    scales = scales[:, None] if scales.ndim == 1 else scales
-    shape = np.broadcast_shapes(amplitudes.shape[:-1], scales.shape[:-2])
-    modes, layers = amplitudes.shape[-1], scales.shape[-2]
-    if modes > lib.ESC_BLOCK_MODES_MAX or layers > lib.ESC_LAYERS_MAX:
-        raise InputError(f"{modes} modes, {layers} layers; allowed: up to {lib.ESC_BLOCK_MODES_MAX} and "
-                         f"{lib.ESC_LAYERS_MAX}")
-    amplitudes = np.broadcast_to(amplitudes, (*shape, modes))
-    scales = np.broadcast_to(scales, (*shape, layers, modes))
-    problem, out = ffi.new("esc_block_problem *"), ffi.new("esc_block_times *")
-    problem.activation, problem.modes = Activation(activation)._activation[0], modes
-    problem.layers, problem.level, problem.threshold = layers, LEVELS.index(level), threshold
-    found = []
-    for index in np.ndindex(shape):
-        for k in range(modes):
-            problem.amplitude[k] = amplitudes[index][k]
-            problem.scale[k][0:layers] = scales[index][:, k].tolist()
-        on_thread(lambda: check(lib.esc_block_times_compute(problem, out)))
-        found.append({name: value[:modes] if isinstance(value, np.ndarray) else value
-                      for name, value in fields(out).items()})
-    return _gathered(found, shape)
