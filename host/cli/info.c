@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* escapement info: contents of a result file, or devices of this machine. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/registry.h"
@@ -60,6 +61,38 @@ static int64_t count_status(const esc_results *r, int32_t status) {
   return count;
 }
 
+enum { NAME_SIZE = 96, POINT_LINES_MAX = 24 };
+
+/* Members at each point of the grid, and those that escaped. */
+static void print_grid(const esc_results *r) {
+  if (!r->grid) return;
+  printf("\ngrid of %d points:\n", r->grid->points);
+  for (int p = 0; p < r->grid->points && p < POINT_LINES_MAX; p++) {
+    int64_t members = 0, escaped = 0;
+    char *const label = esc_grid_print_point(r->grid, p);
+    for (int64_t i = 0; i < r->members; i++) {
+      members += r->point[i] == p;
+      escaped += r->point[i] == p && r->status[i] == ESC_MEMBER_ESCAPED;
+    }
+    printf("  ");
+    if (label) esc_text_print_escaped(stdout, label, strlen(label), false);
+    printf(": %lld members, %lld escaped\n", (long long)members, (long long)escaped);
+    free(label);
+  }
+  if (r->grid->points > POINT_LINES_MAX)
+    printf("  and %d more points\n", r->grid->points - POINT_LINES_MAX);
+}
+
+static void print_grid_variables(const esc_results *r) {
+  char name[NAME_SIZE];
+  if (!r->grid) return;
+  printf("  point(member)  point of the sweep's grid, counted from 0\n");
+  for (int k = 0; k < r->grid->keys; k++) {
+    esc_grid_print_variable(r->grid->key[k], name, sizeof name);
+    printf("  %s(member)  %s of the member's point of the grid\n", name, r->grid->key[k]);
+  }
+}
+
 /* Names of all variables, including recorded observables. */
 static json_t *list_variables(const esc_results *r) {
   json_t *names = json_array();
@@ -67,6 +100,12 @@ static json_t *list_variables(const esc_results *r) {
     json_array_append_new(names, json_string(esc_result_variables[i].name));
   for (int k = 0; k < ESC_OBSERVABLES && r->snapshots; k++)
     json_array_append_new(names, json_string(esc_observables[k].name));
+  if (r->grid) json_array_append_new(names, json_string("point"));
+  for (int k = 0; r->grid && k < r->grid->keys; k++) {
+    char name[NAME_SIZE];
+    esc_grid_print_variable(r->grid->key[k], name, sizeof name);
+    json_array_append_new(names, json_string(name));
+  }
   return names;
 }
 
@@ -124,6 +163,7 @@ static void print_variables(const esc_results *r) {
     const esc_result_variable *v = &esc_result_variables[i];
     printf("  %s(%s)  %s\n", v->name, axis[v->axis], v->long_name);
   }
+  print_grid_variables(r);
   print_recorded(r);
 }
 
@@ -143,11 +183,13 @@ static void print_text(const esc_results *r) {
          (long long)count_status(r, ESC_MEMBER_CENSORED),
          (long long)count_status(r, ESC_MEMBER_DIVERGED), r->thresholds, r->layers);
   for (int i = 0; i < r->attributes; i++)
-    if (strcmp(r->attribute[i].name, "spec") != 0 && strcmp(r->attribute[i].name, "segments") != 0)
+    if (strcmp(r->attribute[i].name, "spec") != 0 &&
+        strcmp(r->attribute[i].name, "segments") != 0 && strcmp(r->attribute[i].name, "grid") != 0)
       print_attribute(&r->attribute[i]);
   if (json_array_size(segments)) printf("\nsegments:\n");
   esc_info_print_segments(segments);
   json_decref(segments);
+  print_grid(r);
   print_variables(r);
   const char *spec = esc_results_attribute_text(r, "spec");
   if (spec) printf("\nspec:\n%s", spec);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/names.h"
 #include "cli/cli.h"
 #include "store/checkpoint.h"
 #include "store/journal.h"
@@ -78,6 +79,9 @@ static void output_of(const char *path, char *out, size_t size) {
       length -= strlen(suffix[i]);
       break;
     }
+  size_t whole;
+  uint64_t id;
+  if (esc_names_parse_point(path, &whole, &id)) length = whole; /* of the run of the whole grid */
   snprintf(out, size, "%.*s", (int)length, path);
 }
 

@@ -14,7 +14,18 @@
 #include "draw/python.h"
 #include "escapement/fit.h"
 #include "plot_script.h"
+#include "escapement/internal/results.h"
 #include "spec/spec.h"
+
+/* Whether member i is at the point of the grid that the group is of. */
+static bool is_at_point(const esc_results *r, int64_t i, const esc_fit_group *g) {
+  for (int k = 0; k < g->keys; k++) {
+    const int key = r->grid ? esc_grid_find_key(r->grid, g->key[k].name) : -1;
+    if (key < 0 || strcmp(esc_grid_value(r->grid, r->point[i], key), g->key[k].value) != 0)
+      return false;
+  }
+  return true;
+}
 
 /* Escape steps of the members at one point of the fit, for the spread over seeds. */
 static void add_members(json_t *point, const esc_fit_group *g, double scale, int tables,
@@ -26,6 +37,7 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
       if (r->bottleneck[i] != g->bottleneck || r->small_layers[i] != g->small_layers) continue;
       if (fabs(r->scale[i] - scale) > 1e-12 * scale) continue; /* as in the fit */
       if (r->status[i] == ESC_MEMBER_DIVERGED || r->status[i] == ESC_MEMBER_WAITING) continue;
+      if (!is_at_point(r, i, g)) continue;
       for (int k = 0; k < r->thresholds; k++)
         if (r->threshold[k] == g->threshold) {
           json_array_append_new(steps, json_integer(r->escape_step[i * r->thresholds + k]));
@@ -35,6 +47,21 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
   }
   json_object_set_new(point, "steps", steps);
   json_object_set_new(point, "steps_run", steps_run);
+}
+
+/* Swept keys have no one value: the caption lists theirs. */
+static void set_swept(json_t *setup, const esc_grid *grid) {
+  static const struct {
+    const char *key, *name;
+  } names[] = {{"network.activation", "activation"}, {"network.layers", "layers"},
+               {"network.width", "width"},           {"train.batch", "batch"},
+               {"train.rate", "rate"},               {"init.scheme", "init"}};
+  json_t *swept = json_array();
+  for (int k = 0; k < grid->keys; k++) json_array_append_new(swept, json_string(grid->key[k]));
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (esc_grid_find_key(grid, names[i].key) >= 0)
+      json_object_set_new(setup, names[i].name, json_null());
+  json_object_set_new(setup, "swept", swept);
 }
 
 /* Network and training of the sweep, for the caption; NULL if the file has no spec. */
@@ -53,6 +80,7 @@ static json_t *setup_json(const esc_results *results) {
   json_object_set_new(setup, "batch", json_integer(p->batch));
   json_object_set_new(setup, "rate", json_real(p->rate));
   json_object_set_new(setup, "init", json_string(schemes[p->scheme]));
+  if (spec->grid) set_swept(setup, spec->grid->grid);
   esc_spec_free(spec);
   return setup;
 }

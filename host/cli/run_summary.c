@@ -136,6 +136,34 @@ static quantity time_of(double seconds) {
 
 static const char *plural(int64_t count) { return count == 1 ? "" : "s"; }
 
+/* The networks of a sweep without a grid, or of each point. */
+static void print_networks(const esc_spec *spec, const esc_dry_run *d) {
+  const esc_shape s = spec->problem.shape;
+  if (d->cohorts)
+    printf("grid:    %d points, trained one after another\n", d->cohorts);
+  else
+    printf("network: %d layers of width %d, %d input%s: %zu weights\n", s.layers, s.width, s.inputs,
+           plural(s.inputs), esc_weight_count(s));
+}
+
+static void print_cohort(const esc_cohort_cost *c) {
+  printf("  %s\n    %lld member%s", c->point, (long long)c->members, plural(c->members));
+  if (c->members_kept) printf(", %lld finished", (long long)c->members_kept);
+  printf("; %d concurrently, %s; %s per step, at most %s", c->slots, bytes_of(c->host_bytes).text,
+         time_of(c->seconds_per_step).text, time_of(c->seconds_max).text);
+  if (isfinite(c->seconds_predicted))
+    printf(", expected %s", time_of(c->seconds_predicted).text);
+  puts("");
+}
+
+static void print_cohorts(const esc_dry_run *d) {
+  if (!d->cohorts) return;
+  printf("cost by point of the grid:\n");
+  for (int i = 0; i < d->cohorts && i < FORECAST_LINES_MAX; i++) print_cohort(&d->cohort[i]);
+  if (d->cohorts > FORECAST_LINES_MAX)
+    printf("  %d more points omitted; --json prints all\n", d->cohorts - FORECAST_LINES_MAX);
+}
+
 static void print_plan(const esc_spec *spec, const esc_dry_run *d) {
   const esc_problem *p = &spec->problem;
   printf("members: %lld of %lld networks of the sweep (%d group%s, %lld seed%s)\n",
@@ -144,8 +172,7 @@ static void print_plan(const esc_spec *spec, const esc_dry_run *d) {
   if (d->members_kept)
     printf("         %lld already finished, %lld to train\n", (long long)d->members_kept,
            (long long)(d->members - d->members_kept));
-  printf("network: %d layers of width %d, %d input%s: %zu weights\n", p->shape.layers,
-         p->shape.width, p->shape.inputs, plural(p->shape.inputs), esc_weight_count(p->shape));
+  print_networks(spec, d);
   printf("backend: %s (%s), %d network%s trained concurrently (--slots)\n", d->backend, d->engine,
          d->slots, plural(d->slots));
   printf("memory:  %s\n", bytes_of(d->host_bytes).text);
@@ -153,8 +180,10 @@ static void print_plan(const esc_spec *spec, const esc_dry_run *d) {
   printf("result:  at most %s in %s\n", bytes_of(d->result_bytes).text, d->output);
   printf("time:    %s per step of one network, measured on this machine\n",
          time_of(d->seconds_per_step).text);
-  printf("         at most %s in total, if every network trains for train.steps = %lld\n",
-         time_of(d->seconds_max).text, (long long)p->steps);
+  printf("         at most %s in total, if every network trains for train.steps",
+         time_of(d->seconds_max).text);
+  if (!d->cohorts) printf(" = %lld", (long long)p->steps);
+  puts("");
 }
 
 static void print_recording(const esc_dry_run *d) {
@@ -191,8 +220,11 @@ static const char *censored_text(const esc_forecast_cell *c, char text[48]) {
   return text;
 }
 
-static void print_cell(const esc_forecast_cell *c, int64_t budget) {
+static void print_cell(const esc_dry_run *d, int i, int64_t budget) {
+  const esc_forecast_cell *const c = &d->cell[i];
   char layers[40], share[48];
+  if (d->cohorts && (i == 0 || c->cohort != c[-1].cohort))
+    printf("  %s\n", d->cohort[c->cohort].point);
   print_layers(c->small_layers, layers, sizeof layers);
   printf("  r=%-2d layers %-6s scale %-10.4g ", c->bottleneck, layers, c->scale);
   if (c->note)
@@ -212,7 +244,7 @@ static void print_forecast(const esc_dry_run *d, int64_t budget) {
       "forecast from theory: step at which the loss passes the last threshold; censored: not "
       "passed\n"
       "  within train.steps\n");
-  for (int i = 0; i < d->cells && i < FORECAST_LINES_MAX; i++) print_cell(&d->cell[i], budget);
+  for (int i = 0; i < d->cells && i < FORECAST_LINES_MAX; i++) print_cell(d, i, budget);
   if (d->cells > FORECAST_LINES_MAX)
     printf("  %d more scales omitted; --json prints all\n", d->cells - FORECAST_LINES_MAX);
   for (int i = 0; i < d->cells; i++) {
@@ -233,6 +265,8 @@ static json_t *cell_json(const esc_dry_run *d, const esc_forecast_cell *c) {
     if (c->small_layers >> l & 1) json_array_append_new(layers, json_integer(l + 1));
   for (int t = 0; t < d->thresholds && !c->note; t++)
     json_array_append_new(steps, esc_json_number(c->threshold_step[t]));
+  if (d->cohorts)
+    json_object_set_new(object, "point", json_string(d->cohort[c->cohort].point));
   json_object_set_new(object, "bottleneck", json_integer(c->bottleneck));
   json_object_set_new(object, "layers", layers);
   json_object_set_new(object, "scale", esc_json_number(c->scale));
@@ -247,6 +281,26 @@ static json_t *cell_json(const esc_dry_run *d, const esc_forecast_cell *c) {
   json_object_set_new(object, "lower_bound", json_boolean(c->is_lower_bound));
   json_object_set_new(object, "note", c->note ? json_string(c->note) : json_null());
   return object;
+}
+
+static json_t *cohort_json(const esc_cohort_cost *c) {
+  json_t *object = json_object();
+  json_object_set_new(object, "point", json_string(c->point));
+  json_object_set_new(object, "members", json_integer(c->members));
+  json_object_set_new(object, "members_kept", json_integer(c->members_kept));
+  json_object_set_new(object, "networks_in_flight", json_integer(c->slots));
+  json_object_set_new(object, "memory_bytes", esc_json_number(c->host_bytes));
+  json_object_set_new(object, "device_bytes", esc_json_number(c->device_bytes));
+  json_object_set_new(object, "seconds_per_step", esc_json_number(c->seconds_per_step));
+  json_object_set_new(object, "seconds_max", esc_json_number(c->seconds_max));
+  json_object_set_new(object, "seconds_predicted", esc_json_number(c->seconds_predicted));
+  return object;
+}
+
+static void add_cohorts(json_t *json, const esc_dry_run *d) {
+  json_t *points = json_array();
+  for (int i = 0; i < d->cohorts; i++) json_array_append_new(points, cohort_json(&d->cohort[i]));
+  json_object_set_new(json, "points", points);
 }
 
 static json_t *dry_json(const esc_dry_run *d) {
@@ -270,6 +324,7 @@ static json_t *dry_json(const esc_dry_run *d) {
   json_object_set_new(json, "seconds_max", esc_json_number(d->seconds_max));
   json_object_set_new(json, "seconds_predicted", esc_json_number(d->seconds_predicted));
   json_object_set_new(json, "groups", groups);
+  if (d->cohorts) add_cohorts(json, d);
   json_object_set_new(json, "output", esc_json_text(d->output));
   return json;
 }
@@ -279,6 +334,7 @@ esc_status esc_run_print_dry(const esc_run_request *request, const esc_spec *spe
   if (request->json) return esc_json_print(dry_json(d));
   print_plan(spec, d);
   print_recording(d);
+  print_cohorts(d);
   print_forecast(d, spec->problem.steps);
   if (isfinite(d->seconds_predicted))
     printf("  total time with these steps: about %s\n", time_of(d->seconds_predicted).text);

@@ -6,7 +6,8 @@
 FIG ends in .png, .svg or .pdf; WIDTH is single, double or inches; CAPTION, a text file for the
 picture's caption. OBJECT is what the command `plot` writes: a title and a group for every bottleneck
 r, set of small layers and threshold, with the escape step of each seed (-1: censored). Thresholds
-are a panel each, or one for all where their times are alike; a bottleneck is a colour: seeds
+are a panel each, or one for all where their times are alike; a bottleneck is a colour (of a grid: the
+first swept key a colour, the second a marker, others and bottlenecks a panel each): seeds
 faint, their means bold, the least-squares line solid, theory's law dashed from the mean at the
 smallest epsilon, where theory is most accurate, members that did not escape as carets at the steps they
 ran. If the fit has limits at epsilon -> 0, one more panel has the local slopes and the limits.
@@ -31,7 +32,49 @@ activation_name, figure_format = house_style.activation_name, house_style.figure
 plain, signed = house_style.plain, house_style.signed
 
 PANELS_MAX = 4
+GRID_PANELS_MAX = 12
 ALIKE = 0.05  # means that differ by less, relatively, are the same mark in a picture
+
+
+# --- Swept keys --------------------------------------------------------------
+
+
+def point_of(group, keys=None):
+    """The group's values of the swept keys (all, or these); () without a grid."""
+    values = group.get("grid") or {}
+    return tuple(values[key] for key in (values if keys is None else keys))
+
+
+def varied_keys(groups):
+    """Swept keys with more than one value, in the order of the grid."""
+    keys = list(groups[0].get("grid") or {})
+    return [key for key in keys if len({g["grid"][key] for g in groups}) > 1]
+
+
+def value_words(key, value):
+    """`width = 16`, `tanh`."""
+    name = key.rsplit(".", 1)[-1]
+    if name == "activation":
+        return activation_name(value)
+    return f"{name} = " + (f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def point_words(group, keys):
+    return ", ".join(value_words(key, group["grid"][key]) for key in keys)
+
+
+def set_looks(groups, keys):
+    """A colour for each value of the first key, a marker for each of the second."""
+    seen = [sorted_values(groups, key) for key in keys[:2]]
+    for group in groups:
+        index = [values.index(group["grid"][key]) for values, key in zip(seen, keys)]
+        group["look"] = {"colour": index[0] % len(house_style.PALETTE) if index else 0,
+                         "marker": index[1] if len(index) > 1 else index[0] if index else 0}
+
+
+def sorted_values(groups, key):
+    """Values of a key in the order of the groups."""
+    return list(dict.fromkeys(g["grid"][key] for g in groups))
 
 
 # --- What to draw ------------------------------------------------------------
@@ -79,7 +122,7 @@ def difference(groups):
     infinite where they differ in what is drawn at all."""
     times, worst = {}, 0.0
     for g in groups:
-        key = g["bottleneck"], tuple(g.get("small_layers") or [])
+        key = g["bottleneck"], tuple(g.get("small_layers") or []), *point_of(g)
         for p in g["points"]:
             times.setdefault((*key, p["scale"]), []).append((p["mean"], missing(p)))
     counts = {len(found) for found in times.values()}
@@ -115,7 +158,8 @@ def named(groups):
     bottlenecks = [g["bottleneck"] for g in groups]
     for i, (group, r) in enumerate(zip(groups, bottlenecks)):
         layers = group.get("small_layers") or []
-        telling = bottlenecks.count(r) > 1 or layers != list(range(1, len(layers) + 1))
+        same = {tuple(g.get("small_layers") or []) for g in groups if g["bottleneck"] == r}
+        telling = len(same) > 1 or layers != list(range(1, len(layers) + 1))
         group["layers"] = layers_words(layers) if telling else ""
         group["repeat"] = bottlenecks[:i].count(r)
     return groups
@@ -263,7 +307,7 @@ def anchor_words(groups):
 
 def group_words(group):
     """The lines of a group's legend."""
-    yield f"$r$ = {group['bottleneck']}: {slope_words(group)}"
+    yield f"{group.get('name') or '$r$ = ' + str(group['bottleneck'])}: {slope_words(group)}"
     if limit_of(group):
         limit = limit_of(group)
         yield f"  limit {measured_words(limit['slope'], half_interval(limit))}"
@@ -281,6 +325,8 @@ def group_words(group):
 
 
 def look(group):
+    if "look" in group:
+        return group["look"]
     index = group["bottleneck"] - 3
     return {"colour": index % len(house_style.PALETTE), "marker": index + 3 * group["repeat"]}
 
@@ -419,9 +465,32 @@ class Drawing:
         self.alike = len(self.thresholds) > 1 and self.difference < ALIKE
         middle = self.thresholds[(len(self.thresholds) - 1) // 2]
         self.shown = [middle] if self.alike else chosen_thresholds(self.thresholds)
+        self.keys = varied_keys(everything)
         self.panels = [named([g for g in everything if g["threshold"] == t]) for t in self.shown]
+        self.titles = [self.title(t) for t in self.shown]
+        self.left_out = 0
+        if everything[0].get("grid"):
+            self.divide(everything)
         self.groups = [g for panel in self.panels for g in panel]
         self.others = [g for g in everything if g["threshold"] not in self.shown]
+
+    def divide(self, everything):
+        """Panels of a grid: the first two varied keys are colour and marker, the others and the
+        small layers, where they vary, have a panel each."""
+        set_looks(everything, self.keys)
+        rest = self.keys[2:]
+        small = {(g["bottleneck"], tuple(g.get("small_layers") or [])) for g in everything}
+        several = len({r for r, _ in small}) > 1
+        panels = {}
+        for title, groups in zip(self.titles, self.panels):
+            for g in groups:
+                g["name"] = point_words(g, self.keys[:2])
+                words = [title, f"$r$ = {g['bottleneck']}" if several else "",
+                         g["layers"] if len(small) > 1 else "", point_words(g, rest)]
+                panels.setdefault(", ".join(w for w in words if w), []).append(g)
+        self.left_out = max(len(panels) - GRID_PANELS_MAX, 0)
+        self.titles = list(panels)[:GRID_PANELS_MAX]
+        self.panels = list(panels.values())[:GRID_PANELS_MAX]
 
     def title(self, threshold):
         words = []
@@ -436,13 +505,17 @@ class Drawing:
 
     def limits(self):
         """The groups of the panel of local slopes."""
+        if len(self.panels) > len(self.shown):
+            return []  # of a grid with several panels
         return [g for g in self.panels[(len(self.shown) - 1) // 2] if limit_of(g)]
 
     def sheet(self):
         points = [p for g in self.groups for p in g["points"]]
         limits = {"xlim": ends([p["scale"] for p in points]),
                   "ylim": ends([s for p in points for s in escaped(p) + budgets(p)])}
-        panels = [time_panel(self.title(t), g, limits) for t, g in zip(self.shown, self.panels)]
+        titles = self.titles if self.left_out or len(self.panels) > len(self.shown) else \
+            [self.title(t) for t in self.shown]
+        panels = [time_panel(t, g, limits) for t, g in zip(titles, self.panels)]
         if self.limits():
             panels.append(slope_panel(self.panels[(len(self.shown) - 1) // 2]))
         return {"panels": panels, "caption": "\n".join(self.caption())}
@@ -463,7 +536,8 @@ class Drawing:
     def slope_sentence(self, group):
         layers = layers_words(group.get("small_layers") or [])
         threshold = f"threshold {group['threshold']:g}" if len(self.thresholds) > 1 else ""
-        who = ", ".join(w for w in (f"r = {group['bottleneck']}", layers, threshold) if w)
+        point = point_words(group, group.get("grid") or {})
+        who = ", ".join(w for w in (point, f"r = {group['bottleneck']}", layers, threshold) if w)
         limit = limit_of(group)
         more = f", limit at \u03b5 \u2192 0 {limit_words(limit)}" if limit else ""
         return f"{who}: {slope_words(group)}{more}."
@@ -477,6 +551,7 @@ class Drawing:
         if self.given.get("setup"):
             yield setup_sentence(self.given["setup"])
         yield from self.threshold_sentences()
+        yield from self.key_sentences()
         yield from self.mark_sentences()
 
     def threshold_sentences(self):
@@ -488,6 +563,16 @@ class Drawing:
             yield f"{len(self.shown)} of {len(self.thresholds)} thresholds."
         elif len(self.shown) == 1:
             yield f"Loss threshold {self.shown[0]:g}."
+
+    def key_sentences(self):
+        shown = list(zip(("Colours", "Markers"), self.keys))
+        for what, key in shown:
+            values = ", ".join(value_words(key, v).split(" = ")[-1] for v in sorted_values(self.groups, key))
+            yield f"{what}: {key} ({values})."
+        if self.keys[2:]:
+            yield f"Panels: {', '.join(self.keys[2:])}."
+        if self.left_out:
+            yield f"{self.left_out} more panels are not drawn."
 
     def mark_sentences(self):
         seeds = sorted({p["n"] for g in self.groups for p in g["points"]})
@@ -517,13 +602,19 @@ class Drawing:
             f"\u03b5 \u2192 0 with its 95% interval (hollow{apart})."
         without = [g for g in self.panels[(len(self.shown) - 1) // 2] if not limit_of(g)]
         if without:
-            names = ", ".join(sorted({f"r = {g['bottleneck']}" for g in without}))
+            names = ", ".join(sorted({g.get("name") or f"r = {g['bottleneck']}" for g in without}))
             yield f"Not in ({letter}), because the fit has no limit of a slope there: {names}."
 
 
 def setup_sentence(setup):
-    return f"{activation_name(setup['activation'])} networks of L = {setup['layers']} layers, width N = {setup['width']}, " \
-        f"initialised {setup['init']}, batch B = {setup['batch']}, rate \u03b7 = {setup['rate']:g}."
+    """What all networks have in common; swept keys have no one value."""
+    words = {"layers": "L = {} layers", "width": "width N = {}", "init": "initialised {}",
+             "batch": "batch B = {}", "rate": "rate \u03b7 = {:g}"}
+    parts = [form.format(setup[name]) for name, form in words.items() if setup.get(name) is not None]
+    known = setup.get("activation")
+    who = f"{activation_name(known)} networks" if known else "Networks"
+    return f"{who} of " + ", ".join(parts) + "." if parts and parts[0].startswith("L") else \
+        f"{who}" + (": " + ", ".join(parts) if parts else "") + "."
 
 
 def plot(arguments):

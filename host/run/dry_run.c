@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "escapement/internal/library.h"
 #include "run/forecast.h"
+#include "run/grid.h"
+#include "run/parts.h"
 #include "run/run.h"
 #include "run/step_time.h"
 #include "store/segments.h"
@@ -177,6 +179,143 @@ done:
   return status;
 }
 
+static esc_status estimate_costs(esc_run *r, esc_dry_run *out) {
+  esc_status status = ESC_OK;
+  ESC_TRY(measure(r, out));
+  ESC_TRY(forecast(r, out));
+  fill_report(r, out);
+done:
+  return status;
+}
+
+/* ---- points of a grid ---- */
+
+/* Appends the cells of a point to those of the sweep. */
+static esc_status add_cells(const esc_dry_run *point, int cohort, esc_dry_run *out) {
+  esc_status status = ESC_OK;
+  const size_t before = (size_t)out->cells, cells = before + (size_t)point->cells;
+  const size_t steps = (size_t)point->thresholds;
+  esc_forecast_cell *cell = realloc(out->cell, (cells + 1) * sizeof *cell);
+  if (cell) out->cell = cell;
+  double *step = realloc(out->threshold_step, (cells * steps + 1) * sizeof *step);
+  if (step) out->threshold_step = step;
+  ESC_TRY_ALLOCATE(cell);
+  ESC_TRY_ALLOCATE(step);
+  memcpy(cell + before, point->cell, (size_t)point->cells * sizeof *cell);
+  memcpy(step + before * steps, point->threshold_step,
+         (size_t)point->cells * steps * sizeof *step);
+  out->cells = (int)cells;
+  for (size_t i = before; i < cells; i++) cell[i].cohort = cohort;
+  for (size_t i = 0; i < cells; i++)
+    if (cell[i].threshold_step) cell[i].threshold_step = step + i * steps;
+done:
+  return status;
+}
+
+static double larger(double a, double b) { return a > b ? a : b; }
+
+/* Adds a point's costs to those of the sweep. */
+static void add_costs(const esc_dry_run *p, esc_dry_run *out) {
+  const double steps = (double)out->members * out->seconds_per_step +
+                       (double)p->members * p->seconds_per_step;
+  out->members += p->members;
+  out->members_kept += p->members_kept;
+  out->seconds_per_step = out->members ? steps / (double)out->members : 0;
+  out->seconds_max += p->seconds_max;
+  out->seconds_predicted += p->seconds_predicted;
+  out->result_bytes += p->result_bytes;
+  out->snapshot_bytes += p->snapshot_bytes;
+  out->host_bytes = larger(out->host_bytes, p->host_bytes);
+  out->device_bytes = larger(out->device_bytes, p->device_bytes);
+  out->seconds_per_snapshot = larger(out->seconds_per_snapshot, p->seconds_per_snapshot);
+  out->recording_share = larger(out->recording_share, p->recording_share);
+  if (p->slots > out->slots) out->slots = p->slots;
+  if (p->threads > out->threads) out->threads = p->threads;
+  if (p->samples > out->samples) out->samples = p->samples;
+  if (p->snapshots > out->snapshots) out->snapshots = p->snapshots;
+}
+
+static esc_status add_point(esc_grid_run *g, int i, esc_dry_run *out) {
+  esc_status status = ESC_OK;
+  esc_run *const r = &g->point[i].run;
+  const esc_problem *p = &r->spec->problem;
+  esc_dry_run point = {0};
+  ESC_TRY(inspect(r));
+  ESC_TRY(estimate_costs(r, &point));
+  ESC_TRY(add_cells(&point, i, out));
+  add_costs(&point, out);
+  out->cohort[i] = (esc_cohort_cost){.point = strdup(g->point[i].label),
+                                     .members = point.members,
+                                     .members_kept = point.members_kept,
+                                     .layers = p->shape.layers,
+                                     .width = p->shape.width,
+                                     .inputs = p->shape.inputs,
+                                     .batch = p->batch,
+                                     .slots = point.slots,
+                                     .host_bytes = point.host_bytes,
+                                     .device_bytes = point.device_bytes,
+                                     .seconds_per_step = point.seconds_per_step,
+                                     .seconds_max = point.seconds_max,
+                                     .seconds_predicted = point.seconds_predicted};
+  ESC_TRY_ALLOCATE(out->cohort[i].point);
+  if (i + 1 < g->points) {
+    snprintf(out->engine, sizeof out->engine, "%s", point.engine);
+    goto done;
+  }
+  memcpy(out->backend, point.backend, sizeof out->backend);
+  memcpy(out->engine, point.engine, sizeof out->engine);
+  out->on_device = point.on_device;
+  out->thresholds = point.thresholds;
+done:
+  esc_dry_run_free(&point);
+  return status;
+}
+
+/* Members that are finished in the files of the whole run. */
+static esc_status inspect_whole(esc_run *whole, bool *complete) {
+  esc_status status = ESC_OK;
+  const bool resumes = whole->output[0] && whole->options.resume;
+  *complete = false;
+  if (whole->output[0]) ESC_TRY(esc_run_check_names(whole));
+  if (whole->output[0] && !resumes && !whole->options.force && esc_io_exists(whole->output)) {
+    esc_log("%s already exists: the run will need --resume or --force", whole->output);
+    whole->output[0] = 0;
+    return ESC_OK;
+  }
+  if (whole->options.from || resumes) ESC_TRY(esc_run_read_reused(whole, complete));
+  if (*complete) { /* its members are found point by point */
+    whole->reused[0] = whole->results;
+    whole->results = NULL;
+  }
+  if (resumes && !*complete) ESC_TRY(esc_points_check(whole->output, whole->spec));
+  if (resumes && !*complete && !whole->options.devices) ESC_TRY(esc_parts_refuse(whole));
+done:
+  return status;
+}
+
+static esc_status dry_run_grid(esc_run *whole, esc_dry_run *out) {
+  esc_status status = ESC_OK;
+  bool complete = false;
+  int64_t in_parts = 0;
+  esc_grid_run g = {.points = 0};
+  ESC_TRY(inspect_whole(whole, &complete));
+  ESC_TRY(esc_grid_run_create(whole, &g));
+  ESC_TRY(esc_grid_run_check_false_escapes(&g));
+  ESC_TRY_ALLOCATE(out->cohort = calloc((size_t)g.points, sizeof *out->cohort));
+  out->cohorts = g.points;
+  for (int i = 0; i < g.points; i++) ESC_TRY(add_point(&g, i, out));
+  if (whole->options.resume && whole->options.devices && !complete)
+    ESC_TRY(esc_parts_inspect(whole, &in_parts));
+  if (in_parts > out->members_kept) out->members_kept = in_parts;
+  out->members_total = whole->plan.total;
+  snprintf(out->output, sizeof out->output, "%s", whole->options.output ? whole->options.output : "");
+done:
+  esc_grid_run_free(&g);
+  return status;
+}
+
+/* ---- the sweep ---- */
+
 esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *options,
                              esc_dry_run *out) {
   esc_status status = ESC_OK;
@@ -186,11 +325,13 @@ esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *option
   const esc_log_receiver before = esc_log_redirect(to);
   *out = (esc_dry_run){0};
   ESC_TRY(esc_run_prepare(spec, options, &r));
+  if (spec->grid) {
+    status = dry_run_grid(&r, out);
+    goto done;
+  }
   ESC_TRY(inspect(&r));
   ESC_TRY(esc_run_check_false_escapes(&r));
-  ESC_TRY(measure(&r, out));
-  ESC_TRY(forecast(&r, out));
-  fill_report(&r, out);
+  ESC_TRY(estimate_costs(&r, out));
 done:
   esc_run_free(&r);
   esc_log_redirect(before);
@@ -200,6 +341,8 @@ done:
 }
 
 void esc_dry_run_free(esc_dry_run *dry_run) {
+  for (int i = 0; dry_run->cohort && i < dry_run->cohorts; i++) free(dry_run->cohort[i].point);
+  free(dry_run->cohort);
   free(dry_run->cell);
   free(dry_run->threshold_step);
   *dry_run = (esc_dry_run){0};

@@ -94,6 +94,7 @@ typedef struct esc_run_report {
 
 /* Forecast for one scale of one group: escape steps expected by theory. NaN without a forecast. */
 typedef struct esc_forecast_cell {
+  int cohort; /* index of its point of the grid */
   int bottleneck;
   uint64_t small_layers; /* bit l-1 for layer l */
   double scale;
@@ -110,7 +111,17 @@ typedef struct esc_forecast_cell {
   bool is_full_width;  /* computed at the network's width; false: at a smaller width in its place */
 } esc_forecast_cell;
 
-/* Plan and estimated cost of a run. */
+/* Cost of the networks at one point of a grid, which share a shape and are trained together. */
+typedef struct esc_cohort_cost {
+  char *point; /* "network.width = 16, train.batch = 8" */
+  int64_t members, members_kept; /* of this shard; already finished */
+  int layers, width, inputs, batch, slots;
+  double host_bytes, device_bytes;
+  double seconds_per_step, seconds_max, seconds_predicted; /* as in esc_dry_run */
+} esc_cohort_cost;
+
+/* Plan and estimated cost of a run. With a grid, whose points are trained one after another: the
+ * largest memory and numbers of slots, threads and snapshots, sums of members, times and sizes. */
 typedef struct esc_dry_run {
   int64_t members, members_total; /* of this shard and of the whole sweep */
   int64_t members_kept;           /* already finished */
@@ -130,6 +141,8 @@ typedef struct esc_dry_run {
   int thresholds, cells;
   esc_forecast_cell *cell; /* (cells), in the order of the sweep */
   double *threshold_step;  /* (cells, thresholds) */
+  int cohorts;             /* points of the grid; 0: the sweep has none */
+  esc_cohort_cost *cohort; /* (cohorts), in the order of the sweep */
 } esc_dry_run;
 
 ESC_BEGIN_DECLS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import Any, Iterator
 
 import pandas
@@ -31,9 +32,18 @@ def fitted(data: tuple[Results, ...]) -> Iterator[Any]:
         lib.esc_fit_free(out)
 
 
+def swept_values(group: Any) -> dict[str, Any]:
+    """The group's value of each swept key of the sweep's grid, as ``network_width``."""
+    found = {}
+    for key in (group.key[i] for i in range(group.keys)):
+        value = text(key.value)
+        found[text(key.name).replace(".", "_")] = json.loads(value) if key.is_number else value
+    return found
+
+
 def group_key(group: Any) -> dict[str, Any]:
     """The values that identify a group."""
-    return {"bottleneck": group.bottleneck, "small_layers": small_layers(group.small_layers),
+    return {**swept_values(group), "bottleneck": group.bottleneck, "small_layers": small_layers(group.small_layers),
             "threshold": group.threshold}
 
 
@@ -54,7 +64,7 @@ def _group_row(group: Any) -> dict[str, Any]:
     limit = fields(group.limit)
     limit["terms"] = limit_terms(group.limit)
     del limit["term"]
-    for name in ("limit", "points", "warnings"):
+    for name in ("limit", "points", "warnings", "keys"):
         del values[name]
     values["law"] = text(lib.esc_law_name(group.law))
     values["estimator"] = text(lib.esc_estimator_name(group.estimator))
@@ -64,7 +74,7 @@ def _group_row(group: Any) -> dict[str, Any]:
 
 def fit(*data: Results) -> pandas.DataFrame:
     """Slopes of log t* on log epsilon with 95% intervals, a row for each bottleneck, set of small
-    layers and threshold.
+    layers and threshold, and each point of a grid.
 
     Members that did not escape count as censored, diverged ones are left out.
 
@@ -76,7 +86,7 @@ def fit(*data: Results) -> pandas.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        bottleneck, small_layers (from 1), threshold, law, predicted, slope, standard_error, lower,
+        The swept keys of a grid (network_width), bottleneck, small_layers (from 1), threshold, law, predicted, slope, standard_error, lower,
         upper, ..., the limit at epsilon -> 0 as limit_slope, limit_lower, limit_upper, ..., and
         warnings. The C API describes each (``esc_fit_group``, ``esc_limit``).
     """

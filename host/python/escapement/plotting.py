@@ -9,7 +9,7 @@ import numpy as np
 import xarray
 
 from ._library import InputError, fields, lib, text
-from .analysis import fitted, group_key, points
+from .analysis import fitted, group_key, points, swept_values
 from .results import Results, dataset_of, results_of
 
 
@@ -35,6 +35,8 @@ def _steps(data: list[xarray.Dataset], group: Any, scale: float) -> dict[str, li
             (one.small_layers.values == group.small_layers) & \
             (abs(one.scale.values - scale) <= 1e-12 * scale) & \
             (one.status.values != lib.ESC_MEMBER_DIVERGED)
+        for name, value in swept_values(group).items():
+            chosen &= one[name].values == value
         column = np.flatnonzero(one.threshold.values == group.threshold)[0]
         steps += one.escape_step.values[chosen, column].tolist()
         steps_run += one.steps_run.values[chosen].tolist()
@@ -48,7 +50,8 @@ def _group(data: list[xarray.Dataset], group: Any) -> dict[str, Any]:
     local = {name: [_none(point.pop(name)) for point in found][:-1]
              for name in ("local", "local_lower", "local_upper")}
     key = group_key(group)
-    return {**numbers, **key, "small_layers": list(key["small_layers"]), **local,
+    swept = {text(group.key[i].name): value for i, value in enumerate(swept_values(group).values())}
+    return {**numbers, **key, "grid": swept, "small_layers": list(key["small_layers"]), **local,
             "law": text(lib.esc_law_name(group.law)), "stderr": numbers["standard_error"], "limit": _limit(group),
             "points": [{name: _none(value) for name, value in point.items()}
                        | _steps(data, group, point["scale"]) for point in found]}

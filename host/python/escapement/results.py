@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence, Union
 
@@ -73,6 +74,23 @@ def _columns(results: Any) -> Iterable[Any]:
         yield column
 
 
+def _swept(attributes: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """A variable for each key of the sweep's grid, as in the result file: network_width(member)."""
+    if "point" not in variables:
+        return {}
+    grid, point = json.loads(attributes["grid"]), variables["point"][1]
+    columns = zip(*grid["points"])
+    found = {}
+    for key, values in zip(grid["keys"], columns):
+        kinds = {type(value) for value in values}
+        dtype = object if str in kinds else np.float64 if float in kinds else np.int64
+        about = {"long_name": f"{key} of the member's point of the grid"}
+        if dtype is not object:
+            about["units"] = "1"
+        found[key.replace(".", "_")] = (["member"], np.array(values, dtype)[point], about)
+    return found
+
+
 def dataset_of(results: Any) -> xarray.Dataset:
     """A Dataset whose arrays are the memory of `results` (from `owned`)."""
     coordinates, variables = {}, {}
@@ -84,7 +102,9 @@ def dataset_of(results: Any) -> xarray.Dataset:
         into = coordinates if column.coordinate else variables
         into[name] = ([text(d) for d in column.dimension[0:column.rank]], _values(results, column),
                       attributes)
-    return xarray.Dataset(variables, coordinates, _attributes(results))
+    attributes = _attributes(results)
+    variables.update(_swept(attributes, variables))
+    return xarray.Dataset(variables, coordinates, attributes)
 
 
 # ---- Dataset to results ----
@@ -102,8 +122,10 @@ def _layouts() -> Mapping[str, _Layout]:
         ("threshold", np.float64), ("seed", np.int64), ("bottleneck", np.int32), ("scale", np.float64),
         ("steps_run", np.int64), ("snapshot", np.int64))}
     one["escape_step"] = np.ones((1, 1), np.int64)
+    one["point"] = np.zeros(1, np.int32)
+    grid = {"grid": json.dumps({"keys": ["network.width"], "points": [[1]]})}
     return {text(column.name): _Layout(tuple(text(d) for d in column.dimension[0:column.rank]),
-                                       DTYPE[column.type]) for column in _columns(_build(one, {}))}
+                                       DTYPE[column.type]) for column in _columns(_build(one, grid))}
 
 
 def _build(arrays: Mapping[str, np.ndarray], attributes: Mapping[str, str]) -> Any:
