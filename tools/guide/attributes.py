@@ -14,6 +14,7 @@ ATTRIBUTES = {
     "engine": "instruction set and threads, or path on the device",
     "precision": "arithmetic and order of sums; a run is continued only with the same one",
     "device": "name of the processor or GPU",
+    "ledger": "none, where the optimizer has no imbalance identity (adam)",
     "false_escape_probability": "probability that noise alone crosses each threshold",
     "version": "version of the program",
     "commit": "commit that the program was built from",
