@@ -5,6 +5,7 @@ and merged, by several processes, and grown.
 Usage: test_cli_grid.py PROGRAM [unittest arguments]
 """
 import itertools
+import json
 import os
 import unittest
 
@@ -140,6 +141,70 @@ class Interrupted(Grid):
     def test_several_processes(self):
         self.run_spec("--devices", "cpu,cpu", name="a.h5")
         self.assert_whole("a.h5")
+
+
+class Grown(Grid):
+    MORE = ("sweep.grid={network.layers: [2, 4], network.activation: [tanh, gelu], train.batch: [4, 6, 8]}",
+            "sweep.seeds=3")
+
+    def test_points_and_seeds_are_added(self):
+        self.train_whole()
+        os.rename(self.path("whole.h5"), self.path("a.h5"))
+        told = json.loads(self.run_spec("--resume", "--json", *self.MORE).stdout)
+        self.assertEqual((told["members_kept"], told["members"]), (MEMBERS, 72))
+        self.assertEqual(told["steps"], 72 * 60)
+        self.run_spec(*self.MORE, name="b.h5")
+        self.call("compare", "--exact", "a.h5", "b.h5")
+        self.assert_only("a.h5")
+
+    def test_points_are_not_removed(self):
+        self.train_whole()
+        few = "sweep.grid={network.layers: [2, 4], network.activation: [tanh], train.batch: [4, 8]}"
+        self.assertIn("network.layers = 2, network.activation = gelu, train.batch = 4 is not a point",
+                      self.refused("run", "small.yaml", "-o", "whole.h5", *self.RUN, "--resume", few))
+
+    def test_one_point_is_copied_from_a_grid_and_into_it(self):
+        self.train_whole()
+        values = dict(zip(KEYS, POINTS[-1]))
+        pairs = [f"{key}={value}" for key, value in values.items()]
+        self.point("single.h5", *POINTS[-1])
+        for arguments in (["single.yaml", "-o", "b.h5", "--from", "whole.h5", *pairs],
+                          ["small.yaml", "-o", "a.h5", "--from", "single.h5"]):
+            told = self.call_json("run", *arguments, *self.RUN)
+            self.assertEqual(told["members_kept"], 4)
+        self.call("compare", "--exact", "single.h5", "b.h5")
+        self.assert_whole("a.h5")
+
+    def test_other_kinds_of_runs_are_not_continued(self):
+        self.run_spec("--max-time", "0.000001", name="a.h5", code=143)
+        self.assertIn("belong to a run with a grid", self.call("run", "single.yaml", "-o", "a.h5", *self.RUN,
+                                                               code=2).stderr)
+        self.assertIn("that the sweep no longer has", self.run_spec("--resume", "train.rate=0.04", code=2).stderr)
+        self.call("run", "single.yaml", "-o", "b.h5", *self.RUN, "--max-time", "0.000001", code=143)
+        self.assertIn("belongs to a run without a grid",
+                      self.run_spec("--resume", name="b.h5", code=2).stderr)
+
+
+class Read(Grid):
+    def test_fit_groups_by_the_swept_keys(self):
+        groups = self.call_json("fit", self.train_whole())["groups"]
+        self.assertEqual([tuple(g["grid"].values()) for g in groups[::2]], POINTS)
+        self.assertEqual(list(groups[0]["grid"]), list(KEYS))
+        self.point("single.h5", *POINTS[3])
+        alone = self.call_json("fit", "single.h5")["groups"]
+        grid = [g for g in groups if tuple(g.pop("grid").values()) == POINTS[3]]
+        self.assertEqual(grid, alone)
+
+    def test_the_dry_run_has_the_cost_of_every_point(self):
+        told = self.call_json("run", "small.yaml", "-o", "a.h5", *self.RUN, "--dry-run")
+        self.assertEqual([p["members"] for p in told["points"]], [4] * len(POINTS))
+        self.assertEqual(told["members"], MEMBERS)
+        self.assertLess(sum(p["seconds_max"] for p in told["points"]), 1.001 * told["seconds_max"])
+
+    def test_info_lists_the_points(self):
+        told = self.call("info", self.train_whole()).stdout
+        self.assertIn("grid of 8 points", told)
+        self.assertIn("network.layers = 4, network.activation = gelu, train.batch = 8: 4 members", told)
 
 
 if __name__ == "__main__":

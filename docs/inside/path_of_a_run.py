@@ -18,7 +18,7 @@ PATH = [
     (0, "main", "host/cli/main.c", "finds the command"),
     (0, "esc_command_run", "host/cli/run.c", "parses options"),
     (1, "esc_spec_load", "host/spec/spec.c", "SPEC.yaml → checked spec"),
-    (0, "esc_sweep_run", "host/run/run.c", "the library begins here"),
+    (0, "esc_sweep_run", "host/run/sweep.c", "the library begins here"),
     (1, "esc_backend_find", "host/backend/registry.c", "selects the engine"),
     (1, "esc_plan_create", "host/run/plan.c", "spec → members, longest first"),
     (1, "esc_run_lock", "host/run/files.c", "OUT.h5.lock"),

@@ -21,6 +21,7 @@ static esc_status measure(const esc_results *results, const char *name, double w
                     "record.per_decade",
                     name);
   ESC_TRY(esc_spec_parse(name, text, strlen(text), 0, NULL, &spec));
+  ESC_TRY(esc_spec_refuse_grid(spec, name));
   ESC_TRY(esc_results_check(name, results, &spec->problem));
   ESC_TRY(esc_plateau_table_create(results, &spec->problem, spec->record.samples, window, out));
 done:

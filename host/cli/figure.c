@@ -70,7 +70,8 @@ static esc_status parse_spec(const request *r, const esc_figure_sweep *s, esc_sp
   ESC_TRY(esc_io_publish(path, text, strlen(text)));
   if (s->override) words[count++] = s->override;
   for (int i = 0; i < r->overrides && count < OVERRIDES_MAX; i++) words[count++] = r->override[i];
-  status = esc_spec_parse(path, text, strlen(text), count, words, spec);
+  ESC_TRY(esc_spec_parse(path, text, strlen(text), count, words, spec));
+  status = esc_spec_refuse_grid(*spec, path);
 done:
   return status;
 }
@@ -124,6 +125,7 @@ static esc_status load(const request *r, const esc_figure_sweep *s, esc_figure_r
   const char *spec = esc_results_attribute_text(out->results, "spec");
   if (!spec) return ESC_FAIL(ESC_BAD_INPUT, "%s: the attribute 'spec' is missing", path);
   ESC_TRY(esc_spec_parse(path, spec, strlen(spec), 0, NULL, &out->spec));
+  ESC_TRY(esc_spec_refuse_grid(out->spec, path));
   ESC_TRY(esc_results_check(path, out->results, &out->spec->problem));
 done:
   return status;

@@ -190,6 +190,8 @@ done:
 
 /* ---- points of a grid ---- */
 
+enum { SWEPT_VALUE_BYTES = 64 }; /* of a member's value of a swept key in a file, text too */
+
 /* Appends the cells of a point to those of the sweep. */
 static esc_status add_cells(const esc_dry_run *point, int cohort, esc_dry_run *out) {
   esc_status status = ESC_OK;
@@ -308,6 +310,7 @@ static esc_status dry_run_grid(esc_run *whole, esc_dry_run *out) {
     ESC_TRY(esc_parts_inspect(whole, &in_parts));
   if (in_parts > out->members_kept) out->members_kept = in_parts;
   out->members_total = whole->plan.total;
+  out->result_bytes += (double)(out->members * whole->spec->grid->grid->keys) * SWEPT_VALUE_BYTES;
   snprintf(out->output, sizeof out->output, "%s", whole->options.output ? whole->options.output : "");
 done:
   esc_grid_run_free(&g);

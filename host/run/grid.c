@@ -98,6 +98,7 @@ static esc_status train_point(esc_grid_run *g) {
   if (status != ESC_OK) goto done;
   whole->finished_before += complete ? r->plan.members : r->finished_before;
   if (r->engine_text[0]) memcpy(whole->engine_text, r->engine_text, sizeof whole->engine_text);
+  esc_segments_set_point(r->segments, g->point[g->current].label);
   ESC_TRY(esc_segments_join(whole->segments, r->segments));
   add_progress(g);
 done:

@@ -20,6 +20,16 @@ void esc_part_print_path(const char *output, int shard, int shards, char path[ES
   snprintf(path, ESC_PART_PATH_SIZE, "%s.part-%d-of-%d", output, shard, shards);
 }
 
+/* esc_names_parse_part for the files of a part, or of a point of a part. */
+static bool parse_part(const char *entry, size_t *whole, int *shard, int *shards) {
+  char name[ESC_PART_PATH_SIZE];
+  size_t length = strlen(entry);
+  uint64_t point;
+  if (esc_names_parse_point(entry, &length, &point)) length = length < sizeof name ? length : 0;
+  snprintf(name, sizeof name, "%.*s", (int)length, entry);
+  return esc_names_parse_part(name, whole, shard, shards);
+}
+
 /* Sets there[S] for each number of shards S in the names of the parts beside `output`. */
 static esc_status find_parts(const char *output, bool there[ESC_PARTS_MAX + 1]) {
   char path[ESC_PART_PATH_SIZE], copy[ESC_PART_PATH_SIZE];
@@ -32,7 +42,7 @@ static esc_status find_parts(const char *output, bool there[ESC_PARTS_MAX + 1]) 
   if (!entries)
     return ESC_FAIL(esc_io_status_of_errno(errno), "%s: %s", directory, strerror(errno));
   for (struct dirent *e; (e = readdir(entries));)
-    if (esc_names_parse_part(e->d_name, &whole, &shard, &shards) && whole == strlen(name) &&
+    if (parse_part(e->d_name, &whole, &shard, &shards) && whole == strlen(name) &&
         !strncmp(e->d_name, name, whole))
       there[shards] = true;
   closedir(entries);

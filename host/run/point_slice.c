@@ -7,6 +7,7 @@
 #include "escapement/internal/results_copy.h"
 #include "spec/difference.h"
 #include "spec/point_id.h"
+#include "store/segments.h"
 
 esc_status esc_point_source_create(const char *path, const esc_results *results,
                                    esc_point_source *out) {
@@ -42,6 +43,22 @@ done:
   return status;
 }
 
+/* Segments that trained other points of the file's grid are left out. */
+static esc_status select_segments(const esc_point_source *source, int point, esc_results *slice) {
+  esc_status status = ESC_OK;
+  json_t *const segments = esc_segments_from_results(slice);
+  const esc_spec_grid *grid = source->index.spec->grid;
+  char *const label = grid ? esc_grid_print_point(grid->grid, point) : NULL;
+  ESC_TRY_ALLOCATE(segments);
+  if (grid) ESC_TRY_ALLOCATE(label);
+  if (grid) esc_segments_select_point(segments, label);
+  ESC_TRY(esc_segments_store(segments, slice));
+done:
+  json_decref(segments);
+  free(label);
+  return status;
+}
+
 esc_status esc_point_slice_create(const esc_point_source *source, const esc_spec *point,
                                   const char *resolved, esc_results **out) {
   esc_status status = ESC_OK;
@@ -58,6 +75,7 @@ esc_status esc_point_slice_create(const esc_point_source *source, const esc_spec
   ESC_TRY(esc_results_extract_point(source->results, found, point->problem.shape.layers, &slice));
   ESC_TRY(esc_results_check(source->path, slice, &point->problem));
   ESC_TRY(copy_attributes(source->results, resolved, slice));
+  ESC_TRY(select_segments(source, found, slice));
   if (slice->members > 0) {
     *out = slice;
     slice = NULL;

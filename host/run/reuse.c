@@ -239,8 +239,7 @@ esc_status esc_run_copy_reused(esc_run *r) {
     status = copy_members(r, r->reused[b], &steps_reused);
     /* --from: some members may not be reused. For shards no fraction is needed, because merging
      * counts repeated segments once. */
-    if (b == 1 && r->shards == 1 && !r->is_point)
-      esc_segments_scale(segments, steps_reused, steps_total);
+    if (b == 1 && r->shards == 1) esc_segments_scale(segments, steps_reused, steps_total);
     if (status == ESC_OK) status = esc_segments_join(r->segments, segments);
     json_decref(segments);
     if (status != ESC_OK) goto done;

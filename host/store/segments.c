@@ -90,12 +90,18 @@ void esc_segments_scale(json_t *segments, int64_t taken, int64_t all) {
   }
 }
 
+static bool is_same_point(const json_t *a, const json_t *b) {
+  const json_t *of_a = json_object_get(a, "point"), *of_b = json_object_get(b, "point");
+  return of_a && of_b ? json_equal(of_a, of_b) : of_a == of_b;
+}
+
 /* Whether two segments are of one invocation; wall_s may have been printed with fewer digits. */
 static bool is_same_start(const json_t *a, const json_t *b) {
   static const char *const names[] = {"start_time",   "end_time", "host",
                                       "command_line", "steps",    "members"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (!json_equal(json_object_get(a, names[i]), json_object_get(b, names[i]))) return false;
+  if (!is_same_point(a, b)) return false;
   return fabs(json_number_value(json_object_get(a, "wall_s")) -
               json_number_value(json_object_get(b, "wall_s"))) < 1e-3;
 }
@@ -105,6 +111,18 @@ void esc_segments_remove_duplicates(json_t *segments) {
     for (size_t k = json_array_size(segments) - 1; k > i; k--)
       if (is_same_start(json_array_get(segments, i), json_array_get(segments, k)))
         json_array_remove(segments, k);
+}
+
+void esc_segments_set_point(json_t *segments, const char *point) {
+  for (size_t i = 0; i < json_array_size(segments); i++)
+    json_object_set_new(json_array_get(segments, i), "point", json_string(point));
+}
+
+void esc_segments_select_point(json_t *segments, const char *point) {
+  for (size_t i = json_array_size(segments); i-- > 0;) {
+    const char *of = json_string_value(json_object_get(json_array_get(segments, i), "point"));
+    if (of && strcmp(of, point) != 0) json_array_remove(segments, i);
+  }
 }
 
 static const char *text_of(const json_t *segment, const char *key) {

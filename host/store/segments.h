@@ -39,6 +39,10 @@ esc_status esc_segments_join(json_t *segments, const json_t *more);
  * members are reused; stores the fraction as `share` in each segment. */
 void esc_segments_scale(json_t *segments, int64_t taken, int64_t all);
 
+/* Sets the point of a grid that the segments trained; and removes those of other points. */
+void esc_segments_set_point(json_t *segments, const char *point);
+void esc_segments_select_point(json_t *segments, const char *point);
+
 /* Sorts by start time. */
 esc_status esc_segments_sort(json_t **segments);
 

@@ -71,8 +71,13 @@ class Schema(unittest.TestCase):
         self.assertEqual(json.dumps(SCHEMA).count('"description"'), len(paths))
 
     def test_requires_what_has_no_default(self):
-        self.assertEqual(set(SCHEMA["required"]), {"network", "train", "escape", "sweep"})
-        self.assertEqual(at("train")["required"], ["rate", "batch", "steps"])
+        without_grid = SCHEMA["else"]
+        self.assertEqual(set(without_grid["required"]), {"network", "train", "escape", "sweep"})
+        self.assertEqual(without_grid["properties"]["train"]["required"], ["rate", "batch", "steps"])
+
+    def test_a_grid_gives_what_is_required(self):
+        self.assertEqual(SCHEMA["required"], ["sweep"])
+        self.assertNotIn("required", at("train"))
 
     def test_activations_in_either_case_with_coefficients_or_by_another_name(self):
         pattern = at("network.activation")["anyOf"][1]["pattern"]

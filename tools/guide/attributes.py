@@ -9,6 +9,7 @@ ATTRIBUTES = {
     "spec": "complete spec with all defaults, as YAML",
     "members": "number of members",
     "shard": "I/N: members I, I+N, ... of the sweep; 0/1: all",
+    "grid": "swept keys and their values at each point, as JSON; only with sweep.grid or sweep.zip",
     "merged_shards": "shards that were joined to this file",
     "backend": "backend that trained",
     "engine": "instruction set and threads, or path on the device",

@@ -11,9 +11,21 @@ ALIASES = ["silu"]  # of activations: read like the names, but not listed by --h
 
 def schema(tables):
     keys = {key["path"]: key for key in tables["spec"]}
-    made = mapping(keys, "")
+    made = optional_where_swept(mapping(keys, ""))
     return {"$schema": "http://json-schema.org/draft-07/schema#",
             "title": f"Spec of a sweep for escapement {tables['version']}", **made}
+
+
+def optional_where_swept(made):
+    """A key that sweep.grid or sweep.zip varies need not be in its section."""
+    sections = {name: part.pop("required") for name, part in made["properties"].items()
+                if name != "sweep" and "required" in part}
+    grid = {"required": ["sweep"],
+            "properties": {"sweep": {"anyOf": [{"required": ["grid"]}, {"required": ["zip"]}]}}}
+    strict = {"properties": {name: {"required": keys} for name, keys in sections.items()}}
+    top = [name for name in made.get("required", []) if name not in sections]
+    strict["required"] = made.get("required", [])
+    return {**made, "required": top, "if": grid, "then": {}, "else": strict}
 
 
 def below(keys, prefix):
@@ -62,6 +74,11 @@ def element(keys, key):
     kind = key["type"]
     if kind == "section":
         return mapping(keys, key["path"] + ("[]." if "list" in key["shapes"] else "."))
+    if kind == "mapping":
+        span = {"type": "object", "additionalProperties": False, "required": ["from", "to", "count"],
+                "properties": {name: {"type": "number"} for name in ("from", "to", "count")}}
+        return {"type": "object", "minProperties": 1,
+                "additionalProperties": any_of([{"type": "array", "minItems": 1}, span])}
     if kind == "word":
         return {"enum": key["values"]}
     if kind == "activation":
