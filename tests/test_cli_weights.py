@@ -3,6 +3,7 @@
 
 Usage: test_cli_weights.py PROGRAM [unittest arguments]
 """
+import csv
 import json
 import os
 import signal
@@ -265,6 +266,34 @@ class Weights(cli_case.Case):
         refuse("No such file", file="missing.npz")
         numpy.savez_compressed(self.path("packed.npz"), **good)
         refuse("numpy.savez_compressed", file="packed.npz")
+
+    def test_observe_gives_the_bits_of_the_snapshots(self):
+        run = self.open(self.train("a.h5"))
+        for one in self.call_json("observe", "a.h5")["networks"]:
+            m, kind = one["member"], one["weights"]
+            self.assertEqual(one["seed"], int(run.seed[m]))
+            if kind == "escape":
+                self.assertEqual(one["step"], int(run.escape_step.sel(threshold=one["threshold"])[m]))
+                continue
+            for name, got in one["observables"].items():
+                want = run[f"{name}_end"] if kind == "end" else run[name].sel(snapshot=one["step"])
+                numpy.testing.assert_array_equal(numpy.array(got, float), want[m], f"{kind} {name}")
+        self.assertEqual(self.call("observe", "a.h5", "-o", "a.csv").stdout, "")
+        with open(self.path("a.csv"), encoding="utf-8") as file:
+            ends = [row for row in csv.DictReader(file) if row["weights"] == "end"]
+        self.assertEqual([float(row["signal"]) for row in ends], run.signal_end.values.tolist())
+        self.assertEqual([float(row["operator_norm_2"]) for row in ends], run.operator_norm_end[:, 1].values.tolist())
+
+    def test_observe_reads_an_archive_with_a_spec(self):
+        run = self.open(self.train("a.h5", "train.steps=20"))
+        numpy.savez(self.path("w.npz"), **self.arrays(run, "end"))
+        for one in self.call_json("observe", "w.npz", "--spec", "small.yaml")["networks"]:
+            numpy.testing.assert_allclose(one["observables"]["signal"], run.signal_end[one["member"]], rtol=1e-5)
+        self.assertIn("needs --spec", self.refused("observe", "w.npz"))
+        self.train("b.h5", "record.weights=[]", "train.steps=20")
+        self.assertIn("holds no weights", self.refused("observe", "b.h5"))
+        self.assertIn("allowed: one of key, index, single",
+                      self.refused("observe", "w.npz", "--spec", "small.yaml", "--match", "x"))
 
     def test_damaged_archives_are_refused(self):
         run = self.open(self.train("a.h5", "train.steps=2"))

@@ -23,6 +23,7 @@ static void fill(void *data, esc_type type, int64_t count, int salt) {
     const int64_t value = i * 31 % 1009 + salt;
     if (type == ESC_TYPE_INT32) ((int32_t *)data)[i] = (int32_t)value;
     if (type == ESC_TYPE_INT64) ((int64_t *)data)[i] = i % 5 ? value << 33 : -1;
+    if (type == ESC_TYPE_FLOAT32) ((float *)data)[i] = i % 11 == 9 ? NAN : 0.1f * (float)value;
     if (type == ESC_TYPE_FLOAT64)
       ((double *)data)[i] = i % 11 == 9    ? (double)NAN
                             : i % 11 == 10 ? -(double)INFINITY
@@ -80,6 +81,48 @@ static void assert_identical(const esc_results *a, const esc_results *b) {
     assert_string_equal(a->attribute[i].name, b->attribute[i].name);
     assert_string_equal(a->attribute[i].text, b->attribute[i].text);
   }
+}
+
+/* Weights of every kind, at two snapshots. */
+static void add_weights(esc_results *r) {
+  enum { ALL = (1 << ESC_WEIGHTS_KINDS) - 1, WIDTH = 5, INPUTS = 3, SNAPSHOTS = 2 };
+  esc_assert_ok(esc_results_add_snapshots(r, SNAPSHOTS));
+  esc_assert_ok(esc_results_add_weights(r, ALL, WIDTH, INPUTS));
+  const esc_shape shape = esc_results_shape(r);
+  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++)
+    for (int l = 0; l < r->layers; l++) {
+      const esc_axis axis = esc_weights_axis((esc_weights_kind)k);
+      const int64_t networks = r->members * esc_axis_length(r, axis);
+      fill(r->weight[k][l], ESC_TYPE_FLOAT32,
+           networks * esc_fan_out(shape, l) * esc_fan_in(shape, l), 7 * k + l);
+    }
+}
+
+static void assert_weights_round_trip(int64_t members, int layers) {
+  esc_results *in, *out = make_results(members, 3, layers);
+  char text[2][ESC_CHECKSUM_TEXT_SIZE];
+  add_weights(out);
+  esc_assert_ok(esc_store_write(file(), out));
+  esc_assert_ok(esc_store_read(file(), &in));
+  assert_identical(in, out);
+  assert_int_equal(in->weights, out->weights);
+  assert_true(in->width == out->width && in->inputs == out->inputs);
+  esc_assert_ok(esc_results_checksum(in, text[0])); /* over the weights too */
+  esc_assert_ok(esc_results_checksum(out, text[1]));
+  assert_string_equal(text[0], text[1]);
+  if (members > 0) out->weight[ESC_WEIGHTS_ESCAPE][layers - 1][0] += 1;
+  esc_assert_ok(esc_results_checksum(out, text[1]));
+  assert_int_equal(strcmp(text[0], text[1]) == 0, members == 0);
+  esc_results_free(in);
+  esc_results_free(out);
+}
+
+static void weights_are_read_back_bit_for_bit(void **state) {
+  (void)state;
+  assert_weights_round_trip(0, 3);
+  assert_weights_round_trip(1, 2);
+  assert_weights_round_trip(1001, 3);
+  assert_weights_round_trip(SMALL, ESC_LAYERS_MAX);
 }
 
 static void assert_round_trip(int64_t members, int thresholds, int layers) {
@@ -384,6 +427,7 @@ static int read_all(int paths, char **path) {
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       CASE(what_was_written_is_read_back_bit_for_bit),
+      CASE(weights_are_read_back_bit_for_bit),
       CASE(a_result_without_members_is_read_back),
       CASE(the_bytes_depend_on_the_results_alone),
       CASE(many_members_are_compressed_and_few_are_not),

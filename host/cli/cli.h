@@ -17,8 +17,9 @@ typedef esc_status esc_command_function(int argc, char **argv);
 
 esc_command_function esc_command_run, esc_command_fit, esc_command_plot, esc_command_info,
     esc_command_classify, esc_command_escape, esc_command_blocks, esc_command_bench,
-    esc_command_compare, esc_command_plateau, esc_command_verify, esc_command_merge,
-    esc_command_figure, esc_command_report, esc_command_watch, esc_command_worker;
+    esc_command_compare, esc_command_plateau, esc_command_observe, esc_command_verify,
+    esc_command_merge, esc_command_figure, esc_command_report, esc_command_watch,
+    esc_command_worker;
 
 /* Prints `object` to standard output and frees it. */
 esc_status esc_json_print(json_t *object);

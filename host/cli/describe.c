@@ -147,6 +147,26 @@ static json_t *dimensions(bool snapshots, esc_axis axis) {
   return list;
 }
 
+/* Weights of the first layer stand for all layers. */
+static void describe_weights(json_t *list) {
+  static const char *const entries[ESC_WEIGHTS_KINDS] = {NULL, "snapshot", "threshold", NULL};
+  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++) {
+    const esc_weights_kind kind = (esc_weights_kind)k;
+    char text[256];
+    json_t *axes = json_array();
+    json_array_append_new(axes, json_string("member"));
+    if (entries[k]) json_array_append_new(axes, json_string(entries[k]));
+    json_array_append_new(axes, json_string("unit"));
+    json_array_append_new(axes, json_string("input"));
+    snprintf(text, sizeof text,
+             "%s; each layer has an array, with unit_below in place of input, and output in place "
+             "of unit in the last one",
+             esc_weights_long_name(kind, 0));
+    json_array_append_new(list,
+                          describe_variable(esc_weights_name(kind, 0), "float32", axes, "1", text));
+  }
+}
+
 static json_t *describe_variables(void) {
   static const char *const types[] = {"int32", "int64", "float64"};
   json_t *list = json_array();
@@ -164,6 +184,7 @@ static json_t *describe_variables(void) {
         list, describe_variable(o->end_name, "float64", dimensions(false, o->axis), o->units,
                                 o->end_long_name));
   }
+  describe_weights(list);
   return list;
 }
 

@@ -32,6 +32,7 @@ static const command commands[] = {
     {"plot", esc_command_plot, "draw t* against epsilon from result files", false},
     {"plateau", esc_command_plateau,
      "assumptions of the theory on the plateau, measured from snapshots", true},
+    {"observe", esc_command_observe, "observables of recorded weights", false},
     {"classify", esc_command_classify, "class and constants of an activation", true},
     {"escape", esc_command_escape, "escape time on the symmetric manifold: ODE and closed forms",
      true},

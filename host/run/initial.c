@@ -245,8 +245,8 @@ static bool is_finite(const esc_initial_networks *n, int64_t index) {
   return true;
 }
 
-esc_status esc_initial_networks_check(const esc_spec *spec, const esc_plan *plan) {
-  const esc_initial_networks *n = spec->problem.initial;
+esc_status esc_initial_networks_check(const esc_spec *spec, const esc_initial_networks *n,
+                                      const esc_plan *plan) {
   for (int64_t i = 0; n && i < plan->members; i++) {
     const esc_member *m = &plan->member[i];
     const int64_t index = esc_initial_networks_find(n, m);

@@ -11,6 +11,7 @@ esc_status esc_initial_networks_read(const esc_spec *spec, char digest[ESC_CHECK
                                      esc_initial_networks **out);
 
 /* ESC_BAD_INPUT unless every member of the plan has a network, of finite weights. */
-esc_status esc_initial_networks_check(const esc_spec *spec, const esc_plan *plan);
+esc_status esc_initial_networks_check(const esc_spec *spec, const esc_initial_networks *initial,
+                                      const esc_plan *plan);
 
 #endif

@@ -111,7 +111,7 @@ esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options,
   ESC_TRY(resolve_output(r));
   ESC_TRY(esc_run_choose_resources(r)); /* before any allocation that grows with the members */
   ESC_TRY(esc_plan_create(spec, r->shard, r->shards, &r->plan));
-  ESC_TRY(esc_initial_networks_check(r->spec, &r->plan));
+  ESC_TRY(esc_initial_networks_check(r->spec, r->initial, &r->plan));
   if (r->engine->device_memory)
     ESC_TRY(esc_backend_cuda_name(r->setup.device, r->device, sizeof r->device));
   else

@@ -285,14 +285,13 @@ done:
   return status;
 }
 
-static esc_status restore_network(esc_weight_recorder *r, int64_t index, esc_weights_kind kind,
-                                  const esc_results *earlier, int64_t i, int64_t entry,
-                                  int64_t step) {
+/* Restores entry `entry` of row i of an earlier result; at: its kind, threshold and step. */
+static esc_status restore_network(esc_weight_recorder *r, int64_t index, network at,
+                                  const esc_results *earlier, int64_t i, int64_t entry) {
   esc_status status = ESC_OK;
   network *n;
-  const int threshold = kind == ESC_WEIGHTS_ESCAPE ? (int)entry : 0;
-  ESC_TRY(open_network(r, index, kind, threshold, step, &n));
-  esc_results_get_weights(earlier, kind, i, entry, n->w);
+  ESC_TRY(open_network(r, index, at.kind, at.threshold, at.step, &n));
+  esc_results_get_weights(earlier, at.kind, i, entry, n->w);
   n->present = r->weights;
 done:
   return status;
@@ -301,19 +300,21 @@ done:
 esc_status esc_weight_recorder_restore_row(esc_weight_recorder *r, int64_t index,
                                            const esc_results *earlier, int64_t i) {
   esc_status status = ESC_OK;
-  const int64_t steps = earlier->steps_run[i];
+  network at = {.kind = ESC_WEIGHTS_SNAPSHOTS};
   const int64_t *escape = earlier->escape_step + i * earlier->thresholds;
-  for (int64_t k = 0; esc_results_has_weights(earlier, ESC_WEIGHTS_SNAPSHOTS) &&
-                      k < earlier->snapshots && earlier->snapshot_step[k] <= steps;
-       k++)
-    ESC_TRY(
-        restore_network(r, index, ESC_WEIGHTS_SNAPSHOTS, earlier, i, k, earlier->snapshot_step[k]));
-  for (int k = 0; esc_results_has_weights(earlier, ESC_WEIGHTS_ESCAPE) && k < earlier->thresholds;
-       k++)
-    if (escape[k] >= 0)
-      ESC_TRY(restore_network(r, index, ESC_WEIGHTS_ESCAPE, earlier, i, k, escape[k]));
-  if (esc_results_has_weights(earlier, ESC_WEIGHTS_END))
-    ESC_TRY(restore_network(r, index, ESC_WEIGHTS_END, earlier, i, 0, steps));
+  for (int64_t k = 0; esc_results_has_weights(earlier, at.kind) && k < earlier->snapshots; k++) {
+    at.step = earlier->snapshot_step[k];
+    if (at.step <= earlier->steps_run[i]) ESC_TRY(restore_network(r, index, at, earlier, i, k));
+  }
+  at.kind = ESC_WEIGHTS_ESCAPE;
+  for (int k = 0; esc_results_has_weights(earlier, at.kind) && k < earlier->thresholds; k++) {
+    at.threshold = k;
+    at.step = escape[k];
+    if (at.step >= 0) ESC_TRY(restore_network(r, index, at, earlier, i, k));
+  }
+  at = (network){.kind = ESC_WEIGHTS_END, .step = earlier->steps_run[i]};
+  if (esc_results_has_weights(earlier, at.kind))
+    ESC_TRY(restore_network(r, index, at, earlier, i, 0));
 done:
   return status;
 }

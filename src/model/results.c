@@ -108,7 +108,9 @@ void esc_results_free(esc_results *results) {
     free(results->observable_end[k]);
   }
   free(results->snapshot_step);
-  esc_results_free_weights(results);
+  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++)
+    for (int l = 0; l < results->layers; l++) free(results->weight[k][l]);
+  free(results->number);
   for (int i = 0; i < esc_result_variable_count; i++)
     free(*field(results, &esc_result_variables[i]));
   for (int i = 0; i < results->attributes; i++) {

@@ -99,12 +99,6 @@ done:
   return status;
 }
 
-void esc_results_free_weights(esc_results *r) {
-  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++)
-    for (int l = 0; l < r->layers; l++) free(r->weight[k][l]);
-  free(r->number);
-}
-
 /* Layer l of network `entry` of member i. */
 static float *find_layer(const esc_results *r, esc_weights_kind kind, int64_t i, int64_t entry,
                          int l) {

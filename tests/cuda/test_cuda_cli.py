@@ -62,6 +62,16 @@ class CudaCommandLine(unittest.TestCase):
         self.assertGreater(cuda.sizes["snapshot"], 2)
         self.assertTrue(cpu.equals(cuda))
 
+    def test_weights_equal_the_cpus(self):
+        """Networks pause at the first two thresholds, on the device too."""
+        for path in ("fused", "cublas"):
+            record = ("record.weights=[start, snapshots, escape, end]", "record.every=7", "--slots", "2",
+                      "escape.thresholds=[0.1, 0.18, 0.14]", "escape.false_escapes=allow", "train.steps=64")
+            cuda = self.run_sweep(f"{path}.h5", "--backend", "cuda", "--path", path, *record)
+            cpu = self.run_sweep(f"{path}_cpu.h5", "--backend", "cpu", *record)
+            self.assertGreater((cuda.escape_step >= 0).sum(), 2)
+            self.assertTrue(cpu.equals(cuda))
+
     def test_slots_do_not_change_the_result(self):
         many = self.run_sweep("many.h5", "train.batch=20")
         one = self.run_sweep("one.h5", "train.batch=20", "--slots", "1")

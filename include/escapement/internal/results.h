@@ -136,9 +136,8 @@ esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_r
 esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
 
 /* Allocates weights of the kinds whose bits are set, all NaN; after the snapshots, without which
- * the kind ESC_WEIGHTS_SNAPSHOTS is left out. For esc_results_free also after a failure. */
+ * the kind ESC_WEIGHTS_SNAPSHOTS is left out. Freed by esc_results_free, after a failure too. */
 esc_status esc_results_add_weights(esc_results *results, unsigned kinds, int width, int inputs);
-void esc_results_free_weights(esc_results *results);
 
 bool esc_results_has_weights(const esc_results *results, esc_weights_kind kind);
 
