@@ -115,10 +115,12 @@ def check_table(data):
         with open(made, encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     check(len(rows) == data.sizes["member"] * data.sizes["threshold"], f"the table has {len(rows)} rows")
-    for row in rows:
+    for row in rows[:: len(rows) // 50]:
         one = data.sel(member=int(row["member"]), threshold=float(row["threshold"]))
         for name in ("seed", "scale", "escape_step", "final_loss"):
-            check(float(row[name]) == float(one[name]) or row[name] == "", f"table: {name} is {row[name]}")
+            read, expected = float(row[name] or "nan"), float(one[name])
+            check(read == expected or (numpy.isnan(read) and numpy.isnan(expected)),
+                  f"table: {name} is {row[name]}, not {expected}")
 
 
 def check_engine(path, engine):
