@@ -4,7 +4,11 @@
 Usage: test_store_xarray.py FILE.h5 (as `test_store --write FILE.h5` makes it).
 """
 
+import csv
+import pathlib
+import re
 import sys
+import tempfile
 
 import numpy
 import xarray
@@ -101,6 +105,24 @@ def check_attributes(engine, data):
     check(data.attrs.get("commit") == "", f"{engine}: commit is {data.attrs.get('commit')!r}")
 
 
+def check_table(data):
+    """The line of docs/start/reading.md that writes a table."""
+    page = pathlib.Path(__file__).resolve().parents[1] / "docs/start/reading.md"
+    line, = re.findall(r'^run\.drop_dims.*to_csv\("first\.csv"\)$', page.read_text(), re.M)
+    with tempfile.TemporaryDirectory() as folder:
+        made = f"{folder}/first.csv"
+        exec(line.replace("first.csv", made), {"run": data})
+        with open(made, encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    check(len(rows) == data.sizes["member"] * data.sizes["threshold"], f"the table has {len(rows)} rows")
+    for row in rows[:: len(rows) // 50]:
+        one = data.sel(member=int(row["member"]), threshold=float(row["threshold"]))
+        for name in ("seed", "scale", "escape_step", "final_loss"):
+            read, expected = float(row[name] or "nan"), float(one[name])
+            check(read == expected or (numpy.isnan(read) and numpy.isnan(expected)),
+                  f"table: {name} is {row[name]}, not {expected}")
+
+
 def check_engine(path, engine):
     with xarray.open_dataset(path, engine=engine) as data:
         data.load()
@@ -119,6 +141,7 @@ def main():
         sys.exit(__doc__.strip())
     try:
         opened = [check_engine(sys.argv[1], engine) for engine in ENGINES]
+        check_table(opened[0])
         check(opened[0].equals(opened[1]), "the engines read different numbers")
         with xarray.open_dataset(sys.argv[1]) as data:
             check(data.load().equals(opened[0]), "without an engine named the numbers differ")

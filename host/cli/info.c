@@ -206,12 +206,11 @@ esc_status esc_command_info(int argc, char **argv) {
       {"devices", 0, NULL, "list the CPU and the GPUs of this machine", .flag = &devices},
       {0},
   };
-  const esc_command command = {"info FILE | info --devices",
-                               "Prints the contents of a result, of an unfinished run (OUT.h5 "
-                               "before it exists), of a\njournal or checkpoint, or the devices of "
-                               "this machine.",
-                               .options = options,
-                               .suffixes = ESC_RESULT_SUFFIXES "|journal|checkpoint"};
+  const esc_command command = {
+      "info FILE | info --devices",
+      "Prints the contents of a result, of an unfinished run (OUT.h5 before it exists),\n"
+      "of a journal or checkpoint, or the devices of this machine.",
+      .options = options, .suffixes = ESC_RESULT_SUFFIXES "|journal|checkpoint"};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;
   if (argc - first > (devices ? 0 : 1))

@@ -142,24 +142,35 @@ static esc_status refuse_input_as_output(int files, char *const *file, const cha
 
 /* Axes are logarithmic. Diverged members are not counted in n. */
 static bool is_drawable(const esc_fit_point *p) {
-  return p->n > 0 && p->scale > 0 && isfinite(p->scale);
+  return p->n + p->running > 0 && p->scale > 0 && isfinite(p->scale);
+}
+
+static int64_t count_status(const esc_results *r, int32_t status) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < r->members; i++) count += r->status[i] == status;
+  return count;
 }
 
 static esc_status refuse_nothing_to_draw(const esc_fit *fit, int tables, esc_results **table,
                                          char *const *file) {
-  int64_t members = 0, diverged = 0;
+  int64_t members = 0, diverged = 0, waiting = 0;
   char more[32] = "";
   for (int g = 0; g < fit->groups; g++)
     for (int p = 0; p < fit->group[g].points; p++)
       if (is_drawable(&fit->group[g].point[p])) return ESC_OK;
   for (int t = 0; t < tables; t++) {
     members += table[t]->members;
-    for (int64_t i = 0; i < table[t]->members; i++)
-      diverged += table[t]->status[i] == ESC_MEMBER_DIVERGED;
+    diverged += count_status(table[t], ESC_MEMBER_DIVERGED);
+    waiting += count_status(table[t], ESC_MEMBER_WAITING);
   }
   if (tables > 1) snprintf(more, sizeof more, " and %d more", tables - 1);
   if (members == 0)
     return ESC_FAIL(ESC_BAD_INPUT, "%s%s: nothing to draw: no members", file[0], more);
+  if (waiting > 0)
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%s%s: nothing to draw yet: %lld of %lld members are not known; see "
+                    "`escapement watch`",
+                    file[0], more, (long long)waiting, (long long)members);
   if (diverged < members)
     return ESC_FAIL(ESC_BAD_INPUT,
                     "%s%s: nothing to draw: no finite member has a threshold and a scale above 0",

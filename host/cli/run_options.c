@@ -36,6 +36,13 @@ typedef struct texts {
   int64_t device, threads, slots;
 } texts;
 
+static esc_status parse_options(const esc_option *options, int argc, char **argv, int *first,
+                                bool *help) {
+  const esc_command command = {usage, summary, .options = options, .suffixes = "yaml|yml",
+                               .overrides = true};
+  return esc_options_parse(&command, argc, argv, first, help);
+}
+
 static esc_status read_options(esc_run_request *request, texts *t, int argc, char **argv,
                                int *first, bool *help) {
   esc_run_options *const o = &request->options;
@@ -77,9 +84,7 @@ static esc_status read_options(esc_run_request *request, texts *t, int argc, cha
       {"json", 0, NULL, "print the summary as one JSON object", .flag = &request->json},
       {0},
   };
-  const esc_command command = {usage, summary, .options = options, .suffixes = "yaml|yml",
-                               .overrides = true};
-  return esc_options_parse(&command, argc, argv, first, help);
+  return parse_options(options, argc, argv, first, help);
 }
 
 static esc_status apply(esc_run_request *request, const texts *t) {

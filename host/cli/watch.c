@@ -14,7 +14,7 @@
 #include "cli/output.h"
 #include "cli/watch_frame.h"
 
-enum { COLUMNS = 80, FAILURES_MAX = 5 };
+enum { COLUMNS = 80, LINES = 24, FAILURES_MAX = 5 };
 static const struct timespec moment = {0, 100000000};
 
 /* Sequences of a terminal: alternate screen without cursor, and back; home; to the end. */
@@ -30,12 +30,11 @@ static void write_raw(const char *text, size_t size) {
   }
 }
 
-/* Size of the terminal; 0 lines if unknown. */
-static void find_size(int *lines, int *columns) {
+static esc_watch_window find_window(void) {
   struct winsize size;
   const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-  *columns = known ? size.ws_col : COLUMNS;
-  *lines = known && size.ws_row > 1 ? size.ws_row - 1 : 24;
+  return (esc_watch_window){known && size.ws_row > 1 ? size.ws_row - 1 : LINES,
+                            known ? size.ws_col : COLUMNS};
 }
 
 /* ---- one print ---- */
@@ -47,7 +46,8 @@ static esc_status print_once(const char *output, bool as_json) {
   esc_unfinished_forecast forecast = {0};
   FILE *out = as_json ? fopen("/dev/null", "w") : stdout;
   ESC_TRY_ALLOCATE(out);
-  ESC_TRY(esc_watch_frame(output, &forecast, 0, COLUMNS, out, &state, as_json ? &json : NULL));
+  ESC_TRY(esc_watch_frame(output, &forecast, (esc_watch_window){0, COLUMNS}, out, &state,
+                          as_json ? &json : NULL));
   if (as_json) status = esc_json_print(json);
 done:
   esc_unfinished_forecast_free(&forecast);
@@ -86,13 +86,12 @@ static void show(const screen *s, int lines) {
 
 /* Reads and shows the run. */
 static esc_status refresh(screen *s, const char *output, esc_watch_state *state) {
-  int lines, columns;
   char *text = NULL;
   size_t size = 0;
-  find_size(&lines, &columns);
+  const esc_watch_window window = find_window();
   FILE *out = open_memstream(&text, &size);
   if (!out) return ESC_FAIL(ESC_NO_MEMORY, "out of memory (watch)");
-  const esc_status status = esc_watch_frame(output, &s->forecast, lines, columns, out, state, NULL);
+  const esc_status status = esc_watch_frame(output, &s->forecast, window, out, state, NULL);
   fclose(out);
   if (status != ESC_OK) {
     free(text);
@@ -102,7 +101,7 @@ static esc_status refresh(screen *s, const char *output, esc_watch_state *state)
   s->text = text;
   s->size = size;
   s->failures = 0;
-  show(s, lines);
+  show(s, window.lines);
   return ESC_OK;
 }
 

@@ -165,7 +165,8 @@ static double log_mean(const esc_watch_cell *c) { return log10(fmax(mean(c), 0.5
 /* '3' for r = 3, 'a' for r = 10, ... */
 static char symbol(int bottleneck) {
   static const char symbols[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-  return bottleneck >= 0 && bottleneck < 36 ? symbols[bottleneck] : '+';
+  if (bottleneck >= 0 && bottleneck < 36) return symbols[bottleneck];
+  return '+';
 }
 
 static void print_grid(FILE *out, const char *grid, int height, int width, const range *y) {
@@ -197,10 +198,14 @@ static void fill_grid(const esc_watch_cells *t, const range *x, const range *y, 
   for (int marks = 1; marks >= 0; marks--)
     for (int i = 0; i < t->cells; i++) {
       const esc_watch_cell *c = &t->cell[i];
+      const char digit = symbol(c->bottleneck);
       if (!is_drawn(c) || (marks && !is_biased(c))) continue;
       const int column = place(x, log10(c->scale), width - 1) + marks;
       const int row = height - 1 - place(y, log_mean(c), height);
-      grid[row * width + column] = marks ? '*' : symbol(c->bottleneck);
+      if (marks)
+        grid[row * width + column] = '*';
+      else
+        grid[row * width + column] = digit;
     }
 }
 

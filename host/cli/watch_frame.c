@@ -109,18 +109,17 @@ static void print_state(FILE *out, const esc_unfinished *u, esc_watch_state stat
 
 /* ---- table and plot ---- */
 
-static esc_status print_cells(FILE *out, const esc_results *r, bool active, int lines,
-                              int columns) {
+static esc_status print_cells(FILE *out, const esc_results *r, bool active, esc_watch_window w) {
   esc_status status = ESC_OK;
   esc_watch_cells cells = {0};
   ESC_TRY(esc_watch_cells_create(r, &cells));
-  const int rest = lines - HEAD_LINES - cells.cells - 2;
+  const int lines = w.lines, rest = lines - HEAD_LINES - cells.cells - 2;
   const int plot = lines == 0 || rest > PLOT_LINES ? PLOT_LINES : rest;
   const bool with_plot = plot >= PLOT_LINES_MIN;
   const int rows = lines == 0 ? 0 : lines - HEAD_LINES - 2 - (with_plot ? plot + 1 : 0);
   esc_watch_print_table(out, &cells, lines && rows < 1 ? 1 : rows, active);
   if (with_plot) fputc('\n', out);
-  if (with_plot) esc_watch_print_plot(out, &cells, plot, columns);
+  if (with_plot) esc_watch_print_plot(out, &cells, plot, w.columns);
 done:
   esc_watch_cells_free(&cells);
   return status;
@@ -155,7 +154,7 @@ static json_t *to_json(const esc_unfinished *u, esc_watch_state state, double ag
   return object;
 }
 
-static esc_status print_run(const esc_unfinished *u, int lines, int columns, FILE *out,
+static esc_status print_run(const esc_unfinished *u, esc_watch_window window, FILE *out,
                             esc_watch_state *state, json_t **json) {
   const double age = find_age(u);
   *state = find_state(u, age);
@@ -163,10 +162,10 @@ static esc_status print_run(const esc_unfinished *u, int lines, int columns, FIL
   if (json) *json = to_json(u, *state, age);
   print_state(out, u, *state, age);
   if (active || *state == ESC_WATCH_UNKNOWN)
-    print_progress(out, u, columns);
+    print_progress(out, u, window.columns);
   else
     print_counts(out, u);
-  return print_cells(out, u->now, active, lines, columns);
+  return print_cells(out, u->now, active, window);
 }
 
 /* ---- a run without a journal ---- */
@@ -177,7 +176,7 @@ static int64_t count(const esc_results *r, int32_t status) {
   return members;
 }
 
-static esc_status print_result(const char *output, int lines, int columns, FILE *out,
+static esc_status print_result(const char *output, esc_watch_window window, FILE *out,
                                json_t **json) {
   esc_status status = ESC_OK;
   esc_results *r = NULL;
@@ -192,7 +191,7 @@ static esc_status print_result(const char *output, int lines, int columns, FILE 
                       (json_int_t)r->members, "escaped", (json_int_t)escaped, "censored",
                       (json_int_t)censored, "diverged", (json_int_t)diverged, "running", 0,
                       "waiting", 0, "active", 0);
-  status = print_cells(out, r, true, lines, columns);
+  status = print_cells(out, r, true, window);
 done:
   esc_results_free(r);
   return status;
@@ -209,8 +208,9 @@ static esc_status print_start(const char *output, const esc_lock_state *lock, FI
   return ESC_OK;
 }
 
-esc_status esc_watch_frame(const char *path, esc_unfinished_forecast *forecast, int lines,
-                           int columns, FILE *out, esc_watch_state *state, json_t **json) {
+esc_status esc_watch_frame(const char *path, esc_unfinished_forecast *forecast,
+                           esc_watch_window window, FILE *out, esc_watch_state *state,
+                           json_t **json) {
   esc_status status = ESC_OK;
   esc_unfinished u = {0};
   char output[4096];
@@ -218,13 +218,13 @@ esc_status esc_watch_frame(const char *path, esc_unfinished_forecast *forecast, 
   const esc_lock_state lock = esc_lock_peek(output);
   if (has_files) {
     ESC_TRY(esc_unfinished_read(output, forecast, &u));
-    ESC_TRY(print_run(&u, lines, columns, out, state, json));
+    ESC_TRY(print_run(&u, window, out, state, json));
   } else if (lock.is_held) {
     *state = ESC_WATCH_STARTING;
     ESC_TRY(print_start(output, &lock, out, json));
   } else if (esc_io_exists(output)) {
     *state = ESC_WATCH_FINISHED;
-    ESC_TRY(print_result(output, lines, columns, out, json));
+    ESC_TRY(print_result(output, window, out, json));
   } else {
     status = ESC_FAIL(ESC_BAD_INPUT,
                       "%s: no run: there is neither a result nor a journal nor a lock of that name",

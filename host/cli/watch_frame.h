@@ -18,10 +18,16 @@ typedef enum esc_watch_state {
   ESC_WATCH_FINISHED
 } esc_watch_state;
 
-/* Reads the run of `output` and prints it to `out`, in a window of `lines` and `columns` (lines 0:
- * no limit). `forecast`: kept between frames. *state receives its state, *json (may be NULL; owned
- * by the caller) the same as an object. ESC_BAD_INPUT where there is no run. */
-esc_status esc_watch_frame(const char *output, esc_unfinished_forecast *forecast, int lines,
-                           int columns, FILE *out, esc_watch_state *state, json_t **json);
+/* Size of the window; lines 0: no limit. */
+typedef struct esc_watch_window {
+  int lines, columns;
+} esc_watch_window;
+
+/* Reads the run of `output` and prints it to `out`. `forecast`: kept between frames. *state
+ * receives its state, *json (may be NULL; owned by the caller) the same as an object. ESC_BAD_INPUT
+ * where there is no run. */
+esc_status esc_watch_frame(const char *output, esc_unfinished_forecast *forecast,
+                           esc_watch_window window, FILE *out, esc_watch_state *state,
+                           json_t **json);
 
 #endif

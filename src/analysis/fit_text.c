@@ -67,11 +67,11 @@ static void write_disagreement(const esc_fit_group *g, esc_fit_warning warning, 
 }
 
 static void write_unfinished(const esc_fit_group *g, char *text, size_t size) {
-  snprintf(text, size,
-           "unfinished: %lld members still train (right-censored at their step of the checkpoint), "
-           "%lld are not known yet (left out); means and sd are of those that escaped, the fast "
-           "ones first, so biased",
-           (long long)g->running, (long long)g->waiting);
+  snprintf(
+      text, size,
+      "unfinished: in training: %lld (right-censored at the newest checkpoint), not known yet: "
+      "%lld (left out); means and sd are of those that escaped, the fast ones first, so biased",
+      (long long)g->running, (long long)g->waiting);
 }
 
 /* Texts of the warnings without numbers. */
