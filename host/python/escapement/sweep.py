@@ -143,7 +143,7 @@ width, inputs, activation
 
     @property
     def members(self) -> int:
-        """Networks of the sweep: groups times scales times seeds."""
+        """The number of networks, groups times scales times seeds."""
         return lib.esc_spec_count_members(self._spec)
 
     def __repr__(self) -> str:
