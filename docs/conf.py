@@ -23,13 +23,20 @@ project_copyright = "The escapement maintainers. Apache License 2.0"
 release = re.search(r"project\(escapement VERSION ([0-9.]+)",
                     (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")).group(1)
 
-extensions = ["myst_parser", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.mathjax", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["CMakeLists.txt"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 myst_update_mathjax = False
 nitpicky = True
+# The Python package is imported from the build tree (docs/CMakeLists.txt). Its docstrings name types and
+# arguments too, which have no page here; what is written as escapement.NAME must have one.
+nitpick_ignore_regex = [("py:.*", r"(?!escapement\.).*")]
+default_role = "py:obj"
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
 # Addresses that a check of the links may find unreachable are few: papers, and the licence.
 linkcheck_timeout = 20
 linkcheck_retries = 2

@@ -389,6 +389,41 @@ static void messages_go_to_the_caller(void **state) {
   esc_spec_free(spec);
 }
 
+typedef struct heard {
+  int snapshots, ends;
+  int64_t last[MEMBERS];
+  double signal[MEMBERS]; /* at the end */
+} heard;
+
+static void hear(void *context, const esc_snapshot *snapshot) {
+  heard *h = context;
+  h->snapshots++;
+  h->ends += snapshot->is_end;
+  assert_true(snapshot->step >= h->last[snapshot->member]);
+  h->last[snapshot->member] = snapshot->step;
+  for (int k = 0; k < snapshot->values; k++)
+    if (!strcmp(snapshot->value[k].name, "signal")) {
+      assert_null(snapshot->value[k].dimension);
+      h->signal[snapshot->member] = snapshot->value[k].value[0];
+    }
+}
+
+/* Steps 0, 100, ..., 400 of each member, and its end. */
+static void each_snapshot_goes_to_the_caller(void **state) {
+  (void)state;
+  heard h = {0};
+  esc_run_options options = with_output(NULL);
+  options.callbacks.context = &h;
+  options.callbacks.snapshot = hear;
+  esc_results *results = train(&options);
+  esc_column signal;
+  esc_assert_ok(esc_results_find_column(results, "signal_end", &signal));
+  assert_int_equal(h.snapshots, 6 * MEMBERS);
+  assert_int_equal(h.ends, MEMBERS);
+  for (int i = 0; i < MEMBERS; i++) assert_true(h.signal[i] == ((const double *)signal.data)[i]);
+  esc_results_free(results);
+}
+
 static void options_that_exclude_each_other_are_refused(void **state) {
   (void)state;
   esc_spec *spec = make_spec();
@@ -442,6 +477,7 @@ int main(void) {
       CASE(threads_that_cannot_be_started_leave_the_callers_openmp_alone),
       CASE(a_child_of_fork_trains_too),
       CASE(messages_go_to_the_caller),
+      CASE(each_snapshot_goes_to_the_caller),
       CASE(options_that_exclude_each_other_are_refused),
       CASE(a_dry_run_tells_costs_and_writes_nothing),
   };

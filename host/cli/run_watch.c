@@ -29,7 +29,10 @@ static void show_message(void *context, const char *text) {
 esc_status esc_run_watch_begin(esc_run_watch *w, bool quiet) {
   esc_status status = ESC_OK;
   esc_progress_bar_init(&w->bar, quiet);
-  w->callbacks = (esc_run_callbacks){w, show_message, quiet ? NULL : show_progress, change_signals};
+  w->callbacks = (esc_run_callbacks){.context = w,
+                                     .message = show_message,
+                                     .progress = quiet ? NULL : show_progress,
+                                     .phase = change_signals};
   ESC_TRY(esc_stop_create(&w->stop));
   esc_signals_install(w->stop); /* before the first file is created */
 done:

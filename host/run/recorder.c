@@ -38,6 +38,7 @@ struct esc_recorder {
   double *weights;          /* (slot, weight) of the networks being observed */
   member_rows *member_rows; /* (member) */
   esc_journal *journal;
+  const esc_run_callbacks *callbacks; /* borrowed, or NULL */
   int64_t observed;
   double seconds;
 };
@@ -137,6 +138,10 @@ double esc_recorder_estimate_member_bytes(const esc_problem *p, const esc_record
 
 void esc_recorder_set_journal(esc_recorder *r, esc_journal *journal) { r->journal = journal; }
 
+void esc_recorder_set_callbacks(esc_recorder *r, const esc_run_callbacks *callbacks) {
+  r->callbacks = callbacks;
+}
+
 static size_t row_bytes(const esc_recorder *r) {
   return sizeof(esc_journal_snapshot) + (size_t)r->length * sizeof(double);
 }
@@ -227,6 +232,34 @@ static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *
   return esc_journal_append(r->journal, esc_member_key_of(&r->plan->member[r->index[slot]]), row);
 }
 
+/* Hands a snapshot to the caller of the run. */
+static void report(const esc_recorder *r, int slot, const esc_journal_snapshot *row) {
+  if (!r->callbacks || !r->callbacks->snapshot) return;
+  const esc_member *member = &r->plan->member[r->index[slot]];
+  const int layers = r->problem->shape.layers;
+  esc_snapshot_value value[ESC_OBSERVABLES];
+  for (int k = 0; k < ESC_OBSERVABLES; k++) {
+    const esc_axis axis = esc_observables[k].axis;
+    value[k] = (esc_snapshot_value){esc_observables[k].name,
+                                    axis == ESC_AXIS_LAYER       ? "layer"
+                                    : axis == ESC_AXIS_INTERFACE ? "interface"
+                                                                 : NULL,
+                                    esc_observable_length(layers, axis),
+                                    row->observation + esc_observable_offset(layers, k)};
+  }
+  const bool is_end = row->step < 0;
+  const esc_snapshot snapshot = {.member = member->index,
+                                 .seed = (int64_t)member->seed,
+                                 .bottleneck = member->bottleneck,
+                                 .small_layers = member->small_layers,
+                                 .scale = member->scale,
+                                 .step = is_end ? -1 - row->step : row->step,
+                                 .is_end = is_end,
+                                 .values = ESC_OBSERVABLES,
+                                 .value = value};
+  r->callbacks->snapshot(r->callbacks->context, &snapshot);
+}
+
 /* Observes the `count` slots in `slot` into the newest rows of their members, or with `end` into
  * the final ones. */
 static esc_status observe_all(esc_recorder *r, const esc_engine_ops *ops, void *engine, int count,
@@ -243,7 +276,9 @@ static esc_status observe_all(esc_recorder *r, const esc_engine_ops *ops, void *
   }
   for (int i = 0; i < count; i++) {
     const member_rows *m = &r->member_rows[r->index[slot[i]]];
-    ESC_TRY(append(r, slot[i], end ? m->end : m->row[m->count - 1]));
+    const esc_journal_snapshot *row = end ? m->end : m->row[m->count - 1];
+    ESC_TRY(append(r, slot[i], row));
+    report(r, slot[i], row);
   }
   r->observed += count;
 done:

@@ -6,6 +6,7 @@
 
 #include "escapement/internal/engine.h"
 #include "escapement/internal/observe.h"
+#include "escapement/run.h"
 #include "run/plan.h"
 #include "store/journal.h"
 
@@ -25,6 +26,9 @@ double esc_recorder_estimate_member_bytes(const esc_problem *problem, const esc_
 
 /* Sets the journal that snapshots are appended to (NULL: none). */
 void esc_recorder_set_journal(esc_recorder *recorder, esc_journal *journal);
+
+/* Sets the callbacks of which `snapshot` gets each snapshot; borrowed. */
+void esc_recorder_set_callbacks(esc_recorder *recorder, const esc_run_callbacks *callbacks);
 
 /* Restores a snapshot of member `index` from an earlier segment of the run. */
 void esc_recorder_restore_snapshot(esc_recorder *recorder, int64_t index,

@@ -192,6 +192,7 @@ static esc_status train(esc_run *r) {
   ESC_TRY_ALLOCATE(r->done = calloc((size_t)r->plan.members + 1, sizeof *r->done));
   ESC_TRY_ALLOCATE(r->segments = json_array());
   ESC_TRY(esc_run_open_files(r));
+  if (r->recorder) esc_recorder_set_callbacks(r->recorder, &r->options.callbacks);
   log_reused_members(r);
   if (r->options.callbacks.progress) ESC_TRY(esc_run_forecast_members(r, &predicted));
   ESC_TRY(esc_run_segment_begin(r));

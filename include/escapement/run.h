@@ -39,6 +39,26 @@ typedef struct esc_progress {
  * it supervises worker processes and asks them to stop itself. */
 typedef enum esc_run_phase { ESC_RUN_PHASE_SAVING, ESC_RUN_PHASE_SUPERVISING } esc_run_phase;
 
+typedef struct esc_snapshot_value {
+  const char *name;      /* of the observable, as the variable of a result */
+  const char *dimension; /* "layer", "interface", or NULL: one number */
+  int length;
+  const double *value; /* (length) */
+} esc_snapshot_value;
+
+/* A snapshot of one network (record.every, record.per_decade), valid during the call. */
+typedef struct esc_snapshot {
+  int64_t member; /* index in the whole sweep */
+  int64_t seed;
+  int bottleneck;
+  uint64_t small_layers; /* bit l-1 for layer l */
+  double scale;
+  int64_t step;
+  bool is_end; /* the last one of the member, which has finished at `step` */
+  int values;
+  const esc_snapshot_value *value; /* (values) */
+} esc_snapshot;
+
 /* Called on the thread that called the library. Each function may be NULL. */
 typedef struct esc_run_callbacks {
   void *context;
@@ -49,6 +69,9 @@ typedef struct esc_run_callbacks {
   bool (*progress)(void *context, const esc_progress *progress);
   /* Called when a phase begins or ends. Phases may be nested. */
   void (*phase)(void *context, esc_run_phase phase, bool begins);
+  /* Called with each snapshot when it has been recorded; those of one member ascend. A resumed run
+   * repeats those after the checkpoint, and no earlier ones. Not called with `devices`. */
+  void (*snapshot)(void *context, const esc_snapshot *snapshot);
 } esc_run_callbacks;
 
 /* Initialize with esc_run_options_init. Texts are borrowed. NULL and 0 select the default. */

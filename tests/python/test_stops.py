@@ -110,6 +110,50 @@ class Stops(Case):
         self.assertIn("saved in", told)
 
 
+class Snapshots(Case):
+    def sweep(self, keys=SPEC):
+        return escapement.Sweep(**keys, record={"every": 100})
+
+    def test_snapshots_are_those_of_the_result(self):
+        """Each value of each member once, in order; and the final ones."""
+        found, sweep = [], self.sweep()
+
+        def follow():
+            self.data = yield from sweep.snapshots(backend="cpu")
+        for snapshot in follow():
+            found.append(snapshot)
+        want = sweep.run(backend="cpu")
+        self.assert_same(self.data, want)
+        for i in range(want.sizes["member"]):
+            member, own = want.isel(member=i), [one for one in found if one.member == i]
+            self.assertEqual((own[0].seed, own[0].scale), (int(member.seed), float(member.scale)))
+            self.assertEqual([one.is_end for one in own], [False] * (len(own) - 1) + [True])
+            steps = member.snapshot.values[~numpy.isnan(member.signal.values)]
+            self.assertEqual([one.step for one in own[:-1]], steps.tolist())
+            self.assertEqual([one.signal for one in own[:-1]], member.signal.values[:len(steps)].tolist())
+            self.assertEqual(own[-1].step, int(member.steps_run))
+            for name in (name for name, values in want.items() if "snapshot" in values.dims):
+                numpy.testing.assert_array_equal(own[0][name], member[name].values[0], name)
+
+    def test_leaving_the_loop_stops_the_run_which_is_resumed(self):
+        sweep, path = self.sweep(), self.path("a.h5")
+        for snapshot in sweep.snapshots(path, backend="cpu", slots=1):
+            if snapshot.step == 100:
+                break
+        del snapshot
+        self.assertFalse(os.path.exists(path))
+        self.assert_same(sweep.run(path, backend="cpu", resume=True), sweep.run(backend="cpu"))
+
+    def test_a_failure_before_the_first_snapshot_is_raised(self):
+        with self.assertRaisesRegex(escapement.InputError, "tpu"):
+            next(self.sweep().snapshots(backend="tpu"))
+        with self.assertRaisesRegex(escapement.InputError, "other processes"):
+            next(self.sweep().snapshots(devices="cpu,cpu"))
+
+    def assert_same(self, found, want):
+        self.assertEqual(escapement.compare(found, want).attrs["different"], 0)
+
+
 class Together(Case):
     def test_two_threads_run_two_sweeps_at_once(self):
         sweeps = [escapement.Sweep(**SPEC), escapement.Sweep(**SPEC).replace("sweep.seed=8")]

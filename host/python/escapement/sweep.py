@@ -7,13 +7,14 @@ import os
 import queue
 import sys
 import time
-from typing import Any, Callable, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Generator, Mapping, Optional, Sequence, Union
 
 import numpy as np
 import xarray
 
 from ._library import InputError, Record, Worker, array, check, encoded, ffi, fields, lib, on_thread, \
     record, released, set_number, tell, text
+from .analysis import small_layers
 from .results import dataset_of, owned
 
 Progress = Callable[[Record], Optional[bool]]
@@ -143,7 +144,7 @@ width, inputs, activation
 
     @property
     def members(self) -> int:
-        """Networks of the sweep: groups times scales times seeds."""
+        """The number of networks, groups times scales times seeds."""
         return lib.esc_spec_count_members(self._spec)
 
     def __repr__(self) -> str:
@@ -234,15 +235,59 @@ width, inputs, activation
         xarray.Dataset
             Variables, coordinates and attributes of the result file. `report` has the run's sums.
         """
-        options = _Options(self, output, {
+        options = {
             "backend": backend, "path": path, "precision": precision, "threads": threads,
             "slots": slots, "device": device, "devices": devices, "shard": shard, "resume": resume,
             "force": force, "earlier": earlier, "worker": worker, "checkpoint_seconds": checkpoint_seconds,
-            "max_seconds": max_seconds, "quiet": quiet})
-        report, results = ffi.new("esc_run_report *"), ffi.new("esc_results **")
-        _Run(self, options, progress).wait(report, results)
-        self.report = record(report)
-        found = dataset_of(owned(results))
+            "max_seconds": max_seconds, "quiet": quiet}
+        run = _Run(self, _Options(self, output, options), progress)
+        run.wait()
+        return self._finished(run, output)
+
+    def snapshots(self, output: Union[str, os.PathLike, None] = None, *,
+                  progress: Union[bool, Progress] = False,
+                  **options: Any) -> Generator[Record, None, xarray.Dataset]:
+        """Trains the sweep as `run` does, and yields each snapshot as soon as it is recorded.
+
+        Training does not wait for the loop: snapshots are kept in memory until they are yielded.
+        Closing the generator, which leaving the loop early does, stops the run, with a checkpoint where
+        there is an `output`.
+
+        Parameters
+        ----------
+        output, progress, **options
+            As of `run`; not `devices`, whose snapshots are in other processes. A resumed run yields the
+            snapshots after its checkpoint.
+
+        Yields
+        ------
+        Record
+            member (index in the sweep), seed, bottleneck, small_layers (from 1), scale, step, is_end (the
+            member has finished), and the observables by the names of a result: numbers, or arrays
+            (layers) or (interfaces).
+
+        Returns
+        -------
+        xarray.Dataset
+            The result, as the value of ``yield from``.
+
+        Examples
+        --------
+        >>> sweep = Sweep(network={"layers": 3, "width": 8}, train={"rate": 0.05, "batch": 32, "steps": 40},
+        ...               escape={"thresholds": [1e-9], "smoothing": "none"}, record={"every": 20},
+        ...               sweep={"seeds": 1, "groups": [{"bottleneck": 3, "scales": [0.3]}]})
+        >>> [(found.member, found.step, found.is_end) for found in sweep.snapshots(backend="cpu")]
+        [(0, 0, False), (0, 20, False), (0, 40, False), (0, 40, True)]
+        """
+        if options.get("devices") is not None:
+            raise InputError("devices: its snapshots are in other processes; allowed: run")
+        run = _Run(self, _Options(self, output, options), progress)
+        yield from run.snapshots()
+        return self._finished(run, output)
+
+    def _finished(self, run: "_Run", output: Any) -> xarray.Dataset:
+        self.report = record(run.report)
+        found = dataset_of(owned(run.results))
         if output is not None:
             found.encoding["source"] = os.path.abspath(self.report.output)
         return found
@@ -341,15 +386,35 @@ class _Run:
         self.raised: Optional[BaseException] = None  # while waiting
         self.stopped = False
 
-    def wait(self, report: Any, results: Any) -> None:
+        self.report, self.results = ffi.new("esc_run_report *"), ffi.new("esc_results **")
+
+    def wait(self) -> None:
         """Until the run has ended. An exception meanwhile (Ctrl-C, a warning as an error, one of the
         progress function) stops the run first."""
+        self._end(self._worker())
+
+    def snapshots(self) -> Generator[Record, None, None]:
+        """The run's snapshots; an exception meanwhile, or closing the generator, stops the run."""
+        worker = self._worker()
+        self._listen_to_snapshots()
+        try:
+            worker.begin()
+            yield from self._arriving()
+        except BaseException as raised:
+            lib.esc_stop_request(self.stop)
+            self.raised = raised
+        self._end(worker)
+
+    def _worker(self) -> Worker:
         out = ffi.new("esc_stop **")
         check(lib.esc_stop_create(out))
         self.stop = self.options.struct.stop = ffi.gc(out[0], lib.esc_stop_free)
         self._listen()
-        worker = Worker(lambda: self._train(report, results), lambda: self.events.put(("end", None)))
-        waiting = True
+        return Worker(self._train, lambda: self.events.put(("end", None)))
+
+    def _end(self, worker: Worker) -> None:
+        """Waits for the end, closes the bar, raises what was raised."""
+        waiting = not worker.ended
         while waiting:
             try:
                 waiting = self._stop_on_exception(worker)
@@ -357,8 +422,8 @@ class _Run:
                 lib.esc_stop_request(self.stop)
                 self.raised, waiting = self.raised or raised, worker.is_running
         self.close()
-        if (self.raised or worker.error) and results[0]:
-            lib.esc_results_free(results[0])
+        if (self.raised or worker.error) and self.results[0]:
+            lib.esc_results_free(self.results[0])
         self._raise(worker.error)
 
     def _stop_on_exception(self, worker: Worker) -> bool:
@@ -372,9 +437,9 @@ class _Run:
             self.raised = self.raised or raised
             return worker.is_running  # else its last event may have been lost with the exception
 
-    def _train(self, report: Any, results: Any) -> None:
+    def _train(self) -> None:
         """On the run's thread."""
-        check(lib.esc_sweep_run(self.sweep._spec, self.options.struct, report, results))
+        check(lib.esc_sweep_run(self.sweep._spec, self.options.struct, self.report, self.results))
 
     def _listen(self) -> None:
         """Callbacks, on the run's thread; they live as long as this object."""
@@ -394,12 +459,27 @@ class _Run:
             self.callbacks.append(ffi.callback("bool(void *, const esc_progress *)", on_progress))
             self.options.struct.callbacks.progress = self.callbacks[1]
 
+    def _listen_to_snapshots(self) -> None:
+        def on_snapshot(_context: Any, snapshot: Any) -> None:
+            self.events.put(("snapshot", _snapshot(snapshot)))
+
+        self.callbacks.append(ffi.callback("void(void *, const esc_snapshot *)", on_snapshot))
+        self.options.struct.callbacks.snapshot = self.callbacks[-1]
+
     def _follow(self) -> None:
+        for _snapshot_left in self._arriving():
+            pass
+
+    def _arriving(self) -> Generator[Record, None, None]:
+        """The snapshots until the run's end; other events are handled."""
         while True:
             kind, value = self.events.get()
             if kind == "end":
                 return
-            self._handle(kind, value)
+            if kind == "snapshot":
+                yield value
+            else:
+                self._handle(kind, value)
 
     def _handle(self, kind: str, value: Any) -> None:
         if kind == "progress":
@@ -415,6 +495,15 @@ class _Run:
             raise KeyboardInterrupt(str(error or "the run had ended")) from error
         if self.raised or error:
             raise self.raised or error
+
+
+def _snapshot(snapshot: Any) -> Record:
+    """esc_snapshot, copied."""
+    values = {text(one.name): array(one.value, ffi.typeof("double"), one.length) if one.dimension else
+              one.value[0] for one in snapshot.value[0:snapshot.values]}
+    return Record(member=snapshot.member, seed=snapshot.seed, bottleneck=snapshot.bottleneck,
+                  small_layers=small_layers(snapshot.small_layers), scale=snapshot.scale,
+                  step=snapshot.step, is_end=snapshot.is_end, **values)
 
 
 def _flat(progress: Mapping[str, Any]) -> Record:
