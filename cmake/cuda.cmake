@@ -49,6 +49,41 @@ function(escapement_nvcc_fault nvcc folder out)
   set(${out} "${fault}" PARENT_SCOPE)
 endfunction()
 
+# Why a toolkit of this version cannot build the backend; "" if it can.
+function(escapement_toolkit_fault version nvcc out)
+  set(fault "")
+  if(version VERSION_LESS 12.0)
+    set(fault "${nvcc} is of CUDA ${version}; CUDA 12.0 or later is needed (the arguments of \
+cudaGraphInstantiate changed with it); set CUDACXX to a newer nvcc")
+  endif()
+  set(${out} "${fault}" PARENT_SCOPE)
+endfunction()
+
+# The architectures to build for by default, of those in `known` (numbers): machine code for every
+# one, because compiling PTX at the first use takes a GPU's driver half a minute, and PTX of the
+# last one for later GPUs.
+function(escapement_architectures known out)
+  set(list "")
+  foreach(version 70 75 80 86 89 90 100 120)
+    if(version IN_LIST known)
+      list(APPEND list ${version})
+    endif()
+  endforeach()
+  list(POP_BACK list last)
+  list(TRANSFORM list APPEND -real)
+  list(APPEND list ${last})
+  set(${out} "${list}" PARENT_SCOPE)
+endfunction()
+
+# These, of the architectures that `nvcc` knows.
+function(escapement_nvcc_architectures nvcc out)
+  execute_process(COMMAND ${nvcc} --list-gpu-code OUTPUT_VARIABLE printed ERROR_QUIET)
+  string(REGEX MATCHALL "sm_[0-9]+" known "${printed}")
+  list(TRANSFORM known REPLACE sm_ "")
+  escapement_architectures("${known}" list)
+  set(${out} "${list}" PARENT_SCOPE)
+endfunction()
+
 # Why there is no CUDA here.
 function(escapement_cuda_fault folder out)
   escapement_find_nvcc(nvcc)

@@ -20,30 +20,36 @@ target_link_libraries(escapement_dependencies INTERFACE PkgConfig::GSL ${SUNDIAL
 target_include_directories(escapement_dependencies SYSTEM INTERFACE ${SUNDIALS_INCLUDE})
 target_include_directories(escapement_dependencies INTERFACE ${HDF5_C_INCLUDE_DIRS})
 
-# Decides whether the CUDA backend is built. Architectures are set before the
-# language is enabled: code for 8.0 and 9.0, and PTX for what comes later.
+# Decides whether the CUDA backend is built. Architectures are set before the language is enabled.
 include(cmake/cuda.cmake)
 set(cuda OFF)
 escapement_cuda_choice("${ESCAPEMENT_CUDA}" cuda_choice)
 if(NOT cuda_choice STREQUAL OFF)
-  if(NOT CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "GPU architectures")
-  endif()
   if(NOT CMAKE_CUDA_COMPILER)
     unset(CMAKE_CUDA_COMPILER CACHE) # of an earlier try: nvcc may have been mended
   endif()
   include(CheckLanguage)
   check_language(CUDA)
   find_package(CUDAToolkit QUIET)
+  set(cuda_fault "")
   if(CMAKE_CUDA_COMPILER AND CUDAToolkit_FOUND)
+    escapement_toolkit_fault(${CUDAToolkit_VERSION} ${CMAKE_CUDA_COMPILER} cuda_fault)
+  endif()
+  if(CMAKE_CUDA_COMPILER AND CUDAToolkit_FOUND AND NOT cuda_fault)
+    if(NOT CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
+      escapement_nvcc_architectures(${CMAKE_CUDA_COMPILER} architectures)
+      set(CMAKE_CUDA_ARCHITECTURES "${architectures}" CACHE STRING "GPU architectures")
+    endif()
     enable_language(CUDA)
     set(cuda ON)
     message(STATUS "CUDA: toolkit ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
   else()
-    escapement_cuda_fault(${PROJECT_BINARY_DIR}/CMakeFiles cuda_fault)
+    if(NOT cuda_fault)
+      escapement_cuda_fault(${PROJECT_BINARY_DIR}/CMakeFiles cuda_fault)
+    endif()
     if(cuda_choice STREQUAL ON)
       message(FATAL_ERROR "ESCAPEMENT_CUDA=${ESCAPEMENT_CUDA}: ${cuda_fault}")
-    elseif(cuda_fault MATCHES "cannot compile")
+    elseif(cuda_fault MATCHES "cannot compile|is needed")
       message(WARNING "${cuda_fault}\nThe CUDA backend is left out; -DESCAPEMENT_CUDA=OFF silences this.")
     endif()
   endif()
@@ -52,7 +58,10 @@ if(NOT cuda)
   message(STATUS "CUDA: not built: for the CPU alone")
 else()
   add_library(escapement_cuda_runtime INTERFACE)
-  target_link_libraries(escapement_cuda_runtime INTERFACE CUDA::cudart CUDA::nvtx3 ${CMAKE_DL_LIBS})
+  # The runtime is linked statically, as CMake does for CUDA by default (the shared one would be a
+  # second runtime in the process), so that the program starts where there is no toolkit.
+  target_link_libraries(escapement_cuda_runtime INTERFACE CUDA::cudart_static CUDA::nvtx3
+                        ${CMAKE_DL_LIBS})
   # cuBLAS is loaded at run time (host/cuda/cublas.c), from where it was found now or, elsewhere,
   # from where the loader looks.
   get_target_property(cublas CUDA::cublas IMPORTED_LOCATION)

@@ -25,9 +25,9 @@ else()
   list(APPEND linked ${SUNDIALS_CVODES})
 endif()
 if(cuda)
-  get_target_property(cudart CUDA::cudart IMPORTED_LOCATION)
+  get_target_property(cudart CUDA::cudart_static IMPORTED_LOCATION)
   list(APPEND linked ${cudart})
-  set(cuda_items -lstdc++ -ldl)
+  set(cuda_items -lstdc++ -ldl -lrt -lpthread)
 endif()
 
 # The program finds the library beside it, and both find what lies outside the loader's paths. cuBLAS

@@ -50,6 +50,23 @@ escapement_cuda_fault(${SCRATCH} fault)
 expect("${fault}" "fine/nvcc works, but the libraries of its toolkit were not found")
 unset(ENV{CUDACXX})
 
+# Toolkits before CUDA 12 are refused by their version.
+escapement_toolkit_fault(11.8.89 /opt/nvcc fault)
+expect("${fault}" "^/opt/nvcc is of CUDA 11.8.89; CUDA 12.0 or later is needed .*newer nvcc$")
+foreach(version 12.0.140 12.2 13.0.88)
+  escapement_toolkit_fault(${version} /opt/nvcc fault)
+  expect("${fault}" "^$")
+endforeach()
+
+# Machine code for every GPU that the toolkit knows, PTX of the last.
+escapement_architectures("50;60;70;72;75;80;86;87;89;90" list) # CUDA 12.2
+expect("${list}" "^70-real;75-real;80-real;86-real;89-real;90$")
+escapement_architectures("75;80;86;87;88;89;90;100;110;103;120;121" list) # CUDA 13.0
+expect("${list}" "^75-real;80-real;86-real;89-real;90-real;100-real;120$")
+write_program(twelve/nvcc "echo sm_80 sm_90 sm_90a")
+escapement_nvcc_architectures(${SCRATCH}/twelve/nvcc list)
+expect("${list}" "^80-real;90$")
+
 # The commit is that of the source tree's own repository, whatever is around it or in the environment.
 find_program(GIT git)
 if(NOT GIT)

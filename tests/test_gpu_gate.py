@@ -36,7 +36,8 @@ gate = load_gate()
 bundle = gate.gpu_bundle
 
 SMI = """#!/bin/sh
-echo "Made Up 9, 580.1, 80000 MiB, 9.0, 345 MHz, 2619 MHz, 1980 MHz, 2619 MHz, 700 W, 31"
+echo "smi $*" >> "$LOG"
+echo "Made Up 9, 00000000:1B:00.0, GPU-1, 580.1, 80000 MiB, 9.0, 345 MHz, 2619 MHz, 1980 MHz, 2619 MHz, 700 W, 31"
 """
 
 # Stands for escapement: answers as told by $FAKE, a JSON object.
@@ -75,7 +76,10 @@ def fake(arguments):
                     "escape_step": {"largest_absolute": 0, "censored_in_one": 0}},
         "fit": {"groups": [{"bottleneck": 3, "threshold": 0.1, "predicted": -1, "slope": -1.01,
                             "stderr": 0.01, "n": 4, "censored": 0}]},
-        "bench": {"rows": [{"us_per_step": 1.0}]}}
+        "bench": {"rows": [{"us_per_step": 1.0}]},
+        "info": {"cuda_bus_ids": ["00000000:1B:00.0", "00000000:2C:00.0"]}}
+    if command == "bench" and told.get("refuses", "none") in " ".join(arguments):
+        return 2
     print(json.dumps({**answers[command], **told.get(command, {})}))
     return 0
 
@@ -354,7 +358,8 @@ class Whole(Scratch):
         self.assertEqual(report["device"]["name"], "Made Up 9")
         self.assertEqual({s["status"] for s in report["stages"].values()}, {"pass"})
         self.assertEqual(set(report["stages"]["main job"]["runs"]), {
-            "cpu", "cuda fused", "cuda fused, 64 slots", "cuda cublas", "cuda cublas, 64 slots"})
+            "cpu", *(f"cuda {path}{slots}" for path in ("fused", "fused-3xtf32", "cublas")
+                     for slots in ("", ", 64 slots"))})
         self.assertEqual({len(r) for r in report["stages"]["main job"]["runs"].values()}, {3})
         self.assertEqual(report["stages"]["bench"]["benches"]["cuda"]["rows"][0]["us_per_step"], 1)
         self.assertEqual(report["stages"]["ncu"]["logs"]["fused"],
@@ -368,10 +373,10 @@ class Whole(Scratch):
             lines = file.read().splitlines()
         for tool in ("memcheck", "racecheck", "initcheck", "synccheck"):
             calls = [line for line in lines if f"--tool {tool} --error-exitcode 86" in line]
-            self.assertEqual(len(calls), 3)  # two paths and a test
-            self.assertTrue(calls[2].endswith(" true"))
+            self.assertEqual(len(calls), 4)  # three paths and a test
+            self.assertTrue(calls[3].endswith(" true"))
         ncu = [line for line in lines if line.startswith("ncu ")]
-        self.assertEqual(len(ncu), 2)
+        self.assertEqual(len(ncu), 3)
         for line in ncu:
             self.assertIn(" --clock-control none --nvtx ", line)
             self.assertIn(" --nvtx-include escapement@step block/ ", line)
@@ -444,9 +449,43 @@ class Whole(Scratch):
         with mock.patch.object(gate, "MODELLED", table):
             found = self.run_gate(0, "bench")["stages"]["bench"]["modelled"]
         self.assertEqual([{k: v for k, v in row.items() if k not in shape} for row in found], [
-            {"measured_us": 2.0, "modelled_us": 1.6, "modelled_commit": "d0d0", "ratio": 1.25}])
+            {"measured_us": 2.0, "modelled_us": 1.6, "modelled_commit": "d0d0", "ratio": 1.25}] *
+            len(gate.BENCHES))
         with mock.patch.object(gate, "MODELLED", self.path("none.json")):
             self.assertEqual(self.run_gate(0, "bench")["stages"]["bench"]["modelled"], [])
+
+    def test_the_device_described_is_cudas_device_0(self):
+        self.run_gate(0, "bench")
+        with open(self.path("log"), encoding="utf-8") as file:
+            queries = [line for line in file if line.startswith("smi ")]
+        self.assertEqual(["--id=00000000:1B:00.0" in line for line in queries],
+                         [False] + [True] * (len(queries) - 1))
+        self.assertGreater(len(queries), 2)
+
+    def test_a_path_that_the_gpu_refuses_is_left_out_and_another_failure_fails(self):
+        self.tell(refuses="fused-3xtf32 --width 64")
+        benches = self.run_gate(0, "bench")["stages"]["bench"]["benches"]
+        self.assertIn("rows", benches["cuda fused-3xtf32, N=32"])
+        self.assertEqual(benches["cuda fused-3xtf32, N=64"], {"status": "unavailable"})
+        self.tell(refuses="--backend cpu")
+        self.assertEqual(self.run_gate(1, "bench")["verdict"]["failed"], ["bench"])
+
+    def test_a_build_takes_none_of_the_gates_time(self):
+        now = [0.0]
+
+        def build(ask):
+            now[0] += 1000
+            return bundle.Programs(self.program, self.tests, {"commit": "c0ffee"})
+
+        def stage(gate_run, result):
+            result.update(status=gate.PASS, left=gate_run.deadline - now[0])
+
+        ask = argparse.Namespace(minutes=100.0, output=self.path("out", "report.json"))
+        with mock.patch.object(gate, "STAGES", [gate.Stage("x", stage, 1e9)]), \
+                mock.patch.object(gate, "find_programs", build), mock.patch("builtins.print"), \
+                mock.patch.object(gate.time, "monotonic", lambda: now[0]):
+            self.assertEqual(gate.run_gate(ask), 0)
+        self.assertEqual(self.read()["stages"]["x"]["left"], 6000)
 
     def test_the_model_is_printed(self):
         row = {"path": "fused", "width": 32, "batch": 64, "measured_us": 2.0, "modelled_us": 1.6,

@@ -15,12 +15,16 @@
 #ifdef ESC_HAVE_CUDA
 int esc_backend_cuda_devices(char *why, size_t size) { return esc_cuda_devices(why, size); }
 
-bool esc_backend_cuda_is_broken(int device, char *why, size_t size) {
+static bool is_broken(int device, char *why, size_t size) {
   return esc_cuda_is_broken(device, why, size);
 }
 
 esc_status esc_backend_cuda_name(int index, char *text, size_t size) {
   return esc_cuda_device_name(index, text, size);
+}
+
+esc_status esc_backend_cuda_bus_id(int index, char *text, size_t size) {
+  return esc_cuda_device_bus_id(index, text, size);
 }
 #else
 static esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
@@ -34,7 +38,7 @@ int esc_backend_cuda_devices(char *why, size_t size) {
   return 0;
 }
 
-bool esc_backend_cuda_is_broken(int device, char *why, size_t size) {
+static bool is_broken(int device, char *why, size_t size) {
   (void)device, (void)why, (void)size;
   return false;
 }
@@ -43,6 +47,10 @@ esc_status esc_backend_cuda_name(int index, char *text, size_t size) {
   (void)index;
   if (size) text[0] = 0;
   return ESC_FAIL(ESC_BAD_INPUT, "this build has no CUDA backend");
+}
+
+esc_status esc_backend_cuda_bus_id(int index, char *text, size_t size) {
+  return esc_backend_cuda_name(index, text, size);
 }
 #endif
 
@@ -60,14 +68,19 @@ static esc_status refuse_gpu_options(const esc_backend_request *r, const char *n
 
 esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *problem,
                             const esc_engine_ops **engine) {
-  char why[256];
+  char why[400];
   const bool tf32 = is(r->precision, "tf32"), cuda = is(r->backend, "cuda");
   *engine = NULL;
   if (r->precision && !tf32 && !is(r->precision, "fp32"))
     return ESC_FAIL(ESC_BAD_INPUT, "--precision %.40s: must be fp32 or tf32", r->precision);
   if (cuda || is_automatic(r->backend)) {
-    const bool usable = cuda || !esc_backend_cuda_is_broken(r->device, why, sizeof why);
-    if (usable && esc_backend_cuda_devices(why, sizeof why) > 0)
+    const bool broken = !cuda && is_broken(r->device, why, sizeof why);
+    if (broken && r->warn)
+      r->warn(
+          "warning: the GPU cannot be used: %s; training on the CPU (--backend cpu selects it "
+          "without this warning)",
+          why);
+    if (!broken && esc_backend_cuda_devices(why, sizeof why) > 0)
       return esc_cuda_select(problem, r->device, r->path, tf32, engine);
     if (cuda) return ESC_FAIL(ESC_BAD_INPUT, "--backend cuda: no CUDA device can be used: %s", why);
   }

@@ -11,6 +11,8 @@ typedef struct esc_backend_request {
   const char *path;      /* cuda: auto, fused, cublas, fused-3xtf32 */
   const char *precision; /* fp32 (the default), tf32 */
   int device;
+  void (*warn)(const char *format, ...); /* says why `auto` selects the CPU although there is a GPU
+                                            or its driver; NULL: silent */
 } esc_backend_request;
 
 /* Refuses a device index (`--device`) for an engine without devices. */
@@ -23,12 +25,11 @@ esc_status esc_backend_find(const esc_backend_request *request, const esc_proble
 /* Number of usable CUDA devices; if 0, `why` holds the reason. */
 int esc_backend_cuda_devices(char *why, size_t size);
 
-/* Whether there is a GPU or its driver and it cannot be used, with the reason in `why`: `auto`
- * then selects the CPU, and its user may expect a GPU. */
-bool esc_backend_cuda_is_broken(int device, char *why, size_t size);
-
 /* Name and properties of CUDA device `index`. */
 esc_status esc_backend_cuda_name(int index, char *text, size_t size);
+
+/* PCI bus id of CUDA device `index`, as nvidia-smi --id takes it. */
+esc_status esc_backend_cuda_bus_id(int index, char *text, size_t size);
 
 /* Code path of the engine for `problem`: an instruction set, or a path's name on the device. */
 void esc_backend_path(const esc_engine_ops *engine, const esc_problem *problem, char *text,

@@ -35,9 +35,9 @@ esc_peak_loop *esc_peak_find(const char *isa) {
 
 static esc_status open_cpu(const esc_engine_setup *setup, void **out) {
   esc_status status = ESC_OK;
-  const esc_cpu_isa *isa = esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"));
+  const esc_cpu_isa *isa = NULL;
   ceiling *c = NULL;
-  if (!isa) return ESC_FAIL(ESC_BAD_INPUT, "ESCAPEMENT_ISA: not one that this machine has");
+  ESC_TRY(esc_cpu_isa_select(&isa));
   ESC_TRY_ALLOCATE(c = calloc(1, sizeof *c));
   *c = (ceiling){.threads = setup->threads, .isa = isa->name, .loop = esc_peak_find(isa->name)};
   *out = c;

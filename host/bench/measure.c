@@ -68,9 +68,9 @@ static esc_status check_memory(const esc_bench_case *c, const esc_engine_ops *op
                                const esc_problem *p, const esc_engine_setup *setup,
                                esc_bytes *bytes) {
   esc_status status = ESC_OK;
-  double device = INFINITY;
+  double device = INFINITY, total = 0;
   *bytes = ops->bytes(ops, p, setup);
-  if (ops->device_memory) ESC_TRY(ops->device_memory(setup, &device));
+  if (ops->device_memory) ESC_TRY(ops->device_memory(setup, &device, &total));
   if (bytes->host > memory_share * esc_memory_available() || bytes->device > device)
     status = ESC_FAIL(ESC_NO_MEMORY,
                       "bench: %d networks of %d layers, width %d, batch %d need %.3g GB of memory "

@@ -38,16 +38,19 @@ static esc_status print_devices(bool json) {
   esc_processor_name(device, sizeof device);
   const char *isa = esc_cpu_isa_find(NULL)->name;
   if (!json) return print_devices_text(device, isa);
-  json_t *object = json_object(), *cpu = json_object(), *cuda = json_array();
+  json_t *object = json_object(), *cpu = json_object(), *cuda = json_array(), *ids = json_array();
   json_object_set_new(cpu, "name", json_string(device));
   json_object_set_new(cpu, "instruction_set", json_string(isa));
   json_object_set_new(cpu, "processors", json_integer(esc_processor_count()));
   json_object_set_new(object, "cpu", cpu);
   json_object_set_new(object, "cuda", cuda);
+  json_object_set_new(object, "cuda_bus_ids", ids);
   const int devices = esc_backend_cuda_devices(text, sizeof text);
   for (int i = 0; i < devices; i++) {
     ESC_TRY(esc_backend_cuda_name(i, text, sizeof text));
     json_array_append_new(cuda, json_string(text));
+    ESC_TRY(esc_backend_cuda_bus_id(i, text, sizeof text));
+    json_array_append_new(ids, json_string(text));
   }
   return esc_json_print(object);
 done:

@@ -50,6 +50,16 @@ const esc_cpu_isa *esc_cpu_isa_find(const char *name) {
   return NULL;
 }
 
+esc_status esc_cpu_isa_select(const esc_cpu_isa **isa) {
+  const char *requested = getenv("ESCAPEMENT_ISA");
+  *isa = esc_cpu_isa_find(requested);
+  if (*isa) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "ESCAPEMENT_ISA=%.40s: must be avx512, avx2 or generic, and supported by this "
+                  "machine",
+                  requested);
+}
+
 static void destroy(void *handle) {
   engine *e = handle;
   if (!e) return;
@@ -81,19 +91,11 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup, void **out) {
   (void)ops;
   esc_status status = ESC_OK;
-  const char *requested = getenv("ESCAPEMENT_ISA");
   engine *e = calloc(1, sizeof *e);
   ESC_TRY_ALLOCATE(e);
   e->slots = setup->slots;
   e->threads = setup->threads;
-  e->isa = esc_cpu_isa_find(requested);
-  if (!e->isa) {
-    status = ESC_FAIL(ESC_BAD_INPUT,
-                      "ESCAPEMENT_ISA=%.40s: must be avx512, avx2 or generic, and supported by "
-                      "this machine",
-                      requested);
-    goto done;
-  }
+  ESC_TRY(esc_cpu_isa_select(&e->isa));
   ESC_TRY(esc_cpu_shared_init(&e->shared, p));
   for (int i = 0; i < FLAT; i++)
     ESC_TRY_ALLOCATE(e->flat[i] = calloc(esc_weight_count(p->shape), sizeof(double)));

@@ -29,9 +29,7 @@ esc_status esc_cpu_evaluator_create(const esc_problem *p, esc_cpu_evaluator **ou
   esc_status status = ESC_OK;
   esc_cpu_evaluator *e = calloc(1, sizeof *e);
   ESC_TRY_ALLOCATE(e);
-  e->isa = esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"));
-  if (!e->isa) /* an unknown name: an error of the CPU engine only */
-    e->isa = esc_cpu_isa_find(NULL);
+  ESC_TRY(esc_cpu_isa_select(&e->isa));
   ESC_TRY(esc_cpu_shared_init(&e->shared, p));
   ESC_TRY(esc_cpu_network_create(&e->shared, &e->network));
   ESC_TRY(esc_cpu_work_create(&e->shared, &e->work));

@@ -103,6 +103,9 @@ extern const esc_cpu_isa esc_cpu_isa_avx2, esc_cpu_isa_avx512;
  * name is unknown or the machine does not support it. */
 const esc_cpu_isa *esc_cpu_isa_find(const char *name);
 
+/* The instruction set that ESCAPEMENT_ISA names; ESC_BAD_INPUT if there is none of this name. */
+esc_status esc_cpu_isa_select(const esc_cpu_isa **isa);
+
 void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape);
 esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *problem);
 void esc_cpu_shared_free(esc_cpu_shared *shared);

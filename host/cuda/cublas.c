@@ -24,6 +24,7 @@ esc_status esc_cublas_load(void) { return ESC_OK; }
 #define FUNCTIONS(X)                                                                               \
   X(cublasCreate_v2, (cublasHandle_t * handle), (handle))                                          \
   X(cublasDestroy_v2, (cublasHandle_t handle), (handle))                                           \
+  X(cublasGetProperty, (libraryPropertyType type, int *value), (type, value))                      \
   X(cublasSetStream_v2, (cublasHandle_t handle, cudaStream_t stream), (handle, stream))            \
   X(cublasSetWorkspace_v2, (cublasHandle_t handle, void *workspace, size_t size),                  \
     (handle, workspace, size))                                                                     \

@@ -8,6 +8,7 @@
 #ifndef ESC_SIMT
 #define cublasCreate_v2 esc_cublasCreate_v2
 #define cublasDestroy_v2 esc_cublasDestroy_v2
+#define cublasGetProperty esc_cublasGetProperty
 #define cublasGetStatusString esc_cublasGetStatusString
 #define cublasSetMathMode esc_cublasSetMathMode
 #define cublasSetStream_v2 esc_cublasSetStream_v2

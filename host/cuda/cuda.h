@@ -20,6 +20,17 @@ esc_status esc_cuda_select(const esc_problem *problem, int device, const char *p
 /* Number of usable devices; if 0, `why` holds the driver's message. */
 int esc_cuda_devices(char *why, size_t size);
 
+/* Refuses an index of no device of this process. */
+esc_status esc_cuda_check_device(int device);
+
+/* Opens the device (creates this process's context) and reads the bytes of its memory: what may be
+ * allocated, and all. Fails with what keeps the device from being used: another process's exclusive
+ * use, memory that others have taken, the driver. */
+esc_status esc_cuda_device_memory(int device, double *available, double *total);
+
+/* Versions of the driver, of the runtime and, with `cublas`, of cuBLAS, which is then loaded. */
+esc_status esc_cuda_versions(bool cublas, char *text, size_t size);
+
 /* Whether code built for CMake's list of architectures ("80-real;90", also with commas) runs on a
  * device of this compute capability: machine code of the same major version and no higher minor
  * one, or PTX of no higher version. */
@@ -35,5 +46,8 @@ bool esc_cuda_is_broken(int device, char *why, size_t size);
 
 /* Name, compute capability and memory of device `index`, in one line. */
 esc_status esc_cuda_device_name(int index, char *text, size_t size);
+
+/* PCI bus id of device `index`: domain:bus:device.function, hexadecimal. */
+esc_status esc_cuda_device_bus_id(int index, char *text, size_t size);
 
 #endif

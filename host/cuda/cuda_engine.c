@@ -15,23 +15,13 @@
 #include "escapement/internal/state.h"
 #include "fused.h"
 
-static esc_status check_device(int device) {
-  char why[200];
-  const int devices = esc_cuda_devices(why, sizeof why);
-  if (device < devices) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT, "--device %d: must be below %d, the number of CUDA devices",
-                  device, devices);
+static esc_status device_memory(const esc_engine_setup *setup, double *available, double *total) {
+  return esc_cuda_device_memory(setup->device, available, total);
 }
 
-static esc_status device_memory(const esc_engine_setup *setup, double *available) {
-  esc_status status = ESC_OK;
-  size_t free_bytes = 0, total = 0;
-  ESC_TRY(check_device(setup->device));
-  ESC_TRY_CUDA(cudaSetDevice(setup->device));
-  ESC_TRY_CUDA(cudaMemGetInfo(&free_bytes, &total));
-  *available = 0.9 * (double)free_bytes; /* a margin, because the driver rounds allocations up */
-done:
-  return status;
+/* Path cublas' numbers depend on the version of cuBLAS. */
+static esc_status versions(const esc_engine_ops *ops, char *text, size_t size) {
+  return esc_cuda_versions(!((const esc_cuda_config *)ops->config)->launch, text, size);
 }
 
 static esc_status load(void *handle, int slot, const esc_member *member) {
@@ -95,6 +85,17 @@ done:
   return status;
 }
 
+/* Captures the graphs of a chunk, after one plain step: the first call of a product loads cuBLAS'
+ * kernels, which may need what is forbidden during a capture. */
+static esc_status capture_graphs(const esc_cuda_step *step, esc_cuda_chunk *chunk) {
+  esc_status status = ESC_OK;
+  ESC_TRY(esc_cuda_step_enqueue(step, &chunk->device));
+  ESC_TRY(esc_cuda_step_graph(step, &chunk->device, 1, &chunk->graph_1));
+  ESC_TRY(esc_cuda_step_graph(step, &chunk->device, ESC_CUDA_GRAPH_STEPS, &chunk->graph_n));
+done:
+  return status;
+}
+
 /* Enqueues up to `steps` steps of a chunk, fewer once *stop is set. */
 static esc_status enqueue(esc_cuda_engine_state *e, int index, int64_t steps,
                           const atomic_bool *stop) {
@@ -109,9 +110,9 @@ static esc_status enqueue(esc_cuda_engine_state *e, int index, int64_t steps,
     ESC_TRY_CUDA(e->config->launch(&e->problem, &e->rules, &chunk->device, steps, context->stream));
     return ESC_OK;
   }
-  if (e->graphs && !chunk->graph_1) {
-    ESC_TRY(esc_cuda_step_graph(&step, &chunk->device, 1, &chunk->graph_1));
-    ESC_TRY(esc_cuda_step_graph(&step, &chunk->device, ESC_CUDA_GRAPH_STEPS, &chunk->graph_n));
+  if (e->graphs && !chunk->graph_n && steps > 0) {
+    ESC_TRY(capture_graphs(&step, chunk));
+    steps--;
   }
   while (steps > 0 && !atomic_load_explicit(stop, memory_order_relaxed)) {
     const int64_t graph_steps =
@@ -279,8 +280,9 @@ done:
 static void describe(const void *handle, char *text, size_t size) {
   const esc_cuda_engine_state *e = handle;
   const char *graphs = e->graphs && !e->config->launch ? " in graphs" : "";
-  snprintf(text, size, "%.60s, %s%s, %d chunks of %d on %d streams", e->device, e->config->path,
-           graphs, e->chunks, e->chunk_slots, e->streams);
+  const int name = (int)strcspn(e->device, ",");
+  snprintf(text, size, "%.*s, %s%s, %d chunks of %d on %d streams", name < 60 ? name : 60,
+           e->device, e->config->path, graphs, e->chunks, e->chunk_slots, e->streams);
 }
 
 static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
@@ -318,7 +320,7 @@ static const esc_cuda_config cublas_tf32_config = {.path = "cublas", .tf32 = tru
   .name = "cuda", .bytes = bytes, .device_memory = device_memory, .slots = default_slots, \
   .create = create, .load = load, .advance = advance, .slot = slot, .report = report,     \
   .weights = weights, .state_size = state_size, .save = save, .restore = restore,         \
-  .describe = describe, .destroy = destroy
+  .describe = describe, .destroy = destroy, .versions = versions
 
 const esc_engine_ops esc_cuda_fused_engine = {COMMON_FUNCTIONS, .precision = "float32",
                                               .config = &fused_config};
@@ -360,7 +362,7 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
   if (!automatic && !fused && strcmp(path, "cublas"))
     return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, cublas, fused or fused-3xtf32",
                     path);
-  ESC_TRY(check_device(device));
+  ESC_TRY(esc_cuda_check_device(device));
   if (esc_cuda_lacks_code(device, why, sizeof why))
     return ESC_FAIL(ESC_BAD_INPUT, "--device %d: %s", device, why);
   ESC_TRY_CUDA(cudaGetDeviceProperties(&info, device));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queries of devices, and messages for failures of CUDA and cuBLAS. */
+/* Queries of devices and of the libraries. All but esc_cuda_device_memory leave the devices
+ * without a context, which would take memory, and the whole device in compute mode
+ * EXCLUSIVE_PROCESS. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,18 +15,14 @@
 #define ESC_CUDA_ARCHITECTURES "native"
 #endif
 
-esc_status esc_cuda_failed(const char *file, int line, const char *call, cudaError_t error) {
-  (void)cudaGetLastError(); /* clears it for the next check */
-  const int length = (int)strcspn(call, "(");
-  const bool memory = error == cudaErrorMemoryAllocation;
-  return esc_fail_at(file, line, memory ? ESC_NO_MEMORY : ESC_DEVICE_FAILED,
-                     "CUDA: %.*s: %s (%s)%s", length, call, cudaGetErrorString(error),
-                     cudaGetErrorName(error), memory ? "; fewer --slots need less memory" : "");
-}
-
-esc_status esc_cublas_failed(const char *file, int line, const char *call, cublasStatus_t error) {
-  return esc_fail_at(file, line, ESC_DEVICE_FAILED, "cuBLAS: %.*s: %s", (int)strcspn(call, "("),
-                     call, cublasGetStatusString(error));
+/* The error's text, and what a user can do. */
+static void describe_error(cudaError_t error, char *text, size_t size) {
+  const char *advice = esc_cuda_advice(error), *visible = getenv("CUDA_VISIBLE_DEVICES");
+  if (error == cudaErrorNoDevice && visible)
+    snprintf(text, size, "%s with CUDA_VISIBLE_DEVICES=%.60s", cudaGetErrorString(error), visible);
+  else
+    snprintf(text, size, "%s%s%s", cudaGetErrorString(error), advice ? "; " : "",
+             advice ? advice : "");
 }
 
 int esc_cuda_devices(char *why, size_t size) {
@@ -32,11 +30,73 @@ int esc_cuda_devices(char *why, size_t size) {
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess) {
     (void)cudaGetLastError();
-    snprintf(why, size, "%s", cudaGetErrorString(error));
+    describe_error(error, why, size);
     return 0;
   }
   if (count == 0) snprintf(why, size, "none is visible");
   return count;
+}
+
+/* Why a device of this machine may not be among the `devices` of this process: ", ..." or "". */
+static void explain_hidden_devices(int devices, char *text, size_t size) {
+  const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+  struct cudaDeviceProp info;
+  text[0] = 0;
+  if (devices > 0 && cudaGetDeviceProperties(&info, 0) == cudaSuccess && strstr(info.name, "MIG"))
+    snprintf(
+        text, size,
+        ", because a process sees one slice of a GPU in MIG mode; CUDA_VISIBLE_DEVICES=MIG-... "
+        "selects it (nvidia-smi -L)");
+  else if (visible)
+    snprintf(text, size, ", with CUDA_VISIBLE_DEVICES=%.60s", visible);
+}
+
+esc_status esc_cuda_check_device(int device) {
+  char why[200];
+  const int devices = esc_cuda_devices(why, sizeof why);
+  if (device < devices) return ESC_OK;
+  explain_hidden_devices(devices, why, sizeof why);
+  return ESC_FAIL(ESC_BAD_INPUT, "--device %d: must be below %d, the number of CUDA devices%s",
+                  device, devices, why);
+}
+
+esc_status esc_cuda_device_memory(int device, double *available, double *total) {
+  esc_status status = ESC_OK;
+  size_t free_bytes = 0, all = 0;
+  ESC_TRY(esc_cuda_check_device(device));
+  cudaError_t error = cudaSetDevice(device);
+  if (error == cudaSuccess) error = cudaMemGetInfo(&free_bytes, &all);
+  if (error == cudaErrorMemoryAllocation)
+    status = ESC_FAIL(ESC_NO_MEMORY,
+                      "device %d: other processes use all of its memory (nvidia-smi lists them); "
+                      "use another --device, or --backend cpu; nothing was started",
+                      device);
+  else if (error != cudaSuccess)
+    status = esc_cuda_failed(__FILE__, __LINE__, "cudaSetDevice", error);
+  *available = 0.9 * (double)free_bytes; /* a margin, because the driver rounds allocations up */
+  *total = (double)all;
+done:
+  return status;
+}
+
+static int append_version(char *text, size_t size, const char *name, int version) {
+  return snprintf(text, size, "%s %d.%d", name, version / 1000, version % 1000 / 10);
+}
+
+esc_status esc_cuda_versions(bool cublas, char *text, size_t size) {
+  esc_status status = ESC_OK;
+  int driver = 0, runtime = 0, part[3] = {0};
+  ESC_TRY_CUDA(cudaDriverGetVersion(&driver));
+  ESC_TRY_CUDA(cudaRuntimeGetVersion(&runtime));
+  size_t used = (size_t)append_version(text, size, "CUDA driver", driver);
+  used += (size_t)append_version(text + used, size - used, ", runtime", runtime);
+  if (!cublas) return ESC_OK;
+  ESC_TRY(esc_cublas_load());
+  for (int i = 0; i < 3; i++)
+    ESC_TRY_CUBLAS(cublasGetProperty((libraryPropertyType)(MAJOR_VERSION + i), &part[i]));
+  snprintf(text + used, size - used, ", cuBLAS %d.%d.%d", part[0], part[1], part[2]);
+done:
+  return status;
 }
 
 /* One entry of the list: machine code unless `-virtual`, PTX unless `-real`. */
@@ -70,7 +130,7 @@ bool esc_cuda_lacks_code(int device, char *why, size_t size) {
   if (esc_cuda_code_runs_on(ESC_CUDA_ARCHITECTURES, info.major, info.minor)) return false;
   snprintf(
       why, size,
-      "%.60s has compute capability %d.%d, and this program holds code for %.40s: build it with "
+      "%.60s has compute capability %d.%d, and this program holds code for %.80s: build it with "
       "-DCMAKE_CUDA_ARCHITECTURES=%d%d",
       info.name, info.major, info.minor, ESC_CUDA_ARCHITECTURES, info.major, info.minor);
   return true;
@@ -83,8 +143,9 @@ bool esc_cuda_is_broken(int device, char *why, size_t size) {
   if (error == cudaSuccess) return device < count && esc_cuda_lacks_code(device, why, size);
   if (error == cudaErrorNoDevice) return false;
   if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return false;
-  snprintf(why, size, "%s (driver for CUDA %d.%d)", cudaGetErrorString(error), driver / 1000,
-           driver % 1000 / 10);
+  const int used =
+      snprintf(why, size, "driver for CUDA %d.%d: ", driver / 1000, driver % 1000 / 10);
+  describe_error(error, why + used, size - (size_t)used);
   return true;
 }
 
@@ -94,6 +155,16 @@ esc_status esc_cuda_device_name(int index, char *text, size_t size) {
   ESC_TRY_CUDA(cudaGetDeviceProperties(&device, index));
   snprintf(text, size, "%s, compute capability %d.%d, %d SMs, %.1f GB", device.name, device.major,
            device.minor, device.multiProcessorCount, (double)device.totalGlobalMem / 1e9);
+done:
+  return status;
+}
+
+esc_status esc_cuda_device_bus_id(int index, char *text, size_t size) {
+  esc_status status = ESC_OK;
+  struct cudaDeviceProp device;
+  ESC_TRY_CUDA(cudaGetDeviceProperties(&device, index));
+  snprintf(text, size, "%08X:%02X:%02X.0", (unsigned)device.pciDomainID, (unsigned)device.pciBusID,
+           (unsigned)device.pciDeviceID);
 done:
   return status;
 }

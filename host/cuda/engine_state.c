@@ -89,7 +89,8 @@ done:
   return status;
 }
 
-/* The teacher's directions as floats on the device. */
+/* The teacher's directions as floats on the device. Copied on a stream and synchronized: cudaMemcpy
+ * from pageable memory returns before the copy has ended, and our streams do not wait for it. */
 static esc_status upload_directions(esc_cuda_engine_state *e) {
   esc_status status = ESC_OK;
   const esc_problem *p = e->model.problem;
@@ -98,8 +99,10 @@ static esc_status upload_directions(esc_cuda_engine_state *e) {
   ESC_TRY_ALLOCATE(h_direction = calloc(count, sizeof *h_direction));
   for (size_t i = 0; i < count; i++) h_direction[i] = (float)e->model.directions[i];
   ESC_TRY_CUDA(cudaMalloc((void **)&e->direction, count * sizeof *h_direction));
-  ESC_TRY_CUDA(
-      cudaMemcpy(e->direction, h_direction, count * sizeof *h_direction, cudaMemcpyHostToDevice));
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, 0);
+  ESC_TRY_CUDA(cudaMemcpyAsync(e->direction, h_direction, count * sizeof *h_direction,
+                               cudaMemcpyHostToDevice, stream));
+  ESC_TRY_CUDA(cudaStreamSynchronize(stream));
   e->problem.direction = e->direction;
 done:
   free(h_direction);

@@ -327,7 +327,7 @@ esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *option
   const esc_log_receiver to = {options->callbacks.message, options->callbacks.context};
   const esc_log_receiver before = esc_log_redirect(to);
   *out = (esc_dry_run){0};
-  ESC_TRY(esc_run_prepare(spec, options, &r));
+  ESC_TRY(esc_run_prepare(spec, options, true, &r));
   if (spec->grid) {
     status = dry_run_grid(&r, out);
     goto done;

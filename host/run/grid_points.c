@@ -84,7 +84,7 @@ static esc_status prepare_point(esc_grid_run *g, int i, const esc_point_source *
   ESC_TRY_ALLOCATE(point->label = esc_grid_print_point(g->whole->spec->grid->grid, i));
   esc_point_print_path(g->whole->output, text, point->path);
   const esc_run_options options = options_of(g, i);
-  ESC_TRY(esc_run_prepare(spec, &options, &point->run));
+  ESC_TRY(esc_run_prepare(spec, &options, false, &point->run));
   point->run.is_point = true;
   point->run.is_worker = g->whole->is_worker;
   point->run.log = g->whole->log;

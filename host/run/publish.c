@@ -44,6 +44,7 @@ esc_status esc_run_set_attributes(esc_run *r) {
   ESC_TRY(esc_results_set_attribute(r->results, "device", r->device));
   if (!esc_optimizer_has_ledger(&r->spec->problem.optimizer))
     ESC_TRY(esc_results_set_attribute(r->results, "ledger", no_ledger));
+  if (r->libraries[0]) ESC_TRY(esc_results_set_attribute(r->results, "libraries", r->libraries));
   snprintf(text, sizeof text, "%lld/%lld", (long long)r->shard, (long long)r->shards);
   ESC_TRY(esc_results_set_attribute(r->results, "shard", text));
   for (int i = 0; i < r->spec->problem.thresholds; i++)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers of slots and threads of a run, within memory and processors. */
+#include <math.h>
 #include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "machine/processor.h"
 #include "machine/threads.h"
@@ -33,6 +36,7 @@ static double recorder_bytes(const esc_run *r, const esc_engine_setup *setup) {
 
 typedef struct memory_limits {
   double host, device; /* usable bytes */
+  double device_total;
 } memory_limits;
 
 static esc_bytes estimate_bytes(const esc_run *r, esc_engine_setup setup) {
@@ -66,6 +70,21 @@ static esc_status refuse_setup(const esc_run *r, const char *where, double need,
                   have / 1e9, least_need / 1e9);
 }
 
+static esc_status refuse_device(const esc_run *r, memory_limits limits, double least_need) {
+  char where[160];
+  snprintf(where, sizeof where,
+           " on the device, which has %.3g GB (nvidia-smi lists the processes that use it)",
+           limits.device_total / 1e9);
+  return refuse_setup(r, where, r->bytes.device, limits.device, least_need);
+}
+
+/* Memory of the device; a run that trains by worker processes leaves it to them. */
+static esc_status read_device_memory(const esc_run *r, memory_limits *limits) {
+  limits->device = INFINITY;
+  if (!r->engine->device_memory || r->supervises) return ESC_OK;
+  return r->engine->device_memory(&r->setup, &limits->device, &limits->device_total);
+}
+
 esc_status esc_run_choose_resources(esc_run *r) {
   esc_status status = ESC_OK;
   const int64_t planned = esc_plan_count_members(r->spec, r->shard, r->shards);
@@ -74,14 +93,16 @@ esc_status esc_run_choose_resources(esc_run *r) {
   esc_engine_setup *setup = &r->setup;
   memory_limits limits = {.host = memory_share * esc_memory_available()};
   if (members_bytes(r) > limits.host) return refuse_members(r, members_bytes(r), limits.host);
-  setup->device = r->options.device > 0 ? r->options.device : 0;
+  setup->device = r->options.devices      ? atoi(r->options.devices) /* 0 for cpu */
+                  : r->options.device > 0 ? r->options.device
+                                          : 0;
   if (r->spec->grid) { /* every point chooses for itself */
     setup->slots = setup->threads = 1;
     return ESC_OK;
   }
   setup->threads = r->options.threads ? r->options.threads : min_int(processors, THREADS_MAX);
   setup->threads = min_int(setup->threads, members);
-  if (r->engine->device_memory) ESC_TRY(r->engine->device_memory(setup, &limits.device));
+  ESC_TRY(read_device_memory(r, &limits));
   setup->slots = min_int(
       r->options.slots ? r->options.slots : r->engine->slots(r->engine, &r->spec->problem, setup),
       members);
@@ -95,8 +116,7 @@ esc_status esc_run_choose_resources(esc_run *r) {
   if (r->bytes.host > limits.host)
     return refuse_setup(r, "", r->bytes.host, limits.host, estimate_bytes(r, one).host);
   if (r->bytes.device > limits.device)
-    return refuse_setup(r, " on the device", r->bytes.device, limits.device,
-                        estimate_bytes(r, one).device);
+    return refuse_device(r, limits, estimate_bytes(r, one).device);
   status = esc_threads_limit(r->options.threads != 0, &setup->threads);
 done:
   return status;

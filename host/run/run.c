@@ -40,16 +40,25 @@ static esc_status check_options(const esc_run_options *o) {
   return o->devices ? esc_devices_check(o->devices) : ESC_OK;
 }
 
-/* Tells a user of a machine with a GPU that `auto` has selected the CPU. */
-static void warn_if_gpu_is_unusable(const esc_run *r, const char *backend) {
-  char why[256] = "";
-  const int device = r->options.device > 0 ? r->options.device : 0;
-  const bool is_auto = !backend || !strcmp(backend, "auto");
-  if (is_auto && !r->engine->device_memory && esc_backend_cuda_is_broken(device, why, sizeof why))
-    esc_log(
-        "warning: the GPU cannot be used: %s; training on the CPU (--backend cpu selects it "
-        "without this warning)",
-        why);
+/* Finds the engine for every device of --devices, without opening one: a worker opens its own. Two
+ * kinds of GPU may lead to two paths, whose numbers cannot be merged. */
+static esc_status find_engine_of_devices(esc_run *r, esc_backend_request request) {
+  esc_status status = ESC_OK;
+  const esc_engine_ops *first = NULL;
+  for (const char *at = r->options.devices; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+    request.device = atoi(at); /* 0 for cpu */
+    ESC_TRY(esc_backend_find(&request, &r->spec->problem, &r->engine));
+    request.warn = NULL;
+    if (first && strcmp(first->precision, r->engine->precision) != 0)
+      return ESC_FAIL(
+          ESC_BAD_INPUT,
+          "--devices %.80s: these GPUs would train in different precisions (%s and %s); "
+          "select a --path that all of them support",
+          r->options.devices, first->precision, r->engine->precision);
+    if (!first) first = r->engine;
+  }
+done:
+  return status;
 }
 
 static esc_status choose_engine(esc_run *r) {
@@ -59,9 +68,11 @@ static esc_status choose_engine(esc_run *r) {
                               : strncmp(o->devices, "cpu", 3) ? "cuda"
                                                               : "cpu";
   const esc_backend_request request = {backend, o->path, o->precision,
-                                       o->device > 0 ? o->device : 0};
-  ESC_TRY(esc_backend_find(&request, &r->spec->problem, &r->engine));
-  warn_if_gpu_is_unusable(r, backend);
+                                       o->device > 0 ? o->device : 0, esc_log};
+  if (o->devices)
+    ESC_TRY(find_engine_of_devices(r, request));
+  else
+    ESC_TRY(esc_backend_find(&request, &r->spec->problem, &r->engine));
   if (o->device >= 0) ESC_TRY(esc_backend_check_device(r->engine, o->device));
   r->options.backend = backend;
 done:
@@ -98,9 +109,11 @@ done:
   return status;
 }
 
-esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options, esc_run *r) {
+esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options, bool dry,
+                           esc_run *r) {
   esc_status status = ESC_OK;
   *r = (esc_run){.options = *options, .spec = spec, .shard = options->shard};
+  r->supervises = options->devices && !dry;
   r->shards = options->shards ? options->shards : 1;
   r->stop = options->stop ? options->stop : &r->own_stop;
   ESC_TRY(check_options(options));
@@ -116,6 +129,8 @@ esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options,
     ESC_TRY(esc_backend_cuda_name(r->setup.device, r->device, sizeof r->device));
   else
     esc_processor_name(r->device, sizeof r->device);
+  if (r->engine->versions && !r->supervises)
+    ESC_TRY(r->engine->versions(r->engine, r->libraries, sizeof r->libraries));
 done:
   return status;
 }

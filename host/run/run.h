@@ -36,12 +36,13 @@ typedef struct esc_run {
   bool is_point;     /* trains one point of a grid, for the run of the whole grid */
   bool is_worker;    /* worker of a run with `devices`, whose parent prints the messages about the
                         whole run */
+  bool supervises;   /* trains by worker processes alone, and leaves the devices to them */
   int64_t shard, shards;
   esc_plan plan;
   const esc_engine_ops *engine;
   esc_engine_setup setup;
   esc_bytes bytes; /* memory of the engine with this setup */
-  char engine_text[128], device[256];
+  char engine_text[128], device[256], libraries[128];
   esc_stop own_stop, *stop; /* the request of the options, else own_stop */
   esc_results *results;
   esc_results *reused[ESC_RUN_REUSED_MAX]; /* earlier results of this experiment, whose members are
@@ -67,9 +68,11 @@ typedef struct esc_run {
 
 /* ---- run.c, sweep.c ---- */
 
-/* Prepares a run up to its first access to files: engine, identity, output, resources, plan. `spec`
- * and the texts of `options` must outlive it. Free with esc_run_free in either case. */
-esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options, esc_run *run);
+/* Prepares a run up to its first access to files: engine, identity, output, resources, plan. `dry`:
+ * for a dry run. `spec` and the texts of `options` must outlive it. Free with esc_run_free in
+ * either case. */
+esc_status esc_run_prepare(const esc_spec *spec, const esc_run_options *options, bool dry,
+                           esc_run *run);
 void esc_run_free(esc_run *run);
 
 /* Trains a prepared run of a spec without a grid and publishes its result. `lock`: a worker's

@@ -60,6 +60,7 @@ esc_status esc_run_segment_begin(esc_run *r) {
   json_object_set_new(segment, "backend", json_string(r->engine->name));
   json_object_set_new(segment, "precision", json_string(r->engine->precision));
   json_object_set_new(segment, "device", esc_json_text(r->device));
+  if (r->libraries[0]) json_object_set_new(segment, "libraries", esc_json_text(r->libraries));
   json_object_set_new(segment, "threads", json_integer(r->setup.threads));
   json_object_set_new(segment, "slots", json_integer(r->setup.slots));
   json_object_set_new(segment, "host", esc_json_text(host));

@@ -13,7 +13,7 @@ static esc_status run(const esc_spec *spec, const esc_run_options *options, int 
   const esc_library_scope scope = esc_library_enter();
   const esc_log_receiver to = {options->callbacks.message, options->callbacks.context};
   const esc_log_receiver before = esc_log_redirect(to);
-  ESC_TRY(esc_run_prepare(spec, options, &r));
+  ESC_TRY(esc_run_prepare(spec, options, false, &r));
   ESC_TRY(esc_run_open_log(&r));
   if (r.log) esc_log_redirect((esc_log_receiver){esc_run_log_message, &r});
   ESC_TRY(spec->grid ? esc_grid_run_execute(&r, lock, &complete)

@@ -3,6 +3,7 @@
 
 usage: test_cuda_cli.py ESCAPEMENT_SIMT"""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -32,10 +33,10 @@ class CudaCommandLine(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         (self.folder / "spec.yaml").write_text(SPEC)
 
-    def call(self, *arguments, code=0):
+    def call(self, *arguments, code=0, environment={}):
         done = subprocess.run(
             [PROGRAM, *arguments], cwd=self.folder, capture_output=True, text=True,
-            env={**os.environ, "ESCAPEMENT_CUDA_CHUNK": "4"}, check=False)
+            env={**os.environ, "ESCAPEMENT_CUDA_CHUNK": "4", **environment}, check=False)
         self.assertEqual(done.returncode, code, done.stderr)
         return done
 
@@ -145,6 +146,36 @@ class CudaCommandLine(unittest.TestCase):
         done = self.call("run", "spec.yaml", "--backend", "cpu", "--path", "fused-3xtf32", code=2)
         self.assertIn("--path fused-3xtf32", done.stderr)
 
+    def test_versions_and_chunk_size_are_in_the_result(self):
+        cublas = self.run_sweep("a.h5")
+        self.assertRegex(cublas.attrs["libraries"],
+                         r"^CUDA driver \d+\.\d, runtime \d+\.\d, cuBLAS \d+\.\d+\.\d+$")
+        self.assertRegex(cublas.attrs["engine"], r"^SIMT [^,]*, cublas in graphs, \d chunks of 4 on \d streams$")
+        self.assertEqual(json.loads(cublas.attrs["segments"])[0]["libraries"],
+                         cublas.attrs["libraries"])
+        fused = self.run_sweep("b.h5", "network.width=16", "train.steps=2")
+        self.assertNotIn("cuBLAS", fused.attrs["libraries"])
+        self.assertNotIn("libraries", self.run_sweep("c.h5", "--backend", "cpu").attrs)
+
+    def test_a_device_in_exclusive_mode_is_left_to_the_worker(self):
+        exclusive = {"ESC_SIMT_EXCLUSIVE": str(self.folder / "context")}
+        short = ("run", "spec.yaml", "-q", "--backend", "cuda", "train.steps=3")
+        self.call(*short, "-o", "a.h5", "--devices", "0", environment=exclusive)
+        self.assertTrue((self.folder / "context.0").exists())
+        with open(self.folder / "context.0", "w") as context:
+            fcntl.flock(context, fcntl.LOCK_EX)
+            done = self.call(*short, "-o", "b.h5", code=3, environment=exclusive)
+        self.assertRegex(done.stderr, r"\A[^\n]*EXCLUSIVE_PROCESS[^\n]*--backend cpu \([^\n]*\n\Z")
+
+    def test_every_device_of_a_list_is_checked_before_a_worker_starts(self):
+        done = self.call("run", "spec.yaml", "-o", "a.h5", "--devices", "0,1", code=2)
+        self.assertRegex(done.stderr, r"\A[^\n]*--device 1: must be below 1[^\n]*\n\Z")
+
+    def test_an_unknown_instruction_set_of_the_recorder_is_refused(self):
+        done = self.call("run", "spec.yaml", "-o", "a.h5", "record.every=3", code=2,
+                         environment={"ESCAPEMENT_ISA": "sse9"})
+        self.assertIn("ESCAPEMENT_ISA=sse9: must be", done.stderr)
+
     def test_an_absent_device_is_refused_with_the_number_of_devices(self):
         done = self.call("run", "spec.yaml", "--device", "1", code=2)
         self.assertIn("--device 1: must be below 1", done.stderr)
@@ -157,6 +188,7 @@ class CudaCommandLine(unittest.TestCase):
     def test_devices_are_listed(self):
         devices = json.loads(self.call("info", "--devices", "--json").stdout)
         self.assertEqual(len(devices["cuda"]), 1)
+        self.assertEqual(devices["cuda_bus_ids"], ["00000000:01:00.0"])
 
 
 unittest.main()

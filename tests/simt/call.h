@@ -38,9 +38,19 @@ cudaError_t call_query(F body) {
   return call_remember(fault != cudaSuccess ? fault : body());
 }
 
+/* A call that asks about a device, without a context on it. */
+template <class F>
+cudaError_t call_info(F body) {
+  return call_query([&] { return device_count() == 0 ? cudaErrorNoDevice : body(); });
+}
+
+/* A call that needs a context on the current device. */
 template <class F>
 cudaError_t call(F body) {
-  return call_query([&] { return device_count() == 0 ? cudaErrorNoDevice : body(); });
+  return call_info([&] {
+    const cudaError_t error = device_open(device_current());
+    return error != cudaSuccess ? error : body();
+  });
 }
 
 /* A call that frees or destroys, even after an injected error. */

@@ -82,6 +82,12 @@ bool stream_invalidate_captures() {
   return found;
 }
 
+bool capture_forbids_loading(CUstream_st *stream) {
+  if (stream->frontier.capture == nullptr) return false;
+  stream->frontier.capture->invalid = true;
+  return true;
+}
+
 cudaError_t capture_add(CUstream_st *stream, Work work) {
   Frontier &frontier = stream->frontier;
   if (frontier.capture->invalid) return cudaErrorStreamCaptureInvalidated;

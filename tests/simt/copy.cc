@@ -2,6 +2,8 @@
 /* Copies and fills. Pointers are checked against the direction when the call is
  * made; bytes move when the stream runs, from pageable memory too. */
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include "call.h"
 #include "stream.h"
@@ -45,6 +47,18 @@ void perform(const Copy &c) {
   }
 }
 
+/* From pageable memory to a device: the call returns once the source is in a staging buffer, whose
+ * copy to the device is queued on the legacy stream. */
+cudaError_t copy_staged(const Copy &c) {
+  auto staging = std::make_shared<std::vector<char>>(c.width * c.height);
+  for (size_t row = 0; row < c.height && c.width > 0; row++) {
+    memcpy(staging->data() + row * c.width, c.from + row * c.from_pitch, c.width);
+  }
+  return stream_enqueue(stream_find(nullptr), [c, staging] {
+    perform({c.to, staging->data(), c.to_pitch, c.width, c.width, c.height});
+  });
+}
+
 /* On the legacy stream; waits for completion. */
 cudaError_t copy_now(const Copy &c, cudaMemcpyKind kind) {
   const cudaError_t error = check(c, kind);
@@ -53,6 +67,7 @@ cudaError_t copy_now(const Copy &c, cudaMemcpyKind kind) {
   const cudaError_t unsafe = stream_check_unsafe();
   if (unsafe != cudaSuccess) return unsafe;
   stream_finish_legacy();
+  if (kind == cudaMemcpyHostToDevice && !memory_is_pinned(c.from)) return copy_staged(c);
   memory_open();
   perform(c);
   return cudaSuccess;

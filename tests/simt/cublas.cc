@@ -14,6 +14,7 @@
 struct cublasContext {
   cudaStream_t stream;
   cublasMath_t math;
+  bool loaded; /* a product outside of a capture has loaded the kernels */
 };
 
 namespace {
@@ -122,6 +123,8 @@ cublasStatus_t queue(cublasHandle_t handle, const Arguments &x, bool tf32) {
   refuse_race(x);
   CUstream_st *stream = stream_find(handle->stream);
   if (stream == nullptr) return CUBLAS_STATUS_EXECUTION_FAILED;
+  if (!handle->loaded && capture_forbids_loading(stream)) return CUBLAS_STATUS_INTERNAL_ERROR;
+  handle->loaded = true;
   const Gemm gemm = {x.transa != CUBLAS_OP_N,
                      x.transb != CUBLAS_OP_N,
                      static_cast<size_t>(x.m),
@@ -148,7 +151,7 @@ cublasStatus_t cublasCreate(cublasHandle_t *handle) {
   return call_cublas([&] {
     if (handle == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
     if (device_count() == 0) return CUBLAS_STATUS_NOT_INITIALIZED;
-    *handle = new cublasContext{nullptr, CUBLAS_DEFAULT_MATH};
+    *handle = new cublasContext{nullptr, CUBLAS_DEFAULT_MATH, false};
     live_add(Kind::cublas, *handle);
     return CUBLAS_STATUS_SUCCESS;
   });
@@ -166,6 +169,17 @@ cublasStatus_t cublasGetVersion(cublasHandle_t handle, int *version) {
   return call_handle(handle, [&] {
     if (version == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
     *version = CUBLAS_VERSION;
+    return CUBLAS_STATUS_SUCCESS;
+  });
+}
+
+cublasStatus_t cublasGetProperty(libraryPropertyType type, int *value) {
+  return call_cublas([&] {
+    if (value == nullptr || type < MAJOR_VERSION || type > PATCH_LEVEL) {
+      return CUBLAS_STATUS_INVALID_VALUE;
+    }
+    const int part[3] = {CUBLAS_VERSION / 10000, CUBLAS_VERSION / 100 % 100, CUBLAS_VERSION % 100};
+    *value = part[type];
     return CUBLAS_STATUS_SUCCESS;
   });
 }

@@ -2,7 +2,13 @@
 /* Device queries: a small device with the limits of compute capability 9.0. */
 #include "device.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
+#include <string>
 
 #include "call.h"
 #include "stream.h"
@@ -10,6 +16,9 @@
 namespace esc_simt {
 namespace {
 
+constexpr const char *first_name = "SIMT harness on the CPU";
+std::string name = first_name;
+int lock[max_devices]; /* file descriptor of a context in exclusive mode; 0: none */
 int count = 1;
 thread_local int current = 0;
 
@@ -24,7 +33,7 @@ cudaError_t check_device(int device) {
 
 cudaDeviceProp properties(int device) {
   cudaDeviceProp p = {};
-  snprintf(p.name, sizeof p.name, "SIMT harness on the CPU");
+  snprintf(p.name, sizeof p.name, "%s", name.c_str());
   p.totalGlobalMem = memory_limit();
   p.sharedMemPerBlock = shared_default_bytes;
   p.regsPerBlock = p.regsPerMultiprocessor = registers;
@@ -90,6 +99,20 @@ bool attribute(cudaDeviceAttr attr, int *value) {
 
 } /* namespace */
 
+cudaError_t device_open(int device) {
+  const char *path = getenv("ESC_SIMT_EXCLUSIVE");
+  if (path == nullptr || lock[device] > 0) return cudaSuccess;
+  const std::string file = std::string(path) + "." + std::to_string(device);
+  const int descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (descriptor < 0) return cudaErrorUnknown;
+  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    close(descriptor);
+    return cudaErrorDevicesUnavailable;
+  }
+  lock[device] = descriptor;
+  return cudaSuccess;
+}
+
 int device_count() { return count; }
 int device_current() { return current; }
 
@@ -103,6 +126,11 @@ void esc_simt_set_devices(int devices) {
   current = 0;
 }
 
+void esc_simt_set_name(const char *text) {
+  const CallScope scope;
+  name = text != nullptr ? text : first_name;
+}
+
 cudaError_t cudaGetDeviceCount(int *out) {
   return call_query([&] {
     if (out == nullptr) return cudaErrorInvalidValue;
@@ -111,16 +139,18 @@ cudaError_t cudaGetDeviceCount(int *out) {
   });
 }
 
+/* Creates the context, as since CUDA 12. */
 cudaError_t cudaSetDevice(int device) {
-  return call([&] {
+  return call_info([&] {
     const cudaError_t error = check_device(device);
-    if (error == cudaSuccess) current = device;
-    return error;
+    if (error != cudaSuccess) return error;
+    current = device;
+    return device_open(device);
   });
 }
 
 cudaError_t cudaGetDevice(int *device) {
-  return call([&] {
+  return call_info([&] {
     if (device == nullptr) return cudaErrorInvalidValue;
     *device = current;
     return cudaSuccess;
@@ -128,7 +158,7 @@ cudaError_t cudaGetDevice(int *device) {
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device) {
-  return call([&] {
+  return call_info([&] {
     if (prop == nullptr) return cudaErrorInvalidValue;
     const cudaError_t error = check_device(device);
     if (error == cudaSuccess) *prop = properties(device);
@@ -137,7 +167,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attr, int device) {
-  return call([&] {
+  return call_info([&] {
     if (value == nullptr) return cudaErrorInvalidValue;
     const cudaError_t error = check_device(device);
     if (error != cudaSuccess) return error;

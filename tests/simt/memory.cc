@@ -30,6 +30,8 @@ struct Allocation {
   int device;
 };
 
+/* Pinned allocations: their ends by their beginnings. */
+std::map<uintptr_t, uintptr_t> pinned;
 /* Device allocations by address. */
 std::map<uintptr_t, Allocation> allocations;
 size_t limit = memory_default_bytes;
@@ -90,6 +92,7 @@ cudaError_t allocate_host(void **pointer, size_t size) {
   *pointer = allocate(size);
   if (*pointer == nullptr) return cudaErrorMemoryAllocation;
   live_add(Kind::pinned_memory, *pointer);
+  pinned[address_of(*pointer)] = address_of(*pointer) + size;
   return cudaSuccess;
 }
 
@@ -115,6 +118,11 @@ bool memory_is_host(const void *bytes, size_t count) {
   if (bytes == nullptr) return false;
   const auto found = before(address_of(bytes) + count - 1);
   return found == allocations.end() || found->first + found->second.size <= address_of(bytes);
+}
+
+bool memory_is_pinned(const void *bytes) {
+  const auto after = pinned.upper_bound(address_of(bytes));
+  return after != pinned.begin() && address_of(bytes) < std::prev(after)->second;
 }
 
 size_t memory_limit() { return limit; }
@@ -189,6 +197,7 @@ cudaError_t cudaFreeHost(void *ptr) {
     const cudaError_t error = stream_check_unsafe();
     if (error != cudaSuccess) return error;
     if (!live_remove(Kind::pinned_memory, ptr)) return cudaErrorInvalidValue;
+    pinned.erase(address_of(ptr));
     free(ptr);
     return cudaSuccess;
   });

@@ -16,6 +16,8 @@ void memory_poison(void *bytes, size_t count);
 bool memory_is_device(const void *bytes, size_t count);
 /* True if no byte is in device memory (and the pointer is not NULL, unless empty). */
 bool memory_is_host(const void *bytes, size_t count);
+/* Whether `bytes` is in pinned memory. */
+bool memory_is_pinned(const void *bytes);
 
 /* Memory of a device, bytes. */
 size_t memory_limit();

@@ -100,6 +100,8 @@ bool stream_invalidate_blocking_captures();
 
 /* Records `work` as the next node of a capturing stream. */
 cudaError_t capture_add(CUstream_st *stream, Work work);
+/* True, and the capture is spoilt, if the stream is capturing: loading a kernel may synchronize. */
+bool capture_forbids_loading(CUstream_st *stream);
 /* A capturing stream, or an event recorded in a capture, is used by the other. */
 cudaError_t capture_wait(CUstream_st *stream, const CUevent_st *event);
 /* A stream that is destroyed leaves and invalidates its capture. */

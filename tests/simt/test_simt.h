@@ -90,6 +90,7 @@ struct TestArray {
   explicit TestArray(size_t n) : count(n) { CHECK_OK(cudaMalloc(&device, n * sizeof(T))); }
   explicit TestArray(const std::vector<T> &values) : TestArray(values.size()) {
     CHECK_OK(cudaMemcpy(device, values.data(), count * sizeof(T), cudaMemcpyHostToDevice));
+    CHECK_OK(cudaStreamSynchronize(nullptr)); /* the copy is pageable */
   }
   ~TestArray() { CHECK_OK(cudaFree(device)); }
   TestArray(const TestArray &) = delete;

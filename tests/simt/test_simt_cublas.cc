@@ -175,6 +175,26 @@ TEST("TF32 rounds A and B to ten mantissa bits, and pedantic does not") {
   }
 }
 
+TEST("the first product of a handle, which loads kernels, is refused in a capture") {
+  TestHandle handle;
+  TestStream stream;
+  TestArray<float> c(std::vector<float>{1});
+  const float one = 1;
+  cudaGraph_t graph = nullptr;
+  const auto product = [&] {
+    return cublasSgemm(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, c, 1, c, 1, &one, c, 1);
+  };
+  CHECK_EQUAL(cublasSetStream(handle, stream), CUBLAS_STATUS_SUCCESS);
+  CHECK_OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  CHECK_EQUAL(product(), CUBLAS_STATUS_INTERNAL_ERROR);
+  CHECK_EQUAL(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+  CHECK_EQUAL(product(), CUBLAS_STATUS_SUCCESS);
+  CHECK_OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  CHECK_EQUAL(product(), CUBLAS_STATUS_SUCCESS);
+  CHECK_OK(cudaStreamEndCapture(stream, &graph));
+  CHECK_OK(cudaGraphDestroy(graph));
+}
+
 TEST("products are captured and replayed as kernels are") {
   TestHandle handle;
   TestStream stream;
@@ -184,12 +204,15 @@ TEST("products are captured and replayed as kernels are") {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t exec = nullptr;
   CHECK_EQUAL(cublasSetStream(handle, stream), CUBLAS_STATUS_SUCCESS);
+  const auto product = [&] {
+    return cublasSgemm(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, a, 1, b, 1, &one, c, 1);
+  };
+  CHECK_EQUAL(product(), CUBLAS_STATUS_SUCCESS);
   CHECK_OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
-  CHECK_EQUAL(cublasSgemm(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, a, 1, b, 1, &one, c, 1),
-              CUBLAS_STATUS_SUCCESS);
+  CHECK_EQUAL(product(), CUBLAS_STATUS_SUCCESS);
   CHECK_OK(cudaStreamEndCapture(stream, &graph));
   CHECK_OK(cudaGraphInstantiate(&exec, graph, 0));
-  for (int i = 0; i < 3; i++) CHECK_OK(cudaGraphLaunch(exec, stream));
+  for (int i = 0; i < 2; i++) CHECK_OK(cudaGraphLaunch(exec, stream));
   CHECK_OK(cudaStreamSynchronize(stream));
   CHECK_EQUAL(c.read()[0], 19.0f);
   CHECK_OK(cudaGraphExecDestroy(exec));

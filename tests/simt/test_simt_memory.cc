@@ -37,6 +37,24 @@ TEST("device and pinned memory start as NaN for float and double, at any length"
   CHECK(std::isnan(f) && std::isnan(d));
 }
 
+TEST("a copy from pageable memory is not seen by a stream that does not wait for it") {
+  const int value = 7;
+  int *pinned = nullptr;
+  CHECK_OK(cudaMallocHost(reinterpret_cast<void **>(&pinned), sizeof value));
+  for (const bool is_pinned : {false, true}) {
+    TestArray<int> from(std::vector<int>{1}), to(std::vector<int>{2});
+    cudaStream_t stream = nullptr;
+    CHECK_OK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    *pinned = value;
+    CHECK_OK(cudaMemcpy(from.device, is_pinned ? pinned : &value, 4, cudaMemcpyHostToDevice));
+    CHECK_OK(cudaMemcpyAsync(to.device, from.device, 4, cudaMemcpyDeviceToDevice, stream));
+    CHECK_OK(cudaStreamSynchronize(stream));
+    CHECK_EQUAL(to.read()[0], is_pinned ? 7 : 1);
+    CHECK_OK(cudaStreamDestroy(stream));
+  }
+  CHECK_OK(cudaFreeHost(pinned));
+}
+
 TEST("device memory ends at its limit, and cudaMemGetInfo follows") {
   size_t free = 0, total = 0;
   esc_simt_set_memory(1000);

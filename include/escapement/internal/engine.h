@@ -32,8 +32,9 @@ struct esc_engine_ops {
   esc_bytes (*bytes)(const esc_engine_ops *ops, const esc_problem *problem,
                      const esc_engine_setup *setup);
 
-  /* Bytes of device memory that are available; NULL for a backend without a device. */
-  esc_status (*device_memory)(const esc_engine_setup *setup, double *available);
+  /* Opens the device and reads the bytes of its memory: available, and all; NULL for a backend
+   * without a device. */
+  esc_status (*device_memory)(const esc_engine_setup *setup, double *available, double *total);
 
   /* Default number of networks in flight. */
   int (*slots)(const esc_engine_ops *ops, const esc_problem *problem,
@@ -73,6 +74,10 @@ struct esc_engine_ops {
   void (*describe)(const void *engine, char *text, size_t size);
 
   void (*destroy)(void *engine); /* NULL is fine */
+
+  /* Versions of the libraries that the numbers may depend on, for the result's provenance; NULL for
+   * a backend whose numbers depend on none. */
+  esc_status (*versions)(const esc_engine_ops *ops, char *text, size_t size);
 };
 
 extern const esc_engine_ops esc_reference_engine;

@@ -30,6 +30,11 @@
   X(cudaErrorNoKernelImageForDevice, 209,                                                         \
     "no kernel image is available for execution on the device")                                   \
   X(cudaErrorECCUncorrectable, 214, "uncorrectable ECC error encountered")                        \
+  X(cudaErrorDeviceAlreadyInUse, 216,                                                             \
+    "exclusive-thread device already in use by a different thread")                               \
+  X(cudaErrorUnsupportedPtxVersion, 222,                                                          \
+    "the provided PTX was compiled with an unsupported toolchain.")                               \
+  X(cudaErrorOperatingSystem, 304, "OS call failed or operation not supported on this OS")        \
   X(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                               \
   X(cudaErrorIllegalState, 401, "the operation cannot be performed in the present state")         \
   X(cudaErrorNotReady, 600, "device not ready")                                                   \
@@ -45,6 +50,11 @@
   X(cudaErrorLaunchFailure, 719, "unspecified launch failure")                                    \
   X(cudaErrorNotPermitted, 800, "operation not permitted")                                        \
   X(cudaErrorNotSupported, 801, "operation not supported")                                        \
+  X(cudaErrorSystemNotReady, 802, "system not yet initialized")                                   \
+  X(cudaErrorSystemDriverMismatch, 803,                                                           \
+    "system has unsupported display driver / cuda driver combination")                            \
+  X(cudaErrorCompatNotSupportedOnDevice, 804,                                                     \
+    "forward compatibility was attempted on non supported HW")                                    \
   X(cudaErrorStreamCaptureUnsupported, 900, "operation not permitted when stream is capturing")   \
   X(cudaErrorStreamCaptureInvalidated, 901,                                                       \
     "operation failed due to a previous error during capture")                                    \

@@ -9,6 +9,7 @@
  *  - work on a stream runs only when something waits for it, pageable copies too;
  *  - orders that CUDA leaves open (threads, blocks, streams, branches of a graph)
  *    are a setting, so that a race gives different results in different orders;
+ *  - the first product of a cuBLAS handle, which loads kernels, is refused in a capture;
  *  - a barrier that not all threads reach, a shuffle with a wrong mask, abort with
  *    kernel, block, threads and source lines;
  *  - under AddressSanitizer, host code that touches device memory is caught;
@@ -56,6 +57,13 @@ void esc_simt_set_memory(size_t bytes);
 
 /* Number of devices (1 at the start, 0 for none, 8 at most). */
 void esc_simt_set_devices(int count);
+
+/* Name of the devices; NULL: the first setting. */
+void esc_simt_set_name(const char *name);
+
+/* The environment's ESC_SIMT_EXCLUSIVE=PATH puts the devices of all processes that have it into
+ * compute mode EXCLUSIVE_PROCESS: the process with a context on device I holds a lock on PATH.I,
+ * and in others what needs a context returns cudaErrorDevicesUnavailable. */
 
 /* Number of executions of a kernel: executions, graph replays too. Template
  * arguments are no part of the name. */
