@@ -102,6 +102,7 @@ static inline void esc_layer_step_optimized(const esc_cpu_shared *s, int l, esc_
                                             esc_cpu_network *net) {
   const esc_optimizer_step step = esc_optimizer_step_make(&s->optimizer, l, net->slot.track.step);
   const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
+  const bool output = l == s->problem->shape.layers - 1;
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
   double row[ESC_PARTIALS] = {0};
   esc_row_sums sums = {{0}, {0}};
@@ -110,7 +111,7 @@ static inline void esc_layer_step_optimized(const esc_cpu_shared *s, int l, esc_
     esc_panel_optimize(&s->optimizer, &step, panel, work->g, net, &sums);
     esc_panel_norm2(panel.rows, columns, work->g + panel.offset, row);
     esc_panel_step(s, l, panel.offset, panel.rows * columns, work->g, net);
-    if (l < s->problem->shape.layers - 1)
+    if (!output)
       esc_panel_transpose(panel.rows, columns, net->w + panel.offset, net->wt + s->layout.wt[l] + n,
                           out);
   }

@@ -6,6 +6,7 @@ text only (distinct, not 0), are left to the program.
 """
 import re
 
+TRUTHS = ("false", "true")  # unquoted, YAML reads them as no text
 ALIASES = ["silu"]  # of activations: read like the names, but not listed by --help
 
 
@@ -80,7 +81,7 @@ def element(keys, key):
         return {"type": "object", "minProperties": 1,
                 "additionalProperties": any_of([{"type": "array", "minItems": 1}, span])}
     if kind == "word":
-        return {"enum": key["values"]}
+        return {"enum": key["values"] + [word == "true" for word in key["values"] if word in TRUTHS]}
     if kind == "activation":
         return any_of([{"enum": [v for v in key["values"] if ":" not in v]},
                        {"type": "string", "pattern": activation_pattern(key["values"])}])

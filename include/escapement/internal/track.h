@@ -110,6 +110,14 @@ ESC_SHARED bool esc_track_loss(esc_track *track, const esc_track_rules *r, doubl
   return !all;
 }
 
+/* Adds the terms of one step to the ledger of interface l. */
+ESC_SHARED void esc_track_add_terms(esc_track *track, int l, double flow, double above,
+                                    double below) {
+  esc_sum_add(&track->ledger[l], flow);
+  esc_sum_add(&track->ledger[l], above - below);
+  esc_sum_add(&track->drift[l], fabs(flow) + above + below);
+}
+
 /* Adds layer l of one update: to its path, and to the ledger of the interface above it the
  * right side of the discrete imbalance identity (docs/theory, section 1.4)
  *   -2 eta mean[u_l . kappa(z_l)] + eta^2 (gamma_{l+1} |G_{l+1}|^2 - gamma_l |G_l|^2).
@@ -121,9 +129,7 @@ ESC_SHARED void esc_track_layer(esc_track *track, const esc_track_rules *r, int 
   const double flow = -2 * r->rate * deficit[l];
   const double above = r->rate * r->rate * r->gamma[l + 1] * grad_norm_sq[l + 1];
   const double below = r->rate * r->rate * r->gamma[l] * grad_norm_sq[l];
-  esc_sum_add(&track->ledger[l], flow);
-  esc_sum_add(&track->ledger[l], above - below);
-  esc_sum_add(&track->drift[l], fabs(flow) + above + below);
+  esc_track_add_terms(track, l, flow, above, below);
 }
 
 /* Sums of one step with momentum or weight decay, at the weights W_l before it (docs/theory,
@@ -158,12 +164,10 @@ ESC_SHARED void esc_track_optimized_layer(esc_track *track, const esc_track_rule
                                                gamma_below * s->velocity_product[l]);
     if (r->nesterov) direction = gradient + r->momentum * direction;
   }
-  const double flow = -2 * r->rate * (direction + shrink);
+  const double flow = -(2 * r->rate * (direction + shrink));
   const double above = r->rate * r->rate * gamma_above * s->step_norm_sq[l + 1];
   const double below = r->rate * r->rate * gamma_below * s->step_norm_sq[l];
-  esc_sum_add(&track->ledger[l], flow);
-  esc_sum_add(&track->ledger[l], above - below);
-  esc_sum_add(&track->drift[l], fabs(flow) + above + below);
+  esc_track_add_terms(track, l, flow, above, below);
 }
 
 /* Counts the update; ends the member when the budget is spent. */
