@@ -82,7 +82,7 @@ static void an_unknown_key_is_refused_with_the_nearest_one(void **state) {
   refuse_text(with_line(31, "recrod:"), "spec.yaml:31: unknown key 'recrod'",
               "did you mean record?");
   refuse_text(with_line(28, "    - botleneck: 3"), "spec.yaml:28: unknown key", "[].bottleneck?");
-  refuse_text(with_line(16, "  momentum: 1"), "spec.yaml:16: unknown key 'train.momentum'",
+  refuse_text(with_line(16, "  impetus: 1"), "spec.yaml:16: unknown key 'train.impetus'",
               "; allowed: metric, rate, batch");
   refuse_text(with_line(1, "train.batch: 3"), "spec.yaml:1: unknown key 'train.batch'", "nested");
 }
@@ -340,6 +340,56 @@ static void a_huber_delta_needs_the_huber_loss(void **state) {
               "spec.yaml:19: train.huber_delta: ", "> 0");
 }
 
+static esc_spec *parse_train(const char *line) { return parse_good(with_line(18, line)); }
+
+static void the_optimizer_is_plain_gradient_descent_unless_told_otherwise(void **state) {
+  (void)state;
+  esc_spec *s = parse_good(with_line(0, ""));
+  assert_true(esc_optimizer_is_plain(&s->problem.optimizer));
+  esc_spec_free(s);
+  s = parse_train(
+      "  momentum: 0.9\n  nesterov: true\n  weight_decay: 1e-3\n"
+      "  decoupled_decay: true");
+  const esc_optimizer *o = &s->problem.optimizer;
+  assert_true(o->kind == ESC_OPTIMIZER_SGD && o->momentum == 0.9 && o->nesterov);
+  assert_true(o->weight_decay == 1e-3 && o->decoupled);
+  esc_spec_free(s);
+  s = parse_train("  optimizer: adam\n  adam_beta1: 0.8");
+  o = &s->problem.optimizer;
+  assert_true(o->kind == ESC_OPTIMIZER_ADAM && o->adam_beta1 == 0.8 && o->adam_beta2 == 0.999);
+  assert_true(o->adam_epsilon == 1e-8 && o->momentum == 0 && !o->nesterov && !o->decoupled);
+  esc_spec_free(s);
+}
+
+static void what_an_optimizer_does_not_read_is_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *line, *where, *allowed;
+  } row[] = {
+      {"  momentum: 1", "train.momentum: '1' is out of range", ">= 0 and < 1"},
+      {"  momentum: -0.1", "train.momentum: '-0.1' is out of range", ">= 0 and < 1"},
+      {"  momentum: .nan", "train.momentum: '.nan' ", ">= 0 and < 1"},
+      {"  momentum: 0.99999999", "train.momentum: 0.9999999", "at most 0.99999994"},
+      {"  nesterov: true", "train.nesterov: true without momentum", "train.momentum > 0"},
+      {"  nesterov: yes", "train.nesterov: 'yes' is none of the words", "false, true"},
+      {"  weight_decay: -1e-3", "train.weight_decay: '-1e-3' is out of range", ">= 0"},
+      {"  weight_decay: .inf", "train.weight_decay: '.inf' ", ">= 0"},
+      {"  decoupled_decay: 1", "train.decoupled_decay: '1' is none of the words", "false, true"},
+      {"  optimizer: adamw", "train.optimizer: 'adamw' ", "one of sgd, adam"},
+      {"  adam_beta1: 0.5", "train.adam_beta1: given, but", "only with optimizer adam"},
+      {"  adam_epsilon: 1e-6", "train.adam_epsilon: given, but", "only with optimizer adam"},
+  };
+  for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    char start[128];
+    snprintf(start, sizeof start, "spec.yaml:18: %s", row[i].where);
+    refuse_text(with_line(18, row[i].line), start, row[i].allowed);
+  }
+  refuse_text(with_line(18, "  optimizer: adam\n  momentum: 0.5"),
+              "spec.yaml:19: train.momentum: given, but train.optimizer is not sgd", "");
+  refuse_text(with_line(18, "  optimizer: adam\n  adam_epsilon: 0"),
+              "spec.yaml:19: train.adam_epsilon: '0' is out of range", ">= 1e-30");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_contracts_example_is_read),
@@ -362,6 +412,8 @@ int main(void) {
       cmocka_unit_test(initial_scales_are_one_for_each_layer),
       cmocka_unit_test(blocks_may_have_a_row_of_scales_for_each_mode),
       cmocka_unit_test(a_huber_delta_needs_the_huber_loss),
+      cmocka_unit_test(the_optimizer_is_plain_gradient_descent_unless_told_otherwise),
+      cmocka_unit_test(what_an_optimizer_does_not_read_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

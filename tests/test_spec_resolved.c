@@ -82,7 +82,7 @@ static void a_malformed_override_is_refused_by_name(void **state) {
                   "did you mean train.batch?");
   refuse_override("batch=3", "argument 1: 'batch' is an unknown key", "did you mean train.batch?");
   refuse_override("train={rate: 1}", "argument 1: 'train' is a section", "allowed: metric, rate, ");
-  refuse_override("train.momentum=1", "argument 1: 'train.momentum' is an unknown key",
+  refuse_override("train.impetus=1", "argument 1: 'train.impetus' is an unknown key",
                   "allowed: metric, rate, ");
   refuse_override("train.rate.x=1", "argument 1: 'train.rate.x' is an unknown key",
                   "allowed: metric, rate, ");
@@ -257,6 +257,10 @@ static void the_resolved_text_reads_back_to_the_same_spec(void **state) {
   check_round_trip(with_line(0, ""), 0, NULL);
   check_round_trip(with_line(6, "  activation: poly:0,1,-0.1,1e-7"), 0, NULL);
   check_round_trip(with_line(18, "  loss: huber\n  huber_delta: 0.3"), 0, NULL);
+  check_round_trip(with_line(18, "  momentum: 0.9\n  nesterov: true\n  weight_decay: 0.1"), 0,
+                   NULL);
+  check_round_trip(with_line(18, "  optimizer: adam\n  weight_decay: 0.1\n  decoupled_decay: true"),
+                   0, NULL);
   check_round_trip(with_line(30, "    - {bottleneck: 2, layers: [4, 2], scales: [0.3]}"), 0, NULL);
   check_round_trip(with_line(30, "    - {bottleneck: 0, scales: [1e-30]}"), 0, NULL);
   check_round_trip(with_line(12, "  scales: [1, 0.1, 1e-5, 1e5]"), 0, NULL);
@@ -308,10 +312,18 @@ static void every_key_is_in_the_resolved_text(void **state) {
   (void)state;
   esc_spec *s = parse_good(with_line(18, "  loss: huber"));
   char *text = esc_spec_resolved(s);
+  assert_null(strstr(text, "momentum")); /* or runs of version 0.1 could not be continued */
+  esc_spec_free(s);
+  free(text);
+  s = parse_good(with_line(18,
+                           "  loss: huber\n  momentum: 0.9\n  nesterov: true\n"
+                           "  weight_decay: 0.1\n  decoupled_decay: true"));
+  text = esc_spec_resolved(s);
   for (int i = 0; i < esc_schema_keys; i++) {
     char key[64];
     const char *dot = strrchr(esc_schema[i].path, '.');
     if (strstr(esc_schema[i].path, "scales.")) continue; /* ladders are written out */
+    if (strstr(esc_schema[i].path, "adam") || strstr(esc_schema[i].path, "optimizer")) continue;
     snprintf(key, sizeof key, "%s:", dot ? dot + 1 : esc_schema[i].path);
     if (!strstr(text, key)) fprintf(stderr, "not there: %s\n", esc_schema[i].path);
     assert_non_null(strstr(text, key));

@@ -40,8 +40,11 @@ static void print_text(const esc_run_report *r, const json_t *segments,
            rate_of(total) * r->flop_per_step / 1e9, r->backend, r->engine[0] ? ": " : "",
            r->engine);
   print_segments(r, segments, total);
-  printf("imbalance ledger: residual %.1e (relative); bound %.0e\n%s\n", r->ledger_residual_max,
-         r->ledger_bound, r->output);
+  if (isnan(r->ledger_bound))
+    printf("imbalance ledger: not defined for train.optimizer: adam\n%s\n", r->output);
+  else
+    printf("imbalance ledger: residual %.1e (relative); bound %.0e\n%s\n", r->ledger_residual_max,
+           r->ledger_bound, r->output);
 }
 
 static json_t *summary_json(const esc_run_report *r, json_t *segments,
@@ -62,6 +65,7 @@ static json_t *summary_json(const esc_run_report *r, json_t *segments,
   json_object_set_new(json, "engine", json_string(r->engine));
   json_object_set_new(json, "device", esc_json_text(r->device));
   json_object_set_new(json, "ledger_residual_max", esc_json_number(r->ledger_residual_max));
+  json_object_set_new(json, "ledger_defined", json_boolean(!isnan(r->ledger_bound)));
   json_object_set_new(json, "lost_updates_max", esc_json_number(r->lost_updates_max));
   json_object_set_new(json, "output", esc_json_text(r->output));
   return json;

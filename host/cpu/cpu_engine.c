@@ -11,12 +11,14 @@
 #include "escapement/internal/model.h"
 #include "escapement/internal/state.h"
 
+/* Arrays of a network as doubles, in the order of esc_state_arrays, and its initial weights. */
+enum { FLAT_W, FLAT_COMPENSATION, FLAT_VELOCITY, FLAT_SECOND_MOMENT, FLAT_INITIAL, FLAT };
+
 typedef struct engine {
   esc_cpu_shared shared;
   const esc_cpu_isa *isa;
   int slots, threads;
-  double *flat[3]; /* (weight) workspace of report, save and restore: weights,
-                      compensation, initial weights */
+  double *flat[FLAT]; /* (weight) workspace of report, save and restore */
   esc_cpu_network *network;
   esc_cpu_work **work; /* (thread) */
 } engine;
@@ -56,14 +58,14 @@ static void destroy(void *handle) {
   esc_cpu_shared_free(&e->shared);
   free(e->network);
   free(e->work);
-  for (int i = 0; i < 3; i++) free(e->flat[i]);
+  for (int i = 0; i < FLAT; i++) free(e->flat[i]);
   free(e);
 }
 
 static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
                        const esc_engine_setup *setup) {
   (void)ops;
-  const double flat = 3 * sizeof(double) * (double)esc_weight_count(p->shape);
+  const double flat = FLAT * sizeof(double) * (double)esc_weight_count(p->shape);
   return (esc_bytes){.host = setup->slots * esc_cpu_network_bytes(p) +
                              setup->threads * esc_cpu_work_bytes(p) + flat};
 }
@@ -93,7 +95,7 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
     goto done;
   }
   ESC_TRY(esc_cpu_shared_init(&e->shared, p));
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < FLAT; i++)
     ESC_TRY_ALLOCATE(e->flat[i] = calloc(esc_weight_count(p->shape), sizeof(double)));
   ESC_TRY_ALLOCATE(e->network = calloc((size_t)e->slots, sizeof *e->network));
   ESC_TRY_ALLOCATE(e->work = calloc((size_t)e->threads, sizeof(esc_cpu_work *)));
@@ -116,10 +118,10 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
 static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
   esc_slot_start(&net->slot, &e->shared.model, work->weights, &work->signal);
   esc_cpu_network_set(&e->shared, net, work->weights);
-  if (net->compensation) {
-    const size_t count = e->shared.layout.w[e->shared.problem->shape.layers];
-    memset(net->compensation, 0, count * sizeof *net->compensation);
-  }
+  const size_t count = e->shared.layout.w[e->shared.problem->shape.layers];
+  float *const array[] = {net->compensation, net->velocity, net->second_moment};
+  for (int i = 0; i < 3; i++)
+    if (array[i]) memset(array[i], 0, count * sizeof *array[i]);
 }
 
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
@@ -142,15 +144,19 @@ static const esc_slot *slot(const void *handle, int index) {
   return &((const engine *)handle)->network[index].slot;
 }
 
-static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
+/* Copies a network's array, or returns NULL if it has none. */
+static double *flatten(const engine *e, const float *padded, int index) {
+  if (padded) esc_cpu_network_get(&e->shared, padded, e->flat[index]);
+  return padded ? e->flat[index] : NULL;
+}
+
+static esc_status report(const void *handle, int slot, esc_results *results, int64_t i) {
   const engine *e = handle;
-  const esc_cpu_network *net = &e->network[index];
-  esc_cpu_network_get(&e->shared, net->w, e->flat[0]);
-  if (net->compensation) esc_cpu_network_get(&e->shared, net->compensation, e->flat[1]);
-  esc_slot_report(
-      &net->slot, &e->shared.model,
-      &(esc_slot_weights){e->flat[0], net->compensation ? e->flat[1] : NULL, e->flat[2]}, results,
-      i);
+  const esc_cpu_network *net = &e->network[slot];
+  const esc_slot_weights weights = {flatten(e, net->w, FLAT_W),
+                                    flatten(e, net->compensation, FLAT_COMPENSATION),
+                                    e->flat[FLAT_INITIAL]};
+  esc_slot_report(&net->slot, &e->shared.model, &weights, results, i);
   return ESC_OK;
 }
 
@@ -165,20 +171,25 @@ static size_t state_size(const esc_problem *p) { return esc_state_size(p, true);
 static esc_status save(const void *handle, int index, void *state) {
   const engine *e = handle;
   const esc_cpu_network *net = &e->network[index];
-  esc_cpu_network_get(&e->shared, net->w, e->flat[0]);
-  if (net->compensation) esc_cpu_network_get(&e->shared, net->compensation, e->flat[1]);
-  esc_state_pack(&e->shared.model, &net->slot, e->flat[0], net->compensation ? e->flat[1] : NULL,
-                 state);
+  const esc_state_arrays arrays = {
+      flatten(e, net->w, FLAT_W), flatten(e, net->compensation, FLAT_COMPENSATION),
+      flatten(e, net->velocity, FLAT_VELOCITY), flatten(e, net->second_moment, FLAT_SECOND_MOMENT)};
+  esc_state_pack(&e->shared.model, &net->slot, &arrays, state);
   return ESC_OK;
 }
 
 static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
   engine *e = handle;
   esc_cpu_network *net = &e->network[index];
-  esc_state_unpack(&e->shared.model, member, state, &net->slot, e->flat[0],
-                   net->compensation ? e->flat[1] : NULL);
-  esc_cpu_network_set(&e->shared, net, e->flat[0]);
-  if (net->compensation) esc_cpu_network_set_compensation(&e->shared, net, e->flat[1]);
+  float *const array[] = {net->compensation, net->velocity, net->second_moment};
+  const esc_state_arrays arrays = {e->flat[FLAT_W],
+                                   net->compensation ? e->flat[FLAT_COMPENSATION] : NULL,
+                                   net->velocity ? e->flat[FLAT_VELOCITY] : NULL,
+                                   net->second_moment ? e->flat[FLAT_SECOND_MOMENT] : NULL};
+  esc_state_unpack(&e->shared.model, member, state, &net->slot, &arrays);
+  esc_cpu_network_set(&e->shared, net, e->flat[FLAT_W]);
+  for (int i = 0; i < 3; i++)
+    if (array[i]) esc_cpu_network_set_array(&e->shared, array[i], e->flat[FLAT_COMPENSATION + i]);
   return ESC_OK;
 }
 

@@ -38,10 +38,11 @@ esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *p) {
   esc_cpu_layout_init(&shared->layout, p->shape);
   ESC_TRY_ALLOCATE(direction = calloc((size_t)p->teacher.modes * row, sizeof *direction));
   ESC_TRY(esc_model_init(&shared->model, p, true));
-  esc_track_rules_init(&shared->rules, p, (double)(float)p->rate);
+  esc_track_rules_init(&shared->rules, p, true);
   for (size_t k = 0; k < (size_t)p->teacher.modes; k++)
     for (size_t i = 0; i < inputs; i++)
       direction[k * row + i] = (float)shared->model.directions[k * inputs + i];
+  esc_direction_rules_init(&shared->direction_rules, p);
   for (int k = 0; k < p->teacher.modes; k++) shared->amplitude[k] = (float)p->teacher.amplitude[k];
   for (int l = 0; l < p->shape.layers; l++)
     shared->rate[l] = (float)p->rate * (float)esc_metric_gamma(p, l);
@@ -65,6 +66,10 @@ static void carve_network(esc_arena *a, const esc_problem *p, const esc_cpu_layo
   n->wt = carve_floats(a, layout->wt[p->shape.layers]);
   if (p->update == ESC_UPDATE_COMPENSATED)
     n->compensation = carve_floats(a, layout->w[p->shape.layers]);
+  if (esc_optimizer_has_velocity(&p->optimizer))
+    n->velocity = carve_floats(a, layout->w[p->shape.layers]);
+  if (esc_optimizer_has_second_moment(&p->optimizer))
+    n->second_moment = carve_floats(a, layout->w[p->shape.layers]);
 }
 
 static esc_arena measure_network(const esc_problem *p, const esc_cpu_layout *layout) {
@@ -167,15 +172,14 @@ void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network,
   }
 }
 
-void esc_cpu_network_set_compensation(const esc_cpu_shared *shared, esc_cpu_network *network,
-                                      const double *compensation) {
+void esc_cpu_network_set_array(const esc_cpu_shared *shared, float *padded, const double *w) {
   const esc_shape shape = shared->problem->shape;
   for (int l = 0; l < shape.layers; l++) {
     const size_t columns = (size_t)esc_fan_in(shape, l), in = (size_t)shared->layout.in_pad[l];
     for (size_t n = 0; n < (size_t)esc_fan_out(shape, l); n++)
       for (size_t k = 0; k < columns; k++)
-        network->compensation[shared->layout.w[l] + n * in + k] =
-            (float)compensation[esc_weight_offset(shape, l) + n * columns + k];
+        padded[shared->layout.w[l] + n * in + k] =
+            (float)w[esc_weight_offset(shape, l) + n * columns + k];
   }
 }
 

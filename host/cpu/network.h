@@ -12,13 +12,14 @@
 
 #include <stdatomic.h>
 
+#include "escapement/internal/direction.h"
 #include "escapement/internal/observe.h"
 #include "escapement/internal/order.h"
 #include "escapement/internal/slot.h"
 
 typedef struct esc_cpu_layout {
   int in_pad[ESC_LAYERS_MAX], out_pad[ESC_LAYERS_MAX];
-  size_t w[ESC_LAYERS_MAX + 1];  /* offset of layer l in w, g, compensation */
+  size_t w[ESC_LAYERS_MAX + 1];  /* offset of layer l in w, g, compensation and moments */
   size_t wt[ESC_LAYERS_MAX + 1]; /* offset in wt */
 } esc_cpu_layout;
 
@@ -26,6 +27,7 @@ typedef struct esc_cpu_shared {
   const esc_problem *problem;
   esc_model model;
   esc_track_rules rules;
+  esc_direction_rules direction_rules;
   esc_cpu_layout layout;
   const float *direction;                      /* (mode, input) */
   float amplitude[ESC_MODES_MAX];              /* a_k */
@@ -36,7 +38,9 @@ typedef struct esc_cpu_shared {
 typedef struct esc_cpu_network {
   esc_slot slot;
   float *w, *wt;
-  float *compensation; /* of w; NULL for the plain update */
+  float *compensation;  /* of w; NULL for the plain update */
+  float *velocity;      /* of w: V of momentum, or Adam's first moment; NULL for neither */
+  float *second_moment; /* of w, for Adam; else NULL */
   esc_arena arena;
 } esc_cpu_network;
 
@@ -53,11 +57,13 @@ typedef struct esc_cpu_work {
   float *draw;      /* (tile, 4 * blocks) normals, before the copy into the padded rows of x */
   double *weights;  /* (weight) initial weights of a fresh member */
   esc_arena signal; /* workspace of its initial signal */
-  double loss_partial[ESC_PARTIALS];   /* sums over the minibatch */
-  double loss;                         /* mean over the minibatch */
-  double deficit_sum[ESC_LAYERS_MAX];  /* (interface) mean[u . kappa] */
-  double grad_norm_sq[ESC_LAYERS_MAX]; /* (layer) |G_l|^2 */
-  esc_arena arena;                     /* memory of the buffers above */
+  double loss_partial[ESC_PARTIALS];       /* sums over the minibatch */
+  double loss;                             /* mean over the minibatch */
+  double deficit_sum[ESC_LAYERS_MAX];      /* (interface) mean[u . kappa] */
+  double grad_norm_sq[ESC_LAYERS_MAX];     /* (layer) |G_l|^2, or of the step's direction */
+  double velocity_product[ESC_LAYERS_MAX]; /* (layer) as in esc_step_sums */
+  double weight_norm_sq[ESC_LAYERS_MAX];
+  esc_arena arena; /* memory of the buffers above */
 } esc_cpu_work;
 
 /* Evaluation of a network on a sample: its inputs, the weighted gradient sums (esc_evaluation_sums)
@@ -109,11 +115,11 @@ void esc_cpu_work_free(esc_cpu_work *work);
 double esc_cpu_network_bytes(const esc_problem *problem);
 double esc_cpu_work_bytes(const esc_problem *problem);
 
-/* Copies weights or compensation from doubles, flat as in esc_weight_offset, into the padded layout
- * (set), and a padded array back (get). */
+/* Copies weights from doubles, flat as in esc_weight_offset, into the padded layout and its
+ * transpose (set), or any array of the network's without a transpose (set_array), and a padded
+ * array back (get). */
 void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w);
-void esc_cpu_network_set_compensation(const esc_cpu_shared *shared, esc_cpu_network *network,
-                                      const double *compensation);
+void esc_cpu_network_set_array(const esc_cpu_shared *shared, float *padded, const double *w);
 void esc_cpu_network_get(const esc_cpu_shared *shared, const float *padded, double *w);
 
 #endif

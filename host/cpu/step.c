@@ -80,6 +80,14 @@ static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const 
     work->grad_norm_sq[l] = esc_layer_norm2(s, l, work->g);
 }
 
+/* The update and the ledger with momentum, weight decay or Adam. */
+static void update_optimized(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work) {
+  const esc_step_sums sums = {work->deficit_sum, work->grad_norm_sq, work->velocity_product,
+                              work->weight_norm_sq};
+  for (int l = 0; l < s->problem->shape.layers; l++) esc_layer_step_optimized(s, l, work, net);
+  esc_track_optimized_update(&net->slot.track, &s->rules, &sums);
+}
+
 static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work, int64_t steps,
                   const atomic_bool *stop) {
   esc_track *track = &net->slot.track;
@@ -87,6 +95,10 @@ static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *w
     if (atomic_load_explicit(stop, memory_order_relaxed)) return;
     propagate_minibatch(s, net, NULL, work);
     if (!esc_track_loss(track, &s->rules, work->loss)) return;
+    if (s->rules.optimized) {
+      update_optimized(s, net, work);
+      continue;
+    }
     for (int l = 0; l < s->problem->shape.layers; l++)
       work->grad_norm_sq[l] = esc_layer_step(s, l, work->g, net);
     esc_track_update(track, &s->rules, work->deficit_sum, work->grad_norm_sq);

@@ -4,12 +4,10 @@
 #ifndef ESC_CPU_UPDATE_H
 #define ESC_CPU_UPDATE_H
 
+#include "cpu/direction.h"
 #include "cpu/network.h"
 #include "cpu/transpose.h"
 #include "escapement/internal/update.h"
-
-/* Separate functions for the loops, so that each loop can be allocated all registers. */
-#define ESC_NOINLINE __attribute__((noinline))
 
 enum { ESC_PANEL_ROWS = ESC_PARTIALS }; /* row n of a panel adds to partial n of |G|^2 */
 
@@ -96,6 +94,30 @@ static inline void esc_panel_step(const esc_cpu_shared *s, int l, size_t offset,
                         : esc_step_plain(s->rate[l], count, g + offset, net->w + offset);
   net->slot.track.nonzero_updates += counts.nonzero_updates;
   net->slot.track.rounded_away += counts.rounded_away;
+}
+
+/* Like esc_layer_step, for an optimizer other than plain gradient descent: `g` becomes the
+ * direction of the step, |G|^2 its square. Sets layer l's sums in `work`. */
+static inline void esc_layer_step_optimized(const esc_cpu_shared *s, int l, esc_cpu_work *work,
+                                            esc_cpu_network *net) {
+  const esc_direction_step step =
+      esc_direction_step_make(&s->direction_rules, l, net->slot.track.step);
+  const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
+  const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
+  double row[ESC_PARTIALS] = {0};
+  esc_row_sums sums = {{0}, {0}};
+  for (size_t n = 0; n < rows; n += ESC_PANEL_ROWS) {
+    const esc_panel panel = {esc_panel_rows(rows, n), columns, s->layout.w[l] + n * columns};
+    esc_panel_direct(&s->direction_rules, &step, panel, work->g, net, &sums);
+    esc_panel_norm2(panel.rows, columns, work->g + panel.offset, row);
+    esc_panel_step(s, l, panel.offset, panel.rows * columns, work->g, net);
+    if (l < s->problem->shape.layers - 1)
+      esc_panel_transpose(panel.rows, columns, net->w + panel.offset, net->wt + s->layout.wt[l] + n,
+                          out);
+  }
+  work->grad_norm_sq[l] = esc_tree_reduce_simd(row);
+  work->velocity_product[l] = esc_tree_reduce_simd(sums.velocity_product);
+  work->weight_norm_sq[l] = esc_tree_reduce_simd(sums.weight_norm_sq);
 }
 
 /* Returns |G_l|^2 and updates layer l's weights. */

@@ -207,8 +207,8 @@ static esc_status save(const void *handle, int index, void *state) {
   const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
   ESC_TRY(fetch(e, index, d->w, e->h_w, e->flat[0]));
   if (d->compensation) ESC_TRY(fetch(e, index, d->compensation, e->h_compensation, e->flat[1]));
-  esc_state_pack(&e->model, &e->slot[index], e->flat[0], d->compensation ? e->flat[1] : NULL,
-                 state);
+  const esc_state_arrays arrays = {e->flat[0], d->compensation ? e->flat[1] : NULL, NULL, NULL};
+  esc_state_pack(&e->model, &e->slot[index], &arrays, state);
 done:
   return status;
 }
@@ -236,7 +236,8 @@ static esc_status restore(void *handle, int index, const esc_member *member, con
   const esc_chunk *d = &e->chunk[chunk].device;
   const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   esc_slot *slot = &e->slot[index];
-  esc_state_unpack(&e->model, member, state, slot, e->flat[0], d->compensation ? e->flat[1] : NULL);
+  const esc_state_arrays arrays = {e->flat[0], d->compensation ? e->flat[1] : NULL, NULL, NULL};
+  esc_state_unpack(&e->model, member, state, slot, &arrays);
   e->h_seed[index] = member->seed;
   e->h_track[index] = slot->track;
   ESC_TRY(upload_row(e, index, e->flat[0], e->h_w, d->w));
@@ -326,6 +327,10 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
   if (!automatic && !fused && strcmp(path, "cublas"))
     return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, cublas, fused or fused-3xtf32",
                     path);
+  if (!esc_optimizer_is_plain(&p->optimizer))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--backend cuda: trains by plain gradient descent only; train.momentum, "
+                    "train.weight_decay and train.optimizer: adam need --backend cpu or reference");
   ESC_TRY(check_device(device));
   if (esc_cuda_lacks_code(device, why, sizeof why))
     return ESC_FAIL(ESC_BAD_INPUT, "--device %d: %s", device, why);

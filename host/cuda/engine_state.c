@@ -147,7 +147,7 @@ esc_status esc_cuda_engine_state_create(const esc_problem *p, const esc_engine_s
   e->streams = e->chunks < ESC_CUDA_STREAMS ? e->chunks : ESC_CUDA_STREAMS;
   e->graphs = !graphs || strcmp(graphs, "0");
   esc_device_problem_init(&e->problem, p);
-  esc_track_rules_init(&e->rules, p, (double)(float)p->rate);
+  esc_track_rules_init(&e->rules, p, true);
   ESC_TRY(esc_model_init(&e->model, p, true));
   ESC_TRY_CUDA(cudaSetDevice(setup->device));
   ESC_TRY(esc_cuda_device_name(setup->device, e->device, sizeof e->device));

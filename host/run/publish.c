@@ -10,6 +10,11 @@
 #include "store/segments.h"
 #include "store/store.h"
 
+/* The attribute of a result without a ledger. */
+static const char no_ledger[] =
+    "not defined: the step of train.optimizer adam has no imbalance identity; ledger variables are "
+    "NaN";
+
 /* Rounding explains residuals up to these fractions of ledger_gross (docs/guide/trust.md). */
 static const double ledger_bound_float = 1e-6, ledger_bound_double = 1e-14, lost_bound = 0.01;
 
@@ -24,6 +29,8 @@ esc_status esc_run_set_attributes(esc_run *r) {
   ESC_TRY(esc_results_set_attribute(r->results, "engine", r->engine_text));
   ESC_TRY(esc_results_set_attribute(r->results, "precision", r->engine->precision));
   ESC_TRY(esc_results_set_attribute(r->results, "device", r->device));
+  if (!esc_optimizer_has_ledger(&r->spec->problem.optimizer))
+    ESC_TRY(esc_results_set_attribute(r->results, "ledger", no_ledger));
   snprintf(text, sizeof text, "%lld/%lld", (long long)r->shard, (long long)r->shards);
   ESC_TRY(esc_results_set_attribute(r->results, "shard", text));
   for (int i = 0; i < r->spec->problem.thresholds; i++)
@@ -131,7 +138,12 @@ static double lost_updates_max(const esc_results *r) {
 
 static bool is_exact(const esc_run *r) { return r->engine == &esc_reference_engine; }
 
+static bool has_ledger(const esc_run *r) {
+  return esc_optimizer_has_ledger(&r->spec->problem.optimizer);
+}
+
 static double ledger_bound(const esc_run *r) {
+  if (!has_ledger(r)) return (double)NAN;
   return is_exact(r) ? ledger_bound_double : ledger_bound_float;
 }
 
@@ -147,7 +159,7 @@ void esc_run_log_warnings(const esc_run *r) {
             100 * rounded_away,
             plain ? "; train.update=compensated keeps them"
                   : ": train.rate is too small for float; use a larger one or --backend reference");
-  if (!(residual <= ledger_bound(r)))
+  if (has_ledger(r) && !(residual <= ledger_bound(r)))
     esc_log("warning: imbalance ledger: relative residual %.2g exceeds the rounding bound %.0e%s",
             residual, ledger_bound(r),
             is_exact(r) ? ""

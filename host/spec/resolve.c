@@ -68,6 +68,27 @@ static void print_init(FILE *out, const esc_problem *p) {
   fputs(p->scale_modes > 1 ? "]\n" : "\n", out);
 }
 
+static void print_key(FILE *out, const char *key, double value) {
+  fprintf(out, "  %s: ", key);
+  print_number(out, value);
+  fputs("\n", out);
+}
+
+/* Nothing for plain gradient descent, so that runs of version 0.1 can be continued. Keys that the
+ * optimizer does not read are not allowed. */
+static void print_optimizer(FILE *out, const esc_optimizer *o) {
+  if (o->kind == ESC_OPTIMIZER_ADAM) {
+    fputs("  optimizer: adam\n", out);
+    print_key(out, "adam_beta1", o->adam_beta1);
+    print_key(out, "adam_beta2", o->adam_beta2);
+    print_key(out, "adam_epsilon", o->adam_epsilon);
+  }
+  if (o->momentum != 0) print_key(out, "momentum", o->momentum);
+  if (o->nesterov) fputs("  nesterov: true\n", out);
+  if (o->weight_decay != 0) print_key(out, "weight_decay", o->weight_decay);
+  if (o->decoupled) fputs("  decoupled_decay: true\n", out);
+}
+
 /* huber_delta is not allowed with another loss. */
 static void print_train(FILE *out, const esc_problem *p) {
   fputs("train:\n  metric: ", out);
@@ -76,11 +97,8 @@ static void print_train(FILE *out, const esc_problem *p) {
   print_number(out, p->rate);
   fprintf(out, "\n  batch: %d\n  steps: %lld\n  loss: ", p->batch, (long long)p->steps);
   print_word(out, "train.loss", (int)p->loss);
-  if (p->loss == ESC_LOSS_HUBER) {
-    fputs("  huber_delta: ", out);
-    print_number(out, p->huber_delta);
-    fputs("\n", out);
-  }
+  if (p->loss == ESC_LOSS_HUBER) print_key(out, "huber_delta", p->huber_delta);
+  print_optimizer(out, &p->optimizer);
   fputs("  update: ", out);
   print_word(out, "train.update", (int)p->update);
 }

@@ -79,6 +79,25 @@ const esc_key esc_schema[] = {
      .default_value = "squared", .help = "loss of a sample; squared is (f-T)^2/2"},
     {"train.huber_delta", ESC_VALUE_NUMBER, ABOVE(0, INFINITY), .default_value = "1.0",
      .help = "residual at which the Huber loss becomes linear; only with train.loss: huber"},
+    {"train.optimizer", ESC_VALUE_CHOICE, .choices = "sgd|adam", .default_value = "sgd",
+     .help =
+         "rule that makes a step from gradients: gradient descent, with or without momentum, or "
+         "Adam"},
+    {"train.momentum", ESC_VALUE_NUMBER, BELOW(0, 1), .default_value = "0",
+     .help = "factor of the velocity from one step to the next, beta; only with train.optimizer: "
+             "sgd"},
+    {"train.nesterov", ESC_VALUE_CHOICE, .choices = "false|true", .default_value = "false",
+     .help = "Nesterov's momentum instead of the heavy ball; needs train.momentum"},
+    {"train.weight_decay", ESC_VALUE_NUMBER, RANGE(0, 1e6), .default_value = "0",
+     .help = "weight decay, lambda: adds lambda W to each gradient"},
+    {"train.decoupled_decay", ESC_VALUE_CHOICE, .choices = "false|true", .default_value = "false",
+     .help = "decay outside the gradient, as in AdamW: multiplies weights by 1 - rate lambda"},
+    {"train.adam_beta1", ESC_VALUE_NUMBER, BELOW(0, 1), .default_value = "0.9",
+     .help = "decay factor of Adam's first moment; only with train.optimizer: adam"},
+    {"train.adam_beta2", ESC_VALUE_NUMBER, BELOW(0, 1), .default_value = "0.999",
+     .help = "decay factor of Adam's second moment; only with train.optimizer: adam"},
+    {"train.adam_epsilon", ESC_VALUE_NUMBER, RANGE(SMALLEST, 1), .default_value = "1e-8",
+     .help = "addend of Adam's denominator; only with train.optimizer: adam"},
     {"train.update", ESC_VALUE_CHOICE, .choices = "plain|compensated",
      .default_value = "compensated",
      .help = "addition of updates to float32 weights; compensated: with the rounding error carried "

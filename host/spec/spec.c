@@ -122,6 +122,50 @@ done:
   return status;
 }
 
+/* A factor below 1 that the float engines would round to 1. */
+static esc_status check_factor(const esc_node *root, const char *path) {
+  if ((double)(float)number(root, path) < 1) return ESC_OK;
+  return refuse(root, path, "%.17g is 1 in float; allowed: at most 0.99999994", number(root, path));
+}
+
+/* Refuses a key that the optimizer does not read. */
+static esc_status check_unused(const esc_node *root, const char *path, const char *optimizer) {
+  if (esc_node_find(root, path)->is_default) return ESC_OK;
+  return refuse(root, path, "given, but train.optimizer is not %s; allowed: only with optimizer %s",
+                optimizer, optimizer);
+}
+
+static esc_status read_adam(const esc_node *root, esc_optimizer *o) {
+  esc_status status = ESC_OK;
+  ESC_TRY(check_factor(root, "train.adam_beta1"));
+  ESC_TRY(check_factor(root, "train.adam_beta2"));
+  if (o->momentum != 0) ESC_TRY(check_unused(root, "train.momentum", "sgd"));
+  o->adam_beta1 = number(root, "train.adam_beta1");
+  o->adam_beta2 = number(root, "train.adam_beta2");
+  o->adam_epsilon = number(root, "train.adam_epsilon");
+done:
+  return status;
+}
+
+static esc_status read_optimizer(const esc_node *root, esc_optimizer *o) {
+  esc_status status = ESC_OK;
+  o->kind = (esc_optimizer_kind)word(root, "train.optimizer");
+  o->momentum = number(root, "train.momentum");
+  o->nesterov = word(root, "train.nesterov") == 1;
+  o->weight_decay = number(root, "train.weight_decay");
+  o->decoupled = o->weight_decay != 0 && word(root, "train.decoupled_decay") == 1;
+  ESC_TRY(check_factor(root, "train.momentum"));
+  if (o->nesterov && o->momentum == 0)
+    return refuse(root, "train.nesterov",
+                  "true without momentum; allowed: with train.momentum > 0");
+  if (o->kind == ESC_OPTIMIZER_ADAM) return read_adam(root, o);
+  ESC_TRY(check_unused(root, "train.adam_beta1", "adam"));
+  ESC_TRY(check_unused(root, "train.adam_beta2", "adam"));
+  ESC_TRY(check_unused(root, "train.adam_epsilon", "adam"));
+done:
+  return status;
+}
+
 static esc_status read_train(const esc_node *root, esc_problem *p) {
   p->metric = (esc_metric)word(root, "train.metric");
   p->rate = number(root, "train.rate");
@@ -133,7 +177,7 @@ static esc_status read_train(const esc_node *root, esc_problem *p) {
   if (p->loss != ESC_LOSS_HUBER && !esc_node_find(root, "train.huber_delta")->is_default)
     return refuse(root, "train.huber_delta",
                   "given, but train.loss is not huber; allowed: only with loss huber");
-  return ESC_OK;
+  return read_optimizer(root, &p->optimizer);
 }
 
 static void read_escape(const esc_node *root, esc_spec *spec) {

@@ -164,7 +164,7 @@ static esc_status events(const esc_verify_target *t, esc_verify_worst *worst) {
   p.thresholds = 2;
   p.threshold[0] = 0.3;
   p.threshold[1] = 1e-9;
-  esc_track_rules_init(&rules, &p, p.rate);
+  esc_track_rules_init(&rules, &p, false);
   esc_track_start(&track);
   for (int step = 0; step < 200; step++) {
     const double loss = exp(-0.02 * step) * (1 + 0.5 * sin(7 * step));

@@ -340,6 +340,46 @@ static void update(const esc_problem *p, const esc_oracle_gradient *g, esc_oracl
   r->steps++;
 }
 
+/* The direction of the step of weight i by momentum, weight decay or Adam, as PyTorch documents
+ * SGD, Adam and AdamW, with AdamW's decay for both: w <- (1 - eta lambda) w - ... */
+static real direction(const esc_optimizer *o, real gamma, real gradient, size_t i,
+                      esc_oracle_run *r) {
+  const real decay = o->weight_decay * r->w[i], outside = o->decoupled ? decay / gamma : 0;
+  const real g = gradient + (o->decoupled ? 0 : decay), t = (real)r->steps + 1;
+  real *buffer = &r->velocity[i], *square = &r->second[i];
+  if (o->kind == ESC_OPTIMIZER_ADAM) {
+    *buffer += (1 - (real)o->adam_beta1) * (g - *buffer);
+    *square += (1 - (real)o->adam_beta2) * (g * g - *square);
+    const real unbiased = *square / (1 - powl(o->adam_beta2, t));
+    return *buffer / (1 - powl(o->adam_beta1, t)) / (sqrtl(unbiased) + o->adam_epsilon) + outside;
+  }
+  *buffer = r->steps ? o->momentum * *buffer + g : g;
+  return (o->nesterov ? g + o->momentum * *buffer : *buffer) + outside;
+}
+
+/* The update along these directions, and the change of the imbalance from the products of weights
+ * and directions themselves, in which no deficit and no velocity appears. */
+static void update_optimized(const esc_problem *p, esc_oracle_gradient *g, esc_oracle_run *r) {
+  const real rate = p->rate;
+  real product[ESC_LAYERS_MAX], square[ESC_LAYERS_MAX];
+  for (int l = 0; l < p->shape.layers; l++) {
+    const real gamma = gamma_of(p, l);
+    const size_t start = start_of(p, l), count = rows_of(p, l) * columns_of(p, l);
+    real *e = g->g + start, *w = r->w + start;
+    for (size_t i = 0; i < count; i++) e[i] = direction(&p->optimizer, gamma, e[i], start + i, r);
+    product[l] = -2 * rate * inner(w, e, count);
+    square[l] = rate * rate * gamma * inner(e, e, count);
+    r->path[l] += 2 * rate * sqrtl(inner(e, e, count));
+    for (size_t i = 0; i < count; i++) w[i] -= rate * gamma * e[i];
+  }
+  for (int l = 0; l + 1 < p->shape.layers; l++) {
+    const real flow = product[l + 1] - product[l];
+    r->ledger[l] += flow + (square[l + 1] - square[l]);
+    r->drift[l] += fabsl(flow) + square[l + 1] + square[l];
+  }
+  r->steps++;
+}
+
 static esc_status run_create(const esc_problem *p, esc_oracle_run *r) {
   esc_status status = ESC_OK;
   const size_t weights = start_of(p, p->shape.layers);
@@ -347,6 +387,8 @@ static esc_status run_create(const esc_problem *p, esc_oracle_run *r) {
   for (int i = 0; i < ESC_THRESHOLDS_MAX; i++) r->escape_step[i] = -1;
   ESC_TRY_ALLOCATE(r->initial = calloc(weights, sizeof *r->initial));
   ESC_TRY_ALLOCATE(r->w = calloc(weights, sizeof *r->w));
+  ESC_TRY_ALLOCATE(r->velocity = calloc(weights, sizeof *r->velocity));
+  ESC_TRY_ALLOCATE(r->second = calloc(weights, sizeof *r->second));
 done:
   return status;
 }
@@ -371,7 +413,10 @@ esc_status esc_oracle_train(const esc_problem *p, const esc_member *m, esc_oracl
     const esc_batch batch = {.samples = p->batch, .x = x};
     differentiate(p, v, r->w, &batch, &s, &gradient);
     if (!follow(p, gradient.loss, r)) break;
-    update(p, &gradient, r);
+    if (esc_optimizer_is_plain(&p->optimizer))
+      update(p, &gradient, r);
+    else
+      update_optimized(p, &gradient, r);
   }
 done:
   free(gradient.g);
@@ -384,4 +429,6 @@ done:
 void esc_oracle_run_free(esc_oracle_run *r) {
   free(r->initial);
   free(r->w);
+  free(r->velocity);
+  free(r->second);
 }

@@ -47,8 +47,9 @@ typedef struct esc_oracle_run {
    * threshold: an engine with smaller errors of the loss has the same escape step. */
   long double margin[ESC_THRESHOLDS_MAX];
   long double ledger[ESC_LAYERS_MAX], drift[ESC_LAYERS_MAX]; /* (interface) as in results.h */
-  long double path[ESC_LAYERS_MAX];                          /* (layer) 2 eta |G_l| summed */
-  long double *initial, *w;                                  /* (weight); owned */
+  long double path[ESC_LAYERS_MAX]; /* (layer) 2 eta |G_l| summed, or of the step's direction */
+  long double *initial, *w;         /* (weight); owned */
+  long double *velocity, *second;   /* (weight) of momentum and Adam, 0 at the start; owned */
 } esc_oracle_run;
 
 esc_status esc_oracle_train(const esc_problem *problem, const esc_member *member,

@@ -140,6 +140,11 @@ static void record_ledger(const esc_problem *p, const char *precision, const pai
   const int interfaces = p->shape.layers - 1;
   for (int l = 0; l < interfaces; l++) {
     const int64_t index = (int64_t)member * interfaces + l;
+    if (!esc_optimizer_has_ledger(&p->optimizer)) {
+      esc_verify_record(worst, !isnan(r->got->ledger_residual[index]), 0,
+                        "%s, a ledger that is not defined", name);
+      continue;
+    }
     const double level = ledger_tolerance(p, precision) * r->want->ledger_gross[index];
     esc_verify_record(worst, r->got->ledger_sum[index] - r->want->ledger_sum[index], level,
                       "%s, ledger of interface %d", name, l + 1);
@@ -239,6 +244,47 @@ static esc_status check_kinds(const esc_verify_target *t, esc_verify_worst *wors
       p.steps = t->quick ? 3 : 50;
       snprintf(name, sizeof name, "%s, %s, %s", esc_verify_activation_name(kind),
                esc_verify_loss_name(p.loss), esc_verify_metric_name(p.metric));
+      ESC_TRY(check_case(t, &p, name, worst));
+    }
+done:
+  return status;
+}
+
+/* Optimizers other than plain gradient descent. Adam's epsilon bounds the growth of the rounding of
+ * a small gradient, by which Adam divides. */
+static const struct {
+  const char *name;
+  esc_optimizer optimizer;
+} optimizers[] = {
+    {"heavy ball", {.momentum = 0.9}},
+    {"Nesterov", {.momentum = 0.8, .nesterov = true}},
+    {"weight decay", {.weight_decay = 0.3}},
+    {"heavy ball, decoupled decay", {.momentum = 0.7, .weight_decay = 0.2, .decoupled = true}},
+    {"Nesterov, weight decay", {.momentum = 0.7, .nesterov = true, .weight_decay = 0.2}},
+    {"Adam (no ledger)",
+     {.kind = ESC_OPTIMIZER_ADAM, .adam_beta1 = 0.8, .adam_beta2 = 0.9, .adam_epsilon = 1}},
+    {"AdamW (no ledger)",
+     {.kind = ESC_OPTIMIZER_ADAM,
+      .adam_beta1 = 0.8,
+      .adam_beta2 = 0.9,
+      .adam_epsilon = 1,
+      .weight_decay = 0.2,
+      .decoupled = true}},
+};
+
+static esc_status check_optimizers(const esc_verify_target *t, esc_verify_worst *worst) {
+  esc_status status = ESC_OK;
+  for (int i = 0; i < (int)(sizeof optimizers / sizeof optimizers[0]); i++)
+    for (int metric = 0; metric < ESC_VERIFY_METRICS; metric++) {
+      char name[96];
+      esc_problem p = esc_verify_problem(3, 16, 5, 20);
+      if (t->quick && metric != i % ESC_VERIFY_METRICS) continue;
+      p.optimizer = optimizers[i].optimizer;
+      p.metric = (esc_metric)metric;
+      p.update = ESC_UPDATE_COMPENSATED;
+      p.rate = p.metric == ESC_METRIC_NORMALIZED ? 0.01 / p.shape.width : 0.01; /* gamma_1 = N */
+      p.steps = t->quick ? 4 : 50;
+      snprintf(name, sizeof name, "%s, %s", optimizers[i].name, esc_verify_metric_name(p.metric));
       ESC_TRY(check_case(t, &p, name, worst));
     }
 done:
@@ -361,6 +407,7 @@ done:
 const esc_verify_check esc_verify_reference[] = {
     {"shapes against long double", check_shapes},
     {"activations, losses, metrics", check_kinds},
+    {"momentum, weight decay, Adam", check_optimizers},
     {"escape steps", check_escapes},
     {"updates below an ulp, compensated", check_small_updates},
     {"bitwise equal in every layout", check_layouts},
@@ -370,6 +417,7 @@ const esc_verify_check esc_verify_reference[] = {
 const esc_verify_check esc_verify_training[] = {
     {"shapes against the reference", check_shapes},
     {"activations, losses, metrics", check_kinds},
+    {"momentum, weight decay, Adam", check_optimizers},
     {"escape steps", check_escapes},
     {"updates below an ulp, compensated", check_small_updates},
     {"bitwise equal in every layout", check_layouts},

@@ -76,11 +76,12 @@ typedef struct esc_run_options {
 /* Summary of a finished run. */
 typedef struct esc_run_report {
   int64_t members, escaped, censored, diverged;
-  int64_t members_kept;       /* finished before this call; 0 with `devices` */
-  int64_t network_steps;      /* made in this call by this process; 0 with `devices` */
-  double seconds;             /* wall time of these steps */
-  double ledger_residual_max; /* largest |residual| of the imbalance identity, relative */
-  double ledger_bound;        /* largest residual that rounding explains */
+  int64_t members_kept;  /* finished before this call; 0 with `devices` */
+  int64_t network_steps; /* made in this call by this process; 0 with `devices` */
+  double seconds;        /* wall time of these steps */
+  /* Largest |residual| of the imbalance identity, relative, and the largest that rounding explains;
+   * both NaN with train.optimizer: adam, which has no such identity. */
+  double ledger_residual_max, ledger_bound;
   double lost_updates_max; /* largest fraction of a member's weight updates that rounding removed */
   double flop_per_step;    /* of one network, by the textbook operation count */
   bool complete;           /* the output already contained every member */

@@ -26,6 +26,8 @@ esc_forecast_method esc_forecast_method_of(const esc_problem *p, const esc_membe
   *why = NULL;
   if (p->loss != ESC_LOSS_SQUARED)
     *why = "theory's times are those of the squared loss";
+  else if (!esc_optimizer_is_plain(&p->optimizer))
+    *why = "theory's times are those of gradient descent without momentum, decay or Adam";
   else if (esc_classify(&p->activation, &c) != ESC_OK)
     *why = "the activation cannot be classified";
   else if (p->scheme == ESC_SCHEME_SYMMETRIC && is_exact_metric(p))

@@ -74,6 +74,14 @@ static void write_member(const esc_slot *s, int thresholds, esc_results *r, int6
   for (int k = 0; k < thresholds; k++) r->escape_step[i * thresholds + k] = track->escape_step[k];
 }
 
+/* Row i of a ledger that the optimizer does not have. */
+static void write_no_ledger(esc_results *r, int64_t i) {
+  const int interfaces = r->layers - 1;
+  for (int64_t k = i * interfaces; k < (i + 1) * interfaces; k++)
+    r->ledger_sum[k] = r->ledger_drift[k] = r->ledger_gross[k] = r->ledger_residual[k] =
+        (double)NAN;
+}
+
 /* Row i: norms and ledger. change2 (layer) is |W_l|^2 at the end minus at the start, summed
  * without cancellation. */
 static void write_ledger(const esc_slot *s, const esc_problem *p, const double *change2,
@@ -84,6 +92,10 @@ static void write_ledger(const esc_slot *s, const esc_problem *p, const double *
   for (int l = 0; l < layers; l++) {
     r->norm2_initial[i * layers + l] = norm2_initial[l];
     r->norm2_final[i * layers + l] = norm2_initial[l] + change2[l];
+  }
+  if (!esc_optimizer_has_ledger(&p->optimizer)) {
+    write_no_ledger(r, i);
+    return;
   }
   for (int l = 0; l < interfaces; l++) {
     const double sum = esc_sum_get(&track->ledger[l]);

@@ -6,33 +6,45 @@
 
 #include "escapement/internal/model.h"
 
-typedef struct head {
-  esc_track track;
+/* The bytes of esc_track before its last field, which only momentum has. */
+enum { TRACK_BYTES = offsetof(esc_track, product) };
+
+typedef struct start {
   double signal, signal_error;
   double norm2_initial[ESC_LAYERS_MAX];
-} head;
+} start;
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a state is a copy of memory");
-_Static_assert(sizeof(head) == 8 * (1 + 1 + 2 + ESC_THRESHOLDS_MAX + 5 * ESC_LAYERS_MAX + 2 + 2 +
-                                    ESC_LAYERS_MAX),
-               "the head has no padding");
+_Static_assert(TRACK_BYTES == 8 * (1 + 1 + 2 + ESC_THRESHOLDS_MAX + 5 * ESC_LAYERS_MAX + 2),
+               "the track has no padding");
+_Static_assert(sizeof(start) == 8 * (2 + ESC_LAYERS_MAX), "the start has no padding");
 
-/* The reference engine always compensates. */
-static bool has_compensation(const esc_problem *p, bool single) {
-  return !single || p->update == ESC_UPDATE_COMPENSATED;
+enum { ARRAYS = sizeof(esc_state_arrays) / sizeof(double *) };
+
+/* Which arrays of esc_state_arrays a state has. The reference engine always compensates. */
+static void list_arrays(const esc_problem *p, bool single, bool has[ARRAYS]) {
+  has[0] = true;
+  has[1] = !single || p->update == ESC_UPDATE_COMPENSATED;
+  has[2] = esc_optimizer_has_velocity(&p->optimizer);
+  has[3] = esc_optimizer_has_second_moment(&p->optimizer);
 }
 
-static size_t weight_bytes(const esc_problem *p, bool single) {
+static bool has_product(const esc_problem *p) { return p->optimizer.momentum != 0; }
+
+static size_t array_bytes(const esc_problem *p, bool single) {
   return esc_weight_count(p->shape) * (single ? sizeof(float) : sizeof(double));
 }
 
 size_t esc_state_size(const esc_problem *p, bool single) {
-  const size_t bytes =
-      sizeof(head) + (has_compensation(p, single) ? 2 : 1) * weight_bytes(p, single);
+  size_t bytes =
+      TRACK_BYTES + sizeof(start) + (has_product(p) ? sizeof((esc_track){0}.product) : 0);
+  bool has[ARRAYS];
+  list_arrays(p, single, has);
+  for (int i = 0; i < ARRAYS; i++) bytes += has[i] ? array_bytes(p, single) : 0;
   return (bytes + 7) / 8 * 8;
 }
 
-static void put_weights(const esc_model *m, const double *w, char *to) {
+static void put_array(const esc_model *m, const double *w, char *to) {
   const size_t count = esc_weight_count(m->problem->shape);
   if (!m->single) memcpy(to, w, count * sizeof *w);
   for (size_t i = 0; m->single && i < count; i++) {
@@ -41,7 +53,7 @@ static void put_weights(const esc_model *m, const double *w, char *to) {
   }
 }
 
-static void get_weights(const esc_model *m, const char *from, double *w) {
+static void get_array(const esc_model *m, const char *from, double *w) {
   const size_t count = esc_weight_count(m->problem->shape);
   if (!m->single) memcpy(w, from, count * sizeof *w);
   for (size_t i = 0; m->single && i < count; i++) {
@@ -51,30 +63,52 @@ static void get_weights(const esc_model *m, const char *from, double *w) {
   }
 }
 
-void esc_state_pack(const esc_model *m, const esc_slot *slot, const double *w,
-                    const double *compensation, void *state) {
-  head h = {.track = slot->track, .signal = slot->signal, .signal_error = slot->signal_error};
+void esc_state_pack(const esc_model *m, const esc_slot *slot, const esc_state_arrays *arrays,
+                    void *state) {
+  start s = {.signal = slot->signal, .signal_error = slot->signal_error};
+  const double *const array[ARRAYS] = {arrays->w, arrays->compensation, arrays->velocity,
+                                       arrays->second_moment};
+  bool has[ARRAYS];
   char *to = state;
-  memcpy(h.norm2_initial, slot->norm2_initial, sizeof h.norm2_initial);
+  list_arrays(m->problem, m->single, has);
+  memcpy(s.norm2_initial, slot->norm2_initial, sizeof s.norm2_initial);
   memset(to, 0, esc_state_size(m->problem, m->single));
-  memcpy(to, &h, sizeof h);
-  put_weights(m, w, to + sizeof h);
-  if (has_compensation(m->problem, m->single) && compensation)
-    put_weights(m, compensation, to + sizeof h + weight_bytes(m->problem, m->single));
+  memcpy(to, &slot->track, TRACK_BYTES);
+  memcpy(to + TRACK_BYTES, &s, sizeof s);
+  to += TRACK_BYTES + sizeof s;
+  if (has_product(m->problem)) {
+    memcpy(to, slot->track.product, sizeof slot->track.product);
+    to += sizeof slot->track.product;
+  }
+  for (int i = 0; i < ARRAYS; i++) {
+    if (!has[i]) continue;
+    if (array[i]) put_array(m, array[i], to);
+    to += array_bytes(m->problem, m->single);
+  }
 }
 
 void esc_state_unpack(const esc_model *m, const esc_member *member, const void *state,
-                      esc_slot *slot, double *w, double *compensation) {
-  head h;
+                      esc_slot *slot, const esc_state_arrays *arrays) {
+  start s;
+  double *const array[ARRAYS] = {arrays->w, arrays->compensation, arrays->velocity,
+                                 arrays->second_moment};
+  bool has[ARRAYS];
   const char *from = state;
-  memcpy(&h, from, sizeof h);
-  *slot = (esc_slot){.loaded = true,
-                     .member = *member,
-                     .track = h.track,
-                     .signal = h.signal,
-                     .signal_error = h.signal_error};
-  memcpy(slot->norm2_initial, h.norm2_initial, sizeof h.norm2_initial);
-  get_weights(m, from + sizeof h, w);
-  if (has_compensation(m->problem, m->single) && compensation)
-    get_weights(m, from + sizeof h + weight_bytes(m->problem, m->single), compensation);
+  list_arrays(m->problem, m->single, has);
+  *slot = (esc_slot){.loaded = true, .member = *member};
+  memcpy(&slot->track, from, TRACK_BYTES);
+  memcpy(&s, from + TRACK_BYTES, sizeof s);
+  slot->signal = s.signal;
+  slot->signal_error = s.signal_error;
+  memcpy(slot->norm2_initial, s.norm2_initial, sizeof s.norm2_initial);
+  from += TRACK_BYTES + sizeof s;
+  if (has_product(m->problem)) {
+    memcpy(slot->track.product, from, sizeof slot->track.product);
+    from += sizeof slot->track.product;
+  }
+  for (int i = 0; i < ARRAYS; i++) {
+    if (!has[i]) continue;
+    if (array[i]) get_array(m, from, array[i]);
+    from += array_bytes(m->problem, m->single);
+  }
 }

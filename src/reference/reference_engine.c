@@ -2,6 +2,7 @@
 /* The reference engine: networks in double, trained by reference.c; threads over members. The
  * weights have a compensation term, so that the ledger's residual measures the gradients, not the
  * rounding of the weights. Each slot owns its weights and its workspace. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +15,22 @@
 
 typedef struct network {
   esc_slot slot;
-  double *w;            /* (weight) W rounded to double */
-  double *compensation; /* (weight) rounding error of w */
-  double *g;            /* (weight) */
-  float *draw;          /* (sample, input) */
-  double *x;            /* (sample, input) */
-  esc_arena workspace;  /* of the initial signal */
+  double *w;             /* (weight) W rounded to double */
+  double *compensation;  /* (weight) rounding error of w */
+  double *g;             /* (weight) gradient, then the direction of the step */
+  double *velocity;      /* (weight) V of momentum, or Adam's first moment; NULL for neither */
+  double *second_moment; /* (weight) of Adam; else NULL */
+  float *draw;           /* (sample, input) */
+  double *x;             /* (sample, input) */
+  esc_arena workspace;   /* of the initial signal */
   esc_reference_work *work;
 } network;
+
+/* (layer) sums of a step, as in esc_step_sums. */
+typedef struct layer_sums {
+  double step_norm_sq[ESC_LAYERS_MAX], velocity_product[ESC_LAYERS_MAX],
+      weight_norm_sq[ESC_LAYERS_MAX];
+} layer_sums;
 
 typedef struct engine {
   esc_model model;
@@ -39,6 +48,8 @@ static void destroy(void *handle) {
     free(n->w);
     free(n->compensation);
     free(n->g);
+    free(n->velocity);
+    free(n->second_moment);
     free(n->draw);
     free(n->x);
     esc_arena_free(&n->workspace);
@@ -57,6 +68,10 @@ static esc_status create_network(const esc_problem *p, network *n) {
   ESC_TRY_ALLOCATE(n->w = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(n->compensation = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(n->g = calloc(weights, sizeof(double)));
+  if (esc_optimizer_has_velocity(&p->optimizer))
+    ESC_TRY_ALLOCATE(n->velocity = calloc(weights, sizeof(double)));
+  if (esc_optimizer_has_second_moment(&p->optimizer))
+    ESC_TRY_ALLOCATE(n->second_moment = calloc(weights, sizeof(double)));
   ESC_TRY_ALLOCATE(n->draw = calloc(inputs, sizeof(float)));
   ESC_TRY_ALLOCATE(n->x = calloc(inputs, sizeof(double)));
   ESC_TRY(esc_arena_create(esc_signal_workspace(p->shape), &n->workspace));
@@ -71,7 +86,9 @@ static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
   const double weights = (double)esc_weight_count(p->shape);
   const double widest = p->shape.width > p->shape.inputs ? p->shape.width : p->shape.inputs;
   const double inputs = (double)p->batch * p->shape.inputs;
-  const double each = 24 * weights + 12 * inputs + 24 * p->shape.layers * widest +
+  const double moments =
+      esc_optimizer_has_velocity(&p->optimizer) + esc_optimizer_has_second_moment(&p->optimizer);
+  const double each = (24 + 8 * moments) * weights + 12 * inputs + 24 * p->shape.layers * widest +
                       esc_arena_bytes(esc_signal_workspace(p->shape));
   return (esc_bytes){.host = setup->slots * each + 8 * weights};
 }
@@ -92,7 +109,7 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
   e->slots = setup->slots;
   e->threads = setup->threads;
   ESC_TRY(esc_model_init(&e->model, p, false));
-  esc_track_rules_init(&e->rules, p, p->rate);
+  esc_track_rules_init(&e->rules, p, false);
   ESC_TRY_ALLOCATE(e->initial = calloc(esc_weight_count(p->shape), sizeof(double)));
   ESC_TRY_ALLOCATE(e->network = calloc((size_t)e->slots, sizeof *e->network));
   for (int i = 0; i < e->slots; i++) ESC_TRY(create_network(p, &e->network[i]));
@@ -114,6 +131,9 @@ static void initialise(const engine *e, network *n) {
   const esc_shape shape = e->model.problem->shape;
   esc_slot_start(&n->slot, &e->model, n->w, &n->workspace);
   memset(n->compensation, 0, esc_weight_count(shape) * sizeof *n->compensation);
+  if (n->velocity) memset(n->velocity, 0, esc_weight_count(shape) * sizeof *n->velocity);
+  if (n->second_moment)
+    memset(n->second_moment, 0, esc_weight_count(shape) * sizeof *n->second_moment);
 }
 
 /* W <- W - eta gamma G; the sum's rounding error (two-sum) is stored for the next step. */
@@ -128,6 +148,58 @@ static void update_layer(const esc_problem *p, network *n, int l) {
   }
 }
 
+/* The direction of a weight's step by momentum and weight decay (docs/theory, section 1.7):
+ * D = G + lambda W, V <- beta V + D, E = V, or D + beta V (Nesterov). Decay outside the gradient
+ * adds (lambda / gamma) W to E. */
+static double momentum_direction(const esc_optimizer *o, double w, double g, double *velocity) {
+  const double d = o->decoupled ? g : g + o->weight_decay * w;
+  if (!velocity) return d;
+  *velocity = o->momentum * *velocity + d;
+  return o->nesterov ? d + o->momentum * *velocity : *velocity;
+}
+
+/* Adam (arXiv 1412.6980, algorithm 1) for update number `updates`, counted from 1. */
+static double adam_direction(const esc_optimizer *o, double d, double updates, double *first,
+                             double *second) {
+  *first = o->adam_beta1 * *first + (1 - o->adam_beta1) * d;
+  *second = o->adam_beta2 * *second + (1 - o->adam_beta2) * d * d;
+  const double mean = *first / (1 - pow(o->adam_beta1, updates));
+  const double square = *second / (1 - pow(o->adam_beta2, updates));
+  return mean / (sqrt(square) + o->adam_epsilon);
+}
+
+/* Replaces layer l's gradient by the direction E of its step, and computes the layer's sums for the
+ * ledger. */
+static void direct_layer(const esc_problem *p, const network *n, int l, layer_sums *s) {
+  const esc_optimizer *o = &p->optimizer;
+  const double gamma = esc_metric_gamma(p, l), updates = (double)n->slot.track.step + 1;
+  s->step_norm_sq[l] = s->velocity_product[l] = s->weight_norm_sq[l] = 0;
+  for (size_t i = esc_weight_offset(p->shape, l); i < esc_weight_offset(p->shape, l + 1); i++) {
+    const double w = n->w[i], decay = o->weight_decay * w;
+    double e = o->kind == ESC_OPTIMIZER_ADAM
+                   ? adam_direction(o, o->decoupled ? n->g[i] : n->g[i] + decay, updates,
+                                    &n->velocity[i], &n->second_moment[i])
+                   : momentum_direction(o, w, n->g[i], n->velocity ? &n->velocity[i] : NULL);
+    if (o->decoupled) e += decay / gamma;
+    s->step_norm_sq[l] += e * e;
+    s->velocity_product[l] += n->velocity ? e * n->velocity[i] : 0;
+    s->weight_norm_sq[l] += w * w;
+    n->g[i] = e;
+  }
+}
+
+/* One step of an optimizer other than plain gradient descent. */
+static void optimize(const engine *e, network *n, const double *deficit) {
+  layer_sums s;
+  const esc_problem *p = e->model.problem;
+  const esc_step_sums sums = {deficit, s.step_norm_sq, s.velocity_product, s.weight_norm_sq};
+  for (int l = 0; l < p->shape.layers; l++) {
+    direct_layer(p, n, l, &s);
+    update_layer(p, n, l);
+  }
+  esc_track_optimized_update(&n->slot.track, &e->rules, &sums);
+}
+
 static void train_step(const engine *e, network *n) {
   const esc_problem *p = e->model.problem;
   esc_track *track = &n->slot.track;
@@ -138,6 +210,10 @@ static void train_step(const engine *e, network *n) {
   esc_gradient gradient = {.g = n->g};
   esc_reference_gradient(p, e->model.directions, n->w, &batch, n->work, &gradient);
   if (!esc_track_loss(track, &e->rules, gradient.loss)) return;
+  if (e->rules.optimized) {
+    optimize(e, n, gradient.deficit);
+    return;
+  }
   for (int l = 0; l < p->shape.layers; l++) update_layer(p, n, l);
   esc_track_update(track, &e->rules, gradient.deficit, gradient.grad_norm_sq);
 }
@@ -183,14 +259,16 @@ static size_t state_size(const esc_problem *p) { return esc_state_size(p, false)
 static esc_status save(const void *handle, int index, void *state) {
   const engine *e = handle;
   const network *n = &e->network[index];
-  esc_state_pack(&e->model, &n->slot, n->w, n->compensation, state);
+  const esc_state_arrays arrays = {n->w, n->compensation, n->velocity, n->second_moment};
+  esc_state_pack(&e->model, &n->slot, &arrays, state);
   return ESC_OK;
 }
 
 static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
   const engine *e = handle;
   const network *n = &e->network[index];
-  esc_state_unpack(&e->model, member, state, &e->network[index].slot, n->w, n->compensation);
+  const esc_state_arrays arrays = {n->w, n->compensation, n->velocity, n->second_moment};
+  esc_state_unpack(&e->model, member, state, &e->network[index].slot, &arrays);
   return ESC_OK;
 }
 

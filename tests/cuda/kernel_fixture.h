@@ -242,7 +242,7 @@ static inline void fixture_make_problem(fixture *t) {
   p->steps = 18; /* the slots at step 17 end with this one */
   fixture_set_thresholds(p, (s->width + s->batch) % 4);
   esc_device_problem_init(&t->p, p);
-  esc_track_rules_init(&t->rules, p, (double)(float)p->rate);
+  esc_track_rules_init(&t->rules, p, true);
 }
 
 /* A network's weights are padded to a multiple of 32 floats. */

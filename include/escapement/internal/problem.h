@@ -43,6 +43,37 @@ typedef enum esc_scheme {
 typedef enum esc_directions { ESC_DIRECTIONS_AXES, ESC_DIRECTIONS_RANDOM } esc_directions;
 typedef enum esc_update { ESC_UPDATE_PLAIN, ESC_UPDATE_COMPENSATED } esc_update;
 
+typedef enum esc_optimizer_kind { ESC_OPTIMIZER_SGD, ESC_OPTIMIZER_ADAM } esc_optimizer_kind;
+
+/* From a gradient to a step (docs/theory, section 1.7). All 0: plain gradient descent. */
+typedef struct esc_optimizer {
+  esc_optimizer_kind kind;
+  double momentum;          /* beta; 0 for Adam */
+  bool nesterov, decoupled; /* decoupled: decay outside the gradient, as in AdamW */
+  double weight_decay;      /* lambda */
+  double adam_beta1, adam_beta2, adam_epsilon; /* read for Adam only */
+} esc_optimizer;
+
+/* Whether a step is the rate times the gradient. */
+static inline bool esc_optimizer_is_plain(const esc_optimizer *o) {
+  return o->kind == ESC_OPTIMIZER_SGD && o->momentum == 0 && o->weight_decay == 0;
+}
+
+/* Arrays of the size of the weights that a network's state has besides these: velocity (Adam: first
+ * moment), second moment. */
+static inline bool esc_optimizer_has_velocity(const esc_optimizer *o) {
+  return o->kind == ESC_OPTIMIZER_ADAM || o->momentum != 0;
+}
+static inline bool esc_optimizer_has_second_moment(const esc_optimizer *o) {
+  return o->kind == ESC_OPTIMIZER_ADAM;
+}
+
+/* Whether the imbalance has an exact law (docs/theory, section 1.7). Not for Adam, whose step is no
+ * multiple of a sum of gradients. */
+static inline bool esc_optimizer_has_ledger(const esc_optimizer *o) {
+  return o->kind != ESC_OPTIMIZER_ADAM;
+}
+
 typedef struct esc_shape {
   int layers; /* L >= 2 weight layers */
   int width;  /* N */
@@ -69,6 +100,7 @@ typedef struct esc_problem {
   int64_t steps;
   esc_loss_kind loss;
   double huber_delta;
+  esc_optimizer optimizer;
   esc_update update;
   int thresholds;
   double threshold[ESC_THRESHOLDS_MAX]; /* in the order of the spec */

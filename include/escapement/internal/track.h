@@ -29,6 +29,10 @@ typedef struct esc_track_rules {
   int64_t steps;    /* the budget */
   double smoothing; /* phi */
   double rate;      /* eta as the engine applies it */
+  /* Of the optimizer, as the engine applies them. Decay is in the gradient (lambda), or outside it
+   * (lambda / gamma_l: for each layer). */
+  int32_t optimized, nesterov, has_ledger; /* optimized: not plain gradient descent */
+  double momentum, decay, decoupled_decay;
   double threshold[ESC_THRESHOLDS_MAX];
   double gamma[ESC_LAYERS_MAX]; /* (layer) of the metric */
 } esc_track_rules;
@@ -44,10 +48,13 @@ typedef struct esc_track {
   double path[ESC_LAYERS_MAX];    /* (layer) 2 eta |G_l| summed over steps */
   int64_t rounded_away;           /* weight updates that vanished in rounding */
   int64_t nonzero_updates;        /* weight updates with G != 0 */
+  /* (interface) <W_{l+1}, V_{l+1}> - <W_l, V_l> of momentum. The last field: a state has it only
+   * with momentum (state.h). */
+  double product[ESC_LAYERS_MAX];
 } esc_track;
 
-/* rate: eta as the engine applies it, rounded to the engine's precision. */
-void esc_track_rules_init(esc_track_rules *rules, const esc_problem *problem, double rate);
+/* single: the engine applies rate, momentum and decay as floats. */
+void esc_track_rules_init(esc_track_rules *rules, const esc_problem *problem, bool single);
 
 void esc_track_start(esc_track *track);
 
@@ -94,6 +101,46 @@ ESC_SHARED void esc_track_layer(esc_track *track, const esc_track_rules *r, int 
   esc_sum_add(&track->drift[l], fabs(flow) + above + below);
 }
 
+/* Sums of one step with momentum or weight decay, at the weights W_l before it (docs/theory,
+ * section 1.7): W_l <- W_l - eta gamma_l E_l. */
+typedef struct esc_step_sums {
+  const double *deficit;          /* (interface) mean[u_l . kappa(z_l)] */
+  const double *step_norm_sq;     /* (layer) |E_l|^2 */
+  const double *velocity_product; /* (layer) <E_l, V_l>; read with momentum only */
+  const double *weight_norm_sq;   /* (layer) |W_l|^2; read with decay only */
+} esc_step_sums;
+
+/* Like esc_track_layer, for momentum and weight decay. With D = G + lambda W, V' = beta V + D and
+ * the step direction E = V' or D + beta V' (Nesterov), plus (lambda/gamma) W if decay is decoupled,
+ * all products of W are differences over the interface:
+ *   <W, D>  = mean[u . kappa(z)] + lambda |W|^2,   <W, V'> = beta <W, V> + <W, D>
+ *   |W'|^2 / gamma - |W|^2 / gamma = -2 eta <W, E> + eta^2 gamma |E|^2
+ *   <W', V'> = <W, V'> - eta gamma <E, V'>. */
+ESC_SHARED void esc_track_optimized_layer(esc_track *track, const esc_track_rules *r, int l,
+                                          const esc_step_sums *s) {
+  track->path[l] += 2 * r->rate * sqrt(s->step_norm_sq[l]);
+  if (l == r->layers - 1) return;
+  const double gamma_above = r->gamma[l + 1], gamma_below = r->gamma[l];
+  double gradient = s->deficit[l], shrink = 0; /* <W, D>, and decoupled decay's <W, E> */
+  if (r->decay != 0) gradient += r->decay * (s->weight_norm_sq[l + 1] - s->weight_norm_sq[l]);
+  if (r->decoupled_decay != 0)
+    shrink = r->decoupled_decay *
+             (s->weight_norm_sq[l + 1] / gamma_above - s->weight_norm_sq[l] / gamma_below);
+  double direction = gradient; /* <W, V'>, then <W, E> */
+  if (r->momentum != 0) {
+    direction = r->momentum * track->product[l] + gradient;
+    track->product[l] = direction - r->rate * (gamma_above * s->velocity_product[l + 1] -
+                                               gamma_below * s->velocity_product[l]);
+    if (r->nesterov) direction = gradient + r->momentum * direction;
+  }
+  const double flow = -2 * r->rate * (direction + shrink);
+  const double above = r->rate * r->rate * gamma_above * s->step_norm_sq[l + 1];
+  const double below = r->rate * r->rate * gamma_below * s->step_norm_sq[l];
+  esc_sum_add(&track->ledger[l], flow);
+  esc_sum_add(&track->ledger[l], above - below);
+  esc_sum_add(&track->drift[l], fabs(flow) + above + below);
+}
+
 /* Counts the update; ends the member when the budget is spent. */
 ESC_SHARED void esc_track_step(esc_track *track, const esc_track_rules *r) {
   track->step++;
@@ -104,6 +151,13 @@ ESC_SHARED void esc_track_step(esc_track *track, const esc_track_rules *r) {
 ESC_SHARED void esc_track_update(esc_track *track, const esc_track_rules *r, const double *deficit,
                                  const double *grad_norm_sq) {
   for (int l = 0; l < r->layers; l++) esc_track_layer(track, r, l, deficit, grad_norm_sq);
+  esc_track_step(track, r);
+}
+
+/* The same for an optimizer other than plain gradient descent. */
+ESC_SHARED void esc_track_optimized_update(esc_track *track, const esc_track_rules *r,
+                                           const esc_step_sums *sums) {
+  for (int l = 0; r->has_ledger && l < r->layers; l++) esc_track_optimized_layer(track, r, l, sums);
   esc_track_step(track, r);
 }
 
