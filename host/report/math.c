@@ -19,6 +19,8 @@ static const char *const symbols[][2] = {
     {"varepsilon", "<mi>ε</mi>"},
     {"epsilon", "<mi>ε</mi>"},
     {"eta", "<mi>η</mi>"},
+    {"beta", "<mi>β</mi>"},
+    {"mu", "<mi>μ</mi>"},
     {"ell", "<mi>ℓ</mi>"},
     {"lambda", "<mi>λ</mi>"},
     {"gamma", "<mi>γ</mi>"},

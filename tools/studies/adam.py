@@ -3,15 +3,15 @@
 
 Adam divides a gradient by its root mean square, so a coordinate whose gradient keeps its sign moves by
 the rate at each step, whatever the gradient's size. In the time k eta every small weight moves by k eta:
-the distance to the scale of the escape does not depend on epsilon, nor on r. The law holds while gradients
-are above the addend of the denominator (train.adam_epsilon); far below it Adam is gradient descent with
-momentum and the rate eta over that addend, and the law is epsilon^{-(r-2)} again."""
+the distance to the scale of the escape does not depend on epsilon. While gradients are below the addend of
+the denominator (train.adam_epsilon), Adam is gradient descent with momentum and the rate eta over that
+addend; that part has the law epsilon^{-(r-2)} and takes over below epsilon ~ addend^{1/(r-2)}."""
 import numpy as np
 
 from .sheet import bootstrap, caption, colour_of, groups, key, panel, series, slope, table
 
 NAME = "adam"
-TITLE = r"Adam: escape times do not depend on $\varepsilon$ or $r$, but on the rate"
+TITLE = r"Adam: escape times do not depend on $\varepsilon$, and weakly on $r$"
 ADDEND, FLOOR = 1e-16, 1e-8
 RATES = (0.001, 0.0003, 0.0001, 0.00003)
 RUNS = [("scales", "he-normal", [f"train.adam_epsilon={ADDEND:g}"]),
@@ -90,8 +90,8 @@ def rows_of_floor(run):
 CAPTION = r"""(a) Escape time in steps against $\varepsilon$ for $r$ small layers of six; bars: two
 standard errors over {seeds} seeds. Adam's addend is {addend:g}. (b) $t^* \eta$ against the rate $\eta$ at
 $\varepsilon = 0.01$: constant where $t^* \propto 1/\eta$; lines: Adam's own iteration with the gradient
-$s^{{r-1}}$, to the scale that it has at the smallest rate. (c) With the usual addend {floor:g}: below the
-scale at which gradients fall under it, $t^* \sim \varepsilon^{{-(r-2)}}$ again (dashed, through the last mark).
+$s^{{r-1}}$, to the scale that it has at the smallest rate. (c) With the usual addend {floor:g}: at small
+scales, $t^* \sim \varepsilon^{{-(r-2)}}$ again (dashed, through the last mark).
 
 He-normal tanh networks, width 32, batch 64, Adam with $\beta_1 = 0.9$, $\beta_2 = 0.999$."""
 

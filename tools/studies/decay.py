@@ -166,10 +166,10 @@ def rows_of_manifold(trained, ode):
     return rows
 
 
-CAPTION = r"""(a) Critical decay of the reduced ODE over $\frac{{r-2}}{{L-2}} D\,\varepsilon^{{r-2}}$
+CAPTION = r"""(a) Critical decay of the reduced ODE over $(r-2)/(L-2)\,D\,\varepsilon^{{r-2}}$
 for $r$ small layers of {layers}: 1 for $\varepsilon \to 0$ (dashed: the leading order). (b) He-normal
 networks: time with decay over the time of the same seed without, against $x = (L-2)\lambda t_0$, a mark a
-seed that escaped; line: $-\ln(1-x)/x$, nothing is fitted; no bars, because nothing is averaged.
+seed that escaped; line: $-\log(1-x)/x$, nothing is fitted; no bars, because nothing is averaged.
 (c) Share of the seeds that escape within {budget} times the mean time without decay, against the
 same $x$ in bins; dotted: the critical $x = 1$.
 
@@ -195,7 +195,7 @@ def draw(seeds, theory):
         shares.append(series("joined", colour_of(r), [edges[b - 1:b + 1].mean() for b in filled],
                              [escaped[bin_of == b].mean() for b in filled], f"$r = {r}$"))
     line = np.linspace(0.01, 0.999, 200)
-    times.append(series("line", -1, line, -np.log1p(-line) / line, r"$-\ln(1-x)/x$"))
+    times.append(series("line", -1, line, -np.log1p(-line) / line, r"$-\log(1-x)/x$"))
     shares.append(series("dot", -2, [1, 1], [0, 1]))
     x = r"$x = (L-2)\,\lambda\, t_0$"
     return {"caption": caption(CAPTION, layers=LAYERS, rate=RATE, budget=BUDGET), "panels": [
@@ -214,9 +214,9 @@ def analyse(tables, _fit, theory):
                "spread", r"spread of $\lambda_c$", "told"], rows_of_critical(seeds)),
         table("Exponent of $\\lambda_c$ in $\\varepsilon$: He-normal with 95% interval over seeds; reduced ODE",
               ["r", "law", "He-normal", "95%", "reduced ODE"], rows_of_exponents(seeds, theory)),
-        table(r"Reduced ODE: $\lambda_c$ over $\frac{r-2}{L-2} D \varepsilon^{r-2}$, and of the leading order",
+        table(r"Reduced ODE: $\lambda_c$ over $(r-2)/(L-2)\,D\,\varepsilon^{r-2}$, and of the leading order",
               ["r", r"$\varepsilon$", "reduced ODE", "leading order"], rows_of_ode(theory)),
-        table("Reduced ODE: $(L-2)\\lambda_c\\; dt^*/d\\ln(1/(1-\\lambda/\\lambda_c))$, a column for each decade from "
+        table("Reduced ODE: $(L-2)\\lambda_c\\; dt^*/d\\log(1/(1-\\lambda/\\lambda_c))$, a column for each decade from "
               "$10^{-1}$ to $10^{-5}$ (1 at leading order)",
               ["r", r"$\varepsilon$", r"$\lambda_c$", "-1", "-2", "-3", "-4"],
               rows_of_divergence(theory)),

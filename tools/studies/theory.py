@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reduced ODE for the studies of momentum, decay and Adam: `escapement escape`, and the loss of
 a symmetric network, so that a threshold of the loss is one of a scale."""
+import functools
 import json
 import subprocess
 
@@ -19,10 +20,13 @@ class Theory:
     def escape(self, scales, to, **options):
         """The command's JSON; `options` without their dashes, e.g. momentum=0.9."""
         words = [w for name, value in options.items() for w in (f"--{name}", repr(float(value)))]
-        done = subprocess.run(
-            [self.program, "escape", "--activation", "tanh", "--amplitude", "1", "--scales",
-             ",".join(repr(float(s)) for s in scales), "--to", repr(float(to)), "--json", *words],
-            stdout=subprocess.PIPE, check=True)
+        return self._ask("--scales", ",".join(repr(float(s)) for s in scales), "--to",
+                         repr(float(to)), *words)
+
+    @functools.cache
+    def _ask(self, *words):
+        done = subprocess.run([self.program, "escape", "--activation", "tanh", "--amplitude", "1",
+                               "--json", *words], stdout=subprocess.PIPE, check=True)
         return json.loads(done.stdout)
 
     def steps(self, scales, to, rate, **options):
