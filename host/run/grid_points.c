@@ -45,7 +45,8 @@ static esc_run_options options_of(esc_grid_run *g, int i) {
   const esc_run *whole = g->whole;
   esc_run_options o = whole->options;
   o.output = whole->output[0] ? g->point[i].path : NULL;
-  o.from = o.devices = NULL;
+  o.from = NULL;
+  if (!whole->supervises) o.devices = NULL; /* otherwise the workers train the points */
   o.shard = shard_of_point(whole, i * (whole->plan.total / g->points));
   o.shards = whole->shards;
   o.force = false;
