@@ -71,8 +71,8 @@ static esc_status read_earlier_output(esc_run *r, const char *path, esc_results 
   ESC_TRY(esc_run_check_identity(r, path, (esc_identity){identity, earlier->members}));
   *complete = !strcmp(identity, r->identity) && earlier->members == r->plan.members;
   if (*complete || !r->spec->grid) /* slices of a growing grid are checked one by one */
-    ESC_TRY(esc_results_check_layers(path, earlier, &r->spec->problem,
-                                     esc_spec_layers_max(r->spec)));
+    ESC_TRY(
+        esc_results_check_layers(path, earlier, &r->spec->problem, esc_spec_layers_max(r->spec)));
   if (!*complete) ESC_TRY(esc_run_check_reused_version(path, earlier));
   *out = earlier;
   earlier = NULL;

@@ -48,11 +48,10 @@ static void add_observables(const esc_results *r, esc_layout *t) {
 }
 
 static void add_point(const esc_results *r, esc_layout *t) {
-  t->column[t->columns++] = (esc_layout_column){"point",          "1",
-                                                "point of the sweep's grid, counted from 0",
-                                                ESC_TYPE_INT32,   1,
-                                                {ESC_AXIS_NONE},  r->point,
-                                                false};
+  t->column[t->columns++] =
+      (esc_layout_column){"point",        "1",  "point of the sweep's grid, counted from 0",
+                          ESC_TYPE_INT32, 1,    {ESC_AXIS_NONE},
+                          r->point,       false};
 }
 
 /* A coordinate variable. */

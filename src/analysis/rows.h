@@ -21,9 +21,9 @@ typedef struct esc_fit_row {
   bool censored, diverged;
 } esc_fit_row;
 
-/* All members of all tables at all thresholds, sorted by point, group, scale and seed, ascending; scales
- * that differ by rounding are merged. *rows is owned by the caller. ESC_BAD_INPUT, with the member
- * in the message, if a member occurs twice. */
+/* All members of all tables at all thresholds, sorted by point, group, scale and seed, ascending;
+ * scales that differ by rounding are merged. *rows is owned by the caller. ESC_BAD_INPUT, with the
+ * member in the message, if a member occurs twice. */
 esc_status esc_fit_rows(int tables, const esc_results *const *table, const esc_fit_points *points,
                         esc_fit_row **rows, size_t *count);
 
