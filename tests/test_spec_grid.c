@@ -3,12 +3,13 @@
 #include "spec_text.h"
 
 static esc_spec *grid_of(const char *const *override, int overrides) {
+  const char *text = with_line(0, "");
   esc_spec *s = NULL;
-  esc_assert_ok(esc_spec_parse("spec.yaml", spec_text, strlen(spec_text), overrides, override, &s));
+  esc_assert_ok(esc_spec_parse("spec.yaml", text, strlen(text), overrides, override, &s));
   return s;
 }
 
-#define GRID(...) \
+#define GRID(...)                             \
   grid_of((const char *const[]){__VA_ARGS__}, \
           (int)(sizeof(const char *const[]){__VA_ARGS__} / sizeof(const char *)))
 
@@ -34,8 +35,7 @@ static void a_range_is_even_in_log_and_whole_for_whole_numbers(void **state) {
   esc_spec *s = GRID("sweep.grid={network.width: {from: 8, to: 32, count: 3}}");
   (void)state;
   assert_int_equal(esc_spec_count_points(s), 3);
-  for (int i = 0; i < 3; i++)
-    assert_int_equal(esc_spec_point(s, i)->problem.shape.width, width[i]);
+  for (int i = 0; i < 3; i++) assert_int_equal(esc_spec_point(s, i)->problem.shape.width, width[i]);
   esc_spec_free(s);
 }
 

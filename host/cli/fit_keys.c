@@ -33,14 +33,13 @@ void esc_fit_keys_print_head(const esc_fit *fit) {
 }
 
 void esc_fit_keys_print_values(const esc_fit *fit, const esc_fit_group *g) {
-  for (int k = 0; k < g->keys; k++)
-    printf("%*.*s  ", width_of(fit, k), WIDTH_MAX, g->key[k].value);
+  for (int k = 0; k < g->keys; k++) printf("%*.*s  ", width_of(fit, k), WIDTH_MAX, g->key[k].value);
 }
 
 void esc_fit_keys_print(const esc_fit_group *g, char *text, size_t size) {
   size_t used = 0;
   text[0] = 0;
   for (int k = 0; k < g->keys && used < size; k++)
-    used += (size_t)snprintf(text + used, size - used, "%s = %s%s", g->key[k].name,
-                             g->key[k].value, k + 1 < g->keys ? ", " : "; ");
+    used += (size_t)snprintf(text + used, size - used, "%s = %s%s", g->key[k].name, g->key[k].value,
+                             k + 1 < g->keys ? ", " : "; ");
 }

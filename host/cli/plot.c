@@ -13,8 +13,8 @@
 #include "cli/output.h"
 #include "draw/python.h"
 #include "escapement/fit.h"
-#include "plot_script.h"
 #include "escapement/internal/results.h"
+#include "plot_script.h"
 #include "spec/spec.h"
 
 /* Whether member i is at the point of the grid that the group is of. */
@@ -53,9 +53,12 @@ static void add_members(json_t *point, const esc_fit_group *g, double scale, int
 static void set_swept(json_t *setup, const esc_grid *grid) {
   static const struct {
     const char *key, *name;
-  } names[] = {{"network.activation", "activation"}, {"network.layers", "layers"},
-               {"network.width", "width"},           {"train.batch", "batch"},
-               {"train.rate", "rate"},               {"init.scheme", "init"}};
+  } names[] = {{"network.activation", "activation"},
+               {"network.layers", "layers"},
+               {"network.width", "width"},
+               {"train.batch", "batch"},
+               {"train.rate", "rate"},
+               {"init.scheme", "init"}};
   json_t *swept = json_array();
   for (int k = 0; k < grid->keys; k++) json_array_append_new(swept, json_string(grid->key[k]));
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

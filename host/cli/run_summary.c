@@ -151,8 +151,7 @@ static void print_cohort(const esc_cohort_cost *c) {
   if (c->members_kept) printf(", %lld finished", (long long)c->members_kept);
   printf("; %d concurrently, %s; %s per step, at most %s", c->slots, bytes_of(c->host_bytes).text,
          time_of(c->seconds_per_step).text, time_of(c->seconds_max).text);
-  if (isfinite(c->seconds_predicted))
-    printf(", expected %s", time_of(c->seconds_predicted).text);
+  if (isfinite(c->seconds_predicted)) printf(", expected %s", time_of(c->seconds_predicted).text);
   puts("");
 }
 
@@ -265,8 +264,7 @@ static json_t *cell_json(const esc_dry_run *d, const esc_forecast_cell *c) {
     if (c->small_layers >> l & 1) json_array_append_new(layers, json_integer(l + 1));
   for (int t = 0; t < d->thresholds && !c->note; t++)
     json_array_append_new(steps, esc_json_number(c->threshold_step[t]));
-  if (d->cohorts)
-    json_object_set_new(object, "point", json_string(d->cohort[c->cohort].point));
+  if (d->cohorts) json_object_set_new(object, "point", json_string(d->cohort[c->cohort].point));
   json_object_set_new(object, "bottleneck", json_integer(c->bottleneck));
   json_object_set_new(object, "layers", layers);
   json_object_set_new(object, "scale", esc_json_number(c->scale));

@@ -204,8 +204,7 @@ static esc_status add_cells(const esc_dry_run *point, int cohort, esc_dry_run *o
   ESC_TRY_ALLOCATE(cell);
   ESC_TRY_ALLOCATE(step);
   memcpy(cell + before, point->cell, (size_t)point->cells * sizeof *cell);
-  memcpy(step + before * steps, point->threshold_step,
-         (size_t)point->cells * steps * sizeof *step);
+  memcpy(step + before * steps, point->threshold_step, (size_t)point->cells * steps * sizeof *step);
   out->cells = (int)cells;
   for (size_t i = before; i < cells; i++) cell[i].cohort = cohort;
   for (size_t i = 0; i < cells; i++)
@@ -218,8 +217,8 @@ static double larger(double a, double b) { return a > b ? a : b; }
 
 /* Adds a point's costs to those of the sweep. */
 static void add_costs(const esc_dry_run *p, esc_dry_run *out) {
-  const double steps = (double)out->members * out->seconds_per_step +
-                       (double)p->members * p->seconds_per_step;
+  const double steps =
+      (double)out->members * out->seconds_per_step + (double)p->members * p->seconds_per_step;
   out->members += p->members;
   out->members_kept += p->members_kept;
   out->seconds_per_step = out->members ? steps / (double)out->members : 0;
@@ -311,7 +310,8 @@ static esc_status dry_run_grid(esc_run *whole, esc_dry_run *out) {
   if (in_parts > out->members_kept) out->members_kept = in_parts;
   out->members_total = whole->plan.total;
   out->result_bytes += (double)(out->members * whole->spec->grid->grid->keys) * SWEPT_VALUE_BYTES;
-  snprintf(out->output, sizeof out->output, "%s", whole->options.output ? whole->options.output : "");
+  snprintf(out->output, sizeof out->output, "%s",
+           whole->options.output ? whole->options.output : "");
 done:
   esc_grid_run_free(&g);
   return status;

@@ -30,7 +30,8 @@ static void forward_message(void *context, const char *text) {
 
 static int64_t count_saved(const esc_grid_run *g) {
   const esc_run *r = &g->point[g->current].run;
-  int64_t saved = r->results || r->journal ? esc_run_count_synced_members(r) + r->members_reused : 0;
+  int64_t saved =
+      r->results || r->journal ? esc_run_count_synced_members(r) + r->members_reused : 0;
   for (int i = 0; i < g->current; i++) saved += g->point[i].run.plan.members;
   return saved;
 }
@@ -197,8 +198,8 @@ static esc_status train(esc_run *whole) {
   }
   ESC_TRY(train_points(&g));
   if (whole->members_reused && !whole->options.quiet)
-    esc_log("%lld of %lld members were reused from earlier results", (long long)whole->members_reused,
-            (long long)whole->plan.members);
+    esc_log("%lld of %lld members were reused from earlier results",
+            (long long)whole->members_reused, (long long)whole->plan.members);
   ESC_TRY(finish(&g));
   if (g.before.steps.made > 0) whole->flop_per_step = g.flop / (double)g.before.steps.made;
 done:

@@ -51,10 +51,10 @@ static esc_run_options options_of(esc_grid_run *g, int i) {
   o.shards = whole->shards;
   o.force = false;
   o.stop = whole->stop;
-  o.callbacks = (esc_run_callbacks){
-      .context = g,
-      .progress = whole->options.callbacks.progress ? forward_progress : NULL,
-      .phase = forward_phase};
+  o.callbacks =
+      (esc_run_callbacks){.context = g,
+                          .progress = whole->options.callbacks.progress ? forward_progress : NULL,
+                          .phase = forward_phase};
   return o;
 }
 
@@ -175,8 +175,7 @@ esc_status esc_grid_run_check_false_escapes(esc_grid_run *g) {
   int warned = 0;
   for (int i = 0; i < g->points; i++) {
     esc_run *const r = &g->point[i].run;
-    if ((status = estimate_false_escapes(g, i)) != ESC_OK)
-      return fail_at_point(g, i, status);
+    if ((status = estimate_false_escapes(g, i)) != ESC_OK) return fail_at_point(g, i, status);
     warned += r->warning[0] != 0;
     if (r->warning[0] && warned == 1 && !g->whole->is_worker)
       esc_log("warning: %s: %s", g->point[i].label, r->warning);

@@ -99,7 +99,7 @@ done:
 
 /* Reads one part of a sweep without a grid as its worker would, and adds its contents to *sum. */
 static esc_status inspect_plain_part(const esc_run *whole, const char *path, int shard, int shards,
-                               esc_parts_contents *sum) {
+                                     esc_parts_contents *sum) {
   esc_status status = ESC_OK;
   bool complete = false;
   esc_run part = {.options = {.resume = true},

@@ -73,12 +73,12 @@ static esc_status explain_unpublished(esc_run *r, const char *why, bool changed)
   else
     snprintf(safe, sizeof safe, "%lld of %lld members are saved", (long long)members_safe,
              (long long)r->plan.members);
-  return ESC_FAIL(
-      changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
-      "%s%s%s; %s in %s%s%s; write the result with the same command and --resume%s",
-      changed ? r->output : "", changed ? ": " : "", why, safe,
-      r->output_stamp.inode ? "the earlier result and " : "", r->output,
-      r->spec->grid ? ".point-*" : ".journal", changed && !r->output_stamp.inode ? " --force" : "");
+  return ESC_FAIL(changed ? ESC_BAD_INPUT : ESC_IO_FAILED,
+                  "%s%s%s; %s in %s%s%s; write the result with the same command and --resume%s",
+                  changed ? r->output : "", changed ? ": " : "", why, safe,
+                  r->output_stamp.inode ? "the earlier result and " : "", r->output,
+                  r->spec->grid ? ".point-*" : ".journal",
+                  changed && !r->output_stamp.inode ? " --force" : "");
 }
 
 esc_status esc_run_publish(esc_run *r) {
@@ -194,15 +194,16 @@ static void count_members(const esc_results *results, esc_run_report *report) {
 }
 
 void esc_run_fill_report(const esc_run *r, esc_run_report *report) {
-  *report = (esc_run_report){.members_kept = r->finished_before,
-                             .network_steps = r->progress.network_steps,
-                             .seconds = r->progress.seconds,
-                             .ledger_residual_max = ledger_residual_max(r->results),
-                             .ledger_bound = ledger_bound(r),
-                             .lost_updates_max = lost_updates_max(r->results),
-                             .flop_per_step = r->flop_per_step > 0 ? r->flop_per_step
-                                                               : esc_flop_per_step(&r->spec->problem),
-                             .shards_merged = r->shards_merged};
+  *report =
+      (esc_run_report){.members_kept = r->finished_before,
+                       .network_steps = r->progress.network_steps,
+                       .seconds = r->progress.seconds,
+                       .ledger_residual_max = ledger_residual_max(r->results),
+                       .ledger_bound = ledger_bound(r),
+                       .lost_updates_max = lost_updates_max(r->results),
+                       .flop_per_step = r->flop_per_step > 0 ? r->flop_per_step
+                                                             : esc_flop_per_step(&r->spec->problem),
+                       .shards_merged = r->shards_merged};
   count_members(r->results, report);
   snprintf(report->backend, sizeof report->backend, "%s", r->engine->name);
   snprintf(report->engine, sizeof report->engine, "%s", r->engine_text);

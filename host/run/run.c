@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training a sweep without a grid: spec -> plan -> training -> result file, or results in memory. */
+/* Training a sweep without a grid: spec -> plan -> training -> result file, or results in memory.
+ */
 #include "run/run.h"
 
 #include <limits.h>

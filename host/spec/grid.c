@@ -15,7 +15,8 @@
 /* ---- keys ---- */
 
 static esc_status refuse_key(const esc_node *node, const char *section, const char *why) {
-  const esc_hint hint = esc_schema_find(node->key) ? (esc_hint){""} : esc_schema_hint(node->key);
+  esc_hint hint = {""};
+  if (!esc_schema_find(node->key)) hint = esc_schema_hint(node->key);
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%s: sweep.%s: '%s' %s%s; allowed: keys of network, teacher, init, train, escape "
                   "and record, with their sections (network.width)",

@@ -23,7 +23,7 @@ static esc_status read_end(const esc_node *mapping, const char *path, const char
                            double *value) {
   char why[128];
   const esc_node *node = esc_node_get(mapping, name);
-  const char *fault = !node                          ? "is missing"
+  const char *fault = !node                           ? "is missing"
                       : node->kind != ESC_NODE_SCALAR ? "is not a number"
                       : node->quoted                  ? "is a quoted string"
                                      : esc_number_parse(node->text, strlen(node->text), value);

@@ -410,10 +410,11 @@ int esc_spec_layers_max(const esc_spec *spec) {
 
 esc_status esc_spec_refuse_grid(const esc_spec *spec, const char *who) {
   if (!spec->grid) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: sweep.grid: allowed is a sweep without a grid; `escapement run POINT.yaml -o "
-                  "POINT.h5 --from GRID.h5` copies one point of a grid without training",
-                  who);
+  return ESC_FAIL(
+      ESC_BAD_INPUT,
+      "%s: sweep.grid: allowed is a sweep without a grid; `escapement run POINT.yaml -o "
+      "POINT.h5 --from GRID.h5` copies one point of a grid without training",
+      who);
 }
 
 /* ---- the whole ---- */

@@ -55,13 +55,12 @@ static esc_status create_variable(const esc_hdf5 *h, const esc_results *r, const
   hid_t space = -1, creation = -1;
   ESC_HDF5_TRY(h, name, creation = H5Pcreate(H5P_DATASET_CREATE));
   ESC_HDF5_TRY(h, name, H5Pset_obj_track_times(creation, false));
+  ESC_HDF5_TRY(h, name,
+               H5Pset_attr_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED));
+  ESC_HDF5_TRY(h, name, space = H5Screate_simple(1, &length, NULL));
   ESC_HDF5_TRY(
       h, name,
-      H5Pset_attr_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED));
-  ESC_HDF5_TRY(h, name, space = H5Screate_simple(1, &length, NULL));
-  ESC_HDF5_TRY(h, name,
-               *dataset = H5Dcreate2(h->file, name, type, space, H5P_DEFAULT, creation,
-                                     H5P_DEFAULT));
+      *dataset = H5Dcreate2(h->file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT));
 done:
   status = esc_hdf5_release(h, status, name, space);
   return esc_hdf5_release(h, status, name, creation);

@@ -60,11 +60,10 @@ static const char *const axis_name[ESC_AXES] = {[ESC_AXIS_NONE] = "member",
 const char *esc_axis_name(esc_axis axis) { return axis_name[axis]; }
 
 static void add_point(const esc_results *r, esc_layout *t) {
-  t->column[t->columns++] = (esc_layout_column){"point",          "1",
-                                                "point of the sweep's grid, counted from 0",
-                                                ESC_TYPE_INT32,   1,
-                                                {ESC_AXIS_NONE},  r->point,
-                                                false};
+  t->column[t->columns++] =
+      (esc_layout_column){"point",        "1",  "point of the sweep's grid, counted from 0",
+                          ESC_TYPE_INT32, 1,    {ESC_AXIS_NONE},
+                          r->point,       false};
 }
 
 /* A coordinate variable. */

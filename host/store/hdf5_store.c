@@ -219,9 +219,8 @@ static double estimate_index_size(int rank, double chunks) {
 
 /* Whether the sweep determines the column: sequences and constants, which compress well. */
 static bool is_set_by_sweep(const esc_layout_column *c) {
-  static const char *const set_by_sweep[] = {"member",     "seed",         "group",
-                                             "bottleneck", "small_layers", "scale",
-                                             "point"};
+  static const char *const set_by_sweep[] = {"member",       "seed",  "group", "bottleneck",
+                                             "small_layers", "scale", "point"};
   for (size_t i = 0; i < sizeof set_by_sweep / sizeof set_by_sweep[0]; i++)
     if (!strcmp(c->name, set_by_sweep[i])) return true;
   return false;

@@ -2,9 +2,9 @@
 /* Slopes of log t* on log epsilon, with confidence intervals of measured coverage (arXiv
  * 2605.01288).
  *
- * A group is (values of the swept keys, bottleneck, small layers, threshold); its points are the scales, its
- * replicates the seeds. The same seed at two scales is a pair, so all errors are over seeds:
- * a jackknife with Student's t; the measured coverage is in runs/fit/coverage.txt of the
+ * A group is (values of the swept keys, bottleneck, small layers, threshold); its points are the
+ * scales, its replicates the seeds. The same seed at two scales is a pair, so all errors are over
+ * seeds: a jackknife with Student's t; the measured coverage is in runs/fit/coverage.txt of the
  * source. Members that did not escape are right-censored at the steps they ran; members that
  * diverged are counted and excluded. Quantities marked [escaped] use only the members that
  * escaped: they are biased where a point has censored members.
@@ -93,7 +93,7 @@ typedef struct esc_fit_key {
 } esc_fit_key;
 
 typedef struct esc_fit_group {
-  int keys; /* 0: the sweep has no grid */
+  int keys;         /* 0: the sweep has no grid */
   esc_fit_key *key; /* (keys), owned with its texts */
   int bottleneck;
   int64_t small_layers; /* bit l-1: layer l has the small scale; 0: not in the file */

@@ -136,7 +136,7 @@ typedef struct esc_forecast_cell {
 
 /* Cost of the networks at one point of a grid, which share a shape and are trained together. */
 typedef struct esc_cohort_cost {
-  char *point; /* "network.width = 16, train.batch = 8" */
+  char *point;                   /* "network.width = 16, train.batch = 8" */
   int64_t members, members_kept; /* of this shard; already finished */
   int layers, width, inputs, batch, slots;
   double host_bytes, device_bytes;

@@ -176,8 +176,7 @@ static esc_status copy_keys(const esc_fit_points *points, int number, esc_fit_gr
   for (int k = 0; k < grid->keys; k++) {
     g->key[k].is_number = grid->numeric[k];
     ESC_TRY_ALLOCATE(g->key[k].name = strdup(grid->key[k]));
-    ESC_TRY_ALLOCATE(g->key[k].value =
-                         strdup(esc_grid_value(grid, points->point[number], k)));
+    ESC_TRY_ALLOCATE(g->key[k].value = strdup(esc_grid_value(grid, points->point[number], k)));
   }
 done:
   return status;
@@ -235,8 +234,7 @@ esc_status esc_fit_results(int tables, const esc_results *const *table, esc_fit 
   esc_fit_points points = {0};
   size_t n = 0, groups = 0;
   char name[256];
-  const int common =
-      read_activation(tables, table, name) ? order_of(name) : ESC_ORDER_UNKNOWN;
+  const int common = read_activation(tables, table, name) ? order_of(name) : ESC_ORDER_UNKNOWN;
   *out = (esc_fit){0, NULL};
   ESC_TRY(esc_fit_points_create(tables, table, &points));
   ESC_TRY(esc_fit_rows(tables, table, &points, &rows, &n));

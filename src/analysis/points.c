@@ -37,8 +37,7 @@ static void add_table(esc_fit_points *p, const esc_results *r, int first) {
   }
 }
 
-esc_status esc_fit_points_create(int tables, const esc_results *const *table,
-                                 esc_fit_points *out) {
+esc_status esc_fit_points_create(int tables, const esc_results *const *table, esc_fit_points *out) {
   esc_status status = ESC_OK;
   size_t all = 0;
   *out = (esc_fit_points){.count = 0};

@@ -23,7 +23,8 @@ void esc_results_copy_row(const esc_results *from, int64_t from_row, esc_results
     const esc_result_variable *v = &esc_result_variables[k];
     const int64_t a = esc_axis_length(from, v->axis), b = esc_axis_length(to, v->axis);
     const size_t size = esc_type_size(v->type);
-    const char *const source = (const char *)esc_result_data(from, v) + (size_t)(from_row * a) * size;
+    const char *const source =
+        (const char *)esc_result_data(from, v) + (size_t)(from_row * a) * size;
     char *const target = (char *)esc_result_data(to, v) + (size_t)(to_row * b) * size;
     if (a == b)
       memcpy(target, source, (size_t)a * size);
@@ -40,8 +41,8 @@ static int compare_steps(const void *left, const void *right) {
 }
 
 static int64_t find_step(const esc_results *r, int64_t step) {
-  const int64_t *const found = bsearch(&step, r->snapshot_step, (size_t)r->snapshots,
-                                       sizeof step, compare_steps);
+  const int64_t *const found =
+      bsearch(&step, r->snapshot_step, (size_t)r->snapshots, sizeof step, compare_steps);
   return found ? found - r->snapshot_step : -1;
 }
 
