@@ -309,8 +309,8 @@ void esc_unfinished_print(const esc_unfinished *u, char *text, size_t size) {
           "statistics are of the members at the newest checkpoint, those in "
           "training right-censored at their step there",
       [ESC_BASIS_SCALES] =
-          "no checkpoint yet: only scales of which every member has finished are "
-          "used",
+          "no checkpoint belongs to the journal yet: only scales of which every member "
+          "has finished are used",
   };
   char diverged[48] = "";
   if (u->diverged) snprintf(diverged, sizeof diverged, ", %lld diverged", (long long)u->diverged);
