@@ -3,6 +3,7 @@
 #include "store/lock.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <sys/wait.h>
@@ -66,6 +67,30 @@ static void a_lock_leaves_nothing_behind(void **state) {
   (void)state;
   esc_lock_release(take(scratch("a.h5")));
   assert_int_equal(scratch_count(), 0);
+}
+
+static void a_reader_sees_who_holds_it_and_leaves_no_file(void **state) {
+  (void)state;
+  const char *output = scratch("a.h5");
+  assert_false(esc_lock_peek(output).is_held);
+  assert_int_equal(scratch_count(), 0);
+  const other o = hold_elsewhere(output);
+  const esc_lock_state held = esc_lock_peek(output);
+  assert_true(held.is_held && !held.is_unknown && !held.holder_ended);
+  assert_int_equal(held.holder, o.pid);
+  let_go(o);
+  assert_false(esc_lock_peek(output).is_held);
+}
+
+static void a_lock_left_by_a_dead_process_is_not_held(void **state) {
+  (void)state;
+  const char *output = scratch("a.h5");
+  const other o = hold_elsewhere(output);
+  assert_int_equal(kill(o.pid, SIGKILL), 0);
+  let_go(o);
+  const esc_lock_state left = esc_lock_peek(output);
+  assert_true(!left.is_held && left.holder_ended);
+  assert_int_equal(left.holder, o.pid);
 }
 
 static void a_second_process_is_refused_and_told_who_holds_it(void **state) {
@@ -277,6 +302,8 @@ static void a_file_that_a_power_failure_zeroed_is_a_lock(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(a_lock_leaves_nothing_behind),
+      CASE(a_reader_sees_who_holds_it_and_leaves_no_file),
+      CASE(a_lock_left_by_a_dead_process_is_not_held),
       CASE(a_second_process_is_refused_and_told_who_holds_it),
       CASE(the_lock_of_the_whole_is_that_of_its_parts),
       CASE(a_part_that_is_being_written_is_refused),

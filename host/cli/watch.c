@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* escapement watch: a live table and text plot of a run, from its files. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,12 @@
 #include "cli/output.h"
 #include "cli/watch_frame.h"
 
-enum { COLUMNS = 80, LINES = 24, FAILURES_MAX = 5 };
+enum {
+  COLUMNS = 80,
+  LINES = 24,
+  FAILURES_MAX = 5,
+  PAUSE_FACTOR = 4 /* so that reading a large journal is no load */
+};
 static const struct timespec moment = {0, 100000000};
 
 /* Sequences of a terminal: alternate screen without cursor, and back; home; to the end. */
@@ -105,8 +111,14 @@ static esc_status refresh(screen *s, const char *output, esc_watch_state *state)
   return ESC_OK;
 }
 
-static void wait_for(const esc_stop *stop, int64_t seconds) {
-  for (int64_t i = 0; i < 10 * seconds && esc_stop_level(stop) == 0; i++) nanosleep(&moment, NULL);
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void wait_until(const esc_stop *stop, double end) {
+  while (now() < end && esc_stop_level(stop) == 0) nanosleep(&moment, NULL);
 }
 
 static bool goes_on(esc_watch_state state) {
@@ -123,9 +135,11 @@ static esc_status watch(const char *output, int64_t seconds) {
   esc_signals_install(stop);
   write_raw(enter, sizeof enter - 1);
   while (esc_stop_level(stop) == 0) {
+    const double start = now();
     status = refresh(&s, output, &state);
     if (status != ESC_OK || !goes_on(state)) break;
-    wait_for(stop, seconds);
+    const double reading = now() - start;
+    wait_until(stop, fmax(start + (double)seconds, now() + PAUSE_FACTOR * reading));
   }
   write_raw(leave, sizeof leave - 1);
   esc_signals_restore();

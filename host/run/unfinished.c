@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "base/names.h"
+#include "machine/processor.h"
 #include "run/forecast.h"
 #include "run/parts.h"
 #include "run/unfinished_part.h"
@@ -87,9 +88,21 @@ typedef struct reading {
   int complete;          /* parts */
 } reading;
 
+/* The plan of a part, its rows, and both tables must fit, because a file may be from others. */
+static esc_status check_memory(const esc_unfinished *u, int64_t members) {
+  const esc_problem *p = &u->spec->problem;
+  const double row = (double)esc_results_row_size(p->thresholds, p->shape.layers);
+  const double bytes = esc_plan_estimate_bytes(members) + 4 * (double)members * row;
+  if (bytes < esc_memory_available()) return ESC_OK;
+  return ESC_FAIL(ESC_NO_MEMORY,
+                  "%s: the rows of %lld members need %.3g GB of memory, and %.3g GB are available",
+                  u->output, (long long)members, 1e-9 * bytes, 1e-9 * esc_memory_available());
+}
+
 static esc_status create_tables(esc_unfinished *u, int64_t members) {
   esc_status status = ESC_OK;
   const esc_problem *p = &u->spec->problem;
+  ESC_TRY(check_memory(u, members));
   esc_results **const table[] = {&u->now, &u->results};
   for (int i = 0; i < 2; i++) {
     ESC_TRY(esc_results_create(members, p->thresholds, p->shape.layers, table[i]));
@@ -296,8 +309,8 @@ void esc_unfinished_print(const esc_unfinished *u, char *text, size_t size) {
           "statistics are of the members at the newest checkpoint, those in "
           "training right-censored at their step there",
       [ESC_BASIS_SCALES] =
-          "no checkpoint yet: only scales of which every member has finished are "
-          "used",
+          "no checkpoint belongs to the journal yet: only scales of which every member "
+          "has finished are used",
   };
   char diverged[48] = "";
   if (u->diverged) snprintf(diverged, sizeof diverged, ", %lld diverged", (long long)u->diverged);
