@@ -18,7 +18,11 @@
 /* The error's text, and what a user can do. */
 static void describe_error(cudaError_t error, char *text, size_t size) {
   const char *advice = esc_cuda_advice(error), *visible = getenv("CUDA_VISIBLE_DEVICES");
-  if (error == cudaErrorNoDevice && visible)
+  int driver = 0;
+  if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess &&
+      driver == 0)
+    snprintf(text, size, "no NVIDIA driver was found");
+  else if (error == cudaErrorNoDevice && visible)
     snprintf(text, size, "%s with CUDA_VISIBLE_DEVICES=%.60s", cudaGetErrorString(error), visible);
   else
     snprintf(text, size, "%s%s%s", cudaGetErrorString(error), advice ? "; " : "",

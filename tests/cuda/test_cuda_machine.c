@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* States of a machine in which a GPU cannot be used: each gives one line with its reason, and a list
- * of devices needs no context. On the SIMT harness, whose calls fail as told. */
+/* States of a machine in which a GPU cannot be used: each gives one line with its reason, and a
+ * list of devices needs no context. On the SIMT harness, whose calls fail as told. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +54,20 @@ static void memory_that_others_have_taken_is_a_lack_of_memory(void **state) {
   assert_true(available == 900 && total == 1000);
 }
 
+static void an_old_driver_is_told_from_none(void **state) {
+  (void)state;
+  char why[300];
+  esc_simt_set_driver(0);
+  assert_int_equal(esc_cuda_devices(why, sizeof why), 0);
+  assert_string_equal(why, "no NVIDIA driver was found");
+  assert_false(esc_cuda_is_broken(0, why, sizeof why));
+  esc_simt_set_driver(11080);
+  assert_int_equal(esc_cuda_devices(why, sizeof why), 0);
+  assert_non_null(strstr(why, "update the driver"));
+  assert_true(esc_cuda_is_broken(0, why, sizeof why));
+  assert_non_null(strstr(why, "driver for CUDA 11.8: "));
+}
+
 static void hidden_devices_are_named(void **state) {
   (void)state;
   char why[300];
@@ -88,6 +102,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(a_device_that_cannot_be_opened_is_reported_with_its_reason, reset),
       cmocka_unit_test_teardown(memory_that_others_have_taken_is_a_lack_of_memory, reset),
+      cmocka_unit_test_teardown(an_old_driver_is_told_from_none, reset),
       cmocka_unit_test_teardown(hidden_devices_are_named, reset),
       cmocka_unit_test_teardown(a_process_that_sees_one_mig_slice_is_told_how_to_select_another,
                                 reset),

@@ -99,4 +99,5 @@ void esc_simt_reset() {
   esc_simt_set_memory(memory_default_bytes);
   esc_simt_set_devices(1);
   esc_simt_set_name(nullptr);
+  esc_simt_set_driver(CUDART_VERSION);
 }

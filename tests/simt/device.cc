@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char *first_name = "SIMT harness on the CPU";
 std::string name = first_name;
+int driver_version = CUDART_VERSION;
 int lock[max_devices]; /* file descriptor of a context in exclusive mode; 0: none */
 int count = 1;
 thread_local int current = 0;
@@ -131,9 +132,16 @@ void esc_simt_set_name(const char *text) {
   name = text != nullptr ? text : first_name;
 }
 
+void esc_simt_set_driver(int version) {
+  const CallScope scope;
+  driver_version = version;
+}
+
 cudaError_t cudaGetDeviceCount(int *out) {
   return call_query([&] {
     if (out == nullptr) return cudaErrorInvalidValue;
+    *out = 0;
+    if (driver_version < CUDART_VERSION / 1000 * 1000) return cudaErrorInsufficientDriver;
     *out = count;
     return count == 0 ? cudaErrorNoDevice : cudaSuccess;
   });
@@ -184,7 +192,11 @@ cudaError_t cudaRuntimeGetVersion(int *runtimeVersion) {
 }
 
 cudaError_t cudaDriverGetVersion(int *driverVersion) {
-  return cudaRuntimeGetVersion(driverVersion);
+  return call_query([&] {
+    if (driverVersion == nullptr) return cudaErrorInvalidValue;
+    *driverVersion = driver_version;
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaDeviceSynchronize() {

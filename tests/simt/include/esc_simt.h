@@ -61,6 +61,10 @@ void esc_simt_set_devices(int count);
 /* Name of the devices; NULL: the first setting. */
 void esc_simt_set_name(const char *name);
 
+/* CUDA version of the driver (CUDART_VERSION at the start; 0: there is none). With an older major
+ * version than the runtime's, devices are not counted. */
+void esc_simt_set_driver(int version);
+
 /* The environment's ESC_SIMT_EXCLUSIVE=PATH puts the devices of all processes that have it into
  * compute mode EXCLUSIVE_PROCESS: the process with a context on device I holds a lock on PATH.I,
  * and in others what needs a context returns cudaErrorDevicesUnavailable. */
