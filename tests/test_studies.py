@@ -47,6 +47,24 @@ class Studies(unittest.TestCase):
         self.assertLess(abs(float(least["censored fit"]) - float(full["censored fit"])),
                         0.03 + 3 * float(least["stderr"]))
 
+    def test_the_slowdown_by_inertia_is_that_of_the_measured_time_without_momentum(self):
+        slopes, ratios, manifold = self.tables(
+            "momentum", "train.batch=64", "sweep.seeds=6", "train.steps=20000",
+            "sweep.groups=[{bottleneck: 3, scales: [0.1, 0.05, 0.025]}]")
+        self.assertEqual((len(slopes), len(ratios), len(manifold)), (4, 9, 9))
+        for row in ratios:
+            self.assertLess(abs(float(row["ratio"]) / float(row["theory"]) - 1), 0.3, row)
+        self.assertGreater(max(float(row["ratio"]) for row in ratios), 3)
+        for row in manifold[3:]:
+            self.assertLess(abs(float(row["trained"]) - float(row["second order"])), 4, row)
+
+    def test_adam_has_no_exponent_in_the_scale(self):
+        scales, rates, _ = self.tables(
+            "adam", "train.batch=64", "sweep.seeds=6", "train.steps=10000",
+            "sweep.groups=[{bottleneck: 4, scales: [0.1, 0.03, 0.01]}]")
+        self.assertLess(abs(float(scales[0]["slope"])), 0.1, scales)
+        self.assertLess(abs(float(rates[0]["slope"]) - float(rates[0]["iteration"])), 0.1, rates)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -119,7 +119,7 @@ def draw(tables, theory):
     for g, beta, rate, mu, ratio, low, high, _ in ratios(tables):
         curves.append({**series("marks", g.r - 3, mu, ratio, hollow=rate < RATE),
                        "low": low.tolist(), "high": high.tolist()})
-    mu = np.geomspace(1e-3, 3e2, 40)
+    mu = np.geomspace(1e-3, 3e2, 20)
     for r, end in ((3, 300), (4, 17)):
         curves.append(series("line", r - 3, mu, [slowdown(r, m, end) for m in mu], f"$r = {r}$"))
     for role, beta in zip(("line", "dash", "dot", "dashdot"), (0, 0.9, 0.99, 0.999)):
