@@ -137,10 +137,11 @@ static void write_derivative(const flow *f, const double *y, double rate, double
   dy[f->time_index] = 1 / rate;
 }
 
-/* d(dy_i/dtheta)/dy_m at constant rho; f->jacobian must have been divided by `rate`. */
+/* d(dy_i/dtheta)/dy_m at constant rho, of a scale or velocity i; f->jacobian must have been divided
+ * by `rate`. */
 static double derivative_gradient(const flow *f, double rate, int i, int m) {
   const int n = f->problem->layers, t = f->time_index;
-  if (i == t || m == t) return 0;
+  if (m == t) return 0;
   if (t == n) return f->jacobian[i * n + m];
   if (i < n) return m == i + n ? 1 / rate : 0;
   const double change = m < n ? f->jacobian[(i - n) * n + m] : m == i ? -1 / rate : 0;
@@ -175,8 +176,9 @@ static int jacobian(realtype theta, N_Vector y, N_Vector dy, SUNMatrix matrix, v
   write_derivative(f, state, rate, derivative);
   for (int m = 0; m <= f->time_index; m++) {
     const double change = log_rate_gradient(f, state, rate, m);
-    for (int i = 0; i <= f->time_index; i++)
+    for (int i = 0; i < f->time_index; i++)
       SM_ELEMENT_D(matrix, i, m) = derivative_gradient(f, rate, i, m) - derivative[i] * change;
+    SM_ELEMENT_D(matrix, f->time_index, m) = -change / rate;
   }
   return 0;
 }
