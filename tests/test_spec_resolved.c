@@ -367,6 +367,7 @@ static void every_key_is_in_the_resolved_text(void **state) {
     char key[64];
     const char *dot = strrchr(esc_schema[i].path, '.');
     if (strstr(esc_schema[i].path, "scales.")) continue; /* ladders are written out */
+    if (esc_schema[i].type == ESC_VALUE_SWEPT) continue; /* only with a grid: test_spec_grid */
     snprintf(key, sizeof key, "%s:", dot ? dot + 1 : esc_schema[i].path);
     if (!strstr(text, key)) fprintf(stderr, "not there: %s\n", esc_schema[i].path);
     assert_non_null(strstr(text, key));
