@@ -230,7 +230,7 @@ static void check_same_spec(const esc_spec *a, const esc_spec *b) {
   assert_true(!a->init.path == !b->init.path && a->init.kind == b->init.kind);
   assert_true(a->init.step == b->init.step && a->init.match == b->init.match);
   if (a->init.path) assert_string_equal(a->init.path, b->init.path);
-  assert_string_equal(a->init.digest, b->init.digest);
+  assert_string_equal(a->init.checksum, b->init.checksum);
   assert_true(a->allow_false_escapes == b->allow_false_escapes);
   for (int g = 0; g < a->groups; g++) {
     const esc_group *x = &a->group[g], *y = &b->group[g];
@@ -326,7 +326,7 @@ static void the_resolved_text_of_plain_descent_is_that_of_version_0_1(void **sta
  * init.scales, one of their kinds another's, and the keys of an optimizer another's. */
 static char *join_resolved(int overrides, const char *const *override) {
   static const char *const escape[] = {"init.scheme=file", "init.file=a", "init.weights=escape",
-                                       "init.threshold=0.1"};
+                                       "init.threshold=0.1", "init.scales=1"};
   static const char *const adam[] = {"train.optimizer=adam", "train.adam_beta1=0.8"};
   esc_spec *s[4] = {parse_good(with_line(18,
                                          "  loss: huber\n  momentum: 0.9\n  nesterov: true\n"
@@ -334,7 +334,7 @@ static char *join_resolved(int overrides, const char *const *override) {
   char *text[4], *joined = NULL;
   const char *plain = with_line(0, "");
   esc_assert_ok(esc_spec_parse("s", plain, strlen(plain), overrides, override, &s[1]));
-  esc_assert_ok(esc_spec_parse("s", plain, strlen(plain), 4, escape, &s[2]));
+  esc_assert_ok(esc_spec_parse("s", plain, strlen(plain), 5, escape, &s[2]));
   esc_assert_ok(esc_spec_parse("s", plain, strlen(plain), 2, adam, &s[3]));
   for (int i = 0; i < 4; i++) text[i] = esc_spec_resolved(s[i]);
   assert_true(asprintf(&joined, "%s%s%s%s", text[0], text[1], text[2], text[3]) > 0);
@@ -348,21 +348,19 @@ static char *join_resolved(int overrides, const char *const *override) {
 static void a_file_of_weights_is_in_the_resolved_text(void **state) {
   (void)state;
   const char *const all[] = {
-      "init.scheme=file",  "init.file='w \"1\".npz'",        "init.weights=start",
-      "init.match=single", "init.digest='0123456789012345'", "record.weights=[escape, end]"};
-  check_round_trip(with_line(0, ""), 6, all);
+      "init.scheme=file",  "init.file='w \"1\".npz'",          "init.weights=start",
+      "init.match=single", "init.checksum='0123456789012345'", "record.weights=[escape, end]",
+      "init.scales=1.0"};
+  check_round_trip(with_line(0, ""), 7, all);
 }
 
 static void every_key_is_in_the_resolved_text(void **state) {
   (void)state;
-  const char *const file[] = {"init.scheme=file",
-                              "init.file=a b.h5",
-                              "init.weights=snapshots",
-                              "init.step=7",
-                              "init.digest='0123456789abcdef'",
-                              "record.every=7",
-                              "record.weights=[end, start]"};
-  char *text = join_resolved(7, file);
+  const char *const file[] = {"init.scheme=file",       "init.file=a b.h5",
+                              "init.weights=snapshots", "init.step=7",
+                              "init.scales=1",          "init.checksum='0123456789abcdef'",
+                              "record.every=7",         "record.weights=[end, start]"};
+  char *text = join_resolved(8, file);
   for (int i = 0; i < esc_schema_keys; i++) {
     char key[64];
     const char *dot = strrchr(esc_schema[i].path, '.');

@@ -50,7 +50,7 @@ static esc_status check_result(const esc_spec *spec, const esc_results *r) {
                   shape.inputs);
 }
 
-static esc_status read_result(const esc_spec *spec, char digest[ESC_CHECKSUM_TEXT_SIZE],
+static esc_status read_result(const esc_spec *spec, char checksum[ESC_CHECKSUM_TEXT_SIZE],
                               esc_initial_networks **out) {
   esc_status status = ESC_OK;
   esc_results *r = NULL;
@@ -58,7 +58,7 @@ static esc_status read_result(const esc_spec *spec, char digest[ESC_CHECKSUM_TEX
   ESC_TRY(esc_store_read(spec->init.path, &r));
   ESC_TRY(check_result(spec, r));
   ESC_TRY(find_entry(&spec->init, r, &entry));
-  ESC_TRY(esc_results_checksum(r, digest));
+  ESC_TRY(esc_results_checksum(r, checksum));
   ESC_TRY(esc_initial_networks_create(r->members, esc_weight_count(spec->problem.shape), true, true,
                                       out));
   for (int64_t i = 0; i < r->members; i++) {
@@ -146,7 +146,7 @@ static void copy_layer(const esc_spec *spec, const layer_arrays *arrays, int l,
     }
 }
 
-static esc_status read_npz(const esc_spec *spec, char digest[ESC_CHECKSUM_TEXT_SIZE],
+static esc_status read_npz(const esc_spec *spec, char checksum[ESC_CHECKSUM_TEXT_SIZE],
                            esc_initial_networks **out) {
   esc_status status = ESC_OK;
   esc_npz *npz = NULL;
@@ -168,7 +168,7 @@ static esc_status read_npz(const esc_spec *spec, char digest[ESC_CHECKSUM_TEXT_S
         (esc_keyed_network){{(uint64_t)esc_npz_integer(&key[0], i),
                              (uint64_t)esc_npz_integer(&key[1], i), esc_npz_number(&key[2], i)},
                             i};
-  esc_npz_checksum(npz, digest);
+  esc_npz_checksum(npz, checksum);
 done:
   esc_npz_close(npz);
   return status;
@@ -176,7 +176,7 @@ done:
 
 /* ---- either ---- */
 
-static esc_status read_any(const esc_spec *spec, char digest[ESC_CHECKSUM_TEXT_SIZE],
+static esc_status read_any(const esc_spec *spec, char checksum[ESC_CHECKSUM_TEXT_SIZE],
                            esc_initial_networks **out) {
   const char *path = spec->init.path;
   char head[8] = "";
@@ -188,18 +188,19 @@ static esc_status read_any(const esc_spec *spec, char digest[ESC_CHECKSUM_TEXT_S
     if (size >= 4) ESC_TRY(esc_io_read_at(fd, path, head, 4, 0));
   }
   status =
-      memcmp(head, "PK", 2) == 0 ? read_npz(spec, digest, out) : read_result(spec, digest, out);
+      memcmp(head, "PK", 2) == 0 ? read_npz(spec, checksum, out) : read_result(spec, checksum, out);
 done:
   if (fd >= 0) close(fd);
   return status;
 }
 
-static esc_status check_digest(const esc_init_file *init, const char *digest) {
-  if (!init->digest[0] || !strcmp(init->digest, digest)) return ESC_OK;
-  return ESC_FAIL(ESC_BAD_INPUT,
-                  "%s: its checksum is %s, but init.digest is %s: it is not the file that the spec "
-                  "names",
-                  init->path, digest, init->digest);
+static esc_status compare_checksum(const esc_init_file *init, const char *checksum) {
+  if (!init->checksum[0] || !strcmp(init->checksum, checksum)) return ESC_OK;
+  return ESC_FAIL(
+      ESC_BAD_INPUT,
+      "%s: its checksum is %s, but init.checksum is %s: it is not the file that the spec "
+      "names",
+      init->path, checksum, init->checksum);
 }
 
 static esc_status check_count(const esc_spec *spec, const esc_initial_networks *n) {
@@ -214,13 +215,13 @@ static esc_status check_count(const esc_spec *spec, const esc_initial_networks *
   return ESC_OK;
 }
 
-esc_status esc_initial_networks_read(const esc_spec *spec, char digest[ESC_CHECKSUM_TEXT_SIZE],
+esc_status esc_initial_networks_read(const esc_spec *spec, char checksum[ESC_CHECKSUM_TEXT_SIZE],
                                      esc_initial_networks **out) {
   esc_status status = ESC_OK;
   esc_initial_networks *n = NULL;
   esc_member_key twice;
-  ESC_TRY(read_any(spec, digest, &n));
-  ESC_TRY(check_digest(&spec->init, digest));
+  ESC_TRY(read_any(spec, checksum, &n));
+  ESC_TRY(compare_checksum(&spec->init, checksum));
   n->match = spec->init.match;
   ESC_TRY(check_count(spec, n));
   if (!esc_initial_networks_sort(n, &twice) && n->match == ESC_INIT_MATCH_KEY) {

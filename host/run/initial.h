@@ -6,8 +6,8 @@
 #include "run/plan.h"
 
 /* Networks of the spec's file, with its checksum. ESC_BAD_INPUT for a file that is damaged, lacks
- * these weights, has another shape, or another checksum than init.digest. */
-esc_status esc_initial_networks_read(const esc_spec *spec, char digest[ESC_CHECKSUM_TEXT_SIZE],
+ * these weights, has another shape, or another checksum than init.checksum. */
+esc_status esc_initial_networks_read(const esc_spec *spec, char checksum[ESC_CHECKSUM_TEXT_SIZE],
                                      esc_initial_networks **out);
 
 /* ESC_BAD_INPUT unless every member of the plan has a network, of finite weights. */

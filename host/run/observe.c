@@ -231,9 +231,9 @@ esc_status esc_weights_observe_file(const esc_spec *spec, esc_weights_observatio
   session s = {0};
   esc_plan plan = {0};
   esc_initial_networks *n = NULL;
-  char digest[ESC_CHECKSUM_TEXT_SIZE];
+  char checksum[ESC_CHECKSUM_TEXT_SIZE];
   *out = (esc_weights_observations){0};
-  ESC_TRY(esc_initial_networks_read(spec, digest, &n));
+  ESC_TRY(esc_initial_networks_read(spec, checksum, &n));
   ESC_TRY(esc_plan_create(spec, 0, 1, &plan));
   ESC_TRY(esc_initial_networks_check(spec, n, &plan));
   ESC_TRY(open_session(&s, spec, true, out));

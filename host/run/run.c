@@ -100,10 +100,10 @@ done:
 /* From here on the run's spec is a copy that has the weights. */
 static esc_status read_initial(esc_run *r) {
   esc_status status = ESC_OK;
-  char digest[ESC_CHECKSUM_TEXT_SIZE];
-  ESC_TRY(esc_initial_networks_read(r->spec, digest, &r->initial));
+  char checksum[ESC_CHECKSUM_TEXT_SIZE];
+  ESC_TRY(esc_initial_networks_read(r->spec, checksum, &r->initial));
   r->started = *r->spec;
-  memcpy(r->started.init.digest, digest, sizeof digest);
+  memcpy(r->started.init.checksum, checksum, sizeof checksum);
   r->started.problem.initial = r->initial;
   r->spec = &r->started;
 done:

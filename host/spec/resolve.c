@@ -70,7 +70,7 @@ static void print_init_file(FILE *out, const esc_init_file *init) {
   }
   fputs("  match: ", out);
   print_word(out, "init.match", (int)init->match);
-  if (init->digest[0]) fprintf(out, "  digest: \"%s\"\n", init->digest);
+  if (init->checksum[0]) fprintf(out, "  checksum: \"%s\"\n", init->checksum);
 }
 
 static void print_init(FILE *out, const esc_spec *spec) {

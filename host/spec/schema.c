@@ -76,7 +76,7 @@ const esc_key esc_schema[] = {
      .help =
          "network of init.file that starts a member: the one of the same seed, small layers and "
          "scale; the one of the same index in the sweep; or its only one, for all members"},
-    {"init.digest", ESC_VALUE_TEXT, RANGE(16, 16), .default_rule = "computed from init.file",
+    {"init.checksum", ESC_VALUE_TEXT, RANGE(16, 16), .default_rule = "computed from init.file",
      .help = "checksum of init.file; a file with another checksum is refused"},
 
     {"train", ESC_VALUE_SECTION,

@@ -170,7 +170,7 @@ done:
 /* The keys of a file are allowed with scheme file only, and init.scales without. */
 static esc_status check_init_keys(const esc_node *root, bool file) {
   static const char *const keys[] = {"init.file",      "init.weights", "init.step",
-                                     "init.threshold", "init.match",   "init.digest"};
+                                     "init.threshold", "init.match",   "init.checksum"};
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
     const esc_node *node = esc_node_find(root, keys[i]);
     if (node && !node->is_default && !file)
@@ -178,8 +178,9 @@ static esc_status check_init_keys(const esc_node *root, bool file) {
   }
   if (file && !esc_node_find(root, "init.file"))
     return refuse(root, "init.scheme", "file without init.file; allowed: with init.file");
-  if (file && !esc_node_find(root, "init.scales")->is_default)
-    return refuse(root, "init.scales", "given with scheme file, whose weights are not scaled");
+  const esc_node *scales = esc_node_find(root, "init.scales");
+  if (file && (scales->kind != ESC_NODE_SCALAR || scales->number != 1))
+    return refuse(root, "init.scales", "allowed: 1 with scheme file, whose weights are not scaled");
   return ESC_OK;
 }
 
@@ -207,8 +208,9 @@ static esc_status read_init_file(const esc_node *root, esc_spec *spec) {
   ESC_TRY(check_init_entry(root, "init.threshold", init->kind == ESC_WEIGHTS_ESCAPE));
   if (init->kind == ESC_WEIGHTS_SNAPSHOTS) init->step = integer(root, "init.step");
   if (init->kind == ESC_WEIGHTS_ESCAPE) init->threshold = number(root, "init.threshold");
-  if (esc_node_find(root, "init.digest"))
-    snprintf(init->digest, sizeof init->digest, "%s", esc_node_find(root, "init.digest")->text);
+  if (esc_node_find(root, "init.checksum"))
+    snprintf(init->checksum, sizeof init->checksum, "%s",
+             esc_node_find(root, "init.checksum")->text);
   ESC_TRY_ALLOCATE(init->path = strdup(esc_node_find(root, "init.file")->text));
 done:
   return status;

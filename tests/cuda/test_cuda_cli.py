@@ -68,7 +68,7 @@ class CudaCommandLine(unittest.TestCase):
         """Networks pause at the first two thresholds, on the device too."""
         for path in ("fused", "cublas"):
             record = ("record.weights=[start, snapshots, escape, end]", "record.every=7", "--slots", "2",
-                      "escape.thresholds=[0.1, 0.18, 0.14]", "escape.false_escapes=allow", "train.steps=64")
+                      "escape.thresholds=[0.1, 0.18, 0.14]", "escape.false_escapes=allow", "train.steps=64", "network.width=16")
             cuda = self.run_sweep(f"{path}.h5", "--backend", "cuda", "--path", path, *record)
             cpu = self.run_sweep(f"{path}_cpu.h5", "--backend", "cpu", *record)
             self.assertGreater((cuda.escape_step >= 0).sum(), 2)
