@@ -190,6 +190,17 @@ class Watch(Scratch):
         self.assertIn("stopped by a signal", said)
         self.assertNotIn("killed", said)
 
+    def test_a_grid_is_its_point_in_training(self):
+        point = "a.h5.point-0123456789abcdef"  # a file as a grid names it; under the lock of a.h5
+        child = self.hold.start(self.command(*SLOTS, *hold.CHECKPOINTS, name=point), self.scratch,
+                                journal=self.path(f"{point}.journal"), members=9,
+                                env=cli_case.ENVIRONMENT)
+        self.kill(child)
+        said = self.call("watch", "a.h5").stdout
+        self.assertTrue(said.startswith("a.h5: grid, point 1 in the order of training"), said)
+        self.assertIn(f"{point}: not running", said)
+        self.assertEqual(self.call_json("watch", "a.h5")["points_begun"], 1)
+
     def test_a_file_of_no_run_is_refused(self):
         self.assertIn("no run", self.refused("watch", "b.h5"))
         self.assertIn("one file", self.refused("watch"))

@@ -208,15 +208,35 @@ static esc_status print_start(const char *output, const esc_lock_state *lock, FI
   return ESC_OK;
 }
 
+/* A grid: its point in training. The number of its points is not in the files. */
+static esc_status print_grid(const char *point, int begun, esc_watch_window window, FILE *out,
+                             esc_watch_state *state, json_t **json) {
+  esc_status status = ESC_OK;
+  esc_unfinished u = {0};
+  ESC_TRY(esc_unfinished_read(point, NULL, &u));
+  if (window.lines > 1) window.lines--;
+  ESC_TRY(print_run(&u, window, out, state, json));
+  if (u.lock.is_held) *state = ESC_WATCH_RUNNING; /* other points may follow */
+  if (json) json_object_set_new(*json, "points_begun", json_integer(begun));
+done:
+  esc_unfinished_free(&u);
+  return status;
+}
+
 esc_status esc_watch_frame(const char *path, esc_unfinished_forecast *forecast,
                            esc_watch_window window, FILE *out, esc_watch_state *state,
                            json_t **json) {
   esc_status status = ESC_OK;
   esc_unfinished u = {0};
-  char output[4096];
+  char output[4096], point[4200];
+  int begun = 0;
   const bool has_files = esc_unfinished_exists(path, output, sizeof output);
-  const esc_lock_state lock = esc_lock_peek(output);
-  if (has_files) {
+  const esc_lock_state lock = esc_unfinished_peek(output);
+  if (esc_unfinished_find_point(output, point, sizeof point, &begun)) {
+    fprintf(out, "%s: grid, point %d in the order of training; the state of this point:\n", output,
+            begun);
+    ESC_TRY(print_grid(point, begun, window, out, state, json));
+  } else if (has_files) {
     ESC_TRY(esc_unfinished_read(output, forecast, &u));
     ESC_TRY(print_run(&u, window, out, state, json));
   } else if (lock.is_held) {

@@ -7,36 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/names.h"
 #include "machine/processor.h"
 #include "run/forecast.h"
 #include "run/parts.h"
 #include "run/unfinished_part.h"
 #include "run/workload.h"
-
-/* ---- names ---- */
-
-bool esc_unfinished_exists(const char *path, char *output, size_t size) {
-  char journal[ESC_PART_PATH_SIZE];
-  const char *suffix = esc_names_sidecar_suffix(path);
-  const size_t length = strlen(path) - (suffix ? strlen(suffix) : 0);
-  int shards = 0;
-  snprintf(output, size, "%.*s", (int)length, path);
-  snprintf(journal, sizeof journal, "%.4090s.journal", output);
-  if (esc_io_exists(journal)) return true;
-  return esc_parts_count(output, &shards) == ESC_OK && shards > 0;
-}
-
-/* A part is under the lock of its output. */
-static esc_lock_state peek(const char *output) {
-  char whole[4096];
-  size_t length = strlen(output);
-  int shard, shards;
-  if (!esc_names_parse_part(output, &length, &shard, &shards)) length = strlen(output);
-  snprintf(whole, sizeof whole, "%.*s", (int)length, output);
-  return esc_lock_peek(whole);
-}
 
 /* ---- identity ---- */
 
@@ -273,7 +248,7 @@ esc_status esc_unfinished_read(const char *output, esc_unfinished_forecast *fore
   *u = (esc_unfinished){.basis = ESC_BASIS_COMPLETE};
   reading r = {.u = u, .forecast = forecast};
   snprintf(u->output, sizeof u->output, "%.4000s", output);
-  u->lock = peek(u->output);
+  u->lock = esc_unfinished_peek(u->output);
   ESC_TRY_ALLOCATE(u->segments = json_array());
   ESC_TRY(esc_parts_count(u->output, &u->parts));
   ESC_TRY(find_identity(u, &identity));

@@ -41,6 +41,13 @@ typedef struct esc_unfinished {
  * unfinished run. `output`: the result. */
 bool esc_unfinished_exists(const char *path, char *output, size_t size);
 
+/* Of a grid, whose points are trained one after another into OUT.h5.point-ID: the point whose
+ * journal was written last, as its output. *begun: points that have a file. False without one. */
+bool esc_unfinished_find_point(const char *output, char *point, size_t size, int *begun);
+
+/* Whether a run holds the lock of `output`, which may be a part or a point. */
+esc_lock_state esc_unfinished_peek(const char *output);
+
 /* Steps of every member expected by theory, for the time left; made by the first read (about a
  * second) and kept for later ones. Initialize with zeros. */
 typedef struct esc_unfinished_forecast {
