@@ -53,6 +53,7 @@ REFUSED = {
     "unsigned_numbers_beyond_range": "steps_run is 9.2",
     "bottleneck_beyond_range": "bottleneck is 1099511627776",
     "scales_that_are_none": "scale is NaN",
+    "status_of_no_kind": "status is 2147483647",
     "thresholds_that_are_none": "threshold is nan",
     **{name: "has the wrong type or rank" for name in (
         "compound_variable", "string_variable", "variable_of_lists", "variable_of_arrays",

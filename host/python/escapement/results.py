@@ -15,8 +15,8 @@ from ._library import InputError, check, encoded, ffi, lib, record, released, te
 
 Results = Union[xarray.Dataset, str, os.PathLike]
 
-DTYPES = {"ESC_TYPE_INT32": np.int32, "ESC_TYPE_INT64": np.int64, "ESC_TYPE_FLOAT64": np.float64}
-DTYPE = {getattr(lib, name): np.dtype(dtype) for name, dtype in DTYPES.items()}
+DTYPE = {value: np.dtype(name.removeprefix("ESC_TYPE_").lower())
+         for value, name in ffi.typeof("esc_type").elements.items()}
 TYPE = {dtype: number for number, dtype in DTYPE.items()}
 OWN = ("Conventions", "members", "digest")  # attributes that the library makes itself
 
