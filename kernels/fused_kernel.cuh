@@ -56,8 +56,8 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaSt
 }
 
 /* Two kernels for each width: one in which tanh is inlined, and one that calls any other
- * activation, because an instantiation of each would multiply compilation time and the size of the
- * program. */
+ * activation, P::vector values at a time, because an instantiation of each would multiply
+ * compilation time and the size of the program. */
 template <class P>
 static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaStream_t stream) {
   if (args.problem.activation == ESC_ACTIVATION_TANH)
