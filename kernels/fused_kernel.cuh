@@ -56,8 +56,8 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaSt
 }
 
 /* Three kernels for each width: one in which tanh is inlined, one that calls any other activation,
- * and one with an optimizer other than plain gradient descent, because an instantiation of each
- * would multiply compilation time and the size of the program. */
+ * P::vector values at a time, and one with an optimizer other than plain gradient descent, because
+ * an instantiation of each would multiply compilation time and the size of the program. */
 template <class P>
 static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaStream_t stream) {
   if (args.problem.optimizer.optimized)
