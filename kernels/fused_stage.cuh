@@ -153,11 +153,16 @@ static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_
  * global memory. */
 static __device__ __forceinline__ float esc_fused_dot(const float *a, const float *s_b, int n) {
   float partial[ESC_PARTIALS] = {0};
-  for (int i = 0; i < n; i += ESC_PARTIALS)
+  int i = 0;
+#pragma unroll 2
+  for (; i + ESC_PARTIALS <= n; i += ESC_PARTIALS)
 #pragma unroll
     for (int j = 0; j < ESC_PARTIALS; j++)
-      if (i + j < n)
-        partial[j] = esc_fma_f32(a[i + j], s_b[(i + j) * ESC_FUSED_LEADING], partial[j]);
+      partial[j] = esc_fma_f32(a[i + j], s_b[(i + j) * ESC_FUSED_LEADING], partial[j]);
+  if (i == n) return esc_tree_reduce_f32(partial);
+#pragma unroll
+  for (int j = 0; j < ESC_PARTIALS; j++)
+    if (i + j < n) partial[j] = esc_fma_f32(a[i + j], s_b[(i + j) * ESC_FUSED_LEADING], partial[j]);
   return esc_tree_reduce_f32(partial);
 }
 

@@ -71,38 +71,49 @@ esc_fused_layer_make(const esc_fused_arguments &args, const esc_fused_block &b, 
   return layer;
 }
 
-/* G_l += delta_l h_{l-1}' over this tile (docs/theory, section 0.4), from the deltas in s_delta and
- * `sum` of esc_fused_init_sums for the layer's first matrix; after the last tile the reduction of
- * the K-slices and the update of layer l. One matrix after the other: the barriers of one's update
- * separate its reads of s_gradient from the next one's stores. On return s_delta may be
- * overwritten: either branch has a barrier after its last use.
+/* G_l += delta_l h_{l-1}' over this tile (docs/theory, section 0.4) for the columns of one matrix,
+ * from the deltas in s_delta and `sum` of esc_fused_init_sums; after the last tile the reduction of
+ * the K-slices and the matrix's update. On return s_delta may be overwritten: either branch has a
+ * barrier after its last use.
  * Called by the whole block; contains a barrier. */
 template <class P>
-static __device__ __forceinline__ void esc_fused_layer_backward(
+static __device__ __forceinline__ void esc_fused_matrix_backward(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t, int l,
-    bool first, bool last, float sum[P::gradient_rows][P::gradient_columns]) {
-  double row_partial[esc_fused_thread_weights<P, P::width>::thread_rows] = {0};
-  esc_fused_row_sums<P, P::width> sums = {{0}, {0}};
-  for (int panel = 0; panel < (l == 0 ? b.panels : 1); panel++) {
-    float *g_partial = esc_fused_thread_partials(args, b, *t, esc_fused_first_matrix(b, l) + panel);
-    if (panel > 0) esc_fused_init_sums<P>(g_partial, first, sum);
-    P::weight_gradient(b.s_delta,
-                       esc_fused_layer_input<P>(b, l) + panel * P::width * ESC_FUSED_LEADING,
-                       t->map, sum);
-    esc_fused_add_partials<P>(g_partial, first, sum);
-    if (!last) {
-      esc_fused_store_partials<P>(g_partial, sum);
-      continue;
-    }
-    const esc_fused_layer layer = esc_fused_layer_make<P>(args, b, l, panel);
-    const auto update = esc_fused_load_compensation<P, P::width>(*t, layer);
-    P::reduce_gradient(t->map, sum, b.s_gradient);
-    if constexpr (P::optimized)
-      esc_fused_optimize_layer(args.problem, args.chunk, b, *t, layer, l,
-                               esc_fused_weight_offset<P>(args, l, panel), &sums);
-    esc_fused_update_layer(b, t, layer, update, row_partial);
+    int panel, bool first, bool last, float sum[P::gradient_rows][P::gradient_columns],
+    double row_partial[P::row_sums * esc_fused_thread_weights<P, P::width>::thread_rows]) {
+  float *g_partial = esc_fused_thread_partials(args, b, *t, esc_fused_first_matrix(b, l) + panel);
+  P::weight_gradient(b.s_delta,
+                     esc_fused_layer_input<P>(b, l) + panel * P::width * ESC_FUSED_LEADING, t->map,
+                     sum);
+  esc_fused_add_partials<P>(g_partial, first, sum);
+  if (!last) {
+    esc_fused_store_partials<P>(g_partial, sum);
+    __syncthreads(); /* s_delta has been read by all, in the first layer s_x too */
+    return;
   }
-  if (!last) __syncthreads(); /* s_delta has been read by all, in the last layer s_x too */
+  const esc_fused_layer layer = esc_fused_layer_make<P>(args, b, l, panel);
+  const auto update = esc_fused_load_compensation<P, P::width>(*t, layer);
+  P::reduce_gradient(t->map, sum, b.s_gradient);
+  if constexpr (P::optimized)
+    esc_fused_optimize_layer<P, P::width>(args.problem, args.chunk, b, *t, layer, l,
+                                          esc_fused_weight_offset<P>(args, l, panel),
+                                          row_partial + update.thread_rows);
+  esc_fused_update_layer(b, t, layer, update, row_partial);
+}
+
+/* The first layer's matrices after the first one, in ascending order, which is that of |G_1|^2.
+ * Apart from esc_fused_backward's loop over layers, whose registers they would need.
+ * Called by the whole block; contains a barrier if d > N. */
+template <class P>
+static __device__ __forceinline__ void esc_fused_panels_backward(
+    const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t, bool first,
+    bool last,
+    double row_partial[P::row_sums * esc_fused_thread_weights<P, P::width>::thread_rows]) {
+  for (int panel = 1; panel < b.panels; panel++) {
+    float sum[P::gradient_rows][P::gradient_columns];
+    esc_fused_init_sums<P>(esc_fused_thread_partials(args, b, *t, panel), first, sum);
+    esc_fused_matrix_backward<P>(args, b, t, 0, panel, first, last, sum, row_partial);
+  }
 }
 
 /* Backward pass of a tile, from dloss to the first layer (docs/theory, section 0.4). `first`,
@@ -111,7 +122,7 @@ static __device__ __forceinline__ void esc_fused_layer_backward(
  * s_delta holds the deltas of one layer at a time. An iteration stores delta_l, then computes
  * u_{l-1} and delta_{l-1} in registers, and only then the gradient of layer l, whose update changes
  * the weights from which u_{l-1} has been computed. One barrier after the stores is enough, because
- * esc_fused_layer_backward has another between its reads of s_delta and the next iteration's
+ * esc_fused_matrix_backward has another between its reads of s_delta and the next iteration's
  * stores.
  *
  * Loads from device memory are issued before that barrier and a product, which hide their latency;
@@ -123,7 +134,9 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
                                                           esc_fused_thread<P> *t, bool first,
                                                           bool last) {
   const esc_device_problem &p = args.problem;
+  enum { row_sums = P::row_sums * esc_fused_thread_weights<P, P::width>::thread_rows };
   float z[P::rows][P::columns], u[P::rows][P::columns];
+  double row_partial[row_sums];
   const int top = p.layers - 2;
   esc_fused_load_z(*t, esc_fused_tile_z<P>(args, top), z);
 #pragma unroll
@@ -150,8 +163,11 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
       esc_fused_activation_backward<P, kind>(p, *t, esc_fused_layer_input<P>(b, l), z,
                                              b.s_ledger_terms + (l - 1) * P::ledger_terms, u);
     }
-    esc_fused_layer_backward<P>(args, b, t, l, first, last, sum);
+#pragma unroll
+    for (int i = 0; i < row_sums; i++) row_partial[i] = 0;
+    esc_fused_matrix_backward<P>(args, b, t, l, 0, first, last, sum, row_partial);
   }
+  esc_fused_panels_backward<P>(args, b, t, first, last, row_partial);
 }
 
 /* Forward pass of a tile (docs/theory, section 0.1); returns the last hidden layer's values. The
@@ -194,11 +210,9 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
                                  b.s_w_out,
                                  args.chunk.compensation ? args.chunk.compensation + offset : NULL,
                                  &b.s_grad_norm_sq[last]};
-  double row_partial[1] = {0};
-  if constexpr (P::optimized) {
-    esc_fused_row_sums<P, 1> sums = {{0}, {0}};
-    esc_fused_optimize_layer(p, args.chunk, b, *t, layer, last, offset, &sums);
-  }
+  double row_partial[P::row_sums] = {0};
+  if constexpr (P::optimized)
+    esc_fused_optimize_layer<P, 1>(p, args.chunk, b, *t, layer, last, offset, row_partial + 1);
   esc_fused_update_layer(b, t, layer, esc_fused_load_compensation<P, 1>(*t, layer), row_partial);
 }
 

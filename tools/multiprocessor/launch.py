@@ -120,7 +120,8 @@ class Kernels:
         self.phases = Phases(root)
 
     def find(self, width, activation):
-        """The kernel of a width: made for the activation, or for all."""
+        """The kernel of a width, padded: made for the activation, or for all."""
+        width = (width + 15) // 16 * 16
         for kind in (str(activation), "n1"):
             for name in self.listings:
                 if re.search(rf"esc_fused_kernel.*ILi{width}EELi{kind}EE", name):

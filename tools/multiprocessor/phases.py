@@ -7,10 +7,10 @@ import re
 # The first function of an instruction's stack, innermost first, that a row matches.
 PHASES = (
     (r"esc_fused_draw_inputs", "inputs"),
-    (r"input_gradient", "backward: input gradient"),
+    (r"input_gradient|add_feature", "backward: input gradient"),
     (r"weight_gradient", "weight gradient: products"),
-    (r"reduce_gradient|esc_fused_(init_sums|(add|store|thread)_partials|layer_backward|"
-     r"add_output_gradient)", "weight gradient: sums"),
+    (r"reduce_gradient|esc_fused_(init_sums|(add|store|thread)_partials|"
+     r"(matrix|panels)_backward|add_output_gradient)", "weight gradient: sums"),
     (r"forward", "forward: products"),
     (r"esc_fused_forward(_layer)?", "forward: activation"),
     (r"esc_fused_(activation_backward|load_z|store_outputs|backward)",
