@@ -13,14 +13,7 @@
 /* The matrix products of P in a kernel with an optimizer other than plain gradient descent. */
 template <class P>
 struct esc_fused_optimized : P {
-  enum { optimized = 1 };
-};
-
-/* A thread's sums of each of its rows, which continue from panel to panel of a layer. */
-template <class P, int rows>
-struct esc_fused_row_sums {
-  enum { thread_rows = esc_fused_thread_weights<P, rows>::thread_rows };
-  double velocity_product[thread_rows], weight_norm_sq[thread_rows];
+  enum { optimized = 1, row_sums = 3 }; /* |E|^2, <E, V>, |W|^2 */
 };
 
 /* Sums over a layer's rows of the threads' sums, in the order of |G|^2; stores the total.
@@ -28,7 +21,7 @@ struct esc_fused_row_sums {
 template <class P, int rows>
 static __device__ __forceinline__ void esc_fused_reduce_rows(
     const esc_fused_block &b, const esc_fused_thread<P> &t,
-    const double row_partial[esc_fused_row_sums<P, rows>::thread_rows], double *g_total) {
+    const double row_partial[esc_fused_thread_weights<P, rows>::thread_rows], double *g_total) {
   typedef esc_fused_thread_weights<P, rows> weights;
 #pragma unroll
   for (int i = 0; i < weights::thread_rows; i++) {
@@ -58,14 +51,18 @@ static __device__ __forceinline__ float esc_fused_optimize_weight(const esc_opti
 
 /* Replaces the gradient in b.s_gradient of a matrix of layer l by the direction of the step, and
  * stores the layer's sums for the ledger. Each weight has the thread that updates it next. `first`:
- * offset of the matrix's first weight in the chunk's arrays.
+ * offset of the matrix's first weight in the chunk's arrays. row_partial (2, thread_rows): the
+ * thread's sums <E, V> and |W|^2 of each row, which continue from panel to panel of a layer.
  * Called by the whole block; contains a barrier. */
 template <class P, int rows>
-static __device__ __forceinline__ void esc_fused_optimize_layer(
-    const esc_device_problem &p, const esc_chunk &chunk, const esc_fused_block &b,
-    const esc_fused_thread<P> &t, const esc_fused_layer &layer, int l, size_t first,
-    esc_fused_row_sums<P, rows> *sums) {
+static __device__ __forceinline__ void esc_fused_optimize_layer(const esc_device_problem &p,
+                                                                const esc_chunk &chunk,
+                                                                const esc_fused_block &b,
+                                                                const esc_fused_thread<P> &t,
+                                                                const esc_fused_layer &layer, int l,
+                                                                size_t first, double *row_partial) {
   typedef esc_fused_thread_weights<P, rows> weights;
+  double *product = row_partial, *norm = row_partial + weights::thread_rows;
   const esc_optimizer_step step =
       esc_optimizer_step_make(&p.optimizer, l, chunk.track[blockIdx.x].step);
 #pragma unroll
@@ -79,12 +76,12 @@ static __device__ __forceinline__ void esc_fused_optimize_layer(
       float *s_g = b.s_gradient + n * P::width + k;
       const float e = esc_fused_optimize_weight(p.optimizer, step, chunk, offset, *s_g, w);
       *s_g = e;
-      if (chunk.velocity) sums->velocity_product[i] += (double)e * (double)chunk.velocity[offset];
-      sums->weight_norm_sq[i] += (double)w * (double)w;
+      if (chunk.velocity) product[i] += (double)e * (double)chunk.velocity[offset];
+      norm[i] += (double)w * (double)w;
     }
   const size_t out = (size_t)blockIdx.x * (size_t)p.layers + (size_t)l;
-  esc_fused_reduce_rows<P, rows>(b, t, sums->velocity_product, chunk.velocity_product + out);
-  esc_fused_reduce_rows<P, rows>(b, t, sums->weight_norm_sq, chunk.weight_norm_sq + out);
+  esc_fused_reduce_rows<P, rows>(b, t, product, chunk.velocity_product + out);
+  esc_fused_reduce_rows<P, rows>(b, t, norm, chunk.weight_norm_sq + out);
 }
 
 /* Adds layer l of a step to the ledger (docs/theory, section 1.5). */

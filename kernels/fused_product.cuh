@@ -33,6 +33,7 @@ struct esc_fused_geometry {
     slices = N <= 32 ? 4 : 2,           /* K-slices of a gradient: esc_gradient_slices(N) */
     slice_length = ESC_TILE / slices,   /* samples of a K-slice in a tile */
     optimized = 0,                      /* plain gradient descent; else see fused_optimize.cuh */
+    row_sums = 1,                       /* sums over a row of weights: |G|^2 */
   };
 };
 

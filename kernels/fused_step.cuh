@@ -80,8 +80,7 @@ template <class P>
 static __device__ __forceinline__ void esc_fused_matrix_backward(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t, int l,
     int panel, bool first, bool last, float sum[P::gradient_rows][P::gradient_columns],
-    double row_partial[esc_fused_thread_weights<P, P::width>::thread_rows],
-    esc_fused_row_sums<P, P::width> *sums) {
+    double row_partial[P::row_sums * esc_fused_thread_weights<P, P::width>::thread_rows]) {
   float *g_partial = esc_fused_thread_partials(args, b, *t, esc_fused_first_matrix(b, l) + panel);
   P::weight_gradient(b.s_delta,
                      esc_fused_layer_input<P>(b, l) + panel * P::width * ESC_FUSED_LEADING, t->map,
@@ -96,8 +95,9 @@ static __device__ __forceinline__ void esc_fused_matrix_backward(
   const auto update = esc_fused_load_compensation<P, P::width>(*t, layer);
   P::reduce_gradient(t->map, sum, b.s_gradient);
   if constexpr (P::optimized)
-    esc_fused_optimize_layer(args.problem, args.chunk, b, *t, layer, l,
-                             esc_fused_weight_offset<P>(args, l, panel), sums);
+    esc_fused_optimize_layer<P, P::width>(args.problem, args.chunk, b, *t, layer, l,
+                                          esc_fused_weight_offset<P>(args, l, panel),
+                                          row_partial + update.thread_rows);
   esc_fused_update_layer(b, t, layer, update, row_partial);
 }
 
@@ -107,12 +107,12 @@ static __device__ __forceinline__ void esc_fused_matrix_backward(
 template <class P>
 static __device__ __forceinline__ void esc_fused_panels_backward(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t, bool first,
-    bool last, double row_partial[esc_fused_thread_weights<P, P::width>::thread_rows],
-    esc_fused_row_sums<P, P::width> *sums) {
+    bool last,
+    double row_partial[P::row_sums * esc_fused_thread_weights<P, P::width>::thread_rows]) {
   for (int panel = 1; panel < b.panels; panel++) {
     float sum[P::gradient_rows][P::gradient_columns];
     esc_fused_init_sums<P>(esc_fused_thread_partials(args, b, *t, panel), first, sum);
-    esc_fused_matrix_backward<P>(args, b, t, 0, panel, first, last, sum, row_partial, sums);
+    esc_fused_matrix_backward<P>(args, b, t, 0, panel, first, last, sum, row_partial);
   }
 }
 
@@ -134,10 +134,9 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
                                                           esc_fused_thread<P> *t, bool first,
                                                           bool last) {
   const esc_device_problem &p = args.problem;
-  enum { thread_rows = esc_fused_thread_weights<P, P::width>::thread_rows };
+  enum { row_sums = P::row_sums * esc_fused_thread_weights<P, P::width>::thread_rows };
   float z[P::rows][P::columns], u[P::rows][P::columns];
-  double row_partial[thread_rows];
-  esc_fused_row_sums<P, P::width> sums;
+  double row_partial[row_sums];
   const int top = p.layers - 2;
   esc_fused_load_z(*t, esc_fused_tile_z<P>(args, top), z);
 #pragma unroll
@@ -165,11 +164,10 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
                                              b.s_ledger_terms + (l - 1) * P::ledger_terms, u);
     }
 #pragma unroll
-    for (int i = 0; i < thread_rows; i++) row_partial[i] = 0;
-    sums = {{0}, {0}};
-    esc_fused_matrix_backward<P>(args, b, t, l, 0, first, last, sum, row_partial, &sums);
+    for (int i = 0; i < row_sums; i++) row_partial[i] = 0;
+    esc_fused_matrix_backward<P>(args, b, t, l, 0, first, last, sum, row_partial);
   }
-  esc_fused_panels_backward<P>(args, b, t, first, last, row_partial, &sums);
+  esc_fused_panels_backward<P>(args, b, t, first, last, row_partial);
 }
 
 /* Forward pass of a tile (docs/theory, section 0.1); returns the last hidden layer's values. The
@@ -212,11 +210,9 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
                                  b.s_w_out,
                                  args.chunk.compensation ? args.chunk.compensation + offset : NULL,
                                  &b.s_grad_norm_sq[last]};
-  double row_partial[1] = {0};
-  if constexpr (P::optimized) {
-    esc_fused_row_sums<P, 1> sums = {{0}, {0}};
-    esc_fused_optimize_layer(p, args.chunk, b, *t, layer, last, offset, &sums);
-  }
+  double row_partial[P::row_sums] = {0};
+  if constexpr (P::optimized)
+    esc_fused_optimize_layer<P, 1>(p, args.chunk, b, *t, layer, last, offset, row_partial + 1);
   esc_fused_update_layer(b, t, layer, esc_fused_load_compensation<P, 1>(*t, layer), row_partial);
 }
 

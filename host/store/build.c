@@ -70,7 +70,7 @@ static esc_status create_grid(const source *s, esc_results *results) {
   esc_grid *grid = NULL;
   const char *text = NULL;
   for (int i = 0; i < s->attributes; i++)
-    if (!strcmp(s->attribute[i].name, "grid")) text = s->attribute[i].text;
+    if (s->attribute[i].name && !strcmp(s->attribute[i].name, "grid")) text = s->attribute[i].text;
   if (!text) return ESC_OK;
   if (!find(s, "point"))
     return ESC_FAIL(ESC_BAD_INPUT, "%s: attribute grid without a column point", whole);

@@ -29,6 +29,7 @@ ATTRIBUTES = {
     "wall_s": "seconds of all segments",
     "network_steps": "network-steps of all segments",
     "segments": "each start of the program as JSON: times, backend, precision, device, how it ended",
+    "ledger": "reason for which the imbalance ledger is not defined; absent where it is",
     "digest": "digest of names and values of all variables, to detect changes",
 }
 SET = re.compile(r'(?:esc_results_set_attribute\([^,]+|write_text\(h, h->file|write_attribute\(h, h->file), "(\w+)"')
