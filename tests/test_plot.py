@@ -249,6 +249,19 @@ class Words(Law):
         partial = group(3, 0.1, [point(0.02, censored), point(0.05, [100, -1])])
         self.assertIn("law, through the smallest \u03b5 with a mean", self.legends(partial))
 
+    def test_a_grid_has_a_colour_a_marker_and_panels(self):
+        keys = [(width, name, batch) for width in (16, 32) for name in ("tanh", "gelu") for batch in (4, 8)]
+        groups = [{**sweep(3, 0.1, slope=-1, error=0.1, times=1 + i),
+                   "grid": dict(zip(("network.width", "network.activation", "train.batch"), key))}
+                  for i, key in enumerate(keys)]
+        panels = picture(sheet(*groups))["panels"]
+        self.assertEqual([p["title"] for p in panels], ["batch = 4", "batch = 8"])
+        for panel in panels:
+            marks = [s for s in panel["series"] if s["role"] == "marks" and s["x"]]
+            self.assertEqual([(s["colour"], s["marker"]) for s in marks], [(0, 0), (0, 1), (1, 0), (1, 1)])
+            self.assertEqual([s["label"].split(":")[0] for s in marks],
+                             ["width = 16, tanh", "width = 16, GELU", "width = 32, tanh", "width = 32, GELU"])
+
     def test_a_title_begins_the_caption_verbatim(self):
         for title in ("5 $ and \\alpha$ & <b>\t\u03b7 = 0.01", "a**b"):
             given = sheet(sweep(3, 0.1), title=title)

@@ -91,6 +91,10 @@ static esc_status prepare_point(esc_grid_run *g, int i, const esc_point_source *
   point->run.log = g->whole->log;
   ESC_TRY(esc_point_slice_create(&source[0], spec, text, &point->run.reused[2]));
   ESC_TRY(esc_point_slice_create(&source[1], spec, text, &point->run.reused[1]));
+  ESC_TRY(
+      esc_point_slice_check(source[0].path, point->run.reused[2], point->run.engine->precision));
+  ESC_TRY(
+      esc_point_slice_check(source[1].path, point->run.reused[1], point->run.engine->precision));
   status = check_shard(g->whole, &point->run, point->run.reused[2]);
 done:
   free(text);

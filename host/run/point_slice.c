@@ -18,6 +18,15 @@ esc_status esc_point_source_create(const char *path, const esc_results *results,
   return esc_point_index_parse(path, spec, &out->index);
 }
 
+esc_status esc_point_slice_check(const char *path, const esc_results *slice,
+                                 const char *precision) {
+  const char *const found = slice ? esc_results_attribute_text(slice, "precision") : precision;
+  if (found && !strcmp(found, precision)) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: its members of this point have the precision %s, but this run has %s", path,
+                  found ? found : "(not given)", precision);
+}
+
 void esc_point_source_free(esc_point_source *source) { esc_point_index_free(&source->index); }
 
 /* Whether the sweep of the file's point is this one, up to its extent. */
@@ -43,6 +52,14 @@ done:
   return status;
 }
 
+/* Points of different shapes can be trained by engines of different precision. */
+static esc_status set_precision(const json_t *segments, esc_results *slice) {
+  const size_t count = json_array_size(segments);
+  const json_t *last = count ? json_array_get(segments, count - 1) : NULL;
+  const char *precision = json_string_value(json_object_get(last, "precision"));
+  return precision ? esc_results_set_attribute(slice, "precision", precision) : ESC_OK;
+}
+
 /* Segments that trained other points of the file's grid are left out. */
 static esc_status select_segments(const esc_point_source *source, int point, esc_results *slice) {
   esc_status status = ESC_OK;
@@ -53,6 +70,7 @@ static esc_status select_segments(const esc_point_source *source, int point, esc
   if (grid) ESC_TRY_ALLOCATE(label);
   if (grid) esc_segments_select_point(segments, label);
   ESC_TRY(esc_segments_store(segments, slice));
+  ESC_TRY(set_precision(segments, slice));
 done:
   json_decref(segments);
   free(label);

@@ -23,4 +23,7 @@ void esc_point_source_free(esc_point_source *source);
 esc_status esc_point_slice_create(const esc_point_source *source, const esc_spec *point,
                                   const char *resolved, esc_results **out);
 
+/* ESC_BAD_INPUT unless the slice (NULL: none) of the file `path` has this precision. */
+esc_status esc_point_slice_check(const char *path, const esc_results *slice, const char *precision);
+
 #endif

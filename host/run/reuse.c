@@ -108,14 +108,24 @@ done:
   return status;
 }
 
-/* Refuses a result of another sweep than this one. The points of a grid are found one by one. */
+static esc_status check_precision(const esc_run *r, const char *path, const esc_results *earlier) {
+  const char *precision = esc_results_attribute_text(earlier, "precision");
+  if (precision && !strcmp(precision, r->engine->precision)) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT, "--from %s: its precision is %s, but this run has %s", path,
+                  precision ? precision : "not given", r->engine->precision);
+}
+
+/* Refuses a result of another sweep than this one. The points of a grid are matched one by one. */
 static esc_status match_from(const esc_run *r, const char *path, esc_results **earlier) {
   static const char *const allowed[] = {"name",        "init.file",    "escape.false_escapes",
                                         "sweep.seeds", "sweep.groups", NULL};
   esc_status status = ESC_OK;
   esc_spec_difference d;
+  if (!esc_results_attribute_text(*earlier, "spec"))
+    return ESC_FAIL(ESC_BAD_INPUT, "--from %s: lacks the attribute spec", path);
   if (r->spec->grid) return ESC_OK;
   if ((*earlier)->grid) ESC_TRY(take_point(r, path, earlier));
+  ESC_TRY(check_precision(r, path, *earlier));
   if (esc_spec_differ(esc_results_attribute_text(*earlier, "spec"), r->resolved, allowed, &d))
     return ESC_FAIL(ESC_BAD_INPUT,
                     "--from %s: %s is %s in that file and %s in this run; only name, "
@@ -131,14 +141,8 @@ static esc_status read_from(esc_run *r, const char *path, esc_results **out) {
   esc_status status = ESC_OK;
   esc_results *earlier = NULL;
   ESC_TRY(esc_store_read(path, &earlier));
-  const char *spec = esc_results_attribute_text(earlier, "spec");
-  const char *precision = esc_results_attribute_text(earlier, "precision");
-  if (!spec || !precision || strcmp(precision, r->engine->precision) != 0)
-    status = ESC_FAIL(ESC_BAD_INPUT, "--from %s: its precision is %s, but this run has %s", path,
-                      precision ? precision : "not given", r->engine->precision);
-  if (status == ESC_OK) status = match_from(r, path, &earlier);
-  if (status == ESC_OK) status = esc_run_check_reused_version(path, earlier);
-  if (status != ESC_OK) goto done;
+  ESC_TRY(match_from(r, path, &earlier));
+  ESC_TRY(esc_run_check_reused_version(path, earlier));
   *out = earlier;
   earlier = NULL;
 done:

@@ -111,6 +111,18 @@ class Results(Case):
                 self.assertEqual(found.encoding["source"], path)
         self.assertIn("snapshot", returned.dims)
 
+    def test_a_grid_has_its_swept_keys(self):
+        grid = {"network.width": [4, 6], "network.activation": ["tanh", "gelu"]}
+        swept = {**SPEC, "sweep": {**SPEC["sweep"], "seeds": 2, "grid": grid}}
+        path = self.path("grid.h5")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", escapement.EscapementWarning)  # of false escapes
+            found = escapement.Sweep(**swept).run(path, progress=False, backend="cpu")
+        with xarray.open_dataset(path, engine="h5netcdf") as opened:
+            xarray.testing.assert_identical(found, opened)
+        table = escapement.fit(found.where(found.network_width == 6, drop=True))
+        self.assertEqual(set(zip(table.network_width, table.network_activation)), {(6, "tanh"), (6, "gelu")})
+
     def test_arrays_are_the_librarys_memory_and_outlive_all_else(self):
         data = escapement.Sweep(**SPEC).run(backend="cpu")
         steps = data.escape_step.values
