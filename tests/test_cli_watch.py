@@ -199,6 +199,7 @@ class Watch(Scratch):
         said = self.call("watch", "a.h5").stdout
         self.assertTrue(said.startswith("a.h5: grid, point 1 in the order of training"), said)
         self.assertIn(f"{point}: not running", said)
+        self.assertIn("run SPEC -o a.h5 --resume", said)
         self.assertEqual(self.call_json("watch", "a.h5")["points_begun"], 1)
 
     def test_a_file_of_no_run_is_refused(self):

@@ -99,7 +99,8 @@ static json_t *group_to_json(const esc_fit_group *g) {
   json_object_set_new(group, "lower", esc_json_number(g->lower));
   json_object_set_new(group, "upper", esc_json_number(g->upper));
   json_object_set_new(group, "dof", esc_json_number(g->dof));
-  json_object_set_new(group, "method", json_string(g->estimator == ESC_ESTIMATOR_MEANS ? "mean" : "censored"));
+  json_object_set_new(group, "method",
+                      json_string(g->estimator == ESC_ESTIMATOR_MEANS ? "mean" : "censored"));
   json_object_set_new(group, "estimator", json_string(esc_estimator_name(g->estimator)));
   json_object_set_new(group, "slope_weighted", esc_json_number(g->slope_weighted));
   json_object_set_new(group, "stderr_weighted", esc_json_number(g->stderr_weighted));

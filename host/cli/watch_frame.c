@@ -85,6 +85,7 @@ static void print_holder(FILE *out, const esc_lock_state *lock) {
 }
 
 static void print_state(FILE *out, const esc_unfinished *u, esc_watch_state state, double age) {
+  char whole[4096];
   fprintf(out, "%s: ", u->output);
   if (state == ESC_WATCH_RUNNING && u->lock.holder_ended) {
     fprintf(out, "stopping: process %ld has ended, its workers still save", u->lock.holder);
@@ -102,8 +103,9 @@ static void print_state(FILE *out, const esc_unfinished *u, esc_watch_state stat
   fprintf(out, "\nlast written %.0f s ago", age);
   if (u->parts) fprintf(out, ", %d workers", u->parts);
   fputc('\n', out);
+  esc_unfinished_whole(u->output, whole, sizeof whole);
   if (state == ESC_WATCH_STOPPED)
-    fprintf(out, "continue with: escapement run SPEC -o %s --resume%s\n", u->output,
+    fprintf(out, "continue with: escapement run SPEC -o %s --resume%s\n", whole,
             u->parts ? " --devices LIST" : "");
 }
 

@@ -79,8 +79,8 @@ struct esc_results {
   ESC_RESULT_LIST(ESC_RESULT_FIELD)
 #undef ESC_RESULT_FIELD
   double *observed;  /* (member) of an unfinished run: steps that are known of the member whatever
-                        its  escape steps are, so that they censor independently (docs/theory, section
-                        11.6); NULL: the run is finished. Never in a file. */
+                        its escape steps are, so that they censor independently (docs/theory,
+                        section 11.6); NULL: the run is finished. Never in a file. */
   int64_t snapshots; /* 0: none were recorded */
   int64_t *snapshot_step;                  /* (snapshot) coordinate, ascending */
   double *observable[ESC_OBSERVABLES];     /* (member, snapshot[, layer or interface]); NaN after a
