@@ -71,6 +71,14 @@ class Matrix(unittest.TestCase):
         self.assertEqual([row["ok"] for row in rows], [True, False])
         self.assertEqual(rows[1]["error"], "update.cu(3): error: no such thing")
 
+    def test_a_matrix_without_rows_has_not_passed(self):
+        done = subprocess.run([sys.executable, "-I", TOOL, "--only", "nvcc-1.0", "-o",
+                               self.folder / "out.json"], capture_output=True, text=True,
+                              env={**os.environ, "PATH": f"{self.folder}/bin:/bin",
+                                   "LOG": str(self.folder / "log")}, check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, r"\Atoolkit_matrix: [^\n]+\n\Z")
+
     def test_rows_of_the_same_sources_are_not_compiled_again(self):
         self.run_tool(0, "--arch", "90")
         before = self.compiled()

@@ -171,6 +171,15 @@ class CudaCommandLine(unittest.TestCase):
         done = self.call("run", "spec.yaml", "-o", "a.h5", "--devices", "0,1", code=2)
         self.assertRegex(done.stderr, r"\A[^\n]*--device 1: must be below 1[^\n]*\n\Z")
 
+    def test_gpus_whose_parts_could_not_be_merged_are_refused(self):
+        two = {"ESC_SIMT_SHARED": "200000,1000"}
+        short = ("run", "spec.yaml", "-q", "-o", "a.h5", "network.width=16", "train.steps=3", "--devices",
+                 "0,1")
+        done = self.call(*short, code=2, environment=two)
+        self.assertRegex(done.stderr, r"\A[^\n]*different precisions \(float32 and float32, cuBLAS\)"
+                                      r"[^\n]*\n\Z")
+        self.call(*short, "--path", "cublas", environment=two)
+
     def test_an_unknown_instruction_set_of_the_recorder_is_refused(self):
         done = self.call("run", "spec.yaml", "-o", "a.h5", "record.every=3", code=2,
                          environment={"ESCAPEMENT_ISA": "sse9"})

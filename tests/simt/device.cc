@@ -6,8 +6,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 #include "call.h"
@@ -20,7 +22,12 @@ constexpr const char *first_name = "SIMT harness on the CPU";
 std::string name = first_name;
 int driver_version = CUDART_VERSION;
 int lock[max_devices]; /* file descriptor of a context in exclusive mode; 0: none */
-int count = 1;
+/* The environment's number of devices, which is as long as its list of shared memory. */
+int first_count() {
+  const char *text = getenv("ESC_SIMT_SHARED");
+  return text == nullptr ? 1 : 1 + static_cast<int>(std::count(text, text + strlen(text), ','));
+}
+int count = first_count();
 thread_local int current = 0;
 
 constexpr int multiprocessors = 4;
@@ -30,6 +37,16 @@ constexpr int registers = 65536;
 
 cudaError_t check_device(int device) {
   return device < 0 || device >= count ? cudaErrorInvalidDevice : cudaSuccess;
+}
+
+/* Opt-in shared memory of each device: ESC_SIMT_SHARED, or the limit. */
+size_t shared_optin(int device) {
+  const char *text = getenv("ESC_SIMT_SHARED");
+  for (int i = 0; i < device && text != nullptr; i++) {
+    text = strchr(text, ',');
+    if (text != nullptr) text++;
+  }
+  return text != nullptr ? strtoul(text, nullptr, 10) : shared_optin_bytes;
 }
 
 cudaDeviceProp properties(int device) {
@@ -55,7 +72,7 @@ cudaDeviceProp properties(int device) {
   p.l2CacheSize = l2_bytes;
   p.maxThreadsPerMultiProcessor = threads_multiprocessor;
   p.sharedMemPerMultiprocessor = shared_multiprocessor_bytes;
-  p.sharedMemPerBlockOptin = shared_optin_bytes;
+  p.sharedMemPerBlockOptin = shared_optin(device);
   p.maxBlocksPerMultiProcessor = blocks_multiprocessor;
   p.reservedSharedMemPerBlock = shared_reserved_bytes;
   return p;

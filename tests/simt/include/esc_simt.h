@@ -65,6 +65,9 @@ void esc_simt_set_name(const char *name);
  * version than the runtime's, devices are not counted. */
 void esc_simt_set_driver(int version);
 
+/* The environment's ESC_SIMT_SHARED=BYTES,BYTES...: as many devices at the start, with these limits
+ * of shared memory a block in cudaDeviceProp; launches keep theirs. */
+
 /* The environment's ESC_SIMT_EXCLUSIVE=PATH puts the devices of all processes that have it into
  * compute mode EXCLUSIVE_PROCESS: the process with a context on device I holds a lock on PATH.I,
  * and in others what needs a context returns cudaErrorDevicesUnavailable. */
