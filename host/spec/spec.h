@@ -24,7 +24,7 @@ typedef struct esc_group {
 
 /* Initial weights from a file; path NULL: none. */
 typedef struct esc_init_file {
-  char *path;      /* owned */
+  char *path;        /* owned */
   char checksum[17]; /* checksum of its weights; "": not known yet */
   esc_weights_kind kind;
   int64_t step;     /* of a snapshot */
