@@ -11,7 +11,7 @@
 #include "run/initial.h"
 #include "store/store.h"
 
-/* What the observation of a network needs, and the rows so far. */
+/* Inputs of each network's observation, and the rows so far. */
 typedef struct session {
   const esc_problem *problem;
   esc_observer observer;
