@@ -11,7 +11,7 @@
 #endif
 
 #ifdef ESC_SIMT
-enum { FUSED_STEPS = 6 }; /* a step on the harness is slow */
+enum { FUSED_STEPS = 5 }; /* a step on the harness is slow */
 #else
 enum { FUSED_STEPS = 400 };
 #endif
@@ -67,9 +67,8 @@ static bool same_bits(const esc_results *a, const esc_results *b) {
  * many, and several panels of them; part of a tile of samples, one tile and several. */
 static const struct {
   int layers, width, inputs, batch, simt_steps;
-} fused_shapes[] = {{2, 16, 16, 64, 20}, {3, 8, 5, 130, 12},  {4, 32, 32, 7, 12},
-                    {3, 12, 37, 70, 6},  {3, 33, 30, 200, 3}, {3, 48, 48, 70, 3},
-                    {2, 1, 1, 65, 12},   {3, 64, 66, 65, 3}};
+} fused_shapes[] = {{2, 16, 16, 64, 12}, {3, 8, 5, 130, 6},  {4, 32, 32, 7, 8}, {3, 12, 37, 70, 3},
+                    {3, 33, 30, 200, 2}, {3, 48, 48, 70, 2}, {2, 1, 1, 65, 8},  {3, 64, 66, 65, 2}};
 enum { FUSED_SHAPES = sizeof fused_shapes / sizeof fused_shapes[0] };
 
 static esc_problem fused_problem(int i, esc_update update) {
@@ -303,7 +302,7 @@ static void whole_runs_equal_the_cpu_engine_bit_for_bit(void **state) {
       esc_problem p =
           escape_problem(shape[i].layers, shape[i].width, shape[i].inputs, shape[i].batch);
       p.update = (esc_update)update;
-      p.steps = 40;
+      p.steps = 24;
       esc_results *cpu = train(&esc_cpu_engine, &p, 3, 50);
       esc_results *cuda = train(&esc_cuda_cublas_engine, &p, 3, 50);
       assert_true(same_bits(cpu, cuda));
@@ -337,9 +336,9 @@ static void every_activation_loss_and_teacher_equals_the_cpu_engine(void **state
 
 /* CUDA does not define the order of threads, blocks and streams. */
 static void check_orders(const esc_engine_ops *engine, const esc_problem *p) {
-  static const char *const orders[] = {"reverse", "shuffled:1", "shuffled:2"};
+  static const char *const orders[] = {"reverse", "shuffled:1"};
   esc_results *forward = train(engine, p, 3, 20); /* two chunks on two streams */
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 2; i++) {
     assert_int_equal(esc_simt_set_order(orders[i]), 0);
     esc_results *other = train(engine, p, 3, 20);
     assert_true(same_bits(forward, other));
@@ -371,7 +370,7 @@ static void results_do_not_depend_on_the_order_of_execution(void **state) {
  * a success. */
 static void check_failing_calls(const esc_engine_ops *engine, int width, int64_t calls) {
   const atomic_bool stop = false;
-  const esc_engine_setup setup = {.slots = 5, .threads = 1};
+  const esc_engine_setup setup = {.slots = 3, .threads = 1}; /* two chunks */
   const esc_member m = member_make(1, 1, 0.5);
   esc_problem p = escape_problem(3, width, 4, 8);
   esc_results *r = NULL;
@@ -407,7 +406,7 @@ static void check_failing_calls(const esc_engine_ops *engine, int width, int64_t
 
 static void every_failing_call_is_reported_by_name(void **state) {
   (void)state;
-  check_failing_calls(&esc_cuda_cublas_engine, 4, 100);
+  check_failing_calls(&esc_cuda_cublas_engine, 4, 60);
   check_failing_calls(&esc_cuda_fused_3xtf32_engine, 16, 20);
 }
 
@@ -475,9 +474,9 @@ static void profiler_ranges_are_balanced(void **state) {
  * double on the CPU differed by at most 2 in 64 seeds. */
 static void check_escape_steps(const esc_engine_ops *engine) {
   esc_problem p = escape_problem(4, 16, 8, 80);
-  esc_results *cpu = train(&esc_cpu_engine, &p, 6, 256);
-  esc_results *cuda = train(engine, &p, 6, 256);
-  for (int i = 0; i < 6; i++) {
+  esc_results *cpu = train(&esc_cpu_engine, &p, 4, 256);
+  esc_results *cuda = train(engine, &p, 4, 256);
+  for (int i = 0; i < 4; i++) {
     assert_int_equal(cuda->status[i], ESC_MEMBER_ESCAPED);
     for (int k = 0; k < 2; k++)
       assert_true(llabs(cuda->escape_step[2 * i + k] - cpu->escape_step[2 * i + k]) <= 2);
