@@ -50,7 +50,7 @@ struct esc_registers {
 
 /* sigma at `count` values of z. The call and the selection by kind, comparisons and a branch to an
  * address in a table, are made once for all of them, and their instructions overlap: modelled,
- * 0.6 of the time of a step with erf that a call for each value takes. */
+ * 0.6 of the time of a step with erf with a call for each value. */
 template <int count>
 static __device__ __attribute__((noinline)) esc_registers<count> esc_values_any(
     const esc_device_problem &p, esc_registers<count> z) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Momentum, weight decay and Adam (docs/theory, section 1.7): replaces each gradient by the
- * direction of its weight's step, E, which the update kernel then takes for the gradient; and the
+ * direction of its weight's step, E, which the update kernel then uses as the gradient; and the
  * ledger's sums <E_l, V_l> and |W_l|^2. Not launched for plain gradient descent. Blocks, groups and
  * lanes as in update.cu.
  *

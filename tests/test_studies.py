@@ -23,6 +23,8 @@ class Studies(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
         folder = os.path.join(scratch.name, name)
         self.assertGreater(os.path.getsize(f"{folder}/{name}.png"), 10000)
+        with open(f"{folder}/{name}.txt") as file:
+            self.assertNotIn("\\", file.read(), "a caption is text, not LaTeX")
         with open(f"{folder}/result.txt") as file:
             self.assertEqual(file.read(), done.stdout)
         with open(f"{folder}/result.json") as file:

@@ -11,8 +11,9 @@ typedef struct esc_backend_request {
   const char *path;      /* cuda: auto, fused, cublas, fused-3xtf32 */
   const char *precision; /* fp32 (the default), tf32 */
   int device;
-  void (*warn)(const char *format, ...); /* says why `auto` selects the CPU although there is a GPU
-                                            or its driver; NULL: silent */
+  /* Called with the reason if `auto` selects the CPU although a GPU or its driver is present; NULL:
+   * silent. */
+  void (*warn)(const char *format, ...);
 } esc_backend_request;
 
 /* Refuses a device index (`--device`) for an engine without devices. */
@@ -28,7 +29,7 @@ int esc_backend_cuda_devices(char *why, size_t size);
 /* Name and properties of CUDA device `index`. */
 esc_status esc_backend_cuda_name(int index, char *text, size_t size);
 
-/* PCI bus id of CUDA device `index`, as nvidia-smi --id takes it. */
+/* PCI bus id of CUDA device `index`, in the form of nvidia-smi --id. */
 esc_status esc_backend_cuda_bus_id(int index, char *text, size_t size);
 
 /* Code path of the engine for `problem`: an instruction set, or a path's name on the device. */

@@ -147,7 +147,7 @@ static json_t *dimensions(bool snapshots, esc_axis axis) {
   return list;
 }
 
-/* Weights of the first layer stand for all layers. */
+/* One line for each kind of weights, with the dimensions of the first layer's array. */
 static void describe_weights(json_t *list) {
   static const char *const entries[ESC_WEIGHTS_KINDS] = {NULL, "snapshot", "threshold", NULL};
   for (int k = 0; k < ESC_WEIGHTS_KINDS; k++) {

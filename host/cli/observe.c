@@ -208,9 +208,8 @@ esc_status esc_command_observe(int argc, char **argv) {
   };
   const esc_command command = {
       "observe FILE [--spec SPEC] [-o OUT.csv]",
-      "Computes the observables of snapshots from the weights in a file: those that\n"
-      "a result holds (record.weights), or those of a NumPy .npz file, which needs\n"
-      "--spec.",
+      "Computes the observables of snapshots from weights: those of a result with\n"
+      "record.weights, or of a NumPy .npz file, which needs --spec.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES "|npz"};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

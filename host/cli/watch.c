@@ -159,7 +159,7 @@ esc_status esc_command_watch(int argc, char **argv) {
   const esc_option options[] = {
       {"every", 0, "N", "seconds between refreshes (default: 2)", .number = &seconds, .min = 1,
        .max = 86400},
-      {"once", 0, NULL, "print once; so does an output that is no terminal", .flag = &once},
+      {"once", 0, NULL, "print once; the default if the output is no terminal", .flag = &once},
       {"json", 0, NULL, "print once, as one JSON object", .flag = &json},
       {0},
   };
@@ -167,7 +167,7 @@ esc_status esc_command_watch(int argc, char **argv) {
       "watch OUT.h5 [options]",
       "Shows a run while it trains, from its files: members by state, mean escape steps\n"
       "so far as a table and a text plot, throughput, time left. Ends when the run has\n"
-      "ended or stopped, or with Ctrl-C, which does not touch the run.",
+      "ended or stopped, or with Ctrl-C, which does not affect the run.",
       .options = options, .suffixes = ESC_RESULT_SUFFIXES "|journal"};
   ESC_TRY(esc_options_parse(&command, argc, argv, &first, &help));
   if (help) return ESC_OK;

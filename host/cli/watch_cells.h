@@ -29,7 +29,7 @@ typedef struct esc_watch_cells {
 esc_status esc_watch_cells_create(const esc_results *results, esc_watch_cells *out);
 void esc_watch_cells_free(esc_watch_cells *cells);
 
-/* Members of the cell whose escape step is still to come. */
+/* Members of the cell without an escape step so far, in training or waiting. */
 int64_t esc_watch_cell_unknown(const esc_watch_cell *cell);
 
 /* At most `lines` rows (0: all), with a head. active: "running" are in training, else saved. */

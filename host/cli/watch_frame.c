@@ -53,7 +53,7 @@ static bool is_here(const char *host) {
   return gethostname(here, sizeof here - 1) == 0 && !strcmp(here, host);
 }
 
-/* Without its lock, a run of another machine shows by what it writes. */
+/* A run on another machine, whose lock is not visible here, is recognised by recent writes. */
 static bool may_run_elsewhere(const esc_unfinished *u, double age) {
   const bool elsewhere = u->lock.is_unknown || (u->lock.holder && !is_here(u->lock.host));
   return elsewhere && age < fmax(fresh_seconds, fresh_share * u->progress.seconds);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `watch` prints of a run at one moment. */
+/* The view of `watch`: a run at one moment. */
 #ifndef ESC_WATCH_FRAME_H
 #define ESC_WATCH_FRAME_H
 

@@ -11,7 +11,7 @@
 
 esc_status esc_cuda_failed(const char *file, int line, const char *call, cudaError_t error);
 
-/* What the user can do about an error that is a state of the machine; NULL for other errors. */
+/* Advice to the user for an error that is a state of the machine; NULL for other errors. */
 const char *esc_cuda_advice(cudaError_t error);
 
 esc_status esc_cublas_failed(const char *file, int line, const char *call, cublasStatus_t error);

@@ -86,7 +86,7 @@ done:
 }
 
 /* Captures the graphs of a chunk, after one plain step: the first call of a product loads cuBLAS'
- * kernels, which may need what is forbidden during a capture. */
+ * kernels, which may need calls that are forbidden during a capture. */
 static esc_status capture_graphs(const esc_cuda_step *step, esc_cuda_chunk *chunk) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_cuda_step_enqueue(step, &chunk->device));

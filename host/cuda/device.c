@@ -15,7 +15,7 @@
 #define ESC_CUDA_ARCHITECTURES "native"
 #endif
 
-/* The error's text, and what a user can do. */
+/* The error's text and advice to the user. */
 static void describe_error(cudaError_t error, char *text, size_t size) {
   const char *advice = esc_cuda_advice(error), *visible = getenv("CUDA_VISIBLE_DEVICES");
   int driver = 0;

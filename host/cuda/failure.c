@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages for failures of CUDA and cuBLAS: the library's text, and what its user can do. */
+/* Messages for failures of CUDA and cuBLAS: the library's text and advice to the user. */
 #include <string.h>
 
 #include "cuda/check.h"

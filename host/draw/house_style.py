@@ -101,7 +101,8 @@ class DrawingError(Exception):
 ACTIVATIONS = {"gelu": "GELU", "relu": "ReLU", "swish": "Swish"}
 SYMBOLS = {r"\varepsilon": "\u03b5", r"\epsilon": "\u03b5", r"\eta": "\u03b7", r"\ell": "\u2113",
            r"\beta": "\u03b2", r"\mu": "\u03bc", r"\lambda": "\u03bb", r"\gamma": "\u03b3",
-           r"\chi": "\u03c7", r"\nabla": "\u2207", r"\sigma": "\u03c3", r"\Theta": "\u0398", r"\to": "\u2192", r"\times": "\u00d7",
+           r"\chi": "\u03c7", r"\nabla": "\u2207", r"\sigma": "\u03c3", r"\Theta": "\u0398", r"\to": "\u2192",
+           r"\times": "\u00d7", r"\propto": "\u221d",
            r"\pm": "\u00b1", r"\infty": "\u221e", r"\|": "\u2016", r"\log": " log ", r"\sim": "~",
            r"\geq": "\u2265", r"\leq": "\u2264", r"\sqrt": "sqrt", r"\,": " ", r"\;": " "}
 

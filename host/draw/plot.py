@@ -135,7 +135,7 @@ def difference(groups):
 
 
 def missing(point):
-    """Members that are missing from the point's mean; of an unfinished run also those to come."""
+    """Members that are missing from the point's mean; of an unfinished run also those in training or waiting."""
     return point["censored"] + point.get("running", 0) + point.get("waiting", 0)
 
 
@@ -607,7 +607,7 @@ class Drawing:
 
 
 def setup_sentence(setup):
-    """What all networks have in common; swept keys have no one value."""
+    """The properties that all networks share; swept keys are omitted."""
     words = {"layers": "L = {} layers", "width": "width N = {}", "init": "initialised {}",
              "batch": "batch B = {}", "rate": "rate \u03b7 = {:g}"}
     parts = [form.format(setup[name]) for name, form in words.items() if setup.get(name) is not None]

@@ -24,8 +24,8 @@ struct esc_event_log {
 
 static const char first_bytes[] = "{\"event\":"; /* of each line */
 
-/* What a regular file has: nothing or lines of a log (its last one complete, or not), or else.
- * Another file named by mistake must not be appended to. */
+/* Contents of a regular file: LINES of a log, or none; such lines with an incomplete last one;
+ * OTHER contents, to which nothing is appended, because the file was named by mistake. */
 typedef enum contents { LINES, INCOMPLETE_LINE, OTHER } contents;
 
 static contents find_contents(const char *path, int fd) {

@@ -161,7 +161,7 @@ static bool has_same_loss(const esc_problem *a, const esc_problem *b) {
          a->smoothing == b->smoothing; /* thresholds are no swept key */
 }
 
-/* The estimate takes a tenth of a second, and is the same for many points. */
+/* The estimate costs a tenth of a second; points with equal inputs share it. */
 static esc_status estimate_false_escapes(const esc_grid_run *g, int i) {
   esc_run *const r = &g->point[i].run;
   for (int k = 0; k < i; k++) {

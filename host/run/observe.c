@@ -11,7 +11,7 @@
 #include "run/initial.h"
 #include "store/store.h"
 
-/* What the observation of a network needs, and the rows so far. */
+/* Inputs of each network's observation, and the rows so far. */
 typedef struct session {
   const esc_problem *problem;
   esc_observer observer;
@@ -151,7 +151,7 @@ done:
   return status;
 }
 
-/* Initial weights come from the spec; those of another file only from this one, if it has them. */
+/* The initial weights by the spec, or, for init.scheme file, the recorded ones; else NaN. */
 static void load_initial(session *s, const esc_results *r, int64_t i) {
   const esc_member member = member_of(r, i);
   esc_initial_weights(s->problem, &member, s->observer.directions, s->initial);

@@ -23,9 +23,9 @@ typedef struct esc_weights_observations {
   double *row;                /* (count, length), owned */
 } esc_weights_observations;
 
-/* Of all weights that a result holds, in the order of members, by the sample, the precision and,
- * for the CPU and GPU engines, the bits of its snapshots. `spec`: of the sweep; NULL: the file's.
- */
+/* Observables of all weights in a result, in the order of members, with the evaluation sample and
+ * the precision of its snapshots; for the CPU and GPU engines also with their bits. `spec`: that of
+ * the sweep; NULL: the file's. */
 esc_status esc_weights_observe_result(const char *path, const esc_spec *spec,
                                       esc_weights_observations *out);
 

@@ -6,11 +6,11 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"
 #include "base/names.h"
+#include "spec/grid_growth.h"
 #include "spec/point_id.h"
 
 void esc_point_print_path(const char *output, const char *resolved,
@@ -56,20 +56,8 @@ esc_status esc_points_find(const char *output, bool *begun) {
 
 /* ---- points of the spec ---- */
 
-typedef struct id_list {
-  const char *output;
-  int count;
-  uint64_t *id; /* (count), ascending */
-} id_list;
-
-static int compare_ids(const void *left, const void *right) {
-  const uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-  return (a > b) - (a < b);
-}
-
 static esc_status check_known(void *context, const char *path, uint64_t id) {
-  const id_list *const known = context;
-  if (bsearch(&id, known->id, (size_t)known->count, sizeof id, compare_ids)) return ESC_OK;
+  if (esc_point_index_find(context, id) >= 0) return ESC_OK;
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%s: belongs to a point that the sweep no longer has (`escapement info` prints "
                   "its spec); --resume may add seeds, scales, groups and points; choose another "
@@ -79,18 +67,11 @@ static esc_status check_known(void *context, const char *path, uint64_t id) {
 
 esc_status esc_points_check(const char *output, const esc_spec *spec) {
   esc_status status = ESC_OK;
-  id_list known = {output, esc_spec_count_points(spec), NULL};
-  ESC_TRY_ALLOCATE(known.id = calloc((size_t)known.count, sizeof *known.id));
-  for (int i = 0; i < known.count; i++) {
-    char *const text = esc_spec_resolved(esc_spec_point(spec, i));
-    ESC_TRY_ALLOCATE(text);
-    known.id[i] = esc_point_id(text);
-    free(text);
-  }
-  qsort(known.id, (size_t)known.count, sizeof *known.id, compare_ids);
+  esc_point_index known;
+  ESC_TRY(esc_point_index_create(spec, &known));
   status = visit_points(output, check_known, &known);
 done:
-  free(known.id);
+  esc_point_index_free(&known);
   return status;
 }
 

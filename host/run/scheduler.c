@@ -222,7 +222,7 @@ done:
   return status;
 }
 
-/* Records what is due: snapshots, and what members leave that have finished. */
+/* Records due snapshots, and rows and weights of finished members. */
 static esc_status record_due(training *r) {
   esc_status status = ESC_OK;
   if (r->schedule->recorder) ESC_TRY(record_due_snapshots(r));

@@ -27,7 +27,7 @@ static esc_status run(const esc_spec *spec, const esc_run_options *options, int 
   }
 done:
   esc_run_log_end(&r, status);
-  esc_log_redirect(to); /* what follows is not of the log */
+  esc_log_redirect(to); /* later messages do not belong to the log */
   esc_run_free(&r);
   esc_log_redirect(before);
   esc_library_leave(scope);

@@ -3,8 +3,8 @@
  * the parts of a run with --devices. Reads only; safe while a run writes them.
  *
  * Two views. `now`: every member that has finished until now, for tables of progress. `results`:
- * the members as they were when the newest checkpoint was written, for statistics, because only
- * then it is known how far the members in training have come (docs/theory, section 11.6). */
+ * the members in their state at the newest checkpoint, for statistics, because the steps of the
+ * members in training are known at checkpoints only (docs/theory, section 11.6). */
 #ifndef ESC_UNFINISHED_H
 #define ESC_UNFINISHED_H
 

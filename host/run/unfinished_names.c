@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <libgen.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -12,7 +11,7 @@
 #include "run/parts.h"
 #include "run/unfinished.h"
 
-enum { POINT_DIGITS = 16, POINTS_MAX = 4096 };
+enum { POINTS_MAX = 4096 };
 
 bool esc_unfinished_exists(const char *path, char *output, size_t size) {
   char journal[ESC_PART_PATH_SIZE];
@@ -25,28 +24,20 @@ bool esc_unfinished_exists(const char *path, char *output, size_t size) {
   return esc_parts_count(output, &shards) == ESC_OK && shards > 0;
 }
 
-/* Length of `path` without ".point-ID", ID of 16 hexadecimal digits; 0 where it ends otherwise. */
-static size_t length_before_point(const char *path, size_t length) {
-  static const char mark[] = ".point-";
-  const size_t mark_size = sizeof mark - 1, suffix = mark_size + POINT_DIGITS;
-  if (length <= suffix || strncmp(path + length - suffix, mark, mark_size) != 0) return 0;
-  const size_t digits = strspn(path + length - POINT_DIGITS, "0123456789abcdef");
-  return digits >= POINT_DIGITS ? length - suffix : 0;
-}
-
-/* The point in a file's name: its bytes without `suffix`; 0 where it is of no point of `name`. */
-static size_t point_of_entry(const char *entry, const char *name, const char *suffix) {
-  const size_t length = strlen(entry), cut = strlen(suffix), whole = strlen(name);
-  if (length <= cut || strcmp(entry + length - cut, suffix) != 0) return 0;
-  const size_t before = length_before_point(entry, length - cut);
-  const bool is_ours =
-      before >= whole && !strncmp(entry, name, whole) && (before == whole || entry[whole] == '.');
-  return is_ours ? length - cut : 0;
+/* Whether a file's name is that of a point of the output `name`, or of a part of it: `length` bytes
+ * without the suffix. */
+static bool is_point_of(const char *entry, const char *name, size_t *length, uint64_t *id) {
+  const size_t whole = strlen(name);
+  size_t before;
+  if (!esc_names_parse_point(entry, &before, id)) return false;
+  const char *suffix = esc_names_sidecar_suffix(entry);
+  *length = strlen(entry) - (suffix ? strlen(suffix) : 0);
+  return before >= whole && !strncmp(entry, name, whole) &&
+         (before == whole || entry[whole] == '.');
 }
 
 /* Counts each point once. */
-static void count_point(const char *entry, size_t length, uint64_t seen[POINTS_MAX], int *begun) {
-  const uint64_t id = strtoull(entry + length - POINT_DIGITS, NULL, 16);
+static void count_point(uint64_t id, uint64_t seen[POINTS_MAX], int *begun) {
   for (int i = 0; i < *begun; i++)
     if (seen[i] == id) return;
   if (*begun < POINTS_MAX) seen[(*begun)++] = id;
@@ -69,11 +60,13 @@ bool esc_unfinished_find_point(const char *output, char *point, size_t size, int
   *begun = 0;
   point[0] = 0;
   for (struct dirent *e; entries && (e = readdir(entries));) {
-    size_t length = point_of_entry(e->d_name, name, "");
-    if (length) count_point(e->d_name, length, seen, begun);
-    length = point_of_entry(e->d_name, name, ".journal");
-    if (!length) continue;
-    count_point(e->d_name, length, seen, begun);
+    uint64_t id;
+    size_t length;
+    if (!is_point_of(e->d_name, name, &length, &id)) continue;
+    const char *suffix = e->d_name + length;
+    const bool is_journal = !strcmp(suffix, ".journal");
+    if (is_journal || !*suffix) count_point(id, seen, begun);
+    if (!is_journal) continue;
     if (fstatat(dirfd(entries), e->d_name, &info, 0) != 0 || !is_later(info.st_mtim, newest))
       continue;
     newest = info.st_mtim;
@@ -84,10 +77,11 @@ bool esc_unfinished_find_point(const char *output, char *point, size_t size, int
 }
 
 void esc_unfinished_whole(const char *output, char *whole, size_t size) {
-  size_t length = strlen(output);
+  size_t length;
   int shard, shards;
-  const size_t before = length_before_point(output, length);
-  snprintf(whole, size, "%.*s", (int)(before ? before : length), output);
+  uint64_t id;
+  if (!esc_names_parse_point(output, &length, &id)) length = strlen(output);
+  snprintf(whole, size, "%.*s", (int)length, output);
   if (esc_names_parse_part(whole, &length, &shard, &shards)) whole[length] = 0;
 }
 

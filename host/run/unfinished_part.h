@@ -60,8 +60,8 @@ typedef struct esc_part_request {
 esc_status esc_unfinished_part_read(const esc_part_request *request, esc_unfinished_part *part);
 void esc_unfinished_part_free(esc_unfinished_part *part);
 
-/* Fills rows `to`, `to` + 1, ... for the members of the part: as they are now (`active`: a run
- * trains), and for statistics, with `observed`. */
+/* Fills rows `to`, `to` + 1, ... for the members of the part: in their present state (`active`:
+ * a run trains), and for statistics, with `observed`. */
 esc_status esc_unfinished_part_fill_now(const esc_unfinished_part *part, bool active,
                                         esc_results *now, int64_t to);
 esc_status esc_unfinished_part_fill_results(const esc_unfinished_part *part, esc_results *results,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of an unfinished run: as they are now, and for statistics (docs/theory, section 11.6). */
+/* Rows of an unfinished run: the present state, and for statistics (docs/theory, section 11.6). */
 #include <math.h>
 #include <stdlib.h>
 

@@ -16,7 +16,7 @@ enum { ESC_GRID_POINTS_MAX = 4096 };
 
 typedef struct esc_grid_axes esc_grid_axes;
 
-/* Takes sweep.grid and sweep.zip out of the tree, and checks their keys and lengths; the values are
+/* Removes sweep.grid and sweep.zip from the tree, and checks their keys and lengths; the values are
  * checked with the points. *out: NULL without both; owned by the caller. */
 esc_status esc_grid_axes_read(esc_node *root, esc_grid_axes **out);
 void esc_grid_axes_free(esc_grid_axes *axes);

@@ -39,8 +39,8 @@ typedef struct esc_spec_grid {
   char *resolved;          /* text of the whole spec; owned */
 } esc_spec_grid;
 
-/* With a grid, the fields other than `grid` are those of its first point: what depends on a swept
- * key is in grid->point. */
+/* With a grid, the fields other than `grid` are those of its first point; grid->point has the
+ * values that depend on a swept key. */
 struct esc_spec {
   char *name;
   esc_problem problem;

@@ -78,7 +78,7 @@ esc_node *esc_node_create_list(const esc_node *like);
  * ESC_NO_MEMORY. */
 esc_status esc_node_append(esc_node *list, esc_node *child);
 
-/* Takes `key` out of a mapping: its value, then the caller's, or NULL. */
+/* Removes `key` from a mapping and returns its value, owned by the caller, or NULL. */
 esc_node *esc_node_remove(esc_node *mapping, const char *key);
 
 /* A copy with all nodes below. NULL when out of memory. */

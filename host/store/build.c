@@ -64,7 +64,7 @@ done:
   return status;
 }
 
-/* With the attribute `grid` comes the column `point`. */
+/* Results with the attribute `grid` have the column `point`. */
 static esc_status create_grid(const source *s, esc_results *results) {
   esc_status status = ESC_OK;
   esc_grid *grid = NULL;

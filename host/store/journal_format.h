@@ -108,7 +108,7 @@ esc_journal_entry_header esc_journal_make_entry_header(esc_journal_entry_kind ki
 /* Seed of the checksums of entries of this kind. */
 uint64_t esc_journal_checksum_seed(const esc_journal *journal, uint32_t kind);
 
-/* Hash of what a record holds. */
+/* Hash of a record's layout. */
 uint64_t esc_journal_schema_hash(bool snapshots);
 uint64_t esc_journal_weights_hash(void);
 

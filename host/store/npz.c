@@ -8,7 +8,7 @@
 
 #include "base/io.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "arrays are copied as they are stored");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "arrays are copied byte by byte");
 
 enum {
   END_BYTES = 22,   /* of the end of the central directory, without a comment */
@@ -196,7 +196,7 @@ static esc_status parse_header(const esc_npz *z, const char *name, const char *t
   return refuse(z, what);
 }
 
-/* The header of the member, and the size of what follows. */
+/* Parses the array's header and checks the size of its data. */
 static esc_status parse_array(const esc_npz *z, const char *name, member m, esc_npz_array *a) {
   esc_status status = ESC_OK;
   char header[1024] = "";

@@ -33,8 +33,8 @@ enum {
 
 /* One column. Texts are constant. Dimensions are "member", "threshold", "layer", "interface",
  * "snapshot"; of weights also "unit" and "output" (rows: the units of the layer), "input" and
- * "unit_below" (columns: what they see). `data` belongs to the results and is valid as long as they
- * are.
+ * "unit_below" (columns: the layer's inputs). `data` belongs to the results and is valid as long as
+ * they are.
  */
 typedef struct esc_column {
   const char *name, *units, *long_name;

@@ -33,7 +33,8 @@ typedef struct esc_seed_table {
 } esc_seed_table;
 
 /* Makes the table of the n rows of one group, in the order of esc_fit_rows. Members that
- * diverged or wait are left out. Free with esc_seed_table_free, also after a failure. */
+ * diverged or have not started are left out. Free with esc_seed_table_free, also after a failure.
+ */
 esc_status esc_seed_table_create(size_t n, const esc_fit_row *rows, esc_seed_table *table);
 void esc_seed_table_free(esc_seed_table *table);
 

@@ -9,17 +9,17 @@
 #include "escapement/internal/results.h"
 
 /* Texts of the columns are constant, so each layer has its own. */
-#define EACH_LAYER(X, k)                                                                           \
-  X(k, 1)                                                                                          \
-  X(k, 2)                                                                                          \
-  X(k, 3)                                                                                          \
-  X(k, 4) X(k, 5) X(k, 6) X(k, 7) X(k, 8) X(k, 9) X(k, 10) X(k, 11) X(k, 12) X(k, 13) X(k, 14)     \
-      X(k, 15) X(k, 16) X(k, 17) X(k, 18) X(k, 19) X(k, 20) X(k, 21) X(k, 22) X(k, 23) X(k, 24)    \
-          X(k, 25) X(k, 26) X(k, 27) X(k, 28) X(k, 29) X(k, 30) X(k, 31) X(k, 32) X(k, 33)         \
-              X(k, 34) X(k, 35) X(k, 36) X(k, 37) X(k, 38) X(k, 39) X(k, 40) X(k, 41) X(k, 42)     \
-                  X(k, 43) X(k, 44) X(k, 45) X(k, 46) X(k, 47) X(k, 48) X(k, 49) X(k, 50) X(k, 51) \
-                      X(k, 52) X(k, 53) X(k, 54) X(k, 55) X(k, 56) X(k, 57) X(k, 58) X(k, 59)      \
-                          X(k, 60) X(k, 61) X(k, 62) X(k, 63) X(k, 64)
+/* clang-format off */
+#define EACH_LAYER(X, k) \
+  X(k, 1) X(k, 2) X(k, 3) X(k, 4) X(k, 5) X(k, 6) X(k, 7) X(k, 8) \
+  X(k, 9) X(k, 10) X(k, 11) X(k, 12) X(k, 13) X(k, 14) X(k, 15) X(k, 16) \
+  X(k, 17) X(k, 18) X(k, 19) X(k, 20) X(k, 21) X(k, 22) X(k, 23) X(k, 24) \
+  X(k, 25) X(k, 26) X(k, 27) X(k, 28) X(k, 29) X(k, 30) X(k, 31) X(k, 32) \
+  X(k, 33) X(k, 34) X(k, 35) X(k, 36) X(k, 37) X(k, 38) X(k, 39) X(k, 40) \
+  X(k, 41) X(k, 42) X(k, 43) X(k, 44) X(k, 45) X(k, 46) X(k, 47) X(k, 48) \
+  X(k, 49) X(k, 50) X(k, 51) X(k, 52) X(k, 53) X(k, 54) X(k, 55) X(k, 56) \
+  X(k, 57) X(k, 58) X(k, 59) X(k, 60) X(k, 61) X(k, 62) X(k, 63) X(k, 64)
+/* clang-format on */
 #define NAME(word, number) "weights_" word "_" #number,
 #define TEXT(when, number) "weights of layer " #number " " when,
 #define WHEN_SNAPSHOTS "at the snapshot; NaN after the member's last one"

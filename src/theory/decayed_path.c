@@ -7,7 +7,7 @@
 
 #include "leading_path.h"
 
-/* Panels of the search in ln x, x = S_m^2, and how far it goes beyond the largest gap. */
+/* Panels of the search in ln x, x = S_m^2, and its range beyond the largest gap. */
 static const double panel = 0.05, range = 1500;
 /* Beyond every gap the integrand falls by exp(-(L-2) ln x / 2): to 1e-15 after this over L-2. */
 static const double tail = 70;
@@ -53,7 +53,7 @@ done:
 
 static double largest_log_square(const esc_leading_order *start) { return 2 * log(start->largest); }
 
-/* Finds D T of the crossing; NaN where the horizon comes first. */
+/* Finds D T of the crossing; NaN if the horizon is before it. */
 static esc_status find_crossing(decayed_path *d, double *out) {
   esc_status status = ESC_OK;
   const double slow_end = largest_log_square(d->start) + 20;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sweeps: what to train, and training it."""
+"""Sweeps: specs, and their training."""
 from __future__ import annotations
 
 import json
@@ -24,7 +24,7 @@ Progress = Callable[[Record], Optional[bool]]
 
 
 def _as_json(value: Any) -> Any:
-    """NumPy's numbers and arrays, which json does not know."""
+    """NumPy's numbers and arrays, which json cannot encode."""
     if isinstance(value, np.generic) or isinstance(value, np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is no value of a spec; allowed: None, bool, int, float, "
@@ -52,7 +52,7 @@ def pairs_of(keys: Mapping[str, Any]) -> list[str]:
 
 
 def _texts(values: Sequence[str]) -> tuple[Any, list[Any]]:
-    """A C array of texts, and what keeps them alive."""
+    """A C array of texts, and the objects that it points to."""
     keep = [ffi.new("char[]", encoded(value)) for value in values]
     return ffi.new("char *[]", keep), keep
 
@@ -413,7 +413,7 @@ class _Run:
         return Worker(self._train, lambda: self.events.put(("end", None)))
 
     def _end(self, worker: Worker) -> None:
-        """Waits for the end, closes the bar, raises what was raised."""
+        """Joins the thread, closes the bar, and raises an exception of the meantime."""
         waiting = not worker.ended
         while waiting:
             try:

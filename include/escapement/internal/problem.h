@@ -108,7 +108,7 @@ typedef struct esc_problem {
   double threshold[ESC_THRESHOLDS_MAX]; /* in the order of the spec */
   double smoothing;      /* phi of the moving average; 0: the minibatch loss itself */
   bool pauses_at_escape; /* engines stop a network at each threshold, where its weights are read */
-  uint64_t run_seed;     /* draws what all members share: the random directions */
+  uint64_t run_seed;     /* seed of the draws that all members share: the random directions */
 } esc_problem;
 
 /* One network. Its random numbers depend on `seed` alone, so that the same

@@ -92,8 +92,8 @@ struct esc_results {
   int32_t *number;                         /* (width or inputs) 1, 2, ...: coordinates */
   float *weight[ESC_WEIGHTS_KINDS][ESC_LAYERS_MAX]; /* (member[, snapshot or threshold], row,
                                                        column) of each layer; NaN: none */
-  esc_grid *grid;                          /* swept keys of the sweep; NULL: none */
-  int32_t *point;                          /* (member) point of the grid; only with a grid */
+  esc_grid *grid;                                   /* swept keys of the sweep; NULL: none */
+  int32_t *point; /* (member) point of the grid; only with a grid */
   int attributes;
   esc_attribute *attribute; /* (attributes) */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Members copied between results of different numbers of layers and different snapshots. What the
- * source lacks is NaN in the destination; what the destination has no place for is left out. */
+/* Copies members between results with different numbers of layers and different snapshots. Values
+ * that the source lacks are NaN in the destination; values that the destination has no index for
+ * are left out. */
 #ifndef ESCAPEMENT_INTERNAL_RESULTS_COPY_H
 #define ESCAPEMENT_INTERNAL_RESULTS_COPY_H
 

@@ -34,7 +34,7 @@ static inline bool esc_slot_finished(const esc_slot *s) {
   return s->loaded && s->track.finished == ESC_TRACK_FINISHED;
 }
 
-/* It waits at a threshold, for esc_state_continue. */
+/* Paused at a threshold, until esc_state_continue. */
 static inline bool esc_slot_is_paused(const esc_slot *s) {
   return s->loaded && s->track.finished == ESC_TRACK_PAUSED;
 }
