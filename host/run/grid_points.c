@@ -87,6 +87,9 @@ static esc_status prepare_point(esc_grid_run *g, int i, const esc_point_source *
   const esc_run_options options = options_of(g, i);
   ESC_TRY(esc_run_prepare(spec, &options, false, &point->run));
   point->run.is_point = true;
+  point->run.point = i;
+  point->run.members_before_point = i * (g->whole->plan.total / g->points);
+  point->run.grid = g->whole->spec->grid->grid;
   point->run.is_worker = g->whole->is_worker;
   point->run.log = g->whole->log;
   ESC_TRY(esc_point_slice_create(&source[0], spec, text, &point->run.reused[2]));
