@@ -222,6 +222,10 @@ class Read(Grid):
         grid = [g for g in groups if tuple(g.pop("grid").values()) == POINTS[3]]
         self.assertEqual(grid, alone)
 
+    def test_a_member_given_twice_is_refused_with_its_point(self):
+        self.assertIn("fit: network.layers = 2, network.activation = tanh, train.batch = 4, bottleneck 2",
+                      self.refused("fit", self.train_whole(), "whole.h5"))
+
     def test_the_dry_run_has_the_cost_of_every_point(self):
         told = self.call_json("run", "small.yaml", "-o", "a.h5", *self.RUN, "--dry-run")
         self.assertEqual([p["members"] for p in told["points"]], [4] * len(POINTS))

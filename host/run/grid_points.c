@@ -164,6 +164,25 @@ static bool has_same_loss(const esc_problem *a, const esc_problem *b) {
          a->smoothing == b->smoothing; /* thresholds are no swept key */
 }
 
+static bool has_same_optimizer(const esc_optimizer *a, const esc_optimizer *b) {
+  return a->kind == b->kind && a->nesterov == b->nesterov && a->decoupled == b->decoupled &&
+         (a->momentum == 0) == (b->momentum == 0) &&
+         (a->weight_decay == 0) == (b->weight_decay == 0);
+}
+
+bool esc_grid_points_cost_the_same(const esc_run *a, const esc_run *b) {
+  const esc_problem *p = &a->spec->problem, *q = &b->spec->problem;
+  return p->shape.layers == q->shape.layers && p->shape.width == q->shape.width &&
+         p->shape.inputs == q->shape.inputs && p->teacher.modes == q->teacher.modes &&
+         p->batch == q->batch && p->loss == q->loss && p->update == q->update &&
+         p->metric == q->metric && p->thresholds == q->thresholds &&
+         is_same_activation(&p->activation, &q->activation) &&
+         has_same_optimizer(&p->optimizer, &q->optimizer) && a->setup.slots == b->setup.slots &&
+         a->setup.threads == b->setup.threads &&
+         a->spec->record.samples == b->spec->record.samples &&
+         (a->plan.members == 0) == (b->plan.members == 0);
+}
+
 /* The estimate takes a tenth of a second, and is the same for many points. */
 static esc_status estimate_false_escapes(const esc_grid_run *g, int i) {
   esc_run *const r = &g->point[i].run;
