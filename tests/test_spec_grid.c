@@ -137,6 +137,21 @@ static void what_is_no_grid_is_refused(void **state) {
     refuse_override(refused[i].override, "", refused[i].message);
 }
 
+static void refuse_grid(const char *override, const char *grid, const char *message) {
+  const char *const overrides[] = {override, grid}, *const text = with_line(0, "");
+  esc_spec *s = NULL;
+  assert_int_equal(esc_spec_parse("spec.yaml", text, strlen(text), 2, overrides, &s),
+                   ESC_BAD_INPUT);
+  assert_non_null(strstr(esc_error_message(), message));
+}
+
+static void a_key_of_use_at_no_point_is_refused(void **state) {
+  (void)state;
+  refuse_grid("train.momentum=0.5", "sweep.grid={train.optimizer: [adam]}",
+              "given, but train.optimizer is not sgd");
+  refuse_grid("train.nesterov=true", "sweep.grid={train.momentum: [0]}", "true without momentum");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(points_are_a_nested_loop_with_the_zip_innermost),
@@ -147,6 +162,7 @@ int main(void) {
       cmocka_unit_test(nesterov_is_left_out_where_the_swept_momentum_is_0),
       cmocka_unit_test(a_zip_pairs_optimizers_with_their_keys),
       cmocka_unit_test(what_is_no_grid_is_refused),
+      cmocka_unit_test(a_key_of_use_at_no_point_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

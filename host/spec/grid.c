@@ -211,14 +211,25 @@ static const conditional conditionals[] = {{"huber_delta", "train.loss", "huber"
                                            {"adam_beta2", "train.optimizer", "adam", false},
                                            {"adam_epsilon", "train.optimizer", "adam", false}};
 
-static bool has_value(const esc_node *node, const char *value) {
-  return node && node->kind == ESC_NODE_SCALAR && !strcmp(node->text, value);
+static bool is_word(const esc_node *node, const char *word) {
+  return node && node->kind == ESC_NODE_SCALAR && !strcmp(node->text, word);
 }
 
 static bool is_zero(const esc_node *node) {
   double number;
   return node && node->kind == ESC_NODE_SCALAR && !node->quoted &&
          !esc_number_parse(node->text, strlen(node->text), &number) && number == 0;
+}
+
+/* Whether the key is swept, and some point has this value, or with NULL one other than 0. A key
+ * that belongs to it is then of use, and otherwise refused. */
+static bool some_point_has(const esc_grid_axes *axes, const char *path, const char *word) {
+  for (int i = 0; i < axes->count; i++) {
+    const esc_node *const values = axes->axis[i].values;
+    for (int k = 0; !strcmp(axes->axis[i].row->path, path) && k < values->children; k++)
+      if (word ? is_word(values->child[k], word) : !is_zero(values->child[k])) return true;
+  }
+  return false;
 }
 
 /* A key that belongs to one value of a swept key, and is given for all points: left out where the
@@ -230,12 +241,11 @@ static void remove_conditional(const esc_grid_axes *axes, esc_node *root) {
   for (size_t i = 0; i < sizeof conditionals / sizeof conditionals[0]; i++) {
     const conditional *c = &conditionals[i];
     snprintf(path, sizeof path, "train.%s", c->name);
-    const esc_node *given = esc_node_find(root, c->of);
-    if (is_swept(axes, c->of) && given && !has_value(given, c->value) &&
+    if (some_point_has(axes, c->of, c->value) && !is_word(esc_node_find(root, c->of), c->value) &&
         !(c->neutral && is_swept(axes, path)))
       esc_node_free(esc_node_remove(train, c->name));
   }
-  if (is_swept(axes, "train.momentum") && is_zero(esc_node_get(train, "momentum")) &&
+  if (some_point_has(axes, "train.momentum", NULL) && is_zero(esc_node_get(train, "momentum")) &&
       !is_swept(axes, "train.nesterov"))
     esc_node_free(esc_node_remove(train, "nesterov"));
 }
