@@ -180,6 +180,38 @@ class Grown(Grid):
                       self.run_spec("--resume", self.FEW, name="b.h5", code=2).stderr)
 
 
+class Logged(Grid):
+    FEW = Grown.FEW
+
+    def events(self):
+        with open(self.path("log.jsonl"), encoding="utf-8") as file:
+            events = [json.loads(line) for line in file]
+        return [e for e in events if e["event"] != "warning"]
+
+    def assert_members_of(self, result, events):
+        """The retirements name the members of the result."""
+        rows = self.variables(result)
+        names = ("member", "point", "seed", "scale")
+        self.assertEqual(sorted(tuple(e[n] for n in names) for e in events if e["event"] == "retirement"),
+                         sorted(zip(*(rows[n].tolist() for n in names))))
+
+    def test_events_have_the_point_and_the_member_of_the_result(self):
+        self.run_spec("--log", "log.jsonl", self.FEW)
+        events = self.events()
+        self.assertEqual(events[0]["event"], "start")
+        self.assertEqual(events[0]["members"], 8)
+        self.assertEqual((events[-1]["event"], events[-1]["members"], events[-1]["finished"]), ("end", 8, 8))
+        self.assertEqual([(e["point"], e["grid"]["network.layers"], e["members"]) for e in events
+                          if e["event"] == "point"], [(0, 2, 4), (1, 4, 4)])
+        self.assert_members_of("a.h5", events)
+
+    def test_the_end_of_a_stopped_run_has_the_counts_of_the_whole(self):
+        self.run_spec("--log", "log.jsonl", "--max-time", "0.000001", self.FEW, code=143)
+        end = self.events()[-1]
+        self.assertEqual((end["ended"], end["members"]), ("max-time", 8))
+        self.assertGreater(end["network_steps"], 0)
+
+
 class Read(Grid):
     def test_fit_groups_by_the_swept_keys(self):
         groups = self.call_json("fit", self.train_whole())["groups"]
@@ -189,6 +221,10 @@ class Read(Grid):
         alone = self.call_json("fit", "single.h5")["groups"]
         grid = [g for g in groups if tuple(g.pop("grid").values()) == POINTS[3]]
         self.assertEqual(grid, alone)
+
+    def test_a_member_given_twice_is_refused_with_its_point(self):
+        self.assertIn("fit: network.layers = 2, network.activation = tanh, train.batch = 4, bottleneck 2",
+                      self.refused("fit", self.train_whole(), "whole.h5"))
 
     def test_the_dry_run_has_the_cost_of_every_point(self):
         told = self.call_json("run", "small.yaml", "-o", "a.h5", *self.RUN, "--dry-run")

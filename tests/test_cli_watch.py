@@ -201,6 +201,10 @@ class Watch(Scratch):
         self.assertIn(f"{point}: not running", said)
         self.assertIn("run SPEC -o a.h5 --resume", said)
         self.assertEqual(self.call_json("watch", "a.h5")["points_begun"], 1)
+        for command in (["fit"], ["info"], ["plot", "-o", "a.png"]):
+            self.assertIn(f"give the file of one point, such as {point}", self.refused(*command, "a.h5"))
+        for file in (point, f"{point}.journal"):
+            self.assertIn("run SPEC -o a.h5 --resume\n", self.call("info", file).stdout)
 
     def test_a_file_of_no_run_is_refused(self):
         self.assertIn("no run", self.refused("watch", "b.h5"))

@@ -73,6 +73,36 @@ static void a_key_of_one_loss_is_left_out_at_the_others(void **state) {
   esc_spec_free(s);
 }
 
+static void keys_of_one_optimizer_are_left_out_at_the_others(void **state) {
+  esc_spec *s = GRID("sweep.grid={train.optimizer: [sgd, adam]}", "train.momentum=0.5",
+                     "train.nesterov=true", "train.adam_beta1=0.8");
+  const esc_optimizer *sgd = &esc_spec_point(s, 0)->problem.optimizer,
+                      *adam = &esc_spec_point(s, 1)->problem.optimizer;
+  (void)state;
+  assert_true(sgd->momentum == 0.5 && sgd->nesterov && sgd->adam_beta1 != 0.8);
+  assert_true(adam->momentum == 0 && !adam->nesterov && adam->adam_beta1 == 0.8);
+  esc_spec_free(s);
+}
+
+static void nesterov_is_left_out_where_the_swept_momentum_is_0(void **state) {
+  esc_spec *s = GRID("sweep.grid={train.momentum: [0, 0.9]}", "train.nesterov=true");
+  (void)state;
+  assert_false(esc_spec_point(s, 0)->problem.optimizer.nesterov);
+  assert_true(esc_spec_point(s, 1)->problem.optimizer.nesterov);
+  esc_spec_free(s);
+}
+
+/* Momentum has the value 0 of Adam, so a zip can pair it; adam_beta1 has none of sgd. */
+static void a_zip_pairs_optimizers_with_their_keys(void **state) {
+  esc_spec *s = GRID(
+      "sweep.zip={train.optimizer: [sgd, adam, adam], train.momentum: [0.9, 0, 0], "
+      "train.adam_beta1: [0.9, 0.9, 0.5]}");
+  (void)state;
+  assert_true(esc_spec_point(s, 0)->problem.optimizer.momentum == 0.9);
+  assert_true(esc_spec_point(s, 2)->problem.optimizer.adam_beta1 == 0.5);
+  esc_spec_free(s);
+}
+
 static void what_is_no_grid_is_refused(void **state) {
   static const struct {
     const char *override, *message;
@@ -85,7 +115,15 @@ static void what_is_no_grid_is_refused(void **state) {
       {"sweep.grid={sweep.seeds: [1]}", "is swept by sweep.seeds and sweep.groups"},
       {"sweep.grid={escape.thresholds: [[0.1]]}", "list them in escape.thresholds"},
       {"sweep.grid={network.width: [16, abc]}", "'abc' is not a whole number"},
-      {"sweep.grid={network.width: [16, 1.6e1]}", "two points have the same values"},
+      {"sweep.grid={network.width: [16, 1.6e1]}",
+       "two points have the same values of all keys (network.width = 16)"},
+      {"sweep.grid={train.optimizer: [sgd, adam], train.adam_beta1: [0.5, 0.8]}",
+       "two points have the same values"},
+      {"sweep.grid={train.optimizer: [sgd, adam], train.momentum: [0, 0.9]}",
+       "given, but train.optimizer is not sgd"},
+      {"sweep.grid={record.weights: [[start], [end]]}", "is not supported with record.weights"},
+      {"sweep.grid={init.file: [a.h5, b.h5], init.scheme: [file]}",
+       "is not supported with init.scheme file"},
       {"sweep.grid={train.rate: [.nan]}", "'.nan' is not a decimal number"},
       {"sweep.grid={network.width: {from: 1, to: 3, count: 9}}", "the same whole number"},
       {"sweep.grid={network.width: {from: 0, to: 3, count: 2}}", "'from' is not above 0"},
@@ -99,13 +137,32 @@ static void what_is_no_grid_is_refused(void **state) {
     refuse_override(refused[i].override, "", refused[i].message);
 }
 
+static void refuse_grid(const char *override, const char *grid, const char *message) {
+  const char *const overrides[] = {override, grid}, *const text = with_line(0, "");
+  esc_spec *s = NULL;
+  assert_int_equal(esc_spec_parse("spec.yaml", text, strlen(text), 2, overrides, &s),
+                   ESC_BAD_INPUT);
+  assert_non_null(strstr(esc_error_message(), message));
+}
+
+static void a_key_of_use_at_no_point_is_refused(void **state) {
+  (void)state;
+  refuse_grid("train.momentum=0.5", "sweep.grid={train.optimizer: [adam]}",
+              "given, but train.optimizer is not sgd");
+  refuse_grid("train.nesterov=true", "sweep.grid={train.momentum: [0]}", "true without momentum");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(points_are_a_nested_loop_with_the_zip_innermost),
       cmocka_unit_test(a_range_is_even_in_log_and_whole_for_whole_numbers),
       cmocka_unit_test(defaults_follow_the_swept_key),
       cmocka_unit_test(a_key_of_one_loss_is_left_out_at_the_others),
+      cmocka_unit_test(keys_of_one_optimizer_are_left_out_at_the_others),
+      cmocka_unit_test(nesterov_is_left_out_where_the_swept_momentum_is_0),
+      cmocka_unit_test(a_zip_pairs_optimizers_with_their_keys),
       cmocka_unit_test(what_is_no_grid_is_refused),
+      cmocka_unit_test(a_key_of_use_at_no_point_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,10 @@ esc_status esc_tables_read(int argc, char **argv, int first, int *tables, esc_re
 esc_status esc_tables_read_unfinished(int argc, char **argv, int first, int *tables,
                                       esc_results ***table, json_t **unfinished);
 
+/* Refuses the output of a grid in training, which does not exist yet, with the name of a file that
+ * can be read. */
+esc_status esc_table_refuse_grid(const char *path);
+
 /* Keys file, members, finished, escaped, censored, diverged, running, waiting, active, basis, text.
  */
 json_t *esc_unfinished_to_json(const esc_unfinished *unfinished);

@@ -222,6 +222,7 @@ esc_status esc_command_info(int argc, char **argv) {
   const esc_file_kind kind = first < argc ? esc_file_kind_at(argv[first]) : ESC_FILE_OTHER;
   if (kind == ESC_FILE_JOURNAL) return esc_info_journal(argv[first], json);
   if (kind == ESC_FILE_CHECKPOINT) return esc_info_checkpoint(argv[first], json);
+  if (first < argc) ESC_TRY(esc_table_refuse_grid(argv[first]));
   if (first < argc && !esc_io_exists(argv[first]) &&
       esc_unfinished_exists(argv[first], output, sizeof output))
     return esc_info_unfinished(output, json);

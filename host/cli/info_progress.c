@@ -121,13 +121,15 @@ static json_t *describe(const char *kind, const char *path, const found *f) {
 }
 
 static void print_end(const char *path, const found *f) {
-  char text[4200];
+  char text[4200], whole[4200];
   time_of(path, text);
   printf("last written: %s\n", text);
   if (json_array_size(f->segments)) printf("\nsegments:\n");
   esc_info_print_segments(f->segments);
   output_of(path, text, sizeof text);
-  printf("\ncontinue with: escapement run SPEC -o %s --resume\n", text);
+  const bool is_part = esc_unfinished_whole(text, whole, sizeof whole);
+  printf("\ncontinue with: escapement run SPEC -o %s --resume%s\n", whole,
+         is_part ? " --devices LIST" : "");
   if (f->identity) printf("\nspec, with precision and shard of the run:\n%s", f->identity);
 }
 

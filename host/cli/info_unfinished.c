@@ -16,7 +16,8 @@ static esc_status print_json(const esc_unfinished *u, const char *spec) {
 }
 
 static void print_text(const esc_unfinished *u, const char *spec) {
-  char text[5000];
+  char text[5000], whole[4096];
+  const bool is_part = esc_unfinished_whole(u->output, whole, sizeof whole);
   esc_unfinished_print(u, text, sizeof text);
   printf("%s\n", text);
   if (u->damaged_bytes)
@@ -24,9 +25,12 @@ static void print_text(const esc_unfinished *u, const char *spec) {
            (long long)u->damaged_bytes);
   if (json_array_size(u->segments)) printf("\nsegments:\n");
   esc_info_print_segments(u->segments);
-  printf("\n%s: escapement %s %s%s\n\nspec:\n%s", u->lock.is_held ? "watch it" : "continue with",
-         u->lock.is_held ? "watch" : "run SPEC -o", u->output, u->lock.is_held ? "" : " --resume",
-         spec);
+  if (u->lock.is_held)
+    printf("\nwatch it: escapement watch %s\n", u->output);
+  else
+    printf("\ncontinue with: escapement run SPEC -o %s --resume%s\n", whole,
+           u->parts || is_part ? " --devices LIST" : "");
+  printf("\nspec:\n%s", spec);
 }
 
 esc_status esc_info_unfinished(const char *output, bool json) {

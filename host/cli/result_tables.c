@@ -58,6 +58,20 @@ static bool is_unfinished(const char *path, char *output, size_t size) {
   return (sidecar || !esc_io_exists(path)) && esc_unfinished_exists(path, output, size);
 }
 
+esc_status esc_table_refuse_grid(const char *path) {
+  char output[4096], point[4200];
+  int begun = 0;
+  if (esc_io_exists(path)) return ESC_OK;
+  (void)esc_unfinished_exists(path, output, sizeof output);
+  const bool trains = esc_unfinished_find_point(output, point, sizeof point, &begun);
+  if (!begun) return ESC_OK;
+  return ESC_FAIL(ESC_BAD_INPUT,
+                  "%s: a grid that is not finished: %d %s; give the file of one point, %s%s; the "
+                  "end of the run joins them",
+                  output, begun, begun > 1 ? "points have files" : "point has files",
+                  trains ? "such as " : "OUT.h5.point-ID beside it", trains ? point : "");
+}
+
 static esc_status read_unfinished(const char *output, esc_results **table, json_t *list) {
   esc_status status = ESC_OK;
   esc_unfinished u = {0};
@@ -84,6 +98,7 @@ esc_status esc_tables_read_unfinished(int argc, char **argv, int first, int *tab
   ESC_TRY_ALLOCATE(*table = calloc((size_t)(argc - first), sizeof(esc_results *)));
   for (int i = first; i < argc; i++) {
     esc_results **const to = &(*table)[*tables];
+    ESC_TRY(esc_table_refuse_grid(argv[i]));
     if (is_unfinished(argv[i], output, sizeof output))
       ESC_TRY(read_unfinished(output, to, *unfinished));
     else

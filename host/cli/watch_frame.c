@@ -103,10 +103,10 @@ static void print_state(FILE *out, const esc_unfinished *u, esc_watch_state stat
   fprintf(out, "\nlast written %.0f s ago", age);
   if (u->parts) fprintf(out, ", %d workers", u->parts);
   fputc('\n', out);
-  esc_unfinished_whole(u->output, whole, sizeof whole);
+  const bool is_part = esc_unfinished_whole(u->output, whole, sizeof whole);
   if (state == ESC_WATCH_STOPPED)
     fprintf(out, "continue with: escapement run SPEC -o %s --resume%s\n", whole,
-            u->parts ? " --devices LIST" : "");
+            u->parts || is_part ? " --devices LIST" : "");
 }
 
 /* ---- table and plot ---- */

@@ -114,8 +114,13 @@ done:
   return status;
 }
 
+/* Measured seconds of one network. */
+typedef struct times {
+  double step, snapshot;
+} times;
+
 /* Cost of recording: time of the snapshots relative to the time of the steps. */
-static esc_status measure_recording(const esc_run *r, esc_dry_run *out) {
+static esc_status measure_recording(const esc_run *r, const times *known, esc_dry_run *out) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
   if (!esc_record_on(&r->spec->record) || r->plan.members == 0) return ESC_OK;
@@ -123,22 +128,27 @@ static esc_status measure_recording(const esc_run *r, esc_dry_run *out) {
   out->snapshots = esc_record_count(&r->spec->record, p->steps);
   out->snapshot_bytes =
       (double)r->plan.members * esc_recorder_estimate_member_bytes(p, &r->spec->record);
-  ESC_TRY(time_snapshot(r, &out->seconds_per_snapshot));
+  if (known)
+    out->seconds_per_snapshot = known->snapshot;
+  else
+    ESC_TRY(time_snapshot(r, &out->seconds_per_snapshot));
   out->recording_share = out->seconds_per_snapshot * (double)out->snapshots /
                          (out->seconds_per_step * (double)p->steps);
 done:
   return status;
 }
 
-static esc_status measure(esc_run *r, esc_dry_run *out) {
+static esc_status measure(esc_run *r, const times *known, esc_dry_run *out) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
   const esc_step_timing what = {r->engine,    p, &r->setup, r->plan.member, r->plan.order,
                                 omp_get_wtime};
-  if (r->plan.members > 0)
+  if (known)
+    out->seconds_per_step = known->step;
+  else if (r->plan.members > 0)
     ESC_TRY(esc_step_time_measure(&what, &out->seconds_per_step, r->engine_text,
                                   sizeof r->engine_text));
-  ESC_TRY(measure_recording(r, out));
+  ESC_TRY(measure_recording(r, known, out));
   out->seconds_max =
       out->seconds_per_step * (double)p->steps * (double)(r->plan.members - r->finished_before);
   ESC_TRY(estimate_result_bytes(r, out->snapshots, &out->result_bytes));
@@ -179,9 +189,10 @@ done:
   return status;
 }
 
-static esc_status estimate_costs(esc_run *r, esc_dry_run *out) {
+/* `known`: the times of a run that costs as much, or NULL. */
+static esc_status estimate_costs(esc_run *r, const times *known, esc_dry_run *out) {
   esc_status status = ESC_OK;
-  ESC_TRY(measure(r, out));
+  ESC_TRY(measure(r, known, out));
   ESC_TRY(forecast(r, out));
   fill_report(r, out);
 done:
@@ -236,13 +247,26 @@ static void add_costs(const esc_dry_run *p, esc_dry_run *out) {
   if (p->snapshots > out->snapshots) out->snapshots = p->snapshots;
 }
 
-static esc_status add_point(esc_grid_run *g, int i, esc_dry_run *out) {
+/* Measuring takes a tenth of a second, and a grid may have thousands of points. `seconds`: of the
+ * points before, those that cost as much have the same times. */
+static const times *find_times(const esc_grid_run *g, int i, const times *seconds) {
+  for (int k = 0; k < i; k++)
+    if (esc_grid_points_cost_the_same(&g->point[k].run, &g->point[i].run)) {
+      memcpy(g->point[i].run.engine_text, g->point[k].run.engine_text,
+             sizeof g->point[i].run.engine_text);
+      return &seconds[k];
+    }
+  return NULL;
+}
+
+static esc_status add_point(esc_grid_run *g, int i, times *seconds, esc_dry_run *out) {
   esc_status status = ESC_OK;
   esc_run *const r = &g->point[i].run;
   const esc_problem *p = &r->spec->problem;
   esc_dry_run point = {0};
   ESC_TRY(inspect(r));
-  ESC_TRY(estimate_costs(r, &point));
+  ESC_TRY(estimate_costs(r, find_times(g, i, seconds), &point));
+  seconds[i] = (times){point.seconds_per_step, point.seconds_per_snapshot};
   ESC_TRY(add_cells(&point, i, out));
   add_costs(&point, out);
   out->cohort[i] = (esc_cohort_cost){.point = strdup(g->point[i].label),
@@ -299,12 +323,14 @@ static esc_status dry_run_grid(esc_run *whole, esc_dry_run *out) {
   bool complete = false;
   int64_t in_parts = 0;
   esc_grid_run g = {.points = 0};
+  times *seconds = NULL;
   ESC_TRY(inspect_whole(whole, &complete));
   ESC_TRY(esc_grid_run_create(whole, &g));
   ESC_TRY(esc_grid_run_check_false_escapes(&g));
+  ESC_TRY_ALLOCATE(seconds = calloc((size_t)g.points, sizeof *seconds));
   ESC_TRY_ALLOCATE(out->cohort = calloc((size_t)g.points, sizeof *out->cohort));
   out->cohorts = g.points;
-  for (int i = 0; i < g.points; i++) ESC_TRY(add_point(&g, i, out));
+  for (int i = 0; i < g.points; i++) ESC_TRY(add_point(&g, i, seconds, out));
   if (whole->options.resume && whole->options.devices && !complete)
     ESC_TRY(esc_parts_inspect(whole, &in_parts));
   if (in_parts > out->members_kept) out->members_kept = in_parts;
@@ -313,6 +339,7 @@ static esc_status dry_run_grid(esc_run *whole, esc_dry_run *out) {
   snprintf(out->output, sizeof out->output, "%s",
            whole->options.output ? whole->options.output : "");
 done:
+  free(seconds);
   esc_grid_run_free(&g);
   return status;
 }
@@ -334,7 +361,7 @@ esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *option
   }
   ESC_TRY(inspect(&r));
   ESC_TRY(esc_run_check_false_escapes(&r));
-  ESC_TRY(estimate_costs(&r, out));
+  ESC_TRY(estimate_costs(&r, NULL, out));
 done:
   esc_run_free(&r);
   esc_log_redirect(before);

@@ -108,6 +108,19 @@ done:
   return status;
 }
 
+/* Progress of a run that stops at the current point. */
+static void add_current(esc_grid_run *g) {
+  const esc_progress *p = &g->point[g->current].run.progress;
+  esc_progress *sum = &g->whole->progress;
+  *sum = g->before;
+  sum->escaped += p->escaped;
+  sum->censored += p->censored;
+  sum->diverged += p->diverged;
+  sum->running += p->running;
+  sum->network_steps += p->network_steps;
+  sum->seconds += p->seconds;
+}
+
 static esc_status train_points(esc_grid_run *g) {
   esc_status status = ESC_OK;
   esc_run *const whole = g->whole;
@@ -116,6 +129,7 @@ static esc_status train_points(esc_grid_run *g) {
   ESC_TRY_ALLOCATE(whole->done = calloc((size_t)whole->plan.members + 1, sizeof *whole->done));
   for (g->current = 0; g->current < g->points; g->current++)
     if ((status = train_point(g)) != ESC_OK) {
+      add_current(g);
       status = explain_failure(g, status);
       goto done;
     }
@@ -192,6 +206,7 @@ static esc_status train(esc_run *whole) {
   ESC_TRY(esc_grid_run_create(whole, &g));
   if (whole->output[0]) ESC_TRY(esc_run_check_names(&g.point[0].run));
   ESC_TRY(esc_grid_run_check_false_escapes(&g));
+  esc_run_log_start(whole);
   if (whole->options.devices) {
     status = esc_run_train_on_devices(whole);
     goto done;

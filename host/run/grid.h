@@ -36,6 +36,10 @@ esc_status esc_grid_run_execute(esc_run *whole, int lock, bool *complete);
 /* Refuses a high probability of false escapes at a point, or warns of it. */
 esc_status esc_grid_run_check_false_escapes(esc_grid_run *grid);
 
+/* Whether a step of a network, and a snapshot, cost as much at one point as at another: the same
+ * shape, batch and rule, with other numbers. */
+bool esc_grid_points_cost_the_same(const esc_run *a, const esc_run *b);
+
 /* Joins the results of all points in whole->results. */
 esc_status esc_grid_run_join(esc_grid_run *grid);
 

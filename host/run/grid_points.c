@@ -87,6 +87,9 @@ static esc_status prepare_point(esc_grid_run *g, int i, const esc_point_source *
   const esc_run_options options = options_of(g, i);
   ESC_TRY(esc_run_prepare(spec, &options, false, &point->run));
   point->run.is_point = true;
+  point->run.point = i;
+  point->run.members_before_point = i * (g->whole->plan.total / g->points);
+  point->run.grid = g->whole->spec->grid->grid;
   point->run.is_worker = g->whole->is_worker;
   point->run.log = g->whole->log;
   ESC_TRY(esc_point_slice_create(&source[0], spec, text, &point->run.reused[2]));
@@ -159,6 +162,25 @@ static bool has_same_loss(const esc_problem *a, const esc_problem *b) {
          !memcmp(a->teacher.amplitude, b->teacher.amplitude, amplitudes) && a->batch == b->batch &&
          a->loss == b->loss && a->huber_delta == b->huber_delta && a->steps == b->steps &&
          a->smoothing == b->smoothing; /* thresholds are no swept key */
+}
+
+static bool has_same_optimizer(const esc_optimizer *a, const esc_optimizer *b) {
+  return a->kind == b->kind && a->nesterov == b->nesterov && a->decoupled == b->decoupled &&
+         (a->momentum == 0) == (b->momentum == 0) &&
+         (a->weight_decay == 0) == (b->weight_decay == 0);
+}
+
+bool esc_grid_points_cost_the_same(const esc_run *a, const esc_run *b) {
+  const esc_problem *p = &a->spec->problem, *q = &b->spec->problem;
+  return p->shape.layers == q->shape.layers && p->shape.width == q->shape.width &&
+         p->shape.inputs == q->shape.inputs && p->teacher.modes == q->teacher.modes &&
+         p->batch == q->batch && p->loss == q->loss && p->update == q->update &&
+         p->metric == q->metric && p->thresholds == q->thresholds &&
+         is_same_activation(&p->activation, &q->activation) &&
+         has_same_optimizer(&p->optimizer, &q->optimizer) && a->setup.slots == b->setup.slots &&
+         a->setup.threads == b->setup.threads &&
+         a->spec->record.samples == b->spec->record.samples &&
+         (a->plan.members == 0) == (b->plan.members == 0);
 }
 
 /* The estimate costs a tenth of a second; points with equal inputs share it. */

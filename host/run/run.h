@@ -9,6 +9,7 @@
 #include "backend/registry.h"
 #include "base/stop.h"
 #include "escapement/internal/engine.h"
+#include "escapement/internal/grid.h"
 #include "escapement/run.h"
 #include "run/plan.h"
 #include "run/scheduler.h"
@@ -34,9 +35,12 @@ typedef struct esc_run {
   char output[4096]; /* "": none; symbolic links resolved */
   esc_lock *lock;    /* lock of the output, acquired before its files are read */
   bool is_point;     /* trains one point of a grid, for the run of the whole grid */
-  bool is_worker;    /* worker of a run with `devices`, whose parent prints the messages about the
-                        whole run */
-  bool supervises;   /* trains by worker processes alone, and leaves the devices to them */
+  int point;         /* its number */
+  int64_t members_before_point; /* of the whole sweep, at the points before it */
+  const esc_grid *grid;         /* the grid that has it */
+  bool is_worker;  /* worker of a run with `devices`, whose parent prints the messages about the
+                      whole run */
+  bool supervises; /* trains by worker processes alone, and leaves the devices to them */
   int64_t shard, shards;
   esc_plan plan;
   const esc_engine_ops *engine;

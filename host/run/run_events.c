@@ -34,13 +34,20 @@ esc_status esc_run_open_log(esc_run *r) {
   return esc_event_log_open(path, &r->log);
 }
 
-/* Keys that name a member. */
+/* An event without keys, or with the number of the point in training. */
+static json_t *create_event(const esc_run *r) {
+  json_t *event = json_object();
+  if (r->is_point) json_object_set_new(event, "point", json_integer(r->point));
+  return event;
+}
+
+/* Keys that name a member, with those of its row in the result. */
 static json_t *member_to_json(const esc_run *r, int64_t index) {
   const esc_member *m = &r->plan.member[index];
-  json_t *layers = json_array(), *event = json_object();
+  json_t *layers = json_array(), *event = create_event(r);
   for (int l = 0; l < ESC_LAYERS_MAX; l++)
     if (m->small_layers >> l & 1) json_array_append_new(layers, json_integer(l + 1));
-  json_object_set_new(event, "member", json_integer(m->index));
+  json_object_set_new(event, "member", json_integer(r->members_before_point + m->index));
   json_object_set_new(event, "seed", json_integer((json_int_t)m->seed));
   json_object_set_new(event, "bottleneck", json_integer(m->bottleneck));
   json_object_set_new(event, "small_layers", layers);
@@ -75,8 +82,37 @@ static void add_counts(const esc_run *r, json_t *event) {
   json_object_set_new(event, "running", json_integer(p->running));
 }
 
+static json_t *value_to_json(const esc_grid *grid, int point, int k) {
+  const char *const value = esc_grid_value(grid, point, k);
+  json_t *const number = grid->numeric[k] ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
+  return number ? number : esc_json_text(value);
+}
+
+/* The training of a point of a grid begins. */
+static void log_point(esc_run *r) {
+  json_t *event = create_event(r), *values = json_object();
+  for (int k = 0; k < r->grid->keys; k++)
+    json_object_set_new(values, r->grid->key[k], value_to_json(r->grid, r->point, k));
+  json_object_set_new(event, "grid", values);
+  json_object_set_new(event, "output", esc_json_text(r->output));
+  json_object_set_new(event, "threads", json_integer(r->setup.threads));
+  json_object_set_new(event, "slots", json_integer(r->setup.slots));
+  json_object_set_new(event, "members", json_integer(r->plan.members));
+  json_object_set_new(event, "finished", json_integer(r->finished_before));
+  esc_event_log_write(r->log, "point", event);
+}
+
+/* What a grid has at each of its points is in the events `point`. */
+static json_t *unless_grid(const esc_run *r, int64_t value) {
+  return r->spec->grid ? json_null() : json_integer(value);
+}
+
 void esc_run_log_start(esc_run *r) {
   if (!r->log) return;
+  if (r->is_point) {
+    log_point(r);
+    return;
+  }
   json_t *event = json_object();
   const char *command = r->options.command_line;
   char host[128] = "";
@@ -91,14 +127,14 @@ void esc_run_log_start(esc_run *r) {
   json_object_set_new(event, "backend", json_string(r->engine->name));
   json_object_set_new(event, "device", esc_json_text(r->device));
   json_object_set_new(event, "precision", json_string(r->engine->precision));
-  json_object_set_new(event, "threads", json_integer(r->setup.threads));
-  json_object_set_new(event, "slots", json_integer(r->setup.slots));
+  json_object_set_new(event, "threads", unless_grid(r, r->setup.threads));
+  json_object_set_new(event, "slots", unless_grid(r, r->setup.slots));
   json_object_set_new(event, "devices",
                       r->options.devices ? esc_json_text(r->options.devices) : json_null());
   json_object_set_new(event, "shard", json_integer(r->shard));
   json_object_set_new(event, "shards", json_integer(r->shards));
   json_object_set_new(event, "members", json_integer(r->plan.members));
-  json_object_set_new(event, "finished", json_integer(r->finished_before));
+  json_object_set_new(event, "finished", unless_grid(r, r->finished_before));
   esc_event_log_write(r->log, "start", event);
 }
 
@@ -124,11 +160,17 @@ static void log_retirement(esc_run *r, const esc_train_event *e) {
 
 static void log_checkpoint(esc_run *r, const esc_train_event *e) {
   char digest[ESC_SEGMENT_DIGEST_SIZE];
-  json_t *event = json_object();
+  json_t *event = create_event(r);
   esc_segments_print_digest(e->digest, digest);
   json_object_set_new(event, "networks", json_integer(e->networks));
   json_object_set_new(event, "digest", json_string(digest));
   esc_event_log_write(r->log, "checkpoint", event);
+}
+
+static void log_snapshot(esc_run *r, const esc_train_event *e) {
+  json_t *event = create_event(r);
+  json_object_set_new(event, "networks", json_integer(e->networks));
+  esc_event_log_write(r->log, "snapshot", event);
 }
 
 void esc_run_log_event(esc_run *r, const esc_train_event *e) {
@@ -137,17 +179,14 @@ void esc_run_log_event(esc_run *r, const esc_train_event *e) {
     case ESC_EVENT_ESCAPE: log_escape(r, e); break;
     case ESC_EVENT_RETIREMENT: log_retirement(r, e); break;
     case ESC_EVENT_CHECKPOINT: log_checkpoint(r, e); break;
-    case ESC_EVENT_SNAPSHOT:
-      esc_event_log_write(r->log, "snapshot",
-                          json_pack("{sI}", "networks", (json_int_t)e->networks));
-      break;
+    case ESC_EVENT_SNAPSHOT: log_snapshot(r, e); break;
   }
 }
 
 void esc_run_log_rates(esc_run *r) {
   const esc_progress *p = &r->progress;
   if (!r->log || p->seconds < r->rates_logged_at + rate_seconds) return;
-  json_t *event = json_object();
+  json_t *event = create_event(r);
   r->rates_logged_at = p->seconds;
   add_counts(r, event);
   json_object_set_new(event, "network_steps", json_integer(p->network_steps));

@@ -45,8 +45,9 @@ bool esc_unfinished_exists(const char *path, char *output, size_t size);
  * journal was written last, as its output. *begun: points that have a file. False without one. */
 bool esc_unfinished_find_point(const char *output, char *point, size_t size, int *begun);
 
-/* The output that a part (OUT.h5.part-I-of-S) or a point (OUT.h5.point-ID) belongs to. */
-void esc_unfinished_whole(const char *output, char *whole, size_t size);
+/* The output that a part (OUT.h5.part-I-of-S) or a point (OUT.h5.point-ID) belongs to. Returns
+ * whether it is a part, of a run with --devices. */
+bool esc_unfinished_whole(const char *output, char *whole, size_t size);
 
 /* Whether a run holds the lock of `output`, which may be a part or a point. */
 esc_lock_state esc_unfinished_peek(const char *output);

@@ -76,18 +76,20 @@ bool esc_unfinished_find_point(const char *output, char *point, size_t size, int
   return point[0];
 }
 
-void esc_unfinished_whole(const char *output, char *whole, size_t size) {
+bool esc_unfinished_whole(const char *output, char *whole, size_t size) {
   size_t length;
   int shard, shards;
   uint64_t id;
   if (!esc_names_parse_point(output, &length, &id)) length = strlen(output);
   snprintf(whole, size, "%.*s", (int)length, output);
-  if (esc_names_parse_part(whole, &length, &shard, &shards)) whole[length] = 0;
+  if (!esc_names_parse_part(whole, &length, &shard, &shards)) return false;
+  whole[length] = 0;
+  return true;
 }
 
 /* Parts and points are under the lock of the whole. */
 esc_lock_state esc_unfinished_peek(const char *output) {
   char whole[4096];
-  esc_unfinished_whole(output, whole, sizeof whole);
+  (void)esc_unfinished_whole(output, whole, sizeof whole);
   return esc_lock_peek(whole);
 }

@@ -191,16 +191,63 @@ done:
   return status;
 }
 
+static bool is_swept(const esc_grid_axes *axes, const char *path) {
+  for (int i = 0; i < axes->count; i++)
+    if (!strcmp(axes->axis[i].row->path, path)) return true;
+  return false;
+}
+
+/* A key of `train` that is allowed with one value of another key only. `neutral`: it has a value
+ * that is allowed with every other one, so that a zip can give that. */
+typedef struct conditional {
+  const char *name, *of, *value;
+  bool neutral;
+} conditional;
+
+static const conditional conditionals[] = {{"huber_delta", "train.loss", "huber", false},
+                                           {"momentum", "train.optimizer", "sgd", true},
+                                           {"nesterov", "train.optimizer", "sgd", true},
+                                           {"adam_beta1", "train.optimizer", "adam", false},
+                                           {"adam_beta2", "train.optimizer", "adam", false},
+                                           {"adam_epsilon", "train.optimizer", "adam", false}};
+
+static bool is_word(const esc_node *node, const char *word) {
+  return node && node->kind == ESC_NODE_SCALAR && !strcmp(node->text, word);
+}
+
+static bool is_zero(const esc_node *node) {
+  double number;
+  return node && node->kind == ESC_NODE_SCALAR && !node->quoted &&
+         !esc_number_parse(node->text, strlen(node->text), &number) && number == 0;
+}
+
+/* Whether the key is swept, and some point has this value, or with NULL one other than 0. A key
+ * that belongs to it is then of use, and otherwise refused. */
+static bool some_point_has(const esc_grid_axes *axes, const char *path, const char *word) {
+  for (int i = 0; i < axes->count; i++) {
+    const esc_node *const values = axes->axis[i].values;
+    for (int k = 0; !strcmp(axes->axis[i].row->path, path) && k < values->children; k++)
+      if (word ? is_word(values->child[k], word) : !is_zero(values->child[k])) return true;
+  }
+  return false;
+}
+
 /* A key that belongs to one value of a swept key, and is given for all points: left out where the
  * swept key has another value. */
 static void remove_conditional(const esc_grid_axes *axes, esc_node *root) {
-  const esc_node *loss = esc_node_find(root, "train.loss");
   esc_node *const train = esc_node_get(root, "train");
-  bool swept = false;
-  for (int i = 0; i < axes->count; i++)
-    swept = swept || !strcmp(axes->axis[i].row->path, "train.loss");
-  if (swept && loss && loss->text && strcmp(loss->text, "huber") != 0)
-    esc_node_free(esc_node_remove(train, "huber_delta"));
+  char path[64];
+  if (!train || train->kind != ESC_NODE_MAPPING) return;
+  for (size_t i = 0; i < sizeof conditionals / sizeof conditionals[0]; i++) {
+    const conditional *c = &conditionals[i];
+    snprintf(path, sizeof path, "train.%s", c->name);
+    if (some_point_has(axes, c->of, c->value) && !is_word(esc_node_find(root, c->of), c->value) &&
+        !(c->neutral && is_swept(axes, path)))
+      esc_node_free(esc_node_remove(train, c->name));
+  }
+  if (some_point_has(axes, "train.momentum", NULL) && is_zero(esc_node_get(train, "momentum")) &&
+      !is_swept(axes, "train.nesterov"))
+    esc_node_free(esc_node_remove(train, "nesterov"));
 }
 
 esc_status esc_grid_axes_apply(const esc_grid_axes *axes, int point, const esc_node *base,

@@ -315,19 +315,35 @@ static int compare_texts(const void *left, const void *right) {
   return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-/* Two points with one resolved text would be the same networks twice. */
-static esc_status check_points_differ(const esc_node *root, int points, char *const *text) {
+/* `twin`: the resolved text of two points. */
+static esc_status refuse_twins(const esc_node *root, const esc_grid *grid, char *const *text,
+                               const char *twin) {
   esc_status status = ESC_OK;
+  int i = 0;
+  while (strcmp(text[i], twin) != 0) i++;
+  char *const label = esc_grid_print_point(grid, i);
+  ESC_TRY_ALLOCATE(label);
+  status = ESC_FAIL(ESC_BAD_INPUT,
+                    "%s: sweep.grid and sweep.zip: two points have the same values of all keys "
+                    "(%.300s); allowed: each network once, for instance pairs of values in "
+                    "sweep.zip",
+                    esc_node_location(esc_node_get(root, "sweep")).text, label);
+done:
+  free(label);
+  return status;
+}
+
+/* Two points with one resolved text would be the same networks twice. */
+static esc_status check_points_differ(const esc_node *root, const esc_grid *grid,
+                                      char *const *text) {
+  esc_status status = ESC_OK;
+  const int points = grid->points;
   const char **sorted = malloc((size_t)points * sizeof *sorted);
   ESC_TRY_ALLOCATE(sorted);
   for (int i = 0; i < points; i++) sorted[i] = text[i];
   qsort(sorted, (size_t)points, sizeof *sorted, compare_texts);
   for (int i = 1; i < points && status == ESC_OK; i++)
-    if (!strcmp(sorted[i], sorted[i - 1]))
-      status = ESC_FAIL(ESC_BAD_INPUT,
-                        "%s: sweep.grid and sweep.zip: two points have the same values of all "
-                        "keys; allowed: each network once",
-                        esc_node_location(esc_node_get(root, "sweep")).text);
+    if (!strcmp(sorted[i], sorted[i - 1])) status = refuse_twins(root, grid, text, sorted[i]);
 done:
   free(sorted);
   return status;
@@ -370,7 +386,7 @@ static esc_status read_grid(const esc_grid_axes *axes, const esc_node *base, esc
   ESC_TRY(read_points(axes, base, tree, text, spec->grid->point));
   ESC_TRY(esc_grid_axes_list(axes, (const esc_node *const *)tree, &spec->grid->grid));
   ESC_TRY(read_spec(tree[0], spec));
-  ESC_TRY(check_points_differ(base, points, text));
+  ESC_TRY(check_points_differ(base, spec->grid->grid, text));
   ESC_TRY(check_grid_members(base, spec));
   ESC_TRY(check_grid_weights(base, spec));
   ESC_TRY_ALLOCATE(spec->grid->resolved =

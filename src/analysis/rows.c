@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define COMPARE(field) \
   if (a->field != b->field) return a->field < b->field ? -1 : 1
@@ -107,15 +108,28 @@ static void merge_scales(size_t n, esc_fit_row *rows) {
       rows[i].scale = rows[i - 1].scale;
 }
 
-static esc_status check_duplicates(size_t n, const esc_fit_row *rows) {
+static esc_status refuse_twice(const esc_fit_points *points, const esc_fit_row *a,
+                               const esc_fit_row *b) {
+  esc_status status = ESC_OK;
+  const esc_grid *const grid = points->grid[a->point];
+  char *const label = grid ? esc_grid_print_point(grid, points->point[a->point]) : strdup("");
+  ESC_TRY_ALLOCATE(label);
+  status = ESC_FAIL(ESC_BAD_INPUT,
+                    "fit: %.300s%sbottleneck %d, scale %g, seed %lld at threshold %g appears twice "
+                    "(tables %d and %d); give every member once",
+                    label, label[0] ? ", " : "", a->bottleneck, a->scale, (long long)a->seed,
+                    a->threshold, a->table + 1, b->table + 1);
+done:
+  free(label);
+  return status;
+}
+
+static esc_status check_duplicates(const esc_fit_points *points, size_t n,
+                                   const esc_fit_row *rows) {
   for (size_t i = 1; i < n; i++) {
     const esc_fit_row *a = &rows[i - 1], *b = &rows[i];
     if (by_group(a, b) || a->scale != b->scale || a->seed != b->seed) continue;
-    return ESC_FAIL(ESC_BAD_INPUT,
-                    "fit: bottleneck %d, scale %g, seed %lld at threshold %g appears twice (tables "
-                    "%d and %d); give every member once",
-                    a->bottleneck, a->scale, (long long)a->seed, a->threshold, a->table + 1,
-                    b->table + 1);
+    return refuse_twice(points, a, b);
   }
   return ESC_OK;
 }
@@ -155,7 +169,7 @@ esc_status esc_fit_rows(int tables, const esc_results *const *table, const esc_f
   qsort(*rows, *count, sizeof **rows, by_scale);
   merge_scales(*count, *rows);
   qsort(*rows, *count, sizeof **rows, by_group_scale_seed);
-  ESC_TRY(check_duplicates(*count, *rows));
+  ESC_TRY(check_duplicates(points, *count, *rows));
   find_budgets(*count, *rows, tables, budget);
 done:
   free(budget);
