@@ -308,6 +308,7 @@ class Weights(cli_case.Case):
         refuse("has networks of 4 layers, width 8", "network.width=4", file="a.h5")
         refuse("without init.step", "init.weights=snapshots")
         refuse("allowed: 1 with scheme file", "init.scales=0.5")
+        refuse("allowed: 1 with scheme file", "init.scales=[1, 1, 0.5, 1]")
         refuse("init.file: given, but init.scheme is not file", "init.scheme=he-normal")
         refuse("missing.npz", file="missing.npz")
         refuse("small.yaml", file="small.yaml")

@@ -192,6 +192,8 @@ class Results(Case):
         kept = escapement.open(self.path("c.h5"))
         numpy.testing.assert_array_equal(kept.weights_escape_2[:, 0], data.weights_escape_2[[0, 7], 1])
         self.assertEqual(escapement.fit(data).to_csv(), escapement.fit(self.path("a.h5")).to_csv())
+        on = sweep.replace(init={"scheme": "file", "file": self.path("b.h5"), "weights": "end"}).run(backend="cpu")
+        self.assertTrue(numpy.array_equal(on.weights_start_1, data.weights_end_1))
         self.check_refused_weights(data)
 
     def check_refused_weights(self, data):
