@@ -18,7 +18,8 @@ Results = Union[xarray.Dataset, str, os.PathLike]
 DTYPE = {value: np.dtype(name.removeprefix("ESC_TYPE_").lower())
          for value, name in ffi.typeof("esc_type").elements.items()}
 TYPE = {dtype: number for number, dtype in DTYPE.items()}
-MOMENTS = {"start": (), "snapshots": ("snapshot",), "escape": ("threshold",), "end": ()}  # of record.weights
+# Of record.weights, with the dimension along which each has entries.
+MOMENTS = {"start": (), "snapshots": ("snapshot",), "escape": ("threshold",), "end": ()}
 OWN = ("Conventions", "members", "digest")  # attributes that the library makes itself
 
 
