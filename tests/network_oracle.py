@@ -61,12 +61,49 @@ def target(x, amplitude=1.0):
     return amplitude * numpy.tanh(x[:, 0])
 
 
-def step(weights, x, rate):
-    """Gradient descent on the minibatch: the new weights."""
+def gradients(weights, x):
+    """Of the minibatch's loss, layer by layer."""
     h, f = forward(weights, x)
     u = ((f - target(x)) / len(x))[:, None]
     out = []
     for w, below in zip(reversed(weights), reversed(h)):
-        out.append(w - rate * u.T @ below)
+        out.append(u.T @ below)
         u = u @ w * (1 - below ** 2)
     return out[::-1]
+
+
+def step(weights, x, rate):
+    """Gradient descent on the minibatch: the new weights."""
+    return [w - rate * g for w, g in zip(weights, gradients(weights, x))]
+
+
+class Sgd:
+    """Momentum and weight decay as PyTorch's SGD has them, for one network."""
+
+    def __init__(self, rate, momentum=0, nesterov=False, decay=0):
+        self.rate, self.momentum, self.nesterov, self.decay, self.velocity = rate, momentum, nesterov, decay, None
+
+    def step(self, weights, x):
+        g = [g + self.decay * w for g, w in zip(gradients(weights, x), weights)]
+        past = self.velocity or [0] * len(g)
+        self.velocity = [self.momentum * v + d for v, d in zip(past, g)]
+        ahead = [d + self.momentum * v for d, v in zip(g, self.velocity)] if self.nesterov else self.velocity
+        return [w - self.rate * e for w, e in zip(weights, ahead)]
+
+
+class Adam:
+    """Adam for one network; with decay outside the gradient AdamW."""
+
+    def __init__(self, rate, decay=0, beta1=0.9, beta2=0.999, epsilon=1e-8):
+        self.rate, self.decay, self.beta1, self.beta2, self.epsilon = rate, decay, beta1, beta2, epsilon
+        self.moments, self.updates = None, 0
+
+    def step(self, weights, x):
+        g = gradients(weights, x)
+        past = self.moments or [(0, 0)] * len(g)
+        self.updates += 1
+        self.moments = [(self.beta1 * m + (1 - self.beta1) * d, self.beta2 * v + (1 - self.beta2) * d ** 2)
+                        for (m, v), d in zip(past, g)]
+        mean, square = 1 - self.beta1 ** self.updates, 1 - self.beta2 ** self.updates
+        return [(1 - self.rate * self.decay) * w - self.rate * (m / mean) / (numpy.sqrt(v / square) + self.epsilon)
+                for w, (m, v) in zip(weights, self.moments)]

@@ -18,7 +18,8 @@ static const char *const pairs[] = {"network.layers=3",
                                     "escape.false_escapes=allow",
                                     "sweep.seeds=3",
                                     "sweep.groups=[{bottleneck: 2, scales: [0.5, 0.1]}]",
-                                    "record.every=100"};
+                                    "record.every=100",
+                                    "record.weights=[start, snapshots, escape, end]"};
 enum { PAIRS = sizeof pairs / sizeof pairs[0], MEMBERS = 6 };
 
 static esc_spec *make_spec(void) {
@@ -51,7 +52,7 @@ static void assert_equal_results(const esc_results *a, const esc_results *b) {
     size_t bytes;
     esc_assert_ok(esc_results_column(a, i, &x));
     esc_assert_ok(esc_results_find_column(b, x.name, &y));
-    bytes = x.type == ESC_TYPE_INT32 ? 4 : 8;
+    bytes = x.type == ESC_TYPE_INT32 || x.type == ESC_TYPE_FLOAT32 ? 4 : 8;
     for (int d = 0; d < x.rank; d++) {
       assert_int_equal(x.length[d], y.length[d]);
       bytes *= (size_t)x.length[d];
@@ -232,6 +233,40 @@ static void columns_that_contradict_the_others_are_refused(void **state) {
               "layer is 2 at value number 1");
   refuse_with((esc_column){"interface", "", "", ESC_TYPE_INT32, 1, {"interface"}, {2}, layer, true},
               "interface has not the type or shape");
+}
+
+/* Of two layers, two units and an input: a part of them would be lost. */
+static void weights_that_are_not_whole_are_refused(void **state) {
+  (void)state;
+  static const float weights[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  esc_column column[REQUIRED + 2], found;
+  esc_results *built = NULL;
+  const esc_column first = {"weights_end_1", "",      "",   ESC_TYPE_FLOAT32, 3, {"member"},
+                            {2, 2, 1},       weights, false},
+                   last = {"weights_end_2", "",      "",   ESC_TYPE_FLOAT32, 3, {"member"},
+                           {2, 1, 2},       weights, false};
+  refuse_with(first, "column weights_end_1 without weights_end_2");
+  refuse_with(last, "column weights_end_2 without weights_end_1");
+  memcpy(column, required, sizeof required);
+  column[REQUIRED] = first;
+  column[REQUIRED + 1] = last;
+  esc_assert_ok(esc_results_build(REQUIRED + 2, column, 0, NULL, &built));
+  esc_assert_ok(esc_results_find_column(built, "weights_end_2", &found));
+  assert_memory_equal(found.data, weights, 4 * sizeof weights[0]);
+  esc_results_free(built);
+  built = NULL;
+  for (int fault = 0; fault < 5; fault++) {
+    column[REQUIRED] = first;
+    column[REQUIRED + 1] = last;
+    if (fault == 0) column[REQUIRED].rank = 0;
+    if (fault == 1) column[REQUIRED].rank = 77;
+    if (fault == 2) column[REQUIRED].length[1] = (int64_t)1 << 62;
+    if (fault == 3) column[REQUIRED + 1].length[2] = 1;
+    if (fault == 4) column[REQUIRED + 1].type = ESC_TYPE_FLOAT64;
+    assert_int_equal(esc_results_build(REQUIRED + 2, column, 0, NULL, &built), ESC_BAD_INPUT);
+    assert_non_null(strstr(esc_error_message(), "has not the type or shape"));
+    assert_null(built);
+  }
 }
 
 static void attributes_need_a_name_and_a_text(void **state) {
@@ -469,6 +504,7 @@ int main(void) {
       CASE(results_are_built_of_their_own_arrays),
       CASE(columns_that_are_missing_follow_and_wrong_ones_are_refused),
       CASE(columns_that_contradict_the_others_are_refused),
+      CASE(weights_that_are_not_whole_are_refused),
       CASE(attributes_need_a_name_and_a_text),
       CASE(each_use_of_hdf5_is_guarded_and_not_nested),
       CASE(a_cancelled_run_is_resumed_to_the_bits_of_an_undisturbed_one),

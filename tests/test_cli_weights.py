@@ -104,6 +104,29 @@ class Weights(cli_case.Case):
                     weights = oracle.step(weights, oracle.minibatch(seed, k, BATCH, INPUTS), RATE)
             self.assert_near(self.network(run, "end", m), weights, 2e-4)
 
+    def test_numpy_trains_with_momentum_decay_and_adam(self):
+        sgd, adam, steps = oracle.Sgd, oracle.Adam, 40
+        batches = [oracle.minibatch(1, k, BATCH, INPUTS) for k in range(steps)]
+        for make, *keys in (
+                (lambda: sgd(0.05, 0.9), "momentum=0.9"),
+                (lambda: sgd(0.05, 0.9, nesterov=True), "momentum=0.9", "nesterov=true"),
+                (lambda: sgd(0.05, 0.9, True, 0.01), "momentum=0.9", "nesterov=true", "weight_decay=0.01"),
+                (lambda: adam(0.003), "optimizer=adam", "rate=0.003"),
+                (lambda: adam(0.003, 0.1), "optimizer=adam", "rate=0.003", "weight_decay=0.1", "decoupled_decay=true")):
+            ends = {}
+            for backend in ("reference", "cpu"):
+                run = self.open(self.train("a.h5", *[f"train.{key}" for key in keys], "sweep.seeds=1",
+                                           f"train.steps={steps}", "escape.thresholds=[1e-9]", "record.every=0",
+                                           "record.weights=[start, end]", "--backend", backend, "--force"))
+                ends[backend] = [self.network(run, "end", m) for m in range(2)]
+            for m in range(2):
+                weights, optimizer = self.network(run, "start", m), make()
+                for x in batches:
+                    weights = optimizer.step(weights, x)
+                for backend, end in ends.items():
+                    with self.subTest(keys=keys, backend=backend, member=m):
+                        self.assert_near(end[m], weights, 5e-6)
+
     def test_numpy_computes_loss_and_signal_from_the_weights(self):
         run = self.open(self.get_recorded())
         fresh = numpy.random.default_rng(1).standard_normal((40000, INPUTS))
@@ -285,6 +308,7 @@ class Weights(cli_case.Case):
         refuse("has networks of 4 layers, width 8", "network.width=4", file="a.h5")
         refuse("without init.step", "init.weights=snapshots")
         refuse("allowed: 1 with scheme file", "init.scales=0.5")
+        refuse("allowed: 1 with scheme file", "init.scales=[1, 1, 0.5, 1]")
         refuse("init.file: given, but init.scheme is not file", "init.scheme=he-normal")
         refuse("missing.npz", file="missing.npz")
         refuse("small.yaml", file="small.yaml")

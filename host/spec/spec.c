@@ -167,6 +167,14 @@ done:
   return status;
 }
 
+/* 1 for every layer, which a resolved spec states as a list. */
+static bool is_one(const esc_node *node) {
+  bool one = node->kind == ESC_NODE_SCALAR ? node->number == 1 : node->children > 0;
+  for (int i = 0; node->kind != ESC_NODE_SCALAR && i < node->children; i++)
+    one &= node->child[i]->kind == ESC_NODE_SCALAR && node->child[i]->number == 1;
+  return one;
+}
+
 /* The keys of a file are allowed with scheme file only, and init.scales without. */
 static esc_status check_init_keys(const esc_node *root, bool file) {
   static const char *const keys[] = {"init.file",      "init.weights", "init.step",
@@ -178,8 +186,7 @@ static esc_status check_init_keys(const esc_node *root, bool file) {
   }
   if (file && !esc_node_find(root, "init.file"))
     return refuse(root, "init.scheme", "file without init.file; allowed: with init.file");
-  const esc_node *scales = esc_node_find(root, "init.scales");
-  if (file && (scales->kind != ESC_NODE_SCALAR || scales->number != 1))
+  if (file && !is_one(esc_node_find(root, "init.scales")))
     return refuse(root, "init.scales", "allowed: 1 with scheme file, whose weights are not scaled");
   return ESC_OK;
 }

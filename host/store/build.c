@@ -81,6 +81,51 @@ done:
   return status;
 }
 
+/* Of the first layer: (member[, snapshot or threshold], unit, input). */
+static esc_status read_weights_shape(const esc_column *first, esc_weights_kind kind,
+                                     esc_shape *shape) {
+  const int row = esc_weights_axis(kind) == ESC_AXIS_NONE ? 1 : 2;
+  const int64_t width = first->rank == row + 2 ? first->length[row] : 0,
+                inputs = first->rank == row + 2 ? first->length[row + 1] : 0;
+  if (width < 1 || width > ESC_WIDTH_MAX || inputs < 1 || inputs > ESC_INPUTS_MAX)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: column %s has not the type or shape of a result's %s",
+                    whole, first->name, first->name);
+  shape->width = (int)width;
+  shape->inputs = (int)inputs;
+  return ESC_OK;
+}
+
+/* Weights of a moment have every layer, and those at snapshots their steps. */
+static esc_status check_weights(const source *s, const esc_results *results,
+                                esc_weights_kind kind) {
+  const bool first = find(s, esc_weights_name(kind, 0));
+  for (int l = 1; l < results->layers; l++)
+    if ((find(s, esc_weights_name(kind, l)) != NULL) != first)
+      return ESC_FAIL(ESC_BAD_INPUT, "%s: column %s without %s", whole,
+                      esc_weights_name(kind, first ? 0 : l), esc_weights_name(kind, first ? l : 0));
+  if (first && kind == ESC_WEIGHTS_SNAPSHOTS && results->snapshots == 0)
+    return ESC_FAIL(ESC_BAD_INPUT, "%s: column %s without snapshot", whole,
+                    esc_weights_name(kind, 0));
+  return ESC_OK;
+}
+
+static esc_status create_weights(const source *s, esc_results *results) {
+  esc_status status = ESC_OK;
+  esc_shape shape = {0};
+  unsigned kinds = 0;
+  for (int k = 0; k < ESC_WEIGHTS_KINDS; k++) {
+    const esc_weights_kind kind = (esc_weights_kind)k;
+    const esc_column *const first = find(s, esc_weights_name(kind, 0));
+    ESC_TRY(check_weights(s, results, kind));
+    if (!first) continue;
+    ESC_TRY(read_weights_shape(first, kind, &shape));
+    kinds |= 1u << k;
+  }
+  if (kinds) ESC_TRY(esc_results_add_weights(results, kinds, shape.width, shape.inputs));
+done:
+  return status;
+}
+
 static esc_status create(const source *s, esc_results **out) {
   esc_status status = ESC_OK;
   enum { LAYERS_UNKNOWN = 2 };
@@ -90,6 +135,7 @@ static esc_status create(const source *s, esc_results **out) {
   ESC_TRY(esc_layout_check_shape(whole, members, thresholds, layers));
   ESC_TRY(esc_results_create(members, (int)thresholds, (int)layers, out));
   if (snapshots > 0) ESC_TRY(esc_results_add_snapshots(*out, snapshots));
+  ESC_TRY(create_weights(s, *out));
   ESC_TRY(create_grid(s, *out));
 done:
   return status;
@@ -102,7 +148,8 @@ static bool has_shape(const esc_layout *t, const esc_layout_column *c, const esc
   return true;
 }
 
-/* Layers and interfaces, which results count from 1: a caller's in another order are refused. */
+/* Layers, units and the like, which results count from 1: a caller's in another order are refused.
+ */
 static esc_status check_counted(const esc_layout_column *c, const esc_column *from) {
   for (int64_t i = 0; i < from->length[0]; i++)
     if (((const int32_t *)from->data)[i] != i + 1)
@@ -117,7 +164,7 @@ static esc_status copy_column(const source *s, esc_layout *t, const esc_layout_c
   if (!has_shape(t, c, from))
     return ESC_FAIL(ESC_BAD_INPUT, "%s: column %s has not the type or shape of a result's %s",
                     whole, c->name, c->name);
-  if (c->data == t->layer || c->data == t->interface) return check_counted(c, from);
+  if (c->coordinate && c->type == ESC_TYPE_INT32) return check_counted(c, from);
   const size_t bytes = (size_t)t->length[c->axis[0]] * esc_layout_row_bytes(t, c);
   if (bytes) memcpy(c->data, from->data, bytes);
   return ESC_OK;

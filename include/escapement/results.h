@@ -71,8 +71,8 @@ ESC_API void esc_hdf5_guard_set(const esc_hdf5_guard *guard);
  * other columns that are missing are 0, or follow from these (member, status). Columns that no
  * result has are left out. *out is the caller's. ESC_BAD_INPUT, with the column's name, where one
  * is missing, there twice, has another type or shape, no data, or values that cannot be compared;
- * layer and interface, if given, are 1, 2, ... The name of an attribute has 1 to 255
- * bytes. */
+ * layer, interface, unit and the like, if given, are 1, 2, ... Weights of a moment come with every
+ * layer. The name of an attribute has 1 to 255 bytes. */
 ESC_API esc_status esc_results_build(int columns, const esc_column *column, int attributes,
                                      const esc_text_attribute *attribute, esc_results **out);
 

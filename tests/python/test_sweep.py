@@ -16,6 +16,7 @@ import xarray
 
 import escapement
 from case import LONG, SPEC, Case, program
+from escapement import numpy_reference
 
 
 class Specs(Case):
@@ -167,6 +168,45 @@ class Results(Case):
             escapement.merge(*paths, output=self.path("all.h5"))
         with self.assertRaisesRegex(escapement.InputError, "shard"):
             escapement.merge(*paths[:2])
+
+    def test_weights_are_arrays_that_survive_files_shards_and_selections(self):
+        sweep = escapement.Sweep(**SPEC).replace("record.per_decade=1", train={"momentum": 0.5},
+                                                 record={"weights": ["start", "snapshots", "escape", "end"]})
+        data = sweep.run(self.path("a.h5"), backend="cpu")
+        self.assertGreater(sweep.dry_run().weights_bytes, 0)
+        shapes = [w.shape for w in escapement.weights(data, "escape")]
+        self.assertEqual(shapes, [(15, 2, 8, 8)] * 3 + [(15, 2, 1, 8)])
+        self.assertEqual(data.weights_snapshots_4.dims, ("member", "snapshot", "output", "unit_below"))
+        for member in (0, 14):
+            scales = [float(data.scale[member])] * int(data.bottleneck[member]) + [1.0] * 4
+            drawn = numpy_reference.initial_weights(int(data.seed[member]), scales[:4], 8, 8)
+            for got, want in zip(escapement.weights(data.isel(member=member), "start"), drawn, strict=True):
+                numpy.testing.assert_allclose(got, want, rtol=1e-6, atol=2e-6)
+        parts = [sweep.run(backend="cpu", shard=(i, 2)) for i in range(2)]
+        escapement.save(data, self.path("b.h5"))
+        for same in (self.path("a.h5"), self.path("b.h5"), escapement.merge(*parts)):
+            rows = escapement.compare(same, data)
+            self.assertEqual(rows.attrs["different"], 0)
+            self.assertEqual(rows.name.str.startswith("weights_").sum(), 16)
+        escapement.save(data.isel(member=[0, 7], threshold=1, snapshot=slice(2)), self.path("c.h5"))
+        kept = escapement.open(self.path("c.h5"))
+        numpy.testing.assert_array_equal(kept.weights_escape_2[:, 0], data.weights_escape_2[[0, 7], 1])
+        self.assertEqual(escapement.fit(data).to_csv(), escapement.fit(self.path("a.h5")).to_csv())
+        on = sweep.replace(init={"scheme": "file", "file": self.path("b.h5"), "weights": "end"}).run(backend="cpu")
+        self.assertTrue(numpy.array_equal(on.weights_start_1, data.weights_end_1))
+        self.check_refused_weights(data)
+
+    def check_refused_weights(self, data):
+        for wrong, words in ((data.drop_vars("weights_end_2"), "weights_end_1 without weights_end_2"),
+                             (data.isel(unit=slice(4)), "has not the type or shape"),
+                             (data.isel(unit=slice(None, None, -1)), "unit is 8"),
+                             (data.assign(weights_end_1=data.weights_end_1.astype(float) / 3), "float32 does not")):
+            with self.assertRaisesRegex(escapement.InputError, words):
+                escapement.save(wrong, self.path("d.h5"))
+        with self.assertRaisesRegex(escapement.InputError, "'first'; recorded: start, snapshots, escape, end"):
+            escapement.weights(data, "first")
+        with self.assertRaisesRegex(escapement.InputError, "is not supported with record.weights"):
+            escapement.Sweep.from_yaml(data.spec, sweep={"grid": {"train.rate": [0.05, 0.04]}})
 
     def test_what_is_no_result_is_refused(self):
         data = escapement.Sweep(**SPEC).run(backend="cpu")

@@ -17,7 +17,7 @@ from ._library import CheckFailedError, DeviceError, EscapementError, Escapement
 from .analysis import fit, fit_points, plateau, plateau_verdicts
 from .modes import attribution, blocks, plateau_spectrum
 from .plotting import plot
-from .results import compare, merge, open, save
+from .results import compare, merge, open, save, weights
 from .sweep import Sweep, keys
 from .theory import Activation, classify, escape_time, trajectory
 
@@ -31,4 +31,4 @@ __all__ = [
     "FileError", "InputError", "Interrupted", "LibraryError", "OutOfMemoryError", "OutOfTimeError",
     "Record", "Status", "Sweep", "attribution", "blocks", "classify", "compare", "escape_time", "fit",
     "fit_points", "keys", "merge", "open", "plateau", "plateau_spectrum", "plateau_verdicts", "plot",
-    "save", "trajectory"]
+    "save", "trajectory", "weights"]

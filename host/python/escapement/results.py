@@ -18,6 +18,8 @@ Results = Union[xarray.Dataset, str, os.PathLike]
 DTYPE = {value: np.dtype(name.removeprefix("ESC_TYPE_").lower())
          for value, name in ffi.typeof("esc_type").elements.items()}
 TYPE = {dtype: number for number, dtype in DTYPE.items()}
+# Of record.weights, with the dimension along which each has entries.
+MOMENTS = {"start": (), "snapshots": ("snapshot",), "escape": ("threshold",), "end": ()}
 OWN = ("Conventions", "members", "digest")  # attributes that the library makes itself
 
 
@@ -116,13 +118,17 @@ class _Layout(NamedTuple):
 
 
 @functools.cache
-def _layouts() -> Mapping[str, _Layout]:
-    """Dimensions and dtype of every variable that a result can have."""
+def _layouts(layers: int) -> Mapping[str, _Layout]:
+    """Dimensions and dtype of every variable that a result with so many layers can have."""
     one = {name: np.ones(1, dtype) for name, dtype in (
         ("threshold", np.float64), ("seed", np.int64), ("bottleneck", np.int32), ("scale", np.float64),
         ("steps_run", np.int64), ("snapshot", np.int64))}
     one["escape_step"] = np.ones((1, 1), np.int64)
     one["point"] = np.zeros(1, np.int32)
+    one["layer"] = np.arange(1, layers + 1, dtype=np.int32)
+    for moment, along in MOMENTS.items():
+        for layer in one["layer"]:
+            one[f"weights_{moment}_{layer}"] = np.ones((1,) * (3 + len(along)), np.float32)
     grid = {"grid": json.dumps({"keys": ["network.width"], "points": [[1]]})}
     return {text(column.name): _Layout(tuple(text(d) for d in column.dimension[0:column.rank]),
                                        DTYPE[column.type]) for column in _columns(_build(one, grid))}
@@ -167,7 +173,11 @@ def _array(variable: xarray.DataArray, layout: _Layout) -> np.ndarray:
         if not np.array_equal(values, np.trunc(values)):
             raise InputError(f"results: variable {name} has values that are not whole numbers")
     converted = np.ascontiguousarray(values, layout.dtype)
-    if layout.dtype.kind == "i" and not np.array_equal(converted, values):
+    if layout.dtype == np.float32 and values.dtype == np.float64:
+        exact = np.array_equal(converted, values, equal_nan=True)
+    else:
+        exact = layout.dtype.kind == "f" or np.array_equal(converted, values)
+    if not exact:
         raise InputError(f"results: variable {name} has values that {layout.dtype} does not hold")
     return converted
 
@@ -195,10 +205,38 @@ def results_of(data: Results) -> Any:
         return owned(out)
     if not isinstance(data, xarray.Dataset):
         raise TypeError(f"results are an xarray.Dataset or a file, not {type(data).__name__}")
-    layouts, data = _layouts(), _in_order(data)
+    layouts, data = _layouts(max(2, data.sizes.get("layer", 0))), _in_order(data)
     arrays = {name: _array(data[name], layouts[name]) for name in layouts if name in data.variables}
     return _build(arrays, {name: value for name, value in data.attrs.items()
                            if isinstance(value, str) and name not in OWN})
+
+
+def weights(data: Results, moment: str = "end") -> list[np.ndarray]:
+    """Recorded weights of all networks (``record={"weights": ["end"]}``), layer by layer.
+
+    Parameters
+    ----------
+    data : Dataset or path
+    moment : {"start", "snapshots", "escape", "end"}
+        When they were recorded.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        For each layer, from the input, (member, row, column) in float32: the matrices W_l, whose rows are
+        the layer's units. "snapshots" has (member, snapshot, row, column), "escape" (member, threshold,
+        row, column), NaN where there are none; a dimension that ``sel`` took away is absent. They are
+        the memory of a Dataset, not a copy.
+    """
+    if not isinstance(data, xarray.Dataset):
+        data = open(data)
+    found = [word for word in MOMENTS if f"weights_{word}_1" in data.variables]
+    if moment not in found:
+        raise InputError(f"weights: is {moment!r}; recorded: {', '.join(found) or 'none'} (record.weights)")
+    layers = []
+    while f"weights_{moment}_{len(layers) + 1}" in data.variables:
+        layers.append(data[f"weights_{moment}_{len(layers) + 1}"].values)
+    return layers
 
 
 def name_of(data: Results) -> str:
