@@ -81,6 +81,7 @@ typedef struct esc_escape_times {
   double drive;     /* a c_1 a_1^{L-1} prod s_l(0): its sign decides on the leading order only */
   bool escaped_at_start; /* escaped at the start: all times 0 */
   bool decays;           /* no crossing because decay takes all scales to 0 */
+  bool undecided;        /* double precision or the search limits leave the crossing open */
   char note[1024];       /* the conditions of the numbers, or why one is missing; "" if none */
 } esc_escape_times;
 
