@@ -102,8 +102,8 @@ ESC_API esc_status esc_escape_times_compute(const esc_escape_problem *problem,
 /* The critical decay lambda_c of a start: the largest weight decay with which scale[layer] still
  * reaches `to`; problem->decay is ignored. */
 typedef struct esc_critical_decay {
-  double ode;    /* by bisection of the reduced ODE, to 1e-9 relative; NaN if the scale does not
-                    reach `to` without decay, or the integration does not decide */
+  double ode;    /* by bisection of the reduced ODE, to 1e-9 relative (1e-8 with a rate); NaN if the
+                    scale does not reach `to` without decay, or an integration is undecided */
   double closed; /* leading order, for a threshold far above the saddle: D for two layers, else
                     1 / ((L-2) T), T the time in which closed diverges; NaN where the drive is not
                     positive */
