@@ -196,9 +196,9 @@ static const char summary[] =
     "  without --rate  (1 - beta) s_l' = F_l - lambda s_l\n"
     "  with --rate     eta (1 + beta)/2 s_l'' + (1 - beta) s_l' = F_l - lambda s_l\n"
     "'closed' is the leading order in the rate too. With decay, 'critical' is the\n"
-    "largest decay with which the scale still reaches S, by bisection ('-' if S is not\n"
-    "reached without decay, or the search is undecided), and a verdict states whether\n"
-    "this start does.";
+    "largest decay with which the scale still reaches S, by bisection ('-' if S is\n"
+    "not reached without decay, or an integration is undecided), and a verdict states\n"
+    "whether this start does.";
 
 static esc_status parse(request *r, bool *json, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {
