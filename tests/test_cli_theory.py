@@ -132,6 +132,8 @@ class Escape(Theory):
         got = escape("linear", 1.0, [.1] * 3, .99, decay=.05)
         self.assertEqual(got["verdict"], "does not escape")
         self.assertEqual(escape("linear", -1.0, [.1] * 3, .5, decay=.05)["verdict"], got["verdict"])
+        self.assertEqual(escape("linear", 1.0, [.1] * 4, .5, decay=.009998999999999)["verdict"],
+                         "undecided")
         self.assertEqual(escape("linear", 1.0, [.1] * 3, .5)["verdict"], "")
         done = call("escape", "--activation", "linear", "--amplitude", "1", "--scales", ".1,.1,.1",
                     "--to", ".5", "--decay", ".2")

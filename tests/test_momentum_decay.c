@@ -289,6 +289,26 @@ static void beyond_the_critical_decay_the_origin_keeps_the_start(void **unused) 
   assert_true(isnan(critical_of(&never).ode));
 }
 
+/* Within rounding of the critical decay the crossing is open, which is not the same as none. */
+static void at_the_critical_decay_the_crossing_is_undecided(void **unused) {
+  (void)unused;
+  start s = {"linear", 1, {.1, .1, .1, .1}, .5, 1, 0, 0, .009999 * (1 - 1e-13)};
+  const esc_escape_times open = times_of(&s);
+  assert_true(isnan(open.ode) && open.undecided && !open.decays);
+  s.decay = .009999 * (1 - 1e-6);
+  assert_true(isfinite(times_of(&s).ode) && !times_of(&s).undecided);
+  s.decay = .009999 * (1 + 1e-6);
+  assert_true(times_of(&s).decays && !times_of(&s).undecided);
+}
+
+/* A balanced start is at rest and its force is positive below the same decay as without momentum.
+ */
+static void momentum_does_not_change_a_balanced_starts_critical_decay(void **unused) {
+  (void)unused;
+  const start s = {"linear", 1, {.1, .1, .1, .1}, .5, 1, .9, .1, .001};
+  esc_assert_close(critical_of(&s).ode, .009999, 0, 1e-8);
+}
+
 /* ---- trajectories ---- */
 
 static void trajectories_pass_through_the_crossing(void **unused) {
@@ -318,6 +338,8 @@ int main(void) {
       cmocka_unit_test(small_layers_set_the_critical_decay),
       cmocka_unit_test(times_diverge_logarithmically_at_the_critical_decay),
       cmocka_unit_test(beyond_the_critical_decay_the_origin_keeps_the_start),
+      cmocka_unit_test(at_the_critical_decay_the_crossing_is_undecided),
+      cmocka_unit_test(momentum_does_not_change_a_balanced_starts_critical_decay),
       cmocka_unit_test(trajectories_pass_through_the_crossing),
   };
   return cmocka_run_group_tests_name("momentum_decay", tests, NULL, NULL);

@@ -113,6 +113,7 @@ done:
  * or that is not known. */
 static const char *verdict(const answer *a) {
   if (isfinite(a->times.ode)) return "escapes";
+  if (a->times.undecided) return "undecided";
   return a->times.decays && isfinite(a->critical.ode)
              ? "does not escape: decay keeps the origin stable"
              : "does not escape";
@@ -195,8 +196,9 @@ static const char summary[] =
     "  without --rate  (1 - beta) s_l' = F_l - lambda s_l\n"
     "  with --rate     eta (1 + beta)/2 s_l'' + (1 - beta) s_l' = F_l - lambda s_l\n"
     "'closed' is the leading order in the rate too. With decay, 'critical' is the\n"
-    "largest decay with which the scale still reaches S, by bisection, and a verdict\n"
-    "states whether this start does.";
+    "largest decay with which the scale still reaches S, by bisection ('-' if S is\n"
+    "not reached without decay, or an integration is undecided), and a verdict states\n"
+    "whether this start does.";
 
 static esc_status parse(request *r, bool *json, int argc, char **argv, int *first, bool *help) {
   const esc_option options[] = {

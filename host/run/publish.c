@@ -168,6 +168,7 @@ void esc_run_log_warnings(const esc_run *r) {
   const double residual = ledger_residual_max(r->results),
                rounded_away = lost_updates_max(r->results);
   const bool plain = r->spec->problem.update == ESC_UPDATE_PLAIN;
+  const bool optimized = !esc_optimizer_is_plain(&r->spec->problem.optimizer);
   if (r->progress.diverged)
     esc_log("warning: %lld members diverged (loss not finite): use a smaller train.rate",
             (long long)r->progress.diverged);
@@ -175,7 +176,11 @@ void esc_run_log_warnings(const esc_run *r) {
     esc_log("warning: up to %.1f%% of a member's weight updates were rounded away%s",
             100 * rounded_away,
             plain ? "; train.update=compensated keeps them"
-                  : ": train.rate is too small for float; use a larger one or --backend reference");
+            : optimized
+                ? ": train.rate is too small for float, or weights have come to rest (units "
+                  "without gradient, weights decayed to 0)"
+                : ": train.rate is too small for float; use a larger one or --backend "
+                  "reference");
   if (has_ledger(r) && !(residual <= ledger_bound(r)))
     esc_log("warning: imbalance ledger: relative residual %.2g exceeds the rounding bound %.0e%s",
             residual, ledger_bound(r),

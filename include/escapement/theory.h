@@ -80,7 +80,8 @@ typedef struct esc_escape_times {
   double corrected; /* with the next order and the prefix's drive; NaN where it does not apply */
   double drive;     /* a c_1 a_1^{L-1} prod s_l(0): its sign decides on the leading order only */
   bool escaped_at_start; /* escaped at the start: all times 0 */
-  bool decays;           /* no crossing because decay drives all scales to 0 */
+  bool decays;           /* no crossing because decay takes all scales to 0 */
+  bool undecided;        /* double precision or the search limits leave the crossing open */
   char note[1024];       /* the conditions of the numbers, or why one is missing; "" if none */
 } esc_escape_times;
 
@@ -101,8 +102,8 @@ ESC_API esc_status esc_escape_times_compute(const esc_escape_problem *problem,
 /* The critical decay lambda_c of a start: the largest weight decay with which scale[layer] still
  * reaches `to`; problem->decay is ignored. */
 typedef struct esc_critical_decay {
-  double ode;    /* by bisection of the reduced ODE, to 1e-9 relative; NaN if the scale does not
-                    reach `to` without decay, or the integration does not decide */
+  double ode;    /* by bisection of the reduced ODE, to 1e-9 relative (1e-8 with a rate); NaN if the
+                    scale does not reach `to` without decay, or an integration is undecided */
   double closed; /* leading order, for a threshold far above the saddle: D for two layers, else
                     1 / ((L-2) T), T the time in which closed diverges; NaN where the drive is not
                     positive */

@@ -11,9 +11,9 @@ void esc_optimizer_rules_init(esc_optimizer_rules *r, const esc_problem *p) {
   r->adam = adam;
   r->nesterov = o->nesterov;
   r->beta = (float)(adam ? o->adam_beta1 : o->momentum);
-  r->one_less = (float)(1 - o->adam_beta1);
+  r->one_minus_beta = (float)(1 - o->adam_beta1);
   r->beta2 = (float)o->adam_beta2;
-  r->one_less2 = (float)(1 - o->adam_beta2);
+  r->one_minus_beta2 = (float)(1 - o->adam_beta2);
   r->epsilon = (float)o->adam_epsilon;
   r->adam_beta1 = o->adam_beta1;
   r->adam_beta2 = o->adam_beta2;

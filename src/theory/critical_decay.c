@@ -8,8 +8,9 @@
 #include "escapement/internal/theory.h"
 #include "reduced_ode.h"
 
-/* Relative width of the last bracket; cost of one integration, in evaluations of the activation. */
-static const double bracket_width = 1e-10, work_max = 2e7;
+/* Relative width of the last bracket, and of one that suffices where an integration between its
+ * ends is undecided; limit of one integration, in evaluations of the activation. */
+static const double bracket_width = 1e-10, undecided_width = 1e-8, work_max = 2e7;
 static const double bracket_factor = 4; /* between trial decays before the first bracket */
 enum { BRACKETS_MAX = 300 };
 
@@ -63,10 +64,10 @@ static esc_status bisect(const esc_escape_problem *p, double *out) {
   while (high > low * (1 + bracket_width)) {
     const double middle = sqrt(low) * sqrt(high);
     ESC_TRY(integrate(p, middle, &end, &time));
-    if (end == UNDECIDED) goto done;
+    if (end == UNDECIDED) break;
     *(end == CROSSES ? &low : &high) = middle;
   }
-  *out = low;
+  if (!(high > low * (1 + undecided_width))) *out = low;
 done:
   return status;
 }

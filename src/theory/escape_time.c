@@ -129,6 +129,7 @@ static void note_end(esc_escape_times *times, const esc_escape_problem *p, const
                   final ? "does not reach" : "has not reached", p->to, c->time, state,
                   describe_end(c->end));
   times->decays = c->end == ESC_FLOW_DECAYED && p->decay > 0;
+  times->undecided = !final;
 }
 
 /* Repeats the search from data perturbed in the tenth digit: the relative change of the time,
@@ -142,7 +143,8 @@ static esc_status measure_conditioning(const esc_escape_problem *p, double work,
   const double change =
       second.end == ESC_FLOW_CROSSED ? fabs(second.time / first->time - 1) : HUGE_VAL;
   const double error = change * ode_error / perturbation;
-  if (error <= error_max)
+  times->undecided = !(error <= error_max);
+  if (!times->undecided)
     times->ode = first->time;
   else
     esc_note_append(times,

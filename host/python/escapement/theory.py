@@ -130,8 +130,9 @@ def escape_time(activation: ActivationLike, scales: Any, amplitude: Any = 1.0, t
     Returns
     -------
     Record
-        ode (the reduced ODE), closed (leading order), corrected (next order), drive and
-        escaped_at_start, arrays (...); NaN where there is no time. note: the reasons, an object array.
+        ode (the reduced ODE), closed (leading order), corrected (next order), drive,
+        escaped_at_start and undecided (no ode, but a crossing is not excluded), arrays (...); NaN where
+        there is no time. note: the reasons, an object array.
 
     Examples
     --------

@@ -14,9 +14,9 @@
 typedef struct esc_optimizer_rules {
   int32_t optimized; /* 0: plain gradient descent, E = G; the other fields are not read */
   int32_t adam, nesterov;
-  float beta;     /* of momentum, or of Adam's first moment */
-  float one_less; /* 1 - beta of Adam */
-  float beta2, one_less2, epsilon;
+  float beta;           /* of momentum, or of Adam's first moment */
+  float one_minus_beta; /* of Adam */
+  float beta2, one_minus_beta2, epsilon;
   float decay;                           /* lambda in the gradient; else 0 */
   float decoupled_decay[ESC_LAYERS_MAX]; /* lambda / gamma_l outside it; else 0 */
   double adam_beta1, adam_beta2;
@@ -71,8 +71,9 @@ ESC_SHARED float esc_optimizer_momentum(const esc_optimizer_rules *r, const esc_
 ESC_SHARED float esc_optimizer_adam(const esc_optimizer_rules *r, const esc_optimizer_step *s,
                                     float g, float w, float *first, float *second) {
   const float d = esc_fma_f32(r->decay, w, g);
-  const float m = esc_fma_f32(r->beta, *first, esc_mul_f32(r->one_less, d));
-  const float q = esc_fma_f32(r->beta2, *second, esc_mul_f32(esc_mul_f32(r->one_less2, d), d));
+  const float m = esc_fma_f32(r->beta, *first, esc_mul_f32(r->one_minus_beta, d));
+  const float q =
+      esc_fma_f32(r->beta2, *second, esc_mul_f32(esc_mul_f32(r->one_minus_beta2, d), d));
   const float size = esc_fma_f32(esc_sqrt_f32(q), s->root, r->epsilon);
   *first = m;
   *second = q;
