@@ -147,13 +147,13 @@ class CudaCommandLine(unittest.TestCase):
         self.assertIn("--path fused-3xtf32", done.stderr)
 
     def test_versions_and_chunk_size_are_in_the_result(self):
-        cublas = self.run_sweep("a.h5")
+        cublas = self.run_sweep("a.h5", "--path", "cublas")
         self.assertRegex(cublas.attrs["libraries"],
                          r"^CUDA driver \d+\.\d, runtime \d+\.\d, cuBLAS \d+\.\d+\.\d+$")
         self.assertRegex(cublas.attrs["engine"], r"^SIMT [^,]*, cublas in graphs, \d chunks of 4 on \d streams$")
         self.assertEqual(json.loads(cublas.attrs["segments"])[0]["libraries"],
                          cublas.attrs["libraries"])
-        fused = self.run_sweep("b.h5", "network.width=16", "train.steps=2")
+        fused = self.run_sweep("b.h5", "train.steps=2")
         self.assertNotIn("cuBLAS", fused.attrs["libraries"])
         self.assertNotIn("libraries", self.run_sweep("c.h5", "--backend", "cpu").attrs)
 
