@@ -61,6 +61,7 @@ void esc_cuda_engine_state_destroy(esc_cuda_engine_state *e) {
     esc_arena_free(&e->workspace[i].signal);
   }
   (void)cudaFree(e->direction);
+  free(e->h_direction);
   (void)cudaFreeHost(e->h_w);
   (void)cudaFreeHost(e->h_row);
   (void)cudaFreeHost(e->h_seed);
@@ -95,17 +96,16 @@ static esc_status upload_directions(esc_cuda_engine_state *e) {
   esc_status status = ESC_OK;
   const esc_problem *p = e->model.problem;
   const size_t count = (size_t)p->teacher.modes * (size_t)p->shape.inputs;
-  float *h_direction = NULL;
-  ESC_TRY_ALLOCATE(h_direction = calloc(count, sizeof *h_direction));
-  for (size_t i = 0; i < count; i++) h_direction[i] = (float)e->model.directions[i];
-  ESC_TRY_CUDA(cudaMalloc((void **)&e->direction, count * sizeof *h_direction));
+  const size_t bytes = count * sizeof *e->h_direction;
+  ESC_TRY_ALLOCATE(e->h_direction = calloc(count, sizeof *e->h_direction));
+  for (size_t i = 0; i < count; i++) e->h_direction[i] = (float)e->model.directions[i];
+  ESC_TRY_CUDA(cudaMalloc((void **)&e->direction, bytes));
   const cudaStream_t stream = esc_cuda_chunk_stream(e, 0);
-  ESC_TRY_CUDA(cudaMemcpyAsync(e->direction, h_direction, count * sizeof *h_direction,
-                               cudaMemcpyHostToDevice, stream));
+  ESC_TRY_CUDA(
+      cudaMemcpyAsync(e->direction, e->h_direction, bytes, cudaMemcpyHostToDevice, stream));
   ESC_TRY_CUDA(cudaStreamSynchronize(stream));
   e->problem.direction = e->direction;
 done:
-  free(h_direction);
   return status;
 }
 

@@ -45,6 +45,7 @@ typedef struct esc_cuda_engine_state {
   esc_cuda_stream_context context[ESC_CUDA_STREAMS];
   esc_cuda_chunk *chunk;         /* (chunk) */
   float *direction;              /* device: (mode, input) */
+  float *h_direction;            /* the same on the host, until no copy of it can be pending */
   esc_slot *slot;                /* (slot) */
   esc_cuda_workspace *workspace; /* (thread) */
   /* Pinned staging buffers. */
