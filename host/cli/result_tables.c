@@ -39,11 +39,11 @@ json_t *esc_unfinished_to_json(const esc_unfinished *u) {
   json_object_set_new(object, "file", esc_json_text(u->output));
   json_object_set_new(object, "members", json_integer(u->members));
   json_object_set_new(object, "finished", json_integer(esc_unfinished_count_finished(u)));
-  json_object_set_new(object, "escaped", json_integer(u->escaped));
-  json_object_set_new(object, "censored", json_integer(u->censored));
-  json_object_set_new(object, "diverged", json_integer(u->diverged));
-  json_object_set_new(object, "running", json_integer(u->running));
-  json_object_set_new(object, "waiting", json_integer(u->waiting));
+  json_object_set_new(object, "escaped", json_integer(u->count.escaped));
+  json_object_set_new(object, "censored", json_integer(u->count.censored));
+  json_object_set_new(object, "diverged", json_integer(u->count.diverged));
+  json_object_set_new(object, "running", json_integer(u->count.running));
+  json_object_set_new(object, "waiting", json_integer(u->count.waiting));
   json_object_set_new(object, "active", json_boolean(u->lock.is_held));
   json_object_set_new(object, "basis", json_string(basis[u->basis]));
   json_object_set_new(object, "text", esc_json_text(text));

@@ -135,8 +135,8 @@ static void print_progress(FILE *out, const esc_unfinished *u, int columns) {
 
 static void print_counts(FILE *out, const esc_unfinished *u) {
   fprintf(out, "%lld of %lld members finished: %lld escaped, %lld censored, %lld diverged\n\n",
-          (long long)esc_unfinished_count_finished(u), (long long)u->members, (long long)u->escaped,
-          (long long)u->censored, (long long)u->diverged);
+          (long long)esc_unfinished_count_finished(u), (long long)u->members,
+          (long long)u->count.escaped, (long long)u->count.censored, (long long)u->count.diverged);
 }
 
 static json_t *to_json(const esc_unfinished *u, esc_watch_state state, double age) {

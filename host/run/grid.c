@@ -66,14 +66,13 @@ static esc_status explain_failure(const esc_grid_run *g, esc_status status) {
 static void add_progress(esc_grid_run *g) {
   const esc_run *r = &g->point[g->current].run;
   const esc_results *results = r->results;
+  const esc_status_counts n = esc_results_count_statuses(results);
   esc_progress *sum = &g->before;
   double steps = 0;
-  for (int64_t i = 0; i < results->members; i++) {
-    sum->escaped += results->status[i] == ESC_MEMBER_ESCAPED;
-    sum->censored += results->status[i] == ESC_MEMBER_CENSORED;
-    sum->diverged += results->status[i] == ESC_MEMBER_DIVERGED;
-    steps += (double)results->steps_run[i];
-  }
+  for (int64_t i = 0; i < results->members; i++) steps += (double)results->steps_run[i];
+  sum->escaped += n.escaped;
+  sum->censored += n.censored;
+  sum->diverged += n.diverged;
   sum->members += results->members;
   sum->network_steps += r->progress.network_steps;
   sum->steps.made += (int64_t)steps;

@@ -58,12 +58,12 @@ esc_status esc_results_merge(int parts, const esc_results *const *part, const ch
 }
 
 static void summarise(const esc_results *whole, int shards, esc_merge_summary *summary) {
-  *summary = (esc_merge_summary){.members = whole->members, .shards = shards};
-  for (int64_t i = 0; i < whole->members; i++) {
-    summary->escaped += whole->status[i] == ESC_MEMBER_ESCAPED;
-    summary->censored += whole->status[i] == ESC_MEMBER_CENSORED;
-    summary->diverged += whole->status[i] == ESC_MEMBER_DIVERGED;
-  }
+  const esc_status_counts n = esc_results_count_statuses(whole);
+  *summary = (esc_merge_summary){.members = whole->members,
+                                 .shards = shards,
+                                 .escaped = n.escaped,
+                                 .censored = n.censored,
+                                 .diverged = n.diverged};
 }
 
 static esc_status read_parts(const esc_merge_request *r, esc_results **part) {

@@ -190,12 +190,11 @@ void esc_run_log_warnings(const esc_run *r) {
 }
 
 static void count_members(const esc_results *results, esc_run_report *report) {
+  const esc_status_counts n = esc_results_count_statuses(results);
   report->members = results->members;
-  for (int64_t i = 0; i < results->members; i++) {
-    report->escaped += results->status[i] == ESC_MEMBER_ESCAPED;
-    report->censored += results->status[i] == ESC_MEMBER_CENSORED;
-    report->diverged += results->status[i] == ESC_MEMBER_DIVERGED;
-  }
+  report->escaped += n.escaped;
+  report->censored += n.censored;
+  report->diverged += n.diverged;
 }
 
 void esc_run_fill_report(const esc_run *r, esc_run_report *report) {

@@ -151,11 +151,10 @@ done:
 }
 
 static void count_statuses(esc_run *r) {
-  for (int64_t i = 0; i < r->results->members; i++) {
-    r->progress.escaped += r->results->status[i] == ESC_MEMBER_ESCAPED;
-    r->progress.censored += r->results->status[i] == ESC_MEMBER_CENSORED;
-    r->progress.diverged += r->results->status[i] == ESC_MEMBER_DIVERGED;
-  }
+  const esc_status_counts n = esc_results_count_statuses(r->results);
+  r->progress.escaped += n.escaped;
+  r->progress.censored += n.censored;
+  r->progress.diverged += n.diverged;
   r->progress.members = r->results->members;
 }
 

@@ -63,12 +63,10 @@ static int64_t count_finished(const esc_progress *p) {
 static esc_progress progress_of(const esc_run *r) {
   esc_progress p = r->progress;
   if (!r->options.devices || !r->results) return p;
-  p.escaped = p.censored = p.diverged = 0;
-  for (int64_t i = 0; i < r->results->members; i++) {
-    p.escaped += r->results->status[i] == ESC_MEMBER_ESCAPED;
-    p.censored += r->results->status[i] == ESC_MEMBER_CENSORED;
-    p.diverged += r->results->status[i] == ESC_MEMBER_DIVERGED;
-  }
+  const esc_status_counts n = esc_results_count_statuses(r->results);
+  p.escaped = n.escaped;
+  p.censored = n.censored;
+  p.diverged = n.diverged;
   return p;
 }
 

@@ -210,19 +210,12 @@ done:
 /* ---- the run ---- */
 
 static void count_members(esc_unfinished *u) {
-  for (int64_t i = 0; i < u->now->members; i++) {
-    const int32_t status = u->now->status[i];
-    u->escaped += status == ESC_MEMBER_ESCAPED;
-    u->censored += status == ESC_MEMBER_CENSORED;
-    u->diverged += status == ESC_MEMBER_DIVERGED;
-    u->running += status == ESC_MEMBER_RUNNING;
-    u->waiting += status == ESC_MEMBER_WAITING;
-  }
+  const esc_status_counts n = u->count = esc_results_count_statuses(u->now);
   u->progress.members = u->members = u->now->members;
-  u->progress.escaped = u->escaped;
-  u->progress.censored = u->censored;
-  u->progress.diverged = u->diverged;
-  u->progress.running = u->running;
+  u->progress.escaped = n.escaped;
+  u->progress.censored = n.censored;
+  u->progress.diverged = n.diverged;
+  u->progress.running = n.running;
 }
 
 static esc_status set_attributes(esc_unfinished *u, const char *identity) {
@@ -274,7 +267,7 @@ void esc_unfinished_free(esc_unfinished *u) {
 }
 
 int64_t esc_unfinished_count_finished(const esc_unfinished *u) {
-  return u->escaped + u->censored + u->diverged;
+  return u->count.escaped + u->count.censored + u->count.diverged;
 }
 
 void esc_unfinished_print(const esc_unfinished *u, char *text, size_t size) {
@@ -288,12 +281,13 @@ void esc_unfinished_print(const esc_unfinished *u, char *text, size_t size) {
           "has finished are used",
   };
   char diverged[48] = "";
-  if (u->diverged) snprintf(diverged, sizeof diverged, ", %lld diverged", (long long)u->diverged);
+  if (u->count.diverged)
+    snprintf(diverged, sizeof diverged, ", %lld diverged", (long long)u->count.diverged);
   snprintf(text, size,
            "%s: unfinished run: %lld of %lld members finished (%lld escaped, %lld censored%s), "
            "%lld %s, %lld waiting; %s",
            u->output, (long long)esc_unfinished_count_finished(u), (long long)u->members,
-           (long long)u->escaped, (long long)u->censored, diverged, (long long)u->running,
-           u->lock.is_held ? "in training" : "saved in training", (long long)u->waiting,
-           basis[u->basis]);
+           (long long)u->count.escaped, (long long)u->count.censored, diverged,
+           (long long)u->count.running, u->lock.is_held ? "in training" : "saved in training",
+           (long long)u->count.waiting, basis[u->basis]);
 }

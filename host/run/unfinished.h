@@ -28,8 +28,9 @@ typedef struct esc_unfinished {
   esc_results *now;     /* every member of the plan; status with ESC_MEMBER_RUNNING and _WAITING */
   esc_results *results; /* the same for statistics, with `observed` */
   esc_unfinished_basis basis;
-  /* Members now. running: in training, or of a run that does not run: saved in training. */
-  int64_t members, escaped, censored, diverged, running, waiting;
+  int64_t members;
+  esc_status_counts
+      count; /* now; running: in training, or saved in training where no run is active */
   esc_progress progress; /* of all segments and parts; seconds and network_steps: of the last one */
   json_t *segments;
   esc_lock_state lock;

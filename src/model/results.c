@@ -68,6 +68,18 @@ done:
   return status;
 }
 
+esc_status_counts esc_results_count_statuses(const esc_results *r) {
+  esc_status_counts n = {0};
+  for (int64_t i = 0; i < r->members; i++) {
+    n.escaped += r->status[i] == ESC_MEMBER_ESCAPED;
+    n.censored += r->status[i] == ESC_MEMBER_CENSORED;
+    n.diverged += r->status[i] == ESC_MEMBER_DIVERGED;
+    n.running += r->status[i] == ESC_MEMBER_RUNNING;
+    n.waiting += r->status[i] == ESC_MEMBER_WAITING;
+  }
+  return n;
+}
+
 esc_status esc_results_add_snapshots(esc_results *r, int64_t snapshots) {
   esc_status status = ESC_OK;
   const size_t cells = (size_t)r->members * (size_t)snapshots;

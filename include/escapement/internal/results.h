@@ -69,6 +69,11 @@ typedef struct esc_attribute {
  * training at the time of the checkpoint, and not started then. */
 enum { ESC_MEMBER_RUNNING = 3, ESC_MEMBER_WAITING = 4 };
 
+/* Members of each status. */
+typedef struct esc_status_counts {
+  int64_t escaped, censored, diverged, running, waiting;
+} esc_status_counts;
+
 /* Row-major arrays, owned; e.g. escape_step is (member, threshold). */
 struct esc_results {
   int64_t members;
@@ -131,6 +136,8 @@ void *esc_result_data(const esc_results *results, const esc_result_variable *v);
 
 /* Allocates zeroed arrays. Free with esc_results_free (NULL is fine). */
 esc_status esc_results_create(int64_t members, int thresholds, int layers, esc_results **out);
+
+esc_status_counts esc_results_count_statuses(const esc_results *results);
 
 /* Allocates `snapshots` of every member, all NaN. */
 esc_status esc_results_add_snapshots(esc_results *results, int64_t snapshots);
