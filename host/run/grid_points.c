@@ -36,18 +36,13 @@ static void forward_phase(void *context, esc_run_phase phase, bool begins) {
     esc_run_phase_end(g->whole, phase);
 }
 
-/* Shard of a point that has the members of the whole run's shard. */
-static int64_t shard_of_point(const esc_run *whole, int64_t first) {
-  return ((whole->shard - first) % whole->shards + whole->shards) % whole->shards;
-}
-
 static esc_run_options options_of(esc_grid_run *g, int i) {
   const esc_run *whole = g->whole;
   esc_run_options o = whole->options;
   o.output = whole->output[0] ? g->point[i].path : NULL;
   o.from = NULL;
   if (!whole->supervises) o.devices = NULL; /* otherwise the workers train the points */
-  o.shard = shard_of_point(whole, i * (whole->plan.total / g->points));
+  o.shard = esc_point_shard(whole->shard, whole->shards, i * (whole->plan.total / g->points));
   o.shards = whole->shards;
   o.force = false;
   o.stop = whole->stop;

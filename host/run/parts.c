@@ -97,34 +97,49 @@ done:
   return status;
 }
 
-/* Reads one part of a sweep without a grid as its worker would, and adds its contents to *sum. */
+/* A part as its worker would have it, with what its earlier result holds. For close_part also after
+ * a failure. */
+static esc_status open_part(const esc_run *whole, const char *path, int shard, int shards,
+                            esc_run *part, bool *complete) {
+  esc_status status = ESC_OK;
+  *part = (esc_run){.options = {.resume = true},
+                    .spec = whole->spec,
+                    .resolved = whole->resolved,
+                    .engine = whole->engine,
+                    .segments = whole->segments,
+                    .shard = shard,
+                    .shards = shards};
+  snprintf(part->output, sizeof part->output, "%.4090s", path);
+  ESC_TRY(esc_plan_create(part->spec, shard, shards, &part->plan));
+  ESC_TRY(esc_run_set_identity(part));
+  ESC_TRY_ALLOCATE(part->done = calloc((size_t)part->plan.members + 1, sizeof *part->done));
+  ESC_TRY(esc_run_read_reused(part, complete));
+done:
+  return status;
+}
+
+static void close_part(esc_run *part) {
+  esc_results_free(part->results);
+  esc_results_free(part->reused[0]);
+  esc_plan_free(&part->plan);
+  free(part->identity);
+  free(part->done);
+}
+
+/* Reads one part of a sweep without a grid, and adds its contents to *sum. */
 static esc_status inspect_plain_part(const esc_run *whole, const char *path, int shard, int shards,
                                      esc_parts_contents *sum) {
   esc_status status = ESC_OK;
   bool complete = false;
-  esc_run part = {.options = {.resume = true},
-                  .spec = whole->spec,
-                  .resolved = whole->resolved,
-                  .engine = whole->engine,
-                  .segments = whole->segments,
-                  .shard = shard,
-                  .shards = shards};
-  snprintf(part.output, sizeof part.output, "%.4090s", path);
-  ESC_TRY(esc_plan_create(part.spec, shard, shards, &part.plan));
-  ESC_TRY(esc_run_set_identity(&part));
-  ESC_TRY_ALLOCATE(part.done = calloc((size_t)part.plan.members + 1, sizeof *part.done));
-  ESC_TRY(esc_run_read_reused(&part, &complete));
+  esc_run part;
+  ESC_TRY(open_part(whole, path, shard, shards, &part, &complete));
   ESC_TRY(esc_run_inspect_files(&part, part.output));
   for (int b = 0; b < ESC_RUN_REUSED_MAX; b++) esc_run_mark_reused(&part, whole->reused[b]);
   for (int64_t i = 0; i < part.plan.members; i++) sum->finished += complete || part.done[i];
   sum->complete = complete;
   if (!complete) sum->in_flight += esc_run_count_networks_in_files(&part);
 done:
-  esc_results_free(part.results);
-  esc_results_free(part.reused[0]);
-  esc_plan_free(&part.plan);
-  free(part.identity);
-  free(part.done);
+  close_part(&part);
   return status;
 }
 
@@ -136,7 +151,7 @@ static esc_status inspect_point(const esc_run *part, const esc_point_source sour
   esc_run run = {.spec = esc_spec_point(part->spec, point),
                  .engine = part->engine,
                  .segments = part->segments};
-  const int64_t shard = ((part->shard - first) % part->shards + part->shards) % part->shards;
+  const int64_t shard = esc_point_shard(part->shard, part->shards, first);
   ESC_TRY_ALLOCATE(run.resolved = esc_spec_resolved(run.spec));
   for (int i = 0; i < 2; i++)
     ESC_TRY(esc_point_slice_create(&source[i], run.spec, run.resolved, &run.reused[i]));
@@ -168,26 +183,15 @@ static esc_status inspect_grid_part(const esc_run *whole, const char *path, int 
                                     esc_parts_contents *sum) {
   esc_status status = ESC_OK;
   bool complete = false;
-  esc_run part = {.options = {.resume = true},
-                  .spec = whole->spec,
-                  .resolved = whole->resolved,
-                  .engine = whole->engine,
-                  .segments = whole->segments,
-                  .shard = shard,
-                  .shards = shards};
-  snprintf(part.output, sizeof part.output, "%.4090s", path);
-  ESC_TRY(esc_plan_create(part.spec, shard, shards, &part.plan));
-  ESC_TRY(esc_run_set_identity(&part));
-  ESC_TRY(esc_run_read_reused(&part, &complete));
+  esc_run part;
+  ESC_TRY(open_part(whole, path, shard, shards, &part, &complete));
   if (complete)
     sum->finished += part.plan.members;
   else
     ESC_TRY(inspect_points(whole, &part, sum));
   sum->complete = complete;
 done:
-  esc_results_free(part.results);
-  esc_results_free(part.reused[0]);
-  free(part.identity);
+  close_part(&part);
   return status;
 }
 

@@ -18,6 +18,10 @@ void esc_point_print_path(const char *output, const char *resolved,
   snprintf(path, ESC_POINT_PATH_SIZE, "%.4200s.point-%016" PRIx64, output, esc_point_id(resolved));
 }
 
+int64_t esc_point_shard(int64_t shard, int64_t shards, int64_t first) {
+  return ((shard - first) % shards + shards) % shards;
+}
+
 /* Calls `visit` with the path and the point of each such file beside the output, until it fails. */
 typedef esc_status visitor(void *context, const char *path, uint64_t id);
 

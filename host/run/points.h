@@ -5,6 +5,7 @@
 #define ESC_POINTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "escapement/internal/status.h"
 #include "spec/spec.h"
@@ -13,6 +14,10 @@ enum { ESC_POINT_PATH_SIZE = 4300 };
 
 /* The result file of the point with this resolved spec. */
 void esc_point_print_path(const char *output, const char *resolved, char path[ESC_POINT_PATH_SIZE]);
+
+/* Shard of a point that has the members of `shard` of the whole sweep; `first`: the point's first
+ * member in the sweep. */
+int64_t esc_point_shard(int64_t shard, int64_t shards, int64_t first);
 
 /* *begun: whether any file of a point is beside the output. */
 esc_status esc_points_find(const char *output, bool *begun);
