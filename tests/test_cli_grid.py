@@ -179,6 +179,13 @@ class Grown(Grid):
         self.assertIn("belongs to a run without a grid",
                       self.run_spec("--resume", self.FEW, name="b.h5", code=2).stderr)
 
+    def test_force_removes_every_file_of_a_run_without_a_grid(self):
+        files = [self.path("b.h5" + suffix) for suffix in (".journal", ".snapshots", ".weights", ".checkpoint")]
+        for file in files:
+            open(file, "wb").close()
+        self.run_spec("--force", self.FEW, name="b.h5")
+        self.assertEqual([file for file in files if os.path.exists(file)], [])
+
 
 class Logged(Grid):
     FEW = Grown.FEW

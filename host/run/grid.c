@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "run/parts.h"
 #include "store/segments.h"
 
@@ -144,12 +145,10 @@ done:
 
 /* Files of a run without a grid at this output. */
 static esc_status check_no_journal(const esc_run *whole) {
-  static const char *const suffix[] = {".journal", ".snapshots", ".checkpoint",
-                                       ".checkpoint.previous"};
   char path[sizeof whole->output + 32];
-  for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++) {
-    snprintf(path, sizeof path, "%s%s", whole->output, suffix[i]);
-    if (!esc_io_exists(path)) continue;
+  for (int i = 1; esc_names_suffixes[i]; i++) { /* 0 is the result's */
+    snprintf(path, sizeof path, "%s%s", whole->output, esc_names_suffixes[i]);
+    if (!strcmp(esc_names_suffixes[i], ".lock") || !esc_io_exists(path)) continue;
     if (!whole->options.force || whole->options.resume)
       return ESC_FAIL(ESC_BAD_INPUT,
                       "%s: belongs to a run without a grid; finish it with its own spec and "
