@@ -10,8 +10,7 @@
 #include "base/names.h"
 #include "run/parts.h"
 #include "run/unfinished.h"
-
-enum { POINTS_MAX = 4096 };
+#include "spec/grid.h"
 
 bool esc_unfinished_exists(const char *path, char *output, size_t size) {
   char journal[ESC_PART_PATH_SIZE];
@@ -37,10 +36,10 @@ static bool is_point_of(const char *entry, const char *name, size_t *length, uin
 }
 
 /* Counts each point once. */
-static void count_point(uint64_t id, uint64_t seen[POINTS_MAX], int *begun) {
+static void count_point(uint64_t id, uint64_t seen[ESC_GRID_POINTS_MAX], int *begun) {
   for (int i = 0; i < *begun; i++)
     if (seen[i] == id) return;
-  if (*begun < POINTS_MAX) seen[(*begun)++] = id;
+  if (*begun < ESC_GRID_POINTS_MAX) seen[(*begun)++] = id;
 }
 
 static bool is_later(struct timespec a, struct timespec b) {
@@ -49,7 +48,7 @@ static bool is_later(struct timespec a, struct timespec b) {
 
 bool esc_unfinished_find_point(const char *output, char *point, size_t size, int *begun) {
   char path[4096], copy[4096];
-  uint64_t seen[POINTS_MAX];
+  uint64_t seen[ESC_GRID_POINTS_MAX];
   struct stat info;
   struct timespec newest = {0, 0};
   snprintf(path, sizeof path, "%s", output);

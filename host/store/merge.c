@@ -103,19 +103,15 @@ done:
 static esc_status join_rows(esc_merge *m) {
   esc_status status = ESC_OK;
   const esc_results *first = m->part[0];
-  char *row = NULL;
-  ESC_TRY_ALLOCATE(row = malloc(esc_results_row_size(first->thresholds, first->layers)));
   ESC_TRY(esc_results_create(m->members, first->thresholds, first->layers, &m->merged));
   for (int t = 0; t < first->thresholds; t++) m->merged->threshold[t] = first->threshold[t];
   if (first->grid) ESC_TRY(esc_results_add_grid(m->merged, first->grid));
   for (int64_t j = 0; j < m->members; j++) {
-    esc_results_pack(m->part[j % m->parts], j / m->parts, row);
-    esc_results_unpack(m->merged, j, row);
+    esc_results_copy_row(m->part[j % m->parts], j / m->parts, m->merged, j);
     m->merged->member[j] = j;
     if (first->grid) m->merged->point[j] = m->part[j % m->parts]->point[j / m->parts];
   }
 done:
-  free(row);
   return status;
 }
 
