@@ -9,6 +9,7 @@
 
 #include "base/names.h"
 #include "cli/cli.h"
+#include "run/run.h"
 #include "store/checkpoint.h"
 #include "store/journal.h"
 #include "store/segments.h"
@@ -110,10 +111,10 @@ static json_t *describe(const char *kind, const char *path, const found *f) {
   json_object_set_new(object, "modified", json_string(text));
   output_of(path, text, sizeof text);
   json_object_set_new(object, "output", esc_json_text(text));
-  const char *rest = f->identity ? strstr(f->identity, "\nprecision: ") : NULL;
+  const char *rest = f->identity ? esc_run_identity_rest(f->identity) : NULL;
   char precision[32] = "", shard[64] = "";
-  if (rest) (void)sscanf(rest, " precision: %31s shard: %63s", precision, shard);
-  if (rest) f->identity[rest + 1 - f->identity] = 0;
+  if (rest) (void)sscanf(rest, "precision: %31s shard: %63s", precision, shard);
+  if (rest) f->identity[rest - f->identity] = 0;
   json_object_set_new(object, "precision", json_string(precision));
   json_object_set_new(object, "shard", json_string(shard));
   json_object_set_new(object, "spec", f->identity ? esc_json_text(f->identity) : json_null());

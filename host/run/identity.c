@@ -16,6 +16,11 @@ esc_status esc_run_set_identity(esc_run *r) {
   return ESC_FAIL(ESC_NO_MEMORY, "out of memory (the run's identity)");
 }
 
+const char *esc_run_identity_rest(const char *identity) {
+  const char *end = strstr(identity, "\nprecision: ");
+  return end ? end + 1 : NULL;
+}
+
 /* After a sweep is extended, members can belong to another shard. */
 static esc_status check_shard(const esc_run *r, const char *path, const esc_spec *before) {
   esc_status status = ESC_OK;
@@ -54,8 +59,8 @@ esc_status esc_run_check_identity(void *context, const char *path, esc_identity 
   esc_spec *before = NULL;
   char *spec = NULL, theirs[120], ours[120];
   if (!strcmp(found.text, r->identity)) return ESC_OK;
-  const char *rest = strstr(found.text, "\nprecision: ");
-  rest = rest ? rest + 1 : found.text + strlen(found.text);
+  const char *rest = esc_run_identity_rest(found.text);
+  if (!rest) rest = found.text + strlen(found.text);
   const char *own = r->identity + strlen(r->resolved);
   if (strcmp(rest, own) != 0)
     return ESC_FAIL(ESC_BAD_INPUT,

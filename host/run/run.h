@@ -107,6 +107,10 @@ esc_status esc_run_lock(esc_run *run, int inherited);
 /* Fills `identity`. */
 esc_status esc_run_set_identity(esc_run *run);
 
+/* Where an identity's lines "precision: ..." and "shard: ..." follow its spec; NULL without them.
+ */
+const char *esc_run_identity_rest(const char *identity);
+
 /* Whether a run of identity `found`, of the file `path`, may continue as this one: the same sweep,
  * or a subset of its members. Fits esc_journal_reader; `context` is the esc_run. */
 esc_status esc_run_check_identity(void *context, const char *path, esc_identity found);

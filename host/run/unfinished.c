@@ -29,7 +29,7 @@ static esc_status find_identity(const esc_unfinished *u, char **identity) {
     part_path(u, i, path);
     ESC_TRY(esc_unfinished_identity(path, identity));
   }
-  if (*identity && strstr(*identity, "\nprecision: ")) goto done;
+  if (*identity && esc_run_identity_rest(*identity)) goto done;
   status = ESC_FAIL(ESC_BAD_INPUT,
                     "%s: has no journal with the spec of its run yet, and no result: nothing to "
                     "read",
@@ -41,14 +41,14 @@ done:
 /* Spec, shard and number of shards of an identity. */
 static esc_status parse_identity(const char *identity, esc_spec **spec, int64_t *shard,
                                  int64_t *shards) {
-  const char *rest = strstr(identity, "\nprecision: ");
+  const char *rest = esc_run_identity_rest(identity);
   const char *text = strstr(rest, "\nshard: ");
   long long i = 0, n = 1;
   if (!text || sscanf(text, "\nshard: %lld/%lld", &i, &n) != 2 || i < 0 || n < 1 || i >= n)
     return ESC_FAIL(ESC_BAD_INPUT, "the identity of the run has no valid shard");
   *shard = i;
   *shards = n;
-  return esc_spec_parse("spec", identity, (size_t)(rest + 1 - identity), 0, NULL, spec);
+  return esc_spec_parse("spec", identity, (size_t)(rest - identity), 0, NULL, spec);
 }
 
 /* ---- parts ---- */
@@ -221,7 +221,7 @@ static void count_members(esc_unfinished *u) {
 static esc_status set_attributes(esc_unfinished *u, const char *identity) {
   esc_status status = ESC_OK;
   char *spec = esc_spec_resolved(u->spec);
-  const char *precision = strstr(identity, "\nprecision: ") + strlen("\nprecision: ");
+  const char *precision = esc_run_identity_rest(identity) + strlen("precision: ");
   char *text = strndup(precision, strcspn(precision, "\n"));
   ESC_TRY_ALLOCATE(spec);
   ESC_TRY_ALLOCATE(text);

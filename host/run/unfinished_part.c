@@ -268,10 +268,9 @@ esc_status esc_unfinished_part_read(const esc_part_request *request, esc_unfinis
   r->shard = request->shard;
   r->shards = request->shards;
   snprintf(r->output, sizeof r->output, "%.4090s", request->output);
-  const char *rest = strstr(request->identity, "\nprecision: ");
+  const char *rest = esc_run_identity_rest(request->identity);
   ESC_TRY_ALLOCATE(r->identity = strdup(request->identity));
-  ESC_TRY_ALLOCATE(r->resolved =
-                       strndup(request->identity, (size_t)(rest + 1 - request->identity)));
+  ESC_TRY_ALLOCATE(r->resolved = strndup(request->identity, (size_t)(rest - request->identity)));
   ESC_TRY(esc_plan_create(r->spec, r->shard, r->shards, &r->plan));
   ESC_TRY(allocate(p));
   ESC_TRY(read_earlier(p, request));
