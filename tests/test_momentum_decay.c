@@ -49,9 +49,8 @@ static esc_critical_decay critical_of(const start *s) {
 /* ---- other integrators ---- */
 
 /* Times by SciPy's DOP853 (relative tolerance 3e-14), in the plain time t with the trapezoid rule
- * on
- * +-12, step 0.02; LSODA (1e-12) agrees to 1e-9. A small rate makes the flow stiff, for which the
- * program's own tolerance is 1e-11 a step. */
+ * on +-12, step 0.02; LSODA (1e-12) agrees to 1e-9. A small rate makes the flow stiff, for which
+ * the program's own tolerance is 1e-11 a step. */
 static void times_agree_with_other_integrators(void **unused) {
   (void)unused;
   static const struct {

@@ -25,18 +25,20 @@ static const char spec_text[] =
 
 /* A sweep whose slots advance together, stopped at a step of that clock. */
 typedef struct made {
+  gsl_rng *rng;
+  esc_spec *spec;
   esc_unfinished_part part;
   double escape[MEMBERS];
   int64_t start[MEMBERS];
 } made;
 
-static void draw_escapes(made *m, gsl_rng *rng) {
+static void draw_escapes(made *m) {
   double effect[SEEDS];
-  for (int s = 0; s < SEEDS; s++) effect[s] = gsl_ran_gaussian(rng, 0.3);
+  for (int s = 0; s < SEEDS; s++) effect[s] = gsl_ran_gaussian(m->rng, 0.3);
   for (int64_t i = 0; i < MEMBERS; i++) {
     const esc_member *member = &m->part.run.plan.member[i];
     m->escape[i] =
-        round(20 / member->scale * exp(effect[member->seed - 1] + gsl_ran_gaussian(rng, 0.4)));
+        round(20 / member->scale * exp(effect[member->seed - 1] + gsl_ran_gaussian(m->rng, 0.4)));
   }
 }
 
@@ -86,11 +88,10 @@ static void stop(made *m, int64_t clock, int64_t later) {
   }
 }
 
-static void made_create(const esc_spec *spec, made *m) {
+static void made_create(made *m) {
   esc_run *r = &m->part.run;
-  memset(m, 0, sizeof *m);
-  r->spec = spec;
-  esc_assert_ok(esc_plan_create(spec, 0, 1, &r->plan));
+  r->spec = m->spec;
+  esc_assert_ok(esc_plan_create(m->spec, 0, 1, &r->plan));
   assert_int_equal(r->plan.members, MEMBERS);
   esc_assert_ok(esc_results_create(MEMBERS, 1, 3, &r->results));
   r->results->threshold[0] = 0.1;
@@ -150,32 +151,31 @@ static bool is_unbiased(const moments *slope) {
   return fabs(mean(slope) + 1) < 3 * error(slope) && error(slope) < 0.01;
 }
 
-static void setup(made *m, esc_spec **spec, gsl_rng **rng) {
-  *rng = gsl_rng_alloc(gsl_rng_mt19937);
-  esc_assert_ok(esc_spec_parse("spec", spec_text, strlen(spec_text), 0, NULL, spec));
-  made_create(*spec, m);
-  draw_escapes(m, *rng);
+static void setup(made *m) {
+  memset(m, 0, sizeof *m);
+  m->rng = gsl_rng_alloc(gsl_rng_mt19937);
+  esc_assert_ok(esc_spec_parse("spec", spec_text, strlen(spec_text), 0, NULL, &m->spec));
+  made_create(m);
+  draw_escapes(m);
   schedule(m);
 }
 
-static void teardown(made *m, esc_spec *spec, gsl_rng *rng) {
+static void teardown(made *m) {
   esc_unfinished_part_free(&m->part);
-  esc_spec_free(spec);
-  gsl_rng_free(rng);
+  esc_spec_free(m->spec);
+  gsl_rng_free(m->rng);
 }
 
 /* The restriction to complete seeds shows that the test can tell. */
 static void slope_of_an_unfinished_sweep_is_not_biased(void **state) {
   (void)state;
   moments headline = {0}, lognormal = {0}, complete_seeds = {0}, covered = {0};
-  esc_spec *spec = NULL;
-  gsl_rng *rng = NULL;
   made m;
-  setup(&m, &spec, &rng);
+  setup(&m);
   for (int k = 0; k < SWEEPS; k++) {
     esc_results *r = table();
     esc_unfinished_basis basis;
-    draw_escapes(&m, rng);
+    draw_escapes(&m);
     schedule(&m);
     stop(&m, CLOCK, CLOCK + 50);
     esc_assert_ok(esc_unfinished_part_fill_results(&m.part, r, 0, &basis));
@@ -192,7 +192,7 @@ static void slope_of_an_unfinished_sweep_is_not_biased(void **state) {
   assert_true(is_unbiased(&lognormal));
   assert_true(mean(&covered) > 0.9);
   assert_true(fabs(mean(&complete_seeds) + 1) > 4 * error(&complete_seeds));
-  teardown(&m, spec, rng);
+  teardown(&m);
 }
 
 static int64_t count_status(const esc_results *r, int32_t status) {
@@ -204,10 +204,8 @@ static int64_t count_status(const esc_results *r, int32_t status) {
 /* Those that started and escaped after it would be the fast ones alone. */
 static void members_finished_after_the_checkpoint_are_not_known(void **state) {
   (void)state;
-  esc_spec *spec = NULL;
-  gsl_rng *rng = NULL;
   made m;
-  setup(&m, &spec, &rng);
+  setup(&m);
   esc_results *r[2] = {table(), table()};
   esc_unfinished_basis basis;
   for (int k = 0; k < 2; k++) {
@@ -223,15 +221,13 @@ static void members_finished_after_the_checkpoint_are_not_known(void **state) {
   assert_int_equal(g.censored, 0);
   assert_true(g.warnings >> ESC_FIT_UNFINISHED & 1);
   for (int k = 0; k < 2; k++) esc_results_free(r[k]);
-  teardown(&m, spec, rng);
+  teardown(&m);
 }
 
 static void without_a_checkpoint_only_complete_scales_count(void **state) {
   (void)state;
-  esc_spec *spec = NULL;
-  gsl_rng *rng = NULL;
   made m;
-  setup(&m, &spec, &rng);
+  setup(&m);
   esc_results *r = table();
   esc_unfinished_basis basis;
   stop(&m, CLOCK, CLOCK);
@@ -242,15 +238,13 @@ static void without_a_checkpoint_only_complete_scales_count(void **state) {
   assert_int_equal(count_status(r, ESC_MEMBER_ESCAPED) + count_status(r, ESC_MEMBER_WAITING),
                    MEMBERS);
   esc_results_free(r);
-  teardown(&m, spec, rng);
+  teardown(&m);
 }
 
 static void members_that_have_all_finished_are_final(void **state) {
   (void)state;
-  esc_spec *spec = NULL;
-  gsl_rng *rng = NULL;
   made m;
-  setup(&m, &spec, &rng);
+  setup(&m);
   esc_results *r = table();
   esc_unfinished_basis basis;
   stop(&m, CLOCK / 2, 100 * CLOCK); /* the rest has finished after the checkpoint */
@@ -260,7 +254,7 @@ static void members_that_have_all_finished_are_final(void **state) {
   assert_true(unfinished.slope == finished.slope && unfinished.upper == finished.upper);
   assert_int_equal(unfinished.warnings, finished.warnings);
   esc_results_free(r);
-  teardown(&m, spec, rng);
+  teardown(&m);
 }
 
 int main(void) {

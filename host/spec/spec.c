@@ -322,12 +322,12 @@ static int compare_texts(const void *left, const void *right) {
   return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-/* `twin`: the resolved text of two points. */
-static esc_status refuse_twins(const esc_node *root, const esc_grid *grid, char *const *text,
-                               const char *twin) {
+/* `repeated`: the resolved text of two points. */
+static esc_status refuse_repeated_points(const esc_node *root, const esc_grid *grid,
+                                         char *const *text, const char *repeated) {
   esc_status status = ESC_OK;
   int i = 0;
-  while (strcmp(text[i], twin) != 0) i++;
+  while (strcmp(text[i], repeated) != 0) i++;
   char *const label = esc_grid_print_point(grid, i);
   ESC_TRY_ALLOCATE(label);
   status = ESC_FAIL(ESC_BAD_INPUT,
@@ -350,7 +350,8 @@ static esc_status check_points_differ(const esc_node *root, const esc_grid *grid
   for (int i = 0; i < points; i++) sorted[i] = text[i];
   qsort(sorted, (size_t)points, sizeof *sorted, compare_texts);
   for (int i = 1; i < points && status == ESC_OK; i++)
-    if (!strcmp(sorted[i], sorted[i - 1])) status = refuse_twins(root, grid, text, sorted[i]);
+    if (!strcmp(sorted[i], sorted[i - 1]))
+      status = refuse_repeated_points(root, grid, text, sorted[i]);
 done:
   free(sorted);
   return status;
