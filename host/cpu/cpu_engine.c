@@ -126,6 +126,10 @@ static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work
     if (array[i]) memset(array[i], 0, count * sizeof *array[i]);
 }
 
+static void limit(void *handle, int slot, int64_t step) {
+  ((engine *)handle)->network[slot].slot.track.step_limit = step;
+}
+
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
   engine *e = handle;
 #pragma omp parallel num_threads(e->threads)
@@ -207,6 +211,7 @@ const esc_engine_ops esc_cpu_engine = {
     .slots = default_slots,
     .create = create,
     .load = load,
+    .limit = limit,
     .advance = advance,
     .slot = slot,
     .report = report,

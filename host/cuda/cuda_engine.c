@@ -29,6 +29,20 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
   return ESC_OK;
 }
 
+/* Seed and track of a slot are to be copied to the device before its next step. */
+static void mark_changed(esc_cuda_engine_state *e, int slot) {
+  e->h_seed[slot] = e->slot[slot].member.seed;
+  e->h_track[slot] = e->slot[slot].track;
+  e->chunk[slot / e->chunk_slots].changed = true;
+}
+
+static void limit(void *handle, int slot, int64_t step) {
+  esc_cuda_engine_state *e = handle;
+  if (e->slot[slot].track.step_limit == step) return;
+  e->slot[slot].track.step_limit = step;
+  if (!e->slot[slot].fresh) mark_changed(e, slot);
+}
+
 static bool chunk_has(const esc_cuda_engine_state *e, int chunk,
                       bool (*predicate)(const esc_slot *)) {
   for (int i = chunk * e->chunk_slots; i < (chunk + 1) * e->chunk_slots; i++)
@@ -51,9 +65,24 @@ static void draw_fresh(esc_cuda_engine_state *e, int chunk) {
     esc_slot_start(slot, &e->model, workspace->weights, &workspace->signal);
     for (size_t k = 0; k < weights; k++)
       e->h_w[(size_t)i * stride + k] = (float)workspace->weights[k];
-    e->h_seed[chunk * e->chunk_slots + i] = slot->member.seed;
-    e->h_track[chunk * e->chunk_slots + i] = slot->track;
   }
+}
+
+/* Copies seeds and tracks to the device, if the host has changed any. */
+static esc_status upload_tracks(esc_cuda_engine_state *e, int index) {
+  esc_status status = ESC_OK;
+  esc_cuda_chunk *chunk = &e->chunk[index];
+  const esc_chunk *d = &chunk->device;
+  const size_t first = (size_t)index * (size_t)e->chunk_slots, slots = (size_t)d->slots;
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, index);
+  if (!chunk->changed) return ESC_OK;
+  ESC_TRY_CUDA(cudaMemcpyAsync(d->seed, e->h_seed + first, slots * sizeof *d->seed,
+                               cudaMemcpyHostToDevice, stream));
+  ESC_TRY_CUDA(cudaMemcpyAsync(d->track, e->h_track + first, slots * sizeof *d->track,
+                               cudaMemcpyHostToDevice, stream));
+  chunk->changed = false;
+done:
+  return status;
 }
 
 /* Draws the weights of the chunk's fresh members and copies them to the device. */
@@ -68,17 +97,13 @@ static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
   draw_fresh(e, chunk);
   for (int i = 0; i < e->chunk_slots; i++) {
     const size_t offset = (size_t)i * d->weight_stride;
-    const size_t slot = (size_t)(chunk * e->chunk_slots + i);
     if (!fresh[i]) continue;
+    mark_changed(e, chunk * e->chunk_slots + i);
     ESC_TRY_CUDA(
         cudaMemcpyAsync(d->w + offset, e->h_w + offset, row, cudaMemcpyHostToDevice, stream));
     float *const zeroed[] = {d->compensation, d->velocity, d->second_moment};
     for (int k = 0; k < 3; k++)
       if (zeroed[k]) ESC_TRY_CUDA(cudaMemsetAsync(zeroed[k] + offset, 0, row, stream));
-    ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + i, e->h_seed + slot, sizeof *d->seed,
-                                 cudaMemcpyHostToDevice, stream));
-    ESC_TRY_CUDA(cudaMemcpyAsync(d->track + i, e->h_track + slot, sizeof *d->track,
-                                 cudaMemcpyHostToDevice, stream));
   }
   ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* the next chunk reuses h_w */
 done:
@@ -147,6 +172,7 @@ static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) 
     if (chunk_has(e, i, is_fresh) && !atomic_load(stop)) ESC_TRY(start_fresh(e, i));
   for (int i = 0; i < e->chunks; i++) {
     if (!chunk_has(e, i, is_training) || chunk_has(e, i, is_fresh)) continue;
+    ESC_TRY(upload_tracks(e, i));
     ESC_TRY(enqueue(e, i, steps, stop));
     ESC_TRY(read_back(e, i));
   }
@@ -257,22 +283,12 @@ done:
 static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
   esc_status status = ESC_OK;
   esc_cuda_engine_state *e = handle;
-  const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
-  const esc_chunk *d = &e->chunk[chunk].device;
-  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  esc_slot *slot = &e->slot[index];
   const chunk_arrays a = list_arrays(e, index);
   const esc_state_arrays arrays = {a.flat[0], a.flat[1], a.flat[2], a.flat[3]};
-  esc_state_unpack(&e->model, member, state, slot, &arrays);
-  e->h_seed[index] = member->seed;
-  e->h_track[index] = slot->track;
+  esc_state_unpack(&e->model, member, state, &e->slot[index], &arrays);
+  mark_changed(e, index);
   for (int i = 0; i < 4; i++)
     if (a.device[i]) ESC_TRY(upload_row(e, index, a.flat[i], a.device[i]));
-  ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + row, e->h_seed + index, sizeof *d->seed,
-                               cudaMemcpyHostToDevice, stream));
-  ESC_TRY_CUDA(cudaMemcpyAsync(d->track + row, e->h_track + index, sizeof *d->track,
-                               cudaMemcpyHostToDevice, stream));
-  ESC_TRY_CUDA(cudaStreamSynchronize(stream));
 done:
   return status;
 }
@@ -318,9 +334,9 @@ static const esc_cuda_config cublas_tf32_config = {.path = "cublas", .tf32 = tru
 /* Initialisers that all tables below share. */
 #define COMMON_FUNCTIONS                                                                  \
   .name = "cuda", .bytes = bytes, .device_memory = device_memory, .slots = default_slots, \
-  .create = create, .load = load, .advance = advance, .slot = slot, .report = report,     \
-  .weights = weights, .state_size = state_size, .save = save, .restore = restore,         \
-  .describe = describe, .destroy = destroy, .versions = versions
+  .create = create, .load = load, .limit = limit, .advance = advance, .slot = slot,       \
+  .report = report, .weights = weights, .state_size = state_size, .save = save,           \
+  .restore = restore, .describe = describe, .destroy = destroy, .versions = versions
 
 const esc_engine_ops esc_cuda_fused_engine = {COMMON_FUNCTIONS, .precision = "float32",
                                               .config = &fused_config};

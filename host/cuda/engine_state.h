@@ -26,6 +26,7 @@ typedef struct esc_cuda_stream_context {
 typedef struct esc_cuda_chunk {
   esc_chunk device;
   cudaGraphExec_t graph_1, graph_n; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
+  bool changed;                     /* seeds or tracks on the host, since they were uploaded */
 } esc_cuda_chunk;
 
 /* Per-thread workspace for drawing a member's weights. */

@@ -13,6 +13,7 @@
 
 enum { EMPTY = -1 };
 static const double block_seconds = 0.05, sync_seconds = 5;
+static const double short_block_seconds = 0.005; /* of a block in which networks wait */
 
 typedef struct training {
   const esc_plan *plan;
@@ -28,6 +29,9 @@ typedef struct training {
   int *slot_list;          /* (slot) workspace: a list of slots */
   int64_t next;            /* into plan->order */
   int64_t unsynced;        /* journal records since the last sync */
+  int64_t block;           /* steps of the next block */
+  /* Of this block: most steps of a network, sum over networks, and the same if none had waited. */
+  int64_t advanced, made, possible;
   void *state;             /* one network's, for the checkpoint */
   /* Times of the start, the last sync and the last checkpoint. */
   double start, synced, checkpointed;
@@ -232,37 +236,53 @@ done:
   return status;
 }
 
-/* Limits a block to the steps until the next snapshot. */
-static int64_t limit_block(const training *r, int64_t block) {
+/* A network waits at its next snapshot, while the others of the block go on. */
+static void limit_slots(const training *r) {
   const esc_schedule *s = r->schedule;
   for (int i = 0; s->recorder && i < s->setup.slots; i++) {
     if (r->member_in_slot[i] == EMPTY) continue;
     const int64_t step = s->engine->slot(r->engine, i)->track.step;
-    const int64_t horizon = esc_recorder_steps_to_next(s->recorder, i, step);
-    if (horizon < block) block = horizon > 0 ? horizon : 1;
+    s->engine->limit(r->engine, i, step + esc_recorder_steps_to_next(s->recorder, i, step));
   }
-  return block;
+}
+
+/* Counts the steps of a slot in this block. */
+static void count_steps(training *r, int i) {
+  const esc_track *track = &r->schedule->engine->slot(r->engine, i)->track;
+  const int64_t made = track->step - r->steps_counted[i];
+  const bool waited = !track->finished && track->step == track->step_limit;
+  r->progress->network_steps += made;
+  r->steps_counted[i] = track->step;
+  r->made += made;
+  r->possible += waited ? r->block : made;
+  if (made > r->advanced) r->advanced = made;
 }
 
 /* Counts the block's steps, retires finished members and refills their slots. */
 static esc_status retire_finished(training *r) {
   esc_status status = ESC_OK;
-  int64_t advanced = 0;
   for (int i = 0; i < r->schedule->setup.slots; i++) {
     if (r->member_in_slot[i] == EMPTY) continue;
-    const esc_slot *slot = r->schedule->engine->slot(r->engine, i);
-    const int64_t steps = slot->track.step, made = steps - r->steps_counted[i];
-    r->progress->network_steps += made;
-    if (made > advanced) advanced = made;
-    r->steps_counted[i] = steps;
+    count_steps(r, i);
     report_escapes(r, i);
-    if (!esc_slot_finished(slot)) continue;
+    if (!esc_slot_finished(r->schedule->engine->slot(r->engine, i))) continue;
     ESC_TRY(retire(r, i));
     ESC_TRY(refill(r, i));
   }
-  r->progress->slot_steps += advanced;
 done:
   return status;
+}
+
+/* Steps of the next block, after one that took `seconds`: about block_seconds, but less if networks
+ * wait for more than a quarter of their steps. A launch has at most 2^20 steps
+ * (kernels/fused_step.cuh). */
+static void adapt_block(training *r, double seconds) {
+  const bool waits = 4 * (r->possible - r->made) > r->possible;
+  const double target = waits ? short_block_seconds : block_seconds;
+  if (r->advanced == r->block && seconds < target / 2 && r->block < 1 << 20) r->block *= 2;
+  if (seconds > target * 2 && r->block > 1) r->block /= 2;
+  r->progress->slot_steps += r->advanced;
+  r->advanced = r->made = r->possible = 0;
 }
 
 /* Snapshots first, because a member counts as finished only with all its snapshots. */
@@ -376,18 +396,17 @@ done:
 static esc_status train(training *r) {
   esc_status status = ESC_OK;
   double before = now();
-  int64_t block = 16;
+  r->block = 16;
   r->start = r->synced = r->checkpointed = before;
   for (int i = 0; i < r->schedule->setup.slots; i++) ESC_TRY(refill(r, i));
   while (r->progress->running > 0) {
     ESC_TRY(record_due(r));
-    const int64_t steps = limit_block(r, block);
-    ESC_TRY(r->schedule->engine->advance(r->engine, steps, r->schedule->stop));
+    limit_slots(r);
+    ESC_TRY(r->schedule->engine->advance(r->engine, r->block, r->schedule->stop));
     ESC_TRY(record_due(r));
     ESC_TRY(retire_finished(r));
     const double after = now();
-    if (steps == block && after - before < block_seconds / 2 && block < 1 << 20) block *= 2;
-    if (after - before > block_seconds * 2 && block > 1) block /= 2;
+    adapt_block(r, after - before);
     before = after;
     r->progress->seconds = after - r->start;
     r->progress->steps = esc_workload_expect(r->workload, r->schedule->setup.slots,

@@ -220,10 +220,14 @@ static void train_step(const engine *e, network *n) {
 
 static void train(const engine *e, network *n, int64_t steps, const atomic_bool *stop) {
   if (n->slot.fresh) initialise(e, n);
-  for (int64_t k = 0; k < steps && !n->slot.track.finished; k++) {
+  for (int64_t k = 0; k < steps && esc_track_is_active(&n->slot.track); k++) {
     if (atomic_load_explicit(stop, memory_order_relaxed)) return;
     train_step(e, n);
   }
+}
+
+static void limit(void *handle, int slot, int64_t step) {
+  ((engine *)handle)->network[slot].slot.track.step_limit = step;
 }
 
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
@@ -284,6 +288,7 @@ const esc_engine_ops esc_reference_engine = {
     .slots = default_slots,
     .create = create,
     .load = load,
+    .limit = limit,
     .advance = advance,
     .slot = slot,
     .report = report,
