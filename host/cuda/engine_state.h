@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* State of a CUDA engine: chunks of networks, streams, pinned buffers. Slot i is row
  * i % chunk_slots of chunk i / chunk_slots. Chunk c uses stream context c % streams, because small
- * kernels of chunks on different streams run concurrently. The state owns all memory below, on host
- * and device. */
+ * kernels of chunks on different streams run concurrently. A chunk is in flight from the submission
+ * of its steps to their collection, else at rest: only then does the host access its data. The
+ * state owns all memory below, on host and device. */
 #ifndef ESC_CUDA_ENGINE_STATE_H
 #define ESC_CUDA_ENGINE_STATE_H
 
@@ -14,7 +15,7 @@
  * esc_state_arrays. */
 enum { ESC_CUDA_FLAT_INITIAL, ESC_CUDA_FLAT_ARRAYS, ESC_CUDA_FLAT = ESC_CUDA_FLAT_ARRAYS + 4 };
 
-enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16 };
+enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16, ESC_CUDA_STAGING = 2 };
 
 /* Shared by the chunks of one stream. */
 typedef struct esc_cuda_stream_context {
@@ -26,8 +27,17 @@ typedef struct esc_cuda_stream_context {
 typedef struct esc_cuda_chunk {
   esc_chunk device;
   cudaGraphExec_t graph_1, graph_n; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
+  bool in_flight;                   /* a block of steps was submitted, and not collected */
   bool changed;                     /* seeds or tracks on the host, since they were uploaded */
+  cudaEvent_t trained;              /* behind its block of steps and their read-back */
+  cudaEvent_t uploaded;             /* on the transfer stream, behind the uploads to the chunk */
 } esc_cuda_chunk;
+
+/* Pinned buffer of initial weights on their way to a chunk; `copied` is recorded behind its use. */
+typedef struct esc_cuda_staging {
+  float *h_w; /* (chunk_slots, weight) */
+  cudaEvent_t copied;
+} esc_cuda_staging;
 
 /* Per-thread workspace for drawing a member's weights. */
 typedef struct esc_cuda_workspace {
@@ -49,8 +59,10 @@ typedef struct esc_cuda_engine_state {
   float *h_direction;            /* the same on the host, until no copy of it can be pending */
   esc_slot *slot;                /* (slot) */
   esc_cuda_workspace *workspace; /* (thread) */
-  /* Pinned staging buffers. */
-  float *h_w;                  /* (chunk_slots, weight) */
+  cudaStream_t transfer;         /* copies to and from chunks at rest */
+  esc_cuda_staging staging[ESC_CUDA_STAGING];
+  int next_staging;
+  /* Pinned buffers. */
   float *h_row;                /* (weight) of one network */
   uint64_t *h_seed;            /* (slot) */
   esc_track *h_track;          /* (slot) */

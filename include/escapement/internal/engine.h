@@ -51,6 +51,14 @@ struct esc_engine_ops {
    * remove it. */
   void (*limit)(void *engine, int slot, int64_t step);
 
+  /* Chunks of neighbouring slots, each of which trains while the host works on others. submit
+   * starts what advance does, for one chunk, and may return before the steps are made; collect
+   * waits for them. In between no other function may be called for a slot of the chunk. Slots of a
+   * chunk; the last one may have fewer. NULL, all three, for a backend without. */
+  int (*chunk_slots)(const void *engine);
+  esc_status (*submit)(void *engine, int chunk, int64_t steps, const atomic_bool *stop);
+  esc_status (*collect)(void *engine, int chunk);
+
   /* Trains every loaded, unfinished slot by up to `steps` steps, none beyond its limit. Returns
    * early, at a step boundary, once *stop is set. */
   esc_status (*advance)(void *engine, int64_t steps, const atomic_bool *stop);
