@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The CUDA engine's tables of functions, one for each path: start of fresh members (loaded, not
  * started), steps, read-back of events and weights. */
+#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,14 +106,53 @@ static int chunk_slots(const void *handle) {
   return ((const esc_cuda_engine_state *)handle)->chunk_slots;
 }
 
+/* The arrays of a network that the host reads now that it is at rest: for its end, to continue it
+ * after its pause (save), or for its snapshot. */
+static unsigned char wanted_arrays(const esc_cuda_engine_state *e, const esc_slot *s) {
+  const unsigned char w = 1 << ESC_CUDA_W, all = esc_cuda_all_arrays(e);
+  if (esc_slot_finished(s)) return all & (w | 1 << ESC_CUDA_COMPENSATION);
+  if (esc_slot_is_paused(s)) return all;
+  return s->track.step == s->track.step_limit ? w : 0;
+}
+
+/* The sums over the weights of the chunk's members that have finished, on all threads. */
+static void end_finished(esc_cuda_engine_state *e, int chunk) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
+  for (int i = chunk * e->chunk_slots; i < (chunk + 1) * e->chunk_slots; i++) {
+    esc_slot *const slot = &e->slot[i];
+    const esc_cuda_workspace *const own = &e->workspace[omp_get_thread_num()];
+    const bool compensated = esc_cuda_device_array(e, chunk, ESC_CUDA_COMPENSATION);
+    if (!esc_slot_finished(slot) || slot->ended) continue;
+    esc_cuda_widen(e, i, ESC_CUDA_W, own->now);
+    if (compensated) esc_cuda_widen(e, i, ESC_CUDA_COMPENSATION, own->compensation);
+    esc_slot_end(
+        slot, &e->model,
+        &(esc_slot_weights){own->now, compensated ? own->compensation : NULL, own->weights});
+  }
+}
+
+/* Initializes the fresh members of a chunk; read: their snapshots are due. */
+static esc_status start_fresh(esc_cuda_engine_state *e, int chunk, bool read) {
+  esc_status status = ESC_OK;
+  unsigned char wanted[ESC_CHUNK_SLOTS_MAX] = {0};
+  for (int i = 0; i < e->chunk_slots; i++)
+    if (is_fresh(&e->slot[chunk * e->chunk_slots + i])) wanted[i] = 1 << ESC_CUDA_W;
+  ESC_TRY(esc_cuda_start_fresh(e, chunk));
+  if (read) ESC_TRY(esc_cuda_fetch(e, chunk, wanted));
+done:
+  return status;
+}
+
 static esc_status submit(void *handle, int index, int64_t steps, const atomic_bool *stop) {
   esc_status status = ESC_OK;
   esc_cuda_engine_state *e = handle;
   esc_cuda_chunk *chunk = &e->chunk[index];
   esc_trace_begin("submit");
-  if (chunk_has(e, index, is_fresh) && !atomic_load(stop)) ESC_TRY(esc_cuda_start_fresh(e, index));
+  if (chunk_has(e, index, is_fresh) && !atomic_load(stop))
+    ESC_TRY(start_fresh(e, index, steps == 0));
   if (steps == 0 || chunk_has(e, index, is_fresh) || !chunk_has(e, index, is_training)) goto done;
   ESC_TRY(esc_cuda_finish_uploads(e, index));
+  esc_cuda_forget(e, index);
   chunk->in_flight = true;
   ESC_TRY(enqueue(e, index, steps, stop));
   ESC_TRY(read_back(e, index));
@@ -124,13 +164,19 @@ done:
 static esc_status collect(void *handle, int index) {
   esc_status status = ESC_OK;
   esc_cuda_engine_state *e = handle;
-  const int first = index * e->chunk_slots;
+  unsigned char wanted[ESC_CHUNK_SLOTS_MAX] = {0};
   if (!e->chunk[index].in_flight) return ESC_OK;
   esc_trace_begin("collect");
   ESC_TRY_CUDA(cudaEventSynchronize(e->chunk[index].trained));
   e->chunk[index].in_flight = false;
-  for (int i = first; i < first + e->chunk_slots; i++)
-    if (is_training(&e->slot[i])) e->slot[i].track = e->h_track[i];
+  for (int i = 0; i < e->chunk_slots; i++) {
+    esc_slot *const slot = &e->slot[index * e->chunk_slots + i];
+    if (!is_training(slot)) continue;
+    slot->track = e->h_track[index * e->chunk_slots + i];
+    wanted[i] = wanted_arrays(e, slot);
+  }
+  ESC_TRY(esc_cuda_fetch(e, index, wanted));
+  end_finished(e, index);
 done:
   esc_trace_end();
   return status;
@@ -150,29 +196,39 @@ static const esc_slot *slot(const void *handle, int index) {
 }
 
 static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
-  esc_status status = ESC_OK;
   const esc_cuda_engine_state *e = handle;
-  const esc_cuda_arrays a = esc_cuda_list_arrays(e, index);
-  const esc_slot_weights weights = {a.flat[0], a.flat[1], e->flat[ESC_CUDA_FLAT_INITIAL]};
-  ESC_TRY(esc_cuda_fetch_arrays(e, index, &a, 2));
-  esc_slot_report(&e->slot[index], &e->model, &weights, results, i);
-done:
-  return status;
+  esc_slot_report(&e->slot[index], &e->model, results, i);
+  return ESC_OK;
 }
 
 static esc_status weights(const void *handle, int index, double *w) {
-  const esc_cuda_engine_state *e = handle;
-  return esc_cuda_fetch_row(e, index, e->chunk[index / e->chunk_slots].device.w, w);
+  return esc_cuda_read(handle, index, ESC_CUDA_W, w);
 }
 
 static size_t state_size(const esc_problem *p) { return esc_state_size(p, true); }
 
+/* Workspaces of the arrays that chunks have. */
+static esc_state_arrays list_arrays(const esc_cuda_engine_state *e) {
+  double *flat[ESC_CUDA_ARRAYS];
+  for (int k = 0; k < ESC_CUDA_ARRAYS; k++)
+    flat[k] = esc_cuda_device_array(e, 0, k) ? e->flat[k] : NULL;
+  return (esc_state_arrays){flat[0], flat[1], flat[2], flat[3]};
+}
+
+/* A checkpoint saves all networks of a chunk, so that they are fetched together. */
+static esc_status fetch_chunk(const esc_cuda_engine_state *e, int chunk) {
+  unsigned char wanted[ESC_CHUNK_SLOTS_MAX];
+  memset(wanted, esc_cuda_all_arrays(e), sizeof wanted);
+  return esc_cuda_fetch(e, chunk, wanted);
+}
+
 static esc_status save(const void *handle, int index, void *state) {
   esc_status status = ESC_OK;
   const esc_cuda_engine_state *e = handle;
-  const esc_cuda_arrays a = esc_cuda_list_arrays(e, index);
-  const esc_state_arrays arrays = {a.flat[0], a.flat[1], a.flat[2], a.flat[3]};
-  ESC_TRY(esc_cuda_fetch_arrays(e, index, &a, ESC_CUDA_ARRAYS));
+  const esc_state_arrays arrays = list_arrays(e);
+  if (!esc_cuda_has_all(e, index)) ESC_TRY(fetch_chunk(e, index / e->chunk_slots));
+  for (int k = 0; k < ESC_CUDA_ARRAYS; k++)
+    if (esc_cuda_device_array(e, 0, k)) esc_cuda_widen(e, index, k, e->flat[k]);
   esc_state_pack(&e->model, &e->slot[index], &arrays, state);
 done:
   return status;
@@ -180,11 +236,10 @@ done:
 
 static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
   esc_cuda_engine_state *e = handle;
-  const esc_cuda_arrays a = esc_cuda_list_arrays(e, index);
-  const esc_state_arrays arrays = {a.flat[0], a.flat[1], a.flat[2], a.flat[3]};
+  const esc_state_arrays arrays = list_arrays(e);
   esc_state_unpack(&e->model, member, state, &e->slot[index], &arrays);
   esc_cuda_mark_changed(e, index);
-  return esc_cuda_upload_arrays(e, index, &a);
+  return esc_cuda_upload(e, index);
 }
 
 static void describe(const void *handle, char *text, size_t size) {

@@ -11,9 +11,8 @@
 #include "cuda/cublas.h"
 #include "escapement/internal/engine.h"
 
-/* Index in esc_cuda_engine_state.flat: initial weights, and a network's arrays in the order of
- * esc_state_arrays. */
-enum { ESC_CUDA_FLAT_INITIAL, ESC_CUDA_FLAT_ARRAYS, ESC_CUDA_FLAT = ESC_CUDA_FLAT_ARRAYS + 4 };
+/* Arrays of a network that the host reads and writes, in the order of esc_state_arrays. */
+enum { ESC_CUDA_W, ESC_CUDA_COMPENSATION, ESC_CUDA_ARRAYS = 4 };
 
 enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16, ESC_CUDA_STAGING = 2 };
 
@@ -39,9 +38,16 @@ typedef struct esc_cuda_staging {
   cudaEvent_t copied;
 } esc_cuda_staging;
 
-/* Per-thread workspace for drawing a member's weights. */
+/* Copies of networks of one chunk in pinned memory, valid until these change on the device. */
+typedef struct esc_cuda_fetched {
+  int chunk;
+  unsigned char arrays[ESC_CHUNK_SLOTS_MAX]; /* (row) bit k: array k is there */
+  float *h_rows[ESC_CUDA_ARRAYS];            /* (row, weight); NULL for an array of no chunk */
+} esc_cuda_fetched;
+
+/* Per-thread workspace for start and end of a member. */
 typedef struct esc_cuda_workspace {
-  double *weights; /* (weight) */
+  double *weights, *now, *compensation; /* (weight) initial weights, w and its compensation */
   esc_arena signal;
 } esc_cuda_workspace;
 
@@ -63,14 +69,22 @@ typedef struct esc_cuda_engine_state {
   esc_cuda_staging staging[ESC_CUDA_STAGING];
   int next_staging;
   /* Pinned buffers. */
-  float *h_row;                /* (weight) of one network */
-  uint64_t *h_seed;            /* (slot) */
-  esc_track *h_track;          /* (slot) */
-  double *flat[ESC_CUDA_FLAT]; /* (weight) workspace of report, save and restore */
+  uint64_t *h_seed;   /* (slot) */
+  esc_track *h_track; /* (slot) */
+  esc_cuda_fetched *fetched;
+  double *flat[ESC_CUDA_ARRAYS]; /* (weight) workspace of save and restore */
 } esc_cuda_engine_state;
 
 static inline cudaStream_t esc_cuda_chunk_stream(const esc_cuda_engine_state *e, int chunk) {
   return e->context[chunk % e->streams].stream;
+}
+
+/* Array k of a chunk, (slot, weight) on the device, in the order of esc_state_arrays; NULL if the
+ * chunks have none. */
+static inline float *esc_cuda_device_array(const esc_cuda_engine_state *e, int chunk, int k) {
+  const esc_chunk *d = &e->chunk[chunk].device;
+  float *const array[ESC_CUDA_ARRAYS] = {d->w, d->compensation, d->velocity, d->second_moment};
+  return array[k];
 }
 
 /* Memory that esc_cuda_engine_state_create allocates, and the default number of slots. */

@@ -4,13 +4,23 @@
 #include "cuda/transfer.h"
 
 #include <omp.h>
+#include <string.h>
 
 #include "cuda/check.h"
 
+/* The copies of networks become those of `chunk`. */
+static void claim(esc_cuda_fetched *f, int chunk) {
+  if (f->chunk == chunk) return;
+  memset(f->arrays, 0, sizeof f->arrays);
+  f->chunk = chunk;
+}
+
 void esc_cuda_mark_changed(esc_cuda_engine_state *e, int slot) {
+  const int chunk = slot / e->chunk_slots;
   e->h_seed[slot] = e->slot[slot].member.seed;
   e->h_track[slot] = e->slot[slot].track;
-  e->chunk[slot / e->chunk_slots].changed = true;
+  e->chunk[chunk].changed = true;
+  if (e->fetched->chunk == chunk) e->fetched->arrays[slot % e->chunk_slots] = 0;
 }
 
 /* ---- uploads ---- */
@@ -82,58 +92,97 @@ done:
   return status;
 }
 
-/* One network's row of an array of its chunk, from `flat`. */
-static esc_status upload_row(const esc_cuda_engine_state *e, int slot, const double *flat,
-                             float *d_rows) {
+esc_status esc_cuda_upload(const esc_cuda_engine_state *e, int slot) {
   esc_status status = ESC_OK;
   const int chunk = slot / e->chunk_slots, row = slot % e->chunk_slots;
-  const size_t stride = e->chunk[chunk].device.weight_stride,
-               count = esc_weight_count(e->model.problem->shape);
-  for (size_t i = 0; i < stride; i++) e->h_row[i] = i < count ? (float)flat[i] : 0;
-  ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)row * stride, e->h_row, stride * sizeof *e->h_row,
-                               cudaMemcpyHostToDevice, e->transfer));
-  ESC_TRY_CUDA(cudaStreamSynchronize(e->transfer)); /* the next call reuses h_row */
-done:
-  return status;
-}
-
-esc_status esc_cuda_upload_arrays(esc_cuda_engine_state *e, int slot, const esc_cuda_arrays *a) {
-  esc_status status = ESC_OK;
-  for (int i = 0; i < ESC_CUDA_ARRAYS; i++)
-    if (a->device[i]) ESC_TRY(upload_row(e, slot, a->flat[i], a->device[i]));
+  const size_t count = esc_weight_count(e->model.problem->shape),
+               stride = e->chunk[chunk].device.weight_stride, offset = (size_t)row * stride;
+  claim(e->fetched, chunk);
+  for (int k = 0; k < ESC_CUDA_ARRAYS; k++) {
+    float *const d_rows = esc_cuda_device_array(e, chunk, k);
+    if (!d_rows) continue;
+    float *const h_row = e->fetched->h_rows[k] + offset;
+    for (size_t i = 0; i < count; i++) h_row[i] = (float)e->flat[k][i];
+    ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + offset, h_row, stride * sizeof *h_row,
+                                 cudaMemcpyHostToDevice, e->transfer));
+  }
+  ESC_TRY_CUDA(cudaStreamSynchronize(e->transfer)); /* another chunk may claim the rows */
+  e->fetched->arrays[row] = esc_cuda_all_arrays(e);
 done:
   return status;
 }
 
 /* ---- fetches ---- */
 
-esc_cuda_arrays esc_cuda_list_arrays(const esc_cuda_engine_state *e, int slot) {
-  const esc_chunk *d = &e->chunk[slot / e->chunk_slots].device;
-  esc_cuda_arrays a = {.device = {d->w, d->compensation, d->velocity, d->second_moment}};
-  for (int i = 0; i < ESC_CUDA_ARRAYS; i++)
-    a.flat[i] = a.device[i] ? e->flat[ESC_CUDA_FLAT_ARRAYS + i] : NULL;
-  return a;
+unsigned char esc_cuda_all_arrays(const esc_cuda_engine_state *e) {
+  unsigned char arrays = 0;
+  for (int k = 0; k < ESC_CUDA_ARRAYS; k++)
+    if (esc_cuda_device_array(e, 0, k)) arrays |= (unsigned char)(1u << k);
+  return arrays;
 }
 
-esc_status esc_cuda_fetch_row(const esc_cuda_engine_state *e, int slot, const float *d_rows,
-                              double *flat) {
+void esc_cuda_forget(const esc_cuda_engine_state *e, int chunk) {
+  if (e->fetched->chunk == chunk) e->fetched->chunk = -1;
+}
+
+static bool is_missing(const esc_cuda_fetched *f, int row, int k, const unsigned char *wanted) {
+  return (wanted[row] & ~f->arrays[row]) >> k & 1;
+}
+
+/* One copy for each run of neighbouring rows, by the device's copy engine: a kernel that gathers
+ * rows would wait for a multiprocessor that no block of another chunk occupies. */
+static esc_status fetch_array(const esc_cuda_engine_state *e, int chunk, int k,
+                              const unsigned char *wanted) {
   esc_status status = ESC_OK;
-  const int chunk = slot / e->chunk_slots, row = slot % e->chunk_slots;
-  const size_t count = esc_weight_count(e->model.problem->shape);
-  ESC_TRY_CUDA(cudaMemcpyAsync(e->h_row,
-                               d_rows + (size_t)row * e->chunk[chunk].device.weight_stride,
-                               count * sizeof *e->h_row, cudaMemcpyDeviceToHost, e->transfer));
-  ESC_TRY_CUDA(cudaStreamSynchronize(e->transfer));
-  for (size_t i = 0; i < count; i++) flat[i] = (double)e->h_row[i];
+  const esc_cuda_fetched *f = e->fetched;
+  const float *const d_rows = esc_cuda_device_array(e, chunk, k);
+  const size_t stride = e->chunk[chunk].device.weight_stride;
+  for (int from = 0, to; d_rows && from < e->chunk_slots; from = to) {
+    const bool missing = is_missing(f, from, k, wanted);
+    for (to = from + 1; to < e->chunk_slots && is_missing(f, to, k, wanted) == missing;) to++;
+    const size_t offset = (size_t)from * stride;
+    if (missing)
+      ESC_TRY_CUDA(cudaMemcpyAsync(f->h_rows[k] + offset, d_rows + offset,
+                                   (size_t)(to - from) * stride * sizeof *d_rows,
+                                   cudaMemcpyDeviceToHost, e->transfer));
+  }
 done:
   return status;
 }
 
-esc_status esc_cuda_fetch_arrays(const esc_cuda_engine_state *e, int slot, const esc_cuda_arrays *a,
-                                 int count) {
+esc_status esc_cuda_fetch(const esc_cuda_engine_state *e, int chunk, const unsigned char *wanted) {
   esc_status status = ESC_OK;
-  for (int i = 0; i < count; i++)
-    if (a->device[i]) ESC_TRY(esc_cuda_fetch_row(e, slot, a->device[i], a->flat[i]));
+  claim(e->fetched, chunk);
+  for (int k = 0; k < ESC_CUDA_ARRAYS; k++) ESC_TRY(fetch_array(e, chunk, k, wanted));
+  ESC_TRY_CUDA(cudaStreamSynchronize(e->transfer));
+  for (int i = 0; i < e->chunk_slots; i++) e->fetched->arrays[i] |= wanted[i];
+done:
+  return status;
+}
+
+static bool has_array(const esc_cuda_engine_state *e, int slot, int k) {
+  const esc_cuda_fetched *f = e->fetched;
+  return f->chunk == slot / e->chunk_slots && f->arrays[slot % e->chunk_slots] >> k & 1;
+}
+
+bool esc_cuda_has_all(const esc_cuda_engine_state *e, int slot) {
+  for (int k = 0; k < ESC_CUDA_ARRAYS; k++)
+    if (esc_cuda_device_array(e, 0, k) && !has_array(e, slot, k)) return false;
+  return true;
+}
+
+void esc_cuda_widen(const esc_cuda_engine_state *e, int slot, int k, double *flat) {
+  const size_t stride = e->chunk[0].device.weight_stride;
+  const float *const h_row = e->fetched->h_rows[k] + (size_t)(slot % e->chunk_slots) * stride;
+  for (size_t i = 0; i < esc_weight_count(e->model.problem->shape); i++) flat[i] = (double)h_row[i];
+}
+
+esc_status esc_cuda_read(const esc_cuda_engine_state *e, int slot, int k, double *flat) {
+  esc_status status = ESC_OK;
+  unsigned char wanted[ESC_CHUNK_SLOTS_MAX] = {0};
+  wanted[slot % e->chunk_slots] = (unsigned char)(1u << k);
+  if (!has_array(e, slot, k)) ESC_TRY(esc_cuda_fetch(e, slot / e->chunk_slots, wanted));
+  esc_cuda_widen(e, slot, k, flat);
 done:
   return status;
 }

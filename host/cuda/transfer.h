@@ -16,25 +16,26 @@ esc_status esc_cuda_start_fresh(esc_cuda_engine_state *state, int chunk);
  * for all uploads to the chunk. */
 esc_status esc_cuda_finish_uploads(esc_cuda_engine_state *state, int chunk);
 
-/* Arrays of a network in the order of esc_state_arrays; NULL where the engine has none. */
-enum { ESC_CUDA_ARRAYS = 4 };
-typedef struct esc_cuda_arrays {
-  float *device[ESC_CUDA_ARRAYS]; /* (slot, weight) of the chunk */
-  double *flat[ESC_CUDA_ARRAYS];  /* (weight) workspace of the engine state, for one network */
-} esc_cuda_arrays;
+/* Fetches arrays of networks of a chunk together: wanted (row) has bit k for array k. */
+esc_status esc_cuda_fetch(const esc_cuda_engine_state *state, int chunk,
+                          const unsigned char *wanted);
 
-esc_cuda_arrays esc_cuda_list_arrays(const esc_cuda_engine_state *state, int slot);
+/* Whether all arrays of a network have been fetched. */
+bool esc_cuda_has_all(const esc_cuda_engine_state *state, int slot);
 
-/* Copies one network's row of device array `d_rows` of its chunk into `flat` (weight); waits. */
-esc_status esc_cuda_fetch_row(const esc_cuda_engine_state *state, int slot, const float *d_rows,
-                              double *flat);
+/* Array k of a network, which has been fetched, into `flat` (weight). */
+void esc_cuda_widen(const esc_cuda_engine_state *state, int slot, int k, double *flat);
 
-/* The first `count` arrays of a network into their workspaces. */
-esc_status esc_cuda_fetch_arrays(const esc_cuda_engine_state *state, int slot,
-                                 const esc_cuda_arrays *arrays, int count);
+/* The same, fetched unless it has been. */
+esc_status esc_cuda_read(const esc_cuda_engine_state *state, int slot, int k, double *flat);
 
-/* All arrays of a network from their workspaces to the device; waits. */
-esc_status esc_cuda_upload_arrays(esc_cuda_engine_state *state, int slot,
-                                  const esc_cuda_arrays *arrays);
+/* Bits of the arrays that the engine's chunks have. */
+unsigned char esc_cuda_all_arrays(const esc_cuda_engine_state *state);
+
+/* The copies of a chunk are no longer those of the device. */
+void esc_cuda_forget(const esc_cuda_engine_state *state, int chunk);
+
+/* Writes all arrays of a network from the state's `flat` to the device; waits. */
+esc_status esc_cuda_upload(const esc_cuda_engine_state *state, int slot);
 
 #endif
