@@ -11,14 +11,16 @@
 #include "escapement/internal/model.h"
 #include "escapement/internal/state.h"
 
-/* Arrays of a network as doubles, in the order of esc_state_arrays, and its initial weights. */
-enum { FLAT_W, FLAT_COMPENSATION, FLAT_VELOCITY, FLAT_SECOND_MOMENT, FLAT_INITIAL, FLAT };
+/* Arrays of a network as doubles, in the order of esc_state_arrays. */
+enum { FLAT_W, FLAT_COMPENSATION, FLAT_VELOCITY, FLAT_SECOND_MOMENT, FLAT };
+enum { END_ARRAYS = 2 }; /* of them, those that the end of a member needs */
 
 typedef struct engine {
   esc_cpu_shared shared;
   const esc_cpu_isa *isa;
   int slots, threads;
-  double *flat[FLAT]; /* (weight) workspace of report, save and restore */
+  double *flat[FLAT]; /* (weight) workspace of save and restore */
+  double *end;        /* (thread, END_ARRAYS, weight) workspace of end */
   esc_cpu_network *network;
   esc_cpu_work **work; /* (thread) */
 } engine;
@@ -69,13 +71,15 @@ static void destroy(void *handle) {
   free(e->network);
   free(e->work);
   for (int i = 0; i < FLAT; i++) free(e->flat[i]);
+  free(e->end);
   free(e);
 }
 
 static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
                        const esc_engine_setup *setup) {
   (void)ops;
-  const double flat = FLAT * sizeof(double) * (double)esc_weight_count(p->shape);
+  const double arrays = FLAT + END_ARRAYS * (double)setup->threads,
+               flat = arrays * sizeof(double) * (double)esc_weight_count(p->shape);
   return (esc_bytes){.host = setup->slots * esc_cpu_network_bytes(p) +
                              setup->threads * esc_cpu_work_bytes(p) + flat};
 }
@@ -99,6 +103,8 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
   ESC_TRY(esc_cpu_shared_init(&e->shared, p));
   for (int i = 0; i < FLAT; i++)
     ESC_TRY_ALLOCATE(e->flat[i] = calloc(esc_weight_count(p->shape), sizeof(double)));
+  ESC_TRY_ALLOCATE(e->end = calloc((size_t)e->threads * END_ARRAYS * esc_weight_count(p->shape),
+                                   sizeof *e->end));
   ESC_TRY_ALLOCATE(e->network = calloc((size_t)e->slots, sizeof *e->network));
   ESC_TRY_ALLOCATE(e->work = calloc((size_t)e->threads, sizeof(esc_cpu_work *)));
   for (int i = 0; i < e->slots; i++) ESC_TRY(esc_cpu_network_create(&e->shared, &e->network[i]));
@@ -126,6 +132,20 @@ static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work
     if (array[i]) memset(array[i], 0, count * sizeof *array[i]);
 }
 
+/* The sums over the weights of a member that has finished. */
+static void end(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
+  const size_t weights = esc_weight_count(e->shared.problem->shape);
+  double *const w = e->end + (size_t)omp_get_thread_num() * END_ARRAYS * weights,
+                *const compensation = net->compensation ? w + weights : NULL;
+  esc_cpu_network_get(&e->shared, net->w, w);
+  if (compensation) esc_cpu_network_get(&e->shared, net->compensation, compensation);
+  esc_slot_end(&net->slot, &e->shared.model, &(esc_slot_weights){w, compensation, work->weights});
+}
+
+static void limit(void *handle, int slot, int64_t step) {
+  ((engine *)handle)->network[slot].slot.track.step_limit = step;
+}
+
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
   engine *e = handle;
 #pragma omp parallel num_threads(e->threads)
@@ -137,6 +157,7 @@ static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) 
       if (!esc_slot_trains(&net->slot) || atomic_load(stop)) continue;
       if (net->slot.fresh) initialise(e, net, work);
       e->isa->train(&e->shared, net, work, steps, stop);
+      if (esc_slot_finished(&net->slot)) end(e, net, work);
     }
   }
   return ESC_OK;
@@ -154,11 +175,7 @@ static double *flatten(const engine *e, const float *padded, int index) {
 
 static esc_status report(const void *handle, int slot, esc_results *results, int64_t i) {
   const engine *e = handle;
-  const esc_cpu_network *net = &e->network[slot];
-  const esc_slot_weights weights = {flatten(e, net->w, FLAT_W),
-                                    flatten(e, net->compensation, FLAT_COMPENSATION),
-                                    e->flat[FLAT_INITIAL]};
-  esc_slot_report(&net->slot, &e->shared.model, &weights, results, i);
+  esc_slot_report(&e->network[slot].slot, &e->shared.model, results, i);
   return ESC_OK;
 }
 
@@ -207,6 +224,7 @@ const esc_engine_ops esc_cpu_engine = {
     .slots = default_slots,
     .create = create,
     .load = load,
+    .limit = limit,
     .advance = advance,
     .slot = slot,
     .report = report,

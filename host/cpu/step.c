@@ -91,7 +91,7 @@ static void update_optimized(const esc_cpu_shared *s, esc_cpu_network *net, esc_
 static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work, int64_t steps,
                   const atomic_bool *stop) {
   esc_track *track = &net->slot.track;
-  for (int64_t k = 0; k < steps && !track->finished; k++) {
+  for (int64_t k = 0; k < steps && esc_track_is_active(track); k++) {
     if (atomic_load_explicit(stop, memory_order_relaxed)) return;
     propagate_minibatch(s, net, NULL, work);
     if (!esc_track_loss(track, &s->rules, work->loss)) return;

@@ -23,6 +23,8 @@ typedef struct esc_slot {
   esc_track track;
   double signal, signal_error; /* S(0) and its standard error */
   double norm2_initial[ESC_LAYERS_MAX];
+  bool ended;                          /* esc_slot_end was called for the member */
+  double norm2_change[ESC_LAYERS_MAX]; /* |W_l|^2 at its end minus at its start */
 } esc_slot;
 
 /* Loads `member` into the slot, at step 0. */
@@ -51,8 +53,11 @@ typedef struct esc_slot_weights {
   double *initial;
 } esc_slot_weights;
 
-/* Writes the member's row i: events, ledger, norms. */
-void esc_slot_report(const esc_slot *slot, const esc_model *model, const esc_slot_weights *weights,
-                     esc_results *results, int64_t i);
+/* Computes norm2_change of a member that has finished, without cancellation. Apart from the report,
+ * so that the threads share the work. */
+void esc_slot_end(esc_slot *slot, const esc_model *model, const esc_slot_weights *weights);
+
+/* Writes row i of a member that has ended: events, ledger, norms. */
+void esc_slot_report(const esc_slot *slot, const esc_model *model, esc_results *results, int64_t i);
 
 #endif
