@@ -41,8 +41,8 @@ class Shape:
 
 
 def source_hash(root):
-    """Of the files that a kernel and its arguments are made of."""
-    total = hashlib.sha256()
+    """Of the files that a kernel and its arguments are made of, and the compiler's options."""
+    total = hashlib.sha256(" ".join(NVCC_FLAGS).encode())
     paths = [path for folder in ("include", "kernels") for path in
              sorted(glob.glob(os.path.join(root, folder, "**", "*.*"), recursive=True))]
     for path in [*paths, os.path.join(HERE, "arguments.cc")]:
@@ -66,6 +66,13 @@ def call(command):
         raise CubinError(f"{os.path.basename(command[0])}: exit status {done.returncode}: "
                          + text.partition("\n")[0])
     return done.stdout
+
+
+def compiler_version():
+    """As nvcc states it, such as "release 13.0, V13.0.88"; None where there is none."""
+    nvcc = find_nvcc()
+    found = nvcc and re.search(r"release .*", call([nvcc, "--version"]).decode())
+    return found.group(0).strip() if found else None
 
 
 def compile_cubin(root, path, architecture, folder):

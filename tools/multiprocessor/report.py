@@ -112,7 +112,6 @@ def rounded(value):
     return [rounded(entry) for entry in value] if isinstance(value, list) else value
 
 
-def json_text(commit, rows):
-    """A line a row."""
-    head = json.dumps({"modelled": True, "commit": commit})[:-1]
-    return head + ', "rows": [\n' + ",\n".join(json.dumps(rounded(row)) for row in rows) + "\n]}\n"
+def json_text(head, rows):
+    """The keys of `head`, and a line a row."""
+    return json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(json.dumps(rounded(row)) for row in rows) + "\n]}\n"
