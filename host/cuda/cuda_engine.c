@@ -143,19 +143,29 @@ done:
   return status;
 }
 
-static esc_status submit(void *handle, int index, int64_t steps, const atomic_bool *stop) {
+/* Starts a block of steps, if the chunk has a network that trains. */
+static esc_status launch(esc_cuda_engine_state *e, int chunk, int64_t steps,
+                         const atomic_bool *stop) {
+  esc_status status = ESC_OK;
+  if (steps == 0 || chunk_has(e, chunk, is_fresh) || !chunk_has(e, chunk, is_training))
+    return ESC_OK;
+  ESC_TRY(esc_cuda_finish_uploads(e, chunk));
+  esc_cuda_forget(e, chunk);
+  e->chunk[chunk].in_flight = true;
+  ESC_TRY(enqueue(e, chunk, steps, stop));
+  ESC_TRY(read_back(e, chunk));
+done:
+  return status;
+}
+
+static esc_status submit(void *handle, int chunk, int64_t steps, const atomic_bool *stop) {
   esc_status status = ESC_OK;
   esc_cuda_engine_state *e = handle;
-  esc_cuda_chunk *chunk = &e->chunk[index];
+  const bool starts = chunk_has(e, chunk, is_fresh) && !atomic_load(stop);
   esc_trace_begin("submit");
-  if (chunk_has(e, index, is_fresh) && !atomic_load(stop))
-    ESC_TRY(start_fresh(e, index, steps == 0));
-  if (steps == 0 || chunk_has(e, index, is_fresh) || !chunk_has(e, index, is_training)) goto done;
-  ESC_TRY(esc_cuda_finish_uploads(e, index));
-  esc_cuda_forget(e, index);
-  chunk->in_flight = true;
-  ESC_TRY(enqueue(e, index, steps, stop));
-  ESC_TRY(read_back(e, index));
+  if (starts) ESC_TRY(start_fresh(e, chunk, steps == 0));
+  ESC_TRY(launch(e, chunk, steps, stop));
+  if (starts) esc_cuda_measure_started(e, chunk);
 done:
   esc_trace_end();
   return status;

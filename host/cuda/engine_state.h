@@ -34,7 +34,8 @@ typedef struct esc_cuda_chunk {
 
 /* Pinned buffer of initial weights on their way to a chunk; `copied` is recorded behind its use. */
 typedef struct esc_cuda_staging {
-  float *h_w; /* (chunk_slots, weight) */
+  float *h_w;                        /* (chunk_slots, weight) */
+  bool started[ESC_CHUNK_SLOTS_MAX]; /* (row) */
   cudaEvent_t copied;
 } esc_cuda_staging;
 
@@ -67,7 +68,7 @@ typedef struct esc_cuda_engine_state {
   esc_cuda_workspace *workspace; /* (thread) */
   cudaStream_t transfer;         /* copies to and from chunks at rest */
   esc_cuda_staging staging[ESC_CUDA_STAGING];
-  int next_staging;
+  int newest_staging;
   /* Pinned buffers. */
   uint64_t *h_seed;   /* (slot) */
   esc_track *h_track; /* (slot) */

@@ -12,6 +12,11 @@ double esc_training_now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+esc_slot_range esc_training_slots(const esc_training *r, int chunk) {
+  const int first = chunk * r->chunk_slots, left = r->schedule->setup.slots - first;
+  return (esc_slot_range){chunk, first, first + (left < r->chunk_slots ? left : r->chunk_slots)};
+}
+
 void esc_training_send(const esc_training *r, esc_train_event event) {
   if (r->schedule->event) r->schedule->event(r->schedule->context, &event);
 }
@@ -40,8 +45,23 @@ static bool has_progress(const esc_training *r, int slot) {
   return esc_slot_trains(s) && !s->fresh;
 }
 
-/* Writes all networks in flight and the pending ones to the checkpoint. */
-static esc_status write_checkpoint(esc_training *r) {
+static esc_status write_chunk(const esc_training *r, int chunk) {
+  esc_status status = ESC_OK;
+  const esc_schedule *s = r->schedule;
+  const esc_slot_range c = esc_training_slots(r, chunk);
+  for (int i = c.first; i < c.end; i++) {
+    if (!has_progress(r, i)) continue;
+    ESC_TRY(s->engine->save(r->engine, i, r->state));
+    ESC_TRY(esc_checkpoint_write_member(
+        s->checkpoint, esc_member_key_of(&r->plan->member[r->member_in_slot[i]]), r->state));
+  }
+done:
+  return status;
+}
+
+/* Writes all networks in flight and the pending ones to the checkpoint. A chunk is resumed (unless
+ * NULL) when its networks have been read; *resumed: whether that succeeded. */
+static esc_status write_checkpoint(esc_training *r, esc_chunk_resume *resume, esc_status *resumed) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
   int64_t count = 0;
@@ -50,11 +70,9 @@ static esc_status write_checkpoint(esc_training *r) {
   r->progress->in_flight = esc_checkpoint_count_pending(s->checkpoint);
   if (count == 0) goto done; /* the existing file still has the pending ones */
   ESC_TRY(esc_checkpoint_write_begin(s->checkpoint, count));
-  for (int i = 0; i < s->setup.slots; i++) {
-    if (!has_progress(r, i)) continue;
-    ESC_TRY(s->engine->save(r->engine, i, r->state));
-    ESC_TRY(esc_checkpoint_write_member(
-        s->checkpoint, esc_member_key_of(&r->plan->member[r->member_in_slot[i]]), r->state));
+  for (int i = 0; i < r->chunks; i++) {
+    ESC_TRY(write_chunk(r, i));
+    if (resume) ESC_TRY(*resumed = resume(r, i));
   }
   ESC_TRY(esc_checkpoint_write_commit(s->checkpoint));
   r->progress->in_flight += count;
@@ -67,13 +85,13 @@ done:
   return status;
 }
 
-esc_status esc_training_save_periodic(esc_training *r) {
-  esc_status status = ESC_OK;
+esc_status esc_training_save_periodic(esc_training *r, esc_chunk_resume *resume) {
+  esc_status status = ESC_OK, resumed = ESC_OK;
   esc_training_report_saving(r, true);
   ESC_TRY(esc_training_sync(r)); /* the checkpoint depends on the journals */
-  status = write_checkpoint(r);
+  status = write_checkpoint(r, resume, &resumed);
   r->checkpointed = esc_training_now();
-  if (status != ESC_IO_FAILED && status != ESC_BAD_INPUT) goto done;
+  if (resumed != ESC_OK || (status != ESC_IO_FAILED && status != ESC_BAD_INPUT)) goto done;
   r->schedule->warn("warning: checkpoint not written: %s; training continues", esc_error_message());
   status = ESC_OK;
 done:
@@ -92,7 +110,7 @@ esc_status esc_training_save_final(esc_training *r) {
   if (!r->schedule->checkpoint) return ESC_OK;
   esc_training_report_saving(r, true);
   esc_status status = esc_training_sync(r);
-  if (status == ESC_OK) status = write_checkpoint(r);
+  if (status == ESC_OK) status = write_checkpoint(r, NULL, NULL);
   esc_training_report_saving(r, false);
   if (status == ESC_OK) return ESC_OK;
   snprintf(why, sizeof why, "%.590s", esc_error_message());

@@ -12,16 +12,6 @@
 static const double block_seconds = 0.05, sync_seconds = 5; /* of a round over all chunks */
 static const double short_block_seconds = 0.005;            /* of a block in which networks wait */
 
-/* The slots of a chunk. */
-typedef struct slot_range {
-  int chunk, first, end;
-} slot_range;
-
-static slot_range slots_of(const esc_training *r, int chunk) {
-  const int first = chunk * r->chunk_slots, left = r->schedule->setup.slots - first;
-  return (slot_range){chunk, first, first + (left < r->chunk_slots ? left : r->chunk_slots)};
-}
-
 /* Bits of the thresholds that the slot's member has crossed. */
 static uint32_t crossed_thresholds(const esc_slot *slot, int thresholds) {
   uint32_t bits = 0;
@@ -117,15 +107,27 @@ static esc_status retire(esc_training *r, int slot) {
   ESC_TRY(r->schedule->engine->report(r->engine, slot, r->results, index));
   if (r->schedule->journal) {
     esc_results_pack(r->results, index, r->row);
-    ESC_TRY(esc_journal_append(r->schedule->journal, esc_member_key_of(&r->plan->member[index]),
-                               r->row));
+    ESC_TRY(
+        esc_journal_add(r->schedule->journal, esc_member_key_of(&r->plan->member[index]), r->row));
     r->unsynced++;
   }
   r->schedule->done[index] = true;
   esc_workload_finish(r->workload, index, r->results->steps_run[index]);
   r->progress->running--;
   count_status(r->progress, r->results->status[index]);
-  esc_training_send(r, (esc_train_event){.kind = ESC_EVENT_RETIREMENT, .index = index});
+  r->retired[r->retired_count++] = index;
+done:
+  return status;
+}
+
+/* Writes the rows of the retired members to the journal, and reports these. After the next block
+ * was started, which trains meanwhile. */
+static esc_status save_retired(esc_training *r) {
+  esc_status status = ESC_OK;
+  if (r->retired_count && r->schedule->journal) ESC_TRY(esc_journal_flush(r->schedule->journal));
+  for (int i = 0; i < r->retired_count; i++)
+    esc_training_send(r, (esc_train_event){.kind = ESC_EVENT_RETIREMENT, .index = r->retired[i]});
+  r->retired_count = 0;
 done:
   return status;
 }
@@ -142,7 +144,7 @@ done:
 }
 
 /* Records final snapshots and weights of members that have just finished. */
-static esc_status record_finished(esc_training *r, slot_range c) {
+static esc_status record_finished(esc_training *r, esc_slot_range c) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
   int count = 0;
@@ -158,7 +160,7 @@ done:
 }
 
 /* Initializes the weights of new members. */
-static esc_status start_fresh(const esc_training *r, slot_range c) {
+static esc_status start_fresh(const esc_training *r, esc_slot_range c) {
   const esc_schedule *s = r->schedule;
   bool fresh = false;
   for (int i = c.first; i < c.end; i++)
@@ -171,7 +173,7 @@ static esc_status start_fresh(const esc_training *r, slot_range c) {
 }
 
 /* Records the snapshots that are due. */
-static esc_status record_due_snapshots(esc_training *r, slot_range c) {
+static esc_status record_due_snapshots(esc_training *r, esc_slot_range c) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
   int count = 0;
@@ -190,7 +192,7 @@ done:
 }
 
 /* Records the weights of members that pause at a threshold, and continues those. */
-static esc_status record_paused(esc_training *r, slot_range c) {
+static esc_status record_paused(esc_training *r, esc_slot_range c) {
   esc_status status = ESC_OK;
   const esc_schedule *s = r->schedule;
   for (int i = c.first; i < c.end; i++) {
@@ -209,7 +211,7 @@ done:
 }
 
 /* Records due snapshots, and rows and weights of finished members. */
-static esc_status record_due(esc_training *r, slot_range c) {
+static esc_status record_due(esc_training *r, esc_slot_range c) {
   esc_status status = ESC_OK;
   if (r->schedule->recorder) ESC_TRY(record_due_snapshots(r, c));
   if (r->schedule->recorder || r->schedule->weight_recorder) ESC_TRY(record_finished(r, c));
@@ -219,7 +221,7 @@ done:
 }
 
 /* A network waits at its next snapshot, while the others of the block go on. */
-static void limit_slots(const esc_training *r, slot_range c) {
+static void limit_slots(const esc_training *r, esc_slot_range c) {
   const esc_schedule *s = r->schedule;
   for (int i = c.first; s->recorder && i < c.end; i++) {
     if (r->member_in_slot[i] == ESC_SLOT_EMPTY) continue;
@@ -241,7 +243,7 @@ static void count_steps(esc_training *r, int i, int64_t block) {
 }
 
 /* Counts the block's steps, retires finished members and refills their slots. */
-static esc_status retire_finished(esc_training *r, slot_range c) {
+static esc_status retire_finished(esc_training *r, esc_slot_range c) {
   esc_status status = ESC_OK;
   for (int i = c.first; i < c.end; i++) {
     if (r->member_in_slot[i] == ESC_SLOT_EMPTY) continue;
@@ -260,7 +262,7 @@ done:
 static esc_status collect(esc_training *r, int chunk) {
   esc_status status = ESC_OK;
   const esc_engine_ops *engine = r->schedule->engine;
-  const slot_range c = slots_of(r, chunk);
+  const esc_slot_range c = esc_training_slots(r, chunk);
   const int64_t steps = r->submitted[chunk];
   if (steps == 0) return ESC_OK;
   ESC_TRY(engine->collect ? engine->collect(r->engine, chunk)
@@ -276,11 +278,12 @@ done:
 static esc_status submit(esc_training *r, int chunk) {
   esc_status status = ESC_OK;
   const esc_engine_ops *engine = r->schedule->engine;
-  const slot_range c = slots_of(r, chunk);
+  const esc_slot_range c = esc_training_slots(r, chunk);
   ESC_TRY(record_due(r, c)); /* of the new members */
   limit_slots(r, c);
   if (engine->submit) ESC_TRY(engine->submit(r->engine, chunk, r->block, r->schedule->stop));
   r->submitted[chunk] = r->block;
+  ESC_TRY(save_retired(r));
 done:
   return status;
 }
@@ -290,6 +293,7 @@ static esc_status drain(esc_training *r) {
   esc_status status = ESC_OK;
   if (!r->schedule->engine->collect) return ESC_OK;
   for (int i = 0; i < r->chunks; i++) ESC_TRY(collect(r, i));
+  ESC_TRY(save_retired(r));
 done:
   return status;
 }
@@ -331,7 +335,7 @@ static esc_status sync_and_checkpoint(esc_training *r, double at) {
   }
   if (!esc_training_is_checkpoint_due(r, at)) return ESC_OK;
   ESC_TRY(drain(r));
-  ESC_TRY(esc_training_save_periodic(r));
+  ESC_TRY(esc_training_save_periodic(r, submit));
 done:
   return status;
 }
@@ -387,6 +391,7 @@ esc_status esc_schedule_train(const esc_problem *problem, const esc_plan *plan,
   ESC_TRY_ALLOCATE(r.steps_counted = calloc(slots, sizeof *r.steps_counted));
   ESC_TRY_ALLOCATE(r.crossed = calloc(slots, sizeof *r.crossed));
   ESC_TRY_ALLOCATE(r.slot_list = calloc(slots, sizeof *r.slot_list));
+  ESC_TRY_ALLOCATE(r.retired = calloc(slots, sizeof *r.retired));
   ESC_TRY_ALLOCATE(r.state = calloc(1, schedule->engine->state_size(problem)));
   ESC_TRY(schedule->engine->create(schedule->engine, problem, &schedule->setup, &r.engine));
   schedule->engine->describe(r.engine, engine_text, 128);
@@ -409,6 +414,7 @@ done:
   free(r.steps_counted);
   free(r.crossed);
   free(r.slot_list);
+  free(r.retired);
   free(r.submitted);
   free(r.state);
   return status;

@@ -33,9 +33,13 @@ static void draw_weights(const esc_model *m, const esc_member *member, double *w
   for (size_t i = 0; i < esc_weight_count(shape); i++) w[i] = (double)(float)w[i];
 }
 
-void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *workspace) {
-  const esc_shape shape = m->problem->shape;
+void esc_slot_draw(esc_slot *s, const esc_model *m, double *w) {
   draw_weights(m, &s->member, w);
+  s->fresh = false;
+}
+
+void esc_slot_measure(esc_slot *s, const esc_model *m, const double *w, esc_arena *workspace) {
+  const esc_shape shape = m->problem->shape;
   for (int l = 0; l < shape.layers; l++) {
     esc_sum norm2 = {0, 0};
     for (size_t i = esc_weight_offset(shape, l); i < esc_weight_offset(shape, l + 1); i++)
@@ -44,7 +48,11 @@ void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *works
   }
   s->signal =
       esc_initial_signal(m->problem, &s->member, m->directions, w, workspace, &s->signal_error);
-  s->fresh = false;
+}
+
+void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *workspace) {
+  esc_slot_draw(s, m, w);
+  esc_slot_measure(s, m, w, workspace);
 }
 
 /* Bound of the summed products <G_l, W_l>, whose difference over an interface is the flow's term:

@@ -41,9 +41,15 @@ static inline bool esc_slot_is_paused(const esc_slot *s) {
   return s->loaded && s->track.finished == ESC_TRACK_PAUSED;
 }
 
-/* Draws the initial weights (flat as in esc_weight_offset, rounded to the
- * engine's precision), and from them the initial norms and signal. `workspace` is made
- * from esc_signal_workspace. */
+/* Draws the initial weights, flat as in esc_weight_offset, rounded to the engine's precision. */
+void esc_slot_draw(esc_slot *slot, const esc_model *model, double *weights);
+
+/* Computes the initial norms and signal from the initial weights, which takes tens of times as long
+ * and is not needed for training. `workspace` is made from esc_signal_workspace. */
+void esc_slot_measure(esc_slot *slot, const esc_model *model, const double *weights,
+                      esc_arena *workspace);
+
+/* Both. */
 void esc_slot_start(esc_slot *slot, const esc_model *model, double *weights, esc_arena *workspace);
 
 /* A member's weights now, w + compensation (NULL: 0), both flat; `initial` is a workspace of as
