@@ -17,12 +17,13 @@ typedef struct pair {
   size_t weights, inputs;
 } pair;
 
-static void pair_open(pair *t, esc_problem *p, uint64_t seed) {
+static void pair_open_as(pair *t, esc_problem *p, uint64_t seed, const esc_cpu_layout *layout) {
   const esc_member m = member_make(seed, 1, 0.8);
   *t = (pair){.problem = p,
               .weights = esc_weight_offset(p->shape, p->shape.layers),
               .inputs = (size_t)p->batch * (size_t)p->shape.inputs};
   esc_assert_ok(esc_cpu_shared_init(&t->shared, p));
+  if (layout) t->shared.layout = *layout;
   esc_assert_ok(esc_cpu_network_create(&t->shared, &t->network));
   esc_assert_ok(esc_cpu_work_create(&t->shared, &t->work));
   t->w = calloc(t->weights, sizeof(double));
@@ -39,6 +40,8 @@ static void pair_open(pair *t, esc_problem *p, uint64_t seed) {
   esc_draw_inputs(seed, 0, 0, p->batch, p->shape.inputs, t->x32);
   for (size_t i = 0; i < t->inputs; i++) t->x[i] = (double)t->x32[i];
 }
+
+static void pair_open(pair *t, esc_problem *p, uint64_t seed) { pair_open_as(t, p, seed, NULL); }
 
 static void pair_close(pair *t) {
   esc_cpu_network_free(&t->network);
@@ -200,6 +203,69 @@ static void all_instruction_sets_give_the_same_bits(void **state) {
   }
 }
 
+static void wide_networks_agree_with_the_reference(void **state) {
+  (void)state;
+  static const esc_shape shape[] = {{2, 160, 3}, {3, 161, 40}, {4, 170, 1}, {3, 200, 33}};
+  static const int batch[] = {64, 130, 7, 65};
+  for (int i = 0; i < 4; i++) {
+    esc_problem p = problem_make(shape[i].layers, shape[i].width, shape[i].inputs, batch[i]);
+    assert_true(p.shape.width >= ESC_FEATURE_MAJOR_WIDTH);
+    problem_activation(&p, activation_names[i]);
+    check(&p);
+    problem_free(&p);
+  }
+}
+
+/* Trains a network of either layout, and leaves its weights and then its compensation in `w`. */
+static void train_as(esc_problem *p, bool feature_major, const esc_cpu_isa *isa, double *w,
+                     esc_cpu_work *sums) {
+  const atomic_bool stop = false;
+  esc_cpu_layout layout;
+  pair t;
+  esc_cpu_layout_init_as(&layout, p->shape, feature_major);
+  pair_open_as(&t, p, 9, &layout);
+  isa->train(&t.shared, &t.network, t.work, 3, &stop);
+  assert_int_equal(t.network.slot.track.step, 3);
+  esc_cpu_network_get(&t.shared, t.network.w, w);
+  if (t.network.compensation) esc_cpu_network_get(&t.shared, t.network.compensation, w + t.weights);
+  *sums = *t.work;
+  pair_close(&t);
+}
+
+static void assert_same_training(esc_problem *p, const esc_cpu_isa *isa) {
+  const size_t weights = esc_weight_count(p->shape), bytes = 2 * weights * sizeof(double);
+  double *const w[] = {calloc(2 * weights, sizeof(double)), calloc(2 * weights, sizeof(double))};
+  esc_cpu_work sums[2];
+  for (int k = 0; k < 2; k++) train_as(p, k == 1, isa, w[k], &sums[k]);
+  assert_memory_equal(w[0], w[1], bytes);
+  assert_memory_equal(&sums[0].loss, &sums[1].loss, sizeof sums[0].loss);
+  assert_memory_equal(sums[0].deficit_sum, sums[1].deficit_sum,
+                      (size_t)(p->shape.layers - 1) * sizeof(double));
+  assert_memory_equal(sums[0].grad_norm_sq, sums[1].grad_norm_sq,
+                      (size_t)p->shape.layers * sizeof(double));
+  free(w[0]);
+  free(w[1]);
+}
+
+/* One sample to several accumulation blocks, one to several panels of rows; fused with the update
+ * or not; on every instruction set. */
+static void both_layouts_of_activations_give_the_same_bits(void **state) {
+  (void)state;
+  static const char *const names[] = {"generic", "avx2", "avx512"};
+  static const int width[] = {65, 70, 100, 129, 68}, batch[] = {1, 64, 70, 130, 1100};
+  for (int i = 0; i < 15; i++) {
+    const esc_cpu_isa *isa = esc_cpu_isa_find(names[i % 3]);
+    if (!isa) continue;
+    esc_problem p = problem_make(2 + i % 3, width[i % 5], 1 + 7 * i, batch[i % 5]);
+    problem_activation(&p, activation_names[i % (ACTIVATIONS - 1)]);
+    p.rate = 1e-3;
+    p.update = i % 2 ? ESC_UPDATE_PLAIN : ESC_UPDATE_COMPENSATED;
+    if (i % 4 == 3) p.optimizer.momentum = 0.9;
+    assert_same_training(&p, isa);
+    problem_free(&p);
+  }
+}
+
 /* Padding must stay out of the arithmetic also where sigma(0) != 0. */
 static void padding_stays_zero(void **state) {
   (void)state;
@@ -228,6 +294,8 @@ int main(void) {
       cmocka_unit_test(every_scheme_and_teacher_agrees_with_the_reference),
       cmocka_unit_test(drawn_inputs_are_the_models_inputs),
       cmocka_unit_test(all_instruction_sets_give_the_same_bits),
+      cmocka_unit_test(wide_networks_agree_with_the_reference),
+      cmocka_unit_test(both_layouts_of_activations_give_the_same_bits),
       cmocka_unit_test(padding_stays_zero),
   };
   return cmocka_run_group_tests_name("cpu engine", tests, NULL, NULL);

@@ -16,17 +16,22 @@ static float *carve_floats(esc_arena *a, size_t count) {
   return block ? memset(block, 0, count * sizeof *block) : NULL;
 }
 
-void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape) {
+void esc_cpu_layout_init_as(esc_cpu_layout *layout, esc_shape shape, bool feature_major) {
+  layout->feature_major = feature_major;
   layout->w[0] = layout->wt[0] = 0;
   for (int l = 0; l < shape.layers; l++) {
-    const bool output = l == shape.layers - 1;
+    const bool transposed = l < shape.layers - 1 && !layout->feature_major;
     const size_t rows = (size_t)esc_fan_out(shape, l);
     layout->in_pad[l] = pad(esc_fan_in(shape, l));
     layout->out_pad[l] = pad(esc_fan_out(shape, l));
     layout->w[l + 1] = layout->w[l] + rows * (size_t)layout->in_pad[l];
     layout->wt[l + 1] =
-        layout->wt[l] + (output ? 0 : (size_t)layout->in_pad[l] * (size_t)layout->out_pad[l]);
+        layout->wt[l] + (transposed ? (size_t)layout->in_pad[l] * (size_t)layout->out_pad[l] : 0);
   }
+}
+
+void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape) {
+  esc_cpu_layout_init_as(layout, shape, shape.layers > 1 && shape.width >= ESC_FEATURE_MAJOR_WIDTH);
 }
 
 esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *p) {
@@ -101,6 +106,10 @@ static void carve_work(esc_arena *a, const esc_problem *p, const esc_cpu_layout 
   const size_t weights = layout->w[p->shape.layers], blocks = ((size_t)p->shape.inputs + 3) / 4;
   const size_t row = (size_t)pad(p->shape.width), tile = ESC_TILE;
   w->x = carve_floats(a, tile * (size_t)layout->in_pad[0]);
+  if (layout->feature_major) {
+    w->columns = carve_floats(a, tile * (size_t)layout->in_pad[0]);
+    w->rows = carve_floats(a, tile * (row + ESC_PAD));
+  }
   for (int l = 0; l < p->shape.layers - 1; l++) {
     w->h[l] = carve_floats(a, tile * row);
     w->derivative[l] = carve_floats(a, tile * row);
@@ -167,7 +176,8 @@ void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network,
       for (size_t k = 0; k < columns; k++) {
         const float entry = (float)w[esc_weight_offset(shape, l) + n * columns + k];
         network->w[shared->layout.w[l] + n * in + k] = entry;
-        if (l < shape.layers - 1) network->wt[shared->layout.wt[l] + k * out + n] = entry;
+        if (esc_has_transpose(&shared->layout, l))
+          network->wt[shared->layout.wt[l] + k * out + n] = entry;
       }
   }
 }

@@ -6,7 +6,7 @@
  *   w  (fan_out, in_pad)   row-major, as in the theory
  *   wt (in_pad, out_pad)   its transpose, for the forward product
  *
- * The output layer, a single row, needs no transpose. */
+ * The output layer, a single row, needs no transpose; nor do wide networks (feature_major.h). */
 #ifndef ESC_CPU_NETWORK_H
 #define ESC_CPU_NETWORK_H
 
@@ -21,7 +21,11 @@ typedef struct esc_cpu_layout {
   int in_pad[ESC_LAYERS_MAX], out_pad[ESC_LAYERS_MAX];
   size_t w[ESC_LAYERS_MAX + 1];  /* offset of layer l in w, g, compensation and moments */
   size_t wt[ESC_LAYERS_MAX + 1]; /* offset in wt */
+  bool feature_major;            /* activations are (feature, sample); there is no wt */
 } esc_cpu_layout;
+
+/* From this width on networks are trained by feature_major.h, which is then faster. */
+enum { ESC_FEATURE_MAJOR_WIDTH = 160 };
 
 typedef struct esc_cpu_shared {
   const esc_problem *problem;
@@ -47,7 +51,10 @@ typedef struct esc_cpu_network {
 /* Per-thread workspace for one batch tile. */
 typedef struct esc_cpu_work {
   float *x;                          /* (tile, input), padded rows */
-  float *h[ESC_LAYERS_MAX];          /* h_l, the activation of layer l: (tile, width) */
+  float *columns;                    /* (input, tile): x transposed, if feature-major */
+  float *rows;                       /* (tile, width): an h transposed, if feature-major */
+  float *h[ESC_LAYERS_MAX];          /* h_l, the activation of layer l: (tile, width); like the
+                                        next three arrays (width, tile) if feature-major */
   float *derivative[ESC_LAYERS_MAX]; /* sigma'(z_l) */
   float *deficit[ESC_LAYERS_MAX];    /* kappa(z_l) */
   float *delta[2];                   /* (tile, width): delta_l, and u of the layer below */
@@ -106,7 +113,15 @@ const esc_cpu_isa *esc_cpu_isa_find(const char *name);
 /* The instruction set that ESCAPEMENT_ISA names; ESC_BAD_INPUT if there is none of this name. */
 esc_status esc_cpu_isa_select(const esc_cpu_isa **isa);
 
+/* Whether a transpose of layer l's weights is kept. */
+static inline bool esc_has_transpose(const esc_cpu_layout *layout, int l) {
+  return layout->wt[l + 1] > layout->wt[l];
+}
+
+/* The layout for the shape's width, or one or the other for any network of two layers or more and
+ * one K-slice. */
 void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape);
+void esc_cpu_layout_init_as(esc_cpu_layout *layout, esc_shape shape, bool feature_major);
 esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *problem);
 void esc_cpu_shared_free(esc_cpu_shared *shared);
 esc_status esc_cpu_network_create(const esc_cpu_shared *shared, esc_cpu_network *network);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cpu/backward.h"
+#include "cpu/feature_major.h"
 #include "cpu/forward.h"
 #include "cpu/inputs.h"
 #include "cpu/network.h"
@@ -19,6 +20,24 @@
 #define ESC_JOIN(a, b) ESC_JOIN_(a, b)
 #define ESC_TEXT_(a) #a
 #define ESC_TEXT(a) ESC_TEXT_(a)
+
+/* h_l and f of a batch tile, in the layout of the network's width. */
+static void forward(const esc_cpu_shared *s, const esc_cpu_network *net, int samples,
+                    esc_cpu_work *work) {
+  if (s->layout.feature_major)
+    esc_wide_forward(s, net, samples, work);
+  else
+    esc_forward(s, net, samples, work);
+}
+
+/* Gradients and ledger terms of a batch tile. `trained`: as esc_wide_backward; NULL if narrow. */
+static void backward(const esc_cpu_shared *s, const esc_cpu_network *net, const esc_batch_tile *t,
+                     esc_cpu_work *work, esc_cpu_network *trained) {
+  if (s->layout.feature_major)
+    esc_wide_backward(s, net, t, work, trained);
+  else
+    esc_backward(s, net, t, work);
+}
 
 static void add_gradient(size_t count, const float *restrict g, double *restrict sum) {
 #pragma omp simd
@@ -41,51 +60,81 @@ static esc_batch_tile make_batch_tile(const esc_problem *p, int start) {
                           .last = end <= ESC_TILE};
 }
 
-/* Forward and backward pass of a batch tile, with the inputs x of the minibatch, or with the
+/* Forward pass of a batch tile and its losses, with the inputs x of the minibatch, or with the
  * member's draws if x is NULL. */
-static void propagate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
-                           const esc_batch_tile *t, esc_cpu_work *work) {
+static void forward_tile(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
+                         const esc_batch_tile *t, esc_cpu_work *work) {
   const size_t inputs = (size_t)s->problem->shape.inputs;
   if (x)
     esc_inputs_copy(s, x + (size_t)t->start * inputs, inputs, t->samples, work);
   else
     esc_inputs_draw(s, net, t->start, t->samples, work);
   esc_tile_targets(s, t->samples, work);
-  esc_forward(s, net, t->samples, work);
+  forward(s, net, t->samples, work);
   esc_tile_losses(s->problem, t->samples, work);
-  esc_backward(s, net, t, work);
 }
 
-/* Loss, ledger terms and gradient of the minibatch, without |G|^2. */
-static void propagate_minibatch(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
+static void backward_tile(const esc_cpu_shared *s, const esc_cpu_network *net,
+                          const esc_batch_tile *t, esc_cpu_work *work, esc_cpu_network *trained) {
+  backward(s, net, t, work, trained);
+  if (t->last && work->g_sum)
+    add_gradient(s->layout.w[s->problem->shape.layers], work->g, work->g_sum);
+}
+
+/* Loss of the minibatch, and the backward passes of all batch tiles but the last, which is
+ * returned: only a network whose loss is accepted needs the last one (propagate_back). */
+static esc_batch_tile propagate(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
                                 esc_cpu_work *work) {
   const esc_problem *p = s->problem;
-  const size_t weights = s->layout.w[p->shape.layers];
+  esc_batch_tile t = make_batch_tile(p, 0);
   memset(work->loss_partial, 0, sizeof work->loss_partial);
   memset(work->deficit_sum, 0, sizeof work->deficit_sum);
-  if (work->g_sum) memset(work->g_sum, 0, weights * sizeof *work->g_sum);
-  for (int start = 0; start < p->batch; start += ESC_TILE) {
-    const esc_batch_tile t = make_batch_tile(p, start);
-    propagate_tile(s, net, x, &t, work);
-    if (t.last && work->g_sum) add_gradient(weights, work->g, work->g_sum);
+  if (work->g_sum) memset(work->g_sum, 0, s->layout.w[p->shape.layers] * sizeof *work->g_sum);
+  forward_tile(s, net, x, &t, work);
+  while (t.start + t.samples < p->batch) {
+    backward_tile(s, net, &t, work, NULL);
+    t = make_batch_tile(p, t.start + t.samples);
+    forward_tile(s, net, x, &t, work);
   }
-  if (work->g_sum) round_sum(weights, work->g_sum, work->g);
   work->loss = esc_tree_reduce_simd(work->loss_partial) / p->batch;
+  return t;
+}
+
+/* Backward pass of the last batch tile: ledger terms and gradient of the minibatch, without
+ * |G|^2. If `trained` is the network and not NULL, its weights are updated, too, and |G|^2 set. */
+static void propagate_back(const esc_cpu_shared *s, const esc_cpu_network *net,
+                           const esc_batch_tile *t, esc_cpu_work *work, esc_cpu_network *trained) {
+  backward_tile(s, net, t, work, trained);
+  if (work->g_sum) round_sum(s->layout.w[s->problem->shape.layers], work->g_sum, work->g);
 }
 
 static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
                      esc_cpu_work *work) {
-  propagate_minibatch(s, net, x, work);
+  const esc_batch_tile last = propagate(s, net, x, work);
+  propagate_back(s, net, &last, work, NULL);
   for (int l = 0; l < s->problem->shape.layers; l++)
     work->grad_norm_sq[l] = esc_layer_norm2(s, l, work->g);
 }
 
-/* The update and the ledger with momentum, weight decay or Adam. */
-static void update_optimized(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work) {
+/* Backward pass of the last batch tile, the update and the ledger with momentum, weight decay or
+ * Adam. */
+static void update_optimized(const esc_cpu_shared *s, esc_cpu_network *net,
+                             const esc_batch_tile *last, esc_cpu_work *work) {
   const esc_step_sums sums = {work->deficit_sum, work->grad_norm_sq, work->velocity_product,
                               work->weight_norm_sq};
+  propagate_back(s, net, last, work, NULL);
   for (int l = 0; l < s->problem->shape.layers; l++) esc_layer_step_optimized(s, l, work, net);
   esc_track_optimized_update(&net->slot.track, &s->rules, &sums);
+}
+
+/* Backward pass of the last batch tile, and the plain update. */
+static void update_plain(const esc_cpu_shared *s, esc_cpu_network *net, const esc_batch_tile *last,
+                         esc_cpu_work *work) {
+  const bool fused = s->layout.feature_major && !work->g_sum;
+  propagate_back(s, net, last, work, fused ? net : NULL);
+  for (int l = 0; l < s->problem->shape.layers && !fused; l++)
+    work->grad_norm_sq[l] = esc_layer_step(s, l, work->g, net);
+  esc_track_update(&net->slot.track, &s->rules, work->deficit_sum, work->grad_norm_sq);
 }
 
 static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work, int64_t steps,
@@ -93,15 +142,12 @@ static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *w
   esc_track *track = &net->slot.track;
   for (int64_t k = 0; k < steps && esc_track_is_active(track); k++) {
     if (atomic_load_explicit(stop, memory_order_relaxed)) return;
-    propagate_minibatch(s, net, NULL, work);
+    const esc_batch_tile last = propagate(s, net, NULL, work);
     if (!esc_track_loss(track, &s->rules, work->loss)) return;
-    if (s->rules.optimized) {
-      update_optimized(s, net, work);
-      continue;
-    }
-    for (int l = 0; l < s->problem->shape.layers; l++)
-      work->grad_norm_sq[l] = esc_layer_step(s, l, work->g, net);
-    esc_track_update(track, &s->rules, work->deficit_sum, work->grad_norm_sq);
+    if (s->rules.optimized)
+      update_optimized(s, net, &last, work);
+    else
+      update_plain(s, net, &last, work);
   }
 }
 
@@ -112,12 +158,15 @@ static void radial_derivatives(const esc_cpu_shared *s, const esc_cpu_network *n
   const esc_shape shape = s->problem->shape;
   const size_t in = (size_t)s->layout.in_pad[0], out = (size_t)s->layout.out_pad[0];
   const float *delta = work->delta[(shape.layers - 1) % 2];
+  const size_t columns = esc_sample_columns(count);
   for (int b = 0; b < count; b++) {
     radial[b] = 0;
     for (size_t j = 0; j < (size_t)shape.width; j++) {
       float z = 0;
       for (size_t i = 0; i < in; i++) z += net->w[j * in + i] * work->x[(size_t)b * in + i];
-      radial[b] += (double)(delta[(size_t)b * out + j] * z);
+      const float d =
+          s->layout.feature_major ? delta[j * columns + (size_t)b] : delta[(size_t)b * out + j];
+      radial[b] += (double)(d * z);
     }
   }
 }
@@ -132,7 +181,7 @@ static void evaluate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, i
   const esc_batch_tile tile = {.samples = count, .first = true, .last = true};
   float weight[3][ESC_TILE];
   esc_inputs_copy(s, sample->x + (size_t)first * inputs, inputs, count, work);
-  esc_forward(s, net, count, work);
+  forward(s, net, count, work);
   for (int b = 0; b < count; b++) {
     double c[3];
     esc_evaluation_weights(o, sample, first + b, (double)work->f[b], c);
@@ -141,12 +190,12 @@ static void evaluate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, i
   }
   for (int k = 0; k < 3; k++) {
     memcpy(work->dloss, weight[k], (size_t)count * sizeof(float));
-    esc_backward(s, net, &tile, work);
+    backward(s, net, &tile, work, NULL);
     add_gradient(s->layout.w[s->problem->shape.layers], work->g, e->g[k]);
   }
   if (sample->mirrored) return;
   for (int b = 0; b < count; b++) work->dloss[b] = 1;
-  esc_backward(s, net, &tile, work);
+  backward(s, net, &tile, work, NULL);
   add_gradient(s->layout.w[1], work->g, e->g[3]);
   radial_derivatives(s, net, count, work, sample->radial + first);
 }

@@ -85,13 +85,13 @@ static inline double esc_layer_norm2(const esc_cpu_shared *s, int l, const float
   return esc_tree_reduce_simd(row);
 }
 
-/* Updates the `count` weights of a panel that starts at `offset`. */
+/* Updates the `count` weights of a panel that starts at `offset`, of gradient g (count). */
 static inline void esc_panel_step(const esc_cpu_shared *s, int l, size_t offset, size_t count,
                                   const float *g, esc_cpu_network *net) {
   const esc_update_counts counts =
-      net->compensation ? esc_step_compensated(s->rate[l], count, g + offset, net->w + offset,
-                                               net->compensation + offset)
-                        : esc_step_plain(s->rate[l], count, g + offset, net->w + offset);
+      net->compensation
+          ? esc_step_compensated(s->rate[l], count, g, net->w + offset, net->compensation + offset)
+          : esc_step_plain(s->rate[l], count, g, net->w + offset);
   net->slot.track.nonzero_updates += counts.nonzero_updates;
   net->slot.track.rounded_away += counts.rounded_away;
 }
@@ -102,7 +102,7 @@ static inline void esc_layer_step_optimized(const esc_cpu_shared *s, int l, esc_
                                             esc_cpu_network *net) {
   const esc_optimizer_step step = esc_optimizer_step_make(&s->optimizer, l, net->slot.track.step);
   const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
-  const bool output = l == s->problem->shape.layers - 1;
+  const bool transposed = esc_has_transpose(&s->layout, l);
   const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
   double row[ESC_PARTIALS] = {0};
   esc_row_sums sums = {{0}, {0}};
@@ -110,8 +110,8 @@ static inline void esc_layer_step_optimized(const esc_cpu_shared *s, int l, esc_
     const esc_panel panel = {esc_panel_rows(rows, n), columns, s->layout.w[l] + n * columns};
     esc_panel_optimize(&s->optimizer, &step, panel, work->g, net, &sums);
     esc_panel_norm2(panel.rows, columns, work->g + panel.offset, row);
-    esc_panel_step(s, l, panel.offset, panel.rows * columns, work->g, net);
-    if (!output)
+    esc_panel_step(s, l, panel.offset, panel.rows * columns, work->g + panel.offset, net);
+    if (transposed)
       esc_panel_transpose(panel.rows, columns, net->w + panel.offset, net->wt + s->layout.wt[l] + n,
                           out);
   }
@@ -129,8 +129,8 @@ static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float 
   for (size_t n = 0; n < rows; n += ESC_PANEL_ROWS) {
     const size_t panel = esc_panel_rows(rows, n), offset = s->layout.w[l] + n * columns;
     esc_panel_norm2(panel, columns, g + offset, row);
-    esc_panel_step(s, l, offset, panel * columns, g, net);
-    if (l < s->problem->shape.layers - 1)
+    esc_panel_step(s, l, offset, panel * columns, g + offset, net);
+    if (esc_has_transpose(&s->layout, l))
       esc_panel_transpose(panel, columns, net->w + offset, net->wt + s->layout.wt[l] + n, out);
   }
   return esc_tree_reduce_simd(row);

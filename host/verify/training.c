@@ -197,11 +197,12 @@ typedef struct shape {
 } shape;
 
 /* The smallest, odd ones, more inputs than features, every padded width of path fused with one and
- * several tiles of samples, a path-cublas width, more than an accumulation block. */
+ * several tiles of samples, a path-cublas width, more than an accumulation block, a width whose
+ * activations the CPU engine keeps feature-major. */
 static const shape shapes[] = {
     {2, 1, 1, 5, 1},   {3, 5, 3, 7, 2},    {4, 17, 70, 70, 1}, {2, 16, 16, 64, 1},
     {4, 16, 7, 33, 3}, {3, 32, 32, 96, 1}, {3, 48, 20, 64, 1}, {3, 64, 33, 65, 1},
-    {3, 70, 5, 20, 1}, {2, 8, 4, 1100, 2},
+    {3, 70, 5, 20, 1}, {2, 8, 4, 1100, 2}, {3, 161, 2, 5, 1},
 };
 
 static const double quick_flop = 1e6; /* of one step: the double loops reach about 1 GFLOP/s */

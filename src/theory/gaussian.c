@@ -10,7 +10,9 @@
 #include <gsl/gsl_integration.h>
 #include <gsl/gsl_randist.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "escapement/internal/activation.h"
 #include "escapement/internal/theory.h"
@@ -49,7 +51,7 @@ done:
   return status;
 }
 
-static esc_status hermite(int n, esc_quadrature *r) {
+static esc_status compute_hermite(int n, esc_quadrature *r) {
   esc_status status = ESC_OK;
   gsl_integration_fixed_workspace *fixed =
       gsl_integration_fixed_alloc(gsl_integration_fixed_hermite, (size_t)n, 0, 0.5, 0, 0);
@@ -61,6 +63,38 @@ static esc_status hermite(int n, esc_quadrature *r) {
   }
 done:
   if (fixed) gsl_integration_fixed_free(fixed);
+  return status;
+}
+
+/* The Hermite rules of NODES_MIN 2^k nodes, computed when first needed and kept until the process
+ * ends: each takes up to milliseconds, and every point of a grid needs them. Threads that compute
+ * one at the same time obtain the same numbers; the first to store its rule wins. */
+enum { HERMITE_RULES = 4 }; /* the last for comparison with HERMITE_NODES_MAX nodes */
+_Static_assert(NODES_MIN << (HERMITE_RULES - 1) == 2 * HERMITE_NODES_MAX, "Hermite rules");
+static _Atomic(esc_quadrature *) hermite_rule[HERMITE_RULES];
+
+static esc_status add_hermite(int n, _Atomic(esc_quadrature *) *stored) {
+  esc_status status = ESC_OK;
+  esc_quadrature *none = NULL, *rule = calloc(1, sizeof *rule);
+  ESC_TRY_ALLOCATE(rule);
+  ESC_TRY(compute_hermite(n, rule));
+  if (atomic_compare_exchange_strong(stored, &none, rule)) return ESC_OK;
+done:
+  if (rule) esc_quadrature_free(rule);
+  free(rule);
+  return status;
+}
+
+static esc_status hermite(int n, esc_quadrature *r) {
+  esc_status status = ESC_OK;
+  int k = 0;
+  while (NODES_MIN << k < n) k++;
+  if (!atomic_load(&hermite_rule[k])) ESC_TRY(add_hermite(n, &hermite_rule[k]));
+  const esc_quadrature *stored = atomic_load(&hermite_rule[k]);
+  ESC_TRY(create_rule(n, r));
+  memcpy(r->node, stored->node, (size_t)n * sizeof *r->node);
+  memcpy(r->weight, stored->weight, (size_t)n * sizeof *r->weight);
+done:
   return status;
 }
 
