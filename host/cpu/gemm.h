@@ -201,6 +201,8 @@ static ESC_INLINED void esc_gemm_compute(const esc_gemm *g, const esc_split_k *s
 
 static inline void esc_gemm_nn(const esc_gemm *g) { esc_gemm_compute(g, NULL); }
 
-static inline void esc_gemm_tn(const esc_gemm *g, const esc_split_k *split) { esc_gemm_compute(g, split); }
+static inline void esc_gemm_tn(const esc_gemm *g, const esc_split_k *split) {
+  esc_gemm_compute(g, split);
+}
 
 #endif

@@ -17,6 +17,8 @@ enum {
   /* Widest network: so far its weight gradients have four K-slices, and a slice has the samples
    * that pass through the networks together. */
   ESC_INTERLEAVED_WIDTH_MAX = 32,
+  /* Networks of a pack, at least: fewer are faster alone. */
+  ESC_INTERLEAVED_LEAST_LANES = 12,
   ESC_SLICES = 4,
   ESC_SLICE_SAMPLES = ESC_TILE / ESC_SLICES,
   ESC_SLICE_PARTIALS = ESC_PARTIALS / ESC_SLICES, /* of the ledger */
@@ -49,10 +51,9 @@ typedef struct esc_interleaved {
   esc_arena arena; /* memory of the buffers above */
 } esc_interleaved;
 
-/* Whether the path can train networks of this shape. */
-static inline bool esc_interleaved_fits(esc_shape shape) {
-  return shape.width <= ESC_INTERLEAVED_WIDTH_MAX;
-}
+/* Whether the path can train networks of this shape, and whether it is the faster one. */
+bool esc_interleaved_fits(esc_shape shape);
+bool esc_interleaved_pays(esc_shape shape);
 
 /* Philox blocks of a sample's inputs. */
 static inline size_t esc_input_blocks(const esc_cpu_shared *s) {

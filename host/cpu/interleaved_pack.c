@@ -70,6 +70,12 @@ void esc_interleaved_free(esc_interleaved *n) {
   free(n);
 }
 
+bool esc_interleaved_fits(esc_shape shape) { return shape.width <= ESC_INTERLEAVED_WIDTH_MAX; }
+
+bool esc_interleaved_pays(esc_shape shape) {
+  return esc_interleaved_fits(shape) && shape.width <= 12;
+}
+
 /* ---- to a lane and back ---- */
 
 /* Copies one array of a network, padded, to (into) or from a lane. */
