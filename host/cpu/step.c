@@ -209,4 +209,8 @@ static void evaluate(const esc_cpu_shared *s, const esc_cpu_network *net, esc_cp
 }
 
 const esc_cpu_isa ESC_JOIN(esc_cpu_isa_, ESC_ISA) = {
-    .name = ESC_TEXT(ESC_ISA), .gradient = gradient, .train = train, .evaluate = evaluate};
+    .name = ESC_TEXT(ESC_ISA),
+    .gradient = gradient,
+    .train = train,
+    .evaluate = evaluate,
+    .train_interleaved = ESC_JOIN(esc_interleaved_train_, ESC_ISA)};
