@@ -301,6 +301,36 @@ static void a_restored_network_goes_on_to_the_same_bits(void **state) {
     }
 }
 
+#ifndef ESC_TEST_CUDA
+static void a_network_goes_on_between_the_paths_of_the_cpu_to_the_same_bits(void **state) {
+  (void)state;
+  esc_problem p = problem_make(3, 9, 5, 10);
+  p.update = ESC_UPDATE_COMPENSATED;
+  p.steps = 22;
+  goes_on_to_the_same_bits(&esc_cpu_padded_engine, &esc_cpu_interleaved_engine, &p);
+  goes_on_to_the_same_bits(&esc_cpu_interleaved_engine, &esc_cpu_padded_engine, &p);
+  problem_free(&p);
+}
+
+/* Packs of 16 and fewer, single networks beside them, lanes refilled at different steps. */
+static void interleaved_networks_have_the_results_of_padded_ones(void **state) {
+  (void)state;
+  static const int slots[] = {37, 33, 5}, threads[] = {1, 2, 3};
+  esc_problem p = problem_make(3, 9, 5, 10);
+  p.steps = 60;
+  p.smoothing = 0.8;
+  p.threshold[0] = 0.2; /* crossed by some, at different steps */
+  esc_results *alone = train(&esc_cpu_padded_engine, &p, 37, 4, 1, 1000);
+  for (int i = 0; i < 3; i++) {
+    esc_results *together = train(&esc_cpu_interleaved_engine, &p, 37, slots[i], threads[i], 7);
+    assert_same(alone, together);
+    esc_results_free(together);
+  }
+  esc_results_free(alone);
+  problem_free(&p);
+}
+#endif
+
 #ifdef ESC_TEST_CUDA
 /* Path fused has the CPU's bits, so a network may change between them. */
 static void a_network_goes_on_between_cpu_and_fused_to_the_same_bits(void **state) {
@@ -385,6 +415,9 @@ int main(void) {
       cmocka_unit_test(a_restored_network_goes_on_to_the_same_bits),
 #ifdef ESC_TEST_CUDA
       cmocka_unit_test(a_network_goes_on_between_cpu_and_fused_to_the_same_bits),
+#else
+      cmocka_unit_test(a_network_goes_on_between_the_paths_of_the_cpu_to_the_same_bits),
+      cmocka_unit_test(interleaved_networks_have_the_results_of_padded_ones),
 #endif
       cmocka_unit_test(a_network_waits_at_its_step_limit_and_goes_on_to_the_same_bits),
       cmocka_unit_test(stopping_leaves_the_members_unfinished),

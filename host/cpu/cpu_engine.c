@@ -72,7 +72,9 @@ esc_status esc_cpu_isa_select(const esc_cpu_isa **isa) {
 static cpu_path path_of(const esc_engine_ops *ops) { return *(const cpu_path *)ops->config; }
 
 bool esc_cpu_is_interleaved(const esc_engine_ops *ops, esc_shape shape) {
-  return path_of(ops) == INTERLEAVED || (path_of(ops) == AUTOMATIC && esc_interleaved_pays(shape));
+  const esc_cpu_isa *isa = esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"));
+  return path_of(ops) == INTERLEAVED ||
+         (path_of(ops) == AUTOMATIC && isa && esc_interleaved_pays(isa, shape));
 }
 
 static void destroy(void *handle) {
@@ -134,7 +136,7 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
   for (int i = 0; i < e->slots; i++) ESC_TRY(esc_cpu_network_create(&e->shared, &e->network[i]));
   for (int i = 0; i < e->threads; i++) ESC_TRY(esc_cpu_work_create(&e->shared, &e->work[i]));
   if (esc_cpu_is_interleaved(ops, p->shape)) {
-    e->least_lanes = path_of(ops) == AUTOMATIC ? ESC_INTERLEAVED_LEAST_LANES : 2;
+    e->least_lanes = path_of(ops) == AUTOMATIC ? esc_interleaved_least(p->shape) : 2;
     ESC_TRY(create_packs(e));
   }
   *out = e;

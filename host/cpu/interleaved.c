@@ -29,11 +29,13 @@ static void propagate_tile(const esc_cpu_shared *s, const esc_lane_stream *strea
   for (int l = 0; l < s->problem->shape.layers - 1; l++) esc_lane_add_deficit(s, l, pack);
 }
 
-/* The tree over the slices' partial sums, into the first. */
-static void reduce_gradient(size_t count, float *restrict g) {
+/* The tree over the copies of the gradient, into the first. */
+static void reduce_gradient(int copies, size_t count, float *restrict g) {
+  for (int half = copies / 2; half > 0; half /= 2) {
+    const size_t all = (size_t)half * count;
 #pragma omp simd
-  for (size_t i = 0; i < count; i++)
-    g[i] = (g[i] + g[i + 2 * count]) + (g[i + count] + g[i + 3 * count]);
+    for (size_t i = 0; i < all; i++) g[i] += g[i + all];
+  }
 }
 
 static void add_gradient(size_t count, const float *restrict g, double *restrict sum) {
@@ -59,7 +61,7 @@ static void propagate_minibatch(const esc_cpu_shared *s, const esc_lane_stream *
     const int left = batch - start, end = start + ESC_TILE;
     propagate_tile(s, stream, start, left < ESC_TILE ? left : ESC_TILE, pack);
     if (left > ESC_TILE && end % ESC_ACCUMULATION_BLOCK != 0) continue;
-    reduce_gradient(count, pack->g);
+    reduce_gradient(esc_gradient_copies(s->problem), count, pack->g);
     if (pack->g_sum) add_gradient(count, pack->g, pack->g_sum);
   }
   if (pack->g_sum) round_sum(count, pack->g_sum, pack->g);

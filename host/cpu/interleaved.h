@@ -17,8 +17,6 @@ enum {
   /* Widest network: so far its weight gradients have four K-slices, and a slice has the samples
    * that pass through the networks together. */
   ESC_INTERLEAVED_WIDTH_MAX = 32,
-  /* Networks of a pack, at least: fewer are faster alone. */
-  ESC_INTERLEAVED_LEAST_LANES = 12,
   ESC_SLICES = 4,
   ESC_SLICE_SAMPLES = ESC_TILE / ESC_SLICES,
   ESC_SLICE_PARTIALS = ESC_PARTIALS / ESC_SLICES, /* of the ledger */
@@ -36,7 +34,7 @@ typedef struct esc_interleaved {
   int32_t updates[ESC_INTERLEAVE];          /* (lane) 1: the network makes the current step */
   int32_t nonzero_updates[ESC_INTERLEAVE], rounded_away[ESC_INTERLEAVE]; /* of the current step */
   float *w, *compensation, *velocity, *second_moment; /* (weight, lane) as in esc_cpu_network */
-  float *g;                          /* (slice, weight, lane); reduced into the first */
+  float *g;                          /* (copy, weight, lane); reduced into the first */
   double *g_sum;                     /* (weight, lane) over accumulation blocks; NULL for one */
   float *x;                          /* (sample, 4 * blocks, lane) */
   float *h[ESC_LAYERS_MAX];          /* (sample, width, lane), as in esc_cpu_work */
@@ -51,9 +49,21 @@ typedef struct esc_interleaved {
   esc_arena arena; /* memory of the buffers above */
 } esc_interleaved;
 
-/* Whether the path can train networks of this shape, and whether it is the faster one. */
+/* Whether the path can train networks of this shape, and whether it is the faster one on an
+ * instruction set (crossover: esc_cpu_isa). */
 bool esc_interleaved_fits(esc_shape shape);
-bool esc_interleaved_pays(esc_shape shape);
+bool esc_interleaved_pays(const esc_cpu_isa *isa, esc_shape shape);
+
+/* Networks that a pack must have to be faster than the same networks alone: it takes the same time
+ * for any number of them. */
+int esc_interleaved_least(esc_shape shape);
+
+/* Copies of the gradient: one for each slice if the slices' partial sums continue through several
+ * tiles. Those of a single tile need two: slices 2 and 3 are added to 0 and 1, which is the first
+ * level of the tree. */
+static inline int esc_gradient_copies(const esc_problem *p) {
+  return p->batch > ESC_TILE ? ESC_SLICES : ESC_SLICES / 2;
+}
 
 /* Philox blocks of a sample's inputs. */
 static inline size_t esc_input_blocks(const esc_cpu_shared *s) {

@@ -18,7 +18,7 @@ static void carve(esc_arena *a, const esc_problem *p, esc_interleaved *n) {
   if (p->update == ESC_UPDATE_COMPENSATED) n->compensation = carve_lanes(a, weights);
   if (esc_optimizer_has_velocity(&p->optimizer)) n->velocity = carve_lanes(a, weights);
   if (esc_optimizer_has_second_moment(&p->optimizer)) n->second_moment = carve_lanes(a, weights);
-  n->g = carve_lanes(a, ESC_SLICES * weights);
+  n->g = carve_lanes(a, (size_t)esc_gradient_copies(p) * weights);
   if (p->batch > ESC_ACCUMULATION_BLOCK) n->g_sum = ESC_CARVE(a, double, weights *ESC_INTERLEAVE);
   n->x = carve_lanes(a, samples * 4 * ((inputs + 3) / 4));
   for (int l = 0; l < p->shape.layers - 1; l++) {
@@ -72,8 +72,20 @@ void esc_interleaved_free(esc_interleaved *n) {
 
 bool esc_interleaved_fits(esc_shape shape) { return shape.width <= ESC_INTERLEAVED_WIDTH_MAX; }
 
-bool esc_interleaved_pays(esc_shape shape) {
-  return esc_interleaved_fits(shape) && shape.width <= 12;
+/* Width of a padded row. */
+static int padded_width(esc_shape shape) {
+  return (shape.width + ESC_PARTIALS - 1) / ESC_PARTIALS * ESC_PARTIALS;
+}
+
+bool esc_interleaved_pays(const esc_cpu_isa *isa, esc_shape shape) {
+  return shape.width <= isa->interleaved_widest &&
+         shape.width <= isa->interleaved_fill * padded_width(shape);
+}
+
+/* A full pack is ahead by the padding, and behind by up to an eighth (runs/bench/notes.md). */
+int esc_interleaved_least(esc_shape shape) {
+  const int least = (ESC_INTERLEAVE * shape.width - 1) / padded_width(shape) + 3;
+  return least < ESC_INTERLEAVE ? least : ESC_INTERLEAVE;
 }
 
 /* ---- to a lane and back ---- */

@@ -117,7 +117,8 @@ static inline void esc_lane_weight_gradient(const esc_cpu_shared *s, int l, esc_
                                             const float *delta, esc_interleaved *pack) {
   const esc_shape shape = s->problem->shape;
   const size_t in = (size_t)esc_fan_in(shape, l), out = (size_t)esc_fan_out(shape, l);
-  const size_t offset = (size_t)slice.index * esc_weight_count(shape) + esc_weight_offset(shape, l);
+  const int copies = esc_gradient_copies(s->problem), copy = slice.index % copies;
+  const size_t offset = (size_t)copy * esc_weight_count(shape) + esc_weight_offset(shape, l);
   esc_lane_product_compute(&(esc_lane_product){.rows = (int)out,
                                                .columns = (int)in,
                                                .depth = slice.samples,
@@ -129,7 +130,9 @@ static inline void esc_lane_weight_gradient(const esc_cpu_shared *s, int l, esc_
                                                .b_column = 1,
                                                .c = pack->g + offset * ESC_INTERLEAVE,
                                                .c_row = in,
-                                               .accumulate = !slice.first});
+                                               .result = slice.index >= copies ? ESC_LANE_ADD
+                                                         : slice.first         ? ESC_LANE_SET
+                                                                       : ESC_LANE_CONTINUE});
 }
 
 /* u = dloss w, below the output layer. */

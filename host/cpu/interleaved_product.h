@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The matrix product of interleaved networks, C = A B in every lane, or C += A B. With strides for
+/* The matrix product of interleaved networks, A B in every lane. With strides for
  * both indices of A and B it is forward (h W^T), backward (delta W) and weight gradient
  * (delta^T h). Every element of C is a partial sum of fused multiply-adds in ascending order. No
  * operand is broadcast: a register tile of R x C numbers of each network makes R + C loads for
@@ -10,6 +10,10 @@
 #include "cpu/gemm.h"
 #include "cpu/interleaved.h"
 
+/* The new value of C: the product, the product's partial sums continued from C, or C plus the
+ * product. */
+typedef enum esc_lane_result { ESC_LANE_SET, ESC_LANE_CONTINUE, ESC_LANE_ADD } esc_lane_result;
+
 /* Strides in numbers of one network. */
 typedef struct esc_lane_product {
   int rows, columns, depth;
@@ -19,7 +23,7 @@ typedef struct esc_lane_product {
   size_t b_depth, b_column;
   float *c; /* (rows, columns, lane), columns adjacent */
   size_t c_row;
-  bool accumulate; /* the sums continue from C, else from 0 */
+  esc_lane_result result;
 } esc_lane_product;
 
 static ESC_INLINED void esc_lane_tile_load(const float *c, size_t c_row, esc_tile_size n,
@@ -29,6 +33,16 @@ static ESC_INLINED void esc_lane_tile_load(const float *c, size_t c_row, esc_til
 #pragma GCC unroll 16
     for (int j = 0; j < n.vectors; j++)
       sum[i][j] = ESC_VEC_LOAD(c + (size_t)i * c_row + (size_t)j * ESC_INTERLEAVE);
+}
+
+static ESC_INLINED void esc_lane_tile_add(const float *c, size_t c_row, esc_tile_size n,
+                                          esc_register_tile sum) {
+#pragma GCC unroll 16
+  for (int i = 0; i < n.rows; i++)
+#pragma GCC unroll 16
+    for (int j = 0; j < n.vectors; j++)
+      sum[i][j] =
+          ESC_VEC_ADD(ESC_VEC_LOAD(c + (size_t)i * c_row + (size_t)j * ESC_INTERLEAVE), sum[i][j]);
 }
 
 static ESC_INLINED void esc_lane_tile_store(esc_tile_size n, esc_register_tile sum, float *c,
@@ -50,7 +64,7 @@ static ESC_INLINED void esc_lane_tile(const esc_lane_product *p, esc_tile_origin
   const float *b = p->b + (size_t)origin.column * b_column + lane;
   float *const c = p->c + (size_t)origin.row * c_row + origin.column * ESC_INTERLEAVE + lane;
   esc_register_tile sum;
-  if (p->accumulate)
+  if (p->result == ESC_LANE_CONTINUE)
     esc_lane_tile_load(c, c_row, n, sum);
   else
     esc_register_tile_zero(n, sum);
@@ -65,6 +79,7 @@ static ESC_INLINED void esc_lane_tile(const esc_lane_product *p, esc_tile_origin
       for (int j = 0; j < n.vectors; j++) sum[i][j] = ESC_VEC_FMA(row, column[j], sum[i][j]);
     }
   }
+  if (p->result == ESC_LANE_ADD) esc_lane_tile_add(c, c_row, n, sum);
   esc_lane_tile_store(n, sum, c, c_row);
 }
 

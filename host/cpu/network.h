@@ -93,6 +93,11 @@ typedef void esc_train_interleaved(const esc_cpu_shared *shared, esc_cpu_network
 typedef struct esc_cpu_isa {
   const char *name;
 
+  /* Crossover of the two paths: networks up to this width, of which no more than this share of a
+   * padded row is filled, are faster interleaved. */
+  int interleaved_widest;
+  double interleaved_fill;
+
   /* Computes loss, gradient and ledger terms of one minibatch into `work`, with inputs x (sample,
    * input), or with the member's draw of its current step if x is NULL. Does not change the
    * network. */

@@ -205,7 +205,7 @@ width, inputs, activation
             The result file. None: no files are written.
         backend : {"auto", "cpu", "cuda", "reference"}
         path, precision : str
-            Of backend cuda, as the program's options.
+            As the program's options; precision of backend cuda.
         threads, slots : int
             Threads, and networks trained at a time; 0: what suits the machine.
         device : int
