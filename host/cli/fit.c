@@ -216,7 +216,7 @@ static void print_points(const esc_fit_group *g) {
   print_other_results(g);
   print_warnings(g);
   printf("  %-10s %10s  %10s %9s  %5s %8s  %slocal slope\n", "scale", "mean", "median", "sd", "n",
-         "censored", is_unfinished(g) ? "training  unknown  " : "");
+         "censored", is_unfinished(g) ? "training  waiting  " : "");
   for (int i = 0; i < g->points; i++) print_point(g, i);
 }
 

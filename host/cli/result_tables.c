@@ -77,7 +77,7 @@ static esc_status read_unfinished(const char *output, esc_results **table, json_
   esc_unfinished u = {0};
   ESC_TRY(esc_unfinished_read(output, NULL, &u));
   if (u.damaged_bytes)
-    esc_log("warning: %s: the journal has %lld damaged bytes; their members count as unknown",
+    esc_log("warning: %s: the journal has %lld damaged bytes; their members count as waiting",
             output, (long long)u.damaged_bytes);
   json_array_append_new(list, esc_unfinished_to_json(&u));
   *table = u.results;
