@@ -14,6 +14,9 @@ enum {
   ESC_WIDE_TOGETHER = ESC_BLOCKS_TOGETHER * ESC_WIDE_PER_BLOCK,
 };
 
+/* The low halves of the lanes of an esc_wide. */
+typedef uint32_t esc_narrow __attribute__((vector_size(4 * ESC_WIDE_LANES)));
+
 /* Key and counter of every lane, in the low halves of 64-bit lanes. */
 typedef struct esc_lane_stream {
   esc_wide key[ESC_PHILOX_ROUNDS][2][ESC_WIDE_PER_BLOCK];
