@@ -230,6 +230,21 @@ class Bundle(Scratch):
                          "/first:" + self.path("toolkit"))
 
 
+    def test_cublas_is_looked_for_by_the_name_that_the_program_loads(self):
+        program = self.write("program", "\x7fELF libcublas.so.99 ")
+        programs = bundle.Programs(program, [], {})
+        with mock.patch.object(bundle, "toolkit_folders", lambda: [self.path("none"), self.path("toolkit")]):
+            self.assertIsNone(bundle.find_cublas(programs))
+            self.write("toolkit/libcublas.so.99", "")
+            self.assertEqual(bundle.find_cublas(programs), self.path("toolkit"))
+        self.assertIn(self.path("toolkit"), programs.environment["LD_LIBRARY_PATH"])
+
+    def test_a_program_that_does_not_start_is_refused_with_its_reason(self):
+        program = self.write("escapement", "#!/bin/sh\necho \"version GLIBC_9 not found\" >&2\nexit 1\n")
+        with self.assertRaisesRegex(calls.Refusal, "escapement: exit status 1: version GLIBC_9"):
+            bundle.check_start(bundle.Programs(program, [], {}))
+
+
 class Calls(Scratch):
     def test_a_command_past_its_limit_ends_with_its_children_and_keeps_its_output(self):
         script = self.write("slow", "#!/bin/sh\nsleep 1000000 &\necho $!\necho why >&2\nwait\n")
