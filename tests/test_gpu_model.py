@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 ROOT = os.path.abspath(sys.argv.pop(1))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from multiprocessor import (cards, cubin, launch, memory, model, phases,  # noqa: E402
-                            replay, sources, values, warp)
+                            replay, report, sources, values, warp)
 
 H100, A100, ADA = (cards.CARDS[name] for name in ("h100", "a100", "rtx4090"))
 FULL = memory.ALL
@@ -380,6 +380,20 @@ def find_tools():
 
 
 class CommandLine(unittest.TestCase):
+    def test_two_tables_are_compared_row_by_row(self):
+        def row(ms, **changes):
+            return {"path": "fused", "width": 32, "batch": 64, "card": "h100", "fits": True, "ms": ms,
+                    "cycles": 28200, "fp32_fraction": 0.26, **changes}
+
+        def rows(*given):
+            return {(r["path"], r["width"], r["batch"], r["card"]): r for r in given}
+
+        lines = report.compare(rows(row(0.2)), rows(row(0.1), row(1, card="l40s", fits=False),
+                                                    row(0.3, width=8))).splitlines()
+        self.assertEqual(lines[2:], ["| fused | 32 | 64 | 0.200 → 0.100 | – | 2.00 | 28.2 | 26% |",
+                                     "| fused | 8 | 64 | 0.300 | – |  | 28.2 | 26% |"])
+        self.assertEqual({line.count("|") for line in lines}, {9})
+
     def test_what_cannot_be_modelled_or_written_is_refused_before_the_work(self):
         with tempfile.TemporaryDirectory() as folder:
             for arguments, words in (
