@@ -19,7 +19,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND isas avx2 avx512)
 endif()
 foreach(isa ${isas})
-  add_library(escapement_step_${isa} OBJECT host/cpu/step.c host/bench/peak.c)
+  add_library(escapement_step_${isa} OBJECT host/cpu/step.c host/cpu/interleaved.c
+                                             host/bench/peak.c)
   target_link_libraries(escapement_step_${isa} PRIVATE escapement_options)
   target_compile_definitions(escapement_step_${isa} PRIVATE ESC_ISA=${isa})
   target_compile_options(escapement_step_${isa} PRIVATE ${isa_${isa}} -fno-trapping-math)
@@ -33,7 +34,7 @@ file(GLOB host_cuda CONFIGURE_DEPENDS host/cuda/*.c host/bench/ceiling_cuda.c)
 set(backends ${PROJECT_SOURCE_DIR}/host/backend/registry.c ${PROJECT_SOURCE_DIR}/host/base/trace.c
     ${PROJECT_SOURCE_DIR}/host/bench/ceiling.c)
 list(REMOVE_ITEM host ${host_cuda} ${backends} ${cli} ${PROJECT_SOURCE_DIR}/host/cpu/step.c
-     ${PROJECT_SOURCE_DIR}/host/bench/peak.c)
+     ${PROJECT_SOURCE_DIR}/host/cpu/interleaved.c ${PROJECT_SOURCE_DIR}/host/bench/peak.c)
 add_library(escapement_host STATIC ${host} ${steps})
 target_link_libraries(escapement_host PUBLIC escapement_science)
 # The commit is looked up at every build, not only when configuring.

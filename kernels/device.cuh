@@ -9,9 +9,10 @@
 #include "kernels.h"
 #include "launch.h"
 
-/* A slot whose network has finished is idle until the host refills it. */
+/* A slot whose network has finished, or waits at its step limit, is idle until the host changes
+ * its track. */
 static __device__ inline bool esc_is_training(const esc_chunk &chunk, int slot) {
-  return !chunk.track[slot].finished;
+  return esc_track_is_active(&chunk.track[slot]);
 }
 
 /* Sum of the partial sums of ESC_PARTIALS neighbouring lanes, by the tree of esc_tree_reduce_f32;

@@ -35,11 +35,11 @@ __global__ void __launch_bounds__(P::threads, P::resident_blocks)
     esc_fused_kernel(const __grid_constant__ esc_fused_arguments args) {
   ESC_SHARED_MEMORY(double, s_memory);
   const esc_track *g_track = &args.chunk.track[blockIdx.x];
-  if (g_track->finished) return;
+  if (!esc_track_is_active(g_track)) return;
   const esc_fused_block b =
       esc_fused_block_make<P::width>(s_memory, args.problem.layers, args.problem.inputs);
   esc_fused_thread<P> t = esc_fused_prologue<P>(args, b);
-  for (int64_t s = 0; s < args.steps && !g_track->finished; s++)
+  for (int64_t s = 0; s < args.steps && esc_track_is_active(g_track); s++)
     if (!esc_fused_step<P, kind>(args, b, &t)) break;
   esc_fused_epilogue(args, b, t);
 }

@@ -43,6 +43,73 @@ static void what_is_no_activation_is_refused_with_the_names(void **state) {
   assert_refused(esc_activation_from_coefficients(2, a, &out), "a_1");
 }
 
+/* poly:0,1,0,-0.1 in pieces around -2, 0 and 2: 0.1 z^3 expanded there. */
+static const esc_activation_piece cubic_pieces[] = {
+    {.from = -HUGE_VAL,
+     .centre = -2,
+     .width = 1,
+     .terms = 4,
+     .coefficient = {-1.2, -0.2, 0.6, -0.1}},
+    {.from = -1, .centre = 0, .width = 2, .terms = 4, .coefficient = {0, 2, 0, -0.8}},
+    {.from = 1, .centre = 2, .width = 1, .terms = 4, .coefficient = {1.2, -0.2, -0.6, -0.1}}};
+
+static esc_activation_pieces cubic(void) {
+  return (esc_activation_pieces){
+      .count = 3, .piece = cubic_pieces, .odd = true, .taylor = {0, 1, 0, -0.1}};
+}
+
+static void a_function_of_pieces_has_the_theory_of_the_function(void **state) {
+  (void)state;
+  const esc_activation_pieces pieces = cubic();
+  esc_activation a;
+  esc_classification c, want_c;
+  esc_escape_times times, want;
+  const esc_activation exact = named("poly:0,1,0,-0.1");
+  esc_assert_ok(esc_activation_from_pieces(&pieces, &a));
+  for (double z = -3; z <= 3; z += 0.25) {
+    const esc_activation_value v = esc_activation_evaluate(&a, z),
+                               e = esc_activation_evaluate(&exact, z);
+    esc_assert_close(v.value, e.value, 0, 2e-15);
+    esc_assert_close(v.derivative, e.derivative, 0, 4e-15);
+    esc_assert_close(v.deficit, e.deficit, 0, 1e-14);
+  }
+  esc_assert_ok(esc_activation_classify(&a, &c));
+  esc_assert_ok(esc_activation_classify(&exact, &want_c));
+  assert_int_equal(c.class_, want_c.class_);
+  esc_assert_close(c.correction, want_c.correction, 1e-12, 0);
+  esc_escape_problem p = {a, 1, 3, {0.2, 0.2, 0.3}, 0.5, 0, 0, 0, 0};
+  esc_assert_ok(esc_escape_times_compute(&p, &times));
+  p.activation = exact;
+  esc_assert_ok(esc_escape_times_compute(&p, &want));
+  esc_assert_close(times.ode, want.ode, 1e-10, 0);
+  esc_assert_close(times.closed, want.closed, 1e-10, 0);
+}
+
+static void pieces_out_of_order_or_range_are_refused(void **state) {
+  (void)state;
+  esc_activation_pieces pieces = cubic();
+  esc_activation_piece piece[3];
+  esc_activation out;
+  char name[ESC_ACTIVATION_NAME_MAX];
+  esc_assert_ok(esc_activation_from_pieces(&pieces, &out));
+  esc_activation_print(&out, name, sizeof name);
+  assert_string_equal(name, "function");
+  pieces.taylor[2] = (double)NAN;
+  assert_refused(esc_activation_from_pieces(&pieces, &out), "a_2");
+  pieces = cubic();
+  pieces.count = 0;
+  assert_refused(esc_activation_from_pieces(&pieces, &out), "infinity");
+  pieces = cubic();
+  pieces.piece = piece;
+  memcpy(piece, cubic_pieces, sizeof piece);
+  piece[2].from = -1;
+  assert_refused(esc_activation_from_pieces(&pieces, &out), "piece 2");
+  piece[1].width = 0;
+  assert_refused(esc_activation_from_pieces(&pieces, &out), "piece 1");
+  piece[0].terms = ESC_POLYNOMIAL_TERMS_MAX + 1;
+  assert_refused(esc_activation_from_pieces(&pieces, &out), "piece 0");
+}
+
 static void an_activation_has_value_derivative_and_deficit(void **state) {
   (void)state;
   const esc_activation a = named("tanh");
@@ -271,6 +338,8 @@ int main(void) {
       cmocka_unit_test(a_polynomial_is_the_same_by_text_and_by_coefficients),
       cmocka_unit_test(what_is_no_activation_is_refused_with_the_names),
       cmocka_unit_test(an_activation_has_value_derivative_and_deficit),
+      cmocka_unit_test(a_function_of_pieces_has_the_theory_of_the_function),
+      cmocka_unit_test(pieces_out_of_order_or_range_are_refused),
       cmocka_unit_test(erf_has_its_constants),
       cmocka_unit_test(the_linear_escape_time_is_its_closed_form),
       cmocka_unit_test(a_linear_trajectory_is_its_closed_form),

@@ -89,10 +89,18 @@ class Json(unittest.TestCase):
         self.assertEqual(rows[0]["error"], 0)
 
     def test_a_polynomial_contains_commas_and_the_path_is_the_instruction_set(self):
-        (row,) = call_json("--backend", "cpu", "--activation", "poly:0,1,0,-0.1", *QUICK,
+        (row,) = call_json("--path", "padded", "--activation", "poly:0,1,0,-0.1", *QUICK,
                      ESCAPEMENT_ISA="generic")["rows"]
         self.assertEqual((row["activation"], row["path"]), ("poly:0,1,0,-0.1", "generic"))
         self.check_row(row)
+
+
+    def test_each_path_of_the_cpu_has_a_row(self):
+        rows = call_json("--path", "padded,interleaved", *QUICK)["rows"]
+        self.assertEqual([row["backend"] for row in rows], ["cpu", "cpu"])
+        self.assertEqual(rows[1]["path"], "interleaved")
+        for row in rows:
+            self.check_row(row)
 
 
 class Table(unittest.TestCase):

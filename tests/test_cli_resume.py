@@ -70,11 +70,13 @@ class Resume(cli_case.Case):
             short = ("train.steps=60", "record.every=20", *extra)
             shapes = [("--slots", "6"), ("--slots", "4", "--threads", "2"),
                       ("--slots", "3", "--threads", "1"), ("--slots", "1")]
+            paths = ("auto",) if extra else ("interleaved", "padded", "auto")
             parts = 0
             while not os.path.exists(self.path("a.h5")):
                 parts += 1
                 done = subprocess.run(
-                    self.command("--resume", *A_BLOCK, "--json", *short, *shapes[parts % 4]),
+                    self.command("--resume", *A_BLOCK, "--json", *short, *shapes[parts % 4],
+                                 "--path", paths[parts % len(paths)]),
                     cwd=self.scratch, capture_output=True, text=True, env=cli_case.ENVIRONMENT)
                 if done.returncode != 0:
                     self.assertEqual(done.returncode, 143, done.stderr)

@@ -301,6 +301,36 @@ static void a_restored_network_goes_on_to_the_same_bits(void **state) {
     }
 }
 
+#ifndef ESC_TEST_CUDA
+static void a_network_goes_on_between_the_paths_of_the_cpu_to_the_same_bits(void **state) {
+  (void)state;
+  esc_problem p = problem_make(3, 9, 5, 10);
+  p.update = ESC_UPDATE_COMPENSATED;
+  p.steps = 22;
+  goes_on_to_the_same_bits(&esc_cpu_padded_engine, &esc_cpu_interleaved_engine, &p);
+  goes_on_to_the_same_bits(&esc_cpu_interleaved_engine, &esc_cpu_padded_engine, &p);
+  problem_free(&p);
+}
+
+/* Packs of 16 and fewer, single networks beside them, lanes refilled at different steps. */
+static void interleaved_networks_have_the_results_of_padded_ones(void **state) {
+  (void)state;
+  static const int slots[] = {37, 33, 5}, threads[] = {1, 2, 3};
+  esc_problem p = problem_make(3, 9, 5, 10);
+  p.steps = 60;
+  p.smoothing = 0.8;
+  p.threshold[0] = 0.2; /* crossed by some, at different steps */
+  esc_results *alone = train(&esc_cpu_padded_engine, &p, 37, 4, 1, 1000);
+  for (int i = 0; i < 3; i++) {
+    esc_results *together = train(&esc_cpu_interleaved_engine, &p, 37, slots[i], threads[i], 7);
+    assert_same(alone, together);
+    esc_results_free(together);
+  }
+  esc_results_free(alone);
+  problem_free(&p);
+}
+#endif
+
 #ifdef ESC_TEST_CUDA
 /* Path fused has the CPU's bits, so a network may change between them. */
 static void a_network_goes_on_between_cpu_and_fused_to_the_same_bits(void **state) {
@@ -313,6 +343,37 @@ static void a_network_goes_on_between_cpu_and_fused_to_the_same_bits(void **stat
   problem_free(&p);
 }
 #endif
+
+/* Slot 1 waits at step 4 while slot 0, without a limit, goes on in the same block. */
+static void a_network_waits_at_its_step_limit_and_goes_on_to_the_same_bits(void **state) {
+  (void)state;
+  const atomic_bool stop = false;
+  for (int e = 0; e < 2; e++) {
+    esc_problem p = problem_make(3, 4, 4, 8);
+    p.steps = 12;
+    esc_results *whole = train(engines[e], &p, 2, 2, 1, 100), *halted = NULL;
+    void *engine = NULL;
+    esc_assert_ok(esc_results_create(2, p.thresholds, p.shape.layers, &halted));
+    esc_assert_ok(
+        engines[e]->create(engines[e], &p, &(esc_engine_setup){.slots = 2, .threads = 1}, &engine));
+    for (int i = 0; i < 2; i++) {
+      const esc_member m = esc_verify_train_member(i);
+      esc_assert_ok(engines[e]->load(engine, i, &m));
+    }
+    engines[e]->limit(engine, 1, 4);
+    esc_assert_ok(engines[e]->advance(engine, 9, &stop));
+    assert_int_equal(engines[e]->slot(engine, 0)->track.step, 9);
+    assert_int_equal(engines[e]->slot(engine, 1)->track.step, 4);
+    engines[e]->limit(engine, 1, INT64_MAX);
+    esc_assert_ok(engines[e]->advance(engine, 9, &stop));
+    for (int i = 0; i < 2; i++) esc_assert_ok(engines[e]->report(engine, i, halted, i));
+    assert_same(whole, halted);
+    engines[e]->destroy(engine);
+    esc_results_free(whole);
+    esc_results_free(halted);
+    problem_free(&p);
+  }
+}
 
 static void stopping_leaves_the_members_unfinished(void **state) {
   (void)state;
@@ -354,7 +415,11 @@ int main(void) {
       cmocka_unit_test(a_restored_network_goes_on_to_the_same_bits),
 #ifdef ESC_TEST_CUDA
       cmocka_unit_test(a_network_goes_on_between_cpu_and_fused_to_the_same_bits),
+#else
+      cmocka_unit_test(a_network_goes_on_between_the_paths_of_the_cpu_to_the_same_bits),
+      cmocka_unit_test(interleaved_networks_have_the_results_of_padded_ones),
 #endif
+      cmocka_unit_test(a_network_waits_at_its_step_limit_and_goes_on_to_the_same_bits),
       cmocka_unit_test(stopping_leaves_the_members_unfinished),
   };
   return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """tools/gpu_gate without a GPU: contents of a bundle, the report after every kind of end, criteria of the
-checks, and the gate with fake programs and tools; and the command lines of tools/profile.
+checks, the gate with fake programs and tools, and its rehearsal with the programs on the SIMT harness; and
+the command lines of tools/profile.
 
-Usage: test_gpu_gate.py TOOLS [unittest arguments]
+Usage: test_gpu_gate.py TOOLS BUILD_FOLDER [unittest arguments]
 """
 import argparse
 import contextlib
+import dataclasses
 import importlib.machinery
 import importlib.util
 import io
@@ -21,8 +23,7 @@ import unittest
 from unittest import mock
 
 sys.dont_write_bytecode = True
-TOOLS = os.path.abspath(sys.argv.pop(1))
-HERE = os.path.abspath(__file__)
+TOOLS, BUILD = (os.path.abspath(sys.argv.pop(1)) for _ in range(2))
 
 
 def load_gate():
@@ -32,18 +33,35 @@ def load_gate():
     return module
 
 
-gate = load_gate()
-bundle = gate.gpu_bundle
+main = load_gate()
+from gate import bundle, calls, machine, plan, rehearsal, report, sizes, stages  # noqa: E402
 
 SMI = """#!/bin/sh
 echo "smi $*" >> "$LOG"
 echo "Made Up 9, 00000000:1B:00.0, GPU-1, 580.1, 80000 MiB, 9.0, 345 MHz, 2619 MHz, 1980 MHz, 2619 MHz, 700 W, 31"
 """
 
-# Stands for escapement: answers as told by $FAKE, a JSON object.
+# Stands for escapement: prints the file named after its command, if there is one, and has the exit
+# status in COMMAND.code; hangs where there is COMMAND.hang.
 PROGRAM = """#!/bin/sh
-exec {python} {here} {tools} --fake "$@"
+case "$*" in
+  --help) echo "  bench    throughput"; exit ;;
+  run*--help) echo "  --path NAME"; exit ;;
+esac
+while [ -e "{answers}/$1.hang" ]; do sleep 0.05; done
+case "$*" in *"$(cat "{answers}/refused")"*) cat "{answers}/reason" >&2; exit 2 ;; esac
+case "$*" in compare*few.h5*) cat "{answers}/same" ;; *) cat "{answers}/$1" ;; esac
 """
+
+ANSWERS = {
+    "run": {"members": 4, "escaped": 4, "ledger_residual_max": 1e-9, "output": "x"},
+    "compare": {"different": 0, "first": {"precision": "float32"}, "second": {"precision": "float32"},
+                "escape_step": {"largest_absolute": 0, "censored_in_one": 0}},
+    "same": {"different": 0},
+    "fit": {"groups": [{"bottleneck": 3, "threshold": 0.1, "predicted": -1, "slope": -1.01,
+                        "stderr": 0.01, "n": 4, "censored": 0}]},
+    "bench": {"rows": [{"us_per_step": 1.0}]},
+    "info": {"cuda_bus_ids": ["00000000:1B:00.0", "00000000:2C:00.0"]}}
 
 SANITIZER = """#!/bin/sh
 echo "$@" >> "$LOG"
@@ -56,32 +74,6 @@ echo "ncu $*" >> "$LOG"
 while [ "$1" != --log-file ]; do shift; done
 echo "    Section: GPU Speed Of Light Throughput" > "$2"
 """
-
-
-def fake(arguments):
-    """The fake program."""
-    told = json.loads(os.environ.get("FAKE", "{}"))
-    command = arguments[0]
-    if "--help" in arguments:
-        print("  bench    throughput" if command == "--help" else "  --path NAME" * (command == "run"))
-        return 0
-    if command in told.get("hang", []):
-        while os.path.exists(told["scratch"]):  # for good, but not longer than the test
-            time.sleep(0.05)
-    slots = "few.h5" in " ".join(arguments)
-    answers = {
-        "run": {"members": 4, "escaped": 4, "ledger_residual_max": 1e-9, "output": "x"},
-        "compare": {"different": 0 if slots else told.get("different", 0),
-                    "first": {"precision": "float32"}, "second": {"precision": "float32"},
-                    "escape_step": {"largest_absolute": 0, "censored_in_one": 0}},
-        "fit": {"groups": [{"bottleneck": 3, "threshold": 0.1, "predicted": -1, "slope": -1.01,
-                            "stderr": 0.01, "n": 4, "censored": 0}]},
-        "bench": {"rows": [{"us_per_step": 1.0}]},
-        "info": {"cuda_bus_ids": ["00000000:1B:00.0", "00000000:2C:00.0"]}}
-    if command == "bench" and told.get("refuses", "none") in " ".join(arguments):
-        return 2
-    print(json.dumps({**answers[command], **told.get(command, {})}))
-    return 0
 
 
 class Scratch(unittest.TestCase):
@@ -151,7 +143,7 @@ class Bundle(Scratch):
 
     def test_a_library_that_is_not_found_is_named(self):
         self.on_path(ldd='#!/bin/sh\necho "\tlibnone.so.1 => not found"\n')
-        with self.assertRaisesRegex(bundle.BundleError, r"program: libnone\.so\.1 is not on"):
+        with self.assertRaisesRegex(calls.Refusal, r"program: libnone\.so\.1 is not on"):
             bundle.libraries_to_carry(["program"])
 
     def test_a_bundle_is_independent_of_the_build_machine(self):
@@ -164,33 +156,43 @@ class Bundle(Scratch):
             os.path.getsize(self.path("bundle", name)) for name in manifest["files"]))
 
     def test_a_program_that_would_not_load_from_the_bundle_is_refused(self):
-        with self.assertRaisesRegex(bundle.BundleError, "libtwo.so from .*, not from the bundle"):
+        with self.assertRaisesRegex(calls.Refusal, "libtwo.so from .*, not from the bundle"):
             bundle.copy_all(self.path("bundle"), [self.program("-Wl,-rpath," + self.scratch)])
 
     def test_the_bundled_files_are_the_ones_run(self):
         self.make()
-        programs = bundle.open_bundle(self.path("bundle"))
+        programs = bundle.open_bundle(self.path("bundle"), self.scratch)
         self.assertEqual(programs.tests[0]["command"], [self.path("bundle/bin/escapement"), "-x"])
         self.assertEqual(programs.facts["left_out"], ["left"])
         with open(self.path("bundle/bin/escapement"), "ab") as file:
             file.write(b"\0")
-        with self.assertRaisesRegex(bundle.BundleError, "bin/escapement: is not the file"):
-            bundle.open_bundle(self.path("bundle"))
+        with self.assertRaisesRegex(calls.Refusal, "bin/escapement: is not the file"):
+            bundle.open_bundle(self.path("bundle"), self.scratch)
+
+    def test_an_archive_is_the_bundle(self):
+        self.make()
+        os.makedirs(self.path("elsewhere"))
+        bundle.pack(self.path("bundle"))
+        programs = bundle.open_bundle(self.path("bundle.tar.xz"), self.path("elsewhere"))
+        self.assertEqual(subprocess.run([programs.program], check=False).returncode, 2)
+        self.write("bundle.tar.xz", "no archive")
+        with self.assertRaisesRegex(calls.Refusal, "is no bundle"):
+            bundle.open_bundle(self.path("bundle.tar.xz"), self.path("elsewhere"))
 
     def test_a_file_that_the_bundle_does_not_name_is_not_deleted_with_it(self):
         self.make()
         with open(self.path("bundle/lib/notes.txt"), "w") as file:
             file.write("mine")
-        with self.assertRaisesRegex(bundle.BundleError, r"lib/notes\.txt"):
-            bundle.make(self.path("bundle"))
+        with self.assertRaisesRegex(calls.Refusal, r"lib/notes\.txt"):
+            bundle.make(self.path("bundle"), "90")
         self.assertTrue(os.path.exists(self.path("bundle/lib/notes.txt")))
 
     def test_a_folder_without_a_bundle_is_not_replaced(self):
         self.write("precious", "x")
-        with self.assertRaisesRegex(bundle.BundleError, "holds something else"):
-            bundle.make(self.scratch)
-        with self.assertRaisesRegex(bundle.BundleError, "is no bundle"):
-            bundle.open_bundle(self.scratch)
+        with self.assertRaisesRegex(calls.Refusal, "holds something else"):
+            bundle.make(self.scratch, "90")
+        with self.assertRaisesRegex(calls.Refusal, "is no bundle"):
+            bundle.open_bundle(self.scratch, self.scratch)
         self.assertTrue(os.path.exists(self.path("precious")))
 
     def test_tests_are_those_with_the_label_and_programs_alone(self):
@@ -206,7 +208,7 @@ class Bundle(Scratch):
             {"name": "script", "command": ["/bin/sh", "x"],
              "properties": [{"name": "LABELS", "value": ["gpu"]}]},
             {"name": "other", "command": [f"{build}/a"], "properties": []}]}
-        tests = bundle.gpu_tests(listing)
+        tests = bundle.labelled_tests(listing, "gpu")
         self.assertEqual([t["name"] for t in tests], ["a", "b", "script"])
         self.assertEqual(tests[0]["environment"], {"LOT": "2", "X": "a=b"})
         with mock.patch.object(bundle, "BUILD", build):
@@ -218,7 +220,7 @@ class Bundle(Scratch):
                          'echo "\tlibcublas.so.13 => not found";; esac\n')
         programs = bundle.Programs("program", [], {})
         programs.environment["LD_LIBRARY_PATH"] = "/first"
-        with self.assertRaisesRegex(bundle.BundleError, "libcublas.so.13 not found"):
+        with self.assertRaisesRegex(calls.Refusal, "libcublas.so.13 not found"):
             with mock.patch.object(bundle, "toolkit_folders", lambda: [self.scratch]):
                 bundle.find_toolkit(programs)
         self.write("toolkit/libcublas.so.13", "")
@@ -232,7 +234,7 @@ class Calls(Scratch):
     def test_a_command_past_its_limit_ends_with_its_children_and_keeps_its_output(self):
         script = self.write("slow", "#!/bin/sh\nsleep 1000000 &\necho $!\necho why >&2\nwait\n")
         for limit in (0.5, 4, 32, 256):  # on a loaded machine the script may not have begun
-            done = gate.call([script], limit)
+            done = calls.call([script], limit)
             if done.errors:
                 break
         self.assertIsNone(done.code)
@@ -242,10 +244,10 @@ class Calls(Scratch):
             time.sleep(0.05)
 
     def test_exit_status_json_and_missing_programs(self):
-        done = gate.call(["sh", "-c", "echo '{\"a\": 1}'; exit 7"], 10)
+        done = calls.call(["sh", "-c", "echo '{\"a\": 1}'; exit 7"], 10)
         self.assertEqual((done.code, done.json()), (7, {"a": 1}))
-        self.assertIsNone(gate.call(["echo", "no json"], 10).json())
-        self.assertEqual(gate.call([self.path("none")], 10).code, 127)
+        self.assertIsNone(calls.call(["echo", "no json"], 10).json())
+        self.assertEqual(calls.call([self.path("none")], 10).code, 127)
 
 
 def running(pid):
@@ -260,35 +262,35 @@ class Judgement(unittest.TestCase):
     def test_nan_and_missing_values_fail_checks(self):
         for got, good in ((0, True), (2, True), (2.1, False), (math.nan, False), (None, False)):
             result = {}
-            checks = gate.Checks(result)
+            checks = stages.Checks(result)
             checks.at_most("steps", got, 2)
-            self.assertEqual(checks.status() == gate.PASS, good, got)
-        self.assertEqual(gate.Checks({}).status(), gate.FAIL)
+            self.assertEqual(checks.status() == calls.PASS, good, got)
+        self.assertEqual(stages.Checks({}).status(), calls.FAIL)
 
     def test_equal_precision_promises_equal_bits(self):
         def status(**changes):
-            checks = gate.Checks({})
+            checks = stages.Checks({})
             got = {"first": {"precision": "float32"}, "second": {"precision": "float32"},
                    "different": 0, "escape_step": {"largest_absolute": 0, "censored_in_one": 0},
                    **changes}
             fits = {"r=3": {"slope": -1.0}}
-            gate.check_beside_cpu(checks, "x", got, fits, {"r=3": {"slope": -1.001}})
+            stages.check_beside_cpu(checks, "x", got, fits, {"r=3": {"slope": -1.001}})
             return checks.status()
 
-        self.assertEqual(status(), gate.PASS)
-        self.assertEqual(status(different=1), gate.FAIL)
+        self.assertEqual(status(), calls.PASS)
+        self.assertEqual(status(different=1), calls.FAIL)
         other = {"second": {"precision": "float32, cuBLAS"}}
-        self.assertEqual(status(different=9, **other), gate.PASS)
+        self.assertEqual(status(different=9, **other), calls.PASS)
         for steps in ({"largest_absolute": 3, "censored_in_one": 0},
                       {"largest_absolute": None, "censored_in_one": 0},
                       {"largest_absolute": 0, "censored_in_one": 1}, {}):
-            self.assertEqual(status(escape_step=steps, **other), gate.FAIL, steps)
-        checks = gate.Checks({})
-        gate.check_beside_cpu(checks, "x", {}, {}, {})
-        self.assertEqual(checks.status(), gate.FAIL)
+            self.assertEqual(status(escape_step=steps, **other), calls.FAIL, steps)
+        checks = stages.Checks({})
+        stages.check_beside_cpu(checks, "x", {}, {}, {})
+        self.assertEqual(checks.status(), calls.FAIL)
 
     def test_slopes_are_compared_group_by_group(self):
-        apart = gate.largest_slope_difference
+        apart = stages.largest_slope_difference
         self.assertAlmostEqual(apart({"a": {"slope": 1}, "b": {"slope": 2}},
                                      {"a": {"slope": 1.5}, "b": {"slope": 2.25}}), 0.5)
         self.assertIsNone(apart({"a": {"slope": 1}}, {"b": {"slope": 1}}))
@@ -297,24 +299,24 @@ class Judgement(unittest.TestCase):
 
     def test_a_sanitizer_must_report_zero_errors(self):
         for code, text, status in (
-                (0, "========= ERROR SUMMARY: 0 errors", gate.PASS),
-                (0, "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors)", gate.PASS),
-                (86, "========= ERROR SUMMARY: 3 errors", gate.FAIL),
-                (0, "========= ERROR SUMMARY: 10 errors", gate.FAIL),
-                (0, "", gate.FAIL), (None, "", gate.CUT),
-                (1, "========= Error: Device not supported. See", gate.UNAVAILABLE)):
-            done = gate.Outcome(["x"], code, 1, text, "")
-            self.assertEqual(gate.judge_sanitizer(done)[0], status, (code, text))
+                (0, "========= ERROR SUMMARY: 0 errors", calls.PASS),
+                (0, "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors)", calls.PASS),
+                (86, "========= ERROR SUMMARY: 3 errors", calls.FAIL),
+                (0, "========= ERROR SUMMARY: 10 errors", calls.FAIL),
+                (0, "", calls.FAIL), (None, "", calls.CUT),
+                (1, "========= Error: Device not supported. See", calls.UNAVAILABLE)):
+            done = calls.Outcome(["x"], code, 1, text, "")
+            self.assertEqual(stages.judge_sanitizer(done)[0], status, (code, text))
 
     def test_the_status_of_several_parts_is_the_worst(self):
-        self.assertEqual(gate.worst([gate.PASS, gate.CUT, gate.UNAVAILABLE]), gate.CUT)
-        self.assertEqual(gate.worst([gate.PASS, gate.PASS]), gate.PASS)
-        self.assertEqual(gate.worst([gate.CUT, gate.FAIL]), gate.FAIL)
-        self.assertEqual(gate.worst([]), gate.FAIL)
+        self.assertEqual(stages.worst([calls.PASS, calls.CUT, calls.UNAVAILABLE]), calls.CUT)
+        self.assertEqual(stages.worst([calls.PASS, calls.PASS]), calls.PASS)
+        self.assertEqual(stages.worst([calls.CUT, calls.FAIL]), calls.FAIL)
+        self.assertEqual(stages.worst([]), calls.FAIL)
 
     def test_reports_have_unique_names(self):
-        with mock.patch.object(gate.os.path, "exists", lambda path: path.endswith("-01.json")):
-            self.assertTrue(gate.default_output("NVIDIA H100 80GB HBM3", "2026-01-01").endswith(
+        with mock.patch.object(machine.os.path, "exists", lambda path: path.endswith("-01.json")):
+            self.assertTrue(machine.default_output("NVIDIA H100 80GB HBM3", "2026-01-01").endswith(
                 "runs/gpu/nvidia-h100-80gb-hbm3-2026-01-01-2.json"))
 
 
@@ -325,26 +327,30 @@ class Whole(Scratch):
         super().setUp()
         self.on_path(nvidia_smi=SMI, ncu=NCU, compute_sanitizer=SANITIZER.format(
             summary="ERROR SUMMARY: 0 errors", code=0))
-        self.program = self.write("escapement", PROGRAM.format(
-            python=sys.executable, here=HERE, tools=TOOLS))
+        self.program = self.write("escapement", PROGRAM.format(answers=self.path("answers")))
+        self.tell()
         self.tests = [{"name": "good", "command": ["true"], "environment": {"A": "1"}}]
-        change = mock.patch.object(gate, "find_programs", lambda ask: bundle.Programs(
+        change = mock.patch.object(main, "find_programs", lambda ask, scratch: bundle.Programs(
             self.program, self.tests, {"commit": "c0ffee"}))
         change.start()
         self.addCleanup(change.stop)
 
     def tell(self, **told):
-        change = mock.patch.dict(os.environ, FAKE=json.dumps({"scratch": self.scratch, **told}))
-        change.start()
-        self.addCleanup(change.stop)
+        """Answers of the fake program that are not those of ANSWERS."""
+        self.write("answers/refused", "nothing is refused")
+        for name, answer in ANSWERS.items():
+            self.write(f"answers/{name}", json.dumps({**answer, **told.get(name, {})}))
 
-    def run_gate(self, code, *stages, minutes=1.0):
+    def hang(self, command):
+        """For good, but not longer than the test."""
+        self.write(f"answers/{command}.hang", "")
+
+    def run_gate(self, code, *names, minutes=1.0):
         """The report of a gate of the stages named, or of all but the peers."""
-        chosen = [s for s in gate.STAGES if s.name in stages or not stages and s.name != "peers"]
-        ask = argparse.Namespace(minutes=minutes, output=self.path("out", "report.json"))
-        with mock.patch.object(gate, "STAGES", chosen), mock.patch("sys.stderr"), \
-                mock.patch("builtins.print"):
-            self.assertEqual(gate.run_gate(ask), code)
+        ask = argparse.Namespace(minutes=minutes, output=self.path("out", "report.json"), rehearse=None,
+                                 only=names or [s.name for s in plan.STAGES if s.name != "peers"])
+        with mock.patch("sys.stderr"), mock.patch("builtins.print"):
+            self.assertEqual(main.run_gate(ask, tempfile.mkdtemp(dir=self.scratch)), code)
         return self.read()
 
     def read(self):
@@ -359,9 +365,9 @@ class Whole(Scratch):
         self.assertEqual({s["status"] for s in report["stages"].values()}, {"pass"})
         self.assertEqual(set(report["stages"]["main job"]["runs"]), {
             "cpu", *(f"cuda {path}{slots}" for path in ("fused", "fused-3xtf32", "cublas")
-                     for slots in ("", ", 64 slots"))})
+                     for slots in ("", ", few slots"))})
         self.assertEqual({len(r) for r in report["stages"]["main job"]["runs"].values()}, {3})
-        self.assertEqual(report["stages"]["bench"]["benches"]["cuda"]["rows"][0]["us_per_step"], 1)
+        self.assertEqual(report["stages"]["bench"]["benches"]["cuda fused, N=32"]["rows"][0]["us_per_step"], 1)
         self.assertEqual(report["stages"]["ncu"]["logs"]["fused"],
                          {**report["stages"]["ncu"]["logs"]["fused"], "kernels": 1,
                           "file": "report-ncu-fused.txt"})
@@ -395,7 +401,7 @@ class Whole(Scratch):
         self.assertEqual(self.run_gate(1, "gpu tests")["verdict"]["failed"], ["gpu tests"])
 
     def test_different_bits_lost_members_and_a_wrong_ledger_fail_the_main_job(self):
-        for told, words in (({"different": 3}, "variables with other bits than the CPU's"),
+        for told, words in (({"compare": {"different": 3}}, "variables with other bits than the CPU's"),
                             ({"run": {"escaped": 3}}, "members that did not escape"),
                             ({"run": {"ledger_residual_max": None}}, "the ledger's residual"),
                             ({"fit": {"groups": []}}, "slopes apart from the CPU's")):
@@ -412,7 +418,7 @@ class Whole(Scratch):
         self.assertEqual(runs["cpu"], {"failed": "broken: exit status 3: no device"})
 
     def test_a_missing_tool_is_reported_as_skipped_and_a_broken_one_fails(self):
-        with mock.patch.object(gate, "find_tool", lambda name: None):
+        with mock.patch.object(stages, "find_tool", lambda name: None):
             report = self.run_gate(0, "memcheck", "ncu")
         self.assertEqual(report["verdict"]["left_out"], {
             "memcheck": "compute-sanitizer is not installed", "ncu": "ncu is not installed"})
@@ -424,13 +430,35 @@ class Whole(Scratch):
         self.assertEqual(self.run_gate(1, "memcheck")["verdict"]["failed"], ["memcheck"])
 
     def test_a_stage_past_its_time_is_stopped_and_the_next_is_run(self):
-        self.tell(hang=["bench"])
-        bench = next(stage for stage in gate.STAGES if stage.name == "bench")
-        with mock.patch.object(bench, "limit", 1.5), mock.patch.object(bench, "least", 0):
-            report = self.run_gate(1, "bench", "ncu")
+        self.hang("bench")
+        with mock.patch.object(plan, "LEAST", 0):
+            report = self.run_gate(1, "bench", "ncu", minutes=0.1)
         self.assertEqual(report["stages"]["bench"]["status"], "cut off", report["stages"]["bench"])
-        self.assertEqual(report["stages"]["ncu"]["status"], "pass")
-        self.assertEqual(report["verdict"]["failed"], ["bench"])
+        self.assertEqual(len(report["stages"]["bench"]["seconds_of"]), len(sizes.FULL.benches))
+        self.assertNotEqual(report["stages"]["ncu"]["status"], "not reached")
+        self.assertEqual(report["verdict"]["failed"][0], "bench")
+
+    def test_a_stage_has_its_share_and_what_those_before_it_left(self):
+        chosen = plan.choose(["bench", "ncu", "memcheck"])
+        self.assertEqual([stage.name for stage in chosen], ["bench", "memcheck", "ncu"])
+        shares = [stage.share for stage in chosen]
+        ends = plan.ends(chosen, 9)
+        self.assertAlmostEqual(ends[0], 540 * shares[0] / sum(shares))
+        self.assertAlmostEqual(ends[-1], 540)
+        self.assertAlmostEqual(sum(stage.share for stage in plan.STAGES), 540)
+
+    def test_a_part_that_hangs_leaves_time_to_the_others(self):
+        self.tests[:0] = [{"name": "hangs", "command": ["sleep", "1000000"], "environment": {}}]
+        report = self.run_gate(1, "gpu tests", minutes=0.1)
+        self.assertEqual([t["status"] for t in report["stages"]["gpu tests"]["tests"].values()],
+                         ["cut off", "pass"])
+        self.assertEqual(report["stages"]["gpu tests"]["status"], "cut off")
+
+    def test_a_main_job_out_of_time_is_cut_off_and_not_wrong(self):
+        self.hang("run")
+        report = self.run_gate(1, "main job", minutes=0.06)
+        self.assertEqual(report["stages"]["main job"]["status"], "cut off")
+        self.assertIn("ran out of time", report["stages"]["main job"]["why"])
 
     def test_without_time_required_stages_fail_and_optional_ones_are_skipped(self):
         report = self.run_gate(1, "bench", "ncu", minutes=0.01)
@@ -446,12 +474,12 @@ class Whole(Scratch):
         table = self.write("modelled.json", json.dumps({"commit": "d0d0", "rows": model}))
         self.tell(bench={"rows": rows})
         self.on_path(nvidia_smi=SMI.replace("Made Up 9", "NVIDIA H200"))
-        with mock.patch.object(gate, "MODELLED", table):
+        with mock.patch.object(stages, "MODELLED", table):
             found = self.run_gate(0, "bench")["stages"]["bench"]["modelled"]
         self.assertEqual([{k: v for k, v in row.items() if k not in shape} for row in found], [
-            {"measured_us": 2.0, "modelled_us": 1.6, "modelled_commit": "d0d0", "ratio": 1.25}] *
-            len(gate.BENCHES))
-        with mock.patch.object(gate, "MODELLED", self.path("none.json")):
+            {"measured_us": 2.0, "modelled_us": 1.6, "modelled_commit": "d0d0",
+             "is_of_this_tree": False, "ratio": 1.25}] * len(sizes.FULL.benches))
+        with mock.patch.object(stages, "MODELLED", self.path("none.json")):
             self.assertEqual(self.run_gate(0, "bench")["stages"]["bench"]["modelled"], [])
 
     def test_the_device_described_is_cudas_device_0(self):
@@ -463,76 +491,77 @@ class Whole(Scratch):
         self.assertGreater(len(queries), 2)
 
     def test_a_path_that_the_gpu_refuses_is_left_out_and_another_failure_fails(self):
-        self.tell(refuses="fused-3xtf32 --width 64")
+        self.write("answers/refused", "fused-3xtf32 --width 64")
+        self.write("answers/reason", "--path fused-3xtf32: needs more shared memory")
         benches = self.run_gate(0, "bench")["stages"]["bench"]["benches"]
         self.assertIn("rows", benches["cuda fused-3xtf32, N=32"])
         self.assertEqual(benches["cuda fused-3xtf32, N=64"], {"status": "unavailable"})
-        self.tell(refuses="--backend cpu")
+        self.write("answers/refused", "fused --width 48")
+        self.write("answers/reason", "no CUDA device can be used")
         self.assertEqual(self.run_gate(1, "bench")["verdict"]["failed"], ["bench"])
 
     def test_a_build_takes_none_of_the_gates_time(self):
         now = [0.0]
 
-        def build(ask):
+        def build(ask, scratch):
             now[0] += 1000
             return bundle.Programs(self.program, self.tests, {"commit": "c0ffee"})
 
-        def stage(gate_run, result):
-            result.update(status=gate.PASS, left=gate_run.deadline - now[0])
+        def stage(gate, result):
+            result.update(status=calls.PASS, left=gate.left())
 
-        ask = argparse.Namespace(minutes=100.0, output=self.path("out", "report.json"))
-        with mock.patch.object(gate, "STAGES", [gate.Stage("x", stage, 1e9)]), \
-                mock.patch.object(gate, "find_programs", build), mock.patch("builtins.print"), \
-                mock.patch.object(gate.time, "monotonic", lambda: now[0]):
-            self.assertEqual(gate.run_gate(ask), 0)
+        ask = argparse.Namespace(minutes=100.0, output=self.path("out", "report.json"), rehearse=None,
+                                 only=None)
+        with mock.patch.object(plan, "STAGES", [plan.Stage("x", stage, 1, 1)]), \
+                mock.patch.object(main, "find_programs", build), mock.patch("builtins.print"), \
+                mock.patch.object(main.time, "monotonic", lambda: now[0]):
+            self.assertEqual(main.run_gate(ask, self.path("scratch")), 0)
         self.assertEqual(self.read()["stages"]["x"]["left"], 6000)
 
     def test_the_model_is_printed(self):
         row = {"path": "fused", "width": 32, "batch": 64, "measured_us": 2.0, "modelled_us": 1.6,
-               "modelled_commit": "d0d0", "ratio": 1.25}
-        report = mock.Mock(path="x", content={
+               "modelled_commit": "d0d0", "is_of_this_tree": True, "ratio": 1.25}
+        made = mock.Mock(path="x", content={
             "stages": {"bench": {"status": "pass", "modelled": [row]}},
             "verdict": {"ok": True, "failed": []}})
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            gate.print_table(report)
+            report.print_table(made)
         self.assertIn("fused N=32 B=64: 2.000 us a network-step, modelled 1.600 at d0d0, ratio 1.25",
                       out.getvalue())
 
     def test_the_committed_table_can_be_read(self):
-        modelled, commit = gate.read_model("NVIDIA H100 80GB HBM3")
-        self.assertTrue(commit)
+        modelled, source = stages.read_model("NVIDIA H100 80GB HBM3")
+        self.assertTrue(source["commit"])
         self.assertGreater(modelled["fused", 32, 6, 32, 512, "tanh"],
                            modelled["fused", 32, 6, 32, 64, "tanh"])
-        self.assertEqual(gate.read_model("Made Up 9")[0], {})
+        self.assertEqual(stages.read_model("Made Up 9")[0], {})
 
     def test_peers_keep_their_results_when_stopped(self):
         script = """#!/bin/sh
 for folder; do :; done
 mkdir "$folder" && echo "{\\"called\\": \\"$*\\"}" > "$folder/peers-x.json"
 """
-        peers = next(stage for stage in gate.STAGES if stage.name == "peers")
-        with mock.patch.object(gate, "ROOT", self.scratch), mock.patch.object(peers, "least", 0):
+        with mock.patch.object(stages, "ROOT", self.scratch), mock.patch.object(plan, "LEAST", 0):
             for end, code, status in (("", 0, "pass"), ("exit 3", 0, "unavailable"),
                                       ("exit 1", 1, "fail"), ("sleep 1000000", 0, "cut off")):
                 self.write("tools/bench_peers", script + end)
                 for limit in (1.5, 12, 96) if "sleep" in end else (600,):  # under load it begins late
-                    with mock.patch.object(peers, "limit", limit):
-                        report = self.run_gate(code, "peers")["stages"]["peers"]
-                    if report.get("measured"):
+                    found = self.run_gate(code, "peers", minutes=limit / 60)["stages"]["peers"]
+                    if found.get("measured"):
                         break
-                self.assertEqual(report["status"], status)
+                self.assertEqual(found["status"], status)
                 self.assertIn(f"--escapement {self.program} --device cuda",
-                              report["measured"]["called"])
+                              found["measured"]["called"])
             self.write("tools/bench_peers", "#!/bin/sh\n")
             self.run_gate(1, "peers")
 
     def test_an_exception_in_a_stage_is_a_failure_of_that_stage(self):
-        stage = gate.Stage("crash", lambda gate_, result: result["none"], 10)
-        with mock.patch.object(gate, "STAGES", (stage,)):
+        stage = plan.Stage("crash", lambda gate, result: result["none"], 10, 1)
+        with mock.patch.object(plan, "STAGES", (stage,)):
             self.assertIn("KeyError", self.run_gate(1, "crash")["stages"]["crash"]["why"])
 
     def test_a_killed_gate_leaves_a_report(self):
-        self.tell(hang=["bench"])
+        self.hang("bench")
         child = os.fork()
         if child == 0:
             os.setpgrp()
@@ -543,6 +572,7 @@ mkdir "$folder" && echo "{\\"called\\": \\"$*\\"}" > "$folder/peers-x.json"
         finally:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+            os.remove(self.path("answers/bench.hang"))
         report = self.read()
         self.assertEqual({name: s["status"] for name, s in report["stages"].items()}, {
             "gpu tests": "pass", "bench": "cut off", "memcheck": "not reached"})
@@ -553,6 +583,40 @@ mkdir "$folder" && echo "{\\"called\\": \\"$*\\"}" > "$folder/peers-x.json"
         while not os.path.exists(self.path("out", "report.json")) or \
                 self.read()["stages"][name]["status"] != "cut off":
             time.sleep(0.05)
+
+
+class Rehearsal(Scratch):
+    """The gate's real work on small shapes, with the programs on the SIMT harness: without the CPU's
+    bench and with the shortest test, as both take seconds of a processor."""
+
+    def test_every_stage_is_run_by_the_programs_on_the_harness(self):
+        for program in ("escapement_simt", "test_cuda_machine_simt"):
+            if not os.path.exists(os.path.join(BUILD, "tests", "cuda", program)):
+                self.skipTest(f"{program} is not built")
+        ask = argparse.Namespace(minutes=60.0, output=self.path("report.json"), rehearse=BUILD, only=None)
+        benches = [row for row in sizes.SMALL.benches if row[0] != "cpu"]
+        with mock.patch.object(rehearsal, "TESTS", ("test_cuda_machine",)), \
+                mock.patch.object(sizes, "SMALL", dataclasses.replace(sizes.SMALL, benches=benches)), \
+                mock.patch.dict(os.environ, ESCAPEMENT_PEERS_PYTHON=self.path("none")), \
+                mock.patch("sys.stderr"), mock.patch("builtins.print"):
+            main.run_gate(ask, self.path("scratch"))
+        with open(self.path("report.json"), encoding="utf-8") as file:
+            found = json.load(file)
+        self.assertTrue(found["rehearsal"])
+        self.assertEqual({name: stage["status"] for name, stage in found["stages"].items()},
+                         {stage.name: "unavailable" if stage.name == "peers" else "pass"
+                          for stage in plan.STAGES}, found["stages"])
+        main_job = found["stages"]["main job"]
+        self.assertEqual(main_job["compared"]["cuda fused"]["different"], 0)
+        self.assertEqual(len(main_job["runs"]), 7)
+        benches = found["stages"]["bench"]["benches"]
+        self.assertEqual([row["path"] for bench in benches.values() for row in bench["rows"]],
+                         ["fused", "fused-3xtf32", "cublas"])
+        self.assertTrue(os.path.getsize(self.path("report-ncu-cublas.txt")))
+
+    def test_what_is_not_built_is_named(self):
+        with self.assertRaisesRegex(calls.Refusal, "has no test with the label simt"):
+            rehearsal.open_harness(self.scratch)
 
 
 class CommandLine(Scratch):
@@ -569,6 +633,11 @@ class CommandLine(Scratch):
             self.assertRegex(done.stderr, r"\Agpu_gate: no GPU: [^\n]+\n\Z")
             self.assertFalse(os.path.exists(self.path("out.json")))
 
+    def test_a_dry_run_prints_the_budget_of_each_stage(self):
+        lines = self.call("--dry-run", "--only", "ncu,bench", "--minutes", "2").stdout.splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["stage", "bench", "ncu"])
+        self.assertIn(" 120 s", lines[2])
+
     def test_an_invalid_bundle_is_refused(self):
         self.on_path(nvidia_smi=SMI)
         done = self.call("--bundle-from", self.path("none"))
@@ -577,7 +646,7 @@ class CommandLine(Scratch):
 
     def test_invalid_arguments(self):
         for arguments in (("--minutes", "0"), ("--minutes", "nan"), ("--nothing",), ("x",),
-                          ("--bundle", self.scratch, "-o", "x.json")):
+                          ("--bundle", self.scratch, "-o", "x.json"), ("--only", "benches")):
             self.assertEqual(self.call(*arguments).returncode, 2, arguments)
 
 
@@ -650,6 +719,4 @@ class Profile(Scratch):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--fake"]:
-        sys.exit(fake(sys.argv[2:]))
     unittest.main()

@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 ROOT = os.path.abspath(sys.argv.pop(1))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from multiprocessor import (cards, cubin, launch, memory, model, phases,  # noqa: E402
-                            replay, values, warp)
+                            replay, sources, values, warp)
 
 H100, A100, ADA = (cards.CARDS[name] for name in ("h100", "a100", "rtx4090"))
 FULL = memory.ALL
@@ -315,6 +315,20 @@ class Scheduler(unittest.TestCase):
         self.assertEqual((counts.cycles, sum(counts.issued)), (32, 9))
 
 
+class Sources(unittest.TestCase):
+    def test_the_digest_is_of_the_kernels_and_headers(self):
+        with tempfile.TemporaryDirectory() as root:
+            os.makedirs(os.path.join(root, "kernels", "part"))
+            digests = [sources.source_hash(root)]
+            for name, text in (("kernels/part/a.cuh", "1"), ("kernels/part/a.cuh", "2"), ("kernels/b.cu", "2"),
+                               ("notes.md", "3")):
+                with open(os.path.join(root, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+                digests.append(sources.source_hash(root))
+        self.assertEqual(len(set(digests)), 4)
+        self.assertEqual(digests[3], digests[4])
+
+
 class Launch(unittest.TestCase):
     def test_blocks_that_fit(self):
         self.assertEqual(launch.resident_blocks(H100, 128, 168, 95104), 2)
@@ -460,6 +474,12 @@ class Whole(unittest.TestCase):
         forward = self.shape.batch * 2 * 16 * 16 / 32
         self.assertGreaterEqual(self.result["phases"]["forward: products"]["instructions"], forward)
         self.assertLess(self.result["phases"]["rest"]["share"], 0.15)
+
+    def test_a_row_of_kernels_is_what_the_model_takes(self):
+        row = model.kernel_row(self.build, self.shape, "fused", "h100")
+        for key in ("threads", "registers", "shared_bytes", "blocks"):
+            self.assertEqual(row[key], self.result[key], key)
+        self.assertEqual((row["stack"], row["local_accesses"]), (0, 0))
 
     def test_a_cost_that_vanishes_makes_a_step_shorter(self):
         for ideal in replay.IDEALS:

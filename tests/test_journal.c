@@ -444,6 +444,28 @@ static void what_reading_again_does_not_find_is_not_called_safe(void **state) {
   esc_journal_close(j, false);
 }
 
+/* Behind the records of the file, in the order in which they were added. */
+static void added_records_are_in_the_file_after_a_flush_a_sync_or_a_close(void **state) {
+  (void)state;
+  for (int way = 0; way < 3; way++) {
+    esc_journal *j;
+    visited v;
+    char row[1 << 10];
+    make_journal(2);
+    esc_assert_ok(open_as(true, false, &v, &j));
+    for (int i = 2; i < 4; i++) {
+      make_row(i, row);
+      esc_assert_ok(esc_journal_add(j, key_of(i), row));
+    }
+    assert_int_equal(esc_journal_count_records(j), 2);
+    if (way < 2) esc_assert_ok(way ? esc_journal_sync(j) : esc_journal_flush(j));
+    if (way < 2) assert_int_equal(esc_journal_count_records(j), 4);
+    esc_journal_close(j, false);
+    assert_holds(4);
+    unlink(journal());
+  }
+}
+
 static void a_file_system_without_locks_is_told_in_one_line_and_used(void **state) {
   (void)state;
   static const int errors[] = {ENOLCK, ENOSYS, EOPNOTSUPP};
@@ -866,6 +888,7 @@ int main(void) {
       CASE(only_what_a_sync_has_confirmed_is_called_safe),
       CASE(a_write_and_a_sync_that_fail_leave_what_was_confirmed),
       CASE(what_reading_again_does_not_find_is_not_called_safe),
+      CASE(added_records_are_in_the_file_after_a_flush_a_sync_or_a_close),
       CASE(a_file_system_without_locks_is_told_in_one_line_and_used),
       CASE(a_journal_emptied_while_it_is_written_is_not_called_safe),
       CASE(a_stranger_s_file_in_the_journal_s_place_stays_and_the_records_go_beside_it),

@@ -263,7 +263,8 @@ static void what_names_no_activation_is_refused_and_changes_nothing(void **state
 static void a_name_that_does_not_fit_is_cut(void **state) {
   (void)state;
   char text[8] = "xxxxxxx";
-  const esc_activation a = {ESC_ACTIVATION_POLYNOMIAL, 2, {0.125, 3}};
+  const esc_activation a = {
+      .kind = ESC_ACTIVATION_POLYNOMIAL, .terms = 2, .coefficient = {0.125, 3}};
   esc_activation_print(&a, text, 7);
   assert_string_equal(text, "poly:0");
 }

@@ -13,11 +13,12 @@
 /* ---- coefficients ---- */
 
 static esc_problem steep(double a0, double a1, double a2, int modes) {
-  return (esc_problem){.activation = {ESC_ACTIVATION_POLYNOMIAL, 3, {a0, a1, a2}},
-                       .teacher = {.modes = modes, .amplitude = {1, 0.5}},
-                       .batch = 8,
-                       .smoothing = 0.9,
-                       .huber_delta = 1};
+  return (esc_problem){
+      .activation = {.kind = ESC_ACTIVATION_POLYNOMIAL, .terms = 3, .coefficient = {a0, a1, a2}},
+      .teacher = {.modes = modes, .amplitude = {1, 0.5}},
+      .batch = 8,
+      .smoothing = 0.9,
+      .huber_delta = 1};
 }
 
 /* Their values, or the squares of these, are infinite. */

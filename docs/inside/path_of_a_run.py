@@ -24,7 +24,8 @@ PATH = [
     (1, "esc_run_lock", "host/run/files.c", "OUT.h5.lock"),
     (1, "esc_run_open_files", "host/run/files.c", "restores journal and checkpoint"),
     (0, "esc_schedule_train", "host/run/scheduler.c", "until no member is left:"),
-    (1, "advance", "include/escapement/internal/engine.h", "all slots: a block of steps"),
+    (1, "submit", "include/escapement/internal/engine.h", "a chunk: a block of steps"),
+    (1, "collect", "include/escapement/internal/engine.h", "waits, while others train"),
     (1, "esc_journal_append", "host/store/journal.c", "ended members → OUT.h5.journal"),
     (1, "esc_recorder_record", "host/run/recorder.c", "snapshots → OUT.h5.snapshots"),
     (1, "esc_checkpoint_write_commit", "host/store/checkpoint.c", "networks → OUT.h5.checkpoint"),
@@ -43,7 +44,7 @@ def check():
 def box(row, depth, name, file, effect):
     x, y = 20 + depth * INDENT, 14 + row * ROW
     colour = "#dbe9f6" if depth == 0 else "#f3f3f3"
-    name = f"engine→{name}" if name == "advance" else name
+    name = f"engine→{name}" if name in ("submit", "collect") else name
     return (f'<rect x="{x}" y="{y}" width="{WIDTH - x - 20}" height="26" rx="4" fill="{colour}" '
             f'stroke="#7a8a99"/>'
             f'<text x="{x + 10}" y="{y + 18}" font-weight="bold">{name}</text>'

@@ -57,14 +57,20 @@ esc_status esc_backend_cuda_bus_id(int index, char *text, size_t size) {
 static bool is(const char *given, const char *name) { return given && !strcmp(given, name); }
 static bool is_automatic(const char *given) { return !given || is(given, "auto"); }
 
-/* Refuses options that only a GPU engine has. */
-static esc_status refuse_gpu_options(const esc_backend_request *r, const char *name) {
+/* The engine of a backend without a GPU; refuses options that only a GPU engine has. */
+static esc_status find_on_host(const esc_backend_request *r, const esc_problem *problem,
+                               bool reference, const esc_engine_ops **engine) {
+  const char *const name = reference ? "reference" : "cpu";
   if (is(r->precision, "tf32"))
     return ESC_FAIL(ESC_BAD_INPUT, "--precision tf32: the backend %s does not support it", name);
+  if (!reference) return esc_cpu_select(problem, r->path, engine);
   if (!is_automatic(r->path))
     return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: the backend %s has one path only", r->path, name);
+  *engine = &esc_reference_engine;
   return ESC_OK;
 }
+
+bool esc_backend_is_cpu_path(const char *path) { return path && esc_cpu_has_path(path); }
 
 esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *problem,
                             const esc_engine_ops **engine) {
@@ -73,7 +79,7 @@ esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *pro
   *engine = NULL;
   if (r->precision && !tf32 && !is(r->precision, "fp32"))
     return ESC_FAIL(ESC_BAD_INPUT, "--precision %.40s: must be fp32 or tf32", r->precision);
-  if (cuda || is_automatic(r->backend)) {
+  if (cuda || (is_automatic(r->backend) && !esc_backend_is_cpu_path(r->path))) {
     const bool broken = !cuda && is_broken(r->device, why, sizeof why);
     if (broken && r->warn)
       r->warn(
@@ -84,9 +90,8 @@ esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *pro
       return esc_cuda_select(problem, r->device, r->path, tf32, engine);
     if (cuda) return ESC_FAIL(ESC_BAD_INPUT, "--backend cuda: no CUDA device can be used: %s", why);
   }
-  if (is_automatic(r->backend) || is(r->backend, "cpu")) *engine = &esc_cpu_engine;
-  if (is(r->backend, "reference")) *engine = &esc_reference_engine;
-  if (*engine) return refuse_gpu_options(r, (*engine)->name);
+  if (is_automatic(r->backend) || is(r->backend, "cpu") || is(r->backend, "reference"))
+    return find_on_host(r, problem, is(r->backend, "reference"), engine);
   return ESC_FAIL(ESC_BAD_INPUT, "--backend %.40s: must be auto, reference, cpu or cuda",
                   r->backend);
 }
@@ -104,9 +109,11 @@ esc_status esc_backend_check_device(const esc_engine_ops *engine, int64_t device
 
 void esc_backend_path(const esc_engine_ops *engine, const esc_problem *problem, char *text,
                       size_t size) {
-  (void)problem;
   const char *path = "loops";
-  if (engine == &esc_cpu_engine) path = esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"))->name;
+  if (!strcmp(engine->name, "cpu"))
+    path = esc_cpu_is_interleaved(engine, problem->shape)
+               ? "interleaved"
+               : esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"))->name;
 #ifdef ESC_HAVE_CUDA
   if (engine == &esc_cuda_fused_engine) path = "fused";
   if (engine == &esc_cuda_fused_3xtf32_engine) path = "fused-3xtf32";

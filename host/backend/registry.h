@@ -8,7 +8,7 @@
 /* The user's choices; NULL or `auto`: the fastest that build and machine support. */
 typedef struct esc_backend_request {
   const char *backend;   /* auto (cuda where there is a device, else cpu), reference, cpu, cuda */
-  const char *path;      /* cuda: auto, fused, cublas, fused-3xtf32 */
+  const char *path;      /* auto; cuda: fused, cublas, fused-3xtf32; cpu: interleaved, padded */
   const char *precision; /* fp32 (the default), tf32 */
   int device;
   /* Called with the reason if `auto` selects the CPU although a GPU or its driver is present; NULL:
@@ -32,7 +32,10 @@ esc_status esc_backend_cuda_name(int index, char *text, size_t size);
 /* PCI bus id of CUDA device `index`, in the form of nvidia-smi --id. */
 esc_status esc_backend_cuda_bus_id(int index, char *text, size_t size);
 
-/* Code path of the engine for `problem`: an instruction set, or a path's name on the device. */
+/* Whether `path` (NULL: no) is one of the CPU's: `auto` then selects the CPU. */
+bool esc_backend_is_cpu_path(const char *path);
+
+/* Code path of the engine for `problem`: an instruction set, or a path's name. */
 void esc_backend_path(const esc_engine_ops *engine, const esc_problem *problem, char *text,
                       size_t size);
 

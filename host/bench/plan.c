@@ -117,16 +117,17 @@ done:
   return status;
 }
 
-/* The CPU's, and CUDA's where there is a device; CUDA's alone where what is asked for
- * is a GPU's. There every shape by the path that is chosen for it, and by cuBLAS. */
+/* The CPU's, and CUDA's where there is a device; one of them alone where what is asked for
+ * is its own. On a GPU every shape by the path that is chosen for it, and by cuBLAS. */
 static esc_status read_backends(const esc_bench_request *r, grid *g) {
   esc_status status = ESC_OK;
   char why[200];
-  const bool gpu = r->path || (r->precision && !strcmp(r->precision, "tf32"));
-  const bool device = esc_backend_cuda_devices(why, sizeof why) > 0;
-  const char *backend = gpu ? "cuda" : device ? "cpu,cuda" : "cpu";
-  ESC_TRY(read_words("backend", r->backend ? r->backend : backend, &g->backend));
   ESC_TRY(read_words("path", r->path ? r->path : "auto,cublas", &g->path));
+  const bool cpu = r->path && esc_backend_is_cpu_path(g->path.word[0]);
+  const bool gpu = (r->path && !cpu) || (r->precision && !strcmp(r->precision, "tf32"));
+  const bool device = esc_backend_cuda_devices(why, sizeof why) > 0;
+  const char *backend = cpu ? "cpu" : gpu ? "cuda" : device ? "cpu,cuda" : "cpu";
+  ESC_TRY(read_words("backend", r->backend ? r->backend : backend, &g->backend));
 done:
   return status;
 }

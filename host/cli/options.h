@@ -25,7 +25,7 @@ typedef struct esc_option {
 
 #define ESC_FOLDER "/"
 #define ESC_ENGINE_WORDS "reference|cpu|cuda"
-#define ESC_PATH_WORDS "fused|fused-3xtf32|cublas"
+#define ESC_PATH_WORDS "fused|fused-3xtf32|cublas|interleaved|padded"
 #define ESC_PRECISION_WORDS "fp32|tf32"
 
 typedef struct esc_command {

@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CPU engine: float, SIMD by run-time dispatch, threads over members. */
+/* The CPU engine: float, SIMD by run-time dispatch, threads over members. Two paths through a step
+ * give the same bits: one network after the other with padded rows, or narrow networks together,
+ * one in each SIMD lane (interleaved.h). */
 #ifndef ESC_CPU_H
 #define ESC_CPU_H
 
 #include "escapement/internal/engine.h"
 
-extern const esc_engine_ops esc_cpu_engine;
+/* The path chosen by the networks' shape; padded; interleaved wherever there are two networks. */
+extern const esc_engine_ops esc_cpu_engine, esc_cpu_padded_engine, esc_cpu_interleaved_engine;
+
+/* Whether `path` is a value of --path that names a path of this engine. */
+bool esc_cpu_has_path(const char *path);
+
+/* The engine that trains `problem` by `path` (NULL or `auto`: chosen by shape). ESC_BAD_INPUT for
+ * an unknown path and one that does not support the shape. */
+esc_status esc_cpu_select(const esc_problem *problem, const char *path,
+                          const esc_engine_ops **engine);
+
+/* Whether `ops`, one of these engines, trains networks of this shape interleaved. */
+bool esc_cpu_is_interleaved(const esc_engine_ops *ops, esc_shape shape);
 
 #endif

@@ -7,20 +7,29 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
+#include "cpu/interleaved.h"
 #include "cpu/network.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/state.h"
 
-/* Arrays of a network as doubles, in the order of esc_state_arrays, and its initial weights. */
-enum { FLAT_W, FLAT_COMPENSATION, FLAT_VELOCITY, FLAT_SECOND_MOMENT, FLAT_INITIAL, FLAT };
+/* Arrays of a network as doubles, in the order of esc_state_arrays. */
+enum { FLAT_W, FLAT_COMPENSATION, FLAT_VELOCITY, FLAT_SECOND_MOMENT, FLAT };
+enum { END_ARRAYS = 2 }; /* of them, those that the end of a member needs */
+
+/* Constants of a table of functions. */
+typedef enum cpu_path { AUTOMATIC, PADDED, INTERLEAVED } cpu_path;
 
 typedef struct engine {
   esc_cpu_shared shared;
   const esc_cpu_isa *isa;
   int slots, threads;
-  double *flat[FLAT]; /* (weight) workspace of report, save and restore */
+  int least_lanes;    /* networks of a pack, at least; 0: none are interleaved */
+  double *flat[FLAT]; /* (weight) workspace of save and restore */
+  double *end;        /* (thread, END_ARRAYS, weight) workspace of end */
   esc_cpu_network *network;
-  esc_cpu_work **work; /* (thread) */
+  esc_cpu_network **trains; /* (slot) workspace of advance: those that train */
+  esc_cpu_work **work;      /* (thread) */
+  esc_interleaved **pack;   /* (thread); NULL if none are interleaved */
 } engine;
 
 /* The fastest first. */
@@ -60,36 +69,56 @@ esc_status esc_cpu_isa_select(const esc_cpu_isa **isa) {
                   requested);
 }
 
+static cpu_path path_of(const esc_engine_ops *ops) { return *(const cpu_path *)ops->config; }
+
+bool esc_cpu_is_interleaved(const esc_engine_ops *ops, esc_shape shape) {
+  const esc_cpu_isa *isa = esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"));
+  return path_of(ops) == INTERLEAVED ||
+         (path_of(ops) == AUTOMATIC && isa && esc_interleaved_pays(isa, shape));
+}
+
 static void destroy(void *handle) {
   engine *e = handle;
   if (!e) return;
   for (int i = 0; e->network && i < e->slots; i++) esc_cpu_network_free(&e->network[i]);
   for (int i = 0; e->work && i < e->threads; i++) esc_cpu_work_free(e->work[i]);
+  for (int i = 0; e->pack && i < e->threads; i++) esc_interleaved_free(e->pack[i]);
   esc_cpu_shared_free(&e->shared);
   free(e->network);
+  free(e->trains);
   free(e->work);
+  free(e->pack);
   for (int i = 0; i < FLAT; i++) free(e->flat[i]);
+  free(e->end);
   free(e);
 }
 
 static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
                        const esc_engine_setup *setup) {
-  (void)ops;
-  const double flat = FLAT * sizeof(double) * (double)esc_weight_count(p->shape);
+  const double arrays = FLAT + END_ARRAYS * (double)setup->threads,
+               flat = arrays * sizeof(double) * (double)esc_weight_count(p->shape);
+  const double pack = esc_cpu_is_interleaved(ops, p->shape) ? esc_interleaved_bytes(p) : 0;
   return (esc_bytes){.host = setup->slots * esc_cpu_network_bytes(p) +
-                             setup->threads * esc_cpu_work_bytes(p) + flat};
+                             setup->threads * (esc_cpu_work_bytes(p) + pack) + flat};
 }
 
-/* Enough to balance the load over threads, few enough to stay in cache. */
+/* Enough to balance the load over threads, few enough to stay in cache: 4 networks a thread, or 4
+ * packs, because a lane whose network has finished is idle until the next advance. */
 static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup) {
-  (void)ops, (void)p;
-  return 4 * setup->threads;
+  return 4 * setup->threads * (esc_cpu_is_interleaved(ops, p->shape) ? ESC_INTERLEAVE : 1);
+}
+
+static esc_status create_packs(engine *e) {
+  esc_status status = ESC_OK;
+  ESC_TRY_ALLOCATE(e->pack = calloc((size_t)e->threads, sizeof(esc_interleaved *)));
+  for (int i = 0; i < e->threads; i++) ESC_TRY(esc_interleaved_create(&e->shared, &e->pack[i]));
+done:
+  return status;
 }
 
 static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup, void **out) {
-  (void)ops;
   esc_status status = ESC_OK;
   engine *e = calloc(1, sizeof *e);
   ESC_TRY_ALLOCATE(e);
@@ -99,10 +128,17 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
   ESC_TRY(esc_cpu_shared_init(&e->shared, p));
   for (int i = 0; i < FLAT; i++)
     ESC_TRY_ALLOCATE(e->flat[i] = calloc(esc_weight_count(p->shape), sizeof(double)));
+  ESC_TRY_ALLOCATE(e->end = calloc((size_t)e->threads * END_ARRAYS * esc_weight_count(p->shape),
+                                   sizeof *e->end));
   ESC_TRY_ALLOCATE(e->network = calloc((size_t)e->slots, sizeof *e->network));
+  ESC_TRY_ALLOCATE(e->trains = calloc((size_t)e->slots, sizeof(esc_cpu_network *)));
   ESC_TRY_ALLOCATE(e->work = calloc((size_t)e->threads, sizeof(esc_cpu_work *)));
   for (int i = 0; i < e->slots; i++) ESC_TRY(esc_cpu_network_create(&e->shared, &e->network[i]));
   for (int i = 0; i < e->threads; i++) ESC_TRY(esc_cpu_work_create(&e->shared, &e->work[i]));
+  if (esc_cpu_is_interleaved(ops, p->shape)) {
+    e->least_lanes = path_of(ops) == AUTOMATIC ? esc_interleaved_least(p->shape) : 2;
+    ESC_TRY(create_packs(e));
+  }
   *out = e;
   e = NULL;
 done:
@@ -118,6 +154,7 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
 /* Draws the weights of a fresh slot. Called by advance(), not by load(), so that the threads share
  * the work. */
 static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
+  if (!net->slot.fresh) return;
   esc_slot_start(&net->slot, &e->shared.model, work->weights, &work->signal);
   esc_cpu_network_set(&e->shared, net, work->weights);
   const size_t count = e->shared.layout.w[e->shared.problem->shape.layers];
@@ -126,19 +163,64 @@ static void initialise(const engine *e, esc_cpu_network *net, esc_cpu_work *work
     if (array[i]) memset(array[i], 0, count * sizeof *array[i]);
 }
 
+/* The sums over the weights of a member that has finished. */
+static void end(const engine *e, esc_cpu_network *net, esc_cpu_work *work) {
+  const size_t weights = esc_weight_count(e->shared.problem->shape);
+  double *const w = e->end + (size_t)omp_get_thread_num() * END_ARRAYS * weights,
+                *const compensation = net->compensation ? w + weights : NULL;
+  esc_cpu_network_get(&e->shared, net->w, w);
+  if (compensation) esc_cpu_network_get(&e->shared, net->compensation, compensation);
+  esc_slot_end(&net->slot, &e->shared.model, &(esc_slot_weights){w, compensation, work->weights});
+}
+
+static void limit(void *handle, int slot, int64_t step) {
+  ((engine *)handle)->network[slot].slot.track.step_limit = step;
+}
+
+/* The networks that train, as units of work for a thread: packs of `lanes` networks, of which the
+ * last may have fewer, then single networks. */
+typedef struct partition {
+  int networks, lanes, packs;
+} partition;
+
+/* Packs share the networks among the threads before they fill all lanes. A pack takes the same time
+ * for any number of networks: with too few they are faster alone. */
+static partition divide(const engine *e, int networks) {
+  const int share = (networks + e->threads - 1) / e->threads;
+  partition d = {.networks = networks, .lanes = share < ESC_INTERLEAVE ? share : ESC_INTERLEAVE};
+  if (!e->least_lanes || d.lanes < e->least_lanes) return d;
+  d.packs = networks / d.lanes;
+  if (networks - d.packs * d.lanes >= e->least_lanes) d.packs++;
+  return d;
+}
+
+/* Unit of work i: a pack, or a single network. */
+static void train_unit(const engine *e, partition d, int i, int64_t steps,
+                       const atomic_bool *stop) {
+  const int thread = omp_get_thread_num(), packed = d.packs * d.lanes;
+  const bool is_pack = i < d.packs;
+  const int first = is_pack ? i * d.lanes : packed + i - d.packs;
+  const int left = d.networks - first, count = !is_pack ? 1 : left < d.lanes ? left : d.lanes;
+  esc_cpu_network *const *network = e->trains + first;
+  for (int k = 0; k < count; k++) initialise(e, network[k], e->work[thread]);
+  if (is_pack)
+    e->isa->train_interleaved(&e->shared, network, count, e->pack[thread], steps, stop);
+  else
+    e->isa->train(&e->shared, network[0], e->work[thread], steps, stop);
+  for (int k = 0; k < count; k++)
+    if (esc_slot_finished(&network[k]->slot)) end(e, network[k], e->work[thread]);
+}
+
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
   engine *e = handle;
-#pragma omp parallel num_threads(e->threads)
-  {
-    esc_cpu_work *work = e->work[omp_get_thread_num()];
-#pragma omp for schedule(dynamic, 1)
-    for (int i = 0; i < e->slots; i++) {
-      esc_cpu_network *net = &e->network[i];
-      if (!esc_slot_trains(&net->slot) || atomic_load(stop)) continue;
-      if (net->slot.fresh) initialise(e, net, work);
-      e->isa->train(&e->shared, net, work, steps, stop);
-    }
-  }
+  int networks = 0;
+  for (int i = 0; i < e->slots; i++)
+    if (esc_slot_trains(&e->network[i].slot)) e->trains[networks++] = &e->network[i];
+  const partition d = divide(e, networks);
+  const int packed = d.packs * d.lanes, single = networks > packed ? networks - packed : 0;
+#pragma omp parallel for num_threads(e->threads) schedule(dynamic, 1)
+  for (int i = 0; i < d.packs + single; i++)
+    if (!atomic_load(stop)) train_unit(e, d, i, steps, stop);
   return ESC_OK;
 }
 
@@ -154,11 +236,7 @@ static double *flatten(const engine *e, const float *padded, int index) {
 
 static esc_status report(const void *handle, int slot, esc_results *results, int64_t i) {
   const engine *e = handle;
-  const esc_cpu_network *net = &e->network[slot];
-  const esc_slot_weights weights = {flatten(e, net->w, FLAT_W),
-                                    flatten(e, net->compensation, FLAT_COMPENSATION),
-                                    e->flat[FLAT_INITIAL]};
-  esc_slot_report(&net->slot, &e->shared.model, &weights, results, i);
+  esc_slot_report(&e->network[slot].slot, &e->shared.model, results, i);
   return ESC_OK;
 }
 
@@ -197,23 +275,41 @@ static esc_status restore(void *handle, int index, const esc_member *member, con
 
 static void describe(const void *handle, char *text, size_t size) {
   const engine *e = handle;
-  snprintf(text, size, "%s, %d threads", e->isa->name, e->threads);
+  snprintf(text, size, "%s%s, %d threads", e->isa->name, e->pack ? " interleaved" : "", e->threads);
 }
 
-const esc_engine_ops esc_cpu_engine = {
-    .name = "cpu",
-    .precision = "float32",
-    .bytes = bytes,
-    .slots = default_slots,
-    .create = create,
-    .load = load,
-    .advance = advance,
-    .slot = slot,
-    .report = report,
-    .weights = weights,
-    .state_size = state_size,
-    .save = save,
-    .restore = restore,
-    .describe = describe,
-    .destroy = destroy,
-};
+/* ---- paths ---- */
+
+static const cpu_path automatic = AUTOMATIC, padded = PADDED, interleaved = INTERLEAVED;
+
+#define ENGINE(path)                                                                            \
+  {                                                                                             \
+    .name = "cpu", .precision = "float32", .config = &(path), .bytes = bytes,                   \
+    .slots = default_slots, .create = create, .load = load, .limit = limit, .advance = advance, \
+    .slot = slot, .report = report, .weights = weights, .state_size = state_size, .save = save, \
+    .restore = restore, .describe = describe, .destroy = destroy,                               \
+  }
+
+const esc_engine_ops esc_cpu_engine = ENGINE(automatic);
+const esc_engine_ops esc_cpu_padded_engine = ENGINE(padded);
+const esc_engine_ops esc_cpu_interleaved_engine = ENGINE(interleaved);
+
+bool esc_cpu_has_path(const char *path) {
+  return !strcmp(path, "padded") || !strcmp(path, "interleaved");
+}
+
+esc_status esc_cpu_select(const esc_problem *p, const char *path, const esc_engine_ops **ops) {
+  const bool automatic_path = !path || !strcmp(path, "auto");
+  if (!automatic_path && !esc_cpu_has_path(path))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--path %.40s: must be auto, interleaved or padded for the backend cpu", path);
+  *ops = automatic_path            ? &esc_cpu_engine
+         : !strcmp(path, "padded") ? &esc_cpu_padded_engine
+                                   : &esc_cpu_interleaved_engine;
+  if (*ops == &esc_cpu_interleaved_engine && !esc_interleaved_fits(p->shape))
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "--path interleaved: needs networks of width %d or less; this width is %d; "
+                    "--path padded supports every width",
+                    ESC_INTERLEAVED_WIDTH_MAX, p->shape.width);
+  return ESC_OK;
+}

@@ -4,9 +4,10 @@
 #ifndef ESC_CPU_INPUTS_H
 #define ESC_CPU_INPUTS_H
 
+#include <string.h>
+
 #include "cpu/network.h"
 #include "cpu/simd.h"
-#include "cpu/transpose.h"
 #include "escapement/internal/stream.h"
 
 /* Numbers of Philox blocks; a block gives 4 words and from them 4 normals. */
@@ -29,17 +30,17 @@ static inline void esc_philox_round_keys(uint64_t seed, uint64_t key[ESC_PHILOX_
   }
 }
 
-/* The four 32-bit words of ESC_WIDE_LANES blocks, in the low halves of 64-bit lanes. The high
- * halves hold remains of earlier products; no operation reads them. */
+/* The four 32-bit words of every other of 2 ESC_WIDE_LANES blocks, in the low halves of 64-bit
+ * lanes. The high halves hold remains of earlier products; no operation reads them. */
 typedef struct esc_philox_vector {
   esc_wide v[4];
 } esc_philox_vector;
 
+/* Blocks `counter`, counter + 2, counter + 4, ... */
 static inline esc_philox_vector esc_philox_vector_init(esc_u32x4 counter) {
-  esc_philox_vector c;
-  for (int w = 0; w < 4; w++) c.v[w] = (esc_wide){0} + counter.v[w];
-  for (unsigned i = 0; i < ESC_WIDE_LANES; i++) c.v[0][i] += i;
-  return c;
+  const esc_wide zero = {0}, even = ESC_WIDE_EVEN_NUMBERS;
+  return (esc_philox_vector){
+      {even + counter.v[0], zero + counter.v[1], zero + counter.v[2], zero + counter.v[3]}};
 }
 
 /* esc_philox_round for every lane. */
@@ -54,29 +55,30 @@ static inline void esc_philox_vector_round(esc_philox_vector *c, const uint64_t 
 }
 
 /* The words of ESC_BLOCKS_PER_DRAW blocks from `counter` on: bits[w * ESC_BLOCKS_PER_GROUP + i] is
- * word w of block i. The operations of a block depend on each other; several vectors are
- * interleaved to hide their latency. */
+ * word w of block i. Two vectors hold the even and the odd of 2 ESC_WIDE_LANES blocks. The
+ * operations of a block depend on each other; several vectors are interleaved to hide their
+ * latency. */
 static inline void esc_draw_bits(const uint64_t key[ESC_PHILOX_ROUNDS][2], esc_u32x4 counter,
                                  uint32_t *bits) {
   esc_philox_vector c[ESC_INTERLEAVED_VECTORS];
 #pragma GCC unroll 4
   for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k++) {
     c[k] = esc_philox_vector_init(counter);
-    counter.v[0] += ESC_WIDE_LANES;
+    counter.v[0] += k % 2 == 0 ? 1 : 2 * ESC_WIDE_LANES - 1;
   }
 #pragma GCC unroll 10
   for (int round = 0; round < ESC_PHILOX_ROUNDS; round++)
 #pragma GCC unroll 4
     for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k++) esc_philox_vector_round(&c[k], key[round]);
 #pragma GCC unroll 4
-  for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k++)
+  for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k += 2)
     for (int w = 0; w < 4; w++) {
-      const esc_narrow low = __builtin_convertvector(c[k].v[w], esc_narrow);
-      memcpy(bits + w * ESC_BLOCKS_PER_GROUP + k * ESC_WIDE_LANES, &low, sizeof low);
+      const esc_wide words = (c[k].v[w] & 0xffffffffu) | c[k + 1].v[w] << 32;
+      memcpy(bits + w * ESC_BLOCKS_PER_GROUP + k * ESC_WIDE_LANES, &words, sizeof words);
     }
 }
 
-/* The normals of `count` blocks from their words; both (4, ESC_BLOCKS_PER_GROUP). */
+/* The normals of `count` blocks, (count, 4), from their words, (4, ESC_BLOCKS_PER_GROUP). */
 static inline void esc_draw_normals(int count, const uint32_t *restrict bits,
                                     float *restrict normal) {
 #pragma omp simd
@@ -85,10 +87,10 @@ static inline void esc_draw_normals(int count, const uint32_t *restrict bits,
     esc_normal_pair_f32(bits[i], bits[i + ESC_BLOCKS_PER_GROUP], &a, &b);
     esc_normal_pair_f32(bits[i + 2 * ESC_BLOCKS_PER_GROUP], bits[i + 3 * ESC_BLOCKS_PER_GROUP], &c,
                         &d);
-    normal[i] = a;
-    normal[i + ESC_BLOCKS_PER_GROUP] = b;
-    normal[i + 2 * ESC_BLOCKS_PER_GROUP] = c;
-    normal[i + 3 * ESC_BLOCKS_PER_GROUP] = d;
+    normal[4 * i] = a;
+    normal[4 * i + 1] = b;
+    normal[4 * i + 2] = c;
+    normal[4 * i + 3] = d;
   }
 }
 
@@ -97,13 +99,11 @@ static inline void esc_draw_normals(int count, const uint32_t *restrict bits,
 static inline void esc_draw_group(const uint64_t key[ESC_PHILOX_ROUNDS][2], esc_u32x4 counter,
                                   int count, float *normal) {
   uint32_t bits[4][ESC_BLOCKS_PER_GROUP];
-  float draw[4][ESC_BLOCKS_PER_GROUP];
   for (int i = 0; i < count; i += ESC_BLOCKS_PER_DRAW) {
     esc_draw_bits(key, counter, &bits[0][i]);
     counter.v[0] += ESC_BLOCKS_PER_DRAW;
   }
-  esc_draw_normals(count, bits[0], draw[0]);
-  esc_transpose(4, (size_t)count, draw[0], ESC_BLOCKS_PER_GROUP, normal, 4);
+  esc_draw_normals(count, bits[0], normal);
 }
 
 /* The normals of `blocks` consecutive Philox blocks from block `start` of the step on. Whole

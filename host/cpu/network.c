@@ -182,6 +182,17 @@ void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network,
   }
 }
 
+void esc_cpu_network_transpose(const esc_cpu_shared *shared, esc_cpu_network *network) {
+  const esc_shape shape = shared->problem->shape;
+  for (int l = 0; l < shape.layers - 1; l++) {
+    const size_t in = (size_t)shared->layout.in_pad[l], out = (size_t)shared->layout.out_pad[l];
+    const float *const w = network->w + shared->layout.w[l];
+    float *const wt = network->wt + shared->layout.wt[l];
+    for (size_t n = 0; n < (size_t)shape.width; n++)
+      for (size_t k = 0; k < (size_t)esc_fan_in(shape, l); k++) wt[k * out + n] = w[n * in + k];
+  }
+}
+
 void esc_cpu_network_set_array(const esc_cpu_shared *shared, float *padded, const double *w) {
   const esc_shape shape = shared->problem->shape;
   for (int l = 0; l < shape.layers; l++) {

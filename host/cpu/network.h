@@ -82,9 +82,21 @@ typedef struct esc_cpu_evaluation {
   esc_evaluation *out;
 } esc_cpu_evaluation;
 
-/* The functions compiled once for each instruction set (step.c). */
+/* Trains like esc_cpu_isa.train, to the same bits, `count` networks at the same time, one in each
+ * lane of `pack` (interleaved.h): at most ESC_INTERLEAVE. */
+struct esc_interleaved;
+typedef void esc_train_interleaved(const esc_cpu_shared *shared, esc_cpu_network *const *network,
+                                   int count, struct esc_interleaved *pack, int64_t steps,
+                                   const atomic_bool *stop);
+
+/* The functions compiled once for each instruction set (step.c, interleaved.c). */
 typedef struct esc_cpu_isa {
   const char *name;
+
+  /* Crossover of the two paths: networks up to this width, of which no more than this share of a
+   * padded row is filled, are faster interleaved. */
+  int interleaved_widest;
+  double interleaved_fill;
 
   /* Computes loss, gradient and ledger terms of one minibatch into `work`, with inputs x (sample,
    * input), or with the member's draw of its current step if x is NULL. Does not change the
@@ -99,11 +111,15 @@ typedef struct esc_cpu_isa {
   /* Adds the outputs and the weighted gradients of all samples to the evaluation's sums. */
   void (*evaluate)(const esc_cpu_shared *shared, const esc_cpu_network *network, esc_cpu_work *work,
                    const esc_cpu_evaluation *evaluation);
+
+  esc_train_interleaved *train_interleaved;
 } esc_cpu_isa;
 
 extern const esc_cpu_isa esc_cpu_isa_generic;
+extern esc_train_interleaved esc_interleaved_train_generic;
 #ifdef __x86_64__
 extern const esc_cpu_isa esc_cpu_isa_avx2, esc_cpu_isa_avx512;
+extern esc_train_interleaved esc_interleaved_train_avx2, esc_interleaved_train_avx512;
 #endif
 
 /* The instruction set `name`, or the fastest of this machine if `name` is NULL. Returns NULL if the
@@ -132,6 +148,9 @@ void esc_cpu_work_free(esc_cpu_work *work);
 /* Bytes of a network, and of a thread's workspace. */
 double esc_cpu_network_bytes(const esc_problem *problem);
 double esc_cpu_work_bytes(const esc_problem *problem);
+
+/* Sets the transposes from the weights. */
+void esc_cpu_network_transpose(const esc_cpu_shared *shared, esc_cpu_network *network);
 
 /* Copies weights from doubles, flat as in esc_weight_offset, into the padded layout and its
  * transpose (set), or any array of the network's without a transpose (set_array), and a padded

@@ -6,6 +6,8 @@
 #define ESC_CPU_OPTIMIZER_H
 
 #include "cpu/network.h"
+#include "cpu/transpose.h"
+#include "escapement/internal/double_math.h"
 #include "escapement/internal/optimizer.h"
 
 /* Separate functions for the loops, so that each loop can be allocated all registers. */

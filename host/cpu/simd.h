@@ -51,13 +51,18 @@ typedef float esc_vec;
 /* Vectors of 64-bit lanes; ESC_WIDE_MUL multiplies the low 32 bits of each lane. */
 #if defined(__AVX512F__)
 enum { ESC_WIDE_LANES = 8 };
+#define ESC_WIDE_EVEN_NUMBERS \
+  { 0, 2, 4, 6, 8, 10, 12, 14 }
 #elif defined(__AVX2__)
 enum { ESC_WIDE_LANES = 4 };
+#define ESC_WIDE_EVEN_NUMBERS \
+  { 0, 2, 4, 6 }
 #else
 enum { ESC_WIDE_LANES = 2 };
+#define ESC_WIDE_EVEN_NUMBERS \
+  { 0, 2 }
 #endif
 typedef uint64_t esc_wide __attribute__((vector_size(8 * ESC_WIDE_LANES)));
-typedef uint32_t esc_narrow __attribute__((vector_size(4 * ESC_WIDE_LANES)));
 #if defined(__AVX512F__)
 #define ESC_WIDE_MUL(a, b) ((esc_wide)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #elif defined(__AVX2__)

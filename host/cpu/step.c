@@ -140,7 +140,7 @@ static void update_plain(const esc_cpu_shared *s, esc_cpu_network *net, const es
 static void train(const esc_cpu_shared *s, esc_cpu_network *net, esc_cpu_work *work, int64_t steps,
                   const atomic_bool *stop) {
   esc_track *track = &net->slot.track;
-  for (int64_t k = 0; k < steps && !track->finished; k++) {
+  for (int64_t k = 0; k < steps && esc_track_is_active(track); k++) {
     if (atomic_load_explicit(stop, memory_order_relaxed)) return;
     const esc_batch_tile last = propagate(s, net, NULL, work);
     if (!esc_track_loss(track, &s->rules, work->loss)) return;
@@ -208,5 +208,21 @@ static void evaluate(const esc_cpu_shared *s, const esc_cpu_network *net, esc_cp
   }
 }
 
+/* The crossover as measured (runs/bench/notes.md); an instruction set without 32 registers of 16
+ * lanes takes that of AVX2. */
+#ifdef __AVX512F__
+#define INTERLEAVED_WIDEST 24
+#define INTERLEAVED_FILL 0.9
+#else
+#define INTERLEAVED_WIDEST 20
+#define INTERLEAVED_FILL 0.75
+#endif
+
 const esc_cpu_isa ESC_JOIN(esc_cpu_isa_, ESC_ISA) = {
-    .name = ESC_TEXT(ESC_ISA), .gradient = gradient, .train = train, .evaluate = evaluate};
+    .name = ESC_TEXT(ESC_ISA),
+    .interleaved_widest = INTERLEAVED_WIDEST,
+    .interleaved_fill = INTERLEAVED_FILL,
+    .gradient = gradient,
+    .train = train,
+    .evaluate = evaluate,
+    .train_interleaved = ESC_JOIN(esc_interleaved_train_, ESC_ISA)};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CUDA engine's tables of functions, one for each path: draw and upload of fresh members
- * (loaded, not started), steps, read-back of events and weights. Initial weights are drawn on the
- * host, by the code that all engines share. */
+/* The CUDA engine's tables of functions, one for each path: start of fresh members (loaded, not
+ * started), steps, read-back of events and weights. */
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "cuda/cuda.h"
 #include "cuda/engine_state.h"
 #include "cuda/step.h"
+#include "cuda/transfer.h"
 #include "escapement/internal/order.h"
 #include "escapement/internal/state.h"
 #include "fused.h"
@@ -29,6 +29,13 @@ static esc_status load(void *handle, int slot, const esc_member *member) {
   return ESC_OK;
 }
 
+static void limit(void *handle, int slot, int64_t step) {
+  esc_cuda_engine_state *e = handle;
+  if (e->slot[slot].track.step_limit == step) return;
+  e->slot[slot].track.step_limit = step;
+  if (!e->slot[slot].fresh) esc_cuda_mark_changed(e, slot);
+}
+
 static bool chunk_has(const esc_cuda_engine_state *e, int chunk,
                       bool (*predicate)(const esc_slot *)) {
   for (int i = chunk * e->chunk_slots; i < (chunk + 1) * e->chunk_slots; i++)
@@ -38,52 +45,6 @@ static bool chunk_has(const esc_cuda_engine_state *e, int chunk,
 
 static bool is_fresh(const esc_slot *s) { return s->loaded && s->fresh; }
 static bool is_training(const esc_slot *s) { return esc_slot_trains(s); }
-
-/* Draws the weights of the chunk's fresh members into h_w, on all threads. */
-static void draw_fresh(esc_cuda_engine_state *e, int chunk) {
-  const size_t stride = e->chunk[chunk].device.weight_stride,
-               weights = esc_weight_count(e->model.problem->shape);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
-  for (int i = 0; i < e->chunk_slots; i++) {
-    esc_slot *slot = &e->slot[chunk * e->chunk_slots + i];
-    esc_cuda_workspace *const workspace = &e->workspace[omp_get_thread_num()];
-    if (!is_fresh(slot)) continue;
-    esc_slot_start(slot, &e->model, workspace->weights, &workspace->signal);
-    for (size_t k = 0; k < weights; k++)
-      e->h_w[(size_t)i * stride + k] = (float)workspace->weights[k];
-    e->h_seed[chunk * e->chunk_slots + i] = slot->member.seed;
-    e->h_track[chunk * e->chunk_slots + i] = slot->track;
-  }
-}
-
-/* Draws the weights of the chunk's fresh members and copies them to the device. */
-static esc_status start_fresh(esc_cuda_engine_state *e, int chunk) {
-  esc_status status = ESC_OK;
-  const esc_chunk *d = &e->chunk[chunk].device;
-  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  const size_t row = d->weight_stride * sizeof *d->w;
-  bool fresh[ESC_CHUNK_SLOTS_MAX];
-  for (int i = 0; i < e->chunk_slots; i++)
-    fresh[i] = is_fresh(&e->slot[chunk * e->chunk_slots + i]);
-  draw_fresh(e, chunk);
-  for (int i = 0; i < e->chunk_slots; i++) {
-    const size_t offset = (size_t)i * d->weight_stride;
-    const size_t slot = (size_t)(chunk * e->chunk_slots + i);
-    if (!fresh[i]) continue;
-    ESC_TRY_CUDA(
-        cudaMemcpyAsync(d->w + offset, e->h_w + offset, row, cudaMemcpyHostToDevice, stream));
-    float *const zeroed[] = {d->compensation, d->velocity, d->second_moment};
-    for (int k = 0; k < 3; k++)
-      if (zeroed[k]) ESC_TRY_CUDA(cudaMemsetAsync(zeroed[k] + offset, 0, row, stream));
-    ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + i, e->h_seed + slot, sizeof *d->seed,
-                                 cudaMemcpyHostToDevice, stream));
-    ESC_TRY_CUDA(cudaMemcpyAsync(d->track + i, e->h_track + slot, sizeof *d->track,
-                                 cudaMemcpyHostToDevice, stream));
-  }
-  ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* the next chunk reuses h_w */
-done:
-  return status;
-}
 
 /* Captures the graphs of a chunk, after one plain step: the first call of a product loads cuBLAS'
  * kernels, which may need calls that are forbidden during a capture. */
@@ -128,40 +89,115 @@ done:
   return status;
 }
 
-/* Enqueues the copy of the chunk's events to the host; valid after the stream is synchronized. */
+/* Enqueues the copy of the chunk's events to the host, and the event that collect waits for. */
 static esc_status read_back(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
   const esc_chunk *d = &e->chunk[chunk].device;
+  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
   ESC_TRY_CUDA(cudaMemcpyAsync(e->h_track + (size_t)chunk * (size_t)e->chunk_slots, d->track,
                                (size_t)d->slots * sizeof *d->track, cudaMemcpyDeviceToHost,
-                               esc_cuda_chunk_stream(e, chunk)));
+                               stream));
+  ESC_TRY_CUDA(cudaEventRecord(e->chunk[chunk].trained, stream));
 done:
+  return status;
+}
+
+static int chunk_slots(const void *handle) {
+  return ((const esc_cuda_engine_state *)handle)->chunk_slots;
+}
+
+/* The arrays of a network that the host reads now that it is at rest: for its end, to continue it
+ * after its pause (save), or for its snapshot. */
+static unsigned char wanted_arrays(const esc_cuda_engine_state *e, const esc_slot *s) {
+  const unsigned char w = 1 << ESC_CUDA_W, all = esc_cuda_all_arrays(e);
+  if (esc_slot_finished(s)) return all & (w | 1 << ESC_CUDA_COMPENSATION);
+  if (esc_slot_is_paused(s)) return all;
+  return s->track.step == s->track.step_limit ? w : 0;
+}
+
+/* The sums over the weights of the chunk's members that have finished, on all threads. */
+static void end_finished(esc_cuda_engine_state *e, int chunk) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
+  for (int i = chunk * e->chunk_slots; i < (chunk + 1) * e->chunk_slots; i++) {
+    esc_slot *const slot = &e->slot[i];
+    const esc_cuda_workspace *const own = &e->workspace[omp_get_thread_num()];
+    const bool compensated = esc_cuda_device_array(e, chunk, ESC_CUDA_COMPENSATION);
+    if (!esc_slot_finished(slot) || slot->ended) continue;
+    esc_cuda_widen(e, i, ESC_CUDA_W, own->now);
+    if (compensated) esc_cuda_widen(e, i, ESC_CUDA_COMPENSATION, own->compensation);
+    esc_slot_end(
+        slot, &e->model,
+        &(esc_slot_weights){own->now, compensated ? own->compensation : NULL, own->weights});
+  }
+}
+
+/* Initializes the fresh members of a chunk; read: their snapshots are due. */
+static esc_status start_fresh(esc_cuda_engine_state *e, int chunk, bool read) {
+  esc_status status = ESC_OK;
+  unsigned char wanted[ESC_CHUNK_SLOTS_MAX] = {0};
+  for (int i = 0; i < e->chunk_slots; i++)
+    if (is_fresh(&e->slot[chunk * e->chunk_slots + i])) wanted[i] = 1 << ESC_CUDA_W;
+  ESC_TRY(esc_cuda_start_fresh(e, chunk));
+  if (read) ESC_TRY(esc_cuda_fetch(e, chunk, wanted));
+done:
+  return status;
+}
+
+/* Starts a block of steps, if the chunk has a network that trains. */
+static esc_status launch(esc_cuda_engine_state *e, int chunk, int64_t steps,
+                         const atomic_bool *stop) {
+  esc_status status = ESC_OK;
+  if (steps == 0 || chunk_has(e, chunk, is_fresh) || !chunk_has(e, chunk, is_training))
+    return ESC_OK;
+  ESC_TRY(esc_cuda_finish_uploads(e, chunk));
+  esc_cuda_forget(e, chunk);
+  e->chunk[chunk].in_flight = true;
+  ESC_TRY(enqueue(e, chunk, steps, stop));
+  ESC_TRY(read_back(e, chunk));
+done:
+  return status;
+}
+
+static esc_status submit(void *handle, int chunk, int64_t steps, const atomic_bool *stop) {
+  esc_status status = ESC_OK;
+  esc_cuda_engine_state *e = handle;
+  const bool starts = chunk_has(e, chunk, is_fresh) && !atomic_load(stop);
+  esc_trace_begin("submit");
+  if (starts) ESC_TRY(start_fresh(e, chunk, steps == 0));
+  ESC_TRY(launch(e, chunk, steps, stop));
+  if (starts) esc_cuda_measure_started(e, chunk);
+done:
+  esc_trace_end();
+  return status;
+}
+
+static esc_status collect(void *handle, int index) {
+  esc_status status = ESC_OK;
+  esc_cuda_engine_state *e = handle;
+  unsigned char wanted[ESC_CHUNK_SLOTS_MAX] = {0};
+  if (!e->chunk[index].in_flight) return ESC_OK;
+  esc_trace_begin("collect");
+  ESC_TRY_CUDA(cudaEventSynchronize(e->chunk[index].trained));
+  e->chunk[index].in_flight = false;
+  for (int i = 0; i < e->chunk_slots; i++) {
+    esc_slot *const slot = &e->slot[index * e->chunk_slots + i];
+    if (!is_training(slot)) continue;
+    slot->track = e->h_track[index * e->chunk_slots + i];
+    wanted[i] = wanted_arrays(e, slot);
+  }
+  ESC_TRY(esc_cuda_fetch(e, index, wanted));
+  end_finished(e, index);
+done:
+  esc_trace_end();
   return status;
 }
 
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
   esc_status status = ESC_OK;
-  esc_cuda_engine_state *e = handle;
-  esc_trace_begin("step block");
-  for (int i = 0; i < e->chunks; i++)
-    if (chunk_has(e, i, is_fresh) && !atomic_load(stop)) ESC_TRY(start_fresh(e, i));
-  for (int i = 0; i < e->chunks; i++) {
-    if (!chunk_has(e, i, is_training) || chunk_has(e, i, is_fresh)) continue;
-    ESC_TRY(enqueue(e, i, steps, stop));
-    ESC_TRY(read_back(e, i));
-  }
-  esc_trace_begin("read-back");
-  for (int i = 0; i < e->streams && status == ESC_OK; i++) {
-    const cudaError_t error = cudaStreamSynchronize(e->context[i].stream);
-    if (error != cudaSuccess)
-      status = esc_cuda_failed(__FILE__, __LINE__, "cudaStreamSynchronize", error);
-  }
-  esc_trace_end();
-  if (status != ESC_OK) goto done;
-  for (int i = 0; i < e->slots; i++)
-    if (esc_slot_trains(&e->slot[i]) && !e->slot[i].fresh) e->slot[i].track = e->h_track[i];
+  const esc_cuda_engine_state *e = handle;
+  for (int i = 0; i < e->chunks; i++) ESC_TRY(submit(handle, i, steps, stop));
+  for (int i = 0; i < e->chunks; i++) ESC_TRY(collect(handle, i));
 done:
-  esc_trace_end();
   return status;
 }
 
@@ -169,112 +205,51 @@ static const esc_slot *slot(const void *handle, int index) {
   return &((const esc_cuda_engine_state *)handle)->slot[index];
 }
 
-/* Copies one network's row of an array of the chunk from the device into `flat`. */
-static esc_status fetch(const esc_cuda_engine_state *e, int index, const float *d_rows,
-                        double *flat) {
-  esc_status status = ESC_OK;
-  const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
-  const size_t count = esc_weight_count(e->model.problem->shape);
-  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  ESC_TRY_CUDA(cudaMemcpyAsync(e->h_row,
-                               d_rows + (size_t)row * e->chunk[chunk].device.weight_stride,
-                               count * sizeof *e->h_row, cudaMemcpyDeviceToHost, stream));
-  ESC_TRY_CUDA(cudaStreamSynchronize(stream));
-  for (size_t i = 0; i < count; i++) flat[i] = (double)e->h_row[i];
-done:
-  return status;
-}
-
-/* Arrays of the weights' size in the order of esc_state_arrays, with NULL for those that the chunk
- * lacks, and the workspaces for one network's row of each. */
-typedef struct chunk_arrays {
-  float *device[4];
-  double *flat[4];
-} chunk_arrays;
-
-static chunk_arrays list_arrays(const esc_cuda_engine_state *e, int index) {
-  const esc_chunk *d = &e->chunk[index / e->chunk_slots].device;
-  chunk_arrays a = {.device = {d->w, d->compensation, d->velocity, d->second_moment}};
-  for (int i = 0; i < 4; i++) a.flat[i] = a.device[i] ? e->flat[ESC_CUDA_FLAT_ARRAYS + i] : NULL;
-  return a;
-}
-
-/* Copies the first `count` arrays of a network into their workspaces. */
-static esc_status fetch_arrays(const esc_cuda_engine_state *e, int index, const chunk_arrays *a,
-                               int count) {
-  esc_status status = ESC_OK;
-  for (int i = 0; i < count; i++)
-    if (a->device[i]) ESC_TRY(fetch(e, index, a->device[i], a->flat[i]));
-done:
-  return status;
-}
-
 static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
-  esc_status status = ESC_OK;
   const esc_cuda_engine_state *e = handle;
-  const chunk_arrays a = list_arrays(e, index);
-  const esc_slot_weights weights = {a.flat[0], a.flat[1], e->flat[ESC_CUDA_FLAT_INITIAL]};
-  ESC_TRY(fetch_arrays(e, index, &a, 2));
-  esc_slot_report(&e->slot[index], &e->model, &weights, results, i);
-done:
-  return status;
+  esc_slot_report(&e->slot[index], &e->model, results, i);
+  return ESC_OK;
 }
 
 static esc_status weights(const void *handle, int index, double *w) {
-  const esc_cuda_engine_state *e = handle;
-  return fetch(e, index, e->chunk[index / e->chunk_slots].device.w, w);
+  return esc_cuda_read(handle, index, ESC_CUDA_W, w);
 }
 
 static size_t state_size(const esc_problem *p) { return esc_state_size(p, true); }
 
+/* Workspaces of the arrays that chunks have. */
+static esc_state_arrays list_arrays(const esc_cuda_engine_state *e) {
+  double *flat[ESC_CUDA_ARRAYS];
+  for (int k = 0; k < ESC_CUDA_ARRAYS; k++)
+    flat[k] = esc_cuda_device_array(e, 0, k) ? e->flat[k] : NULL;
+  return (esc_state_arrays){flat[0], flat[1], flat[2], flat[3]};
+}
+
+/* A checkpoint saves all networks of a chunk, so that they are fetched together. */
+static esc_status fetch_chunk(const esc_cuda_engine_state *e, int chunk) {
+  unsigned char wanted[ESC_CHUNK_SLOTS_MAX];
+  memset(wanted, esc_cuda_all_arrays(e), sizeof wanted);
+  return esc_cuda_fetch(e, chunk, wanted);
+}
+
 static esc_status save(const void *handle, int index, void *state) {
   esc_status status = ESC_OK;
   const esc_cuda_engine_state *e = handle;
-  const chunk_arrays a = list_arrays(e, index);
-  const esc_state_arrays arrays = {a.flat[0], a.flat[1], a.flat[2], a.flat[3]};
-  ESC_TRY(fetch_arrays(e, index, &a, 4));
+  const esc_state_arrays arrays = list_arrays(e);
+  if (!esc_cuda_has_all(e, index)) ESC_TRY(fetch_chunk(e, index / e->chunk_slots));
+  for (int k = 0; k < ESC_CUDA_ARRAYS; k++)
+    if (esc_cuda_device_array(e, 0, k)) esc_cuda_widen(e, index, k, e->flat[k]);
   esc_state_pack(&e->model, &e->slot[index], &arrays, state);
 done:
   return status;
 }
 
-/* Copies one network's row of an array of the chunk from `flat` to the device. */
-static esc_status upload_row(const esc_cuda_engine_state *e, int index, const double *flat,
-                             float *d_rows) {
-  esc_status status = ESC_OK;
-  const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
-  const size_t stride = e->chunk[chunk].device.weight_stride,
-               count = esc_weight_count(e->model.problem->shape);
-  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  for (size_t i = 0; i < stride; i++) e->h_row[i] = i < count ? (float)flat[i] : 0;
-  ESC_TRY_CUDA(cudaMemcpyAsync(d_rows + (size_t)row * stride, e->h_row, stride * sizeof *e->h_row,
-                               cudaMemcpyHostToDevice, stream));
-  ESC_TRY_CUDA(cudaStreamSynchronize(stream)); /* the next call reuses h_row */
-done:
-  return status;
-}
-
 static esc_status restore(void *handle, int index, const esc_member *member, const void *state) {
-  esc_status status = ESC_OK;
   esc_cuda_engine_state *e = handle;
-  const int chunk = index / e->chunk_slots, row = index % e->chunk_slots;
-  const esc_chunk *d = &e->chunk[chunk].device;
-  const cudaStream_t stream = esc_cuda_chunk_stream(e, chunk);
-  esc_slot *slot = &e->slot[index];
-  const chunk_arrays a = list_arrays(e, index);
-  const esc_state_arrays arrays = {a.flat[0], a.flat[1], a.flat[2], a.flat[3]};
-  esc_state_unpack(&e->model, member, state, slot, &arrays);
-  e->h_seed[index] = member->seed;
-  e->h_track[index] = slot->track;
-  for (int i = 0; i < 4; i++)
-    if (a.device[i]) ESC_TRY(upload_row(e, index, a.flat[i], a.device[i]));
-  ESC_TRY_CUDA(cudaMemcpyAsync(d->seed + row, e->h_seed + index, sizeof *d->seed,
-                               cudaMemcpyHostToDevice, stream));
-  ESC_TRY_CUDA(cudaMemcpyAsync(d->track + row, e->h_track + index, sizeof *d->track,
-                               cudaMemcpyHostToDevice, stream));
-  ESC_TRY_CUDA(cudaStreamSynchronize(stream));
-done:
-  return status;
+  const esc_state_arrays arrays = list_arrays(e);
+  esc_state_unpack(&e->model, member, state, &e->slot[index], &arrays);
+  esc_cuda_mark_changed(e, index);
+  return esc_cuda_upload(e, index);
 }
 
 static void describe(const void *handle, char *text, size_t size) {
@@ -318,7 +293,8 @@ static const esc_cuda_config cublas_tf32_config = {.path = "cublas", .tf32 = tru
 /* Initialisers that all tables below share. */
 #define COMMON_FUNCTIONS                                                                  \
   .name = "cuda", .bytes = bytes, .device_memory = device_memory, .slots = default_slots, \
-  .create = create, .load = load, .advance = advance, .slot = slot, .report = report,     \
+  .create = create, .load = load, .chunk_slots = chunk_slots, .submit = submit,           \
+  .collect = collect, .limit = limit, .advance = advance, .slot = slot, .report = report, \
   .weights = weights, .state_size = state_size, .save = save, .restore = restore,         \
   .describe = describe, .destroy = destroy, .versions = versions
 

@@ -28,8 +28,8 @@ esc_bytes esc_cuda_engine_state_bytes(const esc_problem *p, const esc_cuda_confi
   const double streams = config->launch ? 0 : fmin(chunks, ESC_CUDA_STREAMS);
   return (esc_bytes){
       .host = chunks * each * (double)(sizeof(esc_slot) + sizeof(esc_track) + sizeof(uint64_t)) +
-              4 * (each + 1) * (weights + 32) + setup->threads * (8 * weights + signal) +
-              8 * ESC_CUDA_FLAT * weights,
+              4 * (ESC_CUDA_STAGING + ESC_CUDA_ARRAYS) * each * (weights + 32) +
+              setup->threads * (24 * weights + signal) + 8 * ESC_CUDA_ARRAYS * weights,
       .device = chunks * esc_chunk_bytes(p, config) + streams * (double)workspace +
                 4.0 * p->teacher.modes * p->shape.inputs};
 }
@@ -50,23 +50,33 @@ void esc_cuda_engine_state_destroy(esc_cuda_engine_state *e) {
   if (!e) return;
   for (int i = 0; i < ESC_CUDA_STREAMS; i++)
     if (e->context[i].stream) (void)cudaStreamSynchronize(e->context[i].stream);
+  if (e->transfer) (void)cudaStreamSynchronize(e->transfer);
   for (int i = 0; e->chunk && i < e->chunks; i++) {
     if (e->chunk[i].graph_1) (void)cudaGraphExecDestroy(e->chunk[i].graph_1);
     if (e->chunk[i].graph_n) (void)cudaGraphExecDestroy(e->chunk[i].graph_n);
+    if (e->chunk[i].trained) (void)cudaEventDestroy(e->chunk[i].trained);
+    if (e->chunk[i].uploaded) (void)cudaEventDestroy(e->chunk[i].uploaded);
     esc_chunk_free(&e->chunk[i].device);
   }
   for (int i = 0; i < ESC_CUDA_STREAMS; i++) destroy_stream_context(&e->context[i]);
   for (int i = 0; e->workspace && i < e->threads; i++) {
     free(e->workspace[i].weights);
+    free(e->workspace[i].now);
+    free(e->workspace[i].compensation);
     esc_arena_free(&e->workspace[i].signal);
   }
   (void)cudaFree(e->direction);
   free(e->h_direction);
-  (void)cudaFreeHost(e->h_w);
-  (void)cudaFreeHost(e->h_row);
+  for (int i = 0; i < ESC_CUDA_STAGING; i++) {
+    (void)cudaFreeHost(e->staging[i].h_w);
+    if (e->staging[i].copied) (void)cudaEventDestroy(e->staging[i].copied);
+  }
+  if (e->transfer) (void)cudaStreamDestroy(e->transfer);
+  for (int i = 0; e->fetched && i < ESC_CUDA_ARRAYS; i++) (void)cudaFreeHost(e->fetched->h_rows[i]);
+  free(e->fetched);
   (void)cudaFreeHost(e->h_seed);
   (void)cudaFreeHost(e->h_track);
-  for (int i = 0; i < ESC_CUDA_FLAT; i++) free(e->flat[i]);
+  for (int i = 0; i < ESC_CUDA_ARRAYS; i++) free(e->flat[i]);
   free(e->chunk);
   free(e->slot);
   free(e->workspace);
@@ -109,6 +119,32 @@ done:
   return status;
 }
 
+static esc_status create_chunk(esc_cuda_engine_state *e, int i) {
+  esc_status status = ESC_OK;
+  esc_cuda_chunk *chunk = &e->chunk[i];
+  ESC_TRY(
+      esc_chunk_create(e->model.problem, e->config, esc_cuda_chunk_stream(e, i), &chunk->device));
+  ESC_TRY_CUDA(cudaEventCreateWithFlags(&chunk->trained, cudaEventDisableTiming));
+  ESC_TRY_CUDA(cudaEventCreateWithFlags(&chunk->uploaded, cudaEventDisableTiming));
+done:
+  return status;
+}
+
+/* With rows for the arrays that chunks have. */
+static esc_status create_fetched(esc_cuda_engine_state *e, size_t bytes) {
+  esc_status status = ESC_OK;
+  ESC_TRY_ALLOCATE(e->fetched = calloc(1, sizeof *e->fetched));
+  e->fetched->chunk = -1;
+  for (int i = 0; i < ESC_CUDA_ARRAYS; i++) {
+    float **const h_rows = &e->fetched->h_rows[i];
+    if (!esc_cuda_device_array(e, 0, i)) continue;
+    ESC_TRY_CUDA(cudaMallocHost((void **)h_rows, bytes));
+    memset(*h_rows, 0, bytes);
+  }
+done:
+  return status;
+}
+
 static esc_status create_host(esc_cuda_engine_state *e) {
   esc_status status = ESC_OK;
   const esc_problem *p = e->model.problem;
@@ -120,16 +156,21 @@ static esc_status create_host(esc_cuda_engine_state *e) {
   ESC_TRY_ALLOCATE(e->workspace = calloc((size_t)e->threads, sizeof *e->workspace));
   for (int i = 0; i < e->threads; i++) {
     ESC_TRY_ALLOCATE(e->workspace[i].weights = calloc(weights, sizeof(double)));
+    ESC_TRY_ALLOCATE(e->workspace[i].now = calloc(weights, sizeof(double)));
+    ESC_TRY_ALLOCATE(e->workspace[i].compensation = calloc(weights, sizeof(double)));
     ESC_TRY(esc_arena_create(esc_signal_workspace(p->shape), &e->workspace[i].signal));
   }
-  for (int i = 0; i < ESC_CUDA_FLAT; i++)
+  for (int i = 0; i < ESC_CUDA_ARRAYS; i++)
     ESC_TRY_ALLOCATE(e->flat[i] = calloc(weights, sizeof(double)));
-  ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_w, row_bytes));
-  ESC_TRY_CUDA(
-      cudaMallocHost((void **)&e->h_row, e->chunk[0].device.weight_stride * sizeof(float)));
+  for (int i = 0; i < ESC_CUDA_STAGING; i++) {
+    esc_cuda_staging *staging = &e->staging[i];
+    ESC_TRY_CUDA(cudaMallocHost((void **)&staging->h_w, row_bytes));
+    memset(staging->h_w, 0, row_bytes);
+    ESC_TRY_CUDA(cudaEventCreateWithFlags(&staging->copied, cudaEventDisableTiming));
+  }
+  ESC_TRY(create_fetched(e, row_bytes));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_seed, slots * sizeof *e->h_seed));
   ESC_TRY_CUDA(cudaMallocHost((void **)&e->h_track, slots * sizeof *e->h_track));
-  memset(e->h_w, 0, row_bytes);
   memset(e->h_seed, 0, slots * sizeof *e->h_seed);
   memset(e->h_track, 0, slots * sizeof *e->h_track);
   for (size_t i = 0; i < slots; i++) e->h_track[i].finished = 1; /* an empty slot does not train */
@@ -159,8 +200,8 @@ esc_status esc_cuda_engine_state_create(const esc_problem *p, const esc_engine_s
   ESC_TRY(esc_cuda_device_name(setup->device, e->device, sizeof e->device));
   for (int i = 0; i < e->streams; i++) ESC_TRY(create_stream_context(&e->context[i], config));
   ESC_TRY_ALLOCATE(e->chunk = calloc((size_t)e->chunks, sizeof *e->chunk));
-  for (int i = 0; i < e->chunks; i++)
-    ESC_TRY(esc_chunk_create(p, config, esc_cuda_chunk_stream(e, i), &e->chunk[i].device));
+  for (int i = 0; i < e->chunks; i++) ESC_TRY(create_chunk(e, i));
+  ESC_TRY_CUDA(cudaStreamCreateWithFlags(&e->transfer, cudaStreamNonBlocking));
   ESC_TRY(upload_directions(e));
   ESC_TRY(create_host(e));
   *out = e;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* State of a CUDA engine: chunks of networks, streams, pinned buffers. Slot i is row
  * i % chunk_slots of chunk i / chunk_slots. Chunk c uses stream context c % streams, because small
- * kernels of chunks on different streams run concurrently. The state owns all memory below, on host
- * and device. */
+ * kernels of chunks on different streams run concurrently. A chunk is in flight from the submission
+ * of its steps to their collection, else at rest: only then does the host access its data. The
+ * state owns all memory below, on host and device. */
 #ifndef ESC_CUDA_ENGINE_STATE_H
 #define ESC_CUDA_ENGINE_STATE_H
 
@@ -10,11 +11,10 @@
 #include "cuda/cublas.h"
 #include "escapement/internal/engine.h"
 
-/* Index in esc_cuda_engine_state.flat: initial weights, and a network's arrays in the order of
- * esc_state_arrays. */
-enum { ESC_CUDA_FLAT_INITIAL, ESC_CUDA_FLAT_ARRAYS, ESC_CUDA_FLAT = ESC_CUDA_FLAT_ARRAYS + 4 };
+/* Arrays of a network that the host reads and writes, in the order of esc_state_arrays. */
+enum { ESC_CUDA_W, ESC_CUDA_COMPENSATION, ESC_CUDA_ARRAYS = 4 };
 
-enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16 };
+enum { ESC_CUDA_STREAMS = 8, ESC_CUDA_GRAPH_STEPS = 16, ESC_CUDA_STAGING = 2 };
 
 /* Shared by the chunks of one stream. */
 typedef struct esc_cuda_stream_context {
@@ -26,11 +26,29 @@ typedef struct esc_cuda_stream_context {
 typedef struct esc_cuda_chunk {
   esc_chunk device;
   cudaGraphExec_t graph_1, graph_n; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
+  bool in_flight;                   /* a block of steps was submitted, and not collected */
+  bool changed;                     /* seeds or tracks on the host, since they were uploaded */
+  cudaEvent_t trained;              /* behind its block of steps and their read-back */
+  cudaEvent_t uploaded;             /* on the transfer stream, behind the uploads to the chunk */
 } esc_cuda_chunk;
 
-/* Per-thread workspace for drawing a member's weights. */
+/* Pinned buffer of initial weights on their way to a chunk; `copied` is recorded behind its use. */
+typedef struct esc_cuda_staging {
+  float *h_w;                        /* (chunk_slots, weight) */
+  bool started[ESC_CHUNK_SLOTS_MAX]; /* (row) */
+  cudaEvent_t copied;
+} esc_cuda_staging;
+
+/* Copies of networks of one chunk in pinned memory, valid until these change on the device. */
+typedef struct esc_cuda_fetched {
+  int chunk;
+  unsigned char arrays[ESC_CHUNK_SLOTS_MAX]; /* (row) bit k: array k is there */
+  float *h_rows[ESC_CUDA_ARRAYS];            /* (row, weight); NULL for an array of no chunk */
+} esc_cuda_fetched;
+
+/* Per-thread workspace for start and end of a member. */
 typedef struct esc_cuda_workspace {
-  double *weights; /* (weight) */
+  double *weights, *now, *compensation; /* (weight) initial weights, w and its compensation */
   esc_arena signal;
 } esc_cuda_workspace;
 
@@ -48,16 +66,26 @@ typedef struct esc_cuda_engine_state {
   float *h_direction;            /* the same on the host, until no copy of it can be pending */
   esc_slot *slot;                /* (slot) */
   esc_cuda_workspace *workspace; /* (thread) */
-  /* Pinned staging buffers. */
-  float *h_w;                  /* (chunk_slots, weight) */
-  float *h_row;                /* (weight) of one network */
-  uint64_t *h_seed;            /* (slot) */
-  esc_track *h_track;          /* (slot) */
-  double *flat[ESC_CUDA_FLAT]; /* (weight) workspace of report, save and restore */
+  cudaStream_t transfer;         /* copies to and from chunks at rest */
+  esc_cuda_staging staging[ESC_CUDA_STAGING];
+  int newest_staging;
+  /* Pinned buffers. */
+  uint64_t *h_seed;   /* (slot) */
+  esc_track *h_track; /* (slot) */
+  esc_cuda_fetched *fetched;
+  double *flat[ESC_CUDA_ARRAYS]; /* (weight) workspace of save and restore */
 } esc_cuda_engine_state;
 
 static inline cudaStream_t esc_cuda_chunk_stream(const esc_cuda_engine_state *e, int chunk) {
   return e->context[chunk % e->streams].stream;
+}
+
+/* Array k of a chunk, (slot, weight) on the device, in the order of esc_state_arrays; NULL if the
+ * chunks have none. */
+static inline float *esc_cuda_device_array(const esc_cuda_engine_state *e, int chunk, int k) {
+  const esc_chunk *d = &e->chunk[chunk].device;
+  float *const array[ESC_CUDA_ARRAYS] = {d->w, d->compensation, d->velocity, d->second_moment};
+  return array[k];
 }
 
 /* Memory that esc_cuda_engine_state_create allocates, and the default number of slots. */

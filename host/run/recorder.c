@@ -229,7 +229,7 @@ static void observe(esc_recorder *r, int slot, const double *weights, double *ro
 
 static esc_status append(esc_recorder *r, int slot, const esc_journal_snapshot *row) {
   if (!r->journal) return ESC_OK;
-  return esc_journal_append(r->journal, esc_member_key_of(&r->plan->member[r->index[slot]]), row);
+  return esc_journal_add(r->journal, esc_member_key_of(&r->plan->member[r->index[slot]]), row);
 }
 
 /* Hands a snapshot to the caller of the run. */
@@ -278,7 +278,11 @@ static esc_status observe_all(esc_recorder *r, const esc_engine_ops *ops, void *
     const member_rows *m = &r->member_rows[r->index[slot[i]]];
     const esc_journal_snapshot *row = end ? m->end : m->row[m->count - 1];
     ESC_TRY(append(r, slot[i], row));
-    report(r, slot[i], row);
+  }
+  if (r->journal) ESC_TRY(esc_journal_flush(r->journal));
+  for (int i = 0; i < count; i++) {
+    const member_rows *m = &r->member_rows[r->index[slot[i]]];
+    report(r, slot[i], end ? m->end : m->row[m->count - 1]);
   }
   r->observed += count;
 done:

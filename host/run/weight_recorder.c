@@ -201,8 +201,9 @@ static esc_status append(esc_weight_recorder *r, int64_t index, const network *n
                                       .step = n->step,
                                       .first = (int64_t)first};
     memcpy(r->block->weight, n->w + first, count * sizeof *n->w);
-    ESC_TRY(esc_journal_append(r->journal, esc_member_key_of(&r->plan->member[index]), r->block));
+    ESC_TRY(esc_journal_add(r->journal, esc_member_key_of(&r->plan->member[index]), r->block));
   }
+  if (r->journal) ESC_TRY(esc_journal_flush(r->journal));
 done:
   return status;
 }

@@ -19,7 +19,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "the journal is written as in memory (little-endian)");
 
-enum { COPIES_MAX = 9, VOID_MAX = 1 << 20, READER_ATTEMPTS = 5 };
+enum { COPIES_MAX = 9, VOID_MAX = 1 << 20, READER_ATTEMPTS = 5, UNWRITTEN_MAX = 1 << 20 };
 
 /* Format of a journal's records, as in its header. */
 typedef struct journal_format {
@@ -114,22 +114,23 @@ typedef struct payload {
   size_t second_size;
 } payload;
 
-/* Builds an entry in the buffer; *size: its bytes. */
+/* Builds an entry in the buffer, behind those that are not written yet; *size: its bytes. */
 static esc_status build_entry(esc_journal *j, esc_journal_entry_kind kind, payload given,
                               size_t *size) {
   const uint64_t seed = esc_journal_checksum_seed(j, kind);
   const esc_journal_entry_header p =
       esc_journal_make_entry_header(kind, given.first_size + given.second_size, seed);
   *size = sizeof p + p.size + sizeof(uint64_t);
-  const esc_status status = esc_journal_reserve(j, *size);
+  const esc_status status = esc_journal_reserve(j, j->unwritten + *size);
   if (status != ESC_OK) return status;
+  char *const entry = j->buffer + j->unwritten;
   j->filled = 0; /* the buffer no longer holds bytes of the file */
-  memcpy(j->buffer, &p, sizeof p);
-  if (given.first_size) memcpy(j->buffer + sizeof p, given.first, given.first_size);
+  memcpy(entry, &p, sizeof p);
+  if (given.first_size) memcpy(entry + sizeof p, given.first, given.first_size);
   if (given.second_size)
-    memcpy(j->buffer + sizeof p + given.first_size, given.second, given.second_size);
-  const uint64_t checksum = esc_journal_entry_checksum(j->buffer, sizeof p + p.size, seed);
-  memcpy(j->buffer + sizeof p + p.size, &checksum, sizeof checksum);
+    memcpy(entry + sizeof p + given.first_size, given.second, given.second_size);
+  const uint64_t checksum = esc_journal_entry_checksum(entry, sizeof p + p.size, seed);
+  memcpy(entry + sizeof p + p.size, &checksum, sizeof checksum);
   return ESC_OK;
 }
 
@@ -147,13 +148,12 @@ static esc_status check_length(const esc_journal *j) {
                   (long long)j->end, (long long)info.st_size);
 }
 
-static esc_status append_entry(esc_journal *j, esc_journal_entry_kind kind, payload given) {
-  size_t size;
+/* Writes the first `size` bytes of the buffer. */
+static esc_status write_buffer(esc_journal *j, size_t size) {
   if (j->has_torn_tail)
     return ESC_FAIL(ESC_IO_FAILED, "an earlier write failed and left an incomplete entry");
   if (j->sync_failed) return ESC_FAIL(ESC_IO_FAILED, "an earlier sync failed");
-  esc_status status = check_length(j);
-  if (status == ESC_OK) status = build_entry(j, kind, given, &size);
+  const esc_status status = check_length(j);
   if (status != ESC_OK) return status;
   if (esc_io_write_all(j->fd, j->path, j->buffer, size) == ESC_OK) {
     j->end += (off_t)size;
@@ -162,6 +162,31 @@ static esc_status append_entry(esc_journal *j, esc_journal_entry_kind kind, payl
   const int error = errno;
   j->has_torn_tail = truncate_tail(j) != 0;
   return ESC_FAIL(ESC_IO_FAILED, "%s", strerror(error));
+}
+
+/* Writes the entries in the buffer, which is empty afterwards, also after a failure. */
+static esc_status write_entries(esc_journal *j) {
+  const size_t size = j->unwritten;
+  const int64_t records = j->unwritten_records;
+  j->unwritten = 0;
+  j->unwritten_records = 0;
+  if (size == 0) return ESC_OK;
+  const esc_status status = write_buffer(j, size);
+  if (status == ESC_OK) j->records += records;
+  return status;
+}
+
+/* Adds an entry to the buffer. */
+static esc_status add_entry(esc_journal *j, esc_journal_entry_kind kind, payload given) {
+  size_t size;
+  const esc_status status = build_entry(j, kind, given, &size);
+  if (status == ESC_OK) j->unwritten += size;
+  return status;
+}
+
+static esc_status append_entry(esc_journal *j, esc_journal_entry_kind kind, payload given) {
+  const esc_status status = add_entry(j, kind, given);
+  return status == ESC_OK ? write_entries(j) : status;
 }
 
 static esc_status append_header_copy(esc_journal *j) {
@@ -239,7 +264,7 @@ int64_t esc_journal_count_synced(esc_journal *j) {
   return found < j->synced ? found : j->synced;
 }
 
-static esc_status fail_append(esc_journal *j, const char *what) {
+static esc_status fail_append_of(esc_journal *j, const char *what) {
   char why[200];
   snprintf(why, sizeof why, "%.190s", esc_error_message());
   const long long safe = esc_journal_count_synced(j);
@@ -247,6 +272,13 @@ static esc_status fail_append(esc_journal *j, const char *what) {
                   "%s: cannot save %s: %s; %lld %s are saved in the journal; continue with the "
                   "same command and --resume",
                   j->path, what, why, safe, j->record_name);
+}
+
+static esc_status fail_append(esc_journal *j) {
+  char what[80];
+  snprintf(what, sizeof what, "the member of seed %llu at scale %g",
+           (unsigned long long)j->unwritten_first.seed, j->unwritten_first.scale);
+  return fail_append_of(j, what);
 }
 
 /* ---- copies of the file ---- */
@@ -350,6 +382,8 @@ static esc_status check_presence(esc_journal *j) {
 }
 
 esc_status esc_journal_sync(esc_journal *journal) {
+  const esc_status written = esc_journal_flush(journal);
+  if (written != ESC_OK) return written;
   const bool failed_before = journal->sync_failed;
   const int error = sync_file(journal);
   if (error == 0) return check_presence(journal);
@@ -462,11 +496,11 @@ static esc_status continue_file(esc_journal *j, bool resume) {
     return ESC_FAIL(ESC_IO_FAILED, "%s: cannot truncate the journal's incomplete last entry: %s",
                     j->path, strerror(errno));
   if (!j->has_header_copy && append_header_copy(j) != ESC_OK)
-    return fail_append(j, "a copy of its header");
+    return fail_append_of(j, "a copy of its header");
   if (j->last_identity != ours &&
       append_entry(j, ESC_ENTRY_IDENTITY, (payload){j->identity, j->identity_size, NULL, 0}) !=
           ESC_OK)
-    return fail_append(j, "the new spec");
+    return fail_append_of(j, "the new spec");
   ESC_TRY(esc_journal_sync(j));
 done:
   return status;
@@ -523,29 +557,41 @@ esc_status esc_journal_open_weights(const esc_journal_request *request, int laye
   return open_with(request, &k, out);
 }
 
-esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const void *row) {
-  esc_journal *j = journal;
-  char what[80];
-  snprintf(what, sizeof what, "the member of seed %llu at scale %g",
-           (unsigned long long)member.seed, member.scale);
-  if (append_entry(j, ESC_ENTRY_RECORD, (payload){&member, sizeof member, row, j->header.row_size}))
-    return fail_append(j, what);
-  j->records++;
-  return ESC_OK;
+esc_status esc_journal_add(esc_journal *j, esc_member_key member, const void *row) {
+  esc_status status = ESC_OK;
+  if (j->unwritten_records == 0) j->unwritten_first = member;
+  if (add_entry(j, ESC_ENTRY_RECORD, (payload){&member, sizeof member, row, j->header.row_size}))
+    return fail_append(j);
+  j->unwritten_records++;
+  if (j->unwritten >= UNWRITTEN_MAX) status = esc_journal_flush(j);
+  return status;
+}
+
+esc_status esc_journal_flush(esc_journal *j) {
+  return write_entries(j) == ESC_OK ? ESC_OK : fail_append(j);
+}
+
+esc_status esc_journal_append(esc_journal *j, esc_member_key member, const void *row) {
+  const esc_status status = esc_journal_add(j, member, row);
+  return status == ESC_OK ? esc_journal_flush(j) : status;
 }
 
 esc_status esc_journal_append_segment(esc_journal *j, const char *text, bool begins) {
+  esc_status status = ESC_OK;
   const esc_journal_entry_kind noted = begins ? ESC_ENTRY_SEGMENT_BEGIN : ESC_ENTRY_SEGMENT;
+  ESC_TRY(esc_journal_flush(j));
   if (append_entry(j, noted, (payload){text, strlen(text), NULL, 0}))
-    return fail_append(j, "times and steps of the run");
+    return fail_append_of(j, "times and steps of the run");
   j->segment_updates += !begins;
-  return ESC_OK;
+done:
+  return status;
 }
 
 int64_t esc_journal_count_records(const esc_journal *journal) { return journal->records; }
 
 void esc_journal_close(esc_journal *journal, bool remove) {
   if (!journal) return;
+  if (!remove) (void)write_entries(journal);
   const bool is_empty = journal->is_open && journal->records == 0 && journal->segment_updates == 0;
   if ((remove || is_empty) && journal->fd >= 0 && find_file_state(journal) == IN_PLACE)
     unlink(journal->path);

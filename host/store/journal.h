@@ -86,14 +86,19 @@ size_t esc_journal_weights_row_size(size_t weights);
 esc_status esc_journal_open_weights(const esc_journal_request *request, int layers, size_t weights,
                                     esc_journal **out);
 
-/* Appends one member's row with one write(2). Not synced: see esc_journal_sync. */
+/* Appends one member's row. Not synced: see esc_journal_sync. */
 esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const void *row);
+
+/* The same, but the record may wait in memory for the next flush, append or sync, which writes all
+ * such records with one write(2). */
+esc_status esc_journal_add(esc_journal *journal, esc_member_key member, const void *row);
+esc_status esc_journal_flush(esc_journal *journal);
 
 /* Appends a segment, or with `begins` false an update of the last one. */
 esc_status esc_journal_append_segment(esc_journal *journal, const char *text, bool begins);
 
-/* fdatasync: earlier records survive a power loss. A journal that was removed meanwhile is written
- * again; one that another program truncated or replaced is ESC_IO_FAILED. */
+/* Flushes, and fdatasync: earlier records survive a power loss. A journal that was removed
+ * meanwhile is written again; one that another program truncated or replaced is ESC_IO_FAILED. */
 esc_status esc_journal_sync(esc_journal *journal);
 
 /* Syncs, reads the file again, and counts the records that are both synced and found. Keeps the

@@ -72,7 +72,7 @@ struct esc_journal {
   char *first_identity;               /* payload of the first identity in the file; owned */
   const esc_journal_reader *reader;   /* while opening */
   esc_journal_warn *warn;             /* NULL: silent */
-  char *buffer;                       /* bytes being read, or an entry being written */
+  char *buffer;                       /* bytes being read, or entries to be written */
   size_t capacity;                    /* of the buffer */
   off_t window;                       /* offset in the file of the buffer's first byte */
   size_t filled;                      /* bytes read into it */
@@ -80,18 +80,21 @@ struct esc_journal {
   off_t scanned_bytes;                /* bytes read and hashed in the search for entries */
   esc_journal_region *damaged_region; /* owned */
   int64_t damaged_regions;
-  bool header_damaged;     /* the header or the first identity; restored from the copy */
-  bool has_header_copy;    /* the file contains a valid copy of the header */
-  uint64_t last_identity;  /* hash of the newest in the file */
-  off_t end;               /* end of the valid entries in the file */
-  int64_t records;         /* valid ones in the file */
-  int64_t segment_updates; /* updates of segments */
-  int64_t synced;          /* records confirmed by a sync */
-  off_t synced_bytes;      /* end of the bytes confirmed by a sync */
-  bool has_torn_tail;      /* a failed append could not be truncated */
-  bool sync_failed;        /* the system may have dropped unwritten pages */
-  bool is_open;            /* locked, header written */
-  bool was_empty;          /* empty when locked: removed again if opening fails */
+  bool header_damaged;            /* the header or the first identity; restored from the copy */
+  bool has_header_copy;           /* the file contains a valid copy of the header */
+  uint64_t last_identity;         /* hash of the newest in the file */
+  size_t unwritten;               /* bytes of the buffer's entries */
+  int64_t unwritten_records;      /* records among them */
+  esc_member_key unwritten_first; /* of the first of these */
+  off_t end;                      /* end of the valid entries in the file */
+  int64_t records;                /* valid ones in the file */
+  int64_t segment_updates;        /* updates of segments */
+  int64_t synced;                 /* records confirmed by a sync */
+  off_t synced_bytes;             /* end of the bytes confirmed by a sync */
+  bool has_torn_tail;             /* a failed append could not be truncated */
+  bool sync_failed;               /* the system may have dropped unwritten pages */
+  bool is_open;                   /* locked, header written */
+  bool was_empty;                 /* empty when locked: removed again if opening fails */
 };
 
 uint64_t esc_journal_header_checksum(const esc_journal_header *header);

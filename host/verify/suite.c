@@ -120,15 +120,18 @@ done:
   return status;
 }
 
+/* The backend that a request without one means: that of its path; NULL: all. */
+static const char *named_backend(const esc_verify_request *q) {
+  if (q->backend && strcmp(q->backend, "auto")) return q->backend;
+  return !q->path ? NULL : esc_backend_is_cpu_path(q->path) ? "cpu" : "cuda";
+}
+
 static esc_status run_engines(suite *s) {
   esc_status status = ESC_OK;
   char why[200] = "";
-  const bool all =
-      (!s->request->backend || !strcmp(s->request->backend, "auto")) && !s->request->path;
-  if (!all && (!s->request->backend || !strcmp(s->request->backend, "auto") ||
-               !strcmp(s->request->backend, "cuda")))
-    return run_cuda(s);
-  if (!all) return run_engine(s, s->request->backend, s->request->path);
+  const char *const backend = named_backend(s->request);
+  if (backend && !strcmp(backend, "cuda")) return run_cuda(s);
+  if (backend) return run_engine(s, backend, s->request->path);
   ESC_TRY(run_engine(s, "reference", NULL));
   ESC_TRY(run_engine(s, "cpu", NULL));
   if (esc_backend_cuda_devices(why, sizeof why) > 0)
@@ -152,9 +155,9 @@ done:
 
 /* Refuses an unavailable engine before the first check. */
 static esc_status refuse_early(const esc_verify_request *q) {
-  const bool named = q->backend && strcmp(q->backend, "auto");
+  const char *const backend = named_backend(q);
   const esc_verify_target target = {
-      .backend = named || !q->path ? q->backend : "cuda", .path = q->path, .device = q->device};
+      .backend = backend ? backend : q->backend, .path = q->path, .device = q->device};
   return check_available(&target);
 }
 

@@ -15,7 +15,7 @@ ESC_BEGIN_DECLS
 /* Lists have commas between: "32,64". NULL, and 0 for threads: the default, named behind each. */
 typedef struct esc_bench_request {
   const char *backend;    /* reference, cpu, cuda (cpu, and cuda where there is a device) */
-  const char *path;       /* on a GPU: auto, fused, fused-3xtf32, cublas (auto,cublas) */
+  const char *path;       /* as in run.h, several with commas between (auto,cublas) */
   const char *precision;  /* fp32, or on a GPU tf32 (fp32) */
   const char *activation; /* names, or one poly:a0,a1,... (tanh) */
   const char *seconds;    /* a row is timed for, 0.01 to 3600 (2) */

@@ -79,7 +79,7 @@ typedef struct esc_run_options {
   const char *output;    /* result file; NULL: no files are written */
   const char *from;      /* result of an earlier run, whose members are reused */
   const char *backend;   /* auto (a GPU if there is one), reference, cpu or cuda */
-  const char *path;      /* kernels of cuda: auto, fused, fused-3xtf32 or cublas */
+  const char *path;      /* auto; cuda: fused, fused-3xtf32, cublas; cpu: interleaved, padded */
   const char *precision; /* fp32, or tf32 with cuda */
   int device;            /* index of the GPU; -1: not set, the first */
   const char *devices;   /* "0,1,..." or "cpu,cpu": a worker process for each; needs an output */

@@ -15,7 +15,7 @@ ESC_BEGIN_DECLS
 
 typedef struct esc_verify_request {
   const char *backend; /* reference, cpu, cuda; NULL or "auto": all that this machine has */
-  const char *path;    /* of a GPU: fused, cublas, ...; NULL: fused and cublas */
+  const char *path;    /* as in run.h; NULL: on a GPU fused and cublas, on the CPU auto */
   int device;          /* index of the GPU */
   int threads;         /* 0: all processors */
   bool quick;          /* fewer steps; of the engines only small shapes, losses in turns */

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "escapement/internal/number.h"
+#include "escapement/internal/pieces.h"
 #include "escapement/internal/status.h"
 
 _Static_assert(ESC_ACTIVATION_NAME_MAX >= ESC_POLYNOMIAL_TERMS_MAX * ESC_NUMBER_SIZE,
@@ -26,6 +27,6 @@ esc_status esc_activation_from_coefficients(int terms, const double *coefficient
 }
 
 esc_activation_value esc_activation_evaluate(const esc_activation *activation, double z) {
-  const esc_eval_f64 e = esc_activate_f64(activation, z);
+  const esc_eval_f64 e = esc_theory_activate(activation, z);
   return (esc_activation_value){e.value, e.derivative, e.deficit};
 }

@@ -62,9 +62,14 @@ bool esc_activation_parse(const char *text, esc_activation *activation) {
 }
 
 bool esc_activation_is_trainable(const esc_activation *activation) {
+  if (activation->kind == ESC_ACTIVATION_PIECEWISE) return false;
   for (int i = 0; i < activation->terms; i++)
     if (!(fabs(activation->coefficient[i]) <= ESC_COEFFICIENT_MAX)) return false;
   return true;
+}
+
+const char *esc_activation_kind_name(esc_activation_kind kind) {
+  return kind == ESC_ACTIVATION_PIECEWISE ? "function" : table[kind].name;
 }
 
 /* Appends `more` to `text`, cut off at its capacity. */
@@ -77,7 +82,7 @@ void esc_activation_print(const esc_activation *activation, char *text, size_t s
   char number[ESC_NUMBER_SIZE];
   if (size == 0) return;
   text[0] = '\0';
-  append(text, size, table[activation->kind].name);
+  append(text, size, esc_activation_kind_name(activation->kind));
   if (activation->kind != ESC_ACTIVATION_POLYNOMIAL) return;
   for (int i = 0; i < activation->terms; i++) {
     esc_number_print(activation->coefficient[i], number, sizeof number);
@@ -86,13 +91,14 @@ void esc_activation_print(const esc_activation *activation, char *text, size_t s
   }
 }
 
-const char *esc_activation_kind_name(esc_activation_kind kind) { return table[kind].name; }
-
 bool esc_activation_is_odd(const esc_activation *a) {
+  if (a->kind == ESC_ACTIVATION_PIECEWISE) return a->pieces->odd;
   if (a->kind != ESC_ACTIVATION_POLYNOMIAL) return table[a->kind].odd;
   for (int k = 0; k < a->terms; k += 2)
     if (a->coefficient[k] != 0) return false;
   return true;
 }
 
-bool esc_activation_has_corner(const esc_activation *a) { return table[a->kind].corner; }
+bool esc_activation_has_corner(const esc_activation *a) {
+  return a->kind != ESC_ACTIVATION_PIECEWISE && table[a->kind].corner;
+}

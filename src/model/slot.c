@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Start and report of a member, the same code for every engine. */
+/* Start, end and report of a member, the same code for every engine. */
 #include "escapement/internal/slot.h"
 
 #include <math.h>
@@ -22,6 +22,7 @@ void esc_model_free(esc_model *model) { free(model->directions); }
 void esc_slot_load(esc_slot *slot, const esc_member *member) {
   slot->member = *member;
   slot->loaded = slot->fresh = true;
+  slot->ended = false;
   esc_track_start(&slot->track);
 }
 
@@ -32,9 +33,13 @@ static void draw_weights(const esc_model *m, const esc_member *member, double *w
   for (size_t i = 0; i < esc_weight_count(shape); i++) w[i] = (double)(float)w[i];
 }
 
-void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *workspace) {
-  const esc_shape shape = m->problem->shape;
+void esc_slot_draw(esc_slot *s, const esc_model *m, double *w) {
   draw_weights(m, &s->member, w);
+  s->fresh = false;
+}
+
+void esc_slot_measure(esc_slot *s, const esc_model *m, const double *w, esc_arena *workspace) {
+  const esc_shape shape = m->problem->shape;
   for (int l = 0; l < shape.layers; l++) {
     esc_sum norm2 = {0, 0};
     for (size_t i = esc_weight_offset(shape, l); i < esc_weight_offset(shape, l + 1); i++)
@@ -43,7 +48,11 @@ void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *works
   }
   s->signal =
       esc_initial_signal(m->problem, &s->member, m->directions, w, workspace, &s->signal_error);
-  s->fresh = false;
+}
+
+void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *workspace) {
+  esc_slot_draw(s, m, w);
+  esc_slot_measure(s, m, w, workspace);
 }
 
 /* Bound of the summed products <G_l, W_l>, whose difference over an interface is the flow's term:
@@ -82,12 +91,10 @@ static void write_no_ledger(esc_results *r, int64_t i) {
         (double)NAN;
 }
 
-/* Row i: norms and ledger. change2 (layer) is |W_l|^2 at the end minus at the start, summed
- * without cancellation. */
-static void write_ledger(const esc_slot *s, const esc_problem *p, const double *change2,
-                         esc_results *r, int64_t i) {
+/* Row i: norms and ledger. */
+static void write_ledger(const esc_slot *s, const esc_problem *p, esc_results *r, int64_t i) {
   const esc_track *track = &s->track;
-  const double *norm2_initial = s->norm2_initial;
+  const double *norm2_initial = s->norm2_initial, *change2 = s->norm2_change;
   const int layers = p->shape.layers, interfaces = layers - 1;
   for (int l = 0; l < layers; l++) {
     r->norm2_initial[i * layers + l] = norm2_initial[l];
@@ -110,11 +117,10 @@ static void write_ledger(const esc_slot *s, const esc_problem *p, const double *
   }
 }
 
-void esc_slot_report(const esc_slot *s, const esc_model *m, const esc_slot_weights *weights,
-                     esc_results *results, int64_t i) {
+void esc_slot_end(esc_slot *s, const esc_model *m, const esc_slot_weights *weights) {
   const esc_shape shape = m->problem->shape;
   const double *const w = weights->w, *const compensation = weights->compensation;
-  double *const initial = weights->initial, change2[ESC_LAYERS_MAX];
+  double *const initial = weights->initial;
   draw_weights(m, &s->member, initial);
   for (int l = 0; l < shape.layers; l++) {
     esc_sum change = {0, 0};
@@ -122,8 +128,12 @@ void esc_slot_report(const esc_slot *s, const esc_model *m, const esc_slot_weigh
       const double displacement = (w[k] - initial[k]) + (compensation ? compensation[k] : 0);
       esc_sum_add(&change, displacement * (2 * initial[k] + displacement));
     }
-    change2[l] = esc_sum_get(&change);
+    s->norm2_change[l] = esc_sum_get(&change);
   }
+  s->ended = true;
+}
+
+void esc_slot_report(const esc_slot *s, const esc_model *m, esc_results *results, int64_t i) {
   write_member(s, m->problem->thresholds, results, i);
-  write_ledger(s, m->problem, change2, results, i);
+  write_ledger(s, m->problem, results, i);
 }

@@ -6,7 +6,7 @@
 
 #include "escapement/internal/model.h"
 
-/* The bytes of esc_track before its last field, which only momentum has. */
+/* The bytes of esc_track before the field that only momentum has. */
 enum { TRACK_BYTES = offsetof(esc_track, product) };
 
 typedef struct start {
@@ -104,6 +104,7 @@ void esc_state_unpack(const esc_model *m, const esc_member *member, const void *
   list_arrays(m->problem, m->single, has);
   *slot = (esc_slot){.loaded = true, .member = *member};
   memcpy(&slot->track, from, TRACK_BYTES);
+  slot->track.step_limit = INT64_MAX;
   memcpy(&s, from + TRACK_BYTES, sizeof s);
   slot->signal = s.signal;
   slot->signal_error = s.signal_error;

@@ -29,4 +29,5 @@ void esc_track_rules_init(esc_track_rules *rules, const esc_problem *p, bool sin
 void esc_track_start(esc_track *track) {
   memset(track, 0, sizeof *track);
   for (int i = 0; i < ESC_THRESHOLDS_MAX; i++) track->escape_step[i] = -1;
+  track->step_limit = INT64_MAX;
 }

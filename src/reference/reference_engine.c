@@ -36,7 +36,6 @@ typedef struct engine {
   esc_model model;
   esc_track_rules rules;
   int slots, threads;
-  double *initial; /* (weight) workspace of report */
   network *network;
 } engine;
 
@@ -56,7 +55,6 @@ static void destroy(void *handle) {
     esc_reference_work_free(n->work);
   }
   free(e->network);
-  free(e->initial);
   esc_model_free(&e->model);
   free(e);
 }
@@ -90,7 +88,7 @@ static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
       esc_optimizer_has_velocity(&p->optimizer) + esc_optimizer_has_second_moment(&p->optimizer);
   const double each = (24 + 8 * moments) * weights + 12 * inputs + 24 * p->shape.layers * widest +
                       esc_arena_bytes(esc_signal_workspace(p->shape));
-  return (esc_bytes){.host = setup->slots * each + 8 * weights};
+  return (esc_bytes){.host = setup->slots * each};
 }
 
 /* Enough to balance the load over threads, few enough to stay in cache. */
@@ -110,7 +108,6 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
   e->threads = setup->threads;
   ESC_TRY(esc_model_init(&e->model, p, false));
   esc_track_rules_init(&e->rules, p, false);
-  ESC_TRY_ALLOCATE(e->initial = calloc(esc_weight_count(p->shape), sizeof(double)));
   ESC_TRY_ALLOCATE(e->network = calloc((size_t)e->slots, sizeof *e->network));
   for (int i = 0; i < e->slots; i++) ESC_TRY(create_network(p, &e->network[i]));
   *out = e;
@@ -220,10 +217,16 @@ static void train_step(const engine *e, network *n) {
 
 static void train(const engine *e, network *n, int64_t steps, const atomic_bool *stop) {
   if (n->slot.fresh) initialise(e, n);
-  for (int64_t k = 0; k < steps && !n->slot.track.finished; k++) {
+  for (int64_t k = 0; k < steps && esc_track_is_active(&n->slot.track); k++) {
     if (atomic_load_explicit(stop, memory_order_relaxed)) return;
     train_step(e, n);
   }
+  if (esc_slot_finished(&n->slot)) /* the gradient is not needed any more */
+    esc_slot_end(&n->slot, &e->model, &(esc_slot_weights){n->w, n->compensation, n->g});
+}
+
+static void limit(void *handle, int slot, int64_t step) {
+  ((engine *)handle)->network[slot].slot.track.step_limit = step;
 }
 
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
@@ -241,9 +244,7 @@ static const esc_slot *slot(const void *handle, int index) {
 
 static esc_status report(const void *handle, int index, esc_results *results, int64_t i) {
   const engine *e = handle;
-  const network *n = &e->network[index];
-  esc_slot_report(&n->slot, &e->model, &(esc_slot_weights){n->w, n->compensation, e->initial},
-                  results, i);
+  esc_slot_report(&e->network[index].slot, &e->model, results, i);
   return ESC_OK;
 }
 
@@ -284,6 +285,7 @@ const esc_engine_ops esc_reference_engine = {
     .slots = default_slots,
     .create = create,
     .load = load,
+    .limit = limit,
     .advance = advance,
     .slot = slot,
     .report = report,

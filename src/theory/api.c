@@ -6,11 +6,14 @@
 #include <math.h>
 
 #include "escapement/internal/library.h"
+#include "escapement/internal/pieces.h"
 #include "escapement/internal/theory.h"
 
 /* ---- activations ---- */
 
 esc_status esc_activation_check(const esc_activation *a) {
+  const bool piecewise = a->kind == ESC_ACTIVATION_PIECEWISE && a->pieces;
+  if (piecewise) return esc_pieces_check(a->pieces);
   if (a->kind < 0 || a->kind >= ESC_ACTIVATION_COUNT)
     return ESC_FAIL(ESC_BAD_INPUT, "activation.kind: is %d; allowed: 0 to %d", (int)a->kind,
                     ESC_ACTIVATION_COUNT - 1);

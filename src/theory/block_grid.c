@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/internal/activation.h"
 #include "escapement/internal/blocks.h"
+#include "escapement/internal/pieces.h"
 
 enum { MODES = ESC_BLOCK_MODES_MAX };
 
@@ -126,7 +126,7 @@ static void fill_target(const esc_block_problem *p, esc_block_grid *grid) {
   for (int k = 0; k < p->modes; k++)
     for (int i = 0; i < grid->nodes; i++) {
       const double g = grid->g[(size_t)k * (size_t)grid->nodes + (size_t)i];
-      grid->target[i] += p->amplitude[k] * esc_activate_f64(&p->activation, g).value;
+      grid->target[i] += p->amplitude[k] * esc_theory_activate(&p->activation, g).value;
     }
 }
 

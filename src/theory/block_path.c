@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sunnonlinsol/sunnonlinsol_fixedpoint.h>
 
-#include "escapement/internal/activation.h"
+#include "escapement/internal/pieces.h"
 #include "escapement/internal/theory.h"
 
 /* Limits on the solver's steps in one call, before and after the first test of equilibrium. */
@@ -74,7 +74,7 @@ esc_status esc_block_path_check(const esc_block_path *path, int result) {
 }
 
 static void hermite_integrand(void *context, double g, double *out) {
-  const double value = esc_activate_f64((const esc_activation *)context, g).value;
+  const double value = esc_theory_activate((const esc_activation *)context, g).value;
   out[0] = (g * g - 3) * g * value;
   out[1] = g * value;
   out[2] = value * value;

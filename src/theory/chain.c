@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "escapement/internal/activation.h"
+#include "escapement/internal/pieces.h"
 
 typedef struct chain {
   double value;                      /* f */
@@ -31,10 +31,10 @@ static void chain_forward(const esc_activation *activation, int layers, const do
   c->input[0] = g;
   for (int l = 0; l + 1 < layers; l++) {
     const double z = s[l] * c->input[l];
-    const esc_eval_f64 e = esc_activate_f64(activation, z);
+    const esc_eval_f64 e = esc_theory_activate(activation, z);
     c->input[l + 1] = e.value;
     c->d1[l] = e.derivative;
-    if (second) c->d2[l] = esc_second_derivative_f64(activation, z, e);
+    if (second) c->d2[l] = esc_theory_second_derivative(activation, z, e);
   }
   c->value = s[layers - 1] * c->input[layers - 1];
 }
@@ -85,7 +85,7 @@ void esc_reduced_rhs(const esc_escape_problem *problem, const esc_quadrature *ru
   for (int i = 0; i < rule->count; i++) {
     chain_forward(&problem->activation, layers, s, node[i], second, &c);
     chain_backward(layers, s, second, &c);
-    const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
+    const double teacher = esc_theory_activate(&problem->activation, node[i]).value;
     const double residual = problem->amplitude * teacher - c.value;
     for (int l = 0; l < layers; l++) rhs[l] += weight[i] * residual * c.gradient[l];
     if (second) add_jacobian(&c, layers, s, weight[i], residual, jacobian);
@@ -105,7 +105,7 @@ void esc_reduced_term_sizes(const esc_escape_problem *problem, const esc_quadrat
   for (int i = 0; i < rule->count; i++) {
     chain_forward(&problem->activation, layers, s, node[i], false, &c);
     chain_backward(layers, s, false, &c);
-    const double teacher = esc_activate_f64(&problem->activation, node[i]).value;
+    const double teacher = esc_theory_activate(&problem->activation, node[i]).value;
     const double terms = fabs(problem->amplitude * teacher) + fabs(c.value);
     for (int l = 0; l < layers; l++) size[l] += weight[i] * terms * fabs(c.gradient[l]);
   }
@@ -114,7 +114,7 @@ void esc_reduced_term_sizes(const esc_escape_problem *problem, const esc_quadrat
 
 double esc_chain_output(const esc_activation *activation, int layers, const double *s, double g) {
   double h = g;
-  for (int l = 0; l < layers; l++) h = esc_activate_f64(activation, s[l] * h).value;
+  for (int l = 0; l < layers; l++) h = esc_theory_activate(activation, s[l] * h).value;
   return h;
 }
 
@@ -126,7 +126,7 @@ double esc_reduced_loss(const esc_escape_problem *problem, const esc_quadrature 
   double sum = 0;
   for (int i = 0; i < rule->count; i++) {
     const double f = s[last] * esc_chain_output(sigma, last, s, node[i]);
-    const double residual = problem->amplitude * esc_activate_f64(sigma, node[i]).value - f;
+    const double residual = problem->amplitude * esc_theory_activate(sigma, node[i]).value - f;
     sum += weight[i] * residual * residual;
   }
   return sum / 2;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "escapement/internal/activation.h"
+#include "escapement/internal/pieces.h"
 #include "escapement/internal/theory.h"
 #include "series.h"
 
@@ -43,7 +43,7 @@ enum { DERIVATIVE, FIRST, QTH, MOMENTS };
 /* sigma'(g), sigma(g) g, sigma(g) g^q */
 static void moment_terms(void *context, double g, double *out) {
   const moments *m = context;
-  const esc_eval_f64 e = esc_activate_f64(m->activation, g);
+  const esc_eval_f64 e = esc_theory_activate(m->activation, g);
   out[DERIVATIVE] = e.derivative;
   out[FIRST] = e.value * g;
   out[QTH] = m->q ? e.value * pow(g, m->q) : 0;
@@ -52,7 +52,7 @@ static void moment_terms(void *context, double g, double *out) {
 /* |sigma'(g)|, whose mean is the scale of the rounding error of c_1. */
 static void derivative_size(void *context, double g, double *out) {
   const moments *m = context;
-  *out = fabs(esc_activate_f64(m->activation, g).derivative);
+  *out = fabs(esc_theory_activate(m->activation, g).derivative);
 }
 
 /* c_1 = E[sigma'(g)] = E[sigma(g) g] by Stein's lemma: the difference of the two averages is part

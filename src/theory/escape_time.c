@@ -22,7 +22,7 @@
 #include <string.h>
 
 #include "chain.h"
-#include "escapement/internal/activation.h"
+#include "escapement/internal/pieces.h"
 #include "leading_order.h"
 #include "note.h"
 #include "reduced_ode.h"
@@ -51,7 +51,7 @@ typedef struct overlap {
 static void overlap_integrand(void *context, double g, double *out) {
   const overlap *o = context;
   const esc_activation *sigma = &o->problem->activation;
-  const double teacher = esc_activate_f64(sigma, g).value;
+  const double teacher = esc_theory_activate(sigma, g).value;
   const double h = esc_chain_output(sigma, o->prefix, o->problem->scale, g);
   out[0] = teacher * h;
   out[1] = teacher * teacher;

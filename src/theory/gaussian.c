@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/internal/activation.h"
+#include "escapement/internal/pieces.h"
 #include "escapement/internal/theory.h"
 #include "gaussian.h"
 
@@ -280,11 +280,11 @@ static void chain_terms(void *context, double g, double *out) {
   double hidden[ESC_LAYERS_MAX] = {g}, d1[ESC_LAYERS_MAX], backward = 1;
   const int last = c->layers - 1;
   for (int l = 0; l < last; l++) {
-    const esc_eval_f64 e = esc_activate_f64(c->activation, c->scale[l] * hidden[l]);
+    const esc_eval_f64 e = esc_theory_activate(c->activation, c->scale[l] * hidden[l]);
     hidden[l + 1] = e.value;
     d1[l] = e.derivative;
   }
-  const double teacher = esc_activate_f64(c->activation, g).value,
+  const double teacher = esc_theory_activate(c->activation, g).value,
                f = c->scale[last] * hidden[last];
   out[0] = 1;
   out[1] = teacher * g;
@@ -327,8 +327,12 @@ static double largest_scale(const chain_scales *c) {
 
 static esc_status fail_tolerance(const chain_scales *c, double tolerance, double error) {
   if (!isfinite(error))
-    return ESC_FAIL(ESC_BAD_INPUT, "%d layers at scales up to %g: their Gaussian averages overflow",
-                    c->layers, largest_scale(c));
+    return ESC_FAIL(ESC_BAD_INPUT,
+                    "%d layers at scales up to %g: their Gaussian averages overflow%s", c->layers,
+                    largest_scale(c),
+                    c->activation->kind == ESC_ACTIVATION_PIECEWISE
+                        ? ", or need the activation beyond the range of its pieces"
+                        : "");
   return ESC_FAIL(ESC_BAD_INPUT,
                   "%d layers at scales up to %g: too steep for Gaussian averages to %g (%d nodes "
                   "reach %.1g)",

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "escapement/internal/activation.h"
+#include "escapement/internal/pieces.h"
 #include "escapement/internal/spectrum.h"
 #include "escapement/internal/theory.h"
 
@@ -21,7 +21,7 @@ static void multiply_by_sigma(const esc_activation *a, int n, double *even_odd, 
   for (int i = 0; i < n * n; i++) even_odd[i] = 0;
   for (double g = -range; g <= range; g += step) {
     const double weight = step * exp(-g * g / 2) * 0.39894228040143267794;
-    const double value = weight * esc_activate_f64(a, g).value;
+    const double value = weight * esc_theory_activate(a, g).value;
     hermite(g, 2 * n, he);
     for (int i = 0; i < n; i++)
       for (int j = 0; j < n; j++) even_odd[i * n + j] += value * he[2 * i] * he[2 * j + 1];

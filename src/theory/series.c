@@ -191,6 +191,13 @@ static esc_power_series polynomial_series(const esc_activation *activation) {
   return f;
 }
 
+static esc_power_series pieces_series(const esc_activation_pieces *pieces) {
+  esc_power_series f = esc_power_series_linear(0);
+  for (int k = 0; k < ESC_POLYNOMIAL_TERMS_MAX; k++)
+    f.term[k] = (esc_term){pieces->taylor[k], pieces->taylor_error[k]};
+  return f;
+}
+
 esc_power_series esc_activation_series(const esc_activation *activation) {
   switch (activation->kind) {
     case ESC_ACTIVATION_LINEAR: return esc_power_series_linear(1);
@@ -205,8 +212,8 @@ esc_power_series esc_activation_series(const esc_activation *activation) {
     case ESC_ACTIVATION_SOFTPLUS_RAW: return softplus_series();
     case ESC_ACTIVATION_SIGMOID_RAW: return sigmoid_series();
     case ESC_ACTIVATION_POLYNOMIAL: return polynomial_series(activation);
-    case ESC_ACTIVATION_RELU:
-    case ESC_ACTIVATION_COUNT: break;
+    case ESC_ACTIVATION_PIECEWISE: return pieces_series(activation->pieces);
+    case ESC_ACTIVATION_RELU: break;
   }
   return esc_power_series_linear(0);
 }

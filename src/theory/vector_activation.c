@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "escapement/internal/activation.h"
+#include "escapement/internal/pieces.h"
 
 enum { LANES = ESC_BLOCK_LANES };
 
@@ -188,9 +188,9 @@ void esc_vector_activate(const esc_activation *a, const esc_block_vector z, esc_
     default: break; /* one node after another */
   }
   for (int s = 0; s < LANES; s++) {
-    const esc_eval_f64 e = esc_activate_f64(a, z[s]);
+    const esc_eval_f64 e = esc_theory_activate(a, z[s]);
     value[s] = e.value;
     d1[s] = e.derivative;
-    if (d2) d2[s] = esc_second_derivative_f64(a, z[s], e);
+    if (d2) d2[s] = esc_theory_second_derivative(a, z[s], e);
   }
 }

@@ -63,7 +63,7 @@ static inline void check_float(const fixture *t, const char *what, size_t index,
 }
 
 static inline bool was_training(const fixture *t, int slot) {
-  return !t->chunk[BEFORE].track[slot].finished;
+  return esc_track_is_active(&t->chunk[BEFORE].track[slot]);
 }
 static inline bool is_updated(const fixture *t, int slot) {
   return t->chunk[BEFORE].update_mask[slot];

@@ -171,12 +171,15 @@ static inline double fixture_random_value(fixture *t, int id) {
 }
 
 /* Whether slot i trains, and the update mask that an earlier step left. The first kernels of a
- * step (`early`) read track.finished, the others the mask. */
+ * step (`early`) read whether its track is active, the others the mask. A slot is idle because its
+ * network has finished, or waits at its step limit. */
 static inline void fixture_set_state(fixture *t, int i, bool early) {
   const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
-  const bool finished = states == ALL_FINISHED || which == 2 || (which == 3 && early);
-  const bool stale = early ? (i + states) % 2 == 1 : finished || which == 1;
-  t->chunk[BEFORE].track[i].finished = finished;
+  const bool idle = states == ALL_FINISHED || which == 2 || (which == 3 && early);
+  const bool stale = early ? (i + states) % 2 == 1 : idle || which == 1;
+  esc_track *track = &t->chunk[BEFORE].track[i];
+  track->finished = idle && which != 3;
+  track->step_limit = track->step + (idle && which == 3 ? 0 : 1);
   t->chunk[BEFORE].update_mask[i] = !stale;
 }
 

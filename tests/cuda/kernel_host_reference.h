@@ -57,7 +57,7 @@ static void inputs_reference(const fixture *t, esc_chunk *chunk, int l) {
   (void)l;
   const size_t each = (size_t)t->set.batch * (size_t)t->set.inputs;
   for (int i = 0; i < chunk->slots; i++)
-    if (!chunk->track[i].finished)
+    if (esc_track_is_active(&chunk->track[i]))
       esc_draw_inputs(chunk->seed[i], chunk->track[i].step, 0, t->set.batch, t->set.inputs,
                       chunk->x + (size_t)i * each);
 }
@@ -98,7 +98,7 @@ static void output_reference(const fixture *t, esc_chunk *chunk, int l) {
   for (int i = 0; i < chunk->slots; i++) {
     double partial[ESC_PARTIALS] = {0};
     chunk->update_mask[i] = 0;
-    if (chunk->track[i].finished) continue;
+    if (!esc_track_is_active(&chunk->track[i])) continue;
     for (int b = 0; b < t->set.batch; b++)
       partial[b % ESC_PARTIALS] += sample_reference(t, chunk, i, b);
     chunk->update_mask[i] =

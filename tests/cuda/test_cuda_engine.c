@@ -459,6 +459,41 @@ static void bytes_equal_what_create_allocates(void **state) {
   check_bytes(&esc_cuda_fused_3xtf32_engine, 5);
 }
 
+/* Runtime calls of a sweep of `count` networks in one chunk, all of which are saved once. */
+static int64_t count_calls(int count) {
+  const atomic_bool stop = false;
+  const esc_engine_setup setup = {.slots = count, .threads = 1};
+  const int64_t before = esc_simt_calls();
+  esc_problem p = escape_problem(2, 3, 2, 4);
+  esc_results *r = NULL;
+  void *e = NULL, *state = malloc(esc_cuda_fused_engine.state_size(&p));
+  assert_non_null(state);
+  p.steps = 2;
+  esc_assert_ok(esc_results_create(count, p.thresholds, p.shape.layers, &r));
+  esc_assert_ok(esc_cuda_fused_engine.create(&esc_cuda_fused_engine, &p, &setup, &e));
+  for (int i = 0; i < count; i++) {
+    const esc_member m = member_make((uint64_t)i + 1, 1, 0.5);
+    esc_assert_ok(esc_cuda_fused_engine.load(e, i, &m));
+  }
+  esc_assert_ok(esc_cuda_fused_engine.advance(e, 1, &stop));
+  for (int i = 0; i < count; i++) esc_assert_ok(esc_cuda_fused_engine.save(e, i, state));
+  esc_assert_ok(esc_cuda_fused_engine.advance(e, 1, &stop));
+  for (int i = 0; i < count; i++) esc_assert_ok(esc_cuda_fused_engine.report(e, i, r, i));
+  esc_cuda_fused_engine.destroy(e);
+  free(state);
+  esc_results_free(r);
+  problem_free(&p);
+  return esc_simt_calls() - before;
+}
+
+static void networks_of_a_chunk_share_their_copies(void **state) {
+  (void)state;
+  setenv("ESCAPEMENT_CUDA_CHUNK", "8", 1);
+  const int64_t one = count_calls(1), eight = count_calls(8);
+  setenv("ESCAPEMENT_CUDA_CHUNK", "2", 1);
+  assert_int_equal(eight, one);
+}
+
 static void profiler_ranges_are_balanced(void **state) {
   (void)state;
   esc_problem p = escape_problem(3, 4, 4, 8);
@@ -538,6 +573,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(results_do_not_depend_on_the_order_of_execution),
       cmocka_unit_test(every_failing_call_is_reported_by_name),
       cmocka_unit_test(bytes_equal_what_create_allocates),
+      cmocka_unit_test(networks_of_a_chunk_share_their_copies),
       cmocka_unit_test(profiler_ranges_are_balanced),
       cmocka_unit_test(a_driver_that_fails_is_told_from_no_device),
       cmocka_unit_test(code_runs_on_its_major_version_and_ptx_on_later_ones),

@@ -17,7 +17,7 @@ typedef struct record {
   unsigned nan_input; /* an array whose NaN reaches the outputs; 0: none */
   bool optimized;     /* not launched for plain gradient descent */
   bool layered;       /* launched for each hidden layer */
-  bool early;         /* reads track.finished, not the update mask */
+  bool early;         /* reads the track, not the update mask */
   bool all_slots;     /* works on finished networks, too */
 } record;
 

@@ -5,6 +5,7 @@ runs to their end, stopped, and refused, on two threads at once too. Writes into
 Usage: every_call.py     (with the package in PYTHONPATH)
 """
 import gc
+import math
 import threading
 
 import escapement
@@ -44,6 +45,7 @@ def theory():
     escapement.classify("gelu"), escapement.Activation("tanh").deficit([0.1, 0.2])
     escapement.escape_time("tanh", [0.2] * 3, [1.0, 2.0])
     escapement.trajectory("tanh", [0.2] * 3, [0.0, 1.0])
+    escapement.classify(math.tanh), escapement.blocks(math.tanh, [1.0], [0.5] * 2)
     escapement.blocks("tanh", [1.0, 2.0], [0.5] * 3)
     escapement.plateau_spectrum("tanh", [1.0, 2.0], [0.5] * 3)
     escapement.attribution("tanh", [1.0, 2.0], [0.5] * 2, tolerance=0.1)

@@ -4,6 +4,7 @@
 cards       every assumption about hardware, with its source
 cubin       machine code, line numbers and metadata of a kernel, by nvdisasm
 phases      the phase of a training step that an instruction belongs to
+sources     digest of what is modelled
 launch      kernels compiled, their arguments, and how many blocks a multiprocessor holds
 values      integers and predicates of the 32 lanes of a warp
 operands    how instructions read and write them

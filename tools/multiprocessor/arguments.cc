@@ -68,6 +68,7 @@ int main(int count, char **argument) {
   set_chunk(&run.chunk, run.problem.offset[run.problem.layers],
             reinterpret_cast<char *>(strtoull(argument[7], nullptr, 0)));
   track.step = 7;
+  track.step_limit = INT64_MAX;
   for (int i = 0; i < ESC_THRESHOLDS_MAX; i++) track.escape_step[i] = -1;
   const esc_device_problem &p = run.problem;
   printf("%zu %d\n", esc_fused_block_bytes(p.layers, p.width, p.inputs), (int)p.activation);

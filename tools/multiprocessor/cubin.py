@@ -183,14 +183,22 @@ class Elf:
         raise CubinError(f"no launch bounds of {kernel} in the cubin")
 
     def registers(self, kernel):
-        """Registers of a thread (EIATTR_REGCOUNT, by symbol)."""
+        """Registers of a thread (EIATTR_REGCOUNT)."""
+        return self.by_symbol(0x2F, kernel)
+
+    def stack(self, kernel):
+        """Bytes of a thread's stack frame (EIATTR_FRAME_SIZE), spilled registers among them."""
+        return self.by_symbol(0x11, kernel)
+
+    def by_symbol(self, wanted, kernel):
+        """The value of an attribute that .nv.info has for each symbol."""
         symbols = self.section(".symtab")
         strings = self.sections[".strtab"][4]
         names = [self.string(strings + struct.unpack_from("<I", symbols, at)[0])
                  for at in range(0, len(symbols), 24)]
         for attribute, data in self.attributes(".nv.info"):
-            if attribute == 0x2F:
+            if attribute == wanted:
                 symbol, count = struct.unpack("<II", data)
                 if names[symbol] == kernel:
                     return count
-        raise CubinError(f"no register count of {kernel} in the cubin")
+        raise CubinError(f"no attribute {wanted:#x} of {kernel} in the cubin")

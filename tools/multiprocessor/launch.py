@@ -2,8 +2,6 @@
 """A launch of a fused kernel: the kernel compiled, its arguments, and how many of its blocks a
 multiprocessor holds."""
 import dataclasses
-import glob
-import hashlib
 import os
 import re
 import shutil
@@ -13,12 +11,11 @@ from . import cards
 from .cubin import CubinError, Elf, disassemble, read_listing
 from .operands import CONSTANT_WINDOW
 from .phases import Phases
+from .sources import NVCC_FLAGS
 from .warp import Program, Warp
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = {"fused": "fused.cu", "fused-3xtf32": "fused_3xtf32.cu"}
-# As cmake/parts.cmake has them.
-NVCC_FLAGS = ("-std=c++17", "-O3", "-fmad=false", "-lineinfo", "-cubin")
 TRACK = 0x7100000000  # address of the modelled network's track
 SPECIAL_CONSTANTS = {0x40: CONSTANT_WINDOW}  # sm_80, sm_89: where bank 0 is in generic memory
 PARAMETER_WINDOW = 0x198                     # sm_90: where the arguments are
@@ -40,17 +37,6 @@ class Shape:
         return self.batch * (2 * (self.width * self.inputs + deep) + deep)
 
 
-def source_hash(root):
-    """Of the files that a kernel and its arguments are made of."""
-    total = hashlib.sha256()
-    paths = [path for folder in ("include", "kernels") for path in
-             sorted(glob.glob(os.path.join(root, folder, "**", "*.*"), recursive=True))]
-    for path in [*paths, os.path.join(HERE, "arguments.cc")]:
-        with open(path, "rb") as file:
-            total.update(os.path.relpath(path, root).encode() + file.read())
-    return total.hexdigest()[:16]
-
-
 def find_nvcc():
     return os.environ.get("CUDACXX") or shutil.which("nvcc") or \
         shutil.which("nvcc", path="/usr/local/cuda/bin")
@@ -66,6 +52,13 @@ def call(command):
         raise CubinError(f"{os.path.basename(command[0])}: exit status {done.returncode}: "
                          + text.partition("\n")[0])
     return done.stdout
+
+
+def compiler_version():
+    """As nvcc states it, such as "release 13.0, V13.0.88"; None where there is none."""
+    nvcc = find_nvcc()
+    found = nvcc and re.search(r"release .*", call([nvcc, "--version"]).decode())
+    return found.group(0).strip() if found else None
 
 
 def compile_cubin(root, path, architecture, folder):

@@ -2,12 +2,14 @@
 """The modelled cost of a training step, of a launch of two."""
 import dataclasses
 import os
+import re
 
 from . import cards
 from .cubin import CubinError, find_nvdisasm
 from .launch import (Kernels, compile_arguments, compile_cubin, read_arguments, resident_blocks,
-                     source_hash, traces)
+                     traces)
 from .replay import PIPES, REASONS, Multiprocessor, intervals, pipe_on
+from .sources import source_hash
 from .warp import step_bounds
 
 DIVISIONS = ("esc_div_f32", "esc_div_normal_f32")
@@ -126,6 +128,20 @@ def model(build, shape, path, card_name, ideal=(), networks=1024, blocks=None):
     result["lines"] = by_line(step, run.program, result["blocks"])
     result["unknown_branches"] = unknown_branches(run.program)
     return result
+
+
+def kernel_row(build, shape, path, card_name):
+    """What ptxas made of a kernel, and how many of its blocks a card's multiprocessor holds."""
+    card = cards.CARDS[card_name]
+    kernels = build.kernels_of(path, card.architecture)
+    arguments = read_arguments(compile_arguments(build.root, build.folder), shape, 1)
+    kernel = kernels.find(shape.width, arguments.activation)
+    threads, registers = kernels.elf.threads(kernel), kernels.elf.registers(kernel)
+    accesses = re.findall(r"\b(?:LDL|STL)\b", kernels.listings[kernel])
+    return {"modelled": True, "path": path, "card": card_name, **dataclasses.asdict(shape),
+            "threads": threads, "registers": registers, "stack": kernels.elf.stack(kernel),
+            "local_accesses": len(accesses), "shared_bytes": arguments.shared_bytes,
+            "blocks": resident_blocks(card, threads, registers, arguments.shared_bytes)}
 
 
 def replay(run, card, ideal, count):

@@ -82,6 +82,23 @@ def table_row(result):
             " ".join(f"{100 * share:5.0f}" for share in shares))
 
 
+def kernel_head(source, layers, batch):
+    return ("# Kernels of the fused paths: tools/gpu_model --kernels. Nothing here is measured.\n"
+            f"# sources: commit {source.get('commit')}, digest {source.get('kernels')}; nvcc "
+            f"{source.get('compiler')}\n"
+            "# registers a thread; bytes of its stack frame, spills among them; local: instructions\n"
+            "# that access the frame; shared memory of a block, and the blocks that fit a\n"
+            f"# multiprocessor, 0 where it holds none: L={layers}, d=N, B={batch}. erf stands for all\n"
+            "# activations but tanh.\n"
+            "# path        card      N activation  threads  registers  stack  local  shared KB  blocks")
+
+
+def kernel_row(row):
+    """A row of --kernels."""
+    return ("{path:13s} {card:8s} {width:2d} {activation:10s} {threads:8d} {registers:10d} {stack:6d} "
+            "{local_accesses:6d} {0:10.1f} {blocks:7d}".format(row["shared_bytes"] / 1024, **row))
+
+
 def assumptions():
     """The constants of cards.py."""
     out = [cards.__doc__.strip(), ""]
@@ -112,7 +129,6 @@ def rounded(value):
     return [rounded(entry) for entry in value] if isinstance(value, list) else value
 
 
-def json_text(commit, rows):
-    """A line a row."""
-    head = json.dumps({"modelled": True, "commit": commit})[:-1]
-    return head + ', "rows": [\n' + ",\n".join(json.dumps(rounded(row)) for row in rows) + "\n]}\n"
+def json_text(head, rows):
+    """The keys of `head`, and a line a row."""
+    return json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(json.dumps(rounded(row)) for row in rows) + "\n]}\n"

@@ -48,6 +48,8 @@ def parse():
     p.add_argument("--batch", type=numbers, default=[64, 512], metavar="LIST")
     p.add_argument("--members", type=numbers, metavar="LIST",
                    help="networks at once that a peer tries")
+    p.add_argument("--variants", default="", metavar="PATTERN",
+                   help="regular expression: of the peers, those whose name it matches")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=float, default=0.5, help="of one timing")
     p.add_argument("--output", default=ROOT / "runs/bench", type=pathlib.Path, metavar="DIR")
@@ -197,7 +199,8 @@ def members_to_try(ask, device, candidate, candidates):
 def run_shape(ask, device, shape, workers):
     """Rows of one shape: ours, then the peers'."""
     candidates = [Candidate(worker, variant, shape)
-                  for worker in workers for variant in worker.variants]
+                  for worker in workers for variant in worker.variants
+                  if re.search(ask.variants, variant)]
     for candidate in candidates:
         candidate.choose_members(members_to_try(ask, device, candidate, candidates),
                                  ask.seconds / 2)

@@ -44,14 +44,14 @@ def _set_start(problem: Any, amplitudes: np.ndarray, scales: np.ndarray) -> None
         problem.scale[k][0:layers] = scales[:, k].tolist()
 
 
-def _problem(activation: ActivationLike, amplitudes: Any, scales: Any, level: str) -> Any:
-    """esc_block_problem of one network."""
+def _problem(activation: Activation, amplitudes: Any, scales: Any, level: str) -> Any:
+    """esc_block_problem of one network, which the activation must outlive."""
     amplitudes, scales = _given(amplitudes, scales)
     if amplitudes.ndim > 1:
         raise InputError(f"shapes {amplitudes.shape} and {scales.shape}; allowed: one network, amplitudes "
                          "(modes) and scales (layers, modes)")
     problem = ffi.new("esc_block_problem *")
-    problem.activation, problem.level = Activation(activation)._activation[0], _level(level)
+    problem.activation, problem.level = activation._activation[0], _level(level)
     _set_start(problem, amplitudes, scales)
     return problem
 
@@ -79,11 +79,12 @@ def blocks(activation: ActivationLike, amplitudes: Any, scales: Any, *, level: s
     -------
     Record
         The fields of ``esc_block_times``: escape, hermite, decoupled (..., modes), loss, their
-        errors, and note. NaN: the event does not happen.
+        errors, and note; activation, its name and, of a function, the fit. NaN: the event does not happen.
     """
     problem, out = ffi.new("esc_block_problem *"), ffi.new("esc_block_times *")
     problem.level = _level(level)
-    problem.activation = Activation(activation)._activation[0]
+    activation = Activation(activation)
+    problem.activation = activation._activation[0]
     set_number(problem, "threshold", threshold)
     amplitudes, scales = _given(amplitudes, scales)
     *shape, modes = amplitudes.shape
@@ -96,7 +97,7 @@ def blocks(activation: ActivationLike, amplitudes: Any, scales: Any, *, level: s
         _set_start(problem, amplitudes[index], scales[index])
         _times(problem, out)
         found.append(row())
-    return gathered(found, tuple(shape), blank)
+    return gathered(found, tuple(shape), blank, activation)
 
 
 def attribution(activation: ActivationLike, amplitudes: Any, scales: Any, *, lower: str = "diagonal",
@@ -127,13 +128,14 @@ def attribution(activation: ActivationLike, amplitudes: Any, scales: Any, *, low
         the diagonal coordinates have; layers (layers - 1, modes): the parts of the off-diagonal
         coordinates of each layer but the last; residual (modes): the shift without these parts and
         jumps; error, node_error (modes); converged; jumps: Records with from, to (of lambda) and size
-        (modes). The path: lambda (points), escape, derivative (points, modes).
+        (modes). The path: lambda (points), escape, derivative (points, modes). activation, as of `blocks`.
 
     Raises
     ------
     InputError
         For relu, which has no second derivative, and where a mode does not escape.
     """
+    activation = Activation(activation)
     homotopy, out = ffi.new("esc_homotopy *"), ffi.new("esc_attribution *")
     homotopy.problem = _problem(activation, amplitudes, scales, level)[0]
     homotopy.lower = _level(lower)
@@ -142,10 +144,10 @@ def attribution(activation: ActivationLike, amplitudes: Any, scales: Any, *, low
                           progress(done, expected)) if progress else ffi.NULL
     with released(out, lib.esc_attribution_free):
         on_thread(lambda: check(lib.esc_attribution_compute(homotopy, report, ffi.NULL, out)))
-        return _attribution(homotopy.problem.modes, homotopy.problem.layers, out)
+        return _attribution(homotopy.problem.modes, homotopy.problem.layers, out, activation)
 
 
-def _attribution(modes: int, layers: int, out: Any) -> Record:
+def _attribution(modes: int, layers: int, out: Any, activation: Activation) -> Record:
     found, points = record(out), [record(out.point[i]) for i in range(out.points)]
     parts = found.channel[:modes, :layers].T
     jumps = [Record(**{"from": jump["from"], "to": jump.to, "size": jump.size[:modes]})
@@ -156,7 +158,8 @@ def _attribution(modes: int, layers: int, out: Any) -> Record:
         "node_error": found.node_error[:modes], "converged": found.converged, "jumps": jumps,
         "lambda": np.array([point["lambda"] for point in points]),
         "escape": np.array([point.escape[:modes] for point in points]),
-        "derivative": np.array([point.derivative[:modes] for point in points])})
+        "derivative": np.array([point.derivative[:modes] for point in points]),
+        "activation": str(activation)})
 
 
 def plateau_spectrum(activation: ActivationLike, amplitudes: Any, scales: Any, *,
@@ -177,7 +180,9 @@ def plateau_spectrum(activation: ActivationLike, amplitudes: Any, scales: Any, *
         whether the hypotheses of the Schur-Perron criterion hold; min_damping, min_coupling,
         off_diagonal, asymmetry (2), relative to the largest entry. modes (pairs, 2): the modes of each
         coordinate; theta_until, omega_until (pairs): time up to which Duhamel's form is within 10%.
+        activation, as of `blocks`.
     """
+    activation = Activation(activation)
     problem, times = _problem(activation, amplitudes, scales, level), ffi.new("esc_block_times *")
     out = ffi.new("esc_plateau_spectrum *")
     _times(problem, times)
@@ -187,7 +192,8 @@ def plateau_spectrum(activation: ActivationLike, amplitudes: Any, scales: Any, *
     return Record(time=found.time, **{name: np.array([schur[name] for schur in found.schur])
                                       for name in vars(found.schur[0])},
                   modes=np.array([_modes(out, i) for i in range(out.pairs)]),
-                  theta_until=np.array(until[:out.pairs]), omega_until=np.array(until[out.pairs:]))
+                  theta_until=np.array(until[:out.pairs]), omega_until=np.array(until[out.pairs:]),
+                  activation=str(activation))
 
 
 def _modes(spectrum: Any, index: int) -> list[int]:

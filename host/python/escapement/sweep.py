@@ -31,8 +31,12 @@ def _as_json(value: Any) -> Any:
                     "str, lists and dicts of these, NumPy arrays")
 
 
-def _value(value: Any) -> str:
+def _value(key: str, value: Any) -> str:
     """The value as YAML, of which JSON is a part; a str unchanged, as on the command line."""
+    if callable(value):
+        raise InputError(f"{key}: a function cannot be trained, because the library compiles its activations; "
+                         "allowed: a name, or 'poly:a0,a1,...', which escapement.Activation(f).name is for a "
+                         "function f that is a polynomial")
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_as_json)
 
 
@@ -45,9 +49,9 @@ def pairs_of(keys: Mapping[str, Any]) -> list[str]:
     pairs = []
     for key, value in keys.items():
         if isinstance(value, Mapping):
-            pairs += [f"{key}.{name}={_value(inner)}" for name, inner in value.items()]
+            pairs += [f"{key}.{name}={_value(f'{key}.{name}', inner)}" for name, inner in value.items()]
         elif value is not None:
-            pairs.append(f"{key}={_value(value)}")
+            pairs.append(f"{key}={_value(key, value)}")
     return pairs
 
 
@@ -205,7 +209,7 @@ width, inputs, activation
             The result file. None: no files are written.
         backend : {"auto", "cpu", "cuda", "reference"}
         path, precision : str
-            Of backend cuda, as the program's options.
+            As the program's options; precision of backend cuda.
         threads, slots : int
             Threads, and networks trained at a time; 0: what suits the machine.
         device : int

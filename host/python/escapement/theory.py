@@ -3,23 +3,43 @@
 
 Time is flow time: steps times the learning rate. Layers and modes count from 0.
 
-An activation is a name ("tanh", "poly:0,1,0,-0.3") or a sequence of coefficients a_0, a_1, ... of a
-polynomial. A Python function cannot be one: the library compiles the activations that it trains.
+An activation is a name ("tanh", "poly:0,1,0,-0.3"), a sequence of coefficients a_0, a_1, ... of a
+polynomial, or a Python function of a number or an array, which is sampled once and fitted by polynomials to
+1e-13. Training takes names and coefficients only: the library compiles the activations that it trains.
 """
 from __future__ import annotations
 
-from typing import Any, Sequence, Union
+from typing import Any, Callable, Optional, Sequence, Union
 
 import numpy as np
 
+from . import functions
 from ._library import InputError, Record, check, common_shape, encoded, fields, ffi, lib, numbers, \
     printed, set_number, text
 
-ActivationLike = Union["Activation", str, Sequence[float]]
+ActivationLike = Union["Activation", str, Sequence[float], Callable[[Any], Any]]
 
 
 class Activation:
-    """An activation by name or by the coefficients of a polynomial.
+    """An activation: a name, the coefficients of a polynomial, or a Python function.
+
+    Parameters
+    ----------
+    activation : str, sequence of float, callable or Activation
+        A function gets an array of floats, or one float at a time where it refuses arrays. It must be real,
+        finite for \|z\| up to 16.76 and smooth (all derivatives) to 1e-13 of its values; of functions with a
+        corner there is "relu" only. Its exceptions pass through. Nothing is called afterwards.
+
+    Attributes
+    ----------
+    function : callable or None
+    fitted : Record or None
+        Of a function, what stands for it: kind ("polynomial" or "piecewise polynomials"), pieces, error
+        (the largest, over the values near) and range (of z, beyond which theory that needs it is refused).
+
+    Raises
+    ------
+    InputError
 
     Examples
     --------
@@ -29,25 +49,41 @@ class Activation:
     True
     >>> Activation([0, 1, 0, -0.3]).name
     'poly:0.0,1.0,0.0,-0.3'
+    >>> Activation(lambda z: z - 0.3 * z**3).name
+    'poly:0.0,1.0,0.0,-0.3'
+    >>> Activation(np.arctan).fitted.kind
+    'piecewise polynomials'
     """
 
     def __init__(self, activation: ActivationLike) -> None:
         self._activation = ffi.new("esc_activation *")
-        if callable(activation) and not isinstance(activation, Activation):
-            raise InputError("an activation is a name or coefficients, not a Python function: the "
-                             "library compiles the activations that it trains")
+        self.function: Optional[Callable[[Any], Any]] = None
+        self.fitted: Optional[Record] = None
         if isinstance(activation, Activation):
-            self._activation[0] = activation._activation[0]
+            self.__dict__.update(activation.__dict__)
         elif isinstance(activation, str):
             check(lib.esc_activation_from_text(encoded(activation), self._activation))
+        elif callable(activation):
+            self.function = activation
+            self._activation, self._keep, self.fitted = functions.fit(activation)
         else:
             given = [float(a) for a in activation]
             check(lib.esc_activation_from_coefficients(len(given), given, self._activation))
 
     @property
     def name(self) -> str:
-        """The name that a spec has."""
+        """The name that a spec has. A function that is a polynomial has one too; of another it is
+        "function NAME", which no spec takes."""
+        if self.fitted and self.fitted.kind != "polynomial":
+            return f"function {functions.name_of(self.function)}"
         return printed(lib.esc_activation_print, self._activation, size=lib.ESC_ACTIVATION_NAME_MAX)
+
+    def __str__(self) -> str:
+        """The name, and how a function was fitted."""
+        if not self.fitted:
+            return self.name
+        count = f"{self.fitted.pieces} polynomials" if self.fitted.pieces > 1 else "a polynomial"
+        return f"{self.name} (a function, fitted by {count}, error {self.fitted.error:.1e})"
 
     @property
     def is_odd(self) -> bool:
@@ -55,10 +91,12 @@ class Activation:
         return lib.esc_activation_is_odd(self._activation)
 
     def __repr__(self) -> str:
-        return f"Activation({self.name!r})"
+        return f"Activation({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Activation) and self.name == other.name
+        if not isinstance(other, Activation) or self.name != other.name:
+            return False
+        return not self.name.startswith("function ") or self.function is other.function
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -89,28 +127,33 @@ def classify(activation: ActivationLike) -> Record:
     -------
     Record
         The fields of ``esc_classification`` (class, a, q, aq, c1, c1_error, moment, correction,
-        escapes), meaning, and warnings, a tuple of the assumptions that fail.
+        escapes), meaning, warnings, a tuple of the assumptions that fail, and activation, its name and, of a
+        function, the fit. Taylor coefficients a of a function are 0 where they are below their error.
 
     Examples
     --------
     >>> found = classify("tanh")
     >>> found["class"], found.q, round(found.c1, 6)
     ('B', 3, 0.605706)
+    >>> round(classify(np.tanh).c1, 6)
+    0.605706
     """
-    out = ffi.new("esc_classification *")
-    check(lib.esc_activation_classify(Activation(activation)._activation, out))
+    activation, out = Activation(activation), ffi.new("esc_classification *")
+    check(lib.esc_activation_classify(activation._activation, out))
     found = fields(out)
     warned = printed(lib.esc_classification_warn, out)
     return Record(**{**found, "class": text(lib.esc_class_name(out.class_)),
                      "meaning": text(lib.esc_class_meaning(out.class_)),
-                     "warnings": tuple(warned.split("; ")) if warned else ()})
+                     "warnings": tuple(warned.split("; ")) if warned else (),
+                     "activation": str(activation)})
 
 
-def _problem(activation: ActivationLike, scales: np.ndarray) -> Any:
-    """An esc_escape_problem without numbers: layers, and amplitude and `to` of 1."""
+def _problem(activation: Activation, scales: np.ndarray) -> Any:
+    """An esc_escape_problem without numbers: layers, and amplitude and `to` of 1. The activation must outlive
+    it: the fit of a function is not copied."""
     if not 2 <= scales.shape[-1] <= lib.ESC_LAYERS_MAX:
         raise InputError(f"scales: {scales.shape[-1]} layers; allowed: 2 to {lib.ESC_LAYERS_MAX}")
-    return ffi.new("esc_escape_problem *", {"activation": Activation(activation)._activation[0],
+    return ffi.new("esc_escape_problem *", {"activation": activation._activation[0],
                                             "layers": scales.shape[-1], "amplitude": 1, "to": 1})
 
 
@@ -120,7 +163,7 @@ def escape_time(activation: ActivationLike, scales: Any, amplitude: Any = 1.0, t
 
     Parameters
     ----------
-    activation : str, coefficients or Activation
+    activation : str, coefficients, function or Activation
     scales : array_like (..., layers)
         s_l(0).
     amplitude, to : array_like (...)
@@ -132,7 +175,8 @@ def escape_time(activation: ActivationLike, scales: Any, amplitude: Any = 1.0, t
     Record
         ode (the reduced ODE), closed (leading order), corrected (next order), drive,
         escaped_at_start and undecided (no ode, but a crossing is not excluded), arrays (...); NaN where
-        there is no time. note: the reasons, an object array.
+        there is no time. note: the reasons, an object array. activation: its name and, of a function, the
+        fit.
 
     Examples
     --------
@@ -141,6 +185,7 @@ def escape_time(activation: ActivationLike, scales: Any, amplitude: Any = 1.0, t
     [14.7568, 31.3867, 64.4636]
     """
     scales, amplitude, to = numbers("scales", scales, 1), numbers("amplitude", amplitude), numbers("to", to)
+    activation = Activation(activation)
     problem, out = _problem(activation, scales), ffi.new("esc_escape_times *")
     set_number(problem, "layer", layer)
     shape = common_shape(scales=scales.shape[:-1], amplitude=amplitude.shape, to=to.shape)
@@ -152,12 +197,13 @@ def escape_time(activation: ActivationLike, scales: Any, amplitude: Any = 1.0, t
         problem.amplitude, problem.to = amplitude[index], to[index]
         check(lib.esc_escape_times_compute(problem, out))
         found.append(fields(out))
-    return gathered(found, shape, blank)
+    return gathered(found, shape, blank, activation)
 
 
-def gathered(rows: list[dict[str, Any]], shape: tuple[int, ...], blank: dict[str, Any]) -> Record:
-    """One array (shape, shape of the field) for each field; texts as an object array. `blank` is a row
-    whose values do not count: an empty grid has its fields too."""
+def gathered(rows: list[dict[str, Any]], shape: tuple[int, ...], blank: dict[str, Any],
+             activation: Activation) -> Record:
+    """One array (shape, shape of the field) for each field; texts as an object array; and the activation as a
+    text. `blank` is a row whose values do not count: an empty grid has its fields too."""
     def gather(name: str) -> np.ndarray:
         values, example = [row[name] for row in rows], np.asarray(blank[name])
         if isinstance(blank[name], str):
@@ -165,7 +211,7 @@ def gathered(rows: list[dict[str, Any]], shape: tuple[int, ...], blank: dict[str
             texts[:] = values
             return texts.reshape(shape)[()]
         return np.array(values, example.dtype).reshape(shape + example.shape)[()]
-    return Record(**{name: gather(name) for name in blank})
+    return Record(**{name: gather(name) for name in blank}, activation=str(activation))
 
 
 def trajectory(activation: ActivationLike, scales: Any, times: Any, amplitude: float = 1.0) -> Record:
@@ -183,12 +229,14 @@ def trajectory(activation: ActivationLike, scales: Any, times: Any, amplitude: f
     Returns
     -------
     Record
-        scale (..., times, layers), and loss (..., times), the population loss.
+        scale (..., times, layers), and loss (..., times), the population loss; activation, as of
+        `escape_time`.
     """
     scales, amplitude = numbers("scales", scales, 1), numbers("amplitude", amplitude)
     times = np.ascontiguousarray(numbers("times", times, 1))
     if times.ndim != 1:
         raise InputError(f"times: has {times.ndim} dimensions; allowed: 1")
+    activation = Activation(activation)
     problem = _problem(activation, scales)
     shape = common_shape(scales=scales.shape[:-1], amplitude=amplitude.shape)
     amplitude = np.broadcast_to(amplitude, shape)
@@ -199,4 +247,4 @@ def trajectory(activation: ActivationLike, scales: Any, times: Any, amplitude: f
         problem.amplitude = amplitude[index]
         check(lib.esc_trajectory_compute(problem, len(times), *(
             ffi.from_buffer("double[]", part) for part in (times, scale[index], loss[index]))))
-    return Record(scale=scale, loss=loss)
+    return Record(scale=scale, loss=loss, activation=str(activation))

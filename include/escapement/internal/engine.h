@@ -47,8 +47,20 @@ struct esc_engine_ops {
   /* Loads `member` into slot at step 0; its weights are drawn at the next advance. */
   esc_status (*load)(void *engine, int slot, const esc_member *member);
 
-  /* Trains every loaded, unfinished slot by up to `steps` steps. Returns early,
-   * at a step boundary, once *stop is set. */
+  /* Sets the step at which the slot's network waits, until the limit is raised. load and restore
+   * remove it. */
+  void (*limit)(void *engine, int slot, int64_t step);
+
+  /* Chunks of neighbouring slots, each of which trains while the host works on others. submit
+   * starts what advance does, for one chunk, and may return before the steps are made; collect
+   * waits for them. In between no other function may be called for a slot of the chunk. Slots of a
+   * chunk; the last one may have fewer. NULL, all three, for a backend without. */
+  int (*chunk_slots)(const void *engine);
+  esc_status (*submit)(void *engine, int chunk, int64_t steps, const atomic_bool *stop);
+  esc_status (*collect)(void *engine, int chunk);
+
+  /* Trains every loaded, unfinished slot by up to `steps` steps, none beyond its limit. Returns
+   * early, at a step boundary, once *stop is set. */
   esc_status (*advance)(void *engine, int64_t steps, const atomic_bool *stop);
 
   /* The slot as of the last advance: its member, events, whether it has finished. */

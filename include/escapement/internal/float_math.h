@@ -101,12 +101,21 @@ ESC_SHARED float esc_clamp_f32(float x, float low, float high) {
 /* Adding this rounds |x| < 2^22 to an integer, which then stands in the low bits. */
 #define ESC_ROUND_F32 0x1.8p23f
 
+/* Adding this rounds x to an integer n as well, and leaves n + 127 in the low bits: the exponent of
+ * 2^n. The same n as with ESC_ROUND_F32 unless x is half-way between two integers. */
+#define ESC_ROUND_EXPONENT_F32 (ESC_ROUND_F32 + 127.0f)
+
+/* 2^n for -127 < n < 128, and 0 for n = -127, from t = n + ESC_ROUND_EXPONENT_F32. */
+ESC_SHARED float esc_power_of_rounded_f32(float t) {
+  return esc_float_of_bits(esc_bits_f32(t) << 23);
+}
+
 /* e^x to 0.9 ulp; 0 below -87.68, 2.4e38 above 88.37: never infinite. */
 ESC_SHARED float esc_exp_f32(float x) {
   const float y = esc_clamp_f32(x, -88.0f, 88.375f);
-  const float t = esc_fma_f32(y, 0x1.715476p+0f, ESC_ROUND_F32); /* n + the constant */
-  const float n = esc_sub_f32(t, ESC_ROUND_F32);
-  const float scale = esc_float_of_bits((esc_bits_f32(t) << 23) + 0x3f800000u); /* 2^n, or 0 */
+  const float t = esc_fma_f32(y, 0x1.715476p+0f, ESC_ROUND_EXPONENT_F32);
+  const float n = esc_sub_f32(t, ESC_ROUND_EXPONENT_F32);
+  const float scale = esc_power_of_rounded_f32(t); /* 2^n, or 0 */
   float r = esc_fma_f32(n, -0x1.62e43p-1f, y);
   r = esc_fma_f32(n, 0x1.05c61p-29f, r);
   float p = 0x1.6ac714p-10f;
@@ -131,16 +140,22 @@ ESC_SHARED float esc_log_reduced_f32(float e, float f) {
   return esc_fma_f32(esc_mul_f32(f, f), p, esc_fma_f32(e, 0x1.62e43p-1f, f));
 }
 
+#define ESC_ROOT_HALF_BITS 0x3f3504f3u /* of sqrt(1/2) */
+
 /* Exponent e of a positive normal x = 2^e m with m in [sqrt(1/2), sqrt(2)). */
 ESC_SHARED int32_t esc_exponent_f32(float x) {
-  return (int32_t)(esc_bits_f32(x) - 0x3f3504f3u) >> 23;
+  return (int32_t)(esc_bits_f32(x) - ESC_ROOT_HALF_BITS) >> 23;
+}
+
+/* Its m. */
+ESC_SHARED float esc_mantissa_f32(float x) {
+  return esc_float_of_bits(((esc_bits_f32(x) - ESC_ROOT_HALF_BITS) & 0x7fffffu) +
+                           ESC_ROOT_HALF_BITS);
 }
 
 /* log x for a positive normal x, unchecked: what normal.h needs. */
 ESC_SHARED float esc_log_positive_f32(float x) {
-  const int32_t e = esc_exponent_f32(x);
-  const float m = esc_float_of_bits(esc_bits_f32(x) - ((uint32_t)e << 23));
-  return esc_log_reduced_f32((float)e, esc_sub_f32(m, 1.0f));
+  return esc_log_reduced_f32((float)esc_exponent_f32(x), esc_sub_f32(esc_mantissa_f32(x), 1.0f));
 }
 
 /* log x to 1.6 ulp for positive normal x. Infinity gives infinity, a negative x
@@ -168,15 +183,15 @@ ESC_SHARED float esc_log1p_f32(float x) {
  * the numerator, so that what rounding does to that cancels at large x. */
 ESC_SHARED void esc_tanh_fraction_f32(float a, float *numerator, float *denominator) {
   const float y = 9.02f < a ? 9.02f : a;
-  const float t = esc_fma_f32(y, 0x1.715476p+1f, ESC_ROUND_F32);
-  const float n = esc_sub_f32(t, ESC_ROUND_F32);
-  const float power = esc_float_of_bits((esc_bits_f32(t) << 23) + 0x3f800000u);
+  const float t = esc_fma_f32(y, 0x1.715476p+1f, ESC_ROUND_EXPONENT_F32);
+  const float n = esc_sub_f32(t, ESC_ROUND_EXPONENT_F32);
+  const float power = esc_power_of_rounded_f32(t);
   const float r = esc_fma_f32(n, -0x1.62e43p-2f, y);
   const float s = esc_mul_f32(r, r);
   float b = -0x1.6aa362p-6f;
   b = esc_fma_f32(b, s, 0x1.55551ep-2f);
   b = esc_fma_f32(b, s, 1.0f);
-  const float above = esc_mul_f32(b, esc_sub_f32(power, 1.0f));
+  const float above = esc_fma_f32(b, power, -b);
   *numerator = esc_fma_f32(r, esc_add_f32(power, 1.0f), above);
   *denominator = esc_fma_f32(2.0f, esc_sub_f32(b, r), *numerator);
 }
@@ -215,8 +230,9 @@ ESC_SHARED float esc_erf_f32(float x) {
   return a < 1.0f ? small : large;
 }
 
-/* sin and cos of quadrant * pi/2 + r for |r| <= pi/4; only quadrant mod 4 counts. */
-ESC_SHARED void esc_sincos_reduced_f32(float r, uint32_t quadrant, float *sine, float *cosine) {
+/* sin and cos of quadrant * pi/2 + r for |r| <= pi/4. The quadrant is the upper two bits of `turn`;
+ * the other bits are not read. */
+ESC_SHARED void esc_sincos_reduced_f32(float r, uint32_t turn, float *sine, float *cosine) {
   const float s = esc_mul_f32(r, r);
   float p = -0x1.9951eap-13f, q = 0x1.99e814p-16f;
   p = esc_fma_f32(p, s, 0x1.110774p-7f);
@@ -226,10 +242,10 @@ ESC_SHARED void esc_sincos_reduced_f32(float r, uint32_t quadrant, float *sine, 
   q = esc_fma_f32(q, s, -0.5f);
   p = esc_fma_f32(p, esc_mul_f32(r, s), r);
   q = esc_fma_f32(q, s, 1.0f);
-  const uint32_t a = esc_bits_f32((quadrant & 1u) != 0 ? q : p);
-  const uint32_t b = esc_bits_f32((quadrant & 1u) != 0 ? p : q);
-  *sine = esc_float_of_bits(a ^ (quadrant & 2u) << 30);
-  *cosine = esc_float_of_bits(b ^ ((quadrant + 1u) & 2u) << 30);
+  const uint32_t a = esc_bits_f32((turn & 1u << 30) != 0 ? q : p);
+  const uint32_t b = esc_bits_f32((turn & 1u << 30) != 0 ? p : q);
+  *sine = esc_float_of_bits(a ^ (turn & 1u << 31));
+  *cosine = esc_float_of_bits(b ^ ((turn + (1u << 30)) & 1u << 31));
 }
 
 /* sin x and cos x to 1.6 ulp for |x| <= 1e4, to 6 ulp of 1 up to 2^22. Beyond,
@@ -241,11 +257,12 @@ ESC_SHARED void esc_sincos_f32(float x, float *sine, float *cosine) {
   float r = esc_fma_f32(n, -0x1.921fb6p+0f, y); /* exact */
   r = esc_fma_f32(n, 0x1.777a5cp-25f, r);
   r = esc_fma_f32(n, 0x1.ee59dap-50f, r);
-  esc_sincos_reduced_f32(r, esc_bits_f32(t), sine, cosine);
+  esc_sincos_reduced_f32(r, esc_bits_f32(t) << 30, sine, cosine);
 }
 
 /* The deficits sigma(z) - z sigma'(z) of the imbalance identity cancel near 0:
- * below |z| = 1 they are z^3 times a series. Odd in z. Errors are relative, for
+ * below |z| = 1 (just where the
+ * rounded z^2 is below 1) they are z^3 times a series. Odd in z. Errors are relative, for
  * |z| > 1e-12; z^3 underflows below that. */
 
 /* tanh z - z (1 - h^2) with h = esc_tanh_f32(z). To 5e-7 for |z| < 1, to 1.3e-6
@@ -260,7 +277,7 @@ ESC_SHARED float esc_tanh_deficit_f32(float z, float h) {
   const float derivative = esc_fma_f32(-h, h, 1.0f);
   const float small = esc_mul_f32(esc_mul_f32(z, s), esc_mul_f32(derivative, p));
   const float large = esc_fma_f32(-z, derivative, h);
-  return esc_abs_f32(z) < 1.0f ? small : large;
+  return s < 1.0f ? small : large;
 }
 
 /* sin z - z cos z with sine, cosine from esc_sincos_f32(z). To 3.5e-7 for
@@ -273,7 +290,7 @@ ESC_SHARED float esc_sin_deficit_f32(float z, float sine, float cosine) {
   p = esc_fma_f32(p, s, 0x1.555556p-2f);
   const float small = esc_mul_f32(esc_mul_f32(z, s), p);
   const float large = esc_fma_f32(-z, cosine, sine);
-  return esc_abs_f32(z) < 1.0f ? small : large;
+  return s < 1.0f ? small : large;
 }
 
 /* erf z - z g with e = esc_erf_f32(z) and its derivative
@@ -289,7 +306,7 @@ ESC_SHARED float esc_erf_deficit_f32(float z, float e, float g) {
   p = esc_fma_f32(p, s, 0x1.812746p-1f);
   const float small = esc_mul_f32(esc_mul_f32(z, s), p);
   const float large = esc_fma_f32(-z, g, e);
-  return esc_abs_f32(z) < 1.0f ? small : large;
+  return s < 1.0f ? small : large;
 }
 
 #endif

@@ -34,10 +34,10 @@ ESC_SHARED void esc_normal_pair_f32(uint32_t radius_bits, uint32_t angle_bits, f
                                     float *second) {
   const float radius = esc_sqrt_normal_f32(esc_normal_radius_sq_f32(radius_bits));
   /* The nearest multiple of a quarter turn, and the signed rest of it in quarter turns. */
-  const uint32_t quadrant = (angle_bits + (1u << 29)) >> 30;
+  const uint32_t turn = angle_bits + (1u << 29); /* its upper two bits */
   const float rest = esc_fma_f32(esc_float_of_i32((int32_t)(angle_bits << 2)), 0x1p-32f, 0x1p-31f);
   float sine, cosine;
-  esc_sincos_reduced_f32(esc_mul_f32(rest, 0x1.921fb6p+0f), quadrant, &sine, &cosine);
+  esc_sincos_reduced_f32(esc_mul_f32(rest, 0x1.921fb6p+0f), turn, &sine, &cosine);
   *first = esc_mul_f32(radius, sine);
   *second = esc_mul_f32(radius, cosine);
 }

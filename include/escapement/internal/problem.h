@@ -22,7 +22,7 @@ extern "C" {
 bool esc_activation_parse(const char *text, esc_activation *activation);
 
 /* Largest coefficient of a network in training: larger ones, or their products, exceed the range of
- * the engines' floats. The theory accepts any. */
+ * the engines' floats. The theory accepts any, and functions of pieces. */
 #define ESC_COEFFICIENT_MAX 1e30
 bool esc_activation_is_trainable(const esc_activation *activation);
 

@@ -23,6 +23,8 @@ typedef struct esc_slot {
   esc_track track;
   double signal, signal_error; /* S(0) and its standard error */
   double norm2_initial[ESC_LAYERS_MAX];
+  bool ended;                          /* esc_slot_end was called for the member */
+  double norm2_change[ESC_LAYERS_MAX]; /* |W_l|^2 at its end minus at its start */
 } esc_slot;
 
 /* Loads `member` into the slot, at step 0. */
@@ -39,9 +41,15 @@ static inline bool esc_slot_is_paused(const esc_slot *s) {
   return s->loaded && s->track.finished == ESC_TRACK_PAUSED;
 }
 
-/* Draws the initial weights (flat as in esc_weight_offset, rounded to the
- * engine's precision), and from them the initial norms and signal. `workspace` is made
- * from esc_signal_workspace. */
+/* Draws the initial weights, flat as in esc_weight_offset, rounded to the engine's precision. */
+void esc_slot_draw(esc_slot *slot, const esc_model *model, double *weights);
+
+/* Computes the initial norms and signal from the initial weights, which takes tens of times as long
+ * and is not needed for training. `workspace` is made from esc_signal_workspace. */
+void esc_slot_measure(esc_slot *slot, const esc_model *model, const double *weights,
+                      esc_arena *workspace);
+
+/* Both. */
 void esc_slot_start(esc_slot *slot, const esc_model *model, double *weights, esc_arena *workspace);
 
 /* A member's weights now, w + compensation (NULL: 0), both flat; `initial` is a workspace of as
@@ -51,8 +59,11 @@ typedef struct esc_slot_weights {
   double *initial;
 } esc_slot_weights;
 
-/* Writes the member's row i: events, ledger, norms. */
-void esc_slot_report(const esc_slot *slot, const esc_model *model, const esc_slot_weights *weights,
-                     esc_results *results, int64_t i);
+/* Computes norm2_change of a member that has finished, without cancellation. Apart from the report,
+ * so that the threads share the work. */
+void esc_slot_end(esc_slot *slot, const esc_model *model, const esc_slot_weights *weights);
+
+/* Writes row i of a member that has ended: events, ledger, norms. */
+void esc_slot_report(const esc_slot *slot, const esc_model *model, esc_results *results, int64_t i);
 
 #endif

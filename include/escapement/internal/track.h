@@ -56,14 +56,21 @@ typedef struct esc_track {
   double path[ESC_LAYERS_MAX];    /* (layer) 2 eta |G_l| summed over steps */
   int64_t rounded_away;           /* weight updates that vanished in rounding */
   int64_t nonzero_updates;        /* weight updates with G != 0 */
-  /* (interface) <W_{l+1}, V_{l+1}> - <W_l, V_l> of momentum. The last field: a state has it only
-   * with momentum (state.h). */
+  /* (interface) <W_{l+1}, V_{l+1}> - <W_l, V_l> of momentum. A state has it only with momentum, and
+   * no field after it (state.h). */
   double product[ESC_LAYERS_MAX];
+  int64_t step_limit; /* at this step the network waits until the limit is raised */
 } esc_track;
+
+/* Whether the network makes another step. */
+ESC_SHARED bool esc_track_is_active(const esc_track *track) {
+  return !track->finished && track->step < track->step_limit;
+}
 
 /* single: the engine applies rate, momentum and decay as floats. */
 void esc_track_rules_init(esc_track_rules *rules, const esc_problem *problem, bool single);
 
+/* At step 0, without a limit. */
 void esc_track_start(esc_track *track);
 
 ESC_SHARED void esc_track_finish(esc_track *track, esc_member_status status) {

@@ -9,6 +9,7 @@ programs find the other libraries by a run path relative to themselves.
 import glob
 import hashlib
 import json
+import lzma
 import os
 import platform
 import re
@@ -16,11 +17,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from .calls import Refusal
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build", "cuda")
 MANIFEST = "manifest.json"
-SIZE_LIMIT = 60e6
+SIZE_LIMIT = 50e6  # bytes of the archive: what may travel to a lent machine beside a checkout
 
 # glibc (with its loader) and the compiler's runtime; the CUDA toolkit and the driver.
 FROM_NODE = re.compile(
@@ -28,16 +32,12 @@ FROM_NODE = re.compile(
     r"|cuda|cudart|cublas|cublasLt|curand|nvJitLink|nvrtc|nvidia-.*))\.so(\..*)?$")
 
 
-class BundleError(Exception):
-    """One line for the user."""
-
-
 def shared_libraries(program, environment=None):
     """{soname: path, or None where the loader finds none} of all that `program` loads."""
     done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False,
                           env=environment)
     if done.returncode != 0:
-        raise BundleError(f"ldd {program}: {done.stderr.strip() or done.stdout.strip()}")
+        raise Refusal(f"ldd {program}: {done.stderr.strip() or done.stdout.strip()}")
     libraries = {}
     for line in done.stdout.splitlines():
         name, _, path = re.sub(r"\s*\(0x[0-9a-f]+\)$", "", line.strip()).partition(" => ")
@@ -54,7 +54,7 @@ def libraries_to_carry(programs):
             if FROM_NODE.match(name):
                 continue
             if path is None:
-                raise BundleError(f"{program}: {name} is not on this machine")
+                raise Refusal(f"{program}: {name} is not on this machine")
             carried[name] = path
     return carried
 
@@ -69,36 +69,39 @@ def output_of(*command):
 
 
 def build(*settings):
-    """Configures and builds the preset `cuda`, its output to stderr."""
-    for command in (["cmake", "--preset", "cuda", *settings],
-                    ["cmake", "--build", "--preset", "cuda"]):
+    """Configures the preset `cuda` and builds the program and the tests with the label gpu, its
+    output to stderr."""
+    for command in (["cmake", "--preset", "cuda", "-DBUILD_TESTING=ON", *settings],
+                    ["cmake", "--build", "--preset", "cuda", "--target", "gpu_tests"]):
         try:
             done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
         except OSError as error:
-            raise BundleError(f"{command[0]}: {error.strerror}") from error
+            raise Refusal(f"{command[0]}: {error.strerror}") from error
         if done.returncode != 0:
-            raise BundleError(f"{' '.join(command)}: failed, see above")
+            raise Refusal(f"{' '.join(command)}: failed, see above")
 
 
-def gpu_tests(listing):
-    """Tests with the label gpu of ctest's listing (--show-only=json-v1): name, command and
-    environment of each."""
+def labelled_tests(listing, label):
+    """Tests with a label of ctest's listing (--show-only=json-v1): name, command and environment
+    of each."""
     tests = []
     for test in listing["tests"]:
         properties = {p["name"]: p["value"] for p in test.get("properties", [])}
-        if "gpu" in properties.get("LABELS", []):
+        if label in properties.get("LABELS", []) and "command" in test:
             tests.append({"name": test["name"], "command": test["command"],
                           "environment": dict(pair.split("=", 1)
                                               for pair in properties.get("ENVIRONMENT", []))})
     return tests
 
 
-def built_tests():
-    listing = subprocess.run(["ctest", "--test-dir", BUILD, "--show-only=json-v1"],
-                             capture_output=True, text=True, check=True).stdout
-    tests = gpu_tests(json.loads(listing))
+def built_tests(build_folder, label):
+    try:
+        listing = json.loads(output_of("ctest", "--test-dir", build_folder, "--show-only=json-v1"))
+    except ValueError as error:
+        raise Refusal(f"{build_folder}: ctest lists no tests of it") from error
+    tests = labelled_tests(listing, label)
     if not tests:
-        raise BundleError(f"{BUILD}: has no test with the label gpu")
+        raise Refusal(f"{build_folder}: has no test with the label {label}")
     return tests
 
 
@@ -144,7 +147,7 @@ def copy_all(folder, programs):
         for name, path in shared_libraries(copy).items():
             inside = path and os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep)
             if not FROM_NODE.match(name) and not inside:
-                raise BundleError(f"{copy}: loads {name} from {path}, not from the bundle")
+                raise Refusal(f"{copy}: loads {name} from {path}, not from the bundle")
 
 
 def bundled_files(folder):
@@ -176,36 +179,59 @@ def clear(folder):
     """Deletes the bundle in `folder`, which must hold nothing else: files that it does not name are
     somebody's."""
     if not os.path.exists(os.path.join(folder, MANIFEST)):
-        raise BundleError(f"{folder}: holds something else than a bundle")
+        raise Refusal(f"{folder}: holds something else than a bundle")
     with open(os.path.join(folder, MANIFEST), encoding="utf-8") as file:
         known = {MANIFEST, *json.load(file)["files"]}
     found = {os.path.relpath(os.path.join(root, name), folder)
              for root, _, names in os.walk(folder) for name in names}
     if found - known:
-        raise BundleError(f"{folder}: holds {min(found - known)} besides a bundle; move it away")
+        raise Refusal(f"{folder}: holds {min(found - known)} besides a bundle; move it away")
     shutil.rmtree(folder)
 
 
-def make(folder):
-    """Builds and makes the bundle in `folder`, which must be new, empty or a bundle.
-    Returns its manifest."""
+def archive_of(folder):
+    return folder.rstrip(os.sep) + ".tar.xz"
+
+
+def pack(folder):
+    """Packs a bundle beside its folder; its bytes. Every program has a copy of the device code, of
+    which the archive keeps less than two thirds."""
+    path = archive_of(folder)
+    with tarfile.open(path + ".part", "w:xz", preset=1) as archive:
+        archive.add(folder, arcname=".")
+    os.replace(path + ".part", path)
+    return os.path.getsize(path)
+
+
+def unpack(path, folder):
+    try:
+        with tarfile.open(path) as archive:
+            safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            archive.extractall(folder, **safe)
+    except (OSError, tarfile.TarError, lzma.LZMAError) as error:
+        raise Refusal(f"{path}: is no bundle ({error})") from error
+
+
+def make(folder, architectures):
+    """Builds and makes the bundle in `folder`, which must be new, empty or a bundle, with code for
+    `architectures`, as CMake names them, and packs it beside the folder. Returns its manifest."""
     if os.path.isdir(folder) and os.listdir(folder):
         clear(folder)
     # An old-style run path, because it also applies to the libraries' own dependencies. Every
-    # program contains the device code, so it is compressed, and for few
-    # architectures: 8.0 runs on 8.6 and 8.9, the PTX of 9.0 on later ones.
+    # program contains the device code, so it is compressed.
     build("-DCMAKE_BUILD_RPATH=$ORIGIN/../lib",
           "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags",
           "-DCMAKE_CUDA_FLAGS=-Xfatbin=-compress-all",
-          "-DCMAKE_CUDA_ARCHITECTURES=80-real;90")
-    tests, left_out = split_tests(built_tests())
+          "-DCMAKE_CUDA_ARCHITECTURES=" + architectures)
+    tests, left_out = split_tests(built_tests(BUILD, "gpu"))
     programs = [os.path.join(BUILD, "escapement"), *(t["command"][0] for t in tests)]
     copy_all(folder, list(dict.fromkeys(programs)))
     manifest = write_manifest(folder, tests, left_out)
-    if manifest["bytes"] > SIZE_LIMIT:
-        raise BundleError(f"{folder}: {manifest['bytes'] / 1e6:.1f} MB, more than "
-                          f"{SIZE_LIMIT / 1e6:.0f}")
-    return manifest
+    size = pack(folder)
+    if size > SIZE_LIMIT:
+        raise Refusal(f"{archive_of(folder)}: {size / 1e6:.1f} MB, more than {SIZE_LIMIT / 1e6:.0f}; "
+                      "--architectures with fewer of them makes it smaller")
+    return {**manifest, "packed": size}
 
 
 def toolkit_version():
@@ -232,21 +258,25 @@ class Programs:
         self.environment = dict(os.environ)
 
 
-def open_bundle(folder):
-    """Programs of a bundle, every byte as it was made."""
+def open_bundle(folder, scratch):
+    """Programs of a bundle, a folder or an archive, which is unpacked in `scratch`; every byte as it
+    was made."""
+    if os.path.isfile(folder):
+        unpack(folder, os.path.join(scratch, "bundle"))
+        folder = os.path.join(scratch, "bundle")
     try:
         with open(os.path.join(folder, MANIFEST), encoding="utf-8") as file:
             manifest = json.load(file)
     except (OSError, ValueError) as error:
-        raise BundleError(f"{folder}: is no bundle ({error})") from error
+        raise Refusal(f"{folder}: is no bundle ({error})") from error
     for name, want in manifest["files"].items():
         path = os.path.join(folder, name)
         if not os.path.exists(path) or digest(path) != want:
-            raise BundleError(f"{path}: is not the file of the manifest; make the bundle anew")
+            raise Refusal(f"{path}: is not the file of the manifest; make the bundle anew")
         if name.startswith("bin" + os.sep):
             os.chmod(path, 0o755)
     if manifest["machine"] != platform.machine():
-        raise BundleError(f"{folder}: is for {manifest['machine']}, not {platform.machine()}")
+        raise Refusal(f"{folder}: is for {manifest['machine']}, not {platform.machine()}")
     folder = os.path.abspath(folder)
     tests = [{**t, "command": [os.path.join(folder, t["command"][0]), *t["command"][1:]]}
              for t in manifest["tests"]]
@@ -258,7 +288,7 @@ def open_build():
     """Programs built here and now."""
     build()
     program = os.path.join(BUILD, "escapement")
-    return Programs(program, built_tests(), {
+    return Programs(program, built_tests(BUILD, "gpu"), {
         "bundle": False, "version": output_of(program, "--version"), "commit": commit(program),
         "toolkit": toolkit_version(), "left_out": []})
 
@@ -274,8 +304,31 @@ def toolkit_folders():
     return folders + glob.glob(os.path.join(sysconfig.get_path("purelib"), "nvidia", "*", "lib"))
 
 
+def add_library_folder(programs, folder):
+    paths = [programs.environment.get("LD_LIBRARY_PATH"), folder]
+    programs.environment["LD_LIBRARY_PATH"] = ":".join(path for path in paths if path)
+
+
+def find_cublas(programs):
+    """Lets programs find cuBLAS, which they load when it is needed: the folder that was added, or
+    None where the loader knows one, or none was found."""
+    try:
+        with open(programs.program, "rb") as file:
+            name = re.search(rb"libcublas\.so\.\d+", file.read())
+    except OSError:
+        name = None
+    if not name or name[0].decode() in output_of("/sbin/ldconfig", "-p"):
+        return None
+    folder = next((f for f in toolkit_folders() if os.path.exists(os.path.join(f, name[0].decode()))),
+                  None)
+    if folder:
+        add_library_folder(programs, folder)
+    return folder
+
+
 def find_toolkit(programs):
     """Lets programs find the CUDA libraries that they miss. Fails where there are none."""
+    programs.facts["cublas_folder"] = find_cublas(programs)
     for _ in range(8):  # a library found may miss others
         missing = [name for name, path in
                    shared_libraries(programs.program, programs.environment).items() if not path]
@@ -285,6 +338,5 @@ def find_toolkit(programs):
                       None)
         if not folder:
             break
-        paths = [programs.environment.get("LD_LIBRARY_PATH"), folder]
-        programs.environment["LD_LIBRARY_PATH"] = ":".join(path for path in paths if path)
-    raise BundleError(f"{programs.program}: {', '.join(missing)} not found on this machine")
+        add_library_folder(programs, folder)
+    raise Refusal(f"{programs.program}: {', '.join(missing)} not found on this machine")

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies between the host and a chunk that is at rest (esc_cuda_chunk.in_flight is false), on the
+ * transfer stream, while other chunks train. */
+#ifndef ESC_CUDA_TRANSFER_H
+#define ESC_CUDA_TRANSFER_H
+
+#include "cuda/engine_state.h"
+
+/* The host has changed the track of a slot that is not fresh, or its member. */
+void esc_cuda_mark_changed(esc_cuda_engine_state *state, int slot);
+
+/* Draws the weights of the chunk's fresh members on all threads and starts their upload; then the
+ * chunk may be submitted, and measure_started must be called, before another chunk is started. */
+esc_status esc_cuda_start_fresh(esc_cuda_engine_state *state, int chunk);
+
+/* Computes initial norms and signals of the members that were started just now, on all threads,
+ * while the chunk trains. */
+void esc_cuda_measure_started(esc_cuda_engine_state *state, int chunk);
+
+/* Starts the upload of changed seeds and tracks; what is enqueued next on the chunk's stream waits
+ * for all uploads to the chunk. */
+esc_status esc_cuda_finish_uploads(esc_cuda_engine_state *state, int chunk);
+
+/* Fetches arrays of networks of a chunk together: wanted (row) has bit k for array k. */
+esc_status esc_cuda_fetch(const esc_cuda_engine_state *state, int chunk,
+                          const unsigned char *wanted);
+
+/* Whether all arrays of a network have been fetched. */
+bool esc_cuda_has_all(const esc_cuda_engine_state *state, int slot);
+
+/* Array k of a network, which has been fetched, into `flat` (weight). */
+void esc_cuda_widen(const esc_cuda_engine_state *state, int slot, int k, double *flat);
+
+/* The same, fetched unless it has been. */
+esc_status esc_cuda_read(const esc_cuda_engine_state *state, int slot, int k, double *flat);
+
+/* Bits of the arrays that the engine's chunks have. */
+unsigned char esc_cuda_all_arrays(const esc_cuda_engine_state *state);
+
+/* The copies of a chunk are no longer those of the device. */
+void esc_cuda_forget(const esc_cuda_engine_state *state, int chunk);
+
+/* Writes all arrays of a network from the state's `flat` to the device; waits. */
+esc_status esc_cuda_upload(const esc_cuda_engine_state *state, int slot);
+
+#endif
