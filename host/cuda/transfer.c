@@ -152,7 +152,10 @@ done:
 
 esc_status esc_cuda_fetch(const esc_cuda_engine_state *e, int chunk, const unsigned char *wanted) {
   esc_status status = ESC_OK;
+  bool missing = false;
   claim(e->fetched, chunk);
+  for (int i = 0; i < e->chunk_slots; i++) missing |= (wanted[i] & ~e->fetched->arrays[i]) != 0;
+  if (!missing) return ESC_OK;
   for (int k = 0; k < ESC_CUDA_ARRAYS; k++) ESC_TRY(fetch_array(e, chunk, k, wanted));
   ESC_TRY_CUDA(cudaStreamSynchronize(e->transfer));
   for (int i = 0; i < e->chunk_slots; i++) e->fetched->arrays[i] |= wanted[i];
