@@ -115,6 +115,52 @@ static unsigned char wanted_arrays(const esc_cuda_engine_state *e, const esc_slo
   return s->track.step == s->track.step_limit ? w : 0;
 }
 
+static bool lacks_signal(const esc_slot *s) { return s->loaded && !s->fresh && !s->measured; }
+static bool ends_without_signal(const esc_slot *s) {
+  return lacks_signal(s) && esc_slot_finished(s);
+}
+
+/* Slots from `first` to end - 1 of which the predicate is true, at most max: their number. */
+static int list_slots(const esc_cuda_engine_state *e, int first, int end,
+                      bool (*predicate)(const esc_slot *), int max, int *list) {
+  int count = 0;
+  for (int i = first; i < end && count < max; i++)
+    if (predicate(&e->slot[i])) list[count++] = i;
+  return count;
+}
+
+/* Initial norms and signals of the listed slots, on all threads. */
+static void measure(const esc_cuda_engine_state *e, int count, const int *list) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
+  for (int i = 0; i < count; i++) {
+    esc_cuda_workspace *const own = &e->workspace[omp_get_thread_num()];
+    esc_slot_measure(&e->slot[list[i]], &e->model, own->weights, &own->signal);
+  }
+}
+
+/* The same for slots of one chunk. */
+static void measure_chunk(const esc_cuda_engine_state *e, int chunk,
+                          bool (*predicate)(const esc_slot *)) {
+  int list[ESC_CHUNK_SLOTS_MAX];
+  const int first = chunk * e->chunk_slots;
+  measure(e, list_slots(e, first, first + e->chunk_slots, predicate, e->chunk_slots, list), list);
+}
+
+/* The same for any slots, a few at a time, until the chunk has been trained. */
+static esc_status measure_while_training(const esc_cuda_engine_state *e, int chunk) {
+  int list[ESC_CHUNK_SLOTS_MAX], count;
+  const int max = e->threads < ESC_CHUNK_SLOTS_MAX ? e->threads : ESC_CHUNK_SLOTS_MAX;
+  while ((count = list_slots(e, 0, e->slots, lacks_signal, max, list)) > 0) {
+    const cudaError_t state = cudaEventQuery(e->chunk[chunk].trained);
+    if (state == cudaSuccess) break;
+    if (state != cudaErrorNotReady)
+      return esc_cuda_failed(__FILE__, __LINE__, "cudaEventQuery", state);
+    (void)cudaGetLastError(); /* which the query has set */
+    measure(e, count, list);
+  }
+  return ESC_OK;
+}
+
 /* The sums over the weights of the chunk's members that have finished, on all threads. */
 static void end_finished(esc_cuda_engine_state *e, int chunk) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
@@ -161,11 +207,10 @@ done:
 static esc_status submit(void *handle, int chunk, int64_t steps, const atomic_bool *stop) {
   esc_status status = ESC_OK;
   esc_cuda_engine_state *e = handle;
-  const bool starts = chunk_has(e, chunk, is_fresh) && !atomic_load(stop);
   esc_trace_begin("submit");
-  if (starts) ESC_TRY(start_fresh(e, chunk, steps == 0));
+  if (chunk_has(e, chunk, is_fresh) && !atomic_load(stop))
+    ESC_TRY(start_fresh(e, chunk, steps == 0));
   ESC_TRY(launch(e, chunk, steps, stop));
-  if (starts) esc_cuda_measure_started(e, chunk);
 done:
   esc_trace_end();
   return status;
@@ -177,6 +222,7 @@ static esc_status collect(void *handle, int index) {
   unsigned char wanted[ESC_CHUNK_SLOTS_MAX] = {0};
   if (!e->chunk[index].in_flight) return ESC_OK;
   esc_trace_begin("collect");
+  ESC_TRY(measure_while_training(e, index));
   ESC_TRY_CUDA(cudaEventSynchronize(e->chunk[index].trained));
   e->chunk[index].in_flight = false;
   for (int i = 0; i < e->chunk_slots; i++) {
@@ -186,6 +232,7 @@ static esc_status collect(void *handle, int index) {
     wanted[i] = wanted_arrays(e, slot);
   }
   ESC_TRY(esc_cuda_fetch(e, index, wanted));
+  measure_chunk(e, index, ends_without_signal);
   end_finished(e, index);
 done:
   esc_trace_end();
@@ -236,6 +283,7 @@ static esc_status save(const void *handle, int index, void *state) {
   esc_status status = ESC_OK;
   const esc_cuda_engine_state *e = handle;
   const esc_state_arrays arrays = list_arrays(e);
+  if (!e->slot[index].measured) measure_chunk(e, index / e->chunk_slots, lacks_signal);
   if (!esc_cuda_has_all(e, index)) ESC_TRY(fetch_chunk(e, index / e->chunk_slots));
   for (int k = 0; k < ESC_CUDA_ARRAYS; k++)
     if (esc_cuda_device_array(e, 0, k)) esc_cuda_widen(e, index, k, e->flat[k]);

@@ -462,7 +462,7 @@ static void bytes_equal_what_create_allocates(void **state) {
 /* Runtime calls of a sweep of `count` networks in one chunk, all of which are saved once. */
 static int64_t count_calls(int count) {
   const atomic_bool stop = false;
-  const esc_engine_setup setup = {.slots = count, .threads = 1};
+  const esc_engine_setup setup = {.slots = count, .threads = 8};
   const int64_t before = esc_simt_calls();
   esc_problem p = escape_problem(2, 3, 2, 4);
   esc_results *r = NULL;
@@ -492,6 +492,25 @@ static void networks_of_a_chunk_share_their_copies(void **state) {
   const int64_t one = count_calls(1), eight = count_calls(8);
   setenv("ESCAPEMENT_CUDA_CHUNK", "2", 1);
   assert_int_equal(eight, one);
+}
+
+/* Not before the steps are submitted, which are not made until something waits for them. */
+static void initial_signals_are_computed_while_the_networks_train(void **state) {
+  (void)state;
+  const atomic_bool stop = false;
+  const esc_engine_ops *ops = &esc_cuda_fused_engine;
+  const esc_engine_setup setup = {.slots = 1, .threads = 1};
+  const esc_member m = member_make(1, 1, 0.5);
+  esc_problem p = escape_problem(2, 3, 2, 4);
+  void *e = NULL;
+  esc_assert_ok(ops->create(ops, &p, &setup, &e));
+  esc_assert_ok(ops->load(e, 0, &m));
+  esc_assert_ok(ops->submit(e, 0, 1, &stop));
+  assert_false(ops->slot(e, 0)->measured);
+  esc_assert_ok(ops->collect(e, 0));
+  assert_true(ops->slot(e, 0)->measured);
+  ops->destroy(e);
+  problem_free(&p);
 }
 
 static void profiler_ranges_are_balanced(void **state) {
@@ -574,6 +593,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(every_failing_call_is_reported_by_name),
       cmocka_unit_test(bytes_equal_what_create_allocates),
       cmocka_unit_test(networks_of_a_chunk_share_their_copies),
+      cmocka_unit_test(initial_signals_are_computed_while_the_networks_train),
       cmocka_unit_test(profiler_ranges_are_balanced),
       cmocka_unit_test(a_driver_that_fails_is_told_from_no_device),
       cmocka_unit_test(code_runs_on_its_major_version_and_ptx_on_later_ones),
