@@ -342,13 +342,21 @@ class Launch(unittest.TestCase):
         with tempfile.TemporaryDirectory() as scratch:
             made = launch.compile_arguments(ROOT, scratch)
             shape = launch.Shape(32, 20, 6, 100)
-            got = launch.read_arguments(made, shape, 2)
+            got = launch.read_arguments(made, shape, "fused", 2)
             self.assertEqual(struct.unpack_from("<4i", got.parameters), (6, 32, 20, 100))
             self.assertEqual(struct.unpack_from("<q", got.parameters[-8:]), (2,))
             self.assertGreater(got.shared_bytes, 4 * 5 * 32 * 32)
             self.assertEqual(struct.unpack_from("<qi", got.track), (7, 0))
             with self.assertRaisesRegex(cubin.CubinError, "no activation is named none"):
-                launch.read_arguments(made, dataclasses.replace(shape, activation="none"), 2)
+                launch.read_arguments(made, dataclasses.replace(shape, activation="none"), "fused", 2)
+
+    def test_the_kernel_is_the_one_that_pads_least(self):
+        kernels = launch.Kernels.__new__(launch.Kernels)
+        kernels.listings = [f"esc_fused_kernel_ILi{width}EELi2EE" for width in (8, 12, 16, 32)]
+        for width, padded in ((1, 8), (8, 8), (9, 12), (13, 16), (17, 32)):
+            self.assertIn(f"ILi{padded}E", kernels.find(width, 2))
+        with self.assertRaisesRegex(cubin.CubinError, "no kernel for width 33"):
+            kernels.find(33, 2)
 
     def test_functions_are_found_in_formatted_sources(self):
         spans = phases.function_spans(os.path.join(ROOT, "kernels", "fused_step.cuh"))

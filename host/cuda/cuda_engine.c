@@ -330,11 +330,10 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
 static void destroy(void *handle) { esc_cuda_engine_state_destroy(handle); }
 
 static const esc_cuda_config fused_config = {
-    .path = "fused", .launch = esc_launch_fused, .partial_floats = esc_fused_partial_floats};
-static const esc_cuda_config fused_3xtf32_config = {
-    .path = "fused-3xtf32",
-    .launch = esc_launch_fused_3xtf32,
-    .partial_floats = esc_fused_3xtf32_partial_floats};
+    .path = "fused", .launch = esc_launch_fused, .memory = esc_fused_memory_make};
+static const esc_cuda_config fused_3xtf32_config = {.path = "fused-3xtf32",
+                                                    .launch = esc_launch_fused_3xtf32,
+                                                    .memory = esc_fused_3xtf32_memory_make};
 static const esc_cuda_config cublas_config = {.path = "cublas"};
 static const esc_cuda_config cublas_tf32_config = {.path = "cublas", .tf32 = true};
 
@@ -355,9 +354,18 @@ const esc_engine_ops esc_cuda_cublas_engine = {COMMON_FUNCTIONS, .precision = "f
 const esc_engine_ops esc_cuda_tf32_engine = {COMMON_FUNCTIONS, .precision = "tf32, cuBLAS",
                                              .config = &cublas_tf32_config};
 
+/* Whether a fused path can train the problem: the limits of its kernel, and at most `limit` bytes
+ * of shared memory a block, which limits layers and inputs. */
+static bool fused_fits(const esc_problem *p, const esc_cuda_config *config, size_t limit) {
+  return p->shape.width <= ESC_FUSED_WIDTH_MAX && p->batch <= ESC_ACCUMULATION_BLOCK &&
+         config->memory(p->shape, p->batch).shared_bytes <= limit;
+}
+
 /* Fails with a message that names the limit of a fused path that the problem exceeds. */
-static esc_status refuse_fused(const esc_problem *p, const char *path, bool tf32, size_t limit) {
+static esc_status refuse_fused(const esc_problem *p, const esc_cuda_config *config, bool tf32,
+                               size_t limit) {
   static const char other[] = "--path cublas has no such limit";
+  const char *path = config->path;
   if (tf32)
     return ESC_FAIL(ESC_BAD_INPUT, "--path %s: needs --precision fp32; tf32 needs --path cublas",
                     path);
@@ -371,8 +379,8 @@ static esc_status refuse_fused(const esc_problem *p, const char *path, bool tf32
       ESC_BAD_INPUT,
       "--path %s: %d layers of width %d with %d inputs need %zu bytes of shared memory; "
       "the device has %zu for a block; %s",
-      path, p->shape.layers, p->shape.width, p->shape.inputs, esc_fused_shared_bytes(p->shape),
-      limit, other);
+      path, p->shape.layers, p->shape.width, p->shape.inputs,
+      config->memory(p->shape, p->batch).shared_bytes, limit, other);
 }
 
 esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
@@ -396,8 +404,9 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
                     "device %d has %d.%d",
                     device, info.major, info.minor);
   const size_t limit = info.sharedMemPerBlockOptin;
-  const bool fits = esc_fused_fits(p->shape, p->batch, limit);
-  if (fused && (tf32 || !fits)) return refuse_fused(p, path, tf32, limit);
+  const esc_cuda_config *config = fused_3xtf32 ? &fused_3xtf32_config : &fused_config;
+  const bool fits = fused_fits(p, config, limit);
+  if (fused && (tf32 || !fits)) return refuse_fused(p, config, tf32, limit);
   *engine = tf32                           ? &esc_cuda_tf32_engine
             : fused_3xtf32                 ? &esc_cuda_fused_3xtf32_engine
             : fused || (automatic && fits) ? &esc_cuda_fused_engine

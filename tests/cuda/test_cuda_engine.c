@@ -68,7 +68,8 @@ static bool same_bits(const esc_results *a, const esc_results *b) {
 static const struct {
   int layers, width, inputs, batch, simt_steps;
 } fused_shapes[] = {{2, 16, 16, 64, 12}, {3, 8, 5, 130, 6},  {4, 32, 32, 7, 8}, {3, 12, 37, 70, 3},
-                    {3, 33, 30, 200, 2}, {3, 48, 48, 70, 2}, {2, 1, 1, 65, 8},  {3, 64, 66, 65, 2}};
+                    {3, 33, 30, 200, 2}, {3, 48, 48, 70, 2}, {2, 1, 1, 65, 8},  {3, 64, 66, 65, 2},
+                    {3, 11, 14, 130, 3}, {2, 13, 13, 70, 3}};
 enum { FUSED_SHAPES = sizeof fused_shapes / sizeof fused_shapes[0] };
 
 static esc_problem fused_problem(int i, esc_update update) {
@@ -287,6 +288,18 @@ static void path_fused_is_selected_if_the_shape_fits(void **state) {
     assert_ptr_equal(engine, &esc_cuda_cublas_engine);
     problem_free(&p);
   }
+}
+
+/* Path fused pads a width of 8 less than fused-3xtf32 does. */
+static void a_deep_narrow_network_fits_path_fused_alone(void **state) {
+  (void)state;
+  const esc_engine_ops *engine = NULL;
+  esc_problem p = problem_make(60, 8, 8, 64);
+  esc_assert_ok(esc_cuda_select(&p, 0, NULL, false, &engine));
+  assert_ptr_equal(engine, &esc_cuda_fused_engine);
+  assert_int_equal(esc_cuda_select(&p, 0, "fused-3xtf32", false, &engine), ESC_BAD_INPUT);
+  assert_non_null(strstr(esc_error_message(), "60 layers of width 8"));
+  problem_free(&p);
 }
 
 #ifdef ESC_SIMT
@@ -606,6 +619,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(path_fused_3xtf32_does_not_depend_on_other_networks),
       cmocka_unit_test(path_fused_3xtf32_detects_divergence),
       cmocka_unit_test(path_fused_is_selected_if_the_shape_fits),
+      cmocka_unit_test(a_deep_narrow_network_fits_path_fused_alone),
       cmocka_unit_test(escape_steps_of_path_cublas_equal_the_cpu_engines),
       cmocka_unit_test(escape_steps_of_path_fused_3xtf32_equal_the_cpu_engines),
       cmocka_unit_test(graphs_equal_plain_launches_bit_for_bit),
