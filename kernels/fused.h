@@ -19,21 +19,17 @@ extern "C" {
 
 enum { ESC_FUSED_WIDTH_MAX = 64 };
 
-/* Whether this path, in either variant, can train networks of this shape: width at most
- * ESC_FUSED_WIDTH_MAX, at most ESC_ACCUMULATION_BLOCK samples, and at most `limit` bytes of shared
- * memory a block, which limits layers and inputs. */
-bool esc_fused_fits(esc_shape shape, int batch, size_t limit);
+/* Memory of one network, whose width is at most ESC_FUSED_WIDTH_MAX and whose minibatches have at
+ * most ESC_ACCUMULATION_BLOCK samples. */
+typedef struct esc_fused_memory {
+  size_t shared_bytes;   /* shared memory of its block */
+  size_t tile_z_floats;  /* device memory: pre-activations of one tile */
+  size_t partial_floats; /* device memory: partial sums of gradients between tiles; 0 if a minibatch
+                            is one tile */
+} esc_fused_memory;
 
-/* Shared memory of one block, bytes; the width is at most ESC_FUSED_WIDTH_MAX. */
-size_t esc_fused_shared_bytes(esc_shape shape);
-
-/* Floats of device memory for one network's pre-activations of one tile. */
-size_t esc_fused_tile_z_floats(esc_shape shape);
-
-/* Floats of device memory for one network's partial sums of gradients between tiles; 0 if a
- * minibatch is one tile. */
-size_t esc_fused_partial_floats(esc_shape shape, int batch);
-size_t esc_fused_3xtf32_partial_floats(esc_shape shape, int batch);
+esc_fused_memory esc_fused_memory_make(esc_shape shape, int batch);
+esc_fused_memory esc_fused_3xtf32_memory_make(esc_shape shape, int batch);
 
 /* Trains every network of the chunk for up to `steps` steps. Updates chunk->w, compensation and
  * track; reads seed; partials and tile_z are workspace, whose contents do not matter between

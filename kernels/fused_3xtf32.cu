@@ -3,8 +3,8 @@
 #include "fused_kernel.cuh"
 #include "fused_tensor.cuh"
 
-size_t esc_fused_3xtf32_partial_floats(esc_shape shape, int batch) {
-  return esc_fused_count_partials(shape, batch, 1);
+esc_fused_memory esc_fused_3xtf32_memory_make(esc_shape shape, int batch) {
+  return esc_fused_count_memory(shape, batch, esc_fused_3xtf32_padded_width(shape.width), 1);
 }
 
 cudaError_t esc_launch_fused_3xtf32(const esc_device_problem *p, const esc_track_rules *rules,

@@ -5,19 +5,22 @@
 
 #include "fused_product.cuh"
 
-/* Padding. N is the network's width rounded up to a multiple of 16. The d inputs are divided into
- * panels of N, the last one filled with zeros: the first layer has one square matrix of weights for
- * each panel, every other hidden layer has one. Rows and columns of weights in the padding are 0,
- * and no update reaches them; sums over features that enter a result end at the network's width. */
-static __host__ __device__ inline int esc_fused_padded_width(int width) {
-  return (width + 15) / 16 * 16;
+/* Padding. N, the padded width, is the network's width rounded up to a multiple of 16; by fused
+ * multiply-adds, to 8 or 12 where these suffice, because N = 16 would limit the blocks of a
+ * multiprocessor. The d inputs are divided into panels of N, the last one filled with zeros: the
+ * first layer has one square matrix of weights for each panel, every other hidden layer has one.
+ * Rows and columns of weights in the padding are 0, and no update reaches them; sums over features
+ * that enter a result end at the network's width. */
+static inline int esc_fused_3xtf32_padded_width(int width) { return (width + 15) / 16 * 16; }
+static inline int esc_fused_padded_width(int width) {
+  return width <= 8 ? 8 : width <= 12 ? 12 : esc_fused_3xtf32_padded_width(width);
 }
 static __host__ __device__ inline int esc_fused_panels(int inputs, int padded_width) {
   return (inputs + padded_width - 1) / padded_width;
 }
 
 /* The arrays of a block in shared memory, in this order: 8-byte elements first. Each float array
- * that is read as float4 starts at a multiple of 16 bytes, because N is a multiple of 16 and N + 2
+ * that is read as float4 starts at a multiple of 16 bytes, because N is a multiple of 4 and N + 2
  * L + 18 is even. leading: ESC_FUSED_LEADING; weight_leading: N + 4; K = ceil(d / N) panels.
  *
  * Weights stay for a whole launch, activations for one tile, the others for less. */
@@ -49,12 +52,10 @@ static __device__ __forceinline__ T *esc_carve(char **next, size_t count) {
   return s_array;
 }
 
-/* Bytes of shared memory of a block: the arrays of esc_fused_block, the last padded to 16 bytes.
- * The host calls it too, to decide whether a network fits (esc_fused_fits). */
-static __host__ __device__ inline size_t esc_fused_block_bytes(int layers, int width, int inputs) {
-  const int padded = esc_fused_padded_width(width);
-  const size_t l = (size_t)layers, n = (size_t)padded, row = (size_t)ESC_FUSED_LEADING,
-               k = (size_t)esc_fused_panels(inputs, padded);
+/* Bytes of shared memory of a block: the arrays of esc_fused_block, the last padded to 16 bytes. */
+static inline size_t esc_fused_block_bytes(int layers, int padded_width, int inputs) {
+  const size_t l = (size_t)layers, n = (size_t)padded_width, row = (size_t)ESC_FUSED_LEADING,
+               k = (size_t)esc_fused_panels(inputs, padded_width);
   return sizeof(double) * (n + 2 * l + ESC_PARTIALS + 2) +
          sizeof(float) * ((k + l - 2) * n * (n + 4) + n + (k + l + 1) * n * row + 2 * ESC_TILE +
                           (l - 1) * 2 * n + 4);

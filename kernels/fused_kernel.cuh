@@ -9,10 +9,10 @@
 /* Trains one network a block for up to `steps` steps, with all equations of the path `cublas`
  * (docs/theory, sections 0.1 to 0.6, 1.4 and 1.5).
  *
- * Here n is the network's width, N = 16 ceil(n / 16) the padded one, D = N ceil(d / N).
+ * Here n is the network's width, N the padded one (fused_block.cuh), D = N ceil(d / N).
  *
  *    grid     (slots)
- *    block    4 N
+ *    block    max(4 N, 64)
  *    shared   8 (N + 2 L + 18) + 4 ((D + (L - 2) N) (N + 4) + N + 68 (D + (L + 1) N) + 128 +
  *             2 (L - 1) N + 4) bytes: esc_fused_block_bytes
  *    bytes    a launch: 4 P read, 4 P written (w); 4 K d (v) for all networks together, unless
@@ -67,9 +67,10 @@ static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaS
   return esc_fused_launch_kind<P, ESC_ANY_ACTIVATION>(args, stream);
 }
 
+/* The widths that both variants have. */
 template <template <int> class Products>
 static cudaError_t esc_fused_launch(const esc_fused_arguments &args, cudaStream_t stream) {
-  switch (esc_fused_padded_width(args.problem.width)) {
+  switch (esc_fused_3xtf32_padded_width(args.problem.width)) {
     case 16: return esc_fused_launch_width<Products<16>>(args, stream);
     case 32: return esc_fused_launch_width<Products<32>>(args, stream);
     case 48: return esc_fused_launch_width<Products<48>>(args, stream);
@@ -78,12 +79,15 @@ static cudaError_t esc_fused_launch(const esc_fused_arguments &args, cudaStream_
   }
 }
 
-/* Floats of one network's partial sums of gradients between tiles, `sums` of them a weight. The
- * gradient of a matrix is computed with its padding. */
-static inline size_t esc_fused_count_partials(esc_shape shape, int batch, int sums) {
-  const int n = esc_fused_padded_width(shape.width);
+/* Memory of one network with padded width n and `sums` partial sums a weight. The gradient of a
+ * matrix is computed with its padding. */
+static inline esc_fused_memory esc_fused_count_memory(esc_shape shape, int batch, int n, int sums) {
   const size_t matrices = (size_t)(esc_fused_panels(shape.inputs, n) + shape.layers - 2);
-  return batch <= ESC_TILE ? 0 : matrices * (size_t)n * (size_t)n * (size_t)sums;
+  const esc_fused_memory memory = {
+      esc_fused_block_bytes(shape.layers, n, shape.inputs),
+      (size_t)(shape.layers - 1) * (size_t)n * ESC_TILE,
+      batch <= ESC_TILE ? 0 : matrices * (size_t)n * (size_t)n * (size_t)sums};
+  return memory;
 }
 
 #endif

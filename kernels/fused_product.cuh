@@ -6,11 +6,11 @@
  * Activations are [feature][sample] with a leading dimension of ESC_FUSED_LEADING floats,
  * weights [out][in] with one of N + 4. Both are 4 mod 16, so that rows that are read together
  * use different banks, and multiples of 16 bytes for float4. A thread computes a thread tile of 16
- * outputs of a forward or input-gradient product: `rows` features times `columns` samples, of which
- * `vector` are contiguous. For weight gradients the samples of a tile are divided into K-slices,
- * each with a group of threads: a thread's tile of weights is then 16 to 32 of them, and a larger
- * thread tile needs fewer loads for each multiply-add. A tree reduction adds the partial sums of
- * the K-slices at the end of the minibatch.
+ * outputs of a forward or input-gradient product (fewer for N < 16): `rows` features times
+ * `columns` samples, of which `vector` are contiguous. For weight gradients the samples of a tile
+ * are divided into K-slices, each with a group of threads: a thread's tile of weights is then 16 to
+ * 32 of them, and a larger thread tile needs fewer loads for each multiply-add. A tree reduction
+ * adds the partial sums of the K-slices at the end of the minibatch.
  *
  * The other files of path `fused` are templates of a struct P with the members of
  * esc_fused_fma_products; fused_tensor.cuh has the second such struct. */
@@ -21,13 +21,14 @@
 
 enum { ESC_FUSED_LEADING = ESC_TILE + 4 };
 
-/* Sizes that both structs of products share; N is the padded width, a multiple of 16. 4 N threads:
- * 16 outputs a thread are the N times ESC_TILE outputs of a product. */
+/* Sizes that both structs of products share; N is the padded width, a multiple of 16, or 8 or 12. 4
+ * N threads: 16 outputs a thread are the N times ESC_TILE outputs of a product. At least 64
+ * threads, one a sample of a tile. */
 template <int N>
 struct esc_fused_geometry {
   enum {
     width = N,
-    threads = 4 * N,
+    threads = N < 16 ? 64 : 4 * N,
     weight_leading = N + 4,
     matrix_floats = N * weight_leading, /* of a square matrix of weights in shared memory */
     slices = N <= 32 ? 4 : 2,           /* K-slices of a gradient: esc_gradient_slices(N) */
@@ -94,11 +95,12 @@ static __device__ __forceinline__ void esc_store_global(float *g_to, const float
   __stcg(reinterpret_cast<typename esc_floats<vector>::type *>(g_to), esc_floats<vector>::pack(v));
 }
 
-/* sum[i][j] += a[i] b[j]: 16 multiply-adds for the two float4 loads of a and b. */
-static __device__ __forceinline__ void esc_add_outer_product(const float a[4], const float b[4],
-                                                             float sum[4][4]) {
+/* sum[i][j] += a[i] b[j]: 4 `rows` multiply-adds for the loads of a and b. */
+template <int rows>
+static __device__ __forceinline__ void esc_add_outer_product(const float a[rows], const float b[4],
+                                                             float sum[rows][4]) {
 #pragma unroll
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < rows; i++)
 #pragma unroll
     for (int j = 0; j < 4; j++) sum[i][j] = esc_fma_f32(a[i], b[j], sum[i][j]);
 }
@@ -110,19 +112,24 @@ template <int N>
 struct esc_fused_fma_products : esc_fused_geometry<N> {
   typedef esc_fused_geometry<N> geometry;
   enum {
-    rows = 4,
+    groups = geometry::threads / ESC_PARTIALS, /* of ESC_PARTIALS threads with all samples */
+    rows = N / groups,
     columns = 4,
     vector = 4,
-    resident_blocks = 1,   /* on a multiprocessor, at least: the compiler's bound on registers */
+    /* On a multiprocessor, at least: the compiler's bound on registers. As many narrow networks as
+     * the shared memory of an H100 holds with six layers. */
+    resident_blocks = N == 8    ? 10
+                      : N == 12 ? 7
+                                : 1,
     ledger_terms = N,      /* sums of u kappa(z) of one tile and interface: one a feature */
     sums_across_tiles = 1, /* partial sums of a weight gradient continue from tile to tile */
     /* Threads of a K-slice of a weight gradient; of these, along a row of weights and a column. */
     slice_group = geometry::threads / geometry::slices,
-    group_columns = N / 4,
+    group_columns = N < 16 ? 4 : N / 4,
     group_rows = slice_group / group_columns,
     /* Weights of a thread in a gradient. */
     gradient_rows = N / group_rows,
-    gradient_columns = 4,
+    gradient_columns = N / group_columns,
     /* Iterations that the compiler may interleave, so that loads overlap with sums; each is four
      * reduction indices. As many as the registers allow. */
     unroll = N <= 32 ? 2 : 4,
@@ -147,55 +154,55 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
   /* Feature and sample of output (i, j) of a forward product; then of an input gradient. The
    * features differ, because the products read w along rows and along columns. */
   static __device__ __forceinline__ int forward_feature(const thread_map &m, int i) {
-    return m.group + N / 4 * i;
+    return m.group + groups * i;
   }
   static __device__ __forceinline__ int forward_sample(const thread_map &m, int j) {
     return 4 * m.lane + j;
   }
   static __device__ __forceinline__ int gradient_feature(const thread_map &m, int i) {
-    return 4 * m.group + i;
+    return rows * m.group + i;
   }
   static __device__ __forceinline__ int gradient_sample(const thread_map &m, int j) {
     return 4 * m.lane + j;
   }
 
-  /* Pre-activations: sum += w h over `depth` features. A thread's rows are N / 4 apart, so that
+  /* Pre-activations: sum += w h over `depth` features. A thread's rows are `groups` apart, so that
    * the two groups of a warp read neighbouring rows of w, in different banks. Four features at a
    * time, because w is read along its rows as float4; the second loop has the rest of `depth`.
    * The padding of h is not read: what is there has no effect, NaN included. */
   static __device__ __forceinline__ void forward(const float *s_w, const float *s_h, int depth,
-                                                 const thread_map &m, float sum[4][4]) {
+                                                 const thread_map &m, float sum[rows][4]) {
     enum { weight_leading = geometry::weight_leading };
     int k = 0;
 #pragma unroll(unroll)
     for (; k + 4 <= depth; k += 4) {
-      float row[4][4], column[4], sample[4];
+      float row[rows][4], column[rows], sample[4];
 #pragma unroll
-      for (int i = 0; i < 4; i++)
-        esc_unpack(esc_load4(s_w + (m.group + N / 4 * i) * weight_leading + k), row[i]);
+      for (int i = 0; i < rows; i++)
+        esc_unpack(esc_load4(s_w + forward_feature(m, i) * weight_leading + k), row[i]);
 #pragma unroll
       for (int q = 0; q < 4; q++) {
 #pragma unroll
-        for (int i = 0; i < 4; i++) column[i] = row[i][q];
+        for (int i = 0; i < rows; i++) column[i] = row[i][q];
         esc_unpack(esc_load4(s_h + (k + q) * ESC_FUSED_LEADING + 4 * m.lane), sample);
-        esc_add_outer_product(column, sample, sum);
+        esc_add_outer_product<rows>(column, sample, sum);
       }
     }
     for (; k < depth; k++) {
-      float column[4], sample[4];
+      float column[rows], sample[4];
 #pragma unroll
-      for (int i = 0; i < 4; i++) column[i] = s_w[(m.group + N / 4 * i) * weight_leading + k];
+      for (int i = 0; i < rows; i++) column[i] = s_w[forward_feature(m, i) * weight_leading + k];
       esc_unpack(esc_load4(s_h + k * ESC_FUSED_LEADING + 4 * m.lane), sample);
-      esc_add_outer_product(column, sample, sum);
+      esc_add_outer_product<rows>(column, sample, sum);
     }
   }
 
-  /* u: sum += w' delta over the `depth` features of the layer above. A thread's four features are
-   * contiguous in a row of w: one float4 for 16 fused multiply-adds, and another for the samples.
-   */
+  /* u: sum += w' delta over the `depth` features of the layer above. A thread's features are
+   * contiguous in a row of w: one float4 for 16 fused multiply-adds, and another for the samples;
+   * one float2 for 8 at N = 8, three floats for 12 at N = 12. */
   static __device__ __forceinline__ void input_gradient(const float *s_w, const float *s_delta,
                                                         int depth, const thread_map &m,
-                                                        float sum[4][4]) {
+                                                        float sum[rows][4]) {
     if (depth == N) { /* constant bounds cost 2% of a step less */
 #pragma unroll(4 * unroll)
       for (int n = 0; n < N; n++) add_feature(s_w, s_delta, n, m, sum);
@@ -207,11 +214,17 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
 
   /* Feature n of the layer above. */
   static __device__ __forceinline__ void add_feature(const float *s_w, const float *s_delta, int n,
-                                                     const thread_map &m, float sum[4][4]) {
-    float column[4], sample[4];
-    esc_unpack(esc_load4(s_w + n * geometry::weight_leading + 4 * m.group), column);
+                                                     const thread_map &m, float sum[rows][4]) {
+    const float *s_column = s_w + n * geometry::weight_leading + rows * m.group;
+    float column[rows], sample[4];
+    if constexpr (rows == 3) {
+#pragma unroll
+      for (int i = 0; i < rows; i++) column[i] = s_column[i];
+    } else {
+      esc_load_vector<rows>(s_column, column);
+    }
     esc_unpack(esc_load4(s_delta + n * ESC_FUSED_LEADING + 4 * m.lane), sample);
-    esc_add_outer_product(column, sample, sum);
+    esc_add_outer_product<rows>(column, sample, sum);
   }
 
   /* Sums over the lanes of the ledger's terms of the thread's features, valid in the reduction
@@ -237,19 +250,19 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
    * (gradient_row + group_rows i, gradient_column + group_columns j). At each (i, j) the threads of
    * a warp read neighbouring rows of delta and of h; 8 consecutive rows use different banks. Four
    * samples at a time, as float4, but each sum adds them in ascending order. */
-  static __device__ __forceinline__ void weight_gradient(const float *s_delta, const float *s_h,
-                                                         const thread_map &m,
-                                                         float sum[gradient_rows][4]) {
+  static __device__ __forceinline__ void weight_gradient(
+      const float *s_delta, const float *s_h, const thread_map &m,
+      float sum[gradient_rows][gradient_columns]) {
 #pragma unroll(unroll)
     for (int b = m.slice * geometry::slice_length; b < (m.slice + 1) * geometry::slice_length;
          b += 4) {
-      float left[gradient_rows][4], right[4][4];
+      float left[gradient_rows][4], right[gradient_columns][4];
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
         esc_unpack(esc_load4(s_delta + (m.gradient_row + group_rows * i) * ESC_FUSED_LEADING + b),
                    left[i]);
 #pragma unroll
-      for (int j = 0; j < 4; j++)
+      for (int j = 0; j < gradient_columns; j++)
         esc_unpack(esc_load4(s_h + (m.gradient_column + group_columns * j) * ESC_FUSED_LEADING + b),
                    right[j]);
 #pragma unroll
@@ -257,7 +270,8 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
 #pragma unroll
         for (int i = 0; i < gradient_rows; i++)
 #pragma unroll
-          for (int j = 0; j < 4; j++) sum[i][j] = esc_fma_f32(left[i][q], right[j][q], sum[i][j]);
+          for (int j = 0; j < gradient_columns; j++)
+            sum[i][j] = esc_fma_f32(left[i][q], right[j][q], sum[i][j]);
     }
   }
 
@@ -267,7 +281,7 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
    * are in shared memory at a time, which fit into s_gradient.
    * Called by the whole block; contains a barrier. */
   static __device__ __forceinline__ void reduce_gradient(const thread_map &m,
-                                                         float sum[gradient_rows][4],
+                                                         float sum[gradient_rows][gradient_columns],
                                                          float *s_gradient) {
     float *s_own = s_gradient + m.gradient_row * N + m.gradient_column;
 #pragma unroll
@@ -277,14 +291,14 @@ struct esc_fused_fma_products : esc_fused_geometry<N> {
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
 #pragma unroll
-        for (int j = 0; j < 4; j++)
+        for (int j = 0; j < gradient_columns; j++)
           if (stores) s_partial[group_rows * i * N + group_columns * j] = sum[i][j];
       __syncthreads(); /* the stores of this level, or of the gradient, are complete */
       if (half == 0) break;
 #pragma unroll
       for (int i = 0; i < gradient_rows; i++)
 #pragma unroll
-        for (int j = 0; j < 4; j++)
+        for (int j = 0; j < gradient_columns; j++)
           if (m.slice < half)
             sum[i][j] = esc_add_f32(sum[i][j], s_partial[group_rows * i * N + group_columns * j]);
       __syncthreads(); /* all have added, before the next level overwrites the matrices */

@@ -250,7 +250,7 @@ static __device__ __forceinline__ float esc_fused_evaluate_target(const esc_devi
 }
 
 /* Prediction, target, loss and dloss = (dl/df) / B of each sample (docs/theory, sections 0.1 to
- * 0.4), by the first ESC_TILE threads, one sample each: a block has 4 N >= 64 threads. Then
+ * 0.4), by the first ESC_TILE threads, one sample each. Then
  * ESC_PARTIALS threads add the losses to the partial sums of the minibatch (order.h: loss):
  * ESC_TILE is a multiple of ESC_PARTIALS, so that a sample's partial follows from its index in the
  * tile. A partial belongs to one thread, and needs no barrier from tile to tile.
@@ -275,7 +275,8 @@ static __device__ __forceinline__ void esc_fused_evaluate_losses(const esc_devic
 
 /* Adds the tile to this thread's partial sum of the output layer's gradient G_L = sum_b dloss_b h_b
  * (docs/theory, section 0.4; order.h: weight gradients): feature n, one K-slice. The sum stays in a
- * register until the end of the minibatch. For N > 32 half of the threads have no K-slice. */
+ * register until the end of the minibatch. Of the threads, half have no K-slice for N > 32 and N =
+ * 8, a quarter for N = 12. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_add_output_gradient(const esc_fused_block &b,
                                                                      esc_fused_thread<P> *t,
@@ -442,7 +443,7 @@ struct esc_fused_thread_weights {
   enum {
     groups = P::threads / ESC_PARTIALS,
     thread_rows = (rows + groups - 1) / groups,
-    thread_columns = P::width / ESC_PARTIALS,
+    thread_columns = (P::width + ESC_PARTIALS - 1) / ESC_PARTIALS,
   };
   float compensation[thread_rows][thread_columns];
 

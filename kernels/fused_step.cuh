@@ -230,9 +230,8 @@ static __device__ __forceinline__ bool esc_fused_apply_stopping_rule(
 }
 
 /* Adds the step to the imbalance ledger (docs/theory, section 1.5): one thread a layer, because a
- * block has 4 N >= 64 = ESC_LAYERS_MAX threads. The last barrier makes step and finished visible to
- * all threads, which read them next.
- * Called by the whole block; contains a barrier. */
+ * block has at least 64 = ESC_LAYERS_MAX threads. The last barrier makes step and finished visible
+ * to all threads, which read them next. Called by the whole block; contains a barrier. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_accumulate_ledger(const esc_fused_arguments &args,
                                                                    const esc_fused_block &b,

@@ -76,7 +76,7 @@ typedef struct esc_chunk {
   size_t weight_stride;     /* floats from one network's weights to the next's */
   uint64_t *seed;           /* (slot) */
   esc_track *track;         /* (slot) events and ledger; finished: the slot is idle */
-  float *partials;          /* path fused: (slot, esc_fused_partial_floats) of gradients */
+  float *partials;          /* path fused: (slot, partial_floats of fused.h) of gradients */
   float *tile_z;            /* path fused: (slot, hidden layer, padded width, ESC_TILE) */
   int32_t *update_mask;     /* (slot) whether this step's update is to be made */
   float *w;                 /* (slot, weight) layer l from esc_weight_offset on */

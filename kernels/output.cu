@@ -3,7 +3,9 @@
 #include "device.cuh"
 #include "escapement/internal/loss.h"
 
-enum { THREADS = ESC_PARTIALS * ESC_PARTIALS };
+/* RESIDENT_BLOCKS, of esc_output_kernel on a multiprocessor, let the compiler use 48 registers a
+ * thread: without a bound, ptxas 13.0 chose 40 on sm_80 and spilled. */
+enum { THREADS = ESC_PARTIALS * ESC_PARTIALS, RESIDENT_BLOCKS = 5 };
 
 /* T(x) = sum_k a_k sigma(v_k . x) (docs/theory, section 0.2); valid in the first lane of a sample.
  * Called by whole warps. */
@@ -51,7 +53,7 @@ static __device__ float evaluate_prediction(const esc_device_problem &p, const f
  *             which each lane of a sample repeats those of the teacher
  *    order.h  dot products, loss */
 template <int kind>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, RESIDENT_BLOCKS)
     esc_output_kernel(esc_device_problem p, esc_track_rules rules, esc_chunk chunk) {
   ESC_SHARED_MEMORY(double, s_loss);
   const int slot = (int)blockIdx.x, lane = (int)threadIdx.x % ESC_PARTIALS;

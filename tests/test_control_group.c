@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Limits of control groups, read from made-up trees of /proc and /sys. */
+/* Limits of control groups, read from made-up trees of /proc and /sys, and the default number of
+ * threads that they and the affinity leave. */
 #include "machine/control_group.h"
 
+#include <sched.h>
+
+#include "machine/processor.h"
 #include "scratch.h"
 
 static const double kib = 1024, mib = 1024 * 1024;
@@ -137,6 +141,47 @@ static void v1_processors_are_quota_over_period_and_minus_one_is_no_limit(void *
   esc_assert_close(processors(), 0.5, 0, 0);
 }
 
+/* The default number of threads, with an affinity to the first `processors` of those allowed. */
+static int default_threads(int processors) {
+  cpu_set_t allowed, some;
+  int taken = 0;
+  assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  CPU_ZERO(&some);
+  for (size_t i = 0; i < CPU_SETSIZE && taken < processors; i++)
+    if (CPU_ISSET(i, &allowed)) {
+      CPU_SET(i, &some);
+      taken++;
+    }
+  if (taken < processors) skip();
+  assert_int_equal(sched_setaffinity(0, sizeof some, &some), 0);
+  const int threads = esc_processor_count_below(scratch_directory);
+  assert_int_equal(sched_setaffinity(0, sizeof allowed, &allowed), 0);
+  return threads;
+}
+
+static void threads_are_as_many_as_the_affinity_has_processors(void **state) {
+  (void)state;
+  assert_int_equal(default_threads(1), 1);
+  assert_int_equal(default_threads(2), 2);
+}
+
+static void threads_are_no_more_than_the_quota_rounded_up(void **state) {
+  (void)state;
+  put_process("0::/job\n", V2_MOUNT);
+  put("/sys/fs/cgroup/job/cpu.max", "50000 100000\n");
+  assert_int_equal(default_threads(2), 1);
+  put("/sys/fs/cgroup/job/cpu.max", "150000 100000\n");
+  assert_int_equal(default_threads(2), 2);
+}
+
+static void threads_are_no_more_than_the_quota_of_v1(void **state) {
+  (void)state;
+  put_process("3:cpu:/a\n", V1_MOUNT("cpu"));
+  put("/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "100000\n");
+  put("/sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
+  assert_int_equal(default_threads(2), 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(without_control_groups_nothing_is_limited),
@@ -151,6 +196,9 @@ int main(void) {
       CASE(a_group_outside_of_the_mounted_root_has_the_roots_limits),
       CASE(processors_are_the_least_quota_over_its_period),
       CASE(v1_processors_are_quota_over_period_and_minus_one_is_no_limit),
+      CASE(threads_are_as_many_as_the_affinity_has_processors),
+      CASE(threads_are_no_more_than_the_quota_rounded_up),
+      CASE(threads_are_no_more_than_the_quota_of_v1),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

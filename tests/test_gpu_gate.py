@@ -230,6 +230,21 @@ class Bundle(Scratch):
                          "/first:" + self.path("toolkit"))
 
 
+    def test_cublas_is_looked_for_by_the_name_that_the_program_loads(self):
+        program = self.write("program", "\x7fELF libcublas.so.99 ")
+        programs = bundle.Programs(program, [], {})
+        with mock.patch.object(bundle, "toolkit_folders", lambda: [self.path("none"), self.path("toolkit")]):
+            self.assertIsNone(bundle.find_cublas(programs))
+            self.write("toolkit/libcublas.so.99", "")
+            self.assertEqual(bundle.find_cublas(programs), self.path("toolkit"))
+        self.assertIn(self.path("toolkit"), programs.environment["LD_LIBRARY_PATH"])
+
+    def test_a_program_that_does_not_start_is_refused_with_its_reason(self):
+        program = self.write("escapement", "#!/bin/sh\necho \"version GLIBC_9 not found\" >&2\nexit 1\n")
+        with self.assertRaisesRegex(calls.Refusal, "escapement: exit status 1: version GLIBC_9"):
+            bundle.check_start(bundle.Programs(program, [], {}))
+
+
 class Calls(Scratch):
     def test_a_command_past_its_limit_ends_with_its_children_and_keeps_its_output(self):
         script = self.write("slow", "#!/bin/sh\nsleep 1000000 &\necho $!\necho why >&2\nwait\n")
@@ -353,6 +368,16 @@ class Whole(Scratch):
             self.assertEqual(main.run_gate(ask, tempfile.mkdtemp(dir=self.scratch)), code)
         return self.read()
 
+    def run_until(self, is_enough, *names):
+        """The report of a failing gate with so little time that a part of it is cut off; with more if
+        the machine is too busy for the other parts."""
+        for minutes in (0.04, 0.4, 4):
+            with mock.patch.object(plan, "LEAST", 0):
+                report = self.run_gate(1, *names, minutes=minutes)
+            if is_enough(report["stages"]):
+                break
+        return report
+
     def read(self):
         with open(self.path("out", "report.json"), encoding="utf-8") as file:
             return json.load(file)
@@ -431,12 +456,11 @@ class Whole(Scratch):
 
     def test_a_stage_past_its_time_is_stopped_and_the_next_is_run(self):
         self.hang("bench")
-        with mock.patch.object(plan, "LEAST", 0):
-            report = self.run_gate(1, "bench", "ncu", minutes=0.1)
+        report = self.run_until(lambda stages: stages["ncu"]["status"] == "pass", "bench", "ncu")
         self.assertEqual(report["stages"]["bench"]["status"], "cut off", report["stages"]["bench"])
         self.assertEqual(len(report["stages"]["bench"]["seconds_of"]), len(sizes.FULL.benches))
-        self.assertNotEqual(report["stages"]["ncu"]["status"], "not reached")
-        self.assertEqual(report["verdict"]["failed"][0], "bench")
+        self.assertEqual(report["stages"]["ncu"]["status"], "pass")
+        self.assertEqual(report["verdict"]["failed"], ["bench"])
 
     def test_a_stage_has_its_share_and_what_those_before_it_left(self):
         chosen = plan.choose(["bench", "ncu", "memcheck"])
@@ -449,14 +473,16 @@ class Whole(Scratch):
 
     def test_a_part_that_hangs_leaves_time_to_the_others(self):
         self.tests[:0] = [{"name": "hangs", "command": ["sleep", "1000000"], "environment": {}}]
-        report = self.run_gate(1, "gpu tests", minutes=0.1)
+        report = self.run_until(
+            lambda stages: "pass" in [t["status"] for t in stages["gpu tests"].get("tests", {}).values()],
+            "gpu tests")
         self.assertEqual([t["status"] for t in report["stages"]["gpu tests"]["tests"].values()],
                          ["cut off", "pass"])
         self.assertEqual(report["stages"]["gpu tests"]["status"], "cut off")
 
     def test_a_main_job_out_of_time_is_cut_off_and_not_wrong(self):
         self.hang("run")
-        report = self.run_gate(1, "main job", minutes=0.06)
+        report = self.run_until(lambda stages: stages["main job"]["status"] == "cut off", "main job")
         self.assertEqual(report["stages"]["main job"]["status"], "cut off")
         self.assertIn("ran out of time", report["stages"]["main job"]["why"])
 

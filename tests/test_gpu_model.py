@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 ROOT = os.path.abspath(sys.argv.pop(1))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from multiprocessor import (cards, cubin, launch, memory, model, phases,  # noqa: E402
-                            replay, sources, values, warp)
+                            replay, report, sources, values, warp)
 
 H100, A100, ADA = (cards.CARDS[name] for name in ("h100", "a100", "rtx4090"))
 FULL = memory.ALL
@@ -342,13 +342,21 @@ class Launch(unittest.TestCase):
         with tempfile.TemporaryDirectory() as scratch:
             made = launch.compile_arguments(ROOT, scratch)
             shape = launch.Shape(32, 20, 6, 100)
-            got = launch.read_arguments(made, shape, 2)
+            got = launch.read_arguments(made, shape, "fused", 2)
             self.assertEqual(struct.unpack_from("<4i", got.parameters), (6, 32, 20, 100))
             self.assertEqual(struct.unpack_from("<q", got.parameters[-8:]), (2,))
             self.assertGreater(got.shared_bytes, 4 * 5 * 32 * 32)
             self.assertEqual(struct.unpack_from("<qi", got.track), (7, 0))
             with self.assertRaisesRegex(cubin.CubinError, "no activation is named none"):
-                launch.read_arguments(made, dataclasses.replace(shape, activation="none"), 2)
+                launch.read_arguments(made, dataclasses.replace(shape, activation="none"), "fused", 2)
+
+    def test_the_kernel_is_the_one_that_pads_least(self):
+        kernels = launch.Kernels.__new__(launch.Kernels)
+        kernels.listings = [f"esc_fused_kernel_ILi{width}EELi2EE" for width in (8, 12, 16, 32)]
+        for width, padded in ((1, 8), (8, 8), (9, 12), (13, 16), (17, 32)):
+            self.assertIn(f"ILi{padded}E", kernels.find(width, 2))
+        with self.assertRaisesRegex(cubin.CubinError, "no kernel for width 33"):
+            kernels.find(33, 2)
 
     def test_functions_are_found_in_formatted_sources(self):
         spans = phases.function_spans(os.path.join(ROOT, "kernels", "fused_step.cuh"))
@@ -380,6 +388,20 @@ def find_tools():
 
 
 class CommandLine(unittest.TestCase):
+    def test_two_tables_are_compared_row_by_row(self):
+        def row(ms, **changes):
+            return {"path": "fused", "width": 32, "batch": 64, "card": "h100", "fits": True, "ms": ms,
+                    "cycles": 28200, "fp32_fraction": 0.26, **changes}
+
+        def rows(*given):
+            return {(r["path"], r["width"], r["batch"], r["card"]): r for r in given}
+
+        lines = report.compare(rows(row(0.2)), rows(row(0.1), row(1, card="l40s", fits=False),
+                                                    row(0.3, width=8))).splitlines()
+        self.assertEqual(lines[2:], ["| fused | 32 | 64 | 0.200 → 0.100 | – | 2.00 | 28.2 | 26% |",
+                                     "| fused | 8 | 64 | 0.300 | – |  | 28.2 | 26% |"])
+        self.assertEqual({line.count("|") for line in lines}, {9})
+
     def test_what_cannot_be_modelled_or_written_is_refused_before_the_work(self):
         with tempfile.TemporaryDirectory() as folder:
             for arguments, words in (

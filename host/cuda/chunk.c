@@ -113,8 +113,9 @@ static counts count_elements(const esc_problem *p, const esc_cuda_config *config
   if (p->update == ESC_UPDATE_COMPENSATED) n.compensation = n.w;
   count_optimizer_arrays(p, slots, &n);
   if (config->launch) {
-    n.partials = slots * config->partial_floats(p->shape, p->batch);
-    n.tile_z = slots * esc_fused_tile_z_floats(p->shape);
+    const esc_fused_memory memory = config->memory(p->shape, p->batch);
+    n.partials = slots * memory.partial_floats;
+    n.tile_z = slots * memory.tile_z_floats;
   } else {
     count_step_arrays(p, slots, &n);
   }

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "kernels.h"
+#include "fused.h"
 
 typedef struct esc_cuda_config {
   const char *path; /* as in --path */
@@ -16,8 +16,8 @@ typedef struct esc_cuda_config {
   cudaError_t (*launch)(const esc_device_problem *problem, const esc_track_rules *rules,
                         const esc_chunk *chunk, int64_t steps, cudaStream_t stream);
 
-  /* Floats of device memory that `launch` needs for one network's partial sums of gradients. */
-  size_t (*partial_floats)(esc_shape shape, int batch);
+  /* Memory that `launch` needs for one network. */
+  esc_fused_memory (*memory)(esc_shape shape, int batch);
 } esc_cuda_config;
 
 #endif

@@ -115,6 +115,52 @@ static unsigned char wanted_arrays(const esc_cuda_engine_state *e, const esc_slo
   return s->track.step == s->track.step_limit ? w : 0;
 }
 
+static bool lacks_signal(const esc_slot *s) { return s->loaded && !s->fresh && !s->measured; }
+static bool ends_without_signal(const esc_slot *s) {
+  return lacks_signal(s) && esc_slot_finished(s);
+}
+
+/* Slots from `first` to end - 1 of which the predicate is true, at most max: their number. */
+static int list_slots(const esc_cuda_engine_state *e, int first, int end,
+                      bool (*predicate)(const esc_slot *), int max, int *list) {
+  int count = 0;
+  for (int i = first; i < end && count < max; i++)
+    if (predicate(&e->slot[i])) list[count++] = i;
+  return count;
+}
+
+/* Initial norms and signals of the listed slots, on all threads. */
+static void measure(const esc_cuda_engine_state *e, int count, const int *list) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
+  for (int i = 0; i < count; i++) {
+    esc_cuda_workspace *const own = &e->workspace[omp_get_thread_num()];
+    esc_slot_measure(&e->slot[list[i]], &e->model, own->weights, &own->signal);
+  }
+}
+
+/* The same for slots of one chunk. */
+static void measure_chunk(const esc_cuda_engine_state *e, int chunk,
+                          bool (*predicate)(const esc_slot *)) {
+  int list[ESC_CHUNK_SLOTS_MAX];
+  const int first = chunk * e->chunk_slots;
+  measure(e, list_slots(e, first, first + e->chunk_slots, predicate, e->chunk_slots, list), list);
+}
+
+/* The same for any slots, a few at a time, until the chunk has been trained. */
+static esc_status measure_while_training(const esc_cuda_engine_state *e, int chunk) {
+  int list[ESC_CHUNK_SLOTS_MAX], count;
+  const int max = e->threads < ESC_CHUNK_SLOTS_MAX ? e->threads : ESC_CHUNK_SLOTS_MAX;
+  while ((count = list_slots(e, 0, e->slots, lacks_signal, max, list)) > 0) {
+    const cudaError_t state = cudaEventQuery(e->chunk[chunk].trained);
+    if (state == cudaSuccess) break;
+    if (state != cudaErrorNotReady)
+      return esc_cuda_failed(__FILE__, __LINE__, "cudaEventQuery", state);
+    (void)cudaGetLastError(); /* which the query has set */
+    measure(e, count, list);
+  }
+  return ESC_OK;
+}
+
 /* The sums over the weights of the chunk's members that have finished, on all threads. */
 static void end_finished(esc_cuda_engine_state *e, int chunk) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
@@ -161,11 +207,10 @@ done:
 static esc_status submit(void *handle, int chunk, int64_t steps, const atomic_bool *stop) {
   esc_status status = ESC_OK;
   esc_cuda_engine_state *e = handle;
-  const bool starts = chunk_has(e, chunk, is_fresh) && !atomic_load(stop);
   esc_trace_begin("submit");
-  if (starts) ESC_TRY(start_fresh(e, chunk, steps == 0));
+  if (chunk_has(e, chunk, is_fresh) && !atomic_load(stop))
+    ESC_TRY(start_fresh(e, chunk, steps == 0));
   ESC_TRY(launch(e, chunk, steps, stop));
-  if (starts) esc_cuda_measure_started(e, chunk);
 done:
   esc_trace_end();
   return status;
@@ -177,6 +222,7 @@ static esc_status collect(void *handle, int index) {
   unsigned char wanted[ESC_CHUNK_SLOTS_MAX] = {0};
   if (!e->chunk[index].in_flight) return ESC_OK;
   esc_trace_begin("collect");
+  ESC_TRY(measure_while_training(e, index));
   ESC_TRY_CUDA(cudaEventSynchronize(e->chunk[index].trained));
   e->chunk[index].in_flight = false;
   for (int i = 0; i < e->chunk_slots; i++) {
@@ -186,6 +232,7 @@ static esc_status collect(void *handle, int index) {
     wanted[i] = wanted_arrays(e, slot);
   }
   ESC_TRY(esc_cuda_fetch(e, index, wanted));
+  measure_chunk(e, index, ends_without_signal);
   end_finished(e, index);
 done:
   esc_trace_end();
@@ -236,6 +283,7 @@ static esc_status save(const void *handle, int index, void *state) {
   esc_status status = ESC_OK;
   const esc_cuda_engine_state *e = handle;
   const esc_state_arrays arrays = list_arrays(e);
+  if (!e->slot[index].measured) measure_chunk(e, index / e->chunk_slots, lacks_signal);
   if (!esc_cuda_has_all(e, index)) ESC_TRY(fetch_chunk(e, index / e->chunk_slots));
   for (int k = 0; k < ESC_CUDA_ARRAYS; k++)
     if (esc_cuda_device_array(e, 0, k)) esc_cuda_widen(e, index, k, e->flat[k]);
@@ -282,11 +330,10 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
 static void destroy(void *handle) { esc_cuda_engine_state_destroy(handle); }
 
 static const esc_cuda_config fused_config = {
-    .path = "fused", .launch = esc_launch_fused, .partial_floats = esc_fused_partial_floats};
-static const esc_cuda_config fused_3xtf32_config = {
-    .path = "fused-3xtf32",
-    .launch = esc_launch_fused_3xtf32,
-    .partial_floats = esc_fused_3xtf32_partial_floats};
+    .path = "fused", .launch = esc_launch_fused, .memory = esc_fused_memory_make};
+static const esc_cuda_config fused_3xtf32_config = {.path = "fused-3xtf32",
+                                                    .launch = esc_launch_fused_3xtf32,
+                                                    .memory = esc_fused_3xtf32_memory_make};
 static const esc_cuda_config cublas_config = {.path = "cublas"};
 static const esc_cuda_config cublas_tf32_config = {.path = "cublas", .tf32 = true};
 
@@ -307,9 +354,18 @@ const esc_engine_ops esc_cuda_cublas_engine = {COMMON_FUNCTIONS, .precision = "f
 const esc_engine_ops esc_cuda_tf32_engine = {COMMON_FUNCTIONS, .precision = "tf32, cuBLAS",
                                              .config = &cublas_tf32_config};
 
+/* Whether a fused path can train the problem: the limits of its kernel, and at most `limit` bytes
+ * of shared memory a block, which limits layers and inputs. */
+static bool fused_fits(const esc_problem *p, const esc_cuda_config *config, size_t limit) {
+  return p->shape.width <= ESC_FUSED_WIDTH_MAX && p->batch <= ESC_ACCUMULATION_BLOCK &&
+         config->memory(p->shape, p->batch).shared_bytes <= limit;
+}
+
 /* Fails with a message that names the limit of a fused path that the problem exceeds. */
-static esc_status refuse_fused(const esc_problem *p, const char *path, bool tf32, size_t limit) {
+static esc_status refuse_fused(const esc_problem *p, const esc_cuda_config *config, bool tf32,
+                               size_t limit) {
   static const char other[] = "--path cublas has no such limit";
+  const char *path = config->path;
   if (tf32)
     return ESC_FAIL(ESC_BAD_INPUT, "--path %s: needs --precision fp32; tf32 needs --path cublas",
                     path);
@@ -323,8 +379,8 @@ static esc_status refuse_fused(const esc_problem *p, const char *path, bool tf32
       ESC_BAD_INPUT,
       "--path %s: %d layers of width %d with %d inputs need %zu bytes of shared memory; "
       "the device has %zu for a block; %s",
-      path, p->shape.layers, p->shape.width, p->shape.inputs, esc_fused_shared_bytes(p->shape),
-      limit, other);
+      path, p->shape.layers, p->shape.width, p->shape.inputs,
+      config->memory(p->shape, p->batch).shared_bytes, limit, other);
 }
 
 esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
@@ -348,8 +404,9 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
                     "device %d has %d.%d",
                     device, info.major, info.minor);
   const size_t limit = info.sharedMemPerBlockOptin;
-  const bool fits = esc_fused_fits(p->shape, p->batch, limit);
-  if (fused && (tf32 || !fits)) return refuse_fused(p, path, tf32, limit);
+  const esc_cuda_config *config = fused_3xtf32 ? &fused_3xtf32_config : &fused_config;
+  const bool fits = fused_fits(p, config, limit);
+  if (fused && (tf32 || !fits)) return refuse_fused(p, config, tf32, limit);
   *engine = tf32                           ? &esc_cuda_tf32_engine
             : fused_3xtf32                 ? &esc_cuda_fused_3xtf32_engine
             : fused || (automatic && fits) ? &esc_cuda_fused_engine

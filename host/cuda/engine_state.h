@@ -34,8 +34,7 @@ typedef struct esc_cuda_chunk {
 
 /* Pinned buffer of initial weights on their way to a chunk; `copied` is recorded behind its use. */
 typedef struct esc_cuda_staging {
-  float *h_w;                        /* (chunk_slots, weight) */
-  bool started[ESC_CHUNK_SLOTS_MAX]; /* (row) */
+  float *h_w; /* (chunk_slots, weight) */
   cudaEvent_t copied;
 } esc_cuda_staging;
 
@@ -68,7 +67,7 @@ typedef struct esc_cuda_engine_state {
   esc_cuda_workspace *workspace; /* (thread) */
   cudaStream_t transfer;         /* copies to and from chunks at rest */
   esc_cuda_staging staging[ESC_CUDA_STAGING];
-  int newest_staging;
+  int next_staging;
   /* Pinned buffers. */
   uint64_t *h_seed;   /* (slot) */
   esc_track *h_track; /* (slot) */

@@ -27,18 +27,18 @@ void esc_cuda_mark_changed(esc_cuda_engine_state *e, int slot) {
 
 static bool is_fresh(const esc_slot *s) { return s->loaded && s->fresh; }
 
-/* Draws the weights of the chunk's fresh members. */
-static void draw_fresh(esc_cuda_engine_state *e, int chunk, esc_cuda_staging *staging) {
+/* Draws the weights of the chunk's fresh members into h_w (row, weight); marks their rows. */
+static void draw_fresh(esc_cuda_engine_state *e, int chunk, float *h_w, bool *fresh) {
   const size_t stride = e->chunk[chunk].device.weight_stride,
                weights = esc_weight_count(e->model.problem->shape);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
   for (int i = 0; i < e->chunk_slots; i++) {
     esc_slot *slot = &e->slot[chunk * e->chunk_slots + i];
     double *const w = e->workspace[omp_get_thread_num()].weights;
-    staging->started[i] = is_fresh(slot);
-    if (!staging->started[i]) continue;
+    fresh[i] = is_fresh(slot);
+    if (!fresh[i]) continue;
     esc_slot_draw(slot, &e->model, w);
-    for (size_t k = 0; k < weights; k++) staging->h_w[(size_t)i * stride + k] = (float)w[k];
+    for (size_t k = 0; k < weights; k++) h_w[(size_t)i * stride + k] = (float)w[k];
   }
 }
 
@@ -59,33 +59,19 @@ done:
 
 esc_status esc_cuda_start_fresh(esc_cuda_engine_state *e, int chunk) {
   esc_status status = ESC_OK;
-  e->newest_staging = (e->newest_staging + 1) % ESC_CUDA_STAGING;
-  esc_cuda_staging *const staging = &e->staging[e->newest_staging];
-  const bool *const started = staging->started;
+  esc_cuda_staging *const staging = &e->staging[e->next_staging];
+  bool fresh[ESC_CHUNK_SLOTS_MAX];
+  e->next_staging = (e->next_staging + 1) % ESC_CUDA_STAGING;
   ESC_TRY_CUDA(cudaEventSynchronize(staging->copied)); /* of the chunk that used it before */
-  draw_fresh(e, chunk, staging);
+  draw_fresh(e, chunk, staging->h_w, fresh);
   for (int from = 0, to; from < e->chunk_slots; from = to) {
-    for (to = from; to < e->chunk_slots && started[to] == started[from]; to++)
-      if (started[to]) esc_cuda_mark_changed(e, chunk * e->chunk_slots + to);
-    if (started[from]) ESC_TRY(upload_rows(e, &e->chunk[chunk].device, staging->h_w, from, to));
+    for (to = from; to < e->chunk_slots && fresh[to] == fresh[from]; to++)
+      if (fresh[to]) esc_cuda_mark_changed(e, chunk * e->chunk_slots + to);
+    if (fresh[from]) ESC_TRY(upload_rows(e, &e->chunk[chunk].device, staging->h_w, from, to));
   }
   ESC_TRY_CUDA(cudaEventRecord(staging->copied, e->transfer));
 done:
   return status;
-}
-
-void esc_cuda_measure_started(esc_cuda_engine_state *e, int chunk) {
-  const esc_cuda_staging *const staging = &e->staging[e->newest_staging];
-  const size_t stride = e->chunk[chunk].device.weight_stride,
-               weights = esc_weight_count(e->model.problem->shape);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(e->threads)
-  for (int i = 0; i < e->chunk_slots; i++) {
-    esc_cuda_workspace *const own = &e->workspace[omp_get_thread_num()];
-    if (!staging->started[i]) continue;
-    for (size_t k = 0; k < weights; k++)
-      own->weights[k] = (double)staging->h_w[(size_t)i * stride + k];
-    esc_slot_measure(&e->slot[chunk * e->chunk_slots + i], &e->model, own->weights, &own->signal);
-  }
 }
 
 /* Whatever changes weights on the device changes a track too. */
@@ -166,7 +152,10 @@ done:
 
 esc_status esc_cuda_fetch(const esc_cuda_engine_state *e, int chunk, const unsigned char *wanted) {
   esc_status status = ESC_OK;
+  bool missing = false;
   claim(e->fetched, chunk);
+  for (int i = 0; i < e->chunk_slots; i++) missing |= (wanted[i] & ~e->fetched->arrays[i]) != 0;
+  if (!missing) return ESC_OK;
   for (int k = 0; k < ESC_CUDA_ARRAYS; k++) ESC_TRY(fetch_array(e, chunk, k, wanted));
   ESC_TRY_CUDA(cudaStreamSynchronize(e->transfer));
   for (int i = 0; i < e->chunk_slots; i++) e->fetched->arrays[i] |= wanted[i];

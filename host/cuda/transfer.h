@@ -9,13 +9,8 @@
 /* The host has changed the track of a slot that is not fresh, or its member. */
 void esc_cuda_mark_changed(esc_cuda_engine_state *state, int slot);
 
-/* Draws the weights of the chunk's fresh members on all threads and starts their upload; then the
- * chunk may be submitted, and measure_started must be called, before another chunk is started. */
+/* Draws the weights of the chunk's fresh members on all threads and starts their upload. */
 esc_status esc_cuda_start_fresh(esc_cuda_engine_state *state, int chunk);
-
-/* Computes initial norms and signals of the members that were started just now, on all threads,
- * while the chunk trains. */
-void esc_cuda_measure_started(esc_cuda_engine_state *state, int chunk);
 
 /* Starts the upload of changed seeds and tracks; what is enqueued next on the chunk's stream waits
  * for all uploads to the chunk. */

@@ -40,11 +40,13 @@ static int bound_processors(int all) {
   return bound > 0 && bound < all ? bound : all;
 }
 
-int esc_processor_count(void) {
-  const double quota = ceil(esc_control_group_processors(""));
+int esc_processor_count_below(const char *root) {
+  const double quota = ceil(esc_control_group_processors(root));
   const int own = bound_processors(omp_get_num_procs());
   return quota < own ? (int)fmax(quota, 1) : own;
 }
+
+int esc_processor_count(void) { return esc_processor_count_below(""); }
 
 /* The number behind `key` in a file of lines "key number", else infinity. */
 static double read_number(const char *path, const char *key) {

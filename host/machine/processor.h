@@ -13,6 +13,9 @@ void esc_processor_name(char *text, size_t size);
  * (rounded up). */
 int esc_processor_count(void);
 
+/* The same, with /proc and /sys below `root` ("": the machine's). */
+int esc_processor_count_below(const char *root);
+
 /* Bytes of memory still available to this process: the minimum of the system's MemAvailable, the
  * limits of its control groups, and ulimit -v. */
 double esc_memory_available(void);

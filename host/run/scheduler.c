@@ -371,34 +371,59 @@ done:
   return status;
 }
 
+static esc_status allocate(esc_training *r, const esc_problem *problem) {
+  esc_status status = ESC_OK;
+  const esc_schedule *s = r->schedule;
+  const size_t slots = (size_t)s->setup.slots;
+  ESC_TRY_ALLOCATE(r->row =
+                       calloc(1, esc_results_row_size(problem->thresholds, problem->shape.layers)));
+  ESC_TRY_ALLOCATE(r->member_in_slot = calloc(slots, sizeof *r->member_in_slot));
+  ESC_TRY_ALLOCATE(r->steps_counted = calloc(slots, sizeof *r->steps_counted));
+  ESC_TRY_ALLOCATE(r->crossed = calloc(slots, sizeof *r->crossed));
+  ESC_TRY_ALLOCATE(r->slot_list = calloc(slots, sizeof *r->slot_list));
+  ESC_TRY_ALLOCATE(r->retired = calloc(slots, sizeof *r->retired));
+  ESC_TRY_ALLOCATE(r->state = calloc(1, s->engine->state_size(problem)));
+  ESC_TRY(s->engine->create(s->engine, problem, &s->setup, &r->engine));
+  r->chunk_slots = s->engine->chunk_slots ? s->engine->chunk_slots(r->engine) : s->setup.slots;
+  r->chunks = (s->setup.slots + r->chunk_slots - 1) / r->chunk_slots;
+  ESC_TRY_ALLOCATE(r->submitted = calloc((size_t)r->chunks, sizeof *r->submitted));
+done:
+  return status;
+}
+
+static void release(esc_training *r) {
+  r->schedule->engine->destroy(r->engine);
+  esc_workload_free(r->workload);
+  free(r->row);
+  free(r->member_in_slot);
+  free(r->steps_counted);
+  free(r->crossed);
+  free(r->slot_list);
+  free(r->retired);
+  free(r->submitted);
+  free(r->state);
+}
+
+/* Counts the members that were finished before. */
+static void count_done(esc_training *r) {
+  r->progress->members = r->plan->members;
+  for (int64_t i = 0; i < r->plan->members; i++) {
+    if (!r->schedule->done[i]) continue;
+    count_status(r->progress, r->results->status[i]);
+    esc_workload_finish(r->workload, i, r->results->steps_run[i]);
+  }
+}
+
 esc_status esc_schedule_train(const esc_problem *problem, const esc_plan *plan,
                               esc_schedule *schedule, esc_results *results, esc_progress *progress,
                               char engine_text[128]) {
   esc_status status = ESC_OK;
-  const size_t slots = (size_t)schedule->setup.slots;
   esc_training r = {.plan = plan, .schedule = schedule, .results = results, .progress = progress};
   memset(progress, 0, sizeof *progress);
-  progress->members = plan->members;
   ESC_TRY(esc_workload_create(plan, problem->steps, schedule->predicted, &r.workload));
-  for (int64_t i = 0; i < plan->members; i++) {
-    if (!schedule->done[i]) continue;
-    count_status(progress, results->status[i]);
-    esc_workload_finish(r.workload, i, results->steps_run[i]);
-  }
-  ESC_TRY_ALLOCATE(r.row =
-                       calloc(1, esc_results_row_size(problem->thresholds, problem->shape.layers)));
-  ESC_TRY_ALLOCATE(r.member_in_slot = calloc(slots, sizeof *r.member_in_slot));
-  ESC_TRY_ALLOCATE(r.steps_counted = calloc(slots, sizeof *r.steps_counted));
-  ESC_TRY_ALLOCATE(r.crossed = calloc(slots, sizeof *r.crossed));
-  ESC_TRY_ALLOCATE(r.slot_list = calloc(slots, sizeof *r.slot_list));
-  ESC_TRY_ALLOCATE(r.retired = calloc(slots, sizeof *r.retired));
-  ESC_TRY_ALLOCATE(r.state = calloc(1, schedule->engine->state_size(problem)));
-  ESC_TRY(schedule->engine->create(schedule->engine, problem, &schedule->setup, &r.engine));
+  count_done(&r);
+  ESC_TRY(allocate(&r, problem));
   schedule->engine->describe(r.engine, engine_text, 128);
-  r.chunk_slots = schedule->engine->chunk_slots ? schedule->engine->chunk_slots(r.engine)
-                                                : schedule->setup.slots;
-  r.chunks = (schedule->setup.slots + r.chunk_slots - 1) / r.chunk_slots;
-  ESC_TRY_ALLOCATE(r.submitted = calloc((size_t)r.chunks, sizeof *r.submitted));
   ESC_TRY(train(&r));
 done:
   if (status != ESC_IO_FAILED) {
@@ -407,15 +432,6 @@ done:
     if (status == ESC_OK) status = synced;
     esc_training_report_saving(&r, false);
   }
-  schedule->engine->destroy(r.engine);
-  esc_workload_free(r.workload);
-  free(r.row);
-  free(r.member_in_slot);
-  free(r.steps_counted);
-  free(r.crossed);
-  free(r.slot_list);
-  free(r.retired);
-  free(r.submitted);
-  free(r.state);
+  release(&r);
   return status;
 }

@@ -22,7 +22,7 @@ void esc_model_free(esc_model *model) { free(model->directions); }
 void esc_slot_load(esc_slot *slot, const esc_member *member) {
   slot->member = *member;
   slot->loaded = slot->fresh = true;
-  slot->ended = false;
+  slot->measured = slot->ended = false;
   esc_track_start(&slot->track);
 }
 
@@ -38,7 +38,8 @@ void esc_slot_draw(esc_slot *s, const esc_model *m, double *w) {
   s->fresh = false;
 }
 
-void esc_slot_measure(esc_slot *s, const esc_model *m, const double *w, esc_arena *workspace) {
+/* Initial norms and signal from the initial weights. */
+static void measure(esc_slot *s, const esc_model *m, const double *w, esc_arena *workspace) {
   const esc_shape shape = m->problem->shape;
   for (int l = 0; l < shape.layers; l++) {
     esc_sum norm2 = {0, 0};
@@ -48,11 +49,17 @@ void esc_slot_measure(esc_slot *s, const esc_model *m, const double *w, esc_aren
   }
   s->signal =
       esc_initial_signal(m->problem, &s->member, m->directions, w, workspace, &s->signal_error);
+  s->measured = true;
+}
+
+void esc_slot_measure(esc_slot *s, const esc_model *m, double *w, esc_arena *workspace) {
+  draw_weights(m, &s->member, w);
+  measure(s, m, w, workspace);
 }
 
 void esc_slot_start(esc_slot *s, const esc_model *m, double *w, esc_arena *workspace) {
   esc_slot_draw(s, m, w);
-  esc_slot_measure(s, m, w, workspace);
+  measure(s, m, w, workspace);
 }
 
 /* Bound of the summed products <G_l, W_l>, whose difference over an interface is the flow's term:

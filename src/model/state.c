@@ -102,7 +102,7 @@ void esc_state_unpack(const esc_model *m, const esc_member *member, const void *
   bool has[ARRAYS];
   const char *from = state;
   list_arrays(m->problem, m->single, has);
-  *slot = (esc_slot){.loaded = true, .member = *member};
+  *slot = (esc_slot){.loaded = true, .measured = true, .member = *member};
   memcpy(&slot->track, from, TRACK_BYTES);
   slot->track.step_limit = INT64_MAX;
   memcpy(&s, from + TRACK_BYTES, sizeof s);

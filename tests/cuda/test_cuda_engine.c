@@ -68,7 +68,8 @@ static bool same_bits(const esc_results *a, const esc_results *b) {
 static const struct {
   int layers, width, inputs, batch, simt_steps;
 } fused_shapes[] = {{2, 16, 16, 64, 12}, {3, 8, 5, 130, 6},  {4, 32, 32, 7, 8}, {3, 12, 37, 70, 3},
-                    {3, 33, 30, 200, 2}, {3, 48, 48, 70, 2}, {2, 1, 1, 65, 8},  {3, 64, 66, 65, 2}};
+                    {3, 33, 30, 200, 2}, {3, 48, 48, 70, 2}, {2, 1, 1, 65, 8},  {3, 64, 66, 65, 2},
+                    {3, 11, 14, 130, 3}, {2, 13, 13, 70, 3}};
 enum { FUSED_SHAPES = sizeof fused_shapes / sizeof fused_shapes[0] };
 
 static esc_problem fused_problem(int i, esc_update update) {
@@ -289,6 +290,18 @@ static void path_fused_is_selected_if_the_shape_fits(void **state) {
   }
 }
 
+/* Path fused pads a width of 8 less than fused-3xtf32 does. */
+static void a_deep_narrow_network_fits_path_fused_alone(void **state) {
+  (void)state;
+  const esc_engine_ops *engine = NULL;
+  esc_problem p = problem_make(60, 8, 8, 64);
+  esc_assert_ok(esc_cuda_select(&p, 0, NULL, false, &engine));
+  assert_ptr_equal(engine, &esc_cuda_fused_engine);
+  assert_int_equal(esc_cuda_select(&p, 0, "fused-3xtf32", false, &engine), ESC_BAD_INPUT);
+  assert_non_null(strstr(esc_error_message(), "60 layers of width 8"));
+  problem_free(&p);
+}
+
 #ifdef ESC_SIMT
 /* The harness's cuBLAS makes one sum over all samples. Up to one K-slice of a tile that is the
  * order of order.h; then everything else must have that order, too. */
@@ -462,7 +475,7 @@ static void bytes_equal_what_create_allocates(void **state) {
 /* Runtime calls of a sweep of `count` networks in one chunk, all of which are saved once. */
 static int64_t count_calls(int count) {
   const atomic_bool stop = false;
-  const esc_engine_setup setup = {.slots = count, .threads = 1};
+  const esc_engine_setup setup = {.slots = count, .threads = 8};
   const int64_t before = esc_simt_calls();
   esc_problem p = escape_problem(2, 3, 2, 4);
   esc_results *r = NULL;
@@ -492,6 +505,25 @@ static void networks_of_a_chunk_share_their_copies(void **state) {
   const int64_t one = count_calls(1), eight = count_calls(8);
   setenv("ESCAPEMENT_CUDA_CHUNK", "2", 1);
   assert_int_equal(eight, one);
+}
+
+/* Not before the steps are submitted, which are not made until something waits for them. */
+static void initial_signals_are_computed_while_the_networks_train(void **state) {
+  (void)state;
+  const atomic_bool stop = false;
+  const esc_engine_ops *ops = &esc_cuda_fused_engine;
+  const esc_engine_setup setup = {.slots = 1, .threads = 1};
+  const esc_member m = member_make(1, 1, 0.5);
+  esc_problem p = escape_problem(2, 3, 2, 4);
+  void *e = NULL;
+  esc_assert_ok(ops->create(ops, &p, &setup, &e));
+  esc_assert_ok(ops->load(e, 0, &m));
+  esc_assert_ok(ops->submit(e, 0, 1, &stop));
+  assert_false(ops->slot(e, 0)->measured);
+  esc_assert_ok(ops->collect(e, 0));
+  assert_true(ops->slot(e, 0)->measured);
+  ops->destroy(e);
+  problem_free(&p);
 }
 
 static void profiler_ranges_are_balanced(void **state) {
@@ -574,6 +606,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(every_failing_call_is_reported_by_name),
       cmocka_unit_test(bytes_equal_what_create_allocates),
       cmocka_unit_test(networks_of_a_chunk_share_their_copies),
+      cmocka_unit_test(initial_signals_are_computed_while_the_networks_train),
       cmocka_unit_test(profiler_ranges_are_balanced),
       cmocka_unit_test(a_driver_that_fails_is_told_from_no_device),
       cmocka_unit_test(code_runs_on_its_major_version_and_ptx_on_later_ones),
@@ -586,6 +619,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(path_fused_3xtf32_does_not_depend_on_other_networks),
       cmocka_unit_test(path_fused_3xtf32_detects_divergence),
       cmocka_unit_test(path_fused_is_selected_if_the_shape_fits),
+      cmocka_unit_test(a_deep_narrow_network_fits_path_fused_alone),
       cmocka_unit_test(escape_steps_of_path_cublas_equal_the_cpu_engines),
       cmocka_unit_test(escape_steps_of_path_fused_3xtf32_equal_the_cpu_engines),
       cmocka_unit_test(graphs_equal_plain_launches_bit_for_bit),

@@ -19,7 +19,7 @@ import sys
 import sysconfig
 import tarfile
 
-from .calls import Refusal
+from .calls import Refusal, call, tail
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build", "cuda")
@@ -291,6 +291,14 @@ def open_build():
     return Programs(program, built_tests(BUILD, "gpu"), {
         "bundle": False, "version": output_of(program, "--version"), "commit": commit(program),
         "toolkit": toolkit_version(), "left_out": []})
+
+
+def check_start(programs):
+    """Refuses programs that do not start here, as those of a newer glibc."""
+    done = call([programs.program, "--version"], 60, programs.environment)
+    if done.code != 0:
+        raise Refusal(f"{done.words()}: {tail(done.errors, 1)}; make the bundle on a system that is "
+                      "not newer than this one")
 
 
 def toolkit_folders():

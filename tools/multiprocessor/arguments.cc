@@ -53,7 +53,7 @@ static void set_chunk(esc_chunk *chunk, size_t weights, char *track) {
 }
 
 int main(int count, char **argument) {
-  if (count != 8) return 2;
+  if (count != 9) return 2;
   static esc_fused_arguments run;
   static esc_track track;
   set_problem(&run.problem, argument + 1);
@@ -71,7 +71,9 @@ int main(int count, char **argument) {
   track.step_limit = INT64_MAX;
   for (int i = 0; i < ESC_THRESHOLDS_MAX; i++) track.escape_step[i] = -1;
   const esc_device_problem &p = run.problem;
-  printf("%zu %d\n", esc_fused_block_bytes(p.layers, p.width, p.inputs), (int)p.activation);
+  const int padded_width = strcmp(argument[8], "fused") ? esc_fused_3xtf32_padded_width(p.width)
+                                                        : esc_fused_padded_width(p.width);
+  printf("%zu %d\n", esc_fused_block_bytes(p.layers, padded_width, p.inputs), (int)p.activation);
   print_bytes(&run, sizeof run);
   print_bytes(&track, sizeof track);
   return 0;

@@ -95,9 +95,9 @@ class Arguments:
     track: bytes
 
 
-def read_arguments(program, shape, steps):
+def read_arguments(program, shape, path, steps):
     text = call([program, *(str(n) for n in (shape.width, shape.layers, shape.inputs, shape.batch)),
-                 shape.activation, str(steps), str(TRACK)]).decode()
+                 shape.activation, str(steps), str(TRACK), path]).decode()
     numbers, parameters, track = text.splitlines()
     shared, activation = map(int, numbers.split())
     return Arguments(shared, activation, bytes.fromhex(parameters), bytes.fromhex(track))
@@ -113,12 +113,13 @@ class Kernels:
         self.phases = Phases(root)
 
     def find(self, width, activation):
-        """The kernel of a width, padded: made for the activation, or for all."""
-        width = (width + 15) // 16 * 16
+        """The kernel of a width, padded as little as the cubin's kernels allow: made for the
+        activation, or for all."""
         for kind in (str(activation), "n1"):
-            for name in self.listings:
-                if re.search(rf"esc_fused_kernel.*ILi{width}EELi{kind}EE", name):
-                    return name
+            names = [(int(found[1]), name) for name in self.listings if
+                     (found := re.search(rf"esc_fused_kernel.*ILi(\d+)EELi{kind}EE", name))]
+            if fitting := [pair for pair in names if pair[0] >= width]:
+                return min(fitting)[1]
         raise CubinError(f"the cubin has no kernel for width {width}")
 
     def program(self, name, arguments, threads):

@@ -41,15 +41,15 @@ class Build:
         key = (path, architecture, shape)
         if key not in self.runs:
             self.runs = {key: Run(self.kernels_of(path, architecture),
-                                  compile_arguments(self.root, self.folder), shape)}
+                                  compile_arguments(self.root, self.folder), shape, path)}
         return self.runs[key]
 
 
 class Run:
     """The instructions that the warps of a block execute in a launch of two steps."""
 
-    def __init__(self, kernels, program, shape):
-        arguments = read_arguments(program, shape, 2)
+    def __init__(self, kernels, program, shape, path):
+        arguments = read_arguments(program, shape, path, 2)
         self.kernel = kernels.find(shape.width, arguments.activation)
         self.threads = kernels.elf.threads(self.kernel)
         self.registers = kernels.elf.registers(self.kernel)

@@ -82,6 +82,31 @@ def table_row(result):
             " ".join(f"{100 * share:5.0f}" for share in shares))
 
 
+def read_rows(path):
+    """Rows of a file of --json, by path, width, batch and card."""
+    with open(path, encoding="utf-8") as file:
+        return {(row["path"], row["width"], row["batch"], row["card"]): row
+                for row in json.load(file)["rows"]}
+
+
+def compare(before, after):
+    """Two tables of read_rows beside each other, in Markdown: milliseconds before and after."""
+    def cell(row):
+        return f"{row['ms']:.3f}" if row and row["fits"] else ""
+
+    shown = list(dict.fromkeys(key[3] for key in after))
+    out = ["| path | N | B | " + " | ".join(shown) + f" | {shown[0]}: ratio | k cycles a network-step "
+           "| FP32 peak |", "| --- " * (6 + len(shown)) + "|"]
+    for path, width, batch in dict.fromkeys(key[:3] for key in after):
+        pairs = [[cell(rows.get((path, width, batch, card))) for rows in (before, after)] for card in shown]
+        cells = [" → ".join(filter(None, pair)) if pair[1] else "–" for pair in pairs]
+        first, then = (rows.get((path, width, batch, shown[0])) for rows in (before, after))
+        ratio = f"{first['ms'] / then['ms']:.2f}" if all(pairs[0]) else ""
+        rest = [f"{then['cycles'] / 1e3:.1f}", percent(then["fp32_fraction"])] if pairs[0][1] else ["", ""]
+        out.append("| " + " | ".join([path, str(width), str(batch), *cells, ratio, *rest]) + " |")
+    return "\n".join(out)
+
+
 def kernel_head(source, layers, batch):
     return ("# Kernels of the fused paths: tools/gpu_model --kernels. Nothing here is measured.\n"
             f"# sources: commit {source.get('commit')}, digest {source.get('kernels')}; nvcc "

@@ -21,6 +21,7 @@ typedef struct esc_slot {
   bool loaded, fresh; /* fresh: its weights are still to be drawn */
   esc_member member;
   esc_track track;
+  bool measured;               /* the next three are known */
   double signal, signal_error; /* S(0) and its standard error */
   double norm2_initial[ESC_LAYERS_MAX];
   bool ended;                          /* esc_slot_end was called for the member */
@@ -44,9 +45,9 @@ static inline bool esc_slot_is_paused(const esc_slot *s) {
 /* Draws the initial weights, flat as in esc_weight_offset, rounded to the engine's precision. */
 void esc_slot_draw(esc_slot *slot, const esc_model *model, double *weights);
 
-/* Computes the initial norms and signal from the initial weights, which takes tens of times as long
- * and is not needed for training. `workspace` is made from esc_signal_workspace. */
-void esc_slot_measure(esc_slot *slot, const esc_model *model, const double *weights,
+/* Draws them (again), and computes from them the initial norms and signal, which takes tens of
+ * times as long and is not needed for training. `workspace` is made from esc_signal_workspace. */
+void esc_slot_measure(esc_slot *slot, const esc_model *model, double *weights,
                       esc_arena *workspace);
 
 /* Both. */
