@@ -8,23 +8,23 @@
 #include "escapement/internal/activation.h"
 #include "escapement/internal/loss.h"
 
-/* Whether sigma'(z) is recomputed from sigma(z) in the backward pass instead of stored. */
-static inline bool esc_is_derivative_from_value(esc_activation_kind kind) {
+/* Whether the backward pass computes sigma'(z) and kappa(z) from z and sigma(z), instead of reading
+ * what the forward pass stored: cheap for tanh, and that loop waits for memory. */
+static inline bool esc_is_computed_backward(esc_activation_kind kind) {
   return kind == ESC_ACTIVATION_TANH;
 }
 
-/* sigma'(z) from value = sigma(z), with the bits of esc_tanh_eval_f32. */
-ESC_SHARED float esc_tanh_derivative_f32(float value) { return esc_fma_f32(-value, value, 1.0f); }
-
-/* z[i] -> value[i] (in place), derivative[i], deficit[i]. */
+/* value[i] = sigma(z[i]). Unless they are computed in the backward pass, derivative[i] =
+ * sigma'(z[i]) and z[i] becomes kappa(z[i]). */
 static inline void esc_activate_all(const esc_cpu_shared *s, size_t count, float *restrict z,
-                                    float *restrict derivative, float *restrict deficit) {
-#define EVALUATE(kind, expression)                                         \
-  _Pragma("omp simd") for (size_t i = 0; i < count; i++) {                 \
-    const esc_eval_f32 e = expression;                                     \
-    z[i] = e.value;                                                        \
-    if (!esc_is_derivative_from_value(kind)) derivative[i] = e.derivative; \
-    deficit[i] = e.deficit;                                                \
+                                    float *restrict value, float *restrict derivative) {
+#define EVALUATE(kind, expression)                         \
+  _Pragma("omp simd") for (size_t i = 0; i < count; i++) { \
+    const esc_eval_f32 e = expression;                     \
+    value[i] = e.value;                                    \
+    if (esc_is_computed_backward(kind)) continue;          \
+    derivative[i] = e.derivative;                          \
+    z[i] = e.deficit;                                      \
   }
   switch (s->problem->activation.kind) {
 #define CASE(context, kind, function, ...) \

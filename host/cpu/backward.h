@@ -51,27 +51,29 @@ static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_ne
 /* ESC_PAD columns of a hidden layer: (sample, feature), rows `stride` floats apart. */
 typedef struct esc_feature_panel {
   size_t stride;
-  const float *derivative; /* sigma'(z), or sigma(z) where sigma'(z) is computed from it */
-  const float *deficit;    /* kappa(z) */
+  const float *deficit;    /* kappa(z), or z where both are computed here */
+  const float *derivative; /* sigma'(z), or sigma(z) */
   float *u;
 } esc_feature_panel;
 
 /* The `count` samples of one partial sum, from sample `first` on: u becomes delta = u sigma'(z),
- * and `partial` receives sum_b u kappa(z). With from_value, sigma'(z) is computed from sigma(z). */
-static ESC_INLINED void esc_activation_backward_partial(esc_feature_panel f, const bool from_value,
+ * and `partial` receives sum_b u kappa(z). With `computed`, both come from z and sigma(z), with the
+ * bits of esc_tanh_eval_f32. */
+static ESC_INLINED void esc_activation_backward_partial(esc_feature_panel f, const bool computed,
                                                         int first, int count,
                                                         float *restrict partial) {
-  const float *restrict derivative = f.derivative + (size_t)first * f.stride;
-  const float *restrict deficit = f.deficit + (size_t)first * f.stride;
-  float *restrict u = f.u + (size_t)first * f.stride;
   float sum[ESC_PAD] = {0};
 #pragma GCC unroll 4
   for (int i = 0; i < count; i++) {
-    const size_t offset = (size_t)i * f.stride;
+    const size_t row = (size_t)(first + i) * f.stride;
+    const float *restrict deficit = f.deficit + row, *restrict derivative = f.derivative + row;
+    float *restrict u = f.u + row;
 #pragma omp simd
-    for (size_t j = offset; j < offset + ESC_PAD; j++) {
-      sum[j - offset] = esc_fma_f32(u[j], deficit[j], sum[j - offset]);
-      u[j] *= from_value ? esc_tanh_derivative_f32(derivative[j]) : derivative[j];
+    for (size_t j = 0; j < ESC_PAD; j++) {
+      const esc_eval_f32 stored = {.derivative = derivative[j], .deficit = deficit[j]};
+      const esc_eval_f32 e = computed ? esc_tanh_eval_with_f32(deficit[j], derivative[j]) : stored;
+      sum[j] = esc_fma_f32(u[j], e.deficit, sum[j]);
+      u[j] *= e.derivative;
     }
   }
   memcpy(partial, sum, sizeof sum);
@@ -91,16 +93,16 @@ static inline void esc_tree_reduce_columns(float partial[ESC_PARTIALS][ESC_PAD],
 
 /* All samples of a panel: u becomes delta, and sum_b u kappa(z) of each column is added to
  * `feature`. The branch makes the number of samples of a full tile a constant for the compiler. */
-static ESC_INLINED void esc_activation_backward_panel(esc_feature_panel f, const bool from_value,
+static ESC_INLINED void esc_activation_backward_panel(esc_feature_panel f, const bool computed,
                                                       int samples, double *restrict feature) {
   float partial[ESC_PARTIALS][ESC_PAD];
   for (int i = 0; i < ESC_PARTIALS; i++) {
     const int first = i * ESC_SAMPLES_PER_PARTIAL, left = samples - first;
     if (samples == ESC_TILE)
-      esc_activation_backward_partial(f, from_value, first, ESC_SAMPLES_PER_PARTIAL, partial[i]);
+      esc_activation_backward_partial(f, computed, first, ESC_SAMPLES_PER_PARTIAL, partial[i]);
     else
       esc_activation_backward_partial(
-          f, from_value, first, left < ESC_SAMPLES_PER_PARTIAL ? left : ESC_SAMPLES_PER_PARTIAL,
+          f, computed, first, left < ESC_SAMPLES_PER_PARTIAL ? left : ESC_SAMPLES_PER_PARTIAL,
           partial[i]);
   }
   esc_tree_reduce_columns(partial, feature);
@@ -110,12 +112,12 @@ static ESC_INLINED void esc_activation_backward_panel(esc_feature_panel f, const
 static inline void esc_activation_backward(const esc_cpu_shared *s, int l, int samples, float *u,
                                            esc_cpu_work *work) {
   const size_t pad = (size_t)s->layout.out_pad[l];
-  const bool from_value = esc_is_derivative_from_value(s->problem->activation.kind);
+  const bool computed = esc_is_computed_backward(s->problem->activation.kind);
   double feature[ESC_PARTIALS] = {0};
-  const float *const derivative = from_value ? work->h[l] : work->derivative[l];
+  const float *const derivative = computed ? work->h[l] : work->derivative[l];
   for (size_t column = 0; column < pad; column += ESC_PAD) {
-    const esc_feature_panel f = {pad, derivative + column, work->deficit[l] + column, u + column};
-    if (from_value)
+    const esc_feature_panel f = {pad, work->z[l] + column, derivative + column, u + column};
+    if (computed)
       esc_activation_backward_panel(f, true, samples, feature);
     else
       esc_activation_backward_panel(f, false, samples, feature);

@@ -211,11 +211,16 @@ static void train_unit(const engine *e, partition d, int i, int64_t steps,
     if (esc_slot_finished(&network[k]->slot)) end(e, network[k], e->work[thread]);
 }
 
+/* Whether the network makes a step, or draws its weights. */
+static bool has_work(const esc_slot *slot) {
+  return esc_slot_trains(slot) && (slot->fresh || esc_track_is_active(&slot->track));
+}
+
 static esc_status advance(void *handle, int64_t steps, const atomic_bool *stop) {
   engine *e = handle;
   int networks = 0;
   for (int i = 0; i < e->slots; i++)
-    if (esc_slot_trains(&e->network[i].slot)) e->trains[networks++] = &e->network[i];
+    if (has_work(&e->network[i].slot)) e->trains[networks++] = &e->network[i];
   const partition d = divide(e, networks);
   const int packed = d.packs * d.lanes, single = networks > packed ? networks - packed : 0;
 #pragma omp parallel for num_threads(e->threads) schedule(dynamic, 1)

@@ -90,7 +90,7 @@ static inline void esc_wide_forward(const esc_cpu_shared *s, const esc_cpu_netwo
   const size_t in = (size_t)s->layout.in_pad[0];
   esc_transpose(columns, in, work->x, in, work->columns, columns);
   for (int l = 0; l < last; l++) {
-    float *const z = work->h[l];
+    float *const z = work->z[l], *const value = work->h[l];
     esc_gemm_nn(&(esc_gemm){.rows = (int)width,
                             .columns = (int)columns,
                             .depth = esc_fan_in(s->problem->shape, l),
@@ -100,9 +100,10 @@ static inline void esc_wide_forward(const esc_cpu_shared *s, const esc_cpu_netwo
                             .ldb = columns,
                             .c = z,
                             .ldc = columns});
-    esc_activate_all(s, width * columns, z, work->derivative[l], work->deficit[l]);
+    esc_activate_all(s, width * columns, z, value, work->derivative[l]);
     /* Padding of features, where a tile of more samples has features. */
-    memset(z + width * columns, 0, ((size_t)s->layout.out_pad[l] - width) * columns * sizeof *z);
+    memset(value + width * columns, 0,
+           ((size_t)s->layout.out_pad[l] - width) * columns * sizeof *value);
   }
   esc_dot_features(net->w + s->layout.w[last], esc_features_below(work, last), (int)width, columns,
                    work->f);
@@ -156,11 +157,22 @@ static inline void esc_feature_partials(const float *u, const float *deficit,
 }
 
 /* One feature: u becomes delta = u sigma'(z), and `partial` receives sums of u kappa(z). With
- * from_value `derivative` is sigma(z), and sigma'(z) is computed from it. */
-static ESC_INLINED void esc_feature_backward(int samples, const bool from_value,
+ * `computed`, `deficit` is z and `derivative` is sigma(z), as in esc_feature_panel. */
+static ESC_INLINED void esc_feature_backward(int samples, const bool computed,
                                              const float *restrict derivative,
                                              const float *restrict deficit, float *restrict u,
                                              float *restrict partial) {
+  float derivatives[ESC_TILE], deficits[ESC_TILE];
+  if (computed) {
+#pragma omp simd
+    for (int b = 0; b < samples; b++) {
+      const esc_eval_f32 e = esc_tanh_eval_with_f32(deficit[b], derivative[b]);
+      derivatives[b] = e.derivative;
+      deficits[b] = e.deficit;
+    }
+    derivative = derivatives;
+    deficit = deficits;
+  }
   if (samples == ESC_TILE)
     esc_feature_partials(u, deficit, partial);
   else
@@ -168,22 +180,21 @@ static ESC_INLINED void esc_feature_backward(int samples, const bool from_value,
       partial[b / ESC_SAMPLES_PER_PARTIAL] =
           esc_fma_f32(u[b], deficit[b], partial[b / ESC_SAMPLES_PER_PARTIAL]);
 #pragma omp simd
-  for (int b = 0; b < samples; b++)
-    u[b] *= from_value ? esc_tanh_derivative_f32(derivative[b]) : derivative[b];
+  for (int b = 0; b < samples; b++) u[b] *= derivative[b];
 }
 
 /* u_l -> delta_l = u_l sigma'(z_l); returns this tile's term of the ledger. */
 static ESC_INLINED double esc_features_backward(const esc_cpu_shared *s, int l, int samples,
-                                                const bool from_value, float *u,
+                                                const bool computed, float *u,
                                                 const esc_cpu_work *work) {
   const size_t columns = esc_sample_columns(samples), width = (size_t)s->problem->shape.width;
-  const float *const derivative = from_value ? work->h[l] : work->derivative[l];
+  const float *const derivative = computed ? work->h[l] : work->derivative[l];
   double feature[ESC_PARTIALS] = {0};
   for (size_t first = 0; first < width; first += ESC_PARTIALS) {
     float partial[ESC_PARTIALS][ESC_PARTIALS] = {{0}}, sum[ESC_PARTIALS]; /* (feature, partial) */
     for (size_t j = first; j < first + ESC_PARTIALS && j < width; j++)
-      esc_feature_backward(samples, from_value, derivative + j * columns,
-                           work->deficit[l] + j * columns, u + j * columns, partial[j - first]);
+      esc_feature_backward(samples, computed, derivative + j * columns, work->z[l] + j * columns,
+                           u + j * columns, partial[j - first]);
     esc_tree_reduce_rows_f32(partial[0], sum);
 #pragma omp simd
     for (int j = 0; j < ESC_PARTIALS; j++) feature[j] += (double)sum[j];
@@ -193,7 +204,7 @@ static ESC_INLINED double esc_features_backward(const esc_cpu_shared *s, int l, 
 
 static inline void esc_wide_activation_backward(const esc_cpu_shared *s, int l, int samples,
                                                 float *u, esc_cpu_work *work) {
-  if (esc_is_derivative_from_value(s->problem->activation.kind))
+  if (esc_is_computed_backward(s->problem->activation.kind))
     work->deficit_sum[l] += esc_features_backward(s, l, samples, true, u, work);
   else
     work->deficit_sum[l] += esc_features_backward(s, l, samples, false, u, work);

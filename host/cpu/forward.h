@@ -32,14 +32,14 @@ static inline void esc_dot_rows(const float *restrict v, const float *restrict x
 static inline void esc_tile_targets(const esc_cpu_shared *s, int samples, esc_cpu_work *work) {
   const esc_problem *p = s->problem;
   const int row = s->layout.in_pad[0];
-  float value[ESC_TILE], derivative[ESC_TILE], deficit[ESC_TILE];
+  float z[ESC_TILE], value[ESC_TILE], derivative[ESC_TILE];
   memset(work->target, 0, ESC_TILE * sizeof(float));
   for (int k = 0; k < p->teacher.modes; k++) {
     if (p->teacher.directions == ESC_DIRECTIONS_AXES)
-      for (int b = 0; b < samples; b++) value[b] = work->x[(size_t)b * (size_t)row + (size_t)k];
+      for (int b = 0; b < samples; b++) z[b] = work->x[(size_t)b * (size_t)row + (size_t)k];
     else
-      esc_dot_rows(s->direction + (size_t)k * (size_t)row, work->x, row, samples, value);
-    esc_activate_all(s, (size_t)samples, value, derivative, deficit);
+      esc_dot_rows(s->direction + (size_t)k * (size_t)row, work->x, row, samples, z);
+    esc_activate_all(s, (size_t)samples, z, value, derivative);
     for (int b = 0; b < samples; b++)
       work->target[b] = esc_fma_f32(s->amplitude[k], value[b], work->target[b]);
   }
@@ -52,7 +52,7 @@ static inline void esc_forward(const esc_cpu_shared *s, const esc_cpu_network *n
   const float *h = work->x;
   for (int l = 0; l < last; l++) {
     const size_t in = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
-    float *z = work->h[l];
+    float *const z = work->z[l], *const value = work->h[l];
     esc_gemm_nn(&(esc_gemm){.rows = samples,
                             .columns = (int)out,
                             .depth = esc_fan_in(s->problem->shape, l),
@@ -62,11 +62,11 @@ static inline void esc_forward(const esc_cpu_shared *s, const esc_cpu_network *n
                             .ldb = out,
                             .c = z,
                             .ldc = out});
-    esc_activate_all(s, (size_t)samples * out, z, work->derivative[l], work->deficit[l]);
+    esc_activate_all(s, (size_t)samples * out, z, value, work->derivative[l]);
     /* Padding must be 0 again, because sigma(0) may not be 0. */
     for (size_t b = 0; b < (size_t)samples && (size_t)width < out; b++)
-      memset(z + b * out + width, 0, (out - (size_t)width) * sizeof *z);
-    h = z;
+      memset(value + b * out + width, 0, (out - (size_t)width) * sizeof *value);
+    h = value;
   }
   esc_dot_rows(net->w + s->layout.w[last], h, s->layout.in_pad[last], samples, work->f);
 }

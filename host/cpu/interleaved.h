@@ -37,9 +37,9 @@ typedef struct esc_interleaved {
   float *g;                          /* (copy, weight, lane); reduced into the first */
   double *g_sum;                     /* (weight, lane) over accumulation blocks; NULL for one */
   float *x;                          /* (sample, 4 * blocks, lane) */
-  float *h[ESC_LAYERS_MAX];          /* (sample, width, lane), as in esc_cpu_work */
+  float *z[ESC_LAYERS_MAX];          /* (sample, width, lane), as the next two in esc_cpu_work */
+  float *h[ESC_LAYERS_MAX];          /* h_l = sigma(z_l) */
   float *derivative[ESC_LAYERS_MAX]; /* sigma'(z_l) */
-  float *deficit[ESC_LAYERS_MAX];    /* kappa(z_l) */
   float *delta[2];
   float *deficit_partial[ESC_LAYERS_MAX]; /* (partial, width, lane) of the ledger's sum in a tile */
   float *f, *target, *dloss;              /* (sample, lane) */

@@ -22,9 +22,9 @@ static void carve(esc_arena *a, const esc_problem *p, esc_interleaved *n) {
   if (p->batch > ESC_ACCUMULATION_BLOCK) n->g_sum = ESC_CARVE(a, double, weights *ESC_INTERLEAVE);
   n->x = carve_lanes(a, samples * 4 * ((inputs + 3) / 4));
   for (int l = 0; l < p->shape.layers - 1; l++) {
+    n->z[l] = carve_lanes(a, samples * width);
     n->h[l] = carve_lanes(a, samples * width);
     n->derivative[l] = carve_lanes(a, samples * width);
-    n->deficit[l] = carve_lanes(a, samples * width);
     n->deficit_partial[l] = carve_lanes(a, ESC_PARTIALS * width);
   }
   for (int i = 0; i < 2; i++) n->delta[i] = carve_lanes(a, samples * width);

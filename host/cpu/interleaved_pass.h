@@ -57,18 +57,18 @@ static inline void esc_lane_targets(const esc_cpu_shared *s, int samples, esc_in
   const esc_problem *p = s->problem;
   const int inputs = p->shape.inputs, count = samples * ESC_INTERLEAVE;
   const size_t x_row = 4 * esc_input_blocks(s);
-  float value[ESC_SLICE_SAMPLES * ESC_INTERLEAVE], derivative[ESC_SLICE_SAMPLES * ESC_INTERLEAVE],
-      deficit[ESC_SLICE_SAMPLES * ESC_INTERLEAVE];
+  enum { NUMBERS = ESC_SLICE_SAMPLES * ESC_INTERLEAVE };
+  float z[NUMBERS], value[NUMBERS], derivative[NUMBERS];
   memset(pack->target, 0, sizeof value);
   for (int k = 0; k < p->teacher.modes; k++) {
     if (p->teacher.directions == ESC_DIRECTIONS_AXES)
       for (size_t b = 0; b < (size_t)samples; b++)
-        memcpy(value + b * ESC_INTERLEAVE, pack->x + (b * x_row + (size_t)k) * ESC_INTERLEAVE,
-               ESC_INTERLEAVE * sizeof *value);
+        memcpy(z + b * ESC_INTERLEAVE, pack->x + (b * x_row + (size_t)k) * ESC_INTERLEAVE,
+               ESC_INTERLEAVE * sizeof *z);
     else
       esc_lane_dot_rows(pack->direction + (size_t)(k * inputs) * ESC_INTERLEAVE, pack->x, x_row,
-                        inputs, samples, value);
-    esc_activate_all(s, (size_t)count, value, derivative, deficit);
+                        inputs, samples, z);
+    esc_activate_all(s, (size_t)count, z, value, derivative);
     for (int i = 0; i < count; i++)
       pack->target[i] = esc_fma_f32(s->amplitude[k], value[i], pack->target[i]);
   }
@@ -92,9 +92,9 @@ static inline void esc_lane_forward(const esc_cpu_shared *s, int samples, esc_in
                             .b = pack->w + esc_weight_offset(shape, l) * ESC_INTERLEAVE,
                             .b_depth = 1,
                             .b_column = (size_t)esc_fan_in(shape, l),
-                            .c = pack->h[l],
+                            .c = pack->z[l],
                             .c_row = width});
-    esc_activate_all(s, count, pack->h[l], pack->derivative[l], pack->deficit[l]);
+    esc_activate_all(s, count, pack->z[l], pack->h[l], pack->derivative[l]);
     h = pack->h[l];
     row = width;
   }
@@ -150,14 +150,17 @@ static inline void esc_lane_backward_output(const esc_cpu_shared *s, int samples
 }
 
 /* One sample of `row` numbers: u becomes delta = u sigma'(z), and u kappa(z) is added to `partial`,
- * or starts it. With from_value, `derivative` is sigma(z). */
+ * or starts it. With `computed`, `deficit` is z and `derivative` is sigma(z), as in
+ * backward.h. */
 static ESC_INLINED void esc_lane_activation_backward_sample(
-    const bool from_value, const bool start, size_t row, const float *restrict derivative,
+    const bool computed, const bool start, size_t row, const float *restrict derivative,
     const float *restrict deficit, float *restrict u, float *restrict partial) {
 #pragma omp simd
   for (size_t j = 0; j < row; j++) {
-    partial[j] = esc_fma_f32(u[j], deficit[j], start ? 0.0f : partial[j]);
-    u[j] *= from_value ? esc_tanh_derivative_f32(derivative[j]) : derivative[j];
+    const esc_eval_f32 stored = {.derivative = derivative[j], .deficit = deficit[j]};
+    const esc_eval_f32 e = computed ? esc_tanh_eval_with_f32(deficit[j], derivative[j]) : stored;
+    partial[j] = esc_fma_f32(u[j], e.deficit, start ? 0.0f : partial[j]);
+    u[j] *= e.derivative;
   }
 }
 
@@ -166,21 +169,21 @@ static ESC_INLINED void esc_lane_activation_backward_sample(
 static inline void esc_lane_activation_backward(const esc_cpu_shared *s, int l,
                                                 esc_lane_slice slice, float *u,
                                                 esc_interleaved *pack) {
-  const bool from_value = esc_is_derivative_from_value(s->problem->activation.kind);
+  const bool computed = esc_is_computed_backward(s->problem->activation.kind);
   const size_t row = (size_t)s->problem->shape.width * ESC_INTERLEAVE;
-  const float *const derivative = from_value ? pack->h[l] : pack->derivative[l];
+  const float *const derivative = computed ? pack->h[l] : pack->derivative[l];
   float *const partials = pack->deficit_partial[l] + (size_t)slice.index * ESC_SLICE_PARTIALS * row;
   if (slice.samples < ESC_SLICE_SAMPLES)
     memset(partials, 0, ESC_SLICE_PARTIALS * row * sizeof *partials);
   for (size_t b = 0; b < (size_t)slice.samples; b++) {
     float *const partial = partials + b / ESC_SAMPLES_PER_PARTIAL * row;
     const bool start = b % ESC_SAMPLES_PER_PARTIAL == 0;
-#define SAMPLE(from_value, start)                                                   \
-  esc_lane_activation_backward_sample(from_value, start, row, derivative + b * row, \
-                                      pack->deficit[l] + b * row, u + b * row, partial)
-    if (from_value && start)
+#define SAMPLE(computed, start)                                                   \
+  esc_lane_activation_backward_sample(computed, start, row, derivative + b * row, \
+                                      pack->z[l] + b * row, u + b * row, partial)
+    if (computed && start)
       SAMPLE(true, true);
-    else if (from_value)
+    else if (computed)
       SAMPLE(true, false);
     else
       SAMPLE(false, start);

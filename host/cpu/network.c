@@ -111,9 +111,9 @@ static void carve_work(esc_arena *a, const esc_problem *p, const esc_cpu_layout 
     w->rows = carve_floats(a, tile * (row + ESC_PAD));
   }
   for (int l = 0; l < p->shape.layers - 1; l++) {
+    w->z[l] = carve_floats(a, tile * row);
     w->h[l] = carve_floats(a, tile * row);
     w->derivative[l] = carve_floats(a, tile * row);
-    w->deficit[l] = carve_floats(a, tile * row);
   }
   for (int i = 0; i < 2; i++) w->delta[i] = carve_floats(a, tile * row);
   w->f = carve_floats(a, tile);

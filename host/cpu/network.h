@@ -53,10 +53,10 @@ typedef struct esc_cpu_work {
   float *x;                          /* (tile, input), padded rows */
   float *columns;                    /* (input, tile): x transposed, if feature-major */
   float *rows;                       /* (tile, width): an h transposed, if feature-major */
-  float *h[ESC_LAYERS_MAX];          /* h_l, the activation of layer l: (tile, width); like the
-                                        next three arrays (width, tile) if feature-major */
+  float *z[ESC_LAYERS_MAX];          /* z_l of layer l, or kappa(z_l) (activate.h): (tile, width);
+                                        like the next three arrays (width, tile) if feature-major */
+  float *h[ESC_LAYERS_MAX];          /* h_l = sigma(z_l) */
   float *derivative[ESC_LAYERS_MAX]; /* sigma'(z_l) */
-  float *deficit[ESC_LAYERS_MAX];    /* kappa(z_l) */
   float *delta[2];                   /* (tile, width): delta_l, and u of the layer below */
   float *f, *target, *dloss;         /* (tile) */
   float *g;         /* (slice, weight) partial sums of the gradient; reduced into the first */

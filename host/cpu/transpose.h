@@ -83,11 +83,17 @@ static inline void esc_transpose(size_t rows, size_t columns, const float *restr
       esc_transpose_4(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
 }
 
-/* sum[i] = the tree reduction of row i of `partial`, (ESC_PARTIALS, ESC_PARTIALS). */
+/* sum[i] = the tree reduction of row i of `partial`, (ESC_PARTIALS, ESC_PARTIALS). The tree's first
+ * level adds the halves of a row, before the transpose. */
 static inline void esc_tree_reduce_rows_f32(const float *restrict partial, float *restrict sum) {
-  float transposed[ESC_PARTIALS][ESC_PARTIALS];
-  esc_transpose(ESC_PARTIALS, ESC_PARTIALS, partial, ESC_PARTIALS, transposed[0], ESC_PARTIALS);
-  for (int half = ESC_PARTIALS / 2; half > 0; half /= 2)
+  enum { HALF = ESC_PARTIALS / 2 };
+  float folded[ESC_PARTIALS][HALF], transposed[HALF][ESC_PARTIALS];
+  for (int i = 0; i < ESC_PARTIALS; i++, partial += ESC_PARTIALS)
+#pragma omp simd
+    for (int j = 0; j < HALF; j++) folded[i][j] = partial[j] + partial[j + HALF];
+  esc_transpose(ESC_PARTIALS, HALF, folded[0], HALF, transposed[0], ESC_PARTIALS);
+#pragma GCC unroll 4
+  for (int half = HALF / 2; half > 0; half /= 2)
     for (int j = 0; j < half; j++)
 #pragma omp simd
       for (int i = 0; i < ESC_PARTIALS; i++) transposed[j][i] += transposed[j + half][i];

@@ -33,7 +33,7 @@ typedef struct esc_update_counts {
   int32_t nonzero_updates, rounded_away;
 } esc_update_counts;
 
-/* w <- w - rate g. */
+/* w <- w - rate g. The counts are selects, which become additions under a mask. */
 static ESC_NOINLINE esc_update_counts esc_step_plain(float rate, size_t count,
                                                      const float *restrict g, float *restrict w) {
   int32_t nonzero_updates = 0, rounded_away = 0;
@@ -41,8 +41,8 @@ static ESC_NOINLINE esc_update_counts esc_step_plain(float rate, size_t count,
   for (size_t i = 0; i < count; i++) {
     const esc_updated u = esc_update_plain(rate, g[i], w[i]);
     w[i] = u.w;
-    nonzero_updates += u.nonzero_update;
-    rounded_away += u.rounded_away;
+    nonzero_updates = u.nonzero_update ? nonzero_updates + 1 : nonzero_updates;
+    rounded_away = u.rounded_away ? rounded_away + 1 : rounded_away;
   }
   return (esc_update_counts){nonzero_updates, rounded_away};
 }
@@ -58,8 +58,8 @@ static ESC_NOINLINE esc_update_counts esc_step_compensated(float rate, size_t co
     const esc_updated u = esc_update_compensated(rate, g[i], w[i], compensation[i]);
     w[i] = u.w;
     compensation[i] = u.compensation;
-    nonzero_updates += u.nonzero_update;
-    rounded_away += u.rounded_away;
+    nonzero_updates = u.nonzero_update ? nonzero_updates + 1 : nonzero_updates;
+    rounded_away = u.rounded_away ? rounded_away + 1 : rounded_away;
   }
   return (esc_update_counts){nonzero_updates, rounded_away};
 }
