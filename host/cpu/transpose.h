@@ -34,40 +34,34 @@ static inline void esc_transpose_4(const float *from, size_t from_row, float *to
 
 typedef float esc_octet __attribute__((vector_size(32)));
 
-/* The three stages of the 8 x 8 transpose interleave 1, 2 and 4 floats of two rows.
- * 1: a0 b0 a1 b1 a4 b4 a5 b5, and the other half. */
+/* Interleave 1 or 2 floats of each half of two rows: a0 b0 a1 b1 a4 b4 a5 b5, a0 a1 b0 b1 a4 a5 b4
+ * b5, and the other halves. */
 #define ESC_INTERLEAVE_1_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
 #define ESC_INTERLEAVE_1_HIGH(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
-/* 2: a0 a1 b0 b1 a4 a5 b4 b5, and the other half. */
 #define ESC_INTERLEAVE_2_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
 #define ESC_INTERLEAVE_2_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-/* 4: a0 a1 a2 a3 b0 b1 b2 b3, and the other half. */
-#define ESC_INTERLEAVE_4_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
-#define ESC_INTERLEAVE_4_HIGH(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
 
-/* to[j][i] = from[i][j] for i, j < 8. */
+/* Four floats of row 0 and four of row 4. By pointer: without AVX no register returns an octet. */
+static inline void esc_octet_load(const float *from, size_t from_row, esc_octet *octet) {
+  const esc_quad low = esc_quad_load(from), high = esc_quad_load(from + 4 * from_row);
+  *octet = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+
+/* to[j][i] = from[i][j] for i, j < 8: two 4 x 4 transposes at a time, in the halves of a vector. */
 static inline void esc_transpose_8(const float *from, size_t from_row, float *to, size_t to_row) {
-  esc_octet row[8], stage_1[8], stage_2[8];
-#pragma GCC unroll 8
-  for (size_t i = 0; i < 8; i++) memcpy(&row[i], from + i * from_row, sizeof row[i]);
-#pragma GCC unroll 4
-  for (int i = 0; i < 8; i += 2) {
-    stage_1[i] = ESC_INTERLEAVE_1_LOW(row[i], row[i + 1]);
-    stage_1[i + 1] = ESC_INTERLEAVE_1_HIGH(row[i], row[i + 1]);
-  }
 #pragma GCC unroll 2
-  for (int i = 0; i < 8; i += 4)
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; j++) { /* columns 2j, 2j + 1, 2j + 4 and 2j + 5 */
-      stage_2[i + 2 * j] = ESC_INTERLEAVE_2_LOW(stage_1[i + j], stage_1[i + j + 2]);
-      stage_2[i + 2 * j + 1] = ESC_INTERLEAVE_2_HIGH(stage_1[i + j], stage_1[i + j + 2]);
-    }
-#pragma GCC unroll 4
-  for (size_t j = 0; j < 4; j++) {
-    const esc_octet low = ESC_INTERLEAVE_4_LOW(stage_2[j], stage_2[j + 4]);
-    const esc_octet high = ESC_INTERLEAVE_4_HIGH(stage_2[j], stage_2[j + 4]);
-    memcpy(to + j * to_row, &low, sizeof low);
-    memcpy(to + (j + 4) * to_row, &high, sizeof high);
+  for (size_t j = 0; j < 8; j += 4, from += 4, to += 4 * to_row) {
+    esc_octet a, b, c, d;
+    esc_octet_load(from, from_row, &a);
+    esc_octet_load(from + from_row, from_row, &b);
+    esc_octet_load(from + 2 * from_row, from_row, &c);
+    esc_octet_load(from + 3 * from_row, from_row, &d);
+    const esc_octet ab = ESC_INTERLEAVE_1_LOW(a, b), cd = ESC_INTERLEAVE_1_LOW(c, d);
+    const esc_octet ab_high = ESC_INTERLEAVE_1_HIGH(a, b), cd_high = ESC_INTERLEAVE_1_HIGH(c, d);
+    const esc_octet column[4] = {ESC_INTERLEAVE_2_LOW(ab, cd), ESC_INTERLEAVE_2_HIGH(ab, cd),
+                                 ESC_INTERLEAVE_2_LOW(ab_high, cd_high),
+                                 ESC_INTERLEAVE_2_HIGH(ab_high, cd_high)};
+    for (size_t i = 0; i < 4; i++) memcpy(to + i * to_row, &column[i], sizeof column[i]);
   }
 }
 
