@@ -226,6 +226,7 @@ class Fitter:
         return self._refuse_piece(left, right)
 
     def _refuse_piece(self, left: float, right: float) -> InputError:
+        """The exception for an interval that no polynomial fits."""
         values = self._values((left + right) / 2, (right - left) / 2)
         if not np.isfinite(values).all():
             problem = "is not finite"
@@ -233,7 +234,7 @@ class Fitter:
             problem = f"is not smooth (a polynomial misses it by {_fit(values, 0.1 * self.scale).error:.1e})"
         return InputError(
             f"the activation {name_of(self.function)}: {problem} near z = {(left + right) / 2:.3g}; allowed: "
-            f"functions with all derivatives, computed to {TOLERANCE:g}; of functions with a corner only 'relu'")
+            f"functions with all derivatives, computed to {TOLERANCE:g}; of those with a corner only 'relu'")
 
     def _inner(self) -> list[Piece]:
         """On |z| <= RANGE: one piece around 0, then doubled intervals on both sides."""

@@ -27,8 +27,8 @@ class Activation:
     ----------
     activation : str, sequence of float, callable or Activation
         A function gets an array of floats, or one float at a time where it refuses arrays. It must be real,
-        finite for \|z\| up to 16.76 and smooth (all derivatives) to 1e-13 of its values; of functions with a
-        corner there is "relu" only. Its exceptions pass through. Nothing is called afterwards.
+        finite for z from -16.76 to 16.76 and smooth (all derivatives) to 1e-13 of its values; of functions
+        with a corner there is "relu" only. Its exceptions pass through. Nothing is called afterwards.
 
     Attributes
     ----------
