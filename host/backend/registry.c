@@ -111,7 +111,7 @@ void esc_backend_path(const esc_engine_ops *engine, const esc_problem *problem, 
                       size_t size) {
   const char *path = "loops";
   if (!strcmp(engine->name, "cpu"))
-    path = esc_cpu_is_interleaved(engine, problem->shape)
+    path = esc_cpu_is_interleaved(engine, problem)
                ? "interleaved"
                : esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"))->name;
 #ifdef ESC_HAVE_CUDA

@@ -18,7 +18,7 @@ bool esc_cpu_has_path(const char *path);
 esc_status esc_cpu_select(const esc_problem *problem, const char *path,
                           const esc_engine_ops **engine);
 
-/* Whether `ops`, one of these engines, trains networks of this shape interleaved. */
-bool esc_cpu_is_interleaved(const esc_engine_ops *ops, esc_shape shape);
+/* Whether `ops`, one of these engines, trains the problem's networks interleaved. */
+bool esc_cpu_is_interleaved(const esc_engine_ops *ops, const esc_problem *problem);
 
 #endif

@@ -71,10 +71,10 @@ esc_status esc_cpu_isa_select(const esc_cpu_isa **isa) {
 
 static cpu_path path_of(const esc_engine_ops *ops) { return *(const cpu_path *)ops->config; }
 
-bool esc_cpu_is_interleaved(const esc_engine_ops *ops, esc_shape shape) {
+bool esc_cpu_is_interleaved(const esc_engine_ops *ops, const esc_problem *p) {
   const esc_cpu_isa *isa = esc_cpu_isa_find(getenv("ESCAPEMENT_ISA"));
   return path_of(ops) == INTERLEAVED ||
-         (path_of(ops) == AUTOMATIC && isa && esc_interleaved_pays(isa, shape));
+         (path_of(ops) == AUTOMATIC && isa && esc_interleaved_pays(isa, p));
 }
 
 static void destroy(void *handle) {
@@ -97,7 +97,7 @@ static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
                        const esc_engine_setup *setup) {
   const double arrays = FLAT + END_ARRAYS * (double)setup->threads,
                flat = arrays * sizeof(double) * (double)esc_weight_count(p->shape);
-  const double pack = esc_cpu_is_interleaved(ops, p->shape) ? esc_interleaved_bytes(p) : 0;
+  const double pack = esc_cpu_is_interleaved(ops, p) ? esc_interleaved_bytes(p) : 0;
   return (esc_bytes){.host = setup->slots * esc_cpu_network_bytes(p) +
                              setup->threads * (esc_cpu_work_bytes(p) + pack) + flat};
 }
@@ -106,7 +106,7 @@ static esc_bytes bytes(const esc_engine_ops *ops, const esc_problem *p,
  * packs, because a lane whose network has finished is idle until the next advance. */
 static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
                          const esc_engine_setup *setup) {
-  return 4 * setup->threads * (esc_cpu_is_interleaved(ops, p->shape) ? ESC_INTERLEAVE : 1);
+  return 4 * setup->threads * (esc_cpu_is_interleaved(ops, p) ? ESC_INTERLEAVE : 1);
 }
 
 static esc_status create_packs(engine *e) {
@@ -135,7 +135,7 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
   ESC_TRY_ALLOCATE(e->work = calloc((size_t)e->threads, sizeof(esc_cpu_work *)));
   for (int i = 0; i < e->slots; i++) ESC_TRY(esc_cpu_network_create(&e->shared, &e->network[i]));
   for (int i = 0; i < e->threads; i++) ESC_TRY(esc_cpu_work_create(&e->shared, &e->work[i]));
-  if (esc_cpu_is_interleaved(ops, p->shape)) {
+  if (esc_cpu_is_interleaved(ops, p)) {
     e->least_lanes = path_of(ops) == AUTOMATIC ? esc_interleaved_least(p->shape) : 2;
     ESC_TRY(create_packs(e));
   }

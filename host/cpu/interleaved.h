@@ -50,9 +50,9 @@ typedef struct esc_interleaved {
 } esc_interleaved;
 
 /* Whether the path can train networks of this shape, and whether it is the faster one on an
- * instruction set (crossover: esc_cpu_isa). */
+ * instruction set (crossover: esc_cpu_isa, and the memory of a pack). */
 bool esc_interleaved_fits(esc_shape shape);
-bool esc_interleaved_pays(const esc_cpu_isa *isa, esc_shape shape);
+bool esc_interleaved_pays(const esc_cpu_isa *isa, const esc_problem *problem);
 
 /* Networks that a pack must have to be faster than the same networks alone: it takes the same time
  * for any number of them. */

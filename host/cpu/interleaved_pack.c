@@ -77,9 +77,14 @@ static int padded_width(esc_shape shape) {
   return (shape.width + ESC_PARTIALS - 1) / ESC_PARTIALS * ESC_PARTIALS;
 }
 
-bool esc_interleaved_pays(const esc_cpu_isa *isa, esc_shape shape) {
-  return shape.width <= isa->interleaved_widest &&
-         shape.width <= isa->interleaved_fill * padded_width(shape);
+/* A larger pack does not stay in a second-level cache of 2 MB: many inputs or layers. Measured
+ * (runs/bench/notes.md). */
+static const double pack_bytes_max = 1.6e6;
+
+bool esc_interleaved_pays(const esc_cpu_isa *isa, const esc_problem *p) {
+  return p->shape.width <= isa->interleaved_widest &&
+         p->shape.width <= isa->interleaved_fill * padded_width(p->shape) &&
+         esc_interleaved_bytes(p) <= pack_bytes_max;
 }
 
 /* A full pack is ahead by the padding, and behind by up to an eighth (runs/bench/notes.md). */
