@@ -52,7 +52,7 @@ class Json(unittest.TestCase):
         result = call_json()
         names = self.check(result)
         for start in ("Philox", "gradients", "ledger", "matrix identity", "escape times",
-                      "manifold", "reference: ", "cpu: "):
+                      "manifold", "reference: ", "cpu: ", "cpu interleaved: "):
             self.assertTrue(any(name.startswith(start) for name in names), start)
         self.assertFalse(any(name.startswith("cuda") for name in names))
         self.assertEqual([left["name"] for left in result["skipped"]], ["cuda"])
