@@ -9,7 +9,7 @@
 #include "kernels.h"
 #include "launch.h"
 
-/* A slot whose network has finished, or waits at its step limit, is idle until the host changes
+/* A slot whose network has finished, or has reached its step limit, is idle until the host changes
  * its track. */
 static __device__ inline bool esc_is_training(const esc_chunk &chunk, int slot) {
   return esc_track_is_active(&chunk.track[slot]);

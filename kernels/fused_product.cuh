@@ -9,8 +9,8 @@
  * outputs of a forward or input-gradient product (fewer for N < 16): `rows` features times
  * `columns` samples, of which `vector` are contiguous. For weight gradients the samples of a tile
  * are divided into K-slices, each with a group of threads: a thread's tile of weights is then 16 to
- * 32 of them, and a larger thread tile needs fewer loads for each multiply-add. A tree reduction
- * adds the partial sums of the K-slices at the end of the minibatch.
+ * 32 of them (9 for N = 12, 4 for N = 8), and a larger thread tile needs fewer loads for each
+ * multiply-add. A tree reduction adds the partial sums of the K-slices at the end of the minibatch.
  *
  * The other files of path `fused` are templates of a struct P with the members of
  * esc_fused_fma_products; fused_tensor.cuh has the second such struct. */
@@ -21,9 +21,9 @@
 
 enum { ESC_FUSED_LEADING = ESC_TILE + 4 };
 
-/* Sizes that both structs of products share; N is the padded width, a multiple of 16, or 8 or 12. 4
- * N threads: 16 outputs a thread are the N times ESC_TILE outputs of a product. At least 64
- * threads, one a sample of a tile. */
+/* Sizes that both structs of products share; N is the padded width, a multiple of 16, or 8 or 12.
+ * 4 N threads, because 16 outputs a thread are the N times ESC_TILE outputs of a product; at least
+ * 64 threads, one for each sample of a tile. */
 template <int N>
 struct esc_fused_geometry {
   enum {

@@ -75,7 +75,7 @@ typedef struct esc_chunk {
   int slots;
   size_t weight_stride;     /* floats from one network's weights to the next's */
   uint64_t *seed;           /* (slot) */
-  esc_track *track;         /* (slot) events and ledger; finished: the slot is idle */
+  esc_track *track;         /* (slot) events and ledger; if not active, the slot is idle */
   float *partials;          /* path fused: (slot, partial_floats of fused.h) of gradients */
   float *tile_z;            /* path fused: (slot, hidden layer, padded width, ESC_TILE) */
   int32_t *update_mask;     /* (slot) whether this step's update is to be made */

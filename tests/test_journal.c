@@ -83,11 +83,16 @@ static esc_status open_as(bool resume, bool discard, visited *v, esc_journal **j
                           THRESHOLDS, LAYERS, j);
 }
 
+static esc_status append_row(esc_journal *j, esc_member_key member, const void *row) {
+  const esc_status status = esc_journal_add(j, member, row);
+  return status == ESC_OK ? esc_journal_flush(j) : status;
+}
+
 static esc_status append(esc_journal *j, int i) {
   char *row = malloc(row_size());
   assert_non_null(row);
   make_row(i, row);
-  const esc_status status = esc_journal_append(j, key_of(i), row);
+  const esc_status status = append_row(j, key_of(i), row);
   free(row);
   return status;
 }
@@ -733,7 +738,7 @@ static void packed_rows_round_trip_through_the_journal(void **state) {
     esc_results_unpack(out, i, row);
     out->final_loss[i] = i == 2 ? (double)NAN : 0.25 * i;
     esc_results_pack(out, i, row);
-    esc_assert_ok(esc_journal_append(j, (esc_member_key){.seed = (uint64_t)i}, row));
+    esc_assert_ok(append_row(j, (esc_member_key){.seed = (uint64_t)i}, row));
   }
   esc_journal_close(j, false);
   esc_journal_reader into = reader;

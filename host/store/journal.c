@@ -571,11 +571,6 @@ esc_status esc_journal_flush(esc_journal *j) {
   return write_entries(j) == ESC_OK ? ESC_OK : fail_append(j);
 }
 
-esc_status esc_journal_append(esc_journal *j, esc_member_key member, const void *row) {
-  const esc_status status = esc_journal_add(j, member, row);
-  return status == ESC_OK ? esc_journal_flush(j) : status;
-}
-
 esc_status esc_journal_append_segment(esc_journal *j, const char *text, bool begins) {
   esc_status status = ESC_OK;
   const esc_journal_entry_kind noted = begins ? ESC_ENTRY_SEGMENT_BEGIN : ESC_ENTRY_SEGMENT;

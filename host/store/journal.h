@@ -86,12 +86,11 @@ size_t esc_journal_weights_row_size(size_t weights);
 esc_status esc_journal_open_weights(const esc_journal_request *request, int layers, size_t weights,
                                     esc_journal **out);
 
-/* Appends one member's row. Not synced: see esc_journal_sync. */
-esc_status esc_journal_append(esc_journal *journal, esc_member_key member, const void *row);
-
-/* The same, but the record may wait in memory for the next flush, append or sync, which writes all
- * such records with one write(2). */
+/* Adds one member's row to a buffer of records in memory. */
 esc_status esc_journal_add(esc_journal *journal, esc_member_key member, const void *row);
+
+/* Appends all buffered records to the file with one write(2), as esc_journal_append_segment,
+ * esc_journal_sync and a full buffer do. Not synced: see esc_journal_sync. */
 esc_status esc_journal_flush(esc_journal *journal);
 
 /* Appends a segment, or with `begins` false an update of the last one. */

@@ -44,17 +44,17 @@ struct esc_engine_ops {
   esc_status (*create)(const esc_engine_ops *ops, const esc_problem *problem,
                        const esc_engine_setup *setup, void **engine);
 
-  /* Loads `member` into slot at step 0; its weights are drawn at the next advance. */
+  /* Loads `member` into slot at step 0; the next advance or submit draws its weights. */
   esc_status (*load)(void *engine, int slot, const esc_member *member);
 
-  /* Sets the step at which the slot's network waits, until the limit is raised. load and restore
-   * remove it. */
+  /* Sets the step beyond which the slot's network is not trained until the limit is raised. load
+   * and restore remove the limit. */
   void (*limit)(void *engine, int slot, int64_t step);
 
-  /* Chunks of neighbouring slots, each of which trains while the host works on others. submit
-   * starts what advance does, for one chunk, and may return before the steps are made; collect
-   * waits for them. In between no other function may be called for a slot of the chunk. Slots of a
-   * chunk; the last one may have fewer. NULL, all three, for a backend without. */
+  /* A chunk is chunk_slots neighbouring slots (the last chunk may have fewer), which train while
+   * the host processes other chunks. submit starts what advance does, for one chunk, and may return
+   * before the steps are made; collect waits for them. In between no other function may be called
+   * for a slot of the chunk. All three are NULL for a backend without chunks. */
   int (*chunk_slots)(const void *engine);
   esc_status (*submit)(void *engine, int chunk, int64_t steps, const atomic_bool *stop);
   esc_status (*collect)(void *engine, int chunk);
@@ -63,7 +63,7 @@ struct esc_engine_ops {
    * early, at a step boundary, once *stop is set. */
   esc_status (*advance)(void *engine, int64_t steps, const atomic_bool *stop);
 
-  /* The slot as of the last advance: its member, events, whether it has finished. */
+  /* The slot as of the last advance or collect: its member, events, whether it has finished. */
   const esc_slot *(*slot)(const void *engine, int slot);
 
   /* Writes a finished member's row i of every variable of `results`. */
@@ -75,7 +75,7 @@ struct esc_engine_ops {
   /* Bytes of one network's state (state.h). Engines of one precision have one format. */
   size_t (*state_size)(const esc_problem *problem);
 
-  /* Fills `state` from a slot that trains and is not fresh, as of the last advance. */
+  /* Fills `state` from a slot that trains and is not fresh, as of the last advance or collect. */
   esc_status (*save)(const void *engine, int slot, void *state);
 
   /* Loads `member` into slot with a `state` that an engine of the same precision saved; training

@@ -261,9 +261,9 @@ ESC_SHARED void esc_sincos_f32(float x, float *sine, float *cosine) {
 }
 
 /* The deficits sigma(z) - z sigma'(z) of the imbalance identity cancel near 0:
- * below |z| = 1 (just where the
- * rounded z^2 is below 1) they are z^3 times a series. Odd in z. Errors are relative, for
- * |z| > 1e-12; z^3 underflows below that. */
+ * below |z| = 1 (exactly where the rounded z^2 is below 1) they are z^3 times a
+ * series. Odd in z. Errors are relative, for |z| > 1e-12; z^3 underflows below
+ * that. */
 
 /* tanh z - z (1 - h^2) with h = esc_tanh_f32(z). To 5e-7 for |z| < 1, to 1.3e-6
  * beyond, where 1 - h^2 has no more digits. */

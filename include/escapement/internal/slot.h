@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A slot: a member in training, without its weights. Start, state and report of a member are shared
- * by all engines. */
+/* A slot: a member in training, without its weights. Start, state, end and report of a member are
+ * shared by all engines. */
 #ifndef ESCAPEMENT_SLOT_H
 #define ESCAPEMENT_SLOT_H
 
@@ -45,12 +45,13 @@ static inline bool esc_slot_is_paused(const esc_slot *s) {
 /* Draws the initial weights, flat as in esc_weight_offset, rounded to the engine's precision. */
 void esc_slot_draw(esc_slot *slot, const esc_model *model, double *weights);
 
-/* Draws them (again), and computes from them the initial norms and signal, which takes tens of
- * times as long and is not needed for training. `workspace` is made from esc_signal_workspace. */
+/* Draws the initial weights again and computes the initial norms and signal from them. Takes tens
+ * of times as long as esc_slot_draw; training does not need the results. `workspace` is made from
+ * esc_signal_workspace. */
 void esc_slot_measure(esc_slot *slot, const esc_model *model, double *weights,
                       esc_arena *workspace);
 
-/* Both. */
+/* esc_slot_draw and esc_slot_measure, with one draw. */
 void esc_slot_start(esc_slot *slot, const esc_model *model, double *weights, esc_arena *workspace);
 
 /* A member's weights now, w + compensation (NULL: 0), both flat; `initial` is a workspace of as
@@ -60,8 +61,8 @@ typedef struct esc_slot_weights {
   double *initial;
 } esc_slot_weights;
 
-/* Computes norm2_change of a member that has finished, without cancellation. Apart from the report,
- * so that the threads share the work. */
+/* Computes norm2_change of a member that has finished, without cancellation. Separate from the
+ * report, so that engines can call it on all threads. */
 void esc_slot_end(esc_slot *slot, const esc_model *model, const esc_slot_weights *weights);
 
 /* Writes row i of a member that has ended: events, ledger, norms. */

@@ -59,7 +59,7 @@ typedef struct esc_track {
   /* (interface) <W_{l+1}, V_{l+1}> - <W_l, V_l> of momentum. A state has it only with momentum, and
    * no field after it (state.h). */
   double product[ESC_LAYERS_MAX];
-  int64_t step_limit; /* at this step the network waits until the limit is raised */
+  int64_t step_limit; /* the network is not trained beyond this step until the limit is raised */
 } esc_track;
 
 /* Whether the network makes another step. */
