@@ -210,6 +210,27 @@ static void a_run_that_blows_up_is_diverged_not_escaped(void **state) {
 }
 
 /* Float and double part slowly: over a short run the events agree to a step. */
+/* The sign of a NaN depends on the instruction set. */
+static void a_reported_nan_has_no_sign(void **state) {
+  (void)state;
+  const double nan = copysign((double)NAN, -1);
+  esc_problem p = problem_make(2, 3, 3, 8);
+  esc_model m;
+  esc_results *r = NULL;
+  const esc_slot slot = {.member = member_make(1, 1, 0.5),
+                         .track = {.loss = nan, .smoothed = nan, .ledger = {{nan, 0}}},
+                         .norm2_change = {nan}};
+  esc_assert_ok(esc_model_init(&m, &p, true));
+  esc_assert_ok(esc_results_create(1, 1, 2, &r));
+  esc_slot_report(&slot, &m, r, 0);
+  const double reported[] = {r->final_loss[0], r->final_smoothed_loss[0], r->norm2_final[0],
+                             r->ledger_sum[0], r->ledger_residual[0]};
+  for (int i = 0; i < 5; i++) assert_true(isnan(reported[i]) && !signbit(reported[i]));
+  esc_results_free(r);
+  esc_model_free(&m);
+  problem_free(&p);
+}
+
 static void floats_follow_the_reference_to_the_escape(void **state) {
   (void)state;
   esc_problem p = problem_make(4, 12, 6, 16);
@@ -410,6 +431,7 @@ int main(void) {
       cmocka_unit_test(escape_step_is_the_first_crossing_of_the_moving_average),
       cmocka_unit_test(a_threshold_above_the_first_loss_is_crossed_at_step_0),
       cmocka_unit_test(a_run_that_blows_up_is_diverged_not_escaped),
+      cmocka_unit_test(a_reported_nan_has_no_sign),
       cmocka_unit_test(floats_follow_the_reference_to_the_escape),
       cmocka_unit_test(compensated_weights_lose_fewer_updates_and_close_the_ledger_better),
       cmocka_unit_test(a_restored_network_goes_on_to_the_same_bits),

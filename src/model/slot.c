@@ -69,6 +69,9 @@ static double product_size(const esc_track *track, const esc_results *r, int64_t
   return track->path[l] * sqrt(fmax(r->norm2_initial[offset], r->norm2_final[offset]));
 }
 
+/* A NaN without the sign that an operation gives it, which differs between instruction sets. */
+static double without_nan_sign(double x) { return isnan(x) ? (double)NAN : x; }
+
 /* Row i: identity, events and signal of the member. */
 static void write_member(const esc_slot *s, int thresholds, esc_results *r, int64_t i) {
   const esc_track *track = &s->track;
@@ -81,8 +84,8 @@ static void write_member(const esc_slot *s, int thresholds, esc_results *r, int6
   r->scale[i] = member->scale;
   r->status[i] = track->status;
   r->steps_run[i] = track->step;
-  r->final_loss[i] = track->loss;
-  r->final_smoothed_loss[i] = track->smoothed;
+  r->final_loss[i] = without_nan_sign(track->loss);
+  r->final_smoothed_loss[i] = without_nan_sign(track->smoothed);
   r->signal_initial[i] = s->signal / pow(member->scale, member->bottleneck);
   r->signal_initial_error[i] = s->signal_error / pow(member->scale, member->bottleneck);
   r->lost_updates[i] =
@@ -105,7 +108,7 @@ static void write_ledger(const esc_slot *s, const esc_problem *p, esc_results *r
   const int layers = p->shape.layers, interfaces = layers - 1;
   for (int l = 0; l < layers; l++) {
     r->norm2_initial[i * layers + l] = norm2_initial[l];
-    r->norm2_final[i * layers + l] = norm2_initial[l] + change2[l];
+    r->norm2_final[i * layers + l] = without_nan_sign(norm2_initial[l] + change2[l]);
   }
   if (!esc_optimizer_has_ledger(&p->optimizer)) {
     write_no_ledger(r, i);
@@ -115,12 +118,12 @@ static void write_ledger(const esc_slot *s, const esc_problem *p, esc_results *r
     const double sum = esc_sum_get(&track->ledger[l]);
     const double change =
         change2[l + 1] / esc_metric_gamma(p, l + 1) - change2[l] / esc_metric_gamma(p, l);
-    r->ledger_sum[i * interfaces + l] = sum;
-    r->ledger_drift[i * interfaces + l] = esc_sum_get(&track->drift[l]);
-    r->ledger_gross[i * interfaces + l] = esc_sum_get(&track->drift[l]) +
-                                          product_size(track, r, i, l) +
-                                          product_size(track, r, i, l + 1);
-    r->ledger_residual[i * interfaces + l] = sum - change;
+    const double drift = esc_sum_get(&track->drift[l]);
+    const double gross = drift + product_size(track, r, i, l) + product_size(track, r, i, l + 1);
+    r->ledger_sum[i * interfaces + l] = without_nan_sign(sum);
+    r->ledger_drift[i * interfaces + l] = without_nan_sign(drift);
+    r->ledger_gross[i * interfaces + l] = without_nan_sign(gross);
+    r->ledger_residual[i * interfaces + l] = without_nan_sign(sum - change);
   }
 }
 
