@@ -134,7 +134,7 @@ def kernel_row(build, shape, path, card_name):
     """What ptxas made of a kernel, and how many of its blocks a card's multiprocessor holds."""
     card = cards.CARDS[card_name]
     kernels = build.kernels_of(path, card.architecture)
-    arguments = read_arguments(compile_arguments(build.root, build.folder), shape, 1)
+    arguments = read_arguments(compile_arguments(build.root, build.folder), shape, path, 1)
     kernel = kernels.find(shape.width, arguments.activation)
     threads, registers = kernels.elf.threads(kernel), kernels.elf.registers(kernel)
     accesses = re.findall(r"\b(?:LDL|STL)\b", kernels.listings[kernel])
