@@ -297,6 +297,28 @@ class Scheduler(unittest.TestCase):
         rows = ["ISETP.GE.AND P0, PT, RZ, 0x1, PT", "@P0 BAR.SYNC.DEFER_BLOCKING 0x0", "EXIT"]
         self.assertEqual(cycles(rows, warps=2), 3)
 
+    def test_a_pipe_without_cost_takes_an_instruction_a_cycle(self):
+        for cost, text in (("fma", "IMAD R1, R1, R2, R3"), ("alu", "LOP3.LUT R1, R0, R2, RZ, 0xc0, !PT"),
+                           ("xu", "MUFU.RCP R1, R1"), ("double", "DFMA R2, R2, R4, R6"),
+                           ("tensor", "HMMA.1688.F32.TF32 R4, R8, R10, R4")):
+            with self.subTest(cost):
+                rows = [*[(text, {"stall": 1})] * 16, "EXIT"]
+                self.assertGreater(cycles(rows), 30)
+                self.assertEqual(cycles(rows, ideal=(cost,)), 17)
+
+    def test_waits_without_cost_take_no_time(self):
+        self.assertEqual(cycles(self.chain(16, 4), ideal=("fixed",)), 17)
+        rows = [("LDS R1, [RZ]", {"write": 0}), ("FADD R2, R1, R1", {"wait": 1}), "EXIT"]
+        self.assertEqual(cycles(rows, ideal=("short",)), 3)
+
+    def test_issue_slots_without_cost_serve_all_warps_at_once(self):
+        self.assertLessEqual(cycles(self.chain(16, 1), warps=16, ideal=("issue", "fma")), 17 + 3)
+
+    def test_integer_instructions_are_those_that_no_scoreboard_orders(self):
+        made = program(["IADD3 R1, R2, R3, RZ", "IMAD R1, R2, R3, R4", "FSETP.GT.AND P0, PT, R1, RZ, PT",
+                        ("IADD3 R1, R2, R3, RZ", {"wait": 1}), "FFMA R1, R1, R2, R3", "EXIT"])
+        self.assertEqual([model.is_integer(i) for i in made.code], [True, True, False, False, False, False])
+
     def test_every_cycle_of_a_warp_has_a_reason(self):
         rows = [("LDG.E R1, desc[UR4][R2.64]", {"write": 0}), ("LDS R4, [RZ]", {"write": 1}),
                 ("FADD R1, R1, R4", {"wait": 3, "stall": 4}), "BAR.SYNC.DEFER_BLOCKING 0x0",
@@ -402,11 +424,20 @@ class CommandLine(unittest.TestCase):
                                      "| fused | 8 | 64 | 0.300 | – |  | 28.2 | 26% |"])
         self.assertEqual({line.count("|") for line in lines}, {9})
 
+    def test_costs_are_listed_by_what_they_shorten(self):
+        def row(ms, *ideal):
+            return {"path": "fused", "card": "h100", "width": 32, "inputs": 32, "layers": 6, "batch": 64,
+                    "activation": "tanh", "networks": 1024, "fits": True, "ideal": list(ideal), "ms": ms}
+
+        lines = report.binding([row(0.2), row(0.19, "lds"), row(0.1, "bar")]).splitlines()
+        self.assertEqual([line.split()[:3] for line in lines[2:]],
+                         [["0.200"], ["bar", "0.100", "-50.0%"], ["lds", "0.190", "-5.0%"]])
+
     def test_what_cannot_be_modelled_or_written_is_refused_before_the_work(self):
         with tempfile.TemporaryDirectory() as folder:
             for arguments, words in (
                     (["--lines", "-3"], "lines at least 0"), (["-L", "9999999"], "at most 64"),
-                    (["-B", "1025"], "at most 1024"), (["--networks", "0"], "at least 1"),
+                    (["-B", "1025"], "at most 1024"), (["--binding", "--table"], "of one shape"), (["--networks", "0"], "at least 1"),
                     (["--json", os.path.join(folder, "none", "x")], "No such file"),
                     (["--json", folder], "Is a directory")):
                 done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "gpu_model"), *arguments],
@@ -504,7 +535,7 @@ class Whole(unittest.TestCase):
         self.assertEqual((row["stack"], row["local_accesses"]), (0, 0))
 
     def test_a_cost_that_vanishes_makes_a_step_shorter(self):
-        for ideal in replay.IDEALS:
+        for ideal in ("lds", "l2", "bar", "div", "int", "fixed", "short"):
             with self.subTest(ideal):
                 self.assertLess(self.model(ideal)["cycles"], self.result["cycles"])
         self.assertLess(self.model("lds", "l2", "bar", "div")["cycles"],

@@ -70,9 +70,14 @@ def compile_cubin(root, path, architecture, folder):
             raise CubinError("nvcc was not found: put it on PATH, set CUDACXX, or give --cubin")
         kernels = os.path.join(root, "kernels")
         call([nvcc, *NVCC_FLAGS, f"-arch=sm_{architecture}", "-I", os.path.join(root, "include"),
-              "-I", kernels, os.path.join(kernels, SOURCES[path]), "-o", out + ".part"])
-        os.replace(out + ".part", out)
+              "-I", kernels, os.path.join(kernels, SOURCES[path]), "-o", part_of(out)])
+        os.replace(part_of(out), out)
     return out
+
+
+def part_of(path):
+    """Name of this process for a file that is being made: another model may make the same one."""
+    return f"{path}.{os.getpid()}.part"
 
 
 def compile_arguments(root, folder):
@@ -82,7 +87,8 @@ def compile_arguments(root, folder):
         call([os.environ.get("CXX", "c++"), "-std=c++17", *(
             f"-I{os.path.join(root, *parts)}" for parts in
             (("include",), ("kernels",), ("tests", "simt", "include"))),
-            os.path.join(HERE, "arguments.cc"), "-o", out])
+            os.path.join(HERE, "arguments.cc"), "-o", part_of(out)])
+        os.replace(part_of(out), out)
     return out
 
 

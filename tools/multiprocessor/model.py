@@ -5,10 +5,10 @@ import os
 import re
 
 from . import cards
-from .cubin import CubinError, find_nvdisasm
+from .cubin import NO_SCOREBOARD, CubinError, find_nvdisasm
 from .launch import (Kernels, compile_arguments, compile_cubin, read_arguments, resident_blocks,
                      traces)
-from .replay import PIPES, REASONS, Multiprocessor, intervals, pipe_on
+from .replay import IDEALS, PIPES, REASONS, Multiprocessor, intervals, pipe_on
 from .sources import source_hash
 from .warp import step_bounds
 
@@ -93,13 +93,24 @@ class Run:
             made.append(block)
         return made
 
-    def is_division(self):
-        """Of each instruction, whether it was inlined from a division."""
-        return [any(name in DIVISIONS for name in self.phases.functions(i.stack))
+    def is_dropped(self, ideal):
+        """Of each instruction, whether a cost that vanishes takes it out of the traces."""
+        return ["div" in ideal and self.is_division(i) or "int" in ideal and is_integer(i)
                 for i in self.program.code]
+
+    def is_division(self, instruction):
+        """Whether it was inlined from a division."""
+        return any(name in DIVISIONS for name in self.phases.functions(instruction.stack))
 
     def entries(self):
         return len(self.program.code) * (1 + len(self.program.phase_names()))
+
+
+def is_integer(instruction):
+    """Integer arithmetic, a comparison of integers or a move, that no scoreboard orders."""
+    i = instruction
+    return i.pipe in ("alu", "imad", "uniform") and not i.base.startswith("F") and \
+        i.wait == 0 and i.write == NO_SCOREBOARD and i.read == NO_SCOREBOARD
 
 
 def rotated(step, places, order):
@@ -130,6 +141,12 @@ def model(build, shape, path, card_name, ideal=(), networks=1024, blocks=None):
     return result
 
 
+def binding(build, shape, path, card_name, networks=1024, blocks=None):
+    """Rows of `model`: of all costs, then without each of them, one at a time."""
+    return [model(build, shape, path, card_name, ideal, networks, blocks)
+            for ideal in ((), *((name,) for name in IDEALS))]
+
+
 def kernel_row(build, shape, path, card_name):
     """What ptxas made of a kernel, and how many of its blocks a card's multiprocessor holds."""
     card = cards.CARDS[card_name]
@@ -146,8 +163,8 @@ def kernel_row(build, shape, path, card_name):
 
 def replay(run, card, ideal, count):
     blocks = run.blocks(count)
-    if "div" in ideal:
-        dropped = run.is_division()
+    dropped = run.is_dropped(ideal)
+    if any(dropped):
         blocks = [[without(trace, start, dropped) for trace, start in block] for block in blocks]
     return Multiprocessor(card, run.program.code, ideal).run(blocks, run.entries())
 

@@ -24,7 +24,18 @@ GLOBAL, FMA, IMAD = (PIPES.index(name) for name in ("global", "fma", "imad"))
 IDEALS = {"lds": "accesses to shared memory have no wavefronts",
           "l2": "global memory answers like the L1, without limit",
           "bar": "no warp waits at a barrier",
-          "div": "divisions are not executed"}
+          "div": "divisions are not executed",
+          "int": "integer instructions and moves without a scoreboard are not executed",
+          "issue": "a scheduler issues of every ready warp in a cycle",
+          "fixed": "stall counts are 1, a taken branch included",
+          "short": "results of all but global memory have no latency, but queue",
+          "fma": "the FMA pipe has no limit, for floats and integers",
+          "alu": "the ALU has no limit",
+          "tensor": "matrix instructions have no limit and no latency",
+          "xu": "transcendental functions have no limit and no latency",
+          "double": "doubles and their conversions have no limit and no latency"}
+FREE_PIPES = {"fma": ("fma", "imad"), "alu": ("alu",), "tensor": ("tensor",), "xu": ("xu",),
+              "double": ("double", "convert")}  # by the name of the cost
 
 
 def intervals(card):
@@ -78,10 +89,16 @@ class Multiprocessor:
         self.card, self.code, self.ideal = card, code, frozenset(ideal)
         by_pipe, latency = intervals(card), latencies(card)
         numbers = {name: n for n, name in enumerate(PIPES)}
+        self.free = {pipe for name in self.ideal for pipe in FREE_PIPES.get(name, ())}
         self.pipe = [numbers[pipe_on(card, i.pipe)] for i in code]
-        self.interval = [by_pipe[i.pipe] for i in code]
-        self.latency = [latency.get(i.pipe, 0) for i in code]
-        self.stall = [max(i.stall, 1) for i in code]
+        self.interval = [0 if i.pipe in self.free else by_pipe[i.pipe] for i in code]
+        self.latency = [0 if i.pipe in self.free or "short" in self.ideal else
+                        latency.get(i.pipe, 0) for i in code]
+        # ptxas writes the latency of a matrix product into stall counts where no scoreboard has it.
+        self.stall = [1 if "fixed" in self.ideal or (i.pipe == "tensor" and i.pipe in self.free) else
+                      max(i.stall, 1) for i in code]
+        self.branch_cycles = 1 if "fixed" in self.ideal else cards.BRANCH_CYCLES
+        self.issue_cycles = 0 if "issue" in self.ideal else 1
         self.boards = [[b for b in range(6) if i.wait >> b & 1] for i in code]
         self.write = [None if i.write == NO_SCOREBOARD else i.write for i in code]
         self.read = [None if i.read == NO_SCOREBOARD else i.read for i in code]
@@ -105,7 +122,7 @@ class Multiprocessor:
             if at > cycle:
                 due[scheduler] = at
                 continue
-            due[scheduler] = cycle + 1
+            due[scheduler] = cycle + self.issue_cycles
             if state.issue(warp, scheduler, cycle):
                 left -= 1
                 state.members[scheduler].remove(warp)
@@ -196,7 +213,7 @@ class State:
             free[board] = read
         fixed = cycle + model.stall[k]
         if extra and model.is_jump[k]:
-            fixed = max(fixed, cycle + cards.BRANCH_CYCLES)
+            fixed = max(fixed, cycle + model.branch_cycles)
         self.last[warp], self.fixed[warp] = cycle, fixed
         if self.at[warp] == self.start[warp]:
             self.began[warp] = cycle
@@ -291,7 +308,7 @@ class State:
 
     def use_double(self, k, _entry, _extra, cycle):
         card, wait = self.model.card, 0
-        if card.double_is_shared:
+        if card.double_is_shared and "double" not in self.model.free:
             wait = max(self.double_free - cycle, 0)
             self.double_free = cycle + wait + card.double_cycles
         done = cycle + wait + self.model.latency[k]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 from . import cards
+from .replay import IDEALS
 
 
 def percent(share):
@@ -37,6 +38,19 @@ def text(result, lines=0):
         out += ["", "branches that depend on floats, decided by a rule:",
                 *("  {times:6d}  {line} ({phase})".format(**row)
                   for row in result["unknown_branches"])]
+    return "\n".join(out)
+
+
+def binding(rows):
+    """Rows of model.binding: the cost that shortens the step most first."""
+    out = [heading(rows[0])]
+    if not rows[0]["fits"]:
+        return "\n".join([*out, "  does not fit"])
+    whole = rows[0]["ms"]
+    out.append(f"  {'without':8s} ms/{rows[0]['networks']}  change\n  {'':8s} {whole:7.3f}")
+    out += ["  {0:8s} {ms:7.3f}  {1:+5.1f}%  {2}".format(*row["ideal"], 100 * (row["ms"] / whole - 1),
+                                                      IDEALS[row["ideal"][0]], **row)
+            for row in sorted(rows[1:], key=lambda row: row["ms"])]
     return "\n".join(out)
 
 
