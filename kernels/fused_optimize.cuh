@@ -69,7 +69,7 @@ static __device__ __forceinline__ void esc_fused_optimize_layer(const esc_device
   for (int i = 0; i < weights::thread_rows; i++)
 #pragma unroll
     for (int j = 0; j < weights::thread_columns; j++) {
-      const int n = weights::row(t, i), k = weights::column(t, j);
+      const int n = weights::row(t, i), k = weights::column(t, layer, j);
       if (n >= layer.rows || k >= layer.columns) continue;
       const size_t offset = first + (size_t)(n * layer.stride + k);
       const float w = layer.s_w[n * P::weight_leading + k];

@@ -430,14 +430,16 @@ static __device__ __forceinline__ void esc_fused_store_partials(
 struct esc_fused_layer {
   float rate;
   int rows, columns, stride;
+  int start;              /* the first column's index in the layer */
   float *s_w;             /* (rows, weight_leading) */
   float *g_compensation;  /* of the weights, rows `stride` apart; NULL for the plain update */
   double *s_grad_norm_sq; /* receives |G|^2 */
 };
 
 /* The weights of a layer of `rows` rows that one thread updates: ESC_PARTIALS lanes a row, as in
- * the sum of |G|^2 (order.h), so that neighbouring threads access neighbouring columns. Constant
- * bounds let the compensation stay in registers. */
+ * the sum of |G|^2 (order.h), so that neighbouring threads access neighbouring columns. A panel of
+ * 8 or 12 columns starts at the lane of its first column's index in the layer. Constant bounds let
+ * the compensation stay in registers. */
 template <class P, int rows>
 struct esc_fused_thread_weights {
   enum {
@@ -450,7 +452,10 @@ struct esc_fused_thread_weights {
   static __device__ __forceinline__ int row(const esc_fused_thread<P> &t, int i) {
     return i * groups + t.group;
   }
-  static __device__ __forceinline__ int column(const esc_fused_thread<P> &t, int j) {
+  static __device__ __forceinline__ int column(const esc_fused_thread<P> &t,
+                                               const esc_fused_layer &layer, int j) {
+    constexpr int width = P::width;
+    if (width < ESC_PARTIALS) return (t.lane - layer.start) & (ESC_PARTIALS - 1);
     return j * ESC_PARTIALS + t.lane;
   }
 };
@@ -465,7 +470,7 @@ static __device__ __forceinline__ esc_fused_thread_weights<P, rows> esc_fused_lo
   for (int i = 0; i < m.thread_rows; i++)
 #pragma unroll
     for (int j = 0; j < m.thread_columns; j++) {
-      const int n = m.row(t, i), k = m.column(t, j);
+      const int n = m.row(t, i), k = m.column(t, layer, j);
       const bool present = layer.g_compensation && n < layer.rows && k < layer.columns;
       m.compensation[i][j] = present ? layer.g_compensation[n * layer.stride + k] : 0.0f;
     }
@@ -489,7 +494,7 @@ static __device__ __forceinline__ void esc_fused_update_layer(
     double partial = row_partial[i];
 #pragma unroll
     for (int j = 0; j < m.thread_columns; j++) {
-      const int k = m.column(*t, j);
+      const int k = m.column(*t, layer, j);
       if (n >= layer.rows || k >= layer.columns) continue;
       const float g = b.s_gradient[n * P::width + k];
       float *s_weight = layer.s_w + n * P::weight_leading + k;

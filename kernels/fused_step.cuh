@@ -65,6 +65,7 @@ esc_fused_layer_make(const esc_fused_arguments &args, const esc_fused_block &b, 
                                  p.width,
                                  esc_fused_matrix_columns<P>(fan_in - column),
                                  fan_in,
+                                 column,
                                  esc_fused_layer_weights<P>(b, l) + panel * P::matrix_floats,
                                  args.chunk.compensation ? args.chunk.compensation + offset : NULL,
                                  &b.s_grad_norm_sq[l]};
@@ -207,6 +208,7 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
                                  1,
                                  p.width,
                                  p.width,
+                                 0,
                                  b.s_w_out,
                                  args.chunk.compensation ? args.chunk.compensation + offset : NULL,
                                  &b.s_grad_norm_sq[last]};

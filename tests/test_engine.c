@@ -306,6 +306,25 @@ static void goes_on_to_the_same_bits(const esc_engine_ops *from, const esc_engin
   esc_results_free(parts);
 }
 
+/* Not even in the padding of its arrays, which sums over weights include. */
+static void a_diverged_network_leaves_nothing_in_its_slot(void **state) {
+  (void)state;
+  esc_problem p = problem_make(3, 4, 6, 16);
+  problem_activation(&p, "erf");
+  p.optimizer.weight_decay = 0.02;
+  p.optimizer.decoupled = true;
+  p.optimizer.momentum = 0.8;
+  p.rate = 10;
+  p.steps = 200;
+  esc_results *apart = train(&esc_cpu_padded_engine, &p, 6, 6, 1, 100);
+  esc_results *in_turn = train(&esc_cpu_padded_engine, &p, 6, 1, 1, 100);
+  assert_int_equal(apart->status[0], ESC_MEMBER_DIVERGED);
+  assert_same(apart, in_turn);
+  esc_results_free(apart);
+  esc_results_free(in_turn);
+  problem_free(&p);
+}
+
 static void a_restored_network_goes_on_to_the_same_bits(void **state) {
   (void)state;
   for (int e = 0; e < 2; e++)
@@ -432,6 +451,7 @@ int main(void) {
       cmocka_unit_test(a_threshold_above_the_first_loss_is_crossed_at_step_0),
       cmocka_unit_test(a_run_that_blows_up_is_diverged_not_escaped),
       cmocka_unit_test(a_reported_nan_has_no_sign),
+      cmocka_unit_test(a_diverged_network_leaves_nothing_in_its_slot),
       cmocka_unit_test(floats_follow_the_reference_to_the_escape),
       cmocka_unit_test(compensated_weights_lose_fewer_updates_and_close_the_ledger_better),
       cmocka_unit_test(a_restored_network_goes_on_to_the_same_bits),

@@ -167,8 +167,14 @@ double esc_cpu_work_bytes(const esc_problem *p) {
          esc_arena_bytes(esc_signal_workspace(p->shape));
 }
 
+/* The padding is 0 too: that of a network that has diverged is not finite. */
+static void clear(const esc_cpu_shared *shared, float *padded) {
+  memset(padded, 0, shared->layout.w[shared->problem->shape.layers] * sizeof *padded);
+}
+
 void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w) {
   const esc_shape shape = shared->problem->shape;
+  clear(shared, network->w);
   for (int l = 0; l < shape.layers; l++) {
     const size_t columns = (size_t)esc_fan_in(shape, l), in = (size_t)shared->layout.in_pad[l];
     const size_t out = (size_t)shared->layout.out_pad[l];
@@ -195,6 +201,7 @@ void esc_cpu_network_transpose(const esc_cpu_shared *shared, esc_cpu_network *ne
 
 void esc_cpu_network_set_array(const esc_cpu_shared *shared, float *padded, const double *w) {
   const esc_shape shape = shared->problem->shape;
+  clear(shared, padded);
   for (int l = 0; l < shape.layers; l++) {
     const size_t columns = (size_t)esc_fan_in(shape, l), in = (size_t)shared->layout.in_pad[l];
     for (size_t n = 0; n < (size_t)esc_fan_out(shape, l); n++)
