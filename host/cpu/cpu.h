@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The CPU engine: float, SIMD by run-time dispatch, threads over members. Two paths through a step
  * give the same bits: one network after the other with padded rows, or narrow networks together,
- * one in each SIMD lane (interleaved.h). */
+ * one in each SIMD lane (interleaved.h). All ways through a step: step.c. */
 #ifndef ESC_CPU_H
 #define ESC_CPU_H
 

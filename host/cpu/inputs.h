@@ -13,8 +13,8 @@
 /* Numbers of Philox blocks; a block gives 4 words and from them 4 normals. */
 enum {
   ESC_BLOCKS_PER_GROUP = 128, /* drawn before their words are converted to normals */
-  ESC_INTERLEAVED_VECTORS = ESC_WIDE_LANES == 8 ? 4 : 2,
-  ESC_BLOCKS_PER_DRAW = ESC_INTERLEAVED_VECTORS * ESC_WIDE_LANES,
+  ESC_VECTORS_PER_DRAW = ESC_WIDE_LANES == 8 ? 4 : 2,
+  ESC_BLOCKS_PER_DRAW = ESC_VECTORS_PER_DRAW * ESC_WIDE_LANES,
   ESC_BLOCK_GRANULE = 32, /* a multiple of ESC_BLOCKS_PER_DRAW that divides a full tile's blocks */
 };
 
@@ -60,18 +60,18 @@ static inline void esc_philox_vector_round(esc_philox_vector *c, const uint64_t 
  * latency. */
 static inline void esc_draw_bits(const uint64_t key[ESC_PHILOX_ROUNDS][2], esc_u32x4 counter,
                                  uint32_t *bits) {
-  esc_philox_vector c[ESC_INTERLEAVED_VECTORS];
+  esc_philox_vector c[ESC_VECTORS_PER_DRAW];
 #pragma GCC unroll 4
-  for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k++) {
+  for (int k = 0; k < ESC_VECTORS_PER_DRAW; k++) {
     c[k] = esc_philox_vector_init(counter);
     counter.v[0] += k % 2 == 0 ? 1 : 2 * ESC_WIDE_LANES - 1;
   }
 #pragma GCC unroll 10
   for (int round = 0; round < ESC_PHILOX_ROUNDS; round++)
 #pragma GCC unroll 4
-    for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k++) esc_philox_vector_round(&c[k], key[round]);
+    for (int k = 0; k < ESC_VECTORS_PER_DRAW; k++) esc_philox_vector_round(&c[k], key[round]);
 #pragma GCC unroll 4
-  for (int k = 0; k < ESC_INTERLEAVED_VECTORS; k += 2)
+  for (int k = 0; k < ESC_VECTORS_PER_DRAW; k += 2)
     for (int w = 0; w < 4; w++) {
       const esc_wide words = (c[k].v[w] & 0xffffffffu) | c[k + 1].v[w] << 32;
       memcpy(bits + w * ESC_BLOCKS_PER_GROUP + k * ESC_WIDE_LANES, &words, sizeof words);

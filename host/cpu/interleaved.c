@@ -3,6 +3,7 @@
  * like step.c. */
 #include "cpu/interleaved.h"
 
+#include "cpu/gradient_sum.h"
 #include "cpu/interleaved_inputs.h"
 #include "cpu/interleaved_pass.h"
 #include "cpu/interleaved_update.h"
@@ -38,16 +39,6 @@ static void reduce_gradient(int copies, size_t count, float *restrict g) {
   }
 }
 
-static void add_gradient(size_t count, const float *restrict g, double *restrict sum) {
-#pragma omp simd
-  for (size_t i = 0; i < count; i++) sum[i] += (double)g[i];
-}
-
-static void round_sum(size_t count, const double *restrict sum, float *restrict g) {
-#pragma omp simd
-  for (size_t i = 0; i < count; i++) g[i] = (float)sum[i];
-}
-
 /* Loss, ledger terms and gradient of the minibatch, without |G|^2. */
 static void propagate_minibatch(const esc_cpu_shared *s, const esc_lane_stream *stream,
                                 esc_interleaved *pack) {
@@ -62,9 +53,9 @@ static void propagate_minibatch(const esc_cpu_shared *s, const esc_lane_stream *
     propagate_tile(s, stream, start, left < ESC_TILE ? left : ESC_TILE, pack);
     if (left > ESC_TILE && end % ESC_ACCUMULATION_BLOCK != 0) continue;
     reduce_gradient(esc_gradient_copies(s->problem), count, pack->g);
-    if (pack->g_sum) add_gradient(count, pack->g, pack->g_sum);
+    if (pack->g_sum) esc_gradient_sum_add(count, pack->g, pack->g_sum);
   }
-  if (pack->g_sum) round_sum(count, pack->g_sum, pack->g);
+  if (pack->g_sum) esc_gradient_sum_round(count, pack->g_sum, pack->g);
   esc_lane_tree_f64(pack->loss_partial, ESC_PARTIALS);
 }
 

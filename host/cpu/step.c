@@ -4,6 +4,14 @@
  *
  *   inputs -> forward -> loss -> backward and ledger -> update
  *
+ * Three ways through a step give the same bits; esc_cpu_layout_init and cpu_engine.c choose:
+ *
+ *   sample-major   forward.h, backward.h    here; every width below ESC_FEATURE_MAJOR_WIDTH
+ *   feature-major  feature_major.h          here; wider networks, which exceed the caches
+ *   interleaved    interleaved.c            up to 16 narrow networks, one in each SIMD lane
+ *
+ * The first two train one network with padded rows: `--path padded`.
+ *
  * A minibatch passes through the network in batch tiles of ESC_TILE samples, in the thread's
  * workspace (network.h). Every sum of a training step has the order of order.h, on every
  * instruction set. */
@@ -12,6 +20,7 @@
 #include "cpu/backward.h"
 #include "cpu/feature_major.h"
 #include "cpu/forward.h"
+#include "cpu/gradient_sum.h"
 #include "cpu/inputs.h"
 #include "cpu/network.h"
 #include "cpu/update.h"
@@ -37,16 +46,6 @@ static void backward(const esc_cpu_shared *s, const esc_cpu_network *net, const 
     esc_wide_backward(s, net, t, work, trained);
   else
     esc_backward(s, net, t, work);
-}
-
-static void add_gradient(size_t count, const float *restrict g, double *restrict sum) {
-#pragma omp simd
-  for (size_t i = 0; i < count; i++) sum[i] += (double)g[i];
-}
-
-static void round_sum(size_t count, const double *restrict sum, float *restrict g) {
-#pragma omp simd
-  for (size_t i = 0; i < count; i++) g[i] = (float)sum[i];
 }
 
 /* The batch tile from sample `start` on. */
@@ -78,7 +77,7 @@ static void backward_tile(const esc_cpu_shared *s, const esc_cpu_network *net,
                           const esc_batch_tile *t, esc_cpu_work *work, esc_cpu_network *trained) {
   backward(s, net, t, work, trained);
   if (t->last && work->g_sum)
-    add_gradient(s->layout.w[s->problem->shape.layers], work->g, work->g_sum);
+    esc_gradient_sum_add(s->layout.w[s->problem->shape.layers], work->g, work->g_sum);
 }
 
 /* Loss of the minibatch, and the backward passes of all batch tiles but the last, which is
@@ -105,7 +104,8 @@ static esc_batch_tile propagate(const esc_cpu_shared *s, const esc_cpu_network *
 static void propagate_back(const esc_cpu_shared *s, const esc_cpu_network *net,
                            const esc_batch_tile *t, esc_cpu_work *work, esc_cpu_network *trained) {
   backward_tile(s, net, t, work, trained);
-  if (work->g_sum) round_sum(s->layout.w[s->problem->shape.layers], work->g_sum, work->g);
+  if (work->g_sum)
+    esc_gradient_sum_round(s->layout.w[s->problem->shape.layers], work->g_sum, work->g);
 }
 
 static void gradient(const esc_cpu_shared *s, const esc_cpu_network *net, const float *x,
@@ -191,12 +191,12 @@ static void evaluate_tile(const esc_cpu_shared *s, const esc_cpu_network *net, i
   for (int k = 0; k < 3; k++) {
     memcpy(work->dloss, weight[k], (size_t)count * sizeof(float));
     backward(s, net, &tile, work, NULL);
-    add_gradient(s->layout.w[s->problem->shape.layers], work->g, e->g[k]);
+    esc_gradient_sum_add(s->layout.w[s->problem->shape.layers], work->g, e->g[k]);
   }
   if (sample->mirrored) return;
   for (int b = 0; b < count; b++) work->dloss[b] = 1;
   backward(s, net, &tile, work, NULL);
-  add_gradient(s->layout.w[1], work->g, e->g[3]);
+  esc_gradient_sum_add(s->layout.w[1], work->g, e->g[3]);
   radial_derivatives(s, net, count, work, sample->radial + first);
 }
 
