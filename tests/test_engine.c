@@ -384,8 +384,8 @@ static void a_network_goes_on_between_cpu_and_fused_to_the_same_bits(void **stat
 }
 #endif
 
-/* Slot 1 waits at step 4 while slot 0, without a limit, goes on in the same block. */
-static void a_network_waits_at_its_step_limit_and_goes_on_to_the_same_bits(void **state) {
+/* Slot 1 has a limit of 4 steps; slot 0, without a limit, makes all steps of the block. */
+static void a_network_stops_at_its_step_limit_and_goes_on_to_the_same_bits(void **state) {
   (void)state;
   const atomic_bool stop = false;
   for (int e = 0; e < 2; e++) {
@@ -461,7 +461,7 @@ int main(void) {
       cmocka_unit_test(a_network_goes_on_between_the_paths_of_the_cpu_to_the_same_bits),
       cmocka_unit_test(interleaved_networks_have_the_results_of_padded_ones),
 #endif
-      cmocka_unit_test(a_network_waits_at_its_step_limit_and_goes_on_to_the_same_bits),
+      cmocka_unit_test(a_network_stops_at_its_step_limit_and_goes_on_to_the_same_bits),
       cmocka_unit_test(stopping_leaves_the_members_unfinished),
   };
   return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

@@ -702,11 +702,11 @@ class Profile(Scratch):
         got = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
         return got.split("|")[:-1]
 
-    def test_nsys_captures_step_blocks_of_our_domain_by_plain_strings(self):
+    def test_nsys_captures_rounds_of_our_domain_by_plain_strings(self):
         graphs, *words = self.words("-c", "2", "nsys", "a/b.yaml", "--slots", "8", "train.steps=9")
         self.assertEqual(graphs, "")
         self.assertEqual(words[0], "profile")
-        for word in ("--capture-range=nvtx", "--nvtx-capture=step block@escapement",
+        for word in ("--capture-range=nvtx", "--nvtx-capture=round@escapement",
                      "--env-var=NSYS_NVTX_PROFILER_REGISTER_ONLY=0", "--cuda-graph-trace=node",
                      "--capture-range-end=repeat:2", "--trace=cuda,nvtx,cublas", "--kill=none"):
             self.assertIn(word, words)
@@ -730,7 +730,7 @@ class Profile(Scratch):
             ["grep", "-rhoE", 'esc_trace_begin\\("[^"]+"', os.path.join(root, "host")],
             capture_output=True, text=True, check=True).stdout
         ranges = {line.split('"')[1] for line in pushed.splitlines()}
-        self.assertEqual(ranges, {"engine state", "step block", "forward", "backward", "update",
+        self.assertEqual(ranges, {"engine state", "round", "step block", "forward", "backward", "update",
                                   "read-back", "checkpoint", "store"})
         for name in ranges:
             self.assertIn(name, text)

@@ -43,9 +43,6 @@ static bool chunk_has(const esc_cuda_engine_state *e, int chunk,
   return false;
 }
 
-static bool is_fresh(const esc_slot *s) { return s->loaded && s->fresh; }
-static bool is_training(const esc_slot *s) { return esc_slot_trains(s); }
-
 /* Captures the graphs of a chunk, after one plain step: the first call of a product loads cuBLAS'
  * kernels, which may need calls that are forbidden during a capture. */
 static esc_status capture_graphs(const esc_cuda_step *step, esc_cuda_chunk *chunk) {
@@ -106,7 +103,7 @@ static int chunk_slots(const void *handle) {
   return ((const esc_cuda_engine_state *)handle)->chunk_slots;
 }
 
-/* The arrays of a network that the host reads now that it is at rest: for its end, to continue it
+/* The arrays of a network that the host reads after a block of steps: for its end, to continue it
  * after its pause (save), or for its snapshot. */
 static unsigned char wanted_arrays(const esc_cuda_engine_state *e, const esc_slot *s) {
   const unsigned char w = 1 << ESC_CUDA_W, all = esc_cuda_all_arrays(e);
@@ -155,7 +152,7 @@ static esc_status measure_while_training(const esc_cuda_engine_state *e, int chu
     if (state == cudaSuccess) break;
     if (state != cudaErrorNotReady)
       return esc_cuda_failed(__FILE__, __LINE__, "cudaEventQuery", state);
-    (void)cudaGetLastError(); /* which the query has set */
+    (void)cudaGetLastError(); /* clears what the query has set */
     measure(e, count, list);
   }
   return ESC_OK;
@@ -177,12 +174,12 @@ static void end_finished(esc_cuda_engine_state *e, int chunk) {
   }
 }
 
-/* Initializes the fresh members of a chunk; read: their snapshots are due. */
+/* Initializes the fresh members of a chunk; read: fetches their weights for snapshots. */
 static esc_status start_fresh(esc_cuda_engine_state *e, int chunk, bool read) {
   esc_status status = ESC_OK;
   unsigned char wanted[ESC_CHUNK_SLOTS_MAX] = {0};
   for (int i = 0; i < e->chunk_slots; i++)
-    if (is_fresh(&e->slot[chunk * e->chunk_slots + i])) wanted[i] = 1 << ESC_CUDA_W;
+    if (esc_slot_is_fresh(&e->slot[chunk * e->chunk_slots + i])) wanted[i] = 1 << ESC_CUDA_W;
   ESC_TRY(esc_cuda_start_fresh(e, chunk));
   if (read) ESC_TRY(esc_cuda_fetch(e, chunk, wanted));
 done:
@@ -193,26 +190,26 @@ done:
 static esc_status launch(esc_cuda_engine_state *e, int chunk, int64_t steps,
                          const atomic_bool *stop) {
   esc_status status = ESC_OK;
-  if (steps == 0 || chunk_has(e, chunk, is_fresh) || !chunk_has(e, chunk, is_training))
+  if (steps == 0 || chunk_has(e, chunk, esc_slot_is_fresh) || !chunk_has(e, chunk, esc_slot_trains))
     return ESC_OK;
+  esc_trace_begin("step block");
   ESC_TRY(esc_cuda_finish_uploads(e, chunk));
-  esc_cuda_forget(e, chunk);
+  esc_cuda_invalidate(e, chunk);
   e->chunk[chunk].in_flight = true;
   ESC_TRY(enqueue(e, chunk, steps, stop));
   ESC_TRY(read_back(e, chunk));
 done:
+  esc_trace_end();
   return status;
 }
 
 static esc_status submit(void *handle, int chunk, int64_t steps, const atomic_bool *stop) {
   esc_status status = ESC_OK;
   esc_cuda_engine_state *e = handle;
-  esc_trace_begin("submit");
-  if (chunk_has(e, chunk, is_fresh) && !atomic_load(stop))
+  if (chunk_has(e, chunk, esc_slot_is_fresh) && !atomic_load(stop))
     ESC_TRY(start_fresh(e, chunk, steps == 0));
   ESC_TRY(launch(e, chunk, steps, stop));
 done:
-  esc_trace_end();
   return status;
 }
 
@@ -221,13 +218,13 @@ static esc_status collect(void *handle, int index) {
   esc_cuda_engine_state *e = handle;
   unsigned char wanted[ESC_CHUNK_SLOTS_MAX] = {0};
   if (!e->chunk[index].in_flight) return ESC_OK;
-  esc_trace_begin("collect");
+  esc_trace_begin("read-back");
   ESC_TRY(measure_while_training(e, index));
   ESC_TRY_CUDA(cudaEventSynchronize(e->chunk[index].trained));
   e->chunk[index].in_flight = false;
   for (int i = 0; i < e->chunk_slots; i++) {
     esc_slot *const slot = &e->slot[index * e->chunk_slots + i];
-    if (!is_training(slot)) continue;
+    if (!esc_slot_trains(slot)) continue;
     slot->track = e->h_track[index * e->chunk_slots + i];
     wanted[i] = wanted_arrays(e, slot);
   }

@@ -2,8 +2,8 @@
 /* State of a CUDA engine: chunks of networks, streams, pinned buffers. Slot i is row
  * i % chunk_slots of chunk i / chunk_slots. Chunk c uses stream context c % streams, because small
  * kernels of chunks on different streams run concurrently. A chunk is in flight from the submission
- * of its steps to their collection, else at rest: only then does the host access its data. The
- * state owns all memory below, on host and device. */
+ * of its steps to their collection; the host does not access its data in between. The state owns
+ * all memory below, on host and device. */
 #ifndef ESC_CUDA_ENGINE_STATE_H
 #define ESC_CUDA_ENGINE_STATE_H
 
@@ -28,11 +28,12 @@ typedef struct esc_cuda_chunk {
   cudaGraphExec_t graph_1, graph_n; /* 1 step, ESC_CUDA_GRAPH_STEPS steps; NULL until needed */
   bool in_flight;                   /* a block of steps was submitted, and not collected */
   bool changed;                     /* seeds or tracks on the host, since they were uploaded */
-  cudaEvent_t trained;              /* behind its block of steps and their read-back */
-  cudaEvent_t uploaded;             /* on the transfer stream, behind the uploads to the chunk */
+  cudaEvent_t trained;              /* after its block of steps and their read-back */
+  cudaEvent_t uploaded;             /* on the transfer stream, after the uploads to the chunk */
 } esc_cuda_chunk;
 
-/* Pinned buffer of initial weights on their way to a chunk; `copied` is recorded behind its use. */
+/* Pinned buffer from which a chunk's initial weights are uploaded; `copied` is recorded after the
+ * upload. */
 typedef struct esc_cuda_staging {
   float *h_w; /* (chunk_slots, weight) */
   cudaEvent_t copied;
@@ -41,7 +42,7 @@ typedef struct esc_cuda_staging {
 /* Copies of networks of one chunk in pinned memory, valid until these change on the device. */
 typedef struct esc_cuda_fetched {
   int chunk;
-  unsigned char arrays[ESC_CHUNK_SLOTS_MAX]; /* (row) bit k: array k is there */
+  unsigned char arrays[ESC_CHUNK_SLOTS_MAX]; /* (row) bit k: array k is valid */
   float *h_rows[ESC_CUDA_ARRAYS];            /* (row, weight); NULL for an array of no chunk */
 } esc_cuda_fetched;
 
@@ -65,7 +66,7 @@ typedef struct esc_cuda_engine_state {
   float *h_direction;            /* the same on the host, until no copy of it can be pending */
   esc_slot *slot;                /* (slot) */
   esc_cuda_workspace *workspace; /* (thread) */
-  cudaStream_t transfer;         /* copies to and from chunks at rest */
+  cudaStream_t transfer;         /* copies to and from chunks that are not in flight */
   esc_cuda_staging staging[ESC_CUDA_STAGING];
   int next_staging;
   /* Pinned buffers. */

@@ -25,8 +25,6 @@ void esc_cuda_mark_changed(esc_cuda_engine_state *e, int slot) {
 
 /* ---- uploads ---- */
 
-static bool is_fresh(const esc_slot *s) { return s->loaded && s->fresh; }
-
 /* Draws the weights of the chunk's fresh members into h_w (row, weight); marks their rows. */
 static void draw_fresh(esc_cuda_engine_state *e, int chunk, float *h_w, bool *fresh) {
   const size_t stride = e->chunk[chunk].device.weight_stride,
@@ -35,7 +33,7 @@ static void draw_fresh(esc_cuda_engine_state *e, int chunk, float *h_w, bool *fr
   for (int i = 0; i < e->chunk_slots; i++) {
     esc_slot *slot = &e->slot[chunk * e->chunk_slots + i];
     double *const w = e->workspace[omp_get_thread_num()].weights;
-    fresh[i] = is_fresh(slot);
+    fresh[i] = esc_slot_is_fresh(slot);
     if (!fresh[i]) continue;
     esc_slot_draw(slot, &e->model, w);
     for (size_t k = 0; k < weights; k++) h_w[(size_t)i * stride + k] = (float)w[k];
@@ -74,7 +72,7 @@ done:
   return status;
 }
 
-/* Whatever changes weights on the device changes a track too. */
+/* Without a changed track there is no upload to wait for: each upload of weights marks one. */
 esc_status esc_cuda_finish_uploads(esc_cuda_engine_state *e, int index) {
   esc_status status = ESC_OK;
   esc_cuda_chunk *chunk = &e->chunk[index];
@@ -121,7 +119,7 @@ unsigned char esc_cuda_all_arrays(const esc_cuda_engine_state *e) {
   return arrays;
 }
 
-void esc_cuda_forget(const esc_cuda_engine_state *e, int chunk) {
+void esc_cuda_invalidate(const esc_cuda_engine_state *e, int chunk) {
   if (e->fetched->chunk == chunk) e->fetched->chunk = -1;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies between the host and a chunk that is at rest (esc_cuda_chunk.in_flight is false), on the
- * transfer stream, while other chunks train. */
+/* Copies between the host and a chunk that is not in flight, on the transfer stream, while other
+ * chunks train. */
 #ifndef ESC_CUDA_TRANSFER_H
 #define ESC_CUDA_TRANSFER_H
 
@@ -12,8 +12,8 @@ void esc_cuda_mark_changed(esc_cuda_engine_state *state, int slot);
 /* Draws the weights of the chunk's fresh members on all threads and starts their upload. */
 esc_status esc_cuda_start_fresh(esc_cuda_engine_state *state, int chunk);
 
-/* Starts the upload of changed seeds and tracks; what is enqueued next on the chunk's stream waits
- * for all uploads to the chunk. */
+/* Starts the upload of changed seeds and tracks, and lets the chunk's stream wait for all uploads
+ * to the chunk. */
 esc_status esc_cuda_finish_uploads(esc_cuda_engine_state *state, int chunk);
 
 /* Fetches arrays of networks of a chunk together: wanted (row) has bit k for array k. */
@@ -32,10 +32,10 @@ esc_status esc_cuda_read(const esc_cuda_engine_state *state, int slot, int k, do
 /* Bits of the arrays that the engine's chunks have. */
 unsigned char esc_cuda_all_arrays(const esc_cuda_engine_state *state);
 
-/* The copies of a chunk are no longer those of the device. */
-void esc_cuda_forget(const esc_cuda_engine_state *state, int chunk);
+/* Marks the fetched copies of a chunk as outdated, before its networks change on the device. */
+void esc_cuda_invalidate(const esc_cuda_engine_state *state, int chunk);
 
-/* Writes all arrays of a network from the state's `flat` to the device; waits. */
+/* Copies all arrays of a network from the state's `flat` to the device; returns afterwards. */
 esc_status esc_cuda_upload(const esc_cuda_engine_state *state, int slot);
 
 #endif

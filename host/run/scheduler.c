@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Main loop: loads members into slots, advances the chunks of slots in blocks of steps, retires
- * finished members and refills. While the host collects a chunk, the other ones train. */
+ * finished members and refills their slots. While the host processes a chunk, the others train. */
 #include "run/scheduler.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "escapement/internal/state.h"
 #include "run/training.h"
 
 static const double block_seconds = 0.05, sync_seconds = 5; /* of a round over all chunks */
-static const double short_block_seconds = 0.005;            /* of a block in which networks wait */
+static const double short_block_seconds = 0.005;            /* if many reach their step limits */
 
 /* Bits of the thresholds that the slot's member has crossed. */
 static uint32_t crossed_thresholds(const esc_slot *slot, int thresholds) {
@@ -220,7 +221,7 @@ done:
   return status;
 }
 
-/* A network waits at its next snapshot, while the others of the block go on. */
+/* Limits each network to the step of its next snapshot: the others make the whole block. */
 static void limit_slots(const esc_training *r, esc_slot_range c) {
   const esc_schedule *s = r->schedule;
   for (int i = c.first; s->recorder && i < c.end; i++) {
@@ -234,11 +235,11 @@ static void limit_slots(const esc_training *r, esc_slot_range c) {
 static void count_steps(esc_training *r, int i, int64_t block) {
   const esc_track *track = &r->schedule->engine->slot(r->engine, i)->track;
   const int64_t made = track->step - r->steps_counted[i];
-  const bool waited = !track->finished && track->step == track->step_limit;
+  const bool limited = !track->finished && track->step == track->step_limit;
   r->progress->network_steps += made;
   r->steps_counted[i] = track->step;
   r->made += made;
-  r->possible += waited ? block : made;
+  r->possible += limited ? block : made;
   if (made > r->advanced) r->advanced = made;
 }
 
@@ -288,7 +289,7 @@ done:
   return status;
 }
 
-/* Brings all chunks to rest. */
+/* Collects the blocks of all chunks. */
 static esc_status drain(esc_training *r) {
   esc_status status = ESC_OK;
   if (!r->schedule->engine->collect) return ESC_OK;
@@ -299,11 +300,11 @@ done:
 }
 
 /* Steps of the next blocks, after a round over all chunks that took `seconds`: about block_seconds,
- * but less if networks wait for more than a quarter of their steps. A launch has at most 2^20 steps
- * (kernels/fused_step.cuh). */
+ * but less if step limits leave out more than a quarter of the networks' steps. A launch has at
+ * most 2^20 steps (kernels/fused_step.cuh). */
 static void adapt_block(esc_training *r, double seconds) {
-  const bool waits = 4 * (r->possible - r->made) > r->possible;
-  const double target = waits ? short_block_seconds : block_seconds;
+  const bool limited = 4 * (r->possible - r->made) > r->possible;
+  const double target = limited ? short_block_seconds : block_seconds;
   if (r->advanced == r->block && seconds < target / 2 && r->block < 1 << 20) r->block *= 2;
   if (seconds > target * 2 && r->block > 1) r->block /= 2;
   r->progress->slot_steps += r->advanced;
@@ -348,6 +349,19 @@ static void report_progress(esc_training *r, double at) {
   if (s->report) s->report(s->context, r->progress);
 }
 
+/* Collects and submits each chunk once. */
+static esc_status train_round(esc_training *r) {
+  esc_status status = ESC_OK;
+  esc_trace_begin("round");
+  for (int i = 0; i < r->chunks; i++) {
+    ESC_TRY(collect(r, i));
+    ESC_TRY(submit(r, i));
+  }
+done:
+  esc_trace_end();
+  return status;
+}
+
 static esc_status train(esc_training *r) {
   esc_status status = ESC_OK;
   double before = esc_training_now();
@@ -356,10 +370,7 @@ static esc_status train(esc_training *r) {
   for (int i = 0; i < r->schedule->setup.slots; i++) ESC_TRY(refill(r, i));
   for (int i = 0; i < r->chunks; i++) ESC_TRY(submit(r, i));
   while (r->progress->running > 0) {
-    for (int i = 0; i < r->chunks; i++) {
-      ESC_TRY(collect(r, i));
-      ESC_TRY(submit(r, i));
-    }
+    ESC_TRY(train_round(r));
     const double after = esc_training_now();
     adapt_block(r, after - before);
     before = after;

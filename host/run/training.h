@@ -25,10 +25,10 @@ typedef struct esc_training {
   int64_t next;            /* into plan->order */
   int64_t unsynced;        /* journal records since the last sync */
   int chunks, chunk_slots; /* of the engine; one chunk if it has none */
-  int64_t *submitted;      /* (chunk) steps of its block that is not collected; 0: at rest */
+  int64_t *submitted;      /* (chunk) steps of its block that is not collected; 0: none */
   int64_t block;           /* steps of the next block */
-  /* Of this round over the chunks: most steps of a network, sum over networks, and the same if none
-   * had waited. */
+  /* Of this round over the chunks: most steps of a network, sum over networks, and that sum without
+   * step limits. */
   int64_t advanced, made, possible;
   void *state; /* one network's, for the checkpoint */
   /* Times of the start, the last sync and the last checkpoint. */
@@ -52,13 +52,13 @@ esc_status esc_training_sync(esc_training *training);
 /* Whether a periodic checkpoint is due at time `at`. */
 bool esc_training_is_checkpoint_due(const esc_training *training, double at);
 
-/* Saves the networks in flight; all chunks are at rest, and each is resumed as soon as its networks
- * have been read. A full disk does not stop the run, because the previous checkpoint is kept. A
- * lost device does. */
+/* Saves the networks in training. All blocks have been collected; each chunk is resumed as soon as
+ * its networks have been read. A full disk does not stop the run, because the previous checkpoint
+ * is kept; a device that fails does. */
 typedef esc_status esc_chunk_resume(esc_training *training, int chunk);
 esc_status esc_training_save_periodic(esc_training *training, esc_chunk_resume *resume);
 
-/* Saves the networks in flight of a run that is stopped; all chunks are at rest. */
+/* Saves the networks in training of a run that is stopped. All blocks have been collected. */
 esc_status esc_training_save_final(esc_training *training);
 
 #endif

@@ -10,7 +10,7 @@
  * payload; XXH3-64 of all bytes before it. Both checksums are seeded with the hash of the first
  * identity, those of a header copy with 0. Payloads: a record is a key (seed, layers: u64, scale:
  * f64) and a row; an identity as above; a segment its text; a header copy is the header and the
- * first identity; padding overwrites damaged bytes Entries are only appended, so that the entries
+ * first identity; padding overwrites damaged bytes. Entries are only appended, so that the entries
  * before a crash stay intact. Each entry states its start and length, so that the reader finds the
  * next valid entry after damaged bytes. */
 #ifndef ESC_JOURNAL_FORMAT_H

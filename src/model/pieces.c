@@ -6,7 +6,7 @@
 
 #include "escapement/internal/status.h"
 
-/* The last piece from z or below, by bisection; a NaN gets the first. */
+/* The last piece from z or below, by bisection; for a NaN the first. */
 static const esc_activation_piece *find_piece(const esc_activation_pieces *pieces, double z) {
   int first = 0, end = pieces->count;
   while (end - first > 1) {
@@ -53,7 +53,7 @@ esc_status esc_pieces_check(const esc_activation_pieces *pieces) {
           "above 0, 1 to %d",
           i, ESC_POLYNOMIAL_TERMS_MAX);
     if (i > 0 && !(pieces->piece[i].from > pieces->piece[i - 1].from))
-      return ESC_FAIL(ESC_BAD_INPUT, "pieces: piece %d does not begin behind the one before", i);
+      return ESC_FAIL(ESC_BAD_INPUT, "pieces: piece %d does not start above piece %d", i, i - 1);
   }
   for (int k = 0; k < ESC_POLYNOMIAL_TERMS_MAX; k++)
     if (!isfinite(pieces->taylor[k]) || !(pieces->taylor_error[k] >= 0))

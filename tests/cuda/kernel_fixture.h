@@ -172,7 +172,7 @@ static inline double fixture_random_value(fixture *t, int id) {
 
 /* Whether slot i trains, and the update mask that an earlier step left. The first kernels of a
  * step (`early`) read whether its track is active, the others the mask. A slot is idle because its
- * network has finished, or waits at its step limit. */
+ * network has finished, or is at its step limit. */
 static inline void fixture_set_state(fixture *t, int i, bool early) {
   const int states = t->set.states, which = states >= 0 && i > 0 ? (states + i) % 4 : 0;
   const bool idle = states == ALL_FINISHED || which == 2 || (which == 3 && early);

@@ -524,7 +524,7 @@ static void networks_of_a_chunk_share_their_copies(void **state) {
   assert_int_equal(eight, one);
 }
 
-/* Not before the steps are submitted, which are not made until something waits for them. */
+/* After the steps are submitted. The harness makes them when the host waits for them. */
 static void initial_signals_are_computed_while_the_networks_train(void **state) {
   (void)state;
   const atomic_bool stop = false;

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs for a GPU node: built here with the preset `cuda`, or copied there as a
-bundle, a folder with the programs, the shared libraries that a bare node lacks, and
-a manifest.
+"""Programs for a GPU node: built on the node with the preset `cuda`, or copied to it as a bundle, a
+folder with the programs, the shared libraries that a bare node lacks, and a manifest.
 
 The node provides glibc, the compiler's runtime and the CUDA toolkit's libraries;
 programs find the other libraries by a run path relative to themselves.
@@ -19,9 +18,8 @@ import sys
 import sysconfig
 import tarfile
 
-from .calls import Refusal, call, tail
+from .calls import ROOT, Refusal, call, tail
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build", "cuda")
 MANIFEST = "manifest.json"
 SIZE_LIMIT = 50e6  # bytes of the archive: what may travel to a lent machine beside a checkout
@@ -176,8 +174,7 @@ def write_manifest(folder, tests, left_out):
 
 
 def clear(folder):
-    """Deletes the bundle in `folder`, which must hold nothing else: files that it does not name are
-    somebody's."""
+    """Deletes the bundle in `folder`; refuses a folder with files that its manifest does not name."""
     if not os.path.exists(os.path.join(folder, MANIFEST)):
         raise Refusal(f"{folder}: holds something else than a bundle")
     with open(os.path.join(folder, MANIFEST), encoding="utf-8") as file:
@@ -259,8 +256,8 @@ class Programs:
 
 
 def open_bundle(folder, scratch):
-    """Programs of a bundle, a folder or an archive, which is unpacked in `scratch`; every byte as it
-    was made."""
+    """Programs of a bundle, a folder or an archive, which is unpacked in `scratch`. Refuses files
+    whose digest is not that of the manifest."""
     if os.path.isfile(folder):
         unpack(folder, os.path.join(scratch, "bundle"))
         folder = os.path.join(scratch, "bundle")
@@ -285,7 +282,7 @@ def open_bundle(folder, scratch):
 
 
 def open_build():
-    """Programs built here and now."""
+    """Builds the programs."""
     build()
     program = os.path.join(BUILD, "escapement")
     return Programs(program, built_tests(BUILD, "gpu"), {
@@ -302,7 +299,7 @@ def check_start(programs):
 
 
 def toolkit_folders():
-    """Where CUDA's libraries may lie, the likeliest first."""
+    """Folders that may have CUDA's libraries, the most likely first."""
     nvcc = shutil.which("nvcc")
     roots = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"),
              nvcc and os.path.dirname(os.path.dirname(os.path.realpath(nvcc))),

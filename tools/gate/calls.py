@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands with a limit of time, and what became of them."""
+"""Commands with a time limit, and their outcomes."""
 import json
 import os
 import signal
@@ -21,7 +21,7 @@ def tail(text, lines=25):
 
 
 class Outcome:
-    """What became of a command; code is None where its time ran out."""
+    """Outcome of a command; code is None if its time ran out."""
 
     def __init__(self, command, code, seconds, output, errors):
         self.command, self.code, self.seconds = command, code, seconds

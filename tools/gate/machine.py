@@ -9,7 +9,7 @@ from .calls import ROOT, call
 
 
 def find_tool(name):
-    """An NVIDIA tool on PATH or where its installers put it; None if it is nowhere."""
+    """Path of an NVIDIA tool, from PATH or its installers' folders; None if it is not found."""
     folders = ["/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer",
                *sorted(glob.glob("/opt/nvidia/nsight-compute/*"), reverse=True)]
     return shutil.which(name) or shutil.which(name, path=os.pathsep.join(folders))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The order of the stages, most wanted first, their shares of the time, and the time that they
-should need."""
+"""The order of the stages, most important first, their shares of the time, and their expected
+times."""
 import dataclasses
 import sys
 import time
@@ -12,10 +12,9 @@ from .stages import read_model, run_bench, run_main_job, run_ncu, run_peers, run
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A part of the gate. share: seconds of a gate of 9 minutes; what a stage leaves goes to those
-    after it. expected: seconds that it should need on an H100 or H200, estimated from the harness
-    (CPU seconds of a test) and starts of programs, or a function of the modelled table. An optional
-    stage may be missing."""
+    """A part of the gate. share: seconds of a gate of 9 minutes; unused time is added to the later
+    stages. expected: seconds on an H100 or H200, estimated from the harness (CPU seconds of a test)
+    and starts of programs, or a function of the modelled table. An optional stage may be missing."""
     name: str
     work: typing.Callable
     share: float

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rehearsal of the gate without a GPU: the programs of a build on the SIMT harness, which run
 every kernel on the CPU, and stand-ins for NVIDIA's tools, which start the programs as the tools
-would. What it finds are faults of the gate; its times say nothing."""
+would. It finds faults of the gate; its times have no meaning."""
 import os
 
 from .bundle import Programs, built_tests, commit, output_of

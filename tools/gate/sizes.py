@@ -6,8 +6,8 @@ import dataclasses
 @dataclasses.dataclass(frozen=True)
 class Size:
     """training: overrides of the main job's spec; few_slots: fewer than it has networks;
-    benches: (name, options of `escapement bench`), the most wanted first, with one path and width
-    each, so that what was measured stays if time runs out; peers: options of tools/bench_peers."""
+    benches: (name, options of `escapement bench`), the most important first, with one path and width
+    each, so that the measured rows remain if time runs out; peers: options of tools/bench_peers."""
     training: tuple
     few_slots: str
     benches: tuple
@@ -15,7 +15,7 @@ class Size:
 
 
 def benches(groups, options):
-    """Of each group of widths, every path; after the first group the CPU, beside which they are."""
+    """Of each group of widths, every path; after the first group the CPU, for comparison."""
     found = []
     for n, widths in enumerate(groups):
         found += [(f"cuda {path}, N={width}", ["--backend", "cuda", "--path", path, "--width", width,

@@ -134,7 +134,7 @@ def sanitize(tool):
             result["runs"][name] = {"status": status, "seconds": done.seconds,
                                     **({"why": why} if why else {})}
             gate.report.save()
-            if status == UNAVAILABLE:  # so it is for the others, after seconds each
+            if status == UNAVAILABLE:  # the others would be refused too, after seconds each
                 break
         result["status"] = worst([run["status"] for run in result["runs"].values()])
         if result["status"] == UNAVAILABLE:
@@ -153,7 +153,7 @@ class Checks:
         self.rows = result["checks"] = []
 
     def at_most(self, name, got, allowed):
-        """NaN, None and what is not there fail."""
+        """NaN and None fail."""
         good = isinstance(got, (int, float)) and got <= allowed
         self.rows.append({"check": name, "pass": good, "got": got, "allowed": allowed})
 

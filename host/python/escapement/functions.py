@@ -329,10 +329,10 @@ class Fitter:
 
 
 class Fit(NamedTuple):
-    """What stands for a function."""
+    """The library's activation of a function."""
 
     activation: Any                   # esc_activation *
-    keep: tuple[Any, ...]             # what it points to
+    keep: tuple[Any, ...]             # memory that it points to
     how: Record
 
 
@@ -342,8 +342,8 @@ def fit(function: Callable[[Any], Any]) -> Fit:
     Raises
     ------
     InputError
-        For a function that is not real, finite on |z| <= 16 and smooth to 1e-13. Exceptions of the function
-        itself pass through.
+        For a function that is not real, finite on |z| <= 16.76 and smooth to 1e-13. Exceptions of the function
+        pass through.
     """
     fitter, out = Fitter(function), ffi.new("esc_activation *")
     coefficients = fitter.polynomial()

@@ -31,7 +31,8 @@ typedef struct esc_slot {
 /* Loads `member` into the slot, at step 0. */
 void esc_slot_load(esc_slot *slot, const esc_member *member);
 
-/* The slot holds a member that still trains, or one that has finished. */
+/* The slot holds a member without weights, one that still trains, or one that has finished. */
+static inline bool esc_slot_is_fresh(const esc_slot *s) { return s->loaded && s->fresh; }
 static inline bool esc_slot_trains(const esc_slot *s) { return s->loaded && !s->track.finished; }
 static inline bool esc_slot_finished(const esc_slot *s) {
   return s->loaded && s->track.finished == ESC_TRACK_FINISHED;
