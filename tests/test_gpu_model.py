@@ -535,12 +535,12 @@ class Whole(unittest.TestCase):
         self.assertEqual((row["stack"], row["local_accesses"]), (0, 0))
 
     def test_a_cost_that_vanishes_makes_a_step_shorter(self):
-        for ideal in ("lds", "l2", "bar", "div", "int", "fixed", "short"):
+        for ideal in ("lds", "l2", "bar", "div"):
             with self.subTest(ideal):
                 self.assertLess(self.model(ideal)["cycles"], self.result["cycles"])
         self.assertLess(self.model("lds", "l2", "bar", "div")["cycles"],
                         0.9 * self.result["cycles"])
-        self.assertLess(self.model("div")["instructions"], self.result["instructions"])
+        self.assertLess(self.model("div", "int")["instructions"], 0.95 * self.result["instructions"])
 
 
 if __name__ == "__main__":
