@@ -437,7 +437,8 @@ class CommandLine(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             for arguments, words in (
                     (["--lines", "-3"], "lines at least 0"), (["-L", "9999999"], "at most 64"),
-                    (["-B", "1025"], "at most 1024"), (["--binding", "--table"], "of one shape"), (["--networks", "0"], "at least 1"),
+                    (["-B", "1025"], "at most 1024"),
+                    (["--binding", "--table"], "of one shape"), (["--networks", "0"], "at least 1"),
                     (["--json", os.path.join(folder, "none", "x")], "No such file"),
                     (["--json", folder], "Is a directory")):
                 done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "gpu_model"), *arguments],
