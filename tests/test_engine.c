@@ -304,6 +304,31 @@ static void a_diverged_network_leaves_nothing_in_its_slot(void **state) {
   problem_free(&p);
 }
 
+/* The patterns of a GPU, a CPU and its compilers are different. */
+static void every_nan_of_a_result_has_the_same_bits(void **state) {
+  (void)state;
+  const double expected = (double)NAN;
+  int found = 0;
+  for (int e = 0; e < 2; e++) {
+    esc_problem p = problem_make(3, 8, 8, 8);
+    problem_activation(&p, "linear");
+    p.rate = 10;
+    p.steps = 1000;
+    esc_results *r = train(engines[e], &p, 8, 8, 1, 100);
+    const double *const column[] = {r->ledger_sum, r->ledger_drift, r->ledger_gross,
+                                    r->ledger_residual};
+    for (int k = 0; k < 4; k++)
+      for (int i = 0; i < 8 * 2; i++) {
+        if (!isnan(column[k][i])) continue;
+        assert_memory_equal(&column[k][i], &expected, sizeof expected);
+        found++;
+      }
+    esc_results_free(r);
+    problem_free(&p);
+  }
+  assert_true(found > 0);
+}
+
 static void a_restored_network_goes_on_to_the_same_bits(void **state) {
   (void)state;
   for (int e = 0; e < 2; e++)
@@ -430,6 +455,7 @@ int main(void) {
       cmocka_unit_test(a_threshold_above_the_first_loss_is_crossed_at_step_0),
       cmocka_unit_test(a_run_that_blows_up_is_diverged_not_escaped),
       cmocka_unit_test(a_diverged_network_leaves_nothing_in_its_slot),
+      cmocka_unit_test(every_nan_of_a_result_has_the_same_bits),
       cmocka_unit_test(floats_follow_the_reference_to_the_escape),
       cmocka_unit_test(compensated_weights_lose_fewer_updates_and_close_the_ledger_better),
       cmocka_unit_test(a_restored_network_goes_on_to_the_same_bits),

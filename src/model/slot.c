@@ -69,6 +69,10 @@ static double product_size(const esc_track *track, const esc_results *r, int64_t
   return track->path[l] * sqrt(fmax(r->norm2_initial[offset], r->norm2_final[offset]));
 }
 
+/* A NaN has many bit patterns, and processors and compilers make different ones: a result has one.
+ */
+static double make_nan_unique(double value) { return isnan(value) ? (double)NAN : value; }
+
 /* Row i: identity, events and signal of the member. */
 static void write_member(const esc_slot *s, int thresholds, esc_results *r, int64_t i) {
   const esc_track *track = &s->track;
@@ -81,8 +85,8 @@ static void write_member(const esc_slot *s, int thresholds, esc_results *r, int6
   r->scale[i] = member->scale;
   r->status[i] = track->status;
   r->steps_run[i] = track->step;
-  r->final_loss[i] = track->loss;
-  r->final_smoothed_loss[i] = track->smoothed;
+  r->final_loss[i] = make_nan_unique(track->loss);
+  r->final_smoothed_loss[i] = make_nan_unique(track->smoothed);
   r->signal_initial[i] = s->signal / pow(member->scale, member->bottleneck);
   r->signal_initial_error[i] = s->signal_error / pow(member->scale, member->bottleneck);
   r->lost_updates[i] =
@@ -105,7 +109,7 @@ static void write_ledger(const esc_slot *s, const esc_problem *p, esc_results *r
   const int layers = p->shape.layers, interfaces = layers - 1;
   for (int l = 0; l < layers; l++) {
     r->norm2_initial[i * layers + l] = norm2_initial[l];
-    r->norm2_final[i * layers + l] = norm2_initial[l] + change2[l];
+    r->norm2_final[i * layers + l] = make_nan_unique(norm2_initial[l] + change2[l]);
   }
   if (!esc_optimizer_has_ledger(&p->optimizer)) {
     write_no_ledger(r, i);
@@ -115,12 +119,12 @@ static void write_ledger(const esc_slot *s, const esc_problem *p, esc_results *r
     const double sum = esc_sum_get(&track->ledger[l]);
     const double change =
         change2[l + 1] / esc_metric_gamma(p, l + 1) - change2[l] / esc_metric_gamma(p, l);
-    r->ledger_sum[i * interfaces + l] = sum;
-    r->ledger_drift[i * interfaces + l] = esc_sum_get(&track->drift[l]);
-    r->ledger_gross[i * interfaces + l] = esc_sum_get(&track->drift[l]) +
-                                          product_size(track, r, i, l) +
-                                          product_size(track, r, i, l + 1);
-    r->ledger_residual[i * interfaces + l] = sum - change;
+    r->ledger_sum[i * interfaces + l] = make_nan_unique(sum);
+    r->ledger_drift[i * interfaces + l] = make_nan_unique(esc_sum_get(&track->drift[l]));
+    r->ledger_gross[i * interfaces + l] =
+        make_nan_unique(esc_sum_get(&track->drift[l]) + product_size(track, r, i, l) +
+                        product_size(track, r, i, l + 1));
+    r->ledger_residual[i * interfaces + l] = make_nan_unique(sum - change);
   }
 }
 
