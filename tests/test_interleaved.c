@@ -191,6 +191,24 @@ static void a_diverged_network_does_not_disturb_the_others(void **state) {
   problem_free(&p);
 }
 
+/* The padded path has inf * 0 = NaN in the padding of its gradient then. */
+static void a_network_that_overflows_has_the_same_counts(void **state) {
+  (void)state;
+  esc_problem p = problem_make(3, 9, 15, 1);
+  problem_activation(&p, "softplus-raw");
+  p.rate = 5;
+  twins *t = twins_make(&p);
+  for (int k = 0; k < 10; k++) train_twins(t, esc_cpu_isa_find(NULL));
+  assert_true(finished(t, ESC_MEMBER_DIVERGED) > 0);
+  for (int i = 0; i < NETWORKS; i++) {
+    const esc_track *a = &t->alone[i].slot.track, *b = &t->interleaved[i].slot.track;
+    assert_int_equal(a->nonzero_updates, b->nonzero_updates);
+    assert_int_equal(a->rounded_away, b->rounded_away);
+  }
+  twins_free(t);
+  problem_free(&p);
+}
+
 static void a_network_pauses_at_its_threshold_alone(void **state) {
   (void)state;
   esc_problem p = problem_make(3, 8, 8, 16);
@@ -255,6 +273,7 @@ int main(void) {
       cmocka_unit_test(every_instruction_set_has_the_same_bits),
       cmocka_unit_test(a_network_stops_at_its_own_step),
       cmocka_unit_test(a_diverged_network_does_not_disturb_the_others),
+      cmocka_unit_test(a_network_that_overflows_has_the_same_counts),
       cmocka_unit_test(a_network_pauses_at_its_threshold_alone),
       cmocka_unit_test(a_set_stop_flag_ends_before_the_next_step),
   };

@@ -48,9 +48,11 @@ static inline void esc_backward_output(const esc_cpu_shared *s, const esc_cpu_ne
     for (int j = 0; j < pad; j++) u[j] = dloss[b] * w[j];
 }
 
-/* ESC_PAD columns of a hidden layer: (sample, feature), rows `stride` floats apart. */
+/* ESC_PAD columns of a hidden layer: (sample, feature), rows `stride` floats apart. The columns
+ * behind `features` are padding. */
 typedef struct esc_feature_panel {
   size_t stride;
+  int features;
   const float *deficit;    /* kappa(z), or z where both are computed here */
   const float *derivative; /* sigma'(z), or sigma(z) */
   float *u;
@@ -79,8 +81,8 @@ static ESC_INLINED void esc_activation_backward_partial(esc_feature_panel f, con
   memcpy(partial, sum, sizeof sum);
 }
 
-/* sums[j] += the tree reduction of column j of `partial`. */
-static inline void esc_tree_reduce_columns(float partial[ESC_PARTIALS][ESC_PAD],
+/* sums[j] += the tree reduction of column j of `partial`, of the first `columns`. */
+static inline void esc_tree_reduce_columns(float partial[ESC_PARTIALS][ESC_PAD], int columns,
                                            double *restrict sums) {
 #pragma GCC unroll 4
   for (int half = ESC_PARTIALS / 2; half > 0; half /= 2)
@@ -88,11 +90,12 @@ static inline void esc_tree_reduce_columns(float partial[ESC_PARTIALS][ESC_PAD],
 #pragma omp simd
       for (int j = 0; j < ESC_PAD; j++) partial[i][j] += partial[i + half][j];
 #pragma omp simd
-  for (int j = 0; j < ESC_PAD; j++) sums[j] += (double)partial[0][j];
+  for (int j = 0; j < columns; j++) sums[j] += (double)partial[0][j];
 }
 
-/* All samples of a panel: u becomes delta, and sum_b u kappa(z) of each column is added to
- * `feature`. The branch makes the number of samples of a full tile a constant for the compiler. */
+/* All samples of a panel: u becomes delta, and sum_b u kappa(z) of each feature is added to
+ * `feature`; not that of padding, where a network that diverges has inf * 0 = NaN. The branch makes
+ * the number of samples of a full tile a constant for the compiler. */
 static ESC_INLINED void esc_activation_backward_panel(esc_feature_panel f, const bool computed,
                                                       int samples, double *restrict feature) {
   float partial[ESC_PARTIALS][ESC_PAD];
@@ -105,7 +108,7 @@ static ESC_INLINED void esc_activation_backward_panel(esc_feature_panel f, const
           f, computed, first, left < ESC_SAMPLES_PER_PARTIAL ? left : ESC_SAMPLES_PER_PARTIAL,
           partial[i]);
   }
-  esc_tree_reduce_columns(partial, feature);
+  esc_tree_reduce_columns(partial, f.features, feature);
 }
 
 /* u_l -> delta_l = u_l sigma'(z_l), and this tile's term of the ledger's sum of u_l kappa(z_l). */
@@ -116,7 +119,12 @@ static inline void esc_activation_backward(const esc_cpu_shared *s, int l, int s
   double feature[ESC_PARTIALS] = {0};
   const float *const derivative = computed ? work->h[l] : work->derivative[l];
   for (size_t column = 0; column < pad; column += ESC_PAD) {
-    const esc_feature_panel f = {pad, work->z[l] + column, derivative + column, u + column};
+    const int left = s->problem->shape.width - (int)column;
+    const esc_feature_panel f = {.stride = pad,
+                                 .features = left < ESC_PAD ? left : ESC_PAD,
+                                 .deficit = work->z[l] + column,
+                                 .derivative = derivative + column,
+                                 .u = u + column};
     if (computed)
       esc_activation_backward_panel(f, true, samples, feature);
     else

@@ -263,6 +263,7 @@ static inline void esc_gradient_panel_apply(const esc_cpu_shared *s, int l,
   const size_t in = (size_t)s->layout.in_pad[l];
   for (size_t n = 0; n < panel.rows; n += ESC_PANEL_ROWS) {
     const size_t rows = esc_panel_rows(panel.rows, n);
+    esc_panel_clear_padding(rows, in, (size_t)esc_fan_in(s->problem->shape, l), panel.g + n * in);
     esc_panel_norm2(rows, in, panel.g + n * in, row);
     esc_panel_step(s, l, s->layout.w[l] + (panel.first + n) * in, rows * in, panel.g + n * in, net);
   }

@@ -4,6 +4,8 @@
 #ifndef ESC_CPU_UPDATE_H
 #define ESC_CPU_UPDATE_H
 
+#include <string.h>
+
 #include "cpu/network.h"
 #include "cpu/optimizer.h"
 #include "cpu/transpose.h"
@@ -27,6 +29,13 @@ static ESC_NOINLINE void esc_panel_norm2(size_t rows, size_t columns, const floa
 /* Number of rows of the panel that starts at row n. */
 static inline size_t esc_panel_rows(size_t rows, size_t n) {
   return rows - n < ESC_PANEL_ROWS ? rows - n : ESC_PANEL_ROWS;
+}
+
+/* Clears the columns behind the `used` ones of a panel's gradient. A network that diverges has inf
+ * * 0 = NaN there, which must not enter |G|^2, counts and weights. */
+static inline void esc_panel_clear_padding(size_t rows, size_t columns, size_t used, float *g) {
+  for (size_t n = 0; n < rows && used < columns; n++)
+    memset(g + n * columns + used, 0, (columns - used) * sizeof *g);
 }
 
 typedef struct esc_update_counts {
@@ -103,11 +112,13 @@ static inline void esc_layer_step_optimized(const esc_cpu_shared *s, int l, esc_
   const esc_optimizer_step step = esc_optimizer_step_make(&s->optimizer, l, net->slot.track.step);
   const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
   const bool transposed = esc_has_transpose(&s->layout, l);
-  const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
+  const size_t rows = (size_t)esc_fan_out(s->problem->shape, l),
+               used = (size_t)esc_fan_in(s->problem->shape, l);
   double row[ESC_PARTIALS] = {0};
   esc_row_sums sums = {{0}, {0}};
   for (size_t n = 0; n < rows; n += ESC_PANEL_ROWS) {
     const esc_panel panel = {esc_panel_rows(rows, n), columns, s->layout.w[l] + n * columns};
+    esc_panel_clear_padding(panel.rows, columns, used, work->g + panel.offset);
     esc_panel_optimize(&s->optimizer, &step, panel, work->g, net, &sums);
     esc_panel_norm2(panel.rows, columns, work->g + panel.offset, row);
     esc_panel_step(s, l, panel.offset, panel.rows * columns, work->g + panel.offset, net);
@@ -121,13 +132,15 @@ static inline void esc_layer_step_optimized(const esc_cpu_shared *s, int l, esc_
 }
 
 /* Returns |G_l|^2 and updates layer l's weights. */
-static inline double esc_layer_step(const esc_cpu_shared *s, int l, const float *g,
+static inline double esc_layer_step(const esc_cpu_shared *s, int l, float *g,
                                     esc_cpu_network *net) {
   const size_t columns = (size_t)s->layout.in_pad[l], out = (size_t)s->layout.out_pad[l];
-  const size_t rows = (size_t)esc_fan_out(s->problem->shape, l);
+  const size_t rows = (size_t)esc_fan_out(s->problem->shape, l),
+               used = (size_t)esc_fan_in(s->problem->shape, l);
   double row[ESC_PARTIALS] = {0};
   for (size_t n = 0; n < rows; n += ESC_PANEL_ROWS) {
     const size_t panel = esc_panel_rows(rows, n), offset = s->layout.w[l] + n * columns;
+    esc_panel_clear_padding(panel, columns, used, g + offset);
     esc_panel_norm2(panel, columns, g + offset, row);
     esc_panel_step(s, l, offset, panel * columns, g + offset, net);
     if (esc_has_transpose(&s->layout, l))
