@@ -166,6 +166,18 @@ class Integers(unittest.TestCase):
         self.assertIsNone(self.registers([*load, "FADD R1, R1, R1"], constants=bank,
                                          images=image).r[1])
 
+    def test_a_spilled_register_keeps_its_value(self):
+        lanes = np.arange(32)
+        spill = ["S2R R2, SR_TID.X", "MOV R3, 0x5", "STL.64 [R1+0x8], R2", "FADD R2, R2, R2"]
+        self.check([*spill, "LDL.LU R4, [R1+0x8]    (*\"SpillRefill\"*)"], 4, lanes)
+        self.check([*spill, "LDL.64 R4, [R1+0x8]"], 5, 5)
+        self.check([*spill, "STL [R1+0xc], RZ", "LDL R4, [R1+0xc]"], 4, 0)
+        self.check([*spill, "S2R R6, SR_TID.X",
+                    "ISETP.GT.AND P0, PT, R6, 0x9, PT", "@P0 STL [R1+0x8], R3",
+                    "LDL R4, [R1+0x8]"], 4, np.where(lanes > 9, 5, lanes))
+        elsewhere = self.registers([*spill, "STL [R3], R3", "LDL R4, [R1+0x8]"])
+        self.assertIsNone(elsewhere.r[4])
+
     def test_a_float_makes_unknown_what_depends_on_it(self):
         rows = ["MOV R1, 0x1", "FADD R2, R1, R1", "IADD3 R3, R2, R1, RZ",
                 "LOP3.LUT R4, R2, RZ, RZ, 0xc0, !PT"]

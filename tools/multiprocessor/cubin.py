@@ -9,6 +9,7 @@ import subprocess
 
 FRAME = re.compile(r'//## File "([^"]+)", line (\d+)( inlined at)?')
 GUARD = re.compile(r"@(!?U?P[T\d])\s+(.*)")
+REMARK = re.compile(r"\(\*.*?\*\)")  # such as (*"SpillRefill"*)
 
 NO_SCOREBOARD = 7  # in the fields `write` and `read` of an instruction
 
@@ -111,7 +112,7 @@ def read_listing(name, text):
             code[-1].set_control(int(line[3:-3], 16))
         elif line.startswith("/*"):
             address, _, rest = line[2:].partition("*/")
-            body = rest[:rest.rindex("/*")].strip().rstrip(";").strip()
+            body = REMARK.sub("", rest[:rest.rindex("/*")]).strip().rstrip(";").strip()
             code.append(Instruction(int(address, 16), body, stack))
             open_stack = False
         elif line.startswith("//##"):

@@ -146,12 +146,15 @@ def set_register(n):
         return lambda w, value: None
 
     def write(w, value):
-        if w.on is None or value is None or n >= UNIFORM:
-            w.r[n] = value
-            return
-        old = w.r[n]
-        w.r[n] = value if old is None else np.where(w.on, value, old)
+        w.r[n] = value if n >= UNIFORM else merged(w, w.r[n], value)
     return write
+
+
+def merged(w, old, value):
+    """`value` in the lanes that are on, `old` in the others."""
+    if w.on is None or value is None or old is None:
+        return value
+    return np.where(w.on, value, old)
 
 
 def set_predicate(name):

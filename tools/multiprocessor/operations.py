@@ -6,11 +6,13 @@ import re
 import numpy as np
 
 from .memory import lanes_of, matrix_wavefronts, sectors, shared_wavefronts
-from .operands import (CONSTANT_WINDOW, address, constant_source, forget, is_predicate, predicate,
-                       register_index, result_count, set_predicate, set_register, source,
+from .operands import (CONSTANT_WINDOW, address, constant_source, forget, is_predicate, merged,
+                       predicate, register_index, result_count, set_predicate, set_register, source,
                        source_pair, stripped, width)
 from .values import (CONSTANT, M32, both, compare, high_product, lookup, lookup_known, negated,
                      permute, select, shift, signed, uniform_bool, wrap64)
+
+SPILL_SLOT = re.compile(r"\[R1(?:\+(0x[0-9a-f]+))?\]")
 
 # Each makes a function out of an instruction.
 
@@ -357,6 +359,33 @@ def make_global(i, memory):
     return run
 
 
+def make_local(i, memory):
+    """LDL, STL: registers that were spilled. A slot is known by its offset from the stack pointer,
+    which a kernel sets once; a store through another register may be to any slot."""
+    slot, words = SPILL_SLOT.fullmatch(memory_operand(i)), width(i.opcode)
+    offsets = [int(slot[1] or "0", 16) + 4 * n for n in range(words)] if slot else []
+    if i.base == "LDL":
+        clear, first = forget(i), register_index(i.arguments[0])
+        writes = [set_register(first + n) for n in range(words)] if first is not None else []
+
+        def load(w):
+            clear(w)
+            for write, offset in zip(writes, offsets):
+                if w.stack.get(offset) is not None:
+                    write(w, w.stack[offset])
+        return load
+    first = register_index(i.arguments[-1])
+    values = [source(i.arguments[-1] if first is None else f"R{first + n}", memory)
+              for n in range(words)]
+
+    def store(w):
+        if not offsets:
+            w.stack.clear()
+        for read, offset in zip(values, offsets):
+            w.stack[offset] = merged(w, w.stack.get(offset), read(w))
+    return store
+
+
 OPERATIONS = {
     "MOV": make_move, "UMOV": make_move, "R2UR": make_to_uniform, "S2R": make_special,
     "S2UR": make_special, "CS2R": make_zero, "HFMA2": make_half_constant,
@@ -369,6 +398,7 @@ OPERATIONS = {
     "VIADDMNMX": make_extreme, "IABS": make_absolute, "PRMT": make_permute, "UPRMT": make_permute,
     "P2R": make_predicates_to_register, "LDC": make_constant_load, "ULDC": make_constant_load,
     "LDCU": make_constant_load, "FCHK": make_float_check,
+    "LDL": make_local, "STL": make_local,
     **dict.fromkeys(("LDS", "STS", "ATOMS", "LDSM", "STSM"), make_shared),
     **dict.fromkeys(("LDG", "STG", "LD", "ST", "RED", "ATOM", "ATOMG", "LDGSTS"), make_global),
 }

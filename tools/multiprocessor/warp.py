@@ -105,6 +105,7 @@ class Warp:
         # What ptxas lets be read before it is written is partly written predicates, bit by bit.
         self.r = [0] * (256 + 256)
         self.p = [False] * 7 + [True] + [False] * 7 + [True]
+        self.stack = {}       # offset from the stack pointer: spilled register
         self.on = None        # bool array of the lanes that an instruction works on; None: all
         self.mask = FULL      # lanes of the current path
         self.live = FULL      # lanes that have not left
