@@ -30,6 +30,9 @@ static const char summary[] =
     "Trains the networks of the sweep described by SPEC (YAML) and writes a result\n"
     "file. key=value replaces a value of SPEC. TIME is seconds or HH:MM:SS.";
 
+static const char path_summary[] =
+    "auto; GPU: fused, fused-3xtf32 or cublas; CPU: interleaved or padded (default: auto)";
+
 /* Values of options that are converted for the request. */
 typedef struct texts {
   const char *checkpoint, *longest;
@@ -51,9 +54,7 @@ static esc_status read_options(esc_run_request *request, texts *t, int argc, cha
        .text = &request->output, .suffixes = ESC_RESULT_SUFFIXES},
       {"backend", 0, "NAME", "auto, reference, cpu or cuda (default: auto)", .text = &o->backend,
        .words = "auto|" ESC_ENGINE_WORDS},
-      {"path", 0, "NAME",
-       "auto; GPU: fused, fused-3xtf32 or cublas; CPU: interleaved or padded (default: auto)",
-       .text = &o->path, .words = "auto|" ESC_PATH_WORDS},
+      {"path", 0, "NAME", path_summary, .text = &o->path, .words = "auto|" ESC_PATH_WORDS},
       {"precision", 0, "NAME", "fp32, or tf32 on a GPU (default: fp32)", .text = &o->precision,
        .words = ESC_PRECISION_WORDS},
       {"device", 0, "N", "index of the GPU (default: 0)", .number = &t->device, .max = 1023},
