@@ -70,6 +70,11 @@ static esc_status find_on_host(const esc_backend_request *r, const esc_problem *
   return ESC_OK;
 }
 
+static bool is_path(const char *path) {
+  return esc_cpu_has_path(path) || is(path, "cublas") || is(path, "fused") ||
+         is(path, "fused-3xtf32");
+}
+
 bool esc_backend_is_cpu_path(const char *path) { return path && esc_cpu_has_path(path); }
 
 esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *problem,
@@ -79,6 +84,10 @@ esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *pro
   *engine = NULL;
   if (r->precision && !tf32 && !is(r->precision, "fp32"))
     return ESC_FAIL(ESC_BAD_INPUT, "--precision %.40s: must be fp32 or tf32", r->precision);
+  if (!is_automatic(r->path) && !is_path(r->path))
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "--path %.40s: must be auto, cublas, fused, fused-3xtf32, interleaved or padded", r->path);
   if (cuda || (is_automatic(r->backend) && !esc_backend_is_cpu_path(r->path))) {
     const bool broken = !cuda && is_broken(r->device, why, sizeof why);
     if (broken && r->warn)

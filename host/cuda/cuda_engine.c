@@ -389,8 +389,9 @@ esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, b
   struct cudaDeviceProp info;
   char why[256];
   if (!automatic && !fused && strcmp(path, "cublas"))
-    return ESC_FAIL(ESC_BAD_INPUT, "--path %.40s: must be auto, cublas, fused or fused-3xtf32",
-                    path);
+    return ESC_FAIL(
+        ESC_BAD_INPUT,
+        "--path %.40s: must be auto, cublas, fused or fused-3xtf32 for the backend cuda", path);
   ESC_TRY(esc_cuda_check_device(device));
   if (esc_cuda_lacks_code(device, why, sizeof why))
     return ESC_FAIL(ESC_BAD_INPUT, "--device %d: %s", device, why);

@@ -142,7 +142,9 @@ class CudaCommandLine(unittest.TestCase):
             done = self.call("run", "spec.yaml", "--path", "fused-3xtf32", *wrong, code=2)
             self.assertRegex(done.stderr, "--path fused-3xtf32: .*" + why)
         done = self.call("run", "spec.yaml", "--path", "fused-tf32", code=2)
-        self.assertIn("must be auto, cublas, fused or fused-3xtf32", done.stderr)
+        self.assertIn("must be auto, cublas, fused, fused-3xtf32, interleaved or padded", done.stderr)
+        done = self.call("run", "spec.yaml", "--backend", "cuda", "--path", "padded", code=2)
+        self.assertIn("must be auto, cublas, fused or fused-3xtf32 for the backend cuda", done.stderr)
         done = self.call("run", "spec.yaml", "--backend", "cpu", "--path", "fused-3xtf32", code=2)
         self.assertIn("--path fused-3xtf32", done.stderr)
 
