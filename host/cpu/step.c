@@ -212,7 +212,7 @@ static void evaluate(const esc_cpu_shared *s, const esc_cpu_network *net, esc_cp
  * lanes takes that of AVX2. */
 #ifdef __AVX512F__
 #define INTERLEAVED_WIDEST 24
-#define INTERLEAVED_FILL 0.9
+#define INTERLEAVED_FILL 0.94
 #else
 #define INTERLEAVED_WIDEST 20
 #define INTERLEAVED_FILL 0.75
