@@ -29,8 +29,9 @@ esc_status esc_backend_cuda_bus_id(int index, char *text, size_t size) {
 #else
 static esc_status esc_cuda_select(const esc_problem *p, int device, const char *path, bool tf32,
                                   const esc_engine_ops **engine) {
+  char name[1];
   (void)p, (void)path, (void)tf32, (void)engine;
-  return esc_backend_cuda_name(device, NULL, 0);
+  return esc_backend_cuda_name(device, name, sizeof name);
 }
 
 int esc_backend_cuda_devices(char *why, size_t size) {
