@@ -167,30 +167,10 @@ double esc_cpu_work_bytes(const esc_problem *p) {
          esc_arena_bytes(esc_signal_workspace(p->shape));
 }
 
-/* The padding is 0 too: that of a network that has diverged is not finite. */
-static void clear(const esc_cpu_shared *shared, float *padded) {
-  memset(padded, 0, shared->layout.w[shared->problem->shape.layers] * sizeof *padded);
-}
-
-void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w) {
-  const esc_shape shape = shared->problem->shape;
-  clear(shared, network->w);
-  for (int l = 0; l < shape.layers; l++) {
-    const size_t columns = (size_t)esc_fan_in(shape, l), in = (size_t)shared->layout.in_pad[l];
-    const size_t out = (size_t)shared->layout.out_pad[l];
-    for (size_t n = 0; n < (size_t)esc_fan_out(shape, l); n++)
-      for (size_t k = 0; k < columns; k++) {
-        const float entry = (float)w[esc_weight_offset(shape, l) + n * columns + k];
-        network->w[shared->layout.w[l] + n * in + k] = entry;
-        if (esc_has_transpose(&shared->layout, l))
-          network->wt[shared->layout.wt[l] + k * out + n] = entry;
-      }
-  }
-}
-
 void esc_cpu_network_transpose(const esc_cpu_shared *shared, esc_cpu_network *network) {
   const esc_shape shape = shared->problem->shape;
-  for (int l = 0; l < shape.layers - 1; l++) {
+  for (int l = 0; l < shape.layers; l++) {
+    if (!esc_has_transpose(&shared->layout, l)) continue;
     const size_t in = (size_t)shared->layout.in_pad[l], out = (size_t)shared->layout.out_pad[l];
     const float *const w = network->w + shared->layout.w[l];
     float *const wt = network->wt + shared->layout.wt[l];
@@ -201,7 +181,8 @@ void esc_cpu_network_transpose(const esc_cpu_shared *shared, esc_cpu_network *ne
 
 void esc_cpu_network_set_array(const esc_cpu_shared *shared, float *padded, const double *w) {
   const esc_shape shape = shared->problem->shape;
-  clear(shared, padded);
+  /* The padding is 0 too: that of a network that has diverged is not finite. */
+  memset(padded, 0, shared->layout.w[shape.layers] * sizeof *padded);
   for (int l = 0; l < shape.layers; l++) {
     const size_t columns = (size_t)esc_fan_in(shape, l), in = (size_t)shared->layout.in_pad[l];
     for (size_t n = 0; n < (size_t)esc_fan_out(shape, l); n++)
@@ -209,6 +190,11 @@ void esc_cpu_network_set_array(const esc_cpu_shared *shared, float *padded, cons
         padded[shared->layout.w[l] + n * in + k] =
             (float)w[esc_weight_offset(shape, l) + n * columns + k];
   }
+}
+
+void esc_cpu_network_set(const esc_cpu_shared *shared, esc_cpu_network *network, const double *w) {
+  esc_cpu_network_set_array(shared, network->w, w);
+  esc_cpu_network_transpose(shared, network);
 }
 
 void esc_cpu_network_get(const esc_cpu_shared *shared, const float *padded, double *w) {
