@@ -49,9 +49,7 @@ static inline void esc_gemm_tn_blocked(esc_gemm g) {
 }
 
 /* Columns of (feature, sample) arrays: the samples, padded. No result depends on the padding. */
-static inline size_t esc_sample_columns(int samples) {
-  return ((size_t)samples + ESC_PAD - 1) / ESC_PAD * ESC_PAD;
-}
+static inline size_t esc_sample_columns(int samples) { return (size_t)esc_padded(samples); }
 
 /* Row stride of work->rows. A power of two would map the rows to the same sets of the first-level
  * cache. */

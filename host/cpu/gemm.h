@@ -72,31 +72,42 @@ static ESC_INLINED void esc_register_tile_zero(esc_tile_size n, esc_register_til
     for (int v = 0; v < n.vectors; v++) sum[i][v] = ESC_VEC_SET(0.0f);
 }
 
-static ESC_INLINED void esc_register_tile_load(const float *c, size_t ldc, esc_tile_size n,
-                                               esc_register_tile sum) {
+/* Floats between the rows of a tile in memory, and between the vectors of a row. */
+typedef struct esc_tile_stride {
+  size_t row, vector;
+} esc_tile_stride;
+
+/* Of a row-major matrix: neighbouring vectors are adjacent. */
+static ESC_INLINED esc_tile_stride esc_row_major(size_t ld) {
+  return (esc_tile_stride){ld, ESC_LANES};
+}
+
+static ESC_INLINED void esc_register_tile_load(const float *c, esc_tile_stride stride,
+                                               esc_tile_size n, esc_register_tile sum) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
     for (int v = 0; v < n.vectors; v++)
-      sum[i][v] = ESC_VEC_LOAD(c + (size_t)i * ldc + v * ESC_LANES);
+      sum[i][v] = ESC_VEC_LOAD(c + (size_t)i * stride.row + (size_t)v * stride.vector);
 }
 
 static ESC_INLINED void esc_register_tile_store(esc_tile_size n, esc_register_tile sum, float *c,
-                                                size_t ldc) {
+                                                esc_tile_stride stride) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
     for (int v = 0; v < n.vectors; v++)
-      ESC_VEC_STORE(c + (size_t)i * ldc + v * ESC_LANES, sum[i][v]);
+      ESC_VEC_STORE(c + (size_t)i * stride.row + (size_t)v * stride.vector, sum[i][v]);
 }
 
-static ESC_INLINED void esc_register_tile_add(const float *c, size_t ldc, esc_tile_size n,
-                                              esc_register_tile sum) {
+static ESC_INLINED void esc_register_tile_add(const float *c, esc_tile_stride stride,
+                                              esc_tile_size n, esc_register_tile sum) {
 #pragma GCC unroll 16
   for (int i = 0; i < n.rows; i++)
 #pragma GCC unroll 16
     for (int v = 0; v < n.vectors; v++)
-      sum[i][v] = ESC_VEC_ADD(ESC_VEC_LOAD(c + (size_t)i * ldc + v * ESC_LANES), sum[i][v]);
+      sum[i][v] = ESC_VEC_ADD(ESC_VEC_LOAD(c + (size_t)i * stride.row + (size_t)v * stride.vector),
+                              sum[i][v]);
 }
 
 /* Rank-1 update: sum[i] += a[i] b for a row b of vectors, with a[i] `stride` floats apart. */
@@ -134,7 +145,7 @@ static ESC_INLINED void esc_gemm_nn_tile(const esc_gemm *g, esc_prefetch prefetc
   const int lines = prefetch == ESC_PREFETCH_UPDATE ? n.vectors * ESC_LANES / ESC_LINE : 0;
   esc_register_tile sum;
   if (g->accumulate)
-    esc_register_tile_load(c, g->ldc, n, sum);
+    esc_register_tile_load(c, esc_row_major(g->ldc), n, sum);
   else
     esc_register_tile_zero(n, sum);
   for (int line = 0; line < lines && end - a >= ESC_LINE; line++) {
@@ -142,7 +153,7 @@ static ESC_INLINED void esc_gemm_nn_tile(const esc_gemm *g, esc_prefetch prefetc
     for (int k = 0; k < ESC_LINE; k++, a++, b += ldb) esc_register_tile_rank1(a, lda, b, n, sum);
   }
   for (; a < end; a++, b += ldb) esc_register_tile_rank1(a, lda, b, n, sum);
-  esc_register_tile_store(n, sum, c, g->ldc);
+  esc_register_tile_store(n, sum, c, esc_row_major(g->ldc));
 }
 
 /* Depth of slice i. */
@@ -159,8 +170,8 @@ static ESC_INLINED void esc_slice_tile(const esc_gemm *g, const esc_split_k *spl
   const float *a = g->a + first * lda + origin.row, *b = g->b + first * ldb + origin.column;
   if (split->accumulate)
     esc_register_tile_load(
-        g->c + (size_t)i * split->stride + (size_t)origin.row * g->ldc + origin.column, g->ldc, n,
-        sum);
+        g->c + (size_t)i * split->stride + (size_t)origin.row * g->ldc + origin.column,
+        esc_row_major(g->ldc), n, sum);
   else
     esc_register_tile_zero(n, sum);
   for (int left = esc_slice_length(g, split, i); left > 0; left--, a += lda, b += ldb) {
@@ -184,11 +195,12 @@ static ESC_INLINED void esc_gemm_tn_tile(const esc_gemm *g, const esc_split_k *s
     esc_register_tile sum;
     esc_slice_tile(g, split, prefetch, i, origin, n, sum);
     for (int bits = position; reduce && bits % 2 == 1; bits /= 2)
-      esc_register_tile_add(pending[--pending_count], width, n, sum);
+      esc_register_tile_add(pending[--pending_count], esc_row_major(width), n, sum);
     if (reduce && !last)
-      esc_register_tile_store(n, sum, pending[pending_count++], width);
+      esc_register_tile_store(n, sum, pending[pending_count++], esc_row_major(width));
     else
-      esc_register_tile_store(n, sum, reduce ? c : c + (size_t)i * split->stride, g->ldc);
+      esc_register_tile_store(n, sum, reduce ? c : c + (size_t)i * split->stride,
+                              esc_row_major(g->ldc));
   }
 }
 

@@ -72,24 +72,19 @@ void esc_interleaved_free(esc_interleaved *n) {
 
 bool esc_interleaved_fits(esc_shape shape) { return shape.width <= ESC_INTERLEAVED_WIDTH_MAX; }
 
-/* Width of a padded row. */
-static int padded_width(esc_shape shape) {
-  return (shape.width + ESC_PARTIALS - 1) / ESC_PARTIALS * ESC_PARTIALS;
-}
-
 /* A larger pack does not stay in a second-level cache of 2 MB: many inputs or layers. Measured
  * (runs/bench/notes.md). */
 static const double pack_bytes_max = 1.6e6;
 
 bool esc_interleaved_pays(const esc_cpu_isa *isa, const esc_problem *p) {
   return p->shape.width <= isa->interleaved_widest &&
-         p->shape.width <= isa->interleaved_fill * padded_width(p->shape) &&
+         p->shape.width <= isa->interleaved_fill * esc_padded(p->shape.width) &&
          esc_interleaved_bytes(p) <= pack_bytes_max;
 }
 
 /* A full pack is ahead by the padding, and behind by up to an eighth (runs/bench/notes.md). */
 int esc_interleaved_least(esc_shape shape) {
-  const int least = (ESC_INTERLEAVE * shape.width - 1) / padded_width(shape) + 3;
+  const int least = (ESC_INTERLEAVE * shape.width - 1) / esc_padded(shape.width) + 3;
   return least < ESC_INTERLEAVE ? least : ESC_INTERLEAVE;
 }
 

@@ -26,46 +26,18 @@ typedef struct esc_lane_product {
   esc_lane_result result;
 } esc_lane_product;
 
-static ESC_INLINED void esc_lane_tile_load(const float *c, size_t c_row, esc_tile_size n,
-                                           esc_register_tile sum) {
-#pragma GCC unroll 16
-  for (int i = 0; i < n.rows; i++)
-#pragma GCC unroll 16
-    for (int j = 0; j < n.vectors; j++)
-      sum[i][j] = ESC_VEC_LOAD(c + (size_t)i * c_row + (size_t)j * ESC_INTERLEAVE);
-}
-
-static ESC_INLINED void esc_lane_tile_add(const float *c, size_t c_row, esc_tile_size n,
-                                          esc_register_tile sum) {
-#pragma GCC unroll 16
-  for (int i = 0; i < n.rows; i++)
-#pragma GCC unroll 16
-    for (int j = 0; j < n.vectors; j++)
-      sum[i][j] =
-          ESC_VEC_ADD(ESC_VEC_LOAD(c + (size_t)i * c_row + (size_t)j * ESC_INTERLEAVE), sum[i][j]);
-}
-
-static ESC_INLINED void esc_lane_tile_store(esc_tile_size n, esc_register_tile sum, float *c,
-                                            size_t c_row) {
-#pragma GCC unroll 16
-  for (int i = 0; i < n.rows; i++)
-#pragma GCC unroll 16
-    for (int j = 0; j < n.vectors; j++)
-      ESC_VEC_STORE(c + (size_t)i * c_row + (size_t)j * ESC_INTERLEAVE, sum[i][j]);
-}
-
 /* The tile of n.rows x n.vectors numbers at `origin`, of the lanes in one vector from `lane` on. */
 static ESC_INLINED void esc_lane_tile(const esc_lane_product *p, esc_tile_origin origin, int lane,
                                       esc_tile_size n) {
   const size_t a_row = p->a_row * ESC_INTERLEAVE, a_depth = p->a_depth * ESC_INTERLEAVE;
   const size_t b_depth = p->b_depth * ESC_INTERLEAVE, b_column = p->b_column * ESC_INTERLEAVE;
-  const size_t c_row = p->c_row * ESC_INTERLEAVE;
+  const esc_tile_stride stride = {p->c_row * ESC_INTERLEAVE, ESC_INTERLEAVE};
   const float *a = p->a + (size_t)origin.row * a_row + lane;
   const float *b = p->b + (size_t)origin.column * b_column + lane;
-  float *const c = p->c + (size_t)origin.row * c_row + origin.column * ESC_INTERLEAVE + lane;
+  float *const c = p->c + (size_t)origin.row * stride.row + origin.column * ESC_INTERLEAVE + lane;
   esc_register_tile sum;
   if (p->result == ESC_LANE_CONTINUE)
-    esc_lane_tile_load(c, c_row, n, sum);
+    esc_register_tile_load(c, stride, n, sum);
   else
     esc_register_tile_zero(n, sum);
   for (int left = p->depth; left > 0; left--, a += a_depth, b += b_depth) {
@@ -79,8 +51,8 @@ static ESC_INLINED void esc_lane_tile(const esc_lane_product *p, esc_tile_origin
       for (int j = 0; j < n.vectors; j++) sum[i][j] = ESC_VEC_FMA(row, column[j], sum[i][j]);
     }
   }
-  if (p->result == ESC_LANE_ADD) esc_lane_tile_add(c, c_row, n, sum);
-  esc_lane_tile_store(n, sum, c, c_row);
+  if (p->result == ESC_LANE_ADD) esc_register_tile_add(c, stride, n, sum);
+  esc_register_tile_store(n, sum, c, stride);
 }
 
 /* All rows of n.vectors columns from `column` on, the last rows in smaller tiles. */

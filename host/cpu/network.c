@@ -5,10 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/simd.h"
 #include "escapement/internal/model.h"
-
-static int pad(int count) { return (count + ESC_PAD - 1) / ESC_PAD * ESC_PAD; }
 
 /* Zeroed, because padding must be 0. */
 static float *carve_floats(esc_arena *a, size_t count) {
@@ -22,8 +19,8 @@ void esc_cpu_layout_init_as(esc_cpu_layout *layout, esc_shape shape, bool featur
   for (int l = 0; l < shape.layers; l++) {
     const bool transposed = l < shape.layers - 1 && !layout->feature_major;
     const size_t rows = (size_t)esc_fan_out(shape, l);
-    layout->in_pad[l] = pad(esc_fan_in(shape, l));
-    layout->out_pad[l] = pad(esc_fan_out(shape, l));
+    layout->in_pad[l] = esc_padded(esc_fan_in(shape, l));
+    layout->out_pad[l] = esc_padded(esc_fan_out(shape, l));
     layout->w[l + 1] = layout->w[l] + rows * (size_t)layout->in_pad[l];
     layout->wt[l + 1] =
         layout->wt[l] + (transposed ? (size_t)layout->in_pad[l] * (size_t)layout->out_pad[l] : 0);
@@ -36,7 +33,7 @@ void esc_cpu_layout_init(esc_cpu_layout *layout, esc_shape shape) {
 
 esc_status esc_cpu_shared_init(esc_cpu_shared *shared, const esc_problem *p) {
   esc_status status = ESC_OK;
-  const size_t inputs = (size_t)p->shape.inputs, row = (size_t)pad(p->shape.inputs);
+  const size_t inputs = (size_t)p->shape.inputs, row = (size_t)esc_padded(p->shape.inputs);
   float *direction = NULL;
   memset(shared, 0, sizeof *shared);
   shared->problem = p;
@@ -104,7 +101,7 @@ static size_t gradient_copies(const esc_problem *p) {
 static void carve_work(esc_arena *a, const esc_problem *p, const esc_cpu_layout *layout,
                        esc_cpu_work *w) {
   const size_t weights = layout->w[p->shape.layers], blocks = ((size_t)p->shape.inputs + 3) / 4;
-  const size_t row = (size_t)pad(p->shape.width), tile = ESC_TILE;
+  const size_t row = (size_t)esc_padded(p->shape.width), tile = ESC_TILE;
   w->x = carve_floats(a, tile * (size_t)layout->in_pad[0]);
   if (layout->feature_major) {
     w->columns = carve_floats(a, tile * (size_t)layout->in_pad[0]);

@@ -17,6 +17,12 @@
 #include "escapement/internal/order.h"
 #include "escapement/internal/slot.h"
 
+/* Rows of features are padded to this many floats on every machine. */
+enum { ESC_PAD = 16 };
+
+/* Floats of a padded row of `count` features. */
+static inline int esc_padded(int count) { return (count + ESC_PAD - 1) / ESC_PAD * ESC_PAD; }
+
 typedef struct esc_cpu_layout {
   int in_pad[ESC_LAYERS_MAX], out_pad[ESC_LAYERS_MAX];
   size_t w[ESC_LAYERS_MAX + 1];  /* offset of layer l in w, g, compensation and moments */

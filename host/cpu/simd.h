@@ -76,7 +76,4 @@ typedef uint64_t esc_wide __attribute__((vector_size(8 * ESC_WIDE_LANES)));
 #define ESC_WIDE_MUL(a, b) (((a)&0xffffffffu) * ((b)&0xffffffffu))
 #endif
 
-/* Rows of features are padded to this many floats on every machine. */
-enum { ESC_PAD = 16 };
-
 #endif
