@@ -63,6 +63,21 @@ static bool same_bits(const esc_results *a, const esc_results *b) {
   return true;
 }
 
+/* Steps of a block of advance(). */
+typedef struct block_steps {
+  int64_t cpu, cuda;
+} block_steps;
+
+/* Checks that `count` networks have the same bits in the CPU engine and in `engine`. */
+static void check_same_as_cpu(const esc_engine_ops *engine, const esc_problem *p, int count,
+                              block_steps block) {
+  esc_results *cpu = train(&esc_cpu_engine, p, count, block.cpu);
+  esc_results *cuda = train(engine, p, count, block.cuda);
+  assert_true(same_bits(cpu, cuda));
+  esc_results_free(cpu);
+  esc_results_free(cuda);
+}
+
 /* Shapes of the fused paths: every padded width, exact and padded; fewer inputs than features, as
  * many, and several panels of them; part of a tile of samples, one tile and several. */
 static const struct {
@@ -90,14 +105,10 @@ static void path_fused_equals_the_cpu_engine_bit_for_bit(void **state) {
     for (int update = i < 2 ? ESC_UPDATE_PLAIN : ESC_UPDATE_COMPENSATED;
          update <= ESC_UPDATE_COMPENSATED; update++) {
       esc_problem p = fused_problem(i, (esc_update)update);
-      esc_results *cpu = train(&esc_cpu_engine, &p, 2, 50);
-      esc_results *cuda = train(&esc_cuda_fused_engine, &p, 2, 4);
+      check_same_as_cpu(&esc_cuda_fused_engine, &p, 2, (block_steps){50, 4});
 #ifdef ESC_SIMT
       assert_true(esc_simt_launches("esc_fused_kernel") > 0);
 #endif
-      assert_true(same_bits(cpu, cuda));
-      esc_results_free(cpu);
-      esc_results_free(cuda);
       problem_free(&p);
     }
 }
@@ -110,11 +121,7 @@ static void sums_over_the_first_layer_do_not_depend_on_its_panels(void **state) 
     esc_problem p = escape_problem(2, width, 120, 3);
     p.rate = 10;
     p.steps = 3;
-    esc_results *cpu = train(&esc_cpu_engine, &p, 16, 50);
-    esc_results *cuda = train(&esc_cuda_fused_engine, &p, 16, 3);
-    assert_true(same_bits(cpu, cuda));
-    esc_results_free(cpu);
-    esc_results_free(cuda);
+    check_same_as_cpu(&esc_cuda_fused_engine, &p, 16, (block_steps){50, 3});
     problem_free(&p);
   }
 }
@@ -129,11 +136,7 @@ static void path_fused_equals_it_with_every_optimizer(void **state) {
     p.update = (esc_update)(i % 3 > 0);
     p.rate = 0.01;
     p.steps = FUSED_STEPS;
-    esc_results *cpu = train(&esc_cpu_engine, &p, 2, 50);
-    esc_results *cuda = train(&esc_cuda_fused_engine, &p, 2, 3);
-    assert_true(same_bits(cpu, cuda));
-    esc_results_free(cpu);
-    esc_results_free(cuda);
+    check_same_as_cpu(&esc_cuda_fused_engine, &p, 2, (block_steps){50, 3});
     problem_free(&p);
   }
 }
@@ -148,11 +151,7 @@ static void path_fused_equals_it_for_every_activation_and_loss(void **state) {
     p.metric = (esc_metric)(a % 2);
     p.rate = 0.01;
     p.steps = FUSED_STEPS;
-    esc_results *cpu = train(&esc_cpu_engine, &p, 2, 17);
-    esc_results *cuda = train(&esc_cuda_fused_engine, &p, 2, 3);
-    assert_true(same_bits(cpu, cuda));
-    esc_results_free(cpu);
-    esc_results_free(cuda);
+    check_same_as_cpu(&esc_cuda_fused_engine, &p, 2, (block_steps){17, 3});
     problem_free(&p);
   }
 }
@@ -333,11 +332,7 @@ static void whole_runs_equal_the_cpu_engine_bit_for_bit(void **state) {
           escape_problem(shape[i].layers, shape[i].width, shape[i].inputs, shape[i].batch);
       p.update = (esc_update)update;
       p.steps = 24;
-      esc_results *cpu = train(&esc_cpu_engine, &p, 3, 50);
-      esc_results *cuda = train(&esc_cuda_cublas_engine, &p, 3, 50);
-      assert_true(same_bits(cpu, cuda));
-      esc_results_free(cpu);
-      esc_results_free(cuda);
+      check_same_as_cpu(&esc_cuda_cublas_engine, &p, 3, (block_steps){50, 50});
       problem_free(&p);
     }
 }
@@ -355,11 +350,7 @@ static void every_activation_loss_and_teacher_equals_the_cpu_engine(void **state
     p.teacher.directions = (esc_directions)(a / 2 % 2);
     p.rate = 0.01;
     p.steps = 18;
-    esc_results *cpu = train(&esc_cpu_engine, &p, 2, 17);
-    esc_results *cuda = train(&esc_cuda_cublas_engine, &p, 2, 17);
-    assert_true(same_bits(cpu, cuda));
-    esc_results_free(cpu);
-    esc_results_free(cuda);
+    check_same_as_cpu(&esc_cuda_cublas_engine, &p, 2, (block_steps){17, 17});
     problem_free(&p);
   }
 }
