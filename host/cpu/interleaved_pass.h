@@ -6,6 +6,7 @@
 #define ESC_CPU_INTERLEAVED_PASS_H
 
 #include "cpu/activate.h"
+#include "cpu/backward.h"
 #include "cpu/interleaved_inputs.h"
 #include "cpu/interleaved_product.h"
 
@@ -149,45 +150,29 @@ static inline void esc_lane_backward_output(const esc_cpu_shared *s, int samples
   }
 }
 
-/* One sample of `row` numbers: u becomes delta = u sigma'(z), and u kappa(z) is added to `partial`,
- * or starts it. With `computed`, `deficit` is z and `derivative` is sigma(z), as in
- * backward.h. */
-static ESC_INLINED void esc_lane_activation_backward_sample(
-    const bool computed, const bool start, size_t row, const float *restrict derivative,
-    const float *restrict deficit, float *restrict u, float *restrict partial) {
-#pragma omp simd
-  for (size_t j = 0; j < row; j++) {
-    const esc_eval_f32 stored = {.derivative = derivative[j], .deficit = deficit[j]};
-    const esc_eval_f32 e = computed ? esc_tanh_eval_with_f32(deficit[j], derivative[j]) : stored;
-    partial[j] = esc_fma_f32(u[j], e.deficit, start ? 0.0f : partial[j]);
-    u[j] *= e.derivative;
-  }
-}
-
 /* u_l -> delta_l = u_l sigma'(z_l), and the slice's partials of the ledger's sum of u_l kappa(z_l).
- */
-static inline void esc_lane_activation_backward(const esc_cpu_shared *s, int l,
-                                                esc_lane_slice slice, float *u,
-                                                esc_interleaved *pack) {
-  const bool computed = esc_is_computed_backward(s->problem->activation.kind);
+ * The lanes of a feature are a panel of as many columns. The branch makes the number of samples of
+ * a full partial sum a constant for the compiler. */
+static ESC_INLINED void esc_lane_activation_backward(const esc_cpu_shared *s, const bool computed,
+                                                     int l, esc_lane_slice slice, float *u,
+                                                     esc_interleaved *pack) {
   const size_t row = (size_t)s->problem->shape.width * ESC_INTERLEAVE;
   const float *const derivative = computed ? pack->h[l] : pack->derivative[l];
   float *const partials = pack->deficit_partial[l] + (size_t)slice.index * ESC_SLICE_PARTIALS * row;
-  if (slice.samples < ESC_SLICE_SAMPLES)
-    memset(partials, 0, ESC_SLICE_PARTIALS * row * sizeof *partials);
-  for (size_t b = 0; b < (size_t)slice.samples; b++) {
-    float *const partial = partials + b / ESC_SAMPLES_PER_PARTIAL * row;
-    const bool start = b % ESC_SAMPLES_PER_PARTIAL == 0;
-#define SAMPLE(computed, start)                                                   \
-  esc_lane_activation_backward_sample(computed, start, row, derivative + b * row, \
-                                      pack->z[l] + b * row, u + b * row, partial)
-    if (computed && start)
-      SAMPLE(true, true);
-    else if (computed)
-      SAMPLE(true, false);
-    else
-      SAMPLE(false, start);
-#undef SAMPLE
+  for (size_t j = 0; j < row; j += ESC_INTERLEAVE) {
+    const esc_feature_panel f = {.stride = row,
+                                 .features = ESC_INTERLEAVE,
+                                 .deficit = pack->z[l] + j,
+                                 .derivative = derivative + j,
+                                 .u = u + j};
+    for (int i = 0; i < ESC_SLICE_PARTIALS; i++) {
+      const int first = i * ESC_SAMPLES_PER_PARTIAL, left = slice.samples - first;
+      float *const partial = partials + (size_t)i * row + j;
+      if (left >= ESC_SAMPLES_PER_PARTIAL)
+        esc_activation_backward_partial(f, computed, first, ESC_SAMPLES_PER_PARTIAL, partial);
+      else
+        esc_activation_backward_partial(f, computed, first, left > 0 ? left : 0, partial);
+    }
   }
 }
 
@@ -222,7 +207,10 @@ static inline void esc_lane_backward(const esc_cpu_shared *s, esc_lane_slice sli
     float *const swap = delta;
     delta = u;
     u = swap;
-    esc_lane_activation_backward(s, l, slice, delta, pack);
+    if (esc_is_computed_backward(s->problem->activation.kind))
+      esc_lane_activation_backward(s, true, l, slice, delta, pack);
+    else
+      esc_lane_activation_backward(s, false, l, slice, delta, pack);
     esc_lane_weight_gradient(s, l, slice, delta, pack);
     if (l > 0) esc_lane_backward_layer(s, l, slice.samples, delta, u, pack);
   }
