@@ -14,10 +14,9 @@
 
 enum {
   ESC_INTERLEAVE = 16,
-  /* Widest network: so far its weight gradients have four K-slices, and a slice has the samples
-   * that pass through the networks together. */
-  ESC_INTERLEAVED_WIDTH_MAX = 32,
-  ESC_SLICES = 4,
+  ESC_INTERLEAVED_WIDTH_MAX = 64, /* wider networks have no use for it */
+  ESC_SLICES = 4,                 /* of a tile: the samples that pass through the networks together;
+                                     a K-slice of the weight gradients has one or more */
   ESC_SLICE_SAMPLES = ESC_TILE / ESC_SLICES,
   ESC_SLICE_PARTIALS = ESC_PARTIALS / ESC_SLICES, /* of the ledger */
 };
@@ -58,11 +57,12 @@ bool esc_interleaved_pays(const esc_cpu_isa *isa, const esc_problem *problem);
  * for any number of them. */
 int esc_interleaved_least(esc_shape shape);
 
-/* Copies of the gradient: one for each slice if the slices' partial sums continue through several
- * tiles. Those of a single tile need two: slices 2 and 3 are added to 0 and 1, which is the first
- * level of the tree. */
+/* Copies of the gradient: one for each K-slice if its partial sums continue through several tiles.
+ * Those of a single tile need no more than two: K-slices 2 and 3 are added to 0 and 1, which is the
+ * first level of the tree. */
 static inline int esc_gradient_copies(const esc_problem *p) {
-  return p->batch > ESC_TILE ? ESC_SLICES : ESC_SLICES / 2;
+  const int slices = esc_gradient_slices(p->shape.width);
+  return p->batch > ESC_TILE || slices < 2 ? slices : 2;
 }
 
 /* Philox blocks of a sample's inputs. */

@@ -2,6 +2,7 @@
 /* Memory of a pack of interleaved networks, and their way into its lanes and back. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cpu/interleaved.h"
 
@@ -72,14 +73,33 @@ void esc_interleaved_free(esc_interleaved *n) {
 
 bool esc_interleaved_fits(esc_shape shape) { return shape.width <= ESC_INTERLEAVED_WIDTH_MAX; }
 
-/* A larger pack does not stay in a second-level cache of 2 MB: many inputs or layers. Measured
- * (runs/bench/notes.md). */
-static const double pack_bytes_max = 1.6e6;
+/* Bytes of a thread's second-level cache; 1 MB if the system does not say. */
+static double second_level_cache(void) {
+  long bytes = 0;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+  return bytes > 0 ? (double)bytes : 1 << 20;
+}
+
+/* A larger pack, in second-level caches, is slower than padded rows. Measured
+ * (runs/bench/notes.md).
+ */
+static const double pack_caches_max = 1.25;
+
+/* Multiply-adds of a sample's passes through the hidden layers, over those with padded rows. */
+static double padded_fill(esc_shape shape) {
+  const double width = shape.width, inputs = shape.inputs, hidden = shape.layers - 2;
+  const double row = esc_padded(shape.width), input_row = esc_padded(shape.inputs);
+  return (2 * width * inputs + 3 * hidden * width * width) /
+         (row * inputs + width * input_row + 3 * hidden * width * row);
+}
 
 bool esc_interleaved_pays(const esc_cpu_isa *isa, const esc_problem *p) {
-  return p->shape.width <= isa->interleaved_widest &&
-         p->shape.width <= isa->interleaved_fill * esc_padded(p->shape.width) &&
-         esc_interleaved_bytes(p) <= pack_bytes_max;
+  const int row = esc_padded(p->shape.width) / ESC_PAD - 1;
+  return p->shape.layers > 1 && row < ESC_INTERLEAVED_ROWS &&
+         padded_fill(p->shape) <= isa->interleaved_fill[row] &&
+         esc_interleaved_bytes(p) <= pack_caches_max * second_level_cache();
 }
 
 /* A full pack is ahead by the padding, and behind by up to an eighth (runs/bench/notes.md). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Forward and backward pass of a slice of ESC_SLICE_SAMPLES samples through interleaved networks
- * (docs/theory, sections 0.1 to 0.4 and 1.4). A slice is one K-slice of the weight gradients and
- * has ESC_SLICE_PARTIALS partial sums of the ledger (order.h). */
+ * (docs/theory, sections 0.1 to 0.4 and 1.4). A slice is a K-slice of the weight gradients or a
+ * part of one, and has ESC_SLICE_PARTIALS partial sums of the ledger (order.h). */
 #ifndef ESC_CPU_INTERLEAVED_PASS_H
 #define ESC_CPU_INTERLEAVED_PASS_H
 
@@ -113,13 +113,28 @@ static inline void esc_lane_losses(const esc_problem *p, int samples, esc_interl
       pack->loss_partial[b][lane] += (double)value[b][lane];
 }
 
-/* The slice's partial sum of delta^T h_{l-1}, layer l's gradient. */
+/* Copy of the gradient that receives a slice's products, and how. */
+typedef struct esc_slice_gradient {
+  int copy;
+  esc_lane_result result;
+} esc_slice_gradient;
+
+static inline esc_slice_gradient esc_slice_gradient_of(const esc_problem *p, esc_lane_slice slice) {
+  const int parts = ESC_SLICES / esc_gradient_slices(p->shape.width); /* of a K-slice */
+  const int k_slice = slice.index / parts, copies = esc_gradient_copies(p);
+  const bool starts = slice.first && slice.index % parts == 0;
+  return (esc_slice_gradient){k_slice % copies, k_slice >= copies ? ESC_LANE_ADD
+                                                : starts          ? ESC_LANE_SET
+                                                                  : ESC_LANE_CONTINUE};
+}
+
+/* The slice's term of the partial sums of delta^T h_{l-1}, layer l's gradient. */
 static inline void esc_lane_weight_gradient(const esc_cpu_shared *s, int l, esc_lane_slice slice,
                                             const float *delta, esc_interleaved *pack) {
   const esc_shape shape = s->problem->shape;
   const size_t in = (size_t)esc_fan_in(shape, l), out = (size_t)esc_fan_out(shape, l);
-  const int copies = esc_gradient_copies(s->problem), copy = slice.index % copies;
-  const size_t offset = (size_t)copy * esc_weight_count(shape) + esc_weight_offset(shape, l);
+  const esc_slice_gradient to = esc_slice_gradient_of(s->problem, slice);
+  const size_t offset = (size_t)to.copy * esc_weight_count(shape) + esc_weight_offset(shape, l);
   esc_lane_product_compute(&(esc_lane_product){.rows = (int)out,
                                                .columns = (int)in,
                                                .depth = slice.samples,
@@ -131,9 +146,7 @@ static inline void esc_lane_weight_gradient(const esc_cpu_shared *s, int l, esc_
                                                .b_column = 1,
                                                .c = pack->g + offset * ESC_INTERLEAVE,
                                                .c_row = in,
-                                               .result = slice.index >= copies ? ESC_LANE_ADD
-                                                         : slice.first         ? ESC_LANE_SET
-                                                                       : ESC_LANE_CONTINUE});
+                                               .result = to.result});
 }
 
 /* u = dloss w, below the output layer. */

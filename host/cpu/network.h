@@ -95,14 +95,15 @@ typedef void esc_train_interleaved(const esc_cpu_shared *shared, esc_cpu_network
                                    int count, struct esc_interleaved *pack, int64_t steps,
                                    const atomic_bool *stop);
 
+enum { ESC_INTERLEAVED_ROWS = 3 };
+
 /* The functions compiled once for each instruction set (step.c, interleaved.c). */
 typedef struct esc_cpu_isa {
   const char *name;
 
-  /* Crossover of the two paths: networks up to this width, of which no more than this share of a
-   * padded row is filled, are faster interleaved. */
-  int interleaved_widest;
-  double interleaved_fill;
+  /* Crossover of the two paths: networks of which at most this share of the padded work is their
+   * own, for rows of 1, 2, ... times ESC_PAD, are faster interleaved. No wider ones are. */
+  double interleaved_fill[ESC_INTERLEAVED_ROWS];
 
   /* Computes loss, gradient and ledger terms of one minibatch into `work`, with inputs x (sample,
    * input), or with the member's draw of its current step if x is NULL. Does not change the

@@ -211,16 +211,15 @@ static void evaluate(const esc_cpu_shared *s, const esc_cpu_network *net, esc_cp
 /* The crossover as measured (runs/bench/notes.md); an instruction set without 32 registers of 16
  * lanes takes that of AVX2. */
 #ifdef __AVX512F__
-#define INTERLEAVED_WIDEST 24
-#define INTERLEAVED_FILL 0.94
+#define INTERLEAVED_FILL \
+  { 0.94, 0.85, 0.73 }
 #else
-#define INTERLEAVED_WIDEST 20
-#define INTERLEAVED_FILL 0.75
+#define INTERLEAVED_FILL \
+  { 0.75, 0.63, 0 }
 #endif
 
 const esc_cpu_isa ESC_JOIN(esc_cpu_isa_, ESC_ISA) = {
     .name = ESC_TEXT(ESC_ISA),
-    .interleaved_widest = INTERLEAVED_WIDEST,
     .interleaved_fill = INTERLEAVED_FILL,
     .gradient = gradient,
     .train = train,
