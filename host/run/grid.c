@@ -92,7 +92,8 @@ static esc_status train_point(esc_grid_run *g) {
     return esc_results_create(0, r->spec->problem.thresholds, r->spec->problem.shape.layers,
                               &r->results);
   if (whole->options.seconds_max > 0)
-    r->options.seconds_max = fmax(whole->options.seconds_max - g->before.seconds, 1e-3);
+    r->options.seconds_max =
+        fmax(whole->options.seconds_max - g->before.seconds, 1e-9); /* 0: no limit */
   messages.to = esc_log_redirect((esc_log_receiver){forward_message, &messages});
   status = esc_run_execute(r, -1, &complete);
   (void)esc_log_redirect(messages.to);

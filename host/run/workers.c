@@ -175,7 +175,7 @@ static esc_status start(worker_pool *f, worker *w, int shard) {
   options.shard = shard;
   options.shards = f->shards;
   if (ask->seconds_max > 0)
-    options.seconds_max = fmax(ask->seconds_max - seconds_since(&f->start), 1e-3);
+    options.seconds_max = fmax(ask->seconds_max - seconds_since(&f->start), 1e-9); /* 0: no limit */
   ESC_TRY(esc_worker_request_write(f->run->resolved, &options, esc_lock_descriptor(f->run->lock),
                                    &request));
   ESC_TRY(spawn(f, w, request));
