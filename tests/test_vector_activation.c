@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Activations of 16 nodes at once against those of one. */
-#include "../src/theory/vector_activation.h"
+#include "escapement/internal/vector_activation.h"
 
 #include "check.h"
 #include "escapement/internal/activation.h"
@@ -12,11 +12,11 @@ static double error(double lane, double scalar) {
 }
 
 static double largest_error(const esc_activation *a, double from) {
-  esc_block_vector z, value, d1, d2;
+  esc_vector z, value, d1, d2;
   double largest = 0;
-  for (int s = 0; s < ESC_BLOCK_LANES; s++) z[s] = from + 0.0123 * s;
-  esc_vector_activate(a, z, value, d1, d2);
-  for (int s = 0; s < ESC_BLOCK_LANES; s++) {
+  for (int s = 0; s < ESC_VECTOR_LANES; s++) z[s] = from + 0.0123 * s;
+  assert_true(esc_vector_activate(a, z, value, d1, d2));
+  for (int s = 0; s < ESC_VECTOR_LANES; s++) {
     const esc_eval_f64 e = esc_activate_f64(a, z[s]);
     largest = fmax(largest, error(value[s], e.value));
     largest = fmax(largest, error(d1[s], e.derivative));
@@ -28,8 +28,7 @@ static double largest_error(const esc_activation *a, double from) {
 /* 6: about four rounded operations that do not cancel, doubled where a factor 2 follows. */
 static void lanes_are_the_scalar_activations(void **state) {
   (void)state;
-  const char *name[] = {"tanh", "sigmoid", "sigmoid-raw", "swish", "gelu", "poly:0,1,0,-0.1",
-                        "erf",  "sin",     "softplus"};
+  const char *name[] = {"tanh", "sigmoid", "sigmoid-raw", "swish", "gelu", "poly:0,1,0,-0.1"};
   for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
     esc_activation a;
     assert_true(esc_activation_parse(name[i], &a));

@@ -16,8 +16,9 @@
 #include "escapement/internal/activation.h"
 #include "escapement/internal/model.h"
 #include "escapement/internal/stream.h"
+#include "escapement/internal/vector_activation.h"
 
-enum { LANES = 16 }; /* inputs of a batch, evaluated together in SIMD lanes */
+enum { LANES = ESC_VECTOR_LANES }; /* inputs of a batch, evaluated together in SIMD lanes */
 
 /* Behind a layer, (feature, lane): value h, its derivative along v, value of the linear network. */
 typedef struct batch {
@@ -48,12 +49,23 @@ void esc_linear_direction(const esc_problem *p, const double *directions, double
   }
 }
 
+static void activate(const esc_activation *a, const esc_vector z, esc_vector value,
+                     esc_vector derivative) {
+  if (esc_vector_activate(a, z, value, derivative, NULL)) return;
+  for (int s = 0; s < LANES; s++) {
+    const esc_eval_f64 e = esc_activate_f64(a, z[s]);
+    value[s] = e.value;
+    derivative[s] = e.derivative;
+  }
+}
+
 /* Unit i of hidden layer l: value, derivative, and its term of the layer's control. */
+ESC_SIMD_CLONES
 static void forward_unit(pass *a, int l, int i, batch in, batch out) {
   const int fan_in = esc_fan_in(a->p->shape, l);
   const double *w = a->weights + esc_weight_offset(a->p->shape, l) + (size_t)i * (size_t)fan_in;
   const size_t unit = (size_t)l * (size_t)a->p->shape.width + (size_t)i;
-  double z[LANES] = {0}, z_dot[LANES] = {0}, y[LANES] = {0};
+  esc_vector z = {0}, z_dot = {0}, y = {0}, value, derivative, unused, linear;
   for (int j = 0; j < fan_in; j++)
     for (int s = 0; s < LANES; s++) {
       z[s] += w[j] * in.h[j * LANES + s];
@@ -61,13 +73,15 @@ static void forward_unit(pass *a, int l, int i, batch in, batch out) {
       y[s] += w[j] * in.y[j * LANES + s];
     }
   double *const control = a->outputs.control[esc_signal_control(l)];
+  activate(&a->p->activation, z, value, derivative);
+  if (l == 0)
+    memcpy(linear, derivative, sizeof linear); /* y is z */
+  else
+    activate(&a->p->activation, y, unused, linear);
   for (int s = 0; s < LANES; s++) {
-    const esc_eval_f64 e = esc_activate_f64(&a->p->activation, z[s]);
-    const double derivative =
-        l == 0 ? e.derivative : esc_activate_f64(&a->p->activation, y[s]).derivative;
-    control[s] += a->linear.weight[unit] * derivative;
-    out.h[i * LANES + s] = e.value;
-    out.h_dot[i * LANES + s] = e.derivative * z_dot[s];
+    control[s] += a->linear.weight[unit] * linear[s];
+    out.h[i * LANES + s] = value[s];
+    out.h_dot[i * LANES + s] = derivative[s] * z_dot[s];
     out.y[i * LANES + s] = a->linear.gain[unit] * y[s];
   }
 }

@@ -4,7 +4,10 @@
 #define ESCAPEMENT_THEORY_BLOCK_NODES_H
 
 #include "escapement/internal/blocks.h"
-#include "vector_activation.h"
+#include "escapement/internal/vector_activation.h"
+
+enum { ESC_BLOCK_LANES = ESC_VECTOR_LANES };
+typedef esc_vector esc_block_vector; /* one number for each node of a tile */
 
 /* ESC_BLOCK_LANES nodes with their weights, targets and the passes of the network at them. */
 typedef struct esc_block_tile {

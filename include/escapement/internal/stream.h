@@ -21,14 +21,7 @@ typedef struct esc_stream {
   uint32_t stream;
 } esc_stream;
 
-/* Normals first, ..., first + count - 1 of a stream that is indexed flat. */
-static inline void esc_normals_fill(esc_stream from, uint64_t first, uint64_t count, float *out) {
-  float normal[4];
-  for (uint64_t i = first; i < first + count; i++) {
-    if (i == first || i % 4 == 0)
-      esc_normal4_at(from.seed, from.domain, from.step, from.stream, (uint32_t)(i / 4), normal);
-    out[i - first] = normal[i % 4];
-  }
-}
+/* out[i] = normal `first` + i of a stream that is indexed flat, for i < count. */
+void esc_normals_fill(esc_stream from, uint64_t first, uint64_t count, float *out);
 
 #endif
