@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs that pause after a checkpoint until a test interrupts them (tests/faults/hold.c), so that no test
 depends on the speed of a run."""
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -49,6 +51,15 @@ class Hold:
             return []
         return [int(name) for name in os.listdir(self.folder) if name.isdigit()]
 
+    @staticmethod
+    def is_alive(pid):
+        """Whether a process, a child or not, has not ended; a zombie has."""
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                return file.read().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
     def is_held(self, pid):
         return pid in self.held()
 
@@ -59,6 +70,19 @@ class Hold:
 
     def resume(self, pid):
         os.remove(os.path.join(self.folder, str(pid)))
+
+    def kill(self, child):
+        """Kills a process, then the paused ones, which may be its workers: the other way round it would
+        start new ones. Returns once all have ended and none can write any more."""
+        held = [pid for pid in self.held() if pid != child.pid]
+        child.kill()
+        child.communicate()
+        for pid in held:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        while any(map(self.is_alive, held)):
+            time.sleep(0.002)
+        self.release()
 
     def release(self):
         """Continues all processes, without further pauses."""

@@ -32,6 +32,32 @@ static void assert_class(const char *name, esc_class class_, int q, bool escapes
     fail_msg("%s: class %d, q = %d, escapes = %d", name, (int)c.class_, c.q, c.escapes);
 }
 
+/* Every expectation of the classification, counted (linker: --wrap). */
+static int expectations;
+esc_status __real_esc_gaussian_expectation(const esc_gaussian_integral *f, double tolerance,
+                                           double *mean, double *error);
+esc_status __wrap_esc_gaussian_expectation(const esc_gaussian_integral *f, double tolerance,
+                                           double *mean, double *error);
+esc_status __wrap_esc_gaussian_expectation(const esc_gaussian_integral *f, double tolerance,
+                                           double *mean, double *error) {
+  expectations++;
+  return __real_esc_gaussian_expectation(f, tolerance, mean, error);
+}
+
+/* Each point of a grid has its activation classified. */
+static void an_activation_is_classified_once(void **state) {
+  (void)state;
+  static const char *const name[] = {"gelu", "poly:0,1,0,-0.2", "poly:0,1,0,-0.3"};
+  for (int i = 0; i < 3; i++) {
+    expectations = 0;
+    const esc_classification first = classified(name[i]);
+    assert_int_equal(expectations, 2);
+    const esc_classification again = classified(name[i]);
+    assert_int_equal(expectations, 2);
+    assert_true(first.c1 == again.c1 && first.moment == again.moment && first.q == again.q);
+  }
+}
+
 static void every_named_activation_has_its_class(void **state) {
   (void)state;
   assert_class("linear", ESC_CLASS_A, 0, true);
@@ -231,6 +257,7 @@ static void the_bottleneck_is_the_shell_of_the_smallest_scales(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_activation_is_classified_once),
       cmocka_unit_test(every_named_activation_has_its_class),
       cmocka_unit_test(polynomials_are_classified_by_their_coefficients),
       cmocka_unit_test(a_polynomial_has_no_small_coefficients_to_overlook),

@@ -93,10 +93,13 @@ class Run(CommandLine):
         self.assertEqual(list(data.seed.values), [1, 2, 3] * 3)
 
     def test_a_run_of_which_every_member_diverges_has_no_ledger(self):
-        done = self.call("run", self.spec, "-o", "a.h5", "network.activation=linear", "train.rate=10",
-                         "sweep.groups=[{bottleneck: 4, scales: [5]}]")
+        command = ("run", self.spec, "-o", "a.h5", "network.activation=linear", "train.rate=10",
+                   "sweep.groups=[{bottleneck: 4, scales: [5]}]")
+        done = self.call(*command)
         self.assertIn("3 diverged\n", done.stdout)
         self.assertIn("imbalance ledger: none, because every member diverged\n", done.stdout)
+        self.assertNotIn("ledger", done.stderr)
+        self.assertIsNone(self.call_json(*command, "--force")["ledger_residual_max"])
 
     def test_a_lower_threshold_is_crossed_later(self):
         step = self.result("a.h5").escape_step.values

@@ -99,18 +99,10 @@ class Devices(cli_case.Case):
         child, workers = self.start()
         child.kill()
         child.communicate()
-        while any(map(self.is_alive, workers)):
+        while any(map(hold.Hold.is_alive, workers)):
             time.sleep(0.002)
         self.said("--devices", "cpu,cpu", "--resume")
         self.assert_as_one_process()
-
-    @staticmethod
-    def is_alive(pid):
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                return file.read().rpartition(")")[2].split()[0] != "Z"
-        except OSError:
-            return False
 
     def test_max_time_stops_all_workers(self):
         said = self.said("--devices", "cpu,cpu", "--max-time", "0.01", "train.steps=1000000000",

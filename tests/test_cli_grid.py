@@ -126,9 +126,7 @@ class Interrupted(Grid):
         """A run that is killed at its first checkpoint."""
         child = self.hold.start(self.command(*hold.CHECKPOINTS, *arguments, name=name), self.scratch,
                                 env=cli_case.ENVIRONMENT)
-        child.kill()
-        child.communicate()
-        self.hold.release()
+        self.hold.kill(child)
 
     def test_killed_resumed_sharded_and_merged(self):
         self.kill("--shard", "0/3", name="s0.h5")

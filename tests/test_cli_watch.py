@@ -43,11 +43,6 @@ class Scratch(cli_case.Case):
                                journal=self.path("a.h5.journal"), members=members,
                                env=cli_case.ENVIRONMENT, **options)
 
-    def kill(self, child):
-        child.kill()
-        child.communicate()
-        self.hold.release()
-
     def finished(self):
         return journal_file.members(self.path("a.h5.journal"))
 
@@ -77,7 +72,7 @@ class Unfinished(Scratch):
         return fit
 
     def test_a_killed_run_is_fitted_with_members_in_training_as_running(self):
-        self.kill(self.begin())
+        self.hold.kill(self.begin())
         before = self.contents()
         fit = self.assert_counts("a.h5")
         run, = fit["unfinished"]
@@ -92,7 +87,7 @@ class Unfinished(Scratch):
         self.assertEqual(self.contents(), before)  # reading changes nothing
 
     def test_the_picture_says_how_many_members_have_finished(self):
-        self.kill(self.begin())
+        self.hold.kill(self.begin())
         self.call("plot", "a.h5", "-o", "a.svg", "--caption", "a.txt")
         with open(self.path("a.txt"), encoding="utf-8") as file:
             self.assertIn(f"{self.finished()} of 24 members finished", file.read().replace("\n", " "))
@@ -101,11 +96,10 @@ class Unfinished(Scratch):
         child = self.begin()
         fit = self.assert_counts("a.h5")
         self.assertTrue(fit["unfinished"][0]["active"])
-        child.kill()
-        child.communicate()
+        self.hold.kill(child)
 
     def test_a_torn_tail_loses_its_member_only(self):
-        self.kill(self.begin())
+        self.hold.kill(self.begin())
         data = self.journal()
         last = [(start, end) for start, end, kind, _ in journal_file.parts_of(data)
                 if kind == journal_file.RECORD][-1]
@@ -115,7 +109,7 @@ class Unfinished(Scratch):
         self.assertEqual(fit["unfinished"][0]["finished"], self.finished())
 
     def test_a_damaged_journal_is_told(self):
-        self.kill(self.begin())
+        self.hold.kill(self.begin())
         data = bytearray(self.journal())
         first = next(start for start, _, kind, _ in journal_file.parts_of(data)
                      if kind == journal_file.RECORD)
@@ -125,8 +119,8 @@ class Unfinished(Scratch):
         self.assertIn("damaged bytes", self.call("fit", "a.h5").stderr)
 
     def test_a_checkpoint_of_another_spec_is_not_used(self):
-        self.kill(self.begin())
-        self.kill(self.hold.start(
+        self.hold.kill(self.begin())
+        self.hold.kill(self.hold.start(
             self.command("sweep.seed=50", *hold.CHECKPOINTS, name="b.h5"), self.scratch,
             journal=self.path("b.h5.journal"), env=cli_case.ENVIRONMENT))
         for suffix in ("checkpoint", "checkpoint.previous"):
@@ -146,21 +140,18 @@ class Unfinished(Scratch):
         self.hold.wait(lambda: len(self.hold.held()) == 2, child)
         run, = self.assert_counts("a.h5")["unfinished"]
         self.assertEqual((run["members"], run["active"]), (MEMBERS, True))
-        for process in self.hold.held():
-            os.kill(process, signal.SIGKILL)
-        child.kill()
-        child.communicate()
+        self.hold.kill(child)
 
     def test_added_members_of_a_finished_result_are_a_run(self):
         self.train("a.h5")
         fitted = self.call_json("fit", "a.h5")
-        self.kill(self.begin("--resume", "sweep.seeds=9", members=0))
+        self.hold.kill(self.begin("--resume", "sweep.seeds=9", members=0))
         self.assertEqual(self.call_json("fit", "a.h5"), fitted)  # the result as it is
         run, = self.call_json("fit", "a.h5.journal")["unfinished"]
         self.assertEqual((run["members"], run["finished"]), (27, MEMBERS + self.finished()))
 
     def test_a_finished_run_has_no_such_words(self):
-        self.kill(self.begin())
+        self.hold.kill(self.begin())
         self.run_spec("--resume", *SLOTS)
         self.assertNotIn("unfinished", self.call("fit", "a.h5", "--json").stdout)
         with h5py.File(self.path("a.h5")) as file:
@@ -175,7 +166,7 @@ class Watch(Scratch):
         child = self.begin()
         self.assertEqual(self.state(), "running")
         self.assertIn(f"running: process {child.pid} on ", self.call("watch", "a.h5").stdout)
-        self.kill(child)
+        self.hold.kill(child)
         self.assertEqual(self.state(), "stopped")
         self.assertIn("killed", self.call("watch", "a.h5", "--once").stdout)
         self.run_spec("--resume", *SLOTS)
@@ -195,7 +186,7 @@ class Watch(Scratch):
         child = self.hold.start(self.command(*SLOTS, *hold.CHECKPOINTS, name=point), self.scratch,
                                 journal=self.path(f"{point}.journal"), members=9,
                                 env=cli_case.ENVIRONMENT)
-        self.kill(child)
+        self.hold.kill(child)
         said = self.call("watch", "a.h5").stdout
         self.assertTrue(said.startswith("a.h5: grid, point 1 in the order of training"), said)
         self.assertIn(f"{point}: not running", said)
@@ -211,7 +202,7 @@ class Watch(Scratch):
         self.assertIn("one file", self.refused("watch"))
 
     def test_the_table_counts_every_member_once(self):
-        self.kill(self.begin())
+        self.hold.kill(self.begin())
         rows = [line.split() for line in self.call("watch", "a.h5").stdout.splitlines()
                 if line.startswith("  3  ")]
         self.assertEqual(len(rows), 3)
@@ -252,8 +243,7 @@ class Watch(Scratch):
         self.assertLess(screen.index("\x1b[?1049h"), screen.index("running: process"))
         self.assertIn("\x1b[?25h\x1b[?1049l", screen)
         self.assertIsNone(child.poll())
-        child.kill()
-        child.communicate()
+        self.hold.kill(child)
 
     def test_it_ends_with_the_run(self):
         child = self.begin()
@@ -298,7 +288,7 @@ class Log(Scratch):
         self.assertTrue(os.path.exists(self.path("a.h5")))
 
     def test_a_resumed_run_appends_after_a_cut_line(self):
-        self.kill(self.begin("--log", "log.jsonl"))
+        self.hold.kill(self.begin("--log", "log.jsonl"))
         with open(self.path("log.jsonl"), "a", encoding="utf-8") as file:
             file.write('{"event":"esc')
         self.run_spec("--log", "log.jsonl", "--resume", *SLOTS)

@@ -49,9 +49,12 @@ static int chunk_slots(const void *handle) {
   return CHUNK;
 }
 
+static double fails_at = INFINITY; /* host time from which no block can be started */
+
 static esc_status submit(void *handle, int chunk, int64_t steps, const atomic_bool *stop) {
   fake *f = handle;
   (void)stop;
+  if (f->host > fails_at) return ESC_FAIL(ESC_DEVICE_FAILED, "the device is lost");
   assert_true(steps > 0);
   assert_false(f->in_flight[chunk]);
   if (!has_training(f, chunk)) return ESC_OK;
@@ -111,6 +114,12 @@ static const esc_engine_ops engine = {.create = create,
                                       .describe = describe,
                                       .destroy = destroy};
 
+static int64_t retirements; /* reported ones */
+static void count_retirement(void *context, const esc_train_event *event) {
+  (void)context;
+  retirements += event->kind == ESC_EVENT_RETIREMENT;
+}
+
 /* Trains all members, or stops after the first round. */
 static esc_status train(const atomic_bool *stop, esc_progress *progress, bool done[MEMBERS]) {
   const esc_problem p = {.shape = {2, 1, 1}, .thresholds = 1, .steps = 100};
@@ -119,8 +128,12 @@ static esc_status train(const atomic_bool *stop, esc_progress *progress, bool do
   esc_plan plan = {.members = MEMBERS, .member = member, .order = order};
   esc_results *results = NULL;
   char text[128];
-  esc_schedule schedule = {
-      .engine = &engine, .setup = {.slots = SLOTS, .threads = 1}, .stop = stop, .done = done};
+  esc_schedule schedule = {.engine = &engine,
+                           .setup = {.slots = SLOTS, .threads = 1},
+                           .stop = stop,
+                           .done = done,
+                           .event = count_retirement};
+  retirements = 0;
   for (int i = 0; i < MEMBERS; i++) {
     member[i] = (esc_member){.index = i, .seed = (uint64_t)i};
     order[i] = i;
@@ -155,6 +168,22 @@ static void a_stopped_run_reports_what_has_finished_in_all_chunks(void **state) 
   for (int i = 0; i < CHUNKS; i++) assert_false(made->in_flight[i]);
   for (int i = 0; i < SLOTS; i++) assert_false(esc_slot_finished(&made->slot[i]));
   assert_true(progress.censored > 0);
+  assert_int_equal(retirements, progress.censored);
+  free(made);
+}
+
+/* They are saved. */
+static void members_that_retired_before_the_engine_failed_are_reported(void **state) {
+  (void)state;
+  const atomic_bool stop = false;
+  bool done[MEMBERS] = {false};
+  esc_progress progress;
+  fails_at = 5;
+  assert_int_equal(train(&stop, &progress, done), ESC_DEVICE_FAILED);
+  assert_string_equal(esc_error_message(), "the device is lost");
+  assert_in_range(progress.censored, 1, MEMBERS - 1);
+  assert_int_equal(retirements, progress.censored);
+  fails_at = INFINITY;
   free(made);
 }
 
@@ -162,6 +191,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_device_does_not_idle_while_finished_members_are_replaced),
       cmocka_unit_test(a_stopped_run_reports_what_has_finished_in_all_chunks),
+      cmocka_unit_test(members_that_retired_before_the_engine_failed_are_reported),
   };
   return cmocka_run_group_tests_name("scheduler", tests, NULL, NULL);
 }

@@ -78,17 +78,31 @@ static bool is_path(const char *path) {
 
 bool esc_backend_is_cpu_path(const char *path) { return path && esc_cpu_has_path(path); }
 
-esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *problem,
-                            const esc_engine_ops **engine) {
-  char why[400];
-  const bool tf32 = is(r->precision, "tf32"), cuda = is(r->backend, "cuda");
-  *engine = NULL;
-  if (r->precision && !tf32 && !is(r->precision, "fp32"))
+static bool is_backend(const char *backend) {
+  return is_automatic(backend) || is(backend, "reference") || is(backend, "cpu") ||
+         is(backend, "cuda");
+}
+
+esc_status esc_backend_check_names(const esc_backend_request *r) {
+  if (r->precision && !is(r->precision, "tf32") && !is(r->precision, "fp32"))
     return ESC_FAIL(ESC_BAD_INPUT, "--precision %.40s: must be fp32 or tf32", r->precision);
   if (!is_automatic(r->path) && !is_path(r->path))
     return ESC_FAIL(
         ESC_BAD_INPUT,
         "--path %.40s: must be auto, cublas, fused, fused-3xtf32, interleaved or padded", r->path);
+  if (!is_backend(r->backend))
+    return ESC_FAIL(ESC_BAD_INPUT, "--backend %.40s: must be auto, reference, cpu or cuda",
+                    r->backend);
+  return ESC_OK;
+}
+
+esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *problem,
+                            const esc_engine_ops **engine) {
+  esc_status status = ESC_OK;
+  char why[400];
+  const bool tf32 = is(r->precision, "tf32"), cuda = is(r->backend, "cuda");
+  *engine = NULL;
+  ESC_TRY(esc_backend_check_names(r));
   if (cuda || (is_automatic(r->backend) && !esc_backend_is_cpu_path(r->path))) {
     const bool broken = !cuda && is_broken(r->device, why, sizeof why);
     if (broken && r->warn)
@@ -100,10 +114,9 @@ esc_status esc_backend_find(const esc_backend_request *r, const esc_problem *pro
       return esc_cuda_select(problem, r->device, r->path, tf32, engine);
     if (cuda) return ESC_FAIL(ESC_BAD_INPUT, "--backend cuda: no CUDA device can be used: %s", why);
   }
-  if (is_automatic(r->backend) || is(r->backend, "cpu") || is(r->backend, "reference"))
-    return find_on_host(r, problem, is(r->backend, "reference"), engine);
-  return ESC_FAIL(ESC_BAD_INPUT, "--backend %.40s: must be auto, reference, cpu or cuda",
-                  r->backend);
+  ESC_TRY(find_on_host(r, problem, is(r->backend, "reference"), engine));
+done:
+  return status;
 }
 
 esc_status esc_backend_check_device(const esc_engine_ops *engine, int64_t device) {

@@ -19,6 +19,9 @@ typedef struct esc_backend_request {
 /* Refuses a device index (`--device`) for an engine without devices. */
 esc_status esc_backend_check_device(const esc_engine_ops *engine, int64_t device);
 
+/* Refuses names of a backend, path or precision that no build has: ESC_BAD_INPUT. */
+esc_status esc_backend_check_names(const esc_backend_request *request);
+
 /* Finds the engine that will train `problem`. ESC_BAD_INPUT with a message if there is none. */
 esc_status esc_backend_find(const esc_backend_request *request, const esc_problem *problem,
                             const esc_engine_ops **engine);

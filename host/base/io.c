@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading and atomic writing of files.
+/* Atomic writing of files.
  *
  * Publishing writes a temporary file beside the target, syncs it, renames it
  * over the target and syncs the directory, so that every crash leaves the old
@@ -22,128 +22,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io_location.h"
 #include "base/names.h"
 
-enum {
-  SYMLINKS_MAX = 40,
-  TEMPORARY_TRIES_MAX = 1000,
-  TEMPORARY_NAME_BYTES = 200,
-  READ_BYTES_FIRST = 1 << 16
-};
-
-/* Resolved location of a file: an absolute directory without links, and a name in it. */
-typedef struct location {
-  char directory[PATH_MAX];
-  char name[NAME_MAX + 1];
-} location;
-
-esc_status esc_io_status_of_errno(int error) {
-  switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-    case EISDIR:
-    case EACCES:
-    case EPERM:
-    case EROFS:
-    case ELOOP:
-    case ENXIO:
-    case ENODEV:
-    case ENAMETOOLONG: return ESC_BAD_INPUT;
-    default: return ESC_IO_FAILED;
-  }
-}
-
-/* Splits `path` at its last slash; the directory is "." if there is none. */
-static bool split(const char *path, char directory[PATH_MAX], char name[NAME_MAX + 1]) {
-  const char *slash = strrchr(path, '/');
-  const char *last = slash ? slash + 1 : path;
-  const size_t length = slash ? (size_t)(slash - path) : 0;
-  if (length >= PATH_MAX || strlen(last) > NAME_MAX) return false;
-  if (!slash)
-    strcpy(directory, ".");
-  else if (length == 0)
-    strcpy(directory, "/");
-  else
-    snprintf(directory, PATH_MAX, "%.*s", (int)length, path);
-  strcpy(name, last);
-  return true;
-}
-
-/* Names in these directories are devices or open files, whatever they link to. */
-static bool is_device_directory(const char *directory) {
-  return !strcmp(directory, "/dev") || !strcmp(directory, "/proc") ||
-         !strncmp(directory, "/proc/", 6);
-}
-
-/* Finds the location of `current`, which may be a link; `path` is for messages. */
-static esc_status locate(const char *path, const char *current, location *at) {
-  char directory[PATH_MAX];
-  if (!split(current, directory, at->name))
-    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
-  if (!realpath(directory, at->directory))
-    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot write: directory %s: %s", path,
-                    directory, strerror(errno));
-  if (is_device_directory(at->directory))
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: is a device, not a file; give the name of a file", path);
-  return ESC_OK;
-}
-
-static bool join(char out[PATH_MAX], const char *directory, const char *name) {
-  const char *slash = !strcmp(directory, "/") ? "" : "/";
-  return snprintf(out, PATH_MAX, "%s%s%s", directory, slash, name) < PATH_MAX;
-}
-
-/* Follows links from `path` to the location of the file to be written. */
-static esc_status resolve(const char *path, location *at) {
-  char current[PATH_MAX], link[PATH_MAX], full[PATH_MAX];
-  if (strlen(path) >= PATH_MAX)
-    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
-  strcpy(current, path);
-  for (int i = 0; i < SYMLINKS_MAX; i++) {
-    const esc_status status = locate(path, current, at);
-    if (status != ESC_OK) return status;
-    if (!join(full, at->directory, at->name)) break;
-    const ssize_t length = readlink(full, link, sizeof link - 1);
-    if (length < 0) return ESC_OK; /* not a link, or not existing yet */
-    link[length] = '\0';
-    if (link[0] == '/')
-      strcpy(current, link);
-    else if (!join(current, at->directory, link))
-      break;
-  }
-  return ESC_FAIL(ESC_BAD_INPUT, "%s: too many symbolic links, or a name that is too long", path);
-}
-
-/* Resolves `path`; refuses anything but a regular file or a free name. */
-static esc_status find_target(const char *path, location *at, char full[PATH_MAX]) {
-  struct stat info;
-  if (!*path) return ESC_FAIL(ESC_BAD_INPUT, "the name of the file to write is empty");
-  const esc_status status = resolve(path, at);
-  if (status != ESC_OK) return status;
-  if (!*at->name)
-    return ESC_FAIL(ESC_BAD_INPUT, "%s: is the name of a directory; give the name of a file", path);
-  if (!join(full, at->directory, at->name))
-    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
-  if (stat(full, &info) == 0) {
-    if (S_ISDIR(info.st_mode))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: is a directory; give the name of a file", path);
-    if (!S_ISREG(info.st_mode))
-      return ESC_FAIL(ESC_BAD_INPUT, "%s: is not a regular file; give another name", path);
-  } else if (errno != ENOENT) {
-    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot write: %s", path, strerror(errno));
-  }
-  return ESC_OK;
-}
+enum { TEMPORARY_TRIES_MAX = 1000, TEMPORARY_NAME_BYTES = 200 };
 
 /* ".NAME.PID-RANDOM.tmp"; NAME is truncated to fit. The random number makes the name unpredictable.
  */
-static bool temporary_name(const location *at, char full[PATH_MAX]) {
+static bool temporary_name(const esc_io_location *at, char full[PATH_MAX]) {
   char name[NAME_MAX + 1];
   uint64_t random;
   if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) random = (uint64_t)clock();
   snprintf(name, sizeof name, ".%.*s.%ld-%016llx.tmp", (int)TEMPORARY_NAME_BYTES, at->name,
            (long)getpid(), (unsigned long long)random);
-  return join(full, at->directory, name);
+  return esc_io_join(full, at->directory, name);
 }
 
 /* Locks a file; on a file system without locks it stays unlocked. False if another process holds
@@ -160,7 +52,7 @@ static bool lock_new_file(int fd) {
 
 /* Opens a new file beside the target, locked while open, as a sign that its writer is alive; umask
  * applies. */
-static esc_status open_temporary(const char *path, const location *at, char full[PATH_MAX],
+static esc_status open_temporary(const char *path, const esc_io_location *at, char full[PATH_MAX],
                                  int *fd) {
   for (int i = 0; i < TEMPORARY_TRIES_MAX; i++) {
     if (!temporary_name(at, full))
@@ -211,7 +103,7 @@ static esc_status sync_directory(const char *path, const char *directory) {
 
 esc_status esc_io_sync_directory(const char *path) {
   char directory[PATH_MAX], name[NAME_MAX + 1];
-  if (!split(path, directory, name))
+  if (!esc_io_split(path, directory, name))
     return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
   return sync_directory(path, directory);
 }
@@ -231,7 +123,7 @@ static bool has_exited(long pid) {
 
 /* Whether `name` is a temporary file of the target whose process has ended, as far as this machine
  * knows. */
-static bool is_stale_temporary(const location *at, const char *name) {
+static bool is_stale_temporary(const esc_io_location *at, const char *name) {
   char prefix[NAME_MAX + 1];
   long pid;
   unsigned long long random;
@@ -249,12 +141,12 @@ static bool is_stale_temporary(const location *at, const char *name) {
  * files get that owner there (set by some mounts); or the process is root and the directory belongs
  * to `owner`, who controls its contents anyway. */
 static bool is_owner_in_directory(const char *path, uid_t owner) {
-  location at;
+  esc_io_location at;
   struct stat info = {.st_uid = owner + 1};
   char full[PATH_MAX];
   int fd;
   if (owner == geteuid()) return true;
-  if (locate(path, path, &at) != ESC_OK) return false;
+  if (esc_io_locate(path, path, &at) != ESC_OK) return false;
   if (geteuid() == 0 && stat(at.directory, &info) == 0 && info.st_uid == owner) return true;
   if (open_temporary(path, &at, full, &fd) != ESC_OK) return false;
   const bool same = fstat(fd, &info) == 0 && info.st_uid == owner;
@@ -317,19 +209,19 @@ static void remove_unlocked(const char *full) {
 
 /* A run that was killed while writing leaves its temporary file; the next writer of the same target
  * deletes it. */
-static void remove_stale_temporaries(const location *at) {
+static void remove_stale_temporaries(const esc_io_location *at) {
   char full[PATH_MAX];
   DIR *directory = opendir(at->directory);
   if (!directory) return;
   for (struct dirent *entry; (entry = readdir(directory));)
-    if (is_stale_temporary(at, entry->d_name) && join(full, at->directory, entry->d_name))
+    if (is_stale_temporary(at, entry->d_name) && esc_io_join(full, at->directory, entry->d_name))
       remove_unlocked(full);
   closedir(directory);
 }
 
 struct esc_io_file {
   char path[PATH_MAX], target[PATH_MAX], temporary[PATH_MAX]; /* path: for messages */
-  location at;
+  esc_io_location at;
   int fd;
 };
 
@@ -352,7 +244,7 @@ esc_status esc_io_begin(const char *path, esc_io_file **out) {
   esc_io_file *f = calloc(1, sizeof *f);
   ESC_TRY_ALLOCATE(f);
   f->fd = -1;
-  ESC_TRY(find_target(path, &f->at, f->target));
+  ESC_TRY(esc_io_find_target(path, &f->at, f->target));
   return begin_temporary(path, f, out);
 done:
   free(f);
@@ -413,8 +305,8 @@ esc_status esc_io_begin_sidecar(const char *path, esc_io_file **out) {
   esc_io_file *f = calloc(1, sizeof *f);
   ESC_TRY_ALLOCATE(f);
   f->fd = -1;
-  ESC_TRY(locate(path, path, &f->at));
-  if (!join(f->target, f->at.directory, f->at.name)) {
+  ESC_TRY(esc_io_locate(path, path, &f->at));
+  if (!esc_io_join(f->target, f->at.directory, f->at.name)) {
     status = ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the name is too long", path);
     goto done;
   }
@@ -457,9 +349,9 @@ static void find_name_limits(const char *directory, size_t *name, size_t *path) 
 }
 
 esc_status esc_io_check_names(const char *path, const char *const *suffix, size_t count) {
-  location at;
+  esc_io_location at;
   size_t longest = 0, name_max, path_max;
-  const esc_status status = locate(path, path, &at);
+  const esc_status status = esc_io_locate(path, path, &at);
   if (status != ESC_OK) return status;
   for (size_t i = 1; i < count; i++)
     if (strlen(suffix[i]) > strlen(suffix[longest])) longest = i;
@@ -526,9 +418,9 @@ esc_status esc_io_publish(const char *path, const void *bytes, size_t size) {
 }
 
 void esc_io_remove_temporaries(const char *path) {
-  location at;
+  esc_io_location at;
   char full[PATH_MAX];
-  if (find_target(path, &at, full) == ESC_OK) remove_stale_temporaries(&at);
+  if (esc_io_find_target(path, &at, full) == ESC_OK) remove_stale_temporaries(&at);
 }
 
 void esc_io_remove(const char *path) {
@@ -536,146 +428,14 @@ void esc_io_remove(const char *path) {
   esc_io_remove_temporaries(path);
 }
 
-esc_status esc_io_open(const char *path, int *fd, size_t *size) {
-  struct stat info;
-  *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (*fd < 0 || fstat(*fd, &info) != 0)
-    return ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot open: %s", path, strerror(errno));
-  if (!S_ISREG(info.st_mode)) return ESC_FAIL(ESC_BAD_INPUT, "%s: is not a regular file", path);
-  *size = (size_t)info.st_size;
-  return ESC_OK;
-}
-
-esc_status esc_io_read_at(int fd, const char *path, void *bytes, size_t size, size_t offset) {
-  char *to = bytes;
-  while (size > 0) {
-    const ssize_t got = pread(fd, to, size, (off_t)offset);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0)
-      return ESC_FAIL(ESC_IO_FAILED, "%s: cannot read: %s", path,
-                      got < 0 ? strerror(errno) : "unexpected end of file");
-    to += got;
-    offset += (size_t)got;
-    size -= (size_t)got;
-  }
-  return ESC_OK;
-}
-
 esc_status esc_io_check_writable(const char *path) {
-  location at;
+  esc_io_location at;
   char full[PATH_MAX];
   int fd;
-  esc_status status = find_target(path, &at, full);
+  esc_status status = esc_io_find_target(path, &at, full);
   if (status == ESC_OK) status = open_temporary(path, &at, full, &fd);
   if (status != ESC_OK) return status;
   close(fd);
   unlink(full);
   return ESC_OK;
-}
-
-esc_status esc_io_resolve(const char *path, char *resolved, size_t size) {
-  location at;
-  char full[PATH_MAX];
-  const esc_status status = find_target(path, &at, full);
-  if (status != ESC_OK) return status;
-  if (snprintf(resolved, size, "%s", full) >= (int)size)
-    return ESC_FAIL(ESC_BAD_INPUT, "%.200s...: the path is too long", path);
-  return ESC_OK;
-}
-
-bool esc_io_exists(const char *path) {
-  struct stat info;
-  return stat(path, &info) == 0;
-}
-
-/* Grows the buffer for at least one more byte than `used`, up to limit + 2. */
-static bool grow(char **bytes, size_t used, size_t *capacity, size_t limit) {
-  if (used + 1 < *capacity) return true;
-  const size_t wanted = *capacity > limit / 2 ? limit + 2 : 2 * *capacity;
-  char *more = realloc(*bytes, wanted);
-  if (!more) return false;
-  *bytes = more;
-  *capacity = wanted;
-  return true;
-}
-
-/* Reads `fd` to its end, at most limit + 1 bytes, which detects a file that is too long. */
-static esc_status read_to_end(int fd, const char *path, size_t limit, size_t expected, char **bytes,
-                              size_t *size) {
-  esc_status status = ESC_OK;
-  size_t used = 0, capacity = expected + 2;
-  char *buffer = malloc(capacity);
-  ESC_TRY_ALLOCATE(buffer);
-  for (;;) {
-    if (!grow(&buffer, used, &capacity, limit)) {
-      status = ESC_FAIL(ESC_NO_MEMORY, "%s: out of memory after %zu bytes", path, used);
-      goto done;
-    }
-    const ssize_t got = read(fd, buffer + used, capacity - used - 1);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      status =
-          ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot read: %s", path, strerror(errno));
-      goto done;
-    }
-    used += (size_t)got;
-    if (got == 0 || used > limit) break;
-  }
-  buffer[used] = '\0';
-  *size = used;
-  *bytes = buffer;
-  buffer = NULL;
-done:
-  free(buffer);
-  return status;
-}
-
-esc_status esc_io_read(const char *path, size_t limit, char **bytes, size_t *size) {
-  struct stat info;
-  char *buffer = NULL;
-  size_t used = 0;
-  esc_status status = ESC_OK;
-  const size_t bytes_max = limit < PTRDIFF_MAX - 2 ? limit : PTRDIFF_MAX - 2;
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0 || fstat(fd, &info) != 0) {
-    status = ESC_FAIL(esc_io_status_of_errno(errno), "%s: cannot open: %s", path, strerror(errno));
-    goto done;
-  }
-  const bool plain = S_ISREG(info.st_mode);
-  used = plain ? (size_t)info.st_size : 0;
-  if (used <= bytes_max)
-    ESC_TRY(read_to_end(fd, path, bytes_max, plain ? used : READ_BYTES_FIRST, &buffer, &used));
-  if (used > bytes_max) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: larger than the %zu bytes allowed", path, bytes_max);
-    goto done;
-  }
-  *bytes = buffer;
-  *size = used;
-  buffer = NULL;
-done:
-  free(buffer);
-  if (fd >= 0) close(fd);
-  return status;
-}
-
-esc_status esc_io_read_plain(const char *path, size_t limit, char **bytes, size_t *size) {
-  esc_status status = ESC_OK;
-  char *buffer = NULL;
-  size_t length = 0;
-  int fd = -1;
-  ESC_TRY(esc_io_open(path, &fd, &length));
-  if (length > limit) {
-    status = ESC_FAIL(ESC_BAD_INPUT, "%s: larger than the %zu bytes allowed", path, limit);
-    goto done;
-  }
-  ESC_TRY_ALLOCATE(buffer = malloc(length + 1));
-  ESC_TRY(esc_io_read_at(fd, path, buffer, length, 0));
-  buffer[length] = '\0';
-  *size = length;
-  *bytes = buffer;
-  buffer = NULL;
-done:
-  free(buffer);
-  if (fd >= 0) close(fd);
-  return status;
 }

@@ -60,7 +60,7 @@ static esc_status read_numbers(const char *name, const char *text, int64_t min, 
   }
 }
 
-/* Words too long to be anything known are cut; esc_backend_find refuses them. */
+/* Words too long to be anything known are cut; esc_backend_check_names refuses them. */
 static esc_status read_words(const char *name, const char *text, words *list) {
   list->count = 0;
   for (;; text++) {
@@ -173,24 +173,71 @@ static esc_bench_case combination(const grid *g, const esc_engine_setup *setup, 
   return c;
 }
 
-/* Adds the rows of one shape on one backend: one for each engine that its paths lead to. */
-static esc_status add_shape(esc_bench_plan *plan, const esc_bench_request *r, const grid *g,
-                            const char *backend, const esc_bench_case *c) {
-  esc_status status = ESC_OK;
+static void add_skip(esc_bench_plan *plan, const esc_backend_request *ask, const esc_bench_case *c,
+                     const char *reason) {
+  esc_bench_skip *skip = &plan->skip[plan->skips++];
+  *skip = (esc_bench_skip){.width = c->shape.width,
+                           .layers = c->shape.layers,
+                           .inputs = c->shape.inputs,
+                           .batch = c->batch,
+                           .members = (int)c->members};
+  snprintf(skip->backend, sizeof skip->backend, "%s", ask->backend);
+  snprintf(skip->path, sizeof skip->path, "%s", ask->path ? ask->path : "auto");
+  snprintf(skip->activation, sizeof skip->activation, "%s", c->activation_name);
+  snprintf(skip->reason, sizeof skip->reason, "%s", reason);
+}
+
+/* Adds the row of one shape by one path, unless an entry from `first` on has its engine. */
+static esc_status add_row(esc_bench_plan *plan, const esc_backend_request *ask,
+                          const esc_bench_case *c, int first) {
   double scale[ESC_LAYERS_MAX];
   const esc_problem problem = esc_bench_problem(c, scale);
-  const bool paths = r->path || !strcmp(backend, "cuda");
-  const int before = plan->entries;
-  for (int i = 0; i < (paths ? g->path.count : 1); i++) {
-    const esc_backend_request ask = {.backend = backend,
-                                     .path = paths ? g->path.word[i] : NULL,
-                                     .precision = r->precision,
-                                     .device = c->setup.device};
-    esc_bench_entry entry = {.shape = *c};
-    bool known = false;
-    ESC_TRY(esc_backend_find(&ask, &problem, &entry.engine));
-    for (int k = before; k < plan->entries; k++) known |= plan->entry[k].engine == entry.engine;
-    if (!known) plan->entry[plan->entries++] = entry;
+  esc_bench_entry entry = {.shape = *c};
+  const esc_status status = esc_backend_find(ask, &problem, &entry.engine);
+  if (status == ESC_BAD_INPUT) {
+    add_skip(plan, ask, c, esc_error_message());
+    return ESC_OK;
+  }
+  if (status != ESC_OK) return status;
+  for (int k = first; k < plan->entries; k++)
+    if (plan->entry[k].engine == entry.engine) return ESC_OK;
+  plan->entry[plan->entries++] = entry;
+  return ESC_OK;
+}
+
+/* Without --path only CUDA has more than one path. */
+static int count_paths(const esc_bench_request *r, const grid *g, int backend) {
+  return r->path || !strcmp(g->backend.word[backend], "cuda") ? g->path.count : 1;
+}
+
+static esc_backend_request make_request(const esc_bench_request *r, const grid *g, int backend,
+                                        int path) {
+  const bool is_default = !r->path && strcmp(g->backend.word[backend], "cuda") != 0;
+  return (esc_backend_request){.backend = g->backend.word[backend],
+                               .path = is_default ? NULL : g->path.word[path],
+                               .precision = r->precision,
+                               .device = r->device > 0 ? (int)r->device : 0};
+}
+
+static esc_status check_names(const esc_bench_request *r, const grid *g) {
+  esc_status status = ESC_OK;
+  for (int b = 0; b < g->backend.count; b++)
+    for (int i = 0; i < count_paths(r, g, b); i++) {
+      const esc_backend_request ask = make_request(r, g, b, i);
+      ESC_TRY(esc_backend_check_names(&ask));
+    }
+done:
+  return status;
+}
+
+/* Adds the rows of one shape on one backend: one for each engine that its paths lead to. */
+static esc_status add_shape(esc_bench_plan *plan, const esc_bench_request *r, const grid *g,
+                            int backend, const esc_bench_case *c) {
+  esc_status status = ESC_OK;
+  const int first = plan->entries;
+  for (int i = 0; i < count_paths(r, g, backend); i++) {
+    const esc_backend_request ask = make_request(r, g, backend, i);
+    ESC_TRY(add_row(plan, &ask, c, first));
   }
 done:
   return status;
@@ -204,12 +251,15 @@ static esc_status add_all(esc_bench_plan *plan, const esc_bench_request *r, cons
   if (most > ENTRIES_MAX)
     return ESC_FAIL(ESC_BAD_INPUT, "bench: the lists come to %lld rows; at most %d",
                     (long long)most, ENTRIES_MAX);
+  ESC_TRY(check_names(r, g));
   ESC_TRY_ALLOCATE(plan->entry = calloc((size_t)most, sizeof *plan->entry));
+  ESC_TRY_ALLOCATE(plan->skip = calloc((size_t)most, sizeof *plan->skip));
   for (int b = 0; b < g->backend.count; b++)
     for (int i = 0; i < (int)shapes; i++) {
       const esc_bench_case c = combination(g, &plan->setup, i);
-      ESC_TRY(add_shape(plan, r, g, g->backend.word[b], &c));
+      ESC_TRY(add_shape(plan, r, g, b, &c));
     }
+  if (!plan->entries) status = ESC_FAIL(ESC_BAD_INPUT, "%s", plan->skip[0].reason);
 done:
   return status;
 }
@@ -235,5 +285,6 @@ done:
 
 void esc_bench_plan_free(esc_bench_plan *plan) {
   free(plan->entry);
+  free(plan->skip);
   free(plan->names);
 }

@@ -109,6 +109,15 @@ done:
   return status;
 }
 
+/* Moves the skips to the benchmark. */
+static void report_skips(suite *s) {
+  s->out->skip = s->plan.skip;
+  s->out->skips = s->plan.skips;
+  s->plan.skip = NULL;
+  for (int i = 0; s->receiver->skip && i < s->out->skips; i++)
+    s->receiver->skip(s->receiver->context, &s->out->skip[i]);
+}
+
 static esc_status run(suite *s, const esc_bench_request *request) {
   esc_status status = ESC_OK;
   ESC_TRY(esc_bench_plan_create(request, &s->plan));
@@ -117,6 +126,7 @@ static esc_status run(suite *s, const esc_bench_request *request) {
   ESC_TRY_ALLOCATE(s->out->backend = calloc(rows, sizeof *s->out->backend));
   ESC_TRY_ALLOCATE(s->out->result = calloc(rows, sizeof *s->out->result));
   if (s->receiver->begin) s->receiver->begin(s->receiver->context, s->plan.seconds);
+  report_skips(s);
   for (int next = 0; next < s->plan.entries;) ESC_TRY(run_backend(s, &next));
 done:
   esc_bench_plan_free(&s->plan);
@@ -143,5 +153,6 @@ esc_status esc_machine_benchmark(const esc_bench_request *request,
 void esc_benchmark_free(esc_benchmark *benchmark) {
   free(benchmark->backend);
   free(benchmark->result);
+  free(benchmark->skip);
   *benchmark = (esc_benchmark){0};
 }

@@ -23,6 +23,11 @@ static void begin(void *context, double seconds) {
   esc_bench_print_header(seconds);
 }
 
+static void print_skip(void *context, const esc_bench_skip *skip) {
+  (void)context;
+  esc_bench_print_skip(skip);
+}
+
 static void print_backend(void *context, const esc_bench_backend *backend) {
   (void)context;
   esc_bench_print_backend(backend);
@@ -38,7 +43,7 @@ static esc_status run(const esc_bench_request *request, bool json, esc_benchmark
   esc_status status = ESC_OK;
   static const esc_bench_receiver quiet = {.begin = begin_quietly};
   static const esc_bench_receiver table = {
-      .begin = begin, .backend = print_backend, .result = print_result};
+      .begin = begin, .skip = print_skip, .backend = print_backend, .result = print_result};
   ESC_TRY(esc_bench_run(request, json ? &quiet : &table, &stop.requested, b));
   if (json) ESC_TRY(esc_json_print(esc_benchmark_to_json(b)));
   if (b->disturbed)
@@ -83,7 +88,8 @@ static esc_status parse(esc_bench_request *r, bool *json, int argc, char **argv,
       "Measures the throughput of the training step, one row per backend and shape,\n"
       "against the peak throughput measured on the same machine in the same run. The\n"
       "weights of each row are checked against the reference, outside the measured\n"
-      "time. LIST is comma-separated. Exit status 1 if a row is wrong.",
+      "time. LIST is comma-separated; combinations that cannot run are skipped, with\n"
+      "the reason. Exit status 1 if a row is wrong.",
       .options = options};
   return esc_options_parse(&command, argc, argv, first, help);
 }

@@ -28,6 +28,11 @@ void esc_bench_print_header(double seconds) {
       esc_bench_flop_formula(), ESC_BENCH_CHECK_STEPS);
 }
 
+void esc_bench_print_skip(const esc_bench_skip *s) {
+  printf("# skipped: %s, %s, %s, N %d, L %d, d %d, B %d: %s\n", s->backend, s->path, s->activation,
+         s->width, s->layers, s->inputs, s->batch, s->reason);
+}
+
 void esc_bench_print_backend(const esc_bench_backend *b) {
   printf("#\n# %s: %s\n# ceiling: %s; memory copy %.1f GB/s, read plus written\n", b->name,
          b->device, b->ceiling, b->copy_bytes_per_s / 1e9);
@@ -58,6 +63,7 @@ static json_t *head_to_json(double seconds) {
   json_object_set_new(json, "repeats", json_integer(ESC_BENCH_REPEATS));
   json_object_set_new(json, "backends", json_array());
   json_object_set_new(json, "rows", json_array());
+  json_object_set_new(json, "skipped", json_array());
   return json;
 }
 
@@ -116,12 +122,28 @@ static json_t *result_to_json(const esc_bench_result *r) {
   return json;
 }
 
+static json_t *skip_to_json(const esc_bench_skip *s) {
+  json_t *json = json_object();
+  json_object_set_new(json, "backend", json_string(s->backend));
+  json_object_set_new(json, "path", json_string(s->path));
+  json_object_set_new(json, "activation", esc_json_text(s->activation));
+  json_object_set_new(json, "width", json_integer(s->width));
+  json_object_set_new(json, "layers", json_integer(s->layers));
+  json_object_set_new(json, "inputs", json_integer(s->inputs));
+  json_object_set_new(json, "batch", json_integer(s->batch));
+  json_object_set_new(json, "members", s->members ? json_integer(s->members) : json_null());
+  json_object_set_new(json, "reason", esc_json_text(s->reason));
+  return json;
+}
+
 json_t *esc_benchmark_to_json(const esc_benchmark *b) {
   json_t *json = head_to_json(b->seconds);
   for (int i = 0; i < b->backends; i++)
     json_array_append_new(json_object_get(json, "backends"), backend_to_json(&b->backend[i]));
   for (int i = 0; i < b->results; i++)
     json_array_append_new(json_object_get(json, "rows"), result_to_json(&b->result[i]));
+  for (int i = 0; i < b->skips; i++)
+    json_array_append_new(json_object_get(json, "skipped"), skip_to_json(&b->skip[i]));
   json_object_set_new(json, "rows_wrong", json_integer(b->wrong));
   json_object_set_new(json, "rows_disturbed", json_integer(b->disturbed));
   return json;

@@ -7,8 +7,9 @@
 
 #include "escapement/bench.h"
 
-/* Lines that begin with '#': meaning of the columns, and the device. */
+/* Lines that begin with '#': meaning of the columns, combinations without a row, and the device. */
 void esc_bench_print_header(double seconds);
+void esc_bench_print_skip(const esc_bench_skip *skip);
 void esc_bench_print_backend(const esc_bench_backend *backend);
 void esc_bench_print_result(const esc_bench_result *result);
 

@@ -55,7 +55,8 @@ done:
 /* ---- sizes and times ---- */
 
 /* Upper bound of the size of the result file. */
-static esc_status estimate_result_bytes(esc_run *r, int64_t snapshots, double *bytes) {
+static esc_status estimate_result_bytes(esc_run *r, int64_t snapshots, esc_store_overheads *files,
+                                        double *bytes) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
   const bool whole = r->results != NULL; /* the run is complete */
@@ -75,7 +76,7 @@ static esc_status estimate_result_bytes(esc_run *r, int64_t snapshots, double *b
   }
   ESC_TRY(esc_run_segment_begin(r));
   ESC_TRY(esc_run_set_attributes(r));
-  ESC_TRY(esc_store_estimate_size(r->results, r->plan.members, snapshots, bytes));
+  ESC_TRY(esc_store_estimate_size(r->results, r->plan.members, snapshots, files, bytes));
 done:
   esc_results_free(r->results);
   r->results = before;
@@ -119,6 +120,12 @@ typedef struct times {
   double step, snapshot;
 } times;
 
+/* Measurements that a run shares with earlier ones. */
+typedef struct measured {
+  const times *times;         /* of a run that costs as much, or NULL */
+  esc_store_overheads *files; /* found so far */
+} measured;
+
 /* Cost of recording: time of the snapshots relative to the time of the steps. */
 static esc_status measure_recording(const esc_run *r, const times *known, esc_dry_run *out) {
   esc_status status = ESC_OK;
@@ -138,20 +145,20 @@ done:
   return status;
 }
 
-static esc_status measure(esc_run *r, const times *known, esc_dry_run *out) {
+static esc_status measure(esc_run *r, measured known, esc_dry_run *out) {
   esc_status status = ESC_OK;
   const esc_problem *p = &r->spec->problem;
   const esc_step_timing what = {r->engine,    p, &r->setup, r->plan.member, r->plan.order,
                                 omp_get_wtime};
-  if (known)
-    out->seconds_per_step = known->step;
+  if (known.times)
+    out->seconds_per_step = known.times->step;
   else if (r->plan.members > 0)
     ESC_TRY(esc_step_time_measure(&what, &out->seconds_per_step, r->engine_text,
                                   sizeof r->engine_text));
-  ESC_TRY(measure_recording(r, known, out));
+  ESC_TRY(measure_recording(r, known.times, out));
   out->seconds_max =
       out->seconds_per_step * (double)p->steps * (double)(r->plan.members - r->finished_before);
-  ESC_TRY(estimate_result_bytes(r, out->snapshots, &out->result_bytes));
+  ESC_TRY(estimate_result_bytes(r, out->snapshots, known.files, &out->result_bytes));
 done:
   return status;
 }
@@ -189,8 +196,7 @@ done:
   return status;
 }
 
-/* `known`: the times of a run that costs as much, or NULL. */
-static esc_status estimate_costs(esc_run *r, const times *known, esc_dry_run *out) {
+static esc_status estimate_costs(esc_run *r, measured known, esc_dry_run *out) {
   esc_status status = ESC_OK;
   ESC_TRY(measure(r, known, out));
   ESC_TRY(forecast(r, out));
@@ -259,13 +265,14 @@ static const times *find_times(const esc_grid_run *g, int i, const times *second
   return NULL;
 }
 
-static esc_status add_point(esc_grid_run *g, int i, times *seconds, esc_dry_run *out) {
+static esc_status add_point(esc_grid_run *g, int i, times *seconds, esc_store_overheads *files,
+                            esc_dry_run *out) {
   esc_status status = ESC_OK;
   esc_run *const r = &g->point[i].run;
   const esc_problem *p = &r->spec->problem;
   esc_dry_run point = {0};
   ESC_TRY(inspect(r));
-  ESC_TRY(estimate_costs(r, find_times(g, i, seconds), &point));
+  ESC_TRY(estimate_costs(r, (measured){find_times(g, i, seconds), files}, &point));
   seconds[i] = (times){point.seconds_per_step, point.seconds_per_snapshot};
   ESC_TRY(add_cells(&point, i, out));
   add_costs(&point, out);
@@ -324,13 +331,14 @@ static esc_status dry_run_grid(esc_run *whole, esc_dry_run *out) {
   int64_t in_parts = 0;
   esc_grid_run g = {.points = 0};
   times *seconds = NULL;
+  esc_store_overheads files = {0};
   ESC_TRY(inspect_whole(whole, &complete));
   ESC_TRY(esc_grid_run_create(whole, &g));
   ESC_TRY(esc_grid_run_check_false_escapes(&g));
   ESC_TRY_ALLOCATE(seconds = calloc((size_t)g.points, sizeof *seconds));
   ESC_TRY_ALLOCATE(out->cohort = calloc((size_t)g.points, sizeof *out->cohort));
   out->cohorts = g.points;
-  for (int i = 0; i < g.points; i++) ESC_TRY(add_point(&g, i, seconds, out));
+  for (int i = 0; i < g.points; i++) ESC_TRY(add_point(&g, i, seconds, &files, out));
   if (whole->options.resume && whole->options.devices && !complete)
     ESC_TRY(esc_parts_inspect(whole, &in_parts));
   if (in_parts > out->members_kept) out->members_kept = in_parts;
@@ -340,6 +348,7 @@ static esc_status dry_run_grid(esc_run *whole, esc_dry_run *out) {
            whole->options.output ? whole->options.output : "");
 done:
   free(seconds);
+  esc_store_overheads_free(&files);
   esc_grid_run_free(&g);
   return status;
 }
@@ -350,6 +359,7 @@ esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *option
                              esc_dry_run *out) {
   esc_status status = ESC_OK;
   esc_run r;
+  esc_store_overheads files = {0};
   const esc_library_scope scope = esc_library_enter();
   const esc_log_receiver to = {options->callbacks.message, options->callbacks.context};
   const esc_log_receiver before = esc_log_redirect(to);
@@ -361,8 +371,9 @@ esc_status esc_sweep_dry_run(const esc_spec *spec, const esc_run_options *option
   }
   ESC_TRY(inspect(&r));
   ESC_TRY(esc_run_check_false_escapes(&r));
-  ESC_TRY(estimate_costs(&r, NULL, out));
+  ESC_TRY(estimate_costs(&r, (measured){NULL, &files}, out));
 done:
+  esc_store_overheads_free(&files);
   esc_run_free(&r);
   esc_log_redirect(before);
   esc_library_leave(scope);

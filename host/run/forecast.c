@@ -6,7 +6,9 @@
 #include <string.h>
 
 enum { SAMPLES_MAX = 16 };
-static const double work_max = 1e9; /* operations: about half a second */
+static const double work_max = 1e9;        /* operations: about half a second */
+static const double work_of_threads = 1e7; /* operations: what starting and ending threads costs on
+                                              a busy machine; less is done by one */
 
 /* Forecasts of a cell's members. */
 typedef struct cell_sample {
@@ -68,6 +70,7 @@ static void forecast_members(const esc_run *r, esc_run_forecast *out, cell_sampl
   const esc_problem *p = &r->spec->problem;
   double work_left = work_max;
   for (int pass = 0; pass < SAMPLES_MAX && work_left > 0; pass++) {
+    const double left_before = work_left;
     int end = 0; /* cells of this pass */
     for (; end < out->cells && work_left > 0; end++) {
       const esc_member *member = &r->plan.member[cell_samples[end].first];
@@ -75,7 +78,8 @@ static void forecast_members(const esc_run *r, esc_run_forecast *out, cell_sampl
       if (needs_sample(&out->cell[end], &cell_samples[end]))
         work_left -= esc_forecast_cost(p, member, esc_forecast_method_of(p, member, &why));
     }
-#pragma omp parallel for schedule(dynamic, 1) num_threads(r->setup.threads)
+    const bool parallel = left_before - work_left > work_of_threads;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(r->setup.threads) if (parallel)
     for (int i = 0; i < end; i++)
       if (needs_sample(&out->cell[i], &cell_samples[i]))
         forecast_member(r, &out->cell[i], &cell_samples[i]);

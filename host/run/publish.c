@@ -136,10 +136,15 @@ esc_status esc_run_explain_stop(const esc_run *r, esc_status status) {
 /* The larger number; NaN if one is NaN. */
 static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
 
-/* Largest residual of an interface relative to ledger_gross. */
+static bool have_all_diverged(const esc_results *r) {
+  return esc_results_count_statuses(r).diverged == r->members;
+}
+
+/* Largest residual of an interface relative to ledger_gross, 0 where nothing was balanced; NaN if
+ * every member diverged. */
 static double ledger_residual_max(const esc_results *r) {
   const int64_t interfaces = r->layers - 1;
-  double worst = 0;
+  double worst = have_all_diverged(r) ? (double)NAN : 0;
   for (int64_t k = 0; k < r->members * interfaces; k++)
     if (r->status[k / interfaces] != ESC_MEMBER_DIVERGED && r->ledger_gross[k] != 0 &&
         !esc_results_is_padded(r, k / interfaces, (int)(k % interfaces) + 1))
@@ -181,7 +186,7 @@ void esc_run_log_warnings(const esc_run *r) {
                   "without gradient, weights decayed to 0)"
                 : ": train.rate is too small for float; use a larger one or --backend "
                   "reference");
-  if (has_ledger(r) && !(residual <= ledger_bound(r)))
+  if (has_ledger(r) && !have_all_diverged(r->results) && !(residual <= ledger_bound(r)))
     esc_log("warning: imbalance ledger: relative residual %.2g exceeds the rounding bound %.0e%s",
             residual, ledger_bound(r),
             is_exact(r) ? ""

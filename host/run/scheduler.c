@@ -3,6 +3,7 @@
  * finished members and refills their slots. While the host processes a chunk, the others train. */
 #include "run/scheduler.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +132,18 @@ static esc_status save_retired(esc_training *r) {
   r->retired_count = 0;
 done:
   return status;
+}
+
+/* Saves and reports what has retired until the training ended with `status`, also where an engine
+ * failed. Files that failed are not synced. A failure keeps its own message. */
+static esc_status save_rest(esc_training *r, esc_status status) {
+  char why[1000];
+  snprintf(why, sizeof why, "%s", esc_error_message());
+  esc_training_report_saving(r, true);
+  esc_status saved = save_retired(r);
+  if (saved == ESC_OK && status != ESC_IO_FAILED) saved = esc_training_sync(r);
+  esc_training_report_saving(r, false);
+  return status == ESC_OK ? saved : ESC_FAIL(status, "%s", why);
 }
 
 /* Records the weights of the listed slots, if the spec asks for this kind. */
@@ -437,12 +450,7 @@ esc_status esc_schedule_train(const esc_problem *problem, const esc_plan *plan,
   schedule->engine->describe(r.engine, engine_text, 128);
   ESC_TRY(train(&r));
 done:
-  if (status != ESC_IO_FAILED) {
-    esc_training_report_saving(&r, true);
-    const esc_status synced = esc_training_sync(&r);
-    if (status == ESC_OK) status = synced;
-    esc_training_report_saving(&r, false);
-  }
+  status = save_rest(&r, status);
   release(&r);
   return status;
 }

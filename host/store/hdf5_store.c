@@ -6,6 +6,7 @@
  * depend on the results alone. */
 #include <hdf5_hl.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,21 +247,90 @@ static double estimate_columns_size(const esc_layout *t) {
   return bytes;
 }
 
-esc_status esc_store_estimate_size(const esc_results *results, int64_t members, int64_t snapshots,
+/* All that the size of a file depends on; its numbers do not matter. */
+static esc_status print_lengths(const esc_results *r, const esc_layout *t, char **out) {
+  esc_status status = ESC_OK;
+  size_t size;
+  FILE *text = open_memstream(out, &size);
+  ESC_TRY_ALLOCATE(text);
+  for (int i = 0; i < t->columns; i++) {
+    fprintf(text, "%s", t->column[i].name);
+    for (int a = 0; a < t->column[i].rank; a++)
+      fprintf(text, " %lld", (long long)t->length[t->column[i].axis[a]]);
+    fputc('\n', text);
+  }
+  for (int i = 0; i < r->attributes; i++)
+    fprintf(text, "%s %zu\n", r->attribute[i].name, strlen(r->attribute[i].text));
+  if (fclose(text) != 0) status = ESC_FAIL(ESC_NO_MEMORY, "out of memory (lengths of a file)");
+done:
+  return status;
+}
+
+/* Bytes beside the columns: of a file of `results`, whose layout is `layout`. */
+static esc_status measure_overhead(const esc_results *results, const esc_layout *layout,
                                    double *bytes) {
   esc_status status = ESC_OK;
   char *image = NULL;
   size_t size;
-  esc_layout one, all;
-  esc_results counted = *results;
   ESC_TRY(assemble("the result", results, &image, &size));
-  esc_layout_init(results, &one);
+  *bytes = (double)size - estimate_columns_size(layout);
+done:
+  free(image);
+  return status;
+}
+
+/* Takes `lengths`. */
+static esc_status add_overhead(esc_store_overheads *known, char *lengths, double bytes) {
+  esc_status status = ESC_OK;
+  struct esc_store_overhead *more =
+      realloc(known->found, ((size_t)known->count + 1) * sizeof *more);
+  ESC_TRY_ALLOCATE(more);
+  known->found = more;
+  more[known->count++] = (struct esc_store_overhead){lengths, bytes};
+  lengths = NULL;
+done:
+  free(lengths);
+  return status;
+}
+
+static esc_status find_overhead(const esc_results *results, esc_store_overheads *known,
+                                double *bytes) {
+  esc_status status = ESC_OK;
+  char *lengths = NULL;
+  esc_layout layout;
+  esc_layout_init(results, &layout);
+  ESC_TRY(print_lengths(results, &layout, &lengths));
+  for (int i = 0; i < known->count; i++)
+    if (!strcmp(known->found[i].lengths, lengths)) {
+      *bytes = known->found[i].bytes;
+      goto done;
+    }
+  ESC_TRY(measure_overhead(results, &layout, bytes));
+  status = add_overhead(known, lengths, *bytes);
+  lengths = NULL;
+done:
+  free(lengths);
+  return status;
+}
+
+void esc_store_overheads_free(esc_store_overheads *overheads) {
+  for (int i = 0; i < overheads->count; i++) free(overheads->found[i].lengths);
+  free(overheads->found);
+  *overheads = (esc_store_overheads){0};
+}
+
+esc_status esc_store_estimate_size(const esc_results *results, int64_t members, int64_t snapshots,
+                                   esc_store_overheads *known, double *bytes) {
+  esc_status status = ESC_OK;
+  double overhead;
+  esc_layout all;
+  esc_results counted = *results;
+  ESC_TRY(find_overhead(results, known, &overhead));
   counted.members = members;
   counted.snapshots = snapshots;
   esc_layout_init(&counted, &all);
-  *bytes = (double)size - estimate_columns_size(&one) + estimate_columns_size(&all);
+  *bytes = overhead + estimate_columns_size(&all);
 done:
-  free(image);
   return status;
 }
 

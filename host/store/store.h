@@ -19,11 +19,24 @@
  * members or digest. */
 esc_status esc_store_write(const char *path, const esc_results *results);
 
+/* Overheads of files found so far. Files with equal columns, and attributes of equal lengths, have
+ * the same. Begins as zeros. */
+typedef struct esc_store_overheads {
+  int count;
+  struct esc_store_overhead {
+    char *lengths; /* of all columns and attributes, as text; owned */
+    double bytes;
+  } * found; /* (count) */
+} esc_store_overheads;
+
+void esc_store_overheads_free(esc_store_overheads *overheads);
+
 /* Upper bound of the file size of a result with these attributes, thresholds and layers, `members`
  * members and `snapshots` snapshots each: from the layout of the columns and the overhead of a file
- * without members. Compression counts only for the columns that the sweep determines. */
+ * without members, which is looked up in `known`, or found by making that file, and added.
+ * Compression counts only for the columns that the sweep determines. */
 esc_status esc_store_estimate_size(const esc_results *results, int64_t members, int64_t snapshots,
-                                   double *bytes);
+                                   esc_store_overheads *known, double *bytes);
 
 /* Reads a file of esc_store_write and verifies its checksums. A file that is damaged, or written or
  * changed by another program, is ESC_BAD_INPUT. */

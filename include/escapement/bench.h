@@ -66,6 +66,16 @@ typedef struct esc_bench_result {
   int64_t compared, wrong; /* weights and losses; those beyond the tolerance */
 } esc_bench_result;
 
+/* A combination of the request's lists that has no result, because that path or backend does not
+ * support it here. */
+typedef struct esc_bench_skip {
+  char backend[16], path[16]; /* as requested; "auto" for no path */
+  char activation[ESC_ACTIVATION_NAME_MAX];
+  int width, layers, inputs, batch;
+  int members; /* 0: chosen for the backend */
+  char reason[400];
+} esc_bench_skip;
+
 typedef struct esc_benchmark {
   double seconds; /* that a row was timed for */
   int backends;
@@ -73,12 +83,15 @@ typedef struct esc_benchmark {
   int results;
   esc_bench_result *result; /* (results) */
   int wrong, disturbed;     /* results with wrong above 0; disturbed ones */
+  int skips;
+  esc_bench_skip *skip; /* (skips) */
 } esc_benchmark;
 
 /* Callbacks during the benchmark, on the caller's thread; each may be NULL. */
 typedef struct esc_bench_receiver {
   void *context;
   void (*begin)(void *context, double seconds); /* the request is good; seconds of a row */
+  void (*skip)(void *context, const esc_bench_skip *skip);          /* all of them after `begin` */
   void (*backend)(void *context, const esc_bench_backend *backend); /* before its results */
   bool (*result)(void *context, const esc_bench_result *result);    /* false ends the benchmark */
 } esc_bench_receiver;
@@ -87,11 +100,11 @@ typedef struct esc_bench_receiver {
  * counted, the products of forward and backward pass, a multiply-add being 2. */
 ESC_API const char *esc_bench_flop_formula(void);
 
-/* Checks and times every combination of the request's lists. `receiver` may be NULL. Free *out with
- * esc_benchmark_free in either case. ESC_BAD_INPUT before anything is timed where the request names
- * what does not exist or cannot be; ESC_NO_MEMORY where networks do not fit; ESC_INTERRUPTED where
- * the receiver ended it; the results up to there are in *out. A result with wrong numbers is not an
- * error. */
+/* Checks and times every combination of the request's lists; those that cannot run here are
+ * skipped. `receiver` may be NULL. Free *out with esc_benchmark_free in either case. ESC_BAD_INPUT
+ * before anything is timed where the request has an unknown name or a value out of range, or no
+ * combination can run; ESC_NO_MEMORY where networks do not fit; ESC_INTERRUPTED where the receiver
+ * ended it; the results up to there are in *out. A result with wrong numbers is not an error. */
 ESC_API esc_status esc_machine_benchmark(const esc_bench_request *request,
                                          const esc_bench_receiver *receiver, esc_benchmark *out);
 ESC_API void esc_benchmark_free(esc_benchmark *benchmark);

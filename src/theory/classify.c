@@ -7,7 +7,9 @@
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "escapement/internal/pieces.h"
@@ -82,7 +84,7 @@ static double find_correction(const esc_classification *c) {
   return c->aq * c->moment / (c->a[1] * c->c1);
 }
 
-esc_status esc_classify(const esc_activation *activation, esc_classification *out) {
+static esc_status classify(const esc_activation *activation, esc_classification *out) {
   esc_status status = ESC_OK;
   esc_classification c = {.q = 0};
   find_coefficients(activation, &c);
@@ -92,6 +94,60 @@ esc_status esc_classify(const esc_activation *activation, esc_classification *ou
   c.escapes = c.c1 > 0 && c.a[1] > 0;
   *out = c;
 done:
+  return status;
+}
+
+/* ---- classifications of this process ---- */
+
+/* The first activations that were classified, kept until the process ends: the quadratures take
+ * most of a forecast's time, and every point of a grid needs them. Threads that classify one at the
+ * same time obtain the same numbers. */
+typedef struct classified {
+  esc_activation activation;
+  esc_classification classification;
+} classified;
+enum { CLASSIFIED_MAX = 16 };
+static _Atomic(classified *) memory[CLASSIFIED_MAX];
+
+/* The caller's pieces may change or be freed. */
+static bool is_memorable(const esc_activation *a) { return a->kind != ESC_ACTIVATION_PIECEWISE; }
+
+static bool is_same(const esc_activation *a, const esc_activation *b) {
+  if (a->kind != b->kind) return false;
+  if (a->kind != ESC_ACTIVATION_POLYNOMIAL) return true;
+  return a->terms == b->terms &&
+         !memcmp(a->coefficient, b->coefficient, (size_t)a->terms * sizeof *a->coefficient);
+}
+
+static const classified *recall(const esc_activation *activation) {
+  for (int i = 0; i < CLASSIFIED_MAX && is_memorable(activation); i++) {
+    const classified *known = atomic_load(&memory[i]);
+    if (!known) return NULL;
+    if (is_same(&known->activation, activation)) return known;
+  }
+  return NULL;
+}
+
+static void remember(const esc_activation *activation, const esc_classification *c) {
+  classified *added = is_memorable(activation) ? malloc(sizeof *added) : NULL;
+  if (!added) return;
+  *added = (classified){*activation, *c};
+  for (int i = 0; i < CLASSIFIED_MAX; i++) {
+    classified *known = NULL;
+    if (atomic_compare_exchange_strong(&memory[i], &known, added)) return;
+    if (is_same(&known->activation, activation)) break;
+  }
+  free(added);
+}
+
+esc_status esc_classify(const esc_activation *activation, esc_classification *out) {
+  const classified *known = recall(activation);
+  if (known) {
+    *out = known->classification;
+    return ESC_OK;
+  }
+  const esc_status status = classify(activation, out);
+  if (status == ESC_OK) remember(activation, out);
   return status;
 }
 
