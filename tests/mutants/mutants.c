@@ -74,6 +74,7 @@ static esc_status run(char *const *wanted) {
 #undef FAMILY
           {esc_verify_reference, "reference", NULL},
       {esc_verify_training, "cpu", NULL},
+      {esc_verify_training, "cpu", "interleaved"},
       {esc_verify_training, "cuda", "fused"},
       {esc_verify_fused, "cuda", "fused"},
       {esc_verify_training, "cuda", "cublas"},
