@@ -207,7 +207,8 @@ class Instructions(unittest.TestCase):
                 (["LDG.E R1, desc[UR4][R2.64+0xc0]"], "ends at byte 320 of 256"),
                 (["LDG.E R1, desc[UR4][R2.64+-0x10]"], "where no device memory is"),
                 (["LDS R1, [R4+0x2]"], "not aligned"), (["STS [R4+0x100], R0"], "ends at byte 384 of 256"),
-                ([*half, "@P0 BRA `(.THERE)", "MOV R1, RZ", ".THERE:", "BAR.SYNC.DEFER_BLOCKING 0x0"], "a part of a warp"),
+                ([*half, "@P0 BRA `(.THERE)", "MOV R1, RZ", ".THERE:", "BAR.SYNC.DEFER_BLOCKING 0x0"],
+                 "a part of a warp"),
                 ([*half, "@P0 BRA `(.OVER)", "SHFL.DOWN PT, R1, R0, 0x2, 0x1f", ".OVER:"], "lanes of the warp are"),
                 (["MUFU.EX2 R1, R0"], "MUFU.EX2 R1, R0 at 0x50 is not computed")):
             with self.subTest(rows), self.assertRaisesRegex(cubin.CubinError, words):
@@ -220,7 +221,7 @@ class Instructions(unittest.TestCase):
 class Comparison(unittest.TestCase):
     def test_one_flipped_bit_is_one_difference(self):
         words = RANDOM.integers(0, 2 ** 32, 100, np.uint32)
-        expected = bits.Expected("", 0, b"", [bits.Array("weights", BASE, words, words.copy()),
+        expected = bits.Expected("", 1, 0, b"", [bits.Array("weights", BASE, words, words.copy()),
                                               bits.Array("track", BASE, words, words.copy()),
                                               bits.Array("workspace", BASE, words)])
         self.assertEqual(bits.differences(expected, {"weights": words, "track": words, "workspace": words}),

@@ -23,9 +23,7 @@ from .warp import Program, Warp
 
 OPTIMIZERS = ("sgd", "momentum", "decay", "adam")
 KERNEL_SOURCES = ("fused.cu", "fused_3xtf32.cu")
-NETWORKS = 2  # of expected.cc
 ARCHITECTURE = 90
-GRID = 0xC    # of the grid's width in constant bank 0
 
 
 @dataclasses.dataclass
@@ -39,8 +37,9 @@ class Array:
 
 @dataclasses.dataclass
 class Expected:
-    """A launch on the harness."""
+    """A launch on the harness, a block for each network."""
     kernel: str
+    networks: int
     shared_bytes: int
     parameters: bytes
     arrays: list
@@ -81,17 +80,15 @@ def read_expected(program, shape, activation, path, steps, optimizer):
     named = {row[0]: row[1] for row in rows if row[0] != "array"}
     arrays = [Array(name, int(address), words(before), None if after == "-" else words(after))
               for _, name, address, before, after in (row for row in rows if row[0] == "array")]
-    return Expected(named["kernel"], int(named["shared"]), bytes.fromhex(named["arguments"]), arrays)
+    return Expected(named["kernel"], int(named["networks"]), int(named["shared"]), bytes.fromhex(named["arguments"]), arrays)
 
 
 def run_block(program, threads, block, contents):
     """All warps of a block to their end; the number of their instructions."""
-    traces, waiting = [], collections.defaultdict(list)
-    going = []
-    for first in range(0, threads, cards.LANES):
-        traces.append([])
-        going.append(Warp(program, first, block, contents).parts(traces[-1]))
-    ready, left = going, len(going)
+    starts, waiting = range(0, threads, cards.LANES), collections.defaultdict(list)
+    traces = [[] for _ in starts]
+    ready = [Warp(program, first, block, contents).parts(trace) for first, trace in zip(starts, traces)]
+    left = len(ready)
     while left:
         for warp in ready:
             at = next(warp, None)
@@ -109,20 +106,19 @@ def run_block(program, threads, block, contents):
     return sum(map(len, traces))
 
 
-def execute(kernels, expected, ulps=0, networks=NETWORKS):
+def execute(kernels, expected, ulps=0):
     """The launch by machine code: ({array: words}, instructions of all warps)."""
     if expected.kernel not in kernels.listings:
         raise CubinError(f"the cubin has no kernel {expected.kernel}")
     threads = kernels.elf.threads(expected.kernel)
     constants = kernels.constants(expected.kernel, expected.parameters, threads)
-    constants[0] = constants[0][:GRID] + networks.to_bytes(4, "little") + constants[0][GRID + 4:]
     program = Program(kernels.instructions(expected.kernel), lambda stack: "", constants, (), operation)
     results = {a.name: a.before.copy() for a in expected.arrays}
     segments = [Segment(a.name, a.address, results[a.name]) for a in expected.arrays]
     segments.append(Segment("constants", CONSTANT_WINDOW, words(constants[0].hex()), False))
     count = 0
     with np.errstate(all="ignore"):
-        for block in range(networks):
+        for block in range(expected.networks):
             count += run_block(program, threads, block, Contents(expected.shared_bytes, segments, ulps))
     if program.unknown:
         raise CubinError("a branch depends on what is not known")
@@ -146,6 +142,6 @@ def check(build, shape, path, steps=1, optimizer="sgd", ulps=0):
     expected = read_expected(program, shape, activation, path, steps, optimizer)
     results, count = execute(build.kernels_of(path, ARCHITECTURE), expected, ulps)
     return {"executed": True, "path": path, "architecture": ARCHITECTURE, **dataclasses.asdict(shape),
-            "steps": steps, "optimizer": optimizer, "mufu_error": ulps, "networks": NETWORKS,
+            "steps": steps, "optimizer": optimizer, "mufu_error": ulps, "networks": expected.networks,
             "kernel": expected.kernel, "instructions": count, "changed": changes(expected),
             "differences": differences(expected, results)}

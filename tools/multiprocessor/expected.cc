@@ -6,6 +6,7 @@
  *
  * ACTIVATION: a number of esc_activation_kind. OPTIMIZER: sgd, momentum, decay or adam. Prints
  *   kernel NAME             mangled, as the launcher selected it
+ *   networks COUNT          a block each
  *   shared BYTES            of a block
  *   arguments HEX           of the kernel; pointers are the addresses below
  *   array NAME ADDRESS BEFORE AFTER
@@ -234,7 +235,7 @@ int main(int count, char **argument) {
   check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
   check(cudaStreamDestroy(stream), "cudaStreamDestroy");
   print_kernel();
-  printf("shared %zu\narguments ", memory.shared_bytes);
+  printf("networks %d\nshared %zu\narguments ", NETWORKS, memory.shared_bytes);
   print_bytes(&run, sizeof run);
   printf("\n");
   print_arrays();
