@@ -440,7 +440,7 @@ class CommandLine(unittest.TestCase):
                     (["--lines", "-3"], "lines at least 0"), (["-L", "9999999"], "at most 64"),
                     (["-B", "1025"], "at most 1024"),
                     (["--binding", "--table"], "of one shape"), (["--networks", "0"], "at least 1"),
-                    (["--bits", "--table"], "of one shape"), (["--steps", "2"], "are of --bits"),
+                    (["--bits", "--binding"], "without costs"), (["--steps", "2"], "are of --bits"),
                     (["--json", os.path.join(folder, "none", "x")], "No such file"),
                     (["--json", folder], "Is a directory")):
                 done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "gpu_model"), *arguments],
