@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The modelled multiprocessor of tools/gpu_model: its rules on listings written by hand, and,
-where nvcc and nvdisasm are, kernels whose cycles are known (gpu_model_micro.cu).
+where nvcc and nvdisasm are, kernels whose cycles are known (gpu_model_micro.cu), and the bits of the
+smallest of the project's kernels.
 
-    python3 test_gpu_model.py ROOT
+    python3 test_gpu_model.py ROOT [EXPECTED]
+
+EXPECTED: tools/multiprocessor/expected.cc, built; else the test builds it.
 """
 import dataclasses
+import functools
 import os
 import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 try:
     import numpy as np
@@ -20,31 +25,15 @@ except ImportError:
 
 sys.dont_write_bytecode = True
 ROOT = os.path.abspath(sys.argv.pop(1))
-sys.path.insert(0, os.path.join(ROOT, "tools"))
-from multiprocessor import (cards, cubin, launch, memory, model, phases,  # noqa: E402
+EXPECTED = os.path.abspath(sys.argv.pop(1)) if sys.argv[1:] and os.path.exists(sys.argv[1]) else None
+sys.path[:0] = [os.path.join(ROOT, "tools"), os.path.join(ROOT, "tests")]
+from machine_code import listing  # noqa: E402
+from multiprocessor import (bits, cards, cubin, launch, memory, model, phases,  # noqa: E402
                             replay, report, sources, values, warp)
 
 H100, A100, ADA = (cards.CARDS[name] for name in ("h100", "a100", "rtx4090"))
 FULL = memory.ALL
 ENTRY = "kernel"
-
-
-def listing(rows):
-    """nvdisasm's text: a row is (instruction, {stall, write, read, wait, at}) or a label."""
-    lines, address = [], 0
-    for row in rows:
-        if isinstance(row, str) and row.endswith(":"):
-            lines.append(row)
-            continue
-        text, control = (row, {}) if isinstance(row, str) else row
-        for file, line in control.get("at", []):
-            lines.append(f'\t//## File "/x/{file}", line {line}')
-        high = (control.get("stall", 1) << 41 | control.get("write", 7) << 46 |
-                control.get("read", 7) << 49 | control.get("wait", 0) << 52)
-        lines.append(f"        /*{address:04x}*/    {text} ;    /* 0x{0:016x} */")
-        lines.append(f"                            /* 0x{high:016x} */")
-        address += 16
-    return "\n".join(lines)
 
 
 def program(rows, constants=b"", images=()):
@@ -451,6 +440,7 @@ class CommandLine(unittest.TestCase):
                     (["--lines", "-3"], "lines at least 0"), (["-L", "9999999"], "at most 64"),
                     (["-B", "1025"], "at most 1024"),
                     (["--binding", "--table"], "of one shape"), (["--networks", "0"], "at least 1"),
+                    (["--bits", "--binding"], "without costs"), (["--steps", "2"], "are of --bits"),
                     (["--json", os.path.join(folder, "none", "x")], "No such file"),
                     (["--json", folder], "Is a directory")):
                 done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "gpu_model"), *arguments],
@@ -506,13 +496,18 @@ class Micro(unittest.TestCase):
         self.assertAlmostEqual(got, H100.barrier_latency, delta=2)
 
 
+@functools.lru_cache
+def build_of_the_tree():
+    _, nvdisasm = find_tools()
+    return model.Build(ROOT, os.path.dirname(nvdisasm), expected=EXPECTED)
+
+
 class Whole(unittest.TestCase):
     """The model of the project's kernel."""
 
     @classmethod
     def setUpClass(cls):
-        _, nvdisasm = find_tools()
-        cls.build = model.Build(ROOT, os.path.dirname(nvdisasm))
+        cls.build = build_of_the_tree()
         cls.shape = launch.Shape(16, 16, 3, 64)
         cls.result = cls.model()
 
@@ -554,6 +549,33 @@ class Whole(unittest.TestCase):
         self.assertLess(self.model("lds", "l2", "bar", "div")["cycles"],
                         0.9 * self.result["cycles"])
         self.assertLess(self.model("div", "int")["instructions"], 0.95 * self.result["instructions"])
+
+
+class Bits(unittest.TestCase):
+    """What the machine code of the project's smallest kernel leaves in memory."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.build = build_of_the_tree()
+        cls.shape = launch.Shape(8, 8, 2, 5)
+
+    def test_results_are_the_harnesss_whatever_the_last_bit_of_reciprocals_and_roots(self):
+        for ulps in (-1, 0, 1):
+            row = bits.check(self.build, self.shape, "fused", ulps=ulps)
+            self.assertEqual(set(row["differences"].values()), {0}, row["differences"])
+            self.assertGreater(row["changed"]["weights"], 100)
+
+    def test_a_flipped_bit_of_the_expected_weights_is_one_difference(self):
+        read = bits.read_expected
+
+        def flipped(*arguments):
+            expected = read(*arguments)
+            weights = next(a for a in expected.arrays if a.name == "weights")
+            weights.after[3] ^= 1
+            return expected
+        with unittest.mock.patch.object(bits, "read_expected", flipped):
+            row = bits.check(self.build, self.shape, "fused")
+        self.assertEqual({name: n for name, n in row["differences"].items() if n}, {"weights": 1})
 
 
 if __name__ == "__main__":

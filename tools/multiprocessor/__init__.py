@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A modelled GPU multiprocessor: the parts of tools/gpu_model.
+"""A modelled GPU multiprocessor, and an interpreter of its machine code: the parts of
+tools/gpu_model.
 
 cards       every assumption about hardware, with its source
 cubin       machine code, line numbers and metadata of a kernel, by nvdisasm
@@ -14,4 +15,11 @@ warp        the instructions that a warp executes
 replay      the cycles that the warps of a multiprocessor need for them
 model       the cost of a step, by phase and source line
 report      how it is printed
+
+With --bits, which computes floats too:
+
+floats            arithmetic on floats, with the device's bits
+float_operations  what instructions on floats do
+contents          what is in memory, and the instructions that read and write it
+bits              a launch executed, and compared with the SIMT harness (expected.cc)
 """

@@ -38,12 +38,13 @@ class CubinError(Exception):
 
 class Instruction:
     """One instruction: its text taken apart, the control code that ptxas gave it, and the
-    source lines that it stems from, innermost first."""
+    source lines that it stems from, innermost first. immediate: the 32 bits of an immediate operand,
+    if it has one."""
     __slots__ = ("address", "text", "guard", "opcode", "base", "arguments", "stall", "write",
-                 "read", "wait", "stack", "pipe", "targets")
+                 "read", "wait", "stack", "pipe", "targets", "immediate")
 
-    def __init__(self, address, text, stack):
-        self.address, self.text, self.stack = address, text, stack
+    def __init__(self, address, text, stack, immediate=0):
+        self.address, self.text, self.stack, self.immediate = address, text, stack, immediate
         guard = GUARD.match(text)
         self.guard = guard[1] if guard else None
         self.opcode, _, rest = (guard[2] if guard else text).partition(" ")
@@ -112,8 +113,9 @@ def read_listing(name, text):
             code[-1].set_control(int(line[3:-3], 16))
         elif line.startswith("/*"):
             address, _, rest = line[2:].partition("*/")
-            body = REMARK.sub("", rest[:rest.rindex("/*")]).strip().rstrip(";").strip()
-            code.append(Instruction(int(address, 16), body, stack))
+            rest, _, low = REMARK.sub("", rest).rpartition("/*")
+            body, low = rest.strip().rstrip(";").strip(), int(low.partition("*/")[0], 16)
+            code.append(Instruction(int(address, 16), body, stack, low >> 32))
             open_stack = False
         elif line.startswith("//##"):
             frame = FRAME.match(line)

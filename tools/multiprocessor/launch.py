@@ -128,22 +128,28 @@ class Kernels:
                 return min(fitting)[1]
         raise CubinError(f"the cubin has no kernel for width {width}")
 
-    def program(self, name, arguments, threads):
-        """The kernel with its constants."""
+    def constants(self, name, parameters, threads):
+        """{bank: bytes} of a launch."""
         offset = self.elf.parameter_offset(name)
-        bank = bytearray(max(len(self.elf.section(".nv.constant0." + name)),
-                             offset + len(arguments.parameters)))
-        bank[offset:offset + len(arguments.parameters)] = arguments.parameters
+        bank = bytearray(max(len(self.elf.section(".nv.constant0." + name)), offset + len(parameters)))
+        bank[offset:offset + len(parameters)] = parameters
         bank[0:4] = threads.to_bytes(4, "little")
         special = {PARAMETER_WINDOW: CONSTANT_WINDOW + offset} if offset > PARAMETER_WINDOW else \
             SPECIAL_CONSTANTS
         for at, value in special.items():
             bank[at:at + 8] = value.to_bytes(8, "little")
+        return {0: bytes(bank), 2: self.elf.section(".nv.constant2." + name)}
+
+    def instructions(self, name):
         if name not in self.code:
             self.code[name] = read_listing(name, self.listings[name])
-        constants = {0: bytes(bank), 2: self.elf.section(".nv.constant2." + name)}
-        images = [(TRACK, arguments.track), (CONSTANT_WINDOW, bytes(bank))]
-        return Program(self.code[name], self.phases.of, constants, images)
+        return self.code[name]
+
+    def program(self, name, arguments, threads):
+        """The kernel with its constants."""
+        constants = self.constants(name, arguments.parameters, threads)
+        images = [(TRACK, arguments.track), (CONSTANT_WINDOW, constants[0])]
+        return Program(self.instructions(name), self.phases.of, constants, images)
 
 
 def resident_blocks(card, threads, registers, shared_bytes):

@@ -18,10 +18,12 @@ WARM_UP = 8  # the eighth part of a step is replayed before the one that is coun
 
 @dataclasses.dataclass
 class Build:
-    """Source of the kernels: compiled in `folder`, or a given cubin."""
+    """Source of the kernels: compiled in `folder`, or a given cubin. expected: the program
+    expected.cc, if it has been built."""
     root: str
     bin: str = None
     cubin: str = None
+    expected: str = None
 
     def __post_init__(self):
         self.kernels, self.runs = {}, {}

@@ -101,6 +101,8 @@ def constant_source(match, memory, more):
 
     def read(w):
         at = index(w)
+        if w.on is not None and isinstance(at, np.ndarray):
+            at = np.where(w.on, at, at[w.on][0])  # other lanes have any index
         return None if at is None else memory.constant(bank, signed(at) + offset)
     return read
 

@@ -54,6 +54,38 @@ def binding(rows):
     return "\n".join(out)
 
 
+def bits(row):
+    """Of bits.check."""
+    wrong = {name: count for name, count in row["differences"].items() if count}
+    arrays = ", ".join(f"{name} ({count} words changed)" for name, count in row["changed"].items() if count)
+    return "\n".join([
+        "{path} on sm_{architecture}: N={width} d={inputs} L={layers} B={batch} {activation} {optimizer}, steps "
+        "{steps}, networks {networks}, MUFU {0}".format(mufu(row["mufu_error"]), **row),
+        "  {instructions} instructions of {kernel}".format(**row),
+        "  DIFFERENT words: " + ", ".join(f"{name} {count}" for name, count in wrong.items()) if wrong else
+        f"  equal to the SIMT harness in every bit: {arrays}"])
+
+
+def mufu(error):
+    return f"off by {error:+d} ulp" if error else "correctly rounded"
+
+
+def bits_head(source, layers, batch, steps, error):
+    return ("# Bits of the machine code, sm_90: tools/gpu_model --bits --table. No GPU has run it.\n"
+            f"# sources: commit {source.get('commit')}, digest {source.get('kernels')}; nvcc "
+            f"{source.get('compiler')}\n"
+            "# changed: 32-bit words that the launch changed, of weights, compensation, track and the\n"
+            "# optimizer's state; different: of all their words, those that differ from the SIMT harness's.\n"
+            f"# L={layers}, B={batch}, steps {steps}, 2 networks, MUFU {mufu(error)}\n"
+            "# path          N  d activation optimizer  instructions  changed  different")
+
+
+def bits_row(row):
+    """A row of --bits --table."""
+    return "{path:13s} {width:3d} {inputs:2d} {activation:10s} {optimizer:9s} {instructions:13d} {0:8d} {1:10d}" \
+        .format(sum(row["changed"].values()), sum(row["differences"].values()), **row)
+
+
 def busy(result):
     """The resources, most used first."""
     shares = {"issue slots": result["issue_slots"], "shared memory": result["shared_memory"],

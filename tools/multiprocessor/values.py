@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Integers and predicates of the 32 lanes of a warp.
 
-A value is None where it is not known (every float is unknown), an int where all lanes have
-the same, else an int64 array by lane; always 0 to 2^32 - 1. A predicate is None, a bool or a
+A value is None where it is not known (every float, unless an execution follows them: then a float
+is the integer with its bits), an int where all lanes have the same, else an int64 array by lane;
+always 0 to 2^32 - 1. A predicate is None, a bool or a
 bool array. Operations on None give None, unless the result does not depend on it.
 """
 import itertools

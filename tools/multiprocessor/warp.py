@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instructions that one warp of a kernel executes.
 
-Integers, addresses and predicates are computed exactly, floats not at all, which is enough to
-follow loops, branches and barriers and to know every address. A branch that depends on a float
-goes as Program.choose says, and is counted.
+Integers, addresses and predicates are computed exactly. For the cost of a kernel floats are not
+computed at all, which is enough to follow loops, branches and barriers and to know every address: a
+branch that depends on a float goes as Program.choose says, and is counted. For the bits of its
+results (bits.py) memory has contents, and floats are computed too.
 """
 import collections
 
@@ -28,9 +29,10 @@ SUBROUTINE = "$__internal_"  # nvcc's own, such as the slow path of a division
 class Program:
     """A kernel, its constants, and what its instructions do: shared by all warps."""
 
-    def __init__(self, code, phase_of, constants, images=()):
+    def __init__(self, code, phase_of, constants, images=(), effect=operation):
         """phase_of: of an instruction's stack; constants: {bank: bytes}; images:
-        [(address, bytes)] of global memory that is known and does not change."""
+        [(address, bytes)] of global memory that is known and does not change; effect: the effect of
+        an instruction, without floats or (float_operations) with them."""
         for i in code:
             if i.base in NOT_MODELLED:
                 raise CubinError(f"{i.text} at {i.address:#x}: {i.base} is not modelled")
@@ -38,10 +40,11 @@ class Program:
         self.index = {i.address: k for k, i in enumerate(code)}
         self.phase = [phase_of(i.stack) for i in code]
         memory = operands.Memory(constants, images)
-        self.execute = [operation(i, memory) for i in code]
+        self.execute = [effect(i, memory) for i in code]
         self.forget = [operands.forget(i) for i in code]
         self.guard = [operands.predicate(i.guard) if i.guard else None for i in code]
         self.control = [i.pipe == "control" for i in code]
+        self.is_barrier = [i.base == "BAR" for i in code]
         self.unknown = collections.Counter()  # branches that depend on floats
         self.sizes = {}
 
@@ -96,10 +99,11 @@ class Program:
 
 
 class Warp:
-    """Registers and threads of a warp; run() gives its trace."""
+    """Registers and threads of a warp; run() gives its trace. contents: of memory (contents.py),
+    where floats are followed."""
 
-    def __init__(self, program, first_thread, block=0):
-        self.program = program
+    def __init__(self, program, first_thread, block=0, contents=None):
+        self.program, self.contents = program, contents
         self.threads = np.arange(first_thread, first_thread + LANES, dtype=np.int64)
         self.block = block
         # What ptxas lets be read before it is written is partly written predicates, bit by bit.
@@ -130,17 +134,27 @@ class Warp:
         """[(instruction, extra)]: extra is the wavefronts or sectors of an access, 1 for a
         branch that is taken, and the barrier of a BAR. In a subroutine the number of the phase
         that called it, times the length of the code, is added to the instruction's."""
-        program, trace, k = self.program, [], 0
+        trace = []
+        for _ in self.parts(trace):
+            pass
+        return trace
+
+    def parts(self, trace):
+        """Appends to the trace, and stops after each barrier of the block, with its `extra`."""
+        program, k = self.program, 0
         execute, guards, control = program.execute, program.guard, program.control
         plain = [(n, 0) for n in range(len(program.code))]
         while k is not None:
             guard = guards[k]
             if control[k]:
                 entry = k + self.offset
+                is_barrier = program.is_barrier[k]
                 k, extra = self.step_control(k, True if guard is None else guard(self))
                 trace.append((entry, extra))
                 if len(trace) > LIMIT:
                     raise CubinError("a warp does not come to its end")
+                if is_barrier and extra:
+                    yield extra
                 continue
             extra = execute[k](self) if guard is None else self.guarded(k, guard(self))
             if extra or self.offset:
@@ -148,7 +162,6 @@ class Warp:
             else:
                 trace.append(plain[k])
             k += 1
-        return trace
 
     def guarded(self, k, guard):
         """An instruction with a predicate."""
@@ -157,6 +170,8 @@ class Warp:
         if guard is False:
             return 0
         if guard is None:
+            if self.contents:
+                raise CubinError(f"the predicate of {self.program.code[k].text} is not known")
             extra = self.program.execute[k](self)
             self.program.forget[k](self)
             return extra
@@ -191,6 +206,8 @@ class Warp:
 
     def do_bra(self, i, k, guard):
         if ".DIV" in i.opcode:
+            if self.contents and self.mask != self.live:
+                raise CubinError(f"{i.text} at {i.address:#x}: the lanes of a warp have parted")
             return k + 1, 0  # where lanes have parted before a shuffle: compiled, never reached
         target = self.program.index[i.targets[0]]
         if len(i.arguments) > 1 and ".CONV" not in i.opcode:
@@ -262,6 +279,8 @@ class Warp:
         known = [n if isinstance(n, int) else 0 for n in numbers] + [0, 0]
         if "ARV" in i.opcode:
             raise CubinError("BAR.ARV is not modelled")
+        if self.contents and self.mask != self.live:
+            raise CubinError(f"{i.text} at {i.address:#x}: only a part of a warp is at a barrier")
         return k + 1, 1 + known[0] + 16 * known[1]
 
     def wait(self, name, k):
