@@ -19,6 +19,27 @@ static __host__ __device__ inline int esc_fused_panels(int inputs, int padded_wi
   return (inputs + padded_width - 1) / padded_width;
 }
 
+/* The matrix products of P in a kernel for networks without padding, of width N with N inputs:
+ * loops have constant bounds and no remainder, and distances in shared memory are constants. */
+template <class P>
+struct esc_fused_unpadded : P {
+  enum { unpadded = 1 };
+};
+template <class P>
+static inline bool esc_fused_is_unpadded(const esc_device_problem &p) {
+  return p.width == P::width && p.inputs == P::width;
+}
+
+/* The network's width and number of inputs. */
+template <class P>
+static __device__ __forceinline__ int esc_fused_width(const esc_device_problem &p) {
+  return P::unpadded ? (int)P::width : p.width;
+}
+template <class P>
+static __device__ __forceinline__ int esc_fused_inputs(const esc_device_problem &p) {
+  return P::unpadded ? (int)P::width : p.inputs;
+}
+
 /* The arrays of a block in shared memory, in this order: 8-byte elements first. Each float array
  * that is read as float4 starts at a multiple of 16 bytes, because N is a multiple of 4 and N + 2
  * L + 18 is even. leading: ESC_FUSED_LEADING; weight_leading: N + 4; K = ceil(d / N) panels.

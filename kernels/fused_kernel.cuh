@@ -36,8 +36,8 @@ __global__ void __launch_bounds__(P::threads, P::resident_blocks)
   ESC_SHARED_MEMORY(double, s_memory);
   const esc_track *g_track = &args.chunk.track[blockIdx.x];
   if (!esc_track_is_active(g_track)) return;
-  const esc_fused_block b =
-      esc_fused_block_make<P::width>(s_memory, args.problem.layers, args.problem.inputs);
+  const esc_fused_block b = esc_fused_block_make<P::width>(s_memory, args.problem.layers,
+                                                           esc_fused_inputs<P>(args.problem));
   esc_fused_thread<P> t = esc_fused_prologue<P>(args, b);
   for (int64_t s = 0; s < args.steps && esc_track_is_active(g_track); s++)
     if (!esc_fused_step<P, kind>(args, b, &t)) break;
@@ -55,13 +55,16 @@ static cudaError_t esc_fused_launch_kind(const esc_fused_arguments &args, cudaSt
                     stream, args);
 }
 
-/* Three kernels for each width: one in which tanh is inlined, one that calls any other activation,
- * P::vector values at a time, and one with an optimizer other than plain gradient descent, because
- * an instantiation of each would multiply compilation time and the size of the program. */
+/* Four kernels for each width: one in which tanh is inlined, the same for networks without padding,
+ * one that calls any other activation, P::vector values at a time, and one with an optimizer other
+ * than plain gradient descent, because an instantiation of each would multiply compilation time and
+ * the size of the program. */
 template <class P>
 static cudaError_t esc_fused_launch_width(const esc_fused_arguments &args, cudaStream_t stream) {
   if (args.problem.optimizer.optimized)
     return esc_fused_launch_kind<esc_fused_optimized<P>, ESC_ANY_ACTIVATION>(args, stream);
+  if (args.problem.activation == ESC_ACTIVATION_TANH && esc_fused_is_unpadded<P>(args.problem))
+    return esc_fused_launch_kind<esc_fused_unpadded<P>, ESC_ACTIVATION_TANH>(args, stream);
   if (args.problem.activation == ESC_ACTIVATION_TANH)
     return esc_fused_launch_kind<P, ESC_ACTIVATION_TANH>(args, stream);
   return esc_fused_launch_kind<P, ESC_ANY_ACTIVATION>(args, stream);

@@ -34,6 +34,7 @@ struct esc_fused_geometry {
     slices = N <= 32 ? 4 : 2,           /* K-slices of a gradient: esc_gradient_slices(N) */
     slice_length = ESC_TILE / slices,   /* samples of a K-slice in a tile */
     optimized = 0,                      /* plain gradient descent; else see fused_optimize.cuh */
+    unpadded = 0,                       /* any width up to N; else see fused_block.cuh */
     row_sums = 1,                       /* sums over a row of weights: |G|^2 */
   };
 };

@@ -147,7 +147,7 @@ template <class P>
 static __device__ __forceinline__ void esc_fused_draw_inputs(const esc_device_problem &p,
                                                              const esc_fused_block &b, int id,
                                                              const esc_fused_tile &tile) {
-  const int blocks = (p.inputs + 3) / 4;
+  const int inputs = esc_fused_inputs<P>(p), blocks = (inputs + 3) / 4;
 #pragma unroll 2
   for (int i = id; i < blocks * ESC_TILE; i += P::threads) {
     const int sample = i % ESC_TILE, j = i / ESC_TILE;
@@ -155,7 +155,7 @@ static __device__ __forceinline__ void esc_fused_draw_inputs(const esc_device_pr
     if (sample < tile.samples) /* else 0 */
       esc_normal4_at(tile.seed, ESC_DOMAIN_DATA, (uint64_t)tile.step, 0,
                      (uint32_t)(tile.first + sample) * (uint32_t)blocks + (uint32_t)j, normal);
-    for (int k = 0; k < 4 && 4 * j + k < p.inputs; k++)
+    for (int k = 0; k < 4 && 4 * j + k < inputs; k++)
       b.s_x[(4 * j + k) * ESC_FUSED_LEADING + sample] = normal[k];
   }
 }
@@ -198,7 +198,8 @@ static __device__ __forceinline__ void esc_fused_forward_layer(const esc_device_
                                                                float *g_z) {
   float sum[P::rows][P::columns] = {{0}}, *s_h = esc_fused_layer_input<P>(b, l + 1);
   const float *s_w = esc_fused_layer_weights<P>(b, l), *s_input = esc_fused_layer_input<P>(b, l);
-  for (int left = l == 0 ? p.inputs : p.width; left > 0; left -= P::width) {
+  for (int left = l == 0 ? esc_fused_inputs<P>(p) : esc_fused_width<P>(p); left > 0;
+       left -= P::width) {
     P::forward(s_w, s_input, esc_fused_matrix_columns<P>(left), t.map, sum);
     s_w += P::matrix_floats;
     s_input += P::width * ESC_FUSED_LEADING;
@@ -236,14 +237,15 @@ static __device__ __forceinline__ float esc_fused_dot(const float *a, const floa
 
 /* T(x) = sum_k a_k sigma(v_k . x) of one sample (docs/theory, section 0.2); for v_k = e_k the
  * projection is input k. */
-template <int kind>
+template <class P, int kind>
 static __device__ __forceinline__ float esc_fused_evaluate_target(const esc_device_problem &p,
                                                                   const float *s_x) {
+  const int inputs = esc_fused_inputs<P>(p);
   float sum = 0;
   for (int k = 0; k < p.modes; k++) {
     const float projection =
         p.axes ? s_x[k * ESC_FUSED_LEADING]
-               : esc_fused_dot(p.direction + (size_t)k * (size_t)p.inputs, s_x, p.inputs);
+               : esc_fused_dot(p.direction + (size_t)k * (size_t)inputs, s_x, inputs);
     sum = esc_fma_f32(p.amplitude[k], esc_fused_evaluate<kind>(p, projection).value, sum);
   }
   return sum;
@@ -261,9 +263,9 @@ static __device__ __forceinline__ void esc_fused_evaluate_losses(const esc_devic
                                                                  const esc_fused_thread<P> &t,
                                                                  const float *s_h, int samples) {
   if (t.id < ESC_TILE) {
-    const float f = esc_fused_dot(b.s_w_out, s_h + t.id, p.width);
+    const float f = esc_fused_dot(b.s_w_out, s_h + t.id, esc_fused_width<P>(p));
     const esc_loss_f32 e = esc_loss_eval_f32(p.loss, p.huber_delta, f,
-                                             esc_fused_evaluate_target<kind>(p, b.s_x + t.id));
+                                             esc_fused_evaluate_target<P, kind>(p, b.s_x + t.id));
     b.s_sample_loss[t.id] = e.value;
     b.s_dloss[t.id] = t.id < samples ? esc_div_f32(e.derivative, (float)p.batch) : 0.0f;
   }
@@ -371,7 +373,7 @@ static __device__ __forceinline__ void esc_fused_add_deficits(const esc_device_p
     const int l = first + t.group;
     double partial = 0;
     for (int n = t.lane; l < p.layers - 1 && n < P::ledger_terms; n += ESC_PARTIALS)
-      if (P::ledger_feature(n) < p.width)
+      if (P::ledger_feature(n) < esc_fused_width<P>(p))
         partial += (double)b.s_ledger_terms[l * P::ledger_terms + n];
     partial = esc_tree_reduce_lanes(partial);
     if (l < p.layers - 1 && t.lane == 0) b.s_deficit[l] += partial;

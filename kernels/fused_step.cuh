@@ -58,11 +58,12 @@ template <class P>
 static __device__ __forceinline__ esc_fused_layer
 esc_fused_layer_make(const esc_fused_arguments &args, const esc_fused_block &b, int l, int panel) {
   const esc_device_problem &p = args.problem;
-  const int fan_in = l == 0 ? p.inputs : p.width, column = panel * P::width;
+  const int width = esc_fused_width<P>(p), column = panel * P::width;
+  const int fan_in = l == 0 ? esc_fused_inputs<P>(p) : width;
   const size_t offset =
       (size_t)blockIdx.x * args.chunk.weight_stride + p.offset[l] + (size_t)column;
   const esc_fused_layer layer = {p.rate[l],
-                                 p.width,
+                                 width,
                                  esc_fused_matrix_columns<P>(fan_in - column),
                                  fan_in,
                                  column,
@@ -104,13 +105,16 @@ static __device__ __forceinline__ void esc_fused_matrix_backward(
 
 /* The first layer's matrices after the first one, in ascending order, which is that of |G_1|^2.
  * Apart from esc_fused_backward's loop over layers, whose registers they would need.
+ *
+ * Without padding there are none, but nvcc is not told so: if it is, a step at N = 32 is 2% slower,
+ * in 3xTF32 8% (modelled, B = 512), because warps wait longer for z.
  * Called by the whole block; contains a barrier if d > N. */
 template <class P>
 static __device__ __forceinline__ void esc_fused_panels_backward(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t, bool first,
     bool last,
     double row_partial[P::row_sums * esc_fused_thread_weights<P, P::width>::thread_rows]) {
-  for (int panel = 1; panel < b.panels; panel++) {
+  for (int panel = 1; panel < esc_fused_panels(args.problem.inputs, P::width); panel++) {
     float sum[P::gradient_rows][P::gradient_columns];
     esc_fused_init_sums<P>(esc_fused_thread_partials(args, b, *t, panel), first, sum);
     esc_fused_matrix_backward<P>(args, b, t, 0, panel, first, last, sum, row_partial);
@@ -160,7 +164,8 @@ static __device__ __forceinline__ void esc_fused_backward(const esc_fused_argume
       for (int i = 0; i < P::rows; i++)
 #pragma unroll
         for (int j = 0; j < P::columns; j++) u[i][j] = 0;
-      P::input_gradient(esc_fused_layer_weights<P>(b, l), b.s_delta, p.width, t->map, u);
+      P::input_gradient(esc_fused_layer_weights<P>(b, l), b.s_delta, esc_fused_width<P>(p), t->map,
+                        u);
       esc_fused_activation_backward<P, kind>(p, *t, esc_fused_layer_input<P>(b, l), z,
                                              b.s_ledger_terms + (l - 1) * P::ledger_terms, u);
     }
@@ -206,8 +211,8 @@ static __device__ __forceinline__ void esc_fused_update_output_layer(
   const size_t offset = (size_t)blockIdx.x * args.chunk.weight_stride + p.offset[last];
   const esc_fused_layer layer = {p.rate[last],
                                  1,
-                                 p.width,
-                                 p.width,
+                                 esc_fused_width<P>(p),
+                                 esc_fused_width<P>(p),
                                  0,
                                  b.s_w_out,
                                  args.chunk.compensation ? args.chunk.compensation + offset : NULL,
@@ -287,7 +292,8 @@ static __device__ __forceinline__ void esc_fused_copy_weights(const esc_fused_ar
   const esc_device_problem &p = args.problem;
   float *g_w = args.chunk.w + (size_t)blockIdx.x * args.chunk.weight_stride;
   for (int l = 0; l < p.layers; l++) {
-    const int rows = l == p.layers - 1 ? 1 : p.width, columns = l == 0 ? p.inputs : p.width;
+    const int width = esc_fused_width<P>(p), rows = l == p.layers - 1 ? 1 : width,
+              columns = l == 0 ? esc_fused_inputs<P>(p) : width;
     float *s_w = l == p.layers - 1 ? b.s_w_out : esc_fused_layer_weights<P>(b, l);
     for (int i = id; i < rows * columns; i += P::threads) {
       const int n = i / columns, k = i % columns;

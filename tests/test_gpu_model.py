@@ -377,9 +377,17 @@ class Launch(unittest.TestCase):
         kernels = launch.Kernels.__new__(launch.Kernels)
         kernels.listings = [f"esc_fused_kernel_ILi{width}EELi2EE" for width in (8, 12, 16, 32)]
         for width, padded in ((1, 8), (8, 8), (9, 12), (13, 16), (17, 32)):
-            self.assertIn(f"ILi{padded}E", kernels.find(width, 2))
+            self.assertIn(f"ILi{padded}E", kernels.find(launch.Shape(width, width, 2, 64), 2))
         with self.assertRaisesRegex(cubin.CubinError, "no kernel for width 33"):
-            kernels.find(33, 2)
+            kernels.find(launch.Shape(33, 33, 2, 64), 2)
+
+    def test_a_network_without_padding_has_a_kernel_of_its_own(self):
+        kernels = launch.Kernels.__new__(launch.Kernels)
+        padded, unpadded = "esc_fused_kernelI8productsILi16EELi2EE", \
+            "esc_fused_kernelI18esc_fused_unpaddedI8productsILi16EEELi2EE"
+        kernels.listings = [padded, unpadded]
+        for width, inputs, found in ((16, 16, unpadded), (16, 15, padded), (15, 15, padded)):
+            self.assertEqual(kernels.find(launch.Shape(width, inputs, 2, 64), 2), found)
 
     def test_functions_are_found_in_formatted_sources(self):
         spans = phases.function_spans(os.path.join(ROOT, "kernels", "fused_step.cuh"))

@@ -78,13 +78,15 @@ static void check_same_as_cpu(const esc_engine_ops *engine, const esc_problem *p
   esc_results_free(cuda);
 }
 
-/* Shapes of the fused paths: every padded width, exact and padded; fewer inputs than features, as
- * many, and several panels of them; part of a tile of samples, one tile and several. */
+/* Shapes of the fused paths: every padded width, in the kernel for networks without padding and in
+ * that for others; fewer inputs than features, as many, and several panels of them; part of a tile
+ * of samples, one tile and several. */
 static const struct {
   int layers, width, inputs, batch, simt_steps;
-} fused_shapes[] = {{2, 16, 16, 64, 12}, {3, 8, 5, 130, 6},  {4, 32, 32, 7, 8}, {3, 12, 37, 70, 3},
-                    {3, 33, 30, 200, 2}, {3, 48, 48, 70, 2}, {2, 1, 1, 65, 8},  {3, 64, 66, 65, 2},
-                    {3, 11, 14, 130, 3}, {2, 13, 13, 70, 3}};
+} fused_shapes[] = {{2, 16, 16, 64, 12}, {3, 8, 5, 130, 6},  {4, 32, 32, 7, 8},  {3, 12, 37, 70, 3},
+                    {3, 33, 30, 200, 2}, {3, 48, 48, 70, 2}, {2, 1, 1, 65, 8},   {3, 64, 66, 65, 2},
+                    {3, 11, 14, 130, 3}, {2, 13, 13, 70, 3}, {3, 27, 32, 65, 2}, {3, 64, 64, 65, 2},
+                    {3, 8, 8, 130, 6},   {3, 12, 12, 70, 3}};
 enum { FUSED_SHAPES = sizeof fused_shapes / sizeof fused_shapes[0] };
 
 static esc_problem fused_problem(int i, esc_update update) {
@@ -355,6 +357,29 @@ static void every_activation_loss_and_teacher_equals_the_cpu_engine(void **state
   }
 }
 
+/* Kernel that trains a network of two layers. */
+static const void *kernel_of(const esc_engine_ops *engine, int width, int inputs) {
+  esc_problem p = escape_problem(2, width, inputs, 1);
+  p.steps = 1;
+  esc_results_free(train(engine, &p, 1, 1));
+  problem_free(&p);
+  return esc_simt_latest_kernel();
+}
+
+static void networks_without_padding_have_kernels_of_their_own(void **state) {
+  (void)state;
+  static const int widths[] = {64, 48, 32, 16, 12, 8}; /* fused-3xtf32: the first four */
+  const esc_engine_ops *const engines[] = {&esc_cuda_fused_engine, &esc_cuda_fused_3xtf32_engine};
+  for (int i = 0; i < 10; i++) {
+    const esc_engine_ops *engine = engines[i / 6];
+    const int n = widths[i % 6];
+    const void *padded = kernel_of(engine, n, n - 1);
+    assert_ptr_equal(kernel_of(engine, n - 1, n), padded);
+    assert_ptr_equal(kernel_of(engine, n, n + 1), padded);
+    assert_ptr_not_equal(kernel_of(engine, n, n), padded);
+  }
+}
+
 /* CUDA does not define the order of threads, blocks and streams. */
 static void check_orders(const esc_engine_ops *engine, const esc_problem *p) {
   static const char *const orders[] = {"reverse", "shuffled:1"};
@@ -610,6 +635,7 @@ int main(int argc, char **argv) {
 #ifdef ESC_SIMT
       cmocka_unit_test(whole_runs_equal_the_cpu_engine_bit_for_bit),
       cmocka_unit_test(every_activation_loss_and_teacher_equals_the_cpu_engine),
+      cmocka_unit_test(networks_without_padding_have_kernels_of_their_own),
       cmocka_unit_test(results_do_not_depend_on_the_order_of_execution),
       cmocka_unit_test(every_failing_call_is_reported_by_name),
       cmocka_unit_test(bytes_equal_what_create_allocates),

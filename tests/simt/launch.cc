@@ -20,6 +20,9 @@ std::map<std::string, int64_t> &counts() {
   return *all;
 }
 
+/* The function of the latest execution. */
+const void *latest = nullptr;
+
 /* "(esc_step_kernel<32, 4>)" is a launch of esc_step_kernel. */
 std::string plain_name(const char *text) {
   std::string name;
@@ -64,6 +67,7 @@ cudaError_t queue_launch(Launch launch, cudaStream_t handle) {
     auto *entry = &*counts().try_emplace(plain_name(launch.name), 0).first;
     return stream_enqueue(stream, [launch = std::move(launch), entry] {
       entry->second++;
+      latest = launch.kernel;
       run_grid(entry->first.c_str(), launch.body, launch.grid, launch.block, launch.shared);
     });
   });
@@ -77,6 +81,11 @@ int64_t esc_simt_launches(const char *kernel) {
   const CallScope scope;
   const auto found = counts().find(kernel);
   return found == counts().end() ? 0 : found->second;
+}
+
+const void *esc_simt_latest_kernel(void) {
+  const CallScope scope;
+  return latest;
 }
 
 cudaError_t cudaFuncSetAttribute(const void *func, cudaFuncAttribute attr, int value) {

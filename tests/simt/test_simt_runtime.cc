@@ -238,6 +238,7 @@ TEST("template kernels launch in parentheses and are counted by their plain name
   CHECK_EQUAL(out.read()[0], 4.0f);
   CHECK_EQUAL(esc_simt_launches("template_kernel"), before + 2);
   CHECK_EQUAL(esc_simt_launches("no_kernel"), 0);
+  CHECK(esc_simt_latest_kernel() == reinterpret_cast<const void *>(&template_kernel<4, float>));
 }
 
 TEST("threads of the host take turns") {

@@ -118,9 +118,13 @@ class Kernels:
         self.code = {}
         self.phases = Phases(root)
 
-    def find(self, width, activation):
-        """The kernel of a width, padded as little as the cubin's kernels allow: made for the
-        activation, or for all."""
+    def find(self, shape, activation):
+        """The kernel of a shape: made for exactly this one, else padded as little as the cubin's
+        kernels allow, made for the activation or for all."""
+        width = shape.width
+        for name in self.listings if shape.inputs == width else ():
+            if re.search(rf"esc_fused_unpadded.*ILi{width}EEELi{activation}EE", name):
+                return name
         for kind in (str(activation), "n1"):
             names = [(int(found[1]), name) for name in self.listings if
                      (found := re.search(rf"esc_fused_kernel.*ILi(\d+)EELi{kind}EE", name))]

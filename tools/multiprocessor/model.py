@@ -52,7 +52,7 @@ class Run:
 
     def __init__(self, kernels, program, shape, path):
         arguments = read_arguments(program, shape, path, 2)
-        self.kernel = kernels.find(shape.width, arguments.activation)
+        self.kernel = kernels.find(shape, arguments.activation)
         self.threads = kernels.elf.threads(self.kernel)
         self.registers = kernels.elf.registers(self.kernel)
         self.shared_bytes = arguments.shared_bytes
@@ -154,7 +154,7 @@ def kernel_row(build, shape, path, card_name):
     card = cards.CARDS[card_name]
     kernels = build.kernels_of(path, card.architecture)
     arguments = read_arguments(compile_arguments(build.root, build.folder), shape, path, 1)
-    kernel = kernels.find(shape.width, arguments.activation)
+    kernel = kernels.find(shape, arguments.activation)
     threads, registers = kernels.elf.threads(kernel), kernels.elf.registers(kernel)
     accesses = re.findall(r"\b(?:LDL|STL)\b", kernels.listings[kernel])
     return {"modelled": True, "path": path, "card": card_name, **dataclasses.asdict(shape),

@@ -159,15 +159,15 @@ def kernel_head(source, layers, batch):
             f"{source.get('compiler')}\n"
             "# registers a thread; bytes of its stack frame, spills among them; local: instructions\n"
             "# that access the frame; shared memory of a block, and the blocks that fit a\n"
-            f"# multiprocessor, 0 where it holds none: L={layers}, d=N, B={batch}. erf stands for all\n"
-            "# activations but tanh.\n"
-            "# path        card      N activation  threads  registers  stack  local  shared KB  blocks")
+            f"# multiprocessor, 0 where it holds none: L={layers}, B={batch}. erf stands for all\n"
+            "# activations but tanh, d = N - 1 for all shapes with padding.\n"
+            "# path        card      N  d activation  threads  registers  stack  local  shared KB  blocks")
 
 
 def kernel_row(row):
     """A row of --kernels."""
-    return ("{path:13s} {card:8s} {width:2d} {activation:10s} {threads:8d} {registers:10d} {stack:6d} "
-            "{local_accesses:6d} {0:10.1f} {blocks:7d}".format(row["shared_bytes"] / 1024, **row))
+    return ("{path:13s} {card:8s} {width:2d} {inputs:2d} {activation:10s} {threads:8d} "
+            "{registers:10d} {stack:6d} {local_accesses:6d} {0:10.1f} {blocks:7d}".format(row["shared_bytes"] / 1024, **row))
 
 
 def assumptions():

@@ -76,6 +76,9 @@ void esc_simt_set_driver(int version);
  * arguments are no part of the name. */
 int64_t esc_simt_launches(const char *kernel);
 
+/* The kernel of the latest execution: an address, which differs between instances of a template. */
+const void *esc_simt_latest_kernel(void);
+
 /* Allocations, streams, events, graphs and cuBLAS handles not yet released. */
 int64_t esc_simt_live(void);
 
