@@ -109,10 +109,26 @@ static int default_slots(const esc_engine_ops *ops, const esc_problem *p,
   return 4 * setup->threads * (esc_cpu_is_interleaved(ops, p) ? ESC_INTERLEAVE : 1);
 }
 
-static esc_status create_packs(engine *e) {
+/* Thread i's workspace, and its pack if networks are interleaved. Fails only for want of memory. */
+static esc_status create_thread(engine *e, int i) {
   esc_status status = ESC_OK;
-  ESC_TRY_ALLOCATE(e->pack = calloc((size_t)e->threads, sizeof(esc_interleaved *)));
-  for (int i = 0; i < e->threads; i++) ESC_TRY(esc_interleaved_create(&e->shared, &e->pack[i]));
+  ESC_TRY(esc_cpu_work_create(&e->shared, &e->work[i]));
+  if (e->pack) ESC_TRY(esc_interleaved_create(&e->shared, &e->pack[i]));
+done:
+  return status;
+}
+
+/* Each thread creates, and zeroes, its own workspace: the system places a page on the NUMA node of
+ * the thread that touches it first. Networks are created by the caller's thread, because none is
+ * theirs: in each block any thread may train them. */
+static esc_status create_threads(engine *e) {
+  esc_status status = ESC_OK;
+#pragma omp parallel for num_threads(e->threads) schedule(static, 1)
+  for (int i = 0; i < e->threads; i++) (void)create_thread(e, i);
+  for (int i = 0; i < e->threads; i++) {
+    ESC_TRY_ALLOCATE(e->work[i]);
+    if (e->pack) ESC_TRY_ALLOCATE(e->pack[i]);
+  }
 done:
   return status;
 }
@@ -134,11 +150,11 @@ static esc_status create(const esc_engine_ops *ops, const esc_problem *p,
   ESC_TRY_ALLOCATE(e->trains = calloc((size_t)e->slots, sizeof(esc_cpu_network *)));
   ESC_TRY_ALLOCATE(e->work = calloc((size_t)e->threads, sizeof(esc_cpu_work *)));
   for (int i = 0; i < e->slots; i++) ESC_TRY(esc_cpu_network_create(&e->shared, &e->network[i]));
-  for (int i = 0; i < e->threads; i++) ESC_TRY(esc_cpu_work_create(&e->shared, &e->work[i]));
   if (esc_cpu_is_interleaved(ops, p)) {
     e->least_lanes = path_of(ops) == AUTOMATIC ? esc_interleaved_least(p->shape) : 2;
-    ESC_TRY(create_packs(e));
+    ESC_TRY_ALLOCATE(e->pack = calloc((size_t)e->threads, sizeof(esc_interleaved *)));
   }
+  ESC_TRY(create_threads(e));
   *out = e;
   e = NULL;
 done:
