@@ -22,6 +22,7 @@ from .operands import CONSTANT_WINDOW
 from .warp import Program, Warp
 
 OPTIMIZERS = ("sgd", "momentum", "decay", "adam")
+LOSSES = ("squared", "logistic", "huber")  # in the order of esc_loss_kind
 KERNEL_SOURCES = ("fused.cu", "fused_3xtf32.cu")
 ARCHITECTURE = 90
 
@@ -72,15 +73,16 @@ def words(digits):
     return np.frombuffer(data + bytes(-len(data) % 4), np.uint32).copy()
 
 
-def read_expected(program, shape, activation, path, steps, optimizer):
+def read_expected(program, shape, activation, path, steps, optimizer, loss):
     """activation: its number."""
     numbers = (shape.width, shape.layers, shape.inputs, shape.batch, activation, steps)
-    text = call([program, *map(str, numbers), path, optimizer]).decode()
+    text = call([program, *map(str, numbers), path, optimizer, str(LOSSES.index(loss))]).decode()
     rows = [line.split(" ") for line in text.splitlines()]
     named = {row[0]: row[1] for row in rows if row[0] != "array"}
     arrays = [Array(name, int(address), words(before), None if after == "-" else words(after))
               for _, name, address, before, after in (row for row in rows if row[0] == "array")]
-    return Expected(named["kernel"], int(named["networks"]), int(named["shared"]), bytes.fromhex(named["arguments"]), arrays)
+    return Expected(named["kernel"], int(named["networks"]), int(named["shared"]),
+                    bytes.fromhex(named["arguments"]), arrays)
 
 
 def run_block(program, threads, block, contents):
@@ -135,13 +137,13 @@ def changes(expected):
     return {a.name: int((a.before != a.after).sum()) for a in expected.arrays if a.after is not None}
 
 
-def check(build, shape, path, steps=1, optimizer="sgd", ulps=0):
+def check(build, shape, path, steps=1, optimizer="sgd", loss="squared", ulps=0):
     """A dictionary for --json."""
     activation = read_arguments(compile_arguments(build.root, build.folder), shape, path, steps).activation
     program = build.expected or compile_expected(build.root, build.folder)
-    expected = read_expected(program, shape, activation, path, steps, optimizer)
+    expected = read_expected(program, shape, activation, path, steps, optimizer, loss)
     results, count = execute(build.kernels_of(path, ARCHITECTURE), expected, ulps)
     return {"executed": True, "path": path, "architecture": ARCHITECTURE, **dataclasses.asdict(shape),
-            "steps": steps, "optimizer": optimizer, "mufu_error": ulps, "networks": expected.networks,
+            "steps": steps, "optimizer": optimizer, "loss": loss, "mufu_error": ulps, "networks": expected.networks,
             "kernel": expected.kernel, "instructions": count, "changed": changes(expected),
             "differences": differences(expected, results)}

@@ -2,9 +2,10 @@
 /* A launch of a fused kernel on the SIMT harness (tests/simt), for `tools/gpu_model --bits`, which
  * executes the machine code of the same kernel with the same memory.
  *
- *   expected WIDTH LAYERS INPUTS BATCH ACTIVATION STEPS PATH OPTIMIZER
+ *   expected WIDTH LAYERS INPUTS BATCH ACTIVATION STEPS PATH OPTIMIZER LOSS
  *
- * ACTIVATION: a number of esc_activation_kind. OPTIMIZER: sgd, momentum, decay or adam. Prints
+ * ACTIVATION, LOSS: numbers of esc_activation_kind and esc_loss_kind. OPTIMIZER: sgd, momentum,
+ * decay or adam. Prints
  *   kernel NAME             mangled, as the launcher selected it
  *   networks COUNT          a block each
  *   shared BYTES            of a block
@@ -208,10 +209,12 @@ cudaError_t __wrap_cudaFuncSetAttribute(const void *function, cudaFuncAttribute 
 }
 
 int main(int count, char **argument) {
-  if (count != 9) return 2;
+  if (count != 10) return 2;
   const bool is_3xtf32 = strcmp(argument[7], "fused") != 0;
   esc_fused_arguments run = {};
   run.problem = make_problem(argument + 1);
+  run.problem.loss = static_cast<esc_loss_kind>(atoi(argument[9]));
+  run.problem.huber_delta = 0.3f;
   run.rules = make_rules(run.problem);
   run.steps = atoll(argument[6]);
   if (!set_optimizer(argument[8], &run.problem.optimizer, &run.rules)) {

@@ -59,7 +59,7 @@ def bits(row):
     wrong = {name: count for name, count in row["differences"].items() if count}
     arrays = ", ".join(f"{name} ({count} words changed)" for name, count in row["changed"].items() if count)
     return "\n".join([
-        "{path} on sm_{architecture}: N={width} d={inputs} L={layers} B={batch} {activation} {optimizer}, steps "
+        "{path} on sm_{architecture}: N={width} d={inputs} L={layers} B={batch} {activation} {optimizer} {loss}, steps "
         "{steps}, networks {networks}, MUFU {0}".format(mufu(row["mufu_error"]), **row),
         "  {instructions} instructions of {kernel}".format(**row),
         "  DIFFERENT words: " + ", ".join(f"{name} {count}" for name, count in wrong.items()) if wrong else
