@@ -114,7 +114,8 @@ static __device__ __forceinline__ void esc_fused_panels_backward(
     const esc_fused_arguments &args, const esc_fused_block &b, esc_fused_thread<P> *t, bool first,
     bool last,
     double row_partial[P::row_sums * esc_fused_thread_weights<P, P::width>::thread_rows]) {
-  for (int panel = 1; panel < esc_fused_panels(args.problem.inputs, P::width); panel++) {
+  const int panels = P::unpadded ? esc_fused_panels(args.problem.inputs, P::width) : b.panels;
+  for (int panel = 1; panel < panels; panel++) {
     float sum[P::gradient_rows][P::gradient_columns];
     esc_fused_init_sums<P>(esc_fused_thread_partials(args, b, *t, panel), first, sum);
     esc_fused_matrix_backward<P>(args, b, t, 0, panel, first, last, sum, row_partial);
