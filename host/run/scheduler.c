@@ -3,6 +3,7 @@
  * finished members and refills their slots. While the host processes a chunk, the others train. */
 #include "run/scheduler.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,12 @@
 #include "escapement/internal/state.h"
 #include "run/training.h"
 
-static const double block_seconds = 0.05, sync_seconds = 5; /* of a round over all chunks */
-static const double short_block_seconds = 0.005;            /* if many reach their step limits */
+/* Times of a round over all chunks; the short one, if networks miss more than this share of their
+ * steps, is no less than slot_seconds a slot. (The host needs 0.02 us of it, several times that
+ * where slots are in other processors' caches.) */
+static const double block_seconds = 0.05, short_block_seconds = 0.005, slot_seconds = 1e-6;
+static const double missed_max = 1.0 / 24;
+static const double sync_seconds = 5;
 
 /* Bits of the thresholds that the slot's member has crossed. */
 static uint32_t crossed_thresholds(const esc_slot *slot, int thresholds) {
@@ -248,11 +253,10 @@ static void limit_slots(const esc_training *r, esc_slot_range c) {
 static void count_steps(esc_training *r, int i, int64_t block) {
   const esc_track *track = &r->schedule->engine->slot(r->engine, i)->track;
   const int64_t made = track->step - r->steps_counted[i];
-  const bool limited = !track->finished && track->step == track->step_limit;
   r->progress->network_steps += made;
   r->steps_counted[i] = track->step;
   r->made += made;
-  r->possible += limited ? block : made;
+  r->possible += block;
   if (made > r->advanced) r->advanced = made;
 }
 
@@ -313,11 +317,13 @@ done:
 }
 
 /* Steps of the next blocks, after a round over all chunks that took `seconds`: about block_seconds,
- * but less if step limits leave out more than a quarter of the networks' steps. A launch has at
- * most 2^20 steps (kernels/fused_step.cuh). */
+ * but less if networks that have finished or reached their step limits miss a good part of the
+ * block: SIMD lanes, threads or multiprocessors idle meanwhile (runs/bench/notes.md). A launch has
+ * at most 2^20 steps (kernels/fused_step.cuh). */
 static void adapt_block(esc_training *r, double seconds) {
-  const bool limited = 4 * (r->possible - r->made) > r->possible;
-  const double target = limited ? short_block_seconds : block_seconds;
+  const bool missed = (double)(r->possible - r->made) > missed_max * (double)r->possible;
+  const double least = fmax(short_block_seconds, slot_seconds * r->schedule->setup.slots);
+  const double target = missed && least < block_seconds ? least : block_seconds;
   if (r->advanced == r->block && seconds < target / 2 && r->block < 1 << 20) r->block *= 2;
   if (seconds > target * 2 && r->block > 1) r->block /= 2;
   r->progress->slot_steps += r->advanced;

@@ -27,8 +27,8 @@ typedef struct esc_training {
   int chunks, chunk_slots; /* of the engine; one chunk if it has none */
   int64_t *submitted;      /* (chunk) steps of its block that is not collected; 0: none */
   int64_t block;           /* steps of the next block */
-  /* Of this round over the chunks: most steps of a network, sum over networks, and that sum without
-   * step limits. */
+  /* Of this round over the chunks: most steps of a network, sum over networks, and that sum if all
+   * had made their whole block. */
   int64_t advanced, made, possible;
   void *state; /* one network's, for the checkpoint */
   /* Times of the start, the last sync and the last checkpoint. */
