@@ -6,7 +6,7 @@
 file(GLOB science CONFIGURE_DEPENDS src/*/*.c)
 add_library(escapement_science STATIC ${science})
 # Selects may be vectorised.
-set_source_files_properties(src/theory/vector_activation.c PROPERTIES COMPILE_OPTIONS -fno-trapping-math)
+set_source_files_properties(src/model/vector_activation.c PROPERTIES COMPILE_OPTIONS -fno-trapping-math)
 target_link_libraries(escapement_science PUBLIC escapement_options escapement_dependencies)
 
 # The training step of the CPU engine and the loop that bench calls the machine's
