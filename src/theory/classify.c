@@ -97,7 +97,7 @@ done:
   return status;
 }
 
-/* ---- classifications of this process ---- */
+/* ---- cache of this process ---- */
 
 /* The first activations that were classified, kept until the process ends: the quadratures take
  * most of a forecast's time, and every point of a grid needs them. Threads that classify one at the
@@ -106,11 +106,11 @@ typedef struct classified {
   esc_activation activation;
   esc_classification classification;
 } classified;
-enum { CLASSIFIED_MAX = 16 };
-static _Atomic(classified *) memory[CLASSIFIED_MAX];
+enum { CACHE_MAX = 16 };
+static _Atomic(classified *) cache[CACHE_MAX];
 
 /* The caller's pieces may change or be freed. */
-static bool is_memorable(const esc_activation *a) { return a->kind != ESC_ACTIVATION_PIECEWISE; }
+static bool is_cacheable(const esc_activation *a) { return a->kind != ESC_ACTIVATION_PIECEWISE; }
 
 static bool is_same(const esc_activation *a, const esc_activation *b) {
   if (a->kind != b->kind) return false;
@@ -119,35 +119,35 @@ static bool is_same(const esc_activation *a, const esc_activation *b) {
          !memcmp(a->coefficient, b->coefficient, (size_t)a->terms * sizeof *a->coefficient);
 }
 
-static const classified *recall(const esc_activation *activation) {
-  for (int i = 0; i < CLASSIFIED_MAX && is_memorable(activation); i++) {
-    const classified *known = atomic_load(&memory[i]);
+static const classified *find_cached(const esc_activation *activation) {
+  for (int i = 0; i < CACHE_MAX && is_cacheable(activation); i++) {
+    const classified *known = atomic_load(&cache[i]);
     if (!known) return NULL;
     if (is_same(&known->activation, activation)) return known;
   }
   return NULL;
 }
 
-static void remember(const esc_activation *activation, const esc_classification *c) {
-  classified *added = is_memorable(activation) ? malloc(sizeof *added) : NULL;
+static void add_to_cache(const esc_activation *activation, const esc_classification *c) {
+  classified *added = is_cacheable(activation) ? malloc(sizeof *added) : NULL;
   if (!added) return;
   *added = (classified){*activation, *c};
-  for (int i = 0; i < CLASSIFIED_MAX; i++) {
+  for (int i = 0; i < CACHE_MAX; i++) {
     classified *known = NULL;
-    if (atomic_compare_exchange_strong(&memory[i], &known, added)) return;
+    if (atomic_compare_exchange_strong(&cache[i], &known, added)) return;
     if (is_same(&known->activation, activation)) break;
   }
   free(added);
 }
 
 esc_status esc_classify(const esc_activation *activation, esc_classification *out) {
-  const classified *known = recall(activation);
+  const classified *known = find_cached(activation);
   if (known) {
     *out = known->classification;
     return ESC_OK;
   }
   const esc_status status = classify(activation, out);
-  if (status == ESC_OK) remember(activation, out);
+  if (status == ESC_OK) add_to_cache(activation, out);
   return status;
 }
 
