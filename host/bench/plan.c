@@ -205,16 +205,19 @@ static esc_status add_row(esc_bench_plan *plan, const esc_backend_request *ask,
   return ESC_OK;
 }
 
-/* Without --path only CUDA has more than one path. */
+/* Whether the list of paths is for this backend: without --path only for CUDA. */
+static bool has_paths(const esc_bench_request *r, const grid *g, int backend) {
+  return r->path || !strcmp(g->backend.word[backend], "cuda");
+}
+
 static int count_paths(const esc_bench_request *r, const grid *g, int backend) {
-  return r->path || !strcmp(g->backend.word[backend], "cuda") ? g->path.count : 1;
+  return has_paths(r, g, backend) ? g->path.count : 1;
 }
 
 static esc_backend_request make_request(const esc_bench_request *r, const grid *g, int backend,
                                         int path) {
-  const bool is_default = !r->path && strcmp(g->backend.word[backend], "cuda") != 0;
   return (esc_backend_request){.backend = g->backend.word[backend],
-                               .path = is_default ? NULL : g->path.word[path],
+                               .path = has_paths(r, g, backend) ? g->path.word[path] : NULL,
                                .precision = r->precision,
                                .device = r->device > 0 ? (int)r->device : 0};
 }

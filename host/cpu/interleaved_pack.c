@@ -73,8 +73,8 @@ void esc_interleaved_free(esc_interleaved *n) {
 
 bool esc_interleaved_fits(esc_shape shape) { return shape.width <= ESC_INTERLEAVED_WIDTH_MAX; }
 
-/* Bytes of a thread's second-level cache; 1 MB if the system does not say. */
-static double second_level_cache(void) {
+/* 1 MB if the system does not report it. */
+static double second_level_cache_bytes(void) {
   long bytes = 0;
 #ifdef _SC_LEVEL2_CACHE_SIZE
   bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
@@ -82,9 +82,8 @@ static double second_level_cache(void) {
   return bytes > 0 ? (double)bytes : 1 << 20;
 }
 
-/* A larger pack, in second-level caches, is slower than padded rows. Measured
- * (runs/bench/notes.md).
- */
+/* Largest pack that is faster than padded rows, in second-level caches; measured on caches of 2 MB
+ * (runs/bench/notes.md). */
 static const double pack_caches_max = 1.25;
 
 /* Multiply-adds of a sample's passes through the hidden layers, over those with padded rows. */
@@ -99,7 +98,7 @@ bool esc_interleaved_pays(const esc_cpu_isa *isa, const esc_problem *p) {
   const int row = esc_padded(p->shape.width) / ESC_PAD - 1;
   return p->shape.layers > 1 && row < ESC_INTERLEAVED_ROWS &&
          padded_fill(p->shape) <= isa->interleaved_fill[row] &&
-         esc_interleaved_bytes(p) <= pack_caches_max * second_level_cache();
+         esc_interleaved_bytes(p) <= pack_caches_max * second_level_cache_bytes();
 }
 
 /* A full pack is ahead by the padding, and behind by up to an eighth (runs/bench/notes.md). */

@@ -95,7 +95,7 @@ typedef void esc_train_interleaved(const esc_cpu_shared *shared, esc_cpu_network
                                    int count, struct esc_interleaved *pack, int64_t steps,
                                    const atomic_bool *stop);
 
-enum { ESC_INTERLEAVED_ROWS = 3 };
+enum { ESC_INTERLEAVED_ROWS = 3 }; /* padded rows of 1, 2, 3 times ESC_PAD: widths up to 48 */
 
 /* The functions compiled once for each instruction set (step.c, interleaved.c). */
 typedef struct esc_cpu_isa {

@@ -247,7 +247,7 @@ static double estimate_columns_size(const esc_layout *t) {
   return bytes;
 }
 
-/* All that the size of a file depends on; its numbers do not matter. */
+/* Text of all that the size of a file depends on: names and lengths, not contents. */
 static esc_status print_lengths(const esc_results *r, const esc_layout *t, char **out) {
   esc_status status = ESC_OK;
   size_t size;
@@ -266,7 +266,7 @@ done:
   return status;
 }
 
-/* Bytes beside the columns: of a file of `results`, whose layout is `layout`. */
+/* Bytes of a file of `results` beside its columns, whose layout is `layout`. */
 static esc_status measure_overhead(const esc_results *results, const esc_layout *layout,
                                    double *bytes) {
   esc_status status = ESC_OK;
@@ -279,7 +279,7 @@ done:
   return status;
 }
 
-/* Takes `lengths`. */
+/* Takes ownership of `lengths`, also where it fails. */
 static esc_status add_overhead(esc_store_overheads *known, char *lengths, double bytes) {
   esc_status status = ESC_OK;
   struct esc_store_overhead *more =
