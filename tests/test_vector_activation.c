@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Activations of 16 nodes at once against those of one. */
+/* Activations of 16 numbers at once against those of one. */
 #include "escapement/internal/vector_activation.h"
 
 #include "check.h"
@@ -50,10 +50,25 @@ static void lanes_saturate_at_large_arguments(void **state) {
   }
 }
 
+static void an_activation_without_a_vectorised_form_is_refused_and_nothing_is_written(
+    void **state) {
+  (void)state;
+  const char *name[] = {"erf", "sin", "softplus"};
+  const esc_vector z = {0.5};
+  for (int i = 0; i < 3; i++) {
+    esc_activation a;
+    esc_vector value = {7}, d1 = {7}, d2 = {7};
+    assert_true(esc_activation_parse(name[i], &a));
+    assert_false(esc_vector_activate(&a, z, value, d1, d2));
+    assert_true(value[0] == 7 && d1[0] == 7 && d2[0] == 7);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lanes_are_the_scalar_activations),
       cmocka_unit_test(lanes_saturate_at_large_arguments),
+      cmocka_unit_test(an_activation_without_a_vectorised_form_is_refused_and_nothing_is_written),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
