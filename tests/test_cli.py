@@ -101,6 +101,11 @@ class Run(CommandLine):
         self.assertNotIn("ledger", done.stderr)
         self.assertIsNone(self.call_json(*command, "--force")["ledger_residual_max"])
 
+    def test_a_shard_without_members_has_no_ledger(self):
+        said = self.call("run", self.spec, "-o", "empty.h5", "--shard", "4999/5000").stdout
+        self.assertIn("0 members", said)
+        self.assertIn("imbalance ledger: none, because there are no members\n", said)
+
     def test_a_lower_threshold_is_crossed_later(self):
         step = self.result("a.h5").escape_step.values
         both = (step >= 0).all(axis=1)

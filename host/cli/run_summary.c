@@ -43,7 +43,8 @@ static void print_text(const esc_run_report *r, const json_t *segments,
   if (isnan(r->ledger_bound))
     printf("imbalance ledger: not defined for train.optimizer: adam\n%s\n", r->output);
   else if (r->diverged == r->members)
-    printf("imbalance ledger: none, because every member diverged\n%s\n", r->output);
+    printf("imbalance ledger: none, because %s\n%s\n",
+           r->members ? "every member diverged" : "there are no members", r->output);
   else
     printf("imbalance ledger: residual %.1e (relative); bound %.0e\n%s\n", r->ledger_residual_max,
            r->ledger_bound, r->output);

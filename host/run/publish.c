@@ -141,7 +141,7 @@ static bool have_all_diverged(const esc_results *r) {
 }
 
 /* Largest residual of an interface relative to ledger_gross, 0 where nothing was balanced; NaN if
- * every member diverged. */
+ * every member diverged, or there is none. */
 static double ledger_residual_max(const esc_results *r) {
   const int64_t interfaces = r->layers - 1;
   double worst = have_all_diverged(r) ? (double)NAN : 0;
