@@ -107,7 +107,7 @@ typedef struct esc_run_report {
   double seconds;        /* wall time of these steps */
   /* Largest |residual| of the imbalance identity, relative, and the largest that rounding explains;
    * both NaN with train.optimizer: adam, which has no such identity. The residual is also NaN if
-   * every member diverged, or a shard has none. */
+   * every member diverged. */
   double ledger_residual_max, ledger_bound;
   double lost_updates_max; /* largest fraction of a member's weight updates that rounding removed */
   double flop_per_step;    /* of one network, by the textbook operation count */
