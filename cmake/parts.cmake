@@ -6,6 +6,9 @@
 file(GLOB science CONFIGURE_DEPENDS src/*/*.c)
 add_library(escapement_science STATIC ${science})
 # Selects may be vectorised.
+if(NOT EXISTS ${PROJECT_SOURCE_DIR}/src/model/vector_activation.c) # else the option is lost silently
+  message(FATAL_ERROR "src/model/vector_activation.c has moved")
+endif()
 set_source_files_properties(src/model/vector_activation.c PROPERTIES COMPILE_OPTIONS -fno-trapping-math)
 target_link_libraries(escapement_science PUBLIC escapement_options escapement_dependencies)
 

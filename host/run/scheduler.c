@@ -3,20 +3,15 @@
  * finished members and refills their slots. While the host processes a chunk, the others train. */
 #include "run/scheduler.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/trace.h"
 #include "escapement/internal/state.h"
+#include "run/block_length.h"
 #include "run/training.h"
 
-/* Times of a round over all chunks; the short one, if networks miss more than this share of their
- * steps, is no less than slot_seconds a slot. (The host needs 0.02 us of it, several times that
- * where slots are in other processors' caches.) */
-static const double block_seconds = 0.05, short_block_seconds = 0.005, slot_seconds = 1e-6;
-static const double missed_max = 1.0 / 24;
 static const double sync_seconds = 5;
 
 /* Bits of the thresholds that the slot's member has crossed. */
@@ -142,7 +137,7 @@ done:
 /* Saves and reports what has retired until the training ended with `status`, also where an engine
  * failed. Files that failed are not synced. A failure keeps its own message. */
 static esc_status save_rest(esc_training *r, esc_status status) {
-  char why[1000];
+  char why[1024];
   snprintf(why, sizeof why, "%s", esc_error_message());
   esc_training_report_saving(r, true);
   esc_status saved = save_retired(r);
@@ -316,16 +311,14 @@ done:
   return status;
 }
 
-/* Steps of the next blocks, after a round over all chunks that took `seconds`: about block_seconds,
- * but less if networks that have finished or reached their step limits miss a good part of the
- * block: SIMD lanes, threads or multiprocessors idle meanwhile (runs/bench/notes.md). A launch has
- * at most 2^20 steps (kernels/fused_step.cuh). */
-static void adapt_block(esc_training *r, double seconds) {
-  const bool missed = (double)(r->possible - r->made) > missed_max * (double)r->possible;
-  const double least = fmax(short_block_seconds, slot_seconds * r->schedule->setup.slots);
-  const double target = missed && least < block_seconds ? least : block_seconds;
-  if (r->advanced == r->block && seconds < target / 2 && r->block < 1 << 20) r->block *= 2;
-  if (seconds > target * 2 && r->block > 1) r->block /= 2;
+/* Counts a round over all chunks that took `seconds`, and chooses the steps of the next blocks. */
+static void end_round(esc_training *r, double seconds) {
+  r->block = esc_next_block(&(esc_round){.block = r->block,
+                                         .advanced = r->advanced,
+                                         .made = r->made,
+                                         .possible = r->possible,
+                                         .seconds = seconds,
+                                         .slots = r->schedule->setup.slots});
   r->progress->slot_steps += r->advanced;
   r->advanced = r->made = r->possible = 0;
 }
@@ -391,7 +384,7 @@ static esc_status train(esc_training *r) {
   while (r->progress->running > 0) {
     ESC_TRY(train_round(r));
     const double after = esc_training_now();
-    adapt_block(r, after - before);
+    end_round(r, after - before);
     before = after;
     report_progress(r, after);
     ESC_TRY(check_stop(r, after));
