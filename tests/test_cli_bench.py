@@ -95,28 +95,33 @@ class Json(unittest.TestCase):
         self.check_row(row)
 
     def test_each_path_of_the_cpu_has_a_row_where_it_supports_the_width(self):
-        got = call_json("--path", "padded,interleaved", *QUICK, "--width", "32,33", "--layers", "2")
+        got = call_json("--path", "padded,interleaved", *QUICK, "--width", "64,65", "--layers", "2")
         self.assertEqual([(row["backend"], row["width"], row["path"] == "interleaved")
                           for row in got["rows"]],
-                         [("cpu", 32, False), ("cpu", 32, True), ("cpu", 33, False)])
+                         [("cpu", 64, False), ("cpu", 64, True), ("cpu", 65, False)])
         for row in got["rows"]:
             self.check_row(row)
         (skip,) = got["skipped"]
         self.assertEqual([skip[key] for key in ("backend", "path", "width", "batch", "members")],
-                         ["cpu", "interleaved", 33, 16, 3])
-        self.assertIn("needs networks of width 32 or less", skip["reason"])
+                         ["cpu", "interleaved", 65, 16, 3])
+        self.assertIn("needs networks of width 64 or less", skip["reason"])
+
+    def test_the_backends_are_those_of_all_paths(self):
+        got = call_json("--path", "fused,padded", *QUICK)
+        self.assertIn("cpu", [row["backend"] for row in got["rows"]])
+        self.assertIn("cuda", [row["backend"] for row in got["rows"] + got["skipped"]])
 
 
 class Table(unittest.TestCase):
     def test_the_table_explains_its_columns_and_has_errors(self):
-        done = call("--path", "padded,interleaved", *QUICK, "--width", "33")
+        done = call("--path", "padded,interleaved", *QUICK, "--width", "65", "--layers", "2")
         comments = [line for line in done.stdout.splitlines() if line.startswith("#")]
         rows = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
         self.assertTrue(any("2B(2(Nd + (L-2)N^2 + N) + (L-2)N^2 + N)" in c for c in comments))
         self.assertTrue(any("multiply-adds in registers" in c for c in comments))
         self.assertEqual(len(rows), 1)
         (skipped,) = [c for c in comments if c.startswith("# skipped")]
-        self.assertRegex(skipped, "^# skipped: cpu, interleaved, tanh, N 33, .*: needs networks of width 32")
+        self.assertRegex(skipped, "^# skipped: cpu, interleaved, tanh, N 65, .*: needs networks of width 64")
         columns = comments[-1][1:].split()
         self.assertEqual((columns[0], columns[-1]), ("backend", "#wrong"))
         for row in rows:
@@ -141,8 +146,8 @@ class Refusals(unittest.TestCase):
                 self.assertRegex(done.stderr, r"\Aescapement: [^\n]+\n\Z")
 
     def test_a_request_of_which_nothing_can_run_or_a_name_is_unknown_is_refused(self):
-        for words in (["--path", "interleaved", "--width", "33,34"],
-                      ["--path", "padded,interleafed", "--width", "32,33"],
+        for words in (["--path", "interleaved", "--width", "65,66"],
+                      ["--path", "padded,interleafed", "--width", "64,65"],
                       ["--backend", "cpu,gpu", "--width", "8"]):
             with self.subTest(words=words):
                 done = call(*words, "--json", code=2)
