@@ -106,10 +106,15 @@ class Json(unittest.TestCase):
                          ["cpu", "interleaved", 65, 16, 3])
         self.assertIn("needs networks of width 64 or less", skip["reason"])
 
+    def test_the_backends_are_those_of_all_paths(self):
+        got = call_json("--path", "fused,padded", *QUICK)
+        self.assertIn("cpu", [row["backend"] for row in got["rows"]])
+        self.assertIn("cuda", [row["backend"] for row in got["rows"] + got["skipped"]])
+
 
 class Table(unittest.TestCase):
     def test_the_table_explains_its_columns_and_has_errors(self):
-        done = call("--path", "padded,interleaved", *QUICK, "--width", "65")
+        done = call("--path", "padded,interleaved", *QUICK, "--width", "65", "--layers", "2")
         comments = [line for line in done.stdout.splitlines() if line.startswith("#")]
         rows = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
         self.assertTrue(any("2B(2(Nd + (L-2)N^2 + N) + (L-2)N^2 + N)" in c for c in comments))

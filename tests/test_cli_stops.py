@@ -6,6 +6,7 @@ Usage: test_cli_stops.py PROGRAM [unittest arguments]
 """
 import glob
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -115,6 +116,15 @@ class Signals(Scratch):
         self.assertIn("File too large", done.stderr)
         self.assertIn("--resume", done.stderr)
         self.run_it("--resume")
+
+    def test_where_a_journal_fails_the_log_has_the_retirements_of_saved_members_only(self):
+        done = subprocess.run(self.command("sweep.seeds=40", "--slots", "7", "--log", "/dev/stdout"),
+                              cwd=self.scratch, capture_output=True, text=True,
+                              env=cli_case.ENVIRONMENT, preexec_fn=lambda: resource.setrlimit(
+                                  resource.RLIMIT_FSIZE, (4096, 4096)))
+        saved = int(re.search(r"; (\d+) finished members are saved", done.stderr)[1])
+        self.assertIn(saved, range(1, 40))
+        self.assertEqual(done.stdout.count('"event":"retirement"'), saved)
 
 
 class Outputs(Scratch):

@@ -117,17 +117,27 @@ done:
   return status;
 }
 
-/* The CPU's, and CUDA's where there is a device; one of them alone where what is asked for
- * is its own. On a GPU every shape by the path that is chosen for it, and by cuBLAS. */
+/* The backends that the paths and the precision need. With neither, or `auto` alone, the CPU's, and
+ * CUDA's if there is a device. */
+static const char *default_backends(const esc_bench_request *r, const words *paths) {
+  char why[200];
+  bool cpu = false, gpu = false;
+  for (int i = 0; r->path && i < paths->count; i++) {
+    const bool is_cpu = esc_backend_is_cpu_path(paths->word[i]);
+    cpu |= is_cpu;
+    gpu |= !is_cpu && strcmp(paths->word[i], "auto") != 0;
+  }
+  gpu |= !cpu && r->precision && !strcmp(r->precision, "tf32");
+  if (cpu != gpu) return cpu ? "cpu" : "cuda";
+  return cpu || esc_backend_cuda_devices(why, sizeof why) > 0 ? "cpu,cuda" : "cpu";
+}
+
+/* On a GPU every shape by the path that is chosen for it, and by cuBLAS. */
 static esc_status read_backends(const esc_bench_request *r, grid *g) {
   esc_status status = ESC_OK;
-  char why[200];
   ESC_TRY(read_words("path", r->path ? r->path : "auto,cublas", &g->path));
-  const bool cpu = r->path && esc_backend_is_cpu_path(g->path.word[0]);
-  const bool gpu = (r->path && !cpu) || (r->precision && !strcmp(r->precision, "tf32"));
-  const bool device = esc_backend_cuda_devices(why, sizeof why) > 0;
-  const char *backend = cpu ? "cpu" : gpu ? "cuda" : device ? "cpu,cuda" : "cpu";
-  ESC_TRY(read_words("backend", r->backend ? r->backend : backend, &g->backend));
+  ESC_TRY(
+      read_words("backend", r->backend ? r->backend : default_backends(r, &g->path), &g->backend));
 done:
   return status;
 }

@@ -122,14 +122,27 @@ done:
   return status;
 }
 
+static int64_t count_records(const esc_training *r) {
+  return r->schedule->journal ? esc_journal_count_records(r->schedule->journal) : 0;
+}
+
+/* How many of the retired members, from the first on, have their rows in the journal. */
+static int count_saved(const esc_training *r) {
+  const int64_t saved = count_records(r) - r->records;
+  return r->schedule->journal && saved < r->retired_count ? (int)saved : r->retired_count;
+}
+
 /* Writes the rows of the retired members to the journal, and reports these. After the next block
- * was started, which trains meanwhile. */
+ * was started, which trains meanwhile. Rows whose writing failed before are not in the journal, and
+ * their members are not reported: the resumed run will train and report them. */
 static esc_status save_retired(esc_training *r) {
   esc_status status = ESC_OK;
   if (r->retired_count && r->schedule->journal) ESC_TRY(esc_journal_flush(r->schedule->journal));
-  for (int i = 0; i < r->retired_count; i++)
+  const int saved = count_saved(r);
+  for (int i = 0; i < saved; i++)
     esc_training_send(r, (esc_train_event){.kind = ESC_EVENT_RETIREMENT, .index = r->retired[i]});
   r->retired_count = 0;
+  r->records = count_records(r);
 done:
   return status;
 }
@@ -445,6 +458,7 @@ esc_status esc_schedule_train(const esc_problem *problem, const esc_plan *plan,
   memset(progress, 0, sizeof *progress);
   ESC_TRY(esc_workload_create(plan, problem->steps, schedule->predicted, &r.workload));
   count_done(&r);
+  r.records = count_records(&r);
   ESC_TRY(allocate(&r, problem));
   schedule->engine->describe(r.engine, engine_text, 128);
   ESC_TRY(train(&r));

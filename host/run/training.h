@@ -22,6 +22,7 @@ typedef struct esc_training {
   int *slot_list;          /* (slot) workspace: a list of slots */
   int64_t *retired;        /* members whose rows are to be written to the journal */
   int retired_count;
+  int64_t records;         /* of the journal, before the rows of these */
   int64_t next;            /* into plan->order */
   int64_t unsynced;        /* journal records since the last sync */
   int chunks, chunk_slots; /* of the engine; one chunk if it has none */
