@@ -5,7 +5,12 @@
 
 /* RESIDENT_BLOCKS, of esc_output_kernel on a multiprocessor, let the compiler use 48 registers a
  * thread: without a bound, ptxas 13.0 chose 40 on sm_80 and spilled. */
-enum { THREADS = ESC_PARTIALS * ESC_PARTIALS, RESIDENT_BLOCKS = 5 };
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 750
+enum { RESIDENT_BLOCKS = 4 }; /* a multiprocessor of sm_75 has room for 1024 threads */
+#else
+enum { RESIDENT_BLOCKS = 5 };
+#endif
+enum { THREADS = ESC_PARTIALS * ESC_PARTIALS };
 
 /* T(x) = sum_k a_k sigma(v_k . x) (docs/theory, section 0.2); valid in the first lane of a sample.
  * Called by whole warps. */
