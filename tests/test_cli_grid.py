@@ -122,6 +122,10 @@ class Interrupted(Grid):
         """A run that stops after a block of steps; what it says."""
         return self.run_spec("--max-time", "0.000001", *arguments, name=name, code=143).stderr
 
+    def test_no_point_begins_after_the_time(self):
+        for point in (2, 3):  # each ends in its first block
+            self.assertIn(f"at point {point} of 8", self.stop("--resume", "train.steps=1"))
+
     def kill(self, *arguments, name="a.h5"):
         """A run that is killed at its first checkpoint."""
         child = self.hold.start(self.command(*hold.CHECKPOINTS, *arguments, name=name), self.scratch,

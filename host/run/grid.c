@@ -2,7 +2,6 @@
 /* Trains the points of a grid one after another (grid.h). */
 #include "run/grid.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "run/parts.h"
+#include "run/training.h"
 #include "store/segments.h"
 
 /* ---- messages of a point ---- */
@@ -88,15 +88,16 @@ static esc_status train_point(esc_grid_run *g) {
   esc_run *const whole = g->whole, *const r = &g->point[g->current].run;
   bool complete = false;
   labelled messages = {.label = g->point[g->current].label};
+  const double start = esc_training_now();
   if (r->plan.members == 0)
     return esc_results_create(0, r->spec->problem.thresholds, r->spec->problem.shape.layers,
                               &r->results);
   if (whole->options.seconds_max > 0)
-    r->options.seconds_max =
-        fmax(whole->options.seconds_max - g->before.seconds, 1e-9); /* 0: no limit */
+    r->options.seconds_max = whole->options.seconds_max - g->spent;
   messages.to = esc_log_redirect((esc_log_receiver){forward_message, &messages});
   status = esc_run_execute(r, -1, &complete);
   (void)esc_log_redirect(messages.to);
+  if (r->progress.network_steps > 0) g->spent += esc_training_now() - start;
   if (status != ESC_OK) goto done;
   whole->finished_before += complete ? r->plan.members : r->finished_before;
   if (r->engine_text[0]) memcpy(whole->engine_text, r->engine_text, sizeof whole->engine_text);
@@ -122,18 +123,28 @@ static void add_current(esc_grid_run *g) {
   sum->seconds += p->seconds;
 }
 
+/* Whether --max-time is over before the current point begins. A point that was complete before does
+ * not count, so that a resumed run makes steps however many there are. */
+static bool is_out_of_time(const esc_grid_run *g) {
+  const double seconds_max = g->whole->options.seconds_max;
+  const bool has_members = g->point[g->current].run.plan.members > 0;
+  return has_members && seconds_max > 0 && g->spent >= seconds_max;
+}
+
 static esc_status train_points(esc_grid_run *g) {
   esc_status status = ESC_OK;
   esc_run *const whole = g->whole;
   whole->finished_before = 0;
   ESC_TRY_ALLOCATE(whole->segments = json_array());
   ESC_TRY_ALLOCATE(whole->done = calloc((size_t)whole->plan.members + 1, sizeof *whole->done));
-  for (g->current = 0; g->current < g->points; g->current++)
-    if ((status = train_point(g)) != ESC_OK) {
+  for (g->current = 0; g->current < g->points; g->current++) {
+    status = is_out_of_time(g) ? ESC_OUT_OF_TIME : train_point(g);
+    if (status != ESC_OK) {
       add_current(g);
       status = explain_failure(g, status);
       goto done;
     }
+  }
   memset(whole->done, true, (size_t)whole->plan.members);
   whole->progress = g->before;
   whole->progress.members = whole->plan.members;

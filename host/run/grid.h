@@ -24,6 +24,7 @@ typedef struct esc_grid_run {
   esc_grid_point *point; /* (points); owned */
   esc_progress before;   /* sums over the points before the current one */
   double seconds, flop;  /* of training; of all steps */
+  double spent;          /* seconds at points that made steps, with their files */
 } esc_grid_run;
 
 /* Prepares every point of a prepared run: engine, resources, plan, and slices of whole->reused. */
