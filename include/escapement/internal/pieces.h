@@ -16,7 +16,8 @@ double esc_pieces_second_derivative(const esc_activation_pieces *pieces, double 
 /* ESC_BAD_INPUT for pieces that esc_activation_from_pieces refuses. */
 esc_status esc_pieces_check(const esc_activation_pieces *pieces);
 
-static inline esc_eval_f64 esc_theory_activate(const esc_activation *activation, double z) {
+/* Inlined always, so that a caller of sigma and sigma' does not pay for the series of kappa. */
+ESC_SHARED esc_eval_f64 esc_theory_activate(const esc_activation *activation, double z) {
   return activation->kind == ESC_ACTIVATION_PIECEWISE ? esc_pieces_evaluate(activation->pieces, z)
                                                       : esc_activate_f64(activation, z);
 }
