@@ -106,7 +106,7 @@ static __device__ __forceinline__ void esc_fused_matrix_backward(
 /* The first layer's matrices after the first one, in ascending order, which is that of |G_1|^2.
  * Apart from esc_fused_backward's loop over layers, whose registers they would need.
  *
- * Without padding there are none, but nvcc is not told so: if it is, a step at N = 32 is 2% slower,
+ * Without padding there are none, but nvcc is not told so: if it is, a step at N = 32 is 1% slower,
  * in 3xTF32 8% (modelled, B = 512), because warps wait longer for z.
  * Called by the whole block; contains a barrier if d > N. */
 template <class P>

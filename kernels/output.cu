@@ -6,7 +6,7 @@
 /* RESIDENT_BLOCKS, of esc_output_kernel on a multiprocessor, let the compiler use 48 registers a
  * thread: without a bound, ptxas 13.0 chose 40 on sm_80 and spilled. */
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 750
-enum { RESIDENT_BLOCKS = 4 }; /* a multiprocessor of sm_75 has room for 1024 threads */
+enum { RESIDENT_BLOCKS = 4 }; /* a multiprocessor of sm_75 holds 1024 threads */
 #else
 enum { RESIDENT_BLOCKS = 5 };
 #endif

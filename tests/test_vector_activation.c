@@ -15,7 +15,7 @@ static double largest_error(const esc_activation *a, double from) {
   esc_vector z, value, d1, d2;
   double largest = 0;
   for (int s = 0; s < ESC_VECTOR_LANES; s++) z[s] = from + 0.0123 * s;
-  assert_true(esc_vector_activate(a, z, value, d1, d2));
+  esc_vector_activate(a, z, value, d1, d2);
   for (int s = 0; s < ESC_VECTOR_LANES; s++) {
     const esc_eval_f64 e = esc_activate_f64(a, z[s]);
     largest = fmax(largest, error(value[s], e.value));
@@ -28,7 +28,8 @@ static double largest_error(const esc_activation *a, double from) {
 /* 6: about four rounded operations that do not cancel, doubled where a factor 2 follows. */
 static void lanes_are_the_scalar_activations(void **state) {
   (void)state;
-  const char *name[] = {"tanh", "sigmoid", "sigmoid-raw", "swish", "gelu", "poly:0,1,0,-0.1"};
+  const char *name[] = {"tanh", "sigmoid", "sigmoid-raw", "swish", "gelu", "poly:0,1,0,-0.1",
+                        "erf",  "sin",     "softplus"};
   for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
     esc_activation a;
     assert_true(esc_activation_parse(name[i], &a));
@@ -50,25 +51,10 @@ static void lanes_saturate_at_large_arguments(void **state) {
   }
 }
 
-static void an_activation_without_a_vectorised_form_is_refused_and_nothing_is_written(
-    void **state) {
-  (void)state;
-  const char *name[] = {"erf", "sin", "softplus"};
-  const esc_vector z = {0.5};
-  for (int i = 0; i < 3; i++) {
-    esc_activation a;
-    esc_vector value = {7}, d1 = {7}, d2 = {7};
-    assert_true(esc_activation_parse(name[i], &a));
-    assert_false(esc_vector_activate(&a, z, value, d1, d2));
-    assert_true(value[0] == 7 && d1[0] == 7 && d2[0] == 7);
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lanes_are_the_scalar_activations),
       cmocka_unit_test(lanes_saturate_at_large_arguments),
-      cmocka_unit_test(an_activation_without_a_vectorised_form_is_refused_and_nothing_is_written),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

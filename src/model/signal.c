@@ -49,16 +49,6 @@ void esc_linear_direction(const esc_problem *p, const double *directions, double
   }
 }
 
-static void activate(const esc_activation *a, const esc_vector z, esc_vector value,
-                     esc_vector derivative) {
-  if (esc_vector_activate(a, z, value, derivative, NULL)) return;
-  for (int s = 0; s < LANES; s++) {
-    const esc_eval_f64 e = esc_activate_f64(a, z[s]);
-    value[s] = e.value;
-    derivative[s] = e.derivative;
-  }
-}
-
 /* Unit i of hidden layer l: value, derivative, and its term of the layer's control. */
 ESC_SIMD_CLONES
 static void forward_unit(pass *a, int l, int i, batch in, batch out) {
@@ -73,11 +63,11 @@ static void forward_unit(pass *a, int l, int i, batch in, batch out) {
       y[s] += w[j] * in.y[j * LANES + s];
     }
   double *const control = a->outputs.control[esc_signal_control(l)];
-  activate(&a->p->activation, z, value, derivative);
+  esc_vector_activate(&a->p->activation, z, value, derivative, NULL);
   if (l == 0)
     memcpy(linear, derivative, sizeof linear); /* y is z */
   else
-    activate(&a->p->activation, y, unused, linear);
+    esc_vector_activate(&a->p->activation, y, unused, linear, NULL);
   for (int s = 0; s < LANES; s++) {
     control[s] += a->linear.weight[unit] * linear[s];
     out.h[i * LANES + s] = value[s];

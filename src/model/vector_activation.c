@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* With the scalar tanh, erfc and exp of the C library, activations would be nine tenths of the cost
  * of a block flow and a half of an initial signal's. So tanh, the sigmoids, swish, gelu and
- * polynomials have vectorisable forms here, within a few ulp of the library's values. */
+ * polynomials have vectorisable forms here, within a few ulp of the library's values. Others are
+ * evaluated for one number after another (pieces.h). */
 #include "escapement/internal/vector_activation.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "escapement/internal/pieces.h"
 
 enum { LANES = ESC_VECTOR_LANES };
 
@@ -173,15 +176,21 @@ static void activate_polynomial(const esc_activation *a, const double *restrict 
   for (int s = 0; d2 && s < LANES; s++) d2[s] = 2 * second[s];
 }
 
-bool esc_vector_activate(const esc_activation *a, const esc_vector z, esc_vector value,
+void esc_vector_activate(const esc_activation *a, const esc_vector z, esc_vector value,
                          esc_vector d1, double *d2) {
   switch (a->kind) {
-    case ESC_ACTIVATION_TANH: activate_tanh(z, value, d1, d2); return true;
-    case ESC_ACTIVATION_SIGMOID: activate_sigmoid(z, value, d1, d2); return true;
-    case ESC_ACTIVATION_SIGMOID_RAW: activate_logistic(z, value, d1, d2); return true;
-    case ESC_ACTIVATION_SWISH: activate_swish(z, value, d1, d2); return true;
-    case ESC_ACTIVATION_GELU: activate_gelu(z, value, d1, d2); return true;
-    case ESC_ACTIVATION_POLYNOMIAL: activate_polynomial(a, z, value, d1, d2); return true;
-    default: return false;
+    case ESC_ACTIVATION_TANH: activate_tanh(z, value, d1, d2); return;
+    case ESC_ACTIVATION_SIGMOID: activate_sigmoid(z, value, d1, d2); return;
+    case ESC_ACTIVATION_SIGMOID_RAW: activate_logistic(z, value, d1, d2); return;
+    case ESC_ACTIVATION_SWISH: activate_swish(z, value, d1, d2); return;
+    case ESC_ACTIVATION_GELU: activate_gelu(z, value, d1, d2); return;
+    case ESC_ACTIVATION_POLYNOMIAL: activate_polynomial(a, z, value, d1, d2); return;
+    default: break; /* one number after another */
+  }
+  for (int s = 0; s < LANES; s++) {
+    const esc_eval_f64 e = esc_theory_activate(a, z[s]);
+    value[s] = e.value;
+    d1[s] = e.derivative;
+    if (d2) d2[s] = esc_theory_second_derivative(a, z[s], e);
   }
 }

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "escapement/internal/pieces.h"
-
 enum { LANES = ESC_BLOCK_LANES, CHUNK = 16 * LANES, PARALLEL_CHUNKS_MIN = 32 };
 
 /* out = A in, one row of A. Zeros are skipped, because lower closure levels have many. */
@@ -18,18 +16,6 @@ static inline void multiply_row(int modes, const double *a, const esc_block_vect
   for (int s = 0; s < LANES; s++) out[s] = 0;
   for (int j = 0; j < modes; j++)
     if (a[j] != 0) esc_block_add(out, a[j], in[j]);
-}
-
-/* value = sigma(z), d1 = sigma'(z); d2 = sigma''(z) unless NULL. */
-static void activate(const esc_activation *a, const esc_block_vector z, esc_block_vector value,
-                     esc_block_vector d1, double *d2) {
-  if (esc_vector_activate(a, z, value, d1, d2)) return;
-  for (int s = 0; s < LANES; s++) {
-    const esc_eval_f64 e = esc_theory_activate(a, z[s]);
-    value[s] = e.value;
-    d1[s] = e.derivative;
-    if (d2) d2[s] = esc_theory_second_derivative(a, z[s], e);
-  }
 }
 
 /* Static, like every function with clones: gcc would export the resolver of the clones from a
@@ -42,7 +28,8 @@ static void forward(const esc_block_problem *p, const double *state, bool second
   for (int l = 0; l < last; l++)
     for (int k = 0; k < modes; k++) {
       multiply_row(modes, state + esc_block_layer_offset(p, l) + k * modes, t->h[l], z);
-      activate(&p->activation, z, t->h[l + 1][k], t->d1[l][k], second ? t->d2[l][k] : NULL);
+      esc_vector_activate(&p->activation, z, t->h[l + 1][k], t->d1[l][k],
+                          second ? t->d2[l][k] : NULL);
     }
   multiply_row(modes, state + esc_block_layer_offset(p, last), t->h[last], t->f);
 }

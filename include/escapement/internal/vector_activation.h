@@ -12,9 +12,9 @@ enum { ESC_VECTOR_LANES = 16 };
 typedef double esc_vector[ESC_VECTOR_LANES];
 
 /* value = sigma(z), d1 = sigma'(z); d2 = sigma''(z) unless NULL. Within a few ulp of
- * esc_activate_f64, with the same bits for every instruction set. False if the activation has no
- * vectorised form; nothing is written then. */
-bool esc_vector_activate(const esc_activation *activation, const esc_vector z, esc_vector value,
+ * esc_theory_activate. A vectorised form has the same bits for every instruction set; an activation
+ * without one has those of the C library's functions. */
+void esc_vector_activate(const esc_activation *activation, const esc_vector z, esc_vector value,
                          esc_vector d1, double *d2);
 
 #endif
